@@ -1,0 +1,184 @@
+//! A workflow as its author wrote it and as `workflows.nodes` and `workflows.edges` keep it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::retry::RetryPolicy;
+
+/// The channel of an edge that names none.
+pub const DEFAULT_CHANNEL: &str = "default";
+
+/// A workflow's definition.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Definition {
+    /// Unique in the organization among live workflows.
+    pub name: String,
+    /// What the workflow is for, in its author's words.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    /// The nodes, in the author's order.
+    pub nodes: Vec<Node>,
+    /// The edges, in the author's order.
+    #[serde(default)]
+    pub edges: Vec<Edge>,
+}
+
+/// What a node is: `workflow_nodes.type`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NodeType {
+    /// Turns the outside world into root events.
+    Trigger,
+    /// Does a step of work.
+    Component,
+    /// Stands for a sub-graph.
+    Blueprint,
+}
+
+impl NodeType {
+    /// The word in the database and in the API.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Trigger => "trigger",
+            Self::Component => "component",
+            Self::Blueprint => "blueprint",
+        }
+    }
+}
+
+/// One node.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Node {
+    /// Stable; the tables call it `node_id`.
+    pub id: String,
+    /// What people see, and what expressions use.
+    pub name: String,
+    /// Which trigger, component or blueprint the node is.
+    #[serde(flatten)]
+    pub uses: Uses,
+    /// The template as the author wrote it, `{{ }}` unresolved.
+    #[serde(default = "empty_object")]
+    pub configuration: Value,
+    /// Template of the run's name; triggers only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_name: Option<String>,
+    /// Templates of the keys by which executions are found.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub keys: BTreeMap<String, String>,
+    /// How many executions may be active at once. None: what the component's kind says (1, or no limit for a pure one).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<Concurrency>,
+    /// When to try again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<RetryPolicy>,
+    /// JSON pointers of the output that are blanked before it is stored.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub redact: Vec<String>,
+    /// Where the console draws the node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub position: Option<Position>,
+}
+
+/// Which trigger, component or blueprint a node is; in YAML `trigger: webhook` or `component: http`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Uses {
+    /// The name of a trigger.
+    Trigger(String),
+    /// The name of a component.
+    Component(String),
+    /// The name of a blueprint.
+    Blueprint(String),
+}
+
+impl Uses {
+    /// What the node is.
+    #[must_use]
+    pub fn node_type(&self) -> NodeType {
+        match self {
+            Self::Trigger(_) => NodeType::Trigger,
+            Self::Component(_) => NodeType::Component,
+            Self::Blueprint(_) => NodeType::Blueprint,
+        }
+    }
+
+    /// The name of the trigger, component or blueprint.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Trigger(name) | Self::Component(name) | Self::Blueprint(name) => name,
+        }
+    }
+}
+
+/// How many executions of a node may be active at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Concurrency {
+    /// At most so many, at least 1.
+    Limited(u32),
+    /// The word `unlimited`.
+    Unlimited(Unlimited),
+}
+
+/// The word `unlimited`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Unlimited {
+    /// `unlimited`
+    #[serde(rename = "unlimited")]
+    Unlimited,
+}
+
+/// Where the console draws a node.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Position {
+    /// Pixels from the left.
+    pub x: f64,
+    /// Pixels from the top.
+    pub y: f64,
+}
+
+/// One edge.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Edge {
+    /// The id of the node that it leaves.
+    pub from: String,
+    /// The channel of that node that it follows.
+    #[serde(default = "default_channel")]
+    pub channel: String,
+    /// The id of the node that it enters.
+    pub to: String,
+}
+
+fn default_channel() -> String {
+    DEFAULT_CHANNEL.to_owned()
+}
+
+fn empty_object() -> Value {
+    Value::Object(serde_json::Map::new())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_definition_reads_back_from_what_is_stored() {
+        let text = r#"{"name":"n","nodes":[{"id":"a","name":"A","trigger":"start","configuration":{}},
+            {"id":"b","name":"B","component":"http","configuration":{"url":"x"},"keys":{"k":"v"},"concurrency":"unlimited"},
+            {"id":"c","name":"C","component":"http","concurrency":3}],
+            "edges":[{"from":"a","to":"b"},{"from":"b","channel":"success","to":"c"}]}"#;
+        let definition: Definition = serde_json::from_str(text).unwrap();
+        assert_eq!(definition.edges[0].channel, DEFAULT_CHANNEL);
+        assert_eq!(definition.nodes[0].uses, Uses::Trigger("start".into()));
+        assert_eq!(definition.nodes[1].concurrency, Some(Concurrency::Unlimited(Unlimited::Unlimited)));
+        assert_eq!(definition.nodes[2].concurrency, Some(Concurrency::Limited(3)));
+        let again: Definition = serde_json::from_value(serde_json::to_value(&definition).unwrap()).unwrap();
+        assert_eq!(again, definition);
+    }
+}

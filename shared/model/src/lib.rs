@@ -1,0 +1,14 @@
+//! The vocabulary of sealflow: definitions, messages, outcomes, limits and the plain decisions over them.
+//!
+//! This crate does no I/O, reads no clock and makes no ids; whatever it needs of the world is passed in. The same word is
+//! used here, in SQL, in the API, in the CLI and in the logs.
+
+pub mod definition;
+pub mod json;
+pub mod limits;
+pub mod message;
+pub mod outcome;
+pub mod retry;
+pub mod routing;
+pub mod run;
+pub mod times;

@@ -1,0 +1,103 @@
+//! Every limit that is not private to one crate. Going past one is a clear error, never a crash (I10).
+//!
+//! The expression language keeps its own (`expression::limits`), for it is a library of its own.
+
+/// Bytes of a workflow definition as it is sent to the API.
+pub const DEFINITION_BYTES_MAX: usize = 1024 * 1024;
+/// Nodes of one workflow.
+pub const NODES_MAX: usize = 500;
+/// Edges of one workflow.
+pub const EDGES_MAX: usize = 2_000;
+/// Characters of a workflow's, node's or organization's name.
+pub const NAME_CHARS_MAX: usize = 128;
+/// Characters of a node's id.
+pub const NODE_ID_CHARS_MAX: usize = 64;
+/// Characters of a workflow's description.
+pub const DESCRIPTION_CHARS_MAX: usize = 2_000;
+/// Nesting of a YAML or JSON definition.
+pub const DEFINITION_DEPTH_MAX: usize = 50;
+
+/// Bytes of a webhook's body.
+pub const WEBHOOK_BODY_BYTES_MAX: usize = 512 * 1024;
+/// Bytes of a request to the API; a definition is the largest.
+pub const API_BODY_BYTES_MAX: usize = DEFINITION_BYTES_MAX + 64 * 1024;
+/// Bytes of an event's `data`, as compact JSON and after scrubbing.
+pub const EVENT_DATA_BYTES_MAX: usize = 512 * 1024;
+/// Nesting of an event's `data` (serde_json stops at 128 on reading back).
+pub const EVENT_DATA_DEPTH_MAX: usize = 50;
+/// Values (scalars, lists and maps) in one event's `data`.
+pub const EVENT_DATA_VALUES_MAX: usize = 100_000;
+/// Characters of a number in JSON that comes in.
+pub const NUMBER_CHARS_MAX: usize = 40;
+/// The largest absolute exponent of a number in JSON that comes in.
+pub const NUMBER_EXPONENT_MAX: u32 = 308;
+
+/// Bytes of an HTTP response, on the wire and after decompression.
+pub const HTTP_RESPONSE_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Bytes of an HTTP response's body that are stored with the event.
+pub const HTTP_STORED_BYTES_MAX: usize = 256 * 1024;
+/// Redirects that one request follows.
+pub const HTTP_REDIRECTS_MAX: usize = 5;
+/// Hops (sealflow calling a sealflow webhook) after which a webhook refuses.
+pub const HTTP_HOPS_MAX: u32 = 10;
+
+/// Bytes of an execution's resolved configuration, as compact JSON.
+pub const CONFIGURATION_BYTES_MAX: usize = 256 * 1024;
+/// Keys of one execution.
+pub const KEYS_MAX: usize = 20;
+/// Bytes of one key, and of one key's value.
+pub const KEY_BYTES_MAX: usize = 1024;
+/// Characters of a run's name (`custom_name`).
+pub const CUSTOM_NAME_CHARS_MAX: usize = 256;
+
+/// Events from a root event down to the deepest of its run.
+pub const RUN_DEPTH_MAX: i32 = 1_000;
+/// Executions of one run.
+pub const RUN_EXECUTIONS_MAX: i64 = 10_000;
+/// Waiting items of one node.
+pub const NODE_ITEMS_MAX: i64 = 100_000;
+
+/// Bytes of one value of a secret.
+pub const SECRET_VALUE_BYTES_MAX: usize = 64 * 1024;
+/// Bytes under which a secret's value can't be scrubbed safely.
+pub const SECRET_VALUE_BYTES_MIN: usize = 8;
+/// Keys of one secret.
+pub const SECRET_KEYS_MAX: usize = 100;
+/// Secrets of one organization.
+pub const SECRETS_MAX: i64 = 10_000;
+
+/// Rows of one page of the API.
+pub const PAGE_ROWS_MAX: u32 = 200;
+/// Rows of a page where the caller names no number.
+pub const PAGE_ROWS_DEFAULT: u32 = 50;
+/// Bytes of one page of the API.
+pub const PAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Attempts of one execution by its node's retry policy.
+pub const ATTEMPTS_MAX: u32 = 30;
+/// Seconds that a component may take.
+pub const COMPONENT_SECONDS_MAX: u32 = 300;
+/// The highest limited concurrency of a node; above it, say `unlimited`.
+pub const CONCURRENCY_MAX: u32 = 1_000;
+
+/// Crashes after which an item or execution ends as `crashed`.
+pub const CRASHES_MAX: i32 = 3;
+/// Sends of the sweeper after which an item ends as `undeliverable`.
+pub const SENDS_MAX: i32 = 8;
+/// Rows that one search of the sweeper takes in a tick.
+pub const SWEEP_ROWS_MAX: i64 = 500;
+/// Seconds that a committed row may wait for its wake before the sweeper sends one.
+pub const SWEEP_GRACE_SECONDS: u32 = 30;
+
+/// Queue items that one builder transaction claims.
+pub const CLAIM_ITEMS_MAX: i64 = 50;
+/// Executions that the builder makes of one claimed item by going on through pure nodes.
+pub const GO_ON_EXECUTIONS_MAX: usize = 100;
+/// Seconds that SQS can hold a message back.
+pub const QUEUE_DELAY_SECONDS_MAX: u32 = 900;
+/// Bytes of a message's body.
+pub const MESSAGE_BYTES_MAX: usize = 1024;
+/// Hours for which a deduplication key answers with the first event.
+pub const DEDUPLICATION_HOURS: u32 = 24;
+/// Bytes of a deduplication key.
+pub const DEDUPLICATION_KEY_BYTES_MAX: usize = 256;

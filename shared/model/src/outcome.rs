@@ -1,0 +1,162 @@
+//! How an execution ends, and what a component says of its work.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Why an execution did not pass: `workflow_node_executions.result_reason`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ResultReason {
+    /// A template or expression of the configuration could not be resolved.
+    TemplateError,
+    /// A secret or one of its keys is not there.
+    SecretMissing,
+    /// A secret may not be used in this way: host, component, or not known to the node.
+    SecretDenied,
+    /// The component itself failed.
+    ComponentError,
+    /// The component took too long.
+    Timeout,
+    /// A limit of the engine.
+    Limit,
+    /// The run's limit of depth or executions.
+    RunLimit,
+    /// The run or the execution was cancelled.
+    Cancelled,
+    /// The node is no longer part of the workflow.
+    NodeRemoved,
+    /// The process ended while it worked on this, as often as is allowed.
+    Crashed,
+    /// The sweeper's sends were used up.
+    Undeliverable,
+}
+
+impl ResultReason {
+    /// The word in the database and in the API.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::TemplateError => "template_error",
+            Self::SecretMissing => "secret_missing",
+            Self::SecretDenied => "secret_denied",
+            Self::ComponentError => "component_error",
+            Self::Timeout => "timeout",
+            Self::Limit => "limit",
+            Self::RunLimit => "run_limit",
+            Self::Cancelled => "cancelled",
+            Self::NodeRemoved => "node_removed",
+            Self::Crashed => "crashed",
+            Self::Undeliverable => "undeliverable",
+        }
+    }
+
+    /// Whether an execution that ended so emits on `failure`: only a component's own failure does.
+    #[must_use]
+    pub fn emits(self) -> bool {
+        matches!(self, Self::ComponentError | Self::Timeout)
+    }
+}
+
+/// What a component hands back: output to emit, or a failure.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// It passed. None emits nothing (a filter that holds the event back).
+    Passed(Option<Output>),
+    /// It failed.
+    Failed(Failure),
+}
+
+/// What an execution emits.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Output {
+    /// The channel; one that the component declares.
+    pub channel: &'static str,
+    /// The event's data.
+    pub data: Value,
+}
+
+/// How a component failed. Its texts are our own and hold no secret.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Failure {
+    /// [`ResultReason::ComponentError`] or [`ResultReason::Timeout`] for a component's own failure.
+    pub reason: ResultReason,
+    /// A stable code such as `redirect_blocked`.
+    pub code: String,
+    /// A sentence for the person who wrote the workflow.
+    pub message: String,
+    /// What is emitted on `failure`, beside `error`; an object.
+    pub data: Value,
+    /// Whether another attempt might pass.
+    pub retryable: bool,
+    /// Whether the other side answered: then the next attempt gets the next idempotency key (transactions.md 18).
+    pub answered: bool,
+}
+
+impl Failure {
+    /// A failure that another attempt would not mend.
+    #[must_use]
+    pub fn new(reason: ResultReason, code: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            reason,
+            code: code.into(),
+            message: message.into(),
+            data: Value::Object(serde_json::Map::new()),
+            retryable: false,
+            answered: false,
+        }
+    }
+
+    /// The data of the event on `failure`: the failure's own with `error: {code, message}`.
+    #[must_use]
+    pub fn event_data(&self) -> Value {
+        let mut data = self.data.as_object().cloned().unwrap_or_default();
+        data.insert("error".to_owned(), serde_json::json!({ "code": self.code, "message": self.message }));
+        Value::Object(data)
+    }
+}
+
+/// The idempotency key of an attempt (1 is the first): the same after a crash, the next after an answer.
+#[must_use]
+pub fn idempotency_key(execution_id: uuid::Uuid, attempt: i32) -> String {
+    if attempt <= 1 { execution_id.to_string() } else { format!("{execution_id}-{attempt}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_components_own_failure_emits() {
+        let emitting: Vec<_> = [
+            ResultReason::TemplateError,
+            ResultReason::SecretMissing,
+            ResultReason::SecretDenied,
+            ResultReason::ComponentError,
+            ResultReason::Timeout,
+            ResultReason::Limit,
+            ResultReason::RunLimit,
+            ResultReason::Cancelled,
+            ResultReason::NodeRemoved,
+            ResultReason::Crashed,
+            ResultReason::Undeliverable,
+        ]
+        .into_iter()
+        .filter(|reason| reason.emits())
+        .collect();
+        assert_eq!(emitting, [ResultReason::ComponentError, ResultReason::Timeout]);
+    }
+
+    #[test]
+    fn the_word_of_a_reason_is_the_same_in_json_and_in_sql() {
+        for reason in [ResultReason::TemplateError, ResultReason::NodeRemoved, ResultReason::Undeliverable] {
+            assert_eq!(serde_json::to_value(reason).unwrap(), reason.as_str());
+        }
+    }
+
+    #[test]
+    fn the_first_attempt_has_the_execution_id_as_its_key() {
+        let id = uuid::Uuid::from_u128(1);
+        assert_eq!(idempotency_key(id, 1), id.to_string());
+        assert_eq!(idempotency_key(id, 3), format!("{id}-3"));
+    }
+}

@@ -1,0 +1,119 @@
+//! When a node's execution is tried again: the author's `retry:`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::limits::ATTEMPTS_MAX;
+
+/// The author's retry policy. Times are whole seconds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RetryPolicy {
+    /// Attempts in all, the first included; 1 to [`ATTEMPTS_MAX`].
+    pub max_attempts: u32,
+    /// Seconds before the second attempt.
+    #[serde(default = "initial_interval_default")]
+    pub initial_interval: u32,
+    /// How the wait grows.
+    #[serde(default)]
+    pub backoff: Backoff,
+    /// The longest wait, seconds.
+    #[serde(default = "max_interval_default")]
+    pub max_interval: u32,
+}
+
+/// How the wait between attempts grows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Backoff {
+    /// The same wait each time.
+    Fixed,
+    /// Twice as long each time.
+    #[default]
+    Exponential,
+}
+
+/// The longest wait that a policy may name, seconds.
+pub const RETRY_INTERVAL_SECONDS_MAX: u32 = 86_400;
+
+fn initial_interval_default() -> u32 {
+    5
+}
+
+fn max_interval_default() -> u32 {
+    300
+}
+
+impl RetryPolicy {
+    /// Seconds to wait after `attempt` (1 is the first) failed; None when no attempt is left.
+    ///
+    /// `jitter` is a random number in 0..=1 that the caller brings: the wait is shortened by up to a tenth, so that what
+    /// failed together is not tried again together.
+    #[must_use]
+    pub fn wait_seconds_after(&self, attempt: u32, jitter: f64) -> Option<f64> {
+        if attempt >= self.max_attempts.min(ATTEMPTS_MAX) {
+            return None;
+        }
+        let doublings = match self.backoff {
+            Backoff::Fixed => 0,
+            Backoff::Exponential => attempt.saturating_sub(1).min(20),
+        };
+        let wait = f64::from(self.initial_interval) * f64::from(1_u32 << doublings);
+        Some(wait.min(f64::from(self.max_interval)) * (1.0 - 0.1 * jitter.clamp(0.0, 1.0)))
+    }
+
+    /// What is wrong with the policy, field by field.
+    #[must_use]
+    pub fn problems(&self) -> Vec<(&'static str, String)> {
+        let mut problems = Vec::new();
+        if !(1..=ATTEMPTS_MAX).contains(&self.max_attempts) {
+            problems.push(("max_attempts", format!("must be 1 to {ATTEMPTS_MAX}")));
+        }
+        if self.initial_interval > RETRY_INTERVAL_SECONDS_MAX {
+            problems
+                .push(("initial_interval", format!("must be at most {RETRY_INTERVAL_SECONDS_MAX} seconds")));
+        }
+        if self.max_interval > RETRY_INTERVAL_SECONDS_MAX || self.max_interval < self.initial_interval {
+            problems.push((
+                "max_interval",
+                format!("must be at least initial_interval and at most {RETRY_INTERVAL_SECONDS_MAX} seconds"),
+            ));
+        }
+        problems
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy(max_attempts: u32, backoff: Backoff) -> RetryPolicy {
+        RetryPolicy { max_attempts, initial_interval: 2, backoff, max_interval: 10 }
+    }
+
+    #[test]
+    fn the_wait_grows_to_its_longest_and_ends_with_the_attempts() {
+        let check = |policy: &RetryPolicy, expected: &[Option<f64>]| {
+            let waits: Vec<_> =
+                (1..).take(expected.len()).map(|attempt| policy.wait_seconds_after(attempt, 0.0)).collect();
+            assert_eq!(waits, expected);
+        };
+        check(&policy(5, Backoff::Exponential), &[Some(2.0), Some(4.0), Some(8.0), Some(10.0), None]);
+        check(&policy(3, Backoff::Fixed), &[Some(2.0), Some(2.0), None, None]);
+        check(&policy(1, Backoff::Fixed), &[None]);
+    }
+
+    #[test]
+    fn jitter_only_shortens() {
+        assert_eq!(policy(3, Backoff::Fixed).wait_seconds_after(1, 1.0), Some(1.8));
+        assert_eq!(policy(3, Backoff::Fixed).wait_seconds_after(1, 7.0), Some(1.8));
+    }
+
+    #[test]
+    fn attempts_have_a_limit_on_both_sides() {
+        assert!(policy(ATTEMPTS_MAX, Backoff::Fixed).problems().is_empty());
+        assert_eq!(policy(ATTEMPTS_MAX + 1, Backoff::Fixed).problems().len(), 1);
+        assert_eq!(policy(0, Backoff::Fixed).problems().len(), 1);
+        assert_eq!(policy(u32::MAX, Backoff::Exponential).wait_seconds_after(ATTEMPTS_MAX, 0.0), None);
+        assert!(policy(u32::MAX, Backoff::Exponential).wait_seconds_after(ATTEMPTS_MAX - 1, 0.0).is_some());
+    }
+}

@@ -1,0 +1,64 @@
+//! The four times of transactions.md 13, derived from the one setting that an operator has.
+
+use crate::limits::COMPONENT_SECONDS_MAX;
+
+/// Times of the executor, seconds. component limit + finish margin < lease < function timeout <= visibility.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Times {
+    /// How long a component may take.
+    pub component_seconds_max: u32,
+    /// How long recording an outcome may take, database trouble included.
+    pub finish_margin_seconds: u32,
+    /// How long a claim keeps others away.
+    pub lease_seconds: u32,
+    /// The executor function's timeout.
+    pub function_timeout_seconds: u32,
+    /// The execution queue's visibility timeout; AWS asks for six function timeouts.
+    pub visibility_timeout_seconds: u32,
+}
+
+/// The setting is outside of what can be derived from.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("the component limit must be 1 to {COMPONENT_SECONDS_MAX} seconds")]
+pub struct TimesError;
+
+impl Times {
+    /// Derives all times from the component limit.
+    ///
+    /// # Errors
+    /// [`TimesError`] when the limit is not 1 to [`COMPONENT_SECONDS_MAX`].
+    pub fn derive(component_seconds_max: u32) -> Result<Self, TimesError> {
+        if !(1..=COMPONENT_SECONDS_MAX).contains(&component_seconds_max) {
+            return Err(TimesError);
+        }
+        let finish_margin_seconds = 5 + component_seconds_max / 10;
+        let lease_seconds = component_seconds_max + finish_margin_seconds + 5;
+        let function_timeout_seconds = lease_seconds + 5;
+        let visibility_timeout_seconds = 6 * function_timeout_seconds;
+        Ok(Self {
+            component_seconds_max,
+            finish_margin_seconds,
+            lease_seconds,
+            function_timeout_seconds,
+            visibility_timeout_seconds,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_times_stand_in_their_order_for_every_setting() {
+        for limit in 1..=COMPONENT_SECONDS_MAX {
+            let times = Times::derive(limit).unwrap();
+            assert!(times.component_seconds_max + times.finish_margin_seconds < times.lease_seconds);
+            assert!(times.lease_seconds < times.function_timeout_seconds);
+            assert!(times.function_timeout_seconds * 6 <= times.visibility_timeout_seconds);
+            assert!(times.function_timeout_seconds <= 900, "Lambda's own limit");
+        }
+        assert_eq!(Times::derive(0), Err(TimesError));
+        assert_eq!(Times::derive(COMPONENT_SECONDS_MAX + 1), Err(TimesError));
+    }
+}
