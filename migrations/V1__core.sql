@@ -160,6 +160,7 @@ COMMENT ON COLUMN workflow_nodes.locked IS 'Never written. UPDATE on it is what 
 COMMENT ON COLUMN workflow_nodes.created_at IS 'When it first appeared.';
 COMMENT ON COLUMN workflow_nodes.updated_at IS 'When it last changed.';
 COMMENT ON COLUMN workflow_nodes.deleted_at IS 'Set when it was removed from the workflow.';
+CREATE INDEX workflow_nodes_full ON workflow_nodes (workflow_id) WHERE items_full;
 CREATE UNIQUE INDEX workflow_nodes_name_live ON workflow_nodes (workflow_id, name) WHERE deleted_at IS NULL;
 ALTER TABLE webhooks ADD FOREIGN KEY (workflow_id, node_id) REFERENCES workflow_nodes (workflow_id, node_id) DEFERRABLE INITIALLY DEFERRED;
 CREATE UNIQUE INDEX webhooks_node_live ON webhooks (workflow_id, node_id) WHERE deleted_at IS NULL;
@@ -191,6 +192,7 @@ CREATE TABLE workflow_events (
     custom_name text CHECK (char_length(custom_name) <= 256),
     targets text[] NOT NULL,
     depth integer NOT NULL CHECK (depth BETWEEN 1 AND 1001),
+    hops integer NOT NULL DEFAULT 0 CHECK (hops BETWEEN 0 AND 10),
     execution_id uuid,
     created_at timestamptz NOT NULL,
     UNIQUE (workflow_id, id),
@@ -209,6 +211,7 @@ COMMENT ON COLUMN workflow_events.data IS 'What happened, after scrubbing.';
 COMMENT ON COLUMN workflow_events.custom_name IS 'The run''s name, for root events.';
 COMMENT ON COLUMN workflow_events.targets IS 'The nodes that it was routed to.';
 COMMENT ON COLUMN workflow_events.depth IS 'Events from the root down to this one; 1 for the root.';
+COMMENT ON COLUMN workflow_events.hops IS 'For root events: how often sealflow has called sealflow on the way here.';
 COMMENT ON COLUMN workflow_events.execution_id IS 'The execution that emitted it; null for a root event.';
 COMMENT ON COLUMN workflow_events.created_at IS 'When it happened.';
 CREATE INDEX workflow_events_roots ON workflow_events (workflow_id, id) WHERE execution_id IS NULL;
@@ -258,6 +261,7 @@ COMMENT ON COLUMN workflow_node_queue_items.created_at IS 'When it was routed; w
 COMMENT ON COLUMN workflow_node_queue_items.last_sent_at IS 'When the sweeper last sent a wake; at first created_at. Only the sweeper writes it.';
 COMMENT ON COLUMN workflow_node_queue_items.sent_count IS 'Wakes that the sweeper sent.';
 CREATE INDEX workflow_node_queue_items_order ON workflow_node_queue_items (workflow_id, node_id, created_at, id);
+CREATE INDEX workflow_node_queue_items_sent ON workflow_node_queue_items (sent_count) WHERE sent_count > 0;
 CREATE INDEX workflow_node_queue_items_run ON workflow_node_queue_items (root_event_id);
 
 CREATE TABLE workflow_node_executions (
@@ -280,6 +284,7 @@ CREATE TABLE workflow_node_executions (
     workflow_version bigint NOT NULL,
     node_version bigint NOT NULL,
     attempt integer NOT NULL DEFAULT 1 CHECK (attempt BETWEEN 1 AND 30),
+    key_attempt integer NOT NULL DEFAULT 1 CHECK (key_attempt BETWEEN 1 AND 30),
     crashes integer NOT NULL DEFAULT 0 CHECK (crashes >= 0),
     run_at timestamptz,
     lease_token uuid,
@@ -322,6 +327,7 @@ COMMENT ON COLUMN workflow_node_executions.metadata IS 'Facts about its course: 
 COMMENT ON COLUMN workflow_node_executions.workflow_version IS 'workflows.version that it was built with.';
 COMMENT ON COLUMN workflow_node_executions.node_version IS 'workflow_nodes.version that it was built with; its secret references are those of that version.';
 COMMENT ON COLUMN workflow_node_executions.attempt IS 'The attempt that is at work or comes next, from 1.';
+COMMENT ON COLUMN workflow_node_executions.key_attempt IS 'The attempt whose idempotency key is sent: it goes up only after an answer was received.';
 COMMENT ON COLUMN workflow_node_executions.crashes IS 'Claims in a row without a recorded outcome.';
 COMMENT ON COLUMN workflow_node_executions.run_at IS 'Not before this time (a retry); null: at once.';
 COMMENT ON COLUMN workflow_node_executions.lease_token IS 'Names the claim that may finish it.';

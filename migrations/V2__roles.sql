@@ -93,13 +93,13 @@ GRANT SELECT, INSERT, UPDATE ON function_heartbeats TO sealflow_builder;
 -- executor: claims, opens what the execution refers to, finishes. It can't change what an execution was built with.
 GRANT SELECT ON workflows, workflow_nodes, workflow_node_secret_refs, workflow_run_marks, workflow_node_queue_items,
     workflow_node_executions TO sealflow_executor;
-GRANT SELECT (id, workflow_id, node_id, root_event_id, channel, type, depth, execution_id, targets, created_at)
+GRANT SELECT (id, workflow_id, node_id, root_event_id, channel, type, depth, hops, execution_id, targets, created_at)
     ON workflow_events TO sealflow_executor;
 GRANT SELECT (id, deleted_at) ON organizations TO sealflow_executor;
 GRANT SELECT (id, name, domain_type, domain_id, provider, data) ON secrets TO sealflow_executor;
 GRANT INSERT ON workflow_events, workflow_node_queue_items TO sealflow_executor;
 GRANT UPDATE (locked) ON workflow_nodes TO sealflow_executor;
-GRANT UPDATE (state, result, result_reason, result_message, metadata, attempt, crashes, run_at, lease_token, lease_until,
+GRANT UPDATE (state, result, result_reason, result_message, metadata, attempt, key_attempt, crashes, run_at, lease_token, lease_until,
     started_at, finished_at, updated_at) ON workflow_node_executions TO sealflow_executor;
 GRANT SELECT, INSERT, UPDATE ON function_heartbeats TO sealflow_executor;
 

@@ -1,2 +1,135 @@
-//! To be written.
-fn main() {}
+//! `cargo xtask`: what a developer and CI run. Alone, it lists the commands.
+//!
+//! It is thin (std and anyhow), so that it compiles in a moment: the work is done by `sealflow-local`, Cargo and pip.
+
+mod environments;
+mod steps;
+mod template;
+mod test;
+mod workspace;
+
+use std::io::IsTerminal;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result, bail};
+
+use environments::Environment;
+use steps::{Steps, say};
+use workspace::Workspace;
+
+/// A command: its name, what it does, and the function that does it.
+type Task = (&'static str, &'static str, fn(&Workspace, &[String]) -> Result<()>);
+
+const TASKS: [Task; 6] = [
+    ("demo", "build everything, then show the main job from end to end", demo),
+    ("dev", "stay up with the functions under cargo lambda watch; Ctrl-C stops everything", dev),
+    ("check", "format, clippy and unit tests: quick", check),
+    ("test", "what CI runs: check, all tests on real parts, the template", test::run),
+    ("setup", "make the Python environments that tests need, so that `cargo test -p CRATE` works", setup),
+    ("clean", "remove the Python environments", clean),
+];
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &[String]) -> Result<()> {
+    let Some((name, rest)) = arguments.split_first() else {
+        print!("{}", usage());
+        return Ok(());
+    };
+    match TASKS.iter().find(|(known, ..)| known == name) {
+        Some((_, _, task)) => task(&Workspace::find()?, rest),
+        None => bail!("there is no command {name}\n\n{}", usage()),
+    }
+}
+
+fn usage() -> String {
+    let mut text = "cargo xtask COMMAND\n\n".to_owned();
+    for (name, what, _) in TASKS {
+        text += &format!("  {name:<6} {what}\n");
+    }
+    text
+}
+
+fn demo(workspace: &Workspace, rest: &[String]) -> Result<()> {
+    environments::ensure(workspace, &[Environment::Stack])?;
+    build_binaries(workspace)?;
+    become_local(workspace, "demo", rest)
+}
+
+fn dev(workspace: &Workspace, rest: &[String]) -> Result<()> {
+    environments::ensure(workspace, &[Environment::Stack, Environment::Dev])?;
+    // All of them now, so that cargo lambda watch has only changes to build.
+    build_binaries(workspace)?;
+    become_local(workspace, "dev", rest)
+}
+
+fn check(workspace: &Workspace, _: &[String]) -> Result<()> {
+    let mut steps = Steps::default();
+    lint(workspace, &mut steps);
+    steps.run("unit tests", || succeed(workspace.cargo(&["test", "--workspace", "--lib", "--bins"])));
+    steps.end()
+}
+
+fn setup(workspace: &Workspace, _: &[String]) -> Result<()> {
+    environments::ensure(workspace, &[Environment::Stack, Environment::Moto])
+}
+
+fn clean(workspace: &Workspace, _: &[String]) -> Result<()> {
+    environments::remove(workspace)
+}
+
+/// Format and clippy, with warnings denied.
+fn lint(workspace: &Workspace, steps: &mut Steps) {
+    steps.run("format", || succeed(workspace.cargo(&["fmt", "--all", "--check"])));
+    steps.run("clippy", || {
+        succeed(workspace.cargo(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"]))
+    });
+}
+
+/// One build of one feature set: function binaries, CLI and local runner.
+fn build_binaries(workspace: &Workspace) -> Result<()> {
+    let program = workspace.binary("sealflow-local");
+    if !program.exists() {
+        say("building everything, the first time for some minutes");
+    }
+    let mut build = workspace.cargo(&["build", "--workspace", "--bins"]);
+    // Cargo's bar shows how far it is; where there is no terminal, its lines do.
+    if program.exists() && std::io::stderr().is_terminal() {
+        build.arg("--quiet");
+    }
+    succeed(build)
+}
+
+/// Replaces this process, so that signals reach whom they are meant for.
+fn become_local(workspace: &Workspace, command: &str, rest: &[String]) -> Result<()> {
+    let program = workspace.binary("sealflow-local");
+    // Only returns when it fails.
+    let error = Command::new(&program)
+        .arg(command)
+        .args(rest)
+        .env("SEALFLOW_VENV_DIR", workspace.target())
+        .current_dir(workspace.root())
+        .exec();
+    Err(error).with_context(|| format!("cannot run {}", program.display()))
+}
+
+/// Runs a command with our terminal.
+fn succeed(mut command: Command) -> Result<()> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let status = command.status().with_context(|| format!("cannot run {name}"))?;
+    if !status.success() {
+        let arguments: Vec<_> = command.get_args().map(|argument| argument.to_string_lossy()).collect();
+        bail!("{name} {} failed ({status})", arguments.join(" "));
+    }
+    Ok(())
+}

@@ -1,1 +1,39 @@
-//! To be written.
+//! The management API: what tokens of an organization may see and change (architecture.md §1, issue 3 part 8).
+//!
+//! One file a resource under `routes`. Every handler takes the caller from its token, and every statement in `store::api` takes the
+//! caller's organization (I6). The API seals secrets and can't open them (I7): there is no way from here to a value.
+
+mod apply;
+mod auth;
+mod body;
+mod cursor;
+mod error;
+mod query;
+mod routes;
+mod secret_body;
+mod start;
+mod token;
+mod wakes;
+
+use process::{Clock, Ids};
+use queue::Queue;
+use store::Store;
+use vault_seal::Sealer;
+
+pub use routes::router;
+
+/// What the API works with; made once.
+pub struct Deps {
+    /// Postgres, as the role `sealflow_api`.
+    pub store: Store,
+    /// The queues, for wakes.
+    pub queue: Queue,
+    /// The half of the vault that seals.
+    pub sealer: Sealer,
+    /// The clock.
+    pub clock: Clock,
+    /// The source of ids.
+    pub ids: Ids,
+    /// The base of webhook addresses, without a slash at its end.
+    pub public_url: String,
+}

@@ -1,1 +1,94 @@
-//! To be written.
+//! The executor: claims executions, opens just the secrets that they refer to, runs the component, scrubs and records.
+//!
+//! The only function that links `vault_open` for organization secrets and the guarded client. A secret's value lives in this process
+//! from opening to the end of its batch, and leaves it only towards the target.
+
+mod claims;
+mod edges;
+mod finisher;
+mod host;
+mod outcome;
+mod redact;
+mod run;
+mod secrets;
+mod suspects;
+
+use std::sync::Arc;
+
+use http_guard::GuardedClient;
+use model::message::Message;
+use model::times::Times;
+use process::{BatchResponse, Clock, Deadline, Ids, SqsBatch};
+use queue::{Outgoing, Queue};
+use store::Store;
+use store::executor::FreedNode;
+use uuid::Uuid;
+use vault_open::Opener;
+
+pub use edges::EdgesCache;
+
+/// What the executor works with; made once.
+pub struct Deps {
+    /// Postgres.
+    pub store: Store,
+    /// The queues.
+    pub queue: Queue,
+    /// Opens secrets.
+    pub opener: Opener,
+    /// Calls the outside world.
+    pub client: Arc<GuardedClient>,
+    /// The clock.
+    pub clock: Clock,
+    /// The source of ids.
+    pub ids: Ids,
+    /// The times of claims.
+    pub times: Times,
+    /// Edges of workflows by version.
+    pub edges: EdgesCache,
+}
+
+/// Handles one batch of messages and names those to deliver again.
+pub async fn handle(batch: SqsBatch, deadline: Deadline, deps: &Deps) -> BatchResponse {
+    let mut response = BatchResponse::default();
+    let mut messages: Vec<(String, Uuid)> = Vec::new();
+    for received in batch.into_received() {
+        match received.message {
+            Ok(Message::Execution { execution_id }) => messages.push((received.message_id, execution_id)),
+            // A wake of the builder belongs to the other queue; here it says nothing.
+            Ok(_) => {}
+            Err(error) => {
+                tracing::error!(message_id = received.message_id, %error, "a message can't be read; it goes to the dead-letter queue");
+                response.fail(received.message_id);
+            }
+        }
+    }
+    let mut ids: Vec<Uuid> = messages.iter().map(|(_, id)| *id).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    match claims::execute_batch(&ids, deadline, deps).await {
+        // Suspects run after the others are safe.
+        Ok(suspects) => suspects::execute_alone(suspects, deadline, deps).await,
+        Err(error) => {
+            tracing::warn!(%error, messages = messages.len(), "the batch is delivered again");
+            for (message_id, _) in messages {
+                response.fail(message_id);
+            }
+        }
+    }
+    response
+}
+
+/// Sends after a commit; what could not be sent is the sweeper's (transactions.md 23).
+async fn send(messages: Vec<Outgoing>, deps: &Deps) {
+    let report = deps.queue.send(messages).await;
+    if !report.unsent.is_empty() {
+        tracing::warn!(unsent = report.unsent.len(), "messages were not sent; the sweeper makes them good");
+    }
+}
+
+fn freed_wakes(freed: Vec<FreedNode>) -> impl Iterator<Item = Outgoing> {
+    freed.into_iter().map(|node| {
+        let (workflow_id, node_id) = node.key;
+        Outgoing::now(node.organization_id, Message::Node { workflow_id, node_id })
+    })
+}

@@ -1,2 +1,43 @@
-//! To be written.
-fn main() {}
+//! The executor Lambda.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use executor::{Deps, EdgesCache, handle};
+use http_guard::{GuardSettings, GuardedClient};
+use lambda_runtime::{LambdaEvent, run, service_fn};
+use process::{Clock, Deadline, Ids, Settings, SqsBatch};
+use store::{Store, StoreSettings};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    let settings = Settings::from_env(&[
+        "SEALFLOW_DATABASE_URL",
+        "SEALFLOW_NODE_QUEUE_URL",
+        "SEALFLOW_EXECUTION_QUEUE_URL",
+    ])?;
+    process::start_logs(&settings.rust_log);
+    let sqs = aws_client::config(aws_client::Service::Sqs).context("the queues can't be reached")?;
+    let kms = aws_client::config(aws_client::Service::Kms).context("the vault can't be reached")?;
+    let deps = Deps {
+        store: Store::new(StoreSettings {
+            url: settings.database_url,
+            application_name: "sealflow-executor",
+        })?,
+        queue: queue::Queue::new(&sqs, settings.node_queue_url, settings.execution_queue_url),
+        opener: vault_open::Opener::new(&kms),
+        client: Arc::new(GuardedClient::new(GuardSettings::from_env()?)),
+        clock: Clock::system(),
+        ids: Ids::new(),
+        times: settings.times,
+        edges: EdgesCache::default(),
+    };
+    let least = Duration::from_secs(u64::from(deps.times.function_timeout_seconds));
+    let deps = &deps;
+    run(service_fn(move |event: LambdaEvent<SqsBatch>| async move {
+        let deadline = Deadline::of_invocation(deps.clock.now(), event.context.deadline, least);
+        Ok::<_, lambda_runtime::Error>(handle(event.payload, deadline, deps).await)
+    }))
+    .await
+}

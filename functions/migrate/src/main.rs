@@ -1,2 +1,25 @@
-//! To be written.
-fn main() {}
+//! The migrate Lambda.
+
+use lambda_runtime::{LambdaEvent, run, service_fn};
+use migrate::{Deps, Request, handle};
+use process::{Clock, Ids, Settings};
+use store::{Store, StoreSettings};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    let settings = Settings::from_env(&["SEALFLOW_DATABASE_URL"])?;
+    process::start_logs(&settings.rust_log);
+    let deps = Deps {
+        store: Store::new(StoreSettings {
+            url: settings.database_url,
+            application_name: "sealflow-migrate",
+        })?,
+        clock: Clock::system(),
+        ids: Ids::new(),
+    };
+    let deps = &deps;
+    run(service_fn(move |event: LambdaEvent<Request>| async move {
+        handle(event.payload, deps).await.map_err(lambda_runtime::Error::from)
+    }))
+    .await
+}

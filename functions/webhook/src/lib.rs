@@ -1,1 +1,77 @@
-//! To be written.
+//! The public intake: `POST /hooks/{address}` → 202 with the event's id.
+//!
+//! Apart from the API, with a role that sees no secret, no execution and no event; it opens webhook signing keys and nothing else.
+//! Whatever is refused leaves nothing stored.
+
+mod answer;
+mod authenticate;
+mod cache;
+mod intake;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, Path, RawQuery, State};
+use axum::http::{HeaderMap, Method};
+use axum::routing::any;
+use model::limits::WEBHOOK_BODY_BYTES_MAX;
+use process::{Clock, Ids};
+use queue::Queue;
+use store::Store;
+use vault_open::Opener;
+
+pub use answer::Answer;
+pub use cache::WebhookCache;
+
+/// What the function works with; made once.
+pub struct Deps {
+    /// Postgres.
+    pub store: Store,
+    /// The queues.
+    pub queue: Queue,
+    /// Opens signing keys.
+    pub opener: Opener,
+    /// The clock.
+    pub clock: Clock,
+    /// The source of ids.
+    pub ids: Ids,
+    /// Webhooks that this instance knows.
+    pub cache: WebhookCache,
+}
+
+/// A request as it arrived.
+pub(crate) struct Delivery {
+    pub address: String,
+    pub method: Method,
+    pub headers: HeaderMap,
+    pub query: String,
+    pub body: Bytes,
+}
+
+/// The routes of the function.
+pub fn router(deps: &'static Deps) -> Router {
+    Router::new()
+        .route("/hooks/{address}", any(receive))
+        .fallback(async || Answer::NotFound)
+        // The limit is checked with an answer of ours; this only keeps more than that from being read.
+        .layer(DefaultBodyLimit::max(WEBHOOK_BODY_BYTES_MAX + 1))
+        .with_state(deps)
+}
+
+async fn receive(
+    State(deps): State<&'static Deps>,
+    Path(address): Path<String>,
+    method: Method,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    body: Result<Bytes, axum::extract::rejection::BytesRejection>,
+) -> Answer {
+    let Ok(body) = body else { return Answer::TooLarge };
+    if body.len() > WEBHOOK_BODY_BYTES_MAX {
+        return Answer::TooLarge;
+    }
+    if method != Method::POST {
+        return Answer::WrongMethod;
+    }
+    let delivery = Delivery { address, method, headers, query: query.unwrap_or_default(), body };
+    intake::take(&delivery, deps).await
+}

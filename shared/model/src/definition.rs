@@ -82,6 +82,20 @@ pub struct Node {
     pub position: Option<Position>,
 }
 
+impl Node {
+    /// How many executions may be active at once; None: no limit. What is never active outside a transaction (`has_effect` is false)
+    /// has none.
+    #[must_use]
+    pub fn concurrency_max(&self, has_effect: bool) -> Option<u32> {
+        match self.concurrency {
+            _ if !has_effect => None,
+            None => Some(1),
+            Some(Concurrency::Limited(max)) => Some(max),
+            Some(Concurrency::Unlimited(_)) => None,
+        }
+    }
+}
+
 /// Which trigger, component or blueprint a node is; in YAML `trigger: webhook` or `component: http`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -1,1 +1,16 @@
-//! To be written.
+//! What a function's process has around it: settings, clock, ids, logs and the panic hook.
+//!
+//! These are the edges of the world. They are made once in `main` and passed in; nothing else reads the environment, the clock or
+//! the random source.
+
+mod clock;
+mod ids;
+mod logs;
+mod settings;
+mod sqs;
+
+pub use clock::{Clock, DEADLINE_LEAST, Deadline};
+pub use ids::Ids;
+pub use logs::start_logs;
+pub use settings::{REQUIRED_NAMES, Settings, SettingsError};
+pub use sqs::{BatchResponse, Received, SqsBatch};

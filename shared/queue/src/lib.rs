@@ -1,1 +1,82 @@
-//! To be written.
+//! Sending messages: the one user of the SQS SDK.
+//!
+//! Sends come after commit. What can't be sent is reported and left to the sweeper; it never fails the caller (transactions.md 23).
+
+mod send;
+mod sqs;
+
+use aws_types::SdkConfig;
+use model::limits::{MESSAGE_BYTES_MAX, QUEUE_DELAY_SECONDS_MAX};
+use model::message::Message;
+use uuid::Uuid;
+
+pub use send::{ATTEMPTS_MAX, BATCH_MAX, BATCHES_AT_ONCE};
+
+/// A message to be sent.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Outgoing {
+    /// The organization that the message works for: its message group, so that one busy organization can't starve the others.
+    pub organization_id: Uuid,
+    /// What the message says.
+    pub message: Message,
+    /// Seconds before it can be received; what is above 900 (SQS's limit) is sent with 900, for an early message is delayed again.
+    pub delay_seconds: u16,
+}
+
+impl Outgoing {
+    /// A message to be received at once.
+    #[must_use]
+    pub fn now(organization_id: Uuid, message: Message) -> Self {
+        Self { organization_id, message, delay_seconds: 0 }
+    }
+
+    fn delay(&self) -> i32 {
+        let seconds_max = u16::try_from(QUEUE_DELAY_SECONDS_MAX).expect("900 fits");
+        i32::from(self.delay_seconds.min(seconds_max))
+    }
+}
+
+/// What became of a send. Nothing in it needs handling: the sweeper makes good what was not sent.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct SendReport {
+    /// Messages that SQS took.
+    pub sent: usize,
+    /// Messages that it did not take, or that are longer than a message may be.
+    pub unsent: Vec<Outgoing>,
+    /// Calls of SQS, retries of single entries included.
+    pub calls: usize,
+}
+
+/// The two queues. Made once, in `main`.
+pub struct Queue {
+    sender: send::Sender<sqs::Sqs>,
+}
+
+impl Queue {
+    /// Queues by their URLs: the builder's and the executor's.
+    #[must_use]
+    pub fn new(
+        config: &SdkConfig,
+        node_queue_url: impl Into<String>,
+        execution_queue_url: impl Into<String>,
+    ) -> Self {
+        Self {
+            sender: send::Sender {
+                transport: sqs::Sqs::new(config),
+                node_queue_url: node_queue_url.into(),
+                execution_queue_url: execution_queue_url.into(),
+            },
+        }
+    }
+
+    /// Sends messages: events and nodes to the builder's queue, executions to the executor's. Equal ones are sent once; ten go in one call.
+    /// Entries that SQS refuses are tried again up to [`ATTEMPTS_MAX`] times in all; what stays unsent is logged (its number alone) and reported.
+    pub async fn send(&self, messages: Vec<Outgoing>) -> SendReport {
+        self.sender.send(messages).await
+    }
+}
+
+/// Whether a body may be sent: messages have ids only, so a longer one is a bug of ours.
+fn fits(body: &str) -> bool {
+    body.len() <= MESSAGE_BYTES_MAX
+}

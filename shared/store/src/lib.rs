@@ -1,1 +1,21 @@
-//! To be written.
+//! Postgres, the only truth: every statement of sealflow stands in this crate, inline beside its function.
+//!
+//! The first line of each statement is a comment with the function's name (it shows in pg_stat_statements). Statements are sent with
+//! their types, so that one round trip is enough and poolers need no pinning. [`Store::run_tx`] is the only way to a transaction.
+
+pub mod builder;
+mod connect;
+mod error;
+pub mod executor;
+pub mod intake;
+mod migrate;
+pub mod sweeper;
+mod tx;
+
+pub mod api;
+pub mod types;
+
+pub use connect::{Store, StoreSettings};
+pub use error::StoreError;
+pub use migrate::{BootstrapIds, bootstrap, migrate};
+pub use tx::Tx;

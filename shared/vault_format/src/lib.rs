@@ -1,1 +1,18 @@
-//! To be written.
+//! What a sealed secret looks like at rest, and what it is bound to. No KMS and no key here.
+//!
+//! `secrets.data` is [`Entries`]: a version byte and a list of [`Entry`], each sealed by itself. Key names and allowed hosts are
+//! readable without opening. [`Scope`] makes the encryption context and the associated data that bind an entry to its
+//! organization, secret, purpose, key name and hosts: moved elsewhere, it does not open (I6).
+
+mod allowed_host;
+mod entries;
+mod scope;
+mod value;
+
+pub use allowed_host::{AllowedHost, AllowedHostError};
+pub use entries::{
+    Entries, Entry, EntryError, FORMAT_VERSION, HOSTS_MAX, KEY_NAME_BYTES_MAX, NONCE_BYTES, TAG_BYTES,
+    WRAPPED_KEY_BYTES_MAX,
+};
+pub use scope::{Purpose, Scope};
+pub use value::{NotText, SecretValue};

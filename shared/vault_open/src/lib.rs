@@ -1,1 +1,75 @@
-//! To be written.
+//! Opening: the half of the vault that only the executor (purpose `secret`) and the webhook function (purpose `webhook`) link (I7).
+
+mod data_keys;
+mod error;
+
+use std::time::Duration;
+
+use aws_sdk_kms::Client;
+use aws_types::SdkConfig;
+use ring::aead::{Aad, Nonce};
+use vault_format::{Entry, Scope, SecretValue};
+use zeroize::Zeroize;
+
+use data_keys::DataKeys;
+pub use data_keys::{CACHE_KEYS_MAX, DECRYPTS_AT_ONCE};
+pub use error::OpenError;
+
+/// An entry to be opened, and the place where it was found.
+pub struct OpenRequest {
+    /// Where the entry was found: looked up, never taken from a message. Any other place does not open it.
+    pub scope: Scope,
+    /// The entry.
+    pub entry: Entry,
+}
+
+/// Opens entries through KMS. Made once, in `main`.
+pub struct Opener {
+    data_keys: DataKeys,
+}
+
+impl Opener {
+    /// An opener that keeps nothing between calls.
+    #[must_use]
+    pub fn new(config: &SdkConfig) -> Self {
+        Self { data_keys: DataKeys::new(Client::new(config), Duration::ZERO) }
+    }
+
+    /// Keeps opened data keys (at most [`CACHE_KEYS_MAX`]) for `lifetime`: fewer calls of KMS, but a key that is disabled in KMS goes on
+    /// opening for as long. Zero keeps nothing.
+    #[must_use]
+    pub fn keep_data_keys_for(mut self, lifetime: Duration) -> Self {
+        self.data_keys.set_lifetime(lifetime);
+        self
+    }
+
+    /// Opens entries, with one call of KMS for each distinct wrapped data key and place among them, [`DECRYPTS_AT_ONCE`] at a time.
+    /// The answers come in the order of the requests; one that fails leaves the others alone.
+    pub async fn open(&self, requests: &[OpenRequest]) -> Vec<Result<SecretValue, OpenError>> {
+        let place = |request: &OpenRequest| (request.scope, request.entry.wrapped_data_key().to_vec());
+        let opened = self.data_keys.open_all(requests.iter().map(place).collect()).await;
+        requests
+            .iter()
+            .map(|request| match &opened[&place(request)] {
+                Ok(key) => decrypt(request, key),
+                Err(error) => Err(*error),
+            })
+            .collect()
+    }
+}
+
+fn decrypt(request: &OpenRequest, key: &ring::aead::LessSafeKey) -> Result<SecretValue, OpenError> {
+    let entry = &request.entry;
+    let associated = request.scope.associated_data(entry.key_name(), entry.allowed_hosts());
+    let nonce = Nonce::assume_unique_for_key(entry.nonce());
+    let mut bytes = entry.ciphertext().to_vec();
+    let length = match key.open_in_place(nonce, Aad::from(associated), &mut bytes) {
+        Ok(plain) => plain.len(),
+        Err(ring::error::Unspecified) => {
+            bytes.zeroize();
+            return Err(OpenError::Corrupt);
+        }
+    };
+    bytes.truncate(length);
+    SecretValue::from_bytes(bytes).map_err(|_| OpenError::Corrupt)
+}

@@ -1,0 +1,383 @@
+//! What an apply writes: a plain function from what is there and what shall be.
+
+use std::collections::BTreeSet;
+
+use components::webhook::{Authentication, WebhookConfiguration};
+use components::{Kind, component};
+use definition::Checked;
+use model::definition::{Concurrency, Definition, Node, Uses};
+use serde_json::{Value, json};
+use store::api::{NodeWrite, SecretRefWrite, WebhookRow, WorkflowRow};
+use uuid::Uuid;
+
+/// The workflow as it is.
+#[derive(Clone, Debug)]
+pub(super) struct Current {
+    pub(super) workflow: WorkflowRow,
+    pub(super) definition: Definition,
+    /// Its live webhooks.
+    pub(super) webhooks: Vec<WebhookRow>,
+}
+
+/// What is to be written. Credentials are made afterwards, for what is in `webhooks` and `webhooks_changed`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Plan {
+    /// The nodes that are new or differ.
+    pub(super) nodes: Vec<NodeWrite>,
+    pub(super) nodes_removed: Vec<String>,
+    /// The secrets that the nodes in `nodes` may open.
+    pub(super) secret_refs: Vec<SecretRefWrite>,
+    pub(super) webhooks: Vec<WebhookWanted>,
+    pub(super) webhooks_changed: Vec<WebhookWanted>,
+    pub(super) webhooks_removed: Vec<Uuid>,
+    /// Nodes that the builder has to look at: removed ones, and those whose limit rose.
+    pub(super) node_ids_to_wake: Vec<String>,
+}
+
+/// A webhook as the definition wants it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct WebhookWanted {
+    pub(super) id: Uuid,
+    pub(super) node_id: String,
+    pub(super) configuration: WebhookConfiguration,
+    /// Whether a key or token is to be made for it.
+    pub(super) needs_credential: bool,
+}
+
+impl Plan {
+    pub(super) fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Plans an apply. `next_id` makes the ids of new webhooks.
+pub(super) fn plan(current: Option<&Current>, checked: &Checked, next_id: &mut dyn FnMut() -> Uuid) -> Plan {
+    let mut plan = Plan::default();
+    let old_nodes: &[Node] = current.map(|current| current.definition.nodes.as_slice()).unwrap_or_default();
+    for node in &checked.definition.nodes {
+        let old = old_nodes.iter().find(|old| old.id == node.id);
+        let hook = current.and_then(|current| current.webhooks.iter().find(|hook| hook.node_id == node.id));
+        let wanted = plan_webhook(&mut plan, node, hook, next_id);
+        if old != Some(node) || wanted.is_new {
+            plan.nodes.push(node_write(node, wanted.webhook_id));
+            if old.is_some_and(|old| needs_wake(old, node)) {
+                plan.node_ids_to_wake.push(node.id.clone());
+            }
+        }
+    }
+    let stays = |id: &str| checked.definition.nodes.iter().any(|node| node.id == id);
+    plan.nodes_removed = old_nodes.iter().map(|node| node.id.clone()).filter(|id| !stays(id)).collect();
+    plan.node_ids_to_wake.extend(plan.nodes_removed.iter().cloned());
+    for hook in current.map(|current| current.webhooks.as_slice()).unwrap_or_default() {
+        if !stays(&hook.node_id) {
+            plan.webhooks_removed.push(hook.id);
+        }
+    }
+    plan.secret_refs = secret_refs(checked, &plan.nodes);
+    plan
+}
+
+/// The webhook of a node after planning.
+struct PlannedWebhook {
+    webhook_id: Option<Uuid>,
+    /// Whether the node's row has to be written for it.
+    is_new: bool,
+}
+
+fn plan_webhook(
+    plan: &mut Plan,
+    node: &Node,
+    hook: Option<&WebhookRow>,
+    next_id: &mut dyn FnMut() -> Uuid,
+) -> PlannedWebhook {
+    // A checked definition has no webhook whose configuration can't be read.
+    let Some(configuration) = webhook_configuration(node) else {
+        plan.webhooks_removed.extend(hook.map(|hook| hook.id));
+        return PlannedWebhook { webhook_id: None, is_new: false };
+    };
+    let Some(hook) = hook else {
+        let id = next_id();
+        let needs_credential = configuration.authentication != Authentication::None;
+        plan.webhooks.push(WebhookWanted { id, node_id: node.id.clone(), configuration, needs_credential });
+        return PlannedWebhook { webhook_id: Some(id), is_new: true };
+    };
+    let is_same = configuration.authentication.as_str() == hook.authentication
+        && stored_header(&configuration) == hook.header_name
+        && configuration.deduplication_header == hook.deduplication_header;
+    if !is_same {
+        let needs_credential =
+            credential_kind(configuration.authentication.as_str()) != credential_kind(&hook.authentication);
+        let wanted = WebhookWanted { id: hook.id, node_id: node.id.clone(), configuration, needs_credential };
+        plan.webhooks_changed.push(wanted);
+    }
+    PlannedWebhook { webhook_id: Some(hook.id), is_new: false }
+}
+
+fn webhook_configuration(node: &Node) -> Option<WebhookConfiguration> {
+    match &node.uses {
+        Uses::Trigger(name) if name == "webhook" => WebhookConfiguration::read(&node.configuration).ok(),
+        _ => None,
+    }
+}
+
+/// `webhooks.header_name`: of signature and header token; null for bearer and none.
+pub(super) fn stored_header(configuration: &WebhookConfiguration) -> Option<String> {
+    match configuration.authentication {
+        Authentication::Signature | Authentication::HeaderToken => configuration.header_name.clone(),
+        Authentication::Bearer | Authentication::None => None,
+    }
+}
+
+/// Authentications with the same kind of credential keep it when one becomes the other.
+fn credential_kind(authentication: &str) -> &str {
+    match authentication {
+        "bearer" | "header_token" => "token",
+        other => other,
+    }
+}
+
+fn node_write(node: &Node, webhook_id: Option<Uuid>) -> NodeWrite {
+    NodeWrite {
+        node_id: node.id.clone(),
+        name: node.name.clone(),
+        node_type: node.uses.node_type(),
+        reference: reference(&node.uses),
+        configuration: node.configuration.clone(),
+        concurrency_max: concurrency_max(node),
+        position: node.position.map(|position| json!({ "x": position.x, "y": position.y })),
+        webhook_id,
+    }
+}
+
+fn reference(uses: &Uses) -> Value {
+    json!({ uses.node_type().as_str(): uses.name() })
+}
+
+/// `workflow_nodes.concurrency_max`. Only a component with an effect has a limit: 1 unless the author says otherwise.
+fn concurrency_max(node: &Node) -> Option<i32> {
+    let Uses::Component(name) = &node.uses else {
+        return None;
+    };
+    if component(name).is_some_and(|component| component.kind() == Kind::Pure) {
+        return None;
+    }
+    match node.concurrency {
+        None => Some(1),
+        Some(Concurrency::Limited(limit)) => Some(i32::try_from(limit).unwrap_or(i32::MAX)),
+        Some(Concurrency::Unlimited(_)) => None,
+    }
+}
+
+/// Whether items may wait there that nobody else would wake the builder for.
+fn needs_wake(old: &Node, new: &Node) -> bool {
+    let limit_rose = match (concurrency_max(old), concurrency_max(new)) {
+        (Some(before), Some(after)) => after > before,
+        (Some(_), None) => true,
+        (None, _) => false,
+    };
+    // A node of another type starts a new generation: what waits for the old one is ended like a removed node's.
+    limit_rose || old.uses.node_type() != new.uses.node_type()
+}
+
+fn secret_refs(checked: &Checked, nodes: &[NodeWrite]) -> Vec<SecretRefWrite> {
+    let written: BTreeSet<&str> = nodes.iter().map(|node| node.node_id.as_str()).collect();
+    let refs: BTreeSet<(&str, &str, &str)> = checked
+        .secret_refs
+        .iter()
+        .filter(|secret| written.contains(secret.node_id.as_str()))
+        .map(|secret| (secret.node_id.as_str(), secret.name.as_str(), secret.key.as_str()))
+        .collect();
+    refs.into_iter()
+        .map(|(node_id, name, key)| SecretRefWrite {
+            node_id: node_id.to_owned(),
+            secret_name: name.to_owned(),
+            secret_key: key.to_owned(),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+
+    fn checked(nodes: Value) -> Checked {
+        let definition = serde_json::from_value(json!({ "name": "w", "nodes": nodes })).unwrap();
+        Checked { definition, warnings: Vec::new(), secret_refs: Vec::new() }
+    }
+
+    fn hook(id: u128, node_id: &str, authentication: &str, header_name: Option<&str>) -> WebhookRow {
+        WebhookRow {
+            id: Uuid::from_u128(id),
+            workflow_id: Uuid::from_u128(1),
+            node_id: node_id.into(),
+            address: "a".repeat(32),
+            authentication: authentication.into(),
+            header_name: header_name.map(str::to_owned),
+            deduplication_header: None,
+            version: 1,
+            created_at: Timestamp::UNIX_EPOCH,
+            updated_at: Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    fn current(nodes: Value, webhooks: Vec<WebhookRow>) -> Current {
+        let workflow = WorkflowRow {
+            id: Uuid::from_u128(1),
+            name: "w".into(),
+            description: String::new(),
+            version: 1,
+            created_by: "t".into(),
+            created_at: Timestamp::UNIX_EPOCH,
+            updated_at: Timestamp::UNIX_EPOCH,
+            deleted_at: None,
+        };
+        Current { workflow, definition: checked(nodes).definition, webhooks }
+    }
+
+    fn planned(current: Option<&Current>, nodes: Value) -> Plan {
+        let mut next = 100;
+        plan(current, &checked(nodes), &mut || {
+            next += 1;
+            Uuid::from_u128(next)
+        })
+    }
+
+    fn http(id: &str, concurrency: Value) -> Value {
+        let mut node = json!({ "id": id, "name": id, "component": "http", "configuration": { "url": "https://x.example" } });
+        if !concurrency.is_null() {
+            node["concurrency"] = concurrency;
+        }
+        node
+    }
+
+    fn webhook(id: &str, configuration: Value) -> Value {
+        json!({ "id": id, "name": id, "trigger": "webhook", "configuration": configuration })
+    }
+
+    #[test]
+    fn only_effects_have_a_limit() {
+        let check = |node: Value, expected| {
+            let plan = planned(None, json!([node]));
+            assert_eq!(plan.nodes[0].concurrency_max, expected, "{node}");
+        };
+        check(http("a", Value::Null), Some(1));
+        check(http("a", json!(7)), Some(7));
+        check(http("a", json!("unlimited")), None);
+        check(json!({ "id": "a", "name": "A", "component": "noop" }), None);
+        check(json!({ "id": "a", "name": "A", "trigger": "start" }), None);
+    }
+
+    #[test]
+    fn applying_the_same_again_writes_nothing() {
+        let nodes =
+            json!([webhook("push", json!({ "authentication": "signature" })), http("call", Value::Null)]);
+        let there = current(nodes.clone(), vec![hook(9, "push", "signature", Some("x-hub-signature-256"))]);
+        assert!(planned(Some(&there), nodes).is_empty());
+    }
+
+    #[test]
+    fn only_what_differs_is_written() {
+        let there =
+            current(json!([http("a", Value::Null), http("b", Value::Null), http("c", Value::Null)]), vec![]);
+        let plan = planned(
+            Some(&there),
+            json!([http("a", Value::Null), http("b", json!(3)), http("d", Value::Null)]),
+        );
+        let written: Vec<_> = plan.nodes.iter().map(|node| node.node_id.as_str()).collect();
+        assert_eq!(written, ["b", "d"]);
+        assert_eq!(plan.nodes_removed, ["c"]);
+        assert_eq!(plan.node_ids_to_wake, ["b", "c"]);
+    }
+
+    #[test]
+    fn a_node_is_woken_when_its_limit_rises_and_not_when_it_falls_i4() {
+        let check = |before: Value, after: Value, expected: bool| {
+            let there = current(json!([http("a", before.clone())]), vec![]);
+            let plan = planned(Some(&there), json!([http("a", after.clone())]));
+            assert_eq!(!plan.node_ids_to_wake.is_empty(), expected, "{before} to {after}");
+        };
+        check(Value::Null, json!(2), true);
+        check(json!(2), json!("unlimited"), true);
+        check(json!(2), Value::Null, false);
+        check(json!("unlimited"), json!(2), false);
+    }
+
+    #[test]
+    fn a_node_of_another_type_is_woken_for_it_starts_a_new_generation() {
+        let there = current(json!([http("a", json!("unlimited"))]), vec![]);
+        let plan = planned(Some(&there), json!([{ "id": "a", "name": "a", "trigger": "start" }]));
+        assert_eq!(plan.node_ids_to_wake, ["a"]);
+    }
+
+    #[test]
+    fn a_webhook_is_made_once_and_keeps_its_address() {
+        let node = webhook("push", json!({ "authentication": "signature" }));
+        let plan = planned(None, json!([node]));
+        assert_eq!(plan.webhooks.len(), 1);
+        assert!(plan.webhooks[0].needs_credential);
+        assert_eq!(plan.nodes[0].webhook_id, Some(plan.webhooks[0].id));
+
+        let there = current(json!([node]), vec![hook(9, "push", "signature", Some("x-hub-signature-256"))]);
+        let renamed = json!([{ "id": "push", "name": "Other", "trigger": "webhook",
+            "configuration": { "authentication": "signature" } }]);
+        let plan = planned(Some(&there), renamed);
+        assert!(plan.webhooks.is_empty() && plan.webhooks_changed.is_empty());
+        assert_eq!(plan.nodes[0].webhook_id, Some(Uuid::from_u128(9)));
+    }
+
+    #[test]
+    fn a_credential_is_made_anew_only_for_another_kind() {
+        let check = |authentication: &str, expected: Option<bool>| {
+            let there = current(
+                json!([webhook("push", json!({ "authentication": "bearer" }))]),
+                vec![hook(9, "push", "bearer", None)],
+            );
+            let plan =
+                planned(Some(&there), json!([webhook("push", json!({ "authentication": authentication }))]));
+            let made = plan.webhooks_changed.first().map(|wanted| wanted.needs_credential);
+            assert_eq!(made, expected, "{authentication}");
+        };
+        check("bearer", None);
+        check("header_token", Some(false));
+        check("signature", Some(true));
+        check("none", Some(true));
+    }
+
+    #[test]
+    fn a_webhook_ends_with_its_node_and_with_its_trigger() {
+        let there = || {
+            current(
+                json!([webhook("push", json!({ "authentication": "none" }))]),
+                vec![hook(9, "push", "none", None)],
+            )
+        };
+        let gone = planned(Some(&there()), json!([http("other", Value::Null)]));
+        assert_eq!(gone.webhooks_removed, [Uuid::from_u128(9)]);
+        let other = planned(Some(&there()), json!([{ "id": "push", "name": "push", "trigger": "start" }]));
+        assert_eq!(other.webhooks_removed, [Uuid::from_u128(9)]);
+        assert_eq!(other.nodes[0].webhook_id, None);
+    }
+
+    #[test]
+    fn secret_references_are_those_of_the_nodes_that_are_written_each_once() {
+        let secret = |node_id: &str, key: &str| definition::NodeSecretRef {
+            node_id: node_id.into(),
+            name: "github".into(),
+            key: key.into(),
+            field: String::new(),
+            line: 1,
+            column: 1,
+            target: None,
+        };
+        let there = current(json!([http("a", Value::Null)]), vec![]);
+        let mut new = checked(json!([http("a", Value::Null), http("b", Value::Null)]));
+        new.secret_refs =
+            vec![secret("a", "token"), secret("b", "token"), secret("b", "token"), secret("b", "key")];
+        let plan = plan(Some(&there), &new, &mut Uuid::nil);
+        let refs: Vec<_> =
+            plan.secret_refs.iter().map(|found| (&*found.node_id, &*found.secret_key)).collect();
+        assert_eq!(refs, [("b", "key"), ("b", "token")]);
+    }
+}

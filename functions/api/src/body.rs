@@ -1,0 +1,137 @@
+//! Bodies: their size, their content type, and reading them without repeating them.
+
+use axum::extract::{FromRequest, Request};
+use axum::http::{HeaderMap, header};
+use model::limits::API_BODY_BYTES_MAX;
+use serde::de::DeserializeOwned;
+
+use crate::error::ApiError;
+
+/// A body that says that it is JSON.
+pub(crate) struct JsonBody(Vec<u8>);
+
+/// A body that says that it is YAML or JSON; UTF-8.
+pub(crate) struct DefinitionBody(pub(crate) String);
+
+impl<S: Send + Sync> FromRequest<S> for JsonBody {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _state: &S) -> Result<Self, ApiError> {
+        if !is_json(media_type(request.headers())) {
+            return Err(ApiError::MediaType("JSON (`Content-Type: application/json`)"));
+        }
+        Ok(Self(read(request).await?))
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for DefinitionBody {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _state: &S) -> Result<Self, ApiError> {
+        let media_type = media_type(request.headers());
+        if !is_json(media_type) && !is_yaml(media_type) {
+            return Err(ApiError::MediaType("YAML or JSON (`Content-Type: application/yaml`)"));
+        }
+        let bytes = read(request).await?;
+        String::from_utf8(bytes)
+            .map(Self)
+            .map_err(|_| ApiError::Invalid("the body is not UTF-8 text".to_owned()))
+    }
+}
+
+impl JsonBody {
+    /// The raw bytes.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Reads the body. The error names the place and never what stands there, which may be a secret.
+    pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
+        serde_json::from_slice(&self.0).map_err(|error| {
+            let what = match error.classify() {
+                serde_json::error::Category::Data => "is not of the expected shape",
+                _ => "is not valid JSON",
+            };
+            ApiError::Invalid(format!("the body {what} (line {}, column {})", error.line(), error.column()))
+        })
+    }
+}
+
+async fn read(request: Request) -> Result<Vec<u8>, ApiError> {
+    let announced =
+        request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    if announced.is_some_and(|length: usize| length > API_BODY_BYTES_MAX) {
+        return Err(ApiError::TooLarge(API_BODY_BYTES_MAX));
+    }
+    let bytes = axum::body::to_bytes(request.into_body(), API_BODY_BYTES_MAX).await;
+    // The body came whole with the invocation, so the one error that there is is its size.
+    bytes.map(Vec::from).map_err(|_| ApiError::TooLarge(API_BODY_BYTES_MAX))
+}
+
+fn media_type(headers: &HeaderMap) -> &str {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    value.split(';').next().unwrap_or_default().trim()
+}
+
+fn is_json(media_type: &str) -> bool {
+    media_type.eq_ignore_ascii_case("application/json") || media_type.to_ascii_lowercase().ends_with("+json")
+}
+
+fn is_yaml(media_type: &str) -> bool {
+    ["application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml"]
+        .iter()
+        .any(|known| known.eq_ignore_ascii_case(media_type))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+
+    use super::*;
+
+    fn request(content_type: &str, body: impl Into<Body>) -> Request {
+        Request::builder().header(header::CONTENT_TYPE, content_type).body(body.into()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn bodies_of_another_kind_are_refused() {
+        let check = async |content_type: &str, json: bool, yaml: bool| {
+            assert_eq!(
+                JsonBody::from_request(request(content_type, "{}"), &()).await.is_ok(),
+                json,
+                "{content_type}"
+            );
+            let definition = DefinitionBody::from_request(request(content_type, "{}"), &()).await;
+            assert_eq!(definition.is_ok(), yaml, "{content_type}");
+        };
+        check("application/json", true, true).await;
+        check("Application/JSON; charset=utf-8", true, true).await;
+        check("application/yaml", false, true).await;
+        check("text/plain", false, false).await;
+        check("", false, false).await;
+    }
+
+    #[tokio::test]
+    async fn a_body_has_a_limit_on_both_sides() {
+        let read = async |bytes: usize| {
+            JsonBody::from_request(request("application/json", vec![b' '; bytes]), &()).await
+        };
+        assert_eq!(
+            read(API_BODY_BYTES_MAX).await.map(|body| body.bytes().len()).ok(),
+            Some(API_BODY_BYTES_MAX)
+        );
+        assert!(matches!(read(API_BODY_BYTES_MAX + 1).await, Err(ApiError::TooLarge(_))));
+    }
+
+    #[test]
+    fn an_error_never_repeats_the_body() {
+        let check = |body: &str| {
+            let error = JsonBody(body.into()).read::<Vec<u32>>().unwrap_err().to_string();
+            assert!(!error.contains("hunter2"), "{error}");
+            assert!(error.contains("line 1"), "{error}");
+        };
+        check(r#"["hunter2"]"#);
+        check(r#"[hunter2]"#);
+        check(r#"{"hunter2": 1}"#);
+    }
+}

@@ -1,0 +1,220 @@
+//! Which error goes where. Every answer that is no success is a problem of RFC 9457 (`application/problem+json`).
+//!
+//! | status | type                | when |
+//! |--------|---------------------|------|
+//! | 400    | `invalid_request`   | a body, query or path can't be read, or a value in it is not allowed |
+//! | 401    | `unauthorized`      | no token, or one that may not be used |
+//! | 404    | `not_found`         | not there, or another organization's: both read alike |
+//! | 405    | `method_not_allowed`| the path is there and has no such method |
+//! | 409    | `conflict`          | the caller's knowledge is out of date: read again, then decide |
+//! | 413    | `too_large`         | the body is larger than any that is taken |
+//! | 415    | `media_type`        | the body is neither JSON nor, for definitions, YAML |
+//! | 422    | `invalid_definition`| a definition has errors; `errors` has all of them with their places |
+//! | 429    | `queue_full`        | a node has as many waiting items as are allowed |
+//! | 500    | `internal`          | a bug or a wrong set-up; the log says more |
+//! | 503    | `unavailable`       | database or key service can't be reached: try again |
+//!
+//! No text of another crate's error goes out (it may quote what was sent), and no body is repeated: it may hold a secret.
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use definition::Problem;
+use serde::Serialize;
+use store::StoreError;
+use vault_seal::SealError;
+
+/// Why a request is not answered with success, named for what the caller does about it.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ApiError {
+    #[error("{0}")]
+    Invalid(String),
+    #[error("a token is needed: `Authorization: Bearer sf_…`")]
+    Unauthorized,
+    #[error("there is no such {0}")]
+    NotFound(&'static str),
+    #[error("this path has no such method")]
+    MethodNotAllowed,
+    #[error("{0}")]
+    Conflict(String),
+    #[error("the body has more than {0} bytes")]
+    TooLarge(usize),
+    #[error("the body must be {0}")]
+    MediaType(&'static str),
+    #[error("the definition has {}", count_errors(.0.len()))]
+    Definition(Vec<Problem>),
+    #[error("a node behind this trigger has as many waiting items as are allowed: try again later")]
+    QueueFull,
+    #[error("something is wrong with this installation; its log says more")]
+    Internal,
+    #[error("the service can't be reached at the moment: try again")]
+    Unavailable,
+}
+
+fn count_errors(count: usize) -> String {
+    if count == 1 { "an error".to_owned() } else { format!("{count} errors") }
+}
+
+/// The body of RFC 9457.
+#[derive(Serialize)]
+struct ProblemDetails<'a> {
+    r#type: String,
+    title: &'static str,
+    status: u16,
+    detail: String,
+    #[serde(skip_serializing_if = "<[Problem]>::is_empty")]
+    errors: &'a [Problem],
+}
+
+impl ApiError {
+    fn parts(&self) -> (StatusCode, &'static str, &'static str) {
+        match self {
+            Self::Invalid(_) => (StatusCode::BAD_REQUEST, "invalid_request", "The request can't be taken"),
+            Self::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized", "Not authorized"),
+            Self::NotFound(_) => (StatusCode::NOT_FOUND, "not_found", "Not found"),
+            Self::MethodNotAllowed => {
+                (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Method not allowed")
+            }
+            Self::Conflict(_) => (StatusCode::CONFLICT, "conflict", "Out of date"),
+            Self::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "too_large", "Too large"),
+            Self::MediaType(_) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "media_type", "Another kind of body"),
+            Self::Definition(_) => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "invalid_definition", "The definition has errors")
+            }
+            Self::QueueFull => (StatusCode::TOO_MANY_REQUESTS, "queue_full", "The queue is full"),
+            Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error"),
+            Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Not available"),
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let (status, code, title) = self.parts();
+        let errors: &[Problem] = match &self {
+            Self::Definition(problems) => problems,
+            _ => &[],
+        };
+        let body = ProblemDetails {
+            r#type: format!("urn:sealflow:problem:{code}"),
+            title,
+            status: status.as_u16(),
+            detail: self.to_string(),
+            errors,
+        };
+        let body = serde_json::to_vec(&body).expect("strings and numbers always serialise");
+        let content_type = (header::CONTENT_TYPE, "application/problem+json");
+        let mut response = (status, [content_type], body).into_response();
+        let extra = match self {
+            Self::Unauthorized => Some((header::WWW_AUTHENTICATE, "Bearer")),
+            Self::Unavailable | Self::QueueFull => Some((header::RETRY_AFTER, "1")),
+            _ => None,
+        };
+        if let Some((name, value)) = extra {
+            response.headers_mut().insert(name, HeaderValue::from_static(value));
+        }
+        response
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::NotFound => Self::NotFound("thing"),
+            StoreError::Conflict(text) => Self::Conflict(text.to_owned()),
+            StoreError::Unavailable { .. } => {
+                tracing::warn!(%error, "the database is unavailable");
+                Self::Unavailable
+            }
+            StoreError::Rejected { ref constraint, .. } => {
+                tracing::warn!(%error, constraint, "the database refused what a request brought");
+                Self::Invalid("the database refuses what the request brings".to_owned())
+            }
+            StoreError::Corrupt(_) | StoreError::Refused { .. } | StoreError::Setup(_) => {
+                tracing::error!(%error, "the database can't be used as it is");
+                Self::Internal
+            }
+        }
+    }
+}
+
+impl From<SealError> for ApiError {
+    fn from(error: SealError) -> Self {
+        match error {
+            SealError::Invalid(why) => Self::Invalid(why.to_string()),
+            SealError::Unavailable => {
+                tracing::warn!(%error, "sealing failed");
+                Self::Unavailable
+            }
+            SealError::Denied | SealError::Corrupt => {
+                tracing::error!(%error, "sealing failed");
+                Self::Internal
+            }
+        }
+    }
+}
+
+/// Says what it was that isn't there.
+pub(crate) trait NotFoundAs<T> {
+    fn not_found_as(self, what: &'static str) -> Result<T, ApiError>;
+}
+
+impl<T> NotFoundAs<T> for Result<T, StoreError> {
+    fn not_found_as(self, what: &'static str) -> Result<T, ApiError> {
+        self.map_err(|error| match error {
+            StoreError::NotFound => ApiError::NotFound(what),
+            error => error.into(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    async fn answer(error: ApiError) -> (StatusCode, String, Value) {
+        let response = error.into_response();
+        let status = response.status();
+        let kind = response.headers()[header::CONTENT_TYPE].to_str().unwrap().to_owned();
+        let body = axum::body::to_bytes(response.into_body(), 65_536).await.unwrap();
+        (status, kind, serde_json::from_slice(&body).unwrap())
+    }
+
+    #[tokio::test]
+    async fn an_error_is_problem_details() {
+        let (status, kind, body) = answer(ApiError::NotFound("workflow")).await;
+        assert_eq!((status, kind.as_str()), (StatusCode::NOT_FOUND, "application/problem+json"));
+        assert_eq!(
+            body,
+            serde_json::json!({
+                "type": "urn:sealflow:problem:not_found", "title": "Not found", "status": 404,
+                "detail": "there is no such workflow",
+            })
+        );
+    }
+
+    #[tokio::test]
+    async fn every_error_of_a_definition_is_in_the_answer() {
+        let problem = |line| Problem {
+            line,
+            column: 2,
+            field: "nodes[0].id".into(),
+            message: "is missing".into(),
+            expression: None,
+            span: None,
+        };
+        let (status, _, body) = answer(ApiError::Definition(vec![problem(1), problem(9)])).await;
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+        assert_eq!(body["detail"], "the definition has 2 errors");
+        assert_eq!(body["errors"][1]["line"], 9);
+    }
+
+    #[tokio::test]
+    async fn what_the_database_says_stays_inside() {
+        let refused = StoreError::Setup("role sealflow_api has no lock_timeout".into());
+        let (status, _, body) = answer(refused.into()).await;
+        assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
+        assert!(!body.to_string().contains("sealflow_api"), "{body}");
+    }
+}

@@ -1,0 +1,100 @@
+//! `/v1/executions`: what ran, with references where secrets were.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use store::api::{ExecutionFilter, ExecutionRow, list_executions, load_execution};
+
+use super::{parse_id, query_id, query_workflow};
+use crate::Deps;
+use crate::auth::Caller;
+use crate::cursor::{page_request, rows_answer};
+use crate::error::{ApiError, NotFoundAs as _};
+use crate::query::ApiQuery;
+
+const STATES: [&str; 4] = ["pending", "started", "cancelling", "finished"];
+const RESULTS: [&str; 3] = ["passed", "failed", "cancelled"];
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ListQuery {
+    workflow: Option<String>,
+    node: Option<String>,
+    state: Option<String>,
+    result: Option<String>,
+    key: Option<String>,
+    value: Option<String>,
+    parent: Option<String>,
+    previous: Option<String>,
+    run: Option<String>,
+    updated_since: Option<String>,
+    cursor: Option<String>,
+    limit: Option<u32>,
+}
+
+/// `GET`: executions, newest first.
+pub(super) async fn list(
+    State(deps): State<Arc<Deps>>,
+    caller: Caller,
+    ApiQuery(query): ApiQuery<ListQuery>,
+) -> Result<Json<Map<String, Value>>, ApiError> {
+    let page = page_request(query.cursor.as_deref(), query.limit)?;
+    check_word(query.state.as_deref(), "state", &STATES)?;
+    check_word(query.result.as_deref(), "result", &RESULTS)?;
+    let filter = ExecutionFilter {
+        workflow_id: query_workflow(&deps, &caller, query.workflow.as_deref()).await?,
+        parent_execution_id: query_id(query.parent.as_deref(), "parent")?,
+        previous_execution_id: query_id(query.previous.as_deref(), "previous")?,
+        root_event_id: query_id(query.run.as_deref(), "run")?,
+        updated_since: query.updated_since.as_deref().map(query_time).transpose()?,
+        node_id: query.node,
+        state: query.state,
+        result: query.result,
+        key: query.key,
+        value: query.value,
+    };
+    let page = list_executions(&deps.store, caller.organization_id, &filter, page).await?;
+    Ok(Json(rows_answer("executions", &page)?))
+}
+
+/// `GET` of one.
+pub(super) async fn show(
+    State(deps): State<Arc<Deps>>,
+    caller: Caller,
+    Path(execution): Path<String>,
+) -> Result<Json<ExecutionRow>, ApiError> {
+    let id = parse_id(&execution, "execution")?;
+    let found = load_execution(&deps.store, caller.organization_id, id).await;
+    Ok(Json(found.not_found_as("execution")?))
+}
+
+fn check_word(given: Option<&str>, name: &str, words: &[&str]) -> Result<(), ApiError> {
+    match given {
+        Some(given) if !words.contains(&given) => {
+            Err(ApiError::Invalid(format!("`{name}` must be one of {}", words.join(", "))))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn query_time(text: &str) -> Result<Timestamp, ApiError> {
+    text.parse()
+        .map_err(|_| ApiError::Invalid("`updated_since` is no time such as 2025-01-31T12:00:00Z".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_that_filters_is_one_of_those_that_there_are() {
+        assert!(check_word(None, "state", &STATES).is_ok());
+        assert!(check_word(Some("started"), "state", &STATES).is_ok());
+        let error = check_word(Some("running"), "state", &STATES).unwrap_err();
+        assert_eq!(error.to_string(), "`state` must be one of pending, started, cancelling, finished");
+    }
+}

@@ -1,0 +1,97 @@
+//! `/v1/runs` and `/v1/workflows/{workflow}/runs`: start, list, show, cancel.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use store::api::{ExecutionFilter, RunCancel, RunFilter, cancel_run, list_executions, list_runs, load_run};
+
+use super::{parse_id, query_workflow};
+use crate::Deps;
+use crate::auth::Caller;
+use crate::body::JsonBody;
+use crate::cursor::{page_request, rows_answer};
+use crate::error::{ApiError, NotFoundAs as _};
+use crate::query::ApiQuery;
+use crate::start::start_workflow;
+
+/// `POST /v1/workflows/{workflow}/runs`: starts a run.
+pub(super) async fn start(
+    State(deps): State<Arc<Deps>>,
+    caller: Caller,
+    Path(workflow): Path<String>,
+    body: JsonBody,
+) -> Result<(StatusCode, Json<Value>), ApiError> {
+    let run_id = start_workflow(&deps, &caller, &workflow, body.bytes()).await?;
+    Ok((StatusCode::ACCEPTED, Json(json!({ "run_id": run_id, "event_id": run_id }))))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ListQuery {
+    workflow: Option<String>,
+    node: Option<String>,
+    cursor: Option<String>,
+    limit: Option<u32>,
+}
+
+/// `GET /v1/runs`: runs with their states, newest first.
+pub(super) async fn list(
+    State(deps): State<Arc<Deps>>,
+    caller: Caller,
+    ApiQuery(query): ApiQuery<ListQuery>,
+) -> Result<Json<Map<String, Value>>, ApiError> {
+    let page = page_request(query.cursor.as_deref(), query.limit)?;
+    let workflow_id = query_workflow(&deps, &caller, query.workflow.as_deref()).await?;
+    let filter = RunFilter { workflow_id, node_id: query.node };
+    let page = list_runs(&deps.store, caller.organization_id, &filter, page).await?;
+    Ok(Json(rows_answer("runs", &page)?))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ShowQuery {
+    cursor: Option<String>,
+    limit: Option<u32>,
+}
+
+/// `GET /v1/runs/{run}`: one run with a page of its executions, newest first.
+pub(super) async fn show(
+    State(deps): State<Arc<Deps>>,
+    caller: Caller,
+    Path(run): Path<String>,
+    ApiQuery(query): ApiQuery<ShowQuery>,
+) -> Result<Json<Map<String, Value>>, ApiError> {
+    let page = page_request(query.cursor.as_deref(), query.limit)?;
+    let id = parse_id(&run, "run")?;
+    // The state first: executions that come after it was read are in a later answer of a run that still runs.
+    let run = load_run(&deps.store, caller.organization_id, id).await.not_found_as("run")?;
+    let filter = ExecutionFilter {
+        workflow_id: Some(run.workflow_id),
+        root_event_id: Some(id),
+        ..ExecutionFilter::default()
+    };
+    let page = list_executions(&deps.store, caller.organization_id, &filter, page).await?;
+    let mut answer = rows_answer("executions", &page)?;
+    answer.insert("run".to_owned(), json!(run));
+    Ok(Json(answer))
+}
+
+/// `POST /v1/runs/{run}/cancel`: tells a run to end.
+pub(super) async fn cancel(
+    State(deps): State<Arc<Deps>>,
+    caller: Caller,
+    Path(run): Path<String>,
+) -> Result<(StatusCode, Json<Value>), ApiError> {
+    let organization_id = caller.organization_id;
+    let run_id = parse_id(&run, "run")?;
+    let cancel = RunCancel { organization_id, run_id, cancelled_by: caller.name, now: deps.clock.now() };
+    let outcome = cancel_run(&deps.store, &cancel).await.not_found_as("run")?;
+    tracing::info!(%run_id, "run cancelled");
+    deps.wake_nodes(organization_id, outcome.workflow_id, outcome.node_ids_to_wake).await;
+    let run = load_run(&deps.store, organization_id, run_id).await.not_found_as("run")?;
+    Ok((StatusCode::ACCEPTED, Json(json!({ "run": run }))))
+}

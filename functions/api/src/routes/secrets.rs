@@ -1,0 +1,339 @@
+//! `/v1/secrets`: written and listed, never read back.
+//!
+//! Sealing calls KMS, so it comes before the transaction: it needs the secret's id and the hosts that stay, which are looked up
+//! first and checked again under the row's lock. Lost against another change, it is done once more.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use jiff::Timestamp;
+use model::limits::SECRET_KEYS_MAX;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use store::StoreError;
+use store::api::{
+    SecretIdentity, SecretRow, SecretWrite, change_secret, delete_secret, list_secrets, load_secret,
+};
+use uuid::Uuid;
+use vault_format::{AllowedHost, Entries, Entry, Purpose, Scope, SecretValue};
+use vault_seal::SealRequest;
+
+use crate::Deps;
+use crate::auth::Caller;
+use crate::body::JsonBody;
+use crate::cursor::{page_answer, page_request};
+use crate::error::{ApiError, NotFoundAs as _};
+use crate::query::ApiQuery;
+use crate::secret_body::{SecretMapBody, SecretValueBody};
+
+/// Times that a change is sealed.
+const SEALS_MAX: u32 = 2;
+/// Bytes of a secret's name.
+const NAME_BYTES_MAX: usize = 128;
+
+/// A secret as the API shows it.
+#[derive(Serialize)]
+struct SecretView {
+    id: Uuid,
+    name: String,
+    provider: String,
+    keys: Vec<KeyView>,
+    created_by: String,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+}
+
+#[derive(Serialize)]
+struct KeyView {
+    key: String,
+    /// Where it may be sent; empty: anywhere.
+    hosts: Vec<String>,
+    /// Whether it is too short to be scrubbed from outputs.
+    short: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ListQuery {
+    cursor: Option<String>,
+    limit: Option<u32>,
+}
+
+/// `GET`: names, keys, hosts and times.
+pub(super) async fn list(
+    State(deps): State<Arc<Deps>>,
+    caller: Caller,
+    ApiQuery(query): ApiQuery<ListQuery>,
+) -> Result<Json<Map<String, Value>>, ApiError> {
+    let page = page_request(query.cursor.as_deref(), query.limit)?;
+    let page = list_secrets(&deps.store, caller.organization_id, page).await?;
+    let views = page.rows.into_iter().map(secret_view).collect::<Result<Vec<_>, _>>()?;
+    Ok(Json(page_answer("secrets", json!(views), page.next)))
+}
+
+/// `PUT /v1/secrets/{name}`: these keys replace all that there are.
+pub(super) async fn put_all(
+    State(deps): State<Arc<Deps>>,
+    caller: Caller,
+    Path(name): Path<String>,
+    body: JsonBody,
+) -> Result<Json<Value>, ApiError> {
+    check_name(&name)?;
+    let body: SecretMapBody = body.read()?;
+    if body.values.len() > SECRET_KEYS_MAX {
+        return Err(ApiError::Invalid(format!("a secret has at most {SECRET_KEYS_MAX} keys")));
+    }
+    let values =
+        body.values.into_iter().map(|(key, value)| read_value(key, value)).collect::<Result<_, _>>()?;
+    put(&deps, &caller, &name, Values { values, replaces_all: true }).await
+}
+
+/// `PUT /v1/secrets/{name}/{key}`: sets one key and leaves the others as they are.
+pub(super) async fn put_key(
+    State(deps): State<Arc<Deps>>,
+    caller: Caller,
+    Path((name, key)): Path<(String, String)>,
+    body: JsonBody,
+) -> Result<Json<Value>, ApiError> {
+    check_name(&name)?;
+    let values = vec![read_value(key, body.read()?)?];
+    put(&deps, &caller, &name, Values { values, replaces_all: false }).await
+}
+
+/// `DELETE /v1/secrets/{name}`: all keys.
+pub(super) async fn delete(
+    State(deps): State<Arc<Deps>>,
+    caller: Caller,
+    Path(name): Path<String>,
+) -> Result<StatusCode, ApiError> {
+    delete_secret(&deps.store, caller.organization_id, &name).await.not_found_as("secret")?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `DELETE /v1/secrets/{name}/{key}`: one key.
+pub(super) async fn delete_key(
+    State(deps): State<Arc<Deps>>,
+    caller: Caller,
+    Path((name, key)): Path<(String, String)>,
+) -> Result<StatusCode, ApiError> {
+    let organization_id = caller.organization_id;
+    for _ in 0..SEALS_MAX {
+        let row =
+            load_secret(&deps.store, organization_id, &name).await?.ok_or(ApiError::NotFound("secret"))?;
+        parse(&row.data)?.get(&key).ok_or(ApiError::NotFound("key"))?;
+        let secret = SecretIdentity { organization_id, name: &name, id: row.id };
+        let changed = change_secret(&deps.store, secret, &caller.name, deps.clock.now(), |data| {
+            let mut entries = data.map_or_else(|| Ok(Entries::new()), parse)?;
+            let removed = entries.remove(&key);
+            Ok(removed.map_or(SecretWrite::Stale, |_| SecretWrite::Data(entries.to_bytes())))
+        });
+        match changed.await {
+            Err(StoreError::Conflict(_)) => {}
+            changed => return Ok(changed.map(|()| StatusCode::NO_CONTENT)?),
+        }
+    }
+    Err(changed_meanwhile())
+}
+
+/// Values that are to be sealed.
+struct Values {
+    values: Vec<NewValue>,
+    replaces_all: bool,
+}
+
+struct NewValue {
+    key: String,
+    value: SecretValue,
+    /// None: the present entry's.
+    hosts: Option<Vec<AllowedHost>>,
+}
+
+fn read_value(key: String, body: SecretValueBody) -> Result<NewValue, ApiError> {
+    Entry::check_key_name(&key).map_err(|error| ApiError::Invalid(error.to_string()))?;
+    body.check_length(&key)?;
+    let hosts = body.hosts(&key)?;
+    Ok(NewValue { key, hosts, value: body.value })
+}
+
+async fn put(deps: &Deps, caller: &Caller, name: &str, new: Values) -> Result<Json<Value>, ApiError> {
+    let organization_id = caller.organization_id;
+    for _ in 0..SEALS_MAX {
+        let now = deps.clock.now();
+        let row = load_secret(&deps.store, organization_id, name).await?;
+        let present = row.as_ref().map_or_else(|| Ok(Entries::new()), |row| parse(&row.data))?;
+        check_count(&present, &new)?;
+        let id = row.map_or_else(|| deps.ids.next(now), |row| row.id);
+        let scope = Scope { organization_id, secret_id: id, purpose: Purpose::Secret };
+        let sealed = deps.sealer.seal(&scope, seal_requests(&new, &present)).await?;
+        let secret = SecretIdentity { organization_id, name, id };
+        let changed = change_secret(&deps.store, secret, &caller.name, now, |data| {
+            let current = data.map_or_else(|| Ok(Entries::new()), parse)?;
+            Ok(merge(&new, &present, current, &sealed).map_or(SecretWrite::Stale, SecretWrite::Data))
+        });
+        match changed.await {
+            Err(StoreError::Conflict(_)) => {}
+            Err(StoreError::Rejected { constraint: Some(name), .. }) if name == "secrets_max" => {
+                let max = model::limits::SECRETS_MAX;
+                return Err(ApiError::Invalid(format!("an organization has at most {max} secrets")));
+            }
+            changed => {
+                changed.not_found_as("organization")?;
+                let row =
+                    load_secret(&deps.store, organization_id, name).await?.ok_or_else(changed_meanwhile)?;
+                return Ok(Json(json!({ "secret": secret_view(row)? })));
+            }
+        }
+    }
+    Err(changed_meanwhile())
+}
+
+fn changed_meanwhile() -> ApiError {
+    ApiError::Conflict("the secret is being changed by somebody else: try again".to_owned())
+}
+
+fn check_count(present: &Entries, new: &Values) -> Result<(), ApiError> {
+    let added = new.values.iter().filter(|new| present.get(&new.key).is_none()).count();
+    if new.replaces_all || present.len() + added <= SECRET_KEYS_MAX {
+        return Ok(());
+    }
+    Err(ApiError::Invalid(format!("a secret has at most {SECRET_KEYS_MAX} keys")))
+}
+
+fn seal_requests(new: &Values, present: &Entries) -> Vec<SealRequest> {
+    new.values
+        .iter()
+        .map(|new| SealRequest {
+            key_name: new.key.clone(),
+            // A copy for this try; both are wiped.
+            value: SecretValue::new(new.value.expose().to_owned()),
+            allowed_hosts: new.hosts.clone().unwrap_or_else(|| present_hosts(present, &new.key).to_vec()),
+        })
+        .collect()
+}
+
+fn present_hosts<'a>(entries: &'a Entries, key: &str) -> &'a [AllowedHost] {
+    entries.get(key).map(Entry::allowed_hosts).unwrap_or_default()
+}
+
+/// The bytes with the sealed entries in their places; None when hosts that were to stay are no longer those that were sealed.
+fn merge(new: &Values, present: &Entries, current: Entries, sealed: &[Entry]) -> Option<Vec<u8>> {
+    let hosts_stay = new
+        .values
+        .iter()
+        .filter(|new| new.hosts.is_none())
+        .all(|new| present_hosts(present, &new.key) == present_hosts(&current, &new.key));
+    if !hosts_stay {
+        return None;
+    }
+    let mut entries = if new.replaces_all { Entries::new() } else { current };
+    for entry in sealed {
+        entries.put(entry.clone()).ok()?;
+    }
+    Some(entries.to_bytes())
+}
+
+fn parse(data: &[u8]) -> Result<Entries, StoreError> {
+    Entries::parse(data).map_err(|_| StoreError::Corrupt("secrets.data"))
+}
+
+fn check_name(name: &str) -> Result<(), ApiError> {
+    let is_legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    if (1..=NAME_BYTES_MAX).contains(&name.len()) && name.bytes().all(is_legal) {
+        return Ok(());
+    }
+    Err(ApiError::Invalid(format!(
+        "a secret's name has 1 to {NAME_BYTES_MAX} letters, digits, `_`, `-` or `.`"
+    )))
+}
+
+fn secret_view(row: SecretRow) -> Result<SecretView, ApiError> {
+    let entries = parse(&row.data)?;
+    let keys = entries.iter().map(|entry| KeyView {
+        key: entry.key_name().to_owned(),
+        hosts: entry.allowed_hosts().iter().map(ToString::to_string).collect(),
+        short: entry.value_bytes() < model::limits::SECRET_VALUE_BYTES_MIN,
+    });
+    Ok(SecretView {
+        id: row.id,
+        keys: keys.collect(),
+        name: row.name,
+        provider: row.provider,
+        created_by: row.created_by,
+        created_at: row.created_at,
+        updated_at: row.updated_at,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use vault_format::{NONCE_BYTES, TAG_BYTES};
+
+    use super::*;
+
+    fn entry(key: &str, mark: u8, hosts: &[&str]) -> Entry {
+        let hosts = hosts.iter().map(|host| host.parse().unwrap()).collect();
+        Entry::new(key.into(), hosts, vec![mark], [mark; NONCE_BYTES], vec![mark; TAG_BYTES + 20]).unwrap()
+    }
+
+    fn entries(all: &[Entry]) -> Entries {
+        let mut entries = Entries::new();
+        all.iter().for_each(|entry| entries.put(entry.clone()).unwrap());
+        entries
+    }
+
+    fn value(key: &str, hosts: Option<&[&str]>) -> NewValue {
+        let hosts = hosts.map(|hosts| hosts.iter().map(|host| host.parse().unwrap()).collect());
+        NewValue { key: key.into(), value: SecretValue::new("0123456789".into()), hosts }
+    }
+
+    #[test]
+    fn one_key_leaves_the_others_as_they_were() {
+        let new = Values { values: vec![value("b", None)], replaces_all: false };
+        let current = entries(&[entry("a", 1, &[]), entry("b", 2, &[])]);
+        let bytes = merge(&new, &current.clone(), current, &[entry("b", 9, &[])]).unwrap();
+        assert_eq!(bytes, entries(&[entry("a", 1, &[]), entry("b", 9, &[])]).to_bytes());
+    }
+
+    #[test]
+    fn a_map_replaces_all() {
+        let new = Values { values: vec![value("b", None)], replaces_all: true };
+        let current = entries(&[entry("a", 1, &[]), entry("b", 2, &[])]);
+        let bytes = merge(&new, &current.clone(), current, &[entry("b", 9, &[])]).unwrap();
+        assert_eq!(bytes, entries(&[entry("b", 9, &[])]).to_bytes());
+    }
+
+    #[test]
+    fn hosts_that_are_not_given_stay_and_a_change_of_them_meanwhile_is_noticed() {
+        let present = entries(&[entry("a", 1, &["api.example.com"])]);
+        let new = Values { values: vec![value("a", None)], replaces_all: false };
+        let hosts: Vec<_> =
+            seal_requests(&new, &present)[0].allowed_hosts.iter().map(ToString::to_string).collect();
+        assert_eq!(hosts, ["api.example.com"]);
+        let changed = entries(&[entry("a", 2, &["other.example.com"])]);
+        let sealed = [entry("a", 9, &["api.example.com"])];
+        assert!(merge(&new, &present, changed.clone(), &sealed).is_none());
+        assert!(merge(&new, &present, present.clone(), &sealed).is_some());
+        let given = Values { values: vec![value("a", Some(&["new.example.com"]))], replaces_all: false };
+        assert!(merge(&given, &present, changed, &sealed).is_some());
+        assert_eq!(seal_requests(&given, &present)[0].allowed_hosts[0].to_string(), "new.example.com");
+    }
+
+    #[test]
+    fn keys_have_a_limit_on_both_sides() {
+        let many: Vec<_> = (0..SECRET_KEYS_MAX).map(|n| entry(&format!("k{n}"), 1, &[])).collect();
+        let one = |key: &str| Values { values: vec![value(key, None)], replaces_all: false };
+        assert!(check_count(&entries(&many), &one("k0")).is_ok());
+        assert!(check_count(&entries(&many), &one("new")).is_err());
+        assert!(check_count(&entries(&many[1..]), &one("new")).is_ok());
+    }
+
+    #[test]
+    fn names_have_a_limit_on_both_sides() {
+        assert!(check_name(&"a".repeat(NAME_BYTES_MAX)).is_ok());
+        for name in ["", "a b", "ä", &"a".repeat(NAME_BYTES_MAX + 1)] {
+            assert!(check_name(name).is_err(), "{name}");
+        }
+    }
+}

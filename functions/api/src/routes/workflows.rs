@@ -1,0 +1,87 @@
+//! `/v1/workflows`: list, apply, show, delete.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use store::api::{delete_workflow, find_workflow, list_workflows, load_workflow};
+
+use crate::Deps;
+use crate::apply::{ApplyAnswer, ApplyMode, ApplyOptions};
+use crate::auth::Caller;
+use crate::body::DefinitionBody;
+use crate::cursor::{page_request, rows_answer};
+use crate::error::{ApiError, NotFoundAs as _};
+use crate::query::ApiQuery;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ListQuery {
+    cursor: Option<String>,
+    limit: Option<u32>,
+}
+
+/// `GET`: the live workflows, without their definitions.
+pub(super) async fn list(
+    State(deps): State<Arc<Deps>>,
+    caller: Caller,
+    ApiQuery(query): ApiQuery<ListQuery>,
+) -> Result<Json<Map<String, Value>>, ApiError> {
+    let page = page_request(query.cursor.as_deref(), query.limit)?;
+    let page = list_workflows(&deps.store, caller.organization_id, page).await?;
+    Ok(Json(rows_answer("workflows", &page)?))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ApplyQuery {
+    expected_version: Option<i64>,
+    #[serde(default)]
+    check: bool,
+}
+
+/// `PUT`: applies a definition; with `check=true` only says what would change.
+pub(super) async fn apply(
+    State(deps): State<Arc<Deps>>,
+    caller: Caller,
+    ApiQuery(query): ApiQuery<ApplyQuery>,
+    DefinitionBody(text): DefinitionBody,
+) -> Result<Json<ApplyAnswer>, ApiError> {
+    let mode = if query.check { ApplyMode::Check } else { ApplyMode::Write };
+    let options = ApplyOptions { expected_version: query.expected_version, mode };
+    Ok(Json(crate::apply::apply(&deps, &caller, &text, options).await?))
+}
+
+/// `GET` of one: with its definition.
+pub(super) async fn show(
+    State(deps): State<Arc<Deps>>,
+    caller: Caller,
+    Path(workflow): Path<String>,
+) -> Result<Json<Value>, ApiError> {
+    let found = load_workflow(&deps.store, caller.organization_id, &workflow).await;
+    let (row, definition) = found.not_found_as("workflow")?;
+    let mut answer = serde_json::to_value(&row).map_err(|_| ApiError::Internal)?;
+    answer["nodes"] = json!(definition.nodes);
+    answer["edges"] = json!(definition.edges);
+    Ok(Json(answer))
+}
+
+/// `DELETE` of one.
+pub(super) async fn delete(
+    State(deps): State<Arc<Deps>>,
+    caller: Caller,
+    Path(workflow): Path<String>,
+) -> Result<StatusCode, ApiError> {
+    let organization_id = caller.organization_id;
+    let workflow_id =
+        find_workflow(&deps.store, organization_id, &workflow).await.not_found_as("workflow")?.id;
+    let deleted =
+        delete_workflow(&deps.store, organization_id, workflow_id, &caller.name, deps.clock.now()).await;
+    let deleted = deleted.not_found_as("workflow")?;
+    tracing::info!(%workflow_id, "workflow deleted");
+    deps.wake_nodes(organization_id, workflow_id, deleted.node_ids).await;
+    Ok(StatusCode::NO_CONTENT)
+}

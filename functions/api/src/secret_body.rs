@@ -1,0 +1,94 @@
+//! Bodies that bring secrets: read into types that wipe themselves and can't be printed.
+
+use std::collections::BTreeMap;
+
+use model::limits::SECRET_VALUE_BYTES_MIN;
+use serde::{Deserialize, Deserializer};
+use vault_format::{AllowedHost, SecretValue};
+
+use crate::error::ApiError;
+
+/// The body of `PUT /v1/secrets/{name}`: replaces all keys.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SecretMapBody {
+    /// Keys and their values.
+    pub(crate) values: BTreeMap<String, SecretValueBody>,
+}
+
+/// The body of `PUT /v1/secrets/{name}/{key}`, and one value of a map.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SecretValueBody {
+    /// The value.
+    #[serde(deserialize_with = "read_value")]
+    pub(crate) value: SecretValue,
+    /// Where it may be sent; not given: the present entry's hosts stay.
+    #[serde(default)]
+    hosts: Option<Vec<String>>,
+    /// Whether a value that is too short to be scrubbed is taken all the same.
+    #[serde(default)]
+    allow_short: bool,
+}
+
+fn read_value<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SecretValue, D::Error> {
+    String::deserialize(deserializer).map(SecretValue::new)
+}
+
+impl SecretValueBody {
+    /// The hosts that are given, read.
+    pub(crate) fn hosts(&self, key: &str) -> Result<Option<Vec<AllowedHost>>, ApiError> {
+        let Some(hosts) = &self.hosts else {
+            return Ok(None);
+        };
+        let read = hosts.iter().map(|host| host.parse());
+        read.collect::<Result<_, _>>().map(Some).map_err(|error: vault_format::AllowedHostError| {
+            ApiError::Invalid(format!("the hosts of `{key}`: {error}"))
+        })
+    }
+
+    /// Refuses what could not be found again in an output.
+    pub(crate) fn check_length(&self, key: &str) -> Result<(), ApiError> {
+        if self.value.len() >= SECRET_VALUE_BYTES_MIN || self.allow_short {
+            return Ok(());
+        }
+        Err(ApiError::Invalid(format!(
+            "the value of `{key}` has fewer than {SECRET_VALUE_BYTES_MIN} bytes, so it can't be scrubbed from outputs; \
+             `allow_short` takes it all the same"
+        )))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<SecretValueBody, serde_json::Error> {
+        serde_json::from_str(text)
+    }
+
+    #[test]
+    fn a_short_value_has_a_limit_on_both_sides() {
+        let check = |text: &str, expected: bool| {
+            assert_eq!(read(text).unwrap().check_length("k").is_ok(), expected, "{text}");
+        };
+        check(r#"{"value": "12345678"}"#, true);
+        check(r#"{"value": "1234567"}"#, false);
+        check(r#"{"value": "1234567", "allow_short": true}"#, true);
+        check(r#"{"value": "äöüß"}"#, true);
+    }
+
+    #[test]
+    fn hosts_that_are_not_given_differ_from_none() {
+        assert!(read(r#"{"value": "x"}"#).unwrap().hosts("k").unwrap().is_none());
+        assert_eq!(read(r#"{"value": "x", "hosts": []}"#).unwrap().hosts("k").unwrap(), Some(vec![]));
+        assert!(read(r#"{"value": "x", "hosts": ["not a host"]}"#).unwrap().hosts("k").is_err());
+    }
+
+    #[test]
+    fn unknown_fields_and_other_types_are_refused() {
+        for text in [r#"{"value": 12345678}"#, r#"{"value": "x", "host": []}"#, r#"{}"#, r#""x""#] {
+            assert!(read(text).is_err(), "{text}");
+        }
+    }
+}

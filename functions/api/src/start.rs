@@ -1,0 +1,233 @@
+//! Starting a run by hand (transactions.md 22): a root event of a `start` trigger.
+
+use definition::{compile, resolve_run_name};
+use expression::{Environment, Value as ExpressionValue};
+use jiff::Timestamp;
+use model::definition::{DEFAULT_CHANNEL, Definition, Node, Uses};
+use model::json::{JsonError, compact_bytes, parse_strict};
+use model::limits::EVENT_DATA_BYTES_MAX;
+use model::routing::targets;
+use serde_json::{Map, Value};
+use store::api::{RunStart, StartOutcome, load_workflow, start_run};
+use uuid::Uuid;
+
+use crate::Deps;
+use crate::auth::Caller;
+use crate::error::{ApiError, NotFoundAs as _};
+
+/// The trigger that is started by hand, and the type of its events.
+const START: &str = "start";
+/// Times that a start is planned: once more when the workflow was applied meanwhile.
+const PLANS_MAX: u32 = 2;
+
+/// What a caller gives.
+#[derive(Debug, PartialEq)]
+struct StartRequest {
+    node_id: Option<String>,
+    data: Value,
+}
+
+/// Starts a run of a workflow and returns the id of its root event. `body` is `{"node_id"?, "data"?}`.
+///
+/// # Errors
+/// [`ApiError::Conflict`] when the workflow is applied faster than it can be read.
+pub(crate) async fn start_workflow(
+    deps: &Deps,
+    caller: &Caller,
+    workflow: &str,
+    body: &[u8],
+) -> Result<Uuid, ApiError> {
+    let request = read_request(body)?;
+    let now = deps.clock.now();
+    let event_id = deps.ids.next(now);
+    for _ in 0..PLANS_MAX {
+        let found = load_workflow(&deps.store, caller.organization_id, workflow).await;
+        let (row, definition) = found.not_found_as("workflow")?;
+        if row.deleted_at.is_some() {
+            return Err(ApiError::NotFound("workflow"));
+        }
+        let node = choose_trigger(&definition, request.node_id.as_deref())?;
+        let start = RunStart {
+            organization_id: caller.organization_id,
+            workflow_id: row.id,
+            version_planned: row.version,
+            node_id: node.id.clone(),
+            event_id,
+            channel: DEFAULT_CHANNEL,
+            event_type: START,
+            custom_name: run_name(node, &request.data, now),
+            data: request.data.clone(),
+            targets: targets(&definition.edges, &node.id, DEFAULT_CHANNEL)
+                .map(|target| (target.to_owned(), deps.ids.next(now)))
+                .collect(),
+            now,
+        };
+        match start_run(&deps.store, &start).await? {
+            StartOutcome::Started => {
+                tracing::info!(workflow_id = %row.id, %event_id, "run started");
+                deps.wake_event(caller.organization_id, event_id).await;
+                return Ok(event_id);
+            }
+            StartOutcome::Full => return Err(ApiError::QueueFull),
+            StartOutcome::Outdated => {}
+        }
+    }
+    Err(ApiError::Conflict("the workflow is being applied: try again".to_owned()))
+}
+
+/// Data is checked like a webhook's: what could not be stored and read back is refused here.
+fn read_request(body: &[u8]) -> Result<StartRequest, ApiError> {
+    let refuse = |error: JsonError| ApiError::Invalid(format!("the body can't be taken: {error}"));
+    let Value::Object(mut body) = parse_strict(body).map_err(refuse)? else {
+        return Err(ApiError::Invalid(
+            "the body must be a map with `data` and, if need be, `node_id`".to_owned(),
+        ));
+    };
+    let data = body.remove("data").unwrap_or_else(|| Value::Object(Map::new()));
+    if compact_bytes(&data) > EVENT_DATA_BYTES_MAX {
+        return Err(ApiError::Invalid(format!("`data` has more than {EVENT_DATA_BYTES_MAX} bytes")));
+    }
+    let node_id = match body.remove("node_id") {
+        None | Some(Value::Null) => None,
+        Some(Value::String(node_id)) => Some(node_id),
+        Some(_) => return Err(ApiError::Invalid("`node_id` must be the id of a node".to_owned())),
+    };
+    if body.is_empty() {
+        Ok(StartRequest { node_id, data })
+    } else {
+        Err(ApiError::Invalid("the body has other fields than `data` and `node_id`".to_owned()))
+    }
+}
+
+fn choose_trigger<'a>(definition: &'a Definition, node_id: Option<&str>) -> Result<&'a Node, ApiError> {
+    let is_start = |node: &&Node| matches!(&node.uses, Uses::Trigger(name) if name == START);
+    let mut starts = definition.nodes.iter().filter(is_start);
+    match node_id {
+        Some(node_id) => starts.find(|node| node.id == node_id).ok_or_else(|| {
+            ApiError::Invalid(format!("the workflow has no `{START}` trigger with the id in `node_id`"))
+        }),
+        None => match (starts.next(), starts.next()) {
+            (Some(only), None) => Ok(only),
+            (None, _) => Err(ApiError::Invalid(format!("the workflow has no `{START}` trigger"))),
+            (Some(_), Some(_)) => Err(ApiError::Invalid(format!(
+                "the workflow has several `{START}` triggers: say which in `node_id`"
+            ))),
+        },
+    }
+}
+
+/// The run's name. One that fails leaves the run without a name and never refuses the event.
+fn run_name(node: &Node, data: &Value, now: Timestamp) -> Option<String> {
+    node.run_name.as_ref()?;
+    let alone = Definition {
+        name: String::new(),
+        description: String::new(),
+        nodes: vec![node.clone()],
+        edges: Vec::new(),
+    };
+    let compiled = compile(&alone);
+    let named = match compiled.node(&node.id)? {
+        Ok(node) => resolve_run_name(node, &RootEnvironment { data, now })?.map_err(|error| error.field),
+        Err(error) => Err(error.field.clone()),
+    };
+    named.inspect_err(|field| tracing::info!(node_id = node.id, field, "the run's name can't be made")).ok()
+}
+
+/// What a run's name may use: the root event alone.
+struct RootEnvironment<'a> {
+    data: &'a Value,
+    now: Timestamp,
+}
+
+impl Environment for RootEnvironment<'_> {
+    fn variable(&self, _name: &str) -> Option<ExpressionValue<'_>> {
+        None
+    }
+
+    fn call(&self, name: &str, args: &[ExpressionValue<'_>]) -> Option<Result<ExpressionValue<'_>, String>> {
+        if name != "root" {
+            return None;
+        }
+        if !args.is_empty() {
+            return Some(Err("takes no arguments".to_owned()));
+        }
+        Some(Ok(ExpressionValue::map([
+            ("data".to_owned(), ExpressionValue::json(self.data)),
+            ("type".to_owned(), ExpressionValue::str(START)),
+            ("timestamp".to_owned(), ExpressionValue::timestamp(self.now)),
+        ])))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn definition(nodes: Value) -> Definition {
+        serde_json::from_value(json!({ "name": "w", "nodes": nodes })).unwrap()
+    }
+
+    fn trigger(id: &str) -> Value {
+        json!({ "id": id, "name": id, "trigger": "start" })
+    }
+
+    #[test]
+    fn data_is_an_empty_map_unless_given() {
+        let check = |body: &str, node_id: Option<&str>, data: Value| {
+            let expected = StartRequest { node_id: node_id.map(str::to_owned), data };
+            assert_eq!(read_request(body.as_bytes()).unwrap(), expected, "{body}");
+        };
+        check("{}", None, json!({}));
+        check(r#"{"data": null}"#, None, Value::Null);
+        check(r#"{"data": [1], "node_id": "a"}"#, Some("a"), json!([1]));
+    }
+
+    #[test]
+    fn what_can_not_be_stored_is_refused() {
+        let check = |body: &str, expected: &str| {
+            let error = read_request(body.as_bytes()).unwrap_err().to_string();
+            assert!(error.contains(expected), "{body}: {error}");
+        };
+        check("", "not valid JSON");
+        check("[]", "must be a map");
+        check(r#"{"dat": 1}"#, "other fields");
+        check(r#"{"node_id": 1}"#, "`node_id`");
+        check(r#"{"data": "\u0000"}"#, "U+0000");
+        check(&format!(r#"{{"data": {}{}}}"#, "[".repeat(60), "]".repeat(60)), "deeper");
+    }
+
+    #[test]
+    fn data_has_a_limit_on_both_sides() {
+        let body = |bytes: usize| format!(r#"{{"data": "{}"}}"#, "a".repeat(bytes - 2)).into_bytes();
+        assert!(read_request(&body(EVENT_DATA_BYTES_MAX)).is_ok());
+        assert!(read_request(&body(EVENT_DATA_BYTES_MAX + 1)).is_err());
+    }
+
+    #[test]
+    fn the_only_start_trigger_needs_no_name() {
+        let one = definition(json!([trigger("a"), { "id": "h", "name": "H", "trigger": "webhook" }]));
+        assert_eq!(choose_trigger(&one, None).unwrap().id, "a");
+        assert!(choose_trigger(&one, Some("h")).is_err());
+        let two = definition(json!([trigger("a"), trigger("b")]));
+        assert!(choose_trigger(&two, None).unwrap_err().to_string().contains("several"));
+        assert_eq!(choose_trigger(&two, Some("b")).unwrap().id, "b");
+        assert!(choose_trigger(&definition(json!([])), None).is_err());
+    }
+
+    #[test]
+    fn a_name_that_fails_leaves_the_run_without_one() {
+        let named = |run_name: &str| {
+            let mut node = trigger("a");
+            node["run_name"] = json!(run_name);
+            let definition = definition(json!([node]));
+            super::run_name(&definition.nodes[0], &json!({ "who": "Ada" }), Timestamp::UNIX_EPOCH)
+        };
+        assert_eq!(named("plain").as_deref(), Some("plain"));
+        assert_eq!(named("for {{ root().data.who }}").as_deref(), Some("for Ada"));
+        assert_eq!(named("{{ root().data.who.x.y }}"), None);
+        assert_eq!(named("{{ previous() }}"), None);
+        assert_eq!(named("{{"), None);
+    }
+}

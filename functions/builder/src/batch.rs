@@ -1,0 +1,250 @@
+//! One transaction over a batch of wakes: lock, claim, load, plan, write, commit; then send.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use model::limits::CLAIM_ITEMS_MAX;
+use model::message::Message;
+use queue::Outgoing;
+use store::builder::{
+    AncestorRequest, ClaimedItem, Claims, LoadRequest, LockMode, LockedNodes, NodeKey, SuspectItem, Wakes,
+    claim_items, claim_one, load_batch, lock_woken_nodes, write_batch,
+};
+use store::{StoreError, Tx};
+use uuid::Uuid;
+
+use crate::Deps;
+use crate::definitions::Workflow;
+use crate::plan::{Fallback, PlanInput, Slots, plan};
+use crate::reach::{Reach, reach};
+
+/// Why a batch was not built.
+#[derive(Debug, thiserror::Error)]
+pub enum BatchError {
+    /// The database; its messages are delivered again.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What a transaction committed.
+#[derive(Default)]
+pub struct Built {
+    /// Messages to send.
+    pub messages: Vec<Outgoing>,
+    /// Items that were left out, to be built alone.
+    pub suspects: Vec<SuspectItem>,
+    /// Limited nodes that another transaction held.
+    skipped: Vec<(Uuid, NodeKey)>,
+}
+
+/// What a transaction takes.
+#[derive(Clone, Copy)]
+pub enum Take<'a> {
+    /// All that the wakes name, suspects left out.
+    Batch(&'a Wakes, LockMode),
+    /// One item, alone.
+    One(&'a SuspectItem, Fallback),
+}
+
+/// Times that a batch is planned anew because a workflow was applied meanwhile.
+const PLANS_MAX: u32 = 3;
+/// Seconds after which what could not be locked is looked at again.
+const LOCKED_WAKE_SECONDS: u16 = 1;
+
+/// Builds a batch and sends what came of it.
+///
+/// # Errors
+/// [`BatchError`] when nothing was committed.
+pub async fn build(wakes: &Wakes, deps: &Deps) -> Result<Built, BatchError> {
+    if wakes.event_ids.is_empty() && wakes.nodes.is_empty() {
+        return Ok(Built::default());
+    }
+    let mut built = match build_once(Take::Batch(wakes, LockMode::SkipLocked), deps).await {
+        // One record's data was refused: each is built alone, so that only it fails (transactions.md 17).
+        Err(StoreError::Rejected { .. }) => {
+            tracing::warn!("the database refused a batch; its items are built one by one");
+            let all = deps.store.run_tx("find_suspects", |tx| async move {
+                store::builder::find_suspects(&tx, wakes, true, CLAIM_ITEMS_MAX).await
+            });
+            return Ok(Built { suspects: all.await?, ..Built::default() });
+        }
+        result => result?,
+    };
+    built.send(deps).await;
+    let skipped = std::mem::take(&mut built.skipped);
+    if !skipped.is_empty() {
+        retry_skipped(skipped, &mut built, deps).await?;
+    }
+    Ok(built)
+}
+
+/// Nodes that were skipped get one more try; what is still locked gets a fresh wake, for contention is no failure (transactions.md 8).
+async fn retry_skipped(
+    skipped: Vec<(Uuid, NodeKey)>,
+    built: &mut Built,
+    deps: &Deps,
+) -> Result<(), BatchError> {
+    let nodes = Wakes { event_ids: Vec::new(), nodes: skipped.iter().map(|(_, key)| key.clone()).collect() };
+    match build_once(Take::Batch(&nodes, LockMode::Wait), deps).await {
+        Ok(mut again) => {
+            again.send(deps).await;
+            built.suspects.append(&mut again.suspects);
+            Ok(())
+        }
+        Err(error) if error.is_lock_timeout() => {
+            let wakes = skipped.into_iter().map(|(organization_id, key)| Outgoing {
+                delay_seconds: LOCKED_WAKE_SECONDS,
+                ..Outgoing::now(organization_id, node_message(&key))
+            });
+            let mut late = Built { messages: wakes.collect(), ..Built::default() };
+            late.send(deps).await;
+            Ok(())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Runs one transaction, planning anew when a workflow was applied meanwhile.
+///
+/// # Errors
+/// See [`StoreError`]; nothing was committed.
+pub async fn build_once(take: Take<'_>, deps: &Deps) -> Result<Built, StoreError> {
+    let mut plans = 1;
+    loop {
+        let result = deps.store.run_tx("build", |tx| build_in(tx, take, deps)).await;
+        match result {
+            Err(StoreError::Conflict(_)) if plans < PLANS_MAX => plans += 1,
+            result => return result,
+        }
+    }
+}
+
+async fn build_in(tx: Tx, take: Take<'_>, deps: &Deps) -> Result<Built, StoreError> {
+    let one;
+    let (wakes, mode) = match take {
+        Take::Batch(wakes, mode) => (wakes, mode),
+        Take::One(item, _) => {
+            one = Wakes { event_ids: Vec::new(), nodes: vec![item.node.clone()] };
+            (&one, LockMode::Wait)
+        }
+    };
+    let nodes = lock_woken_nodes(&tx, wakes, mode).await?;
+    let (mut workflows, unknown) = known_workflows(&nodes, deps);
+    let mut claims = match take {
+        Take::Batch(..) => claim_items(&tx, &nodes.locked, wakes, CLAIM_ITEMS_MAX, &unknown).await?,
+        Take::One(item, _) => claim_one(&tx, item, &unknown).await?,
+    };
+    for stored in std::mem::take(&mut claims.definitions) {
+        if let Some(workflow) = deps.definitions.insert(stored) {
+            workflows.insert(workflow.id, workflow);
+        }
+    }
+    let mut built = Built {
+        suspects: std::mem::take(&mut claims.suspects),
+        skipped: nodes.skipped().map(|node| (node.organization_id, node.key.clone())).collect(),
+        ..Built::default()
+    };
+    if !claims.items.is_empty() {
+        let fallback = if let Take::One(_, fallback) = take { fallback } else { Fallback::None };
+        plan_and_write(&tx, &mut built, &nodes, &claims, workflows, fallback, deps).await?;
+    }
+    Ok(built)
+}
+
+async fn plan_and_write(
+    tx: &Tx,
+    built: &mut Built,
+    nodes: &LockedNodes,
+    claims: &Claims,
+    workflows: HashMap<Uuid, Arc<Workflow>>,
+    fallback: Fallback,
+    deps: &Deps,
+) -> Result<(), StoreError> {
+    let request = load_request(&claims.items, &workflows, &nodes.locked);
+    let loaded = load_batch(tx, &request).await?;
+    let now = deps.clock.now();
+    let slots = Slots::new(&claims.slots, &loaded.downstream_slots);
+    let input = PlanInput {
+        items: &claims.items,
+        loaded: &loaded,
+        workflows: &workflows,
+        now,
+        public_url: &deps.public_url,
+        fallback,
+    };
+    let plan = plan(&input, slots, &mut || deps.ids.next(now));
+    write_batch(tx, &plan.rows, now).await?;
+    built.messages = plan.messages;
+    built.messages.extend(leftover_wakes(nodes, claims));
+    Ok(())
+}
+
+/// Unlimited nodes of which one claim could not take all are looked at again; of limited ones the plan knows.
+fn leftover_wakes(nodes: &LockedNodes, claims: &Claims) -> Vec<Outgoing> {
+    if i64::try_from(claims.items.len()).unwrap_or(i64::MAX) < CLAIM_ITEMS_MAX {
+        return Vec::new();
+    }
+    let unlimited = nodes.woken.iter().filter(|node| !node.is_limited);
+    unlimited.map(|node| Outgoing::now(node.organization_id, node_message(&node.key))).collect()
+}
+
+pub(crate) fn node_message((workflow_id, node_id): &NodeKey) -> Message {
+    Message::Node { workflow_id: *workflow_id, node_id: node_id.clone() }
+}
+
+fn known_workflows(nodes: &LockedNodes, deps: &Deps) -> (HashMap<Uuid, Arc<Workflow>>, Vec<Uuid>) {
+    let (mut known, mut unknown) = (HashMap::new(), Vec::new());
+    for node in &nodes.woken {
+        let id = node.key.0;
+        match deps.definitions.get(id, node.workflow_version) {
+            Some(workflow) => {
+                known.insert(id, workflow);
+            }
+            None if !unknown.contains(&id) => unknown.push(id),
+            None => {}
+        }
+    }
+    (known, unknown)
+}
+
+fn load_request(
+    items: &[ClaimedItem],
+    workflows: &HashMap<Uuid, Arc<Workflow>>,
+    locked: &[NodeKey],
+) -> LoadRequest {
+    let mut request = LoadRequest::default();
+    let mut reaches: HashMap<&NodeKey, Reach> = HashMap::new();
+    for item in items {
+        request.event_ids.push(item.event_id);
+        if !request.root_event_ids.contains(&item.root_event_id) {
+            request.root_event_ids.push(item.root_event_id);
+        }
+        let Some(workflow) = workflows.get(&item.node.0).filter(|_| !item.is_node_removed) else { continue };
+        let reach = reaches.entry(&item.node).or_insert_with(|| reach(&workflow.compiled, &item.node.1));
+        if reach.mentions.root {
+            request.roots_with_data.push(item.root_event_id);
+        }
+        request.ancestors.extend(ancestor_request(item.event_id, reach));
+        for node_id in &reach.limited {
+            let key = (item.node.0, node_id.clone());
+            if !locked.contains(&key) && !request.downstream.contains(&key) {
+                request.downstream.push(key);
+            }
+        }
+    }
+    request
+}
+
+/// Nothing is asked where the claimed event itself, which is loaded anyway, is all that is mentioned.
+fn ancestor_request(event_id: Uuid, reach: &Reach) -> Option<AncestorRequest> {
+    let mentions = &reach.mentions;
+    if mentions.node_ids.is_empty() && !mentions.all_nodes && mentions.previous_max < 2 {
+        return None;
+    }
+    let distance_max = if mentions.all_nodes {
+        model::limits::RUN_DEPTH_MAX
+    } else {
+        i32::try_from(mentions.previous_max).unwrap_or(i32::MAX).min(model::limits::RUN_DEPTH_MAX)
+    };
+    Some(AncestorRequest { event_id, node_ids: mentions.node_ids.clone(), distance_max })
+}

@@ -1,0 +1,149 @@
+//! What a node's templates may see: known data only, never a secret.
+
+use std::sync::Arc;
+
+use definition::Compiled;
+use expression::{Environment, Lookup, Value};
+use jiff::Timestamp;
+use serde_json::Value as Json;
+use store::builder::RunFacts;
+use uuid::Uuid;
+
+/// An event as expressions see it: `{data, type, timestamp, config}`.
+#[derive(Clone)]
+pub(super) struct Entry {
+    pub node_id: String,
+    pub event_type: String,
+    pub data: Arc<Json>,
+    pub configuration: Option<Arc<Json>>,
+    pub created_at: Timestamp,
+}
+
+impl Entry {
+    fn value(&self) -> Value<'_> {
+        let mut fields = vec![
+            ("data".to_owned(), Value::json(&self.data)),
+            ("type".to_owned(), Value::str(&self.event_type)),
+            ("timestamp".to_owned(), Value::timestamp(self.created_at)),
+        ];
+        if let Some(configuration) = &self.configuration {
+            fields.push(("config".to_owned(), Value::json(configuration)));
+        }
+        Value::map(fields)
+    }
+}
+
+/// The ancestors of the event that a node works on, nearest first.
+///
+/// What this transaction made comes first, whole; of what lies behind it, only what was asked for was loaded.
+#[derive(Clone, Default)]
+pub(super) struct Ancestors {
+    /// Events that the transaction made, nearest last.
+    pub made: Vec<Arc<Entry>>,
+    /// Loaded ones with their distance from the claimed event, which is 1 itself.
+    pub loaded: Arc<Vec<(usize, Entry)>>,
+}
+
+impl Ancestors {
+    fn nearest(&self, node_id: &str) -> Option<&Entry> {
+        let made = self.made.iter().rev().find(|entry| entry.node_id == node_id).map(AsRef::as_ref);
+        made.or_else(|| self.loaded.iter().map(|(_, entry)| entry).find(|entry| entry.node_id == node_id))
+    }
+
+    fn at(&self, distance: usize) -> Option<&Entry> {
+        match self.made.len().checked_sub(distance) {
+            Some(index) => self.made.get(index).map(AsRef::as_ref),
+            None => {
+                let behind = distance - self.made.len();
+                self.loaded.iter().find(|(loaded, _)| *loaded == behind).map(|(_, entry)| entry)
+            }
+        }
+    }
+}
+
+pub(super) struct PlanEnvironment<'a> {
+    pub compiled: &'a Compiled,
+    pub workflow_id: Uuid,
+    pub public_url: &'a str,
+    pub ancestors: &'a Ancestors,
+    pub run: &'a RunFacts,
+    pub now: Timestamp,
+}
+
+impl Lookup for PlanEnvironment<'_> {
+    fn get(&self, key: &str) -> Option<Value<'_>> {
+        self.compiled.id_of_name(key).and_then(|id| self.ancestors.nearest(id)).map(Entry::value)
+    }
+
+    fn keys(&self) -> Vec<String> {
+        let nodes = self.compiled.definition.nodes.iter();
+        nodes
+            .filter(|node| self.ancestors.nearest(&node.id).is_some())
+            .map(|node| node.name.clone())
+            .collect()
+    }
+}
+
+impl Environment for PlanEnvironment<'_> {
+    fn variable(&self, name: &str) -> Option<Value<'_>> {
+        (name == "$").then(|| Value::lookup(self))
+    }
+
+    fn call(&self, name: &str, args: &[Value<'_>]) -> Option<Result<Value<'_>, String>> {
+        match name {
+            "root" => Some(no_arguments(args).map(|()| self.root())),
+            "previous" => Some(self.previous(args)),
+            "run" => Some(no_arguments(args).map(|()| self.run())),
+            "workflow" | "app" => Some(no_arguments(args).map(|()| self.workflow())),
+            "now" => Some(no_arguments(args).map(|()| Value::timestamp(self.now))),
+            _ => None,
+        }
+    }
+}
+
+fn no_arguments(args: &[Value<'_>]) -> Result<(), String> {
+    if args.is_empty() { Ok(()) } else { Err("takes no arguments".to_owned()) }
+}
+
+impl PlanEnvironment<'_> {
+    fn root(&self) -> Value<'_> {
+        let data = self.run.data.as_ref().map_or(Value::Nil, Value::json);
+        Value::map([
+            ("data".to_owned(), data),
+            ("type".to_owned(), Value::str(&self.run.event_type)),
+            ("timestamp".to_owned(), Value::timestamp(self.run.started_at)),
+        ])
+    }
+
+    fn previous(&self, args: &[Value<'_>]) -> Result<Value<'_>, String> {
+        let distance = match args {
+            [] => 1,
+            [distance] => {
+                distance.as_i64().filter(|distance| *distance >= 1).ok_or("takes a number from 1")?
+            }
+            _ => return Err("takes at most one argument".to_owned()),
+        };
+        let distance = usize::try_from(distance).map_err(|_| "takes a smaller number")?;
+        Ok(self.ancestors.at(distance).map_or(Value::Nil, Entry::value))
+    }
+
+    fn run(&self) -> Value<'_> {
+        let id = self.run.root_event_id;
+        Value::map([
+            ("id".to_owned(), Value::string(id.to_string())),
+            ("url".to_owned(), Value::string(format!("{}/v1/runs/{id}", self.public_url))),
+            ("started_at".to_owned(), Value::timestamp(self.run.started_at)),
+        ])
+    }
+
+    fn workflow(&self) -> Value<'_> {
+        let id = self.workflow_id;
+        let definition = &self.compiled.definition;
+        Value::map([
+            ("id".to_owned(), Value::string(id.to_string())),
+            ("name".to_owned(), Value::str(&definition.name)),
+            ("description".to_owned(), Value::str(&definition.description)),
+            ("url".to_owned(), Value::string(format!("{}/v1/workflows/{id}", self.public_url))),
+        ])
+    }
+}

@@ -1,0 +1,166 @@
+//! The plan: from loaded rows to rows and messages, a pure function with tests of its own.
+//!
+//! Each record plans into its own scratch, and only what succeeds is merged; a record that fails (template, limit, panic) becomes a
+//! failed execution, and its neighbours go on (I9).
+
+mod environment;
+mod record;
+mod slots;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use model::limits::RUN_EXECUTIONS_MAX;
+use model::message::Message;
+use model::outcome::ResultReason;
+use queue::Outgoing;
+use store::builder::{ClaimedItem, Loaded, RunFacts, WriteBatch};
+use uuid::Uuid;
+
+use self::record::{Record, Scratch};
+pub use self::slots::Slots;
+use crate::definitions::Workflow;
+
+/// What is to become of a record that was planned before in vain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fallback {
+    /// Plan it as it is.
+    None,
+    /// It took a process along too often: a failed execution, `crashed`.
+    Crashed,
+    /// The database refused its rows: a failed execution, `limit`.
+    Refused,
+}
+
+/// What a plan is made from.
+pub struct PlanInput<'a> {
+    /// The claimed items, in the order in which they are planned.
+    pub items: &'a [ClaimedItem],
+    /// What was loaded for them.
+    pub loaded: &'a Loaded,
+    /// Their workflows.
+    pub workflows: &'a HashMap<Uuid, Arc<Workflow>>,
+    /// Now.
+    pub now: Timestamp,
+    /// The base of links.
+    pub public_url: &'a str,
+    /// How records are to end that can't be planned.
+    pub fallback: Fallback,
+}
+
+/// Rows to write and messages to send once they are committed.
+#[derive(Default)]
+pub struct Plan {
+    /// The rows.
+    pub rows: WriteBatch,
+    /// The messages.
+    pub messages: Vec<Outgoing>,
+}
+
+/// Plans a batch. `ids` makes the ids of new rows.
+#[must_use]
+pub fn plan(input: &PlanInput<'_>, mut slots: Slots, ids: &mut dyn FnMut() -> Uuid) -> Plan {
+    let mut plan = Plan::default();
+    let mut runs: HashMap<Uuid, RunState> =
+        input.loaded.runs.iter().map(|run| (run.root_event_id, RunState::of(run))).collect();
+    for item in input.items {
+        let Some(run) = input.loaded.runs.iter().find(|run| run.root_event_id == item.root_event_id) else {
+            continue;
+        };
+        let state = runs.entry(item.root_event_id).or_insert_with(|| RunState::of(run));
+        let scratch = plan_item(input, item, run, state, &slots, ids);
+        state.executions += i64::try_from(scratch.rows.executions.len()).unwrap_or(i64::MAX);
+        slots = scratch.slots;
+        merge(&mut plan.rows, scratch.rows);
+        plan.messages.extend(scratch.messages);
+    }
+    plan.rows.versions = input.workflows.values().map(|workflow| (workflow.id, workflow.version)).collect();
+    plan.rows.versions.sort_unstable();
+    plan.messages.extend(freed_wakes(input, &slots));
+    plan
+}
+
+/// What a batch has done to a run so far.
+struct RunState {
+    executions: i64,
+    ending: Option<ResultReason>,
+}
+
+impl RunState {
+    fn of(run: &RunFacts) -> Self {
+        let ending = match run.mark.as_deref() {
+            Some("run_limit") => Some(ResultReason::RunLimit),
+            Some(_) => Some(ResultReason::Cancelled),
+            None if run.is_organization_deleted => Some(ResultReason::Cancelled),
+            None => None,
+        };
+        Self { executions: run.executions, ending }
+    }
+}
+
+fn plan_item(
+    input: &PlanInput<'_>,
+    item: &ClaimedItem,
+    run: &RunFacts,
+    state: &mut RunState,
+    slots: &Slots,
+    ids: &mut dyn FnMut() -> Uuid,
+) -> Scratch {
+    let record = Record::new(input, item, run);
+    let is_over = state.executions >= RUN_EXECUTIONS_MAX || record.is_too_deep();
+    if state.ending.is_none() && is_over {
+        state.ending = Some(ResultReason::RunLimit);
+        let mut scratch = record.end(slots.clone(), ids(), ResultReason::RunLimit, None);
+        scratch.rows.run_limits.push((item.root_event_id, item.node.0));
+        return scratch;
+    }
+    if let Some(reason) = state.ending {
+        return record.end(slots.clone(), ids(), reason, None);
+    }
+    if item.is_node_removed {
+        return record.end(slots.clone(), ids(), ResultReason::NodeRemoved, None);
+    }
+    match input.fallback {
+        Fallback::Crashed => {
+            let message = "building this execution ended the process several times; it was given up";
+            return record.end(slots.clone(), ids(), ResultReason::Crashed, Some(message.to_owned()));
+        }
+        Fallback::Refused => {
+            let message = "the database refused the rows of this execution; look for unusual characters or sizes in its keys and \
+                           configuration";
+            return record.end(slots.clone(), ids(), ResultReason::Limit, Some(message.to_owned()));
+        }
+        Fallback::None => {}
+    }
+    // A bug that one record brings to light must not take its neighbours along.
+    catch_unwind(AssertUnwindSafe(|| record.plan(slots.clone(), ids))).unwrap_or_else(|_| {
+        let message = "planning this execution failed inside sealflow; please report it";
+        record.end(slots.clone(), ids(), ResultReason::Crashed, Some(message.to_owned()))
+    })
+}
+
+fn merge(into: &mut WriteBatch, from: WriteBatch) {
+    into.events.extend(from.events);
+    into.executions.extend(from.executions);
+    into.keys.extend(from.keys);
+    into.items.extend(from.items);
+    into.run_limits.extend(from.run_limits);
+}
+
+/// A locked node that still has a free slot and items that wait gets a wake: executions that ended at once took no slot.
+fn freed_wakes(input: &PlanInput<'_>, slots: &Slots) -> Vec<Outgoing> {
+    slots
+        .with_room_and_waiting()
+        .filter_map(|(workflow_id, node_id)| {
+            let organization_id = input.workflows.get(workflow_id)?.organization_id;
+            Some(Outgoing::now(
+                organization_id,
+                Message::Node { workflow_id: *workflow_id, node_id: node_id.clone() },
+            ))
+        })
+        .collect()
+}

@@ -1,0 +1,400 @@
+//! One claimed item: its execution, and what it leads to within the same transaction.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use definition::{CompiledNode, NodeKind, ResolveError, resolve};
+use model::json::check_output;
+use model::limits::{GO_ON_EXECUTIONS_MAX, RUN_DEPTH_MAX};
+use model::message::Message;
+use model::outcome::{Failure, Outcome, Output, ResultReason};
+use queue::Outgoing;
+use serde_json::{Value, json};
+use store::builder::{
+    ClaimedItem, InputEvent, NewEvent, NewExecution, NewItem, NewKey, NodeKey, RunFacts, WriteBatch,
+};
+use uuid::Uuid;
+
+use super::environment::{Ancestors, Entry, PlanEnvironment};
+use super::{PlanInput, Slots};
+use crate::definitions::Workflow;
+
+/// Characters of a message that is stored with an execution.
+const MESSAGE_CHARS_MAX: usize = 4_000;
+
+/// What one record adds; merged only as a whole.
+pub(super) struct Scratch {
+    pub rows: WriteBatch,
+    pub messages: Vec<Outgoing>,
+    pub slots: Slots,
+}
+
+/// A claimed item with what was loaded for it.
+pub(super) struct Record<'a> {
+    input: &'a PlanInput<'a>,
+    item: &'a ClaimedItem,
+    run: &'a RunFacts,
+    event: Option<&'a InputEvent>,
+    workflow: Option<&'a Workflow>,
+}
+
+/// A node that is about to work on an event.
+struct Step<'a> {
+    node_id: &'a str,
+    event_id: Uuid,
+    previous_execution_id: Option<Uuid>,
+    depth: i32,
+    data: Arc<Value>,
+    ancestors: Ancestors,
+    /// Whether the step took its slot as a claimed item does.
+    is_claimed: bool,
+}
+
+impl<'a> Record<'a> {
+    pub fn new(input: &'a PlanInput<'a>, item: &'a ClaimedItem, run: &'a RunFacts) -> Self {
+        let event = input.loaded.events.iter().find(|event| event.id == item.event_id);
+        let workflow = input.workflows.get(&item.node.0).map(AsRef::as_ref);
+        Self { input, item, run, event, workflow }
+    }
+
+    pub fn is_too_deep(&self) -> bool {
+        self.event.is_some_and(|event| event.depth >= RUN_DEPTH_MAX)
+    }
+
+    /// The item as a finished execution that did nothing.
+    pub fn end(&self, slots: Slots, id: Uuid, reason: ResultReason, message: Option<String>) -> Scratch {
+        let result = match reason {
+            ResultReason::Cancelled | ResultReason::NodeRemoved => "cancelled",
+            _ => "failed",
+        };
+        let execution = NewExecution {
+            id,
+            node: self.item.node.clone(),
+            root_event_id: self.item.root_event_id,
+            event_id: self.item.event_id,
+            previous_execution_id: self.event.and_then(|event| event.execution_id),
+            state: "finished",
+            result: Some(result),
+            result_reason: Some(reason.as_str()),
+            result_message: message.or_else(|| standing_message(reason)).map(cut_message),
+            component: self.item.component.clone(),
+            configuration: json!({}),
+            residuals: json!([]),
+            policy: json!({}),
+            workflow_version: self.workflow.map_or(1, |workflow| workflow.version),
+        };
+        Scratch {
+            rows: WriteBatch { executions: vec![execution], ..WriteBatch::default() },
+            messages: Vec::new(),
+            slots,
+        }
+    }
+
+    /// Plans the item's execution and goes on through pure nodes, up to a limit.
+    pub fn plan(&self, slots: Slots, ids: &mut dyn FnMut() -> Uuid) -> Scratch {
+        let (Some(event), Some(workflow)) = (self.event, self.workflow) else {
+            let message = "the workflow's definition was written by a newer version of sealflow".to_owned();
+            return self.end(slots, ids(), ResultReason::TemplateError, Some(message));
+        };
+        let mut scratch = Scratch { rows: WriteBatch::default(), messages: Vec::new(), slots };
+        let mut steps = VecDeque::from([Step {
+            node_id: &self.item.node.1,
+            event_id: event.id,
+            previous_execution_id: event.execution_id,
+            depth: event.depth,
+            data: Arc::new(event.data.clone()),
+            ancestors: self.loaded_ancestors(event),
+            is_claimed: true,
+        }]);
+        while let Some(step) = steps.pop_front() {
+            self.take_step(step, workflow, &mut scratch, &mut steps, ids);
+        }
+        scratch
+    }
+
+    fn loaded_ancestors(&self, event: &InputEvent) -> Ancestors {
+        let own = Entry {
+            node_id: event.node_id.clone(),
+            event_type: event.event_type.clone(),
+            data: Arc::new(event.data.clone()),
+            configuration: event.configuration.clone().map(Arc::new),
+            created_at: event.created_at,
+        };
+        let behind = self.input.loaded.ancestors.iter().filter(|ancestor| ancestor.of_event_id == event.id);
+        let behind = behind.filter(|ancestor| ancestor.distance > 1).map(|ancestor| {
+            let entry = Entry {
+                node_id: ancestor.node_id.clone(),
+                event_type: ancestor.event_type.clone(),
+                data: Arc::new(ancestor.data.clone()),
+                configuration: ancestor.configuration.clone().map(Arc::new),
+                created_at: ancestor.created_at,
+            };
+            (usize::try_from(ancestor.distance).unwrap_or(usize::MAX), entry)
+        });
+        Ancestors { made: Vec::new(), loaded: Arc::new(std::iter::once((1, own)).chain(behind).collect()) }
+    }
+
+    fn take_step<'s>(
+        &self,
+        step: Step<'s>,
+        workflow: &'s Workflow,
+        scratch: &mut Scratch,
+        steps: &mut VecDeque<Step<'s>>,
+        ids: &mut dyn FnMut() -> Uuid,
+    ) {
+        let mut execution = self.new_execution(&step, workflow, ids());
+        let node = match workflow.compiled.node(step.node_id) {
+            Some(Ok(node)) => node,
+            Some(Err(error)) => {
+                return finish_failed(
+                    scratch,
+                    execution,
+                    &error.field,
+                    &error.rendered,
+                    ResultReason::TemplateError,
+                );
+            }
+            None => {
+                execution.result = Some("cancelled");
+                execution.result_reason = Some(ResultReason::NodeRemoved.as_str());
+                execution.result_message = standing_message(ResultReason::NodeRemoved);
+                return scratch.rows.executions.push(execution);
+            }
+        };
+        let environment = PlanEnvironment {
+            compiled: &workflow.compiled,
+            workflow_id: workflow.id,
+            public_url: self.input.public_url,
+            ancestors: &step.ancestors,
+            run: self.run,
+            now: self.input.now,
+        };
+        let resolved = match resolve(node, &environment) {
+            Ok(resolved) => resolved,
+            Err(ResolveError { field, rendered, reason, .. }) => {
+                return finish_failed(scratch, execution, &field, &rendered, reason);
+            }
+        };
+        execution.configuration = resolved.display;
+        let keys = resolved.keys.into_iter().map(|(key, value)| NewKey {
+            id: ids(),
+            execution_id: execution.id,
+            node: execution.node.clone(),
+            key,
+            value,
+        });
+        scratch.rows.keys.extend(keys);
+        if node.kind == NodeKind::Effect {
+            execution.residuals = serde_json::to_value(&resolved.residuals).unwrap_or_else(|_| json!([]));
+            self.start_pending(step, node, workflow, execution, scratch);
+        } else {
+            self.finish_pure(step, node, workflow, execution, scratch, steps, ids);
+        }
+    }
+
+    fn new_execution(&self, step: &Step<'_>, workflow: &Workflow, id: Uuid) -> NewExecution {
+        let component = workflow.compiled.stored_node(step.node_id).map(|node| node.uses.name().to_owned());
+        NewExecution {
+            id,
+            node: (workflow.id, step.node_id.to_owned()),
+            root_event_id: self.item.root_event_id,
+            event_id: step.event_id,
+            previous_execution_id: step.previous_execution_id,
+            state: "finished",
+            result: Some("passed"),
+            result_reason: None,
+            result_message: None,
+            component: component.unwrap_or_else(|| self.item.component.clone()),
+            configuration: json!({}),
+            residuals: json!([]),
+            policy: json!({}),
+            workflow_version: workflow.version,
+        }
+    }
+
+    fn start_pending(
+        &self,
+        step: Step<'_>,
+        node: &CompiledNode,
+        workflow: &Workflow,
+        mut execution: NewExecution,
+        scratch: &mut Scratch,
+    ) {
+        execution.state = "pending";
+        execution.result = None;
+        execution.policy = policy(node);
+        if step.is_claimed {
+            scratch.slots.take_claimed(&execution.node);
+        }
+        scratch
+            .messages
+            .push(Outgoing::now(workflow.organization_id, Message::Execution { execution_id: execution.id }));
+        scratch.rows.executions.push(execution);
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the parts of one step, each used once")]
+    fn finish_pure<'s>(
+        &self,
+        step: Step<'s>,
+        node: &'s CompiledNode,
+        workflow: &'s Workflow,
+        mut execution: NewExecution,
+        scratch: &mut Scratch,
+        steps: &mut VecDeque<Step<'s>>,
+        ids: &mut dyn FnMut() -> Uuid,
+    ) {
+        let output = match run_pure(node, &execution.configuration, &step.data) {
+            Ok(output) => output,
+            Err(failure) => {
+                execution.result = Some("failed");
+                execution.result_reason = Some(failure.reason.as_str());
+                execution.result_message = Some(cut_message(failure.message));
+                return scratch.rows.executions.push(execution);
+            }
+        };
+        let execution_id = execution.id;
+        let entry_configuration = Arc::new(execution.configuration.clone());
+        scratch.rows.executions.push(execution);
+        let Some(output) = output else { return };
+        let event_id = ids();
+        let event_type = format!("{}.{}", node.node.uses.name(), output.channel);
+        let targets: Vec<&str> = workflow.compiled.targets(&node.node.id, output.channel).collect();
+        let data = if output.data == *step.data { Arc::clone(&step.data) } else { Arc::new(output.data) };
+        scratch.rows.events.push(NewEvent {
+            id: event_id,
+            node: (workflow.id, node.node.id.clone()),
+            root_event_id: self.item.root_event_id,
+            channel: output.channel.to_owned(),
+            event_type: event_type.clone(),
+            data: Arc::clone(&data),
+            targets: targets.iter().map(|target| (*target).to_owned()).collect(),
+            depth: step.depth + 1,
+            execution_id,
+        });
+        let mut ancestors = step.ancestors;
+        ancestors.made.push(Arc::new(Entry {
+            node_id: node.node.id.clone(),
+            event_type,
+            data: Arc::clone(&data),
+            configuration: Some(entry_configuration),
+            created_at: self.input.now,
+        }));
+        let mut wakes = false;
+        for target in targets {
+            let next = Step {
+                node_id: target,
+                event_id,
+                previous_execution_id: Some(execution_id),
+                depth: step.depth + 1,
+                data: Arc::clone(&data),
+                ancestors: ancestors.clone(),
+                is_claimed: false,
+            };
+            wakes |= self.route(next, workflow, scratch, steps, ids);
+        }
+        if wakes {
+            scratch.messages.push(Outgoing::now(workflow.organization_id, Message::Event { event_id }));
+        }
+    }
+
+    /// Goes on with a target, or commits an item for it; true when that item needs a wake.
+    fn route<'s>(
+        &self,
+        next: Step<'s>,
+        workflow: &'s Workflow,
+        scratch: &mut Scratch,
+        steps: &mut VecDeque<Step<'s>>,
+        ids: &mut dyn FnMut() -> Uuid,
+    ) -> bool {
+        let key: NodeKey = (workflow.id, next.node_id.to_owned());
+        let is_room =
+            scratch.rows.executions.len() + steps.len() < GO_ON_EXECUTIONS_MAX && next.depth < RUN_DEPTH_MAX;
+        let node = workflow.compiled.node(next.node_id);
+        let limit = match node {
+            Some(Ok(node)) => node.node.concurrency_max(node.kind == NodeKind::Effect),
+            // It becomes a failed execution, which needs no slot.
+            Some(Err(_)) | None => None,
+        };
+        if is_room && (limit.is_none() || scratch.slots.take_new(&key)) {
+            steps.push_back(next);
+            return false;
+        }
+        scratch.rows.items.push(NewItem {
+            id: ids(),
+            node: key.clone(),
+            root_event_id: self.item.root_event_id,
+            event_id: next.event_id,
+        });
+        // Behind a limit whose lock is held, whoever frees the slot sends the wake.
+        let needs_wake = limit.is_none() || !scratch.slots.is_locked(&key);
+        scratch.slots.wait(&key);
+        needs_wake
+    }
+}
+
+/// Runs a pure component and settles whether its output can be kept.
+fn run_pure(node: &CompiledNode, configuration: &Value, input: &Value) -> Result<Option<Output>, Failure> {
+    let Some(component) = node.component() else {
+        return Err(Failure::new(
+            ResultReason::ComponentError,
+            "not_a_component",
+            "a trigger can't be run as a step",
+        ));
+    };
+    match component.run(configuration, input) {
+        Outcome::Passed(None) => Ok(None),
+        Outcome::Passed(Some(output)) => match check_output(output.data) {
+            Ok(data) => Ok(Some(Output { channel: output.channel, data })),
+            Err(error) => Err(Failure::new(
+                ResultReason::Limit,
+                "output",
+                format!("the output can't be stored: {error}"),
+            )),
+        },
+        Outcome::Failed(failure) => Err(failure),
+    }
+}
+
+fn finish_failed(
+    scratch: &mut Scratch,
+    mut execution: NewExecution,
+    field: &str,
+    message: &str,
+    reason: ResultReason,
+) {
+    execution.state = "finished";
+    execution.result = Some("failed");
+    execution.result_reason = Some(reason.as_str());
+    execution.result_message = Some(cut_message(format!("{field}: {message}")));
+    scratch.rows.executions.push(execution);
+}
+
+/// What else of the node the executor needs.
+fn policy(node: &CompiledNode) -> Value {
+    let mut policy = serde_json::Map::new();
+    if let Some(retry) = &node.node.retry {
+        policy.insert("retry".to_owned(), json!(retry));
+    }
+    if !node.node.redact.is_empty() {
+        policy.insert("redact".to_owned(), json!(node.node.redact));
+    }
+    Value::Object(policy)
+}
+
+fn standing_message(reason: ResultReason) -> Option<String> {
+    let message = match reason {
+        ResultReason::RunLimit => "the run is past its limit of 1000 events in a row or 10000 executions",
+        ResultReason::NodeRemoved => "the node was removed from the workflow",
+        ResultReason::Cancelled => "the run was cancelled",
+        _ => return None,
+    };
+    Some(message.to_owned())
+}
+
+fn cut_message(message: String) -> String {
+    let message = model::json::storable_text(message);
+    match message.char_indices().nth(MESSAGE_CHARS_MAX) {
+        Some((end, _)) => format!("{}…", &message[..end]),
+        None => message,
+    }
+}

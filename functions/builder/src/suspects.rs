@@ -1,0 +1,77 @@
+//! What was at work before and is not known to be harmless: one item at a time, alone in the process (transactions.md 16).
+
+use std::time::Duration;
+
+use model::limits::{CLAIM_ITEMS_MAX, CRASHES_MAX};
+use process::Deadline;
+use store::StoreError;
+use store::builder::{SuspectItem, Wakes, begin_suspect, find_suspects};
+
+use crate::Deps;
+use crate::batch::{BatchError, Take, build_once};
+use crate::plan::Fallback;
+
+/// What one item may take; what there is no time for waits for the sweeper or a fresh wake.
+const TIME_OF_ONE: Duration = Duration::from_secs(3);
+
+/// Builds, one by one, the items that a batch left out and those of messages that were received before.
+///
+/// # Errors
+/// [`BatchError`] when the database failed; what was committed stays.
+pub async fn build_alone(
+    redelivered: &Wakes,
+    left_out: Vec<SuspectItem>,
+    deadline: Deadline,
+    deps: &Deps,
+) -> Result<(), BatchError> {
+    let mut items = left_out;
+    if !redelivered.event_ids.is_empty() || !redelivered.nodes.is_empty() {
+        let found = deps
+            .store
+            .run_tx("find_suspects", |tx| async move {
+                find_suspects(&tx, redelivered, true, CLAIM_ITEMS_MAX).await
+            })
+            .await?;
+        items.extend(found);
+    }
+    for item in items {
+        if deadline.left() < TIME_OF_ONE {
+            tracing::warn!(item_id = %item.id, "no time left for a suspect; its message is sent again");
+            wake_again(&item, deps).await;
+            continue;
+        }
+        build_one(&item, deps).await?;
+    }
+    Ok(())
+}
+
+async fn build_one(item: &SuspectItem, deps: &Deps) -> Result<(), BatchError> {
+    let fallback = if item.crashes >= CRASHES_MAX {
+        Fallback::Crashed
+    } else {
+        // Committed before the work: if it takes the process along, the count stays.
+        let is_there =
+            deps.store.run_tx("begin_suspect", |tx| async move { begin_suspect(&tx, item.id).await }).await?;
+        if !is_there {
+            return Ok(());
+        }
+        Fallback::None
+    };
+    let mut built = match build_once(Take::One(item, fallback), deps).await {
+        Err(StoreError::Rejected { .. }) => build_once(Take::One(item, Fallback::Refused), deps).await?,
+        Err(error) if error.is_lock_timeout() => {
+            wake_again(item, deps).await;
+            return Ok(());
+        }
+        result => result?,
+    };
+    built.send(deps).await;
+    Ok(())
+}
+
+/// The organization is not known here, so the wake goes to the group of the workflow's own id: it is only a hint.
+async fn wake_again(item: &SuspectItem, deps: &Deps) {
+    let message = crate::batch::node_message(&item.node);
+    let wake = queue::Outgoing { delay_seconds: 1, ..queue::Outgoing::now(item.node.0, message) };
+    deps.queue.send(vec![wake]).await;
+}

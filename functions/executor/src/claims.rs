@@ -1,0 +1,140 @@
+//! From messages to claims: what was claimed runs, and everything else is answered for.
+
+use std::time::Duration;
+
+use model::limits::QUEUE_DELAY_SECONDS_MAX;
+use model::message::Message;
+use process::Deadline;
+use queue::Outgoing;
+use store::StoreError;
+use store::executor::{
+    ClaimScope, ExecutionClaims, Refusal, RefusedExecution, claim_executions, end_unstartable,
+};
+use uuid::Uuid;
+
+use crate::{Deps, finisher, freed_wakes, send};
+
+/// Executes a batch; returns the suspects that it left out.
+///
+/// # Errors
+/// [`StoreError`] when nothing was claimed.
+pub async fn execute_batch(
+    ids: &[Uuid],
+    deadline: Deadline,
+    deps: &Deps,
+) -> Result<Vec<RefusedExecution>, StoreError> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    if !has_time(deadline, deps) {
+        // A message that is delivered again counts as received; there is nothing wrong with this one.
+        return Err(StoreError::Conflict("no time left in this invocation"));
+    }
+    let claims = claim(ids, ClaimScope::Batch, deps).await?;
+    let token = claims.token;
+    let suspects = settle_refused(claims.claims.refused.clone(), deps).await;
+    finisher::run_and_finish(claims.claims, token, deps).await;
+    Ok(suspects)
+}
+
+/// A claim with the token that names it.
+pub struct Claimed {
+    /// What was claimed and what was not.
+    pub claims: ExecutionClaims,
+    /// `lease_token`
+    pub token: Uuid,
+}
+
+/// Claims executions in one transaction.
+///
+/// # Errors
+/// See [`StoreError`].
+pub async fn claim(ids: &[Uuid], scope: ClaimScope, deps: &Deps) -> Result<Claimed, StoreError> {
+    let (token, now) = (deps.ids.random(), deps.clock.now());
+    let lease_seconds = deps.times.lease_seconds;
+    let claims = deps
+        .store
+        .run_tx("claim_executions", |tx| async move {
+            claim_executions(&tx, ids, scope, token, lease_seconds, now).await
+        })
+        .await?;
+    for execution in &claims.executions {
+        tracing::info!(execution_id = %execution.id, run_id = %execution.root_event_id, attempt = execution.attempt, "claimed");
+    }
+    Ok(Claimed { claims, token })
+}
+
+/// Whether a component and the recording of its outcome still fit into the invocation.
+#[must_use]
+pub fn has_time(deadline: Deadline, deps: &Deps) -> bool {
+    let needed = deps.times.component_seconds_max + deps.times.finish_margin_seconds;
+    deadline.left() >= Duration::from_secs(u64::from(needed))
+}
+
+/// Answers for what was not claimed: ends what may not start, sends what is not due once more. Returns the suspects.
+pub async fn settle_refused(refused: Vec<RefusedExecution>, deps: &Deps) -> Vec<RefusedExecution> {
+    let mut late = Vec::new();
+    let (mut suspects, mut unstartable) = (Vec::new(), Vec::new());
+    for execution in refused {
+        match execution.refusal {
+            Refusal::Settled => {}
+            Refusal::Suspect => suspects.push(execution),
+            Refusal::Unstartable => unstartable.push(execution.id),
+            Refusal::NotDue(millis) => late.extend(delayed(execution.id, execution.organization_id, millis)),
+        }
+    }
+    send(late, deps).await;
+    if !unstartable.is_empty() {
+        end(&unstartable, deps).await;
+    }
+    suspects
+}
+
+/// A message for an execution that is to run in so many milliseconds; None where the sweeper will send it.
+#[must_use]
+pub fn delayed(execution_id: Uuid, organization_id: Uuid, millis: i64) -> Option<Outgoing> {
+    // Rounded up: never early.
+    let seconds = u16::try_from((millis.max(0) + 999) / 1000).ok()?;
+    (u32::from(seconds) <= QUEUE_DELAY_SECONDS_MAX).then(|| Outgoing {
+        delay_seconds: seconds,
+        ..Outgoing::now(organization_id, Message::Execution { execution_id })
+    })
+}
+
+async fn end(ids: &[Uuid], deps: &Deps) {
+    let now = deps.clock.now();
+    let ended =
+        deps.store.run_tx("end_unstartable", |tx| async move { end_unstartable(&tx, ids, now).await }).await;
+    match ended {
+        Ok((ended, freed)) => {
+            for execution in ended {
+                tracing::info!(execution_id = %execution.id, reason = execution.reason, "ended without a start");
+            }
+            send(freed_wakes(freed).collect(), deps).await;
+        }
+        // The rows are as they were: the sweeper brings them back.
+        Err(error) => tracing::warn!(%error, "executions that may not start could not be ended"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_delayed_message_is_never_early_and_never_too_long_for_the_queue() {
+        let check = |millis, expected: Option<u16>| {
+            assert_eq!(
+                delayed(Uuid::nil(), Uuid::nil(), millis).map(|message| message.delay_seconds),
+                expected,
+                "{millis}"
+            );
+        };
+        check(-5, Some(0));
+        check(1, Some(1));
+        check(1000, Some(1));
+        check(1001, Some(2));
+        check(900_000, Some(900));
+        check(900_001, None);
+    }
+}

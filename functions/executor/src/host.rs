@@ -1,0 +1,140 @@
+//! The outside world as a component sees it: the guarded client, with everything that comes back scrubbed.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use components::{BoxFuture, Host, HttpBody, HttpFailure, HttpRequest, HttpResponse};
+use http_guard::{GuardedClient, HttpError, Request};
+use model::outcome::ResultReason;
+use scrub::Scrubber;
+use vault_format::AllowedHost;
+use zeroize::Zeroizing;
+
+/// What one execution may do outside.
+pub struct GuardedHost {
+    client: Arc<GuardedClient>,
+    used_secret: bool,
+    allowed_hosts: Vec<Vec<AllowedHost>>,
+    hop_count: u32,
+    secrets: Secrets,
+    scrubbing: Mutex<Scrubbing>,
+}
+
+/// Values that are scrubbed, with their labels. Wiped when they are dropped.
+pub struct Secrets {
+    /// Label and value.
+    pub values: Vec<(String, Zeroizing<String>)>,
+    /// What the evaluator made of them.
+    pub derived: Vec<Zeroizing<String>>,
+}
+
+impl Secrets {
+    fn scrubber(&self, more: &[&str]) -> Scrubber {
+        let values: Vec<(&str, &str)> =
+            self.values.iter().map(|(label, value)| (label.as_str(), value.as_str())).collect();
+        let derived = self.derived.iter().map(|derived| derived.as_str());
+        Scrubber::new(&values, &derived.chain(more.iter().copied()).collect::<Vec<_>>())
+    }
+}
+
+struct Scrubbing {
+    scrubber: Scrubber,
+    places: usize,
+}
+
+impl GuardedHost {
+    /// A host for an execution that used a secret or not, which secrets go to which hosts, and what is to be scrubbed.
+    pub fn new(
+        client: Arc<GuardedClient>,
+        used_secret: bool,
+        allowed_hosts: Vec<Vec<AllowedHost>>,
+        hop_count: u32,
+        secrets: Secrets,
+    ) -> Self {
+        let scrubbing = Mutex::new(Scrubbing { scrubber: secrets.scrubber(&[]), places: 0 });
+        Self { client, used_secret, allowed_hosts, hop_count, secrets, scrubbing }
+    }
+
+    /// The scrubber with all that the component derived, and how many places it has scrubbed so far.
+    pub fn into_scrubber(self) -> (Scrubber, usize) {
+        let Scrubbing { scrubber, places } =
+            self.scrubbing.into_inner().unwrap_or_else(PoisonError::into_inner);
+        (scrubber, places)
+    }
+
+    async fn exchange(&self, request: HttpRequest) -> Result<HttpResponse, HttpFailure> {
+        if self.used_secret {
+            // One scrubber for all of it: a derived string is found whole, also where it holds a value.
+            self.scrubbing().scrubber = self.secrets.scrubber(&request.derived());
+        }
+        let response = self
+            .client
+            .send(Request {
+                method: request.method.to_owned(),
+                url: request.url,
+                headers: request.headers,
+                body: request.body,
+                timeout: request.timeout,
+                used_secret: self.used_secret,
+                allowed_hosts: self.allowed_hosts.clone(),
+                hop_count: self.hop_count,
+            })
+            .await
+            .map_err(failure)?;
+        let headers = response.headers.into_iter().map(|(name, value)| (self.scrub(name), self.scrub(value)));
+        Ok(HttpResponse {
+            status: response.status,
+            headers: headers.collect(),
+            body: self.scrub_body(response.body),
+        })
+    }
+
+    fn scrub_body(&self, body: Vec<u8>) -> HttpBody {
+        match String::from_utf8(body) {
+            Ok(text) => HttpBody::Text(self.scrub(text)),
+            // What is not text can't be scrubbed: its hash and length are all that is kept.
+            Err(error) => HttpBody::Binary {
+                sha256: hex::encode(ring::digest::digest(&ring::digest::SHA256, error.as_bytes())),
+                bytes: error.as_bytes().len(),
+            },
+        }
+    }
+
+    fn scrub(&self, text: String) -> String {
+        let mut scrubbing = self.scrubbing();
+        let (text, places) = scrubbing.scrubber.scrub_text(&text);
+        scrubbing.places += places;
+        text
+    }
+
+    fn scrubbing(&self) -> MutexGuard<'_, Scrubbing> {
+        self.scrubbing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Host for GuardedHost {
+    fn http(&self, request: HttpRequest) -> BoxFuture<'_, Result<HttpResponse, HttpFailure>> {
+        Box::pin(self.exchange(request))
+    }
+}
+
+fn failure(error: HttpError) -> HttpFailure {
+    let reason = match error {
+        HttpError::Timeout => ResultReason::Timeout,
+        HttpError::HostNotAllowed | HttpError::PlainHttpWithSecret => ResultReason::SecretDenied,
+        _ => ResultReason::ComponentError,
+    };
+    let answered = matches!(
+        error,
+        HttpError::RedirectBlocked
+            | HttpError::RedirectLimit
+            | HttpError::ResponseInvalid
+            | HttpError::ResponseTooLarge
+    );
+    HttpFailure {
+        reason,
+        code: error.code(),
+        message: error.to_string(),
+        retryable: error.is_retryable(),
+        answered,
+    }
+}

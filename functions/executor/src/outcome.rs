@@ -1,0 +1,221 @@
+//! What becomes of an execution once its component has ended.
+
+use jiff::Timestamp;
+use model::json::check_output;
+use model::outcome::{Failure, Outcome, Output, ResultReason};
+use model::retry::RetryPolicy;
+use scrub::Scrubber;
+use serde_json::{Value, json};
+use store::executor::{ClaimedExecution, FinishKind};
+
+use crate::redact::redact;
+
+/// Seconds after which a claim that was given back is tried again.
+const GIVE_BACK_SECONDS: f64 = 15.0;
+
+/// An outcome without a secret in it.
+pub struct Scrubbed {
+    outcome: Option<Outcome>,
+    places: usize,
+    secrets: Vec<String>,
+}
+
+/// An execution that has run.
+pub struct Ended {
+    /// The claim.
+    pub execution: ClaimedExecution,
+    /// What came of it.
+    pub scrubbed: Scrubbed,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When it ended.
+    pub finished_at: Timestamp,
+}
+
+/// How an ended execution is recorded; a pure decision.
+pub struct Decision {
+    /// The new state.
+    pub kind: FinishKind,
+    /// A sentence for the author.
+    pub message: Option<String>,
+    /// What is added to `metadata.attempts`.
+    pub record: Option<Value>,
+    /// What it emits: channel and data.
+    pub output: Option<(String, Value)>,
+}
+
+impl Scrubbed {
+    /// Scrubs and redacts a component's outcome, and settles whether it can be stored.
+    pub fn new(
+        outcome: Outcome,
+        scrubber: &Scrubber,
+        places: usize,
+        policy: &Value,
+        secrets: Vec<String>,
+    ) -> Self {
+        let mut places = places;
+        let mut scrub = |data: Value| {
+            let (mut data, found) = scrubber.scrub_json(data);
+            places += found;
+            redact(&mut data, policy);
+            data
+        };
+        let outcome = match outcome {
+            Outcome::Passed(None) => Outcome::Passed(None),
+            Outcome::Passed(Some(output)) => {
+                let data = scrub(output.data);
+                storable(Output { channel: output.channel, data })
+            }
+            Outcome::Failed(failure) => {
+                let data = scrub(failure.data);
+                let (message, found) = scrubber.scrub_text(&failure.message);
+                places += found;
+                Outcome::Failed(Failure { data, message, ..failure })
+            }
+        };
+        Self { outcome: Some(outcome), places, secrets }
+    }
+
+    /// A failure of ours; its texts hold no secret.
+    pub fn failed(failure: Failure) -> Self {
+        Self { outcome: Some(Outcome::Failed(failure)), places: 0, secrets: Vec::new() }
+    }
+
+    /// The claim is given back: nothing was run.
+    pub fn given_back() -> Self {
+        Self { outcome: None, places: 0, secrets: Vec::new() }
+    }
+}
+
+fn storable(output: Output) -> Outcome {
+    match check_output(output.data) {
+        Ok(data) => Outcome::Passed(Some(Output { channel: output.channel, data })),
+        Err(error) => {
+            let message = format!("the output can't be stored: {error}");
+            Outcome::Failed(Failure::new(ResultReason::Limit, "output", message))
+        }
+    }
+}
+
+/// Decides how an ended execution is recorded. `jitter` is a random number in 0..=1.
+pub fn decide(ended: Ended, jitter: f64) -> Decision {
+    let Ended { execution, scrubbed, started_at, finished_at } = ended;
+    let Some(outcome) = scrubbed.outcome else {
+        let wait_seconds = GIVE_BACK_SECONDS * (1.0 + jitter);
+        return Decision {
+            kind: FinishKind::Retry { wait_seconds, is_counted: false, is_answered: false },
+            message: None,
+            record: None,
+            output: None,
+        };
+    };
+    let mut record = json!({
+        "attempt": execution.attempt,
+        "started_at": started_at.to_string(),
+        "finished_at": finished_at.to_string(),
+        "secrets": scrubbed.secrets,
+        "scrubbed": scrubbed.places,
+    });
+    match outcome {
+        Outcome::Passed(output) => Decision {
+            kind: FinishKind::End { result: "passed", reason: None },
+            message: None,
+            record: Some(record),
+            output: output.map(|output| (output.channel.to_owned(), output.data)),
+        },
+        Outcome::Failed(failure) => {
+            record["error"] = json!({ "code": failure.code, "message": failure.message });
+            let wait = wait_before_retry(&execution, &failure, jitter);
+            let kind = match wait {
+                Some(wait_seconds) => {
+                    FinishKind::Retry { wait_seconds, is_counted: true, is_answered: failure.answered }
+                }
+                None => FinishKind::End { result: "failed", reason: Some(failure.reason.as_str()) },
+            };
+            // Only a component's own failure emits, and only once no attempt is left.
+            let output = (wait.is_none() && failure.reason.emits())
+                .then(|| ("failure".to_owned(), failure.event_data()));
+            let output = output.filter(|(_, data)| check_output(data.clone()).is_ok());
+            Decision { kind, message: Some(failure.message), record: Some(record), output }
+        }
+    }
+}
+
+fn wait_before_retry(execution: &ClaimedExecution, failure: &Failure, jitter: f64) -> Option<f64> {
+    let policy: RetryPolicy = serde_json::from_value(execution.policy.get("retry")?.clone()).ok()?;
+    let attempt = u32::try_from(execution.attempt).ok()?;
+    if failure.retryable { policy.wait_seconds_after(attempt, jitter) } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn ended(outcome: Option<Outcome>, attempt: i32, policy: Value) -> Ended {
+        let time = Timestamp::from_second(1_000).unwrap();
+        Ended {
+            execution: ClaimedExecution {
+                id: Uuid::nil(),
+                workflow_id: Uuid::nil(),
+                organization_id: Uuid::nil(),
+                node_id: "n".into(),
+                root_event_id: Uuid::nil(),
+                hops: 0,
+                component: "http".into(),
+                configuration: json!({}),
+                residuals: json!([]),
+                policy,
+                attempt,
+                key_attempt: 1,
+                workflow_version: 1,
+                allowed: Vec::new(),
+            },
+            scrubbed: Scrubbed { outcome, places: 0, secrets: Vec::new() },
+            started_at: time,
+            finished_at: time,
+        }
+    }
+
+    fn failure(retryable: bool, answered: bool) -> Option<Outcome> {
+        Some(Outcome::Failed(Failure {
+            retryable,
+            answered,
+            ..Failure::new(ResultReason::ComponentError, "http_status", "status 500")
+        }))
+    }
+
+    #[test]
+    fn a_retry_is_decided_by_policy_attempt_and_failure() {
+        let policy = json!({ "retry": { "max_attempts": 3, "initial_interval": 4, "backoff": "fixed" } });
+        let check = |outcome, attempt, policy: &Value, expected| {
+            assert_eq!(decide(ended(outcome, attempt, policy.clone()), 0.0).kind, expected);
+        };
+        let retry = |is_answered| FinishKind::Retry { wait_seconds: 4.0, is_counted: true, is_answered };
+        let end = FinishKind::End { result: "failed", reason: Some("component_error") };
+        check(failure(true, true), 1, &policy, retry(true));
+        check(failure(true, false), 2, &policy, retry(false));
+        check(failure(true, true), 3, &policy, end);
+        check(failure(false, true), 1, &policy, end);
+        check(failure(true, true), 1, &json!({}), end);
+    }
+
+    #[test]
+    fn a_failure_emits_once_no_attempt_is_left() {
+        let policy = json!({ "retry": { "max_attempts": 2 } });
+        assert!(decide(ended(failure(true, true), 1, policy.clone()), 0.0).output.is_none());
+        let (channel, data) = decide(ended(failure(true, true), 2, policy), 0.0).output.unwrap();
+        assert_eq!(channel, "failure");
+        assert_eq!(data["error"]["code"], "http_status");
+        let limit = Outcome::Failed(Failure::new(ResultReason::Limit, "output", "too large"));
+        assert!(decide(ended(Some(limit), 1, json!({})), 0.0).output.is_none());
+    }
+
+    #[test]
+    fn a_claim_that_is_given_back_counts_as_no_attempt() {
+        let decision = decide(ended(None, 1, json!({})), 0.0);
+        assert!(matches!(decision.kind, FinishKind::Retry { is_counted: false, is_answered: false, .. }));
+        assert!(decision.record.is_none());
+    }
+}

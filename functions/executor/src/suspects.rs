@@ -1,0 +1,30 @@
+//! Executions that took a process along before run one at a time, alone in the process (transactions.md 16).
+
+use model::message::Message;
+use process::Deadline;
+use queue::Outgoing;
+use store::executor::{ClaimScope, RefusedExecution};
+
+use crate::claims::{claim, has_time, settle_refused};
+use crate::{Deps, finisher, send};
+
+/// Executes suspects one by one; what there is no time for gets a fresh wake.
+pub async fn execute_alone(suspects: Vec<RefusedExecution>, deadline: Deadline, deps: &Deps) {
+    for suspect in suspects {
+        if !has_time(deadline, deps) {
+            let message = Message::Execution { execution_id: suspect.id };
+            send(vec![Outgoing::now(suspect.organization_id, message)], deps).await;
+            continue;
+        }
+        match claim(&[suspect.id], ClaimScope::Alone, deps).await {
+            Ok(claimed) => {
+                settle_refused(claimed.claims.refused.clone(), deps).await;
+                finisher::run_and_finish(claimed.claims, claimed.token, deps).await;
+            }
+            // Nothing was claimed; the sweeper brings it back.
+            Err(error) => {
+                tracing::warn!(execution_id = %suspect.id, %error, "a suspect could not be claimed")
+            }
+        }
+    }
+}

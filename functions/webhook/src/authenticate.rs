@@ -1,0 +1,175 @@
+//! Whether a delivery carries its webhook's credential. Checked on the raw bytes, before anything is parsed.
+
+use std::sync::{Arc, PoisonError};
+
+use jiff::Timestamp;
+use ring::digest::{SHA256, digest};
+use ring::hmac;
+use vault_format::{Entries, Purpose, Scope};
+use vault_open::OpenRequest;
+
+use crate::cache::{KEPT_FOR, KnownWebhook, SigningKey};
+use crate::{Delivery, Deps};
+
+/// What checking a credential found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Credential {
+    /// It is the webhook's.
+    Good,
+    /// It is missing or not the webhook's.
+    Bad,
+    /// It can't be told: the vault is not there.
+    Unknown,
+}
+
+/// Checks the credential of a delivery.
+pub async fn authenticate(
+    delivery: &Delivery,
+    webhook: &KnownWebhook,
+    now: Timestamp,
+    deps: &Deps,
+) -> Credential {
+    let stored = &webhook.stored;
+    let header = |name: Option<&str>| {
+        let mut values = delivery.headers.get_all(name?).iter();
+        // Two values could be read in two ways: none is taken.
+        values
+            .next()
+            .filter(|_| values.next().is_none())
+            .and_then(|value| value.to_str().ok())
+            .map(str::to_owned)
+    };
+    let is_good = match stored.authentication.as_str() {
+        "none" => true,
+        "bearer" => {
+            let token = header(Some("authorization"));
+            token.as_deref().and_then(bearer).is_some_and(|token| is_token(token, webhook, now))
+        }
+        "header_token" => {
+            header(stored.header_name.as_deref()).is_some_and(|token| is_token(&token, webhook, now))
+        }
+        "signature" => {
+            let Some(signature) = header(stored.header_name.as_deref()) else { return Credential::Bad };
+            let Some(keys) = signing_keys(webhook, now, deps).await else { return Credential::Unknown };
+            is_signature(&signature, &delivery.body, &keys, now)
+        }
+        _ => false,
+    };
+    if is_good { Credential::Good } else { Credential::Bad }
+}
+
+fn bearer(header: &str) -> Option<&str> {
+    let (scheme, token) = header.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// Hashes are compared in constant time, and an attacker who measures learns of a hash only.
+fn is_token(token: &str, webhook: &KnownWebhook, now: Timestamp) -> bool {
+    let stored = &webhook.stored;
+    let hash = digest(&SHA256, token.as_bytes());
+    let previous = stored
+        .previous_token_sha256
+        .as_ref()
+        .filter(|_| stored.previous_until.is_some_and(|until| now < until));
+    let known = stored.token_sha256.iter().chain(previous);
+    known.fold(false, |is_good, known| is_good | is_equal(hash.as_ref(), known))
+}
+
+fn is_equal(one: &[u8], other: &[u8]) -> bool {
+    one.len() == other.len()
+        && one.iter().zip(other).fold(0, |differing, (one, other)| differing | (one ^ other)) == 0
+}
+
+/// `sha256=<hex>`, as GitHub sends it, of the raw body.
+fn is_signature(signature: &str, body: &[u8], keys: &[SigningKey], now: Timestamp) -> bool {
+    let hexadecimal = signature.trim().strip_prefix("sha256=").unwrap_or(signature.trim());
+    let Ok(tag) = hex::decode(hexadecimal) else { return false };
+    keys.iter().filter(|key| key.until.is_none_or(|until| now < until)).any(|key| {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, key.value.expose().as_bytes());
+        hmac::verify(&key, body, &tag).is_ok()
+    })
+}
+
+/// The opened signing keys, kept for a minute: or each anonymous POST would cost a call of KMS.
+async fn signing_keys(webhook: &KnownWebhook, now: Timestamp, deps: &Deps) -> Option<Arc<Vec<SigningKey>>> {
+    {
+        let kept = webhook.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((opened_at, keys)) = kept.as_ref()
+            && now.duration_since(*opened_at) < KEPT_FOR
+        {
+            return Some(Arc::clone(keys));
+        }
+    }
+    let keys = Arc::new(open_keys(webhook, deps).await?);
+    *webhook.keys.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, Arc::clone(&keys)));
+    Some(keys)
+}
+
+async fn open_keys(webhook: &KnownWebhook, deps: &Deps) -> Option<Vec<SigningKey>> {
+    let stored = &webhook.stored;
+    let entries = Entries::parse(stored.signing_keys.as_deref()?)
+        .inspect_err(|_| tracing::error!(webhook_id = %stored.id, "the signing keys can't be read"))
+        .ok()?;
+    let scope =
+        Scope { organization_id: stored.organization_id, secret_id: stored.id, purpose: Purpose::Webhook };
+    let entries: Vec<_> = entries.iter().cloned().collect();
+    let requests: Vec<OpenRequest> =
+        entries.iter().map(|entry| OpenRequest { scope, entry: entry.clone() }).collect();
+    let mut keys = Vec::new();
+    for (entry, opened) in entries.iter().zip(deps.opener.open(&requests).await) {
+        match opened {
+            Ok(value) => {
+                let until = if entry.key_name() == "current" { None } else { Some(stored.previous_until?) };
+                keys.push(SigningKey { value, until });
+            }
+            Err(error) => tracing::error!(webhook_id = %stored.id, %error, "a signing key can't be opened"),
+        }
+    }
+    if keys.is_empty() { None } else { Some(keys) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(text: &str, until: Option<Timestamp>) -> SigningKey {
+        SigningKey { value: vault_format::SecretValue::new(text.to_owned()), until }
+    }
+
+    fn signed(text: &str, body: &[u8]) -> String {
+        format!(
+            "sha256={}",
+            hex::encode(hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, text.as_bytes()), body))
+        )
+    }
+
+    #[test]
+    fn a_signature_is_taken_as_github_sends_it() {
+        // The example of GitHub's documentation, "Validating webhook deliveries".
+        let signature = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
+        let keys = [key("It's a Secret to Everybody", None)];
+        let now = Timestamp::UNIX_EPOCH;
+        assert!(is_signature(signature, b"Hello, World!", &keys, now));
+        assert!(!is_signature(signature, b"Hello, World?", &keys, now));
+        assert!(!is_signature("sha256=zz", b"Hello, World!", &keys, now));
+        assert!(!is_signature("", b"Hello, World!", &keys, now));
+        assert!(!is_signature(&signature[..40], b"Hello, World!", &keys, now));
+    }
+
+    #[test]
+    fn while_a_key_is_rotated_both_are_taken_and_then_one() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let keys = [key("new", None), key("old", Some(at(100)))];
+        assert!(is_signature(&signed("old", b"x"), b"x", &keys, at(99)));
+        assert!(!is_signature(&signed("old", b"x"), b"x", &keys, at(100)));
+        assert!(is_signature(&signed("new", b"x"), b"x", &keys, at(100)));
+    }
+
+    #[test]
+    fn a_bearer_token_needs_its_scheme() {
+        assert_eq!(bearer("Bearer abc"), Some("abc"));
+        assert_eq!(bearer("bearer abc"), Some("abc"));
+        assert_eq!(bearer("Basic abc"), None);
+        assert_eq!(bearer("abc"), None);
+    }
+}

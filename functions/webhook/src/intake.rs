@@ -1,0 +1,212 @@
+//! From a delivery to an event: known, authenticated, read, stored, and only then sent.
+
+use std::sync::{Arc, Mutex};
+
+use components::webhook::{WebhookConfiguration, WebhookRequest, event_data};
+use definition::{RootEnvironment, resolve_run_name};
+use jiff::Timestamp;
+use model::definition::{DEFAULT_CHANNEL, Definition};
+use model::limits::{DEDUPLICATION_KEY_BYTES_MAX, HTTP_HOPS_MAX};
+use model::message::Message;
+use queue::Outgoing;
+use serde_json::{Value, json};
+use store::StoreError;
+use store::intake::{Intake, NewRootEvent, StoredWebhook, load_webhook, take_webhook_event};
+use uuid::Uuid;
+
+use crate::answer::Answer;
+use crate::authenticate::{Credential, authenticate};
+use crate::cache::KnownWebhook;
+use crate::{Delivery, Deps};
+
+/// The header in which calls of the `http` component count how often sealflow called sealflow.
+const HOPS_HEADER: &str = "sealflow-hops";
+
+/// Takes a delivery.
+pub async fn take(delivery: &Delivery, deps: &Deps) -> Answer {
+    let Ok(hops) = hops(delivery) else { return Answer::TooManyHops };
+    let now = deps.clock.now();
+    let webhook = match authenticated(delivery, now, deps).await {
+        Ok(webhook) => webhook,
+        Err(answer) => return answer,
+    };
+    let event_id = deps.ids.next(now);
+    match store_event(delivery, &webhook, event_id, hops, now, deps).await {
+        Stored::Answer(answer) => answer,
+        // The webhook or its workflow changed: reload once, and check the credential again with what it is now.
+        Stored::Stale => match reloaded(delivery, now, deps).await {
+            Ok(webhook) => match store_event(delivery, &webhook, event_id, hops, now, deps).await {
+                Stored::Answer(answer) => answer,
+                Stored::Stale => Answer::Unavailable,
+            },
+            Err(answer) => answer,
+        },
+    }
+}
+
+/// A count that can't be read is no reason to refuse: it is the sender's own header.
+fn hops(delivery: &Delivery) -> Result<i32, ()> {
+    let header = delivery.headers.get(HOPS_HEADER).and_then(|value| value.to_str().ok());
+    let hops = header.and_then(|value| value.trim().parse::<u32>().ok()).unwrap_or(0);
+    if hops > HTTP_HOPS_MAX { Err(()) } else { i32::try_from(hops).map_err(|_| ()) }
+}
+
+async fn authenticated(
+    delivery: &Delivery,
+    now: Timestamp,
+    deps: &Deps,
+) -> Result<Arc<KnownWebhook>, Answer> {
+    let known = match deps.cache.get(&delivery.address, now) {
+        Some(known) => known.ok_or(Answer::NotFound)?,
+        None => load(delivery, now, deps).await?,
+    };
+    match authenticate(delivery, &known, now, deps).await {
+        Credential::Good => Ok(known),
+        Credential::Unknown => Err(Answer::Unavailable),
+        // Perhaps its key was rotated since: look, but at most once a second for each address.
+        Credential::Bad if deps.cache.may_reload(&delivery.address, now) => {
+            reloaded(delivery, now, deps).await
+        }
+        Credential::Bad => Err(Answer::Unauthorized),
+    }
+}
+
+async fn reloaded(delivery: &Delivery, now: Timestamp, deps: &Deps) -> Result<Arc<KnownWebhook>, Answer> {
+    let webhook = load(delivery, now, deps).await?;
+    match authenticate(delivery, &webhook, now, deps).await {
+        Credential::Good => Ok(webhook),
+        Credential::Bad => Err(Answer::Unauthorized),
+        Credential::Unknown => Err(Answer::Unavailable),
+    }
+}
+
+async fn load(delivery: &Delivery, now: Timestamp, deps: &Deps) -> Result<Arc<KnownWebhook>, Answer> {
+    let stored = load_webhook(&deps.store, &delivery.address).await.map_err(|error| unavailable(&error))?;
+    let webhook = stored.map(|stored| Arc::new(know(stored)));
+    deps.cache.insert(&delivery.address, webhook.clone(), now);
+    webhook.ok_or(Answer::NotFound)
+}
+
+fn know(stored: StoredWebhook) -> KnownWebhook {
+    let definition: Option<Definition> = serde_json::from_value(json!({
+        "name": stored.workflow_name,
+        "description": stored.workflow_description,
+        "nodes": stored.nodes,
+        "edges": stored.edges,
+    }))
+    .ok();
+    KnownWebhook {
+        compiled: definition.map(|definition| definition::compile(&definition)),
+        stored,
+        keys: Mutex::new(None),
+    }
+}
+
+fn unavailable(error: &StoreError) -> Answer {
+    tracing::error!(%error, "the webhook's database can't be used");
+    Answer::Unavailable
+}
+
+enum Stored {
+    Answer(Answer),
+    Stale,
+}
+
+async fn store_event(
+    delivery: &Delivery,
+    webhook: &KnownWebhook,
+    event_id: Uuid,
+    hops: i32,
+    now: Timestamp,
+    deps: &Deps,
+) -> Stored {
+    let Some(compiled) = &webhook.compiled else { return Stored::Answer(Answer::Unavailable) };
+    let stored = &webhook.stored;
+    let data = match read_data(delivery, webhook) {
+        Ok(data) => data,
+        Err(answer) => return Stored::Answer(answer),
+    };
+    let Ok(key) = deduplication_key(delivery, stored) else { return Stored::Answer(Answer::BadKey) };
+    let custom_name = run_name(webhook, &data, now);
+    let targets: Vec<(String, Uuid)> = compiled
+        .targets(&stored.node_id, DEFAULT_CHANNEL)
+        .map(|target| (target.to_owned(), deps.ids.next(now)))
+        .collect();
+    let event = NewRootEvent {
+        id: event_id,
+        webhook: stored,
+        data: &data,
+        custom_name: custom_name.as_deref(),
+        targets: &targets,
+        hops,
+        deduplication_key: key.as_deref(),
+    };
+    Stored::Answer(match take_webhook_event(&deps.store, &event, now).await {
+        Ok(Intake::Taken) => {
+            tracing::info!(%event_id, workflow_id = %stored.workflow_id, "taken");
+            if !targets.is_empty() {
+                let message = Outgoing::now(stored.organization_id, Message::Event { event_id });
+                if !deps.queue.send(vec![message]).await.unsent.is_empty() {
+                    tracing::warn!(%event_id, "the wake was not sent; the sweeper makes it good");
+                }
+            }
+            Answer::Accepted(event_id)
+        }
+        Ok(Intake::Duplicate(first)) => Answer::Accepted(first),
+        Ok(Intake::Full) => Answer::Full,
+        Ok(Intake::Stale) => return Stored::Stale,
+        Err(error) => unavailable(&error),
+    })
+}
+
+fn read_data(delivery: &Delivery, webhook: &KnownWebhook) -> Result<Value, Answer> {
+    let node = webhook.compiled.as_ref().and_then(|compiled| compiled.stored_node(&webhook.stored.node_id));
+    let configuration = node
+        .and_then(|node| WebhookConfiguration::read(&node.configuration).ok())
+        .ok_or(Answer::Unavailable)?;
+    let headers: Vec<(String, String)> = delivery
+        .headers
+        .iter()
+        .map(|(name, value)| {
+            (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+        })
+        .collect();
+    let request = WebhookRequest {
+        method: delivery.method.as_str(),
+        headers: &headers,
+        query: &delivery.query,
+        body: &delivery.body,
+    };
+    let data = event_data(&configuration, &request).map_err(Answer::BadBody)?;
+    // Headers and query come on top of the body's limit.
+    if model::json::compact_bytes(&data) > model::limits::EVENT_DATA_BYTES_MAX {
+        return Err(Answer::TooLarge);
+    }
+    Ok(data)
+}
+
+/// Read after authentication, scoped to the one webhook.
+fn deduplication_key(delivery: &Delivery, stored: &StoredWebhook) -> Result<Option<String>, ()> {
+    let Some(name) = &stored.deduplication_header else { return Ok(None) };
+    let value =
+        delivery.headers.get(name).and_then(|value| value.to_str().ok()).filter(|value| !value.is_empty());
+    match value {
+        Some(value) if value.len() > DEDUPLICATION_KEY_BYTES_MAX => Err(()),
+        value => Ok(value.map(str::to_owned)),
+    }
+}
+
+/// One that fails leaves the run without a name; it never refuses an event.
+fn run_name(webhook: &KnownWebhook, data: &Value, now: Timestamp) -> Option<String> {
+    let node = webhook.compiled.as_ref()?.node(&webhook.stored.node_id)?.ok()?;
+    let environment = RootEnvironment { data, event_type: "webhook", created_at: now };
+    resolve_run_name(node, &environment)?
+        .inspect_err(|error| {
+            tracing::info!(
+                node_id = webhook.stored.node_id,
+                field = error.field,
+                "the run's name can't be made"
+            )
+        })
+        .ok()
+}

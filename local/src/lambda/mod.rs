@@ -1,0 +1,267 @@
+//! A Lambda runner: real function binaries, the real runtime API, N instances of each function.
+//!
+//! As on Lambda, an instance takes one invocation at a time, the most recently used one first; one that dies or runs
+//! out of time fails its invocation and is replaced by the next; what is above the concurrency waits. Between
+//! invocations an instance is not frozen. Lambda's own limits hold: 6 MB of payload, ten seconds to initialise.
+
+mod instance;
+mod runtime_api;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use bytes::Bytes;
+use serde_json::Value;
+use tokio::sync::Semaphore;
+
+use crate::http::runtime;
+use instance::Instance;
+
+/// The most bytes of an invocation's payload or answer (Lambda's "Invocation payload", synchronous).
+pub const PAYLOAD_BYTES_MAX: usize = 6 * 1024 * 1024;
+
+/// Everything about one function that an operator chooses.
+#[derive(Debug, Clone)]
+pub struct FunctionOptions {
+    /// The program, which speaks the runtime API.
+    pub binary: PathBuf,
+    /// Environment beyond what Lambda itself sets; nothing of ours is passed on but `PATH` and `RUST_BACKTRACE`.
+    pub environment: BTreeMap<String, String>,
+    /// The most instances at one time.
+    pub instances_max: usize,
+    /// How long one invocation may take.
+    pub timeout: Duration,
+    /// What `AWS_LAMBDA_FUNCTION_MEMORY_SIZE` says, megabytes. Not enforced.
+    pub memory_megabytes: u32,
+}
+
+/// What came of an invocation.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// What the function answered, or Lambda's error object.
+    pub payload: Bytes,
+    /// Whether the function failed (the `X-Amz-Function-Error` of Lambda's answer).
+    pub is_error: bool,
+}
+
+/// The runner; dropped, it kills every instance.
+#[derive(Debug)]
+pub struct Lambda {
+    logs: PathBuf,
+    functions: RwLock<BTreeMap<String, Arc<Function>>>,
+}
+
+/// One function with its instances. A change of options makes a new one; the old ends with its last invocation.
+#[derive(Debug)]
+struct Function {
+    name: String,
+    options: FunctionOptions,
+    log: PathBuf,
+    slots: Semaphore,
+    idle: Mutex<Vec<Arc<Instance>>>,
+    all: Mutex<Vec<Weak<Instance>>>,
+}
+
+impl FunctionOptions {
+    /// Two instances of 256 MB with 30 seconds each, and no environment.
+    pub fn new(binary: impl Into<PathBuf>) -> Self {
+        Self {
+            binary: binary.into(),
+            environment: BTreeMap::new(),
+            instances_max: 2,
+            timeout: Duration::from_secs(30),
+            memory_megabytes: 256,
+        }
+    }
+}
+
+impl Answer {
+    /// The answer's JSON.
+    ///
+    /// # Errors
+    ///
+    /// When the function failed (what its error says), or answered no JSON.
+    pub fn json(&self) -> Result<Value> {
+        let value: Value = serde_json::from_slice(&self.payload).context("the function answered no JSON")?;
+        if self.is_error {
+            let part = |name: &str| value[name].as_str().unwrap_or_default().to_owned();
+            bail!("the function failed: {} {}", part("errorType"), part("errorMessage"));
+        }
+        Ok(value)
+    }
+
+    fn failed(error_type: &str, message: &str) -> Self {
+        let error = serde_json::json!({ "errorType": error_type, "errorMessage": message });
+        Self { payload: error.to_string().into(), is_error: true }
+    }
+}
+
+impl Lambda {
+    /// A runner without functions; each function's output goes to `NAME.log` in `logs`.
+    pub fn new(logs: &Path) -> Self {
+        Self { logs: logs.to_owned(), functions: RwLock::default() }
+    }
+
+    /// Adds a function or replaces it; instances start when they are needed.
+    ///
+    /// # Errors
+    ///
+    /// When the binary isn't there.
+    pub fn add(&self, name: &str, options: FunctionOptions) -> Result<()> {
+        if !options.binary.is_file() {
+            bail!(
+                "no binary of the function {name}: {} (cargo build --workspace --bins)",
+                options.binary.display()
+            );
+        }
+        let function = Function {
+            name: name.to_owned(),
+            log: self.logs.join(format!("{name}.log")),
+            slots: Semaphore::new(options.instances_max.max(1)),
+            options,
+            idle: Mutex::default(),
+            all: Mutex::default(),
+        };
+        let mut functions = self.functions.write().unwrap_or_else(PoisonError::into_inner);
+        functions.insert(name.to_owned(), Arc::new(function));
+        Ok(())
+    }
+
+    /// Changes a function's options: new instances take over, running invocations end on the old ones.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such function.
+    pub fn reconfigure(&self, name: &str, change: impl FnOnce(&mut FunctionOptions)) -> Result<()> {
+        let mut options = self.function(name)?.options.clone();
+        change(&mut options);
+        self.add(name, options)
+    }
+
+    /// A function's options.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such function.
+    pub fn options(&self, name: &str) -> Result<FunctionOptions> {
+        Ok(self.function(name)?.options.clone())
+    }
+
+    /// The names of all functions.
+    pub fn names(&self) -> Vec<String> {
+        self.functions.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
+    }
+
+    /// Invokes a function and waits for its answer, first for a free instance. A failure of the function is an answer.
+    /// The invocation goes on when the returned future is dropped, as on Lambda.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such function, or the payload is larger than Lambda takes.
+    pub async fn invoke(&self, name: &str, payload: Bytes) -> Result<Answer> {
+        let function = self.function(name)?;
+        if payload.len() > PAYLOAD_BYTES_MAX {
+            bail!("the payload is larger than {PAYLOAD_BYTES_MAX} bytes");
+        }
+        Ok(runtime().spawn(async move { function.invoke(payload).await }).await?)
+    }
+
+    /// The process ids of a function's living instances, idle and busy.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such function.
+    pub fn instances(&self, name: &str) -> Result<Vec<i32>> {
+        Ok(self.function(name)?.living().iter().map(|instance| instance.pid()).collect())
+    }
+
+    /// Kills a function's instances as the kernel would; their invocations fail. Gives how many there were.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such function.
+    pub fn kill(&self, name: &str) -> Result<usize> {
+        let living = self.function(name)?.living();
+        living.iter().for_each(|instance| instance.kill());
+        Ok(living.len())
+    }
+
+    /// Forgets all functions, which kills their instances.
+    pub fn stop(&self) {
+        let functions = std::mem::take(&mut *self.functions.write().unwrap_or_else(PoisonError::into_inner));
+        for function in functions.values() {
+            function.living().iter().for_each(|instance| instance.kill());
+        }
+    }
+
+    fn function(&self, name: &str) -> Result<Arc<Function>> {
+        let functions = self.functions.read().unwrap_or_else(PoisonError::into_inner);
+        functions.get(name).cloned().with_context(|| format!("there is no function {name}"))
+    }
+}
+
+impl Drop for Lambda {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl Function {
+    async fn invoke(&self, payload: Bytes) -> Answer {
+        let _slot = self.slots.acquire().await.expect("the semaphore is never closed");
+        let instance = match self.take_idle() {
+            Some(instance) => instance,
+            None => match self.start_instance().await {
+                Ok(instance) => instance,
+                Err(error) => return Answer::failed("Runtime.InvalidEntrypoint", &format!("{error:#}")),
+            },
+        };
+        let answer = instance.run(payload, self.options.timeout).await;
+        if instance.is_usable() {
+            lock(&self.idle).push(instance);
+        } else {
+            self.note(&format!("an instance ended: {}", String::from_utf8_lossy(&answer.payload)));
+            instance.kill();
+        }
+        answer
+    }
+
+    fn take_idle(&self) -> Option<Arc<Instance>> {
+        let mut idle = lock(&self.idle);
+        while let Some(instance) = idle.pop() {
+            if instance.is_usable() {
+                return Some(instance);
+            }
+            self.note("an idle instance ended");
+        }
+        None
+    }
+
+    async fn start_instance(&self) -> Result<Arc<Instance>> {
+        let instance = Arc::new(Instance::start(&self.name, &self.options, &self.log).await?);
+        let mut all = lock(&self.all);
+        all.retain(|known| known.strong_count() > 0);
+        all.push(Arc::downgrade(&instance));
+        Ok(instance)
+    }
+
+    fn living(&self) -> Vec<Arc<Instance>> {
+        let all: Vec<Arc<Instance>> = lock(&self.all).iter().filter_map(Weak::upgrade).collect();
+        all.into_iter().filter(|instance| instance.is_usable()).collect()
+    }
+
+    /// A line of the runner's own in the function's log. What ended is seen there, so an error changes nothing.
+    fn note(&self, line: &str) {
+        use std::io::Write;
+        if let Ok(mut log) = std::fs::OpenOptions::new().append(true).create(true).open(&self.log) {
+            let _unnoted = writeln!(log, "runner: {line}");
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,171 @@
+//! What a component is to the rest of the system.
+
+use expression::FieldKind;
+use model::outcome::Outcome;
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::host::{BoxFuture, Host};
+
+/// Whether a component touches the outside world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A plain function; the builder finishes it in its own transaction.
+    Pure,
+    /// Calls the outside world; the executor runs it.
+    Effect,
+}
+
+/// How one field of a component's configuration is read. Fields without one are [`FieldKind::Typed`] and hold no secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FieldSpec {
+    /// JSON pointer pattern: `*` is any one index or key, a last `**` is the place itself and all below it.
+    pub path: &'static str,
+    /// How its strings are read.
+    pub kind: FieldKind,
+    /// Whether a secret may stand in it.
+    pub secret: bool,
+    /// Whether what stands in it is a credential by nature, so that a literal there deserves a warning.
+    pub sensitive: bool,
+}
+
+impl FieldSpec {
+    /// A field that holds no secret.
+    #[must_use]
+    pub const fn plain(path: &'static str, kind: FieldKind) -> Self {
+        Self { path, kind, secret: false, sensitive: false }
+    }
+
+    /// A field in which a secret may stand.
+    #[must_use]
+    pub const fn secret(path: &'static str, kind: FieldKind) -> Self {
+        Self { path, kind, secret: true, sensitive: false }
+    }
+
+    /// A field that is made for a secret.
+    #[must_use]
+    pub const fn sensitive(path: &'static str, kind: FieldKind) -> Self {
+        Self { path, kind, secret: true, sensitive: true }
+    }
+
+    fn matches(&self, pointer: &str) -> bool {
+        let mut pattern = self.path.split('/');
+        let mut segments = pointer.split('/');
+        loop {
+            match (pattern.next(), segments.next()) {
+                (Some("**"), _) | (None, None) => return true,
+                (Some("*"), Some(_)) => {}
+                (Some(expected), Some(segment)) if expected == segment => {}
+                _ => return false,
+            }
+        }
+    }
+}
+
+/// What holds for one place of a configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FieldRule {
+    /// How a string there is read.
+    pub kind: FieldKind,
+    /// Whether a secret may stand there.
+    pub secret: bool,
+    /// Whether what stands there is a credential by nature.
+    pub sensitive: bool,
+}
+
+/// What holds for the place that `pointer` (a JSON pointer into the configuration) names; the first spec that fits.
+#[must_use]
+pub fn field_rule(component: &dyn Component, pointer: &str) -> FieldRule {
+    component.fields().iter().find(|spec| spec.matches(pointer)).map_or(
+        FieldRule { kind: FieldKind::Typed, secret: false, sensitive: false },
+        |spec| FieldRule { kind: spec.kind, secret: spec.secret, sensitive: spec.sensitive },
+    )
+}
+
+/// What is wrong with a configuration, and where.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Problem {
+    /// JSON pointer into the configuration; that of the parent where a field is missing.
+    pub pointer: String,
+    /// A sentence for the author. It never repeats a value.
+    pub message: String,
+}
+
+/// What a component is told of the call, beside its configuration.
+#[derive(Clone, Debug)]
+pub struct Call<'a> {
+    /// The execution that this is.
+    pub execution_id: Uuid,
+    /// The same for every run of one attempt (`model::outcome::idempotency_key`).
+    pub idempotency_key: &'a str,
+    /// Seconds that the component may take.
+    pub seconds_max: u32,
+    /// JSON pointers of the configuration's fields that were evaluated with a secret (the paths of the residuals).
+    pub secret_paths: &'a [&'a str],
+}
+
+/// A component. Its configuration arrives resolved: no string in it is a template any more.
+pub trait Component: Send + Sync {
+    /// The name by which a definition uses it.
+    fn name(&self) -> &'static str;
+
+    /// Whether it touches the outside world.
+    fn kind(&self) -> Kind;
+
+    /// The channels on which it may emit.
+    fn channels(&self) -> &'static [&'static str];
+
+    /// The fields that are not plain typed ones.
+    fn fields(&self) -> &'static [FieldSpec] {
+        &[]
+    }
+
+    /// Checks the author's configuration: its shape and its literals. A string that holds a template is left to run time.
+    fn check(&self, configuration: &Value) -> Vec<Problem>;
+
+    /// Runs a pure component. `input` is the data of the event that arrived.
+    ///
+    /// # Panics
+    /// For a component with an effect: calling this is a bug.
+    fn run(&self, _configuration: &Value, _input: &Value) -> Outcome {
+        unreachable!("{} has an effect: it is executed, not run", self.name())
+    }
+
+    /// Executes a component with an effect.
+    ///
+    /// # Panics
+    /// For a pure component: calling this is a bug.
+    fn execute<'a>(
+        &'a self,
+        _host: &'a dyn Host,
+        _configuration: &'a Value,
+        _call: &'a Call<'a>,
+    ) -> BoxFuture<'a, Outcome> {
+        unreachable!("{} is pure: it is run, not executed", self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_matches_places_and_not_their_neighbours() {
+        let check = |path: &'static str, pointer: &str, expected| {
+            let matches = FieldSpec::plain(path, FieldKind::Text).matches(pointer);
+            assert_eq!(matches, expected, "{path} against {pointer}");
+        };
+        check("/url", "/url", true);
+        check("/url", "/url/0", false);
+        check("/url", "/urls", false);
+        check("/url", "", false);
+        check("/headers/*/value", "/headers/12/value", true);
+        check("/headers/*/value", "/headers/12/name", false);
+        check("/headers/*/value", "/headers/value", false);
+        check("/headers/*/value", "/headers/1/value/x", false);
+        check("/body/json/**", "/body/json", true);
+        check("/body/json/**", "/body/json/a/0/b", true);
+        check("/body/json/**", "/body/jsonp", false);
+        check("/body/json/**", "/body", false);
+    }
+}

@@ -1,0 +1,81 @@
+//! What a component may ask of the outside world.
+
+use std::{future::Future, pin::Pin, time::Duration};
+
+use model::outcome::ResultReason;
+
+/// A future that the executor can hold.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// The outside world, as the executor offers it.
+pub trait Host: Send + Sync {
+    /// Sends a request through the guarded client and hands back an answer that is already scrubbed.
+    ///
+    /// Whoever implements this registers [`HttpRequest::derived`] with the scrubber before it sends, and adds what the
+    /// component doesn't know: whether a secret was used, the hosts that it may go to, the hop count.
+    fn http(&self, request: HttpRequest) -> BoxFuture<'_, Result<HttpResponse, HttpFailure>>;
+}
+
+/// A request. It may hold secrets, so it has no `Debug`.
+pub struct HttpRequest {
+    /// The method, in capitals.
+    pub method: &'static str,
+    /// The whole URL, with its query.
+    pub url: String,
+    /// Names and values, in the order in which they are sent.
+    pub headers: Vec<(String, String)>,
+    /// The body; empty for none.
+    pub body: Vec<u8>,
+    /// How long the whole exchange may take.
+    pub timeout: Duration,
+    pub(crate) derived: Vec<String>,
+}
+
+impl HttpRequest {
+    /// Strings that the component made of secrets (a `Basic` header, a form body, an encoded query): to be scrubbed like
+    /// the secrets themselves.
+    #[must_use]
+    pub fn derived(&self) -> Vec<&str> {
+        self.derived.iter().map(String::as_str).collect()
+    }
+}
+
+/// An answer, scrubbed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HttpResponse {
+    /// The status code.
+    pub status: u16,
+    /// Names and values, as they came.
+    pub headers: Vec<(String, String)>,
+    /// The body, decompressed.
+    pub body: HttpBody,
+}
+
+/// The body of an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HttpBody {
+    /// UTF-8.
+    Text(String),
+    /// Anything else: it can't be scrubbed, so only its hash and length are kept.
+    Binary {
+        /// SHA-256 in lower-case hex.
+        sha256: String,
+        /// Its length.
+        bytes: usize,
+    },
+}
+
+/// Why there is no answer. Its texts are our own and hold no secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpFailure {
+    /// [`ResultReason::ComponentError`], [`ResultReason::Timeout`], or [`ResultReason::SecretDenied`].
+    pub reason: ResultReason,
+    /// A stable code such as `redirect_blocked`.
+    pub code: &'static str,
+    /// A sentence for the person who wrote the workflow.
+    pub message: String,
+    /// Whether another attempt might pass.
+    pub retryable: bool,
+    /// Whether the other side answered.
+    pub answered: bool,
+}

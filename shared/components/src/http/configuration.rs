@@ -1,0 +1,352 @@
+//! What the author of an `http` node writes.
+//!
+//! | field | value |
+//! |---|---|
+//! | `method` | `GET` (default), `HEAD`, `POST`, `PUT`, `PATCH`, `DELETE`, `OPTIONS` |
+//! | `url` | `http://` or `https://`, without user name and password |
+//! | `query` | a map, or a list of `{name, value}`; added to what the URL has |
+//! | `headers` | a list of `{name, value}` |
+//! | `authorization` | `{type: bearer, token}`, `{type: basic, username, password}` or `{type: header, name, value}` |
+//! | `body` | one of `json` (anything), `form` (a map), `text`, `xml` |
+//! | `success_codes` | a list of status codes and of ranges such as `"200-299"` (default) |
+//! | `timeout_seconds` | 1 to the component limit; 30 by default |
+
+use std::ops::RangeInclusive;
+
+use model::limits::COMPONENT_SECONDS_MAX;
+use serde_json::Value;
+use url::Url;
+
+use crate::{
+    component::Problem,
+    shape::{Reader, Stage, child, item},
+    webhook::is_header_name,
+};
+
+const METHODS: &[&str] = &["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+const TIMEOUT_SECONDS_DEFAULT: u32 = 30;
+/// Items of `query`, `headers`, `form` and `success_codes`.
+const ITEMS_MAX: usize = 200;
+/// Headers that are the client's own: they frame the message or choose the host.
+const HEADERS_OURS: &[&str] = &[
+    "connection",
+    "content-length",
+    "expect",
+    "host",
+    "http2-settings",
+    "keep-alive",
+    "proxy-connection",
+    "sealflow-hops",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// A configuration whose every value is known.
+pub(super) struct Configuration {
+    pub method: &'static str,
+    pub url: Url,
+    pub query: Vec<Pair>,
+    pub headers: Vec<Pair>,
+    pub authorization: Option<Authorization>,
+    pub body: Option<Body>,
+    pub success: Vec<RangeInclusive<u16>>,
+    pub timeout_seconds: u32,
+}
+
+/// A name and a value, and the JSON pointer of the value.
+pub(super) struct Pair {
+    pub name: String,
+    pub value: String,
+    pub pointer: String,
+}
+
+pub(super) enum Authorization {
+    Bearer { token: String },
+    Basic { username: String, password: String },
+    Header { name: String, value: String },
+}
+
+pub(super) enum Body {
+    Json(Value),
+    Form(Vec<Pair>),
+    Text(String),
+    Xml(String),
+}
+
+/// Reads a configuration: the author's, where templates leave values open, or the resolved one.
+///
+/// Without problems the result is None only while something is open.
+pub(super) fn read(value: &Value, stage: Stage) -> Result<Option<Configuration>, Vec<Problem>> {
+    let mut reader = Reader::new(stage);
+    let read = read_fields(&mut reader, value);
+    let problems = reader.into_problems();
+    if problems.is_empty() { Ok(read) } else { Err(problems) }
+}
+
+fn read_fields(reader: &mut Reader, value: &Value) -> Option<Configuration> {
+    let fields =
+        ["method", "url", "query", "headers", "authorization", "body", "success_codes", "timeout_seconds"];
+    let map = reader.object("", value, &fields)?;
+    let method = match map.get("method") {
+        None => Some("GET"),
+        Some(method) => reader.word("/method", method, METHODS),
+    };
+    let url = reader.required("", map, "url").and_then(|url| read_url(reader, url));
+    let query = map.get("query").map_or(Some(Vec::new()), |query| read_query(reader, query));
+    let headers = map.get("headers").map_or(Some(Vec::new()), |headers| read_headers(reader, headers));
+    let authorization = optional(map.get("authorization"), |value| read_authorization(reader, value));
+    let body = optional(map.get("body"), |value| read_body(reader, value));
+    let success = map.get("success_codes").map_or(Some(vec![200..=299]), |codes| read_success(reader, codes));
+    let timeout_seconds = map
+        .get("timeout_seconds")
+        .map_or(Some(TIMEOUT_SECONDS_DEFAULT), |seconds| read_timeout(reader, seconds));
+    if let (Some(headers), Some(Some(authorization))) = (&headers, &authorization) {
+        check_one_authorization(reader, headers, authorization);
+    }
+    Some(Configuration {
+        method: method?,
+        url: url?,
+        query: query?,
+        headers: headers?,
+        authorization: authorization?,
+        body: body?,
+        success: success?,
+        timeout_seconds: timeout_seconds?,
+    })
+}
+
+/// None where the value is there and could not be read.
+fn optional<'v, T>(value: Option<&'v Value>, read: impl FnOnce(&'v Value) -> Option<T>) -> Option<Option<T>> {
+    value.map_or(Some(None), |value| read(value).map(Some))
+}
+
+fn read_url(reader: &mut Reader, value: &Value) -> Option<Url> {
+    if reader.is_open(value) {
+        return None;
+    }
+    let Some(text) = value.as_str() else {
+        reader.problem("/url", "must be text");
+        return None;
+    };
+    match Url::parse(text) {
+        Ok(url) if !matches!(url.scheme(), "http" | "https") || !url.has_host() => {
+            reader.problem("/url", "must begin with http:// or https://");
+            None
+        }
+        Ok(url) if !url.username().is_empty() || url.password().is_some() => {
+            reader.problem("/url", "must not hold a user name or password; use `authorization`");
+            None
+        }
+        Ok(url) => Some(url),
+        Err(_) => {
+            reader.problem("/url", "is not a whole URL (such as https://api.example.com/path)");
+            None
+        }
+    }
+}
+
+fn read_query(reader: &mut Reader, value: &Value) -> Option<Vec<Pair>> {
+    if value.is_object() { read_map(reader, "/query", value) } else { read_pairs(reader, "/query", value) }
+}
+
+fn read_headers(reader: &mut Reader, value: &Value) -> Option<Vec<Pair>> {
+    let pairs = read_pairs(reader, "/headers", value);
+    if let Some(list) = value.as_array() {
+        for (index, entry) in list.iter().take(ITEMS_MAX).enumerate() {
+            let at = item("/headers", index);
+            if let Some(name) = entry.get("name").filter(|name| !reader.is_open(name)) {
+                check_header_name(reader, &child(&at, "name"), name.as_str().unwrap_or_default());
+            }
+            if let Some(value) = entry.get("value").filter(|value| !reader.is_open(value)) {
+                check_header_value(reader, &child(&at, "value"), value.as_str().unwrap_or_default());
+            }
+        }
+    }
+    pairs
+}
+
+fn check_header_name(reader: &mut Reader, at: &str, name: &str) {
+    if !is_header_name(name) {
+        reader.problem(at, "must be the name of a header: letters, digits and a few signs such as `-`");
+    } else if HEADERS_OURS.iter().any(|ours| name.eq_ignore_ascii_case(ours)) {
+        reader.problem(at, format!("the header `{name}` is set by sealflow and can't be chosen"));
+    }
+}
+
+fn check_header_value(reader: &mut Reader, at: &str, value: &str) {
+    if value.contains(['\r', '\n', '\0']) {
+        reader.problem(at, "a header's value can't hold a line break or NUL");
+    }
+}
+
+fn check_one_authorization(reader: &mut Reader, headers: &[Pair], authorization: &Authorization) {
+    let name = match authorization {
+        Authorization::Header { name, .. } => name.as_str(),
+        Authorization::Bearer { .. } | Authorization::Basic { .. } => "authorization",
+    };
+    if headers.iter().any(|header| header.name.eq_ignore_ascii_case(name)) {
+        reader.problem("/authorization", format!("the header `{name}` stands in `headers` too"));
+    }
+}
+
+/// A list of `{name, value}`.
+fn read_pairs(reader: &mut Reader, at: &str, value: &Value) -> Option<Vec<Pair>> {
+    let list = reader.list(at, value)?;
+    within_items(reader, at, list.len())?;
+    let pairs: Vec<_> = list
+        .iter()
+        .enumerate()
+        .map(|(index, entry)| {
+            let at = item(at, index);
+            let map = reader.object(&at, entry, &["name", "value"])?;
+            let name = reader.required(&at, map, "name");
+            let name = name.and_then(|name| reader.text(&child(&at, "name"), name));
+            let pointer = child(&at, "value");
+            let value = reader.required(&at, map, "value");
+            let value = value.and_then(|value| reader.text(&pointer, value));
+            Some(Pair { name: name?, value: value?, pointer })
+        })
+        .collect();
+    pairs.into_iter().collect()
+}
+
+/// A map of names to text.
+fn read_map(reader: &mut Reader, at: &str, value: &Value) -> Option<Vec<Pair>> {
+    let map = reader.map(at, value)?;
+    within_items(reader, at, map.len())?;
+    let pairs: Vec<_> = map
+        .iter()
+        .map(|(name, value)| {
+            let pointer = child(at, name);
+            let value = reader.text(&pointer, value)?;
+            Some(Pair { name: name.clone(), value, pointer })
+        })
+        .collect();
+    pairs.into_iter().collect()
+}
+
+fn within_items(reader: &mut Reader, at: &str, count: usize) -> Option<()> {
+    if count > ITEMS_MAX {
+        reader.problem(at, format!("must have at most {ITEMS_MAX} entries"));
+        return None;
+    }
+    Some(())
+}
+
+fn read_authorization(reader: &mut Reader, value: &Value) -> Option<Authorization> {
+    const AT: &str = "/authorization";
+    let map = reader.map(AT, value)?;
+    let word = reader.required(AT, map, "type")?;
+    let word = reader.word("/authorization/type", word, &["bearer", "basic", "header"])?;
+    let fields: &[&str] = match word {
+        "bearer" => &["type", "token"],
+        "basic" => &["type", "username", "password"],
+        _ => &["type", "name", "value"],
+    };
+    reader.object(AT, value, fields)?;
+    let mut field = |name: &str| {
+        let pointer = child(AT, name);
+        let text = reader.required(AT, map, name).and_then(|value| reader.text(&pointer, value))?;
+        check_header_value(reader, &pointer, &text);
+        Some(text)
+    };
+    match word {
+        "bearer" => Some(Authorization::Bearer { token: field("token")? }),
+        "basic" => {
+            let (username, password) = (field("username"), field("password"));
+            let (username, password) = (username?, password?);
+            if username.contains(':') {
+                reader.problem("/authorization/username", "must not hold a colon");
+            }
+            Some(Authorization::Basic { username, password })
+        }
+        _ => {
+            let (name, value) = (field("name"), field("value"));
+            if let Some(name) = &name {
+                check_header_name(reader, "/authorization/name", name);
+            }
+            Some(Authorization::Header { name: name?, value: value? })
+        }
+    }
+}
+
+fn read_body(reader: &mut Reader, value: &Value) -> Option<Body> {
+    const AT: &str = "/body";
+    let map = reader.object(AT, value, &["json", "form", "text", "xml"])?;
+    if map.len() != 1 {
+        reader.problem(AT, "must have exactly one of json, form, text, xml");
+        return None;
+    }
+    let (name, value) = map.iter().next()?;
+    let at = child(AT, name);
+    match name.as_str() {
+        "json" => (!has_open(reader, value)).then(|| Body::Json(value.clone())),
+        "form" => read_map(reader, &at, value).map(Body::Form),
+        "text" => reader.text(&at, value).map(Body::Text),
+        "xml" => reader.text(&at, value).map(Body::Xml),
+        _ => None,
+    }
+}
+
+fn has_open(reader: &Reader, value: &Value) -> bool {
+    match value {
+        Value::Array(items) => items.iter().any(|item| has_open(reader, item)),
+        Value::Object(map) => map.values().any(|item| has_open(reader, item)),
+        other => reader.is_open(other),
+    }
+}
+
+fn read_success(reader: &mut Reader, value: &Value) -> Option<Vec<RangeInclusive<u16>>> {
+    const AT: &str = "/success_codes";
+    let list = reader.list(AT, value)?;
+    if list.is_empty() {
+        reader.problem(AT, "must name at least one status code");
+    }
+    within_items(reader, AT, list.len())?;
+    let ranges: Vec<_> = list
+        .iter()
+        .enumerate()
+        .map(|(index, entry)| {
+            if reader.is_open(entry) {
+                return None;
+            }
+            let range = read_range(entry);
+            if range.is_none() {
+                let message = "must be a status code from 100 to 599, or a range such as \"200-299\"";
+                reader.problem(&item(AT, index), message);
+            }
+            range
+        })
+        .collect();
+    ranges.into_iter().collect()
+}
+
+fn read_range(value: &Value) -> Option<RangeInclusive<u16>> {
+    let code = |code: u64| u16::try_from(code).ok().filter(|code| (100..=599).contains(code));
+    let text = match value {
+        Value::Number(number) => return code(number.as_u64()?).map(|code| code..=code),
+        Value::String(text) => text,
+        _ => return None,
+    };
+    let parse = |part: &str| part.trim().parse().ok().and_then(code);
+    let (from, to) = text.split_once('-').unwrap_or((text, text));
+    let (from, to) = (parse(from)?, parse(to)?);
+    (from <= to).then_some(from..=to)
+}
+
+fn read_timeout(reader: &mut Reader, value: &Value) -> Option<u32> {
+    if reader.is_open(value) {
+        return None;
+    }
+    let seconds = value.as_u64().and_then(|seconds| u32::try_from(seconds).ok());
+    let seconds = seconds.filter(|seconds| (1..=COMPONENT_SECONDS_MAX).contains(seconds));
+    if seconds.is_none() {
+        reader.problem(
+            "/timeout_seconds",
+            format!("must be a whole number of seconds from 1 to {COMPONENT_SECONDS_MAX}"),
+        );
+    }
+    seconds
+}

@@ -1,0 +1,359 @@
+use std::{
+    pin::pin,
+    sync::Mutex,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use model::{
+    limits::{COMPONENT_SECONDS_MAX, HTTP_STORED_BYTES_MAX},
+    outcome::Output,
+};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::*;
+use crate::{
+    component::field_rule,
+    host::{HttpBody, HttpFailure, HttpRequest, HttpResponse},
+};
+
+/// Answers once, and keeps what it was asked.
+struct OneAnswer {
+    answer: Mutex<Option<Result<HttpResponse, HttpFailure>>>,
+    request: Mutex<Option<HttpRequest>>,
+}
+
+impl Host for OneAnswer {
+    fn http(&self, request: HttpRequest) -> BoxFuture<'_, Result<HttpResponse, HttpFailure>> {
+        *self.request.lock().unwrap() = Some(request);
+        let answer = self.answer.lock().unwrap().take().expect("one request");
+        Box::pin(async move { answer })
+    }
+}
+
+fn text(status: u16, body: &str) -> HttpResponse {
+    HttpResponse { status, headers: vec![], body: HttpBody::Text(body.to_owned()) }
+}
+
+fn execute(
+    configuration: &Value,
+    secret_paths: &[&str],
+    answer: Result<HttpResponse, HttpFailure>,
+) -> (Outcome, Option<HttpRequest>) {
+    let host = OneAnswer { answer: Mutex::new(Some(answer)), request: Mutex::new(None) };
+    let call = Call { execution_id: Uuid::nil(), idempotency_key: "the-key", seconds_max: 60, secret_paths };
+    let outcome = {
+        let mut future = pin!(Http.execute(&host, configuration, &call));
+        match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(outcome) => outcome,
+            Poll::Pending => panic!("the fake host answers at once"),
+        }
+    };
+    (outcome, host.request.into_inner().unwrap())
+}
+
+fn sent(configuration: &Value, secret_paths: &[&str]) -> HttpRequest {
+    execute(configuration, secret_paths, Ok(text(200, ""))).1.expect("a request was sent")
+}
+
+fn header<'a>(request: &'a HttpRequest, name: &str) -> Option<&'a str> {
+    let found = request.headers.iter().find(|(given, _)| given.eq_ignore_ascii_case(name));
+    found.map(|(_, value)| value.as_str())
+}
+
+fn problems(configuration: &Value) -> Vec<(String, String)> {
+    Http.check(configuration).into_iter().map(|problem| (problem.pointer, problem.message)).collect()
+}
+
+#[test]
+fn a_plain_request_has_the_defaults() {
+    let request = sent(&json!({ "url": "https://api.example.com/a?b=c#d" }), &[]);
+    assert_eq!(request.method, "GET");
+    assert_eq!(request.url, "https://api.example.com/a?b=c");
+    assert_eq!(request.headers, [("Idempotency-Key".to_owned(), "the-key".to_owned())]);
+    assert!(request.body.is_empty());
+    assert_eq!(request.timeout, Duration::from_secs(30));
+    assert!(request.derived().is_empty());
+}
+
+#[test]
+fn i5_the_authors_idempotency_key_wins() {
+    let headers = json!([{ "name": "idempotency-key", "value": "mine" }]);
+    let request = sent(&json!({ "url": "https://a.example", "headers": headers }), &[]);
+    assert_eq!(request.headers, [("idempotency-key".to_owned(), "mine".to_owned())]);
+}
+
+#[test]
+fn the_timeout_is_never_longer_than_the_component_may_take() {
+    let timeout = |seconds: u32| {
+        sent(&json!({ "url": "https://a.example", "timeout_seconds": seconds }), &[]).timeout.as_secs()
+    };
+    assert_eq!(timeout(7), 7);
+    assert_eq!(timeout(COMPONENT_SECONDS_MAX), 60);
+}
+
+#[test]
+fn a_query_is_encoded_and_added_to_what_the_url_has() {
+    let check = |url: &str, query: Value, expected: &str| {
+        assert_eq!(sent(&json!({ "url": url, "query": query }), &[]).url, expected);
+    };
+    check(
+        "https://a.example",
+        json!({ "a b": "c&d=e#f", "n": 5 }),
+        "https://a.example/?a+b=c%26d%3De%23f&n=5",
+    );
+    check(
+        "https://a.example/x?y=%41",
+        json!([{ "name": "t", "value": "1" }, { "name": "t", "value": true }]),
+        "https://a.example/x?y=%41&t=1&t=true",
+    );
+    check("https://a.example/x?", json!({}), "https://a.example/x?");
+}
+
+#[test]
+fn bodies_are_written_in_their_type() {
+    let check = |body: Value, content_type: &str, expected: &str| {
+        let request = sent(&json!({ "method": "POST", "url": "https://a.example", "body": body }), &[]);
+        assert_eq!(header(&request, "content-type"), Some(content_type));
+        assert_eq!(request.body, expected.as_bytes());
+    };
+    check(json!({ "json": { "a": [1, null] } }), "application/json", r#"{"a":[1,null]}"#);
+    check(json!({ "json": null }), "application/json", "null");
+    check(json!({ "form": { "a": "x y", "b": "&" } }), "application/x-www-form-urlencoded", "a=x+y&b=%26");
+    check(json!({ "text": "hello" }), "text/plain; charset=utf-8", "hello");
+    check(json!({ "xml": "<a/>" }), "application/xml", "<a/>");
+    let headers = json!([{ "name": "content-type", "value": "application/graphql" }]);
+    let request =
+        sent(&json!({ "url": "https://a.example", "headers": headers, "body": { "text": "q" } }), &[]);
+    assert_eq!(header(&request, "content-type"), Some("application/graphql"));
+    assert_eq!(request.headers.len(), 2);
+}
+
+#[test]
+fn authorizations_make_their_header() {
+    let check = |authorization: Value, name: &str, expected: &str| {
+        let request = sent(&json!({ "url": "https://a.example", "authorization": authorization }), &[]);
+        assert_eq!(header(&request, name), Some(expected));
+    };
+    check(json!({ "type": "bearer", "token": "t" }), "authorization", "Bearer t");
+    check(
+        json!({ "type": "basic", "username": "Aladdin", "password": "open sesame" }),
+        "authorization",
+        "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==",
+    );
+    check(json!({ "type": "header", "name": "X-Key", "value": "k" }), "x-key", "k");
+}
+
+#[test]
+fn i1_what_was_made_of_secrets_is_derived_and_nothing_else() {
+    let basic = json!({ "url": "https://a.example/x?y=1", "query": { "q": "s & t" }, "body": { "form": { "f": "u & v" } },
+        "authorization": { "type": "basic", "username": "me", "password": "pass" } });
+    let check = |paths: &[&str], expected: &[&str]| {
+        assert_eq!(sent(&basic, paths).derived(), expected, "{paths:?}");
+    };
+    check(&[], &[]);
+    check(&["/authorization/password"], &["me:pass", "bWU6cGFzcw=="]);
+    check(&["/query/q"], &["s+%26+t", "q=s+%26+t", "y=1&q=s+%26+t", "https://a.example/x?y=1&q=s+%26+t"]);
+    check(&["/body/form/f"], &["u+%26+v", "f=u+%26+v", "f=u+%26+v"]);
+    check(&["/url"], &["y=1&q=s+%26+t", "https://a.example/x?y=1&q=s+%26+t"]);
+}
+
+#[test]
+fn an_answer_becomes_status_headers_and_body() {
+    let answer = HttpResponse {
+        status: 201,
+        headers: [
+            ("Content-Type", "text/x"),
+            ("X-A", "1"),
+            ("x-a", "2"),
+            ("Set-Cookie", "s"),
+            ("WWW-Authenticate", "s"),
+            ("Authorization", "s"),
+            ("Proxy-Authenticate", "s"),
+            ("Authentication-Info", "s"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .to_vec(),
+        body: HttpBody::Text(r#"{"id": 7}"#.to_owned()),
+    };
+    let (outcome, _) = execute(&json!({ "url": "https://a.example" }), &[], Ok(answer));
+    let data = json!({ "status": 201, "headers": { "content-type": ["text/x"], "x-a": ["1", "2"] }, "body": { "id": 7 } });
+    assert_eq!(outcome, Outcome::Passed(Some(Output { channel: "success", data })));
+}
+
+#[test]
+fn a_body_that_is_no_json_is_text_and_one_that_is_no_text_is_a_hash() {
+    let body = |body: HttpBody| {
+        let answer = HttpResponse { status: 200, headers: vec![], body };
+        match execute(&json!({ "url": "https://a.example" }), &[], Ok(answer)).0 {
+            Outcome::Passed(Some(output)) => output.data["body"].clone(),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(body(HttpBody::Text("{oops".into())), json!("{oops"));
+    assert_eq!(body(HttpBody::Text("a\0b".into())), json!("a\u{fffd}b"));
+    assert_eq!(body(HttpBody::Text(String::new())), json!(""));
+    assert_eq!(
+        body(HttpBody::Binary { sha256: "ab".into(), bytes: 3 }),
+        json!({ "sha256": "ab", "bytes": 3 })
+    );
+}
+
+fn failure(configuration: &Value, answer: Result<HttpResponse, HttpFailure>) -> Failure {
+    match execute(configuration, &[], answer).0 {
+        Outcome::Failed(failure) => failure,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_status_that_is_no_success_fails_with_the_answer_beside_it() {
+    let configuration = json!({ "url": "https://a.example", "success_codes": [404, "200-204"] });
+    for (status, retryable) in
+        [(205, false), (400, false), (408, true), (425, true), (429, true), (500, true), (503, true)]
+    {
+        let failure = failure(&configuration, Ok(text(status, "[1]")));
+        assert_eq!(
+            (failure.code.as_str(), failure.retryable, failure.answered),
+            ("http_status", retryable, true)
+        );
+        assert_eq!(failure.reason, ResultReason::ComponentError);
+        let expected = json!({ "status": status, "headers": {}, "body": [1],
+            "error": { "code": "http_status", "message": format!("the server answered with status {status}") } });
+        assert_eq!(failure.event_data(), expected);
+    }
+    for status in [200, 204, 404] {
+        assert!(matches!(execute(&configuration, &[], Ok(text(status, ""))).0, Outcome::Passed(Some(_))));
+    }
+}
+
+#[test]
+fn a_body_can_be_stored_up_to_its_limit() {
+    let configuration = json!({ "url": "https://a.example" });
+    let body = "x".repeat(HTTP_STORED_BYTES_MAX);
+    assert!(matches!(execute(&configuration, &[], Ok(text(200, &body))).0, Outcome::Passed(Some(_))));
+    let too_large = failure(&configuration, Ok(text(200, &format!("{body}x"))));
+    assert_eq!(too_large.code, "response_too_large_to_store");
+    assert!(!too_large.retryable);
+    assert_eq!(too_large.data["body"], json!({ "bytes": HTTP_STORED_BYTES_MAX + 1 }));
+    let unavailable = failure(&configuration, Ok(text(503, &format!("{body}x"))));
+    assert_eq!((unavailable.code.as_str(), unavailable.retryable), ("http_status", true));
+}
+
+#[test]
+fn what_the_host_says_of_a_failure_is_kept() {
+    let answer = HttpFailure {
+        reason: ResultReason::Timeout,
+        code: "timeout",
+        message: "no answer within 5 seconds".into(),
+        retryable: true,
+        answered: false,
+    };
+    let failure = failure(&json!({ "url": "https://a.example" }), Err(answer));
+    assert_eq!((failure.reason, failure.code.as_str()), (ResultReason::Timeout, "timeout"));
+    assert!(failure.retryable && !failure.answered);
+}
+
+#[test]
+fn i1_a_resolved_configuration_that_does_not_fit_fails_without_repeating_it() {
+    let secret = "s3cr3t-value";
+    for configuration in [
+        json!({ "url": secret }),
+        json!({ "url": format!("ftp://{secret}/") }),
+        json!({ "url": format!("https://user:{secret}@a.example/") }),
+        json!({ "url": "https://a.example", "headers": [{ "name": "X", "value": format!("{secret}\r\nY: z") }] }),
+        json!({ "url": "https://a.example", "authorization": { "type": "bearer", "token": format!("{secret}\n") } }),
+        json!({ "url": "https://a.example", "authorization": { "type": "bearer", "token": [secret] } }),
+        json!({ "url": "https://a.example", "query": secret }),
+        json!({ "url": "https://a.example", "method": secret }),
+        json!({ "url": "https://a.example", "success_codes": [secret] }),
+    ] {
+        let (outcome, request) = execute(&configuration, &[], Ok(text(200, "")));
+        let Outcome::Failed(failure) = outcome else { panic!("sent: {configuration}") };
+        assert!(request.is_none());
+        assert_eq!(failure.code, "invalid_configuration");
+        assert!(!failure.message.contains(secret), "{}", failure.message);
+    }
+}
+
+#[test]
+fn i2_a_resolved_string_that_looks_like_a_template_is_sent_as_it_is() {
+    let like = "{{ secrets(\"x\").y }}";
+    let request = sent(&json!({ "url": "https://a.example", "body": { "text": like } }), &[]);
+    assert_eq!(request.body, like.as_bytes());
+}
+
+#[test]
+fn every_problem_of_a_configuration_is_said() {
+    let found = problems(&json!({
+        "metod": "POST", "method": "FETCH", "url": "example.com", "headers": [{ "name": "Host", "value": "x" }, { "nam": "a" }],
+        "authorization": { "type": "bearer", "tokn": "x" }, "body": { "json": 1, "text": "" },
+        "success_codes": [99, "300-200", "200-299"], "timeout_seconds": 0,
+    }));
+    let pointers: Vec<_> = found.iter().map(|(pointer, _)| pointer.as_str()).collect();
+    assert_eq!(
+        pointers,
+        [
+            "/metod",
+            "/method",
+            "/url",
+            "/headers/1/nam",
+            "/headers/1",
+            "/headers/1",
+            "/headers/0/name",
+            "/authorization/tokn",
+            "/authorization",
+            "/body",
+            "/success_codes/0",
+            "/success_codes/1",
+            "/timeout_seconds"
+        ]
+    );
+    assert_eq!(found[0].1, "unknown field `metod`; did you mean `method`?");
+}
+
+#[test]
+fn templates_are_left_to_run_time() {
+    let open = "{{ root().data.x }}";
+    let found = problems(&json!({
+        "method": open, "url": format!("https://a.example/{open}"), "query": { "a": open }, "headers": open,
+        "authorization": { "type": "header", "name": open, "value": format!("a\n{open}") },
+        "body": { "json": { "a": [open] } }, "success_codes": [open, 200], "timeout_seconds": open,
+    }));
+    assert_eq!(found, []);
+}
+
+#[test]
+fn limits_hold_on_both_sides() {
+    let query = |count: usize| {
+        let pairs: Vec<_> = (0..count).map(|_| json!({ "name": "a", "value": "b" })).collect();
+        problems(&json!({ "url": "https://a.example", "query": pairs })).len()
+    };
+    assert_eq!((query(200), query(201)), (0, 1));
+    let timeout =
+        |seconds: u32| problems(&json!({ "url": "https://a.example", "timeout_seconds": seconds })).len();
+    assert_eq!((timeout(COMPONENT_SECONDS_MAX), timeout(COMPONENT_SECONDS_MAX + 1)), (0, 1));
+}
+
+#[test]
+fn i1_secrets_may_stand_where_they_are_sent_and_nowhere_else() {
+    let check = |pointer: &str, secret: bool, kind: FieldKind| {
+        let rule = field_rule(&Http, pointer);
+        assert_eq!((rule.secret, rule.kind), (secret, kind), "{pointer}");
+    };
+    check("/url", true, FieldKind::Url);
+    check("/query/a", true, FieldKind::Text);
+    check("/query/0/value", true, FieldKind::Text);
+    check("/headers/0/value", true, FieldKind::Text);
+    check("/authorization/token", true, FieldKind::Text);
+    check("/body/json/a/0", true, FieldKind::Typed);
+    check("/body/form/a", true, FieldKind::Text);
+    check("/method", false, FieldKind::Text);
+    check("/query/0/name", false, FieldKind::Text);
+    check("/headers/0/name", false, FieldKind::Text);
+    check("/headers", false, FieldKind::Typed);
+    check("/body", false, FieldKind::Typed);
+    check("/success_codes/0", false, FieldKind::Typed);
+    check("/timeout_seconds", false, FieldKind::Typed);
+}

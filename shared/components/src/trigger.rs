@@ -1,0 +1,20 @@
+//! What a trigger is to the rest of the system.
+
+use model::definition::DEFAULT_CHANNEL;
+use serde_json::Value;
+
+use crate::component::Problem;
+
+/// A trigger: it turns the outside world into root events. Its configuration holds no templates.
+pub trait Trigger: Send + Sync {
+    /// The name by which a definition uses it.
+    fn name(&self) -> &'static str;
+
+    /// The channels on which it emits.
+    fn channels(&self) -> &'static [&'static str] {
+        &[DEFAULT_CHANNEL]
+    }
+
+    /// Checks the author's configuration.
+    fn check(&self, configuration: &Value) -> Vec<Problem>;
+}

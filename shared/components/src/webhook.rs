@@ -1,0 +1,383 @@
+//! `webhook`: an HTTP request from outside.
+
+use std::collections::BTreeMap;
+
+use model::json::{JsonError, parse_strict};
+use serde_json::{Map, Value, json};
+
+use crate::{
+    component::Problem,
+    shape::{Reader, Stage, child},
+    trigger::Trigger,
+};
+
+/// How a sender proves itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Authentication {
+    /// HMAC-SHA256 of the raw body in a header, in hex after `sha256=`.
+    Signature,
+    /// `Authorization: Bearer …`.
+    Bearer,
+    /// The token alone in a header.
+    HeaderToken,
+    /// Anybody who knows the address.
+    None,
+}
+
+const AUTHENTICATIONS: &[&str] = &["signature", "bearer", "header_token", "none"];
+
+impl Authentication {
+    /// The word in the configuration, in the database and in the API.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Signature => "signature",
+            Self::Bearer => "bearer",
+            Self::HeaderToken => "header_token",
+            Self::None => "none",
+        }
+    }
+
+    /// The one of that word.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Signature, Self::Bearer, Self::HeaderToken, Self::None]
+            .into_iter()
+            .find(|authentication| authentication.as_str() == word)
+    }
+
+    fn default_header(self) -> Option<&'static str> {
+        match self {
+            Self::Signature => Some("x-hub-signature-256"),
+            Self::HeaderToken => Some("x-token"),
+            Self::Bearer => Some("authorization"),
+            Self::None => None,
+        }
+    }
+}
+
+/// What the author configured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebhookConfiguration {
+    /// How a sender proves itself.
+    pub authentication: Authentication,
+    /// The header that carries the credential, in lower case; None for no authentication.
+    pub header_name: Option<String>,
+    /// The header whose value makes a request known when it is sent again, in lower case.
+    pub deduplication_header: Option<String>,
+}
+
+impl WebhookConfiguration {
+    /// Reads the configuration of a `webhook` node.
+    ///
+    /// # Errors
+    /// Every problem of it; a configuration that was applied has none.
+    pub fn read(configuration: &Value) -> Result<Self, Vec<Problem>> {
+        let mut reader = Reader::new(Stage::Resolved);
+        let read = Self::read_fields(&mut reader, configuration);
+        let problems = reader.into_problems();
+        match read {
+            Some(read) if problems.is_empty() => Ok(read),
+            _ => Err(problems),
+        }
+    }
+
+    fn read_fields(reader: &mut Reader, configuration: &Value) -> Option<Self> {
+        let fields = ["authentication", "header_name", "deduplication_header"];
+        let map = reader.object("", configuration, &fields)?;
+        let header_name = read_header_name(reader, map, "header_name");
+        let deduplication_header = read_header_name(reader, map, "deduplication_header");
+        let word = reader.required("", map, "authentication")?;
+        let word = reader.word("/authentication", word, AUTHENTICATIONS)?;
+        let authentication = Authentication::parse(word)?;
+        let chooses = matches!(authentication, Authentication::Signature | Authentication::HeaderToken);
+        if map.contains_key("header_name") && !chooses {
+            reader.problem("/header_name", "is for the authentications signature and header_token only");
+        }
+        let header_name = header_name.or_else(|| authentication.default_header().map(str::to_owned));
+        if deduplication_header.is_some() && deduplication_header == header_name {
+            reader.problem("/deduplication_header", "is the header of the credential");
+        }
+        Some(Self { authentication, header_name, deduplication_header })
+    }
+}
+
+fn read_header_name(reader: &mut Reader, map: &Map<String, Value>, field: &str) -> Option<String> {
+    let value = map.get(field)?;
+    let name = value.as_str().filter(|name| is_header_name(name));
+    if name.is_none() {
+        reader.problem(&child("", field), "must be the name of a header");
+    }
+    name.map(str::to_ascii_lowercase)
+}
+
+/// Whether the text can be the name of an HTTP header (RFC 9110, token).
+pub(crate) fn is_header_name(name: &str) -> bool {
+    const NAME_BYTES_MAX: usize = 128;
+    (1..=NAME_BYTES_MAX).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+}
+
+/// The trigger.
+pub(crate) struct Webhook;
+
+impl Trigger for Webhook {
+    fn name(&self) -> &'static str {
+        "webhook"
+    }
+
+    fn check(&self, configuration: &Value) -> Vec<Problem> {
+        WebhookConfiguration::read(configuration).err().unwrap_or_default()
+    }
+}
+
+/// A request that arrived, its credential already checked.
+#[derive(Clone, Copy)]
+pub struct WebhookRequest<'a> {
+    /// The method, in capitals.
+    pub method: &'a str,
+    /// Names and values, as they came.
+    pub headers: &'a [(String, String)],
+    /// What stands after the `?`, still encoded; empty for none.
+    pub query: &'a str,
+    /// The raw body.
+    pub body: &'a [u8],
+}
+
+/// Why a request was not taken; nothing of it is stored.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum BodyError {
+    /// The body says that it is JSON and can't be taken as such.
+    #[error("the body can't be taken: {0}")]
+    Json(#[source] JsonError),
+    /// The body is neither JSON nor text.
+    #[error("the body is not UTF-8 text")]
+    NotText,
+    /// A form, query, header or text holds NUL, which Postgres can't keep.
+    #[error("the request holds the character U+0000")]
+    Nul,
+}
+
+/// The data of the event that a request becomes: `body`, `headers`, `query`, `method`.
+///
+/// The body is JSON where the sender says so (or says nothing and it is), a map where it is a form, else text. Header
+/// names are canonical (`X-Github-Event`), each with the list of its values; names in form and query have their text, or a list where
+/// they stand more than once. Credentials are left out by name.
+///
+/// # Errors
+/// [`BodyError`]; the caller answers 400.
+pub fn event_data(
+    configuration: &WebhookConfiguration,
+    request: &WebhookRequest<'_>,
+) -> Result<Value, BodyError> {
+    let mut headers: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+    for (name, value) in request.headers {
+        let name = name.to_ascii_lowercase();
+        if !is_credential(&name) && Some(&name) != configuration.header_name.as_ref() {
+            headers.entry(canonical_name(&name)).or_default().push(Value::String(no_nul(value.clone())?));
+        }
+    }
+    let mut query = form_map(request.query.as_bytes())?;
+    query.retain(|name, _| !is_credential(&name.to_ascii_lowercase()));
+    let body = body_data(request)?;
+    Ok(json!({ "body": body, "headers": headers, "query": query, "method": request.method }))
+}
+
+fn body_data(request: &WebhookRequest<'_>) -> Result<Value, BodyError> {
+    let content_type = request
+        .headers
+        .iter()
+        .find(|(name, _)| name.eq_ignore_ascii_case("content-type"))
+        .map(|(_, value)| value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase());
+    match content_type.as_deref() {
+        Some(kind) if kind == "application/json" || kind == "text/json" || kind.ends_with("+json") => {
+            parse_strict(request.body).map_err(BodyError::Json)
+        }
+        Some("application/x-www-form-urlencoded") => Ok(Value::Object(form_map(request.body)?)),
+        None | Some("") => match parse_strict(request.body) {
+            Err(JsonError::Syntax { .. }) => text_data(request.body),
+            read => read.map_err(BodyError::Json),
+        },
+        Some(_) => text_data(request.body),
+    }
+}
+
+fn text_data(body: &[u8]) -> Result<Value, BodyError> {
+    let text = std::str::from_utf8(body).map_err(|_| BodyError::NotText)?;
+    Ok(Value::String(no_nul(text.to_owned())?))
+}
+
+/// Names to their text, or to a list where a name stands more than once.
+fn form_map(form: &[u8]) -> Result<Map<String, Value>, BodyError> {
+    let mut map = Map::new();
+    for (name, value) in form_urlencoded::parse(form) {
+        let value = Value::String(no_nul(value.into_owned())?);
+        match map.get_mut(name.as_ref()) {
+            None => {
+                map.insert(no_nul(name.into_owned())?, value);
+            }
+            Some(Value::Array(values)) => values.push(value),
+            Some(first) => *first = Value::Array(vec![first.take(), value]),
+        }
+    }
+    Ok(map)
+}
+
+fn no_nul(text: String) -> Result<String, BodyError> {
+    if text.contains('\0') { Err(BodyError::Nul) } else { Ok(text) }
+}
+
+/// A header's name as Go writes it, `X-Github-Event`: the first letter and each behind a hyphen as a capital. Gateways change the
+/// case of names, so this is the one spelling that expressions can rely on.
+pub(crate) fn canonical_name(name: &str) -> String {
+    let mut is_first = true;
+    let canonical = name.chars().map(|letter| {
+        let written = if is_first { letter.to_ascii_uppercase() } else { letter.to_ascii_lowercase() };
+        is_first = letter == '-';
+        written
+    });
+    canonical.collect()
+}
+
+/// Whether a header or a query parameter of this name (in lower case) may carry a credential.
+fn is_credential(name: &str) -> bool {
+    matches!(name, "authorization" | "cookie")
+        || name.starts_with("proxy-")
+        || ["signature", "token", "secret", "api-key", "api_key", "apikey"]
+            .iter()
+            .any(|word| name.contains(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(value: Value) -> WebhookConfiguration {
+        WebhookConfiguration::read(&value).unwrap()
+    }
+
+    #[test]
+    fn each_authentication_has_its_header() {
+        let check = |value: Value, authentication, header: Option<&str>| {
+            let found = read(value);
+            assert_eq!((found.authentication, found.header_name.as_deref()), (authentication, header));
+        };
+        check(
+            json!({ "authentication": "signature" }),
+            Authentication::Signature,
+            Some("x-hub-signature-256"),
+        );
+        check(
+            json!({ "authentication": "signature", "header_name": "X-Gitea-Signature" }),
+            Authentication::Signature,
+            Some("x-gitea-signature"),
+        );
+        check(json!({ "authentication": "bearer" }), Authentication::Bearer, Some("authorization"));
+        check(json!({ "authentication": "header_token" }), Authentication::HeaderToken, Some("x-token"));
+        check(json!({ "authentication": "none" }), Authentication::None, None);
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_configuration_is_all_said() {
+        let check = |value: Value, expected: &[(&str, &str)]| {
+            let problems = Webhook.check(&value);
+            let found: Vec<_> =
+                problems.iter().map(|problem| (problem.pointer.as_str(), problem.message.as_str())).collect();
+            assert_eq!(found, expected);
+        };
+        check(json!({}), &[("", "`authentication` is missing")]);
+        check(
+            json!({ "authentication": "signatur", "header_name": "a b", "heder": 1 }),
+            &[
+                ("/heder", "unknown field `heder`"),
+                ("/header_name", "must be the name of a header"),
+                (
+                    "/authentication",
+                    "must be one of signature, bearer, header_token, none; did you mean `signature`?",
+                ),
+            ],
+        );
+        check(
+            json!({ "authentication": "bearer", "header_name": "X-A" }),
+            &[("/header_name", "is for the authentications signature and header_token only")],
+        );
+        check(
+            json!({ "authentication": "header_token", "deduplication_header": "X-Token" }),
+            &[("/deduplication_header", "is the header of the credential")],
+        );
+    }
+
+    #[test]
+    fn the_name_of_a_header_has_a_limit_on_both_sides() {
+        assert!(is_header_name(&"x".repeat(128)));
+        assert!(!is_header_name(&"x".repeat(129)));
+        assert!(!is_header_name(""));
+        assert!(!is_header_name("a b") && !is_header_name("a:") && !is_header_name("ä"));
+    }
+
+    fn data(headers: &[(&str, &str)], query: &str, body: &[u8]) -> Result<Value, BodyError> {
+        let headers: Vec<_> =
+            headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let configuration = read(json!({ "authentication": "header_token", "header_name": "X-Pass" }));
+        event_data(&configuration, &WebhookRequest { method: "POST", headers: &headers, query, body })
+    }
+
+    #[test]
+    fn a_body_is_json_a_form_or_text_as_the_sender_says() {
+        let check = |content_type: &str, body: &str, expected: Value| {
+            let headers = [("Content-Type", content_type)];
+            assert_eq!(data(&headers, "", body.as_bytes()).unwrap()["body"], expected, "{content_type}");
+        };
+        check("application/json; charset=utf-8", r#"{"a": 1}"#, json!({ "a": 1 }));
+        check("application/vnd.x+json", "[]", json!([]));
+        check(
+            "application/x-www-form-urlencoded",
+            "a=1&b=x+y&a=2&a=3",
+            json!({ "a": ["1", "2", "3"], "b": "x y" }),
+        );
+        check("text/plain", r#"{"a": 1}"#, json!(r#"{"a": 1}"#));
+        assert_eq!(data(&[], "", b"[1]").unwrap()["body"], json!([1]));
+        assert_eq!(data(&[], "", b"hello").unwrap()["body"], json!("hello"));
+        assert_eq!(data(&[], "", b"").unwrap()["body"], json!(""));
+    }
+
+    #[test]
+    fn what_can_not_be_kept_is_refused() {
+        let json = [("content-type", "application/json")];
+        assert_eq!(data(&json, "", b"{"), Err(BodyError::Json(JsonError::Syntax { line: 1, column: 1 })));
+        assert_eq!(data(&json, "", br#""\u0000""#), Err(BodyError::Json(JsonError::Character)));
+        assert_eq!(data(&[], "", &b"[".repeat(20_000)), Err(BodyError::Json(JsonError::Depth)));
+        assert_eq!(data(&[("content-type", "image/png")], "", &[0xff, 0xfe]), Err(BodyError::NotText));
+        assert_eq!(data(&[("content-type", "text/plain")], "", b"a\0"), Err(BodyError::Nul));
+        let form = [("content-type", "application/x-www-form-urlencoded")];
+        assert_eq!(data(&form, "", b"a%00=1"), Err(BodyError::Nul));
+        assert_eq!(data(&[], "a=%00", b""), Err(BodyError::Nul));
+    }
+
+    #[test]
+    fn i1_credentials_are_left_out_of_headers_and_query() {
+        let headers = [
+            ("Authorization", "Bearer x"),
+            ("Cookie", "x"),
+            ("Proxy-Authorization", "x"),
+            ("X-Pass", "x"),
+            ("X-Hub-Signature", "x"),
+            ("X-Gitlab-Token", "x"),
+            ("Client-Secret", "x"),
+            ("X-API-Key", "x"),
+            ("X-GitHub-Event", "push"),
+            ("x-github-event", "again"),
+        ];
+        let found = data(&headers, "access_token=x&api_key=x&Secret=x&page=1&page=2", b"{}").unwrap();
+        assert_eq!(found["headers"], json!({ "x-github-event": ["push", "again"] }));
+        assert_eq!(found["query"], json!({ "page": ["1", "2"] }));
+        assert_eq!(found["method"], "POST");
+    }
+
+    #[test]
+    fn i2_a_template_in_a_body_stays_text() {
+        let body = br#"{"{{ secrets(\"a\").b }}": "{{ secrets(\"a\").b }}"}"#;
+        let found = data(&[], "", body).unwrap();
+        assert_eq!(found["body"], json!({ "{{ secrets(\"a\").b }}": "{{ secrets(\"a\").b }}" }));
+    }
+}

@@ -1,0 +1,277 @@
+//! A node's configuration: its shape, its templates, its secrets.
+
+use std::{
+    cell::OnceCell,
+    collections::{BTreeMap, HashSet},
+};
+
+use components::{Component, FieldRule, Trigger, field_rule, suggest::did_you_mean};
+use expression::{FieldKind, SEALFLOW_NAMES, Template, UrlOrigin, suggest_name};
+use serde_json::{Map, Value};
+
+use super::{
+    NodeSecretRef, PROBLEMS_MAX, UrlTarget,
+    collect::{Collector, Spot},
+    draft::DraftNode,
+    graph::Ancestry,
+    tokens,
+};
+use crate::{
+    compile::is_plain,
+    pointer::field_path,
+    source::{Content, Tree},
+};
+
+/// The node names that a template may use, and what comes before it.
+pub(super) struct Names<'d> {
+    id: Option<&'d str>,
+    ids_by_name: &'d BTreeMap<&'d str, Option<&'d str>>,
+    ancestry: &'d Ancestry<'d>,
+    before: OnceCell<HashSet<&'d str>>,
+}
+
+impl<'d> Names<'d> {
+    pub(super) fn new(
+        id: Option<&'d str>,
+        ids_by_name: &'d BTreeMap<&'d str, Option<&'d str>>,
+        ancestry: &'d Ancestry<'d>,
+    ) -> Self {
+        Self { id, ids_by_name, ancestry, before: OnceCell::new() }
+    }
+
+    fn comes_before(&self, id: &str, own: &'d str) -> bool {
+        self.before.get_or_init(|| self.ancestry.of(own)).contains(id)
+    }
+
+    /// Checks every name that the template mentions.
+    pub(super) fn check(&self, spot: &Spot<&str>, template: &Template, out: &mut Collector<'_>) {
+        check_functions(spot, template, out);
+        for (name, span) in template.mentions().nodes {
+            match (self.ids_by_name.get(name.as_str()), self.id) {
+                (None, _) => {
+                    let by_id = self.ids_by_name.iter().find(|(_, id)| **id == Some(name.as_str()));
+                    let hint = match by_id {
+                        Some((named, _)) => format!("; expressions use names, this node's is `{named}`"),
+                        None => did_you_mean(&name, self.ids_by_name.keys().copied()),
+                    };
+                    out.error_in(spot, span, format!("there is no node named `{name}`{hint}"));
+                }
+                (Some(Some(id)), Some(own)) if !self.comes_before(id, own) => {
+                    let message = format!("`{name}` never comes before this node, so this is always nil");
+                    out.warning_in(spot, span, message);
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Refuses functions and variables that do not exist, and `previous` with a number that leads nowhere.
+pub(super) fn check_functions(spot: &Spot<&str>, template: &Template, out: &mut Collector<'_>) {
+    for (name, span) in template.names() {
+        if !SEALFLOW_NAMES.contains(&name.as_str()) {
+            let hint = suggest_name(&name).map_or(String::new(), |near| format!("; did you mean `{near}`?"));
+            out.error_in(spot, span, format!("there is no `{name}`{hint}"));
+        } else if name == "previous" && spot.value.get(span.start..span.end).is_some_and(steps_nowhere) {
+            out.error_in(spot, span, "`previous(n)` goes back n events: n must be at least 1");
+        }
+    }
+}
+
+/// Whether the text of a call of `previous` has a literal number below 1.
+fn steps_nowhere(call: &str) -> bool {
+    let argument = call.trim_start_matches("previous").trim().trim_start_matches('(').trim_end_matches(')');
+    argument.replace(' ', "").parse::<i64>().is_ok_and(|steps| steps < 1)
+}
+
+/// Parses a template; what is wrong with it is said.
+pub(super) fn parse(spot: &Spot<&str>, kind: FieldKind, out: &mut Collector<'_>) -> Option<Template> {
+    match Template::parse(spot.value, kind) {
+        Ok(template) => Some(template),
+        Err(error) => {
+            out.error_in(spot, error.span, error.message);
+            None
+        }
+    }
+}
+
+/// A string of the configuration with its rule and its template.
+struct Field<'t> {
+    pointer: String,
+    spot: Spot<&'t str>,
+    rule: FieldRule,
+    template: Template,
+}
+
+/// Checks a component's configuration; the references to secrets in it.
+pub(super) fn check(
+    node: &DraftNode<'_>,
+    component: &dyn Component,
+    names: &Names<'_>,
+    out: &mut Collector<'_>,
+) -> Vec<NodeSecretRef> {
+    let misshapen = check_shape(node, |value| component.check(value), out);
+    let Some(tree) = node.configuration else { return Vec::new() };
+    let prefix = format!("{}.configuration", node.field);
+    let value = tree.to_value();
+    let mut fields = Vec::new();
+    tree.strings(&mut |pointer, text, position| {
+        let rule = field_rule(component, pointer);
+        let spot = || Spot::new(text, position, field_path(&prefix, &value, pointer));
+        if is_plain(text, rule.kind) {
+            warn_of_credentials(&spot(), rule, out);
+            // A literal URL has an origin too; what is wrong with it, the component has said.
+            if rule.kind != FieldKind::Url || misshapen.iter().any(|at| at == pointer) {
+                return;
+            }
+        }
+        let spot = spot();
+        if let Some(template) = parse(&spot, rule.kind, out) {
+            fields.push(Field { pointer: pointer.to_owned(), spot, rule, template });
+        }
+    });
+    check_keys_of_maps(tree, &prefix, out);
+    for field in &fields {
+        names.check(&field.spot, &field.template, out);
+    }
+    check_secrets(node, component, &fields, out)
+}
+
+/// Checks a trigger's configuration, which holds no templates.
+pub(super) fn check_trigger(node: &DraftNode<'_>, trigger: &dyn Trigger, out: &mut Collector<'_>) {
+    check_shape(node, |value| trigger.check(value), out);
+    let Some(tree) = node.configuration else { return };
+    let (prefix, value) = (format!("{}.configuration", node.field), tree.to_value());
+    tree.strings(&mut |pointer, text, position| {
+        if text.contains("{{") {
+            let field = field_path(&prefix, &value, pointer);
+            out.error(position, &field, "a trigger's configuration can't hold templates");
+        }
+    });
+}
+
+/// Checks the shape; the pointers at which something is wrong.
+fn check_shape(
+    node: &DraftNode<'_>,
+    check: impl Fn(&Value) -> Vec<components::Problem>,
+    out: &mut Collector<'_>,
+) -> Vec<String> {
+    if node.configuration.is_some_and(Tree::has_refused) {
+        return Vec::new();
+    }
+    let mut pointers = Vec::new();
+    let value = node.configuration.map_or_else(|| Value::Object(Map::new()), Tree::to_value);
+    for problem in check(&value).into_iter().take(PROBLEMS_MAX) {
+        let position = node.configuration.map_or(node.position, |tree| tree.locate(&problem.pointer));
+        let field = field_path(&format!("{}.configuration", node.field), &value, &problem.pointer);
+        out.error(position, &field, problem.message);
+        pointers.push(problem.pointer);
+    }
+    pointers
+}
+
+/// A template in a key would stay text, which its author did not mean.
+fn check_keys_of_maps(tree: &Tree, field: &str, out: &mut Collector<'_>) {
+    match &tree.content {
+        Content::List(items) => items.iter().for_each(|item| check_keys_of_maps(item, field, out)),
+        Content::Map(entries) => {
+            for entry in entries {
+                if entry.key.contains("{{") {
+                    out.warning(entry.position, field, "keys are taken as they are: this is no template");
+                }
+                check_keys_of_maps(&entry.value, field, out);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn check_secrets(
+    node: &DraftNode<'_>,
+    component: &dyn Component,
+    fields: &[Field<'_>],
+    out: &mut Collector<'_>,
+) -> Vec<NodeSecretRef> {
+    let mut refs = Vec::new();
+    let target = fields.iter().find_map(|field| match field.template.url_origin() {
+        UrlOrigin::Literal { scheme, host, port } if field.rule.kind == FieldKind::Url => {
+            let port = port.unwrap_or(if scheme == "http" { 80 } else { 443 });
+            Some(UrlTarget { scheme, host, port })
+        }
+        _ => None,
+    });
+    for field in fields {
+        for secret in field.template.secret_refs() {
+            if !field.rule.secret {
+                let message = refusal(component, &field.pointer);
+                out.error_in(&field.spot, secret.span, message);
+                continue;
+            }
+            let place = out.place_in(&field.spot, secret.span.start);
+            refs.push(NodeSecretRef {
+                node_id: node.id.as_ref().map(|id| id.value.clone()).unwrap_or_default(),
+                name: secret.name,
+                key: secret.key,
+                field: field.spot.field.clone(),
+                line: place.line,
+                column: place.column,
+                target: target.clone(),
+            });
+        }
+    }
+    if !refs.is_empty() {
+        fields
+            .iter()
+            .filter(|field| field.rule.kind == FieldKind::Url)
+            .for_each(|field| check_origin(field, out));
+    }
+    refs
+}
+
+fn refusal(component: &dyn Component, pointer: &str) -> String {
+    let places: Vec<_> = component
+        .fields()
+        .iter()
+        .filter(|field| field.secret)
+        .map(|field| {
+            let path = field.path.trim_start_matches('/').trim_end_matches("/**");
+            path.replace("/*/", "[].").replace("/*", ".*").replace('/', ".")
+        })
+        .collect();
+    let name = component.name();
+    if places.is_empty() {
+        return format!(
+            "a secret can't stand in a `{name}`: what it comes to would be stored or choose a channel"
+        );
+    }
+    let field = pointer.trim_start_matches('/').replace('/', ".");
+    format!("a secret can't stand in `{field}` of `{name}`, only in {}", places.join(", "))
+}
+
+/// Where a node uses a secret, event data must not choose the server that it goes to (I2).
+fn check_origin(field: &Field<'_>, out: &mut Collector<'_>) {
+    match field.template.url_origin() {
+        UrlOrigin::Secret(_) => {}
+        UrlOrigin::Literal { scheme, .. } if scheme == "http" => {
+            let message =
+                "this node uses a secret: plain http is refused unless the operator allows this host";
+            out.warning(field.spot.position, &field.spot.field, message);
+        }
+        UrlOrigin::Literal { .. } => {}
+        UrlOrigin::Data => {
+            let message = "this node uses a secret, so the URL must begin with a literal scheme and host \
+                           (such as https://api.example.com/), or be one secret as a whole";
+            out.error(field.spot.position, &field.spot.field, message);
+        }
+    }
+}
+
+fn warn_of_credentials(spot: &Spot<&str>, rule: FieldRule, out: &mut Collector<'_>) {
+    if rule.sensitive && !spot.value.is_empty() {
+        let message = "a credential stands here in plain text and will be stored so; keep it in a secret";
+        out.warning(spot.position, &spot.field, message);
+    } else if let Some(kind) = tokens::known_shape(spot.value) {
+        let message = format!("this looks like {kind}; it will be stored in plain text, keep it in a secret");
+        out.warning(spot.position, &spot.field, message);
+    }
+}

@@ -1,0 +1,171 @@
+//! Names, ids and edges: what the nodes are to each other.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use components::{component, suggest::did_you_mean, trigger};
+use model::definition::{NodeType, Uses};
+
+use super::{
+    collect::{Collector, Spot},
+    draft::{Draft, DraftEdge, DraftNode},
+};
+
+/// Checks what the nodes are to each other.
+pub(super) fn check(draft: &Draft<'_>, out: &mut Collector<'_>) {
+    check_unique(draft, "id", |node| node.id.as_ref(), out);
+    check_unique(draft, "name", |node| node.name.as_ref(), out);
+    let mut nodes: BTreeMap<&str, &DraftNode<'_>> = BTreeMap::new();
+    for node in &draft.nodes {
+        if let Some(id) = &node.id {
+            nodes.entry(&id.value).or_insert(node);
+        }
+    }
+    let mut seen = HashMap::new();
+    for edge in &draft.edges {
+        check_edge(edge, &nodes, out);
+        if let (Some(from), Some(to)) = (&edge.from, &edge.to) {
+            let key = (from.value.as_str(), edge.channel.value.as_str(), to.value.as_str());
+            if let Some(first) = seen.insert(key, edge.position.line) {
+                let message = format!("the same edge as on line {first}");
+                out.error(edge.position, &edge.field, message);
+            }
+        }
+    }
+    check_reachable(draft, out);
+}
+
+/// The ids of all nodes that can come before each other, by the edges.
+pub(super) struct Ancestry<'d> {
+    before: HashMap<&'d str, Vec<&'d str>>,
+}
+
+impl<'d> Ancestry<'d> {
+    pub(super) fn new(draft: &'d Draft<'_>) -> Self {
+        let mut before: HashMap<_, Vec<_>> = HashMap::new();
+        for (from, to) in ends(draft) {
+            before.entry(to).or_default().push(from);
+        }
+        Self { before }
+    }
+
+    /// The nodes from which a chain of edges leads to this one; itself only in a circle.
+    pub(super) fn of(&self, id: &str) -> HashSet<&'d str> {
+        reach(self.before.get(id).into_iter().flatten().copied().collect(), &self.before)
+    }
+}
+
+fn ends<'d>(draft: &'d Draft<'_>) -> impl Iterator<Item = (&'d str, &'d str)> {
+    draft
+        .edges
+        .iter()
+        .filter_map(|edge| Some((edge.from.as_ref()?.value.as_str(), edge.to.as_ref()?.value.as_str())))
+}
+
+fn reach<'d>(start: Vec<&'d str>, next: &HashMap<&'d str, Vec<&'d str>>) -> HashSet<&'d str> {
+    let (mut found, mut open) = (HashSet::new(), start);
+    while let Some(id) = open.pop() {
+        if found.insert(id) {
+            open.extend(next.get(id).into_iter().flatten());
+        }
+    }
+    found
+}
+
+fn check_unique<'d>(
+    draft: &'d Draft<'_>,
+    what: &str,
+    pick: impl Fn(&'d DraftNode<'_>) -> Option<&'d Spot<String>>,
+    out: &mut Collector<'_>,
+) {
+    let mut seen: HashMap<&str, usize> = HashMap::new();
+    for spot in draft.nodes.iter().filter_map(pick) {
+        if let Some(first) = seen.get(spot.value.as_str()) {
+            let message = format!("the {what} `{}` is taken by the node on line {first}", spot.value);
+            out.error(spot.position, &spot.field, message);
+        } else {
+            seen.insert(&spot.value, spot.position.line);
+        }
+    }
+}
+
+fn check_edge(edge: &DraftEdge, nodes: &BTreeMap<&str, &DraftNode<'_>>, out: &mut Collector<'_>) {
+    let from = edge.from.as_ref().and_then(|spot| find_end(spot, nodes, out));
+    let to = edge.to.as_ref().and_then(|spot| find_end(spot, nodes, out));
+    if let Some(uses) = from.and_then(|node| node.uses.as_ref()) {
+        check_channel(edge, &uses.value, out);
+    }
+    if let (Some(node), Some(spot)) = (to, &edge.to)
+        && node.uses.as_ref().is_some_and(|uses| uses.value.node_type() == NodeType::Trigger)
+    {
+        out.error(spot.position, &spot.field, format!("`{}` is a trigger: no edge enters it", spot.value));
+    }
+}
+
+fn find_end<'n, 't>(
+    spot: &Spot<String>,
+    nodes: &BTreeMap<&str, &'n DraftNode<'t>>,
+    out: &mut Collector<'_>,
+) -> Option<&'n DraftNode<'t>> {
+    let found = nodes.get(spot.value.as_str()).copied();
+    if found.is_none() {
+        let named = nodes.iter().find(|(_, node)| {
+            node.name.as_ref().is_some_and(|name| name.value.eq_ignore_ascii_case(&spot.value))
+        });
+        let hint = match named {
+            Some((id, _)) => format!("; edges name nodes by their id, which is `{id}`"),
+            None => did_you_mean(&spot.value, nodes.keys().copied()),
+        };
+        out.error(spot.position, &spot.field, format!("there is no node with the id `{}`{hint}", spot.value));
+    }
+    found
+}
+
+fn check_channel(edge: &DraftEdge, uses: &Uses, out: &mut Collector<'_>) {
+    let channels = match uses {
+        Uses::Component(name) => component(name).map(|component| component.channels()),
+        Uses::Trigger(name) => trigger(name).map(|trigger| trigger.channels()),
+        Uses::Blueprint(_) => None,
+    };
+    let Some(channels) = channels else { return };
+    let channel = &edge.channel;
+    if !channels.contains(&channel.value.as_str()) {
+        if channel.field == edge.field {
+            let message = format!("must name a channel: `{}` has {}", uses.name(), channels.join(", "));
+            return out.error(edge.position, &edge.field, message);
+        }
+        let hint = did_you_mean(&channel.value, channels.iter().copied());
+        let message = format!(
+            "`{}` has no channel `{}`, it has {}{hint}",
+            uses.name(),
+            channel.value,
+            channels.join(", ")
+        );
+        out.error(channel.position, &channel.field, message);
+    }
+}
+
+fn check_reachable(draft: &Draft<'_>, out: &mut Collector<'_>) {
+    let triggers: Vec<&str> = draft
+        .nodes
+        .iter()
+        .filter(|node| node.uses.as_ref().is_some_and(|uses| uses.value.node_type() == NodeType::Trigger))
+        .filter_map(|node| node.id.as_ref().map(|id| id.value.as_str()))
+        .collect();
+    if triggers.is_empty() {
+        if !draft.nodes.is_empty() {
+            out.warning(draft.position, "nodes", "no node is a trigger: nothing can start this workflow");
+        }
+        return;
+    }
+    let mut after: HashMap<_, Vec<_>> = HashMap::new();
+    for (from, to) in ends(draft) {
+        after.entry(from).or_default().push(to);
+    }
+    let reached = reach(triggers, &after);
+    for node in &draft.nodes {
+        if let Some(id) = node.id.as_ref().filter(|id| !reached.contains(id.value.as_str())) {
+            let message = format!("`{}` is reached from no trigger: it never runs", id.value);
+            out.warning(node.position, &node.field, message);
+        }
+    }
+}

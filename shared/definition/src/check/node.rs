@@ -1,0 +1,132 @@
+//! What one node may say, by what it uses.
+
+use std::collections::BTreeMap;
+
+use components::{
+    Component, Kind, Trigger, component, component_names, suggest::did_you_mean, trigger, trigger_names,
+};
+use expression::{FieldKind, Template};
+use model::definition::Uses;
+
+use super::{
+    NodeSecretRef,
+    collect::{Collector, Spot},
+    configuration::{self, Names},
+    draft::{Draft, DraftNode},
+    graph::Ancestry,
+};
+
+/// Checks all nodes; the references to secrets of those that may have some.
+pub(super) fn check_all(draft: &Draft<'_>, out: &mut Collector<'_>) -> Vec<NodeSecretRef> {
+    let ids_by_name: BTreeMap<&str, Option<&str>> = draft
+        .nodes
+        .iter()
+        .filter_map(|node| {
+            Some((node.name.as_ref()?.value.as_str(), node.id.as_ref().map(|id| id.value.as_str())))
+        })
+        .collect();
+    let ancestry = Ancestry::new(draft);
+    let mut refs = Vec::new();
+    for node in &draft.nodes {
+        let names = Names::new(node.id.as_ref().map(|id| id.value.as_str()), &ids_by_name, &ancestry);
+        match node.uses.as_ref().map(|uses| (&uses.value, uses)) {
+            Some((Uses::Component(name), uses)) => match component(name) {
+                Some(component) => refs.extend(check_component(node, component, &names, out)),
+                None => unknown("component", name, uses, &component_names(), out),
+            },
+            Some((Uses::Trigger(name), uses)) => match trigger(name) {
+                Some(trigger) => check_trigger(node, trigger, out),
+                None => unknown("trigger", name, uses, &trigger_names(), out),
+            },
+            Some((Uses::Blueprint(name), uses)) => unknown("blueprint", name, uses, &[], out),
+            None => {}
+        }
+    }
+    refs
+}
+
+fn unknown(what: &str, name: &str, uses: &Spot<Uses>, known: &[&str], out: &mut Collector<'_>) {
+    let hint = did_you_mean(name, known.iter().copied());
+    let other = match what {
+        "component" if trigger(name).is_some() => "; it is a trigger",
+        "trigger" if component(name).is_some() => "; it is a component",
+        _ => hint.as_str(),
+    };
+    out.error(uses.position, &uses.field, format!("there is no {what} named `{name}`{other}"));
+}
+
+fn check_component(
+    node: &DraftNode<'_>,
+    component: &dyn Component,
+    names: &Names<'_>,
+    out: &mut Collector<'_>,
+) -> Vec<NodeSecretRef> {
+    let name = component.name();
+    if let Some(spot) = &node.run_name {
+        out.error(spot.position, &spot.field, "only a trigger names the run");
+    }
+    if component.kind() == Kind::Pure {
+        let pure = format!("`{name}` is finished at once, within the builder");
+        refuse(node.concurrency.as_ref(), &format!("{pure}: it has no concurrency"), out);
+        refuse(node.retry.as_ref(), &format!("{pure}: there is nothing to try again"), out);
+        refuse(node.redact.as_ref(), &format!("{pure}: its output comes from no target"), out);
+    }
+    let refs = configuration::check(node, component, names, out);
+    for (_, spot) in &node.keys {
+        if let Some(template) = configuration::parse(spot, FieldKind::Text, out) {
+            names.check(spot, &template, out);
+            refuse_secrets(spot, &template, "the value of a key", out);
+        }
+    }
+    refs
+}
+
+fn check_trigger(node: &DraftNode<'_>, trigger: &dyn Trigger, out: &mut Collector<'_>) {
+    refuse(node.concurrency.as_ref(), "a trigger has no concurrency", out);
+    refuse(node.retry.as_ref(), "a trigger has nothing to try again", out);
+    refuse(node.redact.as_ref(), "a trigger has no output of a target's", out);
+    if let Some(position) = node.keys_position {
+        out.error(
+            position,
+            &format!("{}.keys", node.field),
+            "keys belong to executions, and a trigger has none",
+        );
+    }
+    if let Some(spot) = &node.run_name {
+        check_run_name(spot, out);
+    }
+    configuration::check_trigger(node, trigger, out);
+}
+
+fn refuse<T>(spot: Option<&Spot<T>>, message: &str, out: &mut Collector<'_>) {
+    if let Some(spot) = spot {
+        out.error(spot.position, &spot.field, message);
+    }
+}
+
+/// The name of a run is made when its root event is: there is nothing yet but that event.
+fn check_run_name(spot: &Spot<&str>, out: &mut Collector<'_>) {
+    let Some(template) = configuration::parse(spot, FieldKind::Text, out) else { return };
+    configuration::check_functions(spot, &template, out);
+    refuse_secrets(spot, &template, "the name of a run", out);
+    let mentions = template.mentions();
+    for (_, span) in &mentions.nodes {
+        out.error_in(spot, *span, "a run's name can use root() only, not other nodes");
+    }
+    let others = [
+        ("$", mentions.dynamic_nodes),
+        ("previous()", mentions.previous_max > 0),
+        ("run()", mentions.run),
+        ("workflow()", mentions.workflow),
+        ("now()", mentions.now),
+    ];
+    for (name, _) in others.into_iter().filter(|(_, used)| *used) {
+        out.error(spot.position, &spot.field, format!("a run's name can use root() only, not {name}"));
+    }
+}
+
+fn refuse_secrets(spot: &Spot<&str>, template: &Template, place: &str, out: &mut Collector<'_>) {
+    for secret in template.secret_refs() {
+        out.error_in(spot, secret.span, format!("a secret can't stand in {place}: it would be stored"));
+    }
+}

@@ -1,0 +1,492 @@
+use model::{
+    definition::{Concurrency, Unlimited, Uses},
+    limits::{
+        CONCURRENCY_MAX, DESCRIPTION_CHARS_MAX, EDGES_MAX, KEY_BYTES_MAX, KEYS_MAX, NAME_CHARS_MAX,
+        NODE_ID_CHARS_MAX, NODES_MAX,
+    },
+    retry::Backoff,
+};
+
+use super::*;
+
+fn shown(problems: &[Problem]) -> Vec<String> {
+    problems.iter().map(|p| format!("{}:{} {}: {}", p.line, p.column, p.field, p.message)).collect()
+}
+
+/// The errors of a definition as `line:column field: message`.
+fn errors(text: &str) -> Vec<String> {
+    check(text).err().map(|problems| shown(&problems)).unwrap_or_default()
+}
+
+/// The warnings of a definition that has no errors.
+fn warnings(text: &str) -> Vec<String> {
+    match check(text) {
+        Ok(checked) => shown(&checked.warnings),
+        Err(problems) => panic!("{:#?}", shown(&problems)),
+    }
+}
+
+/// A definition of a `start` and the given nodes (YAML, two spaces in), with edges from `start` to `a` only.
+fn workflow(nodes: &str) -> String {
+    format!(
+        "name: w\nnodes:\n  - {{ id: s, name: S, trigger: start }}\n{nodes}edges:\n  - {{ from: s, to: a }}\n"
+    )
+}
+
+/// The same with one `http` node that has these fields of a configuration (YAML flow, one line, line 4 column 55).
+fn http(configuration: &str) -> String {
+    workflow(&format!("  - {{ id: a, name: A, component: http, configuration: {{ {configuration} }} }}\n"))
+}
+
+const URL: &str = "url: 'https://api.example.com/x'";
+
+#[test]
+fn the_examples_have_neither_errors_nor_warnings() {
+    for text in [
+        include_str!("../../../../examples/notify-on-push.yaml"),
+        include_str!("../../../../examples/hello.yaml"),
+    ] {
+        assert_eq!(warnings(text), [""; 0]);
+    }
+    let checked = check(include_str!("../../../../examples/notify-on-push.yaml")).unwrap();
+    assert_eq!(checked.definition.nodes.len(), 5);
+    assert_eq!(
+        checked.secret_refs,
+        [NodeSecretRef {
+            node_id: "call".into(),
+            name: "github".into(),
+            key: "token".into(),
+            field: "nodes[1].configuration.headers[0].value".into(),
+            line: 27,
+            column: 52,
+            target: Some(UrlTarget { scheme: "https".into(), host: "api.example.com".into(), port: 443 }),
+        }]
+    );
+}
+
+#[test]
+fn everything_that_an_author_can_write_is_read() {
+    let checked = check(
+        "name: w\ndescription: d\nnodes:\n  - { id: s, name: S, trigger: start }\n  - id: a\n    name: A b\n    \
+         component: http\n    configuration: { url: 'https://a.example' }\n    keys: { k: v }\n    concurrency: 7\n    \
+         retry: { max_attempts: 3, backoff: fixed }\n    redact: [/body/token]\n    position: { x: 1, y: -2.5 }\n  \
+         - { id: b, name: B, component: http, configuration: { url: 'https://a.example' }, concurrency: unlimited }\n\
+         edges: [{ from: s, to: a }, { from: a, channel: success, to: b }]\n",
+    )
+    .unwrap();
+    assert_eq!(checked.warnings, []);
+    let definition = checked.definition;
+    assert_eq!((definition.name.as_str(), definition.description.as_str()), ("w", "d"));
+    let node = &definition.nodes[1];
+    assert_eq!((node.id.as_str(), node.name.as_str()), ("a", "A b"));
+    assert_eq!(node.uses, Uses::Component("http".into()));
+    assert_eq!(node.configuration, serde_json::json!({ "url": "https://a.example" }));
+    assert_eq!(node.keys["k"], "v");
+    assert_eq!(node.concurrency, Some(Concurrency::Limited(7)));
+    let retry = node.retry.as_ref().unwrap();
+    assert_eq!((retry.max_attempts, retry.initial_interval, retry.max_interval), (3, 5, 300));
+    assert_eq!(retry.backoff, Backoff::Fixed);
+    assert_eq!(node.redact, ["/body/token"]);
+    assert_eq!(node.position.map(|at| (at.x, at.y)), Some((1.0, -2.5)));
+    assert_eq!(definition.nodes[2].concurrency, Some(Concurrency::Unlimited(Unlimited::Unlimited)));
+    assert_eq!(definition.edges[0].channel, "default");
+    assert_eq!(definition.edges[1].channel, "success");
+}
+
+#[test]
+fn json_says_the_same_as_yaml() {
+    let json = r#"{"name": "w", "nodes": [{"id": "s", "name": "S", "trigger": "start"},
+        {"id": "a", "name": "A", "component": "if", "configuration": {"expression": true}}],
+        "edges": [{"from": "s", "to": "a"}, {"from": "a", "channel": true, "to": "a"}]}"#;
+    let checked = check(json).unwrap();
+    assert_eq!(checked.definition.edges[1].channel, "true");
+    assert_eq!(
+        errors(&json.replace("\"if\"", "\"iff\"")),
+        ["2:47 nodes[1].component: there is no component named `iff`; did you mean `if`?"]
+    );
+}
+
+#[test]
+fn a_bad_file_gets_all_its_errors_at_once() {
+    let text = r#"nmae: w
+nodes:
+  - id: push now
+    name: Push
+    trigger: webhok
+    concurrency: 2
+  - id: call
+    name: Push
+    component: http
+    configuration:
+      methd: POST
+      url: api.example.com
+      url: again
+    run_name: 'x'
+    retry: { max_attempts: 0 }
+  - id: call
+    component: if
+    configuration: { expression: 5 }
+    concurrency: none
+    redact: body
+  - name: X
+    trigger: start
+    component: noop
+edges:
+  - { from: push, to: Push }
+  - { from: call, channel: sucess, to: cal }
+  - { from: call, to: }
+extra: 1
+"#;
+    assert_eq!(
+        errors(text),
+        [
+            "1:1 nmae: unknown field `nmae`; did you mean `name`?",
+            "1:1 : `name` is missing",
+            "3:9 nodes[0].id: must be 1 to 64 letters, digits, `_` or `-`",
+            "5:14 nodes[0].trigger: there is no trigger named `webhok`; did you mean `webhook`?",
+            "8:11 nodes[1].name: the name `Push` is taken by the node on line 4",
+            "11:14 nodes[1].configuration.methd: unknown field `methd`; did you mean `method`?",
+            "12:12 nodes[1].configuration.url: is not a whole URL (such as https://api.example.com/path)",
+            "13:7 nodes[1].configuration: `url` is given twice, first on line 12",
+            "14:15 nodes[1].run_name: only a trigger names the run",
+            "15:28 nodes[1].retry.max_attempts: must be 1 to 30",
+            "16:5 nodes[2]: `name` is missing",
+            "16:9 nodes[2].id: the id `call` is taken by the node on line 7",
+            "18:34 nodes[2].configuration.expression: must be an expression, not a number",
+            "19:18 nodes[2].concurrency: must be a number from 1 to 1000, or `unlimited`",
+            "20:13 nodes[2].redact: must be a list, not text",
+            "21:5 nodes[3]: `id` is missing",
+            "21:5 nodes[3]: must be one of trigger, component and blueprint, not several",
+            "25:13 edges[0].from: there is no node with the id `push`; edges name nodes by their id, which is `call`",
+            "25:23 edges[0].to: there is no node with the id `Push`; edges name nodes by their id, which is `call`",
+            "26:28 edges[1].channel: `http` has no channel `sucess`, it has success, failure; did you mean `success`?",
+            "26:40 edges[1].to: there is no node with the id `cal`; did you mean `call`?",
+            "27:5 edges[2]: must name a channel: `http` has success, failure",
+            "27:21 edges[2].to: must be text, not nothing",
+            "28:1 extra: unknown field `extra`",
+        ]
+    );
+}
+
+#[test]
+fn edges_must_make_sense() {
+    let text = |edges: &str| {
+        format!(
+            "name: w\nnodes:\n  - {{ id: s, name: S, trigger: start }}\n  - {{ id: a, name: A, component: noop }}\nedges:\n{edges}"
+        )
+    };
+    let check = |edges: &str, expected: &[&str]| assert_eq!(errors(&text(edges)), expected);
+    check("  - { from: s, to: a }\n  - { from: a, to: a }\n", &[]);
+    check(
+        "  - { from: s, to: a }\n  - { from: s, channel: default, to: a }\n",
+        &["7:5 edges[1]: the same edge as on line 6"],
+    );
+    check("  - { from: a, to: s }\n", &["6:20 edges[0].to: `s` is a trigger: no edge enters it"]);
+    check(
+        "  - { from: s, channel: success, to: a }\n",
+        &["6:25 edges[0].channel: `start` has no channel `success`, it has default"],
+    );
+    check(
+        "  - { from: s, chanel: success, to: a }\n",
+        &["6:16 edges[0].chanel: unknown field `chanel`; did you mean `channel`?"],
+    );
+}
+
+#[test]
+fn what_a_node_may_say_depends_on_what_it_uses() {
+    let check = |node: &str, expected: &[&str]| assert_eq!(errors(&workflow(node)), expected, "{node}");
+    check(
+        "  - { id: a, name: A, component: noop, concurrency: 1, retry: { max_attempts: 2 }, redact: [/x], keys: { k: v } }\n",
+        &[
+            "4:53 nodes[1].concurrency: `noop` is finished at once, within the builder: it has no concurrency",
+            "4:63 nodes[1].retry: `noop` is finished at once, within the builder: there is nothing to try again",
+            "4:92 nodes[1].redact: `noop` is finished at once, within the builder: its output comes from no target",
+        ],
+    );
+    check(
+        "  - { id: t, name: T, trigger: start, concurrency: 1, keys: { k: v }, configuration: { a: '{{ 1 }}' } }\n  - { id: a, name: A, component: noop }\n",
+        &[
+            "4:52 nodes[1].concurrency: a trigger has no concurrency",
+            "4:61 nodes[1].keys: keys belong to executions, and a trigger has none",
+            "4:91 nodes[1].configuration.a: unknown field `a`",
+            "4:91 nodes[1].configuration.a: a trigger's configuration can't hold templates",
+        ],
+    );
+    check(
+        "  - { id: a, name: A, blueprint: x }\n",
+        &["4:34 nodes[1].blueprint: there is no blueprint named `x`"],
+    );
+    check(
+        "  - { id: a, name: A, component: webhook }\n",
+        &["4:34 nodes[1].component: there is no component named `webhook`; it is a trigger"],
+    );
+    check("  - { id: a, name: A }\n", &["4:5 nodes[1]: must say what it is: `trigger` or `component`"]);
+}
+
+#[test]
+fn i1_secrets_stand_only_where_the_component_allows() {
+    let secret = r#"{{ secrets("github").token }}"#;
+    let allowed = check(&http(&format!(
+        "{URL}, query: {{ q: '{secret}' }}, headers: [{{ name: X, value: 'a {secret}' }}], body: {{ json: {{ a: ['{secret}'] }} }}"
+    )))
+    .unwrap();
+    assert_eq!(allowed.secret_refs.len(), 3);
+    assert_eq!(allowed.secret_refs[0].field, "nodes[1].configuration.query.q");
+    let refused = |text: &str, expected: &str| {
+        let found = errors(text);
+        assert!(found.len() == 1 && found[0].contains(expected), "{found:#?}");
+    };
+    refused(
+        &http(&format!("{URL}, method: '{secret}'")),
+        "a secret can't stand in `method` of `http`, only in url",
+    );
+    refused(
+        &http(&format!("{URL}, headers: [{{ name: '{secret}', value: x }}]")),
+        "`headers.0.name` of `http`",
+    );
+    refused(&http(&format!("{URL}, timeout_seconds: '{secret}'")), "`timeout_seconds` of `http`");
+    let condition = r#"secrets("github").token == "x""#;
+    for component in ["if", "filter"] {
+        refused(
+            &workflow(&format!(
+                "  - {{ id: a, name: A, component: {component}, configuration: {{ expression: '{condition}' }} }}\n"
+            )),
+            "a secret can't stand in a `",
+        );
+    }
+    refused(
+        &workflow(&format!(
+            "  - {{ id: a, name: A, component: http, configuration: {{ {URL} }}, keys: {{ k: '{secret}' }} }}\n"
+        )),
+        "a secret can't stand in the value of a key",
+    );
+    refused(
+        &workflow(&format!(
+            "  - {{ id: t, name: T, trigger: start, run_name: '{secret}' }}\n  - {{ id: a, name: A, component: noop }}\n"
+        )),
+        "a secret can't stand in the name of a run",
+    );
+}
+
+#[test]
+fn i1_a_reference_to_a_secret_is_literal() {
+    for expression in [
+        r#"secrets(root().data.x).token"#,
+        r#"secrets("github")[root().data.x]"#,
+        r#"secrets("github")"#,
+        "secrets",
+        r#"let s = secrets("github"); s.token"#,
+    ] {
+        let found = check(&http(&format!("{URL}, body: {{ text: '{{{{ {expression} }}}}' }}"))).unwrap_err();
+        assert_eq!(found.len(), 1, "{expression}: {:#?}", shown(&found));
+        assert_eq!(found[0].line, 4);
+        assert!(found[0].column > 100, "the column is that of the reference: {:#?}", found[0]);
+        assert!(found[0].span.is_some() && found[0].expression.is_some());
+    }
+}
+
+#[test]
+fn i2_where_a_secret_is_used_data_does_not_choose_the_server() {
+    let header = r#"headers: [{ name: X, value: '{{ secrets("github").token }}' }]"#;
+    let origin = |url: &str| errors(&http(&format!("url: '{url}', {header}")));
+    for url in [
+        "https://api.example.com",
+        "https://api.example.com/{{ root().data.x }}",
+        "https://api.example.com?x={{ root().data.x }}",
+        r#"{{ secrets("slack").webhook_url }}"#,
+    ] {
+        assert_eq!(origin(url), [""; 0], "{url}");
+    }
+    for url in [
+        "{{ root().data.url }}",
+        "https://{{ root().data.host }}/x",
+        "https://api.example.com{{ root().data.x }}",
+        "https://api.{{ root().data.x }}.example.com/",
+        "{{ root().data.scheme }}://api.example.com/",
+        r#"{{ root().data.x ? secrets("a").url : secrets("b").url }}"#,
+        r#"{{ secrets("a").host }}{{ root().data.path }}"#,
+    ] {
+        let found = origin(url);
+        assert!(
+            !found.is_empty() && found.iter().all(|problem| problem.contains("nodes[1].configuration.url")),
+            "{url}: {found:#?}"
+        );
+    }
+    assert_eq!(errors(&http("url: '{{ root().data.url }}'")), [""; 0], "a node without secrets may");
+}
+
+#[test]
+fn expressions_are_checked_with_their_place() {
+    let text = http(&format!("{URL}, body: {{ text: 'ä {{{{ previuos().data }}}}' }}"));
+    let found = check(&text).unwrap_err();
+    assert_eq!(found.len(), 1, "{:#?}", shown(&found));
+    assert_eq!(found[0].message, "there is no `previuos`; did you mean `previous`?");
+    assert_eq!(found[0].field, "nodes[1].configuration.body.text");
+    let line = text.lines().nth(3).unwrap();
+    assert_eq!(found[0].column, line[..line.find("previuos").unwrap()].chars().count() + 1);
+    let (start, end) = found[0].span.unwrap();
+    assert_eq!(&"ä {{ previuos().data }}"[start..end], "previuos()");
+    let excerpt = found[0].expression.as_deref().unwrap();
+    assert!(excerpt.contains("previuos().data") && excerpt.contains("^^^^^^^^"), "{excerpt}");
+}
+
+#[test]
+fn names_of_nodes_are_checked() {
+    let with = |text: &str| http(&format!("{URL}, body: {{ text: '{text}' }}"));
+    let one = |text: &str, expected: &str| {
+        let found = errors(&with(text));
+        assert!(found.len() == 1 && found[0].ends_with(expected), "{found:#?}");
+    };
+    assert_eq!(warnings(&with(r#"{{ $["S"].data }}"#)), [""; 0]);
+    assert_eq!(warnings(&with("{{ $.S.data }}")), [""; 0]);
+    one(r#"{{ $["s"].data }}"#, "there is no node named `s`; expressions use names, this node's is `S`");
+    one(r#"{{ $["Start"].data }}"#, "there is no node named `Start`");
+    one("{{ secret }}", "there is no `secret`; did you mean `secrets`?");
+    one("{{ 1 + }}", "");
+    one("{{ trimPrefx(root().data.x, 1) }}", "did you mean `trimPrefix`?");
+    one("{{ previous(0).data }}", "n must be at least 1");
+    one("{{ previous( -1 ).data }}", "n must be at least 1");
+    assert_eq!(warnings(&with("{{ previous(1).data }}{{ previous().data }}")), [""; 0]);
+    let itself = warnings(&with(r#"{{ $["A"].data }}"#));
+    assert!(itself.len() == 1 && itself[0].contains("`A` never comes before this node"), "{itself:#?}");
+}
+
+#[test]
+fn the_name_of_a_run_rests_on_its_root_event_only() {
+    let with = |template: &str| {
+        errors(&workflow(&format!(
+            "  - {{ id: t, name: T, trigger: start, run_name: '{template}' }}\n  - {{ id: a, name: A, component: noop }}\n"
+        )))
+    };
+    assert_eq!(with("Run {{ root().data.x }}"), [""; 0]);
+    for template in ["{{ previous().data }}", r#"{{ $["A"].data }}"#, "{{ run().id }}", "{{ now() }}"] {
+        let found = with(template);
+        assert!(
+            found.len() == 1 && found[0].contains("a run's name can use root() only"),
+            "{template}: {found:#?}"
+        );
+    }
+}
+
+#[test]
+fn what_may_be_a_mistake_is_a_warning() {
+    let check = |text: &str, expected: &[&str]| assert_eq!(warnings(text), expected);
+    check(
+        "name: w\nnodes:\n  - { id: a, name: A, component: noop }\n",
+        &["1:1 nodes: no node is a trigger: nothing can start this workflow"],
+    );
+    check(
+        "name: w\nnodes:\n  - { id: s, name: S, trigger: start }\n  - { id: a, name: A, component: noop }\n",
+        &["4:5 nodes[1]: `a` is reached from no trigger: it never runs"],
+    );
+    check(
+        &http(&format!("{URL}, authorization: {{ type: bearer, token: abc }}")),
+        &[
+            "4:129 nodes[1].configuration.authorization.token: a credential stands here in plain text and will be stored so; keep it in a secret",
+        ],
+    );
+    check(
+        &http(&format!("{URL}, headers: [{{ name: X, value: 'ghp_abcdefghijklmnopqrstuvwxyz0123456789' }}]")),
+        &[
+            "4:119 nodes[1].configuration.headers[0].value: this looks like a GitHub token; it will be stored in plain text, keep it in a secret",
+        ],
+    );
+    let plain = warnings(&http(r#"url: 'http://api.example.com/', body: { text: '{{ secrets("a").b }}' }"#));
+    assert!(plain.len() == 1 && plain[0].contains("plain http is refused"), "{plain:#?}");
+}
+
+#[test]
+fn i10_limits_of_a_definition_hold_on_both_sides() {
+    let nodes = |count: usize| -> String {
+        (0..count).map(|n| format!("  - {{ id: n{n}, name: N{n}, component: noop }}\n")).collect()
+    };
+    let with_nodes = |count: usize| errors(&format!("name: w\nnodes:\n{}", nodes(count)));
+    assert_eq!(with_nodes(NODES_MAX), [""; 0]);
+    assert_eq!(with_nodes(NODES_MAX + 1), ["3:3 nodes: at most 500, there are 501"]);
+    assert_eq!(errors("name: w\nnodes: []\n"), ["2:8 nodes: a workflow has at least one node"]);
+    let with_edges = |count: usize| {
+        let edges: String =
+            (0..count).map(|n| format!("  - {{ from: n{}, to: n{} }}\n", n % 50, n / 50)).collect();
+        errors(&format!("name: w\nnodes:\n{}edges:\n{edges}", nodes(50)))
+    };
+    assert_eq!(with_edges(EDGES_MAX), [""; 0]);
+    assert_eq!(with_edges(EDGES_MAX + 1).len(), 1);
+
+    let node = |field: &str| {
+        errors(&workflow(&format!(
+            "  - {{ id: a, name: A, component: http, configuration: {{ {URL} }}, {field} }}\n"
+        )))
+        .len()
+    };
+    let keys = |count: usize| {
+        let keys: Vec<_> = (0..count).map(|n| format!("k{n}: v")).collect();
+        node(&format!("keys: {{ {} }}", keys.join(", ")))
+    };
+    assert_eq!((keys(KEYS_MAX), keys(KEYS_MAX + 1)), (0, 1));
+    let key = |bytes: usize| node(&format!("keys: {{ ? {} : v }}", "k".repeat(bytes)));
+    assert_eq!((key(KEY_BYTES_MAX), key(KEY_BYTES_MAX + 1)), (0, 1));
+    let concurrency = |number: u32| node(&format!("concurrency: {number}"));
+    assert_eq!(
+        (concurrency(0), concurrency(1), concurrency(CONCURRENCY_MAX), concurrency(CONCURRENCY_MAX + 1)),
+        (1, 0, 0, 1)
+    );
+    let redact = |count: usize| node(&format!("redact: [{}]", vec!["/a"; count].join(", ")));
+    assert_eq!((redact(50), redact(51)), (0, 1));
+    let path = |bytes: usize| node(&format!("redact: [/{}]", "a".repeat(bytes - 1)));
+    assert_eq!((path(512), path(513)), (0, 1));
+
+    let named =
+        |name: &str| errors(&format!("name: {name}\nnodes: [{{ id: a, name: A, trigger: start }}]\n")).len();
+    assert_eq!((named(&"n".repeat(NAME_CHARS_MAX)), named(&"n".repeat(NAME_CHARS_MAX + 1))), (0, 1));
+    assert_eq!((named("\"\""), named("\" a\""), named("\"a\\nb\"")), (1, 1, 1));
+    let id =
+        |id: &str| errors(&format!("name: w\nnodes: [{{ id: '{id}', name: A, trigger: start }}]\n")).len();
+    assert_eq!((id(&"n".repeat(NODE_ID_CHARS_MAX)), id(&"n".repeat(NODE_ID_CHARS_MAX + 1))), (0, 1));
+    assert_eq!((id("a-B_9"), id(""), id("a.b"), id("ä")), (0, 1, 1, 1));
+    let described = |chars: usize| {
+        errors(&format!(
+            "name: w\ndescription: {}\nnodes: [{{ id: a, name: A, trigger: start }}]\n",
+            "d".repeat(chars)
+        ))
+        .len()
+    };
+    assert_eq!((described(DESCRIPTION_CHARS_MAX), described(DESCRIPTION_CHARS_MAX + 1)), (0, 1));
+}
+
+#[test]
+fn i10_an_answer_lists_a_limited_number_of_problems() {
+    let unknown = |count: usize| -> Vec<String> {
+        let fields: String = (0..count).map(|n| format!("field{n}: 1\n")).collect();
+        errors(&format!("name: w\nnodes: [{{ id: a, name: A, trigger: start }}]\n{fields}"))
+    };
+    assert_eq!(unknown(PROBLEMS_MAX).len(), PROBLEMS_MAX);
+    let found = unknown(PROBLEMS_MAX + 5);
+    assert_eq!(found.len(), PROBLEMS_MAX + 1);
+    assert_eq!(found.last().map(String::as_str), Some("0:0 : and 5 more"));
+}
+
+#[test]
+fn text_that_is_no_definition_is_refused() {
+    assert_eq!(errors(""), ["0:0 : the definition is empty"]);
+    assert_eq!(errors("5"), ["1:1 : must be a map, not a number"]);
+    assert_eq!(errors("[]"), ["1:1 : must be a map, not a list"]);
+    assert_eq!(errors("name: w\nnodes: 5\n"), ["2:8 nodes: must be a list, not a number"]);
+    assert_eq!(errors("name: w\nnodes: [5]\n"), ["2:9 nodes[0]: must be a map, not a number"]);
+}
+
+#[test]
+fn i10_no_text_makes_the_checker_panic() {
+    let example = include_str!("../../../../examples/notify-on-push.yaml");
+    for (at, _) in example.char_indices().step_by(29) {
+        let _ = check(&example[..at]);
+        for letter in ["\t", "{", "]", ":", "'", "*", "\0", "é", "\n\n", "- ", "? ", "%"] {
+            let _ = check(&format!("{}{letter}{}", &example[..at], &example[at..]));
+        }
+    }
+    for piece in [
+        "a", "[]", "- ", "[1,", "{a: ", "? ", "&a ", "k: v\n", "'", "{{ 1 }} ", "\"\\n", "|\n", "  - a\n",
+        "!a ",
+    ] {
+        let _ = check(&piece.repeat(65_536 / piece.len()));
+    }
+}

@@ -1,0 +1,361 @@
+//! A stored definition with its templates parsed.
+
+use std::collections::HashMap;
+
+use components::{Component, Kind, component, field_rule};
+use expression::{FieldKind, Template};
+use model::{
+    definition::{Definition, Edge, Node, Uses},
+    limits::RUN_DEPTH_MAX,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::pointer::{field_path, key_path, strings};
+
+/// What a node is to the engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NodeKind {
+    /// Makes root events.
+    Trigger,
+    /// Finished by the builder in its own transaction.
+    Pure,
+    /// Run by the executor.
+    Effect,
+}
+
+/// What a node's templates mention, so that one bounded query loads it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeMentions {
+    /// The ids of the nodes that `$["…"]` names, each once and in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub node_ids: Vec<String>,
+    /// `$` stands with a computed name or as a whole: any node may be meant.
+    #[serde(default)]
+    pub all_nodes: bool,
+    /// `root()` is called.
+    #[serde(default)]
+    pub root: bool,
+    /// The largest `n` of `previous(n)`; 0 for none, the limit of a run's depth where `n` is computed.
+    #[serde(default)]
+    pub previous_max: u32,
+    /// `run()` is called.
+    #[serde(default)]
+    pub run: bool,
+    /// `workflow()` or `app()` is called.
+    #[serde(default)]
+    pub workflow: bool,
+    /// `now()` is called.
+    #[serde(default)]
+    pub now: bool,
+}
+
+/// A string of a configuration that holds templates.
+#[derive(Clone, Debug)]
+pub struct FieldTemplate {
+    /// JSON pointer into the configuration.
+    pub pointer: String,
+    /// The string, parsed.
+    pub template: Template,
+}
+
+/// A node with its templates parsed.
+#[derive(Clone)]
+pub struct CompiledNode {
+    /// The node as it is stored.
+    pub node: Node,
+    /// What it is to the engine.
+    pub kind: NodeKind,
+    /// The strings of its configuration that are not literal.
+    pub templates: Vec<FieldTemplate>,
+    /// The template of the run's name; triggers only.
+    pub run_name: Option<Template>,
+    /// Keys of its executions and their templates.
+    pub keys: Vec<(String, Template)>,
+    /// What configuration and keys mention.
+    pub mentions: NodeMentions,
+    /// The secrets that the configuration refers to, as (name, key), each once and in order.
+    pub secret_refs: Vec<(String, String)>,
+}
+
+impl CompiledNode {
+    /// The component that it uses; None for a trigger.
+    #[must_use]
+    pub fn component(&self) -> Option<&'static dyn Component> {
+        match &self.node.uses {
+            Uses::Component(name) => component(name),
+            Uses::Trigger(_) | Uses::Blueprint(_) => None,
+        }
+    }
+}
+
+/// A node that can't be used: this version of sealflow doesn't know its component, or no longer takes a template of it.
+/// Its executions fail with `template_error`; its neighbours go on (I9).
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {message}")]
+pub struct NodeError {
+    /// Such as `configuration.url`.
+    pub field: String,
+    /// A sentence for the author.
+    pub message: String,
+    /// The message with the expression and a caret, where there is one; else the message.
+    pub rendered: String,
+}
+
+/// A definition with its templates parsed.
+pub struct Compiled {
+    /// The definition as it is stored.
+    pub definition: Definition,
+    nodes: Vec<Result<CompiledNode, NodeError>>,
+    by_id: HashMap<String, usize>,
+    by_name: HashMap<String, usize>,
+}
+
+impl Compiled {
+    /// The node of that id, or why it can't be used; None where there is none.
+    #[must_use]
+    pub fn node(&self, id: &str) -> Option<Result<&CompiledNode, &NodeError>> {
+        self.by_id.get(id).map(|index| self.nodes[*index].as_ref())
+    }
+
+    /// The node of that id as it is stored.
+    #[must_use]
+    pub fn stored_node(&self, id: &str) -> Option<&Node> {
+        self.by_id.get(id).map(|index| &self.definition.nodes[*index])
+    }
+
+    /// The id of the node of that name.
+    #[must_use]
+    pub fn id_of_name(&self, name: &str) -> Option<&str> {
+        self.by_name.get(name).map(|index| self.definition.nodes[*index].id.as_str())
+    }
+
+    /// All nodes with their ids, in the author's order.
+    pub fn nodes(&self) -> impl Iterator<Item = (&str, Result<&CompiledNode, &NodeError>)> {
+        self.definition
+            .nodes
+            .iter()
+            .zip(&self.nodes)
+            .map(|(node, compiled)| (node.id.as_str(), compiled.as_ref()))
+    }
+
+    /// The edges, in the author's order.
+    #[must_use]
+    pub fn edges(&self) -> &[Edge] {
+        &self.definition.edges
+    }
+
+    /// The ids of the nodes that an event of `node_id` on `channel` is routed to, in the order of the edges.
+    pub fn targets<'a>(&'a self, node_id: &'a str, channel: &'a str) -> impl Iterator<Item = &'a str> {
+        model::routing::targets(&self.definition.edges, node_id, channel)
+    }
+}
+
+/// Parses the templates of a definition; what is wrong with one node leaves the others usable.
+#[must_use]
+pub fn compile(definition: &Definition) -> Compiled {
+    let index = |key: fn(&Node) -> &String| -> HashMap<String, usize> {
+        definition.nodes.iter().enumerate().map(|(index, node)| (key(node).clone(), index)).collect()
+    };
+    let (by_id, by_name) = (index(|node| &node.id), index(|node| &node.name));
+    let nodes = definition.nodes.iter().map(|node| compile_node(node, definition, &by_name)).collect();
+    Compiled { definition: definition.clone(), nodes, by_id, by_name }
+}
+
+fn compile_node(
+    node: &Node,
+    definition: &Definition,
+    by_name: &HashMap<String, usize>,
+) -> Result<CompiledNode, NodeError> {
+    let mut compiled = CompiledNode {
+        node: node.clone(),
+        kind: NodeKind::Trigger,
+        templates: Vec::new(),
+        run_name: None,
+        keys: Vec::new(),
+        mentions: NodeMentions::default(),
+        secret_refs: Vec::new(),
+    };
+    if let Some(source) = &node.run_name {
+        compiled.run_name = Some(parse("run_name", source, FieldKind::Text)?);
+    }
+    let component = match &node.uses {
+        Uses::Trigger(name) => {
+            components::trigger(name).ok_or_else(|| unknown("trigger", name))?;
+            return Ok(compiled);
+        }
+        Uses::Component(name) => component(name).ok_or_else(|| unknown("component", name))?,
+        Uses::Blueprint(name) => return Err(unknown("blueprint", name)),
+    };
+    compiled.kind = match component.kind() {
+        Kind::Pure => NodeKind::Pure,
+        Kind::Effect => NodeKind::Effect,
+    };
+    compiled.templates = configuration_templates(node, component)?;
+    for (key, source) in &node.keys {
+        let template = parse(&format!("keys{}", key_path(key)), source, FieldKind::Text)?;
+        compiled.keys.push((key.clone(), template));
+    }
+    collect_mentions(&mut compiled, definition, by_name);
+    Ok(compiled)
+}
+
+fn configuration_templates(node: &Node, component: &dyn Component) -> Result<Vec<FieldTemplate>, NodeError> {
+    let (mut templates, mut failed) = (Vec::new(), None);
+    strings(&node.configuration, &mut |pointer, source| {
+        let kind = field_rule(component, pointer).kind;
+        if failed.is_some() || is_plain(source, kind) {
+            return;
+        }
+        let field = field_path("configuration", &node.configuration, pointer);
+        match parse(&field, source, kind) {
+            Ok(template) if kind != FieldKind::Expression && template.is_literal() => {}
+            Ok(template) => templates.push(FieldTemplate { pointer: pointer.to_owned(), template }),
+            Err(error) => failed = Some(error),
+        }
+    });
+    failed.map_or(Ok(templates), Err)
+}
+
+/// Whether a string of that kind is surely no template.
+pub(crate) fn is_plain(source: &str, kind: FieldKind) -> bool {
+    kind != FieldKind::Expression && !source.contains("{{")
+}
+
+fn parse(field: &str, source: &str, kind: FieldKind) -> Result<Template, NodeError> {
+    Template::parse(source, kind).map_err(|error| NodeError {
+        field: field.to_owned(),
+        rendered: error.render(source),
+        message: error.message,
+    })
+}
+
+fn unknown(what: &str, name: &str) -> NodeError {
+    let message = format!("there is no {what} named `{name}`");
+    NodeError { field: what.to_owned(), rendered: message.clone(), message }
+}
+
+fn collect_mentions(compiled: &mut CompiledNode, definition: &Definition, by_name: &HashMap<String, usize>) {
+    let CompiledNode { templates, keys, mentions, secret_refs, .. } = compiled;
+    let all = templates.iter().map(|field| &field.template).chain(keys.iter().map(|(_, template)| template));
+    for template in all {
+        let found = template.mentions();
+        let named = found.nodes.iter().filter_map(|(name, _)| by_name.get(name));
+        mentions.node_ids.extend(named.map(|index| definition.nodes[*index].id.clone()));
+        mentions.all_nodes |= found.dynamic_nodes;
+        mentions.root |= found.root;
+        // A computed number says "as far as can be", and that is the depth of a run.
+        mentions.previous_max =
+            mentions.previous_max.max(found.previous_max.min(RUN_DEPTH_MAX.unsigned_abs()));
+        mentions.run |= found.run;
+        mentions.workflow |= found.workflow;
+        mentions.now |= found.now;
+        secret_refs.extend(template.secret_refs().into_iter().map(|secret| (secret.name, secret.key)));
+    }
+    mentions.node_ids.sort();
+    mentions.node_ids.dedup();
+    secret_refs.sort();
+    secret_refs.dedup();
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn definition(nodes: &Value) -> Definition {
+        serde_json::from_value(json!({ "name": "w", "nodes": nodes, "edges": [
+            { "from": "s", "to": "a" }, { "from": "a", "channel": "success", "to": "b" },
+            { "from": "a", "channel": "success", "to": "s2" }] }))
+        .unwrap()
+    }
+
+    fn example() -> Compiled {
+        compile(&definition(&json!([
+            { "id": "s", "name": "Start", "trigger": "start", "run_name": "{{ root().data.x }}" },
+            { "id": "a", "name": "A", "component": "http", "keys": { "k": "{{ previous(2).data.x }}" }, "configuration": {
+                "url": "https://a.example/{{ $[\"Start\"].data.x }}",
+                "query": { "plain": "text", "q": "{{ secrets(\"z\").y }}" },
+                "headers": [{ "name": "X", "value": "{{ secrets(\"a\").b }}{{ secrets(\"z\").y }}{{ now() }}" }] } },
+            { "id": "b", "name": "B", "component": "if", "configuration": { "expression": "run().id == \"x\"" } },
+        ])))
+    }
+
+    #[test]
+    fn only_strings_with_templates_are_kept() {
+        let compiled = example();
+        let node = compiled.node("a").unwrap().unwrap();
+        let pointers: Vec<_> = node.templates.iter().map(|field| field.pointer.as_str()).collect();
+        assert_eq!(pointers, ["/headers/0/value", "/query/q", "/url"]);
+        assert_eq!(node.kind, NodeKind::Effect);
+        assert_eq!(node.component().map(Component::name), Some("http"));
+        assert_eq!(node.keys[0].0, "k");
+        assert!(node.run_name.is_none());
+        let start = compiled.node("s").unwrap().unwrap();
+        assert_eq!(
+            (start.kind, start.templates.len(), start.run_name.is_some()),
+            (NodeKind::Trigger, 0, true)
+        );
+        let condition = compiled.node("b").unwrap().unwrap();
+        assert_eq!((condition.kind, condition.templates.len()), (NodeKind::Pure, 1));
+    }
+
+    #[test]
+    fn mentions_and_references_are_gathered_once() {
+        let compiled = example();
+        let node = compiled.node("a").unwrap().unwrap();
+        let expected = NodeMentions {
+            node_ids: vec!["s".into()],
+            previous_max: 2,
+            now: true,
+            ..NodeMentions::default()
+        };
+        assert_eq!(node.mentions, expected);
+        assert_eq!(node.secret_refs, [("a".into(), "b".into()), ("z".into(), "y".into())]);
+        assert!(compiled.node("b").unwrap().unwrap().mentions.run);
+        let stored = serde_json::to_value(&node.mentions).unwrap();
+        assert_eq!(serde_json::from_value::<NodeMentions>(stored).unwrap(), node.mentions);
+    }
+
+    #[test]
+    fn i10_a_computed_number_of_steps_is_bounded_by_the_depth_of_a_run() {
+        let configuration =
+            json!({ "url": "https://a.example/", "body": { "json": "{{ previous(root().data.n) }}" } });
+        let compiled = compile(&definition(
+            &json!([{ "id": "a", "name": "A", "component": "http", "configuration": configuration }]),
+        ));
+        let mentions = &compiled.node("a").unwrap().unwrap().mentions;
+        assert_eq!((mentions.previous_max, mentions.root), (RUN_DEPTH_MAX.unsigned_abs(), true));
+    }
+
+    #[test]
+    fn nodes_are_found_by_id_and_name_and_their_targets_by_channel() {
+        let compiled = example();
+        assert_eq!(compiled.id_of_name("Start"), Some("s"));
+        assert_eq!(compiled.id_of_name("s"), None);
+        assert_eq!(compiled.stored_node("b").map(|node| node.name.as_str()), Some("B"));
+        assert!(compiled.node("none").is_none());
+        assert_eq!(compiled.targets("a", "success").collect::<Vec<_>>(), ["b", "s2"]);
+        assert_eq!(compiled.targets("a", "failure").count(), 0);
+        assert_eq!(compiled.nodes().map(|(id, _)| id).collect::<Vec<_>>(), ["s", "a", "b"]);
+        assert_eq!(compiled.edges().len(), 3);
+    }
+
+    #[test]
+    fn i9_what_is_wrong_with_one_node_leaves_the_others() {
+        let compiled = compile(&definition(&json!([
+            { "id": "s", "name": "S", "trigger": "gone" },
+            { "id": "a", "name": "A", "component": "gone" },
+            { "id": "b", "name": "B", "component": "http", "configuration": { "url": "x", "body": { "json": ["{{ 1 + }}"] } } },
+            { "id": "s2", "name": "S2", "component": "noop" },
+        ])));
+        let error = |id: &str| compiled.node(id).unwrap().err().map(ToString::to_string);
+        assert_eq!(error("s").as_deref(), Some("trigger: there is no trigger named `gone`"));
+        assert_eq!(error("a").as_deref(), Some("component: there is no component named `gone`"));
+        let broken = compiled.node("b").unwrap().err().unwrap();
+        assert_eq!(broken.field, "configuration.body.json[0]");
+        assert!(broken.rendered.contains("{{ 1 + }}"), "{}", broken.rendered);
+        assert_eq!(error("s2"), None);
+        assert!(compiled.stored_node("b").is_some());
+    }
+}

@@ -1,0 +1,246 @@
+use expression::{Secrets, Value as Seen};
+use model::definition::Definition;
+use serde_json::json;
+
+use super::*;
+use crate::compile::{Compiled, compile};
+
+/// `$` holds one node, `X`; `root()` is what is given.
+struct World {
+    nodes: Value,
+    root: Value,
+}
+
+impl World {
+    fn new(data: Value) -> Self {
+        Self { nodes: json!({ "X": { "data": data.clone() } }), root: json!({ "data": data }) }
+    }
+}
+
+impl Environment for World {
+    fn variable(&self, name: &str) -> Option<Seen<'_>> {
+        (name == "$").then(|| Seen::json(&self.nodes))
+    }
+
+    fn call(&self, name: &str, _args: &[Seen<'_>]) -> Option<Result<Seen<'_>, String>> {
+        (name == "root").then(|| Ok(Seen::json(&self.root)))
+    }
+}
+
+struct Opened;
+
+impl Secrets for Opened {
+    fn get(&self, name: &str, key: &str) -> Option<&str> {
+        (name == "github" && key == "token").then_some("s3cr3t/value")
+    }
+}
+
+fn compiled(node: Value) -> Compiled {
+    let mut whole = json!({ "id": "a", "name": "A" });
+    whole.as_object_mut().unwrap().extend(node.as_object().unwrap().clone());
+    let definition: Definition = serde_json::from_value(json!({ "name": "w", "nodes": [whole] })).unwrap();
+    compile(&definition)
+}
+
+fn resolved(node: Value, data: Value) -> Result<Resolved, ResolveError> {
+    let compiled = compiled(node);
+    let node = compiled.node("a").unwrap().unwrap_or_else(|error| panic!("{error}"));
+    resolve(node, &World::new(data))
+}
+
+fn http(configuration: Value) -> Value {
+    json!({ "component": "http", "configuration": configuration })
+}
+
+fn error(result: Result<Resolved, ResolveError>) -> ResolveError {
+    result.err().expect("it could not be resolved")
+}
+
+#[test]
+fn data_is_folded_in_with_its_type() {
+    let found = resolved(
+        http(json!({
+            "url": "https://a.example/{{ $[\"X\"].data.path }}?q={{ root().data.q }}",
+            "body": { "json": { "whole": "{{ root().data.list }}", "mixed": "n={{ root().data.n }}", "plain": ["x", 1] } },
+        })),
+        json!({ "path": "a/b", "q": "c d&e", "list": [1, 2.5, null], "n": 7 }),
+    )
+    .ok()
+    .unwrap();
+    assert_eq!(
+        found.display["body"]["json"],
+        json!({ "whole": [1, 2.5, null], "mixed": "n=7", "plain": ["x", 1] })
+    );
+    let url = found.display["url"].as_str().unwrap();
+    assert!(url.starts_with("https://a.example/a%2Fb?q=c"), "{url}");
+    assert!(!url.contains('&'), "{url}");
+    assert!(found.residuals.is_empty() && found.refs.is_empty() && found.keys.is_empty());
+}
+
+#[test]
+fn i1_a_secret_shows_as_its_reference_and_is_left_to_the_executor() {
+    let found = resolved(
+        http(json!({
+            "url": "https://a.example/",
+            "headers": [{ "name": "Authorization", "value": "Bearer {{ root().data.kind }} {{ secrets(\"github\").token }}" }],
+        })),
+        json!({ "kind": "ci" }),
+    )
+    .ok()
+    .unwrap();
+    assert_eq!(found.display["headers"][0]["value"], "Bearer ci {{ secrets(\"github\").token }}");
+    assert_eq!(found.refs, [("github".to_owned(), "token".to_owned())]);
+    let stored = serde_json::to_value(&found.residuals).unwrap();
+    assert_eq!(stored[0]["path"], "/headers/0/value");
+    assert_eq!(stored[0]["refs"], json!([["github", "token"]]));
+    assert!(stored[0]["expr"].is_array());
+
+    let read: Vec<ResidualAt> = serde_json::from_value(stored).unwrap();
+    let values = read
+        .iter()
+        .map(|at| {
+            (at.path.clone(), at.residual.eval(&Opened).unwrap_or_else(|error| panic!("{error:?}")).value)
+        })
+        .collect();
+    let whole = apply_residuals(found.display, values).unwrap();
+    assert_eq!(whole["headers"][0]["value"], "Bearer ci s3cr3t/value");
+}
+
+#[test]
+fn i2_data_that_looks_like_a_template_stays_text() {
+    let like = "{{ secrets(\"github\").token }}";
+    let found = resolved(
+        json!({ "component": "http", "keys": { "k": "{{ root().data.x }}" },
+            "configuration": { "url": "https://a.example/", "body": { "text": "{{ root().data.x }}", "json": "{{ root().data }}" } } }),
+        json!({ "x": like, like: like }),
+    )
+    .ok()
+    .unwrap();
+    assert_eq!(found.display["body"]["text"], like);
+    assert_eq!(found.display["body"]["json"], json!({ "x": like, like: like }));
+    assert_eq!(found.keys, [("k".to_owned(), like.to_owned())]);
+    assert!(found.residuals.is_empty());
+}
+
+#[test]
+fn a_condition_keeps_its_type() {
+    let condition = |expression: &str| {
+        let node = json!({ "component": "if", "configuration": { "expression": expression } });
+        resolved(node, json!({ "status": 200 })).ok().unwrap().display
+    };
+    assert_eq!(condition("$[\"X\"].data.status == 200"), json!({ "expression": true }));
+    assert_eq!(condition("root().data.none"), json!({ "expression": null }));
+}
+
+#[test]
+fn keys_are_text_and_have_a_limit_on_both_sides() {
+    let keyed = |value: Value| {
+        let node =
+            json!({ "component": "noop", "configuration": {}, "keys": { "commit": "{{ root().data.x }}" } });
+        resolved(node, json!({ "x": value }))
+    };
+    assert_eq!(keyed(json!(7)).ok().unwrap().keys, [("commit".to_owned(), "7".to_owned())]);
+    assert!(keyed(json!("k".repeat(KEY_BYTES_MAX))).is_ok());
+    let error = error(keyed(json!("k".repeat(KEY_BYTES_MAX + 1))));
+    assert_eq!((error.reason, error.field.as_str()), (ResultReason::Limit, "keys.commit"));
+}
+
+#[test]
+fn i10_a_resolved_configuration_has_a_limit_on_both_sides() {
+    let sized = |bytes: usize| {
+        let node = http(json!({ "url": "https://a.example/", "body": { "text": "{{ root().data.x }}" } }));
+        resolved(node, json!({ "x": "x".repeat(bytes) }))
+    };
+    let frame = r#"{"url":"https://a.example/","body":{"text":""}}"#.len();
+    assert!(sized(CONFIGURATION_BYTES_MAX - frame).is_ok());
+    let error = error(sized(CONFIGURATION_BYTES_MAX - frame + 1));
+    assert_eq!((error.reason, error.field.as_str()), (ResultReason::Limit, "configuration"));
+}
+
+#[test]
+fn i9_what_postgres_can_not_keep_is_settled_here() {
+    let node =
+        http(json!({ "url": "https://a.example/", "body": { "text": "{{ fromBase64(root().data.x) }}" } }));
+    let found = resolved(node, json!({ "x": "AGE=" })).ok().unwrap();
+    assert_eq!(found.display["body"]["text"], "\u{fffd}a");
+    let node = http(json!({
+        "url": "https://a.example/",
+        "body": { "text": "{{ fromBase64(root().data.x) + secrets(\"github\").token }}" },
+    }));
+    let found = resolved(node, json!({ "x": "AGE=" })).ok().unwrap();
+    let stored = serde_json::to_string(&(&found.display, &found.residuals)).unwrap();
+    assert!(!stored.contains("\\u0000"), "{stored}");
+}
+
+#[test]
+fn an_error_names_the_field_and_shows_the_expression_without_data() {
+    let node = http(json!({ "url": "https://a.example/",
+        "headers": [{ "name": "X", "value": "a {{ root().data.x.y.z }}" }] }));
+    let error = error(resolved(node, json!({ "x": { "y": "private" } })));
+    assert_eq!(error.reason, ResultReason::TemplateError);
+    assert_eq!(error.field, "configuration.headers[0].value");
+    assert!(
+        error.rendered.contains("root().data.x.y.z") && error.rendered.contains('^'),
+        "{}",
+        error.rendered
+    );
+    assert!(!error.rendered.contains("private"), "{}", error.rendered);
+}
+
+#[test]
+fn the_name_of_a_run_is_cut_to_its_limit() {
+    let name = |template: &str, data: Value| {
+        let compiled = compiled(json!({ "trigger": "start", "run_name": template }));
+        resolve_run_name(compiled.node("a").unwrap().unwrap(), &World::new(data)).unwrap()
+    };
+    assert_eq!(name("Run of {{ root().data.x }}", json!({ "x": 5 })).unwrap(), "Run of 5");
+    let chars = |count: usize| {
+        name("{{ root().data.x }}", json!({ "x": "ü".repeat(count) })).unwrap().chars().count()
+    };
+    assert_eq!(chars(CUSTOM_NAME_CHARS_MAX), CUSTOM_NAME_CHARS_MAX);
+    assert_eq!(chars(CUSTOM_NAME_CHARS_MAX + 1), CUSTOM_NAME_CHARS_MAX);
+    assert_eq!(name("{{ root().data.x.y.z }}", json!({ "x": "s" })).unwrap_err().field, "run_name");
+    let unnamed = compiled(json!({ "trigger": "start" }));
+    assert!(resolve_run_name(unnamed.node("a").unwrap().unwrap(), &World::new(json!(null))).is_none());
+}
+
+#[test]
+fn a_residual_without_its_place_is_refused() {
+    let display = json!({ "a": ["x"] });
+    let put = |path: &str| apply_residuals(display.clone(), vec![(path.to_owned(), json!(5))]);
+    assert_eq!(put("/a/0"), Ok(json!({ "a": [5] })));
+    assert_eq!(put("/a/1"), Err(MissingPath));
+    assert_eq!(put("/b"), Err(MissingPath));
+}
+
+#[test]
+fn the_example_resolves_with_the_sample_of_a_push() {
+    let text = include_str!("../../../../examples/notify-on-push.yaml");
+    let checked = crate::check(text).unwrap_or_else(|problems| panic!("{problems:#?}"));
+    let body: Value = serde_json::from_str(include_str!("../../../../examples/github-push.json")).unwrap();
+    let compiled = compile(&checked.definition);
+    let mut world = World::new(json!({ "body": body }));
+    world.nodes = json!({ "Push": { "data": { "body": body } }, "Call": { "data": { "status": 202 } } });
+    let resolved = |id: &str| {
+        let node = compiled.node(id).unwrap().unwrap();
+        resolve(node, &world).unwrap_or_else(|error| panic!("{id}: {}", error.rendered))
+    };
+    let call = resolved("call");
+    assert_eq!(
+        call.display["url"],
+        "https://api.example.com/builds/0d1a26e67d8f5eaf1f6ba5c57fc3c7d91ac0fd1c"
+    );
+    assert_eq!(call.display["headers"][0]["value"], "Bearer {{ secrets(\"github\").token }}");
+    assert_eq!(
+        call.display["body"]["json"],
+        json!({ "repository": "octo-org/hello-world", "branch": "main", "commits": 1,
+            "message": "Build of 0d1a26e: Greet the whole world",
+            "pusher": { "name": "octocat", "email": "mona@example.com" } })
+    );
+    assert_eq!(call.keys, [("commit".to_owned(), "0d1a26e67d8f5eaf1f6ba5c57fc3c7d91ac0fd1c".to_owned())]);
+    assert_eq!(call.refs, [("github".to_owned(), "token".to_owned())]);
+    assert_eq!(resolved("ok").display, json!({ "expression": false }));
+    assert_eq!(resolved("done").display["body"]["json"]["text"], "Build of 0d1a26e has started.");
+    let name = resolve_run_name(compiled.node("push").unwrap().unwrap(), &world).unwrap().unwrap();
+    assert_eq!(name, "Greet the whole world");
+}

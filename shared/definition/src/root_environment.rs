@@ -1,0 +1,34 @@
+//! What the name of a run may use: the root event alone.
+
+use expression::{Environment, Value};
+use jiff::Timestamp;
+
+/// An environment in which only `root()` is known.
+pub struct RootEnvironment<'a> {
+    /// The root event's data.
+    pub data: &'a serde_json::Value,
+    /// Its type.
+    pub event_type: &'a str,
+    /// When it happened.
+    pub created_at: Timestamp,
+}
+
+impl Environment for RootEnvironment<'_> {
+    fn variable(&self, _name: &str) -> Option<Value<'_>> {
+        None
+    }
+
+    fn call(&self, name: &str, args: &[Value<'_>]) -> Option<Result<Value<'_>, String>> {
+        if name != "root" {
+            return None;
+        }
+        if !args.is_empty() {
+            return Some(Err("takes no arguments".to_owned()));
+        }
+        Some(Ok(Value::map([
+            ("data".to_owned(), Value::json(self.data)),
+            ("type".to_owned(), Value::str(self.event_type)),
+            ("timestamp".to_owned(), Value::timestamp(self.created_at)),
+        ])))
+    }
+}

@@ -1,0 +1,169 @@
+//! What a tree depends on, found without evaluating it.
+
+use crate::{
+    ast::{Id, Kind, Node},
+    builtins::Loop,
+    error::{Error, ErrorKind, Span},
+    parser::Tree,
+    template::Mentions,
+    value::Value,
+};
+
+/// Refuses functions of the environment whose arguments cannot be known before the secrets are.
+pub(crate) fn check_host_arguments(tree: &Tree) -> Result<(), Error> {
+    if tree.refs.is_empty() {
+        return Ok(());
+    }
+    let waiting = waiting(tree);
+    for node in &tree.nodes {
+        let (name, arguments) = match &node.kind {
+            Kind::Host(name, arguments) => (name, arguments),
+            Kind::Method(object, name, arguments, _)
+                if matches!(tree.nodes[*object as usize].kind, Kind::Variable(_)) =>
+            {
+                (name, arguments)
+            }
+            _ => continue,
+        };
+        if let Some(argument) = arguments.iter().find(|argument| waiting[**argument as usize]) {
+            let message =
+                format!("what is given to `{name}()` must not depend on a secret, nor on a list beside one");
+            return Err(Error::new(ErrorKind::Secret, message, tree.nodes[*argument as usize].span()));
+        }
+    }
+    Ok(())
+}
+
+/// For each node, whether it may wait for a secret while folding: it holds one, or the `#` of a closure that does.
+fn waiting(tree: &Tree) -> Vec<bool> {
+    let mut waits = vec![false; tree.nodes.len()];
+    let mut open_scopes = vec![false; tree.scopes as usize];
+    // A closure that turns out to wait makes its `#` wait, inside of what was looked at before: until nothing changes.
+    loop {
+        for (id, node) in tree.nodes.iter().enumerate() {
+            let mut open = match &node.kind {
+                Kind::Secret(_) => true,
+                Kind::Local(slot) => waits[tree.slots[*slot as usize] as usize],
+                Kind::Item(scope) | Kind::Index(scope) | Kind::Acc(scope) => open_scopes[*scope as usize],
+                _ => false,
+            };
+            node.kind.each_child(|child| open |= waits[child as usize]);
+            waits[id] = open;
+        }
+        let mut changed = false;
+        for (id, node) in tree.nodes.iter().enumerate() {
+            if let Kind::Loop(node) = &node.kind
+                && waits[id]
+                && !open_scopes[node.scope as usize]
+            {
+                open_scopes[node.scope as usize] = true;
+                changed = true;
+            }
+        }
+        if !changed {
+            return waits;
+        }
+    }
+}
+
+/// For each node of a residual, whether its value may hold something of a secret, not only depend on one.
+pub(crate) fn holds_secret(nodes: &[Node], slots: usize) -> Vec<bool> {
+    let mut holds = vec![false; nodes.len()];
+    let mut locals = vec![false; slots];
+    let mut scopes: Vec<(u32, bool)> = Vec::new();
+    // Twice: a closure's list and the value of a `let` come after their uses where literals were put in front.
+    for _ in 0..2 {
+        for (id, node) in nodes.iter().enumerate() {
+            let of = |id: &Id| holds[*id as usize];
+            holds[id] = match &node.kind {
+                Kind::Secret(_) => true,
+                Kind::Local(slot) => locals.get(*slot as usize).copied().unwrap_or(true),
+                Kind::Item(scope) | Kind::Acc(scope) => {
+                    scopes.iter().any(|(number, secret)| number == scope && *secret)
+                }
+                Kind::Index(_) | Kind::Literal(_) | Kind::Raise(..) => false,
+                Kind::Choose(_, yes, no) => of(yes) || of(no),
+                Kind::Let(slot, value, body) => {
+                    if let Some(local) = locals.get_mut(*slot as usize) {
+                        *local = of(value);
+                    }
+                    of(body)
+                }
+                Kind::Sequence(ids) => ids.last().is_some_and(of),
+                Kind::Loop(node) => {
+                    let body = node.body.as_ref().is_some_and(of) || node.extra.as_ref().is_some_and(of);
+                    let carried = of(&node.list) || (node.which == Loop::Reduce && body);
+                    scopes.retain(|(number, _)| *number != node.scope);
+                    scopes.push((node.scope, carried));
+                    carried || body
+                }
+                kind => {
+                    let mut any = false;
+                    kind.each_child(|child| any |= holds[child as usize]);
+                    any
+                }
+            };
+        }
+    }
+    holds
+}
+
+/// What the tree refers to outside of itself.
+pub(crate) fn mentions(tree: &Tree) -> Mentions {
+    let mut found = Mentions::default();
+    let mut named = vec![false; tree.nodes.len()];
+    for node in &tree.nodes {
+        if let Kind::Member(object, key, _) = &node.kind
+            && is_nodes(&tree.nodes[*object as usize])
+            && let Kind::Literal(Value::Text(name)) = &tree.nodes[*key as usize].kind
+        {
+            named[*object as usize] = true;
+            let mention = (name.to_string(), node.span());
+            if !found.nodes.contains(&mention) {
+                found.nodes.push(mention);
+            }
+        }
+    }
+    for (id, node) in tree.nodes.iter().enumerate() {
+        found.dynamic_nodes |= is_nodes(node) && !named[id];
+        if let Kind::Host(name, arguments) = &node.kind {
+            match &**name {
+                "root" => found.root = true,
+                "run" => found.run = true,
+                "workflow" | "app" => found.workflow = true,
+                "now" => found.now = true,
+                "previous" => found.previous_max = found.previous_max.max(depth_of(tree, arguments)),
+                _ => {}
+            }
+        }
+    }
+    found
+}
+
+fn is_nodes(node: &Node) -> bool {
+    matches!(&node.kind, Kind::Variable(name) if &**name == "$")
+}
+
+/// How far back `previous` with these arguments looks; as far as can be where that is computed.
+fn depth_of(tree: &Tree, arguments: &[Id]) -> u32 {
+    match arguments.first().map(|id| &tree.nodes[*id as usize].kind) {
+        None => 1,
+        Some(Kind::Literal(value)) => value.as_i64().map_or(1, |n| n.clamp(1, i64::from(u32::MAX)) as u32),
+        Some(_) => u32::MAX,
+    }
+}
+
+/// Free variables and called functions that are no builtins, each place once.
+pub(crate) fn names(tree: &Tree) -> Vec<(String, Span)> {
+    let mut found = Vec::new();
+    for node in &tree.nodes {
+        let name = match &node.kind {
+            Kind::Variable(name) | Kind::Host(name, _) => (name.to_string(), node.span()),
+            _ => continue,
+        };
+        if !found.contains(&name) {
+            found.push(name);
+        }
+    }
+    found
+}

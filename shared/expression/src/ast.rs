@@ -1,0 +1,280 @@
+//! The typed tree of an expression, flat: children come before their parents and are named by index.
+//!
+//! The same nodes serve the author's expression and the residual. In what the parser makes, the nodes of a
+//! subtree are contiguous, which partial evaluation uses to ask quickly what a subtree depends on.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    builtins::{Builtin, Loop},
+    error::{ErrorKind, Span},
+    url::Place,
+    value::Value,
+};
+
+/// The index of a node.
+pub(crate) type Id = u32;
+
+/// One node.
+#[derive(Clone, Debug)]
+pub(crate) struct Node {
+    /// Where it stands in the source, in bytes.
+    pub span: [u32; 2],
+    /// The first node of its subtree, in what the parser makes.
+    pub first: Id,
+    /// What it is.
+    pub kind: Kind,
+}
+
+impl Node {
+    /// Where it stands in the source.
+    pub fn span(&self) -> Span {
+        Span::new(self.span[0] as usize, self.span[1] as usize)
+    }
+}
+
+/// What a node is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "op", content = "v", rename_all = "snake_case")]
+pub(crate) enum Kind {
+    /// A constant; in a residual also folded data.
+    #[serde(with = "crate::literal")]
+    Literal(Value<'static>),
+    /// A variable of the environment. Never in a residual.
+    Variable(Arc<str>),
+    /// A `let` variable, by its slot.
+    Local(u32),
+    /// `#`, with the number of its closure.
+    Item(u32),
+    /// `#index`
+    Index(u32),
+    /// `#acc`
+    Acc(u32),
+    /// A secret, by its place in the table of references.
+    Secret(u32),
+    /// A prefix operator.
+    Unary(UnaryOp, Id),
+    /// An operator that always evaluates both sides.
+    Binary(BinaryOp, Id, Id),
+    /// `&&`
+    And(Id, Id),
+    /// `||`, and `a ?: b`
+    Or(Id, Id),
+    /// `??`
+    Coalesce(Id, Id),
+    /// `condition ? a : b`, and `if`
+    Choose(Id, Id, Id),
+    /// `let slot = value; body`
+    Let(u32, Id, Id),
+    /// `a; b; c`, whose value is the last.
+    Sequence(Vec<Id>),
+    /// `object.key`, `object[key]`; `?.` where the flag is set.
+    Member(Id, Id, bool),
+    /// The end of an optional chain: where a `?.` in it meets nil, the whole is nil.
+    Chain(Id),
+    /// `object[from:to]`
+    Slice(Id, Option<Id>, Option<Id>),
+    /// `[a, b]`
+    List(Vec<Id>),
+    /// `{a: b}`
+    Map(Vec<(Id, Id)>),
+    /// A builtin function.
+    Builtin(Builtin, Vec<Id>),
+    /// A builtin with a closure.
+    Loop(LoopNode),
+    /// A function of the environment. Never in a residual.
+    Host(Arc<str>, Vec<Id>),
+    /// `object.name(arguments)`; `?.` where the flag is set.
+    Method(Id, Arc<str>, Vec<Id>, bool),
+    /// Percent-encodes a template's value for its place in a URL.
+    Encode(Place, Id),
+    /// The parts of a string with templates in it, each as a template prints it.
+    Text(Vec<Id>),
+    /// An error that folding met in a branch that may never run.
+    Raise(ErrorKind, String),
+}
+
+/// A builtin with a closure: `list | which(body, extra)`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct LoopNode {
+    /// Which builtin.
+    pub which: Loop,
+    /// The number of the closure, which `#` names.
+    pub scope: u32,
+    /// What it goes over.
+    pub list: Id,
+    /// The closure; `count` and `sum` can do without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<Id>,
+    /// The order of `sortBy`, the start of `reduce`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extra: Option<Id>,
+}
+
+/// Prefix operators.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum UnaryOp {
+    /// `!`, `not`
+    Not,
+    /// `-`
+    Minus,
+    /// `+`
+    Plus,
+}
+
+/// Operators that always evaluate both sides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum BinaryOp {
+    Equal,
+    NotEqual,
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+    Add,
+    Subtract,
+    Multiply,
+    Divide,
+    Modulo,
+    Power,
+    Range,
+    In,
+    Contains,
+    StartsWith,
+    EndsWith,
+    Matches,
+}
+
+impl UnaryOp {
+    /// As the author writes it.
+    pub fn symbol(self) -> &'static str {
+        match self {
+            UnaryOp::Not => "not",
+            UnaryOp::Minus => "-",
+            UnaryOp::Plus => "+",
+        }
+    }
+}
+
+impl BinaryOp {
+    /// As the author writes it.
+    pub fn symbol(self) -> &'static str {
+        match self {
+            BinaryOp::Equal => "==",
+            BinaryOp::NotEqual => "!=",
+            BinaryOp::Less => "<",
+            BinaryOp::LessOrEqual => "<=",
+            BinaryOp::Greater => ">",
+            BinaryOp::GreaterOrEqual => ">=",
+            BinaryOp::Add => "+",
+            BinaryOp::Subtract => "-",
+            BinaryOp::Multiply => "*",
+            BinaryOp::Divide => "/",
+            BinaryOp::Modulo => "%",
+            BinaryOp::Power => "**",
+            BinaryOp::Range => "..",
+            BinaryOp::In => "in",
+            BinaryOp::Contains => "contains",
+            BinaryOp::StartsWith => "startsWith",
+            BinaryOp::EndsWith => "endsWith",
+            BinaryOp::Matches => "matches",
+        }
+    }
+}
+
+impl Kind {
+    /// The child that a chain of operators or accesses goes on through. It is walked without recursion.
+    pub fn spine(&self) -> Option<Id> {
+        match self {
+            Kind::Binary(_, left, _) | Kind::And(left, _) | Kind::Or(left, _) | Kind::Coalesce(left, _) => {
+                Some(*left)
+            }
+            Kind::Member(object, _, _) | Kind::Slice(object, _, _) | Kind::Method(object, _, _, _) => {
+                Some(*object)
+            }
+            Kind::Chain(inner) => Some(*inner),
+            _ => None,
+        }
+    }
+
+    /// Calls `each` with every child, in the order of evaluation.
+    pub fn each_child(&self, mut each: impl FnMut(Id)) {
+        match self {
+            Kind::Literal(_) | Kind::Variable(_) | Kind::Local(_) | Kind::Item(_) | Kind::Index(_) => {}
+            Kind::Acc(_) | Kind::Secret(_) | Kind::Raise(_, _) => {}
+            Kind::Unary(_, child) | Kind::Chain(child) | Kind::Encode(_, child) => each(*child),
+            Kind::Binary(_, a, b) | Kind::And(a, b) | Kind::Or(a, b) | Kind::Coalesce(a, b) => {
+                each(*a);
+                each(*b);
+            }
+            Kind::Member(a, b, _) | Kind::Let(_, a, b) => {
+                each(*a);
+                each(*b);
+            }
+            Kind::Choose(condition, yes, no) => [condition, yes, no].into_iter().copied().for_each(each),
+            Kind::Slice(object, from, to) => {
+                each(*object);
+                from.iter().chain(to).copied().for_each(each);
+            }
+            Kind::Sequence(ids)
+            | Kind::List(ids)
+            | Kind::Builtin(_, ids)
+            | Kind::Host(_, ids)
+            | Kind::Text(ids) => {
+                ids.iter().copied().for_each(each);
+            }
+            Kind::Map(pairs) => pairs.iter().flat_map(|(key, value)| [*key, *value]).for_each(each),
+            Kind::Loop(node) => {
+                each(node.list);
+                node.body.iter().chain(&node.extra).copied().for_each(each);
+            }
+            Kind::Method(object, _, arguments, _) => {
+                each(*object);
+                arguments.iter().copied().for_each(each);
+            }
+        }
+    }
+
+    /// Replaces every child by what `map` makes of it.
+    pub fn map_children(&mut self, map: impl Fn(Id) -> Id) {
+        let each = |id: &mut Id| *id = map(*id);
+        match self {
+            Kind::Literal(_) | Kind::Variable(_) | Kind::Local(_) | Kind::Item(_) | Kind::Index(_) => {}
+            Kind::Acc(_) | Kind::Secret(_) | Kind::Raise(_, _) => {}
+            Kind::Unary(_, child) | Kind::Chain(child) | Kind::Encode(_, child) => each(child),
+            Kind::Binary(_, a, b) | Kind::And(a, b) | Kind::Or(a, b) | Kind::Coalesce(a, b) => {
+                each(a);
+                each(b);
+            }
+            Kind::Member(a, b, _) | Kind::Let(_, a, b) => {
+                each(a);
+                each(b);
+            }
+            Kind::Choose(condition, yes, no) => [condition, yes, no].into_iter().for_each(each),
+            Kind::Slice(object, from, to) => {
+                each(object);
+                from.iter_mut().chain(to).for_each(each);
+            }
+            Kind::Sequence(ids)
+            | Kind::List(ids)
+            | Kind::Builtin(_, ids)
+            | Kind::Host(_, ids)
+            | Kind::Text(ids) => {
+                ids.iter_mut().for_each(each);
+            }
+            Kind::Map(pairs) => pairs.iter_mut().flat_map(|(key, value)| [key, value]).for_each(each),
+            Kind::Loop(node) => {
+                each(&mut node.list);
+                node.body.iter_mut().chain(&mut node.extra).for_each(each);
+            }
+            Kind::Method(object, _, arguments, _) => {
+                each(object);
+                arguments.iter_mut().for_each(each);
+            }
+        }
+    }
+}

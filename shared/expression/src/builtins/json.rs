@@ -1,0 +1,184 @@
+//! Values to and from JSON: as results, and as Go's `toJSON` writes them.
+
+use std::fmt::Write as _;
+
+use serde_json::Value as Json;
+
+use super::{
+    go_format::{self, RFC3339_NANO},
+    print,
+};
+use crate::{
+    eval::{Budget, Fault},
+    limits::VALUE_NESTING_MAX,
+    time::zone_name,
+    value::{Calendar, Value},
+};
+
+/// Bytes of memory that a byte of JSON text may become.
+const PARSED_BYTES_PER_BYTE: usize = 16;
+
+/// A value as JSON. What JSON has no form for becomes text: infinite numbers, keys that are no texts.
+pub(crate) fn encode(value: &Value<'_>, budget: &mut Budget) -> Result<Json, Fault> {
+    budget.grow(size_of::<Json>())?;
+    Ok(match value {
+        Value::Nil => Json::Null,
+        Value::Bool(truth) => Json::Bool(*truth),
+        Value::Int(n) => Json::from(*n),
+        Value::Float(x) => match serde_json::Number::from_f64(*x) {
+            Some(number) => Json::Number(number),
+            None => Json::String(go_format::float_decimal(*x)),
+        },
+        Value::Text(text) => {
+            budget.grow(text.len())?;
+            Json::String((**text).to_owned())
+        }
+        Value::Time(time) => Json::String(go_format::format(time, RFC3339_NANO)),
+        Value::Duration(nanoseconds) => Json::from(*nanoseconds),
+        Value::Zone(zone) => Json::String(zone_name(zone)),
+        Value::Calendar(Calendar::Month(number) | Calendar::Weekday(number)) => Json::from(*number),
+        Value::List(list) => {
+            Json::Array(list.iter().map(|item| encode(&item, budget)).collect::<Result<_, Fault>>()?)
+        }
+        Value::Map(map) => {
+            let mut entries = serde_json::Map::new();
+            for (key, item) in map.entries() {
+                let mut text = String::new();
+                print::key_text(&key, &mut text, budget)?;
+                entries.insert(text, encode(&item, budget)?);
+            }
+            Json::Object(entries)
+        }
+    })
+}
+
+/// JSON as a value of its own.
+pub(crate) fn decode(json: &Json) -> Value<'static> {
+    match json {
+        Json::Null => Value::Nil,
+        Json::Bool(truth) => Value::Bool(*truth),
+        Json::Number(_) => match Value::json(json) {
+            Value::Int(n) => Value::Int(n),
+            Value::Float(x) => Value::Float(x),
+            _ => Value::Nil,
+        },
+        Json::String(text) => Value::string(text.as_str()),
+        Json::Array(items) => Value::list(items.iter().map(decode).collect()),
+        Json::Object(entries) => Value::map(entries.iter().map(|(key, item)| (key.clone(), decode(item)))),
+    }
+}
+
+/// Reads a JSON text.
+pub(crate) fn parse(text: &str, budget: &mut Budget) -> Result<Value<'static>, Fault> {
+    budget.grow(text.len().saturating_mul(PARSED_BYTES_PER_BYTE))?;
+    // The error of the parser is not passed on: it quotes the text.
+    let json: Json = serde_json::from_str(text).map_err(|_| Fault::other("the text is no JSON"))?;
+    if nesting(&json) > VALUE_NESTING_MAX {
+        return Err(Fault::limit("the JSON is nested too deeply"));
+    }
+    Ok(decode(&json))
+}
+
+/// Levels of lists and maps. The parser has bounded them already.
+pub(crate) fn nesting(json: &Json) -> usize {
+    match json {
+        Json::Array(items) => 1 + items.iter().map(nesting).max().unwrap_or(0),
+        Json::Object(entries) => 1 + entries.values().map(nesting).max().unwrap_or(0),
+        _ => 0,
+    }
+}
+
+/// As Go's `json.MarshalIndent` writes it, with two spaces, sorted keys, and `<`, `>`, `&` escaped.
+pub(crate) fn write(
+    value: &Value<'_>,
+    level: usize,
+    out: &mut String,
+    budget: &mut Budget,
+) -> Result<(), Fault> {
+    let before = out.len();
+    match value {
+        Value::Nil => out.push_str("null"),
+        Value::Bool(truth) => out.push_str(if *truth { "true" } else { "false" }),
+        Value::Float(x) => match go_format::float_json(*x) {
+            Some(text) => out.push_str(&text),
+            None => return Err(Fault::other("JSON has no number for infinity and for what is no number")),
+        },
+        Value::Text(text) => {
+            budget.grow(text.len())?;
+            write_text(text, out);
+        }
+        Value::Time(time) => write_text(&go_format::format(time, RFC3339_NANO), out),
+        Value::Zone(zone) => write_text(&zone_name(zone), out),
+        Value::Int(n) | Value::Duration(n) => write_number(*n, out),
+        Value::Calendar(Calendar::Month(n) | Calendar::Weekday(n)) => write_number(i64::from(*n), out),
+        Value::List(list) => {
+            let items = list.iter().map(|item| (None, item));
+            return write_all(('[', ']'), items, level, out, budget);
+        }
+        Value::Map(map) => {
+            let mut entries = Vec::with_capacity(map.len());
+            for (key, item) in map.entries() {
+                let mut text = String::new();
+                print::key_text(&key, &mut text, budget)?;
+                entries.push((Some(text), item));
+            }
+            return write_all(('{', '}'), entries.into_iter(), level, out, budget);
+        }
+    }
+    budget.grow(out.len() - before)
+}
+
+/// The elements of a list, or of a map with their keys.
+fn write_all<'v>(
+    brackets: (char, char),
+    elements: impl Iterator<Item = (Option<String>, Value<'v>)>,
+    level: usize,
+    out: &mut String,
+    budget: &mut Budget,
+) -> Result<(), Fault> {
+    out.push(brackets.0);
+    let mut empty = true;
+    for (key, item) in elements {
+        out.push_str(if empty { "\n" } else { ",\n" });
+        empty = false;
+        budget.grow(2 * level + 6)?;
+        out.extend(std::iter::repeat_n("  ", level + 1));
+        if let Some(key) = key {
+            write_text(&key, out);
+            out.push_str(": ");
+        }
+        write(&item, level + 1, out, budget)?;
+    }
+    if !empty {
+        out.push('\n');
+        out.extend(std::iter::repeat_n("  ", level));
+    }
+    out.push(brackets.1);
+    budget.grow(2 * level + 2)
+}
+
+fn write_number(n: i64, out: &mut String) {
+    // Writing to a string does not fail.
+    let _ = write!(out, "{n}");
+}
+
+/// A text in quotes, escaped as Go does for HTML.
+fn write_text(text: &str, out: &mut String) {
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            '\u{8}' => out.push_str("\\b"),
+            '\u{c}' => out.push_str("\\f"),
+            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' | '\0'..'\u{20}' => {
+                let _ = write!(out, "\\u{:04x}", c as u32);
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+}

@@ -1,0 +1,75 @@
+//! Values as text: as a template prints them, and as `%v` does.
+
+use super::go_format;
+use crate::{
+    eval::{Budget, Fault},
+    time::zone_name,
+    value::{Calendar, Key, Value},
+};
+
+/// As a template prints a value: nil is `null`, floats are decimal, everything else is as `%v` has it.
+pub(crate) fn template(value: &Value<'_>, out: &mut String, budget: &mut Budget) -> Result<(), Fault> {
+    match value {
+        Value::Nil => push(out, "null", budget),
+        Value::Float(x) => push(out, &go_format::float_decimal(*x), budget),
+        other => verbatim(other, out, budget),
+    }
+}
+
+/// As Go's `%v` prints a value, which is what `string()` gives.
+pub(crate) fn verbatim(value: &Value<'_>, out: &mut String, budget: &mut Budget) -> Result<(), Fault> {
+    match value {
+        Value::Nil => push(out, "<nil>", budget),
+        Value::Bool(truth) => push(out, if *truth { "true" } else { "false" }, budget),
+        Value::Int(n) => push(out, &n.to_string(), budget),
+        Value::Float(x) => push(out, &go_format::float_verbatim(*x), budget),
+        Value::Text(text) => push(out, text, budget),
+        Value::Time(time) => push(out, &go_format::time_text(time), budget),
+        Value::Duration(nanoseconds) => push(out, &go_format::duration_text(*nanoseconds), budget),
+        Value::Zone(zone) => push(out, &zone_name(zone), budget),
+        Value::Calendar(day) => push(out, calendar(*day), budget),
+        Value::List(list) => {
+            push(out, "[", budget)?;
+            for (index, item) in list.iter().enumerate() {
+                if index > 0 {
+                    push(out, " ", budget)?;
+                }
+                verbatim(&item, out, budget)?;
+            }
+            push(out, "]", budget)
+        }
+        Value::Map(map) => {
+            push(out, "map[", budget)?;
+            for (index, (key, item)) in map.entries().iter().enumerate() {
+                if index > 0 {
+                    push(out, " ", budget)?;
+                }
+                key_text(key, out, budget)?;
+                push(out, ":", budget)?;
+                verbatim(item, out, budget)?;
+            }
+            push(out, "]", budget)
+        }
+    }
+}
+
+/// A key as text.
+pub(crate) fn key_text(key: &Key<'_>, out: &mut String, budget: &mut Budget) -> Result<(), Fault> {
+    match key {
+        Key::Text(text) => push(out, text, budget),
+        other => verbatim(&other.to_value(), out, budget),
+    }
+}
+
+fn calendar(day: Calendar) -> &'static str {
+    match day {
+        Calendar::Month(number) => go_format::month(number),
+        Calendar::Weekday(number) => go_format::weekday(number),
+    }
+}
+
+fn push(out: &mut String, text: &str, budget: &mut Budget) -> Result<(), Fault> {
+    budget.grow(text.len())?;
+    out.push_str(text);
+    Ok(())
+}

@@ -1,0 +1,407 @@
+//! Evaluation of the tree. One evaluator serves the author's expression and the residual.
+//!
+//! Chains of operators and accesses are walked with a stack of their own; everything else recurses at most
+//! [`crate::limits::DEPTH_MAX`] deep.
+
+mod access;
+mod budget;
+mod loops;
+pub(crate) mod operators;
+mod regex;
+mod track;
+
+pub(crate) use access::member;
+pub(crate) use budget::{Budget, Fault};
+pub(crate) use loops::Items;
+pub(crate) use track::Tracker;
+
+use crate::{
+    ast::{Id, Kind, Node, UnaryOp},
+    builtins,
+    error::{Error, ErrorKind},
+    residual::Secrets,
+    template::Environment,
+    value::{Key, Value},
+};
+
+/// What evaluating a node gives; errors are boxed to keep it small.
+pub(crate) type Eval<'a> = Result<Value<'a>, Box<Error>>;
+
+/// Where a machine gets secrets from.
+#[derive(Clone, Copy)]
+pub(crate) struct Vault<'a> {
+    /// The references, by index.
+    pub refs: &'a [(String, String)],
+    /// The opened secrets; `None` while building.
+    pub secrets: Option<&'a dyn Secrets>,
+}
+
+/// One evaluation.
+pub(crate) struct Machine<'a> {
+    nodes: &'a [Node],
+    host: Option<&'a dyn Environment>,
+    vault: Vault<'a>,
+    /// The values of `let` variables, by slot.
+    locals: Vec<Option<Value<'a>>>,
+    scopes: Vec<Scope<'a>>,
+    /// The chain that is being walked, shared by all levels.
+    spine: Vec<Id>,
+    regexes: regex::Cache,
+    /// What is left to spend.
+    pub budget: Budget,
+    /// Gathers what is made of secrets, in the executor.
+    pub tracker: Option<Tracker>,
+}
+
+/// A closure that is running.
+struct Scope<'a> {
+    item: Value<'a>,
+    index: i64,
+    acc: Value<'a>,
+}
+
+impl<'a> Machine<'a> {
+    /// A machine for `nodes`, with as many `let` slots as the tree has.
+    pub fn new(
+        nodes: &'a [Node],
+        slots: usize,
+        host: Option<&'a dyn Environment>,
+        vault: Vault<'a>,
+    ) -> Machine<'a> {
+        Machine {
+            nodes,
+            host,
+            vault,
+            locals: vec![None; slots],
+            scopes: Vec::new(),
+            spine: Vec::new(),
+            regexes: regex::Cache::default(),
+            budget: Budget::default(),
+            tracker: None,
+        }
+    }
+
+    /// The node `id`. Indexes are checked when a tree is made or read.
+    pub fn node(&self, id: Id) -> &'a Node {
+        &self.nodes[id as usize]
+    }
+
+    /// Sets a `let` variable.
+    pub fn bind(&mut self, slot: u32, value: Value<'a>) {
+        if let Some(local) = self.locals.get_mut(slot as usize) {
+            *local = Some(value);
+        }
+    }
+
+    /// Adds where it happened to a fault.
+    pub fn fault(&self, id: Id, fault: Fault) -> Box<Error> {
+        fault.at(self.node(id).span())
+    }
+
+    /// The value of a node.
+    pub fn eval(&mut self, id: Id) -> Eval<'a> {
+        // Only a `?.` outside of its chain gives nothing, and the parser makes none.
+        Ok(self.eval_open(id)?.unwrap_or(Value::Nil))
+    }
+
+    /// The value of a node; `None` where a `?.` met nil and the end of its chain is further up.
+    pub fn eval_open(&mut self, id: Id) -> Result<Option<Value<'a>>, Box<Error>> {
+        let base = self.spine.len();
+        let mut current = id;
+        while let Some(next) = self.node(current).kind.spine() {
+            self.spine.push(current);
+            current = next;
+        }
+        let result = self.eval_leaf(current).map(Some);
+        let mut result = self.noted(current, result);
+        while self.spine.len() > base {
+            let Some(id) = self.spine.pop() else { break };
+            result = match result {
+                Ok(Some(value)) => {
+                    let result = self.step(id, value);
+                    self.noted(id, result)
+                }
+                Ok(None) if matches!(self.node(id).kind, Kind::Chain(_)) => Ok(Some(Value::Nil)),
+                other => other,
+            };
+        }
+        result
+    }
+
+    /// Notes a value that was made of a secret.
+    #[inline]
+    fn noted(
+        &mut self,
+        id: Id,
+        result: Result<Option<Value<'a>>, Box<Error>>,
+    ) -> Result<Option<Value<'a>>, Box<Error>> {
+        if let (Some(tracker), Ok(Some(value))) = (&mut self.tracker, &result) {
+            let noted = tracker.note(id, value, &mut self.budget);
+            noted.map_err(|fault| self.fault(id, fault))?;
+        }
+        result
+    }
+
+    /// One node of a chain, whose first child has the value `left`.
+    fn step(&mut self, id: Id, left: Value<'a>) -> Result<Option<Value<'a>>, Box<Error>> {
+        self.budget.work(1).map_err(|fault| self.fault(id, fault))?;
+        match &self.node(id).kind {
+            Kind::Binary(op, _, right) => {
+                let right = self.eval(*right)?;
+                self.binary(id, *op, &left, &right).map(Some)
+            }
+            Kind::And(_, right) => {
+                if self.truth(id, "&&", &left)? {
+                    self.eval_open(*right)
+                } else {
+                    Ok(Some(left))
+                }
+            }
+            Kind::Or(_, right) => {
+                if self.truth(id, "||", &left)? {
+                    Ok(Some(left))
+                } else {
+                    self.eval_open(*right)
+                }
+            }
+            Kind::Coalesce(_, right) => match left {
+                Value::Nil => self.eval_open(*right),
+                left => Ok(Some(left)),
+            },
+            Kind::Member(_, key, optional) => self.member_step(id, left, *key, *optional),
+            Kind::Slice(_, from, to) => {
+                let from = from.map(|from| self.eval(from)).transpose()?;
+                let to = to.map(|to| self.eval(to)).transpose()?;
+                self.slice(id, &left, from.as_ref(), to.as_ref()).map(Some)
+            }
+            Kind::Method(object, name, arguments, optional) => {
+                if *optional && matches!(left, Value::Nil) {
+                    return Ok(None);
+                }
+                let arguments = self.eval_all(arguments)?;
+                self.method(id, *object, left, name, &arguments).map(Some)
+            }
+            _ => Ok(Some(left)),
+        }
+    }
+
+    fn member_step(
+        &mut self,
+        id: Id,
+        object: Value<'a>,
+        key: Id,
+        optional: bool,
+    ) -> Result<Option<Value<'a>>, Box<Error>> {
+        if optional && matches!(object, Value::Nil) {
+            return Ok(None);
+        }
+        let nodes = self.nodes;
+        if let Kind::Literal(key) = &nodes[key as usize].kind {
+            return self.member(id, &object, key).map(Some);
+        }
+        let key = self.eval(key)?;
+        self.member(id, &object, &key).map(Some)
+    }
+
+    /// A node that is no chain.
+    fn eval_leaf(&mut self, id: Id) -> Eval<'a> {
+        self.budget.work(1).map_err(|fault| self.fault(id, fault))?;
+        match &self.node(id).kind {
+            Kind::Literal(value) => Ok(value.clone()),
+            Kind::Variable(name) => self.variable(id, name),
+            Kind::Local(slot) => self.local(id, *slot),
+            Kind::Item(_) => self.scope(id).map(|scope| scope.item.clone()),
+            Kind::Index(_) => self.scope(id).map(|scope| Value::Int(scope.index)),
+            Kind::Acc(_) => self.scope(id).map(|scope| scope.acc.clone()),
+            Kind::Secret(index) => self.secret(id, *index),
+            Kind::Unary(op, child) => {
+                let value = self.eval(*child)?;
+                self.unary(id, *op, &value)
+            }
+            Kind::Choose(condition, yes, no) => {
+                let condition = self.eval(*condition)?;
+                let chosen = if self.truth(id, "a condition", &condition)? { yes } else { no };
+                self.eval(*chosen)
+            }
+            Kind::Let(slot, value, body) => {
+                let value = self.eval(*value)?;
+                self.bind(*slot, value);
+                self.eval(*body)
+            }
+            Kind::Sequence(ids) => self.sequence(ids),
+            Kind::List(ids) => {
+                let items = self.eval_all(ids)?;
+                self.list(id, items)
+            }
+            Kind::Map(pairs) => self.eval_map(id, pairs),
+            Kind::Builtin(builtin, arguments) => {
+                let arguments = self.eval_all(arguments)?;
+                self.builtin(id, *builtin, &arguments)
+            }
+            Kind::Loop(node) => self.eval_loop(id, node),
+            Kind::Host(name, arguments) => {
+                let arguments = self.eval_all(arguments)?;
+                self.host(id, name, &arguments)
+            }
+            Kind::Encode(place, child) => {
+                let value = self.eval(*child)?;
+                self.encode(id, *place, &value)
+            }
+            Kind::Text(parts) => self.eval_text(id, parts),
+            Kind::Raise(kind, message) => {
+                Err(Box::new(Error::new(*kind, message.clone(), self.node(id).span())))
+            }
+            _ => Err(self.fault(id, Fault::other("this node has no place here"))),
+        }
+    }
+
+    fn eval_all(&mut self, ids: &[Id]) -> Result<Vec<Value<'a>>, Box<Error>> {
+        ids.iter().map(|id| self.eval(*id)).collect()
+    }
+
+    fn sequence(&mut self, ids: &[Id]) -> Eval<'a> {
+        let mut last = Value::Nil;
+        for id in ids {
+            last = self.eval(*id)?;
+        }
+        Ok(last)
+    }
+
+    fn eval_map(&mut self, id: Id, pairs: &[(Id, Id)]) -> Eval<'a> {
+        let mut entries = Vec::with_capacity(pairs.len());
+        for (key, value) in pairs {
+            entries.push((self.eval(*key)?, self.eval(*value)?));
+        }
+        self.map(id, entries)
+    }
+
+    fn eval_text(&mut self, id: Id, parts: &[Id]) -> Eval<'a> {
+        let mut text = String::new();
+        for part in parts {
+            let value = self.eval(*part)?;
+            self.print(id, &value, &mut text)?;
+        }
+        Ok(Value::string(text))
+    }
+
+    /// Appends a value as a template prints it.
+    pub fn print(&mut self, id: Id, value: &Value<'a>, text: &mut String) -> Result<(), Box<Error>> {
+        builtins::print::template(value, text, &mut self.budget).map_err(|fault| self.fault(id, fault))
+    }
+
+    /// Encodes a value for its place in a URL.
+    pub fn encode(&mut self, id: Id, place: crate::url::Place, value: &Value<'a>) -> Eval<'a> {
+        let mut text = String::new();
+        self.print(id, value, &mut text)?;
+        let encoded = place.encode(&text, &mut self.budget).map_err(|fault| self.fault(id, fault))?;
+        Ok(Value::string(encoded))
+    }
+
+    /// A list of values.
+    pub fn list(&mut self, id: Id, items: Vec<Value<'a>>) -> Eval<'a> {
+        let made =
+            self.budget.grow_list(items.len()).and_then(|()| self.budget.check_depth(Value::list(items)));
+        made.map_err(|fault| self.fault(id, fault))
+    }
+
+    /// A map of pairs; of two equal keys the first wins.
+    pub fn map(&mut self, id: Id, pairs: Vec<(Value<'a>, Value<'a>)>) -> Eval<'a> {
+        let mut entries = std::collections::BTreeMap::new();
+        self.budget.grow_list(2 * pairs.len()).map_err(|fault| self.fault(id, fault))?;
+        for (key, value) in pairs {
+            let Value::Text(key) = key else {
+                let message = format!("a map key must be a string, not {}", key.type_name());
+                return Err(self.fault(id, Fault::of_type(message)));
+            };
+            entries.entry(Key::Text(key)).or_insert(value);
+        }
+        self.budget.check_depth(Value::keyed(entries)).map_err(|fault| self.fault(id, fault))
+    }
+
+    /// Calls a builtin.
+    pub fn builtin(&mut self, id: Id, builtin: builtins::Builtin, arguments: &[Value<'a>]) -> Eval<'a> {
+        let result =
+            builtin.call(arguments, &mut self.budget).and_then(|value| self.budget.check_depth(value));
+        result.map_err(|fault| fault.within(builtin.name(), self.node(id).span()))
+    }
+
+    /// The truth of a condition, which must be a bool.
+    pub fn truth(&self, id: Id, what: &str, value: &Value<'a>) -> Result<bool, Box<Error>> {
+        match value {
+            Value::Bool(truth) => Ok(*truth),
+            other => {
+                let message = format!("{what} needs a bool, not {}", other.type_name());
+                Err(self.fault(id, Fault::of_type(message)))
+            }
+        }
+    }
+
+    /// A prefix operator.
+    pub fn unary(&self, id: Id, op: UnaryOp, value: &Value<'a>) -> Eval<'a> {
+        operators::unary(op, value).map_err(|fault| self.fault(id, fault))
+    }
+
+    fn local(&self, id: Id, slot: u32) -> Eval<'a> {
+        let value = self.locals.get(slot as usize).cloned().flatten();
+        value.ok_or_else(|| self.fault(id, Fault::other("this variable has no value here")))
+    }
+
+    fn scope(&self, id: Id) -> Result<&Scope<'a>, Box<Error>> {
+        self.scopes
+            .last()
+            .ok_or_else(|| self.fault(id, Fault::other("`#` means something in a closure only")))
+    }
+
+    fn variable(&self, id: Id, name: &str) -> Eval<'a> {
+        let value = self.host.and_then(|host| host.variable(name));
+        value.ok_or_else(|| self.fault(id, unknown("name", name)))
+    }
+
+    fn secret(&self, id: Id, index: u32) -> Eval<'a> {
+        let Some((name, key)) = self.vault.refs.get(index as usize) else {
+            return Err(self.fault(id, Fault::other("this reference does not exist")));
+        };
+        let value = self.vault.secrets.and_then(|secrets| secrets.get(name, key));
+        let missing = || Fault::new(ErrorKind::Secret, format!("the secret `{name}` has no key `{key}`"));
+        value.map(Value::str).ok_or_else(|| self.fault(id, missing()))
+    }
+
+    /// Calls a function of the environment.
+    pub fn host(&mut self, id: Id, name: &str, arguments: &[Value<'a>]) -> Eval<'a> {
+        match self.host.and_then(|host| host.call(name, arguments)) {
+            Some(result) => {
+                result.map_err(|message| self.fault(id, Fault::other(format!("{name}(): {message}"))))
+            }
+            None => Err(self.fault(id, unknown("function", name))),
+        }
+    }
+
+    /// Calls a method: of the environment where the object is a variable of it, else of a time or duration.
+    pub fn method(
+        &mut self,
+        id: Id,
+        object: Id,
+        value: Value<'a>,
+        name: &str,
+        arguments: &[Value<'a>],
+    ) -> Eval<'a> {
+        if let (Kind::Variable(variable), Some(host)) = (&self.node(object).kind, self.host)
+            && let Some(result) = host.call(&format!("{variable}.{name}"), arguments)
+        {
+            return result
+                .map_err(|message| self.fault(id, Fault::other(format!("{variable}.{name}(): {message}"))));
+        }
+        let result = builtins::methods::call(&value, name, arguments, &mut self.budget);
+        result.map_err(|fault| self.fault(id, fault))
+    }
+}
+
+/// The fault for a name that does not exist, with the name that was perhaps meant.
+fn unknown(what: &str, name: &str) -> Fault {
+    let call = if what == "function" { "()" } else { "" };
+    let meant = match crate::suggest::name(name) {
+        Some(meant) => format!("; did you mean `{meant}{call}`?"),
+        None => String::new(),
+    };
+    Fault::new(ErrorKind::Name, format!("unknown {what} `{name}{call}`{meant}"))
+}

@@ -1,0 +1,78 @@
+//! Gathers the texts that an evaluation makes of secrets, so that they can be scrubbed.
+
+use std::collections::HashSet;
+
+use super::{Budget, Fault};
+use crate::value::{Key, Map, Value};
+
+/// Shorter texts are never searched for, or `true` and `1` would blank every output.
+pub(crate) const DERIVED_BYTES_MIN: usize = 8;
+
+/// Gathers texts.
+pub(crate) struct Tracker {
+    /// For each node, whether its value holds something of a secret.
+    tainted: Vec<bool>,
+    texts: HashSet<String>,
+}
+
+impl Tracker {
+    /// A tracker for nodes of which `tainted` says whether their values hold something of a secret.
+    pub fn new(tainted: Vec<bool>) -> Tracker {
+        Tracker { tainted, texts: HashSet::new() }
+    }
+
+    /// Notes the value of a node.
+    pub fn note(&mut self, id: u32, value: &Value<'_>, budget: &mut Budget) -> Result<(), Fault> {
+        if !self.tainted.get(id as usize).copied().unwrap_or(true) {
+            return Ok(());
+        }
+        self.gather(value, budget)
+    }
+
+    /// What was gathered, in a stable order.
+    pub fn finish(self) -> Vec<String> {
+        let mut texts: Vec<String> = self.texts.into_iter().collect();
+        texts.sort();
+        texts
+    }
+
+    fn gather(&mut self, value: &Value<'_>, budget: &mut Budget) -> Result<(), Fault> {
+        budget.work(1)?;
+        match value {
+            Value::Text(text) => self.keep(text, budget)?,
+            Value::Int(n) => self.keep(&n.to_string(), budget)?,
+            Value::Float(_) | Value::Time(_) | Value::Duration(_) => {
+                let mut text = String::new();
+                crate::builtins::print::template(value, &mut text, budget)?;
+                self.keep(&text, budget)?;
+                let mut nested = String::new();
+                crate::builtins::print::verbatim(value, &mut nested, budget)?;
+                self.keep(&nested, budget)?;
+            }
+            Value::List(list) => {
+                for item in list.iter() {
+                    self.gather(&item, budget)?;
+                }
+            }
+            Value::Map(Map::Lookup(_)) => {}
+            Value::Map(map) => {
+                for (key, item) in map.entries() {
+                    if let Key::Text(key) = &key {
+                        self.keep(key, budget)?;
+                    }
+                    self.gather(&item, budget)?;
+                }
+            }
+            Value::Nil | Value::Bool(_) | Value::Zone(_) | Value::Calendar(_) => {}
+        }
+        Ok(())
+    }
+
+    fn keep(&mut self, text: &str, budget: &mut Budget) -> Result<(), Fault> {
+        if text.len() >= DERIVED_BYTES_MIN && !self.texts.contains(text) {
+            budget.grow(text.len())?;
+            self.texts.insert(text.to_owned());
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,40 @@
+//! The limits. Each is held by a test on both sides of it.
+
+/// Longest source of one field, in bytes.
+pub const SOURCE_BYTES_MAX: usize = 64 * 1024;
+
+/// Deepest nesting of brackets, prefix operators, branches and closures in one expression.
+pub const NESTING_MAX: usize = 60;
+
+/// Deepest tree of one expression, where a chain of operators or accesses counts once. It bounds the stack.
+pub const DEPTH_MAX: usize = 100;
+
+/// Most nodes of one template's expressions together.
+pub const NODES_MAX: usize = 5_000;
+
+/// Work units of one evaluation. One unit is about one node or 16 bytes or one element touched.
+pub const FUEL_MAX: u64 = 5_000_000;
+
+/// Memory that the values made by one evaluation may take together, in bytes (never given back while it runs).
+pub const MEMORY_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// Most elements of one `a..b`.
+pub const RANGE_ELEMENTS_MAX: i64 = 1_000_000;
+
+/// Longest result of one `repeat`, in bytes.
+pub const REPEAT_BYTES_MAX: usize = 1024 * 1024;
+
+/// Longest regular expression, in bytes.
+pub const REGEX_PATTERN_BYTES_MAX: usize = 4 * 1024;
+
+/// Largest compiled regular expression, in bytes.
+pub const REGEX_PROGRAM_BYTES_MAX: usize = 32 * 1024;
+
+/// Longest text that `matches` looks at, in bytes.
+pub const REGEX_HAYSTACK_BYTES_MAX: usize = 16 * 1024;
+
+/// Deepest nesting of values: of event payloads, of `fromJSON` and of results.
+pub const VALUE_NESTING_MAX: usize = 50;
+
+/// Most bytes of literals in one residual.
+pub const RESIDUAL_LITERAL_BYTES_MAX: usize = 4 * 1024 * 1024;

@@ -1,0 +1,456 @@
+//! Templates: strings of a configuration with `{{ }}` in them.
+
+use std::sync::Arc;
+
+use crate::{
+    analysis,
+    ast::{Id, Kind},
+    builtins::{Builtin, json},
+    error::{Error, ErrorKind, Span},
+    eval::{Budget, Machine, Vault},
+    fold::{Folder, Partial},
+    lexer::Until,
+    limits::SOURCE_BYTES_MAX,
+    parser::{Parser, Tree},
+    residual::{Residual, Secrets},
+    url::{self, Place},
+    value::Value,
+};
+
+/// How a string of a configuration is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FieldKind {
+    /// `{{ }}` templates; a string that is one whole `{{ }}` keeps the value's type; mixed text is stringified.
+    Typed,
+    /// `{{ }}` templates; always a string.
+    Text,
+    /// `{{ }}` templates, each percent-encoded for its place in a URL.
+    ///
+    /// The literal text fixes scheme, host and port. `{{ urlPath(x) }}` lets slashes through and refuses the segments
+    /// `.` and `..`. A URL that is one whole `{{ }}` is taken as it is; see [`Template::url_origin`].
+    Url,
+    /// The whole string is a bare expression.
+    Expression,
+}
+
+/// A parsed string of a configuration. Parsed once, cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Template(Arc<Parsed>);
+
+#[derive(Debug)]
+struct Parsed {
+    source: String,
+    kind: FieldKind,
+    tree: Tree,
+    parts: Vec<Part>,
+    /// Whether the whole string is one expression that keeps its type.
+    whole: bool,
+    origin: UrlOrigin,
+}
+
+/// A piece of the string.
+#[derive(Clone, Copy, Debug)]
+enum Part {
+    /// Literal text, as a range of the source.
+    Literal(Span),
+    /// A `{{ }}` (or the whole of a bare expression), as a range of the source, and its root.
+    Expression(Span, Id),
+}
+
+/// What a template refers to outside of itself, found without evaluating it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mentions {
+    /// Nodes named by `$["Name"]` or `$.Name`, each place once.
+    pub nodes: Vec<(String, Span)>,
+    /// `root()` is called.
+    pub root: bool,
+    /// The largest `n` of `previous(n)`; 0: not used; `previous()` is `previous(1)`; `u32::MAX`: it is computed.
+    pub previous_max: u32,
+    /// `$` is used with a computed name, or as a whole.
+    pub dynamic_nodes: bool,
+    /// `run()` is called.
+    pub run: bool,
+    /// `workflow()` or `app()` is called.
+    pub workflow: bool,
+    /// `now()` is called.
+    pub now: bool,
+}
+
+/// A reference to one key of one secret.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct SecretRef {
+    /// The secret's name.
+    pub name: String,
+    /// The key in it.
+    pub key: String,
+    /// Where it stands in the source.
+    pub span: Span,
+}
+
+/// Where the scheme, host and port of a URL come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UrlOrigin {
+    /// The author's literal text.
+    Literal {
+        /// `http` or `https`, in lower case.
+        scheme: String,
+        /// The host, in lower case; an IPv6 address in brackets.
+        host: String,
+        /// The port, if one is written.
+        port: Option<u16>,
+    },
+    /// The whole URL is exactly one secret.
+    Secret(SecretRef),
+    /// The whole URL is one `{{ }}` of another kind. Also given for fields that are no URLs.
+    Data,
+}
+
+/// What folding gives.
+pub enum Folded {
+    /// No secret is needed: the final value.
+    Value(serde_json::Value),
+    /// A secret is needed.
+    Residual {
+        /// What people see: folded data as text, the author's `{{ }}` where a secret goes.
+        display: String,
+        /// What the executor evaluates.
+        residual: Residual,
+    },
+}
+
+/// What a template may see. All of it is known data; secrets are never in it.
+pub trait Environment {
+    /// The value of a variable: `$`, and in test harnesses others. `None`: no such variable.
+    fn variable(&self, name: &str) -> Option<Value<'_>>;
+
+    /// Calls `root()`, `previous(n)`, `run()`, `workflow()`, `app()`, `now()`. `None`: no such function.
+    ///
+    /// A method of a variable, `memory.find(x)`, is asked for as `memory.find`.
+    fn call(&self, name: &str, args: &[Value<'_>]) -> Option<Result<Value<'_>, String>>;
+}
+
+impl Template {
+    /// Parses a string of a configuration.
+    ///
+    /// # Errors
+    /// Syntax, limits, and secret references that are not allowed, with their place in `source`.
+    pub fn parse(source: &str, kind: FieldKind) -> Result<Template, Error> {
+        parse(source, kind).map_err(|error| error.in_source(source))
+    }
+
+    /// Whether there is no expression in it at all.
+    pub fn is_literal(&self) -> bool {
+        self.0.parts.iter().all(|part| matches!(part, Part::Literal(_)))
+    }
+
+    /// The string as the author wrote it.
+    pub fn source(&self) -> &str {
+        &self.0.source
+    }
+
+    /// How the string is read.
+    pub fn kind(&self) -> FieldKind {
+        self.0.kind
+    }
+
+    /// What it refers to outside of itself.
+    pub fn mentions(&self) -> Mentions {
+        analysis::mentions(&self.0.tree)
+    }
+
+    /// The secrets that it refers to, with their places.
+    pub fn secret_refs(&self) -> Vec<SecretRef> {
+        let tree = &self.0.tree;
+        tree.secrets.iter().map(|reference| secret_ref(tree, reference.index, reference.span)).collect()
+    }
+
+    /// Where scheme, host and port come from, for [`FieldKind::Url`].
+    pub fn url_origin(&self) -> UrlOrigin {
+        self.0.origin.clone()
+    }
+
+    /// Free variables and called functions that are no builtins, with their places.
+    pub fn names(&self) -> Vec<(String, Span)> {
+        analysis::names(&self.0.tree)
+    }
+
+    /// Folds everything that does not depend on a secret.
+    ///
+    /// # Errors
+    /// What the expression raises where it surely runs, with its place.
+    pub fn fold(&self, env: &dyn Environment) -> Result<Folded, Error> {
+        self.fold_parts(env).map_err(|error| error.in_source(&self.0.source))
+    }
+
+    /// Evaluates with the secrets at hand, in one step.
+    ///
+    /// For trying out and for tests: it must give what [`Template::fold`] and [`Residual::eval`] give together.
+    ///
+    /// # Errors
+    /// What the expression raises.
+    pub fn evaluate(&self, env: &dyn Environment, secrets: &dyn Secrets) -> Result<serde_json::Value, Error> {
+        let parsed = &*self.0;
+        let vault = Vault { refs: &parsed.tree.refs, secrets: Some(secrets) };
+        let mut machine = Machine::new(&parsed.tree.nodes, parsed.tree.slots.len(), Some(env), vault);
+        let mut text = String::new();
+        for part in &parsed.parts {
+            match part {
+                Part::Literal(span) => text.push_str(&parsed.source[span.start..span.end]),
+                Part::Expression(_, root) => {
+                    let value = machine.eval(*root).map_err(|error| *error)?;
+                    if parsed.whole {
+                        let json = json::encode(&value, &mut machine.budget);
+                        return json.map_err(|fault| *machine.fault(*root, fault));
+                    }
+                    machine.print(*root, &value, &mut text).map_err(|error| *error)?;
+                }
+            }
+        }
+        Ok(serde_json::Value::String(text))
+    }
+
+    fn fold_parts(&self, env: &dyn Environment) -> Result<Folded, Error> {
+        let parsed = &*self.0;
+        if self.is_literal() {
+            return Ok(Folded::Value(serde_json::Value::String(parsed.source.clone())));
+        }
+        let mut folder = Folder::new(&parsed.tree, env);
+        let mut assembly = Assembly::default();
+        for part in &parsed.parts {
+            match part {
+                Part::Literal(span) => assembly.text(&parsed.source[span.start..span.end]),
+                Part::Expression(span, root) => {
+                    let partial = folder.fold(*root).map_err(|error| *error)?;
+                    if parsed.whole {
+                        return self.finish_whole(folder, *root, partial);
+                    }
+                    let source = &parsed.source[span.start..span.end];
+                    assembly.part(&mut folder, *root, partial, source).map_err(|error| *error)?;
+                }
+            }
+        }
+        assembly.finish(folder, parsed.source.len())
+    }
+
+    fn finish_whole(&self, mut folder: Folder<'_>, root: Id, partial: Partial<'_>) -> Result<Folded, Error> {
+        match partial {
+            Partial::Known(value) => {
+                let json = json::encode(&value, &mut folder.machine.budget);
+                json.map(Folded::Value).map_err(|fault| *folder.machine.fault(root, fault))
+            }
+            Partial::Rest(node) => {
+                let (nodes, refs) = folder.output.finish(node);
+                conclude(self.0.source.trim().to_owned(), Residual::new(nodes, refs)?)
+            }
+        }
+    }
+}
+
+/// Mixed text while it is folded.
+#[derive(Default)]
+struct Assembly {
+    /// Known text that is not yet a node.
+    pending: String,
+    display: String,
+    nodes: Vec<Id>,
+}
+
+impl Assembly {
+    fn text(&mut self, text: &str) {
+        self.pending.push_str(text);
+        self.display.push_str(text);
+    }
+
+    fn part<'a>(
+        &mut self,
+        folder: &mut Folder<'a>,
+        root: Id,
+        partial: Partial<'a>,
+        source: &str,
+    ) -> Result<(), Box<Error>> {
+        match partial {
+            Partial::Known(value) => {
+                let start = self.pending.len();
+                folder.machine.print(root, &value, &mut self.pending)?;
+                self.display.push_str(&self.pending[start..]);
+            }
+            Partial::Rest(node) => {
+                self.flush(folder, root)?;
+                self.nodes.push(node);
+                self.display.push_str(source);
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes a node of the pending text.
+    fn flush(&mut self, folder: &mut Folder<'_>, root: Id) -> Result<(), Box<Error>> {
+        if !self.pending.is_empty() {
+            let text = std::mem::take(&mut self.pending);
+            let node = folder.lift(root, Partial::Known(Value::string(text)))?;
+            self.nodes.push(node);
+        }
+        Ok(())
+    }
+
+    fn finish(mut self, mut folder: Folder<'_>, length: usize) -> Result<Folded, Error> {
+        if self.nodes.is_empty() {
+            return Ok(Folded::Value(serde_json::Value::String(self.pending)));
+        }
+        self.flush(&mut folder, 0).map_err(|error| *error)?;
+        let root = folder.output.push([0, length as u32], Kind::Text(self.nodes));
+        let root = root.map_err(|fault| *fault.at(Span::new(0, length)))?;
+        let (nodes, refs) = folder.output.finish(root);
+        conclude(self.display, Residual::new(nodes, refs)?)
+    }
+}
+
+/// A residual in which no secret was left, because the branch that needs it raises before, is evaluated at once.
+fn conclude(display: String, residual: Residual) -> Result<Folded, Error> {
+    if residual.refs().is_empty() {
+        return residual.eval(&NoSecrets).map(|evaluated| Folded::Value(evaluated.value));
+    }
+    Ok(Folded::Residual { display, residual })
+}
+
+struct NoSecrets;
+
+impl Secrets for NoSecrets {
+    fn get(&self, _: &str, _: &str) -> Option<&str> {
+        None
+    }
+}
+
+fn secret_ref(tree: &Tree, index: u32, span: Span) -> SecretRef {
+    let (name, key) = tree.refs[index as usize].clone();
+    SecretRef { name, key, span }
+}
+
+fn parse(source: &str, kind: FieldKind) -> Result<Template, Error> {
+    if source.len() > SOURCE_BYTES_MAX {
+        let message = format!("a field is at most {SOURCE_BYTES_MAX} bytes long");
+        return Err(Error::new(ErrorKind::Limit, message, Span::new(0, source.len())));
+    }
+    let mut parser = Parser::new(source);
+    let mut parts = Vec::new();
+    if kind == FieldKind::Expression {
+        let (root, _) = parser.parse(0, Until::End)?;
+        parts.push(Part::Expression(Span::new(0, source.len()), root));
+    } else {
+        split(source, &mut parser, &mut parts)?;
+    }
+    let whole = is_whole(source, kind, &parts);
+    let mut origin = UrlOrigin::Data;
+    if kind == FieldKind::Url {
+        origin = read_url(source, &mut parser, &mut parts, whole)?;
+    }
+    let tree = parser.finish();
+    analysis::check_host_arguments(&tree)?;
+    Ok(Template(Arc::new(Parsed {
+        source: source.to_owned(),
+        kind,
+        tree,
+        parts,
+        whole: whole && kind != FieldKind::Url,
+        origin,
+    })))
+}
+
+/// Literal text and expressions in turn.
+fn split(source: &str, parser: &mut Parser<'_>, parts: &mut Vec<Part>) -> Result<(), Error> {
+    let mut at = 0;
+    while let Some(found) = source[at..].find("{{") {
+        let start = at + found;
+        if start > at {
+            parts.push(Part::Literal(Span::new(at, start)));
+        }
+        let (root, end) = parser.parse(start + 2, Until::Braces)?;
+        parts.push(Part::Expression(Span::new(start, end), root));
+        at = end;
+    }
+    if at < source.len() {
+        parts.push(Part::Literal(Span::new(at, source.len())));
+    }
+    Ok(())
+}
+
+/// Whether the string is one expression with nothing around it but white space.
+fn is_whole(source: &str, kind: FieldKind, parts: &[Part]) -> bool {
+    let blank =
+        |part: &&Part| matches!(part, Part::Literal(span) if source[span.start..span.end].trim().is_empty());
+    let expressions = parts.iter().filter(|part| matches!(part, Part::Expression(..))).count();
+    let blanks = parts.iter().filter(blank).count();
+    match kind {
+        FieldKind::Expression => true,
+        FieldKind::Text => false,
+        FieldKind::Typed | FieldKind::Url => expressions == 1 && blanks == parts.len() - 1,
+    }
+}
+
+/// Reads the origin of a URL and puts each expression under an encoding for its place.
+fn read_url(
+    source: &str,
+    parser: &mut Parser<'_>,
+    parts: &mut Vec<Part>,
+    whole: bool,
+) -> Result<UrlOrigin, Error> {
+    if whole {
+        parts.retain(|part| matches!(part, Part::Expression(..)));
+        let Some(Part::Expression(_, root)) = parts.first() else { return Ok(UrlOrigin::Data) };
+        return Ok(match parser.kind(*root) {
+            Kind::Secret(index) => UrlOrigin::Secret(parser.secret_ref(*index, *root)),
+            _ => UrlOrigin::Data,
+        });
+    }
+    let Some(Part::Literal(head)) = parts.first().copied() else {
+        let message = "a URL begins with literal text up to its host, or is one whole `{{ }}`";
+        let end = parts.first().map_or(0, |part| part.span().end);
+        return Err(Error::new(ErrorKind::Other, message, Span::new(0, end)));
+    };
+    let (origin, path_begins) = url::origin(&source[head.start..head.end])?;
+    // The literal text so far, as if each template were nothing.
+    let mut before = String::new();
+    for index in 0..parts.len() {
+        match parts[index] {
+            Part::Literal(span) => before.push_str(&source[span.start..span.end]),
+            Part::Expression(span, root) => {
+                let literal = |at: Option<&Part>| match at {
+                    Some(Part::Literal(span)) => &source[span.start..span.end],
+                    _ => "",
+                };
+                let last = literal(index.checked_sub(1).and_then(|before| parts.get(before)));
+                let after = literal(parts.get(index + 1));
+                let refuse = |message: &str| Error::new(ErrorKind::Other, message, span);
+                let place = url::place(&before, path_begins, last, after).map_err(refuse)?;
+                parts[index] = Part::Expression(span, encoded(parser, root, place)?);
+            }
+        }
+    }
+    Ok(origin)
+}
+
+/// An expression under its encoding. `urlPath` and `escapeURL` as the whole expression encode once, not twice.
+fn encoded(parser: &mut Parser<'_>, root: Id, place: Place) -> Result<Id, Error> {
+    let (place, child) = match parser.kind(root) {
+        Kind::Builtin(Builtin::UrlPath, arguments) if place == Place::Path => (Place::Segments, arguments[0]),
+        Kind::Builtin(Builtin::UrlPath | Builtin::EscapeUrl, arguments) => (place, arguments[0]),
+        _ => (place, root),
+    };
+    let first = parser.first(root);
+    let span = parser.span(root);
+    parser.wrap(Kind::Encode(place, child), span, first)
+}
+
+impl Part {
+    fn span(self) -> Span {
+        match self {
+            Part::Literal(span) | Part::Expression(span, _) => span,
+        }
+    }
+}
+
+/// The value as JSON, within the limits of one evaluation; null where it is larger.
+pub(crate) fn to_json(value: &Value<'_>) -> serde_json::Value {
+    json::encode(value, &mut Budget::default()).unwrap_or_default()
+}

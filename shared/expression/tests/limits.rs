@@ -1,0 +1,337 @@
+//! The limits, on both sides of each, and that nothing panics or runs away.
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use expression::{ErrorKind, FieldKind, Folded, Residual, Template, limits::*};
+use serde_json::{Value as Json, json};
+use support::{Safe, World};
+
+fn evaluate(source: &str) -> Result<Json, (ErrorKind, String)> {
+    let template = Template::parse(source, FieldKind::Expression)
+        .map_err(|error| (error.kind, error.message.clone()))?;
+    match template.fold(&World::sample()).map_err(|error| (error.kind, error.message.clone()))? {
+        Folded::Value(value) => Ok(value),
+        Folded::Residual { .. } => panic!("no secret is in {source}"),
+    }
+}
+
+#[track_caller]
+fn holds(at_limit: &str, beyond: &str) {
+    evaluate(at_limit).expect("at the limit it works");
+    let (kind, message) = evaluate(beyond).expect_err("beyond the limit it does not");
+    assert_eq!(kind, ErrorKind::Limit, "{message}");
+}
+
+#[test]
+fn source_length() {
+    let text = |length: usize| format!("'{}'", "x".repeat(length - 2));
+    holds(&text(SOURCE_BYTES_MAX), &text(SOURCE_BYTES_MAX + 1));
+}
+
+#[test]
+fn nesting_of_brackets() {
+    for (open, inner, close) in
+        [("(", "1", ")"), ("[", "1", "]"), ("{a: ", "1", "}"), ("abs(", "1", ")"), ("-", "1", "")]
+    {
+        let nested = |depth: usize| format!("{}{inner}{}", open.repeat(depth), close.repeat(depth));
+        // A result may be nested less deeply than an expression.
+        let depth = if matches!(open, "[" | "{a: ") { VALUE_NESTING_MAX } else { NESTING_MAX };
+        holds(&nested(depth), &nested(depth + 1));
+        assert!(Template::parse(&nested(NESTING_MAX), FieldKind::Expression).is_ok(), "{open}");
+        assert!(Template::parse(&nested(NESTING_MAX + 1), FieldKind::Expression).is_err(), "{open}");
+    }
+}
+
+#[test]
+fn depth_of_the_tree() {
+    let piped = |depth: usize| format!("1{}", " | abs()".repeat(depth - 1));
+    holds(&piped(DEPTH_MAX), &piped(DEPTH_MAX + 1));
+}
+
+#[test]
+fn parts_of_a_field() {
+    // A chain of n sums has 2n + 1 parts.
+    let sums = |parts: usize| format!("1{}", "+1".repeat((parts - 1) / 2));
+    holds(&sums(NODES_MAX - 1), &sums(NODES_MAX + 1));
+    // All templates of a field count together.
+    let text = "{{ 1 }}".repeat(NODES_MAX);
+    assert!(Template::parse(&text, FieldKind::Text).is_ok());
+    assert!(Template::parse(&format!("{text}{{{{ 1 }}}}"), FieldKind::Text).is_err());
+}
+
+#[test]
+fn elements_of_a_range() {
+    holds(&format!("len(1..{RANGE_ELEMENTS_MAX})"), &format!("len(0..{RANGE_ELEMENTS_MAX})"));
+}
+
+#[test]
+fn length_of_a_repetition() {
+    let repeat = |length: usize| format!("len(repeat('ab', {}))", length / 2);
+    holds(&repeat(REPEAT_BYTES_MAX), &repeat(REPEAT_BYTES_MAX + 2));
+}
+
+#[test]
+fn length_of_patterns_and_of_what_they_look_at() {
+    let hay = |length: usize| format!("repeat('a', {length}) matches 'a$'");
+    holds(&hay(REGEX_HAYSTACK_BYTES_MAX), &hay(REGEX_HAYSTACK_BYTES_MAX + 1));
+    let pattern = |length: usize| format!("'a' matches ('[' + repeat('a', {}) + ']')", length - 2);
+    holds(&pattern(REGEX_PATTERN_BYTES_MAX), &pattern(REGEX_PATTERN_BYTES_MAX + 1));
+}
+
+#[test]
+fn size_of_compiled_patterns() {
+    holds("'aaab' matches '^a{1,50}b$'", "'aaab' matches '(?:a{1,50}){1,50}b'");
+}
+
+#[test]
+fn nesting_of_values() {
+    let nest = |depth: usize| format!("reduce(1..{depth}, [#acc], 0)");
+    holds(&nest(VALUE_NESTING_MAX), &nest(VALUE_NESTING_MAX + 1));
+    let json = |depth: usize| format!("fromJSON(repeat('[', {depth}) + repeat(']', {depth}))");
+    holds(&json(VALUE_NESTING_MAX), &json(VALUE_NESTING_MAX + 1));
+    // What serde_json itself refuses is an error as well.
+    assert!(evaluate(&json(10_000)).is_err());
+}
+
+#[test]
+fn work_of_an_evaluation() {
+    let loops = |n: usize| format!("count(1..1000, any(1..{n}, # < 0)) == 0");
+    let fits = FUEL_MAX as usize / 1000 / 20;
+    holds(&loops(fits), &loops(fits * 20));
+}
+
+#[test]
+fn work_is_counted_where_it_is_done() {
+    // Each of these does very much in few steps of the evaluator.
+    for source in [
+        "map(1..2000, len(split(repeat('a', 60000), '')))",
+        "map(1..100, repeat('a', 1000000))",
+        "map(1..1000, join(map(1..1000, repeat('a', 1000))))",
+        "map(1..1000, sort(1..10000))",
+        "map(1..1000, uniq(map(1..10000, [#])))",
+        "map(1..1000, reverse(1..100000))",
+        "map(1..1000, (1..100000) == (1..100000))",
+        "map(1..1000, 100000 in 1..99999)",
+        "map(1..10000, repeat('a', 16384) matches '(a|aa|aaa|b){1,9}c')",
+        "map(1..1000, replace(repeat('a', 100000), 'a', 'bb'))",
+        "map(1..1000, upper(repeat('a', 100000)))",
+        "map(1..1000, toJSON(1..10000))",
+        "map(1..1000, fromJSON(toJSON(1..10000)))",
+        "map(1..1000, toBase64(repeat('a', 100000)))",
+        "map(1..1000, trim(repeat('a', 100000), repeat('b', 100000)))",
+        "map(1..1000, flatten([1..10000, 1..10000]))",
+        "map(1..1000, concat(1..10000, 1..10000))",
+        "map(1..1000, sum(1..10000))",
+        "map(1..1000, median(1..10000))",
+        "map(1..1000, max(1..10000))",
+        "map(1..1000, groupBy(1..10000, # % 10))",
+        "map(1..1000, sortBy(1..10000, -#))",
+        "map(1..1000, indexOf(repeat('a', 1000000), 'b'))",
+        "map(1..1000, repeat('a', 1000000) contains 'b')",
+        "map(1..1000, repeat('a', 1000000) == repeat('a', 1000000))",
+        "map(1..100000, string(1..1000))",
+        "map(1..1000, escapeURL(repeat('/', 100000)))",
+        "map(1..1000, (1..100000)[1:])",
+        "reduce(1..100, #acc + #acc, 'a')",
+        "toJSON(reduce(1..40, [#acc, #acc], 0))",
+        "reduce(1..40, [#acc, #acc], 0)",
+        "reduce(1..40, [#acc, #acc], 0) == reduce(1..40, [#acc, #acc], 0)",
+        "flatten(reduce(1..40, [#acc, #acc], 0))",
+        "string(reduce(1..40, {a: #acc, b: #acc}, 0))",
+        "max(reduce(1..40, [#acc, #acc], 0))",
+        "mean(reduce(1..40, [#acc, #acc], 0))",
+        "now().Format(repeat('Monday', 100000)) | repeat(100000)",
+        "map(1..1000, now().Format(repeat('Monday', 10000)))",
+        "map(1..1000, date(repeat('1', 1000000)))",
+    ] {
+        let start = Instant::now();
+        let result = evaluate(source);
+        let took = start.elapsed();
+        assert!(result.is_err(), "{source} comes to an end");
+        assert!(took < Duration::from_secs(20), "{source} took {took:?}");
+    }
+}
+
+#[test]
+fn memory_of_an_evaluation() {
+    let texts = |n: usize| format!("len(map(1..{n}, upper(repeat('a', 100000))))");
+    let fits = MEMORY_BYTES_MAX as usize / 100_000 / 3;
+    holds(&texts(fits), &texts(fits * 4));
+}
+
+#[test]
+fn data_beside_a_secret() {
+    let beside = |length: usize| {
+        format!(
+            "{{{{ [repeat('a', {length}), repeat('a', {length}), repeat('a', {length}), repeat('a', {length}), secrets(\"github\").token] }}}}"
+        )
+    };
+    let fold = |source: &str| Template::parse(source, FieldKind::Typed).unwrap().fold(&World::sample());
+    assert!(fold(&beside(RESIDUAL_LITERAL_BYTES_MAX / 4 - 1000)).is_ok());
+    let Err(error) = fold(&beside(RESIDUAL_LITERAL_BYTES_MAX / 4)) else { panic!("it is too much") };
+    assert_eq!(error.kind, ErrorKind::Limit);
+}
+
+/// Ten thousand of every bracket and operator: an error, or a result, and quickly, in a debug build too.
+#[test]
+fn ten_thousand_of_anything_neither_overflow_the_stack_nor_take_long() {
+    let pieces = [
+        ("(", "1", ")"),
+        ("[", "1", "]"),
+        ("{a: ", "1", "}"),
+        ("a[", "1", "]"),
+        ("a?.[", "1", "]"),
+        ("a[:", "1", "]"),
+        ("len(", "1", ")"),
+        ("map(a, ", "#", ")"),
+        ("map(a, {", "#", "})"),
+        ("f(", "1", ")"),
+        ("a.b(", "1", ")"),
+        ("-", "1", ""),
+        ("+", "1", ""),
+        ("!", "true", ""),
+        ("not ", "true", ""),
+        ("", "a", ".b"),
+        ("", "a", "?.b"),
+        ("", "a", "[0]"),
+        ("", "a", "?.[0]"),
+        ("", "a", "[:]"),
+        ("", "a", ".b()"),
+        ("", "a", " | len()"),
+        ("1 + ", "1", ""),
+        ("1 - ", "1", ""),
+        ("1 * ", "1", ""),
+        ("1 / ", "1", ""),
+        ("1 % ", "1", ""),
+        ("1 ** ", "1", ""),
+        ("1 ^ ", "1", ""),
+        ("1 .. ", "1", ""),
+        ("1 == ", "1", ""),
+        ("1 < ", "1", ""),
+        ("1 < (", "1", ")"),
+        ("a && ", "a", ""),
+        ("a || ", "a", ""),
+        ("a and ", "a", ""),
+        ("a or ", "a", ""),
+        ("a ?? ", "a", ""),
+        ("a ? b : ", "a", ""),
+        ("a ? ", "b", " : c"),
+        ("a ?: ", "a", ""),
+        ("a in ", "a", ""),
+        ("a not in ", "a", ""),
+        ("a contains ", "a", ""),
+        ("a matches ", "a", ""),
+        ("a; ", "a", ""),
+        ("let x = ", "1", "; x"),
+        ("let x = 1; ", "x", ""),
+        ("if a { ", "1", " } else { 2 }"),
+        ("if a { 1 } else ", "{ 2 }", ""),
+        ("if ", "a", " { 1 } else { 2 }"),
+        ("'a' + ", "'b'", ""),
+        ("/* */ ", "1", ""),
+        ("{(", "'a'", "): 1}"),
+        ("::len(", "a", ")"),
+        ("a < b < ", "c", ""),
+        ("map(map(", "a", ", #), #)"),
+        ("reduce(a, ", "#acc", ", 0)"),
+        ("secrets(\"a\").b + ", "1", ""),
+        ("(secrets(\"a\").b ", "", ")"),
+        ("`", "", "`"),
+        ("\"", "", "\""),
+        ("#", "", ""),
+        (".", "a", ""),
+        ("?.", "a", ""),
+        ("::", "a", ""),
+    ];
+    let small_stack = std::thread::Builder::new().stack_size(1024 * 1024);
+    let walk = move || {
+        for (open, inner, close) in pieces {
+            for count in [59, 99, 1_000, 10_000] {
+                let source = format!("{}{inner}{}", open.repeat(count), close.repeat(count));
+                for (source, kind) in
+                    [(format!("{{{{ {source} }}}}"), FieldKind::Typed), (source, FieldKind::Expression)]
+                {
+                    let start = Instant::now();
+                    if let Ok(template) = Template::parse(&source, kind) {
+                        let world = World::sample();
+                        let _ = template.fold(&world);
+                        let _ = template.evaluate(&world, &Safe::sample());
+                        let _ = (template.mentions(), template.names(), template.secret_refs());
+                    }
+                    let took = start.elapsed();
+                    assert!(took < Duration::from_secs(2), "{count} of {open:?} {close:?} took {took:?}");
+                }
+            }
+        }
+    };
+    small_stack.spawn(walk).unwrap().join().unwrap();
+}
+
+#[test]
+fn unclosed_brackets_are_errors() {
+    for open in ["(", "[", "{", "{{", "a[", "len(", "map(a, {", "'", "\"", "`x", "/*", "{{ '", "if a {"] {
+        for kind in [FieldKind::Expression, FieldKind::Typed] {
+            let source = if kind == FieldKind::Typed {
+                format!("{{{{ {} }}}}", open.repeat(500))
+            } else {
+                open.repeat(500)
+            };
+            assert!(Template::parse(&source, kind).is_err(), "{open}");
+        }
+    }
+}
+
+/// A residual that nobody folded: read with the same care as an expression.
+#[test]
+fn a_hostile_residual_is_refused_or_fails_and_never_panics() {
+    let node = |op: &str, v: Json| json!({"op": op, "v": v, "at": [0, 1]});
+    let one = node("literal", json!(1));
+    for nodes in [
+        json!([]),
+        json!([node("unary", json!(["not", 0]))]),
+        json!([node("unary", json!(["not", 7]))]),
+        json!([one, node("binary", json!(["add", 0, 1]))]),
+        json!([node("variable", json!("$"))]),
+        json!([node("host", json!(["root", []]))]),
+        json!([node("secret", json!(3))]),
+        json!([one, node("let", json!([4_000_000_000_u32, 0, 0]))]),
+        json!([node("local", json!(4_000_000_000_u32))]),
+        json!([one, node("builtin", json!(["repeat", [0]]))]),
+        json!([one, node("loop", json!({"which": "map", "scope": 0, "list": 0}))]),
+        json!([node("literal", json!({"float": "x"}))]),
+        json!([node("literal", json!({"map": 1}))]),
+        json!([node("literal", json!({"map": {}, "float": "1"}))]),
+        json!([node("literal", json!({"time": ["2026-01-01T00:00:00Z", "Nowhere"]}))]),
+        json!([node("nonsense", json!(1))]),
+    ] {
+        let read = serde_json::from_value::<Residual>(json!({"expr": nodes, "refs": []}));
+        assert!(read.is_err(), "{nodes}");
+    }
+    for nodes in [
+        json!([node("item", json!(0))]),
+        json!([node("acc", json!(9))]),
+        json!([node("index", json!(9))]),
+        json!([node("local", json!(3))]),
+        json!([one, node("chain", json!(0)), node("method", json!([1, "Format", [0], true]))]),
+        json!([node("raise", json!(["type", "no"]))]),
+        json!([one, node("member", json!([0, 0, true]))]),
+    ] {
+        let read: Residual =
+            serde_json::from_value(json!({"expr": nodes, "refs": []})).expect("it is well formed");
+        assert!(read.eval(&Safe::sample()).is_err(), "{nodes}");
+    }
+    let deep = |depth: usize| {
+        let mut nodes = vec![one.clone()];
+        nodes.extend((0..depth).map(|id| node("unary", json!(["minus", id]))));
+        serde_json::from_value::<Residual>(json!({"expr": nodes, "refs": []}))
+    };
+    assert!(deep(DEPTH_MAX).is_ok_and(|residual| residual.eval(&Safe::sample()).is_ok()));
+    assert!(deep(NODES_MAX - 1).is_err());
+    let many = |count: usize| {
+        let nodes = vec![one.clone(); count];
+        serde_json::from_value::<Residual>(json!({"expr": nodes, "refs": []}))
+    };
+    assert!(many(NODES_MAX).is_ok() && many(NODES_MAX + 1).is_err());
+}

@@ -1,0 +1,109 @@
+//! The client: checks, hops, and what comes back.
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+use http::header;
+use model::limits::HTTP_REDIRECTS_MAX;
+use vault_format::AllowedHost;
+
+use crate::connect::Connector;
+use crate::decode::decode;
+use crate::exchange::{Answer, exchange, is_redirect};
+use crate::request::Outgoing;
+use crate::settings::{GuardSettings, TIMEOUT_MAX};
+use crate::target::Target;
+use crate::{HttpError, Network, Request, Response, SystemNetwork};
+
+/// The guarded client. Made once, in `main`; it keeps no connection.
+pub struct GuardedClient {
+    settings: GuardSettings,
+    connector: Connector,
+}
+
+/// What each hop of one request must keep to.
+struct Rules {
+    used_secret: bool,
+    allowed_hosts: Vec<Vec<AllowedHost>>,
+}
+
+impl GuardedClient {
+    /// A client on the system's network.
+    #[must_use]
+    pub fn new(settings: GuardSettings) -> Self {
+        Self::with_network(settings, Arc::new(SystemNetwork))
+    }
+
+    /// A client on a network of the caller's, for tests.
+    #[must_use]
+    pub fn with_network(settings: GuardSettings, network: Arc<dyn Network>) -> Self {
+        let connector = Connector::new(&settings, network);
+        Self { settings, connector }
+    }
+
+    /// Sends a request, follows its redirects and returns the whole response, whatever its status. Every hop passes all checks.
+    ///
+    /// # Errors
+    /// [`HttpError`] when there is no whole response; [`HttpError::is_retryable`] says whether another attempt may help. The target may
+    /// have acted on the request all the same when the error is [`HttpError::Timeout`], [`HttpError::ConnectionLost`], or about a response.
+    pub async fn send(&self, request: Request) -> Result<Response, HttpError> {
+        let limit = request.timeout.min(TIMEOUT_MAX);
+        tokio::time::timeout(limit, self.follow(request)).await.unwrap_or(Err(HttpError::Timeout))
+    }
+
+    async fn follow(&self, request: Request) -> Result<Response, HttpError> {
+        let Request { method, url, headers, body, used_secret, allowed_hosts, hop_count, .. } = request;
+        let used_secret = used_secret || !allowed_hosts.is_empty();
+        let rules = Rules { used_secret, allowed_hosts };
+        let mut outgoing = Outgoing::prepare(&method, &headers, body, hop_count)?;
+        let mut target = Target::parse(&url)?;
+        let mut redirects = 0;
+        loop {
+            let answer = self.hop(&rules, &target, &outgoing).await?;
+            if !is_redirect(answer.status, &answer.headers) {
+                return finish(answer, target, redirects);
+            }
+            if redirects == HTTP_REDIRECTS_MAX {
+                return Err(HttpError::RedirectLimit);
+            }
+            let next = target.join(location(&answer.headers)?)?;
+            let same_origin = next.has_origin_of(&target);
+            if rules.used_secret && !same_origin {
+                return Err(HttpError::RedirectBlocked);
+            }
+            outgoing = outgoing.redirected(answer.status, same_origin);
+            target = next;
+            redirects += 1;
+        }
+    }
+
+    async fn hop(&self, rules: &Rules, target: &Target, outgoing: &Outgoing) -> Result<Answer, HttpError> {
+        let (host, port) = (target.host_text(), target.port());
+        if rules.used_secret && !target.is_https() && !self.settings.allows(host, port) {
+            return Err(HttpError::PlainHttpWithSecret);
+        }
+        if !rules.allowed_hosts.iter().all(|hosts| hosts.iter().any(|allowed| allowed.matches(host, port))) {
+            return Err(HttpError::HostNotAllowed);
+        }
+        let stream = self.connector.connect(&self.settings, target).await?;
+        exchange(&self.settings, stream, target, outgoing).await
+    }
+}
+
+fn location(headers: &HeaderMap) -> Result<&str, HttpError> {
+    let value = headers.get(header::LOCATION).and_then(|value| value.to_str().ok());
+    value.ok_or(HttpError::InvalidUrl("a redirect can't be read"))
+}
+
+fn finish(answer: Answer, target: Target, redirects: usize) -> Result<Response, HttpError> {
+    let mut headers = answer.headers;
+    let body = decode(&mut headers, answer.body)?;
+    let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    Ok(Response {
+        status: answer.status.as_u16(),
+        headers: headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect(),
+        body,
+        url: target.into_text(),
+        redirects,
+    })
+}

@@ -1,0 +1,90 @@
+//! Why a request has no response.
+
+/// Why a request has no response. The texts are for the person who wrote the workflow and hold no value of the request.
+#[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum HttpError {
+    /// The URL is not one that this client takes.
+    #[error("the URL is not a plain http or https URL: {0}")]
+    InvalidUrl(&'static str),
+    /// The method is not one that this client sends.
+    #[error("the method is not one of GET, HEAD, POST, PUT, PATCH, DELETE and OPTIONS")]
+    InvalidMethod,
+    /// A header that may not be sent; counted from 0 in the request's headers.
+    #[error("header {} can't be sent: {reason}", index + 1)]
+    InvalidHeader {
+        /// Position in [`crate::Request::headers`].
+        index: usize,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// The request's body is too large.
+    #[error("the request's body is larger than {} bytes", crate::REQUEST_BYTES_MAX)]
+    RequestTooLarge,
+    /// The URL, a DNS answer or a redirect leads to an address that is not to be reached. All refusals read alike.
+    #[error("the target's address may not be called from here")]
+    AddressRefused,
+    /// A secret of the request names hosts, and this is none of them.
+    #[error("a secret of this request may not be sent to this host")]
+    HostNotAllowed,
+    /// A request with a secret over plain http.
+    #[error("a request that uses a secret needs https")]
+    PlainHttpWithSecret,
+    /// A request with a secret was redirected to another origin.
+    #[error("the target redirected a request that uses a secret to another origin")]
+    RedirectBlocked,
+    /// The target redirected too often.
+    #[error("the target redirected more than {} times", model::limits::HTTP_REDIRECTS_MAX)]
+    RedirectLimit,
+    /// The time was up: connecting, waiting for the head of the response, or as a whole.
+    #[error("the target did not answer in time")]
+    Timeout,
+    /// The host's name has no address.
+    #[error("the host's name could not be resolved")]
+    Dns,
+    /// No connection to any address of the host.
+    #[error("the target could not be connected to")]
+    Connect,
+    /// No secure connection, mostly because of the target's certificate.
+    #[error("no secure connection: the target's certificate or TLS version was not accepted")]
+    Tls,
+    /// The connection broke before the response was whole.
+    #[error("the connection was lost before the response was whole")]
+    ConnectionLost,
+    /// The response is no HTTP, or its content encoding is not what it says.
+    #[error("the target's response is malformed")]
+    ResponseInvalid,
+    /// The response is larger than a response may be, on the wire or after decompression.
+    #[error("the response is larger than {} bytes", model::limits::HTTP_RESPONSE_BYTES_MAX)]
+    ResponseTooLarge,
+}
+
+impl HttpError {
+    /// The stable code, for `error.code` of a component's output.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::InvalidUrl(_) => "invalid_url",
+            Self::InvalidMethod => "invalid_method",
+            Self::InvalidHeader { .. } => "invalid_header",
+            Self::RequestTooLarge => "request_too_large",
+            Self::AddressRefused => "address_refused",
+            Self::HostNotAllowed => "host_not_allowed",
+            Self::PlainHttpWithSecret => "plain_http_with_secret",
+            Self::RedirectBlocked => "redirect_blocked",
+            Self::RedirectLimit => "redirect_limit",
+            Self::Timeout => "timeout",
+            Self::Dns => "dns",
+            Self::Connect => "connect",
+            Self::Tls => "tls",
+            Self::ConnectionLost => "connection_lost",
+            Self::ResponseInvalid => "response_invalid",
+            Self::ResponseTooLarge => "response_too_large",
+        }
+    }
+
+    /// Whether the same request may succeed later.
+    #[must_use]
+    pub fn is_retryable(self) -> bool {
+        matches!(self, Self::Timeout | Self::Dns | Self::Connect | Self::ConnectionLost)
+    }
+}

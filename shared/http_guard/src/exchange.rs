@@ -1,0 +1,114 @@
+//! One request and its response on a connection of its own.
+
+use http::header::{self, HeaderMap};
+use http::{HeaderValue, Method, StatusCode};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::{Body as _, Incoming};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use model::limits::HTTP_RESPONSE_BYTES_MAX;
+
+use crate::HttpError;
+use crate::connect::Stream;
+use crate::request::Outgoing;
+use crate::settings::GuardSettings;
+use crate::target::Target;
+
+/// Bytes of the names and values of a response's headers.
+const HEAD_BYTES_MAX: usize = 64 * 1024;
+/// Headers of a response.
+const RESPONSE_HEADERS_MAX: usize = 100;
+
+/// A response as it came over the wire.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    /// Still encoded; empty for a redirect, whose body nobody reads.
+    pub(crate) body: Vec<u8>,
+}
+
+/// Sends one request and reads its response. The connection is driven here and dropped at the end: nothing of it outlives the
+/// call, and no other request ever meets what a target sent unasked.
+pub(crate) async fn exchange(
+    settings: &GuardSettings,
+    stream: Box<dyn Stream>,
+    target: &Target,
+    outgoing: &Outgoing,
+) -> Result<Answer, HttpError> {
+    let request = build(target, outgoing)?;
+    let (mut sender, connection) = http1::Builder::new()
+        // hyper looks at this between reads and may go past it; the exact limit is checked below.
+        .max_buf_size(2 * HEAD_BYTES_MAX)
+        .max_headers(RESPONSE_HEADERS_MAX)
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| classify(&error))?;
+    let conversation = async move {
+        let head = tokio::time::timeout(settings.headers_timeout, sender.send_request(request));
+        let response = head.await.map_err(|_| HttpError::Timeout)?.map_err(|error| classify(&error))?;
+        let (head, body) = response.into_parts();
+        if head.status.is_informational() {
+            return Err(HttpError::ResponseInvalid);
+        }
+        let bytes: usize = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+        if bytes > HEAD_BYTES_MAX {
+            return Err(HttpError::ResponseTooLarge);
+        }
+        let body = if is_redirect(head.status, &head.headers) { Vec::new() } else { read(body).await? };
+        Ok(Answer { status: head.status, headers: head.headers, body })
+    };
+    tokio::pin!(conversation, connection);
+    tokio::select! {
+        biased;
+        answer = &mut conversation => return answer,
+        // It ends first when the target closes after its response; what it read is still on its way to the conversation.
+        _ = &mut connection => {}
+    }
+    conversation.await
+}
+
+/// Whether the response sends the caller elsewhere.
+pub(crate) fn is_redirect(status: StatusCode, headers: &HeaderMap) -> bool {
+    matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) && headers.contains_key(header::LOCATION)
+}
+
+fn build(target: &Target, outgoing: &Outgoing) -> Result<http::Request<Full<bytes::Bytes>>, HttpError> {
+    let mut request = http::Request::new(Full::new(outgoing.body.clone()));
+    *request.method_mut() = outgoing.method.clone();
+    *request.uri_mut() = target.path_and_query()?.into();
+    *request.headers_mut() = outgoing.headers.clone();
+    request.headers_mut().insert(header::HOST, target.host_header()?);
+    request.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    let has_body = !outgoing.body.is_empty();
+    if has_body || matches!(outgoing.method, Method::POST | Method::PUT | Method::PATCH) {
+        request.headers_mut().insert(header::CONTENT_LENGTH, outgoing.body.len().into());
+    }
+    Ok(request)
+}
+
+async fn read(mut body: Incoming) -> Result<Vec<u8>, HttpError> {
+    let bytes_max = u64::try_from(HTTP_RESPONSE_BYTES_MAX).expect("4 MiB fits");
+    if body.size_hint().lower() > bytes_max {
+        return Err(HttpError::ResponseTooLarge);
+    }
+    let mut bytes = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| classify(&error))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if bytes.len() + data.len() > HTTP_RESPONSE_BYTES_MAX {
+            return Err(HttpError::ResponseTooLarge);
+        }
+        bytes.extend_from_slice(&data);
+    }
+    Ok(bytes)
+}
+
+fn classify(error: &hyper::Error) -> HttpError {
+    if error.is_parse_too_large() {
+        HttpError::ResponseTooLarge
+    } else if error.is_parse() {
+        HttpError::ResponseInvalid
+    } else {
+        HttpError::ConnectionLost
+    }
+}

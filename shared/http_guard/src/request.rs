@@ -1,0 +1,233 @@
+//! What is asked and what is answered.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::{Method, StatusCode};
+use vault_format::AllowedHost;
+
+use crate::HttpError;
+
+/// Bytes of a request's body.
+pub const REQUEST_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Headers of a request.
+pub const HEADERS_MAX: usize = 100;
+/// Bytes of a request's headers, names and values together.
+pub const HEADERS_BYTES_MAX: usize = 128 * 1024;
+/// The header that counts sealflow calling sealflow.
+pub const HOPS_HEADER: HeaderName = HeaderName::from_static("sealflow-hops");
+
+const USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("sealflow/", env!("CARGO_PKG_VERSION")));
+
+/// Headers that this client sets itself, or that are for one connection only.
+const OWN_HEADERS: [HeaderName; 13] = [
+    header::ACCEPT_ENCODING,
+    header::CONNECTION,
+    header::CONTENT_LENGTH,
+    header::EXPECT,
+    header::HOST,
+    header::PROXY_AUTHENTICATE,
+    header::PROXY_AUTHORIZATION,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    HeaderName::from_static("keep-alive"),
+    HOPS_HEADER,
+];
+
+/// A request. It may hold secret values, so it can't be printed.
+pub struct Request {
+    /// `GET`, `HEAD`, `POST`, `PUT`, `PATCH`, `DELETE` or `OPTIONS`.
+    pub method: String,
+    /// An absolute http or https URL.
+    pub url: String,
+    /// Names and values, as the author wrote them. Framing, hop and proxy headers, `Host` and `Accept-Encoding` are refused.
+    pub headers: Vec<(String, String)>,
+    /// The body; empty for none.
+    pub body: Vec<u8>,
+    /// Time for all of it, redirects included; at most [`crate::TIMEOUT_MAX`].
+    pub timeout: Duration,
+    /// Whether the execution used a secret: then https alone, and no redirect to another origin.
+    pub used_secret: bool,
+    /// For each secret that names hosts, its hosts: every list must name where a connection goes. Empty: no secret does.
+    pub allowed_hosts: Vec<Vec<AllowedHost>>,
+    /// What `Sealflow-Hops` says: how often sealflow has called sealflow, this call included.
+    pub hop_count: u32,
+}
+
+/// A response. It may echo secret values, so it can't be printed before it is scrubbed.
+pub struct Response {
+    /// 200 to 999.
+    pub status: u16,
+    /// Names in lower case, in the order of the response. `content-encoding` and `content-length` are gone where the body was decoded.
+    pub headers: Vec<(String, String)>,
+    /// The body after content-decoding, at most 4 MiB.
+    pub body: Vec<u8>,
+    /// The URL that answered, after redirects; it may hold secrets like the request's.
+    pub url: String,
+    /// Redirects that were followed.
+    pub redirects: usize,
+}
+
+/// What is sent at each hop.
+pub(crate) struct Outgoing {
+    pub(crate) method: Method,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Outgoing {
+    pub(crate) fn prepare(
+        method: &str,
+        headers: &[(String, String)],
+        body: Vec<u8>,
+        hop_count: u32,
+    ) -> Result<Self, HttpError> {
+        if body.len() > REQUEST_BYTES_MAX {
+            return Err(HttpError::RequestTooLarge);
+        }
+        let mut headers = prepare_headers(headers)?;
+        headers.entry(header::USER_AGENT).or_insert(USER_AGENT);
+        headers.insert(HOPS_HEADER, HeaderValue::from(hop_count));
+        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip, deflate"));
+        Ok(Self { method: parse_method(method)?, headers, body: body.into() })
+    }
+
+    /// What a browser would send on after a redirect: 303 asks for the result by GET, as 301 and 302 do after a POST.
+    pub(crate) fn redirected(mut self, status: StatusCode, same_origin: bool) -> Self {
+        let moved = matches!(status, StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND);
+        let other = status == StatusCode::SEE_OTHER;
+        if (moved && self.method == Method::POST) || (other && self.method != Method::HEAD) {
+            self.method = Method::GET;
+            self.body = Bytes::new();
+            for name in [
+                header::CONTENT_TYPE,
+                header::CONTENT_ENCODING,
+                header::CONTENT_LANGUAGE,
+                header::CONTENT_LOCATION,
+            ] {
+                self.headers.remove(name);
+            }
+        }
+        if !same_origin {
+            self.headers.remove(header::AUTHORIZATION);
+            self.headers.remove(header::COOKIE);
+        }
+        self
+    }
+}
+
+fn parse_method(text: &str) -> Result<Method, HttpError> {
+    let known = [
+        Method::GET,
+        Method::HEAD,
+        Method::POST,
+        Method::PUT,
+        Method::PATCH,
+        Method::DELETE,
+        Method::OPTIONS,
+    ];
+    known.into_iter().find(|method| method.as_str() == text).ok_or(HttpError::InvalidMethod)
+}
+
+fn prepare_headers(headers: &[(String, String)]) -> Result<HeaderMap, HttpError> {
+    let mut map = HeaderMap::with_capacity(headers.len() + 4);
+    let mut bytes = 0;
+    for (index, (name, value)) in headers.iter().enumerate() {
+        let refuse = |reason| HttpError::InvalidHeader { index, reason };
+        bytes += name.len() + value.len();
+        if index >= HEADERS_MAX || bytes > HEADERS_BYTES_MAX {
+            return Err(refuse("there are too many or too large headers"));
+        }
+        let name: HeaderName = name.parse().map_err(|_| refuse("its name is no header name"))?;
+        if OWN_HEADERS.contains(&name) || name.as_str().starts_with("proxy-") {
+            return Err(refuse("sealflow sets it, or it is for proxies and connections"));
+        }
+        let mut value = HeaderValue::from_bytes(value.as_bytes())
+            .map_err(|_| refuse("its value has a line break or another control character"))?;
+        value.set_sensitive(true);
+        map.append(name, value);
+    }
+    Ok(map)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn prepare(headers: &[(&str, &str)]) -> Result<Outgoing, HttpError> {
+        let headers: Vec<_> = headers.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+        Outgoing::prepare("GET", &headers, vec![], 1)
+    }
+
+    #[test]
+    fn headers_cannot_break_out_of_their_line_i2() {
+        let check = |name: &str, value: &str| {
+            let result = prepare(&[("Accept", "*/*"), (name, value)]);
+            assert!(matches!(result, Err(HttpError::InvalidHeader { index: 1, .. })), "{name:?}: {value:?}");
+        };
+        for bad in ["a\rb", "a\nb", "a\r\nX: y", "a\0b", "\u{1}", "\u{7f}"] {
+            check("x-name", bad);
+            check(bad, "value");
+        }
+        for name in ["", "a b", "a:b", "näme", "x(y)"] {
+            check(name, "value");
+        }
+        assert!(prepare(&[("x-name", "tab\there, ümläut, \"quotes\"")]).is_ok());
+    }
+
+    #[test]
+    fn framing_and_hop_headers_are_ours() {
+        for name in [
+            "Host",
+            "Content-Length",
+            "TRANSFER-ENCODING",
+            "connection",
+            "Keep-Alive",
+            "Proxy-Connection",
+            "Proxy-Authorization",
+            "TE",
+            "Trailer",
+            "Upgrade",
+            "Expect",
+            "Accept-Encoding",
+            "Sealflow-Hops",
+        ] {
+            let result = prepare(&[(name, "x")]);
+            assert!(matches!(result, Err(HttpError::InvalidHeader { index: 0, .. })), "{name}");
+        }
+    }
+
+    #[test]
+    fn only_known_methods_are_sent() {
+        let check = |method: &str, expected: bool| {
+            assert_eq!(Outgoing::prepare(method, &[], vec![], 1).is_ok(), expected, "{method:?}");
+        };
+        for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] {
+            check(method, true);
+        }
+        for method in ["", "get", "CONNECT", "TRACE", "GET / HTTP/1.1\r\nX: y", "PURGE"] {
+            check(method, false);
+        }
+    }
+
+    #[test]
+    fn the_authors_user_agent_stays() {
+        let agent = |headers: &[(&str, &str)]| prepare(headers).unwrap().headers[header::USER_AGENT].clone();
+        assert_eq!(agent(&[]), USER_AGENT);
+        assert_eq!(agent(&[("User-Agent", "mine")]), "mine");
+    }
+
+    #[test]
+    fn requests_have_limits_on_both_sides_i10() {
+        let many = |count| prepare(&vec![("x-a", "b"); count]).is_ok();
+        assert!(many(HEADERS_MAX) && !many(HEADERS_MAX + 1));
+        let large = |bytes: usize| prepare(&[("x-a", &"b".repeat(bytes - 3))]).is_ok();
+        assert!(large(HEADERS_BYTES_MAX) && !large(HEADERS_BYTES_MAX + 1));
+        let body = |bytes: usize| Outgoing::prepare("POST", &[], vec![0; bytes], 1).err();
+        assert_eq!(body(REQUEST_BYTES_MAX), None);
+        assert_eq!(body(REQUEST_BYTES_MAX + 1), Some(HttpError::RequestTooLarge));
+    }
+}

@@ -1,0 +1,216 @@
+//! What the operator decides about outgoing requests.
+
+use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
+use std::time::Duration;
+
+use rustls::pki_types::CertificateDer;
+use vault_format::AllowedHost;
+
+use crate::address;
+
+/// Time to resolve, connect and shake hands.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time from the request to the head of its response, for each hop.
+pub const HEADERS_TIMEOUT: Duration = Duration::from_secs(120);
+/// Time of a request as a whole, redirects included; what a request asks for is cut to it.
+pub const TIMEOUT_MAX: Duration = Duration::from_secs(model::limits::COMPONENT_SECONDS_MAX as u64);
+/// Entries of the allow-list, and of the operator's ranges.
+const ENTRIES_MAX: usize = 1_000;
+
+/// A range of addresses, such as `10.1.0.0/16`; without a prefix a single address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IpRange {
+    network: IpAddr,
+    prefix: u8,
+}
+
+/// What the operator decides about outgoing requests. The default allows the public internet and nothing else.
+#[derive(Clone, Debug)]
+pub struct GuardSettings {
+    /// `host:port` pairs that may be special addresses and plain http, with secrets too. Each has a port.
+    pub allow: Vec<AllowedHost>,
+    /// Ranges that are refused in addition to the special-purpose ones, except for what `allow` names.
+    pub deny: Vec<IpRange>,
+    /// Sockets that are refused whatever `allow` says: the Lambda runtime's API.
+    pub never: Vec<SocketAddr>,
+    /// Certificates of authorities that are trusted beside the public ones.
+    pub extra_roots: Vec<CertificateDer<'static>>,
+    /// Time to resolve, connect and shake hands.
+    pub connect_timeout: Duration,
+    /// Time from the request to the head of its response, for each hop.
+    pub headers_timeout: Duration,
+}
+
+/// A variable says something that can't be understood: the function can't start.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum SettingsError {
+    /// `SEALFLOW_HTTP_ALLOW`
+    #[error("SEALFLOW_HTTP_ALLOW is a list of host:port, with commas between (at most {ENTRIES_MAX})")]
+    Allow,
+    /// `SEALFLOW_HTTP_DENY`
+    #[error(
+        "SEALFLOW_HTTP_DENY is a list of addresses and ranges such as 10.0.0.0/8, with commas between (at most {ENTRIES_MAX})"
+    )]
+    Deny,
+    /// `AWS_LAMBDA_RUNTIME_API`
+    #[error("AWS_LAMBDA_RUNTIME_API is an address with a port")]
+    RuntimeApi,
+}
+
+impl Default for GuardSettings {
+    fn default() -> Self {
+        Self {
+            allow: Vec::new(),
+            deny: Vec::new(),
+            never: Vec::new(),
+            extra_roots: Vec::new(),
+            connect_timeout: CONNECT_TIMEOUT,
+            headers_timeout: HEADERS_TIMEOUT,
+        }
+    }
+}
+
+impl GuardSettings {
+    /// The settings of the environment: `SEALFLOW_HTTP_ALLOW` (`host:port,…`), `SEALFLOW_HTTP_DENY` (ranges) and
+    /// `AWS_LAMBDA_RUNTIME_API`, whose address is never connected to.
+    ///
+    /// # Errors
+    /// [`SettingsError`] names the variable that can't be understood.
+    pub fn from_env() -> Result<Self, SettingsError> {
+        Self::from_variables(|name| std::env::var(name).ok())
+    }
+
+    /// [`GuardSettings::from_env`] with the environment passed in.
+    ///
+    /// # Errors
+    /// As [`GuardSettings::from_env`].
+    pub fn from_variables(variable: impl Fn(&'static str) -> Option<String>) -> Result<Self, SettingsError> {
+        let allow: Vec<AllowedHost> = list(variable("SEALFLOW_HTTP_ALLOW")).ok_or(SettingsError::Allow)?;
+        if allow.iter().any(|host| host.port().is_none()) {
+            return Err(SettingsError::Allow);
+        }
+        let deny = list(variable("SEALFLOW_HTTP_DENY")).ok_or(SettingsError::Deny)?;
+        let never = match variable("AWS_LAMBDA_RUNTIME_API").filter(|value| !value.is_empty()) {
+            Some(value) => {
+                let address = value.replace("localhost:", "127.0.0.1:");
+                vec![address.parse().map_err(|_| SettingsError::RuntimeApi)?]
+            }
+            None => Vec::new(),
+        };
+        Ok(Self { allow, deny, never, ..Self::default() })
+    }
+
+    /// Whether the operator's allow-list names this host and port, as a URL parser writes them.
+    pub(crate) fn allows(&self, host: &str, port: u16) -> bool {
+        self.allow.iter().any(|allowed| allowed.port().is_some() && allowed.matches(host, port))
+    }
+
+    /// Whether this socket may be connected to, for a host that the allow-list names or not.
+    pub(crate) fn admits(&self, socket: SocketAddr, allow_listed: bool) -> bool {
+        let ip = socket.ip();
+        let never = self.never.iter().any(|endpoint| address::reaches(socket, *endpoint));
+        if never || address::is_metadata(ip) {
+            return false;
+        }
+        allow_listed || !(address::is_special(ip) || self.deny.iter().any(|range| range.contains(ip)))
+    }
+}
+
+impl IpRange {
+    /// Whether the address lies in the range.
+    #[must_use]
+    pub fn contains(&self, address: IpAddr) -> bool {
+        match (address, self.network) {
+            (IpAddr::V4(address), IpAddr::V4(network)) => address::in_v4(address, network, self.prefix),
+            (IpAddr::V6(address), IpAddr::V6(network)) => address::in_v6(address, network, self.prefix),
+            _ => false,
+        }
+    }
+}
+
+impl FromStr for IpRange {
+    type Err = SettingsError;
+
+    fn from_str(text: &str) -> Result<Self, SettingsError> {
+        let (network, prefix) = text.split_once('/').map_or((text, None), |(a, b)| (a, Some(b)));
+        let network: IpAddr = network.parse().map_err(|_| SettingsError::Deny)?;
+        let longest = if network.is_ipv4() { 32 } else { 128 };
+        let prefix = prefix.map_or(Ok(longest), str::parse).map_err(|_| SettingsError::Deny)?;
+        if prefix > longest { Err(SettingsError::Deny) } else { Ok(Self { network, prefix }) }
+    }
+}
+
+/// A list with commas between; empty entries are nothing.
+fn list<T: FromStr>(text: Option<String>) -> Option<Vec<T>> {
+    let text = text.unwrap_or_default();
+    let entries = text.split(',').map(str::trim).filter(|entry| !entry.is_empty());
+    let list: Option<Vec<T>> = entries.map(|entry| entry.parse().ok()).collect();
+    list.filter(|list| list.len() <= ENTRIES_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(name: &'static str, value: &str) -> Result<GuardSettings, SettingsError> {
+        GuardSettings::from_variables(|asked| (asked == name).then(|| value.to_owned()))
+    }
+
+    #[test]
+    fn the_environment_says_what_is_allowed_and_denied() {
+        let allow = read("SEALFLOW_HTTP_ALLOW", "127.0.0.1:4000, Target.local:80,,[::1]:8443").unwrap();
+        assert!(
+            allow.allows("127.0.0.1", 4000)
+                && allow.allows("target.local", 80)
+                && allow.allows("[::1]", 8443)
+        );
+        assert!(!allow.allows("127.0.0.1", 4001) && !allow.allows("target.local", 443));
+        let deny = read("SEALFLOW_HTTP_DENY", "52.0.0.0/8,2606:4700::/32,9.9.9.9").unwrap();
+        let admits = |socket: &str| deny.admits(socket.parse().unwrap(), false);
+        assert!(!admits("52.1.2.3:443") && !admits("[2606:4700::1]:443") && !admits("9.9.9.9:443"));
+        assert!(admits("53.1.2.3:443") && admits("[2606:4701::1]:443") && admits("9.9.9.8:443"));
+    }
+
+    #[test]
+    fn what_cannot_be_understood_stops_the_start() {
+        let check = |name, value: &str, expected| {
+            assert_eq!(read(name, value).err(), Some(expected), "{value}");
+        };
+        check("SEALFLOW_HTTP_ALLOW", "127.0.0.1", SettingsError::Allow);
+        check("SEALFLOW_HTTP_ALLOW", "*:80", SettingsError::Allow);
+        check("SEALFLOW_HTTP_ALLOW", &"a:1,".repeat(ENTRIES_MAX + 1), SettingsError::Allow);
+        check("SEALFLOW_HTTP_DENY", "10.0.0.0/33", SettingsError::Deny);
+        check("SEALFLOW_HTTP_DENY", "ten", SettingsError::Deny);
+        check("AWS_LAMBDA_RUNTIME_API", "runtime", SettingsError::RuntimeApi);
+        assert_eq!(
+            read("SEALFLOW_HTTP_ALLOW", &"a:1,".repeat(ENTRIES_MAX)).unwrap().allow.len(),
+            ENTRIES_MAX
+        );
+    }
+
+    #[test]
+    fn the_allow_list_opens_special_and_denied_addresses_but_no_metadata_and_no_runtime() {
+        let settings = GuardSettings {
+            deny: vec!["52.0.0.0/8".parse().unwrap()],
+            ..read("AWS_LAMBDA_RUNTIME_API", "localhost:9001").unwrap()
+        };
+        let check = |socket: &str, expected: bool| {
+            assert_eq!(settings.admits(socket.parse().unwrap(), true), expected, "{socket}");
+            assert!(!settings.admits(socket.parse().unwrap(), false), "{socket}");
+        };
+        check("127.0.0.1:4000", true);
+        check("52.1.1.1:443", true);
+        check("127.0.0.1:9001", false);
+        check("[::1]:9001", false);
+        check("169.254.169.254:80", false);
+        check("[::ffff:169.254.169.254]:80", false);
+        check("[fd00:ec2::254]:80", false);
+    }
+
+    #[test]
+    fn a_range_without_bits_holds_everything() {
+        let all: IpRange = "0.0.0.0/0".parse().unwrap();
+        assert!(all.contains("255.1.2.3".parse().unwrap()) && !all.contains("::1".parse().unwrap()));
+    }
+}

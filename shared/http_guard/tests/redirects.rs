@@ -1,0 +1,206 @@
+//! Redirects, and what a request with a secret may do.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use common::{World, allowing, get, ok, redirect};
+use http_guard::{HttpError, Request};
+
+const SECRET: &str = "hunter2-hunter2-hunter2";
+
+/// Every name and port there is answers; `https://a.example/start` redirects.
+async fn redirecting(status: u16, location: &'static str) -> World {
+    let world = World::new();
+    world.name("a.example", &[&["8.8.8.8"]]);
+    world.name("b.example", &[&["9.9.9.9"]]);
+    world
+        .secure_site("8.8.8.8:443", "a.example", move |heard| {
+            let path = heard.line().split(['/', '?']).nth(1);
+            if path == Some("start") { redirect(status, location) } else { ok("arrived") }
+        })
+        .await;
+    world.secure_site("8.8.8.8:8443", "a.example", |_| ok("other port")).await;
+    world.site("8.8.8.8:80", |_| ok("plain")).await;
+    world.secure_site("9.9.9.9:443", "b.example", |_| ok("other host")).await;
+    world.site("9.9.9.9:80", |_| ok("other host, plain")).await;
+    world
+}
+
+fn with_secret(place: &str) -> Request {
+    let mut request = get("https://a.example/start");
+    request.used_secret = true;
+    match place {
+        "header" => request.headers.push(("Authorization".into(), format!("Bearer {SECRET}"))),
+        "query" => request.url = format!("https://a.example/start?token={SECRET}"),
+        "body" => {
+            request.method = "POST".into();
+            request.body = SECRET.into();
+        }
+        other => panic!("{other}"),
+    }
+    request
+}
+
+#[tokio::test]
+async fn a_request_with_a_secret_is_not_redirected_to_another_origin_i1() {
+    let elsewhere = [
+        ("https://b.example/start2", "9.9.9.9:443"),
+        ("//b.example/start2", "9.9.9.9:443"),
+        ("https://a.example:8443/start2", "8.8.8.8:8443"),
+        ("http://a.example/start2", "8.8.8.8:80"),
+        ("http://b.example/start2", "9.9.9.9:80"),
+        ("http://a.example:443/start2", "8.8.8.8:443"),
+    ];
+    for status in [301, 302, 303, 307, 308] {
+        for (location, other) in elsewhere {
+            for place in ["header", "query", "body"] {
+                let world = redirecting(status, location).await;
+                let error = world.send(with_secret(place)).await.err();
+                assert_eq!(error, Some(HttpError::RedirectBlocked), "{status} {location} {place}");
+                let heard = usize::from(other == "8.8.8.8:443");
+                assert_eq!(world.heard(other).len(), heard, "{status} {location} {place}");
+                assert_eq!(world.connected(), ["8.8.8.8:443"], "{status} {location} {place}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_request_with_a_secret_follows_within_its_origin() {
+    for location in ["/next", "next", "https://a.example/next", "https://A.EXAMPLE:443/next#part"] {
+        let world = redirecting(307, location).await;
+        let response = world.send(with_secret("header")).await.unwrap();
+        assert_eq!((response.body.as_slice(), response.redirects), (b"arrived".as_slice(), 1), "{location}");
+        assert_eq!(response.url, "https://a.example/next");
+        let heard = world.heard("8.8.8.8:443");
+        assert_eq!(heard[1].header("authorization"), Some(format!("Bearer {SECRET}")));
+    }
+}
+
+#[tokio::test]
+async fn a_request_without_secrets_follows_elsewhere_and_leaves_its_credentials_behind() {
+    let world = redirecting(302, "http://b.example/there").await;
+    let mut request = get("https://a.example/start");
+    for (name, value) in [("Authorization", "plain-credential"), ("Cookie", "a=b"), ("X-Kept", "kept")] {
+        request.headers.push((name.into(), value.into()));
+    }
+    assert_eq!(world.send(request).await.unwrap().body, b"other host, plain");
+    let heard = &world.heard("9.9.9.9:80")[0];
+    assert_eq!(heard.header("x-kept").as_deref(), Some("kept"));
+    assert_eq!((heard.header("authorization"), heard.header("cookie")), (None, None));
+    assert_eq!(heard.header("host").as_deref(), Some("b.example"));
+}
+
+#[tokio::test]
+async fn method_and_body_change_as_the_status_says() {
+    let check = async |status: u16, method: &str, expected: &str| {
+        let world = redirecting(status, "/next").await;
+        let mut request = get("https://a.example/start");
+        request.method = method.into();
+        request.headers.push(("Content-Type".into(), "text/plain".into()));
+        if !matches!(method, "GET" | "HEAD") {
+            request.body = b"body".to_vec();
+        }
+        world.send(request).await.unwrap();
+        let heard = &world.heard("8.8.8.8:443")[1];
+        assert_eq!(heard.line(), format!("{expected} /next"), "{status} {method}");
+        let rewritten = expected != method;
+        assert_eq!(heard.body.is_empty(), rewritten || matches!(method, "GET" | "HEAD"), "{status} {method}");
+        assert_eq!(heard.header("content-type").is_none(), rewritten, "{status} {method}");
+    };
+    for status in [301, 302] {
+        check(status, "POST", "GET").await;
+        check(status, "PUT", "PUT").await;
+        check(status, "HEAD", "HEAD").await;
+    }
+    check(303, "POST", "GET").await;
+    check(303, "DELETE", "GET").await;
+    check(303, "HEAD", "HEAD").await;
+    check(307, "POST", "POST").await;
+    check(308, "PATCH", "PATCH").await;
+}
+
+#[tokio::test]
+async fn five_redirects_are_followed_and_not_six_i10() {
+    let chain = async |length: usize| {
+        let world = World::new();
+        world.name("a.example", &[&["8.8.8.8"]]);
+        world
+            .site("8.8.8.8:80", move |heard| {
+                let step: usize = heard.line().strip_prefix("GET /").unwrap().parse().unwrap();
+                if step == length { ok("end") } else { redirect(302, &format!("/{}", step + 1)) }
+            })
+            .await;
+        world.send(get("http://a.example/0")).await.map(|response| response.redirects)
+    };
+    assert_eq!(chain(5).await, Ok(5));
+    assert_eq!(chain(6).await, Err(HttpError::RedirectLimit));
+}
+
+#[tokio::test]
+async fn a_redirect_to_what_is_no_url_is_an_error() {
+    for location in
+        ["ftp://b.example/", "https://user@b.example/", "https://b.example\\x", "javascript:1", "http://[::1"]
+    {
+        let world = redirecting(302, location).await;
+        let error = world.send(get("https://a.example/start")).await.err();
+        assert!(matches!(error, Some(HttpError::InvalidUrl(_))), "{location}: {error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_status_without_location_is_a_response_like_any_other() {
+    let world = World::new();
+    world.name("a.example", &[&["8.8.8.8"]]);
+    for status in [300, 301, 304, 305, 404, 500] {
+        world
+            .site("8.8.8.8:80", move |_| {
+                format!("HTTP/1.1 {status} X\r\ncontent-length: 0\r\n\r\n").into_bytes()
+            })
+            .await;
+        assert_eq!(world.send(get("http://a.example/")).await.unwrap().status, status);
+    }
+}
+
+#[tokio::test]
+async fn a_secret_goes_over_plain_http_to_allowed_hosts_alone_i1() {
+    let world = redirecting(302, "/next").await;
+    let request = || Request { used_secret: true, ..get("http://a.example/") };
+    assert_eq!(world.send(request()).await.err(), Some(HttpError::PlainHttpWithSecret));
+    assert_eq!(world.connected(), [""; 0]);
+    let client = world.client(allowing(&["a.example:80"]));
+    assert_eq!(client.send(request()).await.unwrap().body, b"plain");
+    let elsewhere = Request { url: "http://b.example/".into(), ..request() };
+    assert_eq!(client.send(elsewhere).await.err(), Some(HttpError::PlainHttpWithSecret));
+}
+
+#[tokio::test]
+async fn every_secret_must_allow_the_host_of_every_hop_i1() {
+    let hosts = |lists: &[&[&str]]| -> Vec<Vec<_>> {
+        lists.iter().map(|list| list.iter().map(|host| host.parse().unwrap()).collect()).collect()
+    };
+    let check = async |lists: &[&[&str]], expected: Option<HttpError>| {
+        let world = redirecting(307, "/next").await;
+        let request = Request { allowed_hosts: hosts(lists), ..get("https://a.example/start") };
+        assert_eq!(world.send(request).await.err(), expected, "{lists:?}");
+        assert_eq!(world.connected().is_empty(), expected.is_some(), "{lists:?}");
+    };
+    let refused = Some(HttpError::HostNotAllowed);
+    check(&[&["a.example"]], None).await;
+    check(&[&["b.example", "a.example:443"], &["a.example"]], None).await;
+    check(&[&["b.example"]], refused).await;
+    check(&[&["a.example"], &["b.example"]], refused).await;
+    check(&[&["a.example:8443"]], refused).await;
+    check(&[&["example"], &["le"]], refused).await;
+    check(&[&[]], refused).await;
+}
+
+#[tokio::test]
+async fn a_secret_with_hosts_counts_as_used_whatever_the_caller_says_i1() {
+    let world = redirecting(302, "https://b.example/").await;
+    let hosts = vec![vec!["a.example".parse().unwrap(), "b.example".parse().unwrap()]];
+    let request = Request { allowed_hosts: hosts, ..get("https://a.example/start") };
+    assert_eq!(world.send(request).await.err(), Some(HttpError::RedirectBlocked));
+    assert_eq!(world.heard("9.9.9.9:443").len(), 0);
+}

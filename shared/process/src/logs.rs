@@ -1,0 +1,66 @@
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+/// Our own crates: the only ones that may log below WARN.
+const OWN_CRATES: [&str; 13] = [
+    "api",
+    "builder",
+    "components",
+    "definition",
+    "executor",
+    "http_guard",
+    "migrate",
+    "model",
+    "queue",
+    "store",
+    "sweeper",
+    "vault_open",
+    "webhook",
+];
+
+/// Starts logging to standard output, a JSON object a line, and sets a panic hook that prints the location only.
+///
+/// `RUST_LOG` chooses among our own crates' levels. Crates of others log at WARN at most whatever it says, since some of them log
+/// what they handle (tokio-postgres logs parameters at DEBUG). A panic's message may quote data, so it is not printed.
+pub fn start_logs(rust_log: &str) {
+    let level = highest_level(rust_log);
+    let directives: Vec<String> = std::iter::once("warn".to_owned())
+        .chain(OWN_CRATES.iter().map(|name| format!("{name}={level}")))
+        .collect();
+    let filter = EnvFilter::builder().parse_lossy(directives.join(","));
+    let format = tracing_subscriber::fmt::layer()
+        .json()
+        .flatten_event(true)
+        .with_current_span(false)
+        .with_span_list(false);
+    // A second call in one process (tests) keeps the first subscriber.
+    let _ = tracing_subscriber::registry().with(filter).with(format).try_init();
+    std::panic::set_hook(Box::new(|info| {
+        let location = info.location().map_or_else(String::new, ToString::to_string);
+        tracing::error!(location, "panic");
+    }));
+}
+
+/// The level that `RUST_LOG` asks for at the widest, as far as we follow it: one word for all of our own crates.
+fn highest_level(rust_log: &str) -> &'static str {
+    let asked = rust_log.to_ascii_lowercase();
+    ["trace", "debug", "info", "warn", "error"]
+        .into_iter()
+        .find(|level| asked.contains(level))
+        .unwrap_or("info")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rust_log_sets_the_level_of_our_own_crates() {
+        let check = |asked, expected| assert_eq!(highest_level(asked), expected);
+        check("", "info");
+        check("TRACE", "trace");
+        check("warn,tokio_postgres=debug", "debug");
+        check("nonsense", "info");
+    }
+}

@@ -1,0 +1,106 @@
+use std::collections::BTreeMap;
+
+use model::times::Times;
+
+/// What a function reads of its environment, once, in `main`.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `SEALFLOW_DATABASE_URL`: where Postgres is, with the function's own role and no password.
+    pub database_url: String,
+    /// `SEALFLOW_NODE_QUEUE_URL`: the queue that wakes the builder. Empty where a function sends nothing there.
+    pub node_queue_url: String,
+    /// `SEALFLOW_EXECUTION_QUEUE_URL`: the queue that wakes the executor. Empty where a function sends nothing there.
+    pub execution_queue_url: String,
+    /// `SEALFLOW_KMS_KEY_ID`: the key that seals.
+    pub kms_key_id: String,
+    /// `SEALFLOW_PUBLIC_URL`: the base of webhook addresses and of links, without a slash at its end.
+    pub public_url: String,
+    /// `SEALFLOW_HTTP_ALLOW`: `host:port,…` that the `http` component may reach although they are not public.
+    pub http_allow: String,
+    /// Derived from `SEALFLOW_COMPONENT_SECONDS_MAX`, 300 if not set.
+    pub times: Times,
+    /// `SEALFLOW_SWEEP_GRACE_SECONDS`: how long a committed row may wait for its wake; None where it is not set.
+    pub sweep_grace_seconds: Option<u32>,
+    /// `RUST_LOG`: the level of our own crates' logs.
+    pub rust_log: String,
+}
+
+/// Every problem of the environment at once.
+#[derive(Debug, thiserror::Error)]
+#[error("the environment is not complete:\n{}", .problems.join("\n"))]
+pub struct SettingsError {
+    problems: Vec<String>,
+}
+
+/// The names of settings, as a function lists those that it needs.
+pub const REQUIRED_NAMES: [&str; 5] = [
+    "SEALFLOW_DATABASE_URL",
+    "SEALFLOW_NODE_QUEUE_URL",
+    "SEALFLOW_EXECUTION_QUEUE_URL",
+    "SEALFLOW_KMS_KEY_ID",
+    "SEALFLOW_PUBLIC_URL",
+];
+
+const COMPONENT_SECONDS_DEFAULT: u32 = 300;
+
+impl Settings {
+    /// Reads the environment of the process.
+    ///
+    /// # Errors
+    /// [`SettingsError`] names every variable in `required` that is missing and every one that can't be read.
+    pub fn from_env(required: &[&str]) -> Result<Self, SettingsError> {
+        Self::read(&std::env::vars().collect(), required)
+    }
+
+    fn read(variables: &BTreeMap<String, String>, required: &[&str]) -> Result<Self, SettingsError> {
+        let text = |name: &str| variables.get(name).map(|value| value.trim().to_owned()).unwrap_or_default();
+        let mut problems: Vec<String> = required
+            .iter()
+            .filter(|name| text(name).is_empty())
+            .map(|name| format!("  {name} is not set"))
+            .collect();
+        let seconds = match text("SEALFLOW_COMPONENT_SECONDS_MAX") {
+            unset if unset.is_empty() => Some(COMPONENT_SECONDS_DEFAULT),
+            set => set.parse().ok(),
+        };
+        let times = seconds.and_then(|seconds| Times::derive(seconds).ok());
+        if times.is_none() {
+            problems
+                .push("  SEALFLOW_COMPONENT_SECONDS_MAX is not a number of seconds from 1 to 300".to_owned());
+        }
+        let Some(times) = times.filter(|_| problems.is_empty()) else {
+            return Err(SettingsError { problems });
+        };
+        Ok(Self {
+            database_url: text("SEALFLOW_DATABASE_URL"),
+            node_queue_url: text("SEALFLOW_NODE_QUEUE_URL"),
+            execution_queue_url: text("SEALFLOW_EXECUTION_QUEUE_URL"),
+            kms_key_id: text("SEALFLOW_KMS_KEY_ID"),
+            public_url: text("SEALFLOW_PUBLIC_URL").trim_end_matches('/').to_owned(),
+            http_allow: text("SEALFLOW_HTTP_ALLOW"),
+            times,
+            sweep_grace_seconds: text("SEALFLOW_SWEEP_GRACE_SECONDS").parse().ok(),
+            rust_log: text("RUST_LOG"),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_problem_is_told_at_once() {
+        let variables = BTreeMap::from([("SEALFLOW_COMPONENT_SECONDS_MAX".to_owned(), "0".to_owned())]);
+        let error = Settings::read(&variables, &REQUIRED_NAMES).unwrap_err().to_string();
+        for name in REQUIRED_NAMES.iter().chain(&["SEALFLOW_COMPONENT_SECONDS_MAX"]) {
+            assert!(error.contains(name), "{name} in {error}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_required_may_be_missing() {
+        let settings = Settings::read(&BTreeMap::new(), &[]).unwrap();
+        assert_eq!(settings.times, Times::derive(COMPONENT_SECONDS_DEFAULT).unwrap());
+    }
+}

@@ -1,0 +1,328 @@
+//! Undoing encodings, so that values are searched for as they are.
+
+use std::ops::Range;
+
+use crate::entities;
+use crate::needles::{Label, Needles};
+
+/// Characters of base64 that eight bytes need at least, wherever they start.
+const BASE64_RUN_MIN: usize = 11;
+/// Digits of hex that eight bytes need.
+const HEX_RUN_MIN: usize = 16;
+
+/// Searches the bytes as they are and under up to `layers` encodings; reports ranges of `bytes`.
+pub(crate) fn search(
+    needles: &Needles,
+    bytes: &[u8],
+    layers: usize,
+    report: &mut dyn FnMut(Range<usize>, Label),
+) {
+    if bytes.len() < crate::BYTES_MIN || needles.is_empty() {
+        return;
+    }
+    needles.find(bytes, report);
+    if layers == 0 {
+        return;
+    }
+    for escape in [unescape_json, unescape_url, unescape_form, entities::unescape_html] {
+        if let Some(view) = View::of(bytes, escape) {
+            search(needles, &view.bytes, layers - 1, &mut |range, label| report(view.source(range), label));
+        }
+    }
+    for_runs(bytes, BASE64_RUN_MIN, &BASE64_DIGITS, &mut |run| {
+        for phase in 0..4 {
+            let decoded = pack::<6>(&run.digits[phase..]);
+            search(needles, &decoded, layers - 1, &mut |range, label| {
+                report(run.source::<6>(phase, range), label);
+            });
+        }
+    });
+    for_runs(bytes, HEX_RUN_MIN, &HEX_DIGITS, &mut |run| {
+        for phase in 0..2 {
+            let decoded = pack::<4>(&run.digits[phase..]);
+            search(needles, &decoded, layers - 1, &mut |range, label| {
+                report(run.source::<4>(phase, range), label);
+            });
+        }
+    });
+}
+
+/// What one escape at the start of some bytes stands for, and how many bytes it takes.
+pub(crate) struct Escape {
+    pub(crate) decoded: Decoded,
+    pub(crate) length: usize,
+}
+
+/// What an escape stands for.
+pub(crate) enum Decoded {
+    Byte(u8),
+    Char(char),
+}
+
+/// A text with its escapes undone, and where each came from.
+struct View {
+    bytes: Vec<u8>,
+    jumps: Vec<Jump>,
+}
+
+/// One escape: `decoded` in the view is `source` in the text. Between jumps both go on side by side.
+struct Jump {
+    decoded: Range<usize>,
+    source: Range<usize>,
+}
+
+impl View {
+    /// Nothing when there is no escape to undo.
+    fn of(text: &[u8], escape: fn(&[u8]) -> Option<Escape>) -> Option<Self> {
+        let mut next = next_escape(text, 0, escape);
+        next.as_ref()?;
+        let mut view = Self { bytes: Vec::with_capacity(text.len()), jumps: Vec::new() };
+        let mut done = 0;
+        while let Some((at, found)) = next {
+            view.bytes.extend_from_slice(&text[done..at]);
+            let from = view.bytes.len();
+            match found.decoded {
+                Decoded::Byte(byte) => view.bytes.push(byte),
+                Decoded::Char(char) => {
+                    view.bytes.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes());
+                }
+            }
+            done = at + found.length;
+            view.jumps.push(Jump { decoded: from..view.bytes.len(), source: at..done });
+            next = next_escape(text, done, escape);
+        }
+        view.bytes.extend_from_slice(&text[done..]);
+        Some(view)
+    }
+
+    /// The part of the text that a range of the view came from; escapes are taken whole.
+    fn source(&self, range: Range<usize>) -> Range<usize> {
+        self.source_of(range.start).start..self.source_of(range.end - 1).end
+    }
+
+    fn source_of(&self, at: usize) -> Range<usize> {
+        let before = self.jumps.partition_point(|jump| jump.decoded.start <= at);
+        match before.checked_sub(1).map(|last| &self.jumps[last]) {
+            Some(jump) if at < jump.decoded.end => jump.source.clone(),
+            Some(jump) => {
+                let at = jump.source.end + (at - jump.decoded.end);
+                at..at + 1
+            }
+            None => at..at + 1,
+        }
+    }
+}
+
+/// The first escape from `from` on, and where it starts.
+fn next_escape(text: &[u8], from: usize, escape: fn(&[u8]) -> Option<Escape>) -> Option<(usize, Escape)> {
+    // Every escape starts with one of these.
+    let starts = |byte: &u8| matches!(byte, b'\\' | b'%' | b'+' | b'&');
+    let mut at = from;
+    loop {
+        at += text[at..].iter().position(starts)?;
+        if let Some(found) = escape(&text[at..]) {
+            return Some((at, found));
+        }
+        at += 1;
+    }
+}
+
+fn unescape_json(text: &[u8]) -> Option<Escape> {
+    let [b'\\', kind, ..] = text else { return None };
+    let char = match kind {
+        b'"' | b'\'' | b'\\' | b'/' => char::from(*kind),
+        b'b' => '\u{8}',
+        b'f' => '\u{c}',
+        b'n' => '\n',
+        b'r' => '\r',
+        b't' => '\t',
+        b'u' => return unescape_utf16(text),
+        b'x' => {
+            let code = number(text.get(2..4)?, 16)?;
+            return Some(Escape { decoded: Decoded::Char(char::from_u32(code)?), length: 4 });
+        }
+        _ => return None,
+    };
+    Some(Escape { decoded: Decoded::Char(char), length: 2 })
+}
+
+fn unescape_utf16(text: &[u8]) -> Option<Escape> {
+    let unit = |at: usize| {
+        let [b'\\', b'u', digits @ ..] = text.get(at..at + 6)? else { return None };
+        u16::try_from(number(digits, 16)?).ok()
+    };
+    let (first, second) = (unit(0)?, unit(6));
+    let char = |units: &[u16]| char::decode_utf16(units.iter().copied()).next()?.ok();
+    let pair = second.filter(|_| (0xd800..0xdc00).contains(&first)).and_then(|second| char(&[first, second]));
+    match pair {
+        Some(char) => Some(Escape { decoded: Decoded::Char(char), length: 12 }),
+        None => Some(Escape { decoded: Decoded::Char(char(&[first])?), length: 6 }),
+    }
+}
+
+fn unescape_url(text: &[u8]) -> Option<Escape> {
+    let [b'%', high, low, ..] = text else { return None };
+    let digit = |byte: u8| Some(HEX_DIGITS[usize::from(byte)]).filter(|digit| *digit != NO_DIGIT);
+    let byte = digit(*high)? << 4 | digit(*low)?;
+    Some(Escape { decoded: Decoded::Byte(byte), length: 3 })
+}
+
+fn unescape_form(text: &[u8]) -> Option<Escape> {
+    match text {
+        [b'+', ..] => Some(Escape { decoded: Decoded::Byte(b' '), length: 1 }),
+        _ => unescape_url(text),
+    }
+}
+
+/// A number of digits alone: `from_str_radix` would take a sign.
+pub(crate) fn number(digits: &[u8], radix: u32) -> Option<u32> {
+    let legal = digits.iter().all(|digit| char::from(*digit).is_digit(radix));
+    let text = std::str::from_utf8(digits).ok().filter(|_| legal)?;
+    u32::from_str_radix(text, radix).ok()
+}
+
+/// What each byte is worth as a digit; [`NO_DIGIT`] for what is none.
+type Digits = [u8; 256];
+
+const NO_DIGIT: u8 = u8::MAX;
+
+/// base64 and base64url together.
+static BASE64_DIGITS: Digits = {
+    let digits = [NO_DIGIT; 256];
+    let digits = with_digits(digits, b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/", 0);
+    with_digits(digits, b"-_", 62)
+};
+
+/// Either case.
+static HEX_DIGITS: Digits = {
+    let digits = with_digits([NO_DIGIT; 256], b"0123456789abcdef", 0);
+    with_digits(digits, b"ABCDEF", 10)
+};
+
+const fn with_digits(mut digits: Digits, bytes: &[u8], first: u8) -> Digits {
+    let mut at = 0;
+    while at < bytes.len() {
+        digits[bytes[at] as usize] = first + at as u8;
+        at += 1;
+    }
+    digits
+}
+
+/// Digits of an encoding that follow each other, line breaks aside.
+struct Run {
+    digits: Vec<u8>,
+    /// Where each digit stands in the text.
+    positions: Vec<usize>,
+}
+
+impl Run {
+    /// Where the bytes of `range` came from, when digits of `BITS` bits were packed from `phase` on. Digits that share bits with
+    /// a neighbour are taken too.
+    fn source<const BITS: usize>(&self, phase: usize, range: Range<usize>) -> Range<usize> {
+        let first = phase + range.start * 8 / BITS;
+        let last = phase + (range.end * 8 - 1) / BITS;
+        self.positions[first]..self.positions[last] + 1
+    }
+}
+
+/// Calls `each` with the runs of at least `length_min` digits.
+fn for_runs(text: &[u8], length_min: usize, digits: &Digits, each: &mut dyn FnMut(&Run)) {
+    let digit = |at: usize| digits[usize::from(text[at])];
+    let mut at = 0;
+    while at < text.len() {
+        if digit(at) == NO_DIGIT {
+            at += 1;
+            continue;
+        }
+        // Most runs are words: measure first, and collect only what is long enough.
+        let end = run_end(text, at, digits);
+        if end - at >= length_min {
+            let positions: Vec<usize> = (at..end).filter(|position| digit(*position) != NO_DIGIT).collect();
+            if positions.len() >= length_min {
+                each(&Run { digits: positions.iter().map(|position| digit(*position)).collect(), positions });
+            }
+        }
+        at = end;
+    }
+}
+
+fn run_end(text: &[u8], start: usize, digits: &Digits) -> usize {
+    let is_digit = |at: usize| text.get(at).is_some_and(|byte| digits[usize::from(*byte)] != NO_DIGIT);
+    let mut at = start;
+    loop {
+        while is_digit(at) {
+            at += 1;
+        }
+        // An encoder breaks long lines; the next line goes on.
+        let broken = match text.get(at..) {
+            Some([b'\r', b'\n', ..]) => 2,
+            Some([b'\n', ..]) => 1,
+            _ => return at,
+        };
+        if !is_digit(at + broken) {
+            return at;
+        }
+        at += broken;
+    }
+}
+
+/// Packs digits of `BITS` bits into bytes; bits that fill no byte are dropped.
+fn pack<const BITS: usize>(digits: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(digits.len() * BITS / 8 + 1);
+    let (mut window, mut held) = (0_u32, 0);
+    for digit in digits {
+        window = window << BITS | u32::from(*digit);
+        held += BITS;
+        if held >= 8 {
+            held -= 8;
+            bytes.push((window >> held & 0xff) as u8);
+        }
+    }
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn view(text: &str, escape: fn(&[u8]) -> Option<Escape>) -> Option<(String, Vec<Range<usize>>)> {
+        let view = View::of(text.as_bytes(), escape)?;
+        let sources = (0..view.bytes.len()).map(|at| view.source_of(at)).collect();
+        Some((String::from_utf8(view.bytes).unwrap(), sources))
+    }
+
+    #[test]
+    fn escapes_are_undone_and_each_byte_knows_where_it_came_from() {
+        let (text, sources) = view(r#"a\"\u00e9b"#, unescape_json).unwrap();
+        assert_eq!(text, "a\"\u{e9}b");
+        assert_eq!(sources, [0..1, 1..3, 3..9, 3..9, 9..10]);
+        assert_eq!(view("no escape", unescape_json), None);
+    }
+
+    #[test]
+    fn each_escape_is_read_as_its_encoder_meant_it() {
+        let check = |escape: fn(&[u8]) -> Option<Escape>, text: &str, expected: &str| {
+            assert_eq!(view(text, escape).unwrap().0, expected, "{text}");
+        };
+        check(unescape_json, r"\b\f\n\r\t\/\\\'\x41", "\u{8}\u{c}\n\r\t/\\'A");
+        check(unescape_json, r"\ud83d\ude00\u003C", "\u{1f600}<");
+        check(unescape_json, r"\ud83d\\ude00", "\\ud83d\\ude00");
+        check(unescape_json, r"\u+123\\", "\\u+123\\");
+        check(unescape_url, "%41%2b%2B%zz%4", "A++%zz%4");
+        check(unescape_url, "a+b%20", "a+b ");
+        check(unescape_form, "a+b%2B", "a b+");
+    }
+
+    #[test]
+    fn runs_go_on_over_line_breaks_and_end_elsewhere() {
+        let runs = |text: &str| {
+            let mut found = Vec::new();
+            for_runs(text.as_bytes(), 4, &HEX_DIGITS, &mut |run| found.push(run.positions.clone()));
+            found
+        };
+        assert_eq!(runs("abc"), [[0; 0]; 0]);
+        assert_eq!(runs("xabcdx12 34"), [[1, 2, 3, 4]]);
+        assert_eq!(runs("ab\ncd\r\nef\n"), [[0, 1, 3, 4, 7, 8]]);
+        assert_eq!(runs("ab\n\ncd"), [[0; 0]; 0]);
+    }
+}

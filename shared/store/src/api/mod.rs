@@ -1,0 +1,39 @@
+//! What the API reads and writes. Every statement takes the organization and reaches rows only through its workflows (I6).
+//!
+//! Rows are shown as they are: their fields have the names of the columns, and the API answers with them. What must not be
+//! here: `workflow_node_executions.residuals`, leases, sealed bytes on their way to an answer.
+
+mod events;
+mod executions;
+mod organizations;
+mod page;
+mod queue_items;
+mod run_cancel;
+mod run_start;
+mod runs;
+mod secrets;
+mod tokens;
+mod webhooks;
+mod workflow_apply;
+mod workflow_delete;
+mod workflows;
+
+pub use events::{EventFilter, EventRow, list_events};
+pub use executions::{ExecutionFilter, ExecutionRow, list_executions, load_execution};
+pub use organizations::{OrganizationRow, delete_organization, load_organization};
+pub use page::{Page, PageRequest};
+pub use queue_items::{QueueItemFilter, QueueItemRow, list_queue_items};
+pub use run_cancel::{CancelOutcome, RunCancel, cancel_run};
+pub use run_start::{RunStart, StartOutcome, start_run};
+pub use runs::{RunFilter, RunRow, list_runs, load_run};
+pub use secrets::{
+    SecretIdentity, SecretRow, SecretWrite, change_secret, delete_secret, list_secrets, load_secret,
+    load_secrets_named,
+};
+pub use tokens::{Caller, authenticate_token};
+pub use webhooks::{WebhookRow, list_webhooks};
+pub use workflow_apply::{
+    NodeWrite, SecretRefWrite, WebhookChange, WebhookCredential, WebhookWrite, WorkflowWrite, apply_workflow,
+};
+pub use workflow_delete::{DeletedWorkflow, delete_workflow};
+pub use workflows::{WorkflowRow, find_workflow, list_workflows, load_workflow, load_workflow_named};

@@ -1,0 +1,109 @@
+use jiff::Timestamp;
+use serde::Serialize;
+use tokio_postgres::Row;
+use tokio_postgres::types::Type;
+use uuid::Uuid;
+
+use crate::types::column;
+use crate::{Store, StoreError, Tx};
+
+/// An organization, as the API shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct OrganizationRow {
+    /// `organizations.id`
+    pub id: Uuid,
+    /// What people call it.
+    pub name: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+}
+
+impl OrganizationRow {
+    fn from_row(row: &Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: column(row, "id")?,
+            name: column(row, "name")?,
+            created_at: column(row, "created_at")?,
+            updated_at: column(row, "updated_at")?,
+        })
+    }
+}
+
+/// The organization itself.
+///
+/// # Errors
+/// [`StoreError::NotFound`] when it was deleted.
+pub async fn load_organization(store: &Store, organization_id: Uuid) -> Result<OrganizationRow, StoreError> {
+    let rows = store
+        .query(
+            "/* load_organization */
+             SELECT id, name, created_at, updated_at FROM organizations WHERE id = $1 AND deleted_at IS NULL",
+            &[(&organization_id, Type::UUID)],
+        )
+        .await?;
+    rows.first().map_or(Err(StoreError::NotFound), OrganizationRow::from_row)
+}
+
+/// Deletes the organization: its secrets go, its webhooks end, and its runs that still have work are marked cancelled, all in one
+/// transaction (transactions.md 21). What waits or runs is ended by builder and executor, which look at `deleted_at`.
+///
+/// # Errors
+/// [`StoreError::NotFound`] when it was deleted before.
+pub async fn delete_organization(
+    store: &Store,
+    organization_id: Uuid,
+    deleted_by: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    store.run_tx("delete_organization", |tx| delete_in(tx, organization_id, deleted_by, now)).await
+}
+
+async fn delete_in(
+    tx: Tx,
+    organization_id: Uuid,
+    deleted_by: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    // The row's lock keeps out whoever writes a secret or applies a workflow: they hold it FOR SHARE.
+    let deleted = tx
+        .query(
+            "/* delete_organization: organization */
+             UPDATE organizations SET deleted_at = $2, updated_at = $2 WHERE id = $1 AND deleted_at IS NULL RETURNING id",
+            &[(&organization_id, Type::UUID), (&now, Type::TIMESTAMPTZ)],
+        )
+        .await?;
+    if deleted.is_empty() {
+        return Err(StoreError::NotFound);
+    }
+    tx.query(
+        "/* delete_organization: secrets */ DELETE FROM secrets WHERE domain_type = 'org' AND domain_id = $1",
+        &[(&organization_id, Type::UUID)],
+    )
+    .await?;
+    tx.query(
+        "/* delete_organization: webhooks */
+         UPDATE webhooks h SET deleted_at = $2, updated_at = $2, version = h.version + 1
+         FROM workflows w
+         WHERE w.organization_id = $1 AND h.workflow_id = w.id AND h.deleted_at IS NULL",
+        &[(&organization_id, Type::UUID), (&now, Type::TIMESTAMPTZ)],
+    )
+    .await?;
+    tx.query(
+        "/* delete_organization: marks */
+         INSERT INTO workflow_run_marks (root_event_id, workflow_id, reason, created_by, created_at)
+         SELECT open_run.root_event_id, open_run.workflow_id, 'cancelled', $2, $3
+         FROM (SELECT x.root_event_id, x.workflow_id
+               FROM workflow_node_executions x JOIN workflows w ON w.id = x.workflow_id
+               WHERE w.organization_id = $1 AND x.state <> 'finished'
+               UNION
+               SELECT i.root_event_id, i.workflow_id
+               FROM workflow_node_queue_items i JOIN workflows w ON w.id = i.workflow_id
+               WHERE w.organization_id = $1) open_run
+         ON CONFLICT (root_event_id) DO NOTHING",
+        &[(&organization_id, Type::UUID), (&deleted_by, Type::TEXT), (&now, Type::TIMESTAMPTZ)],
+    )
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,173 @@
+use jiff::Timestamp;
+use tokio_postgres::types::Type;
+use uuid::Uuid;
+
+use crate::types::column;
+use crate::{Store, StoreError, Tx};
+
+/// A run that is to end.
+#[derive(Clone, Debug)]
+pub struct RunCancel {
+    /// The tenant.
+    pub organization_id: Uuid,
+    /// The id of the root event.
+    pub run_id: Uuid,
+    /// The token or user that cancels.
+    pub cancelled_by: String,
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// What a cancel did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CancelOutcome {
+    /// The run's workflow.
+    pub workflow_id: Uuid,
+    /// Limited nodes with a freed slot and somebody waiting: the caller wakes the builder for them after the commit.
+    pub node_ids_to_wake: Vec<String>,
+}
+
+/// Cancels a run (transactions.md 19): marks it, ends what is pending and not started, and marks what runs `cancelling`.
+///
+/// What slips past (an execution made at this moment, one on a node that was not locked) is ended at the next step, for builder,
+/// claim and finish read the mark again. A run that has ended gets no mark.
+///
+/// # Errors
+/// [`StoreError::NotFound`] when there is no such run in the organization.
+pub async fn cancel_run(store: &Store, cancel: &RunCancel) -> Result<CancelOutcome, StoreError> {
+    store.run_tx("cancel_run", |tx| cancel_in(tx, cancel)).await
+}
+
+async fn cancel_in(tx: Tx, cancel: &RunCancel) -> Result<CancelOutcome, StoreError> {
+    let workflow_id = mark_run(&tx, cancel).await?;
+    let locked = lock_limited_nodes(&tx, workflow_id, cancel).await?;
+    let executions = lock_executions(&tx, workflow_id, cancel, &locked).await?;
+    let freed = end_executions(&tx, cancel, &executions).await?;
+    let node_ids: Vec<String> = locked.into_iter().filter(|node_id| freed.contains(node_id)).collect();
+    Ok(CancelOutcome {
+        workflow_id,
+        node_ids_to_wake: find_waiting_nodes(&tx, workflow_id, &node_ids).await?,
+    })
+}
+
+async fn mark_run(tx: &Tx, cancel: &RunCancel) -> Result<Uuid, StoreError> {
+    let rows = tx
+        .query(
+            "/* cancel_run: mark */
+             WITH run AS (
+                 SELECT e.id, e.workflow_id
+                 FROM workflow_events e JOIN workflows w ON w.id = e.workflow_id
+                 WHERE w.organization_id = $1 AND e.id = $2 AND e.execution_id IS NULL AND e.root_event_id = e.id),
+             mark AS (
+                 INSERT INTO workflow_run_marks (root_event_id, workflow_id, reason, created_by, created_at)
+                 SELECT run.id, run.workflow_id, 'cancelled', $3, $4 FROM run
+                 WHERE EXISTS (SELECT FROM workflow_node_queue_items i WHERE i.root_event_id = run.id)
+                    OR EXISTS (SELECT FROM workflow_node_executions x WHERE x.root_event_id = run.id AND x.state <> 'finished')
+                 ON CONFLICT (root_event_id) DO NOTHING)
+             SELECT workflow_id FROM run",
+            &[
+                (&cancel.organization_id, Type::UUID),
+                (&cancel.run_id, Type::UUID),
+                (&cancel.cancelled_by, Type::TEXT),
+                (&cancel.now, Type::TIMESTAMPTZ),
+            ],
+        )
+        .await?;
+    rows.first().map_or(Err(StoreError::NotFound), |row| column(row, "workflow_id"))
+}
+
+/// Nodes first, then executions (transactions.md 4): a pending execution that ends frees a slot of its node.
+async fn lock_limited_nodes(
+    tx: &Tx,
+    workflow_id: Uuid,
+    cancel: &RunCancel,
+) -> Result<Vec<String>, StoreError> {
+    let rows = tx
+        .query(
+            "/* cancel_run: lock nodes */
+             SELECT n.node_id FROM workflow_nodes n
+             WHERE n.workflow_id = $1 AND n.concurrency_max IS NOT NULL AND n.node_id IN (
+                 SELECT x.node_id FROM workflow_node_executions x
+                 WHERE x.workflow_id = $1 AND x.root_event_id = $2 AND x.state = 'pending')
+             ORDER BY n.node_id FOR NO KEY UPDATE",
+            &[(&workflow_id, Type::UUID), (&cancel.run_id, Type::UUID)],
+        )
+        .await?;
+    rows.iter().map(|row| column(row, "node_id")).collect()
+}
+
+/// A pending execution of a limited node that is not locked is left alone: it was made since, and its claim sees the mark.
+async fn lock_executions(
+    tx: &Tx,
+    workflow_id: Uuid,
+    cancel: &RunCancel,
+    locked: &[String],
+) -> Result<Vec<Uuid>, StoreError> {
+    let rows = tx
+        .query(
+            "/* cancel_run: lock executions */
+             SELECT x.id FROM workflow_node_executions x
+             WHERE x.workflow_id = $1 AND x.root_event_id = $2
+               AND (x.state = 'started' OR (x.state = 'pending' AND (x.node_id = ANY($3) OR EXISTS (
+                   SELECT FROM workflow_nodes n
+                   WHERE n.workflow_id = x.workflow_id AND n.node_id = x.node_id AND n.concurrency_max IS NULL))))
+             ORDER BY x.id FOR NO KEY UPDATE OF x",
+            &[(&workflow_id, Type::UUID), (&cancel.run_id, Type::UUID), (&locked, Type::TEXT_ARRAY)],
+        )
+        .await?;
+    rows.iter().map(|row| column(row, "id")).collect()
+}
+
+/// Ends what is pending and marks what runs; returns the nodes of what was ended.
+async fn end_executions(tx: &Tx, cancel: &RunCancel, executions: &[Uuid]) -> Result<Vec<String>, StoreError> {
+    if executions.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = tx
+        .query(
+            "/* cancel_run: executions */
+             UPDATE workflow_node_executions SET
+                 state = CASE state WHEN 'pending' THEN 'finished' ELSE 'cancelling' END,
+                 result = CASE state WHEN 'pending' THEN 'cancelled' END,
+                 result_reason = CASE state WHEN 'pending' THEN 'cancelled' END,
+                 result_message = CASE state WHEN 'pending' THEN 'The run was cancelled before this execution started.' END,
+                 finished_at = CASE state WHEN 'pending' THEN $2::timestamptz END,
+                 cancelled_by = $3, updated_at = $2
+             WHERE id = ANY($1) AND state IN ('pending', 'started')
+             RETURNING node_id, state",
+            &[
+                (&executions, Type::UUID_ARRAY),
+                (&cancel.now, Type::TIMESTAMPTZ),
+                (&cancel.cancelled_by, Type::TEXT),
+            ],
+        )
+        .await?;
+    let mut freed = Vec::new();
+    for row in &rows {
+        let state: &str = column(row, "state")?;
+        if state == "finished" {
+            freed.push(column(row, "node_id")?);
+        }
+    }
+    Ok(freed)
+}
+
+/// A later statement than the lock (transactions.md 9): what waits is seen as it is under the lock.
+async fn find_waiting_nodes(
+    tx: &Tx,
+    workflow_id: Uuid,
+    node_ids: &[String],
+) -> Result<Vec<String>, StoreError> {
+    if node_ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = tx
+        .query(
+            "/* cancel_run: waiting */
+             SELECT node.node_id FROM unnest($2::text[]) AS node (node_id)
+             WHERE EXISTS (SELECT FROM workflow_node_queue_items i WHERE i.workflow_id = $1 AND i.node_id = node.node_id)",
+            &[(&workflow_id, Type::UUID), (&node_ids, Type::TEXT_ARRAY)],
+        )
+        .await?;
+    rows.iter().map(|row| column(row, "node_id")).collect()
+}

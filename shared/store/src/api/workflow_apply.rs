@@ -1,0 +1,458 @@
+use jiff::Timestamp;
+use model::definition::{Definition, NodeType};
+use serde_json::Value;
+use tokio_postgres::types::Type;
+use uuid::Uuid;
+
+use crate::types::column;
+use crate::{Store, StoreError, Tx};
+
+/// What an apply writes: only what differs. Ids, addresses and sealed keys were made before, outside of the transaction.
+#[derive(Clone, Debug)]
+pub struct WorkflowWrite {
+    /// The tenant.
+    pub organization_id: Uuid,
+    /// The workflow; for a new one an id that was made for it.
+    pub workflow_id: Uuid,
+    /// The version that all of this was planned against; None: the workflow is new.
+    pub version_planned: Option<i64>,
+    /// The whole definition.
+    pub definition: Definition,
+    /// The nodes that are new or differ.
+    pub nodes: Vec<NodeWrite>,
+    /// Ids of the nodes that are no longer there.
+    pub nodes_removed: Vec<String>,
+    /// The secrets that the nodes in `nodes` may open.
+    pub secret_refs: Vec<SecretRefWrite>,
+    /// Webhooks that are new.
+    pub webhooks: Vec<WebhookWrite>,
+    /// Live webhooks whose authentication or headers differ.
+    pub webhooks_changed: Vec<WebhookChange>,
+    /// Live webhooks whose node is no longer a webhook trigger.
+    pub webhooks_removed: Vec<Uuid>,
+    /// The token or user that applies.
+    pub applied_by: String,
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// A row of `workflow_nodes`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NodeWrite {
+    /// Chosen by the author.
+    pub node_id: String,
+    /// What people see.
+    pub name: String,
+    /// What the node is.
+    pub node_type: NodeType,
+    /// `{"component": "http"}`
+    pub reference: Value,
+    /// The template as the author wrote it.
+    pub configuration: Value,
+    /// Executions that may be active at once; None: no limit.
+    pub concurrency_max: Option<i32>,
+    /// Where the console draws it.
+    pub position: Option<Value>,
+    /// Its webhook, for webhook triggers.
+    pub webhook_id: Option<Uuid>,
+}
+
+/// A row of `workflow_node_secret_refs`; its version is the one that the apply makes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecretRefWrite {
+    /// The node.
+    pub node_id: String,
+    /// `secrets.name`
+    pub secret_name: String,
+    /// The key in it.
+    pub secret_key: String,
+}
+
+/// A row of `webhooks`. Its `Debug` shows no key: keys are sealed, tokens hashed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebhookWrite {
+    /// `webhooks.id`
+    pub id: Uuid,
+    /// The trigger node.
+    pub node_id: String,
+    /// The last part of its URL: 128 random bits.
+    pub address: String,
+    /// `signature`, `bearer`, `header_token` or `none`.
+    pub authentication: &'static str,
+    /// The header of the signature or token, lower case.
+    pub header_name: Option<String>,
+    /// The header whose value makes deliveries the same, lower case.
+    pub deduplication_header: Option<String>,
+    /// Sealed entries; only for `signature`.
+    pub signing_keys: Option<Vec<u8>>,
+    /// Only for `bearer` and `header_token`.
+    pub token_sha256: Option<Vec<u8>>,
+}
+
+/// A live webhook that changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebhookChange {
+    /// `webhooks.id`
+    pub id: Uuid,
+    /// `signature`, `bearer`, `header_token` or `none`.
+    pub authentication: &'static str,
+    /// The header of the signature or token, lower case.
+    pub header_name: Option<String>,
+    /// The header whose value makes deliveries the same, lower case.
+    pub deduplication_header: Option<String>,
+    /// Whether the credential is replaced by the two below; else it stays as it is.
+    pub credential: Option<WebhookCredential>,
+}
+
+/// What a webhook's callers are checked with.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WebhookCredential {
+    /// Sealed entries; only for `signature`.
+    pub signing_keys: Option<Vec<u8>>,
+    /// Only for `bearer` and `header_token`.
+    pub token_sha256: Option<Vec<u8>>,
+}
+
+/// Writes an apply in one transaction (transactions.md 20) and returns the workflow's new version.
+///
+/// The workflow's row is locked first, so two applies of one workflow follow each other; nodes that change are locked in their
+/// order, so a builder that starts executions there has either ended or sees the new limits.
+///
+/// # Errors
+/// [`StoreError::Conflict`] when the workflow no longer has the planned version, or one of that name was made meanwhile: load and
+/// plan again. [`StoreError::NotFound`] when the organization was deleted.
+pub async fn apply_workflow(store: &Store, write: &WorkflowWrite) -> Result<i64, StoreError> {
+    let applied = store.run_tx("apply_workflow", |tx| apply_in(tx, write)).await;
+    match applied {
+        Err(StoreError::Rejected { constraint: Some(name), .. }) if name == "workflows_name_live" => {
+            Err(StoreError::Conflict("a workflow of that name was made meanwhile"))
+        }
+        applied => applied,
+    }
+}
+
+async fn apply_in(tx: Tx, write: &WorkflowWrite) -> Result<i64, StoreError> {
+    share_organization(&tx, write.organization_id).await?;
+    let version = match write.version_planned {
+        None => insert_workflow(&tx, write).await?,
+        Some(planned) => {
+            lock_workflow(&tx, write.organization_id, write.workflow_id, Some(planned)).await?;
+            lock_nodes(&tx, write).await?;
+            update_workflow(&tx, write, planned + 1).await?;
+            planned + 1
+        }
+    };
+    insert_version(&tx, write, version).await?;
+    remove_nodes(&tx, write).await?;
+    free_names(&tx, write).await?;
+    write_nodes(&tx, write, version).await?;
+    insert_secret_refs(&tx, write, version).await?;
+    remove_webhooks(&tx, write).await?;
+    insert_webhooks(&tx, write).await?;
+    for change in &write.webhooks_changed {
+        change_webhook(&tx, write, change).await?;
+    }
+    Ok(version)
+}
+
+/// Keeps the organization from being deleted while something is written that its deletion would have taken along.
+pub(super) async fn share_organization(tx: &Tx, organization_id: Uuid) -> Result<(), StoreError> {
+    let rows = tx
+        .query(
+            "/* share_organization */ SELECT id FROM organizations WHERE id = $1 AND deleted_at IS NULL FOR SHARE",
+            &[(&organization_id, Type::UUID)],
+        )
+        .await?;
+    if rows.is_empty() { Err(StoreError::NotFound) } else { Ok(()) }
+}
+
+/// Locks the live workflow and checks that it still has the version; returns its version.
+pub(super) async fn lock_workflow(
+    tx: &Tx,
+    organization_id: Uuid,
+    workflow_id: Uuid,
+    version_expected: Option<i64>,
+) -> Result<i64, StoreError> {
+    let rows = tx
+        .query(
+            "/* lock_workflow */
+             SELECT version FROM workflows
+             WHERE id = $1 AND organization_id = $2 AND deleted_at IS NULL FOR NO KEY UPDATE",
+            &[(&workflow_id, Type::UUID), (&organization_id, Type::UUID)],
+        )
+        .await?;
+    let version: i64 = match rows.first() {
+        Some(row) => column(row, "version")?,
+        None if version_expected.is_some() => {
+            return Err(StoreError::Conflict("the workflow was deleted meanwhile"));
+        }
+        None => return Err(StoreError::NotFound),
+    };
+    match version_expected {
+        Some(expected) if expected != version => {
+            Err(StoreError::Conflict("the workflow was applied meanwhile"))
+        }
+        _ => Ok(version),
+    }
+}
+
+async fn lock_nodes(tx: &Tx, write: &WorkflowWrite) -> Result<(), StoreError> {
+    let ids: Vec<&str> = write
+        .nodes
+        .iter()
+        .map(|node| &node.node_id)
+        .chain(&write.nodes_removed)
+        .map(String::as_str)
+        .collect();
+    tx.query(
+        "/* apply_workflow: lock nodes */
+         SELECT node_id FROM workflow_nodes WHERE workflow_id = $1 AND node_id = ANY($2) ORDER BY node_id FOR NO KEY UPDATE",
+        &[(&write.workflow_id, Type::UUID), (&ids, Type::TEXT_ARRAY)],
+    )
+    .await?;
+    Ok(())
+}
+
+/// `nodes` and `edges` as they are stored.
+fn stored(definition: &Definition) -> Result<(Value, Value), StoreError> {
+    let nodes =
+        serde_json::to_value(&definition.nodes).map_err(|_| StoreError::Corrupt("workflows.nodes"))?;
+    let edges =
+        serde_json::to_value(&definition.edges).map_err(|_| StoreError::Corrupt("workflows.edges"))?;
+    Ok((nodes, edges))
+}
+
+async fn insert_workflow(tx: &Tx, write: &WorkflowWrite) -> Result<i64, StoreError> {
+    let (nodes, edges) = stored(&write.definition)?;
+    tx.query(
+        "/* apply_workflow: insert */
+         INSERT INTO workflows (id, organization_id, name, description, nodes, edges, version, created_by, created_at, updated_at)
+         VALUES ($1, $2, $3, $4, $5, $6, 1, $7, $8, $8)",
+        &[
+            (&write.workflow_id, Type::UUID),
+            (&write.organization_id, Type::UUID),
+            (&write.definition.name, Type::TEXT),
+            (&write.definition.description, Type::TEXT),
+            (&nodes, Type::JSONB),
+            (&edges, Type::JSONB),
+            (&write.applied_by, Type::TEXT),
+            (&write.now, Type::TIMESTAMPTZ),
+        ],
+    )
+    .await?;
+    Ok(1)
+}
+
+async fn update_workflow(tx: &Tx, write: &WorkflowWrite, version: i64) -> Result<(), StoreError> {
+    let (nodes, edges) = stored(&write.definition)?;
+    tx.query(
+        "/* apply_workflow: update */
+         UPDATE workflows SET description = $2, nodes = $3, edges = $4, version = $5, updated_at = $6 WHERE id = $1",
+        &[
+            (&write.workflow_id, Type::UUID),
+            (&write.definition.description, Type::TEXT),
+            (&nodes, Type::JSONB),
+            (&edges, Type::JSONB),
+            (&version, Type::INT8),
+            (&write.now, Type::TIMESTAMPTZ),
+        ],
+    )
+    .await?;
+    Ok(())
+}
+
+async fn insert_version(tx: &Tx, write: &WorkflowWrite, version: i64) -> Result<(), StoreError> {
+    tx.query(
+        "/* apply_workflow: version */
+         INSERT INTO workflow_versions (workflow_id, version, nodes, edges, created_by, created_at)
+         SELECT w.id, w.version, w.nodes, w.edges, $3, $4 FROM workflows w WHERE w.id = $1 AND w.version = $2",
+        &[
+            (&write.workflow_id, Type::UUID),
+            (&version, Type::INT8),
+            (&write.applied_by, Type::TEXT),
+            (&write.now, Type::TIMESTAMPTZ),
+        ],
+    )
+    .await?;
+    Ok(())
+}
+
+async fn remove_nodes(tx: &Tx, write: &WorkflowWrite) -> Result<(), StoreError> {
+    if write.nodes_removed.is_empty() {
+        return Ok(());
+    }
+    tx.query(
+        "/* apply_workflow: remove nodes */
+         UPDATE workflow_nodes SET deleted_at = $3, updated_at = $3
+         WHERE workflow_id = $1 AND node_id = ANY($2) AND deleted_at IS NULL",
+        &[
+            (&write.workflow_id, Type::UUID),
+            (&write.nodes_removed, Type::TEXT_ARRAY),
+            (&write.now, Type::TIMESTAMPTZ),
+        ],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Moves names that change out of the way: the unique index is checked row by row, so nodes could not swap their names.
+async fn free_names(tx: &Tx, write: &WorkflowWrite) -> Result<(), StoreError> {
+    if write.version_planned.is_none() || write.nodes.is_empty() {
+        return Ok(());
+    }
+    let (ids, names): (Vec<&str>, Vec<&str>) =
+        write.nodes.iter().map(|node| (node.node_id.as_str(), node.name.as_str())).unzip();
+    tx.query(
+        "/* apply_workflow: free names */
+         UPDATE workflow_nodes n SET name = gen_random_uuid()::text
+         FROM unnest($2::text[], $3::text[]) AS new (node_id, name)
+         WHERE n.workflow_id = $1 AND n.node_id = new.node_id AND n.name <> new.name AND n.deleted_at IS NULL",
+        &[(&write.workflow_id, Type::UUID), (&ids, Type::TEXT_ARRAY), (&names, Type::TEXT_ARRAY)],
+    )
+    .await?;
+    Ok(())
+}
+
+/// A removed id that comes back, or one that becomes another type of node, starts a new generation: items of its earlier life do
+/// not revive.
+async fn write_nodes(tx: &Tx, write: &WorkflowWrite, version: i64) -> Result<(), StoreError> {
+    if write.nodes.is_empty() {
+        return Ok(());
+    }
+    let nodes = &write.nodes;
+    let rows = tx
+        .query(
+            "/* apply_workflow: nodes */
+             INSERT INTO workflow_nodes AS n (workflow_id, node_id, name, type, ref, configuration, concurrency_max, position,
+                 webhook_id, version, created_at, updated_at)
+             SELECT $1, new.node_id, new.name, new.type, new.ref, new.configuration, new.concurrency_max, new.position,
+                 new.webhook_id, $10, $11, $11
+             FROM unnest($2::text[], $3::text[], $4::text[], $5::jsonb[], $6::jsonb[], $7::integer[], $8::jsonb[], $9::uuid[])
+                 AS new (node_id, name, type, ref, configuration, concurrency_max, position, webhook_id)
+             ORDER BY new.node_id
+             ON CONFLICT (workflow_id, node_id) DO UPDATE SET
+                 name = excluded.name, type = excluded.type, ref = excluded.ref, configuration = excluded.configuration,
+                 concurrency_max = excluded.concurrency_max, position = excluded.position, webhook_id = excluded.webhook_id,
+                 version = excluded.version, updated_at = excluded.updated_at, deleted_at = NULL,
+                 generation = n.generation + CASE WHEN n.deleted_at IS NOT NULL OR n.type <> excluded.type THEN 1 ELSE 0 END
+             RETURNING n.node_id",
+            &[
+                (&write.workflow_id, Type::UUID),
+                (&nodes.iter().map(|node| node.node_id.as_str()).collect::<Vec<_>>(), Type::TEXT_ARRAY),
+                (&nodes.iter().map(|node| node.name.as_str()).collect::<Vec<_>>(), Type::TEXT_ARRAY),
+                (&nodes.iter().map(|node| node.node_type.as_str()).collect::<Vec<_>>(), Type::TEXT_ARRAY),
+                (&nodes.iter().map(|node| &node.reference).collect::<Vec<_>>(), Type::JSONB_ARRAY),
+                (&nodes.iter().map(|node| &node.configuration).collect::<Vec<_>>(), Type::JSONB_ARRAY),
+                (&nodes.iter().map(|node| node.concurrency_max).collect::<Vec<_>>(), Type::INT4_ARRAY),
+                (&nodes.iter().map(|node| node.position.as_ref()).collect::<Vec<_>>(), Type::JSONB_ARRAY),
+                (&nodes.iter().map(|node| node.webhook_id).collect::<Vec<_>>(), Type::UUID_ARRAY),
+                (&version, Type::INT8),
+                (&write.now, Type::TIMESTAMPTZ),
+            ],
+        )
+        .await?;
+    if rows.len() == nodes.len() { Ok(()) } else { Err(StoreError::Corrupt("workflow_nodes")) }
+}
+
+async fn insert_secret_refs(tx: &Tx, write: &WorkflowWrite, version: i64) -> Result<(), StoreError> {
+    if write.secret_refs.is_empty() {
+        return Ok(());
+    }
+    let refs = &write.secret_refs;
+    tx.query(
+        "/* apply_workflow: secret refs */
+         INSERT INTO workflow_node_secret_refs (workflow_id, node_id, node_version, secret_name, secret_key)
+         SELECT $1, new.node_id, $2, new.secret_name, new.secret_key
+         FROM unnest($3::text[], $4::text[], $5::text[]) AS new (node_id, secret_name, secret_key)",
+        &[
+            (&write.workflow_id, Type::UUID),
+            (&version, Type::INT8),
+            (&refs.iter().map(|secret| secret.node_id.as_str()).collect::<Vec<_>>(), Type::TEXT_ARRAY),
+            (&refs.iter().map(|secret| secret.secret_name.as_str()).collect::<Vec<_>>(), Type::TEXT_ARRAY),
+            (&refs.iter().map(|secret| secret.secret_key.as_str()).collect::<Vec<_>>(), Type::TEXT_ARRAY),
+        ],
+    )
+    .await?;
+    Ok(())
+}
+
+async fn remove_webhooks(tx: &Tx, write: &WorkflowWrite) -> Result<(), StoreError> {
+    if write.webhooks_removed.is_empty() {
+        return Ok(());
+    }
+    tx.query(
+        "/* apply_workflow: remove webhooks */
+         UPDATE webhooks SET deleted_at = $3, updated_at = $3, version = version + 1
+         WHERE workflow_id = $1 AND id = ANY($2) AND deleted_at IS NULL",
+        &[
+            (&write.workflow_id, Type::UUID),
+            (&write.webhooks_removed, Type::UUID_ARRAY),
+            (&write.now, Type::TIMESTAMPTZ),
+        ],
+    )
+    .await?;
+    Ok(())
+}
+
+async fn insert_webhooks(tx: &Tx, write: &WorkflowWrite) -> Result<(), StoreError> {
+    if write.webhooks.is_empty() {
+        return Ok(());
+    }
+    let hooks = &write.webhooks;
+    tx.query(
+        "/* apply_workflow: webhooks */
+         INSERT INTO webhooks (id, workflow_id, node_id, address, authentication, header_name, deduplication_header, signing_keys,
+             token_sha256, created_at, updated_at)
+         SELECT new.id, $1, new.node_id, new.address, new.authentication, new.header_name, new.deduplication_header,
+             new.signing_keys, new.token_sha256, $10, $10
+         FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bytea[], $9::bytea[])
+             AS new (id, node_id, address, authentication, header_name, deduplication_header, signing_keys, token_sha256)",
+        &[
+            (&write.workflow_id, Type::UUID),
+            (&hooks.iter().map(|hook| hook.id).collect::<Vec<_>>(), Type::UUID_ARRAY),
+            (&hooks.iter().map(|hook| hook.node_id.as_str()).collect::<Vec<_>>(), Type::TEXT_ARRAY),
+            (&hooks.iter().map(|hook| hook.address.as_str()).collect::<Vec<_>>(), Type::TEXT_ARRAY),
+            (&hooks.iter().map(|hook| hook.authentication).collect::<Vec<_>>(), Type::TEXT_ARRAY),
+            (&hooks.iter().map(|hook| hook.header_name.as_deref()).collect::<Vec<_>>(), Type::TEXT_ARRAY),
+            (&hooks.iter().map(|hook| hook.deduplication_header.as_deref()).collect::<Vec<_>>(), Type::TEXT_ARRAY),
+            (&hooks.iter().map(|hook| hook.signing_keys.as_deref()).collect::<Vec<_>>(), Type::BYTEA_ARRAY),
+            (&hooks.iter().map(|hook| hook.token_sha256.as_deref()).collect::<Vec<_>>(), Type::BYTEA_ARRAY),
+            (&write.now, Type::TIMESTAMPTZ),
+        ],
+    )
+    .await?;
+    Ok(())
+}
+
+/// A new credential takes the place of the old one at once; rotation, where two are valid for a while, is another operation.
+async fn change_webhook(tx: &Tx, write: &WorkflowWrite, change: &WebhookChange) -> Result<(), StoreError> {
+    let credential = change.credential.clone().unwrap_or_default();
+    let rows = tx
+        .query(
+            "/* apply_workflow: change webhook */
+             UPDATE webhooks SET authentication = $3, header_name = $4, deduplication_header = $5,
+                 signing_keys = CASE WHEN $6 THEN $7 ELSE signing_keys END,
+                 token_sha256 = CASE WHEN $6 THEN $8 ELSE token_sha256 END,
+                 previous_token_sha256 = CASE WHEN $6 THEN NULL ELSE previous_token_sha256 END,
+                 previous_until = CASE WHEN $6 THEN NULL ELSE previous_until END,
+                 version = version + 1, updated_at = $9
+             WHERE workflow_id = $1 AND id = $2 AND deleted_at IS NULL RETURNING id",
+            &[
+                (&write.workflow_id, Type::UUID),
+                (&change.id, Type::UUID),
+                (&change.authentication, Type::TEXT),
+                (&change.header_name, Type::TEXT),
+                (&change.deduplication_header, Type::TEXT),
+                (&change.credential.is_some(), Type::BOOL),
+                (&credential.signing_keys, Type::BYTEA),
+                (&credential.token_sha256, Type::BYTEA),
+                (&write.now, Type::TIMESTAMPTZ),
+            ],
+        )
+        .await?;
+    if rows.is_empty() {
+        Err(StoreError::Conflict("a webhook of the workflow was removed meanwhile"))
+    } else {
+        Ok(())
+    }
+}

@@ -1,0 +1,77 @@
+use jiff::Timestamp;
+use tokio_postgres::types::Type;
+use uuid::Uuid;
+
+use super::workflow_apply::lock_workflow;
+use crate::types::column;
+use crate::{Store, StoreError, Tx};
+
+/// What a deletion ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeletedWorkflow {
+    /// The nodes that lived. The caller wakes the builder for them after the commit, for it ends their waiting items.
+    pub node_ids: Vec<String>,
+}
+
+/// Deletes a workflow: its nodes are removed and its webhooks end. History stays.
+///
+/// # Errors
+/// [`StoreError::NotFound`] when there is no such live workflow in the organization.
+pub async fn delete_workflow(
+    store: &Store,
+    organization_id: Uuid,
+    workflow_id: Uuid,
+    deleted_by: &str,
+    now: Timestamp,
+) -> Result<DeletedWorkflow, StoreError> {
+    store.run_tx("delete_workflow", |tx| delete_in(tx, organization_id, workflow_id, deleted_by, now)).await
+}
+
+async fn delete_in(
+    tx: Tx,
+    organization_id: Uuid,
+    workflow_id: Uuid,
+    deleted_by: &str,
+    now: Timestamp,
+) -> Result<DeletedWorkflow, StoreError> {
+    let version = lock_workflow(&tx, organization_id, workflow_id, None).await?;
+    let nodes = tx
+        .query(
+            "/* delete_workflow: lock nodes */
+             SELECT node_id FROM workflow_nodes WHERE workflow_id = $1 AND deleted_at IS NULL
+             ORDER BY node_id FOR NO KEY UPDATE",
+            &[(&workflow_id, Type::UUID)],
+        )
+        .await?;
+    let node_ids = nodes.iter().map(|row| column(row, "node_id")).collect::<Result<Vec<String>, _>>()?;
+    tx.query(
+        "/* delete_workflow: nodes */
+         UPDATE workflow_nodes SET deleted_at = $3, updated_at = $3 WHERE workflow_id = $1 AND node_id = ANY($2)",
+        &[(&workflow_id, Type::UUID), (&node_ids, Type::TEXT_ARRAY), (&now, Type::TIMESTAMPTZ)],
+    )
+    .await?;
+    tx.query(
+        "/* delete_workflow: webhooks */
+         UPDATE webhooks SET deleted_at = $2, updated_at = $2, version = version + 1
+         WHERE workflow_id = $1 AND deleted_at IS NULL",
+        &[(&workflow_id, Type::UUID), (&now, Type::TIMESTAMPTZ)],
+    )
+    .await?;
+    // The version is raised too: what was planned with the definition from before is planned again.
+    tx.query(
+        "/* delete_workflow: workflow */
+         WITH deleted AS (
+             UPDATE workflows SET deleted_at = $2, updated_at = $2, version = $3 + 1 WHERE id = $1
+             RETURNING id, version, nodes, edges)
+         INSERT INTO workflow_versions (workflow_id, version, nodes, edges, created_by, created_at)
+         SELECT id, version, nodes, edges, $4, $2 FROM deleted",
+        &[
+            (&workflow_id, Type::UUID),
+            (&now, Type::TIMESTAMPTZ),
+            (&version, Type::INT8),
+            (&deleted_by, Type::TEXT),
+        ],
+    )
+    .await?;
+    Ok(DeletedWorkflow { node_ids })
+}

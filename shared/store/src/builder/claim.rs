@@ -1,0 +1,253 @@
+use jiff::Timestamp;
+use serde_json::Value;
+use tokio_postgres::Row;
+use tokio_postgres::types::Type;
+use uuid::Uuid;
+
+use super::lock::{NodeKey, Wakes, key_arrays, node_key};
+use super::suspects::{SuspectItem, find_suspects};
+use crate::types::column;
+use crate::{StoreError, Tx};
+
+/// A queue item that this transaction has taken.
+#[derive(Clone, Debug)]
+pub struct ClaimedItem {
+    /// `workflow_node_queue_items.id`
+    pub id: Uuid,
+    /// The node that it waited at.
+    pub node: NodeKey,
+    /// The run.
+    pub root_event_id: Uuid,
+    /// The event that waited.
+    pub event_id: Uuid,
+    /// When it was routed.
+    pub created_at: Timestamp,
+    /// Whether the node is not the one that the item was routed to: removed, or removed and added again.
+    pub is_node_removed: bool,
+    /// The component of the node's row, for items whose node is no longer in the definition.
+    pub component: String,
+}
+
+/// The state of a limited node whose lock is held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeSlots {
+    /// The node.
+    pub key: NodeKey,
+    /// Slots that are free once the claimed items have none: limit less active executions.
+    pub free: i64,
+    /// Whether items still wait.
+    pub is_waiting: bool,
+}
+
+/// A definition as it is stored.
+#[derive(Clone, Debug)]
+pub struct StoredDefinition {
+    /// `workflows.id`
+    pub workflow_id: Uuid,
+    /// `workflows.organization_id`
+    pub organization_id: Uuid,
+    /// `workflows.version`
+    pub version: i64,
+    /// `workflows.name`
+    pub name: String,
+    /// `workflows.description`
+    pub description: String,
+    /// `workflows.nodes`
+    pub nodes: Value,
+    /// `workflows.edges`
+    pub edges: Value,
+}
+
+/// What a transaction has taken.
+#[derive(Clone, Debug, Default)]
+pub struct Claims {
+    /// Taken items: those of limited nodes in their order, then the others by id.
+    pub items: Vec<ClaimedItem>,
+    /// The limited nodes that were locked, after the claim.
+    pub slots: Vec<NodeSlots>,
+    /// Items that the claim left out for they took a process along before: they are built alone.
+    pub suspects: Vec<SuspectItem>,
+    /// Definitions that were asked for.
+    pub definitions: Vec<StoredDefinition>,
+}
+
+/// Takes items: of each locked limited node the smallest for all free slots, of unlimited nodes those of the wakes' events and named
+/// nodes (transactions.md 7). A locked node whose pick holds a suspect is left out whole; so is each suspect of an unlimited node.
+///
+/// # Errors
+/// See [`StoreError`].
+pub async fn claim_items(
+    tx: &Tx,
+    locked: &[NodeKey],
+    wakes: &Wakes,
+    items_max: i64,
+    definitions_of: &[Uuid],
+) -> Result<Claims, StoreError> {
+    let (workflow_ids, node_ids) = key_arrays(locked);
+    let (unlimited_workflow_ids, unlimited_node_ids) = key_arrays(&wakes.nodes);
+    let (limited_rows, unlimited_rows, slot_rows, suspects, definitions) = futures_util::try_join!(
+        tx.query_with(
+            CLAIM_LIMITED,
+            [(&workflow_ids, Type::UUID_ARRAY), (&node_ids, Type::TEXT_ARRAY), (&items_max, Type::INT8)],
+        ),
+        tx.query_with(
+            CLAIM_UNLIMITED,
+            [
+                (&wakes.event_ids, Type::UUID_ARRAY),
+                (&unlimited_workflow_ids, Type::UUID_ARRAY),
+                (&unlimited_node_ids, Type::TEXT_ARRAY),
+                (&items_max, Type::INT8),
+            ],
+        ),
+        tx.query_with(READ_SLOTS, [(&workflow_ids, Type::UUID_ARRAY), (&node_ids, Type::TEXT_ARRAY)]),
+        find_suspects(tx, wakes, false, items_max),
+        load_definitions(tx, definitions_of),
+    )?;
+    Ok(Claims {
+        items: limited_rows.iter().chain(&unlimited_rows).map(claimed_item).collect::<Result<_, _>>()?,
+        slots: slot_rows.iter().map(node_slots).collect::<Result<_, _>>()?,
+        suspects,
+        definitions,
+    })
+}
+
+/// Takes one suspect: where its node is limited (and locked), only if a slot is free and no earlier item waits.
+///
+/// # Errors
+/// See [`StoreError`].
+pub async fn claim_one(tx: &Tx, item: &SuspectItem, definitions_of: &[Uuid]) -> Result<Claims, StoreError> {
+    let (workflow_ids, node_ids) = (vec![item.node.0], vec![item.node.1.as_str()]);
+    let (rows, slot_rows, definitions) = futures_util::try_join!(
+        tx.query_with(
+            CLAIM_ONE,
+            [(&item.id, Type::UUID), (&item.node.0, Type::UUID), (&item.node.1, Type::TEXT)],
+        ),
+        tx.query_with(READ_SLOTS, [(&workflow_ids, Type::UUID_ARRAY), (&node_ids, Type::TEXT_ARRAY)]),
+        load_definitions(tx, definitions_of),
+    )?;
+    Ok(Claims {
+        items: rows.iter().map(claimed_item).collect::<Result<_, _>>()?,
+        slots: slot_rows.iter().map(node_slots).collect::<Result<_, _>>()?,
+        suspects: Vec::new(),
+        definitions,
+    })
+}
+
+const CLAIM_ONE: &str = "/* claim_one */
+    WITH node AS (
+        SELECT n.workflow_id, n.node_id, n.generation, n.concurrency_max,
+            n.deleted_at IS NOT NULL OR w.deleted_at IS NOT NULL AS is_removed,
+            coalesce(n.ref ->> 'component', n.ref ->> 'trigger', '') AS component,
+            n.concurrency_max - (
+                SELECT count(*) FROM workflow_node_executions e
+                WHERE e.workflow_id = n.workflow_id AND e.node_id = n.node_id AND e.state <> 'finished') AS free,
+            (SELECT i.id FROM workflow_node_queue_items i
+             WHERE i.workflow_id = n.workflow_id AND i.node_id = n.node_id ORDER BY created_at, id LIMIT 1) AS first_id
+        FROM workflow_nodes n JOIN workflows w ON w.id = n.workflow_id
+        WHERE n.workflow_id = $2 AND n.node_id = $3)
+    DELETE FROM workflow_node_queue_items i USING node
+    WHERE i.id = $1 AND (node.concurrency_max IS NULL OR node.is_removed OR (node.free > 0 AND node.first_id = i.id))
+    RETURNING i.id, i.workflow_id, i.node_id, i.root_event_id, i.event_id, i.created_at, node.component,
+        node.is_removed OR i.node_generation <> node.generation AS is_node_removed";
+
+const CLAIM_LIMITED: &str = "/* claim_limited */
+    WITH node AS (
+        SELECT n.workflow_id, n.node_id, n.generation, n.deleted_at IS NOT NULL OR w.deleted_at IS NOT NULL AS is_removed,
+            coalesce(n.ref ->> 'component', n.ref ->> 'trigger', '') AS component,
+            n.concurrency_max - (
+                SELECT count(*) FROM workflow_node_executions e
+                WHERE e.workflow_id = n.workflow_id AND e.node_id = n.node_id AND e.state <> 'finished') AS free
+        FROM unnest($1, $2) AS t (workflow_id, node_id)
+        JOIN workflow_nodes n ON n.workflow_id = t.workflow_id AND n.node_id = t.node_id
+        JOIN workflows w ON w.id = n.workflow_id),
+    picked AS (
+        SELECT i.id, i.crashes, node.workflow_id, node.node_id, node.component,
+            node.is_removed OR i.node_generation <> node.generation AS is_node_removed,
+            bool_or(i.crashes > 0) OVER (PARTITION BY node.workflow_id, node.node_id) AS has_suspect
+        FROM node CROSS JOIN LATERAL (
+            SELECT id, crashes, node_generation FROM workflow_node_queue_items i
+            WHERE i.workflow_id = node.workflow_id AND i.node_id = node.node_id
+            ORDER BY created_at, id
+            LIMIT CASE WHEN node.is_removed THEN $3 ELSE least($3, greatest(0, node.free)) END) i),
+    taken AS (
+        DELETE FROM workflow_node_queue_items i USING picked
+        WHERE i.id = picked.id AND NOT picked.has_suspect
+        RETURNING i.id, i.workflow_id, i.node_id, i.root_event_id, i.event_id, i.created_at, picked.is_node_removed, picked.component)
+    SELECT id, workflow_id, node_id, root_event_id, event_id, created_at, is_node_removed, component
+    FROM taken ORDER BY workflow_id, node_id, created_at, id";
+
+const CLAIM_UNLIMITED: &str = "/* claim_unlimited */
+    WITH wanted AS (
+        SELECT i.id FROM workflow_node_queue_items i WHERE i.event_id = ANY($1)
+        UNION
+        SELECT i.id FROM unnest($2, $3) AS t (workflow_id, node_id) CROSS JOIN LATERAL (
+            SELECT id FROM workflow_node_queue_items i
+            WHERE i.workflow_id = t.workflow_id AND i.node_id = t.node_id ORDER BY created_at, id LIMIT $4) i),
+    picked AS (
+        SELECT i.id, coalesce(n.ref ->> 'component', n.ref ->> 'trigger', '') AS component,
+            n.deleted_at IS NOT NULL OR w.deleted_at IS NOT NULL OR i.node_generation <> n.generation AS is_node_removed
+        FROM wanted
+        JOIN workflow_node_queue_items i ON i.id = wanted.id
+        JOIN workflow_nodes n ON n.workflow_id = i.workflow_id AND n.node_id = i.node_id
+        JOIN workflows w ON w.id = n.workflow_id
+        WHERE n.concurrency_max IS NULL AND i.crashes = 0
+        ORDER BY i.id LIMIT $4
+        FOR UPDATE OF i SKIP LOCKED)
+    DELETE FROM workflow_node_queue_items i USING picked
+    WHERE i.id = picked.id
+    RETURNING i.id, i.workflow_id, i.node_id, i.root_event_id, i.event_id, i.created_at, picked.is_node_removed, picked.component";
+
+/// Read after the claim: only rows of nodes whose lock is held may be decided on.
+pub(super) const READ_SLOTS: &str = "/* read_slots */
+    SELECT n.workflow_id, n.node_id,
+        coalesce(n.concurrency_max, 1000000)::bigint - (
+            SELECT count(*) FROM workflow_node_executions e
+            WHERE e.workflow_id = n.workflow_id AND e.node_id = n.node_id AND e.state <> 'finished') AS free,
+        EXISTS (
+            SELECT FROM workflow_node_queue_items i
+            WHERE i.workflow_id = n.workflow_id AND i.node_id = n.node_id) AS is_waiting
+    FROM unnest($1, $2) AS t (workflow_id, node_id)
+    JOIN workflow_nodes n ON n.workflow_id = t.workflow_id AND n.node_id = t.node_id
+    ORDER BY n.workflow_id, n.node_id";
+
+async fn load_definitions(tx: &Tx, workflow_ids: &[Uuid]) -> Result<Vec<StoredDefinition>, StoreError> {
+    if workflow_ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = tx
+        .query(
+            "/* load_definitions */
+             SELECT id, organization_id, version, name, description, nodes, edges FROM workflows WHERE id = ANY($1)",
+            &[(&workflow_ids, Type::UUID_ARRAY)],
+        )
+        .await?;
+    rows.iter().map(stored_definition).collect()
+}
+
+pub(crate) fn stored_definition(row: &Row) -> Result<StoredDefinition, StoreError> {
+    Ok(StoredDefinition {
+        workflow_id: column(row, "id")?,
+        organization_id: column(row, "organization_id")?,
+        version: column(row, "version")?,
+        name: column(row, "name")?,
+        description: column(row, "description")?,
+        nodes: column(row, "nodes")?,
+        edges: column(row, "edges")?,
+    })
+}
+
+fn claimed_item(row: &Row) -> Result<ClaimedItem, StoreError> {
+    Ok(ClaimedItem {
+        id: column(row, "id")?,
+        node: node_key(row)?,
+        root_event_id: column(row, "root_event_id")?,
+        event_id: column(row, "event_id")?,
+        created_at: column(row, "created_at")?,
+        is_node_removed: column(row, "is_node_removed")?,
+        component: column(row, "component")?,
+    })
+}
+
+pub(super) fn node_slots(row: &Row) -> Result<NodeSlots, StoreError> {
+    Ok(NodeSlots { key: node_key(row)?, free: column(row, "free")?, is_waiting: column(row, "is_waiting")? })
+}

@@ -1,0 +1,260 @@
+use jiff::Timestamp;
+use serde_json::Value;
+use tokio_postgres::Row;
+use tokio_postgres::types::Type;
+use uuid::Uuid;
+
+use super::claim::{NodeSlots, READ_SLOTS, node_slots};
+use super::lock::{NodeKey, key_arrays, node_key};
+use crate::types::column;
+use crate::{StoreError, Tx};
+
+/// What the plan of a batch needs to know.
+#[derive(Clone, Debug, Default)]
+pub struct LoadRequest {
+    /// The claimed items' events.
+    pub event_ids: Vec<Uuid>,
+    /// Their runs.
+    pub root_event_ids: Vec<Uuid>,
+    /// Runs whose root event's data is mentioned.
+    pub roots_with_data: Vec<Uuid>,
+    /// Events whose ancestors are mentioned, and which of them.
+    pub ancestors: Vec<AncestorRequest>,
+    /// Limited nodes that the plan might go on with.
+    pub downstream: Vec<NodeKey>,
+}
+
+/// Which ancestors of an event are wanted.
+#[derive(Clone, Debug)]
+pub struct AncestorRequest {
+    /// The event; it is its own ancestor at distance 1.
+    pub event_id: Uuid,
+    /// Nodes whose nearest event is wanted.
+    pub node_ids: Vec<String>,
+    /// All ancestors up to this distance are wanted.
+    pub distance_max: i32,
+}
+
+/// A claimed item's event.
+#[derive(Clone, Debug)]
+pub struct InputEvent {
+    /// `workflow_events.id`
+    pub id: Uuid,
+    /// The node that it comes from.
+    pub node_id: String,
+    /// Its type.
+    pub event_type: String,
+    /// Its data.
+    pub data: Value,
+    /// Events from the root down to it.
+    pub depth: i32,
+    /// The execution that emitted it.
+    pub execution_id: Option<Uuid>,
+    /// The display configuration of that execution.
+    pub configuration: Option<Value>,
+    /// When it happened.
+    pub created_at: Timestamp,
+}
+
+/// An ancestor of a claimed item's event.
+#[derive(Clone, Debug)]
+pub struct AncestorEvent {
+    /// The claimed item's event.
+    pub of_event_id: Uuid,
+    /// 1 is that event itself.
+    pub distance: i32,
+    /// The node that the ancestor comes from.
+    pub node_id: String,
+    /// Its type.
+    pub event_type: String,
+    /// Its data.
+    pub data: Value,
+    /// The display configuration of the execution that emitted it.
+    pub configuration: Option<Value>,
+    /// When it happened.
+    pub created_at: Timestamp,
+}
+
+/// What a plan must know of a run.
+#[derive(Clone, Debug)]
+pub struct RunFacts {
+    /// The run.
+    pub root_event_id: Uuid,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// The node of its root event.
+    pub node_id: String,
+    /// The type of its root event.
+    pub event_type: String,
+    /// The root event's data, where it is mentioned.
+    pub data: Option<Value>,
+    /// `workflow_run_marks.reason`
+    pub mark: Option<String>,
+    /// Executions so far, counted no further than one past the limit.
+    pub executions: i64,
+    /// Whether the run's organization was deleted.
+    pub is_organization_deleted: bool,
+}
+
+/// What was loaded.
+#[derive(Clone, Debug, Default)]
+pub struct Loaded {
+    /// The claimed items' events.
+    pub events: Vec<InputEvent>,
+    /// Their wanted ancestors.
+    pub ancestors: Vec<AncestorEvent>,
+    /// Their runs.
+    pub runs: Vec<RunFacts>,
+    /// The downstream nodes whose lock this transaction got.
+    pub downstream_slots: Vec<NodeSlots>,
+}
+
+/// Loads what a batch's plan needs, in one round trip.
+///
+/// # Errors
+/// See [`StoreError`].
+pub async fn load_batch(tx: &Tx, request: &LoadRequest) -> Result<Loaded, StoreError> {
+    let (workflow_ids, node_ids) = key_arrays(&request.downstream);
+    let (events, ancestors, runs, locked, slots) = futures_util::try_join!(
+        tx.query_with(LOAD_EVENTS, [(&request.event_ids, Type::UUID_ARRAY)]),
+        load_ancestors(tx, &request.ancestors),
+        tx.query_with(
+            LOAD_RUNS,
+            [
+                (&request.root_event_ids, Type::UUID_ARRAY),
+                (&request.roots_with_data, Type::UUID_ARRAY),
+                (&model::limits::RUN_EXECUTIONS_MAX, Type::INT8),
+            ],
+        ),
+        query_unless_empty(tx, LOCK_DOWNSTREAM, &workflow_ids, &node_ids),
+        query_unless_empty(tx, READ_SLOTS, &workflow_ids, &node_ids),
+    )?;
+    let locked: Vec<NodeKey> = locked.iter().map(node_key).collect::<Result<_, _>>()?;
+    let slots: Vec<NodeSlots> = slots.iter().map(node_slots).collect::<Result<_, _>>()?;
+    Ok(Loaded {
+        events: events.iter().map(input_event).collect::<Result<_, _>>()?,
+        ancestors,
+        runs: runs.iter().map(run_facts).collect::<Result<_, _>>()?,
+        // Counts of nodes that were not locked may be of the past: they are not handed on.
+        downstream_slots: slots.into_iter().filter(|slots| locked.contains(&slots.key)).collect(),
+    })
+}
+
+const LOAD_EVENTS: &str = "/* load_events */
+    SELECT ev.id, ev.node_id, ev.type, ev.data, ev.depth, ev.execution_id, ev.created_at, ex.configuration
+    FROM workflow_events ev LEFT JOIN workflow_node_executions ex ON ex.id = ev.execution_id
+    WHERE ev.id = ANY($1)";
+
+const LOAD_RUNS: &str = "/* load_runs */
+    SELECT ev.id, ev.node_id, ev.type, ev.created_at, CASE WHEN ev.id = ANY($2) THEN ev.data END AS data, mark.reason,
+        o.deleted_at IS NOT NULL AS is_organization_deleted,
+        (SELECT count(*) FROM (
+            SELECT FROM workflow_node_executions ex WHERE ex.root_event_id = ev.id LIMIT $3 + 1) counted) AS executions
+    FROM workflow_events ev
+    JOIN workflows w ON w.id = ev.workflow_id
+    JOIN organizations o ON o.id = w.organization_id
+    LEFT JOIN workflow_run_marks mark ON mark.root_event_id = ev.id
+    WHERE ev.id = ANY($1)";
+
+const LOCK_DOWNSTREAM: &str = "/* lock_downstream */
+    SELECT n.workflow_id, n.node_id
+    FROM unnest($1, $2) AS t (workflow_id, node_id)
+    JOIN workflow_nodes n ON n.workflow_id = t.workflow_id AND n.node_id = t.node_id
+    ORDER BY n.workflow_id, n.node_id
+    FOR NO KEY UPDATE OF n SKIP LOCKED";
+
+/// Walks from each event over the execution that emitted it to that execution's event, up to the root event.
+const LOAD_ANCESTORS: &str = "/* load_ancestors */
+    WITH RECURSIVE wanted AS (
+        SELECT * FROM unnest($1::uuid[], $2::text[], $3::int[]) AS t (event_id, node_ids, distance_max)),
+    chain AS (
+        SELECT wanted.event_id AS of_event_id, 1 AS distance, ev.id, ev.node_id, ev.execution_id
+        FROM wanted JOIN workflow_events ev ON ev.id = wanted.event_id
+        UNION ALL
+        SELECT chain.of_event_id, chain.distance + 1, ev.id, ev.node_id, ev.execution_id
+        FROM chain
+        JOIN workflow_node_executions ex ON ex.id = chain.execution_id
+        JOIN workflow_events ev ON ev.id = ex.event_id
+        WHERE chain.distance < $4),
+    nearest AS (
+        SELECT chain.*, row_number() OVER (PARTITION BY of_event_id, node_id ORDER BY distance) AS nth FROM chain)
+    SELECT nearest.of_event_id, nearest.distance, ev.node_id, ev.type, ev.data, ev.created_at, ex.configuration
+    FROM nearest
+    JOIN wanted ON wanted.event_id = nearest.of_event_id
+    JOIN workflow_events ev ON ev.id = nearest.id
+    LEFT JOIN workflow_node_executions ex ON ex.id = ev.execution_id
+    WHERE nearest.distance <= wanted.distance_max
+       OR (nearest.nth = 1 AND wanted.node_ids::jsonb ? ev.node_id)
+    ORDER BY nearest.of_event_id, nearest.distance";
+
+async fn load_ancestors(tx: &Tx, requests: &[AncestorRequest]) -> Result<Vec<AncestorEvent>, StoreError> {
+    if requests.is_empty() {
+        return Ok(Vec::new());
+    }
+    let event_ids: Vec<Uuid> = requests.iter().map(|request| request.event_id).collect();
+    let node_ids: Vec<String> =
+        requests.iter().map(|request| serde_json::json!(request.node_ids).to_string()).collect();
+    let distances: Vec<i32> = requests.iter().map(|request| request.distance_max).collect();
+    let rows = tx
+        .query(
+            LOAD_ANCESTORS,
+            &[
+                (&event_ids, Type::UUID_ARRAY),
+                (&node_ids, Type::TEXT_ARRAY),
+                (&distances, Type::INT4_ARRAY),
+                (&(model::limits::RUN_DEPTH_MAX + 1), Type::INT4),
+            ],
+        )
+        .await?;
+    rows.iter().map(ancestor_event).collect()
+}
+
+async fn query_unless_empty(
+    tx: &Tx,
+    sql: &str,
+    workflow_ids: &[Uuid],
+    node_ids: &[&str],
+) -> Result<Vec<Row>, StoreError> {
+    if workflow_ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    tx.query(sql, &[(&workflow_ids, Type::UUID_ARRAY), (&node_ids, Type::TEXT_ARRAY)]).await
+}
+
+fn input_event(row: &Row) -> Result<InputEvent, StoreError> {
+    Ok(InputEvent {
+        id: column(row, "id")?,
+        node_id: column(row, "node_id")?,
+        event_type: column(row, "type")?,
+        data: column(row, "data")?,
+        depth: column(row, "depth")?,
+        execution_id: column(row, "execution_id")?,
+        configuration: column(row, "configuration")?,
+        created_at: column(row, "created_at")?,
+    })
+}
+
+fn ancestor_event(row: &Row) -> Result<AncestorEvent, StoreError> {
+    Ok(AncestorEvent {
+        of_event_id: column(row, "of_event_id")?,
+        distance: column(row, "distance")?,
+        node_id: column(row, "node_id")?,
+        event_type: column(row, "type")?,
+        data: column(row, "data")?,
+        configuration: column(row, "configuration")?,
+        created_at: column(row, "created_at")?,
+    })
+}
+
+fn run_facts(row: &Row) -> Result<RunFacts, StoreError> {
+    Ok(RunFacts {
+        root_event_id: column(row, "id")?,
+        started_at: column(row, "created_at")?,
+        node_id: column(row, "node_id")?,
+        event_type: column(row, "type")?,
+        data: column(row, "data")?,
+        mark: column(row, "reason")?,
+        executions: column(row, "executions")?,
+        is_organization_deleted: column(row, "is_organization_deleted")?,
+    })
+}

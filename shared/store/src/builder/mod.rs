@@ -1,0 +1,16 @@
+//! The builder's statements, in the order of its transaction: lock, claim, load, write (architecture.md §3).
+//!
+//! Each function is one round trip however large the batch is; `suspects` stands beside them for items that took a process along.
+
+mod claim;
+mod load;
+mod lock;
+mod suspects;
+mod write;
+
+pub use claim::{ClaimedItem, Claims, NodeSlots, StoredDefinition, claim_items, claim_one};
+pub use load::{AncestorEvent, AncestorRequest, InputEvent, LoadRequest, Loaded, RunFacts, load_batch};
+pub use lock::{LOCK_WAIT_MILLIS, LockMode, LockedNodes, NodeKey, Wakes, WokenNode, lock_woken_nodes};
+pub use suspects::{SuspectItem, begin_suspect, find_suspects};
+pub(crate) use write::collect;
+pub use write::{NewEvent, NewExecution, NewItem, NewKey, WriteBatch, write_batch};

@@ -1,0 +1,98 @@
+use tokio_postgres::types::Type;
+use uuid::Uuid;
+
+use super::lock::{NodeKey, Wakes, key_arrays, node_key};
+use crate::types::column;
+use crate::{StoreError, Tx};
+
+/// An item that is to be built alone, for it, or its message, was at work before.
+#[derive(Clone, Debug)]
+pub struct SuspectItem {
+    /// `workflow_node_queue_items.id`
+    pub id: Uuid,
+    /// The node that it waits at.
+    pub node: NodeKey,
+    /// Times that it took a process along.
+    pub crashes: i32,
+}
+
+/// Finds the items of the wakes that a batch leaves out (transactions.md 16), at most `items_max`.
+///
+/// Of limited nodes: the whole pick for the free slots, in order, when it holds a suspect. Of unlimited nodes: suspects of the events
+/// and of the named nodes. With `all`, every item counts as one, for its message was received before.
+///
+/// # Errors
+/// See [`StoreError`].
+pub async fn find_suspects(
+    tx: &Tx,
+    wakes: &Wakes,
+    all: bool,
+    items_max: i64,
+) -> Result<Vec<SuspectItem>, StoreError> {
+    let (workflow_ids, node_ids) = key_arrays(&wakes.nodes);
+    let rows = tx
+        .query(
+            FIND_SUSPECTS,
+            &[
+                (&wakes.event_ids, Type::UUID_ARRAY),
+                (&workflow_ids, Type::UUID_ARRAY),
+                (&node_ids, Type::TEXT_ARRAY),
+                (&all, Type::BOOL),
+                (&items_max, Type::INT8),
+            ],
+        )
+        .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(SuspectItem { id: column(row, "id")?, node: node_key(row)?, crashes: column(row, "crashes")? })
+        })
+        .collect()
+}
+
+const FIND_SUSPECTS: &str = "/* find_suspects */
+    WITH woken AS (
+        SELECT workflow_id, node_id FROM workflow_node_queue_items WHERE event_id = ANY($1)
+        UNION
+        SELECT * FROM unnest($2, $3) AS named (workflow_id, node_id)),
+    limited AS (
+        SELECT n.workflow_id, n.node_id, n.concurrency_max - (
+            SELECT count(*) FROM workflow_node_executions e
+            WHERE e.workflow_id = n.workflow_id AND e.node_id = n.node_id AND e.state <> 'finished') AS free
+        FROM woken JOIN workflow_nodes n ON n.workflow_id = woken.workflow_id AND n.node_id = woken.node_id
+        WHERE n.concurrency_max IS NOT NULL),
+    picked AS (
+        SELECT i.*, bool_or(i.crashes > 0) OVER (PARTITION BY i.workflow_id, i.node_id) AS has_suspect
+        FROM limited CROSS JOIN LATERAL (
+            SELECT id, workflow_id, node_id, crashes, created_at FROM workflow_node_queue_items i
+            WHERE i.workflow_id = limited.workflow_id AND i.node_id = limited.node_id
+            ORDER BY created_at, id LIMIT least($5, greatest(0, limited.free))) i),
+    found AS (
+        SELECT id, workflow_id, node_id, crashes, created_at FROM picked WHERE has_suspect OR $4
+        UNION
+        SELECT i.id, i.workflow_id, i.node_id, i.crashes, i.created_at
+        FROM workflow_node_queue_items i
+        JOIN workflow_nodes n ON n.workflow_id = i.workflow_id AND n.node_id = i.node_id
+        WHERE i.event_id = ANY($1) AND n.concurrency_max IS NULL AND (i.crashes > 0 OR $4)
+        UNION
+        SELECT i.id, i.workflow_id, i.node_id, i.crashes, i.created_at
+        FROM unnest($2, $3) AS named (workflow_id, node_id)
+        JOIN workflow_nodes n ON n.workflow_id = named.workflow_id AND n.node_id = named.node_id AND n.concurrency_max IS NULL
+        CROSS JOIN LATERAL (
+            SELECT id, workflow_id, node_id, crashes, created_at FROM workflow_node_queue_items i
+            WHERE i.workflow_id = named.workflow_id AND i.node_id = named.node_id AND (i.crashes > 0 OR $4)
+            ORDER BY created_at, id LIMIT $5) i)
+    SELECT id, workflow_id, node_id, crashes FROM found ORDER BY workflow_id, node_id, created_at, id LIMIT $5";
+
+/// Counts one more crash on the item before it is worked on; false when the item is gone. Commit before going on.
+///
+/// # Errors
+/// See [`StoreError`].
+pub async fn begin_suspect(tx: &Tx, item_id: Uuid) -> Result<bool, StoreError> {
+    let rows = tx
+        .query(
+            "/* begin_suspect */ UPDATE workflow_node_queue_items SET crashes = crashes + 1 WHERE id = $1 RETURNING id",
+            &[(&item_id, Type::UUID)],
+        )
+        .await?;
+    Ok(!rows.is_empty())
+}

@@ -1,0 +1,310 @@
+use jiff::Timestamp;
+use serde_json::Value;
+use tokio_postgres::types::{Json, Type};
+use uuid::Uuid;
+
+use super::lock::NodeKey;
+use crate::types::column;
+use crate::{StoreError, Tx};
+
+/// A row of `workflow_events`.
+#[derive(Clone, Debug)]
+pub struct NewEvent {
+    /// `id`
+    pub id: Uuid,
+    /// The node that it comes from.
+    pub node: NodeKey,
+    /// The run.
+    pub root_event_id: Uuid,
+    /// The channel that it left on.
+    pub channel: String,
+    /// Its type.
+    pub event_type: String,
+    /// What happened.
+    pub data: std::sync::Arc<Value>,
+    /// The nodes that it was routed to.
+    pub targets: Vec<String>,
+    /// Events from the root down to it.
+    pub depth: i32,
+    /// The execution that emitted it.
+    pub execution_id: Uuid,
+}
+
+/// A row of `workflow_node_executions`, pending or finished.
+#[derive(Clone, Debug)]
+pub struct NewExecution {
+    /// `id`
+    pub id: Uuid,
+    /// The node.
+    pub node: NodeKey,
+    /// The run.
+    pub root_event_id: Uuid,
+    /// The event that it works on.
+    pub event_id: Uuid,
+    /// The execution that emitted that event.
+    pub previous_execution_id: Option<Uuid>,
+    /// `pending` or `finished`.
+    pub state: &'static str,
+    /// How it ended.
+    pub result: Option<&'static str>,
+    /// Why it did not pass.
+    pub result_reason: Option<&'static str>,
+    /// A sentence for the author.
+    pub result_message: Option<String>,
+    /// The component that it was built with.
+    pub component: String,
+    /// What people see.
+    pub configuration: Value,
+    /// What the executor evaluates.
+    pub residuals: Value,
+    /// `{retry, redact}`
+    pub policy: Value,
+    /// `workflows.version`
+    pub workflow_version: i64,
+}
+
+/// A row of `workflow_node_queue_items`.
+#[derive(Clone, Debug)]
+pub struct NewItem {
+    /// `id`
+    pub id: Uuid,
+    /// The node that it waits at.
+    pub node: NodeKey,
+    /// The run.
+    pub root_event_id: Uuid,
+    /// The event that waits.
+    pub event_id: Uuid,
+}
+
+/// A row of `workflow_node_execution_kvs`.
+#[derive(Clone, Debug)]
+pub struct NewKey {
+    /// `id`
+    pub id: Uuid,
+    /// The execution.
+    pub execution_id: Uuid,
+    /// The node.
+    pub node: NodeKey,
+    /// The key's name.
+    pub key: String,
+    /// Its value.
+    pub value: String,
+}
+
+/// All rows of a batch.
+#[derive(Clone, Debug, Default)]
+pub struct WriteBatch {
+    /// Events.
+    pub events: Vec<NewEvent>,
+    /// Executions.
+    pub executions: Vec<NewExecution>,
+    /// Keys.
+    pub keys: Vec<NewKey>,
+    /// Queue items.
+    pub items: Vec<NewItem>,
+    /// Runs to mark as past their limit.
+    pub run_limits: Vec<(Uuid, Uuid)>,
+    /// The version of each workflow that was planned with.
+    pub versions: Vec<(Uuid, i64)>,
+}
+
+/// Writes a batch in one round trip.
+///
+/// # Errors
+/// [`StoreError::Conflict`] when a workflow has another version than the plan: reload and plan once more (transactions.md 6).
+/// [`StoreError::Rejected`] when a row is bad: replay record by record (transactions.md 17).
+pub async fn write_batch(tx: &Tx, batch: &WriteBatch, now: Timestamp) -> Result<(), StoreError> {
+    let (changed, ()) =
+        futures_util::try_join!(check_versions(tx, &batch.versions), write_rows(tx, batch, now))?;
+    if changed { Err(StoreError::Conflict("the workflow was applied meanwhile")) } else { Ok(()) }
+}
+
+async fn write_rows(tx: &Tx, batch: &WriteBatch, now: Timestamp) -> Result<(), StoreError> {
+    // Polled, and so sent, in this order: rows point at those before them, events at executions when the transaction ends.
+    let written = futures_util::try_join!(
+        insert_events(tx, &batch.events, now),
+        insert_executions(tx, &batch.executions, now),
+        insert_keys(tx, &batch.keys),
+        insert_items(tx, &batch.items, now),
+        insert_run_limits(tx, &batch.run_limits, now),
+    )?;
+    let expected = (batch.events.len(), batch.executions.len(), batch.keys.len(), batch.items.len());
+    if (written.0, written.1, written.2, written.3) == expected {
+        Ok(())
+    } else {
+        Err(StoreError::Conflict("not every row of the batch was written"))
+    }
+}
+
+async fn check_versions(tx: &Tx, versions: &[(Uuid, i64)]) -> Result<bool, StoreError> {
+    let (ids, expected): (Vec<Uuid>, Vec<i64>) = versions.iter().copied().unzip();
+    let rows = tx
+        .query(
+            "/* check_versions */
+             SELECT w.id FROM unnest($1, $2) AS t (id, version) JOIN workflows w ON w.id = t.id
+             WHERE w.version <> t.version",
+            &[(&ids, Type::UUID_ARRAY), (&expected, Type::INT8_ARRAY)],
+        )
+        .await?;
+    Ok(!rows.is_empty())
+}
+
+async fn insert_events(tx: &Tx, events: &[NewEvent], now: Timestamp) -> Result<usize, StoreError> {
+    if events.is_empty() {
+        return Ok(0);
+    }
+    let targets: Vec<Json<&Vec<String>>> = events.iter().map(|event| Json(&event.targets)).collect();
+    let data: Vec<Json<&Value>> = events.iter().map(|event| Json(&*event.data)).collect();
+    let rows = tx
+        .query(
+            "/* insert_events */
+             INSERT INTO workflow_events (id, workflow_id, node_id, root_event_id, channel, type, data, targets, depth,
+                 execution_id, created_at)
+             SELECT t.id, t.workflow_id, t.node_id, t.root_event_id, t.channel, t.type, t.data,
+                 ARRAY(SELECT jsonb_array_elements_text(t.targets)), t.depth, t.execution_id, $11
+             FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+                 AS t (id, workflow_id, node_id, root_event_id, channel, type, data, targets, depth, execution_id)
+             RETURNING id",
+            &[
+                (&collect(events, |event| event.id), Type::UUID_ARRAY),
+                (&collect(events, |event| event.node.0), Type::UUID_ARRAY),
+                (&collect(events, |event| event.node.1.as_str()), Type::TEXT_ARRAY),
+                (&collect(events, |event| event.root_event_id), Type::UUID_ARRAY),
+                (&collect(events, |event| event.channel.as_str()), Type::TEXT_ARRAY),
+                (&collect(events, |event| event.event_type.as_str()), Type::TEXT_ARRAY),
+                (&data, Type::JSONB_ARRAY),
+                (&targets, Type::JSONB_ARRAY),
+                (&collect(events, |event| event.depth), Type::INT4_ARRAY),
+                (&collect(events, |event| event.execution_id), Type::UUID_ARRAY),
+                (&now, Type::TIMESTAMPTZ),
+            ],
+        )
+        .await?;
+    Ok(rows.len())
+}
+
+async fn insert_executions(
+    tx: &Tx,
+    executions: &[NewExecution],
+    now: Timestamp,
+) -> Result<usize, StoreError> {
+    if executions.is_empty() {
+        return Ok(0);
+    }
+    let configurations: Vec<Json<&Value>> =
+        executions.iter().map(|execution| Json(&execution.configuration)).collect();
+    let residuals: Vec<Json<&Value>> =
+        executions.iter().map(|execution| Json(&execution.residuals)).collect();
+    let policies: Vec<Json<&Value>> = executions.iter().map(|execution| Json(&execution.policy)).collect();
+    let rows = tx
+        .query(
+            "/* insert_executions */
+             INSERT INTO workflow_node_executions (id, workflow_id, node_id, root_event_id, event_id, previous_execution_id, state,
+                 result, result_reason, result_message, component, configuration, residuals, policy, workflow_version,
+                 node_version, last_sent_at, created_at, updated_at, started_at, finished_at)
+             SELECT t.id, t.workflow_id, t.node_id, t.root_event_id, t.event_id, t.previous_execution_id, t.state,
+                 t.result, t.result_reason, t.result_message, t.component, t.configuration, t.residuals, t.policy,
+                 t.workflow_version, n.version, $16, $16, $16,
+                 CASE WHEN t.state = 'finished' THEN $16 END, CASE WHEN t.state = 'finished' THEN $16 END
+             FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+                 AS t (id, workflow_id, node_id, root_event_id, event_id, previous_execution_id, state, result, result_reason,
+                     result_message, component, configuration, residuals, policy, workflow_version)
+             JOIN workflow_nodes n ON n.workflow_id = t.workflow_id AND n.node_id = t.node_id
+             RETURNING workflow_node_executions.id",
+            &[
+                (&collect(executions, |execution| execution.id), Type::UUID_ARRAY),
+                (&collect(executions, |execution| execution.node.0), Type::UUID_ARRAY),
+                (&collect(executions, |execution| execution.node.1.as_str()), Type::TEXT_ARRAY),
+                (&collect(executions, |execution| execution.root_event_id), Type::UUID_ARRAY),
+                (&collect(executions, |execution| execution.event_id), Type::UUID_ARRAY),
+                (&collect(executions, |execution| execution.previous_execution_id), Type::UUID_ARRAY),
+                (&collect(executions, |execution| execution.state), Type::TEXT_ARRAY),
+                (&collect(executions, |execution| execution.result), Type::TEXT_ARRAY),
+                (&collect(executions, |execution| execution.result_reason), Type::TEXT_ARRAY),
+                (&collect(executions, |execution| execution.result_message.as_deref()), Type::TEXT_ARRAY),
+                (&collect(executions, |execution| execution.component.as_str()), Type::TEXT_ARRAY),
+                (&configurations, Type::JSONB_ARRAY),
+                (&residuals, Type::JSONB_ARRAY),
+                (&policies, Type::JSONB_ARRAY),
+                (&collect(executions, |execution| execution.workflow_version), Type::INT8_ARRAY),
+                (&now, Type::TIMESTAMPTZ),
+            ],
+        )
+        .await?;
+    Ok(rows.len())
+}
+
+async fn insert_keys(tx: &Tx, keys: &[NewKey]) -> Result<usize, StoreError> {
+    if keys.is_empty() {
+        return Ok(0);
+    }
+    let rows = tx
+        .query(
+            "/* insert_keys */
+             INSERT INTO workflow_node_execution_kvs (id, execution_id, workflow_id, node_id, key, value)
+             SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[])
+             RETURNING id",
+            &[
+                (&collect(keys, |key| key.id), Type::UUID_ARRAY),
+                (&collect(keys, |key| key.execution_id), Type::UUID_ARRAY),
+                (&collect(keys, |key| key.node.0), Type::UUID_ARRAY),
+                (&collect(keys, |key| key.node.1.as_str()), Type::TEXT_ARRAY),
+                (&collect(keys, |key| key.key.as_str()), Type::TEXT_ARRAY),
+                (&collect(keys, |key| key.value.as_str()), Type::TEXT_ARRAY),
+            ],
+        )
+        .await?;
+    Ok(rows.len())
+}
+
+async fn insert_items(tx: &Tx, items: &[NewItem], now: Timestamp) -> Result<usize, StoreError> {
+    if items.is_empty() {
+        return Ok(0);
+    }
+    let rows = tx
+        .query(
+            "/* insert_items */
+             INSERT INTO workflow_node_queue_items (id, workflow_id, node_id, root_event_id, event_id, node_generation, created_at,
+                 last_sent_at)
+             SELECT t.id, t.workflow_id, t.node_id, t.root_event_id, t.event_id, n.generation, $6, $6
+             FROM unnest($1, $2, $3, $4, $5) AS t (id, workflow_id, node_id, root_event_id, event_id)
+             JOIN workflow_nodes n ON n.workflow_id = t.workflow_id AND n.node_id = t.node_id
+             RETURNING workflow_node_queue_items.id",
+            &[
+                (&collect(items, |item| item.id), Type::UUID_ARRAY),
+                (&collect(items, |item| item.node.0), Type::UUID_ARRAY),
+                (&collect(items, |item| item.node.1.as_str()), Type::TEXT_ARRAY),
+                (&collect(items, |item| item.root_event_id), Type::UUID_ARRAY),
+                (&collect(items, |item| item.event_id), Type::UUID_ARRAY),
+                (&now, Type::TIMESTAMPTZ),
+            ],
+        )
+        .await?;
+    Ok(rows.len())
+}
+
+async fn insert_run_limits(tx: &Tx, runs: &[(Uuid, Uuid)], now: Timestamp) -> Result<(), StoreError> {
+    if runs.is_empty() {
+        return Ok(());
+    }
+    let (roots, workflows): (Vec<Uuid>, Vec<Uuid>) = runs.iter().copied().unzip();
+    let rows = tx
+        .query(
+            "/* insert_run_limits */
+             INSERT INTO workflow_run_marks (root_event_id, workflow_id, reason, created_by, created_at)
+             SELECT t.root_event_id, t.workflow_id, 'run_limit', 'builder', $3
+             FROM (SELECT DISTINCT * FROM unnest($1, $2)) AS t (root_event_id, workflow_id)
+             ON CONFLICT (root_event_id) DO NOTHING RETURNING root_event_id",
+            &[(&roots, Type::UUID_ARRAY), (&workflows, Type::UUID_ARRAY), (&now, Type::TIMESTAMPTZ)],
+        )
+        .await?;
+    for row in &rows {
+        let run_id: Uuid = column(row, "root_event_id")?;
+        tracing::warn!(%run_id, "the run is past its limit");
+    }
+    Ok(())
+}
+
+pub(crate) fn collect<'a, R, T>(rows: &'a [R], column: impl Fn(&'a R) -> T) -> Vec<T> {
+    rows.iter().map(column).collect()
+}

@@ -1,0 +1,92 @@
+use std::error::Error as _;
+
+use tokio_postgres::error::SqlState;
+
+/// What went wrong in the database, named for what the caller does about it.
+///
+/// `Display` never has the server's text, for its details quote values.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The row is not there, or not the caller's.
+    #[error("not found")]
+    NotFound,
+    /// The caller's knowledge is out of date, or the row is there already: read again, then decide.
+    #[error("conflict: {0}")]
+    Conflict(&'static str),
+    /// The database can't be reached or is busy: try again.
+    #[error("the database is unavailable{}", sqlstate_note(.sqlstate))]
+    Unavailable {
+        /// The SQLSTATE, when the server gave one.
+        sqlstate: Option<String>,
+    },
+    /// The server refused what was written (SQLSTATE class 22, 23 or 54): the record is bad, others may be good.
+    #[error("the database refused the data{}", sqlstate_note(.sqlstate))]
+    Rejected {
+        /// The SQLSTATE.
+        sqlstate: Option<String>,
+        /// The constraint, when one was broken.
+        constraint: Option<String>,
+    },
+    /// What was read is not what was written.
+    #[error("a row holds what this version can't read: {0}")]
+    Corrupt(&'static str),
+    /// The statement or the role is wrong: a bug or a missing grant.
+    #[error("the database refused the statement{}", sqlstate_note(.sqlstate))]
+    Refused {
+        /// The SQLSTATE.
+        sqlstate: Option<String>,
+    },
+    /// The database or its settings can't be used as they are.
+    #[error("{0}")]
+    Setup(String),
+}
+
+fn sqlstate_note(sqlstate: &Option<String>) -> String {
+    sqlstate.as_ref().map_or_else(String::new, |code| format!(" (SQLSTATE {code})"))
+}
+
+impl StoreError {
+    /// Whether the same call may pass if it is made again.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Unavailable { .. })
+    }
+
+    /// Whether the transaction lost against another and is to be run again at once.
+    pub(crate) fn is_serialization_failure(&self) -> bool {
+        matches!(self, Self::Unavailable { sqlstate: Some(code) } if code == "40001" || code == "40P01")
+    }
+
+    /// Whether a lock was not given in time.
+    #[must_use]
+    pub fn is_lock_timeout(&self) -> bool {
+        matches!(self, Self::Unavailable { sqlstate: Some(code) } if code == "55P03")
+    }
+}
+
+impl From<tokio_postgres::Error> for StoreError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        let Some(db) = error.as_db_error() else {
+            // A conversion error is ours; all else is the connection.
+            let conversion =
+                error.source().is_some_and(|source| source.is::<tokio_postgres::types::WrongType>())
+                    || error.to_string().starts_with("error deserializing column")
+                    || error.to_string().starts_with("error serializing parameter");
+            return if conversion {
+                Self::Corrupt("a column or parameter has another type")
+            } else {
+                Self::Unavailable { sqlstate: None }
+            };
+        };
+        let sqlstate = Some(db.code().code().to_owned());
+        tracing::debug!(sqlstate, "database error");
+        let class = &db.code().code()[..2];
+        match class {
+            // Another transaction won, the server is going away or has no room, a time-out or a lock.
+            "40" | "53" | "57" | "58" | "08" | "25" => Self::Unavailable { sqlstate },
+            "55" if *db.code() == SqlState::LOCK_NOT_AVAILABLE => Self::Unavailable { sqlstate },
+            "22" | "23" | "54" => Self::Rejected { sqlstate, constraint: db.constraint().map(str::to_owned) },
+            _ => Self::Refused { sqlstate },
+        }
+    }
+}

@@ -1,0 +1,255 @@
+use jiff::Timestamp;
+use serde_json::Value;
+use tokio_postgres::Row;
+use tokio_postgres::types::Type;
+use uuid::Uuid;
+
+use crate::types::column;
+use crate::{StoreError, Tx};
+
+/// Which executions a claim takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClaimScope {
+    /// A batch: those that never took a process along.
+    Batch,
+    /// One suspect, alone in the process.
+    Alone,
+}
+
+/// An execution whose lease this claim holds.
+#[derive(Clone, Debug)]
+pub struct ClaimedExecution {
+    /// `workflow_node_executions.id`
+    pub id: Uuid,
+    /// The workflow.
+    pub workflow_id: Uuid,
+    /// The organization, from the workflow: never from a message or from the execution.
+    pub organization_id: Uuid,
+    /// The node.
+    pub node_id: String,
+    /// The run.
+    pub root_event_id: Uuid,
+    /// How often sealflow has called sealflow on the way to the run's root event.
+    pub hops: i32,
+    /// The component that it was built with.
+    pub component: String,
+    /// The configuration as people see it.
+    pub configuration: Value,
+    /// What is evaluated with the secrets.
+    pub residuals: Value,
+    /// `{retry, redact}`
+    pub policy: Value,
+    /// The attempt, from 1.
+    pub attempt: i32,
+    /// The attempt whose idempotency key is sent.
+    pub key_attempt: i32,
+    /// `workflows.version` now.
+    pub workflow_version: i64,
+    /// Secrets that the node's version may open.
+    pub allowed: Vec<AllowedRef>,
+}
+
+/// A secret and key that a node's version may open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AllowedRef {
+    /// `secrets.name`
+    pub name: String,
+    /// The key in it.
+    pub key: String,
+}
+
+/// A sealed secret.
+#[derive(Clone, Debug)]
+pub struct StoredSecret {
+    /// `secrets.id`
+    pub id: Uuid,
+    /// The organization that owns it.
+    pub organization_id: Uuid,
+    /// `secrets.name`
+    pub name: String,
+    /// `secrets.data`
+    pub data: Vec<u8>,
+}
+
+/// Why an execution was not claimed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Finished, or another claim is at work: nothing to do.
+    Settled,
+    /// It is to run later, in so many milliseconds.
+    NotDue(i64),
+    /// It took a process along before: claim it alone.
+    Suspect,
+    /// It may not start any more: end it.
+    Unstartable,
+}
+
+/// An execution that was not claimed.
+#[derive(Clone, Copy, Debug)]
+pub struct RefusedExecution {
+    /// `workflow_node_executions.id`
+    pub id: Uuid,
+    /// The organization.
+    pub organization_id: Uuid,
+    /// Why.
+    pub refusal: Refusal,
+}
+
+/// What a claim got.
+#[derive(Clone, Debug, Default)]
+pub struct ExecutionClaims {
+    /// Claimed executions.
+    pub executions: Vec<ClaimedExecution>,
+    /// The sealed secrets that their residuals name, each once.
+    pub secrets: Vec<StoredSecret>,
+    /// The others.
+    pub refused: Vec<RefusedExecution>,
+}
+
+/// Claims executions for `lease_seconds` by the database's clock, and loads what running them needs, in one round trip.
+///
+/// # Errors
+/// See [`StoreError`].
+pub async fn claim_executions(
+    tx: &Tx,
+    ids: &[Uuid],
+    scope: ClaimScope,
+    token: Uuid,
+    lease_seconds: u32,
+    now: Timestamp,
+) -> Result<ExecutionClaims, StoreError> {
+    let crashes_max = match scope {
+        ClaimScope::Batch => 1,
+        ClaimScope::Alone => model::limits::CRASHES_MAX,
+    };
+    let lease_seconds = f64::from(lease_seconds);
+    let (_, claimed, refused, allowed, secrets) = futures_util::try_join!(
+        tx.query_with(LOCK_EXECUTIONS, [(&ids, Type::UUID_ARRAY)]),
+        tx.query_with(
+            CLAIM,
+            [
+                (&ids, Type::UUID_ARRAY),
+                (&crashes_max, Type::INT4),
+                (&token, Type::UUID),
+                (&lease_seconds, Type::FLOAT8),
+                (&now, Type::TIMESTAMPTZ),
+            ],
+        ),
+        tx.query_with(
+            FIND_REFUSED,
+            [(&ids, Type::UUID_ARRAY), (&token, Type::UUID), (&model::limits::CRASHES_MAX, Type::INT4)],
+        ),
+        tx.query_with(LOAD_ALLOWED, [(&ids, Type::UUID_ARRAY), (&token, Type::UUID)]),
+        tx.query_with(LOAD_SECRETS, [(&ids, Type::UUID_ARRAY), (&token, Type::UUID)]),
+    )?;
+    let mut executions: Vec<ClaimedExecution> =
+        claimed.iter().map(claimed_execution).collect::<Result<_, _>>()?;
+    for row in &allowed {
+        let id: Uuid = column(row, "id")?;
+        if let Some(execution) = executions.iter_mut().find(|execution| execution.id == id) {
+            let allowed = AllowedRef { name: column(row, "secret_name")?, key: column(row, "secret_key")? };
+            execution.allowed.push(allowed);
+        }
+    }
+    Ok(ExecutionClaims {
+        executions,
+        secrets: secrets.iter().map(stored_secret).collect::<Result<_, _>>()?,
+        refused: refused.iter().map(refused_execution).collect::<Result<_, _>>()?,
+    })
+}
+
+pub(super) const LOCK_EXECUTIONS: &str = "/* lock_executions */
+    SELECT id FROM workflow_node_executions WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE";
+
+const CLAIM: &str = "/* claim_executions */
+    WITH startable AS (
+        SELECT ex.id, w.organization_id, w.version, root.hops
+        FROM workflow_node_executions ex
+        JOIN workflow_events root ON root.id = ex.root_event_id
+        JOIN workflows w ON w.id = ex.workflow_id
+        JOIN organizations o ON o.id = w.organization_id
+        JOIN workflow_nodes n ON n.workflow_id = ex.workflow_id AND n.node_id = ex.node_id
+        WHERE ex.id = ANY($1)
+          AND (ex.state = 'pending' AND coalesce(ex.run_at <= now(), true) OR ex.state = 'started' AND ex.lease_until <= now())
+          AND ex.crashes < $2
+          AND w.deleted_at IS NULL AND o.deleted_at IS NULL AND n.deleted_at IS NULL
+          AND NOT EXISTS (SELECT FROM workflow_run_marks mark WHERE mark.root_event_id = ex.root_event_id))
+    UPDATE workflow_node_executions ex
+    SET state = 'started', crashes = ex.crashes + 1, lease_token = $3, lease_until = now() + make_interval(secs => $4),
+        started_at = coalesce(ex.started_at, $5), updated_at = $5
+    FROM startable WHERE ex.id = startable.id
+    RETURNING ex.id, ex.workflow_id, startable.organization_id, ex.node_id, ex.root_event_id, ex.component, ex.configuration,
+        ex.residuals, ex.policy, ex.attempt, ex.key_attempt, startable.version, startable.hops";
+
+/// Read after the claim: what holds another token, or none.
+const FIND_REFUSED: &str = "/* find_refused */
+    SELECT ex.id, w.organization_id, ex.state,
+        ex.state = 'finished' OR (ex.state IN ('started', 'cancelling') AND ex.lease_until > now()) AS is_settled,
+        (extract(epoch FROM ex.run_at - now()) * 1000)::bigint AS due_in_millis,
+        ex.state = 'cancelling' OR ex.crashes >= $3 OR w.deleted_at IS NOT NULL OR o.deleted_at IS NOT NULL OR n.deleted_at IS NOT NULL
+            OR EXISTS (SELECT FROM workflow_run_marks mark WHERE mark.root_event_id = ex.root_event_id) AS is_unstartable
+    FROM workflow_node_executions ex
+    JOIN workflows w ON w.id = ex.workflow_id
+    JOIN organizations o ON o.id = w.organization_id
+    JOIN workflow_nodes n ON n.workflow_id = ex.workflow_id AND n.node_id = ex.node_id
+    WHERE ex.id = ANY($1) AND ex.lease_token IS DISTINCT FROM $2";
+
+const LOAD_ALLOWED: &str = "/* load_allowed_refs */
+    SELECT ex.id, refs.secret_name, refs.secret_key
+    FROM workflow_node_executions ex
+    JOIN workflow_node_secret_refs refs
+      ON refs.workflow_id = ex.workflow_id AND refs.node_id = ex.node_id AND refs.node_version = ex.node_version
+    WHERE ex.id = ANY($1) AND ex.lease_token = $2";
+
+/// The owner of a secret comes from execution and workflow; its name must be one that the node's version may open.
+const LOAD_SECRETS: &str = "/* load_secrets */
+    SELECT DISTINCT ON (s.id) s.id, s.domain_id, s.name, s.data
+    FROM workflow_node_executions ex
+    JOIN workflows w ON w.id = ex.workflow_id
+    JOIN workflow_node_secret_refs refs
+      ON refs.workflow_id = ex.workflow_id AND refs.node_id = ex.node_id AND refs.node_version = ex.node_version
+    JOIN secrets s ON s.domain_type = 'org' AND s.domain_id = w.organization_id AND s.name = refs.secret_name
+    WHERE ex.id = ANY($1) AND ex.lease_token = $2 AND ex.residuals <> '[]'
+    ORDER BY s.id";
+
+fn claimed_execution(row: &Row) -> Result<ClaimedExecution, StoreError> {
+    Ok(ClaimedExecution {
+        id: column(row, "id")?,
+        workflow_id: column(row, "workflow_id")?,
+        organization_id: column(row, "organization_id")?,
+        node_id: column(row, "node_id")?,
+        root_event_id: column(row, "root_event_id")?,
+        hops: column(row, "hops")?,
+        component: column(row, "component")?,
+        configuration: column(row, "configuration")?,
+        residuals: column(row, "residuals")?,
+        policy: column(row, "policy")?,
+        attempt: column(row, "attempt")?,
+        key_attempt: column(row, "key_attempt")?,
+        workflow_version: column(row, "version")?,
+        allowed: Vec::new(),
+    })
+}
+
+fn stored_secret(row: &Row) -> Result<StoredSecret, StoreError> {
+    Ok(StoredSecret {
+        id: column(row, "id")?,
+        organization_id: column(row, "domain_id")?,
+        name: column(row, "name")?,
+        data: column(row, "data")?,
+    })
+}
+
+fn refused_execution(row: &Row) -> Result<RefusedExecution, StoreError> {
+    let due_in_millis: Option<i64> = column(row, "due_in_millis")?;
+    let refusal = if column(row, "is_settled")? {
+        Refusal::Settled
+    } else if column(row, "is_unstartable")? {
+        Refusal::Unstartable
+    } else if let Some(millis) = due_in_millis.filter(|millis| *millis > 0) {
+        Refusal::NotDue(millis)
+    } else {
+        Refusal::Suspect
+    };
+    Ok(RefusedExecution { id: column(row, "id")?, organization_id: column(row, "organization_id")?, refusal })
+}

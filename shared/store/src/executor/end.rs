@@ -1,0 +1,70 @@
+use jiff::Timestamp;
+use tokio_postgres::types::Type;
+use uuid::Uuid;
+
+use super::FreedNode;
+use super::claim::LOCK_EXECUTIONS;
+use super::finish::{FIND_FREED, LOCK_NODES, freed_node};
+use crate::types::column;
+use crate::{StoreError, Tx};
+
+/// An execution that was ended without being started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndedExecution {
+    /// `workflow_node_executions.id`
+    pub id: Uuid,
+    /// Why.
+    pub reason: String,
+}
+
+/// Ends what a claim may not start: of a cancelled run, a removed node, a deleted workflow or organization, or with its crashes used
+/// up (transactions.md 12). In rule 4's order of locks, with rule 9's wakes.
+///
+/// # Errors
+/// See [`StoreError`].
+pub async fn end_unstartable(
+    tx: &Tx,
+    ids: &[Uuid],
+    now: Timestamp,
+) -> Result<(Vec<EndedExecution>, Vec<FreedNode>), StoreError> {
+    let (_, _, ended, freed) = futures_util::try_join!(
+        tx.query_with(LOCK_NODES, [(&ids, Type::UUID_ARRAY)]),
+        tx.query_with(LOCK_EXECUTIONS, [(&ids, Type::UUID_ARRAY)]),
+        tx.query_with(
+            END,
+            [(&ids, Type::UUID_ARRAY), (&now, Type::TIMESTAMPTZ), (&model::limits::CRASHES_MAX, Type::INT4)],
+        ),
+        tx.query_with(FIND_FREED, [(&ids, Type::UUID_ARRAY)]),
+    )?;
+    let ended = ended
+        .iter()
+        .map(|row| Ok(EndedExecution { id: column(row, "id")?, reason: column(row, "result_reason")? }))
+        .collect::<Result<_, StoreError>>()?;
+    Ok((ended, freed.iter().map(freed_node).collect::<Result<_, _>>()?))
+}
+
+const END: &str = "/* end_unstartable */
+    WITH ending AS (
+        SELECT ex.id, CASE
+            WHEN mark.reason = 'run_limit' THEN 'run_limit'
+            WHEN mark.reason IS NOT NULL OR ex.state = 'cancelling' OR o.deleted_at IS NOT NULL THEN 'cancelled'
+            WHEN n.deleted_at IS NOT NULL OR w.deleted_at IS NOT NULL THEN 'node_removed'
+            WHEN ex.crashes >= $3 THEN 'crashed' END AS reason
+        FROM workflow_node_executions ex
+        JOIN workflows w ON w.id = ex.workflow_id
+        JOIN organizations o ON o.id = w.organization_id
+        JOIN workflow_nodes n ON n.workflow_id = ex.workflow_id AND n.node_id = ex.node_id
+        LEFT JOIN workflow_run_marks mark ON mark.root_event_id = ex.root_event_id
+        WHERE ex.id = ANY($1)
+          AND (ex.state = 'pending' OR ex.state IN ('started', 'cancelling') AND ex.lease_until <= now()))
+    UPDATE workflow_node_executions ex
+    SET state = 'finished', result = CASE WHEN ending.reason IN ('cancelled', 'node_removed') THEN 'cancelled' ELSE 'failed' END,
+        result_reason = ending.reason,
+        result_message = CASE ending.reason
+            WHEN 'crashed' THEN 'the process ended several times while it worked on this execution; it was given up'
+            WHEN 'node_removed' THEN 'the node was removed from the workflow'
+            WHEN 'run_limit' THEN 'the run is past its limit'
+            ELSE 'the run was cancelled' END,
+        lease_token = NULL, lease_until = NULL, finished_at = $2, updated_at = $2
+    FROM ending WHERE ex.id = ending.id AND ending.reason IS NOT NULL
+    RETURNING ex.id, ex.result_reason";

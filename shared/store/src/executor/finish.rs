@@ -1,0 +1,279 @@
+use std::collections::HashSet;
+
+use jiff::Timestamp;
+use serde_json::Value;
+use tokio_postgres::Row;
+use tokio_postgres::types::{Json, Type};
+use uuid::Uuid;
+
+use super::FreedNode;
+use super::claim::LOCK_EXECUTIONS;
+use crate::builder::collect;
+use crate::types::column;
+use crate::{StoreError, Tx};
+
+/// What becomes of a claimed execution.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum FinishKind {
+    /// It ends.
+    End {
+        /// `passed` or `failed`.
+        result: &'static str,
+        /// Why it did not pass.
+        reason: Option<&'static str>,
+    },
+    /// Its outcome is recorded, and the next attempt waits so many seconds.
+    Retry {
+        /// Seconds from now, by the database's clock.
+        wait_seconds: f64,
+        /// Whether the author's policy counts it as an attempt; a claim that is given back is none.
+        is_counted: bool,
+        /// Whether the other side answered: then the next attempt gets the next idempotency key.
+        is_answered: bool,
+    },
+}
+
+/// What an execution emits.
+#[derive(Clone, Debug)]
+pub struct NewOutput {
+    /// `workflow_events.id`
+    pub event_id: Uuid,
+    /// The channel.
+    pub channel: String,
+    /// The event's type.
+    pub event_type: String,
+    /// The event's data, scrubbed.
+    pub data: Value,
+    /// The nodes that it goes to, with the ids of the items that it becomes there.
+    pub targets: Vec<(String, Uuid)>,
+}
+
+/// One claimed execution and what becomes of it.
+#[derive(Clone, Debug)]
+pub struct FinishRow {
+    /// `workflow_node_executions.id`
+    pub execution_id: Uuid,
+    /// The claim that may finish it.
+    pub token: Uuid,
+    /// `workflows.version` that the output was routed with.
+    pub workflow_version: i64,
+    /// What becomes of it.
+    pub kind: FinishKind,
+    /// A sentence for the author.
+    pub message: Option<String>,
+    /// What is added to `metadata.attempts`; none when the claim is given back.
+    pub attempt_record: Option<Value>,
+    /// What it emits; none on a retry.
+    pub output: Option<NewOutput>,
+}
+
+/// What a finish did to one execution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FinishedExecution {
+    /// Recorded.
+    Recorded {
+        /// The execution.
+        id: Uuid,
+        /// Whether its output became queue items.
+        is_routed: bool,
+    },
+    /// The lease was lost: another claim finishes it, and this outcome is dropped.
+    LeaseLost(Uuid),
+    /// The workflow was applied meanwhile: route again with the new version and finish again.
+    VersionMoved(Uuid),
+}
+
+/// Records outcomes, their outputs and the next queue items, for those whose lease still holds (transactions.md 9, 14), in one round
+/// trip. Also tells which nodes have a freed slot and items that wait.
+///
+/// # Errors
+/// [`StoreError::Rejected`] when a row is bad: replay record by record.
+pub async fn finish_executions(
+    tx: &Tx,
+    rows: &[FinishRow],
+    now: Timestamp,
+) -> Result<(Vec<FinishedExecution>, Vec<FreedNode>), StoreError> {
+    let ids = collect(rows, |row| row.execution_id);
+    let tokens = collect(rows, |row| row.token);
+    let (_, _, recorded, leases, freed) = futures_util::try_join!(
+        tx.query_with(LOCK_NODES, [(&ids, Type::UUID_ARRAY)]),
+        tx.query_with(LOCK_EXECUTIONS, [(&ids, Type::UUID_ARRAY)]),
+        record(tx, rows, now),
+        tx.query_with(CHECK_LEASES, [(&ids, Type::UUID_ARRAY), (&tokens, Type::UUID_ARRAY)]),
+        tx.query_with(FIND_FREED, [(&ids, Type::UUID_ARRAY)]),
+    )?;
+    let routed: Vec<(Uuid, bool)> = recorded
+        .iter()
+        .map(|row| Ok((column(row, "id")?, column(row, "is_routed")?)))
+        .collect::<Result<_, StoreError>>()?;
+    // After the finish a lease that still has our token was left alone for the version's sake.
+    let held: HashSet<Uuid> = leases.iter().map(|row| column(row, "id")).collect::<Result<_, _>>()?;
+    let outcome = |id: &Uuid| match routed.iter().find(|(recorded, _)| recorded == id) {
+        Some((id, is_routed)) => FinishedExecution::Recorded { id: *id, is_routed: *is_routed },
+        None if held.contains(id) => FinishedExecution::VersionMoved(*id),
+        None => FinishedExecution::LeaseLost(*id),
+    };
+    Ok((ids.iter().map(outcome).collect(), freed.iter().map(freed_node).collect::<Result<_, _>>()?))
+}
+
+async fn record(tx: &Tx, rows: &[FinishRow], now: Timestamp) -> Result<Vec<Row>, StoreError> {
+    let parts: Vec<Parts<'_>> = rows.iter().map(Parts::of).collect();
+    let outputs: Vec<(&FinishRow, &NewOutput)> =
+        rows.iter().filter_map(|row| row.output.as_ref().map(|output| (row, output))).collect();
+    let items: Vec<(&NewOutput, &(String, Uuid))> = outputs
+        .iter()
+        .flat_map(|(_, output)| output.targets.iter().map(move |target| (*output, target)))
+        .collect();
+    let targets: Vec<Json<Vec<&str>>> = outputs
+        .iter()
+        .map(|(_, output)| Json(output.targets.iter().map(|(node_id, _)| node_id.as_str()).collect()))
+        .collect();
+    tx.query(
+        RECORD,
+        &[
+            (&now, Type::TIMESTAMPTZ),
+            (&collect(rows, |row| row.execution_id), Type::UUID_ARRAY),
+            (&collect(rows, |row| row.token), Type::UUID_ARRAY),
+            (&collect(rows, |row| row.workflow_version), Type::INT8_ARRAY),
+            (&collect(&parts, |part| part.state), Type::TEXT_ARRAY),
+            (&collect(&parts, |part| part.result), Type::TEXT_ARRAY),
+            (&collect(&parts, |part| part.reason), Type::TEXT_ARRAY),
+            (&collect(rows, |row| row.message.as_deref()), Type::TEXT_ARRAY),
+            (&collect(&parts, |part| part.wait_seconds), Type::FLOAT8_ARRAY),
+            (&collect(&parts, |part| part.attempts), Type::INT4_ARRAY),
+            (&collect(&parts, |part| part.record.as_ref()), Type::JSONB_ARRAY),
+            (&collect(&parts, |part| part.keys), Type::INT4_ARRAY),
+            (&collect(&outputs, |(row, _)| row.execution_id), Type::UUID_ARRAY),
+            (&collect(&outputs, |(_, output)| output.event_id), Type::UUID_ARRAY),
+            (&collect(&outputs, |(_, output)| output.channel.as_str()), Type::TEXT_ARRAY),
+            (&collect(&outputs, |(_, output)| output.event_type.as_str()), Type::TEXT_ARRAY),
+            (&collect(&outputs, |(_, output)| Json(&output.data)), Type::JSONB_ARRAY),
+            (&targets, Type::JSONB_ARRAY),
+            (&collect(&items, |(output, _)| output.event_id), Type::UUID_ARRAY),
+            (&collect(&items, |(_, (node_id, _))| node_id.as_str()), Type::TEXT_ARRAY),
+            (&collect(&items, |(_, (_, item_id))| *item_id), Type::UUID_ARRAY),
+        ],
+    )
+    .await
+}
+
+struct Parts<'a> {
+    state: &'static str,
+    result: Option<&'static str>,
+    reason: Option<&'static str>,
+    wait_seconds: Option<f64>,
+    attempts: i32,
+    keys: i32,
+    record: Option<Json<&'a Value>>,
+}
+
+impl<'a> Parts<'a> {
+    fn of(row: &'a FinishRow) -> Self {
+        let record = row.attempt_record.as_ref().map(Json);
+        match row.kind {
+            FinishKind::End { result, reason } => Self {
+                state: "finished",
+                result: Some(result),
+                reason,
+                wait_seconds: None,
+                attempts: 0,
+                keys: 0,
+                record,
+            },
+            FinishKind::Retry { wait_seconds, is_counted, is_answered } => Self {
+                state: "pending",
+                result: None,
+                reason: None,
+                wait_seconds: Some(wait_seconds),
+                attempts: i32::from(is_counted),
+                keys: i32::from(is_answered),
+                record,
+            },
+        }
+    }
+}
+
+/// Nodes come before executions in the order of locks; a slot is freed under the node's lock.
+pub(super) const LOCK_NODES: &str = "/* lock_nodes_of_executions */
+    SELECT n.workflow_id, n.node_id FROM workflow_nodes n
+    WHERE n.concurrency_max IS NOT NULL AND (n.workflow_id, n.node_id) IN (
+        SELECT ex.workflow_id, ex.node_id FROM workflow_node_executions ex WHERE ex.id = ANY($1))
+    ORDER BY n.workflow_id, n.node_id
+    FOR NO KEY UPDATE OF n";
+
+/// Outputs, their routing and the next items come only from what the update returned. A cancelled run's outputs are recorded and
+/// route nothing; neither do those of a removed node.
+const RECORD: &str = "/* record_outcomes */
+    WITH outcome AS (
+        SELECT * FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+            AS t (id, token, version, state, result, reason, message, wait_seconds, attempts, record, keys)),
+    current AS (
+        SELECT outcome.*, ex.state = 'cancelling' OR mark.root_event_id IS NOT NULL AS is_cancelled,
+            ex.state = 'cancelling' OR mark.root_event_id IS NOT NULL OR n.deleted_at IS NOT NULL AS routes_nothing
+        FROM outcome
+        JOIN workflow_node_executions ex ON ex.id = outcome.id
+        JOIN workflows w ON w.id = ex.workflow_id AND w.version = outcome.version
+        JOIN workflow_nodes n ON n.workflow_id = ex.workflow_id AND n.node_id = ex.node_id
+        LEFT JOIN workflow_run_marks mark ON mark.root_event_id = ex.root_event_id),
+    recorded AS (
+        UPDATE workflow_node_executions ex
+        SET state = CASE WHEN current.is_cancelled THEN 'finished' ELSE current.state END,
+            result = CASE WHEN current.is_cancelled THEN 'cancelled' ELSE current.result END,
+            result_reason = CASE WHEN current.is_cancelled THEN 'cancelled' ELSE current.reason END,
+            result_message = current.message,
+            metadata = CASE WHEN current.record IS NULL THEN ex.metadata ELSE ex.metadata
+                || jsonb_build_object('attempts', coalesce(ex.metadata -> 'attempts', '[]') || current.record) END,
+            attempt = least(ex.attempt + current.attempts, 30), key_attempt = least(ex.key_attempt + current.keys, 30), crashes = 0,
+            run_at = CASE WHEN NOT current.is_cancelled THEN now() + make_interval(secs => current.wait_seconds) END,
+            lease_token = NULL, lease_until = NULL, updated_at = $1,
+            finished_at = CASE WHEN current.is_cancelled OR current.state = 'finished' THEN $1 END
+        FROM current
+        WHERE ex.id = current.id AND ex.lease_token = current.token
+        RETURNING ex.id, ex.workflow_id, ex.node_id, ex.root_event_id, ex.event_id, current.routes_nothing),
+    output AS (
+        SELECT recorded.*, t.event_id AS output_id, t.channel, t.type, t.data, t.targets
+        FROM unnest($13, $14, $15, $16, $17, $18) AS t (execution_id, event_id, channel, type, data, targets)
+        JOIN recorded ON recorded.id = t.execution_id),
+    event AS (
+        INSERT INTO workflow_events (id, workflow_id, node_id, root_event_id, channel, type, data, targets, depth, execution_id,
+            created_at)
+        SELECT output.output_id, output.workflow_id, output.node_id, output.root_event_id, output.channel, output.type, output.data,
+            CASE WHEN output.routes_nothing THEN '{}' ELSE ARRAY(SELECT jsonb_array_elements_text(output.targets)) END,
+            parent.depth + 1, output.id, $1
+        FROM output JOIN workflow_events parent ON parent.id = output.event_id
+        RETURNING id),
+    item AS (
+        INSERT INTO workflow_node_queue_items (id, workflow_id, node_id, root_event_id, event_id, node_generation, created_at,
+            last_sent_at)
+        SELECT t.id, output.workflow_id, t.node_id, output.root_event_id, t.event_id, n.generation, $1, $1
+        FROM unnest($19, $20, $21) AS t (event_id, node_id, id)
+        JOIN output ON output.output_id = t.event_id AND NOT output.routes_nothing
+        JOIN workflow_nodes n ON n.workflow_id = output.workflow_id AND n.node_id = t.node_id
+        RETURNING event_id)
+    SELECT recorded.id, EXISTS (
+        SELECT FROM output JOIN item ON item.event_id = output.output_id WHERE output.id = recorded.id) AS is_routed
+    FROM recorded ORDER BY recorded.id";
+
+const CHECK_LEASES: &str = "/* check_leases */
+    SELECT ex.id FROM unnest($1, $2) AS t (id, token)
+    JOIN workflow_node_executions ex ON ex.id = t.id AND ex.lease_token = t.token";
+
+/// A later statement than the lock and the update: it sees who waits now (transactions.md 9).
+pub(super) const FIND_FREED: &str = "/* find_freed_nodes */
+    SELECT n.workflow_id, n.node_id, w.organization_id
+    FROM workflow_nodes n JOIN workflows w ON w.id = n.workflow_id
+    WHERE n.concurrency_max IS NOT NULL
+      AND (n.workflow_id, n.node_id) IN (
+          SELECT ex.workflow_id, ex.node_id FROM workflow_node_executions ex WHERE ex.id = ANY($1))
+      AND EXISTS (SELECT FROM workflow_node_queue_items i WHERE i.workflow_id = n.workflow_id AND i.node_id = n.node_id)
+      AND n.concurrency_max > (
+          SELECT count(*) FROM workflow_node_executions e
+          WHERE e.workflow_id = n.workflow_id AND e.node_id = n.node_id AND e.state <> 'finished')
+    ORDER BY n.workflow_id, n.node_id";
+
+pub(super) fn freed_node(row: &Row) -> Result<FreedNode, StoreError> {
+    Ok(FreedNode {
+        key: (column(row, "workflow_id")?, column(row, "node_id")?),
+        organization_id: column(row, "organization_id")?,
+    })
+}

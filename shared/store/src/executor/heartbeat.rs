@@ -1,0 +1,26 @@
+use crate::{Store, StoreError};
+use jiff::Timestamp;
+use tokio_postgres::types::Type;
+
+/// Notes that a function has committed work; the sweeper fails nothing as undeliverable while the function itself is down.
+///
+/// Callers note at most once every ten seconds.
+///
+/// # Errors
+/// See [`StoreError`].
+pub async fn record_heartbeat(
+    store: &Store,
+    function: &'static str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    store
+        .query(
+            "/* record_heartbeat */
+             INSERT INTO function_heartbeats (function, committed_at) VALUES ($1, $2)
+             ON CONFLICT (function) DO UPDATE SET committed_at = excluded.committed_at
+             WHERE function_heartbeats.committed_at < excluded.committed_at",
+            &[(&function, Type::TEXT), (&now, Type::TIMESTAMPTZ)],
+        )
+        .await?;
+    Ok(())
+}

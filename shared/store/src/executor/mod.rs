@@ -1,0 +1,25 @@
+//! The executor's statements: claim with a lease, finish, end what may not start (transactions.md 12 to 18).
+
+mod claim;
+mod definitions;
+mod end;
+mod finish;
+mod heartbeat;
+
+pub use claim::{
+    AllowedRef, ClaimScope, ClaimedExecution, ExecutionClaims, Refusal, RefusedExecution, StoredSecret,
+    claim_executions,
+};
+pub use definitions::{StoredEdges, load_edges};
+pub use end::{EndedExecution, end_unstartable};
+pub use finish::{FinishKind, FinishRow, FinishedExecution, NewOutput, finish_executions};
+pub use heartbeat::record_heartbeat;
+
+/// A limited node with a free slot and items that wait: send it a wake after the commit (transactions.md 9).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FreedNode {
+    /// The node.
+    pub key: crate::builder::NodeKey,
+    /// Its organization.
+    pub organization_id: uuid::Uuid,
+}

@@ -1,0 +1,131 @@
+use tokio_postgres::types::Type;
+use uuid::Uuid;
+
+use crate::builder::NodeKey;
+use crate::types::column;
+use crate::{Store, StoreError};
+
+/// A node whose waiting items get one wake.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DueNode {
+    /// The node.
+    pub key: NodeKey,
+    /// Its organization.
+    pub organization_id: Uuid,
+}
+
+/// An execution that gets a wake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DueExecution {
+    /// `workflow_node_executions.id`
+    pub id: Uuid,
+    /// Its organization.
+    pub organization_id: Uuid,
+    /// Seconds until it is to run; 0: at once.
+    pub delay_seconds: i32,
+}
+
+/// Seconds of the backoff after each send: 1, 2, 4, 8, 15 minutes. In SQL, by `sent_count`.
+const BACKOFF: &str = "(ARRAY[0, 60, 120, 240, 480, 900])[least(sent_count, 5) + 1]";
+
+/// Finds nodes with waiting items past their grace and records the send: a limited node with a free slot on its smallest item, an
+/// unlimited one on each item of the send. Items behind a limit cost nothing.
+///
+/// # Errors
+/// See [`StoreError`].
+pub async fn find_due_nodes(
+    store: &Store,
+    grace_seconds: u32,
+    rows_max: i64,
+) -> Result<Vec<DueNode>, StoreError> {
+    let sql = format!(
+        "/* find_due_nodes */
+         WITH RECURSIVE waiting AS (
+             (SELECT workflow_id, node_id FROM workflow_node_queue_items ORDER BY workflow_id, node_id LIMIT 1)
+             UNION ALL
+             SELECT next.workflow_id, next.node_id
+             FROM waiting CROSS JOIN LATERAL (
+                 SELECT i.workflow_id, i.node_id FROM workflow_node_queue_items i
+                 WHERE (i.workflow_id, i.node_id) > (waiting.workflow_id, waiting.node_id)
+                 ORDER BY i.workflow_id, i.node_id LIMIT 1) next),
+         node AS (
+             SELECT n.workflow_id, n.node_id, w.organization_id,
+                 n.concurrency_max IS NULL OR n.deleted_at IS NOT NULL OR w.deleted_at IS NOT NULL AS is_unlimited,
+                 n.concurrency_max > (
+                     SELECT count(*) FROM workflow_node_executions e
+                     WHERE e.workflow_id = n.workflow_id AND e.node_id = n.node_id AND e.state <> 'finished') AS has_room
+             FROM waiting
+             JOIN workflow_nodes n ON n.workflow_id = waiting.workflow_id AND n.node_id = waiting.node_id
+             JOIN workflows w ON w.id = n.workflow_id),
+         due AS (
+             SELECT i.id, node.workflow_id, node.node_id, node.organization_id
+             FROM node CROSS JOIN LATERAL (
+                 SELECT id, last_sent_at, sent_count FROM workflow_node_queue_items i
+                 WHERE i.workflow_id = node.workflow_id AND i.node_id = node.node_id
+                 ORDER BY created_at, id LIMIT CASE WHEN node.is_unlimited THEN $2 ELSE 1 END) i
+             WHERE (node.is_unlimited OR node.has_room)
+               AND i.last_sent_at <= now() - make_interval(secs => $1 + {BACKOFF})
+             LIMIT $2),
+         sent AS (
+             UPDATE workflow_node_queue_items i SET last_sent_at = now(), sent_count = sent_count + 1
+             FROM due WHERE i.id = due.id RETURNING i.id)
+         SELECT DISTINCT workflow_id, node_id, organization_id FROM due WHERE id IN (SELECT id FROM sent)"
+    );
+    let rows =
+        store.query(&sql, &[(&f64::from(grace_seconds), Type::FLOAT8), (&rows_max, Type::INT8)]).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(DueNode {
+                key: (column(row, "workflow_id")?, column(row, "node_id")?),
+                organization_id: column(row, "organization_id")?,
+            })
+        })
+        .collect()
+}
+
+/// Finds pending executions past their grace, timers that come due within the queue's longest delay, and expired leases, and records
+/// the send.
+///
+/// # Errors
+/// See [`StoreError`].
+pub async fn find_due_executions(
+    store: &Store,
+    grace_seconds: u32,
+    rows_max: i64,
+) -> Result<Vec<DueExecution>, StoreError> {
+    let sql = format!(
+        "/* find_due_executions */
+         WITH due AS (
+             (SELECT id, run_at FROM workflow_node_executions
+              WHERE state = 'pending' AND coalesce(run_at, last_sent_at) <= now() + make_interval(secs => $3)
+                AND greatest(last_sent_at, run_at - make_interval(secs => $3)) <= now() - make_interval(secs => $1 + {BACKOFF})
+              ORDER BY coalesce(run_at, last_sent_at) LIMIT $2)
+             UNION ALL
+             (SELECT id, NULL FROM workflow_node_executions
+              WHERE state IN ('started', 'cancelling') AND lease_until <= now()
+                AND last_sent_at <= now() - make_interval(secs => {BACKOFF})
+              ORDER BY lease_until LIMIT $2)),
+         sent AS (
+             UPDATE workflow_node_executions ex SET last_sent_at = now(), sent_count = sent_count + 1
+             FROM due WHERE ex.id = due.id RETURNING ex.id, ex.workflow_id)
+         SELECT sent.id, w.organization_id, greatest(0, ceil(extract(epoch FROM due.run_at - now())))::int AS delay_seconds
+         FROM sent JOIN due ON due.id = sent.id JOIN workflows w ON w.id = sent.workflow_id"
+    );
+    let longest = f64::from(model::limits::QUEUE_DELAY_SECONDS_MAX);
+    let rows = store
+        .query(
+            &sql,
+            &[(&f64::from(grace_seconds), Type::FLOAT8), (&rows_max, Type::INT8), (&longest, Type::FLOAT8)],
+        )
+        .await?;
+    rows.iter()
+        .map(|row| {
+            let delay_seconds: Option<i32> = column(row, "delay_seconds")?;
+            Ok(DueExecution {
+                id: column(row, "id")?,
+                organization_id: column(row, "organization_id")?,
+                delay_seconds: delay_seconds.unwrap_or(0),
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,10 @@
+//! The sweeper's statements: what was committed and not delivered is found and sent again, what can't be delivered is ended
+//! (transactions.md 24). Each search is bounded and runs on an index; running two at once does no harm.
+
+mod due;
+mod undeliverable;
+mod upkeep;
+
+pub use due::{DueExecution, DueNode, find_due_executions, find_due_nodes};
+pub use undeliverable::{end_undeliverable_executions, end_undeliverable_items};
+pub use upkeep::{forget_deduplications, mark_full_nodes};

@@ -1,0 +1,63 @@
+use jiff::Timestamp;
+use tokio_postgres::types::Type;
+
+use crate::{Store, StoreError};
+
+/// Forgets deduplication keys older than their hours; returns how many.
+///
+/// # Errors
+/// See [`StoreError`].
+pub async fn forget_deduplications(
+    store: &Store,
+    now: Timestamp,
+    rows_max: i64,
+) -> Result<usize, StoreError> {
+    let rows = store
+        .query(
+            "/* forget_deduplications */
+             DELETE FROM webhook_deduplications WHERE (webhook_id, key) IN (
+                 SELECT webhook_id, key FROM webhook_deduplications
+                 WHERE created_at < $1 - make_interval(secs => $2 * 3600) ORDER BY created_at LIMIT $3)
+             RETURNING webhook_id",
+            &[
+                (&now, Type::TIMESTAMPTZ),
+                (&f64::from(model::limits::DEDUPLICATION_HOURS), Type::FLOAT8),
+                (&rows_max, Type::INT8),
+            ],
+        )
+        .await?;
+    Ok(rows.len())
+}
+
+/// Keeps the mark of nodes with as many waiting items as are allowed; returns how many marks changed.
+///
+/// # Errors
+/// See [`StoreError`].
+pub async fn mark_full_nodes(store: &Store) -> Result<usize, StoreError> {
+    let rows = store
+        .query(
+            "/* mark_full_nodes */
+             WITH RECURSIVE waiting AS (
+                 (SELECT workflow_id, node_id FROM workflow_node_queue_items ORDER BY workflow_id, node_id LIMIT 1)
+                 UNION ALL
+                 SELECT next.workflow_id, next.node_id
+                 FROM waiting CROSS JOIN LATERAL (
+                     SELECT i.workflow_id, i.node_id FROM workflow_node_queue_items i
+                     WHERE (i.workflow_id, i.node_id) > (waiting.workflow_id, waiting.node_id)
+                     ORDER BY i.workflow_id, i.node_id LIMIT 1) next),
+             full_node AS (
+                 SELECT waiting.* FROM waiting WHERE EXISTS (
+                     SELECT FROM workflow_node_queue_items i
+                     WHERE i.workflow_id = waiting.workflow_id AND i.node_id = waiting.node_id
+                     ORDER BY created_at, id OFFSET $1 - 1 LIMIT 1))
+             UPDATE workflow_nodes n SET items_full = NOT n.items_full
+             WHERE n.items_full <> EXISTS (
+                 SELECT FROM full_node f WHERE f.workflow_id = n.workflow_id AND f.node_id = n.node_id)
+               AND (n.items_full OR EXISTS (
+                 SELECT FROM full_node f WHERE f.workflow_id = n.workflow_id AND f.node_id = n.node_id))
+             RETURNING n.node_id",
+            &[(&model::limits::NODE_ITEMS_MAX, Type::INT8)],
+        )
+        .await?;
+    Ok(rows.len())
+}

@@ -1,0 +1,440 @@
+//! The bytes of `secrets.data`.
+//!
+//! ```text
+//! version       1 byte, 1
+//! count         2 bytes
+//! entry × count, ascending by key name:
+//!   key name           2 bytes length, UTF-8
+//!   host count         1 byte
+//!   host × count       2 bytes length, ASCII
+//!   wrapped data key   2 bytes length, bytes as KMS gave them
+//!   nonce              12 bytes
+//!   ciphertext         4 bytes length, AES-256-GCM ciphertext and tag
+//! ```
+//!
+//! Numbers are big-endian. There is exactly one way to write a list, and the reader takes no other: what is read and written again
+//! has the same bytes, so changing one entry leaves the others as they were.
+
+use model::limits::{SECRET_KEYS_MAX, SECRET_VALUE_BYTES_MAX};
+
+use crate::AllowedHost;
+
+/// The version byte of the format; it is part of the associated data too.
+pub const FORMAT_VERSION: u8 = 1;
+/// Bytes of a key name.
+pub const KEY_NAME_BYTES_MAX: usize = 128;
+/// Hosts of one entry.
+pub const HOSTS_MAX: usize = 20;
+/// Bytes of a wrapped data key: KMS's own limit of a ciphertext.
+pub const WRAPPED_KEY_BYTES_MAX: usize = 6_144;
+/// Bytes of a nonce of AES-256-GCM.
+pub const NONCE_BYTES: usize = 12;
+/// Bytes of the tag at a ciphertext's end.
+pub const TAG_BYTES: usize = 16;
+/// Bytes of a host as it is shown: brackets, colon and port included.
+const HOST_BYTES_MAX: usize = 260;
+
+/// Why a list of entries can't be read or made.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum EntryError {
+    /// The bytes are not what this version writes: the row was damaged or tampered with.
+    #[error("the sealed data is corrupt")]
+    Corrupt,
+    /// A key name is empty, too long or has other characters than letters, digits, `_`, `-` and `.`.
+    #[error("a key has 1 to {KEY_NAME_BYTES_MAX} letters, digits, `_`, `-` or `.`")]
+    KeyName,
+    /// The value has more bytes than a secret may have.
+    #[error("a value of a secret has at most {SECRET_VALUE_BYTES_MAX} bytes")]
+    ValueTooLong,
+    /// The secret has as many keys as it may have.
+    #[error("a secret has at most {SECRET_KEYS_MAX} keys")]
+    TooManyKeys,
+    /// The entry names more hosts than it may.
+    #[error("a value of a secret names at most {HOSTS_MAX} hosts")]
+    TooManyHosts,
+}
+
+/// One sealed value. Without its key it says only its name and hosts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    key_name: String,
+    allowed_hosts: Vec<AllowedHost>,
+    wrapped_data_key: Vec<u8>,
+    nonce: [u8; NONCE_BYTES],
+    ciphertext: Vec<u8>,
+}
+
+impl Entry {
+    /// An entry of its parts; `ciphertext` ends with the tag.
+    ///
+    /// # Errors
+    /// [`EntryError::KeyName`], [`EntryError::TooManyHosts`], [`EntryError::ValueTooLong`] are for the person who wrote the secret;
+    /// [`EntryError::Corrupt`] means that ciphertext or wrapped key can't have come from sealing.
+    pub fn new(
+        key_name: String,
+        allowed_hosts: Vec<AllowedHost>,
+        wrapped_data_key: Vec<u8>,
+        nonce: [u8; NONCE_BYTES],
+        ciphertext: Vec<u8>,
+    ) -> Result<Self, EntryError> {
+        Self::check_key_name(&key_name)?;
+        if allowed_hosts.len() > HOSTS_MAX {
+            return Err(EntryError::TooManyHosts);
+        }
+        if ciphertext.len() > SECRET_VALUE_BYTES_MAX + TAG_BYTES {
+            return Err(EntryError::ValueTooLong);
+        }
+        let wrapped = (1..=WRAPPED_KEY_BYTES_MAX).contains(&wrapped_data_key.len());
+        if ciphertext.len() < TAG_BYTES || !wrapped {
+            return Err(EntryError::Corrupt);
+        }
+        Ok(Self { key_name, allowed_hosts, wrapped_data_key, nonce, ciphertext })
+    }
+
+    /// Checks a key name before anything is sealed under it.
+    ///
+    /// # Errors
+    /// [`EntryError::KeyName`].
+    pub fn check_key_name(key_name: &str) -> Result<(), EntryError> {
+        let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
+        let length = (1..=KEY_NAME_BYTES_MAX).contains(&key_name.len());
+        if length && key_name.bytes().all(legal) { Ok(()) } else { Err(EntryError::KeyName) }
+    }
+
+    /// The key, as `secrets("name").key` names it.
+    #[must_use]
+    pub fn key_name(&self) -> &str {
+        &self.key_name
+    }
+
+    /// Where the value may be sent; empty means anywhere.
+    #[must_use]
+    pub fn allowed_hosts(&self) -> &[AllowedHost] {
+        &self.allowed_hosts
+    }
+
+    /// The data key as KMS wrapped it.
+    #[must_use]
+    pub fn wrapped_data_key(&self) -> &[u8] {
+        &self.wrapped_data_key
+    }
+
+    /// The nonce of the ciphertext.
+    #[must_use]
+    pub fn nonce(&self) -> [u8; NONCE_BYTES] {
+        self.nonce
+    }
+
+    /// The ciphertext with its tag.
+    #[must_use]
+    pub fn ciphertext(&self) -> &[u8] {
+        &self.ciphertext
+    }
+
+    /// Bytes of the value, which the ciphertext shows.
+    #[must_use]
+    pub fn value_bytes(&self) -> usize {
+        self.ciphertext.len() - TAG_BYTES
+    }
+
+    fn write(&self, bytes: &mut Vec<u8>) {
+        write_short(bytes, self.key_name.as_bytes());
+        bytes.push(u8::try_from(self.allowed_hosts.len()).expect("`new` holds it under HOSTS_MAX"));
+        for host in &self.allowed_hosts {
+            write_short(bytes, host.to_string().as_bytes());
+        }
+        write_short(bytes, &self.wrapped_data_key);
+        bytes.extend_from_slice(&self.nonce);
+        let length = u32::try_from(self.ciphertext.len()).expect("`new` holds it under the value's limit");
+        bytes.extend_from_slice(&length.to_be_bytes());
+        bytes.extend_from_slice(&self.ciphertext);
+    }
+}
+
+/// What `secrets.data` holds: the sealed values of one secret, ascending by key name, each name once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Entries(Vec<Entry>);
+
+impl Entries {
+    /// No entry yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Reads `secrets.data`.
+    ///
+    /// # Errors
+    /// [`EntryError::Corrupt`] for anything that [`Entries::to_bytes`] would not have written, whatever is wrong with it.
+    pub fn parse(bytes: &[u8]) -> Result<Self, EntryError> {
+        let mut reader = Reader(bytes);
+        if reader.take(1)? != [FORMAT_VERSION] {
+            return Err(EntryError::Corrupt);
+        }
+        let count = usize::from(reader.u16()?);
+        if count > SECRET_KEYS_MAX {
+            return Err(EntryError::Corrupt);
+        }
+        let mut entries: Vec<Entry> = Vec::with_capacity(count);
+        for _ in 0..count {
+            let entry = reader.entry()?;
+            if entries.last().is_some_and(|last| last.key_name >= entry.key_name) {
+                return Err(EntryError::Corrupt);
+            }
+            entries.push(entry);
+        }
+        if reader.0.is_empty() { Ok(Self(entries)) } else { Err(EntryError::Corrupt) }
+    }
+
+    /// The bytes for `secrets.data`.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = vec![FORMAT_VERSION];
+        let count = u16::try_from(self.0.len()).expect("`put` holds it under the number of keys");
+        bytes.extend_from_slice(&count.to_be_bytes());
+        self.0.iter().for_each(|entry| entry.write(&mut bytes));
+        bytes
+    }
+
+    /// The entry of one key.
+    #[must_use]
+    pub fn get(&self, key_name: &str) -> Option<&Entry> {
+        self.position(key_name).ok().map(|at| &self.0[at])
+    }
+
+    /// Adds an entry, or replaces the one of the same key. The others keep their bytes.
+    ///
+    /// # Errors
+    /// [`EntryError::TooManyKeys`] when the key is new and there are as many as there may be.
+    pub fn put(&mut self, entry: Entry) -> Result<(), EntryError> {
+        match self.position(&entry.key_name) {
+            Ok(at) => self.0[at] = entry,
+            Err(_) if self.0.len() >= SECRET_KEYS_MAX => return Err(EntryError::TooManyKeys),
+            Err(at) => self.0.insert(at, entry),
+        }
+        Ok(())
+    }
+
+    /// Takes the entry of one key out. The others keep their bytes.
+    pub fn remove(&mut self, key_name: &str) -> Option<Entry> {
+        self.position(key_name).ok().map(|at| self.0.remove(at))
+    }
+
+    /// All entries, ascending by key name.
+    pub fn iter(&self) -> std::slice::Iter<'_, Entry> {
+        self.0.iter()
+    }
+
+    /// Number of entries.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is no entry.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn position(&self, key_name: &str) -> Result<usize, usize> {
+        self.0.binary_search_by(|entry| entry.key_name.as_str().cmp(key_name))
+    }
+}
+
+fn write_short(bytes: &mut Vec<u8>, part: &[u8]) {
+    let length = u16::try_from(part.len()).expect("every part has a limit far under 64 KiB");
+    bytes.extend_from_slice(&length.to_be_bytes());
+    bytes.extend_from_slice(part);
+}
+
+/// What is left to read.
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, count: usize) -> Result<&'a [u8], EntryError> {
+        let (taken, rest) = self.0.split_at_checked(count).ok_or(EntryError::Corrupt)?;
+        self.0 = rest;
+        Ok(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], EntryError> {
+        self.take(N)?.try_into().map_err(|_| EntryError::Corrupt)
+    }
+
+    fn u16(&mut self) -> Result<u16, EntryError> {
+        Ok(u16::from_be_bytes(self.array()?))
+    }
+
+    fn short(&mut self, bytes_max: usize) -> Result<&'a [u8], EntryError> {
+        let length = usize::from(self.u16()?);
+        if length > bytes_max {
+            return Err(EntryError::Corrupt);
+        }
+        self.take(length)
+    }
+
+    fn text(&mut self, bytes_max: usize) -> Result<&'a str, EntryError> {
+        std::str::from_utf8(self.short(bytes_max)?).map_err(|_| EntryError::Corrupt)
+    }
+
+    fn host(&mut self) -> Result<AllowedHost, EntryError> {
+        let text = self.text(HOST_BYTES_MAX)?;
+        let host: AllowedHost = text.parse().map_err(|_| EntryError::Corrupt)?;
+        if host.to_string() == text { Ok(host) } else { Err(EntryError::Corrupt) }
+    }
+
+    fn entry(&mut self) -> Result<Entry, EntryError> {
+        let key_name = self.text(KEY_NAME_BYTES_MAX)?.to_owned();
+        let [host_count] = self.array()?;
+        let hosts = (0..host_count).map(|_| self.host()).collect::<Result<_, _>>()?;
+        let wrapped_data_key = self.short(WRAPPED_KEY_BYTES_MAX)?.to_vec();
+        let nonce = self.array()?;
+        let length = u32::from_be_bytes(self.array()?);
+        let ciphertext = self.take(usize::try_from(length).map_err(|_| EntryError::Corrupt)?)?.to_vec();
+        Entry::new(key_name, hosts, wrapped_data_key, nonce, ciphertext).map_err(|_| EntryError::Corrupt)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn entry(key_name: &str, hosts: &[&str], fill: u8) -> Entry {
+        let hosts = hosts.iter().map(|host| host.parse().unwrap()).collect();
+        Entry::new(key_name.into(), hosts, vec![fill; 184], [fill; 12], vec![fill; 40]).unwrap()
+    }
+
+    fn three() -> Entries {
+        let mut entries = Entries::new();
+        entries.put(entry("token", &["api.example.com"], 1)).unwrap();
+        entries.put(entry("password", &[], 2)).unwrap();
+        entries.put(entry("user", &["a.example:443", "[2001:db8::1]"], 3)).unwrap();
+        entries
+    }
+
+    #[test]
+    fn names_and_hosts_are_read_without_opening() {
+        let entries = Entries::parse(&three().to_bytes()).unwrap();
+        assert_eq!(entries, three());
+        let names: Vec<_> = entries.iter().map(Entry::key_name).collect();
+        assert_eq!(names, ["password", "token", "user"]);
+        assert_eq!(entries.get("user").unwrap().allowed_hosts()[0].to_string(), "a.example:443");
+        assert!(entries.get("User").is_none());
+        assert_eq!(Entries::parse(&Entries::new().to_bytes()), Ok(Entries::new()));
+    }
+
+    #[test]
+    fn changing_one_entry_leaves_the_bytes_of_the_others() {
+        let bytes_of = |entry: &Entry| {
+            let mut bytes = Vec::new();
+            entry.write(&mut bytes);
+            bytes
+        };
+        let contains = |haystack: &[u8], needle: &[u8]| haystack.windows(needle.len()).any(|w| w == needle);
+        let before = three();
+        let mut after = before.clone();
+        after.put(entry("token", &[], 9)).unwrap();
+        after.put(entry("zone", &[], 8)).unwrap();
+        after.remove("user").unwrap();
+        let bytes = after.to_bytes();
+        assert!(contains(&bytes, &bytes_of(before.get("password").unwrap())));
+        assert!(!contains(&bytes, &bytes_of(before.get("token").unwrap())));
+        assert!(!contains(&bytes, &bytes_of(before.get("user").unwrap())));
+        assert_eq!(after.len(), 3);
+        assert!(after.remove("user").is_none());
+    }
+
+    #[test]
+    fn a_list_cut_short_or_longer_is_corrupt() {
+        let bytes = three().to_bytes();
+        for end in 0..bytes.len() {
+            assert_eq!(Entries::parse(&bytes[..end]), Err(EntryError::Corrupt), "cut at {end}");
+        }
+        assert_eq!(Entries::parse(&[bytes.as_slice(), &[0]].concat()), Err(EntryError::Corrupt));
+    }
+
+    #[test]
+    fn only_the_one_way_to_write_is_read() {
+        let check = |bytes: Vec<u8>| assert_eq!(Entries::parse(&bytes), Err(EntryError::Corrupt));
+        let list = |parts: &[&Entry]| {
+            let mut bytes = vec![FORMAT_VERSION, 0, u8::try_from(parts.len()).unwrap()];
+            parts.iter().for_each(|part| part.write(&mut bytes));
+            bytes
+        };
+        let (a, b) = (entry("a", &["a.example"], 1), entry("b", &[], 2));
+        assert!(Entries::parse(&list(&[&a, &b])).is_ok());
+        check(list(&[&b, &a]));
+        check(list(&[&a, &a]));
+        let mut other_version = list(&[&a]);
+        other_version[0] = 2;
+        check(other_version);
+        let upper = String::from_utf8_lossy(b"a.example").to_uppercase();
+        let mut shouted = list(&[&a]);
+        let at = shouted.windows(9).position(|w| w == b"a.example").unwrap();
+        shouted[at..at + 9].copy_from_slice(upper.as_bytes());
+        check(shouted);
+        let mut spaced = list(&[&a]);
+        spaced[5] = b' ';
+        check(spaced);
+    }
+
+    #[test]
+    fn each_limit_holds_on_both_sides_i10() {
+        let make = |name: usize, hosts: usize, wrapped: usize, value: usize| {
+            let hosts = vec!["a.example".parse().unwrap(); hosts];
+            Entry::new("k".repeat(name), hosts, vec![0; wrapped], [0; 12], vec![0; value + TAG_BYTES])
+        };
+        let largest =
+            make(KEY_NAME_BYTES_MAX, HOSTS_MAX, WRAPPED_KEY_BYTES_MAX, SECRET_VALUE_BYTES_MAX).unwrap();
+        assert_eq!(largest.value_bytes(), SECRET_VALUE_BYTES_MAX);
+        let mut entries = Entries::new();
+        entries.put(largest.clone()).unwrap();
+        assert_eq!(Entries::parse(&entries.to_bytes()).unwrap().get(largest.key_name()), Some(&largest));
+
+        assert_eq!(make(KEY_NAME_BYTES_MAX + 1, 0, 1, 0).err(), Some(EntryError::KeyName));
+        assert_eq!(make(0, 0, 1, 0).err(), Some(EntryError::KeyName));
+        assert_eq!(make(1, HOSTS_MAX + 1, 1, 0).err(), Some(EntryError::TooManyHosts));
+        assert_eq!(make(1, 0, WRAPPED_KEY_BYTES_MAX + 1, 0).err(), Some(EntryError::Corrupt));
+        assert_eq!(make(1, 0, 0, 0).err(), Some(EntryError::Corrupt));
+        assert_eq!(make(1, 0, 1, SECRET_VALUE_BYTES_MAX + 1).err(), Some(EntryError::ValueTooLong));
+        assert_eq!(
+            Entry::new("k".into(), vec![], vec![1], [0; 12], vec![0; TAG_BYTES - 1]).err(),
+            Some(EntryError::Corrupt)
+        );
+    }
+
+    #[test]
+    fn a_secret_has_so_many_keys_and_no_more_i10() {
+        let mut entries = Entries::new();
+        for i in 0..SECRET_KEYS_MAX {
+            entries.put(entry(&format!("k{i}"), &[], 1)).unwrap();
+        }
+        assert_eq!(entries.put(entry("one-more", &[], 1)), Err(EntryError::TooManyKeys));
+        entries.put(entry("k7", &[], 2)).unwrap();
+        let mut bytes = entries.to_bytes();
+        assert_eq!(Entries::parse(&bytes), Ok(entries));
+        entry("z", &[], 1).write(&mut bytes);
+        bytes[2] += 1;
+        assert_eq!(Entries::parse(&bytes), Err(EntryError::Corrupt));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_the_reader_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = Entries::parse(&bytes);
+        }
+
+        #[test]
+        fn what_is_read_after_a_change_of_bytes_is_written_alike(at in any::<prop::sample::Index>(), with in any::<u8>()) {
+            let mut bytes = three().to_bytes();
+            let at = at.index(bytes.len());
+            bytes[at] = with;
+            if let Ok(entries) = Entries::parse(&bytes) {
+                prop_assert_eq!(entries.to_bytes(), bytes);
+            }
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! `cargo xtask test`: everything, on one stack that all test binaries share.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use crate::environments::{self, Environment};
+use crate::steps::Steps;
+use crate::workspace::Workspace;
+use crate::{build_binaries, lint, succeed, template};
+
+/// Runs all steps even when one fails.
+///
+/// # Errors
+///
+/// When a step failed.
+pub(crate) fn run(workspace: &Workspace, _: &[String]) -> Result<()> {
+    let mut steps = Steps::default();
+    lint(workspace, &mut steps);
+    let needed = [Environment::Stack, Environment::Moto, Environment::Template];
+    let has_environments = steps.run("Python environments", || environments::ensure(workspace, &needed));
+    let has_binaries = steps.run("build", || build_binaries(workspace));
+    if has_environments && has_binaries {
+        steps.run("tests", || tests(workspace));
+    } else {
+        steps.skip("tests", "an earlier step failed");
+    }
+    if has_environments {
+        steps.run("template", || template::check(workspace));
+    } else {
+        steps.skip("template", "an earlier step failed");
+    }
+    steps.end()
+}
+
+fn tests(workspace: &Workspace) -> Result<()> {
+    let stack = Stack::start(workspace)?;
+    let mut test = workspace.cargo(&["test", "--workspace", "--no-fail-fast"]);
+    test.envs(stack.environment.iter().map(|(name, value)| (name, value)));
+    test.env("SEALFLOW_VENV_DIR", workspace.target())
+        .env("SEALFLOW_BIN_DIR", workspace.target().join("debug"));
+    let result = succeed(test);
+    stack.stop()?;
+    result
+}
+
+/// `sealflow-local stack`, which ends when our end of its standard input closes, however we end.
+struct Stack {
+    child: Child,
+    environment: Vec<(String, String)>,
+}
+
+impl Stack {
+    fn start(workspace: &Workspace) -> Result<Self> {
+        let mut child = Command::new(workspace.binary("sealflow-local"))
+            .arg("stack")
+            .env("SEALFLOW_VENV_DIR", workspace.target())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("cannot run sealflow-local")?;
+        let output = child.stdout.take().context("it has an output")?;
+        let mut environment = Vec::new();
+        for line in BufReader::new(output).lines() {
+            let line = line?;
+            if line.is_empty() {
+                return Ok(Self { child, environment });
+            }
+            let (name, value) = line.split_once('=').with_context(|| format!("not NAME=VALUE: {line}"))?;
+            environment.push((name.to_owned(), value.to_owned()));
+        }
+        let status = child.wait()?;
+        bail!("the stack didn't start ({status})")
+    }
+
+    fn stop(mut self) -> Result<()> {
+        drop(self.child.stdin.take());
+        let status = self.child.wait()?;
+        if !status.success() {
+            bail!("the stack ended badly ({status})");
+        }
+        Ok(())
+    }
+}
