@@ -1,2 +1,26 @@
-//! To be written.
-fn main() {}
+//! `sealflow`: the command line of the API.
+//!
+//! Exit status: 0 for success, 1 for a failure (of a request, or of the run that was watched), 2 for wrong usage.
+
+mod api;
+mod arguments;
+mod commands;
+mod failure;
+mod output;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use arguments::Arguments;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match commands::run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.print(arguments.global.format());
+            failure.exit_code()
+        }
+    }
+}

@@ -8,6 +8,7 @@
 
 mod component;
 mod filter;
+mod headers;
 mod host;
 mod http;
 #[path = "if.rs"]

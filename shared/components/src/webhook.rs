@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use model::json::{JsonError, parse_strict};
 use serde_json::{Map, Value, json};
 
+use crate::headers::canonical_header_name;
 use crate::{
     component::Problem,
     shape::{Reader, Stage, child},
@@ -174,7 +175,10 @@ pub fn event_data(
     for (name, value) in request.headers {
         let name = name.to_ascii_lowercase();
         if !is_credential(&name) && Some(&name) != configuration.header_name.as_ref() {
-            headers.entry(canonical_name(&name)).or_default().push(Value::String(no_nul(value.clone())?));
+            headers
+                .entry(canonical_header_name(&name))
+                .or_default()
+                .push(Value::String(no_nul(value.clone())?));
         }
     }
     let mut query = form_map(request.query.as_bytes())?;
@@ -225,18 +229,6 @@ fn form_map(form: &[u8]) -> Result<Map<String, Value>, BodyError> {
 
 fn no_nul(text: String) -> Result<String, BodyError> {
     if text.contains('\0') { Err(BodyError::Nul) } else { Ok(text) }
-}
-
-/// A header's name as Go writes it, `X-Github-Event`: the first letter and each behind a hyphen as a capital. Gateways change the
-/// case of names, so this is the one spelling that expressions can rely on.
-pub(crate) fn canonical_name(name: &str) -> String {
-    let mut is_first = true;
-    let canonical = name.chars().map(|letter| {
-        let written = if is_first { letter.to_ascii_uppercase() } else { letter.to_ascii_lowercase() };
-        is_first = letter == '-';
-        written
-    });
-    canonical.collect()
 }
 
 /// Whether a header or a query parameter of this name (in lower case) may carry a credential.
@@ -369,7 +361,7 @@ mod tests {
             ("x-github-event", "again"),
         ];
         let found = data(&headers, "access_token=x&api_key=x&Secret=x&page=1&page=2", b"{}").unwrap();
-        assert_eq!(found["headers"], json!({ "x-github-event": ["push", "again"] }));
+        assert_eq!(found["headers"], json!({ "X-Github-Event": ["push", "again"] }));
         assert_eq!(found["query"], json!({ "page": ["1", "2"] }));
         assert_eq!(found["method"], "POST");
     }

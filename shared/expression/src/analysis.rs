@@ -1,7 +1,9 @@
 //! What a tree depends on, found without evaluating it.
 
+use std::collections::BTreeSet;
+
 use crate::{
-    ast::{Id, Kind, Node},
+    ast::{Id, Kind, Node, UnaryOp},
     builtins::Loop,
     error::{Error, ErrorKind, Span},
     parser::Tree,
@@ -66,46 +68,68 @@ fn waiting(tree: &Tree) -> Vec<bool> {
     }
 }
 
-/// For each node of a residual, whether its value may hold something of a secret, not only depend on one.
+/// For each node of a residual, whether its value may hold something of a secret, not only be chosen by one.
 pub(crate) fn holds_secret(nodes: &[Node], slots: usize) -> Vec<bool> {
-    let mut holds = vec![false; nodes.len()];
-    let mut locals = vec![false; slots];
-    let mut scopes: Vec<(u32, bool)> = Vec::new();
-    // Twice: a closure's list and the value of a `let` come after their uses where literals were put in front.
-    for _ in 0..2 {
+    let mut taint =
+        Taint { holds: vec![false; nodes.len()], locals: vec![false; slots], scopes: BTreeSet::new() };
+    // What a closure's `#` and a `let` variable hold is seen after their uses: until nothing changes.
+    loop {
+        let before = (taint.holds.clone(), taint.scopes.len(), taint.locals.clone());
         for (id, node) in nodes.iter().enumerate() {
-            let of = |id: &Id| holds[*id as usize];
-            holds[id] = match &node.kind {
-                Kind::Secret(_) => true,
-                Kind::Local(slot) => locals.get(*slot as usize).copied().unwrap_or(true),
-                Kind::Item(scope) | Kind::Acc(scope) => {
-                    scopes.iter().any(|(number, secret)| number == scope && *secret)
-                }
-                Kind::Index(_) | Kind::Literal(_) | Kind::Raise(..) => false,
-                Kind::Choose(_, yes, no) => of(yes) || of(no),
-                Kind::Let(slot, value, body) => {
-                    if let Some(local) = locals.get_mut(*slot as usize) {
-                        *local = of(value);
-                    }
-                    of(body)
-                }
-                Kind::Sequence(ids) => ids.last().is_some_and(of),
-                Kind::Loop(node) => {
-                    let body = node.body.as_ref().is_some_and(of) || node.extra.as_ref().is_some_and(of);
-                    let carried = of(&node.list) || (node.which == Loop::Reduce && body);
-                    scopes.retain(|(number, _)| *number != node.scope);
-                    scopes.push((node.scope, carried));
-                    carried || body
-                }
-                kind => {
-                    let mut any = false;
-                    kind.each_child(|child| any |= holds[child as usize]);
-                    any
-                }
-            };
+            taint.holds[id] |= taint.visit(&node.kind);
+        }
+        if before == (taint.holds.clone(), taint.scopes.len(), taint.locals.clone()) {
+            return taint.holds;
         }
     }
-    holds
+}
+
+/// What is known so far of what holds a secret. Things are added and never taken away.
+struct Taint {
+    holds: Vec<bool>,
+    locals: Vec<bool>,
+    /// The closures whose `#` or `#acc` holds one.
+    scopes: BTreeSet<u32>,
+}
+
+impl Taint {
+    fn visit(&mut self, kind: &Kind) -> bool {
+        let of = |id: &Id| self.holds[*id as usize];
+        match kind {
+            Kind::Secret(_) => true,
+            Kind::Local(slot) => self.locals.get(*slot as usize).copied().unwrap_or(true),
+            Kind::Item(scope) | Kind::Acc(scope) => self.scopes.contains(scope),
+            Kind::Choose(_, yes, no) => of(yes) || of(no),
+            Kind::Sequence(ids) => ids.last().is_some_and(of),
+            Kind::Member(object, ..) | Kind::Slice(object, ..) => of(object),
+            Kind::Unary(UnaryOp::Not, _) => false,
+            Kind::Binary(op, left, right) => !op.gives_bool() && (of(left) || of(right)),
+            Kind::Let(slot, value, body) => {
+                let (value, body) = (of(value), of(body));
+                if let Some(local) = self.locals.get_mut(*slot as usize) {
+                    *local |= value;
+                }
+                body
+            }
+            Kind::Loop(node) => {
+                let list = of(&node.list);
+                let made = node.body.as_ref().is_some_and(of) || node.extra.as_ref().is_some_and(of);
+                if list || (node.which == Loop::Reduce && made) {
+                    self.scopes.insert(node.scope);
+                }
+                match node.which {
+                    Loop::Map => made,
+                    Loop::Filter | Loop::Find | Loop::FindLast | Loop::SortBy => list,
+                    _ => list || made,
+                }
+            }
+            kind => {
+                let mut any = false;
+                kind.each_child(|child| any |= self.holds[child as usize]);
+                any
+            }
+        }
+    }
 }
 
 /// What the tree refers to outside of itself.

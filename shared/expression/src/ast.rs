@@ -161,6 +161,20 @@ impl UnaryOp {
 }
 
 impl BinaryOp {
+    /// Whether the result is a bool, which tells nothing that could be searched for.
+    pub fn gives_bool(self) -> bool {
+        !matches!(
+            self,
+            BinaryOp::Add
+                | BinaryOp::Subtract
+                | BinaryOp::Multiply
+                | BinaryOp::Divide
+                | BinaryOp::Modulo
+                | BinaryOp::Power
+                | BinaryOp::Range
+        )
+    }
+
     /// As the author writes it.
     pub fn symbol(self) -> &'static str {
         match self {

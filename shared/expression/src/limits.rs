@@ -12,11 +12,11 @@ pub const DEPTH_MAX: usize = 100;
 /// Most nodes of one template's expressions together.
 pub const NODES_MAX: usize = 5_000;
 
-/// Work units of one evaluation. One unit is about one node or 16 bytes or one element touched.
-pub const FUEL_MAX: u64 = 5_000_000;
+/// Work units of one evaluation. One unit is about one node evaluated, one element touched, or 16 bytes read or made.
+pub const FUEL_MAX: u64 = 2_000_000;
 
 /// Memory that the values made by one evaluation may take together, in bytes (never given back while it runs).
-pub const MEMORY_BYTES_MAX: u64 = 64 * 1024 * 1024;
+pub const MEMORY_BYTES_MAX: u64 = 32 * 1024 * 1024;
 
 /// Most elements of one `a..b`.
 pub const RANGE_ELEMENTS_MAX: i64 = 1_000_000;

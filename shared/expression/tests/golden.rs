@@ -2,6 +2,8 @@
 //!
 //! The data is not part of the repository. Its folder is found beside it, or named by `SEALFLOW_EXPR_DATA`.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by it")]
+
 use std::{collections::BTreeMap, path::PathBuf};
 
 use expression::{Environment, FieldKind, Folded, Template, Value};

@@ -205,3 +205,13 @@ async fn no_error_repeats_a_part_of_the_request_i1() {
         assert!(!shown.contains(CANARY), "{shown}");
     }
 }
+
+#[tokio::test]
+async fn a_request_may_move_between_threads() {
+    fn check<T: Send>(_: &T) {}
+    let world = answering(|| ok("")).await;
+    let client = world.client(GuardSettings::default());
+    let sending = client.send(get("http://a.example/"));
+    check(&sending);
+    assert!(sending.await.is_ok());
+}

@@ -80,3 +80,17 @@ impl Queue {
 fn fits(body: &str) -> bool {
     body.len() <= MESSAGE_BYTES_MAX
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_send_may_move_between_threads() {
+        fn check<T: Send>(future: T) -> T {
+            future
+        }
+        let queue = Queue::new(&SdkConfig::builder().build(), "nodes", "executions");
+        assert_eq!(check(queue.send(vec![])).await, SendReport::default());
+    }
+}

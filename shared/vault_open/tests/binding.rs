@@ -270,3 +270,14 @@ async fn each_entry_has_a_nonce_of_its_own() {
     let nonces: std::collections::HashSet<_> = sealed.iter().map(Entry::nonce).collect();
     assert_eq!(nonces.len(), 50);
 }
+
+#[tokio::test]
+async fn sealing_and_opening_may_move_between_threads() {
+    fn check<T: Send>(future: T) -> T {
+        future
+    }
+    let vault = vault().await;
+    let sealed = check(vault.sealer.seal(&here(), vec![value("token", "value", &[])])).await.unwrap();
+    let requests: Vec<_> = sealed.into_iter().map(|entry| OpenRequest { scope: here(), entry }).collect();
+    assert!(check(vault.opener.open(&requests)).await[0].is_ok());
+}

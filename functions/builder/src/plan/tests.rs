@@ -1,1 +1,293 @@
+use std::collections::HashMap;
+use std::sync::Arc;
 
+use serde_json::{Value, json};
+use store::builder::{InputEvent, NodeKey, NodeSlots};
+
+use super::*;
+use crate::definitions::Definitions;
+
+const WORKFLOW: Uuid = Uuid::from_u128(1);
+const RUN: Uuid = Uuid::from_u128(2);
+
+/// A batch of items of one workflow, each with an event of its own from the trigger `start`.
+struct World {
+    workflow: Arc<Workflow>,
+    items: Vec<ClaimedItem>,
+    loaded: Loaded,
+    slots: Vec<NodeSlots>,
+    downstream: Vec<NodeSlots>,
+    fallback: Fallback,
+}
+
+fn world(nodes: Value, edges: Value, waiting_at: &[&str]) -> World {
+    let stored = store::builder::StoredDefinition {
+        workflow_id: WORKFLOW,
+        organization_id: Uuid::from_u128(9),
+        version: 7,
+        name: "w".into(),
+        description: String::new(),
+        nodes,
+        edges,
+    };
+    let workflow = Definitions::default().insert(stored).unwrap();
+    let time = Timestamp::from_second(1_000).unwrap();
+    let ids = |index: usize, kind: u128| Uuid::from_u128(kind * 1000 + u128::try_from(index).unwrap());
+    let items: Vec<ClaimedItem> = waiting_at
+        .iter()
+        .enumerate()
+        .map(|(index, node_id)| ClaimedItem {
+            id: ids(index, 3),
+            node: key(node_id),
+            root_event_id: RUN,
+            event_id: ids(index, 4),
+            created_at: time,
+            is_node_removed: false,
+            component: "noop".into(),
+        })
+        .collect();
+    let events = items.iter().enumerate().map(|(index, item)| InputEvent {
+        id: item.event_id,
+        node_id: "start".into(),
+        event_type: "start".into(),
+        data: json!({ "n": index }),
+        depth: 1,
+        execution_id: None,
+        configuration: None,
+        created_at: time,
+    });
+    let run = RunFacts {
+        root_event_id: RUN,
+        started_at: time,
+        node_id: "start".into(),
+        event_type: "start".into(),
+        data: None,
+        mark: None,
+        executions: 0,
+        is_organization_deleted: false,
+    };
+    let loaded = Loaded { events: events.collect(), runs: vec![run], ..Loaded::default() };
+    World { workflow, items, loaded, slots: Vec::new(), downstream: Vec::new(), fallback: Fallback::None }
+}
+
+fn key(node_id: &str) -> NodeKey {
+    (WORKFLOW, node_id.to_owned())
+}
+
+fn slots(node_id: &str, free: i64, is_waiting: bool) -> NodeSlots {
+    NodeSlots { key: key(node_id), free, is_waiting }
+}
+
+impl World {
+    fn plan(&self) -> Plan {
+        let mut next = 10_000;
+        let workflows = HashMap::from([(WORKFLOW, Arc::clone(&self.workflow))]);
+        let input = PlanInput {
+            items: &self.items,
+            loaded: &self.loaded,
+            workflows: &workflows,
+            now: Timestamp::from_second(2_000).unwrap(),
+            public_url: "https://sealflow.test",
+            fallback: self.fallback,
+        };
+        plan(&input, Slots::new(&self.slots, &self.downstream), &mut || {
+            next += 1;
+            Uuid::from_u128(next)
+        })
+    }
+}
+
+/// Node, state, result and reason of each execution.
+fn executions(plan: &Plan) -> Vec<(&str, &str, Option<&str>, Option<&str>)> {
+    let rows = plan.rows.executions.iter();
+    rows.map(|row| (row.node.1.as_str(), row.state, row.result, row.result_reason)).collect()
+}
+
+fn messages(plan: &Plan) -> Vec<&'static str> {
+    let kind = |message: &Outgoing| match message.message {
+        Message::Event { .. } => "event",
+        Message::Node { .. } => "node",
+        Message::Execution { .. } => "execution",
+    };
+    plan.messages.iter().map(kind).collect()
+}
+
+fn http(id: &str) -> Value {
+    json!({ "id": id, "name": id, "component": "http", "configuration": { "url": "https://x.test/a" } })
+}
+
+fn noop(id: &str) -> Value {
+    json!({ "id": id, "name": id, "component": "noop" })
+}
+
+const PASSED: (&str, Option<&str>, Option<&str>) = ("finished", Some("passed"), None);
+
+#[test]
+fn a_chain_of_pure_nodes_is_planned_whole() {
+    let world = world(
+        json!([noop("a"), noop("b"), noop("c"), noop("d"), noop("e")]),
+        json!([{ "from": "a", "to": "b" }, { "from": "b", "to": "c" }, { "from": "c", "to": "d" }, { "from": "d", "to": "e" }]),
+        &["a"],
+    );
+    let plan = world.plan();
+    let nodes: Vec<_> = executions(&plan).iter().map(|row| row.0).collect();
+    assert_eq!(nodes, ["a", "b", "c", "d", "e"]);
+    assert!(executions(&plan).iter().all(|row| (row.1, row.2, row.3) == PASSED));
+    assert_eq!(plan.rows.events.len(), 5);
+    assert!(plan.rows.items.is_empty() && plan.messages.is_empty());
+    let depths: Vec<_> = plan.rows.events.iter().map(|event| event.depth).collect();
+    assert_eq!(depths, [2, 3, 4, 5, 6]);
+    for (execution, event) in plan.rows.executions.iter().skip(1).zip(&plan.rows.events) {
+        assert_eq!(execution.event_id, event.id, "each works on the event of the one before");
+        assert_eq!(execution.previous_execution_id, Some(event.execution_id));
+    }
+}
+
+#[test]
+fn an_effect_becomes_a_pending_execution_and_a_message() {
+    let mut world = world(json!([http("a")]), json!([]), &["a"]);
+    world.slots = vec![slots("a", 1, false)];
+    let plan = world.plan();
+    assert_eq!(executions(&plan), [("a", "pending", None, None)]);
+    assert_eq!(messages(&plan), ["execution"]);
+}
+
+#[test]
+fn going_on_never_jumps_a_queue() {
+    let plan_with = |downstream| {
+        let mut world = world(json!([noop("a"), http("b")]), json!([{ "from": "a", "to": "b" }]), &["a"]);
+        world.downstream = downstream;
+        let plan = world.plan();
+        let nodes: Vec<_> = executions(&plan).iter().map(|row| row.0.to_owned()).collect();
+        (nodes, plan.rows.items.len(), messages(&plan))
+    };
+    let both = vec!["a".to_owned(), "b".to_owned()];
+    let one = vec!["a".to_owned()];
+    // I4: taken where a slot is free and nobody waits; else an item, with a wake only where its lock is not held.
+    assert_eq!(plan_with(vec![slots("b", 1, false)]), (both, 0, vec!["execution"]));
+    assert_eq!(plan_with(vec![slots("b", 0, false)]), (one.clone(), 1, vec![]));
+    assert_eq!(plan_with(vec![slots("b", 1, true)]), (one.clone(), 1, vec!["node"]));
+    assert_eq!(plan_with(vec![]), (one, 1, vec!["event"]));
+}
+
+#[test]
+fn slots_are_shared_by_the_records_of_a_batch() {
+    let mut world =
+        world(json!([noop("a"), http("b")]), json!([{ "from": "a", "to": "b" }]), &["a", "a", "a"]);
+    world.downstream = vec![slots("b", 2, false)];
+    let plan = world.plan();
+    let pending = executions(&plan).iter().filter(|row| row.1 == "pending").count();
+    assert_eq!((pending, plan.rows.items.len()), (2, 1), "I4: two free slots, three events");
+}
+
+#[test]
+fn a_bad_template_fails_its_record_and_its_neighbours_go_on() {
+    let bad = json!({ "id": "bad", "name": "bad", "component": "if",
+        "configuration": { "expression": "previous().data.n + {}" } });
+    let world = world(json!([noop("a"), bad]), json!([]), &["a", "bad", "a"]);
+    let plan = world.plan();
+    let rows = executions(&plan);
+    assert_eq!(rows[0], ("a", "finished", Some("passed"), None));
+    assert_eq!(rows[1], ("bad", "finished", Some("failed"), Some("template_error")), "I9");
+    assert_eq!(rows[2], ("a", "finished", Some("passed"), None));
+    let message = plan.rows.executions[1].result_message.as_deref().unwrap();
+    assert!(message.starts_with("configuration.expression: ") && message.contains('^'), "{message}");
+    assert!(plan.rows.events.iter().all(|event| event.node.1 == "a"), "a template error emits nothing");
+}
+
+#[test]
+fn a_slot_that_a_failed_record_did_not_take_wakes_the_next_item() {
+    let bad =
+        json!({ "id": "a", "name": "a", "component": "http", "configuration": { "url": "{{ 1 + {} }}" } });
+    let mut world = world(json!([bad]), json!([]), &["a"]);
+    world.slots = vec![slots("a", 1, true)];
+    assert_eq!(messages(&world.plan()), ["node"], "I4: the freed slot wakes the next item at once");
+}
+
+#[test]
+fn data_is_never_read_as_a_template() {
+    let text = r#"{{ secrets("github").token }}"#;
+    let node = json!({ "id": "a", "name": "a", "component": "http", "concurrency": "unlimited",
+        "configuration": { "url": "https://x.test/a", "method": "POST", "body": { "json": "{{ previous().data.x }}" } } });
+    let mut world = world(json!([node]), json!([]), &["a"]);
+    world.loaded.events[0].data = json!({ "x": text });
+    let plan = world.plan();
+    let execution = &plan.rows.executions[0];
+    assert_eq!(execution.configuration["body"]["json"], text, "I2");
+    assert_eq!(execution.residuals, json!([]), "I2: no reference comes from data");
+}
+
+#[test]
+fn only_references_are_stored() {
+    let node = json!({ "id": "a", "name": "a", "component": "http", "concurrency": "unlimited",
+        "configuration": { "url": "https://x.test/a",
+            "headers": [{ "name": "Authorization", "value": "Bearer {{ secrets(\"github\").token }}" }] },
+        "keys": { "n": "{{ previous().data.n }}" } });
+    let plan = world(json!([node]), json!([]), &["a"]).plan();
+    let execution = &plan.rows.executions[0];
+    assert_eq!(
+        execution.configuration["headers"][0]["value"], "Bearer {{ secrets(\"github\").token }}",
+        "I1"
+    );
+    assert_eq!(execution.residuals[0]["path"], "/headers/0/value");
+    assert_eq!(execution.residuals[0]["refs"], json!([["github", "token"]]));
+    assert_eq!((plan.rows.keys[0].key.as_str(), plan.rows.keys[0].value.as_str()), ("n", "0"));
+}
+
+#[test]
+fn what_may_not_run_ends_with_its_reason() {
+    let check = |change: fn(&mut World), expected: (&str, &str)| {
+        let mut world = world(json!([noop("a")]), json!([]), &["a"]);
+        change(&mut world);
+        let plan = world.plan();
+        assert_eq!(executions(&plan), [("a", "finished", Some(expected.0), Some(expected.1))]);
+        assert!(plan.rows.events.is_empty() && plan.messages.is_empty());
+    };
+    check(|world| world.items[0].is_node_removed = true, ("cancelled", "node_removed"));
+    check(|world| world.loaded.runs[0].mark = Some("cancelled".into()), ("cancelled", "cancelled"));
+    check(|world| world.loaded.runs[0].is_organization_deleted = true, ("cancelled", "cancelled"));
+    check(|world| world.loaded.runs[0].mark = Some("run_limit".into()), ("failed", "run_limit"));
+    check(|world| world.fallback = Fallback::Crashed, ("failed", "crashed"));
+    check(|world| world.fallback = Fallback::Refused, ("failed", "limit"));
+}
+
+#[test]
+fn a_run_has_limits_on_both_sides() {
+    let marks = |executions: i64, depth: i32| {
+        let mut world = world(json!([noop("a")]), json!([]), &["a"]);
+        world.loaded.runs[0].executions = executions;
+        world.loaded.events[0].depth = depth;
+        world.plan().rows.run_limits.len()
+    };
+    // I10
+    assert_eq!(marks(RUN_EXECUTIONS_MAX - 1, 1), 0);
+    assert_eq!(marks(RUN_EXECUTIONS_MAX, 1), 1);
+    assert_eq!(marks(0, model::limits::RUN_DEPTH_MAX - 1), 0);
+    assert_eq!(marks(0, model::limits::RUN_DEPTH_MAX), 1);
+}
+
+#[test]
+fn a_loop_of_pure_nodes_stops_at_the_limit_and_goes_on_by_message() {
+    let world = world(
+        json!([noop("a"), noop("b")]),
+        json!([{ "from": "a", "to": "b" }, { "from": "b", "to": "a" }]),
+        &["a"],
+    );
+    let plan = world.plan();
+    assert_eq!(plan.rows.executions.len(), model::limits::GO_ON_EXECUTIONS_MAX, "I10");
+    assert_eq!(plan.rows.items.len(), 1);
+    assert_eq!(messages(&plan), ["event"]);
+}
+
+#[test]
+fn what_lies_behind_is_seen_by_name_and_by_distance() {
+    let last = json!({ "id": "c", "name": "Last", "component": "http", "concurrency": "unlimited", "configuration": {
+        "url": "https://x.test/{{ $[\"First\"].data.n }}/{{ previous(2).type }}/{{ previous(3).type }}/{{ previous(4) == nil }}" } });
+    let world = world(
+        json!([{ "id": "a", "name": "First", "component": "noop" }, noop("b"), last]),
+        json!([{ "from": "a", "to": "b" }, { "from": "b", "to": "c" }]),
+        &["a"],
+    );
+    let plan = world.plan();
+    assert_eq!(plan.rows.executions[2].configuration["url"], "https://x.test/0/noop.default/start/true");
+}

@@ -10,6 +10,7 @@ use model::{
 use serde_json::{Value, json};
 
 use super::SUCCESS;
+use crate::headers::canonical_header_name;
 use crate::host::{HttpBody, HttpResponse};
 
 /// Headers that carry credentials of the target's and are never kept; `proxy-*` too.
@@ -75,7 +76,7 @@ fn kept_headers(headers: Vec<(String, String)>) -> BTreeMap<String, Vec<String>>
     for (name, value) in headers {
         let name = name.to_ascii_lowercase();
         if !name.starts_with("proxy-") && !HEADERS_DENIED.contains(&name.as_str()) {
-            kept.entry(name).or_default().push(storable_text(value));
+            kept.entry(canonical_header_name(&name)).or_default().push(storable_text(value));
         }
     }
     kept

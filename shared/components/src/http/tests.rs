@@ -166,7 +166,7 @@ fn an_answer_becomes_status_headers_and_body() {
         headers: [
             ("Content-Type", "text/x"),
             ("X-A", "1"),
-            ("x-a", "2"),
+            ("X-A", "2"),
             ("Set-Cookie", "s"),
             ("WWW-Authenticate", "s"),
             ("Authorization", "s"),
@@ -178,7 +178,7 @@ fn an_answer_becomes_status_headers_and_body() {
         body: HttpBody::Text(r#"{"id": 7}"#.to_owned()),
     };
     let (outcome, _) = execute(&json!({ "url": "https://a.example" }), &[], Ok(answer));
-    let data = json!({ "status": 201, "headers": { "content-type": ["text/x"], "x-a": ["1", "2"] }, "body": { "id": 7 } });
+    let data = json!({ "status": 201, "headers": { "Content-Type": ["text/x"], "X-A": ["1", "2"] }, "body": { "id": 7 } });
     assert_eq!(outcome, Outcome::Passed(Some(Output { channel: "success", data })));
 }
 

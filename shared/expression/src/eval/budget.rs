@@ -53,6 +53,16 @@ impl Budget {
     /// Takes the memory and the work of making `bytes`.
     pub fn grow(&mut self, bytes: usize) -> Result<(), Fault> {
         self.read(bytes)?;
+        self.take_memory(bytes)
+    }
+
+    /// Takes the memory and the work of a list of `items`.
+    pub fn grow_list(&mut self, items: usize) -> Result<(), Fault> {
+        self.work(items as u64)?;
+        self.take_memory(items.saturating_mul(size_of::<Value<'_>>()))
+    }
+
+    fn take_memory(&mut self, bytes: usize) -> Result<(), Fault> {
         match self.memory.checked_sub(bytes as u64) {
             Some(left) => {
                 self.memory = left;
@@ -60,12 +70,6 @@ impl Budget {
             }
             None => Err(Fault::limit("the expression makes too much data")),
         }
-    }
-
-    /// Takes the memory and the work of a list of `items`.
-    pub fn grow_list(&mut self, items: usize) -> Result<(), Fault> {
-        self.work(items as u64)?;
-        self.grow(items.saturating_mul(size_of::<Value<'_>>()))
     }
 
     /// Refuses what is nested too deeply to be handled without recursion running wild.

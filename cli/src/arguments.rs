@@ -1,0 +1,147 @@
+//! The command line: the commands and what they all take.
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::commands::{
+    admin, completion, event_list, execution_list, execution_show, queue_list, run_cancel, run_list,
+    run_start, run_watch, secret_delete, secret_list, secret_set, workflow_apply, workflow_delete,
+    workflow_list, workflow_show,
+};
+use crate::output::Format;
+
+/// Serverless workflows whose secrets stay sealed until the moment of use.
+#[derive(Parser)]
+#[command(name = "sealflow", version, propagate_version = true, arg_required_else_help = true)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What every command takes.
+#[derive(Args)]
+pub(crate) struct Global {
+    /// Answer in JSON.
+    #[arg(long, global = true)]
+    json: bool,
+    /// Where the API is.
+    #[arg(long, global = true, env = "SEALFLOW_API_URL", value_name = "URL")]
+    pub(crate) api_url: Option<String>,
+}
+
+impl Global {
+    /// How answers are printed.
+    pub(crate) fn format(&self) -> Format {
+        if self.json { Format::Json } else { Format::Human }
+    }
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Apply, list, show and delete workflows.
+    #[command(subcommand)]
+    Workflow(Workflow),
+    /// Set, list and delete secrets; values go in and never come out.
+    #[command(subcommand)]
+    Secret(Secret),
+    /// Start, watch, list and cancel runs.
+    #[command(subcommand)]
+    Run(Run),
+    /// List and show executions.
+    #[command(subcommand)]
+    Execution(Execution),
+    /// List events.
+    #[command(subcommand)]
+    Event(Event),
+    /// List queue items that wait.
+    #[command(subcommand)]
+    Queue(Queue),
+    /// Schema and first organization.
+    #[command(subcommand)]
+    Admin(admin::Admin),
+    /// Print a completion script for a shell.
+    Completion(completion::Completion),
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Workflow {
+    /// Apply a definition: what differs is changed, and said.
+    Apply(workflow_apply::Apply),
+    /// List workflows.
+    List(workflow_list::List),
+    /// Show a workflow with its definition.
+    Show(workflow_show::Show),
+    /// Delete a workflow; its history stays.
+    Delete(workflow_delete::Delete),
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Secret {
+    /// Set one key of a secret; the value comes from standard input.
+    Set(secret_set::Set),
+    /// List secrets: names, keys, hosts and times.
+    List(secret_list::List),
+    /// Delete a secret, or one key of it.
+    Delete(secret_delete::Delete),
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Run {
+    /// Start a run of a workflow that has a `start` trigger.
+    Start(run_start::Start),
+    /// Show a run as it goes; exit status 1 if it fails.
+    Watch(run_watch::Watch),
+    /// List runs.
+    List(run_list::List),
+    /// Cancel a run.
+    Cancel(run_cancel::Cancel),
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Execution {
+    /// List executions.
+    List(execution_list::List),
+    /// Show one execution.
+    Show(execution_show::Show),
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Event {
+    /// List events.
+    List(event_list::List),
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Queue {
+    /// List queue items that wait.
+    List(queue_list::List),
+}
+
+/// How many rows a list gives.
+#[derive(Args)]
+pub(crate) struct Limit {
+    /// Rows at most, newest first.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) limit: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn json_may_stand_anywhere() {
+        for line in ["sealflow --json run list", "sealflow run list --json", "sealflow run --json list"] {
+            let arguments = Arguments::try_parse_from(line.split(' ')).unwrap();
+            assert_eq!(arguments.global.format(), Format::Json, "{line}");
+        }
+    }
+}

@@ -1,0 +1,121 @@
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use crate::api::invoke;
+use crate::failure::Failure;
+use crate::output::{Format, print_json, printable, text};
+
+/// How long a migration may take: as long as a Lambda function may run.
+const TIMEOUT: Duration = Duration::from_secs(900);
+/// The function, as the local stack and the template name it.
+const FUNCTION: &str = "migrate";
+
+/// Schema and first organization.
+#[derive(Subcommand)]
+pub(crate) enum Admin {
+    /// Bring the database's schema up to date.
+    Migrate(Migrate),
+    /// Make an organization and its first token, which is shown once.
+    Bootstrap(Bootstrap),
+}
+
+#[derive(Args)]
+pub(crate) struct Migrate {
+    #[command(flatten)]
+    invocation: Invocation,
+}
+
+#[derive(Args)]
+pub(crate) struct Bootstrap {
+    /// The organization's name.
+    organization: String,
+    #[command(flatten)]
+    invocation: Invocation,
+}
+
+#[derive(Args)]
+struct Invocation {
+    /// Where functions are invoked, as the local stack offers it. Not given: the command for AWS is printed.
+    #[arg(long, env = "SEALFLOW_INVOKE_URL", value_name = "URL")]
+    invoke_url: Option<String>,
+}
+
+impl Admin {
+    pub(crate) fn run(&self, format: Format) -> Result<(), Failure> {
+        let (payload, invocation) = match self {
+            Self::Migrate(command) => (json!({ "migrate": {} }), &command.invocation),
+            Self::Bootstrap(command) => {
+                (json!({ "bootstrap": { "organization": command.organization } }), &command.invocation)
+            }
+        };
+        let Some(url) = &invocation.invoke_url else {
+            return print_aws_command(&payload, format);
+        };
+        let answer = invoke(url, FUNCTION, &payload, TIMEOUT)?;
+        match format {
+            Format::Json => print_json(&answer),
+            Format::Human => print!("{}", render(&answer)),
+        }
+        Ok(())
+    }
+}
+
+fn print_aws_command(payload: &Value, format: Format) -> Result<(), Failure> {
+    let command = aws_command(payload);
+    match format {
+        Format::Json => print_json(&json!({ "command": command })),
+        Format::Human => {
+            eprintln!("SEALFLOW_INVOKE_URL is not set; on AWS, invoke the stack's function:");
+            println!("{command}");
+        }
+    }
+    Ok(())
+}
+
+/// `FUNCTION` is the name that the stack's output `MigrateFunction` shows.
+fn aws_command(payload: &Value) -> String {
+    let payload = payload.to_string().replace('\'', r"'\''");
+    format!(
+        "aws lambda invoke --function-name \"$FUNCTION\" --cli-binary-format raw-in-base64-out --payload '{payload}' /dev/stdout"
+    )
+}
+
+fn render(answer: &Value) -> String {
+    match answer["applied"].as_array() {
+        Some(applied) if applied.is_empty() => "the schema is up to date\n".to_owned(),
+        Some(applied) => {
+            let names =
+                applied.iter().filter_map(Value::as_str).map(|name| format!("applied {}\n", printable(name)));
+            names.collect()
+        }
+        None => format!(
+            "organization {}\ntoken, shown only now: {}\n",
+            printable(&text(answer, "organization_id")),
+            printable(&text(answer, "token"))
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_for_aws_survives_any_name() {
+        let command = aws_command(&json!({ "bootstrap": { "organization": "O'Neil & Co" } }));
+        assert!(
+            command.contains(r#"--payload '{"bootstrap":{"organization":"O'\''Neil & Co"}}'"#),
+            "{command}"
+        );
+    }
+
+    #[test]
+    fn answers_read_well() {
+        assert_eq!(render(&json!({ "applied": [] })), "the schema is up to date\n");
+        assert_eq!(render(&json!({ "applied": ["V1__core"] })), "applied V1__core\n");
+        let made = json!({ "organization_id": "1", "token": "sf_x" });
+        assert_eq!(render(&made), "organization 1\ntoken, shown only now: sf_x\n");
+    }
+}

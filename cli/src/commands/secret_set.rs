@@ -1,0 +1,152 @@
+use std::io::{IsTerminal as _, Read as _};
+
+use clap::Args;
+use zeroize::Zeroizing;
+
+use super::Context;
+use crate::api::{Body, segment};
+use crate::failure::Failure;
+use crate::output::{Format, print_json, printable};
+
+/// Bytes of a value that are read; the API takes 64 KiB.
+const VALUE_BYTES_MAX: u64 = 128 * 1024;
+
+/// Set one key of a secret; the value comes from standard input.
+///
+/// printf %s "$TOKEN" | sealflow secret set github token -
+#[derive(Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Set {
+    /// The secret's name.
+    name: String,
+    /// The key in it.
+    key: String,
+    /// `-`: the value is read from standard input.
+    #[arg(value_name = "-", allow_hyphen_values = true)]
+    input: Option<String>,
+    /// A host that the value may be sent to, `name` or `name:port`; may be given more than once. Not given: the hosts that the key
+    /// has already.
+    #[arg(long = "host", value_name = "HOST")]
+    hosts: Vec<String>,
+    /// Take a value under 8 bytes, which can't be scrubbed from outputs.
+    #[arg(long)]
+    allow_short: bool,
+}
+
+impl Set {
+    /// Refuses a value on the command line, without repeating it.
+    pub(crate) fn check_usage(&self) -> Result<(), Failure> {
+        if self.input.as_deref() == Some("-") {
+            return Ok(());
+        }
+        Err(Failure::Usage(
+            "a value is never given on the command line, where the shell's history and the list of processes keep it; \
+             say `-` and pipe it in:\n  printf %s \"$VALUE\" | sealflow secret set NAME KEY -"
+                .to_owned(),
+        ))
+    }
+
+    pub(crate) fn run(&self, context: &Context) -> Result<(), Failure> {
+        let value = read_value()?;
+        let path = format!("/v1/secrets/{}/{}", segment(&self.name), segment(&self.key));
+        let body = Body { content_type: "application/json", bytes: self.body(&value)? };
+        let answer = context.api.put(&path, &[], &body)?;
+        match context.format {
+            Format::Json => print_json(&answer),
+            Format::Human => println!("set {}.{}", printable(&self.name), printable(&self.key)),
+        }
+        Ok(())
+    }
+
+    fn body(&self, value: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
+        #[derive(serde::Serialize)]
+        struct SecretBody<'a> {
+            value: &'a str,
+            #[serde(skip_serializing_if = "<[String]>::is_empty")]
+            hosts: &'a [String],
+            allow_short: bool,
+        }
+        let body = SecretBody { value, hosts: &self.hosts, allow_short: self.allow_short };
+        // Room for the worst case of escapes, so that the buffer doesn't move and leave copies behind.
+        let mut bytes = Zeroizing::new(Vec::with_capacity(value.len() * 6 + 4_096));
+        serde_json::to_writer(&mut *bytes, &body)
+            .map_err(|_| Failure::Failed("the value can't be written as JSON".to_owned()))?;
+        Ok(bytes)
+    }
+}
+
+fn read_value() -> Result<Zeroizing<String>, Failure> {
+    let input = std::io::stdin();
+    if input.is_terminal() {
+        eprintln!("reading the value from the terminal; Enter and Ctrl-D end it");
+    }
+    let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(VALUE_BYTES_MAX).unwrap_or(0) + 1));
+    input
+        .take(VALUE_BYTES_MAX + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| Failure::Failed(format!("standard input can't be read: {error}")))?;
+    if bytes.len() as u64 > VALUE_BYTES_MAX {
+        return Err(Failure::Failed("the value is longer than a secret may be".to_owned()));
+    }
+    let text = std::str::from_utf8(&bytes).map_err(|_| {
+        Failure::Failed("the value is not UTF-8 text; encode it, for example with base64".to_owned())
+    })?;
+    let value = strip_newline(text);
+    if value.len() < text.len() {
+        eprintln!("one newline at the end was left out");
+    }
+    if value.is_empty() {
+        return Err(Failure::Failed("the value on standard input is empty".to_owned()));
+    }
+    Ok(Zeroizing::new(value.to_owned()))
+}
+
+/// Without one newline at the end: that of `echo`, of a file's last line, of Windows.
+fn strip_newline(text: &str) -> &str {
+    text.strip_suffix("\r\n").or_else(|| text.strip_suffix('\n')).unwrap_or(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(input: Option<&str>, hosts: &[&str]) -> Set {
+        Set {
+            name: "github".into(),
+            key: "token".into(),
+            input: input.map(str::to_owned),
+            hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
+            allow_short: false,
+        }
+    }
+
+    #[test]
+    fn a_value_on_the_command_line_is_refused_and_not_repeated_i1() {
+        assert!(set(Some("-"), &[]).check_usage().is_ok());
+        for input in [None, Some("hunter2hunter2")] {
+            let Err(Failure::Usage(text)) = set(input, &[]).check_usage() else { panic!("taken") };
+            assert!(text.contains("never given on the command line") && !text.contains("hunter2"), "{text}");
+        }
+    }
+
+    #[test]
+    fn one_newline_is_stripped_and_no_more() {
+        let check = |text: &str, expected: &str| assert_eq!(strip_newline(text), expected);
+        check("a", "a");
+        check("a\n", "a");
+        check("a\r\n", "a");
+        check("a\n\n", "a\n");
+        check(" a \n", " a ");
+        check("\n", "");
+    }
+
+    #[test]
+    fn hosts_that_are_not_given_are_left_as_they_are() {
+        let body = |set: &Set| String::from_utf8(set.body("va\"lue").unwrap().to_vec()).unwrap();
+        assert_eq!(body(&set(Some("-"), &[])), r#"{"value":"va\"lue","allow_short":false}"#);
+        assert_eq!(
+            body(&set(Some("-"), &["a.example"])),
+            r#"{"value":"va\"lue","hosts":["a.example"],"allow_short":false}"#
+        );
+    }
+}

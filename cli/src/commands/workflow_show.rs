@@ -1,0 +1,73 @@
+use clap::Args;
+use serde_json::Value;
+
+use super::Context;
+use crate::api::segment;
+use crate::failure::Failure;
+use crate::output::{Format, print_json, print_table, printable, text, time};
+
+/// Show a workflow with its definition.
+#[derive(Args)]
+pub(crate) struct Show {
+    /// Its name or id.
+    workflow: String,
+}
+
+impl Show {
+    pub(crate) fn run(&self, context: &Context) -> Result<(), Failure> {
+        let mut workflow = context.api.get(&format!("/v1/workflows/{}", segment(&self.workflow)), &[])?;
+        let is_live = workflow["deleted_at"].is_null();
+        let query = [("workflow", text(&workflow, "id"))];
+        let mut webhooks = if is_live { context.api.get("/v1/webhooks", &query)? } else { Value::Null };
+        match context.format {
+            Format::Json => {
+                workflow["webhooks"] = webhooks["webhooks"].take();
+                print_json(&workflow);
+            }
+            Format::Human => {
+                print_workflow(&workflow);
+                print_webhooks(webhooks["webhooks"].as_array().map(Vec::as_slice).unwrap_or_default());
+            }
+        }
+        Ok(())
+    }
+}
+
+fn print_workflow(workflow: &Value) {
+    let line = |name: &str, value: String| println!("{name:<12} {}", printable(&value));
+    line("name", text(workflow, "name"));
+    line("id", text(workflow, "id"));
+    line("version", text(workflow, "version"));
+    line("created", format!("{} by {}", time(workflow, "created_at"), text(workflow, "created_by")));
+    line("updated", time(workflow, "updated_at"));
+    if !workflow["deleted_at"].is_null() {
+        line("deleted", time(workflow, "deleted_at"));
+    }
+    if !text(workflow, "description").is_empty() {
+        line("description", text(workflow, "description"));
+    }
+    let empty = Vec::new();
+    println!("\nnodes");
+    let nodes = workflow["nodes"].as_array().unwrap_or(&empty);
+    print_table(&["id", "name", "uses", "concurrency"], nodes.iter().map(node_row).collect());
+    println!("\nedges");
+    let edges = workflow["edges"].as_array().unwrap_or(&empty);
+    let edge_row = |edge: &Value| vec![text(edge, "from"), text(edge, "channel"), text(edge, "to")];
+    print_table(&["from", "channel", "to"], edges.iter().map(edge_row).collect());
+}
+
+fn node_row(node: &Value) -> Vec<String> {
+    let kinds = ["trigger", "component", "blueprint"];
+    let uses = kinds.iter().find(|kind| node[**kind].is_string());
+    let uses = uses.map(|kind| format!("{kind} {}", text(node, kind))).unwrap_or_default();
+    vec![text(node, "id"), text(node, "name"), uses, text(node, "concurrency")]
+}
+
+fn print_webhooks(webhooks: &[Value]) {
+    if webhooks.is_empty() {
+        return;
+    }
+    println!("\nwebhooks");
+    let row = |hook: &Value| vec![text(hook, "node_id"), text(hook, "authentication"), text(hook, "url")];
+    print_table(&["node", "authentication", "url"], webhooks.iter().map(row).collect());
+}

@@ -1,0 +1,176 @@
+//! What is printed: tables for people, JSON for scripts.
+
+use comfy_table::presets::NOTHING;
+use comfy_table::{Cell, ContentArrangement, Table};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde_json::Value;
+
+/// How answers are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// Tables and sentences.
+    Human,
+    /// JSON as the API gave it.
+    Json,
+}
+
+/// Text with control characters (and those that turn the direction of text) escaped, so that data can't steer the terminal.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars()
+        .map(|c| if is_steering(c) { c.escape_unicode().to_string() } else { c.to_string() })
+        .collect()
+}
+
+/// [`printable`], with line breaks left as they are.
+pub(crate) fn printable_lines(text: &str) -> String {
+    text.split('\n').map(printable).collect::<Vec<_>>().join("\n")
+}
+
+fn is_steering(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+/// Prints rows under a header; says so when there are none.
+pub(crate) fn print_table(header: &[&str], rows: Vec<Vec<String>>) {
+    if rows.is_empty() {
+        println!("none");
+        return;
+    }
+    println!("{}", render_table(header, rows));
+}
+
+fn render_table(header: &[&str], rows: Vec<Vec<String>>) -> String {
+    let mut table = Table::new();
+    // Lines are never folded: what is selected and pasted (ids) stays whole.
+    table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(header.iter().map(|name| Cell::new(name.to_uppercase())));
+    for row in rows {
+        table.add_row(row.iter().map(|cell| Cell::new(printable(cell))));
+    }
+    table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+}
+
+/// Prints JSON, indented.
+pub(crate) fn print_json(value: &Value) {
+    println!("{value:#}");
+}
+
+/// A field of a row as text: nothing for null and for what is not there.
+pub(crate) fn text(row: &Value, field: &str) -> String {
+    match &row[field] {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(", "),
+        Value::Object(map) => {
+            map.iter().map(|(key, value)| format!("{key}={}", plain(value))).collect::<Vec<_>>().join(", ")
+        }
+        other => other.to_string(),
+    }
+}
+
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// A field that is a time, as the clock on the wall shows it.
+pub(crate) fn time(row: &Value, field: &str) -> String {
+    let text = text(row, field);
+    match text.parse::<Timestamp>() {
+        Ok(time) => time.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string(),
+        Err(_) => text,
+    }
+}
+
+/// The time of day of a field that is a time, with milliseconds.
+pub(crate) fn time_of_day(row: &Value, field: &str) -> String {
+    let text = text(row, field);
+    match text.parse::<Timestamp>() {
+        Ok(time) => time.to_zoned(TimeZone::system()).strftime("%H:%M:%S%.3f").to_string(),
+        Err(_) => text,
+    }
+}
+
+/// A field of milliseconds.
+pub(crate) fn duration(row: &Value, field: &str) -> String {
+    row[field].as_i64().map(render_duration).unwrap_or_default()
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "seconds with two places are shown, far inside what f64 holds"
+)]
+fn render_duration(milliseconds: i64) -> String {
+    match milliseconds {
+        under if under < 1_000 => format!("{under} ms"),
+        under if under < 60_000 => format!("{:.2} s", under as f64 / 1_000.0),
+        more => format!("{} min {} s", more / 60_000, more % 60_000 / 1_000),
+    }
+}
+
+/// Text on one line, cut to `chars_max` characters.
+pub(crate) fn shortened(text: &str, chars_max: usize) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(chars_max) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn data_can_not_steer_the_terminal() {
+        let check = |text: &str, expected: &str| assert_eq!(printable(text), expected);
+        check("plain äöü 漢", "plain äöü 漢");
+        check("\u{1b}]0;title\u{7}", "\\u{1b}]0;title\\u{7}");
+        check("a\nb\tc\r", "a\\u{a}b\\u{9}c\\u{d}");
+        check("\u{202e}abc", "\\u{202e}abc");
+        check("\u{9b}31m", "\\u{9b}31m");
+        assert_eq!(printable_lines("a\nb\u{7}"), "a\nb\\u{7}");
+    }
+
+    #[test]
+    fn a_table_has_its_columns_under_each_other() {
+        let text = render_table(
+            &["id", "name"],
+            vec![vec!["1".into(), "a".into()], vec!["22".into(), "b\n".into()]],
+        );
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines.len(), 3, "{text}");
+        assert!(lines[0].contains("ID") && lines[0].contains("NAME"));
+        assert!(lines[2].contains("b\\u{a}"));
+    }
+
+    #[test]
+    fn fields_are_text() {
+        let row = json!({ "a": null, "b": "x", "c": 3, "d": ["p", "q"], "e": { "k": "v" } });
+        let check = |field, expected| assert_eq!(text(&row, field), expected);
+        check("a", "");
+        check("none", "");
+        check("b", "x");
+        check("c", "3");
+        check("d", "p, q");
+        check("e", "k=v");
+    }
+
+    #[test]
+    fn durations_read_well() {
+        let check = |milliseconds, expected| assert_eq!(render_duration(milliseconds), expected);
+        check(0, "0 ms");
+        check(999, "999 ms");
+        check(1_500, "1.50 s");
+        check(61_000, "1 min 1 s");
+    }
+
+    #[test]
+    fn long_text_is_cut_at_a_character() {
+        assert_eq!(shortened("äöü äöü", 5), "äöü ä…");
+        assert_eq!(shortened("a\n b", 5), "a b");
+    }
+}
