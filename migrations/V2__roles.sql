@@ -73,11 +73,11 @@ GRANT UPDATE (state, result, result_reason, result_message, finished_at, updated
 
 -- webhook: public intake. It sees no secret, no execution and no event that is there already.
 GRANT SELECT (id, deleted_at) ON organizations TO sealflow_webhook;
-GRANT SELECT (id, organization_id, nodes, edges, version, deleted_at) ON workflows TO sealflow_webhook;
+GRANT SELECT (id, organization_id, name, description, nodes, edges, version, deleted_at) ON workflows TO sealflow_webhook;
 GRANT SELECT (workflow_id, node_id, generation, items_full, deleted_at) ON workflow_nodes TO sealflow_webhook;
 GRANT SELECT ON webhooks TO sealflow_webhook;
 GRANT SELECT, INSERT, UPDATE (event_id, created_at) ON webhook_deduplications TO sealflow_webhook;
-GRANT SELECT (id), INSERT ON workflow_events TO sealflow_webhook;
+GRANT SELECT (id, root_event_id), INSERT ON workflow_events TO sealflow_webhook;
 GRANT SELECT (id), INSERT ON workflow_node_queue_items TO sealflow_webhook;
 
 -- builder: takes items, makes executions. No secret, no webhook.
@@ -86,6 +86,7 @@ GRANT SELECT ON workflows, workflow_nodes, workflow_events, workflow_run_marks, 
 GRANT SELECT (id, name, deleted_at) ON organizations TO sealflow_builder;
 GRANT INSERT ON workflow_events, workflow_run_marks, workflow_node_queue_items, workflow_node_executions,
     workflow_node_execution_kvs TO sealflow_builder;
+GRANT SELECT (id) ON workflow_node_execution_kvs TO sealflow_builder;
 GRANT UPDATE (locked, items_full) ON workflow_nodes TO sealflow_builder;
 GRANT UPDATE (crashes), DELETE ON workflow_node_queue_items TO sealflow_builder;
 GRANT SELECT, INSERT, UPDATE ON function_heartbeats TO sealflow_builder;

@@ -1,5 +1,7 @@
 //! What is printed: tables for people, JSON for scripts.
 
+use std::io::Write as _;
+
 use comfy_table::presets::NOTHING;
 use comfy_table::{Cell, ContentArrangement, Table};
 use jiff::Timestamp;
@@ -13,6 +15,23 @@ pub(crate) enum Format {
     Human,
     /// JSON as the API gave it.
     Json,
+}
+
+/// Prints a line.
+macro_rules! say {
+    ($($argument:tt)*) => {
+        $crate::output::emit(&format!("{}\n", format_args!($($argument)*)))
+    };
+}
+pub(crate) use say;
+
+/// Writes to standard output. Who reads it may stop (`| head`): then there is nobody left to tell, and that is no failure.
+pub(crate) fn emit(text: &str) {
+    let mut output = std::io::stdout().lock();
+    if let Err(error) = output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
+        let nobody_reads = error.kind() == std::io::ErrorKind::BrokenPipe;
+        std::process::exit(i32::from(!nobody_reads));
+    }
 }
 
 /// Text with control characters (and those that turn the direction of text) escaped, so that data can't steer the terminal.
@@ -35,10 +54,10 @@ fn is_steering(c: char) -> bool {
 /// Prints rows under a header; says so when there are none.
 pub(crate) fn print_table(header: &[&str], rows: Vec<Vec<String>>) {
     if rows.is_empty() {
-        println!("none");
+        say!("none");
         return;
     }
-    println!("{}", render_table(header, rows));
+    say!("{}", render_table(header, rows));
 }
 
 fn render_table(header: &[&str], rows: Vec<Vec<String>>) -> String {
@@ -49,12 +68,16 @@ fn render_table(header: &[&str], rows: Vec<Vec<String>>) -> String {
     for row in rows {
         table.add_row(row.iter().map(|cell| Cell::new(printable(cell))));
     }
-    table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+    table
+        .lines()
+        .map(|line| line.trim_end().strip_prefix(' ').unwrap_or_default().to_owned())
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// Prints JSON, indented.
 pub(crate) fn print_json(value: &Value) {
-    println!("{value:#}");
+    say!("{value:#}");
 }
 
 /// A field of a row as text: nothing for null and for what is not there.
@@ -90,6 +113,12 @@ pub(crate) fn time_of_day(row: &Value, field: &str) -> String {
         Ok(time) => time.to_zoned(TimeZone::system()).strftime("%H:%M:%S%.3f").to_string(),
         Err(_) => text,
     }
+}
+
+/// How an execution ended: its result, with the reason where that says more.
+pub(crate) fn outcome(execution: &Value) -> String {
+    let (result, reason) = (text(execution, "result"), text(execution, "result_reason"));
+    if reason.is_empty() || reason == result { result } else { format!("{result} ({reason})") }
 }
 
 /// A field of milliseconds.
@@ -157,6 +186,17 @@ mod tests {
         check("c", "3");
         check("d", "p, q");
         check("e", "k=v");
+    }
+
+    #[test]
+    fn an_outcome_has_its_reason_where_that_says_more() {
+        let check = |result: Value, reason: Value, expected| {
+            assert_eq!(outcome(&json!({ "result": result, "result_reason": reason })), expected);
+        };
+        check(Value::Null, Value::Null, "");
+        check(json!("passed"), Value::Null, "passed");
+        check(json!("failed"), json!("timeout"), "failed (timeout)");
+        check(json!("cancelled"), json!("cancelled"), "cancelled");
     }
 
     #[test]

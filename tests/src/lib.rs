@@ -1,1 +1,40 @@
-//! To be written.
+//! Fixtures of the integration tests: a database of one's own, a world with workflows in it, a queue that remembers, a wire that counts.
+//!
+//! Tests drive the functions as libraries, on real Postgres, each as its own role. Whatever can't be used ends the test with a panic
+//! that says what was being done.
+
+pub mod database;
+pub mod gate;
+pub mod queues;
+pub mod wire;
+pub mod world;
+
+pub use database::Database;
+pub use gate::Gate;
+pub use queues::FakeQueues;
+pub use wire::PostgresWire;
+pub use world::{Workflow, World};
+
+use std::future::Future;
+use std::time::Duration;
+
+/// How long any wait for a state may take.
+pub const WAIT_MAX: Duration = Duration::from_secs(20);
+/// The pause between two looks at a state.
+const LOOK_PAUSE: Duration = Duration::from_millis(5);
+
+/// Looks again and again until `look` finds something; bounded by [`WAIT_MAX`].
+///
+/// # Panics
+/// When it is not found in time.
+pub async fn wait_for<T, F: Future<Output = Option<T>>>(what: &str, mut look: impl FnMut() -> F) -> T {
+    let found = tokio::time::timeout(WAIT_MAX, async {
+        loop {
+            if let Some(found) = look().await {
+                return found;
+            }
+            tokio::time::sleep(LOOK_PAUSE).await;
+        }
+    });
+    found.await.unwrap_or_else(|_| panic!("{what}: not seen within {} s", WAIT_MAX.as_secs()))
+}

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::api::invoke;
 use crate::failure::Failure;
-use crate::output::{Format, print_json, printable, text};
+use crate::output::{Format, emit, print_json, printable, say, text};
 
 /// How long a migration may take: as long as a Lambda function may run.
 const TIMEOUT: Duration = Duration::from_secs(900);
@@ -56,7 +56,7 @@ impl Admin {
         let answer = invoke(url, FUNCTION, &payload, TIMEOUT)?;
         match format {
             Format::Json => print_json(&answer),
-            Format::Human => print!("{}", render(&answer)),
+            Format::Human => emit(&render(&answer)),
         }
         Ok(())
     }
@@ -68,7 +68,7 @@ fn print_aws_command(payload: &Value, format: Format) -> Result<(), Failure> {
         Format::Json => print_json(&json!({ "command": command })),
         Format::Human => {
             eprintln!("SEALFLOW_INVOKE_URL is not set; on AWS, invoke the stack's function:");
-            println!("{command}");
+            say!("{command}");
         }
     }
     Ok(())

@@ -3,7 +3,7 @@ use clap::Args;
 use super::{Context, Listing, filters, print_listing};
 use crate::arguments::Limit;
 use crate::failure::Failure;
-use crate::output::{duration, shortened, text, time};
+use crate::output::{duration, outcome, shortened, text, time};
 
 /// List executions.
 #[derive(Args)]
@@ -56,13 +56,11 @@ impl List {
             limit: self.limit.limit,
             header: &["created", "node", "state", "result", "duration", "id", "keys", "message"],
             row: |row| {
-                let (result, reason) = (text(row, "result"), text(row, "result_reason"));
-                let result = if reason.is_empty() { result } else { format!("{result} ({reason})") };
                 vec![
                     time(row, "created_at"),
                     text(row, "node_name"),
                     text(row, "state"),
-                    result,
+                    outcome(row),
                     duration(row, "duration_ms"),
                     text(row, "id"),
                     shortened(&text(row, "keys"), 60),

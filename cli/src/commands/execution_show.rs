@@ -4,7 +4,7 @@ use serde_json::Value;
 use super::Context;
 use crate::api::segment;
 use crate::failure::Failure;
-use crate::output::{Format, duration, print_json, printable, printable_lines, text, time};
+use crate::output::{Format, duration, emit, print_json, printable, printable_lines, text, time};
 
 /// Show one execution.
 #[derive(Args)]
@@ -18,7 +18,7 @@ impl Show {
         let execution = context.api.get(&format!("/v1/executions/{}", segment(&self.execution)), &[])?;
         match context.format {
             Format::Json => print_json(&execution),
-            Format::Human => print!("{}", render(&execution)),
+            Format::Human => emit(&render(&execution)),
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use serde_json::json;
 use super::Context;
 use crate::api::{Body, segment};
 use crate::failure::Failure;
-use crate::output::{Format, print_json, printable, text};
+use crate::output::{Format, print_json, printable, say, text};
 
 /// Cancel a run.
 #[derive(Args)]
@@ -21,7 +21,7 @@ impl Cancel {
             Format::Json => print_json(&answer),
             Format::Human => {
                 let state = text(&answer["run"], "state");
-                println!("run {} is {}", printable(&self.run), printable(&state));
+                say!("run {} is {}", printable(&self.run), printable(&state));
             }
         }
         Ok(())

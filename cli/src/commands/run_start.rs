@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use super::{Context, run_watch};
 use crate::api::{Body, segment};
 use crate::failure::Failure;
-use crate::output::{Format, print_json, printable, text};
+use crate::output::{Format, print_json, printable, say, text};
 
 /// Start a run of a workflow that has a `start` trigger.
 #[derive(Args)]
@@ -34,7 +34,7 @@ impl Start {
         match (context.format, self.watch) {
             (Format::Json, false) => print_json(&answer),
             (Format::Json, true) => {}
-            (Format::Human, _) => println!("started run {}", printable(&run_id)),
+            (Format::Human, _) => say!("started run {}", printable(&run_id)),
         }
         if self.watch { run_watch::watch(context, &run_id, run_watch::TIMEOUT_SECONDS) } else { Ok(()) }
     }

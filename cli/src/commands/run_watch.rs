@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::Context;
 use crate::api::segment;
 use crate::failure::Failure;
-use crate::output::{Format, duration, printable, shortened, text, time_of_day};
+use crate::output::{Format, duration, outcome, printable, say, shortened, text, time_of_day};
 
 /// How long a run is watched unless said otherwise, seconds.
 pub(crate) const TIMEOUT_SECONDS: u64 = 3_600;
@@ -81,8 +81,8 @@ fn look(context: &Context, run_id: &str, progress: &mut Progress) -> Result<Valu
     let (executions, _) = context.api.list("/v1/executions", "executions", &query, EXECUTIONS_MAX)?;
     for execution in progress.changes(executions) {
         match context.format {
-            Format::Json => println!("{}", json!({ "execution": execution })),
-            Format::Human => println!("{}", line(&execution)),
+            Format::Json => say!("{}", json!({ "execution": execution })),
+            Format::Human => say!("{}", line(&execution)),
         }
     }
     Ok(run)
@@ -91,11 +91,11 @@ fn look(context: &Context, run_id: &str, progress: &mut Progress) -> Result<Valu
 fn finish(context: &Context, run: &Value) -> Result<(), Failure> {
     let state = text(run, "state");
     match context.format {
-        Format::Json => println!("{}", json!({ "run": run })),
+        Format::Json => say!("{}", json!({ "run": run })),
         Format::Human => {
             let executions = run["executions"].as_i64().unwrap_or_default();
             let plural = if executions == 1 { "" } else { "s" };
-            println!("run {} after {executions} execution{plural}", printable(&state));
+            say!("run {} after {executions} execution{plural}", printable(&state));
         }
     }
     if state == "failed" { Err(Failure::Silent) } else { Ok(()) }
@@ -133,13 +133,7 @@ impl Progress {
 
 /// Time, node, state, result, duration and message.
 fn line(execution: &Value) -> String {
-    let (state, result) = (text(execution, "state"), text(execution, "result"));
-    let reason = text(execution, "result_reason");
-    let outcome = match (result.is_empty(), reason.is_empty()) {
-        (true, _) => String::new(),
-        (false, true) => result,
-        (false, false) => format!("{result} ({reason})"),
-    };
+    let (state, outcome) = (text(execution, "state"), outcome(execution));
     let attempt = match execution["attempt"].as_i64() {
         Some(attempt) if attempt > 1 => format!(" attempt {attempt}"),
         _ => String::new(),

@@ -4,7 +4,7 @@ use serde_json::json;
 use super::Context;
 use crate::api::segment;
 use crate::failure::Failure;
-use crate::output::{Format, print_json, printable};
+use crate::output::{Format, print_json, printable, say};
 
 /// Delete a secret, or one key of it.
 #[derive(Args)]
@@ -26,7 +26,7 @@ impl Delete {
         context.api.delete(&path)?;
         match context.format {
             Format::Json => print_json(&json!({ "deleted": shown })),
-            Format::Human => println!("deleted {}", printable(&shown)),
+            Format::Human => say!("deleted {}", printable(&shown)),
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 use super::Context;
 use crate::api::{Body, segment};
 use crate::failure::Failure;
-use crate::output::{Format, print_json, printable};
+use crate::output::{Format, print_json, printable, say};
 
 /// Bytes of a value that are read; the API takes 64 KiB.
 const VALUE_BYTES_MAX: u64 = 128 * 1024;
@@ -53,7 +53,7 @@ impl Set {
         let answer = context.api.put(&path, &[], &body)?;
         match context.format {
             Format::Json => print_json(&answer),
-            Format::Human => println!("set {}.{}", printable(&self.name), printable(&self.key)),
+            Format::Human => say!("set {}.{}", printable(&self.name), printable(&self.key)),
         }
         Ok(())
     }

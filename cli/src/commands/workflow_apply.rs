@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::Context;
 use crate::api::Body;
 use crate::failure::{Failure, Place, Source, render_place};
-use crate::output::{Format, print_json, printable, text};
+use crate::output::{Format, emit, print_json, printable, text};
 
 /// Apply a definition: what differs is changed, and said.
 #[derive(Args)]
@@ -36,7 +36,7 @@ impl Apply {
             Ok(answer) => {
                 match context.format {
                     Format::Json => print_json(&answer),
-                    Format::Human => print!("{}", render(&answer, &source)),
+                    Format::Human => emit(&render(&answer, &source)),
                 }
                 Ok(())
             }

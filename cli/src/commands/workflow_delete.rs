@@ -4,7 +4,7 @@ use serde_json::json;
 use super::Context;
 use crate::api::segment;
 use crate::failure::Failure;
-use crate::output::{Format, print_json, printable};
+use crate::output::{Format, print_json, printable, say};
 
 /// Delete a workflow; its history stays.
 #[derive(Args)]
@@ -18,7 +18,7 @@ impl Delete {
         context.api.delete(&format!("/v1/workflows/{}", segment(&self.workflow)))?;
         match context.format {
             Format::Json => print_json(&json!({ "deleted": self.workflow })),
-            Format::Human => println!("deleted {}", printable(&self.workflow)),
+            Format::Human => say!("deleted {}", printable(&self.workflow)),
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use serde_json::Value;
 use super::Context;
 use crate::api::segment;
 use crate::failure::Failure;
-use crate::output::{Format, print_json, print_table, printable, text, time};
+use crate::output::{Format, print_json, print_table, printable, say, text, time};
 
 /// Show a workflow with its definition.
 #[derive(Args)]
@@ -34,7 +34,7 @@ impl Show {
 }
 
 fn print_workflow(workflow: &Value) {
-    let line = |name: &str, value: String| println!("{name:<12} {}", printable(&value));
+    let line = |name: &str, value: String| say!("{name:<12} {}", printable(&value));
     line("name", text(workflow, "name"));
     line("id", text(workflow, "id"));
     line("version", text(workflow, "version"));
@@ -47,10 +47,10 @@ fn print_workflow(workflow: &Value) {
         line("description", text(workflow, "description"));
     }
     let empty = Vec::new();
-    println!("\nnodes");
+    say!("\nnodes");
     let nodes = workflow["nodes"].as_array().unwrap_or(&empty);
     print_table(&["id", "name", "uses", "concurrency"], nodes.iter().map(node_row).collect());
-    println!("\nedges");
+    say!("\nedges");
     let edges = workflow["edges"].as_array().unwrap_or(&empty);
     let edge_row = |edge: &Value| vec![text(edge, "from"), text(edge, "channel"), text(edge, "to")];
     print_table(&["from", "channel", "to"], edges.iter().map(edge_row).collect());
@@ -67,7 +67,7 @@ fn print_webhooks(webhooks: &[Value]) {
     if webhooks.is_empty() {
         return;
     }
-    println!("\nwebhooks");
+    say!("\nwebhooks");
     let row = |hook: &Value| vec![text(hook, "node_id"), text(hook, "authentication"), text(hook, "url")];
     print_table(&["node", "authentication", "url"], webhooks.iter().map(row).collect());
 }

@@ -190,8 +190,16 @@ impl Template {
     /// # Errors
     /// What the expression raises.
     pub fn evaluate(&self, env: &dyn Environment, secrets: &dyn Secrets) -> Result<serde_json::Value, Error> {
+        self.evaluate_parts(env, Some(secrets))
+    }
+
+    fn evaluate_parts(
+        &self,
+        env: &dyn Environment,
+        secrets: Option<&dyn Secrets>,
+    ) -> Result<serde_json::Value, Error> {
         let parsed = &*self.0;
-        let vault = Vault { refs: &parsed.tree.refs, secrets: Some(secrets) };
+        let vault = Vault { refs: &parsed.tree.refs, secrets };
         let mut machine = Machine::new(&parsed.tree.nodes, parsed.tree.slots.len(), Some(env), vault);
         let mut text = String::new();
         for part in &parsed.parts {
@@ -214,6 +222,9 @@ impl Template {
         let parsed = &*self.0;
         if self.is_literal() {
             return Ok(Folded::Value(serde_json::Value::String(parsed.source.clone())));
+        }
+        if parsed.tree.refs.is_empty() {
+            return self.evaluate_parts(env, None).map(Folded::Value);
         }
         let mut folder = Folder::new(&parsed.tree, env);
         let mut assembly = Assembly::default();

@@ -333,3 +333,11 @@ fn values_that_json_has_no_type_for_come_through_a_residual() {
     let value = read.eval(&Safe::sample()).unwrap().value;
     assert_eq!(value, json!(["1h30m0s", "yes", "2026-07-01 00:00:00 -0400 EDT", "Asia/Tokyo"]));
 }
+
+#[test]
+fn branches_in_branches_keep_enough_work_to_be_folded() {
+    let branches = "secrets(\"db\").flag == \"no\" ? 1 : ".repeat(50);
+    let source = format!("{{{{ {branches} count(map(1..1000, # * 2), # > 0) }}}}");
+    let (_, residual) = fold(&source, FieldKind::Typed);
+    assert_eq!(residual.eval(&Safe::sample()).unwrap().value, json!(1000));
+}

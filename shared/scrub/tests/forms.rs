@@ -111,6 +111,9 @@ fn check(value: &str) {
             ("{\"a\": \"", "\"}"),
             ("x\\\\", "%"),
             ("Bearer ", "&x"),
+            ("a", ""),
+            ("ab", ""),
+            ("abc", ""),
             ("=", "\n"),
             ("\u{e4}", "\u{e4}"),
         ] {
@@ -227,22 +230,27 @@ fn lines_and_leaves_are_found_alone() {
 #[test]
 fn strings_keys_and_numbers_of_json_are_scrubbed() {
     let scrubber = Scrubber::new(
-        &[(LABEL, "s3cr3t-value"), ("bank.account", "12345678"), ("big.number", "10000000000")],
+        &[
+            (LABEL, "s3cr3t-value"),
+            ("bank.account", "12345678"),
+            ("big.number", "10000000000"),
+            ("large.number", "100000000000000000000"),
+        ],
         &[],
     );
     let value = json!({
-        "s3cr3t-value": "s3cr3t-value",
+        "s3cr3t-value": "s3cr3t-value", "large": 1e20,
         "nested": [{"x s3cr3t-value": ["a s3cr3t-value b"]}],
         "number": 12345678, "negative": -12345678.5, "exponent": 1e10, "other": 1234567, "flag": true, "none": null,
     });
     let (scrubbed, places) = scrubber.scrub_json(value);
     let expected = json!({
-        MARK: MARK,
+        MARK: MARK, "large": "[secret:large.number]",
         "nested": [{format!("x {MARK}"): [format!("a {MARK} b")]}],
         "number": "[secret:bank.account]", "negative": "-[secret:bank.account].5", "exponent": "[secret:big.number].0",
         "other": 1234567, "flag": true, "none": null,
     });
-    assert_eq!((scrubbed, places), (expected, 7));
+    assert_eq!((scrubbed, places), (expected, 8));
 }
 
 #[test]
@@ -323,4 +331,26 @@ fn nothing_to_search_for_changes_nothing() {
     let scrubber = Scrubber::new(&[("a.flag", "true"), ("a.empty", "")], &["", "1"]);
     assert!(scrubber.is_empty());
     assert_eq!(scrubber.scrub_json(json!({"a": true, "b": "true"})), (json!({"a": true, "b": "true"}), 0));
+}
+
+#[test]
+fn digits_that_share_bits_with_a_neighbour_are_taken_too() {
+    for value in ["12345678", "123456789", "1234567890"] {
+        let scrubber = scrubber(value);
+        assert_eq!(scrubber.scrub_text(&STANDARD_NO_PAD.encode(value)).0, MARK);
+        for before in 1..=2 {
+            let encoded = STANDARD_NO_PAD.encode(format!("{}{value}", "\0".repeat(before)));
+            assert_eq!(
+                scrubber.scrub_text(&encoded).0,
+                format!("A{}{MARK}", if before == 2 { "A" } else { "" })
+            );
+        }
+    }
+}
+
+#[test]
+fn a_part_of_a_long_secret_that_ends_inside_a_character_takes_it_whole() {
+    let value = format!("{}\u{e4}{}", "x".repeat(127), "y".repeat(200));
+    let start = value[..129].to_owned();
+    assert_eq!(scrubber(&value).scrub_text(&format!("{start}|")).0, format!("{MARK}|"));
 }

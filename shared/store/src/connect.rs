@@ -62,10 +62,10 @@ impl Store {
         Ok(Self { config, tls: !loopback, connection: Mutex::new(None) })
     }
 
-    /// Runs one statement in a transaction of its own; a lost connection is made again once, for a statement that was not sent.
+    /// Runs one statement in a transaction of its own. A connection that is known to be lost is made again first.
     pub(crate) async fn query(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Row>, StoreError> {
         let connection = self.connected().await?;
-        Ok(connection.1.client.query_typed(sql, params).await?)
+        connection.1.client.query_typed(sql, params).await.map_err(|error| StoreError::of_statement(sql, error))
     }
 
     /// The connection, held for the caller alone.

@@ -64,6 +64,24 @@ impl StoreError {
     }
 }
 
+/// The name in a statement's first comment.
+fn statement_name(sql: &str) -> &str {
+    sql.trim_start().strip_prefix("/* ").and_then(|rest| rest.split_once(" */")).map_or("unnamed", |(name, _)| name)
+}
+
+impl StoreError {
+    /// The error of a statement. A refusal is logged with the statement's name, for it is a bug or a missing grant of ours.
+    pub(crate) fn of_statement(sql: &str, error: tokio_postgres::Error) -> Self {
+        let error = Self::from(error);
+        if let Self::Refused { sqlstate } = &error
+            && sqlstate.as_deref() != Some("25P02")
+        {
+            tracing::error!(statement = statement_name(sql), sqlstate, "the database refused a statement");
+        }
+        error
+    }
+}
+
 impl From<tokio_postgres::Error> for StoreError {
     fn from(error: tokio_postgres::Error) -> Self {
         let Some(db) = error.as_db_error() else {

@@ -93,7 +93,7 @@ impl Tx {
         };
         result.map_err(|error| {
             self.failed.store(true, Ordering::Release);
-            StoreError::from(error)
+            StoreError::of_statement(sql, error)
         })
     }
 

@@ -24,8 +24,13 @@ type OpenedKey = Result<Arc<LessSafeKey>, OpenError>;
 /// Opens data keys.
 pub(crate) struct DataKeys {
     client: Client,
+    /// None unless the operator gave a lifetime: then nothing is kept at all.
+    cache: Option<Cache>,
+}
+
+struct Cache {
     lifetime: Duration,
-    cache: Mutex<HashMap<(Scope, Vec<u8>), Kept>>,
+    kept: Mutex<HashMap<(Scope, Vec<u8>), Kept>>,
 }
 
 struct Kept {
@@ -34,12 +39,12 @@ struct Kept {
 }
 
 impl DataKeys {
-    pub(crate) fn new(client: Client, lifetime: Duration) -> Self {
-        Self { client, lifetime, cache: Mutex::new(HashMap::new()) }
+    pub(crate) fn new(client: Client) -> Self {
+        Self { client, cache: None }
     }
 
-    pub(crate) fn set_lifetime(&mut self, lifetime: Duration) {
-        self.lifetime = lifetime;
+    pub(crate) fn keep_for(&mut self, lifetime: Duration) {
+        self.cache = (!lifetime.is_zero()).then(|| Cache { lifetime, kept: Mutex::default() });
     }
 
     /// Opens each distinct key once. A wrapped key counts as another one in another place, for there KMS must refuse it.
@@ -59,11 +64,12 @@ impl DataKeys {
     }
 
     async fn open(&self, scope: Scope, wrapped: &[u8]) -> OpenedKey {
-        if let Some(key) = self.kept(scope, wrapped) {
+        let Some(cache) = &self.cache else { return Ok(Arc::new(self.decrypt(scope, wrapped).await?)) };
+        if let Some(key) = cache.get(scope, wrapped) {
             return Ok(key);
         }
         let key = Arc::new(self.decrypt(scope, wrapped).await?);
-        self.keep(scope, wrapped, &key);
+        cache.put(scope, wrapped, &key);
         Ok(key)
     }
 
@@ -79,26 +85,45 @@ impl DataKeys {
         let plain = Zeroizing::new(answer.plaintext.map(Blob::into_inner).ok_or(OpenError::Corrupt)?);
         UnboundKey::new(&AES_256_GCM, &plain).map(LessSafeKey::new).map_err(|_| OpenError::Corrupt)
     }
+}
 
-    fn kept(&self, scope: Scope, wrapped: &[u8]) -> Option<Arc<LessSafeKey>> {
-        if self.lifetime.is_zero() {
-            return None;
-        }
-        let cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+impl Cache {
+    fn get(&self, scope: Scope, wrapped: &[u8]) -> Option<Arc<LessSafeKey>> {
+        let cache = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let kept = cache.get(&(scope, wrapped.to_vec())).filter(|kept| kept.until > Instant::now())?;
         Some(Arc::clone(&kept.key))
     }
 
-    fn keep(&self, scope: Scope, wrapped: &[u8], key: &Arc<LessSafeKey>) {
-        if self.lifetime.is_zero() {
-            return;
-        }
+    fn put(&self, scope: Scope, wrapped: &[u8], key: &Arc<LessSafeKey>) {
         let now = Instant::now();
-        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut cache = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         cache.retain(|_, kept| kept.until > now);
         if cache.len() < CACHE_KEYS_MAX {
             cache
                 .insert((scope, wrapped.to_vec()), Kept { key: Arc::clone(key), until: now + self.lifetime });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cache_holds_so_many_keys_and_no_more_i10() {
+        let scope = Scope {
+            organization_id: uuid::Uuid::nil(),
+            secret_id: uuid::Uuid::nil(),
+            purpose: vault_format::Purpose::Secret,
+        };
+        let key = UnboundKey::new(&AES_256_GCM, &[0; 32]).map(LessSafeKey::new).unwrap();
+        let key = Arc::new(key);
+        let cache = Cache { lifetime: Duration::from_secs(60), kept: Mutex::default() };
+        let wrapped = |at: usize| at.to_be_bytes();
+        for at in 0..=CACHE_KEYS_MAX {
+            cache.put(scope, &wrapped(at), &key);
+        }
+        assert!(cache.get(scope, &wrapped(CACHE_KEYS_MAX - 1)).is_some());
+        assert!(cache.get(scope, &wrapped(CACHE_KEYS_MAX)).is_none());
     }
 }

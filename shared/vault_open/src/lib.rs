@@ -32,14 +32,14 @@ impl Opener {
     /// An opener that keeps nothing between calls.
     #[must_use]
     pub fn new(config: &SdkConfig) -> Self {
-        Self { data_keys: DataKeys::new(Client::new(config), Duration::ZERO) }
+        Self { data_keys: DataKeys::new(Client::new(config)) }
     }
 
     /// Keeps opened data keys (at most [`CACHE_KEYS_MAX`]) for `lifetime`: fewer calls of KMS, but a key that is disabled in KMS goes on
     /// opening for as long. Zero keeps nothing.
     #[must_use]
     pub fn keep_data_keys_for(mut self, lifetime: Duration) -> Self {
-        self.data_keys.set_lifetime(lifetime);
+        self.data_keys.keep_for(lifetime);
         self
     }
 

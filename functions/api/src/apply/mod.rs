@@ -20,7 +20,7 @@ use credentials::{Credentials, make_credentials};
 use plan::{Current, Plan, plan};
 
 /// Times that an apply without an expected version is planned, each against what another apply left.
-const PLANS_MAX: u32 = 3;
+const PLANS_MAX: u32 = 5;
 
 /// What a caller asks of an apply.
 #[derive(Clone, Copy, Debug, Default)]

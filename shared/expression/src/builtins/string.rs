@@ -14,8 +14,8 @@ fn part<'a>(whole: &Text<'a>, part: &str, budget: &mut Budget) -> Outcome<'a> {
     }
     if let Text::Borrowed(whole) = whole {
         // `part` is a part of `whole`, so that its place in memory gives the place in the text.
-        let start = part.as_ptr() as usize - whole.as_ptr() as usize;
-        if let Some(borrowed) = whole.get(start..start + part.len()) {
+        let start = (part.as_ptr() as usize).wrapping_sub(whole.as_ptr() as usize);
+        if let Some(borrowed) = whole.get(start..).and_then(|rest| rest.get(..part.len())) {
             return Ok(Value::str(borrowed));
         }
     }

@@ -74,7 +74,7 @@ impl<'a> Machine<'a> {
             vault,
             locals: vec![None; slots],
             scopes: Vec::new(),
-            spine: Vec::new(),
+            spine: Vec::with_capacity(8),
             regexes: regex::Cache::default(),
             budget: Budget::default(),
             tracker: None,
@@ -100,6 +100,9 @@ impl<'a> Machine<'a> {
 
     /// The value of a node.
     pub fn eval(&mut self, id: Id) -> Eval<'a> {
+        if self.node(id).kind.spine().is_none() {
+            return self.eval_leaf(id);
+        }
         // Only a `?.` outside of its chain gives nothing, and the parser makes none.
         Ok(self.eval_open(id)?.unwrap_or(Value::Nil))
     }
@@ -107,44 +110,59 @@ impl<'a> Machine<'a> {
     /// The value of a node; `None` where a `?.` met nil and the end of its chain is further up.
     pub fn eval_open(&mut self, id: Id) -> Result<Option<Value<'a>>, Box<Error>> {
         let base = self.spine.len();
+        let result = self.walk(id, base);
+        self.spine.truncate(base);
+        result
+    }
+
+    /// Goes down a chain to its first operand, and up again.
+    fn walk(&mut self, id: Id, base: usize) -> Result<Option<Value<'a>>, Box<Error>> {
         let mut current = id;
         while let Some(next) = self.node(current).kind.spine() {
             self.spine.push(current);
             current = next;
         }
-        let result = self.eval_leaf(current).map(Some);
-        let mut result = self.noted(current, result);
+        let mut value = self.eval_leaf(current)?;
         while self.spine.len() > base {
             let Some(id) = self.spine.pop() else { break };
-            result = match result {
-                Ok(Some(value)) => {
-                    let result = self.step(id, value);
-                    self.noted(id, result)
+            match self.step(id, value)? {
+                Some(next) => value = next,
+                None => {
+                    // On to the end of the optional chain.
+                    let within = &self.spine[base..];
+                    let end = within.iter().rposition(|id| matches!(self.node(*id).kind, Kind::Chain(_)));
+                    let Some(end) = end else { return Ok(None) };
+                    self.spine.truncate(base + end);
+                    value = Value::Nil;
                 }
-                Ok(None) if matches!(self.node(id).kind, Kind::Chain(_)) => Ok(Some(Value::Nil)),
-                other => other,
-            };
+            }
+            if self.tracker.is_some() {
+                self.note(id, &value)?;
+            }
         }
-        result
+        Ok(Some(value))
     }
 
     /// Notes a value that was made of a secret.
+    #[inline(never)]
+    fn note(&mut self, id: Id, value: &Value<'a>) -> Result<(), Box<Error>> {
+        let Some(tracker) = &mut self.tracker else { return Ok(()) };
+        let noted = tracker.note(id, value, &mut self.budget);
+        noted.map_err(|fault| self.fault(id, fault))
+    }
+
+    /// Takes one unit of work.
     #[inline]
-    fn noted(
-        &mut self,
-        id: Id,
-        result: Result<Option<Value<'a>>, Box<Error>>,
-    ) -> Result<Option<Value<'a>>, Box<Error>> {
-        if let (Some(tracker), Ok(Some(value))) = (&mut self.tracker, &result) {
-            let noted = tracker.note(id, value, &mut self.budget);
-            noted.map_err(|fault| self.fault(id, fault))?;
+    fn tick(&mut self, id: Id) -> Result<(), Box<Error>> {
+        match self.budget.work(1) {
+            Ok(()) => Ok(()),
+            Err(fault) => Err(self.fault(id, fault)),
         }
-        result
     }
 
     /// One node of a chain, whose first child has the value `left`.
     fn step(&mut self, id: Id, left: Value<'a>) -> Result<Option<Value<'a>>, Box<Error>> {
-        self.budget.work(1).map_err(|fault| self.fault(id, fault))?;
+        self.tick(id)?;
         match &self.node(id).kind {
             Kind::Binary(op, _, right) => {
                 let right = self.eval(*right)?;
@@ -195,9 +213,12 @@ impl<'a> Machine<'a> {
         if optional && matches!(object, Value::Nil) {
             return Ok(None);
         }
-        let nodes = self.nodes;
-        if let Kind::Literal(key) = &nodes[key as usize].kind {
-            return self.member(id, &object, key).map(Some);
+        if let Kind::Literal(key) = &self.node(key).kind {
+            // What is met by far the most: a name in data.
+            return match (&object, key) {
+                (Value::Map(map), Value::Text(name)) => Ok(Some(map.get(name).unwrap_or(Value::Nil))),
+                _ => self.member(id, &object, key).map(Some),
+            };
         }
         let key = self.eval(key)?;
         self.member(id, &object, &key).map(Some)
@@ -205,7 +226,15 @@ impl<'a> Machine<'a> {
 
     /// A node that is no chain.
     fn eval_leaf(&mut self, id: Id) -> Eval<'a> {
-        self.budget.work(1).map_err(|fault| self.fault(id, fault))?;
+        self.tick(id)?;
+        let value = self.eval_kind(id)?;
+        if self.tracker.is_some() {
+            self.note(id, &value)?;
+        }
+        Ok(value)
+    }
+
+    fn eval_kind(&mut self, id: Id) -> Eval<'a> {
         match &self.node(id).kind {
             Kind::Literal(value) => Ok(value.clone()),
             Kind::Variable(name) => self.variable(id, name),

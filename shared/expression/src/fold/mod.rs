@@ -44,6 +44,8 @@ pub(crate) struct Folder<'a> {
     marks: Vec<Id>,
     /// The chain that is being walked, shared by all levels.
     spine: Vec<Id>,
+    /// How many branches that may never run are open around what is folded.
+    speculations: usize,
 }
 
 impl<'a> Folder<'a> {
@@ -66,6 +68,7 @@ impl<'a> Folder<'a> {
             open_scopes: vec![false; tree.scopes as usize],
             marks,
             spine: Vec::new(),
+            speculations: 0,
         }
     }
 
@@ -97,8 +100,11 @@ impl<'a> Folder<'a> {
     fn speculate(&mut self, id: Id) -> Result<Id, Box<Error>> {
         let before = self.output.len();
         let spine = self.spine.len();
-        let kept = self.machine.budget.halve();
+        // Half of the work is kept for what surely runs; once, or deeply nested branches would get nothing.
+        let kept = if self.speculations == 0 { self.machine.budget.halve() } else { 0 };
+        self.speculations += 1;
         let folded = self.fold(id).and_then(|partial| self.lift(id, partial));
+        self.speculations -= 1;
         self.machine.budget.give_back(kept);
         match folded {
             Ok(node) => Ok(node),

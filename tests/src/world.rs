@@ -1,0 +1,314 @@
+//! An organization with workflows in a database, and the functions around it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use definition::NodeKind;
+use http_guard::{GuardSettings, GuardedClient};
+use jiff::Timestamp;
+use model::definition::{Definition, NodeType};
+use model::message::Message;
+use model::times::Times;
+use process::{BatchResponse, Clock, Deadline, Ids, SqsBatch};
+use serde_json::{Value, json};
+use store::api::{NodeWrite, RunStart, SecretRefWrite, StartOutcome, WorkflowWrite, apply_workflow, start_run};
+use store::{BootstrapIds, Store};
+use uuid::Uuid;
+
+use crate::queues::{Sent, aws_config};
+use crate::{Database, FakeQueues};
+
+/// An organization in a database of its own, with queues that remember.
+pub struct World {
+    /// The database.
+    pub database: Database,
+    /// The queues.
+    pub queues: FakeQueues,
+    /// The organization.
+    pub organization_id: Uuid,
+    /// The source of ids.
+    pub ids: Ids,
+    api: Store,
+}
+
+/// An applied workflow.
+#[derive(Clone, Debug)]
+pub struct Workflow {
+    /// `workflows.id`
+    pub id: Uuid,
+    /// `workflows.version`
+    pub version: i64,
+    /// As it was applied.
+    pub definition: Definition,
+}
+
+/// Seconds that a component may take in tests.
+pub const COMPONENT_SECONDS: u32 = 5;
+
+impl World {
+    /// A world with one organization.
+    pub async fn create() -> Self {
+        let (database, queues) = (Database::create().await, FakeQueues::start().await);
+        let ids = Ids::new();
+        let api = database.store("api");
+        let now = Clock::system().now();
+        let bootstrap = BootstrapIds { organization_id: ids.next(now), token_id: ids.next(now) };
+        store::bootstrap(&database.admin_store(), bootstrap, "Test", ids.random().as_bytes().repeat(2).as_slice(), now)
+            .await
+            .expect("an organization is made");
+        Self { database, queues, organization_id: bootstrap.organization_id, ids, api }
+    }
+
+    /// The time.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        Clock::system().now()
+    }
+
+    /// A new id.
+    #[must_use]
+    pub fn id(&self) -> Uuid {
+        self.ids.next(self.now())
+    }
+
+    /// Applies a new workflow; its nodes are those of `nodes`, as YAML would give them.
+    pub async fn workflow(&self, nodes: Value, edges: Value) -> Workflow {
+        self.apply(self.id(), None, nodes, edges).await
+    }
+
+    /// Applies a workflow again.
+    pub async fn apply_again(&self, workflow: &Workflow, nodes: Value, edges: Value) -> Workflow {
+        self.apply(workflow.id, Some(workflow), nodes, edges).await
+    }
+
+    async fn apply(&self, id: Uuid, old: Option<&Workflow>, nodes: Value, edges: Value) -> Workflow {
+        let name = format!("workflow {id}");
+        let definition: Definition =
+            serde_json::from_value(json!({ "name": name, "nodes": nodes, "edges": edges })).expect("it is a definition");
+        let compiled = definition::compile(&definition);
+        let is_old = |node: &model::definition::Node| {
+            old.is_some_and(|old| old.definition.nodes.iter().any(|known| known == node))
+        };
+        let writes = definition.nodes.iter().filter(|node| !is_old(node)).map(|node| {
+            let is_effect = compiled.node(&node.id).and_then(Result::ok).map_or_else(
+                || node.uses.name() == "http",
+                |compiled| compiled.kind == NodeKind::Effect,
+            );
+            let what = if node.uses.node_type() == NodeType::Trigger { "trigger" } else { "component" };
+            NodeWrite {
+                node_id: node.id.clone(),
+                name: node.name.clone(),
+                node_type: node.uses.node_type(),
+                reference: json!({ what: node.uses.name() }),
+                configuration: node.configuration.clone(),
+                concurrency_max: node.concurrency_max(is_effect).and_then(|max| i32::try_from(max).ok()),
+                position: None,
+                webhook_id: None,
+            }
+        });
+        let removed = old.map(|old| {
+            let is_gone = |id: &&String| !definition.nodes.iter().any(|node| node.id == **id);
+            old.definition.nodes.iter().map(|node| &node.id).filter(is_gone).cloned().collect()
+        });
+        let nodes: Vec<NodeWrite> = writes.collect();
+        let secret_refs = nodes.iter().flat_map(|node| secret_refs(&node.node_id, &node.configuration)).collect();
+        let write = WorkflowWrite {
+            organization_id: self.organization_id,
+            workflow_id: id,
+            version_planned: old.map(|old| old.version),
+            definition: definition.clone(),
+            nodes,
+            nodes_removed: removed.unwrap_or_default(),
+            secret_refs,
+            webhooks: Vec::new(),
+            webhooks_changed: Vec::new(),
+            webhooks_removed: Vec::new(),
+            applied_by: "test".to_owned(),
+            now: self.now(),
+        };
+        let version = apply_workflow(&self.api, &write).await.expect("the workflow is applied");
+        Workflow { id, version, definition }
+    }
+
+    /// Starts a run at a trigger node; its items are committed, and nothing is sent.
+    pub async fn start(&self, workflow: &Workflow, node_id: &str, data: Value) -> Uuid {
+        let event_id = self.id();
+        let edges = workflow.definition.edges.iter().filter(|edge| edge.from == node_id);
+        let start = RunStart {
+            organization_id: self.organization_id,
+            workflow_id: workflow.id,
+            version_planned: workflow.version,
+            node_id: node_id.to_owned(),
+            event_id,
+            channel: "default",
+            event_type: "start",
+            data,
+            custom_name: None,
+            targets: edges.map(|edge| (edge.to.clone(), self.id())).collect(),
+            now: self.now(),
+        };
+        let outcome = start_run(&self.api, &start).await.expect("a run is started");
+        assert_eq!(outcome, StartOutcome::Started);
+        event_id
+    }
+
+    /// The API's store.
+    #[must_use]
+    pub fn api(&self) -> &Store {
+        &self.api
+    }
+
+    /// A fresh instance of the builder.
+    #[must_use]
+    pub fn builder(&self) -> builder::Deps {
+        self.builder_at(self.database.url("builder"))
+    }
+
+    /// A fresh instance of the builder that reaches Postgres at an address.
+    #[must_use]
+    pub fn builder_at(&self, url: String) -> builder::Deps {
+        builder::Deps {
+            store: crate::database::store_at(url),
+            queue: self.queues.queue(),
+            clock: Clock::system(),
+            ids: self.ids.clone(),
+            definitions: builder::definitions::Definitions::default(),
+            public_url: "https://sealflow.test".to_owned(),
+        }
+    }
+
+    /// A fresh instance of the executor, which may reach the loopback address `allow`.
+    #[must_use]
+    pub fn executor(&self, allow: &str) -> executor::Deps {
+        self.executor_at(self.database.url("executor"), allow, "http://127.0.0.1:9")
+    }
+
+    /// A fresh instance of the executor that reaches Postgres and KMS at addresses.
+    ///
+    /// # Panics
+    /// When `allow` is no `host:port`.
+    #[must_use]
+    pub fn executor_at(&self, url: String, allow: &str, kms: &str) -> executor::Deps {
+        let settings = GuardSettings::from_variables(|name| (name == "SEALFLOW_HTTP_ALLOW").then(|| allow.to_owned()));
+        executor::Deps {
+            store: crate::database::store_at(url),
+            queue: self.queues.queue(),
+            opener: vault_open::Opener::new(&aws_config(aws_client::Service::Kms, kms)),
+            client: Arc::new(GuardedClient::new(settings.expect("it is a host and port"))),
+            clock: Clock::system(),
+            ids: self.ids.clone(),
+            times: Times::derive(COMPONENT_SECONDS).expect("it is within the limits"),
+            edges: executor::EdgesCache::default(),
+        }
+    }
+
+    /// A sweeper that waits no longer than `grace_seconds`.
+    #[must_use]
+    pub fn sweeper(&self, grace_seconds: u32) -> sweeper::Deps {
+        sweeper::Deps {
+            store: self.database.store("sweeper"),
+            queue: self.queues.queue(),
+            clock: Clock::system(),
+            ids: self.ids.clone(),
+            grace_seconds,
+        }
+    }
+
+    /// Delivers what was sent, again and again, until nothing is sent any more. Delays are not waited for.
+    pub async fn run_to_end(&self, builder: &builder::Deps, executor: &executor::Deps) {
+        for _ in 0..ROUNDS_MAX {
+            let sent = self.queues.take();
+            if sent.is_empty() {
+                return;
+            }
+            let (executions, nodes): (Vec<Sent>, Vec<Sent>) =
+                sent.into_iter().partition(|sent| matches!(sent.message, Message::Execution { .. }));
+            for some in nodes.chunks(10) {
+                build(builder, &messages(some)).await;
+            }
+            for some in executions.chunks(10) {
+                execute(executor, &messages(some)).await;
+            }
+        }
+        panic!("the run does not end within {ROUNDS_MAX} rounds");
+    }
+
+    /// Node, state, result and reason of all executions, in order of their ids; `|` between.
+    pub async fn executions(&self) -> String {
+        let sql = "SELECT node_id, state, result, result_reason FROM workflow_node_executions ORDER BY id";
+        self.database.sql(sql).await
+    }
+
+    /// Waiting items.
+    pub async fn items(&self) -> i64 {
+        self.database.count("SELECT count(*) FROM workflow_node_queue_items").await
+    }
+}
+
+/// Rounds of deliveries that a run may take.
+const ROUNDS_MAX: usize = 100;
+
+/// The messages of what was sent.
+#[must_use]
+pub fn messages(sent: &[Sent]) -> Vec<Message> {
+    sent.iter().map(|sent| sent.message.clone()).collect()
+}
+
+/// Delivers messages to the builder as one batch.
+///
+/// # Panics
+/// When one of them is to be delivered again.
+pub async fn build(deps: &builder::Deps, messages: &[Message]) {
+    let response = builder::handle(batch(messages, 1), Deadline::after(Duration::from_secs(60)), deps).await;
+    assert_eq!(response, BatchResponse::default(), "nothing is to be delivered again");
+}
+
+/// Delivers messages to the executor as one batch.
+///
+/// # Panics
+/// When one of them is to be delivered again.
+pub async fn execute(deps: &executor::Deps, messages: &[Message]) {
+    let response = executor::handle(batch(messages, 1), Deadline::after(Duration::from_secs(60)), deps).await;
+    assert_eq!(response, BatchResponse::default(), "nothing is to be delivered again");
+}
+
+/// A batch as SQS hands it to a function, each message received so many times.
+///
+/// # Panics
+/// Never: it has the shape of an event.
+#[must_use]
+pub fn batch(messages: &[Message], receives: u32) -> SqsBatch {
+    let records = messages.iter().enumerate().map(|(at, message)| {
+        json!({
+            "messageId": at.to_string(),
+            "body": message.to_body(),
+            "attributes": { "ApproximateReceiveCount": receives.to_string() },
+        })
+    });
+    serde_json::from_value(json!({ "Records": records.collect::<Vec<_>>() })).expect("it has the shape of an event")
+}
+
+/// The wake of an event.
+#[must_use]
+pub fn event(event_id: Uuid) -> Message {
+    Message::Event { event_id }
+}
+
+/// The wake of a node.
+#[must_use]
+pub fn node(workflow: &Workflow, node_id: &str) -> Message {
+    Message::Node { workflow_id: workflow.id, node_id: node_id.to_owned() }
+}
+
+/// The references `secrets("NAME").KEY` in a configuration.
+fn secret_refs(node_id: &str, configuration: &Value) -> Vec<SecretRefWrite> {
+    let text = configuration.to_string().replace("\\\"", "\"");
+    let refs = text.split("secrets(\"").skip(1).filter_map(|rest| {
+        let (secret_name, rest) = rest.split_once("\").")?;
+        let secret_key: String = rest.chars().take_while(|letter| letter.is_alphanumeric() || *letter == '_').collect();
+        Some(SecretRefWrite { node_id: node_id.to_owned(), secret_name: secret_name.to_owned(), secret_key })
+    });
+    let mut refs: Vec<SecretRefWrite> = refs.collect();
+    refs.dedup();
+    refs
+}
