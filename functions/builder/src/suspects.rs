@@ -5,7 +5,7 @@ use std::time::Duration;
 use model::limits::{CLAIM_ITEMS_MAX, CRASHES_MAX};
 use process::Deadline;
 use store::StoreError;
-use store::builder::{SuspectItem, Wakes, begin_suspect, find_suspects};
+use store::builder::{SuspectItem, Wakes, begin_suspect, find_suspects, forgive_suspect};
 
 use crate::Deps;
 use crate::batch::{BatchError, Take, build_once};
@@ -46,17 +46,21 @@ pub async fn build_alone(
 }
 
 async fn build_one(item: &SuspectItem, deps: &Deps) -> Result<(), BatchError> {
-    let fallback = if item.crashes >= CRASHES_MAX {
-        Fallback::Crashed
-    } else {
-        // Committed before the work: if it takes the process along, the count stays.
-        let is_there =
-            deps.store.run_tx("begin_suspect", |tx| async move { begin_suspect(&tx, item.id).await }).await?;
-        if !is_there {
-            return Ok(());
-        }
-        Fallback::None
-    };
+    if item.crashes >= CRASHES_MAX {
+        return commit_and_send(item, Fallback::Crashed, deps).await;
+    }
+    // Committed before the work: if it takes the process along, the count stays.
+    let is_there =
+        deps.store.run_tx("begin_suspect", |tx| async move { begin_suspect(&tx, item.id).await }).await?;
+    if !is_there {
+        return Ok(());
+    }
+    let result = commit_and_send(item, Fallback::None, deps).await;
+    deps.store.run_tx("forgive_suspect", |tx| async move { forgive_suspect(&tx, item.id).await }).await?;
+    result
+}
+
+async fn commit_and_send(item: &SuspectItem, fallback: Fallback, deps: &Deps) -> Result<(), BatchError> {
     let mut built = match build_once(Take::One(item, fallback), deps).await {
         Err(StoreError::Rejected { .. }) => build_once(Take::One(item, Fallback::Refused), deps).await?,
         Err(error) if error.is_lock_timeout() => {

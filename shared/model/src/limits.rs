@@ -93,6 +93,8 @@ pub const SWEEP_GRACE_SECONDS: u32 = 30;
 pub const CLAIM_ITEMS_MAX: i64 = 50;
 /// Executions that the builder makes of one claimed item by going on through pure nodes.
 pub const GO_ON_EXECUTIONS_MAX: usize = 100;
+/// Bytes of events that one builder transaction writes by going on through pure nodes; above it, it goes on by message.
+pub const GO_ON_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Seconds that SQS can hold a message back.
 pub const QUEUE_DELAY_SECONDS_MAX: u32 = 900;
 /// Bytes of a message's body.

@@ -214,9 +214,16 @@ fn texts_over_the_limit_are_searched_under_one_layer_i10() {
 #[test]
 fn lines_and_leaves_are_found_alone() {
     let pem = "-----BEGIN KEY-----\nMIIEvQIBADANBgkq\nhkiG9w0BAQEFAASC\n-----END KEY-----\n";
-    let account = json!({"id": 1234567890, "private_key": pem, "list": ["first-leaf", {"x": "second-leaf"}], "ok": true});
+    let account = json!({"id": 1234567890, "precise": 12345678901234567_u64, "private_key": pem, "list": ["first-leaf", {"x": "second-leaf"}], "ok": true});
     let scrubber = scrubber(&account.to_string());
-    for part in ["MIIEvQIBADANBgkq", "hkiG9w0BAQEFAASC", "1234567890", "first-leaf", "second-leaf"] {
+    for part in [
+        "MIIEvQIBADANBgkq",
+        "hkiG9w0BAQEFAASC",
+        "1234567890",
+        "12345678901234567",
+        "first-leaf",
+        "second-leaf",
+    ] {
         assert_eq!(scrubber.scrub_text(&format!("<{part}>")), (format!("<{MARK}>"), 1), "{part}");
     }
     assert_eq!(scrubber.scrub_text("true private_key x"), ("true private_key x".into(), 0));

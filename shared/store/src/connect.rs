@@ -65,7 +65,12 @@ impl Store {
     /// Runs one statement in a transaction of its own. A connection that is known to be lost is made again first.
     pub(crate) async fn query(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Row>, StoreError> {
         let connection = self.connected().await?;
-        connection.1.client.query_typed(sql, params).await.map_err(|error| StoreError::of_statement(sql, error))
+        connection
+            .1
+            .client
+            .query_typed(sql, params)
+            .await
+            .map_err(|error| StoreError::of_statement(sql, error))
     }
 
     /// The connection, held for the caller alone.

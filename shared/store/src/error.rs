@@ -66,7 +66,10 @@ impl StoreError {
 
 /// The name in a statement's first comment.
 fn statement_name(sql: &str) -> &str {
-    sql.trim_start().strip_prefix("/* ").and_then(|rest| rest.split_once(" */")).map_or("unnamed", |(name, _)| name)
+    sql.trim_start()
+        .strip_prefix("/* ")
+        .and_then(|rest| rest.split_once(" */"))
+        .map_or("unnamed", |(name, _)| name)
 }
 
 impl StoreError {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use definition::{CompiledNode, NodeKind, ResolveError, resolve};
-use model::json::check_output;
+use model::json::{check_output, compact_bytes};
 use model::limits::{GO_ON_EXECUTIONS_MAX, RUN_DEPTH_MAX};
 use model::message::Message;
 use model::outcome::{Failure, Outcome, Output, ResultReason};
@@ -315,6 +315,7 @@ impl<'a> Record<'a> {
             // It becomes a failed execution, which needs no slot.
             Some(Err(_)) | None => None,
         };
+        let is_room = is_room && scratch.slots.take_bytes(compact_bytes(&next.data));
         if is_room && (limit.is_none() || scratch.slots.take_new(&key)) {
             steps.push_back(next);
             return false;

@@ -1,11 +1,20 @@
 use std::collections::BTreeMap;
 
+use model::limits::GO_ON_BYTES_MAX;
 use store::builder::{NodeKey, NodeSlots};
 
-/// Limited nodes whose lock this transaction holds, with their free slots.
-#[derive(Clone, Debug, Default)]
+/// What the records of a batch share: limited nodes whose lock this transaction holds, with their free slots, and the bytes that
+/// may still be written by going on.
+#[derive(Clone, Debug)]
 pub struct Slots {
     nodes: BTreeMap<NodeKey, (i64, bool)>,
+    bytes_left: usize,
+}
+
+impl Default for Slots {
+    fn default() -> Self {
+        Self { nodes: BTreeMap::new(), bytes_left: GO_ON_BYTES_MAX }
+    }
 }
 
 impl Slots {
@@ -13,7 +22,19 @@ impl Slots {
     #[must_use]
     pub fn new(claimed: &[NodeSlots], downstream: &[NodeSlots]) -> Self {
         let nodes = claimed.iter().chain(downstream);
-        Self { nodes: nodes.map(|slots| (slots.key.clone(), (slots.free, slots.is_waiting))).collect() }
+        let nodes = nodes.map(|slots| (slots.key.clone(), (slots.free, slots.is_waiting))).collect();
+        Self { nodes, ..Self::default() }
+    }
+
+    /// Whether the transaction may go on with an event of so many bytes; if so they are used up.
+    pub(super) fn take_bytes(&mut self, bytes: usize) -> bool {
+        match self.bytes_left.checked_sub(bytes) {
+            Some(left) => {
+                self.bytes_left = left;
+                true
+            }
+            None => false,
+        }
     }
 
     /// Whether the node's lock is held.
@@ -58,6 +79,13 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+
+    #[test]
+    fn bytes_have_a_limit_on_both_sides() {
+        let mut slots = Slots::default();
+        assert!(slots.take_bytes(GO_ON_BYTES_MAX), "I10");
+        assert!(!slots.take_bytes(1), "I10");
+    }
 
     #[test]
     fn going_on_takes_a_slot_only_where_nobody_waits() {

@@ -138,7 +138,8 @@ pub async fn list_executions(
     filter: &ExecutionFilter,
     page: PageRequest,
 ) -> Result<Page<ExecutionRow>, StoreError> {
-    // Each workflow gives its newest by the index (workflow_id, id); other organizations' rows are never walked over.
+    // Each workflow gives its newest by the index (workflow_id, id); other organizations' rows are never walked over. Keys are
+    // looked up into an array, for below an OR the planner makes no join of IN and would walk over all executions.
     let rows = store
         .query(
             "/* list_executions */
@@ -166,10 +167,10 @@ pub async fn list_executions(
                                AND ($10::uuid IS NULL OR x.previous_execution_id = $10)
                                AND ($11::uuid IS NULL OR x.root_event_id = $11)
                                AND ($12::timestamptz IS NULL OR x.updated_at >= $12)
-                               AND (($13::text IS NULL AND $14::text IS NULL) OR x.id IN (
+                               AND (($13::text IS NULL AND $14::text IS NULL) OR x.id = ANY (ARRAY(
                                    SELECT k.execution_id FROM workflow_node_execution_kvs k
                                    WHERE k.workflow_id = w.id AND ($13::text IS NULL OR k.key = $13)
-                                     AND ($14::text IS NULL OR k.value = $14)))
+                                     AND ($14::text IS NULL OR k.value = $14))))
                              ORDER BY x.id DESC LIMIT $4 + 1) e
                          WHERE w.organization_id = $1 AND ($2::uuid IS NULL OR w.id = $2)
                          ORDER BY e.id DESC LIMIT $4 + 1) c) q

@@ -161,17 +161,19 @@ const CLAIM_LIMITED: &str = "/* claim_limited */
         JOIN workflow_nodes n ON n.workflow_id = t.workflow_id AND n.node_id = t.node_id
         JOIN workflows w ON w.id = n.workflow_id),
     picked AS (
-        SELECT i.id, i.crashes, node.workflow_id, node.node_id, node.component,
+        SELECT i.id, i.crashes, i.created_at, node.workflow_id, node.node_id, node.component,
             node.is_removed OR i.node_generation <> node.generation AS is_node_removed,
             bool_or(i.crashes > 0) OVER (PARTITION BY node.workflow_id, node.node_id) AS has_suspect
         FROM node CROSS JOIN LATERAL (
-            SELECT id, crashes, node_generation FROM workflow_node_queue_items i
+            SELECT id, crashes, created_at, node_generation FROM workflow_node_queue_items i
             WHERE i.workflow_id = node.workflow_id AND i.node_id = node.node_id
             ORDER BY created_at, id
             LIMIT CASE WHEN node.is_removed THEN $3 ELSE least($3, greatest(0, node.free)) END) i),
+    bounded AS (
+        SELECT * FROM picked WHERE NOT has_suspect ORDER BY workflow_id, node_id, created_at, id LIMIT $3),
     taken AS (
-        DELETE FROM workflow_node_queue_items i USING picked
-        WHERE i.id = picked.id AND NOT picked.has_suspect
+        DELETE FROM workflow_node_queue_items i USING bounded AS picked
+        WHERE i.id = picked.id
         RETURNING i.id, i.workflow_id, i.node_id, i.root_event_id, i.event_id, i.created_at, picked.is_node_removed, picked.component)
     SELECT id, workflow_id, node_id, root_event_id, event_id, created_at, is_node_removed, component
     FROM taken ORDER BY workflow_id, node_id, created_at, id";

@@ -11,6 +11,6 @@ mod write;
 pub use claim::{ClaimedItem, Claims, NodeSlots, StoredDefinition, claim_items, claim_one};
 pub use load::{AncestorEvent, AncestorRequest, InputEvent, LoadRequest, Loaded, RunFacts, load_batch};
 pub use lock::{LOCK_WAIT_MILLIS, LockMode, LockedNodes, NodeKey, Wakes, WokenNode, lock_woken_nodes};
-pub use suspects::{SuspectItem, begin_suspect, find_suspects};
+pub use suspects::{SuspectItem, begin_suspect, find_suspects, forgive_suspect};
 pub(crate) use write::collect;
 pub use write::{NewEvent, NewExecution, NewItem, NewKey, WriteBatch, write_batch};

@@ -96,3 +96,18 @@ pub async fn begin_suspect(tx: &Tx, item_id: Uuid) -> Result<bool, StoreError> {
         .await?;
     Ok(!rows.is_empty())
 }
+
+/// Takes the count of [`begin_suspect`] back: the process lived. An item that was built is gone, and nothing is written.
+///
+/// Without this, contention for a slot would be counted as crashes.
+///
+/// # Errors
+/// See [`StoreError`].
+pub async fn forgive_suspect(tx: &Tx, item_id: Uuid) -> Result<(), StoreError> {
+    tx.query(
+        "/* forgive_suspect */ UPDATE workflow_node_queue_items SET crashes = crashes - 1 WHERE id = $1 AND crashes > 0 RETURNING id",
+        &[(&item_id, Type::UUID)],
+    )
+    .await?;
+    Ok(())
+}
