@@ -4,11 +4,12 @@ use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, header};
 use model::limits::API_BODY_BYTES_MAX;
 use serde::de::DeserializeOwned;
+use zeroize::Zeroizing;
 
 use crate::error::ApiError;
 
-/// A body that says that it is JSON.
-pub(crate) struct JsonBody(Vec<u8>);
+/// A body that says that it is JSON. It may hold secrets, so it is wiped when dropped.
+pub(crate) struct JsonBody(Zeroizing<Vec<u8>>);
 
 /// A body that says that it is YAML or JSON; UTF-8.
 pub(crate) struct DefinitionBody(pub(crate) String);
@@ -20,7 +21,7 @@ impl<S: Send + Sync> FromRequest<S> for JsonBody {
         if !is_json(media_type(request.headers())) {
             return Err(ApiError::MediaType("JSON (`Content-Type: application/json`)"));
         }
-        Ok(Self(read(request).await?))
+        Ok(Self(Zeroizing::new(read(request).await?)))
     }
 }
 
@@ -126,7 +127,7 @@ mod tests {
     #[test]
     fn an_error_never_repeats_the_body() {
         let check = |body: &str| {
-            let error = JsonBody(body.into()).read::<Vec<u32>>().unwrap_err().to_string();
+            let error = JsonBody(Zeroizing::new(body.into())).read::<Vec<u32>>().unwrap_err().to_string();
             assert!(!error.contains("hunter2"), "{error}");
             assert!(error.contains("line 1"), "{error}");
         };

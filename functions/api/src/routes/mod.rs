@@ -94,3 +94,99 @@ async fn query_workflow(
         None => Ok(None),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use axum::http::StatusCode;
+    use process::{Clock, Ids};
+    use store::{Store, StoreSettings};
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    /// Dependencies that reach nothing: the database's port is closed, and nobody calls AWS.
+    fn deps() -> Arc<Deps> {
+        let url = "postgres://sealflow_api@127.0.0.1:1/none".to_owned();
+        let aws = |service| aws_client::config_from(service, |_| Some("x".to_owned())).unwrap();
+        Arc::new(Deps {
+            store: Store::new(StoreSettings { url, application_name: "test" }).unwrap(),
+            queue: queue::Queue::new(&aws(aws_client::Service::Sqs), "http://n", "http://e"),
+            sealer: vault_seal::Sealer::new(&aws(aws_client::Service::Kms), "key"),
+            clock: Clock::system(),
+            ids: Ids::new(),
+            public_url: "http://127.0.0.1".to_owned(),
+        })
+    }
+
+    async fn status(method: &str, path: &str, token: Option<&str>) -> StatusCode {
+        let mut request = Request::builder().method(method).uri(path);
+        if let Some(token) = token {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+        }
+        let response = router(deps()).oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        assert_eq!(response.headers()[header::CACHE_CONTROL], "no-store", "{path}");
+        response.status()
+    }
+
+    #[tokio::test]
+    async fn nothing_but_health_is_answered_without_a_token_i6() {
+        assert_eq!(status("GET", "/health", None).await, StatusCode::OK);
+        let guarded = [
+            ("GET", "/v1/organization"),
+            ("DELETE", "/v1/organization"),
+            ("GET", "/v1/workflows"),
+            ("PUT", "/v1/workflows"),
+            ("GET", "/v1/workflows/w"),
+            ("DELETE", "/v1/workflows/w"),
+            ("POST", "/v1/workflows/w/runs"),
+            ("GET", "/v1/secrets"),
+            ("PUT", "/v1/secrets/s"),
+            ("DELETE", "/v1/secrets/s"),
+            ("PUT", "/v1/secrets/s/k"),
+            ("DELETE", "/v1/secrets/s/k"),
+            ("GET", "/v1/runs"),
+            ("GET", "/v1/runs/r"),
+            ("POST", "/v1/runs/r/cancel"),
+            ("GET", "/v1/executions"),
+            ("GET", "/v1/executions/e"),
+            ("GET", "/v1/events"),
+            ("GET", "/v1/queue-items"),
+            ("GET", "/v1/webhooks"),
+        ];
+        for (method, path) in guarded {
+            assert_eq!(status(method, path, None).await, StatusCode::UNAUTHORIZED, "{method} {path}");
+            // A token that can't be ours is not looked up; one that can be, is.
+            assert_eq!(
+                status(method, path, Some("other")).await,
+                StatusCode::UNAUTHORIZED,
+                "{method} {path}"
+            );
+            assert_eq!(
+                status(method, path, Some("sf_x")).await,
+                StatusCode::SERVICE_UNAVAILABLE,
+                "{method} {path}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_not_there_is_a_problem() {
+        assert_eq!(status("GET", "/v2", None).await, StatusCode::NOT_FOUND);
+        assert_eq!(status("PATCH", "/v1/workflows", None).await, StatusCode::METHOD_NOT_ALLOWED);
+        assert_eq!(status("GET", "/v1/secrets/s/k", Some("sf_x")).await, StatusCode::METHOD_NOT_ALLOWED);
+    }
+
+    #[tokio::test]
+    async fn a_panic_ends_as_a_problem_that_repeats_nothing() {
+        async fn burst() {
+            panic!("hunter2");
+        }
+        let deps = deps();
+        let app = Router::new().route("/", get(burst)).layer(from_fn_with_state(deps, around));
+        let response = app.oneshot(Request::new(Body::empty())).await.unwrap();
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        let body = axum::body::to_bytes(response.into_body(), 65_536).await.unwrap();
+        assert!(!String::from_utf8_lossy(&body).contains("hunter2"));
+    }
+}

@@ -147,7 +147,7 @@ impl<'a> Machine<'a> {
     #[inline(never)]
     fn note(&mut self, id: Id, value: &Value<'a>) -> Result<(), Box<Error>> {
         let Some(tracker) = &mut self.tracker else { return Ok(()) };
-        let noted = tracker.note(id, value, &mut self.budget);
+        let noted = tracker.note(id, value);
         noted.map_err(|fault| self.fault(id, fault))
     }
 

@@ -13,20 +13,22 @@ pub(crate) struct Tracker {
     /// For each node, whether its value holds something of a secret.
     tainted: Vec<bool>,
     texts: HashSet<String>,
+    /// Its own, so that gathering takes nothing away from the expression.
+    budget: Budget,
 }
 
 impl Tracker {
     /// A tracker for nodes of which `tainted` says whether their values hold something of a secret.
     pub fn new(tainted: Vec<bool>) -> Tracker {
-        Tracker { tainted, texts: HashSet::new() }
+        Tracker { tainted, texts: HashSet::new(), budget: Budget::default() }
     }
 
     /// Notes the value of a node.
-    pub fn note(&mut self, id: u32, value: &Value<'_>, budget: &mut Budget) -> Result<(), Fault> {
+    pub fn note(&mut self, id: u32, value: &Value<'_>) -> Result<(), Fault> {
         if !self.tainted.get(id as usize).copied().unwrap_or(true) {
             return Ok(());
         }
-        self.gather(value, budget)
+        self.gather(value)
     }
 
     /// What was gathered, in a stable order.
@@ -36,31 +38,31 @@ impl Tracker {
         texts
     }
 
-    fn gather(&mut self, value: &Value<'_>, budget: &mut Budget) -> Result<(), Fault> {
-        budget.work(1)?;
+    fn gather(&mut self, value: &Value<'_>) -> Result<(), Fault> {
+        self.budget.work(1)?;
         match value {
-            Value::Text(text) => self.keep(text, budget)?,
-            Value::Int(n) => self.keep(&n.to_string(), budget)?,
+            Value::Text(text) => self.keep(text)?,
+            Value::Int(n) => self.keep(&n.to_string())?,
             Value::Float(_) | Value::Time(_) | Value::Duration(_) => {
                 let mut text = String::new();
-                crate::builtins::print::template(value, &mut text, budget)?;
-                self.keep(&text, budget)?;
+                crate::builtins::print::template(value, &mut text, &mut self.budget)?;
+                self.keep(&text)?;
                 let mut nested = String::new();
-                crate::builtins::print::verbatim(value, &mut nested, budget)?;
-                self.keep(&nested, budget)?;
+                crate::builtins::print::verbatim(value, &mut nested, &mut self.budget)?;
+                self.keep(&nested)?;
             }
             Value::List(list) => {
                 for item in list.iter() {
-                    self.gather(&item, budget)?;
+                    self.gather(&item)?;
                 }
             }
             Value::Map(Map::Lookup(_)) => {}
             Value::Map(map) => {
                 for (key, item) in map.entries() {
                     if let Key::Text(key) = &key {
-                        self.keep(key, budget)?;
+                        self.keep(key)?;
                     }
-                    self.gather(&item, budget)?;
+                    self.gather(&item)?;
                 }
             }
             Value::Nil | Value::Bool(_) | Value::Zone(_) | Value::Calendar(_) => {}
@@ -68,9 +70,9 @@ impl Tracker {
         Ok(())
     }
 
-    fn keep(&mut self, text: &str, budget: &mut Budget) -> Result<(), Fault> {
+    fn keep(&mut self, text: &str) -> Result<(), Fault> {
         if text.len() >= DERIVED_BYTES_MIN && !self.texts.contains(text) {
-            budget.grow(text.len())?;
+            self.budget.grow(text.len())?;
             self.texts.insert(text.to_owned());
         }
         Ok(())

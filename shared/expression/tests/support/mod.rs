@@ -18,6 +18,24 @@ impl World {
         World { data, heard: Mutex::default() }
     }
 
+    /// One of several worlds: full, sparse, and one in which everything has another type.
+    pub fn variant(number: u8) -> World {
+        match number % 3 {
+            0 => World::sample(),
+            1 => World::new(
+                json!({"$": {"Push": null}, "root": null, "previous": [], "now": "1999-12-31T23:59:59Z"}),
+            ),
+            _ => World::new(json!({
+                "$": {"Push": {"data": {
+                    "id": "42", "ratio": [1], "big": "x", "ok": "true", "name": 7, "text": null, "unicode": {"a": 1},
+                    "items": ["b", "a"], "words": {}, "mixed": [], "users": [[1], [2, 3]], "empty": "", "whole": -1,
+                }}, "Nobody": {"data": {"name": "somebody"}}, "yes": {"name": "chosen"}},
+                "root": {"data": {"after": "{{ root() }}"}}, "previous": [{"data": {"s": "p", "n": 2.5}}],
+                "run": {"id": 5}, "app": {}, "now": "2026-06-30T00:00:00Z",
+            })),
+        }
+    }
+
     /// Data of every type, hostile texts among them.
     pub fn sample() -> World {
         World::new(json!({
@@ -97,6 +115,22 @@ impl Safe {
             ((name.to_string(), key.to_string()), value.to_string())
         };
         Safe(entries.iter().map(entry).collect())
+    }
+
+    /// One of several: as below, with a flag that says no, and empty.
+    pub fn variant(number: u8) -> Safe {
+        let mut safe = Safe::sample();
+        match number % 3 {
+            0 => {}
+            1 => {
+                safe.0.insert(("db".to_owned(), "flag".to_owned()), "no".to_owned());
+                safe.0.insert(("db".to_owned(), "json".to_owned()), "no json, but secret".to_owned());
+                safe.0.insert(("db".to_owned(), "number".to_owned()), "-2".to_owned());
+                safe.0.insert(("github".to_owned(), "list".to_owned()), String::new());
+            }
+            _ => safe.0.clear(),
+        }
+        safe
     }
 
     pub fn sample() -> Safe {
