@@ -1,7 +1,6 @@
 //! Starting a run by hand (transactions.md 22): a root event of a `start` trigger.
 
-use definition::{compile, resolve_run_name};
-use expression::{Environment, Value as ExpressionValue};
+use definition::{RootEnvironment, compile, resolve_run_name};
 use jiff::Timestamp;
 use model::definition::{DEFAULT_CHANNEL, Definition, Node, Uses};
 use model::json::{JsonError, compact_bytes, parse_strict};
@@ -127,36 +126,11 @@ fn run_name(node: &Node, data: &Value, now: Timestamp) -> Option<String> {
     };
     let compiled = compile(&alone);
     let named = match compiled.node(&node.id)? {
-        Ok(node) => resolve_run_name(node, &RootEnvironment { data, now })?.map_err(|error| error.field),
+        Ok(node) => resolve_run_name(node, &RootEnvironment { data, event_type: START, created_at: now })?
+            .map_err(|error| error.field),
         Err(error) => Err(error.field.clone()),
     };
     named.inspect_err(|field| tracing::info!(node_id = node.id, field, "the run's name can't be made")).ok()
-}
-
-/// What a run's name may use: the root event alone.
-struct RootEnvironment<'a> {
-    data: &'a Value,
-    now: Timestamp,
-}
-
-impl Environment for RootEnvironment<'_> {
-    fn variable(&self, _name: &str) -> Option<ExpressionValue<'_>> {
-        None
-    }
-
-    fn call(&self, name: &str, args: &[ExpressionValue<'_>]) -> Option<Result<ExpressionValue<'_>, String>> {
-        if name != "root" {
-            return None;
-        }
-        if !args.is_empty() {
-            return Some(Err("takes no arguments".to_owned()));
-        }
-        Some(Ok(ExpressionValue::map([
-            ("data".to_owned(), ExpressionValue::json(self.data)),
-            ("type".to_owned(), ExpressionValue::str(START)),
-            ("timestamp".to_owned(), ExpressionValue::timestamp(self.now)),
-        ])))
-    }
 }
 
 #[cfg(test)]
