@@ -86,6 +86,7 @@ CREATE TABLE webhooks (
     header_name text,
     deduplication_header text,
     signing_keys bytea,
+    current_key_name text,
     token_sha256 bytea CHECK (octet_length(token_sha256) = 32),
     previous_token_sha256 bytea CHECK (octet_length(previous_token_sha256) = 32),
     previous_until timestamptz,
@@ -93,7 +94,9 @@ CREATE TABLE webhooks (
     created_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL,
     deleted_at timestamptz,
-    CONSTRAINT webhooks_credential CHECK (CASE authentication WHEN 'signature' THEN signing_keys IS NOT NULL AND token_sha256 IS NULL WHEN 'none' THEN signing_keys IS NULL AND token_sha256 IS NULL ELSE token_sha256 IS NOT NULL AND signing_keys IS NULL END)
+    CONSTRAINT webhooks_credential CHECK (CASE authentication WHEN 'signature' THEN signing_keys IS NOT NULL AND token_sha256 IS NULL WHEN 'none' THEN signing_keys IS NULL AND token_sha256 IS NULL ELSE token_sha256 IS NOT NULL AND signing_keys IS NULL END),
+    CONSTRAINT webhooks_current_key CHECK ((signing_keys IS NULL) = (current_key_name IS NULL)),
+    CONSTRAINT webhooks_previous_token CHECK (previous_token_sha256 IS NULL OR (token_sha256 IS NOT NULL AND previous_until IS NOT NULL))
 );
 COMMENT ON TABLE webhooks IS 'Public addresses of webhook triggers.';
 COMMENT ON COLUMN webhooks.id IS 'UUIDv7; part of the encryption context of its signing keys.';
@@ -103,7 +106,8 @@ COMMENT ON COLUMN webhooks.address IS 'The last part of its URL: 128 random bits
 COMMENT ON COLUMN webhooks.authentication IS 'How a caller shows that it may post.';
 COMMENT ON COLUMN webhooks.header_name IS 'The header of the signature or token, lower case; null for bearer and none.';
 COMMENT ON COLUMN webhooks.deduplication_header IS 'The header whose value makes deliveries the same, lower case; null: none.';
-COMMENT ON COLUMN webhooks.signing_keys IS 'Sealed entries `current` and, while rotating, `previous` (purpose webhook); only for signature.';
+COMMENT ON COLUMN webhooks.signing_keys IS 'Sealed entries (purpose webhook): the current key and, while rotating, the previous one; only for signature.';
+COMMENT ON COLUMN webhooks.current_key_name IS 'The name of the current entry. A key keeps its name for life, for its sealed bytes are bound to it; any other entry is the previous key.';
 COMMENT ON COLUMN webhooks.token_sha256 IS 'SHA-256 of the token; only for bearer and header_token.';
 COMMENT ON COLUMN webhooks.previous_token_sha256 IS 'The token before a rotation.';
 COMMENT ON COLUMN webhooks.previous_until IS 'Until when the previous key or token is taken; null: none is.';

@@ -65,8 +65,8 @@ GRANT UPDATE (name, updated_at, deleted_at) ON organizations TO sealflow_api;
 GRANT UPDATE (description, nodes, edges, version, updated_at, deleted_at) ON workflows TO sealflow_api;
 GRANT UPDATE (name, type, ref, configuration, webhook_id, concurrency_max, metadata, position, version, generation, locked,
     updated_at, deleted_at) ON workflow_nodes TO sealflow_api;
-GRANT UPDATE (authentication, header_name, deduplication_header, signing_keys, token_sha256, previous_token_sha256,
-    previous_until, version, updated_at, deleted_at) ON webhooks TO sealflow_api;
+GRANT UPDATE (authentication, header_name, deduplication_header, signing_keys, current_key_name, token_sha256,
+    previous_token_sha256, previous_until, version, updated_at, deleted_at) ON webhooks TO sealflow_api;
 GRANT UPDATE (data, updated_at), DELETE ON secrets TO sealflow_api;
 GRANT UPDATE (state, result, result_reason, result_message, finished_at, updated_at, cancelled_by)
     ON workflow_node_executions TO sealflow_api;

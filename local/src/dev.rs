@@ -32,7 +32,11 @@ const WATCH_START_SECONDS_MAX: u64 = 30;
 pub async fn run(port: u16, invoke_port: u16) -> Result<()> {
     let cargo_lambda = find_in_environment("venv-dev", "cargo-lambda")?;
     println!("starting Postgres, ministack and cargo lambda watch");
-    let builder = Sealflow::builder().gateway_port(free_or_any(port)?);
+    let mut builder = Sealflow::builder().gateway_port(free_or_any(port)?);
+    // What the `http` component may reach on this machine, as the operator says it on AWS too.
+    if let Ok(allow) = std::env::var("SEALFLOW_HTTP_ALLOW") {
+        builder = builder.http_allow(allow);
+    }
     let prepared = builder.prepare().await?;
     let invoke_port = free_or_any(invoke_port)?;
     let watch = start_watch(&cargo_lambda, prepared.environments(), prepared.folder(), invoke_port)?;

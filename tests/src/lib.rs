@@ -4,6 +4,7 @@
 //! that says what was being done.
 
 pub mod database;
+pub mod e2e;
 pub mod gate;
 pub mod queues;
 pub mod wire;

@@ -239,6 +239,12 @@ impl World {
         self.database.sql(sql).await
     }
 
+    /// Makes Postgres refuse new rows of a table for which a condition holds, as it would refuse what can't be stored.
+    pub async fn refuse(&self, table: &str, condition: &str) {
+        let sql = format!("ALTER TABLE {table} ADD CONSTRAINT poison CHECK (NOT ({condition})) NOT VALID");
+        self.database.sql(&sql).await;
+    }
+
     /// Waiting items.
     pub async fn items(&self) -> i64 {
         self.database.count("SELECT count(*) FROM workflow_node_queue_items").await

@@ -11,7 +11,12 @@ use vault_seal::Sealer;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
-    let settings = Settings::from_env(&process::REQUIRED_NAMES)?;
+    let settings = Settings::from_env(&[
+        "SEALFLOW_DATABASE_URL",
+        "SEALFLOW_NODE_QUEUE_URL",
+        "SEALFLOW_KMS_KEY_ID",
+        "SEALFLOW_PUBLIC_URL",
+    ])?;
     process::start_logs(&settings.rust_log);
     let sqs = aws_client::config(Service::Sqs).context("the queues can't be reached")?;
     let kms = aws_client::config(Service::Kms).context("the vault can't be reached")?;

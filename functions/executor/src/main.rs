@@ -26,7 +26,8 @@ async fn main() -> Result<(), lambda_runtime::Error> {
             application_name: "sealflow-executor",
         })?,
         queue: queue::Queue::new(&sqs, settings.node_queue_url, settings.execution_queue_url),
-        opener: vault_open::Opener::new(&kms),
+        opener: vault_open::Opener::new(&kms)
+            .keep_data_keys_for(Duration::from_secs(u64::from(settings.data_key_cache_seconds))),
         client: Arc::new(GuardedClient::new(GuardSettings::from_env()?)),
         clock: Clock::system(),
         ids: Ids::new(),

@@ -20,7 +20,7 @@ pub use check::{Checked, NodeSecretRef, PROBLEMS_MAX, UrlTarget, check};
 pub use compile::{Compiled, CompiledNode, FieldTemplate, NodeError, NodeKind, NodeMentions, compile};
 pub use difference::{Changes, NodeChange, difference};
 pub use problem::Problem;
-pub use root_environment::RootEnvironment;
 pub use resolve::{
     MissingPath, ResidualAt, ResolveError, Resolved, apply_residuals, resolve, resolve_run_name,
 };
+pub use root_environment::RootEnvironment;

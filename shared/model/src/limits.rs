@@ -19,6 +19,18 @@ pub const DEFINITION_DEPTH_MAX: usize = 50;
 
 /// Bytes of a webhook's body.
 pub const WEBHOOK_BODY_BYTES_MAX: usize = 512 * 1024;
+/// Deliveries a second that one instance of the webhook function takes for one webhook, once its burst is used up.
+pub const WEBHOOK_RATE_PER_SECOND: u32 = 50;
+/// Deliveries that one instance of the webhook function takes for one webhook at once.
+pub const WEBHOOK_BURST_MAX: u32 = 100;
+/// Bytes of a webhook's signing key or token that is given, not made.
+pub const WEBHOOK_KEY_BYTES_MAX: usize = 1_024;
+/// Bytes under which a webhook's signing key or token could be guessed.
+pub const WEBHOOK_KEY_BYTES_MIN: usize = 16;
+/// Seconds for which the key before a rotation is taken, where the caller names no number.
+pub const WEBHOOK_KEY_KEPT_SECONDS_DEFAULT: u32 = 24 * 60 * 60;
+/// Seconds for which the key before a rotation may be taken.
+pub const WEBHOOK_KEY_KEPT_SECONDS_MAX: u32 = 30 * 24 * 60 * 60;
 /// Bytes of a request to the API; a definition is the largest.
 pub const API_BODY_BYTES_MAX: usize = DEFINITION_BYTES_MAX + 64 * 1024;
 /// Bytes of an event's `data`, as compact JSON and after scrubbing.

@@ -3,19 +3,23 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 /// Our own crates: the only ones that may log below WARN.
-const OWN_CRATES: [&str; 13] = [
+const OWN_CRATES: [&str; 17] = [
     "api",
+    "aws_client",
     "builder",
     "components",
     "definition",
     "executor",
+    "expression",
     "http_guard",
     "migrate",
-    "model",
+    "process",
     "queue",
+    "scrub",
     "store",
     "sweeper",
     "vault_open",
+    "vault_seal",
     "webhook",
 ];
 

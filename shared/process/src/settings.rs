@@ -21,6 +21,8 @@ pub struct Settings {
     pub times: Times,
     /// `SEALFLOW_SWEEP_GRACE_SECONDS`: how long a committed row may wait for its wake; None where it is not set.
     pub sweep_grace_seconds: Option<u32>,
+    /// `SEALFLOW_DATA_KEY_CACHE_SECONDS`: how long the executor keeps opened data keys; 0, the default, keeps none.
+    pub data_key_cache_seconds: u32,
     /// `RUST_LOG`: the level of our own crates' logs.
     pub rust_log: String,
 }
@@ -64,6 +66,18 @@ impl Settings {
             set => set.parse().ok(),
         };
         let times = seconds.and_then(|seconds| Times::derive(seconds).ok());
+        let mut optional_seconds = |name: &str| match text(name) {
+            unset if unset.is_empty() => None,
+            set => {
+                let seconds = set.parse::<u32>().ok();
+                if seconds.is_none() {
+                    problems.push(format!("  {name} is not a number of seconds"));
+                }
+                seconds
+            }
+        };
+        let sweep_grace_seconds = optional_seconds("SEALFLOW_SWEEP_GRACE_SECONDS");
+        let data_key_cache_seconds = optional_seconds("SEALFLOW_DATA_KEY_CACHE_SECONDS");
         if times.is_none() {
             problems
                 .push("  SEALFLOW_COMPONENT_SECONDS_MAX is not a number of seconds from 1 to 300".to_owned());
@@ -79,7 +93,8 @@ impl Settings {
             public_url: text("SEALFLOW_PUBLIC_URL").trim_end_matches('/').to_owned(),
             http_allow: text("SEALFLOW_HTTP_ALLOW"),
             times,
-            sweep_grace_seconds: text("SEALFLOW_SWEEP_GRACE_SECONDS").parse().ok(),
+            sweep_grace_seconds,
+            data_key_cache_seconds: data_key_cache_seconds.unwrap_or(0),
             rust_log: text("RUST_LOG"),
         })
     }
@@ -91,9 +106,14 @@ mod tests {
 
     #[test]
     fn every_problem_is_told_at_once() {
-        let variables = BTreeMap::from([("SEALFLOW_COMPONENT_SECONDS_MAX".to_owned(), "0".to_owned())]);
+        let bad = [
+            "SEALFLOW_COMPONENT_SECONDS_MAX",
+            "SEALFLOW_SWEEP_GRACE_SECONDS",
+            "SEALFLOW_DATA_KEY_CACHE_SECONDS",
+        ];
+        let variables = bad.iter().map(|name| ((*name).to_owned(), "soon".to_owned())).collect();
         let error = Settings::read(&variables, &REQUIRED_NAMES).unwrap_err().to_string();
-        for name in REQUIRED_NAMES.iter().chain(&["SEALFLOW_COMPONENT_SECONDS_MAX"]) {
+        for name in REQUIRED_NAMES.iter().chain(&bad) {
             assert!(error.contains(name), "{name} in {error}");
         }
     }

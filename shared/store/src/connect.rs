@@ -91,7 +91,7 @@ impl Store {
         Ok((held, connection))
     }
 
-    async fn connect(&self) -> Result<Connection, StoreError> {
+    pub(crate) async fn connect(&self) -> Result<Connection, StoreError> {
         let client = if self.tls {
             let (client, connection) = self.config.connect(tls()?).await?;
             tokio::spawn(drive(connection));

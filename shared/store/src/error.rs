@@ -54,7 +54,7 @@ impl StoreError {
 
     /// Whether the transaction lost against another and is to be run again at once.
     pub(crate) fn is_serialization_failure(&self) -> bool {
-        matches!(self, Self::Unavailable { sqlstate: Some(code) } if code == "40001" || code == "40P01")
+        matches!(self, Self::Unavailable { sqlstate: Some(code) } if code == "40001" || code == "40P01" || code == crate::tx::ROLLED_BACK)
     }
 
     /// Whether a lock was not given in time.

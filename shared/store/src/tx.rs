@@ -1,8 +1,10 @@
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use tokio_postgres::Row;
+use tokio_postgres::types::Type;
 
 use crate::connect::{Connection, Param};
 use crate::{Store, StoreError};
@@ -13,20 +15,27 @@ pub struct Tx {
     connection: Arc<Connection>,
     begun: Arc<AtomicBool>,
     failed: Arc<AtomicBool>,
+    /// The server's id of the transaction, by which a lost COMMIT is found again.
+    id: Arc<OnceLock<String>>,
 }
 
 /// Times that a closure is run when it loses against other transactions.
 const RUNS_MAX: u32 = 5;
+/// Looks at a transaction whose COMMIT was not answered, and the pause between two: as long as an idle transaction may last.
+const LOST_COMMIT_LOOKS_MAX: u32 = 50;
+const LOST_COMMIT_PAUSE: Duration = Duration::from_millis(100);
+/// SQLSTATE of a transaction that was rolled back for no reason of its own.
+pub(crate) const ROLLED_BACK: &str = "40000";
 
 impl Store {
     /// Runs `work` in one READ COMMITTED transaction and commits it.
     ///
-    /// `work` may run again (serialization failure, deadlock), so it makes no ids, and no call to anything but this transaction.
-    /// BEGIN travels with its first statement.
+    /// `work` may run again (serialization failure, deadlock, a lost COMMIT that did not hold), so it makes no ids, and no call to
+    /// anything but this transaction. BEGIN travels with its first statement. When COMMIT is not answered, the server is asked what
+    /// became of it, so that what held is success (transactions.md 1).
     ///
     /// # Errors
-    /// What `work` returned, or [`StoreError::Unavailable`] when the connection was lost. After a lost COMMIT the caller can't know
-    /// whether it held: a rerun that finds its own rows is success.
+    /// What `work` returned, or [`StoreError::Unavailable`] when the connection was lost and the server can't tell what held.
     pub async fn run_tx<T, W, F>(&self, name: &'static str, work: W) -> Result<T, StoreError>
     where
         W: Fn(Tx) -> F,
@@ -54,6 +63,7 @@ impl Store {
             connection: Arc::clone(&connection),
             begun: Arc::new(AtomicBool::new(false)),
             failed: Arc::new(AtomicBool::new(false)),
+            id: Arc::new(OnceLock::new()),
         };
         connection.in_transaction.store(true, Ordering::Release);
         let result = work(tx.clone()).await;
@@ -64,9 +74,11 @@ impl Store {
                 connection.client.batch_execute("ROLLBACK").await?;
                 Err(StoreError::Refused { sqlstate: Some("25P02".into()) })
             }
-            Ok(value) if begun => {
-                connection.client.batch_execute("COMMIT").await.map(|()| value).map_err(StoreError::from)
-            }
+            Ok(value) if begun => match connection.client.batch_execute("COMMIT").await {
+                Ok(()) => Ok(value),
+                Err(error) if error.as_db_error().is_some() => Err(StoreError::from(error)),
+                Err(_) => self.find_lost_commit(&tx).await.map(|()| value),
+            },
             Ok(value) => Ok(value),
             Err(error) => {
                 if begun {
@@ -78,6 +90,27 @@ impl Store {
         connection.in_transaction.store(false, Ordering::Release);
         result
     }
+
+    /// The connection was lost before COMMIT's answer: asks the server, on another one, what became of the transaction.
+    async fn find_lost_commit(&self, tx: &Tx) -> Result<(), StoreError> {
+        let Some(id) = tx.id.get() else { return Err(StoreError::Unavailable { sqlstate: None }) };
+        tracing::warn!(transaction_id = id, "a COMMIT was not answered");
+        let connection = self.connect().await?;
+        let sql = "/* find_lost_commit */ SELECT pg_xact_status($1::text::xid8)";
+        for _ in 0..LOST_COMMIT_LOOKS_MAX {
+            let rows = connection.client.query_typed(sql, &[(id, Type::TEXT)]).await?;
+            match rows.first().map(|row| row.try_get::<_, Option<&str>>(0)) {
+                Some(Ok(Some("committed"))) => return Ok(()),
+                // Its session is not over yet.
+                Some(Ok(Some("in progress"))) => tokio::time::sleep(LOST_COMMIT_PAUSE).await,
+                Some(Ok(Some("aborted"))) => {
+                    return Err(StoreError::Unavailable { sqlstate: Some(ROLLED_BACK.into()) });
+                }
+                _ => break,
+            }
+        }
+        Err(StoreError::Unavailable { sqlstate: None })
+    }
 }
 
 impl Tx {
@@ -88,7 +121,11 @@ impl Tx {
             client.query_typed(sql, params).await
         } else {
             let begin = client.batch_execute("BEGIN ISOLATION LEVEL READ COMMITTED");
-            let (begin, rows) = futures_util::join!(begin, client.query_typed(sql, params));
+            let id = client.query_typed("/* transaction_id */ SELECT pg_current_xact_id()::text", &[]);
+            let (begin, id, rows) = futures_util::join!(begin, id, client.query_typed(sql, params));
+            if let Some(id) = id.ok().and_then(|rows| rows.first().and_then(|row| row.try_get(0).ok())) {
+                let _ = self.id.set(id);
+            }
             begin.and(rows)
         };
         result.map_err(|error| {

@@ -31,7 +31,10 @@ pub use secrets::{
     load_secrets_named,
 };
 pub use tokens::{Caller, authenticate_token};
-pub use webhooks::{WebhookRow, list_webhooks};
+pub use webhooks::{
+    WebhookKeys, WebhookReference, WebhookRotation, WebhookRow, list_webhooks, load_webhook_keys,
+    rotate_webhook,
+};
 pub use workflow_apply::{
     NodeWrite, SecretRefWrite, WebhookChange, WebhookCredential, WebhookWrite, WorkflowWrite, apply_workflow,
 };

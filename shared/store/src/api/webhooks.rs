@@ -4,6 +4,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
+use super::workflow_apply::WebhookCredential;
 use crate::types::column;
 use crate::{Store, StoreError};
 
@@ -24,6 +25,8 @@ pub struct WebhookRow {
     pub header_name: Option<String>,
     /// The header whose value makes deliveries the same, lower case.
     pub deduplication_header: Option<String>,
+    /// Until when the key or token before a rotation is taken; null: none is.
+    pub previous_until: Option<Timestamp>,
     /// Raised by each change of its key or authentication.
     pub version: i64,
     /// When it was made.
@@ -42,6 +45,7 @@ impl WebhookRow {
             authentication: column(row, "authentication")?,
             header_name: column(row, "header_name")?,
             deduplication_header: column(row, "deduplication_header")?,
+            previous_until: column(row, "previous_until")?,
             version: column(row, "version")?,
             created_at: column(row, "created_at")?,
             updated_at: column(row, "updated_at")?,
@@ -62,7 +66,7 @@ pub async fn list_webhooks(
         .query(
             "/* list_webhooks */
              SELECT h.id, h.workflow_id, h.node_id, h.address, h.authentication, h.header_name, h.deduplication_header,
-                    h.version, h.created_at, h.updated_at
+                    h.previous_until, h.version, h.created_at, h.updated_at
              FROM webhooks h JOIN workflows w ON w.id = h.workflow_id
              WHERE w.organization_id = $1 AND h.workflow_id = $2 AND h.deleted_at IS NULL AND w.deleted_at IS NULL
              ORDER BY h.node_id",
@@ -70,4 +74,120 @@ pub async fn list_webhooks(
         )
         .await?;
     rows.iter().map(WebhookRow::from_row).collect()
+}
+
+/// Which webhook is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WebhookReference<'a> {
+    /// By its id.
+    Id(Uuid),
+    /// By its node.
+    Node {
+        /// The workflow.
+        workflow_id: Uuid,
+        /// The trigger node.
+        node_id: &'a str,
+    },
+}
+
+/// A live webhook with its credential, as it is kept: sealed or hashed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebhookKeys {
+    /// What may be shown.
+    pub row: WebhookRow,
+    /// What its callers are checked with.
+    pub credential: WebhookCredential,
+}
+
+/// The one live webhook that is meant.
+///
+/// # Errors
+/// [`StoreError::NotFound`] when there is none, or it is another organization's.
+pub async fn load_webhook_keys(
+    store: &Store,
+    organization_id: Uuid,
+    reference: WebhookReference<'_>,
+) -> Result<WebhookKeys, StoreError> {
+    let (id, workflow_id, node_id) = match reference {
+        WebhookReference::Id(id) => (Some(id), None, None),
+        WebhookReference::Node { workflow_id, node_id } => (None, Some(workflow_id), Some(node_id)),
+    };
+    let rows = store
+        .query(
+            "/* load_webhook_keys */
+             SELECT h.id, h.workflow_id, h.node_id, h.address, h.authentication, h.header_name, h.deduplication_header,
+                    h.previous_until, h.version, h.created_at, h.updated_at, h.signing_keys, h.current_key_name, h.token_sha256
+             FROM webhooks h JOIN workflows w ON w.id = h.workflow_id
+             WHERE w.organization_id = $1 AND (h.id = $2 OR (h.workflow_id = $3 AND h.node_id = $4))
+               AND h.deleted_at IS NULL AND w.deleted_at IS NULL",
+            &[
+                (&organization_id, Type::UUID),
+                (&id, Type::UUID),
+                (&workflow_id, Type::UUID),
+                (&node_id, Type::TEXT),
+            ],
+        )
+        .await?;
+    let row = rows.first().ok_or(StoreError::NotFound)?;
+    Ok(WebhookKeys {
+        row: WebhookRow::from_row(row)?,
+        credential: WebhookCredential {
+            signing_keys: column(row, "signing_keys")?,
+            current_key_name: column(row, "current_key_name")?,
+            token_sha256: column(row, "token_sha256")?,
+        },
+    })
+}
+
+/// A new credential of a webhook, beside the one before it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebhookRotation {
+    /// `webhooks.id`
+    pub id: Uuid,
+    /// `webhooks.version`, as it was when the credential was made.
+    pub version_planned: i64,
+    /// The credential; its entries hold the previous signing key too, as long as that is to be taken.
+    pub credential: WebhookCredential,
+    /// The token before, as long as that is to be taken.
+    pub previous_token_sha256: Option<Vec<u8>>,
+    /// Until when the previous key or token is taken; None: it is taken no more.
+    pub previous_until: Option<Timestamp>,
+    /// The time.
+    pub now: Timestamp,
+}
+
+/// Writes a new credential and raises the version, so that no instance goes on with what it knows.
+///
+/// # Errors
+/// [`StoreError::Conflict`] when the webhook has another version by now, or is gone: load it and decide again.
+pub async fn rotate_webhook(
+    store: &Store,
+    organization_id: Uuid,
+    rotation: &WebhookRotation,
+) -> Result<WebhookRow, StoreError> {
+    let rows = store
+        .query(
+            "/* rotate_webhook */
+             UPDATE webhooks h SET signing_keys = $4, current_key_name = $5, token_sha256 = $6, previous_token_sha256 = $7,
+                 previous_until = $8, version = h.version + 1, updated_at = $9
+             FROM workflows w
+             WHERE h.id = $2 AND h.version = $3 AND h.deleted_at IS NULL
+               AND w.id = h.workflow_id AND w.organization_id = $1 AND w.deleted_at IS NULL
+             RETURNING h.id, h.workflow_id, h.node_id, h.address, h.authentication, h.header_name, h.deduplication_header,
+                 h.previous_until, h.version, h.created_at, h.updated_at",
+            &[
+                (&organization_id, Type::UUID),
+                (&rotation.id, Type::UUID),
+                (&rotation.version_planned, Type::INT8),
+                (&rotation.credential.signing_keys, Type::BYTEA),
+                (&rotation.credential.current_key_name, Type::TEXT),
+                (&rotation.credential.token_sha256, Type::BYTEA),
+                (&rotation.previous_token_sha256, Type::BYTEA),
+                (&rotation.previous_until, Type::TIMESTAMPTZ),
+                (&rotation.now, Type::TIMESTAMPTZ),
+            ],
+        )
+        .await?;
+    let changed = StoreError::Conflict("the webhook was changed meanwhile");
+    rows.first().map_or(Err(changed), WebhookRow::from_row)
 }

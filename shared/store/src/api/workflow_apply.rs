@@ -83,10 +83,8 @@ pub struct WebhookWrite {
     pub header_name: Option<String>,
     /// The header whose value makes deliveries the same, lower case.
     pub deduplication_header: Option<String>,
-    /// Sealed entries; only for `signature`.
-    pub signing_keys: Option<Vec<u8>>,
-    /// Only for `bearer` and `header_token`.
-    pub token_sha256: Option<Vec<u8>>,
+    /// What its callers are checked with.
+    pub credential: WebhookCredential,
 }
 
 /// A live webhook that changes.
@@ -100,7 +98,7 @@ pub struct WebhookChange {
     pub header_name: Option<String>,
     /// The header whose value makes deliveries the same, lower case.
     pub deduplication_header: Option<String>,
-    /// Whether the credential is replaced by the two below; else it stays as it is.
+    /// What its callers are checked with from now on; None: the credential stays as it is.
     pub credential: Option<WebhookCredential>,
 }
 
@@ -109,6 +107,8 @@ pub struct WebhookChange {
 pub struct WebhookCredential {
     /// Sealed entries; only for `signature`.
     pub signing_keys: Option<Vec<u8>>,
+    /// The name of the current one among them.
+    pub current_key_name: Option<String>,
     /// Only for `bearer` and `header_token`.
     pub token_sha256: Option<Vec<u8>>,
 }
@@ -399,14 +399,19 @@ async fn insert_webhooks(tx: &Tx, write: &WorkflowWrite) -> Result<(), StoreErro
         return Ok(());
     }
     let hooks = &write.webhooks;
+    let credentials = |bytes: fn(&WebhookCredential) -> Option<&[u8]>| -> Vec<Option<&[u8]>> {
+        hooks.iter().map(|hook| bytes(&hook.credential)).collect()
+    };
+    let names: Vec<_> = hooks.iter().map(|hook| hook.credential.current_key_name.as_deref()).collect();
     tx.query(
         "/* apply_workflow: webhooks */
          INSERT INTO webhooks (id, workflow_id, node_id, address, authentication, header_name, deduplication_header, signing_keys,
-             token_sha256, created_at, updated_at)
+             current_key_name, token_sha256, created_at, updated_at)
          SELECT new.id, $1, new.node_id, new.address, new.authentication, new.header_name, new.deduplication_header,
-             new.signing_keys, new.token_sha256, $10, $10
-         FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bytea[], $9::bytea[])
-             AS new (id, node_id, address, authentication, header_name, deduplication_header, signing_keys, token_sha256)",
+             new.signing_keys, new.current_key_name, new.token_sha256, $11, $11
+         FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bytea[], $9::text[], $10::bytea[])
+             AS new (id, node_id, address, authentication, header_name, deduplication_header, signing_keys, current_key_name,
+                 token_sha256)",
         &[
             (&write.workflow_id, Type::UUID),
             (&hooks.iter().map(|hook| hook.id).collect::<Vec<_>>(), Type::UUID_ARRAY),
@@ -415,8 +420,9 @@ async fn insert_webhooks(tx: &Tx, write: &WorkflowWrite) -> Result<(), StoreErro
             (&hooks.iter().map(|hook| hook.authentication).collect::<Vec<_>>(), Type::TEXT_ARRAY),
             (&hooks.iter().map(|hook| hook.header_name.as_deref()).collect::<Vec<_>>(), Type::TEXT_ARRAY),
             (&hooks.iter().map(|hook| hook.deduplication_header.as_deref()).collect::<Vec<_>>(), Type::TEXT_ARRAY),
-            (&hooks.iter().map(|hook| hook.signing_keys.as_deref()).collect::<Vec<_>>(), Type::BYTEA_ARRAY),
-            (&hooks.iter().map(|hook| hook.token_sha256.as_deref()).collect::<Vec<_>>(), Type::BYTEA_ARRAY),
+            (&credentials(|credential| credential.signing_keys.as_deref()), Type::BYTEA_ARRAY),
+            (&names, Type::TEXT_ARRAY),
+            (&credentials(|credential| credential.token_sha256.as_deref()), Type::BYTEA_ARRAY),
             (&write.now, Type::TIMESTAMPTZ),
         ],
     )
@@ -432,6 +438,7 @@ async fn change_webhook(tx: &Tx, write: &WorkflowWrite, change: &WebhookChange) 
             "/* apply_workflow: change webhook */
              UPDATE webhooks SET authentication = $3, header_name = $4, deduplication_header = $5,
                  signing_keys = CASE WHEN $6 THEN $7 ELSE signing_keys END,
+                 current_key_name = CASE WHEN $6 THEN $10 ELSE current_key_name END,
                  token_sha256 = CASE WHEN $6 THEN $8 ELSE token_sha256 END,
                  previous_token_sha256 = CASE WHEN $6 THEN NULL ELSE previous_token_sha256 END,
                  previous_until = CASE WHEN $6 THEN NULL ELSE previous_until END,
@@ -447,6 +454,7 @@ async fn change_webhook(tx: &Tx, write: &WorkflowWrite, change: &WebhookChange) 
                 (&credential.signing_keys, Type::BYTEA),
                 (&credential.token_sha256, Type::BYTEA),
                 (&write.now, Type::TIMESTAMPTZ),
+                (&credential.current_key_name, Type::TEXT),
             ],
         )
         .await?;

@@ -1,0 +1,350 @@
+//! What the builder takes, in which order, and what it leaves out: transactions.md 1, 6, 7, 8, 16 and 17.
+
+use local::stack::SUPERUSER;
+use model::limits::CRASHES_MAX;
+use model::message::Message;
+use process::{BatchResponse, Deadline};
+use serde_json::{Value, json};
+use tests::world::{batch, build, event, messages, node};
+use tests::{PostgresWire, Workflow, World};
+use uuid::Uuid;
+
+fn start() -> Value {
+    json!({ "id": "start", "name": "start", "trigger": "start" })
+}
+
+fn http(id: &str, concurrency: Value) -> Value {
+    let configuration = json!({ "url": "https://target.test/{{ previous().data.n }}" });
+    json!({ "id": id, "name": id, "component": "http", "configuration": configuration, "concurrency": concurrency })
+}
+
+async fn one_node(world: &World, concurrency: Value) -> Workflow {
+    world.workflow(json!([start(), http("work", concurrency)]), json!([{ "from": "start", "to": "work" }])).await
+}
+
+/// The numbers of the runs whose executions are there, in order of the executions.
+async fn started(world: &World) -> String {
+    let sql = "SELECT string_agg(e.data ->> 'n', ',' ORDER BY x.id) FROM workflow_node_executions x
+        JOIN workflow_events e ON e.id = x.event_id WHERE x.state <> 'finished' OR x.result = 'passed'";
+    world.database.sql(sql).await
+}
+
+async fn end_active(world: &World) {
+    let sql = "UPDATE workflow_node_executions SET state = 'finished', result = 'passed', finished_at = now() WHERE state <> 'finished'";
+    world.database.sql(sql).await;
+}
+
+async fn crashed(world: &World, run_id: Uuid, crashes: i32) {
+    let sql = format!("UPDATE workflow_node_queue_items SET crashes = {crashes} WHERE root_event_id = '{run_id}'");
+    world.database.sql(&sql).await;
+}
+
+async fn crashes(world: &World) -> String {
+    world.database.sql("SELECT string_agg(crashes::text, ',' ORDER BY created_at, id) FROM workflow_node_queue_items").await
+}
+
+#[tokio::test]
+async fn i4_where_there_is_a_limit_the_smallest_item_is_taken() {
+    let world = World::create().await;
+    let workflow = one_node(&world, json!(1)).await;
+    for n in 0..4 {
+        world.start(&workflow, "start", json!({ "n": n })).await;
+    }
+    // Order is (created_at, id), whatever the order of the ids alone, or of the messages.
+    world.database.sql("UPDATE workflow_node_queue_items i SET created_at = now() - make_interval(secs => (e.data ->> 'n')::int)
+        FROM workflow_events e WHERE e.id = i.event_id AND (e.data ->> 'n')::int >= 2").await;
+    let builder = world.builder();
+    for _ in 0..4 {
+        build(&builder, &[node(&workflow, "work")]).await;
+        build(&builder, &[node(&workflow, "work")]).await;
+        end_active(&world).await;
+    }
+    assert_eq!(started(&world).await, "3,2,0,1", "I4");
+}
+
+#[tokio::test]
+async fn i4_no_more_are_started_than_slots_are_free() {
+    let world = World::create().await;
+    let workflow = one_node(&world, json!(3)).await;
+    let mut wakes = Vec::new();
+    for n in 0..8 {
+        wakes.push(event(world.start(&workflow, "start", json!({ "n": n })).await));
+    }
+    let builder = world.builder();
+    build(&builder, &wakes).await;
+    assert_eq!((started(&world).await.as_str(), world.items().await), ("0,1,2", 5), "I4");
+    let sent = world.queues.take();
+    assert!(sent.iter().all(|sent| matches!(sent.message, Message::Execution { .. })), "a waiting item costs no message: {sent:?}");
+    build(&builder, &wakes).await;
+    assert_eq!((world.items().await, world.queues.take()), (5, vec![]), "I4");
+}
+
+#[tokio::test]
+async fn i4_a_raised_limit_lets_the_next_items_in() {
+    let world = World::create().await;
+    let workflow = one_node(&world, json!(1)).await;
+    for n in 0..4 {
+        world.start(&workflow, "start", json!({ "n": n })).await;
+    }
+    let builder = world.builder();
+    build(&builder, &[node(&workflow, "work")]).await;
+    let edges = json!([{ "from": "start", "to": "work" }]);
+    world.apply_again(&workflow, json!([start(), http("work", json!(3))]), edges).await;
+    build(&builder, &[node(&workflow, "work")]).await;
+    assert_eq!(started(&world).await, "0,1,2");
+}
+
+#[tokio::test]
+async fn i9_suspects_are_left_out_of_the_batch_and_built_alone() {
+    let world = World::create().await;
+    let wire = PostgresWire::to(world.database.host_port()).await;
+    let workflow = one_node(&world, json!("unlimited")).await;
+    let mut runs = Vec::new();
+    for n in 0..4 {
+        runs.push(world.start(&workflow, "start", json!({ "n": n })).await);
+    }
+    crashed(&world, runs[1], 1).await;
+    let builder = world.builder_at(wire.url(&world.database.url("builder")));
+    let wakes: Vec<Message> = runs.iter().map(|run| event(*run)).collect();
+    build(&builder, &wakes).await;
+    assert_eq!(started(&world).await, "0,2,3,1", "I9: the suspect comes after the others");
+    let sql = "SELECT count(DISTINCT xmin::text) FROM workflow_node_executions";
+    assert_eq!(world.database.count(sql).await, 2, "the suspect has a transaction of its own");
+    let names: Vec<String> = wire.take().round_trips.into_iter().flatten().collect();
+    let at = |name: &str| names.iter().position(|known| known == name).unwrap_or_else(|| panic!("{name} in {names:?}"));
+    assert!(at("begin_suspect") < at("claim_one"), "crashes + 1 is committed before the work");
+}
+
+#[tokio::test]
+async fn i9_an_item_that_crashed_too_often_ends_as_crashed_and_the_queue_goes_on() {
+    let world = World::create().await;
+    let workflow = one_node(&world, json!(1)).await;
+    let poison = world.start(&workflow, "start", json!({ "n": 0 })).await;
+    world.start(&workflow, "start", json!({ "n": 1 })).await;
+    crashed(&world, poison, CRASHES_MAX).await;
+    let (builder, executor) = (world.builder(), world.executor("127.0.0.1:9"));
+    build(&builder, &[node(&workflow, "work")]).await;
+    assert_eq!(world.executions().await, "work|finished|failed|crashed", "I9");
+    let sent = world.queues.take();
+    assert_eq!(messages(&sent), [node(&workflow, "work")], "I4: it took no slot, so the next is woken");
+    build(&builder, &messages(&sent)).await;
+    assert_eq!(started(&world).await, "1");
+    drop(executor);
+}
+
+#[tokio::test]
+async fn i4_a_limited_node_whose_pick_holds_a_suspect_goes_alone_whole_and_in_order() {
+    let world = World::create().await;
+    let workflow = one_node(&world, json!(3)).await;
+    let mut runs = Vec::new();
+    for n in 0..4 {
+        runs.push(world.start(&workflow, "start", json!({ "n": n })).await);
+    }
+    crashed(&world, runs[1], 1).await;
+    build(&world.builder(), &[node(&workflow, "work")]).await;
+    assert_eq!(started(&world).await, "0,1,2", "I4: in order");
+    let sql = "SELECT count(DISTINCT xmin::text) FROM workflow_node_executions";
+    assert_eq!(world.database.count(sql).await, 3, "each in a transaction of its own");
+    assert_eq!(crashes(&world).await, "0");
+}
+
+#[tokio::test]
+async fn i9_a_suspect_that_waits_for_a_slot_is_not_counted_as_crashing() {
+    let world = World::create().await;
+    let workflow = one_node(&world, json!(1)).await;
+    world.start(&workflow, "start", json!({ "n": 0 })).await;
+    let suspect = world.start(&workflow, "start", json!({ "n": 1 })).await;
+    crashed(&world, suspect, 1).await;
+    let builder = world.builder();
+    for _ in 0..5 {
+        build(&builder, &[node(&workflow, "work")]).await;
+    }
+    assert_eq!((started(&world).await.as_str(), crashes(&world).await.as_str()), ("0", "1"), "I9");
+    end_active(&world).await;
+    build(&builder, &[node(&workflow, "work")]).await;
+    assert_eq!(started(&world).await, "0,1");
+}
+
+#[tokio::test]
+async fn i9_contention_for_a_node_is_not_counted_as_crashing() {
+    let world = World::create().await;
+    let workflow = one_node(&world, json!(1)).await;
+    let suspect = world.start(&workflow, "start", json!({ "n": 0 })).await;
+    crashed(&world, suspect, 1).await;
+    let holder = world.database.connect_admin().await;
+    holder.batch_execute("BEGIN; SELECT FROM workflow_nodes FOR NO KEY UPDATE").await.unwrap();
+    let builder = world.builder();
+    for _ in 0..3 {
+        build(&builder, &[node(&workflow, "work")]).await;
+    }
+    assert_eq!(crashes(&world).await, "1", "I9");
+    let wakes = world.queues.take();
+    assert!(!wakes.is_empty() && wakes.iter().all(|sent| sent.delay_seconds == 1), "{wakes:?}");
+    holder.batch_execute("COMMIT").await.unwrap();
+    build(&builder, &[node(&workflow, "work")]).await;
+    assert_eq!(started(&world).await, "0");
+}
+
+#[tokio::test]
+async fn i9_what_was_received_before_is_built_alone() {
+    let world = World::create().await;
+    let workflow = one_node(&world, json!("unlimited")).await;
+    let mut wakes = Vec::new();
+    for n in 0..3 {
+        wakes.push(event(world.start(&workflow, "start", json!({ "n": n })).await));
+    }
+    let deadline = Deadline::after(std::time::Duration::from_secs(60));
+    let response = builder::handle(batch(&wakes, 2), deadline, &world.builder()).await;
+    assert_eq!(response, BatchResponse::default());
+    let sql = "SELECT count(DISTINCT xmin::text) FROM workflow_node_executions";
+    assert_eq!(world.database.count(sql).await, 3, "each in a transaction of its own");
+}
+
+#[tokio::test]
+async fn items_of_a_removed_node_end_although_one_of_them_is_a_suspect() {
+    let world = World::create().await;
+    let workflow = one_node(&world, json!(1)).await;
+    let mut runs = Vec::new();
+    for n in 0..3 {
+        runs.push(world.start(&workflow, "start", json!({ "n": n })).await);
+    }
+    let builder = world.builder();
+    build(&builder, &[node(&workflow, "work")]).await;
+    crashed(&world, runs[2], 1).await;
+    world.apply_again(&workflow, json!([start()]), json!([])).await;
+    // The slot is still taken by what runs there.
+    build(&builder, &[node(&workflow, "work")]).await;
+    assert_eq!(world.items().await, 0, "a removed node's items end whatever its limit");
+}
+
+#[tokio::test]
+async fn i9_a_poison_item_in_a_batch_of_ten_fails_alone() {
+    let world = World::create().await;
+    for concurrency in [json!("unlimited"), json!(20)] {
+        let workflow = one_node(&world, concurrency).await;
+        if workflow.version == 1 && world.executions().await.is_empty() {
+            world.refuse("workflow_node_executions", "configuration::text LIKE '%/poison%'").await;
+        }
+        let mut wakes = Vec::new();
+        for n in 0..10 {
+            let n = if n == 5 { json!("poison") } else { json!(n) };
+            wakes.push(event(world.start(&workflow, "start", json!({ "n": n })).await));
+        }
+        build(&world.builder(), &wakes).await;
+        let sql = format!(
+            "SELECT state, result, result_reason, count(*) FROM workflow_node_executions WHERE workflow_id = '{}' GROUP BY 1, 2, 3 ORDER BY 1",
+            workflow.id
+        );
+        assert_eq!(world.database.sql(&sql).await, "finished|failed|limit|1\npending|||9", "I9");
+        assert_eq!((world.items().await, world.queues.take().len()), (0, 9), "I9");
+    }
+}
+
+#[tokio::test]
+async fn i9_a_template_error_names_the_field_and_shows_the_span_and_the_queue_goes_on() {
+    let world = World::create().await;
+    let bad = json!({ "id": "work", "name": "work", "component": "http",
+        "configuration": { "url": "https://target.test/{{ 1 + previous().data.n }}" } });
+    let workflow = world.workflow(json!([start(), bad]), json!([{ "from": "start", "to": "work" }])).await;
+    for n in [json!({}), json!({ "n": [] }), json!({ "n": 1 })] {
+        world.start(&workflow, "start", n).await;
+    }
+    let builder = world.builder();
+    let mut wakes = vec![node(&workflow, "work")];
+    for _ in 0..4 {
+        build(&builder, &wakes).await;
+        wakes = messages(&world.queues.take()).into_iter().filter(|sent| matches!(sent, Message::Node { .. })).collect();
+    }
+    let failed = "work|finished|failed|template_error";
+    assert_eq!(world.executions().await, format!("{failed}\n{failed}\nwork|pending||"), "I9");
+    let sql = "SELECT result_message FROM workflow_node_executions WHERE result = 'failed' ORDER BY id DESC LIMIT 1";
+    let message = world.database.sql(sql).await;
+    assert!(message.starts_with("configuration.url: ") && message.contains('^'), "{message}");
+}
+
+#[tokio::test]
+async fn a_workflow_applied_between_plan_and_write_is_planned_anew() {
+    let world = World::create().await;
+    let wire = PostgresWire::to(world.database.host_port()).await;
+    let noop = |id: &str| json!({ "id": id, "name": id, "component": "noop" });
+    let nodes = json!([start(), noop("first"), noop("old"), noop("new")]);
+    let edges = |to: &str| json!([{ "from": "start", "to": "first" }, { "from": "first", "to": to }]);
+    let workflow = world.workflow(nodes.clone(), edges("old")).await;
+    let run_id = world.start(&workflow, "start", json!({})).await;
+    let builder = world.builder_at(wire.url(&world.database.url("builder")));
+    let (gate, wakes) = (wire.hold("check_versions"), [event(run_id)]);
+    tokio::join!(build(&builder, &wakes), async {
+        gate.wait_for_arrival().await;
+        world.apply_again(&workflow, nodes.clone(), edges("new")).await;
+        gate.let_through();
+    });
+    assert_eq!(world.executions().await, "first|finished|passed|\nnew|finished|passed|");
+    let sql = "SELECT DISTINCT workflow_version FROM workflow_node_executions";
+    assert_eq!(world.database.sql(sql).await, "2", "one transaction plans with one version");
+}
+
+#[tokio::test]
+async fn a_warm_builder_never_plans_with_a_version_from_before() {
+    let world = World::create().await;
+    let noop = |id: &str| json!({ "id": id, "name": id, "component": "noop" });
+    let nodes = json!([start(), noop("first"), noop("old"), noop("new")]);
+    let edges = |to: &str| json!([{ "from": "start", "to": "first" }, { "from": "first", "to": to }]);
+    let workflow = world.workflow(nodes.clone(), edges("old")).await;
+    let builder = world.builder();
+    let run_id = world.start(&workflow, "start", json!({})).await;
+    build(&builder, &[event(run_id)]).await;
+    let workflow = world.apply_again(&workflow, nodes, edges("new")).await;
+    let run_id = world.start(&workflow, "start", json!({})).await;
+    build(&builder, &[event(run_id)]).await;
+    let sql = "SELECT string_agg(node_id, ',' ORDER BY id) FROM workflow_node_executions";
+    assert_eq!(world.database.sql(sql).await, "first,old,first,new");
+}
+
+#[tokio::test]
+async fn i3_a_batch_whose_commit_was_not_answered_is_built_once_and_sent() {
+    let world = World::create().await;
+    let wire = PostgresWire::to(world.database.host_port()).await;
+    let workflow = one_node(&world, json!("unlimited")).await;
+    let run_id = world.start(&workflow, "start", json!({ "n": 1 })).await;
+    let builder = world.builder_at(wire.url(&world.database.url("builder")));
+    wire.lose_next_commit();
+    build(&builder, &[event(run_id)]).await;
+    assert_eq!((started(&world).await.as_str(), world.items().await), ("1", 0), "I3");
+    assert_eq!(world.queues.take().len(), 1, "a rerun that finds its own rows sends");
+}
+
+#[tokio::test]
+async fn i3_a_connection_lost_before_the_commit_leaves_everything_as_it_was() {
+    let world = World::create().await;
+    let wire = PostgresWire::to(world.database.host_port()).await;
+    let workflow = one_node(&world, json!("unlimited")).await;
+    let run_id = world.start(&workflow, "start", json!({ "n": 1 })).await;
+    let builder = world.builder_at(wire.url(&world.database.url("builder")));
+    let (gate, wakes) = (wire.hold("check_versions"), [event(run_id)]);
+    let deadline = Deadline::after(std::time::Duration::from_secs(60));
+    let (response, ()) = tokio::join!(builder::handle(batch(&wakes, 1), deadline, &builder), async {
+        gate.wait_for_arrival().await;
+        let sql = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename <> '{SUPERUSER}' AND datname = current_database() AND application_name = 'sealflow-test' AND state = 'idle in transaction'");
+        world.database.sql(&sql).await;
+        gate.let_through();
+    });
+    assert_eq!(response.failures().count(), 1, "it is delivered again");
+    assert_eq!((world.executions().await.as_str(), world.items().await), ("", 1), "I3");
+    build(&builder, &wakes).await;
+    assert_eq!((started(&world).await.as_str(), world.items().await), ("1", 0), "I3");
+}
+
+#[tokio::test]
+async fn an_unreadable_message_alone_is_delivered_again() {
+    let world = World::create().await;
+    let workflow = one_node(&world, json!("unlimited")).await;
+    let run_id = world.start(&workflow, "start", json!({ "n": 1 })).await;
+    let records = json!({ "Records": [
+        { "messageId": "bad", "body": "nonsense", "attributes": {} },
+        { "messageId": "good", "body": event(run_id).to_body(), "attributes": {} },
+    ] });
+    let deadline = Deadline::after(std::time::Duration::from_secs(60));
+    let response = builder::handle(serde_json::from_value(records).unwrap(), deadline, &world.builder()).await;
+    assert_eq!(response.failures().collect::<Vec<_>>(), ["bad"]);
+    assert_eq!(started(&world).await, "1");
+}
