@@ -4,8 +4,8 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
     admin, completion, event_list, execution_list, execution_show, queue_list, run_cancel, run_list,
-    run_start, run_watch, secret_delete, secret_list, secret_set, workflow_apply, workflow_delete,
-    workflow_list, workflow_show,
+    run_start, run_watch, secret_delete, secret_list, secret_set, webhook_list, webhook_rotate,
+    webhook_set, workflow_apply, workflow_delete, workflow_list, workflow_show,
 };
 use crate::output::Format;
 
@@ -45,6 +45,9 @@ pub(crate) enum Command {
     /// Set, list and delete secrets; values go in and never come out.
     #[command(subcommand)]
     Secret(Secret),
+    /// List webhooks, and change their keys.
+    #[command(subcommand)]
+    Webhook(Webhook),
     /// Start, watch, list and cancel runs.
     #[command(subcommand)]
     Run(Run),
@@ -84,6 +87,16 @@ pub(crate) enum Secret {
     List(secret_list::List),
     /// Delete a secret, or one key of it.
     Delete(secret_delete::Delete),
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Webhook {
+    /// List the webhooks of a workflow.
+    List(webhook_list::List),
+    /// Make a new key or token; the present one is taken for a while too.
+    Rotate(webhook_rotate::Rotate),
+    /// Set the key or token; it comes from standard input.
+    Set(webhook_set::Set),
 }
 
 #[derive(Subcommand)]

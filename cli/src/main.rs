@@ -6,6 +6,7 @@ mod api;
 mod arguments;
 mod commands;
 mod failure;
+mod input;
 mod output;
 
 use std::process::ExitCode;

@@ -6,6 +6,8 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use local::http::runtime;
+use local::leaks::command as leaks;
+use local::leaks::command::Search;
 use local::signals::stop_signal;
 
 /// The exit status of a program that was ended by Ctrl-C, as shells give it.
@@ -39,6 +41,19 @@ enum Command {
     /// Start Postgres, ministack and moto, print where they are as NAME=VALUE lines, and stay up until standard input
     /// closes or Ctrl-C.
     Stack,
+    /// Search a database, logs and messages for secrets, which are read from standard input, one a line: raw, JSON, URL, HTML, hex and
+    /// base64. Exit status 1 when one is found.
+    Leaks {
+        /// The database: postgres://ROLE@HOST:PORT/NAME, of a role that may read everything.
+        #[arg(long, value_name = "URL")]
+        database: Option<String>,
+        /// A folder of logs; may be given more than once.
+        #[arg(long, value_name = "DIR")]
+        logs: Vec<PathBuf>,
+        /// A file of messages, answers or the like; may be given more than once.
+        #[arg(long, value_name = "FILE")]
+        messages: Vec<PathBuf>,
+    },
     /// Run a function's binary with its own environment: the Cargo runner of `dev`.
     #[command(hide = true)]
     RunFunction {
@@ -53,7 +68,7 @@ fn main() -> ExitCode {
     let result = runtime().block_on(async {
         tokio::select! {
             // Dropping the work stops all that it started.
-            result = run(arguments.command) => result.map(|()| ExitCode::SUCCESS),
+            result = run(arguments.command) => result,
             () = stop_signal() => {
                 eprintln!("\nstopping");
                 Ok(ExitCode::from(EXIT_INTERRUPTED))
@@ -66,11 +81,21 @@ fn main() -> ExitCode {
     })
 }
 
-async fn run(command: Command) -> Result<()> {
+async fn run(command: Command) -> Result<ExitCode> {
     match command {
+        Command::Leaks { database, logs, messages } => {
+            return search(Search { database, logs, files: messages }).await;
+        }
         Command::Demo { workflow } => local::demo::run(&workflow).await,
         Command::Dev { port, invoke_port } => local::dev::run(port, invoke_port).await,
         Command::Stack => local::dev::stay_up_with_stack().await,
         Command::RunFunction { command } => local::dev::run_function(&command),
     }
+    .map(|()| ExitCode::SUCCESS)
+}
+
+async fn search(search: Search) -> Result<ExitCode> {
+    let report = leaks::run(search, std::io::stdin().lock()).await?;
+    println!("searched: {}\n{report}", report.places.join(", "));
+    Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

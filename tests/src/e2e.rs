@@ -301,18 +301,20 @@ impl Story<'_> {
         (answer.status().as_u16(), json_of(&answer))
     }
 
-    /// Rows that belong to the organization: events, items, executions and deduplication keys.
+    /// What intake has stored for the organization: root events, what waits or runs for them, and deduplication keys. What runs
+    /// meanwhile does not change it.
     ///
     /// # Panics
     /// When the database refuses.
-    pub async fn rows(&self) -> String {
-        let workflows = self.workflows();
+    pub async fn stored(&self) -> String {
+        let roots = format!("SELECT id FROM workflow_events WHERE execution_id IS NULL AND workflow_id IN ({})", self.workflows());
         let sql = format!(
-            "SELECT (SELECT count(*) FROM workflow_events WHERE workflow_id IN ({workflows})),
-                (SELECT count(*) FROM workflow_node_queue_items WHERE workflow_id IN ({workflows})),
-                (SELECT count(*) FROM workflow_node_executions WHERE workflow_id IN ({workflows})),
+            "SELECT (SELECT count(*) FROM ({roots}) root),
+                (SELECT count(*) FROM workflow_node_queue_items WHERE event_id IN ({roots}))
+                    + (SELECT count(*) FROM workflow_node_executions WHERE event_id IN ({roots})),
                 (SELECT count(*) FROM webhook_deduplications d JOIN webhooks h ON h.id = d.webhook_id
-                 WHERE h.workflow_id IN ({workflows}))"
+                 WHERE h.workflow_id IN ({}))",
+            self.workflows()
         );
         self.product.sealflow.sql(&sql).await.expect("the database answers")
     }

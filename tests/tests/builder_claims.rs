@@ -236,7 +236,9 @@ async fn i9_a_poison_item_in_a_batch_of_ten_fails_alone() {
             workflow.id
         );
         assert_eq!(world.database.sql(&sql).await, "finished|failed|limit|1\npending|||9", "I9");
-        assert_eq!((world.items().await, world.queues.take().len()), (0, 9), "I9");
+        let sent = world.queues.take();
+        let sent = sent.iter().filter(|sent| matches!(sent.message, Message::Execution { .. }));
+        assert_eq!((world.items().await, sent.count()), (0, 9), "I9");
     }
 }
 

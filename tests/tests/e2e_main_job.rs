@@ -22,7 +22,9 @@ async fn example(story: &Story<'_>, secret: &str) -> (String, String) {
     story.set_secret("github", "token", secret).await;
     let definition = EXAMPLE.replace("https://api.example.com", &story.product.target.url());
     let answer = story.apply(&definition).await;
-    assert_eq!(answer["warnings"], json!([]));
+    // The target is plain http, which the operator allows; the secret is there, so nothing else is to be said.
+    let warnings = answer["warnings"].as_array().unwrap();
+    assert!(warnings.iter().all(|warning| word(&warning["message"]).contains("plain http")), "{warnings:?}");
     (word(&answer["webhooks"][0]["url"]), word(&answer["webhooks"][0]["signing_key"]))
 }
 

@@ -21,11 +21,12 @@ use workspace::Workspace;
 /// A command: its name, what it does, and the function that does it.
 type Task = (&'static str, &'static str, fn(&Workspace, &[String]) -> Result<()>);
 
-const TASKS: [Task; 6] = [
+const TASKS: [Task; 7] = [
     ("demo", "build everything, then show the main job from end to end", demo),
     ("dev", "stay up with the functions under cargo lambda watch; Ctrl-C stops everything", dev),
     ("check", "format, clippy and unit tests: quick", check),
     ("test", "what CI runs: check, all tests on real parts, the template", test::run),
+    ("leaks", "search a database, logs and messages for secrets that are read from standard input; see --help", leaks),
     ("setup", "make the Python environments that tests need, so that `cargo test -p CRATE` works", setup),
     ("clean", "remove the Python environments", clean),
 ];
@@ -71,6 +72,11 @@ fn dev(workspace: &Workspace, rest: &[String]) -> Result<()> {
     // All of them now, so that cargo lambda watch has only changes to build.
     build_binaries(workspace)?;
     become_local(workspace, "dev", rest)
+}
+
+fn leaks(workspace: &Workspace, rest: &[String]) -> Result<()> {
+    succeed(workspace.cargo(&["build", "--quiet", "--package", "local", "--bin", "sealflow-local"]))?;
+    become_local(workspace, "leaks", rest)
 }
 
 fn check(workspace: &Workspace, _: &[String]) -> Result<()> {

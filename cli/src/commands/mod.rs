@@ -13,6 +13,9 @@ pub(crate) mod run_watch;
 pub(crate) mod secret_delete;
 pub(crate) mod secret_list;
 pub(crate) mod secret_set;
+pub(crate) mod webhook_list;
+pub(crate) mod webhook_rotate;
+pub(crate) mod webhook_set;
 pub(crate) mod workflow_apply;
 pub(crate) mod workflow_delete;
 pub(crate) mod workflow_list;
@@ -21,7 +24,7 @@ pub(crate) mod workflow_show;
 use serde_json::{Value, json};
 
 use crate::api::Api;
-use crate::arguments::{Arguments, Command, Event, Execution, Queue, Run, Secret, Workflow};
+use crate::arguments::{Arguments, Command, Event, Execution, Queue, Run, Secret, Webhook, Workflow};
 use crate::failure::Failure;
 use crate::output::{Format, print_json, print_table};
 
@@ -40,8 +43,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         _ => {}
     }
     // A value on the command line is refused before anything else is looked at.
-    if let Command::Secret(Secret::Set(command)) = &arguments.command {
-        command.check_usage()?;
+    match &arguments.command {
+        Command::Secret(Secret::Set(command)) => command.check_usage()?,
+        Command::Webhook(Webhook::Set(command)) => command.check_usage()?,
+        _ => {}
     }
     let context = Context { api: Api::new(&arguments.global)?, format };
     match &arguments.command {
@@ -52,6 +57,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         Command::Secret(Secret::Set(command)) => command.run(&context),
         Command::Secret(Secret::List(command)) => command.run(&context),
         Command::Secret(Secret::Delete(command)) => command.run(&context),
+        Command::Webhook(Webhook::List(command)) => command.run(&context),
+        Command::Webhook(Webhook::Rotate(command)) => command.run(&context),
+        Command::Webhook(Webhook::Set(command)) => command.run(&context),
         Command::Run(Run::Start(command)) => command.run(&context),
         Command::Run(Run::Watch(command)) => command.run(&context),
         Command::Run(Run::List(command)) => command.run(&context),

@@ -1,15 +1,11 @@
-use std::io::{IsTerminal as _, Read as _};
-
 use clap::Args;
 use zeroize::Zeroizing;
 
 use super::Context;
 use crate::api::{Body, segment};
 use crate::failure::Failure;
+use crate::input::{check_is_standard_input, read_value};
 use crate::output::{Format, print_json, printable, say};
-
-/// Bytes of a value that are read; the API takes 64 KiB.
-const VALUE_BYTES_MAX: u64 = 128 * 1024;
 
 /// Set one key of a secret; the value comes from standard input.
 ///
@@ -36,14 +32,7 @@ pub(crate) struct Set {
 impl Set {
     /// Refuses a value on the command line, without repeating it.
     pub(crate) fn check_usage(&self) -> Result<(), Failure> {
-        if self.input.as_deref() == Some("-") {
-            return Ok(());
-        }
-        Err(Failure::Usage(
-            "a value is never given on the command line, where the shell's history and the list of processes keep it; \
-             say `-` and pipe it in:\n  printf %s \"$VALUE\" | sealflow secret set NAME KEY -"
-                .to_owned(),
-        ))
+        check_is_standard_input(self.input.as_deref(), "sealflow secret set NAME KEY -")
     }
 
     pub(crate) fn run(&self, context: &Context) -> Result<(), Failure> {
@@ -75,37 +64,6 @@ impl Set {
     }
 }
 
-fn read_value() -> Result<Zeroizing<String>, Failure> {
-    let input = std::io::stdin();
-    if input.is_terminal() {
-        eprintln!("reading the value from the terminal; Enter and Ctrl-D end it");
-    }
-    let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(VALUE_BYTES_MAX).unwrap_or(0) + 1));
-    input
-        .take(VALUE_BYTES_MAX + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|error| Failure::Failed(format!("standard input can't be read: {error}")))?;
-    if bytes.len() as u64 > VALUE_BYTES_MAX {
-        return Err(Failure::Failed("the value is longer than a secret may be".to_owned()));
-    }
-    let text = std::str::from_utf8(&bytes).map_err(|_| {
-        Failure::Failed("the value is not UTF-8 text; encode it, for example with base64".to_owned())
-    })?;
-    let value = strip_newline(text);
-    if value.len() < text.len() {
-        eprintln!("one newline at the end was left out");
-    }
-    if value.is_empty() {
-        return Err(Failure::Failed("the value on standard input is empty".to_owned()));
-    }
-    Ok(Zeroizing::new(value.to_owned()))
-}
-
-/// Without one newline at the end: that of `echo`, of a file's last line, of Windows.
-fn strip_newline(text: &str) -> &str {
-    text.strip_suffix("\r\n").or_else(|| text.strip_suffix('\n')).unwrap_or(text)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -127,17 +85,6 @@ mod tests {
             let Err(Failure::Usage(text)) = set(input, &[]).check_usage() else { panic!("taken") };
             assert!(text.contains("never given on the command line") && !text.contains("hunter2"), "{text}");
         }
-    }
-
-    #[test]
-    fn one_newline_is_stripped_and_no_more() {
-        let check = |text: &str, expected: &str| assert_eq!(strip_newline(text), expected);
-        check("a", "a");
-        check("a\n", "a");
-        check("a\r\n", "a");
-        check("a\n\n", "a\n");
-        check(" a \n", " a ");
-        check("\n", "");
     }
 
     #[test]

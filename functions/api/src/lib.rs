@@ -14,6 +14,7 @@ mod secret_body;
 mod start;
 mod token;
 mod wakes;
+mod webhook_credential;
 
 use process::{Clock, Ids};
 use queue::Queue;

@@ -11,6 +11,8 @@ use vault_seal::Sealer;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
+    // It has secrets in its memory too, on their way to being sealed.
+    process::forbid_core_dumps()?;
     let settings = Settings::from_env(&[
         "SEALFLOW_DATABASE_URL",
         "SEALFLOW_NODE_QUEUE_URL",

@@ -31,7 +31,8 @@ pub(crate) struct SecretValueBody {
     allow_short: bool,
 }
 
-fn read_value<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SecretValue, D::Error> {
+/// Reads a value into a type that wipes itself.
+pub(crate) fn read_value<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SecretValue, D::Error> {
     String::deserialize(deserializer).map(SecretValue::new)
 }
 

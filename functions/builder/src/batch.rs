@@ -33,6 +33,8 @@ pub struct Built {
     pub messages: Vec<Outgoing>,
     /// Items that were left out, to be built alone.
     pub suspects: Vec<SuspectItem>,
+    /// Whether rows were written.
+    pub(crate) has_written: bool,
     /// Limited nodes that another transaction held.
     skipped: Vec<(Uuid, NodeKey)>,
 }
@@ -147,6 +149,7 @@ async fn build_in(tx: Tx, take: Take<'_>, deps: &Deps) -> Result<Built, StoreErr
     if !claims.items.is_empty() {
         let fallback = if let Take::One(_, fallback) = take { fallback } else { Fallback::None };
         plan_and_write(&tx, &mut built, &nodes, &claims, workflows, fallback, deps).await?;
+        built.has_written = true;
     }
     Ok(built)
 }

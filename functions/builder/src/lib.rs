@@ -100,5 +100,11 @@ impl Built {
                 "messages were not sent; the sweeper makes them good"
             );
         }
+        if self.has_written {
+            let noted = store::executor::record_heartbeat(&deps.store, "builder", deps.clock.now()).await;
+            if let Err(error) = noted {
+                tracing::warn!(%error, "the heartbeat was not noted");
+            }
+        }
     }
 }

@@ -10,6 +10,7 @@ use queue::Outgoing;
 use store::StoreError;
 use store::executor::{
     ExecutionClaims, FinishKind, FinishRow, FinishedExecution, FreedNode, NewOutput, finish_executions,
+    record_heartbeat,
 };
 use tokio::sync::mpsc;
 use uuid::Uuid;
@@ -187,7 +188,7 @@ async fn settle<'a>(
     deps: &Deps,
 ) -> Vec<&'a Recording> {
     let mut messages: Vec<Outgoing> = freed_wakes(freed).collect();
-    let mut again = Vec::new();
+    let (mut again, mut has_recorded) = (Vec::new(), false);
     for outcome in finished {
         let (FinishedExecution::Recorded { id, .. }
         | FinishedExecution::LeaseLost(id)
@@ -199,6 +200,7 @@ async fn settle<'a>(
                 tracing::warn!(execution_id = %id, "the lease was lost; this outcome is dropped");
             }
             FinishedExecution::Recorded { is_routed, .. } => {
+                has_recorded = true;
                 tracing::info!(execution_id = %id, "recorded");
                 if is_routed {
                     let message = Message::Event { event_id: recording.event_id };
@@ -213,5 +215,8 @@ async fn settle<'a>(
         }
     }
     send(messages, deps).await;
+    if has_recorded && let Err(error) = record_heartbeat(&deps.store, "executor", deps.clock.now()).await {
+        tracing::warn!(%error, "the heartbeat was not noted");
+    }
     again
 }

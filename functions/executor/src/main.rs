@@ -12,6 +12,7 @@ use store::{Store, StoreSettings};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
+    process::forbid_core_dumps()?;
     let settings = Settings::from_env(&[
         "SEALFLOW_DATABASE_URL",
         "SEALFLOW_NODE_QUEUE_URL",

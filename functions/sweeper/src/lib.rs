@@ -7,6 +7,7 @@ use model::message::Message;
 use process::{Clock, Ids};
 use queue::{Outgoing, Queue};
 use serde::Serialize;
+use store::executor::FreedNode;
 use store::sweeper::{
     end_undeliverable_executions, end_undeliverable_items, find_due_executions, find_due_nodes,
     forget_deduplications, mark_full_nodes,
@@ -50,12 +51,14 @@ pub const GRACE_SECONDS: u32 = SWEEP_GRACE_SECONDS;
 /// # Errors
 /// [`StoreError`] when the database can't be used; the next tick goes on.
 pub async fn sweep(deps: &Deps) -> Result<Swept, StoreError> {
+    let (undeliverable, freed) = end_undeliverable(deps).await?;
     let nodes = find_due_nodes(&deps.store, deps.grace_seconds, SWEEP_ROWS_MAX).await?;
     let executions = find_due_executions(&deps.store, deps.grace_seconds, SWEEP_ROWS_MAX).await?;
-    let mut swept = Swept { nodes: nodes.len(), executions: executions.len(), ..Swept::default() };
-    let node_wakes = nodes.into_iter().map(|node| {
-        let (workflow_id, node_id) = node.key;
-        Outgoing::now(node.organization_id, Message::Node { workflow_id, node_id })
+    let mut swept = Swept { nodes: nodes.len(), executions: executions.len(), undeliverable, ..Swept::default() };
+    let node_wakes = nodes.into_iter().map(|node| (node.organization_id, node.key));
+    let freed_wakes = freed.into_iter().map(|node| (node.organization_id, node.key));
+    let node_wakes = node_wakes.chain(freed_wakes).map(|(organization_id, (workflow_id, node_id))| {
+        Outgoing::now(organization_id, Message::Node { workflow_id, node_id })
     });
     let execution_wakes = executions.into_iter().map(|execution| Outgoing {
         delay_seconds: u16::try_from(execution.delay_seconds).unwrap_or(u16::MAX),
@@ -63,7 +66,6 @@ pub async fn sweep(deps: &Deps) -> Result<Swept, StoreError> {
     });
     let report = deps.queue.send(node_wakes.chain(execution_wakes).collect()).await;
     swept.unsent = report.unsent.len();
-    swept.undeliverable = end_undeliverable(deps).await?;
     swept.deduplications = forget_deduplications(&deps.store, deps.clock.now(), SWEEP_ROWS_MAX).await?;
     mark_full_nodes(&deps.store).await?;
     tracing::info!(
@@ -76,7 +78,8 @@ pub async fn sweep(deps: &Deps) -> Result<Swept, StoreError> {
     Ok(swept)
 }
 
-async fn end_undeliverable(deps: &Deps) -> Result<usize, StoreError> {
+/// Ends what can't be delivered; returns how much, and the nodes whose slots that freed.
+async fn end_undeliverable(deps: &Deps) -> Result<(usize, Vec<FreedNode>), StoreError> {
     let now = deps.clock.now();
     let ids: Vec<_> = (0..SWEEP_ROWS_MAX).map(|_| deps.ids.next(now)).collect();
     let ids = &ids;
@@ -84,7 +87,7 @@ async fn end_undeliverable(deps: &Deps) -> Result<usize, StoreError> {
         .store
         .run_tx("end_undeliverable_items", |tx| async move { end_undeliverable_items(&tx, ids, now).await })
         .await?;
-    let executions = deps
+    let (executions, freed) = deps
         .store
         .run_tx("end_undeliverable_executions", |tx| async move {
             end_undeliverable_executions(&tx, SWEEP_ROWS_MAX, now).await
@@ -93,5 +96,5 @@ async fn end_undeliverable(deps: &Deps) -> Result<usize, StoreError> {
     for execution_id in items.iter().chain(&executions) {
         tracing::error!(%execution_id, "undeliverable: its wakes were used up");
     }
-    Ok(items.len() + executions.len())
+    Ok((items.len() + executions.len(), freed))
 }

@@ -7,6 +7,11 @@ use components::webhook::BodyError;
 use serde_json::json;
 use uuid::Uuid;
 
+use crate::rate::TooFast;
+
+/// Seconds after which a node that was full may have room.
+const FULL_RETRY_SECONDS: u32 = 30;
+
 /// What a sender is told. None of the texts says more about a webhook than its sender knows.
 #[derive(Debug)]
 pub enum Answer {
@@ -28,12 +33,15 @@ pub enum Answer {
     TooManyHops,
     /// A target node has too many waiting items.
     Full,
+    /// The webhook is posted to faster than it may be.
+    TooFast(TooFast),
     /// The database or the vault can't be reached, or the webhook changes faster than it can be read.
     Unavailable,
 }
 
 impl IntoResponse for Answer {
     fn into_response(self) -> Response {
+        let retry_after_seconds = self.retry_after_seconds();
         let (status, detail) = match self {
             Self::Accepted(event_id) => {
                 let body = Json(json!({ "event_id": event_id, "run_id": event_id }));
@@ -64,6 +72,10 @@ impl IntoResponse for Answer {
                 StatusCode::TOO_MANY_REQUESTS,
                 "too many events wait at the first node; send it later".to_owned(),
             ),
+            Self::TooFast(_) => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "this webhook is posted to too fast; send it again later".to_owned(),
+            ),
             Self::Unavailable => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "sealflow can't take events right now; send it again".to_owned(),
@@ -73,6 +85,41 @@ impl IntoResponse for Answer {
         let problem =
             json!({ "type": "about:blank", "title": title, "status": status.as_u16(), "detail": detail });
         let headers = [(header::CONTENT_TYPE, "application/problem+json")];
-        (status, headers, problem.to_string()).into_response()
+        let mut response = (status, headers, problem.to_string()).into_response();
+        if let Some(seconds) = retry_after_seconds {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        response
+    }
+}
+
+impl Answer {
+    /// After how many seconds the same delivery may be taken; None: never.
+    fn retry_after_seconds(&self) -> Option<u32> {
+        match self {
+            Self::TooFast(TooFast { retry_after_seconds }) => Some(*retry_after_seconds),
+            Self::Full => Some(FULL_RETRY_SECONDS),
+            Self::Unavailable => Some(1),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_may_try_again_is_told_when() {
+        let check = |answer: Answer, status: u16, expected: Option<&str>| {
+            let response = answer.into_response();
+            let after = response.headers().get(header::RETRY_AFTER).map(|value| value.to_str().unwrap());
+            assert_eq!((response.status().as_u16(), after), (status, expected));
+        };
+        check(Answer::TooFast(TooFast { retry_after_seconds: 3 }), 429, Some("3"));
+        check(Answer::Full, 429, Some("30"));
+        check(Answer::Unavailable, 503, Some("1"));
+        check(Answer::Unauthorized, 401, None);
+        check(Answer::Accepted(Uuid::nil()), 202, None);
     }
 }

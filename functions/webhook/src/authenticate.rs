@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError};
 use jiff::Timestamp;
 use ring::digest::{SHA256, digest};
 use ring::hmac;
-use vault_format::{Entries, Purpose, Scope};
+use vault_format::{Entries, Entry, Purpose, Scope};
 use vault_open::OpenRequest;
 
 use crate::cache::{KEPT_FOR, KnownWebhook, SigningKey};
@@ -100,32 +100,51 @@ async fn signing_keys(webhook: &KnownWebhook, now: Timestamp, deps: &Deps) -> Op
             return Some(Arc::clone(keys));
         }
     }
-    let keys = Arc::new(open_keys(webhook, deps).await?);
+    let keys = Arc::new(open_keys(webhook, now, deps).await?);
     *webhook.keys.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, Arc::clone(&keys)));
     Some(keys)
 }
 
-async fn open_keys(webhook: &KnownWebhook, deps: &Deps) -> Option<Vec<SigningKey>> {
+/// The current key and, while it is taken, the previous one. None where the vault can't tell: a sender is not refused for that.
+async fn open_keys(webhook: &KnownWebhook, now: Timestamp, deps: &Deps) -> Option<Vec<SigningKey>> {
     let stored = &webhook.stored;
     let entries = Entries::parse(stored.signing_keys.as_deref()?)
         .inspect_err(|_| tracing::error!(webhook_id = %stored.id, "the signing keys can't be read"))
         .ok()?;
     let scope =
         Scope { organization_id: stored.organization_id, secret_id: stored.id, purpose: Purpose::Webhook };
-    let entries: Vec<_> = entries.iter().cloned().collect();
+    let taken = taken_keys(&entries, stored.current_key_name.as_deref(), stored.previous_until, now);
     let requests: Vec<OpenRequest> =
-        entries.iter().map(|entry| OpenRequest { scope, entry: entry.clone() }).collect();
+        taken.iter().map(|(entry, _)| OpenRequest { scope, entry: (*entry).clone() }).collect();
     let mut keys = Vec::new();
-    for (entry, opened) in entries.iter().zip(deps.opener.open(&requests).await) {
+    for ((_, until), opened) in taken.iter().zip(deps.opener.open(&requests).await) {
         match opened {
-            Ok(value) => {
-                let until = if entry.key_name() == "current" { None } else { Some(stored.previous_until?) };
-                keys.push(SigningKey { value, until });
+            Ok(value) => keys.push(SigningKey { value, until: *until }),
+            Err(error) => {
+                tracing::error!(webhook_id = %stored.id, %error, "a signing key can't be opened");
+                // What it would have said is not known, so that a signature by it must not read as wrong.
+                if error.is_retryable() {
+                    return None;
+                }
             }
-            Err(error) => tracing::error!(webhook_id = %stored.id, %error, "a signing key can't be opened"),
         }
     }
     if keys.is_empty() { None } else { Some(keys) }
+}
+
+/// The entries that are taken at a time, each with its end.
+fn taken_keys<'a>(
+    entries: &'a Entries,
+    current: Option<&str>,
+    previous_until: Option<Timestamp>,
+    now: Timestamp,
+) -> Vec<(&'a Entry, Option<Timestamp>)> {
+    let until = |entry: &Entry| if Some(entry.key_name()) == current { Some(None) } else { previous_until.map(Some) };
+    entries
+        .iter()
+        .filter_map(|entry| Some((entry, until(entry)?)))
+        .filter(|(_, until)| until.is_none_or(|until| now < until))
+        .collect()
 }
 
 #[cfg(test)]
@@ -163,6 +182,24 @@ mod tests {
         assert!(is_signature(&signed("old", b"x"), b"x", &keys, at(99)));
         assert!(!is_signature(&signed("old", b"x"), b"x", &keys, at(100)));
         assert!(is_signature(&signed("new", b"x"), b"x", &keys, at(100)));
+    }
+
+    #[test]
+    fn the_previous_key_is_opened_while_it_is_taken_and_the_current_one_always() {
+        let entry = |name: &str| Entry::new(name.into(), Vec::new(), vec![1], [1; 12], vec![1; 20]).unwrap();
+        let mut entries = Entries::new();
+        entries.put(entry("old")).unwrap();
+        entries.put(entry("new")).unwrap();
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let check = |current, until, now, expected: &[(&str, Option<Timestamp>)]| {
+            let taken = taken_keys(&entries, Some(current), until, now);
+            let names: Vec<_> = taken.iter().map(|(entry, until)| (entry.key_name(), *until)).collect();
+            assert_eq!(names, expected);
+        };
+        check("new", Some(at(100)), at(99), &[("new", None), ("old", Some(at(100)))]);
+        check("new", Some(at(100)), at(100), &[("new", None)]);
+        check("new", None, at(0), &[("new", None)]);
+        check("old", None, at(0), &[("old", None)]);
     }
 
     #[test]

@@ -31,7 +31,8 @@ pub struct SigningKey {
 pub const KEPT_FOR: SignedDuration = SignedDuration::from_secs(60);
 /// How long nothing is reloaded for an address after it was.
 const RELOAD_PAUSE: SignedDuration = SignedDuration::from_secs(1);
-/// Addresses that an instance keeps; above it the cache starts anew, so that made-up addresses can't fill the memory.
+/// Addresses that an instance keeps, so that made-up ones can't fill the memory: above it those without a webhook are forgotten,
+/// and all only where that is not enough.
 const ADDRESSES_MAX: usize = 2_000;
 
 struct Slot {
@@ -66,6 +67,9 @@ impl WebhookCache {
     /// Keeps what was loaded.
     pub fn insert(&self, address: &str, webhook: Option<Arc<KnownWebhook>>, now: Timestamp) {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        if slots.len() >= ADDRESSES_MAX {
+            slots.retain(|_, slot| slot.webhook.is_some());
+        }
         if slots.len() >= ADDRESSES_MAX {
             slots.clear();
         }
@@ -105,5 +109,36 @@ mod tests {
             cache.insert(&address.to_string(), None, now);
         }
         assert_eq!(cache.slots.lock().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn made_up_addresses_do_not_push_out_a_webhook() {
+        let (cache, now) = (WebhookCache::default(), Timestamp::from_second(1_000).unwrap());
+        let stored = StoredWebhook {
+            id: uuid::Uuid::nil(),
+            version: 1,
+            workflow_id: uuid::Uuid::nil(),
+            workflow_version: 1,
+            organization_id: uuid::Uuid::nil(),
+            node_id: "push".into(),
+            authentication: "none".into(),
+            header_name: None,
+            deduplication_header: None,
+            signing_keys: None,
+            current_key_name: None,
+            token_sha256: None,
+            previous_token_sha256: None,
+            previous_until: None,
+            workflow_name: "w".into(),
+            workflow_description: String::new(),
+            nodes: serde_json::Value::Null,
+            edges: serde_json::Value::Null,
+        };
+        let webhook = KnownWebhook { stored, compiled: None, keys: Mutex::new(None) };
+        cache.insert("real", Some(Arc::new(webhook)), now);
+        for address in 0..=ADDRESSES_MAX {
+            cache.insert(&address.to_string(), None, now);
+        }
+        assert!(matches!(cache.get("real", now), Some(Some(_))));
     }
 }

@@ -1,6 +1,6 @@
 //! From a delivery to an event: known, authenticated, read, stored, and only then sent.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use components::webhook::{WebhookConfiguration, WebhookRequest, event_data};
 use definition::{RootEnvironment, resolve_run_name};
@@ -30,6 +30,9 @@ pub async fn take(delivery: &Delivery, deps: &Deps) -> Answer {
         Ok(webhook) => webhook,
         Err(answer) => return answer,
     };
+    if let Err(too_fast) = deps.rates.take(webhook.stored.id, now) {
+        return Answer::TooFast(too_fast);
+    }
     let event_id = deps.ids.next(now);
     match store_event(delivery, &webhook, event_id, hops, now, deps).await {
         Stored::Answer(answer) => answer,
@@ -82,12 +85,17 @@ async fn reloaded(delivery: &Delivery, now: Timestamp, deps: &Deps) -> Result<Ar
 
 async fn load(delivery: &Delivery, now: Timestamp, deps: &Deps) -> Result<Arc<KnownWebhook>, Answer> {
     let stored = load_webhook(&deps.store, &delivery.address).await.map_err(|error| unavailable(&error))?;
-    let webhook = stored.map(|stored| Arc::new(know(stored)));
+    let known = deps.cache.get(&delivery.address, now).flatten();
+    let webhook = stored.map(|stored| Arc::new(know(stored, known.as_deref())));
     deps.cache.insert(&delivery.address, webhook.clone(), now);
     webhook.ok_or(Answer::NotFound)
 }
 
-fn know(stored: StoredWebhook) -> KnownWebhook {
+/// What is made of a stored webhook. Opened keys are taken over while they are the same ones: a stranger's wrong signatures make
+/// an instance look again once a second, and must not make it call KMS.
+fn know(stored: StoredWebhook, known: Option<&KnownWebhook>) -> KnownWebhook {
+    let known = known.filter(|known| known.stored.id == stored.id && known.stored.version == stored.version);
+    let keys = known.and_then(|known| known.keys.lock().unwrap_or_else(PoisonError::into_inner).clone());
     let definition: Option<Definition> = serde_json::from_value(json!({
         "name": stored.workflow_name,
         "description": stored.workflow_description,
@@ -98,7 +106,7 @@ fn know(stored: StoredWebhook) -> KnownWebhook {
     KnownWebhook {
         compiled: definition.map(|definition| definition::compile(&definition)),
         stored,
-        keys: Mutex::new(None),
+        keys: Mutex::new(keys),
     }
 }
 

@@ -7,6 +7,7 @@ mod answer;
 mod authenticate;
 mod cache;
 mod intake;
+mod rate;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -21,6 +22,7 @@ use vault_open::Opener;
 
 pub use answer::Answer;
 pub use cache::WebhookCache;
+pub use rate::RateLimits;
 
 /// What the function works with; made once.
 pub struct Deps {
@@ -36,6 +38,8 @@ pub struct Deps {
     pub ids: Ids,
     /// Webhooks that this instance knows.
     pub cache: WebhookCache,
+    /// How fast each of them is posted to.
+    pub rates: RateLimits,
 }
 
 /// A request as it arrived.

@@ -3,10 +3,11 @@
 use anyhow::Context;
 use process::{Clock, Ids, Settings};
 use store::{Store, StoreSettings};
-use webhook::{Deps, WebhookCache, router};
+use webhook::{Deps, RateLimits, WebhookCache, router};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
+    process::forbid_core_dumps()?;
     let settings = Settings::from_env(&["SEALFLOW_DATABASE_URL", "SEALFLOW_NODE_QUEUE_URL"])?;
     process::start_logs(&settings.rust_log);
     let sqs = aws_client::config(aws_client::Service::Sqs).context("the queues can't be reached")?;
@@ -21,6 +22,7 @@ async fn main() -> Result<(), lambda_http::Error> {
         clock: Clock::system(),
         ids: Ids::new(),
         cache: WebhookCache::default(),
+        rates: RateLimits::default(),
     };
     // The process lives as long as its dependencies.
     lambda_http::run(router(Box::leak(Box::new(deps)))).await

@@ -4,6 +4,7 @@
 //! would (SQL, JSON, URL and HTML escapes undone, [`views`]), and searched for the ways a value is *written*
 //! (raw, hex, base64 at its three alignments, and each of these as hex again, [`needles`]).
 
+pub mod command;
 mod needles;
 mod places;
 mod views;

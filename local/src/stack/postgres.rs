@@ -308,6 +308,17 @@ async fn await_ready(process: &Process, data: &Path, log: &Path) -> Result<()> {
     }
 }
 
+/// A whole database, wherever it is, as `pg_dump --inserts` writes it.
+///
+/// # Errors
+///
+/// When this machine has no `pg_dump`, and what it says.
+pub async fn dump_database(url: &str) -> Result<Vec<u8>> {
+    let mut command = Command::new(tools::find_postgres()?.join("pg_dump"));
+    command.args(["--inserts", "--dbname"]).arg(url).env("PGCONNECT_TIMEOUT", "10");
+    run_to_end(command).await
+}
+
 async fn run_to_end(mut command: Command) -> Result<Vec<u8>> {
     let name = command.get_program().to_string_lossy().into_owned();
     let output = tokio::task::spawn_blocking(move || command.stdin(Stdio::null()).output())

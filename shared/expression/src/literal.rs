@@ -138,7 +138,7 @@ fn owned_key(key: &Key<'_>) -> Key<'static> {
         Key::Bool(truth) => Key::Bool(*truth),
         Key::Int(n) => Key::Int(*n),
         Key::Float(x) => Key::Float(FloatKey(x.0)),
-        Key::Text(text) => Key::Text(crate::value::Text::Shared((**text).into())),
+        Key::Text(text) => Key::Text(crate::value::Text::string(&**text)),
         Key::Duration(nanoseconds) => Key::Duration(*nanoseconds),
         Key::Time(time) => Key::Time(time.clone()),
         Key::Calendar(day) => Key::Calendar(*day),

@@ -62,7 +62,7 @@ impl Residual {
         machine.tracker = Some(Tracker::new(analysis::holds_secret(&self.nodes, self.slots)));
         let root = self.nodes.len() as Id - 1;
         let value = machine.eval(root).map_err(|error| *error)?;
-        let value = json::encode(&value, &mut machine.budget);
+        let value = json::encode_result(value, &mut machine.budget);
         let value = value.map_err(|fault| *machine.fault(root, fault))?;
         let derived = machine.tracker.take().map(Tracker::finish).unwrap_or_default();
         Ok(Evaluated { value, derived })

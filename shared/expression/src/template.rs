@@ -208,7 +208,7 @@ impl Template {
                 Part::Expression(_, root) => {
                     let value = machine.eval(*root).map_err(|error| *error)?;
                     if parsed.whole {
-                        let json = json::encode(&value, &mut machine.budget);
+                        let json = json::encode_result(value, &mut machine.budget);
                         return json.map_err(|fault| *machine.fault(*root, fault));
                     }
                     machine.print(*root, &value, &mut text).map_err(|error| *error)?;
@@ -247,7 +247,7 @@ impl Template {
     fn finish_whole(&self, mut folder: Folder<'_>, root: Id, partial: Partial<'_>) -> Result<Folded, Error> {
         match partial {
             Partial::Known(value) => {
-                let json = json::encode(&value, &mut folder.machine.budget);
+                let json = json::encode_result(value, &mut folder.machine.budget);
                 json.map(Folded::Value).map_err(|fault| *folder.machine.fault(root, fault))
             }
             Partial::Rest(node) => {

@@ -47,8 +47,8 @@ pub enum Calendar {
 pub enum Text<'a> {
     /// Part of the caller's data or of the template.
     Borrowed(&'a str),
-    /// Made by an evaluation.
-    Shared(Arc<str>),
+    /// Made by an evaluation; as it grew, so that it need not be copied.
+    Shared(Arc<String>),
 }
 
 /// A list, borrowed from JSON or shared.
@@ -171,8 +171,8 @@ impl<'a> Value<'a> {
     }
 
     /// Text that the value keeps.
-    pub fn string(text: impl Into<Arc<str>>) -> Value<'static> {
-        Value::Text(Text::Shared(text.into()))
+    pub fn string(text: impl Into<String>) -> Value<'static> {
+        Value::Text(Text::string(text))
     }
 
     /// A list of values.
@@ -183,7 +183,7 @@ impl<'a> Value<'a> {
 
     /// A map of values with text keys.
     pub fn map(entries: impl IntoIterator<Item = (String, Value<'a>)>) -> Value<'a> {
-        let entries = entries.into_iter().map(|(key, value)| (Key::Text(Text::Shared(key.into())), value));
+        let entries = entries.into_iter().map(|(key, value)| (Key::Text(Text::string(key)), value));
         Value::keyed(entries.collect())
     }
 
@@ -338,7 +338,7 @@ impl<'a> Map<'a> {
             }
             Map::Lookup(lookup) => {
                 let present =
-                    |key: String| lookup.get(&key).map(|value| (Key::Text(Text::Shared(key.into())), value));
+                    |key: String| lookup.get(&key).map(|value| (Key::Text(Text::string(key)), value));
                 lookup.keys().into_iter().filter_map(present).collect()
             }
             Map::Shared(map) => map.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
@@ -390,6 +390,13 @@ impl fmt::Debug for Text<'_> {
     /// Nothing of the text: it may hold a secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("string")
+    }
+}
+
+impl Text<'_> {
+    /// Text that the value keeps.
+    pub(crate) fn string(text: impl Into<String>) -> Text<'static> {
+        Text::Shared(Arc::new(text.into()))
     }
 }
 

@@ -4,12 +4,14 @@
 //! the random source.
 
 mod clock;
+mod core_dumps;
 mod ids;
 mod logs;
 mod settings;
 mod sqs;
 
 pub use clock::{Clock, DEADLINE_LEAST, Deadline};
+pub use core_dumps::forbid_core_dumps;
 pub use ids::Ids;
 pub use logs::start_logs;
 pub use settings::{REQUIRED_NAMES, Settings, SettingsError};

@@ -1,7 +1,8 @@
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Mutex, MutexGuard};
 use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::types::{ToSql, Type};
@@ -28,6 +29,8 @@ pub struct Store {
     config: Config,
     tls: bool,
     connection: Mutex<Option<Arc<Connection>>>,
+    /// When this instance last noted that it works.
+    heartbeat_at: std::sync::Mutex<Option<Timestamp>>,
 }
 
 pub(crate) struct Connection {
@@ -40,6 +43,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// After this silence of the network a connection is given up (transactions.md 5).
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(15);
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(5);
+/// The time between two heartbeats of one instance.
+const HEARTBEAT_PAUSE: SignedDuration = SignedDuration::from_secs(10);
 
 impl Store {
     /// A store for the database at `settings.url`. Connects when first used.
@@ -59,7 +64,17 @@ impl Store {
             .keepalives(true)
             .keepalives_idle(KEEPALIVE_IDLE)
             .ssl_mode(if loopback { SslMode::Disable } else { SslMode::Require });
-        Ok(Self { config, tls: !loopback, connection: Mutex::new(None) })
+        Ok(Self { config, tls: !loopback, connection: Mutex::new(None), heartbeat_at: std::sync::Mutex::default() })
+    }
+
+    /// Whether the last heartbeat is long enough ago; if so, this is the next one.
+    pub(crate) fn is_heartbeat_due(&self, now: Timestamp) -> bool {
+        let mut last = self.heartbeat_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = last.is_none_or(|last| now.duration_since(last) >= HEARTBEAT_PAUSE);
+        if is_due {
+            *last = Some(now);
+        }
+        is_due
     }
 
     /// Runs one statement in a transaction of its own. A connection that is known to be lost is made again first.

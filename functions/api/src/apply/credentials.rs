@@ -1,19 +1,15 @@
 //! Addresses, signing keys and tokens of webhooks: made and sealed before the transaction.
 
-use components::webhook::Authentication;
 use store::api::{WebhookChange, WebhookCredential, WebhookWrite};
 use uuid::Uuid;
-use vault_format::{Entries, Purpose, Scope, SecretValue};
-use vault_seal::SealRequest;
+use vault_format::SecretValue;
 
 use super::ShownOnce;
 use super::plan::{Plan, WebhookWanted, stored_header};
 use crate::Deps;
 use crate::error::ApiError;
-use crate::token::{random_address, random_key, sha256};
-
-/// The name of a webhook's signing key among its sealed entries.
-const SIGNING_KEY_NAME: &str = "current";
+use crate::token::{random_address, random_key};
+use crate::webhook_credential::{CredentialKind, KeptCredential};
 
 /// The webhooks of an apply with what was made for them.
 pub(super) struct Credentials {
@@ -55,8 +51,7 @@ pub(super) async fn make_credentials(
             authentication: wanted.configuration.authentication.as_str(),
             header_name: stored_header(&wanted.configuration),
             deduplication_header: wanted.configuration.deduplication_header.clone(),
-            signing_keys: credential.signing_keys,
-            token_sha256: credential.token_sha256,
+            credential,
         });
     }
     for wanted in &plan.webhooks_changed {
@@ -81,38 +76,17 @@ async fn make_credential(
     wanted: &WebhookWanted,
     shown: &mut Vec<(Uuid, Shown)>,
 ) -> Result<WebhookCredential, ApiError> {
-    match wanted.configuration.authentication {
-        Authentication::None => Ok(WebhookCredential::default()),
-        Authentication::Bearer | Authentication::HeaderToken => {
-            let token = random_key()?;
-            let token_sha256 = Some(sha256(&token));
-            shown.push((wanted.id, Shown::Token(ShownOnce(token))));
-            Ok(WebhookCredential { signing_keys: None, token_sha256 })
-        }
-        Authentication::Signature => {
-            let key = random_key()?;
-            let signing_keys = Some(seal_signing_key(deps, organization_id, wanted.id, key.clone()).await?);
-            shown.push((wanted.id, Shown::SigningKey(ShownOnce(key))));
-            Ok(WebhookCredential { signing_keys, token_sha256: None })
-        }
-    }
-}
-
-async fn seal_signing_key(
-    deps: &Deps,
-    organization_id: Uuid,
-    webhook_id: Uuid,
-    key: String,
-) -> Result<Vec<u8>, ApiError> {
-    let scope = Scope { organization_id, secret_id: webhook_id, purpose: Purpose::Webhook };
-    let request = SealRequest {
-        key_name: SIGNING_KEY_NAME.to_owned(),
-        value: SecretValue::new(key),
-        allowed_hosts: Vec::new(),
+    let Some(kind) = CredentialKind::of(wanted.configuration.authentication.as_str()) else {
+        return Ok(WebhookCredential::default());
     };
-    let mut entries = Entries::new();
-    for entry in deps.sealer.seal(&scope, vec![request]).await? {
-        entries.put(entry).map_err(|error| ApiError::Invalid(error.to_string()))?;
-    }
-    Ok(entries.to_bytes())
+    let key = random_key()?;
+    let value = SecretValue::new(key.clone());
+    let kept = KeptCredential::keep(deps, kind, organization_id, wanted.id, value).await?;
+    let once = ShownOnce(key);
+    let once = match kind {
+        CredentialKind::SigningKey => Shown::SigningKey(once),
+        CredentialKind::Token => Shown::Token(once),
+    };
+    shown.push((wanted.id, once));
+    kept.into_columns(None)
 }

@@ -53,15 +53,18 @@ pub(crate) struct ApplyAnswer {
     webhooks: Vec<WebhookView>,
 }
 
-/// A webhook in an answer. A key or token stands there once: in the answer of the apply that made it.
+/// A webhook in an answer. A key or token stands there once: in the answer of the apply or rotation that made it.
 #[derive(Debug, Serialize)]
 pub(crate) struct WebhookView {
+    pub(crate) id: Uuid,
     pub(crate) workflow_id: Uuid,
     pub(crate) node_id: String,
     pub(crate) url: String,
     pub(crate) authentication: String,
     pub(crate) header_name: Option<String>,
     pub(crate) deduplication_header: Option<String>,
+    /// Until when the key or token before a rotation is taken.
+    pub(crate) previous_until: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) signing_key: Option<ShownOnce>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -83,12 +86,14 @@ impl WebhookView {
     /// A webhook that is there already.
     pub(crate) fn of_row(row: WebhookRow, public_url: &str) -> Self {
         Self {
+            id: row.id,
             workflow_id: row.workflow_id,
             node_id: row.node_id,
             url: webhook_url(public_url, &row.address),
             authentication: row.authentication,
             header_name: row.header_name,
             deduplication_header: row.deduplication_header,
+            previous_until: row.previous_until,
             signing_key: None,
             token: None,
         }
@@ -253,6 +258,9 @@ fn webhook_views(
             view.authentication = change.authentication.to_owned();
             view.header_name.clone_from(&change.header_name);
             view.deduplication_header.clone_from(&change.deduplication_header);
+            if change.credential.is_some() {
+                view.previous_until = None;
+            }
             (view.signing_key, view.token) = made.shown(row.id);
         }
         views.push(view);
@@ -260,12 +268,14 @@ fn webhook_views(
     for hook in &write.webhooks {
         let (signing_key, token) = made.shown(hook.id);
         views.push(WebhookView {
+            id: hook.id,
             workflow_id,
             node_id: hook.node_id.clone(),
             url: webhook_url(&deps.public_url, &hook.address),
             authentication: hook.authentication.to_owned(),
             header_name: hook.header_name.clone(),
             deduplication_header: hook.deduplication_header.clone(),
+            previous_until: None,
             signing_key,
             token,
         });

@@ -216,6 +216,7 @@ mod tests {
             authentication: authentication.into(),
             header_name: header_name.map(str::to_owned),
             deduplication_header: None,
+            previous_until: None,
             version: 1,
             created_at: Timestamp::UNIX_EPOCH,
             updated_at: Timestamp::UNIX_EPOCH,

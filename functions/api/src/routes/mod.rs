@@ -43,6 +43,10 @@ pub fn router(deps: Arc<Deps>) -> Router {
         .route("/v1/events", get(events::list))
         .route("/v1/queue-items", get(queue_items::list))
         .route("/v1/webhooks", get(webhooks::list))
+        .route("/v1/webhooks/{webhook}/rotate", post(webhooks::rotate))
+        .route("/v1/webhooks/{webhook}/key", put(webhooks::set))
+        .route("/v1/webhooks/{webhook}/{node}/rotate", post(webhooks::rotate_of_node))
+        .route("/v1/webhooks/{webhook}/{node}/key", put(webhooks::set_of_node))
         .fallback(async || ApiError::NotFound("path"))
         .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
         .layer(from_fn_with_state(Arc::clone(&deps), around))
@@ -153,6 +157,10 @@ mod tests {
             ("GET", "/v1/events"),
             ("GET", "/v1/queue-items"),
             ("GET", "/v1/webhooks"),
+            ("POST", "/v1/webhooks/h/rotate"),
+            ("PUT", "/v1/webhooks/h/key"),
+            ("POST", "/v1/webhooks/w/n/rotate"),
+            ("PUT", "/v1/webhooks/w/n/key"),
         ];
         for (method, path) in guarded {
             assert_eq!(status(method, path, None).await, StatusCode::UNAUTHORIZED, "{method} {path}");

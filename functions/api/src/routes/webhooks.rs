@@ -1,19 +1,36 @@
-//! `/v1/webhooks`: where a workflow is posted to.
+//! `/v1/webhooks`: where a workflow is posted to, and with which key.
+//!
+//! A webhook is named by its id, or by workflow and node. Sealing calls KMS, so it comes before the write, which holds only for
+//! the version that it was made for.
 
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{Path, State};
+use jiff::{SignedDuration, Timestamp};
+use model::limits::{WEBHOOK_KEY_KEPT_SECONDS_DEFAULT, WEBHOOK_KEY_KEPT_SECONDS_MAX};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use store::api::list_webhooks;
+use store::StoreError;
+use store::api::{
+    WebhookKeys, WebhookReference, WebhookRotation, find_workflow, list_webhooks, load_webhook_keys,
+    rotate_webhook,
+};
+use vault_format::{Entries, Entry, SecretValue};
 
-use super::query_workflow;
+use super::{parse_id, query_workflow};
 use crate::Deps;
-use crate::apply::WebhookView;
+use crate::apply::{ShownOnce, WebhookView};
 use crate::auth::Caller;
-use crate::error::ApiError;
+use crate::body::JsonBody;
+use crate::error::{ApiError, NotFoundAs as _};
 use crate::query::ApiQuery;
+use crate::secret_body::read_value;
+use crate::token::random_key;
+use crate::webhook_credential::{CredentialKind, KeptCredential};
+
+/// Times that a rotation is made, each against what another left.
+const ROTATIONS_MAX: u32 = 2;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -33,4 +50,246 @@ pub(super) async fn list(
     let rows = list_webhooks(&deps.store, caller.organization_id, workflow_id).await?;
     let views: Vec<_> = rows.into_iter().map(|row| WebhookView::of_row(row, &deps.public_url)).collect();
     Ok(Json(json!({ "webhooks": views })))
+}
+
+/// The body of a rotation.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RotateBody {
+    /// For how long the present key or token is taken too; 0: it fails from now on.
+    #[serde(default = "kept_by_default")]
+    keep_previous_seconds: u32,
+}
+
+/// The body that sets a key.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SetBody {
+    /// The signing key or token.
+    #[serde(deserialize_with = "read_value")]
+    key: SecretValue,
+    /// As in a rotation.
+    #[serde(default = "kept_by_default")]
+    keep_previous_seconds: u32,
+}
+
+fn kept_by_default() -> u32 {
+    WEBHOOK_KEY_KEPT_SECONDS_DEFAULT
+}
+
+/// `POST /v1/webhooks/{webhook}/rotate`: makes a new key or token and shows it in this answer only.
+pub(super) async fn rotate(
+    State(deps): State<Arc<Deps>>,
+    caller: Caller,
+    Path(webhook): Path<String>,
+    body: JsonBody,
+) -> Result<Json<Value>, ApiError> {
+    let webhook = parse_id(&webhook, "webhook")?;
+    let body: RotateBody = body.read()?;
+    change(&deps, &caller, WebhookReference::Id(webhook), None, body.keep_previous_seconds).await
+}
+
+/// `POST /v1/webhooks/{workflow}/{node}/rotate`: as [`rotate`].
+pub(super) async fn rotate_of_node(
+    State(deps): State<Arc<Deps>>,
+    caller: Caller,
+    Path((workflow, node)): Path<(String, String)>,
+    body: JsonBody,
+) -> Result<Json<Value>, ApiError> {
+    let body: RotateBody = body.read()?;
+    let workflow =
+        find_workflow(&deps.store, caller.organization_id, &workflow).await.not_found_as("workflow")?;
+    let webhook = WebhookReference::Node { workflow_id: workflow.id, node_id: &node };
+    change(&deps, &caller, webhook, None, body.keep_previous_seconds).await
+}
+
+/// `PUT /v1/webhooks/{webhook}/key`: takes a key or token that somebody else made.
+pub(super) async fn set(
+    State(deps): State<Arc<Deps>>,
+    caller: Caller,
+    Path(webhook): Path<String>,
+    body: JsonBody,
+) -> Result<Json<Value>, ApiError> {
+    let webhook = parse_id(&webhook, "webhook")?;
+    let body: SetBody = body.read()?;
+    change(&deps, &caller, WebhookReference::Id(webhook), Some(body.key), body.keep_previous_seconds).await
+}
+
+/// `PUT /v1/webhooks/{workflow}/{node}/key`: as [`set`].
+pub(super) async fn set_of_node(
+    State(deps): State<Arc<Deps>>,
+    caller: Caller,
+    Path((workflow, node)): Path<(String, String)>,
+    body: JsonBody,
+) -> Result<Json<Value>, ApiError> {
+    let body: SetBody = body.read()?;
+    let workflow =
+        find_workflow(&deps.store, caller.organization_id, &workflow).await.not_found_as("workflow")?;
+    let webhook = WebhookReference::Node { workflow_id: workflow.id, node_id: &node };
+    change(&deps, &caller, webhook, Some(body.key), body.keep_previous_seconds).await
+}
+
+/// Puts a key that is given, or a new one, beside the present one.
+async fn change(
+    deps: &Deps,
+    caller: &Caller,
+    webhook: WebhookReference<'_>,
+    given: Option<SecretValue>,
+    keep_previous_seconds: u32,
+) -> Result<Json<Value>, ApiError> {
+    check_kept(keep_previous_seconds)?;
+    let organization_id = caller.organization_id;
+    for _ in 0..ROTATIONS_MAX {
+        let keys =
+            load_webhook_keys(&deps.store, organization_id, webhook).await.not_found_as("webhook")?;
+        let kind = CredentialKind::of(&keys.row.authentication).ok_or_else(|| {
+            ApiError::Invalid("this webhook has no key: its authentication is `none`".to_owned())
+        })?;
+        let (key, shown) = match &given {
+            Some(key) => (SecretValue::new(key.expose().to_owned()), None),
+            None => {
+                let key = random_key()?;
+                (SecretValue::new(key.clone()), Some(ShownOnce(key)))
+            }
+        };
+        kind.check(&key)?;
+        let kept = KeptCredential::keep(deps, kind, organization_id, keys.row.id, key).await?;
+        let rotation = rotation(&keys, kept, keep_previous_seconds, deps.clock.now())?;
+        match rotate_webhook(&deps.store, organization_id, &rotation).await {
+            Err(StoreError::Conflict(_)) => {}
+            rotated => {
+                let row = rotated?;
+                tracing::info!(webhook_id = %row.id, keep_previous_seconds, "webhook key changed");
+                let mut view = WebhookView::of_row(row, &deps.public_url);
+                match kind {
+                    CredentialKind::SigningKey => view.signing_key = shown,
+                    CredentialKind::Token => view.token = shown,
+                }
+                return Ok(Json(json!({ "webhook": view })));
+            }
+        }
+    }
+    Err(ApiError::Conflict("the webhook is being changed by somebody else: try again".to_owned()))
+}
+
+fn check_kept(seconds: u32) -> Result<(), ApiError> {
+    if seconds <= WEBHOOK_KEY_KEPT_SECONDS_MAX {
+        return Ok(());
+    }
+    let days = WEBHOOK_KEY_KEPT_SECONDS_MAX / 86_400;
+    Err(ApiError::Invalid(format!(
+        "`keep_previous_seconds` is at most {WEBHOOK_KEY_KEPT_SECONDS_MAX} ({days} days)"
+    )))
+}
+
+/// The new credential with the present one beside it. A key from before the present one is dropped: two are taken, never three.
+fn rotation(
+    keys: &WebhookKeys,
+    kept: KeptCredential,
+    keep_previous_seconds: u32,
+    now: Timestamp,
+) -> Result<WebhookRotation, ApiError> {
+    let is_kept = keep_previous_seconds > 0;
+    let until = now + SignedDuration::from_secs(i64::from(keep_previous_seconds));
+    let previous = if is_kept { current_entry(keys)? } else { None };
+    let previous_token = keys.credential.token_sha256.clone().filter(|_| is_kept);
+    Ok(WebhookRotation {
+        id: keys.row.id,
+        version_planned: keys.row.version,
+        credential: kept.into_columns(previous)?,
+        previous_token_sha256: previous_token,
+        previous_until: is_kept.then_some(until),
+        now,
+    })
+}
+
+/// The entry of the present signing key, as it is: it needn't be opened to be kept.
+fn current_entry(keys: &WebhookKeys) -> Result<Option<Entry>, ApiError> {
+    let (Some(bytes), Some(name)) = (&keys.credential.signing_keys, &keys.credential.current_key_name) else {
+        return Ok(None);
+    };
+    let entries = Entries::parse(bytes).map_err(|_| StoreError::Corrupt("webhooks.signing_keys"))?;
+    Ok(entries.get(name).cloned())
+}
+
+#[cfg(test)]
+mod tests {
+    use store::api::{WebhookCredential, WebhookRow};
+    use uuid::Uuid;
+    use vault_format::{NONCE_BYTES, TAG_BYTES};
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+    fn entry(name: &str, mark: u8) -> Entry {
+        Entry::new(name.into(), Vec::new(), vec![mark], [mark; NONCE_BYTES], vec![mark; TAG_BYTES + 4]).unwrap()
+    }
+
+    fn keys(credential: WebhookCredential) -> WebhookKeys {
+        let row = WebhookRow {
+            id: Uuid::from_u128(1),
+            workflow_id: Uuid::from_u128(2),
+            node_id: "push".into(),
+            address: "a".repeat(32),
+            authentication: "signature".into(),
+            header_name: None,
+            deduplication_header: None,
+            previous_until: None,
+            version: 7,
+            created_at: NOW,
+            updated_at: NOW,
+        };
+        WebhookKeys { row, credential }
+    }
+
+    fn signing(entries: &[Entry], current: &str) -> WebhookKeys {
+        let mut all = Entries::new();
+        entries.iter().for_each(|entry| all.put(entry.clone()).unwrap());
+        keys(WebhookCredential {
+            signing_keys: Some(all.to_bytes()),
+            current_key_name: Some(current.into()),
+            token_sha256: None,
+        })
+    }
+
+    #[test]
+    fn the_present_signing_key_stays_beside_the_new_one_byte_by_byte_and_an_older_one_goes() {
+        // The new name sorts before the present one: which is current isn't a matter of order.
+        let before = signing(&[entry("m", 1), entry("z", 2)], "z");
+        let rotated = rotation(&before, KeptCredential::SigningKey(entry("a", 3)), 60, NOW).unwrap();
+        let entries = Entries::parse(rotated.credential.signing_keys.as_deref().unwrap()).unwrap();
+        assert_eq!(entries.iter().cloned().collect::<Vec<_>>(), [entry("a", 3), entry("z", 2)]);
+        assert_eq!(rotated.credential.current_key_name.as_deref(), Some("a"));
+        assert_eq!(rotated.previous_until, Some(Timestamp::from_second(60).unwrap()));
+        assert_eq!(rotated.version_planned, 7);
+    }
+
+    #[test]
+    fn a_key_that_is_not_kept_is_gone_at_once() {
+        let rotated =
+            rotation(&signing(&[entry("z", 2)], "z"), KeptCredential::SigningKey(entry("a", 3)), 0, NOW).unwrap();
+        let entries = Entries::parse(rotated.credential.signing_keys.as_deref().unwrap()).unwrap();
+        assert_eq!((entries.len(), rotated.previous_until), (1, None));
+        let token = keys(WebhookCredential { token_sha256: Some(vec![1; 32]), ..WebhookCredential::default() });
+        let rotated = rotation(&token, KeptCredential::Token(vec![2; 32]), 0, NOW).unwrap();
+        assert_eq!((rotated.previous_token_sha256, rotated.previous_until), (None, None));
+    }
+
+    #[test]
+    fn a_tokens_hash_moves_to_the_previous_one() {
+        let token = keys(WebhookCredential { token_sha256: Some(vec![1; 32]), ..WebhookCredential::default() });
+        let rotated = rotation(&token, KeptCredential::Token(vec![2; 32]), 1, NOW).unwrap();
+        assert_eq!(rotated.previous_token_sha256, Some(vec![1; 32]));
+        assert_eq!(rotated.credential.token_sha256, Some(vec![2; 32]));
+        assert_eq!(rotated.credential.signing_keys, None);
+    }
+
+    #[test]
+    fn a_key_is_kept_for_so_long_and_no_longer_i10() {
+        assert!(check_kept(WEBHOOK_KEY_KEPT_SECONDS_MAX).is_ok());
+        assert!(check_kept(WEBHOOK_KEY_KEPT_SECONDS_MAX + 1).is_err());
+        let body: RotateBody = serde_json::from_str("{}").unwrap();
+        assert_eq!(body.keep_previous_seconds, WEBHOOK_KEY_KEPT_SECONDS_DEFAULT);
+    }
 }

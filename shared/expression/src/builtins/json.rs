@@ -1,6 +1,6 @@
 //! Values to and from JSON: as results, and as Go's `toJSON` writes them.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, sync::Arc};
 
 use serde_json::Value as Json;
 
@@ -12,7 +12,7 @@ use crate::{
     eval::{Budget, Fault},
     limits::VALUE_NESTING_MAX,
     time::zone_name,
-    value::{Calendar, Value},
+    value::{Calendar, Text, Value},
 };
 
 /// Bytes of memory that a byte of JSON text may become.
@@ -50,6 +50,18 @@ pub(crate) fn encode(value: &Value<'_>, budget: &mut Budget) -> Result<Json, Fau
             Json::Object(entries)
         }
     })
+}
+
+/// A value that is no longer needed, as JSON.
+pub(crate) fn encode_result(value: Value<'_>, budget: &mut Budget) -> Result<Json, Fault> {
+    match value {
+        Value::Text(Text::Shared(text)) => {
+            budget.grow(size_of::<Json>())?;
+            budget.grow(text.len())?;
+            Ok(Json::String(Arc::unwrap_or_clone(text)))
+        }
+        other => encode(&other, budget),
+    }
 }
 
 /// JSON as a value of its own.

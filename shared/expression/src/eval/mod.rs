@@ -8,11 +8,13 @@ mod budget;
 mod loops;
 pub(crate) mod operators;
 mod regex;
+mod spine;
 mod track;
 
 pub(crate) use access::member;
 pub(crate) use budget::{Budget, Fault};
 pub(crate) use loops::Items;
+use spine::Spine;
 pub(crate) use track::Tracker;
 
 use crate::{
@@ -45,7 +47,7 @@ pub(crate) struct Machine<'a> {
     locals: Vec<Option<Value<'a>>>,
     scopes: Vec<Scope<'a>>,
     /// The chain that is being walked, shared by all levels.
-    spine: Vec<Id>,
+    spine: Spine,
     regexes: regex::Cache,
     /// What is left to spend.
     pub budget: Budget,
@@ -72,9 +74,9 @@ impl<'a> Machine<'a> {
             nodes,
             host,
             vault,
-            locals: vec![None; slots],
+            locals: if slots == 0 { Vec::new() } else { vec![None; slots] },
             scopes: Vec::new(),
-            spine: Vec::with_capacity(8),
+            spine: Spine::default(),
             regexes: regex::Cache::default(),
             budget: Budget::default(),
             tracker: None,
@@ -123,17 +125,22 @@ impl<'a> Machine<'a> {
             current = next;
         }
         let mut value = self.eval_leaf(current)?;
-        while self.spine.len() > base {
-            let Some(id) = self.spine.pop() else { break };
-            match self.step(id, value)? {
-                Some(next) => value = next,
-                None => {
-                    // On to the end of the optional chain.
-                    let within = &self.spine[base..];
-                    let end = within.iter().rposition(|id| matches!(self.node(*id).kind, Kind::Chain(_)));
-                    let Some(end) = end else { return Ok(None) };
-                    self.spine.truncate(base + end);
-                    value = Value::Nil;
+        while let Some(id) = self.spine.pop_above(base) {
+            if let Some(found) = self.name_in_data(id, &value) {
+                self.tick(id)?;
+                value = found;
+            } else {
+                match self.step(id, value)? {
+                    Some(next) => value = next,
+                    None => {
+                        // On to the end of the optional chain.
+                        let nodes = self.nodes;
+                        let is_end = |id: Id| matches!(nodes[id as usize].kind, Kind::Chain(_));
+                        if !self.spine.pop_until(base, is_end) {
+                            return Ok(None);
+                        }
+                        value = Value::Nil;
+                    }
                 }
             }
             if self.tracker.is_some() {
@@ -141,6 +148,16 @@ impl<'a> Machine<'a> {
             }
         }
         Ok(Some(value))
+    }
+
+    /// What is met by far the most, `object.name` in a map; `None` for everything else.
+    #[inline]
+    fn name_in_data(&self, id: Id, object: &Value<'a>) -> Option<Value<'a>> {
+        let Kind::Member(_, key, _) = &self.node(id).kind else { return None };
+        match (object, &self.node(*key).kind) {
+            (Value::Map(map), Kind::Literal(Value::Text(name))) => Some(map.get(name).unwrap_or(Value::Nil)),
+            _ => None,
+        }
     }
 
     /// Notes a value that was made of a secret.
@@ -165,6 +182,10 @@ impl<'a> Machine<'a> {
         self.tick(id)?;
         match &self.node(id).kind {
             Kind::Binary(op, _, right) => {
+                if let Kind::Literal(literal) = &self.node(*right).kind {
+                    self.tick(*right)?;
+                    return self.binary(id, *op, &left, literal).map(Some);
+                }
                 let right = self.eval(*right)?;
                 self.binary(id, *op, &left, &right).map(Some)
             }
@@ -214,11 +235,7 @@ impl<'a> Machine<'a> {
             return Ok(None);
         }
         if let Kind::Literal(key) = &self.node(key).kind {
-            // What is met by far the most: a name in data.
-            return match (&object, key) {
-                (Value::Map(map), Value::Text(name)) => Ok(Some(map.get(name).unwrap_or(Value::Nil))),
-                _ => self.member(id, &object, key).map(Some),
-            };
+            return self.member(id, &object, key).map(Some);
         }
         let key = self.eval(key)?;
         self.member(id, &object, &key).map(Some)

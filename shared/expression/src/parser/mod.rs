@@ -277,7 +277,7 @@ impl<'s> Parser<'s> {
     }
 
     fn text_literal(&mut self, text: Arc<str>, span: Span) -> Step<Id> {
-        self.leaf(Kind::Literal(Value::string(text)), span)
+        self.leaf(Kind::Literal(Value::string(&*text)), span)
     }
 
     /// Runs `parse` one level of brackets deeper.

@@ -55,17 +55,19 @@ const FIND_SUSPECTS: &str = "/* find_suspects */
         UNION
         SELECT * FROM unnest($2, $3) AS named (workflow_id, node_id)),
     limited AS (
-        SELECT n.workflow_id, n.node_id, n.concurrency_max - (
+        SELECT n.workflow_id, n.node_id, n.deleted_at IS NOT NULL OR w.deleted_at IS NOT NULL AS is_removed, n.concurrency_max - (
             SELECT count(*) FROM workflow_node_executions e
             WHERE e.workflow_id = n.workflow_id AND e.node_id = n.node_id AND e.state <> 'finished') AS free
-        FROM woken JOIN workflow_nodes n ON n.workflow_id = woken.workflow_id AND n.node_id = woken.node_id
+        FROM woken
+        JOIN workflow_nodes n ON n.workflow_id = woken.workflow_id AND n.node_id = woken.node_id
+        JOIN workflows w ON w.id = n.workflow_id
         WHERE n.concurrency_max IS NOT NULL),
     picked AS (
         SELECT i.*, bool_or(i.crashes > 0) OVER (PARTITION BY i.workflow_id, i.node_id) AS has_suspect
         FROM limited CROSS JOIN LATERAL (
             SELECT id, workflow_id, node_id, crashes, created_at FROM workflow_node_queue_items i
             WHERE i.workflow_id = limited.workflow_id AND i.node_id = limited.node_id
-            ORDER BY created_at, id LIMIT least($5, greatest(0, limited.free))) i),
+            ORDER BY created_at, id LIMIT CASE WHEN limited.is_removed THEN $5 ELSE least($5, greatest(0, limited.free)) END) i),
     found AS (
         SELECT id, workflow_id, node_id, crashes, created_at FROM picked WHERE has_suspect OR $4
         UNION

@@ -158,7 +158,7 @@ pub async fn claim_executions(
     })
 }
 
-pub(super) const LOCK_EXECUTIONS: &str = "/* lock_executions */
+pub(crate) const LOCK_EXECUTIONS: &str = "/* lock_executions */
     SELECT id FROM workflow_node_executions WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE";
 
 const CLAIM: &str = "/* claim_executions */

@@ -194,7 +194,7 @@ impl<'a> Parts<'a> {
 }
 
 /// Nodes come before executions in the order of locks; a slot is freed under the node's lock.
-pub(super) const LOCK_NODES: &str = "/* lock_nodes_of_executions */
+pub(crate) const LOCK_NODES: &str = "/* lock_nodes_of_executions */
     SELECT n.workflow_id, n.node_id FROM workflow_nodes n
     WHERE n.concurrency_max IS NOT NULL AND (n.workflow_id, n.node_id) IN (
         SELECT ex.workflow_id, ex.node_id FROM workflow_node_executions ex WHERE ex.id = ANY($1))
@@ -259,7 +259,7 @@ const CHECK_LEASES: &str = "/* check_leases */
     JOIN workflow_node_executions ex ON ex.id = t.id AND ex.lease_token = t.token";
 
 /// A later statement than the lock and the update: it sees who waits now (transactions.md 9).
-pub(super) const FIND_FREED: &str = "/* find_freed_nodes */
+pub(crate) const FIND_FREED: &str = "/* find_freed_nodes */
     SELECT n.workflow_id, n.node_id, w.organization_id
     FROM workflow_nodes n JOIN workflows w ON w.id = n.workflow_id
     WHERE n.concurrency_max IS NOT NULL
@@ -271,7 +271,7 @@ pub(super) const FIND_FREED: &str = "/* find_freed_nodes */
           WHERE e.workflow_id = n.workflow_id AND e.node_id = n.node_id AND e.state <> 'finished')
     ORDER BY n.workflow_id, n.node_id";
 
-pub(super) fn freed_node(row: &Row) -> Result<FreedNode, StoreError> {
+pub(crate) fn freed_node(row: &Row) -> Result<FreedNode, StoreError> {
     Ok(FreedNode {
         key: (column(row, "workflow_id")?, column(row, "node_id")?),
         organization_id: column(row, "organization_id")?,

@@ -12,6 +12,8 @@ pub use claim::{
 };
 pub use definitions::{StoredEdges, load_edges};
 pub use end::{EndedExecution, end_unstartable};
+pub(crate) use claim::LOCK_EXECUTIONS;
+pub(crate) use finish::{FIND_FREED, LOCK_NODES, freed_node};
 pub use finish::{FinishKind, FinishRow, FinishedExecution, NewOutput, finish_executions};
 pub use heartbeat::record_heartbeat;
 

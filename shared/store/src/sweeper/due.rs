@@ -28,8 +28,11 @@ pub struct DueExecution {
 /// Seconds of the backoff after each send: 1, 2, 4, 8, 15 minutes. In SQL, by `sent_count`.
 const BACKOFF: &str = "(ARRAY[0, 60, 120, 240, 480, 900])[least(sent_count, 5) + 1]";
 
+/// Sends since the execution's state last changed: what was claimed meanwhile was delivered, and starts anew.
+const SENT_IN_A_ROW: &str = "CASE WHEN last_sent_at >= updated_at THEN sent_count ELSE 0 END";
+
 /// Finds nodes with waiting items past their grace and records the send: a limited node with a free slot on its smallest item, an
-/// unlimited one on each item of the send. Items behind a limit cost nothing.
+/// unlimited one on each item of the send. Items behind a limit cost nothing. What another sweeper sends meanwhile is left to it.
 ///
 /// # Errors
 /// See [`StoreError`].
@@ -58,7 +61,7 @@ pub async fn find_due_nodes(
              JOIN workflow_nodes n ON n.workflow_id = waiting.workflow_id AND n.node_id = waiting.node_id
              JOIN workflows w ON w.id = n.workflow_id),
          due AS (
-             SELECT i.id, node.workflow_id, node.node_id, node.organization_id
+             SELECT i.id, i.last_sent_at, node.workflow_id, node.node_id, node.organization_id
              FROM node CROSS JOIN LATERAL (
                  SELECT id, last_sent_at, sent_count FROM workflow_node_queue_items i
                  WHERE i.workflow_id = node.workflow_id AND i.node_id = node.node_id
@@ -68,7 +71,7 @@ pub async fn find_due_nodes(
              LIMIT $2),
          sent AS (
              UPDATE workflow_node_queue_items i SET last_sent_at = now(), sent_count = sent_count + 1
-             FROM due WHERE i.id = due.id RETURNING i.id)
+             FROM due WHERE i.id = due.id AND i.last_sent_at = due.last_sent_at RETURNING i.id)
          SELECT DISTINCT workflow_id, node_id, organization_id FROM due WHERE id IN (SELECT id FROM sent)"
     );
     let rows =
@@ -84,7 +87,7 @@ pub async fn find_due_nodes(
 }
 
 /// Finds pending executions past their grace, timers that come due within the queue's longest delay, and expired leases, and records
-/// the send.
+/// the send. A timer that whoever made it could send with a delay is looked at only once it is overdue.
 ///
 /// # Errors
 /// See [`StoreError`].
@@ -95,19 +98,23 @@ pub async fn find_due_executions(
 ) -> Result<Vec<DueExecution>, StoreError> {
     let sql = format!(
         "/* find_due_executions */
-         WITH due AS (
-             (SELECT id, run_at FROM workflow_node_executions
-              WHERE state = 'pending' AND coalesce(run_at, last_sent_at) <= now() + make_interval(secs => $3)
-                AND greatest(last_sent_at, run_at - make_interval(secs => $3)) <= now() - make_interval(secs => $1 + {BACKOFF})
-              ORDER BY coalesce(run_at, last_sent_at) LIMIT $2)
+         WITH waiting AS (
+             (SELECT id, run_at, last_sent_at, {SENT_IN_A_ROW} AS sent_count,
+                 CASE WHEN run_at > now() THEN run_at - updated_at > make_interval(secs => $3) END AS is_early,
+                 greatest(last_sent_at, updated_at, run_at) + make_interval(secs => $1) AS due_at
+              FROM workflow_node_executions
+              WHERE state = 'pending' AND coalesce(run_at, last_sent_at) <= now() + make_interval(secs => $3))
              UNION ALL
-             (SELECT id, NULL FROM workflow_node_executions
-              WHERE state IN ('started', 'cancelling') AND lease_until <= now()
-                AND last_sent_at <= now() - make_interval(secs => {BACKOFF})
-              ORDER BY lease_until LIMIT $2)),
+             (SELECT id, NULL, last_sent_at, {SENT_IN_A_ROW}, NULL, greatest(last_sent_at, lease_until)
+              FROM workflow_node_executions
+              WHERE state IN ('started', 'cancelling') AND lease_until <= now())),
+         due AS (
+             SELECT id, run_at, last_sent_at AS seen_at FROM waiting
+             WHERE CASE WHEN is_early IS NULL THEN due_at <= now() - make_interval(secs => {BACKOFF}) ELSE is_early AND sent_count = 0 END
+             ORDER BY coalesce(run_at, last_sent_at) LIMIT $2),
          sent AS (
-             UPDATE workflow_node_executions ex SET last_sent_at = now(), sent_count = sent_count + 1
-             FROM due WHERE ex.id = due.id RETURNING ex.id, ex.workflow_id)
+             UPDATE workflow_node_executions ex SET last_sent_at = now(), sent_count = {SENT_IN_A_ROW} + 1
+             FROM due WHERE ex.id = due.id AND ex.last_sent_at = due.seen_at RETURNING ex.id, ex.workflow_id)
          SELECT sent.id, w.organization_id, greatest(0, ceil(extract(epoch FROM due.run_at - now())))::int AS delay_seconds
          FROM sent JOIN due ON due.id = sent.id JOIN workflows w ON w.id = sent.workflow_id"
     );

@@ -2,6 +2,7 @@ use jiff::Timestamp;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
+use crate::executor::{FIND_FREED, FreedNode, LOCK_EXECUTIONS, LOCK_NODES, freed_node};
 use crate::types::column;
 use crate::{StoreError, Tx};
 
@@ -39,7 +40,8 @@ pub async fn end_undeliverable_items(tx: &Tx, ids: &[Uuid], now: Timestamp) -> R
     rows.iter().map(|row| column(row, "id")).collect()
 }
 
-/// Ends pending executions whose sends are used up; only where the executor has committed something since the last send.
+/// Ends pending executions whose sends are used up; only where the executor has committed something since the last send. Also tells
+/// which nodes have a freed slot and items that wait (transactions.md 9).
 ///
 /// # Errors
 /// See [`StoreError`].
@@ -47,22 +49,42 @@ pub async fn end_undeliverable_executions(
     tx: &Tx,
     rows_max: i64,
     now: Timestamp,
-) -> Result<Vec<Uuid>, StoreError> {
-    let rows = tx
+) -> Result<(Vec<Uuid>, Vec<FreedNode>), StoreError> {
+    let found = tx
         .query(
-            "/* end_undeliverable_executions */
-             WITH lost AS (
-                 SELECT id FROM workflow_node_executions
-                 WHERE state = 'pending' AND sent_count >= $3 AND coalesce(run_at, last_sent_at) <= now()
-                   AND last_sent_at < (SELECT committed_at FROM function_heartbeats WHERE function = 'executor')
-                 ORDER BY id LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED)
-             UPDATE workflow_node_executions ex
-             SET state = 'finished', result = 'failed', result_reason = 'undeliverable',
-                 result_message = 'this execution was sent to the executor many times and never taken', finished_at = $2, updated_at = $2
-             FROM lost WHERE ex.id = lost.id
-             RETURNING ex.id",
-            &[(&rows_max, Type::INT8), (&now, Type::TIMESTAMPTZ), (&model::limits::SENDS_MAX, Type::INT4)],
+            &format!(
+                "/* find_undeliverable_executions */
+                 SELECT id FROM workflow_node_executions WHERE {UNDELIVERABLE} ORDER BY id LIMIT $2"
+            ),
+            &[(&model::limits::SENDS_MAX, Type::INT4), (&rows_max, Type::INT8)],
         )
         .await?;
-    rows.iter().map(|row| column(row, "id")).collect()
+    let ids: Vec<Uuid> = found.iter().map(|row| column(row, "id")).collect::<Result<_, _>>()?;
+    if ids.is_empty() {
+        return Ok((Vec::new(), Vec::new()));
+    }
+    let end = format!(
+        "/* end_undeliverable_executions */
+         UPDATE workflow_node_executions
+         SET state = 'finished', result = 'failed', result_reason = 'undeliverable',
+             result_message = 'this execution was sent to the executor many times and never taken', finished_at = $3, updated_at = $3
+         WHERE id = ANY($2) AND {UNDELIVERABLE}
+         RETURNING id"
+    );
+    let (_, _, ended, freed) = futures_util::try_join!(
+        tx.query_with(LOCK_NODES, [(&ids, Type::UUID_ARRAY)]),
+        tx.query_with(LOCK_EXECUTIONS, [(&ids, Type::UUID_ARRAY)]),
+        tx.query_with(
+            &end,
+            [(&model::limits::SENDS_MAX, Type::INT4), (&ids, Type::UUID_ARRAY), (&now, Type::TIMESTAMPTZ)],
+        ),
+        tx.query_with(FIND_FREED, [(&ids, Type::UUID_ARRAY)]),
+    )?;
+    let ended = ended.iter().map(|row| column(row, "id")).collect::<Result<_, _>>()?;
+    Ok((ended, freed.iter().map(freed_node).collect::<Result<_, _>>()?))
 }
+
+/// Sent in vain since its state last changed, while the executor was at work.
+const UNDELIVERABLE: &str = "state = 'pending' AND sent_count >= $1 AND last_sent_at >= updated_at
+    AND coalesce(run_at, last_sent_at) <= now()
+    AND last_sent_at < (SELECT committed_at FROM function_heartbeats WHERE function = 'executor')";

@@ -1,0 +1,112 @@
+//! How fast a webhook's deliveries are taken (docs/decisions/0009): a bucket for each webhook, in this instance's memory.
+//!
+//! It is asked after the credential was found good, so that nobody else can use up what belongs to a webhook's own sender; what
+//! strangers send costs no write, no wake and at most one read a second for each address.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use jiff::{SignedDuration, Timestamp};
+use model::limits::{WEBHOOK_BURST_MAX, WEBHOOK_RATE_PER_SECOND};
+use uuid::Uuid;
+
+/// Webhooks whose buckets are kept; above it, those that have filled up again are forgotten, which loses nothing.
+const BUCKETS_MAX: usize = 2_000;
+
+/// The buckets of an instance.
+#[derive(Default)]
+pub struct RateLimits {
+    /// When each bucket is full again: one time says all that there is to know of it.
+    full_at: Mutex<HashMap<Uuid, Timestamp>>,
+}
+
+/// The webhook's bucket is empty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooFast {
+    /// Whole seconds after which a delivery is taken again, at least 1.
+    pub retry_after_seconds: u32,
+}
+
+impl RateLimits {
+    /// Takes one delivery out of a webhook's bucket.
+    ///
+    /// # Errors
+    /// [`TooFast`] when it is empty.
+    pub fn take(&self, webhook_id: Uuid, now: Timestamp) -> Result<(), TooFast> {
+        let one = SignedDuration::from_secs(1) / i32::try_from(WEBHOOK_RATE_PER_SECOND).unwrap_or(i32::MAX);
+        let whole = one * i32::try_from(WEBHOOK_BURST_MAX).unwrap_or(i32::MAX);
+        let mut full_at = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if full_at.len() >= BUCKETS_MAX && !full_at.contains_key(&webhook_id) {
+            full_at.retain(|_, full_at| *full_at > now);
+            if full_at.len() >= BUCKETS_MAX {
+                full_at.clear();
+            }
+        }
+        let bucket = full_at.entry(webhook_id).or_insert(now);
+        let next = (*bucket).max(now) + one;
+        let excess = next.duration_since(now) - whole;
+        if excess.is_positive() {
+            let seconds = excess.as_secs() + i64::from(excess.subsec_nanos() > 0);
+            return Err(TooFast { retry_after_seconds: u32::try_from(seconds).unwrap_or(u32::MAX) });
+        }
+        *bucket = next;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONE: Uuid = Uuid::from_u128(1);
+
+    fn at(milliseconds: i64) -> Timestamp {
+        Timestamp::from_millisecond(1_000_000 + milliseconds).unwrap()
+    }
+
+    fn taken(limits: &RateLimits, webhook: Uuid, deliveries: u32, now: Timestamp) -> u32 {
+        (0..deliveries).map(|_| u32::from(limits.take(webhook, now).is_ok())).sum()
+    }
+
+    #[test]
+    fn a_burst_has_a_limit_on_both_sides_i10() {
+        let limits = RateLimits::default();
+        assert_eq!(taken(&limits, ONE, WEBHOOK_BURST_MAX, at(0)), WEBHOOK_BURST_MAX);
+        assert_eq!(limits.take(ONE, at(0)), Err(TooFast { retry_after_seconds: 1 }));
+        assert_eq!(taken(&limits, ONE, WEBHOOK_BURST_MAX + 1, at(60_000)), WEBHOOK_BURST_MAX, "it fills up and no further");
+    }
+
+    #[test]
+    fn after_its_burst_a_webhook_has_its_rate_i10() {
+        let limits = RateLimits::default();
+        taken(&limits, ONE, WEBHOOK_BURST_MAX, at(0));
+        assert_eq!(taken(&limits, ONE, WEBHOOK_RATE_PER_SECOND + 1, at(1_000)), WEBHOOK_RATE_PER_SECOND);
+        assert_eq!(taken(&limits, ONE, 10, at(1_000 + 1_000 / i64::from(WEBHOOK_RATE_PER_SECOND) - 1)), 0);
+        assert_eq!(taken(&limits, ONE, 10, at(1_000 + 1_000 / i64::from(WEBHOOK_RATE_PER_SECOND))), 1);
+    }
+
+    #[test]
+    fn webhooks_do_not_use_up_each_others_buckets() {
+        let limits = RateLimits::default();
+        taken(&limits, ONE, WEBHOOK_BURST_MAX + 1, at(0));
+        assert!(limits.take(Uuid::from_u128(2), at(0)).is_ok());
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_locks_nobody_out_for_longer_than_it_went() {
+        let limits = RateLimits::default();
+        assert!(limits.take(ONE, at(10_000)).is_ok());
+        let answer = limits.take(ONE, at(0));
+        assert_eq!(answer, Err(TooFast { retry_after_seconds: 9 }), "10 s back, 2 s of burst");
+        assert!(limits.take(ONE, at(10_000)).is_ok());
+    }
+
+    #[test]
+    fn buckets_can_not_fill_the_memory() {
+        let limits = RateLimits::default();
+        for webhook in 0..=BUCKETS_MAX as u128 {
+            limits.take(Uuid::from_u128(webhook), at(i64::try_from(webhook).unwrap())).unwrap();
+        }
+        assert!(limits.full_at.lock().unwrap().len() < BUCKETS_MAX);
+    }
+}
