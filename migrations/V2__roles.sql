@@ -49,11 +49,25 @@ BEGIN
 END
 $$;
 
-ALTER ROLE sealflow_api CONNECTION LIMIT 20;
-ALTER ROLE sealflow_webhook CONNECTION LIMIT 20;
-ALTER ROLE sealflow_builder CONNECTION LIMIT 20;
-ALTER ROLE sealflow_executor CONNECTION LIMIT 20;
-ALTER ROLE sealflow_sweeper CONNECTION LIMIT 3;
+-- A role's row belongs to the whole cluster and takes one writer at a time, so it is written only where it differs.
+DO $$
+DECLARE
+    role_limit record;
+BEGIN
+    FOR role_limit IN
+        SELECT r.rolname, wanted.connections
+        FROM (VALUES ('sealflow_api', 20), ('sealflow_webhook', 20), ('sealflow_builder', 20), ('sealflow_executor', 20),
+            ('sealflow_sweeper', 3)) AS wanted (rolname, connections)
+        JOIN pg_roles r ON r.rolname = wanted.rolname AND r.rolconnlimit <> wanted.connections
+    LOOP
+        BEGIN
+            EXECUTE format('ALTER ROLE %I CONNECTION LIMIT %s', role_limit.rolname, role_limit.connections);
+        EXCEPTION WHEN internal_error THEN
+            NULL; -- "tuple concurrently updated": another database of the cluster was migrated at the same moment
+        END;
+    END LOOP;
+END
+$$;
 
 -- api: management. It seals and never opens, so it may read sealed data (key names and hosts are readable by design).
 GRANT SELECT ON organizations, api_tokens, workflows, workflow_versions, workflow_nodes, workflow_node_secret_refs, workflow_events,

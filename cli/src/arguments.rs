@@ -3,9 +3,9 @@
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    admin, completion, event_list, execution_list, execution_show, queue_list, run_cancel, run_list,
-    run_start, run_watch, secret_delete, secret_list, secret_set, webhook_list, webhook_rotate,
-    webhook_set, workflow_apply, workflow_delete, workflow_list, workflow_show,
+    admin, completion, event_list, execution_list, execution_show, expr, queue_list, run_cancel, run_list,
+    run_start, run_watch, secret_delete, secret_list, secret_set, webhook_list, webhook_rotate, webhook_set,
+    workflow_apply, workflow_delete, workflow_list, workflow_show,
 };
 use crate::output::Format;
 
@@ -63,6 +63,8 @@ pub(crate) enum Command {
     /// Schema and first organization.
     #[command(subcommand)]
     Admin(admin::Admin),
+    /// Try an expression on a recorded event; needs neither API nor token.
+    Expr(expr::Expr),
     /// Print a completion script for a shell.
     Completion(completion::Completion),
 }

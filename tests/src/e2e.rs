@@ -138,7 +138,9 @@ impl Product {
 /// Postgres and ministack for all products of a test binary.
 async fn stack() -> Arc<Stack> {
     static STACK: OnceCell<Arc<Stack>> = OnceCell::const_new();
-    let start = || async { Arc::new(StackOptions::new().postgres().ministack().start().await.expect("the stack starts")) };
+    let start = || async {
+        Arc::new(StackOptions::new().postgres().ministack().start().await.expect("the stack starts"))
+    };
     Arc::clone(STACK.get_or_init(start).await)
 }
 
@@ -225,7 +227,8 @@ impl Story<'_> {
     /// When it is refused.
     pub async fn start(&self, workflow: &str, data: Value) -> String {
         let body = json!({ "data": data });
-        let (status, answer) = self.call("POST", &format!("/v1/workflows/{workflow}/runs"), Some(&body)).await;
+        let (status, answer) =
+            self.call("POST", &format!("/v1/workflows/{workflow}/runs"), Some(&body)).await;
         assert_eq!(status, 202, "{answer}");
         word(&answer["run_id"])
     }
@@ -297,7 +300,8 @@ impl Story<'_> {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let answer = self.product.send(request.body(body.into()).expect("the headers are a test's literals")).await;
+        let answer =
+            self.product.send(request.body(body.into()).expect("the headers are a test's literals")).await;
         (answer.status().as_u16(), json_of(&answer))
     }
 
@@ -307,7 +311,10 @@ impl Story<'_> {
     /// # Panics
     /// When the database refuses.
     pub async fn stored(&self) -> String {
-        let roots = format!("SELECT id FROM workflow_events WHERE execution_id IS NULL AND workflow_id IN ({})", self.workflows());
+        let roots = format!(
+            "SELECT id FROM workflow_events WHERE execution_id IS NULL AND workflow_id IN ({})",
+            self.workflows()
+        );
         let sql = format!(
             "SELECT (SELECT count(*) FROM ({roots}) root),
                 (SELECT count(*) FROM workflow_node_queue_items WHERE event_id IN ({roots}))
@@ -392,6 +399,7 @@ fn json_of(answer: &Response<Bytes>) -> Value {
     if answer.body().is_empty() {
         return Value::Null;
     }
-    serde_json::from_slice(answer.body())
-        .unwrap_or_else(|_| panic!("{}: no JSON: {}", answer.status(), String::from_utf8_lossy(answer.body())))
+    serde_json::from_slice(answer.body()).unwrap_or_else(|_| {
+        panic!("{}: no JSON: {}", answer.status(), String::from_utf8_lossy(answer.body()))
+    })
 }

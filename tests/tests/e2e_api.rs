@@ -84,8 +84,11 @@ async fn without_a_good_token_nobody_gets_in() {
     let wrong = format!("Bearer {}x", good);
     let other = format!("Bearer sf_{}", "0".repeat(64));
     for (method, path) in routes(&story, &run).await {
-        for header in [None, Some(""), Some("Bearer"), Some("Basic abc"), Some(wrong.as_str()), Some(other.as_str())] {
-            let mut request = Request::builder().method(method).uri(format!("{}{path}", product.sealflow.gateway_url()));
+        for header in
+            [None, Some(""), Some("Bearer"), Some("Basic abc"), Some(wrong.as_str()), Some(other.as_str())]
+        {
+            let mut request =
+                Request::builder().method(method).uri(format!("{}{path}", product.sealflow.gateway_url()));
             request = request.header("content-type", "application/json");
             if let Some(header) = header {
                 request = request.header("authorization", header);
@@ -95,7 +98,10 @@ async fn without_a_good_token_nobody_gets_in() {
             assert_eq!(answer.headers()["content-type"], "application/problem+json");
             assert_eq!(answer.headers()["www-authenticate"], "Bearer");
             let problem: Value = serde_json::from_slice(answer.body()).unwrap();
-            assert_eq!((&problem["type"], &problem["status"]), (&json!("urn:sealflow:problem:unauthorized"), &json!(401)));
+            assert_eq!(
+                (&problem["type"], &problem["status"]),
+                (&json!("urn:sealflow:problem:unauthorized"), &json!(401))
+            );
         }
     }
     story.end(&[]).await;
@@ -131,7 +137,11 @@ async fn one_organization_sees_and_changes_nothing_of_another_i6() {
     mine.apply(&placed(product, CALLING)).await;
     mine.run("calling", json!({ "who": "Eve" })).await;
     let eves = product.target.requests("/calling/Eve");
-    assert_eq!(eves[0].header("authorization"), Some("Bearer another value of mine"), "a secret of its own organization");
+    assert_eq!(
+        eves[0].header("authorization"),
+        Some("Bearer another value of mine"),
+        "a secret of its own organization"
+    );
     assert_eq!(mine.call("DELETE", "/v1/secrets/github", None).await.0, 204);
     assert_eq!(mine.call("DELETE", "/v1/organization", None).await.0, 204);
     assert_eq!(mine.call("GET", "/v1/workflows", None).await.0, 401, "its tokens are of no use from then on");
@@ -149,8 +159,13 @@ async fn secrets_go_in_and_never_come_out_i1() {
     let (first, second, third) = (make_secret("first"), make_secret("second"), make_secret("third"));
     let path = "/v1/secrets/github";
     let put = async |path: &str, body: Value| story.call("PUT", path, Some(&body)).await;
-    let (status, answer) = put(&format!("{path}/token"), json!({ "value": first, "hosts": ["API.example.com"] })).await;
-    assert_eq!((status, &answer["secret"]["keys"][0]["hosts"]), (200, &json!(["api.example.com"])), "{answer}");
+    let (status, answer) =
+        put(&format!("{path}/token"), json!({ "value": first, "hosts": ["API.example.com"] })).await;
+    assert_eq!(
+        (status, &answer["secret"]["keys"][0]["hosts"]),
+        (200, &json!(["api.example.com"])),
+        "{answer}"
+    );
     // Another value of the key keeps its hosts, another key leaves it alone.
     put(&format!("{path}/token"), json!({ "value": second })).await;
     put(&format!("{path}/other"), json!({ "value": third })).await;
@@ -158,9 +173,10 @@ async fn secrets_go_in_and_never_come_out_i1() {
     let keys = &listed["secrets"][0]["keys"];
     assert_eq!((&keys[0]["key"], &keys[1]["key"]), (&json!("other"), &json!("token")), "{keys}");
     assert_eq!((&keys[0]["hosts"], &keys[1]["hosts"]), (&json!([]), &json!(["api.example.com"])));
-    assert_eq!(listed["secrets"][0].as_object().unwrap().keys().map(String::as_str).collect::<Vec<_>>(), [
-        "created_at", "created_by", "id", "keys", "name", "provider", "updated_at"
-    ]);
+    assert_eq!(
+        listed["secrets"][0].as_object().unwrap().keys().map(String::as_str).collect::<Vec<_>>(),
+        ["created_at", "created_by", "id", "keys", "name", "provider", "updated_at"]
+    );
     for get in [path.to_owned(), format!("{path}/token")] {
         assert_eq!(story.call("GET", &get, None).await.0, 405, "{get}");
     }
@@ -192,15 +208,21 @@ async fn secrets_go_in_and_never_come_out_i1() {
         format!("{{\"value\": \"{}{canary}\"}}", "x".repeat(65 * 1024)),
     ] {
         for path in [format!("{path}/token"), path.to_owned()] {
-            let (status, answer) = story.call_with("PUT", &path, "application/json", body.clone().into()).await;
+            let (status, answer) =
+                story.call_with("PUT", &path, "application/json", body.clone().into()).await;
             assert!((400..500).contains(&status) && answer["detail"].is_string(), "{status} {answer}");
         }
     }
-    let (status, _) = story.call_with("PUT", &format!("{path}/token"), "text/plain", canary.clone().into()).await;
+    let (status, _) =
+        story.call_with("PUT", &format!("{path}/token"), "text/plain", canary.clone().into()).await;
     assert_eq!(status, 415);
     for name in ["a b", "ä", &"n".repeat(129)] {
         let encoded: String = name.bytes().map(|byte| format!("%{byte:02X}")).collect();
-        assert_eq!(put(&format!("/v1/secrets/{encoded}/k"), json!({ "value": canary })).await.0, 400, "{name}");
+        assert_eq!(
+            put(&format!("/v1/secrets/{encoded}/k"), json!({ "value": canary })).await.0,
+            400,
+            "{name}"
+        );
     }
     let (status, _) = put(&format!("{path}/big"), json!({ "value": "x".repeat(64 * 1024) })).await;
     assert_eq!(status, 200, "the largest value");
@@ -226,7 +248,9 @@ async fn pages_follow_each_other_and_have_each_row_once() {
         story.ended(run).await;
     }
     started.reverse();
-    for (path, name, rows) in [("/v1/runs", "runs", 7), ("/v1/executions", "executions", 7), ("/v1/events", "events", 14)] {
+    for (path, name, rows) in
+        [("/v1/runs", "runs", 7), ("/v1/executions", "executions", 7), ("/v1/events", "events", 14)]
+    {
         let mut ids = Vec::new();
         let mut cursor = String::new();
         for _ in 0..rows {
@@ -250,7 +274,11 @@ async fn pages_follow_each_other_and_have_each_row_once() {
     }
     for query in ["limit=0", "limit=201", "limit=x", "cursor=x", "nonsense=1", "run=x"] {
         let (status, answer) = story.call("GET", &format!("/v1/executions?{query}"), None).await;
-        assert_eq!((status, &answer["type"]), (400, &json!("urn:sealflow:problem:invalid_request")), "{query}: {answer}");
+        assert_eq!(
+            (status, &answer["type"]),
+            (400, &json!("urn:sealflow:problem:invalid_request")),
+            "{query}: {answer}"
+        );
     }
     assert_eq!(story.call("GET", "/v1/executions?limit=200", None).await.0, 200);
     let (status, answer) = story.call("GET", "/v1/nonsense", None).await;
@@ -285,7 +313,11 @@ edges:
   - { from: start, to: call }
 "#;
     let (status, answer) = story.try_apply(definition).await;
-    assert_eq!((status, &answer["type"]), (422, &json!("urn:sealflow:problem:invalid_definition")), "{answer}");
+    assert_eq!(
+        (status, &answer["type"]),
+        (422, &json!("urn:sealflow:problem:invalid_definition")),
+        "{answer}"
+    );
     let errors = answer["errors"].as_array().unwrap();
     let found = |line: i64, field: &str, message: &str| {
         errors.iter().any(|error| {
@@ -303,7 +335,9 @@ edges:
     let expression = errors.iter().find(|error| error["line"] == 12).unwrap();
     assert!(expression["expression"].as_str().unwrap().contains("^^^"), "{expression:#}");
     assert_eq!(story.get("/v1/workflows").await["workflows"], json!([]), "nothing was applied");
-    for (text, word) in [("a: &x 1\nb: *x\n", "alias"), ("a: 1\na: 2\n", "twice"), ("a: !x 1\n", "tag"), ("[", "")] {
+    for (text, word) in
+        [("a: &x 1\nb: *x\n", "alias"), ("a: 1\na: 2\n", "twice"), ("a: !x 1\n", "tag"), ("[", "")]
+    {
         let (status, answer) = story.try_apply(text).await;
         assert_eq!(status, 422, "{text}: {answer}");
         assert!(answer["errors"].to_string().contains(word), "{text}: {answer}");
@@ -338,11 +372,16 @@ async fn an_apply_says_what_changes_and_knows_when_it_is_out_of_date() {
     assert!(word(&conflict["detail"]).contains("version 1"), "{conflict}");
     let (_, same) = apply(&definition, "?expected_version=1").await;
     assert_eq!((&same["applied"], &same["workflow"]["version"]), (&json!(false), &json!(1)));
-    assert_eq!((&same["webhooks"][0]["url"], same["webhooks"][0].get("token")), (&hook["url"], None), "shown once");
+    assert_eq!(
+        (&same["webhooks"][0]["url"], same["webhooks"][0].get("token")),
+        (&hook["url"], None),
+        "shown once"
+    );
     let changed = definition.replace("/calling/", "/changed/").replace("name: Hook", "name: Renamed");
     let (_, second) = apply(&changed, "?expected_version=1").await;
     assert_eq!(second["workflow"]["version"], 2);
-    let ids: Vec<_> = second["changes"]["changed"].as_array().unwrap().iter().map(|node| &node["id"]).collect();
+    let ids: Vec<_> =
+        second["changes"]["changed"].as_array().unwrap().iter().map(|node| &node["id"]).collect();
     assert_eq!(ids, ["hook", "call"], "{second:#}");
     assert_eq!(second["webhooks"][0]["url"], hook["url"]);
     assert_eq!(apply(&definition, "?expected_version=1").await.0, 409);
@@ -365,7 +404,8 @@ async fn what_waits_for_a_deleted_workflow_or_organization_ends_and_starts_nothi
         let story = product.story("deleted").await;
         let secret = make_secret("deleted");
         story.set_secret("github", "token", &secret).await;
-        let definition = CALLING.replace("calling", "deleted").replace("concurrency: unlimited", "concurrency: 1");
+        let definition =
+            CALLING.replace("calling", "deleted").replace("concurrency: unlimited", "concurrency: 1");
         let answer = story.apply(&placed(product, &definition)).await;
         let hook = word(&answer["webhooks"][0]["url"]);
         product.target.script("/deleted/slow", [Reply::Late(std::time::Duration::from_millis(1_500))]);
@@ -397,17 +437,28 @@ async fn the_list_of_executions_shows_references_and_no_values_i1() {
     let story = product.story("references").await;
     let secret = make_secret("references");
     let run = called(&story, &secret, "Ada").await;
-    for query in [format!("?run={run}"), "?workflow=calling&node=call&state=finished&result=passed".to_owned(), String::new()] {
+    for query in [
+        format!("?run={run}"),
+        "?workflow=calling&node=call&state=finished&result=passed".to_owned(),
+        String::new(),
+    ] {
         let answer = story.get(&format!("/v1/executions{query}")).await;
         let call = &answer["executions"][0];
         assert_eq!(call["configuration"]["headers"][0]["value"], r#"Bearer {{ secrets("github").token }}"#);
-        assert_eq!(call["configuration"]["url"], format!("{}/calling/Ada", product.target.url()), "all else is resolved");
+        assert_eq!(
+            call["configuration"]["url"],
+            format!("{}/calling/Ada", product.target.url()),
+            "all else is resolved"
+        );
         assert_eq!(call["keys"], json!({ "who": "Ada" }));
         assert!(call.get("residuals").is_none() && call.get("lease_token").is_none(), "{call:#}");
     }
     assert_eq!(story.get("/v1/executions?result=failed").await["executions"], json!([]));
     let shown = story.get(&format!("/v1/runs/{run}")).await;
-    assert_eq!((&shown["run"]["custom_name"], &shown["run"]["workflow_name"]), (&json!("for Ada"), &json!("calling")));
+    assert_eq!(
+        (&shown["run"]["custom_name"], &shown["run"]["workflow_name"]),
+        (&json!("for Ada"), &json!("calling"))
+    );
     // What is shown is never taken back as a template: the start's data with the reference in it stays text.
     let text = r#"{{ secrets("github").token }}"#;
     let again = story.run("calling", json!({ "who": text })).await;
@@ -419,10 +470,17 @@ async fn the_list_of_executions_shows_references_and_no_values_i1() {
 async fn a_run_is_started_with_data_and_cancelled() {
     let product = product().await;
     let story = product.story("starts").await;
-    story.apply(&placed(product, &CALLING.replace("calling", "starts").replace("concurrency: unlimited", "concurrency: 1"))).await;
+    story
+        .apply(&placed(
+            product,
+            &CALLING.replace("calling", "starts").replace("concurrency: unlimited", "concurrency: 1"),
+        ))
+        .await;
     story.set_secret("github", "token", "a value of eight or more").await;
     let start = async |body: &str| {
-        story.call_with("POST", "/v1/workflows/starts/runs", "application/json", Bytes::from(body.to_owned())).await
+        story
+            .call_with("POST", "/v1/workflows/starts/runs", "application/json", Bytes::from(body.to_owned()))
+            .await
     };
     for (body, status) in [
         (r#"{"data": {"who": "Ada"}}"#, 202),

@@ -93,7 +93,10 @@ async fn templates_in_a_webhooks_body_reach_the_target_word_for_word_i2() {
         parts.json(),
         json!({ "plain": plain, "text": format!("a {plain} b {closing} c"), "echoed": body, "both": [plain, body["expr"]] })
     );
-    assert_eq!(decoded(&String::from_utf8(only("/form").body.to_vec()).unwrap().replace('+', " ")), format!("a={plain}"));
+    assert_eq!(
+        decoded(&String::from_utf8(only("/form").body.to_vec()).unwrap().replace('+', " ")),
+        format!("a={plain}")
+    );
     assert_eq!(only("/text").body, plain.as_bytes());
 
     // What people see is the data too: no reference in it was followed, and none was taken for one.
@@ -158,7 +161,12 @@ fn payloads(other: &str) -> Vec<String> {
     ]
     .map(str::to_owned)
     .to_vec();
-    payloads.extend([format!("@{other}/"), format!("//{other}/x"), format!("http://{other}/x"), format!("/@{other}")]);
+    payloads.extend([
+        format!("@{other}/"),
+        format!("//{other}/x"),
+        format!("http://{other}/x"),
+        format!("/@{other}"),
+    ]);
     payloads.push("x".repeat(2_000));
     payloads
 }
@@ -169,12 +177,30 @@ const PLACES: &[(&str, &str)] = &[
     ("inside", "url: 'TARGET/inside/{{ root().data.n }}/a{{ root().data.p }}b/end'"),
     ("last", "url: 'TARGET/last/{{ root().data.n }}/{{ root().data.p }}'"),
     ("literal", "url: 'TARGET/literal/{{ root().data.n }}?a={{ root().data.p }}&end=1'"),
-    ("query", "url: 'TARGET/query/{{ root().data.n }}?first=1', query: { a: '{{ root().data.p }}', end: '1' }"),
-    ("header", "url: 'TARGET/header/{{ root().data.n }}', headers: [ { name: X-Value, value: 'a{{ root().data.p }}b' } ]"),
-    ("bearer", "url: 'TARGET/bearer/{{ root().data.n }}', authorization: { type: bearer, token: 'a{{ root().data.p }}b' }"),
-    ("json", "method: POST, url: 'TARGET/json/{{ root().data.n }}', body: { json: { a: '{{ root().data.p }}' } }"),
-    ("form", "method: POST, url: 'TARGET/form-body/{{ root().data.n }}', body: { form: { a: '{{ root().data.p }}', end: '1' } }"),
-    ("xml", "method: POST, url: 'TARGET/xml/{{ root().data.n }}', body: { xml: '<a>{{ escapeXML(root().data.p) }}</a>' }"),
+    (
+        "query",
+        "url: 'TARGET/query/{{ root().data.n }}?first=1', query: { a: '{{ root().data.p }}', end: '1' }",
+    ),
+    (
+        "header",
+        "url: 'TARGET/header/{{ root().data.n }}', headers: [ { name: X-Value, value: 'a{{ root().data.p }}b' } ]",
+    ),
+    (
+        "bearer",
+        "url: 'TARGET/bearer/{{ root().data.n }}', authorization: { type: bearer, token: 'a{{ root().data.p }}b' }",
+    ),
+    (
+        "json",
+        "method: POST, url: 'TARGET/json/{{ root().data.n }}', body: { json: { a: '{{ root().data.p }}' } }",
+    ),
+    (
+        "form",
+        "method: POST, url: 'TARGET/form-body/{{ root().data.n }}', body: { form: { a: '{{ root().data.p }}', end: '1' } }",
+    ),
+    (
+        "xml",
+        "method: POST, url: 'TARGET/xml/{{ root().data.n }}', body: { xml: '<a>{{ escapeXML(root().data.p) }}</a>' }",
+    ),
     ("segments", "url: 'TARGET/segments/{{ root().data.n }}/{{ urlPath(root().data.p) }}/end'"),
 ];
 
@@ -191,8 +217,9 @@ async fn what_outsiders_send_stays_one_part_of_the_request_and_no_other_host_hea
         })
         .collect();
     let edges: String = PLACES.iter().map(|(id, _)| format!("  - {{ from: start, to: {id} }}\n")).collect();
-    let definition =
-        format!("name: places\nnodes:\n  - {{ id: start, name: Start, trigger: start }}\n{nodes}edges:\n{edges}");
+    let definition = format!(
+        "name: places\nnodes:\n  - {{ id: start, name: Start, trigger: start }}\n{nodes}edges:\n{edges}"
+    );
     story.apply(&placed(product, &definition)).await;
     let payloads = payloads(&product.other.host_port());
     let mut runs = Vec::new();
@@ -224,7 +251,8 @@ async fn what_outsiders_send_stays_one_part_of_the_request_and_no_other_host_hea
         }
     }
     assert_eq!(product.other.requests("").len(), 0, "{:?}", product.other.requests(""));
-    let evil = product.target.requests("").into_iter().filter(|request| request.header("x-evil").is_some()).count();
+    let evil =
+        product.target.requests("").into_iter().filter(|request| request.header("x-evil").is_some()).count();
     assert_eq!((evil, product.target.requests("/smuggled").len()), (0, 0));
     story.end(&[&secret]).await;
 }
@@ -270,7 +298,9 @@ fn is_one_part(place: &str, n: usize, payload: &str, request: &Received) -> bool
             (pairs.len() == 2 && pairs[1] == "end=1").then(|| pairs[0].strip_prefix("a=").unwrap().to_owned())
         }
         "header" => request.header("x-value").map(|value| value[1..value.len() - 1].to_owned()),
-        "bearer" => request.header("authorization").map(|value| value["Bearer a".len()..value.len() - 1].to_owned()),
+        "bearer" => {
+            request.header("authorization").map(|value| value["Bearer a".len()..value.len() - 1].to_owned())
+        }
         "json" => return request.json() == json!({ "a": payload }),
         "xml" => {
             let inner = text(&request.body);
@@ -278,8 +308,10 @@ fn is_one_part(place: &str, n: usize, payload: &str, request: &Received) -> bool
             return !inner.contains(['<', '>', '"', '\'']);
         }
         "segments" => {
-            let found = request.path.strip_prefix(&format!("/segments/{n}/")).unwrap().strip_suffix("/end").unwrap();
-            let is_safe = !found.contains(['?', '#', '\\', ' ']) && !found.split('/').any(|segment| matches!(segment, "." | ".."));
+            let found =
+                request.path.strip_prefix(&format!("/segments/{n}/")).unwrap().strip_suffix("/end").unwrap();
+            let is_safe = !found.contains(['?', '#', '\\', ' '])
+                && !found.split('/').any(|segment| matches!(segment, "." | ".."));
             is_safe.then(|| decoded(found))
         }
         _ => None,
@@ -317,7 +349,11 @@ async fn data_can_not_choose_where_a_secret_goes_i2() {
         assert_eq!(status, 422, "{url}: {answer}");
         let error = &answer["errors"][0];
         assert_eq!(error["field"], "nodes[1].configuration.url", "{url}: {answer}");
-        assert_eq!((&error["line"], error["column"].as_i64() > Some(0)), (&json!(8), true), "{url}: {answer}");
+        assert_eq!(
+            (&error["line"], error["column"].as_i64() > Some(0)),
+            (&json!(8), true),
+            "{url}: {answer}"
+        );
     }
     // Without a secret the whole address may come from data; the guard of addresses holds there too.
     let open = definition("{{ root().data.url }}").replace("{{ secrets(\"github\").token }}", "x");
@@ -335,7 +371,10 @@ async fn data_can_not_choose_where_a_secret_goes_i2() {
         assert_eq!(run["state"], state, "{url}");
         let execution = story.execution(&word(&run["id"]), "call").await;
         if url.contains("127.0.0.1:1") || url.contains("169.254") {
-            assert_eq!(execution["result_message"], "the target's address may not be called from here", "{url}");
+            assert_eq!(
+                execution["result_message"], "the target's address may not be called from here",
+                "{url}"
+            );
         }
     }
     story.end(&[&secret]).await;

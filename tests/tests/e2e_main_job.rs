@@ -32,7 +32,8 @@ async fn example(story: &Story<'_>, secret: &str) -> (String, String) {
 async fn push(story: &Story<'_>, (url, key): &(String, String), commit: &str) -> String {
     let body = PUSH.replace("0d1a26e67d8f5eaf1f6ba5c57fc3c7d91ac0fd1c", commit);
     let signed = signature(key, body.as_bytes());
-    let headers = [("content-type", "application/json"), ("x-hub-signature-256", &signed), ("x-github-event", "push")];
+    let headers =
+        [("content-type", "application/json"), ("x-hub-signature-256", &signed), ("x-github-event", "push")];
     let (status, answer) = story.post(url, &headers, body.clone()).await;
     assert_eq!(status, 202, "{answer}");
     assert_eq!(answer["event_id"], answer["run_id"]);
@@ -66,8 +67,7 @@ async fn a_push_goes_down_the_success_branch_and_leaves_a_history_without_the_se
     assert_eq!(call["previous_execution_id"], Value::Null);
     assert_eq!((&ok["previous_execution_id"], &done["previous_execution_id"]), (&call["id"], &ok["id"]));
     assert_eq!(
-        call["configuration"]["headers"][0]["value"],
-        r#"Bearer {{ secrets("github").token }}"#,
+        call["configuration"]["headers"][0]["value"], r#"Bearer {{ secrets("github").token }}"#,
         "the reference as its author wrote it"
     );
     assert_eq!(call["metadata"]["attempts"][0]["secrets"], json!(["github.token"]));
@@ -76,7 +76,10 @@ async fn a_push_goes_down_the_success_branch_and_leaves_a_history_without_the_se
     assert_eq!(event["data"]["body"]["headers"]["authorization"], json!(["Bearer [secret:github.token]"]));
 
     let by_key = story.get(&format!("/v1/executions?key=commit&value={commit}")).await;
-    assert_eq!((by_key["executions"].as_array().unwrap().len(), &by_key["executions"][0]["id"]), (1, &call["id"]));
+    assert_eq!(
+        (by_key["executions"].as_array().unwrap().len(), &by_key["executions"][0]["id"]),
+        (1, &call["id"])
+    );
     assert_eq!(story.get("/v1/executions?key=commit&value=other").await["executions"], json!([]));
     let after = story.get(&format!("/v1/executions?previous={}", word(&call["id"]))).await;
     assert_eq!(after["executions"][0]["node_id"], "ok");
@@ -96,7 +99,10 @@ async fn what_the_target_answers_chooses_the_branch() {
     assert_eq!(story.execution(&run_id, "alarm").await["result"], "passed");
     assert!(story.executions(&run_id).await.iter().all(|execution| execution["node_id"] != "done"));
     let heard = product.target.requests("/alarms");
-    assert!(heard.iter().any(|request| request.json()["text"] == "The build server answered 202 to bbbb000."), "{heard:?}");
+    assert!(
+        heard.iter().any(|request| request.json()["text"] == "The build server answered 202 to bbbb000."),
+        "{heard:?}"
+    );
     story.end(&[&secret]).await;
 }
 
@@ -146,7 +152,8 @@ async fn a_failure_that_is_routed_does_not_fail_the_run_and_one_that_goes_nowher
 async fn a_retry_repeats_the_key_after_no_answer_and_takes_the_next_after_an_answer_i5() {
     let product = product().await;
     let story = product.story("retries").await;
-    let replies = [Reply::Late(Duration::from_secs(3)), Reply::Status(500), Reply::Status(503), Reply::Status(200)];
+    let replies =
+        [Reply::Late(Duration::from_secs(3)), Reply::Status(500), Reply::Status(503), Reply::Status(200)];
     product.target.script("/retried", replies);
     story
         .apply(&placed(
@@ -161,7 +168,8 @@ async fn a_retry_repeats_the_key_after_no_answer_and_takes_the_next_after_an_ans
     let call = story.execution(&word(&run["id"]), "call").await;
     let id = word(&call["id"]);
     let heard = product.target.requests("/retried");
-    let keys: Vec<_> = heard.iter().map(|request| request.header("idempotency-key").unwrap().to_owned()).collect();
+    let keys: Vec<_> =
+        heard.iter().map(|request| request.header("idempotency-key").unwrap().to_owned()).collect();
     assert_eq!(keys, [id.clone(), id.clone(), format!("{id}-2"), format!("{id}-3")]);
     assert_eq!((&call["attempt"], &call["crashes"]), (&json!(4), &json!(0)));
     let attempts: Vec<_> = call["metadata"]["attempts"].as_array().unwrap().iter().collect();
@@ -214,7 +222,8 @@ async fn while_a_retry_waits_its_slot_is_taken_and_the_run_runs_i4() {
     for run in [first, second] {
         assert_eq!(story.ended(&run).await["state"], "passed");
     }
-    let paths: Vec<_> = product.target.requests("/waiting/").into_iter().map(|request| request.path).collect();
+    let paths: Vec<_> =
+        product.target.requests("/waiting/").into_iter().map(|request| request.path).collect();
     assert_eq!(paths, ["/waiting/first", "/waiting/first", "/waiting/second"]);
     story.end(&[]).await;
 }
@@ -233,8 +242,9 @@ async fn what_a_target_echoes_is_scrubbed_in_every_form_i1() {
     };
     let nodes: String = FORMS.iter().map(|form| node(form)).collect();
     let edges: String = FORMS.iter().map(|form| format!("  - {{ from: start, to: {form} }}\n")).collect();
-    let definition =
-        format!("name: echo\nnodes:\n  - {{ id: start, name: Start, trigger: start }}\n{nodes}edges:\n{edges}");
+    let definition = format!(
+        "name: echo\nnodes:\n  - {{ id: start, name: Start, trigger: start }}\n{nodes}edges:\n{edges}"
+    );
     story.apply(&placed(product, &definition)).await;
     let run = story.run("echo", json!({})).await;
     assert_eq!((&run["state"], &run["executions"]), (&json!("passed"), &json!(FORMS.len())));
@@ -254,7 +264,10 @@ async fn basic_form_and_query_are_scrubbed_too_and_redacted_places_are_blank_i1(
     story.set_secret("github", "token", &secret).await;
     product.target.script(
         "/issues",
-        [Reply::Body("application/json", json!({ "access_token": issued, "user": "u", "list": [{ "key": issued }] }).to_string().into())],
+        [Reply::Body(
+            "application/json",
+            json!({ "access_token": issued, "user": "u", "list": [{ "key": issued }] }).to_string().into(),
+        )],
     );
     product.target.script(
         "/cookies",

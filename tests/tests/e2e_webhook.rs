@@ -30,7 +30,13 @@ async fn apply(story: &Story<'_>, definition: &str) -> (String, String) {
 }
 
 /// A post that is refused with this status, with problem details, and leaves nothing stored.
-async fn refused(story: &Story<'_>, status: u16, url: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) {
+async fn refused(
+    story: &Story<'_>,
+    status: u16,
+    url: &str,
+    headers: &[(&str, &str)],
+    body: impl Into<Bytes>,
+) {
     let before = story.stored().await;
     let (found, answer) = story.post(url, headers, body).await;
     assert_eq!((found, &answer["status"]), (status, &json!(status)), "{headers:?}: {answer}");
@@ -58,12 +64,27 @@ async fn each_authentication_takes_its_credential_and_nothing_else() {
     assert_eq!(story.ended(&run).await["state"], "passed");
     let other = signature("another key of the same length as ours", body.as_bytes());
     let cut = &signed[..signed.len() - 2];
-    for bad in [other.as_str(), cut, "sha256=", "", "sha1=abc", &signed.replace("sha256=", "sha512="), &format!("{signed}00")] {
+    for bad in [
+        other.as_str(),
+        cut,
+        "sha256=",
+        "",
+        "sha1=abc",
+        &signed.replace("sha256=", "sha512="),
+        &format!("{signed}00"),
+    ] {
         refused(&story, 401, &url, &[JSON, ("X-Hub-Signature-256", bad)], body).await;
     }
     refused(&story, 401, &url, &[JSON, ("X-Hub-Signature-256", &signed)], r#"{"a": 2}"#).await;
     refused(&story, 401, &url, &[JSON], body).await;
-    refused(&story, 401, &url, &[JSON, ("X-Hub-Signature-256", &signed), ("X-Hub-Signature-256", &signed)], body).await;
+    refused(
+        &story,
+        401,
+        &url,
+        &[JSON, ("X-Hub-Signature-256", &signed), ("X-Hub-Signature-256", &signed)],
+        body,
+    )
+    .await;
     credentials.push(key);
 
     let (url, key) =
@@ -76,7 +97,9 @@ async fn each_authentication_takes_its_credential_and_nothing_else() {
     let (url, token) = apply(&story, &hooked("bearer", "authentication: bearer")).await;
     taken(&story, &url, &[JSON, ("Authorization", &format!("Bearer {token}"))], body).await;
     taken(&story, &url, &[JSON, ("authorization", &format!("bearer {token}"))], body).await;
-    for bad in ["", "Bearer", "Bearer ", "Bearer x", &format!("Basic {token}"), &token, &format!("Bearer {token}x")] {
+    for bad in
+        ["", "Bearer", "Bearer ", "Bearer x", &format!("Basic {token}"), &token, &format!("Bearer {token}x")]
+    {
         refused(&story, 401, &url, &[JSON, ("Authorization", bad)], body).await;
     }
     refused(&story, 401, &url, &[JSON], body).await;
@@ -88,7 +111,8 @@ async fn each_authentication_takes_its_credential_and_nothing_else() {
     refused(&story, 401, &url, &[JSON, ("X-Token", "wrong")], body).await;
     credentials.push(token);
 
-    let (url, token) = apply(&story, &hooked("header", "authentication: header_token, header_name: X-Gitlab-Pass")).await;
+    let (url, token) =
+        apply(&story, &hooked("header", "authentication: header_token, header_name: X-Gitlab-Pass")).await;
     taken(&story, &url, &[JSON, ("x-gitlab-pass", &token)], body).await;
     refused(&story, 401, &url, &[JSON, ("x-gitlab-pass", "wrong")], body).await;
     refused(&story, 401, &url, &[JSON, ("x-token", &token)], body).await;
@@ -119,8 +143,15 @@ async fn credentials_are_not_in_the_stored_event_i1() {
     let (url, token) =
         apply(&story, &hooked("stored", "authentication: header_token, header_name: X-Entry")).await;
     let canary = make_secret("sent").replace(['"', '\\'], "");
-    let names =
-        ["authorization", "cookie", "proxy-authorization", "x-my-signature", "x-gitlab-token", "client-secret", "x-api-key"];
+    let names = [
+        "authorization",
+        "cookie",
+        "proxy-authorization",
+        "x-my-signature",
+        "x-gitlab-token",
+        "client-secret",
+        "x-api-key",
+    ];
     let mut headers = vec![JSON, ("x-entry", token.as_str()), ("x-github-event", "push")];
     headers.extend(names.map(|name| (name, canary.as_str())));
     let query = format!("access_token={0}&api_key={0}&secret={0}&page=2", encode(&canary));
@@ -130,7 +161,10 @@ async fn credentials_are_not_in_the_stored_event_i1() {
     assert_eq!((&data["method"], &data["body"]), (&json!("POST"), &json!({})));
     let stored = data["headers"].as_object().unwrap();
     assert_eq!(stored["X-Github-Event"], json!(["push"]));
-    assert!(!stored.keys().any(|name| names.contains(&name.to_lowercase().as_str()) || name == "X-Entry"), "{stored:?}");
+    assert!(
+        !stored.keys().any(|name| names.contains(&name.to_lowercase().as_str()) || name == "X-Entry"),
+        "{stored:?}"
+    );
     assert_eq!(story.ended(&run).await["state"], "passed");
     let report = product.leaks(&[&token]).await;
     assert!(report.findings.iter().all(|finding| finding.place == "answers.txt"), "{report}");
@@ -143,7 +177,8 @@ async fn what_can_not_be_taken_is_refused_and_leaves_nothing_i10() {
     let story = product.story("refused").await;
     let (url, token) = apply(&story, &hooked("refused", "authentication: bearer")).await;
     let bearer = format!("Bearer {token}");
-    let with = |content_type: &'static str| vec![("content-type", content_type), ("authorization", bearer.as_str())];
+    let with =
+        |content_type: &'static str| vec![("content-type", content_type), ("authorization", bearer.as_str())];
     let json = with("application/json");
     let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
     let bad: Vec<Vec<u8>> = vec![
@@ -188,7 +223,8 @@ async fn what_can_not_be_taken_is_refused_and_leaves_nothing_i10() {
     assert_eq!(story.ended(&run).await["state"], "passed");
     taken(&story, &url, &with("text/plain"), text(largest - 4_096)).await;
     taken(&story, &url, &json, "9".repeat(40)).await;
-    taken(&story, &url, &json, r#"{"a": "\ud83d\ude00", "b": 1e308, "c": -0, "d": 18446744073709551615}"#).await;
+    taken(&story, &url, &json, r#"{"a": "\ud83d\ude00", "b": 1e308, "c": -0, "d": 18446744073709551615}"#)
+        .await;
 
     let base = product.sealflow.gateway_url();
     refused(&story, 404, &format!("{base}/hooks/{}", "0".repeat(32)), &json, "{}").await;
@@ -215,7 +251,10 @@ async fn workflows_that_call_each_other_in_a_circle_come_to_an_end_i10() {
     let product = product().await;
     let story = product.story("circle").await;
     let (url, _) = apply(&story, &hooked("circle", "authentication: none")).await;
-    let circle = |to: &str| hooked("circle", "authentication: none").replace("TARGET/circle/taken", &format!("{to}, method: POST"));
+    let circle = |to: &str| {
+        hooked("circle", "authentication: none")
+            .replace("TARGET/circle/taken", &format!("{to}, method: POST"))
+    };
     // The front is no target of this product: the circle is closed by a host that hands the call on.
     story.apply(&placed(product, &circle("TARGET/circle/hop"))).await;
     for hops in 0..=10 {
@@ -248,12 +287,14 @@ async fn a_delivery_that_comes_again_is_answered_with_the_first_event_i3() {
     assert_eq!(story.stored().await, rows);
     // Many at once: one event.
     let delivered = delivery("together");
-    let together = futures_util::future::join_all((0..8).map(|_| taken(&story, &url, &delivered, "{}"))).await;
+    let together =
+        futures_util::future::join_all((0..8).map(|_| taken(&story, &url, &delivered, "{}"))).await;
     assert!(together.iter().all(|id| *id == together[0]), "{together:?}");
     // Another key, none, an empty one, and the same key at another webhook are events of their own.
     let second = taken(&story, &url, &delivery("two"), "{}").await;
     let bare = taken(&story, &url, &[JSON, ("authorization", &bearer)], "{}").await;
-    let (empty, again) = (taken(&story, &url, &delivery(""), "{}").await, taken(&story, &url, &delivery(""), "{}").await);
+    let (empty, again) =
+        (taken(&story, &url, &delivery(""), "{}").await, taken(&story, &url, &delivery(""), "{}").await);
     let elsewhere = [JSON, ("authorization", &format!("Bearer {other_token}")), ("x-delivery", "one")];
     let other = taken(&story, &other_url, &elsewhere, "{}").await;
     let mut all = vec![first, together[0].clone(), second, bare, empty, again, other];

@@ -5,6 +5,7 @@ pub(crate) mod completion;
 pub(crate) mod event_list;
 pub(crate) mod execution_list;
 pub(crate) mod execution_show;
+pub(crate) mod expr;
 pub(crate) mod queue_list;
 pub(crate) mod run_cancel;
 pub(crate) mod run_list;
@@ -40,6 +41,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     match &arguments.command {
         Command::Admin(command) => return command.run(format),
         Command::Completion(command) => return command.run(),
+        Command::Expr(command) => return command.run(format),
         _ => {}
     }
     // A value on the command line is refused before anything else is looked at.
@@ -68,7 +70,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         Command::Execution(Execution::Show(command)) => command.run(&context),
         Command::Event(Event::List(command)) => command.run(&context),
         Command::Queue(Queue::List(command)) => command.run(&context),
-        Command::Admin(_) | Command::Completion(_) => unreachable!("both have returned above"),
+        Command::Admin(_) | Command::Completion(_) | Command::Expr(_) => {
+            unreachable!("these have returned above")
+        }
     }
 }
 

@@ -46,7 +46,10 @@ impl Webhook {
 
 impl Rotate {
     pub(crate) fn run(&self, context: &Context) -> Result<(), Failure> {
-        let body = self.keep.keep_previous.map_or_else(|| json!({}), |seconds| json!({ "keep_previous_seconds": seconds }));
+        let body = self
+            .keep
+            .keep_previous
+            .map_or_else(|| json!({}), |seconds| json!({ "keep_previous_seconds": seconds }));
         let answer = context.api.post(&self.webhook.path("rotate"), &Body::json(&body))?;
         match context.format {
             Format::Json => print_json(&answer),

@@ -10,7 +10,7 @@ use store::{Store, StoreSettings};
 use vault_seal::Sealer;
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), lambda_http::Error> {
+async fn main() -> anyhow::Result<()> {
     // It has secrets in its memory too, on their way to being sealed.
     process::forbid_core_dumps()?;
     let settings = Settings::from_env(&[
@@ -30,5 +30,5 @@ async fn main() -> Result<(), lambda_http::Error> {
         ids: Ids::new(),
         public_url: settings.public_url,
     };
-    lambda_http::run(router(Arc::new(deps))).await
+    lambda_http::run(router(Arc::new(deps))).await.map_err(anyhow::Error::from_boxed)
 }

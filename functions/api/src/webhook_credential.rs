@@ -105,7 +105,8 @@ mod tests {
     #[test]
     fn a_given_key_has_a_length_with_limits_on_both_sides_i10() {
         for kind in [CredentialKind::SigningKey, CredentialKind::Token] {
-            let check = |bytes: usize, expected| assert_eq!(is_taken(kind, &"k".repeat(bytes)), expected, "{bytes}");
+            let check =
+                |bytes: usize, expected| assert_eq!(is_taken(kind, &"k".repeat(bytes)), expected, "{bytes}");
             check(WEBHOOK_KEY_BYTES_MIN - 1, false);
             check(WEBHOOK_KEY_BYTES_MIN, true);
             check(WEBHOOK_KEY_BYTES_MAX, true);

@@ -7,7 +7,7 @@ use process::{Clock, Deadline, Ids, Settings, SqsBatch};
 use store::{Store, StoreSettings};
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), lambda_runtime::Error> {
+async fn main() -> anyhow::Result<()> {
     let settings = Settings::from_env(&[
         "SEALFLOW_DATABASE_URL",
         "SEALFLOW_NODE_QUEUE_URL",
@@ -34,4 +34,5 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         Ok::<_, lambda_runtime::Error>(handle(event.payload, deadline, deps).await)
     }))
     .await
+    .map_err(anyhow::Error::from_boxed)
 }

@@ -11,7 +11,7 @@ use process::{Clock, Deadline, Ids, Settings, SqsBatch};
 use store::{Store, StoreSettings};
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), lambda_runtime::Error> {
+async fn main() -> anyhow::Result<()> {
     process::forbid_core_dumps()?;
     let settings = Settings::from_env(&[
         "SEALFLOW_DATABASE_URL",
@@ -42,4 +42,5 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         Ok::<_, lambda_runtime::Error>(handle(event.payload, deadline, deps).await)
     }))
     .await
+    .map_err(anyhow::Error::from_boxed)
 }

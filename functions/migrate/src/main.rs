@@ -6,7 +6,7 @@ use process::{Clock, Ids, Settings};
 use store::{Store, StoreSettings};
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), lambda_runtime::Error> {
+async fn main() -> anyhow::Result<()> {
     let settings = Settings::from_env(&["SEALFLOW_DATABASE_URL"])?;
     process::start_logs(&settings.rust_log);
     let deps = Deps {
@@ -22,4 +22,5 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         handle(event.payload, deps).await.map_err(lambda_runtime::Error::from)
     }))
     .await
+    .map_err(anyhow::Error::from_boxed)
 }

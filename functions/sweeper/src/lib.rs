@@ -54,7 +54,8 @@ pub async fn sweep(deps: &Deps) -> Result<Swept, StoreError> {
     let (undeliverable, freed) = end_undeliverable(deps).await?;
     let nodes = find_due_nodes(&deps.store, deps.grace_seconds, SWEEP_ROWS_MAX).await?;
     let executions = find_due_executions(&deps.store, deps.grace_seconds, SWEEP_ROWS_MAX).await?;
-    let mut swept = Swept { nodes: nodes.len(), executions: executions.len(), undeliverable, ..Swept::default() };
+    let mut swept =
+        Swept { nodes: nodes.len(), executions: executions.len(), undeliverable, ..Swept::default() };
     let node_wakes = nodes.into_iter().map(|node| (node.organization_id, node.key));
     let freed_wakes = freed.into_iter().map(|node| (node.organization_id, node.key));
     let node_wakes = node_wakes.chain(freed_wakes).map(|(organization_id, (workflow_id, node_id))| {

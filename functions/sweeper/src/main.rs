@@ -8,7 +8,7 @@ use store::{Store, StoreSettings};
 use sweeper::{Deps, GRACE_SECONDS, sweep};
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), lambda_runtime::Error> {
+async fn main() -> anyhow::Result<()> {
     let settings = Settings::from_env(&[
         "SEALFLOW_DATABASE_URL",
         "SEALFLOW_NODE_QUEUE_URL",
@@ -31,4 +31,5 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         sweep(deps).await.map_err(lambda_runtime::Error::from)
     }))
     .await
+    .map_err(anyhow::Error::from_boxed)
 }

@@ -139,7 +139,8 @@ fn taken_keys<'a>(
     previous_until: Option<Timestamp>,
     now: Timestamp,
 ) -> Vec<(&'a Entry, Option<Timestamp>)> {
-    let until = |entry: &Entry| if Some(entry.key_name()) == current { Some(None) } else { previous_until.map(Some) };
+    let until =
+        |entry: &Entry| if Some(entry.key_name()) == current { Some(None) } else { previous_until.map(Some) };
     entries
         .iter()
         .filter_map(|entry| Some((entry, until(entry)?)))

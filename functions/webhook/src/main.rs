@@ -6,7 +6,7 @@ use store::{Store, StoreSettings};
 use webhook::{Deps, RateLimits, WebhookCache, router};
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), lambda_http::Error> {
+async fn main() -> anyhow::Result<()> {
     process::forbid_core_dumps()?;
     let settings = Settings::from_env(&["SEALFLOW_DATABASE_URL", "SEALFLOW_NODE_QUEUE_URL"])?;
     process::start_logs(&settings.rust_log);
@@ -25,5 +25,5 @@ async fn main() -> Result<(), lambda_http::Error> {
         rates: RateLimits::default(),
     };
     // The process lives as long as its dependencies.
-    lambda_http::run(router(Box::leak(Box::new(deps)))).await
+    lambda_http::run(router(Box::leak(Box::new(deps)))).await.map_err(anyhow::Error::from_boxed)
 }

@@ -73,7 +73,11 @@ mod tests {
         let limits = RateLimits::default();
         assert_eq!(taken(&limits, ONE, WEBHOOK_BURST_MAX, at(0)), WEBHOOK_BURST_MAX);
         assert_eq!(limits.take(ONE, at(0)), Err(TooFast { retry_after_seconds: 1 }));
-        assert_eq!(taken(&limits, ONE, WEBHOOK_BURST_MAX + 1, at(60_000)), WEBHOOK_BURST_MAX, "it fills up and no further");
+        assert_eq!(
+            taken(&limits, ONE, WEBHOOK_BURST_MAX + 1, at(60_000)),
+            WEBHOOK_BURST_MAX,
+            "it fills up and no further"
+        );
     }
 
     #[test]

@@ -44,7 +44,8 @@ impl Secrets for Safe {
 fn nodes(untouched_bytes: usize) -> Nodes {
     let items: Vec<Json> =
         (0..1_000).map(|n| json!({"id": n, "state": if n % 3 == 0 { "open" } else { "closed" }})).collect();
-    let beside: Vec<Json> = (0..untouched_bytes / 64).map(|n| json!({"n": n, "text": "x".repeat(40)})).collect();
+    let beside: Vec<Json> =
+        (0..untouched_bytes / 64).map(|n| json!({"n": n, "text": "x".repeat(40)})).collect();
     Nodes(json!({"Push": {"type": "webhook", "data": {"ref": "refs/heads/main", "beside": beside}},
                  "List": {"type": "http", "data": {"items": items}}}))
 }
@@ -91,7 +92,9 @@ fn templates(c: &mut Criterion) {
     c.bench_function("fold_to_residual", |b| b.iter(|| template.fold(black_box(&env)).is_ok()));
     let Ok(Folded::Residual { residual, .. }) = template.fold(&env) else { panic!("it needs a secret") };
     let stored = serde_json::to_string(&residual).expect("a residual is JSON");
-    c.bench_function("read_residual", |b| b.iter(|| serde_json::from_str::<Residual>(black_box(&stored)).is_ok()));
+    c.bench_function("read_residual", |b| {
+        b.iter(|| serde_json::from_str::<Residual>(black_box(&stored)).is_ok())
+    });
     c.bench_function("evaluate_residual", |b| b.iter(|| residual.eval(black_box(&Safe)).is_ok()));
 }
 

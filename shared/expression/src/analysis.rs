@@ -3,13 +3,19 @@
 use std::collections::BTreeSet;
 
 use crate::{
+    SEALFLOW_NAMES,
     ast::{Id, Kind, Node, UnaryOp},
     builtins::Loop,
     error::{Error, ErrorKind, Span},
+    eval::Fault,
     parser::Tree,
+    suggest,
     template::Mentions,
     value::Value,
 };
+
+/// The only variable that sealflow registers: the nodes by name.
+const NODES: &str = "$";
 
 /// Refuses functions of the environment whose arguments cannot be known before the secrets are.
 pub(crate) fn check_host_arguments(tree: &Tree) -> Result<(), Error> {
@@ -165,7 +171,7 @@ pub(crate) fn mentions(tree: &Tree) -> Mentions {
 }
 
 fn is_nodes(node: &Node) -> bool {
-    matches!(&node.kind, Kind::Variable(name) if &**name == "$")
+    matches!(&node.kind, Kind::Variable(name) if &**name == NODES)
 }
 
 /// How far back `previous` with these arguments looks; as far as can be where that is computed.
@@ -175,6 +181,22 @@ fn depth_of(tree: &Tree, arguments: &[Id]) -> u32 {
         Some(Kind::Literal(value)) => value.as_i64().map_or(1, |n| n.clamp(1, i64::from(u32::MAX)) as u32),
         Some(_) => u32::MAX,
     }
+}
+
+/// Free variables and called functions that sealflow does not register.
+pub(crate) fn unknown_names(tree: &Tree) -> Vec<Error> {
+    let fault = |node: &Node| match &node.kind {
+        Kind::Variable(name) if &**name == NODES => None,
+        Kind::Variable(name) if SEALFLOW_NAMES.contains(&&**name) => {
+            Some(Fault::new(ErrorKind::Name, format!("`{name}` is a function: write `{name}()`")))
+        }
+        Kind::Variable(name) => Some(suggest::unknown("name", name)),
+        Kind::Host(name, _) if &**name == NODES || !SEALFLOW_NAMES.contains(&&**name) => {
+            Some(suggest::unknown("function", name))
+        }
+        _ => None,
+    };
+    tree.nodes.iter().filter_map(|node| Some(*fault(node)?.at(node.span()))).collect()
 }
 
 /// Free variables and called functions that are no builtins, each place once.

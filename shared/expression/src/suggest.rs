@@ -3,6 +3,8 @@
 use crate::{
     SEALFLOW_NAMES,
     builtins::{Builtin, Loop},
+    error::ErrorKind,
+    eval::Fault,
 };
 
 /// The builtin or registered name nearest to `name`, if one is near.
@@ -10,6 +12,16 @@ pub(crate) fn name(name: &str) -> Option<&'static str> {
     let builtins = Builtin::ALL.iter().map(|builtin| builtin.name());
     let loops = Loop::ALL.iter().map(|which| which.name());
     among(name, SEALFLOW_NAMES.iter().copied().chain(builtins).chain(loops))
+}
+
+/// The fault for a `name` or `function` that does not exist, with the one that was perhaps meant.
+pub(crate) fn unknown(what: &str, unknown: &str) -> Fault {
+    let call = if what == "function" { "()" } else { "" };
+    let meant = match name(unknown) {
+        Some(meant) => format!("; did you mean `{meant}{call}`?"),
+        None => String::new(),
+    };
+    Fault::new(ErrorKind::Name, format!("unknown {what} `{unknown}{call}`{meant}"))
 }
 
 /// The candidate nearest to `name`: at most a third of its letters may differ.

@@ -175,6 +175,13 @@ impl Template {
         analysis::names(&self.0.tree)
     }
 
+    /// Free variables and called functions that sealflow does not register, each with its place and, where one is
+    /// near, the name that was perhaps meant. Refused when a workflow is applied.
+    pub fn unknown_names(&self) -> Vec<Error> {
+        let found = analysis::unknown_names(&self.0.tree);
+        found.into_iter().map(|error| error.in_source(&self.0.source)).collect()
+    }
+
     /// Folds everything that does not depend on a secret.
     ///
     /// # Errors

@@ -156,8 +156,8 @@ fn work_is_counted_where_it_is_done() {
 
 #[test]
 fn memory_of_an_evaluation() {
-    // A list of 400,000 takes 12 of the 32 MiB.
-    let lists = |n: usize| format!("[{}]", vec!["len(1..400000)"; n].join(", "));
+    // A list of 500,000 takes 12 of the 32 MiB.
+    let lists = |n: usize| format!("[{}]", vec!["len(1..500000)"; n].join(", "));
     holds(&lists(2), &lists(3));
     let (_, message) = evaluate(&lists(3)).unwrap_err();
     assert_eq!(message, "the expression makes too much data");

@@ -93,7 +93,9 @@ impl GuardSettings {
         let deny = list(variable("SEALFLOW_HTTP_DENY")).ok_or(SettingsError::Deny)?;
         let never = match variable("AWS_LAMBDA_RUNTIME_API").filter(|value| !value.is_empty()) {
             Some(value) => {
-                let address = value.replace("localhost:", "127.0.0.1:");
+                // Lambda gives host and port; `cargo lambda watch` adds a scheme and the function's name.
+                let value = value.strip_prefix("http://").unwrap_or(&value);
+                let address = value.split('/').next().unwrap_or_default().replace("localhost:", "127.0.0.1:");
                 vec![address.parse().map_err(|_| SettingsError::RuntimeApi)?]
             }
             None => Vec::new(),
@@ -187,6 +189,14 @@ mod tests {
             read("SEALFLOW_HTTP_ALLOW", &"a:1,".repeat(ENTRIES_MAX)).unwrap().allow.len(),
             ENTRIES_MAX
         );
+    }
+
+    #[test]
+    fn the_address_of_the_runtime_is_read_as_lambda_and_as_its_emulator_write_it() {
+        for value in ["127.0.0.1:9001", "localhost:9001", "http://127.0.0.1:9001/executor", "127.0.0.1:9001/executor"] {
+            let settings = read("AWS_LAMBDA_RUNTIME_API", value).unwrap();
+            assert!(!settings.admits("127.0.0.1:9001".parse().unwrap(), true), "{value}");
+        }
     }
 
     #[test]

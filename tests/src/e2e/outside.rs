@@ -130,7 +130,8 @@ impl Record {
     async fn answer(&self, request: Request) -> Response {
         let (parts, body) = request.into_parts();
         let path = parts.uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string);
-        let headers = parts.headers.iter().map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()));
+        let headers =
+            parts.headers.iter().map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()));
         let received = Received { method: parts.method.to_string(), path, headers: headers.collect(), body };
         lock(&self.requests).push(received.clone());
         let reply = self.scripted(&received.path);
@@ -205,7 +206,9 @@ fn encoded(form: &str, value: &str) -> Vec<u8> {
     let percent = |keep: &str, upper: bool| {
         value.bytes().fold(String::new(), |mut text, byte| {
             match byte {
-                byte if byte.is_ascii_alphanumeric() || keep.as_bytes().contains(&byte) => text.push(char::from(byte)),
+                byte if byte.is_ascii_alphanumeric() || keep.as_bytes().contains(&byte) => {
+                    text.push(char::from(byte))
+                }
                 byte if upper => write!(text, "%{byte:02X}").expect("a string takes all"),
                 byte => write!(text, "%{byte:02x}").expect("a string takes all"),
             }
@@ -215,7 +218,9 @@ fn encoded(form: &str, value: &str) -> Vec<u8> {
     let text = match form {
         "json" => json!(value).to_string(),
         "json-in-json" => json!({ "log": json!({ "sent": value }).to_string() }).to_string(),
-        "json-u" => value.chars().fold("\"".to_owned(), |text, c| format!("{text}\\u{:04x}", u32::from(c))) + "\"",
+        "json-u" => {
+            value.chars().fold("\"".to_owned(), |text, c| format!("{text}\\u{:04x}", u32::from(c))) + "\""
+        }
         "url" => percent("-._~", true),
         "url-lower" => percent("-._~", false),
         "form" => percent("*-._ ", true).replace(' ', "+"),
@@ -229,7 +234,9 @@ fn encoded(form: &str, value: &str) -> Vec<u8> {
         "hex" => hex::encode(value),
         "sha256" => hex::encode(digest(&SHA256, value.as_bytes())),
         form if form.starts_with("base64") => {
-            let before = "~~".get(..form.bytes().last().map_or(0, |digit| usize::from(digit - b'0'))).unwrap_or_default();
+            let before = "~~"
+                .get(..form.bytes().last().map_or(0, |digit| usize::from(digit - b'0')))
+                .unwrap_or_default();
             let text = base64(format!("{before}{value} and more").as_bytes());
             if form.starts_with("base64url") { text.replace('+', "-").replace('/', "_") } else { text }
         }
@@ -244,7 +251,8 @@ pub fn base64(bytes: &[u8]) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::new();
     for chunk in bytes.chunks(3) {
-        let bits = chunk.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
+        let bits =
+            chunk.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
         for place in 0..4 {
             let six = usize::try_from(bits >> (18 - 6 * place) & 63).expect("six bits");
             text.push(if place <= chunk.len() { char::from(ALPHABET[six]) } else { '=' });
@@ -263,7 +271,8 @@ mod tests {
 
     #[test]
     fn base64_is_that_of_the_rfc() {
-        for (bytes, text) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg==")] {
+        for (bytes, text) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg==")]
+        {
             assert_eq!(base64(bytes.as_bytes()), text);
         }
     }

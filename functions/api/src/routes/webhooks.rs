@@ -140,8 +140,7 @@ async fn change(
     check_kept(keep_previous_seconds)?;
     let organization_id = caller.organization_id;
     for _ in 0..ROTATIONS_MAX {
-        let keys =
-            load_webhook_keys(&deps.store, organization_id, webhook).await.not_found_as("webhook")?;
+        let keys = load_webhook_keys(&deps.store, organization_id, webhook).await.not_found_as("webhook")?;
         let kind = CredentialKind::of(&keys.row.authentication).ok_or_else(|| {
             ApiError::Invalid("this webhook has no key: its authentication is `none`".to_owned())
         })?;
@@ -223,7 +222,8 @@ mod tests {
     const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
     fn entry(name: &str, mark: u8) -> Entry {
-        Entry::new(name.into(), Vec::new(), vec![mark], [mark; NONCE_BYTES], vec![mark; TAG_BYTES + 4]).unwrap()
+        Entry::new(name.into(), Vec::new(), vec![mark], [mark; NONCE_BYTES], vec![mark; TAG_BYTES + 4])
+            .unwrap()
     }
 
     fn keys(credential: WebhookCredential) -> WebhookKeys {
@@ -268,17 +268,20 @@ mod tests {
     #[test]
     fn a_key_that_is_not_kept_is_gone_at_once() {
         let rotated =
-            rotation(&signing(&[entry("z", 2)], "z"), KeptCredential::SigningKey(entry("a", 3)), 0, NOW).unwrap();
+            rotation(&signing(&[entry("z", 2)], "z"), KeptCredential::SigningKey(entry("a", 3)), 0, NOW)
+                .unwrap();
         let entries = Entries::parse(rotated.credential.signing_keys.as_deref().unwrap()).unwrap();
         assert_eq!((entries.len(), rotated.previous_until), (1, None));
-        let token = keys(WebhookCredential { token_sha256: Some(vec![1; 32]), ..WebhookCredential::default() });
+        let token =
+            keys(WebhookCredential { token_sha256: Some(vec![1; 32]), ..WebhookCredential::default() });
         let rotated = rotation(&token, KeptCredential::Token(vec![2; 32]), 0, NOW).unwrap();
         assert_eq!((rotated.previous_token_sha256, rotated.previous_until), (None, None));
     }
 
     #[test]
     fn a_tokens_hash_moves_to_the_previous_one() {
-        let token = keys(WebhookCredential { token_sha256: Some(vec![1; 32]), ..WebhookCredential::default() });
+        let token =
+            keys(WebhookCredential { token_sha256: Some(vec![1; 32]), ..WebhookCredential::default() });
         let rotated = rotation(&token, KeptCredential::Token(vec![2; 32]), 1, NOW).unwrap();
         assert_eq!(rotated.previous_token_sha256, Some(vec![1; 32]));
         assert_eq!(rotated.credential.token_sha256, Some(vec![2; 32]));

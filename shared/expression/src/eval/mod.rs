@@ -22,6 +22,7 @@ use crate::{
     builtins,
     error::{Error, ErrorKind},
     residual::Secrets,
+    suggest,
     template::Environment,
     value::{Key, Value},
 };
@@ -400,7 +401,7 @@ impl<'a> Machine<'a> {
 
     fn variable(&self, id: Id, name: &str) -> Eval<'a> {
         let value = self.host.and_then(|host| host.variable(name));
-        value.ok_or_else(|| self.fault(id, unknown("name", name)))
+        value.ok_or_else(|| self.fault(id, suggest::unknown("name", name)))
     }
 
     fn secret(&self, id: Id, index: u32) -> Eval<'a> {
@@ -418,7 +419,7 @@ impl<'a> Machine<'a> {
             Some(result) => {
                 result.map_err(|message| self.fault(id, Fault::other(format!("{name}(): {message}"))))
             }
-            None => Err(self.fault(id, unknown("function", name))),
+            None => Err(self.fault(id, suggest::unknown("function", name))),
         }
     }
 
@@ -440,14 +441,4 @@ impl<'a> Machine<'a> {
         let result = builtins::methods::call(&value, name, arguments, &mut self.budget);
         result.map_err(|fault| self.fault(id, fault))
     }
-}
-
-/// The fault for a name that does not exist, with the name that was perhaps meant.
-fn unknown(what: &str, name: &str) -> Fault {
-    let call = if what == "function" { "()" } else { "" };
-    let meant = match crate::suggest::name(name) {
-        Some(meant) => format!("; did you mean `{meant}{call}`?"),
-        None => String::new(),
-    };
-    Fault::new(ErrorKind::Name, format!("unknown {what} `{name}{call}`{meant}"))
 }

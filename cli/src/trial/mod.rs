@@ -1,0 +1,227 @@
+//! Trying expressions: what apply, builder and executor do with them, without any of the three.
+//!
+//! Everything here is a plain function of its inputs.
+
+pub(crate) mod batch;
+mod environment;
+
+pub(crate) use environment::{EnvironmentError, Recorded};
+
+use expression::{ErrorKind, FieldKind, Folded, Residual, Secrets, Span, Template, UrlOrigin};
+use serde_json::{Value, json};
+
+/// What is tried.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Source {
+    /// A string of a configuration, read as that kind of field.
+    Text(String, FieldKind),
+    /// A JSON value whose every string is read as a typed field. Keys are never templates.
+    Object(Value),
+}
+
+/// The part of sealflow that meets a mistake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// The workflow is not accepted.
+    Apply,
+    /// The builder fails the execution.
+    Build,
+    /// The executor fails the execution.
+    Run,
+}
+
+/// A mistake and its place.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Mistake {
+    pub(crate) phase: Phase,
+    pub(crate) kind: ErrorKind,
+    /// A sentence for the author; it names the place in an object.
+    pub(crate) message: String,
+    /// Bytes of the string that holds it.
+    pub(crate) span: Span,
+    /// The string that holds it.
+    source: String,
+}
+
+/// What the builder stores.
+pub(crate) struct Stored {
+    /// What people see: everything resolved, and the author's reference where a secret goes.
+    pub(crate) display: Value,
+    /// What the executor gets, each with its place in `display`.
+    fields: Vec<Field<Residual>>,
+    /// The secrets that it needs, as (name, key), each once and in order.
+    pub(crate) refs: Vec<(String, String)>,
+}
+
+/// Something at a place of the configuration.
+struct Field<T> {
+    /// JSON pointer; empty for the whole.
+    pointer: String,
+    source: String,
+    content: T,
+}
+
+impl Phase {
+    /// The stable word for the phase: `apply`, `build`, `run`.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Apply => "apply",
+            Self::Build => "build",
+            Self::Run => "run",
+        }
+    }
+}
+
+impl Mistake {
+    /// A mistake in the whole of `source`.
+    fn in_whole(kind: ErrorKind, message: impl Into<String>, source: &str) -> Self {
+        let span = Span::new(0, source.len());
+        Self { phase: Phase::Apply, kind, message: message.into(), span, source: source.to_owned() }
+    }
+
+    fn of(phase: Phase, pointer: &str, source: &str, error: expression::Error) -> Self {
+        let place = if pointer.is_empty() { String::new() } else { format!("{pointer}: ") };
+        Self {
+            phase,
+            kind: error.kind,
+            message: format!("{place}{}", error.message),
+            span: error.span,
+            source: source.to_owned(),
+        }
+    }
+
+    /// The message, the author's line, and a caret under the place.
+    pub(crate) fn render(&self) -> String {
+        expression::Error::new(self.kind, self.message.as_str(), self.span).render(&self.source)
+    }
+
+    /// `{"ok": false, "phase", "kind", "message", "span"}`
+    pub(crate) fn to_json(&self) -> Value {
+        json!({
+            "ok": false,
+            "phase": self.phase.word(),
+            "kind": self.kind.word(),
+            "message": self.message,
+            "span": [self.span.start, self.span.end],
+        })
+    }
+}
+
+impl Stored {
+    /// The residuals as they are stored: `[{"path", "expr", "refs"}]`.
+    pub(crate) fn residuals(&self) -> Value {
+        self.fields
+            .iter()
+            .map(|field| {
+                // Nodes with text keys and finite numbers, which the crate's own tests hold.
+                let mut entry = serde_json::to_value(&field.content).expect("a residual is JSON");
+                entry["path"] = json!(field.pointer);
+                entry
+            })
+            .collect()
+    }
+
+    /// What the executor makes of it.
+    ///
+    /// # Errors
+    /// What an expression raises, or a secret that is missing.
+    pub(crate) fn run(&self, secrets: &dyn Secrets) -> Result<Value, Mistake> {
+        let mut value = self.display.clone();
+        for field in &self.fields {
+            let mistake = |error| Mistake::of(Phase::Run, &field.pointer, &field.source, error);
+            let evaluated =
+                read_back(&field.content).and_then(|residual| residual.eval(secrets)).map_err(mistake)?;
+            put(&mut value, &field.pointer, evaluated.value);
+        }
+        Ok(value)
+    }
+}
+
+/// What apply and the builder make of a source.
+///
+/// # Errors
+/// The first mistake: of all strings what apply says comes before what the builder says.
+pub(crate) fn store(source: &Source, recorded: &Recorded) -> Result<Stored, Mistake> {
+    let (mut display, templates) = apply(source)?;
+    let mut fields = Vec::new();
+    for Field { pointer, source, content } in templates {
+        let folded =
+            content.fold(recorded).map_err(|error| Mistake::of(Phase::Build, &pointer, &source, error))?;
+        let shown = match folded {
+            Folded::Value(value) => value,
+            Folded::Residual { display, residual } => {
+                fields.push(Field { pointer: pointer.clone(), source, content: residual });
+                Value::String(display)
+            }
+        };
+        put(&mut display, &pointer, shown);
+    }
+    let mut refs: Vec<_> = fields.iter().flat_map(|field| field.content.refs().iter().cloned()).collect();
+    refs.sort();
+    refs.dedup();
+    Ok(Stored { display, fields, refs })
+}
+
+/// Parses and checks all strings; the configuration as it was written, and the templates in it.
+fn apply(source: &Source) -> Result<(Value, Vec<Field<Template>>), Mistake> {
+    match source {
+        Source::Text(text, kind) => Ok((Value::Null, vec![parse(String::new(), text, *kind)?])),
+        Source::Object(object) => {
+            let mut templates = Vec::new();
+            parse_strings(object, String::new(), &mut templates)?;
+            Ok((object.clone(), templates))
+        }
+    }
+}
+
+fn parse_strings(value: &Value, pointer: String, into: &mut Vec<Field<Template>>) -> Result<(), Mistake> {
+    match value {
+        Value::String(text) if text.contains("{{") => into.push(parse(pointer, text, FieldKind::Typed)?),
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                parse_strings(item, format!("{pointer}/{index}"), into)?;
+            }
+        }
+        Value::Object(map) => {
+            for (key, item) in map {
+                let key = key.replace('~', "~0").replace('/', "~1");
+                parse_strings(item, format!("{pointer}/{key}"), into)?;
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+fn parse(pointer: String, source: &str, kind: FieldKind) -> Result<Field<Template>, Mistake> {
+    let mistake = |error| Mistake::of(Phase::Apply, &pointer, source, error);
+    let template = Template::parse(source, kind).map_err(mistake)?;
+    if let Some(error) = template.unknown_names().into_iter().next() {
+        return Err(mistake(error));
+    }
+    let refs = template.secret_refs();
+    if kind == FieldKind::Url && !refs.is_empty() && template.url_origin() == UrlOrigin::Data {
+        let message =
+            "a URL with a secret begins with a literal scheme and host, or is one secret as a whole";
+        return Err(Mistake::in_whole(ErrorKind::Secret, message, source));
+    }
+    Ok(Field { pointer, source: source.to_owned(), content: template })
+}
+
+/// The residual as the executor gets it: through the database.
+fn read_back(residual: &Residual) -> Result<Residual, expression::Error> {
+    let stored = serde_json::to_string(residual).ok();
+    stored.and_then(|stored| serde_json::from_str(&stored).ok()).ok_or_else(|| {
+        expression::Error::new(ErrorKind::Limit, "the residual can't be read back", Span::default())
+    })
+}
+
+/// Puts a value in its place, which is there because the template was found in it.
+fn put(document: &mut Value, pointer: &str, value: Value) {
+    if let Some(place) = document.pointer_mut(pointer) {
+        *place = value;
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,261 @@
+//! I1, where it is hardest: everything logs at `RUST_LOG=trace`, and whatever can fail with a secret in its hands does. Nothing of it
+//! is found anywhere afterwards; and the check that says so does find what is planted.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tests::e2e::{Product, Reply, Shared, Story, make_secret, placed, word};
+
+async fn product() -> &'static Product {
+    static PRODUCT: Shared = Shared::new();
+    PRODUCT.get(|builder| builder.rust_log("trace").component_seconds_max(5)).await
+}
+
+const REFERENCE: &str = r#"{{ secrets("github").token }}"#;
+
+/// Applies `start → call` with this configuration of the call, runs it once and gives the execution.
+async fn called(story: &Story<'_>, name: &str, configuration: &str) -> Value {
+    let definition = format!(
+        "name: {name}\nnodes:\n  - {{ id: start, name: Start, trigger: start }}\n  - id: call\n    name: Call\n    component: http\n    \
+         configuration: {{ {configuration} }}\nedges:\n  - {{ from: start, to: call }}\n"
+    );
+    story.apply(&placed(story.product, &definition).replace("REF", REFERENCE)).await;
+    let run = story.run(name, json!({})).await;
+    story.execution(&word(&run["id"]), "call").await
+}
+
+/// The code of the failure of an execution, or its reason where no component ran.
+fn code(execution: &Value) -> String {
+    let code = execution["metadata"]["attempts"][0]["error"]["code"].as_str();
+    code.or(execution["result_reason"].as_str()).unwrap_or("passed").to_owned()
+}
+
+#[tokio::test]
+async fn failures_with_a_secret_in_their_hands_do_not_tell_it_i1() {
+    let product = product().await;
+    let story = product.story("failures").await;
+    let secret = make_secret("trace");
+    story.set_secret("github", "token", &secret).await;
+    product.target.script("/late", [Reply::Late(Duration::from_secs(3))]);
+    product.target.script("/garbage", [Reply::Body("application/json", b"{\"a\": ".to_vec())]);
+    let header = "headers: [ { name: Authorization, value: 'Bearer REF' } ]";
+    let in_path = "/x/REF?q=REF";
+    for (name, configuration, expected) in [
+        ("dns", format!("url: 'https://no-such-host.invalid{in_path}', {header}"), "dns"),
+        ("refused", format!("url: 'https://127.0.0.1:1{in_path}', {header}"), "address_refused"),
+        ("metadata", format!("url: 'http://169.254.169.254{in_path}', {header}"), "plain_http_with_secret"),
+        ("plain", format!("url: 'http://api.example.com{in_path}', {header}"), "plain_http_with_secret"),
+        (
+            "tls",
+            format!("url: '{}{in_path}', {header}", product.target.url().replace("http:", "https:")),
+            "tls",
+        ),
+        ("late", format!("url: 'TARGET/late{in_path}', {header}, timeout_seconds: 1"), "timeout"),
+        ("status", format!("url: 'TARGET/status{in_path}', {header}, success_codes: [ 418 ]"), "http_status"),
+        ("garbage", format!("url: 'TARGET/garbage{in_path}', {header}"), "passed"),
+        (
+            "missing",
+            "url: 'TARGET/missing', headers: [ { name: A, value: '{{ secrets(\"github\").none }} REF' } ]"
+                .into(),
+            "secret_missing",
+        ),
+        (
+            "twice",
+            format!("url: 'TARGET/twice', {header}, authorization: {{ type: bearer, token: 'REF' }}"),
+            "invalid_configuration",
+        ),
+    ] {
+        let execution = called(&story, name, &configuration).await;
+        assert_eq!(code(&execution), expected, "{name}: {execution:#}");
+    }
+    story.end(&[&secret]).await;
+}
+
+#[tokio::test]
+async fn a_secret_that_fits_nowhere_is_not_told_i1() {
+    let product = product().await;
+    let story = product.story("shapes").await;
+    let line_break = make_secret("line").replace('"', "") + "\r\nX-Evil: 1";
+    let address = format!(
+        "https://user:{}@no-such-host.invalid/",
+        make_secret("url").replace(['/', '%', '#', '?'], "")
+    );
+    let text = make_secret("text");
+    for (key, value) in [("line", &line_break), ("address", &address), ("text", &text)] {
+        story.set_secret("odd", key, value).await;
+    }
+    let reference = |key: &str| format!("{{{{ secrets(\"odd\").{key} }}}}");
+    for (name, configuration, expected) in [
+        (
+            "header",
+            format!("url: 'TARGET/odd', headers: [ {{ name: X-A, value: '{}' }} ]", reference("line")),
+            "invalid_configuration",
+        ),
+        (
+            "bearer",
+            format!("url: 'TARGET/odd', authorization: {{ type: bearer, token: '{}' }}", reference("line")),
+            "invalid_configuration",
+        ),
+        (
+            "basic",
+            format!(
+                "url: 'TARGET/odd', authorization: {{ type: basic, username: '{}:', password: p }}",
+                reference("text")
+            ),
+            "invalid_configuration",
+        ),
+        ("whole", format!("url: '{}'", reference("address")), ""),
+        ("no-url", format!("url: '{}'", reference("text")), ""),
+        (
+            "number",
+            "url: 'TARGET/odd', query: { a: '{{ int(secrets(\"odd\").text) }}' }".to_owned(),
+            "template_error",
+        ),
+        (
+            "json",
+            "url: 'TARGET/odd', query: { a: '{{ fromJSON(secrets(\"odd\").text).x }}' }".to_owned(),
+            "template_error",
+        ),
+    ] {
+        let execution = called(&story, name, &configuration).await;
+        assert_eq!(execution["result"], "failed", "{name}: {execution:#}");
+        assert!(expected.is_empty() || code(&execution) == expected, "{name}: {execution:#}");
+    }
+    assert_eq!(product.target.requests("/odd").len(), 0);
+    story.end(&[&line_break, &address, &text]).await;
+}
+
+#[tokio::test]
+async fn a_redirect_takes_no_secret_to_another_origin_i1_i2() {
+    let product = product().await;
+    let story = product.story("redirects").await;
+    let secret = make_secret("redirect");
+    story.set_secret("github", "token", &secret).await;
+    let elsewhere =
+        format!("{}/stolen?{}", product.other.url(), secret.replace(['"', '<', '\\', '%', '&'], ""));
+    let places = [
+        ("header", "url: 'TARGET/redirect/header', headers: [ { name: A, value: 'REF' } ]"),
+        ("query", "url: 'TARGET/redirect/query', query: { a: 'REF' }"),
+        ("path", "url: 'TARGET/redirect/path/REF'"),
+        (
+            "basic",
+            "url: 'TARGET/redirect/basic', authorization: { type: basic, username: u, password: 'REF' }",
+        ),
+        ("body", "method: POST, url: 'TARGET/redirect/body', body: { json: { a: 'REF' } }"),
+    ];
+    for (place, configuration) in places {
+        for status in [301, 302, 303, 307, 308] {
+            product
+                .target
+                .script(&format!("/redirect/{place}"), [Reply::Redirect(status, elsewhere.clone())]);
+            let execution = called(&story, place, configuration).await;
+            assert_eq!(code(&execution), "redirect_blocked", "{place} {status}: {execution:#}");
+        }
+    }
+    assert_eq!(product.other.requests("/stolen").len(), 0);
+    // Within the origin a redirect is followed, secret and all; without a secret, to others too.
+    product.target.script("/redirect/header", [Reply::Redirect(307, "/redirected?to=here".to_owned())]);
+    assert_eq!(code(&called(&story, "header", places[0].1).await), "passed");
+    assert_eq!(product.target.requests("/redirected")[0].header("a"), Some(secret.as_str()));
+    product.target.script("/redirect/bare", [Reply::Redirect(302, format!("{}/bare", product.other.url()))]);
+    assert_eq!(code(&called(&story, "bare", "url: 'TARGET/redirect/bare'").await), "passed");
+    assert_eq!(product.other.requests("/bare").len(), 1);
+    product.target.script("/redirect/circle", vec![Reply::Redirect(302, "/redirect/circle".to_owned()); 9]);
+    assert_eq!(code(&called(&story, "circle", "url: 'TARGET/redirect/circle'").await), "redirect_limit");
+    story.end(&[&secret]).await;
+}
+
+#[tokio::test]
+async fn a_secret_goes_to_its_allowed_hosts_only_i1() {
+    let product = product().await;
+    let story = product.story("hosts").await;
+    let secret = make_secret("hosts");
+    let set = async |hosts: Value| {
+        let body = json!({ "value": secret, "hosts": hosts });
+        let (status, answer) = story.call("PUT", "/v1/secrets/github/token", Some(&body)).await;
+        assert_eq!(status, 200, "{answer}");
+    };
+    let configuration = "url: 'TARGET/hosts', headers: [ { name: A, value: 'REF' } ]";
+    set(json!(["api.example.com", product.other.host_port()])).await;
+    let denied = called(&story, "hosts", configuration).await;
+    assert_eq!(
+        (code(&denied).as_str(), &denied["result_reason"]),
+        ("host_not_allowed", &json!("secret_denied")),
+        "{denied:#}"
+    );
+    assert_eq!(product.target.requests("/hosts").len(), 0);
+    set(json!([product.target.host_port()])).await;
+    assert_eq!(code(&called(&story, "hosts", configuration).await), "passed");
+    assert_eq!(product.target.requests("/hosts").len(), 1);
+    story.end(&[&secret]).await;
+}
+
+#[tokio::test]
+async fn credentials_of_senders_and_callers_are_not_logged_i1() {
+    let product = product().await;
+    let story = product.story("senders").await;
+    let canary = make_secret("sender").replace(['"', '\\'], "");
+    let hook = "name: NAME\nnodes:\n  - { id: hook, name: Hook, trigger: webhook, configuration: { authentication: KIND } }\n";
+    for kind in ["signature", "bearer", "header_token", "none"] {
+        let answer = story.apply(&hook.replace("NAME", kind).replace("KIND", kind)).await;
+        let url = word(&answer["webhooks"][0]["url"]);
+        let bearer = format!("Bearer {canary}");
+        let headers = [
+            ("authorization", bearer.as_str()),
+            ("x-token", &canary),
+            ("x-hub-signature-256", &canary),
+            ("cookie", &canary),
+        ];
+        let encoded: String = canary.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        let (status, _) = story.post(&format!("{url}?token={encoded}"), &headers, "{}").await;
+        assert_eq!(status, if kind == "none" { 202 } else { 401 }, "{kind}");
+        if kind != "none" {
+            let (status, _) = story.post(&url, &[("x-token", "wrong")], canary.clone()).await;
+            assert_eq!(status, 401, "a body that is not taken is not logged");
+        }
+    }
+    for (path, body) in
+        [("/v1/secrets/a/b", canary.clone()), ("/v1/workflows/none/runs", format!("{{\"data\": {canary}}}"))]
+    {
+        let method = if path.contains("secrets") { "PUT" } else { "POST" };
+        let (status, _) = story.call_with(method, path, "application/json", body.into()).await;
+        assert!((400..500).contains(&status), "{path}: {status}");
+    }
+    story.end(&[&canary]).await;
+}
+
+#[tokio::test]
+async fn the_leak_check_finds_what_is_planted() {
+    let product = product().await;
+    let story = product.story("planted").await;
+    let planted = make_secret("planted");
+    // As a user does who types a secret into plain configuration: it is stored and shown.
+    let definition = format!(
+        "{{ name: planted, nodes: [ {{ id: start, name: Start, trigger: start }}, {{ id: call, name: Call, component: http, \
+         configuration: {{ url: TARGET/planted, headers: [ {{ name: A, value: {} }} ] }} }} ], edges: [ {{ from: start, to: call }} ] }}",
+        json!(planted)
+    );
+    story.apply(&placed(product, &definition)).await;
+    assert_eq!(story.run("planted", json!({})).await["state"], "passed");
+    let report = product.leaks(&[&planted]).await;
+    let found = |place: &str| report.findings.iter().any(|finding| finding.place == place);
+    assert!(found("database dump"), "{report}");
+    // What the API shows is a place too, and so is every log.
+    story.get("/v1/workflows/planted").await;
+    let report = product.leaks(&[&planted]).await;
+    assert!(report.findings.iter().any(|finding| finding.place == "answers.txt"), "{report}");
+    for place in [
+        "messages.jsonl",
+        "messages still in the queues",
+        "executor.log",
+        "builder.log",
+        "api.log",
+        "migrate.log",
+    ] {
+        assert!(report.places.iter().any(|known| known == place), "{place}: {:?}", report.places);
+    }
+    assert!(report.places.iter().any(|place| place.contains("postgres")), "{:?}", report.places);
+    story.end(&[]).await;
+}

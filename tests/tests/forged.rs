@@ -1,0 +1,238 @@
+//! What the builder's SQL role could write, if it were taken over, opens nothing that apply had not allowed, and sends nothing
+//! where a secret may not go (secrets.md "In use"; I6, I7).
+
+use local::target::Target;
+use model::message::Message;
+use serde_json::{Value, json};
+use store::BootstrapIds;
+use tests::kms::FakeKms;
+use tests::world::{build, event, execute};
+use tests::{Workflow, World};
+use uuid::Uuid;
+use vault_format::{Purpose, Scope};
+
+const TOKEN: &str = "value-of-the-token-0123456789";
+const OTHER: &str = "value-of-the-other-0123456789";
+
+/// A world whose secret `github` has the keys `token` (for the target only) and `other`.
+struct Forge {
+    world: World,
+    kms: FakeKms,
+    target: Target,
+    elsewhere: Target,
+    workflow: Workflow,
+    /// A pending execution of the node that may use `github.token`.
+    genuine: Uuid,
+}
+
+impl Forge {
+    async fn create() -> Self {
+        let (world, kms) = (World::create().await, FakeKms::start().await);
+        let (target, elsewhere) = (Target::start().await.unwrap(), Target::start().await.unwrap());
+        let http = |id: &str, value: &str| {
+            json!({ "id": id, "name": id, "component": "http",
+                "configuration": { "url": target.url(), "headers": [{ "name": "X-Value", "value": value }] } })
+        };
+        let nodes = json!([
+            { "id": "start", "name": "start", "trigger": "start" },
+            http("token", r#"{{ secrets("github").token }}"#),
+            http("other", r#"{{ secrets("github").other }}"#),
+            http("plain", "no secret"),
+        ]);
+        let edges = ["token", "other", "plain"].map(|to| json!({ "from": "start", "to": to }));
+        let workflow = world.workflow(nodes, json!(edges)).await;
+        let event_id = world.start(&workflow, "start", json!({})).await;
+        build(&world.builder(), &[event(event_id)]).await;
+        let _ = world.queues.take();
+        let forge = Self { genuine: Uuid::nil(), world, kms, target, elsewhere, workflow };
+        let genuine = forge.execution_of("token").await;
+        let allowed = [forge.target.host_port()];
+        let hosts: Vec<&str> = allowed.iter().map(String::as_str).collect();
+        forge
+            .set_secret(forge.world.organization_id, "github", &[("token", TOKEN, &hosts), ("other", OTHER, &[])])
+            .await;
+        Self { genuine, ..forge }
+    }
+
+    async fn execution_of(&self, node_id: &str) -> Uuid {
+        let sql = format!("SELECT id FROM workflow_node_executions WHERE node_id = '{node_id}'");
+        self.world.database.sql(&sql).await.parse().unwrap()
+    }
+
+    async fn set_secret(&self, organization_id: Uuid, name: &str, values: &[(&str, &str, &[&str])]) {
+        let id = self.world.id();
+        let scope = Scope { organization_id, secret_id: id, purpose: Purpose::Secret };
+        let data = hex::encode(self.kms.sealed(&scope, values).await);
+        let sql = format!(
+            "INSERT INTO secrets (id, name, domain_type, domain_id, data, created_by, created_at, updated_at)
+             VALUES ('{id}', '{name}', 'org', '{organization_id}', '\\x{data}', 'test', now(), now())"
+        );
+        self.world.database.sql(&sql).await;
+    }
+
+    /// Writes, as the builder's role, an execution of a node: a copy of the genuine one, with the columns of `changes` set to SQL.
+    async fn forge(&self, node: (Uuid, &str), changes: &[(&str, String)]) -> Uuid {
+        let builder = self.world.database.connect("builder").await;
+        let (id, event_id) = (self.world.id(), self.world.id());
+        let (workflow_id, node_id) = node;
+        let change = |column: &str| {
+            let found = changes.iter().find(|(changed, _)| *changed == column).map(|(_, sql)| sql.clone());
+            found.unwrap_or_else(|| format!("e.{column}"))
+        };
+        let sql = format!(
+            "INSERT INTO workflow_events (id, workflow_id, node_id, root_event_id, channel, type, data, targets, depth, created_at)
+             VALUES ('{event_id}', '{workflow_id}', 'start', '{event_id}', 'default', 'start', '{{}}', '{{}}', 1, now());
+             INSERT INTO workflow_node_executions (id, workflow_id, node_id, root_event_id, event_id, state, component,
+                 configuration, residuals, policy, workflow_version, node_version, last_sent_at, created_at, updated_at)
+             SELECT '{id}', '{workflow_id}', '{node_id}', '{event_id}', '{event_id}', 'pending', e.component,
+                 {}, {}, e.policy, e.workflow_version, {}, now(), now(), now()
+             FROM workflow_node_executions e WHERE e.id = '{}'",
+            change("configuration"),
+            change("residuals"),
+            change("node_version"),
+            self.genuine,
+        );
+        builder.batch_execute(&sql).await.unwrap_or_else(|error| panic!("{error:?}: {sql}"));
+        id
+    }
+
+    /// Runs an execution to its end; gives result and reason.
+    async fn run(&self, id: Uuid) -> String {
+        let allow = format!("{},{}", self.target.host_port(), self.elsewhere.host_port());
+        let executor = self.world.executor_at(self.world.database.url("executor"), &allow, &self.kms.url());
+        execute(&executor, &[Message::Execution { execution_id: id }]).await;
+        let sql = format!("SELECT state, result, result_reason FROM workflow_node_executions WHERE id = '{id}'");
+        self.world.database.sql(&sql).await
+    }
+
+    fn assert_nothing_opened_nor_sent(&self, what: &str) {
+        assert_eq!(self.kms.take_decrypts(), Vec::<Value>::new(), "I7: {what}");
+        assert!(self.target.requests().is_empty() && self.elsewhere.requests().is_empty(), "{what}");
+    }
+
+    fn node<'a>(&self, node_id: &'a str) -> (Uuid, &'a str) {
+        (self.workflow.id, node_id)
+    }
+}
+
+/// SQL of the residuals of another execution.
+fn residuals_of(execution: Uuid) -> (&'static str, String) {
+    ("residuals", format!("(SELECT residuals FROM workflow_node_executions WHERE id = '{execution}')"))
+}
+
+#[tokio::test]
+async fn the_genuine_execution_opens_its_secret_with_one_call() {
+    let forge = Forge::create().await;
+    let ended = forge.run(forge.genuine).await;
+    assert_eq!(ended, "finished|passed|");
+    let opened = forge.kms.take_decrypts();
+    assert_eq!(opened.len(), 1);
+    assert_eq!(opened[0]["organization_id"], forge.world.organization_id.to_string());
+    assert_eq!(forge.target.requests()[0].header("x-value"), Some(TOKEN));
+}
+
+#[tokio::test]
+async fn i7_a_forged_residual_opens_nothing_on_a_node_that_refers_to_no_secret() {
+    let forge = Forge::create().await;
+    let id = forge.forge(forge.node("plain"), &[]).await;
+    assert_eq!(forge.run(id).await, "finished|failed|secret_denied");
+    forge.assert_nothing_opened_nor_sent("a node without references");
+}
+
+#[tokio::test]
+async fn i7_a_forged_ref_to_another_key_of_the_same_secret_opens_nothing() {
+    let forge = Forge::create().await;
+    let other = forge.execution_of("other").await;
+    let id = forge.forge(forge.node("token"), &[residuals_of(other)]).await;
+    assert_eq!(forge.run(id).await, "finished|failed|secret_denied");
+    forge.assert_nothing_opened_nor_sent("another key");
+}
+
+#[tokio::test]
+async fn i7_a_ref_that_is_taken_out_of_a_residual_does_not_get_it_evaluated() {
+    let forge = Forge::create().await;
+    // The list of references beside the expression is emptied: what is evaluated must not be what the list doesn't say.
+    let strip = "(SELECT regexp_replace(e.residuals::text, '\"refs\": \\[\\[[^]]*\\]\\]', '\"refs\": []')::jsonb)";
+    let id = forge.forge(forge.node("plain"), &[("residuals", strip.to_owned())]).await;
+    let ended = forge.run(id).await;
+    assert!(ended.starts_with("finished|failed|"), "{ended}");
+    forge.assert_nothing_opened_nor_sent("refs taken out");
+}
+
+#[tokio::test]
+async fn i7_a_version_of_the_node_that_apply_never_made_allows_nothing() {
+    let forge = Forge::create().await;
+    for version in [forge.workflow.version + 1, forge.workflow.version + 1_000] {
+        let id = forge.forge(forge.node("token"), &[("node_version", version.to_string())]).await;
+        assert_eq!(forge.run(id).await, "finished|failed|secret_denied");
+    }
+    forge.assert_nothing_opened_nor_sent("a version that isn't there");
+}
+
+#[tokio::test]
+async fn i6_another_organizations_secret_is_not_reached_by_its_name() {
+    let forge = Forge::create().await;
+    let theirs = Uuid::new_v4();
+    // An organization without secrets, whose node refers to a secret of the same name.
+    let ids = BootstrapIds { organization_id: theirs, token_id: forge.world.id() };
+    let hash = theirs.as_bytes().repeat(2);
+    store::bootstrap(&forge.world.database.admin_store(), ids, "Theirs", &hash, forge.world.now()).await.unwrap();
+    let workflow = forge.world.workflow(json!(forge.workflow.definition.nodes), json!(forge.workflow.definition.edges)).await;
+    let sql = format!("UPDATE workflows SET organization_id = '{theirs}' WHERE id = '{}'", workflow.id);
+    forge.world.database.sql(&sql).await;
+    let versions = format!("(SELECT version FROM workflow_nodes WHERE workflow_id = '{}' AND node_id = 'token')", workflow.id);
+    let id = forge.forge((workflow.id, "token"), &[("node_version", versions)]).await;
+    assert_eq!(forge.run(id).await, "finished|failed|secret_missing", "I6");
+    forge.assert_nothing_opened_nor_sent("another organization's");
+}
+
+#[tokio::test]
+async fn i6_a_row_that_was_moved_to_another_organization_does_not_open() {
+    let forge = Forge::create().await;
+    let theirs = Uuid::new_v4();
+    let ids = BootstrapIds { organization_id: theirs, token_id: forge.world.id() };
+    let hash = theirs.as_bytes().repeat(2);
+    store::bootstrap(&forge.world.database.admin_store(), ids, "Theirs", &hash, forge.world.now()).await.unwrap();
+    // All that a superuser could move: the workflow and the secret's row.
+    forge.world.database.sql(&format!("UPDATE workflows SET organization_id = '{theirs}'")).await;
+    forge.world.database.sql(&format!("UPDATE secrets SET domain_id = '{theirs}'")).await;
+    assert_eq!(forge.run(forge.genuine).await, "finished|failed|secret_denied", "I6");
+    assert!(forge.target.requests().is_empty());
+}
+
+#[tokio::test]
+async fn a_forged_url_does_not_send_a_secret_to_a_host_that_it_does_not_name() {
+    let forge = Forge::create().await;
+    let url = format!("jsonb_set(e.configuration, '{{url}}', '\"{}/x\"')", forge.elsewhere.url());
+    let id = forge.forge(forge.node("token"), &[("configuration", url)]).await;
+    assert_eq!(forge.run(id).await, "finished|failed|secret_denied");
+    assert!(forge.elsewhere.requests().is_empty(), "the other host hears nothing");
+    assert!(forge.target.requests().is_empty());
+}
+
+#[tokio::test]
+async fn i7_the_builder_can_not_write_what_decides_over_secrets() {
+    let forge = Forge::create().await;
+    let builder = forge.world.database.connect("builder").await;
+    let workflow_id = forge.workflow.id;
+    let insert_ref = format!(
+        "INSERT INTO workflow_node_secret_refs (workflow_id, node_id, node_version, secret_name, secret_key)
+         VALUES ('{workflow_id}', 'plain', 1, 'github', 'token')"
+    );
+    for sql in [
+        insert_ref.as_str(),
+        "UPDATE workflow_node_secret_refs SET node_id = 'plain'",
+        "UPDATE workflow_nodes SET version = version + 1",
+        "UPDATE workflow_nodes SET configuration = '{}'",
+        "UPDATE workflows SET organization_id = organization_id",
+        "UPDATE workflow_node_executions SET residuals = '[]'",
+        "UPDATE workflow_node_executions SET node_version = 1",
+        "UPDATE secrets SET data = data",
+        "SELECT data FROM secrets",
+        "SELECT signing_keys FROM webhooks",
+        "SELECT * FROM workflow_node_secret_refs",
+    ] {
+        let refused = builder.batch_execute(sql).await.expect_err(sql);
+        assert_eq!(refused.code().map(|code| code.code()), Some("42501"), "I7: {sql}");
+    }
+}

@@ -1,0 +1,294 @@
+//! Keys and tokens of webhooks: made, rotated, set and revoked through the API, checked by a warm instance of the webhook function
+//! (secrets.md, transactions.md 22 and 26).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_client::Service;
+use axum::Router;
+use axum::body::Body;
+use http::{Request, StatusCode};
+use jiff::SignedDuration;
+use process::Clock;
+use ring::hmac;
+use serde_json::{Value, json};
+use store::BootstrapIds;
+use tests::kms::FakeKms;
+use tests::queues::aws_config;
+use tests::{World, wait_for};
+use tower::ServiceExt;
+use uuid::Uuid;
+
+const TOKEN: &str = "sf_test-token-of-the-first";
+const OTHER_TOKEN: &str = "sf_test-token-of-the-other";
+const BODY: &str = r#"{"n":1}"#;
+
+/// The API and one warm instance of the webhook function, with two organizations.
+struct Intake {
+    world: World,
+    kms: FakeKms,
+    api: Router,
+    webhook: Router,
+    deps: &'static webhook::Deps,
+}
+
+impl Intake {
+    async fn create() -> Self {
+        let (world, kms) = (World::create().await, FakeKms::start().await);
+        let sqs = aws_config(Service::Sqs, "http://127.0.0.1:9");
+        let queue = || queue::Queue::new(&sqs, "http://queues.test/nodes", "http://queues.test/executions");
+        let api = api::router(Arc::new(api::Deps {
+            store: world.database.store("api"),
+            queue: queue(),
+            sealer: kms.sealer(),
+            clock: Clock::system(),
+            ids: world.ids.clone(),
+            public_url: "https://sealflow.test".to_owned(),
+        }));
+        let deps: &'static webhook::Deps = Box::leak(Box::new(webhook::Deps {
+            store: world.database.store("webhook"),
+            queue: world.queues.queue(),
+            opener: kms.opener(),
+            clock: Clock::system(),
+            ids: world.ids.clone(),
+            cache: webhook::WebhookCache::default(),
+            rates: webhook::RateLimits::default(),
+        }));
+        let intake = Self { api, webhook: webhook::router(deps), deps, kms, world };
+        for token in [TOKEN, OTHER_TOKEN] {
+            intake.bootstrap(token).await;
+        }
+        intake
+    }
+
+    async fn bootstrap(&self, token: &str) {
+        let ids = BootstrapIds { organization_id: self.world.id(), token_id: self.world.id() };
+        let hash = ring::digest::digest(&ring::digest::SHA256, token.as_bytes());
+        let store = self.world.database.admin_store();
+        store::bootstrap(&store, ids, token, hash.as_ref(), self.world.now()).await.unwrap();
+    }
+
+    async fn call_as(&self, token: &str, method: &str, path: &str, body: &Value) -> (u16, Value) {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("authorization", format!("Bearer {token}"))
+            .header("content-type", "application/json")
+            .body(Body::from(body.to_string()))
+            .unwrap();
+        let response = self.api.clone().oneshot(request).await.unwrap();
+        let status = response.status().as_u16();
+        let body = axum::body::to_bytes(response.into_body(), 1024 * 1024).await.unwrap();
+        (status, serde_json::from_slice(&body).unwrap_or_default())
+    }
+
+    async fn call(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
+        self.call_as(TOKEN, method, path, body).await
+    }
+
+    /// Applies a workflow with one webhook; gives the webhook as the answer shows it.
+    async fn hook(&self, name: &str, authentication: &str) -> Value {
+        let definition = json!({ "name": name, "nodes": [
+            { "id": "push", "name": "Push", "trigger": "webhook", "configuration": { "authentication": authentication } },
+        ] });
+        let (status, answer) = self.call("PUT", "/v1/workflows", &definition).await;
+        assert_eq!(status, 200, "{answer}");
+        answer["webhooks"][0].clone()
+    }
+
+    async fn rotate(&self, hook: &Value, keep: u32) -> Value {
+        let path = format!("/v1/webhooks/{}/rotate", word(&hook["id"]));
+        let (status, answer) = self.call("POST", &path, &json!({ "keep_previous_seconds": keep })).await;
+        assert_eq!(status, 200, "{answer}");
+        answer["webhook"].clone()
+    }
+
+    /// Posts a delivery with a header; gives status and `Retry-After`.
+    async fn post(&self, hook: &Value, header: (&str, String)) -> (StatusCode, Option<String>) {
+        let url = word(&hook["url"]);
+        let request = Request::post(url.strip_prefix("https://sealflow.test").unwrap())
+            .header("content-type", "application/json")
+            .header(header.0, header.1)
+            .body(Body::from(BODY))
+            .unwrap();
+        let response = self.webhook.clone().oneshot(request).await.unwrap();
+        let after = response.headers().get("retry-after").map(|value| value.to_str().unwrap().to_owned());
+        (response.status(), after)
+    }
+
+    async fn post_signed(&self, hook: &Value, key: &str) -> StatusCode {
+        self.post(hook, signed(key)).await.0
+    }
+
+    async fn events(&self) -> i64 {
+        self.world.database.count("SELECT count(*) FROM workflow_events").await
+    }
+}
+
+fn word(value: &Value) -> String {
+    value.as_str().unwrap_or_else(|| panic!("no text: {value}")).to_owned()
+}
+
+fn signed(key: &str) -> (&'static str, String) {
+    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes()), BODY.as_bytes());
+    ("x-hub-signature-256", format!("sha256={}", hex::encode(tag)))
+}
+
+fn bearer(token: &str) -> (&'static str, String) {
+    ("authorization", format!("Bearer {token}"))
+}
+
+#[tokio::test]
+async fn a_rotated_signing_key_works_on_a_warm_instance_beside_the_one_before() {
+    let intake = Intake::create().await;
+    let hook = intake.hook("w", "signature").await;
+    let old = word(&hook["signing_key"]);
+    assert_eq!(intake.post_signed(&hook, &old).await, StatusCode::ACCEPTED);
+    let rotated = intake.rotate(&hook, 3_600).await;
+    let new = word(&rotated["signing_key"]);
+    assert!(new != old && rotated["previous_until"].is_string() && rotated["url"] == hook["url"]);
+    // Its first delivery finds what is known out of date, so the instance looks again at once.
+    assert_eq!(intake.post_signed(&hook, &old).await, StatusCode::ACCEPTED, "it is kept for an hour");
+    assert_eq!(intake.post_signed(&hook, &new).await, StatusCode::ACCEPTED);
+    let (_, list) = intake.call("GET", "/v1/webhooks?workflow=w", &Value::Null).await;
+    assert!(list["webhooks"][0]["signing_key"].is_null(), "it is shown once: {list}");
+
+    let newest = word(&intake.rotate(&hook, 3_600).await["signing_key"]);
+    assert_eq!(intake.post_signed(&hook, &newest).await, StatusCode::UNAUTHORIZED, "looked at within this second");
+    wait_for("the newest key", || async {
+        (intake.post_signed(&hook, &newest).await == StatusCode::ACCEPTED).then_some(())
+    })
+    .await;
+    assert_eq!(intake.post_signed(&hook, &new).await, StatusCode::ACCEPTED);
+    assert_eq!(intake.post_signed(&hook, &old).await, StatusCode::UNAUTHORIZED, "two keys are taken, never three");
+}
+
+#[tokio::test]
+async fn a_revoked_key_fails_at_once_on_a_warm_instance_and_stores_nothing() {
+    let intake = Intake::create().await;
+    for authentication in ["signature", "bearer"] {
+        let hook = intake.hook(authentication, authentication).await;
+        let is_signing = authentication == "signature";
+        let old = word(&hook[if is_signing { "signing_key" } else { "token" }]);
+        let header = |key: &str| if is_signing { signed(key) } else { bearer(key) };
+        assert_eq!(intake.post(&hook, header(&old)).await.0, StatusCode::ACCEPTED);
+        let events = intake.events().await;
+        let rotated = intake.rotate(&hook, 0).await;
+        assert!(rotated["previous_until"].is_null());
+        assert_eq!(intake.post(&hook, header(&old)).await.0, StatusCode::UNAUTHORIZED, "{authentication}");
+        assert_eq!(intake.events().await, events, "{authentication}: nothing is stored");
+        let new = word(&rotated[if is_signing { "signing_key" } else { "token" }]);
+        assert_eq!(intake.post(&hook, header(&new)).await.0, StatusCode::ACCEPTED, "{authentication}");
+    }
+}
+
+#[tokio::test]
+async fn the_previous_key_and_token_end_when_their_time_is_over() {
+    let intake = Intake::create().await;
+    for authentication in ["signature", "bearer"] {
+        let hook = intake.hook(authentication, authentication).await;
+        let is_signing = authentication == "signature";
+        let old = word(&hook[if is_signing { "signing_key" } else { "token" }]);
+        let header = || if is_signing { signed(&old) } else { bearer(&old) };
+        intake.rotate(&hook, 1).await;
+        assert_eq!(intake.post(&hook, header()).await.0, StatusCode::ACCEPTED, "{authentication}");
+        wait_for("the end of the previous key", || async {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            (intake.post(&hook, header()).await.0 == StatusCode::UNAUTHORIZED).then_some(())
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_given_key_is_set_and_neither_shown_nor_stored_in_the_clear_i1() {
+    let intake = Intake::create().await;
+    let hook = intake.hook("w", "signature").await;
+    let given = "a key that the sender's service made";
+    let (status, answer) = intake.call("PUT", "/v1/webhooks/w/push/key", &json!({ "key": given })).await;
+    assert_eq!(status, 200, "{answer}");
+    assert!(!answer.to_string().contains(given), "{answer}");
+    assert_eq!(intake.post_signed(&hook, given).await, StatusCode::ACCEPTED);
+    let sql = "SELECT encode(signing_keys, 'escape') FROM webhooks";
+    assert!(!intake.world.database.sql(sql).await.contains("sender's service"), "I1");
+    for key in ["short", ""] {
+        let (status, answer) = intake.call("PUT", "/v1/webhooks/w/push/key", &json!({ "key": key })).await;
+        assert_eq!(status, 400, "{answer}");
+    }
+    let bearer = intake.hook("b", "bearer").await;
+    let path = format!("/v1/webhooks/{}/key", word(&bearer["id"]));
+    let (status, _) = intake.call("PUT", &path, &json!({ "key": "0123456789 abcdefgh" })).await;
+    assert_eq!(status, 400, "no header can carry it");
+    let (status, _) = intake.call("PUT", &path, &json!({ "key": "0123456789-abcdefgh" })).await;
+    assert_eq!(status, 200);
+    assert_eq!(intake.post(&bearer, self::bearer("0123456789-abcdefgh")).await.0, StatusCode::ACCEPTED);
+}
+
+#[tokio::test]
+async fn nobody_changes_another_organizations_webhook_i6() {
+    let intake = Intake::create().await;
+    let hook = intake.hook("w", "signature").await;
+    let (id, old) = (word(&hook["id"]), word(&hook["signing_key"]));
+    let key = json!({ "key": "the key of somebody else" });
+    for (method, path, body) in [
+        ("POST", format!("/v1/webhooks/{id}/rotate"), &json!({})),
+        ("PUT", format!("/v1/webhooks/{id}/key"), &key),
+        ("POST", "/v1/webhooks/w/push/rotate".to_owned(), &json!({})),
+        ("POST", format!("/v1/webhooks/{}/push/rotate", word(&hook["workflow_id"])), &json!({})),
+        ("PUT", "/v1/webhooks/w/push/key".to_owned(), &key),
+    ] {
+        let (status, answer) = intake.call_as(OTHER_TOKEN, method, &path, body).await;
+        assert_eq!(status, 404, "I6: {method} {path}: {answer}");
+    }
+    assert_eq!(intake.post_signed(&hook, &old).await, StatusCode::ACCEPTED);
+    assert_eq!(intake.world.database.sql("SELECT version FROM webhooks").await, "1");
+}
+
+#[tokio::test]
+async fn what_has_no_key_and_what_is_kept_too_long_is_refused() {
+    let intake = Intake::create().await;
+    let open = intake.hook("open", "none").await;
+    let (status, _) = intake.call("POST", &format!("/v1/webhooks/{}/rotate", word(&open["id"])), &json!({})).await;
+    assert_eq!(status, 400);
+    intake.hook("w", "signature").await;
+    let body = json!({ "keep_previous_seconds": model::limits::WEBHOOK_KEY_KEPT_SECONDS_MAX + 1 });
+    assert_eq!(intake.call("POST", "/v1/webhooks/w/push/rotate", &body).await.0, 400);
+    assert_eq!(intake.call("POST", "/v1/webhooks/w/none/rotate", &json!({})).await.0, 404);
+    assert_eq!(intake.call("POST", "/v1/webhooks/x/rotate", &json!({})).await.0, 404);
+}
+
+#[tokio::test]
+async fn wrong_signatures_cost_no_call_of_the_vault_once_the_key_is_open() {
+    let intake = Intake::create().await;
+    let hook = intake.hook("w", "signature").await;
+    assert_eq!(intake.post_signed(&hook, &word(&hook["signing_key"])).await, StatusCode::ACCEPTED);
+    assert_eq!(intake.kms.take_decrypts().len(), 1);
+    let until = tokio::time::Instant::now() + Duration::from_millis(1_200);
+    while tokio::time::Instant::now() < until {
+        assert_eq!(intake.post_signed(&hook, "a key of an attacker").await, StatusCode::UNAUTHORIZED);
+    }
+    assert_eq!(intake.kms.take_decrypts(), Vec::<Value>::new());
+    assert_eq!(intake.events().await, 1);
+}
+
+#[tokio::test]
+async fn a_webhook_that_is_posted_to_too_fast_is_told_when_to_try_again_and_others_are_not_i10() {
+    let intake = Intake::create().await;
+    let (hook, other) = (intake.hook("w", "bearer").await, intake.hook("other", "bearer").await);
+    let header = |hook: &Value| bearer(&word(&hook["token"]));
+    assert_eq!(intake.post(&hook, header(&hook)).await, (StatusCode::ACCEPTED, None));
+    // What a stranger sends takes nothing out of the bucket.
+    for _ in 0..model::limits::WEBHOOK_BURST_MAX + 10 {
+        assert_eq!(intake.post(&hook, bearer("a stranger's token")).await.0, StatusCode::UNAUTHORIZED);
+    }
+    assert_eq!(intake.post(&hook, header(&hook)).await, (StatusCode::ACCEPTED, None));
+    // As if its bucket had been emptied half a minute from now, so that the test's own speed doesn't matter.
+    let (id, then) = (word(&hook["id"]).parse::<Uuid>().unwrap(), intake.world.now() + SignedDuration::from_secs(30));
+    while intake.deps.rates.take(id, then).is_ok() {}
+    let events = intake.events().await;
+    let (status, after) = intake.post(&hook, header(&hook)).await;
+    assert_eq!(status, StatusCode::TOO_MANY_REQUESTS);
+    assert!((25..=31).contains(&after.unwrap().parse::<u32>().unwrap()));
+    assert_eq!(intake.events().await, events, "nothing is stored");
+    assert_eq!(intake.post(&other, header(&other)).await, (StatusCode::ACCEPTED, None));
+}
