@@ -130,7 +130,7 @@ fn instructions(sealflow: &Sealflow, cargo_lambda: &Path, invoke_port: u16) -> S
            export SEALFLOW_TOKEN={token}\n  \
            cargo run -q -p sealflow -- workflow list\n\n  \
            export PATH={}:$PATH   # cargo-lambda\n  \
-           cargo lambda invoke builder --data-file examples/sqs-event.json{port}\n  \
+           cargo lambda invoke builder -A 127.0.0.1 --data-file examples/sqs-event.json{port}\n  \
            (or: curl -d @examples/sqs-event.json http://127.0.0.1:{invoke_port}/2015-03-31/functions/builder/invocations)\n\n  \
            database: psql {}\n  \
            logs, messages, answers: {}\n",

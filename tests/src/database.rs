@@ -41,7 +41,8 @@ impl Database {
     pub async fn create() -> Self {
         let stack = stack().await;
         let template = template().await;
-        let name = stack.postgres().create_database_from("test", template).await.expect("a database is copied");
+        let name =
+            stack.postgres().create_database_from("test", template).await.expect("a database is copied");
         let database = Self::open(stack, name).await;
         database.sql(&COPY_ROLE_SETTINGS.replace("TEMPLATE", template)).await;
         database
@@ -119,7 +120,8 @@ impl Database {
     /// # Panics
     /// When the server refuses.
     pub async fn sql(&self, sql: &str) -> String {
-        let messages = self.admin.simple_query(sql).await.unwrap_or_else(|error| panic!("{error:?} in {sql}"));
+        let messages =
+            self.admin.simple_query(sql).await.unwrap_or_else(|error| panic!("{error:?} in {sql}"));
         let rows = messages.iter().filter_map(|message| match message {
             SimpleQueryMessage::Row(row) => {
                 Some((0..row.len()).map(|at| row.get(at).unwrap_or_default()).collect::<Vec<_>>().join("|"))

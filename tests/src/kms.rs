@@ -90,7 +90,8 @@ impl FakeKms {
 
 impl Record {
     fn answer(&self, request: &Request) -> Response {
-        let target = request.headers().get("x-amz-target").and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let target =
+            request.headers().get("x-amz-target").and_then(|value| value.to_str().ok()).unwrap_or_default();
         let body: Value = serde_json::from_slice(request.body()).unwrap_or_default();
         let context = body["EncryptionContext"].clone();
         match target.rsplit('.').next() {
@@ -104,7 +105,9 @@ impl Record {
                 lock(&self.decrypts).push(context.clone());
                 let wrapped = body["CiphertextBlob"].as_str().unwrap_or_default();
                 match lock(&self.keys).get(wrapped) {
-                    Some((key, bound)) if *bound == context => json(200, &json!({ "Plaintext": key, "KeyId": "key" })),
+                    Some((key, bound)) if *bound == context => {
+                        json(200, &json!({ "Plaintext": key, "KeyId": "key" }))
+                    }
                     _ => json(400, &json!({ "__type": "InvalidCiphertextException" })),
                 }
             }

@@ -102,7 +102,12 @@ async fn carry(client: TcpStream, server: TcpStream, record: Arc<Record>) {
     }
 }
 
-async fn carry_requests(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, record: &Record, session: &Mutex<Session>) {
+async fn carry_requests(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    record: &Record,
+    session: &Mutex<Session>,
+) {
     let (mut bytes, mut is_started) = (Vec::new(), false);
     while read_all(&mut from, &mut bytes).await {
         let mut sent = 0;
@@ -209,7 +214,9 @@ fn push_name(traffic: &mut Traffic, text: &str) {
 }
 
 fn is_write(text: &str) -> bool {
-    ["INSERT INTO", "DELETE FROM", "UPDATE workflow", "UPDATE function"].iter().any(|word| text.contains(word))
+    ["INSERT INTO", "DELETE FROM", "UPDATE workflow", "UPDATE function"]
+        .iter()
+        .any(|word| text.contains(word))
 }
 
 fn contains(message: &[u8], text: &str) -> bool {

@@ -11,7 +11,9 @@ use model::message::Message;
 use model::times::Times;
 use process::{BatchResponse, Clock, Deadline, Ids, SqsBatch};
 use serde_json::{Value, json};
-use store::api::{NodeWrite, RunStart, SecretRefWrite, StartOutcome, WorkflowWrite, apply_workflow, start_run};
+use store::api::{
+    NodeWrite, RunStart, SecretRefWrite, StartOutcome, WorkflowWrite, apply_workflow, start_run,
+};
 use store::{BootstrapIds, Store};
 use uuid::Uuid;
 
@@ -53,9 +55,15 @@ impl World {
         let api = database.store("api");
         let now = Clock::system().now();
         let bootstrap = BootstrapIds { organization_id: ids.next(now), token_id: ids.next(now) };
-        store::bootstrap(&database.admin_store(), bootstrap, "Test", ids.random().as_bytes().repeat(2).as_slice(), now)
-            .await
-            .expect("an organization is made");
+        store::bootstrap(
+            &database.admin_store(),
+            bootstrap,
+            "Test",
+            ids.random().as_bytes().repeat(2).as_slice(),
+            now,
+        )
+        .await
+        .expect("an organization is made");
         Self { database, queues, organization_id: bootstrap.organization_id, ids, api }
     }
 
@@ -84,16 +92,17 @@ impl World {
     async fn apply(&self, id: Uuid, old: Option<&Workflow>, nodes: Value, edges: Value) -> Workflow {
         let name = format!("workflow {id}");
         let definition: Definition =
-            serde_json::from_value(json!({ "name": name, "nodes": nodes, "edges": edges })).expect("it is a definition");
+            serde_json::from_value(json!({ "name": name, "nodes": nodes, "edges": edges }))
+                .expect("it is a definition");
         let compiled = definition::compile(&definition);
         let is_old = |node: &model::definition::Node| {
             old.is_some_and(|old| old.definition.nodes.iter().any(|known| known == node))
         };
         let writes = definition.nodes.iter().filter(|node| !is_old(node)).map(|node| {
-            let is_effect = compiled.node(&node.id).and_then(Result::ok).map_or_else(
-                || node.uses.name() == "http",
-                |compiled| compiled.kind == NodeKind::Effect,
-            );
+            let is_effect = compiled
+                .node(&node.id)
+                .and_then(Result::ok)
+                .map_or_else(|| node.uses.name() == "http", |compiled| compiled.kind == NodeKind::Effect);
             let what = if node.uses.node_type() == NodeType::Trigger { "trigger" } else { "component" };
             NodeWrite {
                 node_id: node.id.clone(),
@@ -111,7 +120,8 @@ impl World {
             old.definition.nodes.iter().map(|node| &node.id).filter(is_gone).cloned().collect()
         });
         let nodes: Vec<NodeWrite> = writes.collect();
-        let secret_refs = nodes.iter().flat_map(|node| secret_refs(&node.node_id, &node.configuration)).collect();
+        let secret_refs =
+            nodes.iter().flat_map(|node| secret_refs(&node.node_id, &node.configuration)).collect();
         let write = WorkflowWrite {
             organization_id: self.organization_id,
             workflow_id: id,
@@ -189,7 +199,8 @@ impl World {
     /// When `allow` is no `host:port`.
     #[must_use]
     pub fn executor_at(&self, url: String, allow: &str, kms: &str) -> executor::Deps {
-        let settings = GuardSettings::from_variables(|name| (name == "SEALFLOW_HTTP_ALLOW").then(|| allow.to_owned()));
+        let settings =
+            GuardSettings::from_variables(|name| (name == "SEALFLOW_HTTP_ALLOW").then(|| allow.to_owned()));
         executor::Deps {
             store: crate::database::store_at(url),
             queue: self.queues.queue(),
@@ -291,7 +302,8 @@ pub fn batch(messages: &[Message], receives: u32) -> SqsBatch {
             "attributes": { "ApproximateReceiveCount": receives.to_string() },
         })
     });
-    serde_json::from_value(json!({ "Records": records.collect::<Vec<_>>() })).expect("it has the shape of an event")
+    serde_json::from_value(json!({ "Records": records.collect::<Vec<_>>() }))
+        .expect("it has the shape of an event")
 }
 
 /// The wake of an event.
@@ -311,7 +323,8 @@ fn secret_refs(node_id: &str, configuration: &Value) -> Vec<SecretRefWrite> {
     let text = configuration.to_string().replace("\\\"", "\"");
     let refs = text.split("secrets(\"").skip(1).filter_map(|rest| {
         let (secret_name, rest) = rest.split_once("\").")?;
-        let secret_key: String = rest.chars().take_while(|letter| letter.is_alphanumeric() || *letter == '_').collect();
+        let secret_key: String =
+            rest.chars().take_while(|letter| letter.is_alphanumeric() || *letter == '_').collect();
         Some(SecretRefWrite { node_id: node_id.to_owned(), secret_name: secret_name.to_owned(), secret_key })
     });
     let mut refs: Vec<SecretRefWrite> = refs.collect();

@@ -19,7 +19,9 @@ fn http(id: &str, concurrency: Value) -> Value {
 }
 
 async fn one_node(world: &World, concurrency: Value) -> Workflow {
-    world.workflow(json!([start(), http("work", concurrency)]), json!([{ "from": "start", "to": "work" }])).await
+    world
+        .workflow(json!([start(), http("work", concurrency)]), json!([{ "from": "start", "to": "work" }]))
+        .await
 }
 
 /// The numbers of the runs whose executions are there, in order of the executions.
@@ -35,12 +37,16 @@ async fn end_active(world: &World) {
 }
 
 async fn crashed(world: &World, run_id: Uuid, crashes: i32) {
-    let sql = format!("UPDATE workflow_node_queue_items SET crashes = {crashes} WHERE root_event_id = '{run_id}'");
+    let sql =
+        format!("UPDATE workflow_node_queue_items SET crashes = {crashes} WHERE root_event_id = '{run_id}'");
     world.database.sql(&sql).await;
 }
 
 async fn crashes(world: &World) -> String {
-    world.database.sql("SELECT string_agg(crashes::text, ',' ORDER BY created_at, id) FROM workflow_node_queue_items").await
+    world
+        .database
+        .sql("SELECT string_agg(crashes::text, ',' ORDER BY created_at, id) FROM workflow_node_queue_items")
+        .await
 }
 
 #[tokio::test]
@@ -74,7 +80,10 @@ async fn i4_no_more_are_started_than_slots_are_free() {
     build(&builder, &wakes).await;
     assert_eq!((started(&world).await.as_str(), world.items().await), ("0,1,2", 5), "I4");
     let sent = world.queues.take();
-    assert!(sent.iter().all(|sent| matches!(sent.message, Message::Execution { .. })), "a waiting item costs no message: {sent:?}");
+    assert!(
+        sent.iter().all(|sent| matches!(sent.message, Message::Execution { .. })),
+        "a waiting item costs no message: {sent:?}"
+    );
     build(&builder, &wakes).await;
     assert_eq!((world.items().await, world.queues.take()), (5, vec![]), "I4");
 }
@@ -111,7 +120,9 @@ async fn i9_suspects_are_left_out_of_the_batch_and_built_alone() {
     let sql = "SELECT count(DISTINCT xmin::text) FROM workflow_node_executions";
     assert_eq!(world.database.count(sql).await, 2, "the suspect has a transaction of its own");
     let names: Vec<String> = wire.take().round_trips.into_iter().flatten().collect();
-    let at = |name: &str| names.iter().position(|known| known == name).unwrap_or_else(|| panic!("{name} in {names:?}"));
+    let at = |name: &str| {
+        names.iter().position(|known| known == name).unwrap_or_else(|| panic!("{name} in {names:?}"))
+    };
     assert!(at("begin_suspect") < at("claim_one"), "crashes + 1 is committed before the work");
 }
 
@@ -255,7 +266,10 @@ async fn i9_a_template_error_names_the_field_and_shows_the_span_and_the_queue_go
     let mut wakes = vec![node(&workflow, "work")];
     for _ in 0..4 {
         build(&builder, &wakes).await;
-        wakes = messages(&world.queues.take()).into_iter().filter(|sent| matches!(sent, Message::Node { .. })).collect();
+        wakes = messages(&world.queues.take())
+            .into_iter()
+            .filter(|sent| matches!(sent, Message::Node { .. }))
+            .collect();
     }
     let failed = "work|finished|failed|template_error";
     assert_eq!(world.executions().await, format!("{failed}\n{failed}\nwork|pending||"), "I9");
@@ -326,7 +340,9 @@ async fn i3_a_connection_lost_before_the_commit_leaves_everything_as_it_was() {
     let deadline = Deadline::after(std::time::Duration::from_secs(60));
     let (response, ()) = tokio::join!(builder::handle(batch(&wakes, 1), deadline, &builder), async {
         gate.wait_for_arrival().await;
-        let sql = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename <> '{SUPERUSER}' AND datname = current_database() AND application_name = 'sealflow-test' AND state = 'idle in transaction'");
+        let sql = format!(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename <> '{SUPERUSER}' AND datname = current_database() AND application_name = 'sealflow-test' AND state = 'idle in transaction'"
+        );
         world.database.sql(&sql).await;
         gate.let_through();
     });
@@ -346,7 +362,8 @@ async fn an_unreadable_message_alone_is_delivered_again() {
         { "messageId": "good", "body": event(run_id).to_body(), "attributes": {} },
     ] });
     let deadline = Deadline::after(std::time::Duration::from_secs(60));
-    let response = builder::handle(serde_json::from_value(records).unwrap(), deadline, &world.builder()).await;
+    let response =
+        builder::handle(serde_json::from_value(records).unwrap(), deadline, &world.builder()).await;
     assert_eq!(response.failures().collect::<Vec<_>>(), ["bad"]);
     assert_eq!(started(&world).await, "1");
 }

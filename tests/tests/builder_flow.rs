@@ -39,7 +39,11 @@ async fn a_chain_of_five_pure_nodes_is_one_invocation_and_one_commit_with_all_ro
     let passed: Vec<String> = ["a", "b", "c", "d", "e"].map(|id| format!("{id}|finished|passed|")).into();
     assert_eq!(world.executions().await, passed.join("\n"));
     let sql = "SELECT count(*), count(DISTINCT xmin::text), max(depth), bool_and(data = '{\"n\": 1}') FROM workflow_events WHERE execution_id IS NOT NULL";
-    assert_eq!(world.database.sql(sql).await, "5|1|6|t", "all rows that a slow path would have left, in one commit");
+    assert_eq!(
+        world.database.sql(sql).await,
+        "5|1|6|t",
+        "all rows that a slow path would have left, in one commit"
+    );
     let chain = "SELECT count(*) FROM workflow_node_executions x JOIN workflow_node_executions p ON p.id = x.previous_execution_id
         JOIN workflow_events e ON e.id = x.event_id AND e.execution_id = p.id";
     assert_eq!(world.database.count(chain).await, 4, "each works on the event of the one before");
@@ -60,14 +64,19 @@ async fn an_if_follows_its_channel_and_a_filter_may_end_the_way() {
         noop("no")
     ]);
     let workflow = world
-        .workflow(nodes, edges(&[("start", "big"), ("big.true", "even"), ("big.false", "no"), ("even", "yes")]))
+        .workflow(
+            nodes,
+            edges(&[("start", "big"), ("big.true", "even"), ("big.false", "no"), ("even", "yes")]),
+        )
         .await;
     let builder = world.builder();
     let mut ran = Vec::new();
     for n in [1, 11, 12] {
         let run_id = world.start(&workflow, "start", json!({ "n": n })).await;
         build(&builder, &[event(run_id)]).await;
-        let sql = format!("SELECT string_agg(node_id, ',' ORDER BY id) FROM workflow_node_executions WHERE root_event_id = '{run_id}'");
+        let sql = format!(
+            "SELECT string_agg(node_id, ',' ORDER BY id) FROM workflow_node_executions WHERE root_event_id = '{run_id}'"
+        );
         ran.push(world.database.sql(&sql).await);
     }
     assert_eq!(ran, ["big,no", "big,even", "big,even,yes"]);
@@ -84,7 +93,10 @@ async fn i4_going_on_never_jumps_a_queue() {
     let first = world.start(&workflow, "start", json!({})).await;
     build(&builder, &[event(first)]).await;
     assert_eq!(world.executions().await, "a|finished|passed|\nwork|pending||");
-    assert_eq!(world.database.count("SELECT count(DISTINCT xmin::text) FROM workflow_node_executions").await, 1);
+    assert_eq!(
+        world.database.count("SELECT count(DISTINCT xmin::text) FROM workflow_node_executions").await,
+        1
+    );
     let _ = world.queues.take();
     // The slot is taken: an item waits, and costs no message.
     let second = world.start(&workflow, "start", json!({})).await;
@@ -108,16 +120,25 @@ async fn i4_a_downstream_node_that_another_holds_is_not_gone_on_with() {
     let nodes = json!([start(), noop("a"), http("work", "https://target.test/", json!(1))]);
     let workflow = world.workflow(nodes, edges(&[("start", "a"), ("a", "work")])).await;
     let holder = world.database.connect_admin().await;
-    holder.batch_execute("BEGIN; SELECT FROM workflow_nodes WHERE node_id = 'work' FOR NO KEY UPDATE").await.unwrap();
+    holder
+        .batch_execute("BEGIN; SELECT FROM workflow_nodes WHERE node_id = 'work' FOR NO KEY UPDATE")
+        .await
+        .unwrap();
     let run_id = world.start(&workflow, "start", json!({})).await;
     let builder = world.builder();
     build(&builder, &[event(run_id)]).await;
     assert_eq!((world.executions().await.as_str(), world.items().await), ("a|finished|passed|", 1));
     let sent = world.queues.take();
-    assert!(matches!(sent.as_slice(), [one] if matches!(one.message, Message::Event { .. })), "a wake is sent: {sent:?}");
+    assert!(
+        matches!(sent.as_slice(), [one] if matches!(one.message, Message::Event { .. })),
+        "a wake is sent: {sent:?}"
+    );
     holder.batch_execute("COMMIT").await.unwrap();
     build(&builder, &messages(&sent)).await;
-    assert_eq!((world.executions().await.as_str(), world.items().await), ("a|finished|passed|\nwork|pending||", 0));
+    assert_eq!(
+        (world.executions().await.as_str(), world.items().await),
+        ("a|finished|passed|\nwork|pending||", 0)
+    );
 }
 
 #[tokio::test]
@@ -132,14 +153,19 @@ async fn i3_a_fan_out_reaches_each_target_once() {
         http("d", "https://target.test/", json!(1)),
         http("e", "https://target.test/", json!(1))
     ]);
-    let pairs = [("start", "a"), ("start", "c"), ("start", "d"), ("a", "b"), ("a", "c"), ("a", "d"), ("a", "e")];
+    let pairs =
+        [("start", "a"), ("start", "c"), ("start", "d"), ("a", "b"), ("a", "c"), ("a", "d"), ("a", "e")];
     let workflow = world.workflow(nodes, edges(&pairs)).await;
     let run_id = world.start(&workflow, "start", json!({})).await;
     let builder = world.builder();
     build(&builder, &[event(run_id)]).await;
     let sql = "SELECT node_id, count(*) FROM workflow_node_executions GROUP BY 1 ORDER BY 1";
     assert_eq!(world.database.sql(sql).await, "a|1\nb|1\nc|2\nd|1\ne|1", "I3");
-    assert_eq!(world.database.sql("SELECT node_id FROM workflow_node_queue_items").await, "d", "I4: one slot");
+    assert_eq!(
+        world.database.sql("SELECT node_id FROM workflow_node_queue_items").await,
+        "d",
+        "I4: one slot"
+    );
     let sql = "SELECT targets FROM workflow_events WHERE node_id = 'a'";
     assert_eq!(world.database.sql(sql).await, "{b,c,d,e}", "the nodes it was routed to");
 }
@@ -196,10 +222,13 @@ async fn names_and_distances_look_along_the_events_own_ancestors() {
     let world = World::create().await;
     let url = |path: &str| format!("https://target.test/{path}");
     // Two ways to `last`, each with another `A` behind it: neither sees the other's.
-    let left = json!({ "id": "left", "name": "Left", "component": "if", "configuration": { "expression": "true" } });
+    let left =
+        json!({ "id": "left", "name": "Left", "component": "if", "configuration": { "expression": "true" } });
     let last = http(
         "last",
-        &url("{{ $[\"Start\"].data.n }}/{{ previous(1).type }}/{{ previous(2).type }}/{{ $[\"Right\"] == nil }}/{{ root().type }}/{{ root().data.n }}"),
+        &url(
+            "{{ $[\"Start\"].data.n }}/{{ previous(1).type }}/{{ previous(2).type }}/{{ $[\"Right\"] == nil }}/{{ root().type }}/{{ root().data.n }}",
+        ),
         json!("unlimited"),
     );
     let right = json!({ "id": "right", "name": "Right", "component": "noop" });
@@ -208,7 +237,8 @@ async fn names_and_distances_look_along_the_events_own_ancestors() {
     let workflow = world.workflow(nodes, edges(&pairs)).await;
     let run_id = world.start(&workflow, "start", json!({ "n": 7 })).await;
     build(&world.builder(), &[event(run_id)]).await;
-    let sql = "SELECT configuration ->> 'url' FROM workflow_node_executions WHERE node_id = 'last' ORDER BY 1";
+    let sql =
+        "SELECT configuration ->> 'url' FROM workflow_node_executions WHERE node_id = 'last' ORDER BY 1";
     let expected = [url("7/if.true/start/true/start/7"), url("7/noop.default/start/false/start/7")];
     assert_eq!(world.database.sql(sql).await, expected.join("\n"));
 }
@@ -221,8 +251,9 @@ async fn ancestors_that_other_transactions_committed_are_loaded_with_their_confi
     let url = "https://target.test/{{ $[\"FIRST\"].config.url == $[\"FIRST\"].config.url }}/{{ $[\"FIRST\"].data.status }}/{{ previous(2).type }}/{{ previous(3) == nil }}/{{ $[\"Start\"].data.n }}";
     let second = http("second", url, json!(1));
     let nodes = json!([start(), first, noop("between"), second]);
-    let workflow =
-        world.workflow(nodes, edges(&[("start", "first"), ("first.success", "between"), ("between", "second")])).await;
+    let workflow = world
+        .workflow(nodes, edges(&[("start", "first"), ("first.success", "between"), ("between", "second")]))
+        .await;
     let run_id = world.start(&workflow, "start", json!({ "n": 7 })).await;
     let (builder, executor) = (world.builder(), world.executor(&target.host_port()));
     build(&builder, &[event(run_id)]).await;
@@ -256,8 +287,11 @@ async fn i2_data_that_looks_like_a_template_stays_text() {
     let mut work = http("work", "https://target.test/", json!(1));
     work["configuration"]["method"] = json!("POST");
     work["configuration"]["body"] = json!({ "json": "{{ previous().data }}" });
-    let workflow = world.workflow(json!([start(), noop("a"), work]), edges(&[("start", "a"), ("a", "work")])).await;
-    let data: Value = serde_json::from_str(&format!("{{ \"x\": \"{text}\", \"{text}\": {{ \"$expr\": \"{text}\" }} }}")).unwrap();
+    let workflow =
+        world.workflow(json!([start(), noop("a"), work]), edges(&[("start", "a"), ("a", "work")])).await;
+    let data: Value =
+        serde_json::from_str(&format!("{{ \"x\": \"{text}\", \"{text}\": {{ \"$expr\": \"{text}\" }} }}"))
+            .unwrap();
     let run_id = world.start(&workflow, "start", data.clone()).await;
     build(&world.builder(), &[event(run_id)]).await;
     let sql = "SELECT configuration -> 'body' -> 'json', residuals FROM workflow_node_executions WHERE node_id = 'work'";
@@ -269,7 +303,12 @@ async fn i2_data_that_looks_like_a_template_stays_text() {
 #[tokio::test]
 async fn i8_messages_that_could_not_be_sent_fail_nothing() {
     let world = World::create().await;
-    let workflow = world.workflow(json!([start(), http("work", "https://target.test/", json!(1))]), edges(&[("start", "work")])).await;
+    let workflow = world
+        .workflow(
+            json!([start(), http("work", "https://target.test/", json!(1))]),
+            edges(&[("start", "work")]),
+        )
+        .await;
     let run_id = world.start(&workflow, "start", json!({})).await;
     world.queues.go_down();
     build(&world.builder(), &[event(run_id)]).await;

@@ -6,8 +6,8 @@ use model::message::Message;
 use serde_json::{Value, json};
 use store::api::{RunCancel, cancel_run};
 use store::executor::{
-    ClaimScope, ExecutionClaims, FinishKind, FinishRow, FinishedExecution, NewOutput, Refusal, claim_executions,
-    finish_executions,
+    ClaimScope, ExecutionClaims, FinishKind, FinishRow, FinishedExecution, NewOutput, Refusal,
+    claim_executions, finish_executions,
 };
 use tests::world::{build, event, execute, node};
 use tests::{Workflow, World, wait_for};
@@ -27,7 +27,9 @@ fn start() -> Value {
 
 /// `start` → `work`, an http node that calls `url`.
 async fn one_node(world: &World, url: &str, more: Value) -> Workflow {
-    world.workflow(json!([start(), http("work", url, more)]), json!([{ "from": "start", "to": "work" }])).await
+    world
+        .workflow(json!([start(), http("work", url, more)]), json!([{ "from": "start", "to": "work" }]))
+        .await
 }
 
 /// A run whose execution of `work` is pending.
@@ -99,7 +101,11 @@ async fn i5_a_stale_lease_cannot_finish() {
     assert_eq!(world.database.count(outputs).await, 0, "I5: nothing of the stale run is kept");
     let recorded = finish(&world, &workflow, id, fresh).await;
     assert_eq!(recorded, FinishedExecution::Recorded { id, is_routed: false });
-    assert_eq!(finish(&world, &workflow, id, fresh).await, FinishedExecution::LeaseLost(id), "I3: finished once");
+    assert_eq!(
+        finish(&world, &workflow, id, fresh).await,
+        FinishedExecution::LeaseLost(id),
+        "I3: finished once"
+    );
     assert_eq!(world.database.count(outputs).await, 1, "I3");
 }
 
@@ -160,8 +166,11 @@ async fn i9_a_suspect_runs_after_its_batch_and_a_recorded_outcome_clears_it() {
     expire_leases(&world).await;
     let messages = [suspect, good].map(|execution_id| Message::Execution { execution_id });
     execute(&world.executor(&target.host_port()), &messages).await;
-    let keys: Vec<_> =
-        target.requests().iter().map(|request| request.header("idempotency-key").unwrap().to_owned()).collect();
+    let keys: Vec<_> = target
+        .requests()
+        .iter()
+        .map(|request| request.header("idempotency-key").unwrap().to_owned())
+        .collect();
     assert_eq!(keys, [good.to_string(), suspect.to_string()], "the suspect comes last");
     let sql = "SELECT DISTINCT state, crashes, attempt, key_attempt FROM workflow_node_executions";
     assert_eq!(world.database.sql(sql).await, "pending|0|2|2", "a received outcome is no crash");
@@ -179,9 +188,19 @@ async fn i5_a_retry_gets_the_next_key_only_after_an_answer() {
     let messages = [one, other].map(|execution_id| Message::Execution { execution_id });
     let executor = world.executor(&format!("{},127.0.0.1:9", target.host_port()));
     execute(&executor, &messages).await;
-    let sql = |id: Uuid| format!("SELECT state, attempt, key_attempt FROM workflow_node_executions WHERE id = '{id}'");
-    assert_eq!(world.database.sql(&sql(one)).await, "pending|2|2", "I5: a target that replays its 500 would never pass");
-    assert_eq!(world.database.sql(&sql(other)).await, "pending|2|1", "I5: without an answer it may have had an effect");
+    let sql = |id: Uuid| {
+        format!("SELECT state, attempt, key_attempt FROM workflow_node_executions WHERE id = '{id}'")
+    };
+    assert_eq!(
+        world.database.sql(&sql(one)).await,
+        "pending|2|2",
+        "I5: a target that replays its 500 would never pass"
+    );
+    assert_eq!(
+        world.database.sql(&sql(other)).await,
+        "pending|2|1",
+        "I5: without an answer it may have had an effect"
+    );
     // Early messages are delayed again, by what is left.
     let _ = world.queues.take();
     execute(&executor, &messages).await;
@@ -201,13 +220,17 @@ async fn attempts_end_with_the_policy_and_the_failure_is_emitted_once() {
     let target = Target::start().await.unwrap();
     let more = json!({ "retry": { "max_attempts": 2, "initial_interval": 1 } });
     let nodes = json!([start(), http("work", &format!("{}/status/503", target.url()), more), { "id": "after", "name": "after", "component": "noop" }]);
-    let edges = json!([{ "from": "start", "to": "work" }, { "from": "work", "channel": "failure", "to": "after" }]);
+    let edges =
+        json!([{ "from": "start", "to": "work" }, { "from": "work", "channel": "failure", "to": "after" }]);
     let workflow = world.workflow(nodes, edges).await;
     let id = pending(&world, &workflow).await;
     let executor = world.executor(&target.host_port());
     for _ in 0..2 {
         execute(&executor, &[Message::Execution { execution_id: id }]).await;
-        world.database.sql("UPDATE workflow_node_executions SET run_at = now() WHERE run_at IS NOT NULL").await;
+        world
+            .database
+            .sql("UPDATE workflow_node_executions SET run_at = now() WHERE run_at IS NOT NULL")
+            .await;
     }
     world.run_to_end(&world.builder(), &executor).await;
     let expected = "work|finished|failed|component_error\nafter|finished|passed|";
@@ -245,7 +268,10 @@ async fn a_cancelled_run_starts_nothing_any_more() {
     world.database.sql(&sql).await;
     let (builder, executor) = (world.builder(), world.executor(&target.host_port()));
     world.run_to_end(&builder, &executor).await;
-    assert_eq!(world.executions().await, "work|finished|cancelled|cancelled\nwork|finished|cancelled|cancelled");
+    assert_eq!(
+        world.executions().await,
+        "work|finished|cancelled|cancelled\nwork|finished|cancelled|cancelled"
+    );
     assert!(target.requests().is_empty(), "no component starts");
     assert_eq!(world.items().await, 0, "items of a cancelled run are no open work");
 }
@@ -266,7 +292,8 @@ async fn outputs_of_a_cancelled_run_are_recorded_and_route_nothing() {
     let world = World::create().await;
     let target = Target::start().await.unwrap();
     let nodes = json!([start(), http("work", &format!("{}/delay/400", target.url()), json!({})), { "id": "after", "name": "after", "component": "noop" }]);
-    let edges = json!([{ "from": "start", "to": "work" }, { "from": "work", "channel": "success", "to": "after" }]);
+    let edges =
+        json!([{ "from": "start", "to": "work" }, { "from": "work", "channel": "success", "to": "after" }]);
     let workflow = world.workflow(nodes, edges).await;
     let run_id = world.start(&workflow, "start", json!({})).await;
     build(&world.builder(), &[event(run_id)]).await;
@@ -306,7 +333,11 @@ async fn items_of_a_removed_node_end_and_a_re_added_id_does_not_revive_them() {
     let sql = |run: Uuid| {
         format!("SELECT state, result_reason FROM workflow_node_executions WHERE root_event_id = '{run}'")
     };
-    assert_eq!(world.database.sql(&sql(late)).await, "finished|node_removed", "an earlier life does not revive");
+    assert_eq!(
+        world.database.sql(&sql(late)).await,
+        "finished|node_removed",
+        "an earlier life does not revive"
+    );
     assert_eq!(world.database.sql(&sql(fresh)).await, "pending|");
     let _ = (first, waiting);
 }
@@ -315,9 +346,11 @@ async fn items_of_a_removed_node_end_and_a_re_added_id_does_not_revive_them() {
 async fn an_execution_of_a_removed_node_is_ended_before_its_start_and_a_running_one_routes_nothing() {
     let world = World::create().await;
     let target = Target::start().await.unwrap();
-    let work = |path: &str| http("work", &format!("{}{path}", target.url()), json!({ "concurrency": "unlimited" }));
+    let work =
+        |path: &str| http("work", &format!("{}{path}", target.url()), json!({ "concurrency": "unlimited" }));
     let after = json!({ "id": "after", "name": "after", "component": "noop" });
-    let edges = json!([{ "from": "start", "to": "work" }, { "from": "work", "channel": "success", "to": "after" }]);
+    let edges =
+        json!([{ "from": "start", "to": "work" }, { "from": "work", "channel": "success", "to": "after" }]);
     let workflow = world.workflow(json!([start(), work("/delay/400"), after]), edges).await;
     let (running, late) = (pending(&world, &workflow).await, pending(&world, &workflow).await);
     let executor = world.executor(&target.host_port());
@@ -358,8 +391,11 @@ async fn i8_a_claim_whose_commit_was_not_answered_still_runs() {
         (Target::start().await.unwrap(), tests::PostgresWire::to(world.database.host_port()).await);
     let workflow = one_node(&world, &target.url(), json!({})).await;
     let id = pending(&world, &workflow).await;
-    let executor =
-        world.executor_at(wire.url(&world.database.url("executor")), &target.host_port(), "http://127.0.0.1:9");
+    let executor = world.executor_at(
+        wire.url(&world.database.url("executor")),
+        &target.host_port(),
+        "http://127.0.0.1:9",
+    );
     wire.lose_next_commit();
     execute(&executor, &[Message::Execution { execution_id: id }]).await;
     assert_eq!(world.executions().await, "work|finished|passed|", "the claim held, and its token is known");
@@ -372,11 +408,15 @@ async fn i3_an_outcome_whose_commit_was_not_answered_is_recorded_once_and_sent()
     let (target, wire) =
         (Target::start().await.unwrap(), tests::PostgresWire::to(world.database.host_port()).await);
     let nodes = json!([start(), http("work", &format!("{}/delay/300", target.url()), json!({})), { "id": "after", "name": "after", "component": "noop" }]);
-    let edges = json!([{ "from": "start", "to": "work" }, { "from": "work", "channel": "success", "to": "after" }]);
+    let edges =
+        json!([{ "from": "start", "to": "work" }, { "from": "work", "channel": "success", "to": "after" }]);
     let workflow = world.workflow(nodes, edges).await;
     let id = pending(&world, &workflow).await;
-    let executor =
-        world.executor_at(wire.url(&world.database.url("executor")), &target.host_port(), "http://127.0.0.1:9");
+    let executor = world.executor_at(
+        wire.url(&world.database.url("executor")),
+        &target.host_port(),
+        "http://127.0.0.1:9",
+    );
     let messages = [Message::Execution { execution_id: id }];
     tokio::join!(execute(&executor, &messages), async {
         target.await_requests(1, tests::WAIT_MAX).await.unwrap();
@@ -386,7 +426,10 @@ async fn i3_an_outcome_whose_commit_was_not_answered_is_recorded_once_and_sent()
     let outputs = "SELECT count(*) FROM workflow_events WHERE execution_id IS NOT NULL";
     assert_eq!((world.database.count(outputs).await, world.items().await), (1, 1), "I3");
     let sent = world.queues.take();
-    assert!(matches!(sent.as_slice(), [one] if matches!(one.message, Message::Event { .. })), "a rerun that finds its own rows sends: {sent:?}");
+    assert!(
+        matches!(sent.as_slice(), [one] if matches!(one.message, Message::Event { .. })),
+        "a rerun that finds its own rows sends: {sent:?}"
+    );
 }
 
 #[tokio::test]
@@ -409,7 +452,11 @@ async fn a_poison_output_fails_alone() {
     let sql = "SELECT result, result_reason, count(*) FROM workflow_node_executions GROUP BY 1, 2 ORDER BY 1";
     assert_eq!(world.database.sql(sql).await, "failed|limit|1\npassed||9", "I9");
     wait_for("no lease is left", || async {
-        (world.database.count("SELECT count(*) FROM workflow_node_executions WHERE lease_token IS NOT NULL").await == 0)
+        (world
+            .database
+            .count("SELECT count(*) FROM workflow_node_executions WHERE lease_token IS NOT NULL")
+            .await
+            == 0)
             .then_some(())
     })
     .await;

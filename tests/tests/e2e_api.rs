@@ -42,6 +42,7 @@ async fn called(story: &Story<'_>, secret: &str, who: &str) -> String {
 async fn routes(of: &Story<'_>, run: &str) -> Vec<(&'static str, String)> {
     let workflow = word(&of.get("/v1/workflows/calling").await["id"]);
     let call = word(&of.execution(run, "call").await["id"]);
+    let hook = word(&of.get("/v1/webhooks?workflow=calling").await["webhooks"][0]["id"]);
     vec![
         ("GET", format!("/v1/workflows/{workflow}")),
         ("GET", "/v1/workflows/calling".to_owned()),
@@ -66,6 +67,10 @@ async fn routes(of: &Story<'_>, run: &str) -> Vec<(&'static str, String)> {
         ("GET", "/v1/events".to_owned()),
         ("GET", "/v1/queue-items".to_owned()),
         ("POST", format!("/v1/runs/{run}/cancel")),
+        ("POST", format!("/v1/webhooks/{hook}/rotate")),
+        ("POST", "/v1/webhooks/calling/hook/rotate".to_owned()),
+        ("PUT", format!("/v1/webhooks/{hook}/key")),
+        ("PUT", "/v1/webhooks/calling/hook/key".to_owned()),
         ("POST", format!("/v1/workflows/{workflow}/runs")),
         ("POST", "/v1/workflows/calling/runs".to_owned()),
         ("DELETE", "/v1/secrets/github/token".to_owned()),
@@ -116,7 +121,12 @@ async fn one_organization_sees_and_changes_nothing_of_another_i6() {
     let before = (theirs.stored().await, theirs.get("/v1/secrets").await, theirs.get("/v1/workflows").await);
     let mut checked = 0;
     for (method, path) in routes(&theirs, &run).await {
-        let body = (method == "POST").then(|| json!({ "data": {} }));
+        let body = match (method, path.ends_with("/rotate")) {
+            ("PUT", _) => Some(json!({ "key": "a key of eight or more" })),
+            ("POST", true) => Some(json!({})),
+            ("POST", false) => Some(json!({ "data": {} })),
+            _ => None,
+        };
         let (status, answer) = mine.call(method, &path, body.as_ref()).await;
         match status {
             404 => assert_eq!(answer["type"], "urn:sealflow:problem:not_found", "{method} {path}"),
@@ -131,7 +141,7 @@ async fn one_organization_sees_and_changes_nothing_of_another_i6() {
         assert!(!answer.to_string().contains("Ada"), "{answer}");
         checked += 1;
     }
-    assert_eq!(checked, 29);
+    assert_eq!(checked, 33);
     // Names are an organization's own: the same ones are there for others, and change nothing of theirs.
     mine.set_secret("github", "token", "another value of mine").await;
     mine.apply(&placed(product, CALLING)).await;

@@ -127,6 +127,28 @@ async fn every_command_answers_people_and_scripts() {
         assert!(!script[resource].is_null(), "{line}: {script}");
     }
 
+    let listed = cli.run("webhook list --workflow greeting").await.passed();
+    assert!(listed.contains("/hooks/") && listed.contains("bearer"), "{listed}");
+    let rotated = cli.run("webhook rotate greeting/hook").await.passed();
+    assert!(
+        rotated.contains("new token, shown only now: ") && rotated.contains("is taken until"),
+        "{rotated}"
+    );
+    let hook = word(&cli.run("webhook list --workflow greeting --json").await.json()["webhooks"][0]["id"]);
+    let rotated = cli.run(&format!("webhook rotate {hook} --keep-previous 0 --json")).await.json();
+    assert!(
+        rotated["webhook"]["token"].is_string() && rotated["webhook"]["previous_until"].is_null(),
+        "{rotated}"
+    );
+    let given = make_secret("given");
+    let refused = cli.run_with(&["webhook", "set", "greeting/hook", &given], "").await;
+    assert_eq!((refused.code, refused.err.contains(&given)), (2, false), "{refused:?}");
+    let set = cli.run_with(&["webhook", "set", "greeting/hook", "-"], &format!("{given}\n")).await;
+    assert!(set.code == 0 && set.err.contains("one newline at the end was left out"), "{set:?}");
+    let url = word(&cli.run("webhook list --workflow greeting --json").await.json()["webhooks"][0]["url"]);
+    let bearer = format!("Bearer {given}");
+    assert_eq!(story.post(&url, &[("authorization", &bearer)], "{}").await.0, 202);
+
     for (line, said) in [
         ("secret delete github token", "deleted github.token"),
         ("secret delete github", "deleted github"),
@@ -142,7 +164,7 @@ async fn every_command_answers_people_and_scripts() {
     }
     assert!(cli.run("completion bash").await.passed().contains("sealflow"));
     assert!(cli.run("--version").await.passed().starts_with("sealflow "));
-    story.end(&[&secret]).await;
+    story.end(&[&secret, &given]).await;
 }
 
 #[tokio::test]

@@ -368,6 +368,46 @@ async fn a_warm_instance_follows_an_apply_at_once() {
 }
 
 #[tokio::test]
+async fn a_rotated_key_works_beside_the_old_one_for_a_while_and_a_revoked_one_fails_at_once() {
+    let product = product().await;
+    let story = product.story("rotation").await;
+    let (url, old) = apply(&story, &hooked("rotation", "authentication: signature")).await;
+    let body = "{}";
+    let post = async |key: &str| {
+        let signed = signature(key, body.as_bytes());
+        story.post(&url, &[JSON, ("x-hub-signature-256", &signed)], body).await.0
+    };
+    let rotate = async |seconds: u32| {
+        let body = json!({ "keep_previous_seconds": seconds });
+        let (status, answer) = story.call("POST", "/v1/webhooks/rotation/hook/rotate", Some(&body)).await;
+        assert_eq!(status, 200, "{answer}");
+        word(&answer["webhook"]["signing_key"])
+    };
+    assert_eq!(post(&old).await, 202);
+    let second = rotate(3_600).await;
+    until("the new key", || async { post(&second).await == 202 }).await;
+    assert_eq!(post(&old).await, 202, "the old one is taken for a while");
+    let third = rotate(0).await;
+    assert_eq!([post(&old).await, post(&second).await], [401, 401], "revoked at once, on warm instances too");
+    until("the third key", || async { post(&third).await == 202 }).await;
+    let given = make_secret("given");
+    let set = json!({ "key": given, "keep_previous_seconds": 0 });
+    let (status, answer) = story.call("PUT", "/v1/webhooks/rotation/hook/key", Some(&set)).await;
+    assert_eq!(
+        (status, answer["webhook"].get("signing_key")),
+        (200, None),
+        "what its owner knows is not shown"
+    );
+    assert_eq!(post(&third).await, 401);
+    until("the given key", || async { post(&given).await == 202 }).await;
+    let keys = [old.as_str(), &second, &third];
+    let report = product.leaks(&keys).await;
+    assert!(report.findings.iter().all(|finding| finding.place == "answers.txt"), "{report}");
+    until_done(&story).await;
+    story.end(&[&given]).await;
+}
+
+#[tokio::test]
 async fn a_body_is_read_as_its_sender_says() {
     let product = product().await;
     let story = product.story("bodies").await;

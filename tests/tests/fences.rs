@@ -51,7 +51,9 @@ impl Graph {
     fn users(&self, dependency: &str) -> BTreeSet<&str> {
         let members = self.metadata.workspace_members.iter().map(|member| self.name(member));
         members
-            .filter(|name| !NOT_DELIVERED.contains(name) && *name != dependency && self.tree(name).contains(dependency))
+            .filter(|name| {
+                !NOT_DELIVERED.contains(name) && *name != dependency && self.tree(name).contains(dependency)
+            })
             .collect()
     }
 
@@ -95,7 +97,11 @@ fn i7_who_can_open_seal_and_reach_the_outside() {
     let graph = Graph::load();
     assert_eq!(graph.users("vault_open"), set(["executor", "webhook"]), "I7");
     assert_eq!(graph.users("vault_seal"), set(["api"]), "I7");
-    assert_eq!(graph.users("aws-sdk-kms"), set(["api", "executor", "vault_open", "vault_seal", "webhook"]), "I7");
+    assert_eq!(
+        graph.users("aws-sdk-kms"),
+        set(["api", "executor", "vault_open", "vault_seal", "webhook"]),
+        "I7"
+    );
     assert_eq!(graph.users("http_guard"), set(["executor"]), "I7");
     assert_eq!(graph.users("scrub"), set(["executor"]));
 }
@@ -105,7 +111,8 @@ fn what_is_pure_does_no_io_reads_no_clock_and_makes_no_ids() {
     let graph = Graph::load();
     for name in ["model", "expression", "components", "definition", "vault_format", "scrub"] {
         let tree = graph.tree(name);
-        for heavy in ["tokio", "tokio-postgres", "hyper", "aws-types", "rustls", "mio", "socket2", "process"] {
+        for heavy in ["tokio", "tokio-postgres", "hyper", "aws-types", "rustls", "mio", "socket2", "process"]
+        {
             assert!(!tree.contains(heavy), "{name} links {heavy}");
         }
         let aws: Vec<_> = tree.iter().filter(|dependency| dependency.starts_with("aws-")).collect();
@@ -116,10 +123,14 @@ fn what_is_pure_does_no_io_reads_no_clock_and_makes_no_ids() {
 #[test]
 fn there_is_exactly_one_provider_of_tls_and_cryptography() {
     let graph = Graph::load();
-    let packages: BTreeSet<&str> = graph.metadata.packages.iter().map(|package| package.name.as_str()).collect();
+    let packages: BTreeSet<&str> =
+        graph.metadata.packages.iter().map(|package| package.name.as_str()).collect();
     assert!(packages.contains("ring"));
-    let linked: BTreeSet<&str> = graph.metadata.workspace_members.iter().flat_map(|id| graph.tree(graph.name(id))).collect();
-    for other in ["aws-lc-rs", "aws-lc-sys", "openssl", "openssl-sys", "native-tls", "boring", "rustls-openssl"] {
+    let linked: BTreeSet<&str> =
+        graph.metadata.workspace_members.iter().flat_map(|id| graph.tree(graph.name(id))).collect();
+    for other in
+        ["aws-lc-rs", "aws-lc-sys", "openssl", "openssl-sys", "native-tls", "boring", "rustls-openssl"]
+    {
         assert!(!linked.contains(other), "{other} is linked beside ring");
     }
 }

@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use model::message::Message;
 use serde_json::{Value, json};
 use store::builder::{
-    ClaimedItem, LockMode, NewExecution, NewItem, Wakes, WriteBatch, claim_items, lock_woken_nodes, write_batch,
+    ClaimedItem, LockMode, NewExecution, NewItem, Wakes, WriteBatch, claim_items, lock_woken_nodes,
+    write_batch,
 };
 use store::executor::{ClaimScope, FinishKind, FinishRow, FreedNode, claim_executions, finish_executions};
 use store::{Store, StoreError};
@@ -157,12 +158,13 @@ async fn i4_a_builder_leaves_out_a_node_that_another_holds() {
     }
     let (first, second) = (world.database.store("builder"), world.database.store("builder"));
     let (wakes, gate, open, now) = (wakes_of(&workflow, "work"), Gate::closed(), Gate::open(), world.now());
-    let (one, other) = tokio::join!(build_at_gate(&first, &workflow, &wakes, LockMode::SkipLocked, &gate, now), async {
-        gate.wait_for_arrival().await;
-        let taken = build_at_gate(&second, &workflow, &wakes, LockMode::SkipLocked, &open, now).await;
-        gate.let_through();
-        taken
-    });
+    let (one, other) =
+        tokio::join!(build_at_gate(&first, &workflow, &wakes, LockMode::SkipLocked, &gate, now), async {
+            gate.wait_for_arrival().await;
+            let taken = build_at_gate(&second, &workflow, &wakes, LockMode::SkipLocked, &open, now).await;
+            gate.let_through();
+            taken
+        });
     assert_eq!((one.unwrap(), other.unwrap()), (1, 0), "I4");
     assert_eq!(active(&world).await, 1);
 }
@@ -176,7 +178,10 @@ async fn two_nodes(world: &World) -> Workflow {
 }
 
 fn naive_lock(workflow: &Workflow, node_id: &str) -> String {
-    format!("SELECT FROM workflow_nodes WHERE workflow_id = '{}' AND node_id = '{node_id}' FOR UPDATE", workflow.id)
+    format!(
+        "SELECT FROM workflow_nodes WHERE workflow_id = '{}' AND node_id = '{node_id}' FOR UPDATE",
+        workflow.id
+    )
 }
 
 #[tokio::test]
@@ -186,7 +191,8 @@ async fn naive_for_update_on_a_node_blocks_the_intake() {
     let holder = world.database.connect_admin().await;
     run(&holder, "BEGIN").await;
     run(&holder, &naive_lock(&workflow, "a")).await;
-    let started = tokio::time::timeout(Duration::from_millis(300), world.start(&workflow, "start", json!({}))).await;
+    let started =
+        tokio::time::timeout(Duration::from_millis(300), world.start(&workflow, "start", json!({}))).await;
     assert!(started.is_err(), "the anomaly: the intake stalls behind a builder");
     run(&holder, "ROLLBACK").await;
 }
@@ -231,7 +237,8 @@ async fn naive_for_update_makes_builders_that_route_to_each_other_deadlock() {
     }
     let (to_b, to_a) = (insert_item(&workflow, "b", run_id), insert_item(&workflow, "a", run_id));
     let (one, other) = tokio::join!(first.batch_execute(&to_b), second.batch_execute(&to_a));
-    let codes: Vec<_> = [one, other].into_iter().filter_map(Result::err).filter_map(|error| error.code().cloned()).collect();
+    let codes: Vec<_> =
+        [one, other].into_iter().filter_map(Result::err).filter_map(|error| error.code().cloned()).collect();
     assert_eq!(codes, [SqlState::T_R_DEADLOCK_DETECTED], "the anomaly: one of them is thrown out");
 }
 
@@ -250,7 +257,8 @@ async fn builders_that_route_to_each_others_nodes_both_commit() {
             root_event_id: run_id,
             event_id: run_id,
         };
-        let (wakes, batch) = (wakes_of(&workflow, hold), WriteBatch { items: vec![item], ..WriteBatch::default() });
+        let (wakes, batch) =
+            (wakes_of(&workflow, hold), WriteBatch { items: vec![item], ..WriteBatch::default() });
         let (wakes, batch) = (&wakes, &batch);
         let work = |tx| async move {
             let nodes = lock_woken_nodes(&tx, wakes, LockMode::SkipLocked).await?;
@@ -287,7 +295,10 @@ async fn i3_naive_planning_first_and_deleting_after_makes_two_executions_of_one_
     for (has_backstop, executions) in [(true, 1), (false, 2)] {
         let (first, second) = (world.database.connect_admin().await, world.database.connect_admin().await);
         if !has_backstop {
-            world.database.sql(&format!("ALTER TABLE workflow_node_executions DROP CONSTRAINT {constraint}")).await;
+            world
+                .database
+                .sql(&format!("ALTER TABLE workflow_node_executions DROP CONSTRAINT {constraint}"))
+                .await;
             world.database.sql("DELETE FROM workflow_node_executions").await;
             world.start(&workflow, "start", json!({})).await;
         }
@@ -305,8 +316,13 @@ async fn i3_naive_planning_first_and_deleting_after_makes_two_executions_of_one_
         run(&first, &format!("{delete}; COMMIT")).await;
         let (second, planned) = planned.await.unwrap();
         assert_eq!(planned.is_err(), has_backstop);
-        run(&second, if has_backstop { "ROLLBACK" } else { "DELETE FROM workflow_node_queue_items; COMMIT" }).await;
-        assert_eq!(active(&world).await, executions, "the anomaly: two executions of one item, but for the backstop");
+        run(&second, if has_backstop { "ROLLBACK" } else { "DELETE FROM workflow_node_queue_items; COMMIT" })
+            .await;
+        assert_eq!(
+            active(&world).await,
+            executions,
+            "the anomaly: two executions of one item, but for the backstop"
+        );
     }
 }
 
@@ -317,12 +333,13 @@ async fn i3_an_item_that_one_builder_claimed_is_no_other_builders() {
     world.start(&workflow, "start", json!({})).await;
     let (first, second) = (world.database.store("builder"), world.database.store("builder"));
     let (wakes, gate, open, now) = (wakes_of(&workflow, "work"), Gate::closed(), Gate::open(), world.now());
-    let (one, other) = tokio::join!(build_at_gate(&first, &workflow, &wakes, LockMode::SkipLocked, &gate, now), async {
-        gate.wait_for_arrival().await;
-        let taken = build_at_gate(&second, &workflow, &wakes, LockMode::SkipLocked, &open, now).await;
-        gate.let_through();
-        taken
-    });
+    let (one, other) =
+        tokio::join!(build_at_gate(&first, &workflow, &wakes, LockMode::SkipLocked, &gate, now), async {
+            gate.wait_for_arrival().await;
+            let taken = build_at_gate(&second, &workflow, &wakes, LockMode::SkipLocked, &open, now).await;
+            gate.let_through();
+            taken
+        });
     assert_eq!((one.unwrap(), other.unwrap()), (1, 0), "I3");
     assert_eq!((active(&world).await, world.items().await), (1, 0), "I3");
 }
@@ -356,7 +373,10 @@ async fn claimed_execution(world: &World, workflow: &Workflow, token: Uuid) -> U
     let id: Uuid = world.database.sql("SELECT id FROM workflow_node_executions").await.parse().unwrap();
     let (store, now) = (world.database.store("executor"), world.now());
     let claimed = store
-        .run_tx("claim", |tx| async move { claim_executions(&tx, &[id], ClaimScope::Batch, token, 60, now).await })
+        .run_tx(
+            "claim",
+            |tx| async move { claim_executions(&tx, &[id], ClaimScope::Batch, token, 60, now).await },
+        )
         .await
         .unwrap();
     assert_eq!(claimed.executions.len(), 1);
@@ -381,7 +401,11 @@ async fn i4_naive_a_finisher_without_the_nodes_lock_lets_an_item_sleep() {
     let event_id = world.start(&workflow, "start", json!({})).await;
     build(&world.builder(), &[event(event_id)]).await;
     run(&finisher, "COMMIT").await;
-    assert_eq!((active(&world).await, world.items().await), (0, 1), "the anomaly: a free slot and an item that waits");
+    assert_eq!(
+        (active(&world).await, world.items().await),
+        (0, 1),
+        "the anomaly: a free slot and an item that waits"
+    );
     assert_eq!(world.queues.take(), [], "the anomaly: nobody is woken");
 }
 
@@ -427,7 +451,11 @@ async fn i4_an_item_that_comes_while_a_slot_is_being_freed_does_not_sleep() {
     assert_eq!(freed.unwrap(), [], "nobody waited when the finisher looked");
     let sent = world.queues.take();
     let wakes: Vec<_> = sent.iter().map(|sent| (sent.message.clone(), sent.delay_seconds)).collect();
-    assert_eq!(wakes, [(node(&workflow, "work"), 1)], "I4: contention is a fresh wake, a second late, and the message is acked");
+    assert_eq!(
+        wakes,
+        [(node(&workflow, "work"), 1)],
+        "I4: contention is a fresh wake, a second late, and the message is acked"
+    );
     build(&builder, &[node(&workflow, "work")]).await;
     assert_eq!((active(&world).await, world.items().await), (1, 0), "I4");
 }

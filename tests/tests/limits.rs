@@ -8,10 +8,64 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Limits whose tests reach the other side without arithmetic on the name: the limit and the test, which must be there.
-const HELD_OTHERWISE: &[(&str, &str)] = &[];
+const HELD_OTHERWISE: &[(&str, &str)] = &[
+    ("BATCH_MAX", "ten_messages_are_one_call_and_each_kind_finds_its_queue"),
+    ("BYTES_MIN", "derived_strings_are_searched_where_values_do_not_find_them"),
+    ("CLAIM_ITEMS_MAX", "a_burst_larger_than_one_claim_is_taken_in_several"),
+    ("CONFIGURATION_BYTES_MAX", "i10_a_resolved_configuration_has_a_limit_on_both_sides"),
+    ("FUEL_MAX", "work_of_an_evaluation"),
+    ("GO_ON_BYTES_MAX", "bytes_have_a_limit_on_both_sides"),
+    ("GO_ON_EXECUTIONS_MAX", "i10_going_on_stops_at_its_limit_and_goes_on_by_message"),
+    ("HEAD_BYTES_MAX", "the_head_of_a_response_has_a_limit_i10"),
+    ("HTTP_HOPS_MAX", "what_can_not_be_taken_is_refused_and_leaves_nothing_i10"),
+    ("HTTP_REDIRECTS_MAX", "five_redirects_are_followed_and_not_six_i10"),
+    ("ITEMS_MAX", "limits_hold_on_both_sides"),
+    ("LAYERS_MAX", "what_cannot_be_read_is_an_error"),
+    ("MEMORY_BYTES_MAX", "memory_of_an_evaluation"),
+    ("MESSAGE_BYTES_MAX", "what_is_no_message_says_why"),
+    ("NUMBER_EXPONENT_MAX", "numbers_have_limits_on_both_sides"),
+    ("QUEUE_DELAY_SECONDS_MAX", "a_delay_ends_where_sqs_does_i10"),
+    ("RANGE_ELEMENTS_MAX", "elements_of_a_range"),
+    ("REDACT_PATHS_MAX", "i10_limits_of_a_definition_hold_on_both_sides"),
+    ("REDACT_PATH_BYTES_MAX", "i10_limits_of_a_definition_hold_on_both_sides"),
+    ("REGEX_PROGRAM_BYTES_MAX", "size_of_compiled_patterns"),
+    ("REPEAT_BYTES_MAX", "length_of_a_repetition"),
+    ("RESIDUAL_LITERAL_BYTES_MAX", "data_beside_a_secret"),
+    ("RESPONSE_HEADERS_MAX", "the_head_of_a_response_has_a_limit_i10"),
+    ("SECRET_KEYS_MAX", "a_secret_has_so_many_keys_and_no_more_i10"),
+    ("SECRET_VALUE_BYTES_MIN", "a_short_value_has_a_limit_on_both_sides"),
+    ("SWEEP_ROWS_MAX", "i10_a_tick_sends_no_more_than_its_limit_and_the_next_goes_on"),
+    ("TOKEN_CHARS_MAX", "only_what_can_be_our_token_is_looked_up"),
+    ("WEBHOOK_BODY_BYTES_MAX", "what_can_not_be_taken_is_refused_and_leaves_nothing_i10"),
+];
 
 /// Limits without a test of their own, and why.
-const WITHOUT_TEST: &[(&str, &str)] = &[];
+const WITHOUT_TEST: &[(&str, &str)] = &[
+    ("BASE64_RUN_MIN", "follows from BYTES_MIN: the shortest base64 text of eight bytes; the tests of forms hold it from below"),
+    ("CACHED_MAX", "a cache of compiled patterns: what it drops is compiled again"),
+    ("DERIVED_BYTES_MIN", "equal to BYTES_MIN: strings that the scrubber would not search for are not kept for it"),
+    ("DETAIL_CHARS_MAX", "cuts a text of our own about a query, which is never longer today"),
+    ("DIGITS_MAX", "digits of an HTML entity; more than these are no character"),
+    ("EXPONENT_MIN", "not a limit: where a number's text begins to have an exponent, as in Go"),
+    ("HEX_RUN_MIN", "follows from BYTES_MIN: eight bytes in hex; the tests of forms hold it from below"),
+    ("HOST_BYTES_MAX", "the longest host that AllowedHost parses is shorter; a second fence for damaged bytes"),
+    ("LETTERS_MAX", "a longer name gets no suggestion, and no error"),
+    ("LOST_COMMIT_LOOKS_MAX", "a bound of a wait of five seconds; the loop's end reads as a lost connection"),
+    ("MESSAGE_CHARS_MAX", "cuts a message of our own; nothing is refused for it"),
+    ("PAGE_BYTES_MAX", "pages end early by a running sum in SQL; a test needs 4 MiB of rows in each of three lists"),
+    ("PAGE_COLUMN_BYTES_MAX", "PAGE_BYTES_MAX less a reserve for what is beside the large columns"),
+    ("PLANS_MAX", "retries against other writers; past it the caller gets a conflict or the message comes again"),
+    ("RECORD_TRIES_MAX", "retries of a write that was lost; past it the lease expires and the sweeper takes over"),
+    ("RECURSION_MAX", "a fence behind NESTING_MAX, which is reached first"),
+    ("ROTATIONS_MAX", "retries against other writers; past it the caller gets a conflict"),
+    ("ROUTES_MAX", "retries against applies; past it the lease expires and the sweeper takes over"),
+    ("RUNS_MAX", "retries of a transaction; past it the error is the caller's, who tries again by message"),
+    ("SEALS_MAX", "retries against other writers; past it the caller gets a conflict"),
+    ("SHORT_BYTES_MIN", "decides which label a scrubbed text gets, not whether it is scrubbed"),
+    ("TIMEOUT_MAX", "five minutes: a test of it would take as long; shorter time-outs are tested"),
+    ("WORD_CHARS_MAX", "a longer word gets no suggestion, and no error"),
+    ("WORKFLOWS_MAX", "caches of definitions and edges: what they drop is loaded again"),
+];
 
 /// Where limits are: everything that is delivered.
 const SOURCES: [&str; 2] = ["shared", "functions"];

@@ -35,9 +35,13 @@ async fn tick(world: &World) -> Vec<Sent> {
 async fn pass(world: &World, seconds: u32) {
     for (table, columns) in [
         ("workflow_node_queue_items", vec!["last_sent_at", "created_at"]),
-        ("workflow_node_executions", vec!["last_sent_at", "updated_at", "run_at", "lease_until", "created_at"]),
+        (
+            "workflow_node_executions",
+            vec!["last_sent_at", "updated_at", "run_at", "lease_until", "created_at"],
+        ),
     ] {
-        let columns = columns.iter().map(|column| format!("{column} = {column} - interval '{seconds} seconds'"));
+        let columns =
+            columns.iter().map(|column| format!("{column} = {column} - interval '{seconds} seconds'"));
         world.database.sql(&format!("UPDATE {table} SET {}", columns.collect::<Vec<_>>().join(", "))).await;
     }
 }
@@ -84,7 +88,8 @@ async fn i8_with_every_message_lost_all_work_still_ends() {
         // Whatever the functions sent is lost.
         let _ = world.queues.take();
     }
-    let sql = "SELECT node_id, state, result, count(*) FROM workflow_node_executions GROUP BY 1, 2, 3 ORDER BY 1";
+    let sql =
+        "SELECT node_id, state, result, count(*) FROM workflow_node_executions GROUP BY 1, 2, 3 ORDER BY 1";
     let expected = ["first", "last", "one", "two"].map(|id| format!("{id}|finished|passed|3"));
     assert_eq!(world.database.sql(sql).await, expected.join("\n"), "I8");
     assert_eq!((world.items().await, target.requests().len()), (0, 6), "I3");
@@ -100,9 +105,15 @@ async fn i4_items_behind_a_limit_cost_no_message() {
     }
     pass(&world, 100_000).await;
     let sent = tick(&world).await;
-    assert!(sent.len() == 1 && is_execution(&sent[0], running), "I4: only what holds the slot is sent: {sent:?}");
+    assert!(
+        sent.len() == 1 && is_execution(&sent[0], running),
+        "I4: only what holds the slot is sent: {sent:?}"
+    );
     assert_eq!(world.database.count("SELECT sum(sent_count) FROM workflow_node_queue_items").await, 0);
-    world.database.sql("UPDATE workflow_node_executions SET state = 'finished', result = 'passed', finished_at = now()").await;
+    world
+        .database
+        .sql("UPDATE workflow_node_executions SET state = 'finished', result = 'passed', finished_at = now()")
+        .await;
     let sent = tick(&world).await;
     assert_eq!(messages(&sent), [node(&workflow, "work")], "one wake for a node with a free slot");
     let sql = "SELECT sent_count FROM workflow_node_queue_items ORDER BY created_at, id LIMIT 2";
@@ -157,7 +168,9 @@ async fn i5_an_expired_lease_is_sent_and_a_live_one_is_not() {
     let workflow = one_node(&world, json!("unlimited")).await;
     let (live, expired) = (pending(&world, &workflow).await, pending(&world, &workflow).await);
     let lease = |id: Uuid, until: &str| {
-        format!("UPDATE workflow_node_executions SET state = 'started', lease_token = gen_random_uuid(), lease_until = now() + interval '{until}' WHERE id = '{id}'")
+        format!(
+            "UPDATE workflow_node_executions SET state = 'started', lease_token = gen_random_uuid(), lease_until = now() + interval '{until}' WHERE id = '{id}'"
+        )
     };
     world.database.sql(&lease(live, "10 seconds")).await;
     world.database.sql(&lease(expired, "-1 second")).await;
@@ -248,8 +261,10 @@ async fn an_item_ends_as_undeliverable_only_where_the_builder_was_at_work_since(
     for _ in 0..2 {
         world.start(&workflow, "start", json!({})).await;
     }
-    let used_up = format!("UPDATE workflow_node_queue_items SET sent_count = {SENDS_MAX}, last_sent_at = now()
-        WHERE id = (SELECT id FROM workflow_node_queue_items ORDER BY created_at, id LIMIT 1)");
+    let used_up = format!(
+        "UPDATE workflow_node_queue_items SET sent_count = {SENDS_MAX}, last_sent_at = now()
+        WHERE id = (SELECT id FROM workflow_node_queue_items ORDER BY created_at, id LIMIT 1)"
+    );
     world.database.sql(&used_up).await;
     let undeliverable = async || sweep(&world.sweeper(GRACE)).await.unwrap().undeliverable;
     assert_eq!(undeliverable().await, 0, "the builder never worked: nothing is the item's fault");
@@ -283,7 +298,11 @@ async fn a_pending_execution_ends_as_undeliverable_and_its_slot_wakes_the_next()
     heartbeat(&world, "executor", 60).await;
     assert_eq!(sweep(&world.sweeper(GRACE)).await.unwrap().undeliverable, 1, "I10");
     assert_eq!(world.executions().await, "work|finished|failed|undeliverable");
-    assert_eq!(messages(&world.queues.take()), [node(&workflow, "work")], "I4: at once, whatever the item's grace");
+    assert_eq!(
+        messages(&world.queues.take()),
+        [node(&workflow, "work")],
+        "I4: at once, whatever the item's grace"
+    );
 }
 
 #[tokio::test]
@@ -301,7 +320,10 @@ async fn builder_and_executor_note_that_they_work_at_most_once_in_ten_seconds() 
         let run_id = world.start(&workflow, "start", json!({})).await;
         build(&builder, &[event(run_id)]).await;
         world.run_to_end(&builder, &executor).await;
-        let now = world.database.sql("SELECT string_agg(committed_at::text, ',' ORDER BY function) FROM function_heartbeats").await;
+        let now = world
+            .database
+            .sql("SELECT string_agg(committed_at::text, ',' ORDER BY function) FROM function_heartbeats")
+            .await;
         assert!(first.is_empty() || first == now, "not again within ten seconds");
         first = now;
     }

@@ -52,7 +52,11 @@ impl AwsWire {
             let (calls, endpoint) = (Arc::clone(&shared), endpoint.clone());
             async move {
                 let (mut parts, body) = request.into_parts();
-                let target = parts.headers.get("x-amz-target").and_then(|value| value.to_str().ok()).unwrap_or_default();
+                let target = parts
+                    .headers
+                    .get("x-amz-target")
+                    .and_then(|value| value.to_str().ok())
+                    .unwrap_or_default();
                 let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
                 *calls.lock().unwrap_or_else(PoisonError::into_inner).entry(operation).or_default() += 1;
                 parts.uri = format!("{endpoint}/").parse().unwrap();
@@ -150,7 +154,8 @@ impl Wired {
 
     /// The ids of pending executions.
     async fn pending(&self) -> Vec<Message> {
-        let ids = self.world.database.sql("SELECT id FROM workflow_node_executions WHERE state = 'pending'").await;
+        let ids =
+            self.world.database.sql("SELECT id FROM workflow_node_executions WHERE state = 'pending'").await;
         ids.lines().map(|id| Message::Execution { execution_id: id.parse().unwrap() }).collect()
     }
 }
@@ -191,7 +196,10 @@ fn without_heartbeat(mut traffic: Traffic) -> Traffic {
 
 fn assert_traffic(what: &str, batch: usize, traffic: &Traffic, round_trips: usize, commits: usize) {
     let is_as_aimed = (traffic.round_trips.len(), traffic.commits) == (round_trips, commits);
-    assert!(is_as_aimed, "{what}, batch of {batch}: aim {round_trips} round trips and {commits} commits, got {traffic:#?}");
+    assert!(
+        is_as_aimed,
+        "{what}, batch of {batch}: aim {round_trips} round trips and {commits} commits, got {traffic:#?}"
+    );
 }
 
 #[tokio::test]
@@ -209,7 +217,13 @@ async fn the_builder_takes_as_many_round_trips_for_ten_items_as_for_one() {
             }
             let _ = (wired.postgres.take(), wired.sqs.take());
             build(&builder, &wakes).await;
-            assert_traffic("builder", count, &without_heartbeat(wired.postgres.take()), BUILDER_ROUND_TRIPS, BUILDER_COMMITS);
+            assert_traffic(
+                "builder",
+                count,
+                &without_heartbeat(wired.postgres.take()),
+                BUILDER_ROUND_TRIPS,
+                BUILDER_COMMITS,
+            );
             assert_eq!(wired.sqs.take(), BTreeMap::from([("SendMessageBatch".to_owned(), SENDS)]));
         }
     }
@@ -246,15 +260,21 @@ async fn the_executor_takes_as_many_round_trips_and_decrypts_for_ten_executions_
 /// Executions that end at the same moment are recorded together; those that end while the finisher is at work, in a further round.
 async fn assert_finished(wired: &Wired, count: usize) {
     let traffic = without_heartbeat(wired.postgres.take());
-    let claims = traffic.round_trips.iter().filter(|trip| trip.contains(&"claim_executions".to_owned())).count();
-    let finishes = traffic.round_trips.iter().filter(|trip| trip.contains(&"record_outcomes".to_owned())).count();
+    let claims =
+        traffic.round_trips.iter().filter(|trip| trip.contains(&"claim_executions".to_owned())).count();
+    let finishes =
+        traffic.round_trips.iter().filter(|trip| trip.contains(&"record_outcomes".to_owned())).count();
     assert_eq!(claims, 1, "{traffic:#?}");
     assert!((1..=count).contains(&finishes), "{traffic:#?}");
     let per_finish = EXECUTOR_ROUND_TRIPS - 2;
     let round_trips = EXECUTOR_ROUND_TRIPS + (finishes - 1) * per_finish;
     assert_traffic("executor", count, &traffic, round_trips, EXECUTOR_COMMITS + finishes - 1);
     assert_eq!(wired.sqs.take(), BTreeMap::from([("SendMessageBatch".to_owned(), SENDS * finishes)]));
-    assert_eq!(wired.kms.take(), BTreeMap::from([("Decrypt".to_owned(), DECRYPTS)]), "one call for each distinct data key");
+    assert_eq!(
+        wired.kms.take(),
+        BTreeMap::from([("Decrypt".to_owned(), DECRYPTS)]),
+        "one call for each distinct data key"
+    );
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use anyhow::{Context, Result, bail};
 
 use environments::Environment;
 use steps::{Steps, say};
-use workspace::Workspace;
+use workspace::{Workspace, without_own_package};
 
 /// A command: its name, what it does, and the function that does it.
 type Task = (&'static str, &'static str, fn(&Workspace, &[String]) -> Result<()>);
@@ -26,7 +26,11 @@ const TASKS: [Task; 7] = [
     ("dev", "stay up with the functions under cargo lambda watch; Ctrl-C stops everything", dev),
     ("check", "format, clippy and unit tests: quick", check),
     ("test", "what CI runs: check, all tests on real parts, the template", test::run),
-    ("leaks", "search a database, logs and messages for secrets that are read from standard input; see --help", leaks),
+    (
+        "leaks",
+        "search a database, logs and messages for secrets that are read from standard input; see --help",
+        leaks,
+    ),
     ("setup", "make the Python environments that tests need, so that `cargo test -p CRATE` works", setup),
     ("clean", "remove the Python environments", clean),
 ];
@@ -119,13 +123,11 @@ fn build_binaries(workspace: &Workspace) -> Result<()> {
 /// Replaces this process, so that signals reach whom they are meant for.
 fn become_local(workspace: &Workspace, command: &str, rest: &[String]) -> Result<()> {
     let program = workspace.binary("sealflow-local");
+    let mut local = Command::new(&program);
+    local.arg(command).args(rest).env("SEALFLOW_VENV_DIR", workspace.target()).current_dir(workspace.root());
+    without_own_package(&mut local);
     // Only returns when it fails.
-    let error = Command::new(&program)
-        .arg(command)
-        .args(rest)
-        .env("SEALFLOW_VENV_DIR", workspace.target())
-        .current_dir(workspace.root())
-        .exec();
+    let error = local.exec();
     Err(error).with_context(|| format!("cannot run {}", program.display()))
 }
 

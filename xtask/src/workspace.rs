@@ -44,6 +44,20 @@ impl Workspace {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut command = Command::new(cargo);
         command.args(arguments).current_dir(&self.root);
+        without_own_package(&mut command);
         command
+    }
+}
+
+/// `cargo run` tells its program about xtask's own package. What we start must not see that: build scripts that look at it
+/// (ring's) would run again whenever the same build is started by hand.
+pub(crate) fn without_own_package(command: &mut Command) {
+    let own = |name: &str| {
+        ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_"].iter().any(|start| name.starts_with(start))
+    };
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(own) {
+            command.env_remove(&name);
+        }
     }
 }

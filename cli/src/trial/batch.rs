@@ -244,7 +244,7 @@ mod tests {
         };
         check(json!({ "expr": "1 +" }), "apply", "syntax", [3, 3]);
         check(json!({ "expr": "1 + previuos().x" }), "apply", "name", [4, 14]);
-        check(json!({ "expr": "secrets(root().x).y" }), "apply", "secret", [8, 16]);
+        check(json!({ "expr": "secrets(root().x).y" }), "apply", "secret", [0, 12]);
         check(json!({ "expr": "1 + 'a'" }), "build", "type", [0, 7]);
         check(json!({ "expr": "[1][2]" }), "build", "range", [0, 6]);
         check(json!({ "expr": "len(1..9999999)" }), "build", "limit", [4, 14]);

@@ -1,10 +1,12 @@
 //! The executor Lambda.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use executor::{Deps, EdgesCache, handle};
+use futures_util::FutureExt as _;
 use http_guard::{GuardSettings, GuardedClient};
 use lambda_runtime::{LambdaEvent, run, service_fn};
 use process::{Clock, Deadline, Ids, Settings, SqsBatch};
@@ -39,7 +41,9 @@ async fn main() -> anyhow::Result<()> {
     let deps = &deps;
     run(service_fn(move |event: LambdaEvent<SqsBatch>| async move {
         let deadline = Deadline::of_invocation(deps.clock.now(), event.context.deadline, least);
-        Ok::<_, lambda_runtime::Error>(handle(event.payload, deadline, deps).await)
+        // A panic's message may quote data, and the runtime would send it on: it gets a text of ours. The hook has logged where.
+        let handled = AssertUnwindSafe(handle(event.payload, deadline, deps)).catch_unwind().await;
+        handled.map_err(|_| lambda_runtime::Error::from("the batch ended with a panic; the log says where"))
     }))
     .await
     .map_err(anyhow::Error::from_boxed)

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use axum::http::HeaderMap;
 use components::webhook::{WebhookConfiguration, WebhookRequest, event_data};
 use definition::{RootEnvironment, resolve_run_name};
 use jiff::Timestamp;
@@ -134,7 +135,9 @@ async fn store_event(
         Ok(data) => data,
         Err(answer) => return Stored::Answer(answer),
     };
-    let Ok(key) = deduplication_key(delivery, stored) else { return Stored::Answer(Answer::BadKey) };
+    let Ok(key) = deduplication_key(&delivery.headers, stored.deduplication_header.as_deref()) else {
+        return Stored::Answer(Answer::BadKey);
+    };
     let custom_name = run_name(webhook, &data, now);
     let targets: Vec<(String, Uuid)> = compiled
         .targets(&stored.node_id, DEFAULT_CHANNEL)
@@ -194,10 +197,9 @@ fn read_data(delivery: &Delivery, webhook: &KnownWebhook) -> Result<Value, Answe
 }
 
 /// Read after authentication, scoped to the one webhook.
-fn deduplication_key(delivery: &Delivery, stored: &StoredWebhook) -> Result<Option<String>, ()> {
-    let Some(name) = &stored.deduplication_header else { return Ok(None) };
-    let value =
-        delivery.headers.get(name).and_then(|value| value.to_str().ok()).filter(|value| !value.is_empty());
+fn deduplication_key(headers: &HeaderMap, header: Option<&str>) -> Result<Option<String>, ()> {
+    let Some(name) = header else { return Ok(None) };
+    let value = headers.get(name).and_then(|value| value.to_str().ok()).filter(|value| !value.is_empty());
     match value {
         Some(value) if value.len() > DEDUPLICATION_KEY_BYTES_MAX => Err(()),
         value => Ok(value.map(str::to_owned)),
@@ -217,4 +219,23 @@ fn run_name(webhook: &KnownWebhook, data: &Value, now: Timestamp) -> Option<Stri
             )
         })
         .ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deduplication_key_has_a_limit_on_both_sides_i10() {
+        let key = |bytes: usize| {
+            let mut headers = HeaderMap::new();
+            headers.insert("x-delivery", "k".repeat(bytes).parse().unwrap());
+            deduplication_key(&headers, Some("x-delivery")).map(|key| key.map(|key| key.len()))
+        };
+        assert_eq!(key(DEDUPLICATION_KEY_BYTES_MAX), Ok(Some(DEDUPLICATION_KEY_BYTES_MAX)));
+        assert_eq!(key(DEDUPLICATION_KEY_BYTES_MAX + 1), Err(()));
+        assert_eq!(key(0), Ok(None), "an empty header is none");
+        assert_eq!(deduplication_key(&HeaderMap::new(), Some("x-delivery")), Ok(None));
+        assert_eq!(deduplication_key(&HeaderMap::new(), None), Ok(None));
+    }
 }

@@ -9,11 +9,14 @@ mod cache;
 mod intake;
 mod rate;
 
+use std::panic::AssertUnwindSafe;
+
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Path, RawQuery, State};
 use axum::http::{HeaderMap, Method};
 use axum::routing::any;
+use futures_util::FutureExt as _;
 use model::limits::WEBHOOK_BODY_BYTES_MAX;
 use process::{Clock, Ids};
 use queue::Queue;
@@ -77,5 +80,6 @@ async fn receive(
         return Answer::WrongMethod;
     }
     let delivery = Delivery { address, method, headers, query: query.unwrap_or_default(), body };
-    intake::take(&delivery, deps).await
+    // A panic's message may quote the body, and the runtime would send it on. The hook has logged where.
+    AssertUnwindSafe(intake::take(&delivery, deps)).catch_unwind().await.unwrap_or(Answer::Unavailable)
 }

@@ -116,4 +116,15 @@ mod tests {
         assert_eq!(policy(u32::MAX, Backoff::Exponential).wait_seconds_after(ATTEMPTS_MAX, 0.0), None);
         assert!(policy(u32::MAX, Backoff::Exponential).wait_seconds_after(ATTEMPTS_MAX - 1, 0.0).is_some());
     }
+
+    #[test]
+    fn intervals_have_a_limit_on_both_sides_i10() {
+        let check = |initial_interval, max_interval, expected: usize| {
+            let policy = RetryPolicy { initial_interval, max_interval, ..policy(3, Backoff::Fixed) };
+            assert_eq!(policy.problems().len(), expected, "{initial_interval}, {max_interval}");
+        };
+        check(RETRY_INTERVAL_SECONDS_MAX, RETRY_INTERVAL_SECONDS_MAX, 0);
+        check(1, RETRY_INTERVAL_SECONDS_MAX + 1, 1);
+        check(RETRY_INTERVAL_SECONDS_MAX + 1, RETRY_INTERVAL_SECONDS_MAX + 1, 2);
+    }
 }

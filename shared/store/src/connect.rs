@@ -1,5 +1,5 @@
-use std::sync::{Arc, PoisonError};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -64,7 +64,12 @@ impl Store {
             .keepalives(true)
             .keepalives_idle(KEEPALIVE_IDLE)
             .ssl_mode(if loopback { SslMode::Disable } else { SslMode::Require });
-        Ok(Self { config, tls: !loopback, connection: Mutex::new(None), heartbeat_at: std::sync::Mutex::default() })
+        Ok(Self {
+            config,
+            tls: !loopback,
+            connection: Mutex::new(None),
+            heartbeat_at: std::sync::Mutex::default(),
+        })
     }
 
     /// Whether the last heartbeat is long enough ago; if so, this is the next one.

@@ -6,13 +6,13 @@ mod end;
 mod finish;
 mod heartbeat;
 
+pub(crate) use claim::LOCK_EXECUTIONS;
 pub use claim::{
     AllowedRef, ClaimScope, ClaimedExecution, ExecutionClaims, Refusal, RefusedExecution, StoredSecret,
     claim_executions,
 };
 pub use definitions::{StoredEdges, load_edges};
 pub use end::{EndedExecution, end_unstartable};
-pub(crate) use claim::LOCK_EXECUTIONS;
 pub(crate) use finish::{FIND_FREED, LOCK_NODES, freed_node};
 pub use finish::{FinishKind, FinishRow, FinishedExecution, NewOutput, finish_executions};
 pub use heartbeat::record_heartbeat;

@@ -51,10 +51,13 @@ pub async fn mark_full_nodes(store: &Store) -> Result<usize, StoreError> {
                      WHERE i.workflow_id = waiting.workflow_id AND i.node_id = waiting.node_id
                      ORDER BY created_at, id OFFSET $1 - 1 LIMIT 1))
              UPDATE workflow_nodes n SET items_full = NOT n.items_full
-             WHERE n.items_full <> EXISTS (
-                 SELECT FROM full_node f WHERE f.workflow_id = n.workflow_id AND f.node_id = n.node_id)
-               AND (n.items_full OR EXISTS (
-                 SELECT FROM full_node f WHERE f.workflow_id = n.workflow_id AND f.node_id = n.node_id))
+             FROM (
+                 SELECT workflow_id, node_id FROM full_node
+                 UNION
+                 SELECT workflow_id, node_id FROM workflow_nodes WHERE items_full) AS seen
+             WHERE n.workflow_id = seen.workflow_id AND n.node_id = seen.node_id
+               AND n.items_full <> EXISTS (
+                   SELECT FROM full_node f WHERE f.workflow_id = n.workflow_id AND f.node_id = n.node_id)
              RETURNING n.node_id",
             &[(&model::limits::NODE_ITEMS_MAX, Type::INT8)],
         )

@@ -1,0 +1,28 @@
+//! Any text as each kind of field: literal text stays as it is, the rest folds or errs in its place.
+#![no_main]
+
+use expression::{FieldKind, Folded, Template};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(init: fuzz::seed("template", |source, kind| (kind != FieldKind::Expression).then(|| source.to_owned())), |source: &str| {
+    if source.contains(fuzz::SECRET) {
+        return;
+    }
+    let world = fuzz::World::default();
+    for kind in [FieldKind::Typed, FieldKind::Text, FieldKind::Url] {
+        let template = match Template::parse(source, kind) {
+            Ok(template) => template,
+            Err(error) => {
+                fuzz::check(&error, source);
+                continue;
+            }
+        };
+        let _ = (template.url_origin(), template.secret_refs());
+        match template.fold(&world) {
+            Ok(Folded::Value(value)) if template.is_literal() => assert_eq!(value, source),
+            Ok(Folded::Value(value)) => assert!(kind == FieldKind::Typed || value.is_string() || source.trim().starts_with("{{")),
+            Ok(Folded::Residual { residual, .. }) => assert!(!residual.refs().is_empty()),
+            Err(error) => fuzz::check(&error, source),
+        }
+    }
+});
