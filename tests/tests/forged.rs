@@ -49,7 +49,11 @@ impl Forge {
         let allowed = [forge.target.host_port()];
         let hosts: Vec<&str> = allowed.iter().map(String::as_str).collect();
         forge
-            .set_secret(forge.world.organization_id, "github", &[("token", TOKEN, &hosts), ("other", OTHER, &[])])
+            .set_secret(
+                forge.world.organization_id,
+                "github",
+                &[("token", TOKEN, &hosts), ("other", OTHER, &[])],
+            )
             .await;
         Self { genuine, ..forge }
     }
@@ -101,7 +105,8 @@ impl Forge {
         let allow = format!("{},{}", self.target.host_port(), self.elsewhere.host_port());
         let executor = self.world.executor_at(self.world.database.url("executor"), &allow, &self.kms.url());
         execute(&executor, &[Message::Execution { execution_id: id }]).await;
-        let sql = format!("SELECT state, result, result_reason FROM workflow_node_executions WHERE id = '{id}'");
+        let sql =
+            format!("SELECT state, result, result_reason FROM workflow_node_executions WHERE id = '{id}'");
         self.world.database.sql(&sql).await
     }
 
@@ -152,7 +157,8 @@ async fn i7_a_forged_ref_to_another_key_of_the_same_secret_opens_nothing() {
 async fn i7_a_ref_that_is_taken_out_of_a_residual_does_not_get_it_evaluated() {
     let forge = Forge::create().await;
     // The list of references beside the expression is emptied: what is evaluated must not be what the list doesn't say.
-    let strip = "(SELECT regexp_replace(e.residuals::text, '\"refs\": \\[\\[[^]]*\\]\\]', '\"refs\": []')::jsonb)";
+    let strip =
+        "(SELECT regexp_replace(e.residuals::text, '\"refs\": \\[\\[[^]]*\\]\\]', '\"refs\": []')::jsonb)";
     let id = forge.forge(forge.node("plain"), &[("residuals", strip.to_owned())]).await;
     let ended = forge.run(id).await;
     assert!(ended.starts_with("finished|failed|"), "{ended}");
@@ -176,11 +182,19 @@ async fn i6_another_organizations_secret_is_not_reached_by_its_name() {
     // An organization without secrets, whose node refers to a secret of the same name.
     let ids = BootstrapIds { organization_id: theirs, token_id: forge.world.id() };
     let hash = theirs.as_bytes().repeat(2);
-    store::bootstrap(&forge.world.database.admin_store(), ids, "Theirs", &hash, forge.world.now()).await.unwrap();
-    let workflow = forge.world.workflow(json!(forge.workflow.definition.nodes), json!(forge.workflow.definition.edges)).await;
+    store::bootstrap(&forge.world.database.admin_store(), ids, "Theirs", &hash, forge.world.now())
+        .await
+        .unwrap();
+    let workflow = forge
+        .world
+        .workflow(json!(forge.workflow.definition.nodes), json!(forge.workflow.definition.edges))
+        .await;
     let sql = format!("UPDATE workflows SET organization_id = '{theirs}' WHERE id = '{}'", workflow.id);
     forge.world.database.sql(&sql).await;
-    let versions = format!("(SELECT version FROM workflow_nodes WHERE workflow_id = '{}' AND node_id = 'token')", workflow.id);
+    let versions = format!(
+        "(SELECT version FROM workflow_nodes WHERE workflow_id = '{}' AND node_id = 'token')",
+        workflow.id
+    );
     let id = forge.forge((workflow.id, "token"), &[("node_version", versions)]).await;
     assert_eq!(forge.run(id).await, "finished|failed|secret_missing", "I6");
     forge.assert_nothing_opened_nor_sent("another organization's");
@@ -192,7 +206,9 @@ async fn i6_a_row_that_was_moved_to_another_organization_does_not_open() {
     let theirs = Uuid::new_v4();
     let ids = BootstrapIds { organization_id: theirs, token_id: forge.world.id() };
     let hash = theirs.as_bytes().repeat(2);
-    store::bootstrap(&forge.world.database.admin_store(), ids, "Theirs", &hash, forge.world.now()).await.unwrap();
+    store::bootstrap(&forge.world.database.admin_store(), ids, "Theirs", &hash, forge.world.now())
+        .await
+        .unwrap();
     // All that a superuser could move: the workflow and the secret's row.
     forge.world.database.sql(&format!("UPDATE workflows SET organization_id = '{theirs}'")).await;
     forge.world.database.sql(&format!("UPDATE secrets SET domain_id = '{theirs}'")).await;

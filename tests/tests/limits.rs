@@ -41,21 +41,39 @@ const HELD_OTHERWISE: &[(&str, &str)] = &[
 
 /// Limits without a test of their own, and why.
 const WITHOUT_TEST: &[(&str, &str)] = &[
-    ("BASE64_RUN_MIN", "follows from BYTES_MIN: the shortest base64 text of eight bytes; the tests of forms hold it from below"),
+    (
+        "BASE64_RUN_MIN",
+        "follows from BYTES_MIN: the shortest base64 text of eight bytes; the tests of forms hold it from below",
+    ),
     ("CACHED_MAX", "a cache of compiled patterns: what it drops is compiled again"),
-    ("DERIVED_BYTES_MIN", "equal to BYTES_MIN: strings that the scrubber would not search for are not kept for it"),
+    (
+        "DERIVED_BYTES_MIN",
+        "equal to BYTES_MIN: strings that the scrubber would not search for are not kept for it",
+    ),
     ("DETAIL_CHARS_MAX", "cuts a text of our own about a query, which is never longer today"),
     ("DIGITS_MAX", "digits of an HTML entity; more than these are no character"),
     ("EXPONENT_MIN", "not a limit: where a number's text begins to have an exponent, as in Go"),
     ("HEX_RUN_MIN", "follows from BYTES_MIN: eight bytes in hex; the tests of forms hold it from below"),
-    ("HOST_BYTES_MAX", "the longest host that AllowedHost parses is shorter; a second fence for damaged bytes"),
+    (
+        "HOST_BYTES_MAX",
+        "the longest host that AllowedHost parses is shorter; a second fence for damaged bytes",
+    ),
     ("LETTERS_MAX", "a longer name gets no suggestion, and no error"),
     ("LOST_COMMIT_LOOKS_MAX", "a bound of a wait of five seconds; the loop's end reads as a lost connection"),
     ("MESSAGE_CHARS_MAX", "cuts a message of our own; nothing is refused for it"),
-    ("PAGE_BYTES_MAX", "pages end early by a running sum in SQL; a test needs 4 MiB of rows in each of three lists"),
+    (
+        "PAGE_BYTES_MAX",
+        "pages end early by a running sum in SQL; a test needs 4 MiB of rows in each of three lists",
+    ),
     ("PAGE_COLUMN_BYTES_MAX", "PAGE_BYTES_MAX less a reserve for what is beside the large columns"),
-    ("PLANS_MAX", "retries against other writers; past it the caller gets a conflict or the message comes again"),
-    ("RECORD_TRIES_MAX", "retries of a write that was lost; past it the lease expires and the sweeper takes over"),
+    (
+        "PLANS_MAX",
+        "retries against other writers; past it the caller gets a conflict or the message comes again",
+    ),
+    (
+        "RECORD_TRIES_MAX",
+        "retries of a write that was lost; past it the lease expires and the sweeper takes over",
+    ),
     ("RECURSION_MAX", "a fence behind NESTING_MAX, which is reached first"),
     ("ROTATIONS_MAX", "retries against other writers; past it the caller gets a conflict"),
     ("ROUTES_MAX", "retries against applies; past it the lease expires and the sweeper takes over"),
@@ -108,7 +126,8 @@ fn i10_the_exceptions_are_limits_and_tests_that_are_there() {
 
 #[test]
 fn i10_a_limit_without_a_second_side_is_noticed() {
-    let check = |tests: &str, expected: bool| assert_eq!(is_on_both_sides("A_MAX", tests), expected, "{tests}");
+    let check =
+        |tests: &str, expected: bool| assert_eq!(is_on_both_sides("A_MAX", tests), expected, "{tests}");
     check("", false);
     check("read(A_MAX)", false);
     check("read(BA_MAX + 1)", false);
@@ -166,7 +185,11 @@ fn read_sources() -> Sources {
                 continue;
             }
             let text = std::fs::read_to_string(&file).expect("a source is text");
-            let tests = if is_test_file(&name) { Some(text.as_str()) } else { text.split_once("#[cfg(test)]").map(|(_, tests)| tests) };
+            let tests = if is_test_file(&name) {
+                Some(text.as_str())
+            } else {
+                text.split_once("#[cfg(test)]").map(|(_, tests)| tests)
+            };
             sources.tests.push_str(tests.unwrap_or_default());
         }
     }

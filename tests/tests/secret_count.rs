@@ -17,11 +17,15 @@ async fn i10_an_organization_has_so_many_secrets_and_no_more() {
     world.database.sql(&sql).await;
     let set = async |name: &str| {
         let secret = SecretIdentity { organization_id, name, id: world.id() };
-        change_secret(world.api(), secret, "test", world.now(), |_| Ok(SecretWrite::Data(vec![1, 0, 0]))).await
+        change_secret(world.api(), secret, "test", world.now(), |_| Ok(SecretWrite::Data(vec![1, 0, 0])))
+            .await
     };
     set("last").await.expect("it is the last that fits");
     let refused = set("one-more").await.expect_err("there are as many as may be");
-    assert!(matches!(refused, StoreError::Rejected { constraint: Some(name), .. } if name == "secrets_max"), "I10");
+    assert!(
+        matches!(refused, StoreError::Rejected { constraint: Some(name), .. } if name == "secrets_max"),
+        "I10"
+    );
     let count = "SELECT count(*) FROM secrets";
     assert_eq!(world.database.count(count).await, SECRETS_MAX, "SECRETS_MAX + 1 is never reached");
 }

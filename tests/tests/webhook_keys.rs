@@ -154,13 +154,21 @@ async fn a_rotated_signing_key_works_on_a_warm_instance_beside_the_one_before() 
     assert!(list["webhooks"][0]["signing_key"].is_null(), "it is shown once: {list}");
 
     let newest = word(&intake.rotate(&hook, 3_600).await["signing_key"]);
-    assert_eq!(intake.post_signed(&hook, &newest).await, StatusCode::UNAUTHORIZED, "looked at within this second");
+    assert_eq!(
+        intake.post_signed(&hook, &newest).await,
+        StatusCode::UNAUTHORIZED,
+        "looked at within this second"
+    );
     wait_for("the newest key", || async {
         (intake.post_signed(&hook, &newest).await == StatusCode::ACCEPTED).then_some(())
     })
     .await;
     assert_eq!(intake.post_signed(&hook, &new).await, StatusCode::ACCEPTED);
-    assert_eq!(intake.post_signed(&hook, &old).await, StatusCode::UNAUTHORIZED, "two keys are taken, never three");
+    assert_eq!(
+        intake.post_signed(&hook, &old).await,
+        StatusCode::UNAUTHORIZED,
+        "two keys are taken, never three"
+    );
 }
 
 #[tokio::test]
@@ -248,7 +256,8 @@ async fn nobody_changes_another_organizations_webhook_i6() {
 async fn what_has_no_key_and_what_is_kept_too_long_is_refused() {
     let intake = Intake::create().await;
     let open = intake.hook("open", "none").await;
-    let (status, _) = intake.call("POST", &format!("/v1/webhooks/{}/rotate", word(&open["id"])), &json!({})).await;
+    let (status, _) =
+        intake.call("POST", &format!("/v1/webhooks/{}/rotate", word(&open["id"])), &json!({})).await;
     assert_eq!(status, 400);
     intake.hook("w", "signature").await;
     let body = json!({ "keep_previous_seconds": model::limits::WEBHOOK_KEY_KEPT_SECONDS_MAX + 1 });
@@ -283,7 +292,8 @@ async fn a_webhook_that_is_posted_to_too_fast_is_told_when_to_try_again_and_othe
     }
     assert_eq!(intake.post(&hook, header(&hook)).await, (StatusCode::ACCEPTED, None));
     // As if its bucket had been emptied half a minute from now, so that the test's own speed doesn't matter.
-    let (id, then) = (word(&hook["id"]).parse::<Uuid>().unwrap(), intake.world.now() + SignedDuration::from_secs(30));
+    let (id, then) =
+        (word(&hook["id"]).parse::<Uuid>().unwrap(), intake.world.now() + SignedDuration::from_secs(30));
     while intake.deps.rates.take(id, then).is_ok() {}
     let events = intake.events().await;
     let (status, after) = intake.post(&hook, header(&hook)).await;

@@ -186,14 +186,6 @@ async fn example(wired: &Wired, concurrency: Value) -> Workflow {
     wired.world.workflow(nodes, edges).await
 }
 
-/// What went over the wire but for the heartbeat, which an instance notes at most once in ten seconds.
-fn without_heartbeat(mut traffic: Traffic) -> Traffic {
-    let all = traffic.round_trips.len();
-    traffic.round_trips.retain(|trip| trip.as_slice() != ["record_heartbeat"]);
-    traffic.commits -= all - traffic.round_trips.len();
-    traffic
-}
-
 fn assert_traffic(what: &str, batch: usize, traffic: &Traffic, round_trips: usize, commits: usize) {
     let is_as_aimed = (traffic.round_trips.len(), traffic.commits) == (round_trips, commits);
     assert!(
@@ -220,7 +212,7 @@ async fn the_builder_takes_as_many_round_trips_for_ten_items_as_for_one() {
             assert_traffic(
                 "builder",
                 count,
-                &without_heartbeat(wired.postgres.take()),
+                &wired.postgres.take().without_heartbeat(),
                 BUILDER_ROUND_TRIPS,
                 BUILDER_COMMITS,
             );
@@ -259,7 +251,7 @@ async fn the_executor_takes_as_many_round_trips_and_decrypts_for_ten_executions_
 
 /// Executions that end at the same moment are recorded together; those that end while the finisher is at work, in a further round.
 async fn assert_finished(wired: &Wired, count: usize) {
-    let traffic = without_heartbeat(wired.postgres.take());
+    let traffic = wired.postgres.take().without_heartbeat();
     let claims =
         traffic.round_trips.iter().filter(|trip| trip.contains(&"claim_executions".to_owned())).count();
     let finishes =
@@ -296,7 +288,7 @@ async fn outcomes_that_are_there_together_are_recorded_in_two_round_trips_and_on
         let messages = wired.pending().await;
         let _ = (wired.postgres.take(), wired.kms.take());
         execute(&executor, &messages).await;
-        let traffic = without_heartbeat(wired.postgres.take());
+        let traffic = wired.postgres.take().without_heartbeat();
         if is_warm {
             assert_traffic("executor", count, &traffic, EXECUTOR_ROUND_TRIPS, EXECUTOR_COMMITS);
             assert_eq!(wired.kms.take(), BTreeMap::new());

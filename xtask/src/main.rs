@@ -3,6 +3,7 @@
 //! It is thin (std and anyhow), so that it compiles in a moment: the work is done by `sealflow-local`, Cargo and pip.
 
 mod environments;
+mod fuzz;
 mod steps;
 mod template;
 mod test;
@@ -21,7 +22,7 @@ use workspace::{Workspace, without_own_package};
 /// A command: its name, what it does, and the function that does it.
 type Task = (&'static str, &'static str, fn(&Workspace, &[String]) -> Result<()>);
 
-const TASKS: [Task; 7] = [
+const TASKS: [Task; 8] = [
     ("demo", "build everything, then show the main job from end to end", demo),
     ("dev", "stay up with the functions under cargo lambda watch; Ctrl-C stops everything", dev),
     ("check", "format, clippy and unit tests: quick", check),
@@ -31,6 +32,7 @@ const TASKS: [Task; 7] = [
         "search a database, logs and messages for secrets that are read from standard input; see --help",
         leaks,
     ),
+    ("fuzz", "fuzz the expression crate, SECONDS for each target (60 if not given)", fuzz::run),
     ("setup", "make the Python environments that tests need, so that `cargo test -p CRATE` works", setup),
     ("clean", "remove the Python environments", clean),
 ];

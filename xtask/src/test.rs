@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use crate::environments::{self, Environment};
 use crate::steps::Steps;
 use crate::workspace::Workspace;
-use crate::{build_binaries, lint, succeed, template};
+use crate::{build_binaries, fuzz, lint, succeed, template};
 
 /// Runs all steps even when one fails.
 ///
@@ -31,6 +31,7 @@ pub(crate) fn run(workspace: &Workspace, _: &[String]) -> Result<()> {
     } else {
         steps.skip("template", "an earlier step failed");
     }
+    steps.run("fuzz", || fuzz::briefly(workspace));
     steps.end()
 }
 

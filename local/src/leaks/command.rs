@@ -50,14 +50,18 @@ fn read_secrets(input: impl BufRead) -> Result<Vec<String>> {
         let number = at + 1;
         let line = line.ok().with_context(|| format!("line {number} of standard input is not UTF-8 text"))?;
         let secret = match line.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
-            Some(_) => serde_json::from_str(&line).ok().with_context(|| format!("line {number} is no JSON string"))?,
+            Some(_) => serde_json::from_str(&line)
+                .ok()
+                .with_context(|| format!("line {number} is no JSON string"))?,
             None => line,
         };
         if secret.is_empty() {
             continue;
         }
         if secret.len() < SECRET_BYTES_MIN {
-            bail!("line {number} of standard input has fewer than {SECRET_BYTES_MIN} bytes: it would be found everywhere");
+            bail!(
+                "line {number} of standard input has fewer than {SECRET_BYTES_MIN} bytes: it would be found everywhere"
+            );
         }
         secrets.push(secret);
     }
@@ -88,7 +92,11 @@ mod tests {
         std::fs::create_dir(&folder).unwrap();
         std::fs::write(folder.join("one.log"), format!("token={}", hex::encode(SECRET))).unwrap();
         std::fs::write(folder.join("two.log"), "nothing").unwrap();
-        let search = || Search { logs: vec![folder.clone()], files: vec![folder.join("two.log")], ..Search::default() };
+        let search = || Search {
+            logs: vec![folder.clone()],
+            files: vec![folder.join("two.log")],
+            ..Search::default()
+        };
         let report = run(search(), SECRET.as_bytes()).await;
         let clean = run(search(), "another-secret".as_bytes()).await;
         std::fs::remove_dir_all(&folder).unwrap();
