@@ -1,7 +1,5 @@
 //! The management API, end to end: who gets in, what belongs to whom (I6), what never comes out (I1), and how errors read.
 
-#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
-
 use bytes::Bytes;
 use http::Request;
 use serde_json::{Value, json};

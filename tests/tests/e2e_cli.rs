@@ -1,8 +1,6 @@
 //! The command line as a user has it: every command for people and for scripts, its exit statuses, and what it never does: print a
 //! value, take one as an argument, or let data steer the terminal (I1).
 
-#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
-
 use std::path::PathBuf;
 
 use serde_json::{Value, json};

@@ -1,8 +1,6 @@
 //! I2, end to end: data is never code. What outsiders send reaches the target as it was sent, in the place that the author gave it,
 //! or the execution fails cleanly; it opens no secret, and no other host hears anything.
 
-#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
-
 use serde_json::{Value, json};
 use tests::e2e::{Product, Received, Shared, make_secret, placed, word};
 

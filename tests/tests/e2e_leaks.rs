@@ -1,8 +1,6 @@
 //! I1, where it is hardest: everything logs at `RUST_LOG=trace`, and whatever can fail with a secret in its hands does. Nothing of it
 //! is found anywhere afterwards; and the check that says so does find what is planted.
 
-#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
-
 use std::time::Duration;
 
 use serde_json::{Value, json};

@@ -2,8 +2,6 @@
 //! that poison their batch. Nothing is lost, nothing doubled (I3), effects are identifiable (I5), Postgres is the truth (I8), and one
 //! bad item stops nothing (I9).
 
-#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
-
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 

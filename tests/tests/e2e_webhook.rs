@@ -1,7 +1,5 @@
 //! Intake, end to end: who may post, what is taken, and that whatever is refused leaves nothing stored (I1, I10).
 
-#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
-
 use bytes::Bytes;
 use serde_json::{Value, json};
 use tests::e2e::{Product, Shared, Story, make_secret, placed, signature, until, word};

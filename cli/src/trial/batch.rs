@@ -182,7 +182,7 @@ mod tests {
 
     #[track_caller]
     fn check(line: &Value, expected: &Value) {
-        assert_eq!(answers(line.to_string().as_bytes()), [expected.clone()], "{line}");
+        assert_eq!(answers(line.to_string().as_bytes()), std::slice::from_ref(expected), "{line}");
     }
 
     #[test]

@@ -40,8 +40,8 @@
 //!
 //! For every expression, environment and placement of secrets, evaluating at once ([`Template::evaluate`]) gives what
 //! folding and evaluating the residual give together. An error while folding a branch that may never run becomes a node
-//! that raises it; elsewhere it fails the build. Only the work that is left at the end may differ: folding keeps half of
-//! it for what surely runs.
+//! that raises it; elsewhere it fails the build. Only the work that is left at the end may differ: what may never run is
+//! folded on a budget of its own, one for all such branches together.
 //!
 //! # Invariants
 //!

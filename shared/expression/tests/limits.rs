@@ -154,6 +154,29 @@ fn work_is_counted_where_it_is_done() {
     }
 }
 
+/// What may never run has work of its own, so that it takes nothing from what surely runs.
+#[test]
+fn work_of_what_may_never_run() {
+    let heavy = format!("count(1..{}, # > 0)", FUEL_MAX / 5);
+    let secret = "secrets(\"db\").flag == \"no\"";
+    let check = |source: &str, expected: Json| {
+        let template = Template::parse(source, FieldKind::Expression).unwrap();
+        assert_eq!(
+            template.evaluate(&World::sample(), &Safe::sample()).unwrap(),
+            expected,
+            "at once: {source}"
+        );
+        let Ok(Folded::Residual { residual, .. }) = template.fold(&World::sample()) else {
+            panic!("{source}")
+        };
+        assert_eq!(residual.eval(&Safe::sample()).unwrap().value, expected, "{source}");
+    };
+    let counted = Json::from(FUEL_MAX / 5);
+    // One heavy branch that does not run, and heavy work beside it that does.
+    check(&format!("[{secret} ? {heavy} : 1, {heavy}]"), json!([1, counted]));
+    check(&format!("{secret} ? 1 : {heavy}"), counted);
+}
+
 #[test]
 fn memory_of_an_evaluation() {
     // A list of 500,000 takes 12 of the 32 MiB.
@@ -246,6 +269,21 @@ const PIECES: &[(&str, &str, &str)] = &[
     ("::", "a", ""),
 ];
 
+/// What is no more than some milliseconds on an idle machine.
+const HANDLED_WITHIN: Duration = Duration::from_millis(250);
+
+/// How long everything takes that is done with a source.
+fn handle(source: &str, kind: FieldKind) -> Duration {
+    let start = Instant::now();
+    if let Ok(template) = Template::parse(source, kind) {
+        let world = World::sample();
+        let _ = template.fold(&world);
+        let _ = template.evaluate(&world, &Safe::sample());
+        let _ = (template.mentions(), template.names(), template.secret_refs(), template.unknown_names());
+    }
+    start.elapsed()
+}
+
 /// Ten thousand of every bracket and operator: an error, or a result, and quickly, in a debug build too.
 #[test]
 fn ten_thousand_of_anything_neither_overflow_the_stack_nor_take_long() {
@@ -257,15 +295,12 @@ fn ten_thousand_of_anything_neither_overflow_the_stack_nor_take_long() {
                 for (source, kind) in
                     [(format!("{{{{ {source} }}}}"), FieldKind::Typed), (source, FieldKind::Expression)]
                 {
-                    let start = Instant::now();
-                    if let Ok(template) = Template::parse(&source, kind) {
-                        let world = World::sample();
-                        let _ = template.fold(&world);
-                        let _ = template.evaluate(&world, &Safe::sample());
-                        let _ = (template.mentions(), template.names(), template.secret_refs());
-                    }
-                    let took = start.elapsed();
-                    assert!(took < Duration::from_secs(2), "{count} of {open:?} {close:?} took {took:?}");
+                    // Another process may hold it up once, and hardly three times.
+                    let took = (0..3).map(|_| handle(&source, kind)).find(|took| *took < HANDLED_WITHIN);
+                    assert!(
+                        took.is_some(),
+                        "{count} of {open:?} {close:?} take longer than {HANDLED_WITHIN:?}"
+                    );
                 }
             }
         }

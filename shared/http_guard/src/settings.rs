@@ -193,7 +193,9 @@ mod tests {
 
     #[test]
     fn the_address_of_the_runtime_is_read_as_lambda_and_as_its_emulator_write_it() {
-        for value in ["127.0.0.1:9001", "localhost:9001", "http://127.0.0.1:9001/executor", "127.0.0.1:9001/executor"] {
+        for value in
+            ["127.0.0.1:9001", "localhost:9001", "http://127.0.0.1:9001/executor", "127.0.0.1:9001/executor"]
+        {
             let settings = read("AWS_LAMBDA_RUNTIME_API", value).unwrap();
             assert!(!settings.admits("127.0.0.1:9001".parse().unwrap(), true), "{value}");
         }

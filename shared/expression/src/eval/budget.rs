@@ -79,18 +79,6 @@ impl Budget {
         }
         Ok(value)
     }
-
-    /// Splits off half of the work that is left, for a branch that may never run.
-    pub fn halve(&mut self) -> u64 {
-        let kept = self.fuel / 2;
-        self.fuel -= kept;
-        kept
-    }
-
-    /// Gives back what [`Budget::halve`] kept.
-    pub fn give_back(&mut self, kept: u64) {
-        self.fuel = self.fuel.saturating_add(kept);
-    }
 }
 
 impl Fault {

@@ -12,7 +12,7 @@ pub(crate) use output::Output;
 use crate::{
     ast::{Id, Kind, LoopNode},
     error::{Error, ErrorKind},
-    eval::{Fault, Items, Machine, Vault},
+    eval::{Budget, Fault, Items, Machine, Vault},
     parser::Tree,
     template::Environment,
     value::Value,
@@ -44,8 +44,10 @@ pub(crate) struct Folder<'a> {
     marks: Vec<Id>,
     /// The chain that is being walked, shared by all levels.
     spine: Vec<Id>,
-    /// How many branches that may never run are open around what is folded.
-    speculations: usize,
+    /// Whether what is folded may never run.
+    speculates: bool,
+    /// What is left for all that may never run together.
+    aside: Budget,
 }
 
 impl<'a> Folder<'a> {
@@ -68,7 +70,8 @@ impl<'a> Folder<'a> {
             open_scopes: vec![false; tree.scopes as usize],
             marks,
             spine: Vec::new(),
-            speculations: 0,
+            speculates: false,
+            aside: Budget::default(),
         }
     }
 
@@ -100,12 +103,16 @@ impl<'a> Folder<'a> {
     fn speculate(&mut self, id: Id) -> Result<Id, Box<Error>> {
         let before = self.output.len();
         let spine = self.spine.len();
-        // Half of the work is kept for what surely runs; once, or deeply nested branches would get nothing.
-        let kept = if self.speculations == 0 { self.machine.budget.halve() } else { 0 };
-        self.speculations += 1;
+        // On a budget of its own, so that it takes nothing away from what surely runs.
+        let is_outermost = !std::mem::replace(&mut self.speculates, true);
+        if is_outermost {
+            std::mem::swap(&mut self.machine.budget, &mut self.aside);
+        }
         let folded = self.fold(id).and_then(|partial| self.lift(id, partial));
-        self.speculations -= 1;
-        self.machine.budget.give_back(kept);
+        if is_outermost {
+            std::mem::swap(&mut self.machine.budget, &mut self.aside);
+            self.speculates = false;
+        }
         match folded {
             Ok(node) => Ok(node),
             Err(error) => {
