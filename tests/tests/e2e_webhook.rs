@@ -1,7 +1,7 @@
 //! Intake, end to end: who may post, what is taken, and that whatever is refused leaves nothing stored (I1, I10).
 
 use bytes::Bytes;
-use serde_json::{Value, json};
+use serde_json::json;
 use tests::e2e::{Product, Shared, Story, make_secret, placed, signature, until, word};
 
 async fn product() -> &'static Product {
@@ -245,7 +245,7 @@ async fn what_can_not_be_taken_is_refused_and_leaves_nothing_i10() {
 }
 
 #[tokio::test]
-async fn workflows_that_call_each_other_in_a_circle_come_to_an_end_i10() {
+async fn each_call_counts_one_hop_more_and_the_eleventh_is_refused_i10() {
     let product = product().await;
     let story = product.story("circle").await;
     let (url, _) = apply(&story, &hooked("circle", "authentication: none")).await;
@@ -253,7 +253,7 @@ async fn workflows_that_call_each_other_in_a_circle_come_to_an_end_i10() {
         hooked("circle", "authentication: none")
             .replace("TARGET/circle/taken", &format!("{to}, method: POST"))
     };
-    // The front is no target of this product: the circle is closed by a host that hands the call on.
+    // The front is no target of this product, so each hop is posted by hand with the count that the one before it sent.
     story.apply(&placed(product, &circle("TARGET/circle/hop"))).await;
     for hops in 0..=10 {
         let count = hops.to_string();
@@ -429,7 +429,7 @@ async fn a_body_is_read_as_its_sender_says() {
 async fn until_done(story: &Story<'_>) {
     until("all runs have ended", || async {
         let runs = story.get("/v1/runs?limit=200").await;
-        runs["runs"].as_array().unwrap().iter().all(|run| run["state"] != Value::from("running"))
+        runs["runs"].as_array().unwrap().iter().all(|run| run["state"] != "running")
     })
     .await;
 }

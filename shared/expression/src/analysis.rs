@@ -183,7 +183,10 @@ fn depth_of(tree: &Tree, arguments: &[Id]) -> u32 {
     }
 }
 
-/// Free variables and called functions that sealflow does not register.
+/// Unknown names that are told of one template: nobody reads more, and finding what was meant takes time.
+const UNKNOWN_NAMES_MAX: usize = 20;
+
+/// The first free variables and called functions that sealflow does not register.
 pub(crate) fn unknown_names(tree: &Tree) -> Vec<Error> {
     let fault = |node: &Node| match &node.kind {
         Kind::Variable(name) if &**name == NODES => None,
@@ -196,19 +199,19 @@ pub(crate) fn unknown_names(tree: &Tree) -> Vec<Error> {
         }
         _ => None,
     };
-    tree.nodes.iter().filter_map(|node| Some(*fault(node)?.at(node.span()))).collect()
+    let found = tree.nodes.iter().filter_map(|node| Some(*fault(node)?.at(node.span())));
+    found.take(UNKNOWN_NAMES_MAX).collect()
 }
 
 /// Free variables and called functions that are no builtins, each place once.
 pub(crate) fn names(tree: &Tree) -> Vec<(String, Span)> {
+    let mut places = BTreeSet::new();
     let mut found = Vec::new();
     for node in &tree.nodes {
-        let name = match &node.kind {
-            Kind::Variable(name) | Kind::Host(name, _) => (name.to_string(), node.span()),
-            _ => continue,
-        };
-        if !found.contains(&name) {
-            found.push(name);
+        if let Kind::Variable(name) | Kind::Host(name, _) = &node.kind
+            && places.insert(node.span)
+        {
+            found.push((name.to_string(), node.span()));
         }
     }
     found

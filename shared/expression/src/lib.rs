@@ -54,7 +54,7 @@
 //! # Where it differs from Go's `expr` 1.17.7
 //!
 //! Measured by `tests/golden.rs` over Go's own results: of 367 expressions that people wrote 365 agree (99.4 %), of 4,542
-//! generated ones 4,531 (99.7 %). What differs, and why:
+//! generated ones 4,528 (99.7 %). What differs, and why:
 //!
 //! | expression | Go | here | why |
 //! |---|---|---|---|
@@ -63,6 +63,7 @@
 //! | `sort(max(array))` and 8 more of `sort` of what is no list | nil | error | nil instead of a list hides a mistake |
 //! | `concat(array \| take(0))` | nil | `[]` | Go's empty list of nothing is nil in JSON |
 //! | `groupBy(groupBy(array, ok).i, …)` | an empty map | error | a missing group is nil here, in Go an empty list |
+//! | `groupBy(list, str)?.[i]` and 2 more with a key of another type | nil | error | a map whose keys are all texts is a map of texts, so that it is the same after it was stored |
 //!
 //! What the data do not show:
 //!

@@ -175,7 +175,7 @@ impl Template {
         analysis::names(&self.0.tree)
     }
 
-    /// Free variables and called functions that sealflow does not register, each with its place and, where one is
+    /// The first free variables and called functions that sealflow does not register, each with its place and, where one is
     /// near, the name that was perhaps meant. Refused when a workflow is applied.
     pub fn unknown_names(&self) -> Vec<Error> {
         let found = analysis::unknown_names(&self.0.tree);

@@ -157,7 +157,7 @@ fn work_is_counted_where_it_is_done() {
 /// What may never run has work of its own, so that it takes nothing from what surely runs.
 #[test]
 fn work_of_what_may_never_run() {
-    let heavy = format!("count(1..{}, # > 0)", FUEL_MAX / 5);
+    let heavy = format!("count(1..{}, # > 0)", FUEL_MAX / 10);
     let secret = "secrets(\"db\").flag == \"no\"";
     let check = |source: &str, expected: Json| {
         let template = Template::parse(source, FieldKind::Expression).unwrap();
@@ -171,7 +171,7 @@ fn work_of_what_may_never_run() {
         };
         assert_eq!(residual.eval(&Safe::sample()).unwrap().value, expected, "{source}");
     };
-    let counted = Json::from(FUEL_MAX / 5);
+    let counted = Json::from(FUEL_MAX / 10);
     // One heavy branch that does not run, and heavy work beside it that does.
     check(&format!("[{secret} ? {heavy} : 1, {heavy}]"), json!([1, counted]));
     check(&format!("{secret} ? 1 : {heavy}"), counted);
