@@ -28,7 +28,7 @@ impl Environment for RootEnvironment<'_> {
         Some(Ok(Value::map([
             ("data".to_owned(), Value::json(self.data)),
             ("type".to_owned(), Value::str(self.event_type)),
-            ("timestamp".to_owned(), Value::timestamp(self.created_at)),
+            ("timestamp".to_owned(), Value::string(self.created_at.to_string())),
         ])))
     }
 }

@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 use store::builder::RunFacts;
 use uuid::Uuid;
 
-/// An event as expressions see it: `{data, type, timestamp, config}`.
+/// An event as expressions see it: `{data, type, timestamp, config}`; the timestamp is text, as in recorded events.
 #[derive(Clone)]
 pub(super) struct Entry {
     pub node_id: String,
@@ -24,7 +24,7 @@ impl Entry {
         let mut fields = vec![
             ("data".to_owned(), Value::json(&self.data)),
             ("type".to_owned(), Value::str(&self.event_type)),
-            ("timestamp".to_owned(), Value::timestamp(self.created_at)),
+            ("timestamp".to_owned(), Value::string(self.created_at.to_string())),
         ];
         if let Some(configuration) = &self.configuration {
             fields.push(("config".to_owned(), Value::json(configuration)));
@@ -111,7 +111,7 @@ impl PlanEnvironment<'_> {
         Value::map([
             ("data".to_owned(), data),
             ("type".to_owned(), Value::str(&self.run.event_type)),
-            ("timestamp".to_owned(), Value::timestamp(self.run.started_at)),
+            ("timestamp".to_owned(), Value::string(self.run.started_at.to_string())),
         ])
     }
 
