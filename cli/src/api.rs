@@ -152,7 +152,7 @@ impl Api {
 }
 
 fn send(agent: &Agent, request: Request<&[u8]>, base: &str) -> Result<(StatusCode, Vec<u8>), Failure> {
-    let unreachable = |error: ureq::Error| Failure::Failed(format!("{base} can't be reached: {error}"));
+    let unreachable = |error: ureq::Error| not_reached(base, &error);
     let mut response = agent.run(request).map_err(unreachable)?;
     let body = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec();
     Ok((response.status(), body.map_err(unreachable)?))
@@ -188,7 +188,7 @@ pub(crate) fn invoke(
     let bytes = Body::json(payload).bytes;
     let request = request.body(bytes.as_slice());
     let request = request.map_err(|_| Failure::Usage("SEALFLOW_INVOKE_URL is no URL".to_owned()))?;
-    let unreachable = |error: ureq::Error| Failure::Failed(format!("{base} can't be reached: {error}"));
+    let unreachable = |error: ureq::Error| not_reached(base, &error);
     let mut response = agent(&uri, timeout).run(request).map_err(unreachable)?;
     let failed = response.headers().contains_key("x-amz-function-error") || !response.status().is_success();
     let body =
@@ -213,6 +213,17 @@ fn parse_base(base: &str, variable: &str) -> Result<Uri, Failure> {
 }
 
 /// No redirect is followed, for the token would go along; a proxy of the environment is not used towards this machine.
+/// After a time-out nobody knows whether the request was carried out, and this says so.
+fn not_reached(base: impl std::fmt::Display, error: &ureq::Error) -> Failure {
+    Failure::Failed(match error {
+        ureq::Error::Timeout(_) => format!(
+            "{base} did not answer in time; the request may have been carried out: look before you repeat it (a webhook's key that \
+             was lost with the answer is replaced by `sealflow webhook rotate`)"
+        ),
+        error => format!("{base} can't be reached: {error}"),
+    })
+}
+
 fn agent(uri: &Uri, timeout: Duration) -> Agent {
     let proxy = if is_loopback(uri) { None } else { Proxy::try_from_env() };
     Agent::config_builder()

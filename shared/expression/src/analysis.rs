@@ -216,3 +216,19 @@ pub(crate) fn names(tree: &Tree) -> Vec<(String, Span)> {
     }
     found
 }
+
+#[cfg(test)]
+mod tests {
+    use super::UNKNOWN_NAMES_MAX;
+    use crate::{FieldKind, Template};
+
+    #[test]
+    fn unknown_names_are_told_up_to_a_limit() {
+        let told = |names: usize| {
+            let source: Vec<String> = (0..names).map(|name| format!("unknown{name}")).collect();
+            Template::parse(&source.join(" + "), FieldKind::Expression).unwrap().unknown_names().len()
+        };
+        assert_eq!(told(UNKNOWN_NAMES_MAX), UNKNOWN_NAMES_MAX);
+        assert_eq!(told(UNKNOWN_NAMES_MAX + 1), UNKNOWN_NAMES_MAX);
+    }
+}
