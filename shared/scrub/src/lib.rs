@@ -1,7 +1,8 @@
 //! Takes secret values out of what is stored, logged or shown (I1).
 //!
 //! A [`Scrubber`] is made of the values that an execution used and of the strings that were made of them. It searches a text for
-//! each value, each of its lines and each of its leaves if it is JSON, in these forms: as it is; JSON-escaped;
+//! each value, also in lower case, each of its lines, each of its leaves if it is JSON, and path, query and longer parts if it
+//! is a URL, in these forms: as it is; JSON-escaped;
 //! URL-encoded (either hex case, `+` for a space); with HTML entities; in hex; in base64 and base64url at any alignment, padded or not,
 //! also broken into lines. It does so by undoing the forms in the text and searching for the plain values, so that it does not
 //! matter which characters an encoder chose to escape. Texts of up to [`DEEP_BYTES_MAX`] bytes are searched under two such
