@@ -1,8 +1,10 @@
-//! Fixtures of the integration tests: a database of one's own, a world with workflows in it, a queue that remembers, a wire that counts.
+//! Fixtures of the integration tests: a database of one's own, a world with workflows in it, a queue that remembers, a wire that counts,
+//! and the crash suite.
 //!
 //! Tests drive the functions as libraries, on real Postgres, each as its own role. Whatever can't be used ends the test with a panic
 //! that says what was being done.
 
+pub mod crash;
 pub mod database;
 pub mod e2e;
 pub mod gate;

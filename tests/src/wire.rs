@@ -1,10 +1,14 @@
-//! A wire to Postgres that reads along: counts round trips and commits, holds a statement back, or breaks after a COMMIT.
+//! A wire to Postgres that reads along: counts round trips and commits, holds a statement back, breaks around a COMMIT, takes guards out
+//! of statements, or is down.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 
 use crate::Gate;
 
@@ -12,6 +16,7 @@ use crate::Gate;
 pub struct PostgresWire {
     port: u16,
     record: Arc<Record>,
+    is_down: watch::Sender<bool>,
 }
 
 /// What went over the wire since it was last asked.
@@ -34,11 +39,29 @@ impl Traffic {
     }
 }
 
+/// What is to become of a COMMIT.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CommitFate {
+    /// It is carried.
+    #[default]
+    Carried,
+    /// The connection breaks before it reaches the server: the transaction is rolled back.
+    LostBefore,
+    /// The server commits, and the connection breaks before its answer arrives.
+    LostAfter,
+}
+
+type ChooseFate = dyn Fn() -> CommitFate + Send + Sync;
+
 #[derive(Default)]
 struct Record {
     traffic: Mutex<Traffic>,
     held: Mutex<Option<(String, Arc<Gate>)>>,
     cut_commit: Mutex<bool>,
+    fate: Mutex<Option<Arc<ChooseFate>>>,
+    removed: Mutex<Vec<&'static str>>,
+    removals: AtomicUsize,
+    commit_late: Mutex<Option<Duration>>,
 }
 
 /// One connection's course.
@@ -52,6 +75,8 @@ struct Session {
     is_writing: bool,
     /// Set once a COMMIT was sent whose answer must not arrive.
     is_cutting: bool,
+    /// Answers that the wire has given in the server's place: the server's own are dropped.
+    answered_early: usize,
 }
 
 impl PostgresWire {
@@ -64,14 +89,67 @@ impl PostgresWire {
         let port = listener.local_addr().expect("it is bound").port();
         let record = Arc::new(Record::default());
         let (shared, target) = (Arc::clone(&record), host_port.to_owned());
+        let (is_down, downs) = watch::channel(false);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
+                let mut down = downs.clone();
+                if *down.borrow() {
+                    continue;
+                }
                 let server = TcpStream::connect(&target).await.expect("the server is there");
                 let _ = (client.set_nodelay(true), server.set_nodelay(true));
-                tokio::spawn(carry(client, server, Arc::clone(&shared)));
+                let shared = Arc::clone(&shared);
+                tokio::spawn(async move {
+                    tokio::select! {
+                        () = carry(client, server, shared) => {}
+                        _ = down.wait_for(|is_down| *is_down) => {}
+                    }
+                });
             }
         });
-        Self { port, record }
+        Self { port, record, is_down }
+    }
+
+    /// `127.0.0.1:PORT`, this end of the wire.
+    #[must_use]
+    pub fn host_port(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Breaks all connections and takes none from now on.
+    pub fn go_down(&self) {
+        self.is_down.send_replace(true);
+    }
+
+    /// Takes connections again.
+    pub fn come_up(&self) {
+        self.is_down.send_replace(false);
+    }
+
+    /// Asks `choose` what is to become of each COMMIT.
+    pub fn choose_fate(&self, choose: impl Fn() -> CommitFate + Send + Sync + 'static) {
+        *lock(&self.record.fate) = Some(Arc::new(choose));
+    }
+
+    /// Carries every COMMIT from now on.
+    pub fn carry_commits(&self) {
+        *lock(&self.record.fate) = None;
+    }
+
+    /// Takes a text out of all statements from now on: a guard whose absence a suite must notice.
+    pub fn remove_from_statements(&self, text: &'static str) {
+        lock(&self.record.removed).push(text);
+    }
+
+    /// Statements from which something was taken out.
+    #[must_use]
+    pub fn removals(&self) -> usize {
+        self.record.removals.load(Ordering::Relaxed)
+    }
+
+    /// Answers each COMMIT at once and carries it so much later: what follows a commit comes before it.
+    pub fn commit_late(&self, by: Duration) {
+        *lock(&self.record.commit_late) = Some(by);
     }
 
     /// The same address by way of this wire.
@@ -106,15 +184,20 @@ async fn carry(client: TcpStream, server: TcpStream, record: Arc<Record>) {
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
     let session = Arc::new(Mutex::new(Session::default()));
+    let to_client = tokio::sync::Mutex::new(to_client);
     tokio::select! {
-        () = carry_requests(from_client, to_server, &record, &session) => {}
-        () = carry_answers(from_server, to_client, &session) => {}
+        () = carry_requests(from_client, to_server, &to_client, &record, &session) => {}
+        () = carry_answers(from_server, &to_client, &session) => {}
     }
 }
+
+/// The server's answer to a COMMIT: CommandComplete and ReadyForQuery.
+const COMMITTED: &[u8] = b"C\x00\x00\x00\x0bCOMMIT\x00Z\x00\x00\x00\x05I";
 
 async fn carry_requests(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
+    to_client: &tokio::sync::Mutex<OwnedWriteHalf>,
     record: &Record,
     session: &Mutex<Session>,
 ) {
@@ -122,12 +205,29 @@ async fn carry_requests(
     while read_all(&mut from, &mut bytes).await {
         let mut sent = 0;
         while let Some(length) = message_length(&bytes[sent..], is_started) {
-            let message = &bytes[sent..sent + length];
+            let message = &mut bytes[sent..sent + length];
             if is_started {
                 let held = lock(&record.held).take_if(|(text, _)| contains(message, text));
                 if let Some((_, gate)) = held {
                     gate.pass().await;
                 }
+                if contains(message, "COMMIT\0") {
+                    let fate = lock(&record.fate).clone().map_or(CommitFate::Carried, |choose| choose());
+                    match fate {
+                        CommitFate::LostBefore => return,
+                        CommitFate::LostAfter => *lock(&record.cut_commit) = true,
+                        CommitFate::Carried => {}
+                    }
+                    let late = *lock(&record.commit_late);
+                    if let Some(by) = late {
+                        lock(session).answered_early += 1;
+                        if to_client.lock().await.write_all(COMMITTED).await.is_err() {
+                            return;
+                        }
+                        tokio::time::sleep(by).await;
+                    }
+                }
+                take_guards_out(message, record);
                 note(message, record, session);
             } else {
                 is_started = true;
@@ -142,25 +242,48 @@ async fn carry_requests(
     }
 }
 
-async fn carry_answers(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, session: &Mutex<Session>) {
+async fn carry_answers(
+    mut from: OwnedReadHalf,
+    to: &tokio::sync::Mutex<OwnedWriteHalf>,
+    session: &Mutex<Session>,
+) {
     let mut bytes = Vec::new();
     while read_all(&mut from, &mut bytes).await {
-        let mut sent = 0;
-        while let Some(length) = message_length(&bytes[sent..], true) {
-            if bytes[sent] == b'Z' {
-                let mut session = lock(session);
+        let (mut seen, mut carried) = (0, Vec::new());
+        while let Some(length) = message_length(&bytes[seen..], true) {
+            let message = &bytes[seen..seen + length];
+            seen += length;
+            let mut session = lock(session);
+            // Nothing else was outstanding when a COMMIT was answered early, so the next answer is its own.
+            let is_known = session.answered_early > 0 && matches!(message[0], b'C' | b'Z');
+            if message[0] == b'Z' {
                 session.outstanding -= 1;
                 if session.is_cutting && session.outstanding == 0 {
                     return;
                 }
+                session.answered_early -= usize::from(is_known);
             }
-            sent += length;
+            if !is_known {
+                carried.extend_from_slice(message);
+            }
         }
         let is_cutting = lock(session).is_cutting;
-        if !is_cutting && to.write_all(&bytes[..sent]).await.is_err() {
+        if !is_cutting && to.lock().await.write_all(&carried).await.is_err() {
             return;
         }
-        bytes.drain(..sent);
+        bytes.drain(..seen);
+    }
+}
+
+/// Puts spaces in a guard's place, so that the message keeps its length.
+fn take_guards_out(message: &mut [u8], record: &Record) {
+    for text in lock(&record.removed).iter() {
+        while contains(message, text) {
+            let place = message.windows(text.len()).position(|window| window == text.as_bytes());
+            let place = place.expect("it is contained");
+            message[place..place + text.len()].fill(b' ');
+            record.removals.fetch_add(1, Ordering::Relaxed);
+        }
     }
 }
 

@@ -111,7 +111,9 @@ impl Prepared {
             seconds_max: deps.times.component_seconds_max,
             secret_paths: &secret_paths,
         };
+        failpoint::step("component", "before");
         let outcome = self.component.execute(&self.host, &self.configuration, &call).await;
+        failpoint::step("component", "after");
         let (scrubber, places) = self.host.into_scrubber();
         Scrubbed::new(outcome, &scrubber, places, &execution.policy, self.labels)
     }

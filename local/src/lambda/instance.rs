@@ -35,7 +35,12 @@ pub(super) struct Instance {
 
 impl Instance {
     /// Starts the process; it may still be initialising when this returns.
-    pub(super) async fn start(name: &str, options: &FunctionOptions, log: &Path) -> Result<Self> {
+    pub(super) async fn start(
+        name: &str,
+        options: &FunctionOptions,
+        own_environment: Vec<(String, String)>,
+        log: &Path,
+    ) -> Result<Self> {
         let api = Arc::new(RuntimeApi::default());
         let shared = Arc::clone(&api);
         let server = Server::start(BODY_BYTES_MAX, move |request| {
@@ -43,7 +48,8 @@ impl Instance {
             async move { api.answer(request).await }
         })
         .await?;
-        let command = command(name, options, log, server.port())?;
+        let mut command = command(name, options, log, server.port())?;
+        command.envs(own_environment);
         // Lambda ends an instance without asking it.
         let process = Process::start(name, command, Signal::KILL)?;
         Ok(Self { process, api, _server: server, is_broken: AtomicBool::new(false) })
@@ -56,6 +62,17 @@ impl Instance {
     /// Whether it can take another invocation.
     pub(super) fn is_usable(&self) -> bool {
         !self.is_broken.load(Ordering::Relaxed) && self.process.exit_status().is_none()
+    }
+
+    /// Whether a signal has stopped it, as the kernel says.
+    pub(super) fn is_frozen(&self) -> bool {
+        // "PID (NAME) STATE …": a name may hold spaces, so the state is found from behind.
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap_or_default();
+        stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
+    }
+
+    pub(super) fn thaw(&self) {
+        self.process.signal(Signal::CONT);
     }
 
     pub(super) fn kill(&self) {

@@ -9,6 +9,7 @@ mod runtime_api;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
@@ -30,6 +31,8 @@ pub struct FunctionOptions {
     pub binary: PathBuf,
     /// Environment beyond what Lambda itself sets; nothing of ours is passed on but `PATH` and `RUST_BACKTRACE`.
     pub environment: BTreeMap<String, String>,
+    /// What each instance gets beside that.
+    pub environment_of_instance: EnvironmentOfInstance,
     /// The most instances at one time.
     pub instances_max: usize,
     /// How long one invocation may take.
@@ -37,6 +40,12 @@ pub struct FunctionOptions {
     /// What `AWS_LAMBDA_FUNCTION_MEMORY_SIZE` says, megabytes. Not enforced.
     pub memory_megabytes: u32,
 }
+
+/// Chooses further variables for each instance by its number, from 0: a crash suite arms another failpoint in each.
+#[derive(Clone, Default)]
+pub struct EnvironmentOfInstance(Option<Arc<ChooseEnvironment>>);
+
+type ChooseEnvironment = dyn Fn(u64) -> Vec<(String, String)> + Send + Sync;
 
 /// What came of an invocation.
 #[derive(Debug, Clone)]
@@ -63,6 +72,7 @@ struct Function {
     slots: Semaphore,
     idle: Mutex<Vec<Arc<Instance>>>,
     all: Mutex<Vec<Weak<Instance>>>,
+    started: AtomicU64,
 }
 
 impl FunctionOptions {
@@ -71,10 +81,28 @@ impl FunctionOptions {
         Self {
             binary: binary.into(),
             environment: BTreeMap::new(),
+            environment_of_instance: EnvironmentOfInstance::default(),
             instances_max: 2,
             timeout: Duration::from_secs(30),
             memory_megabytes: 256,
         }
+    }
+}
+
+impl EnvironmentOfInstance {
+    /// Asks `choose` whenever an instance starts.
+    pub fn new(choose: impl Fn(u64) -> Vec<(String, String)> + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(choose)))
+    }
+
+    fn of(&self, number: u64) -> Vec<(String, String)> {
+        self.0.as_ref().map(|choose| choose(number)).unwrap_or_default()
+    }
+}
+
+impl std::fmt::Debug for EnvironmentOfInstance {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.0.is_some() { "EnvironmentOfInstance(chosen)" } else { "EnvironmentOfInstance" })
     }
 }
 
@@ -124,6 +152,7 @@ impl Lambda {
             options,
             idle: Mutex::default(),
             all: Mutex::default(),
+            started: AtomicU64::new(0),
         };
         let mut functions = self.functions.write().unwrap_or_else(PoisonError::into_inner);
         functions.insert(name.to_owned(), Arc::new(function));
@@ -189,6 +218,26 @@ impl Lambda {
         Ok(living.len())
     }
 
+    /// The process ids of a function's instances that are frozen (by SIGSTOP).
+    ///
+    /// # Errors
+    ///
+    /// When there is no such function.
+    pub fn frozen(&self, name: &str) -> Result<Vec<i32>> {
+        let living = self.function(name)?.living();
+        Ok(living.iter().filter(|instance| instance.is_frozen()).map(|instance| instance.pid()).collect())
+    }
+
+    /// Lets a frozen instance go on.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such function.
+    pub fn thaw(&self, name: &str, pid: i32) -> Result<()> {
+        self.function(name)?.living().iter().filter(|one| one.pid() == pid).for_each(|one| one.thaw());
+        Ok(())
+    }
+
     /// Forgets all functions, which kills their instances.
     pub fn stop(&self) {
         let functions = std::mem::take(&mut *self.functions.write().unwrap_or_else(PoisonError::into_inner));
@@ -241,7 +290,9 @@ impl Function {
     }
 
     async fn start_instance(&self) -> Result<Arc<Instance>> {
-        let instance = Arc::new(Instance::start(&self.name, &self.options, &self.log).await?);
+        let number = self.started.fetch_add(1, Ordering::Relaxed);
+        let own = self.options.environment_of_instance.of(number);
+        let instance = Arc::new(Instance::start(&self.name, &self.options, own, &self.log).await?);
         let mut all = lock(&self.all);
         all.retain(|known| known.strong_count() > 0);
         all.push(Arc::downgrade(&instance));

@@ -124,8 +124,8 @@ impl Sealflow {
     /// # Panics
     ///
     /// When another process runs the functions, which the caller chose.
-    pub fn lambda(&self) -> &Lambda {
-        self.lambda.as_deref().expect("the functions run in this process unless another was named")
+    pub fn lambda(&self) -> &Arc<Lambda> {
+        self.lambda.as_ref().expect("the functions run in this process unless another was named")
     }
 
     /// What polls the node queue for the builder.

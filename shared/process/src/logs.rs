@@ -23,11 +23,13 @@ const OWN_CRATES: [&str; 17] = [
     "webhook",
 ];
 
-/// Starts logging to standard output, a JSON object a line, and sets a panic hook that prints the location only.
+/// Starts logging to standard output, a JSON object a line, and sets a panic hook that prints the location only. In debug builds it
+/// arms the failpoints too.
 ///
 /// `RUST_LOG` chooses among our own crates' levels. Crates of others log at WARN at most whatever it says, since some of them log
 /// what they handle (tokio-postgres logs parameters at DEBUG). A panic's message may quote data, so it is not printed.
 pub fn start_logs(rust_log: &str) {
+    failpoint::arm();
     let level = highest_level(rust_log);
     let directives: Vec<String> = std::iter::once("warn".to_owned())
         .chain(OWN_CRATES.iter().map(|name| format!("{name}={level}")))

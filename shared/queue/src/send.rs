@@ -116,7 +116,10 @@ impl<T: Transport> Sender<T> {
         let mut wait = RETRY_WAIT;
         for attempt in 1..=ATTEMPTS_MAX {
             report.calls += 1;
-            let results = match self.transport.send_batch(queue_url, &entries).await {
+            failpoint::step("send", "before");
+            let answer = self.transport.send_batch(queue_url, &entries).await;
+            failpoint::step("send", "after");
+            let results = match answer {
                 Ok(results) => results,
                 Err(CallFailed { code }) => {
                     tracing::warn!(code, messages = entries.len(), "SQS did not take a batch");

@@ -9,6 +9,7 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Config, NoTls, Row};
 
 use crate::StoreError;
+use crate::error::statement_name;
 
 /// A statement's parameter with its type.
 pub(crate) type Param<'a> = (&'a (dyn ToSql + Sync), Type);
@@ -85,12 +86,10 @@ impl Store {
     /// Runs one statement in a transaction of its own. A connection that is known to be lost is made again first.
     pub(crate) async fn query(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Row>, StoreError> {
         let connection = self.connected().await?;
-        connection
-            .1
-            .client
-            .query_typed(sql, params)
-            .await
-            .map_err(|error| StoreError::of_statement(sql, error))
+        failpoint::step(statement_name(sql), "before_statement");
+        let result = connection.1.client.query_typed(sql, params).await;
+        failpoint::step(statement_name(sql), "after_statement");
+        result.map_err(|error| StoreError::of_statement(sql, error))
     }
 
     /// The connection, held for the caller alone.

@@ -65,7 +65,7 @@ impl StoreError {
 }
 
 /// The name in a statement's first comment.
-fn statement_name(sql: &str) -> &str {
+pub(crate) fn statement_name(sql: &str) -> &str {
     sql.trim_start()
         .strip_prefix("/* ")
         .and_then(|rest| rest.split_once(" */"))

@@ -7,6 +7,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use crate::connect::{Connection, Param};
+use crate::error::statement_name;
 use crate::{Store, StoreError};
 
 /// An open transaction. Cheap to clone; statements whose futures are polled together are sent together, in that order.
@@ -43,7 +44,7 @@ impl Store {
     {
         let mut runs = 1;
         loop {
-            match self.run_once(&work).await {
+            match self.run_once(name, &work).await {
                 Err(error) if error.is_serialization_failure() && runs < RUNS_MAX => {
                     tracing::debug!(transaction = name, runs, "transaction runs again");
                     runs += 1;
@@ -53,7 +54,7 @@ impl Store {
         }
     }
 
-    async fn run_once<T, W, F>(&self, work: &W) -> Result<T, StoreError>
+    async fn run_once<T, W, F>(&self, name: &'static str, work: &W) -> Result<T, StoreError>
     where
         W: Fn(Tx) -> F,
         F: Future<Output = Result<T, StoreError>>,
@@ -74,11 +75,7 @@ impl Store {
                 connection.client.batch_execute("ROLLBACK").await?;
                 Err(StoreError::Refused { sqlstate: Some("25P02".into()) })
             }
-            Ok(value) if begun => match connection.client.batch_execute("COMMIT").await {
-                Ok(()) => Ok(value),
-                Err(error) if error.as_db_error().is_some() => Err(StoreError::from(error)),
-                Err(_) => self.find_lost_commit(&tx).await.map(|()| value),
-            },
+            Ok(value) if begun => self.commit(name, &tx).await.map(|()| value),
             Ok(value) => Ok(value),
             Err(error) => {
                 if begun {
@@ -89,6 +86,17 @@ impl Store {
         };
         connection.in_transaction.store(false, Ordering::Release);
         result
+    }
+
+    async fn commit(&self, name: &str, tx: &Tx) -> Result<(), StoreError> {
+        failpoint::step(name, "before_commit");
+        let committed = match tx.connection.client.batch_execute("COMMIT").await {
+            Ok(()) => Ok(()),
+            Err(error) if error.as_db_error().is_some() => Err(StoreError::from(error)),
+            Err(_) => self.find_lost_commit(tx).await,
+        };
+        failpoint::step(name, "after_commit");
+        committed
     }
 
     /// The connection was lost before COMMIT's answer: asks the server, on another one, what became of the transaction.
@@ -128,6 +136,7 @@ impl Tx {
             }
             begin.and(rows)
         };
+        failpoint::step(statement_name(sql), "answered");
         result.map_err(|error| {
             self.failed.store(true, Ordering::Release);
             StoreError::of_statement(sql, error)

@@ -47,7 +47,9 @@ impl Opener {
     /// The answers come in the order of the requests; one that fails leaves the others alone.
     pub async fn open(&self, requests: &[OpenRequest]) -> Vec<Result<SecretValue, OpenError>> {
         let place = |request: &OpenRequest| (request.scope, request.entry.wrapped_data_key().to_vec());
+        failpoint::step("decrypt", "before");
         let opened = self.data_keys.open_all(requests.iter().map(place).collect()).await;
+        failpoint::step("decrypt", "after");
         requests
             .iter()
             .map(|request| match &opened[&place(request)] {

@@ -1,0 +1,202 @@
+//! The independent look: what must hold of everything that happened, read from the database and from what the target was sent. It
+//! shares no code with the functions.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use local::sealflow::Sealflow;
+use local::target::Received;
+
+/// Something that must not be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// The rule that is broken, with its invariant.
+    pub rule: &'static str,
+    /// Where: ids, nodes, counts.
+    pub place: String,
+}
+
+/// Violations that are shown of one rule.
+const SHOWN_MAX: usize = 5;
+
+/// A rule that is a query: each row is a violation.
+const RULES: [(&str, &str); 14] = [
+    (
+        "I3: nothing is left: no item waits",
+        "SELECT node_id, id, created_at, sent_count, crashes FROM workflow_node_queue_items",
+    ),
+    (
+        "I3: nothing is left: no execution is active and none holds a lease",
+        "SELECT node_id, id, state, crashes, run_at, lease_until FROM workflow_node_executions WHERE state <> 'finished' OR lease_token IS NOT NULL",
+    ),
+    (
+        "I3: every event has exactly one execution for each of its targets",
+        "SELECT e.node_id, e.id, t.target, count(x.id) FROM workflow_events e CROSS JOIN LATERAL unnest(e.targets) AS t (target)
+         LEFT JOIN workflow_node_executions x ON x.event_id = e.id AND x.node_id = t.target
+         GROUP BY e.node_id, e.id, t.target HAVING count(x.id) <> 1",
+    ),
+    (
+        "I3: no execution is without an event that was routed to its node",
+        "SELECT x.node_id, x.id FROM workflow_node_executions x LEFT JOIN workflow_events e ON e.id = x.event_id
+         WHERE e.id IS NULL OR NOT x.node_id = ANY (e.targets)",
+    ),
+    (
+        "I3: every event was routed along the edges of its node and channel",
+        "SELECT e.node_id, e.id, e.channel, e.targets FROM workflow_events e JOIN workflows w ON w.id = e.workflow_id
+         WHERE (SELECT array_agg(t ORDER BY t) FROM unnest(e.targets) t) IS DISTINCT FROM (
+             SELECT array_agg(edge ->> 'to' ORDER BY edge ->> 'to') FROM jsonb_array_elements(w.edges) edge
+             WHERE edge ->> 'from' = e.node_id AND coalesce(edge ->> 'channel', 'default') = e.channel)",
+    ),
+    (
+        "I3: every execution emitted once, where its end emits",
+        "SELECT x.node_id, x.id, x.result, x.result_reason, count(e.id) FROM workflow_node_executions x
+         LEFT JOIN workflow_events e ON e.execution_id = x.id
+         GROUP BY x.id HAVING count(e.id) <> CASE
+             WHEN x.result = 'passed' AND x.component = 'filter' THEN count(e.id) FILTER (WHERE e.channel = 'default')
+             WHEN x.result = 'passed' OR x.result_reason IN ('component_error', 'timeout') AND x.component = 'http' THEN 1
+             ELSE 0 END OR count(e.id) > 1",
+    ),
+    (
+        "I3: every execution ended once",
+        "SELECT node_id, id, count(*) FROM audit.execution_changes WHERE state = 'finished' GROUP BY node_id, id HAVING count(*) <> 1",
+    ),
+    (
+        "I3: what has ended is never changed again",
+        "SELECT node_id, id, state FROM audit.execution_changes WHERE old_state = 'finished'",
+    ),
+    (
+        "I3: every item was taken once",
+        "SELECT node_id, id, count(*) FILTER (WHERE is_gone) FROM audit.item_changes GROUP BY node_id, id
+         HAVING count(*) FILTER (WHERE is_gone) <> 1 OR count(*) FILTER (WHERE NOT is_gone) <> 1",
+    ),
+    (
+        "I4: no more executions of a node are active than its limit",
+        "SELECT node_id, workflow_id, place, active, concurrency_max FROM (
+             SELECT c.node_id, c.workflow_id, c.place, n.concurrency_max, sum(CASE
+                     WHEN c.old_state IS NULL AND c.state <> 'finished' THEN 1
+                     WHEN c.old_state <> 'finished' AND c.state = 'finished' THEN -1 ELSE 0 END)
+                 OVER (PARTITION BY c.workflow_id, c.node_id ORDER BY c.place) AS active
+             FROM audit.execution_changes c JOIN workflow_nodes n ON n.workflow_id = c.workflow_id AND n.node_id = c.node_id
+             WHERE n.concurrency_max IS NOT NULL) a
+         WHERE active > concurrency_max",
+    ),
+    (
+        // An item whose insert was committed before the taker began was visible to it.
+        "I4: the item taken is the smallest of those that were visible",
+        "SELECT taken.node_id, taken.id, earlier.id FROM audit.item_changes taken
+         JOIN workflow_nodes n ON n.workflow_id = taken.workflow_id AND n.node_id = taken.node_id AND n.concurrency_max IS NOT NULL
+         JOIN audit.item_changes earlier ON NOT earlier.is_gone AND earlier.workflow_id = taken.workflow_id
+             AND earlier.node_id = taken.node_id AND (earlier.created_at, earlier.id) < (taken.created_at, taken.id)
+         LEFT JOIN audit.item_changes gone ON gone.is_gone AND gone.id = earlier.id
+         WHERE taken.is_gone AND pg_xact_commit_timestamp(earlier.xid::xid) < taken.began_at
+             AND (gone.id IS NULL OR gone.place > taken.place AND gone.xid <> taken.xid)",
+    ),
+    (
+        "I5: no second claim before the first one's lease was over",
+        "SELECT node_id, id, place FROM audit.execution_changes
+         WHERE old_token IS NOT NULL AND token IS NOT NULL AND token <> old_token AND old_lease_until > began_at",
+    ),
+    (
+        "I9: what ended as crashed was claimed as often as is allowed, or made by a builder that crashed as often",
+        "SELECT x.node_id, x.id FROM workflow_node_executions x WHERE x.result_reason = 'crashed' AND x.component = 'http'
+             AND (SELECT count(*) FROM audit.execution_changes c WHERE c.id = x.id AND c.state = 'started') BETWEEN 1 AND 2",
+    ),
+    (
+        "I3: nothing ends as undeliverable, at a limit or cancelled: nobody asked for it",
+        "SELECT node_id, id, result_reason, result_message FROM workflow_node_executions
+         WHERE result_reason NOT IN ('component_error', 'timeout', 'crashed')
+           AND NOT (node_id = 'broken' AND result_reason = 'template_error')
+           AND NOT (node_id = 'denied' AND result_reason = 'secret_missing')",
+    ),
+];
+
+/// What the suite asked for, to be found in the database.
+pub(super) struct Asked {
+    /// Keys of webhook deliveries that were answered 202.
+    pub delivery_keys: BTreeSet<String>,
+    /// Runs that the API said it started.
+    pub run_ids: BTreeSet<String>,
+}
+
+/// Everything that must not be and is.
+pub(super) async fn check(sealflow: &Sealflow, requests: &[Received], asked: &Asked) -> Vec<Violation> {
+    let mut found = Vec::new();
+    for (rule, sql) in RULES {
+        let rows = sealflow.sql(sql).await.unwrap_or_else(|error| panic!("{rule}: {error:#}"));
+        add(&mut found, rule, rows.lines().map(str::to_owned));
+    }
+    check_effects(sealflow, requests, &mut found).await;
+    check_intake(sealflow, asked, &mut found).await;
+    found
+}
+
+fn add(found: &mut Vec<Violation>, rule: &'static str, places: impl Iterator<Item = String>) {
+    let mut places = places.filter(|place| !place.is_empty());
+    found.extend(places.by_ref().take(SHOWN_MAX).map(|place| Violation { rule, place }));
+    let more = places.count();
+    if more > 0 {
+        found.push(Violation { rule, place: format!("… and {more} more") });
+    }
+}
+
+/// I5: the target can tell who sent what, and nothing that passed was not sent.
+async fn check_effects(sealflow: &Sealflow, requests: &[Received], found: &mut Vec<Violation>) {
+    let sql = "SELECT x.id, w.name, x.node_id, x.result, x.key_attempt, x.attempt
+               FROM workflow_node_executions x JOIN workflows w ON w.id = x.workflow_id WHERE x.component = 'http'";
+    let rows = sealflow.sql(sql).await.expect("the executions are read");
+    let mut executions: BTreeMap<&str, (&str, &str, &str, u32)> = BTreeMap::new();
+    for row in rows.lines() {
+        let columns: Vec<&str> = row.split('|').collect();
+        let [id, workflow, node, result, key_attempt, _] = columns[..] else {
+            panic!("another shape: {row}")
+        };
+        executions.insert(id, (workflow, node, result, key_attempt.parse().expect("a number")));
+    }
+    let (mut unknown, mut sent) = (Vec::new(), BTreeSet::new());
+    for request in requests {
+        let key = request.header("idempotency-key").unwrap_or_default();
+        let (id, attempt) = match key.get(36..) {
+            Some("") => (key, 1),
+            Some(rest) => (&key[..36], rest.trim_start_matches('-').parse().unwrap_or(u32::MAX)),
+            None => (key, u32::MAX),
+        };
+        let is_known = executions.get(id).is_some_and(|(workflow, node, _, key_attempt)| {
+            request.path.starts_with(&format!("/{workflow}/{node}")) && attempt <= *key_attempt
+        });
+        if is_known {
+            sent.insert(id);
+        } else {
+            unknown.push(format!("{} with key {key:?}", request.path));
+        }
+    }
+    add(found, "I5: every effect carries the key of an execution of that node", unknown.into_iter());
+    let missing =
+        executions.iter().filter(|(id, (_, _, result, _))| *result == "passed" && !sent.contains(*id));
+    let missing = missing.map(|(id, (workflow, node, ..))| format!("{workflow} {node} {id}"));
+    add(
+        found,
+        "I3: every execution that passed was seen by the target",
+        missing.collect::<Vec<_>>().into_iter(),
+    );
+}
+
+/// I3: what was answered as taken is there, once.
+async fn check_intake(sealflow: &Sealflow, asked: &Asked, found: &mut Vec<Violation>) {
+    let keys = sealflow.sql("SELECT d.key, count(e.id) FROM webhook_deduplications d LEFT JOIN workflow_events e ON e.id = d.event_id GROUP BY d.key");
+    let keys = keys.await.expect("the keys are read");
+    let known: BTreeSet<&str> = keys.lines().filter_map(|row| row.strip_suffix("|1")).collect();
+    let lost = asked.delivery_keys.iter().filter(|key| !known.contains(key.as_str())).cloned();
+    add(found, "I3: a delivery that was answered 202 is an event", lost.collect::<Vec<_>>().into_iter());
+    let sql = "SELECT count(*) FROM workflow_events WHERE type = 'webhook'";
+    let events: usize = sealflow.sql(sql).await.expect("the events are counted").parse().expect("a number");
+    if events != known.len() {
+        let place = format!("{events} events of {} keys", known.len());
+        found.push(Violation { rule: "I3: a delivery is one event, however often it was sent", place });
+    }
+    let roots = sealflow
+        .sql("SELECT id FROM workflow_events WHERE type = 'start'")
+        .await
+        .expect("the roots are read");
+    let roots: BTreeSet<&str> = roots.lines().collect();
+    let lost = asked.run_ids.iter().filter(|id| !roots.contains(id.as_str())).cloned();
+    add(found, "I3: a run whose start was answered 202 is there", lost.collect::<Vec<_>>().into_iter());
+}

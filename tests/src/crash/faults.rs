@@ -1,0 +1,193 @@
+//! Faults of processes: which step of which instance ends or freezes it, by the seed.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use local::lambda::{EnvironmentOfInstance, Lambda};
+
+/// The steps of each function at which an instance is killed or frozen: before and after every commit, send, claim, decrypt and component
+/// call, and within transactions, where a frozen process holds locks.
+pub const STEPS: [(&str, &[&str]); 5] = [
+    (
+        "builder",
+        &[
+            "lock_woken_nodes.answered",
+            "claim_limited.answered",
+            "load_events.answered",
+            "insert_executions.answered",
+            "build.before_commit",
+            "build.after_commit",
+            "begin_suspect.before_commit",
+            "begin_suspect.after_commit",
+            "forgive_suspect.before_commit",
+            "record_heartbeat.after_statement",
+            "send.before",
+            "send.after",
+        ],
+    ),
+    (
+        "executor",
+        &[
+            "lock_executions.answered",
+            "claim_executions.before_commit",
+            "claim_executions.after_commit",
+            "decrypt.before",
+            "decrypt.after",
+            "component.before",
+            "component.after",
+            "lock_nodes_of_executions.answered",
+            "record_outcomes.answered",
+            "finish_executions.before_commit",
+            "finish_executions.after_commit",
+            "send.before",
+            "send.after",
+        ],
+    ),
+    (
+        "sweeper",
+        &[
+            "find_due_nodes.before_statement",
+            "find_due_nodes.after_statement",
+            "find_due_executions.before_statement",
+            "find_due_executions.after_statement",
+            "send.before",
+            "send.after",
+        ],
+    ),
+    (
+        "webhook",
+        &[
+            "take_webhook_event.before_statement",
+            "take_webhook_event.after_statement",
+            "decrypt.before",
+            "decrypt.after",
+            "send.before",
+            "send.after",
+        ],
+    ),
+    ("api", &["start_run.before_statement", "start_run.after_statement", "send.before", "send.after"]),
+];
+
+/// The steps that lie inside of a transaction or around work: there a process may be frozen instead of killed.
+const FREEZES: [&str; 6] = [
+    "lock_woken_nodes.answered",
+    "insert_executions.answered",
+    "build.before_commit",
+    "component.after",
+    "record_outcomes.answered",
+    "finish_executions.before_commit",
+];
+
+/// Times that a step is passed before it strikes, at most.
+const PASSES_MAX: u32 = 7;
+/// How long a frozen process stays so: past the server's patience with an idle transaction (5 s) in some, past a lease in others.
+const FREEZE_SECONDS: [f64; 4] = [0.3, 2.0, 6.5, 13.0];
+
+/// Which faults the processes get.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Faults {
+    /// None.
+    None,
+    /// Every instance of every function is killed or frozen sooner or later.
+    Everywhere,
+    /// Every instance of the executor is frozen after its first component call, for longer than the lease.
+    FrozenExecutors,
+}
+
+impl Faults {
+    /// What the instances of a function are told.
+    pub(super) fn environment(self, function: &'static str, seed: u64) -> EnvironmentOfInstance {
+        match self {
+            Self::None => EnvironmentOfInstance::default(),
+            Self::Everywhere => {
+                EnvironmentOfInstance::new(move |number| armed(strike(function, seed, number)))
+            }
+            Self::FrozenExecutors if function == "executor" => {
+                EnvironmentOfInstance::new(|_| armed("component.after=1*return(stop)->off".to_owned()))
+            }
+            Self::FrozenExecutors => EnvironmentOfInstance::default(),
+        }
+    }
+
+    /// How long the process with this id stays frozen.
+    fn freeze(self, seed: u64, pid: i32) -> Duration {
+        let mut dice = fastrand::Rng::with_seed(seed ^ u64::from(pid.unsigned_abs()));
+        let seconds = match self {
+            Self::FrozenExecutors => FREEZE_SECONDS[FREEZE_SECONDS.len() - 1],
+            _ => FREEZE_SECONDS[dice.usize(..FREEZE_SECONDS.len())],
+        };
+        Duration::from_secs_f64(seconds)
+    }
+}
+
+fn armed(failpoints: String) -> Vec<(String, String)> {
+    vec![("FAILPOINTS".to_owned(), failpoints)]
+}
+
+/// The fault of an instance: one step, the time at which it strikes, and how.
+fn strike(function: &str, seed: u64, number: u64) -> String {
+    let steps = STEPS.iter().find(|(name, _)| *name == function).map_or(&[][..], |(_, steps)| steps);
+    let own = function.bytes().fold(seed, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(byte)));
+    let mut dice = fastrand::Rng::with_seed(own.wrapping_add(number.wrapping_mul(0x9e37_79b9_7f4a_7c15)));
+    let step = steps[dice.usize(..steps.len())];
+    let action = if FREEZES.contains(&step) && dice.bool() { "stop" } else { "abort" };
+    format!("{step}={}*off->1*return({action})->off", dice.u32(..=PASSES_MAX))
+}
+
+/// Lets frozen instances go on, each after its time, until it is dropped.
+pub(super) struct Thaw(tokio::task::AbortHandle);
+
+impl Thaw {
+    pub(super) fn start(lambda: Arc<Lambda>, faults: Faults, seed: u64) -> Self {
+        let task = tokio::spawn(async move {
+            let mut frozen: BTreeMap<i32, Instant> = BTreeMap::new();
+            loop {
+                for (function, _) in STEPS {
+                    for pid in lambda.frozen(function).unwrap_or_default() {
+                        let since = *frozen.entry(pid).or_insert_with(Instant::now);
+                        if since.elapsed() >= faults.freeze(seed, pid) {
+                            let _unknown_by_now = lambda.thaw(function, pid);
+                            frozen.remove(&pid);
+                        }
+                    }
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        });
+        Self(task.abort_handle())
+    }
+}
+
+impl Drop for Thaw {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// What struck, by function, step and action, as the functions' logs tell.
+pub(super) fn struck(logs: &Path) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    for (function, _) in STEPS {
+        let log = std::fs::read(logs.join(format!("{function}.log"))).unwrap_or_default();
+        for line in String::from_utf8_lossy(&log).lines() {
+            if let Some(what) = line.strip_prefix("failpoint: ") {
+                *counts.entry(format!("{function} {what}")).or_default() += 1;
+            }
+        }
+    }
+    counts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_seed_gives_the_same_faults_and_another_gives_others() {
+        let plan = |seed| (0..50).map(|number| strike("executor", seed, number)).collect::<Vec<_>>();
+        assert_eq!(plan(7), plan(7));
+        assert_ne!(plan(7), plan(8));
+    }
+}

@@ -1,0 +1,502 @@
+//! Starting, loading, healing and checking.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use http::Request;
+use local::leaks;
+use local::sealflow::Sealflow;
+use local::stack::{PostgresOptions, StackOptions};
+use local::target::Target;
+use serde_json::{Value, json};
+
+use super::audit;
+use super::checker::{Asked, Violation, check};
+use super::faults::{Faults, STEPS, Thaw, struck};
+use super::queue_proxy::{QueueFaults, QueueProxy};
+use super::shapes::{SHAPES, Shape};
+use crate::e2e::signature;
+use crate::wire::{CommitFate, PostgresWire};
+
+/// A guard that is taken out, to see that the suite notices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Guard {
+    /// The lease token in the statement that records outcomes (transactions.md 14).
+    LeaseToken,
+    /// The lock of limited nodes (transactions.md 2, 3, 9).
+    NodeLock,
+    /// The sweeper.
+    Sweeper,
+    /// Sending after the commit, and not before (transactions.md 23).
+    SendAfterCommit,
+}
+
+/// What a run of the suite does.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Chooses the faults.
+    pub seed: u64,
+    /// Node executions at least.
+    pub executions_min: usize,
+    /// Workflows of each shape.
+    pub copies: usize,
+    /// What happens to processes.
+    pub faults: Faults,
+    /// What happens to messages.
+    pub queue: QueueFaults,
+    /// How many of a hundred COMMITs get lost, before or after the server has seen them.
+    pub commits_lost_percent: u32,
+    /// What is taken out.
+    pub without: Option<Guard>,
+    /// How long the work may take to end once nothing goes wrong any more.
+    pub heal_max: Duration,
+}
+
+impl Options {
+    /// Everything goes wrong, `executions_min` executions long.
+    #[must_use]
+    pub fn faulty(seed: u64, executions_min: usize) -> Self {
+        Self {
+            seed,
+            executions_min,
+            copies: (executions_min / 700).clamp(1, 8),
+            faults: Faults::Everywhere,
+            queue: QueueFaults::USUAL,
+            commits_lost_percent: 2,
+            without: None,
+            heal_max: Duration::from_secs(180),
+        }
+    }
+
+    /// Nothing goes wrong: then a send of the sweeper is a violation.
+    #[must_use]
+    pub fn calm(seed: u64, executions_min: usize) -> Self {
+        Self {
+            faults: Faults::None,
+            queue: QueueFaults::default(),
+            commits_lost_percent: 0,
+            heal_max: Duration::from_secs(40),
+            ..Self::faulty(seed, executions_min)
+        }
+    }
+
+    /// The same with a guard taken out.
+    #[must_use]
+    pub fn without(self, guard: Guard) -> Self {
+        Self { without: Some(guard), ..self }
+    }
+
+    fn is_calm(&self) -> bool {
+        self.faults == Faults::None && self.queue == QueueFaults::default() && self.commits_lost_percent == 0
+    }
+}
+
+/// A running product with everything that can go wrong around it.
+pub struct Suite {
+    /// The product.
+    pub sealflow: Sealflow,
+    /// Between the functions and Postgres.
+    pub wire: Arc<PostgresWire>,
+    /// Between the functions and SQS.
+    pub queue: QueueProxy,
+    /// What the workflows call.
+    pub target: Target,
+    options: Options,
+    commits_lost: Arc<AtomicUsize>,
+    secret: String,
+    hooks: BTreeMap<String, (String, String)>,
+    asked: Asked,
+    number: usize,
+}
+
+/// How long the grace of the sweeper is, seconds: short where messages get lost, long where none may.
+const GRACE_SECONDS: &str = "1";
+const GRACE_SECONDS_CALM: &str = "6";
+/// Open work of one copy of all shapes above which no further run is started.
+const OPEN_MAX: usize = 60;
+/// How long the load may take, for each thousand executions.
+const LOAD_SECONDS_PER_THOUSAND: u64 = 240;
+/// Tries of one webhook delivery.
+const DELIVERIES_MAX: u32 = 40;
+/// The pause between two looks at the work.
+const LOOK_PAUSE: Duration = Duration::from_millis(100);
+/// The pause between two shifts of the sweeper's clock while healing.
+const SHIFT_PAUSE: Duration = Duration::from_secs(8);
+
+const OPEN: &str = "SELECT (SELECT count(*) FROM workflow_node_queue_items)
+    + (SELECT count(*) FROM workflow_node_executions WHERE state <> 'finished'), (SELECT count(*) FROM workflow_node_executions)";
+
+/// Runs the suite.
+///
+/// # Panics
+/// When the product does not start, or a look at it fails.
+pub async fn run(options: Options) -> Report {
+    let began = Instant::now();
+    let mut suite = Suite::start(options).await;
+    suite.load().await;
+    suite.heal().await;
+    suite.report(began).await
+}
+
+impl Suite {
+    /// Starts the product and applies the workflows.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn start(options: Options) -> Self {
+        let postgres = PostgresOptions {
+            settings: vec![("track_commit_timestamp".into(), "on".into())],
+            ..PostgresOptions::default()
+        };
+        let stack = StackOptions::new().postgres_with(postgres).ministack().own().start().await;
+        let stack = Arc::new(stack.expect("the stack starts"));
+        let wire = Arc::new(PostgresWire::to(stack.postgres().host_port()).await);
+        let queue = QueueProxy::to(stack.ministack().url(), options.seed).await;
+        let target = Target::start().await.expect("the target starts");
+        let grace = if options.is_calm() { GRACE_SECONDS_CALM } else { GRACE_SECONDS };
+        let mut builder = Sealflow::builder()
+            .stack(stack)
+            .database_endpoint(wire.host_port())
+            .sqs_endpoint(queue.url())
+            .http_allow(target.host_port())
+            .component_seconds_max(2)
+            .visibility_timeout_seconds(17)
+            .sweep_every(Duration::from_millis(1_000))
+            .environment("sweeper", "SEALFLOW_SWEEP_GRACE_SECONDS", grace);
+        if options.without == Some(Guard::Sweeper) {
+            builder = builder.no_sweeps();
+        }
+        for function in ["builder", "executor"] {
+            builder = builder.function(function, |options| options.instances_max = 3);
+        }
+        let sealflow = builder.start().await.expect("the product starts");
+        sealflow.sql(audit::INSTALL).await.expect("the audit is installed");
+        let mut suite = Self {
+            sealflow,
+            wire,
+            queue,
+            target,
+            options,
+            commits_lost: Arc::default(),
+            secret: format!("canary-{:016x}-{:016x}", options.seed, !options.seed),
+            hooks: BTreeMap::new(),
+            asked: Asked { delivery_keys: BTreeSet::new(), run_ids: BTreeSet::new() },
+            number: 0,
+        };
+        suite.set_up().await;
+        suite.let_go_wrong();
+        suite
+    }
+
+    async fn set_up(&mut self) {
+        let body = json!({ "value": self.secret, "hosts": [self.target.host_port()] });
+        let (status, answer) = self
+            .sealflow
+            .request("PUT", "/v1/secrets/crash/token", Some(&body))
+            .await
+            .expect("the API answers");
+        assert_eq!(status, 200, "{answer}");
+        for copy in 0..self.options.copies {
+            for shape in SHAPES {
+                let definition = Bytes::from(shape.definition(copy, &self.target.url()));
+                let request = Request::put(format!("{}/v1/workflows", self.sealflow.gateway_url()))
+                    .header("authorization", format!("Bearer {}", self.sealflow.token()))
+                    .header("content-type", "application/yaml")
+                    .body(definition)
+                    .expect("a request");
+                let answer =
+                    local::http::send(request, Duration::from_secs(20)).await.expect("the API answers");
+                let applied: Value = serde_json::from_slice(answer.body()).expect("JSON");
+                assert_eq!(answer.status(), 200, "{applied:#}");
+                if shape.is_webhook {
+                    let word = |name: &str| applied["webhooks"][0][name].as_str().expect("a word").to_owned();
+                    self.hooks.insert(format!("{}-{copy}", shape.name), (word("url"), word("signing_key")));
+                }
+            }
+        }
+    }
+
+    /// From now on things go wrong as the options say.
+    fn let_go_wrong(&self) {
+        let Options { seed, faults, queue, commits_lost_percent, without, .. } = self.options;
+        for (function, _) in STEPS {
+            let environment = faults.environment(function, seed);
+            let changed = self.sealflow.lambda().reconfigure(function, |options| {
+                options.environment_of_instance = environment;
+            });
+            changed.expect("the function is there");
+        }
+        self.queue.set_faults(queue);
+        let (dice, lost) = (Mutex::new(fastrand::Rng::with_seed(!seed)), Arc::clone(&self.commits_lost));
+        if commits_lost_percent > 0 {
+            self.wire.choose_fate(move || {
+                let roll = dice.lock().expect("nobody panics while rolling").u32(..200);
+                let fate = match roll {
+                    _ if roll >= 2 * commits_lost_percent => return CommitFate::Carried,
+                    _ if roll % 2 == 0 => CommitFate::LostBefore,
+                    _ => CommitFate::LostAfter,
+                };
+                lost.fetch_add(1, Ordering::SeqCst);
+                fate
+            });
+        }
+        match without {
+            Some(Guard::LeaseToken) => {
+                self.wire.remove_from_statements(" AND ex.lease_token = current.token")
+            }
+            Some(Guard::NodeLock) => {
+                self.wire.remove_from_statements("FOR NO KEY UPDATE OF n SKIP LOCKED");
+                self.wire.remove_from_statements("FOR NO KEY UPDATE OF n");
+            }
+            Some(Guard::SendAfterCommit) => self.wire.commit_late(Duration::from_millis(200)),
+            Some(Guard::Sweeper) | None => {}
+        }
+    }
+
+    /// Starts runs of all shapes until as many executions were made as the options say.
+    ///
+    /// # Panics
+    /// When they are not made in time.
+    pub async fn load(&mut self) {
+        let _thaw = Thaw::start(Arc::clone(self.sealflow.lambda()), self.options.faults, self.options.seed);
+        let thousands = self.options.executions_min as u64 / 1_000 + 1;
+        let until = Instant::now() + Duration::from_secs(LOAD_SECONDS_PER_THOUSAND * thousands);
+        loop {
+            let (open, executions) = self.work().await;
+            if executions >= self.options.executions_min {
+                return;
+            }
+            assert!(
+                Instant::now() < until,
+                "seed {}: {executions} executions, {open} open",
+                self.options.seed
+            );
+            if open < OPEN_MAX * self.options.copies {
+                self.start_round().await;
+            } else {
+                tokio::time::sleep(LOOK_PAUSE).await;
+            }
+        }
+    }
+
+    /// Open work, and all executions.
+    async fn work(&self) -> (usize, usize) {
+        let row = self.sealflow.sql(OPEN).await.expect("the work is counted");
+        let (open, executions) = row.split_once('|').expect("two columns");
+        (open.parse().expect("a number"), executions.parse().expect("a number"))
+    }
+
+    /// Starts a run of each workflow.
+    async fn start_round(&mut self) {
+        let first = self.number;
+        let workflows = (0..self.options.copies).flat_map(|copy| SHAPES.map(|shape| (shape, copy)));
+        let starts: FuturesUnordered<_> = workflows
+            .enumerate()
+            .map(|(place, (shape, copy))| self.start_run(shape, copy, first + place))
+            .collect();
+        let answered: Vec<(bool, String)> = starts.filter_map(|answer| async { answer }).collect().await;
+        self.number += self.options.copies * SHAPES.len();
+        for (is_webhook, name) in answered {
+            if is_webhook {
+                self.asked.delivery_keys.insert(name)
+            } else {
+                self.asked.run_ids.insert(name)
+            };
+        }
+    }
+
+    /// What was answered 202: the delivery's key or the run's id. A start that was not may be there all the same.
+    async fn start_run(&self, shape: Shape, copy: usize, number: usize) -> Option<(bool, String)> {
+        let workflow = format!("{}-{copy}", shape.name);
+        if shape.is_webhook {
+            let key = format!("delivery-{number}");
+            self.deliver(&workflow, &key, number).await;
+            return Some((true, key));
+        }
+        let body = json!({ "data": { "n": number } });
+        let answer = self.sealflow.post(&format!("/v1/workflows/{workflow}/runs"), &body).await;
+        let (status, answer) = answer.ok()?;
+        (status == 202).then(|| (false, answer["run_id"].as_str().unwrap_or_default().to_owned()))
+    }
+
+    /// Delivers until it is taken, as senders do.
+    async fn deliver(&self, workflow: &str, key: &str, number: usize) {
+        let (url, signing_key) = &self.hooks[workflow];
+        let body = json!({ "n": number }).to_string();
+        for _ in 0..DELIVERIES_MAX {
+            let request = Request::post(url)
+                .header("content-type", "application/json")
+                .header("x-delivery", key)
+                .header("x-hub-signature-256", signature(signing_key, body.as_bytes()))
+                .body(Bytes::from(body.clone()))
+                .expect("a request");
+            let answer = local::http::send(request, Duration::from_secs(60)).await;
+            if answer.is_ok_and(|answer| answer.status() == 202) {
+                return;
+            }
+            tokio::time::sleep(LOOK_PAUSE).await;
+        }
+        panic!("seed {}: {key} was never taken", self.options.seed);
+    }
+
+    /// Nothing goes wrong from now on; waits until all work has ended, at most as long as the options say.
+    pub async fn heal(&mut self) {
+        for (function, _) in STEPS {
+            let changed = self.sealflow.lambda().reconfigure(function, |options| {
+                options.environment_of_instance = local::lambda::EnvironmentOfInstance::default();
+            });
+            changed.expect("the function is there");
+        }
+        self.queue.set_faults(QueueFaults::default());
+        self.wire.carry_commits();
+        self.drain(self.options.heal_max).await;
+    }
+
+    /// Waits until no work is open, at most so long; the backoff of the sweeper passes quicker than time does.
+    pub async fn drain(&self, limit: Duration) {
+        let (until, mut shifted) = (Instant::now() + limit, Instant::now());
+        while self.work().await.0 > 0 && Instant::now() < until {
+            if shifted.elapsed() > SHIFT_PAUSE && !self.options.is_calm() {
+                // The clock of the sweeper is the database's: a test may shift it rather than wait for minutes.
+                let shift = "UPDATE workflow_node_queue_items SET last_sent_at = last_sent_at - interval '2 minutes';
+                    UPDATE workflow_node_executions SET last_sent_at = last_sent_at - interval '2 minutes' WHERE state <> 'finished'";
+                self.sealflow.sql(shift).await.expect("the clock is shifted");
+                shifted = Instant::now();
+            }
+            tokio::time::sleep(LOOK_PAUSE).await;
+        }
+    }
+
+    /// Looks at everything that happened.
+    ///
+    /// # Panics
+    /// When a look fails.
+    pub async fn report(self, began: Instant) -> Report {
+        let requests = self.target.requests();
+        let mut violations = check(&self.sealflow, &requests, &self.asked).await;
+        let count = async |sql: &str| -> usize {
+            self.sealflow.sql(sql).await.expect("it is counted").parse().expect("a number")
+        };
+        let sweeper_sends = count("SELECT count(*) FROM audit.sends").await;
+        if self.options.is_calm() && sweeper_sends > 0 {
+            let places =
+                self.sealflow.sql("SELECT what, id FROM audit.sends LIMIT 3").await.unwrap_or_default();
+            let place = format!("{sweeper_sends} sends: {places}");
+            violations
+                .push(Violation { rule: "I8: where nothing goes wrong the sweeper sends nothing", place });
+        }
+        if let Err(error) = self.sealflow.await_empty_queues(Duration::from_secs(40)).await {
+            violations
+                .push(Violation { rule: "the queues are empty in the end", place: format!("{error:#}") });
+        }
+        let leaks = leaks::check_everything(&self.sealflow, &[&self.secret], Vec::new()).await;
+        let leaks = leaks.expect("every place is read");
+        if !leaks.is_clean() {
+            violations.push(Violation { rule: "I1: no secret at rest", place: leaks.to_string() });
+        }
+        Report {
+            seed: self.options.seed,
+            without: self.options.without,
+            executions: count("SELECT count(*) FROM workflow_node_executions").await,
+            runs: count("SELECT count(*) FROM workflow_events WHERE id = root_event_id").await,
+            crashed: count("SELECT count(*) FROM workflow_node_executions WHERE result_reason = 'crashed'")
+                .await,
+            effects: requests.len(),
+            messages: self.queue.sent(),
+            sweeper_sends,
+            processes_struck: struck(&self.sealflow.logs_dir()),
+            messages_struck: self.queue.struck(),
+            commits_lost: self.commits_lost.load(Ordering::SeqCst),
+            guard_removals: self.wire.removals(),
+            took: began.elapsed(),
+            violations,
+        }
+    }
+}
+
+/// What came of a run of the suite.
+#[derive(Debug)]
+pub struct Report {
+    /// The seed.
+    pub seed: u64,
+    /// The guard that was taken out.
+    pub without: Option<Guard>,
+    /// Node executions.
+    pub executions: usize,
+    /// Runs.
+    pub runs: usize,
+    /// Executions that ended as crashed, for their process was struck each time.
+    pub crashed: usize,
+    /// Requests that the target got.
+    pub effects: usize,
+    /// Messages that functions sent.
+    pub messages: usize,
+    /// Wakes that the sweeper sent.
+    pub sweeper_sends: usize,
+    /// Processes that were killed or frozen, by function, step and action.
+    pub processes_struck: BTreeMap<String, usize>,
+    /// Messages and calls that something was done to.
+    pub messages_struck: usize,
+    /// COMMITs that got lost.
+    pub commits_lost: usize,
+    /// Statements from which a guard was taken out.
+    pub guard_removals: usize,
+    /// How long it took.
+    pub took: Duration,
+    /// What must not be and is.
+    pub violations: Vec<Violation>,
+}
+
+impl Report {
+    /// Faults of all kinds.
+    #[must_use]
+    pub fn faults(&self) -> usize {
+        self.processes_struck.values().sum::<usize>() + self.messages_struck + self.commits_lost
+    }
+
+    /// Steps, as `FUNCTION STEP`, that no process was struck at.
+    #[must_use]
+    pub fn steps_missed(&self) -> Vec<String> {
+        let all = STEPS
+            .iter()
+            .flat_map(|(function, steps)| steps.iter().map(move |step| format!("{function} {step}")));
+        all.filter(|step| !self.processes_struck.keys().any(|struck| struck.starts_with(&format!("{step} "))))
+            .collect()
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "seed {}, without {:?}, {:.0} s", self.seed, self.without, self.took.as_secs_f64())?;
+        writeln!(
+            f,
+            "{} runs, {} executions ({} ended as crashed), {} requests at the target, {} messages, {} wakes by the sweeper",
+            self.runs, self.executions, self.crashed, self.effects, self.messages, self.sweeper_sends
+        )?;
+        let processes: usize = self.processes_struck.values().sum();
+        writeln!(
+            f,
+            "{} faults: {processes} processes, {} messages, {} commits",
+            self.faults(),
+            self.messages_struck,
+            self.commits_lost
+        )?;
+        for (step, count) in &self.processes_struck {
+            writeln!(f, "  {count:>4}  {step}")?;
+        }
+        let missed = self.steps_missed();
+        if !missed.is_empty() {
+            writeln!(f, "not struck: {}", missed.join(", "))?;
+        }
+        for violation in &self.violations {
+            writeln!(f, "VIOLATION {}: {}", violation.rule, violation.place)?;
+        }
+        write!(f, "{} violations", self.violations.len())
+    }
+}
