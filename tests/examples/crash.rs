@@ -1,13 +1,13 @@
 //! `cargo xtask crash`: the crash suite, as long as one likes.
 
-use tests::crash::{Guard, Options, run};
+use tests::crash::{Faults, Guard, Options, run};
 
-const USAGE: &str =
-    "crash [--seed N] [--executions N] [--calm] [--without lease-token|node-lock|sweeper|send-after-commit]";
+const USAGE: &str = "crash [--seed N] [--executions N] [--calm | --frozen] [--without lease-token|node-lock|sweeper|send-after-commit]";
 
 #[tokio::main]
 async fn main() {
-    let (mut seed, mut executions, mut is_calm, mut without) = (None, 10_000, false, None);
+    let (mut seed, mut executions, mut is_calm, mut is_frozen, mut without) =
+        (None, 10_000, false, false, None);
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().unwrap_or_else(|| panic!("{argument} wants a value: {USAGE}"));
@@ -15,6 +15,7 @@ async fn main() {
             "--seed" => seed = Some(value().parse().expect("--seed takes a number")),
             "--executions" => executions = value().parse().expect("--executions takes a number"),
             "--calm" => is_calm = true,
+            "--frozen" => is_frozen = true,
             "--without" => {
                 without = Some(match value().as_str() {
                     "lease-token" => Guard::LeaseToken,
@@ -29,7 +30,11 @@ async fn main() {
     }
     let seed = seed.unwrap_or_else(|| fastrand::u64(..1_000_000));
     println!("seed {seed}: --seed {seed} meets the same faults again");
-    let options = if is_calm { Options::calm(seed, executions) } else { Options::faulty(seed, executions) };
+    let options = match (is_calm, is_frozen) {
+        (true, _) => Options::calm(seed, executions),
+        (_, true) => Options { faults: Faults::FrozenExecutors, ..Options::calm(seed, executions) },
+        _ => Options::faulty(seed, executions),
+    };
     let report = run(Options { without, ..options }).await;
     println!("{report}");
     if !report.violations.is_empty() {

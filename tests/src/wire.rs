@@ -96,7 +96,8 @@ impl PostgresWire {
                 if *down.borrow() {
                     continue;
                 }
-                let server = TcpStream::connect(&target).await.expect("the server is there");
+                // A server that has gone is gone for the client too.
+                let Ok(server) = TcpStream::connect(&target).await else { continue };
                 let _ = (client.set_nodelay(true), server.set_nodelay(true));
                 let shared = Arc::clone(&shared);
                 tokio::spawn(async move {

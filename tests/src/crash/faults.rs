@@ -82,8 +82,10 @@ const FREEZES: [&str; 6] = [
 
 /// Times that a step is passed before it strikes, at most.
 const PASSES_MAX: u32 = 7;
+/// Steps that are armed in one instance.
+const STEPS_ARMED: usize = 4;
 /// How long a frozen process stays so: past the server's patience with an idle transaction (5 s) in some, past a lease in others.
-const FREEZE_SECONDS: [f64; 4] = [0.3, 2.0, 6.5, 13.0];
+const FREEZE_SECONDS: [f64; 4] = [0.3, 2.0, 6.5, 14.5];
 
 /// Which faults the processes get.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,7 +94,7 @@ pub enum Faults {
     None,
     /// Every instance of every function is killed or frozen sooner or later.
     Everywhere,
-    /// Every instance of the executor is frozen after its first component call, for longer than the lease.
+    /// Every other instance of the executor is frozen after a component call, for longer than the lease.
     FrozenExecutors,
 }
 
@@ -105,7 +107,9 @@ impl Faults {
                 EnvironmentOfInstance::new(move |number| armed(strike(function, seed, number)))
             }
             Self::FrozenExecutors if function == "executor" => {
-                EnvironmentOfInstance::new(|_| armed("component.after=1*return(stop)->off".to_owned()))
+                // Every other one, so that somebody is there to take over.
+                let stop = || armed("component.after=1*off->1*return(stop)->off".to_owned());
+                EnvironmentOfInstance::new(move |number| if number % 2 == 0 { stop() } else { Vec::new() })
             }
             Self::FrozenExecutors => EnvironmentOfInstance::default(),
         }
@@ -126,14 +130,18 @@ fn armed(failpoints: String) -> Vec<(String, String)> {
     vec![("FAILPOINTS".to_owned(), failpoints)]
 }
 
-/// The fault of an instance: one step, the time at which it strikes, and how.
+/// The faults of an instance: some steps, the time at which each strikes, and how. The first to strike is the only one, or the first
+/// of some freezes.
 fn strike(function: &str, seed: u64, number: u64) -> String {
     let steps = STEPS.iter().find(|(name, _)| *name == function).map_or(&[][..], |(_, steps)| steps);
     let own = function.bytes().fold(seed, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(byte)));
     let mut dice = fastrand::Rng::with_seed(own.wrapping_add(number.wrapping_mul(0x9e37_79b9_7f4a_7c15)));
-    let step = steps[dice.usize(..steps.len())];
-    let action = if FREEZES.contains(&step) && dice.bool() { "stop" } else { "abort" };
-    format!("{step}={}*off->1*return({action})->off", dice.u32(..=PASSES_MAX))
+    let chosen = dice.choose_multiple(steps.iter(), STEPS_ARMED);
+    let armed = chosen.into_iter().map(|step| {
+        let action = if FREEZES.contains(step) && dice.bool() { "stop" } else { "abort" };
+        format!("{step}={}*off->1*return({action})->off", dice.u32(..=PASSES_MAX))
+    });
+    armed.collect::<Vec<_>>().join(";")
 }
 
 /// Lets frozen instances go on, each after its time, until it is dropped.

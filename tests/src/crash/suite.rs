@@ -113,6 +113,7 @@ pub struct Suite {
     hooks: BTreeMap<String, (String, String)>,
     asked: Asked,
     number: usize,
+    stalls: Vec<Violation>,
 }
 
 /// How long the grace of the sweeper is, seconds: short where messages get lost, long where none may.
@@ -120,8 +121,8 @@ const GRACE_SECONDS: &str = "1";
 const GRACE_SECONDS_CALM: &str = "6";
 /// Open work of one copy of all shapes above which no further run is started.
 const OPEN_MAX: usize = 60;
-/// How long the load may take, for each thousand executions.
-const LOAD_SECONDS_PER_THOUSAND: u64 = 240;
+/// How long nothing at all may happen while there is work: longer than a lease and the first backoff of the sweeper.
+const STALL_MAX: Duration = Duration::from_secs(80);
 /// Tries of one webhook delivery.
 const DELIVERIES_MAX: u32 = 40;
 /// The pause between two looks at the work.
@@ -173,7 +174,7 @@ impl Suite {
             builder = builder.no_sweeps();
         }
         for function in ["builder", "executor"] {
-            builder = builder.function(function, |options| options.instances_max = 3);
+            builder = builder.function(function, |options| options.instances_max = 4);
         }
         let sealflow = builder.start().await.expect("the product starts");
         sealflow.sql(audit::INSTALL).await.expect("the audit is installed");
@@ -188,6 +189,7 @@ impl Suite {
             hooks: BTreeMap::new(),
             asked: Asked { delivery_keys: BTreeSet::new(), run_ids: BTreeSet::new() },
             number: 0,
+            stalls: Vec::new(),
         };
         suite.set_up().await;
         suite.let_go_wrong();
@@ -259,24 +261,25 @@ impl Suite {
         }
     }
 
-    /// Starts runs of all shapes until as many executions were made as the options say.
+    /// Starts runs of all shapes until as many executions were made as the options say, or nothing happens any more.
     ///
     /// # Panics
-    /// When they are not made in time.
+    /// When a look fails.
     pub async fn load(&mut self) {
+        let mut progress = (0, 0, Instant::now());
         let _thaw = Thaw::start(Arc::clone(self.sealflow.lambda()), self.options.faults, self.options.seed);
-        let thousands = self.options.executions_min as u64 / 1_000 + 1;
-        let until = Instant::now() + Duration::from_secs(LOAD_SECONDS_PER_THOUSAND * thousands);
         loop {
             let (open, executions) = self.work().await;
             if executions >= self.options.executions_min {
                 return;
             }
-            assert!(
-                Instant::now() < until,
-                "seed {}: {executions} executions, {open} open",
-                self.options.seed
-            );
+            if (open, executions) != (progress.0, progress.1) {
+                progress = (open, executions, Instant::now());
+            } else if progress.2.elapsed() > STALL_MAX {
+                let place =
+                    format!("{executions} executions were made, {open} pieces of work are open and stay so");
+                return self.stalls.push(Violation { rule: "I8: work goes on", place });
+            }
             if open < OPEN_MAX * self.options.copies {
                 self.start_round().await;
             } else {
@@ -379,7 +382,8 @@ impl Suite {
     /// When a look fails.
     pub async fn report(self, began: Instant) -> Report {
         let requests = self.target.requests();
-        let mut violations = check(&self.sealflow, &requests, &self.asked).await;
+        let mut violations = self.stalls.clone();
+        violations.extend(check(&self.sealflow, &requests, &self.asked).await);
         let count = async |sql: &str| -> usize {
             self.sealflow.sql(sql).await.expect("it is counted").parse().expect("a number")
         };
@@ -489,6 +493,9 @@ impl fmt::Display for Report {
         )?;
         for (step, count) in &self.processes_struck {
             writeln!(f, "  {count:>4}  {step}")?;
+        }
+        if self.without.is_some() {
+            writeln!(f, "a guard was taken out of {} statements", self.guard_removals)?;
         }
         let missed = self.steps_missed();
         if !missed.is_empty() {
