@@ -73,7 +73,7 @@ pub async fn lock_woken_nodes(tx: &Tx, wakes: &Wakes, mode: LockMode) -> Result<
     ];
     let (woken, (), locked) = futures_util::try_join!(
         tx.query(FIND_WOKEN, &params),
-        set_lock_wait(tx, mode),
+        async { if mode == LockMode::Wait { wait_briefly(tx).await } else { Ok(()) } },
         tx.query(if mode == LockMode::Wait { LOCK_WAITING } else { LOCK_SKIPPING }, &params),
     )?;
     Ok(LockedNodes {
@@ -82,12 +82,11 @@ pub async fn lock_woken_nodes(tx: &Tx, wakes: &Wakes, mode: LockMode) -> Result<
     })
 }
 
-async fn set_lock_wait(tx: &Tx, mode: LockMode) -> Result<(), StoreError> {
-    if mode == LockMode::Wait {
-        let wait = format!("{LOCK_WAIT_MILLIS}ms");
-        tx.query("/* set_lock_wait */ SELECT set_config('lock_timeout', $1, true)", &[(&wait, Type::TEXT)])
-            .await?;
-    }
+/// From here on the transaction waits no longer than [`LOCK_WAIT_MILLIS`] for a lock.
+pub(crate) async fn wait_briefly(tx: &Tx) -> Result<(), StoreError> {
+    let wait = format!("{LOCK_WAIT_MILLIS}ms");
+    tx.query("/* set_lock_wait */ SELECT set_config('lock_timeout', $1, true)", &[(&wait, Type::TEXT)])
+        .await?;
     Ok(())
 }
 

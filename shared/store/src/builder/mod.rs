@@ -10,6 +10,7 @@ mod write;
 
 pub use claim::{ClaimedItem, Claims, NodeSlots, StoredDefinition, claim_items, claim_one};
 pub use load::{AncestorEvent, AncestorRequest, InputEvent, LoadRequest, Loaded, RunFacts, load_batch};
+pub(crate) use lock::wait_briefly;
 pub use lock::{LOCK_WAIT_MILLIS, LockMode, LockedNodes, NodeKey, Wakes, WokenNode, lock_woken_nodes};
 pub use suspects::{SuspectItem, begin_suspect, find_suspects, forgive_suspect};
 pub(crate) use write::collect;
