@@ -223,6 +223,9 @@ fn load_request(
             request.root_event_ids.push(item.root_event_id);
         }
         let Some(workflow) = workflows.get(&item.node.0).filter(|_| !item.is_node_removed) else { continue };
+        if !request.workflow_ids.contains(&item.node.0) {
+            request.workflow_ids.push(item.node.0);
+        }
         let reach = reaches.entry(&item.node).or_insert_with(|| reach(&workflow.compiled, &item.node.1));
         if reach.mentions.root {
             request.roots_with_data.push(item.root_event_id);

@@ -7,7 +7,7 @@ use definition::{CompiledNode, NodeKind, ResolveError, resolve};
 use model::json::{check_output, compact_bytes};
 use model::limits::{GO_ON_EXECUTIONS_MAX, RUN_DEPTH_MAX};
 use model::message::Message;
-use model::outcome::{Failure, Outcome, Output, ResultReason};
+use model::outcome::{Failure, NODE_FULL, Outcome, Output, ResultReason};
 use queue::Outgoing;
 use serde_json::{Value, json};
 use store::builder::{
@@ -307,6 +307,11 @@ impl<'a> Record<'a> {
         ids: &mut dyn FnMut() -> Uuid,
     ) -> bool {
         let key: NodeKey = (workflow.id, next.node_id.to_owned());
+        if self.input.loaded.full_nodes.contains(&key) {
+            let execution = self.new_execution(&next, workflow, ids());
+            finish_unresolved(scratch, execution, NODE_FULL.to_owned(), ResultReason::Limit);
+            return false;
+        }
         let is_room =
             scratch.rows.executions.len() + steps.len() < GO_ON_EXECUTIONS_MAX && next.depth < RUN_DEPTH_MAX;
         let node = workflow.compiled.node(next.node_id);
@@ -358,15 +363,24 @@ fn run_pure(node: &CompiledNode, configuration: &Value, input: &Value) -> Result
 
 fn finish_failed(
     scratch: &mut Scratch,
-    mut execution: NewExecution,
+    execution: NewExecution,
     field: &str,
     message: &str,
+    reason: ResultReason,
+) {
+    finish_unresolved(scratch, execution, format!("{field}: {message}"), reason);
+}
+
+fn finish_unresolved(
+    scratch: &mut Scratch,
+    mut execution: NewExecution,
+    message: String,
     reason: ResultReason,
 ) {
     execution.state = "finished";
     execution.result = Some("failed");
     execution.result_reason = Some(reason.as_str());
-    execution.result_message = Some(cut_message(format!("{field}: {message}")));
+    execution.result_message = Some(cut_message(message));
     scratch.rows.executions.push(execution);
 }
 

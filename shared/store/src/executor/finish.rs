@@ -152,6 +152,7 @@ async fn record(tx: &Tx, rows: &[FinishRow], now: Timestamp) -> Result<Vec<Row>,
             (&collect(&items, |(output, _)| output.event_id), Type::UUID_ARRAY),
             (&collect(&items, |(_, (node_id, _))| node_id.as_str()), Type::TEXT_ARRAY),
             (&collect(&items, |(_, (_, item_id))| *item_id), Type::UUID_ARRAY),
+            (&model::outcome::NODE_FULL, Type::TEXT),
         ],
     )
     .await
@@ -202,7 +203,8 @@ pub(crate) const LOCK_NODES: &str = "/* lock_nodes_of_executions */
     FOR NO KEY UPDATE OF n";
 
 /// Outputs, their routing and the next items come only from what the update returned. A cancelled run's outputs are recorded and
-/// route nothing; neither do those of a removed node.
+/// route nothing; neither do those of a removed node. Where a target has as many waiting items as are allowed, a failed execution takes
+/// the place of the item.
 const RECORD: &str = "/* record_outcomes */
     WITH outcome AS (
         SELECT * FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
@@ -242,14 +244,25 @@ const RECORD: &str = "/* record_outcomes */
             parent.depth + 1, output.id, $1
         FROM output JOIN workflow_events parent ON parent.id = output.event_id
         RETURNING id),
+    target AS (
+        SELECT t.id, output.id AS execution_id, output.workflow_id, t.node_id, output.root_event_id, t.event_id, n.generation,
+            n.items_full, n.version, coalesce(n.ref ->> 'component', '') AS component
+        FROM unnest($19, $20, $21) AS t (event_id, node_id, id)
+        JOIN output ON output.output_id = t.event_id AND NOT output.routes_nothing
+        JOIN workflow_nodes n ON n.workflow_id = output.workflow_id AND n.node_id = t.node_id),
     item AS (
         INSERT INTO workflow_node_queue_items (id, workflow_id, node_id, root_event_id, event_id, node_generation, created_at,
             last_sent_at)
-        SELECT t.id, output.workflow_id, t.node_id, output.root_event_id, t.event_id, n.generation, $1, $1
-        FROM unnest($19, $20, $21) AS t (event_id, node_id, id)
-        JOIN output ON output.output_id = t.event_id AND NOT output.routes_nothing
-        JOIN workflow_nodes n ON n.workflow_id = output.workflow_id AND n.node_id = t.node_id
-        RETURNING event_id)
+        SELECT id, workflow_id, node_id, root_event_id, event_id, generation, $1, $1 FROM target WHERE NOT items_full
+        RETURNING event_id),
+    refused AS (
+        INSERT INTO workflow_node_executions (id, workflow_id, node_id, root_event_id, event_id, previous_execution_id, state, result,
+            result_reason, result_message, component, configuration, workflow_version, node_version, last_sent_at, created_at,
+            updated_at, started_at, finished_at)
+        SELECT target.id, target.workflow_id, target.node_id, target.root_event_id, target.event_id, target.execution_id, 'finished',
+            'failed', 'limit', $22, target.component, '{}', outcome.version, target.version, $1, $1, $1, $1, $1
+        FROM target JOIN outcome ON outcome.id = target.execution_id
+        WHERE target.items_full)
     SELECT recorded.id, EXISTS (
         SELECT FROM output JOIN item ON item.event_id = output.output_id WHERE output.id = recorded.id) AS is_routed
     FROM recorded ORDER BY recorded.id";
