@@ -24,6 +24,8 @@ pub struct WokenNode {
     pub key: NodeKey,
     /// Whether it has a limit, and so needs its lock.
     pub is_limited: bool,
+    /// Whether its limit holds for each value of a key by itself.
+    pub is_keyed: bool,
     /// `workflows.version`.
     pub workflow_version: i64,
     /// `workflows.organization_id`.
@@ -55,6 +57,13 @@ impl LockedNodes {
     /// Limited nodes that another transaction holds.
     pub fn skipped(&self) -> impl Iterator<Item = &WokenNode> {
         self.woken.iter().filter(|node| node.is_limited && !self.locked.contains(&node.key))
+    }
+
+    /// Nodes with a concurrency key whose lock this transaction holds.
+    #[must_use]
+    pub fn locked_keyed(&self) -> Vec<NodeKey> {
+        let keyed = self.woken.iter().filter(|node| node.is_keyed && self.locked.contains(&node.key));
+        keyed.map(|node| node.key.clone()).collect()
     }
 }
 
@@ -95,7 +104,8 @@ const FIND_WOKEN: &str = "/* find_woken_nodes */
         SELECT workflow_id, node_id FROM workflow_node_queue_items WHERE event_id = ANY($1)
         UNION
         SELECT * FROM unnest($2, $3) AS named (workflow_id, node_id))
-    SELECT n.workflow_id, n.node_id, n.concurrency_max IS NOT NULL AS is_limited, w.version, w.organization_id
+    SELECT n.workflow_id, n.node_id, n.concurrency_max IS NOT NULL AS is_limited,
+        n.concurrency_max IS NOT NULL AND n.concurrency_key IS NOT NULL AS is_keyed, w.version, w.organization_id
     FROM woken
     JOIN workflow_nodes n ON n.workflow_id = woken.workflow_id AND n.node_id = woken.node_id
     JOIN workflows w ON w.id = n.workflow_id
@@ -127,6 +137,7 @@ fn woken_node(row: &Row) -> Result<WokenNode, StoreError> {
     Ok(WokenNode {
         key: node_key(row)?,
         is_limited: column(row, "is_limited")?,
+        is_keyed: column(row, "is_keyed")?,
         workflow_version: column(row, "version")?,
         organization_id: column(row, "organization_id")?,
     })

@@ -271,7 +271,8 @@ const CHECK_LEASES: &str = "/* check_leases */
     SELECT ex.id FROM unnest($1, $2) AS t (id, token)
     JOIN workflow_node_executions ex ON ex.id = t.id AND ex.lease_token = t.token";
 
-/// A later statement than the lock and the update: it sees who waits now (transactions.md 9).
+/// A later statement than the lock and the update: it sees who waits now (transactions.md 9). Where slots are those of a key, somebody
+/// of that key must wait, or somebody whose key is not known yet.
 pub(crate) const FIND_FREED: &str = "/* find_freed_nodes */
     SELECT n.workflow_id, n.node_id, w.organization_id
     FROM workflow_nodes n JOIN workflows w ON w.id = n.workflow_id
@@ -279,9 +280,25 @@ pub(crate) const FIND_FREED: &str = "/* find_freed_nodes */
       AND (n.workflow_id, n.node_id) IN (
           SELECT ex.workflow_id, ex.node_id FROM workflow_node_executions ex WHERE ex.id = ANY($1))
       AND EXISTS (SELECT FROM workflow_node_queue_items i WHERE i.workflow_id = n.workflow_id AND i.node_id = n.node_id)
-      AND n.concurrency_max > (
-          SELECT count(*) FROM workflow_node_executions e
-          WHERE e.workflow_id = n.workflow_id AND e.node_id = n.node_id AND e.state <> 'finished')
+      AND CASE WHEN n.concurrency_key IS NULL THEN
+          n.concurrency_max > (
+              SELECT count(*) FROM workflow_node_executions e
+              WHERE e.workflow_id = n.workflow_id AND e.node_id = n.node_id AND e.state <> 'finished')
+      ELSE
+          EXISTS (
+              SELECT FROM workflow_node_queue_items i
+              WHERE i.workflow_id = n.workflow_id AND i.node_id = n.node_id AND i.concurrency_key IS NULL)
+          OR EXISTS (
+              SELECT FROM workflow_node_executions ex
+              WHERE ex.id = ANY($1) AND ex.workflow_id = n.workflow_id AND ex.node_id = n.node_id
+                AND EXISTS (
+                    SELECT FROM workflow_node_queue_items i
+                    WHERE i.workflow_id = ex.workflow_id AND i.node_id = ex.node_id AND i.concurrency_key = ex.concurrency_key)
+                AND n.concurrency_max > (
+                    SELECT count(*) FROM workflow_node_executions e
+                    WHERE e.workflow_id = ex.workflow_id AND e.node_id = ex.node_id AND e.concurrency_key = ex.concurrency_key
+                      AND e.state <> 'finished'))
+      END
     ORDER BY n.workflow_id, n.node_id";
 
 pub(crate) fn freed_node(row: &Row) -> Result<FreedNode, StoreError> {
