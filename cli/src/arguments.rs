@@ -3,9 +3,9 @@
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    admin, completion, event_list, execution_list, execution_show, expr, queue_list, run_cancel, run_list,
-    run_start, run_watch, secret_delete, secret_list, secret_set, webhook_list, webhook_rotate, webhook_set,
-    workflow_apply, workflow_delete, workflow_list, workflow_show,
+    admin, completion, dlq_list, dlq_redrive, event_list, execution_cancel, execution_list, execution_show,
+    expr, queue_list, run_cancel, run_list, run_start, run_watch, secret_delete, secret_list, secret_set,
+    webhook_list, webhook_rotate, webhook_set, workflow_apply, workflow_delete, workflow_list, workflow_show,
 };
 use crate::output::Format;
 
@@ -51,9 +51,12 @@ pub(crate) enum Command {
     /// Start, watch, list and cancel runs.
     #[command(subcommand)]
     Run(Run),
-    /// List and show executions.
+    /// List, show and cancel executions.
     #[command(subcommand)]
     Execution(Execution),
+    /// List what failed for good, and try it once more.
+    #[command(subcommand)]
+    Dlq(Dlq),
     /// List events.
     #[command(subcommand)]
     Event(Event),
@@ -119,6 +122,16 @@ pub(crate) enum Execution {
     List(execution_list::List),
     /// Show one execution.
     Show(execution_show::Show),
+    /// Cancel one execution; the rest of its run goes on.
+    Cancel(execution_cancel::Cancel),
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Dlq {
+    /// List executions that failed for good.
+    List(dlq_list::List),
+    /// Route the events of failed executions to their nodes once more.
+    Redrive(dlq_redrive::Redrive),
 }
 
 #[derive(Subcommand)]

@@ -111,6 +111,7 @@ impl World {
                 reference: json!({ what: node.uses.name() }),
                 configuration: node.configuration.clone(),
                 concurrency_max: node.concurrency_max(is_effect).and_then(|max| i32::try_from(max).ok()),
+                concurrency_key: node.concurrency_key().map(str::to_owned),
                 position: None,
                 webhook_id: None,
             }

@@ -484,3 +484,61 @@ async fn without_time_left_nothing_is_claimed_and_the_message_comes_again() {
     assert_eq!(response.failures().count(), 1);
     assert_eq!(world.executions().await, "work|pending||");
 }
+
+#[tokio::test]
+async fn i9_what_another_transaction_holds_is_left_out_and_looked_at_again_a_second_later() {
+    let world = World::create().await;
+    let target = Target::start().await.unwrap();
+    let workflow = one_node(&world, &target.url(), json!({ "concurrency": "unlimited" })).await;
+    let (held, free) = (pending(&world, &workflow).await, pending(&world, &workflow).await);
+    let messages = [held, free].map(|execution_id| Message::Execution { execution_id });
+    let holder = world.database.connect_admin().await;
+    let lock = format!("BEGIN; SELECT FROM workflow_node_executions WHERE id = '{held}' FOR NO KEY UPDATE");
+    holder.batch_execute(&lock).await.unwrap();
+    let executor = world.executor(&target.host_port());
+    // Whoever waited for the lock would be thrown out by lock_timeout, and the batch would be delivered again.
+    execute(&executor, &messages).await;
+    let sql = "SELECT state, result, crashes FROM workflow_node_executions ORDER BY id";
+    assert_eq!(
+        world.database.sql(sql).await,
+        "pending||0\nfinished|passed|0",
+        "I9: neither failed nor counted"
+    );
+    let late: Vec<_> = world.queues.take().into_iter().filter(|sent| sent.message == messages[0]).collect();
+    assert!(
+        late.len() == 1 && late[0].delay_seconds == 1,
+        "a fresh wake, and the message is acked: {late:?}"
+    );
+    let again = claim(&world, held, ClaimScope::Alone, Uuid::new_v4()).await;
+    assert_eq!(refusals(&again), [Refusal::Busy], "alone too");
+    holder.batch_execute("COMMIT").await.unwrap();
+    execute(&executor, &messages[..1]).await;
+    assert_eq!(world.database.sql(sql).await, "finished|passed|0\nfinished|passed|0");
+}
+
+#[tokio::test]
+async fn i9_a_node_that_another_holds_makes_nothing_wait_but_what_is_to_end_there() {
+    let world = World::create().await;
+    let target = Target::start().await.unwrap();
+    let busy = one_node(&world, "https://target.test", json!({})).await;
+    let unstartable = pending(&world, &busy).await;
+    let free = one_node(&world, &target.url(), json!({ "concurrency": "unlimited" })).await;
+    let startable = pending(&world, &free).await;
+    let mark = "INSERT INTO workflow_run_marks (root_event_id, workflow_id, reason, created_by, created_at)
+        SELECT root_event_id, workflow_id, 'cancelled', 'test', now() FROM workflow_node_executions WHERE id = ";
+    world.database.sql(&format!("{mark} '{unstartable}'")).await;
+    let holder = world.database.connect_admin().await;
+    let lock =
+        format!("BEGIN; SELECT FROM workflow_nodes WHERE workflow_id = '{}' FOR NO KEY UPDATE", busy.id);
+    holder.batch_execute(&lock).await.unwrap();
+    let messages = [unstartable, startable].map(|execution_id| Message::Execution { execution_id });
+    let executor = world.executor(&target.host_port());
+    execute(&executor, &messages).await;
+    assert_eq!(world.executions().await, "work|pending||\nwork|finished|passed|");
+    let sent = world.queues.take();
+    let late: Vec<_> = sent.iter().filter(|sent| sent.message == messages[0]).collect();
+    assert!(late.len() == 1 && late[0].delay_seconds == 1, "{sent:?}");
+    holder.batch_execute("COMMIT").await.unwrap();
+    execute(&executor, &messages[..1]).await;
+    assert_eq!(world.executions().await, "work|finished|cancelled|cancelled\nwork|finished|passed|");
+}

@@ -51,6 +51,8 @@ fn render(execution: &Value) -> String {
     }
     line("not before", time(execution, "run_at"));
     line("cancelled by", text(execution, "cancelled_by"));
+    line("redriven by", text(execution, "redriven_event_id"));
+    line("slot of key", text(execution, "concurrency_key"));
     line("keys", text(execution, "keys"));
     let message = text(execution, "result_message");
     if !message.is_empty() {

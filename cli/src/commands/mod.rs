@@ -2,7 +2,10 @@
 
 pub(crate) mod admin;
 pub(crate) mod completion;
+pub(crate) mod dlq_list;
+pub(crate) mod dlq_redrive;
 pub(crate) mod event_list;
+pub(crate) mod execution_cancel;
 pub(crate) mod execution_list;
 pub(crate) mod execution_show;
 pub(crate) mod expr;
@@ -25,7 +28,7 @@ pub(crate) mod workflow_show;
 use serde_json::{Value, json};
 
 use crate::api::Api;
-use crate::arguments::{Arguments, Command, Event, Execution, Queue, Run, Secret, Webhook, Workflow};
+use crate::arguments::{Arguments, Command, Dlq, Event, Execution, Queue, Run, Secret, Webhook, Workflow};
 use crate::failure::Failure;
 use crate::output::{Format, print_json, print_table};
 
@@ -68,6 +71,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         Command::Run(Run::Cancel(command)) => command.run(&context),
         Command::Execution(Execution::List(command)) => command.run(&context),
         Command::Execution(Execution::Show(command)) => command.run(&context),
+        Command::Execution(Execution::Cancel(command)) => command.run(&context),
+        Command::Dlq(Dlq::List(command)) => command.run(&context),
+        Command::Dlq(Dlq::Redrive(command)) => command.run(&context),
         Command::Event(Event::List(command)) => command.run(&context),
         Command::Queue(Queue::List(command)) => command.run(&context),
         Command::Admin(_) | Command::Completion(_) | Command::Expr(_) => {

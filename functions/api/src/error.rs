@@ -42,7 +42,7 @@ pub(crate) enum ApiError {
     MediaType(&'static str),
     #[error("the definition has {}", count_errors(.0.len()))]
     Definition(Vec<Problem>),
-    #[error("a node behind this trigger has as many waiting items as are allowed: try again later")]
+    #[error("a node that this event would go to has as many waiting items as are allowed: try again later")]
     QueueFull,
     #[error("something is wrong with this installation; its log says more")]
     Internal,

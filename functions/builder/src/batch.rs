@@ -7,16 +7,19 @@ use model::limits::CLAIM_ITEMS_MAX;
 use model::message::Message;
 use queue::Outgoing;
 use store::builder::{
-    AncestorRequest, ClaimedItem, Claims, LoadRequest, LockMode, LockedNodes, NodeKey, SuspectItem, Wakes,
-    claim_items, claim_one, load_batch, lock_woken_nodes, write_batch,
+    AncestorRequest, ClaimedItem, Claims, LoadRequest, LockMode, LockedNodes, NodeKey, StoredDefinition,
+    SuspectItem, Wakes, WokenNode, claim_items, claim_one, claim_with_keys, load_batch, lock_woken_nodes,
+    write_batch,
 };
 use store::{StoreError, Tx};
 use uuid::Uuid;
 
 use crate::Deps;
 use crate::definitions::Workflow;
+use crate::keys::build_unseen;
 use crate::plan::{Fallback, PlanInput, Slots, plan};
 use crate::reach::{Reach, reach};
+use crate::suspects::find_all;
 
 /// Why a batch was not built.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +40,18 @@ pub struct Built {
     pub(crate) has_written: bool,
     /// Limited nodes that another transaction held.
     skipped: Vec<(Uuid, NodeKey)>,
+    /// Nodes with a concurrency key where items wait whose key is not known yet.
+    unseen: Vec<(Uuid, NodeKey)>,
+}
+
+impl Built {
+    pub(crate) fn take_skipped(&mut self) -> Vec<(Uuid, NodeKey)> {
+        std::mem::take(&mut self.skipped)
+    }
+
+    pub(crate) fn take_unseen(&mut self) -> Vec<(Uuid, NodeKey)> {
+        std::mem::take(&mut self.unseen)
+    }
 }
 
 /// What a transaction takes.
@@ -49,9 +64,9 @@ pub enum Take<'a> {
 }
 
 /// Times that a batch is planned anew because a workflow was applied meanwhile.
-const PLANS_MAX: u32 = 3;
+pub(crate) const PLANS_MAX: u32 = 3;
 /// Seconds after which what could not be locked is looked at again.
-const LOCKED_WAKE_SECONDS: u16 = 1;
+pub(crate) const LOCKED_WAKE_SECONDS: u16 = 1;
 
 /// Builds a batch and sends what came of it.
 ///
@@ -65,17 +80,18 @@ pub async fn build(wakes: &Wakes, deps: &Deps) -> Result<Built, BatchError> {
         // One record's data was refused: each is built alone, so that only it fails (transactions.md 17).
         Err(StoreError::Rejected { .. }) => {
             tracing::warn!("the database refused a batch; its items are built one by one");
-            let all = deps.store.run_tx("find_suspects", |tx| async move {
-                store::builder::find_suspects(&tx, wakes, true, CLAIM_ITEMS_MAX).await
-            });
-            return Ok(Built { suspects: all.await?, ..Built::default() });
+            return Ok(Built { suspects: find_all(wakes, deps).await?, ..Built::default() });
         }
         result => result?,
     };
     built.send(deps).await;
-    let skipped = std::mem::take(&mut built.skipped);
+    let skipped = built.take_skipped();
     if !skipped.is_empty() {
         retry_skipped(skipped, &mut built, deps).await?;
+    }
+    let unseen = built.take_unseen();
+    if !unseen.is_empty() {
+        build_unseen(unseen, &mut built, deps).await?;
     }
     Ok(built)
 }
@@ -91,6 +107,7 @@ async fn retry_skipped(
         Ok(mut again) => {
             again.send(deps).await;
             built.suspects.append(&mut again.suspects);
+            built.unseen.append(&mut again.unseen);
             Ok(())
         }
         Err(error) if error.is_lock_timeout() => {
@@ -132,18 +149,24 @@ async fn build_in(tx: Tx, take: Take<'_>, deps: &Deps) -> Result<Built, StoreErr
     };
     let nodes = lock_woken_nodes(&tx, wakes, mode).await?;
     let (mut workflows, unknown) = known_workflows(&nodes, deps);
+    let keyed = nodes.locked_keyed();
     let mut claims = match take {
-        Take::Batch(..) => claim_items(&tx, &nodes.locked, wakes, CLAIM_ITEMS_MAX, &unknown).await?,
+        Take::Batch(..) if keyed.is_empty() => {
+            claim_items(&tx, &nodes.locked, wakes, CLAIM_ITEMS_MAX, &unknown).await?
+        }
+        Take::Batch(..) => {
+            claim_with_keys(&tx, &nodes.locked, &keyed, wakes, CLAIM_ITEMS_MAX, &unknown).await?
+        }
         Take::One(item, _) => claim_one(&tx, item, &unknown).await?,
     };
-    for stored in std::mem::take(&mut claims.definitions) {
-        if let Some(workflow) = deps.definitions.insert(stored) {
-            workflows.insert(workflow.id, workflow);
-        }
-    }
+    know(&mut workflows, std::mem::take(&mut claims.definitions), deps);
+    let named = |node: &WokenNode| (node.organization_id, node.key.clone());
+    let has_unseen =
+        |node: &&WokenNode| claims.slots.iter().any(|slots| slots.has_unseen && slots.key == node.key);
     let mut built = Built {
+        skipped: nodes.skipped().map(named).collect(),
+        unseen: nodes.woken.iter().filter(has_unseen).map(named).collect(),
         suspects: std::mem::take(&mut claims.suspects),
-        skipped: nodes.skipped().map(|node| (node.organization_id, node.key.clone())).collect(),
         ..Built::default()
     };
     if !claims.items.is_empty() {
@@ -182,20 +205,31 @@ async fn plan_and_write(
     Ok(())
 }
 
-/// Unlimited nodes of which one claim could not take all are looked at again; of limited ones the plan knows.
+/// Nodes of which one claim could not take all are looked at again: unlimited ones and those whose limit is a key's; of the others the
+/// plan knows.
 fn leftover_wakes(nodes: &LockedNodes, claims: &Claims) -> Vec<Outgoing> {
     if i64::try_from(claims.items.len()).unwrap_or(i64::MAX) < CLAIM_ITEMS_MAX {
         return Vec::new();
     }
-    let unlimited = nodes.woken.iter().filter(|node| !node.is_limited);
-    unlimited.map(|node| Outgoing::now(node.organization_id, node_message(&node.key))).collect()
+    let open = nodes.woken.iter().filter(|node| !node.is_limited || node.is_keyed);
+    open.map(|node| Outgoing::now(node.organization_id, node_message(&node.key))).collect()
 }
 
 pub(crate) fn node_message((workflow_id, node_id): &NodeKey) -> Message {
     Message::Node { workflow_id: *workflow_id, node_id: node_id.clone() }
 }
 
-fn known_workflows(nodes: &LockedNodes, deps: &Deps) -> (HashMap<Uuid, Arc<Workflow>>, Vec<Uuid>) {
+/// Keeps definitions that were loaded.
+pub(crate) fn know(
+    workflows: &mut HashMap<Uuid, Arc<Workflow>>,
+    definitions: Vec<StoredDefinition>,
+    deps: &Deps,
+) {
+    let known = definitions.into_iter().filter_map(|stored| deps.definitions.insert(stored));
+    workflows.extend(known.map(|workflow| (workflow.id, workflow)));
+}
+
+pub(crate) fn known_workflows(nodes: &LockedNodes, deps: &Deps) -> (HashMap<Uuid, Arc<Workflow>>, Vec<Uuid>) {
     let (mut known, mut unknown) = (HashMap::new(), Vec::new());
     for node in &nodes.woken {
         let id = node.key.0;
@@ -210,7 +244,7 @@ fn known_workflows(nodes: &LockedNodes, deps: &Deps) -> (HashMap<Uuid, Arc<Workf
     (known, unknown)
 }
 
-fn load_request(
+pub(crate) fn load_request(
     items: &[ClaimedItem],
     workflows: &HashMap<Uuid, Arc<Workflow>>,
     locked: &[NodeKey],
@@ -223,6 +257,9 @@ fn load_request(
             request.root_event_ids.push(item.root_event_id);
         }
         let Some(workflow) = workflows.get(&item.node.0).filter(|_| !item.is_node_removed) else { continue };
+        if !request.workflow_ids.contains(&item.node.0) {
+            request.workflow_ids.push(item.node.0);
+        }
         let reach = reaches.entry(&item.node).or_insert_with(|| reach(&workflow.compiled, &item.node.1));
         if reach.mentions.root {
             request.roots_with_data.push(item.root_event_id);

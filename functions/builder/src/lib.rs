@@ -5,6 +5,7 @@
 
 pub mod batch;
 pub mod definitions;
+mod keys;
 pub mod plan;
 mod reach;
 mod suspects;

@@ -9,7 +9,7 @@ use definition::{Compiled, NodeKind, NodeMentions};
 pub struct Reach {
     /// What the templates of the node, and of all that is reached through pure nodes, mention.
     pub mentions: NodeMentions,
-    /// Limited nodes that are reached.
+    /// Limited nodes that are reached and may be gone on with: those with a concurrency key are not.
     pub limited: BTreeSet<String>,
 }
 
@@ -25,7 +25,10 @@ pub fn reach(compiled: &Compiled, node_id: &str) -> Reach {
         add_mentions(&mut reach.mentions, &node.mentions);
         if node.kind == NodeKind::Pure {
             open.extend(compiled.edges().iter().filter(|edge| edge.from == id).map(|edge| edge.to.as_str()));
-        } else if id != node_id && node.node.concurrency_max(true).is_some() {
+        } else if id != node_id
+            && node.node.concurrency_max(true).is_some()
+            && node.node.concurrency_key().is_none()
+        {
             reach.limited.insert(id.to_owned());
         }
     }

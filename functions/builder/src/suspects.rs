@@ -5,10 +5,11 @@ use std::time::Duration;
 use model::limits::{CLAIM_ITEMS_MAX, CRASHES_MAX};
 use process::Deadline;
 use store::StoreError;
-use store::builder::{SuspectItem, Wakes, begin_suspect, find_suspects, forgive_suspect};
+use store::builder::{SuspectItem, Wakes, begin_suspect, find_all_suspects, forgive_suspect};
 
 use crate::Deps;
-use crate::batch::{BatchError, Take, build_once};
+use crate::batch::{BatchError, Built, Take, build_once};
+use crate::keys::{See, see_items};
 use crate::plan::Fallback;
 
 /// What one item may take; what there is no time for waits for the sweeper or a fresh wake.
@@ -26,15 +27,13 @@ pub async fn build_alone(
 ) -> Result<(), BatchError> {
     let mut items = left_out;
     if !redelivered.event_ids.is_empty() || !redelivered.nodes.is_empty() {
-        let found = deps
-            .store
-            .run_tx("find_suspects", |tx| async move {
-                find_suspects(&tx, redelivered, true, CLAIM_ITEMS_MAX).await
-            })
-            .await?;
-        items.extend(found);
+        items.extend(find_all(redelivered, deps).await?);
     }
+    let mut unseen: Vec<SuspectItem> = Vec::new();
     for item in items {
+        if item.is_unseen && !unseen.iter().any(|known| known.node == item.node) {
+            unseen.push(item.clone());
+        }
         if deadline.left() < TIME_OF_ONE {
             tracing::warn!(item_id = %item.id, "no time left for a suspect; its message is sent again");
             wake_again(&item, deps).await;
@@ -42,7 +41,17 @@ pub async fn build_alone(
         }
         build_one(&item, deps).await?;
     }
+    // What waited behind them unseen was left out with them.
+    for item in unseen {
+        wake_again(&item, deps).await;
+    }
     Ok(())
+}
+
+/// All items that the wakes may take, each to be built alone.
+pub(crate) async fn find_all(wakes: &Wakes, deps: &Deps) -> Result<Vec<SuspectItem>, StoreError> {
+    let work = |tx| async move { find_all_suspects(&tx, wakes, CLAIM_ITEMS_MAX).await };
+    deps.store.run_tx("find_all_suspects", work).await
 }
 
 async fn build_one(item: &SuspectItem, deps: &Deps) -> Result<(), BatchError> {
@@ -61,8 +70,8 @@ async fn build_one(item: &SuspectItem, deps: &Deps) -> Result<(), BatchError> {
 }
 
 async fn commit_and_send(item: &SuspectItem, fallback: Fallback, deps: &Deps) -> Result<(), BatchError> {
-    let mut built = match build_once(Take::One(item, fallback), deps).await {
-        Err(StoreError::Rejected { .. }) => build_once(Take::One(item, Fallback::Refused), deps).await?,
+    let mut built = match see_and_build(item, fallback, deps).await {
+        Err(StoreError::Rejected { .. }) => see_and_build(item, Fallback::Refused, deps).await?,
         Err(error) if error.is_lock_timeout() => {
             wake_again(item, deps).await;
             return Ok(());
@@ -71,6 +80,13 @@ async fn commit_and_send(item: &SuspectItem, fallback: Fallback, deps: &Deps) ->
     };
     built.send(deps).await;
     Ok(())
+}
+
+async fn see_and_build(item: &SuspectItem, fallback: Fallback, deps: &Deps) -> Result<Built, StoreError> {
+    if item.is_unseen {
+        see_items(See::One(item, fallback), deps).await?;
+    }
+    build_once(Take::One(item, fallback), deps).await
 }
 
 /// The organization is not known here, so the wake goes to the group of the workflow's own id: it is only a hint.

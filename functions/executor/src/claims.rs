@@ -32,8 +32,10 @@ pub async fn execute_batch(
     }
     let claims = claim(ids, ClaimScope::Batch, deps).await?;
     let token = claims.token;
-    let suspects = settle_refused(claims.claims.refused.clone(), deps).await;
-    finisher::run_and_finish(claims.claims, token, deps).await;
+    let refused = claims.claims.refused.clone();
+    // Side by side: ending what may not start waits for locks, and the leases of the others run.
+    let (suspects, ()) =
+        tokio::join!(settle_refused(refused, deps), finisher::run_and_finish(claims.claims, token, deps));
     Ok(suspects)
 }
 
@@ -64,6 +66,9 @@ pub async fn claim(ids: &[Uuid], scope: ClaimScope, deps: &Deps) -> Result<Claim
     Ok(Claimed { claims, token })
 }
 
+/// Seconds after which what another transaction holds is looked at again.
+const LOCKED_WAKE_SECONDS: u16 = 1;
+
 /// Whether a component and the recording of its outcome still fit into the invocation.
 #[must_use]
 pub fn has_time(deadline: Deadline, deps: &Deps) -> bool {
@@ -71,7 +76,7 @@ pub fn has_time(deadline: Deadline, deps: &Deps) -> bool {
     deadline.left() >= Duration::from_secs(u64::from(needed))
 }
 
-/// Answers for what was not claimed: ends what may not start, sends what is not due once more. Returns the suspects.
+/// Answers for what was not claimed: ends what may not start, sends what is not due or held by another once more. Returns the suspects.
 pub async fn settle_refused(refused: Vec<RefusedExecution>, deps: &Deps) -> Vec<RefusedExecution> {
     let mut late = Vec::new();
     let (mut suspects, mut unstartable) = (Vec::new(), Vec::new());
@@ -79,7 +84,8 @@ pub async fn settle_refused(refused: Vec<RefusedExecution>, deps: &Deps) -> Vec<
         match execution.refusal {
             Refusal::Settled => {}
             Refusal::Suspect => suspects.push(execution),
-            Refusal::Unstartable => unstartable.push(execution.id),
+            Refusal::Unstartable => unstartable.push(execution),
+            Refusal::Busy => late.push(looked_at_again(&execution)),
             Refusal::NotDue(millis) => late.extend(delayed(execution.id, execution.organization_id, millis)),
         }
     }
@@ -101,8 +107,18 @@ pub fn delayed(execution_id: Uuid, organization_id: Uuid, millis: i64) -> Option
     })
 }
 
-async fn end(ids: &[Uuid], deps: &Deps) {
+/// Contention is no failure: a fresh wake, and the message is acked (transactions.md 8).
+fn looked_at_again(execution: &RefusedExecution) -> Outgoing {
+    Outgoing {
+        delay_seconds: LOCKED_WAKE_SECONDS,
+        ..Outgoing::now(execution.organization_id, Message::Execution { execution_id: execution.id })
+    }
+}
+
+async fn end(unstartable: &[RefusedExecution], deps: &Deps) {
     let now = deps.clock.now();
+    let ids: Vec<Uuid> = unstartable.iter().map(|execution| execution.id).collect();
+    let ids = &ids;
     let ended =
         deps.store.run_tx("end_unstartable", |tx| async move { end_unstartable(&tx, ids, now).await }).await;
     match ended {
@@ -111,6 +127,9 @@ async fn end(ids: &[Uuid], deps: &Deps) {
                 tracing::info!(execution_id = %execution.id, reason = execution.reason, "ended without a start");
             }
             send(freed_wakes(freed).collect(), deps).await;
+        }
+        Err(error) if error.is_lock_timeout() => {
+            send(unstartable.iter().map(looked_at_again).collect(), deps).await;
         }
         // The rows are as they were: the sweeper brings them back.
         Err(error) => tracing::warn!(%error, "executions that may not start could not be ended"),

@@ -71,6 +71,8 @@ pub struct CompiledNode {
     pub run_name: Option<Template>,
     /// Keys of its executions and their templates.
     pub keys: Vec<(String, Template)>,
+    /// The template of its concurrency key.
+    pub concurrency_key: Option<Template>,
     /// What configuration and keys mention.
     pub mentions: NodeMentions,
     /// The secrets that the configuration refers to, as (name, key), each once and in order.
@@ -172,6 +174,7 @@ fn compile_node(
         templates: Vec::new(),
         run_name: None,
         keys: Vec::new(),
+        concurrency_key: None,
         mentions: NodeMentions::default(),
         secret_refs: Vec::new(),
     };
@@ -194,6 +197,9 @@ fn compile_node(
     for (key, source) in &node.keys {
         let template = parse(&format!("keys{}", key_path(key)), source, FieldKind::Text)?;
         compiled.keys.push((key.clone(), template));
+    }
+    if let Some(source) = node.concurrency_key() {
+        compiled.concurrency_key = Some(parse("concurrency.key", source, FieldKind::Text)?);
     }
     collect_mentions(&mut compiled, definition, by_name);
     Ok(compiled)
@@ -235,8 +241,9 @@ fn unknown(what: &str, name: &str) -> NodeError {
 }
 
 fn collect_mentions(compiled: &mut CompiledNode, definition: &Definition, by_name: &HashMap<String, usize>) {
-    let CompiledNode { templates, keys, mentions, secret_refs, .. } = compiled;
+    let CompiledNode { templates, keys, concurrency_key, mentions, secret_refs, .. } = compiled;
     let all = templates.iter().map(|field| &field.template).chain(keys.iter().map(|(_, template)| template));
+    let all = all.chain(&*concurrency_key);
     for template in all {
         let found = template.mentions();
         let named = found.nodes.iter().filter_map(|(name, _)| by_name.get(name));

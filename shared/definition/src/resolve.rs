@@ -3,7 +3,7 @@
 use expression::{Environment, Folded, Residual, Template};
 use model::{
     json::{check_output, compact_bytes, storable_text},
-    limits::{CONFIGURATION_BYTES_MAX, CUSTOM_NAME_CHARS_MAX, KEY_BYTES_MAX},
+    limits::{CONCURRENCY_KEY_BYTES_MAX, CONFIGURATION_BYTES_MAX, CUSTOM_NAME_CHARS_MAX, KEY_BYTES_MAX},
     outcome::ResultReason,
 };
 use serde::{Deserialize, Serialize};
@@ -109,6 +109,24 @@ pub fn resolve_run_name(node: &CompiledNode, env: &dyn Environment) -> Option<Re
             None => text,
         }
     }))
+}
+
+/// Resolves a node's concurrency key; None where it has none.
+///
+/// # Errors
+/// [`ResolveError`]: the execution is recorded as failed, and takes no slot.
+pub fn resolve_concurrency_key(
+    node: &CompiledNode,
+    env: &dyn Environment,
+) -> Result<Option<String>, ResolveError> {
+    let Some(template) = node.concurrency_key.as_ref() else { return Ok(None) };
+    let field = || "concurrency.key".to_owned();
+    let key = storable_text(fold_text(template, env, field)?);
+    if key.len() > CONCURRENCY_KEY_BYTES_MAX {
+        let message = format!("a concurrency key can have at most {CONCURRENCY_KEY_BYTES_MAX} bytes");
+        return Err(ResolveError::limit(field(), message));
+    }
+    Ok(Some(key))
 }
 
 /// Puts evaluated residuals in their places: `values` are (JSON pointer, value).

@@ -87,11 +87,20 @@ impl Node {
     /// has none.
     #[must_use]
     pub fn concurrency_max(&self, has_effect: bool) -> Option<u32> {
-        match self.concurrency {
+        match &self.concurrency {
             _ if !has_effect => None,
             None => Some(1),
-            Some(Concurrency::Limited(max)) => Some(max),
+            Some(Concurrency::Limited(max) | Concurrency::Keyed(KeyedConcurrency { max, .. })) => Some(*max),
             Some(Concurrency::Unlimited(_)) => None,
+        }
+    }
+
+    /// The template of the key whose every value has the limit for itself; None: the limit is the node's as a whole.
+    #[must_use]
+    pub fn concurrency_key(&self) -> Option<&str> {
+        match &self.concurrency {
+            Some(Concurrency::Keyed(keyed)) => Some(&keyed.key),
+            _ => None,
         }
     }
 }
@@ -129,13 +138,25 @@ impl Uses {
 }
 
 /// How many executions of a node may be active at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Concurrency {
     /// At most so many, at least 1.
     Limited(u32),
     /// The word `unlimited`.
     Unlimited(Unlimited),
+    /// At most so many for each value of a key.
+    Keyed(KeyedConcurrency),
+}
+
+/// A limit for each value of a key: `{ max: 2, key: '{{ root().data.repo }}' }`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyedConcurrency {
+    /// At most so many, at least 1.
+    pub max: u32,
+    /// The key's template.
+    pub key: String,
 }
 
 /// The word `unlimited`.
@@ -185,13 +206,17 @@ mod tests {
     fn a_definition_reads_back_from_what_is_stored() {
         let text = r#"{"name":"n","nodes":[{"id":"a","name":"A","trigger":"start","configuration":{}},
             {"id":"b","name":"B","component":"http","configuration":{"url":"x"},"keys":{"k":"v"},"concurrency":"unlimited"},
-            {"id":"c","name":"C","component":"http","concurrency":3}],
+            {"id":"c","name":"C","component":"http","concurrency":3},
+            {"id":"d","name":"D","component":"http","concurrency":{"max":2,"key":"{{ root().data.x }}"}}],
             "edges":[{"from":"a","to":"b"},{"from":"b","channel":"success","to":"c"}]}"#;
         let definition: Definition = serde_json::from_str(text).unwrap();
         assert_eq!(definition.edges[0].channel, DEFAULT_CHANNEL);
         assert_eq!(definition.nodes[0].uses, Uses::Trigger("start".into()));
         assert_eq!(definition.nodes[1].concurrency, Some(Concurrency::Unlimited(Unlimited::Unlimited)));
         assert_eq!(definition.nodes[2].concurrency, Some(Concurrency::Limited(3)));
+        assert_eq!(definition.nodes[3].concurrency_key(), Some("{{ root().data.x }}"));
+        let maxima: Vec<_> = definition.nodes.iter().map(|node| node.concurrency_max(true)).collect();
+        assert_eq!(maxima, [Some(1), None, Some(3), Some(2)]);
         let again: Definition = serde_json::from_value(serde_json::to_value(&definition).unwrap()).unwrap();
         assert_eq!(again, definition);
     }

@@ -91,6 +91,8 @@ pub const ATTEMPTS_MAX: u32 = 30;
 pub const COMPONENT_SECONDS_MAX: u32 = 300;
 /// The highest limited concurrency of a node; above it, say `unlimited`.
 pub const CONCURRENCY_MAX: u32 = 1_000;
+/// Bytes of a concurrency key.
+pub const CONCURRENCY_KEY_BYTES_MAX: usize = 1024;
 
 /// Crashes after which an item or execution ends as `crashed`.
 pub const CRASHES_MAX: i32 = 3;

@@ -115,6 +115,10 @@ impl Failure {
     }
 }
 
+/// `result_message` of an execution that stands for an item which its node had no room for.
+pub const NODE_FULL: &str =
+    "the node has as many waiting items as are allowed (100000): this event was not taken";
+
 /// The idempotency key of an attempt (1 is the first): the same after a crash, the next after an answer.
 #[must_use]
 pub fn idempotency_key(execution_id: uuid::Uuid, attempt: i32) -> String {
@@ -151,6 +155,11 @@ mod tests {
         for reason in [ResultReason::TemplateError, ResultReason::NodeRemoved, ResultReason::Undeliverable] {
             assert_eq!(serde_json::to_value(reason).unwrap(), reason.as_str());
         }
+    }
+
+    #[test]
+    fn what_is_said_of_a_full_node_has_its_number() {
+        assert!(NODE_FULL.contains(&crate::limits::NODE_ITEMS_MAX.to_string()));
     }
 
     #[test]

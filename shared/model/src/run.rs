@@ -36,7 +36,7 @@ pub struct RunCounts {
     pub items_waiting: i64,
     /// Executions that are not finished.
     pub executions_active: i64,
-    /// Failed executions whose failure no edge took.
+    /// Failed executions whose failure no edge took and that were not redriven.
     pub failures_unrouted: i64,
     /// Cancelled executions.
     pub executions_cancelled: i64,

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use components::webhook::{Authentication, WebhookConfiguration};
 use components::{Kind, component};
 use definition::Checked;
-use model::definition::{Concurrency, Definition, Node, Uses};
+use model::definition::{Definition, Node, Uses};
 use serde_json::{Value, json};
 use store::api::{NodeWrite, SecretRefWrite, WebhookRow, WorkflowRow};
 use uuid::Uuid;
@@ -144,6 +144,7 @@ fn node_write(node: &Node, webhook_id: Option<Uuid>) -> NodeWrite {
         reference: reference(&node.uses),
         configuration: node.configuration.clone(),
         concurrency_max: concurrency_max(node),
+        concurrency_key: concurrency_max(node).and(node.concurrency_key()).map(str::to_owned),
         position: node.position.map(|position| json!({ "x": position.x, "y": position.y })),
         webhook_id,
     }
@@ -161,11 +162,7 @@ fn concurrency_max(node: &Node) -> Option<i32> {
     if component(name).is_some_and(|component| component.kind() == Kind::Pure) {
         return None;
     }
-    match node.concurrency {
-        None => Some(1),
-        Some(Concurrency::Limited(limit)) => Some(i32::try_from(limit).unwrap_or(i32::MAX)),
-        Some(Concurrency::Unlimited(_)) => None,
-    }
+    node.concurrency_max(true).map(|limit| i32::try_from(limit).unwrap_or(i32::MAX))
 }
 
 /// Whether items may wait there that nobody else would wake the builder for.
@@ -175,6 +172,9 @@ fn needs_wake(old: &Node, new: &Node) -> bool {
         (Some(_), None) => true,
         (None, _) => false,
     };
+    // With another key the limit holds for others than before.
+    let limit_rose =
+        limit_rose || (concurrency_max(old).is_some() && old.concurrency_key() != new.concurrency_key());
     // A node of another type starts a new generation: what waits for the old one is ended like a removed node's.
     limit_rose || old.uses.node_type() != new.uses.node_type()
 }

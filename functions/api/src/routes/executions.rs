@@ -1,13 +1,16 @@
-//! `/v1/executions`: what ran, with references where secrets were.
+//! `/v1/executions`: what ran, with references where secrets were; cancelling one.
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
+use axum::http::StatusCode;
 use jiff::Timestamp;
 use serde::Deserialize;
-use serde_json::{Map, Value};
-use store::api::{ExecutionFilter, ExecutionRow, list_executions, load_execution};
+use serde_json::{Map, Value, json};
+use store::api::{
+    ExecutionCancel, ExecutionFilter, ExecutionRow, cancel_execution, list_executions, load_execution,
+};
 
 use super::{parse_id, query_id, query_workflow};
 use crate::Deps;
@@ -70,6 +73,27 @@ pub(super) async fn show(
     let id = parse_id(&execution, "execution")?;
     let found = load_execution(&deps.store, caller.organization_id, id).await;
     Ok(Json(found.not_found_as("execution")?))
+}
+
+/// `POST /v1/executions/{execution}/cancel`: tells one execution to end; the rest of its run goes on.
+pub(super) async fn cancel(
+    State(deps): State<Arc<Deps>>,
+    caller: Caller,
+    Path(execution): Path<String>,
+) -> Result<(StatusCode, Json<Value>), ApiError> {
+    let organization_id = caller.organization_id;
+    let execution_id = parse_id(&execution, "execution")?;
+    let now = deps.clock.now();
+    let cancel = ExecutionCancel { organization_id, execution_id, cancelled_by: caller.name, now };
+    let freed = cancel_execution(&deps.store, &cancel).await.not_found_as("execution")?;
+    tracing::info!(%execution_id, "execution cancelled");
+    if let Some(freed) = freed {
+        let (workflow_id, node_id) = freed.key;
+        deps.wake_nodes(organization_id, workflow_id, vec![node_id]).await;
+    }
+    let execution =
+        load_execution(&deps.store, organization_id, execution_id).await.not_found_as("execution")?;
+    Ok((StatusCode::ACCEPTED, Json(json!({ "execution": execution }))))
 }
 
 fn check_word(given: Option<&str>, name: &str, words: &[&str]) -> Result<(), ApiError> {

@@ -1,5 +1,6 @@
 //! The routes, one file a resource.
 
+mod dead_letters;
 mod events;
 mod executions;
 mod organization;
@@ -40,6 +41,9 @@ pub fn router(deps: Arc<Deps>) -> Router {
         .route("/v1/runs/{run}/cancel", post(runs::cancel))
         .route("/v1/executions", get(executions::list))
         .route("/v1/executions/{execution}", get(executions::show))
+        .route("/v1/executions/{execution}/cancel", post(executions::cancel))
+        .route("/v1/executions/{execution}/redrive", post(dead_letters::redrive))
+        .route("/v1/dead-letters", get(dead_letters::list))
         .route("/v1/events", get(events::list))
         .route("/v1/queue-items", get(queue_items::list))
         .route("/v1/webhooks", get(webhooks::list))
@@ -154,6 +158,9 @@ mod tests {
             ("POST", "/v1/runs/r/cancel"),
             ("GET", "/v1/executions"),
             ("GET", "/v1/executions/e"),
+            ("POST", "/v1/executions/e/cancel"),
+            ("POST", "/v1/executions/e/redrive"),
+            ("GET", "/v1/dead-letters"),
             ("GET", "/v1/events"),
             ("GET", "/v1/queue-items"),
             ("GET", "/v1/webhooks"),

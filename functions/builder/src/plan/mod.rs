@@ -4,6 +4,7 @@
 //! failed execution, and its neighbours go on (I9).
 
 mod environment;
+mod keys;
 mod record;
 mod slots;
 #[cfg(test)]
@@ -21,6 +22,7 @@ use queue::Outgoing;
 use store::builder::{ClaimedItem, Loaded, RunFacts, WriteBatch};
 use uuid::Uuid;
 
+pub use self::keys::{KeyPlan, plan_keys};
 use self::record::{Record, Scratch};
 pub use self::slots::Slots;
 use crate::definitions::Workflow;
@@ -52,6 +54,16 @@ pub struct PlanInput<'a> {
     pub fallback: Fallback,
 }
 
+impl PlanInput<'_> {
+    /// The version of each workflow that is planned with.
+    fn versions(&self) -> Vec<(Uuid, i64)> {
+        let mut versions: Vec<_> =
+            self.workflows.values().map(|workflow| (workflow.id, workflow.version)).collect();
+        versions.sort_unstable();
+        versions
+    }
+}
+
 /// Rows to write and messages to send once they are committed.
 #[derive(Default)]
 pub struct Plan {
@@ -78,8 +90,7 @@ pub fn plan(input: &PlanInput<'_>, mut slots: Slots, ids: &mut dyn FnMut() -> Uu
         merge(&mut plan.rows, scratch.rows);
         plan.messages.extend(scratch.messages);
     }
-    plan.rows.versions = input.workflows.values().map(|workflow| (workflow.id, workflow.version)).collect();
-    plan.rows.versions.sort_unstable();
+    plan.rows.versions = input.versions();
     plan.messages.extend(freed_wakes(input, &slots));
     plan
 }
@@ -118,29 +129,40 @@ fn plan_item(
         scratch.rows.run_limits.push((item.root_event_id, item.node.0));
         return scratch;
     }
-    if let Some(reason) = state.ending {
-        return record.end(slots.clone(), ids(), reason, None);
-    }
-    if item.is_node_removed {
-        return record.end(slots.clone(), ids(), ResultReason::NodeRemoved, None);
-    }
-    match input.fallback {
-        Fallback::Crashed => {
-            let message = "building this execution ended the process several times; it was given up";
-            return record.end(slots.clone(), ids(), ResultReason::Crashed, Some(message.to_owned()));
-        }
-        Fallback::Refused => {
-            let message = "the database refused the rows of this execution; look for unusual characters or sizes in its keys and \
-                           configuration";
-            return record.end(slots.clone(), ids(), ResultReason::Limit, Some(message.to_owned()));
-        }
-        Fallback::None => {}
+    if let Some((reason, message)) = ending_of(input, item, state) {
+        return record.end(slots.clone(), ids(), reason, message);
     }
     // A bug that one record brings to light must not take its neighbours along.
     catch_unwind(AssertUnwindSafe(|| record.plan(slots.clone(), ids))).unwrap_or_else(|_| {
         let message = "planning this execution failed inside sealflow; please report it";
         record.end(slots.clone(), ids(), ResultReason::Crashed, Some(message.to_owned()))
     })
+}
+
+/// How an item ends that is not to be planned: its run or its node is over, or it was planned in vain before.
+fn ending_of(
+    input: &PlanInput<'_>,
+    item: &ClaimedItem,
+    state: &RunState,
+) -> Option<(ResultReason, Option<String>)> {
+    if let Some(reason) = state.ending {
+        return Some((reason, None));
+    }
+    if item.is_node_removed {
+        return Some((ResultReason::NodeRemoved, None));
+    }
+    match input.fallback {
+        Fallback::Crashed => {
+            let message = "building this execution ended the process several times; it was given up";
+            Some((ResultReason::Crashed, Some(message.to_owned())))
+        }
+        Fallback::Refused => {
+            let message = "the database refused the rows of this execution; look for unusual characters or sizes in its keys and \
+                           configuration";
+            Some((ResultReason::Limit, Some(message.to_owned())))
+        }
+        Fallback::None => None,
+    }
 }
 
 fn merge(into: &mut WriteBatch, from: WriteBatch) {

@@ -3,11 +3,11 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use definition::{CompiledNode, NodeKind, ResolveError, resolve};
+use definition::{CompiledNode, NodeKind, ResolveError, resolve, resolve_concurrency_key};
 use model::json::{check_output, compact_bytes};
 use model::limits::{GO_ON_EXECUTIONS_MAX, RUN_DEPTH_MAX};
 use model::message::Message;
-use model::outcome::{Failure, Outcome, Output, ResultReason};
+use model::outcome::{Failure, NODE_FULL, Outcome, Output, ResultReason};
 use queue::Outgoing;
 use serde_json::{Value, json};
 use store::builder::{
@@ -21,6 +21,9 @@ use crate::definitions::Workflow;
 
 /// Characters of a message that is stored with an execution.
 const MESSAGE_CHARS_MAX: usize = 4_000;
+
+/// Said of a definition that this version can't read.
+const UNREADABLE: &str = "the workflow's definition was written by a newer version of sealflow";
 
 /// What one record adds; merged only as a whole.
 pub(super) struct Scratch {
@@ -82,6 +85,7 @@ impl<'a> Record<'a> {
             residuals: json!([]),
             policy: json!({}),
             workflow_version: self.workflow.map_or(1, |workflow| workflow.version),
+            concurrency_key: self.item.concurrency_key.clone(),
         };
         Scratch {
             rows: WriteBatch { executions: vec![execution], ..WriteBatch::default() },
@@ -93,8 +97,7 @@ impl<'a> Record<'a> {
     /// Plans the item's execution and goes on through pure nodes, up to a limit.
     pub fn plan(&self, slots: Slots, ids: &mut dyn FnMut() -> Uuid) -> Scratch {
         let (Some(event), Some(workflow)) = (self.event, self.workflow) else {
-            let message = "the workflow's definition was written by a newer version of sealflow".to_owned();
-            return self.end(slots, ids(), ResultReason::TemplateError, Some(message));
+            return self.end(slots, ids(), ResultReason::TemplateError, Some(UNREADABLE.to_owned()));
         };
         let mut scratch = Scratch { rows: WriteBatch::default(), messages: Vec::new(), slots };
         let mut steps = VecDeque::from([Step {
@@ -110,6 +113,38 @@ impl<'a> Record<'a> {
             self.take_step(step, workflow, &mut scratch, &mut steps, ids);
         }
         scratch
+    }
+
+    /// What the concurrency key of the item's node comes to; else how the item ends.
+    pub fn concurrency_key(&self) -> Result<String, (ResultReason, Option<String>)> {
+        let (Some(event), Some(workflow)) = (self.event, self.workflow) else {
+            return Err((ResultReason::TemplateError, Some(UNREADABLE.to_owned())));
+        };
+        let node = match workflow.compiled.node(&self.item.node.1) {
+            Some(Ok(node)) => node,
+            Some(Err(error)) => {
+                let message = format!("{}: {}", error.field, error.rendered);
+                return Err((ResultReason::TemplateError, Some(message)));
+            }
+            None => return Err((ResultReason::NodeRemoved, None)),
+        };
+        let ancestors = self.loaded_ancestors(event);
+        let environment = self.environment(workflow, &ancestors);
+        // Without a key the definition is of another version than the node's row: then nothing of this is written.
+        resolve_concurrency_key(node, &environment)
+            .map(Option::unwrap_or_default)
+            .map_err(|error| (error.reason, Some(format!("{}: {}", error.field, error.rendered))))
+    }
+
+    fn environment<'e>(&'e self, workflow: &'e Workflow, ancestors: &'e Ancestors) -> PlanEnvironment<'e> {
+        PlanEnvironment {
+            compiled: &workflow.compiled,
+            workflow_id: workflow.id,
+            public_url: self.input.public_url,
+            ancestors,
+            run: self.run,
+            now: self.input.now,
+        }
     }
 
     fn loaded_ancestors(&self, event: &InputEvent) -> Ancestors {
@@ -161,14 +196,7 @@ impl<'a> Record<'a> {
                 return scratch.rows.executions.push(execution);
             }
         };
-        let environment = PlanEnvironment {
-            compiled: &workflow.compiled,
-            workflow_id: workflow.id,
-            public_url: self.input.public_url,
-            ancestors: &step.ancestors,
-            run: self.run,
-            now: self.input.now,
-        };
+        let environment = self.environment(workflow, &step.ancestors);
         let resolved = match resolve(node, &environment) {
             Ok(resolved) => resolved,
             Err(ResolveError { field, rendered, reason, .. }) => {
@@ -209,6 +237,7 @@ impl<'a> Record<'a> {
             residuals: json!([]),
             policy: json!({}),
             workflow_version: workflow.version,
+            concurrency_key: self.item.concurrency_key.clone().filter(|_| step.is_claimed),
         }
     }
 
@@ -307,6 +336,11 @@ impl<'a> Record<'a> {
         ids: &mut dyn FnMut() -> Uuid,
     ) -> bool {
         let key: NodeKey = (workflow.id, next.node_id.to_owned());
+        if self.input.loaded.full_nodes.contains(&key) {
+            let execution = self.new_execution(&next, workflow, ids());
+            finish_unresolved(scratch, execution, NODE_FULL.to_owned(), ResultReason::Limit);
+            return false;
+        }
         let is_room =
             scratch.rows.executions.len() + steps.len() < GO_ON_EXECUTIONS_MAX && next.depth < RUN_DEPTH_MAX;
         let node = workflow.compiled.node(next.node_id);
@@ -315,7 +349,9 @@ impl<'a> Record<'a> {
             // It becomes a failed execution, which needs no slot.
             Some(Err(_)) | None => None,
         };
-        let is_room = is_room && scratch.slots.take_bytes(compact_bytes(&next.data));
+        // Where the limit is a key's, what comes is seen first, and so waits.
+        let is_keyed = limit.is_some() && matches!(node, Some(Ok(node)) if node.concurrency_key.is_some());
+        let is_room = is_room && !is_keyed && scratch.slots.take_bytes(compact_bytes(&next.data));
         if is_room && (limit.is_none() || scratch.slots.take_new(&key)) {
             steps.push_back(next);
             return false;
@@ -327,7 +363,7 @@ impl<'a> Record<'a> {
             event_id: next.event_id,
         });
         // Behind a limit whose lock is held, whoever frees the slot sends the wake.
-        let needs_wake = limit.is_none() || !scratch.slots.is_locked(&key);
+        let needs_wake = limit.is_none() || is_keyed || !scratch.slots.is_locked(&key);
         scratch.slots.wait(&key);
         needs_wake
     }
@@ -358,15 +394,24 @@ fn run_pure(node: &CompiledNode, configuration: &Value, input: &Value) -> Result
 
 fn finish_failed(
     scratch: &mut Scratch,
-    mut execution: NewExecution,
+    execution: NewExecution,
     field: &str,
     message: &str,
+    reason: ResultReason,
+) {
+    finish_unresolved(scratch, execution, format!("{field}: {message}"), reason);
+}
+
+fn finish_unresolved(
+    scratch: &mut Scratch,
+    mut execution: NewExecution,
+    message: String,
     reason: ResultReason,
 ) {
     execution.state = "finished";
     execution.result = Some("failed");
     execution.result_reason = Some(reason.as_str());
-    execution.result_message = Some(cut_message(format!("{field}: {message}")));
+    execution.result_message = Some(cut_message(message));
     scratch.rows.executions.push(execution);
 }
 

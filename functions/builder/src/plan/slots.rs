@@ -90,7 +90,12 @@ mod tests {
     #[test]
     fn going_on_takes_a_slot_only_where_nobody_waits() {
         let key = (Uuid::nil(), "n".to_owned());
-        let slots = |free, is_waiting| Slots::new(&[NodeSlots { key: key.clone(), free, is_waiting }], &[]);
+        let slots = |free, is_waiting| {
+            Slots::new(
+                &[NodeSlots { key: key.clone(), free, is_waiting, is_keyed: false, has_unseen: false }],
+                &[],
+            )
+        };
         assert!(slots(1, false).take_new(&key), "I4");
         assert!(!slots(1, true).take_new(&key), "I4: somebody waits");
         assert!(!slots(0, false).take_new(&key), "I4: no slot is free");

@@ -44,6 +44,7 @@ fn world(nodes: Value, edges: Value, waiting_at: &[&str]) -> World {
             created_at: time,
             is_node_removed: false,
             component: "noop".into(),
+            concurrency_key: None,
         })
         .collect();
     let events = items.iter().enumerate().map(|(index, item)| InputEvent {
@@ -75,7 +76,7 @@ fn key(node_id: &str) -> NodeKey {
 }
 
 fn slots(node_id: &str, free: i64, is_waiting: bool) -> NodeSlots {
-    NodeSlots { key: key(node_id), free, is_waiting }
+    NodeSlots { key: key(node_id), free, is_waiting, is_keyed: false, has_unseen: false }
 }
 
 impl World {

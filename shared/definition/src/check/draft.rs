@@ -1,7 +1,10 @@
 //! From the tree to the parts of a definition, each with its place; what is missing or wrong is left out and said.
 
 use model::{
-    definition::{Concurrency, DEFAULT_CHANNEL, Definition, Edge, Node, Position as Drawn, Unlimited, Uses},
+    definition::{
+        Concurrency, DEFAULT_CHANNEL, Definition, Edge, KeyedConcurrency, Node, Position as Drawn, Unlimited,
+        Uses,
+    },
     limits::{CONCURRENCY_MAX, DESCRIPTION_CHARS_MAX, EDGES_MAX, KEY_BYTES_MAX, KEYS_MAX, NODES_MAX},
     retry::{Backoff, RetryPolicy},
 };
@@ -40,6 +43,8 @@ pub(super) struct DraftNode<'t> {
     pub run_name: Option<Spot<&'t str>>,
     pub keys: Vec<(String, Spot<&'t str>)>,
     pub concurrency: Option<Spot<Concurrency>>,
+    /// The template in `concurrency`.
+    pub concurrency_key: Option<Spot<&'t str>>,
     pub retry: Option<Spot<RetryPolicy>>,
     pub redact: Option<Spot<Vec<String>>>,
     /// Where `keys` stands.
@@ -147,6 +152,8 @@ fn read_node<'t>(index: usize, tree: &'t Tree, out: &mut Collector<'_>) -> Optio
         map_of_any(configuration, &at("configuration"), out);
     }
     let keys = tree.get("keys");
+    let (concurrency, concurrency_key) =
+        tree.get("concurrency").map_or((None, None), |tree| read_concurrency(tree, &at("concurrency"), out));
     Some(DraftNode {
         position: tree.position,
         id: tree.get("id").and_then(|tree| node_id(tree, &at("id"), out)),
@@ -155,7 +162,8 @@ fn read_node<'t>(index: usize, tree: &'t Tree, out: &mut Collector<'_>) -> Optio
         configuration: configuration.filter(|tree| matches!(tree.content, Content::Map(_))),
         run_name: tree.get("run_name").and_then(|tree| text(tree, &at("run_name"), out)),
         keys: keys.map(|tree| read_keys(tree, &at("keys"), out)).unwrap_or_default(),
-        concurrency: tree.get("concurrency").and_then(|tree| read_concurrency(tree, &at("concurrency"), out)),
+        concurrency,
+        concurrency_key,
         retry: tree.get("retry").and_then(|tree| read_retry(tree, &at("retry"), out)),
         redact: tree.get("redact").and_then(|tree| read_redact(tree, &at("redact"), out)),
         keys_position: keys.map(|tree| tree.position),
@@ -232,24 +240,55 @@ fn read_keys<'t>(tree: &'t Tree, field: &str, out: &mut Collector<'_>) -> Vec<(S
     keys
 }
 
-fn read_concurrency(tree: &Tree, field: &str, out: &mut Collector<'_>) -> Option<Spot<Concurrency>> {
+/// What `concurrency` says, and the key's template where it has one.
+fn read_concurrency<'t>(
+    tree: &'t Tree,
+    field: &str,
+    out: &mut Collector<'_>,
+) -> (Option<Spot<Concurrency>>, Option<Spot<&'t str>>) {
+    if matches!(tree.content, Content::Map(_)) {
+        return read_keyed_concurrency(tree, field, out);
+    }
     let value = match &tree.content {
         Content::Text(text) if text == "unlimited" => Some(Concurrency::Unlimited(Unlimited::Unlimited)),
-        Content::Integer(number) => u32::try_from(*number)
-            .ok()
-            .filter(|number| (1..=CONCURRENCY_MAX).contains(number))
-            .map(Concurrency::Limited),
-        Content::Refused => return None,
-        _ => None,
+        Content::Refused => return (None, None),
+        _ => concurrency_number(tree).map(Concurrency::Limited),
     };
     if value.is_none() {
-        out.error(
-            tree.position,
-            field,
-            format!("must be a number from 1 to {CONCURRENCY_MAX}, or `unlimited`"),
-        );
+        let message = format!("must be a number from 1 to {CONCURRENCY_MAX}, `unlimited`, or {{ max, key }}");
+        out.error(tree.position, field, message);
     }
-    value.map(|value| Spot::new(value, tree.position, field))
+    (value.map(|value| Spot::new(value, tree.position, field)), None)
+}
+
+fn read_keyed_concurrency<'t>(
+    tree: &'t Tree,
+    field: &str,
+    out: &mut Collector<'_>,
+) -> (Option<Spot<Concurrency>>, Option<Spot<&'t str>>) {
+    map(tree, field, &["max", "key"], out);
+    for required in ["max", "key"].into_iter().filter(|required| tree.get(required).is_none()) {
+        out.error(tree.position, field, format!("`{required}` is missing"));
+    }
+    let max = tree.get("max").and_then(|value| {
+        let number = concurrency_number(value);
+        if number.is_none() && !matches!(value.content, Content::Refused) {
+            let message = format!("must be a number from 1 to {CONCURRENCY_MAX}");
+            out.error(value.position, &format!("{field}.max"), message);
+        }
+        number
+    });
+    let key = tree.get("key").and_then(|tree| text(tree, &format!("{field}.key"), out));
+    let keyed = max.zip(key.as_ref()).map(|(max, key)| {
+        let keyed = KeyedConcurrency { max, key: key.value.to_owned() };
+        Spot::new(Concurrency::Keyed(keyed), tree.position, field)
+    });
+    (keyed, key)
+}
+
+fn concurrency_number(tree: &Tree) -> Option<u32> {
+    let Content::Integer(number) = &tree.content else { return None };
+    u32::try_from(*number).ok().filter(|number| (1..=CONCURRENCY_MAX).contains(number))
 }
 
 fn read_retry(tree: &Tree, field: &str, out: &mut Collector<'_>) -> Option<Spot<RetryPolicy>> {

@@ -72,10 +72,12 @@ fn check_component(
         refuse(node.redact.as_ref(), &format!("{pure}: its output comes from no target"), out);
     }
     let refs = configuration::check(node, component, names, out);
-    for (_, spot) in &node.keys {
+    // Templates of text that is stored as it is: no secret may stand there.
+    let key = node.concurrency_key.iter().map(|spot| (spot, "a concurrency key"));
+    for (spot, place) in node.keys.iter().map(|(_, spot)| (spot, "the value of a key")).chain(key) {
         if let Some(template) = configuration::parse(spot, FieldKind::Text, out) {
             names.check(spot, &template, out);
-            refuse_secrets(spot, &template, "the value of a key", out);
+            refuse_secrets(spot, &template, place, out);
         }
     }
     refs

@@ -153,7 +153,7 @@ extra: 1
             "16:5 nodes[2]: `name` is missing",
             "16:9 nodes[2].id: the id `call` is taken by the node on line 7",
             "18:34 nodes[2].configuration.expression: must be an expression, not a number",
-            "19:18 nodes[2].concurrency: must be a number from 1 to 1000, or `unlimited`",
+            "19:18 nodes[2].concurrency: must be a number from 1 to 1000, `unlimited`, or { max, key }",
             "20:13 nodes[2].redact: must be a list, not text",
             "21:5 nodes[3]: `id` is missing",
             "21:5 nodes[3]: must be one of trigger, component and blueprint, not several",
@@ -430,6 +430,8 @@ fn i10_limits_of_a_definition_hold_on_both_sides() {
         (concurrency(0), concurrency(1), concurrency(CONCURRENCY_MAX), concurrency(CONCURRENCY_MAX + 1)),
         (1, 0, 0, 1)
     );
+    let keyed = |number: u32| node(&format!("concurrency: {{ max: {number}, key: x }}"));
+    assert_eq!((keyed(0), keyed(1), keyed(CONCURRENCY_MAX), keyed(CONCURRENCY_MAX + 1)), (1, 0, 0, 1));
     let redact = |count: usize| node(&format!("redact: [{}]", vec!["/a"; count].join(", ")));
     assert_eq!((redact(50), redact(51)), (0, 1));
     let path = |bytes: usize| node(&format!("redact: [/{}]", "a".repeat(bytes - 1)));
@@ -489,4 +491,31 @@ fn i10_no_text_makes_the_checker_panic() {
     ] {
         let _ = check(&piece.repeat(65_536 / piece.len()));
     }
+}
+
+#[test]
+fn a_concurrency_key_is_a_template_without_secrets() {
+    let with = |concurrency: &str| {
+        workflow(&format!(
+            "  - {{ id: a, name: A, component: http, configuration: {{ {URL} }}, concurrency: {concurrency} }}\n"
+        ))
+    };
+    let checked = check(&with("{ max: 2, key: '{{ root().data.repo }}/{{ previous().data.x }}' }")).unwrap();
+    let node = checked.definition.nodes.iter().find(|node| node.id == "a").unwrap();
+    assert_eq!(node.concurrency_key(), Some("{{ root().data.repo }}/{{ previous().data.x }}"));
+    let check_one = |concurrency: &str, expected: &str| {
+        let found = errors(&with(concurrency));
+        assert!(found.len() == 1 && found[0].ends_with(expected), "{concurrency}: {found:?}");
+    };
+    check_one(
+        "{ max: 1, key: '{{ secrets(\"github\").token }}' }",
+        "a secret can't stand in a concurrency key: it would be stored",
+    );
+    check_one("{ max: 1, key: '{{ $[\"Gone\"].data }}' }", "there is no node named `Gone`");
+    check_one("{ max: 1 }", "`key` is missing");
+    check_one("{ key: x }", "`max` is missing");
+    check_one("{ max: 1, key: 5 }", "concurrency.key: must be text, not a number");
+    check_one("{ max: one, key: x }", "concurrency.max: must be a number from 1 to 1000");
+    check_one("{ max: 1, key: x, min: 1 }", "unknown field `min`");
+    check_one("{ max: 1, key: '{{ 1 + }}' }", "");
 }

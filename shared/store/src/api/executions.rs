@@ -79,6 +79,10 @@ pub struct ExecutionRow {
     pub run_at: Option<Timestamp>,
     /// Who cancelled it.
     pub cancelled_by: Option<String>,
+    /// The copy of its event with which it was redriven.
+    pub redriven_event_id: Option<Uuid>,
+    /// What its node's concurrency key came to.
+    pub concurrency_key: Option<String>,
     /// When the builder made it.
     pub created_at: Timestamp,
     /// When its state last changed.
@@ -118,6 +122,8 @@ impl ExecutionRow {
             crashes: column(row, "crashes")?,
             run_at: column(row, "run_at")?,
             cancelled_by: column(row, "cancelled_by")?,
+            redriven_event_id: column(row, "redriven_event_id")?,
+            concurrency_key: column(row, "concurrency_key")?,
             created_at,
             updated_at: column(row, "updated_at")?,
             started_at,
@@ -145,7 +151,8 @@ pub async fn list_executions(
             "/* list_executions */
              SELECT q.id, q.workflow_id, q.node_id, n.name AS node_name, q.root_event_id, q.event_id, q.previous_execution_id,
                     q.parent_execution_id, q.state, q.result, q.result_reason, q.result_message, q.component, q.configuration,
-                    q.metadata, q.workflow_version, q.attempt, q.crashes, q.run_at, q.cancelled_by, q.created_at, q.updated_at,
+                    q.metadata, q.workflow_version, q.attempt, q.crashes, q.run_at, q.cancelled_by, q.redriven_event_id, q.concurrency_key,
+                    q.created_at, q.updated_at,
                     q.started_at, q.finished_at, q.candidates,
                     (SELECT coalesce(jsonb_object_agg(k.key, k.value), '{}') FROM workflow_node_execution_kvs k
                      WHERE k.execution_id = q.id) AS keys
@@ -158,7 +165,7 @@ pub async fn list_executions(
                              SELECT x.id, x.workflow_id, x.node_id, x.root_event_id, x.event_id, x.previous_execution_id,
                                     x.parent_execution_id, x.state, x.result, x.result_reason, x.result_message, x.component,
                                     x.configuration, x.metadata, x.workflow_version, x.attempt, x.crashes, x.run_at,
-                                    x.cancelled_by, x.created_at, x.updated_at, x.started_at, x.finished_at
+                                    x.cancelled_by, x.redriven_event_id, x.concurrency_key, x.created_at, x.updated_at, x.started_at, x.finished_at
                              FROM workflow_node_executions x
                              WHERE x.workflow_id = w.id AND ($3::uuid IS NULL OR x.id < $3)
                                AND ($6::text IS NULL OR x.node_id = $6) AND ($7::text IS NULL OR x.state = $7)
@@ -212,7 +219,8 @@ pub async fn load_execution(
             "/* load_execution */
              SELECT x.id, x.workflow_id, x.node_id, n.name AS node_name, x.root_event_id, x.event_id, x.previous_execution_id,
                     x.parent_execution_id, x.state, x.result, x.result_reason, x.result_message, x.component, x.configuration,
-                    x.metadata, x.workflow_version, x.attempt, x.crashes, x.run_at, x.cancelled_by, x.created_at, x.updated_at,
+                    x.metadata, x.workflow_version, x.attempt, x.crashes, x.run_at, x.cancelled_by, x.redriven_event_id, x.concurrency_key,
+                    x.created_at, x.updated_at,
                     x.started_at, x.finished_at,
                     (SELECT coalesce(jsonb_object_agg(k.key, k.value), '{}') FROM workflow_node_execution_kvs k
                      WHERE k.execution_id = x.id) AS keys

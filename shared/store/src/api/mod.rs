@@ -3,11 +3,14 @@
 //! Rows are shown as they are: their fields have the names of the columns, and the API answers with them. What must not be
 //! here: `workflow_node_executions.residuals`, leases, sealed bytes on their way to an answer.
 
+mod dead_letters;
 mod events;
+mod execution_cancel;
 mod executions;
 mod organizations;
 mod page;
 mod queue_items;
+mod redrive;
 mod run_cancel;
 mod run_start;
 mod runs;
@@ -18,11 +21,14 @@ mod workflow_apply;
 mod workflow_delete;
 mod workflows;
 
+pub use dead_letters::{DeadLetterFilter, DeadLetterRow, list_dead_letters};
 pub use events::{EventFilter, EventRow, list_events};
+pub use execution_cancel::{ExecutionCancel, cancel_execution};
 pub use executions::{ExecutionFilter, ExecutionRow, list_executions, load_execution};
 pub use organizations::{OrganizationRow, delete_organization, load_organization};
 pub use page::{Page, PageRequest};
 pub use queue_items::{QueueItemFilter, QueueItemRow, list_queue_items};
+pub use redrive::{Redrive, RedriveOutcome, redrive_execution};
 pub use run_cancel::{CancelOutcome, RunCancel, cancel_run};
 pub use run_start::{RunStart, StartOutcome, start_run};
 pub use runs::{RunFilter, RunRow, list_runs, load_run};

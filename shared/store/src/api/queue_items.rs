@@ -1,5 +1,6 @@
 use jiff::Timestamp;
 use serde::Serialize;
+use serde_json::Value;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
@@ -19,7 +20,12 @@ pub struct QueueItemFilter {
     pub root_event_id: Option<Uuid>,
 }
 
-/// A row of `workflow_node_queue_items`.
+/// Executions that are named as holding the slots which an item waits for.
+const HOLDERS_MAX: i64 = 10;
+/// Items before it that are counted; behind more, it says so many.
+const AHEAD_MAX: i64 = 1_000;
+
+/// A row of `workflow_node_queue_items`, and what it waits for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct QueueItemRow {
     /// `workflow_node_queue_items.id`
@@ -42,6 +48,12 @@ pub struct QueueItemRow {
     pub last_sent_at: Timestamp,
     /// Wakes that the sweeper sent.
     pub sent_count: i32,
+    /// What its node's concurrency key came to; None before the builder has seen it, or without a key.
+    pub concurrency_key: Option<String>,
+    /// `{"reason": "concurrency", "limit", "executions", "ahead"}` while executions hold all slots of its node, or of its key: up to
+    /// ten of them, and how many items are before it, counted up to 1,000. Else `{"reason": "delivery"}`: the builder takes it when
+    /// its wake arrives.
+    pub waiting_for: Value,
 }
 
 impl QueueItemRow {
@@ -57,6 +69,8 @@ impl QueueItemRow {
             created_at: column(row, "created_at")?,
             last_sent_at: column(row, "last_sent_at")?,
             sent_count: column(row, "sent_count")?,
+            concurrency_key: column(row, "concurrency_key")?,
+            waiting_for: column(row, "waiting_for")?,
         })
     }
 }
@@ -71,18 +85,49 @@ pub async fn list_queue_items(
     filter: &QueueItemFilter,
     page: PageRequest,
 ) -> Result<Page<QueueItemRow>, StoreError> {
+    // One statement, so one snapshot. Slots are counted once for each node and key of the page; items before one are walked over in
+    // the order of the index that gives them to the builder, no further than is counted.
     let rows = store
         .query(
             "/* list_queue_items */
+             WITH page AS MATERIALIZED (
+                 SELECT i.id, i.workflow_id, i.node_id, i.root_event_id, i.event_id, i.node_generation, i.crashes, i.created_at,
+                        i.last_sent_at, i.sent_count, i.concurrency_key,
+                        CASE WHEN n.deleted_at IS NULL AND w.deleted_at IS NULL AND i.node_generation = n.generation
+                             THEN n.concurrency_max END AS concurrency_max,
+                        n.concurrency_key IS NOT NULL AS is_keyed
+                 FROM workflow_node_queue_items i
+                 JOIN workflows w ON w.id = i.workflow_id
+                 JOIN workflow_nodes n ON n.workflow_id = i.workflow_id AND n.node_id = i.node_id
+                 WHERE w.organization_id = $1 AND ($2::uuid IS NULL OR w.id = $2) AND ($3::uuid IS NULL OR i.id < $3)
+                   AND ($5::text IS NULL OR i.node_id = $5) AND ($6::uuid IS NULL OR i.root_event_id = $6)
+                 ORDER BY i.id DESC LIMIT $4 + 1),
+             slots AS MATERIALIZED (
+                 SELECT wanted.workflow_id, wanted.node_id, wanted.key, wanted.concurrency_max, held.executions
+                 FROM (SELECT DISTINCT workflow_id, node_id, CASE WHEN is_keyed THEN concurrency_key END AS key, is_keyed,
+                              concurrency_max
+                       FROM page WHERE concurrency_max IS NOT NULL AND (NOT is_keyed OR concurrency_key IS NOT NULL)) wanted
+                 CROSS JOIN LATERAL (
+                     SELECT coalesce(array_agg(x.id ORDER BY x.id), '{}') AS executions
+                     FROM workflow_node_executions x
+                     WHERE x.workflow_id = wanted.workflow_id AND x.node_id = wanted.node_id AND x.state <> 'finished'
+                       AND (NOT wanted.is_keyed OR x.concurrency_key = wanted.key)) held
+                 WHERE cardinality(held.executions) >= wanted.concurrency_max)
              SELECT q.id, q.workflow_id, q.node_id, q.root_event_id, q.event_id, q.node_generation, q.crashes, q.created_at,
-                    q.last_sent_at, q.sent_count, q.candidates
-             FROM (SELECT c.*, count(*) OVER () AS candidates
-                   FROM (SELECT i.id, i.workflow_id, i.node_id, i.root_event_id, i.event_id, i.node_generation, i.crashes,
-                                i.created_at, i.last_sent_at, i.sent_count
-                         FROM workflow_node_queue_items i JOIN workflows w ON w.id = i.workflow_id
-                         WHERE w.organization_id = $1 AND ($2::uuid IS NULL OR w.id = $2) AND ($3::uuid IS NULL OR i.id < $3)
-                           AND ($5::text IS NULL OR i.node_id = $5) AND ($6::uuid IS NULL OR i.root_event_id = $6)
-                         ORDER BY i.id DESC LIMIT $4 + 1) c) q
+                    q.last_sent_at, q.sent_count, q.concurrency_key, (SELECT count(*) FROM page) AS candidates,
+                    CASE WHEN slots.node_id IS NULL THEN jsonb_build_object('reason', 'delivery')
+                         ELSE jsonb_build_object('reason', 'concurrency', 'limit', slots.concurrency_max,
+                             'executions', to_jsonb(slots.executions[1:$7]),
+                             'ahead', (SELECT count(*) FROM (
+                                 SELECT FROM workflow_node_queue_items i
+                                 WHERE i.workflow_id = q.workflow_id AND i.node_id = q.node_id
+                                   AND (i.created_at, i.id) < (q.created_at, q.id)
+                                   AND (slots.key IS NULL OR i.concurrency_key = slots.key)
+                                 LIMIT $8) ahead))
+                    END AS waiting_for
+             FROM page q
+             LEFT JOIN slots ON slots.workflow_id = q.workflow_id AND slots.node_id = q.node_id
+                 AND slots.key IS NOT DISTINCT FROM CASE WHEN q.is_keyed THEN q.concurrency_key END
              ORDER BY q.id DESC LIMIT $4",
             &[
                 (&organization_id, Type::UUID),
@@ -91,6 +136,8 @@ pub async fn list_queue_items(
                 (&page.rows_max(), Type::INT8),
                 (&filter.node_id, Type::TEXT),
                 (&filter.root_event_id, Type::UUID),
+                (&HOLDERS_MAX, Type::INT8),
+                (&AHEAD_MAX, Type::INT8),
             ],
         )
         .await?;

@@ -43,7 +43,7 @@ pub struct RunRow {
     pub executions: i64,
     /// Executions that are not finished.
     pub executions_active: i64,
-    /// Executions that failed and whose failure no edge took.
+    /// Executions that failed, whose failure no edge took, and that were not redriven: of those counts what the redrive came to.
     pub failures_unrouted: i64,
     /// Executions that were cancelled.
     pub executions_cancelled: i64,
@@ -121,7 +121,7 @@ pub async fn list_runs(
                  SELECT count(*) AS executions,
                         count(*) FILTER (WHERE x.state <> 'finished') AS executions_active,
                         count(*) FILTER (WHERE x.result = 'cancelled') AS executions_cancelled,
-                        count(*) FILTER (WHERE x.result = 'failed' AND NOT EXISTS (
+                        count(*) FILTER (WHERE x.result = 'failed' AND x.redriven_event_id IS NULL AND NOT EXISTS (
                             SELECT FROM workflow_events o
                             WHERE o.execution_id = x.id AND o.channel = 'failure' AND cardinality(o.targets) > 0))
                             AS failures_unrouted,
@@ -161,7 +161,7 @@ pub async fn load_run(store: &Store, organization_id: Uuid, run_id: Uuid) -> Res
                  SELECT count(*) AS executions,
                         count(*) FILTER (WHERE x.state <> 'finished') AS executions_active,
                         count(*) FILTER (WHERE x.result = 'cancelled') AS executions_cancelled,
-                        count(*) FILTER (WHERE x.result = 'failed' AND NOT EXISTS (
+                        count(*) FILTER (WHERE x.result = 'failed' AND x.redriven_event_id IS NULL AND NOT EXISTS (
                             SELECT FROM workflow_events o
                             WHERE o.execution_id = x.id AND o.channel = 'failure' AND cardinality(o.targets) > 0))
                             AS failures_unrouted,

@@ -51,6 +51,8 @@ pub struct NodeWrite {
     pub configuration: Value,
     /// Executions that may be active at once; None: no limit.
     pub concurrency_max: Option<i32>,
+    /// Template of the key whose every value has that limit for itself.
+    pub concurrency_key: Option<String>,
     /// Where the console draws it.
     pub position: Option<Value>,
     /// Its webhook, for webhook triggers.
@@ -324,16 +326,17 @@ async fn write_nodes(tx: &Tx, write: &WorkflowWrite, version: i64) -> Result<(),
         .query(
             "/* apply_workflow: nodes */
              INSERT INTO workflow_nodes AS n (workflow_id, node_id, name, type, ref, configuration, concurrency_max, position,
-                 webhook_id, version, created_at, updated_at)
+                 webhook_id, concurrency_key, version, created_at, updated_at)
              SELECT $1, new.node_id, new.name, new.type, new.ref, new.configuration, new.concurrency_max, new.position,
-                 new.webhook_id, $10, $11, $11
-             FROM unnest($2::text[], $3::text[], $4::text[], $5::jsonb[], $6::jsonb[], $7::integer[], $8::jsonb[], $9::uuid[])
-                 AS new (node_id, name, type, ref, configuration, concurrency_max, position, webhook_id)
+                 new.webhook_id, new.concurrency_key, $10, $11, $11
+             FROM unnest($2::text[], $3::text[], $4::text[], $5::jsonb[], $6::jsonb[], $7::integer[], $8::jsonb[], $9::uuid[],
+                 $12::text[])
+                 AS new (node_id, name, type, ref, configuration, concurrency_max, position, webhook_id, concurrency_key)
              ORDER BY new.node_id
              ON CONFLICT (workflow_id, node_id) DO UPDATE SET
                  name = excluded.name, type = excluded.type, ref = excluded.ref, configuration = excluded.configuration,
                  concurrency_max = excluded.concurrency_max, position = excluded.position, webhook_id = excluded.webhook_id,
-                 version = excluded.version, updated_at = excluded.updated_at, deleted_at = NULL,
+                 concurrency_key = excluded.concurrency_key, version = excluded.version, updated_at = excluded.updated_at, deleted_at = NULL,
                  generation = n.generation + CASE WHEN n.deleted_at IS NOT NULL OR n.type <> excluded.type THEN 1 ELSE 0 END
              RETURNING n.node_id",
             &[
@@ -348,6 +351,10 @@ async fn write_nodes(tx: &Tx, write: &WorkflowWrite, version: i64) -> Result<(),
                 (&nodes.iter().map(|node| node.webhook_id).collect::<Vec<_>>(), Type::UUID_ARRAY),
                 (&version, Type::INT8),
                 (&write.now, Type::TIMESTAMPTZ),
+                (
+                    &nodes.iter().map(|node| node.concurrency_key.as_deref()).collect::<Vec<_>>(),
+                    Type::TEXT_ARRAY,
+                ),
             ],
         )
         .await?;

@@ -26,6 +26,8 @@ pub struct ClaimedItem {
     pub is_node_removed: bool,
     /// The component of the node's row, for items whose node is no longer in the definition.
     pub component: String,
+    /// What the node's concurrency key came to.
+    pub concurrency_key: Option<String>,
 }
 
 /// The state of a limited node whose lock is held.
@@ -37,6 +39,10 @@ pub struct NodeSlots {
     pub free: i64,
     /// Whether items still wait.
     pub is_waiting: bool,
+    /// Whether the limit holds for each value of a key: then `free` says nothing of any one of them.
+    pub is_keyed: bool,
+    /// Whether items wait whose key is not known yet.
+    pub has_unseen: bool,
 }
 
 /// A definition as it is stored.
@@ -138,23 +144,28 @@ const CLAIM_ONE: &str = "/* claim_one */
         SELECT n.workflow_id, n.node_id, n.generation, n.concurrency_max,
             n.deleted_at IS NOT NULL OR w.deleted_at IS NOT NULL AS is_removed,
             coalesce(n.ref ->> 'component', n.ref ->> 'trigger', '') AS component,
+            n.concurrency_key IS NOT NULL AND item.concurrency_key IS NULL AS is_unseen,
             n.concurrency_max - (
                 SELECT count(*) FROM workflow_node_executions e
-                WHERE e.workflow_id = n.workflow_id AND e.node_id = n.node_id AND e.state <> 'finished') AS free,
+                WHERE e.workflow_id = n.workflow_id AND e.node_id = n.node_id AND e.state <> 'finished'
+                  AND (n.concurrency_key IS NULL OR e.concurrency_key = item.concurrency_key)) AS free,
             (SELECT i.id FROM workflow_node_queue_items i
-             WHERE i.workflow_id = n.workflow_id AND i.node_id = n.node_id ORDER BY created_at, id LIMIT 1) AS first_id
-        FROM workflow_nodes n JOIN workflows w ON w.id = n.workflow_id
+             WHERE i.workflow_id = n.workflow_id AND i.node_id = n.node_id
+               AND (n.concurrency_key IS NULL OR i.concurrency_key IS NULL OR i.concurrency_key = item.concurrency_key)
+             ORDER BY created_at, id LIMIT 1) AS first_id
+        FROM workflow_nodes n JOIN workflows w ON w.id = n.workflow_id JOIN workflow_node_queue_items item ON item.id = $1
         WHERE n.workflow_id = $2 AND n.node_id = $3)
     DELETE FROM workflow_node_queue_items i USING node
-    WHERE i.id = $1 AND (node.concurrency_max IS NULL OR node.is_removed OR (node.free > 0 AND node.first_id = i.id))
-    RETURNING i.id, i.workflow_id, i.node_id, i.root_event_id, i.event_id, i.created_at, node.component,
+    WHERE i.id = $1 AND (node.concurrency_max IS NULL OR node.is_removed
+        OR (node.free > 0 AND node.first_id = i.id AND NOT node.is_unseen))
+    RETURNING i.id, i.workflow_id, i.node_id, i.root_event_id, i.event_id, i.created_at, i.concurrency_key, node.component,
         node.is_removed OR i.node_generation <> node.generation AS is_node_removed";
 
 const CLAIM_LIMITED: &str = "/* claim_limited */
     WITH node AS (
         SELECT n.workflow_id, n.node_id, n.generation, n.deleted_at IS NOT NULL OR w.deleted_at IS NOT NULL AS is_removed,
             coalesce(n.ref ->> 'component', n.ref ->> 'trigger', '') AS component,
-            n.concurrency_max - (
+            CASE WHEN n.concurrency_key IS NULL THEN n.concurrency_max ELSE 0 END - (
                 SELECT count(*) FROM workflow_node_executions e
                 WHERE e.workflow_id = n.workflow_id AND e.node_id = n.node_id AND e.state <> 'finished') AS free
         FROM unnest($1, $2) AS t (workflow_id, node_id)
@@ -174,8 +185,9 @@ const CLAIM_LIMITED: &str = "/* claim_limited */
     taken AS (
         DELETE FROM workflow_node_queue_items i USING bounded AS picked
         WHERE i.id = picked.id
-        RETURNING i.id, i.workflow_id, i.node_id, i.root_event_id, i.event_id, i.created_at, picked.is_node_removed, picked.component)
-    SELECT id, workflow_id, node_id, root_event_id, event_id, created_at, is_node_removed, component
+        RETURNING i.id, i.workflow_id, i.node_id, i.root_event_id, i.event_id, i.created_at, i.concurrency_key,
+            picked.is_node_removed, picked.component)
+    SELECT id, workflow_id, node_id, root_event_id, event_id, created_at, concurrency_key, is_node_removed, component
     FROM taken ORDER BY workflow_id, node_id, created_at, id";
 
 const CLAIM_UNLIMITED: &str = "/* claim_unlimited */
@@ -197,7 +209,8 @@ const CLAIM_UNLIMITED: &str = "/* claim_unlimited */
         FOR UPDATE OF i SKIP LOCKED)
     DELETE FROM workflow_node_queue_items i USING picked
     WHERE i.id = picked.id
-    RETURNING i.id, i.workflow_id, i.node_id, i.root_event_id, i.event_id, i.created_at, picked.is_node_removed, picked.component";
+    RETURNING i.id, i.workflow_id, i.node_id, i.root_event_id, i.event_id, i.created_at, i.concurrency_key, picked.is_node_removed,
+        picked.component";
 
 /// Read after the claim: only rows of nodes whose lock is held may be decided on.
 pub(super) const READ_SLOTS: &str = "/* read_slots */
@@ -207,12 +220,19 @@ pub(super) const READ_SLOTS: &str = "/* read_slots */
             WHERE e.workflow_id = n.workflow_id AND e.node_id = n.node_id AND e.state <> 'finished') AS free,
         EXISTS (
             SELECT FROM workflow_node_queue_items i
-            WHERE i.workflow_id = n.workflow_id AND i.node_id = n.node_id) AS is_waiting
+            WHERE i.workflow_id = n.workflow_id AND i.node_id = n.node_id) AS is_waiting,
+        n.concurrency_key IS NOT NULL AND n.concurrency_max IS NOT NULL AS is_keyed,
+        n.concurrency_key IS NOT NULL AND n.concurrency_max IS NOT NULL AND EXISTS (
+            SELECT FROM workflow_node_queue_items i
+            WHERE i.workflow_id = n.workflow_id AND i.node_id = n.node_id AND i.concurrency_key IS NULL) AS has_unseen
     FROM unnest($1, $2) AS t (workflow_id, node_id)
     JOIN workflow_nodes n ON n.workflow_id = t.workflow_id AND n.node_id = t.node_id
     ORDER BY n.workflow_id, n.node_id";
 
-async fn load_definitions(tx: &Tx, workflow_ids: &[Uuid]) -> Result<Vec<StoredDefinition>, StoreError> {
+pub(super) async fn load_definitions(
+    tx: &Tx,
+    workflow_ids: &[Uuid],
+) -> Result<Vec<StoredDefinition>, StoreError> {
     if workflow_ids.is_empty() {
         return Ok(Vec::new());
     }
@@ -238,7 +258,7 @@ pub(crate) fn stored_definition(row: &Row) -> Result<StoredDefinition, StoreErro
     })
 }
 
-fn claimed_item(row: &Row) -> Result<ClaimedItem, StoreError> {
+pub(super) fn claimed_item(row: &Row) -> Result<ClaimedItem, StoreError> {
     Ok(ClaimedItem {
         id: column(row, "id")?,
         node: node_key(row)?,
@@ -247,9 +267,16 @@ fn claimed_item(row: &Row) -> Result<ClaimedItem, StoreError> {
         created_at: column(row, "created_at")?,
         is_node_removed: column(row, "is_node_removed")?,
         component: column(row, "component")?,
+        concurrency_key: column(row, "concurrency_key")?,
     })
 }
 
 pub(super) fn node_slots(row: &Row) -> Result<NodeSlots, StoreError> {
-    Ok(NodeSlots { key: node_key(row)?, free: column(row, "free")?, is_waiting: column(row, "is_waiting")? })
+    Ok(NodeSlots {
+        key: node_key(row)?,
+        free: column(row, "free")?,
+        is_waiting: column(row, "is_waiting")?,
+        is_keyed: column(row, "is_keyed")?,
+        has_unseen: column(row, "has_unseen")?,
+    })
 }

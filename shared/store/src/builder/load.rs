@@ -22,6 +22,8 @@ pub struct LoadRequest {
     pub ancestors: Vec<AncestorRequest>,
     /// Limited nodes that the plan might go on with.
     pub downstream: Vec<NodeKey>,
+    /// Workflows whose full nodes matter.
+    pub workflow_ids: Vec<Uuid>,
 }
 
 /// Which ancestors of an event are wanted.
@@ -107,6 +109,8 @@ pub struct Loaded {
     pub runs: Vec<RunFacts>,
     /// The downstream nodes whose lock this transaction got.
     pub downstream_slots: Vec<NodeSlots>,
+    /// Nodes with as many waiting items as are allowed: no event is routed to them.
+    pub full_nodes: Vec<NodeKey>,
 }
 
 /// Loads what a batch's plan needs, in one round trip.
@@ -115,7 +119,7 @@ pub struct Loaded {
 /// See [`StoreError`].
 pub async fn load_batch(tx: &Tx, request: &LoadRequest) -> Result<Loaded, StoreError> {
     let (workflow_ids, node_ids) = key_arrays(&request.downstream);
-    let (events, ancestors, runs, locked, slots) = futures_util::try_join!(
+    let (events, ancestors, runs, full, locked, slots) = futures_util::try_join!(
         tx.query_with(LOAD_EVENTS, [(&request.event_ids, Type::UUID_ARRAY)]),
         load_ancestors(tx, &request.ancestors),
         tx.query_with(
@@ -126,6 +130,7 @@ pub async fn load_batch(tx: &Tx, request: &LoadRequest) -> Result<Loaded, StoreE
                 (&model::limits::RUN_EXECUTIONS_MAX, Type::INT8),
             ],
         ),
+        tx.query_with(FIND_FULL, [(&request.workflow_ids, Type::UUID_ARRAY)]),
         query_unless_empty(tx, LOCK_DOWNSTREAM, &workflow_ids, &node_ids),
         query_unless_empty(tx, READ_SLOTS, &workflow_ids, &node_ids),
     )?;
@@ -137,6 +142,7 @@ pub async fn load_batch(tx: &Tx, request: &LoadRequest) -> Result<Loaded, StoreE
         runs: runs.iter().map(run_facts).collect::<Result<_, _>>()?,
         // Counts of nodes that were not locked may be of the past: they are not handed on.
         downstream_slots: slots.into_iter().filter(|slots| locked.contains(&slots.key)).collect(),
+        full_nodes: full.iter().map(node_key).collect::<Result<_, _>>()?,
     })
 }
 
@@ -155,6 +161,9 @@ const LOAD_RUNS: &str = "/* load_runs */
     JOIN organizations o ON o.id = w.organization_id
     LEFT JOIN workflow_run_marks mark ON mark.root_event_id = ev.id
     WHERE ev.id = ANY($1)";
+
+const FIND_FULL: &str = "/* find_full_nodes */
+    SELECT workflow_id, node_id FROM workflow_nodes WHERE workflow_id = ANY($1) AND items_full";
 
 const LOCK_DOWNSTREAM: &str = "/* lock_downstream */
     SELECT n.workflow_id, n.node_id

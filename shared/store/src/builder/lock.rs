@@ -24,6 +24,8 @@ pub struct WokenNode {
     pub key: NodeKey,
     /// Whether it has a limit, and so needs its lock.
     pub is_limited: bool,
+    /// Whether its limit holds for each value of a key by itself.
+    pub is_keyed: bool,
     /// `workflows.version`.
     pub workflow_version: i64,
     /// `workflows.organization_id`.
@@ -56,6 +58,13 @@ impl LockedNodes {
     pub fn skipped(&self) -> impl Iterator<Item = &WokenNode> {
         self.woken.iter().filter(|node| node.is_limited && !self.locked.contains(&node.key))
     }
+
+    /// Nodes with a concurrency key whose lock this transaction holds.
+    #[must_use]
+    pub fn locked_keyed(&self) -> Vec<NodeKey> {
+        let keyed = self.woken.iter().filter(|node| node.is_keyed && self.locked.contains(&node.key));
+        keyed.map(|node| node.key.clone()).collect()
+    }
 }
 
 /// Finds the nodes of the wakes and locks the limited ones (transactions.md 2, 3, 8).
@@ -73,7 +82,7 @@ pub async fn lock_woken_nodes(tx: &Tx, wakes: &Wakes, mode: LockMode) -> Result<
     ];
     let (woken, (), locked) = futures_util::try_join!(
         tx.query(FIND_WOKEN, &params),
-        set_lock_wait(tx, mode),
+        async { if mode == LockMode::Wait { wait_briefly(tx).await } else { Ok(()) } },
         tx.query(if mode == LockMode::Wait { LOCK_WAITING } else { LOCK_SKIPPING }, &params),
     )?;
     Ok(LockedNodes {
@@ -82,12 +91,11 @@ pub async fn lock_woken_nodes(tx: &Tx, wakes: &Wakes, mode: LockMode) -> Result<
     })
 }
 
-async fn set_lock_wait(tx: &Tx, mode: LockMode) -> Result<(), StoreError> {
-    if mode == LockMode::Wait {
-        let wait = format!("{LOCK_WAIT_MILLIS}ms");
-        tx.query("/* set_lock_wait */ SELECT set_config('lock_timeout', $1, true)", &[(&wait, Type::TEXT)])
-            .await?;
-    }
+/// From here on the transaction waits no longer than [`LOCK_WAIT_MILLIS`] for a lock.
+pub(crate) async fn wait_briefly(tx: &Tx) -> Result<(), StoreError> {
+    let wait = format!("{LOCK_WAIT_MILLIS}ms");
+    tx.query("/* set_lock_wait */ SELECT set_config('lock_timeout', $1, true)", &[(&wait, Type::TEXT)])
+        .await?;
     Ok(())
 }
 
@@ -96,7 +104,8 @@ const FIND_WOKEN: &str = "/* find_woken_nodes */
         SELECT workflow_id, node_id FROM workflow_node_queue_items WHERE event_id = ANY($1)
         UNION
         SELECT * FROM unnest($2, $3) AS named (workflow_id, node_id))
-    SELECT n.workflow_id, n.node_id, n.concurrency_max IS NOT NULL AS is_limited, w.version, w.organization_id
+    SELECT n.workflow_id, n.node_id, n.concurrency_max IS NOT NULL AS is_limited,
+        n.concurrency_max IS NOT NULL AND n.concurrency_key IS NOT NULL AS is_keyed, w.version, w.organization_id
     FROM woken
     JOIN workflow_nodes n ON n.workflow_id = woken.workflow_id AND n.node_id = woken.node_id
     JOIN workflows w ON w.id = n.workflow_id
@@ -128,6 +137,7 @@ fn woken_node(row: &Row) -> Result<WokenNode, StoreError> {
     Ok(WokenNode {
         key: node_key(row)?,
         is_limited: column(row, "is_limited")?,
+        is_keyed: column(row, "is_keyed")?,
         workflow_version: column(row, "version")?,
         organization_id: column(row, "organization_id")?,
     })

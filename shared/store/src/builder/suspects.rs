@@ -1,3 +1,4 @@
+use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
@@ -14,12 +15,23 @@ pub struct SuspectItem {
     pub node: NodeKey,
     /// Times that it took a process along.
     pub crashes: i32,
+    /// Whether its concurrency key is not known yet.
+    pub is_unseen: bool,
+}
+
+pub(super) fn suspect_item(row: &Row) -> Result<SuspectItem, StoreError> {
+    Ok(SuspectItem {
+        id: column(row, "id")?,
+        node: node_key(row)?,
+        crashes: column(row, "crashes")?,
+        is_unseen: column(row, "is_unseen")?,
+    })
 }
 
 /// Finds the items of the wakes that a batch leaves out (transactions.md 16), at most `items_max`.
 ///
 /// Of limited nodes: the whole pick for the free slots, in order, when it holds a suspect. Of unlimited nodes: suspects of the events
-/// and of the named nodes. With `all`, every item counts as one, for its message was received before.
+/// and of the named nodes; those with a concurrency key have a search of their own. With `all`, every item counts as one, for its message was received before.
 ///
 /// # Errors
 /// See [`StoreError`].
@@ -42,11 +54,7 @@ pub async fn find_suspects(
             ],
         )
         .await?;
-    rows.iter()
-        .map(|row| {
-            Ok(SuspectItem { id: column(row, "id")?, node: node_key(row)?, crashes: column(row, "crashes")? })
-        })
-        .collect()
+    rows.iter().map(suspect_item).collect()
 }
 
 const FIND_SUSPECTS: &str = "/* find_suspects */
@@ -55,7 +63,8 @@ const FIND_SUSPECTS: &str = "/* find_suspects */
         UNION
         SELECT * FROM unnest($2, $3) AS named (workflow_id, node_id)),
     limited AS (
-        SELECT n.workflow_id, n.node_id, n.deleted_at IS NOT NULL OR w.deleted_at IS NOT NULL AS is_removed, n.concurrency_max - (
+        SELECT n.workflow_id, n.node_id, n.deleted_at IS NOT NULL OR w.deleted_at IS NOT NULL AS is_removed,
+            CASE WHEN n.concurrency_key IS NULL THEN n.concurrency_max ELSE 0 END - (
             SELECT count(*) FROM workflow_node_executions e
             WHERE e.workflow_id = n.workflow_id AND e.node_id = n.node_id AND e.state <> 'finished') AS free
         FROM woken
@@ -83,7 +92,7 @@ const FIND_SUSPECTS: &str = "/* find_suspects */
             SELECT id, workflow_id, node_id, crashes, created_at FROM workflow_node_queue_items i
             WHERE i.workflow_id = named.workflow_id AND i.node_id = named.node_id AND (i.crashes > 0 OR $4)
             ORDER BY created_at, id LIMIT $5) i)
-    SELECT id, workflow_id, node_id, crashes FROM found ORDER BY workflow_id, node_id, created_at, id LIMIT $5";
+    SELECT id, workflow_id, node_id, crashes, false AS is_unseen FROM found ORDER BY workflow_id, node_id, created_at, id LIMIT $5";
 
 /// Counts one more crash on the item before it is worked on; false when the item is gone. Commit before going on.
 ///

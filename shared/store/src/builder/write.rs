@@ -61,6 +61,8 @@ pub struct NewExecution {
     pub policy: Value,
     /// `workflows.version`
     pub workflow_version: i64,
+    /// What its node's concurrency key came to.
+    pub concurrency_key: Option<String>,
 }
 
 /// A row of `workflow_node_queue_items`.
@@ -201,14 +203,14 @@ async fn insert_executions(
             "/* insert_executions */
              INSERT INTO workflow_node_executions (id, workflow_id, node_id, root_event_id, event_id, previous_execution_id, state,
                  result, result_reason, result_message, component, configuration, residuals, policy, workflow_version,
-                 node_version, last_sent_at, created_at, updated_at, started_at, finished_at)
+                 node_version, concurrency_key, last_sent_at, created_at, updated_at, started_at, finished_at)
              SELECT t.id, t.workflow_id, t.node_id, t.root_event_id, t.event_id, t.previous_execution_id, t.state,
                  t.result, t.result_reason, t.result_message, t.component, t.configuration, t.residuals, t.policy,
-                 t.workflow_version, n.version, $16, $16, $16,
+                 t.workflow_version, n.version, t.concurrency_key, $16, $16, $16,
                  CASE WHEN t.state = 'finished' THEN $16 END, CASE WHEN t.state = 'finished' THEN $16 END
-             FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+             FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $17)
                  AS t (id, workflow_id, node_id, root_event_id, event_id, previous_execution_id, state, result, result_reason,
-                     result_message, component, configuration, residuals, policy, workflow_version)
+                     result_message, component, configuration, residuals, policy, workflow_version, concurrency_key)
              JOIN workflow_nodes n ON n.workflow_id = t.workflow_id AND n.node_id = t.node_id
              RETURNING workflow_node_executions.id",
             &[
@@ -228,6 +230,7 @@ async fn insert_executions(
                 (&policies, Type::JSONB_ARRAY),
                 (&collect(executions, |execution| execution.workflow_version), Type::INT8_ARRAY),
                 (&now, Type::TIMESTAMPTZ),
+                (&collect(executions, |execution| execution.concurrency_key.as_deref()), Type::TEXT_ARRAY),
             ],
         )
         .await?;

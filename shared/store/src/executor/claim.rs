@@ -78,6 +78,8 @@ pub enum Refusal {
     Settled,
     /// It is to run later, in so many milliseconds.
     NotDue(i64),
+    /// Another transaction holds its row: look again in a moment.
+    Busy,
     /// It took a process along before: claim it alone.
     Suspect,
     /// It may not start any more: end it.
@@ -106,7 +108,8 @@ pub struct ExecutionClaims {
     pub refused: Vec<RefusedExecution>,
 }
 
-/// Claims executions for `lease_seconds` by the database's clock, and loads what running them needs, in one round trip.
+/// Claims executions for `lease_seconds` by the database's clock, and loads what running them needs, in one round trip. What another
+/// transaction holds is left out ([`Refusal::Busy`]): nothing waits for a lock (transactions.md 8).
 ///
 /// # Errors
 /// See [`StoreError`].
@@ -124,7 +127,7 @@ pub async fn claim_executions(
     };
     let lease_seconds = f64::from(lease_seconds);
     let (_, claimed, refused, allowed, secrets) = futures_util::try_join!(
-        tx.query_with(LOCK_EXECUTIONS, [(&ids, Type::UUID_ARRAY)]),
+        tx.query_with(LOCK_SKIPPING, [(&ids, Type::UUID_ARRAY)]),
         tx.query_with(
             CLAIM,
             [
@@ -161,6 +164,12 @@ pub async fn claim_executions(
 pub(crate) const LOCK_EXECUTIONS: &str = "/* lock_executions */
     SELECT id FROM workflow_node_executions WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE";
 
+/// Leaves the ids that it got in a setting of the transaction, where the statements that are sent along with it find them.
+const LOCK_SKIPPING: &str = "/* lock_executions_skipping */
+    WITH locked AS (
+        SELECT id FROM workflow_node_executions WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED)
+    SELECT set_config('sealflow.locked', coalesce(string_agg(id::text, ','), ''), true) FROM locked";
+
 const CLAIM: &str = "/* claim_executions */
     WITH startable AS (
         SELECT ex.id, w.organization_id, w.version, root.hops
@@ -169,7 +178,7 @@ const CLAIM: &str = "/* claim_executions */
         JOIN workflows w ON w.id = ex.workflow_id
         JOIN organizations o ON o.id = w.organization_id
         JOIN workflow_nodes n ON n.workflow_id = ex.workflow_id AND n.node_id = ex.node_id
-        WHERE ex.id = ANY($1)
+        WHERE ex.id = ANY($1) AND ex.id = ANY(string_to_array(current_setting('sealflow.locked'), ',')::uuid[])
           AND (ex.state = 'pending' AND coalesce(ex.run_at <= now(), true) OR ex.state = 'started' AND ex.lease_until <= now())
           AND ex.crashes < $2
           AND w.deleted_at IS NULL AND o.deleted_at IS NULL AND n.deleted_at IS NULL
@@ -183,7 +192,8 @@ const CLAIM: &str = "/* claim_executions */
 
 /// Read after the claim: what holds another token, or none.
 const FIND_REFUSED: &str = "/* find_refused */
-    SELECT ex.id, w.organization_id, ex.state,
+    SELECT ex.id, w.organization_id,
+        ex.id <> ALL(string_to_array(current_setting('sealflow.locked'), ',')::uuid[]) AS is_busy,
         ex.state = 'finished' OR (ex.state IN ('started', 'cancelling') AND ex.lease_until > now()) AS is_settled,
         (extract(epoch FROM ex.run_at - now()) * 1000)::bigint AS due_in_millis,
         ex.state = 'cancelling' OR ex.crashes >= $3 OR w.deleted_at IS NOT NULL OR o.deleted_at IS NOT NULL OR n.deleted_at IS NOT NULL
@@ -244,6 +254,8 @@ fn refused_execution(row: &Row) -> Result<RefusedExecution, StoreError> {
     let due_in_millis: Option<i64> = column(row, "due_in_millis")?;
     let refusal = if column(row, "is_settled")? {
         Refusal::Settled
+    } else if column(row, "is_busy")? {
+        Refusal::Busy
     } else if column(row, "is_unstartable")? {
         Refusal::Unstartable
     } else if let Some(millis) = due_in_millis.filter(|millis| *millis > 0) {

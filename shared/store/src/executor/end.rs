@@ -5,6 +5,7 @@ use uuid::Uuid;
 use super::FreedNode;
 use super::claim::LOCK_EXECUTIONS;
 use super::finish::{FIND_FREED, LOCK_NODES, freed_node};
+use crate::builder::wait_briefly;
 use crate::types::column;
 use crate::{StoreError, Tx};
 
@@ -21,13 +22,14 @@ pub struct EndedExecution {
 /// up (transactions.md 12). In rule 4's order of locks, with rule 9's wakes.
 ///
 /// # Errors
-/// See [`StoreError`].
+/// Waits a moment only for what others hold: then see [`StoreError::is_lock_timeout`].
 pub async fn end_unstartable(
     tx: &Tx,
     ids: &[Uuid],
     now: Timestamp,
 ) -> Result<(Vec<EndedExecution>, Vec<FreedNode>), StoreError> {
-    let (_, _, ended, freed) = futures_util::try_join!(
+    let ((), _, _, ended, freed) = futures_util::try_join!(
+        wait_briefly(tx),
         tx.query_with(LOCK_NODES, [(&ids, Type::UUID_ARRAY)]),
         tx.query_with(LOCK_EXECUTIONS, [(&ids, Type::UUID_ARRAY)]),
         tx.query_with(
@@ -49,7 +51,8 @@ const END: &str = "/* end_unstartable */
             WHEN mark.reason = 'run_limit' THEN 'run_limit'
             WHEN mark.reason IS NOT NULL OR ex.state = 'cancelling' OR o.deleted_at IS NOT NULL THEN 'cancelled'
             WHEN n.deleted_at IS NOT NULL OR w.deleted_at IS NOT NULL THEN 'node_removed'
-            WHEN ex.crashes >= $3 THEN 'crashed' END AS reason
+            WHEN ex.crashes >= $3 THEN 'crashed' END AS reason,
+            mark.reason IS NULL AND o.deleted_at IS NULL AS is_alone
         FROM workflow_node_executions ex
         JOIN workflows w ON w.id = ex.workflow_id
         JOIN organizations o ON o.id = w.organization_id
@@ -64,7 +67,7 @@ const END: &str = "/* end_unstartable */
             WHEN 'crashed' THEN 'the process ended several times while it worked on this execution; it was given up'
             WHEN 'node_removed' THEN 'the node was removed from the workflow'
             WHEN 'run_limit' THEN 'the run is past its limit'
-            ELSE 'the run was cancelled' END,
+            ELSE CASE WHEN ending.is_alone THEN 'the execution was cancelled' ELSE 'the run was cancelled' END END,
         lease_token = NULL, lease_until = NULL, finished_at = $2, updated_at = $2
     FROM ending WHERE ex.id = ending.id AND ending.reason IS NOT NULL
     RETURNING ex.id, ex.result_reason";

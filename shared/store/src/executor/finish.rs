@@ -152,6 +152,7 @@ async fn record(tx: &Tx, rows: &[FinishRow], now: Timestamp) -> Result<Vec<Row>,
             (&collect(&items, |(output, _)| output.event_id), Type::UUID_ARRAY),
             (&collect(&items, |(_, (node_id, _))| node_id.as_str()), Type::TEXT_ARRAY),
             (&collect(&items, |(_, (_, item_id))| *item_id), Type::UUID_ARRAY),
+            (&model::outcome::NODE_FULL, Type::TEXT),
         ],
     )
     .await
@@ -202,7 +203,8 @@ pub(crate) const LOCK_NODES: &str = "/* lock_nodes_of_executions */
     FOR NO KEY UPDATE OF n";
 
 /// Outputs, their routing and the next items come only from what the update returned. A cancelled run's outputs are recorded and
-/// route nothing; neither do those of a removed node.
+/// route nothing; neither do those of a removed node. Where a target has as many waiting items as are allowed, a failed execution takes
+/// the place of the item.
 const RECORD: &str = "/* record_outcomes */
     WITH outcome AS (
         SELECT * FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
@@ -242,14 +244,25 @@ const RECORD: &str = "/* record_outcomes */
             parent.depth + 1, output.id, $1
         FROM output JOIN workflow_events parent ON parent.id = output.event_id
         RETURNING id),
+    target AS (
+        SELECT t.id, output.id AS execution_id, output.workflow_id, t.node_id, output.root_event_id, t.event_id, n.generation,
+            n.items_full, n.version, coalesce(n.ref ->> 'component', '') AS component
+        FROM unnest($19, $20, $21) AS t (event_id, node_id, id)
+        JOIN output ON output.output_id = t.event_id AND NOT output.routes_nothing
+        JOIN workflow_nodes n ON n.workflow_id = output.workflow_id AND n.node_id = t.node_id),
     item AS (
         INSERT INTO workflow_node_queue_items (id, workflow_id, node_id, root_event_id, event_id, node_generation, created_at,
             last_sent_at)
-        SELECT t.id, output.workflow_id, t.node_id, output.root_event_id, t.event_id, n.generation, $1, $1
-        FROM unnest($19, $20, $21) AS t (event_id, node_id, id)
-        JOIN output ON output.output_id = t.event_id AND NOT output.routes_nothing
-        JOIN workflow_nodes n ON n.workflow_id = output.workflow_id AND n.node_id = t.node_id
-        RETURNING event_id)
+        SELECT id, workflow_id, node_id, root_event_id, event_id, generation, $1, $1 FROM target WHERE NOT items_full
+        RETURNING event_id),
+    refused AS (
+        INSERT INTO workflow_node_executions (id, workflow_id, node_id, root_event_id, event_id, previous_execution_id, state, result,
+            result_reason, result_message, component, configuration, workflow_version, node_version, last_sent_at, created_at,
+            updated_at, started_at, finished_at)
+        SELECT target.id, target.workflow_id, target.node_id, target.root_event_id, target.event_id, target.execution_id, 'finished',
+            'failed', 'limit', $22, target.component, '{}', outcome.version, target.version, $1, $1, $1, $1, $1
+        FROM target JOIN outcome ON outcome.id = target.execution_id
+        WHERE target.items_full)
     SELECT recorded.id, EXISTS (
         SELECT FROM output JOIN item ON item.event_id = output.output_id WHERE output.id = recorded.id) AS is_routed
     FROM recorded ORDER BY recorded.id";
@@ -258,7 +271,8 @@ const CHECK_LEASES: &str = "/* check_leases */
     SELECT ex.id FROM unnest($1, $2) AS t (id, token)
     JOIN workflow_node_executions ex ON ex.id = t.id AND ex.lease_token = t.token";
 
-/// A later statement than the lock and the update: it sees who waits now (transactions.md 9).
+/// A later statement than the lock and the update: it sees who waits now (transactions.md 9). Where slots are those of a key, somebody
+/// of that key must wait, or somebody whose key is not known yet.
 pub(crate) const FIND_FREED: &str = "/* find_freed_nodes */
     SELECT n.workflow_id, n.node_id, w.organization_id
     FROM workflow_nodes n JOIN workflows w ON w.id = n.workflow_id
@@ -266,9 +280,25 @@ pub(crate) const FIND_FREED: &str = "/* find_freed_nodes */
       AND (n.workflow_id, n.node_id) IN (
           SELECT ex.workflow_id, ex.node_id FROM workflow_node_executions ex WHERE ex.id = ANY($1))
       AND EXISTS (SELECT FROM workflow_node_queue_items i WHERE i.workflow_id = n.workflow_id AND i.node_id = n.node_id)
-      AND n.concurrency_max > (
-          SELECT count(*) FROM workflow_node_executions e
-          WHERE e.workflow_id = n.workflow_id AND e.node_id = n.node_id AND e.state <> 'finished')
+      AND CASE WHEN n.concurrency_key IS NULL THEN
+          n.concurrency_max > (
+              SELECT count(*) FROM workflow_node_executions e
+              WHERE e.workflow_id = n.workflow_id AND e.node_id = n.node_id AND e.state <> 'finished')
+      ELSE
+          EXISTS (
+              SELECT FROM workflow_node_queue_items i
+              WHERE i.workflow_id = n.workflow_id AND i.node_id = n.node_id AND i.concurrency_key IS NULL)
+          OR EXISTS (
+              SELECT FROM workflow_node_executions ex
+              WHERE ex.id = ANY($1) AND ex.workflow_id = n.workflow_id AND ex.node_id = n.node_id
+                AND EXISTS (
+                    SELECT FROM workflow_node_queue_items i
+                    WHERE i.workflow_id = ex.workflow_id AND i.node_id = ex.node_id AND i.concurrency_key = ex.concurrency_key)
+                AND n.concurrency_max > (
+                    SELECT count(*) FROM workflow_node_executions e
+                    WHERE e.workflow_id = ex.workflow_id AND e.node_id = ex.node_id AND e.concurrency_key = ex.concurrency_key
+                      AND e.state <> 'finished'))
+      END
     ORDER BY n.workflow_id, n.node_id";
 
 pub(crate) fn freed_node(row: &Row) -> Result<FreedNode, StoreError> {

@@ -31,6 +31,34 @@ const BACKOFF: &str = "(ARRAY[0, 60, 120, 240, 480, 900])[least(sent_count, 5) +
 /// Sends since the execution's state last changed: what was claimed meanwhile was delivered, and starts anew.
 const SENT_IN_A_ROW: &str = "CASE WHEN last_sent_at >= updated_at THEN sent_count ELSE 0 END";
 
+/// One item of `node` for which the builder has something to do: one whose concurrency key is not known yet, else the first of a key
+/// with a free slot. Keys are walked over by a loose index scan, no further than to the first such.
+const FIRST_OF_KEYED: &str = "
+    SELECT ready.id, ready.last_sent_at, ready.sent_count FROM (
+        (SELECT i.id, i.last_sent_at, i.sent_count FROM workflow_node_queue_items i
+         WHERE i.workflow_id = node.workflow_id AND i.node_id = node.node_id AND i.concurrency_key IS NULL
+         ORDER BY i.concurrency_key, i.created_at, i.id LIMIT 1)
+        UNION ALL
+        (WITH RECURSIVE keys (key) AS (
+             (SELECT i.concurrency_key FROM workflow_node_queue_items i
+              WHERE i.workflow_id = node.workflow_id AND i.node_id = node.node_id AND i.concurrency_key IS NOT NULL
+              ORDER BY i.concurrency_key LIMIT 1)
+             UNION ALL
+             SELECT next.concurrency_key FROM keys CROSS JOIN LATERAL (
+                 SELECT i.concurrency_key FROM workflow_node_queue_items i
+                 WHERE i.workflow_id = node.workflow_id AND i.node_id = node.node_id AND i.concurrency_key > keys.key
+                 ORDER BY i.concurrency_key LIMIT 1) next)
+         SELECT first.id, first.last_sent_at, first.sent_count FROM keys CROSS JOIN LATERAL (
+             SELECT i.id, i.last_sent_at, i.sent_count FROM workflow_node_queue_items i
+             WHERE i.workflow_id = node.workflow_id AND i.node_id = node.node_id AND i.concurrency_key = keys.key
+             ORDER BY i.concurrency_key, i.created_at, i.id LIMIT 1) first
+         WHERE node.concurrency_max > (
+             SELECT count(*) FROM workflow_node_executions e
+             WHERE e.workflow_id = node.workflow_id AND e.node_id = node.node_id AND e.concurrency_key = keys.key
+               AND e.state <> 'finished')
+         LIMIT 1)) ready
+    LIMIT 1";
+
 /// Finds nodes with waiting items past their grace and records the send: a limited node with a free slot on its smallest item, an
 /// unlimited one on each item of the send. Items behind a limit cost nothing. What another sweeper sends meanwhile is left to it.
 ///
@@ -54,7 +82,8 @@ pub async fn find_due_nodes(
          node AS (
              SELECT n.workflow_id, n.node_id, w.organization_id,
                  n.concurrency_max IS NULL OR n.deleted_at IS NOT NULL OR w.deleted_at IS NOT NULL AS is_unlimited,
-                 n.concurrency_max > (
+                 n.concurrency_key IS NOT NULL AS is_keyed,
+                 n.concurrency_max, n.concurrency_max > (
                      SELECT count(*) FROM workflow_node_executions e
                      WHERE e.workflow_id = n.workflow_id AND e.node_id = n.node_id AND e.state <> 'finished') AS has_room
              FROM waiting
@@ -66,8 +95,12 @@ pub async fn find_due_nodes(
                  SELECT id, last_sent_at, sent_count FROM workflow_node_queue_items i
                  WHERE i.workflow_id = node.workflow_id AND i.node_id = node.node_id
                  ORDER BY created_at, id LIMIT CASE WHEN node.is_unlimited THEN $2 ELSE 1 END) i
-             WHERE (node.is_unlimited OR node.has_room)
+             WHERE (node.is_unlimited OR (node.has_room AND NOT node.is_keyed))
                AND i.last_sent_at <= now() - make_interval(secs => $1 + {BACKOFF})
+             UNION ALL
+             SELECT i.id, i.last_sent_at, node.workflow_id, node.node_id, node.organization_id
+             FROM node CROSS JOIN LATERAL ({FIRST_OF_KEYED}) i
+             WHERE node.is_keyed AND NOT node.is_unlimited AND i.last_sent_at <= now() - make_interval(secs => $1 + {BACKOFF})
              LIMIT $2),
          sent AS (
              UPDATE workflow_node_queue_items i SET last_sent_at = now(), sent_count = sent_count + 1

@@ -1,0 +1,57 @@
+//! What the concurrency keys of items come to that the builder sees for the first time (transactions.md 11).
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use model::outcome::ResultReason;
+use store::builder::{ClaimedItem, RunFacts, WriteBatch};
+use uuid::Uuid;
+
+use super::record::Record;
+use super::{PlanInput, RunState, Slots, ending_of, merge};
+
+/// What becomes of items whose key was not known yet.
+#[derive(Default)]
+pub struct KeyPlan {
+    /// Items with their keys: they go on waiting.
+    pub keys: Vec<(Uuid, String)>,
+    /// Items that end, for their key can't be known or their run or node is over.
+    pub ended: Vec<Uuid>,
+    /// Their executions. They take no slot.
+    pub rows: WriteBatch,
+}
+
+/// Plans the keys of a batch. `ids` makes the ids of new rows.
+#[must_use]
+pub fn plan_keys(input: &PlanInput<'_>, ids: &mut dyn FnMut() -> Uuid) -> KeyPlan {
+    let mut plan = KeyPlan::default();
+    for item in input.items {
+        let Some(run) = input.loaded.runs.iter().find(|run| run.root_event_id == item.root_event_id) else {
+            continue;
+        };
+        let record = Record::new(input, item, run);
+        match key_of(&record, input, item, run) {
+            Ok(key) => plan.keys.push((item.id, key)),
+            Err((reason, message)) => {
+                plan.ended.push(item.id);
+                merge(&mut plan.rows, record.end(Slots::default(), ids(), reason, message).rows);
+            }
+        }
+    }
+    plan.rows.versions = input.versions();
+    plan
+}
+
+fn key_of(
+    record: &Record<'_>,
+    input: &PlanInput<'_>,
+    item: &ClaimedItem,
+    run: &RunFacts,
+) -> Result<String, (ResultReason, Option<String>)> {
+    if let Some(ending) = ending_of(input, item, &RunState::of(run)) {
+        return Err(ending);
+    }
+    catch_unwind(AssertUnwindSafe(|| record.concurrency_key())).unwrap_or_else(|_| {
+        let message = "resolving the concurrency key failed inside sealflow; please report it";
+        Err((ResultReason::Crashed, Some(message.to_owned())))
+    })
+}

@@ -1,0 +1,121 @@
+use jiff::Timestamp;
+use serde::Serialize;
+use tokio_postgres::Row;
+use tokio_postgres::types::Type;
+use uuid::Uuid;
+
+use super::page::{Page, PageRequest, read_page};
+use crate::types::column;
+use crate::{Store, StoreError};
+
+/// Which dead letters are listed. What is None does not filter.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeadLetterFilter {
+    /// The workflow.
+    pub workflow_id: Option<Uuid>,
+    /// The node.
+    pub node_id: Option<String>,
+    /// `result_reason`
+    pub reason: Option<String>,
+    /// The run.
+    pub root_event_id: Option<Uuid>,
+}
+
+/// An execution that failed for good: its failure was routed nowhere, and it was not redriven.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DeadLetterRow {
+    /// `workflow_node_executions.id`
+    pub id: Uuid,
+    /// The workflow.
+    pub workflow_id: Uuid,
+    /// `workflows.name`
+    pub workflow_name: String,
+    /// The node.
+    pub node_id: String,
+    /// `workflow_nodes.name`, as it is now.
+    pub node_name: String,
+    /// The run.
+    pub root_event_id: Uuid,
+    /// The event that it worked on.
+    pub event_id: Uuid,
+    /// The component that it was built with.
+    pub component: String,
+    /// Why it failed.
+    pub result_reason: Option<String>,
+    /// A sentence for the person who wrote the workflow.
+    pub result_message: Option<String>,
+    /// The attempt that was the last.
+    pub attempt: i32,
+    /// When the builder made it.
+    pub created_at: Timestamp,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+}
+
+impl DeadLetterRow {
+    fn from_row(row: &Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: column(row, "id")?,
+            workflow_id: column(row, "workflow_id")?,
+            workflow_name: column(row, "workflow_name")?,
+            node_id: column(row, "node_id")?,
+            node_name: column(row, "node_name")?,
+            root_event_id: column(row, "root_event_id")?,
+            event_id: column(row, "event_id")?,
+            component: column(row, "component")?,
+            result_reason: column(row, "result_reason")?,
+            result_message: column(row, "result_message")?,
+            attempt: column(row, "attempt")?,
+            created_at: column(row, "created_at")?,
+            finished_at: column(row, "finished_at")?,
+        })
+    }
+}
+
+/// What failed for good in the organization's workflows (transactions.md 25): what makes a run failed.
+///
+/// # Errors
+/// [`StoreError::Unavailable`] when the database can't be reached.
+pub async fn list_dead_letters(
+    store: &Store,
+    organization_id: Uuid,
+    filter: &DeadLetterFilter,
+    page: PageRequest,
+) -> Result<Page<DeadLetterRow>, StoreError> {
+    // Each workflow gives its newest by the partial index of failures; what passed is never walked over.
+    let rows = store
+        .query(
+            "/* list_dead_letters */
+             SELECT q.id, q.workflow_id, q.workflow_name, q.node_id, n.name AS node_name, q.root_event_id, q.event_id, q.component,
+                    q.result_reason, q.result_message, q.attempt, q.created_at, q.finished_at, q.candidates
+             FROM (SELECT c.*, count(*) OVER () AS candidates
+                   FROM (SELECT e.*, w.name AS workflow_name
+                         FROM workflows w
+                         CROSS JOIN LATERAL (
+                             SELECT x.id, x.workflow_id, x.node_id, x.root_event_id, x.event_id, x.component, x.result_reason,
+                                    x.result_message, x.attempt, x.created_at, x.finished_at
+                             FROM workflow_node_executions x
+                             WHERE x.workflow_id = w.id AND x.result = 'failed' AND x.redriven_event_id IS NULL
+                               AND ($3::uuid IS NULL OR x.id < $3) AND ($5::text IS NULL OR x.node_id = $5)
+                               AND ($6::text IS NULL OR x.result_reason = $6) AND ($7::uuid IS NULL OR x.root_event_id = $7)
+                               AND NOT EXISTS (
+                                   SELECT FROM workflow_events o
+                                   WHERE o.execution_id = x.id AND o.channel = 'failure' AND cardinality(o.targets) > 0)
+                             ORDER BY x.id DESC LIMIT $4 + 1) e
+                         WHERE w.organization_id = $1 AND ($2::uuid IS NULL OR w.id = $2)
+                         ORDER BY e.id DESC LIMIT $4 + 1) c) q
+             JOIN workflow_nodes n ON n.workflow_id = q.workflow_id AND n.node_id = q.node_id
+             ORDER BY q.id DESC LIMIT $4",
+            &[
+                (&organization_id, Type::UUID),
+                (&filter.workflow_id, Type::UUID),
+                (&page.before, Type::UUID),
+                (&page.rows_max(), Type::INT8),
+                (&filter.node_id, Type::TEXT),
+                (&filter.reason, Type::TEXT),
+                (&filter.root_event_id, Type::UUID),
+            ],
+        )
+        .await?;
+    read_page(&rows, DeadLetterRow::from_row)
+}

@@ -1,0 +1,78 @@
+use jiff::Timestamp;
+use tokio_postgres::types::Type;
+use uuid::Uuid;
+
+use crate::executor::{FIND_FREED, FreedNode, LOCK_EXECUTIONS, LOCK_NODES, freed_node};
+use crate::{Store, StoreError, Tx};
+
+/// An execution that is to end.
+#[derive(Clone, Debug)]
+pub struct ExecutionCancel {
+    /// The tenant.
+    pub organization_id: Uuid,
+    /// `workflow_node_executions.id`
+    pub execution_id: Uuid,
+    /// The token or user that cancels.
+    pub cancelled_by: String,
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// Cancels one execution and nothing else of its run (transactions.md 19): what is pending ends at once, what runs is marked
+/// `cancelling`, so that its output is recorded and routes nothing. One that is `cancelling` already stays so.
+///
+/// Returns its node when that has a slot free now and items that wait: the caller wakes the builder for it after the commit.
+///
+/// # Errors
+/// [`StoreError::NotFound`] when there is no such execution in the organization, [`StoreError::Conflict`] when it has ended.
+pub async fn cancel_execution(
+    store: &Store,
+    cancel: &ExecutionCancel,
+) -> Result<Option<FreedNode>, StoreError> {
+    store.run_tx("cancel_execution", |tx| cancel_in(tx, cancel)).await
+}
+
+async fn cancel_in(tx: Tx, cancel: &ExecutionCancel) -> Result<Option<FreedNode>, StoreError> {
+    let ids = &vec![cancel.execution_id];
+    let found = tx
+        .query(
+            "/* cancel_execution: find */
+             SELECT x.id FROM workflow_node_executions x JOIN workflows w ON w.id = x.workflow_id
+             WHERE w.organization_id = $1 AND x.id = $2",
+            &[(&cancel.organization_id, Type::UUID), (&cancel.execution_id, Type::UUID)],
+        )
+        .await?;
+    if found.is_empty() {
+        return Err(StoreError::NotFound);
+    }
+    // The node before the execution (transactions.md 4): one that ends while it is pending frees a slot.
+    let (_, _, cancelled, freed) = futures_util::try_join!(
+        tx.query_with(LOCK_NODES, [(ids, Type::UUID_ARRAY)]),
+        tx.query_with(LOCK_EXECUTIONS, [(ids, Type::UUID_ARRAY)]),
+        tx.query_with(
+            CANCEL,
+            [
+                (&cancel.execution_id, Type::UUID),
+                (&cancel.now, Type::TIMESTAMPTZ),
+                (&cancel.cancelled_by, Type::TEXT)
+            ],
+        ),
+        tx.query_with(FIND_FREED, [(ids, Type::UUID_ARRAY)]),
+    )?;
+    if cancelled.is_empty() {
+        return Err(StoreError::Conflict("the execution has ended"));
+    }
+    freed.first().map(freed_node).transpose()
+}
+
+const CANCEL: &str = "/* cancel_execution */
+    UPDATE workflow_node_executions SET
+        state = CASE state WHEN 'pending' THEN 'finished' ELSE 'cancelling' END,
+        result = CASE state WHEN 'pending' THEN 'cancelled' END,
+        result_reason = CASE state WHEN 'pending' THEN 'cancelled' END,
+        result_message = CASE state WHEN 'pending' THEN 'The execution was cancelled before it started.' END,
+        finished_at = CASE state WHEN 'pending' THEN $2 END,
+        cancelled_by = coalesce(cancelled_by, $3),
+        updated_at = CASE state WHEN 'cancelling' THEN updated_at ELSE $2 END
+    WHERE id = $1 AND state <> 'finished'
+    RETURNING id";

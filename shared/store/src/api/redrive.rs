@@ -1,0 +1,134 @@
+use jiff::Timestamp;
+use model::limits::RUN_EXECUTIONS_MAX;
+use tokio_postgres::types::Type;
+use uuid::Uuid;
+
+use crate::executor::LOCK_EXECUTIONS;
+use crate::types::column;
+use crate::{Store, StoreError, Tx};
+
+/// A failed execution whose event is to be tried once more (transactions.md 25).
+#[derive(Clone, Copy, Debug)]
+pub struct Redrive {
+    /// The tenant.
+    pub organization_id: Uuid,
+    /// The failed execution.
+    pub execution_id: Uuid,
+    /// The id of the event's copy.
+    pub event_id: Uuid,
+    /// The id of the item that it becomes.
+    pub item_id: Uuid,
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// What became of a redrive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RedriveOutcome {
+    /// The copy is committed with its item.
+    Redriven {
+        /// The run.
+        run_id: Uuid,
+    },
+    /// It can't be, for this reason.
+    Refused(&'static str),
+    /// The node has as many waiting items as are allowed.
+    Full,
+}
+
+/// Routes a copy of a failed execution's event to its node alone. The failed execution stays and remembers the copy, so that a second
+/// redrive is refused; what counts for its run is what comes of the copy.
+///
+/// # Errors
+/// [`StoreError::NotFound`] when there is no such execution in the organization.
+pub async fn redrive_execution(store: &Store, redrive: &Redrive) -> Result<RedriveOutcome, StoreError> {
+    store.run_tx("redrive_execution", |tx| redrive_in(tx, redrive)).await
+}
+
+async fn redrive_in(tx: Tx, redrive: &Redrive) -> Result<RedriveOutcome, StoreError> {
+    let ids = &vec![redrive.execution_id];
+    // The lock is a statement of its own: a second redrive reads what the first has left (transactions.md 2).
+    let (_, found) = futures_util::try_join!(
+        tx.query_with(LOCK_EXECUTIONS, [(ids, Type::UUID_ARRAY)]),
+        tx.query_with(
+            FIND,
+            [
+                (&redrive.organization_id, Type::UUID),
+                (&redrive.execution_id, Type::UUID),
+                (&RUN_EXECUTIONS_MAX, Type::INT8)
+            ],
+        ),
+    )?;
+    let row = found.first().ok_or(StoreError::NotFound)?;
+    let refusals = [
+        ("is_redriven", "the execution was redriven already"),
+        ("is_no_failure", "the execution didn't fail"),
+        ("is_routed", "the failure was routed: what followed it has dealt with it"),
+        ("is_workflow_deleted", "the workflow was deleted"),
+        ("is_node_removed", "the node was removed from the workflow"),
+        ("is_run_cancelled", "the run was cancelled"),
+        ("is_run_at_limit", "the run is at its limit"),
+    ];
+    for (name, why) in refusals {
+        if column(row, name)? {
+            return Ok(RedriveOutcome::Refused(why));
+        }
+    }
+    if column(row, "is_full")? {
+        return Ok(RedriveOutcome::Full);
+    }
+    let written = tx
+        .query(
+            WRITE,
+            &[
+                (&redrive.execution_id, Type::UUID),
+                (&redrive.event_id, Type::UUID),
+                (&redrive.item_id, Type::UUID),
+                (&redrive.now, Type::TIMESTAMPTZ),
+            ],
+        )
+        .await?;
+    let row = written.first().ok_or(StoreError::Corrupt("redrive_execution"))?;
+    Ok(RedriveOutcome::Redriven { run_id: column(row, "root_event_id")? })
+}
+
+const FIND: &str = "/* redrive_execution: find */
+    SELECT x.redriven_event_id IS NOT NULL AS is_redriven,
+        x.result IS DISTINCT FROM 'failed' AS is_no_failure,
+        EXISTS (
+            SELECT FROM workflow_events o
+            WHERE o.execution_id = x.id AND o.channel = 'failure' AND cardinality(o.targets) > 0) AS is_routed,
+        w.deleted_at IS NOT NULL AS is_workflow_deleted,
+        n.deleted_at IS NOT NULL AS is_node_removed,
+        coalesce(m.reason = 'cancelled', false) AS is_run_cancelled,
+        coalesce(m.reason = 'run_limit', false) OR $3 <= (
+            SELECT count(*) FROM (
+                SELECT FROM workflow_node_executions r WHERE r.root_event_id = x.root_event_id LIMIT $3) counted) AS is_run_at_limit,
+        n.items_full AS is_full
+    FROM workflow_node_executions x
+    JOIN workflows w ON w.id = x.workflow_id
+    JOIN workflow_nodes n ON n.workflow_id = x.workflow_id AND n.node_id = x.node_id
+    LEFT JOIN workflow_run_marks m ON m.root_event_id = x.root_event_id
+    WHERE w.organization_id = $1 AND x.id = $2";
+
+/// The copy has the execution that emitted the event, and so the same ancestors.
+const WRITE: &str = "/* redrive_execution: write */
+    WITH failed AS (
+        SELECT x.id, x.workflow_id, x.node_id, x.root_event_id, n.generation, e.node_id AS from_node_id, e.channel, e.data, e.depth,
+            e.execution_id
+        FROM workflow_node_executions x
+        JOIN workflow_events e ON e.id = x.event_id
+        JOIN workflow_nodes n ON n.workflow_id = x.workflow_id AND n.node_id = x.node_id
+        WHERE x.id = $1),
+    event AS (
+        INSERT INTO workflow_events (id, workflow_id, node_id, root_event_id, channel, type, data, targets, depth, execution_id,
+            created_at)
+        SELECT $2, workflow_id, from_node_id, root_event_id, channel, 'redrive', data, ARRAY[node_id], depth, execution_id, $4
+        FROM failed),
+    item AS (
+        INSERT INTO workflow_node_queue_items (id, workflow_id, node_id, root_event_id, event_id, node_generation, created_at,
+            last_sent_at)
+        SELECT $3, workflow_id, node_id, root_event_id, $2, generation, $4, $4 FROM failed)
+    UPDATE workflow_node_executions x SET redriven_event_id = $2
+    FROM failed WHERE x.id = failed.id
+    RETURNING x.root_event_id";
