@@ -78,11 +78,11 @@ pub struct CompiledNode {
 }
 
 impl CompiledNode {
-    /// The component that it uses; None for a trigger.
+    /// The name of the component that it uses; None for a trigger.
     #[must_use]
-    pub fn component(&self) -> Option<&'static dyn Component> {
+    pub fn component_name(&self) -> Option<&str> {
         match &self.node.uses {
-            Uses::Component(name) => component(name),
+            Uses::Component(name) => Some(name),
             Uses::Trigger(_) | Uses::Blueprint(_) => None,
         }
     }
@@ -288,7 +288,7 @@ mod tests {
         let pointers: Vec<_> = node.templates.iter().map(|field| field.pointer.as_str()).collect();
         assert_eq!(pointers, ["/headers/0/value", "/query/q", "/url"]);
         assert_eq!(node.kind, NodeKind::Effect);
-        assert_eq!(node.component().map(Component::name), Some("http"));
+        assert_eq!(node.component_name(), Some("http"));
         assert_eq!(node.keys[0].0, "k");
         assert!(node.run_name.is_none());
         let start = compiled.node("s").unwrap().unwrap();

@@ -23,6 +23,7 @@ use uuid::Uuid;
 
 use self::record::{Record, Scratch};
 pub use self::slots::Slots;
+use crate::Parts;
 use crate::definitions::Workflow;
 
 /// What is to become of a record that was planned before in vain.
@@ -50,6 +51,8 @@ pub struct PlanInput<'a> {
     pub public_url: &'a str,
     /// How records are to end that can't be planned.
     pub fallback: Fallback,
+    /// Components and evaluator.
+    pub parts: Parts,
 }
 
 /// Rows to write and messages to send once they are committed.
