@@ -180,7 +180,8 @@ fn compile_node(
     }
     let component = match &node.uses {
         Uses::Trigger(name) => {
-            components::trigger(name).ok_or_else(|| unknown("trigger", name))?;
+            let trigger = components::trigger(name).ok_or_else(|| unknown("trigger", name))?;
+            compiled.templates = trigger_templates(node, trigger.templates())?;
             return Ok(compiled);
         }
         Uses::Component(name) => component(name).ok_or_else(|| unknown("component", name))?,
@@ -214,6 +215,20 @@ fn configuration_templates(node: &Node, component: &dyn Component) -> Result<Vec
         }
     });
     failed.map_or(Ok(templates), Err)
+}
+
+fn trigger_templates(node: &Node, pointers: &[&str]) -> Result<Vec<FieldTemplate>, NodeError> {
+    let sources = pointers.iter().filter_map(|pointer| {
+        let source = node.configuration.pointer(pointer)?.as_str()?;
+        Some((*pointer, source))
+    });
+    sources
+        .map(|(pointer, source)| {
+            let field = field_path("configuration", &node.configuration, pointer);
+            let template = parse(&field, source, FieldKind::Typed)?;
+            Ok(FieldTemplate { pointer: pointer.to_owned(), template })
+        })
+        .collect()
 }
 
 /// Whether a string of that kind is surely no template.
