@@ -88,7 +88,11 @@ async fn nine_pass(story: &Story<'_>, runs: &[String], node_id: &str, reason: &s
     let run = &runs[POISON];
     assert_eq!(story.ended(run).await["state"], "failed");
     let failed = story.execution(run, node_id).await;
-    assert_eq!((&failed["result"], &failed["result_reason"]), (&json!("failed"), &json!(reason)), "{failed:#}");
+    assert_eq!(
+        (&failed["result"], &failed["result_reason"]),
+        (&json!("failed"), &json!(reason)),
+        "{failed:#}"
+    );
     assert!(!word(&failed["result_message"]).is_empty(), "{failed:#}");
     failed
 }
@@ -117,7 +121,10 @@ async fn a_row_that_the_database_refuses_the_builder_fails_alone_i9() {
         assert_eq!(product.target.requests("/items/").len(), (round + 1) * (BATCH - 1), "{sqlstate}");
     }
     assert_eq!(product.target.requests(&format!("/items/{POISON}")).len(), 0);
-    assert!(!log(&product, "builder").contains(&canary), "an error of Postgres quotes the row; a log of ours never does");
+    assert!(
+        !log(&product, "builder").contains(&canary),
+        "an error of Postgres quotes the row; a log of ours never does"
+    );
     story.end(&[]).await;
 }
 
@@ -140,7 +147,10 @@ async fn an_output_that_the_database_refuses_the_executor_fails_alone_i9() {
         let replays = log(&product, "executor").matches("the database refused outcomes").count();
         assert!(replays > round, "{sqlstate} was not refused");
     }
-    assert!(!log(&product, "executor").contains(&canary), "an error of Postgres quotes the row; a log of ours never does");
+    assert!(
+        !log(&product, "executor").contains(&canary),
+        "an error of Postgres quotes the row; a log of ours never does"
+    );
     story.end(&[]).await;
 }
 
@@ -162,7 +172,11 @@ async fn a_panic_over_a_secret_fails_one_execution_and_tells_nothing_i1_i9() {
         nine_pass(&story, &runs, "call", "crashed").await;
         assert_eq!(product.target.requests("/panics/").len(), (round + 1) * (BATCH - 1), "{poison}");
         let executor = log(&product, "executor");
-        assert_eq!(executor.matches("\"message\":\"panic\"").count(), round + 1, "it is logged where: {executor}");
+        assert_eq!(
+            executor.matches("\"message\":\"panic\"").count(),
+            round + 1,
+            "it is logged where: {executor}"
+        );
         assert!(executor.contains("tests/src/panicking.rs:"), "{executor}");
         assert!(!executor.contains("holds"), "nothing of its message: {executor}");
     }

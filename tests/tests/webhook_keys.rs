@@ -324,7 +324,11 @@ async fn the_sweeper_forgets_a_previous_key_once_it_is_taken_no_more_i7() {
     assert_eq!(sweep(Clock::shifted(hour - 30 * second)).await, 0);
     assert_eq!(intake.world.database.sql(stored).await, "1|1|2|1|1", "as long as it is taken it stays");
     assert_eq!(sweep(Clock::shifted(hour + second)).await, 2);
-    assert_eq!(intake.world.database.sql(stored).await, "0|0|0|1|1", "forgotten, and the current one is there");
+    assert_eq!(
+        intake.world.database.sql(stored).await,
+        "0|0|0|1|1",
+        "forgotten, and the current one is there"
+    );
     assert_eq!(sweep(Clock::shifted(hour + second)).await, 0);
     let [(signature, key), (token_hook, token)] = current.as_slice() else { panic!("two webhooks") };
     assert_eq!(intake.post_signed(signature, key).await, StatusCode::ACCEPTED);

@@ -21,7 +21,7 @@ pub use compile::{Compiled, CompiledNode, FieldTemplate, NodeError, NodeKind, No
 pub use difference::{Changes, NodeChange, difference};
 pub use problem::Problem;
 pub use resolve::{
-    MissingPath, ResidualAt, ResolveError, Resolved, apply_residuals, resolve,
-    resolve_deduplication_key, resolve_run_name,
+    MissingPath, ResidualAt, ResolveError, Resolved, apply_residuals, resolve, resolve_deduplication_key,
+    resolve_run_name,
 };
 pub use root_environment::RootEnvironment;

@@ -404,3 +404,16 @@ fn cut_message(message: String) -> String {
         None => message,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_has_a_limit_on_both_sides_i10() {
+        let cut = |chars: usize| cut_message("ä".repeat(chars)).chars().count();
+        assert_eq!(cut(MESSAGE_CHARS_MAX), MESSAGE_CHARS_MAX);
+        assert_eq!(cut(MESSAGE_CHARS_MAX + 1), MESSAGE_CHARS_MAX + 1, "cut, and a sign of it");
+        assert!(cut_message("ä".repeat(MESSAGE_CHARS_MAX + 1)).ends_with("ä…"));
+    }
+}

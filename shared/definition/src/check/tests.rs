@@ -381,13 +381,19 @@ fn a_deduplication_key_rests_on_its_root_event_only_and_holds_no_secret() {
     for (template, expected) in [
         ("{{ previous().data }}", "`deduplication_key` can use root() only, not previous()"),
         (r#"{{ $["A"].data }}"#, "`deduplication_key` can use root() only, not other nodes"),
-        (r#"{{ secrets("github").token }}"#, "a secret can't stand in `deduplication_key`: it would be stored"),
+        (
+            r#"{{ secrets("github").token }}"#,
+            "a secret can't stand in `deduplication_key`: it would be stored",
+        ),
         ("{{ rot() }}", "there is no `rot`"),
         ("{{ 1 + }}", ""),
         ("always", "must be a template such as"),
     ] {
         let found = with(template);
-        assert!(found.len() == 1 && found[0].contains(&format!("{field}{expected}")), "{template}: {found:#?}");
+        assert!(
+            found.len() == 1 && found[0].contains(&format!("{field}{expected}")),
+            "{template}: {found:#?}"
+        );
     }
 }
 

@@ -265,7 +265,10 @@ fn a_deduplication_key_is_text_within_its_limit_on_both_sides_or_none_i10() {
     let longest = "k".repeat(DEDUPLICATION_KEY_BYTES_MAX);
     check(id, json!({ "id": longest }), Some(&longest));
     let error = key(id, json!({ "id": "k".repeat(DEDUPLICATION_KEY_BYTES_MAX + 1) })).unwrap_err();
-    assert_eq!((error.reason, error.field.as_str()), (ResultReason::Limit, "configuration.deduplication_key"));
+    assert_eq!(
+        (error.reason, error.field.as_str()),
+        (ResultReason::Limit, "configuration.deduplication_key")
+    );
     assert_eq!(key(id, json!({ "id": [1] })).unwrap_err().reason, ResultReason::TemplateError);
     assert_eq!(key(id, json!("text")).unwrap_err().reason, ResultReason::TemplateError);
     let header = compiled(json!({ "trigger": "webhook", "configuration": { "authentication": "none" } }));
