@@ -9,6 +9,7 @@ pub mod database;
 pub mod e2e;
 pub mod gate;
 pub mod kms;
+pub mod panicking;
 pub mod queues;
 pub mod wire;
 pub mod world;

@@ -185,6 +185,7 @@ impl World {
             ids: self.ids.clone(),
             definitions: builder::definitions::Definitions::default(),
             public_url: "https://sealflow.test".to_owned(),
+            parts: builder::Parts::default(),
         }
     }
 
@@ -211,6 +212,7 @@ impl World {
             ids: self.ids.clone(),
             times: Times::derive(COMPONENT_SECONDS).expect("it is within the limits"),
             edges: executor::EdgesCache::default(),
+            parts: executor::Parts::default(),
         }
     }
 

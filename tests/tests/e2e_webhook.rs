@@ -309,6 +309,46 @@ async fn a_delivery_that_comes_again_is_answered_with_the_first_event_i3() {
 }
 
 #[tokio::test]
+async fn a_delivery_is_known_again_by_an_expression_and_one_that_says_nothing_refuses_none_i3() {
+    let product = product().await;
+    let story = product.story("expression").await;
+    let configuration = "authentication: bearer, deduplication_key: '{{ root().data.body.id }}'";
+    let (url, token) = apply(&story, &hooked("by-id", configuration)).await;
+    let (other_url, other_token) = apply(&story, &hooked("by-id-too", configuration)).await;
+    let bearer = format!("Bearer {token}");
+    let headers = [JSON, ("authorization", bearer.as_str())];
+    let first = taken(&story, &url, &headers, r#"{"id": "one", "a": 1}"#).await;
+    assert_eq!(taken(&story, &url, &headers, r#"{"id": "one", "a": 2}"#).await, first);
+    let number = taken(&story, &url, &headers, r#"{"id": 7}"#).await;
+    assert_eq!(taken(&story, &url, &headers, r#"{"id": 7, "a": 2}"#).await, number);
+    // Read after authentication, and the key of one webhook is none of another.
+    refused(&story, 401, &url, &[JSON], r#"{"id": "one"}"#).await;
+    let elsewhere = [JSON, ("authorization", &format!("Bearer {other_token}"))];
+    let mut all = vec![first, number, taken(&story, &other_url, &elsewhere, r#"{"id": "one"}"#).await];
+    // At the limit it is a key; past it, failing, nil, empty or a map it is none, and each delivery is an event of its own.
+    let id = |bytes: usize| json!({ "id": "k".repeat(bytes) }).to_string();
+    let longest = taken(&story, &url, &headers, id(256)).await;
+    assert_eq!(taken(&story, &url, &headers, id(256)).await, longest);
+    all.push(longest);
+    for body in [&id(257), r#"{"id": null}"#, "{}", r#"{"id": ""}"#, r#"{"id": {"a": 1}}"#, r#""text""#] {
+        for _ in 0..2 {
+            all.push(taken(&story, &url, &headers, body.to_owned()).await);
+        }
+    }
+    let events = all.len();
+    all.sort();
+    all.dedup();
+    assert_eq!(all.len(), events);
+    // Another template is followed at once.
+    apply(&story, &hooked("by-id", &configuration.replace("body.id", "body.a"))).await;
+    let again = taken(&story, &url, &headers, r#"{"id": "one", "a": 1}"#).await;
+    assert!(!all.contains(&again));
+    assert_eq!(taken(&story, &url, &headers, r#"{"id": "two", "a": 1}"#).await, again);
+    until_done(&story).await;
+    story.end(&[]).await;
+}
+
+#[tokio::test]
 async fn a_warm_instance_follows_an_apply_at_once() {
     let product = product().await;
     let story = product.story("warm").await;

@@ -115,6 +115,8 @@ const FORBIDDEN: [(&str, &[&str]); 5] = [
         &[
             "SELECT data FROM secrets",
             "SELECT signing_keys FROM webhooks",
+            "SELECT previous_until FROM webhooks",
+            "UPDATE webhooks SET previous_token_sha256 = NULL",
             "SELECT token_sha256 FROM api_tokens",
             "UPDATE workflow_node_executions SET configuration = '{}'",
             "UPDATE workflow_node_executions SET attempt = 2",
@@ -154,6 +156,16 @@ async fn i7_each_role_has_these_privileges_and_no_other() {
     let expected: BTreeMap<&str, Vec<&str>> =
         expected.map(|(table, roles)| (*table, roles.to_vec())).collect();
     assert_eq!(found, expected, "I7");
+}
+
+#[tokio::test]
+async fn i7_a_function_of_its_owners_rights_is_run_by_the_sweeper_alone() {
+    let database = Database::create().await;
+    let sql = "SELECT p.proname, p.proconfig::text, string_agg(r.rolname, ',' ORDER BY r.rolname)
+        FROM pg_proc p LEFT JOIN pg_roles r ON r.rolname LIKE 'sealflow\\_%' AND has_function_privilege(r.oid, p.oid, 'EXECUTE')
+        WHERE p.prosecdef AND p.pronamespace = 'public'::regnamespace GROUP BY 1, 2";
+    let expected = "forget_previous_webhook_keys|{\"search_path=pg_catalog, pg_temp\"}|sealflow_sweeper";
+    assert_eq!(database.sql(sql).await, expected, "I7");
 }
 
 #[tokio::test]

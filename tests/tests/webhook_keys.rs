@@ -302,3 +302,35 @@ async fn a_webhook_that_is_posted_to_too_fast_is_told_when_to_try_again_and_othe
     assert_eq!(intake.events().await, events, "nothing is stored");
     assert_eq!(intake.post(&other, header(&other)).await, (StatusCode::ACCEPTED, None));
 }
+
+#[tokio::test]
+async fn the_sweeper_forgets_a_previous_key_once_it_is_taken_no_more_i7() {
+    let intake = Intake::create().await;
+    let stored = "SELECT count(previous_signing_keys), count(previous_token_sha256), count(previous_until),
+        count(signing_keys), count(token_sha256) FROM webhooks";
+    let mut current = Vec::new();
+    for authentication in ["signature", "bearer"] {
+        let hook = intake.hook(authentication, authentication).await;
+        let rotated = intake.rotate(&hook, 3_600).await;
+        let field = if authentication == "signature" { "signing_key" } else { "token" };
+        current.push((hook, word(&rotated[field])));
+    }
+    let sweep = async |clock: Clock| {
+        let deps = sweeper::Deps { clock, ..intake.world.sweeper(30) };
+        sweeper::sweep(&deps).await.unwrap().previous_keys
+    };
+    let second = SignedDuration::from_secs(1);
+    let hour = SignedDuration::from_secs(3_600);
+    assert_eq!(sweep(Clock::shifted(hour - 30 * second)).await, 0);
+    assert_eq!(intake.world.database.sql(stored).await, "1|1|2|1|1", "as long as it is taken it stays");
+    assert_eq!(sweep(Clock::shifted(hour + second)).await, 2);
+    assert_eq!(
+        intake.world.database.sql(stored).await,
+        "0|0|0|1|1",
+        "forgotten, and the current one is there"
+    );
+    assert_eq!(sweep(Clock::shifted(hour + second)).await, 0);
+    let [(signature, key), (token_hook, token)] = current.as_slice() else { panic!("two webhooks") };
+    assert_eq!(intake.post_signed(signature, key).await, StatusCode::ACCEPTED);
+    assert_eq!(intake.post(token_hook, bearer(token)).await.0, StatusCode::ACCEPTED);
+}

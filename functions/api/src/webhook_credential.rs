@@ -75,23 +75,26 @@ impl KeptCredential {
         sealed.into_iter().next().map(Self::SigningKey).ok_or(ApiError::Internal)
     }
 
-    /// The credential's columns. `previous` is the signing key that is to be taken for a while too.
-    pub(crate) fn into_columns(self, previous: Option<Entry>) -> Result<WebhookCredential, ApiError> {
+    /// The credential's columns.
+    pub(crate) fn into_columns(self) -> Result<WebhookCredential, ApiError> {
         match self {
             Self::Token(hash) => {
                 Ok(WebhookCredential { token_sha256: Some(hash), ..WebhookCredential::default() })
             }
-            Self::SigningKey(current) => {
-                let current_key_name = Some(current.key_name().to_owned());
-                let mut entries = Entries::new();
-                for entry in previous.into_iter().chain([current]) {
-                    entries.put(entry).map_err(|_| ApiError::Internal)?;
-                }
-                let signing_keys = Some(entries.to_bytes());
-                Ok(WebhookCredential { signing_keys, current_key_name, token_sha256: None })
-            }
+            Self::SigningKey(key) => Ok(WebhookCredential {
+                current_key_name: Some(key.key_name().to_owned()),
+                signing_keys: Some(alone(key)?),
+                token_sha256: None,
+            }),
         }
     }
+}
+
+/// One entry as it is stored.
+pub(crate) fn alone(entry: Entry) -> Result<Vec<u8>, ApiError> {
+    let mut entries = Entries::new();
+    entries.put(entry).map_err(|_| ApiError::Internal)?;
+    Ok(entries.to_bytes())
 }
 
 #[cfg(test)]

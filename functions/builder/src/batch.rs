@@ -197,6 +197,7 @@ async fn plan_and_write(
         now,
         public_url: &deps.public_url,
         fallback,
+        parts: deps.parts,
     };
     let plan = plan(&input, slots, &mut || deps.ids.next(now));
     write_batch(tx, &plan.rows, now).await?;

@@ -66,3 +66,28 @@ impl Definitions {
         Some(workflow)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn so_many_workflows_are_kept_and_then_it_starts_anew_i10() {
+        let definitions = Definitions::default();
+        let keep = |workflow: usize| {
+            let stored = StoredDefinition {
+                workflow_id: Uuid::from_u128(u128::try_from(workflow).unwrap()),
+                organization_id: Uuid::nil(),
+                version: 1,
+                name: "w".into(),
+                description: String::new(),
+                nodes: json!([]),
+                edges: json!([]),
+            };
+            definitions.insert(stored).unwrap();
+            definitions.workflows.lock().unwrap().len()
+        };
+        assert_eq!((1..=WORKFLOWS_MAX).map(keep).last(), Some(WORKFLOWS_MAX));
+        assert_eq!(keep(WORKFLOWS_MAX + 1), 1);
+    }
+}

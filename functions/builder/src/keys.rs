@@ -70,6 +70,7 @@ async fn see_in(tx: Tx, see: See<'_>, deps: &Deps) -> Result<Seen, StoreError> {
         now,
         public_url: &deps.public_url,
         fallback,
+        parts: deps.parts,
     };
     let plan = plan_keys(&input, &mut || deps.ids.next(now));
     write_keys(&tx, &plan.keys, &plan.ended, &plan.rows, now).await?;

@@ -6,8 +6,10 @@
 pub mod batch;
 pub mod definitions;
 mod keys;
+mod parts;
 pub mod plan;
 mod reach;
+mod serve;
 mod suspects;
 
 use process::{BatchResponse, Clock, Deadline, Ids, Received, SqsBatch};
@@ -17,6 +19,9 @@ use store::builder::Wakes;
 
 use crate::batch::{BatchError, Built};
 use crate::definitions::Definitions;
+
+pub use parts::Parts;
+pub use serve::serve;
 
 /// What the builder works with; made once.
 pub struct Deps {
@@ -32,6 +37,8 @@ pub struct Deps {
     pub definitions: Definitions,
     /// The base of links.
     pub public_url: String,
+    /// Components and evaluator.
+    pub parts: Parts,
 }
 
 /// Handles one batch of messages and names those to deliver again.

@@ -60,3 +60,19 @@ pub async fn edges_of(
     }
     Ok(wanted.iter().filter_map(|(id, _)| deps.edges.get(*id).map(|edges| (*id, edges))).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn so_many_workflows_are_kept_and_then_it_starts_anew_i10() {
+        let cache = EdgesCache::default();
+        let keep = |workflow: usize| {
+            cache.insert(Uuid::from_u128(u128::try_from(workflow).unwrap()), 1, Vec::new());
+            cache.workflows.lock().unwrap().len()
+        };
+        assert_eq!((1..=WORKFLOWS_MAX).map(keep).last(), Some(WORKFLOWS_MAX));
+        assert_eq!(keep(WORKFLOWS_MAX + 1), 1);
+    }
+}

@@ -85,6 +85,10 @@ async fn record(ended: Vec<Ended>, token: Uuid, deps: &Deps) {
         .collect();
     if let Err(StoreError::Rejected { .. }) = record_batch(&recordings, token, deps).await {
         // One row was refused: each is recorded alone, and the one that fails alone fails for good (transactions.md 17).
+        tracing::warn!(
+            outcomes = recordings.len(),
+            "the database refused outcomes; they are recorded one by one"
+        );
         for recording in recordings {
             let one = std::slice::from_ref(&recording);
             if let Err(StoreError::Rejected { .. }) = record_batch(one, token, deps).await {

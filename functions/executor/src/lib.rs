@@ -8,9 +8,11 @@ mod edges;
 mod finisher;
 mod host;
 mod outcome;
+mod parts;
 mod redact;
 mod run;
 mod secrets;
+mod serve;
 mod suspects;
 
 use std::sync::Arc;
@@ -26,6 +28,8 @@ use uuid::Uuid;
 use vault_open::Opener;
 
 pub use edges::EdgesCache;
+pub use parts::Parts;
+pub use serve::serve;
 
 /// What the executor works with; made once.
 pub struct Deps {
@@ -45,6 +49,8 @@ pub struct Deps {
     pub times: Times,
     /// Edges of workflows by version.
     pub edges: EdgesCache,
+    /// Components and evaluator.
+    pub parts: Parts,
 }
 
 /// Handles one batch of messages and names those to deliver again.

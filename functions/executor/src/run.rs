@@ -3,7 +3,7 @@
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
-use components::{Call, Component, component};
+use components::{Call, Component};
 use definition::{ResidualAt, apply_residuals};
 use futures_util::FutureExt;
 use model::outcome::{Failure, ResultReason, idempotency_key};
@@ -69,7 +69,7 @@ fn prepare(
     opened: &OpenedSecrets,
     deps: &Deps,
 ) -> Result<Prepared, SecretProblem> {
-    let component = component(&execution.component).ok_or_else(|| {
+    let component = (deps.parts.component)(&execution.component).ok_or_else(|| {
         let message = format!("this version of sealflow has no component named {}", execution.component);
         SecretProblem::Fails { reason: ResultReason::ComponentError, message }
     })?;
@@ -77,7 +77,7 @@ fn prepare(
     let secrets = opened.of(execution, &residuals)?;
     let (mut values, mut derived) = (Vec::new(), Vec::new());
     for ResidualAt { path, residual } in &residuals {
-        let evaluated = residual.eval(&secrets).map_err(|error| {
+        let evaluated = (deps.parts.evaluate)(residual, &secrets).map_err(|error| {
             let message = format!("configuration{}: {}", path.replace('/', "."), error.message);
             SecretProblem::Fails { reason: ResultReason::TemplateError, message }
         })?;

@@ -19,7 +19,7 @@ async fn main() -> anyhow::Result<()> {
     };
     let deps = &deps;
     run(service_fn(move |event: LambdaEvent<Request>| async move {
-        handle(event.payload, deps).await.map_err(lambda_runtime::Error::from)
+        Ok::<_, lambda_runtime::Error>(process::contain_panics(handle(event.payload, deps)).await??)
     }))
     .await
     .map_err(anyhow::Error::from_boxed)

@@ -10,7 +10,7 @@ use serde::Serialize;
 use store::executor::FreedNode;
 use store::sweeper::{
     end_undeliverable_executions, end_undeliverable_items, find_due_executions, find_due_nodes,
-    forget_deduplications, mark_full_nodes,
+    forget_deduplications, forget_previous_keys, mark_full_nodes,
 };
 use store::{Store, StoreError};
 
@@ -39,6 +39,8 @@ pub struct Swept {
     pub undeliverable: usize,
     /// Deduplication keys that were forgotten.
     pub deduplications: usize,
+    /// Previous keys and tokens of webhooks that were forgotten: their time was over.
+    pub previous_keys: i64,
     /// Messages that could not be sent; the next tick finds them again.
     pub unsent: usize,
 }
@@ -68,11 +70,13 @@ pub async fn sweep(deps: &Deps) -> Result<Swept, StoreError> {
     let report = deps.queue.send(node_wakes.chain(execution_wakes).collect()).await;
     swept.unsent = report.unsent.len();
     swept.deduplications = forget_deduplications(&deps.store, deps.clock.now(), SWEEP_ROWS_MAX).await?;
+    swept.previous_keys = forget_previous_keys(&deps.store, deps.clock.now(), SWEEP_ROWS_MAX).await?;
     mark_full_nodes(&deps.store).await?;
     tracing::info!(
         nodes = swept.nodes,
         executions = swept.executions,
         undeliverable = swept.undeliverable,
+        previous_keys = swept.previous_keys,
         unsent = swept.unsent,
         "swept"
     );

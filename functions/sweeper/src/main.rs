@@ -28,7 +28,7 @@ async fn main() -> anyhow::Result<()> {
     };
     let deps = &deps;
     run(service_fn(move |_: LambdaEvent<IgnoredAny>| async move {
-        sweep(deps).await.map_err(lambda_runtime::Error::from)
+        Ok::<_, lambda_runtime::Error>(process::contain_panics(sweep(deps)).await??)
     }))
     .await
     .map_err(anyhow::Error::from_boxed)

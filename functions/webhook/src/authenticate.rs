@@ -108,12 +108,17 @@ async fn signing_keys(webhook: &KnownWebhook, now: Timestamp, deps: &Deps) -> Op
 /// The current key and, while it is taken, the previous one. None where the vault can't tell: a sender is not refused for that.
 async fn open_keys(webhook: &KnownWebhook, now: Timestamp, deps: &Deps) -> Option<Vec<SigningKey>> {
     let stored = &webhook.stored;
-    let entries = Entries::parse(stored.signing_keys.as_deref()?)
-        .inspect_err(|_| tracing::error!(webhook_id = %stored.id, "the signing keys can't be read"))
-        .ok()?;
+    let read = |bytes: &[u8]| {
+        Entries::parse(bytes)
+            .inspect_err(|_| tracing::error!(webhook_id = %stored.id, "the signing keys can't be read"))
+            .ok()
+    };
+    let current = read(stored.signing_keys.as_deref()?)?;
+    let previous = stored.previous_signing_keys.as_deref().and_then(read).unwrap_or_default();
     let scope =
         Scope { organization_id: stored.organization_id, secret_id: stored.id, purpose: Purpose::Webhook };
-    let taken = taken_keys(&entries, stored.current_key_name.as_deref(), stored.previous_until, now);
+    let entries = current.iter().chain(previous.iter());
+    let taken = taken_keys(entries, stored.current_key_name.as_deref(), stored.previous_until, now);
     let requests: Vec<OpenRequest> =
         taken.iter().map(|(entry, _)| OpenRequest { scope, entry: (*entry).clone() }).collect();
     let mut keys = Vec::new();
@@ -134,7 +139,7 @@ async fn open_keys(webhook: &KnownWebhook, now: Timestamp, deps: &Deps) -> Optio
 
 /// The entries that are taken at a time, each with its end.
 fn taken_keys<'a>(
-    entries: &'a Entries,
+    entries: impl Iterator<Item = &'a Entry>,
     current: Option<&str>,
     previous_until: Option<Timestamp>,
     now: Timestamp,
@@ -142,7 +147,6 @@ fn taken_keys<'a>(
     let until =
         |entry: &Entry| if Some(entry.key_name()) == current { Some(None) } else { previous_until.map(Some) };
     entries
-        .iter()
         .filter_map(|entry| Some((entry, until(entry)?)))
         .filter(|(_, until)| until.is_none_or(|until| now < until))
         .collect()
@@ -193,7 +197,7 @@ mod tests {
         entries.put(entry("new")).unwrap();
         let at = |second| Timestamp::from_second(second).unwrap();
         let check = |current, until, now, expected: &[(&str, Option<Timestamp>)]| {
-            let taken = taken_keys(&entries, Some(current), until, now);
+            let taken = taken_keys(entries.iter(), Some(current), until, now);
             let names: Vec<_> = taken.iter().map(|(entry, until)| (entry.key_name(), *until)).collect();
             assert_eq!(names, expected);
         };

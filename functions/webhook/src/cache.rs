@@ -126,6 +126,7 @@ mod tests {
             deduplication_header: None,
             signing_keys: None,
             current_key_name: None,
+            previous_signing_keys: None,
             token_sha256: None,
             previous_token_sha256: None,
             previous_until: None,

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::http::HeaderMap;
 use components::webhook::{WebhookConfiguration, WebhookRequest, event_data};
-use definition::{RootEnvironment, resolve_run_name};
+use definition::{ResolveError, RootEnvironment, resolve_deduplication_key, resolve_run_name};
 use jiff::Timestamp;
 use model::definition::{DEFAULT_CHANNEL, Definition};
 use model::limits::{DEDUPLICATION_KEY_BYTES_MAX, HTTP_HOPS_MAX};
@@ -135,10 +135,11 @@ async fn store_event(
         Ok(data) => data,
         Err(answer) => return Stored::Answer(answer),
     };
-    let Ok(key) = deduplication_key(&delivery.headers, stored.deduplication_header.as_deref()) else {
+    let Ok(header_key) = deduplication_key(&delivery.headers, stored.deduplication_header.as_deref()) else {
         return Stored::Answer(Answer::BadKey);
     };
-    let custom_name = run_name(webhook, &data, now);
+    let (custom_name, template_key) = templates(webhook, &data, now);
+    let key = header_key.or(template_key);
     let targets: Vec<(String, Uuid)> = compiled
         .targets(&stored.node_id, DEFAULT_CHANNEL)
         .map(|target| (target.to_owned(), deps.ids.next(now)))
@@ -206,19 +207,19 @@ fn deduplication_key(headers: &HeaderMap, header: Option<&str>) -> Result<Option
     }
 }
 
-/// One that fails leaves the run without a name; it never refuses an event.
-fn run_name(webhook: &KnownWebhook, data: &Value, now: Timestamp) -> Option<String> {
-    let node = webhook.compiled.as_ref()?.node(&webhook.stored.node_id)?.ok()?;
+/// What the trigger's templates come to: the run's name and the deduplication key. One that fails leaves the run without a name, or
+/// the event without a key; neither ever refuses an event.
+fn templates(webhook: &KnownWebhook, data: &Value, now: Timestamp) -> (Option<String>, Option<String>) {
+    let node_id = &webhook.stored.node_id;
+    let Some(Ok(node)) = webhook.compiled.as_ref().and_then(|compiled| compiled.node(node_id)) else {
+        return (None, None);
+    };
     let environment = RootEnvironment { data, event_type: "webhook", created_at: now };
-    resolve_run_name(node, &environment)?
-        .inspect_err(|error| {
-            tracing::info!(
-                node_id = webhook.stored.node_id,
-                field = error.field,
-                "the run's name can't be made"
-            )
-        })
-        .ok()
+    let failed = |error: &ResolveError| {
+        tracing::info!(node_id, field = error.field, "a template of the trigger can't be resolved");
+    };
+    let name = resolve_run_name(node, &environment).and_then(|name| name.inspect_err(failed).ok());
+    (name, resolve_deduplication_key(node, &environment).inspect_err(failed).ok().flatten())
 }
 
 #[cfg(test)]

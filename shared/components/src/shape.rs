@@ -146,8 +146,10 @@ pub(crate) fn type_name(value: &Value) -> &'static str {
     }
 }
 
+/// Characters of an unknown field's name that a message repeats.
+const KEY_CHARS_MAX: usize = 64;
+
 fn shortened(key: &str) -> String {
-    const KEY_CHARS_MAX: usize = 64;
     if key.chars().count() <= KEY_CHARS_MAX {
         key.to_owned()
     } else {
@@ -175,5 +177,12 @@ mod tests {
     fn pointers_escape_what_they_must() {
         assert_eq!(child("/a", "b/c~d"), "/a/b~1c~0d");
         assert_eq!(item("/a", 3), "/a/3");
+    }
+
+    #[test]
+    fn the_name_of_a_field_is_repeated_within_a_limit_on_both_sides_i10() {
+        let said = |chars: usize| shortened(&"n".repeat(chars)).chars().count();
+        assert_eq!((said(KEY_CHARS_MAX), said(KEY_CHARS_MAX + 1)), (KEY_CHARS_MAX, KEY_CHARS_MAX + 1));
+        assert!(shortened(&"n".repeat(KEY_CHARS_MAX + 1)).ends_with("n…"), "cut, and a sign of it");
     }
 }

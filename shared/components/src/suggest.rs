@@ -75,4 +75,13 @@ mod tests {
         assert_eq!(did_you_mean("htp", ["http"]), "; did you mean `http`?");
         assert_eq!(did_you_mean("zzz", ["http"]), "");
     }
+
+    #[test]
+    fn a_word_of_many_letters_gets_no_suggestion_i10() {
+        let near = |letters: usize| {
+            let word = "a".repeat(letters);
+            closest(&word, [format!("{}b", &word[1..]).as_str()]).is_some()
+        };
+        assert_eq!((near(WORD_CHARS_MAX), near(WORD_CHARS_MAX + 1)), (true, false));
+    }
 }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::headers::canonical_header_name;
 use crate::{
     component::Problem,
-    shape::{Reader, Stage, child},
+    shape::{Reader, Stage, child, holds_template},
     trigger::Trigger,
 };
 
@@ -84,10 +84,11 @@ impl WebhookConfiguration {
     }
 
     fn read_fields(reader: &mut Reader, configuration: &Value) -> Option<Self> {
-        let fields = ["authentication", "header_name", "deduplication_header"];
+        let fields = ["authentication", "header_name", "deduplication_header", "deduplication_key"];
         let map = reader.object("", configuration, &fields)?;
         let header_name = read_header_name(reader, map, "header_name");
         let deduplication_header = read_header_name(reader, map, "deduplication_header");
+        read_deduplication_key(reader, map);
         let word = reader.required("", map, "authentication")?;
         let word = reader.word("/authentication", word, AUTHENTICATIONS)?;
         let authentication = Authentication::parse(word)?;
@@ -103,6 +104,18 @@ impl WebhookConfiguration {
     }
 }
 
+/// The template itself is the definition's to parse; what it comes to is known only once a request has arrived.
+fn read_deduplication_key(reader: &mut Reader, map: &Map<String, Value>) {
+    let Some(value) = map.get("deduplication_key") else { return };
+    if !value.as_str().is_some_and(holds_template) {
+        let message = "must be a template such as {{ root().data.body.id }}: a key that is always the same makes all requests one";
+        reader.problem(DEDUPLICATION_KEY, message);
+    }
+    if map.contains_key("deduplication_header") {
+        reader.problem(DEDUPLICATION_KEY, "stands beside `deduplication_header`: a webhook has one of them");
+    }
+}
+
 fn read_header_name(reader: &mut Reader, map: &Map<String, Value>, field: &str) -> Option<String> {
     let value = map.get(field)?;
     let name = value.as_str().filter(|name| is_header_name(name));
@@ -112,12 +125,17 @@ fn read_header_name(reader: &mut Reader, map: &Map<String, Value>, field: &str) 
     name.map(str::to_ascii_lowercase)
 }
 
+/// Bytes of the name of a header.
+const NAME_BYTES_MAX: usize = 128;
+
 /// Whether the text can be the name of an HTTP header (RFC 9110, token).
 pub(crate) fn is_header_name(name: &str) -> bool {
-    const NAME_BYTES_MAX: usize = 128;
     (1..=NAME_BYTES_MAX).contains(&name.len())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }
+
+/// The place of the template by which requests are known again, a JSON pointer into the configuration.
+pub const DEDUPLICATION_KEY: &str = "/deduplication_key";
 
 /// The trigger.
 pub(crate) struct Webhook;
@@ -125,6 +143,10 @@ pub(crate) struct Webhook;
 impl Trigger for Webhook {
     fn name(&self) -> &'static str {
         "webhook"
+    }
+
+    fn templates(&self) -> &'static [&'static str] {
+        &[DEDUPLICATION_KEY]
     }
 
     fn check(&self, configuration: &Value) -> Vec<Problem> {
@@ -297,12 +319,23 @@ mod tests {
             json!({ "authentication": "header_token", "deduplication_header": "X-Token" }),
             &[("/deduplication_header", "is the header of the credential")],
         );
+        let constant = "must be a template such as {{ root().data.body.id }}: a key that is always the same makes all requests one";
+        let both = "stands beside `deduplication_header`: a webhook has one of them";
+        check(
+            json!({ "authentication": "none", "deduplication_key": "always", "deduplication_header": "X-Id" }),
+            &[("/deduplication_key", constant), ("/deduplication_key", both)],
+        );
+        check(
+            json!({ "authentication": "none", "deduplication_key": 1 }),
+            &[("/deduplication_key", constant)],
+        );
+        check(json!({ "authentication": "none", "deduplication_key": "{{ root().data.body.id }}" }), &[]);
     }
 
     #[test]
     fn the_name_of_a_header_has_a_limit_on_both_sides() {
-        assert!(is_header_name(&"x".repeat(128)));
-        assert!(!is_header_name(&"x".repeat(129)));
+        assert!(is_header_name(&"x".repeat(NAME_BYTES_MAX)));
+        assert!(!is_header_name(&"x".repeat(NAME_BYTES_MAX + 1)));
         assert!(!is_header_name(""));
         assert!(!is_header_name("a b") && !is_header_name("a:") && !is_header_name("ä"));
     }

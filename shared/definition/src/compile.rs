@@ -80,11 +80,11 @@ pub struct CompiledNode {
 }
 
 impl CompiledNode {
-    /// The component that it uses; None for a trigger.
+    /// The name of the component that it uses; None for a trigger.
     #[must_use]
-    pub fn component(&self) -> Option<&'static dyn Component> {
+    pub fn component_name(&self) -> Option<&str> {
         match &self.node.uses {
-            Uses::Component(name) => component(name),
+            Uses::Component(name) => Some(name),
             Uses::Trigger(_) | Uses::Blueprint(_) => None,
         }
     }
@@ -183,7 +183,8 @@ fn compile_node(
     }
     let component = match &node.uses {
         Uses::Trigger(name) => {
-            components::trigger(name).ok_or_else(|| unknown("trigger", name))?;
+            let trigger = components::trigger(name).ok_or_else(|| unknown("trigger", name))?;
+            compiled.templates = trigger_templates(node, trigger.templates())?;
             return Ok(compiled);
         }
         Uses::Component(name) => component(name).ok_or_else(|| unknown("component", name))?,
@@ -220,6 +221,20 @@ fn configuration_templates(node: &Node, component: &dyn Component) -> Result<Vec
         }
     });
     failed.map_or(Ok(templates), Err)
+}
+
+fn trigger_templates(node: &Node, pointers: &[&str]) -> Result<Vec<FieldTemplate>, NodeError> {
+    let sources = pointers.iter().filter_map(|pointer| {
+        let source = node.configuration.pointer(pointer)?.as_str()?;
+        Some((*pointer, source))
+    });
+    sources
+        .map(|(pointer, source)| {
+            let field = field_path("configuration", &node.configuration, pointer);
+            let template = parse(&field, source, FieldKind::Typed)?;
+            Ok(FieldTemplate { pointer: pointer.to_owned(), template })
+        })
+        .collect()
 }
 
 /// Whether a string of that kind is surely no template.
@@ -295,7 +310,7 @@ mod tests {
         let pointers: Vec<_> = node.templates.iter().map(|field| field.pointer.as_str()).collect();
         assert_eq!(pointers, ["/headers/0/value", "/query/q", "/url"]);
         assert_eq!(node.kind, NodeKind::Effect);
-        assert_eq!(node.component().map(Component::name), Some("http"));
+        assert_eq!(node.component_name(), Some("http"));
         assert_eq!(node.keys[0].0, "k");
         assert!(node.run_name.is_none());
         let start = compiled.node("s").unwrap().unwrap();

@@ -22,6 +22,6 @@ pub use difference::{Changes, NodeChange, difference};
 pub use problem::Problem;
 pub use resolve::{
     MissingPath, ResidualAt, ResolveError, Resolved, apply_residuals, resolve, resolve_concurrency_key,
-    resolve_run_name,
+    resolve_deduplication_key, resolve_run_name,
 };
 pub use root_environment::RootEnvironment;

@@ -1,9 +1,13 @@
 //! From a node's templates to what an execution keeps.
 
+use components::webhook::DEDUPLICATION_KEY;
 use expression::{Environment, Folded, Residual, Template};
 use model::{
     json::{check_output, compact_bytes, storable_text},
-    limits::{CONCURRENCY_KEY_BYTES_MAX, CONFIGURATION_BYTES_MAX, CUSTOM_NAME_CHARS_MAX, KEY_BYTES_MAX},
+    limits::{
+        CONCURRENCY_KEY_BYTES_MAX, CONFIGURATION_BYTES_MAX, CUSTOM_NAME_CHARS_MAX,
+        DEDUPLICATION_KEY_BYTES_MAX, KEY_BYTES_MAX,
+    },
     outcome::ResultReason,
 };
 use serde::{Deserialize, Serialize};
@@ -127,6 +131,36 @@ pub fn resolve_concurrency_key(
         return Err(ResolveError::limit(field(), message));
     }
     Ok(Some(key))
+}
+
+/// Resolves the key by which a webhook knows a request again; None where the trigger has no such template, or it comes to nil or to
+/// empty text.
+///
+/// # Errors
+/// [`ResolveError`]; it never refuses the event, which then is known by no key.
+pub fn resolve_deduplication_key(
+    node: &CompiledNode,
+    env: &dyn Environment,
+) -> Result<Option<String>, ResolveError> {
+    let Some(field) = node.templates.iter().find(|field| field.pointer == DEDUPLICATION_KEY) else {
+        return Ok(None);
+    };
+    let path = || "configuration.deduplication_key".to_owned();
+    let key = match fold(&field.template, env, path)? {
+        Folded::Value(Value::Null) => return Ok(None),
+        Folded::Value(Value::String(text)) => storable_text(text),
+        Folded::Value(value @ (Value::Number(_) | Value::Bool(_))) => value.to_string(),
+        Folded::Value(_) | Folded::Residual { .. } => {
+            let message = "a deduplication key is text or a number".to_owned();
+            let (reason, rendered) = (ResultReason::TemplateError, message.clone());
+            return Err(ResolveError { reason, field: path(), message, rendered });
+        }
+    };
+    if key.len() > DEDUPLICATION_KEY_BYTES_MAX {
+        let message = format!("a deduplication key can have at most {DEDUPLICATION_KEY_BYTES_MAX} bytes");
+        return Err(ResolveError::limit(path(), message));
+    }
+    Ok(Some(key).filter(|key| !key.is_empty()))
 }
 
 /// Puts evaluated residuals in their places: `values` are (JSON pointer, value).

@@ -81,4 +81,13 @@ mod tests {
         }
         assert_eq!(name("frobnicate"), None);
     }
+
+    #[test]
+    fn a_name_of_many_letters_gets_no_suggestion_i10() {
+        let near = |letters: usize| {
+            let candidate = "a".repeat(letters);
+            among(&format!("{}b", &candidate[1..]), std::iter::once(candidate.as_str())).is_some()
+        };
+        assert_eq!((near(LETTERS_MAX), near(LETTERS_MAX + 1)), (true, false));
+    }
 }

@@ -132,6 +132,22 @@ async fn every_answer_of_dns_is_checked_and_only_checked_ones_are_tried() {
 }
 
 #[tokio::test]
+async fn so_many_addresses_of_a_name_are_tried_and_no_more_i10() {
+    const ADDRESSES_MAX: usize = 8;
+    const DEAD: [&str; ADDRESSES_MAX] =
+        ["9.9.9.1", "9.9.9.2", "9.9.9.3", "9.9.9.4", "9.9.9.5", "9.9.9.6", "9.9.9.7", "9.9.9.8"];
+    let tried = async |dead: usize| {
+        let world = World::new();
+        let answer: Vec<&'static str> = DEAD[..dead].iter().copied().chain(["8.8.8.8"]).collect();
+        world.name("a.example", &[&answer]);
+        world.site("8.8.8.8:80", |_| ok("here")).await;
+        (world.send(get("http://a.example/")).await.err(), world.connected().len())
+    };
+    assert_eq!(tried(ADDRESSES_MAX - 1).await, (None, ADDRESSES_MAX));
+    assert_eq!(tried(ADDRESSES_MAX).await, (Some(HttpError::Connect), ADDRESSES_MAX));
+}
+
+#[tokio::test]
 async fn an_answer_that_changes_after_the_check_changes_nothing() {
     let world = World::new();
     world.name("a.example", &[&["8.8.8.8"], &["127.0.0.1"]]);

@@ -8,7 +8,7 @@ use std::io::Write;
 use std::time::Duration;
 
 use common::{World, allowing, get, ok};
-use http_guard::{GuardSettings, HttpError, Request};
+use http_guard::{GuardSettings, HttpError, Request, TIMEOUT_MAX};
 use model::limits::HTTP_RESPONSE_BYTES_MAX;
 
 async fn answering(answer: impl Fn() -> Vec<u8> + Send + Sync + 'static) -> World {
@@ -168,6 +168,29 @@ async fn waiting_ends_for_the_connection_the_head_and_the_whole_i10() {
     assert_eq!(client(connecting).send(request("https")).await.err(), Some(HttpError::Timeout));
     assert!(started.elapsed() < Duration::from_secs(4), "a longer limit ended it");
     assert_eq!(world.connected(), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_request_asks_for_more_time_than_a_component_has_i10() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = silent.local_addr().unwrap().to_string();
+    let second = Duration::from_secs(1);
+    let settings = GuardSettings {
+        connect_timeout: 2 * TIMEOUT_MAX,
+        headers_timeout: 2 * TIMEOUT_MAX,
+        ..allowing(&[&address])
+    };
+    let client = http_guard::GuardedClient::new(settings);
+    for (asked, expected) in
+        [(TIMEOUT_MAX - second, TIMEOUT_MAX - second), (TIMEOUT_MAX + second, TIMEOUT_MAX)]
+    {
+        let started = tokio::time::Instant::now();
+        let request = Request { timeout: asked, ..get(&format!("http://{address}/")) };
+        assert_eq!(client.send(request).await.err(), Some(HttpError::Timeout));
+        // Timers count whole milliseconds, and round up.
+        let late = started.elapsed() - expected;
+        assert!(late < Duration::from_millis(5), "{late:?}");
+    }
 }
 
 #[tokio::test]

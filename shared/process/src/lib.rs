@@ -7,6 +7,7 @@ mod clock;
 mod core_dumps;
 mod ids;
 mod logs;
+mod panics;
 mod settings;
 mod sqs;
 
@@ -14,5 +15,6 @@ pub use clock::{Clock, DEADLINE_LEAST, Deadline};
 pub use core_dumps::forbid_core_dumps;
 pub use ids::Ids;
 pub use logs::start_logs;
+pub use panics::{Panicked, contain_panics};
 pub use settings::{REQUIRED_NAMES, Settings, SettingsError};
 pub use sqs::{BatchResponse, Received, SqsBatch};

@@ -51,7 +51,10 @@ impl Settings {
     /// # Errors
     /// [`SettingsError`] names every variable in `required` that is missing and every one that can't be read.
     pub fn from_env(required: &[&str]) -> Result<Self, SettingsError> {
-        Self::read(&std::env::vars().collect(), required)
+        // What is no text is none of ours: reading it as such would panic, and quote it.
+        let texts = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        Self::read(&texts.collect(), required)
     }
 
     fn read(variables: &BTreeMap<String, String>, required: &[&str]) -> Result<Self, SettingsError> {

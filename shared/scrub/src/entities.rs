@@ -123,6 +123,8 @@ mod tests {
         check("&#X0027;", Some(('\'', 8)));
         check("&#39 x", Some(('\'', 4)));
         check("&VerticalLine;", Some(('|', 14)));
+        assert_eq!("VerticalLine".len(), NAME_BYTES_MAX, "the longest name is read");
+        assert!(ASCII_NAMES.iter().all(|(name, _)| name.len() < NAME_BYTES_MAX + 1));
         check("&nbsp;", Some(('\u{a0}', 6)));
         check("&szlig;", Some(('\u{df}', 7)));
         check("&yuml;", Some(('\u{ff}', 6)));
@@ -132,5 +134,11 @@ mod tests {
         {
             check(text, None);
         }
+    }
+
+    #[test]
+    fn a_number_has_so_many_digits_and_no_more_i10() {
+        let read = |digits: usize| unescape_html(format!("&#{:0digits$};", 65).as_bytes()).is_some();
+        assert_eq!((read(DIGITS_MAX), read(DIGITS_MAX + 1)), (true, false));
     }
 }

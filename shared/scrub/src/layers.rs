@@ -325,4 +325,28 @@ mod tests {
         assert_eq!(runs("ab\ncd\r\nef\n"), [[0, 1, 3, 4, 7, 8]]);
         assert_eq!(runs("ab\n\ncd"), [[0; 0]; 0]);
     }
+
+    #[test]
+    fn the_shortest_run_of_digits_is_that_of_the_shortest_value_i10() {
+        let scrubber = crate::Scrubber::new(&[("a.b", "12345678")], &[]);
+        let check = |text: &str, run_min: usize| {
+            assert_eq!(text.len(), run_min, "{text}");
+            assert_eq!(scrubber.scrub_text(text).1, 1, "{text}");
+            assert_eq!(
+                scrubber.scrub_text(&text[..run_min - 1]).1,
+                0,
+                "a digit less holds no value of {text}"
+            );
+        };
+        check("MTIzNDU2Nzg", BASE64_RUN_MIN);
+        check("3132333435363738", HEX_RUN_MIN);
+        for run_min in [BASE64_RUN_MIN, HEX_RUN_MIN] {
+            let runs = |digits: usize| {
+                let mut found = 0;
+                for_runs("a".repeat(digits).as_bytes(), run_min, &HEX_DIGITS, &mut |_| found += 1);
+                found
+            };
+            assert_eq!((runs(run_min), runs(run_min - 1)), (1, 0));
+        }
+    }
 }

@@ -93,7 +93,7 @@ fn add_leaves(needles: &mut Needles, label: &str, value: Value) {
 
 #[cfg(test)]
 mod tests {
-    use super::URL_PART_BYTES_MIN;
+    use super::{SHORT_BYTES_MIN, URL_PART_BYTES_MIN, derived_to_search};
     use crate::Scrubber;
 
     #[test]
@@ -125,5 +125,16 @@ mod tests {
         };
         assert_eq!(found(URL_PART_BYTES_MIN), 1);
         assert_eq!(found(URL_PART_BYTES_MIN - 1), 0);
+    }
+
+    #[test]
+    fn a_short_value_makes_a_derived_string_worth_searching_from_its_limit_on_i10() {
+        let searched = |bytes: usize| {
+            let (short, long) = ("s".repeat(bytes), "hunter2-hunter2");
+            let derived = format!("{short}:{long}");
+            derived_to_search(&[("a.short", &short), ("a.long", long)], &[&derived]).len()
+        };
+        assert_eq!(searched(SHORT_BYTES_MIN), 1);
+        assert_eq!(searched(SHORT_BYTES_MIN - 1), 0, "the long value's own search finds what matters");
     }
 }

@@ -30,10 +30,12 @@ pub struct StoredWebhook {
     pub header_name: Option<String>,
     /// The header that makes deliveries the same, lower case.
     pub deduplication_header: Option<String>,
-    /// Sealed signing keys.
+    /// The sealed signing key.
     pub signing_keys: Option<Vec<u8>>,
-    /// The name of the current one; any other is the previous one.
+    /// The name of its entry; any other entry is the previous key.
     pub current_key_name: Option<String>,
+    /// The sealed signing key before a rotation.
+    pub previous_signing_keys: Option<Vec<u8>>,
     /// SHA-256 of the token.
     pub token_sha256: Option<Vec<u8>>,
     /// SHA-256 of the token before a rotation.
@@ -59,8 +61,8 @@ pub async fn load_webhook(store: &Store, address: &str) -> Result<Option<StoredW
         .query(
             "/* load_webhook */
              SELECT h.id, h.version, h.workflow_id, w.version AS workflow_version, w.organization_id, h.node_id, h.authentication,
-                 h.header_name, h.deduplication_header, h.signing_keys, h.current_key_name, h.token_sha256, h.previous_token_sha256,
-                 h.previous_until, w.name, w.description, w.nodes, w.edges
+                 h.header_name, h.deduplication_header, h.signing_keys, h.current_key_name, h.previous_signing_keys, h.token_sha256,
+                 h.previous_token_sha256, h.previous_until, w.name, w.description, w.nodes, w.edges
              FROM webhooks h
              JOIN workflows w ON w.id = h.workflow_id AND w.deleted_at IS NULL
              JOIN organizations o ON o.id = w.organization_id AND o.deleted_at IS NULL
@@ -81,6 +83,7 @@ pub async fn load_webhook(store: &Store, address: &str) -> Result<Option<StoredW
         deduplication_header: column(row, "deduplication_header")?,
         signing_keys: column(row, "signing_keys")?,
         current_key_name: column(row, "current_key_name")?,
+        previous_signing_keys: column(row, "previous_signing_keys")?,
         token_sha256: column(row, "token_sha256")?,
         previous_token_sha256: column(row, "previous_token_sha256")?,
         previous_until: column(row, "previous_until")?,

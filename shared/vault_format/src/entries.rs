@@ -437,4 +437,14 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn a_host_is_read_within_its_limit_i10() {
+        let read = |bytes: usize| {
+            let written = [&u16::try_from(bytes).unwrap().to_be_bytes()[..], &vec![b'a'; bytes]].concat();
+            Reader(&written).text(HOST_BYTES_MAX).map(str::len)
+        };
+        assert_eq!(read(HOST_BYTES_MAX), Ok(HOST_BYTES_MAX));
+        assert_eq!(read(HOST_BYTES_MAX + 1), Err(EntryError::Corrupt));
+    }
 }

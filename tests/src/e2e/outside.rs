@@ -202,7 +202,9 @@ pub const FORMS: [&str; 13] = [
     "base64url-1",
 ];
 
-fn encoded(form: &str, value: &str) -> Vec<u8> {
+/// A value in one of [`FORMS`]; in any other word it is as it was.
+#[must_use]
+pub fn encoded(form: &str, value: &str) -> Vec<u8> {
     let percent = |keep: &str, upper: bool| {
         value.bytes().fold(String::new(), |mut text, byte| {
             match byte {
@@ -219,7 +221,7 @@ fn encoded(form: &str, value: &str) -> Vec<u8> {
         "json" => json!(value).to_string(),
         "json-in-json" => json!({ "log": json!({ "sent": value }).to_string() }).to_string(),
         "json-u" => {
-            value.chars().fold("\"".to_owned(), |text, c| format!("{text}\\u{:04x}", u32::from(c))) + "\""
+            value.encode_utf16().fold("\"".to_owned(), |text, unit| format!("{text}\\u{unit:04x}")) + "\""
         }
         "url" => percent("-._~", true),
         "url-lower" => percent("-._~", false),

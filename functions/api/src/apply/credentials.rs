@@ -88,5 +88,5 @@ async fn make_credential(
         CredentialKind::Token => Shown::Token(once),
     };
     shown.push((wanted.id, once));
-    kept.into_columns(None)
+    kept.into_columns()
 }

@@ -27,7 +27,7 @@ use crate::error::{ApiError, NotFoundAs as _};
 use crate::query::ApiQuery;
 use crate::secret_body::read_value;
 use crate::token::random_key;
-use crate::webhook_credential::{CredentialKind, KeptCredential};
+use crate::webhook_credential::{CredentialKind, KeptCredential, alone};
 
 /// Times that a rotation is made, each against what another left.
 const ROTATIONS_MAX: u32 = 2;
@@ -195,7 +195,8 @@ fn rotation(
     Ok(WebhookRotation {
         id: keys.row.id,
         version_planned: keys.row.version,
-        credential: kept.into_columns(previous)?,
+        credential: kept.into_columns()?,
+        previous_signing_keys: previous.map(alone).transpose()?,
         previous_token_sha256: previous_token,
         previous_until: is_kept.then_some(until),
         now,
@@ -255,11 +256,14 @@ mod tests {
 
     #[test]
     fn the_present_signing_key_stays_beside_the_new_one_byte_by_byte_and_an_older_one_goes() {
-        // The new name sorts before the present one: which is current isn't a matter of order.
+        // As it was stored when both stood in one column.
         let before = signing(&[entry("m", 1), entry("z", 2)], "z");
         let rotated = rotation(&before, KeptCredential::SigningKey(entry("a", 3)), 60, NOW).unwrap();
-        let entries = Entries::parse(rotated.credential.signing_keys.as_deref().unwrap()).unwrap();
-        assert_eq!(entries.iter().cloned().collect::<Vec<_>>(), [entry("a", 3), entry("z", 2)]);
+        let entries = |bytes: Option<&Vec<u8>>| {
+            Entries::parse(bytes.unwrap()).unwrap().iter().cloned().collect::<Vec<_>>()
+        };
+        assert_eq!(entries(rotated.credential.signing_keys.as_ref()), [entry("a", 3)]);
+        assert_eq!(entries(rotated.previous_signing_keys.as_ref()), [entry("z", 2)]);
         assert_eq!(rotated.credential.current_key_name.as_deref(), Some("a"));
         assert_eq!(rotated.previous_until, Some(Timestamp::from_second(60).unwrap()));
         assert_eq!(rotated.version_planned, 7);
@@ -271,7 +275,7 @@ mod tests {
             rotation(&signing(&[entry("z", 2)], "z"), KeptCredential::SigningKey(entry("a", 3)), 0, NOW)
                 .unwrap();
         let entries = Entries::parse(rotated.credential.signing_keys.as_deref().unwrap()).unwrap();
-        assert_eq!((entries.len(), rotated.previous_until), (1, None));
+        assert_eq!((entries.len(), rotated.previous_signing_keys, rotated.previous_until), (1, None, None));
         let token =
             keys(WebhookCredential { token_sha256: Some(vec![1; 32]), ..WebhookCredential::default() });
         let rotated = rotation(&token, KeptCredential::Token(vec![2; 32]), 0, NOW).unwrap();

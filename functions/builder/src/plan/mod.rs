@@ -25,6 +25,7 @@ use uuid::Uuid;
 pub use self::keys::{KeyPlan, plan_keys};
 use self::record::{Record, Scratch};
 pub use self::slots::Slots;
+use crate::Parts;
 use crate::definitions::Workflow;
 
 /// What is to become of a record that was planned before in vain.
@@ -52,6 +53,8 @@ pub struct PlanInput<'a> {
     pub public_url: &'a str,
     /// How records are to end that can't be planned.
     pub fallback: Fallback,
+    /// Components and evaluator.
+    pub parts: Parts,
 }
 
 impl PlanInput<'_> {

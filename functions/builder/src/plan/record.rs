@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use definition::{CompiledNode, NodeKind, ResolveError, resolve, resolve_concurrency_key};
+use definition::{CompiledNode, NodeKind, ResolveError, resolve_concurrency_key};
 use model::json::{check_output, compact_bytes};
 use model::limits::{GO_ON_EXECUTIONS_MAX, RUN_DEPTH_MAX};
 use model::message::Message;
@@ -197,7 +197,7 @@ impl<'a> Record<'a> {
             }
         };
         let environment = self.environment(workflow, &step.ancestors);
-        let resolved = match resolve(node, &environment) {
+        let resolved = match (self.input.parts.resolve)(node, &environment) {
             Ok(resolved) => resolved,
             Err(ResolveError { field, rendered, reason, .. }) => {
                 return finish_failed(scratch, execution, &field, &rendered, reason);
@@ -272,7 +272,7 @@ impl<'a> Record<'a> {
         steps: &mut VecDeque<Step<'s>>,
         ids: &mut dyn FnMut() -> Uuid,
     ) {
-        let output = match run_pure(node, &execution.configuration, &step.data) {
+        let output = match self.run_pure(node, &execution.configuration, &step.data) {
             Ok(output) => output,
             Err(failure) => {
                 execution.result = Some("failed");
@@ -367,28 +367,33 @@ impl<'a> Record<'a> {
         scratch.slots.wait(&key);
         needs_wake
     }
-}
 
-/// Runs a pure component and settles whether its output can be kept.
-fn run_pure(node: &CompiledNode, configuration: &Value, input: &Value) -> Result<Option<Output>, Failure> {
-    let Some(component) = node.component() else {
-        return Err(Failure::new(
-            ResultReason::ComponentError,
-            "not_a_component",
-            "a trigger can't be run as a step",
-        ));
-    };
-    match component.run(configuration, input) {
-        Outcome::Passed(None) => Ok(None),
-        Outcome::Passed(Some(output)) => match check_output(output.data) {
-            Ok(data) => Ok(Some(Output { channel: output.channel, data })),
-            Err(error) => Err(Failure::new(
-                ResultReason::Limit,
-                "output",
-                format!("the output can't be stored: {error}"),
-            )),
-        },
-        Outcome::Failed(failure) => Err(failure),
+    /// Runs a pure component and settles whether its output can be kept.
+    fn run_pure(
+        &self,
+        node: &CompiledNode,
+        configuration: &Value,
+        input: &Value,
+    ) -> Result<Option<Output>, Failure> {
+        let Some(component) = node.component_name().and_then(self.input.parts.component) else {
+            return Err(Failure::new(
+                ResultReason::ComponentError,
+                "not_a_component",
+                "a trigger can't be run as a step",
+            ));
+        };
+        match component.run(configuration, input) {
+            Outcome::Passed(None) => Ok(None),
+            Outcome::Passed(Some(output)) => match check_output(output.data) {
+                Ok(data) => Ok(Some(Output { channel: output.channel, data })),
+                Err(error) => Err(Failure::new(
+                    ResultReason::Limit,
+                    "output",
+                    format!("the output can't be stored: {error}"),
+                )),
+            },
+            Outcome::Failed(failure) => Err(failure),
+        }
     }
 }
 
@@ -442,5 +447,18 @@ fn cut_message(message: String) -> String {
     match message.char_indices().nth(MESSAGE_CHARS_MAX) {
         Some((end, _)) => format!("{}…", &message[..end]),
         None => message,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_has_a_limit_on_both_sides_i10() {
+        let cut = |chars: usize| cut_message("ä".repeat(chars)).chars().count();
+        assert_eq!(cut(MESSAGE_CHARS_MAX), MESSAGE_CHARS_MAX);
+        assert_eq!(cut(MESSAGE_CHARS_MAX + 1), MESSAGE_CHARS_MAX + 1, "cut, and a sign of it");
+        assert!(cut_message("ä".repeat(MESSAGE_CHARS_MAX + 1)).ends_with("ä…"));
     }
 }

@@ -18,6 +18,7 @@ struct World {
     slots: Vec<NodeSlots>,
     downstream: Vec<NodeSlots>,
     fallback: Fallback,
+    parts: Parts,
 }
 
 fn world(nodes: Value, edges: Value, waiting_at: &[&str]) -> World {
@@ -68,7 +69,15 @@ fn world(nodes: Value, edges: Value, waiting_at: &[&str]) -> World {
         is_organization_deleted: false,
     };
     let loaded = Loaded { events: events.collect(), runs: vec![run], ..Loaded::default() };
-    World { workflow, items, loaded, slots: Vec::new(), downstream: Vec::new(), fallback: Fallback::None }
+    World {
+        workflow,
+        items,
+        loaded,
+        slots: Vec::new(),
+        downstream: Vec::new(),
+        fallback: Fallback::None,
+        parts: Parts::default(),
+    }
 }
 
 fn key(node_id: &str) -> NodeKey {
@@ -90,6 +99,7 @@ impl World {
             now: Timestamp::from_second(2_000).unwrap(),
             public_url: "https://sealflow.test",
             fallback: self.fallback,
+            parts: self.parts,
         };
         plan(&input, Slots::new(&self.slots, &self.downstream), &mut || {
             next += 1;

@@ -89,9 +89,11 @@ impl Component for Http {
     }
 }
 
+/// Problems that one failure names.
+const PROBLEMS_SHOWN_MAX: usize = 5;
+
 /// The failure of a configuration that came to something else than it must. It names fields, never values.
 fn invalid(problems: &[Problem]) -> Outcome {
-    const PROBLEMS_SHOWN_MAX: usize = 5;
     let texts: Vec<_> = problems
         .iter()
         .take(PROBLEMS_SHOWN_MAX)

@@ -357,3 +357,15 @@ fn i1_secrets_may_stand_where_they_are_sent_and_nowhere_else() {
     check("/success_codes/0", false, FieldKind::Typed);
     check("/timeout_seconds", false, FieldKind::Typed);
 }
+
+#[test]
+fn a_failure_names_so_many_problems_and_no_more_i10() {
+    let shown = |count: usize| {
+        let problem = Problem { pointer: "/url".into(), message: "is no URL".into() };
+        let Outcome::Failed(failure) = invalid(&vec![problem; count]) else { panic!("it fails") };
+        failure.message.matches("is no URL").count()
+    };
+    assert_eq!(shown(PROBLEMS_SHOWN_MAX), PROBLEMS_SHOWN_MAX);
+    assert_eq!(shown(PROBLEMS_SHOWN_MAX + 1), PROBLEMS_SHOWN_MAX);
+    assert_eq!(shown(1), 1);
+}

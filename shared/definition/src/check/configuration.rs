@@ -14,6 +14,7 @@ use super::{
     collect::{Collector, Spot},
     draft::DraftNode,
     graph::Ancestry,
+    node::check_root_template,
     tokens,
 };
 use crate::{
@@ -137,15 +138,21 @@ pub(super) fn check(
     check_secrets(node, component, &fields, out)
 }
 
-/// Checks a trigger's configuration, which holds no templates.
+/// Checks a trigger's configuration, which holds no templates but those over the root event that the trigger names.
 pub(super) fn check_trigger(node: &DraftNode<'_>, trigger: &dyn Trigger, out: &mut Collector<'_>) {
     check_shape(node, |value| trigger.check(value), out);
     let Some(tree) = node.configuration else { return };
     let (prefix, value) = (format!("{}.configuration", node.field), tree.to_value());
     tree.strings(&mut |pointer, text, position| {
-        if text.contains("{{") {
-            let field = field_path(&prefix, &value, pointer);
-            out.error(position, &field, "a trigger's configuration can't hold templates");
+        if !text.contains("{{") {
+            return;
+        }
+        let field = field_path(&prefix, &value, pointer);
+        if trigger.templates().contains(&pointer) {
+            let what = format!("`{}`", pointer.trim_start_matches('/'));
+            check_root_template(&Spot::new(text, position, field), FieldKind::Typed, &what, out);
+        } else {
+            out.error(position, &field, "a trigger's configuration can't hold templates here");
         }
     });
 }

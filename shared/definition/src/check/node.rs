@@ -95,7 +95,7 @@ fn check_trigger(node: &DraftNode<'_>, trigger: &dyn Trigger, out: &mut Collecto
         );
     }
     if let Some(spot) = &node.run_name {
-        check_run_name(spot, out);
+        check_root_template(spot, FieldKind::Text, "the name of a run", out);
     }
     configuration::check_trigger(node, trigger, out);
 }
@@ -106,14 +106,14 @@ fn refuse<T>(spot: Option<&Spot<T>>, message: &str, out: &mut Collector<'_>) {
     }
 }
 
-/// The name of a run is made when its root event is: there is nothing yet but that event.
-fn check_run_name(spot: &Spot<&str>, out: &mut Collector<'_>) {
-    let Some(template) = configuration::parse(spot, FieldKind::Text, out) else { return };
+/// What a trigger resolves is resolved when the root event is made: there is nothing yet but that event.
+pub(super) fn check_root_template(spot: &Spot<&str>, kind: FieldKind, what: &str, out: &mut Collector<'_>) {
+    let Some(template) = configuration::parse(spot, kind, out) else { return };
     configuration::check_functions(spot, &template, out);
-    refuse_secrets(spot, &template, "the name of a run", out);
+    refuse_secrets(spot, &template, what, out);
     let mentions = template.mentions();
     for (_, span) in &mentions.nodes {
-        out.error_in(spot, *span, "a run's name can use root() only, not other nodes");
+        out.error_in(spot, *span, format!("{what} can use root() only, not other nodes"));
     }
     let others = [
         ("$", mentions.dynamic_nodes),
@@ -123,7 +123,7 @@ fn check_run_name(spot: &Spot<&str>, out: &mut Collector<'_>) {
         ("now()", mentions.now),
     ];
     for (name, _) in others.into_iter().filter(|(_, used)| *used) {
-        out.error(spot.position, &spot.field, format!("a run's name can use root() only, not {name}"));
+        out.error(spot.position, &spot.field, format!("{what} can use root() only, not {name}"));
     }
 }
 

@@ -209,7 +209,7 @@ fn what_a_node_may_say_depends_on_what_it_uses() {
             "4:52 nodes[1].concurrency: a trigger has no concurrency",
             "4:61 nodes[1].keys: keys belong to executions, and a trigger has none",
             "4:91 nodes[1].configuration.a: unknown field `a`",
-            "4:91 nodes[1].configuration.a: a trigger's configuration can't hold templates",
+            "4:91 nodes[1].configuration.a: a trigger's configuration can't hold templates here",
         ],
     );
     check(
@@ -362,7 +362,36 @@ fn the_name_of_a_run_rests_on_its_root_event_only() {
     for template in ["{{ previous().data }}", r#"{{ $["A"].data }}"#, "{{ run().id }}", "{{ now() }}"] {
         let found = with(template);
         assert!(
-            found.len() == 1 && found[0].contains("a run's name can use root() only"),
+            found.len() == 1 && found[0].contains("the name of a run can use root() only"),
+            "{template}: {found:#?}"
+        );
+    }
+}
+
+#[test]
+fn a_deduplication_key_rests_on_its_root_event_only_and_holds_no_secret() {
+    let with = |template: &str| {
+        errors(&workflow(&format!(
+            "  - {{ id: h, name: H, trigger: webhook, configuration: {{ authentication: none, deduplication_key: '{template}' }} }}\n  \
+             - {{ id: a, name: A, component: noop }}\n"
+        )))
+    };
+    assert_eq!(with("{{ root().data.body.id }}"), [""; 0]);
+    let field = "nodes[1].configuration.deduplication_key: ";
+    for (template, expected) in [
+        ("{{ previous().data }}", "`deduplication_key` can use root() only, not previous()"),
+        (r#"{{ $["A"].data }}"#, "`deduplication_key` can use root() only, not other nodes"),
+        (
+            r#"{{ secrets("github").token }}"#,
+            "a secret can't stand in `deduplication_key`: it would be stored",
+        ),
+        ("{{ rot() }}", "there is no `rot`"),
+        ("{{ 1 + }}", ""),
+        ("always", "must be a template such as"),
+    ] {
+        let found = with(template);
+        assert!(
+            found.len() == 1 && found[0].contains(&format!("{field}{expected}")),
             "{template}: {found:#?}"
         );
     }

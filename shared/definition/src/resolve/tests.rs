@@ -244,3 +244,34 @@ fn the_example_resolves_with_the_sample_of_a_push() {
     let name = resolve_run_name(compiled.node("push").unwrap().unwrap(), &world).unwrap().unwrap();
     assert_eq!(name, "Greet the whole world");
 }
+
+#[test]
+fn a_deduplication_key_is_text_within_its_limit_on_both_sides_or_none_i10() {
+    let key = |template: &str, data: Value| {
+        let configuration = json!({ "authentication": "none", "deduplication_key": template });
+        let compiled = compiled(json!({ "trigger": "webhook", "configuration": configuration }));
+        resolve_deduplication_key(compiled.node("a").unwrap().unwrap(), &World::new(data))
+    };
+    let id = "{{ root().data.id }}";
+    let check = |template, data, expected: Option<&str>| {
+        assert_eq!(key(template, data).unwrap(), expected.map(str::to_owned), "{template}");
+    };
+    check(id, json!({ "id": "one" }), Some("one"));
+    check(id, json!({ "id": 7 }), Some("7"));
+    check("{{ root().data.a }}/{{ root().data.id }}", json!({ "a": "x", "id": 7 }), Some("x/7"));
+    check(id, json!({ "id": null }), None);
+    check(id, json!({}), None);
+    check(id, json!({ "id": "" }), None);
+    let longest = "k".repeat(DEDUPLICATION_KEY_BYTES_MAX);
+    check(id, json!({ "id": longest }), Some(&longest));
+    let error = key(id, json!({ "id": "k".repeat(DEDUPLICATION_KEY_BYTES_MAX + 1) })).unwrap_err();
+    assert_eq!(
+        (error.reason, error.field.as_str()),
+        (ResultReason::Limit, "configuration.deduplication_key")
+    );
+    assert_eq!(key(id, json!({ "id": [1] })).unwrap_err().reason, ResultReason::TemplateError);
+    assert_eq!(key(id, json!("text")).unwrap_err().reason, ResultReason::TemplateError);
+    let header = compiled(json!({ "trigger": "webhook", "configuration": { "authentication": "none" } }));
+    let none = resolve_deduplication_key(header.node("a").unwrap().unwrap(), &World::new(json!({})));
+    assert_eq!(none.unwrap(), None);
+}

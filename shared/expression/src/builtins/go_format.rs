@@ -297,11 +297,11 @@ pub(crate) fn float_verbatim(x: f64) -> String {
         return text.to_owned();
     }
     let (_, exponent) = digits(x);
-    if (-4..EXPONENT_MIN).contains(&exponent) { plain(x) } else { scientific(x, 2) }
+    if (-4..EXPONENT_FROM).contains(&exponent) { plain(x) } else { scientific(x, 2) }
 }
 
 /// From this exponent on, `%v` writes one.
-const EXPONENT_MIN: i32 = 6;
+const EXPONENT_FROM: i32 = 6;
 
 /// A float as `strconv.FormatFloat(x, 'f', -1, 64)` gives it, which is how a template prints it.
 pub(crate) fn float_decimal(x: f64) -> String {

@@ -80,3 +80,21 @@ fn compile(pattern: &str, budget: &mut Budget) -> Result<Compiled, Fault> {
         Err(_) => Err(Fault::other("the pattern is malformed, too large, or uses what is not supported")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn so_many_patterns_are_kept_and_then_it_starts_anew_i10() {
+        let (mut cache, mut budget) = (Cache::default(), Budget::default());
+        let mut look = |pattern: usize| {
+            let pattern = Value::string(format!("^{pattern}$"));
+            matches(&Value::str("1"), &pattern, &mut cache, &mut budget).ok();
+            cache.0.len()
+        };
+        assert_eq!((0..CACHED_MAX).map(&mut look).last(), Some(CACHED_MAX));
+        assert_eq!(look(0), CACHED_MAX, "a known one takes no place");
+        assert_eq!(look(CACHED_MAX + 1), 1);
+    }
+}

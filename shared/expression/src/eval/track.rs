@@ -78,3 +78,18 @@ impl Tracker {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_kept_from_its_limit_on_i10() {
+        let kept = |bytes: usize| {
+            let mut tracker = Tracker::new(vec![true]);
+            tracker.note(0, &Value::string("d".repeat(bytes))).ok();
+            tracker.finish().len()
+        };
+        assert_eq!((kept(DERIVED_BYTES_MIN), kept(DERIVED_BYTES_MIN - 1)), (1, 0));
+    }
+}

@@ -146,8 +146,10 @@ pub struct WebhookRotation {
     pub id: Uuid,
     /// `webhooks.version`, as it was when the credential was made.
     pub version_planned: i64,
-    /// The credential; its entries hold the previous signing key too, as long as that is to be taken.
+    /// The credential.
     pub credential: WebhookCredential,
+    /// The sealed entry of the signing key before, as long as that is to be taken.
+    pub previous_signing_keys: Option<Vec<u8>>,
     /// The token before, as long as that is to be taken.
     pub previous_token_sha256: Option<Vec<u8>>,
     /// Until when the previous key or token is taken; None: it is taken no more.
@@ -169,7 +171,7 @@ pub async fn rotate_webhook(
         .query(
             "/* rotate_webhook */
              UPDATE webhooks h SET signing_keys = $4, current_key_name = $5, token_sha256 = $6, previous_token_sha256 = $7,
-                 previous_until = $8, version = h.version + 1, updated_at = $9
+                 previous_until = $8, previous_signing_keys = $10, version = h.version + 1, updated_at = $9
              FROM workflows w
              WHERE h.id = $2 AND h.version = $3 AND h.deleted_at IS NULL
                AND w.id = h.workflow_id AND w.organization_id = $1 AND w.deleted_at IS NULL
@@ -185,6 +187,7 @@ pub async fn rotate_webhook(
                 (&rotation.previous_token_sha256, Type::BYTEA),
                 (&rotation.previous_until, Type::TIMESTAMPTZ),
                 (&rotation.now, Type::TIMESTAMPTZ),
+                (&rotation.previous_signing_keys, Type::BYTEA),
             ],
         )
         .await?;

@@ -107,9 +107,9 @@ pub struct WebhookChange {
 /// What a webhook's callers are checked with.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WebhookCredential {
-    /// Sealed entries; only for `signature`.
+    /// The sealed entry of the key; only for `signature`.
     pub signing_keys: Option<Vec<u8>>,
-    /// The name of the current one among them.
+    /// The name of that entry.
     pub current_key_name: Option<String>,
     /// Only for `bearer` and `header_token`.
     pub token_sha256: Option<Vec<u8>>,
@@ -448,6 +448,7 @@ async fn change_webhook(tx: &Tx, write: &WorkflowWrite, change: &WebhookChange) 
                  current_key_name = CASE WHEN $6 THEN $10 ELSE current_key_name END,
                  token_sha256 = CASE WHEN $6 THEN $8 ELSE token_sha256 END,
                  previous_token_sha256 = CASE WHEN $6 THEN NULL ELSE previous_token_sha256 END,
+                 previous_signing_keys = CASE WHEN $6 THEN NULL ELSE previous_signing_keys END,
                  previous_until = CASE WHEN $6 THEN NULL ELSE previous_until END,
                  version = version + 1, updated_at = $9
              WHERE workflow_id = $1 AND id = $2 AND deleted_at IS NULL RETURNING id",

@@ -1,6 +1,7 @@
 use jiff::Timestamp;
 use tokio_postgres::types::Type;
 
+use crate::types::column;
 use crate::{Store, StoreError};
 
 /// Forgets deduplication keys older than their hours; returns how many.
@@ -27,6 +28,20 @@ pub async fn forget_deduplications(
         )
         .await?;
     Ok(rows.len())
+}
+
+/// Forgets webhooks' previous keys and tokens that are taken no more; returns how many.
+///
+/// # Errors
+/// See [`StoreError`].
+pub async fn forget_previous_keys(store: &Store, now: Timestamp, rows_max: i64) -> Result<i64, StoreError> {
+    let rows = store
+        .query(
+            "/* forget_previous_keys */ SELECT forget_previous_webhook_keys($1, $2) AS forgotten",
+            &[(&now, Type::TIMESTAMPTZ), (&rows_max, Type::INT8)],
+        )
+        .await?;
+    column(rows.first().ok_or(StoreError::Corrupt("forget_previous_keys"))?, "forgotten")
 }
 
 /// Keeps the mark of nodes with as many waiting items as are allowed; returns how many marks changed.

@@ -1,0 +1,51 @@
+//! The process of the function: clients made once, then one invocation after the other.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use http_guard::{GuardSettings, GuardedClient};
+use lambda_runtime::{LambdaEvent, run, service_fn};
+use process::{Clock, Deadline, Ids, Settings, SqsBatch};
+use store::{Store, StoreSettings};
+
+use crate::{Deps, EdgesCache, Parts, handle};
+
+/// Serves invocations until the process is ended. The whole of `main`.
+///
+/// # Errors
+/// When the settings are not complete, or the runtime can't be reached.
+pub async fn serve(parts: Parts) -> anyhow::Result<()> {
+    process::forbid_core_dumps()?;
+    let settings = Settings::from_env(&[
+        "SEALFLOW_DATABASE_URL",
+        "SEALFLOW_NODE_QUEUE_URL",
+        "SEALFLOW_EXECUTION_QUEUE_URL",
+    ])?;
+    process::start_logs(&settings.rust_log);
+    let sqs = aws_client::config(aws_client::Service::Sqs).context("the queues can't be reached")?;
+    let kms = aws_client::config(aws_client::Service::Kms).context("the vault can't be reached")?;
+    let deps = Deps {
+        store: Store::new(StoreSettings {
+            url: settings.database_url,
+            application_name: "sealflow-executor",
+        })?,
+        queue: queue::Queue::new(&sqs, settings.node_queue_url, settings.execution_queue_url),
+        opener: vault_open::Opener::new(&kms)
+            .keep_data_keys_for(Duration::from_secs(u64::from(settings.data_key_cache_seconds))),
+        client: Arc::new(GuardedClient::new(GuardSettings::from_env()?)),
+        clock: Clock::system(),
+        ids: Ids::new(),
+        times: settings.times,
+        edges: EdgesCache::default(),
+        parts,
+    };
+    let least = Duration::from_secs(u64::from(deps.times.function_timeout_seconds));
+    let deps = &deps;
+    run(service_fn(move |event: LambdaEvent<SqsBatch>| async move {
+        let deadline = Deadline::of_invocation(deps.clock.now(), event.context.deadline, least);
+        Ok::<_, lambda_runtime::Error>(process::contain_panics(handle(event.payload, deadline, deps)).await?)
+    }))
+    .await
+    .map_err(anyhow::Error::from_boxed)
+}

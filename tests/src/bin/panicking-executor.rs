@@ -1,0 +1,6 @@
+//! The executor with components and an evaluator that have a bug: started by tests in the place of the function's own binary.
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    Ok(executor::serve(tests::panicking::executor_parts()).await?)
+}

@@ -1,0 +1,83 @@
+//! Pages of lists with large rows end before they are larger than Lambda's answer may be (architecture.md §6, I10).
+
+use model::limits::PAGE_BYTES_MAX;
+use serde_json::json;
+use store::Store;
+use store::api::{EventFilter, ExecutionFilter, PageRequest, list_events, list_executions, list_secrets};
+use tests::World;
+use uuid::Uuid;
+
+/// Bytes of large columns that a page may hold: what is beside them takes the rest.
+const COLUMN_BYTES_MAX: usize = PAGE_BYTES_MAX - 512 * 1024;
+/// Rows that fill a page to the byte.
+const ROWS: usize = 7;
+const ROW_BYTES: usize = COLUMN_BYTES_MAX / ROWS;
+
+/// The rows of the first page and whether there is another one.
+async fn first_page(what: &str, store: &Store, organization_id: Uuid) -> (usize, bool) {
+    let page = PageRequest { before: None, rows: 200 };
+    match what {
+        "events" => {
+            let page = list_events(store, organization_id, &EventFilter::default(), page).await.unwrap();
+            (page.rows.len(), page.next.is_some())
+        }
+        "executions" => {
+            let page =
+                list_executions(store, organization_id, &ExecutionFilter::default(), page).await.unwrap();
+            (page.rows.len(), page.next.is_some())
+        }
+        _ => {
+            let page = list_secrets(store, organization_id, page).await.unwrap();
+            (page.rows.len(), page.next.is_some())
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_page_has_a_limit_of_bytes_on_both_sides_in_each_list_i10() {
+    assert_eq!(ROWS * ROW_BYTES, COLUMN_BYTES_MAX, "the rows fill it to the byte");
+    let world = World::create().await;
+    let nodes = json!([{ "id": "start", "name": "start", "trigger": "start" }, { "id": "work", "name": "work", "component": "noop" }]);
+    let workflow = world.workflow(nodes, json!([])).await;
+    let (workflow_id, organization_id) = (workflow.id, world.organization_id);
+    // A string's quotes and an execution's empty metadata count too.
+    let filler = |beside: usize| format!("repeat('x', {})", ROW_BYTES - beside);
+    let insert = format!(
+        "INSERT INTO workflow_events (id, workflow_id, node_id, root_event_id, channel, type, data, targets, depth, created_at)
+         SELECT id, '{workflow_id}', 'start', id, 'default', 'start', to_jsonb({}), '{{}}', 1, now()
+         FROM (SELECT gen_random_uuid() AS id FROM generate_series(1, {ROWS})) made;
+         INSERT INTO workflow_node_executions (id, workflow_id, node_id, root_event_id, event_id, state, result, finished_at, component,
+             configuration, workflow_version, node_version, last_sent_at, created_at, updated_at)
+         SELECT gen_random_uuid(), '{workflow_id}', 'work', e.id, e.id, 'finished', 'passed', now(), 'noop', to_jsonb({}), 1, 1, now(),
+             now(), now() FROM workflow_events e;
+         INSERT INTO secrets (id, name, domain_type, domain_id, data, created_by, created_at, updated_at)
+         SELECT gen_random_uuid(), 's' || n, 'org', '{organization_id}', convert_to({}, 'UTF8'), 'test', now(), now()
+         FROM generate_series(1, {ROWS}) n",
+        filler(2),
+        filler(4),
+        filler(0),
+    );
+    world.database.sql(&insert).await;
+    for what in ["events", "executions", "secrets"] {
+        assert_eq!(
+            first_page(what, world.api(), organization_id).await,
+            (ROWS, false),
+            "{what} at the limit"
+        );
+    }
+    // One byte more in one row of each.
+    let longer = "UPDATE workflow_events SET data = to_jsonb((data #>> '{}') || 'x') WHERE id = (SELECT max(id::text)::uuid FROM workflow_events);
+         UPDATE workflow_node_executions SET configuration = to_jsonb((configuration #>> '{}') || 'x')
+         WHERE id = (SELECT max(id::text)::uuid FROM workflow_node_executions);
+         UPDATE secrets SET data = data || '\\x00' WHERE name = 's1'";
+    world.database.sql(longer).await;
+    for what in ["events", "executions", "secrets"] {
+        assert_eq!(first_page(what, world.api(), organization_id).await, (ROWS - 1, true), "{what} past it");
+    }
+    // A row that is larger than a page by itself is given alone, or the list would end there.
+    world
+        .database
+        .sql(&format!("UPDATE workflow_events SET data = to_jsonb(repeat('x', {PAGE_BYTES_MAX} + 1))"))
+        .await;
+    assert_eq!(first_page("events", world.api(), organization_id).await, (1, true));
+}
