@@ -44,6 +44,7 @@ fn executions_of(items: &[ClaimedItem], workflow: &Workflow) -> Vec<NewExecution
         configuration: json!({}),
         residuals: json!([]),
         policy: json!({}),
+        concurrency_key: None,
         workflow_version: workflow.version,
     };
     items.iter().map(execution).collect()
