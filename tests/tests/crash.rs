@@ -1,0 +1,67 @@
+//! A short run of the crash suite (`cargo xtask crash` is the long one), and runs with a guard taken out each, which must fail: the suite
+//! can see what it claims to see.
+//!
+//! One at a time: each has a stack of its own and wants the machine to itself.
+
+use tests::crash::{Faults, Guard, Options, Report, run};
+use tokio::sync::Mutex;
+
+/// Chosen once; `cargo xtask crash` rolls a new one each time.
+const SEED: u64 = 20_261_125;
+
+async fn alone(options: Options) -> Report {
+    static TURN: Mutex<()> = Mutex::const_new(());
+    let _turn = TURN.lock().await;
+    let report = run(options).await;
+    println!("{report}");
+    report
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_lost_nothing_doubled_while_everything_goes_wrong_i3_i4_i5_i8() {
+    let report = alone(Options::faulty(SEED, 700)).await;
+    assert!(report.violations.is_empty(), "{report}");
+    assert!(report.executions >= 700, "{report}");
+    let processes: usize = report.processes_struck.values().sum();
+    assert!(processes >= 40 && report.messages_struck >= 80 && report.commits_lost >= 5, "{report}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_nothing_goes_wrong_the_sweeper_sends_nothing_i8() {
+    let report = alone(Options::calm(SEED, 700)).await;
+    assert!(report.violations.is_empty(), "{report}");
+}
+
+/// The suite notices, by one of these rules.
+fn assert_noticed(report: &Report, rules: &[&str]) {
+    let noticed = report.violations.iter().any(|violation| rules.iter().any(|rule| violation.rule.starts_with(rule)));
+    assert!(noticed, "nothing of {rules:?} was noticed: {report}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_lease_token_the_suite_fails() {
+    let frozen = Options { faults: Faults::FrozenExecutors, ..Options::calm(SEED, 250) };
+    let report = alone(frozen.without(Guard::LeaseToken)).await;
+    assert!(report.guard_removals > 0, "the guard has another text now: {report}");
+    assert_noticed(&report, &["I3: every execution ended once", "I3: what has ended", "I3: every execution emitted once"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_lock_of_nodes_the_suite_fails() {
+    let report = alone(Options::calm(SEED, 3_000).without(Guard::NodeLock)).await;
+    assert!(report.guard_removals > 0, "the guard has another text now: {report}");
+    assert_noticed(&report, &["I4: no more", "I4: the item taken", "I8: where nothing goes wrong"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_sweeper_the_suite_fails() {
+    let report = alone(Options { heal_max: std::time::Duration::from_secs(20), ..Options::faulty(SEED, 250) }.without(Guard::Sweeper)).await;
+    assert_noticed(&report, &["I8: work goes on", "I3: nothing is left"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sending_before_the_commit_makes_the_suite_fail() {
+    let options = Options { heal_max: std::time::Duration::from_secs(15), ..Options::calm(SEED, 150) };
+    let report = alone(options.without(Guard::SendAfterCommit)).await;
+    assert_noticed(&report, &["I8: where nothing goes wrong"]);
+}
