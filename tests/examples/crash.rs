@@ -14,6 +14,7 @@ async fn main() {
         match argument.as_str() {
             "--seed" => seed = Some(value().parse().expect("--seed takes a number")),
             "--executions" => executions = value().parse().expect("--executions takes a number"),
+            "--help" => return println!("{USAGE}"),
             "--calm" => is_calm = true,
             "--frozen" => is_frozen = true,
             "--without" => {

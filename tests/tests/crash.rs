@@ -34,7 +34,8 @@ async fn where_nothing_goes_wrong_the_sweeper_sends_nothing_i8() {
 
 /// The suite notices, by one of these rules.
 fn assert_noticed(report: &Report, rules: &[&str]) {
-    let noticed = report.violations.iter().any(|violation| rules.iter().any(|rule| violation.rule.starts_with(rule)));
+    let noticed =
+        report.violations.iter().any(|violation| rules.iter().any(|rule| violation.rule.starts_with(rule)));
     assert!(noticed, "nothing of {rules:?} was noticed: {report}");
 }
 
@@ -43,7 +44,10 @@ async fn without_the_lease_token_the_suite_fails() {
     let frozen = Options { faults: Faults::FrozenExecutors, ..Options::calm(SEED, 250) };
     let report = alone(frozen.without(Guard::LeaseToken)).await;
     assert!(report.guard_removals > 0, "the guard has another text now: {report}");
-    assert_noticed(&report, &["I3: every execution ended once", "I3: what has ended", "I3: every execution emitted once"]);
+    assert_noticed(
+        &report,
+        &["I3: every execution ended once", "I3: what has ended", "I3: every execution emitted once"],
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -55,7 +59,11 @@ async fn without_the_lock_of_nodes_the_suite_fails() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_sweeper_the_suite_fails() {
-    let report = alone(Options { heal_max: std::time::Duration::from_secs(20), ..Options::faulty(SEED, 250) }.without(Guard::Sweeper)).await;
+    let report = alone(
+        Options { heal_max: std::time::Duration::from_secs(20), ..Options::faulty(SEED, 250) }
+            .without(Guard::Sweeper),
+    )
+    .await;
     assert_noticed(&report, &["I8: work goes on", "I3: nothing is left"]);
 }
 

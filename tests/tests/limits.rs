@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 /// Limits whose tests reach the other side without arithmetic on the name: the limit and the test, which must be there.
 const HELD_OTHERWISE: &[(&str, &str)] = &[
+    ("AHEAD_MAX", "i10_holders_and_items_before_it_are_named_and_counted_up_to_a_limit"),
     ("ADDRESSES_MAX", "so_many_addresses_of_a_name_are_tried_and_no_more_i10"),
     ("ATTEMPTS_MAX", "every_wait_has_a_limit"),
     ("ATTEMPTS_MAX", "what_fails_every_time_is_reported_and_left_to_the_sweeper"),
@@ -23,6 +24,7 @@ const HELD_OTHERWISE: &[(&str, &str)] = &[
     ("GO_ON_EXECUTIONS_MAX", "i10_going_on_stops_at_its_limit_and_goes_on_by_message"),
     ("HEAD_BYTES_MAX", "the_head_of_a_response_has_a_limit_i10"),
     ("HEX_RUN_MIN", "the_shortest_run_of_digits_is_that_of_the_shortest_value_i10"),
+    ("HOLDERS_MAX", "i10_holders_and_items_before_it_are_named_and_counted_up_to_a_limit"),
     ("HTTP_HOPS_MAX", "what_can_not_be_taken_is_refused_and_leaves_nothing_i10"),
     ("HTTP_REDIRECTS_MAX", "five_redirects_are_followed_and_not_six_i10"),
     ("ITEMS_MAX", "limits_hold_on_both_sides"),

@@ -22,11 +22,16 @@ use workspace::{Workspace, without_own_package};
 /// A command: its name, what it does, and the function that does it.
 type Task = (&'static str, &'static str, fn(&Workspace, &[String]) -> Result<()>);
 
-const TASKS: [Task; 8] = [
+const TASKS: [Task; 9] = [
     ("demo", "build everything, then show the main job from end to end", demo),
     ("dev", "stay up with the functions under cargo lambda watch; Ctrl-C stops everything", dev),
     ("check", "format, clippy and unit tests: quick", check),
     ("test", "what CI runs: check, all tests on real parts, the template", test::run),
+    (
+        "crash",
+        "kill, freeze and lose everything for some minutes, then look whether it held; see --help",
+        crash,
+    ),
     (
         "leaks",
         "search a database, logs and messages for secrets that are read from standard input; see --help",
@@ -78,6 +83,16 @@ fn dev(workspace: &Workspace, rest: &[String]) -> Result<()> {
     // All of them now, so that cargo lambda watch has only changes to build.
     build_binaries(workspace)?;
     become_local(workspace, "dev", rest)
+}
+
+fn crash(workspace: &Workspace, rest: &[String]) -> Result<()> {
+    environments::ensure(workspace, &[Environment::Stack])?;
+    build_binaries(workspace)?;
+    let mut run = workspace.cargo(&["run", "--quiet", "--package", "tests", "--example", "crash", "--"]);
+    run.args(rest)
+        .env("SEALFLOW_VENV_DIR", workspace.target())
+        .env("SEALFLOW_BIN_DIR", workspace.target().join("debug"));
+    succeed(run)
 }
 
 fn leaks(workspace: &Workspace, rest: &[String]) -> Result<()> {
