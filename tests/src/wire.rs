@@ -62,6 +62,7 @@ struct Record {
     removed: Mutex<Vec<&'static str>>,
     removals: AtomicUsize,
     commit_late: Mutex<Option<Duration>>,
+    commit_pause: Mutex<Duration>,
 }
 
 /// One connection's course.
@@ -135,6 +136,11 @@ impl PostgresWire {
     /// Carries every COMMIT from now on.
     pub fn carry_commits(&self) {
         *lock(&self.record.fate) = None;
+    }
+
+    /// Holds each COMMIT back so long.
+    pub fn hold_commits(&self, by: Duration) {
+        *lock(&self.record.commit_pause) = by;
     }
 
     /// Takes a text out of all statements from now on: a guard whose absence a suite must notice.
@@ -218,6 +224,10 @@ async fn carry_requests(
                         CommitFate::LostBefore => return,
                         CommitFate::LostAfter => *lock(&record.cut_commit) = true,
                         CommitFate::Carried => {}
+                    }
+                    let pause = *lock(&record.commit_pause);
+                    if !pause.is_zero() {
+                        tokio::time::sleep(pause).await;
                     }
                     let late = *lock(&record.commit_late);
                     if let Some(by) = late {

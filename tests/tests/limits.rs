@@ -19,6 +19,7 @@ const HELD_OTHERWISE: &[(&str, &str)] = &[
     ("BYTES_MIN", "derived_strings_are_searched_where_values_do_not_find_them"),
     ("CLAIM_ITEMS_MAX", "a_burst_larger_than_one_claim_is_taken_in_several"),
     ("CONFIGURATION_BYTES_MAX", "i10_a_resolved_configuration_has_a_limit_on_both_sides"),
+    ("DETAIL_CHARS_MAX", "what_is_said_about_a_query_has_a_limit_on_both_sides_i10"),
     ("FUEL_MAX", "work_of_an_evaluation"),
     ("GO_ON_BYTES_MAX", "bytes_have_a_limit_on_both_sides"),
     ("GO_ON_EXECUTIONS_MAX", "i10_going_on_stops_at_its_limit_and_goes_on_by_message"),

@@ -49,7 +49,7 @@ mod tests {
         let beside = detail(1).await - each;
         let fits = (DETAIL_CHARS_MAX - beside) / each;
         assert_eq!(detail(fits).await, beside + fits * each, "whole");
-        assert!(beside + (fits + 1) * each > DETAIL_CHARS_MAX);
+        assert!(beside + (fits + 1) * each > DETAIL_CHARS_MAX, "the next goes past it");
         assert_eq!(detail(fits + 1).await, DETAIL_CHARS_MAX, "cut");
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use local::lambda::{EnvironmentOfInstance, Lambda};
@@ -99,20 +100,25 @@ pub enum Faults {
 }
 
 impl Faults {
-    /// What the instances of a function are told.
-    pub(super) fn environment(self, function: &'static str, seed: u64) -> EnvironmentOfInstance {
-        match self {
-            Self::None => EnvironmentOfInstance::default(),
-            Self::Everywhere => {
-                EnvironmentOfInstance::new(move |number| armed(strike(function, seed, number)))
-            }
-            Self::FrozenExecutors if function == "executor" => {
+    /// What the instances of a function are told that start while `is_armed`.
+    pub(super) fn environment(
+        self,
+        function: &'static str,
+        seed: u64,
+        is_armed: Arc<AtomicBool>,
+    ) -> EnvironmentOfInstance {
+        EnvironmentOfInstance::new(move |number| {
+            let failpoints = match self {
+                _ if !is_armed.load(Ordering::SeqCst) => None,
+                Self::Everywhere => Some(strike(function, seed, number)),
                 // Every other one, so that somebody is there to take over.
-                let stop = || armed("component.after=1*off->1*return(stop)->off".to_owned());
-                EnvironmentOfInstance::new(move |number| if number % 2 == 0 { stop() } else { Vec::new() })
-            }
-            Self::FrozenExecutors => EnvironmentOfInstance::default(),
-        }
+                Self::FrozenExecutors if function == "executor" && number % 2 == 0 => {
+                    Some("component.after=1*off->1*return(stop)->off".to_owned())
+                }
+                Self::FrozenExecutors | Self::None => None,
+            };
+            failpoints.map(|failpoints| ("FAILPOINTS".to_owned(), failpoints)).into_iter().collect()
+        })
     }
 
     /// How long the process with this id stays frozen.
@@ -124,10 +130,6 @@ impl Faults {
         };
         Duration::from_secs_f64(seconds)
     }
-}
-
-fn armed(failpoints: String) -> Vec<(String, String)> {
-    vec![("FAILPOINTS".to_owned(), failpoints)]
 }
 
 /// The faults of an instance: some steps, the time at which each strikes, and how. The first to strike is the only one, or the first
