@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use tests::crash::{Faults, Guard, Options, Report, run};
+use tests::crash::{Faults, Guard, Options, QueueFaults, Report, run};
 use tokio::sync::Mutex;
 
 /// Chosen once; `cargo xtask crash` rolls a new one each time.
@@ -23,11 +23,11 @@ async fn alone(options: Options) -> Report {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_lost_nothing_doubled_while_everything_goes_wrong_i3_i4_i5_i8() {
-    let report = alone(Options::faulty(SEED, 700)).await;
+    let report = alone(Options::faulty(SEED, 500)).await;
     assert!(report.violations.is_empty(), "{report}");
-    assert!(report.executions >= 700, "{report}");
+    assert!(report.executions >= 500, "{report}");
     let processes: usize = report.processes_struck.values().sum();
-    assert!(processes >= 40 && report.messages_struck >= 80 && report.commits_lost >= 5, "{report}");
+    assert!(processes >= 30 && report.messages_struck >= 60 && report.commits_lost >= 5, "{report}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -71,7 +71,8 @@ async fn without_the_lock_of_nodes_the_suite_fails() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_sweeper_the_suite_fails() {
-    let report = alone(Options::faulty(SEED, 250).without(Guard::Sweeper)).await;
+    let losing = Options { queue: QueueFaults::USUAL, ..Options::calm(SEED, 250) };
+    let report = alone(losing.without(Guard::Sweeper)).await;
     assert_noticed(&report, &["I8: work goes on", "I3: nothing is left"]);
 }
 

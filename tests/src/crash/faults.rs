@@ -82,9 +82,9 @@ const FREEZES: [&str; 6] = [
 ];
 
 /// Times that a step is passed before it strikes, at most.
-const PASSES_MAX: u32 = 7;
+const PASSES_MAX: u32 = 9;
 /// Steps that are armed in one instance.
-const STEPS_ARMED: usize = 4;
+const STEPS_ARMED: usize = 2;
 /// How long a frozen process stays so: past the server's patience with an idle transaction (5 s) in some, past a lease in others.
 const FREEZE_SECONDS: [f64; 4] = [0.3, 2.0, 6.5, 14.5];
 
