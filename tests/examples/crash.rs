@@ -1,22 +1,27 @@
 //! `cargo xtask crash`: the crash suite, as long as one likes.
 
-use tests::crash::{Faults, Guard, Options, run};
+use std::time::Duration;
 
-const USAGE: &str = "crash [--seed N] [--executions N] [--calm | --frozen] [--without lease-token|node-lock|sweeper|send-after-commit]";
+use tests::crash::{Backlog, Faults, Guard, Options, backlog, run};
+
+const USAGE: &str = "crash [--seed N] [--executions N] [--calm | --frozen | --outages | --backlog] [--without lease-token|node-lock|sweeper|send-after-commit]";
+
+/// How long Postgres, SQS and KMS are down each.
+const OUTAGE: Duration = Duration::from_secs(20);
+/// What the last tenth of a backlog may take of the first one's time.
+const TENTHS_MAX: f64 = 1.5;
 
 #[tokio::main]
 async fn main() {
-    let (mut seed, mut executions, mut is_calm, mut is_frozen, mut without) =
-        (None, 10_000, false, false, None);
+    let (mut seed, mut executions, mut scenario, mut without) = (None, None, None, None);
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().unwrap_or_else(|| panic!("{argument} wants a value: {USAGE}"));
         match argument.as_str() {
             "--seed" => seed = Some(value().parse().expect("--seed takes a number")),
-            "--executions" => executions = value().parse().expect("--executions takes a number"),
+            "--executions" => executions = Some(value().parse().expect("--executions takes a number")),
             "--help" => return println!("{USAGE}"),
-            "--calm" => is_calm = true,
-            "--frozen" => is_frozen = true,
+            "--calm" | "--frozen" | "--outages" | "--backlog" => scenario = Some(argument.clone()),
             "--without" => {
                 without = Some(match value().as_str() {
                     "lease-token" => Guard::LeaseToken,
@@ -31,14 +36,29 @@ async fn main() {
     }
     let seed = seed.unwrap_or_else(|| fastrand::u64(..1_000_000));
     println!("seed {seed}: --seed {seed} meets the same faults again");
-    let options = match (is_calm, is_frozen) {
-        (true, _) => Options::calm(seed, executions),
-        (_, true) => Options { faults: Faults::FrozenExecutors, ..Options::calm(seed, executions) },
+    let executions =
+        executions.unwrap_or(if scenario.as_deref() == Some("--backlog") { 20_000 } else { 10_000 });
+    let options = match scenario.as_deref() {
+        Some("--backlog") => return tell_backlog(&backlog(seed, executions).await),
+        Some("--calm") => Options::calm(seed, executions),
+        Some("--frozen") => Options { faults: Faults::FrozenExecutors, ..Options::calm(seed, executions) },
+        Some("--outages") => Options::outages(seed, executions, OUTAGE),
         _ => Options::faulty(seed, executions),
     };
     let report = run(Options { without, ..options }).await;
     println!("{report}");
     if !report.violations.is_empty() {
+        std::process::exit(1);
+    }
+}
+
+/// Tells it, and fails where more time or messages were needed than is promised.
+fn tell_backlog(backlog: &Backlog) {
+    println!("{backlog}");
+    let (first, last) = backlog.tenths_seconds;
+    let is_steady = last <= first * TENTHS_MAX && backlog.messages_while_waiting == 0;
+    let is_short = backlog.queue_length <= 4 * backlog.items_while_stopped;
+    if !is_steady || !is_short || !backlog.violations.is_empty() {
         std::process::exit(1);
     }
 }

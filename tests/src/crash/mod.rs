@@ -6,13 +6,20 @@
 //! not, so a seed that is run again meets the same faults, not to the microsecond the same course.
 
 mod audit;
+mod aws_proxy;
+mod backlog;
 mod checker;
 mod faults;
-mod queue_proxy;
+mod options;
+mod outages;
+mod report;
 mod shapes;
 mod suite;
 
+pub use aws_proxy::{AwsProxy, QueueFaults};
+pub use backlog::{Backlog, backlog};
 pub use checker::Violation;
 pub use faults::{Faults, STEPS};
-pub use queue_proxy::{QueueFaults, QueueProxy};
-pub use suite::{Guard, Options, Report, Suite, run};
+pub use options::{Guard, Options};
+pub use report::Report;
+pub use suite::{Suite, run};

@@ -1,7 +1,6 @@
 //! Starting, loading, healing and checking.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -17,102 +16,26 @@ use local::target::Target;
 use serde_json::{Value, json};
 
 use super::audit;
+use super::aws_proxy::{AwsProxy, QueueFaults};
 use super::checker::{Asked, Violation, check};
 use super::faults::{Faults, STEPS, Thaw, struck};
-use super::queue_proxy::{QueueFaults, QueueProxy};
+use super::options::{Guard, Options};
+use super::outages;
+use super::report::Report;
 use super::shapes::{SHAPES, Shape};
 use crate::e2e::signature;
 use crate::wire::{CommitFate, PostgresWire};
 
-/// A guard that is taken out, to see that the suite notices.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Guard {
-    /// The lease token in the statement that records outcomes (transactions.md 14).
-    LeaseToken,
-    /// The lock of limited nodes (transactions.md 2, 3, 9).
-    NodeLock,
-    /// The sweeper.
-    Sweeper,
-    /// Sending after the commit, and not before (transactions.md 23).
-    SendAfterCommit,
-}
-
-/// What a run of the suite does.
-#[derive(Clone, Copy, Debug)]
-pub struct Options {
-    /// Chooses the faults.
-    pub seed: u64,
-    /// Node executions at least.
-    pub executions_min: usize,
-    /// Workflows of each shape.
-    pub copies: usize,
-    /// What happens to processes.
-    pub faults: Faults,
-    /// What happens to messages.
-    pub queue: QueueFaults,
-    /// How many of a hundred COMMITs get lost, before or after the server has seen them.
-    pub commits_lost_percent: u32,
-    /// What is taken out.
-    pub without: Option<Guard>,
-    /// How long each COMMIT is held back: what a missing lock lets through comes through more often.
-    pub commit_pause: Duration,
-    /// How long nothing at all may happen while there is work.
-    pub stall_max: Duration,
-    /// How long the work may take to end once nothing goes wrong any more.
-    pub heal_max: Duration,
-}
-
-impl Options {
-    /// Everything goes wrong, `executions_min` executions long.
-    #[must_use]
-    pub fn faulty(seed: u64, executions_min: usize) -> Self {
-        Self {
-            seed,
-            executions_min,
-            copies: (executions_min / 700).clamp(1, 8),
-            faults: Faults::Everywhere,
-            queue: QueueFaults::USUAL,
-            commits_lost_percent: 2,
-            without: None,
-            commit_pause: Duration::ZERO,
-            // Longer than a lease and the first backoff of the sweeper.
-            stall_max: Duration::from_secs(80),
-            heal_max: Duration::from_secs(180),
-        }
-    }
-
-    /// Nothing goes wrong: then a send of the sweeper is a violation.
-    #[must_use]
-    pub fn calm(seed: u64, executions_min: usize) -> Self {
-        Self {
-            faults: Faults::None,
-            queue: QueueFaults::default(),
-            commits_lost_percent: 0,
-            heal_max: Duration::from_secs(40),
-            ..Self::faulty(seed, executions_min)
-        }
-    }
-
-    /// The same with a guard taken out; it is not waited long for what will not come.
-    #[must_use]
-    pub fn without(self, guard: Guard) -> Self {
-        let (stall_max, heal_max) = (Duration::from_secs(15), Duration::from_secs(25));
-        Self { without: Some(guard), stall_max, heal_max, ..self }
-    }
-
-    fn is_calm(&self) -> bool {
-        self.faults == Faults::None && self.queue == QueueFaults::default() && self.commits_lost_percent == 0
-    }
-}
-
 /// A running product with everything that can go wrong around it.
 pub struct Suite {
     /// The product.
-    pub sealflow: Sealflow,
+    pub sealflow: Arc<Sealflow>,
     /// Between the functions and Postgres.
     pub wire: Arc<PostgresWire>,
     /// Between the functions and SQS.
-    pub queue: QueueProxy,
+    pub queue: Arc<AwsProxy>,
+    /// Between the functions and KMS.
+    pub kms: Arc<AwsProxy>,
     /// What the workflows call.
     pub target: Target,
     options: Options,
@@ -134,8 +57,8 @@ const GRACE_SECONDS_CALM: &str = "6";
 const OPEN_MAX: usize = 60;
 /// How long messages may be left once all work has ended: as long as a queue hides what a killed function had received.
 const QUEUES_MAX: Duration = Duration::from_secs(60);
-/// Tries of one webhook delivery.
-const DELIVERIES_MAX: u32 = 40;
+/// How long one webhook delivery is tried.
+const DELIVERY_MAX: Duration = Duration::from_secs(120);
 /// The pause between two looks at the work.
 const LOOK_PAUSE: Duration = Duration::from_millis(100);
 /// The pause between two shifts of the sweeper's clock while healing.
@@ -151,7 +74,12 @@ const OPEN: &str = "SELECT (SELECT count(*) FROM workflow_node_queue_items)
 pub async fn run(options: Options) -> Report {
     let began = Instant::now();
     let mut suite = Suite::start(options).await;
+    let outages =
+        options.outages.map(|length| tokio::spawn(outages::drive(&suite, options.executions_min, length)));
     suite.load().await;
+    if let Some(outages) = outages {
+        outages.await.expect("the outages end");
+    }
     suite.heal().await;
     suite.report(began).await
 }
@@ -169,31 +97,34 @@ impl Suite {
         let stack = StackOptions::new().postgres_with(postgres).ministack().own().start().await;
         let stack = Arc::new(stack.expect("the stack starts"));
         let wire = Arc::new(PostgresWire::to(stack.postgres().host_port()).await);
-        let queue = QueueProxy::to(stack.ministack().url(), options.seed).await;
+        let queue = Arc::new(AwsProxy::to(stack.ministack().url(), options.seed).await);
+        let kms = Arc::new(AwsProxy::to(stack.ministack().url(), options.seed).await);
         let target = Target::start().await.expect("the target starts");
         let grace = if options.is_calm() { GRACE_SECONDS_CALM } else { GRACE_SECONDS };
         let mut builder = Sealflow::builder()
             .stack(stack)
             .database_endpoint(wire.host_port())
             .sqs_endpoint(queue.url())
+            .kms_endpoint(kms.url())
             .http_allow(target.host_port())
             .component_seconds_max(2)
             .visibility_timeout_seconds(17)
             .sweep_every(Duration::from_millis(1_000))
             .environment("sweeper", "SEALFLOW_SWEEP_GRACE_SECONDS", grace);
-        if options.without == Some(Guard::Sweeper) {
+        if !options.is_swept {
             builder = builder.no_sweeps();
         }
         for function in ["builder", "executor"] {
             builder = builder.function(function, |options| options.instances_max = 4);
         }
-        let sealflow = builder.start().await.expect("the product starts");
+        let sealflow = Arc::new(builder.start().await.expect("the product starts"));
         let thaw = Thaw::start(Arc::clone(sealflow.lambda()), options.faults, options.seed);
         sealflow.sql(audit::INSTALL).await.expect("the audit is installed");
         let mut suite = Self {
             sealflow,
             wire,
             queue,
+            kms,
             target,
             options,
             commits_lost: Arc::default(),
@@ -303,7 +234,7 @@ impl Suite {
     }
 
     /// Open work, and all executions.
-    async fn work(&self) -> (usize, usize) {
+    pub(super) async fn work(&self) -> (usize, usize) {
         let row = self.sealflow.sql(OPEN).await.expect("the work is counted");
         let (open, executions) = row.split_once('|').expect("two columns");
         (open.parse().expect("a number"), executions.parse().expect("a number"))
@@ -346,7 +277,8 @@ impl Suite {
     async fn deliver(&self, workflow: &str, key: &str, number: usize) {
         let (url, signing_key) = &self.hooks[workflow];
         let body = json!({ "n": number }).to_string();
-        for _ in 0..DELIVERIES_MAX {
+        let until = Instant::now() + DELIVERY_MAX;
+        while Instant::now() < until {
             let request = Request::post(url)
                 .header("content-type", "application/json")
                 .header("x-delivery", key)
@@ -420,6 +352,8 @@ impl Suite {
         Report {
             seed: self.options.seed,
             without: self.options.without,
+            outages: self.options.outages,
+            is_struck_everywhere: self.options.faults == Faults::Everywhere,
             executions: count("SELECT count(*) FROM workflow_node_executions").await,
             runs: count("SELECT count(*) FROM workflow_events WHERE id = root_event_id").await,
             crashed: count("SELECT count(*) FROM workflow_node_executions WHERE result_reason = 'crashed'")
@@ -434,89 +368,5 @@ impl Suite {
             took: began.elapsed(),
             violations,
         }
-    }
-}
-
-/// What came of a run of the suite.
-#[derive(Debug)]
-pub struct Report {
-    /// The seed.
-    pub seed: u64,
-    /// The guard that was taken out.
-    pub without: Option<Guard>,
-    /// Node executions.
-    pub executions: usize,
-    /// Runs.
-    pub runs: usize,
-    /// Executions that ended as crashed, for their process was struck each time.
-    pub crashed: usize,
-    /// Requests that the target got.
-    pub effects: usize,
-    /// Messages that functions sent.
-    pub messages: usize,
-    /// Wakes that the sweeper sent.
-    pub sweeper_sends: usize,
-    /// Processes that were killed or frozen, by function, step and action.
-    pub processes_struck: BTreeMap<String, usize>,
-    /// Messages and calls that something was done to.
-    pub messages_struck: usize,
-    /// COMMITs that got lost.
-    pub commits_lost: usize,
-    /// Statements from which a guard was taken out.
-    pub guard_removals: usize,
-    /// How long it took.
-    pub took: Duration,
-    /// What must not be and is.
-    pub violations: Vec<Violation>,
-}
-
-impl Report {
-    /// Faults of all kinds.
-    #[must_use]
-    pub fn faults(&self) -> usize {
-        self.processes_struck.values().sum::<usize>() + self.messages_struck + self.commits_lost
-    }
-
-    /// Steps, as `FUNCTION STEP`, that no process was struck at.
-    #[must_use]
-    pub fn steps_missed(&self) -> Vec<String> {
-        let all = STEPS
-            .iter()
-            .flat_map(|(function, steps)| steps.iter().map(move |step| format!("{function} {step}")));
-        all.filter(|step| !self.processes_struck.keys().any(|struck| struck.starts_with(&format!("{step} "))))
-            .collect()
-    }
-}
-
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "seed {}, without {:?}, {:.0} s", self.seed, self.without, self.took.as_secs_f64())?;
-        writeln!(
-            f,
-            "{} runs, {} executions ({} ended as crashed), {} requests at the target, {} messages, {} wakes by the sweeper",
-            self.runs, self.executions, self.crashed, self.effects, self.messages, self.sweeper_sends
-        )?;
-        let processes: usize = self.processes_struck.values().sum();
-        writeln!(
-            f,
-            "{} faults: {processes} processes, {} messages, {} commits",
-            self.faults(),
-            self.messages_struck,
-            self.commits_lost
-        )?;
-        for (step, count) in &self.processes_struck {
-            writeln!(f, "  {count:>4}  {step}")?;
-        }
-        if self.without.is_some() {
-            writeln!(f, "a guard was taken out of {} statements", self.guard_removals)?;
-        }
-        let missed = self.steps_missed();
-        if !missed.is_empty() {
-            writeln!(f, "not struck: {}", missed.join(", "))?;
-        }
-        for violation in &self.violations {
-            writeln!(f, "VIOLATION {}: {}", violation.rule, violation.place)?;
-        }
-        write!(f, "{} violations", self.violations.len())
     }
 }

@@ -1,4 +1,4 @@
-//! Between the functions and SQS: messages are lost, doubled, delayed and refused, by the seed; or SQS is down.
+//! Between the functions and SQS or KMS: messages are lost, doubled, delayed and refused, by the seed; or the service is down.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -32,8 +32,8 @@ impl QueueFaults {
         Self { lost_percent: 4, doubled_percent: 6, late_percent: 8, refused_percent: 2, broken_percent: 2 };
 }
 
-/// A proxy in front of SQS for those who send.
-pub struct QueueProxy {
+/// A proxy in front of an AWS service for those who call it.
+pub struct AwsProxy {
     server: Server,
     state: Arc<State>,
 }
@@ -47,7 +47,7 @@ struct State {
     sent: AtomicUsize,
 }
 
-impl QueueProxy {
+impl AwsProxy {
     /// A proxy in front of `target`, with no faults yet.
     ///
     /// # Panics

@@ -1,0 +1,109 @@
+//! What a run of the suite does.
+
+use std::time::Duration;
+
+use super::aws_proxy::QueueFaults;
+use super::faults::Faults;
+
+/// A guard that is taken out, to see that the suite notices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Guard {
+    /// The lease token in the statement that records outcomes (transactions.md 14).
+    LeaseToken,
+    /// The lock of limited nodes (transactions.md 2, 3, 9).
+    NodeLock,
+    /// The sweeper.
+    Sweeper,
+    /// Sending after the commit, and not before (transactions.md 23).
+    SendAfterCommit,
+}
+
+/// What a run of the suite does.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Chooses the faults.
+    pub seed: u64,
+    /// Node executions at least.
+    pub executions_min: usize,
+    /// Workflows of each shape.
+    pub copies: usize,
+    /// What happens to processes.
+    pub faults: Faults,
+    /// What happens to messages.
+    pub queue: QueueFaults,
+    /// How many of a hundred COMMITs get lost, before or after the server has seen them.
+    pub commits_lost_percent: u32,
+    /// How long each of Postgres, SQS and KMS is down, one after the other in the middle of the load.
+    pub outages: Option<Duration>,
+    /// Whether the sweeper comes by itself.
+    pub is_swept: bool,
+    /// What is taken out.
+    pub without: Option<Guard>,
+    /// How long each COMMIT is held back: what a missing lock lets through comes through more often.
+    pub commit_pause: Duration,
+    /// How long nothing at all may happen while there is work.
+    pub stall_max: Duration,
+    /// How long the work may take to end once nothing goes wrong any more.
+    pub heal_max: Duration,
+}
+
+impl Options {
+    /// Everything goes wrong, `executions_min` executions long.
+    #[must_use]
+    pub fn faulty(seed: u64, executions_min: usize) -> Self {
+        Self {
+            seed,
+            executions_min,
+            copies: (executions_min / 700).clamp(1, 8),
+            faults: Faults::Everywhere,
+            queue: QueueFaults::USUAL,
+            commits_lost_percent: 2,
+            outages: None,
+            is_swept: true,
+            without: None,
+            commit_pause: Duration::ZERO,
+            // Longer than a lease and the first backoff of the sweeper.
+            stall_max: Duration::from_secs(80),
+            heal_max: Duration::from_secs(180),
+        }
+    }
+
+    /// Nothing goes wrong: then a send of the sweeper is a violation.
+    #[must_use]
+    pub fn calm(seed: u64, executions_min: usize) -> Self {
+        Self {
+            faults: Faults::None,
+            queue: QueueFaults::default(),
+            commits_lost_percent: 0,
+            heal_max: Duration::from_secs(40),
+            ..Self::faulty(seed, executions_min)
+        }
+    }
+
+    /// Nothing goes wrong but that Postgres, SQS and KMS are down for so long each.
+    #[must_use]
+    pub fn outages(seed: u64, executions_min: usize, length: Duration) -> Self {
+        let heal_max = Duration::from_secs(180);
+        Self { outages: Some(length), heal_max, ..Self::calm(seed, executions_min) }
+    }
+
+    /// The same with a sweeper that comes when it is called.
+    #[must_use]
+    pub fn swept_by_hand(self) -> Self {
+        Self { is_swept: false, ..self }
+    }
+
+    /// The same with a guard taken out; it is not waited long for what will not come.
+    #[must_use]
+    pub fn without(self, guard: Guard) -> Self {
+        let (stall_max, heal_max) = (Duration::from_secs(15), Duration::from_secs(25));
+        let is_swept = guard != Guard::Sweeper;
+        Self { without: Some(guard), stall_max, heal_max, is_swept, ..self }
+    }
+
+    /// Whether nothing goes wrong at all.
+    pub(super) fn is_calm(&self) -> bool {
+        let is_quiet = self.queue == QueueFaults::default() && self.outages.is_none();
+        is_quiet && self.faults == Faults::None && self.commits_lost_percent == 0
+    }
+}
