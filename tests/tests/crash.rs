@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 /// Chosen once; `cargo xtask crash` rolls a new one each time.
 const SEED: u64 = 20_261_125;
 /// How long a COMMIT is held back: long enough for another function to look at what is not committed yet.
-const PAUSE: Duration = Duration::from_millis(20);
+const PAUSE: Duration = Duration::from_millis(100);
 /// How often a run without a guard is tried whose absence shows by chance.
 const RUNS_MAX: u64 = 6;
 /// `cargo xtask crash --outages` has 20 s.
@@ -37,7 +37,7 @@ async fn nothing_is_lost_nothing_doubled_while_everything_goes_wrong_i3_i4_i5_i8
 
 #[tokio::test(flavor = "multi_thread")]
 async fn where_nothing_goes_wrong_the_sweeper_sends_nothing_i4_i8() {
-    let report = alone(Options { commit_pause: PAUSE, ..Options::calm(SEED, 600) }).await;
+    let report = alone(contended(SEED)).await;
     assert!(report.violations.is_empty(), "{report}");
 }
 
@@ -65,6 +65,11 @@ async fn what_waits_costs_no_message_and_a_stopped_builder_gets_few_i4_i8() {
     assert!(backlog.queue_length <= 4 * backlog.items_while_stopped, "{backlog}");
 }
 
+/// Nothing goes wrong, and many work at the same nodes at the same time.
+fn contended(seed: u64) -> Options {
+    Options { commit_pause: PAUSE, burst: 8, ..Options::calm(seed, 250) }
+}
+
 /// The suite notices, by one of these rules.
 fn assert_noticed(report: &Report, rules: &[&str]) {
     assert!(is_noticed(report, rules), "nothing of {rules:?} was noticed: {report}");
@@ -90,8 +95,7 @@ async fn without_the_lock_of_nodes_the_suite_fails() {
     // Two builders must look at one node within the pause: likely in a run, all but sure in some.
     let rules = ["I4: no more", "I4: the item taken", "I8: where nothing goes wrong"];
     for seed in SEED..SEED + RUNS_MAX {
-        let options = Options { commit_pause: 5 * PAUSE, ..Options::calm(seed, 250) };
-        let report = alone(options.without(Guard::NodeLock)).await;
+        let report = alone(contended(seed).without(Guard::NodeLock)).await;
         assert!(report.guard_removals > 0, "the guard has another text now: {report}");
         if is_noticed(&report, &rules) {
             return;

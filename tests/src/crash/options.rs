@@ -27,6 +27,8 @@ pub struct Options {
     pub executions_min: usize,
     /// Workflows of each shape.
     pub copies: usize,
+    /// Runs of each workflow that are started at one time.
+    pub burst: usize,
     /// What happens to processes.
     pub faults: Faults,
     /// What happens to messages.
@@ -55,6 +57,7 @@ impl Options {
             seed,
             executions_min,
             copies: (executions_min / 700).clamp(1, 8),
+            burst: 1,
             faults: Faults::Everywhere,
             queue: QueueFaults::USUAL,
             commits_lost_percent: 2,

@@ -240,16 +240,17 @@ impl Suite {
         (open.parse().expect("a number"), executions.parse().expect("a number"))
     }
 
-    /// Starts a run of each workflow.
+    /// Starts as many runs of each workflow as the options say.
     async fn start_round(&mut self) {
         let first = self.number;
-        let workflows = (0..self.options.copies).flat_map(|copy| SHAPES.map(|shape| (shape, copy)));
+        let Options { copies, burst, .. } = self.options;
+        let workflows = (0..burst * copies).flat_map(|round| SHAPES.map(|shape| (shape, round % copies)));
         let starts: FuturesUnordered<_> = workflows
             .enumerate()
             .map(|(place, (shape, copy))| self.start_run(shape, copy, first + place))
             .collect();
         let answered: Vec<(bool, String)> = starts.filter_map(|answer| async { answer }).collect().await;
-        self.number += self.options.copies * SHAPES.len();
+        self.number += burst * copies * SHAPES.len();
         for (is_webhook, name) in answered {
             if is_webhook {
                 self.asked.delivery_keys.insert(name)
