@@ -52,7 +52,7 @@ pub struct Suite {
 
 /// How long the grace of the sweeper is, seconds: short where messages get lost, long where none may.
 const GRACE_SECONDS: &str = "1";
-const GRACE_SECONDS_CALM: &str = "6";
+const GRACE_SECONDS_CALM: &str = "15";
 /// Open work of one copy of all shapes above which no further run is started.
 const OPEN_MAX: usize = 60;
 /// How long messages may be left once all work has ended: as long as a queue hides what a killed function had received.
