@@ -45,6 +45,7 @@ fn executions_of(items: &[ClaimedItem], workflow: &Workflow) -> Vec<NewExecution
         residuals: json!([]),
         policy: json!({}),
         concurrency_key: None,
+        starts_after: Duration::ZERO,
         workflow_version: workflow.version,
     };
     items.iter().map(execution).collect()
@@ -374,10 +375,9 @@ async fn claimed_execution(world: &World, workflow: &Workflow, token: Uuid) -> U
     let id: Uuid = world.database.sql("SELECT id FROM workflow_node_executions").await.parse().unwrap();
     let (store, now) = (world.database.store("executor"), world.now());
     let claimed = store
-        .run_tx(
-            "claim",
-            |tx| async move { claim_executions(&tx, &[id], ClaimScope::Batch, token, 60, now).await },
-        )
+        .run_tx("claim", |tx| async move {
+            claim_executions(&tx, &[id], ClaimScope::Batch, &[], token, 60, now).await
+        })
         .await
         .unwrap();
     assert_eq!(claimed.executions.len(), 1);

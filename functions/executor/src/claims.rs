@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use model::limits::QUEUE_DELAY_SECONDS_MAX;
 use model::message::Message;
 use process::Deadline;
 use queue::Outgoing;
@@ -53,11 +52,11 @@ pub struct Claimed {
 /// See [`StoreError`].
 pub async fn claim(ids: &[Uuid], scope: ClaimScope, deps: &Deps) -> Result<Claimed, StoreError> {
     let (token, now) = (deps.ids.random(), deps.clock.now());
-    let lease_seconds = deps.times.lease_seconds;
+    let (lease_seconds, input_takers) = (deps.times.lease_seconds, &components::input_takers());
     let claims = deps
         .store
         .run_tx("claim_executions", |tx| async move {
-            claim_executions(&tx, ids, scope, token, lease_seconds, now).await
+            claim_executions(&tx, ids, scope, input_takers, token, lease_seconds, now).await
         })
         .await?;
     for execution in &claims.executions {
@@ -99,12 +98,8 @@ pub async fn settle_refused(refused: Vec<RefusedExecution>, deps: &Deps) -> Vec<
 /// A message for an execution that is to run in so many milliseconds; None where the sweeper will send it.
 #[must_use]
 pub fn delayed(execution_id: Uuid, organization_id: Uuid, millis: i64) -> Option<Outgoing> {
-    // Rounded up: never early.
-    let seconds = u16::try_from((millis.max(0) + 999) / 1000).ok()?;
-    (u32::from(seconds) <= QUEUE_DELAY_SECONDS_MAX).then(|| Outgoing {
-        delay_seconds: seconds,
-        ..Outgoing::now(organization_id, Message::Execution { execution_id })
-    })
+    let wait = Duration::from_millis(u64::try_from(millis).unwrap_or(0));
+    Outgoing::after(organization_id, Message::Execution { execution_id }, wait)
 }
 
 /// Contention is no failure: a fresh wake, and the message is acked (transactions.md 8).
@@ -133,27 +128,5 @@ async fn end(unstartable: &[RefusedExecution], deps: &Deps) {
         }
         // The rows are as they were: the sweeper brings them back.
         Err(error) => tracing::warn!(%error, "executions that may not start could not be ended"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_delayed_message_is_never_early_and_never_too_long_for_the_queue() {
-        let check = |millis, expected: Option<u16>| {
-            assert_eq!(
-                delayed(Uuid::nil(), Uuid::nil(), millis).map(|message| message.delay_seconds),
-                expected,
-                "{millis}"
-            );
-        };
-        check(-5, Some(0));
-        check(1, Some(1));
-        check(1000, Some(1));
-        check(1001, Some(2));
-        check(900_000, Some(900));
-        check(900_001, None);
     }
 }

@@ -1,7 +1,10 @@
 //! What a component is to the rest of the system.
 
+use std::time::Duration;
+
 use expression::FieldKind;
-use model::outcome::Outcome;
+use jiff::Timestamp;
+use model::outcome::{Failure, Outcome};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -12,7 +15,7 @@ use crate::host::{BoxFuture, Host};
 pub enum Kind {
     /// A plain function; the builder finishes it in its own transaction.
     Pure,
-    /// Calls the outside world; the executor runs it.
+    /// Calls the outside world or takes time; the executor runs it.
     Effect,
 }
 
@@ -102,6 +105,8 @@ pub struct Call<'a> {
     pub seconds_max: u32,
     /// JSON pointers of the configuration's fields that were evaluated with a secret (the paths of the residuals).
     pub secret_paths: &'a [&'a str],
+    /// The data of the event that arrived, for a component that takes it; else nil.
+    pub input: &'a Value,
 }
 
 /// A component. Its configuration arrives resolved: no string in it is a template any more.
@@ -122,6 +127,19 @@ pub trait Component: Send + Sync {
 
     /// Checks the author's configuration: its shape and its literals. A string that holds a template is left to run time.
     fn check(&self, configuration: &Value) -> Vec<Problem>;
+
+    /// Whether a component with an effect is told its input ([`Call::input`]).
+    fn takes_input(&self) -> bool {
+        false
+    }
+
+    /// How long after it was built, at `now`, an execution of a component with an effect starts.
+    ///
+    /// # Errors
+    /// [`Failure`] where the configuration came to something that says no time.
+    fn starts_after(&self, _configuration: &Value, _now: Timestamp) -> Result<Duration, Failure> {
+        Ok(Duration::ZERO)
+    }
 
     /// Runs a pure component. `input` is the data of the event that arrived.
     ///

@@ -1,10 +1,11 @@
 //! The one list of what there is.
 
 use crate::{
-    Component, Trigger, filter::Filter, http::Http, if_::If, noop::Noop, start::Start, webhook::Webhook,
+    Component, Trigger, filter::Filter, http::Http, if_::If, noop::Noop, start::Start, wait::Wait,
+    webhook::Webhook,
 };
 
-const COMPONENTS: &[&dyn Component] = &[&Filter, &Http, &If, &Noop];
+const COMPONENTS: &[&dyn Component] = &[&Filter, &Http, &If, &Noop, &Wait];
 const TRIGGERS: &[&dyn Trigger] = &[&Start, &Webhook];
 
 /// The component of that name.
@@ -25,6 +26,12 @@ pub fn component_names() -> Vec<&'static str> {
     COMPONENTS.iter().map(|component| component.name()).collect()
 }
 
+/// The names of the components with an effect that are told their input.
+#[must_use]
+pub fn input_takers() -> Vec<&'static str> {
+    COMPONENTS.iter().filter(|component| component.takes_input()).map(|component| component.name()).collect()
+}
+
 /// The names of all triggers, in alphabetical order.
 #[must_use]
 pub fn trigger_names() -> Vec<&'static str> {
@@ -38,7 +45,7 @@ mod tests {
 
     #[test]
     fn all_are_found_by_their_names() {
-        assert_eq!(component_names(), ["filter", "http", "if", "noop"]);
+        assert_eq!(component_names(), ["filter", "http", "if", "noop", "wait"]);
         assert_eq!(trigger_names(), ["start", "webhook"]);
         assert!(
             component_names().iter().all(|name| component(name).is_some_and(|found| found.name() == *name))

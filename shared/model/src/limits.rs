@@ -89,6 +89,8 @@ pub const PAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 pub const ATTEMPTS_MAX: u32 = 30;
 /// Seconds that a component may take.
 pub const COMPONENT_SECONDS_MAX: u32 = 300;
+/// Seconds that a `wait` may take: 366 days.
+pub const WAIT_SECONDS_MAX: u64 = 366 * 24 * 60 * 60;
 /// The highest limited concurrency of a node; above it, say `unlimited`.
 pub const CONCURRENCY_MAX: u32 = 1_000;
 /// Bytes of a concurrency key.

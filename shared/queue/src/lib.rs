@@ -5,6 +5,8 @@
 mod send;
 mod sqs;
 
+use std::time::Duration;
+
 use aws_types::SdkConfig;
 use model::limits::{MESSAGE_BYTES_MAX, QUEUE_DELAY_SECONDS_MAX};
 use model::message::Message;
@@ -28,6 +30,17 @@ impl Outgoing {
     #[must_use]
     pub fn now(organization_id: Uuid, message: Message) -> Self {
         Self { organization_id, message, delay_seconds: 0 }
+    }
+
+    /// A message to be received after `wait`, never earlier; None where SQS can't hold it so long, and the sweeper will send it.
+    #[must_use]
+    pub fn after(organization_id: Uuid, message: Message, wait: Duration) -> Option<Self> {
+        let seconds = u16::try_from(wait.as_millis().div_ceil(1000)).ok()?;
+        (u32::from(seconds) <= QUEUE_DELAY_SECONDS_MAX).then_some(Self {
+            organization_id,
+            message,
+            delay_seconds: seconds,
+        })
     }
 
     fn delay(&self) -> i32 {
@@ -84,6 +97,21 @@ fn fits(body: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_delayed_message_is_never_early_and_never_too_long_for_the_queue() {
+        let check = |millis, expected: Option<u16>| {
+            let message = Message::Execution { execution_id: Uuid::nil() };
+            let delayed = Outgoing::after(Uuid::nil(), message, Duration::from_millis(millis));
+            assert_eq!(delayed.map(|message| message.delay_seconds), expected, "{millis}");
+        };
+        check(0, Some(0));
+        check(1, Some(1));
+        check(1000, Some(1));
+        check(1001, Some(2));
+        check(900_000, Some(900));
+        check(900_001, None);
+    }
 
     #[tokio::test]
     async fn a_send_may_move_between_threads() {

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use definition::{CompiledNode, NodeKind, ResolveError, resolve_concurrency_key};
 use model::json::{check_output, compact_bytes};
@@ -86,6 +87,7 @@ impl<'a> Record<'a> {
             policy: json!({}),
             workflow_version: self.workflow.map_or(1, |workflow| workflow.version),
             concurrency_key: self.item.concurrency_key.clone(),
+            starts_after: Duration::ZERO,
         };
         Scratch {
             rows: WriteBatch { executions: vec![execution], ..WriteBatch::default() },
@@ -214,6 +216,12 @@ impl<'a> Record<'a> {
         scratch.rows.keys.extend(keys);
         if node.kind == NodeKind::Effect {
             execution.residuals = serde_json::to_value(&resolved.residuals).unwrap_or_else(|_| json!([]));
+            match self.starts_after(&execution) {
+                Ok(wait) => execution.starts_after = wait,
+                Err(failure) => {
+                    return finish_unresolved(scratch, execution, failure.message, failure.reason);
+                }
+            }
             self.start_pending(step, node, workflow, execution, scratch);
         } else {
             self.finish_pure(step, node, workflow, execution, scratch, steps, ids);
@@ -238,6 +246,7 @@ impl<'a> Record<'a> {
             policy: json!({}),
             workflow_version: workflow.version,
             concurrency_key: self.item.concurrency_key.clone().filter(|_| step.is_claimed),
+            starts_after: Duration::ZERO,
         }
     }
 
@@ -255,10 +264,16 @@ impl<'a> Record<'a> {
         if step.is_claimed {
             scratch.slots.take_claimed(&execution.node);
         }
-        scratch
-            .messages
-            .push(Outgoing::now(workflow.organization_id, Message::Execution { execution_id: execution.id }));
+        let message = Message::Execution { execution_id: execution.id };
+        scratch.messages.extend(Outgoing::after(workflow.organization_id, message, execution.starts_after));
         scratch.rows.executions.push(execution);
+    }
+
+    /// How long the component has it wait before it starts.
+    fn starts_after(&self, execution: &NewExecution) -> Result<Duration, Failure> {
+        (self.input.parts.component)(&execution.component).map_or(Ok(Duration::ZERO), |component| {
+            component.starts_after(&execution.configuration, self.input.now)
+        })
     }
 
     #[expect(clippy::too_many_arguments, reason = "the parts of one step, each used once")]

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio_postgres::types::{Json, Type};
@@ -63,6 +65,8 @@ pub struct NewExecution {
     pub workflow_version: i64,
     /// What its node's concurrency key came to.
     pub concurrency_key: Option<String>,
+    /// How long after it was written it starts, by the database's clock.
+    pub starts_after: Duration,
 }
 
 /// A row of `workflow_node_queue_items`.
@@ -203,14 +207,15 @@ async fn insert_executions(
             "/* insert_executions */
              INSERT INTO workflow_node_executions (id, workflow_id, node_id, root_event_id, event_id, previous_execution_id, state,
                  result, result_reason, result_message, component, configuration, residuals, policy, workflow_version,
-                 node_version, concurrency_key, last_sent_at, created_at, updated_at, started_at, finished_at)
+                 node_version, concurrency_key, run_at, last_sent_at, created_at, updated_at, started_at, finished_at)
              SELECT t.id, t.workflow_id, t.node_id, t.root_event_id, t.event_id, t.previous_execution_id, t.state,
                  t.result, t.result_reason, t.result_message, t.component, t.configuration, t.residuals, t.policy,
-                 t.workflow_version, n.version, t.concurrency_key, $16, $16, $16,
+                 t.workflow_version, n.version, t.concurrency_key,
+                 CASE WHEN t.wait_seconds > 0 THEN now() + make_interval(secs => t.wait_seconds) END, $16, $16, $16,
                  CASE WHEN t.state = 'finished' THEN $16 END, CASE WHEN t.state = 'finished' THEN $16 END
-             FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $17)
+             FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $17, $18)
                  AS t (id, workflow_id, node_id, root_event_id, event_id, previous_execution_id, state, result, result_reason,
-                     result_message, component, configuration, residuals, policy, workflow_version, concurrency_key)
+                     result_message, component, configuration, residuals, policy, workflow_version, concurrency_key, wait_seconds)
              JOIN workflow_nodes n ON n.workflow_id = t.workflow_id AND n.node_id = t.node_id
              RETURNING workflow_node_executions.id",
             &[
@@ -231,6 +236,7 @@ async fn insert_executions(
                 (&collect(executions, |execution| execution.workflow_version), Type::INT8_ARRAY),
                 (&now, Type::TIMESTAMPTZ),
                 (&collect(executions, |execution| execution.concurrency_key.as_deref()), Type::TEXT_ARRAY),
+                (&collect(executions, |execution| execution.starts_after.as_secs_f64()), Type::FLOAT8_ARRAY),
             ],
         )
         .await?;

@@ -25,6 +25,9 @@ pub struct DueExecution {
     pub delay_seconds: i32,
 }
 
+/// Seconds by which a function's clock, which says when a row was written, and the database's, by which timers go, may differ: a timer
+/// that was perhaps too far away for a queue when it was made is sent by the sweeper too.
+const CLOCKS_SECONDS: u32 = 60;
 /// Seconds of the backoff after each send: 1, 2, 4, 8, 15 minutes. In SQL, by `sent_count`.
 const BACKOFF: &str = "(ARRAY[0, 60, 120, 240, 480, 900])[least(sent_count, 5) + 1]";
 
@@ -133,7 +136,7 @@ pub async fn find_due_executions(
         "/* find_due_executions */
          WITH waiting AS (
              (SELECT id, run_at, last_sent_at, {SENT_IN_A_ROW} AS sent_count,
-                 CASE WHEN run_at > now() THEN run_at - updated_at > make_interval(secs => $3) END AS is_early,
+                 CASE WHEN run_at > now() THEN run_at - updated_at > make_interval(secs => $3 - {CLOCKS_SECONDS}) END AS is_early,
                  greatest(last_sent_at, updated_at, run_at) + make_interval(secs => $1) AS due_at
               FROM workflow_node_executions
               WHERE state = 'pending' AND coalesce(run_at, last_sent_at) <= now() + make_interval(secs => $3))

@@ -1,0 +1,127 @@
+//! `wait`: a timer's row is the truth; it is never early, costs nothing while it waits, and hands its input on (I8).
+
+use model::message::Message;
+use serde_json::{Value, json};
+use store::api::{RunCancel, cancel_run};
+use sweeper::sweep;
+use tests::world::{build, event, execute};
+use tests::{Workflow, World};
+use uuid::Uuid;
+
+const GRACE: u32 = 30;
+
+async fn waiting(world: &World, configuration: Value) -> (Workflow, Uuid) {
+    let nodes = json!([
+        { "id": "start", "name": "Start", "trigger": "start" },
+        { "id": "wait", "name": "Wait", "component": "wait", "configuration": configuration },
+        { "id": "end", "name": "End", "component": "noop" },
+    ]);
+    let edges = json!([{ "from": "start", "to": "wait" }, { "from": "wait", "to": "end" }]);
+    let workflow = world.workflow(nodes, edges).await;
+    let run_id = world.start(&workflow, "start", json!({ "pause": "90s", "a": [1] })).await;
+    build(&world.builder(), &[event(run_id)]).await;
+    (workflow, run_id)
+}
+
+async fn id_of(world: &World, node: &str) -> Uuid {
+    let sql = format!("SELECT id FROM workflow_node_executions WHERE node_id = '{node}'");
+    world.database.sql(&sql).await.parse().expect("an execution")
+}
+
+async fn pass(world: &World, seconds: u32) {
+    let sql = format!(
+        "UPDATE workflow_node_executions SET run_at = run_at - interval '{seconds} seconds',
+             updated_at = updated_at - interval '{seconds} seconds', last_sent_at = last_sent_at - interval '{seconds} seconds'"
+    );
+    world.database.sql(&sql).await;
+}
+
+#[tokio::test]
+async fn a_wait_starts_no_earlier_than_it_says_and_hands_its_input_on_i8() {
+    let world = World::create().await;
+    waiting(&world, json!({ "for": "{{ root().data.pause }}" })).await;
+    let id = id_of(&world, "wait").await;
+    let message = Message::Execution { execution_id: id };
+    let sent = world.queues.take();
+    assert_eq!(
+        sent.iter().map(|sent| (sent.message.clone(), sent.delay_seconds)).collect::<Vec<_>>(),
+        [(message.clone(), 90)]
+    );
+
+    execute(&world.executor(""), &[message.clone()]).await;
+    assert_eq!(world.executions().await, "wait|pending||", "an early message changes nothing");
+    let again = world.queues.take();
+    assert!(
+        again.len() == 1 && (89..=90).contains(&again[0].delay_seconds),
+        "and is delayed again: {again:?}"
+    );
+
+    pass(&world, 91).await;
+    execute(&world.executor(""), &[message.clone()]).await;
+    assert_eq!(world.executions().await, "wait|finished|passed|");
+    let data = "SELECT data FROM workflow_events WHERE node_id = 'wait'";
+    let data: Value = serde_json::from_str(&world.database.sql(data).await).expect("JSON");
+    assert_eq!(data, json!({ "pause": "90s", "a": [1] }));
+}
+
+#[tokio::test]
+async fn a_long_wait_costs_no_message_until_it_comes_within_fifteen_minutes_i8() {
+    let world = World::create().await;
+    waiting(&world, json!({ "until": "{{ now() + duration(\"48h\") }}" })).await;
+    let id = id_of(&world, "wait").await;
+    assert_eq!(world.queues.take(), [], "SQS can't hold a message so long");
+    for _ in 0..3 {
+        pass(&world, 50_000).await;
+        sweep(&world.sweeper(GRACE)).await.expect("a sweep");
+        assert_eq!(world.queues.take(), []);
+    }
+    pass(&world, 22_000).await;
+    sweep(&world.sweeper(GRACE)).await.expect("a sweep");
+    let sent = world.queues.take();
+    assert!(sent.len() == 1 && sent[0].message == Message::Execution { execution_id: id }, "{sent:?}");
+    assert!((795..=800).contains(&sent[0].delay_seconds), "never early, at most 2 s late: {sent:?}");
+}
+
+#[tokio::test]
+async fn a_timer_at_the_edge_of_what_a_queue_holds_is_sent_in_time_whoever_s_clock_is_ahead_i8() {
+    let world = World::create().await;
+    waiting(&world, json!({ "for": 901 })).await;
+    assert_eq!(world.queues.take(), []);
+    // The function's clock was five seconds ahead of the database's, by which the timer goes.
+    let ahead = "UPDATE workflow_node_executions SET updated_at = updated_at + interval '5 seconds'";
+    world.database.sql(ahead).await;
+    pass(&world, 2).await;
+    sweep(&world.sweeper(GRACE)).await.expect("a sweep");
+    assert_eq!(world.queues.take().len(), 1);
+}
+
+#[tokio::test]
+async fn a_wait_that_comes_to_no_time_fails_and_says_where_i9() {
+    let world = World::create().await;
+    waiting(&world, json!({ "for": "{{ root().data.a }}" })).await;
+    let sql = "SELECT result_reason, result_message FROM workflow_node_executions";
+    let row = world.database.sql(sql).await;
+    assert!(
+        row.starts_with("component_error|the configuration came to no time: for: must be seconds"),
+        "{row}"
+    );
+}
+
+#[tokio::test]
+async fn a_wait_that_is_cancelled_ends_at_once_and_the_next_one_begins_i4() {
+    let world = World::create().await;
+    let (workflow, run_id) = waiting(&world, json!({ "for": "30 days" })).await;
+    let next = world.start(&workflow, "start", json!({})).await;
+    build(&world.builder(), &[event(next)]).await;
+    assert_eq!(world.items().await, 1, "one at a time, unless the node says otherwise");
+    let _ = world.queues.take();
+    let cancel = RunCancel {
+        organization_id: world.organization_id,
+        run_id,
+        cancelled_by: "test".into(),
+        now: world.now(),
+    };
+    let outcome = cancel_run(world.api(), &cancel).await.expect("it is cancelled");
+    assert_eq!(outcome.node_ids_to_wake, ["wait"], "somebody waits");
+    assert_eq!(world.executions().await, "wait|finished|cancelled|cancelled");
+}
