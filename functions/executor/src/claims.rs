@@ -52,11 +52,11 @@ pub struct Claimed {
 /// See [`StoreError`].
 pub async fn claim(ids: &[Uuid], scope: ClaimScope, deps: &Deps) -> Result<Claimed, StoreError> {
     let (token, now) = (deps.ids.random(), deps.clock.now());
-    let (lease_seconds, input_takers) = (deps.times.lease_seconds, &components::input_takers());
+    let lease_seconds = deps.times.lease_seconds;
     let claims = deps
         .store
         .run_tx("claim_executions", |tx| async move {
-            claim_executions(&tx, ids, scope, input_takers, token, lease_seconds, now).await
+            claim_executions(&tx, ids, scope, token, lease_seconds, now).await
         })
         .await?;
     for execution in &claims.executions {

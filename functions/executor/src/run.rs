@@ -110,7 +110,6 @@ impl Prepared {
             idempotency_key: &key,
             seconds_max: deps.times.component_seconds_max,
             secret_paths: &secret_paths,
-            input: &execution.input,
         };
         failpoint::step("component", "before");
         let outcome = self.component.execute(&self.host, &self.configuration, &call).await;

@@ -105,8 +105,6 @@ pub struct Call<'a> {
     pub seconds_max: u32,
     /// JSON pointers of the configuration's fields that were evaluated with a secret (the paths of the residuals).
     pub secret_paths: &'a [&'a str],
-    /// The data of the event that arrived, for a component that takes it; else nil.
-    pub input: &'a Value,
 }
 
 /// A component. Its configuration arrives resolved: no string in it is a template any more.
@@ -127,11 +125,6 @@ pub trait Component: Send + Sync {
 
     /// Checks the author's configuration: its shape and its literals. A string that holds a template is left to run time.
     fn check(&self, configuration: &Value) -> Vec<Problem>;
-
-    /// Whether a component with an effect is told its input ([`Call::input`]).
-    fn takes_input(&self) -> bool {
-        false
-    }
 
     /// How long after it was built, at `now`, an execution of a component with an effect starts.
     ///

@@ -24,5 +24,5 @@ pub mod webhook;
 
 pub use component::{Call, Component, FieldRule, FieldSpec, Kind, Problem, field_rule};
 pub use host::{BoxFuture, Host, HttpBody, HttpFailure, HttpRequest, HttpResponse};
-pub use registry::{component, component_names, input_takers, trigger, trigger_names};
+pub use registry::{component, component_names, trigger, trigger_names};
 pub use trigger::Trigger;

@@ -26,12 +26,6 @@ pub fn component_names() -> Vec<&'static str> {
     COMPONENTS.iter().map(|component| component.name()).collect()
 }
 
-/// The names of the components with an effect that are told their input.
-#[must_use]
-pub fn input_takers() -> Vec<&'static str> {
-    COMPONENTS.iter().filter(|component| component.takes_input()).map(|component| component.name()).collect()
-}
-
 /// The names of all triggers, in alphabetical order.
 #[must_use]
 pub fn trigger_names() -> Vec<&'static str> {

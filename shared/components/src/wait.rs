@@ -1,4 +1,4 @@
-//! `wait`: hands its input on later, after a time or at a time.
+//! `wait`: lets the run go on later, after a time or at a time.
 
 use std::time::Duration;
 
@@ -40,10 +40,6 @@ impl Component for Wait {
         &[DEFAULT_CHANNEL]
     }
 
-    fn takes_input(&self) -> bool {
-        true
-    }
-
     fn check(&self, configuration: &Value) -> Vec<Problem> {
         read(configuration, Stage::Template).err().unwrap_or_default()
     }
@@ -73,10 +69,11 @@ impl Component for Wait {
     fn execute<'a>(
         &'a self,
         _host: &'a dyn Host,
-        _configuration: &'a Value,
-        call: &'a Call<'a>,
+        configuration: &'a Value,
+        _call: &'a Call<'a>,
     ) -> BoxFuture<'a, Outcome> {
-        let data = call.input.clone();
+        // Not its input: the executor's role does not read the data of events.
+        let data = configuration.clone();
         Box::pin(async { Outcome::Passed(Some(Output { channel: DEFAULT_CHANNEL, data })) })
     }
 }

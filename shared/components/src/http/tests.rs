@@ -42,13 +42,7 @@ fn execute(
     answer: Result<HttpResponse, HttpFailure>,
 ) -> (Outcome, Option<HttpRequest>) {
     let host = OneAnswer { answer: Mutex::new(Some(answer)), request: Mutex::new(None) };
-    let call = Call {
-        execution_id: Uuid::nil(),
-        idempotency_key: "the-key",
-        seconds_max: 60,
-        secret_paths,
-        input: &Value::Null,
-    };
+    let call = Call { execution_id: Uuid::nil(), idempotency_key: "the-key", seconds_max: 60, secret_paths };
     let outcome = {
         let mut future = pin!(Http.execute(&host, configuration, &call));
         match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {

@@ -43,8 +43,6 @@ pub struct ClaimedExecution {
     pub attempt: i32,
     /// The attempt whose idempotency key is sent.
     pub key_attempt: i32,
-    /// The data of its event, for the components that take it; else nil.
-    pub input: Value,
     /// `workflows.version` now.
     pub workflow_version: i64,
     /// Secrets that the node's version may open.
@@ -119,7 +117,6 @@ pub async fn claim_executions(
     tx: &Tx,
     ids: &[Uuid],
     scope: ClaimScope,
-    input_takers: &[&str],
     token: Uuid,
     lease_seconds: u32,
     now: Timestamp,
@@ -139,7 +136,6 @@ pub async fn claim_executions(
                 (&token, Type::UUID),
                 (&lease_seconds, Type::FLOAT8),
                 (&now, Type::TIMESTAMPTZ),
-                (&input_takers, Type::TEXT_ARRAY),
             ],
         ),
         tx.query_with(
@@ -192,8 +188,7 @@ const CLAIM: &str = "/* claim_executions */
         started_at = coalesce(ex.started_at, $5), updated_at = $5
     FROM startable WHERE ex.id = startable.id
     RETURNING ex.id, ex.workflow_id, startable.organization_id, ex.node_id, ex.root_event_id, ex.component, ex.configuration,
-        ex.residuals, ex.policy, ex.attempt, ex.key_attempt, startable.version, startable.hops,
-        CASE WHEN ex.component = ANY($6) THEN (SELECT ev.data FROM workflow_events ev WHERE ev.id = ex.event_id) ELSE 'null' END AS input";
+        ex.residuals, ex.policy, ex.attempt, ex.key_attempt, startable.version, startable.hops";
 
 /// Read after the claim: what holds another token, or none.
 const FIND_REFUSED: &str = "/* find_refused */
@@ -241,7 +236,6 @@ fn claimed_execution(row: &Row) -> Result<ClaimedExecution, StoreError> {
         policy: column(row, "policy")?,
         attempt: column(row, "attempt")?,
         key_attempt: column(row, "key_attempt")?,
-        input: column(row, "input")?,
         workflow_version: column(row, "version")?,
         allowed: Vec::new(),
     })
