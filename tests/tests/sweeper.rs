@@ -254,6 +254,27 @@ async fn heartbeat(world: &World, function: &str, seconds_from_now: i32) {
     world.database.sql(&sql).await;
 }
 
+/// Another workflow of the organization has an execution that was made and started at this time, on an event that is as new.
+async fn reached(world: &World, like: &Workflow, at: &str) {
+    let other = one_node(world, json!("unlimited")).await;
+    let sql = format!(
+        "WITH event AS (
+             INSERT INTO workflow_events (id, workflow_id, node_id, root_event_id, channel, type, data, targets, depth, created_at)
+             SELECT e.id, '{other}', 'start', e.id, 'default', 'start', '{{}}', '{{}}', 1, {at}
+             FROM (SELECT gen_random_uuid() AS id) e, workflow_events ev WHERE ev.workflow_id = '{like}' ORDER BY ev.created_at LIMIT 1
+             RETURNING id, created_at)
+         INSERT INTO workflow_node_executions (id, workflow_id, node_id, root_event_id, event_id, state, lease_token, lease_until,
+             component, configuration, workflow_version, node_version, last_sent_at, created_at, updated_at, started_at)
+         SELECT gen_random_uuid(), '{other}', 'work', id, id, 'started', gen_random_uuid(), now() + interval '1 hour', 'http', '{{}}',
+             1, 1, created_at, created_at, created_at, created_at + interval '1 second' FROM event",
+        other = other.id,
+        like = like.id,
+    );
+    world.database.sql(&sql).await;
+    let items = format!("DELETE FROM workflow_node_queue_items WHERE workflow_id = '{}'", other.id);
+    world.database.sql(&items).await;
+}
+
 #[tokio::test]
 async fn an_item_ends_as_undeliverable_only_where_the_builder_was_at_work_since() {
     let world = World::create().await;
@@ -273,8 +294,15 @@ async fn an_item_ends_as_undeliverable_only_where_the_builder_was_at_work_since(
     heartbeat(&world, "executor", 60).await;
     assert_eq!(undeliverable().await, 0, "the other function's work says nothing");
     heartbeat(&world, "builder", 60).await;
+    assert_eq!(
+        undeliverable().await,
+        0,
+        "nor while it works on what came before the last send: its message waits in the queue"
+    );
+    reached(&world, &workflow, "ev.created_at + interval '1 minute'").await;
     assert_eq!(undeliverable().await, 1);
-    assert_eq!(world.executions().await, "work|finished|failed|undeliverable");
+    let ended = "SELECT count(*) FROM workflow_node_executions WHERE result_reason = 'undeliverable'";
+    assert_eq!(world.database.count(ended).await, 1);
     assert_eq!(world.items().await, 1, "one below the limit stays");
     assert_eq!(undeliverable().await, 0);
 }
@@ -296,8 +324,17 @@ async fn a_pending_execution_ends_as_undeliverable_and_its_slot_wakes_the_next()
     assert_eq!(sweep(&world.sweeper(GRACE)).await.unwrap().undeliverable, 0, "the executor is down");
     let _ = world.queues.take();
     heartbeat(&world, "executor", 60).await;
+    reached(&world, &workflow, "ev.created_at - interval '1 minute'").await;
+    assert_eq!(
+        sweep(&world.sweeper(GRACE)).await.unwrap().undeliverable,
+        0,
+        "its message waits behind older ones"
+    );
+    reached(&world, &workflow, "ev.created_at + interval '1 minute'").await;
+    let _ = world.queues.take();
     assert_eq!(sweep(&world.sweeper(GRACE)).await.unwrap().undeliverable, 1, "I10");
-    assert_eq!(world.executions().await, "work|finished|failed|undeliverable");
+    let ended = "SELECT node_id, result FROM workflow_node_executions WHERE result_reason = 'undeliverable'";
+    assert_eq!(world.database.sql(ended).await, "work|failed");
     assert_eq!(
         messages(&world.queues.take()),
         [node(&workflow, "work")],
@@ -366,9 +403,63 @@ async fn i8_what_could_not_be_sent_is_told_and_found_again() {
     world.queues.go_down();
     let swept = sweep(&world.sweeper(GRACE)).await.unwrap();
     assert_eq!(swept, Swept { nodes: 1, unsent: 1, ..Swept::default() });
+    let counts = "SELECT (SELECT sum(sent_count) FROM workflow_node_queue_items) + coalesce((SELECT sum(sent_count) FROM workflow_node_executions), 0)";
+    assert_eq!(world.database.count(counts).await, 0, "what SQS did not take counts for nothing");
     world.queues.come_up();
     pass(&world, GRACE + 60).await;
     assert_eq!(messages(&tick(&world).await), [node(&workflow, "work")]);
+    assert_eq!(world.database.count(counts).await, 1);
+}
+
+#[tokio::test]
+async fn i8_many_of_one_kind_keep_no_other_from_being_found() {
+    let world = World::create().await;
+    let workflow = one_node(&world, json!("unlimited")).await;
+    let id = pending(&world, &workflow).await;
+    pass(&world, 1_000).await;
+    // As many fresh pending ones as a tick takes, all older than the retry that is due.
+    let sql = format!(
+        "WITH event AS (
+             INSERT INTO workflow_events (id, workflow_id, node_id, root_event_id, channel, type, data, targets, depth, created_at)
+             SELECT id, '{0}', 'start', id, 'default', 'start', '{{}}', '{{}}', 1, now()
+             FROM (SELECT gen_random_uuid() AS id FROM generate_series(1, {SWEEP_ROWS_MAX})) ids RETURNING id)
+         INSERT INTO workflow_node_executions (id, workflow_id, node_id, root_event_id, event_id, state, component, configuration,
+             workflow_version, node_version, last_sent_at, created_at, updated_at)
+         SELECT gen_random_uuid(), '{0}', 'work', id, id, 'pending', 'http', '{{}}', 1, 1, now() - interval '1 day',
+             now() - interval '1 day', now() - interval '1 day' FROM event",
+        workflow.id
+    );
+    world.database.sql(&sql).await;
+    retry(&world, id, 200, -100).await;
+    let sent = tick(&world).await;
+    assert!(sent.iter().any(|sent| is_execution(sent, id)), "the retry is among {} messages", sent.len());
+}
+
+#[tokio::test]
+async fn i8_one_node_with_many_items_keeps_no_other_from_being_found() {
+    let world = World::create().await;
+    let many: Vec<Workflow> = {
+        let mut many = Vec::new();
+        for _ in 0..2 {
+            many.push(one_node(&world, json!("unlimited")).await);
+        }
+        many
+    };
+    for workflow in &many {
+        let insert = format!(
+            "SET session_replication_role = replica;
+             INSERT INTO workflow_node_queue_items (id, workflow_id, node_id, root_event_id, event_id, node_generation, created_at, last_sent_at)
+             SELECT id, '{}', 'work', id, id, 1, now(), now() FROM (SELECT gen_random_uuid() AS id FROM generate_series(1, {SWEEP_ROWS_MAX})) ids;
+             SET session_replication_role = DEFAULT",
+            workflow.id
+        );
+        world.database.sql(&insert).await;
+    }
+    pass(&world, GRACE).await;
+    let woken = messages(&tick(&world).await);
+    for workflow in &many {
+        assert!(woken.contains(&node(workflow, "work")), "{woken:?}");
+    }
 }
 
 #[tokio::test]

@@ -7,12 +7,14 @@ use model::message::Message;
 use process::{Clock, Ids};
 use queue::{Outgoing, Queue};
 use serde::Serialize;
+use store::builder::NodeKey;
 use store::executor::FreedNode;
 use store::sweeper::{
-    end_undeliverable_executions, end_undeliverable_items, find_due_executions, find_due_nodes,
-    forget_deduplications, forget_previous_keys, mark_full_nodes,
+    DueExecution, DueNode, end_undeliverable_executions, end_undeliverable_items, find_due_executions,
+    find_due_nodes, forget_deduplications, forget_previous_keys, mark_full_nodes, take_back_sends,
 };
 use store::{Store, StoreError};
+use uuid::Uuid;
 
 /// What the sweeper works with; made once.
 pub struct Deps {
@@ -48,30 +50,26 @@ pub struct Swept {
 /// The grace that operators run with.
 pub const GRACE_SECONDS: u32 = SWEEP_GRACE_SECONDS;
 
-/// Runs one tick.
+/// Runs one tick. Each search is by itself: one that fails keeps none of the others from running.
 ///
 /// # Errors
-/// [`StoreError`] when the database can't be used; the next tick goes on.
+/// The first [`StoreError`] of a search, when all are through; the next tick goes on.
 pub async fn sweep(deps: &Deps) -> Result<Swept, StoreError> {
-    let (undeliverable, freed) = end_undeliverable(deps).await?;
-    let nodes = find_due_nodes(&deps.store, deps.grace_seconds, SWEEP_ROWS_MAX).await?;
-    let executions = find_due_executions(&deps.store, deps.grace_seconds, SWEEP_ROWS_MAX).await?;
-    let mut swept =
-        Swept { nodes: nodes.len(), executions: executions.len(), undeliverable, ..Swept::default() };
-    let node_wakes = nodes.into_iter().map(|node| (node.organization_id, node.key));
-    let freed_wakes = freed.into_iter().map(|node| (node.organization_id, node.key));
-    let node_wakes = node_wakes.chain(freed_wakes).map(|(organization_id, (workflow_id, node_id))| {
-        Outgoing::now(organization_id, Message::Node { workflow_id, node_id })
-    });
-    let execution_wakes = executions.into_iter().map(|execution| Outgoing {
-        delay_seconds: u16::try_from(execution.delay_seconds).unwrap_or(u16::MAX),
-        ..Outgoing::now(execution.organization_id, Message::Execution { execution_id: execution.id })
-    });
-    let report = deps.queue.send(node_wakes.chain(execution_wakes).collect()).await;
-    swept.unsent = report.unsent.len();
-    swept.deduplications = forget_deduplications(&deps.store, deps.clock.now(), SWEEP_ROWS_MAX).await?;
-    swept.previous_keys = forget_previous_keys(&deps.store, deps.clock.now(), SWEEP_ROWS_MAX).await?;
-    mark_full_nodes(&deps.store).await?;
+    let (store, now) = (&deps.store, deps.clock.now());
+    let mut failure = None;
+    let nodes = or_none(find_due_nodes(store, deps.grace_seconds, SWEEP_ROWS_MAX).await, &mut failure);
+    let executions =
+        or_none(find_due_executions(store, deps.grace_seconds, SWEEP_ROWS_MAX).await, &mut failure);
+    let mut swept = Swept { nodes: nodes.len(), executions: executions.len(), ..Swept::default() };
+    swept.unsent = send(&nodes, &executions, deps, &mut failure).await;
+    swept.deduplications = or_none(forget_deduplications(store, now, SWEEP_ROWS_MAX).await, &mut failure);
+    swept.previous_keys = or_none(forget_previous_keys(store, now, SWEEP_ROWS_MAX).await, &mut failure);
+    or_none(mark_full_nodes(store).await, &mut failure);
+    // Last: what was found above has one more wake on its way.
+    let (undeliverable, freed) = or_none(end_undeliverable(deps).await, &mut failure);
+    swept.undeliverable = undeliverable;
+    let freed = freed.into_iter().map(|node| node_wake(node.organization_id, node.key));
+    swept.unsent += deps.queue.send(freed.collect()).await.unsent.len();
     tracing::info!(
         nodes = swept.nodes,
         executions = swept.executions,
@@ -80,7 +78,52 @@ pub async fn sweep(deps: &Deps) -> Result<Swept, StoreError> {
         unsent = swept.unsent,
         "swept"
     );
-    Ok(swept)
+    failure.map_or(Ok(swept), Err)
+}
+
+/// What a search found; nothing where it failed, which is told once all are through.
+fn or_none<T: Default>(found: Result<T, StoreError>, failure: &mut Option<StoreError>) -> T {
+    found.unwrap_or_else(|error| {
+        tracing::warn!(%error, "a search of the sweeper failed");
+        failure.get_or_insert(error);
+        T::default()
+    })
+}
+
+fn node_wake(organization_id: Uuid, (workflow_id, node_id): NodeKey) -> Outgoing {
+    Outgoing::now(organization_id, Message::Node { workflow_id, node_id })
+}
+
+/// Sends wakes; returns how many SQS did not take. Those are not counted.
+async fn send(
+    nodes: &[DueNode],
+    executions: &[DueExecution],
+    deps: &Deps,
+    failure: &mut Option<StoreError>,
+) -> usize {
+    let node_wakes = nodes.iter().map(|node| node_wake(node.organization_id, node.key.clone()));
+    let execution_wakes = executions.iter().map(|execution| Outgoing {
+        delay_seconds: u16::try_from(execution.delay_seconds).unwrap_or(u16::MAX),
+        ..Outgoing::now(execution.organization_id, Message::Execution { execution_id: execution.id })
+    });
+    let unsent = deps.queue.send(node_wakes.chain(execution_wakes).collect()).await.unsent;
+    if unsent.is_empty() {
+        return 0;
+    }
+    let (mut item_ids, mut execution_ids) = (Vec::new(), Vec::new());
+    for outgoing in &unsent {
+        match &outgoing.message {
+            Message::Execution { execution_id } => execution_ids.push(*execution_id),
+            Message::Node { workflow_id, node_id } => {
+                let of_node =
+                    nodes.iter().filter(|node| (&node.key.0, &node.key.1) == (workflow_id, node_id));
+                item_ids.extend(of_node.flat_map(|node| &node.item_ids));
+            }
+            Message::Event { .. } => {}
+        }
+    }
+    or_none(take_back_sends(&deps.store, &item_ids, &execution_ids).await, failure);
+    unsent.len()
 }
 
 /// Ends what can't be delivered; returns how much, and the nodes whose slots that freed.

@@ -12,6 +12,8 @@ pub struct DueNode {
     pub key: NodeKey,
     /// Its organization.
     pub organization_id: Uuid,
+    /// The items on which the send was recorded.
+    pub item_ids: Vec<Uuid>,
 }
 
 /// An execution that gets a wake.
@@ -30,6 +32,8 @@ pub struct DueExecution {
 const CLOCKS_SECONDS: u32 = 60;
 /// Seconds of the backoff after each send: 1, 2, 4, 8, 15 minutes. In SQL, by `sent_count`.
 const BACKOFF: &str = "(ARRAY[0, 60, 120, 240, 480, 900])[least(sent_count, 5) + 1]";
+/// The same by [`SENT_IN_A_ROW`].
+const BACKOFF_IN_A_ROW: &str = "(ARRAY[0, 60, 120, 240, 480, 900])[CASE WHEN last_sent_at >= updated_at THEN least(sent_count, 5) ELSE 0 END + 1]";
 
 /// Sends since the execution's state last changed: what was claimed meanwhile was delivered, and starts anew.
 const SENT_IN_A_ROW: &str = "CASE WHEN last_sent_at >= updated_at THEN sent_count ELSE 0 END";
@@ -97,29 +101,52 @@ pub async fn find_due_nodes(
              FROM node CROSS JOIN LATERAL (
                  SELECT id, last_sent_at, sent_count FROM workflow_node_queue_items i
                  WHERE i.workflow_id = node.workflow_id AND i.node_id = node.node_id
-                 ORDER BY created_at, id LIMIT CASE WHEN node.is_unlimited THEN $2 ELSE 1 END) i
+                 ORDER BY created_at, id LIMIT CASE WHEN node.is_unlimited THEN $3 ELSE 1 END) i
              WHERE (node.is_unlimited OR (node.has_room AND NOT node.is_keyed))
                AND i.last_sent_at <= now() - make_interval(secs => $1 + {BACKOFF})
              UNION ALL
              SELECT i.id, i.last_sent_at, node.workflow_id, node.node_id, node.organization_id
              FROM node CROSS JOIN LATERAL ({FIRST_OF_KEYED}) i
              WHERE node.is_keyed AND NOT node.is_unlimited AND i.last_sent_at <= now() - make_interval(secs => $1 + {BACKOFF})
-             LIMIT $2),
+             ORDER BY last_sent_at LIMIT $2),
          sent AS (
              UPDATE workflow_node_queue_items i SET last_sent_at = now(), sent_count = sent_count + 1
              FROM due WHERE i.id = due.id AND i.last_sent_at = due.last_sent_at RETURNING i.id)
-         SELECT DISTINCT workflow_id, node_id, organization_id FROM due WHERE id IN (SELECT id FROM sent)"
+         SELECT workflow_id, node_id, organization_id, array_agg(id) AS item_ids
+         FROM due WHERE id IN (SELECT id FROM sent) GROUP BY workflow_id, node_id, organization_id"
     );
-    let rows =
-        store.query(&sql, &[(&f64::from(grace_seconds), Type::FLOAT8), (&rows_max, Type::INT8)]).await?;
+    let rows = store
+        .query(
+            &sql,
+            &[
+                (&f64::from(grace_seconds), Type::FLOAT8),
+                (&rows_max, Type::INT8),
+                // One wake takes as many, and the builder wakes itself for what is left.
+                (&model::limits::CLAIM_ITEMS_MAX, Type::INT8),
+            ],
+        )
+        .await?;
     rows.iter()
         .map(|row| {
             Ok(DueNode {
                 key: (column(row, "workflow_id")?, column(row, "node_id")?),
+                item_ids: column(row, "item_ids")?,
                 organization_id: column(row, "organization_id")?,
             })
         })
         .collect()
+}
+
+/// Pending executions past their grace. Those that wait for their first claim and those whose time has come are searched by
+/// themselves: many of the one must not keep the others from being found.
+fn overdue(which: &str) -> String {
+    format!(
+        "(SELECT id, run_at, last_sent_at AS seen_at FROM workflow_node_executions
+          WHERE state = 'pending' AND {which} AND coalesce(run_at, last_sent_at) <= now()
+            AND greatest(last_sent_at, updated_at, run_at) + make_interval(secs => $1)
+                <= now() - make_interval(secs => {BACKOFF_IN_A_ROW})
+          ORDER BY coalesce(run_at, last_sent_at) LIMIT $2)"
+    )
 }
 
 /// Finds pending executions past their grace, timers that come due within the queue's longest delay, and expired leases, and records
@@ -134,25 +161,27 @@ pub async fn find_due_executions(
 ) -> Result<Vec<DueExecution>, StoreError> {
     let sql = format!(
         "/* find_due_executions */
-         WITH waiting AS (
-             (SELECT id, run_at, last_sent_at, {SENT_IN_A_ROW} AS sent_count,
-                 CASE WHEN run_at > now() THEN run_at - updated_at > make_interval(secs => $3 - {CLOCKS_SECONDS}) END AS is_early,
-                 greatest(last_sent_at, updated_at, run_at) + make_interval(secs => $1) AS due_at
-              FROM workflow_node_executions
-              WHERE state = 'pending' AND coalesce(run_at, last_sent_at) <= now() + make_interval(secs => $3))
+         WITH due AS (
+             {}
              UNION ALL
-             (SELECT id, NULL, last_sent_at, {SENT_IN_A_ROW}, NULL, greatest(last_sent_at, lease_until)
-              FROM workflow_node_executions
-              WHERE state IN ('started', 'cancelling') AND lease_until <= now())),
-         due AS (
-             SELECT id, run_at, last_sent_at AS seen_at FROM waiting
-             WHERE CASE WHEN is_early IS NULL THEN due_at <= now() - make_interval(secs => {BACKOFF}) ELSE is_early AND sent_count = 0 END
-             ORDER BY coalesce(run_at, last_sent_at) LIMIT $2),
+             {}
+             UNION ALL
+             (SELECT id, run_at, last_sent_at AS seen_at FROM workflow_node_executions
+              WHERE state = 'pending' AND run_at > now() AND coalesce(run_at, last_sent_at) <= now() + make_interval(secs => $3)
+                AND run_at - updated_at > make_interval(secs => $3 - {CLOCKS_SECONDS}) AND {SENT_IN_A_ROW} = 0
+              ORDER BY coalesce(run_at, last_sent_at) LIMIT $2)
+             UNION ALL
+             (SELECT id, NULL, last_sent_at FROM workflow_node_executions
+              WHERE state IN ('started', 'cancelling') AND lease_until <= now()
+                AND greatest(last_sent_at, lease_until) <= now() - make_interval(secs => {BACKOFF_IN_A_ROW})
+              ORDER BY lease_until LIMIT $2)),
          sent AS (
              UPDATE workflow_node_executions ex SET last_sent_at = now(), sent_count = {SENT_IN_A_ROW} + 1
              FROM due WHERE ex.id = due.id AND ex.last_sent_at = due.seen_at RETURNING ex.id, ex.workflow_id)
          SELECT sent.id, w.organization_id, greatest(0, ceil(extract(epoch FROM due.run_at - now())))::int AS delay_seconds
-         FROM sent JOIN due ON due.id = sent.id JOIN workflows w ON w.id = sent.workflow_id"
+         FROM sent JOIN due ON due.id = sent.id JOIN workflows w ON w.id = sent.workflow_id",
+        overdue("run_at IS NULL"),
+        overdue("run_at IS NOT NULL"),
     );
     let longest = f64::from(model::limits::QUEUE_DELAY_SECONDS_MAX);
     let rows = store
@@ -171,4 +200,25 @@ pub async fn find_due_executions(
             })
         })
         .collect()
+}
+
+/// Takes sends back that SQS did not take: they are due again at the same time, and count for nothing.
+///
+/// # Errors
+/// See [`StoreError`].
+pub async fn take_back_sends(
+    store: &Store,
+    item_ids: &[Uuid],
+    execution_ids: &[Uuid],
+) -> Result<(), StoreError> {
+    store
+        .query(
+            "/* take_back_sends */
+             WITH items AS (
+                 UPDATE workflow_node_queue_items SET sent_count = greatest(sent_count - 1, 0) WHERE id = ANY($1))
+             UPDATE workflow_node_executions SET sent_count = greatest(sent_count - 1, 0) WHERE id = ANY($2)",
+            &[(&item_ids, Type::UUID_ARRAY), (&execution_ids, Type::UUID_ARRAY)],
+        )
+        .await
+        .map(drop)
 }

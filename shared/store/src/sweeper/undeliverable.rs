@@ -6,8 +6,9 @@ use crate::executor::{FIND_FREED, FreedNode, LOCK_EXECUTIONS, LOCK_NODES, freed_
 use crate::types::column;
 use crate::{StoreError, Tx};
 
-/// Ends items whose sends are used up, as failed executions; only where the builder has committed something since the last send, for
-/// while it is down nothing is the item's fault. `ids` are those of the executions, as many as rows may be ended.
+/// Ends items whose sends are used up, as failed executions; only where the builder has since worked on an event of the organization
+/// that is newer than the last send: while it is down, or has a backlog, nothing is the item's fault. `ids` are those of the
+/// executions, as many as rows may be ended.
 ///
 /// # Errors
 /// See [`StoreError`].
@@ -15,10 +16,25 @@ pub async fn end_undeliverable_items(tx: &Tx, ids: &[Uuid], now: Timestamp) -> R
     let rows = tx
         .query(
             "/* end_undeliverable_items */
-             WITH lost AS (
+             WITH tried AS (
+                 SELECT i.id, i.last_sent_at, w.organization_id
+                 FROM workflow_node_queue_items i JOIN workflows w ON w.id = i.workflow_id
+                 WHERE i.sent_count >= $3 AND i.last_sent_at < (SELECT committed_at FROM function_heartbeats WHERE function = 'builder')),
+             reached AS (
+                 SELECT own.organization_id, max(newest.created_at) AS at
+                 FROM (SELECT DISTINCT organization_id FROM tried) own
+                 JOIN workflows w ON w.organization_id = own.organization_id
+                 JOIN workflow_nodes n ON n.workflow_id = w.id
+                 CROSS JOIN LATERAL (
+                     SELECT ev.created_at FROM workflow_node_executions x JOIN workflow_events ev ON ev.id = x.event_id
+                     WHERE x.workflow_id = n.workflow_id AND x.node_id = n.node_id ORDER BY x.id DESC LIMIT 1) newest
+                 GROUP BY own.organization_id),
+             lost AS (
                  SELECT i.id, row_number() OVER (ORDER BY i.id) AS nth FROM (
                      SELECT i.id FROM workflow_node_queue_items i
-                     WHERE i.sent_count >= $3 AND i.last_sent_at < (SELECT committed_at FROM function_heartbeats WHERE function = 'builder')
+                     WHERE i.id IN (
+                         SELECT tried.id FROM tried JOIN reached ON reached.organization_id = tried.organization_id
+                         WHERE tried.last_sent_at < reached.at)
                      ORDER BY i.id LIMIT cardinality($1) FOR UPDATE SKIP LOCKED) i),
              taken AS (
                  DELETE FROM workflow_node_queue_items i USING lost WHERE i.id = lost.id
@@ -40,8 +56,8 @@ pub async fn end_undeliverable_items(tx: &Tx, ids: &[Uuid], now: Timestamp) -> R
     rows.iter().map(|row| column(row, "id")).collect()
 }
 
-/// Ends pending executions whose sends are used up; only where the executor has committed something since the last send. Also tells
-/// which nodes have a freed slot and items that wait (transactions.md 9).
+/// Ends pending executions whose sends are used up; only where the executor has since started one of the organization's that is newer
+/// than the last send. Also tells which nodes have a freed slot and items that wait (transactions.md 9).
 ///
 /// # Errors
 /// See [`StoreError`].
@@ -52,9 +68,24 @@ pub async fn end_undeliverable_executions(
 ) -> Result<(Vec<Uuid>, Vec<FreedNode>), StoreError> {
     let found = tx
         .query(
+            // What the builder finished itself has one time for all.
             &format!(
                 "/* find_undeliverable_executions */
-                 SELECT id FROM workflow_node_executions WHERE {UNDELIVERABLE} ORDER BY id LIMIT $2"
+                 WITH tried AS (
+                     SELECT ex.id, ex.last_sent_at, w.organization_id
+                     FROM workflow_node_executions ex JOIN workflows w ON w.id = ex.workflow_id WHERE {UNDELIVERABLE}),
+                 reached AS (
+                     SELECT own.organization_id, max(newest.created_at) AS at
+                     FROM (SELECT DISTINCT organization_id FROM tried) own
+                     JOIN workflows w ON w.organization_id = own.organization_id
+                     JOIN workflow_nodes n ON n.workflow_id = w.id
+                     CROSS JOIN LATERAL (
+                         SELECT x.created_at FROM workflow_node_executions x
+                         WHERE x.workflow_id = n.workflow_id AND x.node_id = n.node_id AND x.started_at <> x.created_at
+                         ORDER BY x.id DESC LIMIT 1) newest
+                     GROUP BY own.organization_id)
+                 SELECT tried.id FROM tried JOIN reached ON reached.organization_id = tried.organization_id
+                 WHERE tried.last_sent_at < reached.at ORDER BY tried.id LIMIT $2"
             ),
             &[(&model::limits::SENDS_MAX, Type::INT4), (&rows_max, Type::INT8)],
         )
@@ -65,11 +96,11 @@ pub async fn end_undeliverable_executions(
     }
     let end = format!(
         "/* end_undeliverable_executions */
-         UPDATE workflow_node_executions
+         UPDATE workflow_node_executions ex
          SET state = 'finished', result = 'failed', result_reason = 'undeliverable',
              result_message = 'this execution was sent to the executor many times and never taken', finished_at = $3, updated_at = $3
-         WHERE id = ANY($2) AND {UNDELIVERABLE}
-         RETURNING id"
+         WHERE ex.id = ANY($2) AND {UNDELIVERABLE}
+         RETURNING ex.id"
     );
     let (_, _, ended, freed) = futures_util::try_join!(
         tx.query_with(LOCK_NODES, [(&ids, Type::UUID_ARRAY)]),
@@ -85,6 +116,7 @@ pub async fn end_undeliverable_executions(
 }
 
 /// Sent in vain since its state last changed, while the executor was at work.
-const UNDELIVERABLE: &str = "state = 'pending' AND sent_count >= $1 AND last_sent_at >= updated_at
-    AND coalesce(run_at, last_sent_at) <= now()
-    AND last_sent_at < (SELECT committed_at FROM function_heartbeats WHERE function = 'executor')";
+const UNDELIVERABLE: &str =
+    "ex.state = 'pending' AND ex.sent_count >= $1 AND ex.last_sent_at >= ex.updated_at
+    AND coalesce(ex.run_at, ex.last_sent_at) <= now()
+    AND ex.last_sent_at < (SELECT committed_at FROM function_heartbeats WHERE function = 'executor')";
