@@ -1,10 +1,11 @@
 //! What the builder takes, in which order, and what it leaves out: transactions.md 1, 6, 7, 8, 16 and 17.
 
 use local::stack::SUPERUSER;
-use model::limits::CRASHES_MAX;
+use model::limits::{CLAIM_ITEMS_MAX, CRASHES_MAX};
 use model::message::Message;
 use process::{BatchResponse, Deadline};
 use serde_json::{Value, json};
+use store::builder::{Begin, begin_suspect};
 use tests::world::{batch, build, event, messages, node};
 use tests::{PostgresWire, Workflow, World};
 use uuid::Uuid;
@@ -193,6 +194,90 @@ async fn i9_contention_for_a_node_is_not_counted_as_crashing() {
     assert!(!wakes.is_empty() && wakes.iter().all(|sent| sent.delay_seconds == 1), "{wakes:?}");
     holder.batch_execute("COMMIT").await.unwrap();
     build(&builder, &[node(&workflow, "work")]).await;
+    assert_eq!(started(&world).await, "0");
+}
+
+#[tokio::test]
+async fn i9_a_suspect_at_which_another_is_at_work_is_left_to_him() {
+    let world = World::create().await;
+    let workflow = one_node(&world, json!("unlimited")).await;
+    let suspect = world.start(&workflow, "start", json!({ "n": 0 })).await;
+    crashed(&world, suspect, CRASHES_MAX - 1).await;
+    let id: Uuid = world.database.sql("SELECT id FROM workflow_node_queue_items").await.parse().unwrap();
+    let (store, builder) = (world.database.store("builder"), world.builder());
+    let begun = store.run_tx("begin", |tx| async move { begin_suspect(&tx, id).await }).await.unwrap();
+    assert_eq!(begun, Begin::Begun(CRASHES_MAX - 1));
+    for _ in 0..3 {
+        build(&builder, &[event(suspect)]).await;
+    }
+    assert_eq!(world.executions().await, "", "it has crashed as often as is allowed only if he does");
+    let wakes = world.queues.take();
+    assert!(!wakes.is_empty() && wakes.iter().all(|sent| sent.delay_seconds == 1), "{wakes:?}");
+    // He died: his time is over.
+    world.database.sql("UPDATE workflow_node_queue_items SET suspect_until = now()").await;
+    build(&builder, &[event(suspect)]).await;
+    assert_eq!(world.executions().await, "work|finished|failed|crashed");
+}
+
+#[tokio::test]
+async fn i8_more_redelivered_items_than_one_claim_takes_are_all_built() {
+    let world = World::create().await;
+    let workflow = one_node(&world, json!("unlimited")).await;
+    let count = CLAIM_ITEMS_MAX + 5;
+    for n in 0..count {
+        world.start(&workflow, "start", json!({ "n": n })).await;
+    }
+    let (builder, mut wakes, mut receives) = (world.builder(), vec![node(&workflow, "work")], 2);
+    while !wakes.is_empty() {
+        let deadline = Deadline::after(std::time::Duration::from_secs(60));
+        assert_eq!(
+            builder::handle(batch(&wakes, receives), deadline, &builder).await,
+            BatchResponse::default()
+        );
+        wakes = messages(&world.queues.take())
+            .into_iter()
+            .filter(|message| !matches!(message, Message::Execution { .. }))
+            .collect();
+        receives = 1;
+    }
+    assert_eq!(world.items().await, 0, "without the sweeper");
+}
+
+#[tokio::test]
+async fn i8_a_removed_node_with_active_executions_is_emptied_without_the_sweeper() {
+    let world = World::create().await;
+    let workflow = one_node(&world, json!(1)).await;
+    world.start(&workflow, "start", json!({ "n": 0 })).await;
+    let builder = world.builder();
+    build(&builder, &[node(&workflow, "work")]).await;
+    for n in 0..CLAIM_ITEMS_MAX + 5 {
+        world.start(&workflow, "start", json!({ "n": n })).await;
+    }
+    world.apply_again(&workflow, json!([start()]), json!([])).await;
+    let _ = world.queues.take();
+    let mut wakes = vec![node(&workflow, "work")];
+    while !wakes.is_empty() {
+        build(&builder, &wakes).await;
+        wakes = messages(&world.queues.take());
+    }
+    assert_eq!(world.items().await, 0, "the one that is active holds nobody up");
+}
+
+#[tokio::test]
+async fn i9_a_batch_that_meets_a_held_item_is_looked_at_again_and_not_delivered_again() {
+    let world = World::create().await;
+    let workflow = one_node(&world, json!(1)).await;
+    world.start(&workflow, "start", json!({ "n": 0 })).await;
+    let holder = world.database.connect_admin().await;
+    holder.batch_execute("BEGIN; SELECT FROM workflow_node_queue_items FOR UPDATE").await.unwrap();
+    build(&world.builder(), &[node(&workflow, "work")]).await;
+    let wakes = world.queues.take();
+    assert_eq!(
+        wakes.iter().map(|sent| (sent.message.clone(), sent.delay_seconds)).collect::<Vec<_>>(),
+        [(node(&workflow, "work"), 1)]
+    );
+    holder.batch_execute("COMMIT").await.unwrap();
+    build(&world.builder(), &[node(&workflow, "work")]).await;
     assert_eq!(started(&world).await, "0");
 }
 

@@ -1,10 +1,11 @@
 //! Concurrency keys (transactions.md 11): a limit for each value of a key, keys that are resolved once, and order within a key (I4).
 
-use model::limits::{CONCURRENCY_KEY_BYTES_MAX, CRASHES_MAX};
+use model::limits::{CLAIM_ITEMS_MAX, CONCURRENCY_KEY_BYTES_MAX, CRASHES_MAX};
 use model::message::Message;
 use process::{BatchResponse, Deadline};
 use serde_json::{Value, json};
 use store::api::{PageRequest, QueueItemFilter, list_queue_items};
+use store::builder::{Wakes, claim_with_keys};
 use store::executor::{ClaimScope, FinishKind, FinishRow, FreedNode, claim_executions, finish_executions};
 use sweeper::sweep;
 use tests::world::{batch, build, event, messages, node};
@@ -464,4 +465,63 @@ async fn a_waiting_item_says_which_executions_hold_the_slots_of_its_key() {
         (None, json!({ "reason": "delivery" })),
     ];
     assert_eq!(found, expected);
+}
+
+#[tokio::test]
+async fn i4_many_keys_cost_a_claim_no_more_than_what_it_takes() {
+    let world = World::create().await;
+    let workflow = one_node(&world, keyed(1)).await;
+    let sql = format!(
+        "SET session_replication_role = replica;
+         INSERT INTO workflow_node_queue_items (id, workflow_id, node_id, root_event_id, event_id, node_generation, created_at, last_sent_at, concurrency_key)
+         SELECT id, '{}', 'work', id, id, 1, now(), now(), id::text FROM (SELECT gen_random_uuid() AS id FROM generate_series(1, 20000)) ids;
+         SET session_replication_role = DEFAULT; ANALYZE",
+        workflow.id
+    );
+    world.database.sql(&sql).await;
+    world.database.sql("SELECT pg_stat_force_next_flush()").await;
+    world.database.sql("SELECT pg_stat_reset()").await;
+    let key = vec![(workflow.id, "work".to_owned())];
+    let store = world.database.store("builder");
+    let wakes = &Wakes { event_ids: Vec::new(), nodes: key.clone() };
+    let (key, items_max) = (&key, CLAIM_ITEMS_MAX);
+    let claims = store
+        .run_tx("claim", |tx| async move { claim_with_keys(&tx, key, key, wakes, items_max, &[]).await })
+        .await
+        .unwrap();
+    assert_eq!(i64::try_from(claims.items.len()).unwrap(), items_max);
+    // What a session did is counted when it ends.
+    drop(store);
+    let scans = "SELECT coalesce(sum(idx_scan), 0) FROM pg_stat_user_indexes WHERE indexrelname LIKE 'workflow_node_queue_items_%'";
+    let mut counted = 0;
+    for _ in 0..100 {
+        counted = world.database.count(scans).await;
+        if counted > 0 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    assert!((1..=10 * items_max).contains(&counted), "{counted} searches of indexes for {items_max} items");
+}
+
+#[tokio::test]
+async fn i4_a_suspect_that_ends_without_its_slot_wakes_the_next_of_its_key() {
+    let world = World::create().await;
+    let workflow = one_node(&world, keyed(1)).await;
+    let builder = world.builder();
+    build(&builder, &start_all(&world, &workflow, &["b1", "a1"]).await).await;
+    end(&world, &["a1"]).await;
+    start_all(&world, &workflow, &["a2", "a3"]).await;
+    let seen = "UPDATE workflow_node_queue_items SET concurrency_key = 'a'";
+    world.database.sql(seen).await;
+    let crashed = format!(
+        "UPDATE workflow_node_queue_items i SET crashes = {CRASHES_MAX} FROM workflow_events e WHERE e.id = i.event_id AND e.data ->> 'word' = 'a2'"
+    );
+    world.database.sql(&crashed).await;
+    let _ = world.queues.take();
+    build(&builder, &[node(&workflow, "work")]).await;
+    let ended = "SELECT count(*) FROM workflow_node_executions WHERE result_reason = 'crashed'";
+    assert_eq!(world.database.count(ended).await, 1);
+    let woken = messages(&world.queues.take());
+    assert!(woken.contains(&node(&workflow, "work")), "b1 holds a slot of its own key only: {woken:?}");
 }

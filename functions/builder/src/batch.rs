@@ -19,7 +19,7 @@ use crate::definitions::Workflow;
 use crate::keys::build_unseen;
 use crate::plan::{Fallback, PlanInput, Slots, plan};
 use crate::reach::{Reach, reach};
-use crate::suspects::find_all;
+use crate::suspects::{all_again, find_all};
 
 /// Why a batch was not built.
 #[derive(Debug, thiserror::Error)]
@@ -81,6 +81,11 @@ pub async fn build(wakes: &Wakes, deps: &Deps) -> Result<Built, BatchError> {
         Err(StoreError::Rejected { .. }) => {
             tracing::warn!("the database refused a batch; its items are built one by one");
             return Ok(Built { suspects: find_all(wakes, deps).await?, ..Built::default() });
+        }
+        // An item that another holds: a builder that stopped over a suspect, say.
+        Err(error) if error.is_lock_timeout() => {
+            all_again(wakes, deps).await;
+            return Ok(Built::default());
         }
         result => result?,
     };
@@ -206,13 +211,15 @@ async fn plan_and_write(
     Ok(())
 }
 
-/// Nodes of which one claim could not take all are looked at again: unlimited ones and those whose limit is a key's; of the others the
-/// plan knows.
+/// Nodes of which one claim could not take all are looked at again: unlimited ones, those whose limit is a key's, and those that were
+/// removed; of the others the plan knows.
 fn leftover_wakes(nodes: &LockedNodes, claims: &Claims) -> Vec<Outgoing> {
     if i64::try_from(claims.items.len()).unwrap_or(i64::MAX) < CLAIM_ITEMS_MAX {
         return Vec::new();
     }
-    let open = nodes.woken.iter().filter(|node| !node.is_limited || node.is_keyed);
+    let is_removed =
+        |node: &WokenNode| claims.items.iter().any(|item| item.is_node_removed && item.node == node.key);
+    let open = nodes.woken.iter().filter(|node| !node.is_limited || node.is_keyed || is_removed(node));
     open.map(|node| Outgoing::now(node.organization_id, node_message(&node.key))).collect()
 }
 

@@ -14,7 +14,7 @@ use crate::batch::{
     node_message,
 };
 use crate::plan::{Fallback, PlanInput, plan_keys};
-use crate::suspects::find_all;
+use crate::suspects::{all_again, find_all};
 
 /// What is seen.
 #[derive(Clone, Copy)]
@@ -97,6 +97,10 @@ pub(crate) async fn build_unseen(
         // As with a batch: each is seen and built alone, so that only the bad one fails.
         Err(StoreError::Rejected { .. }) => {
             built.suspects.extend(find_all(&wakes, deps).await?);
+            return Ok(());
+        }
+        Err(error) if error.is_lock_timeout() => {
+            all_again(&wakes, deps).await;
             return Ok(());
         }
         result => result?,

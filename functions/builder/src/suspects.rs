@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use model::limits::{CLAIM_ITEMS_MAX, CRASHES_MAX};
+use model::message::Message;
 use process::Deadline;
+use queue::Outgoing;
 use store::StoreError;
-use store::builder::{SuspectItem, Wakes, begin_suspect, find_all_suspects, forgive_suspect};
+use store::builder::{Begin, SuspectItem, Wakes, begin_suspect, find_all_suspects, forgive_suspect};
 
 use crate::Deps;
-use crate::batch::{BatchError, Built, Take, build_once};
+use crate::batch::{BatchError, Built, LOCKED_WAKE_SECONDS, Take, build_once, node_message};
 use crate::keys::{See, see_items};
 use crate::plan::Fallback;
 
@@ -30,41 +32,50 @@ pub async fn build_alone(
         items.extend(find_all(redelivered, deps).await?);
     }
     let mut unseen: Vec<SuspectItem> = Vec::new();
+    let mut failure = None;
     for item in items {
         if item.is_unseen && !unseen.iter().any(|known| known.node == item.node) {
             unseen.push(item.clone());
         }
-        if deadline.left() < TIME_OF_ONE {
-            tracing::warn!(item_id = %item.id, "no time left for a suspect; its message is sent again");
+        if failure.is_some() || deadline.left() < TIME_OF_ONE {
+            tracing::warn!(item_id = %item.id, "a suspect has to wait; its message is sent again");
             wake_again(&item, deps).await;
-            continue;
+        } else if let Err(error) = build_one(&item, deps).await {
+            wake_again(&item, deps).await;
+            failure = Some(error);
         }
-        build_one(&item, deps).await?;
     }
     // What waited behind them unseen was left out with them.
     for item in unseen {
         wake_again(&item, deps).await;
     }
-    Ok(())
+    failure.map_or(Ok(()), Err)
 }
 
-/// All items that the wakes may take, each to be built alone.
+/// All items that the wakes may take, each to be built alone; a part of them where there are more, and then the wakes come again.
 pub(crate) async fn find_all(wakes: &Wakes, deps: &Deps) -> Result<Vec<SuspectItem>, StoreError> {
     let work = |tx| async move { find_all_suspects(&tx, wakes, CLAIM_ITEMS_MAX).await };
-    deps.store.run_tx("find_all_suspects", work).await
+    let items = deps.store.run_tx("find_all_suspects", work).await?;
+    if i64::try_from(items.len()).unwrap_or(i64::MAX) >= CLAIM_ITEMS_MAX {
+        all_again(wakes, deps).await;
+    }
+    Ok(items)
 }
 
 async fn build_one(item: &SuspectItem, deps: &Deps) -> Result<(), BatchError> {
-    if item.crashes >= CRASHES_MAX {
-        return commit_and_send(item, Fallback::Crashed, deps).await;
-    }
     // Committed before the work: if it takes the process along, the count stays.
-    let is_there =
+    let begun =
         deps.store.run_tx("begin_suspect", |tx| async move { begin_suspect(&tx, item.id).await }).await?;
-    if !is_there {
-        return Ok(());
-    }
-    let result = commit_and_send(item, Fallback::None, deps).await;
+    let crashes = match begun {
+        Begin::Begun(crashes) => crashes,
+        Begin::Busy => {
+            wake_again(item, deps).await;
+            return Ok(());
+        }
+        Begin::Gone => return Ok(()),
+    };
+    let fallback = if crashes >= CRASHES_MAX { Fallback::Crashed } else { Fallback::None };
+    let result = commit_and_send(item, fallback, deps).await;
     deps.store.run_tx("forgive_suspect", |tx| async move { forgive_suspect(&tx, item.id).await }).await?;
     result
 }
@@ -89,9 +100,18 @@ async fn see_and_build(item: &SuspectItem, fallback: Fallback, deps: &Deps) -> R
     build_once(Take::One(item, fallback), deps).await
 }
 
-/// The organization is not known here, so the wake goes to the group of the workflow's own id: it is only a hint.
+/// The organization is not known here, so a wake goes to the group of the workflow's or event's own id: it is only a hint.
 async fn wake_again(item: &SuspectItem, deps: &Deps) {
-    let message = crate::batch::node_message(&item.node);
-    let wake = queue::Outgoing { delay_seconds: 1, ..queue::Outgoing::now(item.node.0, message) };
-    deps.queue.send(vec![wake]).await;
+    let wakes = Wakes { event_ids: Vec::new(), nodes: vec![item.node.clone()] };
+    all_again(&wakes, deps).await;
+}
+
+/// Fresh wakes, a moment later: contention is no failure, and a message that is delivered again counts as received (transactions.md 8).
+pub(crate) async fn all_again(wakes: &Wakes, deps: &Deps) {
+    let later =
+        |group, message| Outgoing { delay_seconds: LOCKED_WAKE_SECONDS, ..Outgoing::now(group, message) };
+    let events =
+        wakes.event_ids.iter().map(|event_id| later(*event_id, Message::Event { event_id: *event_id }));
+    let nodes = wakes.nodes.iter().map(|key| later(key.0, node_message(key)));
+    deps.queue.send(events.chain(nodes).collect()).await;
 }

@@ -169,8 +169,9 @@ fn concurrency_max(node: &Node) -> Option<i32> {
 fn needs_wake(old: &Node, new: &Node) -> bool {
     let limit_rose = match (concurrency_max(old), concurrency_max(new)) {
         (Some(before), Some(after)) => after > before,
-        (Some(_), None) => true,
-        (None, _) => false,
+        // Also a builder that looks at this moment, by what the node was before, leaves its items alone.
+        (Some(_), None) | (None, Some(_)) => true,
+        (None, None) => false,
     };
     // With another key the limit holds for others than before.
     let limit_rose =
@@ -302,7 +303,7 @@ mod tests {
         check(Value::Null, json!(2), true);
         check(json!(2), json!("unlimited"), true);
         check(json!(2), Value::Null, false);
-        check(json!("unlimited"), json!(2), false);
+        check(json!("unlimited"), json!(2), true);
     }
 
     #[test]

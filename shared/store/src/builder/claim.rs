@@ -77,6 +77,17 @@ pub struct Claims {
     pub definitions: Vec<StoredDefinition>,
 }
 
+impl Claims {
+    /// `free` of a node whose limit is a key's counts its claimed items: what is left of it once they are planned are those that ended
+    /// without taking a slot.
+    pub(super) fn count_keyed(&mut self) {
+        for slots in self.slots.iter_mut().filter(|slots| slots.is_keyed) {
+            let claimed = self.items.iter().filter(|item| item.node == slots.key).count();
+            slots.free = i64::try_from(claimed).unwrap_or(i64::MAX);
+        }
+    }
+}
+
 /// Takes items: of each locked limited node the smallest for all free slots, of unlimited nodes those of the wakes' events and named
 /// nodes (transactions.md 7). A locked node whose pick holds a suspect is left out whole; so is each suspect of an unlimited node.
 ///
@@ -131,12 +142,14 @@ pub async fn claim_one(tx: &Tx, item: &SuspectItem, definitions_of: &[Uuid]) -> 
         tx.query_with(READ_SLOTS, [(&workflow_ids, Type::UUID_ARRAY), (&node_ids, Type::TEXT_ARRAY)]),
         load_definitions(tx, definitions_of),
     )?;
-    Ok(Claims {
+    let mut claims = Claims {
         items: rows.iter().map(claimed_item).collect::<Result<_, _>>()?,
         slots: slot_rows.iter().map(node_slots).collect::<Result<_, _>>()?,
         suspects: Vec::new(),
         definitions,
-    })
+    };
+    claims.count_keyed();
+    Ok(claims)
 }
 
 const CLAIM_ONE: &str = "/* claim_one */

@@ -22,8 +22,7 @@ pub struct UnseenItems {
 
 /// [`claim_items`] where nodes with a concurrency key are among the locked ones (`keyed`): of each key the smallest items for its free
 /// slots, as far as no item before them is unseen, for that may be of the same key (transactions.md 11). A key whose pick holds a
-/// suspect is left out whole. `free` of such a node counts its claimed items: what is left of it once they are planned are those that
-/// ended without taking a slot.
+/// suspect is left out whole.
 ///
 /// # Errors
 /// See [`StoreError`].
@@ -36,24 +35,20 @@ pub async fn claim_with_keys(
     definitions_of: &[Uuid],
 ) -> Result<Claims, StoreError> {
     let (workflow_ids, node_ids) = key_arrays(keyed);
-    let of_keyed = Wakes { event_ids: Vec::new(), nodes: keyed.to_vec() };
     // Polled, and so sent, in this order: slots are read once all is claimed.
     let (rows, suspects, mut claims) = futures_util::try_join!(
         tx.query_with(
             CLAIM_KEYED,
             [(&workflow_ids, Type::UUID_ARRAY), (&node_ids, Type::TEXT_ARRAY), (&items_max, Type::INT8)],
         ),
-        find_keyed_suspects(tx, &of_keyed, false, items_max),
+        find_keyed_suspects(tx, keyed, items_max),
         claim_items(tx, locked, wakes, items_max, definitions_of),
     )?;
     for row in &rows {
         claims.items.push(claimed_item(row)?);
     }
     claims.suspects.extend(suspects);
-    for slots in claims.slots.iter_mut().filter(|slots| slots.is_keyed) {
-        let claimed = claims.items.iter().filter(|item| item.node == slots.key).count();
-        slots.free = i64::try_from(claimed).unwrap_or(i64::MAX);
-    }
+    claims.count_keyed();
     Ok(claims)
 }
 
@@ -68,30 +63,39 @@ pub async fn find_all_suspects(
 ) -> Result<Vec<SuspectItem>, StoreError> {
     let (mut items, keyed) = futures_util::try_join!(
         find_suspects(tx, wakes, true, items_max),
-        find_keyed_suspects(tx, wakes, true, items_max),
+        find_keyed(tx, wakes, items_max),
     )?;
     items.extend(keyed);
     Ok(items)
 }
 
-/// Finds the items of nodes with a concurrency key that a batch leaves out (transactions.md 16). With `all`, every item counts as one,
-/// also what is unseen.
+/// Finds the items of nodes with a concurrency key that a batch leaves out (transactions.md 16).
 async fn find_keyed_suspects(
     tx: &Tx,
-    wakes: &Wakes,
-    all: bool,
+    nodes: &[NodeKey],
     items_max: i64,
 ) -> Result<Vec<SuspectItem>, StoreError> {
-    let (workflow_ids, node_ids) = key_arrays(&wakes.nodes);
+    let (workflow_ids, node_ids) = key_arrays(nodes);
     let rows = tx
         .query(
             FIND_KEYED_SUSPECTS,
+            &[(&workflow_ids, Type::UUID_ARRAY), (&node_ids, Type::TEXT_ARRAY), (&items_max, Type::INT8)],
+        )
+        .await?;
+    rows.iter().map(suspect_item).collect()
+}
+
+/// Finds what a claim might take of nodes with a concurrency key, and what waits there unseen.
+async fn find_keyed(tx: &Tx, wakes: &Wakes, items_max: i64) -> Result<Vec<SuspectItem>, StoreError> {
+    let (workflow_ids, node_ids) = key_arrays(&wakes.nodes);
+    let rows = tx
+        .query(
+            FIND_KEYED,
             &[
                 (&workflow_ids, Type::UUID_ARRAY),
                 (&node_ids, Type::TEXT_ARRAY),
                 (&items_max, Type::INT8),
                 (&wakes.event_ids, Type::UUID_ARRAY),
-                (&all, Type::BOOL),
             ],
         )
         .await?;
@@ -165,10 +169,9 @@ pub async fn write_keys(
     }
 }
 
-/// What a claim would take of the nodes with a key among `woken`: `picked`. Keys are found by a loose index scan: items behind one key
-/// cost nothing to the others.
+/// What a claim would take of the nodes with a key among `woken`: `picked`, of the keys in `waiting`.
 macro_rules! keyed_pick_sql {
-    ($name:literal, $woken:literal, $rest:literal) => {
+    ($name:literal, $woken:literal, $waiting:ident, $rest:literal) => {
         concat!(
             "/* ",
             $name,
@@ -187,41 +190,61 @@ macro_rules! keyed_pick_sql {
             WHERE i.workflow_id = n.workflow_id AND i.node_id = n.node_id AND i.concurrency_key IS NULL
             ORDER BY i.concurrency_key, i.created_at, i.id LIMIT 1) unseen ON true
         WHERE n.concurrency_key IS NOT NULL AND n.concurrency_max IS NOT NULL AND n.deleted_at IS NULL AND w.deleted_at IS NULL),
-    waiting (workflow_id, node_id, key) AS (
-        SELECT node.workflow_id, node.node_id, first.concurrency_key FROM node CROSS JOIN LATERAL (
+    waiting AS (",
+            $waiting!(),
+            "),
+    picked AS (
+        SELECT i.id, waiting.workflow_id, waiting.node_id, i.crashes, i.created_at, waiting.component,
+            i.node_generation <> waiting.generation AS is_node_removed, i.has_suspect
+        FROM waiting CROSS JOIN LATERAL (
+            SELECT first.*, bool_or(first.crashes > 0) OVER () AS has_suspect FROM (
+                SELECT i.id, i.crashes, i.created_at, i.node_generation FROM workflow_node_queue_items i
+                WHERE i.workflow_id = waiting.workflow_id AND i.node_id = waiting.node_id AND i.concurrency_key = waiting.key
+                ORDER BY i.concurrency_key, i.created_at, i.id
+                LIMIT least($3, greatest(0, waiting.concurrency_max - (
+                    SELECT count(*) FROM workflow_node_executions e
+                    WHERE e.workflow_id = waiting.workflow_id AND e.node_id = waiting.node_id AND e.concurrency_key = waiting.key
+                      AND e.state <> 'finished')))) first) i
+        WHERE waiting.unseen_id IS NULL OR (i.created_at, i.id) < (waiting.unseen_at, waiting.unseen_id))",
+            $rest
+        )
+    };
+}
+
+/// All keys, by a loose index scan that goes no further than rows are asked of it: items behind one key cost nothing to the others, and
+/// a claim costs what it takes and the keys without a free slot, however many keys wait.
+macro_rules! all_keys {
+    () => {
+        "
+        SELECT node.*, first.concurrency_key AS key FROM node CROSS JOIN LATERAL (
             SELECT i.concurrency_key FROM workflow_node_queue_items i
             WHERE i.workflow_id = node.workflow_id AND i.node_id = node.node_id AND i.concurrency_key IS NOT NULL
             ORDER BY i.concurrency_key LIMIT 1) first
         UNION ALL
-        SELECT waiting.workflow_id, waiting.node_id, next.concurrency_key FROM waiting CROSS JOIN LATERAL (
+        SELECT waiting.workflow_id, waiting.node_id, waiting.generation, waiting.concurrency_max, waiting.component, waiting.unseen_at,
+            waiting.unseen_id, next.concurrency_key
+        FROM waiting CROSS JOIN LATERAL (
             SELECT i.concurrency_key FROM workflow_node_queue_items i
             WHERE i.workflow_id = waiting.workflow_id AND i.node_id = waiting.node_id AND i.concurrency_key > waiting.key
-            ORDER BY i.concurrency_key LIMIT 1) next),
-    picked AS (
-        SELECT i.id, i.workflow_id, i.node_id, i.crashes, i.created_at, node.component, i.node_generation <> node.generation AS is_node_removed,
-            bool_or(i.crashes > 0) OVER (PARTITION BY i.workflow_id, i.node_id, i.concurrency_key) AS has_suspect
-        FROM waiting
-        JOIN node ON node.workflow_id = waiting.workflow_id AND node.node_id = waiting.node_id
-        CROSS JOIN LATERAL (
-            SELECT i.* FROM workflow_node_queue_items i
-            WHERE i.workflow_id = waiting.workflow_id AND i.node_id = waiting.node_id AND i.concurrency_key = waiting.key
-            ORDER BY i.concurrency_key, i.created_at, i.id
-            LIMIT least($3, greatest(0, node.concurrency_max - (
-                SELECT count(*) FROM workflow_node_executions e
-                WHERE e.workflow_id = waiting.workflow_id AND e.node_id = waiting.node_id AND e.concurrency_key = waiting.key
-                  AND e.state <> 'finished')))) i
-        WHERE node.unseen_id IS NULL OR (i.created_at, i.id) < (node.unseen_at, node.unseen_id))",
-            $rest
-        )
+            ORDER BY i.concurrency_key LIMIT 1) next"
+    };
+}
+
+/// The keys of suspects.
+macro_rules! suspect_keys {
+    () => {
+        "
+        SELECT DISTINCT node.*, i.concurrency_key AS key FROM node JOIN workflow_node_queue_items i
+          ON i.workflow_id = node.workflow_id AND i.node_id = node.node_id AND i.crashes > 0 AND i.concurrency_key IS NOT NULL"
     };
 }
 
 const CLAIM_KEYED: &str = keyed_pick_sql!(
     "claim_keyed",
     "SELECT * FROM unnest($1, $2) AS t (workflow_id, node_id)",
+    all_keys,
     ",
-    bounded AS (
-        SELECT * FROM picked WHERE NOT has_suspect ORDER BY workflow_id, node_id, created_at, id LIMIT $3),
+    bounded AS (SELECT * FROM picked WHERE NOT has_suspect LIMIT $3),
     taken AS (
         DELETE FROM workflow_node_queue_items i USING bounded AS picked
         WHERE i.id = picked.id
@@ -233,18 +256,28 @@ const CLAIM_KEYED: &str = keyed_pick_sql!(
 
 const FIND_KEYED_SUSPECTS: &str = keyed_pick_sql!(
     "find_keyed_suspects",
+    "SELECT * FROM unnest($1, $2) AS named (workflow_id, node_id)",
+    suspect_keys,
+    "
+    SELECT id, workflow_id, node_id, crashes, created_at, false AS is_unseen FROM picked WHERE has_suspect
+    ORDER BY workflow_id, node_id, created_at, id LIMIT $3"
+);
+
+const FIND_KEYED: &str = keyed_pick_sql!(
+    "find_keyed",
     "SELECT workflow_id, node_id FROM workflow_node_queue_items WHERE event_id = ANY($4)
      UNION
      SELECT * FROM unnest($1, $2) AS named (workflow_id, node_id)",
+    all_keys,
     "
-    SELECT id, workflow_id, node_id, crashes, created_at, false AS is_unseen FROM picked WHERE has_suspect OR $5
+    (SELECT id, workflow_id, node_id, crashes, created_at, false AS is_unseen FROM picked LIMIT $3)
     UNION ALL
-    SELECT i.id, i.workflow_id, i.node_id, i.crashes, i.created_at, true
-    FROM node CROSS JOIN LATERAL (
-        SELECT i.* FROM workflow_node_queue_items i
-        WHERE i.workflow_id = node.workflow_id AND i.node_id = node.node_id AND i.concurrency_key IS NULL
-        ORDER BY i.concurrency_key, i.created_at, i.id LIMIT $3) i
-    WHERE $5
+    (SELECT i.id, i.workflow_id, i.node_id, i.crashes, i.created_at, true
+     FROM node CROSS JOIN LATERAL (
+         SELECT i.* FROM workflow_node_queue_items i
+         WHERE i.workflow_id = node.workflow_id AND i.node_id = node.node_id AND i.concurrency_key IS NULL
+         ORDER BY i.concurrency_key, i.created_at, i.id LIMIT $3) i
+     LIMIT $3)
     ORDER BY workflow_id, node_id, created_at, id LIMIT $3"
 );
 

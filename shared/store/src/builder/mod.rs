@@ -14,6 +14,6 @@ pub use keys::{UnseenItems, claim_with_keys, find_all_suspects, find_unseen_item
 pub use load::{AncestorEvent, AncestorRequest, InputEvent, LoadRequest, Loaded, RunFacts, load_batch};
 pub(crate) use lock::wait_briefly;
 pub use lock::{LOCK_WAIT_MILLIS, LockMode, LockedNodes, NodeKey, Wakes, WokenNode, lock_woken_nodes};
-pub use suspects::{SuspectItem, begin_suspect, find_suspects, forgive_suspect};
+pub use suspects::{Begin, SUSPECT_SECONDS, SuspectItem, begin_suspect, find_suspects, forgive_suspect};
 pub(crate) use write::collect;
 pub use write::{NewEvent, NewExecution, NewItem, NewKey, WriteBatch, write_batch};

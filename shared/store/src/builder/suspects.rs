@@ -94,18 +94,39 @@ const FIND_SUSPECTS: &str = "/* find_suspects */
             ORDER BY created_at, id LIMIT $5) i)
     SELECT id, workflow_id, node_id, crashes, false AS is_unseen FROM found ORDER BY workflow_id, node_id, created_at, id LIMIT $5";
 
-/// Counts one more crash on the item before it is worked on; false when the item is gone. Commit before going on.
+/// What became of [`begin_suspect`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begin {
+    /// One more crash is counted, for as long as the work takes; the times before this one.
+    Begun(i32),
+    /// Another builder works on it, or died over it a moment ago: look again later.
+    Busy,
+    /// It was built.
+    Gone,
+}
+
+/// Seconds for which a builder that works on a suspect is taken to live: longer than its transaction can last.
+pub const SUSPECT_SECONDS: u32 = 20;
+
+/// Counts one more crash on the item before it is worked on, unless somebody works on it. Commit before going on.
 ///
 /// # Errors
 /// See [`StoreError`].
-pub async fn begin_suspect(tx: &Tx, item_id: Uuid) -> Result<bool, StoreError> {
+pub async fn begin_suspect(tx: &Tx, item_id: Uuid) -> Result<Begin, StoreError> {
     let rows = tx
         .query(
-            "/* begin_suspect */ UPDATE workflow_node_queue_items SET crashes = crashes + 1 WHERE id = $1 RETURNING id",
-            &[(&item_id, Type::UUID)],
+            "/* begin_suspect */
+             WITH begun AS (
+                 UPDATE workflow_node_queue_items
+                 SET crashes = crashes + 1, suspect_until = now() + make_interval(secs => $2)
+                 WHERE id = $1 AND coalesce(suspect_until <= now(), true) RETURNING crashes)
+             SELECT (SELECT crashes FROM begun) AS crashes FROM workflow_node_queue_items WHERE id = $1",
+            &[(&item_id, Type::UUID), (&f64::from(SUSPECT_SECONDS), Type::FLOAT8)],
         )
         .await?;
-    Ok(!rows.is_empty())
+    let Some(row) = rows.first() else { return Ok(Begin::Gone) };
+    let crashes: Option<i32> = column(row, "crashes")?;
+    Ok(crashes.map_or(Begin::Busy, |crashes| Begin::Begun(crashes - 1)))
 }
 
 /// Takes the count of [`begin_suspect`] back: the process lived. An item that was built is gone, and nothing is written.
@@ -116,7 +137,8 @@ pub async fn begin_suspect(tx: &Tx, item_id: Uuid) -> Result<bool, StoreError> {
 /// See [`StoreError`].
 pub async fn forgive_suspect(tx: &Tx, item_id: Uuid) -> Result<(), StoreError> {
     tx.query(
-        "/* forgive_suspect */ UPDATE workflow_node_queue_items SET crashes = crashes - 1 WHERE id = $1 AND crashes > 0 RETURNING id",
+        "/* forgive_suspect */
+         UPDATE workflow_node_queue_items SET crashes = crashes - 1, suspect_until = NULL WHERE id = $1 AND crashes > 0 RETURNING id",
         &[(&item_id, Type::UUID)],
     )
     .await?;
