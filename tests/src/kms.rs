@@ -13,6 +13,7 @@ use vault_format::{Entries, Scope, SecretValue};
 use vault_open::Opener;
 use vault_seal::{SealRequest, Sealer};
 
+use crate::Gate;
 use crate::queues::aws_config;
 
 const BODY_BYTES_MAX: usize = 1024 * 1024;
@@ -29,6 +30,7 @@ struct Record {
     /// The data key and its encryption context, by the wrapped key.
     keys: Mutex<HashMap<String, (String, Value)>>,
     decrypts: Mutex<Vec<Value>>,
+    held: Mutex<Option<Arc<Gate>>>,
 }
 
 impl FakeKms {
@@ -41,7 +43,13 @@ impl FakeKms {
         let shared = Arc::clone(&record);
         let server = Server::start(BODY_BYTES_MAX, move |request| {
             let record = Arc::clone(&shared);
-            async move { record.answer(&request) }
+            async move {
+                let held = lock(&record.held).clone();
+                if let Some(gate) = held {
+                    gate.pass().await;
+                }
+                record.answer(&request)
+            }
         });
         Self { server: server.await.expect("a port is free"), record }
     }
@@ -50,6 +58,14 @@ impl FakeKms {
     #[must_use]
     pub fn url(&self) -> String {
         self.server.url()
+    }
+
+    /// Holds every call back at a gate from now on.
+    #[must_use]
+    pub fn hold(&self) -> Arc<Gate> {
+        let gate = Arc::new(Gate::closed());
+        *lock(&self.record.held) = Some(Arc::clone(&gate));
+        gate
     }
 
     /// What seals with it.

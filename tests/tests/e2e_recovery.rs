@@ -14,7 +14,7 @@ use tests::e2e::{Product, Reply, Shared, Story, placed, until, word};
 fn hurried(builder: Builder) -> Builder {
     builder
         .component_seconds_max(2)
-        .visibility_timeout_seconds(17)
+        .visibility_timeout_seconds(24)
         .sweep_every(Duration::from_millis(500))
         .environment("sweeper", "SEALFLOW_SWEEP_GRACE_SECONDS", "1")
 }

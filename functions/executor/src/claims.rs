@@ -1,6 +1,6 @@
 //! From messages to claims: what was claimed runs, and everything else is answered for.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use model::message::Message;
 use process::Deadline;
@@ -29,12 +29,10 @@ pub async fn execute_batch(
         // A message that is delivered again counts as received; there is nothing wrong with this one.
         return Err(StoreError::Conflict("no time left in this invocation"));
     }
-    let claims = claim(ids, ClaimScope::Batch, deps).await?;
-    let token = claims.token;
-    let refused = claims.claims.refused.clone();
+    let claimed = claim(ids, ClaimScope::Batch, deps).await?;
+    let refused = claimed.claims.refused.clone();
     // Side by side: ending what may not start waits for locks, and the leases of the others run.
-    let (suspects, ()) =
-        tokio::join!(settle_refused(refused, deps), finisher::run_and_finish(claims.claims, token, deps));
+    let (suspects, ()) = tokio::join!(settle_refused(refused, deps), finisher::run_and_finish(claimed, deps));
     Ok(suspects)
 }
 
@@ -42,6 +40,8 @@ pub async fn execute_batch(
 pub struct Claimed {
     /// What was claimed and what was not.
     pub claims: ExecutionClaims,
+    /// Before the leases began.
+    pub since: Instant,
     /// `lease_token`
     pub token: Uuid,
 }
@@ -51,7 +51,7 @@ pub struct Claimed {
 /// # Errors
 /// See [`StoreError`].
 pub async fn claim(ids: &[Uuid], scope: ClaimScope, deps: &Deps) -> Result<Claimed, StoreError> {
-    let (token, now) = (deps.ids.random(), deps.clock.now());
+    let (token, now, since) = (deps.ids.random(), deps.clock.now(), Instant::now());
     let lease_seconds = deps.times.lease_seconds;
     let claims = deps
         .store
@@ -62,7 +62,7 @@ pub async fn claim(ids: &[Uuid], scope: ClaimScope, deps: &Deps) -> Result<Claim
     for execution in &claims.executions {
         tracing::info!(execution_id = %execution.id, run_id = %execution.root_event_id, attempt = execution.attempt, "claimed");
     }
-    Ok(Claimed { claims, token })
+    Ok(Claimed { claims, since, token })
 }
 
 /// Seconds after which what another transaction holds is looked at again.

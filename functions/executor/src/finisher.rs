@@ -1,25 +1,28 @@
 //! Runs claimed executions concurrently and records each as soon as it has ended and the finisher is free: a slow component never
 //! holds back the others.
 
+use std::time::Instant;
+
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use model::message::Message;
 use model::outcome::ResultReason;
 use model::routing::targets;
 use queue::Outgoing;
+use serde_json::json;
 use store::StoreError;
 use store::executor::{
-    ExecutionClaims, FinishKind, FinishRow, FinishedExecution, FreedNode, NewOutput, finish_executions,
+    ClaimedExecution, FinishKind, FinishRow, FinishedExecution, FreedNode, NewOutput, finish_executions,
     record_heartbeat,
 };
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use crate::claims::delayed;
+use crate::claims::{Claimed, delayed};
 use crate::edges::edges_of;
 use crate::outcome::{Decision, Ended, decide};
 use crate::run::run_execution;
-use crate::secrets::open_secrets;
+use crate::secrets::{OpenedSecrets, open_secrets};
 use crate::{Deps, freed_wakes, send};
 
 /// Times that an outcome is routed anew because the workflow was applied meanwhile.
@@ -28,19 +31,22 @@ const ROUTES_MAX: u32 = 3;
 const RECORD_TRIES_MAX: u32 = 4;
 
 /// Runs everything that was claimed and records it. Returns when nothing of it is at work any more.
-pub async fn run_and_finish(claims: ExecutionClaims, token: Uuid, deps: &Deps) {
+pub async fn run_and_finish(claimed: Claimed, deps: &Deps) {
+    let Claimed { mut claims, since, token } = claimed;
     if claims.executions.is_empty() {
         return;
     }
-    let opened = open_secrets(&claims, deps).await;
+    let (plain, secret): (Vec<_>, Vec<_>) =
+        claims.executions.into_iter().partition(|execution| execution.residuals == json!([]));
+    claims.executions = secret;
     let (sender, mut receiver) = mpsc::unbounded_channel::<Ended>();
     let run_all = async {
-        let mut running: FuturesUnordered<_> =
-            claims.executions.into_iter().map(|execution| run_execution(execution, &opened, deps)).collect();
-        while let Some(ended) = running.next().await {
-            // The receiver lives until the sender is dropped.
-            let _ = sender.send(ended);
-        }
+        let no_secrets = OpenedSecrets::default();
+        // Who needs no secret waits for no vault.
+        tokio::join!(run_each(plain, since, &no_secrets, &sender, deps), async {
+            let opened = open_secrets(&claims, deps).await;
+            run_each(claims.executions, since, &opened, &sender, deps).await;
+        });
         drop(sender);
     };
     let record_all = async {
@@ -54,6 +60,21 @@ pub async fn run_and_finish(claims: ExecutionClaims, token: Uuid, deps: &Deps) {
     };
     // Both on this task: nothing outlives the invocation (transactions.md 15).
     tokio::join!(run_all, record_all);
+}
+
+async fn run_each(
+    executions: Vec<ClaimedExecution>,
+    since: Instant,
+    opened: &OpenedSecrets,
+    sender: &mpsc::UnboundedSender<Ended>,
+    deps: &Deps,
+) {
+    let mut running: FuturesUnordered<_> =
+        executions.into_iter().map(|execution| run_execution(execution, since, opened, deps)).collect();
+    while let Some(ended) = running.next().await {
+        // The receiver lives until the sender is dropped.
+        let _ = sender.send(ended);
+    }
 }
 
 /// An outcome on its way to be recorded.

@@ -1,12 +1,13 @@
 //! One execution: evaluate the residuals with the secrets, run the component, scrub what came of it.
 
 use std::panic::AssertUnwindSafe;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use components::{Call, Component};
 use definition::{ResidualAt, apply_residuals};
 use futures_util::FutureExt;
 use model::outcome::{Failure, ResultReason, idempotency_key};
+use model::times::Times;
 use serde_json::Value;
 use store::executor::ClaimedExecution;
 use zeroize::Zeroizing;
@@ -16,9 +17,19 @@ use crate::host::{GuardedHost, Secrets};
 use crate::outcome::{Ended, Scrubbed};
 use crate::secrets::{OpenedSecrets, SecretProblem, read_residuals};
 
-/// Runs one claimed execution to its end; never longer than the component limit, and never with a panic.
-pub async fn run_execution(execution: ClaimedExecution, opened: &OpenedSecrets, deps: &Deps) -> Ended {
+/// Runs one claimed execution to its end; never longer than the component limit, and never with a panic. Where so much time went by
+/// since the claim that its lease could end before the component does, it is given back: somebody else would run it at the same time.
+pub async fn run_execution(
+    execution: ClaimedExecution,
+    since: Instant,
+    opened: &OpenedSecrets,
+    deps: &Deps,
+) -> Ended {
     let started_at = deps.clock.now();
+    if !has_lease(since.elapsed(), &deps.times) {
+        tracing::warn!(execution_id = %execution.id, "too much of the lease went by before the start; it is given back");
+        return Ended { execution, scrubbed: Scrubbed::given_back(), started_at, finished_at: started_at };
+    }
     let limit = Duration::from_secs(u64::from(deps.times.component_seconds_max));
     // A panic fails this record alone; the hook has printed where it was.
     let ran =
@@ -43,6 +54,12 @@ pub async fn run_execution(execution: ClaimedExecution, opened: &OpenedSecrets, 
         )),
     };
     Ended { execution, scrubbed, started_at, finished_at: deps.clock.now() }
+}
+
+/// Whether the lease holds until a component that starts now has ended and was recorded.
+fn has_lease(elapsed: Duration, times: &Times) -> bool {
+    let needed = times.component_seconds_max + times.finish_margin_seconds;
+    elapsed + Duration::from_secs(u64::from(needed)) <= Duration::from_secs(u64::from(times.lease_seconds))
 }
 
 async fn run(execution: &ClaimedExecution, opened: &OpenedSecrets, deps: &Deps) -> Scrubbed {
@@ -116,5 +133,22 @@ impl Prepared {
         failpoint::step("component", "after");
         let (scrubber, places) = self.host.into_scrubber();
         Scrubbed::new(outcome, &scrubber, places, &execution.policy, self.labels)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_starts_whose_lease_could_end_before_it_is_recorded_i5() {
+        let times = Times::derive(30).unwrap();
+        let slack = times.lease_seconds - times.component_seconds_max - times.finish_margin_seconds;
+        let check = |millis, expected| {
+            assert_eq!(has_lease(Duration::from_millis(millis), &times), expected, "{millis}")
+        };
+        check(0, true);
+        check(u64::from(slack) * 1000, true);
+        check(u64::from(slack) * 1000 + 1, false);
     }
 }

@@ -33,7 +33,8 @@ impl Times {
         }
         let finish_margin_seconds = 5 + component_seconds_max / 10;
         let lease_seconds = component_seconds_max + finish_margin_seconds + 5;
-        let function_timeout_seconds = lease_seconds + 5;
+        // A batch that takes its whole lease leaves room for one suspect after it (transactions.md 16).
+        let function_timeout_seconds = lease_seconds + component_seconds_max + finish_margin_seconds + 5;
         let visibility_timeout_seconds = 6 * function_timeout_seconds;
         Ok(Self {
             component_seconds_max,
@@ -54,11 +55,29 @@ mod tests {
         for limit in 1..=COMPONENT_SECONDS_MAX {
             let times = Times::derive(limit).unwrap();
             assert!(times.component_seconds_max + times.finish_margin_seconds < times.lease_seconds);
-            assert!(times.lease_seconds < times.function_timeout_seconds);
+            let alone = times.component_seconds_max + times.finish_margin_seconds;
+            assert!(times.lease_seconds + alone < times.function_timeout_seconds, "a batch, then a suspect");
             assert!(times.function_timeout_seconds * 6 <= times.visibility_timeout_seconds);
             assert!(times.function_timeout_seconds <= 900, "Lambda's own limit");
         }
         assert_eq!(Times::derive(0), Err(TimesError));
         assert_eq!(Times::derive(COMPONENT_SECONDS_MAX + 1), Err(TimesError));
+    }
+
+    #[test]
+    fn the_template_has_the_same_times() {
+        let template = include_str!("../../../template.yaml");
+        let (_, rows) = template.split_once("  ExecutorSeconds:\n").expect("the mapping");
+        let rows: Vec<&str> = rows.lines().take_while(|row| row.starts_with("    ")).collect();
+        assert!(!rows.is_empty());
+        for row in rows {
+            let limit: u32 = row.split('\'').nth(1).and_then(|text| text.parse().ok()).expect("a limit");
+            let Times { lease_seconds, function_timeout_seconds, visibility_timeout_seconds, .. } =
+                Times::derive(limit).unwrap();
+            let expected = format!(
+                "    '{limit}': {{ Lease: {lease_seconds}, Function: {function_timeout_seconds}, Visibility: {visibility_timeout_seconds} }}"
+            );
+            assert_eq!(row, expected);
+        }
     }
 }

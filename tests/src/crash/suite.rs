@@ -108,7 +108,7 @@ impl Suite {
             .kms_endpoint(kms.url())
             .http_allow(target.host_port())
             .component_seconds_max(2)
-            .visibility_timeout_seconds(17)
+            .visibility_timeout_seconds(24)
             .sweep_every(Duration::from_millis(1_000))
             .environment("sweeper", "SEALFLOW_SWEEP_GRACE_SECONDS", grace);
         if !options.is_swept {
