@@ -5,3 +5,5 @@ COMMENT ON COLUMN workflow_node_queue_items.suspect_until IS 'Until when the bui
 CREATE INDEX workflow_node_queue_items_suspects ON workflow_node_queue_items (workflow_id, node_id) WHERE crashes > 0;
 
 GRANT UPDATE (suspect_until) ON workflow_node_queue_items TO sealflow_builder;
+-- api: locks the items of a run that it cancels.
+GRANT UPDATE (suspect_until) ON workflow_node_queue_items TO sealflow_api;

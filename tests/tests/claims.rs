@@ -288,6 +288,53 @@ async fn a_cancel_ends_what_is_pending_and_frees_its_slot() {
 }
 
 #[tokio::test]
+async fn a_run_that_ends_while_its_cancel_waits_stays_as_it_ended() {
+    let world = World::create().await;
+    let workflow = one_node(&world, "https://target.test", json!({})).await;
+    let check = async |what: &str, run_id: Uuid, last_step: String| {
+        let holder = world.database.connect_admin().await;
+        holder.batch_execute(&format!("BEGIN; {last_step}")).await.unwrap();
+        tokio::join!(cancel(&world, run_id), async {
+            world.database.wait_for_blocked(1).await;
+            holder.batch_execute("COMMIT").await.unwrap();
+        });
+        assert_eq!(world.database.sql("SELECT root_event_id FROM workflow_run_marks").await, "", "{what}");
+    };
+    let run_id = world.start(&workflow, "start", json!({})).await;
+    check("its last item is taken", run_id, "DELETE FROM workflow_node_queue_items".to_owned()).await;
+    let run_id = world.start(&workflow, "start", json!({})).await;
+    build(&world.builder(), &[event(run_id)]).await;
+    let started = "UPDATE workflow_node_executions SET state = 'started', started_at = now(), crashes = 1, lease_token = gen_random_uuid(), lease_until = now() + interval '1 minute'";
+    world.database.sql(started).await;
+    let finish = "UPDATE workflow_node_executions SET state = 'finished', result = 'passed', finished_at = now(), lease_token = NULL, lease_until = NULL";
+    check("its last execution ends", run_id, finish.to_owned()).await;
+    assert_eq!(world.executions().await, "work|finished|passed|");
+}
+
+#[tokio::test]
+async fn a_cancel_wakes_what_waits_of_other_runs_i4() {
+    let world = World::create().await;
+    let workflow = one_node(&world, "https://target.test", json!({})).await;
+    let run_id = world.start(&workflow, "start", json!({})).await;
+    build(&world.builder(), &[event(run_id)]).await;
+    let next = world.start(&workflow, "start", json!({})).await;
+    build(&world.builder(), &[event(next)]).await;
+    let cancel = RunCancel {
+        organization_id: world.organization_id,
+        run_id,
+        cancelled_by: "test".into(),
+        now: world.now(),
+    };
+    assert_eq!(cancel_run(world.api(), &cancel).await.unwrap().node_ids_to_wake, ["work"]);
+    let cancel = RunCancel { run_id: next, ..cancel };
+    assert_eq!(
+        cancel_run(world.api(), &cancel).await.unwrap().node_ids_to_wake,
+        [""; 0],
+        "nothing was freed"
+    );
+}
+
+#[tokio::test]
 async fn outputs_of_a_cancelled_run_are_recorded_and_route_nothing() {
     let world = World::create().await;
     let target = Target::start().await.unwrap();

@@ -22,7 +22,7 @@ const PRIVILEGES: [(&str, [&str; 5]); 15] = [
     ("workflow_events", ["SI", "SI", "SI", "SI", "S"]),
     ("workflow_node_execution_kvs", ["S", "", "SI", "", ""]),
     ("workflow_node_executions", ["SU", "", "SI", "SIU", "SIU"]),
-    ("workflow_node_queue_items", ["SI", "SI", "SIUD", "SI", "SUD"]),
+    ("workflow_node_queue_items", ["SIU", "SI", "SIUD", "SI", "SUD"]),
     ("workflow_node_secret_refs", ["SI", "", "", "S", ""]),
     ("workflow_nodes", ["SIU", "S", "SU", "SU", "SU"]),
     ("workflow_run_marks", ["SI", "", "SI", "S", "S"]),

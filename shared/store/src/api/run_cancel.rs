@@ -39,9 +39,11 @@ pub async fn cancel_run(store: &Store, cancel: &RunCancel) -> Result<CancelOutco
 }
 
 async fn cancel_in(tx: Tx, cancel: &RunCancel) -> Result<CancelOutcome, StoreError> {
-    let workflow_id = mark_run(&tx, cancel).await?;
+    let workflow_id = find_run(&tx, cancel).await?;
     let locked = lock_limited_nodes(&tx, workflow_id, cancel).await?;
     let executions = lock_executions(&tx, workflow_id, cancel, &locked).await?;
+    lock_items(&tx, cancel).await?;
+    mark_run(&tx, workflow_id, cancel).await?;
     let freed = end_executions(&tx, cancel, &executions).await?;
     let node_ids: Vec<String> = locked.into_iter().filter(|node_id| freed.contains(node_id)).collect();
     Ok(CancelOutcome {
@@ -50,27 +52,13 @@ async fn cancel_in(tx: Tx, cancel: &RunCancel) -> Result<CancelOutcome, StoreErr
     })
 }
 
-async fn mark_run(tx: &Tx, cancel: &RunCancel) -> Result<Uuid, StoreError> {
+async fn find_run(tx: &Tx, cancel: &RunCancel) -> Result<Uuid, StoreError> {
     let rows = tx
         .query(
-            "/* cancel_run: mark */
-             WITH run AS (
-                 SELECT e.id, e.workflow_id
-                 FROM workflow_events e JOIN workflows w ON w.id = e.workflow_id
-                 WHERE w.organization_id = $1 AND e.id = $2 AND e.execution_id IS NULL AND e.root_event_id = e.id),
-             mark AS (
-                 INSERT INTO workflow_run_marks (root_event_id, workflow_id, reason, created_by, created_at)
-                 SELECT run.id, run.workflow_id, 'cancelled', $3, $4 FROM run
-                 WHERE EXISTS (SELECT FROM workflow_node_queue_items i WHERE i.root_event_id = run.id)
-                    OR EXISTS (SELECT FROM workflow_node_executions x WHERE x.root_event_id = run.id AND x.state <> 'finished')
-                 ON CONFLICT (root_event_id) DO NOTHING)
-             SELECT workflow_id FROM run",
-            &[
-                (&cancel.organization_id, Type::UUID),
-                (&cancel.run_id, Type::UUID),
-                (&cancel.cancelled_by, Type::TEXT),
-                (&cancel.now, Type::TIMESTAMPTZ),
-            ],
+            "/* cancel_run: find */
+             SELECT e.workflow_id FROM workflow_events e JOIN workflows w ON w.id = e.workflow_id
+             WHERE w.organization_id = $1 AND e.id = $2 AND e.execution_id IS NULL AND e.root_event_id = e.id",
+            &[(&cancel.organization_id, Type::UUID), (&cancel.run_id, Type::UUID)],
         )
         .await?;
     rows.first().map_or(Err(StoreError::NotFound), |row| column(row, "workflow_id"))
@@ -116,6 +104,37 @@ async fn lock_executions(
         )
         .await?;
     rows.iter().map(|row| column(row, "id")).collect()
+}
+
+/// Whoever is about to take one has taken it, or sees the mark.
+async fn lock_items(tx: &Tx, cancel: &RunCancel) -> Result<(), StoreError> {
+    tx.query(
+        "/* cancel_run: lock items */
+         SELECT i.id FROM workflow_node_queue_items i WHERE i.root_event_id = $1 ORDER BY i.id FOR NO KEY UPDATE",
+        &[(&cancel.run_id, Type::UUID)],
+    )
+    .await
+    .map(drop)
+}
+
+/// A later statement than the locks: a run that ended while they were waited for stays as it ended.
+async fn mark_run(tx: &Tx, workflow_id: Uuid, cancel: &RunCancel) -> Result<(), StoreError> {
+    tx.query(
+        "/* cancel_run: mark */
+         INSERT INTO workflow_run_marks (root_event_id, workflow_id, reason, created_by, created_at)
+         SELECT $1, $2, 'cancelled', $3, $4
+         WHERE EXISTS (SELECT FROM workflow_node_queue_items i WHERE i.root_event_id = $1)
+            OR EXISTS (SELECT FROM workflow_node_executions x WHERE x.root_event_id = $1 AND x.state <> 'finished')
+         ON CONFLICT (root_event_id) DO NOTHING",
+        &[
+            (&cancel.run_id, Type::UUID),
+            (&workflow_id, Type::UUID),
+            (&cancel.cancelled_by, Type::TEXT),
+            (&cancel.now, Type::TIMESTAMPTZ),
+        ],
+    )
+    .await
+    .map(drop)
 }
 
 /// Ends what is pending and marks what runs; returns the nodes of what was ended.
