@@ -294,6 +294,7 @@ async fn an_item_ends_as_undeliverable_only_where_the_builder_was_at_work_since(
     heartbeat(&world, "executor", 60).await;
     assert_eq!(undeliverable().await, 0, "the other function's work says nothing");
     heartbeat(&world, "builder", 60).await;
+    reached(&world, &workflow, "ev.created_at - interval '1 minute'").await;
     assert_eq!(
         undeliverable().await,
         0,

@@ -228,7 +228,7 @@ const CLAIM_UNLIMITED: &str = "/* claim_unlimited */
 /// Read after the claim: only rows of nodes whose lock is held may be decided on.
 pub(super) const READ_SLOTS: &str = "/* read_slots */
     SELECT n.workflow_id, n.node_id,
-        coalesce(n.concurrency_max, 1000000)::bigint - (
+        n.concurrency_max - (
             SELECT count(*) FROM workflow_node_executions e
             WHERE e.workflow_id = n.workflow_id AND e.node_id = n.node_id AND e.state <> 'finished') AS free,
         EXISTS (
@@ -239,7 +239,7 @@ pub(super) const READ_SLOTS: &str = "/* read_slots */
             SELECT FROM workflow_node_queue_items i
             WHERE i.workflow_id = n.workflow_id AND i.node_id = n.node_id AND i.concurrency_key IS NULL) AS has_unseen
     FROM unnest($1, $2) AS t (workflow_id, node_id)
-    JOIN workflow_nodes n ON n.workflow_id = t.workflow_id AND n.node_id = t.node_id
+    JOIN workflow_nodes n ON n.workflow_id = t.workflow_id AND n.node_id = t.node_id AND n.concurrency_max IS NOT NULL
     ORDER BY n.workflow_id, n.node_id";
 
 pub(super) async fn load_definitions(
