@@ -10,7 +10,7 @@ use local::sqs;
 use serde_json::{Value, json};
 use tests::e2e::{Product, Reply, Shared, Story, placed, until, word};
 
-/// Times of seconds: a lease of 12, a function timeout of 17, a grace of 1.
+/// Times of seconds: a lease of 12, a function timeout of 24, a grace of 1.
 fn hurried(builder: Builder) -> Builder {
     builder
         .component_seconds_max(2)

@@ -1,0 +1,183 @@
+//! Records and workflows that would take a system down: each has its outcome, and what is beside it goes on (I9, I10).
+
+use std::net::TcpListener;
+use std::time::Duration;
+
+use local::sealflow::Sealflow;
+use local::target::Target;
+use model::limits::{RUN_DEPTH_MAX, RUN_EXECUTIONS_MAX};
+use model::message::Message;
+use serde_json::{Value, json};
+use tests::world::{build, event, execute};
+use tests::{Workflow, World};
+use uuid::Uuid;
+
+fn start() -> Value {
+    json!({ "id": "start", "name": "start", "trigger": "start" })
+}
+
+fn noop(id: &str) -> Value {
+    json!({ "id": id, "name": id, "component": "noop" })
+}
+
+fn http(id: &str, url: &str) -> Value {
+    json!({ "id": id, "name": id, "component": "http", "concurrency": "unlimited", "configuration": { "url": url } })
+}
+
+fn edge(from: &str, to: &str) -> Value {
+    json!({ "from": from, "to": to })
+}
+
+#[tokio::test]
+async fn forty_two_way_diamonds_end_at_the_runs_limit_and_another_run_goes_on_i10() {
+    const DIAMONDS: usize = 40;
+    let world = World::create().await;
+    let (mut nodes, mut edges) = (vec![start(), noop("d0")], vec![edge("start", "d0")]);
+    for n in 0..DIAMONDS {
+        let (left, right, end) = (format!("l{n}"), format!("r{n}"), format!("d{}", n + 1));
+        nodes.extend([noop(&left), noop(&right), noop(&end)]);
+        let top = format!("d{n}");
+        edges.extend([edge(&top, &left), edge(&top, &right), edge(&left, &end), edge(&right, &end)]);
+    }
+    let workflow = world.workflow(json!(nodes), json!(edges)).await;
+    let other = world.workflow(json!([start(), noop("alone")]), json!([edge("start", "alone")])).await;
+    let run_id = world.start(&workflow, "start", json!({})).await;
+    let (builder, executor) = (world.builder(), world.executor(""));
+    build(&builder, &[event(run_id)]).await;
+    let beside = world.start(&other, "start", json!({})).await;
+    build(&builder, &[event(beside)]).await;
+    let of = |run: Uuid| {
+        format!(
+            "SELECT count(*) FROM workflow_node_executions WHERE root_event_id = '{run}' AND result = 'passed'"
+        )
+    };
+    assert_eq!(world.database.count(&of(beside)).await, 1, "in the midst of it");
+    world.run_to_end(&builder, &executor).await;
+
+    let passed = world.database.count(&of(run_id)).await;
+    // One batch is over the limit at most, for one builder was at work.
+    let batch = i64::try_from(model::limits::GO_ON_EXECUTIONS_MAX).unwrap() * model::limits::CLAIM_ITEMS_MAX;
+    assert!((RUN_EXECUTIONS_MAX - batch..=RUN_EXECUTIONS_MAX + batch).contains(&passed), "{passed}");
+    let ends = "SELECT DISTINCT result, result_reason FROM workflow_node_executions WHERE result <> 'passed'";
+    assert_eq!(world.database.sql(ends).await, "failed|run_limit");
+    assert_eq!(world.items().await, 0, "and nothing waits any more");
+}
+
+/// A workflow whose one node calls `url`, with a run that was built.
+async fn one_call(world: &World, url: &str) -> (Workflow, Uuid, Uuid) {
+    let workflow = world.workflow(json!([start(), http("work", url)]), json!([edge("start", "work")])).await;
+    let run_id = world.start(&workflow, "start", json!({})).await;
+    build(&world.builder(), &[event(run_id)]).await;
+    let sql = format!("SELECT id FROM workflow_node_executions WHERE root_event_id = '{run_id}'");
+    (workflow, run_id, world.database.sql(&sql).await.parse().expect("an execution"))
+}
+
+#[tokio::test]
+async fn a_loop_through_calls_ends_at_the_runs_depth_i10() {
+    let world = World::create().await;
+    let target = Target::start().await.expect("a port is free");
+    let edges = json!([edge("start", "work"), { "from": "work", "channel": "success", "to": "work" }]);
+    let workflow = world.workflow(json!([start(), http("work", &target.url())]), edges).await;
+    let run_id = world.start(&workflow, "start", json!({})).await;
+    // As if it had gone round almost as often as is allowed.
+    world.database.sql(&format!("UPDATE workflow_events SET depth = {}", RUN_DEPTH_MAX - 4)).await;
+    build(&world.builder(), &[event(run_id)]).await;
+    world.run_to_end(&world.builder(), &world.executor(&target.host_port())).await;
+    assert_eq!(target.requests().len(), 4);
+    let ends = "SELECT result, result_reason, count(*) FROM workflow_node_executions WHERE result <> 'passed' GROUP BY 1, 2";
+    assert_eq!(world.database.sql(ends).await, "failed|run_limit|1");
+    assert_eq!(world.items().await, 0);
+}
+
+#[tokio::test]
+async fn an_execution_of_a_component_that_this_version_lacks_fails_and_says_so_i9() {
+    let world = World::create().await;
+    let target = Target::start().await.expect("a port is free");
+    let ((_, _, foreign), (_, _, good)) =
+        (one_call(&world, &target.url()).await, one_call(&world, &target.url()).await);
+    world
+        .database
+        .sql(&format!("UPDATE workflow_node_executions SET component = 'teleport' WHERE id = '{foreign}'"))
+        .await;
+    let messages = [foreign, good].map(|execution_id| Message::Execution { execution_id });
+    execute(&world.executor(&target.host_port()), &messages).await;
+    let sql = |id: Uuid| {
+        format!(
+            "SELECT result, result_reason, result_message FROM workflow_node_executions WHERE id = '{id}'"
+        )
+    };
+    let said = "failed|component_error|this version of sealflow has no component named teleport";
+    assert_eq!(world.database.sql(&sql(foreign)).await, said);
+    assert_eq!(world.database.sql(&sql(good)).await, "passed||");
+}
+
+#[tokio::test]
+async fn an_item_of_a_component_that_this_version_lacks_fails_and_its_neighbours_go_on_i9() {
+    let world = World::create().await;
+    let nodes = json!([start(), http("work", "https://target.test/")]);
+    let foreign = world.workflow(nodes.clone(), json!([edge("start", "work")])).await;
+    let good = world.workflow(nodes, json!([edge("start", "work")])).await;
+    let rename = format!(
+        "UPDATE workflows SET nodes = replace(nodes::text, '\"http\"', '\"teleport\"')::jsonb WHERE id = '{}'",
+        foreign.id
+    );
+    world.database.sql(&rename).await;
+    let wakes = [
+        event(world.start(&foreign, "start", json!({})).await),
+        event(world.start(&good, "start", json!({})).await),
+    ];
+    build(&world.builder(), &wakes).await;
+    let sql = |workflow: &Workflow| {
+        format!(
+            "SELECT state, result, result_reason FROM workflow_node_executions WHERE workflow_id = '{}'",
+            workflow.id
+        )
+    };
+    assert_eq!(world.database.sql(&sql(&foreign)).await, "finished|failed|template_error");
+    assert_eq!(world.database.sql(&sql(&good)).await, "pending||");
+    assert_eq!(world.items().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_that_calls_itself_stops_after_ten_hops_i10() {
+    let free = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let port = free.local_addr().expect("it is bound").port();
+    drop(free);
+    let sealflow = Sealflow::builder()
+        .gateway_port(port)
+        .http_allow(format!("127.0.0.1:{port}"))
+        .start()
+        .await
+        .expect("the product starts");
+    let definition = |url: &str| {
+        json!({ "name": "circle",
+            "nodes": [
+                { "id": "hook", "name": "Hook", "trigger": "webhook", "configuration": { "authentication": "none" } },
+                { "id": "call", "name": "Call", "component": "http", "configuration": { "method": "POST", "url": url } },
+            ],
+            "edges": [edge("hook", "call")] })
+    };
+    let (status, answer) = sealflow
+        .request("PUT", "/v1/workflows", Some(&definition("https://target.test/")))
+        .await
+        .expect("an answer");
+    assert_eq!(status, 200, "{answer}");
+    let url = answer["webhooks"][0]["url"].as_str().expect("an address").to_owned();
+    let (status, answer) =
+        sealflow.request("PUT", "/v1/workflows", Some(&definition(&url))).await.expect("an answer");
+    assert_eq!(status, 200, "{answer}");
+
+    let request = http::Request::post(&url).body(bytes::Bytes::new()).expect("a request");
+    let first = local::http::send(request, Duration::from_secs(20)).await.expect("an answer");
+    assert_eq!(first.status(), 202);
+    // The first delivery came from outside; each of the ten after it from the one before; the eleventh call is refused.
+    let ended = "SELECT result, count(*) FROM workflow_node_executions WHERE state = 'finished' GROUP BY result ORDER BY result";
+    sealflow.await_sql(ended, "failed|1\npassed|10", Duration::from_secs(60)).await.expect("the circle ends");
+    let said = "SELECT metadata #>> '{attempts,0,error,message}' FROM workflow_node_executions WHERE result = 'failed'";
+    let said = sealflow.sql(said).await.expect("a message");
+    assert!(said.contains("508"), "{said}");
+    sealflow.await_empty_queues(Duration::from_secs(30)).await.expect("nothing is left");
+    let events = "SELECT count(*) FROM workflow_events WHERE type = 'webhook'";
+    assert_eq!(sealflow.sql(events).await.expect("a count"), "11");
+    sealflow.stop().await.expect("it stops");
+}
