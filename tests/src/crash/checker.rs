@@ -69,13 +69,14 @@ const RULES: [(&str, &str); 14] = [
          HAVING count(*) FILTER (WHERE is_gone) <> 1 OR count(*) FILTER (WHERE NOT is_gone) <> 1",
     ),
     (
-        "I4: no more executions of a node are active than its limit",
-        "SELECT node_id, workflow_id, place, active, concurrency_max FROM (
-             SELECT c.node_id, c.workflow_id, c.place, n.concurrency_max, sum(CASE
+        "I4: no more executions of a node, or of a key, are active than its limit",
+        "SELECT node_id, workflow_id, concurrency_key, place, active, concurrency_max FROM (
+             SELECT c.node_id, c.workflow_id, x.concurrency_key, c.place, n.concurrency_max, sum(CASE
                      WHEN c.old_state IS NULL AND c.state <> 'finished' THEN 1
                      WHEN c.old_state <> 'finished' AND c.state = 'finished' THEN -1 ELSE 0 END)
-                 OVER (PARTITION BY c.workflow_id, c.node_id ORDER BY c.place) AS active
+                 OVER (PARTITION BY c.workflow_id, c.node_id, x.concurrency_key ORDER BY c.place) AS active
              FROM audit.execution_changes c JOIN workflow_nodes n ON n.workflow_id = c.workflow_id AND n.node_id = c.node_id
+             JOIN workflow_node_executions x ON x.id = c.id
              WHERE n.concurrency_max IS NOT NULL) a
          WHERE active > concurrency_max",
     ),
@@ -87,7 +88,9 @@ const RULES: [(&str, &str); 14] = [
          JOIN audit.item_changes earlier ON NOT earlier.is_gone AND earlier.workflow_id = taken.workflow_id
              AND earlier.node_id = taken.node_id AND (earlier.created_at, earlier.id) < (taken.created_at, taken.id)
          LEFT JOIN audit.item_changes gone ON gone.is_gone AND gone.id = earlier.id
-         WHERE taken.is_gone AND pg_xact_commit_timestamp(earlier.xid::xid) < taken.began_at
+         LEFT JOIN workflow_node_executions taken_x ON taken_x.event_id = taken.event_id AND taken_x.node_id = taken.node_id
+         LEFT JOIN workflow_node_executions earlier_x ON earlier_x.event_id = earlier.event_id AND earlier_x.node_id = earlier.node_id
+         WHERE taken.is_gone AND taken_x.concurrency_key IS NOT DISTINCT FROM earlier_x.concurrency_key AND pg_xact_commit_timestamp(earlier.xid::xid) < taken.began_at
              AND (gone.id IS NULL OR gone.place > taken.place AND gone.xid <> taken.xid)",
     ),
     (

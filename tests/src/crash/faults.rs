@@ -20,6 +20,10 @@ pub const STEPS: [(&str, &[&str]); 5] = [
             "insert_executions.answered",
             "build.before_commit",
             "build.after_commit",
+            "claim_keyed.answered",
+            "store_keys.answered",
+            "see_items.after_commit",
+            "claim_one.answered",
             "begin_suspect.before_commit",
             "begin_suspect.after_commit",
             "forgive_suspect.before_commit",
@@ -31,6 +35,7 @@ pub const STEPS: [(&str, &[&str]); 5] = [
     (
         "executor",
         &[
+            "lock_executions_skipping.answered",
             "lock_executions.answered",
             "claim_executions.before_commit",
             "claim_executions.after_commit",
@@ -71,15 +76,25 @@ pub const STEPS: [(&str, &[&str]); 5] = [
     ("api", &["start_run.before_statement", "start_run.after_statement", "send.before", "send.after"]),
 ];
 
-/// The steps that lie inside of a transaction or around work: there a process may be frozen instead of killed.
-const FREEZES: [&str; 6] = [
-    "lock_woken_nodes.answered",
-    "insert_executions.answered",
-    "build.before_commit",
-    "component.after",
-    "record_outcomes.answered",
-    "finish_executions.before_commit",
+/// Whether a step lies inside of a transaction, or between the opening of a secret and the end of its component: there a process may
+/// be frozen instead of killed.
+fn may_freeze(step: &str) -> bool {
+    step.ends_with(".answered")
+        || step.ends_with(".before_commit")
+        || step.starts_with("component.")
+        || step == "decrypt.after"
+}
+
+/// A step that every instance passes often: there it ends, if it came by no other that strikes.
+const LAST_STEPS: [(&str, &str); 5] = [
+    ("builder", "build.after_commit"),
+    ("executor", "component.after"),
+    ("sweeper", "find_due_nodes.after_statement"),
+    ("webhook", "take_webhook_event.after_statement"),
+    ("api", "start_run.after_statement"),
 ];
+/// Times that the last step is passed.
+const LAST_PASSES: u32 = 20;
 
 /// Times that a step is passed before it strikes, at most.
 const PASSES_MAX: u32 = 9;
@@ -133,17 +148,23 @@ impl Faults {
 }
 
 /// The faults of an instance: some steps, the time at which each strikes, and how. The first to strike is the only one, or the first
-/// of some freezes.
+/// of some freezes; an instance that comes by none of them ends at its last step.
 fn strike(function: &str, seed: u64, number: u64) -> String {
     let steps = STEPS.iter().find(|(name, _)| *name == function).map_or(&[][..], |(_, steps)| steps);
     let own = function.bytes().fold(seed, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(byte)));
     let mut dice = fastrand::Rng::with_seed(own.wrapping_add(number.wrapping_mul(0x9e37_79b9_7f4a_7c15)));
-    let chosen = dice.choose_multiple(steps.iter(), STEPS_ARMED);
-    let armed = chosen.into_iter().map(|step| {
-        let action = if FREEZES.contains(step) && dice.bool() { "stop" } else { "abort" };
+    let chosen: Vec<&str> = dice.choose_multiple(steps.iter().copied(), STEPS_ARMED);
+    let armed = chosen.iter().map(|step| {
+        let action = if may_freeze(step) && dice.bool() { "stop" } else { "abort" };
         format!("{step}={}*off->1*return({action})->off", dice.u32(..=PASSES_MAX))
     });
-    armed.collect::<Vec<_>>().join(";")
+    let mut armed: Vec<String> = armed.collect();
+    let last = LAST_STEPS.iter().find(|(name, _)| *name == function).map(|(_, step)| step);
+    armed.extend(last.filter(|last| !chosen.contains(last)).map(|last| {
+        let passes = LAST_PASSES + dice.u32(..=PASSES_MAX);
+        format!("{last}={passes}*off->1*return(abort)->off")
+    }));
+    armed.join(";")
 }
 
 /// Lets frozen instances go on, each after its time, until it is dropped.

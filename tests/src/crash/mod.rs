@@ -13,6 +13,7 @@ mod faults;
 mod options;
 mod outages;
 mod report;
+mod run_states;
 mod shapes;
 mod suite;
 

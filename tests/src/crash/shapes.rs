@@ -53,7 +53,7 @@ edges:
   - { from: three, channel: success, to: last }
 "#;
 
-/// One event to many nodes, and all their events to one: fan-out, and fan-in through many items.
+/// One event to many nodes, and all their events to one: fan-out, and fan-in through many items; a limit for each of three keys.
 const FAN: &str = r#"
 name: NAME
 nodes:
@@ -66,7 +66,7 @@ nodes:
   - { id: e, name: E, component: noop }
   - { id: all, name: All, component: http, concurrency: 10, configuration: { url: 'TARGET/NAME/all/{{ previous().type }}' } }
   - { id: odd, name: Odd, component: filter, configuration: { expression: 'root().data.body.n % 2 == 1' } }
-  - { id: late, name: Late, component: http, concurrency: 10, configuration: { url: 'TARGET/NAME/late' } }
+  - { id: late, name: Late, component: http, concurrency: { max: 2, key: 'k{{ root().data.body.n % 3 }}' }, configuration: { url: 'TARGET/NAME/late' } }
 edges:
   - { from: hook, to: split }
   - { from: split, to: a }

@@ -22,6 +22,7 @@ use super::faults::{Faults, STEPS, Thaw, struck};
 use super::options::{Guard, Options};
 use super::outages;
 use super::report::Report;
+use super::run_states::RunStates;
 use super::shapes::{SHAPES, Shape};
 use crate::e2e::signature;
 use crate::wire::{CommitFate, PostgresWire};
@@ -47,6 +48,7 @@ pub struct Suite {
     stalls: Vec<Violation>,
     /// Whether instances that start are given faults.
     is_armed: Arc<AtomicBool>,
+    run_states: RunStates,
     _thaw: Thaw,
 }
 
@@ -120,6 +122,7 @@ impl Suite {
         let sealflow = Arc::new(builder.start().await.expect("the product starts"));
         let thaw = Thaw::start(Arc::clone(sealflow.lambda()), options.faults, options.seed);
         sealflow.sql(audit::INSTALL).await.expect("the audit is installed");
+        let run_states = RunStates::watch(Arc::clone(&sealflow));
         let mut suite = Self {
             sealflow,
             wire,
@@ -134,6 +137,7 @@ impl Suite {
             number: 0,
             stalls: Vec::new(),
             is_armed: Arc::new(AtomicBool::new(true)),
+            run_states,
             _thaw: thaw,
         };
         suite.set_up().await;
@@ -334,6 +338,8 @@ impl Suite {
         let requests = self.target.requests();
         let mut violations = self.stalls.clone();
         violations.extend(check(&self.sealflow, &requests, &self.asked).await);
+        let (runs_watched, changed) = self.run_states.found();
+        violations.extend(changed);
         let count = async |sql: &str| -> usize {
             self.sealflow.sql(sql).await.expect("it is counted").parse().expect("a number")
         };
@@ -359,6 +365,7 @@ impl Suite {
             runs: count("SELECT count(*) FROM workflow_events WHERE id = root_event_id").await,
             crashed: count("SELECT count(*) FROM workflow_node_executions WHERE result_reason = 'crashed'")
                 .await,
+            runs_watched,
             effects: requests.len(),
             messages: self.queue.sent(),
             sweeper_sends,
