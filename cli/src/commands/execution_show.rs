@@ -1,5 +1,5 @@
 use clap::Args;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Context;
 use crate::api::segment;
@@ -58,17 +58,63 @@ fn render(execution: &Value) -> String {
     if !message.is_empty() {
         out.push_str(&format!("\nmessage\n{}\n", printable_lines(&message)));
     }
-    for field in ["configuration", "metadata"] {
-        out.push_str(&format!("\n{field}\n{}\n", printable_lines(&format!("{:#}", execution[field]))));
+    out.push_str(&attempts(execution));
+    let mut metadata = execution["metadata"].clone();
+    if let Some(metadata) = metadata.as_object_mut() {
+        metadata.remove("attempts");
+    }
+    for (field, value) in [("configuration", &execution["configuration"]), ("metadata", &metadata)] {
+        if *value != json!({}) {
+            out.push_str(&format!("\n{field}\n{}\n", printable_lines(&format!("{value:#}"))));
+        }
+    }
+    out
+}
+
+/// A line for each attempt: when it began, what became of it, and which secrets it opened.
+fn attempts(execution: &Value) -> String {
+    let Some(attempts) = execution["metadata"]["attempts"].as_array().filter(|all| !all.is_empty()) else {
+        return String::new();
+    };
+    let mut out = "\nattempts\n".to_owned();
+    for attempt in attempts {
+        let error = &attempt["error"];
+        let outcome = if error.is_null() {
+            "passed".to_owned()
+        } else {
+            format!("{}: {}", text(error, "code"), text(error, "message"))
+        };
+        let secrets: Vec<&str> =
+            attempt["secrets"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let opened =
+            if secrets.is_empty() { String::new() } else { format!(" (opened {})", secrets.join(", ")) };
+        let line = format!("{} {} {outcome}{opened}", text(attempt, "attempt"), time(attempt, "started_at"));
+        out.push_str(&format!("{}\n", printable(&line)));
     }
     out
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
+
+    #[test]
+    fn each_attempt_has_its_line() {
+        let text = render(&json!({ "id": "1", "configuration": {}, "metadata": { "attempts": [
+            { "attempt": 1, "started_at": "2026-11-26T01:02:03Z", "secrets": ["github.token"],
+              "error": { "code": "http_status", "message": "the target answered 500\u{1b}[2J" } },
+            { "attempt": 2, "started_at": "2026-11-26T01:02:09Z", "secrets": [] },
+        ] } }));
+        let (_, attempts) = text.split_once("\nattempts\n").expect("they are told");
+        let lines: Vec<&str> = attempts.lines().collect();
+        assert!(
+            lines[0].starts_with("1 ") && lines[0].contains("http_status: the target answered 500"),
+            "{text}"
+        );
+        assert!(lines[0].ends_with("(opened github.token)") && !lines[0].contains('\u{1b}'), "{text}");
+        assert!(lines[1].starts_with("2 ") && lines[1].ends_with(" passed"), "{text}");
+        assert!(!text.contains("metadata") && !text.contains("configuration"), "{text}");
+    }
 
     #[test]
     fn a_message_keeps_its_lines_and_data_can_not_steer_the_terminal() {
