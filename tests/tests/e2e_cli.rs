@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
-use tests::e2e::{Cli, Product, Reply, Shared, Story, make_secret, placed, word};
+use tests::e2e::{Cli, Product, Reply, Shared, Story, make_secret, placed, until, word};
 
 async fn product() -> &'static Product {
     static PRODUCT: Shared = Shared::new();
@@ -354,5 +354,62 @@ async fn the_schema_is_brought_up_to_date_and_an_organization_made_i6() {
     assert_eq!((nowhere.code, nowhere.out.contains("aws lambda invoke")), (0, true), "{nowhere:?}");
     assert_eq!(cli.with("SEALFLOW_INVOKE_URL", "http://127.0.0.1:1").run("admin migrate").await.code, 1);
     assert_eq!(cli.run_with(&["admin", "bootstrap", ""], "").await.code, 1, "an organization has a name");
+    story.end(&[]).await;
+}
+
+#[tokio::test]
+async fn what_failed_for_good_is_listed_redriven_and_cancelled_one_by_one() {
+    let product = product().await;
+    let story = product.story("letters").await;
+    let cli = Cli::of(&story);
+    let letters = "name: letters
+nodes:
+  - { id: start, name: Start, trigger: start }
+  - { id: call, name: Call, component: http, retry: { max_attempts: 2, initial_interval: 1 }, configuration: { url: TARGET/letters } }
+  - { id: hold, name: Hold, component: wait, configuration: { for: 1 day } }
+edges:
+  - { from: start, to: call }
+  - { from: call, channel: success, to: hold }
+";
+    let path = file(&story, "letters.yaml", letters).display().to_string();
+    let _ = cli.run(&format!("workflow apply -f {path}")).await.passed();
+    assert_eq!(cli.run("dlq list").await.passed(), "none\n");
+
+    product.target.script("/letters", [Reply::Status(503), Reply::Status(500)]);
+    let failed = cli.run("run start letters --watch").await;
+    assert!(failed.code != 0 && failed.out.contains("run failed"), "{failed:?}");
+    let listed = cli.run("dlq list --workflow letters --json").await.json();
+    let letter = word(&listed["dead_letters"][0]["id"]);
+    let human = cli.run("dlq list --node call --reason component_error").await.passed();
+    assert!(human.contains("letters") && human.contains(&letter), "{human}");
+    let shown = cli.run(&format!("execution show {letter}")).await.passed();
+    let (_, attempts) = shown.split_once("\nattempts\n").expect("attempts are shown");
+    let attempts: Vec<&str> = attempts.lines().take(2).collect();
+    assert!(
+        attempts[0].starts_with("1 ") && attempts[0].contains("http_status") && attempts[0].contains("503"),
+        "{shown}"
+    );
+    assert!(attempts[1].starts_with("2 ") && attempts[1].contains("500"), "{shown}");
+
+    let redriven =
+        cli.run_with(&["dlq", "redrive", &letter, "01a00000-0000-7000-8000-000000000000"], "").await;
+    assert_eq!(redriven.code, 1, "one of the two is unknown: {redriven:?}");
+    assert!(redriven.out.contains(&format!("{letter} redriven, run ")), "{redriven:?}");
+    let again = cli.run(&format!("dlq redrive {letter}")).await;
+    assert!(again.code == 1 && !again.err.is_empty(), "once: {again:?}");
+
+    // The run goes on, as far as the node that waits for a day; that alone is cancelled.
+    let pending = "execution list --node hold --state pending --json";
+    until("the redriven run waits", async || {
+        let waiting = cli.run(pending).await.json();
+        waiting["executions"].as_array().is_some_and(|all| all.len() == 1)
+    })
+    .await;
+    let waits = word(&cli.run(pending).await.json()["executions"][0]["id"]);
+    assert_eq!(cli.run("dlq list").await.passed(), "none\n");
+    let cancelled = cli.run(&format!("execution cancel {waits}")).await.passed();
+    assert_eq!(cancelled, format!("execution {waits} is finished\n"));
+    let runs = cli.run("run list --workflow letters --json").await.json();
+    assert_eq!(runs["runs"][0]["state"], "cancelled", "{runs:#}");
     story.end(&[]).await;
 }
