@@ -210,14 +210,20 @@ async fn carry_requests(
 ) {
     let (mut bytes, mut is_started) = (Vec::new(), false);
     while read_all(&mut from, &mut bytes).await {
-        let mut sent = 0;
+        let (mut sent, mut carried) = (0, 0);
         while let Some(length) = message_length(&bytes[sent..], is_started) {
-            let message = &mut bytes[sent..sent + length];
             if is_started {
-                let held = lock(&record.held).take_if(|(text, _)| contains(message, text));
+                let held =
+                    lock(&record.held).take_if(|(text, _)| contains(&bytes[sent..sent + length], text));
                 if let Some((_, gate)) = held {
+                    // What was sent along with it, before it, is not held.
+                    if to.write_all(&bytes[carried..sent]).await.is_err() {
+                        return;
+                    }
+                    carried = sent;
                     gate.pass().await;
                 }
+                let message = &mut bytes[sent..sent + length];
                 if contains(message, "COMMIT\0") {
                     let fate = lock(&record.fate).clone().map_or(CommitFate::Carried, |choose| choose());
                     match fate {
@@ -246,7 +252,7 @@ async fn carry_requests(
             }
             sent += length;
         }
-        if to.write_all(&bytes[..sent]).await.is_err() {
+        if to.write_all(&bytes[carried..sent]).await.is_err() {
             return;
         }
         bytes.drain(..sent);

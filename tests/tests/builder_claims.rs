@@ -452,3 +452,25 @@ async fn an_unreadable_message_alone_is_delivered_again() {
     assert_eq!(response.failures().collect::<Vec<_>>(), ["bad"]);
     assert_eq!(started(&world).await, "1");
 }
+
+#[tokio::test]
+async fn i7_an_apply_between_plan_and_write_has_the_batch_planned_anew() {
+    let world = World::create().await;
+    let wire = PostgresWire::to(world.database.host_port()).await;
+    let workflow = one_node(&world, json!("unlimited")).await;
+    let run_id = world.start(&workflow, "start", json!({ "n": 1 })).await;
+    let builder = world.builder_at(wire.url(&world.database.url("builder")));
+    let gate = wire.hold("/* insert_executions */");
+    let wakes = [event(run_id)];
+    tokio::join!(build(&builder, &wakes), async {
+        gate.wait_for_arrival().await;
+        let mut work = http("work", json!("unlimited"));
+        work["configuration"]["url"] = json!("https://other.test/");
+        let edges = json!([{ "from": "start", "to": "work" }]);
+        world.apply_again(&workflow, json!([start(), work]), edges).await;
+        gate.let_through();
+    });
+    let sql = "SELECT x.configuration ->> 'url', x.node_version = n.version FROM workflow_node_executions x
+        JOIN workflow_nodes n ON n.workflow_id = x.workflow_id AND n.node_id = x.node_id";
+    assert_eq!(world.database.sql(sql).await, "https://other.test/|t");
+}

@@ -189,6 +189,8 @@ async fn insert_events(tx: &Tx, events: &[NewEvent], now: Timestamp) -> Result<u
     Ok(rows.len())
 }
 
+/// What is to run gets the node's version from the snapshot in which the workflow has the planned one: an apply in between would pair
+/// what was resolved by the old version with what the new one may open.
 async fn insert_executions(
     tx: &Tx,
     executions: &[NewExecution],
@@ -217,6 +219,7 @@ async fn insert_executions(
                  AS t (id, workflow_id, node_id, root_event_id, event_id, previous_execution_id, state, result, result_reason,
                      result_message, component, configuration, residuals, policy, workflow_version, concurrency_key, wait_seconds)
              JOIN workflow_nodes n ON n.workflow_id = t.workflow_id AND n.node_id = t.node_id
+             JOIN workflows w ON w.id = t.workflow_id AND (t.state = 'finished' OR w.version = t.workflow_version)
              RETURNING workflow_node_executions.id",
             &[
                 (&collect(executions, |execution| execution.id), Type::UUID_ARRAY),
