@@ -79,13 +79,20 @@ impl GuardedHost {
                 hop_count: self.hop_count,
             })
             .await
-            .map_err(failure)?;
+            .map_err(|error| self.failure(error))?;
         let headers = response.headers.into_iter().map(|(name, value)| (self.scrub(name), self.scrub(value)));
         Ok(HttpResponse {
             status: response.status,
             headers: headers.collect(),
             body: self.scrub_body(response.body),
         })
+    }
+
+    fn failure(&self, error: HttpError) -> HttpFailure {
+        if self.used_secret && is_of_request(error) {
+            return HttpFailure::unsendable_secret();
+        }
+        failure(error)
     }
 
     fn scrub_body(&self, body: Vec<u8>) -> HttpBody {
@@ -115,6 +122,17 @@ impl Host for GuardedHost {
     fn http(&self, request: HttpRequest) -> BoxFuture<'_, Result<HttpResponse, HttpFailure>> {
         Box::pin(self.exchange(request))
     }
+}
+
+/// What is wrong with a request itself, rather than with the way or the answer.
+fn is_of_request(error: HttpError) -> bool {
+    matches!(
+        error,
+        HttpError::InvalidUrl(_)
+            | HttpError::InvalidMethod
+            | HttpError::InvalidHeader { .. }
+            | HttpError::RequestTooLarge
+    )
 }
 
 fn failure(error: HttpError) -> HttpFailure {
