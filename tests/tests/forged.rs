@@ -166,6 +166,46 @@ async fn i7_a_ref_that_is_taken_out_of_a_residual_does_not_get_it_evaluated() {
 }
 
 #[tokio::test]
+async fn i7_a_residual_in_a_place_that_may_hold_no_secret_opens_nothing() {
+    let forge = Forge::create().await;
+    for path in ["", "/", "/method", "/headers", "/headers/0", "/headers/0/name", "/body", "/timeout_seconds"]
+    {
+        let moved = format!("jsonb_set(e.residuals, '{{0,path}}', '\"{path}\"')");
+        let id = forge.forge(forge.node("token"), &[("residuals", moved)]).await;
+        assert_eq!(forge.run(id).await, "finished|failed|secret_denied", "{path:?}");
+    }
+    // Beside one in its place.
+    let beside = "e.residuals || jsonb_set(e.residuals, '{0,path}', '\"/method\"')";
+    let id = forge.forge(forge.node("token"), &[("residuals", beside.to_owned())]).await;
+    assert_eq!(forge.run(id).await, "finished|failed|secret_denied");
+    forge.assert_nothing_opened_nor_sent("a place that may hold none");
+}
+
+#[tokio::test]
+async fn i1_a_forged_residual_that_makes_a_maps_key_of_a_secret_is_not_told() {
+    let forge = Forge::create().await;
+    // `{[secret]: 1}` where text is expected; the component would name the field that it doesn't know.
+    let configuration = "jsonb_set(e.configuration, '{query}', '[\"x\"]')";
+    let residuals = r#"jsonb_build_array(jsonb_build_object('path', '/query/0', 'refs', e.residuals->0->'refs', 'expr',
+        '[{"op": "secret", "v": 0, "at": [0, 1]}, {"op": "literal", "v": 1, "at": [0, 1]},
+          {"op": "map", "v": [[0, 1]], "at": [0, 1]}]'::jsonb))"#;
+    let changes = [("configuration", configuration.to_owned()), ("residuals", residuals.to_owned())];
+    let id = forge.forge(forge.node("token"), &changes).await;
+    assert_eq!(forge.run(id).await, "finished|failed|component_error");
+    let row = forge
+        .world
+        .database
+        .sql(&format!(
+            "SELECT (SELECT jsonb_agg(to_jsonb(e)) FROM workflow_events e), to_jsonb(x)
+             FROM workflow_node_executions x WHERE x.id = '{id}'"
+        ))
+        .await;
+    assert!(!row.contains(&TOKEN[..8]), "{row}");
+    assert!(row.contains("a field that uses a secret came to something that can't be sent"), "{row}");
+    assert!(forge.target.requests().is_empty());
+}
+
+#[tokio::test]
 async fn i7_a_version_of_the_node_that_apply_never_made_allows_nothing() {
     let forge = Forge::create().await;
     for version in [forge.workflow.version + 1, forge.workflow.version + 1_000] {

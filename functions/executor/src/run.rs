@@ -66,7 +66,7 @@ fn prepare(execution: &ClaimedExecution, opened: &OpenedSecrets, deps: &Deps) ->
         let message = format!("this version of sealflow has no component named {}", execution.component);
         SecretProblem::Fails { reason: ResultReason::ComponentError, message }
     })?;
-    let residuals = read_residuals(execution)?;
+    let residuals = read_residuals(execution, component)?;
     let secrets = opened.of(execution, &residuals)?;
     let (configuration, derived) = evaluate(execution, &residuals, &secrets, deps)
         .ok_or_else(|| not_evaluated(&residuals).with_secrets(secrets.labels()))?;
