@@ -202,6 +202,10 @@ struct Bench {
 
 impl Bench {
     async fn create() -> Self {
+        Self::redacting(&[]).await
+    }
+
+    async fn redacting(redact: &[&str]) -> Self {
         let (world, kms, echo) = (World::create().await, FakeKms::start().await, Echo::start().await);
         let configuration = json!({
             "method": "POST",
@@ -210,7 +214,8 @@ impl Bench {
         });
         let nodes = json!([
             { "id": "start", "name": "start", "trigger": "start" },
-            { "id": "call", "name": "call", "component": "http", "concurrency": "unlimited", "configuration": configuration },
+            { "id": "call", "name": "call", "component": "http", "concurrency": "unlimited", "redact": redact,
+                "configuration": configuration },
         ]);
         let workflow = world.workflow(nodes, json!([{ "from": "start", "to": "call" }])).await;
         let executor = world.executor_at(world.database.url("executor"), &echo.address, &kms.url());
@@ -336,6 +341,17 @@ async fn numbers_are_scrubbed_however_they_are_written_i1() {
         }
         bench.assert_nothing_left(&[&digits], &digits).await;
     }
+}
+
+#[tokio::test]
+async fn a_redacted_place_stays_blank_where_scrubbing_a_number_leaves_no_json_i1() {
+    let bench = Bench::redacting(&["/body/access_token"]).await;
+    let (secret, issued) = ("1234567890123", "canary-issued-by-the-target");
+    let body = format!("{{\"card\": {secret}, \"access_token\": \"{issued}\"}}");
+    let answer = whole("content-type: application/json\r\n", body.as_bytes());
+    let stored = bench.stored(secret, vec![("json".to_owned(), answer)]).await;
+    assert!(stored[0].1.contains("[redacted]"), "{stored:?}");
+    bench.assert_nothing_left(&[secret, issued], "redacted").await;
 }
 
 #[tokio::test]
