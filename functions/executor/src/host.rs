@@ -97,12 +97,11 @@ impl GuardedHost {
 
     fn scrub_body(&self, body: Vec<u8>) -> HttpBody {
         match String::from_utf8(body) {
-            Ok(text) => HttpBody::Text(self.scrub(text)),
+            // What has NUL in it may be UTF-16, where no value would be found.
+            Ok(text) if !text.contains('\0') => HttpBody::Text(self.scrub(text)),
             // What is not text can't be scrubbed: its hash and length are all that is kept.
-            Err(error) => HttpBody::Binary {
-                sha256: hex::encode(ring::digest::digest(&ring::digest::SHA256, error.as_bytes())),
-                bytes: error.as_bytes().len(),
-            },
+            Ok(text) => binary(text.as_bytes()),
+            Err(error) => binary(error.as_bytes()),
         }
     }
 
@@ -121,6 +120,13 @@ impl GuardedHost {
 impl Host for GuardedHost {
     fn http(&self, request: HttpRequest) -> BoxFuture<'_, Result<HttpResponse, HttpFailure>> {
         Box::pin(self.exchange(request))
+    }
+}
+
+fn binary(body: &[u8]) -> HttpBody {
+    HttpBody::Binary {
+        sha256: hex::encode(ring::digest::digest(&ring::digest::SHA256, body)),
+        bytes: body.len(),
     }
 }
 

@@ -54,7 +54,7 @@ pub struct HttpResponse {
 /// The body of an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HttpBody {
-    /// UTF-8.
+    /// UTF-8 without NUL.
     Text(String),
     /// Anything else: it can't be scrubbed, so only its hash and length are kept.
     Binary {

@@ -61,7 +61,7 @@ pub struct Request {
 pub struct Response {
     /// 200 to 999.
     pub status: u16,
-    /// Names in lower case, in the order of the response. `content-encoding` and `content-length` are gone where the body was decoded.
+    /// Names in lower case, in the order of the response; those whose value is not UTF-8 are left out. `content-encoding` and `content-length` are gone where the body was decoded.
     pub headers: Vec<(String, String)>,
     /// The body after content-decoding, at most 4 MiB.
     pub body: Vec<u8>,
