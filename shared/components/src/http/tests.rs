@@ -318,6 +318,21 @@ fn every_problem_of_a_configuration_is_said() {
 }
 
 #[test]
+fn a_header_that_would_not_be_sent_is_refused_at_apply() {
+    for name in
+        ["Accept-Encoding", "proxy-authorization", "Proxy-Authenticate", "Host", "TE", "sealflow-hops"]
+    {
+        let header = json!({ "name": name, "value": "x", "type": "header" });
+        let said = format!("the header `{name}` is set by sealflow or for proxies, and can't be chosen");
+        let headers =
+            problems(&json!({ "url": "https://a.example", "headers": [{ "name": name, "value": "x" }] }));
+        assert_eq!(headers, [("/headers/0/name".to_owned(), said.clone())]);
+        let authorization = problems(&json!({ "url": "https://a.example", "authorization": header }));
+        assert_eq!(authorization, [("/authorization/name".to_owned(), said)]);
+    }
+}
+
+#[test]
 fn templates_are_left_to_run_time() {
     let open = "{{ root().data.x }}";
     let found = problems(&json!({
