@@ -13,6 +13,8 @@ use process::Clock;
 use ring::hmac;
 use serde_json::{Value, json};
 use store::BootstrapIds;
+use store::intake::{Intake as Taken, NewRootEvent, load_webhook, take_webhook_event};
+use store::sweeper::forget_deduplications;
 use tests::kms::FakeKms;
 use tests::queues::aws_config;
 use tests::{World, wait_for};
@@ -370,6 +372,49 @@ async fn a_webhook_that_is_posted_to_too_fast_is_told_when_to_try_again_and_othe
     assert!((25..=31).contains(&after.unwrap().parse::<u32>().unwrap()));
     assert_eq!(intake.events().await, events, "nothing is stored");
     assert_eq!(intake.post(&other, header(&other)).await, (StatusCode::ACCEPTED, None));
+}
+
+#[tokio::test]
+async fn a_deliverys_key_is_known_for_24_hours_and_no_longer_i10() {
+    let intake = Intake::create().await;
+    let configuration = json!({ "authentication": "none", "deduplication_header": "X-Id" });
+    let url = word(&intake.hook_as("w", configuration).await["url"]);
+    let store = intake.world.database.store("webhook");
+    let webhook = load_webhook(&store, url.rsplit('/').next().unwrap()).await.unwrap().unwrap();
+    let take = async |now| {
+        let id = intake.world.id();
+        let event = NewRootEvent {
+            id,
+            webhook: &webhook,
+            data: &json!({}),
+            custom_name: None,
+            targets: &[],
+            hops: 0,
+            deduplication_key: Some("the delivery"),
+        };
+        (id, take_webhook_event(&store, &event, now).await.unwrap())
+    };
+    let (start, day, tick) =
+        (intake.world.now(), SignedDuration::from_hours(24), SignedDuration::from_micros(1));
+    let (first, outcome) = take(start).await;
+    assert_eq!(outcome, Taken::Taken);
+    assert_eq!(take(start + day).await.1, Taken::Duplicate(first));
+    let (second, outcome) = take(start + day + tick).await;
+    assert_eq!(outcome, Taken::Taken, "its time is over, whether the sweeper was there or not");
+    let end = start + day + tick + day;
+    assert_eq!(take(end).await.1, Taken::Duplicate(second), "from then on it is known anew");
+    assert_eq!(intake.events().await, 2);
+
+    let sweeper = intake.world.database.store("sweeper");
+    assert_eq!(forget_deduplications(&sweeper, end, 10).await.unwrap(), 0);
+    assert_eq!(forget_deduplications(&sweeper, end + tick, 10).await.unwrap(), 1);
+    take(start).await;
+    let swept = async |shift| {
+        let deps = sweeper::Deps { clock: Clock::shifted(shift), ..intake.world.sweeper(30) };
+        sweeper::sweep(&deps).await.unwrap().deduplications
+    };
+    let minute = SignedDuration::from_mins(1);
+    assert_eq!((swept(day - minute).await, swept(day + minute).await), (0, 1), "a tick does so");
 }
 
 #[tokio::test]
