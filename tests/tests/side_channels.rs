@@ -4,6 +4,7 @@ use local::target::Target;
 use serde_json::{Value, json};
 use tests::World;
 use tests::kms::FakeKms;
+use tests::panicking::{COMPONENT_PANICS, executor_parts};
 use tests::world::{build, event, execute, messages};
 use vault_format::{Purpose, Scope};
 
@@ -18,6 +19,10 @@ fn spelling(causes: &[(char, &str)]) -> Value {
 
 /// What an execution of a node with these headers leaves, for each value of the secret, without ids and times.
 async fn left(headers: &Value, values: &[&str]) -> Vec<Value> {
+    left_with(executor::Parts::default(), headers, values).await
+}
+
+async fn left_with(parts: executor::Parts, headers: &Value, values: &[&str]) -> Vec<Value> {
     let (world, kms, target) =
         (World::create().await, FakeKms::start().await, Target::start().await.unwrap());
     let nodes = json!([
@@ -26,7 +31,10 @@ async fn left(headers: &Value, values: &[&str]) -> Vec<Value> {
             "configuration": { "url": target.url(), "headers": headers } },
     ]);
     let workflow = world.workflow(nodes, json!([{ "from": "start", "to": "call" }])).await;
-    let executor = world.executor_at(world.database.url("executor"), &target.host_port(), &kms.url());
+    let executor = executor::Deps {
+        parts,
+        ..world.executor_at(world.database.url("executor"), &target.host_port(), &kms.url())
+    };
     let mut left = Vec::new();
     for value in values {
         let (id, organization_id) = (world.id(), world.organization_id);
@@ -97,5 +105,13 @@ async fn which_field_can_not_be_sent_and_why_does_not_show_i1() {
     assert_all_equal(&left);
     assert_eq!(left[0][2], "component_error");
     assert_eq!(left[0][5][0][1]["error"]["code"], "invalid_configuration");
+    assert_eq!(left[0][4]["attempts"][0]["secrets"], json!(["vault.value"]));
+}
+
+#[tokio::test]
+async fn an_attempt_that_was_cut_off_lists_the_secrets_that_were_opened_i1() {
+    let headers = json!([{ "name": "X-A", "value": format!(r#"{COMPONENT_PANICS} {{{{ secrets("vault").value }}}}"#) }]);
+    let left = left_with(executor_parts(), &headers, &["a-value-0123456789"]).await;
+    assert_eq!(left[0][2], "crashed");
     assert_eq!(left[0][4]["attempts"][0]["secrets"], json!(["vault.value"]));
 }

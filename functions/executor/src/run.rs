@@ -35,14 +35,24 @@ pub async fn run_execution(execution: ClaimedExecution, opened: &OpenedSecrets, 
                     format!("the component took longer than {seconds} seconds"),
                 )
             })
+            .with_secrets(labels(&execution, opened, deps))
         }
         Err(_) => Scrubbed::failed(Failure::new(
             ResultReason::Crashed,
             "panic",
             "the component failed inside sealflow; please report it",
-        )),
+        ))
+        .with_secrets(labels(&execution, opened, deps)),
     };
     Ended { execution, scrubbed, started_at, finished_at: deps.clock.now() }
+}
+
+/// What was opened for an execution that was cut off.
+fn labels(execution: &ClaimedExecution, opened: &OpenedSecrets, deps: &Deps) -> Vec<String> {
+    let component = (deps.parts.component)(&execution.component);
+    let residuals = component.and_then(|component| read_residuals(execution, component).ok());
+    let residuals = residuals.unwrap_or_default();
+    opened.of(execution, &residuals).map(|secrets| secrets.labels()).unwrap_or_default()
 }
 
 async fn run(execution: &ClaimedExecution, opened: &OpenedSecrets, deps: &Deps) -> Scrubbed {
