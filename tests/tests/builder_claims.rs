@@ -474,3 +474,23 @@ async fn i7_an_apply_between_plan_and_write_has_the_batch_planned_anew() {
         JOIN workflow_nodes n ON n.workflow_id = x.workflow_id AND n.node_id = x.node_id";
     assert_eq!(world.database.sql(sql).await, "https://other.test/|t");
 }
+
+#[tokio::test]
+async fn i10_however_many_suspects_have_to_wait_their_node_gets_one_wake() {
+    let world = World::create().await;
+    let workflow = one_node(&world, json!("unlimited")).await;
+    let mut wakes = vec![node(&workflow, "work")];
+    for n in 0..5 {
+        wakes.push(event(world.start(&workflow, "start", json!({ "n": n })).await));
+    }
+    // Somebody is at work on each of them.
+    let busy = "UPDATE workflow_node_queue_items SET crashes = 1, suspect_until = now() + interval '1 minute'";
+    world.database.sql(busy).await;
+    for receives in [1, 2] {
+        let deadline = Deadline::after(std::time::Duration::from_secs(60));
+        let response = builder::handle(batch(&wakes, receives), deadline, &world.builder()).await;
+        assert_eq!(response, BatchResponse::default());
+        assert_eq!(messages(&world.queues.take()), [node(&workflow, "work")], "received {receives} times");
+    }
+    assert_eq!(world.items().await, 5);
+}

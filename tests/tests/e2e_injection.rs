@@ -199,6 +199,20 @@ const PLACES: &[(&str, &str)] = &[
         "xml",
         "method: POST, url: 'TARGET/xml/{{ root().data.n }}', body: { xml: '<a>{{ escapeXML(root().data.p) }}</a>' }",
     ),
+    (
+        "name",
+        "url: 'TARGET/name/{{ root().data.n }}', query: [ { name: 'a{{ root().data.p }}', value: '1' }, { name: end, value: '1' } ]",
+    ),
+    (
+        "key",
+        "method: POST, url: 'TARGET/key/{{ root().data.n }}', body: { form: '{{ {(root().data.p): 1} }}' }",
+    ),
+    ("text", "method: POST, url: 'TARGET/text/{{ root().data.n }}', body: { text: 'a{{ root().data.p }}b' }"),
+    (
+        "beside",
+        "url: 'TARGET/beside/{{ root().data.n }}', headers: [ { name: X-Value, value: 'a{{ root().data.p }}b' }, \
+         { name: X-Secret, value: '{{ secrets(\"github\").token }}' } ], query: { a: '{{ root().data.p }}', end: '1' }",
+    ),
     ("segments", "url: 'TARGET/segments/{{ root().data.n }}/{{ urlPath(root().data.p) }}/end'"),
 ];
 
@@ -238,6 +252,8 @@ async fn what_outsiders_send_stays_one_part_of_the_request_and_no_other_host_hea
                 "passed" => {
                     assert_eq!(heard.len(), 1, "{what}");
                     assert!(is_one_part(&place, n, payload, &heard[0]), "{what}");
+                    let beside = (place == "beside").then_some(secret.as_str());
+                    assert_eq!(heard[0].header("x-secret"), beside, "{what}");
                 }
                 _ => {
                     assert_eq!(heard.len(), 0, "{what}");
@@ -266,7 +282,7 @@ fn may_fail(place: &str, payload: &str) -> bool {
     match place {
         "path" | "inside" | "last" => [".", ".."].contains(&payload),
         "segments" => dots.contains(&payload) || payload.starts_with('/') || payload.contains(".."),
-        "header" | "bearer" => payload.chars().any(char::is_control),
+        "header" | "bearer" | "beside" => payload.chars().any(char::is_control),
         _ => false,
     }
 }
@@ -285,6 +301,25 @@ fn is_one_part(place: &str, n: usize, payload: &str, request: &Received) -> bool
         "inside" => between("/a", "b/end"),
         "last" => between("/", ""),
         "literal" => between("?a=", "&end=1"),
+        "name" | "key" => {
+            let raw = match place {
+                "name" => {
+                    request.path.strip_prefix(&format!("/name/{n}?a")).unwrap().strip_suffix("=1&end=1")
+                }
+                _ => std::str::from_utf8(&request.body).unwrap().strip_suffix("=1"),
+            };
+            let raw = raw.filter(|raw| !raw.contains(['&', '=', '#', ';', ' ']) && raw.is_ascii());
+            raw.map(|raw| decoded(&raw.replace('+', " ")))
+        }
+        "text" => return request.body == format!("a{payload}b").as_bytes(),
+        "beside" => {
+            let value =
+                request.header("x-value").and_then(|value| value.strip_prefix('a')?.strip_suffix('b'));
+            let query = request.path.strip_prefix(&format!("/beside/{n}?a=")).unwrap().strip_suffix("&end=1");
+            let query = query.filter(|query| !query.contains(['&', '='])).unwrap();
+            assert_eq!(decoded(&query.replace('+', " ")), payload);
+            value.map(str::to_owned)
+        }
         "query" | "form" => {
             let pairs = match place {
                 "query" => request.path.strip_prefix(&format!("/query/{n}?first=1&")).map(str::to_owned),

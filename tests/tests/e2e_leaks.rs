@@ -1,15 +1,56 @@
 //! I1, where it is hardest: everything logs at `RUST_LOG=trace`, and whatever can fail with a secret in its hands does. Nothing of it
 //! is found anywhere afterwards; and the check that says so does find what is planted.
 
+use std::io::Read;
+use std::net::TcpListener;
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
+use local::sealflow::Builder;
+use rustls::pki_types::PrivateKeyDer;
 use serde_json::{Value, json};
 use tests::e2e::{Product, Reply, Shared, Story, make_secret, placed, word};
 
 async fn product() -> &'static Product {
     static PRODUCT: Shared = Shared::new();
-    PRODUCT.get(|builder| builder.rust_log("trace").component_seconds_max(5)).await
+    let choose =
+        |builder: Builder| builder.rust_log("trace").component_seconds_max(5).http_allow(&STRANGER.host_port);
+    PRODUCT.get(choose).await
 }
+
+/// A site that workflows may call, with a certificate for its address that nobody known has signed.
+struct Stranger {
+    host_port: String,
+    /// What of a request it could read.
+    heard: Arc<Mutex<Vec<u8>>>,
+}
+
+static STRANGER: LazyLock<Stranger> = LazyLock::new(|| {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let host_port = listener.local_addr().unwrap().to_string();
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let shared = Arc::clone(&heard);
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let key = PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key)
+        .unwrap();
+    let config = Arc::new(config);
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut connection = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
+            let mut bytes = Vec::new();
+            // Ends with the client's alert.
+            let _ = rustls::Stream::new(&mut connection, &mut stream).read_to_end(&mut bytes);
+            shared.lock().unwrap().extend(bytes);
+        }
+    });
+    Stranger { host_port, heard }
+});
 
 const REFERENCE: &str = r#"{{ secrets("github").token }}"#;
 
@@ -50,6 +91,7 @@ async fn failures_with_a_secret_in_their_hands_do_not_tell_it_i1() {
             format!("url: '{}{in_path}', {header}", product.target.url().replace("http:", "https:")),
             "tls",
         ),
+        ("certificate", format!("url: 'https://{}{in_path}', {header}", STRANGER.host_port), "tls"),
         ("late", format!("url: 'TARGET/late{in_path}', {header}, timeout_seconds: 1"), "timeout"),
         ("status", format!("url: 'TARGET/status{in_path}', {header}, success_codes: [ 418 ]"), "http_status"),
         ("garbage", format!("url: 'TARGET/garbage{in_path}', {header}"), "passed"),
@@ -68,6 +110,7 @@ async fn failures_with_a_secret_in_their_hands_do_not_tell_it_i1() {
         let execution = called(&story, name, &configuration).await;
         assert_eq!(code(&execution), expected, "{name}: {execution:#}");
     }
+    assert!(STRANGER.heard.lock().unwrap().is_empty(), "nothing is sent to whom no certificate proves");
     story.end(&[&secret]).await;
 }
 

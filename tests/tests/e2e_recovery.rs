@@ -244,22 +244,51 @@ async fn messages_that_come_many_times_or_name_nothing_do_no_harm_i3_i6() {
     story.end(&[]).await;
 }
 
-/// What a target may answer that can't be kept as it is.
-fn poisonous_answers() -> Vec<(&'static str, Vec<u8>)> {
+/// What a target may answer that can't be kept as it is, and what becomes of it: the body that is stored, or code and message of the
+/// failure.
+#[expect(clippy::type_complexity, reason = "a table")]
+fn poisonous_answers() -> Vec<(&'static str, Vec<u8>, Result<Value, (&'static str, &'static str)>)> {
+    let as_text = |text: String| (text.clone().into_bytes(), Ok(json!(text)));
+    let row = |kind, (body, expected)| (kind, body, expected);
+    let binary = |sha256: &str| Ok(json!({ "bytes": 3, "sha256": sha256 }));
     vec![
-        ("nul", br#"{"a": "\u0000"}"#.to_vec()),
-        ("nul-key", br#"{"\u0000": 1}"#.to_vec()),
-        ("raw-nul", b"a\0b".to_vec()),
-        ("surrogate", br#"{"a": "\ud800"}"#.to_vec()),
-        ("number", b"1e131072".to_vec()),
-        ("numbers", b"[1e131071, 1e400]".to_vec()),
-        ("digits", "9".repeat(200_000).into_bytes()),
-        ("brackets", "[".repeat(20_000).into_bytes()),
-        ("nested", [b"[".repeat(20_000), b"]".repeat(20_000)].concat()),
-        ("bytes", vec![0xff, 0xfe, 0x00]),
-        ("large", vec![b'x'; 300 * 1024]),
-        ("huge", vec![b'x'; 5 * 1024 * 1024]),
-        ("values", format!("[{}0]", "0,".repeat(120_000)).into_bytes()),
+        ("nul", br#"{"a": "\u0000"}"#.to_vec(), Ok(json!({ "a": "\u{fffd}" }))),
+        ("nul-key", br#"{"\u0000": 1}"#.to_vec(), Ok(json!({ "\u{fffd}": 1 }))),
+        ("nul-text", br#""\u0000""#.to_vec(), Ok(json!("\u{fffd}"))),
+        (
+            "raw-nul",
+            b"a\0b".to_vec(),
+            binary("59b271ae1bbcb1d31d41929817f4b16fb439eb4f31520b5ad1d5ce98920a7138"),
+        ),
+        ("surrogate", br#"{"a": "\ud800"}"#.to_vec(), Ok(json!({ "a": "\u{fffd}" }))),
+        row("number", as_text("1e131072".to_owned())),
+        row("numbers", as_text("[1e131071, 1e400]".to_owned())),
+        row("digits", as_text("9".repeat(200_000))),
+        row("brackets", as_text("[".repeat(20_000))),
+        row("nested", as_text("[".repeat(20_000) + &"]".repeat(20_000))),
+        (
+            "bytes",
+            vec![0xff, 0xfe, 0x00],
+            binary("ba778c0261008c8f71ae4061ad0162ffcbe63b52c91f89f236738131d1217ec7"),
+        ),
+        (
+            "large",
+            vec![b'x'; 300 * 1024],
+            Err((
+                "response_too_large_to_store",
+                "the server answered with status 200 and a body of 307200 bytes; at most 262144 can be stored",
+            )),
+        ),
+        (
+            "huge",
+            vec![b'x'; 5 * 1024 * 1024],
+            Err(("response_too_large", "the response is larger than 4194304 bytes")),
+        ),
+        (
+            "values",
+            format!("[{}0]", "0,".repeat(120_000)).into_bytes(),
+            Err(("output", "the output can't be stored: more than 100000 values")),
+        ),
     ]
 }
 
@@ -281,7 +310,7 @@ edges:
   - { from: call, channel: failure, to: after }
 ";
     story.apply(&placed(&product, definition)).await;
-    for (kind, body) in poisonous_answers() {
+    for (kind, body, expected) in poisonous_answers() {
         product.target.script(&format!("/answers/{kind}/4"), [Reply::Body("application/json", body)]);
         product.sealflow.executions_mapping().pause();
         let mut runs = Vec::new();
@@ -294,22 +323,29 @@ edges:
         for (n, run) in runs.iter().enumerate() {
             let ended = story.ended(run).await;
             let call = story.execution(run, "call").await;
-            assert!(
-                n == 4 || (ended["state"] == "passed" && call["result"] == "passed"),
-                "{kind} {n}: {call:#}"
-            );
-            if n == 4 && call["result"] == "failed" {
-                assert!(
-                    ["component_error", "limit"].contains(&word(&call["result_reason"]).as_str()),
-                    "{kind}: {call:#}"
-                );
-                assert!((10..300).contains(&word(&call["result_message"]).len()), "{kind}: {call:#}");
-            }
+            let result = if n == 4 && expected.is_err() { "failed" } else { "passed" };
+            assert_eq!(call["result"], result, "{kind} {n}: {call:#}");
+            assert!(n == 4 || ended["state"] == "passed", "{kind} {n}: {ended:#}");
             assert_eq!(
                 product.target.requests(&format!("/answers/{kind}/{n}")).len(),
                 1,
                 "{kind} {n}: sent once"
             );
+        }
+        let call = story.execution(&runs[4], "call").await;
+        match expected {
+            Ok(body) => {
+                let sql = format!(
+                    "SELECT data->'body' FROM workflow_events WHERE execution_id = '{}'",
+                    word(&call["id"])
+                );
+                let stored: Value = serde_json::from_str(&product.sealflow.sql(&sql).await.unwrap()).unwrap();
+                assert!(stored == body, "{kind}: {stored:.80}");
+            }
+            Err((code, message)) => {
+                assert_eq!(call["metadata"]["attempts"][0]["error"]["code"], code, "{kind}: {call:#}");
+                assert_eq!(call["result_message"], message, "{kind}");
+            }
         }
     }
     story.end(&[]).await;
@@ -329,27 +365,62 @@ nodes:
     name: Call
     component: http
     concurrency: unlimited
-    configuration: { method: POST, url: 'TARGET/items', body: { json: { big: '{{ repeat("x", root().data.times) }}', word: '{{ root().data.word.text }}' } } }
+    configuration: { method: POST, url: 'TARGET/items', body: { json: { big: '{{ repeat("x", root().data.times) }}', word: '{{ root().data.word.text }}', read: '{{ fromJSON(root().data.json) }}' } } }
     keys: { key: '{{ root().data.key }}' }
 edges:
   - { from: start, to: call }
 "#;
     story.apply(&placed(&product, definition)).await;
-    let good = json!({ "times": 1, "word": { "text": "a" }, "key": "k" });
+    let good = json!({ "times": 1, "word": { "text": "a" }, "key": "k", "json": "1" });
     let with = |field: &str, value: Value| {
         let mut data = good.clone();
         data[field] = value;
         data
     };
-    for (poison, reason, message) in [
-        (with("key", json!("k".repeat(2_048))), "limit", "key"),
-        (with("times", json!(300 * 1024)), "limit", "configuration"),
-        (with("times", json!(-1)), "template_error", "configuration.body.json.big"),
-        (with("times", json!("many")), "template_error", "configuration.body.json.big"),
-        (with("times", json!(1e15)), "template_error", "configuration.body.json.big"),
-        (with("word", json!("text")), "template_error", "configuration.body.json.word"),
-        (json!(null), "template_error", "configuration.body.json"),
-    ] {
+    let no_json = "configuration.body.json.read: fromJSON(): the text is no JSON";
+    let poisons = [
+        (
+            with("key", json!("k".repeat(2_048))),
+            "limit",
+            "keys.key: the value of a key can have at most 1024 bytes",
+        ),
+        (
+            with("times", json!(300 * 1024)),
+            "limit",
+            "configuration: the resolved configuration is larger than 262144 bytes",
+        ),
+        (
+            with("times", json!(-1)),
+            "template_error",
+            "configuration.body.json.big: repeat(): the count must not be negative",
+        ),
+        (
+            with("times", json!("many")),
+            "template_error",
+            "configuration.body.json.big: repeat(): argument 2 must be an integer, not string",
+        ),
+        (
+            with("times", json!(1e15)),
+            "template_error",
+            "configuration.body.json.big: repeat() makes no more than 1048576 bytes",
+        ),
+        (
+            with("word", json!("text")),
+            "template_error",
+            "configuration.body.json.word: an index must be an integer, not string",
+        ),
+        (json!(null), "template_error", "configuration.body.json.big: nil has no fields and no elements"),
+        (with("json", json!(r#""\ud800""#)), "template_error", no_json),
+        (with("json", json!("1e131072")), "template_error", no_json),
+        (with("json", json!("[1e131071, 1e131071]")), "template_error", no_json),
+        (with("json", json!("[".repeat(20_000))), "template_error", no_json),
+        (with("json", json!("[".repeat(20_000) + &"]".repeat(20_000))), "template_error", no_json),
+        // Postgres can't keep it, so it is kept as U+FFFD.
+        (with("json", json!(r#""\u0000""#)), "", ""),
+    ];
+    let failing = poisons.iter().filter(|(_, reason, _)| !reason.is_empty()).count();
+    let sent = poisons.len() * 10 - failing;
+    for (poison, reason, message) in poisons {
         product.sealflow.nodes_mapping().pause();
         let mut runs = Vec::new();
         for n in 0..10 {
@@ -358,18 +429,19 @@ edges:
         product.sealflow.nodes_mapping().resume();
         for (n, run) in runs.iter().enumerate() {
             let ended = story.ended(run).await;
-            assert_eq!(ended["state"], if n == 4 { "failed" } else { "passed" }, "{n} {poison:.80}");
+            let is_failing = n == 4 && !reason.is_empty();
+            assert_eq!(ended["state"], if is_failing { "failed" } else { "passed" }, "{n} {poison:.80}");
         }
-        let failed = story.execution(&runs[4], "call").await;
-        let said = word(&failed["result_message"]);
-        assert!(
-            [reason, "template_error"].contains(&word(&failed["result_reason"]).as_str())
-                && said.contains(message),
-            "{poison:.80}: {} {said}",
-            failed["result_reason"]
-        );
+        // A template's message goes on with the expression; none repeats data.
+        let ended = story.execution(&runs[4], "call").await;
+        let said = ended["result_message"].as_str().unwrap_or_default();
+        assert_eq!(ended["result_reason"].as_str().unwrap_or_default(), reason, "{poison:.80}: {said}");
+        assert_eq!(said.lines().next().unwrap_or_default(), message, "{poison:.80}");
         assert!(said.len() < 2_000, "a message repeats no data: {said:.200}");
+        if reason.is_empty() {
+            assert_eq!(ended["configuration"]["body"]["json"]["read"], "\u{fffd}");
+        }
     }
-    assert_eq!(product.target.requests("/items").len(), 7 * 9);
+    assert_eq!(product.target.requests("/items").len(), sent);
     story.end(&[]).await;
 }

@@ -202,6 +202,10 @@ struct Bench {
 
 impl Bench {
     async fn create() -> Self {
+        Self::redacting(&[]).await
+    }
+
+    async fn redacting(redact: &[&str]) -> Self {
         let (world, kms, echo) = (World::create().await, FakeKms::start().await, Echo::start().await);
         let configuration = json!({
             "method": "POST",
@@ -210,7 +214,8 @@ impl Bench {
         });
         let nodes = json!([
             { "id": "start", "name": "start", "trigger": "start" },
-            { "id": "call", "name": "call", "component": "http", "concurrency": "unlimited", "configuration": configuration },
+            { "id": "call", "name": "call", "component": "http", "concurrency": "unlimited", "redact": redact,
+                "configuration": configuration },
         ]);
         let workflow = world.workflow(nodes, json!([{ "from": "start", "to": "call" }])).await;
         let executor = world.executor_at(world.database.url("executor"), &echo.address, &kms.url());
@@ -336,6 +341,46 @@ async fn numbers_are_scrubbed_however_they_are_written_i1() {
         }
         bench.assert_nothing_left(&[&digits], &digits).await;
     }
+}
+
+#[tokio::test]
+async fn what_is_echoed_in_other_encodings_of_characters_is_not_kept_as_text_i1() {
+    let bench = Bench::create().await;
+    let secret = "canary-of-ütf-16-0123456789";
+    let text = format!("before {secret} after");
+    let utf_16 = |bytes: fn(u16) -> [u8; 2]| text.encode_utf16().flat_map(bytes).collect::<Vec<u8>>();
+    let latin_1: Vec<u8> = text.chars().map(|letter| u8::try_from(letter).unwrap()).collect();
+    let header =
+        [b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nx-echo: ".as_slice(), &latin_1, b"\r\n\r\n"].concat();
+    let ascii = "canary-of-ascii-0123456789";
+    let answers = vec![
+        ("utf-16-le".to_owned(), whole("", &utf_16(u16::to_le_bytes))),
+        ("utf-16-be".to_owned(), whole("", &utf_16(u16::to_be_bytes))),
+        ("latin-1".to_owned(), whole("", &latin_1)),
+        ("header".to_owned(), vec![header]),
+    ];
+    for (form, data) in bench.stored(secret, answers).await {
+        assert!(data.contains("sha256") || form == "header", "{form}: {data}");
+        assert!(
+            !data.contains("canary") && !data.contains('\u{fffd}') && !data.contains("0123"),
+            "{form}: {data}"
+        );
+    }
+    // All bytes of it are UTF-8, each second one NUL.
+    let utf_16: Vec<u8> = ascii.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let (_, data) = bench.stored(ascii, vec![("ascii".to_owned(), whole("", &utf_16))]).await.remove(0);
+    assert!(data.contains("sha256"), "{data}");
+}
+
+#[tokio::test]
+async fn a_redacted_place_stays_blank_where_scrubbing_a_number_leaves_no_json_i1() {
+    let bench = Bench::redacting(&["/body/access_token"]).await;
+    let (secret, issued) = ("1234567890123", "canary-issued-by-the-target");
+    let body = format!("{{\"card\": {secret}, \"access_token\": \"{issued}\"}}");
+    let answer = whole("content-type: application/json\r\n", body.as_bytes());
+    let stored = bench.stored(secret, vec![("json".to_owned(), answer)]).await;
+    assert!(stored[0].1.contains("[redacted]"), "{stored:?}");
+    bench.assert_nothing_left(&[secret, issued], "redacted").await;
 }
 
 #[tokio::test]

@@ -110,6 +110,21 @@ impl Forge {
         self.world.database.sql(&sql).await
     }
 
+    /// The same workflow in another organization; with the organization's id.
+    async fn their_workflow(&self) -> (Uuid, Workflow) {
+        let theirs = Uuid::new_v4();
+        let ids = BootstrapIds { organization_id: theirs, token_id: self.world.id() };
+        let hash = theirs.as_bytes().repeat(2);
+        store::bootstrap(&self.world.database.admin_store(), ids, "Theirs", &hash, self.world.now())
+            .await
+            .unwrap();
+        let definition = &self.workflow.definition;
+        let workflow = self.world.workflow(json!(definition.nodes), json!(definition.edges)).await;
+        let sql = format!("UPDATE workflows SET organization_id = '{theirs}' WHERE id = '{}'", workflow.id);
+        self.world.database.sql(&sql).await;
+        (theirs, workflow)
+    }
+
     fn assert_nothing_opened_nor_sent(&self, what: &str) {
         assert_eq!(self.kms.take_decrypts(), Vec::<Value>::new(), "I7: {what}");
         assert!(self.target.requests().is_empty() && self.elsewhere.requests().is_empty(), "{what}");
@@ -123,6 +138,15 @@ impl Forge {
 /// SQL of the residuals of another execution.
 fn residuals_of(execution: Uuid) -> (&'static str, String) {
     ("residuals", format!("(SELECT residuals FROM workflow_node_executions WHERE id = '{execution}')"))
+}
+
+/// SQL of the version of a workflow's node.
+fn version_of(workflow: &Workflow, node_id: &str) -> (&'static str, String) {
+    let sql = format!(
+        "(SELECT version FROM workflow_nodes WHERE workflow_id = '{}' AND node_id = '{node_id}')",
+        workflow.id
+    );
+    ("node_version", sql)
 }
 
 #[tokio::test]
@@ -166,6 +190,46 @@ async fn i7_a_ref_that_is_taken_out_of_a_residual_does_not_get_it_evaluated() {
 }
 
 #[tokio::test]
+async fn i7_a_residual_in_a_place_that_may_hold_no_secret_opens_nothing() {
+    let forge = Forge::create().await;
+    for path in ["", "/", "/method", "/headers", "/headers/0", "/headers/0/name", "/body", "/timeout_seconds"]
+    {
+        let moved = format!("jsonb_set(e.residuals, '{{0,path}}', '\"{path}\"')");
+        let id = forge.forge(forge.node("token"), &[("residuals", moved)]).await;
+        assert_eq!(forge.run(id).await, "finished|failed|secret_denied", "{path:?}");
+    }
+    // Beside one in its place.
+    let beside = "e.residuals || jsonb_set(e.residuals, '{0,path}', '\"/method\"')";
+    let id = forge.forge(forge.node("token"), &[("residuals", beside.to_owned())]).await;
+    assert_eq!(forge.run(id).await, "finished|failed|secret_denied");
+    forge.assert_nothing_opened_nor_sent("a place that may hold none");
+}
+
+#[tokio::test]
+async fn i1_a_forged_residual_that_makes_a_maps_key_of_a_secret_is_not_told() {
+    let forge = Forge::create().await;
+    // `{[secret]: 1}` where text is expected; the component would name the field that it doesn't know.
+    let configuration = "jsonb_set(e.configuration, '{query}', '[\"x\"]')";
+    let residuals = r#"jsonb_build_array(jsonb_build_object('path', '/query/0', 'refs', e.residuals->0->'refs', 'expr',
+        '[{"op": "secret", "v": 0, "at": [0, 1]}, {"op": "literal", "v": 1, "at": [0, 1]},
+          {"op": "map", "v": [[0, 1]], "at": [0, 1]}]'::jsonb))"#;
+    let changes = [("configuration", configuration.to_owned()), ("residuals", residuals.to_owned())];
+    let id = forge.forge(forge.node("token"), &changes).await;
+    assert_eq!(forge.run(id).await, "finished|failed|component_error");
+    let row = forge
+        .world
+        .database
+        .sql(&format!(
+            "SELECT (SELECT jsonb_agg(to_jsonb(e)) FROM workflow_events e), to_jsonb(x)
+             FROM workflow_node_executions x WHERE x.id = '{id}'"
+        ))
+        .await;
+    assert!(!row.contains(&TOKEN[..8]), "{row}");
+    assert!(row.contains("a field that uses a secret came to something that can't be sent"), "{row}");
+    assert!(forge.target.requests().is_empty());
+}
+
+#[tokio::test]
 async fn i7_a_version_of_the_node_that_apply_never_made_allows_nothing() {
     let forge = Forge::create().await;
     for version in [forge.workflow.version + 1, forge.workflow.version + 1_000] {
@@ -178,26 +242,71 @@ async fn i7_a_version_of_the_node_that_apply_never_made_allows_nothing() {
 #[tokio::test]
 async fn i6_another_organizations_secret_is_not_reached_by_its_name() {
     let forge = Forge::create().await;
-    let theirs = Uuid::new_v4();
     // An organization without secrets, whose node refers to a secret of the same name.
-    let ids = BootstrapIds { organization_id: theirs, token_id: forge.world.id() };
-    let hash = theirs.as_bytes().repeat(2);
-    store::bootstrap(&forge.world.database.admin_store(), ids, "Theirs", &hash, forge.world.now())
-        .await
-        .unwrap();
-    let workflow = forge
-        .world
-        .workflow(json!(forge.workflow.definition.nodes), json!(forge.workflow.definition.edges))
-        .await;
-    let sql = format!("UPDATE workflows SET organization_id = '{theirs}' WHERE id = '{}'", workflow.id);
-    forge.world.database.sql(&sql).await;
-    let versions = format!(
-        "(SELECT version FROM workflow_nodes WHERE workflow_id = '{}' AND node_id = 'token')",
-        workflow.id
-    );
-    let id = forge.forge((workflow.id, "token"), &[("node_version", versions)]).await;
+    let (_, workflow) = forge.their_workflow().await;
+    let id = forge.forge((workflow.id, "token"), &[version_of(&workflow, "token")]).await;
     assert_eq!(forge.run(id).await, "finished|failed|secret_missing", "I6");
     forge.assert_nothing_opened_nor_sent("another organization's");
+}
+
+#[tokio::test]
+async fn i6_an_execution_in_another_organizations_workflow_opens_what_that_workflow_may_and_nothing_else() {
+    const THEIR_OTHER: &str = "value-of-their-other-0123456789";
+    let forge = Forge::create().await;
+    let (theirs, workflow) = forge.their_workflow().await;
+    forge
+        .set_secret(
+            theirs,
+            "github",
+            &[("token", "value-of-their-token-0123456789", &[]), ("other", THEIR_OTHER, &[])],
+        )
+        .await;
+    let (version, other) = (version_of(&workflow, "other"), forge.execution_of("other").await);
+    // Their node may use `other`; the genuine execution's residuals ask for `token`.
+    let id = forge.forge((workflow.id, "other"), std::slice::from_ref(&version)).await;
+    assert_eq!(forge.run(id).await, "finished|failed|secret_denied", "I6");
+    forge.assert_nothing_opened_nor_sent("what their node may not use");
+    let id = forge.forge((workflow.id, "other"), &[version, residuals_of(other)]).await;
+    assert_eq!(forge.run(id).await, "finished|passed|");
+    let opened = forge.kms.take_decrypts();
+    assert_eq!(opened.len(), 1);
+    assert_eq!(opened[0]["organization_id"], theirs.to_string(), "I6: by the workflow, whoever made the row");
+    assert_eq!(forge.target.requests()[0].header("x-value"), Some(THEIR_OTHER));
+}
+
+#[tokio::test]
+async fn i7_what_the_sweeper_can_write_opens_nothing() {
+    let forge = Forge::create().await;
+    let sweeper = forge.world.database.connect("sweeper").await;
+    let (id, genuine) = (forge.world.id(), forge.genuine);
+    // A copy of the genuine execution for another node, also with more of its columns.
+    let insert = |columns: &str| {
+        format!(
+            "INSERT INTO workflow_node_executions (id, workflow_id, node_id, root_event_id, event_id, state, component, configuration,
+                 workflow_version, node_version, last_sent_at, created_at, updated_at{columns})
+             SELECT '{id}', e.workflow_id, 'plain', e.root_event_id, e.event_id, 'pending', e.component, e.configuration,
+                 e.workflow_version, e.node_version, now(), now(), now(){columns}
+             FROM workflow_node_executions e WHERE e.id = '{genuine}'"
+        )
+    };
+    forge.world.database.sql("DELETE FROM workflow_node_executions WHERE node_id = 'plain'").await;
+    for sql in [
+        insert(", residuals"),
+        insert(", policy"),
+        "UPDATE workflow_node_executions SET residuals = '[]'".to_owned(),
+        "UPDATE workflow_node_executions SET configuration = '{}'".to_owned(),
+        "UPDATE workflow_node_executions SET component = 'http'".to_owned(),
+        "UPDATE workflow_node_executions SET node_id = 'token'".to_owned(),
+        "UPDATE workflow_node_executions SET node_version = 1".to_owned(),
+    ] {
+        let refused = sweeper.batch_execute(&sql).await.expect_err(&sql);
+        assert_eq!(refused.code().map(|code| code.code()), Some("42501"), "I7: {sql}");
+    }
+    sweeper.batch_execute(&insert("")).await.unwrap();
+    forge.run(id).await;
+    assert_eq!(forge.kms.take_decrypts(), Vec::<Value>::new(), "I7");
+    let sent = forge.target.requests();
+    assert!(sent.iter().all(|request| !format!("{request:?}").contains(TOKEN)), "I7: {sent:?}");
 }
 
 #[tokio::test]

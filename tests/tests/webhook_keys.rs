@@ -13,6 +13,8 @@ use process::Clock;
 use ring::hmac;
 use serde_json::{Value, json};
 use store::BootstrapIds;
+use store::intake::{Intake as Taken, NewRootEvent, load_webhook, take_webhook_event};
+use store::sweeper::forget_deduplications;
 use tests::kms::FakeKms;
 use tests::queues::aws_config;
 use tests::{World, wait_for};
@@ -88,8 +90,12 @@ impl Intake {
 
     /// Applies a workflow with one webhook; gives the webhook as the answer shows it.
     async fn hook(&self, name: &str, authentication: &str) -> Value {
+        self.hook_as(name, json!({ "authentication": authentication })).await
+    }
+
+    async fn hook_as(&self, name: &str, configuration: Value) -> Value {
         let definition = json!({ "name": name, "nodes": [
-            { "id": "push", "name": "Push", "trigger": "webhook", "configuration": { "authentication": authentication } },
+            { "id": "push", "name": "Push", "trigger": "webhook", "configuration": configuration },
         ] });
         let (status, answer) = self.call("PUT", "/v1/workflows", &definition).await;
         assert_eq!(status, 200, "{answer}");
@@ -105,12 +111,23 @@ impl Intake {
 
     /// Posts a delivery with a header; gives status and `Retry-After`.
     async fn post(&self, hook: &Value, header: (&str, String)) -> (StatusCode, Option<String>) {
+        self.post_with(hook, "", &[header]).await
+    }
+
+    async fn post_with(
+        &self,
+        hook: &Value,
+        query: &str,
+        headers: &[(&str, String)],
+    ) -> (StatusCode, Option<String>) {
         let url = word(&hook["url"]);
-        let request = Request::post(url.strip_prefix("https://sealflow.test").unwrap())
-            .header("content-type", "application/json")
-            .header(header.0, header.1)
-            .body(Body::from(BODY))
-            .unwrap();
+        let mut request =
+            Request::post(format!("{}{query}", url.strip_prefix("https://sealflow.test").unwrap()))
+                .header("content-type", "application/json");
+        for (name, value) in headers {
+            request = request.header(*name, value);
+        }
+        let request = request.body(Body::from(BODY)).unwrap();
         let response = self.webhook.clone().oneshot(request).await.unwrap();
         let after = response.headers().get("retry-after").map(|value| value.to_str().unwrap().to_owned());
         (response.status(), after)
@@ -233,6 +250,60 @@ async fn a_given_key_is_set_and_neither_shown_nor_stored_in_the_clear_i1() {
 }
 
 #[tokio::test]
+async fn a_credential_is_not_stored_wherever_a_sender_in_transition_puts_it_i1() {
+    let intake = Intake::create().await;
+    let stored = async |what: &str, credentials: &[&str]| {
+        let sql = "SELECT (SELECT jsonb_agg(to_jsonb(e)) FROM workflow_events e),
+            (SELECT jsonb_agg(to_jsonb(d)) FROM webhook_deduplications d)";
+        let rows = intake.world.database.sql(sql).await;
+        for credential in credentials {
+            assert!(!rows.contains(credential), "I1: {what}: {rows}");
+        }
+        assert!(rows.contains("kept"), "{what}: {rows}");
+    };
+    let header_of = |name: &str| json!({ "authentication": "header_token", "header_name": name });
+    // The header is renamed, and the old one is used as the key of deliveries; the sender sends both, and more.
+    let old = word(&intake.hook_as("w", header_of("X-Old")).await["token"]);
+    let mut configuration = header_of("X-New");
+    configuration["deduplication_header"] = json!("X-Old");
+    let hook = intake.hook_as("w", configuration).await;
+    let new = word(&intake.rotate(&hook, 3_600).await["token"]);
+    for (sent, other) in [(&old, &new), (&new, &old)] {
+        let headers = [
+            ("x-new", sent.clone()),
+            ("x-old", sent.clone()),
+            ("x-older", format!("Bearer {other}")),
+            ("x-pairs", format!("v=1,key={other};k={sent}")),
+            ("x-kept", "kept".to_owned()),
+        ];
+        let query = format!("?a={sent}&b={other}&{sent}=1&page=kept");
+        assert_eq!(intake.post_with(&hook, &query, &headers).await.0, StatusCode::ACCEPTED);
+    }
+    stored("renamed", &[&old, &new]).await;
+    // From a token in a header to a bearer token.
+    let hook = intake.hook_as("w", json!({ "authentication": "bearer" })).await;
+    let headers =
+        [("authorization", format!("Bearer {new}")), ("x-new", new.clone()), ("x-kept", "kept".to_owned())];
+    assert_eq!(intake.post_with(&hook, "", &headers).await.0, StatusCode::ACCEPTED);
+    stored("another type", &[&old, &new]).await;
+    // A signature proves the body to whoever takes it, and a key all bodies.
+    let signature_of = |name: &str| json!({ "authentication": "signature", "header_name": name });
+    let key = word(&intake.hook_as("s", signature_of("X-Old")).await["signing_key"]);
+    let hook = intake.hook_as("s", signature_of("X-New")).await;
+    let signature = signed(&key).1;
+    let bare = signature.strip_prefix("sha256=").unwrap();
+    let headers = [
+        ("x-new", signature.clone()),
+        ("x-old", signature.clone()),
+        ("x-older", format!("t=1,v1={bare}")),
+        ("x-key", format!("the key {key}")),
+        ("x-kept", "kept".to_owned()),
+    ];
+    assert_eq!(intake.post_with(&hook, &format!("?k={key}"), &headers).await.0, StatusCode::ACCEPTED);
+    stored("signature", &[&key, bare]).await;
+}
+
+#[tokio::test]
 async fn nobody_changes_another_organizations_webhook_i6() {
     let intake = Intake::create().await;
     let hook = intake.hook("w", "signature").await;
@@ -301,6 +372,49 @@ async fn a_webhook_that_is_posted_to_too_fast_is_told_when_to_try_again_and_othe
     assert!((25..=31).contains(&after.unwrap().parse::<u32>().unwrap()));
     assert_eq!(intake.events().await, events, "nothing is stored");
     assert_eq!(intake.post(&other, header(&other)).await, (StatusCode::ACCEPTED, None));
+}
+
+#[tokio::test]
+async fn a_deliverys_key_is_known_for_24_hours_and_no_longer_i10() {
+    let intake = Intake::create().await;
+    let configuration = json!({ "authentication": "none", "deduplication_header": "X-Id" });
+    let url = word(&intake.hook_as("w", configuration).await["url"]);
+    let store = intake.world.database.store("webhook");
+    let webhook = load_webhook(&store, url.rsplit('/').next().unwrap()).await.unwrap().unwrap();
+    let take = async |now| {
+        let id = intake.world.id();
+        let event = NewRootEvent {
+            id,
+            webhook: &webhook,
+            data: &json!({}),
+            custom_name: None,
+            targets: &[],
+            hops: 0,
+            deduplication_key: Some("the delivery"),
+        };
+        (id, take_webhook_event(&store, &event, now).await.unwrap())
+    };
+    let (start, day, tick) =
+        (intake.world.now(), SignedDuration::from_hours(24), SignedDuration::from_micros(1));
+    let (first, outcome) = take(start).await;
+    assert_eq!(outcome, Taken::Taken);
+    assert_eq!(take(start + day).await.1, Taken::Duplicate(first));
+    let (second, outcome) = take(start + day + tick).await;
+    assert_eq!(outcome, Taken::Taken, "its time is over, whether the sweeper was there or not");
+    let end = start + day + tick + day;
+    assert_eq!(take(end).await.1, Taken::Duplicate(second), "from then on it is known anew");
+    assert_eq!(intake.events().await, 2);
+
+    let sweeper = intake.world.database.store("sweeper");
+    assert_eq!(forget_deduplications(&sweeper, end, 10).await.unwrap(), 0);
+    assert_eq!(forget_deduplications(&sweeper, end + tick, 10).await.unwrap(), 1);
+    take(start).await;
+    let swept = async |shift| {
+        let deps = sweeper::Deps { clock: Clock::shifted(shift), ..intake.world.sweeper(30) };
+        sweeper::sweep(&deps).await.unwrap().deduplications
+    };
+    let minute = SignedDuration::from_mins(1);
+    assert_eq!((swept(day - minute).await, swept(day + minute).await), (0, 1), "a tick does so");
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ use crate::definitions::Workflow;
 use crate::keys::build_unseen;
 use crate::plan::{Fallback, PlanInput, Slots, plan};
 use crate::reach::{Reach, reach};
-use crate::suspects::{all_again, find_all};
+use crate::suspects::find_all;
 
 /// Why a batch was not built.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +36,8 @@ pub struct Built {
     pub messages: Vec<Outgoing>,
     /// Items that were left out, to be built alone.
     pub suspects: Vec<SuspectItem>,
+    /// What is to be looked at again a moment later.
+    pub again: Wakes,
     /// Whether rows were written.
     pub(crate) has_written: bool,
     /// Limited nodes that another transaction held.
@@ -80,12 +82,12 @@ pub async fn build(wakes: &Wakes, deps: &Deps) -> Result<Built, BatchError> {
         // One record's data was refused: each is built alone, so that only it fails (transactions.md 17).
         Err(StoreError::Rejected { .. }) => {
             tracing::warn!("the database refused a batch; its items are built one by one");
-            return Ok(Built { suspects: find_all(wakes, deps).await?, ..Built::default() });
+            let (suspects, again) = find_all(wakes, deps).await?;
+            return Ok(Built { suspects, again, ..Built::default() });
         }
         // An item that another holds: a builder that stopped over a suspect, say.
         Err(error) if error.is_lock_timeout() => {
-            all_again(wakes, deps).await;
-            return Ok(Built::default());
+            return Ok(Built { again: wakes.clone(), ..Built::default() });
         }
         result => result?,
     };

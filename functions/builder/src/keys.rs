@@ -14,7 +14,7 @@ use crate::batch::{
     node_message,
 };
 use crate::plan::{Fallback, PlanInput, plan_keys};
-use crate::suspects::{all_again, find_all};
+use crate::suspects::find_all;
 
 /// What is seen.
 #[derive(Clone, Copy)]
@@ -96,11 +96,13 @@ pub(crate) async fn build_unseen(
     let (seen, mut again) = match result {
         // As with a batch: each is seen and built alone, so that only the bad one fails.
         Err(StoreError::Rejected { .. }) => {
-            built.suspects.extend(find_all(&wakes, deps).await?);
+            let (suspects, again) = find_all(&wakes, deps).await?;
+            built.suspects.extend(suspects);
+            built.again.nodes.extend(again.nodes);
             return Ok(());
         }
         Err(error) if error.is_lock_timeout() => {
-            all_again(&wakes, deps).await;
+            built.again.nodes.extend(wakes.nodes);
             return Ok(());
         }
         result => result?,

@@ -57,15 +57,15 @@ pub async fn handle(batch: SqsBatch, deadline: Deadline, deps: &Deps) -> BatchRe
             Ok(_) => fresh.push(received),
         }
     }
-    let mut suspects = Vec::new();
+    let (mut suspects, mut later) = (Vec::new(), Wakes::default());
     let (wakes, message_ids) = wakes_of(fresh);
     match batch::build(&wakes, deps).await {
-        Ok(built) => suspects = built.suspects,
+        Ok(built) => (suspects, later) = (built.suspects, built.again),
         Err(error) => fail_all(&mut response, message_ids, &error),
     }
     // What was at work before is built alone, after the others are safe (transactions.md 16).
     let (wakes, message_ids) = wakes_of(again);
-    let built = suspects::build_alone(&wakes, suspects, deadline, deps).await;
+    let built = suspects::build_alone(&wakes, suspects, later, deadline, deps).await;
     if let Err(error) = built {
         fail_all(&mut response, message_ids, &error);
     }

@@ -79,7 +79,7 @@ impl GuardedHost {
                 hop_count: self.hop_count,
             })
             .await
-            .map_err(failure)?;
+            .map_err(|error| self.failure(error))?;
         let headers = response.headers.into_iter().map(|(name, value)| (self.scrub(name), self.scrub(value)));
         Ok(HttpResponse {
             status: response.status,
@@ -88,14 +88,20 @@ impl GuardedHost {
         })
     }
 
+    fn failure(&self, error: HttpError) -> HttpFailure {
+        if self.used_secret && is_of_request(error) {
+            return HttpFailure::unsendable_secret();
+        }
+        failure(error)
+    }
+
     fn scrub_body(&self, body: Vec<u8>) -> HttpBody {
         match String::from_utf8(body) {
-            Ok(text) => HttpBody::Text(self.scrub(text)),
+            // What has NUL in it may be UTF-16, where no value would be found.
+            Ok(text) if !text.contains('\0') => HttpBody::Text(self.scrub(text)),
             // What is not text can't be scrubbed: its hash and length are all that is kept.
-            Err(error) => HttpBody::Binary {
-                sha256: hex::encode(ring::digest::digest(&ring::digest::SHA256, error.as_bytes())),
-                bytes: error.as_bytes().len(),
-            },
+            Ok(text) => binary(text.as_bytes()),
+            Err(error) => binary(error.as_bytes()),
         }
     }
 
@@ -115,6 +121,24 @@ impl Host for GuardedHost {
     fn http(&self, request: HttpRequest) -> BoxFuture<'_, Result<HttpResponse, HttpFailure>> {
         Box::pin(self.exchange(request))
     }
+}
+
+fn binary(body: &[u8]) -> HttpBody {
+    HttpBody::Binary {
+        sha256: hex::encode(ring::digest::digest(&ring::digest::SHA256, body)),
+        bytes: body.len(),
+    }
+}
+
+/// What is wrong with a request itself, rather than with the way or the answer.
+fn is_of_request(error: HttpError) -> bool {
+    matches!(
+        error,
+        HttpError::InvalidUrl(_)
+            | HttpError::InvalidMethod
+            | HttpError::InvalidHeader { .. }
+            | HttpError::RequestTooLarge
+    )
 }
 
 fn failure(error: HttpError) -> HttpFailure {

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use store::executor::{ClaimedExecution, FinishKind};
 
 use crate::redact::redact;
+use crate::secrets::SecretProblem;
 
 /// Seconds after which a claim that was given back is tried again.
 const GIVE_BACK_SECONDS: f64 = 15.0;
@@ -81,9 +82,25 @@ impl Scrubbed {
         Self { outcome: Some(Outcome::Failed(failure)), places: 0, secrets: Vec::new() }
     }
 
+    /// With the labels of the secrets that were opened for it.
+    pub fn with_secrets(self, secrets: Vec<String>) -> Self {
+        Self { secrets, ..self }
+    }
+
     /// The claim is given back: nothing was run.
     pub fn given_back() -> Self {
         Self { outcome: None, places: 0, secrets: Vec::new() }
+    }
+}
+
+impl From<SecretProblem> for Scrubbed {
+    fn from(problem: SecretProblem) -> Self {
+        match problem {
+            SecretProblem::TriedAgain => Self::given_back(),
+            SecretProblem::Fails { reason, message } => {
+                Self::failed(Failure::new(reason, reason.as_str(), message))
+            }
+        }
     }
 }
 

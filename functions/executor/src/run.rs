@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 use crate::Deps;
 use crate::host::{GuardedHost, Secrets};
 use crate::outcome::{Ended, Scrubbed};
-use crate::secrets::{OpenedSecrets, SecretProblem, read_residuals};
+use crate::secrets::{ExecutionSecrets, OpenedSecrets, SecretProblem, read_residuals};
 
 /// Runs one claimed execution to its end; never longer than the component limit, and never with a panic. Where so much time went by
 /// since the claim that its lease could end before the component does, it is given back: somebody else would run it at the same time.
@@ -46,12 +46,14 @@ pub async fn run_execution(
                     format!("the component took longer than {seconds} seconds"),
                 )
             })
+            .with_secrets(labels(&execution, opened, deps))
         }
         Err(_) => Scrubbed::failed(Failure::new(
             ResultReason::Crashed,
             "panic",
             "the component failed inside sealflow; please report it",
-        )),
+        ))
+        .with_secrets(labels(&execution, opened, deps)),
     };
     Ended { execution, scrubbed, started_at, finished_at: deps.clock.now() }
 }
@@ -62,13 +64,18 @@ fn has_lease(elapsed: Duration, times: &Times) -> bool {
     elapsed + Duration::from_secs(u64::from(needed)) <= Duration::from_secs(u64::from(times.lease_seconds))
 }
 
+/// What was opened for an execution that was cut off.
+fn labels(execution: &ClaimedExecution, opened: &OpenedSecrets, deps: &Deps) -> Vec<String> {
+    let component = (deps.parts.component)(&execution.component);
+    let residuals = component.and_then(|component| read_residuals(execution, component).ok());
+    let residuals = residuals.unwrap_or_default();
+    opened.of(execution, &residuals).map(|secrets| secrets.labels()).unwrap_or_default()
+}
+
 async fn run(execution: &ClaimedExecution, opened: &OpenedSecrets, deps: &Deps) -> Scrubbed {
     match prepare(execution, opened, deps) {
         Ok(prepared) => prepared.execute(execution, deps).await,
-        Err(SecretProblem::TriedAgain) => Scrubbed::given_back(),
-        Err(SecretProblem::Fails { reason, message }) => {
-            Scrubbed::failed(Failure::new(reason, reason.as_str(), message))
-        }
+        Err(scrubbed) => scrubbed,
     }
 }
 
@@ -81,30 +88,15 @@ struct Prepared {
     host: GuardedHost,
 }
 
-fn prepare(
-    execution: &ClaimedExecution,
-    opened: &OpenedSecrets,
-    deps: &Deps,
-) -> Result<Prepared, SecretProblem> {
+fn prepare(execution: &ClaimedExecution, opened: &OpenedSecrets, deps: &Deps) -> Result<Prepared, Scrubbed> {
     let component = (deps.parts.component)(&execution.component).ok_or_else(|| {
         let message = format!("this version of sealflow has no component named {}", execution.component);
         SecretProblem::Fails { reason: ResultReason::ComponentError, message }
     })?;
-    let residuals = read_residuals(execution)?;
+    let residuals = read_residuals(execution, component)?;
     let secrets = opened.of(execution, &residuals)?;
-    let (mut values, mut derived) = (Vec::new(), Vec::new());
-    for ResidualAt { path, residual } in &residuals {
-        let evaluated = (deps.parts.evaluate)(residual, &secrets).map_err(|error| {
-            let message = format!("configuration{}: {}", path.replace('/', "."), error.message);
-            SecretProblem::Fails { reason: ResultReason::TemplateError, message }
-        })?;
-        derived.extend(evaluated.derived);
-        values.push((path.clone(), evaluated.value));
-    }
-    let configuration = apply_residuals(execution.configuration.clone(), values).map_err(|_| {
-        let message = "the stored configuration has lost a field".to_owned();
-        SecretProblem::Fails { reason: ResultReason::TemplateError, message }
-    })?;
+    let (configuration, derived) = evaluate(execution, &residuals, &secrets, deps)
+        .ok_or_else(|| not_evaluated(&residuals).with_secrets(secrets.labels()))?;
     let scrubbed =
         Secrets { values: secrets.values(), derived: derived.into_iter().map(Zeroizing::new).collect() };
     let host = GuardedHost::new(
@@ -116,6 +108,47 @@ fn prepare(
     );
     let secret_paths = residuals.iter().map(|at| at.path.clone()).collect();
     Ok(Prepared { component, configuration, secret_paths, labels: secrets.labels(), host })
+}
+
+/// The whole configuration, and what was made of secrets on the way. None where a residual has no value, or no place.
+fn evaluate(
+    execution: &ClaimedExecution,
+    residuals: &[ResidualAt],
+    secrets: &ExecutionSecrets<'_>,
+    deps: &Deps,
+) -> Option<(Value, Vec<String>)> {
+    let (mut values, mut derived) = (Vec::new(), Vec::new());
+    for ResidualAt { path, residual } in residuals {
+        let evaluated = (deps.parts.evaluate)(residual, secrets).ok()?;
+        derived.extend(evaluated.derived);
+        values.push((path.clone(), evaluated.value));
+    }
+    Some((apply_residuals(execution.configuration.clone(), values).ok()?, derived))
+}
+
+/// The failure of an evaluation. Which field failed, and why, may depend on a secret's value: `s[3] == "x" ? int("x") : 1` in a field
+/// for each letter would spell it (I1). So all that use a secret are named, whichever it was.
+fn not_evaluated(residuals: &[ResidualAt]) -> Scrubbed {
+    let paths: Vec<&str> = residuals.iter().map(|at| at.path.as_str()).collect();
+    let message = format!(
+        "a field that uses a secret can't be evaluated; which one, and why, is not told, as that may tell of the secret: {}",
+        named(&paths)
+    );
+    let reason = ResultReason::TemplateError;
+    Scrubbed::failed(Failure::new(reason, reason.as_str(), message))
+}
+
+/// Fields that one failure names.
+const FIELDS_SHOWN_MAX: usize = 5;
+
+fn named(paths: &[&str]) -> String {
+    let (shown, more) = paths.split_at(paths.len().min(FIELDS_SHOWN_MAX));
+    let mut names: Vec<_> =
+        shown.iter().map(|path| format!("configuration{}", path.replace('/', "."))).collect();
+    if !more.is_empty() {
+        names.push(format!("{} more", more.len()));
+    }
+    names.join(", ")
 }
 
 impl Prepared {
@@ -150,5 +183,16 @@ mod tests {
         check(0, true);
         check(u64::from(slack) * 1000, true);
         check(u64::from(slack) * 1000 + 1, false);
+    }
+
+    #[test]
+    fn a_failure_names_so_many_fields_and_counts_the_others_i10() {
+        let fields = |count: usize| named(&vec!["/headers/0/value"; count]);
+        assert_eq!(
+            fields(FIELDS_SHOWN_MAX).matches("configuration.headers.0.value").count(),
+            FIELDS_SHOWN_MAX
+        );
+        assert!(!fields(FIELDS_SHOWN_MAX).contains("more"));
+        assert!(fields(FIELDS_SHOWN_MAX + 1).ends_with("configuration.headers.0.value, 1 more"));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use components::{Component, field_rule};
 use definition::ResidualAt;
 use model::outcome::ResultReason;
 use store::executor::{AllowedRef, ClaimedExecution, ExecutionClaims};
@@ -42,13 +43,25 @@ pub enum SecretProblem {
 
 /// Reads an execution's residuals.
 ///
+/// The row is not trusted for where a secret goes, only the component: a value that became the method, or the whole configuration, would
+/// be told in a message or sent where nobody looked (I7).
+///
 /// # Errors
 /// [`SecretProblem::Fails`] when they are not what a builder writes.
-pub fn read_residuals(execution: &ClaimedExecution) -> Result<Vec<ResidualAt>, SecretProblem> {
-    serde_json::from_value(execution.residuals.clone()).map_err(|_| SecretProblem::Fails {
-        reason: ResultReason::TemplateError,
-        message: "the stored configuration can't be evaluated by this version of sealflow".to_owned(),
-    })
+pub fn read_residuals(
+    execution: &ClaimedExecution,
+    component: &dyn Component,
+) -> Result<Vec<ResidualAt>, SecretProblem> {
+    let residuals: Vec<ResidualAt> = serde_json::from_value(execution.residuals.clone()).map_err(|_| {
+        let message = "the stored configuration can't be evaluated by this version of sealflow".to_owned();
+        fails(ResultReason::TemplateError, message)
+    })?;
+    let may_hold_secret = |path: &str| !path.is_empty() && field_rule(component, path).secret;
+    if residuals.iter().any(|at| !may_hold_secret(&at.path)) {
+        let message = "the stored configuration has a secret in a field that may hold none".to_owned();
+        return Err(fails(ResultReason::SecretDenied, message));
+    }
+    Ok(residuals)
 }
 
 /// Opens what the batch refers to: each distinct sealed data key with one call of KMS.
@@ -57,7 +70,7 @@ pub fn read_residuals(execution: &ClaimedExecution) -> Result<Vec<ResidualAt>, S
 pub async fn open_secrets(claims: &ExecutionClaims, deps: &Deps) -> OpenedSecrets {
     let (mut wanted, mut requests) = (Vec::new(), Vec::new());
     for execution in &claims.executions {
-        for (name, key) in allowed_refs(execution) {
+        for (name, key) in allowed_refs(execution, deps) {
             let place = (execution.organization_id, name, key);
             if wanted.iter().any(|(known, _)| *known == place) {
                 continue;
@@ -94,8 +107,10 @@ pub async fn open_secrets(claims: &ExecutionClaims, deps: &Deps) -> OpenedSecret
 }
 
 /// The references of an execution's residuals that its node's version may open, each once.
-fn allowed_refs(execution: &ClaimedExecution) -> Vec<(String, String)> {
-    let Ok(residuals) = read_residuals(execution) else { return Vec::new() };
+fn allowed_refs(execution: &ClaimedExecution, deps: &Deps) -> Vec<(String, String)> {
+    let component = (deps.parts.component)(&execution.component);
+    let residuals = component.and_then(|component| read_residuals(execution, component).ok());
+    let Some(residuals) = residuals else { return Vec::new() };
     let mut refs: Vec<(String, String)> = residuals
         .iter()
         .flat_map(|at| at.residual.refs().iter().cloned())

@@ -3,8 +3,10 @@
 use std::sync::{Arc, PoisonError};
 
 use jiff::Timestamp;
+use model::limits::WEBHOOK_KEY_BYTES_MIN;
 use ring::digest::{SHA256, digest};
 use ring::hmac;
+use store::intake::StoredWebhook;
 use vault_format::{Entries, Entry, Purpose, Scope};
 use vault_open::OpenRequest;
 
@@ -30,32 +32,83 @@ pub async fn authenticate(
     deps: &Deps,
 ) -> Credential {
     let stored = &webhook.stored;
-    let header = |name: Option<&str>| {
-        let mut values = delivery.headers.get_all(name?).iter();
-        // Two values could be read in two ways: none is taken.
-        values
-            .next()
-            .filter(|_| values.next().is_none())
-            .and_then(|value| value.to_str().ok())
-            .map(str::to_owned)
-    };
     let is_good = match stored.authentication.as_str() {
         "none" => true,
-        "bearer" => {
-            let token = header(Some("authorization"));
-            token.as_deref().and_then(bearer).is_some_and(|token| is_token(token, webhook, now))
-        }
-        "header_token" => {
-            header(stored.header_name.as_deref()).is_some_and(|token| is_token(&token, webhook, now))
+        "bearer" | "header_token" => {
+            sent_token(delivery, stored).is_some_and(|token| is_token(token, webhook, now))
         }
         "signature" => {
-            let Some(signature) = header(stored.header_name.as_deref()) else { return Credential::Bad };
+            let Some(signature) = only_header(delivery, stored.header_name.as_deref()) else {
+                return Credential::Bad;
+            };
             let Some(keys) = signing_keys(webhook, now, deps).await else { return Credential::Unknown };
-            is_signature(&signature, &delivery.body, &keys, now)
+            is_signature(signature, &delivery.body, &keys, now)
         }
         _ => false,
     };
     if is_good { Credential::Good } else { Credential::Bad }
+}
+
+/// The credentials that a webhook knows, as they may stand in a delivery whose own is good. A sender that changes over to another header
+/// sends both for a while, and none is to be stored (I1).
+pub struct KnownCredentials<'d> {
+    sent_token: Option<&'d str>,
+    token_hashes: Vec<&'d [u8]>,
+    keys: Arc<Vec<SigningKey>>,
+    /// What each key makes of the body.
+    signatures: Vec<hmac::Tag>,
+}
+
+impl<'d> KnownCredentials<'d> {
+    /// Those of a delivery that was authenticated: its keys are open.
+    pub fn of(delivery: &'d Delivery, webhook: &'d KnownWebhook) -> Self {
+        let stored = &webhook.stored;
+        let is = |authentication: &str| stored.authentication == authentication;
+        let kept = webhook.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        let keys = kept.as_ref().map(|(_, keys)| Arc::clone(keys)).filter(|_| is("signature"));
+        let keys = keys.unwrap_or_default();
+        let sign = |key: &SigningKey| hmac::sign(&hmac_key(key), &delivery.body);
+        let hashes = stored.token_sha256.iter().chain(&stored.previous_token_sha256);
+        Self {
+            sent_token: sent_token(delivery, stored).filter(|_| is("bearer") || is("header_token")),
+            token_hashes: hashes.map(Vec::as_slice).collect(),
+            signatures: keys.iter().map(sign).collect(),
+            keys,
+        }
+    }
+
+    /// Whether one of them stands in a text.
+    pub fn stand_in(&self, text: &str) -> bool {
+        self.sent_token.is_some_and(|token| text.contains(token))
+            || self.keys.iter().any(|key| text.contains(key.value.expose()))
+            || pieces(text).any(|piece| self.are(piece))
+    }
+
+    fn are(&self, piece: &str) -> bool {
+        let hash = digest(&SHA256, piece.as_bytes());
+        let tag = read_signature(piece).unwrap_or_default();
+        self.token_hashes.iter().any(|known| is_equal(hash.as_ref(), known))
+            || self.signatures.iter().any(|known| is_equal(&tag, known.as_ref()))
+    }
+}
+
+/// A text, its words, and what stands between the signs that join names and values.
+fn pieces(text: &str) -> impl Iterator<Item = &str> {
+    let joined = |letter: char| letter.is_whitespace() || ",;=&\"".contains(letter);
+    text.split_whitespace().chain(text.split(joined)).filter(|piece| piece.len() >= WEBHOOK_KEY_BYTES_MIN)
+}
+
+/// The one value of a header. Two could be read in two ways: none is taken.
+fn only_header<'d>(delivery: &'d Delivery, name: Option<&str>) -> Option<&'d str> {
+    let mut values = delivery.headers.get_all(name?).iter();
+    values.next().filter(|_| values.next().is_none()).and_then(|value| value.to_str().ok())
+}
+
+fn sent_token<'d>(delivery: &'d Delivery, stored: &StoredWebhook) -> Option<&'d str> {
+    match stored.authentication.as_str() {
+        "bearer" => only_header(delivery, Some("authorization")).and_then(bearer),
+        _ => only_header(delivery, stored.header_name.as_deref()),
+    }
 }
 
 fn bearer(header: &str) -> Option<&str> {
@@ -80,14 +133,22 @@ fn is_equal(one: &[u8], other: &[u8]) -> bool {
         && one.iter().zip(other).fold(0, |differing, (one, other)| differing | (one ^ other)) == 0
 }
 
-/// `sha256=<hex>`, as GitHub sends it, of the raw body.
+/// `sha256=<hex>`, as GitHub sends it.
+fn read_signature(signature: &str) -> Option<Vec<u8>> {
+    let signature = signature.trim();
+    hex::decode(signature.strip_prefix("sha256=").unwrap_or(signature)).ok()
+}
+
+fn hmac_key(key: &SigningKey) -> hmac::Key {
+    hmac::Key::new(hmac::HMAC_SHA256, key.value.expose().as_bytes())
+}
+
+/// Whether a signature is that of the raw body.
 fn is_signature(signature: &str, body: &[u8], keys: &[SigningKey], now: Timestamp) -> bool {
-    let hexadecimal = signature.trim().strip_prefix("sha256=").unwrap_or(signature.trim());
-    let Ok(tag) = hex::decode(hexadecimal) else { return false };
-    keys.iter().filter(|key| key.until.is_none_or(|until| now < until)).any(|key| {
-        let key = hmac::Key::new(hmac::HMAC_SHA256, key.value.expose().as_bytes());
-        hmac::verify(&key, body, &tag).is_ok()
-    })
+    let Some(tag) = read_signature(signature) else { return false };
+    keys.iter()
+        .filter(|key| key.until.is_none_or(|until| now < until))
+        .any(|key| hmac::verify(&hmac_key(key), body, &tag).is_ok())
 }
 
 /// The opened signing keys, kept for a minute: or each anonymous POST would cost a call of KMS.

@@ -16,7 +16,7 @@ use store::intake::{Intake, NewRootEvent, StoredWebhook, load_webhook, take_webh
 use uuid::Uuid;
 
 use crate::answer::Answer;
-use crate::authenticate::{Credential, authenticate};
+use crate::authenticate::{Credential, KnownCredentials, authenticate};
 use crate::cache::KnownWebhook;
 use crate::{Delivery, Deps};
 
@@ -131,13 +131,15 @@ async fn store_event(
 ) -> Stored {
     let Some(compiled) = &webhook.compiled else { return Stored::Answer(Answer::Unavailable) };
     let stored = &webhook.stored;
-    let data = match read_data(delivery, webhook) {
+    let credentials = KnownCredentials::of(delivery, webhook);
+    let data = match read_data(delivery, webhook, &credentials) {
         Ok(data) => data,
         Err(answer) => return Stored::Answer(answer),
     };
     let Ok(header_key) = deduplication_key(&delivery.headers, stored.deduplication_header.as_deref()) else {
         return Stored::Answer(Answer::BadKey);
     };
+    let header_key = header_key.filter(|key| !credentials.stand_in(key));
     let (custom_name, template_key) = templates(webhook, &data, now);
     let key = header_key.or(template_key);
     let targets: Vec<(String, Uuid)> = compiled
@@ -171,7 +173,11 @@ async fn store_event(
     })
 }
 
-fn read_data(delivery: &Delivery, webhook: &KnownWebhook) -> Result<Value, Answer> {
+fn read_data(
+    delivery: &Delivery,
+    webhook: &KnownWebhook,
+    credentials: &KnownCredentials<'_>,
+) -> Result<Value, Answer> {
     let node = webhook.compiled.as_ref().and_then(|compiled| compiled.stored_node(&webhook.stored.node_id));
     let configuration = node
         .and_then(|node| WebhookConfiguration::read(&node.configuration).ok())
@@ -188,6 +194,7 @@ fn read_data(delivery: &Delivery, webhook: &KnownWebhook) -> Result<Value, Answe
         headers: &headers,
         query: &delivery.query,
         body: &delivery.body,
+        holds_credential: &|text| credentials.stand_in(text),
     };
     let data = event_data(&configuration, &request).map_err(Answer::BadBody)?;
     // Headers and query come on top of the body's limit.

@@ -54,7 +54,7 @@ pub struct HttpResponse {
 /// The body of an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HttpBody {
-    /// UTF-8.
+    /// UTF-8 without NUL.
     Text(String),
     /// Anything else: it can't be scrubbed, so only its hash and length are kept.
     Binary {
@@ -78,4 +78,19 @@ pub struct HttpFailure {
     pub retryable: bool,
     /// Whether the other side answered.
     pub answered: bool,
+}
+
+impl HttpFailure {
+    /// The one failure of a request whose configuration came to something that can't be sent because of a field that uses a secret.
+    /// It says no more: which field it is, and why, may depend on the secret's value (I1).
+    #[must_use]
+    pub fn unsendable_secret() -> Self {
+        Self {
+            reason: ResultReason::ComponentError,
+            code: "invalid_configuration",
+            message: "configuration: a field that uses a secret came to something that can't be sent; which one, and why, is not told, as that may tell of the secret".to_owned(),
+            retryable: false,
+            answered: false,
+        }
+    }
 }

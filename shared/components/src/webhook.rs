@@ -150,7 +150,16 @@ impl Trigger for Webhook {
     }
 
     fn check(&self, configuration: &Value) -> Vec<Problem> {
-        WebhookConfiguration::read(configuration).err().unwrap_or_default()
+        let mut problems = WebhookConfiguration::read(configuration).err().unwrap_or_default();
+        let header = configuration.get("deduplication_header").and_then(Value::as_str).unwrap_or_default();
+        if is_credential(&header.to_ascii_lowercase()) {
+            problems.push(Problem {
+                pointer: "/deduplication_header".to_owned(),
+                message: "is a header of credentials, by its name: what it holds is not stored, and a key is"
+                    .to_owned(),
+            });
+        }
+        problems
     }
 }
 
@@ -165,6 +174,8 @@ pub struct WebhookRequest<'a> {
     pub query: &'a str,
     /// The raw body.
     pub body: &'a [u8],
+    /// Whether a text holds a credential that the webhook knows: the sender may put it anywhere, as where a header was renamed.
+    pub holds_credential: &'a dyn Fn(&str) -> bool,
 }
 
 /// Why a request was not taken; nothing of it is stored.
@@ -185,7 +196,8 @@ pub enum BodyError {
 ///
 /// The body is JSON where the sender says so (or says nothing and it is), a map where it is a form, else text. Header
 /// names are canonical (`X-Github-Event`), each with the list of its values; names in form and query have their text, or a list where
-/// they stand more than once. Credentials are left out by name.
+/// they stand more than once. Headers and query parameters that carry credentials are left out, by name and by what they hold; the body
+/// is the sender's, and stays whole.
 ///
 /// # Errors
 /// [`BodyError`]; the caller answers 400.
@@ -196,15 +208,26 @@ pub fn event_data(
     let mut headers: BTreeMap<String, Vec<Value>> = BTreeMap::new();
     for (name, value) in request.headers {
         let name = name.to_ascii_lowercase();
-        if !is_credential(&name) && Some(&name) != configuration.header_name.as_ref() {
+        let is_left_out = is_credential(&name)
+            || Some(&name) == configuration.header_name.as_ref()
+            || (request.holds_credential)(value);
+        if !is_left_out {
             headers
                 .entry(canonical_header_name(&name))
                 .or_default()
                 .push(Value::String(no_nul(value.clone())?));
         }
     }
+    let holds_credential =
+        |value: &Value| value.as_str().is_some_and(|text| (request.holds_credential)(text));
     let mut query = form_map(request.query.as_bytes())?;
-    query.retain(|name, _| !is_credential(&name.to_ascii_lowercase()));
+    query.retain(|name, value| {
+        let holds_credential = match value {
+            Value::Array(values) => values.iter().any(holds_credential),
+            value => holds_credential(value),
+        };
+        !is_credential(&name.to_ascii_lowercase()) && !holds_credential && !(request.holds_credential)(name)
+    });
     let body = body_data(request)?;
     Ok(json!({ "body": body, "headers": headers, "query": query, "method": request.method }))
 }
@@ -316,9 +339,25 @@ mod tests {
             &[("/header_name", "is for the authentications signature and header_token only")],
         );
         check(
-            json!({ "authentication": "header_token", "deduplication_header": "X-Token" }),
+            json!({ "authentication": "header_token", "header_name": "X-Pass", "deduplication_header": "x-pass" }),
             &[("/deduplication_header", "is the header of the credential")],
         );
+        let credentials = [(
+            "/deduplication_header",
+            "is a header of credentials, by its name: what it holds is not stored, and a key is",
+        )];
+        for header in [
+            "Authorization",
+            "cookie",
+            "Proxy-Id",
+            "X-Hub-Signature",
+            "X-Old-Token",
+            "x-api-key",
+            "Client-SECRET",
+        ] {
+            check(json!({ "authentication": "none", "deduplication_header": header }), &credentials);
+        }
+        check(json!({ "authentication": "none", "deduplication_header": "X-GitHub-Delivery" }), &[]);
         let constant = "must be a template such as {{ root().data.body.id }}: a key that is always the same makes all requests one";
         let both = "stands beside `deduplication_header`: a webhook has one of them";
         check(
@@ -344,7 +383,9 @@ mod tests {
         let headers: Vec<_> =
             headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let configuration = read(json!({ "authentication": "header_token", "header_name": "X-Pass" }));
-        event_data(&configuration, &WebhookRequest { method: "POST", headers: &headers, query, body })
+        let holds_credential = &|text: &str| text.contains("known-credential");
+        let request = WebhookRequest { method: "POST", headers: &headers, query, body, holds_credential };
+        event_data(&configuration, &request)
     }
 
     #[test]
@@ -397,6 +438,16 @@ mod tests {
         assert_eq!(found["headers"], json!({ "X-Github-Event": ["push", "again"] }));
         assert_eq!(found["query"], json!({ "page": ["1", "2"] }));
         assert_eq!(found["method"], "POST");
+    }
+
+    #[test]
+    fn i1_a_known_credential_is_left_out_wherever_in_headers_and_query_it_stands() {
+        let headers = [("X-Old", "known-credential"), ("Referer", "/x?known-credential"), ("X-Kept", "x")];
+        let query = "old=known-credential&known-credential=1&two=x&two=a+known-credential&page=1";
+        let found = data(&headers, query, br#""known-credential""#).unwrap();
+        assert_eq!(found["headers"], json!({ "X-Kept": ["x"] }));
+        assert_eq!(found["query"], json!({ "page": "1" }));
+        assert_eq!(found["body"], "known-credential", "the body is the sender's");
     }
 
     #[test]

@@ -107,7 +107,6 @@ impl Taint {
             Kind::Item(scope) | Kind::Acc(scope) => self.scopes.contains(scope),
             Kind::Choose(_, yes, no) => of(yes) || of(no),
             Kind::Sequence(ids) => ids.last().is_some_and(of),
-            Kind::Member(object, ..) | Kind::Slice(object, ..) => of(object),
             Kind::Unary(UnaryOp::Not, _) => false,
             Kind::Binary(op, left, right) => !op.gives_bool() && (of(left) || of(right)),
             Kind::Let(slot, value, body) => {
@@ -129,6 +128,7 @@ impl Taint {
                     _ => list || made,
                 }
             }
+            // Also what is looked up by a secret: a table of letters would spell it in others.
             kind => {
                 let mut any = false;
                 kind.each_child(|child| any |= self.holds[child as usize]);

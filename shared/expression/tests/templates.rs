@@ -216,6 +216,20 @@ fn every_text_that_is_made_of_a_secret_is_told() {
 }
 
 #[test]
+fn what_is_looked_up_by_a_secret_is_told_i1() {
+    let check = |source: &str, expected: &str| {
+        let texts = derived(source);
+        assert!(texts.iter().any(|text| text == expected), "{source}: {texts:?}");
+    };
+    check(r#"{{ {"yes": "by a key"}[secrets("db").flag] }}"#, "by a key");
+    check(r#"{{ ["a", "b", "c", "by an index"][len(secrets("db").flag)] }}"#, "by an index");
+    check(r#"{{ "abcdefghijklmnop"[len(secrets("db").flag):] }}"#, "defghijklmnop");
+    let spelled =
+        r#"{{ join(map(split(secrets("db").flag, ""), {"y": "one,", "e": "two,", "s": "six."}[#]), "") }}"#;
+    check(spelled, "one,two,six.");
+}
+
+#[test]
 fn data_that_a_secret_only_chooses_is_not_taken_for_a_secret() {
     let texts = derived("{{ secrets(\"db\").flag == \"yes\" ? \"harmless data\" : \"other data\" }}");
     assert!(texts.is_empty(), "{texts:?}");

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use http::HeaderMap;
-use http::header;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use model::limits::HTTP_REDIRECTS_MAX;
 use vault_format::AllowedHost;
 
@@ -98,10 +97,14 @@ fn location(headers: &HeaderMap) -> Result<&str, HttpError> {
 fn finish(answer: Answer, target: Target, redirects: usize) -> Result<Response, HttpError> {
     let mut headers = answer.headers;
     let body = decode(&mut headers, answer.body)?;
-    let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    // With other characters in the place of its bytes, a value that echoes a secret could no longer be scrubbed (I1).
+    let text = |(name, value): (&HeaderName, &HeaderValue)| {
+        let value = std::str::from_utf8(value.as_bytes()).ok()?;
+        Some((name.as_str().to_owned(), value.to_owned()))
+    };
     Ok(Response {
         status: answer.status.as_u16(),
-        headers: headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect(),
+        headers: headers.iter().filter_map(text).collect(),
         body,
         url: target.into_text(),
         redirects,

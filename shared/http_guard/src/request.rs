@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
+use model::request_headers::is_ours;
 use vault_format::AllowedHost;
 
 use crate::HttpError;
@@ -19,23 +20,6 @@ pub const HEADERS_BYTES_MAX: usize = 128 * 1024;
 pub const HOPS_HEADER: HeaderName = HeaderName::from_static("sealflow-hops");
 
 const USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("sealflow/", env!("CARGO_PKG_VERSION")));
-
-/// Headers that this client sets itself, or that are for one connection only.
-const OWN_HEADERS: [HeaderName; 13] = [
-    header::ACCEPT_ENCODING,
-    header::CONNECTION,
-    header::CONTENT_LENGTH,
-    header::EXPECT,
-    header::HOST,
-    header::PROXY_AUTHENTICATE,
-    header::PROXY_AUTHORIZATION,
-    header::TE,
-    header::TRAILER,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-    HeaderName::from_static("keep-alive"),
-    HOPS_HEADER,
-];
 
 /// A request. It may hold secret values, so it can't be printed.
 pub struct Request {
@@ -61,7 +45,7 @@ pub struct Request {
 pub struct Response {
     /// 200 to 999.
     pub status: u16,
-    /// Names in lower case, in the order of the response. `content-encoding` and `content-length` are gone where the body was decoded.
+    /// Names in lower case, in the order of the response; those whose value is not UTF-8 are left out. `content-encoding` and `content-length` are gone where the body was decoded.
     pub headers: Vec<(String, String)>,
     /// The body after content-decoding, at most 4 MiB.
     pub body: Vec<u8>,
@@ -142,7 +126,7 @@ fn prepare_headers(headers: &[(String, String)]) -> Result<HeaderMap, HttpError>
             return Err(refuse("there are too many or too large headers"));
         }
         let name: HeaderName = name.parse().map_err(|_| refuse("its name is no header name"))?;
-        if OWN_HEADERS.contains(&name) || name.as_str().starts_with("proxy-") {
+        if is_ours(name.as_str()) {
             return Err(refuse("sealflow sets it, or it is for proxies and connections"));
         }
         let mut value = HeaderValue::from_bytes(value.as_bytes())

@@ -67,6 +67,19 @@ async fn bodies_are_whole_however_they_are_framed() {
 }
 
 #[tokio::test]
+async fn a_header_that_is_not_utf_8_is_left_out_i1() {
+    let world = answering(|| {
+        b"HTTP/1.1 200 OK\r\nx-latin: canary-\xfc\r\nx-utf-8: \xc3\xbc\r\ncontent-length: 0\r\n\r\n".to_vec()
+    })
+    .await;
+    let headers = world.send(get("http://a.example/")).await.unwrap().headers;
+    assert_eq!(
+        headers,
+        [("x-utf-8".to_owned(), "ü".to_owned()), ("content-length".to_owned(), "0".to_owned())]
+    );
+}
+
+#[tokio::test]
 async fn a_response_has_a_limit_on_the_wire_i10() {
     let check = async |sent: Vec<u8>, expected: Result<usize, HttpError>| {
         let world = answering(move || sent.clone()).await;

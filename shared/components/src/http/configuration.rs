@@ -13,7 +13,7 @@
 
 use std::ops::RangeInclusive;
 
-use model::limits::COMPONENT_SECONDS_MAX;
+use model::{limits::COMPONENT_SECONDS_MAX, request_headers::is_ours};
 use serde_json::Value;
 use url::Url;
 
@@ -27,22 +27,6 @@ const METHODS: &[&str] = &["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPT
 const TIMEOUT_SECONDS_DEFAULT: u32 = 30;
 /// Items of `query`, `headers`, `form` and `success_codes`.
 const ITEMS_MAX: usize = 200;
-/// Headers that are the client's own: they frame the message or choose the host.
-const HEADERS_OURS: &[&str] = &[
-    "connection",
-    "content-length",
-    "expect",
-    "host",
-    "http2-settings",
-    "keep-alive",
-    "proxy-connection",
-    "sealflow-hops",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
-
 /// A configuration whose every value is known.
 pub(super) struct Configuration {
     pub method: &'static str,
@@ -170,8 +154,11 @@ fn read_headers(reader: &mut Reader, value: &Value) -> Option<Vec<Pair>> {
 fn check_header_name(reader: &mut Reader, at: &str, name: &str) {
     if !is_header_name(name) {
         reader.problem(at, "must be the name of a header: letters, digits and a few signs such as `-`");
-    } else if HEADERS_OURS.iter().any(|ours| name.eq_ignore_ascii_case(ours)) {
-        reader.problem(at, format!("the header `{name}` is set by sealflow and can't be chosen"));
+    } else if is_ours(name) {
+        reader.problem(
+            at,
+            format!("the header `{name}` is set by sealflow or for proxies, and can't be chosen"),
+        );
     }
 }
 

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::{
     component::{Call, Component, FieldSpec, Kind, Problem},
-    host::{BoxFuture, Host},
+    host::{BoxFuture, Host, HttpFailure},
     shape::Stage,
 };
 
@@ -70,20 +70,16 @@ impl Component for Http {
         Box::pin(async move {
             let configuration = match configuration::read(configuration, Stage::Resolved) {
                 Ok(Some(configuration)) => configuration,
-                Ok(None) => return invalid(&[]),
-                Err(problems) => return invalid(&problems),
+                Ok(None) => return invalid(&[], call),
+                Err(problems) => return invalid(&problems, call),
             };
             let request = match request::build(&configuration, call) {
                 Ok(request) => request,
-                Err(problem) => return invalid(&[problem]),
+                Err(problem) => return invalid(&[problem], call),
             };
             match host.http(request).await {
                 Ok(answer) => response::outcome(answer, &configuration.success),
-                Err(failure) => Outcome::Failed(Failure {
-                    retryable: failure.retryable,
-                    answered: failure.answered,
-                    ..Failure::new(failure.reason, failure.code, failure.message)
-                }),
+                Err(failure) => failed(failure),
             }
         })
     }
@@ -92,8 +88,20 @@ impl Component for Http {
 /// Problems that one failure names.
 const PROBLEMS_SHOWN_MAX: usize = 5;
 
-/// The failure of a configuration that came to something else than it must. It names fields, never values.
-fn invalid(problems: &[Problem]) -> Outcome {
+fn failed(failure: HttpFailure) -> Outcome {
+    Outcome::Failed(Failure {
+        retryable: failure.retryable,
+        answered: failure.answered,
+        ..Failure::new(failure.reason, failure.code, failure.message)
+    })
+}
+
+/// The failure of a configuration that came to something else than it must. It names fields, never values; where one that uses a secret
+/// is among them, none: a map's key may be made of the secret too.
+fn invalid(problems: &[Problem], call: &Call<'_>) -> Outcome {
+    if problems.iter().any(|problem| is_within_secret(&problem.pointer, call)) {
+        return failed(HttpFailure::unsendable_secret());
+    }
     let texts: Vec<_> = problems
         .iter()
         .take(PROBLEMS_SHOWN_MAX)
@@ -103,6 +111,13 @@ fn invalid(problems: &[Problem]) -> Outcome {
         .collect();
     let message = format!("the configuration came to something that can't be sent: {}", texts.join("; "));
     Outcome::Failed(Failure::new(ResultReason::ComponentError, "invalid_configuration", message))
+}
+
+/// Whether a pointer names a place that a secret was put into, or one below it.
+fn is_within_secret(pointer: &str, call: &Call<'_>) -> bool {
+    call.secret_paths.iter().any(|path| {
+        pointer.strip_prefix(path).is_some_and(|below| below.is_empty() || below.starts_with('/'))
+    })
 }
 
 #[cfg(test)]

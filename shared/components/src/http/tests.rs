@@ -36,13 +36,17 @@ fn text(status: u16, body: &str) -> HttpResponse {
     HttpResponse { status, headers: vec![], body: HttpBody::Text(body.to_owned()) }
 }
 
+fn call<'a>(secret_paths: &'a [&'a str]) -> Call<'a> {
+    Call { execution_id: Uuid::nil(), idempotency_key: "the-key", seconds_max: 60, secret_paths }
+}
+
 fn execute(
     configuration: &Value,
     secret_paths: &[&str],
     answer: Result<HttpResponse, HttpFailure>,
 ) -> (Outcome, Option<HttpRequest>) {
     let host = OneAnswer { answer: Mutex::new(Some(answer)), request: Mutex::new(None) };
-    let call = Call { execution_id: Uuid::nil(), idempotency_key: "the-key", seconds_max: 60, secret_paths };
+    let call = call(secret_paths);
     let outcome = {
         let mut future = pin!(Http.execute(&host, configuration, &call));
         match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
@@ -314,6 +318,21 @@ fn every_problem_of_a_configuration_is_said() {
 }
 
 #[test]
+fn a_header_that_would_not_be_sent_is_refused_at_apply() {
+    for name in
+        ["Accept-Encoding", "proxy-authorization", "Proxy-Authenticate", "Host", "TE", "sealflow-hops"]
+    {
+        let header = json!({ "name": name, "value": "x", "type": "header" });
+        let said = format!("the header `{name}` is set by sealflow or for proxies, and can't be chosen");
+        let headers =
+            problems(&json!({ "url": "https://a.example", "headers": [{ "name": name, "value": "x" }] }));
+        assert_eq!(headers, [("/headers/0/name".to_owned(), said.clone())]);
+        let authorization = problems(&json!({ "url": "https://a.example", "authorization": header }));
+        assert_eq!(authorization, [("/authorization/name".to_owned(), said)]);
+    }
+}
+
+#[test]
 fn templates_are_left_to_run_time() {
     let open = "{{ root().data.x }}";
     let found = problems(&json!({
@@ -362,10 +381,35 @@ fn i1_secrets_may_stand_where_they_are_sent_and_nowhere_else() {
 fn a_failure_names_so_many_problems_and_no_more_i10() {
     let shown = |count: usize| {
         let problem = Problem { pointer: "/url".into(), message: "is no URL".into() };
-        let Outcome::Failed(failure) = invalid(&vec![problem; count]) else { panic!("it fails") };
+        let Outcome::Failed(failure) = invalid(&vec![problem; count], &call(&[])) else { panic!("it fails") };
         failure.message.matches("is no URL").count()
     };
     assert_eq!(shown(PROBLEMS_SHOWN_MAX), PROBLEMS_SHOWN_MAX);
     assert_eq!(shown(PROBLEMS_SHOWN_MAX + 1), PROBLEMS_SHOWN_MAX);
     assert_eq!(shown(1), 1);
+}
+
+#[test]
+fn a_field_that_uses_a_secret_is_not_named_where_it_can_not_be_sent_i1() {
+    let failure = |configuration: &Value, secret_paths: &[&str]| {
+        let (outcome, request) = execute(configuration, secret_paths, Ok(text(200, "")));
+        assert!(request.is_none(), "nothing is sent");
+        let Outcome::Failed(failure) = outcome else { panic!("it fails") };
+        (failure.code, failure.message)
+    };
+    let header = |at: usize| {
+        let mut headers = vec![json!({ "name": "X-A", "value": "a" }); 3];
+        headers[at]["value"] = json!("a\nb");
+        json!({ "url": "https://a.example", "headers": headers })
+    };
+    let paths = ["/headers/0/value", "/headers/1/value", "/url", "/query/a~1b"];
+    let expected = failure(&header(0), &paths);
+    assert!(!expected.1.contains("headers"), "{expected:?}");
+    assert_eq!(failure(&header(1), &paths), expected);
+    assert_eq!(failure(&json!({ "url": "nowhere" }), &paths), expected);
+    let made = json!({ "url": "https://a.example", "query": { "a/b": { "made-of-a-secret": 1 } } });
+    assert_eq!(failure(&made, &paths), expected);
+    assert_eq!(failure(&made, &["/query/a"]).1.matches("query.a~1b").count(), 1, "another field");
+    assert!(failure(&header(2), &paths).1.contains("headers.2.value"), "a field without a secret is named");
+    assert!(failure(&header(0), &[]).1.contains("headers.0.value"));
 }
