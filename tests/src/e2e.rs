@@ -350,7 +350,8 @@ impl Story<'_> {
         let Story { product, organization, counted } = self;
         drop(counted);
         if product.stories.load(Ordering::SeqCst) == 0 {
-            sealflow.await_empty_queues(WAIT_MAX).await.expect("the queues are empty");
+            // As long as a queue hides what a killed function had received, and some more.
+            sealflow.await_empty_queues(2 * WAIT_MAX).await.expect("the queues are empty");
         }
         let secrets: Vec<&str> = secrets.iter().copied().chain([organization.token.as_str()]).collect();
         product.assert_no_leaks(&secrets).await;

@@ -484,7 +484,8 @@ async fn i10_however_many_suspects_have_to_wait_their_node_gets_one_wake() {
         wakes.push(event(world.start(&workflow, "start", json!({ "n": n })).await));
     }
     // Somebody is at work on each of them.
-    let busy = "UPDATE workflow_node_queue_items SET crashes = 1, suspect_until = now() + interval '1 minute'";
+    let busy =
+        "UPDATE workflow_node_queue_items SET crashes = 1, suspect_until = now() + interval '1 minute'";
     world.database.sql(busy).await;
     for receives in [1, 2] {
         let deadline = Deadline::after(std::time::Duration::from_secs(60));

@@ -260,6 +260,9 @@ async fn basic_form_and_query_are_scrubbed_too_and_redacted_places_are_blank_i1(
     let story = product.story("derived").await;
     let (secret, issued) = (make_secret("derived"), make_secret("issued"));
     story.set_secret("github", "token", &secret).await;
+    let hook_path: String = make_secret("hook").chars().filter(char::is_ascii_alphanumeric).collect();
+    let hook = format!("{}/derived/{hook_path}", product.target.url());
+    story.set_secret("hook", "url", &hook).await;
     product.target.script(
         "/issues",
         [Reply::Body(
@@ -286,15 +289,20 @@ nodes:
   - { id: path, name: Path, component: http, configuration: { url: 'TARGET/derived/REF/x' } }
   - { id: json, name: Json, component: http, configuration: { method: POST, url: 'TARGET/derived', body: { json: { deep: [ 'a REF b' ] } } } }
   - { id: issues, name: Issues, component: http, configuration: { url: 'TARGET/issues' }, redact: [ /body/access_token, /body/list/0/key ] }
+  - { id: hook, name: Hook, component: http, configuration: { method: POST, url: '{{ secrets("hook").url }}' } }
   - { id: cookies, name: Cookies, component: http, configuration: { url: 'TARGET/cookies', headers: [ { name: X-A, value: 'REF' } ] } }
 edges:
 "#;
-    let nodes = ["basic", "form", "query", "path", "json", "issues", "cookies"];
+    let nodes = ["basic", "form", "query", "path", "json", "hook", "issues", "cookies"];
     let edges: String = nodes.iter().map(|node| format!("  - {{ from: start, to: {node} }}\n")).collect();
     story.apply(&placed(product, &format!("{}{edges}", definition.replace("REF", reference)))).await;
     let run = story.run("derived", json!({})).await;
     assert_eq!((&run["state"], &run["executions"]), (&json!("passed"), &json!(nodes.len())));
     let run_id = word(&run["id"]);
+    // An address that is wholly a secret is called, and neither it nor its path is kept.
+    product.target.heard(&format!("/derived/{hook_path}"), 1).await;
+    let data = story.event(&run_id, "hook").await["data"].to_string();
+    assert!(!data.contains(&hook_path), "{data}");
     for node in ["basic", "form", "query", "path", "json"] {
         let data = story.event(&run_id, node).await["data"].to_string();
         assert!(data.contains("[secret:"), "{node}: {data}");
@@ -312,5 +320,5 @@ edges:
     let basic = tests::e2e::outside::base64(format!("me:{secret}").as_bytes());
     let heard = product.target.requests("/derived");
     assert!(heard.iter().any(|request| request.header("authorization") == Some(&format!("Basic {basic}"))));
-    story.end(&[&secret, &issued]).await;
+    story.end(&[&secret, &issued, &hook_path]).await;
 }

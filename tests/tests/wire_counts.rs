@@ -358,6 +358,14 @@ async fn a_known_webhook_is_one_round_trip_one_commit_and_one_send() {
             .unwrap();
         webhook::router(deps).oneshot(request).await.unwrap().status().as_u16()
     };
+    let unknown = async || {
+        let request = http::Request::post("/hooks/abcdefghijklmnopqrstuv").body(Body::empty()).unwrap();
+        webhook::router(deps).oneshot(request).await.unwrap().status().as_u16()
+    };
+    assert_eq!(unknown().await, 404);
+    assert_eq!(wired.postgres.take().round_trips.len(), 1);
+    assert_eq!(unknown().await, 404);
+    assert_eq!(wired.postgres.take().round_trips.len(), 0, "an unknown address is asked for once");
     assert_eq!(post("one").await, 202);
     let _ = (wired.postgres.take(), wired.sqs.take(), wired.kms.take());
     assert_eq!(post("two").await, 202);

@@ -217,9 +217,12 @@ async fn proxies_of_the_environment_are_ignored() {
     let client = GuardedClient::new(allowing(&[&target]));
     let request = get(&format!("http://{target}/"));
     assert_eq!(client.send(request).await.unwrap().body, b"direct");
-    let mut request = get("https://10.1.2.3/");
-    request.timeout = Duration::from_secs(2);
-    assert_eq!(client.send(request).await.err(), Some(HttpError::AddressRefused));
+    for url in FORBIDDEN.iter().map(|host| format!("https://{host}/")).chain(["https://10.1.2.3/".to_owned()])
+    {
+        let mut request = get(&url);
+        request.timeout = Duration::from_secs(2);
+        assert_eq!(client.send(request).await.err(), Some(HttpError::AddressRefused), "{url}");
+    }
 }
 
 fn run_with_proxies() {
