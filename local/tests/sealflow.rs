@@ -51,7 +51,7 @@ async fn each_function_is_told_where_things_are_under_its_own_role() {
     assert_eq!(migrate["SEALFLOW_DATABASE_URL"], sealflow.superuser_url());
     assert_eq!(migrate["RUST_LOG"], "info");
     let executor = sealflow.lambda().options("executor").unwrap();
-    assert_eq!((executor.instances_max, executor.timeout), (3, Duration::from_secs(7 + 5 + 5 + 5)));
+    assert_eq!((executor.instances_max, executor.timeout), (3, Duration::from_secs(7 + 5 + 5 + 7 + 5 + 5)));
     sealflow.stop().await.unwrap();
 }
 
