@@ -6,6 +6,9 @@ use tests::crash::{Backlog, Faults, Guard, Options, backlog, run};
 
 const USAGE: &str = "crash [--seed N] [--executions N] [--calm | --frozen | --outages | --backlog] [--without lease-token|node-lock|sweeper|send-after-commit]";
 
+/// Node executions of a full run, and the faults that it must have met.
+const EXECUTIONS_FULL: usize = 10_000;
+const FAULTS_MIN: usize = 500;
 /// How long Postgres, SQS and KMS are down each.
 const OUTAGE: Duration = Duration::from_secs(20);
 /// What the last tenth of a backlog may take of the first one's time.
@@ -37,7 +40,7 @@ async fn main() {
     let seed = seed.unwrap_or_else(|| fastrand::u64(..1_000_000));
     println!("seed {seed}: --seed {seed} meets the same faults again");
     let executions =
-        executions.unwrap_or(if scenario.as_deref() == Some("--backlog") { 20_000 } else { 10_000 });
+        executions.unwrap_or(if scenario.as_deref() == Some("--backlog") { 20_000 } else { EXECUTIONS_FULL });
     let options = match scenario.as_deref() {
         Some("--backlog") => return tell_backlog(&backlog(seed, executions).await),
         Some("--calm") => Options::calm(seed, executions),
@@ -47,7 +50,11 @@ async fn main() {
     };
     let report = run(Options { without, ..options }).await;
     println!("{report}");
-    if !report.violations.is_empty() {
+    let is_full = options.faults == Faults::Everywhere && executions >= EXECUTIONS_FULL;
+    if is_full && report.faults() < FAULTS_MIN {
+        println!("only {} faults: the run shows less than it should", report.faults());
+    }
+    if !report.violations.is_empty() || is_full && report.faults() < FAULTS_MIN {
         std::process::exit(1);
     }
 }
