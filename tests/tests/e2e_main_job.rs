@@ -322,3 +322,27 @@ edges:
     assert!(heard.iter().any(|request| request.header("authorization") == Some(&format!("Basic {basic}"))));
     story.end(&[&secret, &issued, &hook_path]).await;
 }
+
+#[tokio::test]
+async fn a_wait_lets_the_run_go_on_no_earlier_than_it_says_i8() {
+    let product = product().await;
+    let story = product.story("pause").await;
+    let definition = r#"
+name: pause
+nodes:
+  - { id: start, name: Start, trigger: start }
+  - { id: wait, name: Wait, component: wait, configuration: { until: '{{ now() + duration(root().data.pause) }}' } }
+  - { id: after, name: After, component: http, configuration: { url: 'TARGET/pause/{{ $["Start"].data.pause }}' } }
+edges:
+  - { from: start, to: wait }
+  - { from: wait, to: after }
+"#;
+    story.apply(&placed(product, definition)).await;
+    let run = story.run("pause", json!({ "pause": "2s" })).await;
+    assert_eq!((&run["state"], &run["executions"]), (&json!("passed"), &json!(2)));
+    assert_eq!(product.target.heard("/pause/2s", 1).await.len(), 1);
+    let early = "SELECT count(*) FROM workflow_node_executions x JOIN workflows w ON w.id = x.workflow_id
+        WHERE w.name = 'pause' AND x.component = 'wait' AND x.started_at < x.created_at + interval '2 seconds'";
+    assert_eq!(product.sealflow.sql(early).await.unwrap(), "0");
+    story.end(&[]).await;
+}
