@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use local::sealflow::Sealflow;
 use local::target::Target;
-use model::limits::{RUN_DEPTH_MAX, RUN_EXECUTIONS_MAX};
+use model::limits::{ANCESTORS_BYTES_MAX, RUN_DEPTH_MAX, RUN_EXECUTIONS_MAX};
 use model::message::Message;
 use serde_json::{Value, json};
 use tests::world::{build, event, execute};
@@ -180,4 +180,75 @@ async fn a_webhook_that_calls_itself_stops_after_ten_hops_i10() {
     let events = "SELECT count(*) FROM workflow_events WHERE type = 'webhook'";
     assert_eq!(sealflow.sql(events).await.expect("a count"), "11");
     sealflow.stop().await.expect("it stops");
+}
+
+#[tokio::test]
+async fn a_node_that_looks_at_more_events_than_fit_fails_alone_i9_i10() {
+    /// More than are left uncounted.
+    const EVENTS: i64 = 70;
+    let world = World::create().await;
+    let looks = json!({ "id": "work", "name": "work", "component": "http", "concurrency": "unlimited",
+        "configuration": { "url": "https://target.test/{{ $[root().data.which].data.which }}" } });
+    let nodes = json!([start(), noop("step"), looks]);
+    let workflow = world.workflow(nodes, json!([edge("start", "step"), edge("step", "work")])).await;
+    let run_id = world.start(&workflow, "start", json!({ "which": "start" })).await;
+    world.database.sql("DELETE FROM workflow_node_queue_items").await;
+    // A long way of events, each with a part of the limit's bytes; the run's root is among them.
+    let long_way = format!(
+        "DO $$
+         DECLARE
+             before uuid := '{run_id}'; execution uuid; next uuid;
+         BEGIN
+             FOR n IN 1..{EVENTS} LOOP
+                 execution := gen_random_uuid(); next := gen_random_uuid();
+                 INSERT INTO workflow_node_executions (id, workflow_id, node_id, root_event_id, event_id, state, result, component,
+                     configuration, workflow_version, node_version, last_sent_at, created_at, updated_at, started_at, finished_at)
+                 VALUES (execution, '{0}', 'step', '{run_id}', before, 'finished', 'passed', 'noop', '{{}}', 1, 1, now(), now(), now(),
+                     now(), now());
+                 INSERT INTO workflow_events (id, workflow_id, node_id, root_event_id, channel, type, data, targets, depth,
+                     execution_id, created_at)
+                 VALUES (next, '{0}', 'step', '{run_id}', 'default', 'noop.default', '{{\"x\": \"\"}}', '{{}}', n + 1, execution, now());
+                 before := next;
+             END LOOP;
+             UPDATE workflow_events SET data = jsonb_build_object('x', repeat('x', 900000)) WHERE node_id = 'step';
+         END $$",
+        workflow.id
+    );
+    world.database.sql(&long_way).await;
+    let bytes = "SELECT sum(octet_length(e.data::text) + coalesce(octet_length(x.configuration::text), 0))
+        FROM workflow_events e LEFT JOIN workflow_node_executions x ON x.id = e.execution_id WHERE e.root_event_id = e.root_event_id";
+    let last = format!("(SELECT id FROM workflow_events WHERE depth = {EVENTS} + 1)");
+    let other = world.start(&workflow, "start", json!({ "which": "start" })).await;
+    let build_with = async |total: i64| {
+        // The second run's own event is looked at as well.
+        let missing = total - world.database.count(bytes).await;
+        let grow = format!(
+            "UPDATE workflow_events SET data = jsonb_build_object('x', repeat('x', length(data ->> 'x') + {missing})) WHERE id = {last}"
+        );
+        world.database.sql(&grow).await;
+        let items = format!(
+            "DELETE FROM workflow_node_executions WHERE node_id = 'work'; DELETE FROM workflow_node_queue_items;
+             INSERT INTO workflow_node_queue_items (id, workflow_id, node_id, root_event_id, event_id, node_generation, created_at, last_sent_at)
+             SELECT gen_random_uuid(), '{0}', 'work', e.root_event_id, e.id, 1, now(), now() FROM workflow_events e
+             WHERE e.id = {last} OR e.id = '{other}'",
+            workflow.id
+        );
+        world.database.sql(&items).await;
+        build(&world.builder(), &[Message::Node { workflow_id: workflow.id, node_id: "work".into() }]).await;
+        let ended = "SELECT root_event_id = '{run}', state, result_reason FROM workflow_node_executions WHERE node_id = 'work' ORDER BY 1";
+        world.database.sql(&ended.replace("{run}", &run_id.to_string())).await
+    };
+    assert_eq!(build_with(ANCESTORS_BYTES_MAX).await, "f|pending|\nt|pending|", "I10");
+    assert_eq!(
+        build_with(ANCESTORS_BYTES_MAX + 1).await,
+        "f|pending|\nt|pending|",
+        "I9: each alone, both fit"
+    );
+    let alone = world.database.count(bytes).await - ANCESTORS_BYTES_MAX;
+    assert_eq!(
+        build_with(ANCESTORS_BYTES_MAX + alone + 1_000).await,
+        "f|pending|\nt|finished|limit",
+        "I9, I10"
+    );
+    assert_eq!(world.items().await, 0);
 }

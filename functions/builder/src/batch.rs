@@ -193,7 +193,7 @@ async fn plan_and_write(
     fallback: Fallback,
     deps: &Deps,
 ) -> Result<(), StoreError> {
-    let request = load_request(&claims.items, &workflows, &nodes.locked);
+    let request = without_data(load_request(&claims.items, &workflows, &nodes.locked), fallback);
     let loaded = load_batch(tx, &request).await?;
     let now = deps.clock.now();
     let slots = Slots::new(&claims.slots, &loaded.downstream_slots);
@@ -252,6 +252,16 @@ pub(crate) fn known_workflows(nodes: &LockedNodes, deps: &Deps) -> (HashMap<Uuid
         }
     }
     (known, unknown)
+}
+
+/// Of a record that only ends nothing is evaluated; what it would have looked at may be what took the process along.
+pub(crate) fn without_data(request: LoadRequest, fallback: Fallback) -> LoadRequest {
+    match fallback {
+        Fallback::None => request,
+        Fallback::Crashed | Fallback::Refused => {
+            LoadRequest { ancestors: Vec::new(), roots_with_data: Vec::new(), ..request }
+        }
+    }
 }
 
 pub(crate) fn load_request(

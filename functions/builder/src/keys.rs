@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::Deps;
 use crate::batch::{
     BatchError, Built, LOCKED_WAKE_SECONDS, PLANS_MAX, Take, build_once, know, known_workflows, load_request,
-    node_message,
+    node_message, without_data,
 };
 use crate::plan::{Fallback, PlanInput, plan_keys};
 use crate::suspects::find_all;
@@ -61,7 +61,8 @@ async fn see_in(tx: Tx, see: See<'_>, deps: &Deps) -> Result<Seen, StoreError> {
     if unseen.items.is_empty() {
         return Ok(seen);
     }
-    let loaded = load_batch(&tx, &load_request(&unseen.items, &workflows, &nodes.locked)).await?;
+    let request = without_data(load_request(&unseen.items, &workflows, &nodes.locked), fallback);
+    let loaded = load_batch(&tx, &request).await?;
     let now = deps.clock.now();
     let input = PlanInput {
         items: &unseen.items,

@@ -160,8 +160,8 @@ fn ending_of(
             Some((ResultReason::Crashed, Some(message.to_owned())))
         }
         Fallback::Refused => {
-            let message = "the database refused the rows of this execution; look for unusual characters or sizes in its keys and \
-                           configuration";
+            let message = "this execution is more than can be built or stored: its templates look at more than 64 MiB of events, or the database \
+                           refused its rows; look for unusual characters or sizes in its keys and configuration";
             Some((ResultReason::Limit, Some(message.to_owned())))
         }
         Fallback::None => None,

@@ -116,7 +116,8 @@ pub struct Loaded {
 /// Loads what a batch's plan needs, in one round trip.
 ///
 /// # Errors
-/// See [`StoreError`].
+/// [`StoreError::Rejected`] when the wanted ancestors are more than [`model::limits::ANCESTORS_BYTES_MAX`] together: replay record by
+/// record (transactions.md 15, 17).
 pub async fn load_batch(tx: &Tx, request: &LoadRequest) -> Result<Loaded, StoreError> {
     let (workflow_ids, node_ids) = key_arrays(&request.downstream);
     let (events, ancestors, runs, full, locked, slots) = futures_util::try_join!(
@@ -186,15 +187,26 @@ const LOAD_ANCESTORS: &str = "/* load_ancestors */
         JOIN workflow_events ev ON ev.id = ex.event_id
         WHERE chain.distance < $4),
     nearest AS (
-        SELECT chain.*, row_number() OVER (PARTITION BY of_event_id, node_id ORDER BY distance) AS nth FROM chain)
-    SELECT nearest.of_event_id, nearest.distance, ev.node_id, ev.type, ev.data, ev.created_at, ex.configuration
-    FROM nearest
-    JOIN wanted ON wanted.event_id = nearest.of_event_id
-    JOIN workflow_events ev ON ev.id = nearest.id
-    LEFT JOIN workflow_node_executions ex ON ex.id = ev.execution_id
-    WHERE nearest.distance <= wanted.distance_max
-       OR (nearest.nth = 1 AND wanted.node_ids::jsonb ? ev.node_id)
-    ORDER BY nearest.of_event_id, nearest.distance";
+        SELECT chain.*, row_number() OVER (PARTITION BY of_event_id, node_id ORDER BY distance) AS nth FROM chain),
+    found AS (
+        SELECT nearest.of_event_id, nearest.distance, nearest.id, nearest.execution_id, count(*) OVER () AS rows
+        FROM nearest JOIN wanted ON wanted.event_id = nearest.of_event_id
+        WHERE nearest.distance <= wanted.distance_max
+           OR (nearest.nth = 1 AND wanted.node_ids::jsonb ? nearest.node_id)),
+    total AS (
+        SELECT sum(octet_length(ev.data::text) + coalesce(octet_length(ex.configuration::text), 0)) AS bytes
+        FROM found JOIN workflow_events ev ON ev.id = found.id LEFT JOIN workflow_node_executions ex ON ex.id = found.execution_id
+        WHERE found.rows > $5)
+    SELECT found.of_event_id, found.distance, ev.node_id, ev.type, ev.created_at, coalesce(total.bytes > $6, false) AS is_too_much,
+        CASE WHEN NOT coalesce(total.bytes > $6, false) THEN ev.data END AS data,
+        CASE WHEN NOT coalesce(total.bytes > $6, false) THEN ex.configuration END AS configuration
+    FROM found CROSS JOIN total
+    JOIN workflow_events ev ON ev.id = found.id
+    LEFT JOIN workflow_node_executions ex ON ex.id = found.execution_id
+    ORDER BY found.of_event_id, found.distance";
+
+/// Ancestors above whose number their bytes are counted; fewer can't be too many.
+const COUNTED_FROM: i64 = 64;
 
 async fn load_ancestors(tx: &Tx, requests: &[AncestorRequest]) -> Result<Vec<AncestorEvent>, StoreError> {
     if requests.is_empty() {
@@ -212,9 +224,19 @@ async fn load_ancestors(tx: &Tx, requests: &[AncestorRequest]) -> Result<Vec<Anc
                 (&node_ids, Type::TEXT_ARRAY),
                 (&distances, Type::INT4_ARRAY),
                 (&(model::limits::RUN_DEPTH_MAX + 1), Type::INT4),
+                (&COUNTED_FROM, Type::INT8),
+                (&model::limits::ANCESTORS_BYTES_MAX, Type::INT8),
             ],
         )
         .await?;
+    if let Some(row) = rows.first()
+        && column(row, "is_too_much")?
+    {
+        return Err(StoreError::Rejected {
+            sqlstate: None,
+            constraint: Some("ancestors_bytes_max".to_owned()),
+        });
+    }
     rows.iter().map(ancestor_event).collect()
 }
 
