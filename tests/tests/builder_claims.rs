@@ -495,3 +495,33 @@ async fn i10_however_many_suspects_have_to_wait_their_node_gets_one_wake() {
     }
     assert_eq!(world.items().await, 5);
 }
+
+#[tokio::test]
+async fn i4_what_cancelled_runs_have_waiting_at_the_head_ends_at_one_look() {
+    let world = World::create().await;
+    let workflow = one_node(&world, json!(1)).await;
+    let first = world.start(&workflow, "start", json!({ "n": 0 })).await;
+    let builder = world.builder();
+    build(&builder, &[event(first)]).await;
+    for n in 1..=30 {
+        let run_id = world.start(&workflow, "start", json!({ "n": n })).await;
+        let mark = format!(
+            "INSERT INTO workflow_run_marks (root_event_id, workflow_id, reason, created_by, created_at)
+             VALUES ('{run_id}', '{}', 'cancelled', 'test', now())",
+            workflow.id
+        );
+        world.database.sql(&mark).await;
+    }
+    for n in 31..=32 {
+        world.start(&workflow, "start", json!({ "n": n })).await;
+    }
+    let _ = world.queues.take();
+    build(&builder, &[node(&workflow, "work")]).await;
+    let cancelled = "SELECT count(*) FROM workflow_node_executions WHERE result = 'cancelled'";
+    assert_eq!((world.database.count(cancelled).await, world.items().await), (30, 2));
+    assert_eq!(started(&world).await, "0", "I4: the slot is taken");
+    assert_eq!(world.queues.take(), [], "and nobody is woken for it");
+    end_active(&world).await;
+    build(&builder, &[node(&workflow, "work")]).await;
+    assert_eq!(started(&world).await, "0,31", "I4");
+}

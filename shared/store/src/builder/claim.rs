@@ -174,13 +174,44 @@ const CLAIM_ONE: &str = "/* claim_one */
     RETURNING i.id, i.workflow_id, i.node_id, i.root_event_id, i.event_id, i.created_at, i.concurrency_key, node.component,
         node.is_removed OR i.node_generation <> node.generation AS is_node_removed";
 
-const CLAIM_LIMITED: &str = "/* claim_limited */
+/// Items at the head of a node's queue whose runs are to end, counted up to a parameter: they are ended and need no slot, so that what
+/// a cancelled run has waiting is not looked at one slot after the other.
+macro_rules! ended_heads_sql {
+    ($max:literal) => {
+        concat!(
+            "CASE WHEN EXISTS (
+                SELECT FROM (
+                    SELECT root_event_id FROM workflow_node_queue_items i
+                    WHERE i.workflow_id = n.workflow_id AND i.node_id = n.node_id ORDER BY created_at, id LIMIT 1) first
+                JOIN workflow_run_marks mark ON mark.root_event_id = first.root_event_id)
+            THEN (
+                SELECT count(*) FROM (
+                    SELECT bool_and(is_ended) OVER (ORDER BY created_at, id) AS is_head FROM (
+                        SELECT i.created_at, i.id, EXISTS (
+                            SELECT FROM workflow_run_marks mark WHERE mark.root_event_id = i.root_event_id) AS is_ended
+                        FROM workflow_node_queue_items i
+                        WHERE i.workflow_id = n.workflow_id AND i.node_id = n.node_id
+                        ORDER BY created_at, id LIMIT ",
+            $max,
+            ") items) heads
+                WHERE is_head)
+            ELSE 0 END AS ended_heads"
+        )
+    };
+}
+pub(super) use ended_heads_sql;
+
+const CLAIM_LIMITED: &str = concat!(
+    "/* claim_limited */
     WITH node AS (
         SELECT n.workflow_id, n.node_id, n.generation, n.deleted_at IS NOT NULL OR w.deleted_at IS NOT NULL AS is_removed,
             coalesce(n.ref ->> 'component', n.ref ->> 'trigger', '') AS component,
             CASE WHEN n.concurrency_key IS NULL THEN n.concurrency_max ELSE 0 END - (
                 SELECT count(*) FROM workflow_node_executions e
-                WHERE e.workflow_id = n.workflow_id AND e.node_id = n.node_id AND e.state <> 'finished') AS free
+                WHERE e.workflow_id = n.workflow_id AND e.node_id = n.node_id AND e.state <> 'finished') AS free,
+            ",
+    ended_heads_sql!("$3"),
+    "
         FROM unnest($1, $2) AS t (workflow_id, node_id)
         JOIN workflow_nodes n ON n.workflow_id = t.workflow_id AND n.node_id = t.node_id
         JOIN workflows w ON w.id = n.workflow_id),
@@ -192,7 +223,7 @@ const CLAIM_LIMITED: &str = "/* claim_limited */
             SELECT id, crashes, created_at, node_generation FROM workflow_node_queue_items i
             WHERE i.workflow_id = node.workflow_id AND i.node_id = node.node_id
             ORDER BY created_at, id
-            LIMIT CASE WHEN node.is_removed THEN $3 ELSE least($3, greatest(0, node.free)) END) i),
+            LIMIT CASE WHEN node.is_removed THEN $3 ELSE least($3, greatest(0, node.free) + node.ended_heads) END) i),
     bounded AS (
         SELECT * FROM picked WHERE NOT has_suspect ORDER BY workflow_id, node_id, created_at, id LIMIT $3),
     taken AS (
@@ -201,7 +232,8 @@ const CLAIM_LIMITED: &str = "/* claim_limited */
         RETURNING i.id, i.workflow_id, i.node_id, i.root_event_id, i.event_id, i.created_at, i.concurrency_key,
             picked.is_node_removed, picked.component)
     SELECT id, workflow_id, node_id, root_event_id, event_id, created_at, concurrency_key, is_node_removed, component
-    FROM taken ORDER BY workflow_id, node_id, created_at, id";
+    FROM taken ORDER BY workflow_id, node_id, created_at, id"
+);
 
 const CLAIM_UNLIMITED: &str = "/* claim_unlimited */
     WITH wanted AS (

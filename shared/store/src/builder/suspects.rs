@@ -2,6 +2,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
+use super::claim::ended_heads_sql;
 use super::lock::{NodeKey, Wakes, key_arrays, node_key};
 use crate::types::column;
 use crate::{StoreError, Tx};
@@ -57,7 +58,8 @@ pub async fn find_suspects(
     rows.iter().map(suspect_item).collect()
 }
 
-const FIND_SUSPECTS: &str = "/* find_suspects */
+const FIND_SUSPECTS: &str = concat!(
+    "/* find_suspects */
     WITH woken AS (
         SELECT workflow_id, node_id FROM workflow_node_queue_items WHERE event_id = ANY($1)
         UNION
@@ -66,7 +68,10 @@ const FIND_SUSPECTS: &str = "/* find_suspects */
         SELECT n.workflow_id, n.node_id, n.deleted_at IS NOT NULL OR w.deleted_at IS NOT NULL AS is_removed,
             CASE WHEN n.concurrency_key IS NULL THEN n.concurrency_max ELSE 0 END - (
             SELECT count(*) FROM workflow_node_executions e
-            WHERE e.workflow_id = n.workflow_id AND e.node_id = n.node_id AND e.state <> 'finished') AS free
+            WHERE e.workflow_id = n.workflow_id AND e.node_id = n.node_id AND e.state <> 'finished') AS free,
+            ",
+    ended_heads_sql!("$5"),
+    "
         FROM woken
         JOIN workflow_nodes n ON n.workflow_id = woken.workflow_id AND n.node_id = woken.node_id
         JOIN workflows w ON w.id = n.workflow_id
@@ -76,7 +81,7 @@ const FIND_SUSPECTS: &str = "/* find_suspects */
         FROM limited CROSS JOIN LATERAL (
             SELECT id, workflow_id, node_id, crashes, created_at FROM workflow_node_queue_items i
             WHERE i.workflow_id = limited.workflow_id AND i.node_id = limited.node_id
-            ORDER BY created_at, id LIMIT CASE WHEN limited.is_removed THEN $5 ELSE least($5, greatest(0, limited.free)) END) i),
+            ORDER BY created_at, id LIMIT CASE WHEN limited.is_removed THEN $5 ELSE least($5, greatest(0, limited.free) + limited.ended_heads) END) i),
     found AS (
         SELECT id, workflow_id, node_id, crashes, created_at FROM picked WHERE has_suspect OR $4
         UNION
@@ -92,7 +97,8 @@ const FIND_SUSPECTS: &str = "/* find_suspects */
             SELECT id, workflow_id, node_id, crashes, created_at FROM workflow_node_queue_items i
             WHERE i.workflow_id = named.workflow_id AND i.node_id = named.node_id AND (i.crashes > 0 OR $4)
             ORDER BY created_at, id LIMIT $5) i)
-    SELECT id, workflow_id, node_id, crashes, false AS is_unseen FROM found ORDER BY workflow_id, node_id, created_at, id LIMIT $5";
+    SELECT id, workflow_id, node_id, crashes, false AS is_unseen FROM found ORDER BY workflow_id, node_id, created_at, id LIMIT $5"
+);
 
 /// What became of [`begin_suspect`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
