@@ -4,10 +4,10 @@ use std::slice::from_ref;
 
 use model::message::Message;
 use serde_json::{Value, json};
-use store::api::{RunCancel, cancel_run};
+use store::api::{RunCancel, cancel_run, delete_organization, delete_workflow};
 use sweeper::sweep;
 use tests::world::{build, event, execute};
-use tests::{Workflow, World};
+use tests::{PostgresWire, Workflow, World};
 use uuid::Uuid;
 
 const GRACE: u32 = 30;
@@ -125,5 +125,70 @@ async fn a_wait_that_is_cancelled_ends_at_once_and_the_next_one_begins_i4() {
     };
     let outcome = cancel_run(world.api(), &cancel).await.expect("it is cancelled");
     assert_eq!(outcome.node_ids_to_wake, ["wait"], "somebody waits");
+    assert_eq!(world.executions().await, "wait|finished|cancelled|cancelled");
+}
+
+#[tokio::test]
+async fn a_wait_of_what_is_removed_ends_with_it_and_holds_no_slot_i4() {
+    let world = World::create().await;
+    let ended = async || {
+        let sql = "SELECT state, result, result_reason FROM workflow_node_executions WHERE component = 'wait' ORDER BY id DESC LIMIT 1";
+        world.database.sql(sql).await
+    };
+    let (workflow, _) = waiting(&world, json!({ "for": "30 days" })).await;
+    let start = json!([{ "id": "start", "name": "Start", "trigger": "start" }]);
+    let workflow = world.apply_again(&workflow, start, json!([])).await;
+    assert_eq!(ended().await, "finished|cancelled|node_removed", "its node");
+    let nodes = json!([
+        { "id": "start", "name": "Start", "trigger": "start" },
+        { "id": "wait", "name": "Wait", "component": "wait", "configuration": { "for": "30 days" } },
+    ]);
+    let workflow = world.apply_again(&workflow, nodes, json!([{ "from": "start", "to": "wait" }])).await;
+    let run_id = world.start(&workflow, "start", json!({})).await;
+    build(&world.builder(), &[event(run_id)]).await;
+    assert_eq!(world.items().await, 0, "the slot of the node that is back is free");
+
+    delete_workflow(world.api(), world.organization_id, workflow.id, "test", world.now())
+        .await
+        .expect("it is deleted");
+    assert_eq!(ended().await, "finished|cancelled|node_removed", "its workflow");
+
+    waiting(&world, json!({ "for": "30 days" })).await;
+    delete_organization(world.api(), world.organization_id, "test", world.now())
+        .await
+        .expect("it is deleted");
+    assert_eq!(ended().await, "finished|cancelled|cancelled", "its organization");
+}
+
+#[tokio::test]
+async fn a_wait_that_is_made_while_its_run_is_cancelled_does_not_live_on_i8() {
+    let world = World::create().await;
+    let wire = PostgresWire::to(world.database.host_port()).await;
+    let nodes = json!([
+        { "id": "start", "name": "Start", "trigger": "start" },
+        { "id": "wait", "name": "Wait", "component": "wait", "configuration": { "for": "30 days" } },
+    ]);
+    let workflow = world.workflow(nodes, json!([{ "from": "start", "to": "wait" }])).await;
+    let run_id = world.start(&workflow, "start", json!({})).await;
+    let builder = world.builder_at(wire.url(&world.database.url("builder")));
+    let (gate, wakes) = (wire.hold("COMMIT\0"), [event(run_id)]);
+    let cancel = RunCancel {
+        organization_id: world.organization_id,
+        run_id,
+        cancelled_by: "test".into(),
+        now: world.now(),
+    };
+    let ((), outcome, ()) = tokio::join!(
+        build(&builder, &wakes),
+        async {
+            gate.wait_for_arrival().await;
+            cancel_run(world.api(), &cancel).await
+        },
+        async {
+            world.database.wait_for_blocked(1).await;
+            gate.let_through();
+        }
+    );
+    outcome.expect("it is cancelled");
     assert_eq!(world.executions().await, "wait|finished|cancelled|cancelled");
 }

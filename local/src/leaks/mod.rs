@@ -74,7 +74,16 @@ impl Place {
             std::fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
         let mut paths: Vec<_> = entries.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
         paths.sort();
-        paths.iter().filter(|path| path.is_file()).map(|path| Self::file(path)).collect()
+        let mut places = Vec::new();
+        for path in paths {
+            // Links are not followed: a folder is searched once.
+            if path.is_dir() && !path.is_symlink() {
+                places.extend(Self::files(&path)?);
+            } else if path.is_file() {
+                places.push(Self::file(&path)?);
+            }
+        }
+        Ok(places)
     }
 }
 

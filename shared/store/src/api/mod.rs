@@ -11,6 +11,7 @@ mod organizations;
 mod page;
 mod queue_items;
 mod redrive;
+mod removed;
 mod run_cancel;
 mod run_start;
 mod runs;

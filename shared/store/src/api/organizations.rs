@@ -4,6 +4,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
+use super::removed::end_pending_of_organization;
 use crate::types::column;
 use crate::{Store, StoreError, Tx};
 
@@ -105,5 +106,5 @@ async fn delete_in(
         &[(&organization_id, Type::UUID), (&deleted_by, Type::TEXT), (&now, Type::TIMESTAMPTZ)],
     )
     .await?;
-    Ok(())
+    end_pending_of_organization(&tx, organization_id, now).await
 }

@@ -4,6 +4,7 @@ use serde_json::Value;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
+use super::removed::end_pending_of_nodes;
 use crate::types::column;
 use crate::{Store, StoreError, Tx};
 
@@ -294,7 +295,7 @@ async fn remove_nodes(tx: &Tx, write: &WorkflowWrite) -> Result<(), StoreError> 
         ],
     )
     .await?;
-    Ok(())
+    end_pending_of_nodes(tx, write.workflow_id, &write.nodes_removed, write.now).await
 }
 
 /// Moves names that change out of the way: the unique index is checked row by row, so nodes could not swap their names.

@@ -2,6 +2,7 @@ use jiff::Timestamp;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
+use super::removed::end_pending_of_nodes;
 use super::workflow_apply::lock_workflow;
 use crate::types::column;
 use crate::{Store, StoreError, Tx};
@@ -50,6 +51,7 @@ async fn delete_in(
         &[(&workflow_id, Type::UUID), (&node_ids, Type::TEXT_ARRAY), (&now, Type::TIMESTAMPTZ)],
     )
     .await?;
+    end_pending_of_nodes(&tx, workflow_id, &node_ids, now).await?;
     tx.query(
         "/* delete_workflow: webhooks */
          UPDATE webhooks SET deleted_at = $2, updated_at = $2, version = version + 1

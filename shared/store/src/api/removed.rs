@@ -1,0 +1,59 @@
+use jiff::Timestamp;
+use tokio_postgres::types::Type;
+use uuid::Uuid;
+
+use crate::{StoreError, Tx};
+
+/// Executions that one removal ends; more have only nodes without a limit, and those end when they are due.
+const ENDED_MAX: i64 = 1_000;
+
+/// Ends pending executions of nodes that the transaction removes: without it a wait or a retry of theirs would live on until it is due,
+/// with its slot. The nodes are locked before (transactions.md 4); what runs is ended by its finish.
+///
+/// # Errors
+/// See [`StoreError`].
+pub(super) async fn end_pending_of_nodes(
+    tx: &Tx,
+    workflow_id: Uuid,
+    node_ids: &[String],
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    tx.query(
+        "/* end_pending_of_nodes */
+         UPDATE workflow_node_executions SET state = 'finished', result = 'cancelled', result_reason = 'node_removed',
+             result_message = 'the node was removed from the workflow', finished_at = $3, updated_at = $3
+         WHERE id IN (
+             SELECT id FROM workflow_node_executions
+             WHERE workflow_id = $1 AND node_id = ANY($2) AND state = 'pending' ORDER BY id LIMIT $4 FOR NO KEY UPDATE)",
+        &[
+            (&workflow_id, Type::UUID),
+            (&node_ids, Type::TEXT_ARRAY),
+            (&now, Type::TIMESTAMPTZ),
+            (&ENDED_MAX, Type::INT8),
+        ],
+    )
+    .await
+    .map(drop)
+}
+
+/// Ends pending executions of an organization that the transaction deletes. Nobody is woken for their slots: what waits ends as well.
+///
+/// # Errors
+/// See [`StoreError`].
+pub(super) async fn end_pending_of_organization(
+    tx: &Tx,
+    organization_id: Uuid,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    tx.query(
+        "/* end_pending_of_organization */
+         UPDATE workflow_node_executions SET state = 'finished', result = 'cancelled', result_reason = 'cancelled',
+             result_message = 'the organization was deleted', finished_at = $2, updated_at = $2
+         WHERE id IN (
+             SELECT x.id FROM workflow_node_executions x JOIN workflows w ON w.id = x.workflow_id
+             WHERE w.organization_id = $1 AND x.state = 'pending' ORDER BY x.id LIMIT $3 FOR NO KEY UPDATE OF x SKIP LOCKED)",
+        &[(&organization_id, Type::UUID), (&now, Type::TIMESTAMPTZ), (&ENDED_MAX, Type::INT8)],
+    )
+    .await
+    .map(drop)
+}
