@@ -28,6 +28,9 @@ edges:
   - { from: start, to: call }
 "#;
 
+/// Of an organization.
+const ORGANIZATION_NAME_CHARS_MAX: usize = 128;
+
 /// Writes a definition to a file beside the product's own.
 fn file(story: &Story<'_>, name: &str, text: &str) -> PathBuf {
     let path = story.product.sealflow.folder().join(name);
@@ -353,7 +356,15 @@ async fn the_schema_is_brought_up_to_date_and_an_organization_made_i6() {
     let nowhere = cli.with("SEALFLOW_INVOKE_URL", "").run("admin migrate").await;
     assert_eq!((nowhere.code, nowhere.out.contains("aws lambda invoke")), (0, true), "{nowhere:?}");
     assert_eq!(cli.with("SEALFLOW_INVOKE_URL", "http://127.0.0.1:1").run("admin migrate").await.code, 1);
-    assert_eq!(cli.run_with(&["admin", "bootstrap", ""], "").await.code, 1, "an organization has a name");
+    for (name, code) in [
+        (String::new(), 1),
+        ("n".repeat(ORGANIZATION_NAME_CHARS_MAX), 0),
+        ("n".repeat(ORGANIZATION_NAME_CHARS_MAX + 1), 1),
+    ] {
+        let made = cli.run_with(&["admin", "bootstrap", &name], "").await;
+        let is_said = made.err.contains("an organization's name has 1 to 128 characters");
+        assert_eq!((made.code, is_said), (code, code != 0), "I10: {made:?}");
+    }
     story.end(&[]).await;
 }
 

@@ -2,6 +2,7 @@
 
 use std::slice::from_ref;
 
+use model::limits::REMOVED_EXECUTIONS_MAX;
 use model::message::Message;
 use serde_json::{Value, json};
 use store::api::{RunCancel, cancel_run, delete_organization, delete_workflow};
@@ -191,4 +192,37 @@ async fn a_wait_that_is_made_while_its_run_is_cancelled_does_not_live_on_i8() {
     );
     outcome.expect("it is cancelled");
     assert_eq!(world.executions().await, "wait|finished|cancelled|cancelled");
+}
+
+#[tokio::test]
+async fn a_removal_ends_so_many_waits_and_the_others_when_they_are_due_i10() {
+    let world = World::create().await;
+    let (workflow, _) = waiting(&world, json!({ "for": "30 days" })).await;
+    // One is there already.
+    let insert = format!(
+        "WITH event AS (
+             INSERT INTO workflow_events (id, workflow_id, node_id, root_event_id, channel, type, data, targets, depth, created_at)
+             SELECT id, '{0}', 'start', id, 'default', 'start', '{{}}', '{{}}', 1, now()
+             FROM (SELECT gen_random_uuid() AS id FROM generate_series(1, {REMOVED_EXECUTIONS_MAX})) ids RETURNING id)
+         INSERT INTO workflow_node_executions (id, workflow_id, node_id, root_event_id, event_id, state, component, configuration,
+             workflow_version, node_version, last_sent_at, created_at, updated_at, run_at)
+         SELECT gen_random_uuid(), '{0}', 'wait', id, id, 'pending', 'wait', '{{}}', 1, 1, now(), now(), now(), now() + interval '30 days'
+         FROM event",
+        workflow.id
+    );
+    world.database.sql(&insert).await;
+    let pending = "SELECT count(*) FROM workflow_node_executions WHERE state = 'pending'";
+    assert_eq!(world.database.count(pending).await, REMOVED_EXECUTIONS_MAX + 1);
+    let start = json!([{ "id": "start", "name": "Start", "trigger": "start" }]);
+    world.apply_again(&workflow, start, json!([])).await;
+    assert_eq!(world.database.count(pending).await, 1, "I10");
+    pass(&world, 31 * 86_400).await;
+    let id = id_of_pending(&world).await;
+    execute(&world.executor(""), &[Message::Execution { execution_id: id }]).await;
+    assert_eq!(world.database.count(pending).await, 0);
+}
+
+async fn id_of_pending(world: &World) -> Uuid {
+    let sql = "SELECT id FROM workflow_node_executions WHERE state = 'pending'";
+    world.database.sql(sql).await.parse().expect("an execution")
 }

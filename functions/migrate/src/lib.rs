@@ -64,7 +64,15 @@ pub async fn handle(request: Request, deps: &Deps) -> Result<Response, StoreErro
     }
 }
 
+/// As `organizations.name` in the schema.
+const ORGANIZATION_NAME_CHARS_MAX: usize = 128;
+
 async fn bootstrap(name: &str, deps: &Deps) -> Result<Response, StoreError> {
+    if !(1..=ORGANIZATION_NAME_CHARS_MAX).contains(&name.chars().count()) {
+        return Err(StoreError::Setup(format!(
+            "an organization's name has 1 to {ORGANIZATION_NAME_CHARS_MAX} characters"
+        )));
+    }
     let now = deps.clock.now();
     let ids = BootstrapIds { organization_id: deps.ids.next(now), token_id: deps.ids.next(now) };
     let token = new_token()?;

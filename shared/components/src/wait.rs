@@ -95,15 +95,16 @@ fn read(configuration: &Value, stage: Stage) -> Result<Option<Time>, Vec<Problem
         match (map.get("for"), map.get("until")) {
             (Some(value), None) => time = read_duration(&mut reader, value).map(Time::After),
             (None, Some(value)) => time = read_timestamp(&mut reader, value).map(Time::At),
-            _ => reader.problem("", "needs one of `for` and `until`"),
+            _ => reader.problem("", "needs exactly one of `for` and `until`"),
         }
     }
     let problems = reader.into_problems();
     if problems.is_empty() { Ok(time) } else { Err(problems) }
 }
 
-const FOR: &str = "must be seconds, or a text such as `90s`, `1h30m` or `2 days`";
-const UNTIL: &str = "must be a time with its offset, such as `2027-01-31T09:00:00+01:00`";
+const FOR: &str = "must be seconds, or a text such as `90s`, `1h30m` or `2 days`, and at most 366 days";
+const UNTIL: &str =
+    "must be a time with its offset, such as `2027-01-31T09:00:00+01:00`, and at most 366 days away";
 
 fn read_duration(reader: &mut Reader, value: &Value) -> Option<Duration> {
     let duration = match value {
@@ -194,8 +195,8 @@ mod tests {
             let failure = seconds(&configuration).unwrap_err();
             assert!(failure.contains(message), "{failure}");
         };
-        check(json!({}), "", "needs one of `for` and `until`");
-        check(json!({ "for": 1, "until": NOW }), "", "needs one of `for` and `until`");
+        check(json!({}), "", "needs exactly one of `for` and `until`");
+        check(json!({ "for": 1, "until": NOW }), "", "needs exactly one of `for` and `until`");
         check(json!({ "for": "soon" }), "/for", FOR);
         check(json!({ "for": "-5s" }), "/for", "must not be negative");
         check(json!({ "for": 1e300 }), "/for", FOR);

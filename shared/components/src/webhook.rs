@@ -280,10 +280,25 @@ fn no_nul(text: String) -> Result<String, BodyError> {
 fn is_credential(name: &str) -> bool {
     matches!(name, "authorization" | "cookie")
         || name.starts_with("proxy-")
-        || ["signature", "token", "secret", "api-key", "api_key", "apikey"]
-            .iter()
-            .any(|word| name.contains(word))
+        || CREDENTIAL_WORDS.iter().any(|word| name.contains(word))
 }
+
+/// What is in the names of headers and query parameters that carry credentials.
+const CREDENTIAL_WORDS: [&str; 13] = [
+    "signature",
+    "token",
+    "secret",
+    "api-key",
+    "api_key",
+    "apikey",
+    "access-key",
+    "access_key",
+    "password",
+    "passwd",
+    "credential",
+    "hmac",
+    "x-auth",
+];
 
 #[cfg(test)]
 mod tests {
@@ -434,7 +449,9 @@ mod tests {
             ("X-GitHub-Event", "push"),
             ("x-github-event", "again"),
         ];
-        let found = data(&headers, "access_token=x&api_key=x&Secret=x&page=1&page=2", b"{}").unwrap();
+        let query =
+            "access_token=x&api_key=x&Secret=x&password=x&access_key=x&client_credential=x&page=1&page=2";
+        let found = data(&headers, query, b"{}").unwrap();
         assert_eq!(found["headers"], json!({ "X-Github-Event": ["push", "again"] }));
         assert_eq!(found["query"], json!({ "page": ["1", "2"] }));
         assert_eq!(found["method"], "POST");

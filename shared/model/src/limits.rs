@@ -100,6 +100,9 @@ pub const CONCURRENCY_KEY_BYTES_MAX: usize = 1024;
 pub const CRASHES_MAX: i32 = 3;
 /// Sends of the sweeper after which an item ends as `undeliverable`.
 pub const SENDS_MAX: i32 = 8;
+/// Pending executions that the removal of nodes or of an organization ends; more have only nodes without a limit, and those end when
+/// they are due.
+pub const REMOVED_EXECUTIONS_MAX: i64 = 1_000;
 /// Rows that one search of the sweeper takes in a tick.
 pub const SWEEP_ROWS_MAX: i64 = 500;
 /// Seconds that a committed row may wait for its wake before the sweeper sends one.

@@ -1,11 +1,9 @@
 use jiff::Timestamp;
+use model::limits::REMOVED_EXECUTIONS_MAX;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use crate::{StoreError, Tx};
-
-/// Executions that one removal ends; more have only nodes without a limit, and those end when they are due.
-const ENDED_MAX: i64 = 1_000;
 
 /// Ends pending executions of nodes that the transaction removes: without it a wait or a retry of theirs would live on until it is due,
 /// with its slot. The nodes are locked before (transactions.md 4); what runs is ended by its finish.
@@ -29,7 +27,7 @@ pub(super) async fn end_pending_of_nodes(
             (&workflow_id, Type::UUID),
             (&node_ids, Type::TEXT_ARRAY),
             (&now, Type::TIMESTAMPTZ),
-            (&ENDED_MAX, Type::INT8),
+            (&REMOVED_EXECUTIONS_MAX, Type::INT8),
         ],
     )
     .await
@@ -52,7 +50,7 @@ pub(super) async fn end_pending_of_organization(
          WHERE id IN (
              SELECT x.id FROM workflow_node_executions x JOIN workflows w ON w.id = x.workflow_id
              WHERE w.organization_id = $1 AND x.state = 'pending' ORDER BY x.id LIMIT $3 FOR NO KEY UPDATE OF x SKIP LOCKED)",
-        &[(&organization_id, Type::UUID), (&now, Type::TIMESTAMPTZ), (&ENDED_MAX, Type::INT8)],
+        &[(&organization_id, Type::UUID), (&now, Type::TIMESTAMPTZ), (&REMOVED_EXECUTIONS_MAX, Type::INT8)],
     )
     .await
     .map(drop)
