@@ -212,14 +212,14 @@ async fn items_of_a_removed_node_end_seen_or_not() {
     let workflow = world.apply_again(&workflow, json!([start()]), json!([])).await;
     build(&world.builder(), &[node(&workflow, "work")]).await;
     let removed = "work|finished|cancelled|node_removed";
-    assert_eq!(world.executions().await, format!("work|pending||\n{removed}\n{removed}"));
+    assert_eq!(world.executions().await, format!("{removed}\n{removed}\n{removed}"), "what is pending too");
     // A late item of that life, after the id is back.
     let workflow = world.apply_again(&workflow, json!([start(), http(keyed(1))]), edges()).await;
     let wakes = start_all(&world, &workflow, &["c1", "d1"]).await;
     let sql = "UPDATE workflow_node_queue_items i SET node_generation = 1 FROM workflow_events e WHERE e.id = i.event_id AND e.data ->> 'word' = 'c1'";
     world.database.sql(sql).await;
     build(&world.builder(), &wakes).await;
-    assert_eq!((active(&world).await.as_str(), world.items().await), ("a1 d1", 0));
+    assert_eq!((active(&world).await.as_str(), world.items().await), ("d1", 0));
 }
 
 #[tokio::test]
