@@ -16,7 +16,7 @@ const INPUT_BYTES_MAX: u64 = 16 * 1024 * 1024;
 pub struct Search {
     /// The database's address; a password is better in `PGPASSWORD` or a password file.
     pub database: Option<String>,
-    /// Folders of logs.
+    /// Folders of logs, with the folders in them.
     pub logs: Vec<PathBuf>,
     /// Files of messages, answers, dumps and the like.
     pub files: Vec<PathBuf>,

@@ -76,11 +76,15 @@ const OPEN: &str = "SELECT (SELECT count(*) FROM workflow_node_queue_items)
 pub async fn run(options: Options) -> Report {
     let began = Instant::now();
     let mut suite = Suite::start(options).await;
-    let outages =
-        options.outages.map(|length| tokio::spawn(outages::drive(&suite, options.executions_min, length)));
+    let outages = options
+        .outages
+        .map(|length| (tokio::spawn(outages::drive(&suite, options.executions_min, length)), 4 * length));
     suite.load().await;
-    if let Some(outages) = outages {
-        outages.await.expect("the outages end");
+    if let Some((outages, limit)) = outages {
+        // Where the load has stalled, which is a violation, the next outage would be waited for in vain.
+        if let Ok(ended) = tokio::time::timeout(limit, outages).await {
+            ended.expect("the outages end");
+        }
     }
     suite.heal().await;
     suite.report(began).await
