@@ -15,20 +15,13 @@ use crate::{StoreError, Tx};
 pub async fn end_undeliverable_items(tx: &Tx, ids: &[Uuid], now: Timestamp) -> Result<Vec<Uuid>, StoreError> {
     let rows = tx
         .query(
+            &format!(
             "/* end_undeliverable_items */
              WITH tried AS (
                  SELECT i.id, i.last_sent_at, w.organization_id
                  FROM workflow_node_queue_items i JOIN workflows w ON w.id = i.workflow_id
                  WHERE i.sent_count >= $3 AND i.last_sent_at < (SELECT committed_at FROM function_heartbeats WHERE function = 'builder')),
-             reached AS (
-                 SELECT own.organization_id, max(newest.created_at) AS at
-                 FROM (SELECT DISTINCT organization_id FROM tried) own
-                 JOIN workflows w ON w.organization_id = own.organization_id
-                 JOIN workflow_nodes n ON n.workflow_id = w.id
-                 CROSS JOIN LATERAL (
-                     SELECT ev.created_at FROM workflow_node_executions x JOIN workflow_events ev ON ev.id = x.event_id
-                     WHERE x.workflow_id = n.workflow_id AND x.node_id = n.node_id ORDER BY x.id DESC LIMIT 1) newest
-                 GROUP BY own.organization_id),
+             reached AS ({}),
              lost AS (
                  SELECT i.id, row_number() OVER (ORDER BY i.id) AS nth FROM (
                      SELECT i.id FROM workflow_node_queue_items i
@@ -44,12 +37,14 @@ pub async fn end_undeliverable_items(tx: &Tx, ids: &[Uuid], now: Timestamp) -> R
                  created_at, updated_at, started_at, finished_at)
              SELECT ($1::uuid[])[taken.nth], taken.workflow_id, taken.node_id, taken.root_event_id, taken.event_id, ev.execution_id,
                  'finished', 'failed', 'undeliverable', 'this item was sent to the builder many times and never taken',
-                 coalesce(n.ref ->> 'component', ''), '{}', w.version, n.version, $2, $2, $2, $2, $2
+                 coalesce(n.ref ->> 'component', ''), '{{}}', w.version, n.version, $2, $2, $2, $2, $2
              FROM taken
              JOIN workflow_nodes n ON n.workflow_id = taken.workflow_id AND n.node_id = taken.node_id
              JOIN workflows w ON w.id = taken.workflow_id
              JOIN workflow_events ev ON ev.id = taken.event_id
              RETURNING id",
+                reached(BUILT)
+            ),
             &[(&ids, Type::UUID_ARRAY), (&now, Type::TIMESTAMPTZ), (&model::limits::SENDS_MAX, Type::INT4)],
         )
         .await?;
@@ -68,24 +63,15 @@ pub async fn end_undeliverable_executions(
 ) -> Result<(Vec<Uuid>, Vec<FreedNode>), StoreError> {
     let found = tx
         .query(
-            // What the builder finished itself has one time for all.
             &format!(
                 "/* find_undeliverable_executions */
                  WITH tried AS (
                      SELECT ex.id, ex.last_sent_at, w.organization_id
                      FROM workflow_node_executions ex JOIN workflows w ON w.id = ex.workflow_id WHERE {UNDELIVERABLE}),
-                 reached AS (
-                     SELECT own.organization_id, max(newest.created_at) AS at
-                     FROM (SELECT DISTINCT organization_id FROM tried) own
-                     JOIN workflows w ON w.organization_id = own.organization_id
-                     JOIN workflow_nodes n ON n.workflow_id = w.id
-                     CROSS JOIN LATERAL (
-                         SELECT x.created_at FROM workflow_node_executions x
-                         WHERE x.workflow_id = n.workflow_id AND x.node_id = n.node_id AND x.started_at <> x.created_at
-                         ORDER BY x.id DESC LIMIT 1) newest
-                     GROUP BY own.organization_id)
+                 reached AS ({})
                  SELECT tried.id FROM tried JOIN reached ON reached.organization_id = tried.organization_id
-                 WHERE tried.last_sent_at < reached.at ORDER BY tried.id LIMIT $2"
+                 WHERE tried.last_sent_at < reached.at ORDER BY tried.id LIMIT $2",
+                reached(STARTED)
             ),
             &[(&model::limits::SENDS_MAX, Type::INT4), (&rows_max, Type::INT8)],
         )
@@ -120,3 +106,24 @@ const UNDELIVERABLE: &str =
     "ex.state = 'pending' AND ex.sent_count >= $1 AND ex.last_sent_at >= ex.updated_at
     AND coalesce(ex.run_at, ex.last_sent_at) <= now()
     AND ex.last_sent_at < (SELECT committed_at FROM function_heartbeats WHERE function = 'executor')";
+
+/// When the newest of each node's that the builder has worked on happened.
+const BUILT: &str =
+    "SELECT ev.created_at FROM workflow_node_executions x JOIN workflow_events ev ON ev.id = x.event_id
+    WHERE x.workflow_id = n.workflow_id AND x.node_id = n.node_id ORDER BY x.id DESC LIMIT 1";
+
+/// When the newest of each node's that the executor has started was made; what the builder finished itself has one time for both.
+const STARTED: &str = "SELECT x.created_at FROM workflow_node_executions x
+    WHERE x.workflow_id = n.workflow_id AND x.node_id = n.node_id AND x.started_at <> x.created_at ORDER BY x.id DESC LIMIT 1";
+
+/// How far a function has come in each organization of what was `tried`; `newest` says it of one node.
+fn reached(newest: &str) -> String {
+    format!(
+        "SELECT own.organization_id, max(newest.created_at) AS at
+         FROM (SELECT DISTINCT organization_id FROM tried) own
+         JOIN workflows w ON w.organization_id = own.organization_id
+         JOIN workflow_nodes n ON n.workflow_id = w.id
+         CROSS JOIN LATERAL ({newest}) newest
+         GROUP BY own.organization_id"
+    )
+}
