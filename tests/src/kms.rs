@@ -1,6 +1,7 @@
-//! KMS as far as envelopes go: it binds a wrapped key to its encryption context as KMS does, counts, and keeps what it was asked.
+//! KMS as far as envelopes go: it binds a wrapped key to its KMS key and encryption context as KMS does, counts, and keeps what it was
+//! asked.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aws_client::Service;
@@ -11,6 +12,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 use vault_format::{Entries, Scope, SecretValue};
 use vault_open::Opener;
+use vault_rewrap::Rewrapper;
 use vault_seal::{SealRequest, Sealer};
 
 use crate::Gate;
@@ -18,8 +20,13 @@ use crate::queues::aws_config;
 
 const BODY_BYTES_MAX: usize = 1024 * 1024;
 const KEY_BYTES: usize = 32;
+/// What every refusal says, which nobody repeats.
+pub const REFUSED: &str = "arn:aws:kms:canary is refused";
 
-/// A key service with one key.
+/// The key that [`FakeKms::sealer`] seals under.
+pub const KEY: &str = "alias/test";
+
+/// A key service that knows every key by its name.
 pub struct FakeKms {
     server: Server,
     record: Arc<Record>,
@@ -27,10 +34,19 @@ pub struct FakeKms {
 
 #[derive(Default)]
 struct Record {
-    /// The data key and its encryption context, by the wrapped key.
-    keys: Mutex<HashMap<String, (String, Value)>>,
+    /// Data keys by their wrapped form.
+    keys: Mutex<HashMap<String, DataKey>>,
+    disabled: Mutex<HashSet<String>>,
     decrypts: Mutex<Vec<Value>>,
+    reencrypts: Mutex<Vec<Value>>,
     held: Mutex<Option<Arc<Gate>>>,
+}
+
+#[derive(Clone)]
+struct DataKey {
+    plain: String,
+    wrapped_by: Value,
+    context: Value,
 }
 
 impl FakeKms {
@@ -68,10 +84,37 @@ impl FakeKms {
         gate
     }
 
+    /// Lets every call through again.
+    pub fn release(&self) {
+        *lock(&self.record.held) = None;
+    }
+
+    /// Nothing opens under this key any more, and nothing is wrapped.
+    pub fn disable(&self, key: &str) {
+        lock(&self.record.disabled).insert(key.to_owned());
+    }
+
+    /// Takes a key back into use.
+    pub fn enable(&self, key: &str) {
+        lock(&self.record.disabled).remove(key);
+    }
+
     /// What seals with it.
     #[must_use]
     pub fn sealer(&self) -> Sealer {
-        Sealer::new(&aws_config(Service::Kms, &self.url()), "alias/test")
+        self.sealer_under(KEY)
+    }
+
+    /// What seals with it under a key.
+    #[must_use]
+    pub fn sealer_under(&self, key: &str) -> Sealer {
+        Sealer::new(&aws_config(Service::Kms, &self.url()), key)
+    }
+
+    /// What moves from one key to another.
+    #[must_use]
+    pub fn rewrapper(&self, source: &str, destination: &str) -> Rewrapper {
+        Rewrapper::new(&aws_config(Service::Kms, &self.url()), source, destination)
     }
 
     /// What opens with it.
@@ -86,18 +129,33 @@ impl FakeKms {
         std::mem::take(&mut *lock(&self.record.decrypts))
     }
 
+    /// Takes what was asked of ReEncrypt since the last time.
+    #[must_use]
+    pub fn take_reencrypts(&self) -> Vec<Value> {
+        std::mem::take(&mut *lock(&self.record.reencrypts))
+    }
+
     /// The bytes of `secrets.data` with the keys of `values`: name, value, allowed hosts.
     ///
     /// # Panics
     /// When a value or host is none.
     pub async fn sealed(&self, scope: &Scope, values: &[(&str, &str, &[&str])]) -> Vec<u8> {
+        self.sealed_under(KEY, scope, values).await
+    }
+
+    /// The same under a key.
+    ///
+    /// # Panics
+    /// When a value or host is none.
+    pub async fn sealed_under(&self, key: &str, scope: &Scope, values: &[(&str, &str, &[&str])]) -> Vec<u8> {
         let requests = values.iter().map(|(key_name, value, hosts)| SealRequest {
             key_name: (*key_name).to_owned(),
             value: SecretValue::new((*value).to_owned()),
             allowed_hosts: hosts.iter().map(|host| host.parse().expect("it is a host")).collect(),
         });
         let mut entries = Entries::new();
-        for entry in self.sealer().seal(scope, requests.collect()).await.expect("the values are sealed") {
+        let sealed = self.sealer_under(key).seal(scope, requests.collect()).await;
+        for entry in sealed.expect("the values are sealed") {
             entries.put(entry).expect("there are few");
         }
         entries.to_bytes()
@@ -109,26 +167,62 @@ impl Record {
         let target =
             request.headers().get("x-amz-target").and_then(|value| value.to_str().ok()).unwrap_or_default();
         let body: Value = serde_json::from_slice(request.body()).unwrap_or_default();
-        let context = body["EncryptionContext"].clone();
-        match target.rsplit('.').next() {
-            Some("GenerateDataKey") => {
-                let key: Vec<u8> = Uuid::new_v4().as_bytes().repeat(2)[..KEY_BYTES].to_vec();
-                let (key, wrapped) = (STANDARD.encode(key), STANDARD.encode(Uuid::new_v4().as_bytes()));
-                lock(&self.keys).insert(wrapped.clone(), (key.clone(), context));
-                json(200, &json!({ "CiphertextBlob": wrapped, "Plaintext": key, "KeyId": "key" }))
-            }
+        let answer = match target.rsplit('.').next() {
+            Some("GenerateDataKey") => self.generate(&body),
             Some("Decrypt") => {
-                lock(&self.decrypts).push(context.clone());
-                let wrapped = body["CiphertextBlob"].as_str().unwrap_or_default();
-                match lock(&self.keys).get(wrapped) {
-                    Some((key, bound)) if *bound == context => {
-                        json(200, &json!({ "Plaintext": key, "KeyId": "key" }))
-                    }
-                    _ => json(400, &json!({ "__type": "InvalidCiphertextException" })),
-                }
+                lock(&self.decrypts).push(body["EncryptionContext"].clone());
+                self.opened(&body, "EncryptionContext", "KeyId")
+                    .map(|key| json!({ "Plaintext": key.plain, "KeyId": key.wrapped_by }))
             }
-            _ => json(400, &json!({ "__type": "UnsupportedOperationException" })),
+            Some("ReEncrypt") => {
+                lock(&self.reencrypts).push(body.clone());
+                self.reencrypt(&body)
+            }
+            _ => Err("UnsupportedOperationException"),
+        };
+        match answer {
+            Ok(answer) => json(200, &answer),
+            Err(code) => json(400, &json!({ "__type": code, "message": REFUSED })),
         }
+    }
+
+    fn generate(&self, body: &Value) -> Result<Value, &'static str> {
+        let key: Vec<u8> = Uuid::new_v4().as_bytes().repeat(2)[..KEY_BYTES].to_vec();
+        let plain = STANDARD.encode(key);
+        let wrapped = self.wrap(plain.clone(), &body["KeyId"], &body["EncryptionContext"])?;
+        Ok(json!({ "CiphertextBlob": wrapped, "Plaintext": plain, "KeyId": body["KeyId"] }))
+    }
+
+    fn reencrypt(&self, body: &Value) -> Result<Value, &'static str> {
+        let DataKey { plain, wrapped_by, .. } =
+            self.opened(body, "SourceEncryptionContext", "SourceKeyId")?;
+        let destination = &body["DestinationKeyId"];
+        let wrapped = self.wrap(plain, destination, &body["DestinationEncryptionContext"])?;
+        Ok(json!({ "CiphertextBlob": wrapped, "SourceKeyId": wrapped_by, "KeyId": destination }))
+    }
+
+    fn wrap(&self, plain: String, key: &Value, context: &Value) -> Result<String, &'static str> {
+        self.check_enabled(key)?;
+        let wrapped = STANDARD.encode(Uuid::new_v4().as_bytes());
+        let kept = DataKey { plain, wrapped_by: key.clone(), context: context.clone() };
+        lock(&self.keys).insert(wrapped.clone(), kept);
+        Ok(wrapped)
+    }
+
+    /// The data key that a request gives wrapped, where the context is its own and the KMS key, if one is named, too.
+    fn opened(&self, body: &Value, context: &str, key: &str) -> Result<DataKey, &'static str> {
+        let wrapped = body["CiphertextBlob"].as_str().unwrap_or_default();
+        let found = lock(&self.keys).get(wrapped).cloned().ok_or("InvalidCiphertextException")?;
+        if !body[key].is_null() && body[key] != found.wrapped_by {
+            return Err("IncorrectKeyException");
+        }
+        self.check_enabled(&found.wrapped_by)?;
+        if body[context] == found.context { Ok(found) } else { Err("InvalidCiphertextException") }
+    }
+
+    fn check_enabled(&self, key: &Value) -> Result<(), &'static str> {
+        let is_disabled = key.as_str().is_some_and(|key| lock(&self.disabled).contains(key));
+        if is_disabled { Err("DisabledException") } else { Ok(()) }
     }
 }
 

@@ -1,3 +1,5 @@
+mod rewrap;
+
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
@@ -7,18 +9,18 @@ use crate::api::invoke;
 use crate::failure::Failure;
 use crate::output::{Format, emit, print_json, printable, say, text};
 
-/// How long a migration may take: as long as a Lambda function may run.
+/// How long an invocation may take: as long as a Lambda function may run.
 const TIMEOUT: Duration = Duration::from_secs(900);
-/// The function, as the local stack and the template name it.
-const FUNCTION: &str = "migrate";
 
-/// Schema and first organization.
+/// What operators do by hand: schema, first organization, another KMS key.
 #[derive(Subcommand)]
 pub(crate) enum Admin {
     /// Bring the database's schema up to date.
     Migrate(Migrate),
     /// Make an organization and its first token, which is shown once.
     Bootstrap(Bootstrap),
+    /// Move all sealed values from the KMS key that the rewrap function is told of to the present one; none is opened.
+    Rewrap(Rewrap),
 }
 
 #[derive(Args)]
@@ -36,6 +38,12 @@ pub(crate) struct Bootstrap {
 }
 
 #[derive(Args)]
+pub(crate) struct Rewrap {
+    #[command(flatten)]
+    invocation: Invocation,
+}
+
+#[derive(Args)]
 struct Invocation {
     /// Where functions are invoked, as the local stack offers it. Not given: the command for AWS is printed.
     #[arg(long, env = "SEALFLOW_INVOKE_URL", value_name = "URL")]
@@ -44,25 +52,38 @@ struct Invocation {
 
 impl Admin {
     pub(crate) fn run(&self, format: Format) -> Result<(), Failure> {
-        let (payload, invocation) = match self {
-            Self::Migrate(command) => (json!({ "migrate": {} }), &command.invocation),
+        match self {
+            Self::Migrate(command) => migrate(&command.invocation, &json!({ "migrate": {} }), format),
             Self::Bootstrap(command) => {
-                (json!({ "bootstrap": { "organization": command.organization } }), &command.invocation)
+                let payload = json!({ "bootstrap": { "organization": command.organization } });
+                migrate(&command.invocation, &payload, format)
             }
-        };
-        let Some(url) = &invocation.invoke_url else {
-            return print_aws_command(&payload, format);
-        };
-        let answer = invoke(url, FUNCTION, &payload, TIMEOUT)?;
-        match format {
-            Format::Json => print_json(&answer),
-            Format::Human => emit(&render(&answer)),
+            Self::Rewrap(command) => rewrap::run(&command.invocation, format),
         }
-        Ok(())
     }
 }
 
-fn print_aws_command(payload: &Value, format: Format) -> Result<(), Failure> {
+fn migrate(invocation: &Invocation, payload: &Value, format: Format) -> Result<(), Failure> {
+    let Some(answer) = invocation.invoke("migrate", payload, format)? else { return Ok(()) };
+    match format {
+        Format::Json => print_json(&answer),
+        Format::Human => emit(&render(&answer)),
+    }
+    Ok(())
+}
+
+impl Invocation {
+    /// Invokes `function`; None when there is no URL and the command for AWS was printed in its stead.
+    fn invoke(&self, function: &str, payload: &Value, format: Format) -> Result<Option<Value>, Failure> {
+        let Some(url) = &self.invoke_url else {
+            print_aws_command(payload, format);
+            return Ok(None);
+        };
+        invoke(url, function, payload, TIMEOUT).map(Some)
+    }
+}
+
+fn print_aws_command(payload: &Value, format: Format) {
     let command = aws_command(payload);
     match format {
         Format::Json => print_json(&json!({ "command": command })),
@@ -71,14 +92,14 @@ fn print_aws_command(payload: &Value, format: Format) -> Result<(), Failure> {
             say!("{command}");
         }
     }
-    Ok(())
 }
 
-/// `FUNCTION` is the name that the stack's output `MigrateFunction` shows.
+/// `FUNCTION` is the name that the stack's output `MigrateFunction` or `RewrapFunction` shows. Without the time-out's end the AWS CLI
+/// would invoke once more after a minute.
 fn aws_command(payload: &Value) -> String {
     let payload = payload.to_string().replace('\'', r"'\''");
     format!(
-        "aws lambda invoke --function-name \"$FUNCTION\" --cli-binary-format raw-in-base64-out --payload '{payload}' /dev/stdout"
+        "aws lambda invoke --function-name \"$FUNCTION\" --cli-read-timeout 0 --cli-binary-format raw-in-base64-out --payload '{payload}' /dev/stdout"
     )
 }
 

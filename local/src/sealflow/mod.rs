@@ -36,7 +36,7 @@ use crate::sqs::{self, QueuePair};
 use crate::stack::{SUPERUSER, Stack};
 
 /// The functions, which are also the names of their binaries and, behind `sealflow_`, of their database roles.
-pub const FUNCTIONS: [&str; 6] = ["api", "webhook", "builder", "executor", "sweeper", "migrate"];
+pub const FUNCTIONS: [&str; 7] = ["api", "webhook", "builder", "executor", "sweeper", "migrate", "rewrap"];
 
 /// How long a request to the front may take.
 const REQUEST_SECONDS_MAX: u64 = 60;

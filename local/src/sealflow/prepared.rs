@@ -24,8 +24,8 @@ use crate::stack::{REGION, SUPERUSER, Stack};
 /// The timeout of functions that run no component, seconds.
 const TIMEOUT_SECONDS: u64 = 30;
 
-/// The timeout of `migrate`, seconds: a large table takes its time.
-const MIGRATE_TIMEOUT_SECONDS: u64 = 300;
+/// The timeout of `migrate` and `rewrap`, seconds: a large table takes its time.
+const BY_HAND_TIMEOUT_SECONDS: u64 = 300;
 
 /// AWS asks for a queue's visibility of at least so many timeouts of its function.
 const VISIBILITY_TIMEOUTS: u32 = 6;
@@ -202,7 +202,7 @@ impl Prepared {
     fn timeout(&self, function: &str) -> Duration {
         Duration::from_secs(match function {
             "executor" => u64::from(self.times.function_timeout_seconds),
-            "migrate" => MIGRATE_TIMEOUT_SECONDS,
+            "migrate" | "rewrap" => BY_HAND_TIMEOUT_SECONDS,
             _ => TIMEOUT_SECONDS,
         })
     }

@@ -13,6 +13,8 @@ pub struct Settings {
     pub execution_queue_url: String,
     /// `SEALFLOW_KMS_KEY_ID`: the key that seals.
     pub kms_key_id: String,
+    /// `SEALFLOW_REWRAP_FROM_KEY_ID`: the key that the rewrap function moves secrets from.
+    pub rewrap_from_key_id: String,
     /// `SEALFLOW_PUBLIC_URL`: the base of webhook addresses and of links, without a slash at its end.
     pub public_url: String,
     /// `SEALFLOW_HTTP_ALLOW`: `host:port,…` that the `http` component may reach although they are not public.
@@ -35,11 +37,12 @@ pub struct SettingsError {
 }
 
 /// The names of settings, as a function lists those that it needs.
-pub const REQUIRED_NAMES: [&str; 5] = [
+pub const REQUIRED_NAMES: [&str; 6] = [
     "SEALFLOW_DATABASE_URL",
     "SEALFLOW_NODE_QUEUE_URL",
     "SEALFLOW_EXECUTION_QUEUE_URL",
     "SEALFLOW_KMS_KEY_ID",
+    "SEALFLOW_REWRAP_FROM_KEY_ID",
     "SEALFLOW_PUBLIC_URL",
 ];
 
@@ -93,6 +96,7 @@ impl Settings {
             node_queue_url: text("SEALFLOW_NODE_QUEUE_URL"),
             execution_queue_url: text("SEALFLOW_EXECUTION_QUEUE_URL"),
             kms_key_id: text("SEALFLOW_KMS_KEY_ID"),
+            rewrap_from_key_id: text("SEALFLOW_REWRAP_FROM_KEY_ID"),
             public_url: text("SEALFLOW_PUBLIC_URL").trim_end_matches('/').to_owned(),
             http_allow: text("SEALFLOW_HTTP_ALLOW"),
             times,

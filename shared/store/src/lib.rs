@@ -9,6 +9,7 @@ mod error;
 pub mod executor;
 pub mod intake;
 mod migrate;
+pub mod rewrap;
 pub mod sweeper;
 mod tx;
 

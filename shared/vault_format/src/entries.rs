@@ -101,6 +101,14 @@ impl Entry {
         if length && key_name.bytes().all(legal) { Ok(()) } else { Err(EntryError::KeyName) }
     }
 
+    /// The same entry with its data key wrapped anew, as moving to another KMS key does: what the ciphertext is bound to is neither.
+    ///
+    /// # Errors
+    /// [`EntryError::Corrupt`] when these bytes can't be a wrapped key.
+    pub fn with_wrapped_data_key(self, wrapped_data_key: Vec<u8>) -> Result<Self, EntryError> {
+        Self::new(self.key_name, self.allowed_hosts, wrapped_data_key, self.nonce, self.ciphertext)
+    }
+
     /// The key, as `secrets("name").key` names it.
     #[must_use]
     pub fn key_name(&self) -> &str {

@@ -6,6 +6,7 @@
 
 mod allowed_host;
 mod entries;
+mod kms_code;
 mod scope;
 mod value;
 
@@ -14,5 +15,6 @@ pub use entries::{
     Entries, Entry, EntryError, FORMAT_VERSION, HOSTS_MAX, KEY_NAME_BYTES_MAX, NONCE_BYTES, TAG_BYTES,
     WRAPPED_KEY_BYTES_MAX,
 };
+pub use kms_code::is_refusal;
 pub use scope::{Purpose, Scope};
 pub use value::{NotText, SecretValue};

@@ -43,19 +43,7 @@ impl OpenError {
             Some("InvalidCiphertextException" | "IncorrectKeyException" | "ValidationException") => {
                 Self::Corrupt
             }
-            Some(
-                "AccessDeniedException"
-                | "DisabledException"
-                | "KMSInvalidStateException"
-                | "NotFoundException"
-                | "InvalidKeyUsageException"
-                | "InvalidGrantTokenException"
-                | "UnrecognizedClientException"
-                | "InvalidClientTokenId"
-                | "ExpiredTokenException"
-                | "InvalidSignatureException"
-                | "MissingAuthenticationTokenException",
-            ) => Self::Denied,
+            Some(code) if vault_format::is_refusal(code) => Self::Denied,
             // Throttling, limits, internal errors, and what KMS may invent: an unknown code must fail nobody for good.
             _ => Self::Unavailable,
         }

@@ -121,20 +121,9 @@ fn classify<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> SealError {
     match error {
         SdkError::ConstructionFailure(_) => SealError::Denied,
         SdkError::ServiceError(service) => match service.err().code() {
-            Some(
-                "AccessDeniedException"
-                | "DisabledException"
-                | "KMSInvalidStateException"
-                | "NotFoundException"
-                | "InvalidKeyUsageException"
-                | "InvalidGrantTokenException"
-                | "ValidationException"
-                | "UnrecognizedClientException"
-                | "InvalidClientTokenId"
-                | "ExpiredTokenException"
-                | "InvalidSignatureException"
-                | "MissingAuthenticationTokenException",
-            ) => SealError::Denied,
+            Some(code) if code == "ValidationException" || vault_format::is_refusal(code) => {
+                SealError::Denied
+            }
             _ => SealError::Unavailable,
         },
         _ => SealError::Unavailable,
