@@ -1,0 +1,116 @@
+//! Moving sealed values to another KMS key: invoked as often as it takes, told as one run.
+
+use serde_json::{Value, json};
+
+use super::Invocation;
+use crate::failure::Failure;
+use crate::output::{Format, emit, print_json, printable, text};
+
+/// What a run did: its answers added up.
+#[derive(Default)]
+struct Run {
+    moved: u64,
+    elsewhere: u64,
+    changed: u64,
+    unreadable: u64,
+    named: Vec<Value>,
+}
+
+/// Invokes the function until an answer has no `next`.
+pub(super) fn run(invocation: &Invocation, format: Format) -> Result<(), Failure> {
+    let (mut run, mut payload) = (Run::default(), json!({}));
+    loop {
+        let Some(answer) = invocation.invoke("rewrap", &payload, format)? else { return Ok(()) };
+        if format == Format::Json {
+            print_json(&answer);
+        }
+        run.add(&answer);
+        if answer["next"].is_null() {
+            break;
+        }
+        payload = json!({ "after": answer["next"] });
+    }
+    if format == Format::Human {
+        emit(&run.render());
+    }
+    Ok(())
+}
+
+impl Run {
+    fn add(&mut self, answer: &Value) {
+        let count = |name: &str| answer[name].as_u64().unwrap_or_default();
+        self.moved += count("moved");
+        self.elsewhere += count("elsewhere");
+        self.changed += count("changed");
+        self.unreadable += count("unreadable_count");
+        self.named.extend(answer["unreadable"].as_array().into_iter().flatten().cloned());
+    }
+
+    fn render(&self) -> String {
+        let values = if self.moved == 1 { "value" } else { "values" };
+        let mut lines = format!(
+            "moved {} {values} to the new key; {} not under the old one\n",
+            self.moved, self.elsewhere
+        );
+        if self.changed > 0 {
+            lines += &format!("changed meanwhile and left alone: {}\n", self.changed);
+        }
+        if self.unreadable > 0 {
+            lines += &format!("not readable in their place, and not moved: {}\n", self.unreadable);
+        }
+        for value in &self.named {
+            lines += &format!(
+                "  {} {} of organization {}, key {}\n",
+                printable(&text(value, "part")),
+                printable(&text(value, "id")),
+                printable(&text(value, "organization_id")),
+                printable(value["key"].as_str().unwrap_or("(none can be read)"))
+            );
+        }
+        lines += match self.moved + self.changed {
+            0 => "nothing that can be moved is left under the old key\n",
+            _ => "run it again until it moves nothing\n",
+        };
+        lines
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(moved: u32, changed: u32, unreadable: &[Value]) -> Value {
+        json!({
+            "moved": moved, "elsewhere": 3, "changed": changed,
+            "unreadable": unreadable, "unreadable_count": unreadable.len(), "next": null
+        })
+    }
+
+    fn shown(answers: &[Value]) -> String {
+        let mut run = Run::default();
+        answers.iter().for_each(|answer| run.add(answer));
+        run.render()
+    }
+
+    #[test]
+    fn it_is_over_when_a_whole_run_has_moved_nothing() {
+        let nothing = "nothing that can be moved is left under the old key\n";
+        let again = "run it again until it moves nothing\n";
+        let moved = |text: &str| format!("moved {text} not under the old one\n");
+        assert_eq!(shown(&[answer(0, 0, &[])]), moved("0 values to the new key; 3") + nothing);
+        assert_eq!(shown(&[answer(1, 0, &[])]), moved("1 value to the new key; 3") + again);
+        assert_eq!(
+            shown(&[answer(5, 0, &[]), answer(0, 0, &[])]),
+            moved("5 values to the new key; 6") + again
+        );
+        let changed = moved("0 values to the new key; 3") + "changed meanwhile and left alone: 2\n" + again;
+        assert_eq!(shown(&[answer(0, 2, &[])]), changed);
+    }
+
+    #[test]
+    fn what_can_not_be_read_is_named() {
+        let value = json!({ "part": "secrets", "id": "7", "organization_id": "1", "key": "token" });
+        let shown = shown(&[answer(0, 0, &[value])]);
+        assert!(shown.contains("and not moved: 1\n  secrets 7 of organization 1, key token\n"), "{shown}");
+    }
+}

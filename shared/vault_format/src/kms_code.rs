@@ -1,0 +1,34 @@
+//! What error codes of KMS mean to whoever calls it.
+
+/// Whether KMS refuses the caller or the key, so that an operator must act and trying again is useless until then. Codes as in the
+/// [KMS API Reference](https://docs.aws.amazon.com/kms/latest/APIReference/CommonErrors.html) and that of each operation.
+#[must_use]
+pub fn is_refusal(code: &str) -> bool {
+    matches!(
+        code,
+        "AccessDeniedException"
+            | "DisabledException"
+            | "KMSInvalidStateException"
+            | "NotFoundException"
+            | "InvalidKeyUsageException"
+            | "InvalidGrantTokenException"
+            | "UnrecognizedClientException"
+            | "InvalidClientTokenId"
+            | "ExpiredTokenException"
+            | "InvalidSignatureException"
+            | "MissingAuthenticationTokenException"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trouble_that_passes_is_no_refusal() {
+        assert!(is_refusal("AccessDeniedException") && is_refusal("DisabledException"));
+        for passing in ["ThrottlingException", "KMSInternalException", "KeyUnavailableException", ""] {
+            assert!(!is_refusal(passing), "{passing}");
+        }
+    }
+}
