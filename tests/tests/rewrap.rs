@@ -1,0 +1,292 @@
+//! Moving sealed values to another KMS key (secrets.md, "At rest"): nothing is opened, lost or taken along that is not under the old
+//! key, and everything goes on meanwhile.
+
+use std::time::Duration;
+
+use process::Deadline;
+use rewrap::{Deps, Error, Part, Position, RESERVE, Request, Response, handle};
+use store::rewrap::{REWRAP_BYTES_MAX, REWRAP_ROWS_MAX, SealedColumn, next_sealed_rows};
+use tests::World;
+use tests::kms::{FakeKms, KEY, REFUSED};
+use uuid::Uuid;
+use vault_format::{Entries, Purpose, Scope};
+use vault_open::{OpenError, OpenRequest};
+use vault_rewrap::RewrapError;
+
+const NEW: &str = "alias/new";
+const THIRD: &str = "alias/third";
+const VALUE: &str = "hunter2-hunter2";
+
+struct Vault {
+    world: World,
+    kms: FakeKms,
+    deps: Deps,
+}
+
+impl Vault {
+    async fn create() -> Self {
+        let (world, kms) = (World::create().await, FakeKms::start().await);
+        let deps = Deps { store: world.database.store("rewrap"), rewrapper: kms.rewrapper(KEY, NEW) };
+        Self { world, kms, deps }
+    }
+
+    /// A secret of the world's organization whose keys are sealed under `key`; gives its id.
+    async fn secret(&self, key: &str, values: &[(&str, &str, &[&str])]) -> Uuid {
+        let id = self.world.id();
+        self.put_secret(id, &self.kms.sealed_under(key, &self.scope(id), values).await).await;
+        id
+    }
+
+    async fn put_secret(&self, id: Uuid, data: &[u8]) {
+        let (organization, data) = (self.world.organization_id, hex::encode(data));
+        let sql = format!(
+            "INSERT INTO secrets (id, name, domain_type, domain_id, data, created_by, created_at, updated_at)
+             VALUES ('{id}', 'secret-{id}', 'org', '{organization}', '\\x{data}', 'test', '2026-01-01', '2026-01-02')"
+        );
+        self.world.database.sql(&sql).await;
+    }
+
+    fn scope(&self, secret_id: Uuid) -> Scope {
+        Scope { organization_id: self.world.organization_id, secret_id, purpose: Purpose::Secret }
+    }
+
+    /// A webhook with a current and a previous signing key, of a workflow of its own.
+    async fn webhook(&self) -> Uuid {
+        let node =
+            serde_json::json!({ "id": "hook", "name": "Hook", "trigger": "webhook", "configuration": {} });
+        let workflow = self.world.workflow(serde_json::json!([node]), serde_json::json!([])).await;
+        let id = self.world.id();
+        let scope = Scope { purpose: Purpose::Webhook, ..self.scope(id) };
+        let current = hex::encode(self.kms.sealed(&scope, &[("current", VALUE, &[])]).await);
+        let previous = hex::encode(self.kms.sealed(&scope, &[("previous", VALUE, &[])]).await);
+        let sql = format!(
+            "INSERT INTO webhooks (id, workflow_id, node_id, address, authentication, header_name, signing_keys, current_key_name,
+                 previous_signing_keys, previous_until, created_at, updated_at)
+             VALUES ('{id}', '{}', 'hook', '{}', 'signature', 'x-hub-signature-256', '\\x{current}', 'current', '\\x{previous}',
+                 '2126-01-01', '2026-01-01', '2026-01-02')",
+            workflow.id,
+            id.simple()
+        );
+        self.world.database.sql(&sql).await;
+        id
+    }
+
+    async fn run(&self) -> Response {
+        handle(Request::default(), &self.deps, Deadline::after(Duration::from_secs(300))).await.unwrap()
+    }
+
+    async fn data(&self, column: &str, table: &str, id: Uuid) -> Entries {
+        let sql = format!("SELECT encode({column}, 'hex') FROM {table} WHERE id = '{id}'");
+        Entries::parse(&hex::decode(self.world.database.sql(&sql).await).unwrap()).unwrap()
+    }
+
+    /// What each entry opens to, by key name.
+    async fn open(&self, scope: Scope, entries: &Entries) -> Vec<(String, Result<String, OpenError>)> {
+        let requests: Vec<_> =
+            entries.iter().map(|entry| OpenRequest { scope, entry: entry.clone() }).collect();
+        let opened = self.kms.opener().open(&requests).await;
+        let opened = opened.into_iter().map(|one| one.map(|value| value.expose().to_owned()));
+        entries.iter().map(|entry| entry.key_name().to_owned()).zip(opened).collect()
+    }
+
+    async fn open_secret(&self, id: Uuid) -> Vec<(String, Result<String, OpenError>)> {
+        self.open(self.scope(id), &self.data("data", "secrets", id).await).await
+    }
+}
+
+fn opened(values: &[(&str, &str)]) -> Vec<(String, Result<String, OpenError>)> {
+    values.iter().map(|(key, value)| ((*key).to_owned(), Ok((*value).to_owned()))).collect()
+}
+
+#[tokio::test]
+async fn everything_moves_and_nothing_needs_the_old_key_any_more() {
+    let vault = Vault::create().await;
+    let secret = vault.secret(KEY, &[("token", VALUE, &["api.example.com"]), ("user", "bob", &[])]).await;
+    let webhook = vault.webhook().await;
+    let before = vault.data("data", "secrets", secret).await;
+    let response = vault.run().await;
+    assert_eq!(response, Response { moved: 4, ..Response::default() });
+
+    vault.kms.disable(KEY);
+    assert_eq!(vault.open_secret(secret).await, opened(&[("token", VALUE), ("user", "bob")]));
+    let scope = Scope { purpose: Purpose::Webhook, ..vault.scope(webhook) };
+    for (column, key) in [("signing_keys", "current"), ("previous_signing_keys", "previous")] {
+        let entries = vault.data(column, "webhooks", webhook).await;
+        assert_eq!(vault.open(scope, &entries).await, opened(&[(key, VALUE)]), "{column}");
+    }
+    // Nothing but the wrapping is other than before: times and versions too, for the values are.
+    let after = vault.data("data", "secrets", secret).await;
+    for (old, new) in before.iter().zip(after.iter()) {
+        assert_eq!(
+            (old.key_name(), old.allowed_hosts(), old.nonce(), old.ciphertext()),
+            (new.key_name(), new.allowed_hosts(), new.nonce(), new.ciphertext())
+        );
+        assert_ne!(old.wrapped_data_key(), new.wrapped_data_key());
+    }
+    let sql = "SELECT count(*) FROM secrets WHERE updated_at = '2026-01-02' UNION ALL
+               SELECT count(*) FROM webhooks WHERE updated_at = '2026-01-02' AND version = 1";
+    assert_eq!(vault.world.database.sql(sql).await, "1\n1");
+    // Both values of the secret are under one data key, which is one call.
+    let asked = vault.kms.take_reencrypts();
+    assert_eq!(asked.len(), 3);
+    for call in &asked {
+        assert_eq!((call["SourceKeyId"].as_str(), call["DestinationKeyId"].as_str()), (Some(KEY), Some(NEW)));
+        assert_eq!(call["SourceEncryptionContext"], call["DestinationEncryptionContext"], "I6");
+    }
+    assert_eq!(asked[0]["SourceEncryptionContext"]["secret_id"], secret.to_string());
+
+    vault.kms.enable(KEY);
+    assert_eq!(vault.run().await, Response { elsewhere: 4, ..Response::default() });
+    assert_eq!(vault.data("data", "secrets", secret).await, after, "a second run changes nothing");
+}
+
+#[tokio::test]
+async fn what_is_under_a_third_key_stays_there() {
+    let vault = Vault::create().await;
+    let (third, old) = (
+        vault.secret(THIRD, &[("token", VALUE, &[])]).await,
+        vault.secret(KEY, &[("token", VALUE, &[])]).await,
+    );
+    assert_eq!(vault.run().await, Response { moved: 1, elsewhere: 1, ..Response::default() });
+    vault.kms.disable(NEW);
+    vault.kms.disable(KEY);
+    assert_eq!(vault.open_secret(third).await, opened(&[("token", VALUE)]));
+    assert_eq!(vault.open_secret(old).await, [("token".to_owned(), Err(OpenError::Denied))]);
+}
+
+#[tokio::test]
+async fn one_secret_may_lie_under_both_keys() {
+    let vault = Vault::create().await;
+    let id = vault.world.id();
+    let under = async |key, name| {
+        let sealed = vault.kms.sealed_under(key, &vault.scope(id), &[(name, VALUE, &[])]).await;
+        Entries::parse(&sealed).unwrap().get(name).unwrap().clone()
+    };
+    let mut entries = Entries::new();
+    entries.put(under(KEY, "old").await).unwrap();
+    entries.put(under(NEW, "new").await).unwrap();
+    vault.put_secret(id, &entries.to_bytes()).await;
+    assert_eq!(vault.run().await, Response { moved: 1, elsewhere: 1, ..Response::default() });
+    vault.kms.disable(KEY);
+    assert_eq!(vault.open_secret(id).await, opened(&[("new", VALUE), ("old", VALUE)]));
+    assert_eq!(vault.data("data", "secrets", id).await.get("new"), entries.get("new"), "left as it was");
+}
+
+#[tokio::test]
+async fn i6_i9_what_does_not_open_in_its_place_is_named_and_stops_nothing() {
+    let vault = Vault::create().await;
+    let first = vault.secret(KEY, &[("token", VALUE, &[])]).await;
+    // A row that was copied from another secret, one that is damaged, and after them a good one.
+    let copied = vault.world.id();
+    vault.put_secret(copied, &vault.data("data", "secrets", first).await.to_bytes()).await;
+    let damaged = vault.world.id();
+    vault.put_secret(damaged, b"no entries").await;
+    let last = vault.secret(KEY, &[("token", VALUE, &[])]).await;
+
+    let response = vault.run().await;
+    assert_eq!((response.moved, response.unreadable_count), (2, 2));
+    let mut named: Vec<_> = response.unreadable.iter().map(|one| (one.id, one.key.as_deref())).collect();
+    named.sort();
+    assert_eq!(named, [(copied, Some("token")), (damaged, None)]);
+    assert!(response.unreadable.iter().all(|one| one.organization_id == vault.world.organization_id));
+    for id in [first, last] {
+        assert_eq!(vault.open_secret(id).await, opened(&[("token", VALUE)]));
+    }
+    let sql = format!("SELECT encode(data, 'escape') FROM secrets WHERE id = '{damaged}'");
+    assert_eq!(vault.world.database.sql(&sql).await, "no entries", "left as it was");
+}
+
+#[tokio::test]
+async fn i3_a_value_that_is_set_meanwhile_is_not_overwritten() {
+    let vault = Vault::create().await;
+    let id = vault.secret(KEY, &[("token", VALUE, &[])]).await;
+    let newer = hex::encode(vault.kms.sealed(&vault.scope(id), &[("token", "correct-horse", &[])]).await);
+    let gate = vault.kms.hold();
+    let (response, ()) = tokio::join!(vault.run(), async {
+        gate.wait_for_arrival().await;
+        vault.world.database.sql(&format!("UPDATE secrets SET data = '\\x{newer}' WHERE id = '{id}'")).await;
+        vault.kms.release();
+        gate.let_through();
+    });
+    assert_eq!(response, Response { changed: 1, ..Response::default() });
+    assert_eq!(vault.open_secret(id).await, opened(&[("token", "correct-horse")]));
+    assert_eq!(vault.run().await, Response { moved: 1, ..Response::default() }, "the next run finds it");
+    vault.kms.disable(KEY);
+    assert_eq!(vault.open_secret(id).await, opened(&[("token", "correct-horse")]));
+}
+
+#[tokio::test]
+async fn i1_a_refusal_moves_nothing_and_repeats_nothing_of_what_kms_said() {
+    let vault = Vault::create().await;
+    let id = vault.secret(KEY, &[("token", VALUE, &[])]).await;
+    let before = vault.data("data", "secrets", id).await;
+    for key in [KEY, NEW] {
+        vault.kms.disable(key);
+        let error = handle(Request::default(), &vault.deps, Deadline::after(Duration::from_secs(300)))
+            .await
+            .unwrap_err();
+        assert!(matches!(error, Error::Vault(RewrapError::Denied)), "{key}: {error:?}");
+        assert!(!format!("{error} {error:?}").contains(REFUSED), "{error:?}");
+        vault.kms.enable(key);
+    }
+    assert_eq!(vault.data("data", "secrets", id).await, before);
+}
+
+#[tokio::test]
+async fn a_run_that_has_no_time_left_says_where_to_go_on_and_gets_to_the_end() {
+    let vault = Vault::create().await;
+    let count = usize::try_from(REWRAP_ROWS_MAX).unwrap() + 1;
+    for _ in 0..count {
+        vault.secret(KEY, &[("token", VALUE, &[])]).await;
+    }
+    vault.webhook().await;
+    let (mut moved, mut after, mut turns) = (0, None, Vec::new());
+    loop {
+        let response = handle(Request { after }, &vault.deps, Deadline::after(RESERVE)).await.unwrap();
+        moved += response.moved;
+        after = response.next;
+        let Some(next) = after else { break };
+        turns.push((next.part, next.id.is_some()));
+    }
+    assert_eq!(moved, count + 2, "each one once");
+    let expected = [
+        (Part::Secrets, true),
+        (Part::Secrets, true),
+        (Part::SigningKeys, false),
+        (Part::SigningKeys, true),
+        (Part::PreviousSigningKeys, false),
+        (Part::PreviousSigningKeys, true),
+    ];
+    assert_eq!(turns, expected);
+    assert_eq!(vault.kms.take_reencrypts().len(), count + 2, "no value is moved twice");
+    let done = Position { part: Part::PreviousSigningKeys, id: Some(Uuid::max()) };
+    let response =
+        handle(Request { after: Some(done) }, &vault.deps, Deadline::after(RESERVE)).await.unwrap();
+    assert_eq!(response, Response::default());
+}
+
+#[tokio::test]
+async fn i10_a_page_has_a_limit_of_rows_and_of_bytes() {
+    let vault = Vault::create().await;
+    let rows = async || next_sealed_rows(&vault.deps.store, SealedColumn::Secrets, None).await.unwrap().len();
+    let put = async |count: i64, bytes: i64| {
+        let organization = vault.world.organization_id;
+        let sql = format!(
+            "DELETE FROM secrets;
+             INSERT INTO secrets (id, name, domain_type, domain_id, data, created_by, created_at, updated_at)
+             SELECT gen_random_uuid(), 'secret-' || n, 'org', '{organization}', decode(repeat('00', {bytes}), 'hex'), 'test', now(), now()
+             FROM generate_series(1, {count}) n"
+        );
+        vault.world.database.sql(&sql).await;
+    };
+    put(REWRAP_ROWS_MAX, 1).await;
+    assert_eq!(rows().await, usize::try_from(REWRAP_ROWS_MAX).unwrap());
+    put(REWRAP_ROWS_MAX + 1, 1).await;
+    assert_eq!(rows().await, usize::try_from(REWRAP_ROWS_MAX).unwrap());
+    put(2, REWRAP_BYTES_MAX / 2).await;
+    assert_eq!(rows().await, 2);
+    put(2, REWRAP_BYTES_MAX / 2 + 1).await;
+    assert_eq!(rows().await, 1);
+    put(1, REWRAP_BYTES_MAX + 1).await;
+    assert_eq!(rows().await, 1, "a row that is larger than a page is a page of its own");
+}
