@@ -128,6 +128,7 @@ fn instructions(sealflow: &Sealflow, cargo_lambda: &Path, invoke_port: u16) -> S
         "\nsealflow is up; a change of the code reloads the functions; Ctrl-C stops everything.\n\n  \
            export SEALFLOW_API_URL={url}\n  \
            export SEALFLOW_TOKEN={token}\n  \
+           export SEALFLOW_INVOKE_URL={url}   # for sealflow admin\n  \
            cargo run -q -p sealflow -- workflow list\n\n  \
            export PATH={}:$PATH   # cargo-lambda\n  \
            cargo lambda invoke builder -A 127.0.0.1 --data-file examples/sqs-event.json{port}\n  \

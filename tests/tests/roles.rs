@@ -8,31 +8,31 @@ use store::builder::{LockMode, Wakes, lock_woken_nodes};
 use tests::{Database, Gate, World, wait_for};
 use tokio_postgres::error::SqlState;
 
-const ROLES: [&str; 5] = ["api", "webhook", "builder", "executor", "sweeper"];
+const ROLES: [&str; 6] = ["api", "webhook", "builder", "executor", "sweeper", "rewrap"];
 
 /// What each role may do to each table, in the order of [`ROLES`]: Select, Insert, Update of at least one column, Delete.
-const PRIVILEGES: [(&str, [&str; 5]); 15] = [
-    ("api_tokens", ["S", "", "", "", ""]),
-    ("function_heartbeats", ["", "", "SIU", "SIU", "S"]),
-    ("organizations", ["SU", "S", "S", "S", "S"]),
-    ("refinery_schema_history", ["", "", "", "", ""]),
-    ("secrets", ["SIUD", "", "", "S", ""]),
-    ("webhook_deduplications", ["", "SIU", "", "", "SD"]),
-    ("webhooks", ["SIU", "S", "", "", ""]),
-    ("workflow_events", ["SI", "SI", "SI", "SI", "S"]),
-    ("workflow_node_execution_kvs", ["S", "", "SI", "", ""]),
-    ("workflow_node_executions", ["SU", "", "SI", "SIU", "SIU"]),
-    ("workflow_node_queue_items", ["SIU", "SI", "SIUD", "SI", "SUD"]),
-    ("workflow_node_secret_refs", ["SI", "", "", "S", ""]),
-    ("workflow_nodes", ["SIU", "S", "SU", "SU", "SU"]),
-    ("workflow_run_marks", ["SI", "", "SI", "S", "S"]),
-    ("workflow_versions", ["SI", "", "", "", ""]),
+const PRIVILEGES: [(&str, [&str; 6]); 15] = [
+    ("api_tokens", ["S", "", "", "", "", ""]),
+    ("function_heartbeats", ["", "", "SIU", "SIU", "S", ""]),
+    ("organizations", ["SU", "S", "S", "S", "S", ""]),
+    ("refinery_schema_history", ["", "", "", "", "", ""]),
+    ("secrets", ["SIUD", "", "", "S", "", "SU"]),
+    ("webhook_deduplications", ["", "SIU", "", "", "SD", ""]),
+    ("webhooks", ["SIU", "S", "", "", "", "SU"]),
+    ("workflow_events", ["SI", "SI", "SI", "SI", "S", ""]),
+    ("workflow_node_execution_kvs", ["S", "", "SI", "", "", ""]),
+    ("workflow_node_executions", ["SU", "", "SI", "SIU", "SIU", ""]),
+    ("workflow_node_queue_items", ["SIU", "SI", "SIUD", "SI", "SUD", ""]),
+    ("workflow_node_secret_refs", ["SI", "", "", "S", "", ""]),
+    ("workflow_nodes", ["SIU", "S", "SU", "SU", "SU", ""]),
+    ("workflow_run_marks", ["SI", "", "SI", "S", "S", ""]),
+    ("workflow_versions", ["SI", "", "", "", "", ""]),
 ];
 /// `workflows`: the same, apart for its length.
-const WORKFLOWS: [&str; 5] = ["SIU", "S", "S", "S", "S"];
+const WORKFLOWS: [&str; 6] = ["SIU", "S", "S", "S", "S", "S"];
 
 /// Statements that a role is refused, by role.
-const FORBIDDEN: [(&str, &[&str]); 5] = [
+const FORBIDDEN: [(&str, &[&str]); 6] = [
     (
         "api",
         &[
@@ -134,6 +134,24 @@ const FORBIDDEN: [(&str, &[&str]); 5] = [
             "UPDATE workflow_nodes SET concurrency_max = NULL",
         ],
     ),
+    (
+        "rewrap",
+        &[
+            "SELECT name FROM secrets",
+            "UPDATE secrets SET domain_id = gen_random_uuid()",
+            "UPDATE secrets SET updated_at = now()",
+            "INSERT INTO secrets DEFAULT VALUES",
+            "DELETE FROM secrets",
+            "SELECT address FROM webhooks",
+            "SELECT token_sha256 FROM webhooks",
+            "UPDATE webhooks SET version = 2",
+            "UPDATE webhooks SET authentication = 'none'",
+            "SELECT nodes FROM workflows",
+            "SELECT id FROM workflow_node_executions",
+            "SELECT data FROM workflow_events",
+            "SELECT token_sha256 FROM api_tokens",
+        ],
+    ),
 ];
 
 #[tokio::test]
@@ -193,7 +211,7 @@ async fn i7_no_role_is_more_than_a_login() {
     let database = Database::create().await;
     let sql = "SELECT bool_or(rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls), bool_and(rolcanlogin), count(*)
         FROM pg_roles WHERE rolname LIKE 'sealflow\\_%'";
-    assert_eq!(database.sql(sql).await, "f|t|5", "I7");
+    assert_eq!(database.sql(sql).await, "f|t|6", "I7");
     let sql = "SELECT count(*) FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.member WHERE r.rolname LIKE 'sealflow\\_%'";
     assert_eq!(database.count(sql).await, 0, "I7: member of nothing");
 }
