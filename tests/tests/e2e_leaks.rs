@@ -54,13 +54,18 @@ static STRANGER: LazyLock<Stranger> = LazyLock::new(|| {
 
 const REFERENCE: &str = r#"{{ secrets("github").token }}"#;
 
-/// Applies `start → call` with this configuration of the call, runs it once and gives the execution.
-async fn called(story: &Story<'_>, name: &str, configuration: &str) -> Value {
+/// `start → call` with this configuration of the call.
+fn calling(product: &Product, name: &str, configuration: &str) -> String {
     let definition = format!(
         "name: {name}\nnodes:\n  - {{ id: start, name: Start, trigger: start }}\n  - id: call\n    name: Call\n    component: http\n    \
          configuration: {{ {configuration} }}\nedges:\n  - {{ from: start, to: call }}\n"
     );
-    story.apply(&placed(story.product, &definition).replace("REF", REFERENCE)).await;
+    placed(product, &definition).replace("REF", REFERENCE)
+}
+
+/// Applies such a workflow, runs it once and gives the execution of the call.
+async fn called(story: &Story<'_>, name: &str, configuration: &str) -> Value {
+    story.apply(&calling(story.product, name, configuration)).await;
     let run = story.run(name, json!({})).await;
     story.execution(&word(&run["id"]), "call").await
 }
@@ -219,17 +224,30 @@ async fn a_secret_goes_to_its_allowed_hosts_only_i1() {
         assert_eq!(status, 200, "{answer}");
     };
     let configuration = "url: 'TARGET/hosts', headers: [ { name: A, value: 'REF' } ]";
+    // At apply, where the host is literal.
     set(json!(["api.example.com", product.other.host_port()])).await;
-    let denied = called(&story, "hosts", configuration).await;
+    let definition = calling(product, "hosts", configuration);
+    let (status, answer) = story.try_apply(&definition).await;
+    let said = format!("only, not to {}", product.target.host_port());
+    assert!(status == 422 && word(&answer["errors"][0]["message"]).contains(&said), "{answer:#}");
+    let column = definition.lines().nth(6).and_then(|line| line.find("secrets(")).unwrap() + 1;
+    let error = &answer["errors"][0];
+    assert_eq!((&error["line"], &error["column"]), (&json!(7), &json!(column)), "{answer:#}");
+    assert_eq!(story.get("/v1/workflows").await["workflows"], json!([]), "nothing was applied");
+    set(json!([product.target.host_port()])).await;
+    assert_eq!(code(&called(&story, "hosts", configuration).await), "passed");
+    assert_eq!(product.target.requests("/hosts").len(), 1);
+    // At each connection, for hosts may change afterwards.
+    set(json!(["api.example.com", product.other.host_port()])).await;
+    let run = story.run("hosts", json!({})).await;
+    let denied = story.execution(&word(&run["id"]), "call").await;
     assert_eq!(
         (code(&denied).as_str(), &denied["result_reason"]),
         ("host_not_allowed", &json!("secret_denied")),
         "{denied:#}"
     );
-    assert_eq!(product.target.requests("/hosts").len(), 0);
-    set(json!([product.target.host_port()])).await;
-    assert_eq!(code(&called(&story, "hosts", configuration).await), "passed");
     assert_eq!(product.target.requests("/hosts").len(), 1);
+    assert_eq!(product.other.requests("/hosts").len(), 0);
     story.end(&[&secret]).await;
 }
 

@@ -153,7 +153,7 @@ async fn apply_once(
     let now = deps.clock.now();
     let changes = difference(current.as_ref().map(|current| &current.definition), &checked.definition);
     let mut warnings = checked.warnings.clone();
-    warnings.extend(secrets::missing_secrets(deps, caller, checked).await?);
+    warnings.extend(secrets::check_secrets(deps, caller, checked).await?);
     let plan = plan(current.as_ref(), checked, &mut || deps.ids.next(now));
     let is_written = options.mode == ApplyMode::Write && !(changes.is_empty() && plan.is_empty());
     let (workflow, webhooks) = if is_written {

@@ -1,17 +1,21 @@
-//! Secrets that a definition refers to: a warning where one is not there yet, or may not go where the node sends it.
+//! Secrets that a definition refers to: a warning where one is not there yet, an error where it may not go where the node sends it.
 
 use std::collections::{BTreeSet, HashMap};
 
 use definition::{Checked, NodeSecretRef, Problem};
 use store::api::load_secrets_named;
-use vault_format::Entries;
+use vault_format::{AllowedHost, Entries};
 
 use crate::Deps;
 use crate::auth::Caller;
 use crate::error::ApiError;
 
-/// A warning for each reference that an execution could not use as things are.
-pub(super) async fn missing_secrets(
+/// Gives a warning for each reference to a secret that is not there yet.
+///
+/// # Errors
+/// [`ApiError::Definition`] with each reference to a secret whose allowed hosts the node's literal host is none of. The executor looks
+/// again at each connection, for hosts may change afterwards.
+pub(super) async fn check_secrets(
     deps: &Deps,
     caller: &Caller,
     checked: &Checked,
@@ -24,30 +28,51 @@ pub(super) async fn missing_secrets(
     let rows = load_secrets_named(&deps.store, caller.organization_id, &names).await?;
     let secrets: HashMap<String, Entries> =
         rows.into_iter().map(|row| (row.name, Entries::parse(&row.data).unwrap_or_default())).collect();
-    Ok(checked.secret_refs.iter().filter_map(|secret| warning(secret, secrets.get(&secret.name))).collect())
+    let (mut warnings, mut errors) = (Vec::new(), Vec::new());
+    for secret in &checked.secret_refs {
+        match check(secret, secrets.get(&secret.name)) {
+            Finding::Usable => {}
+            Finding::NotThereYet(message) => warnings.push(secret.problem(message)),
+            Finding::OtherHost(message) => errors.push(secret.problem(message)),
+        }
+    }
+    if errors.is_empty() { Ok(warnings) } else { Err(ApiError::Definition(errors)) }
 }
 
-fn warning(secret: &NodeSecretRef, entries: Option<&Entries>) -> Option<Problem> {
+/// What would become of a reference as things are.
+#[derive(Debug, PartialEq, Eq)]
+enum Finding {
+    Usable,
+    NotThereYet(String),
+    OtherHost(String),
+}
+
+fn check(secret: &NodeSecretRef, entries: Option<&Entries>) -> Finding {
     let (name, key) = (&secret.name, &secret.key);
     let Some(entries) = entries else {
-        return Some(
-            secret.problem(format!("the secret `{name}` is not there yet; executions fail until it is")),
-        );
+        return Finding::NotThereYet(format!(
+            "the secret `{name}` is not there yet; executions fail until it is"
+        ));
     };
     let Some(entry) = entries.get(key) else {
-        return Some(
-            secret
-                .problem(format!("the secret `{name}` has no key `{key}` yet; executions fail until it has")),
-        );
+        return Finding::NotThereYet(format!(
+            "the secret `{name}` has no key `{key}` yet; executions fail until it has"
+        ));
     };
-    let target = secret.target.as_ref().filter(|_| !entry.allowed_hosts().is_empty())?;
-    let is_allowed = entry.allowed_hosts().iter().any(|host| host.matches(&target.host, target.port));
-    (!is_allowed).then(|| {
-        secret.problem(format!(
-            "the secret `{name}.{key}` may not be sent to {}:{}; executions fail until its hosts allow that",
-            target.host, target.port
-        ))
-    })
+    let hosts = entry.allowed_hosts();
+    // Without a target the host is the secret's own, known only when it is opened.
+    let Some(target) = secret.target.as_ref().filter(|_| !hosts.is_empty()) else { return Finding::Usable };
+    if hosts.iter().any(|host| host.matches(&target.host, target.port)) {
+        return Finding::Usable;
+    }
+    let hosts: Vec<String> = hosts.iter().map(AllowedHost::to_string).collect();
+    Finding::OtherHost(format!(
+        "the secret `{name}.{key}` may be sent to {} only, not to {}:{}; change the URL, or set the secret with `--host {}` too",
+        hosts.join(", "),
+        target.host,
+        target.port,
+        target.host
+    ))
 }
 
 #[cfg(test)]
@@ -67,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reference_that_could_not_be_used_is_a_warning() {
+    fn a_reference_that_could_not_be_used_is_found() {
         let secret = |key: &str| NodeSecretRef {
             node_id: "call".into(),
             name: "github".into(),
@@ -77,21 +102,25 @@ mod tests {
             column: 7,
             target: Some(UrlTarget { scheme: "https".into(), host: "api.example.com".into(), port: 443 }),
         };
-        let check = |key: &str, entries: Option<&Entries>, expected: Option<&str>| {
-            let found = warning(&secret(key), entries);
-            assert_eq!(found.is_some(), expected.is_some(), "{found:?}");
-            if let (Some(found), Some(expected)) = (found, expected) {
-                assert!(found.message.contains(expected) && found.line == 3, "{found}");
-            }
+        let missing = |key: &str, entries: Option<&Entries>, expected: &str| {
+            let found = check(&secret(key), entries);
+            assert!(
+                matches!(&found, Finding::NotThereYet(message) if message.contains(expected)),
+                "{found:?}"
+            );
         };
-        check("token", None, Some("`github` is not there yet"));
-        check("other", Some(&entries(&[])), Some("no key `other`"));
-        check("token", Some(&entries(&[])), None);
-        check("token", Some(&entries(&["api.example.com"])), None);
-        check(
-            "token",
-            Some(&entries(&["other.example.com"])),
-            Some("may not be sent to api.example.com:443"),
-        );
+        missing("token", None, "`github` is not there yet");
+        missing("other", Some(&entries(&[])), "no key `other`");
+        for hosts in [&[][..], &["api.example.com"], &["other.example.com", "api.example.com:443"]] {
+            assert_eq!(check(&secret("token"), Some(&entries(hosts))), Finding::Usable, "{hosts:?}");
+        }
+        for hosts in [&["other.example.com"][..], &["api.example.com:8443", "example.com"]] {
+            let found = check(&secret("token"), Some(&entries(hosts)));
+            let said = format!(
+                "`github.token` may be sent to {} only, not to api.example.com:443",
+                hosts.join(", ")
+            );
+            assert!(matches!(&found, Finding::OtherHost(message) if message.contains(&said)), "{found:?}");
+        }
     }
 }
