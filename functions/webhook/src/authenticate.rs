@@ -1,6 +1,6 @@
 //! Whether a delivery carries its webhook's credential. Checked on the raw bytes, before anything is parsed.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use model::limits::WEBHOOK_KEY_BYTES_MIN;
@@ -10,7 +10,7 @@ use store::intake::StoredWebhook;
 use vault_format::{Entries, Entry, Purpose, Scope};
 use vault_open::OpenRequest;
 
-use crate::cache::{KEPT_FOR, KnownWebhook, SigningKey};
+use crate::cache::{KnownWebhook, OpenedKeys, SigningKey};
 use crate::{Delivery, Deps};
 
 /// What checking a credential found.
@@ -64,9 +64,8 @@ impl<'d> KnownCredentials<'d> {
     pub fn of(delivery: &'d Delivery, webhook: &'d KnownWebhook) -> Self {
         let stored = &webhook.stored;
         let is = |authentication: &str| stored.authentication == authentication;
-        let kept = webhook.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        let keys = kept.as_ref().map(|(_, keys)| Arc::clone(keys)).filter(|_| is("signature"));
-        let keys = keys.unwrap_or_default();
+        let opened = webhook.opened_keys().filter(|_| is("signature"));
+        let keys = opened.map(OpenedKeys::into_keys).unwrap_or_default();
         let sign = |key: &SigningKey| hmac::sign(&hmac_key(key), &delivery.body);
         let hashes = stored.token_sha256.iter().chain(&stored.previous_token_sha256);
         Self {
@@ -153,16 +152,11 @@ fn is_signature(signature: &str, body: &[u8], keys: &[SigningKey], now: Timestam
 
 /// The opened signing keys, kept for a minute: or each anonymous POST would cost a call of KMS.
 async fn signing_keys(webhook: &KnownWebhook, now: Timestamp, deps: &Deps) -> Option<Arc<Vec<SigningKey>>> {
-    {
-        let kept = webhook.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((opened_at, keys)) = kept.as_ref()
-            && now.duration_since(*opened_at) < KEPT_FOR
-        {
-            return Some(Arc::clone(keys));
-        }
+    if let Some(keys) = webhook.kept_keys(now) {
+        return Some(keys);
     }
     let keys = Arc::new(open_keys(webhook, now, deps).await?);
-    *webhook.keys.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, Arc::clone(&keys)));
+    webhook.keep_keys(Arc::clone(&keys), now);
     Some(keys)
 }
 

@@ -15,8 +15,44 @@ pub struct KnownWebhook {
     pub stored: StoredWebhook,
     /// The workflow's definition; None when it can't be read.
     pub compiled: Option<Compiled>,
-    /// Its signing keys and when they were opened.
-    pub keys: Mutex<Option<(Timestamp, Arc<Vec<SigningKey>>)>>,
+    keys: Mutex<Option<OpenedKeys>>,
+}
+
+/// Signing keys and when they were opened.
+#[derive(Clone)]
+pub struct OpenedKeys {
+    opened_at: Timestamp,
+    keys: Arc<Vec<SigningKey>>,
+}
+
+impl KnownWebhook {
+    /// A webhook, with the keys that are open already.
+    pub fn new(stored: StoredWebhook, compiled: Option<Compiled>, keys: Option<OpenedKeys>) -> Self {
+        Self { stored, compiled, keys: Mutex::new(keys) }
+    }
+
+    /// The keys that were opened last, whenever that was.
+    pub fn opened_keys(&self) -> Option<OpenedKeys> {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The keys that were opened, unless that is too long ago.
+    pub fn kept_keys(&self, now: Timestamp) -> Option<Arc<Vec<SigningKey>>> {
+        let opened = self.opened_keys()?;
+        (now.duration_since(opened.opened_at) < KEPT_FOR).then_some(opened.keys)
+    }
+
+    /// Keeps keys that were opened now.
+    pub fn keep_keys(&self, keys: Arc<Vec<SigningKey>>, now: Timestamp) {
+        *self.keys.lock().unwrap_or_else(PoisonError::into_inner) = Some(OpenedKeys { opened_at: now, keys });
+    }
+}
+
+impl OpenedKeys {
+    /// The keys.
+    pub fn into_keys(self) -> Arc<Vec<SigningKey>> {
+        self.keys
+    }
 }
 
 /// An opened signing key.
@@ -27,7 +63,8 @@ pub struct SigningKey {
     pub until: Option<Timestamp>,
 }
 
-/// How long opened keys, and addresses that do not exist, are kept.
+/// How long opened keys are kept, and what was loaded for an address, a webhook or none. Sealed keys that were moved to another KMS key
+/// keep their webhook's version; so what is loaded is not kept for ever.
 pub const KEPT_FOR: SignedDuration = SignedDuration::from_secs(60);
 /// How long nothing is reloaded for an address after it was.
 const RELOAD_PAUSE: SignedDuration = SignedDuration::from_secs(1);
@@ -50,12 +87,8 @@ impl WebhookCache {
     /// What is known of an address: `None` for nothing, `Some(None)` that there is no webhook.
     pub fn get(&self, address: &str, now: Timestamp) -> Option<Option<Arc<KnownWebhook>>> {
         let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        let slot = slots.get(address)?;
-        match &slot.webhook {
-            Some(webhook) => Some(Some(Arc::clone(webhook))),
-            None if now.duration_since(slot.loaded_at) < KEPT_FOR => Some(None),
-            None => None,
-        }
+        let slot = slots.get(address).filter(|slot| now.duration_since(slot.loaded_at) < KEPT_FOR)?;
+        Some(slot.webhook.clone())
     }
 
     /// Whether the address may be loaded again after its authentication failed: at most once a second.
@@ -81,14 +114,58 @@ impl WebhookCache {
 mod tests {
     use super::*;
 
+    fn webhook() -> KnownWebhook {
+        let stored = StoredWebhook {
+            id: uuid::Uuid::nil(),
+            version: 1,
+            workflow_id: uuid::Uuid::nil(),
+            workflow_version: 1,
+            organization_id: uuid::Uuid::nil(),
+            node_id: "push".into(),
+            authentication: "none".into(),
+            header_name: None,
+            deduplication_header: None,
+            signing_keys: None,
+            current_key_name: None,
+            previous_signing_keys: None,
+            token_sha256: None,
+            previous_token_sha256: None,
+            previous_until: None,
+            workflow_name: "w".into(),
+            workflow_description: String::new(),
+            nodes: serde_json::Value::Null,
+            edges: serde_json::Value::Null,
+        };
+        KnownWebhook::new(stored, None, None)
+    }
+
     #[test]
-    fn an_address_without_webhook_is_asked_for_once_a_minute() {
+    fn an_address_is_asked_for_once_a_minute_with_a_webhook_or_without() {
         let cache = WebhookCache::default();
         let now = Timestamp::from_second(1_000).unwrap();
-        assert!(cache.get("a", now).is_none());
-        cache.insert("a", None, now);
-        assert!(matches!(cache.get("a", now + SignedDuration::from_secs(59)), Some(None)));
-        assert!(cache.get("a", now + SignedDuration::from_secs(60)).is_none());
+        assert!(cache.get("none", now).is_none());
+        cache.insert("none", None, now);
+        cache.insert("real", Some(Arc::new(webhook())), now);
+        let before = now + KEPT_FOR - SignedDuration::from_micros(1);
+        assert!(matches!(cache.get("none", before), Some(None)));
+        assert!(matches!(cache.get("real", before), Some(Some(_))));
+        for address in ["none", "real"] {
+            assert!(cache.get(address, now + KEPT_FOR).is_none());
+        }
+    }
+
+    #[test]
+    fn opened_keys_are_kept_for_a_minute_i1() {
+        assert_eq!(KEPT_FOR, SignedDuration::from_secs(60));
+        let (webhook, now) = (webhook(), Timestamp::from_second(1_000).unwrap());
+        assert!(webhook.kept_keys(now).is_none());
+        webhook.keep_keys(Arc::default(), now);
+        assert!(webhook.kept_keys(now + KEPT_FOR - SignedDuration::from_micros(1)).is_some());
+        assert!(webhook.kept_keys(now + KEPT_FOR).is_none());
+        // Taken over into what is loaded next, they grow no younger.
+        let next = KnownWebhook::new(webhook.stored.clone(), None, webhook.opened_keys());
+        assert!(next.kept_keys(now + KEPT_FOR - SignedDuration::from_micros(1)).is_some());
+        assert!(next.kept_keys(now + KEPT_FOR).is_none());
     }
 
     #[test]
@@ -114,29 +191,7 @@ mod tests {
     #[test]
     fn made_up_addresses_do_not_push_out_a_webhook() {
         let (cache, now) = (WebhookCache::default(), Timestamp::from_second(1_000).unwrap());
-        let stored = StoredWebhook {
-            id: uuid::Uuid::nil(),
-            version: 1,
-            workflow_id: uuid::Uuid::nil(),
-            workflow_version: 1,
-            organization_id: uuid::Uuid::nil(),
-            node_id: "push".into(),
-            authentication: "none".into(),
-            header_name: None,
-            deduplication_header: None,
-            signing_keys: None,
-            current_key_name: None,
-            previous_signing_keys: None,
-            token_sha256: None,
-            previous_token_sha256: None,
-            previous_until: None,
-            workflow_name: "w".into(),
-            workflow_description: String::new(),
-            nodes: serde_json::Value::Null,
-            edges: serde_json::Value::Null,
-        };
-        let webhook = KnownWebhook { stored, compiled: None, keys: Mutex::new(None) };
-        cache.insert("real", Some(Arc::new(webhook)), now);
+        cache.insert("real", Some(Arc::new(webhook())), now);
         for address in 0..=ADDRESSES_MAX {
             cache.insert(&address.to_string(), None, now);
         }

@@ -1,6 +1,6 @@
 //! From a delivery to an event: known, authenticated, read, stored, and only then sent.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use axum::http::HeaderMap;
 use components::webhook::{WebhookConfiguration, WebhookRequest, event_data};
@@ -96,7 +96,7 @@ async fn load(delivery: &Delivery, now: Timestamp, deps: &Deps) -> Result<Arc<Kn
 /// an instance look again once a second, and must not make it call KMS.
 fn know(stored: StoredWebhook, known: Option<&KnownWebhook>) -> KnownWebhook {
     let known = known.filter(|known| known.stored.id == stored.id && known.stored.version == stored.version);
-    let keys = known.and_then(|known| known.keys.lock().unwrap_or_else(PoisonError::into_inner).clone());
+    let keys = known.and_then(KnownWebhook::opened_keys);
     let definition: Option<Definition> = serde_json::from_value(json!({
         "name": stored.workflow_name,
         "description": stored.workflow_description,
@@ -104,11 +104,7 @@ fn know(stored: StoredWebhook, known: Option<&KnownWebhook>) -> KnownWebhook {
         "edges": stored.edges,
     }))
     .ok();
-    KnownWebhook {
-        compiled: definition.map(|definition| definition::compile(&definition)),
-        stored,
-        keys: Mutex::new(keys),
-    }
+    KnownWebhook::new(stored, definition.map(|definition| definition::compile(&definition)), keys)
 }
 
 fn unavailable(error: &StoreError) -> Answer {
