@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use model::credential_names::is_credential;
 use model::json::{JsonError, parse_strict};
 use serde_json::{Map, Value, json};
 
@@ -152,7 +153,7 @@ impl Trigger for Webhook {
     fn check(&self, configuration: &Value) -> Vec<Problem> {
         let mut problems = WebhookConfiguration::read(configuration).err().unwrap_or_default();
         let header = configuration.get("deduplication_header").and_then(Value::as_str).unwrap_or_default();
-        if is_credential(&header.to_ascii_lowercase()) {
+        if is_credential(header) {
             problems.push(Problem {
                 pointer: "/deduplication_header".to_owned(),
                 message: "is a header of credentials, by its name: what it holds is not stored, and a key is"
@@ -226,7 +227,7 @@ pub fn event_data(
             Value::Array(values) => values.iter().any(holds_credential),
             value => holds_credential(value),
         };
-        !is_credential(&name.to_ascii_lowercase()) && !holds_credential && !(request.holds_credential)(name)
+        !is_credential(name) && !holds_credential && !(request.holds_credential)(name)
     });
     let body = body_data(request)?;
     Ok(json!({ "body": body, "headers": headers, "query": query, "method": request.method }))
@@ -275,30 +276,6 @@ fn form_map(form: &[u8]) -> Result<Map<String, Value>, BodyError> {
 fn no_nul(text: String) -> Result<String, BodyError> {
     if text.contains('\0') { Err(BodyError::Nul) } else { Ok(text) }
 }
-
-/// Whether a header or a query parameter of this name (in lower case) may carry a credential.
-fn is_credential(name: &str) -> bool {
-    matches!(name, "authorization" | "cookie")
-        || name.starts_with("proxy-")
-        || CREDENTIAL_WORDS.iter().any(|word| name.contains(word))
-}
-
-/// What is in the names of headers and query parameters that carry credentials.
-const CREDENTIAL_WORDS: [&str; 13] = [
-    "signature",
-    "token",
-    "secret",
-    "api-key",
-    "api_key",
-    "apikey",
-    "access-key",
-    "access_key",
-    "password",
-    "passwd",
-    "credential",
-    "hmac",
-    "x-auth",
-];
 
 #[cfg(test)]
 mod tests {

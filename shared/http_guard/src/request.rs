@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
+use model::credential_names::is_credential;
 use model::request_headers::is_ours;
 use vault_format::AllowedHost;
 
@@ -96,8 +97,11 @@ impl Outgoing {
             }
         }
         if !same_origin {
-            self.headers.remove(header::AUTHORIZATION);
-            self.headers.remove(header::COOKIE);
+            let names: Vec<_> =
+                self.headers.keys().filter(|name| is_credential(name.as_str())).cloned().collect();
+            for name in names {
+                self.headers.remove(name);
+            }
         }
         self
     }
