@@ -49,6 +49,9 @@ pub(crate) fn origin(literal: &str) -> Result<(UrlOrigin, usize), Error> {
     if after.starts_with('\\') || authority.contains('@') {
         return refuse("the host of a URL stands alone: no user name, no backslash");
     }
+    if authority.is_empty() {
+        return refuse("the host of a URL is literal text, unless one template is the whole URL");
+    }
     let Some((host, port)) = host_and_port(authority) else {
         return refuse("the host or the port of the URL is malformed");
     };
@@ -91,7 +94,7 @@ pub(crate) fn place(
 ) -> Result<Place, &'static str> {
     if path_begins >= before.len() {
         return Err(
-            "the scheme, host and port of a URL are literal text that ends before the template; put a `/` there",
+            "scheme, host and port of a URL are literal text that ends with a `/`, `?` or `#` before the first template, unless one template is the whole URL",
         );
     }
     let tail = before.as_bytes();

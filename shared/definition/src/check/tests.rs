@@ -313,6 +313,13 @@ fn i2_where_a_secret_is_used_data_does_not_choose_the_server() {
         );
     }
     assert_eq!(errors(&http("url: '{{ root().data.url }}'")), [""; 0], "a node without secrets may");
+    for url in ["https://{{ root().data.host }}/x", "https://api.{{ root().data.x }}.example.com/"] {
+        let found = errors(&http(&format!("url: '{url}'")));
+        assert!(
+            found.len() == 1 && found[0].contains("unless one template is the whole URL"),
+            "{url}: {found:#?}"
+        );
+    }
 }
 
 #[test]
