@@ -266,6 +266,36 @@ async fn a_run_that_has_no_time_left_says_where_to_go_on_and_gets_to_the_end() {
 }
 
 #[tokio::test]
+async fn what_was_done_before_the_key_service_went_away_is_told_and_the_rest_comes_next() {
+    let vault = Vault::create().await;
+    let page = usize::try_from(REWRAP_ROWS_MAX).unwrap();
+    for _ in 0..page {
+        vault.secret(KEY, &[("token", VALUE, &[])]).await;
+    }
+    let last = vault.secret(KEY, &[("token", VALUE, &[])]).await;
+    let gate = vault.kms.hold();
+    let (response, ()) = tokio::join!(vault.run(), async {
+        for _ in 0..page {
+            gate.wait_for_arrival().await;
+            gate.let_through();
+        }
+        gate.wait_for_arrival().await;
+        vault.kms.disable(NEW);
+        vault.kms.release();
+        gate.let_through();
+    });
+    assert_eq!((response.moved, response.next.map(|next| next.part)), (page, Some(Part::Secrets)));
+    let on = || Request { after: response.next };
+    let error = handle(on(), &vault.deps, Deadline::after(RESERVE)).await.unwrap_err();
+    assert!(matches!(error, Error::Vault(RewrapError::Denied)), "without progress it is an error: {error:?}");
+    vault.kms.enable(NEW);
+    let response = handle(on(), &vault.deps, Deadline::after(Duration::from_secs(300))).await.unwrap();
+    assert_eq!(response, Response { moved: 1, ..Response::default() });
+    vault.kms.disable(KEY);
+    assert_eq!(vault.open_secret(last).await, opened(&[("token", VALUE)]));
+}
+
+#[tokio::test]
 async fn i10_a_page_has_a_limit_of_rows_and_of_bytes() {
     let vault = Vault::create().await;
     let rows = async || next_sealed_rows(&vault.deps.store, SealedColumn::Secrets, None).await.unwrap().len();

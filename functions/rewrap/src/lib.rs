@@ -127,26 +127,26 @@ pub enum Error {
 /// Moves what is left, until it is through or the time is nearly over.
 ///
 /// # Errors
-/// [`Error`]; what was moved before stays moved.
+/// [`Error`], when not even the first page could be done. Later ones that can't be done are the next invocation's.
 pub async fn handle(request: Request, deps: &Deps, deadline: Deadline) -> Result<Response, Error> {
     let mut response = Response::default();
-    let mut position = request.after.unwrap_or(Position { part: Part::Secrets, id: None });
+    let mut next = Some(request.after.unwrap_or(Position { part: Part::Secrets, id: None }));
+    let mut is_first = true;
     // At least one page each time, so that whoever repeats gets to the end.
-    loop {
-        let rows = next_sealed_rows(&deps.store, position.part.column(), position.id).await?;
-        if let Some(last) = rows.last().map(|row| row.id) {
-            move_rows(position.part, rows, deps, &mut response).await?;
-            position.id = Some(last);
-        } else if let Some(part) = position.part.next() {
-            position = Position { part, id: None };
-        } else {
-            break;
+    while let Some(position) = next
+        && (is_first || deadline.left() > RESERVE)
+    {
+        match move_page(position, deps, &mut response).await {
+            Ok(after) => next = after,
+            Err(error) if is_first => return Err(error),
+            Err(error) => {
+                tracing::warn!(%error, "the rest is left to the next invocation");
+                break;
+            }
         }
-        if deadline.left() <= RESERVE {
-            response.next = Some(position);
-            break;
-        }
+        is_first = false;
     }
+    response.next = next;
     tracing::info!(
         moved = response.moved,
         elsewhere = response.elsewhere,
@@ -156,6 +156,21 @@ pub async fn handle(request: Request, deps: &Deps, deadline: Deadline) -> Result
         "rewrapped"
     );
     Ok(response)
+}
+
+/// Moves the rows that come next, and says where to go on.
+async fn move_page(
+    position: Position,
+    deps: &Deps,
+    response: &mut Response,
+) -> Result<Option<Position>, Error> {
+    let Position { part, id } = position;
+    let rows = next_sealed_rows(&deps.store, part.column(), id).await?;
+    let Some(last) = rows.last().map(|row| row.id) else {
+        return Ok(part.next().map(|part| Position { part, id: None }));
+    };
+    move_rows(part, rows, deps, response).await?;
+    Ok(Some(Position { part, id: Some(last) }))
 }
 
 async fn move_rows(

@@ -9,6 +9,7 @@ use crate::output::{Format, emit, print_json, printable, text};
 /// What a run did: its answers added up.
 #[derive(Default)]
 struct Run {
+    answers: u32,
     moved: u64,
     elsewhere: u64,
     changed: u64,
@@ -16,28 +17,34 @@ struct Run {
     named: Vec<Value>,
 }
 
-/// Invokes the function until an answer has no `next`.
+/// Invokes the function until an answer has no `next`. What was done before an invocation failed is told all the same.
 pub(super) fn run(invocation: &Invocation, format: Format) -> Result<(), Failure> {
-    let (mut run, mut payload) = (Run::default(), json!({}));
-    loop {
-        let Some(answer) = invocation.invoke("rewrap", &payload, format)? else { return Ok(()) };
-        if format == Format::Json {
-            print_json(&answer);
-        }
-        run.add(&answer);
-        if answer["next"].is_null() {
-            break;
-        }
-        payload = json!({ "after": answer["next"] });
-    }
-    if format == Format::Human {
+    let mut run = Run::default();
+    let ended = run.invoke(invocation, format);
+    if format == Format::Human && run.answers > 0 {
         emit(&run.render());
     }
-    Ok(())
+    ended
 }
 
 impl Run {
+    fn invoke(&mut self, invocation: &Invocation, format: Format) -> Result<(), Failure> {
+        let mut payload = json!({});
+        while let Some(answer) = invocation.invoke("rewrap", &payload, format)? {
+            if format == Format::Json {
+                print_json(&answer);
+            }
+            self.add(&answer);
+            if answer["next"].is_null() {
+                break;
+            }
+            payload = json!({ "after": answer["next"] });
+        }
+        Ok(())
+    }
+
     fn add(&mut self, answer: &Value) {
+        self.answers += 1;
         let count = |name: &str| answer[name].as_u64().unwrap_or_default();
         self.moved += count("moved");
         self.elsewhere += count("elsewhere");
