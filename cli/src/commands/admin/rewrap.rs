@@ -10,6 +10,7 @@ use crate::output::{Format, emit, print_json, printable, text};
 #[derive(Default)]
 struct Run {
     answers: u32,
+    is_through: bool,
     moved: u64,
     elsewhere: u64,
     changed: u64,
@@ -35,7 +36,7 @@ impl Run {
                 print_json(&answer);
             }
             self.add(&answer);
-            if answer["next"].is_null() {
+            if self.is_through {
                 break;
             }
             payload = json!({ "after": answer["next"] });
@@ -45,6 +46,7 @@ impl Run {
 
     fn add(&mut self, answer: &Value) {
         self.answers += 1;
+        self.is_through = answer["next"].is_null();
         let count = |name: &str| answer[name].as_u64().unwrap_or_default();
         self.moved += count("moved");
         self.elsewhere += count("elsewhere");
@@ -74,9 +76,10 @@ impl Run {
                 printable(value["key"].as_str().unwrap_or("(none can be read)"))
             );
         }
-        lines += match self.moved + self.changed {
-            0 => "nothing that can be moved is left under the old key\n",
-            _ => "run it again until it moves nothing\n",
+        lines += if self.is_through && self.moved + self.changed == 0 {
+            "nothing that can be moved is left under the old key\n"
+        } else {
+            "run it again until it moves nothing\n"
         };
         lines
     }
@@ -110,6 +113,9 @@ mod tests {
             shown(&[answer(5, 0, &[]), answer(0, 0, &[])]),
             moved("5 values to the new key; 6") + again
         );
+        let mut cut_short = answer(0, 0, &[]);
+        cut_short["next"] = json!({ "part": "secrets", "id": null });
+        assert_eq!(shown(&[cut_short]), moved("0 values to the new key; 3") + again);
         let changed = moved("0 values to the new key; 3") + "changed meanwhile and left alone: 2\n" + again;
         assert_eq!(shown(&[answer(0, 2, &[])]), changed);
     }
