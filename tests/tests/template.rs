@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use saphyr::{LoadableYamlNode as _, Yaml};
+use saphyr_parser::{Event, Parser, Tag};
 use serde_json::{Map, Value, json};
 
 /// What of the template depends on parameters.
@@ -32,8 +32,10 @@ impl Deployment {
     /// The template's resources as this deployment has them: conditions decided, what has no value left out.
     fn resources(self) -> Map<String, Value> {
         let text = include_str!("../../template.yaml");
-        let documents = Yaml::load_from_str(text).unwrap();
-        let Value::Object(mut template) = self.decided(plain(&documents[0])).unwrap() else {
+        let mut events = Parser::new_from_str(text).map(|event| event.unwrap().0);
+        let document = events.by_ref().find(|event| matches!(event, Event::DocumentStart(_)));
+        assert!(document.is_some());
+        let Value::Object(mut template) = self.decided(value(&mut events).unwrap()).unwrap() else {
             panic!("no template")
         };
         let Value::Object(mut resources) = template["Resources"].take() else { panic!("no resources") };
@@ -61,19 +63,28 @@ impl Deployment {
     }
 }
 
-/// YAML as JSON; what has a tag is a map of the tag.
-fn plain(yaml: &Yaml<'_>) -> Value {
-    match yaml {
-        Yaml::Tagged(tag, value) => json!({ format!("!{}", tag.suffix): plain(value) }),
-        Yaml::Sequence(list) => list.iter().map(plain).collect(),
-        Yaml::Mapping(map) => {
-            map.iter().map(|(name, value)| (name.as_str().unwrap().to_owned(), plain(value))).collect()
+/// The next value as JSON, scalars as text; what has a tag is a map of the tag. None at the end of a collection.
+fn value<'t>(events: &mut impl Iterator<Item = Event<'t>>) -> Option<Value> {
+    let (tag, value) = match events.next()? {
+        Event::Scalar(text, _, _, tag) => (tag, json!(text)),
+        Event::SequenceStart(_, tag) => {
+            let mut list = Vec::new();
+            while let Some(item) = value(events) {
+                list.push(item);
+            }
+            (tag, Value::Array(list))
         }
-        other => match other.as_str() {
-            Some(text) => json!(text),
-            None => json!(format!("{other:?}")),
-        },
-    }
+        Event::MappingStart(_, tag) => {
+            let mut map = Map::new();
+            while let Some(name) = value(events) {
+                map.insert(name.as_str().unwrap().to_owned(), value(events).unwrap());
+            }
+            (tag, Value::Object(map))
+        }
+        _ => return None,
+    };
+    let tagged = |tag: &Tag| json!({ format!("!{}", tag.suffix): value });
+    Some(tag.as_deref().map_or_else(|| value.clone(), tagged))
 }
 
 fn list(value: &Value) -> Vec<&Value> {
