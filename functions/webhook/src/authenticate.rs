@@ -7,10 +7,9 @@ use model::limits::WEBHOOK_KEY_BYTES_MIN;
 use ring::digest::{SHA256, digest};
 use ring::hmac;
 use store::intake::StoredWebhook;
-use vault_format::{Entries, Entry, Purpose, Scope};
-use vault_open::OpenRequest;
 
-use crate::cache::{KnownWebhook, OpenedKeys, SigningKey};
+use crate::cache::KnownWebhook;
+use crate::keys::{OpenedKeys, SigningKey, signing_keys};
 use crate::{Delivery, Deps};
 
 /// What checking a credential found.
@@ -41,8 +40,12 @@ pub async fn authenticate(
             let Some(signature) = only_header(delivery, stored.header_name.as_deref()) else {
                 return Credential::Bad;
             };
-            let Some(keys) = signing_keys(webhook, now, deps).await else { return Credential::Unknown };
-            is_signature(signature, &delivery.body, &keys, now)
+            let opened = signing_keys(webhook, now, &deps.opener).await;
+            let is_good = is_signature(signature, &delivery.body, opened.keys(), now);
+            if !is_good && !opened.are_all() {
+                return Credential::Unknown;
+            }
+            is_good
         }
         _ => false,
     };
@@ -54,32 +57,35 @@ pub async fn authenticate(
 pub struct KnownCredentials<'d> {
     sent_token: Option<&'d str>,
     token_hashes: Vec<&'d [u8]>,
-    keys: Arc<Vec<SigningKey>>,
+    opened: Option<Arc<OpenedKeys>>,
     /// What each key makes of the body.
     signatures: Vec<hmac::Tag>,
 }
 
 impl<'d> KnownCredentials<'d> {
-    /// Those of a delivery that was authenticated: its keys are open.
+    /// Those of a delivery that was authenticated.
     pub fn of(delivery: &'d Delivery, webhook: &'d KnownWebhook) -> Self {
         let stored = &webhook.stored;
         let is = |authentication: &str| stored.authentication == authentication;
         let opened = webhook.opened_keys().filter(|_| is("signature"));
-        let keys = opened.map(OpenedKeys::into_keys).unwrap_or_default();
         let sign = |key: &SigningKey| hmac::sign(&hmac_key(key), &delivery.body);
         let hashes = stored.token_sha256.iter().chain(&stored.previous_token_sha256);
         Self {
             sent_token: sent_token(delivery, stored).filter(|_| is("bearer") || is("header_token")),
             token_hashes: hashes.map(Vec::as_slice).collect(),
-            signatures: keys.iter().map(sign).collect(),
-            keys,
+            signatures: opened.iter().flat_map(|opened| opened.keys()).map(sign).collect(),
+            opened,
         }
     }
 
     /// Whether one of them stands in a text.
     pub fn stand_in(&self, text: &str) -> bool {
         self.sent_token.is_some_and(|token| text.contains(token))
-            || self.keys.iter().any(|key| text.contains(key.value.expose()))
+            || self
+                .opened
+                .iter()
+                .flat_map(|opened| opened.keys())
+                .any(|key| text.contains(key.value.expose()))
             || pieces(text).any(|piece| self.are(piece))
     }
 
@@ -150,63 +156,6 @@ fn is_signature(signature: &str, body: &[u8], keys: &[SigningKey], now: Timestam
         .any(|key| hmac::verify(&hmac_key(key), body, &tag).is_ok())
 }
 
-/// The opened signing keys, kept for a minute: or each anonymous POST would cost a call of KMS.
-async fn signing_keys(webhook: &KnownWebhook, now: Timestamp, deps: &Deps) -> Option<Arc<Vec<SigningKey>>> {
-    if let Some(keys) = webhook.kept_keys(now) {
-        return Some(keys);
-    }
-    let keys = Arc::new(open_keys(webhook, now, deps).await?);
-    webhook.keep_keys(Arc::clone(&keys), now);
-    Some(keys)
-}
-
-/// The current key and, while it is taken, the previous one. None where the vault can't tell: a sender is not refused for that.
-async fn open_keys(webhook: &KnownWebhook, now: Timestamp, deps: &Deps) -> Option<Vec<SigningKey>> {
-    let stored = &webhook.stored;
-    let read = |bytes: &[u8]| {
-        Entries::parse(bytes)
-            .inspect_err(|_| tracing::error!(webhook_id = %stored.id, "the signing keys can't be read"))
-            .ok()
-    };
-    let current = read(stored.signing_keys.as_deref()?)?;
-    let previous = stored.previous_signing_keys.as_deref().and_then(read).unwrap_or_default();
-    let scope =
-        Scope { organization_id: stored.organization_id, secret_id: stored.id, purpose: Purpose::Webhook };
-    let entries = current.iter().chain(previous.iter());
-    let taken = taken_keys(entries, stored.current_key_name.as_deref(), stored.previous_until, now);
-    let requests: Vec<OpenRequest> =
-        taken.iter().map(|(entry, _)| OpenRequest { scope, entry: (*entry).clone() }).collect();
-    let mut keys = Vec::new();
-    for ((_, until), opened) in taken.iter().zip(deps.opener.open(&requests).await) {
-        match opened {
-            Ok(value) => keys.push(SigningKey { value, until: *until }),
-            Err(error) => {
-                tracing::error!(webhook_id = %stored.id, %error, "a signing key can't be opened");
-                // What it would have said is not known, so that a signature by it must not read as wrong.
-                if error.is_retryable() {
-                    return None;
-                }
-            }
-        }
-    }
-    if keys.is_empty() { None } else { Some(keys) }
-}
-
-/// The entries that are taken at a time, each with its end.
-fn taken_keys<'a>(
-    entries: impl Iterator<Item = &'a Entry>,
-    current: Option<&str>,
-    previous_until: Option<Timestamp>,
-    now: Timestamp,
-) -> Vec<(&'a Entry, Option<Timestamp>)> {
-    let until =
-        |entry: &Entry| if Some(entry.key_name()) == current { Some(None) } else { previous_until.map(Some) };
-    entries
-        .filter_map(|entry| Some((entry, until(entry)?)))
-        .filter(|(_, until)| until.is_none_or(|until| now < until))
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -242,24 +191,6 @@ mod tests {
         assert!(is_signature(&signed("old", b"x"), b"x", &keys, at(99)));
         assert!(!is_signature(&signed("old", b"x"), b"x", &keys, at(100)));
         assert!(is_signature(&signed("new", b"x"), b"x", &keys, at(100)));
-    }
-
-    #[test]
-    fn the_previous_key_is_opened_while_it_is_taken_and_the_current_one_always() {
-        let entry = |name: &str| Entry::new(name.into(), Vec::new(), vec![1], [1; 12], vec![1; 20]).unwrap();
-        let mut entries = Entries::new();
-        entries.put(entry("old")).unwrap();
-        entries.put(entry("new")).unwrap();
-        let at = |second| Timestamp::from_second(second).unwrap();
-        let check = |current, until, now, expected: &[(&str, Option<Timestamp>)]| {
-            let taken = taken_keys(entries.iter(), Some(current), until, now);
-            let names: Vec<_> = taken.iter().map(|(entry, until)| (entry.key_name(), *until)).collect();
-            assert_eq!(names, expected);
-        };
-        check("new", Some(at(100)), at(99), &[("new", None), ("old", Some(at(100)))]);
-        check("new", Some(at(100)), at(100), &[("new", None)]);
-        check("new", None, at(0), &[("new", None)]);
-        check("old", None, at(0), &[("old", None)]);
     }
 
     #[test]

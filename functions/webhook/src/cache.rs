@@ -7,88 +7,81 @@ use std::sync::{Arc, Mutex, PoisonError};
 use definition::Compiled;
 use jiff::{SignedDuration, Timestamp};
 use store::intake::StoredWebhook;
-use vault_format::SecretValue;
+
+use crate::keys::OpenedKeys;
 
 /// A webhook with what was made of it.
 pub struct KnownWebhook {
-    /// As it is stored.
+    /// As it is stored, without the definition.
     pub stored: StoredWebhook,
     /// The workflow's definition; None when it can't be read.
     pub compiled: Option<Compiled>,
-    keys: Mutex<Option<OpenedKeys>>,
-}
-
-/// Signing keys and when they were opened.
-#[derive(Clone)]
-pub struct OpenedKeys {
-    opened_at: Timestamp,
-    keys: Arc<Vec<SigningKey>>,
+    /// Bytes of the definition's text.
+    pub definition_bytes: usize,
+    keys: Mutex<Option<Arc<OpenedKeys>>>,
 }
 
 impl KnownWebhook {
     /// A webhook, with the keys that are open already.
-    pub fn new(stored: StoredWebhook, compiled: Option<Compiled>, keys: Option<OpenedKeys>) -> Self {
-        Self { stored, compiled, keys: Mutex::new(keys) }
+    pub fn new(
+        stored: StoredWebhook,
+        compiled: Option<Compiled>,
+        definition_bytes: usize,
+        keys: Option<Arc<OpenedKeys>>,
+    ) -> Self {
+        Self { stored, compiled, definition_bytes, keys: Mutex::new(keys) }
     }
 
     /// The keys that were opened last, whenever that was.
-    pub fn opened_keys(&self) -> Option<OpenedKeys> {
+    pub fn opened_keys(&self) -> Option<Arc<OpenedKeys>> {
         self.keys.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The keys that were opened, unless that is too long ago.
-    pub fn kept_keys(&self, now: Timestamp) -> Option<Arc<Vec<SigningKey>>> {
-        let opened = self.opened_keys()?;
-        (now.duration_since(opened.opened_at) < KEPT_FOR).then_some(opened.keys)
-    }
-
-    /// Keeps keys that were opened now.
-    pub fn keep_keys(&self, keys: Arc<Vec<SigningKey>>, now: Timestamp) {
-        *self.keys.lock().unwrap_or_else(PoisonError::into_inner) = Some(OpenedKeys { opened_at: now, keys });
+    /// Keeps keys that were opened.
+    pub fn keep_keys(&self, keys: Arc<OpenedKeys>) {
+        *self.keys.lock().unwrap_or_else(PoisonError::into_inner) = Some(keys);
     }
 }
 
-impl OpenedKeys {
-    /// The keys.
-    pub fn into_keys(self) -> Arc<Vec<SigningKey>> {
-        self.keys
-    }
-}
-
-/// An opened signing key.
-pub struct SigningKey {
-    /// The key.
-    pub value: SecretValue,
-    /// Until when it is taken; None: as long as it is there.
-    pub until: Option<Timestamp>,
-}
-
-/// How long opened keys are kept, and what was loaded for an address, a webhook or none. Sealed keys that were moved to another KMS key
-/// keep their webhook's version; so what is loaded is not kept for ever.
+/// How long is kept what was loaded for an address, a webhook or none. Sealed keys that were moved to another KMS key keep their
+/// webhook's version; so nothing that was loaded is kept for ever.
 pub const KEPT_FOR: SignedDuration = SignedDuration::from_secs(60);
 /// How long nothing is reloaded for an address after it was.
 const RELOAD_PAUSE: SignedDuration = SignedDuration::from_secs(1);
 /// Addresses that an instance keeps, so that made-up ones can't fill the memory: above it those without a webhook are forgotten,
 /// and all only where that is not enough.
 const ADDRESSES_MAX: usize = 2_000;
+/// Bytes of definitions that an instance keeps; compiled they take some times as much. All are forgotten where there would be more.
+const DEFINITIONS_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 struct Slot {
     loaded_at: Timestamp,
     webhook: Option<Arc<KnownWebhook>>,
 }
 
-/// A cache by address.
-#[derive(Default)]
+impl Slot {
+    fn is_kept(&self, now: Timestamp) -> bool {
+        now.duration_since(self.loaded_at) < KEPT_FOR
+    }
+
+    fn definition_bytes(&self) -> usize {
+        self.webhook.as_ref().map_or(0, |webhook| webhook.definition_bytes)
+    }
+}
+
+/// A cache by address; a clone is the same one.
+#[derive(Clone, Default)]
 pub struct WebhookCache {
-    slots: Mutex<HashMap<String, Slot>>,
+    slots: Arc<Mutex<HashMap<String, Slot>>>,
 }
 
 impl WebhookCache {
-    /// What is known of an address: `None` for nothing, `Some(None)` that there is no webhook.
+    /// What is known of an address: `None` for nothing, `Some(None)` that there is no webhook. Whatever was kept for too long goes, and
+    /// opened keys with it.
     pub fn get(&self, address: &str, now: Timestamp) -> Option<Option<Arc<KnownWebhook>>> {
-        let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        let slot = slots.get(address).filter(|slot| now.duration_since(slot.loaded_at) < KEPT_FOR)?;
-        Some(slot.webhook.clone())
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        slots.retain(|_, slot| slot.is_kept(now));
+        Some(slots.get(address)?.webhook.clone())
     }
 
     /// Whether the address may be loaded again after its authentication failed: at most once a second.
@@ -99,14 +92,17 @@ impl WebhookCache {
 
     /// Keeps what was loaded.
     pub fn insert(&self, address: &str, webhook: Option<Arc<KnownWebhook>>, now: Timestamp) {
+        let slot = Slot { loaded_at: now, webhook };
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        slots.remove(address);
         if slots.len() >= ADDRESSES_MAX {
             slots.retain(|_, slot| slot.webhook.is_some());
         }
-        if slots.len() >= ADDRESSES_MAX {
+        let bytes: usize = slots.values().map(Slot::definition_bytes).sum();
+        if slots.len() >= ADDRESSES_MAX || bytes + slot.definition_bytes() > DEFINITIONS_BYTES_MAX {
             slots.clear();
         }
-        slots.insert(address.to_owned(), Slot { loaded_at: now, webhook });
+        slots.insert(address.to_owned(), slot);
     }
 }
 
@@ -114,7 +110,7 @@ impl WebhookCache {
 mod tests {
     use super::*;
 
-    fn webhook() -> KnownWebhook {
+    fn webhook(definition_bytes: usize) -> KnownWebhook {
         let stored = StoredWebhook {
             id: uuid::Uuid::nil(),
             version: 1,
@@ -136,7 +132,7 @@ mod tests {
             nodes: serde_json::Value::Null,
             edges: serde_json::Value::Null,
         };
-        KnownWebhook::new(stored, None, None)
+        KnownWebhook::new(stored, None, definition_bytes, None)
     }
 
     #[test]
@@ -145,7 +141,7 @@ mod tests {
         let now = Timestamp::from_second(1_000).unwrap();
         assert!(cache.get("none", now).is_none());
         cache.insert("none", None, now);
-        cache.insert("real", Some(Arc::new(webhook())), now);
+        cache.insert("real", Some(Arc::new(webhook(1))), now);
         let before = now + KEPT_FOR - SignedDuration::from_micros(1);
         assert!(matches!(cache.get("none", before), Some(None)));
         assert!(matches!(cache.get("real", before), Some(Some(_))));
@@ -155,17 +151,28 @@ mod tests {
     }
 
     #[test]
-    fn opened_keys_are_kept_for_a_minute_i1() {
-        assert_eq!(KEPT_FOR, SignedDuration::from_secs(60));
-        let (webhook, now) = (webhook(), Timestamp::from_second(1_000).unwrap());
-        assert!(webhook.kept_keys(now).is_none());
-        webhook.keep_keys(Arc::default(), now);
-        assert!(webhook.kept_keys(now + KEPT_FOR - SignedDuration::from_micros(1)).is_some());
-        assert!(webhook.kept_keys(now + KEPT_FOR).is_none());
-        // Taken over into what is loaded next, they grow no younger.
-        let next = KnownWebhook::new(webhook.stored.clone(), None, webhook.opened_keys());
-        assert!(next.kept_keys(now + KEPT_FOR - SignedDuration::from_micros(1)).is_some());
-        assert!(next.kept_keys(now + KEPT_FOR).is_none());
+    fn what_is_kept_no_more_is_not_in_memory_any_more_i1() {
+        let (cache, now) = (WebhookCache::default(), Timestamp::from_second(1_000).unwrap());
+        let webhook = Arc::new(webhook(1));
+        cache.insert("quiet", Some(Arc::clone(&webhook)), now);
+        assert!(cache.get("other", now + KEPT_FOR - SignedDuration::from_micros(1)).is_none());
+        assert_eq!(Arc::strong_count(&webhook), 2);
+        assert!(cache.get("other", now + KEPT_FOR).is_none());
+        assert_eq!(Arc::strong_count(&webhook), 1, "it goes with the next delivery, whoever's that is");
+    }
+
+    #[test]
+    fn large_definitions_can_not_fill_the_memory_i10() {
+        let (cache, now) = (WebhookCache::default(), Timestamp::from_second(1_000).unwrap());
+        let insert = |address: &str, bytes| cache.insert(address, Some(Arc::new(webhook(bytes))), now);
+        let is_known = |address: &str| cache.get(address, now).is_some();
+        insert("a", DEFINITIONS_BYTES_MAX - 1);
+        insert("b", 1);
+        assert!(is_known("a") && is_known("b"));
+        insert("b", 1);
+        assert!(is_known("a"), "what is replaced takes no room");
+        insert("b", 2);
+        assert!(!is_known("a") && is_known("b"), "DEFINITIONS_BYTES_MAX + 1");
     }
 
     #[test]
@@ -191,7 +198,7 @@ mod tests {
     #[test]
     fn made_up_addresses_do_not_push_out_a_webhook() {
         let (cache, now) = (WebhookCache::default(), Timestamp::from_second(1_000).unwrap());
-        cache.insert("real", Some(Arc::new(webhook())), now);
+        cache.insert("real", Some(Arc::new(webhook(1))), now);
         for address in 0..=ADDRESSES_MAX {
             cache.insert(&address.to_string(), None, now);
         }

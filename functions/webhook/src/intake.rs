@@ -66,12 +66,12 @@ async fn authenticated(
     };
     match authenticate(delivery, &known, now, deps).await {
         Credential::Good => Ok(known),
-        Credential::Unknown => Err(Answer::Unavailable),
-        // Perhaps its key was rotated since: look, but at most once a second for each address.
-        Credential::Bad if deps.cache.may_reload(&delivery.address, now) => {
+        // Perhaps its key was rotated since, or moved to another KMS key: look, but at most once a second for each address.
+        Credential::Bad | Credential::Unknown if deps.cache.may_reload(&delivery.address, now) => {
             reloaded(delivery, now, deps).await
         }
         Credential::Bad => Err(Answer::Unauthorized),
+        Credential::Unknown => Err(Answer::Unavailable),
     }
 }
 
@@ -94,17 +94,23 @@ async fn load(delivery: &Delivery, now: Timestamp, deps: &Deps) -> Result<Arc<Kn
 
 /// What is made of a stored webhook. Opened keys are taken over while they are the same ones: a stranger's wrong signatures make
 /// an instance look again once a second, and must not make it call KMS.
-fn know(stored: StoredWebhook, known: Option<&KnownWebhook>) -> KnownWebhook {
-    let known = known.filter(|known| known.stored.id == stored.id && known.stored.version == stored.version);
+fn know(mut stored: StoredWebhook, known: Option<&KnownWebhook>) -> KnownWebhook {
+    let sealed = |stored: &StoredWebhook| {
+        (stored.id, stored.version, stored.signing_keys.clone(), stored.previous_signing_keys.clone())
+    };
+    let known = known.filter(|known| sealed(&known.stored) == sealed(&stored));
     let keys = known.and_then(KnownWebhook::opened_keys);
+    let (nodes, edges) = (stored.nodes.take(), stored.edges.take());
+    let definition_bytes = nodes.to_string().len() + edges.to_string().len();
     let definition: Option<Definition> = serde_json::from_value(json!({
         "name": stored.workflow_name,
         "description": stored.workflow_description,
-        "nodes": stored.nodes,
-        "edges": stored.edges,
+        "nodes": nodes,
+        "edges": edges,
     }))
     .ok();
-    KnownWebhook::new(stored, definition.map(|definition| definition::compile(&definition)), keys)
+    let compiled = definition.map(|definition| definition::compile(&definition));
+    KnownWebhook::new(stored, compiled, definition_bytes, keys)
 }
 
 fn unavailable(error: &StoreError) -> Answer {

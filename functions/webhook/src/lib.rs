@@ -7,6 +7,7 @@ mod answer;
 mod authenticate;
 mod cache;
 mod intake;
+mod keys;
 mod rate;
 
 use std::panic::AssertUnwindSafe;
