@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use model::credential_names::is_credential;
 use model::json::{JsonError, parse_strict};
 use serde_json::{Map, Value, json};
 
+use crate::credential_names::is_credential;
 use crate::headers::canonical_header_name;
 use crate::{
     component::Problem,

@@ -5,7 +5,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
-use model::credential_names::is_credential;
 use model::request_headers::is_ours;
 use vault_format::AllowedHost;
 
@@ -97,14 +96,36 @@ impl Outgoing {
             }
         }
         if !same_origin {
-            let names: Vec<_> =
-                self.headers.keys().filter(|name| is_credential(name.as_str())).cloned().collect();
+            let names: Vec<_> = self.headers.keys().filter(|name| !goes_along(name)).cloned().collect();
             for name in names {
                 self.headers.remove(name);
             }
         }
         self
     }
+}
+
+/// Whether a header goes along to another origin. Any other may hold a credential of the author's, whatever its name.
+fn goes_along(name: &HeaderName) -> bool {
+    const NAMES: [HeaderName; 16] = [
+        header::ACCEPT,
+        header::ACCEPT_CHARSET,
+        header::ACCEPT_ENCODING,
+        header::ACCEPT_LANGUAGE,
+        header::CACHE_CONTROL,
+        header::CONTENT_ENCODING,
+        header::CONTENT_LANGUAGE,
+        header::CONTENT_TYPE,
+        header::IF_MATCH,
+        header::IF_MODIFIED_SINCE,
+        header::IF_NONE_MATCH,
+        header::IF_UNMODIFIED_SINCE,
+        header::RANGE,
+        header::USER_AGENT,
+        HOPS_HEADER,
+        HeaderName::from_static("idempotency-key"),
+    ];
+    NAMES.contains(name)
 }
 
 fn parse_method(text: &str) -> Result<Method, HttpError> {

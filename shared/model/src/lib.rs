@@ -3,7 +3,6 @@
 //! This crate does no I/O, reads no clock and makes no ids; whatever it needs of the world is passed in. The same word is
 //! used here, in SQL, in the API, in the CLI and in the logs.
 
-pub mod credential_names;
 pub mod definition;
 pub mod json;
 pub mod limits;

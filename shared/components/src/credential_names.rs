@@ -18,8 +18,7 @@ const WORDS: [&str; 13] = [
 ];
 
 /// Whether a header or a query parameter of this name, in any case, may carry a credential.
-#[must_use]
-pub fn is_credential(name: &str) -> bool {
+pub(crate) fn is_credential(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     matches!(name.as_str(), "authorization" | "cookie")
         || name.starts_with("proxy-")
