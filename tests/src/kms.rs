@@ -40,6 +40,8 @@ struct Record {
     decrypts: Mutex<Vec<Value>>,
     reencrypts: Mutex<Vec<Value>>,
     held: Mutex<Option<Arc<Gate>>>,
+    /// Calls under way, and the most that there were.
+    at_once: Mutex<(usize, usize)>,
 }
 
 #[derive(Clone)]
@@ -60,11 +62,18 @@ impl FakeKms {
         let server = Server::start(BODY_BYTES_MAX, move |request| {
             let record = Arc::clone(&shared);
             async move {
+                {
+                    let mut at_once = lock(&record.at_once);
+                    at_once.0 += 1;
+                    at_once.1 = at_once.1.max(at_once.0);
+                }
                 let held = lock(&record.held).clone();
                 if let Some(gate) = held {
                     gate.pass().await;
                 }
-                record.answer(&request)
+                let answer = record.answer(&request);
+                lock(&record.at_once).0 -= 1;
+                answer
             }
         });
         Self { server: server.await.expect("a port is free"), record }
@@ -82,6 +91,12 @@ impl FakeKms {
         let gate = Arc::new(Gate::closed());
         *lock(&self.record.held) = Some(Arc::clone(&gate));
         gate
+    }
+
+    /// The most calls that were under way at the same time.
+    #[must_use]
+    pub fn at_once_max(&self) -> usize {
+        lock(&self.record.at_once).1
     }
 
     /// Lets every call through again.
@@ -112,9 +127,13 @@ impl FakeKms {
     }
 
     /// What moves from one key to another.
+    ///
+    /// # Panics
+    /// When they are the same.
     #[must_use]
     pub fn rewrapper(&self, source: &str, destination: &str) -> Rewrapper {
         Rewrapper::new(&aws_config(Service::Kms, &self.url()), source, destination)
+            .expect("two keys are given")
     }
 
     /// What opens with it.

@@ -146,3 +146,19 @@ fn the_functions_read_no_chain_of_credentials_and_no_other_http_client() {
         }
     }
 }
+
+#[test]
+fn every_crate_that_functions_link_may_log_as_our_own() {
+    let graph = Graph::load();
+    let linked: BTreeSet<&str> =
+        local::sealflow::FUNCTIONS.into_iter().flat_map(|function| graph.tree(function)).collect();
+    let ours: BTreeSet<&str> = graph
+        .metadata
+        .workspace_members
+        .iter()
+        .map(|member| graph.name(member))
+        .filter(|name| linked.contains(name) && graph.tree(name).contains("tracing"))
+        .collect();
+    let missing: Vec<_> = ours.iter().filter(|name| !process::OWN_CRATES.contains(name)).collect();
+    assert!(missing.is_empty(), "what these log below WARN is thrown away: {missing:?}");
+}

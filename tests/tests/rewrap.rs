@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use process::Deadline;
 use rewrap::{Deps, Error, Part, Position, RESERVE, Request, Response, handle};
+use store::StoreError;
+use store::api::{WebhookCredential, WebhookReference, WebhookRotation, load_webhook_keys, rotate_webhook};
 use store::rewrap::{REWRAP_BYTES_MAX, REWRAP_ROWS_MAX, SealedColumn, next_sealed_rows};
 use tests::World;
 use tests::kms::{FakeKms, KEY, REFUSED};
 use uuid::Uuid;
 use vault_format::{Entries, Purpose, Scope};
-use vault_open::{OpenError, OpenRequest};
-use vault_rewrap::RewrapError;
+use vault_open::{DECRYPTS_AT_ONCE, OpenError, OpenRequest};
+use vault_rewrap::{REENCRYPTS_AT_ONCE, RewrapError};
 
 const NEW: &str = "alias/new";
 const THIRD: &str = "alias/third";
@@ -197,22 +199,107 @@ async fn i6_i9_what_does_not_open_in_its_place_is_named_and_stops_nothing() {
 }
 
 #[tokio::test]
-async fn i3_a_value_that_is_set_meanwhile_is_not_overwritten() {
+async fn i3_what_is_set_meanwhile_is_not_overwritten() {
+    for (column, table) in
+        [("data", "secrets"), ("signing_keys", "webhooks"), ("previous_signing_keys", "webhooks")]
+    {
+        let vault = Vault::create().await;
+        let id = if table == "secrets" {
+            vault.secret(KEY, &[("token", VALUE, &[])]).await
+        } else {
+            vault.webhook().await
+        };
+        let scope = if table == "secrets" {
+            vault.scope(id)
+        } else {
+            Scope { purpose: Purpose::Webhook, ..vault.scope(id) }
+        };
+        let sealed = vault.kms.sealed(&scope, &[("newer", "correct-horse", &[])]).await;
+        let newer = hex::encode(&sealed);
+        let calls_before = usize::from(column == "previous_signing_keys");
+        let gate = vault.kms.hold();
+        let (response, ()) = tokio::join!(vault.run(), async {
+            for _ in 0..calls_before {
+                gate.wait_for_arrival().await;
+                gate.let_through();
+            }
+            gate.wait_for_arrival().await;
+            let sql = format!("UPDATE {table} SET {column} = '\\x{newer}' WHERE id = '{id}'");
+            vault.world.database.sql(&sql).await;
+            vault.kms.release();
+            gate.let_through();
+        });
+        let others = usize::from(table == "webhooks");
+        assert_eq!(response, Response { moved: others, changed: 1, ..Response::default() }, "{column}");
+        assert_eq!(vault.data(column, table, id).await.to_bytes(), sealed, "{column}: not overwritten");
+        let next = vault.run().await;
+        assert_eq!((next.moved, next.changed), (1, 0), "{column}: the next run finds it");
+        vault.kms.disable(KEY);
+        let entries = vault.data(column, table, id).await;
+        assert_eq!(vault.open(scope, &entries).await, opened(&[("newer", "correct-horse")]), "{column}");
+    }
+}
+
+#[tokio::test]
+async fn i3_a_rotation_that_was_begun_before_brings_no_old_bytes_back() {
     let vault = Vault::create().await;
-    let id = vault.secret(KEY, &[("token", VALUE, &[])]).await;
-    let newer = hex::encode(vault.kms.sealed(&vault.scope(id), &[("token", "correct-horse", &[])]).await);
-    let gate = vault.kms.hold();
-    let (response, ()) = tokio::join!(vault.run(), async {
-        gate.wait_for_arrival().await;
-        vault.world.database.sql(&format!("UPDATE secrets SET data = '\\x{newer}' WHERE id = '{id}'")).await;
+    let id = vault.webhook().await;
+    let (api, organization) = (vault.world.database.store("api"), vault.world.organization_id);
+    let rotation = async || {
+        let keys = load_webhook_keys(&api, organization, WebhookReference::Id(id)).await.unwrap();
+        let scope = Scope { purpose: Purpose::Webhook, ..vault.scope(id) };
+        let credential = WebhookCredential {
+            signing_keys: Some(vault.kms.sealed_under(NEW, &scope, &[("newest", VALUE, &[])]).await),
+            current_key_name: Some("newest".to_owned()),
+            token_sha256: None,
+        };
+        WebhookRotation {
+            id,
+            version_planned: keys.row.version,
+            signing_keys_planned: keys.credential.signing_keys.clone(),
+            credential,
+            previous_signing_keys: keys.credential.signing_keys,
+            previous_token_sha256: None,
+            previous_until: Some(vault.world.now() + jiff::SignedDuration::from_hours(1)),
+            now: vault.world.now(),
+        }
+    };
+    let before = rotation().await;
+    assert_eq!(vault.run().await.moved, 2);
+    assert_eq!(vault.run().await.moved, 0, "it is over");
+    let late = rotate_webhook(&api, organization, &before).await;
+    assert!(matches!(late, Err(StoreError::Conflict(_))), "{late:?}");
+    rotate_webhook(&api, organization, &rotation().await).await.unwrap();
+    assert_eq!(vault.run().await.moved, 0);
+}
+
+#[tokio::test]
+async fn i10_so_many_calls_of_kms_are_under_way_at_once_and_no_more() {
+    let vault = Vault::create().await;
+    let count = 2 * REENCRYPTS_AT_ONCE + 1;
+    let mut ids = Vec::new();
+    for _ in 0..count {
+        ids.push(vault.secret(KEY, &[("token", VALUE, &[])]).await);
+    }
+    // Held, so that as many come together as may.
+    let let_through = async || {
+        let gate = vault.kms.hold();
+        for _ in 0..count {
+            gate.wait_for_arrival().await;
+            gate.let_through();
+        }
         vault.kms.release();
-        gate.let_through();
-    });
-    assert_eq!(response, Response { changed: 1, ..Response::default() });
-    assert_eq!(vault.open_secret(id).await, opened(&[("token", "correct-horse")]));
-    assert_eq!(vault.run().await, Response { moved: 1, ..Response::default() }, "the next run finds it");
-    vault.kms.disable(KEY);
-    assert_eq!(vault.open_secret(id).await, opened(&[("token", "correct-horse")]));
+    };
+    let (response, ()) = tokio::join!(vault.run(), let_through());
+    assert_eq!((response.moved, vault.kms.at_once_max()), (count, REENCRYPTS_AT_ONCE));
+    let mut requests = Vec::new();
+    for id in ids {
+        let entry = vault.data("data", "secrets", id).await.get("token").unwrap().clone();
+        requests.push(OpenRequest { scope: vault.scope(id), entry });
+    }
+    let opener = vault.kms.opener();
+    let (opened, ()) = tokio::join!(opener.open(&requests), let_through());
+    assert_eq!((opened.len(), vault.kms.at_once_max()), (count, DECRYPTS_AT_ONCE));
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use store::rewrap::{SealedColumn, SealedRow, next_sealed_rows, replace_sealed};
 use store::{Store, StoreError};
 use uuid::Uuid;
 use vault_format::{Entries, Purpose, Scope};
-use vault_rewrap::{RewrapError, RewrapRequest, Rewrapped, Rewrapper};
+use vault_rewrap::{RewrapError, RewrapRequest, Rewrapped, Rewrapper, SameKey};
 
 /// What the function works with.
 pub struct Deps {
@@ -113,9 +113,17 @@ pub struct Unreadable {
     pub key: Option<String>,
 }
 
-/// Why an invocation ended early. What it did is kept: the next one finds the rest.
+/// Why an invocation did nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// There is no key to move from.
+    #[error(
+        "SEALFLOW_REWRAP_FROM_KEY_ID is not set: it is the KMS key that sealed values are moved from (docs/deploying.md, \"Another key\")"
+    )]
+    NoSource,
+    /// Both keys are the same.
+    #[error(transparent)]
+    SameKey(#[from] SameKey),
     /// Postgres.
     #[error(transparent)]
     Store(#[from] StoreError),

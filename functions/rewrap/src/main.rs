@@ -1,28 +1,28 @@
 //! The rewrap Lambda.
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use lambda_runtime::{LambdaEvent, run, service_fn};
 use process::{Clock, DEADLINE_LEAST, Deadline, Settings};
-use rewrap::{Deps, Request, handle};
+use rewrap::{Deps, Error, Request, handle};
 use store::{Store, StoreSettings};
 use vault_rewrap::Rewrapper;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
-    let settings =
-        Settings::from_env(&["SEALFLOW_DATABASE_URL", "SEALFLOW_KMS_KEY_ID", "SEALFLOW_REWRAP_FROM_KEY_ID"])?;
-    ensure!(
-        settings.rewrap_from_key_id != settings.kms_key_id,
-        "SEALFLOW_REWRAP_FROM_KEY_ID is the key that secrets are sealed under already"
-    );
+    let settings = Settings::from_env(&["SEALFLOW_DATABASE_URL", "SEALFLOW_KMS_KEY_ID"])?;
     process::start_logs(&settings.rust_log);
     let kms = aws_client::config(aws_client::Service::Kms).context("KMS can't be reached")?;
-    let deps = Deps {
-        store: Store::new(StoreSettings { url: settings.database_url, application_name: "sealflow-rewrap" })?,
-        rewrapper: Rewrapper::new(&kms, settings.rewrap_from_key_id, settings.kms_key_id),
-    };
+    let store =
+        Store::new(StoreSettings { url: settings.database_url, application_name: "sealflow-rewrap" })?;
+    // Without a key to move from there is nothing to do, and whoever invokes is told so.
+    let rewrapper = Some(settings.rewrap_from_key_id)
+        .filter(|source| !source.is_empty())
+        .ok_or(Error::NoSource)
+        .and_then(|source| Ok(Rewrapper::new(&kms, source, settings.kms_key_id)?));
+    let deps = rewrapper.map(|rewrapper| Deps { store, rewrapper });
     let (deps, clock) = (&deps, Clock::system());
     run(service_fn(move |event: LambdaEvent<Request>| async move {
+        let deps = deps.as_ref().map_err(ToString::to_string)?;
         let deadline = Deadline::of_invocation(clock.now(), event.context.deadline, DEADLINE_LEAST);
         Ok::<_, lambda_runtime::Error>(process::contain_panics(handle(event.payload, deps, deadline)).await??)
     }))

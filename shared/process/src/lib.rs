@@ -14,7 +14,7 @@ mod sqs;
 pub use clock::{Clock, DEADLINE_LEAST, Deadline};
 pub use core_dumps::forbid_core_dumps;
 pub use ids::Ids;
-pub use logs::start_logs;
+pub use logs::{OWN_CRATES, start_logs};
 pub use panics::{Panicked, contain_panics};
 pub use settings::{REQUIRED_NAMES, Settings, SettingsError};
 pub use sqs::{BatchResponse, Received, SqsBatch};

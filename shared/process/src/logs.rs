@@ -3,7 +3,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 /// Our own crates: the only ones that may log below WARN.
-const OWN_CRATES: [&str; 17] = [
+pub const OWN_CRATES: [&str; 19] = [
     "api",
     "aws_client",
     "builder",
@@ -15,10 +15,12 @@ const OWN_CRATES: [&str; 17] = [
     "migrate",
     "process",
     "queue",
+    "rewrap",
     "scrub",
     "store",
     "sweeper",
     "vault_open",
+    "vault_rewrap",
     "vault_seal",
     "webhook",
 ];

@@ -37,12 +37,11 @@ pub struct SettingsError {
 }
 
 /// The names of settings, as a function lists those that it needs.
-pub const REQUIRED_NAMES: [&str; 6] = [
+pub const REQUIRED_NAMES: [&str; 5] = [
     "SEALFLOW_DATABASE_URL",
     "SEALFLOW_NODE_QUEUE_URL",
     "SEALFLOW_EXECUTION_QUEUE_URL",
     "SEALFLOW_KMS_KEY_ID",
-    "SEALFLOW_REWRAP_FROM_KEY_ID",
     "SEALFLOW_PUBLIC_URL",
 ];
 

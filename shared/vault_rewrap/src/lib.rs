@@ -30,6 +30,11 @@ pub enum RewrapError {
     Unavailable,
 }
 
+/// Both keys are the same: everything would be moved for ever, from itself to itself.
+#[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
+#[error("the key that values are to be moved from is the one that they are sealed under already")]
+pub struct SameKey;
+
 /// The sealed entries of one column of a row, and the place where they were found.
 pub struct RewrapRequest {
     /// Where the entries were found: looked up, never taken from a message.
@@ -70,17 +75,19 @@ enum Reencrypted {
 
 impl Rewrapper {
     /// Moves from the KMS key `source_key_id` to `destination_key_id` (ids or ARNs).
-    #[must_use]
+    ///
+    /// # Errors
+    /// [`SameKey`].
     pub fn new(
         config: &SdkConfig,
         source_key_id: impl Into<String>,
         destination_key_id: impl Into<String>,
-    ) -> Self {
-        Self {
-            client: Client::new(config),
-            source_key_id: source_key_id.into(),
-            destination_key_id: destination_key_id.into(),
+    ) -> Result<Self, SameKey> {
+        let (source_key_id, destination_key_id) = (source_key_id.into(), destination_key_id.into());
+        if source_key_id == destination_key_id {
+            return Err(SameKey);
         }
+        Ok(Self { client: Client::new(config), source_key_id, destination_key_id })
     }
 
     /// Moves what is under the old key, with one call of KMS for each distinct wrapped data key and place, [`REENCRYPTS_AT_ONCE`] at a

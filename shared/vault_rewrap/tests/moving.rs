@@ -1,5 +1,5 @@
 //! I6: what moves opens afterwards in its own place and in no other. Against moto, which re-encrypts and binds the encryption context;
-//! it doesn't compare the source key, so that is held by `tests/tests/rewrap.rs` and here by what is sent.
+//! it doesn't compare the source key, so that is held by `tests/tests/rewrap.rs`.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -10,7 +10,7 @@ use common::{Wire, config, open, scope, service_answering, value};
 use local::stack::Stack;
 use vault_format::Entries;
 use vault_open::{OpenError, Opener};
-use vault_rewrap::{RewrapError, RewrapRequest, Rewrapped, Rewrapper};
+use vault_rewrap::{RewrapError, RewrapRequest, Rewrapped, Rewrapper, SameKey};
 use vault_seal::Sealer;
 
 const CANARY: &str = "arn:aws:kms:canary";
@@ -31,7 +31,7 @@ async fn i6_what_was_moved_opens_in_its_place_and_in_no_other() {
     let (old, new) = (moto.create_key().await.unwrap(), moto.create_key().await.unwrap());
     let wire = Wire::to(moto.url()).await;
     let entries = sealed(&wire.url, &old).await;
-    let rewrapper = Rewrapper::new(&config(&wire.url), &old, &new);
+    let rewrapper = Rewrapper::new(&config(&wire.url), &old, &new).unwrap();
     let request = |scope| RewrapRequest { scope, entries: entries.clone() };
     let mut answers = rewrapper.rewrap(vec![request(scope(1, 2)), request(scope(1, 3))]).await.unwrap();
 
@@ -66,7 +66,7 @@ async fn i1_what_kms_says_decides_and_is_not_repeated() {
         let body = format!(r#"{{"__type":"{code}","message":"{CANARY}"}}"#);
         let (url, _) = service_answering(status, &body).await;
         let request = RewrapRequest { scope: scope(1, 2), entries: entry(1) };
-        let answer = Rewrapper::new(&config(&url), "old", "new").rewrap(vec![request]).await;
+        let answer = Rewrapper::new(&config(&url), "old", "new").unwrap().rewrap(vec![request]).await;
         assert!(!format!("{answer:?}").contains(CANARY), "{code}");
         let found = answer.map(|all| (all[0].elsewhere, all[0].unreadable.len()));
         assert_eq!(found, expected, "{code}");
@@ -79,4 +79,10 @@ async fn i1_what_kms_says_decides_and_is_not_repeated() {
     check("400 Bad Request", "ThrottlingException", Err(RewrapError::Unavailable)).await;
     check("500 Internal Server Error", "KMSInternalException", Err(RewrapError::Unavailable)).await;
     check("200 OK", "NoCiphertext", Err(RewrapError::Unavailable)).await;
+}
+
+#[test]
+fn nothing_moves_from_a_key_to_itself() {
+    let made = |source: &str| Rewrapper::new(&config("http://127.0.0.1:9"), source, "key").map(|_| ());
+    assert_eq!((made("key"), made("other")), (Err(SameKey), Ok(())));
 }

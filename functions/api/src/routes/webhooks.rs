@@ -195,6 +195,7 @@ fn rotation(
     Ok(WebhookRotation {
         id: keys.row.id,
         version_planned: keys.row.version,
+        signing_keys_planned: keys.credential.signing_keys.clone(),
         credential: kept.into_columns()?,
         previous_signing_keys: previous.map(alone).transpose()?,
         previous_token_sha256: previous_token,

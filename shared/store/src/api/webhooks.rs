@@ -146,6 +146,8 @@ pub struct WebhookRotation {
     pub id: Uuid,
     /// `webhooks.version`, as it was when the credential was made.
     pub version_planned: i64,
+    /// `webhooks.signing_keys`, as they were then. A move to another KMS key changes them and not the version.
+    pub signing_keys_planned: Option<Vec<u8>>,
     /// The credential.
     pub credential: WebhookCredential,
     /// The sealed entry of the signing key before, as long as that is to be taken.
@@ -161,7 +163,7 @@ pub struct WebhookRotation {
 /// Writes a new credential and raises the version, so that no instance goes on with what it knows.
 ///
 /// # Errors
-/// [`StoreError::Conflict`] when the webhook has another version by now, or is gone: load it and decide again.
+/// [`StoreError::Conflict`] when the webhook has another version or other sealed bytes by now, or is gone: load it and decide again.
 pub async fn rotate_webhook(
     store: &Store,
     organization_id: Uuid,
@@ -173,7 +175,7 @@ pub async fn rotate_webhook(
              UPDATE webhooks h SET signing_keys = $4, current_key_name = $5, token_sha256 = $6, previous_token_sha256 = $7,
                  previous_until = $8, previous_signing_keys = $10, version = h.version + 1, updated_at = $9
              FROM workflows w
-             WHERE h.id = $2 AND h.version = $3 AND h.deleted_at IS NULL
+             WHERE h.id = $2 AND h.version = $3 AND h.signing_keys IS NOT DISTINCT FROM $11 AND h.deleted_at IS NULL
                AND w.id = h.workflow_id AND w.organization_id = $1 AND w.deleted_at IS NULL
              RETURNING h.id, h.workflow_id, h.node_id, h.address, h.authentication, h.header_name, h.deduplication_header,
                  h.previous_until, h.version, h.created_at, h.updated_at",
@@ -188,6 +190,7 @@ pub async fn rotate_webhook(
                 (&rotation.previous_until, Type::TIMESTAMPTZ),
                 (&rotation.now, Type::TIMESTAMPTZ),
                 (&rotation.previous_signing_keys, Type::BYTEA),
+                (&rotation.signing_keys_planned, Type::BYTEA),
             ],
         )
         .await?;
