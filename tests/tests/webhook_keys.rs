@@ -9,13 +9,13 @@ use axum::Router;
 use axum::body::Body;
 use http::{Request, StatusCode};
 use jiff::SignedDuration;
-use process::Clock;
+use process::{Clock, Deadline};
 use ring::hmac;
 use serde_json::{Value, json};
 use store::BootstrapIds;
 use store::intake::{Intake as Taken, NewRootEvent, load_webhook, take_webhook_event};
 use store::sweeper::forget_deduplications;
-use tests::kms::FakeKms;
+use tests::kms::{FakeKms, KEY};
 use tests::queues::aws_config;
 use tests::{World, wait_for};
 use tower::ServiceExt;
@@ -23,6 +23,8 @@ use uuid::Uuid;
 
 const TOKEN: &str = "sf_test-token-of-the-first";
 const OTHER_TOKEN: &str = "sf_test-token-of-the-other";
+/// The KMS key that values move to.
+const NEW_KEY: &str = "alias/new";
 const BODY: &str = r#"{"n":1}"#;
 
 /// The API and one warm instance of the webhook function, with two organizations.
@@ -34,28 +36,41 @@ struct Intake {
     deps: &'static webhook::Deps,
 }
 
+/// The API, sealing under a KMS key.
+fn api_under(key: &str, world: &World, kms: &FakeKms) -> Router {
+    let sqs = aws_config(Service::Sqs, "http://127.0.0.1:9");
+    api::router(Arc::new(api::Deps {
+        store: world.database.store("api"),
+        queue: queue::Queue::new(&sqs, "http://queues.test/nodes", "http://queues.test/executions"),
+        sealer: kms.sealer_under(key),
+        clock: Clock::system(),
+        ids: world.ids.clone(),
+        public_url: "https://sealflow.test".to_owned(),
+    }))
+}
+
+fn warm_instance(
+    world: &World,
+    kms: &FakeKms,
+    clock: Clock,
+    cache: webhook::WebhookCache,
+) -> &'static webhook::Deps {
+    Box::leak(Box::new(webhook::Deps {
+        store: world.database.store("webhook"),
+        queue: world.queues.queue(),
+        opener: kms.opener(),
+        clock,
+        ids: world.ids.clone(),
+        cache,
+        rates: webhook::RateLimits::default(),
+    }))
+}
+
 impl Intake {
     async fn create() -> Self {
         let (world, kms) = (World::create().await, FakeKms::start().await);
-        let sqs = aws_config(Service::Sqs, "http://127.0.0.1:9");
-        let queue = || queue::Queue::new(&sqs, "http://queues.test/nodes", "http://queues.test/executions");
-        let api = api::router(Arc::new(api::Deps {
-            store: world.database.store("api"),
-            queue: queue(),
-            sealer: kms.sealer(),
-            clock: Clock::system(),
-            ids: world.ids.clone(),
-            public_url: "https://sealflow.test".to_owned(),
-        }));
-        let deps: &'static webhook::Deps = Box::leak(Box::new(webhook::Deps {
-            store: world.database.store("webhook"),
-            queue: world.queues.queue(),
-            opener: kms.opener(),
-            clock: Clock::system(),
-            ids: world.ids.clone(),
-            cache: webhook::WebhookCache::default(),
-            rates: webhook::RateLimits::default(),
-        }));
+        let api = api_under(KEY, &world, &kms);
+        let deps = warm_instance(&world, &kms, Clock::system(), webhook::WebhookCache::default());
         let intake = Self { api, webhook: webhook::router(deps), deps, kms, world };
         for token in [TOKEN, OTHER_TOKEN] {
             intake.bootstrap(token).await;
@@ -135,6 +150,26 @@ impl Intake {
 
     async fn post_signed(&self, hook: &Value, key: &str) -> StatusCode {
         self.post(hook, signed(key)).await.0
+    }
+
+    /// The warm instance, so much later.
+    fn later(&mut self, by: SignedDuration) {
+        let clock = Clock::shifted(by);
+        self.deps = warm_instance(&self.world, &self.kms, clock, self.deps.cache.clone());
+        self.webhook = webhook::router(self.deps);
+    }
+
+    /// Moves what is sealed to another KMS key, until nothing is left.
+    async fn move_keys(&self) {
+        let deps = rewrap::Deps {
+            store: self.world.database.store("rewrap"),
+            rewrapper: self.kms.rewrapper(KEY, NEW_KEY),
+        };
+        let run = async || {
+            let deadline = Deadline::after(Duration::from_secs(300));
+            rewrap::handle(rewrap::Request::default(), &deps, deadline).await.unwrap()
+        };
+        assert!(run().await.moved > 0 && run().await.moved == 0);
     }
 
     async fn events(&self) -> i64 {
@@ -349,6 +384,68 @@ async fn wrong_signatures_cost_no_call_of_the_vault_once_the_key_is_open() {
     }
     assert_eq!(intake.kms.take_decrypts(), Vec::<Value>::new());
     assert_eq!(intake.events().await, 1);
+}
+
+#[tokio::test]
+async fn opened_keys_are_used_for_a_minute_and_then_opened_again_i1() {
+    let mut intake = Intake::create().await;
+    let hook = intake.hook("w", "signature").await;
+    let key = word(&hook["signing_key"]);
+    for (seconds, calls) in [(0, 1), (58, 0), (62, 1), (100, 0), (124, 1)] {
+        intake.later(SignedDuration::from_secs(seconds));
+        assert_eq!(intake.post_signed(&hook, &key).await, StatusCode::ACCEPTED);
+        assert_eq!(intake.kms.take_decrypts().len(), calls, "after {seconds} s");
+    }
+}
+
+#[tokio::test]
+async fn a_warm_instance_goes_on_when_its_keys_moved_and_the_old_kms_key_ended() {
+    let mut intake = Intake::create().await;
+    let hook = intake.hook("w", "signature").await;
+    let key = word(&hook["signing_key"]);
+    // Loaded and not opened: the worst that an instance can be left with.
+    assert_eq!(intake.post(&hook, ("x-other", String::new())).await.0, StatusCode::UNAUTHORIZED);
+    intake.move_keys().await;
+    intake.kms.disable(KEY);
+    intake.later(SignedDuration::from_secs(2));
+    assert_eq!(intake.post_signed(&hook, &key).await, StatusCode::ACCEPTED);
+    assert_eq!(intake.post_signed(&hook, "a key of an attacker").await, StatusCode::UNAUTHORIZED);
+    assert_eq!(intake.events().await, 1);
+}
+
+#[tokio::test]
+async fn a_previous_key_that_kms_refuses_takes_the_current_one_not_along() {
+    let mut intake = Intake::create().await;
+    let hook = intake.hook("w", "signature").await;
+    let previous = word(&hook["signing_key"]);
+    intake.api = api_under(NEW_KEY, &intake.world, &intake.kms);
+    let current = word(&intake.rotate(&hook, 3_600).await["signing_key"]);
+    intake.kms.disable(KEY);
+    assert_eq!(intake.post_signed(&hook, &current).await, StatusCode::ACCEPTED);
+    // By the previous key or by nobody: that can't be told, and a sender is not refused for it.
+    for unknown in [previous.as_str(), "a key of an attacker"] {
+        assert_eq!(intake.post_signed(&hook, unknown).await, StatusCode::SERVICE_UNAVAILABLE);
+    }
+    intake.kms.enable(KEY);
+    intake.later(SignedDuration::from_secs(2));
+    assert_eq!(intake.post_signed(&hook, &previous).await, StatusCode::ACCEPTED);
+    assert_eq!(intake.post_signed(&hook, "a key of an attacker").await, StatusCode::UNAUTHORIZED);
+    assert_eq!(intake.events().await, 2);
+}
+
+#[tokio::test]
+async fn strangers_cost_one_call_of_the_vault_a_second_where_it_refuses_i10() {
+    let intake = Intake::create().await;
+    let hook = intake.hook("w", "signature").await;
+    intake.kms.disable(KEY);
+    let begun = tokio::time::Instant::now();
+    for _ in 0..30 {
+        let status = intake.post_signed(&hook, "a key of an attacker").await;
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    }
+    let seconds = usize::try_from(begun.elapsed().as_secs()).unwrap();
+    let calls = intake.kms.take_decrypts().len();
+    assert!((1..=seconds + 1).contains(&calls), "{calls} calls in {seconds} s");
 }
 
 #[tokio::test]
