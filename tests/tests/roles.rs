@@ -184,6 +184,56 @@ async fn i7_each_role_has_these_privileges_and_no_other() {
     assert_eq!(found, expected, "I7");
 }
 
+/// What each role may see and change of the tables that hold credentials: `TABLE PRIVILEGE: columns`, `*` for all of them.
+const CREDENTIAL_COLUMNS: [(&str, &[&str]); 6] = [
+    (
+        "api",
+        &[
+            "api_tokens SELECT: *",
+            "secrets INSERT: *",
+            "secrets SELECT: *",
+            "secrets UPDATE: data,updated_at",
+            "webhooks INSERT: *",
+            "webhooks SELECT: *",
+            "webhooks UPDATE: authentication,current_key_name,deduplication_header,deleted_at,header_name,previous_signing_keys,\
+             previous_token_sha256,previous_until,signing_keys,token_sha256,updated_at,version",
+        ],
+    ),
+    ("webhook", &["webhooks SELECT: *"]),
+    ("builder", &[]),
+    ("executor", &["secrets SELECT: data,domain_id,domain_type,id,name,provider"]),
+    ("sweeper", &[]),
+    (
+        "rewrap",
+        &[
+            "secrets SELECT: data,domain_id,domain_type,id",
+            "secrets UPDATE: data",
+            "webhooks SELECT: id,previous_signing_keys,signing_keys,workflow_id",
+            "webhooks UPDATE: previous_signing_keys,signing_keys",
+        ],
+    ),
+];
+
+#[tokio::test]
+async fn i7_each_role_sees_and_changes_these_columns_of_credentials_and_no_other() {
+    let database = Database::create().await;
+    for (role, expected) in CREDENTIAL_COLUMNS {
+        let sql = format!(
+            "SELECT c.relname || ' ' || p.privilege || ': ' ||
+                 CASE WHEN count(*) = (SELECT count(*) FROM pg_attribute x WHERE x.attrelid = c.oid AND x.attnum > 0 AND NOT x.attisdropped)
+                      THEN '*' ELSE string_agg(a.attname, ',' ORDER BY a.attname) END AS line
+             FROM pg_class c
+             JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+             CROSS JOIN (VALUES ('SELECT'), ('INSERT'), ('UPDATE')) AS p (privilege)
+             WHERE c.oid IN ('api_tokens'::regclass, 'secrets'::regclass, 'webhooks'::regclass)
+               AND has_column_privilege('sealflow_{role}', c.oid, a.attnum, p.privilege)
+             GROUP BY c.oid, c.relname, p.privilege ORDER BY 1"
+        );
+        let found = database.sql(&sql).await;
+        assert_eq!(found.lines().collect::<Vec<_>>(), expected, "I7: {role}");
+    }
+}
+
 #[tokio::test]
 async fn i7_a_function_of_its_owners_rights_is_run_by_the_sweeper_alone() {
     let database = Database::create().await;
