@@ -16,7 +16,7 @@ mod resolve;
 mod root_environment;
 mod source;
 
-pub use check::{Checked, NodeSecretRef, PROBLEMS_MAX, UrlTarget, check};
+pub use check::{Checked, NodeSecretRef, PROBLEMS_MAX, Refused, UrlTarget, check};
 pub use compile::{Compiled, CompiledNode, FieldTemplate, NodeError, NodeKind, NodeMentions, compile};
 pub use difference::{Changes, NodeChange, difference};
 pub use problem::Problem;

@@ -114,7 +114,13 @@ pub(crate) async fn apply(
     text: &str,
     options: ApplyOptions,
 ) -> Result<ApplyAnswer, ApiError> {
-    let checked = definition::check(text).map_err(ApiError::Definition)?;
+    let checked = match definition::check(text) {
+        Ok(checked) => checked,
+        Err(refused) => {
+            let findings = secrets::look(deps, caller, &refused.secret_refs).await?;
+            return Err(ApiError::Definition(refused.with(findings.errors)));
+        }
+    };
     let mut plans = 1;
     loop {
         match apply_once(deps, caller, &checked, options).await {
@@ -153,7 +159,11 @@ async fn apply_once(
     let now = deps.clock.now();
     let changes = difference(current.as_ref().map(|current| &current.definition), &checked.definition);
     let mut warnings = checked.warnings.clone();
-    warnings.extend(secrets::check_secrets(deps, caller, checked).await?);
+    let findings = secrets::look(deps, caller, &checked.secret_refs).await?;
+    if !findings.errors.is_empty() {
+        return Err(ApiError::Definition(findings.errors).into());
+    }
+    warnings.extend(findings.warnings);
     let plan = plan(current.as_ref(), checked, &mut || deps.ids.next(now));
     let is_written = options.mode == ApplyMode::Write && !(changes.is_empty() && plan.is_empty());
     let (workflow, webhooks) = if is_written {

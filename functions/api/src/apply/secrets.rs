@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use definition::{Checked, NodeSecretRef, Problem};
+use definition::{NodeSecretRef, Problem};
 use store::api::load_secrets_named;
 use vault_format::{AllowedHost, Entries};
 
@@ -10,33 +10,38 @@ use crate::Deps;
 use crate::auth::Caller;
 use crate::error::ApiError;
 
-/// Gives a warning for each reference to a secret that is not there yet.
+/// What was found of references to secrets.
+#[derive(Default)]
+pub(super) struct Findings {
+    /// Those to a secret that is not there yet.
+    pub(super) warnings: Vec<Problem>,
+    /// Those to a secret whose allowed hosts the node's literal host is none of. The executor looks again at each connection, for hosts
+    /// may change afterwards.
+    pub(super) errors: Vec<Problem>,
+}
+
+/// Looks at the secrets that a definition refers to, as they are now.
 ///
 /// # Errors
-/// [`ApiError::Definition`] with each reference to a secret whose allowed hosts the node's literal host is none of. The executor looks
-/// again at each connection, for hosts may change afterwards.
-pub(super) async fn check_secrets(
-    deps: &Deps,
-    caller: &Caller,
-    checked: &Checked,
-) -> Result<Vec<Problem>, ApiError> {
-    let names: BTreeSet<&str> = checked.secret_refs.iter().map(|secret| secret.name.as_str()).collect();
+/// [`ApiError`] when the database can't be reached.
+pub(super) async fn look(deps: &Deps, caller: &Caller, refs: &[NodeSecretRef]) -> Result<Findings, ApiError> {
+    let mut findings = Findings::default();
+    let names: BTreeSet<&str> = refs.iter().map(|secret| secret.name.as_str()).collect();
     if names.is_empty() {
-        return Ok(Vec::new());
+        return Ok(findings);
     }
     let names: Vec<&str> = names.into_iter().collect();
     let rows = load_secrets_named(&deps.store, caller.organization_id, &names).await?;
     let secrets: HashMap<String, Entries> =
         rows.into_iter().map(|row| (row.name, Entries::parse(&row.data).unwrap_or_default())).collect();
-    let (mut warnings, mut errors) = (Vec::new(), Vec::new());
-    for secret in &checked.secret_refs {
+    for secret in refs {
         match check(secret, secrets.get(&secret.name)) {
             Finding::Usable => {}
-            Finding::NotThereYet(message) => warnings.push(secret.problem(message)),
-            Finding::OtherHost(message) => errors.push(secret.problem(message)),
+            Finding::NotThereYet(message) => findings.warnings.push(secret.problem(message)),
+            Finding::OtherHost(message) => findings.errors.push(secret.problem(message)),
         }
     }
-    if errors.is_empty() { Ok(warnings) } else { Err(ApiError::Definition(errors)) }
+    Ok(findings)
 }
 
 /// What would become of a reference as things are.
@@ -66,12 +71,16 @@ fn check(secret: &NodeSecretRef, entries: Option<&Entries>) -> Finding {
         return Finding::Usable;
     }
     let hosts: Vec<String> = hosts.iter().map(AllowedHost::to_string).collect();
+    let wanted = match (target.scheme.as_str(), target.port) {
+        ("http", 80) | ("https", 443) => target.host.clone(),
+        (_, port) => format!("{}:{port}", target.host),
+    };
     Finding::OtherHost(format!(
-        "the secret `{name}.{key}` may be sent to {} only, not to {}:{}; change the URL, or set the secret with `--host {}` too",
+        "the secret `{name}.{key}` may be sent to {} only, not to {}:{}; change the URL, or set the secret with `--host {wanted}` \
+         beside its other hosts",
         hosts.join(", "),
         target.host,
         target.port,
-        target.host
     ))
 }
 

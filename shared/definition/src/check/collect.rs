@@ -91,7 +91,7 @@ impl<'s> Collector<'s> {
     }
 }
 
-fn limited(mut problems: Vec<Problem>) -> Vec<Problem> {
+pub(super) fn limited(mut problems: Vec<Problem>) -> Vec<Problem> {
     problems.sort_by_key(|problem| (problem.line, problem.column));
     if problems.len() > PROBLEMS_MAX {
         let more = problems.len() - PROBLEMS_MAX;

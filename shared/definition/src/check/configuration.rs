@@ -203,7 +203,7 @@ fn check_secrets(
     let target = fields.iter().find_map(|field| match field.template.url_origin() {
         UrlOrigin::Literal { scheme, host, port } if field.rule.kind == FieldKind::Url => {
             let port = port.unwrap_or(if scheme == "http" { 80 } else { 443 });
-            Some(UrlTarget { scheme, host, port })
+            Some(UrlTarget { host: connected_host(&scheme, host), scheme, port })
         }
         _ => None,
     });
@@ -233,6 +233,12 @@ fn check_secrets(
             .for_each(|field| check_origin(field, out));
     }
     refs
+}
+
+/// The host as the parser spells it whose word counts at the connection.
+fn connected_host(scheme: &str, host: String) -> String {
+    let url = url::Url::parse(&format!("{scheme}://{host}/")).ok();
+    url.and_then(|url| url.host_str().map(str::to_owned)).unwrap_or(host)
 }
 
 fn refusal(component: &dyn Component, pointer: &str) -> String {

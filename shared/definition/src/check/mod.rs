@@ -69,22 +69,42 @@ impl NodeSecretRef {
 pub struct UrlTarget {
     /// `http` or `https`.
     pub scheme: String,
-    /// The host, in lower case.
+    /// The host as a connection to it is checked: in lower case, punycode, one spelling of each address.
     pub host: String,
     /// The port, or what the scheme says.
     pub port: u16,
 }
 
+/// A definition that can't be applied.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Refused {
+    /// All that is wrong, in the order of the lines; at most [`PROBLEMS_MAX`] and a last one that counts the others.
+    pub problems: Vec<Problem>,
+    /// The references to secrets that were found all the same: whoever knows the secrets may find more that is wrong.
+    pub secret_refs: Vec<NodeSecretRef>,
+}
+
+impl Refused {
+    /// All problems with those that somebody else found, in the order of the lines.
+    #[must_use]
+    pub fn with(self, more: Vec<Problem>) -> Vec<Problem> {
+        // Where there are too many already, the last one counts the others.
+        if self.problems.len() > PROBLEMS_MAX {
+            return self.problems;
+        }
+        collect::limited([self.problems, more].concat())
+    }
+}
+
 /// Reads and checks YAML or JSON.
 ///
 /// # Errors
-/// All that is wrong, in the order of the lines; at most [`PROBLEMS_MAX`] and a last one that counts the others. The
-/// caller answers with all of it.
-pub fn check(text: &str) -> Result<Checked, Vec<Problem>> {
+/// [`Refused`]; the caller answers with all of it.
+pub fn check(text: &str) -> Result<Checked, Refused> {
     let (tree, problems) = source::read(text);
     let mut collector = Collector::new(text, problems);
     let Some(tree) = tree else {
-        return Err(collector.into_errors());
+        return Err(Refused { problems: collector.into_errors(), secret_refs: Vec::new() });
     };
     let draft = draft::read(&tree, &mut collector);
     graph::check(&draft, &mut collector);
@@ -93,7 +113,7 @@ pub fn check(text: &str) -> Result<Checked, Vec<Problem>> {
         Some(definition) if collector.is_clean() => {
             Ok(Checked { definition, warnings: collector.into_warnings(), secret_refs })
         }
-        _ => Err(collector.into_errors()),
+        _ => Err(Refused { problems: collector.into_errors(), secret_refs }),
     }
 }
 

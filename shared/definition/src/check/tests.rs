@@ -9,6 +9,10 @@ use model::{
 
 use super::*;
 
+fn check(text: &str) -> Result<Checked, Vec<Problem>> {
+    super::check(text).map_err(|refused| refused.problems)
+}
+
 fn shown(problems: &[Problem]) -> Vec<String> {
     problems.iter().map(|p| format!("{}:{} {}: {}", p.line, p.column, p.field, p.message)).collect()
 }
@@ -320,6 +324,42 @@ fn i2_where_a_secret_is_used_data_does_not_choose_the_server() {
             "{url}: {found:#?}"
         );
     }
+}
+
+#[test]
+fn a_target_is_spelled_as_the_connection_is_checked() {
+    let target = |origin: &str| {
+        let header = r#"headers: [{ name: A, value: '{{ secrets("a").b }}' }]"#;
+        let checked = check(&http(&format!("url: '{origin}/x', {header}"))).unwrap();
+        let target = checked.secret_refs[0].target.clone().unwrap();
+        format!("{}:{}", target.host, target.port)
+    };
+    for (origin, expected) in [
+        ("https://API.example.com", "api.example.com:443"),
+        ("https://bücher.example", "xn--bcher-kva.example:443"),
+        ("https://ａpi.example.com", "api.example.com:443"),
+        ("http://127.1:8080", "127.0.0.1:8080"),
+        ("http://0x7f.1", "127.0.0.1:80"),
+        ("https://[0:0::1]:8443", "[::1]:8443"),
+        ("https://[::ffff:1.2.3.4]", "[::ffff:102:304]:443"),
+    ] {
+        assert_eq!(target(origin), expected, "{origin}");
+    }
+}
+
+#[test]
+fn what_somebody_else_finds_wrong_is_in_the_same_answer() {
+    let text = "nodes:\n  - { id: call, name: Call, component: http, configuration: { url: 'https://a.example/{{ secrets(\"a\").b }}' } }\n";
+    let refused = super::check(text).unwrap_err();
+    assert_eq!((refused.problems.len(), refused.secret_refs.len()), (1, 1), "{refused:#?}");
+    let found = refused.secret_refs[0].problem("not there");
+    let all = refused.clone().with(vec![found.clone()]);
+    assert_eq!(all.len(), 2);
+    assert_eq!(all.last(), Some(&found), "in the order of the lines");
+    let many = Refused { problems: vec![found.clone(); PROBLEMS_MAX + 1], ..refused.clone() };
+    assert_eq!(many.with(vec![found.clone()]).len(), PROBLEMS_MAX + 1);
+    let full = Refused { problems: vec![found.clone(); PROBLEMS_MAX], ..refused };
+    assert_eq!(full.with(vec![found]).last().unwrap().message, "and 1 more");
 }
 
 #[test]
