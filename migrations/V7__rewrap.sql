@@ -1,5 +1,5 @@
 -- The role of the rewrap function, which moves sealed values to another KMS key: it replaces sealed bytes and knows no more than whose
--- they are. What it could put there for others does not open, for sealed bytes are bound to their place.
+-- they are. Sealed bytes of another place do not open; older ones of the same place do, as for the API's role.
 
 DO $$
 BEGIN

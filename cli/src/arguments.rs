@@ -63,7 +63,7 @@ pub(crate) enum Command {
     /// List queue items that wait.
     #[command(subcommand)]
     Queue(Queue),
-    /// Schema and first organization.
+    /// What operators do by hand: schema, first organization, another KMS key.
     #[command(subcommand)]
     Admin(admin::Admin),
     /// Try an expression on a recorded event; needs neither API nor token.

@@ -1,7 +1,7 @@
 //! Temporary folders: fresh, reachable for other users (Postgres runs as one), removed at the end.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -16,6 +16,15 @@ pub const KEEP_VARIABLE: &str = "SEALFLOW_KEEP";
 pub struct Folder {
     path: PathBuf,
     is_kept: bool,
+}
+
+/// Opens a file to append to, made with mode 0600: what functions say and answer may hold credentials that are shown once.
+///
+/// # Errors
+///
+/// The system's own.
+pub fn append_privately(path: &Path) -> std::io::Result<fs::File> {
+    fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path)
 }
 
 impl Folder {

@@ -2,7 +2,7 @@
 //! failed is deleted. Visibility and dead letters are SQS's own.
 
 use std::collections::HashSet;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,6 +15,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::AbortHandle;
 use tokio::time::sleep;
 
+use crate::folder::append_privately;
 use crate::http::runtime;
 use crate::invoke::Invoker;
 use crate::lambda::Answer;
@@ -80,7 +81,7 @@ impl MessageRecord {
     ///
     /// When it can't be written.
     pub fn open(path: &Path) -> Result<Self> {
-        let file = OpenOptions::new().create(true).append(true).open(path);
+        let file = append_privately(path);
         let file = file.with_context(|| format!("cannot write {}", path.display()))?;
         Ok(Self { file: Mutex::new(file) })
     }

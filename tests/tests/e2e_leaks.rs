@@ -233,6 +233,9 @@ async fn a_secret_goes_to_its_allowed_hosts_only_i1() {
     let column = definition.lines().nth(6).and_then(|line| line.find("secrets(")).unwrap() + 1;
     let error = &answer["errors"][0];
     assert_eq!((&error["line"], &error["column"]), (&json!(7), &json!(column)), "{answer:#}");
+    let (_, answer) = story.try_apply(&definition.replace("trigger: start", "trigger: strat")).await;
+    let all = answer["errors"].to_string();
+    assert!(all.contains("strat") && all.contains(&said), "every error in one answer: {answer:#}");
     assert_eq!(story.get("/v1/workflows").await["workflows"], json!([]), "nothing was applied");
     set(json!([product.target.host_port()])).await;
     assert_eq!(code(&called(&story, "hosts", configuration).await), "passed");

@@ -55,7 +55,7 @@ impl SecretValueBody {
         }
         Err(ApiError::Invalid(format!(
             "the value of `{key}` has fewer than {SECRET_VALUE_BYTES_MIN} bytes, so it can't be scrubbed from outputs; \
-             `allow_short` takes it all the same"
+             `allow_short` (`--allow-short`) takes it all the same"
         )))
     }
 }

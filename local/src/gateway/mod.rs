@@ -5,7 +5,7 @@
 
 mod payload;
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::{Context, Result};
 use serde_json::json;
 
+use crate::folder::append_privately;
 use crate::http::{Listener, Request, Response, Server, json as json_answer};
 use crate::invoke::Invoker;
 use crate::lambda::PAYLOAD_BYTES_MAX;
@@ -62,7 +63,7 @@ struct AnswerRecord {
 
 impl AnswerRecord {
     fn open(path: &Path) -> Result<Self> {
-        let file = OpenOptions::new().create(true).append(true).open(path);
+        let file = append_privately(path);
         Ok(Self { file: Mutex::new(file.with_context(|| format!("cannot write {}", path.display()))?) })
     }
 

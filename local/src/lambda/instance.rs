@@ -1,6 +1,5 @@
 //! One instance of a function: a process, and a runtime API of its own that tells it what to do.
 
-use std::fs::OpenOptions;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -14,6 +13,7 @@ use tokio::time::timeout;
 use super::runtime_api::{Outcome, RuntimeApi, Work};
 use super::{Answer, FunctionOptions};
 use crate::child::{self, Process, Signal};
+use crate::folder::append_privately;
 use crate::http::Server;
 use crate::{clock, random};
 
@@ -139,11 +139,7 @@ fn timed_out(id: &str, error_type: &str, what: &str, limit: Duration) -> Answer 
 
 /// The environment is Lambda's: nothing of ours leaks in, least of all credentials or a proxy.
 fn command(name: &str, options: &FunctionOptions, log: &Path, port: u16) -> Result<Command> {
-    let log = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(log)
-        .with_context(|| format!("cannot write {}", log.display()))?;
+    let log = append_privately(log).with_context(|| format!("cannot write {}", log.display()))?;
     let mut command = child::command(&options.binary);
     command.env_clear().current_dir("/").stdin(Stdio::null()).stderr(log.try_clone()?).stdout(log);
     for kept in ["PATH", "RUST_BACKTRACE"] {

@@ -18,6 +18,7 @@ use bytes::Bytes;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
+use crate::folder::append_privately;
 use crate::http::runtime;
 use instance::Instance;
 
@@ -307,7 +308,7 @@ impl Function {
     /// A line of the runner's own in the function's log. What ended is seen there, so an error changes nothing.
     fn note(&self, line: &str) {
         use std::io::Write;
-        if let Ok(mut log) = std::fs::OpenOptions::new().append(true).create(true).open(&self.log) {
+        if let Ok(mut log) = append_privately(&self.log) {
             let _unnoted = writeln!(log, "runner: {line}");
         }
     }

@@ -31,7 +31,9 @@ pub struct AllowedHost {
 #[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum AllowedHostError {
     /// Not a name or an address, or not written the one way that is compared.
-    #[error("not a host name: write it as `api.example.com`, in ASCII, without scheme, path or wildcard")]
+    #[error(
+        "not a host: write it as `api.example.com`, in ASCII, without scheme, path or wildcard; an IPv6 address in brackets, as `[2001:db8::1]`"
+    )]
     Name,
     /// The port is not a number from 1 to 65535.
     #[error("the port of a host is a number from 1 to 65535")]
@@ -63,6 +65,9 @@ impl FromStr for AllowedHost {
     type Err = AllowedHostError;
 
     fn from_str(text: &str) -> Result<Self, AllowedHostError> {
+        if text.contains('/') || text.parse::<Ipv6Addr>().is_ok() {
+            return Err(AllowedHostError::Name);
+        }
         let after_brackets = text.rfind(']').map_or(0, |end| end + 1);
         let (name, port) = match text[after_brackets..].rfind(':') {
             Some(colon) => {
@@ -180,6 +185,9 @@ mod tests {
             assert!(text.parse::<AllowedHost>().is_err(), "{text:?} was taken");
         }
         check("a_b$.example", AllowedHostError::Name);
+        check("https://api.example.com", AllowedHostError::Name);
+        check("https://api.example.com:8443/x", AllowedHostError::Name);
+        check("::1", AllowedHostError::Name);
         for text in
             ["a.example:", "a.example:0", "a.example:65536", "a.example:+1", "a.example:01", "a.example:x"]
         {

@@ -22,6 +22,11 @@ struct Run {
 pub(super) fn run(invocation: &Invocation, format: Format) -> Result<(), Failure> {
     let mut run = Run::default();
     let ended = run.invoke(invocation, format);
+    if format == Format::Human && ended.is_ok() && run.answers == 0 {
+        eprintln!(
+            "While the answer's `next` isn't null, invoke it again with {{\"after\": NEXT}}; repeat all of it until nothing is moved."
+        );
+    }
     if format == Format::Human && run.answers > 0 {
         emit(&run.render());
     }
