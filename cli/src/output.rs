@@ -75,9 +75,19 @@ fn render_table(header: &[&str], rows: Vec<Vec<String>>) -> String {
         .join("\n")
 }
 
-/// Prints JSON, indented.
+/// Prints JSON, indented. What steers a terminal is escaped, as JSON itself can say it.
 pub(crate) fn print_json(value: &Value) {
-    say!("{value:#}");
+    say!("{}", render_json(value));
+}
+
+fn render_json(value: &Value) -> String {
+    let text = format!("{value:#}");
+    // Whatever steers and is not a line break of the layout stands in a string.
+    let escape = |c: char| {
+        let is_in_string = c != '\n' && is_steering(c);
+        if is_in_string { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() }
+    };
+    text.chars().map(escape).collect()
 }
 
 /// A field of a row as text: nothing for null and for what is not there.
@@ -152,6 +162,14 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn json_steers_no_terminal_and_stays_the_same() {
+        let value = serde_json::json!({ "a\u{9b}31m": "x\u{202e}y\u{1b}[2J\nz", "ä": ["\u{feff}"] });
+        let shown = render_json(&value);
+        assert!(shown.chars().all(|c| c == '\n' || !is_steering(c)), "{shown:?}");
+        assert_eq!(serde_json::from_str::<Value>(&shown).unwrap(), value);
+    }
 
     #[test]
     fn data_can_not_steer_the_terminal() {

@@ -1,9 +1,9 @@
 //! Each named limit has a test on both sides (I10): held for all of them here, by reading the sources.
 //!
-//! A limit is a constant whose name says so, in `model::limits` or beside the code that keeps it. Its name must stand in a test, at
-//! the limit and one step past it (`NAME` with `NAME + 1`, `NAME - 1`, or a range that ends at it); where several files have a limit of
-//! that name, each in a test of its own crate. Where a test reaches the other side in another way, [`HELD_OTHERWISE`] names the test,
-//! once for each of them; where none can, [`WITHOUT_TEST`] says why.
+//! A limit is a constant whose name says so (`…_MAX`, `…_MIN`, `…_AT_ONCE`, `…_PER_SECOND`, `KEPT_FOR`), in `model::limits` or beside
+//! the code that keeps it. Its name must stand in a test, at the limit and one step past it (`NAME` with `NAME + 1`, `NAME - 1`, or a
+//! range that ends at it); where several files have a limit of that name, each in a test of its own crate. Where a test reaches the
+//! other side in another way, [`HELD_OTHERWISE`] names the test, once for each of them; where none can, [`WITHOUT_TEST`] says why.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -19,7 +19,9 @@ const HELD_OTHERWISE: &[(&str, &str)] = &[
     ("BYTES_MIN", "derived_strings_are_searched_where_values_do_not_find_them"),
     ("CLAIM_ITEMS_MAX", "a_burst_larger_than_one_claim_is_taken_in_several"),
     ("CONFIGURATION_BYTES_MAX", "i10_a_resolved_configuration_has_a_limit_on_both_sides"),
+    ("DECRYPTS_AT_ONCE", "i10_so_many_calls_of_kms_are_under_way_at_once_and_no_more"),
     ("DETAIL_CHARS_MAX", "what_is_said_about_a_query_has_a_limit_on_both_sides_i10"),
+    ("FAILURE_KEPT_FOR", "opened_keys_are_kept_for_a_minute_and_a_failure_for_a_second_i1"),
     ("FUEL_MAX", "work_of_an_evaluation"),
     ("GO_ON_BYTES_MAX", "bytes_have_a_limit_on_both_sides"),
     ("GO_ON_EXECUTIONS_MAX", "i10_going_on_stops_at_its_limit_and_goes_on_by_message"),
@@ -29,6 +31,7 @@ const HELD_OTHERWISE: &[(&str, &str)] = &[
     ("HTTP_HOPS_MAX", "what_can_not_be_taken_is_refused_and_leaves_nothing_i10"),
     ("HTTP_REDIRECTS_MAX", "five_redirects_are_followed_and_not_six_i10"),
     ("ITEMS_MAX", "limits_hold_on_both_sides"),
+    ("KEPT_FOR", "an_address_is_asked_for_once_a_minute_with_a_webhook_or_without"),
     ("LAYERS_MAX", "what_cannot_be_read_is_an_error"),
     ("MEMORY_BYTES_MAX", "memory_of_an_evaluation"),
     ("MESSAGE_BYTES_MAX", "what_is_no_message_says_why"),
@@ -217,7 +220,8 @@ fn limit_of(line: &str) -> Option<String> {
     let line = line.trim_start();
     let line = line.strip_prefix("pub(crate) ").or_else(|| line.strip_prefix("pub ")).unwrap_or(line);
     let (name, _) = line.strip_prefix("const ")?.split_once(':')?;
-    let is_limit = name.split('_').any(|word| matches!(word, "MAX" | "MIN"));
+    let is_limit = name.split('_').any(|word| matches!(word, "MAX" | "MIN"))
+        || ["_AT_ONCE", "_PER_SECOND", "KEPT_FOR"].iter().any(|end| name.ends_with(end));
     is_limit.then(|| name.to_owned())
 }
 

@@ -24,6 +24,9 @@ pub(crate) struct Set {
     /// has already.
     #[arg(long = "host", value_name = "HOST")]
     hosts: Vec<String>,
+    /// The value may be sent anywhere, whatever hosts the key has already.
+    #[arg(long, conflicts_with = "hosts")]
+    any_host: bool,
     /// Take a value under 8 bytes, which can't be scrubbed from outputs.
     #[arg(long)]
     allow_short: bool,
@@ -51,11 +54,12 @@ impl Set {
         #[derive(serde::Serialize)]
         struct SecretBody<'a> {
             value: &'a str,
-            #[serde(skip_serializing_if = "<[String]>::is_empty")]
-            hosts: &'a [String],
+            #[serde(skip_serializing_if = "Option::is_none")]
+            hosts: Option<&'a [String]>,
             allow_short: bool,
         }
-        let body = SecretBody { value, hosts: &self.hosts, allow_short: self.allow_short };
+        let hosts = (self.any_host || !self.hosts.is_empty()).then_some(self.hosts.as_slice());
+        let body = SecretBody { value, hosts, allow_short: self.allow_short };
         // Room for the worst case of escapes, so that the buffer doesn't move and leave copies behind.
         let mut bytes = Zeroizing::new(Vec::with_capacity(value.len() * 6 + 4_096));
         serde_json::to_writer(&mut *bytes, &body)
@@ -74,6 +78,7 @@ mod tests {
             key: "token".into(),
             input: input.map(str::to_owned),
             hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
+            any_host: false,
             allow_short: false,
         }
     }
@@ -95,5 +100,7 @@ mod tests {
             body(&set(Some("-"), &["a.example"])),
             r#"{"value":"va\"lue","hosts":["a.example"],"allow_short":false}"#
         );
+        let anywhere = Set { any_host: true, ..set(Some("-"), &[]) };
+        assert_eq!(body(&anywhere), r#"{"value":"va\"lue","hosts":[],"allow_short":false}"#);
     }
 }

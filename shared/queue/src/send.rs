@@ -279,4 +279,43 @@ mod tests {
         let delay = |delay_seconds| Outgoing { delay_seconds, ..execution(1) }.delay();
         assert_eq!((delay(0), delay(900), delay(901), delay(u16::MAX)), (0, 900, 900, 900));
     }
+
+    /// Counts the calls that are under way; each gives way once, so that all come together that may.
+    #[derive(Default)]
+    struct Crowd {
+        now: Mutex<usize>,
+        most: Mutex<usize>,
+    }
+
+    impl Transport for Crowd {
+        async fn send_batch(&self, _: &str, entries: &[BatchEntry]) -> Result<Vec<EntryResult>, CallFailed> {
+            let now = {
+                let mut now = self.now.lock().unwrap();
+                *now += 1;
+                *now
+            };
+            let most = (*self.most.lock().unwrap()).max(now);
+            *self.most.lock().unwrap() = most;
+            tokio::task::yield_now().await;
+            *self.now.lock().unwrap() -= 1;
+            Ok(vec![EntryResult::Sent; entries.len()])
+        }
+    }
+
+    #[tokio::test]
+    async fn so_many_calls_are_under_way_at_once_and_no_more_i10() {
+        let check = async |batches: usize, expected: usize| {
+            let sender = Sender {
+                transport: Crowd::default(),
+                node_queue_url: "nodes".into(),
+                execution_queue_url: "executions".into(),
+            };
+            let ids = 0..u128::try_from(batches * BATCH_MAX).unwrap();
+            let report = sender.send(ids.map(execution).collect()).await;
+            assert_eq!(report.calls, batches);
+            assert_eq!(*sender.transport.most.lock().unwrap(), expected);
+        };
+        check(BATCHES_AT_ONCE, BATCHES_AT_ONCE).await;
+        check(2 * BATCHES_AT_ONCE + 1, BATCHES_AT_ONCE).await;
+    }
 }
