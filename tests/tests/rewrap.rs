@@ -281,16 +281,21 @@ async fn i10_so_many_calls_of_kms_are_under_way_at_once_and_no_more() {
     for _ in 0..count {
         ids.push(vault.secret(KEY, &[("token", VALUE, &[])]).await);
     }
-    // Held, so that as many come together as may.
-    let let_through = async || {
+    // Held until as many have come together as may; then each that goes makes room for the next.
+    let let_through = async |at_once: usize| {
         let gate = vault.kms.hold();
-        for _ in 0..count {
+        for _ in 0..at_once {
             gate.wait_for_arrival().await;
+        }
+        for gone in 1..=count {
             gate.let_through();
+            if gone + at_once <= count {
+                gate.wait_for_arrival().await;
+            }
         }
         vault.kms.release();
     };
-    let (response, ()) = tokio::join!(vault.run(), let_through());
+    let (response, ()) = tokio::join!(vault.run(), let_through(REENCRYPTS_AT_ONCE));
     assert_eq!((response.moved, vault.kms.at_once_max()), (count, REENCRYPTS_AT_ONCE));
     let mut requests = Vec::new();
     for id in ids {
@@ -298,7 +303,7 @@ async fn i10_so_many_calls_of_kms_are_under_way_at_once_and_no_more() {
         requests.push(OpenRequest { scope: vault.scope(id), entry });
     }
     let opener = vault.kms.opener();
-    let (opened, ()) = tokio::join!(opener.open(&requests), let_through());
+    let (opened, ()) = tokio::join!(opener.open(&requests), let_through(DECRYPTS_AT_ONCE));
     assert_eq!((opened.len(), vault.kms.at_once_max()), (count, DECRYPTS_AT_ONCE));
 }
 
