@@ -40,9 +40,9 @@ pub async fn authenticate(
             let Some(signature) = only_header(delivery, stored.header_name.as_deref()) else {
                 return Credential::Bad;
             };
-            let opened = signing_keys(webhook, now, &deps.opener).await;
+            let opened = signing_keys(stored, now, deps).await;
             let is_good = is_signature(signature, &delivery.body, opened.keys(), now);
-            if !is_good && !opened.are_all() {
+            if !is_good && !opened.tell_what_is_wrong() {
                 return Credential::Unknown;
             }
             is_good
@@ -63,11 +63,10 @@ pub struct KnownCredentials<'d> {
 }
 
 impl<'d> KnownCredentials<'d> {
-    /// Those of a delivery that was authenticated.
-    pub fn of(delivery: &'d Delivery, webhook: &'d KnownWebhook) -> Self {
-        let stored = &webhook.stored;
+    /// Those of a delivery that was authenticated, with the signing keys that are open.
+    pub fn of(delivery: &'d Delivery, stored: &'d StoredWebhook, opened: Option<Arc<OpenedKeys>>) -> Self {
         let is = |authentication: &str| stored.authentication == authentication;
-        let opened = webhook.opened_keys().filter(|_| is("signature"));
+        let opened = opened.filter(|_| is("signature"));
         let sign = |key: &SigningKey| hmac::sign(&hmac_key(key), &delivery.body);
         let hashes = stored.token_sha256.iter().chain(&stored.previous_token_sha256);
         Self {

@@ -8,7 +8,7 @@ use definition::Compiled;
 use jiff::{SignedDuration, Timestamp};
 use store::intake::StoredWebhook;
 
-use crate::keys::OpenedKeys;
+use crate::keys::KeyCache;
 
 /// A webhook with what was made of it.
 pub struct KnownWebhook {
@@ -18,29 +18,6 @@ pub struct KnownWebhook {
     pub compiled: Option<Compiled>,
     /// Bytes of the definition's text.
     pub definition_bytes: usize,
-    keys: Mutex<Option<Arc<OpenedKeys>>>,
-}
-
-impl KnownWebhook {
-    /// A webhook, with the keys that are open already.
-    pub fn new(
-        stored: StoredWebhook,
-        compiled: Option<Compiled>,
-        definition_bytes: usize,
-        keys: Option<Arc<OpenedKeys>>,
-    ) -> Self {
-        Self { stored, compiled, definition_bytes, keys: Mutex::new(keys) }
-    }
-
-    /// The keys that were opened last, whenever that was.
-    pub fn opened_keys(&self) -> Option<Arc<OpenedKeys>> {
-        self.keys.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Keeps keys that were opened.
-    pub fn keep_keys(&self, keys: Arc<OpenedKeys>) {
-        *self.keys.lock().unwrap_or_else(PoisonError::into_inner) = Some(keys);
-    }
 }
 
 /// How long is kept what was loaded for an address, a webhook or none. Sealed keys that were moved to another KMS key keep their
@@ -51,7 +28,8 @@ const RELOAD_PAUSE: SignedDuration = SignedDuration::from_secs(1);
 /// Addresses that an instance keeps, so that made-up ones can't fill the memory: above it those without a webhook are forgotten,
 /// and all only where that is not enough.
 const ADDRESSES_MAX: usize = 2_000;
-/// Bytes of definitions that an instance keeps; compiled they take some times as much. All are forgotten where there would be more.
+/// Bytes of definitions that an instance keeps; compiled they take some times as much. The largest are forgotten where there would be
+/// more, so that somebody's large ones push out nobody's small ones.
 const DEFINITIONS_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 struct Slot {
@@ -69,15 +47,16 @@ impl Slot {
     }
 }
 
-/// A cache by address; a clone is the same one.
+/// A cache by address, and one of opened keys; a clone is the same one.
 #[derive(Clone, Default)]
 pub struct WebhookCache {
     slots: Arc<Mutex<HashMap<String, Slot>>>,
+    /// Opened keys. Kept apart, so that a row that is forgotten or loaded again costs no call of KMS.
+    pub(crate) keys: KeyCache,
 }
 
 impl WebhookCache {
-    /// What is known of an address: `None` for nothing, `Some(None)` that there is no webhook. Whatever was kept for too long goes, and
-    /// opened keys with it.
+    /// What is known of an address: `None` for nothing, `Some(None)` that there is no webhook.
     pub fn get(&self, address: &str, now: Timestamp) -> Option<Option<Arc<KnownWebhook>>> {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         slots.retain(|_, slot| slot.is_kept(now));
@@ -98,21 +77,29 @@ impl WebhookCache {
         if slots.len() >= ADDRESSES_MAX {
             slots.retain(|_, slot| slot.webhook.is_some());
         }
-        let bytes: usize = slots.values().map(Slot::definition_bytes).sum();
-        if slots.len() >= ADDRESSES_MAX || bytes + slot.definition_bytes() > DEFINITIONS_BYTES_MAX {
+        if slots.len() >= ADDRESSES_MAX {
             slots.clear();
+        }
+        while slots.values().map(Slot::definition_bytes).sum::<usize>() + slot.definition_bytes()
+            > DEFINITIONS_BYTES_MAX
+        {
+            let with_definition = slots.iter().filter(|(_, slot)| slot.definition_bytes() > 0);
+            let largest = with_definition.max_by_key(|(_, slot)| slot.definition_bytes());
+            let Some(largest) = largest.map(|(address, _)| address.clone()) else { break };
+            slots.remove(&largest);
         }
         slots.insert(address.to_owned(), slot);
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn webhook(definition_bytes: usize) -> KnownWebhook {
-        let stored = StoredWebhook {
-            id: uuid::Uuid::nil(),
+    /// A webhook as it might be stored.
+    pub(crate) fn stored(id: u128) -> StoredWebhook {
+        StoredWebhook {
+            id: uuid::Uuid::from_u128(id),
             version: 1,
             workflow_id: uuid::Uuid::nil(),
             workflow_version: 1,
@@ -131,8 +118,11 @@ mod tests {
             workflow_description: String::new(),
             nodes: serde_json::Value::Null,
             edges: serde_json::Value::Null,
-        };
-        KnownWebhook::new(stored, None, definition_bytes, None)
+        }
+    }
+
+    fn webhook(definition_bytes: usize) -> KnownWebhook {
+        KnownWebhook { stored: stored(0), compiled: None, definition_bytes }
     }
 
     #[test]
@@ -151,28 +141,21 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_no_more_is_not_in_memory_any_more_i1() {
-        let (cache, now) = (WebhookCache::default(), Timestamp::from_second(1_000).unwrap());
-        let webhook = Arc::new(webhook(1));
-        cache.insert("quiet", Some(Arc::clone(&webhook)), now);
-        assert!(cache.get("other", now + KEPT_FOR - SignedDuration::from_micros(1)).is_none());
-        assert_eq!(Arc::strong_count(&webhook), 2);
-        assert!(cache.get("other", now + KEPT_FOR).is_none());
-        assert_eq!(Arc::strong_count(&webhook), 1, "it goes with the next delivery, whoever's that is");
-    }
-
-    #[test]
-    fn large_definitions_can_not_fill_the_memory_i10() {
+    fn large_definitions_push_out_large_ones_alone_i10() {
         let (cache, now) = (WebhookCache::default(), Timestamp::from_second(1_000).unwrap());
         let insert = |address: &str, bytes| cache.insert(address, Some(Arc::new(webhook(bytes))), now);
         let is_known = |address: &str| cache.get(address, now).is_some();
-        insert("a", DEFINITIONS_BYTES_MAX - 1);
-        insert("b", 1);
-        assert!(is_known("a") && is_known("b"));
-        insert("b", 1);
-        assert!(is_known("a"), "what is replaced takes no room");
-        insert("b", 2);
-        assert!(!is_known("a") && is_known("b"), "DEFINITIONS_BYTES_MAX + 1");
+        insert("small", 1);
+        insert("large", DEFINITIONS_BYTES_MAX - 2);
+        insert("other", 1);
+        assert!(is_known("small") && is_known("large") && is_known("other"));
+        insert("other", 1);
+        assert!(is_known("large"), "what is replaced takes no room");
+        insert("other", 2);
+        assert!(!is_known("large") && is_known("small") && is_known("other"), "DEFINITIONS_BYTES_MAX + 1");
+        cache.insert("none", None, now);
+        insert("huge", DEFINITIONS_BYTES_MAX + 1);
+        assert!(is_known("huge") && is_known("none"), "one alone is kept whatever it has");
     }
 
     #[test]

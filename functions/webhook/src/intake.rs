@@ -64,20 +64,21 @@ async fn authenticated(
         Some(known) => known.ok_or(Answer::NotFound)?,
         None => load(delivery, now, deps).await?,
     };
-    match authenticate(delivery, &known, now, deps).await {
-        Credential::Good => Ok(known),
-        // Perhaps its key was rotated since, or moved to another KMS key: look, but at most once a second for each address.
-        Credential::Bad | Credential::Unknown if deps.cache.may_reload(&delivery.address, now) => {
-            reloaded(delivery, now, deps).await
-        }
-        Credential::Bad => Err(Answer::Unauthorized),
-        Credential::Unknown => Err(Answer::Unavailable),
+    let credential = authenticate(delivery, &known, now, deps).await;
+    // Perhaps its key was rotated since, or moved to another KMS key: look, but at most once a second for each address.
+    if credential != Credential::Good && deps.cache.may_reload(&delivery.address, now) {
+        return reloaded(delivery, now, deps).await;
     }
+    known_by(credential, known)
 }
 
 async fn reloaded(delivery: &Delivery, now: Timestamp, deps: &Deps) -> Result<Arc<KnownWebhook>, Answer> {
     let webhook = load(delivery, now, deps).await?;
-    match authenticate(delivery, &webhook, now, deps).await {
+    known_by(authenticate(delivery, &webhook, now, deps).await, webhook)
+}
+
+fn known_by(credential: Credential, webhook: Arc<KnownWebhook>) -> Result<Arc<KnownWebhook>, Answer> {
+    match credential {
         Credential::Good => Ok(webhook),
         Credential::Bad => Err(Answer::Unauthorized),
         Credential::Unknown => Err(Answer::Unavailable),
@@ -86,20 +87,13 @@ async fn reloaded(delivery: &Delivery, now: Timestamp, deps: &Deps) -> Result<Ar
 
 async fn load(delivery: &Delivery, now: Timestamp, deps: &Deps) -> Result<Arc<KnownWebhook>, Answer> {
     let stored = load_webhook(&deps.store, &delivery.address).await.map_err(|error| unavailable(&error))?;
-    let known = deps.cache.get(&delivery.address, now).flatten();
-    let webhook = stored.map(|stored| Arc::new(know(stored, known.as_deref())));
+    let webhook = stored.map(|stored| Arc::new(know(stored)));
     deps.cache.insert(&delivery.address, webhook.clone(), now);
     webhook.ok_or(Answer::NotFound)
 }
 
-/// What is made of a stored webhook. Opened keys are taken over while they are the same ones: a stranger's wrong signatures make
-/// an instance look again once a second, and must not make it call KMS.
-fn know(mut stored: StoredWebhook, known: Option<&KnownWebhook>) -> KnownWebhook {
-    let sealed = |stored: &StoredWebhook| {
-        (stored.id, stored.version, stored.signing_keys.clone(), stored.previous_signing_keys.clone())
-    };
-    let known = known.filter(|known| sealed(&known.stored) == sealed(&stored));
-    let keys = known.and_then(KnownWebhook::opened_keys);
+/// What is made of a stored webhook.
+fn know(mut stored: StoredWebhook) -> KnownWebhook {
     let (nodes, edges) = (stored.nodes.take(), stored.edges.take());
     let definition_bytes = nodes.to_string().len() + edges.to_string().len();
     let definition: Option<Definition> = serde_json::from_value(json!({
@@ -110,7 +104,7 @@ fn know(mut stored: StoredWebhook, known: Option<&KnownWebhook>) -> KnownWebhook
     }))
     .ok();
     let compiled = definition.map(|definition| definition::compile(&definition));
-    KnownWebhook::new(stored, compiled, definition_bytes, keys)
+    KnownWebhook { stored, compiled, definition_bytes }
 }
 
 fn unavailable(error: &StoreError) -> Answer {
@@ -133,7 +127,7 @@ async fn store_event(
 ) -> Stored {
     let Some(compiled) = &webhook.compiled else { return Stored::Answer(Answer::Unavailable) };
     let stored = &webhook.stored;
-    let credentials = KnownCredentials::of(delivery, webhook);
+    let credentials = KnownCredentials::of(delivery, stored, deps.cache.keys.get(stored, now));
     let data = match read_data(delivery, webhook, &credentials) {
         Ok(data) => data,
         Err(answer) => return Stored::Answer(answer),

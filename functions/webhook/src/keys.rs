@@ -1,15 +1,22 @@
 //! Signing keys of webhooks: opened through the vault, and kept for a while, or each anonymous POST would cost a call of KMS.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
+use store::intake::StoredWebhook;
+use uuid::Uuid;
 use vault_format::{Entries, Entry, Purpose, Scope, SecretValue};
-use vault_open::{OpenRequest, Opener};
+use vault_open::OpenRequest;
 
-use crate::cache::{KEPT_FOR, KnownWebhook};
+use crate::Deps;
 
+/// How long opened keys are kept.
+const KEYS_KEPT_FOR: SignedDuration = SignedDuration::from_secs(60);
 /// How long it counts that a key could not be opened.
 const FAILURE_KEPT_FOR: SignedDuration = SignedDuration::from_secs(1);
+/// Webhooks whose keys are kept; above it all are forgotten.
+const WEBHOOKS_MAX: usize = 2_000;
 
 /// An opened signing key.
 pub struct SigningKey {
@@ -33,30 +40,76 @@ impl OpenedKeys {
         &self.keys
     }
 
-    /// Whether a signature that is by none of them is wrong. Where a key could not be opened it may be by that one, and a sender is not
-    /// refused for our trouble.
-    pub fn are_all(&self) -> bool {
-        self.is_complete && !self.keys.is_empty()
+    /// Whether a signature that is by none of them is wrong. Where the current key is not open, or the previous one may open later, it may
+    /// be by that one, and a sender is not refused for our trouble.
+    pub fn tell_what_is_wrong(&self) -> bool {
+        self.is_complete && self.keys.iter().any(|key| key.until.is_none())
     }
 
     fn are_kept(&self, now: Timestamp) -> bool {
-        now.duration_since(self.opened_at) < if self.is_complete { KEPT_FOR } else { FAILURE_KEPT_FOR }
+        now.duration_since(self.opened_at) < if self.is_complete { KEYS_KEPT_FOR } else { FAILURE_KEPT_FOR }
+    }
+}
+
+/// Opened keys by webhook; a clone is the same one.
+#[derive(Clone, Default)]
+pub struct KeyCache {
+    kept: Arc<Mutex<HashMap<Uuid, Kept>>>,
+}
+
+struct Kept {
+    sealed: Sealed,
+    opened: Arc<OpenedKeys>,
+}
+
+/// What keys were opened from: rotated, or moved to another KMS key, it is another.
+#[derive(PartialEq, Eq)]
+struct Sealed {
+    version: i64,
+    signing_keys: Option<Vec<u8>>,
+    previous_signing_keys: Option<Vec<u8>>,
+}
+
+impl Sealed {
+    fn of(stored: &StoredWebhook) -> Self {
+        Self {
+            version: stored.version,
+            signing_keys: stored.signing_keys.clone(),
+            previous_signing_keys: stored.previous_signing_keys.clone(),
+        }
+    }
+}
+
+impl KeyCache {
+    /// The keys of a webhook as it is stored, if they are open. What was kept for too long, of any webhook, goes from memory.
+    pub fn get(&self, stored: &StoredWebhook, now: Timestamp) -> Option<Arc<OpenedKeys>> {
+        let mut all = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|_, kept| kept.opened.are_kept(now));
+        let kept = all.get(&stored.id).filter(|kept| kept.sealed == Sealed::of(stored))?;
+        Some(Arc::clone(&kept.opened))
+    }
+
+    fn put(&self, stored: &StoredWebhook, opened: Arc<OpenedKeys>) {
+        let mut all = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() >= WEBHOOKS_MAX {
+            all.clear();
+        }
+        all.insert(stored.id, Kept { sealed: Sealed::of(stored), opened });
     }
 }
 
 /// The signing keys of a webhook: those that are kept, else opened anew.
-pub async fn signing_keys(webhook: &KnownWebhook, now: Timestamp, opener: &Opener) -> Arc<OpenedKeys> {
-    if let Some(kept) = webhook.opened_keys().filter(|opened| opened.are_kept(now)) {
+pub async fn signing_keys(stored: &StoredWebhook, now: Timestamp, deps: &Deps) -> Arc<OpenedKeys> {
+    if let Some(kept) = deps.cache.keys.get(stored, now) {
         return kept;
     }
-    let opened = Arc::new(open_keys(webhook, now, opener).await);
-    webhook.keep_keys(Arc::clone(&opened));
+    let opened = Arc::new(open_keys(stored, now, deps).await);
+    deps.cache.keys.put(stored, Arc::clone(&opened));
     opened
 }
 
 /// The current key and, while it is taken, the previous one.
-async fn open_keys(webhook: &KnownWebhook, now: Timestamp, opener: &Opener) -> OpenedKeys {
-    let stored = &webhook.stored;
+async fn open_keys(stored: &StoredWebhook, now: Timestamp, deps: &Deps) -> OpenedKeys {
     let read = |bytes: &Vec<u8>| {
         let entries = Entries::parse(bytes);
         if entries.is_err() {
@@ -72,9 +125,11 @@ async fn open_keys(webhook: &KnownWebhook, now: Timestamp, opener: &Opener) -> O
     let taken = taken_keys(entries, stored.current_key_name.as_deref(), stored.previous_until, now);
     let requests: Vec<OpenRequest> =
         taken.iter().map(|(entry, _)| OpenRequest { scope, entry: (*entry).clone() }).collect();
-    let mut opened = OpenedKeys { opened_at: now, keys: Vec::new(), is_complete: true };
-    for ((_, until), one) in taken.iter().zip(opener.open(&requests).await) {
-        match one {
+    let answers = deps.opener.open(&requests).await;
+    // The vault may have taken its time to refuse, and the next one shall not wait for it again at once.
+    let mut opened = OpenedKeys { opened_at: deps.clock.now(), keys: Vec::new(), is_complete: true };
+    for ((_, until), answer) in taken.iter().zip(answers) {
+        match answer {
             Ok(value) => opened.keys.push(SigningKey { value, until: *until }),
             Err(error) => {
                 tracing::error!(webhook_id = %stored.id, %error, "a signing key can't be opened");
@@ -103,32 +158,85 @@ fn taken_keys<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cache::tests::stored as webhook;
+
+    fn opened(at: Timestamp, untils: &[Option<Timestamp>], is_complete: bool) -> OpenedKeys {
+        let key = |until: &Option<Timestamp>| SigningKey {
+            value: SecretValue::new("key".to_owned()),
+            until: *until,
+        };
+        OpenedKeys { opened_at: at, keys: untils.iter().map(key).collect(), is_complete }
+    }
 
     #[test]
     fn opened_keys_are_kept_for_a_minute_and_a_failure_for_a_second_i1() {
-        assert_eq!(
-            (KEPT_FOR, FAILURE_KEPT_FOR),
-            (SignedDuration::from_secs(60), SignedDuration::from_secs(1))
-        );
+        let limits = (KEYS_KEPT_FOR, FAILURE_KEPT_FOR);
+        assert_eq!(limits, (SignedDuration::from_secs(60), SignedDuration::from_secs(1)));
         let now = Timestamp::from_second(1_000).unwrap();
-        for (is_complete, limit) in [(true, KEPT_FOR), (false, FAILURE_KEPT_FOR)] {
-            let opened = OpenedKeys { opened_at: now, keys: Vec::new(), is_complete };
+        for (is_complete, limit) in [(true, KEYS_KEPT_FOR), (false, FAILURE_KEPT_FOR)] {
+            let opened = opened(now, &[], is_complete);
             assert!(opened.are_kept(now + limit - SignedDuration::from_micros(1)));
             assert!(!opened.are_kept(now + limit));
         }
     }
 
     #[test]
-    fn a_signature_is_wrong_only_where_every_key_is_open() {
-        let check = |keys: usize, is_complete, expected| {
-            let key = |_| SigningKey { value: SecretValue::new("key".to_owned()), until: None };
-            let keys = (0..keys).map(key).collect();
-            let opened = OpenedKeys { opened_at: Timestamp::UNIX_EPOCH, keys, is_complete };
-            assert_eq!(opened.are_all(), expected);
+    fn what_is_kept_no_more_is_not_in_memory_any_more_i1() {
+        let (cache, now) = (KeyCache::default(), Timestamp::from_second(1_000).unwrap());
+        let (quiet, other) = (webhook(1), webhook(2));
+        let keys = Arc::new(opened(now, &[None], true));
+        cache.put(&quiet, Arc::clone(&keys));
+        assert!(cache.get(&other, now + KEYS_KEPT_FOR - SignedDuration::from_micros(1)).is_none());
+        assert_eq!(Arc::strong_count(&keys), 2);
+        assert!(cache.get(&other, now + KEYS_KEPT_FOR).is_none());
+        assert_eq!(Arc::strong_count(&keys), 1, "they go with the next delivery, whoever's that is");
+    }
+
+    #[test]
+    fn keys_are_those_of_the_sealed_bytes_that_they_were_opened_from() {
+        let (cache, now) = (KeyCache::default(), Timestamp::from_second(1_000).unwrap());
+        let stored = webhook(1);
+        cache.put(&stored, Arc::new(opened(now, &[None], true)));
+        assert!(cache.get(&stored, now).is_some());
+        for changed in [
+            StoredWebhook { version: 2, ..stored.clone() },
+            StoredWebhook { signing_keys: Some(vec![1]), ..stored.clone() },
+            StoredWebhook { previous_signing_keys: Some(vec![1]), ..stored.clone() },
+            webhook(2),
+        ] {
+            assert!(cache.get(&changed, now).is_none(), "{changed:?}");
+        }
+    }
+
+    #[test]
+    fn so_many_webhooks_keys_are_kept_and_no_more_i10() {
+        let (cache, now) = (KeyCache::default(), Timestamp::from_second(1_000).unwrap());
+        let id = |at: usize| u128::try_from(at).unwrap();
+        for at in 0..WEBHOOKS_MAX {
+            cache.put(&webhook(id(at)), Arc::new(opened(now, &[None], true)));
+        }
+        assert!(cache.get(&webhook(0), now).is_some());
+        cache.put(&webhook(id(WEBHOOKS_MAX + 1)), Arc::new(opened(now, &[None], true)));
+        assert!(cache.get(&webhook(0), now).is_none());
+        assert!(cache.get(&webhook(id(WEBHOOKS_MAX + 1)), now).is_some());
+    }
+
+    #[test]
+    fn a_signature_is_wrong_only_where_no_key_is_missing() {
+        let later = Some(Timestamp::MAX);
+        let check = |untils: &[Option<Timestamp>], is_complete, expected| {
+            assert_eq!(
+                opened(Timestamp::UNIX_EPOCH, untils, is_complete).tell_what_is_wrong(),
+                expected,
+                "{untils:?}"
+            );
         };
-        check(2, true, true);
-        check(1, false, false);
-        check(0, true, false);
+        check(&[None, later], true, true);
+        check(&[None], true, true);
+        check(&[None], false, false);
+        // The current key is damaged: for good, and still no reason to refuse its sender.
+        check(&[later], true, false);
+        check(&[], true, false);
     }
 
     #[test]
