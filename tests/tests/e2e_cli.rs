@@ -352,6 +352,13 @@ async fn the_schema_is_brought_up_to_date_and_an_organization_made_i6() {
     assert_eq!(theirs.run("workflow list").await.passed(), "none\n");
     let human = cli.run("admin bootstrap Third").await.passed();
     assert!(human.contains("organization ") && human.contains("token, shown only now: sf_"), "{human}");
+    let nothing = cli.run("admin rewrap").await;
+    assert!(
+        nothing.code == 1 && nothing.err.contains("SEALFLOW_REWRAP_FROM_KEY_ID is not set"),
+        "{nothing:?}"
+    );
+    let rewrap = cli.with("SEALFLOW_INVOKE_URL", "").run("admin rewrap").await;
+    assert!(rewrap.code == 0 && rewrap.err.contains("`next` isn't null"), "{rewrap:?}");
     // Without an address it says how to do the same on AWS, and does nothing.
     let nowhere = cli.with("SEALFLOW_INVOKE_URL", "").run("admin migrate").await;
     assert_eq!((nowhere.code, nowhere.out.contains("aws lambda invoke")), (0, true), "{nowhere:?}");

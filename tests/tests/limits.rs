@@ -32,6 +32,7 @@ const HELD_OTHERWISE: &[(&str, &str)] = &[
     ("HTTP_REDIRECTS_MAX", "five_redirects_are_followed_and_not_six_i10"),
     ("ITEMS_MAX", "limits_hold_on_both_sides"),
     ("KEPT_FOR", "an_address_is_asked_for_once_a_minute_with_a_webhook_or_without"),
+    ("KEYS_KEPT_FOR", "opened_keys_are_kept_for_a_minute_and_a_failure_for_a_second_i1"),
     ("LAYERS_MAX", "what_cannot_be_read_is_an_error"),
     ("MEMORY_BYTES_MAX", "memory_of_an_evaluation"),
     ("MESSAGE_BYTES_MAX", "what_is_no_message_says_why"),

@@ -17,6 +17,7 @@ const MOVING_BACK: Given<'_> = &[NETWORK, DATABASE, ("RewrapFromKeyArn", "old")]
 
 /// The template as one deployment has it: conditions decided, what has no value left out.
 struct Deployment {
+    rules: Value,
     parameters: BTreeMap<String, String>,
     conditions: Map<String, Value>,
     resources: Map<String, Value>,
@@ -35,12 +36,13 @@ impl Deployment {
         for (name, value) in given {
             assert!(parameters.insert((*name).to_owned(), (*value).to_owned()).is_some(), "{name}");
         }
+        let rules = template["Rules"].take();
         let mut part = |name: &str| match template[name].take() {
             Value::Object(part) => part,
             other => panic!("{name}: {other}"),
         };
         let (conditions, resources) = (part("Conditions"), part("Resources"));
-        let mut deployment = Self { parameters, conditions, resources: Map::new() };
+        let mut deployment = Self { rules, parameters, conditions, resources: Map::new() };
         deployment.resources = resources
             .into_iter()
             .filter(|(_, resource)| resource["Condition"].as_str().is_none_or(|name| deployment.holds(name)))
@@ -132,6 +134,7 @@ impl Deployment {
 
     /// Every statement that IAM has of a role: role and statement. Policies that roles share may do the network alone.
     fn statements(&self) -> Vec<(&str, &Value)> {
+        assert_eq!(self.of_type("AWS::IAM::RolePolicy").count(), 0, "not read here");
         let network = self.of_type("AWS::IAM::ManagedPolicy");
         for action in network.flat_map(|(_, policy)| list(&policy["PolicyDocument"]["Statement"])) {
             assert!(list(&action["Action"]).into_iter().all(|action| word(action).starts_with("ec2:")));
@@ -342,6 +345,43 @@ fn functions_are_told_the_keys_that_their_roles_may_use() {
     check(OTHER_KEY, "SecretsKeyArn", None);
     check(MOVING, "SecretsKeyArn", Some("RewrapFromKeyArn"));
     check(MOVING_BACK, "SecretsKey", Some("RewrapFromKeyArn"));
+}
+
+#[test]
+fn a_move_from_a_key_to_itself_is_not_deployed() {
+    let rule = &Deployment::of(PLAIN).rules["KeysDiffer"];
+    let check = |given, expected| {
+        let deployment = Deployment::of(given);
+        let asserted = &rule["Assertions"][0]["Assert"];
+        let is_refused = deployment.is_true(&rule["RuleCondition"]) && !deployment.is_true(asserted);
+        assert_eq!(is_refused, expected, "{given:?}");
+    };
+    check(PLAIN, false);
+    check(MOVING, false);
+    check(MOVING_BACK, false);
+    check(&[("SecretsKeyArn", "same"), ("RewrapFromKeyArn", "same")], true);
+}
+
+#[test]
+fn every_functions_logged_errors_raise_the_alarm() {
+    for given in [PLAIN, MOVING] {
+        let deployment = Deployment::of(given);
+        let logs: BTreeSet<String> = deployment
+            .of_type("AWS::Serverless::Function")
+            .map(|(_, function)| word(&function["LoggingConfig"]["LogGroup"]))
+            .collect();
+        let filtered: BTreeSet<String> = deployment
+            .of_type("AWS::Logs::MetricFilter")
+            .map(|(_, filter)| {
+                assert_eq!(filter["FilterPattern"], r#"{ $.level = "ERROR" }"#);
+                assert_eq!(filter["MetricTransformations"][0]["MetricName"], "Errors");
+                word(&filter["LogGroupName"])
+            })
+            .collect();
+        assert_eq!(filtered, logs, "{given:?}");
+    }
+    let alarm = &Deployment::of(PLAIN).resources["ErrorsAlarm"]["Properties"];
+    assert_eq!((&alarm["MetricName"], &alarm["Threshold"]), (&json!("Errors"), &json!("0")));
 }
 
 #[test]

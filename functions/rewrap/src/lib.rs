@@ -113,7 +113,7 @@ pub struct Unreadable {
     pub key: Option<String>,
 }
 
-/// Why an invocation did nothing.
+/// Why an invocation ended at its first page. What it moved of that stays moved: the next one finds the rest.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// There is no key to move from.
@@ -188,6 +188,7 @@ async fn move_rows(
     response: &mut Response,
 ) -> Result<(), Error> {
     let (mut read, mut requests) = (Vec::new(), Vec::new());
+    let mut unreadable = Vec::new();
     for row in rows {
         match Entries::parse(&row.data) {
             Ok(entries) => {
@@ -199,24 +200,27 @@ async fn move_rows(
                 requests.push(RewrapRequest { scope, entries });
                 read.push(row);
             }
-            Err(_) => response.add_unreadable(part, &row, None),
+            Err(_) => unreadable.push((row, None)),
         }
     }
     let rewrapped = deps.rewrapper.rewrap(requests).await?;
+    let mut elsewhere = 0;
     for (row, rewrapped) in read.into_iter().zip(rewrapped) {
-        let Rewrapped { entries, moved, elsewhere, unreadable } = rewrapped;
-        response.elsewhere += elsewhere;
-        for key in unreadable {
-            response.add_unreadable(part, &row, Some(key));
+        let Rewrapped { entries, moved, elsewhere: others, unreadable: keys } = rewrapped;
+        if moved > 0 {
+            if replace_sealed(&deps.store, part.column(), &row, &entries.to_bytes()).await? {
+                response.moved += moved;
+            } else {
+                response.changed += 1;
+            }
         }
-        if moved == 0 {
-            continue;
-        }
-        if replace_sealed(&deps.store, part.column(), &row, &entries.to_bytes()).await? {
-            response.moved += moved;
-        } else {
-            response.changed += 1;
-        }
+        elsewhere += others;
+        unreadable.extend(keys.into_iter().map(|key| (row.clone(), Some(key))));
+    }
+    // Only once the page is done, for one that isn't comes again.
+    response.elsewhere += elsewhere;
+    for (row, key) in unreadable {
+        response.add_unreadable(part, &row, key);
     }
     Ok(())
 }

@@ -18,7 +18,7 @@ async fn main() -> anyhow::Result<()> {
     let rewrapper = Some(settings.rewrap_from_key_id)
         .filter(|source| !source.is_empty())
         .ok_or(Error::NoSource)
-        .and_then(|source| Ok(Rewrapper::new(&kms, source, settings.kms_key_id)?));
+        .and_then(|source| Rewrapper::new(&kms, source, settings.kms_key_id).map_err(Error::from));
     let deps = rewrapper.map(|rewrapper| Deps { store, rewrapper });
     let (deps, clock) = (&deps, Clock::system());
     run(service_fn(move |event: LambdaEvent<Request>| async move {

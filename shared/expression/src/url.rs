@@ -71,7 +71,8 @@ fn host_and_port(authority: &str) -> Option<(String, Option<u16>)> {
             if host.is_empty() || !host.chars().all(allowed) {
                 return None;
             }
-            (host.to_lowercase(), port.to_owned())
+            // Of letters beyond ASCII the parser of the connection has its own small form.
+            (host.to_ascii_lowercase(), port.to_owned())
         }
     };
     if authority.ends_with(':') || !port.chars().all(|c| c.is_ascii_digit()) {

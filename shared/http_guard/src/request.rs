@@ -107,7 +107,7 @@ impl Outgoing {
 
 /// Whether a header goes along to another origin. Any other may hold a credential of the author's, whatever its name.
 fn goes_along(name: &HeaderName) -> bool {
-    const NAMES: [HeaderName; 16] = [
+    const NAMES: [HeaderName; 17] = [
         header::ACCEPT,
         header::ACCEPT_CHARSET,
         header::ACCEPT_ENCODING,
@@ -119,6 +119,7 @@ fn goes_along(name: &HeaderName) -> bool {
         header::IF_MATCH,
         header::IF_MODIFIED_SINCE,
         header::IF_NONE_MATCH,
+        header::IF_RANGE,
         header::IF_UNMODIFIED_SINCE,
         header::RANGE,
         header::USER_AGENT,

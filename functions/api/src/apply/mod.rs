@@ -117,8 +117,8 @@ pub(crate) async fn apply(
     let checked = match definition::check(text) {
         Ok(checked) => checked,
         Err(refused) => {
-            let findings = secrets::look(deps, caller, &refused.secret_refs).await?;
-            return Err(ApiError::Definition(refused.with(findings.errors)));
+            let findings = secrets::find_problems(deps, caller, &refused.secret_refs).await?;
+            return Err(ApiError::Definition(refused.with_found(findings.errors)));
         }
     };
     let mut plans = 1;
@@ -159,7 +159,7 @@ async fn apply_once(
     let now = deps.clock.now();
     let changes = difference(current.as_ref().map(|current| &current.definition), &checked.definition);
     let mut warnings = checked.warnings.clone();
-    let findings = secrets::look(deps, caller, &checked.secret_refs).await?;
+    let findings = secrets::find_problems(deps, caller, &checked.secret_refs).await?;
     if !findings.errors.is_empty() {
         return Err(ApiError::Definition(findings.errors).into());
     }

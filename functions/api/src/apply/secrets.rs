@@ -24,7 +24,11 @@ pub(super) struct Findings {
 ///
 /// # Errors
 /// [`ApiError`] when the database can't be reached.
-pub(super) async fn look(deps: &Deps, caller: &Caller, refs: &[NodeSecretRef]) -> Result<Findings, ApiError> {
+pub(super) async fn find_problems(
+    deps: &Deps,
+    caller: &Caller,
+    refs: &[NodeSecretRef],
+) -> Result<Findings, ApiError> {
     let mut findings = Findings::default();
     let names: BTreeSet<&str> = refs.iter().map(|secret| secret.name.as_str()).collect();
     if names.is_empty() {
@@ -36,9 +40,9 @@ pub(super) async fn look(deps: &Deps, caller: &Caller, refs: &[NodeSecretRef]) -
         rows.into_iter().map(|row| (row.name, Entries::parse(&row.data).unwrap_or_default())).collect();
     for secret in refs {
         match check(secret, secrets.get(&secret.name)) {
-            Finding::Usable => {}
-            Finding::NotThereYet(message) => findings.warnings.push(secret.problem(message)),
-            Finding::OtherHost(message) => findings.errors.push(secret.problem(message)),
+            Usability::Usable => {}
+            Usability::NotThereYet(message) => findings.warnings.push(secret.problem(message)),
+            Usability::OtherHost(message) => findings.errors.push(secret.problem(message)),
         }
     }
     Ok(findings)
@@ -46,36 +50,36 @@ pub(super) async fn look(deps: &Deps, caller: &Caller, refs: &[NodeSecretRef]) -
 
 /// What would become of a reference as things are.
 #[derive(Debug, PartialEq, Eq)]
-enum Finding {
+enum Usability {
     Usable,
     NotThereYet(String),
     OtherHost(String),
 }
 
-fn check(secret: &NodeSecretRef, entries: Option<&Entries>) -> Finding {
+fn check(secret: &NodeSecretRef, entries: Option<&Entries>) -> Usability {
     let (name, key) = (&secret.name, &secret.key);
     let Some(entries) = entries else {
-        return Finding::NotThereYet(format!(
+        return Usability::NotThereYet(format!(
             "the secret `{name}` is not there yet; executions fail until it is"
         ));
     };
     let Some(entry) = entries.get(key) else {
-        return Finding::NotThereYet(format!(
+        return Usability::NotThereYet(format!(
             "the secret `{name}` has no key `{key}` yet; executions fail until it has"
         ));
     };
     let hosts = entry.allowed_hosts();
     // Without a target the host is the secret's own, known only when it is opened.
-    let Some(target) = secret.target.as_ref().filter(|_| !hosts.is_empty()) else { return Finding::Usable };
+    let Some(target) = secret.target.as_ref().filter(|_| !hosts.is_empty()) else { return Usability::Usable };
     if hosts.iter().any(|host| host.matches(&target.host, target.port)) {
-        return Finding::Usable;
+        return Usability::Usable;
     }
     let hosts: Vec<String> = hosts.iter().map(AllowedHost::to_string).collect();
     let wanted = match (target.scheme.as_str(), target.port) {
         ("http", 80) | ("https", 443) => target.host.clone(),
         (_, port) => format!("{}:{port}", target.host),
     };
-    Finding::OtherHost(format!(
+    Usability::OtherHost(format!(
         "the secret `{name}.{key}` may be sent to {} only, not to {}:{}; change the URL, or set the secret with `--host {wanted}` \
          beside its other hosts",
         hosts.join(", "),
@@ -114,14 +118,14 @@ mod tests {
         let missing = |key: &str, entries: Option<&Entries>, expected: &str| {
             let found = check(&secret(key), entries);
             assert!(
-                matches!(&found, Finding::NotThereYet(message) if message.contains(expected)),
+                matches!(&found, Usability::NotThereYet(message) if message.contains(expected)),
                 "{found:?}"
             );
         };
         missing("token", None, "`github` is not there yet");
         missing("other", Some(&entries(&[])), "no key `other`");
         for hosts in [&[][..], &["api.example.com"], &["other.example.com", "api.example.com:443"]] {
-            assert_eq!(check(&secret("token"), Some(&entries(hosts))), Finding::Usable, "{hosts:?}");
+            assert_eq!(check(&secret("token"), Some(&entries(hosts))), Usability::Usable, "{hosts:?}");
         }
         for hosts in [&["other.example.com"][..], &["api.example.com:8443", "example.com"]] {
             let found = check(&secret("token"), Some(&entries(hosts)));
@@ -129,7 +133,7 @@ mod tests {
                 "`github.token` may be sent to {} only, not to api.example.com:443",
                 hosts.join(", ")
             );
-            assert!(matches!(&found, Finding::OtherHost(message) if message.contains(&said)), "{found:?}");
+            assert!(matches!(&found, Usability::OtherHost(message) if message.contains(&said)), "{found:?}");
         }
     }
 }

@@ -85,10 +85,9 @@ pub struct Refused {
 }
 
 impl Refused {
-    /// All problems with those that somebody else found, in the order of the lines.
+    /// All problems with those that somebody else found, in the order of the lines; only these where they are too many already.
     #[must_use]
-    pub fn with(self, more: Vec<Problem>) -> Vec<Problem> {
-        // Where there are too many already, the last one counts the others.
+    pub fn with_found(self, more: Vec<Problem>) -> Vec<Problem> {
         if self.problems.len() > PROBLEMS_MAX {
             return self.problems;
         }

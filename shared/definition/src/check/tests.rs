@@ -338,6 +338,8 @@ fn a_target_is_spelled_as_the_connection_is_checked() {
         ("https://API.example.com", "api.example.com:443"),
         ("https://bücher.example", "xn--bcher-kva.example:443"),
         ("https://ａpi.example.com", "api.example.com:443"),
+        // A final sigma is another letter once it is small.
+        ("https://ΟΔΟΣ-1.example", "xn---1-k9b7bby.example:443"),
         ("http://127.1:8080", "127.0.0.1:8080"),
         ("http://0x7f.1", "127.0.0.1:80"),
         ("https://[0:0::1]:8443", "[::1]:8443"),
@@ -353,13 +355,13 @@ fn what_somebody_else_finds_wrong_is_in_the_same_answer() {
     let refused = super::check(text).unwrap_err();
     assert_eq!((refused.problems.len(), refused.secret_refs.len()), (1, 1), "{refused:#?}");
     let found = refused.secret_refs[0].problem("not there");
-    let all = refused.clone().with(vec![found.clone()]);
+    let all = refused.clone().with_found(vec![found.clone()]);
     assert_eq!(all.len(), 2);
     assert_eq!(all.last(), Some(&found), "in the order of the lines");
     let many = Refused { problems: vec![found.clone(); PROBLEMS_MAX + 1], ..refused.clone() };
-    assert_eq!(many.with(vec![found.clone()]).len(), PROBLEMS_MAX + 1);
+    assert_eq!(many.with_found(vec![found.clone()]).len(), PROBLEMS_MAX + 1);
     let full = Refused { problems: vec![found.clone(); PROBLEMS_MAX], ..refused };
-    assert_eq!(full.with(vec![found]).last().unwrap().message, "and 1 more");
+    assert_eq!(full.with_found(vec![found]).last().unwrap().message, "and 1 more");
 }
 
 #[test]
