@@ -22,7 +22,7 @@ pub struct KnownWebhook {
 
 /// How long is kept what was loaded for an address, a webhook or none. Sealed keys that were moved to another KMS key keep their
 /// webhook's version; so nothing that was loaded is kept for ever.
-pub const KEPT_FOR: SignedDuration = SignedDuration::from_secs(60);
+const KEPT_FOR: SignedDuration = SignedDuration::from_secs(60);
 /// How long nothing is reloaded for an address after it was.
 const RELOAD_PAUSE: SignedDuration = SignedDuration::from_secs(1);
 /// Addresses that an instance keeps, so that made-up ones can't fill the memory: above it those without a webhook are forgotten,
