@@ -113,7 +113,7 @@ pub struct Unreadable {
     pub key: Option<String>,
 }
 
-/// Why an invocation ended at its first page. What it moved of that stays moved: the next one finds the rest.
+/// Why an invocation did not get past its first page. What it moved of that stays moved: the next one finds the rest.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// There is no key to move from.

@@ -1,4 +1,4 @@
-//! What a sealed secret looks like at rest, and what it is bound to. No KMS and no key here.
+//! What a sealed secret looks like at rest, what it is bound to, and what KMS's error codes mean. No client of KMS and no key here.
 //!
 //! `secrets.data` is [`Entries`]: a version byte and a list of [`Entry`], each sealed by itself. Key names and allowed hosts are
 //! readable without opening. [`Scope`] makes the encryption context and the associated data that bind an entry to its
