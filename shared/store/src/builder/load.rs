@@ -1,4 +1,5 @@
 use jiff::Timestamp;
+use model::limits::{ANCESTORS_BYTES_MAX, CONFIGURATION_BYTES_MAX, EVENT_DATA_BYTES_MAX};
 use serde_json::Value;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
@@ -188,25 +189,33 @@ const LOAD_ANCESTORS: &str = "/* load_ancestors */
         WHERE chain.distance < $4),
     nearest AS (
         SELECT chain.*, row_number() OVER (PARTITION BY of_event_id, node_id ORDER BY distance) AS nth FROM chain),
-    found AS (
+    found AS MATERIALIZED (
         SELECT nearest.of_event_id, nearest.distance, nearest.id, nearest.execution_id, count(*) OVER () AS rows
         FROM nearest JOIN wanted ON wanted.event_id = nearest.of_event_id
         WHERE nearest.distance <= wanted.distance_max
            OR (nearest.nth = 1 AND wanted.node_ids::jsonb ? nearest.node_id)),
-    total AS (
-        SELECT sum(octet_length(ev.data::text) + coalesce(octet_length(ex.configuration::text), 0)) AS bytes
-        FROM found JOIN workflow_events ev ON ev.id = found.id LEFT JOIN workflow_node_executions ex ON ex.id = found.execution_id
-        WHERE found.rows > $5)
-    SELECT found.of_event_id, found.distance, ev.node_id, ev.type, ev.created_at, coalesce(total.bytes > $6, false) AS is_too_much,
-        CASE WHEN NOT coalesce(total.bytes > $6, false) THEN ev.data END AS data,
-        CASE WHEN NOT coalesce(total.bytes > $6, false) THEN ex.configuration END AS configuration
+    -- The sum grows row by row and EXISTS stops at the first row past the limit, so counting costs no more than loading may.
+    total AS MATERIALIZED (
+        SELECT EXISTS (
+            SELECT FROM (
+                SELECT sum(size.bytes) OVER (ROWS UNBOUNDED PRECEDING) AS bytes
+                FROM found CROSS JOIN LATERAL (
+                    SELECT octet_length(ev.data::text) + coalesce(octet_length(ex.configuration::text), 0) AS bytes
+                    FROM workflow_events ev LEFT JOIN workflow_node_executions ex ON ex.id = found.execution_id
+                    WHERE ev.id = found.id OFFSET 0) size
+                WHERE found.rows > $5) counted
+            WHERE counted.bytes > $6) AS is_too_much)
+    SELECT found.of_event_id, found.distance, ev.node_id, ev.type, ev.created_at, total.is_too_much,
+        CASE WHEN NOT total.is_too_much THEN ev.data END AS data,
+        CASE WHEN NOT total.is_too_much THEN ex.configuration END AS configuration
     FROM found CROSS JOIN total
     JOIN workflow_events ev ON ev.id = found.id
     LEFT JOIN workflow_node_executions ex ON ex.id = found.execution_id
     ORDER BY found.of_event_id, found.distance";
 
-/// Ancestors above whose number their bytes are counted; fewer can't be too many.
-const COUNTED_FROM: i64 = 64;
+/// Ancestors above whose number their bytes are counted; fewer can't be too many, though jsonb's text is up to half longer than ours.
+const COUNTED_FROM: i64 =
+    ANCESTORS_BYTES_MAX / (2 * (EVENT_DATA_BYTES_MAX + CONFIGURATION_BYTES_MAX)) as i64;
 
 async fn load_ancestors(tx: &Tx, requests: &[AncestorRequest]) -> Result<Vec<AncestorEvent>, StoreError> {
     if requests.is_empty() {
@@ -225,7 +234,7 @@ async fn load_ancestors(tx: &Tx, requests: &[AncestorRequest]) -> Result<Vec<Anc
                 (&distances, Type::INT4_ARRAY),
                 (&(model::limits::RUN_DEPTH_MAX + 1), Type::INT4),
                 (&COUNTED_FROM, Type::INT8),
-                (&model::limits::ANCESTORS_BYTES_MAX, Type::INT8),
+                (&ANCESTORS_BYTES_MAX, Type::INT8),
             ],
         )
         .await?;
