@@ -156,7 +156,7 @@ impl Database {
 /// When the address can't be read.
 #[must_use]
 pub fn store_at(url: String) -> Store {
-    Store::new(StoreSettings { url, application_name: "sealflow-test" }).expect("the address is one")
+    Store::new(StoreSettings::local(url, "sealflow-test")).expect("the address is one")
 }
 
 /// A plain connection.
@@ -183,7 +183,7 @@ async fn template() -> &'static str {
         let stack = stack().await;
         let name = stack.postgres().create_database("template").await.expect("a database is made");
         let store = store_at(stack.postgres().url(SUPERUSER, &name));
-        store::migrate(&store).await.expect("the migrations run");
+        store::migrate(&store, store::RoleLogin::Url).await.expect("the migrations run");
         // Nobody may be connected to a template: the session of the migration ends when its connection is dropped.
         let database = connect(&stack.postgres().url(SUPERUSER, "postgres")).await;
         let sql = format!("SELECT FROM pg_stat_activity WHERE datname = '{name}'");

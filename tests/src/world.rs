@@ -186,6 +186,7 @@ impl World {
             definitions: builder::definitions::Definitions::default(),
             public_url: "https://sealflow.test".to_owned(),
             parts: builder::Parts::default(),
+            metrics: process::Metrics::off(),
         }
     }
 
@@ -213,6 +214,7 @@ impl World {
             times: Times::derive(COMPONENT_SECONDS).expect("it is within the limits"),
             edges: executor::EdgesCache::default(),
             parts: executor::Parts::default(),
+            metrics: process::Metrics::off(),
         }
     }
 
@@ -225,6 +227,7 @@ impl World {
             clock: Clock::system(),
             ids: self.ids.clone(),
             grace_seconds,
+            metrics: process::Metrics::off(),
         }
     }
 

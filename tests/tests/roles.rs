@@ -270,7 +270,7 @@ async fn i7_no_role_is_more_than_a_login() {
 async fn every_role_has_its_time_outs() {
     // As migrated, not as copied: that is what functions log in to.
     let database = Database::create_empty().await;
-    store::migrate(&database.admin_store()).await.unwrap();
+    store::migrate(&database.admin_store(), store::RoleLogin::Url).await.unwrap();
     for role in ROLES {
         let client = database.connect(role).await;
         let expected = [

@@ -316,11 +316,14 @@ async fn names_are_unique_among_what_lives() {
 async fn migrating_twice_at_once_runs_each_migration_once() {
     let database = Database::create_empty().await;
     let (first, second) = (database.admin_store(), database.admin_store());
-    let (one, other) = tokio::join!(store::migrate(&first), store::migrate(&second));
+    let (one, other) = tokio::join!(
+        store::migrate(&first, store::RoleLogin::Url),
+        store::migrate(&second, store::RoleLogin::Url)
+    );
     let (one, other) = (one.unwrap(), other.unwrap());
     assert_eq!(one.len().min(other.len()), 0, "one of them finds nothing to do");
     assert!(one.len().max(other.len()) >= 2);
-    assert_eq!(store::migrate(&first).await.unwrap(), Vec::<String>::new());
+    assert_eq!(store::migrate(&first, store::RoleLogin::Url).await.unwrap(), Vec::<String>::new());
 }
 
 #[tokio::test]
@@ -330,7 +333,7 @@ async fn two_databases_of_one_cluster_can_be_migrated_at_once() {
         let migrations = databases.iter().map(|database| async {
             // Roles are cluster-wide: what is written about them must not collide.
             database.sql("DROP SCHEMA public CASCADE; CREATE SCHEMA public; GRANT USAGE ON SCHEMA public TO public").await;
-            store::migrate(&database.admin_store()).await
+            store::migrate(&database.admin_store(), store::RoleLogin::Url).await
         });
         for migrated in futures_util::future::join_all(migrations).await {
             assert!(migrated.is_ok(), "round {round}: {migrated:?}");
@@ -372,7 +375,7 @@ async fn psql_in_order_and_the_migrate_function_make_the_same_schema() {
         let sql = std::fs::read_to_string(&file).unwrap();
         by_hand.server().sql(&by_hand.name, &sql).await.unwrap();
     }
-    store::migrate(&migrated.admin_store()).await.unwrap();
+    store::migrate(&migrated.admin_store(), store::RoleLogin::Url).await.unwrap();
     let (by_hand, migrated) = (schema_of(&by_hand), schema_of(&migrated));
     assert!(by_hand.contains("CREATE TABLE public.workflow_node_executions"));
     assert_eq!(by_hand, migrated);

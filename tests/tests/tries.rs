@@ -75,6 +75,7 @@ impl Api {
             clock: Clock::system(),
             ids: world.ids.clone(),
             public_url: "https://sealflow.test".to_owned(),
+            metrics: process::Metrics::off(),
         }));
         let ids = BootstrapIds { organization_id: world.id(), token_id: world.id() };
         let hash = ring::digest::digest(&ring::digest::SHA256, TOKEN.as_bytes());

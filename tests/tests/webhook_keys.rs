@@ -46,6 +46,7 @@ fn api_under(key: &str, world: &World, kms: &FakeKms) -> Router {
         clock: Clock::system(),
         ids: world.ids.clone(),
         public_url: "https://sealflow.test".to_owned(),
+        metrics: process::Metrics::off(),
     }))
 }
 
@@ -63,6 +64,7 @@ fn warm_instance(
         ids: world.ids.clone(),
         cache,
         rates: webhook::RateLimits::default(),
+        metrics: process::Metrics::off(),
     }))
 }
 

@@ -345,6 +345,7 @@ async fn a_known_webhook_is_one_round_trip_one_commit_and_one_send() {
         ids: wired.world.ids.clone(),
         cache: webhook::WebhookCache::default(),
         rates: webhook::RateLimits::default(),
+        metrics: process::Metrics::off(),
     }));
     let post = async |delivery: &str| {
         let body = r#"{"name":"first"}"#;

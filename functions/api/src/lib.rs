@@ -16,7 +16,7 @@ mod token;
 mod wakes;
 mod webhook_credential;
 
-use process::{Clock, Ids};
+use process::{Clock, Ids, Metrics};
 use queue::Queue;
 use store::Store;
 use vault_seal::Sealer;
@@ -37,4 +37,6 @@ pub struct Deps {
     pub ids: Ids,
     /// The base of webhook addresses, without a slash at its end.
     pub public_url: String,
+    /// What is counted for the operator.
+    pub metrics: Metrics,
 }

@@ -40,6 +40,8 @@ pub struct Built {
     pub again: Wakes,
     /// Whether rows were written.
     pub(crate) has_written: bool,
+    /// Items that became executions.
+    pub(crate) items: u64,
     /// Limited nodes that another transaction held.
     skipped: Vec<(Uuid, NodeKey)>,
     /// Nodes with a concurrency key where items wait whose key is not known yet.
@@ -180,6 +182,7 @@ async fn build_in(tx: Tx, take: Take<'_>, deps: &Deps) -> Result<Built, StoreErr
         let fallback = if let Take::One(_, fallback) = take { fallback } else { Fallback::None };
         plan_and_write(&tx, &mut built, &nodes, &claims, workflows, fallback, deps).await?;
         built.has_written = true;
+        built.items = claims.items.len() as u64;
     }
     Ok(built)
 }

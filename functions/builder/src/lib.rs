@@ -12,7 +12,7 @@ mod reach;
 mod serve;
 mod suspects;
 
-use process::{BatchResponse, Clock, Deadline, Ids, Received, SqsBatch};
+use process::{BatchResponse, Clock, Deadline, Ids, Metric, Metrics, Received, SqsBatch};
 use queue::Queue;
 use store::Store;
 use store::builder::Wakes;
@@ -39,6 +39,8 @@ pub struct Deps {
     pub public_url: String,
     /// Components and evaluator.
     pub parts: Parts,
+    /// What is counted for the operator.
+    pub metrics: Metrics,
 }
 
 /// Handles one batch of messages and names those to deliver again.
@@ -101,6 +103,7 @@ fn wakes_of(received: Vec<Received>) -> (Wakes, Vec<String>) {
 impl Built {
     /// Sends what was committed; what could not be sent is the sweeper's (transactions.md 23).
     async fn send(&mut self, deps: &Deps) {
+        deps.metrics.count(Metric::ItemsBuilt, std::mem::take(&mut self.items));
         let report = deps.queue.send(std::mem::take(&mut self.messages)).await;
         if !report.unsent.is_empty() {
             tracing::warn!(

@@ -1,8 +1,10 @@
 //! The builder Lambda.
 
+use std::process::ExitCode;
+
 use builder::{Parts, serve};
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> anyhow::Result<()> {
-    serve(Parts::default()).await
+async fn main() -> ExitCode {
+    process::serve_function(Box::pin(serve(Parts::default()))).await
 }

@@ -2,8 +2,7 @@
 
 use anyhow::Context;
 use lambda_runtime::{LambdaEvent, run, service_fn};
-use process::{Clock, Deadline, Ids, Settings, SqsBatch};
-use store::{Store, StoreSettings};
+use process::{Clock, Deadline, Ids, Metric, Metrics, Settings, SqsBatch};
 
 use crate::definitions::Definitions;
 use crate::{Deps, Parts, handle};
@@ -19,25 +18,29 @@ pub async fn serve(parts: Parts) -> anyhow::Result<()> {
         "SEALFLOW_EXECUTION_QUEUE_URL",
         "SEALFLOW_PUBLIC_URL",
     ])?;
-    process::start_logs(&settings.rust_log);
     let sqs = aws_client::config(aws_client::Service::Sqs).context("the queues can't be reached")?;
+    let clock = Clock::system();
     let deps = Deps {
-        store: Store::new(StoreSettings {
-            url: settings.database_url,
-            application_name: "sealflow-builder",
-        })?,
+        store: database_login::open(&settings, "sealflow-builder", clock)?,
         queue: queue::Queue::new(&sqs, settings.node_queue_url, settings.execution_queue_url),
-        clock: Clock::system(),
+        clock,
         ids: Ids::new(),
         definitions: Definitions::default(),
         public_url: settings.public_url,
         parts,
+        metrics: Metrics::new(&settings.metrics_namespace, "builder"),
     };
     let deps = &deps;
     run(service_fn(move |event: LambdaEvent<SqsBatch>| async move {
-        let deadline =
-            Deadline::of_invocation(deps.clock.now(), event.context.deadline, process::DEADLINE_LEAST);
-        Ok::<_, lambda_runtime::Error>(process::contain_panics(handle(event.payload, deadline, deps)).await?)
+        let (batch, context) = event.into_parts();
+        let now = deps.clock.now();
+        let deadline = Deadline::of_invocation(now, context.deadline, process::DEADLINE_LEAST);
+        batch.ages_seconds(now).into_iter().for_each(|age| deps.metrics.add(Metric::WakeAgeSeconds, age));
+        let work = Box::pin(process::contain_panics(handle(batch, deadline, deps)));
+        let response = process::in_invocation(&context.request_id, work).await;
+        deps.metrics.count(Metric::DatabaseConnects, deps.store.take_connects());
+        deps.metrics.write(deps.clock.now());
+        Ok::<_, lambda_runtime::Error>(response?)
     }))
     .await
     .map_err(anyhow::Error::from_boxed)

@@ -5,9 +5,11 @@ use std::time::Instant;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use jiff::SignedDuration;
 use model::message::Message;
 use model::outcome::ResultReason;
 use model::routing::targets;
+use process::Metric;
 use queue::Outgoing;
 use serde_json::json;
 use store::StoreError;
@@ -86,6 +88,7 @@ struct Recording {
     node_id: String,
     component: String,
     event_id: Uuid,
+    duration: SignedDuration,
     decision: Decision,
 }
 
@@ -101,6 +104,7 @@ async fn record(ended: Vec<Ended>, token: Uuid, deps: &Deps) {
             node_id: ended.execution.node_id.clone(),
             component: ended.execution.component.clone(),
             event_id: deps.ids.next(now),
+            duration: ended.finished_at.duration_since(ended.started_at),
             decision: decide(ended, jitter(deps)),
         })
         .collect();
@@ -205,6 +209,14 @@ async fn record_once(
     deps.store.run_tx("finish_executions", |tx| async move { finish_executions(&tx, rows, now).await }).await
 }
 
+fn measure(recording: &Recording, deps: &Deps) {
+    if let FinishKind::End { result, .. } = recording.decision.kind {
+        let metric = if result == "passed" { Metric::ExecutionsPassed } else { Metric::ExecutionsFailed };
+        deps.metrics.count(metric, 1);
+    }
+    deps.metrics.add(Metric::ExecutionSeconds, recording.duration.as_secs_f64());
+}
+
 /// Sends what follows from what was recorded; returns what is to be routed again.
 async fn settle<'a>(
     open: Vec<&'a Recording>,
@@ -226,7 +238,13 @@ async fn settle<'a>(
             }
             FinishedExecution::Recorded { is_routed, .. } => {
                 has_recorded = true;
-                tracing::info!(execution_id = %id, "recorded");
+                measure(recording, deps);
+                tracing::info!(
+                    execution_id = %id,
+                    workflow_id = %recording.workflow_id,
+                    organization_id = %recording.organization_id,
+                    "recorded"
+                );
                 if is_routed {
                     let message = Message::Event { event_id: recording.event_id };
                     messages.push(Outgoing::now(recording.organization_id, message));

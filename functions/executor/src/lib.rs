@@ -20,7 +20,7 @@ use std::sync::Arc;
 use http_guard::GuardedClient;
 use model::message::Message;
 use model::times::Times;
-use process::{BatchResponse, Clock, Deadline, Ids, SqsBatch};
+use process::{BatchResponse, Clock, Deadline, Ids, Metrics, SqsBatch};
 use queue::{Outgoing, Queue};
 use store::Store;
 use store::executor::FreedNode;
@@ -51,6 +51,8 @@ pub struct Deps {
     pub edges: EdgesCache,
     /// Components and evaluator.
     pub parts: Parts,
+    /// What is counted for the operator.
+    pub metrics: Metrics,
 }
 
 /// Handles one batch of messages and names those to deliver again.

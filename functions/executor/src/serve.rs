@@ -6,8 +6,7 @@ use std::time::Duration;
 use anyhow::Context;
 use http_guard::{GuardSettings, GuardedClient};
 use lambda_runtime::{LambdaEvent, run, service_fn};
-use process::{Clock, Deadline, Ids, Settings, SqsBatch};
-use store::{Store, StoreSettings};
+use process::{Clock, Deadline, Ids, Metric, Metrics, Settings, SqsBatch};
 
 use crate::{Deps, EdgesCache, Parts, handle};
 
@@ -22,29 +21,35 @@ pub async fn serve(parts: Parts) -> anyhow::Result<()> {
         "SEALFLOW_NODE_QUEUE_URL",
         "SEALFLOW_EXECUTION_QUEUE_URL",
     ])?;
-    process::start_logs(&settings.rust_log);
     let sqs = aws_client::config(aws_client::Service::Sqs).context("the queues can't be reached")?;
     let kms = aws_client::config(aws_client::Service::Kms).context("the vault can't be reached")?;
+    let clock = Clock::system();
     let deps = Deps {
-        store: Store::new(StoreSettings {
-            url: settings.database_url,
-            application_name: "sealflow-executor",
-        })?,
+        store: database_login::open(&settings, "sealflow-executor", clock)?,
         queue: queue::Queue::new(&sqs, settings.node_queue_url, settings.execution_queue_url),
         opener: vault_open::Opener::new(&kms)
             .keep_data_keys_for(Duration::from_secs(u64::from(settings.data_key_cache_seconds))),
         client: Arc::new(GuardedClient::new(GuardSettings::from_env()?)),
-        clock: Clock::system(),
+        clock,
         ids: Ids::new(),
         times: settings.times,
         edges: EdgesCache::default(),
         parts,
+        metrics: Metrics::new(&settings.metrics_namespace, "executor"),
     };
     let least = Duration::from_secs(u64::from(deps.times.function_timeout_seconds));
     let deps = &deps;
     run(service_fn(move |event: LambdaEvent<SqsBatch>| async move {
-        let deadline = Deadline::of_invocation(deps.clock.now(), event.context.deadline, least);
-        Ok::<_, lambda_runtime::Error>(process::contain_panics(handle(event.payload, deadline, deps)).await?)
+        let (batch, context) = event.into_parts();
+        let now = deps.clock.now();
+        let deadline = Deadline::of_invocation(now, context.deadline, least);
+        batch.ages_seconds(now).into_iter().for_each(|age| deps.metrics.add(Metric::WakeAgeSeconds, age));
+        let work = Box::pin(process::contain_panics(handle(batch, deadline, deps)));
+        let response = process::in_invocation(&context.request_id, work).await;
+        deps.metrics.count(Metric::KmsCalls, deps.opener.take_calls());
+        deps.metrics.count(Metric::DatabaseConnects, deps.store.take_connects());
+        deps.metrics.write(deps.clock.now());
+        Ok::<_, lambda_runtime::Error>(response?)
     }))
     .await
     .map_err(anyhow::Error::from_boxed)

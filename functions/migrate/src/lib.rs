@@ -1,17 +1,25 @@
-//! Schema and first organization: `{"migrate": {}}` and `{"bootstrap": {"organization": "name"}}`.
+//! Schema, roles and first organization: `{"migrate": {}}`, `{"passwords": {}}`, `{"bootstrap": {"organization": "name"}}`.
 //!
-//! Invoked by hand (`sealflow admin migrate`, `sealflow admin bootstrap`) or by a deployment; it has no other way in.
+//! Invoked by hand (`sealflow admin migrate` prints the command) or, with `MigrateOnDeploy`, by CloudFormation as a custom resource; it
+//! has no other way in.
 
-use process::{Clock, Ids};
-use ring::digest::{SHA256, digest};
+mod bootstrap;
+mod deployment;
+mod passwords;
+
+use process::{Clock, DatabaseLogin, Ids};
 use serde::{Deserialize, Serialize};
-use store::{BootstrapIds, Store, StoreError};
+use store::{RoleLogin, Store, StoreError};
 use uuid::Uuid;
+
+pub use deployment::Deployment;
 
 /// What the function works with.
 pub struct Deps {
     /// Postgres, as the owner of the schema.
     pub store: Store,
+    /// How the function itself logs in, and so how the others do.
+    pub login: DatabaseLogin,
     /// The clock.
     pub clock: Clock,
     /// The source of ids.
@@ -22,13 +30,25 @@ pub struct Deps {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Request {
-    /// Bring the schema up to date.
+    /// Bring schema and roles up to date.
     Migrate {},
+    /// Set the passwords of the functions' roles to what their parameters say.
+    Passwords {},
     /// Make an organization and its first token.
     Bootstrap {
         /// The organization's name.
         organization: String,
     },
+}
+
+/// What invokes the function: a person, or a deployment.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub enum Invocation {
+    /// CloudFormation creates, updates or deletes the stack.
+    Deployment(Deployment),
+    /// A person asks.
+    Request(Request),
 }
 
 /// What was done.
@@ -40,6 +60,11 @@ pub enum Response {
         /// Their names, in order; empty when the schema was up to date.
         applied: Vec<String>,
     },
+    /// Passwords that were set.
+    PasswordsSet {
+        /// The roles.
+        roles: Vec<&'static str>,
+    },
     /// The organization that was made.
     Bootstrapped {
         /// Its id.
@@ -47,45 +72,54 @@ pub enum Response {
         /// Its first token. Shown here and never again.
         token: String,
     },
+    /// A deployment was told how it went.
+    Deployed {},
 }
 
-/// Handles a request.
+/// Why nothing, or not all, was done.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The database, or what it was asked.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The parameters that hold the passwords.
+    #[error("{0}")]
+    Passwords(String),
+    /// CloudFormation could not be told; it waits until its time-out.
+    #[error("CloudFormation was not told how it went: {0}")]
+    Deployment(String),
+}
+
+/// Handles an invocation.
 ///
 /// # Errors
-/// [`StoreError`]: nothing was changed by a bootstrap; a migration that failed left those before it.
-pub async fn handle(request: Request, deps: &Deps) -> Result<Response, StoreError> {
-    match request {
-        Request::Migrate {} => {
-            let applied = store::migrate(&deps.store).await?;
-            tracing::info!(applied = applied.len(), "migrated");
-            Ok(Response::Migrated { applied })
+/// [`Error`]: nothing was changed by a bootstrap; a migration that failed left those before it.
+pub async fn handle(invocation: Invocation, deps: &Deps) -> Result<Response, Error> {
+    match invocation {
+        Invocation::Request(Request::Migrate {}) => Ok(Response::Migrated { applied: migrate(deps).await? }),
+        Invocation::Request(Request::Passwords {}) => {
+            Ok(Response::PasswordsSet { roles: Box::pin(passwords::set_all(deps)).await? })
         }
-        Request::Bootstrap { organization } => bootstrap(&organization, deps).await,
+        Invocation::Request(Request::Bootstrap { organization }) => {
+            Ok(bootstrap::bootstrap(&organization, deps).await?)
+        }
+        Invocation::Deployment(deployment) => {
+            // An HTTP client's future is deep: boxed, or the compiler's limit of nesting is passed.
+            Box::pin(deployment::answer(deployment, deps)).await?;
+            Ok(Response::Deployed {})
+        }
     }
 }
 
-/// As `organizations.name` in the schema.
-const ORGANIZATION_NAME_CHARS_MAX: usize = 128;
-
-async fn bootstrap(name: &str, deps: &Deps) -> Result<Response, StoreError> {
-    if !(1..=ORGANIZATION_NAME_CHARS_MAX).contains(&name.chars().count()) {
-        return Err(StoreError::Setup(format!(
-            "an organization's name has 1 to {ORGANIZATION_NAME_CHARS_MAX} characters"
-        )));
-    }
-    let now = deps.clock.now();
-    let ids = BootstrapIds { organization_id: deps.ids.next(now), token_id: deps.ids.next(now) };
-    let token = new_token()?;
-    store::bootstrap(&deps.store, ids, name, digest(&SHA256, token.as_bytes()).as_ref(), now).await?;
-    tracing::info!(organization_id = %ids.organization_id, "bootstrapped");
-    Ok(Response::Bootstrapped { organization_id: ids.organization_id, token })
-}
-
-/// 256 random bits; the prefix lets people and scanners see what it is.
-fn new_token() -> Result<String, StoreError> {
-    let mut bytes = [0_u8; 32];
-    getrandom::fill(&mut bytes).map_err(|_| StoreError::Setup("the system has no random numbers".into()))?;
-    Ok(format!("sf_{}", hex::encode(bytes)))
+async fn migrate(deps: &Deps) -> Result<Vec<String>, StoreError> {
+    let login = match deps.login {
+        DatabaseLogin::Url => RoleLogin::Url,
+        DatabaseLogin::Iam => RoleLogin::Iam,
+        DatabaseLogin::Parameter(_) => RoleLogin::Password,
+    };
+    let applied = store::migrate(&deps.store, login).await?;
+    tracing::info!(applied = applied.len(), "migrated");
+    Ok(applied)
 }
 
 #[cfg(test)]
@@ -94,17 +128,17 @@ mod tests {
 
     #[test]
     fn requests_read_as_they_are_documented() {
-        let read = |text| serde_json::from_str::<Request>(text);
-        assert!(matches!(read(r#"{"migrate":{}}"#), Ok(Request::Migrate {})));
+        let read = |text| serde_json::from_str::<Invocation>(text);
+        assert!(matches!(read(r#"{"migrate":{}}"#), Ok(Invocation::Request(Request::Migrate {}))));
+        assert!(matches!(read(r#"{"passwords":{}}"#), Ok(Invocation::Request(Request::Passwords {}))));
+        let bootstrap = read(r#"{"bootstrap":{"organization":"demo"}}"#);
         assert!(
-            matches!(read(r#"{"bootstrap":{"organization":"demo"}}"#), Ok(Request::Bootstrap { organization }) if organization == "demo")
+            matches!(bootstrap, Ok(Invocation::Request(Request::Bootstrap { organization })) if organization == "demo")
         );
         assert!(read(r#"{"drop":{}}"#).is_err());
-    }
-
-    #[test]
-    fn tokens_differ() {
-        let (one, other) = (new_token().unwrap(), new_token().unwrap());
-        assert!(one != other && one.starts_with("sf_") && one.len() == 67);
+        let deployment = r#"{"RequestType":"Create","ResponseURL":"https://s3.test/x?sig=1","StackId":"s","RequestId":"r",
+            "ResourceType":"AWS::CloudFormation::CustomResource","LogicalResourceId":"Migrated","ServiceToken":"arn",
+            "ResourceProperties":{"ServiceToken":"arn","Schema":"8"}}"#;
+        assert!(matches!(read(deployment), Ok(Invocation::Deployment(_))));
     }
 }

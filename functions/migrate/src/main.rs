@@ -1,25 +1,29 @@
 //! The migrate Lambda.
 
+use std::process::ExitCode;
+
 use lambda_runtime::{LambdaEvent, run, service_fn};
-use migrate::{Deps, Request, handle};
+use migrate::{Deps, Invocation, handle};
 use process::{Clock, Ids, Settings};
-use store::{Store, StoreSettings};
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> ExitCode {
+    process::serve_function(Box::pin(serve())).await
+}
+
+async fn serve() -> anyhow::Result<()> {
     let settings = Settings::from_env(&["SEALFLOW_DATABASE_URL"])?;
-    process::start_logs(&settings.rust_log);
+    let clock = Clock::system();
     let deps = Deps {
-        store: Store::new(StoreSettings {
-            url: settings.database_url,
-            application_name: "sealflow-migrate",
-        })?,
-        clock: Clock::system(),
+        store: database_login::open(&settings, "sealflow-migrate", clock)?,
+        login: settings.database_login,
+        clock,
         ids: Ids::new(),
     };
     let deps = &deps;
-    run(service_fn(move |event: LambdaEvent<Request>| async move {
-        Ok::<_, lambda_runtime::Error>(process::contain_panics(handle(event.payload, deps)).await??)
+    run(service_fn(move |event: LambdaEvent<Invocation>| async move {
+        let work = Box::pin(process::contain_panics(handle(event.payload, deps)));
+        Ok::<_, lambda_runtime::Error>(process::in_invocation(&event.context.request_id, work).await??)
     }))
     .await
     .map_err(anyhow::Error::from_boxed)

@@ -4,7 +4,7 @@
 
 use model::limits::{SWEEP_GRACE_SECONDS, SWEEP_ROWS_MAX};
 use model::message::Message;
-use process::{Clock, Ids};
+use process::{Clock, Ids, Metric, Metrics};
 use queue::{Outgoing, Queue};
 use serde::Serialize;
 use store::builder::NodeKey;
@@ -28,6 +28,8 @@ pub struct Deps {
     pub ids: Ids,
     /// Seconds that a committed row may wait for its wake; [`SWEEP_GRACE_SECONDS`] unless a test says otherwise.
     pub grace_seconds: u32,
+    /// What is counted for the operator.
+    pub metrics: Metrics,
 }
 
 /// What one tick did.
@@ -70,6 +72,13 @@ pub async fn sweep(deps: &Deps) -> Result<Swept, StoreError> {
     swept.undeliverable = undeliverable;
     let freed = freed.into_iter().map(|node| node_wake(node.organization_id, node.key));
     swept.unsent += deps.queue.send(freed.collect()).await.unsent.len();
+    deps.metrics.count(Metric::Undeliverable, swept.undeliverable as u64);
+    deps.metrics.count(Metric::WakesResent, (swept.nodes + swept.executions) as u64);
+    if deps.metrics.is_on() {
+        let waiting = or_none(store::sweeper::count_waiting_items(store, now).await, &mut failure);
+        deps.metrics.add(Metric::ItemsWaiting, waiting.items as f64);
+        deps.metrics.add(Metric::OldestItemSeconds, waiting.oldest_seconds);
+    }
     tracing::info!(
         nodes = swept.nodes,
         executions = swept.executions,

@@ -1,34 +1,41 @@
 //! The sweeper Lambda.
 
+use std::process::ExitCode;
+
 use anyhow::Context;
 use lambda_runtime::{LambdaEvent, run, service_fn};
-use process::{Clock, Ids, Settings};
+use process::{Clock, Ids, Metric, Metrics, Settings};
 use serde::de::IgnoredAny;
-use store::{Store, StoreSettings};
 use sweeper::{Deps, GRACE_SECONDS, sweep};
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> ExitCode {
+    process::serve_function(Box::pin(serve())).await
+}
+
+async fn serve() -> anyhow::Result<()> {
     let settings = Settings::from_env(&[
         "SEALFLOW_DATABASE_URL",
         "SEALFLOW_NODE_QUEUE_URL",
         "SEALFLOW_EXECUTION_QUEUE_URL",
     ])?;
-    process::start_logs(&settings.rust_log);
     let sqs = aws_client::config(aws_client::Service::Sqs).context("the queues can't be reached")?;
+    let clock = Clock::system();
     let deps = Deps {
-        store: Store::new(StoreSettings {
-            url: settings.database_url,
-            application_name: "sealflow-sweeper",
-        })?,
+        store: database_login::open(&settings, "sealflow-sweeper", clock)?,
         queue: queue::Queue::new(&sqs, settings.node_queue_url, settings.execution_queue_url),
-        clock: Clock::system(),
+        clock,
         ids: Ids::new(),
         grace_seconds: settings.sweep_grace_seconds.unwrap_or(GRACE_SECONDS),
+        metrics: Metrics::new(&settings.metrics_namespace, "sweeper"),
     };
     let deps = &deps;
-    run(service_fn(move |_: LambdaEvent<IgnoredAny>| async move {
-        Ok::<_, lambda_runtime::Error>(process::contain_panics(sweep(deps)).await??)
+    run(service_fn(move |event: LambdaEvent<IgnoredAny>| async move {
+        let work = Box::pin(process::contain_panics(sweep(deps)));
+        let swept = process::in_invocation(&event.context.request_id, work).await;
+        deps.metrics.count(Metric::DatabaseConnects, deps.store.take_connects());
+        deps.metrics.write(deps.clock.now());
+        Ok::<_, lambda_runtime::Error>(swept??)
     }))
     .await
     .map_err(anyhow::Error::from_boxed)

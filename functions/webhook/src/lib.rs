@@ -14,12 +14,15 @@ use std::panic::AssertUnwindSafe;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Path, RawQuery, State};
+use axum::extract::{DefaultBodyLimit, Path, RawQuery, Request, State};
 use axum::http::{HeaderMap, Method};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
 use axum::routing::any;
 use futures_util::FutureExt as _;
+use lambda_http::RequestExt as _;
 use model::limits::WEBHOOK_BODY_BYTES_MAX;
-use process::{Clock, Ids};
+use process::{Clock, Ids, Metric, Metrics};
 use queue::Queue;
 use store::Store;
 use vault_open::Opener;
@@ -44,6 +47,8 @@ pub struct Deps {
     pub cache: WebhookCache,
     /// How fast each of them is posted to.
     pub rates: RateLimits,
+    /// What is counted for the operator.
+    pub metrics: Metrics,
 }
 
 /// A request as it arrived.
@@ -62,7 +67,18 @@ pub fn router(deps: &'static Deps) -> Router {
         .fallback(async || Answer::NotFound)
         // The limit is checked with an answer of ours; this only keeps more than that from being read.
         .layer(DefaultBodyLimit::max(WEBHOOK_BODY_BYTES_MAX + 1))
+        .layer(from_fn_with_state(deps, around))
         .with_state(deps)
+}
+
+/// What every request has around it: Lambda's id in its log lines, and its metrics.
+async fn around(State(deps): State<&'static Deps>, request: Request, next: Next) -> Response {
+    let request_id = request.lambda_context_ref().map(|context| context.request_id.clone());
+    let response = process::in_invocation(&request_id.unwrap_or_default(), Box::pin(next.run(request))).await;
+    deps.metrics.count(Metric::KmsCalls, deps.opener.take_calls());
+    deps.metrics.count(Metric::DatabaseConnects, deps.store.take_connects());
+    deps.metrics.write(deps.clock.now());
+    response
 }
 
 async fn receive(

@@ -1,28 +1,31 @@
 //! The webhook Lambda.
 
+use std::process::ExitCode;
+
 use anyhow::Context;
-use process::{Clock, Ids, Settings};
-use store::{Store, StoreSettings};
+use process::{Clock, Ids, Metrics, Settings};
 use webhook::{Deps, RateLimits, WebhookCache, router};
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> ExitCode {
+    process::serve_function(Box::pin(serve())).await
+}
+
+async fn serve() -> anyhow::Result<()> {
     process::forbid_core_dumps()?;
     let settings = Settings::from_env(&["SEALFLOW_DATABASE_URL", "SEALFLOW_NODE_QUEUE_URL"])?;
-    process::start_logs(&settings.rust_log);
     let sqs = aws_client::config(aws_client::Service::Sqs).context("the queues can't be reached")?;
     let kms = aws_client::config(aws_client::Service::Kms).context("the vault can't be reached")?;
+    let clock = Clock::system();
     let deps = Deps {
-        store: Store::new(StoreSettings {
-            url: settings.database_url,
-            application_name: "sealflow-webhook",
-        })?,
+        store: database_login::open(&settings, "sealflow-webhook", clock)?,
         queue: queue::Queue::new(&sqs, settings.node_queue_url, settings.execution_queue_url),
         opener: vault_open::Opener::new(&kms),
-        clock: Clock::system(),
+        clock,
         ids: Ids::new(),
         cache: WebhookCache::default(),
         rates: RateLimits::default(),
+        metrics: Metrics::new(&settings.metrics_namespace, "webhook"),
     };
     // The process lives as long as its dependencies.
     lambda_http::run(router(Box::leak(Box::new(deps)))).await.map_err(anyhow::Error::from_boxed)

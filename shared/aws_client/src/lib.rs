@@ -3,6 +3,9 @@
 //! `aws-config` would bring a chain of credential sources that a Lambda function never uses; here the environment is
 //! the only one. This crate is also the one place that chooses the TLS provider of the SDK's client: ring.
 
+mod https;
+mod parameter;
+
 use std::time::Duration;
 
 use aws_credential_types::Credentials;
@@ -15,6 +18,9 @@ use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SdkConfig;
 use aws_types::region::Region;
+
+pub use https::{HttpsError, send};
+pub use parameter::{ParameterError, read_parameter};
 
 /// Time to connect to AWS.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -55,6 +61,39 @@ pub enum Error {
     Missing(&'static str),
 }
 
+/// Who we are to AWS, and where.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// The region, such as `eu-central-1`.
+    pub region: String,
+    /// The credentials of the function's role; they outlast the instance.
+    pub credentials: Credentials,
+}
+
+/// The identity that the environment names: `AWS_REGION` (else `AWS_DEFAULT_REGION`), `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`,
+/// `AWS_SESSION_TOKEN`.
+///
+/// # Errors
+/// [`Error::Missing`] when region or credentials are not there.
+pub fn identity() -> Result<Identity, Error> {
+    identity_from(&|name| std::env::var(name).ok())
+}
+
+fn identity_from(variable: &impl Fn(&'static str) -> Option<String>) -> Result<Identity, Error> {
+    let find = |name: &'static str| variable(name).filter(|value| !value.is_empty());
+    let require = |name: &'static str| find(name).ok_or(Error::Missing(name));
+    let region =
+        find("AWS_REGION").or_else(|| find("AWS_DEFAULT_REGION")).ok_or(Error::Missing("AWS_REGION"))?;
+    let credentials = Credentials::new(
+        require("AWS_ACCESS_KEY_ID")?,
+        require("AWS_SECRET_ACCESS_KEY")?,
+        find("AWS_SESSION_TOKEN"),
+        None,
+        "environment",
+    );
+    Ok(Identity { region, credentials })
+}
+
 /// The configuration of one service's client, from the environment.
 ///
 /// Reads `AWS_REGION` (else `AWS_DEFAULT_REGION`), `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, and for
@@ -75,16 +114,7 @@ pub fn config_from(
     variable: impl Fn(&'static str) -> Option<String>,
 ) -> Result<SdkConfig, Error> {
     let find = |name: &'static str| variable(name).filter(|value| !value.is_empty());
-    let require = |name: &'static str| find(name).ok_or(Error::Missing(name));
-    let region =
-        find("AWS_REGION").or_else(|| find("AWS_DEFAULT_REGION")).ok_or(Error::Missing("AWS_REGION"))?;
-    let credentials = Credentials::new(
-        require("AWS_ACCESS_KEY_ID")?,
-        require("AWS_SECRET_ACCESS_KEY")?,
-        find("AWS_SESSION_TOKEN"),
-        None,
-        "environment",
-    );
+    let Identity { region, credentials } = identity_from(&variable)?;
     let endpoint = find(service.endpoint_variable()).or_else(|| find("AWS_ENDPOINT_URL"));
     let http_client = HttpClientBuilder::new()
         .pool_idle_timeout(IDLE_TIMEOUT)

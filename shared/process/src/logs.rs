@@ -3,11 +3,12 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 /// Our own crates: the only ones that may log below WARN.
-pub const OWN_CRATES: [&str; 19] = [
+pub const OWN_CRATES: [&str; 20] = [
     "api",
     "aws_client",
     "builder",
     "components",
+    "database_login",
     "definition",
     "executor",
     "expression",
@@ -40,7 +41,7 @@ pub fn start_logs(rust_log: &str) {
     let format = tracing_subscriber::fmt::layer()
         .json()
         .flatten_event(true)
-        .with_current_span(false)
+        .with_current_span(true)
         .with_span_list(false);
     // A second call in one process (tests) keeps the first subscriber.
     let _ = tracing_subscriber::registry().with(filter).with(format).try_init();

@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use model::times::Times;
 
@@ -7,6 +8,16 @@ use model::times::Times;
 pub struct Settings {
     /// `SEALFLOW_DATABASE_URL`: where Postgres is, with the function's own role and no password.
     pub database_url: String,
+    /// `SEALFLOW_DATABASE_LOGIN`: what the role logs in with.
+    pub database_login: DatabaseLogin,
+    /// `SEALFLOW_DATABASE_CA`: the one authority whose certificates are believed, in PEM; empty for the public ones and those of RDS.
+    pub database_root: String,
+    /// `SEALFLOW_DATABASE_CONNECT_SECONDS`: how long connecting may take; 5 if not set.
+    pub database_connect_timeout: Duration,
+    /// `SEALFLOW_METRICS_NAMESPACE`: the CloudWatch namespace of the metrics; empty for none.
+    pub metrics_namespace: String,
+    /// `SEALFLOW_SWEEP_SECONDS`: the time from one tick of the sweeper to the next; 60 if not set.
+    pub sweep_seconds: u32,
     /// `SEALFLOW_NODE_QUEUE_URL`: the queue that wakes the builder. Empty where a function sends nothing there.
     pub node_queue_url: String,
     /// `SEALFLOW_EXECUTION_QUEUE_URL`: the queue that wakes the executor. Empty where a function sends nothing there.
@@ -29,9 +40,21 @@ pub struct Settings {
     pub rust_log: String,
 }
 
+/// What a role logs in to the database with.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum DatabaseLogin {
+    /// Empty: what the URL says.
+    #[default]
+    Url,
+    /// `iam`: a token of IAM.
+    Iam,
+    /// `parameter:NAME`: a password in that parameter of Systems Manager.
+    Parameter(String),
+}
+
 /// Every problem of the environment at once.
 #[derive(Debug, thiserror::Error)]
-#[error("the environment is not complete:\n{}", .problems.join("\n"))]
+#[error("the environment is not complete: {}", .problems.join("; "))]
 pub struct SettingsError {
     problems: Vec<String>,
 }
@@ -45,7 +68,22 @@ pub const REQUIRED_NAMES: [&str; 5] = [
     "SEALFLOW_PUBLIC_URL",
 ];
 
+/// What Lambda itself sets, and stand-ins for it must.
+const LAMBDA_NAMES: [&str; 7] = [
+    "AWS_LAMBDA_RUNTIME_API",
+    "AWS_LAMBDA_FUNCTION_NAME",
+    "AWS_LAMBDA_FUNCTION_VERSION",
+    "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+    "AWS_REGION",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+];
+
 const COMPONENT_SECONDS_DEFAULT: u32 = 300;
+const SWEEP_SECONDS_DEFAULT: u32 = 60;
+const CONNECT_SECONDS_DEFAULT: u32 = 5;
+/// A function behind API Gateway has 29 seconds in all.
+const CONNECT_SECONDS_MAX: u32 = 25;
 
 impl Settings {
     /// Reads the environment of the process.
@@ -63,8 +101,9 @@ impl Settings {
         let text = |name: &str| variables.get(name).map(|value| value.trim().to_owned()).unwrap_or_default();
         let mut problems: Vec<String> = required
             .iter()
+            .chain(&LAMBDA_NAMES)
             .filter(|name| text(name).is_empty())
-            .map(|name| format!("  {name} is not set"))
+            .map(|name| format!("{name} is not set"))
             .collect();
         let seconds = match text("SEALFLOW_COMPONENT_SECONDS_MAX") {
             unset if unset.is_empty() => Some(COMPONENT_SECONDS_DEFAULT),
@@ -76,22 +115,44 @@ impl Settings {
             set => {
                 let seconds = set.parse::<u32>().ok();
                 if seconds.is_none() {
-                    problems.push(format!("  {name} is not a number of seconds"));
+                    problems.push(format!("{name} is not a number of seconds"));
                 }
                 seconds
             }
         };
         let sweep_grace_seconds = optional_seconds("SEALFLOW_SWEEP_GRACE_SECONDS");
         let data_key_cache_seconds = optional_seconds("SEALFLOW_DATA_KEY_CACHE_SECONDS");
+        let sweep_seconds = optional_seconds("SEALFLOW_SWEEP_SECONDS").unwrap_or(SWEEP_SECONDS_DEFAULT);
+        let connect_seconds =
+            optional_seconds("SEALFLOW_DATABASE_CONNECT_SECONDS").unwrap_or(CONNECT_SECONDS_DEFAULT);
+        if !(1..=CONNECT_SECONDS_MAX).contains(&connect_seconds) {
+            problems
+                .push(format!("SEALFLOW_DATABASE_CONNECT_SECONDS is not from 1 to {CONNECT_SECONDS_MAX}"));
+        }
+        let login = text("SEALFLOW_DATABASE_LOGIN");
+        let database_login = match login.strip_prefix("parameter:") {
+            Some(name) if !name.is_empty() => DatabaseLogin::Parameter(name.to_owned()),
+            None if login == "iam" => DatabaseLogin::Iam,
+            None if login.is_empty() => DatabaseLogin::Url,
+            _ => {
+                problems.push("SEALFLOW_DATABASE_LOGIN is neither iam nor parameter:NAME".to_owned());
+                DatabaseLogin::Url
+            }
+        };
         if times.is_none() {
             problems
-                .push("  SEALFLOW_COMPONENT_SECONDS_MAX is not a number of seconds from 1 to 300".to_owned());
+                .push("SEALFLOW_COMPONENT_SECONDS_MAX is not a number of seconds from 1 to 300".to_owned());
         }
         let Some(times) = times.filter(|_| problems.is_empty()) else {
             return Err(SettingsError { problems });
         };
         Ok(Self {
             database_url: text("SEALFLOW_DATABASE_URL"),
+            database_login,
+            database_root: text("SEALFLOW_DATABASE_CA"),
+            database_connect_timeout: Duration::from_secs(u64::from(connect_seconds)),
+            metrics_namespace: text("SEALFLOW_METRICS_NAMESPACE"),
+            sweep_seconds,
             node_queue_url: text("SEALFLOW_NODE_QUEUE_URL"),
             execution_queue_url: text("SEALFLOW_EXECUTION_QUEUE_URL"),
             kms_key_id: text("SEALFLOW_KMS_KEY_ID"),
@@ -110,23 +171,58 @@ impl Settings {
 mod tests {
     use super::*;
 
+    fn of_lambda(more: &[(&str, &str)]) -> BTreeMap<String, String> {
+        let lambda = LAMBDA_NAMES.iter().map(|name| (*name, "set"));
+        lambda.chain(more.iter().copied()).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    }
+
     #[test]
     fn every_problem_is_told_at_once() {
         let bad = [
             "SEALFLOW_COMPONENT_SECONDS_MAX",
             "SEALFLOW_SWEEP_GRACE_SECONDS",
+            "SEALFLOW_SWEEP_SECONDS",
             "SEALFLOW_DATA_KEY_CACHE_SECONDS",
+            "SEALFLOW_DATABASE_CONNECT_SECONDS",
+            "SEALFLOW_DATABASE_LOGIN",
         ];
         let variables = bad.iter().map(|name| ((*name).to_owned(), "soon".to_owned())).collect();
         let error = Settings::read(&variables, &REQUIRED_NAMES).unwrap_err().to_string();
-        for name in REQUIRED_NAMES.iter().chain(&bad) {
+        for name in REQUIRED_NAMES.iter().chain(&bad).chain(&LAMBDA_NAMES) {
             assert!(error.contains(name), "{name} in {error}");
         }
     }
 
     #[test]
     fn what_is_not_required_may_be_missing() {
-        let settings = Settings::read(&BTreeMap::new(), &[]).unwrap();
+        let settings = Settings::read(&of_lambda(&[]), &[]).unwrap();
         assert_eq!(settings.times, Times::derive(COMPONENT_SECONDS_DEFAULT).unwrap());
+        assert_eq!(settings.database_login, DatabaseLogin::Url);
+        assert_eq!((settings.database_connect_timeout, settings.sweep_seconds), (Duration::from_secs(5), 60));
+    }
+
+    #[test]
+    fn a_login_is_by_token_or_by_parameter() {
+        let check = |text: &str, expected: Option<DatabaseLogin>| {
+            let read = Settings::read(&of_lambda(&[("SEALFLOW_DATABASE_LOGIN", text)]), &[]);
+            assert_eq!(read.ok().map(|settings| settings.database_login), expected, "{text:?}");
+        };
+        check("", Some(DatabaseLogin::Url));
+        check("iam", Some(DatabaseLogin::Iam));
+        check("parameter:/a/b", Some(DatabaseLogin::Parameter("/a/b".into())));
+        check("parameter:", None);
+        check("IAM", None);
+    }
+
+    #[test]
+    fn connecting_takes_from_one_second_to_the_longest() {
+        let check = |seconds: u32, is_ok: bool| {
+            let set = of_lambda(&[("SEALFLOW_DATABASE_CONNECT_SECONDS", &seconds.to_string())]);
+            assert_eq!(Settings::read(&set, &[]).is_ok(), is_ok, "{seconds}");
+        };
+        check(0, false);
+        check(1, true);
+        check(CONNECT_SECONDS_MAX, true);
+        check(CONNECT_SECONDS_MAX + 1, false);
     }
 }

@@ -1,3 +1,4 @@
+use jiff::Timestamp;
 use model::message::{Message, MessageError};
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +27,9 @@ struct Record {
 struct Attributes {
     #[serde(default)]
     approximate_receive_count: Option<String>,
+    /// Milliseconds since 1970.
+    #[serde(default)]
+    sent_timestamp: Option<String>,
 }
 
 /// One message as a function sees it.
@@ -40,6 +44,14 @@ pub struct Received {
 }
 
 impl SqsBatch {
+    /// For how long each message was on its way, seconds, its own delay included.
+    #[must_use]
+    pub fn ages_seconds(&self, now: Timestamp) -> Vec<f64> {
+        let sent = |record: &Record| record.attributes.sent_timestamp.as_ref()?.parse::<i64>().ok();
+        let age = |millis: i64| (now.as_millisecond() - millis).max(0) as f64 / 1_000.0;
+        self.records.iter().filter_map(sent).map(age).collect()
+    }
+
     /// The messages, in the order of the batch.
     #[must_use]
     pub fn into_received(self) -> Vec<Received> {

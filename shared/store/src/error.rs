@@ -57,6 +57,18 @@ impl StoreError {
         matches!(self, Self::Unavailable { sqlstate: Some(code) } if code == "40001" || code == "40P01" || code == crate::tx::ROLLED_BACK)
     }
 
+    /// Whether the connection is gone: nothing was answered, or the server's last word was that it ends the session (class 57, but for
+    /// a statement that was cancelled).
+    pub(crate) fn is_lost_connection(&self) -> bool {
+        match self {
+            Self::Unavailable { sqlstate: None } => true,
+            Self::Unavailable { sqlstate: Some(code) } => {
+                matches!(code.as_str(), "57P01" | "57P02" | "57P03" | "57P05" | "25P03")
+            }
+            _ => false,
+        }
+    }
+
     /// Whether a lock was not given in time.
     #[must_use]
     pub fn is_lock_timeout(&self) -> bool {

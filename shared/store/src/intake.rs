@@ -166,7 +166,8 @@ pub async fn take_webhook_event(
     })
 }
 
-/// DO NOTHING would return no first id, so the conflict updates the row to what it was, or takes it over once it is too old.
+/// An event that is there already is its own of a first try whose answer was lost. Of a deduplication row DO NOTHING would return no
+/// first id, so the conflict updates the row to what it was, or takes it over once it is too old.
 const TAKE_EVENT: &str = "/* take_webhook_event */
     WITH live AS (
         SELECT h.id, h.workflow_id, h.node_id
@@ -192,6 +193,7 @@ const TAKE_EVENT: &str = "/* take_webhook_event */
             created_at)
         SELECT $5, open.workflow_id, open.node_id, $5, 'default', 'webhook', $7, $8, $10, 1, $9, $6
         FROM open WHERE $4 IS NULL OR EXISTS (SELECT FROM first WHERE event_id = $5)
+        ON CONFLICT (id) DO NOTHING
         RETURNING id, root_event_id),
     item AS (
         INSERT INTO workflow_node_queue_items (id, workflow_id, node_id, root_event_id, event_id, node_generation, created_at,

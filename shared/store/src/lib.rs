@@ -16,7 +16,9 @@ mod tx;
 pub mod api;
 pub mod types;
 
-pub use connect::{Store, StoreSettings};
+pub use connect::{AskPassword, CONNECT_TIMEOUT, Login, NoPassword, Store, StoreSettings};
 pub use error::StoreError;
-pub use migrate::{BootstrapIds, bootstrap, migrate};
+pub use migrate::{
+    BootstrapIds, FUNCTION_ROLES, NEWEST_MIGRATION, RoleLogin, bootstrap, migrate, set_password,
+};
 pub use tx::Tx;

@@ -121,7 +121,8 @@ pub async fn replace_sealed(
              UPDATE webhooks SET previous_signing_keys = $3 WHERE id = $1 AND previous_signing_keys = $2 RETURNING id"
         }
     };
-    let rows =
-        store.query(sql, &[(&row.id, Type::UUID), (&row.data, Type::BYTEA), (&data, Type::BYTEA)]).await?;
+    let rows = store
+        .query_once(sql, &[(&row.id, Type::UUID), (&row.data, Type::BYTEA), (&data, Type::BYTEA)])
+        .await?;
     Ok(!rows.is_empty())
 }

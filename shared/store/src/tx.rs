@@ -16,6 +16,8 @@ pub struct Tx {
     connection: Arc<Connection>,
     begun: Arc<AtomicBool>,
     failed: Arc<AtomicBool>,
+    /// Whether the server has answered one of its statements.
+    answered: Arc<AtomicBool>,
     /// The server's id of the transaction, by which a lost COMMIT is found again.
     id: Arc<OnceLock<String>>,
 }
@@ -31,8 +33,8 @@ pub(crate) const ROLLED_BACK: &str = "40000";
 impl Store {
     /// Runs `work` in one READ COMMITTED transaction and commits it.
     ///
-    /// `work` may run again (serialization failure, deadlock, a lost COMMIT that did not hold), so it makes no ids, and no call to
-    /// anything but this transaction. BEGIN travels with its first statement. When COMMIT is not answered, the server is asked what
+    /// `work` may run again (serialization failure, deadlock, a lost COMMIT that did not hold, a connection that was lost before its first
+    /// answer), so it makes no ids, and no call to anything but this transaction. BEGIN travels with its first statement. When COMMIT is not answered, the server is asked what
     /// became of it, so that what held is success (transactions.md 1).
     ///
     /// # Errors
@@ -43,29 +45,33 @@ impl Store {
         F: Future<Output = Result<T, StoreError>>,
     {
         let mut runs = 1;
+        let mut held = self.hold().await?;
         loop {
-            match self.run_once(name, &work).await {
+            let tx = Tx::new(&held.connection);
+            match self.run_once(name, &tx, &work).await {
                 Err(error) if error.is_serialization_failure() && runs < RUNS_MAX => {
                     tracing::debug!(transaction = name, runs, "transaction runs again");
                     runs += 1;
+                    drop(held);
+                    held = self.hold().await?;
+                }
+                // The server had ended the connection without our knowing it (transactions.md 33): nothing has begun.
+                Err(error) if held.is_reused && error.is_lost_connection() && !tx.is_answered() => {
+                    tracing::info!(transaction = name, "the connection was lost; the transaction runs again");
+                    drop(held);
+                    held = self.hold_new().await?;
                 }
                 result => return result,
             }
         }
     }
 
-    async fn run_once<T, W, F>(&self, name: &'static str, work: &W) -> Result<T, StoreError>
+    async fn run_once<T, W, F>(&self, name: &'static str, tx: &Tx, work: &W) -> Result<T, StoreError>
     where
         W: Fn(Tx) -> F,
         F: Future<Output = Result<T, StoreError>>,
     {
-        let (_held, connection) = self.connected().await?;
-        let tx = Tx {
-            connection: Arc::clone(&connection),
-            begun: Arc::new(AtomicBool::new(false)),
-            failed: Arc::new(AtomicBool::new(false)),
-            id: Arc::new(OnceLock::new()),
-        };
+        let connection = &tx.connection;
         connection.in_transaction.store(true, Ordering::Release);
         let result = work(tx.clone()).await;
         let begun = tx.begun.load(Ordering::Acquire);
@@ -75,16 +81,18 @@ impl Store {
                 connection.client.batch_execute("ROLLBACK").await?;
                 Err(StoreError::Refused { sqlstate: Some("25P02".into()) })
             }
-            Ok(value) if begun => self.commit(name, &tx).await.map(|()| value),
+            Ok(value) if begun => self.commit(name, tx).await.map(|()| value),
             Ok(value) => Ok(value),
             Err(error) => {
-                if begun {
-                    connection.client.batch_execute("ROLLBACK").await?;
+                if begun && connection.client.batch_execute("ROLLBACK").await.is_err() {
+                    // It stays marked as in a transaction, so nobody uses it again.
+                    return Err(error);
                 }
                 Err(error)
             }
         };
         connection.in_transaction.store(false, Ordering::Release);
+        connection.note_use();
         result
     }
 
@@ -122,6 +130,20 @@ impl Store {
 }
 
 impl Tx {
+    fn new(connection: &Arc<Connection>) -> Self {
+        Self {
+            connection: Arc::clone(connection),
+            begun: Arc::default(),
+            failed: Arc::default(),
+            answered: Arc::default(),
+            id: Arc::default(),
+        }
+    }
+
+    fn is_answered(&self) -> bool {
+        self.answered.load(Ordering::Acquire)
+    }
+
     /// Runs a statement; the transaction's first one carries BEGIN with it.
     pub(crate) async fn query(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Row>, StoreError> {
         let client = &self.connection.client;
@@ -137,6 +159,9 @@ impl Tx {
             begin.and(rows)
         };
         failpoint::step(statement_name(sql), "answered");
+        if result.is_ok() {
+            self.answered.store(true, Ordering::Release);
+        }
         result.map_err(|error| {
             self.failed.store(true, Ordering::Release);
             StoreError::of_statement(sql, error)

@@ -1,6 +1,7 @@
 //! Data keys: one KMS call for each, and the cache that an operator may switch on.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -26,6 +27,7 @@ pub(crate) struct DataKeys {
     client: Client,
     /// None unless the operator gave a lifetime: then nothing is kept at all.
     cache: Option<Cache>,
+    calls: AtomicU64,
 }
 
 struct Cache {
@@ -40,11 +42,15 @@ struct Kept {
 
 impl DataKeys {
     pub(crate) fn new(client: Client) -> Self {
-        Self { client, cache: None }
+        Self { client, cache: None, calls: AtomicU64::new(0) }
     }
 
     pub(crate) fn keep_for(&mut self, lifetime: Duration) {
         self.cache = (!lifetime.is_zero()).then(|| Cache { lifetime, kept: Mutex::default() });
+    }
+
+    pub(crate) fn take_calls(&self) -> u64 {
+        self.calls.swap(0, Ordering::Relaxed)
     }
 
     /// Opens each distinct key once. A wrapped key counts as another one in another place, for there KMS must refuse it.
@@ -74,6 +80,7 @@ impl DataKeys {
     }
 
     async fn decrypt(&self, scope: Scope, wrapped: &[u8]) -> Result<LessSafeKey, OpenError> {
+        self.calls.fetch_add(1, Ordering::Relaxed);
         let answer = self
             .client
             .decrypt()

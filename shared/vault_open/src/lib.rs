@@ -43,6 +43,11 @@ impl Opener {
         self
     }
 
+    /// Calls of KMS since the last time that this was asked.
+    pub fn take_calls(&self) -> u64 {
+        self.data_keys.take_calls()
+    }
+
     /// Opens entries, with one call of KMS for each distinct wrapped data key and place among them, [`DECRYPTS_AT_ONCE`] at a time.
     /// The answers come in the order of the requests; one that fails leaves the others alone.
     pub async fn open(&self, requests: &[OpenRequest]) -> Vec<Result<SecretValue, OpenError>> {

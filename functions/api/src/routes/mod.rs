@@ -20,6 +20,8 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use futures_util::FutureExt as _;
+use lambda_http::RequestExt as _;
+use process::Metric;
 use serde_json::{Value, json};
 
 use crate::Deps;
@@ -67,12 +69,16 @@ async fn around(State(deps): State<Arc<Deps>>, request: Request, next: Next) -> 
     let begun = deps.clock.now();
     let method = request.method().clone();
     let path = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
-    let answered = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+    let request_id = request.lambda_context_ref().map(|context| context.request_id.clone());
+    let answering = Box::pin(AssertUnwindSafe(next.run(request)).catch_unwind());
+    let answered = process::in_invocation(&request_id.unwrap_or_default(), answering).await;
     // The panic hook has logged where; its message may quote data and goes nowhere.
     let mut response = answered.unwrap_or_else(|_| ApiError::Internal.into_response());
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     let duration_ms = deps.clock.now().as_millisecond() - begun.as_millisecond();
     tracing::info!(%method, path, status = response.status().as_u16(), duration_ms, "request");
+    deps.metrics.count(Metric::DatabaseConnects, deps.store.take_connects());
+    deps.metrics.write(deps.clock.now());
     response
 }
 
@@ -107,7 +113,7 @@ async fn query_workflow(
 mod tests {
     use axum::body::Body;
     use axum::http::StatusCode;
-    use process::{Clock, Ids};
+    use process::{Clock, Ids, Metrics};
     use store::{Store, StoreSettings};
     use tower::ServiceExt as _;
 
@@ -118,12 +124,13 @@ mod tests {
         let url = "postgres://sealflow_api@127.0.0.1:1/none".to_owned();
         let aws = |service| aws_client::config_from(service, |_| Some("x".to_owned())).unwrap();
         Arc::new(Deps {
-            store: Store::new(StoreSettings { url, application_name: "test" }).unwrap(),
+            store: Store::new(StoreSettings::local(url, "test")).unwrap(),
             queue: queue::Queue::new(&aws(aws_client::Service::Sqs), "http://n", "http://e"),
             sealer: vault_seal::Sealer::new(&aws(aws_client::Service::Kms), "key"),
             clock: Clock::system(),
             ids: Ids::new(),
             public_url: "http://127.0.0.1".to_owned(),
+            metrics: Metrics::off(),
         })
     }
 

@@ -52,7 +52,7 @@ pub async fn start_run(store: &Store, start: &RunStart) -> Result<StartOutcome, 
     let (targets, item_ids): (Vec<&str>, Vec<Uuid>) =
         start.targets.iter().map(|(node_id, item_id)| (node_id.as_str(), *item_id)).unzip();
     let rows = store
-        .query(
+        .query_once(
             "/* start_run */
              WITH live AS (
                  SELECT w.id,

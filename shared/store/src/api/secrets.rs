@@ -227,7 +227,7 @@ async fn insert_secret(
 /// [`StoreError::NotFound`] when there is none of that name.
 pub async fn delete_secret(store: &Store, organization_id: Uuid, name: &str) -> Result<(), StoreError> {
     let rows = store
-        .query(
+        .query_once(
             "/* delete_secret */
              DELETE FROM secrets WHERE domain_type = 'org' AND domain_id = $1 AND name = $2 RETURNING id",
             &[(&organization_id, Type::UUID), (&name, Type::TEXT)],

@@ -170,7 +170,7 @@ pub async fn rotate_webhook(
     rotation: &WebhookRotation,
 ) -> Result<WebhookRow, StoreError> {
     let rows = store
-        .query(
+        .query_once(
             "/* rotate_webhook */
              UPDATE webhooks h SET signing_keys = $4, current_key_name = $5, token_sha256 = $6, previous_token_sha256 = $7,
                  previous_until = $8, previous_signing_keys = $10, version = h.version + 1, updated_at = $9

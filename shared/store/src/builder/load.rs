@@ -214,8 +214,7 @@ const LOAD_ANCESTORS: &str = "/* load_ancestors */
     ORDER BY found.of_event_id, found.distance";
 
 /// Ancestors above whose number their bytes are counted; fewer can't be too many, though jsonb's text is up to half longer than ours.
-const COUNTED_FROM: i64 =
-    ANCESTORS_BYTES_MAX / (2 * (EVENT_DATA_BYTES_MAX + CONFIGURATION_BYTES_MAX)) as i64;
+const COUNTED_FROM: i64 = ANCESTORS_BYTES_MAX / (2 * (EVENT_DATA_BYTES_MAX + CONFIGURATION_BYTES_MAX)) as i64;
 
 async fn load_ancestors(tx: &Tx, requests: &[AncestorRequest]) -> Result<Vec<AncestorEvent>, StoreError> {
     if requests.is_empty() {

@@ -212,7 +212,7 @@ pub async fn take_back_sends(
     execution_ids: &[Uuid],
 ) -> Result<(), StoreError> {
     store
-        .query(
+        .query_once(
             "/* take_back_sends */
              WITH items AS (
                  UPDATE workflow_node_queue_items SET sent_count = greatest(sent_count - 1, 0) WHERE id = ANY($1))

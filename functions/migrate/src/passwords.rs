@@ -1,0 +1,32 @@
+//! The passwords of the functions' roles, each from the parameter that only its function (and this one) may read.
+
+use database_login::PasswordParameter;
+use process::DatabaseLogin;
+use store::{FUNCTION_ROLES, set_password};
+
+use crate::{Deps, Error};
+
+/// Sets every role's password to what the parameter of its name says, beside the one of this function's own role.
+pub(crate) async fn set_all(deps: &Deps) -> Result<Vec<&'static str>, Error> {
+    let DatabaseLogin::Parameter(own) = &deps.login else {
+        return Err(Error::Passwords(
+            "the functions don't log in by password: SEALFLOW_DATABASE_LOGIN is not parameter:NAME".into(),
+        ));
+    };
+    let (path, _) = own.rsplit_once('/').ok_or_else(|| {
+        Error::Passwords(format!("the parameter {own} has no path that the others could stand beside"))
+    })?;
+    let identity = aws_client::identity().map_err(|error| Error::Passwords(error.to_string()))?;
+    // All are read before one is set: a missing parameter changes nothing.
+    let mut passwords = Vec::new();
+    for role in FUNCTION_ROLES {
+        let parameter = PasswordParameter::new(format!("{path}/{role}"), identity.clone(), deps.clock);
+        let password = parameter.read().await.map_err(|error| Error::Passwords(error.to_string()))?;
+        passwords.push((role, password));
+    }
+    for (role, password) in &passwords {
+        set_password(&deps.store, role, password).await?;
+    }
+    tracing::info!(roles = passwords.len(), "passwords set");
+    Ok(passwords.into_iter().map(|(role, _)| role).collect())
+}

@@ -1,0 +1,47 @@
+//! One HTTPS request to AWS where no SDK client is worth its size: a parameter of SSM, the answer to a deployment.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Request;
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper_rustls::HttpsConnectorBuilder;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use tokio::time::timeout;
+
+/// How long the whole exchange may take.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// Bytes of an answer that are read.
+const ANSWER_BYTES_MAX: usize = 64 * 1024;
+
+/// No answer was had. The text is our own: an address may be a credential.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HttpsError {
+    /// Time ran out.
+    #[error("no answer in time")]
+    TimedOut,
+    /// No connection, or one that broke.
+    #[error("no connection")]
+    NoConnection,
+    /// The answer is too long or broke off.
+    #[error("the answer can't be read")]
+    BadAnswer,
+}
+
+/// Sends a request, verified against the public authorities (plain http only where its address says so, as that of a stand-in does), and
+/// gives the answer's status and body. No proxy, no redirect.
+///
+/// # Errors
+/// [`HttpsError`]; whether the other side did its work is not known then.
+pub async fn send(request: Request<Full<Bytes>>) -> Result<(u16, Bytes), HttpsError> {
+    let connector = HttpsConnectorBuilder::new().with_webpki_roots().https_or_http().enable_http1().build();
+    let client = Client::builder(TokioExecutor::new()).build::<_, Full<Bytes>>(connector);
+    let exchange = async {
+        let answer = client.request(request).await.map_err(|_| HttpsError::NoConnection)?;
+        let status = answer.status().as_u16();
+        let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect().await;
+        Ok((status, body.map_err(|_| HttpsError::BadAnswer)?.to_bytes()))
+    };
+    timeout(TIMEOUT, exchange).await.unwrap_or(Err(HttpsError::TimedOut))
+}

@@ -1,0 +1,199 @@
+//! Bringing the schema up to date beside functions that run, and the rows that only its owner may write.
+
+mod passwords;
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio_postgres::Client;
+use tokio_postgres::types::Type;
+use uuid::Uuid;
+
+use crate::{Store, StoreError};
+
+pub use passwords::{FUNCTION_ROLES, set_password};
+
+mod embedded {
+    refinery::embed_migrations!("../../migrations");
+}
+
+/// The newest migration that this code was built with.
+pub const NEWEST_MIGRATION: i32 = 8;
+
+/// Advisory lock that one migration at a time holds ("sealflow" in ASCII).
+const MIGRATION_LOCK: i64 = 0x7365_616C_666C_6F77;
+/// A migration that waits for a lock makes everybody wait behind it, so it waits for less than functions do, and tries again.
+const LOCK_TIMEOUT_SECONDS: u32 = 2;
+/// Between two tries; what waited behind the last one gets through meanwhile.
+const TRY_PAUSE: Duration = Duration::from_secs(1);
+/// Tries of one call; with their pauses they fit into the function's time-out.
+const TRIES_MAX: u32 = 60;
+
+const CLOSE_SCHEMA: &str = include_str!("close_schema.sql");
+const SETTLE_ROLES: &str = include_str!("settle_roles.sql");
+
+/// How the roles of functions log in, as far as a role itself has to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RoleLogin {
+    /// As their URLs say; nothing is changed.
+    Url,
+    /// By token of IAM: on RDS they get `rds_iam`.
+    Iam,
+    /// By password: on RDS they lose `rds_iam`, with which no password is taken.
+    Password,
+}
+
+impl RoleLogin {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Url => "url",
+            Self::Iam => "iam",
+            Self::Password => "password",
+        }
+    }
+}
+
+/// Brings the schema up to date and returns the names of the migrations that ran. Roles get their settings again whatever ran before.
+///
+/// Two at once wait for each other. Functions may go on meanwhile: a migration waits at most [`LOCK_TIMEOUT_SECONDS`] for a lock and
+/// tries again (transactions.md 35).
+///
+/// # Errors
+/// [`StoreError::Unavailable`] when the database can't be reached, [`StoreError::Setup`] when others may create in the schema or a
+/// migration fails; those before it stay.
+pub async fn migrate(store: &Store, login: RoleLogin) -> Result<Vec<String>, StoreError> {
+    let mut client = store.connect_to_migrate().await?;
+    // The lock ends with the connection, whatever happens.
+    client.query_typed("/* migrate */ SELECT pg_advisory_lock($1)", &[(&MIGRATION_LOCK, Type::INT8)]).await?;
+    // pg_catalog comes first unless it is named, and temporary tables last only if they are.
+    let settings = format!("SET search_path = public, pg_temp; SET lock_timeout = '{LOCK_TIMEOUT_SECONDS}s'");
+    client.batch_execute(&settings).await?;
+    client.batch_execute(CLOSE_SCHEMA).await?;
+    refuse_an_open_schema(&client).await?;
+    let mut applied = Vec::new();
+    let mut tries = 1;
+    while let Err(sqlstate) = run_once(&mut client, &mut applied).await {
+        match sqlstate.as_deref() {
+            Some("55P03" | "40P01") if tries < TRIES_MAX => {
+                tracing::info!(tries, "a migration waits for a lock that somebody holds; it tries again");
+                tries += 1;
+                tokio::time::sleep(TRY_PAUSE).await;
+            }
+            code => {
+                return Err(StoreError::Setup(format!(
+                    "a migration failed (SQLSTATE {}){}",
+                    code.unwrap_or("unknown"),
+                    if tries < TRIES_MAX {
+                        ""
+                    } else {
+                        ": somebody holds a lock for long; look into pg_stat_activity"
+                    }
+                )));
+            }
+        }
+    }
+    client
+        .query_typed(
+            "/* migrate */ SELECT set_config('sealflow.login', $1, false)",
+            &[(&login.word(), Type::TEXT)],
+        )
+        .await?;
+    client.batch_execute(SETTLE_ROLES).await?;
+    Ok(applied)
+}
+
+/// Runs what has not run yet; each migration in a transaction of its own, so what ran before a failure stays.
+async fn run_once(client: &mut Client, applied: &mut Vec<String>) -> Result<(), Option<String>> {
+    match embedded::migrations::runner().run_async(client).await {
+        Ok(report) => {
+            applied.extend(report.applied_migrations().iter().map(ToString::to_string));
+            Ok(())
+        }
+        Err(error) => {
+            if let Some(report) = error.report() {
+                applied.extend(report.applied_migrations().iter().map(ToString::to_string));
+            }
+            let cause = std::error::Error::source(&error)
+                .and_then(|source| source.downcast_ref::<tokio_postgres::Error>())
+                .and_then(|source| source.code().map(|code| code.code().to_owned()));
+            Err(cause)
+        }
+    }
+}
+
+async fn refuse_an_open_schema(client: &Client) -> Result<(), StoreError> {
+    let rows = client
+        .query_typed(
+            "/* refuse_an_open_schema */
+             SELECT coalesce(r.rolname::text, 'PUBLIC') FROM pg_namespace n CROSS JOIN aclexplode(n.nspacl) a
+             LEFT JOIN pg_roles r ON r.oid = a.grantee
+             WHERE n.nspname = 'public' AND a.privilege_type = 'CREATE'
+               AND (a.grantee = 0 OR r.rolname LIKE 'sealflow\\_%' AND r.rolname <> current_user)
+               AND a.grantee <> n.nspowner
+             ORDER BY 1 LIMIT 1",
+            &[],
+        )
+        .await?;
+    match rows.first().map(|row| row.get::<_, String>(0)) {
+        None => Ok(()),
+        Some(who) => Err(StoreError::Setup(format!(
+            "{who} may create in the schema public, so what migrations run could be somebody else's: as its owner, REVOKE CREATE ON SCHEMA \
+             public FROM {who}"
+        ))),
+    }
+}
+
+/// Ids that [`bootstrap`] writes.
+#[derive(Clone, Copy, Debug)]
+pub struct BootstrapIds {
+    /// `organizations.id`
+    pub organization_id: Uuid,
+    /// `api_tokens.id`
+    pub token_id: Uuid,
+}
+
+/// Makes an organization and its first token.
+///
+/// # Errors
+/// [`StoreError::Rejected`] when the name is not allowed.
+pub async fn bootstrap(
+    store: &Store,
+    ids: BootstrapIds,
+    name: &str,
+    token_sha256: &[u8],
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    store
+        .query_once(
+            "/* bootstrap */
+             WITH organization AS (
+                 INSERT INTO organizations (id, name, created_at, updated_at) VALUES ($1, $2, $3, $3) RETURNING id)
+             INSERT INTO api_tokens (id, organization_id, name, token_sha256, created_at)
+             SELECT $4, organization.id, 'bootstrap', $5, $3 FROM organization",
+            &[
+                (&ids.organization_id, Type::UUID),
+                (&name, Type::TEXT),
+                (&now, Type::TIMESTAMPTZ),
+                (&ids.token_id, Type::UUID),
+                (&token_sha256, Type::BYTEA),
+            ],
+        )
+        .await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_migration_is_the_last_file_and_says_its_number() {
+        let migrations = embedded::migrations::runner().get_migrations().clone();
+        let newest = migrations.iter().max_by_key(|migration| migration.version()).unwrap();
+        assert_eq!(NEWEST_MIGRATION, newest.version());
+        let says = format!("VALUES ({NEWEST_MIGRATION}, ");
+        let sets = format!("SET version = {NEWEST_MIGRATION}");
+        let sql = newest.sql().unwrap();
+        assert!(sql.contains(&says) || sql.contains(&sets), "it sets schema_facts.version");
+    }
+}
