@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 use ureq::http::{Method, Request, StatusCode, Uri};
@@ -19,8 +21,8 @@ const PAGE_ROWS_MAX: u32 = 200;
 /// The variable that holds the token.
 const TOKEN_VARIABLE: &str = "SEALFLOW_TOKEN";
 
-/// What stays as it is in a path segment.
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+/// What stays as it is in a query.
+const QUERY_VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// A client of the API.
 pub(crate) struct Api {
@@ -129,7 +131,7 @@ impl Api {
         let mut uri = format!("{}{path}", self.base);
         for (place, (name, value)) in query.iter().enumerate() {
             uri.push(if place == 0 { '?' } else { '&' });
-            uri.push_str(&format!("{name}={}", utf8_percent_encode(value, SEGMENT)));
+            uri.push_str(&format!("{name}={}", utf8_percent_encode(value, QUERY_VALUE)));
         }
         let mut request = Request::builder()
             .method(method)
@@ -201,9 +203,16 @@ pub(crate) fn invoke(
     Err(Failure::Failed(format!("the function {function} failed: {}", message.unwrap_or("it says no more"))))
 }
 
-/// One segment of a path, encoded.
+/// One segment of a path. A name that a gateway would change on its way (it decodes paths, and cuts them at a `?`) goes as `~` and its
+/// base64url.
 pub(crate) fn segment(text: &str) -> String {
-    utf8_percent_encode(text, SEGMENT).to_string()
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    let is_dots = text.bytes().all(|byte| byte == b'.');
+    if text.bytes().all(is_plain) && !is_dots {
+        text.to_owned()
+    } else {
+        format!("~{}", URL_SAFE_NO_PAD.encode(text))
+    }
 }
 
 fn parse_base(base: &str, variable: &str) -> Result<Uri, Failure> {
@@ -257,8 +266,16 @@ mod tests {
 
     #[test]
     fn a_segment_can_not_leave_its_place() {
-        assert_eq!(segment("a b/../c?d#e"), "a%20b%2F..%2Fc%3Fd%23e");
-        assert_eq!(segment("notify-on-push_1.2~"), "notify-on-push_1.2~");
+        assert_eq!(segment("notify-on-push_1.2"), "notify-on-push_1.2");
+        for name in ["a b/../c?d#e", "..", ".", "", "~x", "50%", "größe"] {
+            let encoded = segment(name);
+            let name_again = URL_SAFE_NO_PAD.decode(encoded.strip_prefix('~').unwrap()).unwrap();
+            assert_eq!(name_again, name.as_bytes());
+            assert!(
+                encoded.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"~-_".contains(&byte)),
+                "{encoded}"
+            );
+        }
     }
 
     #[test]

@@ -5,7 +5,8 @@ use clap::{Args, Parser, Subcommand};
 use crate::commands::{
     admin, completion, dlq_list, dlq_redrive, event_list, execution_cancel, execution_list, execution_show,
     expr, queue_list, run_cancel, run_list, run_start, run_watch, secret_delete, secret_list, secret_set,
-    webhook_list, webhook_rotate, webhook_set, workflow_apply, workflow_delete, workflow_list, workflow_show,
+    token_create, token_list, token_revoke, webhook_list, webhook_rotate, webhook_set, workflow_apply,
+    workflow_delete, workflow_list, workflow_show,
 };
 use crate::output::Format;
 
@@ -63,6 +64,9 @@ pub(crate) enum Command {
     /// List queue items that wait.
     #[command(subcommand)]
     Queue(Queue),
+    /// Make, list and revoke tokens of the API.
+    #[command(subcommand)]
+    Token(Token),
     /// What operators do by hand: schema, first organization, another KMS key.
     #[command(subcommand)]
     Admin(admin::Admin),
@@ -144,6 +148,16 @@ pub(crate) enum Event {
 pub(crate) enum Queue {
     /// List queue items that wait.
     List(queue_list::List),
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Token {
+    /// Make a token; it is shown once.
+    Create(token_create::Create),
+    /// List tokens: names and times.
+    List(token_list::List),
+    /// Revoke a token: it is refused from now on.
+    Revoke(token_revoke::Revoke),
 }
 
 /// How many rows a list gives.

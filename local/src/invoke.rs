@@ -35,6 +35,18 @@ impl Invoker {
         }
     }
 
+    /// As [`Invoker::invoke`], for what an invocation caused that was `hops` away from the outside world; only our own runner counts.
+    ///
+    /// # Errors
+    ///
+    /// As [`Invoker::invoke`].
+    pub async fn invoke_after(&self, function: &str, payload: impl Into<Bytes>, hops: u32) -> Result<Answer> {
+        match self {
+            Self::Runner(lambda) => lambda.invoke_after(function, payload.into(), hops).await,
+            Self::Remote(_) => self.invoke(function, payload).await,
+        }
+    }
+
     /// How many invocations of a function run at one time.
     pub fn instances_max(&self, function: &str) -> usize {
         match self {

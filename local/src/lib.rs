@@ -14,6 +14,7 @@ pub mod invoke;
 mod janitor;
 pub mod lambda;
 pub mod leaks;
+pub mod lineage;
 pub mod mapping;
 pub mod net;
 mod random;

@@ -17,7 +17,7 @@ pub mod world;
 pub use database::Database;
 pub use gate::Gate;
 pub use queues::FakeQueues;
-pub use wire::PostgresWire;
+pub use wire::{Asleep, PostgresWire};
 pub use world::{Workflow, World};
 
 use std::future::Future;

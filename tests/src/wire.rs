@@ -17,6 +17,18 @@ pub struct PostgresWire {
     port: u16,
     record: Arc<Record>,
     is_down: watch::Sender<bool>,
+    /// How many times the sandboxes at this end were put to sleep, and how their connections answer.
+    sleep: watch::Sender<(u64, Asleep)>,
+}
+
+/// How a connection answers whose sandbox slept for so long that the server has ended it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Asleep {
+    /// It is reset at its first bytes, as a host or a proxy does that knows it no more.
+    #[default]
+    Reset,
+    /// Its bytes go nowhere, as behind a firewall that forgot it.
+    Silent,
 }
 
 /// What went over the wire since it was last asked.
@@ -63,6 +75,7 @@ struct Record {
     removals: AtomicUsize,
     commit_late: Mutex<Option<Duration>>,
     commit_pause: Mutex<Duration>,
+    sent_asleep: Mutex<Vec<String>>,
 }
 
 /// One connection's course.
@@ -91,6 +104,7 @@ impl PostgresWire {
         let record = Arc::new(Record::default());
         let (shared, target) = (Arc::clone(&record), host_port.to_owned());
         let (is_down, downs) = watch::channel(false);
+        let (sleep, sleeps) = watch::channel((0, Asleep::default()));
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let mut down = downs.clone();
@@ -101,15 +115,22 @@ impl PostgresWire {
                 let Ok(server) = TcpStream::connect(&target).await else { continue };
                 let _ = (client.set_nodelay(true), server.set_nodelay(true));
                 let shared = Arc::clone(&shared);
+                let mut sleeps = sleeps.clone();
+                let before = sleeps.borrow().0;
                 tokio::spawn(async move {
+                    let (mut from_client, to_client) = client.into_split();
                     tokio::select! {
-                        () = carry(client, server, shared) => {}
-                        _ = down.wait_for(|is_down| *is_down) => {}
+                        () = carry(&mut from_client, &to_client, server, &shared) => return,
+                        _ = down.wait_for(|is_down| *is_down) => return,
+                        slept = sleeps.wait_for(|(count, _)| *count > before) => if slept.is_err() { return },
                     }
+                    let how = sleeps.borrow().1;
+                    let client = from_client.reunite(to_client).expect("they are halves of one");
+                    stay_asleep(client, how, &shared).await;
                 });
             }
         });
-        Self { port, record, is_down }
+        Self { port, record, is_down, sleep }
     }
 
     /// `127.0.0.1:PORT`, this end of the wire.
@@ -126,6 +147,20 @@ impl PostgresWire {
     /// Takes connections again.
     pub fn come_up(&self) {
         self.is_down.send_replace(false);
+    }
+
+    /// What a minute of sleep does to the sandboxes at this end: the server has ended all their connections, and they were not told.
+    pub fn put_to_sleep(&self, how: Asleep) {
+        self.sleep.send_modify(|(count, asleep)| {
+            *count += 1;
+            *asleep = how;
+        });
+    }
+
+    /// Names of the statements that were sent on connections after their sleep, each at most once for each connection.
+    #[must_use]
+    pub fn sent_asleep(&self) -> Vec<String> {
+        lock(&self.record.sent_asleep).clone()
     }
 
     /// Asks `choose` what is to become of each COMMIT.
@@ -187,14 +222,55 @@ impl PostgresWire {
     }
 }
 
-async fn carry(client: TcpStream, server: TcpStream, record: Arc<Record>) {
-    let (from_client, to_client) = client.into_split();
+async fn carry(
+    from_client: &mut OwnedReadHalf,
+    to_client: &OwnedWriteHalf,
+    server: TcpStream,
+    record: &Record,
+) {
     let (from_server, to_server) = server.into_split();
-    let session = Arc::new(Mutex::new(Session::default()));
-    let to_client = tokio::sync::Mutex::new(to_client);
+    let session = Mutex::new(Session::default());
+    let to_client = tokio::sync::Mutex::new(ToClient(to_client));
     tokio::select! {
-        () = carry_requests(from_client, to_server, &to_client, &record, &session) => {}
+        () = carry_requests(from_client, to_server, &to_client, record, &session) => {}
         () = carry_answers(from_server, &to_client, &session) => {}
+    }
+}
+
+/// Writes to a half that is only lent, so that the connection outlives its carriage.
+struct ToClient<'a>(&'a OwnedWriteHalf);
+
+impl ToClient<'_> {
+    async fn write_all(&self, mut bytes: &[u8]) -> std::io::Result<()> {
+        while !bytes.is_empty() {
+            self.0.writable().await?;
+            match self.0.try_write(bytes) {
+                Ok(count) => bytes = &bytes[count..],
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The server is gone. Nothing tells the client so before it sends something.
+async fn stay_asleep(mut client: TcpStream, how: Asleep, record: &Record) {
+    let mut bytes = Vec::new();
+    let mut is_named = false;
+    while matches!(client.read_buf(&mut bytes).await, Ok(1..)) {
+        if !is_named {
+            is_named = true;
+            let text = String::from_utf8_lossy(&bytes);
+            let name =
+                text.split_once("/* ").and_then(|(_, rest)| rest.split_once(" */")).map(|(name, _)| name);
+            lock(&record.sent_asleep).push(name.unwrap_or("unnamed").to_owned());
+        }
+        if how == Asleep::Reset {
+            // Closing with nothing left to wait for sends a reset.
+            let _ = client.set_zero_linger();
+            return;
+        }
     }
 }
 
@@ -202,14 +278,14 @@ async fn carry(client: TcpStream, server: TcpStream, record: Arc<Record>) {
 const COMMITTED: &[u8] = b"C\x00\x00\x00\x0bCOMMIT\x00Z\x00\x00\x00\x05I";
 
 async fn carry_requests(
-    mut from: OwnedReadHalf,
+    from: &mut OwnedReadHalf,
     mut to: OwnedWriteHalf,
-    to_client: &tokio::sync::Mutex<OwnedWriteHalf>,
+    to_client: &tokio::sync::Mutex<ToClient<'_>>,
     record: &Record,
     session: &Mutex<Session>,
 ) {
     let (mut bytes, mut is_started) = (Vec::new(), false);
-    while read_all(&mut from, &mut bytes).await {
+    while read_all(from, &mut bytes).await {
         let (mut sent, mut carried) = (0, 0);
         while let Some(length) = message_length(&bytes[sent..], is_started) {
             if is_started {
@@ -261,7 +337,7 @@ async fn carry_requests(
 
 async fn carry_answers(
     mut from: OwnedReadHalf,
-    to: &tokio::sync::Mutex<OwnedWriteHalf>,
+    to: &tokio::sync::Mutex<ToClient<'_>>,
     session: &Mutex<Session>,
 ) {
     let mut bytes = Vec::new();

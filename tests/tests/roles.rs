@@ -11,11 +11,12 @@ use tokio_postgres::error::SqlState;
 const ROLES: [&str; 6] = ["api", "webhook", "builder", "executor", "sweeper", "rewrap"];
 
 /// What each role may do to each table, in the order of [`ROLES`]: Select, Insert, Update of at least one column, Delete.
-const PRIVILEGES: [(&str, [&str; 6]); 15] = [
-    ("api_tokens", ["S", "", "", "", "", ""]),
+const PRIVILEGES: [(&str, [&str; 6]); 16] = [
+    ("api_tokens", ["SIU", "", "", "", "", ""]),
     ("function_heartbeats", ["", "", "SIU", "SIU", "S", ""]),
     ("organizations", ["SU", "S", "S", "S", "S", ""]),
     ("refinery_schema_history", ["", "", "", "", "", ""]),
+    ("schema_facts", ["S", "S", "S", "S", "S", "S"]),
     ("secrets", ["SIUD", "", "", "S", "", "SU"]),
     ("webhook_deduplications", ["", "SIU", "", "", "SD", ""]),
     ("webhooks", ["SIU", "S", "", "", "", "SU"]),
@@ -39,7 +40,10 @@ const FORBIDDEN: [(&str, &[&str]); 6] = [
             "DELETE FROM workflow_events",
             "DELETE FROM workflow_node_executions",
             "INSERT INTO workflow_node_executions DEFAULT VALUES",
-            "INSERT INTO api_tokens DEFAULT VALUES",
+            "DELETE FROM api_tokens",
+            "UPDATE api_tokens SET token_sha256 = ''",
+            "UPDATE api_tokens SET expires_at = NULL",
+            "UPDATE schema_facts SET oldest_code = 1",
             "UPDATE workflow_node_executions SET residuals = '[]'",
             "UPDATE workflow_node_executions SET configuration = '{}'",
             "UPDATE workflows SET organization_id = gen_random_uuid()",
@@ -189,7 +193,9 @@ const CREDENTIAL_COLUMNS: [(&str, &[&str]); 6] = [
     (
         "api",
         &[
+            "api_tokens INSERT: *",
             "api_tokens SELECT: *",
+            "api_tokens UPDATE: revoked_at",
             "secrets INSERT: *",
             "secrets SELECT: *",
             "secrets UPDATE: data,updated_at",

@@ -17,6 +17,8 @@ const TIMEOUT: Duration = Duration::from_secs(900);
 pub(crate) enum Admin {
     /// Bring the database's schema up to date.
     Migrate(Migrate),
+    /// Set the passwords of the functions' roles to what their parameters say.
+    Passwords(Passwords),
     /// Make an organization and its first token, which is shown once.
     Bootstrap(Bootstrap),
     /// Move all sealed values from the KMS key that the rewrap function is told of to the present one; none is opened.
@@ -25,6 +27,12 @@ pub(crate) enum Admin {
 
 #[derive(Args)]
 pub(crate) struct Migrate {
+    #[command(flatten)]
+    invocation: Invocation,
+}
+
+#[derive(Args)]
+pub(crate) struct Passwords {
     #[command(flatten)]
     invocation: Invocation,
 }
@@ -54,6 +62,7 @@ impl Admin {
     pub(crate) fn run(&self, format: Format) -> Result<(), Failure> {
         match self {
             Self::Migrate(command) => migrate(&command.invocation, &json!({ "migrate": {} }), format),
+            Self::Passwords(command) => migrate(&command.invocation, &json!({ "passwords": {} }), format),
             Self::Bootstrap(command) => {
                 let payload = json!({ "bootstrap": { "organization": command.organization } });
                 migrate(&command.invocation, &payload, format)
@@ -104,6 +113,11 @@ fn aws_command(payload: &Value) -> String {
 }
 
 fn render(answer: &Value) -> String {
+    if let Some(roles) = answer["roles"].as_array() {
+        let lines =
+            roles.iter().filter_map(Value::as_str).map(|role| format!("password set: {}\n", printable(role)));
+        return lines.collect();
+    }
     match answer["applied"].as_array() {
         Some(applied) if applied.is_empty() => "the schema is up to date\n".to_owned(),
         Some(applied) => {
@@ -136,6 +150,7 @@ mod tests {
     fn answers_read_well() {
         assert_eq!(render(&json!({ "applied": [] })), "the schema is up to date\n");
         assert_eq!(render(&json!({ "applied": ["V1__core"] })), "applied V1__core\n");
+        assert_eq!(render(&json!({ "roles": ["sealflow_api"] })), "password set: sealflow_api\n");
         let made = json!({ "organization_id": "1", "token": "sf_x" });
         assert_eq!(render(&made), "organization 1\ntoken, shown only now: sf_x\n");
     }

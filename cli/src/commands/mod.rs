@@ -17,6 +17,9 @@ pub(crate) mod run_watch;
 pub(crate) mod secret_delete;
 pub(crate) mod secret_list;
 pub(crate) mod secret_set;
+pub(crate) mod token_create;
+pub(crate) mod token_list;
+pub(crate) mod token_revoke;
 pub(crate) mod webhook_list;
 pub(crate) mod webhook_rotate;
 pub(crate) mod webhook_set;
@@ -28,7 +31,9 @@ pub(crate) mod workflow_show;
 use serde_json::{Value, json};
 
 use crate::api::Api;
-use crate::arguments::{Arguments, Command, Dlq, Event, Execution, Queue, Run, Secret, Webhook, Workflow};
+use crate::arguments::{
+    Arguments, Command, Dlq, Event, Execution, Queue, Run, Secret, Token, Webhook, Workflow,
+};
 use crate::failure::Failure;
 use crate::output::{Format, print_json, print_table};
 
@@ -74,6 +79,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         Command::Execution(Execution::Cancel(command)) => command.run(&context),
         Command::Dlq(Dlq::List(command)) => command.run(&context),
         Command::Dlq(Dlq::Redrive(command)) => command.run(&context),
+        Command::Token(Token::Create(command)) => command.run(&context),
+        Command::Token(Token::List(command)) => command.run(&context),
+        Command::Token(Token::Revoke(command)) => command.run(&context),
         Command::Event(Event::List(command)) => command.run(&context),
         Command::Queue(Queue::List(command)) => command.run(&context),
         Command::Admin(_) | Command::Completion(_) | Command::Expr(_) => {

@@ -27,7 +27,9 @@ impl FromRequestParts<Arc<Deps>> for Caller {
     async fn from_request_parts(parts: &mut Parts, deps: &Arc<Deps>) -> Result<Self, ApiError> {
         let header = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         let token = header.and_then(bearer).ok_or(ApiError::Unauthorized)?;
-        let caller = authenticate_token(&deps.store, &sha256(token)).await?.ok_or(ApiError::Unauthorized)?;
+        let caller = authenticate_token(&deps.store, &sha256(token), deps.clock.now())
+            .await?
+            .ok_or(ApiError::Unauthorized)?;
         Ok(Self { organization_id: caller.organization_id, name: format!("token:{}", caller.token_name) })
     }
 }

@@ -22,6 +22,11 @@ pub(crate) fn bearer(header: &str) -> Option<&str> {
     (scheme.eq_ignore_ascii_case("bearer") && fits).then_some(token)
 }
 
+/// A new token of the API: 256 random bits behind the prefix by which people and scanners know it.
+pub(crate) fn new_token() -> Result<String, ApiError> {
+    Ok(format!("{TOKEN_PREFIX}{}", random::<32>()?))
+}
+
 /// 256 random bits in hex: a webhook's signing key or token.
 pub(crate) fn random_key() -> Result<String, ApiError> {
     random::<32>()

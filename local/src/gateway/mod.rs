@@ -82,6 +82,12 @@ impl AnswerRecord {
 }
 
 async fn answer(request: Request, invoker: &Invoker) -> Response {
+    if !is_from_here(&request) {
+        return json_answer(
+            403,
+            &json!({ "message": "the front of a development machine takes no page's requests" }),
+        );
+    }
     let path = request.uri().path();
     if let Some(function) = invoked_function(path) {
         if request.method() != http::Method::POST {
@@ -100,6 +106,16 @@ async fn answer(request: Request, invoker: &Invoker) -> Response {
     };
     // API Gateway's own words for a function that failed or answered something else.
     answer.unwrap_or_else(|| json_answer(500, &json!({ "message": "Internal Server Error" })))
+}
+
+/// Whether a program of this machine asks: a page that a browser shows sends its origin, or a name of its own that resolves to us.
+fn is_from_here(request: &Request) -> bool {
+    let host =
+        request.headers().get(http::header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let name = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
+    let name = name.map_or(host, |(name, _)| name);
+    !request.headers().contains_key(http::header::ORIGIN)
+        && matches!(name, "127.0.0.1" | "localhost" | "[::1]")
 }
 
 fn invoked_function(path: &str) -> Option<&str> {
@@ -125,6 +141,26 @@ async fn invoke(function: &str, payload: bytes::Bytes, invoker: &Invoker) -> Res
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_page_of_a_browser_is_refused() {
+        let check = |host: &str, origin: Option<&str>, expected: bool| {
+            let mut request = http::Request::get("/v1/workflows").header("host", host);
+            if let Some(origin) = origin {
+                request = request.header("origin", origin);
+            }
+            let request = request.body(bytes::Bytes::new()).unwrap();
+            assert_eq!(is_from_here(&request), expected, "{host} {origin:?}");
+        };
+        check("127.0.0.1:4747", None, true);
+        check("localhost", None, true);
+        check("[::1]:4747", None, true);
+        check("evil.test:4747", None, false);
+        check("127.0.0.1.evil.test", None, false);
+        check("", None, false);
+        check("127.0.0.1:4747", Some("http://127.0.0.1:4747"), false);
+        check("127.0.0.1:4747", Some("null"), false);
+    }
 
     #[test]
     fn the_invoke_path_names_the_function() {

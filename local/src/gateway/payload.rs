@@ -17,11 +17,11 @@ pub(super) fn event(request: &Request) -> Value {
     let (body, is_base64) = encode_body(request.body());
     let now = clock::now();
     let host = header(headers, &HOST).unwrap_or("localhost");
+    let path = decoded_path(uri.path());
     let mut event = json!({
         "version": "2.0",
         "routeKey": "$default",
-        // The gateway decodes the path; the query stays as it was sent.
-        "rawPath": percent_decode_str(uri.path()).decode_utf8_lossy(),
+        "rawPath": path,
         "rawQueryString": uri.query().unwrap_or_default(),
         "headers": joined_headers(headers),
         "requestContext": {
@@ -31,7 +31,7 @@ pub(super) fn event(request: &Request) -> Value {
             "domainPrefix": host.split(['.', ':']).next(),
             "http": {
                 "method": request.method().as_str(),
-                "path": percent_decode_str(uri.path()).decode_utf8_lossy(),
+                "path": path,
                 "protocol": "HTTP/1.1",
                 "sourceIp": "127.0.0.1",
                 "userAgent": header(headers, &USER_AGENT).unwrap_or_default(),
@@ -95,6 +95,12 @@ pub(super) fn response(answer: &[u8]) -> Option<Response> {
     headers.remove(http::header::TRANSFER_ENCODING);
     headers.entry(http::header::CONTENT_TYPE).or_insert(HeaderValue::from_static("text/plain;charset=utf-8"));
     Some(response)
+}
+
+/// The gateway decodes the path and cuts off what follows a decoded `?`; the query stays as it was sent.
+fn decoded_path(path: &str) -> String {
+    let decoded = percent_decode_str(path).decode_utf8_lossy().into_owned();
+    decoded.split('?').next().unwrap_or_default().to_owned()
 }
 
 fn encode_body(body: &Bytes) -> (Option<String>, bool) {
@@ -173,6 +179,13 @@ mod tests {
         assert_eq!(event["requestContext"]["http"]["method"], "POST");
         assert_eq!(event["requestContext"]["domainPrefix"], "h");
         assert_eq!((&event["body"], &event["isBase64Encoded"]), (&json!("{}"), &json!(false)));
+    }
+
+    #[test]
+    fn a_path_is_decoded_once_and_cut_at_a_question_mark() {
+        let raw_path = |uri: &str| event(&request("GET", uri, &[], b""))["rawPath"].clone();
+        assert_eq!(raw_path("/v1/a%2523"), "/v1/a%23");
+        assert_eq!(raw_path("/v1/bug%3F2/runs"), "/v1/bug");
     }
 
     #[test]

@@ -71,6 +71,10 @@ impl Instance {
         stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
     }
 
+    pub(super) fn freeze(&self) {
+        self.process.signal(Signal::STOP);
+    }
+
     pub(super) fn thaw(&self) {
         self.process.signal(Signal::CONT);
     }
@@ -81,7 +85,7 @@ impl Instance {
     }
 
     /// Runs one invocation. The clock of `limit` runs from when the instance takes it, as on Lambda.
-    pub(super) async fn run(&self, payload: Bytes, limit: Duration) -> Answer {
+    pub(super) async fn run(&self, payload: Bytes, trace: String, limit: Duration) -> Answer {
         let id = random::uuid();
         let init = Duration::from_secs(INIT_SECONDS_MAX);
         let mut init_failed = None;
@@ -99,8 +103,8 @@ impl Instance {
             return answer;
         }
         let deadline_ms = clock::now_ms() + i64::try_from(limit.as_millis()).unwrap_or(i64::MAX / 2);
-        let reply =
-            self.api.give(Work { id: id.clone(), payload, deadline_ms, function: self.function_arn() });
+        let function = self.function_arn();
+        let reply = self.api.give(Work { id: id.clone(), payload, deadline_ms, function, trace });
         tokio::select! {
             biased;
             outcome = timeout(limit, reply) => match outcome {

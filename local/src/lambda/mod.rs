@@ -9,7 +9,7 @@ mod runtime_api;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
@@ -20,6 +20,7 @@ use tokio::sync::Semaphore;
 
 use crate::folder::append_privately;
 use crate::http::runtime;
+use crate::lineage;
 use instance::Instance;
 
 /// The most bytes of an invocation's payload or answer (Lambda's "Invocation payload", synchronous).
@@ -38,8 +39,19 @@ pub struct FunctionOptions {
     pub instances_max: usize,
     /// How long one invocation may take.
     pub timeout: Duration,
+    /// What becomes of a chain of invocations that is longer than [`lineage::HOPS_MAX`].
+    pub recursive_loop: RecursiveLoop,
     /// What `AWS_LAMBDA_FUNCTION_MEMORY_SIZE` says, megabytes. Not enforced.
     pub memory_megabytes: u32,
+}
+
+/// A function's setting of that name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RecursiveLoop {
+    /// Chains go on, as the template says for functions that queues drive.
+    Allow,
+    /// Lambda's default: the invocation does not happen, and its messages are gone.
+    Terminate,
 }
 
 /// Chooses further variables for each instance by its number, from 0: a crash suite arms another failpoint in each.
@@ -74,6 +86,7 @@ struct Function {
     idle: Mutex<Vec<Arc<Instance>>>,
     all: Mutex<Vec<Weak<Instance>>>,
     started: AtomicU64,
+    hops_max: AtomicU32,
 }
 
 impl FunctionOptions {
@@ -85,6 +98,7 @@ impl FunctionOptions {
             environment_of_instance: EnvironmentOfInstance::default(),
             instances_max: 2,
             timeout: Duration::from_secs(30),
+            recursive_loop: RecursiveLoop::Allow,
             memory_megabytes: 256,
         }
     }
@@ -154,6 +168,7 @@ impl Lambda {
             idle: Mutex::default(),
             all: Mutex::default(),
             started: AtomicU64::new(0),
+            hops_max: AtomicU32::new(0),
         };
         let mut functions = self.functions.write().unwrap_or_else(PoisonError::into_inner);
         functions.insert(name.to_owned(), Arc::new(function));
@@ -192,11 +207,29 @@ impl Lambda {
     ///
     /// When there is no such function, or the payload is larger than Lambda takes.
     pub async fn invoke(&self, name: &str, payload: Bytes) -> Result<Answer> {
+        self.invoke_after(name, payload, 0).await
+    }
+
+    /// As [`Lambda::invoke`], for what an invocation caused that was `hops` away from the outside world.
+    ///
+    /// # Errors
+    ///
+    /// As [`Lambda::invoke`].
+    pub async fn invoke_after(&self, name: &str, payload: Bytes, hops: u32) -> Result<Answer> {
         let function = self.function(name)?;
         if payload.len() > PAYLOAD_BYTES_MAX {
             bail!("the payload is larger than {PAYLOAD_BYTES_MAX} bytes");
         }
-        Ok(runtime().spawn(async move { function.invoke(payload).await }).await?)
+        Ok(runtime().spawn(async move { function.invoke(payload, hops + 1).await }).await?)
+    }
+
+    /// The longest chain of invocations so far that led to this function.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such function.
+    pub fn hops_max(&self, name: &str) -> Result<u32> {
+        Ok(self.function(name)?.hops_max.load(Ordering::Relaxed))
     }
 
     /// The process ids of a function's living instances, idle and busy.
@@ -217,6 +250,19 @@ impl Lambda {
         let living = self.function(name)?.living();
         living.iter().for_each(|instance| instance.kill());
         Ok(living.len())
+    }
+
+    /// Freezes a function's idle instances, as Lambda does between two invocations; the next invocation thaws the one that it takes. Gives
+    /// how many there were.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such function.
+    pub fn put_to_sleep(&self, name: &str) -> Result<usize> {
+        let function = self.function(name)?;
+        let idle = lock(&function.idle);
+        idle.iter().for_each(|instance| instance.freeze());
+        Ok(idle.len())
     }
 
     /// The process ids of a function's instances that are frozen (by SIGSTOP).
@@ -260,7 +306,13 @@ impl Drop for Lambda {
 }
 
 impl Function {
-    async fn invoke(&self, payload: Bytes) -> Answer {
+    async fn invoke(&self, payload: Bytes, hops: u32) -> Answer {
+        if self.options.recursive_loop == RecursiveLoop::Terminate && hops > lineage::HOPS_MAX {
+            self.note("a recursive loop was stopped");
+            // Nothing fails, and nothing is delivered again.
+            return Answer { payload: Bytes::from_static(b"{}"), is_error: false };
+        }
+        self.hops_max.fetch_max(hops, Ordering::Relaxed);
         let _slot = self.slots.acquire().await.expect("the semaphore is never closed");
         let instance = match self.take_idle() {
             Some(instance) => instance,
@@ -269,7 +321,7 @@ impl Function {
                 Err(error) => return Answer::failed("Runtime.InvalidEntrypoint", &format!("{error:#}")),
             },
         };
-        let answer = instance.run(payload, self.options.timeout).await;
+        let answer = instance.run(payload, lineage::header(hops), self.options.timeout).await;
         if instance.is_usable() {
             lock(&self.idle).push(instance);
         } else {
@@ -283,6 +335,8 @@ impl Function {
         let mut idle = lock(&self.idle);
         while let Some(instance) = idle.pop() {
             if instance.is_usable() {
+                // It may have been put to sleep.
+                instance.thaw();
                 return Some(instance);
             }
             self.note("an idle instance ended");

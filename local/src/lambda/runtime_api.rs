@@ -8,7 +8,6 @@ use serde_json::json;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::http::{Request, Response, answer, json as json_answer};
-use crate::random;
 
 /// Where all paths begin.
 const PREFIX: &str = "/2018-06-01/runtime/";
@@ -22,6 +21,8 @@ pub(super) struct Work {
     pub(super) deadline_ms: i64,
     /// The function's ARN.
     pub(super) function: String,
+    /// The trace header.
+    pub(super) trace: String,
 }
 
 /// How the function answered.
@@ -103,15 +104,13 @@ impl RuntimeApi {
         let mut take = self.take.lock().await;
         self.phase.send_replace(Phase::Asking);
         let Some(work) = take.recv().await else { return not_found() };
-        let trace =
-            format!("Root=1-{}-{};Parent={};Sampled=0", random::hex(4), random::hex(12), random::hex(8));
         let mut response = answer(200, "application/json", work.payload);
         let text = |text: &str| HeaderValue::from_str(text).expect("ids and numbers are visible ASCII");
         let headers = response.headers_mut();
         headers.insert("Lambda-Runtime-Aws-Request-Id", text(&work.id));
         headers.insert("Lambda-Runtime-Deadline-Ms", text(&work.deadline_ms.to_string()));
         headers.insert("Lambda-Runtime-Invoked-Function-Arn", text(&work.function));
-        headers.insert("Lambda-Runtime-Trace-Id", text(&trace));
+        headers.insert("Lambda-Runtime-Trace-Id", text(&work.trace));
         response
     }
 

@@ -170,7 +170,7 @@ impl Prepared {
             self.stack.postgres().url(SUPERUSER, &self.database)
         } else {
             let host_port = builder.database_endpoint.as_deref().unwrap_or(self.stack.postgres().host_port());
-            format!("postgres://sealflow_{function}@{host_port}/{}", self.database)
+            self.stack.postgres().url_through(host_port, &format!("sealflow_{function}"), &self.database)
         };
         let public_url = format!("http://127.0.0.1:{}", self.listener.local_addr()?.port());
         let http_allow = builder.http_allow.join(",");

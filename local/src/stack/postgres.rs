@@ -1,11 +1,12 @@
 //! A real Postgres of its own: fresh data folder, a free loopback port, gone at the end.
 //!
-//! `max_connections` is 200 and every login is trusted, which is why it binds loopback only. Unless asked for
-//! durability it runs with `fsync` and `full_page_writes` off: nothing here survives a crash of the machine, while
+//! It binds loopback only and asks for a random password, the same for the superuser and the functions' roles: other users of the
+//! machine reach the port too. `max_connections` is 200. Unless asked for durability it runs with `fsync` and `full_page_writes` off: nothing here survives a crash of the machine, while
 //! `synchronous_commit` stays on, so that a commit's order of events is the real one.
 
 use std::fs::{self, File, OpenOptions};
-use std::os::unix::fs::{MetadataExt, chown};
+use std::io::Write as _;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -24,6 +25,12 @@ const PORT_ATTEMPTS_MAX: u32 = 3;
 /// The cluster's superuser.
 pub const SUPERUSER: &str = "postgres";
 
+/// The functions' roles are there before the migrations, so that they have a password.
+const CREATE_ROLES: &str = "DO $$ DECLARE role_name text; BEGIN
+    FOREACH role_name IN ARRAY ARRAY['api', 'webhook', 'builder', 'executor', 'sweeper', 'rewrap'] LOOP
+        EXECUTE format('CREATE ROLE %I LOGIN PASSWORD %L', 'sealflow_' || role_name, 'PASSWORD');
+    END LOOP; END $$";
+
 /// What can be chosen about a server.
 #[derive(Debug, Clone, Default)]
 pub struct PostgresOptions {
@@ -41,6 +48,7 @@ pub struct Postgres {
     process: Option<Process>,
     bin_dir: PathBuf,
     host_port: String,
+    password: String,
     log: Option<PathBuf>,
 }
 
@@ -72,27 +80,39 @@ impl Postgres {
         if let RunAs::User { uid, gid } = run_as {
             chown(&data, Some(uid), Some(gid))?;
         }
-        make_cluster(&bin_dir, &run_as, &data, log).await?;
-        for _ in 1..PORT_ATTEMPTS_MAX {
-            if let Ok(server) = Self::start_server(&bin_dir, &run_as, &data, log, options).await {
-                return Ok(server);
+        let password = crate::random::hex(16);
+        make_cluster(&bin_dir, &run_as, &data, &password, log).await?;
+        let mut attempts = 1;
+        let server = loop {
+            match Self::start_server(&bin_dir, &run_as, &data, &password, log, options).await {
+                Err(_) if attempts < PORT_ATTEMPTS_MAX => attempts += 1,
+                result => break result?,
             }
-        }
-        Self::start_server(&bin_dir, &run_as, &data, log, options).await
+        };
+        server.sql("postgres", &CREATE_ROLES.replace("'PASSWORD'", &format!("'{password}'"))).await?;
+        Ok(server)
     }
 
-    /// One that runs already, named by `postgres://USER@HOST:PORT/…`.
+    /// One that runs already, named by `postgres://USER:PASSWORD@HOST:PORT/…`, the password that of all roles.
     ///
     /// # Errors
     ///
     /// When the address can't be read, or this machine has no `psql`.
     pub fn existing(url: &str, log: Option<PathBuf>) -> Result<Self> {
-        let after_user = url.split_once('@').map(|(_, rest)| rest);
-        let host_port = after_user.and_then(|rest| rest.split('/').next()).unwrap_or_default();
+        let (user, rest) = url.split_once('@').unwrap_or_default();
+        let host_port = rest.split('/').next().unwrap_or_default();
+        let password = user.rsplit_once("//").and_then(|(_, user)| user.split_once(':'));
+        let password = password.map(|(_, password)| password).unwrap_or_default();
         if host_port.is_empty() || !url.starts_with("postgres") {
-            bail!("not an address of the shape postgres://{SUPERUSER}@HOST:PORT/postgres");
+            bail!("not an address of the shape postgres://{SUPERUSER}:PASSWORD@HOST:PORT/postgres");
         }
-        Ok(Self { process: None, bin_dir: tools::find_postgres()?, host_port: host_port.to_owned(), log })
+        Ok(Self {
+            process: None,
+            bin_dir: tools::find_postgres()?,
+            host_port: host_port.to_owned(),
+            password: password.to_owned(),
+            log,
+        })
     }
 
     /// `HOST:PORT`.
@@ -110,9 +130,17 @@ impl Postgres {
         self.process.as_ref().map(Process::pid)
     }
 
-    /// `postgres://ROLE@HOST:PORT/DATABASE`.
+    /// `postgres://ROLE:PASSWORD@HOST:PORT/DATABASE`.
     pub fn url(&self, role: &str, database: &str) -> String {
-        format!("postgres://{role}@{}/{database}", self.host_port)
+        self.url_through(&self.host_port, role, database)
+    }
+
+    /// The same by way of a proxy at `HOST:PORT`.
+    pub fn url_through(&self, host_port: &str, role: &str, database: &str) -> String {
+        match self.password.as_str() {
+            "" => format!("postgres://{role}@{host_port}/{database}"),
+            password => format!("postgres://{role}:{password}@{host_port}/{database}"),
+        }
     }
 
     /// Makes an empty database `PREFIX_RANDOM`, owned by the superuser, and gives its name.
@@ -169,7 +197,9 @@ impl Postgres {
 
     fn client(&self, program: &str, database: &str) -> Command {
         let mut command = Command::new(self.bin_dir.join(program));
-        command.arg("--dbname").arg(self.url(SUPERUSER, database)).env("PGCONNECT_TIMEOUT", "10");
+        // The password goes by the environment, which other users of the machine don't see.
+        let url = format!("postgres://{SUPERUSER}@{}/{database}", self.host_port);
+        command.arg("--dbname").arg(url).env("PGPASSWORD", &self.password).env("PGCONNECT_TIMEOUT", "10");
         command.env_remove("PGOPTIONS").env_remove("PGSERVICE");
         command
     }
@@ -178,6 +208,7 @@ impl Postgres {
         bin_dir: &Path,
         run_as: &RunAs,
         data: &Path,
+        password: &str,
         log: &Path,
         options: &PostgresOptions,
     ) -> Result<Self> {
@@ -193,7 +224,8 @@ impl Postgres {
         let process = Process::start("postgres", command, Signal::INT)?;
         await_ready(&process, data, log).await?;
         let host_port = format!("127.0.0.1:{port}");
-        Ok(Self { process: Some(process), bin_dir: bin_dir.to_owned(), host_port, log: Some(log.to_owned()) })
+        let (bin_dir, password) = (bin_dir.to_owned(), password.to_owned());
+        Ok(Self { process: Some(process), bin_dir, host_port, password, log: Some(log.to_owned()) })
     }
 }
 
@@ -251,13 +283,32 @@ fn other_user() -> (u32, u32) {
         .unwrap_or(NOBODY)
 }
 
-async fn make_cluster(bin_dir: &Path, run_as: &RunAs, data: &Path, log: &Path) -> Result<()> {
+async fn make_cluster(bin_dir: &Path, run_as: &RunAs, data: &Path, password: &str, log: &Path) -> Result<()> {
+    let password_file = data.with_extension("password");
+    OpenOptions::new()
+        .create_new(true)
+        .write(true)
+        .mode(0o600)
+        .open(&password_file)?
+        .write_all(password.as_bytes())?;
+    if let RunAs::User { uid, gid } = run_as {
+        chown(&password_file, Some(*uid), Some(*gid))?;
+    }
     let mut command = run_as.command(&bin_dir.join("initdb"), "TERM");
-    command.arg("-D").arg(data).args(["--username", SUPERUSER, "--auth", "trust", "--no-sync"]);
+    command.arg("-D").arg(data).args([
+        "--username",
+        SUPERUSER,
+        "--auth",
+        "password",
+        "--no-sync",
+        "--pwfile",
+    ]);
+    command.arg(&password_file);
     command.args(["--encoding", "UTF8", "--locale", "C"]).current_dir("/");
     clean_environment(&mut command);
     log_to(&mut command, log)?;
     let status = Process::start("initdb", command, Signal::TERM)?.wait().await;
+    fs::remove_file(&password_file)?;
     if !status.success() {
         bail!("initdb failed ({status}): {}", end_of(log));
     }

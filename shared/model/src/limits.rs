@@ -96,6 +96,11 @@ pub const CONCURRENCY_MAX: u32 = 1_000;
 /// Bytes of a concurrency key.
 pub const CONCURRENCY_KEY_BYTES_MAX: usize = 1024;
 
+/// Tokens of an organization that are not revoked.
+pub const TOKENS_MAX: i64 = 1_000;
+/// Characters of a token's name.
+pub const TOKEN_NAME_CHARS_MAX: usize = 128;
+
 /// Crashes after which an item or execution ends as `crashed`.
 pub const CRASHES_MAX: i32 = 3;
 /// Sends of the sweeper after which an item ends as `undeliverable`.

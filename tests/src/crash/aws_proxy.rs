@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use local::http::{self, Request, Response, Server};
+use local::lineage::MESSAGE_ATTRIBUTE;
 use serde_json::{Value, json};
 
 const BODY_BYTES_MAX: usize = 1024 * 1024;
@@ -112,6 +113,7 @@ impl State {
         self.sent.fetch_add(entries.len(), Ordering::SeqCst);
         let (mut carried, mut doubled, mut successful, mut failed) = (vec![], vec![], vec![], vec![]);
         for mut entry in entries {
+            keep_trace(&request, &mut entry);
             let answer = json!({ "Id": entry["Id"], "MessageId": "00000000-0000-4000-8000-000000000000", "MD5OfMessageBody": "" });
             let faults = *lock(&self.faults);
             if self.strikes(faults.refused_percent) {
@@ -165,6 +167,15 @@ impl State {
         let strikes = percent > 0 && lock(&self.dice).u32(..100) < percent;
         self.struck.fetch_add(usize::from(strikes), Ordering::SeqCst);
         strikes
+    }
+}
+
+/// SQS keeps the trace header of who sends as an attribute of the system. Of a batch's messages the stand-in keeps the sender's
+/// attributes alone.
+fn keep_trace(request: &Request, entry: &mut Value) {
+    if let Some(trace) = request.headers().get("x-amzn-trace-id").and_then(|value| value.to_str().ok()) {
+        entry["MessageAttributes"] =
+            json!({ MESSAGE_ATTRIBUTE: { "DataType": "String", "StringValue": trace } });
     }
 }
 

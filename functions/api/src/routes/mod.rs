@@ -7,6 +7,7 @@ mod organization;
 mod queue_items;
 mod runs;
 mod secrets;
+mod tokens;
 mod webhooks;
 mod workflows;
 
@@ -28,7 +29,14 @@ use crate::Deps;
 use crate::error::ApiError;
 
 /// The whole API as a service.
+///
+/// A path is read anew before it is routed ([`crate::path`]), which a layer of the router itself would come too late for.
 pub fn router(deps: Arc<Deps>) -> Router {
+    let routes = routes(deps);
+    Router::new().fallback_service(tower::ServiceExt::<Request>::map_request(routes, crate::path::read_path))
+}
+
+fn routes(deps: Arc<Deps>) -> Router {
     Router::new()
         .route("/health", get(health))
         .route("/v1/organization", get(organization::show).delete(organization::delete))
@@ -38,6 +46,8 @@ pub fn router(deps: Arc<Deps>) -> Router {
         .route("/v1/secrets", get(secrets::list))
         .route("/v1/secrets/{name}", put(secrets::put_all).delete(secrets::delete))
         .route("/v1/secrets/{name}/{key}", put(secrets::put_key).delete(secrets::delete_key))
+        .route("/v1/tokens", get(tokens::list).post(tokens::create))
+        .route("/v1/tokens/{token}/revoke", post(tokens::revoke))
         .route("/v1/runs", get(runs::list))
         .route("/v1/runs/{run}", get(runs::show))
         .route("/v1/runs/{run}/cancel", post(runs::cancel))
@@ -160,6 +170,9 @@ mod tests {
             ("DELETE", "/v1/secrets/s"),
             ("PUT", "/v1/secrets/s/k"),
             ("DELETE", "/v1/secrets/s/k"),
+            ("GET", "/v1/tokens"),
+            ("POST", "/v1/tokens"),
+            ("POST", "/v1/tokens/t/revoke"),
             ("GET", "/v1/runs"),
             ("GET", "/v1/runs/r"),
             ("POST", "/v1/runs/r/cancel"),

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use serde::Deserialize;
 use store::api::{OrganizationRow, delete_organization, load_organization};
 
 use crate::Deps;
 use crate::auth::Caller;
 use crate::error::{ApiError, NotFoundAs as _};
+use crate::query::ApiQuery;
 
 /// `GET`: the organization.
 pub(super) async fn show(
@@ -20,8 +22,24 @@ pub(super) async fn show(
     Ok(Json(organization.not_found_as("organization")?))
 }
 
-/// `DELETE`: ends the organization with its secrets, webhooks and runs. Its tokens are of no use from then on.
-pub(super) async fn delete(State(deps): State<Arc<Deps>>, caller: Caller) -> Result<StatusCode, ApiError> {
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DeleteQuery {
+    name: Option<String>,
+}
+
+/// `DELETE`: ends the organization, whose name is repeated, with its secrets, webhooks and runs. Its tokens are of no use from then on.
+pub(super) async fn delete(
+    State(deps): State<Arc<Deps>>,
+    caller: Caller,
+    ApiQuery(query): ApiQuery<DeleteQuery>,
+) -> Result<StatusCode, ApiError> {
+    let organization = load_organization(&deps.store, caller.organization_id).await;
+    if query.name != Some(organization.not_found_as("organization")?.name) {
+        return Err(ApiError::Invalid(
+            "deleting an organization takes all of its secrets, webhooks and runs along: repeat its name, `?name=NAME`".to_owned(),
+        ));
+    }
     delete_organization(&deps.store, caller.organization_id, &caller.name, deps.clock.now())
         .await
         .not_found_as("organization")?;

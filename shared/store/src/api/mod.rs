@@ -37,7 +37,7 @@ pub use secrets::{
     SecretIdentity, SecretRow, SecretWrite, change_secret, delete_secret, list_secrets, load_secret,
     load_secrets_named,
 };
-pub use tokens::{Caller, authenticate_token};
+pub use tokens::{Caller, NewToken, TokenRow, authenticate_token, create_token, list_tokens, revoke_token};
 pub use webhooks::{
     WebhookKeys, WebhookReference, WebhookRotation, WebhookRow, list_webhooks, load_webhook_keys,
     rotate_webhook,

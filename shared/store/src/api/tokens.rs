@@ -1,8 +1,12 @@
+use jiff::Timestamp;
+use serde::Serialize;
+use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
+use super::page::{Page, PageRequest, read_page};
 use crate::types::column;
-use crate::{Store, StoreError};
+use crate::{Store, StoreError, Tx};
 
 /// Who calls the API: a token that may be used, of an organization that lives.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,18 +19,23 @@ pub struct Caller {
     pub token_name: String,
 }
 
-/// The caller whose token has this SHA-256; None: no such token, revoked, or its organization was deleted.
+/// The caller whose token has this SHA-256; None: no such token, revoked, past its end, or its organization was deleted.
 ///
 /// # Errors
 /// [`StoreError::Unavailable`] when the database can't be reached.
-pub async fn authenticate_token(store: &Store, token_sha256: &[u8]) -> Result<Option<Caller>, StoreError> {
+pub async fn authenticate_token(
+    store: &Store,
+    token_sha256: &[u8],
+    now: Timestamp,
+) -> Result<Option<Caller>, StoreError> {
     let rows = store
         .query(
             "/* authenticate_token */
              SELECT t.id, t.name, t.organization_id
              FROM api_tokens t JOIN organizations o ON o.id = t.organization_id
-             WHERE t.token_sha256 = $1 AND t.revoked_at IS NULL AND o.deleted_at IS NULL",
-            &[(&token_sha256, Type::BYTEA)],
+             WHERE t.token_sha256 = $1 AND t.revoked_at IS NULL AND o.deleted_at IS NULL
+               AND (t.expires_at IS NULL OR t.expires_at > $2)",
+            &[(&token_sha256, Type::BYTEA), (&now, Type::TIMESTAMPTZ)],
         )
         .await?;
     let Some(row) = rows.first() else {
@@ -37,4 +46,191 @@ pub async fn authenticate_token(store: &Store, token_sha256: &[u8]) -> Result<Op
         token_id: column(row, "id")?,
         token_name: column(row, "name")?,
     }))
+}
+
+/// A token, as the API shows it: never the token itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TokenRow {
+    /// `api_tokens.id`
+    pub id: Uuid,
+    /// What it is for.
+    pub name: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// Who made it; None for an organization's first one.
+    pub created_by: Option<String>,
+    /// From when it is refused; None: never.
+    pub expires_at: Option<Timestamp>,
+    /// When it was revoked.
+    pub revoked_at: Option<Timestamp>,
+}
+
+impl TokenRow {
+    fn from_row(row: &Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: column(row, "id")?,
+            name: column(row, "name")?,
+            created_at: column(row, "created_at")?,
+            created_by: column(row, "created_by")?,
+            expires_at: column(row, "expires_at")?,
+            revoked_at: column(row, "revoked_at")?,
+        })
+    }
+}
+
+/// The organization's tokens, newest first, revoked ones too.
+///
+/// # Errors
+/// See [`StoreError`].
+pub async fn list_tokens(
+    store: &Store,
+    organization_id: Uuid,
+    page: PageRequest,
+) -> Result<Page<TokenRow>, StoreError> {
+    let rows = store
+        .query(
+            "/* list_tokens */
+             SELECT q.*, count(*) OVER () AS candidates FROM (
+                 SELECT id, name, created_at, created_by, expires_at, revoked_at FROM api_tokens
+                 WHERE organization_id = $1 AND ($2::uuid IS NULL OR id < $2) ORDER BY id DESC LIMIT $3 + 1) q
+             ORDER BY q.id DESC LIMIT $3",
+            &[(&organization_id, Type::UUID), (&page.before, Type::UUID), (&page.rows_max(), Type::INT8)],
+        )
+        .await?;
+    read_page(&rows, TokenRow::from_row)
+}
+
+/// A token to be made.
+#[derive(Clone, Debug)]
+pub struct NewToken<'a> {
+    /// `api_tokens.id`
+    pub id: Uuid,
+    /// What it is for; no other live token of the organization has the name.
+    pub name: &'a str,
+    /// SHA-256 of the token.
+    pub token_sha256: &'a [u8],
+    /// From when it is refused; None: never.
+    pub expires_at: Option<Timestamp>,
+    /// Who makes it.
+    pub created_by: &'a str,
+}
+
+/// Makes a token.
+///
+/// # Errors
+/// [`StoreError::Conflict`] when a live token has the name, or the organization has as many live ones as it may.
+pub async fn create_token(
+    store: &Store,
+    organization_id: Uuid,
+    token: &NewToken<'_>,
+    now: Timestamp,
+) -> Result<TokenRow, StoreError> {
+    store.run_tx("create_token", |tx| create_in(tx, organization_id, token, now)).await
+}
+
+async fn create_in(
+    tx: Tx,
+    organization_id: Uuid,
+    token: &NewToken<'_>,
+    now: Timestamp,
+) -> Result<TokenRow, StoreError> {
+    lock_organization(&tx, organization_id).await?;
+    let live = tx
+        .query(
+            "/* create_token: live */
+             SELECT count(*) AS live, coalesce(bool_or(name = $2), false) AS is_taken FROM api_tokens
+             WHERE organization_id = $1 AND revoked_at IS NULL",
+            &[(&organization_id, Type::UUID), (&token.name, Type::TEXT)],
+        )
+        .await?;
+    let live = live.first().ok_or(StoreError::Corrupt("create_token"))?;
+    if column(live, "is_taken")? {
+        return Err(StoreError::Conflict("a token that is not revoked has this name"));
+    }
+    if column::<i64>(live, "live")? >= model::limits::TOKENS_MAX {
+        return Err(StoreError::Conflict("the organization has as many tokens as it may: revoke some"));
+    }
+    let rows = tx
+        .query(
+            "/* create_token */
+             INSERT INTO api_tokens (id, organization_id, name, token_sha256, created_at, created_by, expires_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7)
+             RETURNING id, name, created_at, created_by, expires_at, revoked_at",
+            &[
+                (&token.id, Type::UUID),
+                (&organization_id, Type::UUID),
+                (&token.name, Type::TEXT),
+                (&token.token_sha256, Type::BYTEA),
+                (&now, Type::TIMESTAMPTZ),
+                (&token.created_by, Type::TEXT),
+                (&token.expires_at, Type::TIMESTAMPTZ),
+            ],
+        )
+        .await?;
+    rows.first().map_or(Err(StoreError::Corrupt("create_token")), TokenRow::from_row)
+}
+
+/// Revokes a token, by its id or by the name that it has while it lives.
+///
+/// # Errors
+/// [`StoreError::NotFound`]; [`StoreError::Conflict`] when it is the last one that lets anybody in.
+pub async fn revoke_token(
+    store: &Store,
+    organization_id: Uuid,
+    reference: &str,
+    now: Timestamp,
+) -> Result<TokenRow, StoreError> {
+    store.run_tx("revoke_token", |tx| revoke_in(tx, organization_id, reference, now)).await
+}
+
+async fn revoke_in(
+    tx: Tx,
+    organization_id: Uuid,
+    reference: &str,
+    now: Timestamp,
+) -> Result<TokenRow, StoreError> {
+    // One at a time in an organization, or two could revoke each other's last one.
+    lock_organization(&tx, organization_id).await?;
+    let found = tx
+        .query(
+            "/* revoke_token: find */
+             SELECT id, name, created_at, created_by, expires_at, revoked_at,
+                 EXISTS (SELECT FROM api_tokens other
+                     WHERE other.organization_id = $1 AND other.id <> t.id AND other.revoked_at IS NULL
+                       AND (other.expires_at IS NULL OR other.expires_at > $3)) AS has_other
+             FROM api_tokens t
+             WHERE organization_id = $1 AND (id::text = $2 OR (name = $2 AND revoked_at IS NULL))
+             ORDER BY (id::text = $2) DESC LIMIT 1",
+            &[(&organization_id, Type::UUID), (&reference, Type::TEXT), (&now, Type::TIMESTAMPTZ)],
+        )
+        .await?;
+    let found = found.first().ok_or(StoreError::NotFound)?;
+    let token = TokenRow::from_row(found)?;
+    if token.revoked_at.is_some() {
+        return Ok(token);
+    }
+    if !column::<bool>(found, "has_other")? {
+        return Err(StoreError::Conflict(
+            "this is the last token of the organization: make another one first, then revoke this",
+        ));
+    }
+    let rows = tx
+        .query(
+            "/* revoke_token */
+             UPDATE api_tokens SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL
+             RETURNING id, name, created_at, created_by, expires_at, revoked_at",
+            &[(&token.id, Type::UUID), (&now, Type::TIMESTAMPTZ)],
+        )
+        .await?;
+    rows.first().map_or(Err(StoreError::NotFound), TokenRow::from_row)
+}
+
+async fn lock_organization(tx: &Tx, organization_id: Uuid) -> Result<(), StoreError> {
+    let rows = tx
+        .query(
+            "/* lock_organization */ SELECT id FROM organizations WHERE id = $1 AND deleted_at IS NULL FOR NO KEY UPDATE",
+            &[(&organization_id, Type::UUID)],
+        )
+        .await?;
+    rows.first().map_or(Err(StoreError::NotFound), |_| Ok(()))
 }

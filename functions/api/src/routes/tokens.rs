@@ -1,0 +1,143 @@
+//! `/v1/tokens`: who may call the API. A token is shown once, and ends when it is revoked or past its time.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use jiff::{SignedDuration, Timestamp};
+use model::limits::TOKEN_NAME_CHARS_MAX;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use store::api::{NewToken, TokenRow, create_token, list_tokens, revoke_token};
+
+use crate::Deps;
+use crate::auth::Caller;
+use crate::body::JsonBody;
+use crate::cursor::{page_request, rows_answer};
+use crate::error::{ApiError, NotFoundAs as _};
+use crate::query::ApiQuery;
+use crate::token::{new_token, sha256};
+
+/// The longest life of a token that has an end, seconds: ten years.
+const EXPIRES_IN_SECONDS_MAX: u64 = 10 * 365 * 24 * 3600;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ListQuery {
+    cursor: Option<String>,
+    limit: Option<u32>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Create {
+    name: String,
+    /// Seconds for which it is taken; not given: until it is revoked.
+    expires_in_seconds: Option<u64>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Created {
+    #[serde(flatten)]
+    row: TokenRow,
+    /// Shown here and never again.
+    token: String,
+}
+
+/// `GET`: the tokens, newest first.
+pub(super) async fn list(
+    State(deps): State<Arc<Deps>>,
+    caller: Caller,
+    ApiQuery(query): ApiQuery<ListQuery>,
+) -> Result<Json<Map<String, Value>>, ApiError> {
+    let page = page_request(query.cursor.as_deref(), query.limit)?;
+    let page = list_tokens(&deps.store, caller.organization_id, page).await?;
+    Ok(Json(rows_answer("tokens", &page)?))
+}
+
+/// `POST`: makes one.
+pub(super) async fn create(
+    State(deps): State<Arc<Deps>>,
+    caller: Caller,
+    body: JsonBody,
+) -> Result<(StatusCode, Json<Created>), ApiError> {
+    let create: Create = body.read()?;
+    let now = deps.clock.now();
+    check_name(&create.name)?;
+    let expires_at = create.expires_in_seconds.map(|seconds| expires_at(now, seconds)).transpose()?;
+    let token = new_token()?;
+    let new = NewToken {
+        id: deps.ids.next(now),
+        name: &create.name,
+        token_sha256: &sha256(&token),
+        expires_at,
+        created_by: &caller.name,
+    };
+    let row = create_token(&deps.store, caller.organization_id, &new, now).await?;
+    tracing::info!(organization_id = %caller.organization_id, token_id = %row.id, "token made");
+    Ok((StatusCode::CREATED, Json(Created { row, token })))
+}
+
+/// `POST …/revoke`: from now on it is refused; once more is no error.
+pub(super) async fn revoke(
+    State(deps): State<Arc<Deps>>,
+    caller: Caller,
+    Path(reference): Path<String>,
+) -> Result<Json<TokenRow>, ApiError> {
+    let revoked = revoke_token(&deps.store, caller.organization_id, &reference, deps.clock.now()).await;
+    let row = revoked.not_found_as("token")?;
+    tracing::info!(organization_id = %caller.organization_id, token_id = %row.id, "token revoked");
+    Ok(Json(row))
+}
+
+fn check_name(name: &str) -> Result<(), ApiError> {
+    if !(1..=TOKEN_NAME_CHARS_MAX).contains(&name.chars().count()) || name.chars().any(char::is_control) {
+        return Err(ApiError::Invalid(format!(
+            "`name` has 1 to {TOKEN_NAME_CHARS_MAX} characters, none of them a control character"
+        )));
+    }
+    if uuid::Uuid::parse_str(name).is_ok() {
+        return Err(ApiError::Invalid("`name` looks like an id, by which tokens are found too".to_owned()));
+    }
+    Ok(())
+}
+
+fn expires_at(now: Timestamp, seconds: u64) -> Result<Timestamp, ApiError> {
+    let in_bounds = (1..=EXPIRES_IN_SECONDS_MAX).contains(&seconds);
+    let at = i64::try_from(seconds)
+        .ok()
+        .map(SignedDuration::from_secs)
+        .and_then(|life| now.checked_add(life).ok());
+    at.filter(|_| in_bounds).ok_or_else(|| {
+        ApiError::Invalid(format!("`expires_in_seconds` is from 1 to {EXPIRES_IN_SECONDS_MAX}"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_has_a_limit_on_both_sides_and_is_no_id_i10() {
+        let check = |name: &str, is_ok: bool| assert_eq!(check_name(name).is_ok(), is_ok, "{name}");
+        check("", false);
+        check("ci", true);
+        check(&"x".repeat(TOKEN_NAME_CHARS_MAX), true);
+        check(&"x".repeat(TOKEN_NAME_CHARS_MAX + 1), false);
+        check("a\u{1b}b", false);
+        check("01890a5d-ac96-774b-bcce-b302099a8057", false);
+    }
+
+    #[test]
+    fn a_life_has_a_limit_on_both_sides_i10() {
+        let now = Timestamp::from_second(1_700_000_000).unwrap();
+        let check =
+            |seconds: u64, is_ok: bool| assert_eq!(expires_at(now, seconds).is_ok(), is_ok, "{seconds}");
+        check(0, false);
+        check(1, true);
+        check(EXPIRES_IN_SECONDS_MAX, true);
+        check(EXPIRES_IN_SECONDS_MAX + 1, false);
+        check(u64::MAX, false);
+    }
+}
