@@ -16,8 +16,6 @@ pub struct Settings {
     pub database_connect_timeout: Duration,
     /// `SEALFLOW_METRICS_NAMESPACE`: the CloudWatch namespace of the metrics; empty for none.
     pub metrics_namespace: String,
-    /// `SEALFLOW_SWEEP_SECONDS`: the time from one tick of the sweeper to the next; 60 if not set.
-    pub sweep_seconds: u32,
     /// `SEALFLOW_NODE_QUEUE_URL`: the queue that wakes the builder. Empty where a function sends nothing there.
     pub node_queue_url: String,
     /// `SEALFLOW_EXECUTION_QUEUE_URL`: the queue that wakes the executor. Empty where a function sends nothing there.
@@ -80,7 +78,6 @@ const LAMBDA_NAMES: [&str; 7] = [
 ];
 
 const COMPONENT_SECONDS_DEFAULT: u32 = 300;
-const SWEEP_SECONDS_DEFAULT: u32 = 60;
 const CONNECT_SECONDS_DEFAULT: u32 = 5;
 /// A function behind API Gateway has 29 seconds in all.
 const CONNECT_SECONDS_MAX: u32 = 25;
@@ -122,7 +119,6 @@ impl Settings {
         };
         let sweep_grace_seconds = optional_seconds("SEALFLOW_SWEEP_GRACE_SECONDS");
         let data_key_cache_seconds = optional_seconds("SEALFLOW_DATA_KEY_CACHE_SECONDS");
-        let sweep_seconds = optional_seconds("SEALFLOW_SWEEP_SECONDS").unwrap_or(SWEEP_SECONDS_DEFAULT);
         let connect_seconds =
             optional_seconds("SEALFLOW_DATABASE_CONNECT_SECONDS").unwrap_or(CONNECT_SECONDS_DEFAULT);
         if !(1..=CONNECT_SECONDS_MAX).contains(&connect_seconds) {
@@ -152,7 +148,6 @@ impl Settings {
             database_root: text("SEALFLOW_DATABASE_CA"),
             database_connect_timeout: Duration::from_secs(u64::from(connect_seconds)),
             metrics_namespace: text("SEALFLOW_METRICS_NAMESPACE"),
-            sweep_seconds,
             node_queue_url: text("SEALFLOW_NODE_QUEUE_URL"),
             execution_queue_url: text("SEALFLOW_EXECUTION_QUEUE_URL"),
             kms_key_id: text("SEALFLOW_KMS_KEY_ID"),
@@ -181,7 +176,6 @@ mod tests {
         let bad = [
             "SEALFLOW_COMPONENT_SECONDS_MAX",
             "SEALFLOW_SWEEP_GRACE_SECONDS",
-            "SEALFLOW_SWEEP_SECONDS",
             "SEALFLOW_DATA_KEY_CACHE_SECONDS",
             "SEALFLOW_DATABASE_CONNECT_SECONDS",
             "SEALFLOW_DATABASE_LOGIN",
@@ -198,7 +192,7 @@ mod tests {
         let settings = Settings::read(&of_lambda(&[]), &[]).unwrap();
         assert_eq!(settings.times, Times::derive(COMPONENT_SECONDS_DEFAULT).unwrap());
         assert_eq!(settings.database_login, DatabaseLogin::Url);
-        assert_eq!((settings.database_connect_timeout, settings.sweep_seconds), (Duration::from_secs(5), 60));
+        assert_eq!(settings.database_connect_timeout, Duration::from_secs(5));
     }
 
     #[test]
