@@ -63,6 +63,12 @@ impl Database {
         Self { stack, name, admin }
     }
 
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// `HOST:PORT` of the server.
     #[must_use]
     pub fn host_port(&self) -> &str {

@@ -9,8 +9,10 @@ pub mod database;
 pub mod e2e;
 pub mod gate;
 pub mod kms;
+pub mod login;
 pub mod panicking;
 pub mod queues;
+pub mod template;
 pub mod wire;
 pub mod world;
 

@@ -23,7 +23,8 @@ async fn serve() -> anyhow::Result<()> {
     let deps = &deps;
     run(service_fn(move |event: LambdaEvent<Invocation>| async move {
         let work = Box::pin(process::contain_panics(handle(event.payload, deps)));
-        Ok::<_, lambda_runtime::Error>(process::in_invocation(&event.context.request_id, work).await??)
+        let done = process::in_invocation(&event.context.request_id, work).await?;
+        Ok::<_, lambda_runtime::Error>(done.inspect_err(|error| tracing::error!(%error, "not all was done"))?)
     }))
     .await
     .map_err(anyhow::Error::from_boxed)

@@ -29,7 +29,10 @@ async fn serve() -> anyhow::Result<()> {
         let deps = deps.as_ref().map_err(ToString::to_string)?;
         let deadline = Deadline::of_invocation(clock.now(), event.context.deadline, DEADLINE_LEAST);
         let work = Box::pin(process::contain_panics(handle(event.payload, deps, deadline)));
-        Ok::<_, lambda_runtime::Error>(process::in_invocation(&event.context.request_id, work).await??)
+        let moved = process::in_invocation(&event.context.request_id, work).await?;
+        Ok::<_, lambda_runtime::Error>(
+            moved.inspect_err(|error| tracing::error!(%error, "not all was moved"))?,
+        )
     }))
     .await
     .map_err(anyhow::Error::from_boxed)

@@ -58,6 +58,8 @@ pub const GRACE_SECONDS: u32 = SWEEP_GRACE_SECONDS;
 /// The first [`StoreError`] of a search, when all are through; the next tick goes on.
 pub async fn sweep(deps: &Deps) -> Result<Swept, StoreError> {
     let (store, now) = (&deps.store, deps.clock.now());
+    // Each search would wait for the connection by itself, for longer than the function may run.
+    store.connect_if_needed().await?;
     let mut failure = None;
     let nodes = or_none(find_due_nodes(store, deps.grace_seconds, SWEEP_ROWS_MAX).await, &mut failure);
     let executions =
@@ -93,7 +95,7 @@ pub async fn sweep(deps: &Deps) -> Result<Swept, StoreError> {
 /// What a search found; nothing where it failed, which is told once all are through.
 fn or_none<T: Default>(found: Result<T, StoreError>, failure: &mut Option<StoreError>) -> T {
     found.unwrap_or_else(|error| {
-        tracing::warn!(%error, "a search of the sweeper failed");
+        tracing::error!(%error, "a search of the sweeper failed");
         failure.get_or_insert(error);
         T::default()
     })

@@ -79,7 +79,11 @@ pub fn identity() -> Result<Identity, Error> {
     identity_from(&|name| std::env::var(name).ok())
 }
 
-fn identity_from(variable: &impl Fn(&'static str) -> Option<String>) -> Result<Identity, Error> {
+/// [`identity`] with the environment passed in.
+///
+/// # Errors
+/// As [`identity`].
+pub fn identity_from(variable: &impl Fn(&'static str) -> Option<String>) -> Result<Identity, Error> {
     let find = |name: &'static str| variable(name).filter(|value| !value.is_empty());
     let require = |name: &'static str| find(name).ok_or(Error::Missing(name));
     let region =

@@ -24,7 +24,7 @@ pub fn open(settings: &Settings, application_name: &'static str, clock: Clock) -
     };
     let login = match &settings.database_login {
         DatabaseLogin::Url => Login::Url,
-        DatabaseLogin::Iam => Login::Asked(Arc::new(IamToken::new(identity()?, clock))),
+        DatabaseLogin::Iam => Login::Asked(Arc::new(IamToken::new(identity()?, move || clock.now()))),
         DatabaseLogin::Parameter(name) => {
             Login::Asked(Arc::new(PasswordParameter::new(name.clone(), identity()?, clock)))
         }

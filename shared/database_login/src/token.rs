@@ -8,7 +8,6 @@ use aws_sigv4::sign::v4;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
-use process::Clock;
 use store::{AskPassword, NoPassword};
 use zeroize::Zeroizing;
 
@@ -17,19 +16,19 @@ use crate::system_time;
 /// How long a token may be used to log in; a connection outlasts it.
 const LIFETIME: Duration = Duration::from_secs(900);
 const SERVICE: &str = "rds-db";
-const ADVICE: &str = "does the role have rds_iam, may the function's IAM role do rds-db:connect as it, and is the clock right?";
+const ADVICE: &str = "is the role there (run migrate), does it have rds_iam, may the function's IAM role do rds-db:connect as it, and is the clock right?";
 
 /// Makes a token for each connection; it costs no network.
 pub struct IamToken {
     identity: Identity,
-    clock: Clock,
+    now: Box<dyn Fn() -> Timestamp + Send + Sync>,
 }
 
 impl IamToken {
-    /// Tokens of `identity`, by `clock`.
+    /// Tokens of `identity`, by the clock `now`.
     #[must_use]
-    pub fn new(identity: Identity, clock: Clock) -> Self {
-        Self { identity, clock }
+    pub fn new(identity: Identity, now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
+        Self { identity, now: Box::new(now) }
     }
 
     /// A presigned request, whose URL without its scheme is the password.
@@ -71,7 +70,7 @@ impl AskPassword for IamToken {
         host: &'a str,
         port: u16,
     ) -> BoxFuture<'a, Result<Zeroizing<String>, NoPassword>> {
-        let token = self.token(role, host, port, self.clock.now());
+        let token = self.token(role, host, port, (self.now)());
         async move { token.ok_or_else(|| NoPassword("the token can't be signed".into())) }.boxed()
     }
 
@@ -92,5 +91,45 @@ fn encode(value: &str, into: &mut String) {
             }
             _ => into.push_str(&format!("%{byte:02X}")),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// What botocore 1.43.106 makes (`generate_db_auth_token`) of the same identity, role and time.
+    const OF_BOTOCORE: &str = "db.example.eu-central-1.rds.amazonaws.com:5432/?Action=connect&DBUser=sealflow_builder\
+        &X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKIDEXAMPLE%2F20261128%2Feu-central-1%2Frds-db%2Faws4_request\
+        &X-Amz-Date=20261128T040000Z&X-Amz-Expires=900&X-Amz-SignedHeaders=host\
+        &X-Amz-Security-Token=session%2Ftoken%2Bwith%3Dsigns\
+        &X-Amz-Signature=de6d1b2cf3500c8d60459639d15a15159b1734ccbe754e26c959a13e15d6cc59";
+
+    fn token_at(now: &str) -> String {
+        let credentials = aws_credential_types::Credentials::new(
+            "AKIDEXAMPLE",
+            "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",
+            Some("session/token+with=signs".into()),
+            None,
+            "test",
+        );
+        let identity = Identity { region: "eu-central-1".into(), credentials };
+        let now: Timestamp = now.parse().unwrap();
+        let token = IamToken::new(identity, move || now);
+        let host = "db.example.eu-central-1.rds.amazonaws.com";
+        token.token("sealflow_builder", host, 5432, now).unwrap().to_string()
+    }
+
+    #[test]
+    fn a_token_is_the_one_that_botocore_makes() {
+        let parts = |token: &str| -> BTreeSet<String> {
+            let (place, query) = token.split_once('?').unwrap();
+            query.split('&').map(str::to_owned).chain([place.to_owned()]).collect()
+        };
+        let token = token_at("2026-11-28T04:00:00Z");
+        assert_eq!(parts(&token), parts(OF_BOTOCORE));
+        assert_ne!(token_at("2026-11-28T04:16:00Z"), token);
     }
 }

@@ -13,6 +13,12 @@ impl Clock {
         Self::default()
     }
 
+    /// Now, by the machine's clock: [`Clock::now`] as a plain function.
+    #[must_use]
+    pub fn system_now() -> Timestamp {
+        Self::system().now()
+    }
+
     /// A clock that runs ahead of the machine's by `shift`.
     #[must_use]
     pub fn shifted(shift: SignedDuration) -> Self {

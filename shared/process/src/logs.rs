@@ -26,6 +26,9 @@ pub const OWN_CRATES: [&str; 20] = [
     "webhook",
 ];
 
+/// The runtime prints a handler's error with its Debug form. Ours are told where they arise, in our own words.
+const HANDLER_ERRORS: &str = "lambda_runtime::layers::panic";
+
 /// Starts logging to standard output, a JSON object a line, and sets a panic hook that prints the location only. In debug builds it
 /// arms the failpoints too.
 ///
@@ -34,7 +37,8 @@ pub const OWN_CRATES: [&str; 20] = [
 pub fn start_logs(rust_log: &str) {
     failpoint::arm();
     let level = highest_level(rust_log);
-    let directives: Vec<String> = std::iter::once("warn".to_owned())
+    let directives: Vec<String> = ["warn".to_owned(), format!("{HANDLER_ERRORS}=off")]
+        .into_iter()
         .chain(OWN_CRATES.iter().map(|name| format!("{name}={level}")))
         .collect();
     let filter = EnvFilter::builder().parse_lossy(directives.join(","));

@@ -67,6 +67,8 @@ pub struct Store {
     connection: Mutex<Option<Arc<Connection>>>,
     /// Connections that were made, the first one included.
     connects: AtomicU64,
+    /// The last failure that was told, and when.
+    told: std::sync::Mutex<Option<(ConnectFailure, Instant)>>,
     /// When this instance last noted that it works.
     heartbeat_at: std::sync::Mutex<Option<Timestamp>>,
 }
@@ -97,6 +99,8 @@ const KEEPALIVE_IDLE: Duration = Duration::from_secs(5);
 const IDLE_MAX: Duration = Duration::from_secs(5);
 /// How long the probe may take.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
+/// The same failure to connect is told once in so long: an invocation may try more than once.
+const TELL_PAUSE: Duration = Duration::from_secs(30);
 const PROBE: &str = "/* probe */ SELECT 1";
 /// The time between two heartbeats of one instance.
 const HEARTBEAT_PAUSE: SignedDuration = SignedDuration::from_secs(10);
@@ -165,8 +169,17 @@ impl Store {
             connect_timeout: settings.connect_timeout,
             connection: Mutex::new(None),
             connects: AtomicU64::new(0),
+            told: std::sync::Mutex::default(),
             heartbeat_at: std::sync::Mutex::default(),
         })
+    }
+
+    /// Makes sure that there is a connection, for work that is not worth beginning without one.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] or [`StoreError::Setup`]; the log says why.
+    pub async fn connect_if_needed(&self) -> Result<(), StoreError> {
+        self.hold().await.map(drop)
     }
 
     /// Connections made since the last call.
@@ -257,10 +270,21 @@ impl Store {
             .await
             .unwrap_or(Err(ConnectFailure::TimedOut));
         made.map_err(|failure| {
-            let (host, port) = self.address();
-            tracing::error!(host, port, role = self.role(), cause = %failure, "no connection to the database");
+            self.tell(&failure);
             failure.into()
         })
+    }
+
+    fn tell(&self, failure: &ConnectFailure) {
+        let (host, port) = self.address();
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_known = told.as_ref().is_some_and(|(known, at)| known == failure && at.elapsed() < TELL_PAUSE);
+        if is_known {
+            tracing::info!(host, port, "still no connection to the database");
+            return;
+        }
+        tracing::error!(host, port, role = self.role(), cause = %failure, "no connection to the database");
+        *told = Some((failure.clone(), Instant::now()));
     }
 
     async fn log_in(&self) -> Result<Client, ConnectFailure> {
