@@ -2,7 +2,6 @@
 -- the one that a migration means, would be run by the owner.
 DO $$
 BEGIN
-    EXECUTE format('REVOKE ALL ON DATABASE %I FROM PUBLIC', current_database());
     REVOKE CREATE ON SCHEMA public FROM PUBLIC;
 EXCEPTION WHEN insufficient_privilege THEN
     NULL; -- somebody else owns the schema; whether others may create is asked next

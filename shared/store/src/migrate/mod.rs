@@ -134,11 +134,31 @@ async fn refuse_an_open_schema(client: &Client) -> Result<(), StoreError> {
             &[],
         )
         .await?;
-    match rows.first().map(|row| row.get::<_, String>(0)) {
-        None => Ok(()),
-        Some(who) => Err(StoreError::Setup(format!(
+    if let Some(who) = rows.first().map(|row| row.get::<_, String>(0)) {
+        return Err(StoreError::Setup(format!(
             "{who} may create in the schema public, so what migrations run could be somebody else's: as its owner, REVOKE CREATE ON SCHEMA \
              public FROM {who}"
+        )));
+    }
+    refuse_functions_of_others(client).await
+}
+
+/// One that fits better than the one that a migration means would be run by the owner.
+async fn refuse_functions_of_others(client: &Client) -> Result<(), StoreError> {
+    let rows = client
+        .query_typed(
+            "/* refuse_functions_of_others */
+             SELECT p.oid::regprocedure::text, r.rolname::text FROM pg_proc p JOIN pg_roles r ON r.oid = p.proowner
+             WHERE p.pronamespace = 'public'::regnamespace AND r.rolname <> current_user AND NOT r.rolsuper
+               AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = p.oid AND d.deptype = 'e')
+             ORDER BY 1 LIMIT 1",
+            &[],
+        )
+        .await?;
+    match rows.first().map(|row| (row.get::<_, String>(0), row.get::<_, String>(1))) {
+        None => Ok(()),
+        Some((function, owner)) => Err(StoreError::Setup(format!(
+            "the function {function} in the schema public is {owner}'s: look at it, then drop it or make it the migrating role's"
         ))),
     }
 }

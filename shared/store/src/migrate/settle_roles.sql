@@ -1,11 +1,14 @@
 -- Runs after every migration, whatever ran before: a restored dump brings roles without their settings, and roles belong to the whole
--- cluster. Each row is written only where it differs, for it takes one writer at a time. $login is 'iam', 'password' or 'url'.
+-- cluster. Each row is written only where it differs, for it takes one writer at a time. The setting
+-- sealflow.login is 'iam', 'password' or 'url'.
 DO $$
 DECLARE
     wanted record;
     setting text[];
     login constant text := current_setting('sealflow.login');
 BEGIN
+    -- Only the roles that are named here may connect.
+    EXECUTE format('REVOKE ALL ON DATABASE %I FROM PUBLIC', current_database());
     FOR wanted IN
         SELECT r.rolname, r.oid, r.rolconnlimit, w.connections
         FROM (VALUES ('sealflow_api', 20), ('sealflow_webhook', 20), ('sealflow_builder', 20), ('sealflow_executor', 20),

@@ -1,0 +1,94 @@
+//! Migrations beside functions that run, on a schema that nobody else writes into, with roles that have their settings whatever ran before.
+
+use std::time::Duration;
+
+use store::RoleLogin;
+use tests::{Database, WAIT_MAX, wait_for};
+use tokio_postgres::error::SqlState;
+
+/// The state before the newest migration, as far as it can be had back.
+const BEFORE_V8: &str = "DROP TABLE schema_facts; DROP INDEX api_tokens_live_name;
+    ALTER TABLE api_tokens DROP COLUMN expires_at, DROP COLUMN created_by;
+    REVOKE INSERT, UPDATE ON api_tokens FROM sealflow_api;
+    DELETE FROM refinery_schema_history WHERE version = 8";
+
+#[tokio::test]
+async fn a_migration_behind_an_open_reader_stops_no_function() {
+    let database = Database::create().await;
+    database.sql(BEFORE_V8).await;
+    let reader = database.connect_admin().await;
+    reader.batch_execute("BEGIN; SELECT FROM api_tokens").await.unwrap();
+    let store = database.admin_store();
+    let migration = tokio::spawn(async move { store::migrate(&store, RoleLogin::Url).await });
+    let waits = || async {
+        let waiting = "SELECT count(*) > 0 FROM pg_locks WHERE relation = 'api_tokens'::regclass AND mode = 'AccessExclusiveLock' AND NOT granted";
+        (database.sql(waiting).await == "t").then_some(())
+    };
+    // Twice it waits and gives up; a function that comes behind it waits no longer than that.
+    let function = database.connect("api").await;
+    for _ in 0..2 {
+        wait_for("the migration waits", waits).await;
+        let answer = tokio::time::timeout(WAIT_MAX, function.batch_execute("SELECT FROM api_tokens")).await;
+        let answer = answer.expect("it gets through while the reader still reads");
+        assert_eq!(
+            answer.err().and_then(|error| error.code().cloned()),
+            None,
+            "not {:?}",
+            SqlState::LOCK_NOT_AVAILABLE
+        );
+    }
+    assert!(!migration.is_finished());
+    reader.batch_execute("COMMIT").await.unwrap();
+    let applied = tokio::time::timeout(Duration::from_secs(60), migration).await.unwrap().unwrap().unwrap();
+    assert_eq!(applied, ["V8__schema_facts"]);
+    assert_eq!(store::migrate(&database.admin_store(), RoleLogin::Url).await.unwrap(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_role_that_lost_its_settings_has_them_again_after_migrate() {
+    let database = Database::create().await;
+    let settings = "SELECT string_agg(s, ',' ORDER BY s) FROM pg_db_role_setting r, unnest(setconfig) AS s
+        WHERE setrole = 'sealflow_executor'::regrole AND setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    let before = database.sql(settings).await;
+    assert!(
+        before.contains("idle_in_transaction_session_timeout=5s") && before.contains("lock_timeout=3s"),
+        "{before}"
+    );
+    database
+        .sql(&format!("ALTER ROLE sealflow_executor IN DATABASE \"{}\" RESET ALL", database.name()))
+        .await;
+    database.sql(&format!("REVOKE CONNECT ON DATABASE \"{}\" FROM sealflow_executor", database.name())).await;
+    assert_eq!(database.sql(settings).await, "");
+    assert_eq!(store::migrate(&database.admin_store(), RoleLogin::Url).await.unwrap(), Vec::<String>::new());
+    assert_eq!(database.sql(settings).await, before);
+    database.connect("executor").await;
+}
+
+#[tokio::test]
+async fn i7_migrate_runs_nothing_where_others_may_have_put_something() {
+    let refused = async |database: &Database| {
+        let migrated = store::migrate(&database.admin_store(), RoleLogin::Url).await;
+        migrated.err().map(|error| error.to_string()).unwrap_or_default()
+    };
+    // A role of a function may create: migrate says so, and runs nothing.
+    let database = Database::create().await;
+    database.sql("GRANT CREATE ON SCHEMA public TO sealflow_webhook").await;
+    assert!(refused(&database).await.starts_with("sealflow_webhook may create in the schema public"));
+    // It has created: a function that fits better than the one that migrations mean.
+    let evil = "CREATE FUNCTION public.format(text, name) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'run by %', current_user; END $$";
+    database.connect("webhook").await.batch_execute(evil).await.unwrap();
+    database.sql("REVOKE CREATE ON SCHEMA public FROM sealflow_webhook").await;
+    assert_eq!(
+        refused(&database).await,
+        "the function format(text,name) in the schema public is sealflow_webhook's: look at it, then drop it or make it the migrating role's"
+    );
+    database.sql("DROP FUNCTION public.format(text, name)").await;
+    assert_eq!(refused(&database).await, "");
+    // What everybody may do, as before Postgres 15, is taken back without being asked.
+    database.sql("GRANT CREATE ON SCHEMA public TO PUBLIC").await;
+    assert_eq!(refused(&database).await, "");
+    let may_create = "SELECT has_schema_privilege('sealflow_webhook', 'public', 'CREATE')";
+    assert_eq!(database.sql(may_create).await, "f");
+    let may_connect = "SELECT count(*) FROM pg_database d, aclexplode(d.datacl) a WHERE d.datname = current_database() AND a.grantee = 0";
+    assert_eq!(database.sql(may_connect).await, "0", "nobody else may even connect");
+}
