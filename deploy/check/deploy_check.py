@@ -15,8 +15,7 @@ filters and access logs, so none of these is shown here. Neither is login by a t
 import argparse
 import base64
 import contextlib
-import hashlib
-import hmac
+import datetime
 import http.client
 import json
 import os
@@ -29,7 +28,6 @@ import signal
 import sys
 import tempfile
 import time
-import urllib.parse
 
 sys.dont_write_bytecode = True  # nothing of ours stays in this folder
 
@@ -37,6 +35,7 @@ from expectations import CheckFailed, expect, step, wait_until
 from policies import look_at_policies
 from services import CALL_SECONDS_MAX, DATABASE_HOST, Emulator, Postgres, Target
 from stack import CODE_BUCKET, Api, Stack, leftovers, package
+from workflow import Workflow
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 ORGANIZATION = "demo"
@@ -44,7 +43,6 @@ OWNER = "sealflow_migrate"
 FUNCTION_ROLES = [f"sealflow_{name}" for name in ("api", "webhook", "builder", "executor", "sweeper", "rewrap")]
 # The template's DatabasePasswordPath, unless it is told another.
 PASSWORD_PATH = "/sealflow/database"
-RUN_SECONDS_MAX = 20
 TICK_SECONDS_MAX = 20
 # The executor's time-out and its queue's visibility, by ComponentSecondsMax.
 EXECUTOR_SECONDS = {"60": (152, 912), "300": (680, 4080)}
@@ -55,37 +53,13 @@ SHOWN_LINES_MAX = 10
 # Lines of Lambda itself, in a function's log.
 PLATFORM_LINES = ("START ", "END ", "REPORT ")
 
-WORKFLOW = """
-name: deploy-check
-nodes:
-  - id: push
-    name: Push
-    trigger: webhook
-    configuration: {{ authentication: signature }}
-  - id: call
-    name: Call
-    component: http
-    configuration:
-      method: POST
-      url: http://127.0.0.1:{port}/
-      headers: [{{ name: Authorization, value: 'Bearer {{{{ secrets("target").token }}}}' }}]
-      body: {{ json: {{ number: '{{{{ root().data.body.number }}}}' }} }}
-  - id: ok
-    name: OK
-    component: if
-    configuration: {{ expression: '$["Call"].data.status == 200' }}
-edges:
-  - {{ from: push, to: call }}
-  - {{ from: call, channel: success, to: ok }}
-"""
-
 
 class Check:
     """The steps, in their order. What is a secret is kept in `secrets`, by what it is, and searched for at the end."""
 
     def __init__(self, resources, folder, arguments):
         self.resources, self.folder, self.arguments = resources, folder, arguments
-        self.errors_before = set()
+        self.passwords_set_at = float("inf")
         self.secrets = {f"the password of {role}": secrets.token_hex(24) for role in (OWNER, *FUNCTION_ROLES)}
         self.secrets |= {"the workflow's secret": secrets.token_hex(24), "the password of postgres": secrets.token_hex(24)}
         self.parameters = {role: f"{PASSWORD_PATH}/{role}" for role in (OWNER, *FUNCTION_ROLES)}
@@ -102,9 +76,9 @@ class Check:
         with step("an organization, and tokens"):
             self.make_tokens()
         with step("a secret and a workflow"):
-            webhook = self.apply()
+            self.apply()
         with step("a webhook's run"):
-            self.deliver(webhook, 1)
+            self.deliver(1)
         with step("metrics in the builder's log"):
             self.look_at_metrics()
         with step("the sweeper's schedule"):
@@ -112,7 +86,7 @@ class Check:
         with step("an update, with ComponentSecondsMax=60"):
             self.update()
         with step("a webhook's run through the updated stack"):
-            self.deliver(webhook, 2)
+            self.deliver(2)
         with step("secrets are nowhere, and no error is logged"):
             self.look_for_secrets()
             self.look_for_errors()
@@ -152,21 +126,26 @@ class Check:
         self.api = Api(self.emulator, self.stack)
 
     def deploy(self):
-        self.stack.deploy()
-        self.look_at_executor("300")
+        """No function that needs the migrations is made before they have run."""
+        try:
+            self.stack.deploy()
+        except CheckFailed as error:
+            raise CheckFailed("; ".join([str(error), *self.error_lines()[:1]])) from None
+        order = self.stack.completed()
+        first = next(name for name in order if name.endswith("Function") and name != "MigrateFunction")
+        expect(order.index("Migrated") < order.index(first), f"{first} was made before the migrations had run")
         there = [name for name in NOT_THERE if name in self.stack.ids]
         expect(not there, f"there is {there}, whose condition should be false")
-        migrations = [path.stem for path in ROOT.glob("migrations/V*__*.sql")]
-        applied = sorted(re.findall(r"\w+", self.stack.outputs["Applied"]))
-        expect(applied == sorted(migrations), f"the output Applied is {self.stack.outputs['Applied']!r}, and not {sorted(migrations)}")
+        migrations = sorted(path.stem for path in ROOT.glob("migrations/V*__*.sql"))
+        applied = self.stack.outputs["Applied"]
+        expect(sorted(re.findall(r"\w+", applied)) == migrations, f"the output Applied is {applied!r}, and should name {migrations}")
+        self.look_at_executor("300")
 
     def set_passwords(self):
         roles = self.stack.invoke("MigrateFunction", {"passwords": {}})["roles"]
+        self.passwords_set_at = time.time()
         expect(sorted(roles) == sorted(FUNCTION_ROLES), f"passwords were set of {roles}")
-        # The schedule begins with the deployment, so the sweeper may have been refused until now.
-        self.errors_before = set(self.error_lines())
-        others = [line for line in self.errors_before if "sealflow_sweeper" not in line or "login refused" not in line]
-        expect(not others, f"the deployment logged errors: {others}")
+        self.look_for_errors()
 
     def make_tokens(self):
         """Another token than the first one is taken, and no longer when it is revoked."""
@@ -182,29 +161,13 @@ class Check:
         expect(status == 401, f"a revoked token is answered with {status} {text}")
 
     def apply(self):
-        """The webhook of the workflow."""
-        self.api.call("PUT", "/v1/secrets/target", {"values": {"token": {"value": self.secrets["the workflow's secret"]}}})
-        workflow = WORKFLOW.format(port=self.target.port).encode()
-        webhook = self.api.call("PUT", "/v1/workflows", workflow, "application/yaml")["webhooks"][0]
-        self.secrets["the signing key"] = webhook["signing_key"]
-        return webhook
+        value = self.secrets["the workflow's secret"]
+        self.api.call("PUT", "/v1/secrets/target", {"values": {"token": {"value": value}}})
+        self.workflow = Workflow(self.api, self.target)
+        self.secrets["the signing key"] = self.workflow.signing_key
 
-    def deliver(self, webhook, number):
-        """Posts to the webhook, and waits until its run has passed and the target has had the request."""
-        body = json.dumps({"number": number}).encode()
-        signature = hmac.new(webhook["signing_key"].encode(), body, hashlib.sha256).hexdigest()
-        path = urllib.parse.urlsplit(webhook["url"]).path
-        run = self.api.call("POST", path, body, token="", **{"X-Hub-Signature-256": f"sha256={signature}"})["run_id"]
-
-        def ended():
-            self.look_for_errors()
-            answer = self.api.call("GET", f"/v1/runs/{run}")
-            return answer if answer["run"]["state"] != "running" else None
-
-        answer = wait_until("the run ends", RUN_SECONDS_MAX, ended)
-        results = [execution["result"] for execution in answer["executions"]]
-        expect(answer["run"]["state"] == "passed" and results == ["passed", "passed"], f"the run did not pass: {answer}")
-        expect(self.target.bodies[-1:] == [{"number": number}], f"the target had {self.target.bodies[-1:]}")
+    def deliver(self, number):
+        self.workflow.deliver(number, meanwhile=self.look_for_errors)
 
     def await_sweeper(self):
         def has_swept():
@@ -250,10 +213,18 @@ class Check:
     def error_lines(self):
         """What functions logged as an error. ministack's log has it of those that don't come up."""
         lines = [f"{name}: {line}" for name, lines in self.stack.all_log_lines().items() for line in lines]
-        return [line for line in [*lines, *self.emulator.log.read_text().splitlines()] if '"level":"ERROR"' in line]
+        lines += self.emulator.log.read_text().splitlines()
+        return [line for line in lines if '"level":"ERROR"' in line and not self.is_early(line)]
+
+    def is_early(self, line):
+        """The schedule begins with the deployment, so the sweeper fails until its role has a password."""
+        logged_at = re.search(r'"timestamp":"([^"]+)Z"', line)
+        if not line.startswith("SweeperFunction: ") or not logged_at:
+            return False
+        return datetime.datetime.fromisoformat(f"{logged_at[1]}+00:00").timestamp() < self.passwords_set_at
 
     def look_for_errors(self):
-        errors = [line for line in self.error_lines() if line not in self.errors_before]
+        errors = self.error_lines()
         expect(not errors, f"an error is logged: {'; '.join(errors[:1])}")
 
     def delete(self):
@@ -290,8 +261,8 @@ def read_arguments():
         "--without", action="append", default=[], metavar="FUNCTION.VARIABLE", help="leave a variable out (Globals.VARIABLE: of all functions), to see that the check fails"
     )
     arguments = parser.parse_args()
-    if arguments.postgres is None:
-        parser.error("there is no Postgres: name the folder of its programs with --postgres")
+    if arguments.postgres is None or not (arguments.postgres / "initdb").is_file():
+        parser.error("there is no Postgres: --postgres names the folder of initdb, postgres, psql and pg_dump")
     without = {}
     for name in arguments.without:
         function, _, variable = name.partition(".")
@@ -319,7 +290,7 @@ def main():
             check = Check(resources, folder, arguments)
             try:
                 check.run()
-            except CheckFailed:
+            except Exception:
                 with contextlib.suppress(Exception):
                     check.show_logs()
                 raise

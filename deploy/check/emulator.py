@@ -8,7 +8,7 @@ import json
 
 import ministack.app as app
 from ministack.core import iam_actions, iam_evaluator
-from ministack.services import eventbridge, iam, lambda_svc
+from ministack.services import cloudwatch_logs, eventbridge, iam, lambda_svc
 from ministack.services.cloudformation import changesets, engine, handlers, stacks
 
 # A minute of a schedule takes as long as this.
@@ -58,6 +58,22 @@ def with_metadata(extract):
     return wrapped
 
 
+def custom_resources_last(sort):
+    """Custom resources, and what depends on them, come after everything else.
+
+    AWS keeps to dependencies alone. ministack goes by name among what is ready, so a dependency that is missing would not be noticed.
+    """
+
+    def wrapped(resources, conditions):
+        order, late = sort(resources, conditions), set()
+        for name in order:
+            if resources[name]["Type"] == "AWS::CloudFormation::CustomResource" or engine._extract_deps(resources[name], late):
+                late.add(name)
+        return [name for name in order if name not in late] + [name for name in order if name in late]
+
+    return wrapped
+
+
 def with_encryption_context(tag_context):
     """KMS's condition keys for the encryption context aren't there."""
 
@@ -92,6 +108,17 @@ def with_role_arn(resolve):
     return wrapped
 
 
+def into_group(emit):
+    """A role that may not make log groups doesn't bring back the one that its function is told and that is deleted."""
+
+    def wrapped(function, *rest, **more):
+        group = ((function.get("config") or function).get("LoggingConfig") or {}).get("LogGroup")
+        if not group or group in cloudwatch_logs._log_groups:
+            emit(function, *rest, **more)
+
+    return wrapped
+
+
 def as_if_by_tls(pin):
     """Calls come by plain http, which the queues' policy refuses. They are taken for TLS."""
     return lambda address, _is_secure: pin(address, True)
@@ -107,11 +134,14 @@ def quicker(rate_seconds):
     return wrapped
 
 
+replace(lambda_svc, "_emit_lambda_logs", into_group)
 replace(lambda_svc, "_sqs_esm_concurrency", with_number)
 for user in (engine, changesets, handlers, stacks):
     replace(user, "_evaluate_conditions", with_join)
 for user in (engine, stacks):
     replace(user, "_extract_deps", with_metadata)
+for user in (engine, changesets, stacks):
+    replace(user, "_topological_sort", custom_resources_last)
 replace(iam_actions, "request_tag_context", with_encryption_context)
 replace(iam_actions, "extract_iam_action", without_batch)
 replace(iam_evaluator, "_resolve_condition_key", with_role_arn)

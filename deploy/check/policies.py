@@ -44,7 +44,7 @@ PROBE_SECONDS_MAX = 30
 
 def look_at_policies(emulator, stack, parameters):
     """Each role may do what it has to, and nothing more. `parameters` are the names of the passwords' parameters, by role of Postgres."""
-    kms, iam, logs = emulator.client("kms"), emulator.client("iam"), emulator.client("logs")
+    kms, iam = emulator.client("kms"), emulator.client("iam")
     calls = calls_of(kms, stack, parameters)
     source = io.BytesIO()
     with zipfile.ZipFile(source, "w") as archive:
@@ -57,7 +57,6 @@ def look_at_policies(emulator, stack, parameters):
         )  # fmt: skip
         answers = stack.invoke(name, {"calls": [call for _, _, call in calls]})
         stack.functions.delete_function(FunctionName=name)
-        logs.delete_log_group(logGroupName=f"/aws/lambda/{name}")
         for (verb, what, _), is_allowed in zip(calls, answers, strict=True):
             of_role = allowed.get(verb, ())
             is_right = is_allowed == (of_role is None or what in of_role)

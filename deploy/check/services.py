@@ -19,7 +19,7 @@ import boto3
 import botocore.config
 
 import certificates
-from expectations import expect, wait_until
+from expectations import CheckFailed, expect, wait_until
 
 REGION = "us-east-1"
 # The name in the certificate of Postgres.
@@ -48,11 +48,14 @@ def plain_environment(**more):
 
 def run(command, environment, folder="/", **more):
     """Output and errors of a program that has to succeed."""
-    answer = subprocess.run(
-        command, env=environment, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        timeout=PROGRAM_SECONDS_MAX, check=False, **more,
-    )  # fmt: skip
     name = pathlib.Path(command[0]).name
+    try:
+        answer = subprocess.run(
+            command, env=environment, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            timeout=PROGRAM_SECONDS_MAX, check=False, **more,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise CheckFailed(f"{name} took longer than {PROGRAM_SECONDS_MAX} s") from None
     expect(answer.returncode == 0, f"{name} failed:\n{answer.stdout.decode(errors='replace')[-3000:]}")
     return answer.stdout
 

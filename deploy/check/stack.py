@@ -3,7 +3,6 @@
 import http.client
 import json
 import pathlib
-import subprocess
 import sys
 import zipfile
 
@@ -65,7 +64,7 @@ class Stack:
         self.parameters |= parameters
         sam = [pathlib.Path(sys.executable).with_name("sam"), "deploy", "--template-file", "template.yaml", "--stack-name", STACK]
         sam += ["--s3-bucket", CODE_BUCKET, "--capabilities", "CAPABILITY_IAM", "--no-confirm-changeset", "--no-progressbar"]
-        sam += ["--on-failure", "DO_NOTHING"]  # so that the functions' logs can be read
+        sam += ["--disable-rollback"]  # the functions' logs would go with the stack
         sam += ["--parameter-overrides", *(f"{name}={quoted(value)}" for name, value in self.parameters.items())]
         environment = plain_environment(
             AWS_ACCESS_KEY_ID="test",
@@ -78,8 +77,21 @@ class Stack:
         )
         try:
             run(sam, environment, self.build)
-        finally:
+        except CheckFailed as error:
             self.look_up()
+            failures = [f"{each['LogicalResourceId']}: {each.get('ResourceStatusReason')}" for each in self.events("_FAILED")]
+            raise CheckFailed(f"sam deploy failed: {failures[0]}" if failures else str(error)) from None
+        self.look_up()
+
+    def events(self, status):
+        """Events whose status ends so, oldest first."""
+        pages = self.cloudformation.get_paginator("describe_stack_events").paginate(StackName=STACK)
+        events = [event for page in pages for event in page["StackEvents"] if event["ResourceStatus"].endswith(status)]
+        return events[::-1]
+
+    def completed(self):
+        """The logical ids of what is there, in the order of its making."""
+        return [event["LogicalResourceId"] for event in self.events("CREATE_COMPLETE")]
 
     def look_up(self):
         stacks = self.cloudformation.describe_stacks()["Stacks"]

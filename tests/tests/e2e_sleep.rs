@@ -11,7 +11,7 @@ use serde_json::json;
 use tests::crash::AwsProxy;
 use tests::{Asleep, PostgresWire, WAIT_MAX};
 
-/// Longer than a connection may be idle without being looked at (`IDLE_MAX` of the store).
+/// Longer than a connection may be idle without being looked at (`PROBED_AFTER` of the store).
 const IDLE: Duration = Duration::from_millis(5_200);
 /// Runs that wait for one slot.
 const WAITING: usize = 20;

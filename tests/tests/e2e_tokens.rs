@@ -1,5 +1,6 @@
 //! Tokens that end, and names that choose no other resource: from the API and the command line, on the running product.
 
+use model::limits::TOKENS_MAX;
 use serde_json::{Value, json};
 use tests::e2e::{Cli, Product, Shared, Story, word};
 use tests::wait_for;
@@ -86,6 +87,23 @@ async fn a_token_with_an_end_is_refused_from_then_on() {
     ] {
         assert_eq!(story.call("POST", "/v1/tokens", Some(&bad)).await.0, 400, "{bad}");
     }
+}
+
+#[tokio::test]
+async fn an_organization_has_so_many_tokens_and_no_more_i10() {
+    let product = product().await;
+    let story = product.story("many").await;
+    // The first one is there, and one is left to make.
+    let fill = format!(
+        "INSERT INTO api_tokens (id, organization_id, name, token_sha256, created_at)
+         SELECT gen_random_uuid(), '{}', 'token ' || n, sha256(n::text::bytea || '{}'), now() FROM generate_series(1, {TOKENS_MAX} - 2) AS n",
+        story.organization.id, story.organization.id
+    );
+    product.sealflow.sql(&fill).await.unwrap();
+    let create = async |name: &str| story.call("POST", "/v1/tokens", Some(&json!({ "name": name }))).await.0;
+    assert_eq!(create("the last one").await, 201, "{TOKENS_MAX}");
+    assert_eq!(create("one too many").await, 409, "{TOKENS_MAX} + 1");
+    story.end(&[]).await;
 }
 
 #[tokio::test]

@@ -173,7 +173,7 @@ async fn after_sixteen_minutes_a_reconnect_makes_a_new_token() {
         ..StoreSettings::local(server.url("sealflow_sweeper", database.name()), "test")
     };
     let store = Store::new(settings).unwrap();
-    let works = async || store::sweeper::count_waiting_items(&store, Timestamp::UNIX_EPOCH).await.unwrap();
+    let works = async || store::sweeper::count_waiting_items(&store, Timestamp::UNIX_EPOCH, 1).await.unwrap();
     works().await;
     let later = SignedDuration::from_mins(16);
     shift.store(later.as_secs(), Ordering::SeqCst);

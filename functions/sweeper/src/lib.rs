@@ -49,6 +49,9 @@ pub struct Swept {
     pub unsent: usize,
 }
 
+/// Waiting items up to which they are counted for the metrics.
+const COUNTED_ITEMS_MAX: i64 = 100_000;
+
 /// The grace that operators run with.
 pub const GRACE_SECONDS: u32 = SWEEP_GRACE_SECONDS;
 
@@ -77,7 +80,8 @@ pub async fn sweep(deps: &Deps) -> Result<Swept, StoreError> {
     deps.metrics.count(Metric::Undeliverable, swept.undeliverable as u64);
     deps.metrics.count(Metric::WakesResent, (swept.nodes + swept.executions) as u64);
     if deps.metrics.is_on() {
-        let waiting = or_none(store::sweeper::count_waiting_items(store, now).await, &mut failure);
+        let waiting =
+            or_none(store::sweeper::count_waiting_items(store, now, COUNTED_ITEMS_MAX).await, &mut failure);
         deps.metrics.add(Metric::ItemsWaiting, waiting.items as f64);
         deps.metrics.add(Metric::OldestItemSeconds, waiting.oldest_seconds);
     }

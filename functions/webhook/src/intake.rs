@@ -119,7 +119,12 @@ fn know(mut stored: StoredWebhook) -> KnownWebhook {
 }
 
 fn unavailable(error: &StoreError) -> Answer {
-    tracing::error!(%error, "the webhook's database can't be used");
+    if error.is_retryable() {
+        // That there is no connection was told where it was tried.
+        tracing::warn!(%error, "the database is unavailable");
+    } else {
+        tracing::error!(%error, "the database can't be used as it is");
+    }
     Answer::Unavailable
 }
 

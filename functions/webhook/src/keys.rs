@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use store::intake::StoredWebhook;
 use uuid::Uuid;
 use vault_format::{Entries, Entry, Purpose, Scope, SecretValue};
-use vault_open::OpenRequest;
+use vault_open::{OpenError, OpenRequest};
 
 use crate::Deps;
 
@@ -132,7 +132,11 @@ async fn open_keys(stored: &StoredWebhook, now: Timestamp, deps: &Deps) -> Opene
         match answer {
             Ok(value) => opened.keys.push(SigningKey { value, until: *until }),
             Err(error) => {
-                tracing::error!(webhook_id = %stored.id, %error, "a signing key can't be opened");
+                if error == OpenError::Unavailable {
+                    tracing::warn!(webhook_id = %stored.id, %error, "a signing key can't be opened at the moment");
+                } else {
+                    tracing::error!(webhook_id = %stored.id, %error, "a signing key can't be opened");
+                }
                 opened.is_complete &= !error.is_retryable();
             }
         }

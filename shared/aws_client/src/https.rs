@@ -45,3 +45,44 @@ pub async fn send(request: Request<Full<Bytes>>) -> Result<(u16, Bytes), HttpsEr
     };
     timeout(TIMEOUT, exchange).await.unwrap_or(Err(HttpsError::TimedOut))
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// The answer to a request whose server says `answer` and closes.
+    async fn exchange(answer: Vec<u8>) -> Result<(u16, usize), HttpsError> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let uri = format!("http://{}/", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            let (mut client, _) = listener.accept().await.unwrap();
+            let mut request = [0; 1024];
+            let _ = client.read(&mut request).await;
+            let _ = client.write_all(&answer).await;
+        });
+        let request = Request::get(uri).body(Full::default()).unwrap();
+        send(request).await.map(|(status, body)| (status, body.len()))
+    }
+
+    #[tokio::test]
+    async fn an_answer_has_a_limit_on_both_sides_i10() {
+        let of = |bytes: usize| {
+            let mut answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {bytes}\r\n\r\n").into_bytes();
+            answer.resize(answer.len() + bytes, b'x');
+            answer
+        };
+        assert_eq!(exchange(of(ANSWER_BYTES_MAX)).await, Ok((200, ANSWER_BYTES_MAX)));
+        assert_eq!(exchange(of(ANSWER_BYTES_MAX + 1)).await, Err(HttpsError::BadAnswer));
+    }
+
+    #[tokio::test]
+    async fn what_is_no_answer_is_an_error_without_an_address() {
+        assert_eq!(exchange(b"SSH-2.0".to_vec()).await, Err(HttpsError::NoConnection));
+        let request = Request::get("http://127.0.0.1:1/?token=canary").body(Full::default()).unwrap();
+        let error = send(request).await.unwrap_err();
+        assert!(!error.to_string().contains("canary"));
+    }
+}

@@ -96,7 +96,7 @@ const TCP_USER_TIMEOUT: Duration = Duration::from_secs(15);
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(5);
 /// A connection that was idle for longer is probed before it is used: a sandbox that slept was not told that the server has ended it,
 /// which the server does after 14 seconds at the earliest (transactions.md 33).
-const IDLE_MAX: Duration = Duration::from_secs(5);
+const PROBED_AFTER: Duration = Duration::from_secs(5);
 /// How long the probe may take.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 /// The same failure to connect is told once in so long: an invocation may try more than once.
@@ -124,7 +124,7 @@ impl Connection {
 
     /// Whether the server is still there, which is asked only after a while without an answer.
     async fn is_alive(&self) -> bool {
-        if self.used_at.lock().unwrap_or_else(PoisonError::into_inner).elapsed() <= IDLE_MAX {
+        if self.used_at.lock().unwrap_or_else(PoisonError::into_inner).elapsed() <= PROBED_AFTER {
             return true;
         }
         matches!(timeout(PROBE_TIMEOUT, self.client.batch_execute(PROBE)).await, Ok(Ok(())))

@@ -30,6 +30,7 @@ const TRY_PAUSE: Duration = Duration::from_secs(1);
 const TRIES_MAX: u32 = 60;
 
 const CLOSE_SCHEMA: &str = include_str!("close_schema.sql");
+const MAKE_ROLES: &str = include_str!("make_roles.sql");
 const SETTLE_ROLES: &str = include_str!("settle_roles.sql");
 
 /// How the roles of functions log in, as far as a role itself has to know.
@@ -70,6 +71,7 @@ pub async fn migrate(store: &Store, login: RoleLogin) -> Result<Vec<String>, Sto
     client.batch_execute(&settings).await?;
     client.batch_execute(CLOSE_SCHEMA).await?;
     refuse_an_open_schema(&client).await?;
+    client.batch_execute(MAKE_ROLES).await?;
     let mut applied = Vec::new();
     let mut tries = 1;
     while let Err(sqlstate) = run_once(&mut client, &mut applied).await {
@@ -99,12 +101,36 @@ pub async fn migrate(store: &Store, login: RoleLogin) -> Result<Vec<String>, Sto
         )
         .await?;
     client.batch_execute(SETTLE_ROLES).await?;
+    if login == RoleLogin::Password {
+        refuse_tokens(&client).await?;
+    }
     Ok(applied)
+}
+
+/// RDS takes no password from a role that has rds_iam.
+async fn refuse_tokens(client: &Client) -> Result<(), StoreError> {
+    let rows = client
+        .query_typed(
+            "/* refuse_tokens */
+             SELECT string_agg(r.rolname::text, ', ' ORDER BY r.rolname) FROM pg_roles r
+             WHERE r.rolname = ANY($1) AND EXISTS (SELECT FROM pg_roles WHERE rolname = 'rds_iam')
+               AND pg_has_role(r.oid, (SELECT oid FROM pg_roles WHERE rolname = 'rds_iam'), 'MEMBER')",
+            &[(&FUNCTION_ROLES.as_slice(), Type::TEXT_ARRAY)],
+        )
+        .await?;
+    match rows.first().and_then(|row| row.get::<_, Option<String>>(0)) {
+        None => Ok(()),
+        Some(roles) => Err(StoreError::Setup(format!(
+            "RDS takes no password from a role that has rds_iam: as the master, REVOKE rds_iam FROM {roles} CASCADE; then migrate again"
+        ))),
+    }
 }
 
 /// Runs what has not run yet; each migration in a transaction of its own, so what ran before a failure stays.
 async fn run_once(client: &mut Client, applied: &mut Vec<String>) -> Result<(), Option<String>> {
-    match embedded::migrations::runner().run_async(client).await {
+    // A schema that a newer migrate has made is none of an older one's business: a deployment that is rolled back must get through.
+    let runner = embedded::migrations::runner().set_abort_missing(false);
+    match runner.run_async(client).await {
         Ok(report) => {
             applied.extend(report.applied_migrations().iter().map(ToString::to_string));
             Ok(())

@@ -19,12 +19,17 @@ BEGIN
             IF wanted.rolconnlimit <> wanted.connections THEN
                 EXECUTE format('ALTER ROLE %I CONNECTION LIMIT %s', wanted.rolname, wanted.connections);
             END IF;
-            -- On RDS a role with rds_iam logs in by token alone, so one that has a password must not have it.
+            -- On RDS a role with rds_iam logs in by token alone, so one that has a password must not have it. Where we may not take it
+            -- away, migrate says who may.
             IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'rds_iam') THEN
                 IF login = 'iam' AND NOT pg_has_role(wanted.oid, 'rds_iam', 'MEMBER') THEN
                     EXECUTE format('GRANT rds_iam TO %I', wanted.rolname);
                 ELSIF login = 'password' AND pg_has_role(wanted.oid, 'rds_iam', 'MEMBER') THEN
-                    EXECUTE format('REVOKE rds_iam FROM %I', wanted.rolname);
+                    BEGIN
+                        EXECUTE format('REVOKE rds_iam FROM %I CASCADE', wanted.rolname);
+                    EXCEPTION WHEN insufficient_privilege THEN
+                        NULL;
+                    END;
                 END IF;
             END IF;
         EXCEPTION WHEN internal_error THEN

@@ -47,27 +47,28 @@ pub async fn forget_previous_keys(store: &Store, now: Timestamp, rows_max: i64) 
 /// What waits, for the operator's metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct WaitingItems {
-    /// Queue items, counted no further than [`COUNTED_ITEMS_MAX`].
+    /// Queue items, counted no further than was asked for.
     pub items: i64,
     /// For how long the oldest of them waits, seconds.
     pub oldest_seconds: f64,
 }
 
-/// Queue items up to which they are counted.
-pub const COUNTED_ITEMS_MAX: i64 = 100_000;
-
-/// Counts what waits, in all organizations together.
+/// Counts what waits, in all organizations together, up to `items_max`.
 ///
 /// # Errors
 /// See [`StoreError`].
-pub async fn count_waiting_items(store: &Store, now: Timestamp) -> Result<WaitingItems, StoreError> {
+pub async fn count_waiting_items(
+    store: &Store,
+    now: Timestamp,
+    items_max: i64,
+) -> Result<WaitingItems, StoreError> {
     let rows = store
         .query(
             "/* count_waiting_items */
              SELECT (SELECT count(*) FROM (SELECT FROM workflow_node_queue_items LIMIT $2) counted) AS items,
                  coalesce(extract(epoch FROM $1 - (
                      SELECT created_at FROM workflow_node_queue_items ORDER BY id LIMIT 1))::float8, 0) AS oldest_seconds",
-            &[(&now, Type::TIMESTAMPTZ), (&COUNTED_ITEMS_MAX, Type::INT8)],
+            &[(&now, Type::TIMESTAMPTZ), (&items_max, Type::INT8)],
         )
         .await?;
     let row = rows.first().ok_or(StoreError::Corrupt("count_waiting_items"))?;
