@@ -15,7 +15,6 @@ filters and access logs, so none of these is shown here. Neither is login by a t
 import argparse
 import base64
 import contextlib
-import datetime
 import http.client
 import json
 import os
@@ -59,7 +58,6 @@ class Check:
 
     def __init__(self, resources, folder, arguments):
         self.resources, self.folder, self.arguments = resources, folder, arguments
-        self.passwords_set_at = float("inf")
         self.secrets = {f"the password of {role}": secrets.token_hex(24) for role in (OWNER, *FUNCTION_ROLES)}
         self.secrets |= {"the workflow's secret": secrets.token_hex(24), "the password of postgres": secrets.token_hex(24)}
         self.parameters = {role: f"{PASSWORD_PATH}/{role}" for role in (OWNER, *FUNCTION_ROLES)}
@@ -131,19 +129,21 @@ class Check:
             self.stack.deploy()
         except CheckFailed as error:
             raise CheckFailed("; ".join([str(error), *self.error_lines()[:1]])) from None
-        order = self.stack.completed()
-        first = next(name for name in order if name.endswith("Function") and name != "MigrateFunction")
-        expect(order.index("Migrated") < order.index(first), f"{first} was made before the migrations had run")
         there = [name for name in NOT_THERE if name in self.stack.ids]
         expect(not there, f"there is {there}, whose condition should be false")
-        migrations = sorted(path.stem for path in ROOT.glob("migrations/V*__*.sql"))
+        migrations = sorted((path.stem for path in ROOT.glob("migrations/V*__*.sql")), key=number_of)
         applied = self.stack.outputs["Applied"]
-        expect(sorted(re.findall(r"\w+", applied)) == migrations, f"the output Applied is {applied!r}, and should name {migrations}")
+        expect(re.findall(r"\w+", applied) == migrations, f"the output Applied is {applied!r}, and should name {migrations}")
+        order = self.stack.completed()
+        for name in self.stack.function_names() - {"MigrateFunction"}:
+            expect(order.index("Migrated") < order.index(name), f"{name} was made before the migrations had run")
+            description = self.stack.functions.get_function_configuration(FunctionName=self.stack.ids[name])["Description"]
+            schema = f"V{number_of(migrations[-1])}"
+            expect(description.endswith(schema), f"the description of {name} doesn't say that the schema is {schema}: {description}")
         self.look_at_executor("300")
 
     def set_passwords(self):
         roles = self.stack.invoke("MigrateFunction", {"passwords": {}})["roles"]
-        self.passwords_set_at = time.time()
         expect(sorted(roles) == sorted(FUNCTION_ROLES), f"passwords were set of {roles}")
         self.look_for_errors()
 
@@ -214,14 +214,7 @@ class Check:
         """What functions logged as an error. ministack's log has it of those that don't come up."""
         lines = [f"{name}: {line}" for name, lines in self.stack.all_log_lines().items() for line in lines]
         lines += self.emulator.log.read_text().splitlines()
-        return [line for line in lines if '"level":"ERROR"' in line and not self.is_early(line)]
-
-    def is_early(self, line):
-        """The schedule begins with the deployment, so the sweeper fails until its role has a password."""
-        logged_at = re.search(r'"timestamp":"([^"]+)Z"', line)
-        if not line.startswith("SweeperFunction: ") or not logged_at:
-            return False
-        return datetime.datetime.fromisoformat(f"{logged_at[1]}+00:00").timestamp() < self.passwords_set_at
+        return [line for line in lines if '"level":"ERROR"' in line]
 
     def look_for_errors(self):
         errors = self.error_lines()
@@ -242,6 +235,11 @@ class Check:
         for name, lines in logs.items():
             own = [line for line in lines if not line.startswith(PLATFORM_LINES)]
             print(f"--- the last lines of {name}", *own[-SHOWN_LINES_MAX:], sep="\n", file=sys.stderr)
+
+
+def number_of(migration):
+    """The number in a migration's name, such as V2__roles."""
+    return int(migration[1:].partition("__")[0])
 
 
 def newest_postgres():

@@ -49,15 +49,6 @@ def with_join(evaluate):
     return wrapped
 
 
-def with_metadata(extract):
-    """A resource depends on those that its metadata refers to. ministack looks at its properties alone."""
-
-    def wrapped(definition, names):
-        return extract(definition, names) | extract({"Properties": definition.get("Metadata") or {}}, names)
-
-    return wrapped
-
-
 def custom_resources_last(sort):
     """Custom resources, and what depends on them, come after everything else.
 
@@ -138,8 +129,6 @@ replace(lambda_svc, "_emit_lambda_logs", into_group)
 replace(lambda_svc, "_sqs_esm_concurrency", with_number)
 for user in (engine, changesets, handlers, stacks):
     replace(user, "_evaluate_conditions", with_join)
-for user in (engine, stacks):
-    replace(user, "_extract_deps", with_metadata)
 for user in (engine, changesets, stacks):
     replace(user, "_topological_sort", custom_resources_last)
 replace(iam_actions, "request_tag_context", with_encryption_context)

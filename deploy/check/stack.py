@@ -74,6 +74,7 @@ class Stack:
             HOME=str(self.build),
             SAM_CLI_POLL_DELAY="0.2",
             SAM_CLI_TELEMETRY="0",
+            TMPDIR=str(self.build),
         )
         try:
             run(sam, environment, self.build)
@@ -122,10 +123,13 @@ class Stack:
             lines += self.logs.get_log_events(logGroupName=group, logStreamName=stream["logStreamName"])["events"]
         return [line["message"] for line in sorted(lines, key=lambda line: line["timestamp"])]
 
+    def function_names(self):
+        """The logical ids of the functions that are there."""
+        return {name for name in self.ids if name.endswith("Function")}
+
     def all_log_lines(self):
         """What each function wrote, by its logical id."""
-        names = [name for name in self.ids if name.endswith("Function") and name.replace("Function", "Logs") in self.ids]
-        return {name: self.log_lines(name) for name in names}
+        return {name: self.log_lines(name) for name in sorted(self.function_names()) if name.replace("Function", "Logs") in self.ids}
 
 
 class Api:

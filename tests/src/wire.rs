@@ -93,6 +93,13 @@ struct Session {
     answered_early: usize,
 }
 
+impl Session {
+    /// Whether its sandbox is awake: it waits for an answer, or is in a transaction. Such a connection ends like any that breaks.
+    fn is_at_work(&self) -> bool {
+        self.outstanding > 0 || self.in_transaction
+    }
+}
+
 impl PostgresWire {
     /// A wire to `host_port`.
     ///
@@ -119,10 +126,14 @@ impl PostgresWire {
                 let before = sleeps.borrow().0;
                 tokio::spawn(async move {
                     let (mut from_client, to_client) = client.into_split();
+                    let session = Mutex::new(Session::default());
                     tokio::select! {
-                        () = carry(&mut from_client, &to_client, server, &shared) => return,
+                        () = carry(&mut from_client, &to_client, server, &shared, &session) => return,
                         _ = down.wait_for(|is_down| *is_down) => return,
                         slept = sleeps.wait_for(|(count, _)| *count > before) => if slept.is_err() { return },
+                    }
+                    if lock(&session).is_at_work() {
+                        return;
                     }
                     let how = sleeps.borrow().1;
                     let client = from_client.reunite(to_client).expect("they are halves of one");
@@ -227,13 +238,13 @@ async fn carry(
     to_client: &OwnedWriteHalf,
     server: TcpStream,
     record: &Record,
+    session: &Mutex<Session>,
 ) {
     let (from_server, to_server) = server.into_split();
-    let session = Mutex::new(Session::default());
     let to_client = tokio::sync::Mutex::new(ToClient(to_client));
     tokio::select! {
-        () = carry_requests(from_client, to_server, &to_client, record, &session) => {}
-        () = carry_answers(from_server, &to_client, &session) => {}
+        () = carry_requests(from_client, to_server, &to_client, record, session) => {}
+        () = carry_answers(from_server, &to_client, session) => {}
     }
 }
 

@@ -134,7 +134,8 @@ async fn roles_are_made_without_rds_iam_and_get_it_only_for_a_login_by_token() {
     store::migrate(&store, RoleLogin::Password).await.unwrap();
     assert_eq!(run(holders).await, "");
     // What the owner may not take away is said, with who may.
-    run("REVOKE rds_iam FROM owner CASCADE; GRANT rds_iam TO sealflow_api; ALTER ROLE owner NOCREATEROLE").await;
+    run("REVOKE rds_iam FROM owner CASCADE; GRANT rds_iam TO sealflow_api; ALTER ROLE owner NOCREATEROLE")
+        .await;
     let refused = store::migrate(&store, RoleLogin::Password).await.unwrap_err().to_string();
     assert_eq!(
         refused,

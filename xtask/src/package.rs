@@ -44,9 +44,9 @@ pub(crate) fn run(workspace: &Workspace, rest: &[String]) -> Result<()> {
     for name in FUNCTIONS {
         build(workspace, name, architecture)?;
         let built = workspace.target().join("lambda").join(name);
-        let zip = fs::metadata(built.join("bootstrap.zip"))?.len();
-        fs::copy(built.join("bootstrap.zip"), dist.join(format!("{name}.zip")))?;
-        let binary = unpack(workspace, &built)?;
+        let (binary, zip) = (built.join("bootstrap"), dist.join(format!("{name}.zip")));
+        pack(workspace, &binary, &zip)?;
+        let zip = fs::metadata(&zip)?.len();
         let start = if std::env::consts::ARCH.replace("aarch64", "arm64") == architecture {
             format!("{:.1} ms", start_to_first_poll(&binary)?.as_secs_f64() * 1_000.0)
         } else {
@@ -101,15 +101,21 @@ fn build(workspace: &Workspace, name: &str, architecture: &str) -> Result<()> {
     succeed(build)
 }
 
-fn unpack(workspace: &Workspace, built: &Path) -> Result<std::path::PathBuf> {
+/// Python's zip is as small as deflate gets, and the same bytes each time.
+const PACK: &str = r#"
+import sys, zipfile
+binary, target = sys.argv[1:]
+with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+    entry = zipfile.ZipInfo("bootstrap")
+    entry.compress_type, entry.external_attr = zipfile.ZIP_DEFLATED, 0o755 << 16
+    with open(binary, "rb") as file:
+        archive.writestr(entry, file.read(), compresslevel=9)
+"#;
+
+fn pack(workspace: &Workspace, binary: &Path, zip: &Path) -> Result<()> {
     let mut python = Command::new(Environment::Template.program(workspace, "python"));
-    python.args(["-m", "zipfile", "-e"]).arg(built.join("bootstrap.zip")).arg(built);
-    succeed(python)?;
-    let binary = built.join("bootstrap");
-    let mut executable = Command::new("chmod");
-    executable.arg("+x").arg(&binary);
-    succeed(executable)?;
-    Ok(binary)
+    python.args(["-c", PACK]).arg(binary).arg(zip);
+    succeed(python)
 }
 
 /// The median time from the start of the process to its first request for work.

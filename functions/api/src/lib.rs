@@ -8,7 +8,6 @@ mod auth;
 mod body;
 mod cursor;
 mod error;
-mod path;
 mod query;
 mod routes;
 mod secret_body;

@@ -35,5 +35,5 @@ async fn serve() -> anyhow::Result<()> {
         public_url: settings.public_url,
         metrics: Metrics::new(&settings.metrics_namespace, "api"),
     };
-    lambda_http::run(router(Arc::new(deps))).await.map_err(anyhow::Error::from_boxed)
+    http_event::serve(router(Arc::new(deps))).await.map_err(anyhow::Error::from_boxed)
 }

@@ -63,7 +63,7 @@ pub(crate) async fn start_workflow(
         };
         match start_run(&deps.store, &start).await? {
             StartOutcome::Started => {
-                tracing::info!(workflow_id = %row.id, %event_id, "run started");
+                tracing::info!(workflow_id = %row.id, run_id = %event_id, organization_id = %caller.organization_id, "run started");
                 deps.wake_event(caller.organization_id, event_id).await;
                 return Ok(event_id);
             }

@@ -26,7 +26,12 @@ pub async fn execute_batch(
         return Ok(Vec::new());
     }
     if !has_time(deadline, deps) {
-        // A message that is delivered again counts as received; there is nothing wrong with this one.
+        // A message that is delivered again counts as received; there is nothing wrong with this one. The invocation has only begun.
+        tracing::error!(
+            left_seconds = deadline.left().as_secs(),
+            component_seconds_max = deps.times.component_seconds_max,
+            "the function's time-out has no room for a component: SEALFLOW_COMPONENT_SECONDS_MAX says another time than the deployment"
+        );
         return Err(StoreError::Conflict("no time left in this invocation"));
     }
     let claimed = claim(ids, ClaimScope::Batch, deps).await?;

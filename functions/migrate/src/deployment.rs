@@ -91,7 +91,9 @@ pub(crate) async fn answer(deployment: Deployment, deps: &Deps) -> Result<(), Er
             }
             Err(error) => {
                 tracing::error!(%error, "the deployment could not migrate");
-                ("FAILED", error.to_string(), Data::default())
+                // The log goes with a stack that is rolled back, so the cause stands here too.
+                let cause = deps.store.last_failure().map(|cause| format!(": {cause}"));
+                ("FAILED", format!("{error}{}", cause.unwrap_or_default()), Data::default())
             }
         },
     };

@@ -2,7 +2,7 @@
 
 use database_login::PasswordParameter;
 use process::DatabaseLogin;
-use store::{FUNCTION_ROLES, set_password};
+use store::{FUNCTION_ROLES, set_passwords};
 
 use crate::{Deps, Error};
 
@@ -24,9 +24,7 @@ pub(crate) async fn set_all(deps: &Deps) -> Result<Vec<&'static str>, Error> {
         let password = parameter.read().await.map_err(|error| Error::Passwords(error.to_string()))?;
         passwords.push((role, password));
     }
-    for (role, password) in &passwords {
-        set_password(&deps.store, role, password).await?;
-    }
+    set_passwords(&deps.store, &passwords).await?;
     tracing::info!(roles = passwords.len(), "passwords set");
     Ok(passwords.into_iter().map(|(role, _)| role).collect())
 }

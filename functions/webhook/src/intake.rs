@@ -169,11 +169,16 @@ async fn store_event(
     };
     Stored::Answer(match take_webhook_event(&deps.store, &event, now).await {
         Ok(Intake::Taken) => {
-            tracing::info!(%event_id, workflow_id = %stored.workflow_id, "taken");
+            tracing::info!(
+                run_id = %event_id,
+                workflow_id = %stored.workflow_id,
+                organization_id = %stored.organization_id,
+                "accepted"
+            );
             if !targets.is_empty() {
                 let message = Outgoing::now(stored.organization_id, Message::Event { event_id });
                 if !deps.queue.send(vec![message]).await.unsent.is_empty() {
-                    tracing::warn!(%event_id, "the wake was not sent; the sweeper makes it good");
+                    tracing::warn!(run_id = %event_id, "the wake was not sent; the sweeper makes it good");
                 }
             }
             Answer::Accepted(event_id)

@@ -20,7 +20,6 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::any;
 use futures_util::FutureExt as _;
-use lambda_http::RequestExt as _;
 use model::limits::WEBHOOK_BODY_BYTES_MAX;
 use process::{Clock, Ids, Metric, Metrics};
 use queue::Queue;
@@ -71,10 +70,9 @@ pub fn router(deps: &'static Deps) -> Router {
         .with_state(deps)
 }
 
-/// What every request has around it: Lambda's id in its log lines, and its metrics.
+/// What every request has behind it: its metrics.
 async fn around(State(deps): State<&'static Deps>, request: Request, next: Next) -> Response {
-    let request_id = request.lambda_context_ref().map(|context| context.request_id.clone());
-    let response = process::in_invocation(&request_id.unwrap_or_default(), Box::pin(next.run(request))).await;
+    let response = next.run(request).await;
     deps.metrics.count(Metric::KmsCalls, deps.opener.take_calls());
     deps.metrics.count(Metric::DatabaseConnects, deps.store.take_connects());
     deps.metrics.write(deps.clock.now());

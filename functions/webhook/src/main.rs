@@ -28,5 +28,5 @@ async fn serve() -> anyhow::Result<()> {
         metrics: Metrics::new(&settings.metrics_namespace, "webhook"),
     };
     // The process lives as long as its dependencies.
-    lambda_http::run(router(Box::leak(Box::new(deps)))).await.map_err(anyhow::Error::from_boxed)
+    http_event::serve(router(Box::leak(Box::new(deps)))).await.map_err(anyhow::Error::from_boxed)
 }

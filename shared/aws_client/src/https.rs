@@ -1,14 +1,20 @@
 //! One HTTPS request to AWS where no SDK client is worth its size: a parameter of SSM, the answer to a deployment.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Request;
+use http::header::HOST;
+use http::{HeaderValue, Request, Uri};
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper_rustls::HttpsConnectorBuilder;
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::TokioExecutor;
+use hyper::client::conn::http1::handshake;
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, RootCertStore};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
 
 /// How long the whole exchange may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -30,20 +36,63 @@ pub enum HttpsError {
 }
 
 /// Sends a request, verified against the public authorities (plain http only where its address says so, as that of a stand-in does), and
-/// gives the answer's status and body. No proxy, no redirect.
+/// gives the answer's status and body. No proxy, no redirect, no connection that stays.
 ///
 /// # Errors
 /// [`HttpsError`]; whether the other side did its work is not known then.
 pub async fn send(request: Request<Full<Bytes>>) -> Result<(u16, Bytes), HttpsError> {
-    let connector = HttpsConnectorBuilder::new().with_webpki_roots().https_or_http().enable_http1().build();
-    let client = Client::builder(TokioExecutor::new()).build::<_, Full<Bytes>>(connector);
-    let exchange = async {
-        let answer = client.request(request).await.map_err(|_| HttpsError::NoConnection)?;
+    timeout(TIMEOUT, exchange(request)).await.unwrap_or(Err(HttpsError::TimedOut))
+}
+
+async fn exchange(request: Request<Full<Bytes>>) -> Result<(u16, Bytes), HttpsError> {
+    let host = request.uri().host().ok_or(HttpsError::NoConnection)?.to_owned();
+    let is_tls = request.uri().scheme_str() == Some("https");
+    let port = request.uri().port_u16().unwrap_or(if is_tls { 443 } else { 80 });
+    let stream = TcpStream::connect((host.as_str(), port)).await.map_err(|_| HttpsError::NoConnection)?;
+    if !is_tls {
+        return talk(stream, request).await;
+    }
+    let name = ServerName::try_from(host).map_err(|_| HttpsError::NoConnection)?;
+    let stream = tls()?.connect(name, stream).await.map_err(|_| HttpsError::NoConnection)?;
+    talk(stream, request).await
+}
+
+fn tls() -> Result<TlsConnector, HttpsError> {
+    let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|_| HttpsError::NoConnection)?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(TlsConnector::from(Arc::new(config)))
+}
+
+async fn talk(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    mut request: Request<Full<Bytes>>,
+) -> Result<(u16, Bytes), HttpsError> {
+    let authority = request.uri().authority().map(|authority| HeaderValue::from_str(authority.as_str()));
+    if let Some(Ok(authority)) = authority {
+        request.headers_mut().insert(HOST, authority);
+    }
+    // An origin is asked by the path alone.
+    let path = request.uri().path_and_query().map_or("/", |path| path.as_str()).parse::<Uri>();
+    *request.uri_mut() = path.map_err(|_| HttpsError::NoConnection)?;
+    let (mut sender, connection) =
+        handshake(TokioIo::new(stream)).await.map_err(|_| HttpsError::NoConnection)?;
+    let answer = async {
+        let answer = sender.send_request(request).await.map_err(|_| HttpsError::NoConnection)?;
         let status = answer.status().as_u16();
         let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect().await;
         Ok((status, body.map_err(|_| HttpsError::BadAnswer)?.to_bytes()))
     };
-    timeout(TIMEOUT, exchange).await.unwrap_or(Err(HttpsError::TimedOut))
+    // The connection is driven by this future, and ends with it.
+    tokio::pin!(connection, answer);
+    tokio::select! {
+        answer = &mut answer => answer,
+        _ = &mut connection => answer.await,
+    }
 }
 
 #[cfg(test)]

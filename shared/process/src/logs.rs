@@ -1,9 +1,10 @@
-use tracing_subscriber::EnvFilter;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 /// Our own crates: the only ones that may log below WARN.
-pub const OWN_CRATES: [&str; 20] = [
+pub const OWN_CRATES: [&str; 21] = [
     "api",
     "aws_client",
     "builder",
@@ -12,6 +13,7 @@ pub const OWN_CRATES: [&str; 20] = [
     "definition",
     "executor",
     "expression",
+    "http_event",
     "http_guard",
     "migrate",
     "process",
@@ -37,11 +39,10 @@ const HANDLER_ERRORS: &str = "lambda_runtime::layers::panic";
 pub fn start_logs(rust_log: &str) {
     failpoint::arm();
     let level = highest_level(rust_log);
-    let directives: Vec<String> = ["warn".to_owned(), format!("{HANDLER_ERRORS}=off")]
-        .into_iter()
-        .chain(OWN_CRATES.iter().map(|name| format!("{name}={level}")))
-        .collect();
-    let filter = EnvFilter::builder().parse_lossy(directives.join(","));
+    let filter = Targets::new()
+        .with_default(LevelFilter::WARN)
+        .with_target(HANDLER_ERRORS, LevelFilter::OFF)
+        .with_targets(OWN_CRATES.map(|name| (name, level)));
     let format = tracing_subscriber::fmt::layer()
         .json()
         .flatten_event(true)
@@ -56,12 +57,11 @@ pub fn start_logs(rust_log: &str) {
 }
 
 /// The level that `RUST_LOG` asks for at the widest, as far as we follow it: one word for all of our own crates.
-fn highest_level(rust_log: &str) -> &'static str {
+fn highest_level(rust_log: &str) -> LevelFilter {
     let asked = rust_log.to_ascii_lowercase();
-    ["trace", "debug", "info", "warn", "error"]
-        .into_iter()
-        .find(|level| asked.contains(level))
-        .unwrap_or("info")
+    let levels =
+        [LevelFilter::TRACE, LevelFilter::DEBUG, LevelFilter::INFO, LevelFilter::WARN, LevelFilter::ERROR];
+    levels.into_iter().find(|level| asked.contains(&level.to_string())).unwrap_or(LevelFilter::INFO)
 }
 
 #[cfg(test)]
@@ -71,9 +71,9 @@ mod tests {
     #[test]
     fn rust_log_sets_the_level_of_our_own_crates() {
         let check = |asked, expected| assert_eq!(highest_level(asked), expected);
-        check("", "info");
-        check("TRACE", "trace");
-        check("warn,tokio_postgres=debug", "debug");
-        check("nonsense", "info");
+        check("", LevelFilter::INFO);
+        check("TRACE", LevelFilter::TRACE);
+        check("warn,tokio_postgres=debug", LevelFilter::DEBUG);
+        check("nonsense", LevelFilter::INFO);
     }
 }

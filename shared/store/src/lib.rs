@@ -19,6 +19,6 @@ pub mod types;
 pub use connect::{AskPassword, CONNECT_TIMEOUT, Login, NoPassword, Store, StoreSettings};
 pub use error::StoreError;
 pub use migrate::{
-    BootstrapIds, FUNCTION_ROLES, NEWEST_MIGRATION, RoleLogin, bootstrap, migrate, set_password,
+    BootstrapIds, FUNCTION_ROLES, NEWEST_MIGRATION, RoleLogin, bootstrap, migrate, set_passwords,
 };
 pub use tx::Tx;

@@ -41,6 +41,10 @@ pub struct Report {
     pub commits_lost: usize,
     /// Statements from which a guard was taken out.
     pub guard_removals: usize,
+    /// Times that all idle instances were put to sleep.
+    pub sleeps: usize,
+    /// The longest chain of invocations that led to the executor.
+    pub hops_max: u32,
     /// How long it took.
     pub took: Duration,
     /// What must not be and is.
@@ -80,6 +84,11 @@ impl fmt::Display for Report {
             self.faults(),
             self.messages_struck,
             self.commits_lost
+        )?;
+        writeln!(
+            f,
+            "all instances slept {} times; the longest chain of invocations had {} hops",
+            self.sleeps, self.hops_max
         )?;
         for (step, count) in &self.processes_struck {
             writeln!(f, "  {count:>4}  {step}")?;

@@ -25,7 +25,7 @@ use super::report::Report;
 use super::run_states::RunStates;
 use super::shapes::{SHAPES, Shape};
 use crate::e2e::signature;
-use crate::wire::{CommitFate, PostgresWire};
+use crate::wire::{Asleep, CommitFate, PostgresWire};
 
 /// A running product with everything that can go wrong around it.
 pub struct Suite {
@@ -45,6 +45,7 @@ pub struct Suite {
     hooks: BTreeMap<String, (String, String)>,
     asked: Asked,
     number: usize,
+    sleeps: usize,
     stalls: Vec<Violation>,
     /// Whether instances that start are given faults.
     is_armed: Arc<AtomicBool>,
@@ -65,6 +66,9 @@ const DELIVERY_MAX: Duration = Duration::from_secs(120);
 const LOOK_PAUSE: Duration = Duration::from_millis(100);
 /// The pause between two shifts of the sweeper's clock while healing.
 const SHIFT_PAUSE: Duration = Duration::from_secs(8);
+
+/// Times in a load that the instances sleep.
+const SLEEPS: usize = 20;
 
 const OPEN: &str = "SELECT (SELECT count(*) FROM workflow_node_queue_items)
     + (SELECT count(*) FROM workflow_node_executions WHERE state <> 'finished'), (SELECT count(*) FROM workflow_node_executions)";
@@ -139,6 +143,7 @@ impl Suite {
             hooks: BTreeMap::new(),
             asked: Asked { delivery_keys: BTreeSet::new(), run_ids: BTreeSet::new() },
             number: 0,
+            sleeps: 0,
             stalls: Vec::new(),
             is_armed: Arc::new(AtomicBool::new(true)),
             run_states,
@@ -233,12 +238,26 @@ impl Suite {
                     format!("{executions} executions were made, {open} pieces of work are open and stay so");
                 return self.stalls.push(Violation { rule: "I8: work goes on", place });
             }
+            self.sleep_now_and_then(executions);
             if open < OPEN_MAX * self.options.copies {
                 self.start_round().await;
             } else {
                 tokio::time::sleep(LOOK_PAUSE).await;
             }
         }
+    }
+
+    /// So many times in a load every idle instance is put to sleep, and all connections are ended without telling anybody.
+    fn sleep_now_and_then(&mut self, executions: usize) {
+        let has_faults = !self.options.is_calm() && self.options.without.is_none();
+        if !has_faults || executions * SLEEPS < self.options.executions_min * (self.sleeps + 1) {
+            return;
+        }
+        self.sleeps += 1;
+        for function in ["api", "webhook", "builder", "executor", "sweeper"] {
+            self.sealflow.lambda().put_to_sleep(function).expect("the function is there");
+        }
+        self.wire.put_to_sleep(Asleep::Reset);
     }
 
     /// Open work, and all executions.
@@ -377,6 +396,8 @@ impl Suite {
             messages_struck: self.queue.struck(),
             commits_lost: self.commits_lost.load(Ordering::SeqCst),
             guard_removals: self.wire.removals(),
+            sleeps: self.sleeps,
+            hops_max: self.sealflow.lambda().hops_max("executor").expect("the function is there"),
             took: began.elapsed(),
             violations,
         }

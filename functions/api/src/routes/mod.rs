@@ -21,7 +21,6 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use futures_util::FutureExt as _;
-use lambda_http::RequestExt as _;
 use process::Metric;
 use serde_json::{Value, json};
 
@@ -29,14 +28,7 @@ use crate::Deps;
 use crate::error::ApiError;
 
 /// The whole API as a service.
-///
-/// A path is read anew before it is routed ([`crate::path`]), which a layer of the router itself would come too late for.
 pub fn router(deps: Arc<Deps>) -> Router {
-    let routes = routes(deps);
-    Router::new().fallback_service(tower::ServiceExt::<Request>::map_request(routes, crate::path::read_path))
-}
-
-fn routes(deps: Arc<Deps>) -> Router {
     Router::new()
         .route("/health", get(health))
         .route("/v1/organization", get(organization::show).delete(organization::delete))
@@ -79,9 +71,7 @@ async fn around(State(deps): State<Arc<Deps>>, request: Request, next: Next) -> 
     let begun = deps.clock.now();
     let method = request.method().clone();
     let path = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
-    let request_id = request.lambda_context_ref().map(|context| context.request_id.clone());
-    let answering = Box::pin(AssertUnwindSafe(next.run(request)).catch_unwind());
-    let answered = process::in_invocation(&request_id.unwrap_or_default(), answering).await;
+    let answered = AssertUnwindSafe(next.run(request)).catch_unwind().await;
     // The panic hook has logged where; its message may quote data and goes nowhere.
     let mut response = answered.unwrap_or_else(|_| ApiError::Internal.into_response());
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -52,7 +52,8 @@ pub(crate) enum ConnectFailure {
 }
 
 /// What the login itself is asked about.
-const ROLE_ADVICE: &str = "may the role log in from here, and does it need a password?";
+const ROLE_ADVICE: &str =
+    "may the role log in from here, and does it need a password or token (SEALFLOW_DATABASE_LOGIN)?";
 
 impl ConnectFailure {
     /// The failure behind an error of connecting; `advice` is what to look at when the login is refused.

@@ -151,8 +151,7 @@ impl Store {
         };
         if !is_tls && matches!(settings.login, Login::Asked(_)) {
             return Err(StoreError::Setup(
-                "SEALFLOW_DATABASE_LOGIN needs TLS: take sslmode=disable out of SEALFLOW_DATABASE_URL, and name no loopback host"
-                    .into(),
+                "SEALFLOW_DATABASE_LOGIN needs TLS: say sslmode=verify-full in SEALFLOW_DATABASE_URL".into(),
             ));
         }
         config
@@ -180,6 +179,12 @@ impl Store {
     /// [`StoreError::Unavailable`] or [`StoreError::Setup`]; the log says why.
     pub async fn connect_if_needed(&self) -> Result<(), StoreError> {
         self.hold().await.map(drop)
+    }
+
+    /// Why the last connection was not made, as the log has it.
+    pub fn last_failure(&self) -> Option<String> {
+        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.as_ref().map(|(failure, _)| failure.to_string())
     }
 
     /// Connections made since the last call.

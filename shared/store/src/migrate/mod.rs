@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::{Store, StoreError};
 
-pub use passwords::{FUNCTION_ROLES, set_password};
+pub use passwords::{FUNCTION_ROLES, set_passwords};
 
 mod embedded {
     refinery::embed_migrations!("../../migrations");

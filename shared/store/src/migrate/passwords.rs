@@ -1,4 +1,6 @@
+use tokio_postgres::Client;
 use tokio_postgres::types::Type;
+use zeroize::Zeroizing;
 
 use crate::{Store, StoreError};
 
@@ -12,17 +14,24 @@ pub const FUNCTION_ROLES: [&str; 6] = [
     "sealflow_rewrap",
 ];
 
-/// Sets the password of one of [`FUNCTION_ROLES`]. What is sent is its SCRAM verifier, so that a server that logs statements never has
-/// the password itself.
+/// Sets passwords of [`FUNCTION_ROLES`], each given with its role. What is sent are their SCRAM verifiers, so that a server that logs
+/// statements never has a password itself.
 ///
 /// # Errors
-/// See [`StoreError`]; the role then has the password of before.
-pub async fn set_password(store: &Store, role: &str, password: &str) -> Result<(), StoreError> {
+/// See [`StoreError`]; roles that had no turn have the passwords of before.
+pub async fn set_passwords(store: &Store, passwords: &[(&str, Zeroizing<String>)]) -> Result<(), StoreError> {
+    let client = store.connect_to_migrate().await?;
+    for (role, password) in passwords {
+        set_password(&client, role, password).await?;
+    }
+    Ok(())
+}
+
+async fn set_password(client: &Client, role: &str, password: &str) -> Result<(), StoreError> {
     if !FUNCTION_ROLES.contains(&role) {
         return Err(StoreError::NotFound);
     }
     let verifier = postgres_protocol::password::scram_sha_256(password.as_bytes());
-    let client = store.connect_to_migrate().await?;
     let rows = client
         .query_typed(
             "/* set_password */ SELECT format('ALTER ROLE %I PASSWORD %L', $1, $2)",

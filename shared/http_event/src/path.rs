@@ -1,55 +1,30 @@
 //! Names in paths: one segment each, so that a name never chooses another resource.
 //!
-//! API Gateway's HTTP API decodes the path once before it invokes the function and hands out nothing else: `bug%232` arrives as `bug#2`,
+//! The HTTP API decodes the path once before it invokes the function and hands out nothing else: `bug%232` arrives as `bug#2`,
 //! `team%2Fdeploy` as two segments, and what follows a decoded `?` is cut off. So a segment is taken as it arrives, never decoded again,
 //! and a name that would not survive the way is sent as `~` and its base64url, which no gateway changes. The CLI does that by itself.
 
-use axum::extract::Request;
-use axum::http::Uri;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use lambda_http::RequestExt as _;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// What marks a segment as encoded.
 const ENCODED: char = '~';
 
-/// Gives a request the path that was meant, percent-encoded for the router, which decodes each segment once.
-pub(crate) fn read_path(mut request: Request) -> Request {
-    let raw = request.raw_http_path();
-    // Without a gateway (unit tests) the URI is as it was sent.
-    let path = if raw.is_empty() { None } else { Some(routed_path(raw)) };
-    let path = path.unwrap_or_else(|| routed_path(&decode(request.uri().path())));
-    let uri = match request.uri().query() {
-        Some(query) => format!("{path}?{query}"),
-        None => path,
-    };
-    if let Ok(uri) = uri.parse::<Uri>() {
-        *request.uri_mut() = uri;
-    }
-    request
-}
+/// RFC 3986's unreserved characters stay.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// The path for the router: each segment percent-encoded, an encoded one as what it stands for. One that can't be read becomes a
-/// segment that no resource has.
-fn routed_path(arrived: &str) -> String {
-    let segments = arrived.split('/').map(|segment| match segment.strip_prefix(ENCODED) {
-        Some(encoded) => {
-            match URL_SAFE_NO_PAD.decode(encoded).ok().and_then(|bytes| String::from_utf8(bytes).ok()) {
-                Some(name) => encode(&name),
-                None => encode(segment),
-            }
-        }
-        None => encode(segment),
+/// The path for the router, which decodes each segment once: each is percent-encoded, an encoded one as what it stands for. One that
+/// can't be read becomes a segment that no resource has.
+pub(crate) fn routed_path(arrived: &str) -> String {
+    let segments = arrived.split('/').map(|segment| {
+        let name = segment.strip_prefix(ENCODED).and_then(|encoded| {
+            let bytes = URL_SAFE_NO_PAD.decode(encoded).ok()?;
+            String::from_utf8(bytes).ok()
+        });
+        utf8_percent_encode(name.as_deref().unwrap_or(segment), SEGMENT).to_string()
     });
     segments.collect::<Vec<_>>().join("/")
-}
-
-fn encode(segment: &str) -> String {
-    percent_encoding::utf8_percent_encode(segment, percent_encoding::NON_ALPHANUMERIC).to_string()
-}
-
-fn decode(path: &str) -> String {
-    percent_encoding::percent_decode_str(path).decode_utf8_lossy().into_owned()
 }
 
 #[cfg(test)]
@@ -58,6 +33,8 @@ mod tests {
 
     /// What the router makes of a path that arrived.
     fn segments(arrived: &str) -> Vec<String> {
+        let decode =
+            |segment| percent_encoding::percent_decode_str(segment).decode_utf8().unwrap().into_owned();
         routed_path(arrived).split('/').map(decode).collect()
     }
 

@@ -1,0 +1,77 @@
+use std::collections::BTreeMap;
+
+use axum::body::Body;
+use axum::extract::Request;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::header::COOKIE;
+use http::{HeaderName, HeaderValue};
+use serde::Deserialize;
+
+use crate::path::routed_path;
+
+/// A request as the gateway sends it: as much of it as we read.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HttpEvent {
+    raw_path: String,
+    #[serde(default)]
+    raw_query_string: String,
+    /// Lower-case names; values of one name are joined with commas.
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+    #[serde(default)]
+    cookies: Vec<String>,
+    request_context: RequestContext,
+    body: Option<String>,
+    #[serde(default)]
+    is_base64_encoded: bool,
+}
+
+#[derive(Deserialize)]
+struct RequestContext {
+    http: HttpContext,
+}
+
+#[derive(Deserialize)]
+struct HttpContext {
+    method: String,
+}
+
+/// An event that is no request: of another payload format, or not the gateway's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the event is no request of an HTTP API with payload format 2.0")]
+pub struct BadEvent;
+
+impl HttpEvent {
+    /// The request that it is of.
+    ///
+    /// # Errors
+    /// [`BadEvent`] when a part can't stand in a request.
+    pub fn into_request(self) -> Result<Request, BadEvent> {
+        let mut uri = routed_path(&self.raw_path);
+        if !self.raw_query_string.is_empty() {
+            uri.push('?');
+            uri.push_str(&self.raw_query_string);
+        }
+        let body = match self.body {
+            Some(text) if self.is_base64_encoded => Body::from(STANDARD.decode(text).map_err(|_| BadEvent)?),
+            Some(text) => Body::from(text),
+            None => Body::empty(),
+        };
+        let mut request = http::Request::builder()
+            .method(self.request_context.http.method.as_str())
+            .uri(uri)
+            .body(body)
+            .map_err(|_| BadEvent)?;
+        let headers = request.headers_mut();
+        for (name, value) in &self.headers {
+            let name = HeaderName::try_from(name).map_err(|_| BadEvent)?;
+            headers.append(name, HeaderValue::try_from(value).map_err(|_| BadEvent)?);
+        }
+        if !self.cookies.is_empty() {
+            headers.insert(COOKIE, HeaderValue::try_from(self.cookies.join("; ")).map_err(|_| BadEvent)?);
+        }
+        Ok(request)
+    }
+}

@@ -1,0 +1,123 @@
+//! API Gateway's HTTP API in front of a router: its event as a request, and the response as its answer.
+//!
+//! `lambda_http` would do, but for two things: it reads the path as a URL, which gives `..` and `#` a meaning that they had lost, and it
+//! links tables of every text encoding, a tenth of the function.
+//!
+//! Source: API Gateway developer guide, "Create AWS Lambda proxy integrations for HTTP APIs", payload format 2.0.
+
+mod answer;
+mod event;
+mod path;
+
+use axum::Router;
+use lambda_runtime::{LambdaEvent, run, service_fn};
+use tower::ServiceExt as _;
+
+pub use answer::HttpAnswer;
+pub use event::{BadEvent, HttpEvent};
+
+/// Serves invocations until the process is ended.
+///
+/// # Errors
+/// When the runtime can't be reached.
+pub async fn serve(router: Router) -> Result<(), lambda_runtime::Error> {
+    run(service_fn(move |event: LambdaEvent<HttpEvent>| {
+        let router = router.clone();
+        async move {
+            let work = Box::pin(handle(event.payload, router));
+            process::in_invocation(&event.context.request_id, work).await.map_err(lambda_runtime::Error::from)
+        }
+    }))
+    .await
+}
+
+/// Answers one request.
+///
+/// # Errors
+/// [`BadEvent`]: what came is no request of an HTTP API.
+pub async fn handle(event: HttpEvent, router: Router) -> Result<HttpAnswer, BadEvent> {
+    let request = event.into_request()?;
+    // A router's error is Infallible.
+    let response = router.oneshot(request).await.unwrap_or_else(|never| match never {});
+    Ok(HttpAnswer::of(response).await)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Bytes;
+    use axum::extract::{Path, RawQuery};
+    use axum::http::{HeaderMap, StatusCode, header};
+    use axum::routing::{get, post};
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    async fn answer(event: Value) -> Value {
+        let router = Router::new()
+            .route(
+                "/v1/names/{name}",
+                get(async |Path(name): Path<String>, RawQuery(query): RawQuery| {
+                    format!("{name} {}", query.unwrap_or_default())
+                }),
+            )
+            .route(
+                "/echo",
+                post(async |headers: HeaderMap, body: Bytes| {
+                    let cookie =
+                        headers.get(header::COOKIE).cloned().unwrap_or(header::HeaderValue::from_static(""));
+                    (StatusCode::CREATED, [("x-cookie", cookie)], body)
+                }),
+            );
+        let event = serde_json::from_value(event).unwrap();
+        serde_json::to_value(handle(event, router).await.unwrap()).unwrap()
+    }
+
+    fn event(method: &str, path: &str, more: Value) -> Value {
+        let mut event = json!({ "version": "2.0", "rawPath": path, "rawQueryString": "", "headers": { "host": "h" },
+            "requestContext": { "http": { "method": method } }, "isBase64Encoded": false });
+        event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        event
+    }
+
+    #[tokio::test]
+    async fn a_request_comes_through_whole() {
+        let more = json!({ "body": "/wA=", "isBase64Encoded": true, "cookies": ["a=b", "c=d"] });
+        let answer = answer(event("POST", "/echo", more)).await;
+        assert_eq!((&answer["statusCode"], &answer["isBase64Encoded"]), (&json!(201), &json!(true)));
+        assert_eq!((&answer["body"], &answer["headers"]["x-cookie"]), (&json!("/wA="), &json!("a=b; c=d")));
+    }
+
+    #[tokio::test]
+    async fn a_query_stays_as_it_was_sent() {
+        let answer = answer(event("GET", "/v1/names/x", json!({ "rawQueryString": "a=%2F&b" }))).await;
+        assert_eq!((&answer["body"], &answer["isBase64Encoded"]), (&json!("x a=%2F&b"), &json!(false)));
+    }
+
+    #[tokio::test]
+    async fn a_name_is_one_segment() {
+        for (path, status, name) in [
+            ("/v1/names/bug#2", 200, "bug#2 "),
+            ("/v1/names/50%", 200, "50% "),
+            ("/v1/names/a%2Fb", 200, "a%2Fb "),
+            ("/v1/names/..", 200, ".. "),
+            ("/v1/names/~dGVhbS9kZXBsb3k", 200, "team/deploy "),
+            ("/v1/names/team/deploy", 404, ""),
+            ("/v1/names/../../echo", 404, ""),
+        ] {
+            let answer = answer(event("GET", path, json!({}))).await;
+            assert_eq!((&answer["statusCode"], &answer["body"]), (&json!(status), &json!(name)), "{path}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_no_request_is_an_error_that_repeats_nothing() {
+        for bad in [
+            event("GET\n", "/canary", json!({})),
+            event("POST", "/echo", json!({ "body": "canary", "isBase64Encoded": true })),
+            event("GET", "/", json!({ "headers": { "canary\n": "x" } })),
+        ] {
+            let error = handle(serde_json::from_value(bad).unwrap(), Router::new()).await.err().unwrap();
+            assert!(!format!("{error} {error:?}").contains("canary"), "{error}");
+        }
+    }
+}
