@@ -76,6 +76,7 @@ struct Record {
     commit_late: Mutex<Option<Duration>>,
     commit_pause: Mutex<Duration>,
     sent_asleep: Mutex<Vec<String>>,
+    lost_answer: Mutex<Option<String>>,
 }
 
 /// One connection's course.
@@ -225,6 +226,17 @@ impl PostgresWire {
         let gate = Arc::new(Gate::closed());
         *lock(&self.record.held) = Some((text.to_owned(), Arc::clone(&gate)));
         gate
+    }
+
+    /// Breaks the connection after the server has carried out the next statement that contains `text`, before its answer arrives.
+    pub fn lose_answer(&self, text: &str) {
+        *lock(&self.record.lost_answer) = Some(text.to_owned());
+    }
+
+    /// Whether the answer that was to be lost has been.
+    #[must_use]
+    pub fn has_lost_answer(&self) -> bool {
+        lock(&self.record.lost_answer).is_none()
     }
 
     /// Breaks the connection after the server has answered the next COMMIT, before the answer arrives.
@@ -421,6 +433,8 @@ fn note(message: &[u8], record: &Record, session: &Mutex<Session>) {
     match message[0] {
         b'P' => {
             session.is_group_open = true;
+            session.is_cutting |=
+                lock(&record.lost_answer).take_if(|lost| text.contains(lost.as_str())).is_some();
             let is_write = is_write(&text);
             session.is_writing |= is_write;
             traffic.commits += usize::from(is_write && !session.in_transaction);

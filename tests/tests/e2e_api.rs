@@ -156,7 +156,7 @@ async fn one_organization_sees_and_changes_nothing_of_another_i6() {
         "a secret of its own organization"
     );
     assert_eq!(mine.call("DELETE", "/v1/secrets/github", None).await.0, 204);
-    assert_eq!(mine.call("DELETE", "/v1/organization?name=NAME", None).await.0, 204);
+    assert_eq!(mine.call("DELETE", "/v1/organization?name=mine", None).await.0, 204);
     assert_eq!(mine.call("GET", "/v1/workflows", None).await.0, 401, "its tokens are of no use from then on");
     let after = (theirs.stored().await, theirs.get("/v1/secrets").await, theirs.get("/v1/workflows").await);
     assert_eq!(after, before);

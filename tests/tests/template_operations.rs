@@ -295,3 +295,22 @@ fn the_dashboard_shows_every_metric_that_functions_write() {
     assert_eq!(shown, process::Metric::ALL.iter().map(|metric| metric.name()).collect());
     assert!(!Deployment::of(&[("Metrics", "false")]).resources.contains_key("Dashboard"));
 }
+
+#[test]
+fn the_example_of_samconfig_builds_what_it_deploys() {
+    let text = include_str!("../../samconfig.example.toml");
+    let (_, global) = text.split_once("[default.global.parameters]").unwrap();
+    let (global, later) = global.split_once("\n[default.").unwrap();
+    let names: BTreeSet<&str> = global
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix('"')?.split_once('='))
+        .map(|(name, _)| name)
+        .collect();
+    // `sam build` reads this section too; a parameter elsewhere would reach `sam deploy` alone.
+    assert!(names.contains("Architecture") && !later.contains("parameter_overrides"), "{names:?}");
+    let parameters = Deployment::of(TOKEN).parameters;
+    let required = ["DatabaseHost"];
+    for name in names {
+        assert!(parameters.contains_key(name) || required.contains(&name), "{name} is no parameter");
+    }
+}

@@ -88,7 +88,7 @@ mod tests {
         };
         check("0190", "/v1/webhooks/0190/rotate");
         check("notify/push", "/v1/webhooks/notify/push/rotate");
-        check("a/b c/push", "/v1/webhooks/a%2Fb%20c/push/rotate");
+        check("a/b c/push", "/v1/webhooks/~YS9iIGM/push/rotate");
     }
 
     #[test]
