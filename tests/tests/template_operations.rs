@@ -299,7 +299,7 @@ fn the_dashboard_shows_every_metric_that_functions_write() {
 #[test]
 fn the_example_of_samconfig_builds_what_it_deploys() {
     let text = include_str!("../../samconfig.example.toml");
-    let (_, global) = text.split_once("[default.global.parameters]").unwrap();
+    let (_, global) = text.split_once("\n[default.global.parameters]\n").unwrap();
     let (global, later) = global.split_once("\n[default.").unwrap();
     let names: BTreeSet<&str> = global
         .lines()
