@@ -1,6 +1,7 @@
 //! What stays up: the development loop with `cargo lambda watch`, and the bare stack for tests.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -10,6 +11,7 @@ use anyhow::{Context, Result, bail};
 use tokio::io::AsyncReadExt;
 
 use crate::child::{Process, Signal};
+use crate::folder::append_privately;
 use crate::net;
 use crate::sealflow::{Environments, Sealflow};
 use crate::stack::{StackOptions, find_in_environment};
@@ -94,10 +96,13 @@ fn start_watch(
     port: u16,
 ) -> Result<Process> {
     let file = folder.join("environments.json");
-    std::fs::write(&file, serde_json::to_vec(environments)?)?;
+    // It has the database's passwords.
+    append_privately(&file)?.write_all(&serde_json::to_vec(environments)?)?;
     let ourselves = std::env::current_exe()?;
     let mut command = crate::child::command(cargo_lambda);
-    command.args(["lambda", "watch", "--invoke-address", "127.0.0.1", "--invoke-port", &port.to_string()]);
+    // Without CORS no page of a browser reads an answer.
+    command.args(["lambda", "watch", "--disable-cors"]);
+    command.args(["--invoke-address", "127.0.0.1", "--invoke-port", &port.to_string()]);
     command.env(runner_variable()?, format!("{} run-function", ourselves.display()));
     command.env(ENVIRONMENTS_FILE, file).stdin(Stdio::null());
     Process::start("cargo lambda watch", command, Signal::INT)

@@ -84,6 +84,20 @@ async fn i7_migrate_runs_nothing_where_others_may_have_put_something() {
     );
     database.sql("DROP FUNCTION public.format(text, name)").await;
     assert_eq!(refused(&database).await, "");
+    // A table that migrations would write into, with a trigger of somebody else's; and a role that has nothing to do with us.
+    let mallory = "GRANT CREATE ON SCHEMA public TO mallory; SET ROLE mallory; CREATE TABLE public.refinery_note (x int); RESET ROLE;";
+    database
+        .sql(&format!(
+            "DO $$ BEGIN CREATE ROLE mallory; EXCEPTION WHEN duplicate_object THEN NULL; END $$; {mallory}"
+        ))
+        .await;
+    assert!(refused(&database).await.starts_with("mallory may create in the schema public"));
+    database.sql("REVOKE CREATE ON SCHEMA public FROM mallory").await;
+    assert!(
+        refused(&database).await.starts_with("the relation refinery_note in the schema public is mallory's")
+    );
+    database.sql("DROP TABLE public.refinery_note").await;
+    assert_eq!(refused(&database).await, "");
     // What everybody may do, as before Postgres 15, is taken back without being asked.
     database.sql("GRANT CREATE ON SCHEMA public TO PUBLIC").await;
     assert_eq!(refused(&database).await, "");
@@ -101,6 +115,10 @@ async fn an_older_migrate_leaves_a_newer_schema_alone() {
         .await;
     // A deployment that is rolled back invokes the migrate function of before.
     assert_eq!(store::migrate(&database.admin_store(), RoleLogin::Url).await.unwrap(), Vec::<String>::new());
+    // A migration that is missing below others would never run.
+    database.sql("DELETE FROM refinery_schema_history WHERE version = 6").await;
+    let refused = store::migrate(&database.admin_store(), RoleLogin::Url).await.unwrap_err().to_string();
+    assert!(refused.starts_with("the history has V999 and not V6, which would never run"), "{refused}");
 }
 
 #[tokio::test]

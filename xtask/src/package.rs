@@ -77,6 +77,11 @@ fn megabytes(bytes: u64) -> String {
 
 /// Each by itself: built together, all would have the features of all.
 fn build(workspace: &Workspace, name: &str, architecture: &str) -> Result<()> {
+    // cargo-lambda leaves a binary alone that it believes to be the newest.
+    let built = workspace.target().join("lambda").join(name);
+    if built.exists() {
+        fs::remove_dir_all(&built)?;
+    }
     let mut build = Command::new(Environment::Dev.program(workspace, "cargo-lambda"));
     build.args([
         "lambda",

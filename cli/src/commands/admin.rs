@@ -108,7 +108,7 @@ fn print_aws_command(payload: &Value, format: Format) {
 fn aws_command(payload: &Value) -> String {
     let payload = payload.to_string().replace('\'', r"'\''");
     format!(
-        "aws lambda invoke --function-name \"$FUNCTION\" --cli-read-timeout 0 --cli-binary-format raw-in-base64-out --payload '{payload}' /dev/stdout"
+        "aws lambda invoke --function-name \"$FUNCTION\" --cli-read-timeout 0 --cli-binary-format raw-in-base64-out --payload '{payload}' answer.json; cat answer.json"
     )
 }
 

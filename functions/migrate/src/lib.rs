@@ -9,6 +9,7 @@ mod passwords;
 
 use process::{Clock, DatabaseLogin, Ids};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use store::{RoleLogin, Store, StoreError};
 use uuid::Uuid;
 
@@ -42,13 +43,28 @@ pub enum Request {
 }
 
 /// What invokes the function: a person, or a deployment.
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
+#[derive(Debug)]
 pub enum Invocation {
     /// CloudFormation creates, updates or deletes the stack.
     Deployment(Deployment),
     /// A person asks.
     Request(Request),
+}
+
+/// What is invoked with: read here, so that what is wrong with it is said in words that help.
+impl Invocation {
+    /// Reads a payload.
+    ///
+    /// # Errors
+    /// [`Error::Payload`] names what there is.
+    pub fn read(payload: Value) -> Result<Self, Error> {
+        let read = if payload.get("ResponseURL").is_some() {
+            serde_json::from_value(payload).map(Self::Deployment)
+        } else {
+            serde_json::from_value(payload).map(Self::Request)
+        };
+        read.map_err(|_| Error::Payload)
+    }
 }
 
 /// What was done.
@@ -85,6 +101,9 @@ pub enum Error {
     /// The parameters that hold the passwords.
     #[error("{0}")]
     Passwords(String),
+    /// A payload that is no request.
+    #[error(r#"the payload is none of {{"migrate":{{}}}}, {{"passwords":{{}}}} and {{"bootstrap":{{"organization":"NAME"}}}}"#)]
+    Payload,
     /// CloudFormation could not be told; it waits until its time-out.
     #[error("CloudFormation was not told how it went: {0}")]
     Deployment(String),
@@ -128,14 +147,18 @@ mod tests {
 
     #[test]
     fn requests_read_as_they_are_documented() {
-        let read = |text| serde_json::from_str::<Invocation>(text);
+        let read = |text| Invocation::read(serde_json::from_str(text).unwrap());
         assert!(matches!(read(r#"{"migrate":{}}"#), Ok(Invocation::Request(Request::Migrate {}))));
         assert!(matches!(read(r#"{"passwords":{}}"#), Ok(Invocation::Request(Request::Passwords {}))));
         let bootstrap = read(r#"{"bootstrap":{"organization":"demo"}}"#);
         assert!(
             matches!(bootstrap, Ok(Invocation::Request(Request::Bootstrap { organization })) if organization == "demo")
         );
-        assert!(read(r#"{"drop":{}}"#).is_err());
+        let said = read(r#"{"bootstrap":{"organisation":"demo"}}"#).unwrap_err().to_string();
+        assert_eq!(
+            said,
+            r#"the payload is none of {"migrate":{}}, {"passwords":{}} and {"bootstrap":{"organization":"NAME"}}"#
+        );
         let deployment = r#"{"RequestType":"Create","ResponseURL":"https://s3.test/x?sig=1","StackId":"s","RequestId":"r",
             "ResourceType":"AWS::CloudFormation::CustomResource","LogicalResourceId":"Migrated","ServiceToken":"arn",
             "ResourceProperties":{"ServiceToken":"arn","Schema":"8"}}"#;

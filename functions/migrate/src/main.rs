@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use lambda_runtime::{LambdaEvent, run, service_fn};
 use migrate::{Deps, Invocation, handle};
 use process::{Clock, Ids, Settings};
+use serde_json::Value;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -21,8 +22,9 @@ async fn serve() -> anyhow::Result<()> {
         ids: Ids::new(),
     };
     let deps = &deps;
-    run(service_fn(move |event: LambdaEvent<Invocation>| async move {
-        let work = Box::pin(process::contain_panics(handle(event.payload, deps)));
+    run(service_fn(move |event: LambdaEvent<Value>| async move {
+        let invocation = Invocation::read(event.payload)?;
+        let work = Box::pin(process::contain_panics(handle(invocation, deps)));
         let done = process::in_invocation(&event.context.request_id, work).await?;
         Ok::<_, lambda_runtime::Error>(done.inspect_err(|error| tracing::error!(%error, "not all was done"))?)
     }))

@@ -6,6 +6,9 @@ use store::{FUNCTION_ROLES, set_passwords};
 
 use crate::{Deps, Error};
 
+/// Characters of a password: the database may be reachable from anywhere.
+const PASSWORD_CHARS_MIN: usize = 12;
+
 /// Sets every role's password to what the parameter of its name says, beside the one of this function's own role.
 pub(crate) async fn set_all(deps: &Deps) -> Result<Vec<&'static str>, Error> {
     let DatabaseLogin::Parameter(own) = &deps.login else {
@@ -22,6 +25,11 @@ pub(crate) async fn set_all(deps: &Deps) -> Result<Vec<&'static str>, Error> {
     for role in FUNCTION_ROLES {
         let parameter = PasswordParameter::new(format!("{path}/{role}"), identity.clone(), deps.clock);
         let password = parameter.read().await.map_err(|error| Error::Passwords(error.to_string()))?;
+        if password.trim().len() < PASSWORD_CHARS_MIN {
+            return Err(Error::Passwords(format!(
+                "the parameter {path}/{role} has fewer than {PASSWORD_CHARS_MIN} characters: no password was set"
+            )));
+        }
         passwords.push((role, password));
     }
     set_passwords(&deps.store, &passwords).await?;

@@ -111,6 +111,8 @@ impl Kind {
 fn ministack(folder: &Path, port: u16) -> Result<Command> {
     let mut command = python(&tools::find_in_environment("venv", "ministack")?);
     command.env("BIND_HOST", "127.0.0.1").env("MINISTACK_HOST", "127.0.0.1");
+    // It asks nobody who they are, browsers included, so it has no Lambda and nothing else that could be made to run something.
+    command.env("SERVICES", "sqs,kms,ssm");
     command.env("GATEWAY_PORT", port.to_string()).env("SFTP_ENABLED", "0").env("IOT_MTLS_ENABLED", "0");
     // It would write its state below the shared temp directory; WARNING, for it logs a line a request otherwise.
     command.env("TMPDIR", folder).env("S3_DATA_DIR", folder.join("s3")).env("LOG_LEVEL", "WARNING");

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use crate::system_time;
 
-const ADVICE: &str = "is the parameter the role's password? migrate sets all of them with {\"passwords\":{}}";
+const ADVICE: &str = "is the parameter the role's password? migrate sets those of the functions with {\"passwords\":{}}; its own is set by hand";
 
 /// Reads a parameter of Systems Manager once and keeps it until the server refuses it.
 pub struct PasswordParameter {

@@ -8,7 +8,23 @@ use http::header::COOKIE;
 use http::{HeaderName, HeaderValue};
 use serde::Deserialize;
 
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+
 use crate::path::routed_path;
+
+/// What can't stand in a query though a sender wrote it; what is encoded stays as it is.
+const QUERY: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'<')
+    .add(b'>')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}')
+    .add(b'\\')
+    .add(b'^');
 
 /// A request as the gateway sends it: as much of it as we read.
 #[derive(Deserialize)]
@@ -49,10 +65,11 @@ impl HttpEvent {
     /// # Errors
     /// [`BadEvent`] when a part can't stand in a request.
     pub fn into_request(self) -> Result<Request, BadEvent> {
-        let mut uri = routed_path(&self.raw_path);
+        let mut uri =
+            if self.raw_path.starts_with('/') { routed_path(&self.raw_path) } else { "/".to_owned() };
         if !self.raw_query_string.is_empty() {
             uri.push('?');
-            uri.push_str(&self.raw_query_string);
+            uri.extend(utf8_percent_encode(&self.raw_query_string, QUERY));
         }
         let body = match self.body {
             Some(text) if self.is_base64_encoded => Body::from(STANDARD.decode(text).map_err(|_| BadEvent)?),

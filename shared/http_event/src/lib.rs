@@ -10,6 +10,8 @@ mod event;
 mod path;
 
 use axum::Router;
+use axum::http::StatusCode;
+use axum::response::IntoResponse as _;
 use lambda_runtime::{LambdaEvent, run, service_fn};
 use tower::ServiceExt as _;
 
@@ -25,28 +27,30 @@ pub async fn serve(router: Router) -> Result<(), lambda_runtime::Error> {
         let router = router.clone();
         async move {
             let work = Box::pin(handle(event.payload, router));
-            process::in_invocation(&event.context.request_id, work).await.map_err(lambda_runtime::Error::from)
+            Ok::<_, lambda_runtime::Error>(process::in_invocation(&event.context.request_id, work).await)
         }
     }))
     .await
 }
 
-/// Answers one request.
-///
-/// # Errors
-/// [`BadEvent`]: what came is no request of an HTTP API.
-pub async fn handle(event: HttpEvent, router: Router) -> Result<HttpAnswer, BadEvent> {
-    let request = event.into_request()?;
+/// Answers one request; what is none gets 400, for it is its sender's fault and no failure of the function.
+pub async fn handle(event: HttpEvent, router: Router) -> HttpAnswer {
+    let request = match event.into_request() {
+        Ok(request) => request,
+        Err(error) => {
+            return HttpAnswer::of((StatusCode::BAD_REQUEST, error.to_string()).into_response()).await;
+        }
+    };
     // A router's error is Infallible.
     let response = router.oneshot(request).await.unwrap_or_else(|never| match never {});
-    Ok(HttpAnswer::of(response).await)
+    HttpAnswer::of(response).await
 }
 
 #[cfg(test)]
 mod tests {
     use axum::body::Bytes;
     use axum::extract::{Path, RawQuery};
-    use axum::http::{HeaderMap, StatusCode, header};
+    use axum::http::{HeaderMap, header};
     use axum::routing::{get, post};
     use serde_json::{Value, json};
 
@@ -69,7 +73,7 @@ mod tests {
                 }),
             );
         let event = serde_json::from_value(event).unwrap();
-        serde_json::to_value(handle(event, router).await.unwrap()).unwrap()
+        serde_json::to_value(handle(event, router).await).unwrap()
     }
 
     fn event(method: &str, path: &str, more: Value) -> Value {
@@ -89,8 +93,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_query_stays_as_it_was_sent() {
-        let answer = answer(event("GET", "/v1/names/x", json!({ "rawQueryString": "a=%2F&b" }))).await;
-        assert_eq!((&answer["body"], &answer["isBase64Encoded"]), (&json!("x a=%2F&b"), &json!(false)));
+        let plain = answer(event("GET", "/v1/names/x", json!({ "rawQueryString": "a=%2F&b" }))).await;
+        assert_eq!((&plain["body"], &plain["isBase64Encoded"]), (&json!("x a=%2F&b"), &json!(false)));
+        let odd = answer(event("GET", "/v1/names/x", json!({ "rawQueryString": "a=<b> \"c\"|ü" }))).await;
+        assert_eq!(odd["body"], "x a=%3Cb%3E%20%22c%22%7C%C3%BC");
+        assert_eq!(answer(event("GET", "", json!({}))).await["statusCode"], 404);
     }
 
     #[tokio::test]
@@ -110,14 +117,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_request_is_an_error_that_repeats_nothing() {
+    async fn what_is_no_request_is_a_bad_one_and_nothing_of_it_is_repeated() {
         for bad in [
             event("GET\n", "/canary", json!({})),
             event("POST", "/echo", json!({ "body": "canary", "isBase64Encoded": true })),
             event("GET", "/", json!({ "headers": { "canary\n": "x" } })),
         ] {
-            let error = handle(serde_json::from_value(bad).unwrap(), Router::new()).await.err().unwrap();
-            assert!(!format!("{error} {error:?}").contains("canary"), "{error}");
+            let answer = answer(bad).await;
+            assert_eq!(answer["statusCode"], 400);
+            assert!(!answer.to_string().contains("canary"), "{answer}");
         }
     }
 }

@@ -5,6 +5,7 @@ mod diagnosis;
 mod login;
 mod tls;
 
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
@@ -144,11 +145,22 @@ impl Store {
             .replace("sslmode=verify-ca", "sslmode=require")
             .parse()
             .map_err(|_| StoreError::Setup("SEALFLOW_DATABASE_URL is no Postgres URL".into()))?;
+        let is_here = is_loopback(&config);
         let is_tls = match config.get_ssl_mode() {
             SslMode::Disable => false,
             SslMode::Require => true,
-            _ => !config.get_hosts().iter().all(is_loopback),
+            _ => !is_here,
         };
+        if config.get_hosts().iter().any(|host| matches!(host, Host::Tcp(name) if name.contains('@'))) {
+            return Err(StoreError::Setup(
+                "SEALFLOW_DATABASE_URL has an @ too many: one in a password is written %40".into(),
+            ));
+        }
+        if !is_tls && !is_here && config.get_password().is_some() {
+            return Err(StoreError::Setup(
+                "SEALFLOW_DATABASE_URL would send its password in the clear: take sslmode=disable out".into(),
+            ));
+        }
         if !is_tls && matches!(settings.login, Login::Asked(_)) {
             return Err(StoreError::Setup(
                 "SEALFLOW_DATABASE_LOGIN needs TLS: say sslmode=verify-full in SEALFLOW_DATABASE_URL".into(),
@@ -360,11 +372,38 @@ where
     }
 }
 
-fn is_loopback(host: &Host) -> bool {
-    match host {
+/// Whether the server is on this machine, by its names and by the addresses that are given beside them.
+fn is_loopback(config: &Config) -> bool {
+    let is_here = |host: &Host| match host {
         Host::Tcp(name) => {
-            name == "localhost" || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+            name == "localhost" || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
         }
         Host::Unix(_) => true,
+    };
+    let (hosts, addresses) = (config.get_hosts(), config.get_hostaddrs());
+    !hosts.is_empty() && hosts.iter().all(is_here) && addresses.iter().all(IpAddr::is_loopback)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_this_machine_goes_without_tls() {
+        let check = |url: &str, expected: Option<bool>| {
+            let store = Store::new(StoreSettings::local(url, "test"));
+            assert_eq!(store.ok().map(|store| store.tls.is_some()), expected, "{url}");
+        };
+        check("postgres://r@127.0.0.1:1/d", Some(false));
+        check("postgres://r:p@localhost/d", Some(false));
+        check("postgres://r@%2Ftmp%2Fx/d", Some(false));
+        check("postgres://r@localhost/d?sslmode=verify-full", Some(true));
+        check("postgres://r:p@db.test/d", Some(true));
+        check("postgres://r:p@localhost/d?hostaddr=10.0.0.1", Some(true));
+        check("postgres://r@db.test/d?hostaddr=127.0.0.1", Some(true));
+        check("postgres://r@db.test/d?sslmode=disable", Some(false));
+        check("postgres://r:p@db.test/d?sslmode=disable", None);
+        check("postgres://r:a@b@db.test/d", None);
+        check("text", None);
     }
 }

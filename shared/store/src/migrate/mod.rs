@@ -64,14 +64,14 @@ impl RoleLogin {
 /// migration fails; those before it stay.
 pub async fn migrate(store: &Store, login: RoleLogin) -> Result<Vec<String>, StoreError> {
     let mut client = store.connect_to_migrate().await?;
-    // The lock ends with the connection, whatever happens.
-    client.query_typed("/* migrate */ SELECT pg_advisory_lock($1)", &[(&MIGRATION_LOCK, Type::INT8)]).await?;
+    lock(&client).await?;
     // pg_catalog comes first unless it is named, and temporary tables last only if they are.
     let settings = format!("SET search_path = public, pg_temp; SET lock_timeout = '{LOCK_TIMEOUT_SECONDS}s'");
     client.batch_execute(&settings).await?;
-    client.batch_execute(CLOSE_SCHEMA).await?;
+    run_script(&client, "close_schema", CLOSE_SCHEMA).await?;
     refuse_an_open_schema(&client).await?;
-    client.batch_execute(MAKE_ROLES).await?;
+    refuse_a_gap(&client).await?;
+    run_script(&client, "make_roles", MAKE_ROLES).await?;
     let mut applied = Vec::new();
     let mut tries = 1;
     while let Err(sqlstate) = run_once(&mut client, &mut applied).await {
@@ -100,11 +100,46 @@ pub async fn migrate(store: &Store, login: RoleLogin) -> Result<Vec<String>, Sto
             &[(&login.word(), Type::TEXT)],
         )
         .await?;
-    client.batch_execute(SETTLE_ROLES).await?;
+    run_script(&client, "settle_roles", SETTLE_ROLES).await?;
     if login == RoleLogin::Password {
         refuse_tokens(&client).await?;
     }
     Ok(applied)
+}
+
+/// One at a time. The lock ends with the connection, whatever happens.
+async fn lock(client: &Client) -> Result<(), StoreError> {
+    for tries in 1..=TRIES_MAX {
+        let got = "/* migrate */ SELECT pg_try_advisory_lock($1)";
+        let got = client.query_typed(got, &[(&MIGRATION_LOCK, Type::INT8)]).await?;
+        if got.first().is_some_and(|row| row.get(0)) {
+            return Ok(());
+        }
+        tracing::info!(tries, "another migrate is at work; this one waits");
+        tokio::time::sleep(TRY_PAUSE).await;
+    }
+    Err(StoreError::Setup(
+        "another session holds the lock of migrations: SELECT pid FROM pg_locks WHERE locktype = 'advisory' finds it".into(),
+    ))
+}
+
+/// Runs a script that belongs to no history; like a migration it waits for locks in short tries.
+async fn run_script(client: &Client, name: &str, sql: &str) -> Result<(), StoreError> {
+    let mut tries = 1;
+    loop {
+        match client.batch_execute(sql).await.map_err(|error| error.code().map(|code| code.code().to_owned()))
+        {
+            Ok(()) => return Ok(()),
+            Err(Some(code)) if matches!(code.as_str(), "55P03" | "40P01") && tries < TRIES_MAX => {
+                tries += 1;
+                tokio::time::sleep(TRY_PAUSE).await;
+            }
+            Err(None) => return Err(StoreError::Unavailable { sqlstate: None }),
+            Err(Some(code)) => {
+                return Err(StoreError::Setup(format!("{name} failed (SQLSTATE {code})")));
+            }
+        }
+    }
 }
 
 /// RDS takes no password from a role that has rds_iam.
@@ -153,9 +188,8 @@ async fn refuse_an_open_schema(client: &Client) -> Result<(), StoreError> {
             "/* refuse_an_open_schema */
              SELECT coalesce(r.rolname::text, 'PUBLIC') FROM pg_namespace n CROSS JOIN aclexplode(n.nspacl) a
              LEFT JOIN pg_roles r ON r.oid = a.grantee
-             WHERE n.nspname = 'public' AND a.privilege_type = 'CREATE'
-               AND (a.grantee = 0 OR r.rolname LIKE 'sealflow\\_%' AND r.rolname <> current_user)
-               AND a.grantee <> n.nspowner
+             WHERE n.nspname = 'public' AND a.privilege_type = 'CREATE' AND a.grantee <> n.nspowner
+               AND r.rolname IS DISTINCT FROM current_user AND r.rolsuper IS NOT TRUE
              ORDER BY 1 LIMIT 1",
             &[],
         )
@@ -166,25 +200,59 @@ async fn refuse_an_open_schema(client: &Client) -> Result<(), StoreError> {
              public FROM {who}"
         )));
     }
-    refuse_functions_of_others(client).await
+    refuse_things_of_others(client).await
 }
 
-/// One that fits better than the one that a migration means would be run by the owner.
-async fn refuse_functions_of_others(client: &Client) -> Result<(), StoreError> {
+/// A function that fits better than the one that a migration means, a table of that name with a trigger, an operator: all would run
+/// somebody else's code as the owner.
+async fn refuse_things_of_others(client: &Client) -> Result<(), StoreError> {
     let rows = client
         .query_typed(
-            "/* refuse_functions_of_others */
-             SELECT p.oid::regprocedure::text, r.rolname::text FROM pg_proc p JOIN pg_roles r ON r.oid = p.proowner
-             WHERE p.pronamespace = 'public'::regnamespace AND r.rolname <> current_user AND NOT r.rolsuper
-               AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = p.oid AND d.deptype = 'e')
+            "/* refuse_things_of_others */
+             SELECT thing.named, r.rolname::text
+             FROM (SELECT 'the function ' || oid::regprocedure::text, oid, proowner FROM pg_proc
+                   WHERE pronamespace = 'public'::regnamespace
+                   UNION ALL
+                   SELECT 'the relation ' || oid::regclass::text, oid, relowner FROM pg_class
+                   WHERE relnamespace = 'public'::regnamespace
+                   UNION ALL
+                   SELECT 'the operator ' || oid::regoperator::text, oid, oprowner FROM pg_operator
+                   WHERE oprnamespace = 'public'::regnamespace
+                   UNION ALL
+                   SELECT 'the type ' || oid::regtype::text, oid, typowner FROM pg_type
+                   WHERE typnamespace = 'public'::regnamespace) thing (named, oid, owner)
+             JOIN pg_roles r ON r.oid = thing.owner
+             WHERE r.rolname <> current_user AND NOT r.rolsuper
+               AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = thing.oid AND d.deptype = 'e')
              ORDER BY 1 LIMIT 1",
             &[],
         )
         .await?;
     match rows.first().map(|row| (row.get::<_, String>(0), row.get::<_, String>(1))) {
         None => Ok(()),
-        Some((function, owner)) => Err(StoreError::Setup(format!(
-            "the function {function} in the schema public is {owner}'s: look at it, then drop it or make it the migrating role's"
+        Some((thing, owner)) => Err(StoreError::Setup(format!(
+            "{thing} in the schema public is {owner}'s: look at it, then drop it or make it the migrating role's"
+        ))),
+    }
+}
+
+/// Migrations below the newest one that ran and that are not in the history would be passed over for good.
+async fn refuse_a_gap(client: &Client) -> Result<(), StoreError> {
+    let is_there = "/* refuse_a_gap */ SELECT to_regclass('public.refinery_schema_history') IS NOT NULL";
+    let is_there = client.query_typed(is_there, &[]).await?;
+    if !is_there.first().is_some_and(|row| row.get(0)) {
+        return Ok(());
+    }
+    let known =
+        client.query_typed("/* refuse_a_gap */ SELECT version FROM refinery_schema_history", &[]).await?;
+    let ran: Vec<i32> = known.iter().map(|row| row.get(0)).collect();
+    let newest = ran.iter().max().copied().unwrap_or(0);
+    let runner = embedded::migrations::runner();
+    let missing = runner.get_migrations().iter().map(refinery::Migration::version);
+    match missing.filter(|version| *version < newest && !ran.contains(version)).min() {
+        None => Ok(()),
+        Some(version) => Err(StoreError::Setup(format!(
+            "the history has V{newest} and not V{version}, which would never run: deploy the code that the newest migrations came with"
         ))),
     }
 }
