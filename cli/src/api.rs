@@ -21,7 +21,7 @@ const PAGE_ROWS_MAX: u32 = 200;
 /// The variable that holds the token.
 const TOKEN_VARIABLE: &str = "SEALFLOW_TOKEN";
 
-/// What stays as it is in a query.
+/// Characters that a query keeps.
 const QUERY_VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// A client of the API.

@@ -83,18 +83,7 @@ fn build(workspace: &Workspace, name: &str, architecture: &str) -> Result<()> {
         fs::remove_dir_all(&built)?;
     }
     let mut build = Command::new(Environment::Dev.program(workspace, "cargo-lambda"));
-    build.args([
-        "lambda",
-        "build",
-        "--release",
-        "--quiet",
-        "--output-format",
-        "zip",
-        "--package",
-        name,
-        "--bin",
-        name,
-    ]);
+    build.args(["lambda", "build", "--release", "--quiet", "--package", name, "--bin", name]);
     build.arg(if architecture == "arm64" { "--arm64" } else { "--x86-64" });
     // cargo-lambda looks for zig beside itself.
     let bin = Environment::Dev.program(workspace, "");

@@ -10,7 +10,7 @@ use crate::output::{Format, print_json, printable, say, text, time};
 #[derive(Args)]
 #[command(after_help = "Example: sealflow token create ci --expires 90d")]
 pub(crate) struct Create {
-    /// What it is for.
+    /// Its name, which says its purpose.
     name: String,
     /// From when it is refused: a number with s, m, h or d behind it. Not given: it lasts until it is revoked.
     #[arg(long, value_name = "TIME", value_parser = seconds)]

@@ -37,6 +37,6 @@ pub struct Deps {
     pub ids: Ids,
     /// The base of webhook addresses, without a slash at its end.
     pub public_url: String,
-    /// What is counted for the operator.
+    /// Counters for the operator.
     pub metrics: Metrics,
 }

@@ -39,7 +39,7 @@ pub struct Deps {
     pub public_url: String,
     /// Components and evaluator.
     pub parts: Parts,
-    /// What is counted for the operator.
+    /// Counters for the operator.
     pub metrics: Metrics,
 }
 

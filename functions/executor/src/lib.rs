@@ -51,7 +51,7 @@ pub struct Deps {
     pub edges: EdgesCache,
     /// Components and evaluator.
     pub parts: Parts,
-    /// What is counted for the operator.
+    /// Counters for the operator.
     pub metrics: Metrics,
 }
 

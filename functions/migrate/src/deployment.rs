@@ -13,7 +13,7 @@ use crate::{Deps, Error, migrate, passwords};
 /// The id that CloudFormation keeps: it never changes, so an update replaces nothing.
 const PHYSICAL_RESOURCE_ID: &str = "sealflow-schema";
 
-/// What CloudFormation sends.
+/// The event of a custom resource.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Deployment {
@@ -54,7 +54,7 @@ struct Answer<'a> {
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Data {
-    /// What ran, as the stack's output shows it.
+    /// The migrations that ran, for the output of the stack.
     applied: String,
     /// The newest migration of this code, which functions name in their descriptions: so they wait for it.
     schema: String,

@@ -42,7 +42,7 @@ pub enum Request {
     },
 }
 
-/// What invokes the function: a person, or a deployment.
+/// An invocation by a person or by a deployment.
 #[derive(Debug)]
 pub enum Invocation {
     /// CloudFormation creates, updates or deletes the stack.

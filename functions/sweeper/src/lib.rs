@@ -28,7 +28,7 @@ pub struct Deps {
     pub ids: Ids,
     /// Seconds that a committed row may wait for its wake; [`SWEEP_GRACE_SECONDS`] unless a test says otherwise.
     pub grace_seconds: u32,
-    /// What is counted for the operator.
+    /// Counters for the operator.
     pub metrics: Metrics,
 }
 

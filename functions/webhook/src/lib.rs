@@ -46,7 +46,7 @@ pub struct Deps {
     pub cache: WebhookCache,
     /// How fast each of them is posted to.
     pub rates: RateLimits,
-    /// What is counted for the operator.
+    /// Counters for the operator.
     pub metrics: Metrics,
 }
 

@@ -12,7 +12,7 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use crate::path::routed_path;
 
-/// What can't stand in a query though a sender wrote it; what is encoded stays as it is.
+/// Characters that a query can't hold, though a sender may have written them; percent-encoded ones stay.
 const QUERY: &AsciiSet = &CONTROLS
     .add(b' ')
     .add(b'"')

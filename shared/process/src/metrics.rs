@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-/// What is counted or measured.
+/// A count or a measurement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Metric {
     /// Queue items that became executions.
@@ -91,7 +91,7 @@ impl Metric {
 /// The most values of one metric in a line, which is CloudWatch's limit; more are left out.
 const VALUES_MAX: usize = 100;
 
-/// What a function has counted since its last line.
+/// The counts of a function since its last line.
 pub struct Metrics {
     namespace: String,
     function: &'static str,

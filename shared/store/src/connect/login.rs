@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use zeroize::Zeroizing;
 
-/// What a role logs in with beside its name.
+/// The credential of a role beside its name.
 #[derive(Clone, Default)]
 pub enum Login {
     /// What the URL says: nothing, or on one machine a password.

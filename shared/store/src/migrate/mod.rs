@@ -73,26 +73,9 @@ pub async fn migrate(store: &Store, login: RoleLogin) -> Result<Vec<String>, Sto
     refuse_a_gap(&client).await?;
     run_script(&client, "make_roles", MAKE_ROLES).await?;
     let mut applied = Vec::new();
-    let mut tries = 1;
+    let mut tries = LockTries::default();
     while let Err(sqlstate) = run_once(&mut client, &mut applied).await {
-        match sqlstate.as_deref() {
-            Some("55P03" | "40P01") if tries < TRIES_MAX => {
-                tracing::info!(tries, "a migration waits for a lock that somebody holds; it tries again");
-                tries += 1;
-                tokio::time::sleep(TRY_PAUSE).await;
-            }
-            code => {
-                return Err(StoreError::Setup(format!(
-                    "a migration failed (SQLSTATE {}){}",
-                    code.unwrap_or("unknown"),
-                    if tries < TRIES_MAX {
-                        ""
-                    } else {
-                        ": somebody holds a lock for long; look into pg_stat_activity"
-                    }
-                )));
-            }
-        }
+        tries.wait_or_fail("a migration", sqlstate).await?;
     }
     client
         .query_typed(
@@ -123,22 +106,32 @@ async fn lock(client: &Client) -> Result<(), StoreError> {
     ))
 }
 
-/// Runs a script that belongs to no history; like a migration it waits for locks in short tries.
+/// Runs a script that belongs to no history.
 async fn run_script(client: &Client, name: &str, sql: &str) -> Result<(), StoreError> {
-    let mut tries = 1;
-    loop {
-        match client.batch_execute(sql).await.map_err(|error| error.code().map(|code| code.code().to_owned()))
-        {
-            Ok(()) => return Ok(()),
-            Err(Some(code)) if matches!(code.as_str(), "55P03" | "40P01") && tries < TRIES_MAX => {
-                tries += 1;
-                tokio::time::sleep(TRY_PAUSE).await;
-            }
-            Err(None) => return Err(StoreError::Unavailable { sqlstate: None }),
-            Err(Some(code)) => {
-                return Err(StoreError::Setup(format!("{name} failed (SQLSTATE {code})")));
-            }
+    let mut tries = LockTries::default();
+    while let Err(error) = client.batch_execute(sql).await {
+        tries.wait_or_fail(name, error.code().map(|code| code.code().to_owned())).await?;
+    }
+    Ok(())
+}
+
+/// How often something has lost against whoever holds a lock.
+#[derive(Default)]
+struct LockTries(u32);
+
+impl LockTries {
+    /// Waits for a moment after such a loss; any other SQLSTATE, and one loss too many, is an error.
+    async fn wait_or_fail(&mut self, name: &str, sqlstate: Option<String>) -> Result<(), StoreError> {
+        self.0 += 1;
+        let is_lock = matches!(sqlstate.as_deref(), Some("55P03" | "40P01"));
+        if is_lock && self.0 < TRIES_MAX {
+            tracing::info!(name, tries = self.0, "somebody holds a lock; it is tried again");
+            tokio::time::sleep(TRY_PAUSE).await;
+            return Ok(());
         }
+        let hint = if is_lock { ": somebody holds a lock for long; look into pg_stat_activity" } else { "" };
+        let code = sqlstate.as_deref().unwrap_or("unknown");
+        Err(StoreError::Setup(format!("{name} failed (SQLSTATE {code}){hint}")))
     }
 }
 

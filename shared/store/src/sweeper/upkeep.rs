@@ -44,7 +44,7 @@ pub async fn forget_previous_keys(store: &Store, now: Timestamp, rows_max: i64) 
     column(rows.first().ok_or(StoreError::Corrupt("forget_previous_keys"))?, "forgotten")
 }
 
-/// What waits, for the operator's metrics.
+/// Waiting items, for the operator's metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct WaitingItems {
     /// Queue items, counted no further than was asked for.
