@@ -51,9 +51,8 @@ pub enum Invocation {
     Request(Request),
 }
 
-/// What is invoked with: read here, so that what is wrong with it is said in words that help.
 impl Invocation {
-    /// Reads a payload.
+    /// Reads a payload. Reading it here, and not in the runtime, gives an error in words that help.
     ///
     /// # Errors
     /// [`Error::Payload`] names what there is.

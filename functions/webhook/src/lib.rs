@@ -70,7 +70,7 @@ pub fn router(deps: &'static Deps) -> Router {
         .with_state(deps)
 }
 
-/// What every request has behind it: its metrics.
+/// Writes the metrics after each request.
 async fn around(State(deps): State<&'static Deps>, request: Request, next: Next) -> Response {
     let response = next.run(request).await;
     deps.metrics.count(Metric::KmsCalls, deps.opener.take_calls());

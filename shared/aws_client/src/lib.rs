@@ -61,7 +61,7 @@ pub enum Error {
     Missing(&'static str),
 }
 
-/// Who we are to AWS, and where.
+/// The function's identity towards AWS, and its region.
 #[derive(Clone, Debug)]
 pub struct Identity {
     /// The region, such as `eu-central-1`.
