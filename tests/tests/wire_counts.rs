@@ -322,7 +322,7 @@ async fn each_distinct_data_key_is_one_call_of_kms() {
 #[tokio::test]
 async fn a_known_webhook_is_one_round_trip_one_commit_and_one_send() {
     let wired = Wired::create().await;
-    let address = "0123456789abcdefghijkl";
+    let address = "0123456789abcdef0123456789abcdef";
     let nodes = json!([
         { "id": "push", "name": "Push", "trigger": "webhook", "configuration": { "authentication": "signature" },
           "run_name": "{{ root().data.body.name }}" },
@@ -360,7 +360,8 @@ async fn a_known_webhook_is_one_round_trip_one_commit_and_one_send() {
         webhook::router(deps).oneshot(request).await.unwrap().status().as_u16()
     };
     let unknown = async || {
-        let request = http::Request::post("/hooks/abcdefghijklmnopqrstuv").body(Body::empty()).unwrap();
+        let request =
+            http::Request::post("/hooks/fedcba9876543210fedcba9876543210").body(Body::empty()).unwrap();
         webhook::router(deps).oneshot(request).await.unwrap().status().as_u16()
     };
     assert_eq!(unknown().await, 404);

@@ -25,14 +25,37 @@ pub(crate) async fn set_all(deps: &Deps) -> Result<Vec<&'static str>, Error> {
     for role in FUNCTION_ROLES {
         let parameter = PasswordParameter::new(format!("{path}/{role}"), identity.clone(), deps.clock);
         let password = parameter.read().await.map_err(|error| Error::Passwords(error.to_string()))?;
-        if password.trim().len() < PASSWORD_CHARS_MIN {
-            return Err(Error::Passwords(format!(
-                "the parameter {path}/{role} has fewer than {PASSWORD_CHARS_MIN} characters: no password was set"
-            )));
-        }
+        check_length(&format!("{path}/{role}"), &password)?;
         passwords.push((role, password));
     }
     set_passwords(&deps.store, &passwords).await?;
     tracing::info!(roles = passwords.len(), "passwords set");
     Ok(passwords.into_iter().map(|(role, _)| role).collect())
+}
+
+/// Refuses a password that is short; blanks around it don't count.
+fn check_length(parameter: &str, password: &str) -> Result<(), Error> {
+    if password.trim().chars().count() < PASSWORD_CHARS_MIN {
+        return Err(Error::Passwords(format!(
+            "the parameter {parameter} has fewer than {PASSWORD_CHARS_MIN} characters: no password was set"
+        )));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_has_so_many_characters_or_is_refused_i1_i10() {
+        let name = "/sealflow/database/api";
+        for short in
+            ["", &" ".repeat(PASSWORD_CHARS_MIN), &format!(" {} ", "q".repeat(PASSWORD_CHARS_MIN - 1))]
+        {
+            let error = check_length(name, short).unwrap_err().to_string();
+            assert!(error.contains(name) && !error.contains('q'), "{error}");
+        }
+        assert!(check_length(name, &"q".repeat(PASSWORD_CHARS_MIN)).is_ok());
+    }
 }
