@@ -1,4 +1,4 @@
-//! What the builder takes, in which order, and what it leaves out: transactions.md 1, 6, 7, 8, 16 and 17.
+//! What the builder takes, in which order, and what it leaves out.
 
 use local::stack::SUPERUSER;
 use model::limits::{CLAIM_ITEMS_MAX, CRASHES_MAX};

@@ -1,4 +1,4 @@
-//! The way of an event through the builder (architecture.md §3): going on through pure nodes, fan-out, ancestors.
+//! The way of an event through the builder: going on through pure nodes, fan-out, ancestors.
 
 use model::limits::GO_ON_EXECUTIONS_MAX;
 use model::message::Message;

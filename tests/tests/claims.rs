@@ -1,4 +1,4 @@
-//! Claims of the executor and what may end an execution: transactions.md 12, 14, 18, 19 and 20.
+//! Claims of the executor and what may end an execution.
 
 use local::target::Target;
 use model::limits::CRASHES_MAX;

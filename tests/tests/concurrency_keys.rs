@@ -1,4 +1,4 @@
-//! Concurrency keys (transactions.md 11): a limit for each value of a key, keys that are resolved once, and order within a key (I4).
+//! Concurrency keys: a limit for each value of a key, keys that are resolved once, and order within a key (I4).
 
 use model::limits::{CLAIM_ITEMS_MAX, CONCURRENCY_KEY_BYTES_MAX, CRASHES_MAX};
 use model::message::Message;

@@ -1,4 +1,4 @@
-//! What failed for good, and redriving it (transactions.md 25).
+//! What failed for good, and redriving it.
 
 use local::target::Target;
 use serde_json::{Value, json};

@@ -1,5 +1,5 @@
 //! One bad record of a batch, end to end through the function binaries: nine pass and one execution fails, whether the database
-//! refuses it (transactions.md 17) or a component or the evaluator panics over it. What a panic said is found nowhere (I1, I9).
+//! refuses it or a component or the evaluator panics over it. What a panic said is found nowhere (I1, I9).
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Cancelling one execution (transactions.md 9 and 19): it ends, and the rest of its run goes on.
+//! Cancelling one execution: it ends, and the rest of its run goes on.
 
 use local::target::Target;
 use model::message::Message;

@@ -1,4 +1,4 @@
-//! Who may depend on what (style.md 2, I7), held by a look at the graph of dependencies.
+//! Who may depend on what, held by a look at the graph of dependencies.
 
 use std::collections::{BTreeSet, HashMap};
 use std::process::Command;

@@ -1,5 +1,5 @@
 //! What the builder's SQL role could write, if it were taken over, opens nothing that apply had not allowed, and sends nothing
-//! where a secret may not go (secrets.md "In use"; I6, I7).
+//! where a secret may not go.
 
 use local::target::Target;
 use model::message::Message;

@@ -1,4 +1,4 @@
-//! Nodes with as many waiting items as are allowed (architecture.md §6): routing to one ends as a failed execution. The mark's own
+//! Nodes with as many waiting items as are allowed: routing to one ends as a failed execution. The mark's own
 //! threshold has its test beside the sweeper's.
 
 use local::target::Target;

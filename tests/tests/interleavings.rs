@@ -1,4 +1,4 @@
-//! The interleavings of transactions.md 2, 3, 7 and 9, stepped through on real Postgres, in pairs: the naive form shows its anomaly, and
+//! The interleavings of transactions, stepped through on real Postgres, in pairs: the naive form shows its anomaly, and
 //! ours does not.
 
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Pages of lists with large rows end before they are larger than Lambda's answer may be (architecture.md §6, I10).
+//! Pages of lists with large rows end before they are larger than Lambda's answer may be.
 
 use model::limits::PAGE_BYTES_MAX;
 use serde_json::json;

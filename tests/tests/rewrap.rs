@@ -1,4 +1,4 @@
-//! Moving sealed values to another KMS key (secrets.md, "At rest"): nothing is opened, lost or taken along that is not under the old
+//! Moving sealed values to another KMS key: nothing is opened, lost or taken along that is not under the old
 //! key, and everything goes on meanwhile.
 
 use std::time::Duration;

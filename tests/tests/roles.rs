@@ -1,4 +1,4 @@
-//! I7: each function's role can do what the function needs and no more; its time-outs and connection limits are set (transactions.md 5, 26).
+//! I7: each function's role can do what the function needs and no more; its time-outs and connection limits are set.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! The schema: names and relations of architecture.md §2, what the database itself refuses, migrations, and the plans of hot statements.
+//! The schema: names and relations, what the database itself refuses, migrations, and the plans of hot statements.
 
 use std::process::Command;
 

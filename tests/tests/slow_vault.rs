@@ -1,4 +1,4 @@
-//! A vault that takes its time: nobody else waits for it, and what waited too long for its lease is given back (transactions.md 13; I5).
+//! A vault that takes its time: nobody else waits for it, and what waited too long for its lease is given back.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The sweeper (transactions.md 23 to 25): what was committed and never delivered comes back, and nothing is sent in vain.
+//! The sweeper: what was committed and never delivered comes back, and nothing is sent in vain.
 
 use local::target::Target;
 use model::limits::{NODE_ITEMS_MAX, SENDS_MAX, SWEEP_ROWS_MAX};

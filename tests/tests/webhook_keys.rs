@@ -1,5 +1,4 @@
-//! Keys and tokens of webhooks: made, rotated, set and revoked through the API, checked by a warm instance of the webhook function
-//! (secrets.md, transactions.md 22 and 26).
+//! Keys and tokens of webhooks: made, rotated, set and revoked through the API, checked by a warm instance of the webhook function.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Round trips, commits and calls of SQS and KMS, counted at the wire (architecture.md §3): the same for a batch of 1 and of 10.
+//! Round trips, commits and calls of SQS and KMS, counted at the wire: the same for a batch of 1 and of 10.
 //!
 //! The aims stand here as constants. A change of one needs a reason in the commit that makes it.
 

@@ -1,4 +1,4 @@
-//! The management API: what tokens of an organization may see and change (architecture.md §1, issue 3 part 8).
+//! The management API: what tokens of an organization may see and change.
 //!
 //! One file a resource under `routes`. Every handler takes the caller from its token, and every statement in `store::api` takes the
 //! caller's organization (I6). The API seals secrets and can't open them (I7): there is no way from here to a value.

@@ -1,4 +1,4 @@
-//! Starting a run by hand (transactions.md 22): a root event of a `start` trigger.
+//! Starting a run by hand: a root event of a `start` trigger.
 
 use definition::{RootEnvironment, compile, resolve_run_name};
 use jiff::Timestamp;

@@ -1,4 +1,4 @@
-//! Wakes after a commit. They are hints: what is not sent, the sweeper makes good (transactions.md 23).
+//! Wakes after a commit. They are hints: what is not sent, the sweeper makes good.
 
 use model::message::Message;
 use queue::Outgoing;

@@ -81,7 +81,7 @@ pub async fn build(wakes: &Wakes, deps: &Deps) -> Result<Built, BatchError> {
         return Ok(Built::default());
     }
     let mut built = match build_once(Take::Batch(wakes, LockMode::SkipLocked), deps).await {
-        // One record's data was refused: each is built alone, so that only it fails (transactions.md 17).
+        // One record's data was refused: each is built alone, so that only it fails.
         Err(StoreError::Rejected { .. }) => {
             tracing::warn!("the database refused a batch; its items are built one by one");
             let (suspects, again) = find_all(wakes, deps).await?;
@@ -105,7 +105,7 @@ pub async fn build(wakes: &Wakes, deps: &Deps) -> Result<Built, BatchError> {
     Ok(built)
 }
 
-/// Nodes that were skipped get one more try; what is still locked gets a fresh wake, for contention is no failure (transactions.md 8).
+/// Nodes that were skipped get one more try; what is still locked gets a fresh wake, for contention is no failure.
 async fn retry_skipped(
     skipped: Vec<(Uuid, NodeKey)>,
     built: &mut Built,

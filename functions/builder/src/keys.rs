@@ -1,4 +1,4 @@
-//! Nodes with a concurrency key: items are seen before any is taken (transactions.md 11), in a transaction of its own that stores
+//! Nodes with a concurrency key: items are seen before any is taken, in a transaction of its own that stores
 //! what their keys came to. Then they wait in the order of their key.
 
 use model::limits::CLAIM_ITEMS_MAX;

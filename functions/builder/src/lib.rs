@@ -1,6 +1,6 @@
 //! The builder: turns queue items into executions that hold only secret references.
 //!
-//! One invocation takes a batch of wakes and goes through claim, load, plan, write, commit, send (architecture.md §3). The plan is a
+//! One invocation takes a batch of wakes and goes through claim, load, plan, write, commit, send. The plan is a
 //! pure function ([`plan::plan`]); [`batch`] is the transaction around it. There is no KMS here and no secret's value.
 
 pub mod batch;
@@ -65,7 +65,7 @@ pub async fn handle(batch: SqsBatch, deadline: Deadline, deps: &Deps) -> BatchRe
         Ok(built) => (suspects, later) = (built.suspects, built.again),
         Err(error) => fail_all(&mut response, message_ids, &error),
     }
-    // What was at work before is built alone, after the others are safe (transactions.md 16).
+    // What was at work before is built alone, after the others are safe.
     let (wakes, message_ids) = wakes_of(again);
     let built = suspects::build_alone(&wakes, suspects, later, deadline, deps).await;
     if let Err(error) = built {
@@ -101,7 +101,7 @@ fn wakes_of(received: Vec<Received>) -> (Wakes, Vec<String>) {
 }
 
 impl Built {
-    /// Sends what was committed; what could not be sent is the sweeper's (transactions.md 23).
+    /// Sends what was committed; what could not be sent is the sweeper's.
     async fn send(&mut self, deps: &Deps) {
         deps.metrics.count(Metric::ItemsBuilt, std::mem::take(&mut self.items));
         let report = deps.queue.send(std::mem::take(&mut self.messages)).await;

@@ -1,4 +1,4 @@
-//! What was at work before and is not known to be harmless: one item at a time, alone in the process (transactions.md 16).
+//! What was at work before and is not known to be harmless: one item at a time, alone in the process.
 
 use std::time::Duration;
 
@@ -118,7 +118,7 @@ async fn see_and_build(item: &SuspectItem, fallback: Fallback, deps: &Deps) -> R
     build_once(Take::One(item, fallback), deps).await
 }
 
-/// Fresh wakes, a moment later: contention is no failure, and a message that is delivered again counts as received (transactions.md 8).
+/// Fresh wakes, a moment later: contention is no failure, and a message that is delivered again counts as received.
 /// The organization is not known here, so a wake goes to the group of the workflow's or event's own id: it is only a hint.
 async fn send_again(again: Wakes, deps: &Deps) {
     let later =

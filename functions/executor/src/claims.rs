@@ -107,7 +107,7 @@ pub fn delayed(execution_id: Uuid, organization_id: Uuid, millis: i64) -> Option
     Outgoing::after(organization_id, Message::Execution { execution_id }, wait)
 }
 
-/// Contention is no failure: a fresh wake, and the message is acked (transactions.md 8).
+/// Contention is no failure: a fresh wake, and the message is acked.
 fn looked_at_again(execution: &RefusedExecution) -> Outgoing {
     Outgoing {
         delay_seconds: LOCKED_WAKE_SECONDS,

@@ -60,7 +60,7 @@ pub async fn run_and_finish(claimed: Claimed, deps: &Deps) {
             record(ended, token, deps).await;
         }
     };
-    // Both on this task: nothing outlives the invocation (transactions.md 15).
+    // Both on this task: nothing outlives the invocation.
     tokio::join!(run_all, record_all);
 }
 
@@ -109,7 +109,7 @@ async fn record(ended: Vec<Ended>, token: Uuid, deps: &Deps) {
         })
         .collect();
     if let Err(StoreError::Rejected { .. }) = record_batch(&recordings, token, deps).await {
-        // One row was refused: each is recorded alone, and the one that fails alone fails for good (transactions.md 17).
+        // One row was refused: each is recorded alone, and the one that fails alone fails for good.
         tracing::warn!(
             outcomes = recordings.len(),
             "the database refused outcomes; they are recorded one by one"

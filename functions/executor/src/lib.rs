@@ -86,7 +86,7 @@ pub async fn handle(batch: SqsBatch, deadline: Deadline, deps: &Deps) -> BatchRe
     response
 }
 
-/// Sends after a commit; what could not be sent is the sweeper's (transactions.md 23).
+/// Sends after a commit; what could not be sent is the sweeper's.
 async fn send(messages: Vec<Outgoing>, deps: &Deps) {
     let report = deps.queue.send(messages).await;
     if !report.unsent.is_empty() {

@@ -1,4 +1,4 @@
-//! Executions that took a process along before run one at a time, alone in the process (transactions.md 16).
+//! Executions that took a process along before run one at a time, alone in the process.
 
 use model::message::Message;
 use process::Deadline;

@@ -1,4 +1,4 @@
-//! The sweeper, on a schedule: sends again what was committed and not delivered, and ends what can't be (transactions.md 23 to 25).
+//! The sweeper, on a schedule: sends again what was committed and not delivered, and ends what can't be.
 //!
 //! It decides nothing about the work itself: builder and executor look again under their own locks. Two at once do no harm.
 

@@ -39,7 +39,7 @@ pub struct FunctionOptions {
     pub instances_max: usize,
     /// How long one invocation may take.
     pub timeout: Duration,
-    /// What becomes of a chain of invocations that is longer than [`lineage::HOPS_MAX`].
+    /// The way to treat a chain of invocations that is longer than [`lineage::HOPS_MAX`].
     pub recursive_loop: RecursiveLoop,
     /// What `AWS_LAMBDA_FUNCTION_MEMORY_SIZE` says, megabytes. Not enforced.
     pub memory_megabytes: u32,

@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// What marks a segment as encoded.
+/// An encoded segment begins with it.
 const ENCODED: char = '~';
 
 /// RFC 3986's unreserved characters stay.
@@ -31,7 +31,7 @@ pub(crate) fn routed_path(arrived: &str) -> String {
 mod tests {
     use super::*;
 
-    /// What the router makes of a path that arrived.
+    /// The segments that the router reads from a path that arrived.
     fn segments(arrived: &str) -> Vec<String> {
         let decode =
             |segment| percent_encoding::percent_decode_str(segment).decode_utf8().unwrap().into_owned();

@@ -88,7 +88,7 @@ pub struct Failure {
     pub data: Value,
     /// Whether another attempt might pass.
     pub retryable: bool,
-    /// Whether the other side answered: then the next attempt gets the next idempotency key (transactions.md 18).
+    /// Whether the other side answered: then the next attempt gets the next idempotency key.
     pub answered: bool,
 }
 

@@ -1,4 +1,4 @@
-//! The four times of transactions.md 13, derived from the one setting that an operator has.
+//! The four times of an execution, derived from the one setting that an operator has.
 
 use crate::limits::COMPONENT_SECONDS_MAX;
 
@@ -33,7 +33,7 @@ impl Times {
         }
         let finish_margin_seconds = 5 + component_seconds_max / 10;
         let lease_seconds = component_seconds_max + finish_margin_seconds + 5;
-        // A batch that takes its whole lease leaves room for one suspect after it (transactions.md 16).
+        // A batch that takes its whole lease leaves room for one suspect after it.
         let function_timeout_seconds = lease_seconds + component_seconds_max + finish_margin_seconds + 5;
         let visibility_timeout_seconds = 6 * function_timeout_seconds;
         Ok(Self {

@@ -38,7 +38,7 @@ pub struct Settings {
     pub rust_log: String,
 }
 
-/// What a role logs in to the database with.
+/// The credential with which a role logs in to the database.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum DatabaseLogin {
     /// Empty: what the URL says.
@@ -66,7 +66,7 @@ pub const REQUIRED_NAMES: [&str; 5] = [
     "SEALFLOW_PUBLIC_URL",
 ];
 
-/// What Lambda itself sets, and stand-ins for it must.
+/// Variables that Lambda itself sets, and stand-ins for it must.
 const LAMBDA_NAMES: [&str; 7] = [
     "AWS_LAMBDA_RUNTIME_API",
     "AWS_LAMBDA_FUNCTION_NAME",

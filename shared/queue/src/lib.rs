@@ -1,6 +1,6 @@
 //! Sending messages: the one user of the SQS SDK.
 //!
-//! Sends come after commit. What can't be sent is reported and left to the sweeper; it never fails the caller (transactions.md 23).
+//! Sends come after commit. What can't be sent is reported and left to the sweeper; it never fails the caller.
 
 mod send;
 mod sqs;

@@ -55,7 +55,7 @@ fn html(text: &str, style: usize) -> String {
         .collect()
 }
 
-/// Every form of `text` that secrets.md lists, as targets write them.
+/// Every form of `text` that is scrubbed, as targets write them.
 fn forms(text: &str) -> Vec<(String, String)> {
     let mut forms = vec![
         ("raw".into(), text.to_owned()),

@@ -1,4 +1,4 @@
-//! The webhook function's statements: know a webhook, take an event (transactions.md 22).
+//! The webhook function's statements: know a webhook, take an event.
 
 use jiff::Timestamp;
 use serde_json::Value;

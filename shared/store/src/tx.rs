@@ -35,7 +35,7 @@ impl Store {
     ///
     /// `work` may run again (serialization failure, deadlock, a lost COMMIT that did not hold, a connection that was lost before its first
     /// answer), so it makes no ids, and no call to anything but this transaction. BEGIN travels with its first statement. When COMMIT is not answered, the server is asked what
-    /// became of it, so that what held is success (transactions.md 1).
+    /// became of it, so that what held is success.
     ///
     /// # Errors
     /// What `work` returned, or [`StoreError::Unavailable`] when the connection was lost and the server can't tell what held.
@@ -55,7 +55,7 @@ impl Store {
                     drop(held);
                     held = self.hold().await?;
                 }
-                // The server had ended the connection without our knowing it (transactions.md 33): nothing has begun.
+                // The server had ended the connection without our knowing it: nothing has begun.
                 Err(error) if held.is_reused && error.is_lost_connection() && !tx.is_answered() => {
                     tracing::info!(transaction = name, "the connection was lost; the transaction runs again");
                     drop(held);

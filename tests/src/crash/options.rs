@@ -8,13 +8,13 @@ use super::faults::Faults;
 /// A guard that is taken out, to see that the suite notices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Guard {
-    /// The lease token in the statement that records outcomes (transactions.md 14).
+    /// The lease token in the statement that records outcomes.
     LeaseToken,
-    /// The lock of limited nodes (transactions.md 2, 3, 9).
+    /// The lock of limited nodes.
     NodeLock,
     /// The sweeper.
     Sweeper,
-    /// Sending after the commit, and not before (transactions.md 23).
+    /// Sending after the commit, and not before.
     SendAfterCommit,
 }
 

@@ -1,4 +1,4 @@
-//! Applying a definition (transactions.md 20): check, compare, plan, make credentials, write in one transaction, wake.
+//! Applying a definition: check, compare, plan, make credentials, write in one transaction, wake.
 
 mod credentials;
 mod plan;

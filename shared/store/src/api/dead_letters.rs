@@ -72,7 +72,7 @@ impl DeadLetterRow {
     }
 }
 
-/// What failed for good in the organization's workflows (transactions.md 25): what makes a run failed.
+/// What failed for good in the organization's workflows: what makes a run failed.
 ///
 /// # Errors
 /// [`StoreError::Unavailable`] when the database can't be reached.

@@ -18,7 +18,7 @@ pub struct ExecutionCancel {
     pub now: Timestamp,
 }
 
-/// Cancels one execution and nothing else of its run (transactions.md 19): what is pending ends at once, what runs is marked
+/// Cancels one execution and nothing else of its run: what is pending ends at once, what runs is marked
 /// `cancelling`, so that its output is recorded and routes nothing. One that is `cancelling` already stays so.
 ///
 /// Returns its node when that has a slot free now and items that wait: the caller wakes the builder for it after the commit.
@@ -45,7 +45,7 @@ async fn cancel_in(tx: Tx, cancel: &ExecutionCancel) -> Result<Option<FreedNode>
     if found.is_empty() {
         return Err(StoreError::NotFound);
     }
-    // The node before the execution (transactions.md 4): one that ends while it is pending frees a slot.
+    // The node before the execution: one that ends while it is pending frees a slot.
     let (_, _, cancelled, freed) = futures_util::try_join!(
         tx.query_with(LOCK_NODES, [(ids, Type::UUID_ARRAY)]),
         tx.query_with(LOCK_EXECUTIONS, [(ids, Type::UUID_ARRAY)]),

@@ -48,7 +48,7 @@ pub async fn load_organization(store: &Store, organization_id: Uuid) -> Result<O
 }
 
 /// Deletes the organization: its secrets go, its webhooks end, and its runs that still have work are marked cancelled, all in one
-/// transaction (transactions.md 21). What waits or runs is ended by builder and executor, which look at `deleted_at`.
+/// transaction. What waits or runs is ended by builder and executor, which look at `deleted_at`.
 ///
 /// # Errors
 /// [`StoreError::NotFound`] when it was deleted before.

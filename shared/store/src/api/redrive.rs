@@ -7,7 +7,7 @@ use crate::executor::LOCK_EXECUTIONS;
 use crate::types::column;
 use crate::{Store, StoreError, Tx};
 
-/// A failed execution whose event is to be tried once more (transactions.md 25).
+/// A failed execution whose event is to be tried once more.
 #[derive(Clone, Copy, Debug)]
 pub struct Redrive {
     /// The tenant.
@@ -47,7 +47,7 @@ pub async fn redrive_execution(store: &Store, redrive: &Redrive) -> Result<Redri
 
 async fn redrive_in(tx: Tx, redrive: &Redrive) -> Result<RedriveOutcome, StoreError> {
     let ids = &vec![redrive.execution_id];
-    // The lock is a statement of its own: a second redrive reads what the first has left (transactions.md 2).
+    // The lock is a statement of its own: a second redrive reads what the first has left.
     let (_, found) = futures_util::try_join!(
         tx.query_with(LOCK_EXECUTIONS, [(ids, Type::UUID_ARRAY)]),
         tx.query_with(

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use crate::{StoreError, Tx};
 
 /// Ends pending executions of nodes that the transaction removes: without it a wait or a retry of theirs would live on until it is due,
-/// with its slot. The nodes are locked before (transactions.md 4); what runs is ended by its finish.
+/// with its slot. The nodes are locked before; what runs is ended by its finish.
 ///
 /// # Errors
 /// See [`StoreError`].

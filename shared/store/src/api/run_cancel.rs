@@ -27,7 +27,7 @@ pub struct CancelOutcome {
     pub node_ids_to_wake: Vec<String>,
 }
 
-/// Cancels a run (transactions.md 19): marks it, ends what is pending and not started, and marks what runs `cancelling`.
+/// Cancels a run: marks it, ends what is pending and not started, and marks what runs `cancelling`.
 ///
 /// What slips past (an execution made at this moment, one on a node that was not locked) is ended at the next step, for builder,
 /// claim and finish read the mark again. A run that has ended gets no mark.
@@ -87,7 +87,7 @@ async fn find_run(tx: &Tx, cancel: &RunCancel) -> Result<Uuid, StoreError> {
     rows.first().map_or(Err(StoreError::NotFound), |row| column(row, "workflow_id"))
 }
 
-/// Nodes first, then executions (transactions.md 4): a pending execution that ends frees a slot of its node.
+/// Nodes first, then executions: a pending execution that ends frees a slot of its node.
 async fn lock_limited_nodes(
     tx: &Tx,
     workflow_id: Uuid,
@@ -194,7 +194,7 @@ async fn end_executions(tx: &Tx, cancel: &RunCancel, executions: &[Uuid]) -> Res
     Ok(freed)
 }
 
-/// A later statement than the lock (transactions.md 9): what waits is seen as it is under the lock.
+/// A later statement than the lock: what waits is seen as it is under the lock.
 async fn find_waiting_nodes(
     tx: &Tx,
     workflow_id: Uuid,

@@ -44,7 +44,7 @@ pub enum StartOutcome {
     Full,
 }
 
-/// Inserts a root event and its items in one statement, where the planned version still holds (transactions.md 22).
+/// Inserts a root event and its items in one statement, where the planned version still holds.
 ///
 /// # Errors
 /// [`StoreError::Rejected`] when the data can't be stored.

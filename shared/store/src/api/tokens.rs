@@ -53,11 +53,11 @@ pub async fn authenticate_token(
 pub struct TokenRow {
     /// `api_tokens.id`
     pub id: Uuid,
-    /// What it is for.
+    /// The token's purpose, in words.
     pub name: String,
     /// When it was made.
     pub created_at: Timestamp,
-    /// Who made it; None for an organization's first one.
+    /// The name of the token that made it; None for an organization's first one.
     pub created_by: Option<String>,
     /// From when it is refused; None: never.
     pub expires_at: Option<Timestamp>,
@@ -105,13 +105,13 @@ pub async fn list_tokens(
 pub struct NewToken<'a> {
     /// `api_tokens.id`
     pub id: Uuid,
-    /// What it is for; no other live token of the organization has the name.
+    /// Its purpose; no other live token of the organization has the name.
     pub name: &'a str,
     /// SHA-256 of the token.
     pub token_sha256: &'a [u8],
     /// From when it is refused; None: never.
     pub expires_at: Option<Timestamp>,
-    /// Who makes it.
+    /// The name of the token that makes it.
     pub created_by: &'a str,
 }
 

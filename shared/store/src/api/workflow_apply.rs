@@ -116,7 +116,7 @@ pub struct WebhookCredential {
     pub token_sha256: Option<Vec<u8>>,
 }
 
-/// Writes an apply in one transaction (transactions.md 20) and returns the workflow's new version.
+/// Writes an apply in one transaction and returns the workflow's new version.
 ///
 /// The workflow's row is locked first, so two applies of one workflow follow each other; nodes that change are locked in their
 /// order, so a builder that starts executions there has either ended or sees the new limits.

@@ -89,7 +89,7 @@ impl Claims {
 }
 
 /// Takes items: of each locked limited node the smallest for all free slots, of unlimited nodes those of the wakes' events and named
-/// nodes (transactions.md 7). A locked node whose pick holds a suspect is left out whole; so is each suspect of an unlimited node.
+/// nodes. A locked node whose pick holds a suspect is left out whole; so is each suspect of an unlimited node.
 ///
 /// # Errors
 /// See [`StoreError`].

@@ -21,7 +21,7 @@ pub struct UnseenItems {
 }
 
 /// [`claim_items`] where nodes with a concurrency key are among the locked ones (`keyed`): of each key the smallest items for its free
-/// slots, as far as no item before them is unseen, for that may be of the same key (transactions.md 11). A key whose pick holds a
+/// slots, as far as no item before them is unseen, for that may be of the same key. A key whose pick holds a
 /// suspect is left out whole.
 ///
 /// # Errors
@@ -69,7 +69,7 @@ pub async fn find_all_suspects(
     Ok(items)
 }
 
-/// Finds the items of nodes with a concurrency key that a batch leaves out (transactions.md 16).
+/// Finds the items of nodes with a concurrency key that a batch leaves out.
 async fn find_keyed_suspects(
     tx: &Tx,
     nodes: &[NodeKey],

@@ -118,7 +118,7 @@ pub struct Loaded {
 ///
 /// # Errors
 /// [`StoreError::Rejected`] when the wanted ancestors are more than [`model::limits::ANCESTORS_BYTES_MAX`] together: replay record by
-/// record (transactions.md 15, 17).
+/// record.
 pub async fn load_batch(tx: &Tx, request: &LoadRequest) -> Result<Loaded, StoreError> {
     let (workflow_ids, node_ids) = key_arrays(&request.downstream);
     let (events, ancestors, runs, full, locked, slots) = futures_util::try_join!(

@@ -67,7 +67,7 @@ impl LockedNodes {
     }
 }
 
-/// Finds the nodes of the wakes and locks the limited ones (transactions.md 2, 3, 8).
+/// Finds the nodes of the wakes and locks the limited ones.
 ///
 /// The lock is a statement of its own: what is decided on is read by later ones.
 ///

@@ -1,4 +1,4 @@
-//! The builder's statements, in the order of its transaction: lock, claim, load, write (architecture.md §3).
+//! The builder's statements, in the order of its transaction: lock, claim, load, write.
 //!
 //! Each function is one round trip however large the batch is; `suspects` stands beside them for items that took a process along.
 

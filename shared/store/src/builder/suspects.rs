@@ -29,7 +29,7 @@ pub(super) fn suspect_item(row: &Row) -> Result<SuspectItem, StoreError> {
     })
 }
 
-/// Finds the items of the wakes that a batch leaves out (transactions.md 16), at most `items_max`.
+/// Finds the items of the wakes that a batch leaves out, at most `items_max`.
 ///
 /// Of limited nodes: the whole pick for the free slots, in order, when it holds a suspect. Of unlimited nodes: suspects of the events
 /// and of the named nodes; those with a concurrency key have a search of their own. With `all`, every item counts as one, for its message was received before.

@@ -117,8 +117,8 @@ pub struct WriteBatch {
 /// Writes a batch in one round trip.
 ///
 /// # Errors
-/// [`StoreError::Conflict`] when a workflow has another version than the plan: reload and plan once more (transactions.md 6).
-/// [`StoreError::Rejected`] when a row is bad: replay record by record (transactions.md 17).
+/// [`StoreError::Conflict`] when a workflow has another version than the plan: reload and plan once more.
+/// [`StoreError::Rejected`] when a row is bad: replay record by record.
 pub async fn write_batch(tx: &Tx, batch: &WriteBatch, now: Timestamp) -> Result<(), StoreError> {
     let (changed, ()) =
         futures_util::try_join!(check_versions(tx, &batch.versions), write_rows(tx, batch, now))?;

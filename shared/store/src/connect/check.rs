@@ -9,7 +9,7 @@ use crate::migrate::NEWEST_MIGRATION;
 /// The migration that this code needs at least.
 pub(crate) const SCHEMA_NEEDED: i32 = 8;
 
-/// A function's role must have the time-outs of transactions.md 5, or a frozen sandbox would hold its locks for ever. Owners are not
+/// A function's role must have its time-outs, or a frozen sandbox would hold its locks for ever. Owners are not
 /// asked: they are people and migrations.
 const CHECK_CONNECTION: &str = "/* check_connection */
     SELECT current_user::text AS role, schema_facts.version, schema_facts.oldest_code,

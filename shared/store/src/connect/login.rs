@@ -1,4 +1,4 @@
-//! What a role logs in with.
+//! The credential with which a role logs in.
 
 use std::sync::Arc;
 

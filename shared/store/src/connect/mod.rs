@@ -92,11 +92,11 @@ pub(crate) struct Held<'a> {
 
 /// How long connecting may take unless the operator says otherwise.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// After this silence of the network a connection is given up (transactions.md 5).
+/// After this silence of the network a connection is given up.
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(15);
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(5);
 /// A connection that was idle for longer is probed before it is used: a sandbox that slept was not told that the server has ended it,
-/// which the server does after 14 seconds at the earliest (transactions.md 33).
+/// which the server does after 14 seconds at the earliest.
 const PROBED_AFTER: Duration = Duration::from_secs(5);
 /// How long the probe may take.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);

@@ -109,7 +109,7 @@ pub struct ExecutionClaims {
 }
 
 /// Claims executions for `lease_seconds` by the database's clock, and loads what running them needs, in one round trip. What another
-/// transaction holds is left out ([`Refusal::Busy`]): nothing waits for a lock (transactions.md 8).
+/// transaction holds is left out ([`Refusal::Busy`]): nothing waits for a lock.
 ///
 /// # Errors
 /// See [`StoreError`].

@@ -19,7 +19,7 @@ pub struct EndedExecution {
 }
 
 /// Ends what a claim may not start: of a cancelled run, a removed node, a deleted workflow or organization, or with its crashes used
-/// up (transactions.md 12). In rule 4's order of locks, with rule 9's wakes.
+/// up. Nodes are locked before executions; a node with a freed slot gets a wake.
 ///
 /// # Errors
 /// Waits a moment only for what others hold: then see [`StoreError::is_lock_timeout`].

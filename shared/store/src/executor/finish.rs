@@ -83,7 +83,7 @@ pub enum FinishedExecution {
     VersionMoved(Uuid),
 }
 
-/// Records outcomes, their outputs and the next queue items, for those whose lease still holds (transactions.md 9, 14), in one round
+/// Records outcomes, their outputs and the next queue items, for those whose lease still holds, in one round
 /// trip. Also tells which nodes have a freed slot and items that wait.
 ///
 /// # Errors
@@ -271,7 +271,7 @@ const CHECK_LEASES: &str = "/* check_leases */
     SELECT ex.id FROM unnest($1, $2) AS t (id, token)
     JOIN workflow_node_executions ex ON ex.id = t.id AND ex.lease_token = t.token";
 
-/// A later statement than the lock and the update: it sees who waits now (transactions.md 9). Where slots are those of a key, somebody
+/// A later statement than the lock and the update: it sees who waits now. Where slots are those of a key, somebody
 /// of that key must wait, or somebody whose key is not known yet.
 pub(crate) const FIND_FREED: &str = "/* find_freed_nodes */
     SELECT n.workflow_id, n.node_id, w.organization_id

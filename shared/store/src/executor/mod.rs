@@ -1,4 +1,4 @@
-//! The executor's statements: claim with a lease, finish, end what may not start (transactions.md 12 to 18).
+//! The executor's statements: claim with a lease, finish, end what may not start.
 
 mod claim;
 mod definitions;
@@ -17,7 +17,7 @@ pub(crate) use finish::{FIND_FREED, LOCK_NODES, freed_node};
 pub use finish::{FinishKind, FinishRow, FinishedExecution, NewOutput, finish_executions};
 pub use heartbeat::record_heartbeat;
 
-/// A limited node with a free slot and items that wait: send it a wake after the commit (transactions.md 9).
+/// A limited node with a free slot and items that wait: send it a wake after the commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FreedNode {
     /// The node.

@@ -57,7 +57,7 @@ impl RoleLogin {
 /// Brings the schema up to date and returns the names of the migrations that ran. Roles get their settings again whatever ran before.
 ///
 /// Two at once wait for each other. Functions may go on meanwhile: a migration waits at most [`LOCK_TIMEOUT_SECONDS`] for a lock and
-/// tries again (transactions.md 35).
+/// tries again.
 ///
 /// # Errors
 /// [`StoreError::Unavailable`] when the database can't be reached, [`StoreError::Setup`] when others may create in the schema or a

@@ -1,5 +1,5 @@
-//! The sweeper's statements: what was committed and not delivered is found and sent again, what can't be delivered is ended
-//! (transactions.md 24). Each search is bounded and runs on an index; running two at once does no harm.
+//! The sweeper's statements: what was committed and not delivered is found and sent again, what can't be delivered is ended.
+//! Each search is bounded and runs on an index; running two at once does no harm.
 
 mod due;
 mod undeliverable;

@@ -52,7 +52,7 @@ pub async fn end_undeliverable_items(tx: &Tx, ids: &[Uuid], now: Timestamp) -> R
 }
 
 /// Ends pending executions whose sends are used up; only where the executor has since started one of the organization's that is newer
-/// than the last send. Also tells which nodes have a freed slot and items that wait (transactions.md 9).
+/// than the last send. Also tells which nodes have a freed slot and items that wait.
 ///
 /// # Errors
 /// See [`StoreError`].
