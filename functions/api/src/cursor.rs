@@ -3,11 +3,27 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use model::limits::{PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX};
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use store::api::{Page, PageRequest};
 use uuid::Uuid;
 
 use crate::error::ApiError;
+
+/// The query of a list that has no filters.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PageQuery {
+    cursor: Option<String>,
+    limit: Option<u32>,
+}
+
+impl PageQuery {
+    /// See [`page_request`].
+    pub(crate) fn page_request(&self) -> Result<PageRequest, ApiError> {
+        page_request(self.cursor.as_deref(), self.limit)
+    }
+}
 
 /// The page that `cursor` and `limit` of a query ask for.
 pub(crate) fn page_request(cursor: Option<&str>, limit: Option<u32>) -> Result<PageRequest, ApiError> {

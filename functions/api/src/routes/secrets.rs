@@ -10,7 +10,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use jiff::Timestamp;
 use model::limits::SECRET_KEYS_MAX;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 use store::StoreError;
 use store::api::{
@@ -23,7 +23,7 @@ use vault_seal::SealRequest;
 use crate::Deps;
 use crate::auth::Caller;
 use crate::body::JsonBody;
-use crate::cursor::{page_answer, page_request};
+use crate::cursor::{PageQuery, page_answer};
 use crate::error::{ApiError, NotFoundAs as _};
 use crate::query::ApiQuery;
 use crate::secret_body::{SecretMapBody, SecretValueBody};
@@ -54,20 +54,13 @@ struct KeyView {
     short: bool,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ListQuery {
-    cursor: Option<String>,
-    limit: Option<u32>,
-}
-
 /// `GET`: names, keys, hosts and times.
 pub(super) async fn list(
     State(deps): State<Arc<Deps>>,
     caller: Caller,
-    ApiQuery(query): ApiQuery<ListQuery>,
+    ApiQuery(query): ApiQuery<PageQuery>,
 ) -> Result<Json<Map<String, Value>>, ApiError> {
-    let page = page_request(query.cursor.as_deref(), query.limit)?;
+    let page = query.page_request()?;
     let page = list_secrets(&deps.store, caller.organization_id, page).await?;
     let views = page.rows.into_iter().map(secret_view).collect::<Result<Vec<_>, _>>()?;
     Ok(Json(page_answer("secrets", json!(views), page.next)))

@@ -14,20 +14,13 @@ use store::api::{NewToken, TokenRow, create_token, list_tokens, revoke_token};
 use crate::Deps;
 use crate::auth::Caller;
 use crate::body::JsonBody;
-use crate::cursor::{page_request, rows_answer};
+use crate::cursor::{PageQuery, rows_answer};
 use crate::error::{ApiError, NotFoundAs as _};
 use crate::query::ApiQuery;
 use crate::token::{new_token, sha256};
 
 /// The longest life of a token that has an end, seconds: ten years.
 const EXPIRES_IN_SECONDS_MAX: u64 = 10 * 365 * 24 * 3600;
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ListQuery {
-    cursor: Option<String>,
-    limit: Option<u32>,
-}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -49,9 +42,9 @@ pub(super) struct Created {
 pub(super) async fn list(
     State(deps): State<Arc<Deps>>,
     caller: Caller,
-    ApiQuery(query): ApiQuery<ListQuery>,
+    ApiQuery(query): ApiQuery<PageQuery>,
 ) -> Result<Json<Map<String, Value>>, ApiError> {
-    let page = page_request(query.cursor.as_deref(), query.limit)?;
+    let page = query.page_request()?;
     let page = list_tokens(&deps.store, caller.organization_id, page).await?;
     Ok(Json(rows_answer("tokens", &page)?))
 }

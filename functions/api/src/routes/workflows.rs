@@ -13,24 +13,17 @@ use crate::Deps;
 use crate::apply::{ApplyAnswer, ApplyMode, ApplyOptions};
 use crate::auth::Caller;
 use crate::body::DefinitionBody;
-use crate::cursor::{page_request, rows_answer};
+use crate::cursor::{PageQuery, rows_answer};
 use crate::error::{ApiError, NotFoundAs as _};
 use crate::query::ApiQuery;
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ListQuery {
-    cursor: Option<String>,
-    limit: Option<u32>,
-}
 
 /// `GET`: the live workflows, without their definitions.
 pub(super) async fn list(
     State(deps): State<Arc<Deps>>,
     caller: Caller,
-    ApiQuery(query): ApiQuery<ListQuery>,
+    ApiQuery(query): ApiQuery<PageQuery>,
 ) -> Result<Json<Map<String, Value>>, ApiError> {
-    let page = page_request(query.cursor.as_deref(), query.limit)?;
+    let page = query.page_request()?;
     let page = list_workflows(&deps.store, caller.organization_id, page).await?;
     Ok(Json(rows_answer("workflows", &page)?))
 }
