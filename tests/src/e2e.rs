@@ -216,7 +216,7 @@ impl Story<'_> {
     /// # Panics
     /// When it is refused.
     pub async fn set_secret(&self, name: &str, key: &str, value: &str) {
-        let body = json!({ "value": value });
+        let body = json!({ "value": value, "hosts": [] });
         let (status, answer) = self.call("PUT", &format!("/v1/secrets/{name}/{key}"), Some(&body)).await;
         assert_eq!(status, 200, "{answer}");
     }

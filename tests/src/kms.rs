@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use local::http::{Request, Response, Server, json};
 use serde_json::{Value, json};
 use uuid::Uuid;
-use vault_format::{Entries, Scope, SecretValue};
+use vault_format::{Bounds, Entries, Scope, SecretValue};
 use vault_open::Opener;
 use vault_rewrap::Rewrapper;
 use vault_seal::{SealRequest, Sealer};
@@ -170,7 +170,10 @@ impl FakeKms {
         let requests = values.iter().map(|(key_name, value, hosts)| SealRequest {
             key_name: (*key_name).to_owned(),
             value: SecretValue::new((*value).to_owned()),
-            allowed_hosts: hosts.iter().map(|host| host.parse().expect("it is a host")).collect(),
+            bounds: Bounds::new(
+                hosts.iter().map(|host| host.parse().expect("it is a host")).collect(),
+                Vec::new(),
+            ),
         });
         let mut entries = Entries::new();
         let sealed = self.sealer_under(key).seal(scope, requests.collect()).await;

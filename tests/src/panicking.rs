@@ -6,7 +6,10 @@
 use components::{BoxFuture, Call, Component, FieldSpec, Host, Kind, Problem};
 use definition::{CompiledNode, ResolveError, Resolved};
 use expression::{Environment, Evaluated, Residual, Secrets};
+use jiff::Timestamp;
 use model::outcome::Outcome;
+use model::placement::Placement;
+use secret_text::{Context, Part, Refused, Rendered, Values};
 use serde_json::Value;
 
 /// What stands in a configuration or in an input of which the component panics.
@@ -14,10 +17,10 @@ pub const COMPONENT_PANICS: &str = "panic-in-the-component";
 /// What stands in a field of which the evaluator panics.
 pub const EVALUATOR_PANICS: &str = "panic-in-the-evaluator";
 
-/// The executor's parts: `http` and the evaluator of residuals.
+/// The executor's components: `http` and the renderer.
 #[must_use]
-pub fn executor_parts() -> executor::Parts {
-    executor::Parts { component, evaluate }
+pub fn executor_components() -> executor::ComponentSet {
+    executor::ComponentSet { component, render, evaluate }
 }
 
 /// The builder's parts: `noop` and the resolving of templates.
@@ -39,6 +42,18 @@ fn evaluate(residual: &Residual, secrets: &dyn Secrets) -> Result<Evaluated, exp
     let text = evaluated.value.to_string();
     assert!(!text.contains(EVALUATOR_PANICS), "the evaluator holds {text}");
     Ok(evaluated)
+}
+
+fn render(
+    parts: &[Part],
+    context: Context,
+    sent_at: Timestamp,
+    values: &dyn Values,
+) -> Result<Rendered, Refused> {
+    let rendered = secret_text::render(parts, context, sent_at, values)?;
+    let text = rendered.text.as_str();
+    assert!(!text.contains(EVALUATOR_PANICS), "the renderer holds {text}");
+    Ok(rendered)
 }
 
 fn resolve(node: &CompiledNode, environment: &dyn Environment) -> Result<Resolved, ResolveError> {
@@ -72,6 +87,10 @@ impl Component for Panicking {
 
     fn fields(&self) -> &'static [FieldSpec] {
         self.real().fields()
+    }
+
+    fn placement(&self, configuration: &Value, pointer: &str, part: &Part) -> Placement {
+        self.real().placement(configuration, pointer, part)
     }
 
     fn check(&self, configuration: &Value) -> Vec<Problem> {

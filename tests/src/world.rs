@@ -121,8 +121,17 @@ impl World {
             old.definition.nodes.iter().map(|node| &node.id).filter(is_gone).cloned().collect()
         });
         let nodes: Vec<NodeWrite> = writes.collect();
-        let secret_refs =
-            nodes.iter().flat_map(|node| secret_refs(&node.node_id, &node.configuration)).collect();
+        let compiled = definition::compile(&definition);
+        let uses = compiled.nodes().flat_map(|(node_id, node)| {
+            let uses = node.map(|node| node.secret_refs.clone()).unwrap_or_default();
+            uses.into_iter().map(|used| SecretRefWrite {
+                node_id: node_id.to_owned(),
+                secret_name: used.name,
+                secret_key: used.key,
+                field: used.pointer,
+            })
+        });
+        let secret_refs = uses.filter(|used| nodes.iter().any(|node| node.node_id == used.node_id)).collect();
         let write = WorkflowWrite {
             organization_id: self.organization_id,
             workflow_id: id,
@@ -213,7 +222,7 @@ impl World {
             ids: self.ids.clone(),
             times: Times::derive(COMPONENT_SECONDS).expect("it is within the limits"),
             edges: executor::EdgesCache::default(),
-            parts: executor::Parts::default(),
+            components: executor::ComponentSet::default(),
             metrics: process::Metrics::off(),
         }
     }
@@ -322,18 +331,4 @@ pub fn event(event_id: Uuid) -> Message {
 #[must_use]
 pub fn node(workflow: &Workflow, node_id: &str) -> Message {
     Message::Node { workflow_id: workflow.id, node_id: node_id.to_owned() }
-}
-
-/// The references `secrets("NAME").KEY` in a configuration.
-fn secret_refs(node_id: &str, configuration: &Value) -> Vec<SecretRefWrite> {
-    let text = configuration.to_string().replace("\\\"", "\"");
-    let refs = text.split("secrets(\"").skip(1).filter_map(|rest| {
-        let (secret_name, rest) = rest.split_once("\").")?;
-        let secret_key: String =
-            rest.chars().take_while(|letter| letter.is_alphanumeric() || *letter == '_').collect();
-        Some(SecretRefWrite { node_id: node_id.to_owned(), secret_name: secret_name.to_owned(), secret_key })
-    });
-    let mut refs: Vec<SecretRefWrite> = refs.collect();
-    refs.dedup();
-    refs
 }

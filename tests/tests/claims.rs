@@ -69,6 +69,7 @@ async fn finish(world: &World, workflow: &Workflow, id: Uuid, token: Uuid) -> Fi
         kind: FinishKind::End { result: "passed", reason: None },
         message: None,
         attempt_record: None,
+        facts: None,
         output: Some(output),
     };
     let (store, rows, now) = (world.database.store("executor"), &[row], world.now());

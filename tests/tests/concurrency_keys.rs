@@ -289,6 +289,7 @@ async fn finish(world: &World, word: &str) -> Vec<FreedNode> {
         kind: FinishKind::End { result: "passed", reason: None },
         message: None,
         attempt_record: None,
+        facts: None,
         output: None,
     };
     let rows = &[row];

@@ -172,20 +172,30 @@ async fn secrets_go_in_and_never_come_out_i1() {
     let (first, second, third) = (make_secret("first"), make_secret("second"), make_secret("third"));
     let path = "/v1/secrets/github";
     let put = async |path: &str, body: Value| story.call("PUT", path, Some(&body)).await;
-    let (status, answer) =
-        put(&format!("{path}/token"), json!({ "value": first, "hosts": ["API.example.com"] })).await;
+    let (status, answer) = put(
+        &format!("{path}/token"),
+        json!({ "value": first, "hosts": ["API.example.com"], "in": ["header:X-Key"] }),
+    )
+    .await;
     assert_eq!(
         (status, &answer["secret"]["keys"][0]["hosts"]),
         (200, &json!(["api.example.com"])),
         "{answer}"
     );
-    // Another value of the key keeps its hosts, another key leaves it alone.
+    assert_eq!(answer["secret"]["keys"][0]["in"], json!(["header:x-key"]), "{answer}");
+    // Another value of the key keeps hosts and places, another key leaves it alone, and a new one says where it may go.
     put(&format!("{path}/token"), json!({ "value": second })).await;
-    put(&format!("{path}/other"), json!({ "value": third })).await;
+    let (status, answer) = put(&format!("{path}/other"), json!({ "value": third })).await;
+    assert_eq!((status, word(&answer["detail"]).contains("the key `other` is new")), (400, true), "{answer}");
+    let (status, answer) =
+        put(&format!("{path}/other"), json!({ "value": third, "hosts": ["a.example"] })).await;
+    assert_eq!((status, word(&answer["detail"]).contains("`in`")), (400, true), "{answer}");
+    put(&format!("{path}/other"), json!({ "value": third, "hosts": [] })).await;
     let listed = story.get("/v1/secrets").await;
     let keys = &listed["secrets"][0]["keys"];
     assert_eq!((&keys[0]["key"], &keys[1]["key"]), (&json!("other"), &json!("token")), "{keys}");
     assert_eq!((&keys[0]["hosts"], &keys[1]["hosts"]), (&json!([]), &json!(["api.example.com"])));
+    assert_eq!((&keys[0]["in"], &keys[1]["in"]), (&json!([]), &json!(["header:x-key"])));
     assert_eq!(
         listed["secrets"][0].as_object().unwrap().keys().map(String::as_str).collect::<Vec<_>>(),
         ["created_at", "created_by", "id", "keys", "name", "provider", "updated_at"]
@@ -194,13 +204,14 @@ async fn secrets_go_in_and_never_come_out_i1() {
         assert_eq!(story.call("GET", &get, None).await.0, 405, "{get}");
     }
     // A map replaces all keys.
-    let (_, answer) = put(path, json!({ "values": { "only": { "value": third } } })).await;
+    let (_, answer) = put(path, json!({ "values": { "only": { "value": third, "hosts": [] } } })).await;
     assert_eq!(answer["secret"]["keys"].as_array().unwrap().len(), 1);
 
     let short = "1234567";
     let (status, answer) = put(&format!("{path}/pin"), json!({ "value": short })).await;
     assert_eq!((status, answer.to_string().contains(short)), (400, false), "{answer}");
-    let (status, answer) = put(&format!("{path}/pin"), json!({ "value": short, "allow_short": true })).await;
+    let (status, answer) =
+        put(&format!("{path}/pin"), json!({ "value": short, "hosts": [], "allow_short": true })).await;
     assert_eq!((status, &answer["secret"]["keys"][1]["short"]), (200, &json!(true)), "{answer}");
 
     // Whatever is wrong with a body, the answer never repeats it.
@@ -237,7 +248,8 @@ async fn secrets_go_in_and_never_come_out_i1() {
             "{name}"
         );
     }
-    let (status, _) = put(&format!("{path}/big"), json!({ "value": "x".repeat(64 * 1024) })).await;
+    let (status, _) =
+        put(&format!("{path}/big"), json!({ "value": "x".repeat(64 * 1024), "hosts": [] })).await;
     assert_eq!(status, 200, "the largest value");
     assert_eq!(story.call("DELETE", &format!("{path}/none"), None).await.0, 404);
     assert_eq!(story.call("DELETE", &format!("{path}/only"), None).await.0, 204);

@@ -72,7 +72,12 @@ async fn every_command_answers_people_and_scripts() {
         Some(false)
     );
 
-    let set = cli.run_with(&["secret", "set", "github", "token", "--host", "127.0.0.1", "-"], &secret).await;
+    let set = cli
+        .run_with(
+            &["secret", "set", "github", "token", "--host", "127.0.0.1", "--in", "authorization", "-"],
+            &secret,
+        )
+        .await;
     assert_eq!((set.code, set.out.as_str(), set.err.as_str()), (0, "set github.token\n", ""));
     let hosts = cli.run("secret list --json").await.json()["secrets"][0]["keys"][0]["hosts"].clone();
     assert_eq!(hosts, json!(["127.0.0.1"]));
@@ -83,7 +88,7 @@ async fn every_command_answers_people_and_scripts() {
         .await
         .json();
     assert_eq!(set["secret"]["name"], "github");
-    assert!(cli.run("secret list").await.passed().contains(&format!("token -> {host}")));
+    assert!(cli.run("secret list").await.passed().contains(&format!("token -> {host} in authorization")));
 
     let data = r#"{"who": "Ada"}"#;
     let watched = cli.run_with(&["run", "start", "greeting", "--data", data, "--watch"], "").await.passed();
@@ -190,7 +195,7 @@ async fn a_secret_comes_from_standard_input_alone_i1() {
         (format!("{secret}\r\n"), &secret),
         (format!("{secret}\n\n"), &format!("{secret}\n")),
     ] {
-        let set = cli.run_with(&["secret", "set", "github", "token", "-"], &input).await;
+        let set = cli.run_with(&["secret", "set", "github", "token", "--any-host", "-"], &input).await;
         assert_eq!((set.code, set.err.contains("one newline at the end was left out")), (0, true), "{set:?}");
         let run = story.run("input", json!({ "who": "x" })).await;
         // Two newlines: one is part of the value, and a header can't hold it.
@@ -204,7 +209,9 @@ async fn a_secret_comes_from_standard_input_alone_i1() {
         let refused = cli.run_with(&["secret", "set", "github", "token", "-"], input).await;
         assert_eq!((refused.code, refused.err.contains(said)), (1, true), "{refused:?}");
     }
-    let short = cli.run_with(&["secret", "set", "github", "pin", "--allow-short", "-"], "1234567").await;
+    let short = cli
+        .run_with(&["secret", "set", "github", "pin", "--allow-short", "--any-host", "-"], "1234567")
+        .await;
     assert_eq!(short.code, 0, "{short:?}");
     assert!(cli.run("secret list").await.passed().contains("pin (short: not scrubbed)"));
     // The argument that was refused is what its user typed; it went no further.
@@ -320,8 +327,13 @@ async fn errors_have_a_place_and_exit_statuses_a_meaning() {
         failed.out.contains("secret_missing") && failed.out.contains("run failed after 1 execution"),
         "{failed:?}"
     );
-    assert!(failed.out.contains("sealflow secret set github token -"), "the way out: {failed:?}");
-    let set = cli.run_with(&["secret", "set", "github", "token", "-"], "a value of eight or more").await;
+    assert!(
+        failed.out.contains("sealflow secret set github token --host HOST --in PLACE -"),
+        "the way out: {failed:?}"
+    );
+    let set = cli
+        .run_with(&["secret", "set", "github", "token", "--any-host", "-"], "a value of eight or more")
+        .await;
     assert_eq!(set.code, 0, "{set:?}");
     product.target.script("/statuses", [Reply::Late(std::time::Duration::from_millis(1_000))]);
     let slow = word(

@@ -219,7 +219,7 @@ async fn a_secret_goes_to_its_allowed_hosts_only_i1() {
     let story = product.story("hosts").await;
     let secret = make_secret("hosts");
     let set = async |hosts: Value| {
-        let body = json!({ "value": secret, "hosts": hosts });
+        let body = json!({ "value": secret, "hosts": hosts, "in": [] });
         let (status, answer) = story.call("PUT", "/v1/secrets/github/token", Some(&body)).await;
         assert_eq!(status, 200, "{answer}");
     };

@@ -425,6 +425,7 @@ async fn finish_at_gate(
         kind: FinishKind::End { result: "passed", reason: None },
         message: None,
         attempt_record: None,
+        facts: None,
         output: None,
     };
     let rows = &[row];

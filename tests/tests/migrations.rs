@@ -7,28 +7,31 @@ use tests::{Database, WAIT_MAX, wait_for};
 use tokio_postgres::error::SqlState;
 
 /// The state before the newest migration, as far as it can be had back.
-const BEFORE_V8: &str = "DROP TABLE schema_facts; DROP INDEX api_tokens_live_name;
-    ALTER TABLE api_tokens DROP COLUMN expires_at, DROP COLUMN created_by;
-    REVOKE INSERT, UPDATE ON api_tokens FROM sealflow_api;
-    DELETE FROM refinery_schema_history WHERE version = 8";
+const BEFORE_V9: &str =
+    "ALTER TABLE workflow_node_secret_refs DROP CONSTRAINT workflow_node_secret_refs_pkey, DROP COLUMN field,
+        ADD PRIMARY KEY (workflow_id, node_id, node_version, secret_name, secret_key);
+    UPDATE schema_facts SET version = 8;
+    DELETE FROM refinery_schema_history WHERE version = 9";
 
 #[tokio::test]
 async fn a_migration_behind_an_open_reader_stops_no_function() {
     let database = Database::create().await;
-    database.sql(BEFORE_V8).await;
+    database.sql(BEFORE_V9).await;
     let reader = database.connect_admin().await;
-    reader.batch_execute("BEGIN; SELECT FROM api_tokens").await.unwrap();
+    reader.batch_execute("BEGIN; SELECT FROM workflow_node_secret_refs").await.unwrap();
     let store = database.admin_store();
     let migration = tokio::spawn(async move { store::migrate(&store, RoleLogin::Url).await });
     let waits = || async {
-        let waiting = "SELECT count(*) > 0 FROM pg_locks WHERE relation = 'api_tokens'::regclass AND mode = 'AccessExclusiveLock' AND NOT granted";
+        let waiting = "SELECT count(*) > 0 FROM pg_locks WHERE relation = 'workflow_node_secret_refs'::regclass AND mode = 'AccessExclusiveLock' AND NOT granted";
         (database.sql(waiting).await == "t").then_some(())
     };
     // Twice it waits and gives up; a function that comes behind it waits no longer than that.
     let function = database.connect("api").await;
     for _ in 0..2 {
         wait_for("the migration waits", waits).await;
-        let answer = tokio::time::timeout(WAIT_MAX, function.batch_execute("SELECT FROM api_tokens")).await;
+        let answer =
+            tokio::time::timeout(WAIT_MAX, function.batch_execute("SELECT FROM workflow_node_secret_refs"))
+                .await;
         let answer = answer.expect("it gets through while the reader still reads");
         assert_eq!(
             answer.err().and_then(|error| error.code().cloned()),
@@ -40,7 +43,7 @@ async fn a_migration_behind_an_open_reader_stops_no_function() {
     assert!(!migration.is_finished());
     reader.batch_execute("COMMIT").await.unwrap();
     let applied = tokio::time::timeout(Duration::from_secs(60), migration).await.unwrap().unwrap().unwrap();
-    assert_eq!(applied, ["V8__schema_facts"]);
+    assert_eq!(applied, ["V9__secret_ref_fields"]);
     assert_eq!(store::migrate(&database.admin_store(), RoleLogin::Url).await.unwrap(), Vec::<String>::new());
 }
 

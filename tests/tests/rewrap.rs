@@ -120,8 +120,8 @@ async fn everything_moves_and_nothing_needs_the_old_key_any_more() {
     let after = vault.data("data", "secrets", secret).await;
     for (old, new) in before.iter().zip(after.iter()) {
         assert_eq!(
-            (old.key_name(), old.allowed_hosts(), old.nonce(), old.ciphertext()),
-            (new.key_name(), new.allowed_hosts(), new.nonce(), new.ciphertext())
+            (old.key_name(), old.bounds(), old.nonce(), old.ciphertext()),
+            (new.key_name(), new.bounds(), new.nonce(), new.ciphertext())
         );
         assert_ne!(old.wrapped_data_key(), new.wrapped_data_key());
     }

@@ -127,7 +127,7 @@ async fn the_api_tries_again_so_often_and_then_says_conflict_i10() {
     let api = Api::create().await;
     let (status, answer) = api.call("PUT", "/v1/workflows", definition("x-one")).await;
     assert_eq!(status, 200, "{answer}");
-    let value = json!({ "value": "value-of-sixteen" });
+    let value = json!({ "value": "value-of-sixteen", "hosts": [] });
     let (status, answer) = api.call("PUT", "/v1/secrets/github/token", value.clone()).await;
     assert_eq!(status, 200, "{answer}");
     // A rotation and the sealing of a secret: what was sealed in vain is sealed once more.

@@ -132,7 +132,7 @@ impl Wired {
         let requests = keys.iter().map(|key| SealRequest {
             key_name: (*key).to_owned(),
             value: SecretValue::new(format!("value of {key} that is long enough")),
-            allowed_hosts: Vec::new(),
+            bounds: vault_format::Bounds::default(),
         });
         let mut entries = Entries::new();
         for entry in sealer.seal(&scope, requests.collect()).await.unwrap() {

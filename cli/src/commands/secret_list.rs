@@ -6,7 +6,7 @@ use crate::arguments::Limit;
 use crate::failure::Failure;
 use crate::output::{text, time};
 
-/// List secrets: names, keys, hosts and times.
+/// List secrets: names, keys, hosts, places and times.
 #[derive(Args)]
 pub(crate) struct List {
     #[command(flatten)]
@@ -27,14 +27,16 @@ impl List {
     }
 }
 
-/// Keys with the hosts that they may go to; one that is too short to be scrubbed says so.
+/// Keys with the hosts that they may go to and the places where they may stand; one that is too short to be scrubbed says so.
 fn keys(row: &Value) -> String {
     let keys = row["keys"].as_array().map(Vec::as_slice).unwrap_or_default();
     let shown = keys.iter().map(|key| {
         let hosts = text(key, "hosts");
         let hosts = if hosts.is_empty() { String::new() } else { format!(" -> {hosts}") };
+        let places = text(key, "in");
+        let places = if places.is_empty() { String::new() } else { format!(" in {places}") };
         let short = if key["short"] == Value::Bool(true) { " (short: not scrubbed)" } else { "" };
-        format!("{}{hosts}{short}", text(key, "key"))
+        format!("{}{hosts}{places}{short}", text(key, "key"))
     });
     shown.collect::<Vec<_>>().join("; ")
 }
@@ -48,9 +50,12 @@ mod tests {
     #[test]
     fn a_key_shows_its_hosts_and_that_it_is_short() {
         let row = json!({ "keys": [
-            { "key": "token", "hosts": ["api.example.com", "b.example:8443"], "short": false },
-            { "key": "pin", "hosts": [], "short": true },
+            { "key": "token", "hosts": ["api.example.com", "b.example:8443"], "in": ["authorization"], "short": false },
+            { "key": "pin", "hosts": [], "in": [], "short": true },
         ] });
-        assert_eq!(keys(&row), "token -> api.example.com, b.example:8443; pin (short: not scrubbed)");
+        assert_eq!(
+            keys(&row),
+            "token -> api.example.com, b.example:8443 in authorization; pin (short: not scrubbed)"
+        );
     }
 }

@@ -1,4 +1,5 @@
 use clap::Args;
+use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::Context;
@@ -21,12 +22,20 @@ pub(crate) struct Set {
     #[arg(value_name = "-", allow_hyphen_values = true)]
     input: Option<String>,
     /// A host that the value may be sent to, `name` or `name:port`; may be given more than once. Not given: the hosts that the key
-    /// has already.
+    /// has already. A new key needs --host or --any-host.
     #[arg(long = "host", value_name = "HOST")]
     hosts: Vec<String>,
     /// The value may be sent anywhere, whatever hosts the key has already.
     #[arg(long, conflicts_with = "hosts")]
     any_host: bool,
+    /// A place in a request where the value may stand: authorization, header:NAME, path, query, query:NAME, url (the whole URL), body,
+    /// or signing (the key of a signature); may be given more than once. Not given: the places that the key has already. A new key
+    /// with --host needs --in or --anywhere.
+    #[arg(long = "in", value_name = "PLACE")]
+    placements: Vec<String>,
+    /// The value may stand anywhere in a request, whatever places the key has already.
+    #[arg(long, conflicts_with = "placements")]
+    anywhere: bool,
     /// Take a value under 8 bytes, which can't be scrubbed from outputs.
     #[arg(long)]
     allow_short: bool,
@@ -47,6 +56,9 @@ impl Set {
             Format::Json => print_json(&answer),
             Format::Human => say!("set {}.{}", printable(&self.name), printable(&self.key)),
         }
+        for warning in answer["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+            eprintln!("warning: {}", printable(warning));
+        }
         Ok(())
     }
 
@@ -56,10 +68,13 @@ impl Set {
             value: &'a str,
             #[serde(skip_serializing_if = "Option::is_none")]
             hosts: Option<&'a [String]>,
+            #[serde(rename = "in", skip_serializing_if = "Option::is_none")]
+            placements: Option<&'a [String]>,
             allow_short: bool,
         }
         let hosts = (self.any_host || !self.hosts.is_empty()).then_some(self.hosts.as_slice());
-        let body = SecretBody { value, hosts, allow_short: self.allow_short };
+        let placements = (self.anywhere || !self.placements.is_empty()).then_some(self.placements.as_slice());
+        let body = SecretBody { value, hosts, placements, allow_short: self.allow_short };
         // Room for the worst case of escapes, so that the buffer doesn't move and leave copies behind.
         let mut bytes = Zeroizing::new(Vec::with_capacity(value.len() * 6 + 4_096));
         serde_json::to_writer(&mut *bytes, &body)
@@ -79,6 +94,8 @@ mod tests {
             input: input.map(str::to_owned),
             hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
             any_host: false,
+            placements: Vec::new(),
+            anywhere: false,
             allow_short: false,
         }
     }
@@ -93,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn hosts_that_are_not_given_are_left_as_they_are() {
+    fn hosts_and_places_that_are_not_given_are_left_as_they_are() {
         let body = |set: &Set| String::from_utf8(set.body("va\"lue").unwrap().to_vec()).unwrap();
         assert_eq!(body(&set(Some("-"), &[])), r#"{"value":"va\"lue","allow_short":false}"#);
         assert_eq!(
@@ -102,5 +119,9 @@ mod tests {
         );
         let anywhere = Set { any_host: true, ..set(Some("-"), &[]) };
         assert_eq!(body(&anywhere), r#"{"value":"va\"lue","hosts":[],"allow_short":false}"#);
+        let placed = Set { placements: vec!["body".into()], ..set(Some("-"), &[]) };
+        assert_eq!(body(&placed), r#"{"value":"va\"lue","in":["body"],"allow_short":false}"#);
+        let anywhere = Set { anywhere: true, ..set(Some("-"), &[]) };
+        assert_eq!(body(&anywhere), r#"{"value":"va\"lue","in":[],"allow_short":false}"#);
     }
 }

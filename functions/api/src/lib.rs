@@ -8,6 +8,7 @@ mod auth;
 mod body;
 mod cursor;
 mod error;
+mod guessable;
 mod query;
 mod routes;
 mod secret_body;

@@ -1,8 +1,11 @@
 //! Bodies that bring secrets: read into types that wipe themselves and can't be printed.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::str::FromStr;
 
 use model::limits::SECRET_VALUE_BYTES_MIN;
+use model::placement::Placement;
 use serde::{Deserialize, Deserializer};
 use vault_format::{AllowedHost, SecretValue};
 
@@ -26,6 +29,9 @@ pub(crate) struct SecretValueBody {
     /// Where it may be sent; not given: the present entry's hosts stay.
     #[serde(default)]
     hosts: Option<Vec<String>>,
+    /// Where in a request it may stand; not given: the present entry's places stay.
+    #[serde(default, rename = "in")]
+    placements: Option<Vec<String>>,
     /// Whether a value that is too short to be scrubbed is taken all the same.
     #[serde(default)]
     allow_short: bool,
@@ -39,13 +45,12 @@ pub(crate) fn read_value<'de, D: Deserializer<'de>>(deserializer: D) -> Result<S
 impl SecretValueBody {
     /// The hosts that are given, read.
     pub(crate) fn hosts(&self, key: &str) -> Result<Option<Vec<AllowedHost>>, ApiError> {
-        let Some(hosts) = &self.hosts else {
-            return Ok(None);
-        };
-        let read = hosts.iter().map(|host| host.parse());
-        read.collect::<Result<_, _>>().map(Some).map_err(|error: vault_format::AllowedHostError| {
-            ApiError::Invalid(format!("the hosts of `{key}`: {error}"))
-        })
+        read_all(self.hosts.as_deref(), &format!("the hosts of `{key}`"))
+    }
+
+    /// The places that are given, read.
+    pub(crate) fn placements(&self, key: &str) -> Result<Option<Vec<Placement>>, ApiError> {
+        read_all(self.placements.as_deref(), &format!("the places of `{key}` (`in`)"))
     }
 
     /// Refuses what could not be found again in an output.
@@ -58,6 +63,16 @@ impl SecretValueBody {
              `allow_short` (`--allow-short`) takes it all the same"
         )))
     }
+}
+
+fn read_all<T>(texts: Option<&[String]>, what: &str) -> Result<Option<Vec<T>>, ApiError>
+where
+    T: FromStr<Err: Display>,
+{
+    let Some(texts) = texts else { return Ok(None) };
+    let read =
+        texts.iter().map(|text| text.parse().map_err(|error| ApiError::Invalid(format!("{what}: {error}"))));
+    read.collect::<Result<_, _>>().map(Some)
 }
 
 #[cfg(test)]
@@ -84,6 +99,20 @@ mod tests {
         assert!(read(r#"{"value": "x"}"#).unwrap().hosts("k").unwrap().is_none());
         assert_eq!(read(r#"{"value": "x", "hosts": []}"#).unwrap().hosts("k").unwrap(), Some(vec![]));
         assert!(read(r#"{"value": "x", "hosts": ["not a host"]}"#).unwrap().hosts("k").is_err());
+    }
+
+    #[test]
+    fn places_that_are_not_given_differ_from_none() {
+        assert!(read(r#"{"value": "x"}"#).unwrap().placements("k").unwrap().is_none());
+        assert_eq!(read(r#"{"value": "x", "in": []}"#).unwrap().placements("k").unwrap(), Some(vec![]));
+        let given = read(r#"{"value": "x", "in": ["body"]}"#).unwrap().placements("k").unwrap();
+        assert_eq!(given, Some(vec![Placement::Body]));
+        let Err(ApiError::Invalid(said)) =
+            read(r#"{"value": "x", "in": ["cookie"]}"#).unwrap().placements("k")
+        else {
+            panic!("taken")
+        };
+        assert!(said.starts_with("the places of `k` (`in`): not a place in a request"), "{said}");
     }
 
     #[test]

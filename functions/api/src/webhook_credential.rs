@@ -3,7 +3,7 @@
 use model::limits::{WEBHOOK_KEY_BYTES_MAX, WEBHOOK_KEY_BYTES_MIN};
 use store::api::WebhookCredential;
 use uuid::Uuid;
-use vault_format::{Entries, Entry, Purpose, Scope, SecretValue};
+use vault_format::{Bounds, Entries, Entry, Purpose, Scope, SecretValue};
 use vault_seal::SealRequest;
 
 use crate::Deps;
@@ -70,7 +70,7 @@ impl KeptCredential {
         let scope = Scope { organization_id, secret_id: webhook_id, purpose: Purpose::Webhook };
         // The sealed bytes are bound to the name, so that it can't say `current`: what is current now is previous later.
         let key_name = deps.ids.random().to_string();
-        let request = SealRequest { key_name, value: key, allowed_hosts: Vec::new() };
+        let request = SealRequest { key_name, value: key, bounds: Bounds::default() };
         let sealed = deps.sealer.seal(&scope, vec![request]).await?;
         sealed.into_iter().next().map(Self::SigningKey).ok_or(ApiError::Internal)
     }

@@ -44,7 +44,7 @@ pub async fn run_and_finish(claimed: Claimed, deps: &Deps) {
     let (sender, mut receiver) = mpsc::unbounded_channel::<Ended>();
     let run_all = async {
         let no_secrets = OpenedSecrets::default();
-        // Who needs no secret waits for no vault.
+        // Executions without secrets do not wait for KMS.
         tokio::join!(run_each(plain, since, &no_secrets, &sender, deps), async {
             let opened = open_secrets(&claims, deps).await;
             run_each(claims.executions, since, &opened, &sender, deps).await;
@@ -134,7 +134,10 @@ fn jitter(deps: &Deps) -> f64 {
 fn refused(recording: Recording) -> Recording {
     let message = "the database refused the output; look for unusual characters or sizes in it".to_owned();
     let kind = FinishKind::End { result: "failed", reason: Some(ResultReason::Limit.as_str()) };
-    Recording { decision: Decision { kind, message: Some(message), record: None, output: None }, ..recording }
+    Recording {
+        decision: Decision { kind, message: Some(message), record: None, facts: None, output: None },
+        ..recording
+    }
 }
 
 async fn record_batch(recordings: &[Recording], token: Uuid, deps: &Deps) -> Result<(), StoreError> {
@@ -184,7 +187,7 @@ async fn record_once(
         .iter()
         .filter_map(|recording| {
             let (version, edges) = edges.get(&recording.workflow_id)?;
-            let Decision { kind, message, record, output } = &recording.decision;
+            let Decision { kind, message, record, facts, output } = &recording.decision;
             let output = output.as_ref().map(|(channel, data)| NewOutput {
                 event_id: recording.event_id,
                 channel: channel.clone(),
@@ -201,6 +204,7 @@ async fn record_once(
                 kind: *kind,
                 message: message.clone(),
                 attempt_record: record.clone(),
+                facts: facts.clone(),
                 output,
             })
         })

@@ -15,7 +15,7 @@ pub struct GuardedHost {
     used_secret: bool,
     allowed_hosts: Vec<Vec<AllowedHost>>,
     hop_count: u32,
-    secrets: Secrets,
+    labels: Vec<String>,
     scrubbing: Mutex<Scrubbing>,
 }
 
@@ -23,16 +23,15 @@ pub struct GuardedHost {
 pub struct Secrets {
     /// Label and value.
     pub values: Vec<(String, Zeroizing<String>)>,
-    /// What the evaluator made of them.
-    pub derived: Vec<Zeroizing<String>>,
+    /// Texts that were made of them and are searched for whole.
+    pub made: Vec<Zeroizing<String>>,
 }
 
 impl Secrets {
-    fn scrubber(&self, more: &[&str]) -> Scrubber {
+    fn scrubber(&self) -> Scrubber {
         let values: Vec<(&str, &str)> =
             self.values.iter().map(|(label, value)| (label.as_str(), value.as_str())).collect();
-        let derived = self.derived.iter().map(|derived| derived.as_str());
-        Scrubber::new(&values, &derived.chain(more.iter().copied()).collect::<Vec<_>>())
+        Scrubber::new(&values, &self.made.iter().map(|made| made.as_str()).collect::<Vec<_>>())
     }
 }
 
@@ -50,11 +49,12 @@ impl GuardedHost {
         hop_count: u32,
         secrets: Secrets,
     ) -> Self {
-        let scrubbing = Mutex::new(Scrubbing { scrubber: secrets.scrubber(&[]), places: 0 });
-        Self { client, used_secret, allowed_hosts, hop_count, secrets, scrubbing }
+        let scrubbing = Mutex::new(Scrubbing { scrubber: secrets.scrubber(), places: 0 });
+        let labels = secrets.values.into_iter().map(|(label, _)| label).collect();
+        Self { client, used_secret, allowed_hosts, hop_count, labels, scrubbing }
     }
 
-    /// The scrubber with all that the component derived, and how many places it has scrubbed so far.
+    /// The scrubber, and how many places it has scrubbed so far.
     pub fn into_scrubber(self) -> (Scrubber, usize) {
         let Scrubbing { scrubber, places } =
             self.scrubbing.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -62,10 +62,6 @@ impl GuardedHost {
     }
 
     async fn exchange(&self, request: HttpRequest) -> Result<HttpResponse, HttpFailure> {
-        if self.used_secret {
-            // One scrubber for all of it: a derived string is found whole, also where it holds a value.
-            self.scrubbing().scrubber = self.secrets.scrubber(&request.derived());
-        }
         let response = self
             .client
             .send(Request {
@@ -90,7 +86,7 @@ impl GuardedHost {
 
     fn failure(&self, error: HttpError) -> HttpFailure {
         if self.used_secret && is_of_request(error) {
-            return HttpFailure::unsendable_secret();
+            return HttpFailure::refused_secret(&self.labels);
         }
         failure(error)
     }

@@ -4,11 +4,13 @@
 //! from opening to the end of its batch, and leaves it only towards the target.
 
 mod claims;
+mod component_set;
 mod edges;
+mod fields;
 mod finisher;
 mod host;
 mod outcome;
-mod parts;
+mod place;
 mod redact;
 mod run;
 mod secrets;
@@ -27,8 +29,8 @@ use store::executor::FreedNode;
 use uuid::Uuid;
 use vault_open::Opener;
 
+pub use component_set::{ComponentSet, Render};
 pub use edges::EdgesCache;
-pub use parts::Parts;
 pub use serve::serve;
 
 /// What the executor works with; made once.
@@ -49,8 +51,8 @@ pub struct Deps {
     pub times: Times,
     /// Edges of workflows by version.
     pub edges: EdgesCache,
-    /// Components and evaluator.
-    pub parts: Parts,
+    /// Components and the renderer.
+    pub components: ComponentSet,
     /// Counters for the operator.
     pub metrics: Metrics,
 }

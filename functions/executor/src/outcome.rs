@@ -14,11 +14,22 @@ use crate::secrets::SecretProblem;
 /// Seconds after which a claim that was given back is tried again.
 const GIVE_BACK_SECONDS: f64 = 15.0;
 
+/// Seconds between two tries to read what is stored.
+const UNREADABLE_WAIT_SECONDS: f64 = 60.0;
+/// Seconds for which what can't be read is given back: a deployment that goes on for longer has stopped.
+const UNREADABLE_SECONDS_MAX: i64 = 3600;
+
 /// An outcome without a secret in it.
 pub struct Scrubbed {
-    outcome: Option<Outcome>,
+    state: State,
     places: usize,
     secrets: Vec<String>,
+}
+
+enum State {
+    Ran(Outcome),
+    GivenBack,
+    Unreadable,
 }
 
 /// An execution that has run.
@@ -41,6 +52,8 @@ pub struct Decision {
     pub message: Option<String>,
     /// What is added to `metadata.attempts`.
     pub record: Option<Value>,
+    /// Facts that are put beside the attempts in `metadata`.
+    pub facts: Option<Value>,
     /// What it emits: channel and data.
     pub output: Option<(String, Value)>,
 }
@@ -74,12 +87,12 @@ impl Scrubbed {
                 Outcome::Failed(Failure { data, message, ..failure })
             }
         };
-        Self { outcome: Some(outcome), places, secrets }
+        Self { state: State::Ran(outcome), places, secrets }
     }
 
     /// A failure of ours; its texts hold no secret.
     pub fn failed(failure: Failure) -> Self {
-        Self { outcome: Some(Outcome::Failed(failure)), places: 0, secrets: Vec::new() }
+        Self { state: State::Ran(Outcome::Failed(failure)), places: 0, secrets: Vec::new() }
     }
 
     /// With the labels of the secrets that were opened for it.
@@ -89,7 +102,7 @@ impl Scrubbed {
 
     /// The claim is given back: nothing was run.
     pub fn given_back() -> Self {
-        Self { outcome: None, places: 0, secrets: Vec::new() }
+        Self { state: State::GivenBack, places: 0, secrets: Vec::new() }
     }
 }
 
@@ -97,6 +110,7 @@ impl From<SecretProblem> for Scrubbed {
     fn from(problem: SecretProblem) -> Self {
         match problem {
             SecretProblem::TriedAgain => Self::given_back(),
+            SecretProblem::Unreadable => Self { state: State::Unreadable, ..Self::given_back() },
             SecretProblem::Fails { reason, message } => {
                 Self::failed(Failure::new(reason, reason.as_str(), message))
             }
@@ -117,14 +131,10 @@ fn storable(output: Output) -> Outcome {
 /// Decides how an ended execution is recorded. `jitter` is a random number in 0..=1.
 pub fn decide(ended: Ended, jitter: f64) -> Decision {
     let Ended { execution, scrubbed, started_at, finished_at } = ended;
-    let Some(outcome) = scrubbed.outcome else {
-        let wait_seconds = GIVE_BACK_SECONDS * (1.0 + jitter);
-        return Decision {
-            kind: FinishKind::Retry { wait_seconds, is_counted: false, is_answered: false },
-            message: None,
-            record: None,
-            output: None,
-        };
+    let outcome = match scrubbed.state {
+        State::Ran(outcome) => outcome,
+        State::GivenBack => return give_back(GIVE_BACK_SECONDS * (1.0 + jitter), None),
+        State::Unreadable => return decide_unreadable(&execution, finished_at, jitter),
     };
     let mut record = json!({
         "attempt": execution.attempt,
@@ -138,6 +148,7 @@ pub fn decide(ended: Ended, jitter: f64) -> Decision {
             kind: FinishKind::End { result: "passed", reason: None },
             message: None,
             record: Some(record),
+            facts: None,
             output: output.map(|output| (output.channel.to_owned(), output.data)),
         },
         Outcome::Failed(failure) => {
@@ -153,8 +164,37 @@ pub fn decide(ended: Ended, jitter: f64) -> Decision {
             let output = (wait.is_none() && failure.reason.emits())
                 .then(|| ("failure".to_owned(), failure.event_data()));
             let output = output.filter(|(_, data)| check_output(data.clone()).is_ok());
-            Decision { kind, message: Some(failure.message), record: Some(record), output }
+            Decision { kind, message: Some(failure.message), record: Some(record), facts: None, output }
         }
+    }
+}
+
+fn give_back(wait_seconds: f64, facts: Option<Value>) -> Decision {
+    let kind = FinishKind::Retry { wait_seconds, is_counted: false, is_answered: false };
+    Decision { kind, message: None, record: None, facts, output: None }
+}
+
+/// An execution whose fields or secrets were stored by another version waits for a version that reads them, and ends after a while.
+fn decide_unreadable(execution: &ClaimedExecution, now: Timestamp, jitter: f64) -> Decision {
+    let since = execution.unreadable_since.as_deref().and_then(|since| since.parse().ok()).unwrap_or(now);
+    tracing::error!(execution_id = %execution.id, %since, "what is stored of this execution can't be read by this version of sealflow: deploy the version that wrote it");
+    if now.duration_since(since).as_secs() < UNREADABLE_SECONDS_MAX {
+        let facts = json!({ "unreadable_since": since.to_string() });
+        return give_back(UNREADABLE_WAIT_SECONDS * (1.0 + jitter), Some(facts));
+    }
+    let what_to_do = if execution.attempt > 1 || execution.key_attempt > 1 {
+        "its request may have been made; look before you redrive"
+    } else {
+        "redrive it, and it is built anew"
+    };
+    Decision {
+        kind: FinishKind::End { result: "failed", reason: Some(ResultReason::Crashed.as_str()) },
+        message: Some(format!(
+            "what was stored of it can't be read by this version of sealflow; {what_to_do}"
+        )),
+        record: None,
+        facts: None,
+        output: None,
     }
 }
 
@@ -187,9 +227,14 @@ mod tests {
                 attempt,
                 key_attempt: 1,
                 workflow_version: 1,
+                unreadable_since: None,
                 allowed: Vec::new(),
             },
-            scrubbed: Scrubbed { outcome, places: 0, secrets: Vec::new() },
+            scrubbed: Scrubbed {
+                state: outcome.map_or(State::GivenBack, State::Ran),
+                places: 0,
+                secrets: Vec::new(),
+            },
             started_at: time,
             finished_at: time,
         }
@@ -234,5 +279,29 @@ mod tests {
         let decision = decide(ended(None, 1, json!({})), 0.0);
         assert!(matches!(decision.kind, FinishKind::Retry { is_counted: false, is_answered: false, .. }));
         assert!(decision.record.is_none());
+    }
+
+    #[test]
+    fn an_execution_that_can_not_be_read_waits_an_hour_for_a_version_that_can_i9() {
+        let start = Timestamp::from_second(1_000).unwrap();
+        let at = |since: Option<Timestamp>, seconds: i64, attempt: i32| {
+            let mut ended = ended(None, attempt, json!({}));
+            ended.scrubbed.state = State::Unreadable;
+            ended.execution.unreadable_since = since.map(|since| since.to_string());
+            ended.finished_at = Timestamp::from_second(1_000 + seconds).unwrap();
+            decide(ended, 0.0)
+        };
+        let waits = FinishKind::Retry { wait_seconds: 60.0, is_counted: false, is_answered: false };
+        for (since, seconds) in [(None, 0), (Some(start), UNREADABLE_SECONDS_MAX - 1)] {
+            let decision = at(since, seconds, 1);
+            assert_eq!((decision.kind, decision.message), (waits, None));
+            assert_eq!(decision.facts, Some(json!({ "unreadable_since": start.to_string() })));
+        }
+        let ends = FinishKind::End { result: "failed", reason: Some("crashed") };
+        for (attempt, said) in [(1, "redrive it"), (2, "look before you redrive")] {
+            let decision = at(Some(start), UNREADABLE_SECONDS_MAX, attempt);
+            assert_eq!(decision.kind, ends);
+            assert!(decision.message.unwrap().contains(said));
+        }
     }
 }

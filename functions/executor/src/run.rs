@@ -1,21 +1,26 @@
-//! One execution: evaluate the residuals with the secrets, run the component, scrub what came of it.
+//! One execution: put the secrets in their places, run the component, scrub what came of it.
 
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
 
-use components::{Call, Component};
+use components::{Call, Component, FieldRule, HttpFailure, SecretPlace, field_rule};
 use definition::{ResidualAt, apply_residuals};
 use futures_util::FutureExt;
 use model::outcome::{Failure, ResultReason, idempotency_key};
 use model::times::Times;
+use secret_text::{
+    FieldKind, OPENED_BYTES_MAX, RENDERED_BYTES_MAX, SecretField, put, rendered_bytes_max, url_bytes_max,
+};
 use serde_json::Value;
 use store::executor::ClaimedExecution;
 use zeroize::Zeroizing;
 
 use crate::Deps;
+use crate::fields::Fields;
 use crate::host::{GuardedHost, Secrets};
 use crate::outcome::{Ended, Scrubbed};
-use crate::secrets::{ExecutionSecrets, OpenedSecrets, SecretProblem, read_residuals};
+use crate::place::check_places;
+use crate::secrets::{ExecutionSecrets, OpenedSecrets, SecretProblem};
 
 /// Runs one claimed execution to its end; never longer than the component limit, and never with a panic. Where so much time went by
 /// since the claim that its lease could end before the component does, it is given back: somebody else would run it at the same time.
@@ -66,10 +71,10 @@ fn has_lease(elapsed: Duration, times: &Times) -> bool {
 
 /// What was opened for an execution that was cut off.
 fn labels(execution: &ClaimedExecution, opened: &OpenedSecrets, deps: &Deps) -> Vec<String> {
-    let component = (deps.parts.component)(&execution.component);
-    let residuals = component.and_then(|component| read_residuals(execution, component).ok());
-    let residuals = residuals.unwrap_or_default();
-    opened.of(execution, &residuals).map(|secrets| secrets.labels()).unwrap_or_default()
+    let component = (deps.components.component)(&execution.component);
+    let fields = component.and_then(|component| Fields::read(execution, component).ok());
+    let secrets = fields.and_then(|fields| opened.of(execution, &fields).ok());
+    secrets.map(|secrets| secrets.labels()).unwrap_or_default()
 }
 
 async fn run(execution: &ClaimedExecution, opened: &OpenedSecrets, deps: &Deps) -> Scrubbed {
@@ -83,83 +88,111 @@ async fn run(execution: &ClaimedExecution, opened: &OpenedSecrets, deps: &Deps) 
 struct Prepared {
     component: &'static dyn Component,
     configuration: Value,
-    secret_paths: Vec<String>,
+    fields: Vec<(String, usize)>,
     labels: Vec<String>,
     host: GuardedHost,
 }
 
 fn prepare(execution: &ClaimedExecution, opened: &OpenedSecrets, deps: &Deps) -> Result<Prepared, Scrubbed> {
-    let component = (deps.parts.component)(&execution.component).ok_or_else(|| {
+    let component = (deps.components.component)(&execution.component).ok_or_else(|| {
         let message = format!("this version of sealflow has no component named {}", execution.component);
         SecretProblem::Fails { reason: ResultReason::ComponentError, message }
     })?;
-    let residuals = read_residuals(execution, component)?;
-    let secrets = opened.of(execution, &residuals)?;
-    let (configuration, derived) = evaluate(execution, &residuals, &secrets, deps)
-        .ok_or_else(|| not_evaluated(&residuals).with_secrets(secrets.labels()))?;
-    let scrubbed =
-        Secrets { values: secrets.values(), derived: derived.into_iter().map(Zeroizing::new).collect() };
+    let fields = Fields::read(execution, component)?;
+    let secrets = opened.of(execution, &fields)?;
+    let whole = match &fields {
+        Fields::Parts(fields) => {
+            check_places(fields, component, &execution.configuration, &secrets)?;
+            render_all(fields, component, execution, &secrets, deps)
+        }
+        Fields::Residuals(residuals) => evaluate_all(residuals, execution, &secrets, deps),
+    };
+    let labels = secrets.labels();
+    let Some(Whole { configuration, fields, made }) = whole else {
+        let HttpFailure { reason, code, message, .. } = HttpFailure::refused_secret(&labels);
+        return Err(Scrubbed::failed(Failure::new(reason, code, message)).with_secrets(labels));
+    };
     let host = GuardedHost::new(
         deps.client.clone(),
         !secrets.is_empty(),
         secrets.hosts(),
         u32::try_from(execution.hops).unwrap_or(0) + 1,
-        scrubbed,
+        Secrets { values: secrets.values(), made },
     );
-    let secret_paths = residuals.iter().map(|at| at.path.clone()).collect();
-    Ok(Prepared { component, configuration, secret_paths, labels: secrets.labels(), host })
+    Ok(Prepared { component, configuration, fields, labels, host })
 }
 
-/// The whole configuration, and what was made of secrets on the way. None where a residual has no value, or no place.
-fn evaluate(
+/// A configuration with its secrets in their places.
+struct Whole {
+    configuration: Value,
+    /// The fields that hold secrets, each with the most bytes that it could have.
+    fields: Vec<(String, usize)>,
+    /// Texts that were made of secrets, which the scrubber searches for whole.
+    made: Vec<Zeroizing<String>>,
+}
+
+/// Puts the rendered texts in their places. None where a value can't be placed: which one, and why, is not told (I1).
+fn render_all(
+    fields: &[SecretField],
+    component: &dyn Component,
     execution: &ClaimedExecution,
-    residuals: &[ResidualAt],
     secrets: &ExecutionSecrets<'_>,
     deps: &Deps,
-) -> Option<(Value, Vec<String>)> {
-    let (mut values, mut derived) = (Vec::new(), Vec::new());
+) -> Option<Whole> {
+    let rules: Vec<_> = fields.iter().map(|field| field_rule(component, &field.path)).collect();
+    let bytes_max = |field: &SecretField, rule: &FieldRule| match rule.kind {
+        FieldKind::Url => url_bytes_max(&field.parts, secrets),
+        _ => rendered_bytes_max(&field.parts, secrets),
+    };
+    let sizes: Vec<usize> = fields.iter().zip(&rules).map(|(field, rule)| bytes_max(field, rule)).collect();
+    // Before anything is rendered: a limit that depended on a text would tell of the values in it.
+    if secrets.bytes() > OPENED_BYTES_MAX || sizes.iter().sum::<usize>() > RENDERED_BYTES_MAX {
+        return None;
+    }
+    let (mut configuration, mut made) = (execution.configuration.clone(), Vec::new());
+    let sent_at = deps.clock.now();
+    for (field, rule) in fields.iter().zip(&rules) {
+        let rendered = (deps.components.render)(&field.parts, rule.secret?, sent_at, secrets).ok()?;
+        made.extend(rendered.made);
+        if !put(&mut configuration, &field.path, rendered.text.to_string()) {
+            return None;
+        }
+    }
+    let fields = fields.iter().map(|field| field.path.clone()).zip(sizes).collect();
+    Some(Whole { configuration, fields, made })
+}
+
+/// The whole configuration of an execution that the version before built. None where a residual has no value, or no place.
+fn evaluate_all(
+    residuals: &[ResidualAt],
+    execution: &ClaimedExecution,
+    secrets: &ExecutionSecrets<'_>,
+    deps: &Deps,
+) -> Option<Whole> {
+    let (mut values, mut made) = (Vec::new(), Vec::new());
     for ResidualAt { path, residual } in residuals {
-        let evaluated = (deps.parts.evaluate)(residual, secrets).ok()?;
-        derived.extend(evaluated.derived);
+        let evaluated = (deps.components.evaluate)(residual, secrets).ok()?;
+        made.extend(evaluated.derived.into_iter().map(Zeroizing::new));
         values.push((path.clone(), evaluated.value));
     }
-    Some((apply_residuals(execution.configuration.clone(), values).ok()?, derived))
-}
-
-/// The failure of an evaluation. Which field failed, and why, may depend on a secret's value: `s[3] == "x" ? int("x") : 1` in a field
-/// for each letter would spell it (I1). So all that use a secret are named, whichever it was.
-fn not_evaluated(residuals: &[ResidualAt]) -> Scrubbed {
-    let paths: Vec<&str> = residuals.iter().map(|at| at.path.as_str()).collect();
-    let message = format!(
-        "a field that uses a secret can't be evaluated; which one, and why, is not told, as that may tell of the secret: {}",
-        named(&paths)
-    );
-    let reason = ResultReason::TemplateError;
-    Scrubbed::failed(Failure::new(reason, reason.as_str(), message))
-}
-
-/// Fields that one failure names.
-const FIELDS_SHOWN_MAX: usize = 5;
-
-fn named(paths: &[&str]) -> String {
-    let (shown, more) = paths.split_at(paths.len().min(FIELDS_SHOWN_MAX));
-    let mut names: Vec<_> =
-        shown.iter().map(|path| format!("configuration{}", path.replace('/', "."))).collect();
-    if !more.is_empty() {
-        names.push(format!("{} more", more.len()));
-    }
-    names.join(", ")
+    let configuration = apply_residuals(execution.configuration.clone(), values).ok()?;
+    let bytes = |path: &str| configuration.pointer(path).and_then(Value::as_str).map_or(0, str::len);
+    let fields = residuals.iter().map(|at| (at.path.clone(), bytes(&at.path))).collect();
+    Some(Whole { configuration, fields, made })
 }
 
 impl Prepared {
     async fn execute(self, execution: &ClaimedExecution, deps: &Deps) -> Scrubbed {
         let key = idempotency_key(execution.id, execution.key_attempt);
-        let secret_paths: Vec<&str> = self.secret_paths.iter().map(String::as_str).collect();
+        let fields = self.fields.iter();
+        let secret_fields: Vec<SecretPlace<'_>> =
+            fields.map(|(pointer, bytes_max)| SecretPlace { pointer, bytes_max: *bytes_max }).collect();
         let call = Call {
             execution_id: execution.id,
             idempotency_key: &key,
             seconds_max: deps.times.component_seconds_max,
-            secret_paths: &secret_paths,
+            secret_fields: &secret_fields,
+            secret_labels: &self.labels,
         };
         failpoint::step("component", "before");
         let outcome = self.component.execute(&self.host, &self.configuration, &call).await;
@@ -183,16 +216,5 @@ mod tests {
         check(0, true);
         check(u64::from(slack) * 1000, true);
         check(u64::from(slack) * 1000 + 1, false);
-    }
-
-    #[test]
-    fn a_failure_names_so_many_fields_and_counts_the_others_i10() {
-        let fields = |count: usize| named(&vec!["/headers/0/value"; count]);
-        assert_eq!(
-            fields(FIELDS_SHOWN_MAX).matches("configuration.headers.0.value").count(),
-            FIELDS_SHOWN_MAX
-        );
-        assert!(!fields(FIELDS_SHOWN_MAX).contains("more"));
-        assert!(fields(FIELDS_SHOWN_MAX + 1).ends_with("configuration.headers.0.value, 1 more"));
     }
 }

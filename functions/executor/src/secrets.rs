@@ -2,29 +2,36 @@
 
 use std::collections::HashMap;
 
-use components::{Component, field_rule};
-use definition::ResidualAt;
 use model::outcome::ResultReason;
-use store::executor::{AllowedRef, ClaimedExecution, ExecutionClaims};
+use store::executor::{ClaimedExecution, ExecutionClaims};
 use uuid::Uuid;
-use vault_format::{AllowedHost, Entries, Purpose, Scope, SecretValue};
+use vault_format::{AllowedHost, Bounds, Entries, EntryError, Purpose, Scope, SecretValue};
 use vault_open::{OpenError, OpenRequest};
 use zeroize::Zeroizing;
 
 use crate::Deps;
+use crate::fields::Fields;
 
-/// A value with the hosts that it may go to.
+/// A value with where it may go.
 pub struct OpenedSecret {
     /// The value.
     pub value: SecretValue,
-    /// Its allowed hosts; empty: any.
-    pub hosts: Vec<AllowedHost>,
+    /// Where it may go.
+    pub bounds: Bounds,
 }
 
 /// What was opened for a batch, by organization, secret and key.
 #[derive(Default)]
 pub struct OpenedSecrets {
-    secrets: HashMap<(Uuid, String, String), Result<OpenedSecret, OpenError>>,
+    secrets: HashMap<(Uuid, String, String), Opened>,
+}
+
+/// What became of one key.
+enum Opened {
+    Value(OpenedSecret),
+    Failed(OpenError),
+    /// Its entry has a format that this version doesn't know.
+    Unreadable,
 }
 
 /// Why an execution does not get a secret. Names secret and key, never a value.
@@ -39,35 +46,15 @@ pub enum SecretProblem {
     },
     /// The claim is given back and tried again.
     TriedAgain,
-}
-
-/// Reads an execution's residuals.
-///
-/// The row is not trusted for where a secret goes, only the component: a value that became the method, or the whole configuration, would
-/// be told in a message or sent where nobody looked (I7).
-///
-/// # Errors
-/// [`SecretProblem::Fails`] when they are not what a builder writes.
-pub fn read_residuals(
-    execution: &ClaimedExecution,
-    component: &dyn Component,
-) -> Result<Vec<ResidualAt>, SecretProblem> {
-    let residuals: Vec<ResidualAt> = serde_json::from_value(execution.residuals.clone()).map_err(|_| {
-        let message = "the stored configuration can't be evaluated by this version of sealflow".to_owned();
-        fails(ResultReason::TemplateError, message)
-    })?;
-    let may_hold_secret = |path: &str| !path.is_empty() && field_rule(component, path).secret;
-    if residuals.iter().any(|at| !may_hold_secret(&at.path)) {
-        let message = "the stored configuration has a secret in a field that may hold none".to_owned();
-        return Err(fails(ResultReason::SecretDenied, message));
-    }
-    Ok(residuals)
+    /// It was stored in a form that this version can't read, and another one may: the claim is given back for a while.
+    Unreadable,
 }
 
 /// Opens what the batch refers to: each distinct sealed data key with one call of KMS.
 ///
 /// Only references that apply allowed for the node's version are opened; the owner is the execution's organization.
 pub async fn open_secrets(claims: &ExecutionClaims, deps: &Deps) -> OpenedSecrets {
+    let mut opened = OpenedSecrets::default();
     let (mut wanted, mut requests) = (Vec::new(), Vec::new());
     for execution in &claims.executions {
         for (name, key) in allowed_refs(execution, deps) {
@@ -79,98 +66,119 @@ pub async fn open_secrets(claims: &ExecutionClaims, deps: &Deps) -> OpenedSecret
                 .secrets
                 .iter()
                 .find(|secret| secret.organization_id == place.0 && secret.name == place.1);
-            let Some((scope, entry)) = stored.and_then(|secret| {
-                let entry = Entries::parse(&secret.data).ok()?.get(&place.2)?.clone();
-                let scope =
-                    Scope { organization_id: place.0, secret_id: secret.id, purpose: Purpose::Secret };
-                Some((scope, entry))
-            }) else {
-                continue;
-            };
-            wanted.push((place, entry.allowed_hosts().to_vec()));
-            requests.push(OpenRequest { scope, entry });
+            let Some(stored) = stored else { continue };
+            match Entries::parse(&stored.data) {
+                Ok(entries) => {
+                    let Some(entry) = entries.get(&place.2) else { continue };
+                    let scope =
+                        Scope { organization_id: place.0, secret_id: stored.id, purpose: Purpose::Secret };
+                    wanted.push((place, entry.bounds().clone()));
+                    requests.push(OpenRequest { scope, entry: entry.clone() });
+                }
+                Err(EntryError::UnknownVersion) => {
+                    opened.secrets.insert(place, Opened::Unreadable);
+                }
+                Err(_) => {
+                    opened.secrets.insert(place, Opened::Failed(OpenError::Corrupt));
+                }
+            }
         }
     }
     if requests.is_empty() {
-        return OpenedSecrets::default();
+        return opened;
     }
-    let opened = deps.opener.open(&requests).await;
-    let secrets = wanted.into_iter().zip(opened).map(|((place, hosts), result)| {
+    let values = deps.opener.open(&requests).await;
+    for ((place, bounds), result) in wanted.into_iter().zip(values) {
         if let Err(error) = &result
             && error.needs_alarm()
         {
             tracing::error!(organization_id = %place.0, "KMS refuses to decrypt: look at the key and its policy");
         }
-        (place, result.map(|value| OpenedSecret { value, hosts }))
-    });
-    OpenedSecrets { secrets: secrets.collect() }
+        let secret = match result {
+            Ok(value) => Opened::Value(OpenedSecret { value, bounds }),
+            Err(error) => Opened::Failed(error),
+        };
+        opened.secrets.insert(place, secret);
+    }
+    opened
 }
 
-/// The references of an execution's residuals that its node's version may open, each once.
+/// The references of an execution that its node's version may open, each once.
 fn allowed_refs(execution: &ClaimedExecution, deps: &Deps) -> Vec<(String, String)> {
-    let component = (deps.parts.component)(&execution.component);
-    let residuals = component.and_then(|component| read_residuals(execution, component).ok());
-    let Some(residuals) = residuals else { return Vec::new() };
-    let mut refs: Vec<(String, String)> = residuals
-        .iter()
-        .flat_map(|at| at.residual.refs().iter().cloned())
-        .filter(|(name, key)| is_allowed(execution, name, key))
-        .collect();
-    refs.sort();
+    let component = (deps.components.component)(&execution.component);
+    let fields = component.and_then(|component| Fields::read(execution, component).ok());
+    let Some(fields) = fields else { return Vec::new() };
+    let allowed = fields.references().into_iter().filter(|reference| is_allowed(execution, reference));
+    let mut refs: Vec<(String, String)> = allowed.map(|(name, key, _)| (name, key)).collect();
     refs.dedup();
     refs
 }
 
-fn is_allowed(execution: &ClaimedExecution, name: &str, key: &str) -> bool {
-    execution.allowed.contains(&AllowedRef { name: name.to_owned(), key: key.to_owned() })
+/// Whether apply found this reference in this field of the node's version. A field that holds a structure allows all places in it.
+fn is_allowed(execution: &ClaimedExecution, (name, key, path): &(String, String, String)) -> bool {
+    let is_within = |field: &str| {
+        // Of a version that was applied before fields were noted.
+        field.is_empty()
+            || path.strip_prefix(field).is_some_and(|below| below.is_empty() || below.starts_with('/'))
+    };
+    execution
+        .allowed
+        .iter()
+        .any(|allowed| allowed.name == *name && allowed.key == *key && is_within(&allowed.field))
 }
 
 /// The secrets of one execution.
 pub struct ExecutionSecrets<'a> {
-    secrets: Vec<(&'a str, &'a str, &'a OpenedSecret)>,
+    secrets: Vec<(String, String, &'a OpenedSecret)>,
 }
 
 impl OpenedSecrets {
-    /// Gathers what an execution's residuals refer to.
+    /// Gathers what an execution's fields refer to.
     ///
     /// # Errors
     /// The first problem.
     pub fn of<'a>(
         &'a self,
         execution: &ClaimedExecution,
-        residuals: &'a [ResidualAt],
+        fields: &Fields,
     ) -> Result<ExecutionSecrets<'a>, SecretProblem> {
-        let mut secrets: Vec<(&str, &str, &OpenedSecret)> = Vec::new();
-        for (name, key) in residuals.iter().flat_map(|at| at.residual.refs()) {
-            if secrets.iter().any(|(known, known_key, _)| known == name && known_key == key) {
-                continue;
-            }
-            if !is_allowed(execution, name, key) {
+        let mut secrets: Vec<(String, String, &OpenedSecret)> = Vec::new();
+        for reference in fields.references() {
+            if !is_allowed(execution, &reference) {
+                let (name, key, _) = reference;
                 return Err(fails(
                     ResultReason::SecretDenied,
-                    format!("this version of the node may not use the secret {name}.{key}"),
+                    format!("this version of the node may not use the secret {name}.{key} in this field"),
                 ));
+            }
+            let (name, key, _) = reference;
+            if secrets.iter().any(|(known, known_key, _)| *known == name && *known_key == key) {
+                continue;
             }
             match self.secrets.get(&(execution.organization_id, name.clone(), key.clone())) {
                 None => {
                     let message = format!(
-                        "there is no key {key} in a secret {name}: `sealflow secret set {name} {key} -`"
+                        "there is no key {key} in a secret {name}: `sealflow secret set {name} {key} --host HOST --in PLACE -`"
                     );
                     return Err(fails(ResultReason::SecretMissing, message));
                 }
-                Some(Err(error)) if error.is_retryable() => return Err(SecretProblem::TriedAgain),
-                Some(Err(_)) => {
+                Some(Opened::Unreadable) => return Err(SecretProblem::Unreadable),
+                Some(Opened::Failed(error)) if error.is_retryable() => {
+                    return Err(SecretProblem::TriedAgain);
+                }
+                Some(Opened::Failed(_)) => {
                     let message = format!("the secret {name}.{key} can't be opened here; set it again");
                     return Err(fails(ResultReason::SecretDenied, message));
                 }
-                Some(Ok(secret)) => secrets.push((name, key, secret)),
+                Some(Opened::Value(secret)) => secrets.push((name, key, secret)),
             }
         }
         Ok(ExecutionSecrets { secrets })
     }
 }
 
-fn fails(reason: ResultReason, message: String) -> SecretProblem {
+/// A failure of the author's.
+pub fn fails(reason: ResultReason, message: String) -> SecretProblem {
     SecretProblem::Fails { reason, message }
 }
 
@@ -195,15 +203,41 @@ impl ExecutionSecrets<'_> {
     pub fn hosts(&self) -> Vec<Vec<AllowedHost>> {
         self.secrets
             .iter()
-            .map(|(_, _, secret)| secret.hosts.clone())
+            .map(|(_, _, secret)| secret.bounds.allowed_hosts().to_vec())
             .filter(|hosts| !hosts.is_empty())
             .collect()
+    }
+
+    /// Where the value of a key may go.
+    pub fn bounds(&self, name: &str, key: &str) -> Option<&Bounds> {
+        self.find(name, key).map(|secret| &secret.bounds)
+    }
+
+    /// Bytes of all values together.
+    pub fn bytes(&self) -> usize {
+        self.secrets.iter().map(|(_, _, secret)| secret.value.len()).sum()
+    }
+
+    fn find(&self, name: &str, key: &str) -> Option<&OpenedSecret> {
+        let found = self.secrets.iter().find(|(known, known_key, _)| *known == name && *known_key == key);
+        found.map(|(_, _, secret)| *secret)
+    }
+}
+
+impl secret_text::Secrets for ExecutionSecrets<'_> {
+    fn value_bytes(&self, name: &str, key: &str) -> usize {
+        self.find(name, key).map_or(0, |secret| secret.value.len())
+    }
+}
+
+impl secret_text::Values for ExecutionSecrets<'_> {
+    fn get(&self, name: &str, key: &str) -> Option<&str> {
+        self.find(name, key).map(|secret| secret.value.expose())
     }
 }
 
 impl expression::Secrets for ExecutionSecrets<'_> {
     fn get(&self, name: &str, key: &str) -> Option<&str> {
-        let found = self.secrets.iter().find(|(known, known_key, _)| *known == name && *known_key == key);
-        found.map(|(_, _, secret)| secret.value.expose())
+        self.find(name, key).map(|secret| secret.value.expose())
     }
 }

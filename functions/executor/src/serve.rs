@@ -8,13 +8,13 @@ use http_guard::{GuardSettings, GuardedClient};
 use lambda_runtime::{LambdaEvent, run, service_fn};
 use process::{Clock, Deadline, Ids, Metric, Metrics, Settings, SqsBatch};
 
-use crate::{Deps, EdgesCache, Parts, handle};
+use crate::{ComponentSet, Deps, EdgesCache, handle};
 
 /// Serves invocations until the process is ended. The whole of `main`.
 ///
 /// # Errors
 /// When the settings are not complete, or the runtime can't be reached.
-pub async fn serve(parts: Parts) -> anyhow::Result<()> {
+pub async fn serve(components: ComponentSet) -> anyhow::Result<()> {
     process::forbid_core_dumps()?;
     let settings = Settings::from_env(&[
         "SEALFLOW_DATABASE_URL",
@@ -34,7 +34,7 @@ pub async fn serve(parts: Parts) -> anyhow::Result<()> {
         ids: Ids::new(),
         times: settings.times,
         edges: EdgesCache::default(),
-        parts,
+        components,
         metrics: Metrics::new(&settings.metrics_namespace, "executor"),
     };
     let least = Duration::from_secs(u64::from(deps.times.function_timeout_seconds));

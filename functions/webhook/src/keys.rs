@@ -245,7 +245,9 @@ mod tests {
 
     #[test]
     fn the_previous_key_is_opened_while_it_is_taken_and_the_current_one_always() {
-        let entry = |name: &str| Entry::new(name.into(), Vec::new(), vec![1], [1; 12], vec![1; 20]).unwrap();
+        let entry = |name: &str| {
+            Entry::new(name.into(), vault_format::Bounds::default(), vec![1], [1; 12], vec![1; 20]).unwrap()
+        };
         let mut entries = Entries::new();
         entries.put(entry("old")).unwrap();
         entries.put(entry("new")).unwrap();

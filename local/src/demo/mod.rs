@@ -64,9 +64,13 @@ async fn show(tell: &Teller, sealflow: &Sealflow, target: &Target, workflow: &Pa
     let cli = Cli::new(sealflow, tell)?;
     let webhook = apply(tell, sealflow, target, workflow, &cli).await?;
     let secret = make_secret();
-    tell.step("Set the secret that it refers to, from standard input, for the target's host only");
+    tell.step("Set the secret that it refers to, from standard input: for the target's host, in the authorization header");
     let host = target.host_port();
-    cli.run(&["secret", "set", "github", "token", "-", "--host", &host], Some(&secret)).await?;
+    cli.run(
+        &["secret", "set", "github", "token", "-", "--host", &host, "--in", "authorization"],
+        Some(&secret),
+    )
+    .await?;
 
     let commit = random::hex(20);
     let push = workflow.with_file_name(PUSH_FILE);

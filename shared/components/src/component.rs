@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use expression::FieldKind;
 use jiff::Timestamp;
 use model::outcome::{Failure, Outcome};
+use model::placement::Placement;
+use secret_text::{Context, FieldKind, Part};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -26,8 +27,8 @@ pub struct FieldSpec {
     pub path: &'static str,
     /// How its strings are read.
     pub kind: FieldKind,
-    /// Whether a secret may stand in it.
-    pub secret: bool,
+    /// The kind of text that a secret would stand in; None where no secret may stand.
+    pub secret: Option<Context>,
     /// Whether what stands in it is a credential by nature, so that a literal there deserves a warning.
     pub sensitive: bool,
 }
@@ -36,19 +37,19 @@ impl FieldSpec {
     /// A field that holds no secret.
     #[must_use]
     pub const fn plain(path: &'static str, kind: FieldKind) -> Self {
-        Self { path, kind, secret: false, sensitive: false }
+        Self { path, kind, secret: None, sensitive: false }
     }
 
     /// A field in which a secret may stand.
     #[must_use]
-    pub const fn secret(path: &'static str, kind: FieldKind) -> Self {
-        Self { path, kind, secret: true, sensitive: false }
+    pub const fn secret(path: &'static str, kind: FieldKind, context: Context) -> Self {
+        Self { path, kind, secret: Some(context), sensitive: false }
     }
 
     /// A field that is made for a secret.
     #[must_use]
     pub const fn sensitive(path: &'static str, kind: FieldKind) -> Self {
-        Self { path, kind, secret: true, sensitive: true }
+        Self { path, kind, secret: Some(Context::Line), sensitive: true }
     }
 
     fn matches(&self, pointer: &str) -> bool {
@@ -70,8 +71,8 @@ impl FieldSpec {
 pub struct FieldRule {
     /// How a string there is read.
     pub kind: FieldKind,
-    /// Whether a secret may stand there.
-    pub secret: bool,
+    /// The kind of text that a secret would stand in; None where no secret may stand.
+    pub secret: Option<Context>,
     /// Whether what stands there is a credential by nature.
     pub sensitive: bool,
 }
@@ -80,7 +81,7 @@ pub struct FieldRule {
 #[must_use]
 pub fn field_rule(component: &dyn Component, pointer: &str) -> FieldRule {
     component.fields().iter().find(|spec| spec.matches(pointer)).map_or(
-        FieldRule { kind: FieldKind::Typed, secret: false, sensitive: false },
+        FieldRule { kind: FieldKind::Typed, secret: None, sensitive: false },
         |spec| FieldRule { kind: spec.kind, secret: spec.secret, sensitive: spec.sensitive },
     )
 }
@@ -103,8 +104,41 @@ pub struct Call<'a> {
     pub idempotency_key: &'a str,
     /// Seconds that the component may take.
     pub seconds_max: u32,
-    /// JSON pointers of the configuration's fields that were evaluated with a secret (the paths of the residuals).
-    pub secret_paths: &'a [&'a str],
+    /// The fields of the configuration that hold a secret.
+    pub secret_fields: &'a [SecretPlace<'a>],
+    /// Labels of the secrets, such as `github.token`; for messages.
+    pub secret_labels: &'a [String],
+}
+
+/// A field that holds a secret.
+#[derive(Clone, Copy, Debug)]
+pub struct SecretPlace<'a> {
+    /// JSON pointer into the configuration.
+    pub pointer: &'a str,
+    /// The most bytes that its text could have, whatever the characters of the secrets are. Limits are held by it and never by the
+    /// length of the text, which would tell of them.
+    pub bytes_max: usize,
+}
+
+impl Call<'_> {
+    /// Whether `pointer` names a place that holds a secret, or one below it.
+    #[must_use]
+    pub fn is_within_secret(&self, pointer: &str) -> bool {
+        self.secret_fields.iter().any(|field| {
+            pointer
+                .strip_prefix(field.pointer)
+                .is_some_and(|below| below.is_empty() || below.starts_with('/'))
+        })
+    }
+
+    /// The most bytes of the text at `pointer`, which has `bytes` now.
+    #[must_use]
+    pub fn bytes_max(&self, pointer: &str, bytes: usize) -> usize {
+        self.secret_fields
+            .iter()
+            .find(|field| field.pointer == pointer)
+            .map_or(bytes, |field| field.bytes_max)
+    }
 }
 
 /// A component. Its configuration arrives resolved: no string in it is a template any more.
@@ -121,6 +155,12 @@ pub trait Component: Send + Sync {
     /// The fields that are not plain typed ones.
     fn fields(&self) -> &'static [FieldSpec] {
         &[]
+    }
+
+    /// Where in a request `part` stands that is a part of the field at `pointer`, by the names that the configuration came to. Asked only
+    /// of fields in which a secret may stand.
+    fn placement(&self, _configuration: &Value, _pointer: &str, _part: &Part) -> Placement {
+        Placement::Body
     }
 
     /// Checks the author's configuration: its shape and its literals. A string that holds a template is left to run time.

@@ -1,10 +1,10 @@
 //! `filter`: hands its input on where a condition holds, and holds it back where not.
 
-use expression::FieldKind;
 use model::{
     definition::DEFAULT_CHANNEL,
     outcome::{Outcome, Output},
 };
+use secret_text::FieldKind;
 use serde_json::Value;
 
 use crate::{

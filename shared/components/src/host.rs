@@ -11,8 +11,8 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub trait Host: Send + Sync {
     /// Sends a request through the guarded client and hands back an answer that is already scrubbed.
     ///
-    /// Whoever implements this registers [`HttpRequest::derived`] with the scrubber before it sends, and adds what the
-    /// component doesn't know: whether a secret was used, the hosts that it may go to, the hop count.
+    /// The implementation adds the facts that the component doesn't know: whether a secret was used, the hosts that it may go to, the
+    /// hop count.
     fn http(&self, request: HttpRequest) -> BoxFuture<'_, Result<HttpResponse, HttpFailure>>;
 }
 
@@ -28,16 +28,6 @@ pub struct HttpRequest {
     pub body: Vec<u8>,
     /// How long the whole exchange may take.
     pub timeout: Duration,
-    pub(crate) derived: Vec<String>,
-}
-
-impl HttpRequest {
-    /// Strings that the component made of secrets (a `Basic` header, a form body, an encoded query): to be scrubbed like
-    /// the secrets themselves.
-    #[must_use]
-    pub fn derived(&self) -> Vec<&str> {
-        self.derived.iter().map(String::as_str).collect()
-    }
 }
 
 /// An answer, scrubbed.
@@ -81,14 +71,21 @@ pub struct HttpFailure {
 }
 
 impl HttpFailure {
-    /// The one failure of a request whose configuration came to something that can't be sent because of a field that uses a secret.
-    /// It says no more: which field it is, and why, may depend on the secret's value (I1).
+    /// The one failure of a request that was refused before a connection was tried, where secrets are used. It names the secrets and no
+    /// field: which field it is, and why, may depend on a value (I1).
     #[must_use]
-    pub fn unsendable_secret() -> Self {
+    pub fn refused_secret(labels: &[String]) -> Self {
+        let (noun, verb) = if labels.len() == 1 { ("the secret", "was") } else { ("the secrets", "were") };
+        let message = format!(
+            "the request was not sent: {noun} {} {verb} to be placed into something that can't be sent. Which field it is, and why, is not \
+             told, as that may tell of a value. Look for: control characters in a header or a whole URL, `.` or `..` as a segment of a \
+             path, a colon in a user name, a value without the JSON or base64 that is read from it, too many bytes",
+            labels.join(", ")
+        );
         Self {
             reason: ResultReason::ComponentError,
             code: "invalid_configuration",
-            message: "configuration: a field that uses a secret came to something that can't be sent; which one, and why, is not told, as that may tell of the secret".to_owned(),
+            message,
             retryable: false,
             answered: false,
         }

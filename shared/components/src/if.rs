@@ -1,7 +1,7 @@
 //! `if`: hands its input on, on the channel that a condition chooses.
 
-use expression::FieldKind;
 use model::outcome::{Failure, Outcome, Output, ResultReason};
+use secret_text::FieldKind;
 use serde_json::Value;
 
 use crate::{

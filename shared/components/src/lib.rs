@@ -23,7 +23,7 @@ mod trigger;
 mod wait;
 pub mod webhook;
 
-pub use component::{Call, Component, FieldRule, FieldSpec, Kind, Problem, field_rule};
+pub use component::{Call, Component, FieldRule, FieldSpec, Kind, Problem, SecretPlace, field_rule};
 pub use host::{BoxFuture, Host, HttpBody, HttpFailure, HttpRequest, HttpResponse};
 pub use registry::{component, component_names, trigger, trigger_names};
 pub use trigger::Trigger;

@@ -52,7 +52,7 @@ mod tests {
     #[test]
     fn only_effects_may_hold_secrets() {
         for component in COMPONENTS.iter().filter(|component| component.kind() == Kind::Pure) {
-            assert!(component.fields().iter().all(|field| !field.secret), "{}", component.name());
+            assert!(component.fields().iter().all(|field| field.secret.is_none()), "{}", component.name());
         }
     }
 }

@@ -58,6 +58,17 @@ pub struct FieldTemplate {
     pub template: Template,
 }
 
+/// A secret that a field refers to.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SecretUse {
+    /// The secret's name.
+    pub name: String,
+    /// The key in it.
+    pub key: String,
+    /// JSON pointer of the field.
+    pub pointer: String,
+}
+
 /// A node with its templates parsed.
 #[derive(Clone)]
 pub struct CompiledNode {
@@ -75,8 +86,8 @@ pub struct CompiledNode {
     pub concurrency_key: Option<Template>,
     /// What configuration and keys mention.
     pub mentions: NodeMentions,
-    /// The secrets that the configuration refers to, as (name, key), each once and in order.
-    pub secret_refs: Vec<(String, String)>,
+    /// The secrets that the configuration refers to, each once for each field and in order.
+    pub secret_refs: Vec<SecretUse>,
 }
 
 impl CompiledNode {
@@ -271,7 +282,15 @@ fn collect_mentions(compiled: &mut CompiledNode, definition: &Definition, by_nam
         mentions.run |= found.run;
         mentions.workflow |= found.workflow;
         mentions.now |= found.now;
-        secret_refs.extend(template.secret_refs().into_iter().map(|secret| (secret.name, secret.key)));
+    }
+    for field in &*templates {
+        let uses = field.template.secret_refs().into_iter();
+        let pointer = &field.pointer;
+        secret_refs.extend(uses.map(|used| SecretUse {
+            name: used.name,
+            key: used.key,
+            pointer: pointer.clone(),
+        }));
     }
     mentions.node_ids.sort();
     mentions.node_ids.dedup();
@@ -333,7 +352,12 @@ mod tests {
             ..NodeMentions::default()
         };
         assert_eq!(node.mentions, expected);
-        assert_eq!(node.secret_refs, [("a".into(), "b".into()), ("z".into(), "y".into())]);
+        let uses: Vec<_> =
+            node.secret_refs.iter().map(|used| (&*used.name, &*used.key, &*used.pointer)).collect();
+        assert_eq!(
+            uses,
+            [("a", "b", "/headers/0/value"), ("z", "y", "/headers/0/value"), ("z", "y", "/query/q")]
+        );
         assert!(compiled.node("b").unwrap().unwrap().mentions.run);
         let stored = serde_json::to_value(&node.mentions).unwrap();
         assert_eq!(serde_json::from_value::<NodeMentions>(stored).unwrap(), node.mentions);

@@ -17,7 +17,9 @@ mod root_environment;
 mod source;
 
 pub use check::{Checked, NodeSecretRef, PROBLEMS_MAX, Refused, UrlTarget, check};
-pub use compile::{Compiled, CompiledNode, FieldTemplate, NodeError, NodeKind, NodeMentions, compile};
+pub use compile::{
+    Compiled, CompiledNode, FieldTemplate, NodeError, NodeKind, NodeMentions, SecretUse, compile,
+};
 pub use difference::{Changes, NodeChange, difference};
 pub use problem::Problem;
 pub use resolve::{

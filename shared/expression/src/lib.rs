@@ -96,7 +96,8 @@ mod value;
 
 pub use error::{Error, ErrorKind, Span};
 pub use residual::{Evaluated, Residual, Secrets};
-pub use template::{Environment, FieldKind, Folded, Mentions, SecretRef, Template, UrlOrigin};
+pub use secret_text::FieldKind;
+pub use template::{Environment, Folded, Mentions, SecretRef, Template, UrlOrigin};
 pub use time::Time;
 pub use value::{Calendar, FloatKey, Key, List, Lookup, Map, Nested, Text, Value};
 

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use secret_text::FieldKind;
+
 use crate::{
     analysis,
     ast::{Id, Kind},
@@ -16,23 +18,6 @@ use crate::{
     url::{self, Place},
     value::Value,
 };
-
-/// How a string of a configuration is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum FieldKind {
-    /// `{{ }}` templates; a string that is one whole `{{ }}` keeps the value's type; mixed text is stringified.
-    Typed,
-    /// `{{ }}` templates; always a string.
-    Text,
-    /// `{{ }}` templates, each percent-encoded for its place in a URL.
-    ///
-    /// The literal text fixes scheme, host and port. `{{ urlPath(x) }}` lets slashes through and refuses the segments
-    /// `.` and `..`. A URL that is one whole `{{ }}` is taken as it is; see [`Template::url_origin`].
-    Url,
-    /// The whole string is a bare expression.
-    Expression,
-}
 
 /// A parsed string of a configuration. Parsed once, cheap to clone.
 #[derive(Clone, Debug)]

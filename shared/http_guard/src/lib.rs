@@ -21,6 +21,5 @@ mod target;
 pub use client::GuardedClient;
 pub use error::HttpError;
 pub use network::{Network, NetworkFuture, SystemNetwork};
-pub use request::{HEADERS_BYTES_MAX, HEADERS_MAX, HOPS_HEADER, REQUEST_BYTES_MAX, Request, Response};
+pub use request::{HEADERS_MAX, HOPS_HEADER, REQUEST_BYTES_MAX, Request, Response};
 pub use settings::{CONNECT_TIMEOUT, GuardSettings, HEADERS_TIMEOUT, IpRange, SettingsError, TIMEOUT_MAX};
-pub use target::URL_BYTES_MAX;

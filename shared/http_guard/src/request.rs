@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
+use model::limits::HTTP_REQUEST_HEADERS_BYTES_MAX;
 use model::request_headers::is_ours;
 use vault_format::AllowedHost;
 
@@ -14,8 +15,6 @@ use crate::HttpError;
 pub const REQUEST_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Headers of a request.
 pub const HEADERS_MAX: usize = 100;
-/// Bytes of a request's headers, names and values together.
-pub const HEADERS_BYTES_MAX: usize = 128 * 1024;
 /// The header that counts sealflow calling sealflow.
 pub const HOPS_HEADER: HeaderName = HeaderName::from_static("sealflow-hops");
 
@@ -148,7 +147,7 @@ fn prepare_headers(headers: &[(String, String)]) -> Result<HeaderMap, HttpError>
     for (index, (name, value)) in headers.iter().enumerate() {
         let refuse = |reason| HttpError::InvalidHeader { index, reason };
         bytes += name.len() + value.len();
-        if index >= HEADERS_MAX || bytes > HEADERS_BYTES_MAX {
+        if index >= HEADERS_MAX || bytes > HTTP_REQUEST_HEADERS_BYTES_MAX {
             return Err(refuse("there are too many or too large headers"));
         }
         let name: HeaderName = name.parse().map_err(|_| refuse("its name is no header name"))?;
@@ -235,7 +234,7 @@ mod tests {
         let many = |count| prepare(&vec![("x-a", "b"); count]).is_ok();
         assert!(many(HEADERS_MAX) && !many(HEADERS_MAX + 1));
         let large = |bytes: usize| prepare(&[("x-a", &"b".repeat(bytes - 3))]).is_ok();
-        assert!(large(HEADERS_BYTES_MAX) && !large(HEADERS_BYTES_MAX + 1));
+        assert!(large(HTTP_REQUEST_HEADERS_BYTES_MAX) && !large(HTTP_REQUEST_HEADERS_BYTES_MAX + 1));
         let body = |bytes: usize| Outgoing::prepare("POST", &[], vec![0; bytes], 1).err();
         assert_eq!(body(REQUEST_BYTES_MAX), None);
         assert_eq!(body(REQUEST_BYTES_MAX + 1), Some(HttpError::RequestTooLarge));

@@ -2,12 +2,10 @@
 
 use http::HeaderValue;
 use http::uri::PathAndQuery;
+use model::limits::HTTP_URL_BYTES_MAX;
 use url::{Host, Position, Url};
 
 use crate::HttpError;
-
-/// Bytes of a URL.
-pub const URL_BYTES_MAX: usize = 16 * 1024;
 
 /// Where one hop goes. Host and port are what the guard checks and what is connected to: there is no second parser.
 #[derive(Clone)]
@@ -38,7 +36,7 @@ impl Target {
         {
             return Err(HttpError::InvalidUrl("it has no host or port"));
         }
-        if url.as_str().len() > URL_BYTES_MAX {
+        if url.as_str().len() > HTTP_URL_BYTES_MAX {
             return Err(HttpError::InvalidUrl("it is too long"));
         }
         url.set_fragment(None);
@@ -86,7 +84,7 @@ impl Target {
 }
 
 fn check_text(text: &str) -> Result<(), HttpError> {
-    if text.len() > URL_BYTES_MAX {
+    if text.len() > HTTP_URL_BYTES_MAX {
         return Err(HttpError::InvalidUrl("it is too long"));
     }
     // URL parsers drop tabs and line breaks and read a backslash as a slash: what stands there is not what is called.
@@ -162,7 +160,7 @@ mod tests {
     #[test]
     fn a_url_has_a_longest_length_i10() {
         let url = |bytes: usize| format!("https://a.example/{}", "x".repeat(bytes - 18));
-        assert!(Target::parse(&url(URL_BYTES_MAX)).is_ok());
-        assert!(refused(&url(URL_BYTES_MAX + 1)));
+        assert!(Target::parse(&url(HTTP_URL_BYTES_MAX)).is_ok());
+        assert!(refused(&url(HTTP_URL_BYTES_MAX + 1)));
     }
 }

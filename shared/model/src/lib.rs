@@ -8,6 +8,7 @@ pub mod json;
 pub mod limits;
 pub mod message;
 pub mod outcome;
+pub mod placement;
 pub mod request_headers;
 pub mod retry;
 pub mod routing;

@@ -48,6 +48,10 @@ pub const NUMBER_EXPONENT_MAX: u32 = 308;
 pub const HTTP_RESPONSE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Bytes of an HTTP response's body that are stored with the event.
 pub const HTTP_STORED_BYTES_MAX: usize = 256 * 1024;
+/// Bytes of a URL that is called.
+pub const HTTP_URL_BYTES_MAX: usize = 16 * 1024;
+/// Bytes of a request's headers, names and values together.
+pub const HTTP_REQUEST_HEADERS_BYTES_MAX: usize = 128 * 1024;
 /// Redirects that one request follows.
 pub const HTTP_REDIRECTS_MAX: usize = 5;
 /// Hops (sealflow calling a sealflow webhook) after which a webhook refuses.

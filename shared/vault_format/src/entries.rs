@@ -1,30 +1,39 @@
 //! The bytes of `secrets.data`.
 //!
 //! ```text
-//! version       1 byte, 1
+//! version       1 byte, 1; 2 where an entry names places
 //! count         2 bytes
 //! entry × count, ascending by key name:
+//!   version            1 byte, 1 or 2; in a list of version 2 only
 //!   key name           2 bytes length, UTF-8
 //!   host count         1 byte
 //!   host × count       2 bytes length, ASCII
+//!   place count        1 byte; in an entry of version 2 only
+//!   place × count      2 bytes length, UTF-8, ascending, each once
 //!   wrapped data key   2 bytes length, bytes as KMS gave them
 //!   nonce              12 bytes
 //!   ciphertext         4 bytes length, AES-256-GCM ciphertext and tag
 //! ```
 //!
 //! Numbers are big-endian. There is exactly one way to write a list, and the reader takes no other: what is read and written again
-//! has the same bytes, so changing one entry leaves the others as they were.
+//! has the same bytes, so changing one entry leaves the others as they were. An entry without places is one of version 1, byte for
+//! byte, in a list of either version.
 
 use model::limits::{SECRET_KEYS_MAX, SECRET_VALUE_BYTES_MAX};
+use model::placement::{PLACEMENT_BYTES_MAX, Placement};
 
-use crate::AllowedHost;
+use crate::{AllowedHost, Bounds};
 
-/// The version byte of the format; it is part of the associated data too.
+/// The version of lists and entries that name no places; it is part of the associated data too.
 pub const FORMAT_VERSION: u8 = 1;
+/// The version of entries that name places, and of the lists that hold one.
+pub const FORMAT_VERSION_PLACES: u8 = 2;
 /// Bytes of a key name.
 pub const KEY_NAME_BYTES_MAX: usize = 128;
 /// Hosts of one entry.
 pub const HOSTS_MAX: usize = 20;
+/// Places of one entry.
+pub const PLACEMENTS_MAX: usize = 20;
 /// Bytes of a wrapped data key: KMS's own limit of a ciphertext.
 pub const WRAPPED_KEY_BYTES_MAX: usize = 6_144;
 /// Bytes of a nonce of AES-256-GCM.
@@ -40,6 +49,9 @@ pub enum EntryError {
     /// The bytes are not what this version writes: the row was damaged or tampered with.
     #[error("the sealed data is corrupt")]
     Corrupt,
+    /// A newer version of sealflow wrote it.
+    #[error("the sealed data has a format of a newer version of sealflow")]
+    UnknownVersion,
     /// A key name is empty, too long or has other characters than letters, digits, `_`, `-` and `.`.
     #[error("a key has 1 to {KEY_NAME_BYTES_MAX} letters, digits, `_`, `-` or `.`")]
     KeyName,
@@ -52,13 +64,16 @@ pub enum EntryError {
     /// The entry names more hosts than it may.
     #[error("a value of a secret names at most {HOSTS_MAX} hosts")]
     TooManyHosts,
+    /// The entry names more places than it may.
+    #[error("a value of a secret names at most {PLACEMENTS_MAX} places in a request")]
+    TooManyPlacements,
 }
 
 /// One sealed value. Without its key it says only its name and hosts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     key_name: String,
-    allowed_hosts: Vec<AllowedHost>,
+    bounds: Bounds,
     wrapped_data_key: Vec<u8>,
     nonce: [u8; NONCE_BYTES],
     ciphertext: Vec<u8>,
@@ -72,14 +87,17 @@ impl Entry {
     /// [`EntryError::Corrupt`] means that ciphertext or wrapped key can't have come from sealing.
     pub fn new(
         key_name: String,
-        allowed_hosts: Vec<AllowedHost>,
+        bounds: Bounds,
         wrapped_data_key: Vec<u8>,
         nonce: [u8; NONCE_BYTES],
         ciphertext: Vec<u8>,
     ) -> Result<Self, EntryError> {
         Self::check_key_name(&key_name)?;
-        if allowed_hosts.len() > HOSTS_MAX {
+        if bounds.allowed_hosts().len() > HOSTS_MAX {
             return Err(EntryError::TooManyHosts);
+        }
+        if bounds.placements().len() > PLACEMENTS_MAX {
+            return Err(EntryError::TooManyPlacements);
         }
         if ciphertext.len() > SECRET_VALUE_BYTES_MAX + TAG_BYTES {
             return Err(EntryError::ValueTooLong);
@@ -88,7 +106,7 @@ impl Entry {
         if ciphertext.len() < TAG_BYTES || !wrapped {
             return Err(EntryError::Corrupt);
         }
-        Ok(Self { key_name, allowed_hosts, wrapped_data_key, nonce, ciphertext })
+        Ok(Self { key_name, bounds, wrapped_data_key, nonce, ciphertext })
     }
 
     /// Checks a key name before anything is sealed under it.
@@ -106,7 +124,7 @@ impl Entry {
     /// # Errors
     /// [`EntryError::Corrupt`] when these bytes can't be a wrapped key.
     pub fn with_wrapped_data_key(self, wrapped_data_key: Vec<u8>) -> Result<Self, EntryError> {
-        Self::new(self.key_name, self.allowed_hosts, wrapped_data_key, self.nonce, self.ciphertext)
+        Self::new(self.key_name, self.bounds, wrapped_data_key, self.nonce, self.ciphertext)
     }
 
     /// The key, as `secrets("name").key` names it.
@@ -115,10 +133,10 @@ impl Entry {
         &self.key_name
     }
 
-    /// Where the value may be sent; empty means anywhere.
+    /// Where the value may go.
     #[must_use]
-    pub fn allowed_hosts(&self) -> &[AllowedHost] {
-        &self.allowed_hosts
+    pub fn bounds(&self) -> &Bounds {
+        &self.bounds
     }
 
     /// The data key as KMS wrapped it.
@@ -145,11 +163,24 @@ impl Entry {
         self.ciphertext.len() - TAG_BYTES
     }
 
+    /// The oldest version that can hold this entry.
+    fn version(&self) -> u8 {
+        if self.bounds.placements().is_empty() { FORMAT_VERSION } else { FORMAT_VERSION_PLACES }
+    }
+
     fn write(&self, bytes: &mut Vec<u8>) {
         write_short(bytes, self.key_name.as_bytes());
-        bytes.push(u8::try_from(self.allowed_hosts.len()).expect("`new` holds it under HOSTS_MAX"));
-        for host in &self.allowed_hosts {
+        bytes.push(u8::try_from(self.bounds.allowed_hosts().len()).expect("`new` holds it under HOSTS_MAX"));
+        for host in self.bounds.allowed_hosts() {
             write_short(bytes, host.to_string().as_bytes());
+        }
+        if !self.bounds.placements().is_empty() {
+            bytes.push(
+                u8::try_from(self.bounds.placements().len()).expect("`new` holds it under PLACEMENTS_MAX"),
+            );
+            for placement in self.bounds.placements() {
+                write_short(bytes, placement.to_string().as_bytes());
+            }
         }
         write_short(bytes, &self.wrapped_data_key);
         bytes.extend_from_slice(&self.nonce);
@@ -173,11 +204,15 @@ impl Entries {
     /// Reads `secrets.data`.
     ///
     /// # Errors
-    /// [`EntryError::Corrupt`] for anything that [`Entries::to_bytes`] would not have written, whatever is wrong with it.
+    /// [`EntryError::UnknownVersion`] for what another version may read; [`EntryError::Corrupt`] for anything else that
+    /// [`Entries::to_bytes`] would not have written, whatever is wrong with it.
     pub fn parse(bytes: &[u8]) -> Result<Self, EntryError> {
         let mut reader = Reader(bytes);
-        if reader.take(1)? != [FORMAT_VERSION] {
-            return Err(EntryError::Corrupt);
+        let [version] = reader.array()?;
+        match version {
+            0 => return Err(EntryError::Corrupt),
+            FORMAT_VERSION | FORMAT_VERSION_PLACES => {}
+            _ => return Err(EntryError::UnknownVersion),
         }
         let count = usize::from(reader.u16()?);
         if count > SECRET_KEYS_MAX {
@@ -185,23 +220,37 @@ impl Entries {
         }
         let mut entries: Vec<Entry> = Vec::with_capacity(count);
         for _ in 0..count {
-            let entry = reader.entry()?;
+            let entry_version = if version == FORMAT_VERSION { version } else { reader.array::<1>()?[0] };
+            let entry = reader.entry(entry_version)?;
             if entries.last().is_some_and(|last| last.key_name >= entry.key_name) {
                 return Err(EntryError::Corrupt);
             }
             entries.push(entry);
         }
-        if reader.0.is_empty() { Ok(Self(entries)) } else { Err(EntryError::Corrupt) }
+        let entries = Self(entries);
+        let is_whole = reader.0.is_empty() && entries.version() == version;
+        if is_whole { Ok(entries) } else { Err(EntryError::Corrupt) }
     }
 
     /// The bytes for `secrets.data`.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = vec![FORMAT_VERSION];
+        let version = self.version();
+        let mut bytes = vec![version];
         let count = u16::try_from(self.0.len()).expect("`put` holds it under the number of keys");
         bytes.extend_from_slice(&count.to_be_bytes());
-        self.0.iter().for_each(|entry| entry.write(&mut bytes));
+        for entry in &self.0 {
+            if version != FORMAT_VERSION {
+                bytes.push(entry.version());
+            }
+            entry.write(&mut bytes);
+        }
         bytes
+    }
+
+    /// The oldest version that can hold these entries.
+    fn version(&self) -> u8 {
+        self.0.iter().map(Entry::version).max().unwrap_or(FORMAT_VERSION)
     }
 
     /// The entry of one key.
@@ -292,15 +341,35 @@ impl<'a> Reader<'a> {
         if host.to_string() == text { Ok(host) } else { Err(EntryError::Corrupt) }
     }
 
-    fn entry(&mut self) -> Result<Entry, EntryError> {
+    fn placement(&mut self) -> Result<Placement, EntryError> {
+        let text = self.text(PLACEMENT_BYTES_MAX)?;
+        let placement: Placement = text.parse().map_err(|_| EntryError::Corrupt)?;
+        if placement.to_string() == text { Ok(placement) } else { Err(EntryError::Corrupt) }
+    }
+
+    fn placements(&mut self, version: u8) -> Result<Vec<Placement>, EntryError> {
+        match version {
+            FORMAT_VERSION => return Ok(Vec::new()),
+            FORMAT_VERSION_PLACES => {}
+            _ => return Err(EntryError::Corrupt),
+        }
+        let [count] = self.array()?;
+        let placements = (0..count).map(|_| self.placement()).collect::<Result<Vec<_>, _>>()?;
+        let is_ascending = placements.windows(2).all(|pair| pair[0] < pair[1]);
+        if placements.is_empty() || !is_ascending { Err(EntryError::Corrupt) } else { Ok(placements) }
+    }
+
+    fn entry(&mut self, version: u8) -> Result<Entry, EntryError> {
         let key_name = self.text(KEY_NAME_BYTES_MAX)?.to_owned();
         let [host_count] = self.array()?;
         let hosts = (0..host_count).map(|_| self.host()).collect::<Result<_, _>>()?;
+        let placements = self.placements(version)?;
         let wrapped_data_key = self.short(WRAPPED_KEY_BYTES_MAX)?.to_vec();
         let nonce = self.array()?;
         let length = u32::from_be_bytes(self.array()?);
         let ciphertext = self.take(usize::try_from(length).map_err(|_| EntryError::Corrupt)?)?.to_vec();
-        Entry::new(key_name, hosts, wrapped_data_key, nonce, ciphertext).map_err(|_| EntryError::Corrupt)
+        Entry::new(key_name, Bounds::new(hosts, placements), wrapped_data_key, nonce, ciphertext)
+            .map_err(|_| EntryError::Corrupt)
     }
 }
 
@@ -312,7 +381,14 @@ mod tests {
 
     fn entry(key_name: &str, hosts: &[&str], fill: u8) -> Entry {
         let hosts = hosts.iter().map(|host| host.parse().unwrap()).collect();
-        Entry::new(key_name.into(), hosts, vec![fill; 184], [fill; 12], vec![fill; 40]).unwrap()
+        Entry::new(key_name.into(), Bounds::new(hosts, vec![]), vec![fill; 184], [fill; 12], vec![fill; 40])
+            .unwrap()
+    }
+
+    fn placed(key_name: &str, placements: &[&str]) -> Entry {
+        let placements = placements.iter().map(|placement| placement.parse().unwrap()).collect();
+        Entry::new(key_name.into(), Bounds::new(vec![], placements), vec![7; 184], [7; 12], vec![7; 40])
+            .unwrap()
     }
 
     fn three() -> Entries {
@@ -329,7 +405,7 @@ mod tests {
         assert_eq!(entries, three());
         let names: Vec<_> = entries.iter().map(Entry::key_name).collect();
         assert_eq!(names, ["password", "token", "user"]);
-        assert_eq!(entries.get("user").unwrap().allowed_hosts()[0].to_string(), "a.example:443");
+        assert_eq!(entries.get("user").unwrap().bounds().allowed_hosts()[0].to_string(), "a.example:443");
         assert!(entries.get("User").is_none());
         assert_eq!(Entries::parse(&Entries::new().to_bytes()), Ok(Entries::new()));
     }
@@ -377,8 +453,10 @@ mod tests {
         check(list(&[&b, &a]));
         check(list(&[&a, &a]));
         let mut other_version = list(&[&a]);
-        other_version[0] = 2;
-        check(other_version);
+        other_version[0] = 0;
+        check(other_version.clone());
+        other_version[0] = 3;
+        assert_eq!(Entries::parse(&other_version), Err(EntryError::UnknownVersion));
         let upper = String::from_utf8_lossy(b"a.example").to_uppercase();
         let mut shouted = list(&[&a]);
         let at = shouted.windows(9).position(|w| w == b"a.example").unwrap();
@@ -393,7 +471,13 @@ mod tests {
     fn each_limit_holds_on_both_sides_i10() {
         let make = |name: usize, hosts: usize, wrapped: usize, value: usize| {
             let hosts = vec!["a.example".parse().unwrap(); hosts];
-            Entry::new("k".repeat(name), hosts, vec![0; wrapped], [0; 12], vec![0; value + TAG_BYTES])
+            Entry::new(
+                "k".repeat(name),
+                Bounds::new(hosts, vec![]),
+                vec![0; wrapped],
+                [0; 12],
+                vec![0; value + TAG_BYTES],
+            )
         };
         let largest =
             make(KEY_NAME_BYTES_MAX, HOSTS_MAX, WRAPPED_KEY_BYTES_MAX, SECRET_VALUE_BYTES_MAX).unwrap();
@@ -409,9 +493,74 @@ mod tests {
         assert_eq!(make(1, 0, 0, 0).err(), Some(EntryError::Corrupt));
         assert_eq!(make(1, 0, 1, SECRET_VALUE_BYTES_MAX + 1).err(), Some(EntryError::ValueTooLong));
         assert_eq!(
-            Entry::new("k".into(), vec![], vec![1], [0; 12], vec![0; TAG_BYTES - 1]).err(),
+            Entry::new("k".into(), Bounds::default(), vec![1], [0; 12], vec![0; TAG_BYTES - 1]).err(),
             Some(EntryError::Corrupt)
         );
+        let places = |count: usize| {
+            let places = (0..count).map(|at| format!("header:x-{at}").parse().unwrap()).collect();
+            Entry::new("k".into(), Bounds::new(vec![], places), vec![1], [0; 12], vec![0; TAG_BYTES]).err()
+        };
+        assert_eq!(
+            (places(PLACEMENTS_MAX), places(PLACEMENTS_MAX + 1)),
+            (None, Some(EntryError::TooManyPlacements))
+        );
+    }
+
+    #[test]
+    fn an_entry_without_places_keeps_its_bytes_beside_one_that_has_some() {
+        let bytes_of = |entry: &Entry| {
+            let mut bytes = Vec::new();
+            entry.write(&mut bytes);
+            bytes
+        };
+        let before = three();
+        let mut after = before.clone();
+        after.put(placed("api", &["header:X-Key", "authorization", "header:x-key"])).unwrap();
+        let bytes = after.to_bytes();
+        assert_eq!((before.to_bytes()[0], bytes[0]), (FORMAT_VERSION, FORMAT_VERSION_PLACES));
+        assert_eq!(Entries::parse(&bytes), Ok(after.clone()));
+        let written: Vec<_> =
+            after.get("api").unwrap().bounds().placements().iter().map(ToString::to_string).collect();
+        assert_eq!(written, ["authorization", "header:x-key"]);
+        for entry in before.iter() {
+            let old = bytes_of(entry);
+            assert!(
+                bytes.windows(old.len() + 1).any(|window| window[0] == FORMAT_VERSION && window[1..] == old)
+            );
+        }
+        after.remove("api").unwrap();
+        assert_eq!(after.to_bytes(), before.to_bytes(), "the last entry with places takes the version along");
+    }
+
+    #[test]
+    fn places_are_read_in_the_one_way_that_they_are_written() {
+        let mut list = Entries::new();
+        list.put(placed("k", &["body", "path"])).unwrap();
+        let bytes = list.to_bytes();
+        let at = bytes.windows(4).position(|window| window == b"body").unwrap();
+        let check = |change: &dyn Fn(&mut Vec<u8>)| {
+            let mut changed = bytes.clone();
+            change(&mut changed);
+            assert_eq!(Entries::parse(&changed), Err(EntryError::Corrupt));
+        };
+        check(&|bytes| bytes[at..at + 4].copy_from_slice(b"BODY"));
+        check(&|bytes| bytes[at..at + 4].copy_from_slice(b"path"));
+        check(&|bytes| bytes[at - 3] = 0);
+        check(&|bytes| bytes[3] = 3);
+        // A list of version 2 without an entry of version 2.
+        let mut plain = vec![FORMAT_VERSION_PLACES, 0, 1, FORMAT_VERSION];
+        entry("a", &[], 1).write(&mut plain);
+        assert_eq!(Entries::parse(&plain), Err(EntryError::Corrupt));
+    }
+
+    #[test]
+    fn a_place_is_read_within_its_limit_i10() {
+        let read = |bytes: usize| {
+            let text = format!("header:{}", "a".repeat(bytes - 7));
+            let written = [&u16::try_from(bytes).unwrap().to_be_bytes()[..], text.as_bytes()].concat();
+            Reader(&written).placement().is_ok()
+        };
+        assert!(read(PLACEMENT_BYTES_MAX) && !read(PLACEMENT_BYTES_MAX + 1));
     }
 
     #[test]

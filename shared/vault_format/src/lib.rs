@@ -1,19 +1,21 @@
 //! What a sealed secret looks like at rest, what it is bound to, and what KMS's error codes mean. No client of KMS and no key here.
 //!
-//! `secrets.data` is [`Entries`]: a version byte and a list of [`Entry`], each sealed by itself. Key names and allowed hosts are
-//! readable without opening. [`Scope`] makes the encryption context and the associated data that bind an entry to its
-//! organization, secret, purpose, key name and hosts: moved elsewhere, it does not open (I6).
+//! `secrets.data` is [`Entries`]: a version byte and a list of [`Entry`], each sealed by itself. Key names, allowed hosts and places
+//! are readable without opening. [`Scope`] makes the encryption context and the associated data that bind an entry to its
+//! organization, secret, purpose, key name, hosts and places: moved elsewhere, it does not open (I6).
 
 mod allowed_host;
+mod bounds;
 mod entries;
 mod kms_code;
 mod scope;
 mod value;
 
 pub use allowed_host::{AllowedHost, AllowedHostError};
+pub use bounds::Bounds;
 pub use entries::{
-    Entries, Entry, EntryError, FORMAT_VERSION, HOSTS_MAX, KEY_NAME_BYTES_MAX, NONCE_BYTES, TAG_BYTES,
-    WRAPPED_KEY_BYTES_MAX,
+    Entries, Entry, EntryError, FORMAT_VERSION, FORMAT_VERSION_PLACES, HOSTS_MAX, KEY_NAME_BYTES_MAX,
+    NONCE_BYTES, PLACEMENTS_MAX, TAG_BYTES, WRAPPED_KEY_BYTES_MAX,
 };
 pub use kms_code::is_refusal;
 pub use scope::{Purpose, Scope};

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use uuid::Uuid;
 
-use crate::{AllowedHost, FORMAT_VERSION};
+use crate::{Bounds, FORMAT_VERSION, FORMAT_VERSION_PLACES};
 
 /// What a sealed value is for. A function that may open one purpose can't open another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -49,11 +49,12 @@ impl Scope {
     }
 
     /// The associated data of one entry's ciphertext. Every part has its length before it, so that no two different
-    /// entries have the same bytes.
+    /// entries have the same bytes. Of an entry without places it is what it was before there were any.
     #[must_use]
-    pub fn associated_data(&self, key_name: &str, allowed_hosts: &[AllowedHost]) -> Vec<u8> {
+    pub fn associated_data(&self, key_name: &str, bounds: &Bounds) -> Vec<u8> {
+        let (allowed_hosts, placements) = (bounds.allowed_hosts(), bounds.placements());
         let mut bytes = b"sealflow vault entry\0".to_vec();
-        bytes.push(FORMAT_VERSION);
+        bytes.push(if placements.is_empty() { FORMAT_VERSION } else { FORMAT_VERSION_PLACES });
         bytes.extend_from_slice(self.organization_id.as_bytes());
         bytes.extend_from_slice(self.secret_id.as_bytes());
         push_part(&mut bytes, self.purpose.as_str());
@@ -61,6 +62,12 @@ impl Scope {
         bytes.extend_from_slice(&length(allowed_hosts.len()));
         for host in allowed_hosts {
             push_part(&mut bytes, &host.to_string());
+        }
+        if !placements.is_empty() {
+            bytes.extend_from_slice(&length(placements.len()));
+            for placement in placements {
+                push_part(&mut bytes, &placement.to_string());
+            }
         }
         bytes
     }
@@ -77,7 +84,10 @@ fn length(count: usize) -> [u8; 8] {
 
 #[cfg(test)]
 mod tests {
+    use model::placement::Placement;
+
     use super::*;
+    use crate::AllowedHost;
 
     fn scope(organization: u128, secret: u128, purpose: Purpose) -> Scope {
         Scope { organization_id: Uuid::from_u128(organization), secret_id: Uuid::from_u128(secret), purpose }
@@ -86,17 +96,22 @@ mod tests {
     #[test]
     fn associated_data_tells_every_part_apart_i6() {
         let host = |text: &str| text.parse::<AllowedHost>().unwrap();
+        let place = |text: &str| text.parse::<Placement>().unwrap();
         let base = scope(1, 2, Purpose::Secret);
         let all = [
-            base.associated_data("token", &[]),
-            base.associated_data("tokens", &[]),
-            base.associated_data("token", &[host("a.example")]),
-            base.associated_data("token", &[host("a.example:443")]),
-            base.associated_data("token", &[host("a.example"), host("b.example")]),
-            base.associated_data("token", &[host("b.example"), host("a.example")]),
-            scope(1, 2, Purpose::Webhook).associated_data("token", &[]),
-            scope(2, 1, Purpose::Secret).associated_data("token", &[]),
-            scope(1, 3, Purpose::Secret).associated_data("token", &[]),
+            base.associated_data("token", &Bounds::new(vec![], vec![])),
+            base.associated_data("tokens", &Bounds::new(vec![], vec![])),
+            base.associated_data("token", &Bounds::new(vec![host("a.example")], vec![])),
+            base.associated_data("token", &Bounds::new(vec![host("a.example:443")], vec![])),
+            base.associated_data("token", &Bounds::new(vec![host("a.example"), host("b.example")], vec![])),
+            base.associated_data("token", &Bounds::new(vec![host("b.example"), host("a.example")], vec![])),
+            base.associated_data("token", &Bounds::new(vec![], vec![place("body")])),
+            base.associated_data("token", &Bounds::new(vec![], vec![place("body"), place("path")])),
+            base.associated_data("token", &Bounds::new(vec![host("a.example")], vec![place("body")])),
+            base.associated_data("token", &Bounds::new(vec![], vec![place("header:a.example")])),
+            scope(1, 2, Purpose::Webhook).associated_data("token", &Bounds::new(vec![], vec![])),
+            scope(2, 1, Purpose::Secret).associated_data("token", &Bounds::new(vec![], vec![])),
+            scope(1, 3, Purpose::Secret).associated_data("token", &Bounds::new(vec![], vec![])),
         ];
         for (i, one) in all.iter().enumerate() {
             for other in &all[i + 1..] {

@@ -67,7 +67,7 @@ impl Opener {
 
 fn decrypt(request: &OpenRequest, key: &ring::aead::LessSafeKey) -> Result<SecretValue, OpenError> {
     let entry = &request.entry;
-    let associated = request.scope.associated_data(entry.key_name(), entry.allowed_hosts());
+    let associated = request.scope.associated_data(entry.key_name(), entry.bounds());
     let nonce = Nonce::assume_unique_for_key(entry.nonce());
     let mut bytes = entry.ciphertext().to_vec();
     let length = match key.open_in_place(nonce, Aad::from(associated), &mut bytes) {

@@ -10,7 +10,7 @@ use common::{Wire, config, open, scope, value};
 use local::stack::Stack;
 use model::limits::SECRET_VALUE_BYTES_MAX;
 use uuid::Uuid;
-use vault_format::{AllowedHost, Entries, Entry, EntryError, Purpose, Scope};
+use vault_format::{AllowedHost, Bounds, Entries, Entry, EntryError, Purpose, Scope};
 use vault_open::{OpenError, OpenRequest, Opener};
 use vault_seal::{SealError, Sealer};
 
@@ -38,14 +38,14 @@ fn here() -> Scope {
 fn with(
     entry: &Entry,
     key_name: Option<&str>,
-    hosts: Option<Vec<AllowedHost>>,
+    bounds: Option<Bounds>,
     wrapped: Option<Vec<u8>>,
     nonce: Option<[u8; 12]>,
     ciphertext: Option<Vec<u8>>,
 ) -> Entry {
     Entry::new(
         key_name.unwrap_or(entry.key_name()).to_owned(),
-        hosts.unwrap_or_else(|| entry.allowed_hosts().to_vec()),
+        bounds.unwrap_or_else(|| entry.bounds().clone()),
         wrapped.unwrap_or_else(|| entry.wrapped_data_key().to_vec()),
         nonce.unwrap_or(entry.nonce()),
         ciphertext.unwrap_or_else(|| entry.ciphertext().to_vec()),

@@ -7,14 +7,14 @@ mod common;
 use std::sync::atomic::Ordering;
 
 use common::{config, open, scope, service_answering, value};
-use vault_format::Entry;
+use vault_format::{Bounds, Entry};
 use vault_open::{OpenError, Opener};
 use vault_seal::{SealError, Sealer};
 
 const CANARY: &str = "arn:aws:kms:canary";
 
 fn entry() -> Entry {
-    Entry::new("token".into(), vec![], vec![1; 184], [0; 12], vec![0; 20]).unwrap()
+    Entry::new("token".into(), Bounds::default(), vec![1; 184], [0; 12], vec![0; 20]).unwrap()
 }
 
 async fn both(status: &str, code: &str) -> (OpenError, SealError, usize) {

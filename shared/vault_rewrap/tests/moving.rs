@@ -8,7 +8,7 @@ mod common;
 
 use common::{Wire, config, open, scope, service_answering, value};
 use local::stack::Stack;
-use vault_format::Entries;
+use vault_format::{Bounds, Entries};
 use vault_open::{OpenError, Opener};
 use vault_rewrap::{RewrapError, RewrapRequest, Rewrapped, Rewrapper, SameKey};
 use vault_seal::Sealer;
@@ -57,7 +57,13 @@ async fn i6_what_was_moved_opens_in_its_place_and_in_no_other() {
 #[tokio::test]
 async fn i1_what_kms_says_decides_and_is_not_repeated() {
     let entry = |bytes| {
-        let entry = vault_format::Entry::new("token".into(), vec![], vec![bytes; 184], [0; 12], vec![0; 20]);
+        let entry = vault_format::Entry::new(
+            "token".into(),
+            Bounds::default(),
+            vec![bytes; 184],
+            [0; 12],
+            vec![0; 20],
+        );
         let mut entries = Entries::new();
         entries.put(entry.unwrap()).unwrap();
         entries

@@ -7,7 +7,7 @@ use aws_sdk_kms::types::DataKeySpec;
 use aws_types::SdkConfig;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use ring::rand::{SecureRandom, SystemRandom};
-use vault_format::{AllowedHost, Entry, EntryError, NONCE_BYTES, Scope, SecretValue};
+use vault_format::{Bounds, Entry, EntryError, NONCE_BYTES, Scope, SecretValue};
 use zeroize::Zeroizing;
 
 /// Why values could not be sealed. No variant carries text of KMS, which names keys and roles.
@@ -41,8 +41,8 @@ pub struct SealRequest {
     pub key_name: String,
     /// The value.
     pub value: SecretValue,
-    /// Where it may be sent; empty means anywhere.
-    pub allowed_hosts: Vec<AllowedHost>,
+    /// Where it may go.
+    pub bounds: Bounds,
 }
 
 /// Seals values under the customer's KMS key. Made once, in `main`.
@@ -95,8 +95,8 @@ impl Sealer {
 /// The limits, tried on an entry of the same size, so that they stand in one place.
 fn check(request: &SealRequest) -> Result<(), EntryError> {
     let sealed_bytes = request.value.len() + vault_format::TAG_BYTES;
-    let hosts = request.allowed_hosts.clone();
-    Entry::new(request.key_name.clone(), hosts, vec![0], [0; NONCE_BYTES], vec![0; sealed_bytes]).map(drop)
+    let (key_name, bounds) = (request.key_name.clone(), request.bounds.clone());
+    Entry::new(key_name, bounds, vec![0], [0; NONCE_BYTES], vec![0; sealed_bytes]).map(drop)
 }
 
 fn seal_one(
@@ -107,13 +107,13 @@ fn seal_one(
 ) -> Result<Entry, SealError> {
     let mut nonce = [0; NONCE_BYTES];
     SystemRandom::new().fill(&mut nonce).map_err(|_| SealError::Corrupt)?;
-    let associated = scope.associated_data(&request.key_name, &request.allowed_hosts);
+    let associated = scope.associated_data(&request.key_name, &request.bounds);
     let mut bytes = Zeroizing::new(request.value.expose().as_bytes().to_vec());
     let tag = key
         .seal_in_place_separate_tag(Nonce::assume_unique_for_key(nonce), Aad::from(associated), &mut bytes)
         .map_err(|_| SealError::Corrupt)?;
     let ciphertext = [bytes.as_slice(), tag.as_ref()].concat();
-    Ok(Entry::new(request.key_name, request.allowed_hosts, wrapped_data_key.to_vec(), nonce, ciphertext)?)
+    Ok(Entry::new(request.key_name, request.bounds, wrapped_data_key.to_vec(), nonce, ciphertext)?)
 }
 
 /// What the caller can do about an error of KMS; by its kind and code, never by its text.

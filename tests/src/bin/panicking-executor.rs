@@ -4,5 +4,5 @@ use std::process::ExitCode;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    process::serve_function(Box::pin(executor::serve(tests::panicking::executor_parts()))).await
+    process::serve_function(Box::pin(executor::serve(tests::panicking::executor_components()))).await
 }

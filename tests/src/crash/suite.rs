@@ -155,7 +155,7 @@ impl Suite {
     }
 
     async fn set_up(&mut self) {
-        let body = json!({ "value": self.secret, "hosts": [self.target.host_port()] });
+        let body = json!({ "value": self.secret, "hosts": [self.target.host_port()], "in": [] });
         let (status, answer) = self
             .sealflow
             .request("PUT", "/v1/secrets/crash/token", Some(&body))

@@ -182,17 +182,20 @@ fn needs_wake(old: &Node, new: &Node) -> bool {
 
 fn secret_refs(checked: &Checked, nodes: &[NodeWrite]) -> Vec<SecretRefWrite> {
     let written: BTreeSet<&str> = nodes.iter().map(|node| node.node_id.as_str()).collect();
-    let refs: BTreeSet<(&str, &str, &str)> = checked
+    let refs: BTreeSet<(&str, &str, &str, &str)> = checked
         .secret_refs
         .iter()
         .filter(|secret| written.contains(secret.node_id.as_str()))
-        .map(|secret| (secret.node_id.as_str(), secret.name.as_str(), secret.key.as_str()))
+        .map(|secret| {
+            (secret.node_id.as_str(), secret.name.as_str(), secret.key.as_str(), secret.pointer.as_str())
+        })
         .collect();
     refs.into_iter()
-        .map(|(node_id, name, key)| SecretRefWrite {
+        .map(|(node_id, name, key, field)| SecretRefWrite {
             node_id: node_id.to_owned(),
             secret_name: name.to_owned(),
             secret_key: key.to_owned(),
+            field: field.to_owned(),
         })
         .collect()
 }
@@ -369,6 +372,7 @@ mod tests {
             name: "github".into(),
             key: key.into(),
             field: String::new(),
+            pointer: "/url".into(),
             line: 1,
             column: 1,
             target: None,

@@ -68,7 +68,7 @@ fn check(secret: &NodeSecretRef, entries: Option<&Entries>) -> Usability {
             "the secret `{name}` has no key `{key}` yet; executions fail until it has"
         ));
     };
-    let hosts = entry.allowed_hosts();
+    let hosts = entry.bounds().allowed_hosts();
     // Without a target the host is the secret's own, known only when it is opened.
     let Some(target) = secret.target.as_ref().filter(|_| !hosts.is_empty()) else { return Usability::Usable };
     if hosts.iter().any(|host| host.matches(&target.host, target.port)) {
@@ -91,14 +91,20 @@ fn check(secret: &NodeSecretRef, entries: Option<&Entries>) -> Usability {
 #[cfg(test)]
 mod tests {
     use definition::UrlTarget;
-    use vault_format::{Entry, NONCE_BYTES, TAG_BYTES};
+    use vault_format::{Bounds, Entry, NONCE_BYTES, TAG_BYTES};
 
     use super::*;
 
     fn entries(hosts: &[&str]) -> Entries {
         let hosts = hosts.iter().map(|host| host.parse().unwrap()).collect();
-        let entry =
-            Entry::new("token".into(), hosts, vec![1], [0; NONCE_BYTES], vec![0; TAG_BYTES + 20]).unwrap();
+        let entry = Entry::new(
+            "token".into(),
+            Bounds::new(hosts, vec![]),
+            vec![1],
+            [0; NONCE_BYTES],
+            vec![0; TAG_BYTES + 20],
+        )
+        .unwrap();
         let mut entries = Entries::new();
         entries.put(entry).unwrap();
         entries
@@ -111,6 +117,7 @@ mod tests {
             name: "github".into(),
             key: key.into(),
             field: "nodes[0].configuration.url".into(),
+            pointer: "/url".into(),
             line: 3,
             column: 7,
             target: Some(UrlTarget { scheme: "https".into(), host: "api.example.com".into(), port: 443 }),

@@ -10,6 +10,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use jiff::Timestamp;
 use model::limits::SECRET_KEYS_MAX;
+use model::placement::Placement;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use store::StoreError;
@@ -17,7 +18,7 @@ use store::api::{
     SecretIdentity, SecretRow, SecretWrite, change_secret, delete_secret, list_secrets, load_secret,
 };
 use uuid::Uuid;
-use vault_format::{AllowedHost, Entries, Entry, Purpose, Scope, SecretValue};
+use vault_format::{AllowedHost, Bounds, Entries, Entry, Purpose, Scope, SecretValue};
 use vault_seal::SealRequest;
 
 use crate::Deps;
@@ -25,6 +26,7 @@ use crate::auth::Caller;
 use crate::body::JsonBody;
 use crate::cursor::{PageQuery, page_answer};
 use crate::error::{ApiError, NotFoundAs as _};
+use crate::guessable::guessable;
 use crate::query::ApiQuery;
 use crate::secret_body::{SecretMapBody, SecretValueBody};
 
@@ -50,6 +52,8 @@ struct KeyView {
     key: String,
     /// Where it may be sent; empty: anywhere.
     hosts: Vec<String>,
+    /// Where in a request it may stand; empty: anywhere.
+    r#in: Vec<String>,
     /// Whether it is too short to be scrubbed from outputs.
     short: bool,
 }
@@ -141,13 +145,39 @@ struct NewValue {
     value: SecretValue,
     /// None: the present entry's.
     hosts: Option<Vec<AllowedHost>>,
+    /// None: the present entry's.
+    placements: Option<Vec<Placement>>,
+}
+
+impl NewValue {
+    /// Where the value may go: what is given, and the rest as it is.
+    fn bounds(&self, present: Option<&Entry>) -> Bounds {
+        let present = present.map(Entry::bounds).cloned().unwrap_or_default();
+        let hosts = self.hosts.clone().unwrap_or_else(|| present.allowed_hosts().to_vec());
+        Bounds::new(hosts, self.placements.clone().unwrap_or_else(|| present.placements().to_vec()))
+    }
+
+    /// Whoever sets a new key says where its value may go.
+    fn check_is_bounded(&self) -> Result<(), ApiError> {
+        let key = &self.key;
+        let missing = match (&self.hosts, &self.placements) {
+            (None, _) => {
+                "`hosts` (`--host api.example.com`), or an empty list (`--any-host`) for one that may be sent anywhere"
+            }
+            (Some(hosts), None) if !hosts.is_empty() => {
+                "`in` beside `hosts` (`--in authorization`), or an empty list (`--anywhere`) for one that may stand anywhere in a request"
+            }
+            _ => return Ok(()),
+        };
+        Err(ApiError::Invalid(format!("the key `{key}` is new: say where its value may go, with {missing}")))
+    }
 }
 
 fn read_value(key: String, body: SecretValueBody) -> Result<NewValue, ApiError> {
     Entry::check_key_name(&key).map_err(|error| ApiError::Invalid(error.to_string()))?;
     body.check_length(&key)?;
-    let hosts = body.hosts(&key)?;
-    Ok(NewValue { key, hosts, value: body.value })
+    let (hosts, placements) = (body.hosts(&key)?, body.placements(&key)?);
+    Ok(NewValue { key, hosts, placements, value: body.value })
 }
 
 async fn put(deps: &Deps, caller: &Caller, name: &str, new: Values) -> Result<Json<Value>, ApiError> {
@@ -157,6 +187,9 @@ async fn put(deps: &Deps, caller: &Caller, name: &str, new: Values) -> Result<Js
         let row = load_secret(&deps.store, organization_id, name).await?;
         let present = row.as_ref().map_or_else(|| Ok(Entries::new()), |row| parse(&row.data))?;
         check_count(&present, &new)?;
+        for new in new.values.iter().filter(|new| present.get(&new.key).is_none()) {
+            new.check_is_bounded()?;
+        }
         let id = row.map_or_else(|| deps.ids.next(now), |row| row.id);
         let scope = Scope { organization_id, secret_id: id, purpose: Purpose::Secret };
         let sealed = deps.sealer.seal(&scope, seal_requests(&new, &present)).await?;
@@ -175,7 +208,8 @@ async fn put(deps: &Deps, caller: &Caller, name: &str, new: Values) -> Result<Js
                 changed.not_found_as("organization")?;
                 let row =
                     load_secret(&deps.store, organization_id, name).await?.ok_or_else(changed_meanwhile)?;
-                return Ok(Json(json!({ "secret": secret_view(row)? })));
+                let warnings = guessable(new.values.iter().map(|new| (new.key.as_str(), &new.value)));
+                return Ok(Json(json!({ "secret": secret_view(row)?, "warnings": warnings })));
             }
         }
     }
@@ -201,23 +235,17 @@ fn seal_requests(new: &Values, present: &Entries) -> Vec<SealRequest> {
             key_name: new.key.clone(),
             // A copy for this try; both are wiped.
             value: SecretValue::new(new.value.expose().to_owned()),
-            allowed_hosts: new.hosts.clone().unwrap_or_else(|| present_hosts(present, &new.key).to_vec()),
+            bounds: new.bounds(present.get(&new.key)),
         })
         .collect()
 }
 
-fn present_hosts<'a>(entries: &'a Entries, key: &str) -> &'a [AllowedHost] {
-    entries.get(key).map(Entry::allowed_hosts).unwrap_or_default()
-}
-
-/// The bytes with the sealed entries in their places; None when hosts that were to stay are no longer those that were sealed.
+/// The bytes with the sealed entries in their places; None when hosts or places that were to stay are no longer those that were sealed.
 fn merge(new: &Values, present: &Entries, current: Entries, sealed: &[Entry]) -> Option<Vec<u8>> {
-    let hosts_stay = new
-        .values
-        .iter()
-        .filter(|new| new.hosts.is_none())
-        .all(|new| present_hosts(present, &new.key) == present_hosts(&current, &new.key));
-    if !hosts_stay {
+    let is_stale = |new: &NewValue| new.bounds(present.get(&new.key)) != new.bounds(current.get(&new.key));
+    // A key that was taken out meanwhile is a new one, which says where it may go.
+    let is_new_again = |new: &NewValue| current.get(&new.key).is_none() && new.check_is_bounded().is_err();
+    if new.values.iter().any(|new| is_stale(new) || is_new_again(new)) {
         return None;
     }
     let mut entries = if new.replaces_all { Entries::new() } else { current };
@@ -245,7 +273,8 @@ fn secret_view(row: SecretRow) -> Result<SecretView, ApiError> {
     let entries = parse(&row.data)?;
     let keys = entries.iter().map(|entry| KeyView {
         key: entry.key_name().to_owned(),
-        hosts: entry.allowed_hosts().iter().map(ToString::to_string).collect(),
+        hosts: entry.bounds().allowed_hosts().iter().map(ToString::to_string).collect(),
+        r#in: entry.bounds().placements().iter().map(ToString::to_string).collect(),
         short: entry.value_bytes() < model::limits::SECRET_VALUE_BYTES_MIN,
     });
     Ok(SecretView {
@@ -267,7 +296,14 @@ mod tests {
 
     fn entry(key: &str, mark: u8, hosts: &[&str]) -> Entry {
         let hosts = hosts.iter().map(|host| host.parse().unwrap()).collect();
-        Entry::new(key.into(), hosts, vec![mark], [mark; NONCE_BYTES], vec![mark; TAG_BYTES + 20]).unwrap()
+        Entry::new(
+            key.into(),
+            Bounds::new(hosts, vec![]),
+            vec![mark],
+            [mark; NONCE_BYTES],
+            vec![mark; TAG_BYTES + 20],
+        )
+        .unwrap()
     }
 
     fn entries(all: &[Entry]) -> Entries {
@@ -278,7 +314,7 @@ mod tests {
 
     fn value(key: &str, hosts: Option<&[&str]>) -> NewValue {
         let hosts = hosts.map(|hosts| hosts.iter().map(|host| host.parse().unwrap()).collect());
-        NewValue { key: key.into(), value: SecretValue::new("0123456789".into()), hosts }
+        NewValue { key: key.into(), value: SecretValue::new("0123456789".into()), hosts, placements: None }
     }
 
     #[test]
@@ -301,16 +337,48 @@ mod tests {
     fn hosts_that_are_not_given_stay_and_a_change_of_them_meanwhile_is_noticed() {
         let present = entries(&[entry("a", 1, &["api.example.com"])]);
         let new = Values { values: vec![value("a", None)], replaces_all: false };
-        let hosts: Vec<_> =
-            seal_requests(&new, &present)[0].allowed_hosts.iter().map(ToString::to_string).collect();
-        assert_eq!(hosts, ["api.example.com"]);
+        assert_eq!(seal_requests(&new, &present)[0].bounds, *present.get("a").unwrap().bounds());
         let changed = entries(&[entry("a", 2, &["other.example.com"])]);
         let sealed = [entry("a", 9, &["api.example.com"])];
         assert!(merge(&new, &present, changed.clone(), &sealed).is_none());
         assert!(merge(&new, &present, present.clone(), &sealed).is_some());
+        assert!(
+            merge(&new, &present, Entries::new(), &sealed).is_none(),
+            "it would be a new key without hosts"
+        );
         let given = Values { values: vec![value("a", Some(&["new.example.com"]))], replaces_all: false };
         assert!(merge(&given, &present, changed, &sealed).is_some());
-        assert_eq!(seal_requests(&given, &present)[0].allowed_hosts[0].to_string(), "new.example.com");
+        let sealed = &seal_requests(&given, &present)[0].bounds;
+        assert_eq!(sealed.allowed_hosts()[0].to_string(), "new.example.com");
+    }
+
+    #[test]
+    fn places_that_are_not_given_stay_also_beside_other_hosts() {
+        let bounds = Bounds::new(vec!["a.example".parse().unwrap()], vec![Placement::Body]);
+        let placed =
+            Entry::new("a".into(), bounds, vec![1], [1; NONCE_BYTES], vec![1; TAG_BYTES + 20]).unwrap();
+        let other_host = value("a", Some(&["b.example"])).bounds(Some(&placed));
+        assert_eq!(other_host.placements(), [Placement::Body]);
+        let elsewhere = NewValue { placements: Some(vec![Placement::Path]), ..value("a", None) };
+        let elsewhere = elsewhere.bounds(Some(&placed));
+        assert_eq!((elsewhere.allowed_hosts().len(), elsewhere.placements()), (1, &[Placement::Path][..]));
+    }
+
+    #[test]
+    fn a_new_key_says_where_its_value_may_go() {
+        let said = |hosts: Option<&[&str]>, placements: Option<Vec<Placement>>| {
+            let new = NewValue { placements, ..value("a", hosts) };
+            new.check_is_bounded().err().map(|error| match error {
+                ApiError::Invalid(said) => said,
+                _ => panic!("another error"),
+            })
+        };
+        let unbounded = said(None, Some(vec![])).unwrap();
+        assert!(unbounded.contains("`--any-host`") && !unbounded.contains("--anywhere"), "{unbounded}");
+        assert!(said(Some(&["a.example"]), None).unwrap().contains("`--anywhere`"));
+        assert_eq!(said(Some(&[]), None), None);
+        assert_eq!(said(Some(&["a.example"]), Some(vec![])), None);
+        assert_eq!(said(Some(&[]), Some(vec![Placement::Body])), None);
     }
 
     #[test]

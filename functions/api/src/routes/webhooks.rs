@@ -217,14 +217,14 @@ fn current_entry(keys: &WebhookKeys) -> Result<Option<Entry>, ApiError> {
 mod tests {
     use store::api::{WebhookCredential, WebhookRow};
     use uuid::Uuid;
-    use vault_format::{NONCE_BYTES, TAG_BYTES};
+    use vault_format::{Bounds, NONCE_BYTES, TAG_BYTES};
 
     use super::*;
 
     const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
     fn entry(name: &str, mark: u8) -> Entry {
-        Entry::new(name.into(), Vec::new(), vec![mark], [mark; NONCE_BYTES], vec![mark; TAG_BYTES + 4])
+        Entry::new(name.into(), Bounds::default(), vec![mark], [mark; NONCE_BYTES], vec![mark; TAG_BYTES + 4])
             .unwrap()
     }
 

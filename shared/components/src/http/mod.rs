@@ -4,8 +4,9 @@ mod configuration;
 mod request;
 mod response;
 
-use expression::FieldKind;
 use model::outcome::{Failure, Outcome, ResultReason};
+use model::placement::Placement;
+use secret_text::{Context, Encoding, FieldKind, Part};
 use serde_json::Value;
 
 use crate::{
@@ -37,24 +38,28 @@ impl Component for Http {
         const {
             &[
                 FieldSpec::plain("/method", FieldKind::Text),
-                FieldSpec::secret("/url", FieldKind::Url),
-                FieldSpec::secret("/query/*", FieldKind::Text),
+                FieldSpec::secret("/url", FieldKind::Url, Context::Line),
+                FieldSpec::secret("/query/*", FieldKind::Text, Context::Free),
                 FieldSpec::plain("/query/*/name", FieldKind::Text),
-                FieldSpec::secret("/query/*/value", FieldKind::Text),
+                FieldSpec::secret("/query/*/value", FieldKind::Text, Context::Free),
                 FieldSpec::plain("/headers/*/name", FieldKind::Text),
-                FieldSpec::secret("/headers/*/value", FieldKind::Text),
+                FieldSpec::secret("/headers/*/value", FieldKind::Text, Context::Line),
                 FieldSpec::plain("/authorization/type", FieldKind::Text),
                 FieldSpec::plain("/authorization/name", FieldKind::Text),
-                FieldSpec::secret("/authorization/username", FieldKind::Text),
+                FieldSpec::secret("/authorization/username", FieldKind::Text, Context::UserName),
                 FieldSpec::sensitive("/authorization/token", FieldKind::Text),
                 FieldSpec::sensitive("/authorization/password", FieldKind::Text),
                 FieldSpec::sensitive("/authorization/value", FieldKind::Text),
-                FieldSpec::secret("/body/json/**", FieldKind::Typed),
-                FieldSpec::secret("/body/form/*", FieldKind::Text),
-                FieldSpec::secret("/body/text", FieldKind::Text),
-                FieldSpec::secret("/body/xml", FieldKind::Text),
+                FieldSpec::secret("/body/json/**", FieldKind::Typed, Context::Free),
+                FieldSpec::secret("/body/form/*", FieldKind::Text, Context::Free),
+                FieldSpec::secret("/body/text", FieldKind::Text, Context::Free),
+                FieldSpec::secret("/body/xml", FieldKind::Text, Context::Free),
             ]
         }
+    }
+
+    fn placement(&self, configuration: &Value, pointer: &str, part: &Part) -> Placement {
+        placement(configuration, pointer, part)
     }
 
     fn check(&self, configuration: &Value) -> Vec<Problem> {
@@ -73,6 +78,9 @@ impl Component for Http {
                 Ok(None) => return invalid(&[], call),
                 Err(problems) => return invalid(&problems, call),
             };
+            if !request::fits(&configuration, call) {
+                return failed(HttpFailure::refused_secret(call.secret_labels));
+            }
             let request = match request::build(&configuration, call) {
                 Ok(request) => request,
                 Err(problem) => return invalid(&[problem], call),
@@ -82,6 +90,31 @@ impl Component for Http {
                 Err(failure) => failed(failure),
             }
         })
+    }
+}
+
+/// Where in the request a part of a field stands.
+fn placement(configuration: &Value, pointer: &str, part: &Part) -> Placement {
+    let text = |pointer: &str| configuration.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let mut segments = pointer.split('/').skip(1);
+    match (segments.next(), segments.next(), segments.next()) {
+        (Some("url"), ..) => match part {
+            Part::Encoded(Encoding::Segment | Encoding::UrlPath, _) => Placement::Path,
+            Part::Encoded(Encoding::Query, _) => Placement::Query,
+            _ => Placement::Url,
+        },
+        (Some("query"), Some(index), Some(_)) => {
+            Placement::QueryParameter(text(&format!("/query/{index}/name")).to_owned())
+        }
+        (Some("query"), Some(name), None) => {
+            Placement::QueryParameter(name.replace("~1", "/").replace("~0", "~"))
+        }
+        (Some("headers"), Some(index), _) => Placement::header(text(&format!("/headers/{index}/name"))),
+        (Some("authorization"), ..) if text("/authorization/type") == "header" => {
+            Placement::header(text("/authorization/name"))
+        }
+        (Some("authorization"), ..) => Placement::Authorization,
+        _ => Placement::Body,
     }
 }
 
@@ -96,28 +129,22 @@ fn failed(failure: HttpFailure) -> Outcome {
     })
 }
 
-/// The failure of a configuration that came to something else than it must. It names fields, never values; where one that uses a secret
-/// is among them, none: a map's key may be made of the secret too.
+/// The failure of a configuration that came to something else than it must. It names fields, never values. Fields without a secret are
+/// named first: what is wrong with them does not depend on one.
 fn invalid(problems: &[Problem], call: &Call<'_>) -> Outcome {
-    if problems.iter().any(|problem| is_within_secret(&problem.pointer, call)) {
-        return failed(HttpFailure::unsendable_secret());
-    }
     let texts: Vec<_> = problems
         .iter()
+        .filter(|problem| !call.is_within_secret(&problem.pointer))
         .take(PROBLEMS_SHOWN_MAX)
         .map(|problem| {
             format!("{}: {}", problem.pointer.trim_start_matches('/').replace('/', "."), problem.message)
         })
         .collect();
+    if texts.is_empty() && !problems.is_empty() {
+        return failed(HttpFailure::refused_secret(call.secret_labels));
+    }
     let message = format!("the configuration came to something that can't be sent: {}", texts.join("; "));
     Outcome::Failed(Failure::new(ResultReason::ComponentError, "invalid_configuration", message))
-}
-
-/// Whether a pointer names a place that a secret was put into, or one below it.
-fn is_within_secret(pointer: &str, call: &Call<'_>) -> bool {
-    call.secret_paths.iter().any(|path| {
-        pointer.strip_prefix(path).is_some_and(|below| below.is_empty() || below.starts_with('/'))
-    })
 }
 
 #[cfg(test)]

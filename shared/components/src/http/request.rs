@@ -1,9 +1,10 @@
-//! From a configuration to the request that is sent, and to the strings that were made of secrets on the way.
+//! From a configuration to the request that is sent.
 
 use std::time::Duration;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use form_urlencoded::byte_serialize;
+use model::limits::{HTTP_REQUEST_HEADERS_BYTES_MAX, HTTP_URL_BYTES_MAX};
 
 use super::configuration::{Authorization, Body, Configuration, Pair};
 use crate::{
@@ -13,17 +14,67 @@ use crate::{
 
 /// The header by which a target can tell that it saw a request before (I5).
 const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
+/// Bytes of the headers that sealflow adds, and of the words around a credential.
+const HEADERS_ADDED_BYTES: usize = 512;
+
+/// Whether URL and headers keep to their limits, each secret counted at the largest size that it could have. Without a secret the limits
+/// are those of the client, which can say more.
+pub(super) fn fits(configuration: &Configuration, call: &Call<'_>) -> bool {
+    let holds_secret = |pointer: &str| call.is_within_secret(pointer);
+    let query = &configuration.query;
+    if holds_secret("/url") || query.iter().any(|pair| holds_secret(&pair.pointer)) {
+        let bytes =
+            query.iter().fold(call.bytes_max("/url", configuration.url.as_str().len()), |sum, pair| {
+                // `&` and `=`, and at most three bytes for one.
+                sum + 2 + 3 * (pair.name.len() + call.bytes_max(&pair.pointer, pair.value.len()))
+            });
+        if bytes > HTTP_URL_BYTES_MAX {
+            return false;
+        }
+    }
+    let headers = &configuration.headers;
+    let in_authorization = [
+        "/authorization/username",
+        "/authorization/password",
+        "/authorization/token",
+        "/authorization/value",
+    ];
+    if headers.iter().any(|pair| holds_secret(&pair.pointer))
+        || in_authorization.into_iter().any(holds_secret)
+    {
+        let pairs: usize = headers
+            .iter()
+            .map(|pair| pair.name.len() + call.bytes_max(&pair.pointer, pair.value.len()))
+            .sum();
+        let authorization =
+            configuration.authorization.as_ref().map_or(0, |given| authorization_bytes_max(given, call));
+        return pairs + authorization + HEADERS_ADDED_BYTES <= HTTP_REQUEST_HEADERS_BYTES_MAX;
+    }
+    true
+}
+
+fn authorization_bytes_max(authorization: &Authorization, call: &Call<'_>) -> usize {
+    match authorization {
+        Authorization::Bearer { token } => call.bytes_max("/authorization/token", token.len()),
+        Authorization::Basic { username, password } => {
+            let username = call.bytes_max("/authorization/username", username.len());
+            let password = call.bytes_max("/authorization/password", password.len());
+            (username + 1 + password).div_ceil(3) * 4
+        }
+        Authorization::Header { name, value } => {
+            name.len() + call.bytes_max("/authorization/value", value.len())
+        }
+    }
+}
 
 /// Builds the request.
 pub(super) fn build(configuration: &Configuration, call: &Call<'_>) -> Result<HttpRequest, Problem> {
-    let mut derived = Vec::new();
-    let url = url_with_query(configuration, call, &mut derived);
     let mut headers: Vec<(String, String)> =
         configuration.headers.iter().map(|pair| (pair.name.clone(), pair.value.clone())).collect();
     if let Some(authorization) = &configuration.authorization {
-        headers.push(authorization_header(authorization, call, &mut derived));
+        headers.push(authorization_header(authorization));
     }
-    let (content_type, body) = body_bytes(configuration.body.as_ref(), call, &mut derived)?;
+    let (content_type, body) = body_bytes(configuration.body.as_ref())?;
     if let Some(content_type) = content_type {
         add_unless_given(&mut headers, "Content-Type", content_type);
     }
@@ -31,16 +82,11 @@ pub(super) fn build(configuration: &Configuration, call: &Call<'_>) -> Result<Ht
     let seconds = configuration.timeout_seconds.min(call.seconds_max);
     Ok(HttpRequest {
         method: configuration.method,
-        url,
+        url: url_with_query(configuration),
         headers,
         body,
         timeout: Duration::from_secs(seconds.into()),
-        derived,
     })
-}
-
-fn is_secret(call: &Call<'_>, pointer: &str) -> bool {
-    call.secret_paths.contains(&pointer)
 }
 
 fn add_unless_given(headers: &mut Vec<(String, String)>, name: &str, value: &str) {
@@ -49,68 +95,47 @@ fn add_unless_given(headers: &mut Vec<(String, String)>, name: &str, value: &str
     }
 }
 
-fn url_with_query(configuration: &Configuration, call: &Call<'_>, derived: &mut Vec<String>) -> String {
+fn url_with_query(configuration: &Configuration) -> String {
     let mut url = configuration.url.clone();
     url.set_fragment(None);
     if !configuration.query.is_empty() {
         // What the URL has stays byte for byte; only our own pairs are encoded.
-        let added = encode_pairs(&configuration.query, call, derived);
+        let added = encode_pairs(&configuration.query);
         let query = match url.query() {
             Some(given) if !given.is_empty() => format!("{given}&{added}"),
             _ => added,
         };
         url.set_query(Some(&query));
     }
-    if is_secret(call, "/url") || configuration.query.iter().any(|pair| is_secret(call, &pair.pointer)) {
-        derived.extend(url.query().map(str::to_owned));
-        derived.push(url.as_str().to_owned());
-    }
     url.into()
 }
 
-/// `name=value&…`; what was made of secrets is noted, alone and with its name.
-fn encode_pairs(pairs: &[Pair], call: &Call<'_>, derived: &mut Vec<String>) -> String {
-    let encode = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
+/// `name=value&…`
+fn encode_pairs(pairs: &[Pair]) -> String {
     let mut encoded = String::new();
     for pair in pairs {
-        let value = encode(&pair.value);
-        let whole = format!("{}={value}", encode(&pair.name));
         if !encoded.is_empty() {
             encoded.push('&');
         }
-        encoded.push_str(&whole);
-        if is_secret(call, &pair.pointer) {
-            derived.extend([value, whole]);
-        }
+        encoded.extend(byte_serialize(pair.name.as_bytes()));
+        encoded.push('=');
+        encoded.extend(byte_serialize(pair.value.as_bytes()));
     }
     encoded
 }
 
-fn authorization_header(
-    authorization: &Authorization,
-    call: &Call<'_>,
-    derived: &mut Vec<String>,
-) -> (String, String) {
+fn authorization_header(authorization: &Authorization) -> (String, String) {
     let standard = |value: String| ("Authorization".to_owned(), value);
     match authorization {
         Authorization::Bearer { token } => standard(format!("Bearer {token}")),
         Authorization::Basic { username, password } => {
-            let pair = format!("{username}:{password}");
-            let encoded = STANDARD.encode(&pair);
-            if is_secret(call, "/authorization/username") || is_secret(call, "/authorization/password") {
-                derived.extend([pair, encoded.clone()]);
-            }
-            standard(format!("Basic {encoded}"))
+            standard(format!("Basic {}", STANDARD.encode(format!("{username}:{password}"))))
         }
         Authorization::Header { name, value } => (name.clone(), value.clone()),
     }
 }
 
-fn body_bytes(
-    body: Option<&Body>,
-    call: &Call<'_>,
-    derived: &mut Vec<String>,
-) -> Result<(Option<&'static str>, Vec<u8>), Problem> {
+fn body_bytes(body: Option<&Body>) -> Result<(Option<&'static str>, Vec<u8>), Problem> {
     let (content_type, body) = match body {
         None => return Ok((None, Vec::new())),
         Some(Body::Json(value)) => (
@@ -120,13 +145,7 @@ fn body_bytes(
                 message: "can't be written as JSON".to_owned(),
             })?,
         ),
-        Some(Body::Form(pairs)) => {
-            let form = encode_pairs(pairs, call, derived);
-            if pairs.iter().any(|pair| is_secret(call, &pair.pointer)) {
-                derived.push(form.clone());
-            }
-            ("application/x-www-form-urlencoded", form.into_bytes())
-        }
+        Some(Body::Form(pairs)) => ("application/x-www-form-urlencoded", encode_pairs(pairs).into_bytes()),
         Some(Body::Text(text)) => ("text/plain; charset=utf-8", text.clone().into_bytes()),
         Some(Body::Xml(text)) => ("application/xml", text.clone().into_bytes()),
     };

@@ -1,12 +1,14 @@
 use std::{
     pin::pin,
     sync::Mutex,
-    task::{Context, Poll, Waker},
+    task::{Context as TaskContext, Poll, Waker},
     time::Duration,
 };
 
 use model::{
-    limits::{COMPONENT_SECONDS_MAX, HTTP_STORED_BYTES_MAX},
+    limits::{
+        COMPONENT_SECONDS_MAX, HTTP_REQUEST_HEADERS_BYTES_MAX, HTTP_STORED_BYTES_MAX, HTTP_URL_BYTES_MAX,
+    },
     outcome::Output,
 };
 use serde_json::json;
@@ -14,7 +16,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::{
-    component::field_rule,
+    component::{SecretPlace, field_rule},
     host::{HttpBody, HttpFailure, HttpRequest, HttpResponse},
 };
 
@@ -36,8 +38,14 @@ fn text(status: u16, body: &str) -> HttpResponse {
     HttpResponse { status, headers: vec![], body: HttpBody::Text(body.to_owned()) }
 }
 
-fn call<'a>(secret_paths: &'a [&'a str]) -> Call<'a> {
-    Call { execution_id: Uuid::nil(), idempotency_key: "the-key", seconds_max: 60, secret_paths }
+fn call<'a>(secret_fields: &'a [SecretPlace<'a>], secret_labels: &'a [String]) -> Call<'a> {
+    Call {
+        execution_id: Uuid::nil(),
+        idempotency_key: "the-key",
+        seconds_max: 60,
+        secret_fields,
+        secret_labels,
+    }
 }
 
 fn execute(
@@ -46,10 +54,12 @@ fn execute(
     answer: Result<HttpResponse, HttpFailure>,
 ) -> (Outcome, Option<HttpRequest>) {
     let host = OneAnswer { answer: Mutex::new(Some(answer)), request: Mutex::new(None) };
-    let call = call(secret_paths);
+    let places: Vec<_> = secret_paths.iter().map(|pointer| SecretPlace { pointer, bytes_max: 40 }).collect();
+    let labels = ["github.token".to_owned()];
+    let call = call(&places, &labels);
     let outcome = {
         let mut future = pin!(Http.execute(&host, configuration, &call));
-        match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        match future.as_mut().poll(&mut TaskContext::from_waker(Waker::noop())) {
             Poll::Ready(outcome) => outcome,
             Poll::Pending => panic!("the fake host answers at once"),
         }
@@ -78,7 +88,6 @@ fn a_plain_request_has_the_defaults() {
     assert_eq!(request.headers, [("Idempotency-Key".to_owned(), "the-key".to_owned())]);
     assert!(request.body.is_empty());
     assert_eq!(request.timeout, Duration::from_secs(30));
-    assert!(request.derived().is_empty());
 }
 
 #[test]
@@ -150,17 +159,55 @@ fn authorizations_make_their_header() {
 }
 
 #[test]
-fn i1_what_was_made_of_secrets_is_derived_and_nothing_else() {
-    let basic = json!({ "url": "https://a.example/x?y=1", "query": { "q": "s & t" }, "body": { "form": { "f": "u & v" } },
-        "authorization": { "type": "basic", "username": "me", "password": "pass" } });
-    let check = |paths: &[&str], expected: &[&str]| {
-        assert_eq!(sent(&basic, paths).derived(), expected, "{paths:?}");
+fn i1_a_request_that_would_be_too_large_for_other_values_is_not_sent() {
+    let sends = |configuration: &Value, pointer: &str, bytes_max: usize| {
+        let host = OneAnswer { answer: Mutex::new(Some(Ok(text(200, "")))), request: Mutex::new(None) };
+        let (places, labels) = ([SecretPlace { pointer, bytes_max }], ["a.b".to_owned()]);
+        let call = call(&places, &labels);
+        let mut future = pin!(Http.execute(&host, configuration, &call));
+        let Poll::Ready(outcome) = future.as_mut().poll(&mut TaskContext::from_waker(Waker::noop())) else {
+            panic!("the fake host answers at once")
+        };
+        let is_sent = host.request.lock().unwrap().is_some();
+        match outcome {
+            Outcome::Failed(failure) => {
+                assert_eq!((failure.code.as_str(), failure.retryable), ("invalid_configuration", false));
+                assert!(failure.message.contains("the secret a.b was to be placed"), "{}", failure.message);
+                assert!(!is_sent, "{pointer}");
+            }
+            Outcome::Passed(_) => assert!(is_sent, "{pointer}"),
+        }
+        is_sent
     };
-    check(&[], &[]);
-    check(&["/authorization/password"], &["me:pass", "bWU6cGFzcw=="]);
-    check(&["/query/q"], &["s+%26+t", "q=s+%26+t", "y=1&q=s+%26+t", "https://a.example/x?y=1&q=s+%26+t"]);
-    check(&["/body/form/f"], &["u+%26+v", "f=u+%26+v", "f=u+%26+v"]);
-    check(&["/url"], &["y=1&q=s+%26+t", "https://a.example/x?y=1&q=s+%26+t"]);
+    let query = json!({ "url": "https://a.example/", "query": { "q": "x" } });
+    let free = (HTTP_URL_BYTES_MAX - 18 - 2 - 3) / 3;
+    assert!(sends(&query, "/query/q", free) && !sends(&query, "/query/q", free + 1));
+    let url = json!({ "url": "https://a.example/" });
+    assert!(sends(&url, "/url", HTTP_URL_BYTES_MAX) && !sends(&url, "/url", HTTP_URL_BYTES_MAX + 1));
+    let header = json!({ "url": "https://a.example/", "headers": [{ "name": "X", "value": "x" }] });
+    let free = HTTP_REQUEST_HEADERS_BYTES_MAX - 512 - 1;
+    assert!(sends(&header, "/headers/0/value", free) && !sends(&header, "/headers/0/value", free + 1));
+    for (kind, field) in
+        [("bearer", "token"), ("basic", "username"), ("basic", "password"), ("header", "value")]
+    {
+        let mut authorization = json!({ "type": kind, "token": "t", "username": "u", "password": "p", "name": "X", "value": "v" });
+        let fields: &[&str] = match kind {
+            "bearer" => &["type", "token"],
+            "basic" => &["type", "username", "password"],
+            _ => &["type", "name", "value"],
+        };
+        authorization.as_object_mut().unwrap().retain(|name, _| fields.contains(&name.as_str()));
+        let configuration = json!({ "url": "https://a.example/", "authorization": authorization });
+        let pointer = format!("/authorization/{field}");
+        assert!(sends(&configuration, &pointer, 1_000));
+        assert!(!sends(&configuration, &pointer, HTTP_REQUEST_HEADERS_BYTES_MAX));
+    }
+    // A body has no limit that a secret could reach.
+    assert!(sends(
+        &json!({ "url": "https://a.example/", "body": { "text": "x" } }),
+        "/body/text",
+        512 * 1024
+    ));
 }
 
 #[test]
@@ -359,7 +406,7 @@ fn limits_hold_on_both_sides() {
 fn i1_secrets_may_stand_where_they_are_sent_and_nowhere_else() {
     let check = |pointer: &str, secret: bool, kind: FieldKind| {
         let rule = field_rule(&Http, pointer);
-        assert_eq!((rule.secret, rule.kind), (secret, kind), "{pointer}");
+        assert_eq!((rule.secret.is_some(), rule.kind), (secret, kind), "{pointer}");
     };
     check("/url", true, FieldKind::Url);
     check("/query/a", true, FieldKind::Text);
@@ -378,10 +425,47 @@ fn i1_secrets_may_stand_where_they_are_sent_and_nowhere_else() {
 }
 
 #[test]
+fn each_part_of_a_field_has_its_place_in_the_request_i1() {
+    let configuration = json!({
+        "query": [{ "name": "a b", "value": "" }], "headers": [{ "name": "AUTHorization" }, { "name": "X-Key" }],
+        "authorization": { "type": "header", "name": "X-Auth" },
+    });
+    let part = Part::Secret(secret_text::Reference::to("a", "b"));
+    let encoded = |encoding| Part::Encoded(encoding, vec![part.clone()]);
+    let check = |configuration: &Value, pointer: &str, part: &Part, expected: &str| {
+        assert_eq!(Http.placement(configuration, pointer, part).to_string(), expected, "{pointer}");
+    };
+    for (pointer, expected) in [
+        ("/url", "url"),
+        ("/query/0/value", "query:a b"),
+        ("/query/a~1b", "query:a/b"),
+        ("/headers/0/value", "authorization"),
+        ("/headers/1/value", "header:x-key"),
+        ("/authorization/value", "header:x-auth"),
+        ("/body/json/url/0", "body"),
+        ("/body/form/query", "body"),
+        ("/body/text", "body"),
+    ] {
+        check(&configuration, pointer, &part, expected);
+    }
+    check(&configuration, "/url", &encoded(Encoding::Segment), "path");
+    check(&configuration, "/url", &encoded(Encoding::UrlPath), "path");
+    check(&configuration, "/url", &encoded(Encoding::Query), "query");
+    for word in ["basic", "bearer"] {
+        let basic = json!({ "authorization": { "type": word } });
+        check(&basic, "/authorization/username", &part, "authorization");
+    }
+    let named = json!({ "authorization": { "type": "header", "name": "Authorization" } });
+    check(&named, "/authorization/value", &part, "authorization");
+}
+
+#[test]
 fn a_failure_names_so_many_problems_and_no_more_i10() {
     let shown = |count: usize| {
         let problem = Problem { pointer: "/url".into(), message: "is no URL".into() };
-        let Outcome::Failed(failure) = invalid(&vec![problem; count], &call(&[])) else { panic!("it fails") };
+        let Outcome::Failed(failure) = invalid(&vec![problem; count], &call(&[], &[])) else {
+            panic!("it fails")
+        };
         failure.message.matches("is no URL").count()
     };
     assert_eq!(shown(PROBLEMS_SHOWN_MAX), PROBLEMS_SHOWN_MAX);
@@ -404,12 +488,16 @@ fn a_field_that_uses_a_secret_is_not_named_where_it_can_not_be_sent_i1() {
     };
     let paths = ["/headers/0/value", "/headers/1/value", "/url", "/query/a~1b"];
     let expected = failure(&header(0), &paths);
-    assert!(!expected.1.contains("headers"), "{expected:?}");
+    assert!(!expected.1.contains("headers") && expected.1.contains("github.token"), "{expected:?}");
     assert_eq!(failure(&header(1), &paths), expected);
     assert_eq!(failure(&json!({ "url": "nowhere" }), &paths), expected);
     let made = json!({ "url": "https://a.example", "query": { "a/b": { "made-of-a-secret": 1 } } });
     assert_eq!(failure(&made, &paths), expected);
     assert_eq!(failure(&made, &["/query/a"]).1.matches("query.a~1b").count(), 1, "another field");
     assert!(failure(&header(2), &paths).1.contains("headers.2.value"), "a field without a secret is named");
+    let mut both = header(0);
+    both["headers"][2]["value"] = json!("a\nb");
+    let first = failure(&both, &paths).1;
+    assert!(first.contains("headers.2.value") && !first.contains("headers.0"), "{first}");
     assert!(failure(&header(0), &[]).1.contains("headers.0.value"));
 }

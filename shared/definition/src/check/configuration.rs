@@ -209,7 +209,7 @@ fn check_secrets(
     });
     for field in fields {
         for secret in field.template.secret_refs() {
-            if !field.rule.secret {
+            if field.rule.secret.is_none() {
                 let message = refusal(component, &field.pointer);
                 out.error_in(&field.spot, secret.span, message);
                 continue;
@@ -220,6 +220,7 @@ fn check_secrets(
                 name: secret.name,
                 key: secret.key,
                 field: field.spot.field.clone(),
+                pointer: field.pointer.clone(),
                 line: place.line,
                 column: place.column,
                 target: target.clone(),
@@ -245,7 +246,7 @@ fn refusal(component: &dyn Component, pointer: &str) -> String {
     let places: Vec<_> = component
         .fields()
         .iter()
-        .filter(|field| field.secret)
+        .filter(|field| field.secret.is_some())
         .map(|field| {
             let path = field.path.trim_start_matches('/').trim_end_matches("/**");
             path.replace("/*/", "[].").replace("/*", ".*").replace('/', ".")

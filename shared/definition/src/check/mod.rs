@@ -41,6 +41,8 @@ pub struct NodeSecretRef {
     pub key: String,
     /// Such as `nodes[1].configuration.url`.
     pub field: String,
+    /// The same as a JSON pointer into the node's configuration, such as `/url`.
+    pub pointer: String,
     /// The line, from 1.
     pub line: usize,
     /// The column, from 1.

@@ -61,6 +61,7 @@ fn the_examples_have_neither_errors_nor_warnings() {
             name: "github".into(),
             key: "token".into(),
             field: "nodes[1].configuration.headers[0].value".into(),
+            pointer: "/headers/0/value".into(),
             line: 27,
             column: 52,
             target: Some(UrlTarget { scheme: "https".into(), host: "api.example.com".into(), port: 443 }),

@@ -69,6 +69,8 @@ pub struct SecretRefWrite {
     pub secret_name: String,
     /// The key in it.
     pub secret_key: String,
+    /// JSON pointer of the field that refers to it.
+    pub field: String,
 }
 
 /// A row of `webhooks`. Its `Debug` shows no key: keys are sealed, tokens hashed.
@@ -369,15 +371,16 @@ async fn insert_secret_refs(tx: &Tx, write: &WorkflowWrite, version: i64) -> Res
     let refs = &write.secret_refs;
     tx.query(
         "/* apply_workflow: secret refs */
-         INSERT INTO workflow_node_secret_refs (workflow_id, node_id, node_version, secret_name, secret_key)
-         SELECT $1, new.node_id, $2, new.secret_name, new.secret_key
-         FROM unnest($3::text[], $4::text[], $5::text[]) AS new (node_id, secret_name, secret_key)",
+         INSERT INTO workflow_node_secret_refs (workflow_id, node_id, node_version, secret_name, secret_key, field)
+         SELECT $1, new.node_id, $2, new.secret_name, new.secret_key, new.field
+         FROM unnest($3::text[], $4::text[], $5::text[], $6::text[]) AS new (node_id, secret_name, secret_key, field)",
         &[
             (&write.workflow_id, Type::UUID),
             (&version, Type::INT8),
             (&refs.iter().map(|secret| secret.node_id.as_str()).collect::<Vec<_>>(), Type::TEXT_ARRAY),
             (&refs.iter().map(|secret| secret.secret_name.as_str()).collect::<Vec<_>>(), Type::TEXT_ARRAY),
             (&refs.iter().map(|secret| secret.secret_key.as_str()).collect::<Vec<_>>(), Type::TEXT_ARRAY),
+            (&refs.iter().map(|secret| secret.field.as_str()).collect::<Vec<_>>(), Type::TEXT_ARRAY),
         ],
     )
     .await?;

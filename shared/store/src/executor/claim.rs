@@ -45,6 +45,8 @@ pub struct ClaimedExecution {
     pub key_attempt: i32,
     /// `workflows.version` now.
     pub workflow_version: i64,
+    /// Since when it was given back because what is stored can't be read; RFC 3339.
+    pub unreadable_since: Option<String>,
     /// Secrets that the node's version may open.
     pub allowed: Vec<AllowedRef>,
 }
@@ -56,6 +58,8 @@ pub struct AllowedRef {
     pub name: String,
     /// The key in it.
     pub key: String,
+    /// JSON pointer of the field; empty: any.
+    pub field: String,
 }
 
 /// A sealed secret.
@@ -150,7 +154,11 @@ pub async fn claim_executions(
     for row in &allowed {
         let id: Uuid = column(row, "id")?;
         if let Some(execution) = executions.iter_mut().find(|execution| execution.id == id) {
-            let allowed = AllowedRef { name: column(row, "secret_name")?, key: column(row, "secret_key")? };
+            let allowed = AllowedRef {
+                name: column(row, "secret_name")?,
+                key: column(row, "secret_key")?,
+                field: column(row, "field")?,
+            };
             execution.allowed.push(allowed);
         }
     }
@@ -188,7 +196,8 @@ const CLAIM: &str = "/* claim_executions */
         started_at = coalesce(ex.started_at, $5), updated_at = $5
     FROM startable WHERE ex.id = startable.id
     RETURNING ex.id, ex.workflow_id, startable.organization_id, ex.node_id, ex.root_event_id, ex.component, ex.configuration,
-        ex.residuals, ex.policy, ex.attempt, ex.key_attempt, startable.version, startable.hops";
+        ex.residuals, ex.policy, ex.attempt, ex.key_attempt, ex.metadata ->> 'unreadable_since' AS unreadable_since,
+        startable.version, startable.hops";
 
 /// Read after the claim: what holds another token, or none.
 const FIND_REFUSED: &str = "/* find_refused */
@@ -205,7 +214,7 @@ const FIND_REFUSED: &str = "/* find_refused */
     WHERE ex.id = ANY($1) AND ex.lease_token IS DISTINCT FROM $2";
 
 const LOAD_ALLOWED: &str = "/* load_allowed_refs */
-    SELECT ex.id, refs.secret_name, refs.secret_key
+    SELECT ex.id, refs.secret_name, refs.secret_key, refs.field
     FROM workflow_node_executions ex
     JOIN workflow_node_secret_refs refs
       ON refs.workflow_id = ex.workflow_id AND refs.node_id = ex.node_id AND refs.node_version = ex.node_version
@@ -237,6 +246,7 @@ fn claimed_execution(row: &Row) -> Result<ClaimedExecution, StoreError> {
         attempt: column(row, "attempt")?,
         key_attempt: column(row, "key_attempt")?,
         workflow_version: column(row, "version")?,
+        unreadable_since: column(row, "unreadable_since")?,
         allowed: Vec::new(),
     })
 }

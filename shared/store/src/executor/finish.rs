@@ -63,6 +63,8 @@ pub struct FinishRow {
     pub message: Option<String>,
     /// What is added to `metadata.attempts`; none when the claim is given back.
     pub attempt_record: Option<Value>,
+    /// Facts that are put beside the attempts in `metadata`; a map.
+    pub facts: Option<Value>,
     /// What it emits; none on a retry.
     pub output: Option<NewOutput>,
 }
@@ -153,6 +155,7 @@ async fn record(tx: &Tx, rows: &[FinishRow], now: Timestamp) -> Result<Vec<Row>,
             (&collect(&items, |(_, (node_id, _))| node_id.as_str()), Type::TEXT_ARRAY),
             (&collect(&items, |(_, (_, item_id))| *item_id), Type::UUID_ARRAY),
             (&model::outcome::NODE_FULL, Type::TEXT),
+            (&collect(rows, |row| row.facts.as_ref().map(Json)), Type::JSONB_ARRAY),
         ],
     )
     .await
@@ -207,8 +210,8 @@ pub(crate) const LOCK_NODES: &str = "/* lock_nodes_of_executions */
 /// the place of the item.
 const RECORD: &str = "/* record_outcomes */
     WITH outcome AS (
-        SELECT * FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
-            AS t (id, token, version, state, result, reason, message, wait_seconds, attempts, record, keys)),
+        SELECT * FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $23)
+            AS t (id, token, version, state, result, reason, message, wait_seconds, attempts, record, keys, facts)),
     current AS (
         SELECT outcome.*, ex.state = 'cancelling' OR mark.root_event_id IS NOT NULL AS is_cancelled,
             ex.state = 'cancelling' OR mark.root_event_id IS NOT NULL OR n.deleted_at IS NOT NULL AS routes_nothing
@@ -223,8 +226,8 @@ const RECORD: &str = "/* record_outcomes */
             result = CASE WHEN current.is_cancelled THEN 'cancelled' ELSE current.result END,
             result_reason = CASE WHEN current.is_cancelled THEN 'cancelled' ELSE current.reason END,
             result_message = current.message,
-            metadata = CASE WHEN current.record IS NULL THEN ex.metadata ELSE ex.metadata
-                || jsonb_build_object('attempts', coalesce(ex.metadata -> 'attempts', '[]') || current.record) END,
+            metadata = ex.metadata || coalesce(current.facts, '{}') || CASE WHEN current.record IS NULL THEN '{}'
+                ELSE jsonb_build_object('attempts', coalesce(ex.metadata -> 'attempts', '[]') || current.record) END,
             attempt = least(ex.attempt + current.attempts, 30), key_attempt = least(ex.key_attempt + current.keys, 30), crashes = 0,
             run_at = CASE WHEN NOT current.is_cancelled THEN now() + make_interval(secs => current.wait_seconds) END,
             lease_token = NULL, lease_until = NULL, updated_at = $1,

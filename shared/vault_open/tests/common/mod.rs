@@ -9,7 +9,7 @@ use aws_client::Service;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use uuid::Uuid;
-use vault_format::{Entry, Purpose, Scope, SecretValue};
+use vault_format::{Bounds, Entry, Purpose, Scope, SecretValue};
 use vault_open::{OpenError, OpenRequest, Opener};
 use vault_seal::SealRequest;
 
@@ -36,7 +36,7 @@ pub fn value(key_name: &str, value: &str, hosts: &[&str]) -> SealRequest {
     SealRequest {
         key_name: key_name.to_owned(),
         value: SecretValue::new(value.to_owned()),
-        allowed_hosts: hosts.iter().map(|host| host.parse().unwrap()).collect(),
+        bounds: Bounds::new(hosts.iter().map(|host| host.parse().unwrap()).collect(), Vec::new()),
     }
 }
 

@@ -1,0 +1,75 @@
+//! Values whose guess could be confirmed.
+//!
+//! The scrubber marks a value, each of its lines and each leaf of its JSON wherever a target sends them back. Whoever may apply
+//! workflows can let a target send guesses: the right one is marked. That takes too long for anything but a short piece.
+
+use model::limits::SECRET_VALUE_BYTES_MIN;
+use serde_json::Value;
+use vault_format::SecretValue;
+
+/// Bytes from which on a piece of a value is too long to be guessed.
+const GUESS_BYTES_MAX: usize = 15;
+
+/// A warning for each key whose value, a line of it or a leaf of its JSON is short enough to be guessed. It repeats no value.
+pub(crate) fn guessable<'v>(values: impl Iterator<Item = (&'v str, &'v SecretValue)>) -> Vec<String> {
+    let warning = |(key, value): (&str, &SecretValue)| {
+        let what = short_piece(value.expose())?;
+        let bytes = GUESS_BYTES_MAX + 1;
+        Some(format!(
+            "{what} of `{key}` has fewer than {bytes} bytes: somebody who may apply workflows can confirm a right guess of it"
+        ))
+    };
+    values.filter_map(warning).collect()
+}
+
+fn short_piece(value: &str) -> Option<&'static str> {
+    // Shorter ones are not searched for, so that nothing is marked.
+    let is_short = |piece: &str| (SECRET_VALUE_BYTES_MIN..=GUESS_BYTES_MAX).contains(&piece.len());
+    if is_short(value) {
+        return Some("the value");
+    }
+    if value.lines().any(|line| is_short(line.trim())) {
+        return Some("a line");
+    }
+    let json: Value = serde_json::from_str(value).ok()?;
+    has_leaf(&json, &is_short).then_some("a text in the JSON")
+}
+
+// Recursion ends: the parser refuses what is nested deeper than 128 levels.
+fn has_leaf(json: &Value, wanted: &impl Fn(&str) -> bool) -> bool {
+    match json {
+        Value::String(text) => wanted(text),
+        Value::Number(number) => wanted(&number.to_string()),
+        Value::Array(items) => items.iter().any(|item| has_leaf(item, wanted)),
+        Value::Object(map) => map.values().any(|item| has_leaf(item, wanted)),
+        Value::Null | Value::Bool(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_values_lines_and_leaves_are_warned_of_and_not_repeated() {
+        let said = |text: &str| guessable([("k", &SecretValue::new(text.to_owned()))].into_iter());
+        let long = "x".repeat(GUESS_BYTES_MAX + 1);
+        for (text, what) in [
+            ("x".repeat(GUESS_BYTES_MAX), "the value of `k`"),
+            (format!("{long}\n12345678\n"), "a line of `k`"),
+            (format!("{{\"a\":[\"{long}\",\"12345678\"]}}"), "a text in the JSON of `k`"),
+        ] {
+            let warnings = said(&text);
+            assert_eq!(warnings.len(), 1, "{text}");
+            assert!(warnings[0].starts_with(what) && !warnings[0].contains("12345678"), "{warnings:?}");
+        }
+        for text in [
+            long.clone(),
+            format!("{long}\n}}\n"),
+            format!("{{\"a\":\"{long}\",\"b\":\"short\"}}"),
+            "short".into(),
+        ] {
+            assert_eq!(said(&text), Vec::<String>::new(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,370 @@
+//! From parts and opened values to a text. No evaluator is here.
+
+use base64::engine::general_purpose::STANDARD;
+use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
+use base64::{Engine as _, alphabet};
+use jiff::Timestamp;
+use zeroize::Zeroizing;
+
+use crate::json_path;
+use crate::length::{Secrets, rendered_bytes_max};
+use crate::part::{Encoding, Part, Reference};
+use crate::{escape, mac::MacFormat};
+
+/// Base64 as `fromBase64` reads it: padded; the bits that are left over may be anything.
+const FROM_BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),
+);
+
+/// The opened values of one execution.
+pub trait Values: Secrets {
+    /// The value of `key` in the secret `name`.
+    fn get(&self, name: &str, key: &str) -> Option<&str>;
+}
+
+/// The kind of field that a text stands in, and with it what a value is refused for there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Context {
+    /// A line, such as a header's value: a value with a control character is refused.
+    Line,
+    /// A line that ends at a colon, such as the user name of basic authorization.
+    UserName,
+    /// A text of any characters, such as a body, or one that is encoded as a whole.
+    Free,
+}
+
+/// A value can't be placed here. Which one and why is not told: that may tell of the value (I1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a secret can't be placed here")]
+pub struct Refused;
+
+/// A text that holds secrets. It has no `Debug`, and is wiped when it is dropped.
+pub struct Rendered {
+    /// The text.
+    pub text: Zeroizing<String>,
+    /// Texts that were made of secrets and in which no value is found by undoing one encoding: codes, and outcomes of an encoding of an
+    /// encoding. The scrubber searches for them whole.
+    pub made: Vec<Zeroizing<String>>,
+}
+
+/// Renders parts. `sent_at` is the instant of the attempt.
+///
+/// # Errors
+/// [`Refused`].
+pub fn render(
+    parts: &[Part],
+    context: Context,
+    sent_at: Timestamp,
+    values: &dyn Values,
+) -> Result<Rendered, Refused> {
+    let mut renderer = Renderer { sent_at, values, made: Vec::new() };
+    let text = renderer.text(parts, Questions::of(context), 0)?;
+    Ok(Rendered { text, made: renderer.made })
+}
+
+/// What a value is asked before it is placed.
+#[derive(Clone, Copy, Default)]
+struct Questions {
+    no_controls: bool,
+    no_colon: bool,
+    no_dots: Option<Dots>,
+}
+
+/// Which segments of a path `.` and `..` must not be.
+#[derive(Clone, Copy)]
+enum Dots {
+    /// The value as a whole.
+    Whole,
+    /// Each part between slashes.
+    EachSegment,
+}
+
+impl Questions {
+    fn of(context: Context) -> Self {
+        match context {
+            Context::Line => Self { no_controls: true, ..Self::default() },
+            Context::UserName => Self { no_controls: true, no_colon: true, no_dots: None },
+            Context::Free => Self::default(),
+        }
+    }
+
+    /// What is left to ask below an encoding.
+    fn under(self, encoding: Encoding) -> Self {
+        match encoding {
+            Encoding::Xml => self,
+            Encoding::UrlPath => Self { no_dots: Some(Dots::EachSegment), ..Self::default() },
+            Encoding::Segment => Self { no_dots: Some(Dots::Whole), ..Self::default() },
+            Encoding::Base64 | Encoding::Url | Encoding::Query | Encoding::Json => Self::default(),
+        }
+    }
+
+    fn ask(self, value: &str) -> Result<(), Refused> {
+        let is_dots = |segment: &str| matches!(segment, "." | "..");
+        let refused = (self.no_controls && value.chars().any(char::is_control))
+            || (self.no_colon && value.contains(':'))
+            || match self.no_dots {
+                None => false,
+                Some(Dots::Whole) => is_dots(value),
+                Some(Dots::EachSegment) => value.split('/').any(is_dots),
+            };
+        if refused { Err(Refused) } else { Ok(()) }
+    }
+}
+
+struct Renderer<'a> {
+    sent_at: Timestamp,
+    values: &'a dyn Values,
+    made: Vec<Zeroizing<String>>,
+}
+
+impl Renderer<'_> {
+    fn text(
+        &mut self,
+        parts: &[Part],
+        questions: Questions,
+        level: usize,
+    ) -> Result<Zeroizing<String>, Refused> {
+        // All of it at once: what a growing text leaves behind would not be wiped.
+        let mut text = Zeroizing::new(String::with_capacity(rendered_bytes_max(parts, self.values)));
+        for part in parts {
+            match part {
+                Part::Text(known) => text.push_str(known),
+                Part::Secret(reference) => {
+                    let value = self.value(reference)?;
+                    questions.ask(&value)?;
+                    text.push_str(&value);
+                }
+                Part::SentAt(format) => text.push_str(&format.write(self.sent_at)),
+                Part::Encoded(encoding, inner) => {
+                    let plain = self.text(inner, questions.under(*encoding), level + 1)?;
+                    let start = text.len();
+                    encoding.write(&plain, &mut text);
+                    let is_double = inner.iter().any(|part| part.nesting() > 0);
+                    if level == 0 && is_double && holds_secret(inner) {
+                        self.made.push(Zeroizing::new(text[start..].to_owned()));
+                    }
+                }
+                Part::Mac { algorithm, format, key, data } => {
+                    let code = algorithm.sign(&self.bytes(key)?, &self.bytes(data)?);
+                    let written = format.write(code.as_ref()).ok_or(Refused)?;
+                    text.push_str(&written);
+                    self.made.push(Zeroizing::new(written));
+                }
+            }
+        }
+        Ok(text)
+    }
+
+    /// A value as text.
+    fn value(&self, reference: &Reference) -> Result<Zeroizing<String>, Refused> {
+        let whole = self.values.get(&reference.name, &reference.key).ok_or(Refused)?;
+        if !reference.is_base64 {
+            return leaf(whole, reference);
+        }
+        // Bytes alone are no text; with a path they are JSON.
+        if reference.path.is_empty() {
+            return Err(Refused);
+        }
+        let decoded = decode(whole)?;
+        leaf(std::str::from_utf8(&decoded).map_err(|_| Refused)?, reference)
+    }
+
+    /// Key or data of a code, in which bytes may stand.
+    fn bytes(&mut self, parts: &[Part]) -> Result<Zeroizing<Vec<u8>>, Refused> {
+        let mut bytes = Zeroizing::new(Vec::with_capacity(rendered_bytes_max(parts, self.values)));
+        for part in parts {
+            match part {
+                Part::Secret(reference) if reference.is_base64 && reference.path.is_empty() => {
+                    let whole = self.values.get(&reference.name, &reference.key).ok_or(Refused)?;
+                    bytes.extend_from_slice(&decode(whole)?);
+                }
+                Part::Mac { algorithm, format: MacFormat::Bytes, key, data } => {
+                    let code = algorithm.sign(&self.bytes(key)?, &self.bytes(data)?);
+                    bytes.extend_from_slice(code.as_ref());
+                }
+                part => {
+                    let text = self.text(std::slice::from_ref(part), Questions::default(), 1)?;
+                    bytes.extend_from_slice(text.as_bytes());
+                }
+            }
+        }
+        Ok(bytes)
+    }
+}
+
+fn leaf(text: &str, reference: &Reference) -> Result<Zeroizing<String>, Refused> {
+    if reference.path.is_empty() {
+        return Ok(Zeroizing::new(text.to_owned()));
+    }
+    json_path::follow(text, &reference.path).ok_or(Refused)
+}
+
+fn decode(text: &str) -> Result<Zeroizing<Vec<u8>>, Refused> {
+    let plain = Zeroizing::new(text.replace(['\r', '\n'], ""));
+    FROM_BASE64.decode(plain.as_bytes()).map(Zeroizing::new).map_err(|_| Refused)
+}
+
+fn holds_secret(parts: &[Part]) -> bool {
+    let mut holds = false;
+    for part in parts {
+        part.each_reference(&mut |_| holds = true);
+    }
+    holds
+}
+
+impl Encoding {
+    /// Encodes a text behind another.
+    pub(crate) fn write(self, plain: &str, out: &mut String) {
+        match self {
+            Encoding::Base64 => STANDARD.encode_string(plain, out),
+            Encoding::Url | Encoding::Segment | Encoding::Query => escape::percent_encode(plain, out),
+            Encoding::UrlPath => {
+                for (index, segment) in plain.split('/').enumerate() {
+                    if index > 0 {
+                        out.push('/');
+                    }
+                    escape::percent_encode(segment, out);
+                }
+            }
+            Encoding::Xml => escape::xml(plain, out),
+            Encoding::Json => escape::json_text(plain, out),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    struct Opened(&'static [(&'static str, &'static str)]);
+
+    impl Secrets for Opened {
+        fn value_bytes(&self, name: &str, key: &str) -> usize {
+            self.get(name, key).map_or(0, str::len)
+        }
+    }
+
+    impl Values for Opened {
+        fn get(&self, name: &str, _: &str) -> Option<&str> {
+            self.0.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
+        }
+    }
+
+    const VALUES: Opened = Opened(&[
+        ("token", "s3cr\"t <v>/ü"),
+        ("json", r#"{"user": "ada", "n": 1.0}"#),
+        ("encoded", "eyJrIjogWyJ2Il19"),
+        ("lines", "a\nb"),
+        ("colon", "a:b"),
+        ("dot", "."),
+        ("dots", "a/../b"),
+        ("key", "Jefe"),
+        ("key64", "SmVm\nZQ=="),
+    ]);
+
+    fn rendered(parts: &Value, context: Context) -> Result<Rendered, Refused> {
+        let parts: Vec<Part> = serde_json::from_value(parts.clone()).unwrap();
+        let instant = Timestamp::from_second(1_767_225_600).unwrap();
+        let rendered = render(&parts, context, instant, &VALUES)?;
+        let most = rendered_bytes_max(&parts, &VALUES);
+        assert!(rendered.text.len() <= most, "{parts:?}: {} of {most}", rendered.text.len());
+        Ok(rendered)
+    }
+
+    fn check(parts: Value, expected: &str) {
+        let rendered = rendered(&parts, Context::Free).unwrap_or_else(|_| panic!("{parts} is refused"));
+        assert_eq!(*rendered.text, expected, "{parts}");
+    }
+
+    fn secret(name: &str) -> Value {
+        json!({ "secret": [name, "k"] })
+    }
+
+    fn op(op: &str, parts: Value) -> Value {
+        json!({ "op": op, "parts": parts })
+    }
+
+    #[test]
+    fn parts_are_rendered_in_their_order() {
+        check(json!(["Bearer ", secret("token"), "!"]), "Bearer s3cr\"t <v>/ü!");
+        check(json!([]), "");
+        check(json!([{ "sent_at": "basic" }]), "20260101T000000Z");
+        check(json!([op("base64", json!(["u:", secret("key")]))]), "dTpKZWZl");
+        check(json!([op("url", json!([secret("token")]))]), "s3cr%22t%20%3Cv%3E%2F%C3%BC");
+        check(json!([op("urlPath", json!(["x/", secret("token")]))]), "x/s3cr%22t%20%3Cv%3E/%C3%BC");
+        check(json!([op("xml", json!([secret("token")]))]), "s3cr&#34;t &lt;v&gt;/ü");
+        check(
+            json!(["{\"a\": ", op("json", json!([secret("token")])), "}"]),
+            "{\"a\": \"s3cr\\\"t \\u003cv\\u003e/ü\"}",
+        );
+        check(
+            json!([{ "secret": ["json", "k"], "path": ["user"] }, { "secret": ["json", "k"], "path": ["n"] }]),
+            "ada1.0",
+        );
+        check(json!([{ "secret": ["encoded", "k"], "from": "base64", "path": ["k", 0] }]), "v");
+    }
+
+    #[test]
+    fn codes_are_made_of_text_and_of_bytes() {
+        let code = |key: Value, data: Value, format: &str| json!({ "op": "hmac", "algorithm": "sha256", "format": format, "key": [key], "parts": data });
+        let data = json!(["what do ya want ", "for nothing?"]);
+        let expected = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843";
+        check(json!([code(secret("key"), data.clone(), "hex")]), expected);
+        let key64 = json!({ "secret": ["key64", "k"], "from": "base64" });
+        check(json!([code(key64, data.clone(), "hex")]), expected);
+        let inner = code(secret("key"), data.clone(), "bytes");
+        let derived = code(inner.clone(), json!(["x"]), "base64url");
+        let made = rendered(&json!([derived]), Context::Line).unwrap();
+        assert_eq!((made.text.len(), made.made.len()), (43, 1));
+        assert_eq!(rendered(&json!([inner]), Context::Line).err(), Some(Refused), "bytes are no text");
+    }
+
+    #[test]
+    fn each_value_is_asked_alone_and_a_refusal_says_nothing_i1() {
+        let refused =
+            |parts: &Value, context| assert_eq!(rendered(parts, context).err(), Some(Refused), "{parts}");
+        let taken = |parts: &Value, context| assert!(rendered(parts, context).is_ok(), "{parts}");
+        for context in [Context::Line, Context::UserName] {
+            refused(&json!([secret("lines")]), context);
+            refused(&json!([op("xml", json!([secret("lines")]))]), context);
+            for encoding in ["base64", "url", "urlPath", "segment", "query", "json"] {
+                taken(&json!([op(encoding, json!([secret("lines")]))]), context);
+            }
+        }
+        taken(&json!([secret("lines")]), Context::Free);
+        refused(&json!([secret("colon")]), Context::UserName);
+        taken(&json!([secret("colon")]), Context::Line);
+        taken(&json!([secret("key"), ":"]), Context::UserName);
+        refused(&json!([op("segment", json!([secret("dot")]))]), Context::Free);
+        taken(&json!([op("segment", json!([secret("dots")]))]), Context::Free);
+        refused(&json!([op("urlPath", json!(["x", secret("dots")]))]), Context::Free);
+        // The text around a value asks nothing of it.
+        taken(&json!([op("urlPath", json!([".", secret("token"), "./"]))]), Context::Free);
+        taken(&json!([op("query", json!([secret("dot")]))]), Context::Free);
+        for path in [json!([]), json!(["none"]), json!(["user", "x"])] {
+            let parts = json!([{ "secret": ["token", "k"], "from": "base64", "path": path }]);
+            refused(&parts, Context::Free);
+        }
+        refused(&json!([{ "secret": ["json", "k"], "path": ["none"] }]), Context::Free);
+        refused(&json!([{ "secret": ["token", "k"], "path": ["user"] }]), Context::Free);
+        refused(&json!([{ "secret": ["key64", "k"], "from": "base64" }]), Context::Free);
+        refused(&json!([secret("gone")]), Context::Free);
+    }
+
+    #[test]
+    fn codes_and_double_encodings_are_told_to_the_scrubber_i1() {
+        let made = |parts: Value| {
+            let rendered = rendered(&parts, Context::Free).unwrap();
+            rendered.made.iter().map(|text| text.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(made(json!([secret("token"), op("url", json!([secret("token")]))])), Vec::<String>::new());
+        let double = op("url", json!([op("base64", json!([secret("key64")])), "x"]));
+        assert_eq!(made(json!(["a", double])), ["U21WbQpaUT09x"]);
+        let triple = op("xml", json!([op("base64", json!([op("base64", json!([secret("key")]))]))]));
+        assert_eq!(made(json!([triple])), ["U21WbVpRPT0="]);
+        assert_eq!(made(json!([op("url", json!([op("base64", json!(["known"]))]))])), Vec::<String>::new());
+    }
+}
