@@ -1,7 +1,7 @@
 //! Any text as each kind of field: literal text stays as it is, the rest folds or errs in its place.
 #![no_main]
 
-use expression::{FieldKind, Folded, Template};
+use expression::{FieldKind, Template};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(init: fuzz::seed("template", |source, kind| (kind != FieldKind::Expression).then(|| source.to_owned())), |source: &str| {
@@ -18,10 +18,15 @@ fuzz_target!(init: fuzz::seed("template", |source, kind| (kind != FieldKind::Exp
             }
         };
         let _ = (template.url_origin(), template.secret_refs());
-        match template.fold(&world) {
-            Ok(Folded::Value(value)) if template.is_literal() => assert_eq!(value, source),
-            Ok(Folded::Value(value)) => assert!(kind == FieldKind::Typed || value.is_string() || source.trim().starts_with("{{")),
-            Ok(Folded::Residual { residual, .. }) => assert!(!residual.refs().is_empty()),
+        match template.resolve(&world) {
+            Ok(resolution) if template.is_literal() => assert_eq!(resolution.display, source),
+            Ok(resolution) => {
+                let text = resolution.display.is_string() || source.trim().starts_with("{{");
+                assert!(kind == FieldKind::Typed || text);
+                for placed in &resolution.placed {
+                    assert!(resolution.display.pointer(&placed.pointer).is_some());
+                }
+            }
             Err(error) => fuzz::check(&error, source),
         }
     }

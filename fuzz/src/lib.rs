@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use expression::{Environment, Error, FieldKind, Folded, Lookup, Secrets, Template, Value};
+use expression::{Environment, Error, FieldKind, Lookup, Secrets, Template, Value};
 use serde_json::{Value as Json, json};
 
 /// A run's data.
@@ -74,6 +74,18 @@ impl Environment for World {
     }
 }
 
+impl secret_text::Secrets for Safe {
+    fn value_bytes(&self, name: &str, key: &str) -> usize {
+        Secrets::get(self, name, key).map_or(0, str::len)
+    }
+}
+
+impl secret_text::Values for Safe {
+    fn get(&self, name: &str, key: &str) -> Option<&str> {
+        Secrets::get(self, name, key)
+    }
+}
+
 impl Secrets for Safe {
     fn get(&self, name: &str, key: &str) -> Option<&str> {
         (name != "gone" && key != "gone").then_some(SECRET)
@@ -109,10 +121,8 @@ pub fn seed(target: &str, make: impl Fn(&str, FieldKind) -> Option<String>) {
     }
 }
 
-/// The residual of a source as it is stored, if it has one.
-pub fn stored_residual(source: &str, kind: FieldKind) -> Option<String> {
-    match Template::parse(source, kind).ok()?.fold(&World::default()).ok()? {
-        Folded::Residual { residual, .. } => serde_json::to_string(&residual).ok(),
-        Folded::Value(_) => None,
-    }
+/// The parts of a source as they are stored, if it has some.
+pub fn stored_parts(source: &str, kind: FieldKind) -> Option<String> {
+    let resolution = Template::parse(source, kind).ok()?.resolve(&World::default()).ok()?;
+    serde_json::to_string(&resolution.placed.first()?.parts).ok()
 }

@@ -175,8 +175,22 @@ impl FakeKms {
                 Vec::new(),
             ),
         });
+        self.sealed_requests(key, scope, requests.collect()).await
+    }
+
+    /// The bytes of `secrets.data` with one key, within bounds.
+    ///
+    /// # Panics
+    /// When it can't be sealed.
+    pub async fn sealed_within(&self, scope: &Scope, key_name: &str, value: &str, bounds: Bounds) -> Vec<u8> {
+        let value = SecretValue::new(value.to_owned());
+        self.sealed_requests(KEY, scope, vec![SealRequest { key_name: key_name.to_owned(), value, bounds }])
+            .await
+    }
+
+    async fn sealed_requests(&self, key: &str, scope: &Scope, requests: Vec<SealRequest>) -> Vec<u8> {
         let mut entries = Entries::new();
-        let sealed = self.sealer_under(key).seal(scope, requests.collect()).await;
+        let sealed = self.sealer_under(key).seal(scope, requests).await;
         for entry in sealed.expect("the values are sealed") {
             entries.put(entry).expect("there are few");
         }

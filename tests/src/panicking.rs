@@ -5,7 +5,7 @@
 
 use components::{BoxFuture, Call, Component, FieldSpec, Host, Kind, Problem};
 use definition::{CompiledNode, ResolveError, Resolved};
-use expression::{Environment, Evaluated, Residual, Secrets};
+use expression::Environment;
 use jiff::Timestamp;
 use model::outcome::Outcome;
 use model::placement::Placement;
@@ -20,7 +20,7 @@ pub const EVALUATOR_PANICS: &str = "panic-in-the-evaluator";
 /// The executor's components: `http` and the renderer.
 #[must_use]
 pub fn executor_components() -> executor::ComponentSet {
-    executor::ComponentSet { component, render, evaluate }
+    executor::ComponentSet { component, render }
 }
 
 /// The builder's parts: `noop` and the resolving of templates.
@@ -35,13 +35,6 @@ fn component(name: &str) -> Option<&'static dyn Component> {
         "noop" => Some(&Panicking("noop")),
         _ => components::component(name),
     }
-}
-
-fn evaluate(residual: &Residual, secrets: &dyn Secrets) -> Result<Evaluated, expression::Error> {
-    let evaluated = residual.eval(secrets)?;
-    let text = evaluated.value.to_string();
-    assert!(!text.contains(EVALUATOR_PANICS), "the evaluator holds {text}");
-    Ok(evaluated)
 }
 
 fn render(

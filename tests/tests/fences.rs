@@ -108,9 +108,30 @@ fn i7_who_can_open_seal_and_reach_the_outside() {
 }
 
 #[test]
+fn i1_the_executor_links_no_evaluator_no_parser_and_no_reader_of_yaml() {
+    let graph = Graph::load();
+    let tree = graph.tree("executor");
+    for name in ["expression", "definition", "definition_check", "saphyr-parser"] {
+        assert!(!tree.contains(name), "I1: the executor links {name}");
+    }
+    assert!(tree.contains("secret_text") && tree.contains("components"));
+    assert_eq!(graph.users("saphyr-parser"), set(["api", "definition_check"]));
+    assert_eq!(graph.users("definition"), set(["api", "builder", "definition_check", "webhook"]));
+}
+
+#[test]
 fn what_is_pure_does_no_io_reads_no_clock_and_makes_no_ids() {
     let graph = Graph::load();
-    for name in ["model", "expression", "components", "definition", "vault_format", "scrub"] {
+    for name in [
+        "model",
+        "expression",
+        "components",
+        "definition",
+        "definition_check",
+        "secret_text",
+        "vault_format",
+        "scrub",
+    ] {
         let tree = graph.tree(name);
         for heavy in ["tokio", "tokio-postgres", "hyper", "aws-types", "rustls", "mio", "socket2", "process"]
         {

@@ -1,116 +1,231 @@
-//! I1: what is stored of an execution that failed does not depend on a secret's value, but for whether it failed.
+//! I1: what anybody sees of an execution does not depend on a part of a secret's value. For two values of one length whose answers to the
+//! questions that a value is asked are the same (a control character, a segment of dots, a colon, JSON, base64), all of it is the same:
+//! parts, display, result, reason, message, attempts, counts of scrubbed places, events, and whether a request was made.
 
-use local::target::Target;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use local::http::{Request, Server, json as json_answer};
 use serde_json::{Value, json};
-use tests::World;
 use tests::kms::FakeKms;
 use tests::panicking::{COMPONENT_PANICS, executor_components};
 use tests::world::{build, event, execute, messages};
+use tests::{Workflow, World};
 use vault_format::{Purpose, Scope};
 
-/// Headers that spell the secret: each does something else when it is the secret's first letter's turn.
-fn spelling(causes: &[(char, &str)]) -> Value {
-    let header = |(at, (letter, cause)): (usize, &(char, &str))| {
-        let value = format!(r#"{{{{ secrets("vault").value[0:1] == "{letter}" ? {cause} : "fine" }}}}"#);
-        json!({ "name": format!("X-{at}"), "value": value })
-    };
-    json!(causes.iter().enumerate().map(header).collect::<Vec<_>>())
+/// A world with a target that answers the same to all, and counts.
+struct Stage {
+    world: World,
+    kms: FakeKms,
+    target: Server,
+    heard: Arc<AtomicUsize>,
 }
 
-/// What an execution of a node with these headers leaves, for each value of the secret, without ids and times.
-async fn left(headers: &Value, values: &[&str]) -> Vec<Value> {
-    left_with(executor::ComponentSet::default(), headers, values).await
-}
+impl Stage {
+    async fn create() -> Self {
+        let heard = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&heard);
+        let target = Server::start(1024 * 1024, move |_: Request| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            async { json_answer(200, &json!({ "taken": true })) }
+        });
+        Self {
+            world: World::create().await,
+            kms: FakeKms::start().await,
+            target: target.await.unwrap(),
+            heard,
+        }
+    }
 
-async fn left_with(components: executor::ComponentSet, headers: &Value, values: &[&str]) -> Vec<Value> {
-    let (world, kms, target) =
-        (World::create().await, FakeKms::start().await, Target::start().await.unwrap());
-    let nodes = json!([
-        { "id": "start", "name": "start", "trigger": "start" },
-        { "id": "call", "name": "call", "component": "http",
-            "configuration": { "url": target.url(), "headers": headers } },
-    ]);
-    let workflow = world.workflow(nodes, json!([{ "from": "start", "to": "call" }])).await;
-    let executor = executor::Deps {
-        components,
-        ..world.executor_at(world.database.url("executor"), &target.host_port(), &kms.url())
-    };
-    let mut left = Vec::new();
-    for value in values {
-        let (id, organization_id) = (world.id(), world.organization_id);
+    /// A workflow of one `http` node.
+    async fn workflow(&self, configuration: &Value) -> Workflow {
+        let nodes = json!([
+            { "id": "start", "name": "start", "trigger": "start" },
+            { "id": "call", "name": "call", "component": "http", "configuration": configuration },
+        ]);
+        self.world.workflow(nodes, json!([{ "from": "start", "to": "call" }])).await
+    }
+
+    async fn set(&self, values: &[(&str, &str)]) {
+        let (id, organization_id) = (self.world.id(), self.world.organization_id);
         let scope = Scope { organization_id, secret_id: id, purpose: Purpose::Secret };
-        let data = hex::encode(kms.sealed(&scope, &[("value", value, &[])]).await);
+        let values: Vec<(&str, &str, &[&str])> =
+            values.iter().map(|(key, value)| (*key, *value, &[][..])).collect();
+        let data = hex::encode(self.kms.sealed(&scope, &values).await);
         let sql = format!(
             "DELETE FROM secrets;
              INSERT INTO secrets (id, name, domain_type, domain_id, data, created_by, created_at, updated_at)
              VALUES ('{id}', 'vault', 'org', '{organization_id}', '\\x{data}', 'test', now(), now())"
         );
-        world.database.sql(&sql).await;
-        let run = world.start(&workflow, "start", json!({})).await;
-        build(&world.builder(), &[event(run)]).await;
-        execute(&executor, &messages(&world.queues.take())).await;
+        self.world.database.sql(&sql).await;
+    }
+
+    /// Runs the workflow once; what is left of it, without ids and times, and the number of requests.
+    async fn run(&self, workflow: &Workflow, executor: &executor::Deps) -> Value {
+        let run = self.world.start(workflow, "start", json!({ "n": 1 })).await;
+        build(&self.world.builder(), &[event(run)]).await;
+        execute(executor, &messages(&self.world.queues.take())).await;
         let sql = format!(
-            "SELECT jsonb_build_array(x.state, x.result, x.result_reason, x.result_message,
+            "SELECT jsonb_build_array(x.state, x.result, x.result_reason, x.result_message, x.configuration, x.residuals, x.attempt,
                  (x.metadata #- '{{attempts,0,started_at}}') #- '{{attempts,0,finished_at}}',
-                 (SELECT jsonb_agg(jsonb_build_array(e.channel, e.data)) FROM workflow_events e
-                  WHERE e.execution_id = x.id))
+                 (SELECT jsonb_agg(jsonb_build_array(e.channel, e.type, e.data #- '{{headers,Date}}')) FROM workflow_events e WHERE e.execution_id = x.id))
              FROM workflow_node_executions x WHERE x.root_event_id = '{run}'"
         );
-        left.push(serde_json::from_str(&world.database.sql(&sql).await).unwrap());
+        let left: Value = serde_json::from_str(&self.world.database.sql(&sql).await).unwrap();
+        json!([left, self.heard.swap(0, Ordering::SeqCst)])
     }
-    assert!(target.requests().is_empty(), "nothing is sent");
-    left
+
+    fn executor(&self) -> executor::Deps {
+        self.world.executor_at(
+            self.world.database.url("executor"),
+            &format!("127.0.0.1:{}", self.target.port()),
+            &self.kms.url(),
+        )
+    }
 }
 
-fn assert_all_equal(left: &[Value]) {
-    for other in left {
-        assert_eq!(other, &left[0]);
+const PLAIN: [&str; 2] = ["first-value-0123", "second/?&%+<\"'>."];
+const JSON: [&str; 2] = [r#"{"user":"ann-012345","n":17}"#, r#"{"user":"b\u002e012","n":99}"#];
+
+/// Two secrets of one length and shape; what differs are their characters.
+fn values(which: usize) -> [(&'static str, &'static str); 5] {
+    [
+        ("token", PLAIN[which]),
+        ("json", JSON[which]),
+        ("base64", ["Zmlyc3QtdmFsdWU=", "c2Vjb25kIHZhbHU="][which]),
+        ("lines", ["first\nline-0123456", "second\u{b}line-123456"][which]),
+        ("dots", ["a/../first-value", "./b/second-value"][which]),
+    ]
+}
+
+/// Texts that hold a secret, each in its own way. Each is a template that apply takes.
+const TEXTS: &[&str] = &[
+    r#"{{ secrets("vault").token }}"#,
+    r#"Bearer {{ secrets("vault").token }} and {{ root().data.n }}"#,
+    r#"{{ toBase64("user:" + secrets("vault").token) }}"#,
+    r#"{{ escapeURL(toBase64(secrets("vault").token)) }}"#,
+    r#"{{ escapeXML(secrets("vault").token) }}"#,
+    r#"{{ toJSON({"a": secrets("vault").token, "b": root().data.n}) }}"#,
+    r#"{{ urlPath(secrets("vault").token) }}"#,
+    r#"{{ urlPath("x/" + secrets("vault").dots) }}"#,
+    r#"{{ fromJSON(secrets("vault").json).user }}"#,
+    r#"{{ fromJSON(secrets("vault").json).n }}"#,
+    r#"{{ fromJSON(secrets("vault").json).none }}"#,
+    r#"{{ fromJSON(secrets("vault").token).user }}"#,
+    r#"{{ fromJSON(fromBase64(secrets("vault").token)).user }}"#,
+    r#"{{ hmac("sha256", secrets("vault").token, "data", "hex") }}"#,
+    r#"{{ hmac("sha512", fromBase64(secrets("vault").base64), secrets("vault").token, "base64") }}"#,
+    r#"{{ hmac("sha1", fromBase64(secrets("vault").token), "data", "hex") }}"#,
+    r#"{{ join(["a", secrets("vault").token, secrets("vault").lines], "-") }}"#,
+    r#"{{ toBase64(secrets("vault").lines) }}"#,
+    r#"{{ {"x": secrets("vault").token, "y": secrets("vault").lines}[root().data.n == 1 ? "x" : "y"] }}"#,
+    r#"{{ map(["p", "q"], # + secrets("vault").token)[1] }}"#,
+    r#"{{ secrets("vault").token }}{{ secrets("vault").gone }}"#,
+];
+
+fn configurations(target: &str) -> Vec<Value> {
+    let mut all = Vec::new();
+    for text in TEXTS {
+        all.push(json!({ "url": target, "headers": [{ "name": "X-A", "value": text }, { "name": "X-B", "value": "plain" }] }));
+        all.push(json!({ "url": target, "method": "POST", "body": { "json": { "a": [text], "b": 1 } } }));
+        all.push(json!({ "url": target, "method": "POST", "body": { "form": { "f": text } }, "query": { "q": text } }));
+        all.push(json!({ "url": target, "method": "POST", "body": { "text": format!("t: {text}") } }));
+        all.push(json!({ "url": target, "authorization": { "type": "basic", "username": text, "password": text } }));
+        all.push(json!({ "url": format!("{target}/p/{text}?q={text}") }));
+        all.push(json!({ "url": target, "authorization": { "type": "bearer", "token": text } }));
     }
+    all.push(json!({ "url": r#"{{ secrets("vault").token }}"# }));
+    all
 }
 
 #[tokio::test]
-async fn which_field_can_not_be_evaluated_and_why_does_not_show_i1() {
-    let headers = spelling(&[
-        ('a', r#"string(int("x"))"#),
-        ('b', "string(1 % 0)"),
-        ('c', r#"fromJSON("{")"#),
-        ('d', r#"repeat("x", 100000000)"#),
-        ('e', "[1][7]"),
-        ('f', r#"fromBase64("?")"#),
-    ]);
-    let values: Vec<String> = "abcdef".chars().map(|letter| format!("{letter}-value-0123456789")).collect();
-    let values: Vec<&str> = values.iter().map(String::as_str).collect();
-    let left = left(&headers, &values).await;
-    assert_all_equal(&left);
-    assert_eq!(left[0][2], "component_error");
-    assert!(
-        left[0][3].as_str().unwrap().contains("the secret vault.value was to be placed"),
-        "{}",
-        left[0][3]
-    );
-    assert_eq!(left[0][4]["attempts"][0]["secrets"], json!(["vault.value"]), "what was opened is told");
+async fn nothing_that_anybody_sees_depends_on_a_part_of_a_value_i1() {
+    let stage = Stage::create().await;
+    let executor = stage.executor();
+    for (key, value) in values(0) {
+        let other = values(1).into_iter().find(|(name, _)| *name == key).unwrap().1;
+        assert_eq!(value.len(), other.len(), "{key}: of one length");
+        assert_ne!(value, other);
+    }
+    let (mut sent, mut refused) = (0, 0);
+    let mut workflows = Vec::new();
+    for configuration in configurations(&stage.target.url()) {
+        workflows.push((stage.workflow(&configuration).await, configuration));
+    }
+    let mut left: [Vec<Value>; 2] = [Vec::new(), Vec::new()];
+    for (which, left) in left.iter_mut().enumerate() {
+        stage.set(&values(which)).await;
+        for (workflow, _) in &workflows {
+            left.push(stage.run(workflow, &executor).await);
+        }
+    }
+    let [first, second] = left;
+    for ((one, other), (_, configuration)) in first.iter().zip(&second).zip(&workflows) {
+        assert_eq!(one, other, "{configuration:#}");
+        let is_sent = one[1] == json!(1);
+        assert_eq!(is_sent, one[0][1] == "passed", "{one:#}");
+        sent += usize::from(is_sent);
+        refused += usize::from(!is_sent);
+    }
+    assert!(sent > 60 && refused > 20, "{sent} sent, {refused} refused");
 }
 
 #[tokio::test]
-async fn which_field_can_not_be_sent_and_why_does_not_show_i1() {
-    let headers = spelling(&[
-        ('a', r#""line\nbreak""#),
-        ('b', r#""line\nbreak""#),
-        ('c', r#""\u0001""#),
-        ('d', r#""\u007f""#),
-    ]);
-    let values = ["a-value-0123456789", "b-value-0123456789", "c-value-0123456789", "d-value-0123456789"];
-    let left = left(&headers, &values).await;
-    assert_all_equal(&left);
-    assert_eq!(left[0][2], "component_error");
-    assert_eq!(left[0][5][0][1]["error"]["code"], "invalid_configuration");
-    assert_eq!(left[0][4]["attempts"][0]["secrets"], json!(["vault.value"]));
+async fn all_that_is_refused_before_a_connection_is_refused_in_one_way_i1() {
+    let stage = Stage::create().await;
+    let executor = stage.executor();
+    stage.set(&values(0)).await;
+    let target = stage.target.url();
+    let header = |text: &str| json!({ "url": target, "headers": [{ "name": "X-A", "value": text }] });
+    let causes = [
+        header(r#"{{ secrets("vault").lines }}"#),
+        header("{{ secrets(\"vault\").token + \"\\n\" }}"),
+        header(r#"{{ fromJSON(secrets("vault").token).x }}"#),
+        header(r#"{{ fromJSON(secrets("vault").json).none }}"#),
+        header(r#"{{ fromJSON(fromBase64(secrets("vault").token)).x }}"#),
+        header(r#"{{ hmac("sha1", fromBase64(secrets("vault").token), "x", "hex") }}"#),
+        json!({ "url": format!(r#"{target}/{{{{ urlPath(secrets("vault").dots) }}}}"#) }),
+        json!({ "url": target, "authorization": { "type": "basic", "username": r#"{{ fromJSON(secrets("vault").json).user }}:"#, "password": "p" } }),
+        json!({ "url": r#"{{ secrets("vault").token }}"# }),
+        json!({ "url": target, "query": { "q": format!(r#"{{{{ secrets("vault").token }}}}{}"#, "x".repeat(16 * 1024)) } }),
+    ];
+    let mut seen = Vec::new();
+    for configuration in causes {
+        let workflow = stage.workflow(&configuration).await;
+        let left = stage.run(&workflow, &executor).await;
+        assert_eq!(left[1], 0, "nothing is sent: {configuration}");
+        let message = left[0][3].as_str().unwrap();
+        assert!(
+            message.contains("was to be placed into something that can't be sent"),
+            "{configuration}: {message}"
+        );
+        let secrets = left[0][7]["attempts"][0]["secrets"].clone();
+        assert!(message.contains(secrets[0].as_str().unwrap()), "it names the secret: {message}");
+        assert!(!message.contains("header") || !message.contains("X-A"), "and no field: {message}");
+        let channel = left[0][8][0][0].clone();
+        let code = left[0][8][0][2]["error"]["code"].clone();
+        seen.push(json!([
+            left[0][1],
+            left[0][2],
+            channel,
+            code,
+            message.replace(secrets[0].as_str().unwrap(), "S")
+        ]));
+    }
+    assert_eq!((&seen[0][2], &seen[0][3]), (&json!("failure"), &json!("invalid_configuration")));
+    for other in &seen {
+        assert_eq!(other, &seen[0]);
+    }
 }
 
 #[tokio::test]
 async fn an_attempt_that_was_cut_off_lists_the_secrets_that_were_opened_i1() {
-    let headers = json!([{ "name": "X-A", "value": format!(r#"{COMPONENT_PANICS} {{{{ secrets("vault").value }}}}"#) }]);
-    let left = left_with(executor_components(), &headers, &["a-value-0123456789"]).await;
+    let stage = Stage::create().await;
+    let executor = executor::Deps { components: executor_components(), ..stage.executor() };
+    stage.set(&values(0)).await;
+    let headers = json!([{ "name": "X-A", "value": format!(r#"{COMPONENT_PANICS} {{{{ secrets("vault").token }}}}"#) }]);
+    let workflow = stage.workflow(&json!({ "url": stage.target.url(), "headers": headers })).await;
+    let left = stage.run(&workflow, &executor).await;
     assert_eq!(left[0][2], "crashed");
-    assert_eq!(left[0][4]["attempts"][0]["secrets"], json!(["vault.value"]));
+    assert_eq!(left[0][7]["attempts"][0]["secrets"], json!(["vault.token"]));
 }

@@ -8,7 +8,7 @@ use crate::environments::{self, Environment};
 use crate::succeed;
 use crate::workspace::Workspace;
 
-const TARGETS: [&str; 4] = ["parser", "template", "evaluator", "residual"];
+const TARGETS: [&str; 4] = ["parser", "template", "evaluator", "parts"];
 /// Seconds for each target, unless they are given.
 const SECONDS: u32 = 60;
 /// Seconds for each target within `cargo xtask test`: less than a minute together.

@@ -62,11 +62,11 @@ impl Expr {
         let answer = store(&source(expression, self.field)?, &recorded);
         match (format, answer) {
             (Format::Human, Ok(stored)) if self.residual => emit(&render_stored(&stored)),
-            (Format::Human, Ok(stored)) if stored.refs.is_empty() => emit(&render(&stored.display)),
+            (Format::Human, Ok(stored)) if stored.is_known() => emit(&render(&stored.display)),
             (Format::Human, Ok(stored)) => return Err(Failure::Failed(unknown_value(&stored))),
             (Format::Human, Err(mistake)) => return Err(Failure::Failed(mistake.render())),
             (Format::Json, Ok(stored)) => {
-                if !self.residual && !stored.refs.is_empty() {
+                if !self.residual && !stored.is_known() {
                     return Err(Failure::Failed(unknown_value(&stored)));
                 }
                 print_json(&to_json(&stored, self.residual));
@@ -137,7 +137,7 @@ fn render(value: &Value) -> String {
 
 fn render_stored(stored: &Stored) -> String {
     let display = render(&stored.display);
-    if stored.refs.is_empty() {
+    if stored.is_known() {
         return format!("Stored, and seen by people (no secret is needed):\n{display}");
     }
     let refs = names(stored);
@@ -157,7 +157,7 @@ fn unknown_value(stored: &Stored) -> String {
 /// The answer of `--batch` without an id; with `with_residuals` what is stored.
 fn to_json(stored: &Stored, with_residuals: bool) -> Value {
     let mut answer = json!({ "ok": true });
-    if stored.refs.is_empty() {
+    if stored.is_known() {
         answer["value"] = stored.display.clone();
     }
     if with_residuals {

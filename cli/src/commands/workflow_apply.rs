@@ -98,7 +98,7 @@ fn render_webhook(out: &mut String, hook: &Value) {
     }
 }
 
-/// A line for each change, as `definition::Changes` shows them.
+/// A line for each change, as `definition_check::Changes` shows them.
 fn render_changes(changes: &Value) -> Vec<String> {
     let list = |field: &str| changes[field].as_array().cloned().unwrap_or_default();
     let edge =

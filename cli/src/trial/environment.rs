@@ -52,6 +52,11 @@ impl Recorded {
         Ok(Self { nodes, root: take("root"), previous, run, started_at, app: take("app"), now })
     }
 
+    /// The instant that the recorded environment stands for.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.now
+    }
+
     /// The run, whose start is a time and not the text that JSON has for it.
     fn run(&self) -> Value<'_> {
         let (Json::Object(fields), Some(started_at)) = (&self.run, self.started_at) else {

@@ -7,7 +7,8 @@ mod environment;
 
 pub(crate) use environment::{EnvironmentError, Recorded};
 
-use expression::{ErrorKind, FieldKind, Folded, Residual, Secrets, Span, Template, UrlOrigin};
+use expression::{ErrorKind, FieldKind, Span, Template, UrlOrigin};
+use secret_text::{Context, SecretField, Values, references, render};
 use serde_json::{Value, json};
 
 /// What is tried.
@@ -47,8 +48,8 @@ pub(crate) struct Mistake {
 pub(crate) struct Stored {
     /// What people see: everything resolved, and the author's reference where a secret goes.
     pub(crate) display: Value,
-    /// What the executor gets, each with its place in `display`.
-    fields: Vec<Field<Residual>>,
+    /// The fields that the executor renders, each with its place in `display`.
+    fields: Vec<SecretField>,
     /// The secrets that it needs, as (name, key), each once and in order.
     pub(crate) refs: Vec<(String, String)>,
 }
@@ -77,6 +78,20 @@ impl Mistake {
     fn in_whole(kind: ErrorKind, message: impl Into<String>, source: &str) -> Self {
         let span = Span::new(0, source.len());
         Self { phase: Phase::Apply, kind, message: message.into(), span, source: source.to_owned() }
+    }
+
+    /// A mistake that shows when a field is rendered.
+    fn in_run(message: String, pointer: &str, source: &str) -> Self {
+        let place = if pointer.is_empty() { String::new() } else { format!("{pointer}: ") };
+        let span = Span::new(0, source.len());
+        let source = source.to_owned();
+        Self {
+            phase: Phase::Run,
+            kind: ErrorKind::Secret,
+            message: format!("{place}{message}"),
+            span,
+            source,
+        }
     }
 
     fn of(phase: Phase, pointer: &str, source: &str, error: expression::Error) -> Self {
@@ -108,30 +123,35 @@ impl Mistake {
 }
 
 impl Stored {
-    /// The residuals as they are stored: `[{"path", "expr", "refs"}]`.
+    /// Whether no secret and no instant of an attempt is in it.
+    pub(crate) fn is_known(&self) -> bool {
+        self.fields.is_empty()
+    }
+
+    /// The fields as they are stored: `[{"path", "parts"}]`.
     pub(crate) fn residuals(&self) -> Value {
-        self.fields
-            .iter()
-            .map(|field| {
-                // Nodes with text keys and finite numbers, which the crate's own tests hold.
-                let mut entry = serde_json::to_value(&field.content).expect("a residual is JSON");
-                entry["path"] = json!(field.pointer);
-                entry
-            })
-            .collect()
+        json!(self.fields)
     }
 
     /// What the executor makes of it.
     ///
     /// # Errors
-    /// What an expression raises, or a secret that is missing.
-    pub(crate) fn run(&self, secrets: &dyn Secrets) -> Result<Value, Mistake> {
+    /// A secret that is missing, or can't be placed.
+    pub(crate) fn run(&self, secrets: &dyn Values, recorded: &Recorded) -> Result<Value, Mistake> {
         let mut value = self.display.clone();
         for field in &self.fields {
-            let mistake = |error| Mistake::of(Phase::Run, &field.pointer, &field.source, error);
-            let evaluated =
-                read_back(&field.content).and_then(|residual| residual.eval(secrets)).map_err(mistake)?;
-            put(&mut value, &field.pointer, evaluated.value);
+            let source = secret_text::show(&field.parts);
+            let mistake = |message: String| Mistake::in_run(message, &field.path, &source);
+            for (name, key) in references(std::slice::from_ref(field)) {
+                if secrets.get(&name, &key).is_none() {
+                    return Err(mistake(format!("the secret `{name}` has no key `{key}`")));
+                }
+            }
+            let rendered = render(&field.parts, Context::Free, recorded.now(), secrets)
+                .map_err(|refused| mistake(refused.to_string()))?;
+            if let Some(place) = value.pointer_mut(&field.path) {
+                *place = Value::String(rendered.text.to_string());
+            }
         }
         Ok(value)
     }
@@ -145,20 +165,18 @@ pub(crate) fn store(source: &Source, recorded: &Recorded) -> Result<Stored, Mist
     let (mut display, templates) = apply(source)?;
     let mut fields = Vec::new();
     for Field { pointer, source, content } in templates {
-        let folded =
-            content.fold(recorded).map_err(|error| Mistake::of(Phase::Build, &pointer, &source, error))?;
-        let shown = match folded {
-            Folded::Value(value) => value,
-            Folded::Residual { display, residual } => {
-                fields.push(Field { pointer: pointer.clone(), source, content: residual });
-                Value::String(display)
-            }
-        };
-        put(&mut display, &pointer, shown);
+        let resolution =
+            content.resolve(recorded).map_err(|error| Mistake::of(Phase::Build, &pointer, &source, error))?;
+        let placed = resolution.placed.into_iter();
+        fields.extend(
+            placed.map(|placed| SecretField {
+                path: format!("{pointer}{}", placed.pointer),
+                parts: placed.parts,
+            }),
+        );
+        put(&mut display, &pointer, resolution.display);
     }
-    let mut refs: Vec<_> = fields.iter().flat_map(|field| field.content.refs().iter().cloned()).collect();
-    refs.sort();
-    refs.dedup();
+    let refs = references(&fields);
     Ok(Stored { display, fields, refs })
 }
 
@@ -206,14 +224,6 @@ fn parse(pointer: String, source: &str, kind: FieldKind) -> Result<Field<Templat
         return Err(Mistake::in_whole(ErrorKind::Secret, message, source));
     }
     Ok(Field { pointer, source: source.to_owned(), content: template })
-}
-
-/// The residual as the executor gets it: through the database.
-fn read_back(residual: &Residual) -> Result<Residual, expression::Error> {
-    let stored = serde_json::to_string(residual).ok();
-    stored.and_then(|stored| serde_json::from_str(&stored).ok()).ok_or_else(|| {
-        expression::Error::new(ErrorKind::Limit, "the residual can't be read back", Span::default())
-    })
 }
 
 /// Puts a value in its place, which is there because the template was found in it.

@@ -18,7 +18,7 @@
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use definition::Problem;
+use definition_check::Problem;
 use serde::Serialize;
 use store::StoreError;
 use vault_seal::SealError;

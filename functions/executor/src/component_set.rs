@@ -1,7 +1,6 @@
-//! Components, the renderer and the evaluator: a panic in one of them fails its execution alone.
+//! Components and the renderer: a panic in one of them fails its execution alone.
 
 use components::Component;
-use expression::{Evaluated, Residual, Secrets};
 use jiff::Timestamp;
 use secret_text::{Context, Part, Refused, Rendered, Values};
 
@@ -16,12 +15,10 @@ pub struct ComponentSet {
     pub component: fn(&str) -> Option<&'static dyn Component>,
     /// Renders the parts of a field.
     pub render: Render,
-    /// Evaluates what the version before left of a template.
-    pub evaluate: fn(&Residual, &dyn Secrets) -> Result<Evaluated, expression::Error>,
 }
 
 impl Default for ComponentSet {
     fn default() -> Self {
-        Self { component: components::component, render: secret_text::render, evaluate: Residual::eval }
+        Self { component: components::component, render: secret_text::render }
     }
 }

@@ -4,76 +4,54 @@
 //! message or sent where nobody looked (I7).
 
 use components::{Component, FieldRule, field_rule};
-use definition::ResidualAt;
 use model::outcome::ResultReason;
-use secret_text::{Encoding, FieldKind, Part, SecretField};
+use secret_text::{Encoding, FieldKind, Part, SecretField, Unreadable, read_fields, read_residuals};
+use serde_json::Value;
 use store::executor::ClaimedExecution;
 
 use crate::secrets::{SecretProblem, fails};
 
-/// The fields of one execution that hold secrets.
-pub enum Fields {
-    /// As this version writes them.
-    Parts(Vec<SecretField>),
-    /// As the version before wrote them.
-    Residuals(Vec<ResidualAt>),
+/// The fields of one execution that hold secrets, and the configuration that they stand in.
+pub struct Fields {
+    /// The fields.
+    pub fields: Vec<SecretField>,
+    /// The configuration as people see it, with a text in the place of each field.
+    pub configuration: Value,
 }
 
 impl Fields {
-    /// Reads an execution's fields.
+    /// Reads an execution's fields, as this version stores them or as the one before did.
     ///
     /// # Errors
     /// [`SecretProblem::Unreadable`] when they are not what a builder writes; [`SecretProblem::Fails`] when a secret stands where none may.
     pub fn read(execution: &ClaimedExecution, component: &dyn Component) -> Result<Self, SecretProblem> {
-        let fields = match secret_text::read_fields(&execution.residuals) {
-            Ok(fields) => Self::Parts(fields),
-            Err(secret_text::Unreadable) => {
-                let residuals = serde_json::from_value(execution.residuals.clone());
-                Self::Residuals(residuals.map_err(|_| SecretProblem::Unreadable)?)
+        let mut configuration = execution.configuration.clone();
+        let fields = read_fields(&execution.residuals)
+            .or_else(|Unreadable| read_residuals(&execution.residuals, &mut configuration))
+            .map_err(|Unreadable| SecretProblem::Unreadable)?;
+        for field in &fields {
+            let rule = field_rule(component, &field.path);
+            if field.path.is_empty() || rule.secret.is_none() {
+                let message =
+                    "the stored configuration has a secret in a field that may hold none".to_owned();
+                return Err(fails(ResultReason::SecretDenied, message));
             }
-        };
-        let may_hold_secret = |path: &str| !path.is_empty() && field_rule(component, path).secret.is_some();
-        if !fields.paths().all(may_hold_secret) {
-            let message = "the stored configuration has a secret in a field that may hold none".to_owned();
-            return Err(fails(ResultReason::SecretDenied, message));
+            if !is_bounded(field, rule) {
+                let message = "a URL that uses a secret begins with a literal scheme and host, or is one secret as a whole";
+                return Err(fails(ResultReason::SecretDenied, message.to_owned()));
+            }
         }
-        if let Self::Parts(fields) = &fields
-            && fields.iter().any(|field| !is_bounded(field, field_rule(component, &field.path)))
-        {
-            let message =
-                "a URL that uses a secret begins with a literal scheme and host, or is one secret as a whole"
-                    .to_owned();
-            return Err(fails(ResultReason::SecretDenied, message));
-        }
-        Ok(fields)
-    }
-
-    /// JSON pointers of the fields.
-    pub fn paths(&self) -> Box<dyn Iterator<Item = &str> + '_> {
-        match self {
-            Self::Parts(fields) => Box::new(fields.iter().map(|field| field.path.as_str())),
-            Self::Residuals(residuals) => Box::new(residuals.iter().map(|at| at.path.as_str())),
-        }
+        Ok(Self { fields, configuration })
     }
 
     /// The references as (name, key, path of the field), each once and in order.
     pub fn references(&self) -> Vec<(String, String, String)> {
         let mut found = Vec::new();
-        match self {
-            Self::Parts(fields) => {
-                for field in fields {
-                    for part in &field.parts {
-                        part.each_reference(&mut |reference| {
-                            found.push((reference.name.clone(), reference.key.clone(), field.path.clone()));
-                        });
-                    }
-                }
-            }
-            Self::Residuals(residuals) => {
-                for at in residuals {
-                    let refs = at.residual.refs().iter();
-                    found.extend(refs.map(|(name, key)| (name.clone(), key.clone(), at.path.clone())));
-                }
+        for field in &self.fields {
+            for part in &field.parts {
+                part.each_reference(&mut |reference| {
+                    found.push((reference.name.clone(), reference.key.clone(), field.path.clone()));
+                });
             }
         }
         found.sort();
@@ -106,7 +84,7 @@ fn is_encoded(part: &Part) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 

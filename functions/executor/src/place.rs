@@ -3,9 +3,9 @@
 use components::Component;
 use model::outcome::ResultReason;
 use model::placement::Placement;
-use secret_text::{Part, SecretField};
-use serde_json::Value;
+use secret_text::Part;
 
+use crate::fields::Fields;
 use crate::secrets::{ExecutionSecrets, SecretProblem, fails};
 
 /// Refuses a secret in a place that its entry does not name. A text that is derived from a value may stand where the value may; an
@@ -14,14 +14,13 @@ use crate::secrets::{ExecutionSecrets, SecretProblem, fails};
 /// # Errors
 /// [`SecretProblem::Fails`], naming the secret, the place and what to do.
 pub fn check_places(
-    fields: &[SecretField],
+    fields: &Fields,
     component: &dyn Component,
-    configuration: &Value,
     secrets: &ExecutionSecrets<'_>,
 ) -> Result<(), SecretProblem> {
-    for field in fields {
+    for field in &fields.fields {
         for part in &field.parts {
-            let place = component.placement(configuration, &field.path, part);
+            let place = component.placement(&fields.configuration, &field.path, part);
             check_part(part, &place, secrets)?;
         }
     }

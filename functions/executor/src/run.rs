@@ -4,7 +4,6 @@ use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
 
 use components::{Call, Component, FieldRule, HttpFailure, SecretPlace, field_rule};
-use definition::{ResidualAt, apply_residuals};
 use futures_util::FutureExt;
 use model::outcome::{Failure, ResultReason, idempotency_key};
 use model::times::Times;
@@ -100,15 +99,9 @@ fn prepare(execution: &ClaimedExecution, opened: &OpenedSecrets, deps: &Deps) ->
     })?;
     let fields = Fields::read(execution, component)?;
     let secrets = opened.of(execution, &fields)?;
-    let whole = match &fields {
-        Fields::Parts(fields) => {
-            check_places(fields, component, &execution.configuration, &secrets)?;
-            render_all(fields, component, execution, &secrets, deps)
-        }
-        Fields::Residuals(residuals) => evaluate_all(residuals, execution, &secrets, deps),
-    };
+    check_places(&fields, component, &secrets)?;
     let labels = secrets.labels();
-    let Some(Whole { configuration, fields, made }) = whole else {
+    let Some(Whole { configuration, fields, made }) = render_all(fields, component, &secrets, deps) else {
         let HttpFailure { reason, code, message, .. } = HttpFailure::refused_secret(&labels);
         return Err(Scrubbed::failed(Failure::new(reason, code, message)).with_secrets(labels));
     };
@@ -133,12 +126,12 @@ struct Whole {
 
 /// Puts the rendered texts in their places. None where a value can't be placed: which one, and why, is not told (I1).
 fn render_all(
-    fields: &[SecretField],
+    fields: Fields,
     component: &dyn Component,
-    execution: &ClaimedExecution,
     secrets: &ExecutionSecrets<'_>,
     deps: &Deps,
 ) -> Option<Whole> {
+    let Fields { fields, mut configuration } = fields;
     let rules: Vec<_> = fields.iter().map(|field| field_rule(component, &field.path)).collect();
     let bytes_max = |field: &SecretField, rule: &FieldRule| match rule.kind {
         FieldKind::Url => url_bytes_max(&field.parts, secrets),
@@ -149,7 +142,7 @@ fn render_all(
     if secrets.bytes() > OPENED_BYTES_MAX || sizes.iter().sum::<usize>() > RENDERED_BYTES_MAX {
         return None;
     }
-    let (mut configuration, mut made) = (execution.configuration.clone(), Vec::new());
+    let mut made = Vec::new();
     let sent_at = deps.clock.now();
     for (field, rule) in fields.iter().zip(&rules) {
         let rendered = (deps.components.render)(&field.parts, rule.secret?, sent_at, secrets).ok()?;
@@ -158,26 +151,7 @@ fn render_all(
             return None;
         }
     }
-    let fields = fields.iter().map(|field| field.path.clone()).zip(sizes).collect();
-    Some(Whole { configuration, fields, made })
-}
-
-/// The whole configuration of an execution that the version before built. None where a residual has no value, or no place.
-fn evaluate_all(
-    residuals: &[ResidualAt],
-    execution: &ClaimedExecution,
-    secrets: &ExecutionSecrets<'_>,
-    deps: &Deps,
-) -> Option<Whole> {
-    let (mut values, mut made) = (Vec::new(), Vec::new());
-    for ResidualAt { path, residual } in residuals {
-        let evaluated = (deps.components.evaluate)(residual, secrets).ok()?;
-        made.extend(evaluated.derived.into_iter().map(Zeroizing::new));
-        values.push((path.clone(), evaluated.value));
-    }
-    let configuration = apply_residuals(execution.configuration.clone(), values).ok()?;
-    let bytes = |path: &str| configuration.pointer(path).and_then(Value::as_str).map_or(0, str::len);
-    let fields = residuals.iter().map(|at| (at.path.clone(), bytes(&at.path))).collect();
+    let fields = fields.into_iter().map(|field| field.path).zip(sizes).collect();
     Some(Whole { configuration, fields, made })
 }
 

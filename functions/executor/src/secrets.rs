@@ -235,9 +235,3 @@ impl secret_text::Values for ExecutionSecrets<'_> {
         self.find(name, key).map(|secret| secret.value.expose())
     }
 }
-
-impl expression::Secrets for ExecutionSecrets<'_> {
-    fn get(&self, name: &str, key: &str) -> Option<&str> {
-        self.find(name, key).map(|secret| secret.value.expose())
-    }
-}

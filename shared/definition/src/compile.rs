@@ -249,7 +249,8 @@ fn trigger_templates(node: &Node, pointers: &[&str]) -> Result<Vec<FieldTemplate
 }
 
 /// Whether a string of that kind is surely no template.
-pub(crate) fn is_plain(source: &str, kind: FieldKind) -> bool {
+#[must_use]
+pub fn is_plain(source: &str, kind: FieldKind) -> bool {
     kind != FieldKind::Expression && !source.contains("{{")
 }
 

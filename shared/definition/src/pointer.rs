@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// Calls `visit` with the pointer and the text of every string value, in order. Keys of maps are no values.
-pub(crate) fn strings<'v>(value: &'v Value, visit: &mut dyn FnMut(&str, &'v str)) {
+pub fn strings<'v>(value: &'v Value, visit: &mut dyn FnMut(&str, &'v str)) {
     walk(value, &mut String::new(), visit);
 }
 
@@ -32,7 +32,7 @@ fn walk<'v>(value: &'v Value, pointer: &mut String, visit: &mut dyn FnMut(&str, 
 }
 
 /// `/headers/0/value` of a configuration as `configuration.headers[0].value`, by what stands there.
-pub(crate) fn field_path(prefix: &str, root: &Value, pointer: &str) -> String {
+pub fn field_path(prefix: &str, root: &Value, pointer: &str) -> String {
     let mut path = prefix.to_owned();
     let mut here = Some(root);
     for segment in segments(pointer) {
@@ -48,19 +48,19 @@ pub(crate) fn field_path(prefix: &str, root: &Value, pointer: &str) -> String {
 }
 
 /// `.key`, or `["a key"]` where it is no plain word.
-pub(crate) fn key_path(key: &str) -> String {
+pub fn key_path(key: &str) -> String {
     let plain = !key.is_empty()
         && key.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_' || letter == '-');
     if plain { format!(".{key}") } else { format!("[{key:?}]") }
 }
 
 /// The keys and indexes of a pointer, unescaped.
-pub(crate) fn segments(pointer: &str) -> impl Iterator<Item = String> + '_ {
+pub fn segments(pointer: &str) -> impl Iterator<Item = String> + '_ {
     pointer.split('/').skip(1).map(|segment| segment.replace("~1", "/").replace("~0", "~"))
 }
 
 /// A key as a segment of a pointer.
-pub(crate) fn escape(key: &str) -> String {
+pub fn escape(key: &str) -> String {
     key.replace('~', "~0").replace('/', "~1")
 }
 

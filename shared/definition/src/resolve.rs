@@ -1,7 +1,7 @@
 //! From a node's templates to what an execution keeps.
 
 use components::webhook::DEDUPLICATION_KEY;
-use expression::{Environment, Folded, Residual, Template};
+use expression::{Environment, Placed, Resolution, Template};
 use model::{
     json::{check_output, compact_bytes, storable_text},
     limits::{
@@ -10,7 +10,7 @@ use model::{
     },
     outcome::ResultReason,
 };
-use serde::{Deserialize, Serialize};
+use secret_text::{Part, SecretField, references};
 use serde_json::Value;
 
 use crate::{
@@ -18,25 +18,15 @@ use crate::{
     pointer::{field_path, key_path},
 };
 
-/// A field that the executor evaluates with secrets: `{"path": "/headers/0/value", "expr": […], "refs": […]}`.
-#[derive(Clone, Serialize, Deserialize)]
-pub struct ResidualAt {
-    /// JSON pointer into the configuration.
-    pub path: String,
-    /// What is left to evaluate.
-    #[serde(flatten)]
-    pub residual: Residual,
-}
-
 /// What an execution keeps of its node's configuration.
 pub struct Resolved {
     /// The configuration as people see it: everything resolved, and the author's reference where a secret goes.
     pub display: Value,
-    /// The fields that need a secret; empty for none.
-    pub residuals: Vec<ResidualAt>,
+    /// The fields that hold a secret; empty for none. Stored in `workflow_node_executions.residuals`.
+    pub fields: Vec<SecretField>,
     /// Keys by which the execution is found, and their values.
     pub keys: Vec<(String, String)>,
-    /// The secrets that the residuals need, as (name, key), each once and in order.
+    /// The secrets that the fields refer to, as (name, key), each once and in order.
     pub refs: Vec<(String, String)>,
 }
 
@@ -65,39 +55,31 @@ impl ResolveError {
     }
 }
 
-/// The stored configuration has no such place: it is not the one that the residuals were made with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the configuration has no place for a residual")]
-pub struct MissingPath;
-
 /// Resolves a node's configuration and keys; everything but secrets.
 ///
 /// # Errors
 /// [`ResolveError`]: the execution is recorded as failed, and its neighbours go on.
 pub fn resolve(node: &CompiledNode, env: &dyn Environment) -> Result<Resolved, ResolveError> {
     let mut display = node.node.configuration.clone();
-    let mut residuals: Vec<ResidualAt> = Vec::new();
+    let mut fields: Vec<SecretField> = Vec::new();
     for field in &node.templates {
         let path = || field_path("configuration", &node.node.configuration, &field.pointer);
-        let shown = match fold(&field.template, env, path)? {
-            Folded::Value(value) => value,
-            Folded::Residual { display, residual } => {
-                residuals.push(ResidualAt { path: field.pointer.clone(), residual });
-                Value::String(display)
-            }
-        };
+        let Resolution { display: shown, placed } = resolve_template(&field.template, env, path)?;
+        let placed = placed.into_iter();
+        fields.extend(placed.map(|Placed { pointer, parts }| SecretField {
+            path: format!("{}{pointer}", field.pointer),
+            parts: storable(parts),
+        }));
         if let Some(place) = display.pointer_mut(&field.pointer) {
             *place = shown;
         }
     }
-    check_sizes(&display, &residuals)?;
+    check_sizes(&display, &fields)?;
     let display = check_output(display).map_err(|error| {
         ResolveError::limit("configuration", format!("the resolved configuration can't be stored: {error}"))
     })?;
-    let mut refs: Vec<_> = residuals.iter().flat_map(|at| at.residual.refs().iter().cloned()).collect();
-    refs.sort();
-    refs.dedup();
-    Ok(Resolved { display, residuals, keys: resolve_keys(node, env)?, refs })
+    let refs = references(&fields);
+    Ok(Resolved { display, fields, keys: resolve_keys(node, env)?, refs })
 }
 
 /// Resolves the name of a run, cut to its limit; None where the trigger has none.
@@ -106,7 +88,7 @@ pub fn resolve(node: &CompiledNode, env: &dyn Environment) -> Result<Resolved, R
 /// [`ResolveError`]; it never refuses the event, whose run then has no name.
 pub fn resolve_run_name(node: &CompiledNode, env: &dyn Environment) -> Option<Result<String, ResolveError>> {
     let template = node.run_name.as_ref()?;
-    Some(fold_text(template, env, || "run_name".to_owned()).map(|text| {
+    Some(resolve_text(template, env, || "run_name".to_owned()).map(|text| {
         let text = storable_text(text);
         match text.char_indices().nth(CUSTOM_NAME_CHARS_MAX) {
             Some((end, _)) => text[..end].to_owned(),
@@ -125,7 +107,7 @@ pub fn resolve_concurrency_key(
 ) -> Result<Option<String>, ResolveError> {
     let Some(template) = node.concurrency_key.as_ref() else { return Ok(None) };
     let field = || "concurrency.key".to_owned();
-    let key = storable_text(fold_text(template, env, field)?);
+    let key = storable_text(resolve_text(template, env, field)?);
     if key.len() > CONCURRENCY_KEY_BYTES_MAX {
         let message = format!("a concurrency key can have at most {CONCURRENCY_KEY_BYTES_MAX} bytes");
         return Err(ResolveError::limit(field(), message));
@@ -146,11 +128,11 @@ pub fn resolve_deduplication_key(
         return Ok(None);
     };
     let path = || "configuration.deduplication_key".to_owned();
-    let key = match fold(&field.template, env, path)? {
-        Folded::Value(Value::Null) => return Ok(None),
-        Folded::Value(Value::String(text)) => storable_text(text),
-        Folded::Value(value @ (Value::Number(_) | Value::Bool(_))) => value.to_string(),
-        Folded::Value(_) | Folded::Residual { .. } => {
+    let key = match resolve_known(&field.template, env, path)? {
+        Value::Null => return Ok(None),
+        Value::String(text) => storable_text(text),
+        value @ (Value::Number(_) | Value::Bool(_)) => value.to_string(),
+        Value::Array(_) | Value::Object(_) => {
             let message = "a deduplication key is text or a number".to_owned();
             let (reason, rendered) = (ResultReason::TemplateError, message.clone());
             return Err(ResolveError { reason, field: path(), message, rendered });
@@ -163,23 +145,11 @@ pub fn resolve_deduplication_key(
     Ok(Some(key).filter(|key| !key.is_empty()))
 }
 
-/// Puts evaluated residuals in their places: `values` are (JSON pointer, value).
-///
-/// # Errors
-/// [`MissingPath`] where the configuration has no such place.
-pub fn apply_residuals(display: Value, values: Vec<(String, Value)>) -> Result<Value, MissingPath> {
-    let mut configuration = display;
-    for (path, value) in values {
-        *configuration.pointer_mut(&path).ok_or(MissingPath)? = value;
-    }
-    Ok(configuration)
-}
-
 fn resolve_keys(node: &CompiledNode, env: &dyn Environment) -> Result<Vec<(String, String)>, ResolveError> {
     let mut keys = Vec::with_capacity(node.keys.len());
     for (key, template) in &node.keys {
         let field = || format!("keys{}", key_path(key));
-        let value = storable_text(fold_text(template, env, field)?);
+        let value = storable_text(resolve_text(template, env, field)?);
         if value.len() > KEY_BYTES_MAX {
             let message = format!("the value of a key can have at most {KEY_BYTES_MAX} bytes");
             return Err(ResolveError::limit(field(), message));
@@ -189,32 +159,55 @@ fn resolve_keys(node: &CompiledNode, env: &dyn Environment) -> Result<Vec<(Strin
     Ok(keys)
 }
 
-fn fold(
+/// Postgres keeps no NUL in a text.
+fn storable(parts: Vec<Part>) -> Vec<Part> {
+    let store = |part| match part {
+        Part::Text(text) => Part::Text(storable_text(text)),
+        Part::Encoded(encoding, parts) => Part::Encoded(encoding, storable(parts)),
+        Part::Mac { algorithm, format, key, data } => {
+            Part::Mac { algorithm, format, key: storable(key), data: storable(data) }
+        }
+        part @ (Part::Secret(_) | Part::SentAt(_)) => part,
+    };
+    parts.into_iter().map(store).collect()
+}
+
+fn resolve_template(
     template: &Template,
     env: &dyn Environment,
     field: impl Fn() -> String,
-) -> Result<Folded, ResolveError> {
-    template.fold(env).map_err(|error| ResolveError::template(field(), template.source(), error))
+) -> Result<Resolution, ResolveError> {
+    template.resolve(env).map_err(|error| ResolveError::template(field(), template.source(), error))
 }
 
-/// Folds a template that was checked to hold no secret and to be text.
-fn fold_text(
+/// Resolves a template that was checked to hold no secret.
+fn resolve_known(
+    template: &Template,
+    env: &dyn Environment,
+    field: impl Fn() -> String,
+) -> Result<Value, ResolveError> {
+    let Resolution { display, placed } = resolve_template(template, env, &field)?;
+    if placed.is_empty() {
+        return Ok(display);
+    }
+    let message = "a secret can't stand here".to_owned();
+    let rendered = message.clone();
+    Err(ResolveError { reason: ResultReason::TemplateError, field: field(), message, rendered })
+}
+
+/// Resolves a template that was checked to hold no secret and to be text.
+fn resolve_text(
     template: &Template,
     env: &dyn Environment,
     field: impl Fn() -> String,
 ) -> Result<String, ResolveError> {
-    match fold(template, env, &field)? {
-        Folded::Value(Value::String(text)) => Ok(text),
-        Folded::Value(other) => Ok(other.to_string()),
-        Folded::Residual { .. } => {
-            let message = "a secret can't stand here".to_owned();
-            let rendered = message.clone();
-            Err(ResolveError { reason: ResultReason::TemplateError, field: field(), message, rendered })
-        }
-    }
+    Ok(match resolve_known(template, env, field)? {
+        Value::String(text) => text,
+        other => other.to_string(),
+    })
 }
 
-fn check_sizes(display: &Value, residuals: &[ResidualAt]) -> Result<(), ResolveError> {
+fn check_sizes(display: &Value, fields: &[SecretField]) -> Result<(), ResolveError> {
     let too_large = || {
         let message = format!("the resolved configuration is larger than {CONFIGURATION_BYTES_MAX} bytes");
         ResolveError::limit("configuration", message)
@@ -222,10 +215,10 @@ fn check_sizes(display: &Value, residuals: &[ResidualAt]) -> Result<(), ResolveE
     if compact_bytes(display) > CONFIGURATION_BYTES_MAX {
         return Err(too_large());
     }
-    if residuals.is_empty() {
+    if fields.is_empty() {
         return Ok(());
     }
-    let text = serde_json::to_string(residuals).map_err(|_| {
+    let text = serde_json::to_string(fields).map_err(|_| {
         ResolveError::limit("configuration", "the resolved configuration can't be stored".to_owned())
     })?;
     if text.len() > CONFIGURATION_BYTES_MAX {

@@ -8,7 +8,9 @@
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use expression::{Environment, FieldKind, Folded, Lookup, Residual, Secrets, Template, Value};
+use expression::{Environment, FieldKind, Lookup, Template, Value};
+use jiff::Timestamp;
+use secret_text::{Context, Part, Secrets, Values};
 use serde_json::{Value as Json, json};
 
 /// The nodes of a run, as the builder has them: loaded, and looked up when asked.
@@ -37,6 +39,12 @@ impl Environment for Nodes {
 struct Safe;
 
 impl Secrets for Safe {
+    fn value_bytes(&self, _: &str, _: &str) -> usize {
+        14
+    }
+}
+
+impl Values for Safe {
     fn get(&self, _: &str, _: &str) -> Option<&str> {
         Some("ghp_0123456789")
     }
@@ -53,10 +61,7 @@ fn nodes(untouched_bytes: usize) -> Nodes {
 }
 
 fn fold(template: &Template, env: &Nodes) -> Json {
-    match template.fold(env) {
-        Ok(Folded::Value(value)) => value,
-        _ => panic!("the benchmarked expressions need no secret and have no error"),
-    }
+    template.resolve(env).expect("the benchmarked expressions have no error").display
 }
 
 fn parsed(source: &str, kind: FieldKind) -> Template {
@@ -91,13 +96,16 @@ fn templates(c: &mut Criterion) {
     let env = nodes(1_000);
     c.bench_function("parse", |b| b.iter(|| parsed(black_box(source), FieldKind::Text)));
     let template = parsed(source, FieldKind::Text);
-    c.bench_function("fold_to_residual", |b| b.iter(|| template.fold(black_box(&env)).is_ok()));
-    let Ok(Folded::Residual { residual, .. }) = template.fold(&env) else { panic!("it needs a secret") };
-    let stored = serde_json::to_string(&residual).expect("a residual is JSON");
-    c.bench_function("read_residual", |b| {
-        b.iter(|| serde_json::from_str::<Residual>(black_box(&stored)).is_ok())
+    c.bench_function("resolve_with_a_secret", |b| b.iter(|| template.resolve(black_box(&env)).is_ok()));
+    let placed = template.resolve(&env).expect("it has no error").placed.remove(0);
+    let stored = serde_json::to_string(&placed.parts).expect("parts are JSON");
+    c.bench_function("read_parts", |b| {
+        b.iter(|| serde_json::from_str::<Vec<Part>>(black_box(&stored)).is_ok())
     });
-    c.bench_function("evaluate_residual", |b| b.iter(|| residual.eval(black_box(&Safe)).is_ok()));
+    let instant = Timestamp::UNIX_EPOCH;
+    c.bench_function("render", |b| {
+        b.iter(|| secret_text::render(black_box(&placed.parts), Context::Line, instant, &Safe).is_ok())
+    });
 }
 
 criterion_group!(benches, path_and_concatenation, filter, templates);

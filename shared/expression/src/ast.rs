@@ -1,16 +1,14 @@
 //! The typed tree of an expression, flat: children come before their parents and are named by index.
 //!
-//! The same nodes serve the author's expression and the residual. In what the parser makes, the nodes of a
-//! subtree are contiguous, which partial evaluation uses to ask quickly what a subtree depends on.
+//! The nodes of a subtree are contiguous.
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use secret_text::Encoding;
 
 use crate::{
     builtins::{Builtin, Loop},
-    error::{ErrorKind, Span},
-    url::Place,
+    error::Span,
     value::Value,
 };
 
@@ -22,7 +20,7 @@ pub(crate) type Id = u32;
 pub(crate) struct Node {
     /// Where it stands in the source, in bytes.
     pub span: [u32; 2],
-    /// The first node of its subtree, in what the parser makes.
+    /// The first node of its subtree.
     pub first: Id,
     /// What it is.
     pub kind: Kind,
@@ -36,22 +34,20 @@ impl Node {
 }
 
 /// What a node is.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(tag = "op", content = "v", rename_all = "snake_case")]
+#[derive(Clone, Debug)]
 pub(crate) enum Kind {
-    /// A constant; in a residual also folded data.
-    #[serde(with = "crate::literal")]
+    /// A constant.
     Literal(Value<'static>),
-    /// A variable of the environment. Never in a residual.
+    /// A variable of the environment.
     Variable(Arc<str>),
     /// A `let` variable, by its slot.
     Local(u32),
     /// `#`, with the number of its closure.
     Item(u32),
     /// `#index`
-    Index(u32),
+    Index,
     /// `#acc`
-    Acc(u32),
+    Acc,
     /// A secret, by its place in the table of references.
     Secret(u32),
     /// A prefix operator.
@@ -84,20 +80,16 @@ pub(crate) enum Kind {
     Builtin(Builtin, Vec<Id>),
     /// A builtin with a closure.
     Loop(LoopNode),
-    /// A function of the environment. Never in a residual.
+    /// A function of the environment.
     Host(Arc<str>, Vec<Id>),
     /// `object.name(arguments)`; `?.` where the flag is set.
     Method(Id, Arc<str>, Vec<Id>, bool),
     /// Percent-encodes a template's value for its place in a URL.
-    Encode(Place, Id),
-    /// The parts of a string with templates in it, each as a template prints it.
-    Text(Vec<Id>),
-    /// An error that folding met in a branch that may never run.
-    Raise(ErrorKind, String),
+    Encode(Encoding, Id),
 }
 
 /// A builtin with a closure: `list | which(body, extra)`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug)]
 pub(crate) struct LoopNode {
     /// Which builtin.
     pub which: Loop,
@@ -106,16 +98,13 @@ pub(crate) struct LoopNode {
     /// What it goes over.
     pub list: Id,
     /// The closure; `count` and `sum` can do without.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<Id>,
     /// The order of `sortBy`, the start of `reduce`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extra: Option<Id>,
 }
 
 /// Prefix operators.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum UnaryOp {
     /// `!`, `not`
     Not,
@@ -126,8 +115,7 @@ pub(crate) enum UnaryOp {
 }
 
 /// Operators that always evaluate both sides.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BinaryOp {
     Equal,
     NotEqual,
@@ -161,20 +149,6 @@ impl UnaryOp {
 }
 
 impl BinaryOp {
-    /// Whether the result is a bool, which tells nothing that could be searched for.
-    pub fn gives_bool(self) -> bool {
-        !matches!(
-            self,
-            BinaryOp::Add
-                | BinaryOp::Subtract
-                | BinaryOp::Multiply
-                | BinaryOp::Divide
-                | BinaryOp::Modulo
-                | BinaryOp::Power
-                | BinaryOp::Range
-        )
-    }
-
     /// As the author writes it.
     pub fn symbol(self) -> &'static str {
         match self {
@@ -218,8 +192,8 @@ impl Kind {
     /// Calls `each` with every child, in the order of evaluation.
     pub fn each_child(&self, mut each: impl FnMut(Id)) {
         match self {
-            Kind::Literal(_) | Kind::Variable(_) | Kind::Local(_) | Kind::Item(_) | Kind::Index(_) => {}
-            Kind::Acc(_) | Kind::Secret(_) | Kind::Raise(_, _) => {}
+            Kind::Literal(_) | Kind::Variable(_) | Kind::Local(_) | Kind::Item(_) | Kind::Index => {}
+            Kind::Acc | Kind::Secret(_) => {}
             Kind::Unary(_, child) | Kind::Chain(child) | Kind::Encode(_, child) => each(*child),
             Kind::Binary(_, a, b) | Kind::And(a, b) | Kind::Or(a, b) | Kind::Coalesce(a, b) => {
                 each(*a);
@@ -234,11 +208,7 @@ impl Kind {
                 each(*object);
                 from.iter().chain(to).copied().for_each(each);
             }
-            Kind::Sequence(ids)
-            | Kind::List(ids)
-            | Kind::Builtin(_, ids)
-            | Kind::Host(_, ids)
-            | Kind::Text(ids) => {
+            Kind::Sequence(ids) | Kind::List(ids) | Kind::Builtin(_, ids) | Kind::Host(_, ids) => {
                 ids.iter().copied().for_each(each);
             }
             Kind::Map(pairs) => pairs.iter().flat_map(|(key, value)| [*key, *value]).for_each(each),
@@ -249,45 +219,6 @@ impl Kind {
             Kind::Method(object, _, arguments, _) => {
                 each(*object);
                 arguments.iter().copied().for_each(each);
-            }
-        }
-    }
-
-    /// Replaces every child by what `map` makes of it.
-    pub fn map_children(&mut self, map: impl Fn(Id) -> Id) {
-        let each = |id: &mut Id| *id = map(*id);
-        match self {
-            Kind::Literal(_) | Kind::Variable(_) | Kind::Local(_) | Kind::Item(_) | Kind::Index(_) => {}
-            Kind::Acc(_) | Kind::Secret(_) | Kind::Raise(_, _) => {}
-            Kind::Unary(_, child) | Kind::Chain(child) | Kind::Encode(_, child) => each(child),
-            Kind::Binary(_, a, b) | Kind::And(a, b) | Kind::Or(a, b) | Kind::Coalesce(a, b) => {
-                each(a);
-                each(b);
-            }
-            Kind::Member(a, b, _) | Kind::Let(_, a, b) => {
-                each(a);
-                each(b);
-            }
-            Kind::Choose(condition, yes, no) => [condition, yes, no].into_iter().for_each(each),
-            Kind::Slice(object, from, to) => {
-                each(object);
-                from.iter_mut().chain(to).for_each(each);
-            }
-            Kind::Sequence(ids)
-            | Kind::List(ids)
-            | Kind::Builtin(_, ids)
-            | Kind::Host(_, ids)
-            | Kind::Text(ids) => {
-                ids.iter_mut().for_each(each);
-            }
-            Kind::Map(pairs) => pairs.iter_mut().flat_map(|(key, value)| [key, value]).for_each(each),
-            Kind::Loop(node) => {
-                each(&mut node.list);
-                node.body.iter_mut().chain(&mut node.extra).for_each(each);
-            }
-            Kind::Method(object, _, arguments, _) => {
-                each(object);
-                arguments.iter_mut().for_each(each);
             }
         }
     }

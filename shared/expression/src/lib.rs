@@ -1,12 +1,11 @@
-//! The expression language of sealflow: Go's `expr` as workflow authors write it, with partial evaluation.
+//! The expression language of sealflow: Go's `expr` as workflow authors write it, in which a secret can be placed and not looked at.
 //!
-//! A string of a configuration is parsed once into a [`Template`]. The builder folds everything that does not depend on
-//! a secret ([`Template::fold`]); what is left is a [`Residual`], which is stored and which the executor evaluates with
-//! the secrets and nothing else ([`Residual::eval`]). The crate does no I/O and reads no clock: `now()` and all data
-//! come from the [`Environment`]. The language is described for authors in [`guide`].
+//! A string of a configuration is parsed once into a [`Template`]. The builder evaluates it ([`Template::resolve`]); a reference to a
+//! secret stays one, in a list of parts that the executor renders (`secret_text`). The crate does no I/O and reads no clock: `now()`
+//! and all data come from the [`Environment`]. The language is described for authors in [`guide`].
 //!
 //! ```
-//! use expression::{Environment, FieldKind, Folded, Secrets, Template, Value};
+//! use expression::{Environment, FieldKind, Template, Value};
 //!
 //! struct Run(serde_json::Value);
 //!
@@ -19,36 +18,29 @@
 //!     }
 //! }
 //!
-//! struct Opened;
-//!
-//! impl Secrets for Opened {
-//!     fn get(&self, name: &str, key: &str) -> Option<&str> {
-//!         ((name, key) == ("github", "token")).then_some("ghp_0123456789")
-//!     }
-//! }
-//!
 //! let source = r#"{{ $["Push"].user }}:{{ secrets("github").token }}"#;
 //! let template = Template::parse(source, FieldKind::Text)?;
 //! let run = Run(serde_json::json!({"Push": {"user": "ada"}}));
-//! let Folded::Residual { display, residual } = template.fold(&run)? else { panic!("it needs a secret") };
-//! assert_eq!(display, r#"ada:{{ secrets("github").token }}"#);
-//! assert_eq!(residual.eval(&Opened)?.value, "ada:ghp_0123456789");
+//! let resolution = template.resolve(&run)?;
+//! assert_eq!(resolution.display, r#"ada:{{ secrets("github").token }}"#);
+//! let parts = serde_json::to_string(&resolution.placed[0].parts).unwrap();
+//! assert_eq!(parts, r#"["ada:",{"secret":["github","token"]}]"#);
 //! # Ok::<(), expression::Error>(())
 //! ```
 //!
 //! # The law
 //!
-//! For every expression, environment and placement of secrets, evaluating at once ([`Template::evaluate`]) gives what
-//! folding and evaluating the residual give together. An error while folding a branch that may never run becomes a node
-//! that raises it; elsewhere it fails the build. Only the work that is left at the end may differ: what may never run is
-//! folded on a budget of its own, one for all such branches together.
+//! For every template that is taken, and every environment: rendering its parts with the secrets gives what evaluating it with their
+//! values as plain texts gives ([`Template::evaluate`]). Numbers and booleans out of a secret's JSON are texts, as they are written.
+//! For two secrets of any values the parts, the display and every error are the same.
 //!
 //! # Invariants
 //!
 //! - Texts from data and from secrets are never parsed (I2). Only [`Template::parse`] parses, and only the author's text.
 //! - A secret is named by literals, `secrets("name").key` or `secrets("name")["key"]`, and this is checked while parsing.
-//! - The environment never hears a secret: what is given to its functions must not depend on one.
-//! - No error holds a value. Errors of [`Residual::eval`] have no source text either.
+//! - No value of a secret is here but in [`Template::evaluate`]; the environment never hears of one.
+//! - What would have to look at a secret is refused: while parsing where it shows, else while evaluating.
+//! - No error holds a value.
 //! - Nothing panics, overflows the stack or runs away; see [`limits`].
 //!
 //! # Where it differs from Go's `expr` 1.17.7
@@ -80,13 +72,12 @@ mod ast;
 mod builtins;
 mod error;
 mod eval;
-mod fold;
 pub mod guide;
 mod lexer;
 pub mod limits;
-mod literal;
+mod opaque;
 mod parser;
-mod residual;
+mod placement;
 mod suggest;
 mod template;
 mod text;
@@ -95,9 +86,11 @@ mod url;
 mod value;
 
 pub use error::{Error, ErrorKind, Span};
-pub use residual::{Evaluated, Residual, Secrets};
+pub use opaque::Opaque;
 pub use secret_text::FieldKind;
-pub use template::{Environment, Folded, Mentions, SecretRef, Template, UrlOrigin};
+pub use template::{
+    Environment, Mentions, Placed, Resolution, SecretRef, SecretRole, Secrets, Template, UrlOrigin,
+};
 pub use time::Time;
 pub use value::{Calendar, FloatKey, Key, List, Lookup, Map, Nested, Text, Value};
 

@@ -35,6 +35,3 @@ pub const REGEX_HAYSTACK_BYTES_MAX: usize = 16 * 1024;
 
 /// Deepest nesting of values: of event payloads, of `fromJSON` and of results.
 pub const VALUE_NESTING_MAX: usize = 50;
-
-/// Most bytes of literals in one residual.
-pub const RESIDUAL_LITERAL_BYTES_MAX: usize = 4 * 1024 * 1024;

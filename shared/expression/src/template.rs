@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use secret_text::FieldKind;
+use jiff::Timestamp;
+use secret_text::{Encoding, FieldKind, Part as SecretPart};
 
 use crate::{
     analysis,
@@ -10,12 +11,11 @@ use crate::{
     builtins::{Builtin, json},
     error::{Error, ErrorKind, Span},
     eval::{Budget, Machine, Vault},
-    fold::{Folder, Partial},
     lexer::Until,
     limits::SOURCE_BYTES_MAX,
+    opaque::{Pieces, refused},
     parser::{Parser, Tree},
-    residual::{Residual, Secrets},
-    url::{self, Place},
+    placement, url,
     value::Value,
 };
 
@@ -63,7 +63,7 @@ pub struct Mentions {
 }
 
 /// A reference to one key of one secret.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SecretRef {
     /// The secret's name.
     pub name: String,
@@ -71,6 +71,19 @@ pub struct SecretRef {
     pub key: String,
     /// Where it stands in the source.
     pub span: Span,
+    /// How it is used there.
+    pub role: SecretRole,
+}
+
+/// How a reference is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SecretRole {
+    /// It is placed into the field's text.
+    Placed,
+    /// It is the key of `hmac`, which is never sent itself.
+    Signing,
+    /// It is placed into a URL.
+    InUrl(Encoding),
 }
 
 /// Where the scheme, host and port of a URL come from.
@@ -91,17 +104,32 @@ pub enum UrlOrigin {
     Data,
 }
 
-/// What folding gives.
-pub enum Folded {
-    /// No secret is needed: the final value.
-    Value(serde_json::Value),
-    /// A secret is needed.
-    Residual {
-        /// What people see: folded data as text, the author's `{{ }}` where a secret goes.
-        display: String,
-        /// What the executor evaluates.
-        residual: Residual,
-    },
+/// What a template comes to without its secrets.
+pub struct Resolution {
+    /// What people see: everything resolved, and the reference that the author wrote where a secret goes.
+    pub display: serde_json::Value,
+    /// The texts in it that hold secrets.
+    pub placed: Vec<Placed>,
+}
+
+/// A text that holds secrets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Placed {
+    /// JSON pointer into what the template comes to; empty for the whole.
+    pub pointer: String,
+    /// The parts of the text.
+    pub parts: Vec<SecretPart>,
+}
+
+/// Values of secrets, for trying out and for tests.
+pub trait Secrets {
+    /// The value of `key` in the secret `name`.
+    fn get(&self, name: &str, key: &str) -> Option<&str>;
+
+    /// The instant that `sent_at` gives.
+    fn sent_at(&self) -> Timestamp {
+        Timestamp::UNIX_EPOCH
+    }
 }
 
 /// What a template may see. All of it is known data; secrets are never in it.
@@ -146,8 +174,7 @@ impl Template {
 
     /// The secrets that it refers to, with their places.
     pub fn secret_refs(&self) -> Vec<SecretRef> {
-        let tree = &self.0.tree;
-        tree.secrets.iter().map(|reference| secret_ref(tree, reference.index, reference.span)).collect()
+        placement::secret_refs(&self.0.tree)
     }
 
     /// Where scheme, host and port come from, for [`FieldKind::Url`].
@@ -167,167 +194,79 @@ impl Template {
         found.into_iter().map(|error| error.in_source(&self.0.source)).collect()
     }
 
-    /// Folds everything that does not depend on a secret.
+    /// Evaluates it. A reference to a secret stays one, and is placed into a text.
     ///
     /// # Errors
-    /// What the expression raises where it surely runs, with its place.
-    pub fn fold(&self, env: &dyn Environment) -> Result<Folded, Error> {
-        self.fold_parts(env).map_err(|error| error.in_source(&self.0.source))
+    /// What the expression raises, with its place; also where it would have to look at a secret.
+    pub fn resolve(&self, env: &dyn Environment) -> Result<Resolution, Error> {
+        self.run(env, None).map_err(|error| error.in_source(&self.0.source))
     }
 
-    /// Evaluates with the secrets at hand, in one step.
+    /// Evaluates it with the values of secrets, which then are texts like others.
     ///
-    /// For trying out and for tests: it must give what [`Template::fold`] and [`Residual::eval`] give together.
+    /// For trying out and for tests: for every template that [`Template::resolve`] takes, it gives what rendering the parts gives.
     ///
     /// # Errors
     /// What the expression raises.
     pub fn evaluate(&self, env: &dyn Environment, secrets: &dyn Secrets) -> Result<serde_json::Value, Error> {
-        self.evaluate_parts(env, Some(secrets))
+        self.run(env, Some(secrets)).map(|resolution| resolution.display)
     }
 
-    fn evaluate_parts(
-        &self,
-        env: &dyn Environment,
-        secrets: Option<&dyn Secrets>,
-    ) -> Result<serde_json::Value, Error> {
+    fn run(&self, env: &dyn Environment, secrets: Option<&dyn Secrets>) -> Result<Resolution, Error> {
         let parsed = &*self.0;
         let vault = Vault { refs: &parsed.tree.refs, secrets };
         let mut machine = Machine::new(&parsed.tree.nodes, parsed.tree.slots.len(), Some(env), vault);
-        let mut text = String::new();
+        let mut pieces = Pieces::default();
         for part in &parsed.parts {
             match part {
-                Part::Literal(span) => text.push_str(&parsed.source[span.start..span.end]),
+                Part::Literal(span) => pieces.text.push_str(&parsed.source[span.start..span.end]),
                 Part::Expression(_, root) => {
                     let value = machine.eval(*root).map_err(|error| *error)?;
                     if parsed.whole {
-                        let json = json::encode_result(value, &mut machine.budget);
-                        return json.map_err(|fault| *machine.fault(*root, fault));
+                        return finish_whole(value, *root, &mut machine);
                     }
-                    machine.print(*root, &value, &mut text).map_err(|error| *error)?;
+                    add(&value, *root, &mut pieces, &mut machine).map_err(|error| *error)?;
                 }
             }
         }
-        Ok(serde_json::Value::String(text))
-    }
-
-    fn fold_parts(&self, env: &dyn Environment) -> Result<Folded, Error> {
-        let parsed = &*self.0;
-        if self.is_literal() {
-            return Ok(Folded::Value(serde_json::Value::String(parsed.source.clone())));
-        }
-        if parsed.tree.refs.is_empty() {
-            return self.evaluate_parts(env, None).map(Folded::Value);
-        }
-        let mut folder = Folder::new(&parsed.tree, env);
-        let mut assembly = Assembly::default();
-        for part in &parsed.parts {
-            match part {
-                Part::Literal(span) => assembly.text(&parsed.source[span.start..span.end]),
-                Part::Expression(span, root) => {
-                    let partial = folder.fold(*root).map_err(|error| *error)?;
-                    if parsed.whole {
-                        return self.finish_whole(folder, *root, partial);
-                    }
-                    let source = &parsed.source[span.start..span.end];
-                    assembly.part(&mut folder, *root, partial, source).map_err(|error| *error)?;
-                }
-            }
-        }
-        assembly.finish(folder, parsed.source.len())
-    }
-
-    fn finish_whole(&self, mut folder: Folder<'_>, root: Id, partial: Partial<'_>) -> Result<Folded, Error> {
-        match partial {
-            Partial::Known(value) => {
-                let json = json::encode_result(value, &mut folder.machine.budget);
-                json.map(Folded::Value).map_err(|fault| *folder.machine.fault(root, fault))
-            }
-            Partial::Rest(node) => {
-                let (nodes, refs) = folder.output.finish(node);
-                conclude(self.0.source.trim().to_owned(), Residual::new(nodes, refs)?)
-            }
-        }
+        Ok(match pieces.into_parts() {
+            Ok(parts) => Resolution {
+                display: serde_json::Value::String(secret_text::show(&parts)),
+                placed: vec![Placed { pointer: String::new(), parts }],
+            },
+            Err(text) => Resolution { display: serde_json::Value::String(text), placed: Vec::new() },
+        })
     }
 }
 
-/// Mixed text while it is folded.
-#[derive(Default)]
-struct Assembly {
-    /// Known text that is not yet a node.
-    pending: String,
-    display: String,
-    nodes: Vec<Id>,
+fn finish_whole<'a>(value: Value<'a>, root: Id, machine: &mut Machine<'a>) -> Result<Resolution, Error> {
+    let mut placed = Vec::new();
+    let display = if value.holds_opaque() {
+        json::encode_placed(&value, &mut String::new(), &mut placed, &mut machine.budget)
+    } else {
+        json::encode_result(value, &mut machine.budget)
+    };
+    match display {
+        Ok(display) => Ok(Resolution { display, placed }),
+        Err(fault) => Err(*machine.fault(root, fault)),
+    }
 }
 
-impl Assembly {
-    fn text(&mut self, text: &str) {
-        self.pending.push_str(text);
-        self.display.push_str(text);
-    }
-
-    fn part<'a>(
-        &mut self,
-        folder: &mut Folder<'a>,
-        root: Id,
-        partial: Partial<'a>,
-        source: &str,
-    ) -> Result<(), Box<Error>> {
-        match partial {
-            Partial::Known(value) => {
-                let start = self.pending.len();
-                folder.machine.print(root, &value, &mut self.pending)?;
-                self.display.push_str(&self.pending[start..]);
-            }
-            Partial::Rest(node) => {
-                self.flush(folder, root)?;
-                self.nodes.push(node);
-                self.display.push_str(source);
-            }
+/// Adds a value to a mixed text.
+fn add<'a>(
+    value: &Value<'a>,
+    root: Id,
+    pieces: &mut Pieces,
+    machine: &mut Machine<'a>,
+) -> Result<(), Box<Error>> {
+    match value {
+        Value::Opaque(_) => {
+            pieces.place(value, &mut machine.budget).map_err(|fault| machine.fault(root, fault))
         }
-        Ok(())
+        Value::List(_) if value.holds_opaque() => Err(machine.fault(root, refused("a printed list"))),
+        Value::Map(_) if value.holds_opaque() => Err(machine.fault(root, refused("a printed map"))),
+        value => machine.print(root, value, &mut pieces.text),
     }
-
-    /// Makes a node of the pending text.
-    fn flush(&mut self, folder: &mut Folder<'_>, root: Id) -> Result<(), Box<Error>> {
-        if !self.pending.is_empty() {
-            let text = std::mem::take(&mut self.pending);
-            let node = folder.lift(root, Partial::Known(Value::string(text)))?;
-            self.nodes.push(node);
-        }
-        Ok(())
-    }
-
-    fn finish(mut self, mut folder: Folder<'_>, length: usize) -> Result<Folded, Error> {
-        if self.nodes.is_empty() {
-            return Ok(Folded::Value(serde_json::Value::String(self.pending)));
-        }
-        self.flush(&mut folder, 0).map_err(|error| *error)?;
-        let root = folder.output.push([0, length as u32], Kind::Text(self.nodes));
-        let root = root.map_err(|fault| *fault.at(Span::new(0, length)))?;
-        let (nodes, refs) = folder.output.finish(root);
-        conclude(self.display, Residual::new(nodes, refs)?)
-    }
-}
-
-/// A residual in which no secret was left, because the branch that needs it raises before, is evaluated at once.
-fn conclude(display: String, residual: Residual) -> Result<Folded, Error> {
-    if residual.refs().is_empty() {
-        return residual.eval(&NoSecrets).map(|evaluated| Folded::Value(evaluated.value));
-    }
-    Ok(Folded::Residual { display, residual })
-}
-
-struct NoSecrets;
-
-impl Secrets for NoSecrets {
-    fn get(&self, _: &str, _: &str) -> Option<&str> {
-        None
-    }
-}
-
-fn secret_ref(tree: &Tree, index: u32, span: Span) -> SecretRef {
-    let (name, key) = tree.refs[index as usize].clone();
-    SecretRef { name, key, span }
 }
 
 fn parse(source: &str, kind: FieldKind) -> Result<Template, Error> {
@@ -349,7 +288,12 @@ fn parse(source: &str, kind: FieldKind) -> Result<Template, Error> {
         origin = read_url(source, &mut parser, &mut parts, whole)?;
     }
     let tree = parser.finish();
-    analysis::check_host_arguments(&tree)?;
+    let roots = parts.iter().filter_map(|part| match part {
+        Part::Expression(_, root) => Some(*root),
+        Part::Literal(_) => None,
+    });
+    let is_printed = !(whole && kind != FieldKind::Url);
+    placement::check(&tree, roots, is_printed)?;
     Ok(Template(Arc::new(Parsed {
         source: source.to_owned(),
         kind,
@@ -434,9 +378,11 @@ fn read_url(
 }
 
 /// An expression under its encoding. `urlPath` and `escapeURL` as the whole expression encode once, not twice.
-fn encoded(parser: &mut Parser<'_>, root: Id, place: Place) -> Result<Id, Error> {
+fn encoded(parser: &mut Parser<'_>, root: Id, place: Encoding) -> Result<Id, Error> {
     let (place, child) = match parser.kind(root) {
-        Kind::Builtin(Builtin::UrlPath, arguments) if place == Place::Path => (Place::Segments, arguments[0]),
+        Kind::Builtin(Builtin::UrlPath, arguments) if place == Encoding::Segment => {
+            (Encoding::UrlPath, arguments[0])
+        }
         Kind::Builtin(Builtin::UrlPath | Builtin::EscapeUrl, arguments) => (place, arguments[0]),
         _ => (place, root),
     };

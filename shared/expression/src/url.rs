@@ -1,6 +1,6 @@
 //! URL fields: what the author's literal text fixes, and the place of each template in it.
 
-use serde::{Deserialize, Serialize};
+use secret_text::Encoding;
 
 use crate::{
     builtins::{percent_encode, url_path},
@@ -9,28 +9,14 @@ use crate::{
     template::UrlOrigin,
 };
 
-/// The place of a template in a URL.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Place {
-    /// In a segment of the path: slashes are encoded, `.` and `..` refused.
-    Path,
-    /// Several segments of the path, by `urlPath`: slashes stay.
-    Segments,
-    /// In the query or the fragment.
-    Query,
-}
-
-impl Place {
-    /// The text, encoded for this place.
-    pub fn encode(self, text: &str, budget: &mut Budget) -> Result<String, Fault> {
-        match self {
-            Place::Path if matches!(text, "." | "..") => {
-                Err(Fault::other("a segment of a path must not be `.` or `..`"))
-            }
-            Place::Path | Place::Query => percent_encode(text, budget),
-            Place::Segments => url_path(text, budget),
+/// The text, encoded for its place in a URL.
+pub(crate) fn encode(place: Encoding, text: &str, budget: &mut Budget) -> Result<String, Fault> {
+    match place {
+        Encoding::Segment if matches!(text, "." | "..") => {
+            Err(Fault::other("a segment of a path must not be `.` or `..`"))
         }
+        Encoding::UrlPath => url_path(text, budget),
+        _ => percent_encode(text, budget),
     }
 }
 
@@ -92,7 +78,7 @@ pub(crate) fn place(
     path_begins: usize,
     last: &str,
     after: &str,
-) -> Result<Place, &'static str> {
+) -> Result<Encoding, &'static str> {
     if path_begins >= before.len() {
         return Err(
             "scheme, host and port of a URL are literal text that ends with a `/`, `?` or `#` before the first template, unless one template is the whole URL",
@@ -103,7 +89,7 @@ pub(crate) fn place(
         return Err("a template cannot stand in the middle of a `%XX`");
     }
     if before[path_begins..].contains(['?', '#']) {
-        return Ok(Place::Query);
+        return Ok(Encoding::Query);
     }
     let head = last.rsplit('/').next().unwrap_or(last);
     let tail = after.split(['/', '?', '#']).next().unwrap_or(after);
@@ -111,7 +97,7 @@ pub(crate) fn place(
     if dots(head) || dots(tail) {
         return Err("a template in a path cannot stand beside dots alone");
     }
-    Ok(Place::Path)
+    Ok(Encoding::Segment)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::{cmp::Ordering, collections::BTreeMap, fmt, ops::Deref, sync::Arc};
 
 use jiff::tz::TimeZone;
 
-use crate::time::Time;
+use crate::{opaque::Opaque, time::Time};
 
 /// A value while an expression is evaluated. Cheap to clone: borrowed or reference-counted.
 #[derive(Clone)]
@@ -31,6 +31,8 @@ pub enum Value<'a> {
     Zone(TimeZone),
     /// A month or a day of the week.
     Calendar(Calendar),
+    /// Something that holds a secret: it can be placed into a text, and not looked at.
+    Opaque(Opaque),
 }
 
 /// A month or a day of the week, which Go keeps apart from integers.
@@ -74,6 +76,7 @@ pub enum Map<'a> {
 /// A collection made by an evaluation, which knows how deeply it is nested, so that nothing recurses without bound.
 pub struct Nested<T> {
     depth: u32,
+    holds_opaque: bool,
     inner: T,
 }
 
@@ -178,7 +181,8 @@ impl<'a> Value<'a> {
     /// A list of values.
     pub fn list(items: Vec<Value<'a>>) -> Value<'a> {
         let depth = 1 + items.iter().map(Value::depth).max().unwrap_or(0);
-        Value::List(List::Shared(Arc::new(Nested { depth, inner: items })))
+        let holds_opaque = items.iter().any(Value::holds_opaque);
+        Value::List(List::Shared(Arc::new(Nested { depth, holds_opaque, inner: items })))
     }
 
     /// A map of values with text keys.
@@ -190,7 +194,8 @@ impl<'a> Value<'a> {
     /// A map of values with keys of any kind.
     pub fn keyed(entries: BTreeMap<Key<'a>, Value<'a>>) -> Value<'a> {
         let depth = 1 + entries.values().map(Value::depth).max().unwrap_or(0);
-        Value::Map(Map::Shared(Arc::new(Nested { depth, inner: entries })))
+        let holds_opaque = entries.values().any(Value::holds_opaque);
+        Value::Map(Map::Shared(Arc::new(Nested { depth, holds_opaque, inner: entries })))
     }
 
     /// A time, shown in its own zone.
@@ -212,6 +217,16 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// Whether it is opaque, or something in it is. Data of the caller's never holds a secret.
+    pub fn holds_opaque(&self) -> bool {
+        match self {
+            Value::Opaque(_) => true,
+            Value::List(List::Shared(items)) => items.holds_opaque,
+            Value::Map(Map::Shared(entries)) => entries.holds_opaque,
+            _ => false,
+        }
+    }
+
     /// The word that `type()` gives: `nil`, `bool`, `int`, `float`, `string`, `array`, `map`, `time.Time`, …
     pub fn type_name(&self) -> &'static str {
         match self {
@@ -227,6 +242,7 @@ impl<'a> Value<'a> {
             Value::Zone(_) => "time.Location",
             Value::Calendar(Calendar::Month(_)) => "time.Month",
             Value::Calendar(Calendar::Weekday(_)) => "time.Weekday",
+            Value::Opaque(_) => "a secret",
         }
     }
 
@@ -374,7 +390,7 @@ impl<'a> Key<'a> {
             Value::Duration(nanoseconds) => Key::Duration(*nanoseconds),
             Value::Time(time) => Key::Time(time.clone()),
             Value::Calendar(day) => Key::Calendar(*day),
-            Value::List(_) | Value::Map(_) | Value::Zone(_) => return None,
+            Value::List(_) | Value::Map(_) | Value::Zone(_) | Value::Opaque(_) => return None,
         })
     }
 }

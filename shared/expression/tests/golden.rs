@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use expression::{Environment, FieldKind, Folded, Template, Value};
+use expression::{Environment, FieldKind, Template, Value};
 use serde_json::Value as Json;
 
 /// Agreement that is demanded, in hundredths of a percent.
@@ -77,9 +77,9 @@ fn same_type(ours: &Json, go: &str) -> bool {
 
 fn evaluate(expr: &str, data: &Data) -> Result<Json, String> {
     let template = Template::parse(expr, FieldKind::Expression).map_err(|error| error.message)?;
-    match template.fold(data).map_err(|error| error.message)? {
-        Folded::Value(value) => Ok(value),
-        Folded::Residual { .. } => Err("needs a secret".to_owned()),
+    match template.resolve(data).map_err(|error| error.message)? {
+        resolution if resolution.placed.is_empty() => Ok(resolution.display),
+        _ => Err("needs a secret".to_owned()),
     }
 }
 

@@ -4,17 +4,18 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use expression::{ErrorKind, FieldKind, Folded, Residual, Template, limits::*};
-use serde_json::{Value as Json, json};
+use expression::{ErrorKind, FieldKind, Template, limits::*};
+use secret_text::{NESTING_MAX as NESTING_MAX_OF_PARTS, PATH_STEPS_MAX};
+use serde_json::Value as Json;
 use support::{Safe, World};
 
 fn evaluate(source: &str) -> Result<Json, (ErrorKind, String)> {
     let template = Template::parse(source, FieldKind::Expression)
         .map_err(|error| (error.kind, error.message.clone()))?;
-    match template.fold(&World::sample()).map_err(|error| (error.kind, error.message.clone()))? {
-        Folded::Value(value) => Ok(value),
-        Folded::Residual { .. } => panic!("no secret is in {source}"),
-    }
+    let resolution =
+        template.resolve(&World::sample()).map_err(|error| (error.kind, error.message.clone()))?;
+    assert!(resolution.placed.is_empty(), "no secret is in {source}");
+    Ok(resolution.display)
 }
 
 #[track_caller]
@@ -154,29 +155,6 @@ fn work_is_counted_where_it_is_done() {
     }
 }
 
-/// What may never run has work of its own, so that it takes nothing from what surely runs.
-#[test]
-fn work_of_what_may_never_run() {
-    let heavy = format!("count(1..{}, # > 0)", FUEL_MAX / 10);
-    let secret = "secrets(\"db\").flag == \"no\"";
-    let check = |source: &str, expected: Json| {
-        let template = Template::parse(source, FieldKind::Expression).unwrap();
-        assert_eq!(
-            template.evaluate(&World::sample(), &Safe::sample()).unwrap(),
-            expected,
-            "at once: {source}"
-        );
-        let Ok(Folded::Residual { residual, .. }) = template.fold(&World::sample()) else {
-            panic!("{source}")
-        };
-        assert_eq!(residual.eval(&Safe::sample()).unwrap().value, expected, "{source}");
-    };
-    let counted = Json::from(FUEL_MAX / 10);
-    // One heavy branch that does not run, and heavy work beside it that does.
-    check(&format!("[{secret} ? {heavy} : 1, {heavy}]"), json!([1, counted]));
-    check(&format!("{secret} ? 1 : {heavy}"), counted);
-}
-
 #[test]
 fn memory_of_an_evaluation() {
     // A list of 500,000 takes 12 of the 32 MiB.
@@ -187,16 +165,18 @@ fn memory_of_an_evaluation() {
 }
 
 #[test]
-fn data_beside_a_secret() {
-    let beside = |length: usize| {
-        format!(
-            "{{{{ [repeat('a', {length}), repeat('a', {length}), repeat('a', {length}), repeat('a', {length}), secrets(\"github\").token] }}}}"
-        )
+fn encodings_and_paths_of_a_secret_i10() {
+    let kind = |source: &str| {
+        let template = Template::parse(source, FieldKind::Expression).unwrap();
+        template.resolve(&World::sample()).map(|_| ()).map_err(|error| error.kind)
     };
-    let fold = |source: &str| Template::parse(source, FieldKind::Typed).unwrap().fold(&World::sample());
-    assert!(fold(&beside(RESIDUAL_LITERAL_BYTES_MAX / 4 - 1000)).is_ok());
-    let Err(error) = fold(&beside(RESIDUAL_LITERAL_BYTES_MAX / 4)) else { panic!("it is too much") };
-    assert_eq!(error.kind, ErrorKind::Limit);
+    let encoded =
+        |levels: usize| format!("{}secrets(\"a\").b{}", "toBase64(".repeat(levels), ")".repeat(levels));
+    assert_eq!(kind(&encoded(NESTING_MAX_OF_PARTS)), Ok(()));
+    assert_eq!(kind(&encoded(NESTING_MAX_OF_PARTS + 1)), Err(ErrorKind::Limit));
+    let path = |steps: usize| format!("fromJSON(secrets(\"a\").b){}", ".c".repeat(steps));
+    assert_eq!(kind(&path(PATH_STEPS_MAX)), Ok(()));
+    assert_eq!(kind(&path(PATH_STEPS_MAX + 1)), Err(ErrorKind::Limit));
 }
 
 /// What may be repeated around something: brackets, operators and pieces of syntax.
@@ -277,7 +257,7 @@ fn handle(source: &str, kind: FieldKind) -> Duration {
     let start = Instant::now();
     if let Ok(template) = Template::parse(source, kind) {
         let world = World::sample();
-        let _ = template.fold(&world);
+        let _ = template.resolve(&world);
         let _ = template.evaluate(&world, &Safe::sample());
         let _ = (template.mentions(), template.names(), template.secret_refs(), template.unknown_names());
     }
@@ -320,57 +300,4 @@ fn unclosed_brackets_are_errors() {
             assert!(Template::parse(&source, kind).is_err(), "{open}");
         }
     }
-}
-
-/// A residual that nobody folded: read with the same care as an expression.
-#[test]
-fn a_hostile_residual_is_refused_or_fails_and_never_panics() {
-    let node = |op: &str, v: Json| json!({"op": op, "v": v, "at": [0, 1]});
-    let one = node("literal", json!(1));
-    for nodes in [
-        json!([]),
-        json!([node("unary", json!(["not", 0]))]),
-        json!([node("unary", json!(["not", 7]))]),
-        json!([one, node("binary", json!(["add", 0, 1]))]),
-        json!([node("variable", json!("$"))]),
-        json!([node("host", json!(["root", []]))]),
-        json!([node("secret", json!(3))]),
-        json!([one, node("let", json!([4_000_000_000_u32, 0, 0]))]),
-        json!([node("local", json!(4_000_000_000_u32))]),
-        json!([one, node("builtin", json!(["repeat", [0]]))]),
-        json!([one, node("loop", json!({"which": "map", "scope": 0, "list": 0}))]),
-        json!([node("literal", json!({"float": "x"}))]),
-        json!([node("literal", json!({"map": 1}))]),
-        json!([node("literal", json!({"map": {}, "float": "1"}))]),
-        json!([node("literal", json!({"time": ["2026-01-01T00:00:00Z", "Nowhere"]}))]),
-        json!([node("nonsense", json!(1))]),
-    ] {
-        let read = serde_json::from_value::<Residual>(json!({"expr": nodes, "refs": []}));
-        assert!(read.is_err(), "{nodes}");
-    }
-    for nodes in [
-        json!([node("item", json!(0))]),
-        json!([node("acc", json!(9))]),
-        json!([node("index", json!(9))]),
-        json!([node("local", json!(3))]),
-        json!([one, node("chain", json!(0)), node("method", json!([1, "Format", [0], true]))]),
-        json!([node("raise", json!(["type", "no"]))]),
-        json!([one, node("member", json!([0, 0, true]))]),
-    ] {
-        let read: Residual =
-            serde_json::from_value(json!({"expr": nodes, "refs": []})).expect("it is well formed");
-        assert!(read.eval(&Safe::sample()).is_err(), "{nodes}");
-    }
-    let deep = |depth: usize| {
-        let mut nodes = vec![one.clone()];
-        nodes.extend((0..depth).map(|id| node("unary", json!(["minus", id]))));
-        serde_json::from_value::<Residual>(json!({"expr": nodes, "refs": []}))
-    };
-    assert!(deep(DEPTH_MAX).is_ok_and(|residual| residual.eval(&Safe::sample()).is_ok()));
-    assert!(deep(NODES_MAX - 1).is_err());
-    let many = |count: usize| {
-        let nodes = vec![one.clone(); count];
-        serde_json::from_value::<Residual>(json!({"expr": nodes, "refs": []}))
-    };
-    assert!(many(NODES_MAX).is_ok() && many(NODES_MAX + 1).is_err());
 }

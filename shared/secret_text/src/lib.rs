@@ -25,6 +25,7 @@ mod length;
 mod mac;
 mod part;
 mod render;
+mod residual;
 mod show;
 mod time_format;
 
@@ -35,5 +36,6 @@ pub use length::{OPENED_BYTES_MAX, RENDERED_BYTES_MAX, Secrets, rendered_bytes_m
 pub use mac::{Algorithm, MacFormat};
 pub use part::{Encoding, NESTING_MAX, PATH_STEPS_MAX, Part, Reference, Step, append};
 pub use render::{Context, Refused, Rendered, Values, render};
+pub use residual::read_residuals;
 pub use show::show;
 pub use time_format::TimeFormat;

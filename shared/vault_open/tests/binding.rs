@@ -10,8 +10,9 @@ use common::{Wire, config, open, scope, value};
 use local::stack::Stack;
 use model::limits::SECRET_VALUE_BYTES_MAX;
 use uuid::Uuid;
-use vault_format::{AllowedHost, Bounds, Entries, Entry, EntryError, Purpose, Scope};
+use vault_format::{Bounds, Entries, Entry, EntryError, Purpose, Scope};
 use vault_open::{OpenError, OpenRequest, Opener};
+use vault_seal::SealRequest;
 use vault_seal::{SealError, Sealer};
 
 struct Vault {
@@ -159,7 +160,9 @@ async fn swapped_or_renamed_entries_do_not_open_i6() {
 #[tokio::test]
 async fn changed_hosts_do_not_open_i6() {
     let vault = vault().await;
-    let hosts = |list: &[&str]| Some(list.iter().map(|host| host.parse().unwrap()).collect());
+    let hosts = |list: &[&str]| {
+        Some(Bounds::new(list.iter().map(|host| host.parse().unwrap()).collect(), Vec::new()))
+    };
     let bound = seal_one(&vault, &["a.example", "b.example:8443"]).await;
     for list in [
         &[][..],
@@ -176,6 +179,37 @@ async fn changed_hosts_do_not_open_i6() {
     let free = seal_one(&vault, &[]).await;
     let entry = with(&free, None, hosts(&["a.example"]), None, None, None);
     assert_eq!(open(&vault.opener, here(), entry).await, Err(OpenError::Corrupt));
+}
+
+#[tokio::test]
+async fn changed_places_do_not_open_i6() {
+    let vault = vault().await;
+    let bounds =
+        |list: &[&str]| Bounds::new(Vec::new(), list.iter().map(|place| place.parse().unwrap()).collect());
+    let request = SealRequest {
+        bounds: bounds(&["header:x-key", "authorization"]),
+        ..value("token", "hunter2-hunter2", &[])
+    };
+    let bound = vault.sealer.seal(&here(), vec![request]).await.unwrap().remove(0);
+    assert_eq!(bound.bounds().placements().len(), 2);
+    let same = with(&bound, None, Some(bounds(&["authorization", "header:X-Key"])), None, None, None);
+    assert_eq!(open(&vault.opener, here(), same).await.as_deref(), Ok("hunter2-hunter2"));
+    for list in [
+        &[][..],
+        &["authorization"],
+        &["authorization", "body", "header:x-key"],
+        &["authorization", "header:x-other"],
+    ] {
+        let entry = with(&bound, None, Some(bounds(list)), None, None, None);
+        assert_eq!(open(&vault.opener, here(), entry).await, Err(OpenError::Corrupt), "{list:?}");
+    }
+    let free = seal_one(&vault, &[]).await;
+    let entry = with(&free, None, Some(bounds(&["body"])), None, None, None);
+    assert_eq!(
+        open(&vault.opener, here(), entry).await,
+        Err(OpenError::Corrupt),
+        "nor does one without places"
+    );
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ mod credentials;
 mod plan;
 mod secrets;
 
-use definition::{Changes, Checked, Problem, difference};
+use definition_check::{Changes, Checked, Problem, difference};
 use jiff::Timestamp;
 use serde::Serialize;
 use store::StoreError;
@@ -114,7 +114,7 @@ pub(crate) async fn apply(
     text: &str,
     options: ApplyOptions,
 ) -> Result<ApplyAnswer, ApiError> {
-    let checked = match definition::check(text) {
+    let checked = match definition_check::check(text) {
         Ok(checked) => checked,
         Err(refused) => {
             let findings = secrets::find_problems(deps, caller, &refused.secret_refs).await?;

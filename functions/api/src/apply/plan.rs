@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use components::webhook::{Authentication, WebhookConfiguration};
 use components::{Kind, component};
-use definition::Checked;
+use definition_check::Checked;
 use model::definition::{Definition, Node, Uses};
 use serde_json::{Value, json};
 use store::api::{NodeWrite, SecretRefWrite, WebhookRow, WorkflowRow};
@@ -367,7 +367,7 @@ mod tests {
 
     #[test]
     fn secret_references_are_those_of_the_nodes_that_are_written_each_once() {
-        let secret = |node_id: &str, key: &str| definition::NodeSecretRef {
+        let secret = |node_id: &str, key: &str| definition_check::NodeSecretRef {
             node_id: node_id.into(),
             name: "github".into(),
             key: key.into(),
@@ -376,6 +376,7 @@ mod tests {
             line: 1,
             column: 1,
             target: None,
+            place: None,
         };
         let there = current(json!([http("a", Value::Null)]), vec![]);
         let mut new = checked(json!([http("a", Value::Null), http("b", Value::Null)]));

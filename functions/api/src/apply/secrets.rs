@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use definition::{NodeSecretRef, Problem};
+use definition_check::{NodeSecretRef, Problem};
+use model::placement::Placement;
 use store::api::load_secrets_named;
 use vault_format::{AllowedHost, Entries};
 
@@ -13,10 +14,10 @@ use crate::error::ApiError;
 /// What was found of references to secrets.
 #[derive(Default)]
 pub(super) struct Findings {
-    /// Those to a secret that is not there yet.
+    /// Those to a secret that is not there yet, or that a later version refuses.
     pub(super) warnings: Vec<Problem>,
-    /// Those to a secret whose allowed hosts the node's literal host is none of. The executor looks again at each connection, for hosts
-    /// may change afterwards.
+    /// Those to a secret whose allowed hosts the node's literal host is none of, or whose places the field is none of. The executor looks
+    /// again at each connection, for both may change afterwards.
     pub(super) errors: Vec<Problem>,
 }
 
@@ -42,7 +43,10 @@ pub(super) async fn find_problems(
         match check(secret, secrets.get(&secret.name)) {
             Usability::Usable => {}
             Usability::NotThereYet(message) => findings.warnings.push(secret.problem(message)),
-            Usability::OtherHost(message) => findings.errors.push(secret.problem(message)),
+            Usability::Unbounded(message) => findings.warnings.push(secret.problem(message)),
+            Usability::OtherHost(message) | Usability::OtherPlace(message) => {
+                findings.errors.push(secret.problem(message));
+            }
         }
     }
     Ok(findings)
@@ -53,7 +57,9 @@ pub(super) async fn find_problems(
 enum Usability {
     Usable,
     NotThereYet(String),
+    Unbounded(String),
     OtherHost(String),
+    OtherPlace(String),
 }
 
 fn check(secret: &NodeSecretRef, entries: Option<&Entries>) -> Usability {
@@ -68,7 +74,21 @@ fn check(secret: &NodeSecretRef, entries: Option<&Entries>) -> Usability {
             "the secret `{name}` has no key `{key}` yet; executions fail until it has"
         ));
     };
-    let hosts = entry.bounds().allowed_hosts();
+    let bounds = entry.bounds();
+    if let Some(place) = secret.place.as_ref().filter(|place| !bounds.admit(place)) {
+        let places: Vec<String> = bounds.placements().iter().map(Placement::to_string).collect();
+        return Usability::OtherPlace(format!(
+            "the secret `{name}.{key}` may stand in {} only, and stands in {place}; change the node, or set the secret with \
+             `--in {place}` beside its other places",
+            places.join(", ")
+        ));
+    }
+    let hosts = bounds.allowed_hosts();
+    if hosts.is_empty() && secret.place == Some(Placement::Url) {
+        return Usability::Unbounded(format!(
+            "the secret `{name}.{key}` is the whole URL and names no hosts; set it with `--host`: a later version of sealflow refuses it"
+        ));
+    }
     // Without a target the host is the secret's own, known only when it is opened.
     let Some(target) = secret.target.as_ref().filter(|_| !hosts.is_empty()) else { return Usability::Usable };
     if hosts.iter().any(|host| host.matches(&target.host, target.port)) {
@@ -90,16 +110,21 @@ fn check(secret: &NodeSecretRef, entries: Option<&Entries>) -> Usability {
 
 #[cfg(test)]
 mod tests {
-    use definition::UrlTarget;
+    use definition_check::UrlTarget;
     use vault_format::{Bounds, Entry, NONCE_BYTES, TAG_BYTES};
 
     use super::*;
 
     fn entries(hosts: &[&str]) -> Entries {
+        placed(hosts, &[])
+    }
+
+    fn placed(hosts: &[&str], placements: &[&str]) -> Entries {
         let hosts = hosts.iter().map(|host| host.parse().unwrap()).collect();
+        let placements = placements.iter().map(|placement| placement.parse().unwrap()).collect();
         let entry = Entry::new(
             "token".into(),
-            Bounds::new(hosts, vec![]),
+            Bounds::new(hosts, placements),
             vec![1],
             [0; NONCE_BYTES],
             vec![0; TAG_BYTES + 20],
@@ -121,6 +146,7 @@ mod tests {
             line: 3,
             column: 7,
             target: Some(UrlTarget { scheme: "https".into(), host: "api.example.com".into(), port: 443 }),
+            place: Some(Placement::Path),
         };
         let missing = |key: &str, entries: Option<&Entries>, expected: &str| {
             let found = check(&secret(key), entries);
@@ -142,5 +168,34 @@ mod tests {
             );
             assert!(matches!(&found, Usability::OtherHost(message) if message.contains(&said)), "{found:?}");
         }
+    }
+
+    #[test]
+    fn a_reference_in_another_place_than_the_secret_names_is_found() {
+        let found = |place: Option<&str>, hosts: &[&str], placements: &[&str]| {
+            let secret = NodeSecretRef {
+                node_id: "call".into(),
+                name: "github".into(),
+                key: "token".into(),
+                field: String::new(),
+                pointer: String::new(),
+                line: 1,
+                column: 1,
+                target: None,
+                place: place.map(|place| place.parse().unwrap()),
+            };
+            check(&secret, Some(&placed(hosts, placements)))
+        };
+        assert_eq!(found(Some("query:a"), &[], &["body", "query"]), Usability::Usable);
+        assert_eq!(found(None, &[], &["body"]), Usability::Usable, "a template chooses it");
+        let said = "`github.token` may stand in authorization, body only, and stands in header:x-key";
+        let refused = found(Some("header:X-Key"), &[], &["body", "authorization"]);
+        assert!(matches!(&refused, Usability::OtherPlace(message) if message.contains(said)), "{refused:?}");
+        let unbounded = found(Some("url"), &[], &["url"]);
+        assert!(
+            matches!(&unbounded, Usability::Unbounded(message) if message.contains("--host")),
+            "{unbounded:?}"
+        );
+        assert_eq!(found(Some("url"), &["a.example"], &["url"]), Usability::Usable);
     }
 }

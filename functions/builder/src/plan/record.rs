@@ -215,7 +215,7 @@ impl<'a> Record<'a> {
         });
         scratch.rows.keys.extend(keys);
         if node.kind == NodeKind::Effect {
-            execution.residuals = serde_json::to_value(&resolved.residuals).unwrap_or_else(|_| json!([]));
+            execution.residuals = serde_json::to_value(&resolved.fields).unwrap_or_else(|_| json!([]));
             match self.starts_after(&execution) {
                 Ok(wait) => execution.starts_after = wait,
                 Err(failure) => {

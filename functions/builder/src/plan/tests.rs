@@ -241,7 +241,7 @@ fn only_references_are_stored() {
         "I1"
     );
     assert_eq!(execution.residuals[0]["path"], "/headers/0/value");
-    assert_eq!(execution.residuals[0]["refs"], json!([["github", "token"]]));
+    assert_eq!(execution.residuals[0]["parts"][1], json!({ "secret": ["github", "token"] }));
     assert_eq!((plan.rows.keys[0].key.as_str(), plan.rows.keys[0].value.as_str()), ("n", "0"));
 }
 

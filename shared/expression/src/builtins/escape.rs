@@ -1,7 +1,5 @@
 //! Escaping for XML and URLs.
 
-use std::fmt::Write as _;
-
 use super::{Outcome, print};
 use crate::{
     eval::{Budget, Fault},
@@ -11,16 +9,7 @@ use crate::{
 pub(super) fn escape_xml<'a>(arguments: &[Value<'a>], budget: &mut Budget) -> Outcome<'a> {
     let text = printed(&arguments[0], budget)?;
     let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&#34;"),
-            '\'' => out.push_str("&#39;"),
-            c => out.push(c),
-        }
-    }
+    secret_text::xml(&text, &mut out);
     budget.grow(out.len())?;
     Ok(Value::string(out))
 }
@@ -45,15 +34,7 @@ fn printed(value: &Value<'_>, budget: &mut Budget) -> Result<String, Fault> {
 pub(crate) fn percent_encode(text: &str, budget: &mut Budget) -> Result<String, Fault> {
     budget.grow(text.len().saturating_mul(3))?;
     let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(char::from(byte)),
-            byte => {
-                // Writing to a string does not fail.
-                let _ = write!(out, "%{byte:02X}");
-            }
-        }
-    }
+    secret_text::percent_encode(text, &mut out);
     Ok(out)
 }
 

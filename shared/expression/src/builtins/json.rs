@@ -2,6 +2,7 @@
 
 use std::{fmt::Write as _, sync::Arc};
 
+use secret_text::json_text;
 use serde_json::Value as Json;
 
 use super::{
@@ -11,6 +12,8 @@ use super::{
 use crate::{
     eval::{Budget, Fault},
     limits::VALUE_NESTING_MAX,
+    opaque::{self, Pieces},
+    template::Placed,
     time::zone_name,
     value::{Calendar, Text, Value},
 };
@@ -37,6 +40,7 @@ pub(crate) fn encode(value: &Value<'_>, budget: &mut Budget) -> Result<Json, Fau
         Value::Duration(nanoseconds) => Json::from(*nanoseconds),
         Value::Zone(zone) => Json::String(zone_name(zone)),
         Value::Calendar(Calendar::Month(number) | Calendar::Weekday(number)) => Json::from(*number),
+        Value::Opaque(_) => return Err(opaque::refused("a value")),
         Value::List(list) => {
             Json::Array(list.iter().map(|item| encode(&item, budget)).collect::<Result<_, Fault>>()?)
         }
@@ -50,6 +54,52 @@ pub(crate) fn encode(value: &Value<'_>, budget: &mut Budget) -> Result<Json, Fau
             Json::Object(entries)
         }
     })
+}
+
+/// A value as JSON in which each opaque text stands as people see it; beside it where they stand, and their parts.
+pub(crate) fn encode_placed(
+    value: &Value<'_>,
+    pointer: &mut String,
+    placed: &mut Vec<Placed>,
+    budget: &mut Budget,
+) -> Result<Json, Fault> {
+    if !value.holds_opaque() {
+        return encode(value, budget);
+    }
+    budget.grow(size_of::<Json>())?;
+    let length = pointer.len();
+    match value {
+        Value::Opaque(opaque) => {
+            let parts = opaque.text_parts()?.to_vec();
+            let shown = secret_text::show(&parts);
+            budget.grow(shown.len())?;
+            placed.push(Placed { pointer: pointer.clone(), parts });
+            Ok(Json::String(shown))
+        }
+        Value::List(list) => {
+            let mut items = Vec::with_capacity(list.len());
+            for (index, item) in list.iter().enumerate() {
+                pointer.push_str(&format!("/{index}"));
+                items.push(encode_placed(&item, pointer, placed, budget)?);
+                pointer.truncate(length);
+            }
+            Ok(Json::Array(items))
+        }
+        Value::Map(map) => {
+            let mut entries = serde_json::Map::new();
+            for (key, item) in map.entries() {
+                let mut text = String::new();
+                print::key_text(&key, &mut text, budget)?;
+                pointer.push('/');
+                pointer.push_str(&text.replace('~', "~0").replace('/', "~1"));
+                let encoded = encode_placed(&item, pointer, placed, budget)?;
+                pointer.truncate(length);
+                entries.insert(text, encoded);
+            }
+            Ok(Json::Object(entries))
+        }
+        other => encode(other, budget),
+    }
 }
 
 /// A value that is no longer needed, as JSON.
@@ -104,11 +154,13 @@ pub(crate) fn nesting(json: &Json) -> usize {
 pub(crate) fn write(
     value: &Value<'_>,
     level: usize,
-    out: &mut String,
+    pieces: &mut Pieces,
     budget: &mut Budget,
 ) -> Result<(), Fault> {
-    let before = out.len();
+    let before = pieces.text.len();
+    let out = &mut pieces.text;
     match value {
+        Value::Opaque(opaque) => return pieces.place_json(opaque, budget),
         Value::Nil => out.push_str("null"),
         Value::Bool(truth) => out.push_str(if *truth { "true" } else { "false" }),
         Value::Float(x) => match go_format::float_json(*x) {
@@ -117,15 +169,15 @@ pub(crate) fn write(
         },
         Value::Text(text) => {
             budget.grow(text.len())?;
-            write_text(text, out);
+            json_text(text, out);
         }
-        Value::Time(time) => write_text(&go_format::format(time, RFC3339_NANO), out),
-        Value::Zone(zone) => write_text(&zone_name(zone), out),
+        Value::Time(time) => json_text(&go_format::format(time, RFC3339_NANO), out),
+        Value::Zone(zone) => json_text(&zone_name(zone), out),
         Value::Int(n) | Value::Duration(n) => write_number(*n, out),
         Value::Calendar(Calendar::Month(n) | Calendar::Weekday(n)) => write_number(i64::from(*n), out),
         Value::List(list) => {
             let items = list.iter().map(|item| (None, item));
-            return write_all(('[', ']'), items, level, out, budget);
+            return write_all(('[', ']'), items, level, pieces, budget);
         }
         Value::Map(map) => {
             let mut entries = Vec::with_capacity(map.len());
@@ -134,10 +186,10 @@ pub(crate) fn write(
                 print::key_text(&key, &mut text, budget)?;
                 entries.push((Some(text), item));
             }
-            return write_all(('{', '}'), entries.into_iter(), level, out, budget);
+            return write_all(('{', '}'), entries.into_iter(), level, pieces, budget);
         }
     }
-    budget.grow(out.len() - before)
+    budget.grow(pieces.text.len() - before)
 }
 
 /// The elements of a list, or of a map with their keys.
@@ -145,52 +197,31 @@ fn write_all<'v>(
     brackets: (char, char),
     elements: impl Iterator<Item = (Option<String>, Value<'v>)>,
     level: usize,
-    out: &mut String,
+    pieces: &mut Pieces,
     budget: &mut Budget,
 ) -> Result<(), Fault> {
-    out.push(brackets.0);
+    pieces.text.push(brackets.0);
     let mut empty = true;
     for (key, item) in elements {
-        out.push_str(if empty { "\n" } else { ",\n" });
+        pieces.text.push_str(if empty { "\n" } else { ",\n" });
         empty = false;
         budget.grow(2 * level + 6)?;
-        out.extend(std::iter::repeat_n("  ", level + 1));
+        pieces.text.extend(std::iter::repeat_n("  ", level + 1));
         if let Some(key) = key {
-            write_text(&key, out);
-            out.push_str(": ");
+            json_text(&key, &mut pieces.text);
+            pieces.text.push_str(": ");
         }
-        write(&item, level + 1, out, budget)?;
+        write(&item, level + 1, pieces, budget)?;
     }
     if !empty {
-        out.push('\n');
-        out.extend(std::iter::repeat_n("  ", level));
+        pieces.text.push('\n');
+        pieces.text.extend(std::iter::repeat_n("  ", level));
     }
-    out.push(brackets.1);
+    pieces.text.push(brackets.1);
     budget.grow(2 * level + 2)
 }
 
 fn write_number(n: i64, out: &mut String) {
     // Writing to a string does not fail.
     let _ = write!(out, "{n}");
-}
-
-/// A text in quotes, escaped as Go does for HTML.
-fn write_text(text: &str, out: &mut String) {
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '\u{8}' => out.push_str("\\b"),
-            '\u{c}' => out.push_str("\\f"),
-            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' | '\0'..'\u{20}' => {
-                let _ = write!(out, "\\u{:04x}", c as u32);
-            }
-            c => out.push(c),
-        }
-    }
-    out.push('"');
 }

@@ -3,6 +3,7 @@
 use super::go_format;
 use crate::{
     eval::{Budget, Fault},
+    opaque,
     time::zone_name,
     value::{Calendar, Key, Value},
 };
@@ -19,6 +20,7 @@ pub(crate) fn template(value: &Value<'_>, out: &mut String, budget: &mut Budget)
 /// As Go's `%v` prints a value, which is what `string()` gives.
 pub(crate) fn verbatim(value: &Value<'_>, out: &mut String, budget: &mut Budget) -> Result<(), Fault> {
     match value {
+        Value::Opaque(_) => Err(opaque::refused("a printed list")),
         Value::Nil => push(out, "<nil>", budget),
         Value::Bool(truth) => push(out, if *truth { "true" } else { "false" }, budget),
         Value::Int(n) => push(out, &n.to_string(), budget),

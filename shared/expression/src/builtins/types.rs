@@ -5,6 +5,7 @@ use base64::{Engine as _, alphabet, engine};
 use super::{Outcome, json, print, text};
 use crate::{
     eval::{self, Budget, Fault},
+    opaque::Pieces,
     text::from_bytes,
     value::{Calendar, Value},
 };
@@ -59,9 +60,9 @@ pub(super) fn type_of<'a>(arguments: &[Value<'a>], _: &mut Budget) -> Outcome<'a
 }
 
 pub(super) fn to_json<'a>(arguments: &[Value<'a>], budget: &mut Budget) -> Outcome<'a> {
-    let mut out = String::new();
-    json::write(&arguments[0], 0, &mut out, budget)?;
-    Ok(Value::string(out))
+    let mut pieces = Pieces::default();
+    json::write(&arguments[0], 0, &mut pieces, budget)?;
+    Ok(pieces.into_value())
 }
 
 pub(super) fn from_json<'a>(arguments: &[Value<'a>], budget: &mut Budget) -> Outcome<'a> {

@@ -3,7 +3,7 @@
 use super::{Budget, Eval, Fault, Machine};
 use crate::{
     ast::Id,
-    text,
+    opaque, text,
     value::{List, Map, Text, Value},
 };
 
@@ -27,7 +27,11 @@ impl<'a> Machine<'a> {
 
 /// `object[key]`: a missing key of a map is nil, an index outside of a list or text is an error.
 pub(crate) fn member<'a>(object: &Value<'a>, key: &Value<'a>) -> Result<Value<'a>, Fault> {
+    if key.holds_opaque() {
+        return Err(opaque::refused("[…]"));
+    }
     match object {
+        Value::Opaque(_) => Err(opaque::refused("[…]")),
         Value::Map(map) => map_member(map, key),
         Value::List(list) => {
             let index = position(key, list.len())?;
@@ -74,6 +78,9 @@ fn slice<'a>(
     to: Option<&Value<'a>>,
     budget: &mut Budget,
 ) -> Result<Value<'a>, Fault> {
+    if [Some(object), from, to].into_iter().flatten().any(|value| matches!(value, Value::Opaque(_))) {
+        return Err(opaque::refused("[…:…]"));
+    }
     let length = match object {
         Value::List(list) => list.len(),
         Value::Text(text) => text.len(),

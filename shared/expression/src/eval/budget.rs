@@ -115,7 +115,7 @@ impl Fault {
     /// The error in function `name`, where it happened.
     pub fn within(self, name: &str, span: Span) -> Box<Error> {
         match self.kind {
-            ErrorKind::Limit => self.at(span),
+            ErrorKind::Limit | ErrorKind::Secret => self.at(span),
             kind => Box::new(Error::new(kind, format!("{name}(): {}", self.message), span)),
         }
     }

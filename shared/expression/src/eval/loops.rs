@@ -7,6 +7,7 @@ use crate::{
     ast::{Id, LoopNode},
     builtins::Loop,
     error::Error,
+    opaque,
     value::{Key, List, Text, Value},
 };
 
@@ -22,6 +23,7 @@ impl<'a> Items<'a> {
         match value {
             Value::List(list) => Ok(Items::List(list)),
             Value::Text(text) => Ok(Items::Bytes(text)),
+            Value::Opaque(_) => Err(opaque::refused("a closure over it")),
             other => Err(Fault::of_type(format!("a closure goes over a list, not {}", other.type_name()))),
         }
     }
@@ -153,6 +155,9 @@ impl<'a> Machine<'a> {
         let mut total = Value::Int(0);
         for at in 0..run.items.len() {
             let value = self.apply(run, at)?;
+            if value.holds_opaque() {
+                return Err(self.fault(run.id, opaque::refused("sum")));
+            }
             total = operators::add(&total, &value, &mut self.budget)
                 .map_err(|fault| self.fault(run.id, fault))?;
         }
@@ -163,6 +168,9 @@ impl<'a> Machine<'a> {
         let mut groups: BTreeMap<Key<'a>, Vec<Value<'a>>> = BTreeMap::new();
         for at in 0..run.items.len() {
             let value = self.apply(run, at)?;
+            if value.holds_opaque() {
+                return Err(self.fault(run.id, opaque::refused("groupBy")));
+            }
             let Some(key) = Key::of(&value) else {
                 let message = format!("groupBy(): {} cannot be a key of a map", value.type_name());
                 return Err(self.fault(run.id, Fault::of_type(message)));
@@ -181,7 +189,11 @@ impl<'a> Machine<'a> {
             operators::is_descending(order.as_ref()).map_err(|fault| self.fault(run.id, fault))?;
         let mut keyed = Vec::new();
         for at in 0..run.items.len() {
-            keyed.push((self.apply(run, at)?, run.items.get(at)));
+            let key = self.apply(run, at)?;
+            if key.holds_opaque() {
+                return Err(self.fault(run.id, opaque::refused("sortBy")));
+            }
+            keyed.push((key, run.items.get(at)));
         }
         let sorted = operators::sort_by_key(keyed, descending, &mut self.budget);
         let sorted = sorted.map_err(|fault| fault.within("sortBy", self.node(run.id).span()))?;

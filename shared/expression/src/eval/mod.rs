@@ -1,4 +1,4 @@
-//! Evaluation of the tree. One evaluator serves the author's expression and the residual.
+//! Evaluation of the tree.
 //!
 //! Chains of operators and accesses are walked with a stack of their own; everything else recurses at most
 //! [`crate::limits::DEPTH_MAX`] deep.
@@ -9,21 +9,21 @@ mod loops;
 pub(crate) mod operators;
 mod regex;
 mod spine;
-mod track;
 
 pub(crate) use access::member;
 pub(crate) use budget::{Budget, Fault};
-pub(crate) use loops::Items;
 use spine::Spine;
-pub(crate) use track::Tracker;
+
+use secret_text::{Encoding, Step};
 
 use crate::{
     ast::{Id, Kind, Node, UnaryOp},
     builtins,
     error::{Error, ErrorKind},
-    residual::Secrets,
+    opaque::{self, Opaque},
     suggest,
-    template::Environment,
+    template::{Environment, Secrets},
+    url,
     value::{Key, Value},
 };
 
@@ -35,7 +35,7 @@ pub(crate) type Eval<'a> = Result<Value<'a>, Box<Error>>;
 pub(crate) struct Vault<'a> {
     /// The references, by index.
     pub refs: &'a [(String, String)],
-    /// The opened secrets; `None` while building.
+    /// The values, while an expression is tried out; `None`: a reference is opaque.
     pub secrets: Option<&'a dyn Secrets>,
 }
 
@@ -52,8 +52,6 @@ pub(crate) struct Machine<'a> {
     regexes: regex::Cache,
     /// What is left to spend.
     pub budget: Budget,
-    /// Gathers what is made of secrets, in the executor.
-    pub tracker: Option<Tracker>,
 }
 
 /// A closure that is running.
@@ -80,7 +78,6 @@ impl<'a> Machine<'a> {
             spine: Spine::default(),
             regexes: regex::Cache::default(),
             budget: Budget::default(),
-            tracker: None,
         }
     }
 
@@ -144,9 +141,6 @@ impl<'a> Machine<'a> {
                     }
                 }
             }
-            if self.tracker.is_some() {
-                self.note(id, &value)?;
-            }
         }
         Ok(Some(value))
     }
@@ -159,14 +153,6 @@ impl<'a> Machine<'a> {
             (Value::Map(map), Kind::Literal(Value::Text(name))) => Some(map.get(name).unwrap_or(Value::Nil)),
             _ => None,
         }
-    }
-
-    /// Notes a value that was made of a secret.
-    #[inline(never)]
-    fn note(&mut self, id: Id, value: &Value<'a>) -> Result<(), Box<Error>> {
-        let Some(tracker) = &mut self.tracker else { return Ok(()) };
-        let noted = tracker.note(id, value);
-        noted.map_err(|fault| self.fault(id, fault))
     }
 
     /// Takes one unit of work.
@@ -206,6 +192,7 @@ impl<'a> Machine<'a> {
             }
             Kind::Coalesce(_, right) => match left {
                 Value::Nil => self.eval_open(*right),
+                Value::Opaque(_) => Err(self.fault(id, opaque::refused("??"))),
                 left => Ok(Some(left)),
             },
             Kind::Member(_, key, optional) => self.member_step(id, left, *key, *optional),
@@ -235,6 +222,11 @@ impl<'a> Machine<'a> {
         if optional && matches!(object, Value::Nil) {
             return Ok(None);
         }
+        if let Value::Opaque(json) = &object {
+            let step = self.literal_step(key).ok_or_else(|| self.fault(id, opaque::refused("[…]")))?;
+            let found = json.step(step).map_err(|fault| self.fault(id, fault))?;
+            return Ok(Some(Value::Opaque(found)));
+        }
         if let Kind::Literal(key) = &self.node(key).kind {
             return self.member(id, &object, key).map(Some);
         }
@@ -242,24 +234,29 @@ impl<'a> Machine<'a> {
         self.member(id, &object, &key).map(Some)
     }
 
+    /// A literal step into the JSON of a secret.
+    fn literal_step(&self, key: Id) -> Option<Step> {
+        let index = |id: Id| match &self.node(id).kind {
+            Kind::Literal(Value::Int(n)) => Some(*n),
+            _ => None,
+        };
+        match &self.node(key).kind {
+            Kind::Literal(Value::Text(key)) => Some(Step::Key((**key).to_owned())),
+            Kind::Unary(UnaryOp::Minus, child) => index(*child).map(|n| Step::Index(-n)),
+            _ => index(key).map(Step::Index),
+        }
+    }
+
     /// A node that is no chain.
     fn eval_leaf(&mut self, id: Id) -> Eval<'a> {
         self.tick(id)?;
-        let value = self.eval_kind(id)?;
-        if self.tracker.is_some() {
-            self.note(id, &value)?;
-        }
-        Ok(value)
-    }
-
-    fn eval_kind(&mut self, id: Id) -> Eval<'a> {
         match &self.node(id).kind {
             Kind::Literal(value) => Ok(value.clone()),
             Kind::Variable(name) => self.variable(id, name),
             Kind::Local(slot) => self.local(id, *slot),
             Kind::Item(_) => self.scope(id).map(|scope| scope.item.clone()),
-            Kind::Index(_) => self.scope(id).map(|scope| Value::Int(scope.index)),
-            Kind::Acc(_) => self.scope(id).map(|scope| scope.acc.clone()),
+            Kind::Index => self.scope(id).map(|scope| Value::Int(scope.index)),
+            Kind::Acc => self.scope(id).map(|scope| scope.acc.clone()),
             Kind::Secret(index) => self.secret(id, *index),
             Kind::Unary(op, child) => {
                 let value = self.eval(*child)?;
@@ -294,10 +291,6 @@ impl<'a> Machine<'a> {
                 let value = self.eval(*child)?;
                 self.encode(id, *place, &value)
             }
-            Kind::Text(parts) => self.eval_text(id, parts),
-            Kind::Raise(kind, message) => {
-                Err(Box::new(Error::new(*kind, message.clone(), self.node(id).span())))
-            }
             _ => Err(self.fault(id, Fault::other("this node has no place here"))),
         }
     }
@@ -322,25 +315,20 @@ impl<'a> Machine<'a> {
         self.map(id, entries)
     }
 
-    fn eval_text(&mut self, id: Id, parts: &[Id]) -> Eval<'a> {
-        let mut text = String::new();
-        for part in parts {
-            let value = self.eval(*part)?;
-            self.print(id, &value, &mut text)?;
-        }
-        Ok(Value::string(text))
-    }
-
     /// Appends a value as a template prints it.
     pub fn print(&mut self, id: Id, value: &Value<'a>, text: &mut String) -> Result<(), Box<Error>> {
         builtins::print::template(value, text, &mut self.budget).map_err(|fault| self.fault(id, fault))
     }
 
     /// Encodes a value for its place in a URL.
-    pub fn encode(&mut self, id: Id, place: crate::url::Place, value: &Value<'a>) -> Eval<'a> {
+    fn encode(&mut self, id: Id, place: Encoding, value: &Value<'a>) -> Eval<'a> {
+        if let Value::Opaque(opaque) = value {
+            let encoded = opaque::encode_text(place, opaque, &mut self.budget);
+            return encoded.map(Value::Opaque).map_err(|fault| self.fault(id, fault));
+        }
         let mut text = String::new();
         self.print(id, value, &mut text)?;
-        let encoded = place.encode(&text, &mut self.budget).map_err(|fault| self.fault(id, fault))?;
+        let encoded = url::encode(place, &text, &mut self.budget).map_err(|fault| self.fault(id, fault))?;
         Ok(Value::string(encoded))
     }
 
@@ -357,6 +345,9 @@ impl<'a> Machine<'a> {
         self.budget.grow_list(2 * pairs.len()).map_err(|fault| self.fault(id, fault))?;
         for (key, value) in pairs {
             let Value::Text(key) = key else {
+                if key.holds_opaque() {
+                    return Err(self.fault(id, opaque::refused("a map's key")));
+                }
                 let message = format!("a map key must be a string, not {}", key.type_name());
                 return Err(self.fault(id, Fault::of_type(message)));
             };
@@ -367,8 +358,12 @@ impl<'a> Machine<'a> {
 
     /// Calls a builtin.
     pub fn builtin(&mut self, id: Id, builtin: builtins::Builtin, arguments: &[Value<'a>]) -> Eval<'a> {
-        let result =
-            builtin.call(arguments, &mut self.budget).and_then(|value| self.budget.check_depth(value));
+        let result = if builtin.is_placed() || arguments.iter().any(Value::holds_opaque) {
+            opaque::call(builtin, arguments, self.vault.secrets, &mut self.budget)
+        } else {
+            builtin.call(arguments, &mut self.budget)
+        };
+        let result = result.and_then(|value| self.budget.check_depth(value));
         result.map_err(|fault| fault.within(builtin.name(), self.node(id).span()))
     }
 
@@ -376,6 +371,7 @@ impl<'a> Machine<'a> {
     pub fn truth(&self, id: Id, what: &str, value: &Value<'a>) -> Result<bool, Box<Error>> {
         match value {
             Value::Bool(truth) => Ok(*truth),
+            other if other.holds_opaque() => Err(self.fault(id, opaque::refused(what))),
             other => {
                 let message = format!("{what} needs a bool, not {}", other.type_name());
                 Err(self.fault(id, Fault::of_type(message)))
@@ -385,6 +381,9 @@ impl<'a> Machine<'a> {
 
     /// A prefix operator.
     pub fn unary(&self, id: Id, op: UnaryOp, value: &Value<'a>) -> Eval<'a> {
+        if value.holds_opaque() {
+            return Err(self.fault(id, opaque::refused(op.symbol())));
+        }
         operators::unary(op, value).map_err(|fault| self.fault(id, fault))
     }
 
@@ -408,13 +407,18 @@ impl<'a> Machine<'a> {
         let Some((name, key)) = self.vault.refs.get(index as usize) else {
             return Err(self.fault(id, Fault::other("this reference does not exist")));
         };
-        let value = self.vault.secrets.and_then(|secrets| secrets.get(name, key));
+        let Some(secrets) = self.vault.secrets else {
+            return Ok(Value::Opaque(Opaque::reference(name, key)));
+        };
         let missing = || Fault::new(ErrorKind::Secret, format!("the secret `{name}` has no key `{key}`"));
-        value.map(Value::str).ok_or_else(|| self.fault(id, missing()))
+        secrets.get(name, key).map(Value::str).ok_or_else(|| self.fault(id, missing()))
     }
 
     /// Calls a function of the environment.
     pub fn host(&mut self, id: Id, name: &str, arguments: &[Value<'a>]) -> Eval<'a> {
+        if arguments.iter().any(Value::holds_opaque) {
+            return Err(self.fault(id, opaque::refused(name)));
+        }
         match self.host.and_then(|host| host.call(name, arguments)) {
             Some(result) => {
                 result.map_err(|message| self.fault(id, Fault::other(format!("{name}(): {message}"))))
@@ -432,6 +436,9 @@ impl<'a> Machine<'a> {
         name: &str,
         arguments: &[Value<'a>],
     ) -> Eval<'a> {
+        if value.holds_opaque() || arguments.iter().any(Value::holds_opaque) {
+            return Err(self.fault(id, opaque::refused(name)));
+        }
         if let (Kind::Variable(variable), Some(host)) = (&self.node(object).kind, self.host)
             && let Some(result) = host.call(&format!("{variable}.{name}"), arguments)
         {

@@ -6,6 +6,7 @@ use super::{Budget, Eval, Fault, Machine, regex};
 use crate::{
     ast::{BinaryOp, Id, UnaryOp},
     limits::RANGE_ELEMENTS_MAX,
+    opaque,
     time::Time,
     value::{Key, Value},
 };
@@ -14,6 +15,9 @@ impl<'a> Machine<'a> {
     /// An operator that always evaluates both sides.
     pub fn binary(&mut self, id: Id, op: BinaryOp, left: &Value<'a>, right: &Value<'a>) -> Eval<'a> {
         let result = match op {
+            _ if left.holds_opaque() || right.holds_opaque() => {
+                opaque::binary(op, left, right, &mut self.budget)
+            }
             BinaryOp::Matches => {
                 regex::matches(left, right, &mut self.regexes, &mut self.budget).map(Value::Bool)
             }

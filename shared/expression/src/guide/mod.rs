@@ -22,7 +22,7 @@ pub mod operators;
 pub mod strings;
 pub mod types;
 
-use crate::{Environment, FieldKind, Folded, Template, Value};
+use crate::{Environment, FieldKind, Template, Value};
 
 /// Asserts that `expression`, without any data, gives `expected`. For the examples of these pages.
 ///
@@ -39,11 +39,9 @@ pub fn example(expression: &str, expected: serde_json::Value) {
             None
         }
     }
-    let folded =
-        Template::parse(expression, FieldKind::Expression).and_then(|template| template.fold(&Nothing));
-    match folded {
-        Ok(Folded::Value(value)) => assert_eq!(value, expected, "{expression}"),
-        Ok(Folded::Residual { .. }) => panic!("{expression} needs a secret"),
+    let template = Template::parse(expression, FieldKind::Expression);
+    match template.and_then(|template| template.resolve(&Nothing)) {
+        Ok(resolution) => assert_eq!(resolution.display, expected, "{expression}"),
         Err(error) => panic!("{error}"),
     }
 }

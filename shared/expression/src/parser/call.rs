@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Parser, Reference, Scope, Step};
+use super::{Parser, Scope, Step};
 use crate::{
     ast::{Id, Kind, LoopNode},
     builtins::{Builtin, Loop},
@@ -159,10 +159,6 @@ impl Parser<'_> {
             self.tree.refs.push(reference);
             self.tree.refs.len() - 1
         }) as u32;
-        let place = Reference { index, span };
-        if !self.tree.secrets.contains(&place) {
-            self.tree.secrets.push(place);
-        }
         self.leaf(Kind::Secret(index), span)
     }
 

@@ -11,6 +11,7 @@ use crate::{
     error::{Error, ErrorKind, Span},
     lexer::{Token, TokenKind, Until, lex},
     limits::{DEPTH_MAX, NESTING_MAX, NODES_MAX},
+    template::{SecretRef, SecretRole},
     value::Value,
 };
 
@@ -19,23 +20,12 @@ use crate::{
 pub(crate) struct Tree {
     /// The nodes of all its expressions.
     pub nodes: Vec<Node>,
-    /// Where each secret reference stands: node, name, key, span.
-    pub secrets: Vec<Reference>,
     /// The secrets, each once; [`Kind::Secret`] is an index into it.
     pub refs: Vec<(String, String)>,
     /// The value node of each `let` slot.
     pub slots: Vec<Id>,
     /// How many closures there are.
     pub scopes: u32,
-}
-
-/// A secret reference in the source.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Reference {
-    /// Its index in [`Tree::refs`].
-    pub index: u32,
-    /// Where it stands.
-    pub span: Span,
 }
 
 /// Recursive calls of the parser, brackets and operators together. It bounds the stack.
@@ -158,9 +148,9 @@ impl<'s> Parser<'s> {
     }
 
     /// The reference that a secret node stands for.
-    pub fn secret_ref(&self, index: u32, id: Id) -> crate::template::SecretRef {
+    pub fn secret_ref(&self, index: u32, id: Id) -> SecretRef {
         let (name, key) = self.tree.refs[index as usize].clone();
-        crate::template::SecretRef { name, key, span: self.span(id) }
+        SecretRef { name, key, span: self.span(id), role: SecretRole::Placed }
     }
 
     /// What was parsed.

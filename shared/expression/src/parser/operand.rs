@@ -144,8 +144,8 @@ impl Parser<'_> {
         let name = self.advance().span;
         let span = Span::new(span.start, name.end);
         let kind = match &self.source[name.start..name.end] {
-            "acc" if which.has_acc() => Kind::Acc(number),
-            "index" if which.has_index() => Kind::Index(number),
+            "acc" if which.has_acc() => Kind::Acc,
+            "index" if which.has_index() => Kind::Index,
             other => {
                 let message = format!("`#{other}` does not exist in `{}`", which.name());
                 return Err(self.error(ErrorKind::Name, message, span));

@@ -139,10 +139,23 @@ impl Safe {
             ("github", "list", "alpha,beta,gamma-secret-part"),
             ("db", "number", "4711471147"),
             ("db", "json", "{\"user\":\"secret-user\",\"port\":54321,\"tags\":[\"secret-tag-1\",\"t2\"]}"),
+            ("db", "json64", "eyJ1c2VyIjoic2VjcmV0LXVzZXIifQ=="),
             ("db", "flag", "yes"),
             ("hook", "url", "https://hooks.test/services/T0/B0/secretpath"),
             ("odd", "{{ braces }}", "{{ $[\"Push\"].data.name }} a/b?c=d&e"),
         ])
+    }
+}
+
+impl secret_text::Secrets for Safe {
+    fn value_bytes(&self, name: &str, key: &str) -> usize {
+        Secrets::get(self, name, key).map_or(0, str::len)
+    }
+}
+
+impl secret_text::Values for Safe {
+    fn get(&self, name: &str, key: &str) -> Option<&str> {
+        Secrets::get(self, name, key)
     }
 }
 

@@ -4,10 +4,9 @@ use components::suggest::did_you_mean;
 use model::limits::{NAME_CHARS_MAX, NODE_ID_CHARS_MAX};
 
 use super::collect::{Collector, Spot};
-use crate::{
-    pointer::key_path,
-    source::{Content, Entry, Tree},
-};
+use definition::pointer::key_path;
+
+use crate::source::{Content, Entry, Tree};
 
 /// A map with no other than these fields.
 pub(super) fn map<'t>(

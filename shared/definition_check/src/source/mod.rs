@@ -12,10 +12,9 @@ mod yaml;
 use model::limits::DEFINITION_BYTES_MAX;
 use serde_json::{Map, Number, Value};
 
-use crate::{
-    pointer::{escape, segments},
-    problem::Problem,
-};
+use definition::pointer::{escape, segments};
+
+use crate::problem::Problem;
 
 /// A place in the author's text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

@@ -6,7 +6,10 @@ use std::{
 };
 
 use components::{Component, FieldRule, Trigger, field_rule, suggest::did_you_mean};
-use expression::{FieldKind, SEALFLOW_NAMES, Template, UrlOrigin, suggest_name};
+use definition::{is_plain, pointer::field_path};
+use expression::{ErrorKind, FieldKind, SEALFLOW_NAMES, SecretRole, Template, UrlOrigin, suggest_name};
+use model::placement::Placement;
+use secret_text::Part;
 use serde_json::{Map, Value};
 
 use super::{
@@ -17,11 +20,7 @@ use super::{
     node::check_root_template,
     tokens,
 };
-use crate::{
-    compile::is_plain,
-    pointer::field_path,
-    source::{Content, Tree},
-};
+use crate::source::{Content, Tree};
 
 /// The node names that a template may use, and what comes before it.
 pub(super) struct Names<'d> {
@@ -127,15 +126,20 @@ pub(super) fn check(
             }
         }
         let spot = spot();
-        if let Some(template) = parse(&spot, rule.kind, out) {
-            fields.push(Field { pointer: pointer.to_owned(), spot, rule, template });
+        match Template::parse(spot.value, rule.kind) {
+            Ok(template) => fields.push(Field { pointer: pointer.to_owned(), spot, rule, template }),
+            // However it is written: none may stand here.
+            Err(error) if error.kind == ErrorKind::Secret && rule.secret.is_none() => {
+                out.error_in(&spot, error.span, refusal(component, pointer));
+            }
+            Err(error) => out.error_in(&spot, error.span, error.message),
         }
     });
     check_keys_of_maps(tree, &prefix, out);
     for field in &fields {
         names.check(&field.spot, &field.template, out);
     }
-    check_secrets(node, component, &fields, out)
+    check_secrets(node, component, &value, &fields, out)
 }
 
 /// Checks a trigger's configuration, which holds no templates but those over the root event that the trigger names.
@@ -196,6 +200,7 @@ fn check_keys_of_maps(tree: &Tree, field: &str, out: &mut Collector<'_>) {
 fn check_secrets(
     node: &DraftNode<'_>,
     component: &dyn Component,
+    configuration: &Value,
     fields: &[Field<'_>],
     out: &mut Collector<'_>,
 ) -> Vec<NodeSecretRef> {
@@ -224,6 +229,7 @@ fn check_secrets(
                 line: place.line,
                 column: place.column,
                 target: target.clone(),
+                place: place_of(secret.role, component, configuration, &field.pointer),
             });
         }
     }
@@ -234,6 +240,26 @@ fn check_secrets(
             .for_each(|field| check_origin(field, out));
     }
     refs
+}
+
+/// Where in the request a reference stands; None where a template chooses it.
+fn place_of(
+    role: SecretRole,
+    component: &dyn Component,
+    configuration: &Value,
+    pointer: &str,
+) -> Option<Placement> {
+    let part = match role {
+        SecretRole::Signing => return Some(Placement::Signing),
+        SecretRole::InUrl(encoding) => Part::Encoded(encoding, Vec::new()),
+        SecretRole::Placed => Part::Text(String::new()),
+    };
+    let place = component.placement(configuration, pointer, &part);
+    let is_open = match &place {
+        Placement::Header(name) | Placement::QueryParameter(name) => name.is_empty() || name.contains("{{"),
+        _ => false,
+    };
+    (!is_open).then_some(place)
 }
 
 /// The host as the parser spells it whose word counts at the connection.

@@ -65,6 +65,7 @@ fn the_examples_have_neither_errors_nor_warnings() {
             line: 27,
             column: 52,
             target: Some(UrlTarget { scheme: "https".into(), host: "api.example.com".into(), port: 443 }),
+            place: Some(Placement::Authorization),
         }]
     );
 }
@@ -226,6 +227,47 @@ fn what_a_node_may_say_depends_on_what_it_uses() {
         &["4:34 nodes[1].component: there is no component named `webhook`; it is a trigger"],
     );
     check("  - { id: a, name: A }\n", &["4:5 nodes[1]: must say what it is: `trigger` or `component`"]);
+}
+
+#[test]
+fn a_reference_tells_where_in_the_request_it_stands_unless_a_template_chooses_it() {
+    let places = |configuration: &str| {
+        let refs = check(&http(configuration)).unwrap_or_else(|error| panic!("{error:#?}")).secret_refs;
+        refs.iter().map(|found| found.place.as_ref().map(ToString::to_string)).collect::<Vec<_>>()
+    };
+    let secret = r#"{{ secrets("a").b }}"#;
+    let some = |place: &str| vec![Some(place.to_owned())];
+    assert_eq!(places(&format!("url: '{secret}'")), some("url"));
+    assert_eq!(places(&format!("url: 'https://a.example/{secret}'")), some("path"));
+    assert_eq!(places(&format!("url: 'https://a.example/?q={secret}'")), some("query"));
+    assert_eq!(places(&format!("{URL}, query: {{ q: '{secret}' }}")), some("query:q"));
+    assert_eq!(places(&format!("{URL}, query: [{{ name: '{{{{ 1 }}}}', value: '{secret}' }}]")), [None]);
+    assert_eq!(
+        places(&format!("{URL}, headers: [{{ name: X-Key, value: '{secret}' }}]")),
+        some("header:x-key")
+    );
+    assert_eq!(places(&format!("{URL}, headers: [{{ name: '{{{{ 1 }}}}', value: '{secret}' }}]")), [None]);
+    assert_eq!(
+        places(&format!("{URL}, authorization: {{ type: bearer, token: '{secret}' }}")),
+        some("authorization")
+    );
+    let signed = r#"{{ hmac("sha256", secrets("a").key, secrets("a").data, "hex") }}"#;
+    assert_eq!(
+        places(&format!("{URL}, body: {{ text: '{signed}' }}")),
+        [Some("signing".to_owned()), Some("body".to_owned())]
+    );
+}
+
+#[test]
+fn what_would_have_to_look_at_a_secret_is_refused_with_its_place_i1() {
+    let spelled = http(&format!(
+        "{URL}, headers: [{{ name: X, value: '{{{{ secrets(\"a\").b[0:1] == \"x\" ? 1 : 2 }}}}' }}]"
+    ));
+    let found = check(&spelled).unwrap_err().remove(0);
+    assert_eq!(found.field, "nodes[1].configuration.headers[0].value");
+    assert!(found.message.starts_with("a secret can be placed into a text, not looked at"), "{found:?}");
+    assert!(found.expression.unwrap().contains("^^^^"));
+    assert!(found.span.is_some());
 }
 
 #[test]

@@ -10,7 +10,7 @@ mod node;
 mod read;
 mod tokens;
 
-use model::definition::Definition;
+use model::{definition::Definition, placement::Placement};
 use serde::Serialize;
 
 use self::collect::Collector;
@@ -49,6 +49,9 @@ pub struct NodeSecretRef {
     pub column: usize,
     /// Where the node sends it, when that stands literally in its URL: to be held against the secret's allowed hosts.
     pub target: Option<UrlTarget>,
+    /// Where in the request it stands, when that doesn't depend on a template: to be held against the secret's places.
+    #[serde(skip)]
+    pub place: Option<Placement>,
 }
 
 impl NodeSecretRef {

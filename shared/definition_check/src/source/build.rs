@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use model::limits::DEFINITION_DEPTH_MAX;
 
 use super::{Content, Entry, Position, Tree};
-use crate::{pointer::key_path, problem::Problem};
+use definition::pointer::key_path;
+
+use crate::problem::Problem;
 
 /// A list or map that is not closed yet.
 enum Frame {

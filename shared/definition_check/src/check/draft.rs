@@ -13,10 +13,9 @@ use super::{
     collect::{Collector, Spot},
     read::{list, map, map_of_any, name, node_id, text},
 };
-use crate::{
-    pointer::key_path,
-    source::{Content, Position, Tree},
-};
+use definition::pointer::key_path;
+
+use crate::source::{Content, Position, Tree};
 
 /// Output paths that one node may blank.
 const REDACT_PATHS_MAX: usize = 50;
