@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::output::{Format, printable, printable_lines};
+use crate::output::{Format, json_line, printable, printable_lines};
 
 /// Why a command fails.
 #[derive(Debug)]
@@ -82,7 +82,7 @@ impl Failure {
             Format::Human => eprint!("{}", self.render()),
             Format::Json => {
                 if let Some(problem) = self.to_json() {
-                    eprintln!("{problem}");
+                    eprintln!("{}", json_line(&problem));
                 }
             }
         }

@@ -81,7 +81,15 @@ pub(crate) fn print_json(value: &Value) {
 }
 
 fn render_json(value: &Value) -> String {
-    let text = format!("{value:#}");
+    escape_json(&format!("{value:#}"))
+}
+
+/// JSON on one line, escaped like [`print_json`]'s.
+pub(crate) fn json_line(value: &Value) -> String {
+    escape_json(&value.to_string())
+}
+
+fn escape_json(text: &str) -> String {
     // Whatever steers and is not a line break of the layout stands in a string.
     let escape = |c: char| {
         let is_in_string = c != '\n' && is_steering(c);

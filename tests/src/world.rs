@@ -121,7 +121,6 @@ impl World {
             old.definition.nodes.iter().map(|node| &node.id).filter(is_gone).cloned().collect()
         });
         let nodes: Vec<NodeWrite> = writes.collect();
-        let compiled = definition::compile(&definition);
         let uses = compiled.nodes().flat_map(|(node_id, node)| {
             let uses = node.map(|node| node.secret_refs.clone()).unwrap_or_default();
             uses.into_iter().map(|used| SecretRefWrite {
@@ -164,6 +163,7 @@ impl World {
             event_type: "start",
             data,
             custom_name: None,
+            hops: 0,
             targets: edges.map(|edge| (edge.to.clone(), self.id())).collect(),
             now: self.now(),
         };

@@ -269,6 +269,36 @@ async fn each_call_counts_one_hop_more_and_the_eleventh_is_refused_i10() {
 }
 
 #[tokio::test]
+async fn a_run_that_a_workflow_starts_through_the_api_counts_its_hops_too_i10() {
+    let product = product().await;
+    let story = product.story("api-circle").await;
+    let definition = hooked("started", "authentication: none").replace(
+        "{ id: hook, name: Hook, trigger: webhook, configuration: { authentication: none } }",
+        "{ id: hook, name: Hook, trigger: start }",
+    );
+    story.apply(&placed(product, &definition)).await;
+    let start = async |hops: &str| {
+        let request =
+            http::Request::post(format!("{}/v1/workflows/started/runs", product.sealflow.gateway_url()))
+                .header("authorization", format!("Bearer {}", story.organization.token))
+                .header("content-type", "application/json")
+                .header("sealflow-hops", hops)
+                .body(Bytes::from_static(b"{}"))
+                .unwrap();
+        let answer = product.send(request).await;
+        (answer.status().as_u16(), serde_json::from_slice::<serde_json::Value>(answer.body()).unwrap())
+    };
+    let (status, answer) = start("10").await;
+    assert_eq!(status, 202, "{answer}");
+    story.ended(&word(&answer["run_id"])).await;
+    let heard = product.target.heard("/started/taken", 1).await;
+    assert_eq!(heard[0].header("sealflow-hops"), Some("11"));
+    let (status, answer) = start("11").await;
+    assert_eq!((status, word(&answer["type"]).ends_with("loop_detected")), (508, true), "{answer}");
+    story.end(&[]).await;
+}
+
+#[tokio::test]
 async fn a_delivery_that_comes_again_is_answered_with_the_first_event_i3() {
     let product = product().await;
     let story = product.story("deduplication").await;

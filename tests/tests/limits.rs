@@ -53,7 +53,6 @@ const HELD_OTHERWISE: &[(&str, &str)] = &[
     ("REDACT_PATH_BYTES_MAX", "i10_limits_of_a_definition_hold_on_both_sides"),
     ("REGEX_PROGRAM_BYTES_MAX", "size_of_compiled_patterns"),
     ("REPEAT_BYTES_MAX", "length_of_a_repetition"),
-    ("RESIDUAL_LITERAL_BYTES_MAX", "data_beside_a_secret"),
     ("RESPONSE_HEADERS_MAX", "the_head_of_a_response_has_a_limit_i10"),
     ("ROTATIONS_MAX", "the_api_tries_again_so_often_and_then_says_conflict_i10"),
     ("ROUTES_MAX", "an_outcome_is_routed_anew_so_often_and_then_the_lease_lapses_i10"),

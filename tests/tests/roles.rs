@@ -246,8 +246,9 @@ async fn i7_a_function_of_its_owners_rights_is_run_by_the_sweeper_alone() {
     let sql = "SELECT p.proname, p.proconfig::text, string_agg(r.rolname, ',' ORDER BY r.rolname)
         FROM pg_proc p LEFT JOIN pg_roles r ON r.rolname LIKE 'sealflow\\_%' AND has_function_privilege(r.oid, p.oid, 'EXECUTE')
         WHERE p.prosecdef AND p.pronamespace = 'public'::regnamespace GROUP BY 1, 2";
-    let expected = "forget_previous_webhook_keys|{\"search_path=pg_catalog, pg_temp\"}|sealflow_sweeper";
-    assert_eq!(database.sql(sql).await, expected, "I7");
+    let expected = ["forget_previous_webhook_keys", "forget_secret_refs"]
+        .map(|name| format!("{name}|{{\"search_path=pg_catalog, pg_temp\"}}|sealflow_sweeper"));
+    assert_eq!(database.sql(sql).await, expected.join("\n"), "I7");
 }
 
 #[tokio::test]

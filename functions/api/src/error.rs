@@ -19,6 +19,7 @@
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use definition_check::Problem;
+use model::request_headers::TooManyHops;
 use serde::Serialize;
 use store::StoreError;
 use vault_seal::SealError;
@@ -44,6 +45,8 @@ pub(crate) enum ApiError {
     Definition(Vec<Problem>),
     #[error("a node that this event would go to has as many waiting items as are allowed: try again later")]
     QueueFull,
+    #[error(transparent)]
+    TooManyHops(#[from] TooManyHops),
     #[error("something is wrong with this installation; its log says more")]
     Internal,
     #[error("the service can't be reached at the moment: try again")]
@@ -68,6 +71,7 @@ struct ProblemDetails<'a> {
 impl ApiError {
     fn parts(&self) -> (StatusCode, &'static str, &'static str) {
         match self {
+            Self::TooManyHops(_) => (StatusCode::LOOP_DETECTED, "loop_detected", "Workflows call each other"),
             Self::Invalid(_) => (StatusCode::BAD_REQUEST, "invalid_request", "The request can't be taken"),
             Self::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized", "Not authorized"),
             Self::NotFound(_) => (StatusCode::NOT_FOUND, "not_found", "Not found"),

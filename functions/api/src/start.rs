@@ -26,7 +26,8 @@ struct StartRequest {
     data: Value,
 }
 
-/// Starts a run of a workflow and returns the id of its root event. `body` is `{"node_id"?, "data"?}`.
+/// Starts a run of a workflow and returns the id of its root event. `body` is `{"node_id"?, "data"?}`; `hops` says how
+/// often sealflow has called sealflow on the way here.
 ///
 /// # Errors
 /// [`ApiError::Conflict`] when the workflow is applied faster than it can be read.
@@ -35,6 +36,7 @@ pub(crate) async fn start_workflow(
     caller: &Caller,
     workflow: &str,
     body: &[u8],
+    hops: i32,
 ) -> Result<Uuid, ApiError> {
     let request = read_request(body)?;
     let now = deps.clock.now();
@@ -55,6 +57,7 @@ pub(crate) async fn start_workflow(
             channel: DEFAULT_CHANNEL,
             event_type: START,
             custom_name: run_name(node, &request.data, now),
+            hops,
             data: request.data.clone(),
             targets: targets(&definition.edges, &node.id, DEFAULT_CHANNEL)
                 .map(|target| (target.to_owned(), deps.ids.next(now)))

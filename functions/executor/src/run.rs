@@ -139,7 +139,7 @@ fn render_all(
     };
     let sizes: Vec<usize> = fields.iter().zip(&rules).map(|(field, rule)| bytes_max(field, rule)).collect();
     // Before anything is rendered: a limit that depended on a text would tell of the values in it.
-    if secrets.bytes() > OPENED_BYTES_MAX || sizes.iter().sum::<usize>() > RENDERED_BYTES_MAX {
+    if !fits(secrets.bytes(), &sizes) {
         return None;
     }
     let mut made = Vec::new();
@@ -153,6 +153,12 @@ fn render_all(
     }
     let fields = fields.into_iter().map(|field| field.path).zip(sizes).collect();
     Some(Whole { configuration, fields, made })
+}
+
+/// Whether what was opened, and the texts at the largest size that they could have, keep to their limits.
+fn fits(opened_bytes: usize, sizes: &[usize]) -> bool {
+    let rendered_bytes = sizes.iter().fold(0, |sum: usize, size| sum.saturating_add(*size));
+    opened_bytes <= OPENED_BYTES_MAX && rendered_bytes <= RENDERED_BYTES_MAX
 }
 
 impl Prepared {
@@ -179,6 +185,14 @@ impl Prepared {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn opened_values_and_rendered_texts_have_limits_on_both_sides_i10() {
+        assert!(fits(OPENED_BYTES_MAX, &[RENDERED_BYTES_MAX - 1, 1]));
+        assert!(!fits(OPENED_BYTES_MAX + 1, &[]));
+        assert!(!fits(0, &[RENDERED_BYTES_MAX + 1]) && !fits(0, &[usize::MAX, 2]));
+        assert!(!fits(0, &[RENDERED_BYTES_MAX, 1]));
+    }
 
     #[test]
     fn nothing_starts_whose_lease_could_end_before_it_is_recorded_i5() {

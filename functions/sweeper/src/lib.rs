@@ -11,7 +11,8 @@ use store::builder::NodeKey;
 use store::executor::FreedNode;
 use store::sweeper::{
     DueExecution, DueNode, end_undeliverable_executions, end_undeliverable_items, find_due_executions,
-    find_due_nodes, forget_deduplications, forget_previous_keys, mark_full_nodes, take_back_sends,
+    find_due_nodes, forget_deduplications, forget_previous_keys, forget_secret_refs, mark_full_nodes,
+    take_back_sends,
 };
 use store::{Store, StoreError};
 use uuid::Uuid;
@@ -45,6 +46,8 @@ pub struct Swept {
     pub deduplications: usize,
     /// Previous keys and tokens of webhooks that were forgotten: their time was over.
     pub previous_keys: i64,
+    /// References to secrets of node versions that are over.
+    pub secret_refs: i64,
     /// Messages that could not be sent; the next tick finds them again.
     pub unsent: usize,
 }
@@ -71,6 +74,7 @@ pub async fn sweep(deps: &Deps) -> Result<Swept, StoreError> {
     swept.unsent = send(&nodes, &executions, deps, &mut failure).await;
     swept.deduplications = or_none(forget_deduplications(store, now, SWEEP_ROWS_MAX).await, &mut failure);
     swept.previous_keys = or_none(forget_previous_keys(store, now, SWEEP_ROWS_MAX).await, &mut failure);
+    swept.secret_refs = or_none(forget_secret_refs(store, now, SWEEP_ROWS_MAX).await, &mut failure);
     or_none(mark_full_nodes(store).await, &mut failure);
     // Last: what was found above has one more wake on its way.
     let (undeliverable, freed) = or_none(end_undeliverable(deps).await, &mut failure);
@@ -90,6 +94,7 @@ pub async fn sweep(deps: &Deps) -> Result<Swept, StoreError> {
         executions = swept.executions,
         undeliverable = swept.undeliverable,
         previous_keys = swept.previous_keys,
+        secret_refs = swept.secret_refs,
         unsent = swept.unsent,
         "swept"
     );

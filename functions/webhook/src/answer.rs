@@ -4,6 +4,7 @@ use axum::Json;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use components::webhook::BodyError;
+use model::request_headers::TooManyHops;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -64,10 +65,7 @@ impl IntoResponse for Answer {
                     model::limits::DEDUPLICATION_KEY_BYTES_MAX
                 ),
             ),
-            Self::TooManyHops => (
-                StatusCode::LOOP_DETECTED,
-                format!("workflows have called each other more than {} times", model::limits::HTTP_HOPS_MAX),
-            ),
+            Self::TooManyHops => (StatusCode::LOOP_DETECTED, TooManyHops.to_string()),
             Self::Full => (
                 StatusCode::TOO_MANY_REQUESTS,
                 "too many events wait at the first node; send it later".to_owned(),

@@ -7,8 +7,9 @@ use components::webhook::{WebhookConfiguration, WebhookRequest, event_data};
 use definition::{ResolveError, RootEnvironment, resolve_deduplication_key, resolve_run_name};
 use jiff::Timestamp;
 use model::definition::{DEFAULT_CHANNEL, Definition};
-use model::limits::{DEDUPLICATION_KEY_BYTES_MAX, HTTP_HOPS_MAX};
+use model::limits::DEDUPLICATION_KEY_BYTES_MAX;
 use model::message::Message;
+use model::request_headers::{HOPS_HEADER, hop_count};
 use queue::Outgoing;
 use serde_json::{Value, json};
 use store::StoreError;
@@ -20,9 +21,6 @@ use crate::authenticate::{Credential, KnownCredentials, authenticate};
 use crate::cache::KnownWebhook;
 use crate::{Delivery, Deps};
 
-/// The header in which calls of the `http` component count how often sealflow called sealflow.
-const HOPS_HEADER: &str = "sealflow-hops";
-
 /// Characters of a webhook's address.
 const ADDRESS_CHARS: usize = 32;
 
@@ -31,7 +29,8 @@ pub async fn take(delivery: &Delivery, deps: &Deps) -> Answer {
     if !is_address(&delivery.address) {
         return Answer::NotFound;
     }
-    let Ok(hops) = hops(delivery) else { return Answer::TooManyHops };
+    let header = delivery.headers.get(HOPS_HEADER).and_then(|value| value.to_str().ok());
+    let Ok(hops) = hop_count(header) else { return Answer::TooManyHops };
     let now = deps.clock.now();
     let webhook = match authenticated(delivery, now, deps).await {
         Ok(webhook) => webhook,
@@ -57,13 +56,6 @@ pub async fn take(delivery: &Delivery, deps: &Deps) -> Answer {
 /// 128 bits in hex. Anything else is nobody's, and is not looked up: the database refuses some of it loudly.
 fn is_address(text: &str) -> bool {
     text.len() == ADDRESS_CHARS && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-}
-
-/// A count that can't be read is no reason to refuse: it is the sender's own header.
-fn hops(delivery: &Delivery) -> Result<i32, ()> {
-    let header = delivery.headers.get(HOPS_HEADER).and_then(|value| value.to_str().ok());
-    let hops = header.and_then(|value| value.trim().parse::<u32>().ok()).unwrap_or(0);
-    if hops > HTTP_HOPS_MAX { Err(()) } else { i32::try_from(hops).map_err(|_| ()) }
 }
 
 async fn authenticated(

@@ -16,7 +16,7 @@ pub const REQUEST_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Headers of a request.
 pub const HEADERS_MAX: usize = 100;
 /// The header that counts sealflow calling sealflow.
-pub const HOPS_HEADER: HeaderName = HeaderName::from_static("sealflow-hops");
+pub const HOPS_HEADER: HeaderName = HeaderName::from_static(model::request_headers::HOPS_HEADER);
 
 const USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("sealflow/", env!("CARGO_PKG_VERSION")));
 

@@ -1,4 +1,23 @@
-//! Which headers of a request are sealflow's own: the same for who checks a definition and for who sends.
+//! Which headers of a request are sealflow's own, for the check of a definition and for the client alike; and the count of hops.
+
+use crate::limits::HTTP_HOPS_MAX;
+
+/// The header in which calls of the `http` component count how often sealflow called sealflow.
+pub const HOPS_HEADER: &str = "sealflow-hops";
+
+/// Workflows have called each other more than [`HTTP_HOPS_MAX`] times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("workflows have called each other more than {HTTP_HOPS_MAX} times")]
+pub struct TooManyHops;
+
+/// The count in a request's [`HOPS_HEADER`]. One that can't be read is no reason to refuse: it is the sender's own header.
+///
+/// # Errors
+/// [`TooManyHops`].
+pub fn hop_count(header: Option<&str>) -> Result<i32, TooManyHops> {
+    let hops = header.and_then(|value| value.trim().parse::<u32>().ok()).unwrap_or(0);
+    if hops > HTTP_HOPS_MAX { Err(TooManyHops) } else { i32::try_from(hops).map_err(|_| TooManyHops) }
+}
 
 /// Headers that frame the message, choose the host, are for one connection or a proxy, or that sealflow sets itself; in lower case.
 const OURS: &[&str] = &[
@@ -9,7 +28,7 @@ const OURS: &[&str] = &[
     "host",
     "http2-settings",
     "keep-alive",
-    "sealflow-hops",
+    HOPS_HEADER,
     "te",
     "trailer",
     "transfer-encoding",
@@ -26,6 +45,17 @@ pub fn is_ours(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hops_are_counted_up_to_their_limit_i10() {
+        let count = |text: String| hop_count(Some(&text));
+        assert_eq!(count(HTTP_HOPS_MAX.to_string()), Ok(10));
+        assert_eq!(count((HTTP_HOPS_MAX + 1).to_string()), Err(TooManyHops));
+        for unread in ["", "x", "-1", "99999999999"] {
+            assert_eq!(hop_count(Some(unread)), Ok(0), "{unread}");
+        }
+        assert_eq!((hop_count(None), hop_count(Some(" 3 "))), (Ok(0), Ok(3)));
+    }
 
     #[test]
     fn framing_hop_and_proxy_headers_are_ours_in_any_case() {

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
+use model::request_headers::{HOPS_HEADER, hop_count};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use store::api::{ExecutionFilter, RunCancel, RunFilter, cancel_run, list_executions, list_runs, load_run};
@@ -23,9 +24,11 @@ pub(super) async fn start(
     State(deps): State<Arc<Deps>>,
     caller: Caller,
     Path(workflow): Path<String>,
+    headers: HeaderMap,
     body: JsonBody,
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
-    let run_id = start_workflow(&deps, &caller, &workflow, body.bytes()).await?;
+    let hops = hop_count(headers.get(HOPS_HEADER).and_then(|value| value.to_str().ok()))?;
+    let run_id = start_workflow(&deps, &caller, &workflow, body.bytes(), hops).await?;
     Ok((StatusCode::ACCEPTED, Json(json!({ "run_id": run_id, "event_id": run_id }))))
 }
 

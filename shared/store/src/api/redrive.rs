@@ -3,7 +3,6 @@ use model::limits::RUN_EXECUTIONS_MAX;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use crate::executor::LOCK_EXECUTIONS;
 use crate::types::column;
 use crate::{Store, StoreError, Tx};
 
@@ -46,10 +45,9 @@ pub async fn redrive_execution(store: &Store, redrive: &Redrive) -> Result<Redri
 }
 
 async fn redrive_in(tx: Tx, redrive: &Redrive) -> Result<RedriveOutcome, StoreError> {
-    let ids = &vec![redrive.execution_id];
     // The lock is a statement of its own: a second redrive reads what the first has left.
     let (_, found) = futures_util::try_join!(
-        tx.query_with(LOCK_EXECUTIONS, [(ids, Type::UUID_ARRAY)]),
+        tx.query_with(LOCK, [(&redrive.organization_id, Type::UUID), (&redrive.execution_id, Type::UUID)]),
         tx.query_with(
             FIND,
             [
@@ -92,6 +90,11 @@ async fn redrive_in(tx: Tx, redrive: &Redrive) -> Result<RedriveOutcome, StoreEr
     Ok(RedriveOutcome::Redriven { run_id: column(row, "root_event_id")? })
 }
 
+/// Locks what is the caller's and nothing else: another tenant's row is not held up by asking for it.
+const LOCK: &str = "/* redrive_execution: lock */
+    SELECT x.id FROM workflow_node_executions x JOIN workflows w ON w.id = x.workflow_id
+    WHERE w.organization_id = $1 AND x.id = $2 FOR NO KEY UPDATE OF x";
+
 const FIND: &str = "/* redrive_execution: find */
     SELECT x.redriven_event_id IS NOT NULL AS is_redriven,
         x.result IS DISTINCT FROM 'failed' AS is_no_failure,
@@ -130,5 +133,5 @@ const WRITE: &str = "/* redrive_execution: write */
             last_sent_at)
         SELECT $3, workflow_id, node_id, root_event_id, $2, generation, $4, $4 FROM failed)
     UPDATE workflow_node_executions x SET redriven_event_id = $2
-    FROM failed WHERE x.id = failed.id
+    FROM failed WHERE x.id = failed.id AND x.state = 'finished'
     RETURNING x.root_event_id";

@@ -27,6 +27,8 @@ pub struct RunStart {
     pub data: Value,
     /// The run's name.
     pub custom_name: Option<String>,
+    /// How often sealflow has called sealflow on the way here.
+    pub hops: i32,
     /// The nodes that it is routed to, each with the id of its item.
     pub targets: Vec<(String, Uuid)>,
     /// Now.
@@ -62,8 +64,8 @@ pub async fn start_run(store: &Store, start: &RunStart) -> Result<StartOutcome, 
                  WHERE w.id = $1 AND w.organization_id = $2 AND w.version = $3 AND w.deleted_at IS NULL AND o.deleted_at IS NULL),
              event AS (
                  INSERT INTO workflow_events (id, workflow_id, node_id, root_event_id, channel, type, data, custom_name, targets,
-                     depth, created_at)
-                 SELECT $5, live.id, $4, $5, $6, $7, $8, $11, $9, 1, $12 FROM live WHERE NOT live.is_full
+                     depth, hops, created_at)
+                 SELECT $5, live.id, $4, $5, $6, $7, $8, $11, $9, 1, $13, $12 FROM live WHERE NOT live.is_full
                  RETURNING workflow_id),
              items AS (
                  INSERT INTO workflow_node_queue_items (id, workflow_id, node_id, root_event_id, event_id, node_generation,
@@ -88,6 +90,7 @@ pub async fn start_run(store: &Store, start: &RunStart) -> Result<StartOutcome, 
                 (&item_ids, Type::UUID_ARRAY),
                 (&start.custom_name, Type::TEXT),
                 (&start.now, Type::TIMESTAMPTZ),
+                (&start.hops, Type::INT4),
             ],
         )
         .await?;

@@ -194,7 +194,7 @@ const CLAIM: &str = "/* claim_executions */
     UPDATE workflow_node_executions ex
     SET state = 'started', crashes = ex.crashes + 1, lease_token = $3, lease_until = now() + make_interval(secs => $4),
         started_at = coalesce(ex.started_at, $5), updated_at = $5
-    FROM startable WHERE ex.id = startable.id
+    FROM startable WHERE ex.id = startable.id AND ex.state IN ('pending', 'started')
     RETURNING ex.id, ex.workflow_id, startable.organization_id, ex.node_id, ex.root_event_id, ex.component, ex.configuration,
         ex.residuals, ex.policy, ex.attempt, ex.key_attempt, ex.metadata ->> 'unreadable_since' AS unreadable_since,
         startable.version, startable.hops";

@@ -69,5 +69,5 @@ const END: &str = "/* end_unstartable */
             WHEN 'run_limit' THEN 'the run is past its limit'
             ELSE CASE WHEN ending.is_alone THEN 'the execution was cancelled' ELSE 'the run was cancelled' END END,
         lease_token = NULL, lease_until = NULL, finished_at = $2, updated_at = $2
-    FROM ending WHERE ex.id = ending.id AND ending.reason IS NOT NULL
+    FROM ending WHERE ex.id = ending.id AND ending.reason IS NOT NULL AND ex.state <> 'finished'
     RETURNING ex.id, ex.result_reason";

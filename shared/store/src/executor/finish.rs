@@ -233,7 +233,7 @@ const RECORD: &str = "/* record_outcomes */
             lease_token = NULL, lease_until = NULL, updated_at = $1,
             finished_at = CASE WHEN current.is_cancelled OR current.state = 'finished' THEN $1 END
         FROM current
-        WHERE ex.id = current.id AND ex.lease_token = current.token
+        WHERE ex.id = current.id AND ex.state IN ('started', 'cancelling') AND ex.lease_token = current.token
         RETURNING ex.id, ex.workflow_id, ex.node_id, ex.root_event_id, ex.event_id, current.routes_nothing),
     output AS (
         SELECT recorded.*, t.event_id AS output_id, t.channel, t.type, t.data, t.targets

@@ -177,7 +177,8 @@ pub async fn find_due_executions(
               ORDER BY lease_until LIMIT $2)),
          sent AS (
              UPDATE workflow_node_executions ex SET last_sent_at = now(), sent_count = {SENT_IN_A_ROW} + 1
-             FROM due WHERE ex.id = due.id AND ex.last_sent_at = due.seen_at RETURNING ex.id, ex.workflow_id)
+             FROM due WHERE ex.id = due.id AND ex.last_sent_at = due.seen_at AND ex.state <> 'finished'
+             RETURNING ex.id, ex.workflow_id)
          SELECT sent.id, w.organization_id, greatest(0, ceil(extract(epoch FROM due.run_at - now())))::int AS delay_seconds
          FROM sent JOIN due ON due.id = sent.id JOIN workflows w ON w.id = sent.workflow_id",
         overdue("run_at IS NULL"),
@@ -216,7 +217,8 @@ pub async fn take_back_sends(
             "/* take_back_sends */
              WITH items AS (
                  UPDATE workflow_node_queue_items SET sent_count = greatest(sent_count - 1, 0) WHERE id = ANY($1))
-             UPDATE workflow_node_executions SET sent_count = greatest(sent_count - 1, 0) WHERE id = ANY($2)",
+             UPDATE workflow_node_executions SET sent_count = greatest(sent_count - 1, 0)
+             WHERE id = ANY($2) AND state <> 'finished'",
             &[(&item_ids, Type::UUID_ARRAY), (&execution_ids, Type::UUID_ARRAY)],
         )
         .await

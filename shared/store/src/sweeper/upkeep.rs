@@ -44,6 +44,24 @@ pub async fn forget_previous_keys(store: &Store, now: Timestamp, rows_max: i64) 
     column(rows.first().ok_or(StoreError::Corrupt("forget_previous_keys"))?, "forgotten")
 }
 
+/// Forgets references to secrets of node versions that were superseded a day ago; returns how many.
+///
+/// # Errors
+/// See [`StoreError`].
+pub async fn forget_secret_refs(store: &Store, now: Timestamp, rows_max: i64) -> Result<i64, StoreError> {
+    let rows = store
+        .query(
+            "/* forget_secret_refs */
+             SELECT forget_secret_refs($1 - make_interval(hours => $2), $3) AS forgotten",
+            &[(&now, Type::TIMESTAMPTZ), (&SECRET_REFS_KEPT_HOURS, Type::INT4), (&rows_max, Type::INT8)],
+        )
+        .await?;
+    column(rows.first().ok_or(StoreError::Corrupt("forget_secret_refs"))?, "forgotten")
+}
+
+/// Hours for which references of a superseded version are kept: a builder may still plan with it.
+const SECRET_REFS_KEPT_HOURS: i32 = 24;
+
 /// Waiting items, for the operator's metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct WaitingItems {
