@@ -5,7 +5,7 @@
 
 use components::{BoxFuture, Call, Component, FieldSpec, Host, Kind, Problem};
 use definition::{CompiledNode, ResolveError, Resolved};
-use expression::Environment;
+use expression::{Budget, Environment};
 use jiff::Timestamp;
 use model::outcome::Outcome;
 use model::placement::Placement;
@@ -49,8 +49,12 @@ fn render(
     Ok(rendered)
 }
 
-fn resolve(node: &CompiledNode, environment: &dyn Environment) -> Result<Resolved, ResolveError> {
-    let resolved = definition::resolve(node, environment)?;
+fn resolve(
+    node: &CompiledNode,
+    environment: &dyn Environment,
+    budget: &mut Budget,
+) -> Result<Resolved, ResolveError> {
+    let resolved = definition::resolve(node, environment, budget)?;
     let text = resolved.display.to_string();
     assert!(!text.contains(EVALUATOR_PANICS), "the evaluator holds {text}");
     Ok(resolved)

@@ -16,7 +16,7 @@ const HELD_OTHERWISE: &[(&str, &str)] = &[
     ("ATTEMPTS_MAX", "what_fails_every_time_is_reported_and_left_to_the_sweeper"),
     ("BASE64_RUN_MIN", "the_shortest_run_of_digits_is_that_of_the_shortest_value_i10"),
     ("BATCH_MAX", "ten_messages_are_one_call_and_each_kind_finds_its_queue"),
-    ("BYTES_MIN", "derived_strings_are_searched_where_values_do_not_find_them"),
+    ("BYTES_MIN", "strings_under_eight_bytes_are_not_searched_for_i10"),
     ("CLAIM_ITEMS_MAX", "a_burst_larger_than_one_claim_is_taken_in_several"),
     ("CONFIGURATION_BYTES_MAX", "i10_a_resolved_configuration_has_a_limit_on_both_sides"),
     ("DECRYPTS_AT_ONCE", "i10_so_many_calls_of_kms_are_under_way_at_once_and_no_more"),

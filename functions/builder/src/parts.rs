@@ -2,7 +2,7 @@
 
 use components::Component;
 use definition::{CompiledNode, ResolveError, Resolved};
-use expression::Environment;
+use expression::{Budget, Environment};
 
 /// The components and the evaluator. [`Parts::default`] are the only ones that a function is started with; tests put others in their
 /// place, to see what a bug in one does.
@@ -11,7 +11,7 @@ pub struct Parts {
     /// Finds a component by its name.
     pub component: fn(&str) -> Option<&'static dyn Component>,
     /// Resolves a node's templates.
-    pub resolve: fn(&CompiledNode, &dyn Environment) -> Result<Resolved, ResolveError>,
+    pub resolve: fn(&CompiledNode, &dyn Environment, &mut Budget) -> Result<Resolved, ResolveError>,
 }
 
 impl Default for Parts {

@@ -1,11 +1,13 @@
 //! The outside world as a component sees it: the guarded client, with everything that comes back scrubbed.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use components::{BoxFuture, Host, HttpBody, HttpFailure, HttpRequest, HttpResponse};
 use http_guard::{GuardedClient, HttpError, Request};
 use model::outcome::ResultReason;
 use scrub::Scrubber;
+use secret_text::Made;
 use vault_format::AllowedHost;
 use zeroize::Zeroizing;
 
@@ -15,8 +17,9 @@ pub struct GuardedHost {
     used_secret: bool,
     allowed_hosts: Vec<Vec<AllowedHost>>,
     hop_count: u32,
-    labels: Vec<String>,
-    scrubbing: Mutex<Scrubbing>,
+    secrets: Secrets,
+    /// Places that were scrubbed so far.
+    places: AtomicUsize,
 }
 
 /// Values that are scrubbed, with their labels. Wiped when they are dropped.
@@ -24,20 +27,17 @@ pub struct Secrets {
     /// Label and value.
     pub values: Vec<(String, Zeroizing<String>)>,
     /// Texts that were made of them and are searched for whole.
-    pub made: Vec<Zeroizing<String>>,
+    pub made: Vec<Made>,
 }
 
 impl Secrets {
     fn scrubber(&self) -> Scrubber {
         let values: Vec<(&str, &str)> =
             self.values.iter().map(|(label, value)| (label.as_str(), value.as_str())).collect();
-        Scrubber::new(&values, &self.made.iter().map(|made| made.as_str()).collect::<Vec<_>>())
+        let made: Vec<(&str, &str)> =
+            self.made.iter().map(|made| (made.label.as_str(), made.text.as_str())).collect();
+        Scrubber::new(&values, &made)
     }
-}
-
-struct Scrubbing {
-    scrubber: Scrubber,
-    places: usize,
 }
 
 impl GuardedHost {
@@ -49,16 +49,12 @@ impl GuardedHost {
         hop_count: u32,
         secrets: Secrets,
     ) -> Self {
-        let scrubbing = Mutex::new(Scrubbing { scrubber: secrets.scrubber(), places: 0 });
-        let labels = secrets.values.into_iter().map(|(label, _)| label).collect();
-        Self { client, used_secret, allowed_hosts, hop_count, labels, scrubbing }
+        Self { client, used_secret, allowed_hosts, hop_count, secrets, places: AtomicUsize::new(0) }
     }
 
-    /// The scrubber, and how many places it has scrubbed so far.
+    /// A scrubber for what the component hands back, and how many places were scrubbed before.
     pub fn into_scrubber(self) -> (Scrubber, usize) {
-        let Scrubbing { scrubber, places } =
-            self.scrubbing.into_inner().unwrap_or_else(PoisonError::into_inner);
-        (scrubber, places)
+        (self.secrets.scrubber(), self.places.into_inner())
     }
 
     async fn exchange(&self, request: HttpRequest) -> Result<HttpResponse, HttpFailure> {
@@ -76,53 +72,55 @@ impl GuardedHost {
             })
             .await
             .map_err(|error| self.failure(error))?;
-        let headers = response.headers.into_iter().map(|(name, value)| (self.scrub(name), self.scrub(value)));
+        // Made when the answer is whole, and dropped with it: the automaton holds the values.
+        let scrubber = self.secrets.scrubber();
+        let scrub = |text: String| {
+            let (text, places) = scrubber.scrub_text(&text);
+            self.places.fetch_add(places, Ordering::Relaxed);
+            text
+        };
+        let headers = response.headers.into_iter().filter(|(name, _)| !(self.used_secret && is_digest(name)));
         Ok(HttpResponse {
             status: response.status,
-            headers: headers.collect(),
-            body: self.scrub_body(response.body),
+            headers: headers.map(|(name, value)| (scrub(name), scrub(value))).collect(),
+            body: self.scrub_body(response.body, &scrub),
         })
     }
 
     fn failure(&self, error: HttpError) -> HttpFailure {
         if self.used_secret && is_of_request(error) {
-            return HttpFailure::refused_secret(&self.labels);
+            let labels: Vec<String> = self.secrets.values.iter().map(|(label, _)| label.clone()).collect();
+            return HttpFailure::refused_secret(&labels);
         }
         failure(error)
     }
 
-    fn scrub_body(&self, body: Vec<u8>) -> HttpBody {
+    fn scrub_body(&self, body: Vec<u8>, scrub: &dyn Fn(String) -> String) -> HttpBody {
         match String::from_utf8(body) {
             // What has NUL in it may be UTF-16, where no value would be found.
-            Ok(text) if !text.contains('\0') => HttpBody::Text(self.scrub(text)),
-            // What is not text can't be scrubbed: its hash and length are all that is kept.
-            Ok(text) => binary(text.as_bytes()),
-            Err(error) => binary(error.as_bytes()),
+            Ok(text) if !text.contains('\0') => HttpBody::Text(scrub(text)),
+            // What is not text can't be scrubbed: its length is kept, and its hash where no secret was used.
+            Ok(text) => self.binary(text.as_bytes()),
+            Err(error) => self.binary(error.as_bytes()),
         }
     }
 
-    fn scrub(&self, text: String) -> String {
-        let mut scrubbing = self.scrubbing();
-        let (text, places) = scrubbing.scrubber.scrub_text(&text);
-        scrubbing.places += places;
-        text
+    fn binary(&self, body: &[u8]) -> HttpBody {
+        let hash = || hex::encode(ring::digest::digest(&ring::digest::SHA256, body));
+        HttpBody::Binary { sha256: (!self.used_secret).then(hash), bytes: body.len() }
     }
+}
 
-    fn scrubbing(&self) -> MutexGuard<'_, Scrubbing> {
-        self.scrubbing.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// Whether a header has a hash of the body, with which a guess of a secret in it could be confirmed.
+fn is_digest(name: &str) -> bool {
+    matches!(name, "etag" | "digest" | "content-digest" | "repr-digest" | "content-md5")
+        || name.starts_with("x-amz-checksum-")
+        || name.starts_with("x-goog-hash")
 }
 
 impl Host for GuardedHost {
     fn http(&self, request: HttpRequest) -> BoxFuture<'_, Result<HttpResponse, HttpFailure>> {
         Box::pin(self.exchange(request))
-    }
-}
-
-fn binary(body: &[u8]) -> HttpBody {
-    HttpBody::Binary {
-        sha256: hex::encode(ring::digest::digest(&ring::digest::SHA256, body)),
-        bytes: body.len(),
     }
 }
 

@@ -8,11 +8,11 @@ use futures_util::FutureExt;
 use model::outcome::{Failure, ResultReason, idempotency_key};
 use model::times::Times;
 use secret_text::{
-    FieldKind, OPENED_BYTES_MAX, RENDERED_BYTES_MAX, SecretField, put, rendered_bytes_max, url_bytes_max,
+    FieldKind, Made, OPENED_BYTES_MAX, RENDERED_BYTES_MAX, SecretField, put, rendered_bytes_max,
+    url_bytes_max,
 };
 use serde_json::Value;
 use store::executor::ClaimedExecution;
-use zeroize::Zeroizing;
 
 use crate::Deps;
 use crate::fields::Fields;
@@ -121,7 +121,7 @@ struct Whole {
     /// The fields that hold secrets, each with the most bytes that it could have.
     fields: Vec<(String, usize)>,
     /// Texts that were made of secrets, which the scrubber searches for whole.
-    made: Vec<Zeroizing<String>>,
+    made: Vec<Made>,
 }
 
 /// Puts the rendered texts in their places. None where a value can't be placed: which one, and why, is not told (I1).

@@ -1,7 +1,7 @@
 //! Which names of headers and query parameters say that a credential is in them.
 
 /// What is in such a name, in lower case.
-const WORDS: [&str; 13] = [
+const WORDS: [&str; 18] = [
     "signature",
     "token",
     "secret",
@@ -15,14 +15,17 @@ const WORDS: [&str; 13] = [
     "credential",
     "hmac",
     "x-auth",
+    "authenticat",
+    "authorization",
+    "subscription-key",
+    "jwt-assertion",
+    "set-cookie",
 ];
 
 /// Whether a header or a query parameter of this name, in any case, may carry a credential.
 pub(crate) fn is_credential(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    matches!(name.as_str(), "authorization" | "cookie")
-        || name.starts_with("proxy-")
-        || WORDS.iter().any(|word| name.contains(word))
+    name == "cookie" || name.starts_with("proxy-") || WORDS.iter().any(|word| name.contains(word))
 }
 
 #[cfg(test)]
@@ -31,7 +34,16 @@ mod tests {
 
     #[test]
     fn a_name_says_whether_a_credential_is_in_it() {
-        for name in ["Authorization", "COOKIE", "Proxy-Authorization", "X-Api-Key", "x-hub-signature-256"] {
+        for name in [
+            "Authorization",
+            "COOKIE",
+            "Proxy-Authorization",
+            "X-Api-Key",
+            "x-hub-signature-256",
+            "WWW-Authenticate",
+            "set-cookie2",
+            "X-JWT-Assertion",
+        ] {
             assert!(is_credential(name), "{name}");
         }
         for name in ["content-type", "idempotency-key", "x-request-id", "cookie-policy", "author"] {

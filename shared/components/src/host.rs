@@ -46,10 +46,10 @@ pub struct HttpResponse {
 pub enum HttpBody {
     /// UTF-8 without NUL.
     Text(String),
-    /// Anything else: it can't be scrubbed, so only its hash and length are kept.
+    /// Anything else: it can't be scrubbed, so only its length is kept, and its hash where no secret was used.
     Binary {
         /// SHA-256 in lower-case hex.
-        sha256: String,
+        sha256: Option<String>,
         /// Its length.
         bytes: usize,
     },

@@ -1,11 +1,11 @@
 //! From a node's templates to what an execution keeps.
 
 use components::webhook::DEDUPLICATION_KEY;
-use expression::{Environment, Placed, Resolution, Template};
+use expression::{Budget, Environment, Placed, Resolution, Template};
 use model::{
-    json::{check_output, compact_bytes, storable_text},
+    json::{check_output, compact_bytes, storable_text, weight},
     limits::{
-        CONCURRENCY_KEY_BYTES_MAX, CONFIGURATION_BYTES_MAX, CUSTOM_NAME_CHARS_MAX,
+        CONCURRENCY_KEY_BYTES_MAX, CONFIGURATION_BYTES_MAX, CONFIGURATION_WEIGHT_MAX, CUSTOM_NAME_CHARS_MAX,
         DEDUPLICATION_KEY_BYTES_MAX, KEY_BYTES_MAX,
     },
     outcome::ResultReason,
@@ -55,16 +55,20 @@ impl ResolveError {
     }
 }
 
-/// Resolves a node's configuration and keys; everything but secrets.
+/// Resolves a node's configuration and keys; everything but secrets. `budget` is that of the record.
 ///
 /// # Errors
 /// [`ResolveError`]: the execution is recorded as failed, and its neighbours go on.
-pub fn resolve(node: &CompiledNode, env: &dyn Environment) -> Result<Resolved, ResolveError> {
+pub fn resolve(
+    node: &CompiledNode,
+    env: &dyn Environment,
+    budget: &mut Budget,
+) -> Result<Resolved, ResolveError> {
     let mut display = node.node.configuration.clone();
     let mut fields: Vec<SecretField> = Vec::new();
     for field in &node.templates {
         let path = || field_path("configuration", &node.node.configuration, &field.pointer);
-        let Resolution { display: shown, placed } = resolve_template(&field.template, env, path)?;
+        let Resolution { display: shown, placed } = resolve_template(&field.template, env, budget, path)?;
         let placed = placed.into_iter();
         fields.extend(placed.map(|Placed { pointer, parts }| SecretField {
             path: format!("{}{pointer}", field.pointer),
@@ -79,7 +83,7 @@ pub fn resolve(node: &CompiledNode, env: &dyn Environment) -> Result<Resolved, R
         ResolveError::limit("configuration", format!("the resolved configuration can't be stored: {error}"))
     })?;
     let refs = references(&fields);
-    Ok(Resolved { display, fields, keys: resolve_keys(node, env)?, refs })
+    Ok(Resolved { display, fields, keys: resolve_keys(node, env, budget)?, refs })
 }
 
 /// Resolves the name of a run, cut to its limit; None where the trigger has none.
@@ -88,7 +92,7 @@ pub fn resolve(node: &CompiledNode, env: &dyn Environment) -> Result<Resolved, R
 /// [`ResolveError`]; it never refuses the event, whose run then has no name.
 pub fn resolve_run_name(node: &CompiledNode, env: &dyn Environment) -> Option<Result<String, ResolveError>> {
     let template = node.run_name.as_ref()?;
-    Some(resolve_text(template, env, || "run_name".to_owned()).map(|text| {
+    Some(resolve_text(template, env, &mut Budget::default(), || "run_name".to_owned()).map(|text| {
         let text = storable_text(text);
         match text.char_indices().nth(CUSTOM_NAME_CHARS_MAX) {
             Some((end, _)) => text[..end].to_owned(),
@@ -107,7 +111,7 @@ pub fn resolve_concurrency_key(
 ) -> Result<Option<String>, ResolveError> {
     let Some(template) = node.concurrency_key.as_ref() else { return Ok(None) };
     let field = || "concurrency.key".to_owned();
-    let key = storable_text(resolve_text(template, env, field)?);
+    let key = storable_text(resolve_text(template, env, &mut Budget::default(), field)?);
     if key.len() > CONCURRENCY_KEY_BYTES_MAX {
         let message = format!("a concurrency key can have at most {CONCURRENCY_KEY_BYTES_MAX} bytes");
         return Err(ResolveError::limit(field(), message));
@@ -128,7 +132,7 @@ pub fn resolve_deduplication_key(
         return Ok(None);
     };
     let path = || "configuration.deduplication_key".to_owned();
-    let key = match resolve_known(&field.template, env, path)? {
+    let key = match resolve_known(&field.template, env, &mut Budget::default(), path)? {
         Value::Null => return Ok(None),
         Value::String(text) => storable_text(text),
         value @ (Value::Number(_) | Value::Bool(_)) => value.to_string(),
@@ -145,11 +149,15 @@ pub fn resolve_deduplication_key(
     Ok(Some(key).filter(|key| !key.is_empty()))
 }
 
-fn resolve_keys(node: &CompiledNode, env: &dyn Environment) -> Result<Vec<(String, String)>, ResolveError> {
+fn resolve_keys(
+    node: &CompiledNode,
+    env: &dyn Environment,
+    budget: &mut Budget,
+) -> Result<Vec<(String, String)>, ResolveError> {
     let mut keys = Vec::with_capacity(node.keys.len());
     for (key, template) in &node.keys {
         let field = || format!("keys{}", key_path(key));
-        let value = storable_text(resolve_text(template, env, field)?);
+        let value = storable_text(resolve_text(template, env, budget, field)?);
         if value.len() > KEY_BYTES_MAX {
             let message = format!("the value of a key can have at most {KEY_BYTES_MAX} bytes");
             return Err(ResolveError::limit(field(), message));
@@ -175,18 +183,22 @@ fn storable(parts: Vec<Part>) -> Vec<Part> {
 fn resolve_template(
     template: &Template,
     env: &dyn Environment,
+    budget: &mut Budget,
     field: impl Fn() -> String,
 ) -> Result<Resolution, ResolveError> {
-    template.resolve(env).map_err(|error| ResolveError::template(field(), template.source(), error))
+    template
+        .resolve_within(env, budget)
+        .map_err(|error| ResolveError::template(field(), template.source(), error))
 }
 
 /// Resolves a template that was checked to hold no secret.
 fn resolve_known(
     template: &Template,
     env: &dyn Environment,
+    budget: &mut Budget,
     field: impl Fn() -> String,
 ) -> Result<Value, ResolveError> {
-    let Resolution { display, placed } = resolve_template(template, env, &field)?;
+    let Resolution { display, placed } = resolve_template(template, env, budget, &field)?;
     if placed.is_empty() {
         return Ok(display);
     }
@@ -199,9 +211,10 @@ fn resolve_known(
 fn resolve_text(
     template: &Template,
     env: &dyn Environment,
+    budget: &mut Budget,
     field: impl Fn() -> String,
 ) -> Result<String, ResolveError> {
-    Ok(match resolve_known(template, env, field)? {
+    Ok(match resolve_known(template, env, budget, field)? {
         Value::String(text) => text,
         other => other.to_string(),
     })
@@ -214,6 +227,12 @@ fn check_sizes(display: &Value, fields: &[SecretField]) -> Result<(), ResolveErr
     };
     if compact_bytes(display) > CONFIGURATION_BYTES_MAX {
         return Err(too_large());
+    }
+    if weight(display) > CONFIGURATION_WEIGHT_MAX {
+        let message = format!(
+            "the resolved configuration is heavier than {CONFIGURATION_WEIGHT_MAX} bytes in memory: it has too many maps"
+        );
+        return Err(ResolveError::limit("configuration", message));
     }
     if fields.is_empty() {
         return Ok(());

@@ -4,7 +4,7 @@
 
 use definition::{compile, resolve, resolve_run_name};
 use definition_check::check;
-use expression::{Environment, Value as Seen};
+use expression::{Budget, Environment, Value as Seen};
 use serde_json::{Value, json};
 
 struct World {
@@ -34,7 +34,8 @@ fn the_example_resolves_with_the_sample_of_a_push() {
     };
     let resolved = |id: &str| {
         let node = compiled.node(id).unwrap().unwrap();
-        resolve(node, &world).unwrap_or_else(|error| panic!("{id}: {}", error.rendered))
+        resolve(node, &world, &mut Budget::default())
+            .unwrap_or_else(|error| panic!("{id}: {}", error.rendered))
     };
     let call = resolved("call");
     assert_eq!(

@@ -86,6 +86,7 @@ mod url;
 mod value;
 
 pub use error::{Error, ErrorKind, Span};
+pub use eval::Budget;
 pub use opaque::Opaque;
 pub use secret_text::FieldKind;
 pub use template::{

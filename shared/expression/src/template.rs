@@ -199,7 +199,15 @@ impl Template {
     /// # Errors
     /// What the expression raises, with its place; also where it would have to look at a secret.
     pub fn resolve(&self, env: &dyn Environment) -> Result<Resolution, Error> {
-        self.run(env, None).map_err(|error| error.in_source(&self.0.source))
+        self.resolve_within(env, &mut Budget::default())
+    }
+
+    /// [`Template::resolve`] with what is left of a budget that several templates share.
+    ///
+    /// # Errors
+    /// What the expression raises, with its place; also where the budget is used up.
+    pub fn resolve_within(&self, env: &dyn Environment, budget: &mut Budget) -> Result<Resolution, Error> {
+        self.run(env, None, budget).map_err(|error| error.in_source(&self.0.source))
     }
 
     /// Evaluates it with the values of secrets, which then are texts like others.
@@ -209,13 +217,26 @@ impl Template {
     /// # Errors
     /// What the expression raises.
     pub fn evaluate(&self, env: &dyn Environment, secrets: &dyn Secrets) -> Result<serde_json::Value, Error> {
-        self.run(env, Some(secrets)).map(|resolution| resolution.display)
+        self.run(env, Some(secrets), &mut Budget::default()).map(|resolution| resolution.display)
     }
 
-    fn run(&self, env: &dyn Environment, secrets: Option<&dyn Secrets>) -> Result<Resolution, Error> {
+    fn run(
+        &self,
+        env: &dyn Environment,
+        secrets: Option<&dyn Secrets>,
+        budget: &mut Budget,
+    ) -> Result<Resolution, Error> {
         let parsed = &*self.0;
         let vault = Vault { refs: &parsed.tree.refs, secrets };
         let mut machine = Machine::new(&parsed.tree.nodes, parsed.tree.slots.len(), Some(env), vault);
+        machine.budget = budget.clone();
+        let resolution = self.run_parts(&mut machine);
+        *budget = machine.budget;
+        resolution
+    }
+
+    fn run_parts<'a>(&'a self, machine: &mut Machine<'a>) -> Result<Resolution, Error> {
+        let parsed = &*self.0;
         let mut pieces = Pieces::default();
         for part in &parsed.parts {
             match part {
@@ -223,9 +244,9 @@ impl Template {
                 Part::Expression(_, root) => {
                     let value = machine.eval(*root).map_err(|error| *error)?;
                     if parsed.whole {
-                        return finish_whole(value, *root, &mut machine);
+                        return finish_whole(value, *root, machine);
                     }
-                    add(&value, *root, &mut pieces, &mut machine).map_err(|error| *error)?;
+                    add(&value, *root, &mut pieces, machine).map_err(|error| *error)?;
                 }
             }
         }

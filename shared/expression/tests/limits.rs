@@ -161,7 +161,7 @@ fn memory_of_an_evaluation() {
     let lists = |n: usize| format!("[{}]", vec!["len(1..500000)"; n].join(", "));
     holds(&lists(2), &lists(3));
     let (_, message) = evaluate(&lists(3)).unwrap_err();
-    assert_eq!(message, "the expression makes too much data");
+    assert_eq!(message, "the expressions make too much data");
 }
 
 #[test]

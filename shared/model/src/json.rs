@@ -6,7 +6,8 @@
 use serde_json::Value;
 
 use crate::limits::{
-    EVENT_DATA_BYTES_MAX, EVENT_DATA_DEPTH_MAX, EVENT_DATA_VALUES_MAX, NUMBER_CHARS_MAX, NUMBER_EXPONENT_MAX,
+    EVENT_DATA_BYTES_MAX, EVENT_DATA_DEPTH_MAX, EVENT_DATA_VALUES_MAX, EVENT_DATA_WEIGHT_MAX,
+    NUMBER_CHARS_MAX, NUMBER_EXPONENT_MAX,
 };
 
 /// Why JSON was not taken. None of the texts repeats what was sent.
@@ -26,6 +27,9 @@ pub enum JsonError {
     /// Too many values.
     #[error("more than {EVENT_DATA_VALUES_MAX} values")]
     Values,
+    /// It would take too much memory: small maps, mostly.
+    #[error("heavier than {EVENT_DATA_WEIGHT_MAX} bytes in memory: it has too many maps")]
+    Weight,
     /// A number that is too long or too large.
     #[error(
         "a number has more than {NUMBER_CHARS_MAX} characters or an exponent beyond {NUMBER_EXPONENT_MAX}"
@@ -56,6 +60,7 @@ pub fn parse_strict(bytes: &[u8]) -> Result<Value, JsonError> {
     })?;
     let value = integers_to_i64(value);
     check_value(&value, 1, &mut 0)?;
+    check_weight(&value)?;
     if has_nul(&value) { Err(JsonError::Character) } else { Ok(value) }
 }
 
@@ -70,12 +75,33 @@ pub fn parse_lenient(text: &str) -> Option<Value> {
 /// Makes a component's output fit to be stored: NUL becomes U+FFFD.
 ///
 /// # Errors
-/// [`JsonError::Depth`], [`JsonError::Values`] or [`JsonError::Bytes`] when it is past a limit.
+/// [`JsonError::Depth`], [`JsonError::Values`], [`JsonError::Weight`] or [`JsonError::Bytes`] when it is past a limit.
 pub fn check_output(value: Value) -> Result<Value, JsonError> {
     let value = replace_nul(integers_to_i64(value));
     let mut values = 0;
     check_value(&value, 1, &mut values)?;
+    check_weight(&value)?;
     if compact_bytes(&value) > EVENT_DATA_BYTES_MAX { Err(JsonError::Bytes) } else { Ok(value) }
+}
+
+/// Bytes of memory that any value takes at least.
+const VALUE_WEIGHT: usize = 32;
+/// Bytes of memory that a map takes beside its entries, however few they are.
+const MAP_WEIGHT: usize = 640;
+
+/// Bytes of memory that a value takes: 32 for each value, 640 for each map, and its texts. A limit on the bytes of the text bounds
+/// nothing: 256 KiB of `{"a":1},` are 21 MiB.
+#[must_use]
+pub fn weight(value: &Value) -> usize {
+    VALUE_WEIGHT
+        + match value {
+            Value::String(text) => text.len(),
+            Value::Array(items) => items.iter().map(weight).sum(),
+            Value::Object(map) => {
+                MAP_WEIGHT + map.iter().map(|(key, item)| key.len() + weight(item)).sum::<usize>()
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+        }
 }
 
 /// Bytes of the value as compact JSON, counted without building the text.
@@ -103,6 +129,10 @@ pub fn storable_text(text: String) -> String {
     if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text }
 }
 
+fn check_weight(value: &Value) -> Result<(), JsonError> {
+    if weight(value) > EVENT_DATA_WEIGHT_MAX { Err(JsonError::Weight) } else { Ok(()) }
+}
+
 fn check_value(value: &Value, depth: usize, values: &mut usize) -> Result<(), JsonError> {
     *values += 1;
     if *values > EVENT_DATA_VALUES_MAX {
@@ -120,7 +150,7 @@ fn check_value(value: &Value, depth: usize, values: &mut usize) -> Result<(), Js
 
 /// Depth, number of values and the length of numbers, found on the bytes before anything is built from them.
 fn check_shape(bytes: &[u8]) -> Result<(), JsonError> {
-    let (mut depth, mut values, mut at) = (0_usize, 0_usize, 0);
+    let (mut depth, mut values, mut maps, mut at) = (0_usize, 0_usize, 0_usize, 0);
     while at < bytes.len() {
         match bytes[at] {
             b'"' => {
@@ -128,9 +158,10 @@ fn check_shape(bytes: &[u8]) -> Result<(), JsonError> {
                 at = string_end(bytes, at);
                 continue;
             }
-            b'[' | b'{' => {
+            open @ (b'[' | b'{') => {
                 depth += 1;
                 values += 1;
+                maps += usize::from(open == b'{');
             }
             b']' | b'}' => depth = depth.saturating_sub(1),
             b'-' | b'0'..=b'9' => {
@@ -149,6 +180,10 @@ fn check_shape(bytes: &[u8]) -> Result<(), JsonError> {
         // Keys and literals count here too, so this is a rough bound before anything is built; the exact one is below.
         if values > 4 * EVENT_DATA_VALUES_MAX {
             return Err(JsonError::Values);
+        }
+        // Before anything is built; the exact weight is below.
+        if maps * MAP_WEIGHT > EVENT_DATA_WEIGHT_MAX {
+            return Err(JsonError::Weight);
         }
         at += 1;
     }
@@ -273,6 +308,24 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn the_weight_of_data_has_a_limit_on_both_sides_i10() {
+        assert_eq!(weight(&serde_json::json!([1, "abc", { "k": null }])), 32 + 32 + 35 + (32 + 640 + 1 + 32));
+        // A list of small maps, filled up with text.
+        let maps = (EVENT_DATA_WEIGHT_MAX - VALUE_WEIGHT) / (VALUE_WEIGHT + MAP_WEIGHT) - 1;
+        let heavy = |weight: usize| {
+            let filling = weight - VALUE_WEIGHT - maps * (VALUE_WEIGHT + MAP_WEIGHT) - VALUE_WEIGHT;
+            format!("[{}\"{}\"]", "{},".repeat(maps), "x".repeat(filling))
+        };
+        assert!(parse_strict(heavy(EVENT_DATA_WEIGHT_MAX).as_bytes()).is_ok());
+        assert_eq!(parse_strict(heavy(EVENT_DATA_WEIGHT_MAX + 1).as_bytes()), Err(JsonError::Weight));
+        let value: Value = serde_json::from_str(&heavy(EVENT_DATA_WEIGHT_MAX + 1)).unwrap();
+        assert_eq!(check_output(value), Err(JsonError::Weight));
+        let many = format!("[{}0]", "{\"a\":1},".repeat(28_000));
+        assert_eq!(parse_strict(many.as_bytes()), Err(JsonError::Weight), "before it is built");
+        assert_eq!(parse_lenient(&many), None, "an answer of a target stays text");
+    }
 
     #[test]
     fn integers_stay_integers_and_larger_ones_become_floats() {

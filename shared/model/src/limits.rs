@@ -35,6 +35,8 @@ pub const WEBHOOK_KEY_KEPT_SECONDS_MAX: u32 = 30 * 24 * 60 * 60;
 pub const API_BODY_BYTES_MAX: usize = DEFINITION_BYTES_MAX + 64 * 1024;
 /// Bytes of an event's `data`, as compact JSON and after scrubbing.
 pub const EVENT_DATA_BYTES_MAX: usize = 512 * 1024;
+/// Weight of an event's `data`: the memory that it takes once it is read ([`crate::json::weight`]).
+pub const EVENT_DATA_WEIGHT_MAX: usize = 8 * 1024 * 1024;
 /// Nesting of an event's `data` (serde_json stops at 128 on reading back).
 pub const EVENT_DATA_DEPTH_MAX: usize = 50;
 /// Values (scalars, lists and maps) in one event's `data`.
@@ -59,6 +61,12 @@ pub const HTTP_HOPS_MAX: u32 = 10;
 
 /// Bytes of an execution's resolved configuration, as compact JSON.
 pub const CONFIGURATION_BYTES_MAX: usize = 256 * 1024;
+/// Weight of an execution's resolved configuration ([`crate::json::weight`]).
+pub const CONFIGURATION_WEIGHT_MAX: usize = 4 * 1024 * 1024;
+/// Templates of one node.
+pub const NODE_TEMPLATES_MAX: usize = 2_000;
+/// Templates of one workflow.
+pub const WORKFLOW_TEMPLATES_MAX: usize = 20_000;
 /// Keys of one execution.
 pub const KEYS_MAX: usize = 20;
 /// Bytes of one key, and of one key's value.

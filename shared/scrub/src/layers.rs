@@ -10,29 +10,33 @@ const BASE64_RUN_MIN: usize = 11;
 /// Digits of hex that eight bytes need.
 const HEX_RUN_MIN: usize = 16;
 
-/// Searches the bytes as they are and under up to `layers` encodings; reports ranges of `bytes`.
+/// Searches the bytes as they are and under up to `layers` encodings; reports ranges of `bytes`. Gives the number of bytes that were
+/// searched, which is its work.
 pub(crate) fn search(
     needles: &Needles,
     bytes: &[u8],
     layers: usize,
     report: &mut dyn FnMut(Range<usize>, Label),
-) {
+) -> usize {
     if bytes.len() < crate::BYTES_MIN || needles.is_empty() {
-        return;
+        return 0;
     }
     needles.find(bytes, report);
+    let mut searched = bytes.len();
     if layers == 0 {
-        return;
+        return searched;
     }
     for escape in [unescape_json, unescape_url, unescape_form, entities::unescape_html] {
         if let Some(view) = View::of(bytes, escape) {
-            search(needles, &view.bytes, layers - 1, &mut |range, label| report(view.source(range), label));
+            searched += search(needles, &view.bytes, layers - 1, &mut |range, label| {
+                report(view.source(range), label)
+            });
         }
     }
     for_runs(bytes, BASE64_RUN_MIN, &BASE64_DIGITS, &mut |run| {
         for phase in 0..4 {
             let decoded = pack::<6>(&run.digits[phase..]);
-            search(needles, &decoded, layers - 1, &mut |range, label| {
+            searched += search(needles, &decoded, layers - 1, &mut |range, label| {
                 report(run.source::<6>(phase, range), label);
             });
         }
@@ -40,11 +44,12 @@ pub(crate) fn search(
     for_runs(bytes, HEX_RUN_MIN, &HEX_DIGITS, &mut |run| {
         for phase in 0..2 {
             let decoded = pack::<4>(&run.digits[phase..]);
-            search(needles, &decoded, layers - 1, &mut |range, label| {
+            searched += search(needles, &decoded, layers - 1, &mut |range, label| {
                 report(run.source::<4>(phase, range), label);
             });
         }
     });
+    searched
 }
 
 /// What one escape at the start of some bytes stands for, and how many bytes it takes.
@@ -65,10 +70,23 @@ struct View {
     jumps: Vec<Jump>,
 }
 
-/// One escape: `decoded` in the view is `source` in the text. Between jumps both go on side by side.
+/// Escapes of one size that follow each other. Between jumps text and view go on side by side; an escape that keeps its length is none.
 struct Jump {
-    decoded: Range<usize>,
-    source: Range<usize>,
+    /// Where the first begins, in the view and in the text.
+    decoded: u32,
+    source: u32,
+    /// Bytes of each, in the view and in the text.
+    decoded_bytes: u8,
+    source_bytes: u8,
+    count: u32,
+}
+
+impl Jump {
+    /// Bytes of all of them, in the view and in the text.
+    fn lengths(&self) -> (usize, usize) {
+        let count = self.count as usize;
+        (usize::from(self.decoded_bytes) * count, usize::from(self.source_bytes) * count)
+    }
 }
 
 impl View {
@@ -88,11 +106,38 @@ impl View {
                 }
             }
             done = at + found.length;
-            view.jumps.push(Jump { decoded: from..view.bytes.len(), source: at..done });
+            view.jump(from, at, found.length);
             next = next_escape(text, done, escape);
         }
         view.bytes.extend_from_slice(&text[done..]);
         Some(view)
+    }
+
+    /// Notes an escape of `length` bytes at `source`, which was undone at `decoded`.
+    fn jump(&mut self, decoded: usize, source: usize, length: usize) {
+        let made = self.bytes.len() - decoded;
+        if made == length {
+            return;
+        }
+        let narrow = |bytes: usize| u8::try_from(bytes).expect("no escape is as long as 256 bytes");
+        let (decoded_bytes, source_bytes) = (narrow(made), narrow(length));
+        if let Some(last) = self.jumps.last_mut() {
+            let (in_view, in_text) = last.lengths();
+            let follows =
+                last.decoded as usize + in_view == decoded && last.source as usize + in_text == source;
+            if follows && (last.decoded_bytes, last.source_bytes) == (decoded_bytes, source_bytes) {
+                last.count += 1;
+                return;
+            }
+        }
+        let at = |at: usize| u32::try_from(at).expect("texts are at most some megabytes");
+        self.jumps.push(Jump {
+            decoded: at(decoded),
+            source: at(source),
+            decoded_bytes,
+            source_bytes,
+            count: 1,
+        });
     }
 
     /// The part of the text that a range of the view came from; escapes are taken whole.
@@ -101,15 +146,16 @@ impl View {
     }
 
     fn source_of(&self, at: usize) -> Range<usize> {
-        let before = self.jumps.partition_point(|jump| jump.decoded.start <= at);
-        match before.checked_sub(1).map(|last| &self.jumps[last]) {
-            Some(jump) if at < jump.decoded.end => jump.source.clone(),
-            Some(jump) => {
-                let at = jump.source.end + (at - jump.decoded.end);
-                at..at + 1
-            }
-            None => at..at + 1,
+        let before = self.jumps.partition_point(|jump| jump.decoded as usize <= at);
+        let Some(jump) = before.checked_sub(1).map(|last| &self.jumps[last]) else { return at..at + 1 };
+        let (offset, (in_view, in_text)) = (at - jump.decoded as usize, jump.lengths());
+        if offset < in_view {
+            let length = usize::from(jump.source_bytes);
+            let start = jump.source as usize + offset / usize::from(jump.decoded_bytes) * length;
+            return start..start + length;
         }
+        let at = jump.source as usize + in_text + (offset - in_view);
+        at..at + 1
     }
 }
 
@@ -211,8 +257,8 @@ const fn with_digits(mut digits: Digits, bytes: &[u8], first: u8) -> Digits {
 /// Digits of an encoding that follow each other, line breaks aside.
 struct Run {
     digits: Vec<u8>,
-    /// Where each digit stands in the text.
-    positions: Vec<usize>,
+    /// The lines: which digit begins each, and where that stands in the text.
+    lines: Vec<(usize, usize)>,
 }
 
 impl Run {
@@ -221,7 +267,14 @@ impl Run {
     fn source<const BITS: usize>(&self, phase: usize, range: Range<usize>) -> Range<usize> {
         let first = phase + range.start * 8 / BITS;
         let last = phase + (range.end * 8 - 1) / BITS;
-        self.positions[first]..self.positions[last] + 1
+        self.position(first)..self.position(last) + 1
+    }
+
+    /// Where a digit stands in the text.
+    fn position(&self, digit: usize) -> usize {
+        let line = self.lines.partition_point(|(first, _)| *first <= digit).saturating_sub(1);
+        let (first, at) = self.lines[line];
+        at + (digit - first)
     }
 }
 
@@ -237,9 +290,20 @@ fn for_runs(text: &[u8], length_min: usize, digits: &Digits, each: &mut dyn FnMu
         // Most runs are words: measure first, and collect only what is long enough.
         let end = run_end(text, at, digits);
         if end - at >= length_min {
-            let positions: Vec<usize> = (at..end).filter(|position| digit(*position) != NO_DIGIT).collect();
-            if positions.len() >= length_min {
-                each(&Run { digits: positions.iter().map(|position| digit(*position)).collect(), positions });
+            let mut run = Run { digits: Vec::with_capacity(end - at), lines: Vec::new() };
+            let mut goes_on = false;
+            for position in at..end {
+                let is_digit = digit(position) != NO_DIGIT;
+                if is_digit && !goes_on {
+                    run.lines.push((run.digits.len(), position));
+                }
+                if is_digit {
+                    run.digits.push(digit(position));
+                }
+                goes_on = is_digit;
+            }
+            if run.digits.len() >= length_min {
+                each(&run);
             }
         }
         at = end;
@@ -300,6 +364,19 @@ mod tests {
     }
 
     #[test]
+    fn escapes_of_one_size_are_one_jump_and_those_that_keep_their_length_none() {
+        let jumps = |text: &str, escape: fn(&[u8]) -> Option<Escape>| {
+            View::of(text.as_bytes(), escape).unwrap().jumps.len()
+        };
+        assert_eq!(jumps(&"+".repeat(1000), unescape_form), 0);
+        assert_eq!(jumps(&"%41".repeat(1000), unescape_url), 1);
+        assert_eq!(jumps(&"%41a".repeat(1000), unescape_url), 1000);
+        let (text, sources) = view("+%41%42c%43+d", unescape_form).unwrap();
+        assert_eq!(text, " ABcC d");
+        assert_eq!(sources, [0..1, 1..4, 4..7, 7..8, 8..11, 11..12, 12..13]);
+    }
+
+    #[test]
     fn each_escape_is_read_as_its_encoder_meant_it() {
         let check = |escape: fn(&[u8]) -> Option<Escape>, text: &str, expected: &str| {
             assert_eq!(view(text, escape).unwrap().0, expected, "{text}");
@@ -317,7 +394,9 @@ mod tests {
     fn runs_go_on_over_line_breaks_and_end_elsewhere() {
         let runs = |text: &str| {
             let mut found = Vec::new();
-            for_runs(text.as_bytes(), 4, &HEX_DIGITS, &mut |run| found.push(run.positions.clone()));
+            for_runs(text.as_bytes(), 4, &HEX_DIGITS, &mut |run| {
+                found.push((0..run.digits.len()).map(|digit| run.position(digit)).collect::<Vec<_>>());
+            });
             found
         };
         assert_eq!(runs("abc"), [[0; 0]; 0]);

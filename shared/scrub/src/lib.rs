@@ -1,6 +1,6 @@
 //! Takes secret values out of what is stored, logged or shown (I1).
 //!
-//! A [`Scrubber`] is made of the values that an execution used and of the strings that were made of them. It searches a text for
+//! A [`Scrubber`] is made of the values that an execution used and of codes that were made of them. It searches a text for
 //! each value, also in lower case, each of its lines, each of its leaves if it is JSON, and path, query and longer parts if it
 //! is a URL, in these forms: as it is; JSON-escaped;
 //! URL-encoded (either hex case, `+` for a space); with HTML entities; in hex; in base64 and base64url at any alignment, padded or not,
@@ -36,25 +36,22 @@ use needles::{Label, Needles};
 /// Bytes up to which a text is searched under two layers of encoding.
 pub const DEEP_BYTES_MAX: usize = 512 * 1024;
 
-/// Takes the secrets of one execution out of texts. It holds them, so it can't be printed; they are wiped when it is dropped.
+/// Takes the secrets of one execution out of texts. It holds them in its automaton, so it can't be printed; it is made when an answer is
+/// whole, and dropped with it.
 pub struct Scrubber {
     needles: Needles,
 }
 
 impl Scrubber {
-    /// A scrubber for `values`, each with its label (`github.token`), and for strings that were made of them.
-    ///
-    /// A derived string that holds a whole value as it is needs no search of its own, for the value is found in it; what is left is
-    /// the author's text. It is searched for where a value too short to be found stands in it.
+    /// A scrubber for `values`, each with its label (`github.token`), and for texts that were made of them (codes, encodings of
+    /// encodings), each with the label of a value in it. Values are cut into lines, leaves and parts; what was made is found as a whole.
     #[must_use]
-    pub fn new(values: &[(&str, &str)], derived: &[&str]) -> Self {
-        let mut scrubber = Self { needles: sources::collect(values) };
-        for text in sources::derived_to_search(values, derived) {
-            let label = scrubber.label_of(text, values);
-            scrubber.needles.add(text, label);
+    pub fn new(values: &[(&str, &str)], made: &[(&str, &str)]) -> Self {
+        let mut gathered = sources::collect(values);
+        for (label, text) in made {
+            gathered.add(text, label);
         }
-        scrubber.needles.hide_labels();
-        scrubber
+        Self { needles: gathered.into_needles() }
     }
 
     /// Whether there is nothing to search for.
@@ -99,23 +96,24 @@ impl Scrubber {
         if self.is_empty() { (value, 0) } else { json::scrub(self, value) }
     }
 
+    /// Bytes that are searched in a text and in the texts that undoing encodings makes of it: the work of scrubbing it. For tests.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn searched_bytes(&self, text: &str) -> usize {
+        layers::search(&self.needles, text.as_bytes(), layers_of(text.as_bytes()), &mut |_, _| {})
+    }
+
     /// Where secrets stand, in order and apart from each other.
     fn places(&self, bytes: &[u8]) -> Vec<Place> {
         let mut found = Vec::new();
-        let layers = if bytes.len() <= DEEP_BYTES_MAX { 2 } else { 1 };
+        let layers = layers_of(bytes);
         layers::search(&self.needles, bytes, layers, &mut |range, label| found.push(Place { range, label }));
         merge(bytes, found)
     }
+}
 
-    /// The label for a derived string: that of the value that is seen in it, or the only one there is.
-    fn label_of(&self, text: &str, values: &[(&str, &str)]) -> String {
-        let seen =
-            self.places(text.as_bytes()).first().map(|place| self.needles.label(place.label).to_owned());
-        seen.unwrap_or_else(|| match values {
-            [(label, _)] => (*label).to_owned(),
-            _ => "derived".to_owned(),
-        })
-    }
+fn layers_of(bytes: &[u8]) -> usize {
+    if bytes.len() <= DEEP_BYTES_MAX { 2 } else { 1 }
 }
 
 /// One place to be replaced.

@@ -1,97 +1,99 @@
-//! The strings that are searched for, and the search.
-//!
-//! No string is shorter than eight bytes, so the first eight of each are its index: the search looks at each window of
-//! eight bytes once, and compares the rest where an index has it. Memory grows with the strings alone, however many there are.
+//! The strings that are searched for, and the search: one automaton (Aho and Corasick, 1975), whose work depends on the length of the
+//! text and not on the number or the shape of the strings.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::hash::BuildHasher as _;
 use std::ops::Range;
 
+use aho_corasick::automaton::Automaton as _;
+use aho_corasick::nfa::contiguous::NFA;
+use aho_corasick::{Anchored, MatchKind};
 use zeroize::Zeroizing;
 
 /// Bytes under which a string is not searched for.
 pub const BYTES_MIN: usize = model::limits::SECRET_VALUE_BYTES_MIN;
 
-/// Bytes of the parts that a long value is searched by: bounds the comparisons, and finds a value that was cut.
+/// Bytes of the parts that a long value is searched by: finds a value that was cut.
 const CHUNK_BYTES: usize = 128;
-const WINDOW_BYTES: usize = size_of::<u64>();
-const HASHES: usize = 1 << 16;
-/// Knuth's multiplicative hash: the high bits depend on all eight bytes.
-const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
-
-const _: () = assert!(BYTES_MIN == WINDOW_BYTES, "the index takes the first eight bytes of every string");
 
 /// Which secret a string belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Label(usize);
 
-struct Needle {
-    bytes: Zeroizing<Vec<u8>>,
-    label: Label,
-}
-
-/// All strings of one scrubber.
-pub(crate) struct Needles {
-    list: Vec<Needle>,
+/// Strings that are gathered.
+pub(crate) struct Gathered {
+    list: Vec<Zeroizing<Vec<u8>>>,
+    /// The label of each.
+    owners: Vec<Label>,
     labels: Vec<String>,
-    /// Keyed hashes of the strings in `list`, so that each is there once.
+    /// Keyed hashes of the strings, so that each is there once.
     known: HashSet<u64>,
-    /// By the hash of the first eight bytes; it holds no part of a secret that would have to be wiped.
-    by_hash: HashMap<usize, Vec<usize>>,
-    /// One bit for each hash: nearly every window of a text ends here.
-    filter: Vec<u64>,
 }
 
-impl Needles {
+impl Gathered {
     pub(crate) fn new() -> Self {
-        Self {
-            list: Vec::new(),
-            labels: Vec::new(),
-            known: HashSet::new(),
-            by_hash: HashMap::new(),
-            filter: vec![0; HASHES / 64],
-        }
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.list.is_empty()
+        Self { list: Vec::new(), owners: Vec::new(), labels: Vec::new(), known: HashSet::new() }
     }
 
     /// Adds a string that is found as a whole; one that is too short, or there already, is nothing.
-    pub(crate) fn add(&mut self, text: &str, label: impl Into<String>) {
-        self.add_bytes(text.as_bytes(), label.into());
+    pub(crate) fn add(&mut self, text: &str, label: &str) {
+        self.add_bytes(text.as_bytes(), label);
     }
 
     /// Adds a string that is found by its parts where it is long.
     pub(crate) fn add_in_chunks(&mut self, text: &str, label: &str) {
         let bytes = text.as_bytes();
         if bytes.len() <= CHUNK_BYTES {
-            return self.add_bytes(bytes, label.to_owned());
+            return self.add_bytes(bytes, label);
         }
         for chunk in bytes.chunks_exact(CHUNK_BYTES) {
-            self.add_bytes(chunk, label.to_owned());
+            self.add_bytes(chunk, label);
         }
         // The rest may be too short to be searched for alone.
-        self.add_bytes(&bytes[bytes.len() - CHUNK_BYTES..], label.to_owned());
+        self.add_bytes(&bytes[bytes.len() - CHUNK_BYTES..], label);
     }
 
-    fn add_bytes(&mut self, bytes: &[u8], label: String) {
-        let Some(first) = bytes.get(..WINDOW_BYTES) else { return };
-        let hash = hash(first.iter().fold(0, |window, byte| shift(window, *byte)));
-        if !self.known.insert(self.known.hasher().hash_one(bytes)) {
+    fn add_bytes(&mut self, bytes: &[u8], label: &str) {
+        if bytes.len() < BYTES_MIN || !self.known.insert(self.known.hasher().hash_one(bytes)) {
             return;
         }
-        self.by_hash.entry(hash).or_default().push(self.list.len());
-        self.filter[hash / 64] |= 1 << (hash % 64);
-        let label = self.labels.iter().position(|known| *known == label).unwrap_or_else(|| {
-            self.labels.push(label);
+        let label = self.labels.iter().position(|known| known == label).unwrap_or_else(|| {
+            self.labels.push(label.to_owned());
             self.labels.len() - 1
         });
-        self.list.push(Needle { bytes: Zeroizing::new(bytes.to_vec()), label: Label(label) });
+        self.list.push(Zeroizing::new(bytes.to_vec()));
+        self.owners.push(Label(label));
     }
 
-    pub(crate) fn label(&self, label: Label) -> &str {
-        &self.labels[label.0]
+    /// Makes the automaton; the strings are wiped.
+    pub(crate) fn into_needles(self) -> Needles {
+        let Self { list, owners, labels, .. } = self;
+        // A DFA would take a kilobyte for each byte of the strings; standard semantics report every end of a match.
+        let automaton = (!list.is_empty()).then(|| {
+            let built = NFA::builder()
+                .match_kind(MatchKind::Standard)
+                .build(list.iter().map(|needle| needle.as_slice()));
+            built.expect("the strings of one execution are far from two billion states")
+        });
+        let lengths = list.iter().map(|needle| needle.len()).collect();
+        let mut needles = Needles { automaton, lengths, owners, labels };
+        needles.hide_labels();
+        needles
+    }
+}
+
+/// All strings of one scrubber.
+pub(crate) struct Needles {
+    automaton: Option<NFA>,
+    /// The length and the label of each string.
+    lengths: Vec<usize>,
+    owners: Vec<Label>,
+    labels: Vec<String>,
+}
+
+impl Needles {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.automaton.is_none()
     }
 
     pub(crate) fn replacement(&self, label: Label) -> String {
@@ -99,7 +101,7 @@ impl Needles {
     }
 
     /// A label that itself holds a secret (a key that is named as its value) is not shown.
-    pub(crate) fn hide_labels(&mut self) {
+    fn hide_labels(&mut self) {
         for at in 0..self.labels.len() {
             let mut seen = false;
             self.find(self.replacement(Label(at)).as_bytes(), &mut |_, _| seen = true);
@@ -109,32 +111,46 @@ impl Needles {
         }
     }
 
-    /// Reports every occurrence of every string, overlapping ones too.
+    /// Reports where strings stand; what overlaps is reported as one, with the label of its longest string. Later reports may overlap
+    /// earlier ones.
     pub(crate) fn find(&self, bytes: &[u8], report: &mut dyn FnMut(Range<usize>, Label)) {
-        let mut window = 0;
+        let Some(automaton) = &self.automaton else { return };
+        let mut state = automaton.start_state(Anchored::No).expect("the automaton searches anywhere");
+        let mut open: Option<Open> = None;
         for (at, byte) in bytes.iter().enumerate() {
-            window = shift(window, *byte);
-            let hash = hash(window);
-            if at + 1 < WINDOW_BYTES || self.filter[hash / 64] & (1 << (hash % 64)) == 0 {
+            state = automaton.next_state(Anchored::No, state, *byte);
+            if !automaton.is_match(state) {
                 continue;
             }
-            let start = at + 1 - WINDOW_BYTES;
-            for candidate in self.by_hash.get(&hash).into_iter().flatten() {
-                let needle = &self.list[*candidate];
-                if bytes[start..].starts_with(&needle.bytes) {
-                    report(start..start + needle.bytes.len(), needle.label);
+            // Of the strings that end here the first is the longest, and the others stand within it.
+            let pattern = automaton.match_pattern(state, 0).as_usize();
+            let (length, label) = (self.lengths[pattern], self.owners[pattern]);
+            let range = at + 1 - length..at + 1;
+            open = Some(match open {
+                Some(open) if range.start < open.range.end => open.joined(range, label),
+                before => {
+                    before.into_iter().for_each(|open| report(open.range, open.label));
+                    Open { range, label, longest: length }
                 }
-            }
+            });
         }
+        open.into_iter().for_each(|open| report(open.range, open.label));
     }
 }
 
-fn shift(window: u64, byte: u8) -> u64 {
-    window << 8 | u64::from(byte)
+/// Strings that overlap, as far as they were met.
+struct Open {
+    range: Range<usize>,
+    label: Label,
+    longest: usize,
 }
 
-fn hash(window: u64) -> usize {
-    usize::try_from(window.wrapping_mul(MULTIPLIER) >> 48).expect("16 bits fit")
+impl Open {
+    fn joined(self, range: Range<usize>, label: Label) -> Self {
+        let (label, longest) =
+            if range.len() > self.longest { (label, range.len()) } else { (self.label, self.longest) };
+        Self { range: self.range.start.min(range.start)..range.end, label, longest }
+    }
 }
 
 #[cfg(test)]
@@ -142,20 +158,22 @@ mod tests {
     use super::*;
 
     fn found(needles: &[&str], text: &str) -> Vec<(usize, usize)> {
-        let mut all = Needles::new();
+        let mut all = Gathered::new();
         needles.iter().for_each(|needle| all.add_in_chunks(needle, "label"));
         let mut ranges = Vec::new();
-        all.find(text.as_bytes(), &mut |range, _| ranges.push((range.start, range.end)));
+        all.into_needles().find(text.as_bytes(), &mut |range, _| ranges.push((range.start, range.end)));
         ranges
     }
 
     #[test]
-    fn every_occurrence_is_found_where_it_starts_and_ends() {
+    fn every_occurrence_is_found_and_what_overlaps_is_one() {
         assert_eq!(found(&["12345678"], "12345678"), [(0, 8)]);
         assert_eq!(found(&["12345678"], "x12345678"), [(1, 9)]);
         assert_eq!(found(&["123456789"], "12345678"), [(0, 0); 0]);
-        assert_eq!(found(&["12345678", "123456789", "456789ab"], "0123456789ab"), [(1, 9), (1, 10), (4, 12)]);
-        assert_eq!(found(&["aaaaaaaa"], "aaaaaaaaaa"), [(0, 8), (1, 9), (2, 10)]);
+        assert_eq!(found(&["12345678", "123456789", "456789ab"], "0123456789ab"), [(1, 12)]);
+        assert_eq!(found(&["aaaaaaaa"], "aaaaaaaaaa"), [(0, 10)]);
+        assert_eq!(found(&["12345678"], "1234567812345678"), [(0, 8), (8, 16)]);
+        assert_eq!(found(&["12345678", "xx12345678901234yy"], "xx12345678901234yy"), [(0, 18)]);
         assert_eq!(found(&["\0\0\0\0\0\0\0\0"], "\0\0\0\0\0\0\0"), [(0, 0); 0]);
     }
 

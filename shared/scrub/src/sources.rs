@@ -3,17 +3,14 @@
 use serde_json::Value;
 use zeroize::Zeroize;
 
-use crate::needles::{BYTES_MIN, Needles};
-
-/// Bytes from which a value that is too short to be searched for still makes a derived string worth searching.
-const SHORT_BYTES_MIN: usize = 4;
+use crate::needles::Gathered;
 
 /// Bytes from which a single segment or parameter of a URL is searched for: shorter ones are mostly words (`services`).
 const URL_PART_BYTES_MIN: usize = 12;
 
 /// The needles of all values.
-pub(crate) fn collect(values: &[(&str, &str)]) -> Needles {
-    let mut needles = Needles::new();
+pub(crate) fn collect(values: &[(&str, &str)]) -> Gathered {
+    let mut needles = Gathered::new();
     for (label, value) in values {
         add_with_lines(&mut needles, label, value);
         if let Ok(json) = serde_json::from_str(value) {
@@ -23,17 +20,7 @@ pub(crate) fn collect(values: &[(&str, &str)]) -> Needles {
     needles
 }
 
-/// The derived strings that the values' own needles don't find.
-pub(crate) fn derived_to_search<'a>(values: &[(&str, &str)], derived: &[&'a str]) -> Vec<&'a str> {
-    let holds_any = |text: &str, lengths: std::ops::Range<usize>| {
-        values.iter().any(|(_, value)| lengths.contains(&value.len()) && text.contains(value))
-    };
-    let covered =
-        |text: &str| holds_any(text, BYTES_MIN..usize::MAX) && !holds_any(text, SHORT_BYTES_MIN..BYTES_MIN);
-    derived.iter().copied().filter(|text| text.len() >= BYTES_MIN && !covered(text)).collect()
-}
-
-fn add_with_lines(needles: &mut Needles, label: &str, text: &str) {
+fn add_with_lines(needles: &mut Gathered, label: &str, text: &str) {
     needles.add_in_chunks(text, label);
     // Names of headers come back in lower case.
     let mut lower = text.to_lowercase();
@@ -47,7 +34,7 @@ fn add_with_lines(needles: &mut Needles, label: &str, text: &str) {
 }
 
 /// Of a value that is a URL (a hook whose path is the secret): what a target sees of it and likes to repeat. Not its host.
-fn add_url_parts(needles: &mut Needles, label: &str, text: &str) {
+fn add_url_parts(needles: &mut Gathered, label: &str, text: &str) {
     let Some((_, rest)) =
         text.split_once("://").filter(|(scheme, _)| scheme.bytes().all(|byte| byte.is_ascii_alphanumeric()))
     else {
@@ -70,7 +57,7 @@ fn add_url_parts(needles: &mut Needles, label: &str, text: &str) {
 }
 
 /// Adds the leaves of a JSON value, and wipes it: it is a copy of the secret.
-fn add_leaves(needles: &mut Needles, label: &str, value: Value) {
+fn add_leaves(needles: &mut Gathered, label: &str, value: Value) {
     match value {
         Value::String(mut text) => {
             add_with_lines(needles, label, &text);
@@ -93,7 +80,7 @@ fn add_leaves(needles: &mut Needles, label: &str, value: Value) {
 
 #[cfg(test)]
 mod tests {
-    use super::{SHORT_BYTES_MIN, URL_PART_BYTES_MIN, derived_to_search};
+    use super::URL_PART_BYTES_MIN;
     use crate::Scrubber;
 
     #[test]
@@ -125,16 +112,5 @@ mod tests {
         };
         assert_eq!(found(URL_PART_BYTES_MIN), 1);
         assert_eq!(found(URL_PART_BYTES_MIN - 1), 0);
-    }
-
-    #[test]
-    fn a_short_value_makes_a_derived_string_worth_searching_from_its_limit_on_i10() {
-        let searched = |bytes: usize| {
-            let (short, long) = ("s".repeat(bytes), "hunter2-hunter2");
-            let derived = format!("{short}:{long}");
-            derived_to_search(&[("a.short", &short), ("a.long", long)], &[&derived]).len()
-        };
-        assert_eq!(searched(SHORT_BYTES_MIN), 1);
-        assert_eq!(searched(SHORT_BYTES_MIN - 1), 0, "the long value's own search finds what matters");
     }
 }

@@ -4,6 +4,7 @@ use base64::engine::general_purpose::STANDARD;
 use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
 use base64::{Engine as _, alphabet};
 use jiff::Timestamp;
+use model::limits::SECRET_VALUE_BYTES_MIN;
 use zeroize::Zeroizing;
 
 use crate::json_path;
@@ -44,8 +45,16 @@ pub struct Rendered {
     /// The text.
     pub text: Zeroizing<String>,
     /// Texts that were made of secrets and in which no value is found by undoing one encoding: codes, and outcomes of an encoding of an
-    /// encoding. The scrubber searches for them whole.
-    pub made: Vec<Zeroizing<String>>,
+    /// encoding. The scrubber searches for them whole. What was made of a value that is too short to be searched for is none of them.
+    pub made: Vec<Made>,
+}
+
+/// A text that was made of secrets.
+pub struct Made {
+    /// The label of a secret in it, such as `github.token`.
+    pub label: String,
+    /// The text.
+    pub text: Zeroizing<String>,
 }
 
 /// Renders parts. `sent_at` is the instant of the attempt.
@@ -58,7 +67,7 @@ pub fn render(
     sent_at: Timestamp,
     values: &dyn Values,
 ) -> Result<Rendered, Refused> {
-    let mut renderer = Renderer { sent_at, values, made: Vec::new() };
+    let mut renderer = Renderer { sent_at, values, made: Vec::new(), shortest: usize::MAX };
     let text = renderer.text(parts, Questions::of(context), 0)?;
     Ok(Rendered { text, made: renderer.made })
 }
@@ -115,7 +124,9 @@ impl Questions {
 struct Renderer<'a> {
     sent_at: Timestamp,
     values: &'a dyn Values,
-    made: Vec<Zeroizing<String>>,
+    made: Vec<Made>,
+    /// Bytes of the shortest value that was placed since this was set.
+    shortest: usize,
 }
 
 impl Renderer<'_> {
@@ -133,27 +144,38 @@ impl Renderer<'_> {
                 Part::Secret(reference) => {
                     let value = self.value(reference)?;
                     questions.ask(&value)?;
+                    self.shortest = self.shortest.min(value.len());
                     text.push_str(&value);
                 }
                 Part::SentAt(format) => text.push_str(&format.write(self.sent_at)),
                 Part::Encoded(encoding, inner) => {
+                    let before = std::mem::replace(&mut self.shortest, usize::MAX);
                     let plain = self.text(inner, questions.under(*encoding), level + 1)?;
                     let start = text.len();
                     encoding.write(&plain, &mut text);
                     let is_double = inner.iter().any(|part| part.nesting() > 0);
-                    if level == 0 && is_double && holds_secret(inner) {
-                        self.made.push(Zeroizing::new(text[start..].to_owned()));
+                    if level == 0 && is_double {
+                        self.note(inner, &text[start..]);
                     }
+                    self.shortest = self.shortest.min(before);
                 }
                 Part::Mac { algorithm, format, key, data } => {
+                    let before = std::mem::replace(&mut self.shortest, usize::MAX);
                     let code = algorithm.sign(&self.bytes(key)?, &self.bytes(data)?);
-                    let written = format.write(code.as_ref()).ok_or(Refused)?;
+                    let written = Zeroizing::new(format.write(code.as_ref()).ok_or(Refused)?);
                     text.push_str(&written);
-                    self.made.push(Zeroizing::new(written));
+                    self.note(key, &written);
+                    self.shortest = self.shortest.min(before);
                 }
             }
         }
         Ok(text)
+    }
+
+    /// Notes what was made of the secrets in `parts`.
+    fn note(&mut self, parts: &[Part], text: &str) {
+        let Some(label) = label(parts).filter(|_| self.shortest >= SECRET_VALUE_BYTES_MIN) else { return };
+        self.made.push(Made { label, text: Zeroizing::new(text.to_owned()) });
     }
 
     /// A value as text.
@@ -177,6 +199,7 @@ impl Renderer<'_> {
             match part {
                 Part::Secret(reference) if reference.is_base64 && reference.path.is_empty() => {
                     let whole = self.values.get(&reference.name, &reference.key).ok_or(Refused)?;
+                    self.shortest = self.shortest.min(whole.len());
                     bytes.extend_from_slice(&decode(whole)?);
                 }
                 Part::Mac { algorithm, format: MacFormat::Bytes, key, data } => {
@@ -205,12 +228,15 @@ fn decode(text: &str) -> Result<Zeroizing<Vec<u8>>, Refused> {
     FROM_BASE64.decode(plain.as_bytes()).map(Zeroizing::new).map_err(|_| Refused)
 }
 
-fn holds_secret(parts: &[Part]) -> bool {
-    let mut holds = false;
+/// The label of the first secret in parts; None where there is none.
+fn label(parts: &[Part]) -> Option<String> {
+    let mut label = None;
     for part in parts {
-        part.each_reference(&mut |_| holds = true);
+        part.each_reference(&mut |reference| {
+            label.get_or_insert_with(|| format!("{}.{}", reference.name, reference.key));
+        });
     }
-    holds
+    label
 }
 
 impl Encoding {
@@ -318,7 +344,7 @@ mod tests {
         let inner = code(secret("key"), data.clone(), "bytes");
         let derived = code(inner.clone(), json!(["x"]), "base64url");
         let made = rendered(&json!([derived]), Context::Line).unwrap();
-        assert_eq!((made.text.len(), made.made.len()), (43, 1));
+        assert_eq!((made.text.len(), made.made.len()), (43, 0), "the key has fewer than eight bytes");
         assert_eq!(rendered(&json!([inner]), Context::Line).err(), Some(Refused), "bytes are no text");
     }
 
@@ -358,13 +384,15 @@ mod tests {
     fn codes_and_double_encodings_are_told_to_the_scrubber_i1() {
         let made = |parts: Value| {
             let rendered = rendered(&parts, Context::Free).unwrap();
-            rendered.made.iter().map(|text| text.to_string()).collect::<Vec<_>>()
+            rendered.made.iter().map(|made| format!("{}: {}", made.label, *made.text)).collect::<Vec<_>>()
         };
         assert_eq!(made(json!([secret("token"), op("url", json!([secret("token")]))])), Vec::<String>::new());
         let double = op("url", json!([op("base64", json!([secret("key64")])), "x"]));
-        assert_eq!(made(json!(["a", double])), ["U21WbQpaUT09x"]);
-        let triple = op("xml", json!([op("base64", json!([op("base64", json!([secret("key")]))]))]));
-        assert_eq!(made(json!([triple])), ["U21WbVpRPT0="]);
+        assert_eq!(made(json!(["a", double])), ["key64.k: U21WbQpaUT09x"]);
+        let triple = op("xml", json!([op("base64", json!([op("base64", json!([secret("key64")]))]))]));
+        assert_eq!(made(json!([triple])), ["key64.k: VTIxV2JRcGFVVDA5"]);
+        let short = op("url", json!([op("base64", json!([secret("key"), secret("token")]))]));
+        assert_eq!(made(json!([short])), Vec::<String>::new(), "a value under eight bytes is in it");
         assert_eq!(made(json!([op("url", json!([op("base64", json!(["known"]))]))])), Vec::<String>::new());
     }
 }

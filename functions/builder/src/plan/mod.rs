@@ -160,7 +160,7 @@ fn ending_of(
             Some((ResultReason::Crashed, Some(message.to_owned())))
         }
         Fallback::Refused => {
-            let message = "this execution is more than can be built or stored: its templates look at more than 64 MiB of events, or the database \
+            let message = "this execution is more than can be built or stored: its templates look at more than 16 MiB of events, or the database \
                            refused its rows; look for unusual characters or sizes in its keys and configuration";
             Some((ResultReason::Limit, Some(message.to_owned())))
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use definition::{CompiledNode, NodeKind, ResolveError, resolve_concurrency_key};
+use expression::Budget;
 use model::json::{check_output, compact_bytes};
 use model::limits::{GO_ON_EXECUTIONS_MAX, RUN_DEPTH_MAX};
 use model::message::Message;
@@ -31,6 +32,8 @@ pub(super) struct Scratch {
     pub rows: WriteBatch,
     pub messages: Vec<Outgoing>,
     pub slots: Slots,
+    /// Work and memory that are left for the templates of the record.
+    budget: Budget,
 }
 
 /// A claimed item with what was loaded for it.
@@ -93,6 +96,7 @@ impl<'a> Record<'a> {
             rows: WriteBatch { executions: vec![execution], ..WriteBatch::default() },
             messages: Vec::new(),
             slots,
+            budget: Budget::default(),
         }
     }
 
@@ -101,7 +105,8 @@ impl<'a> Record<'a> {
         let (Some(event), Some(workflow)) = (self.event, self.workflow) else {
             return self.end(slots, ids(), ResultReason::TemplateError, Some(UNREADABLE.to_owned()));
         };
-        let mut scratch = Scratch { rows: WriteBatch::default(), messages: Vec::new(), slots };
+        let mut scratch =
+            Scratch { rows: WriteBatch::default(), messages: Vec::new(), slots, budget: Budget::default() };
         let mut steps = VecDeque::from([Step {
             node_id: &self.item.node.1,
             event_id: event.id,
@@ -199,8 +204,12 @@ impl<'a> Record<'a> {
             }
         };
         let environment = self.environment(workflow, &step.ancestors);
-        let resolved = match (self.input.parts.resolve)(node, &environment) {
+        let resolved = match (self.input.parts.resolve)(node, &environment, &mut scratch.budget) {
             Ok(resolved) => resolved,
+            // The steps before it took what there was: it gets a budget of its own, by a message.
+            Err(_) if scratch.budget.is_used_up() && !step.is_claimed => {
+                return self.leave_to_a_message(&step, workflow, scratch, ids);
+            }
             Err(ResolveError { field, rendered, reason, .. }) => {
                 return finish_failed(scratch, execution, &field, &rendered, reason);
             }
@@ -226,6 +235,24 @@ impl<'a> Record<'a> {
         } else {
             self.finish_pure(step, node, workflow, execution, scratch, steps, ids);
         }
+    }
+
+    /// Commits an item for a step that was gone on to, and a wake for it.
+    fn leave_to_a_message(
+        &self,
+        step: &Step<'_>,
+        workflow: &Workflow,
+        scratch: &mut Scratch,
+        ids: &mut dyn FnMut() -> Uuid,
+    ) {
+        scratch.rows.items.push(NewItem {
+            id: ids(),
+            node: (workflow.id, step.node_id.to_owned()),
+            root_event_id: self.item.root_event_id,
+            event_id: step.event_id,
+        });
+        let message = Message::Event { event_id: step.event_id };
+        scratch.messages.push(Outgoing::now(workflow.organization_id, message));
     }
 
     fn new_execution(&self, step: &Step<'_>, workflow: &Workflow, id: Uuid) -> NewExecution {

@@ -10,22 +10,9 @@ use model::{
 use serde_json::{Value, json};
 
 use super::SUCCESS;
+use crate::credential_names::is_credential;
 use crate::headers::canonical_header_name;
 use crate::host::{HttpBody, HttpResponse};
-
-/// Headers that carry credentials of the target's and are never kept; `proxy-*` too.
-const HEADERS_DENIED: &[&str] = &[
-    "authentication-info",
-    "authorization",
-    "cookie",
-    "set-cookie",
-    "set-cookie2",
-    "www-authenticate",
-    "x-amz-security-token",
-    "x-api-key",
-    "x-auth-token",
-    "x-csrf-token",
-];
 
 /// The outcome that an answer makes: `status`, `headers` and `body`; on failure with `error` beside them.
 pub(super) fn outcome(answer: HttpResponse, success: &[RangeInclusive<u16>]) -> Outcome {
@@ -36,7 +23,10 @@ pub(super) fn outcome(answer: HttpResponse, success: &[RangeInclusive<u16>]) -> 
     };
     let body = match (answer.body, too_large) {
         (_, Some(bytes)) => json!({ "bytes": bytes }),
-        (HttpBody::Binary { sha256, bytes }, None) => json!({ "sha256": sha256, "bytes": bytes }),
+        (HttpBody::Binary { sha256: Some(sha256), bytes }, None) => {
+            json!({ "sha256": sha256, "bytes": bytes })
+        }
+        (HttpBody::Binary { sha256: None, bytes }, None) => json!({ "bytes": bytes }),
         (HttpBody::Text(text), None) => {
             parse_lenient(&text).unwrap_or_else(|| Value::String(storable_text(text)))
         }
@@ -75,7 +65,7 @@ fn kept_headers(headers: Vec<(String, String)>) -> BTreeMap<String, Vec<String>>
     let mut kept: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (name, value) in headers {
         let name = name.to_ascii_lowercase();
-        if !name.starts_with("proxy-") && !HEADERS_DENIED.contains(&name.as_str()) {
+        if !is_credential(&name) {
             kept.entry(canonical_header_name(&name)).or_default().push(storable_text(value));
         }
     }

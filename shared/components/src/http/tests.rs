@@ -223,6 +223,11 @@ fn an_answer_becomes_status_headers_and_body() {
             ("Authorization", "s"),
             ("Proxy-Authenticate", "s"),
             ("Authentication-Info", "s"),
+            ("X-Refresh-Token", "s"),
+            ("Api-Key", "s"),
+            ("X-Jwt-Assertion", "s"),
+            ("Ocp-Apim-Subscription-Key", "s"),
+            ("Set-Cookie2", "s"),
         ]
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .to_vec(),
@@ -246,9 +251,10 @@ fn a_body_that_is_no_json_is_text_and_one_that_is_no_text_is_a_hash() {
     assert_eq!(body(HttpBody::Text("a\0b".into())), json!("a\u{fffd}b"));
     assert_eq!(body(HttpBody::Text(String::new())), json!(""));
     assert_eq!(
-        body(HttpBody::Binary { sha256: "ab".into(), bytes: 3 }),
+        body(HttpBody::Binary { sha256: Some("ab".into()), bytes: 3 }),
         json!({ "sha256": "ab", "bytes": 3 })
     );
+    assert_eq!(body(HttpBody::Binary { sha256: None, bytes: 3 }), json!({ "bytes": 3 }));
 }
 
 fn failure(configuration: &Value, answer: Result<HttpResponse, HttpFailure>) -> Failure {

@@ -37,7 +37,7 @@ fn compiled(node: Value) -> Compiled {
 fn resolved(node: Value, data: Value) -> Result<Resolved, ResolveError> {
     let compiled = compiled(node);
     let node = compiled.node("a").unwrap().unwrap_or_else(|error| panic!("{error}"));
-    resolve(node, &World::new(data))
+    resolve(node, &World::new(data), &mut Budget::default())
 }
 
 fn http(configuration: Value) -> Value {
@@ -157,6 +157,33 @@ fn i10_a_resolved_configuration_has_a_limit_on_both_sides() {
     assert!(sized(CONFIGURATION_BYTES_MAX - frame).is_ok());
     let error = error(sized(CONFIGURATION_BYTES_MAX - frame + 1));
     assert_eq!((error.reason, error.field.as_str()), (ResultReason::Limit, "configuration"));
+}
+
+#[test]
+fn i10_the_weight_of_a_configuration_has_a_limit_on_both_sides() {
+    let frame = weight(&json!({ "url": "https://a.example/", "body": { "json": [""] } }));
+    let map = weight(&json!({}));
+    let heavy = |weight: usize| {
+        let (maps, filling) = ((weight - frame) / map, (weight - frame) % map);
+        let mut items = vec![json!({}); maps];
+        items.push(json!("x".repeat(filling)));
+        let node = http(json!({ "url": "https://a.example/", "body": { "json": "{{ root().data.x }}" } }));
+        resolved(node, json!({ "x": items }))
+    };
+    assert!(heavy(CONFIGURATION_WEIGHT_MAX).is_ok());
+    let error = error(heavy(CONFIGURATION_WEIGHT_MAX + 1));
+    assert_eq!((error.reason, error.message.contains("too many maps")), (ResultReason::Limit, true));
+}
+
+#[test]
+fn the_templates_of_a_record_share_one_budget_i10() {
+    let counted = |times: usize| {
+        let fields: Vec<_> = (0..times).map(|_| json!("{{ count(1..200000, # > 0) }}")).collect();
+        http(json!({ "url": "https://a.example/", "body": { "json": fields } }))
+    };
+    assert!(resolved(counted(1), json!({})).is_ok());
+    let error = error(resolved(counted(8), json!({})));
+    assert!(error.message.contains("take too many steps"), "{}", error.message);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Collects errors and warnings, and finds the place of an expression in the author's text.
 
 use expression::Span;
+use model::limits::WORKFLOW_TEMPLATES_MAX;
 
 use super::PROBLEMS_MAX;
 use crate::{problem::Problem, source::Position};
@@ -24,12 +25,13 @@ pub(super) struct Collector<'s> {
     lines: Vec<&'s str>,
     errors: Vec<Problem>,
     warnings: Vec<Problem>,
+    templates: usize,
 }
 
 impl<'s> Collector<'s> {
     pub(super) fn new(text: &'s str, errors: Vec<Problem>) -> Self {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        Self { lines: text.lines().collect(), errors, warnings: Vec::new() }
+        Self { lines: text.lines().collect(), errors, warnings: Vec::new(), templates: 0 }
     }
 
     pub(super) fn error(&mut self, position: Position, field: &str, message: impl Into<String>) {
@@ -38,6 +40,16 @@ impl<'s> Collector<'s> {
 
     pub(super) fn warning(&mut self, position: Position, field: &str, message: impl Into<String>) {
         self.warnings.push(position.problem(field, message));
+    }
+
+    /// Counts templates of a node towards those of the workflow.
+    pub(super) fn count_templates(&mut self, count: usize) {
+        let before = self.templates;
+        self.templates += count;
+        if before <= WORKFLOW_TEMPLATES_MAX && self.templates > WORKFLOW_TEMPLATES_MAX {
+            let message = format!("a workflow can have at most {WORKFLOW_TEMPLATES_MAX} templates");
+            self.error(Position::default(), "nodes", message);
+        }
     }
 
     /// An error at a place of an expression.

@@ -8,7 +8,7 @@ use std::{
 use components::{Component, FieldRule, Trigger, field_rule, suggest::did_you_mean};
 use definition::{is_plain, pointer::field_path};
 use expression::{ErrorKind, FieldKind, SEALFLOW_NAMES, SecretRole, Template, UrlOrigin, suggest_name};
-use model::placement::Placement;
+use model::{limits::NODE_TEMPLATES_MAX, placement::Placement};
 use secret_text::Part;
 use serde_json::{Map, Value};
 
@@ -136,6 +136,13 @@ pub(super) fn check(
         }
     });
     check_keys_of_maps(tree, &prefix, out);
+    let templates = fields.iter().filter(|field| !field.template.is_literal()).count();
+    if templates > NODE_TEMPLATES_MAX {
+        let message = format!("a node can have at most {NODE_TEMPLATES_MAX} templates, not {templates}");
+        out.error(node.position, &prefix, message);
+        return Vec::new();
+    }
+    out.count_templates(templates);
     for field in &fields {
         names.check(&field.spot, &field.template, out);
     }

@@ -2,7 +2,7 @@ use model::{
     definition::{Concurrency, Unlimited, Uses},
     limits::{
         CONCURRENCY_MAX, DESCRIPTION_CHARS_MAX, EDGES_MAX, KEY_BYTES_MAX, KEYS_MAX, NAME_CHARS_MAX,
-        NODE_ID_CHARS_MAX, NODES_MAX,
+        NODE_ID_CHARS_MAX, NODE_TEMPLATES_MAX, NODES_MAX, WORKFLOW_TEMPLATES_MAX,
     },
     retry::Backoff,
 };
@@ -227,6 +227,32 @@ fn what_a_node_may_say_depends_on_what_it_uses() {
         &["4:34 nodes[1].component: there is no component named `webhook`; it is a trigger"],
     );
     check("  - { id: a, name: A }\n", &["4:5 nodes[1]: must say what it is: `trigger` or `component`"]);
+}
+
+#[test]
+fn templates_are_counted_by_node_and_by_workflow_i10() {
+    let node = |id: usize, templates: usize| {
+        let list = vec!["'{{ 1 }}'"; templates].join(", ");
+        let id = if id == 0 { "a".to_owned() } else { format!("n{id}") };
+        format!(
+            "  - {{ id: {id}, name: N{id}, component: http, configuration: {{ {URL}, body: {{ json: [{list}] }} }} }}\n"
+        )
+    };
+    assert_eq!(errors(&workflow(&node(0, NODE_TEMPLATES_MAX))), Vec::<String>::new());
+    let found = errors(&workflow(&node(0, NODE_TEMPLATES_MAX + 1)));
+    assert!(found.len() == 1 && found[0].contains("at most 2000 templates, not 2001"), "{found:?}");
+    let nodes = |all: usize| {
+        let full = all / NODE_TEMPLATES_MAX;
+        let mut text: String = (0..full).map(|id| node(id, NODE_TEMPLATES_MAX)).collect();
+        text.push_str(&node(full, all % NODE_TEMPLATES_MAX));
+        errors(&workflow(&text))
+    };
+    assert_eq!(nodes(WORKFLOW_TEMPLATES_MAX), Vec::<String>::new());
+    let found = nodes(WORKFLOW_TEMPLATES_MAX + 1);
+    assert!(
+        found.len() == 1 && found[0].contains("a workflow can have at most 20000 templates"),
+        "{found:?}"
+    );
 }
 
 #[test]

@@ -18,7 +18,7 @@ use crate::{
     value::{Calendar, Text, Value},
 };
 
-/// Bytes of memory that a byte of JSON text may become.
+/// Bytes of memory that a byte of JSON text may become, maps aside.
 const PARSED_BYTES_PER_BYTE: usize = 16;
 
 /// A value as JSON. What JSON has no form for becomes text: infinite numbers, keys that are no texts.
@@ -45,6 +45,7 @@ pub(crate) fn encode(value: &Value<'_>, budget: &mut Budget) -> Result<Json, Fau
             Json::Array(list.iter().map(|item| encode(&item, budget)).collect::<Result<_, Fault>>()?)
         }
         Value::Map(map) => {
+            budget.grow_map(0)?;
             let mut entries = serde_json::Map::new();
             for (key, item) in map.entries() {
                 let mut text = String::new();
@@ -133,6 +134,10 @@ pub(crate) fn decode(json: &Json) -> Value<'static> {
 /// Reads a JSON text.
 pub(crate) fn parse(text: &str, budget: &mut Budget) -> Result<Value<'static>, Fault> {
     budget.grow(text.len().saturating_mul(PARSED_BYTES_PER_BYTE))?;
+    // Before it is read: a map of one small entry takes a hundred times its text.
+    for _ in text.bytes().filter(|byte| *byte == b'{') {
+        budget.grow_map(0)?;
+    }
     // The error of the parser is not passed on: it quotes the text.
     let json: Json = serde_json::from_str(text).map_err(|_| Fault::other("the text is no JSON"))?;
     if nesting(&json) > VALUE_NESTING_MAX {

@@ -8,19 +8,24 @@ use crate::{
     value::Value,
 };
 
+/// Bytes of memory that a map takes beside its entries, however few they are.
+const MAP_BYTES: usize = 640;
+
 /// Bytes of text that count as one unit of work.
 const BYTES_PER_UNIT: u64 = 16;
 
-/// What is left of an evaluation's work and memory.
+/// What is left of the work and the memory that evaluations may take. One budget serves all templates of a record, so that many small
+/// ones cost no more than a large one.
 #[derive(Clone, Debug)]
-pub(crate) struct Budget {
+pub struct Budget {
     fuel: u64,
     memory: u64,
+    is_used_up: bool,
 }
 
 impl Default for Budget {
     fn default() -> Budget {
-        Budget { fuel: FUEL_MAX, memory: MEMORY_BYTES_MAX }
+        Budget { fuel: FUEL_MAX, memory: MEMORY_BYTES_MAX, is_used_up: false }
     }
 }
 
@@ -32,34 +37,49 @@ pub(crate) struct Fault {
 }
 
 impl Budget {
+    /// Whether something asked for more than was left.
+    #[must_use]
+    pub fn is_used_up(&self) -> bool {
+        self.is_used_up
+    }
+
     /// Takes `units` of work.
     #[inline]
-    pub fn work(&mut self, units: u64) -> Result<(), Fault> {
+    pub(crate) fn work(&mut self, units: u64) -> Result<(), Fault> {
         match self.fuel.checked_sub(units) {
             Some(left) => {
                 self.fuel = left;
                 Ok(())
             }
-            None => Err(Fault::limit("the expression takes too many steps")),
+            None => {
+                self.is_used_up = true;
+                Err(Fault::limit("the expressions take too many steps"))
+            }
         }
     }
 
     /// Takes the work of looking through `bytes` of text.
     #[inline]
-    pub fn read(&mut self, bytes: usize) -> Result<(), Fault> {
+    pub(crate) fn read(&mut self, bytes: usize) -> Result<(), Fault> {
         self.work(1 + bytes as u64 / BYTES_PER_UNIT)
     }
 
     /// Takes the memory and the work of making `bytes`.
-    pub fn grow(&mut self, bytes: usize) -> Result<(), Fault> {
+    pub(crate) fn grow(&mut self, bytes: usize) -> Result<(), Fault> {
         self.read(bytes)?;
         self.take_memory(bytes)
     }
 
     /// Takes the memory and the work of a list of `items`.
-    pub fn grow_list(&mut self, items: usize) -> Result<(), Fault> {
+    pub(crate) fn grow_list(&mut self, items: usize) -> Result<(), Fault> {
         self.work(items as u64)?;
         self.take_memory(items.saturating_mul(size_of::<Value<'_>>()))
+    }
+
+    /// Takes the memory and the work of a map of `entries`.
+    pub(crate) fn grow_map(&mut self, entries: usize) -> Result<(), Fault> {
+        self.grow_list(2 * entries)?;
+        self.take_memory(MAP_BYTES)
     }
 
     fn take_memory(&mut self, bytes: usize) -> Result<(), Fault> {
@@ -68,12 +88,15 @@ impl Budget {
                 self.memory = left;
                 Ok(())
             }
-            None => Err(Fault::limit("the expression makes too much data")),
+            None => {
+                self.is_used_up = true;
+                Err(Fault::limit("the expressions make too much data"))
+            }
         }
     }
 
     /// Refuses what is nested too deeply to be handled without recursion running wild.
-    pub fn check_depth<'a>(&self, value: Value<'a>) -> Result<Value<'a>, Fault> {
+    pub(crate) fn check_depth<'a>(&self, value: Value<'a>) -> Result<Value<'a>, Fault> {
         if value.depth() as usize > VALUE_NESTING_MAX {
             return Err(Fault::limit("the value is nested too deeply"));
         }

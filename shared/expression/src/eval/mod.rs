@@ -11,7 +11,8 @@ mod regex;
 mod spine;
 
 pub(crate) use access::member;
-pub(crate) use budget::{Budget, Fault};
+pub use budget::Budget;
+pub(crate) use budget::Fault;
 use spine::Spine;
 
 use secret_text::{Encoding, Step};
@@ -342,7 +343,7 @@ impl<'a> Machine<'a> {
     /// A map of pairs; of two equal keys the first wins.
     pub fn map(&mut self, id: Id, pairs: Vec<(Value<'a>, Value<'a>)>) -> Eval<'a> {
         let mut entries = std::collections::BTreeMap::new();
-        self.budget.grow_list(2 * pairs.len()).map_err(|fault| self.fault(id, fault))?;
+        self.budget.grow_map(pairs.len()).map_err(|fault| self.fault(id, fault))?;
         for (key, value) in pairs {
             let Value::Text(key) = key else {
                 if key.holds_opaque() {
