@@ -1,7 +1,5 @@
 //! The example that is delivered: checked, compiled and resolved with the sample of a push.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by it")]
-
 use definition::{compile, resolve, resolve_run_name};
 use definition_check::check;
 use expression::{Budget, Environment, Value as Seen};

@@ -62,7 +62,7 @@ fn hostile_values_and_texts_cost_what_plain_ones_do() {
     );
 
     let long: String = (0..96 * 1024 / 6).map(|at| format!("{at:06x}")).collect();
-    check("a value of 96 KiB", &[long.clone()], &long.repeat(8), 8, 48 * MIB);
+    check("a value of 96 KiB", std::slice::from_ref(&long), &long.repeat(8), 8, 48 * MIB);
 
     check("4 MiB of `+`", &value(40), &"+".repeat(4 * MIB), 8, 16 * MIB);
     check("4 MiB of `%41`", &value(40), &"%41".repeat(4 * MIB / 3), 8, 24 * MIB);

@@ -88,7 +88,7 @@ fn read_node(node: &Value, refs: &[Value], made: &mut [Option<Made>]) -> Option<
             Some(Made::Parts(vec![Part::Secret(Reference::to(name, key))]))
         }
         "text" => {
-            let parts = content.as_array()?.iter().map(|id| child(id)).collect::<Option<Vec<_>>>()?;
+            let parts = content.as_array()?.iter().map(&mut child).collect::<Option<Vec<_>>>()?;
             joined(parts)
         }
         "binary" if content.get(0)?.as_str()? == "add" => {
@@ -115,7 +115,7 @@ fn read_node(node: &Value, refs: &[Value], made: &mut [Option<Made>]) -> Option<
             encoded(encoding, child(content.get(1)?.get(0)?)?)
         }
         "list" => {
-            let items = content.as_array()?.iter().map(|id| child(id)).collect::<Option<_>>()?;
+            let items = content.as_array()?.iter().map(&mut child).collect::<Option<_>>()?;
             Some(Made::List(items))
         }
         "map" => {
