@@ -391,6 +391,10 @@ mod tests {
         assert_eq!(made(json!(["a", double])), ["key64.k: U21WbQpaUT09x"]);
         let triple = op("xml", json!([op("base64", json!([op("base64", json!([secret("key64")]))]))]));
         assert_eq!(made(json!([triple])), ["key64.k: VTIxV2JRcGFVVDA5"]);
+        let code = |key: &str| json!({ "op": "hmac", "algorithm": "sha1", "format": "hex", "key": [secret(key)], "parts": ["x"] });
+        let label = made(json!(["t=", code("token")])).remove(0);
+        assert!(label.starts_with("token.k: ") && label.len() == "token.k: ".len() + 40, "{label}");
+        assert_eq!(made(json!([code("key")])), Vec::<String>::new(), "a code of a value under eight bytes");
         let short = op("url", json!([op("base64", json!([secret("key"), secret("token")]))]));
         assert_eq!(made(json!([short])), Vec::<String>::new(), "a value under eight bytes is in it");
         assert_eq!(made(json!([op("url", json!([op("base64", json!(["known"]))]))])), Vec::<String>::new());
