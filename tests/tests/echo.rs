@@ -374,6 +374,26 @@ async fn what_is_echoed_in_other_encodings_of_characters_is_not_kept_as_text_i1(
 }
 
 #[tokio::test]
+async fn digests_of_an_answer_with_a_secret_in_it_are_not_kept_i1() {
+    let bench = Bench::create().await;
+    let secret = "canary-of-digests-0123456789";
+    let names = [
+        "ETag",
+        "Digest",
+        "Content-Digest",
+        "Repr-Digest",
+        "Content-MD5",
+        "x-amz-checksum-sha256",
+        "X-Goog-Hash",
+    ];
+    let headers: String =
+        names.map(|name| format!("{name}: hash-of-the-body\r\n")).concat() + "X-Kept: kept\r\n";
+    let stored = bench.stored(secret, vec![("digests".to_owned(), whole(&headers, b"body"))]).await;
+    let (_, data) = &stored[0];
+    assert!(data.contains("kept") && !data.contains("hash-of-the-body"), "{data}");
+}
+
+#[tokio::test]
 async fn a_redacted_place_stays_blank_where_scrubbing_a_number_leaves_no_json_i1() {
     let bench = Bench::redacting(&["/body/access_token"]).await;
     let (secret, issued) = ("1234567890123", "canary-issued-by-the-target");

@@ -88,13 +88,19 @@ const PLAIN: [&str; 2] = ["first-value-0123", "second/?&%+<\"'>."];
 const JSON: [&str; 2] = [r#"{"user":"ann-012345","n":17}"#, r#"{"user":"b\u002e012","n":99}"#];
 
 /// Two secrets of one length and shape; what differs are their characters.
-fn values(which: usize) -> [(&'static str, &'static str); 5] {
+fn values(which: usize) -> [(&'static str, &'static str); 7] {
     [
         ("token", PLAIN[which]),
         ("json", JSON[which]),
         ("base64", ["Zmlyc3QtdmFsdWU=", "c2Vjb25kIHZhbHU="][which]),
         ("lines", ["first\nline-0123456", "second\u{b}line-123456"][which]),
         ("dots", ["a/../first-value", "./b/second-value"][which]),
+        (
+            "person",
+            ["https://first-name:first-word@127.0.0.1:1/", "https://other-name:other-word@127.0.0.1:1/"]
+                [which],
+        ),
+        ("scheme", ["ftp://127.0.0.1:1/first-path", "wss://127.0.0.1:1/other-path"][which]),
     ]
 }
 
@@ -134,7 +140,9 @@ fn configurations(target: &str) -> Vec<Value> {
         all.push(json!({ "url": format!("{target}/p/{text}?q={text}") }));
         all.push(json!({ "url": target, "authorization": { "type": "bearer", "token": text } }));
     }
-    all.push(json!({ "url": r#"{{ secrets("vault").token }}"# }));
+    for key in ["token", "person", "scheme"] {
+        all.push(json!({ "url": format!(r#"{{{{ secrets("vault").{key} }}}}"#) }));
+    }
     all
 }
 
@@ -187,6 +195,8 @@ async fn all_that_is_refused_before_a_connection_is_refused_in_one_way_i1() {
         json!({ "url": format!(r#"{target}/{{{{ urlPath(secrets("vault").dots) }}}}"#) }),
         json!({ "url": target, "authorization": { "type": "basic", "username": r#"{{ fromJSON(secrets("vault").json).user }}:"#, "password": "p" } }),
         json!({ "url": r#"{{ secrets("vault").token }}"# }),
+        json!({ "url": r#"{{ secrets("vault").person }}"# }),
+        json!({ "url": r#"{{ secrets("vault").scheme }}"# }),
         json!({ "url": target, "query": { "q": format!(r#"{{{{ secrets("vault").token }}}}{}"#, "x".repeat(16 * 1024)) } }),
     ];
     let mut seen = Vec::new();

@@ -155,7 +155,7 @@ impl<'a> Machine<'a> {
         let mut total = Value::Int(0);
         for at in 0..run.items.len() {
             let value = self.apply(run, at)?;
-            if false && value.holds_opaque() {
+            if value.holds_opaque() {
                 return Err(self.fault(run.id, opaque::refused("sum")));
             }
             total = operators::add(&total, &value, &mut self.budget)
@@ -168,7 +168,7 @@ impl<'a> Machine<'a> {
         let mut groups: BTreeMap<Key<'a>, Vec<Value<'a>>> = BTreeMap::new();
         for at in 0..run.items.len() {
             let value = self.apply(run, at)?;
-            if false && value.holds_opaque() {
+            if value.holds_opaque() {
                 return Err(self.fault(run.id, opaque::refused("groupBy")));
             }
             let Some(key) = Key::of(&value) else {
