@@ -5,7 +5,11 @@ use local::sealflow::Builder;
 use model::json::weight;
 use model::limits::{CONFIGURATION_WEIGHT_MAX, EVENT_DATA_WEIGHT_MAX};
 use serde_json::{Value, json};
-use tests::e2e::{Product, Story, placed};
+use tests::e2e::{Product, Reply, Story, make_secret, placed};
+
+/// Of 1,024 MB that the functions have.
+const BUILDER_MIB_MAX: u64 = 350;
+const EXECUTOR_MIB_MAX: u64 = 400;
 
 /// One instance of each function, so that ten messages are one batch.
 fn one_by_one(builder: Builder) -> Builder {
@@ -41,36 +45,84 @@ async fn heavy(story: &Story<'_>, workflow: &str, data: &Value, runs: usize) -> 
     ids
 }
 
+const START: &str = "  - { id: start, name: Start, trigger: start }\n";
+/// Runs of a batch.
+const RUNS: usize = 10;
+/// Nodes that work on one event.
+const CALLS: usize = 5;
+/// Events, each as heavy as may be, that lie behind the last node of a chain: more than one record may look at.
+const CHAIN: usize = 12;
+
+/// Five nodes, each of which sends what it is given, and a secret.
+fn calls() -> String {
+    let call = |n| {
+        format!(
+            "  - {{ id: call{n}, name: Call{n}, component: http, concurrency: unlimited, configuration: {{ url: 'TARGET/heavy/{n}', \
+             authorization: {{ type: bearer, token: '{{{{ secrets(\"heavy\").token }}}}' }}, method: POST, \
+             body: {{ json: '{{{{ root().data.list }}}}' }} }} }}\n"
+        )
+    };
+    let edge = |n| format!("  - {{ from: start, to: call{n} }}\n");
+    let (nodes, edges): (String, String) = ((0..CALLS).map(call).collect(), (0..CALLS).map(edge).collect());
+    format!("name: heavy\nnodes:\n{START}{nodes}edges:\n{edges}")
+}
+
+/// A chain whose last node looks at all before it.
+fn chain() -> String {
+    let mut nodes = String::from(START);
+    let mut edges = String::new();
+    let mut before = "start".to_owned();
+    for n in 0..CHAIN {
+        nodes.push_str(&format!("  - {{ id: n{n}, name: N{n}, component: noop }}\n"));
+        edges.push_str(&format!("  - {{ from: {before}, to: n{n} }}\n"));
+        before = format!("n{n}");
+    }
+    format!(
+        "name: chain\nnodes:\n{nodes}  - {{ id: wait, name: Wait, component: wait, concurrency: unlimited, configuration: {{ for: 1 }} }}\n  \
+         - {{ id: last, name: Last, component: http, concurrency: unlimited, configuration: {{ url: 'TARGET/last?n={{{{ len(keys($)) }}}}' }} }}\n\
+         edges:\n{edges}  - {{ from: {before}, to: wait }}\n  - {{ from: wait, to: last }}\n"
+    )
+}
+
+/// Holds the peaks.
+fn check_peaks(product: &Product, name: &str) {
+    let (builder, executor) = (peak_mib(product, "builder"), peak_mib(product, "executor"));
+    println!("{name}: builder {builder} MiB, executor {executor} MiB");
+    assert!(builder <= BUILDER_MIB_MAX && executor <= EXECUTOR_MIB_MAX, "{name}: {builder}, {executor} MiB");
+}
+
 #[tokio::test]
 async fn ten_records_at_every_limit_leave_room_i10() {
     let product = Product::start(one_by_one).await;
     let story = product.story("heavy").await;
-    let mut definition =
-        String::from("name: heavy\nnodes:\n  - { id: start, name: Start, trigger: start }\n");
-    for n in 0..5 {
-        definition.push_str(&format!(
-            "  - {{ id: call{n}, name: Call{n}, component: http, concurrency: unlimited, configuration: {{ url: 'TARGET/heavy/{n}', method: POST, body: {{ json: '{{{{ root().data.list }}}}' }} }} }}\n"
-        ));
+    let secret = make_secret("heavy");
+    story.set_secret("heavy", "token", &secret).await;
+    story.apply(&placed(&product, &calls())).await;
+    story.apply(&placed(&product, &chain())).await;
+
+    let answer = serde_json::to_vec(&maps(EVENT_DATA_WEIGHT_MAX)).unwrap();
+    // The first batch of the executor; a small answer to the others.
+    let small = || Reply::Body("text/plain", b"taken".to_vec());
+    let mut answers = vec![Reply::Body("application/json", answer); RUNS];
+    answers.resize_with(2 * RUNS * CALLS, small);
+    product.target.script("/heavy/", answers);
+    let data = json!({ "list": maps(CONFIGURATION_WEIGHT_MAX) });
+    for run in heavy(&story, "heavy", &data, RUNS).await {
+        assert_eq!(story.ended(&run).await["state"], "passed");
     }
-    definition.push_str("edges:\n");
-    for n in 0..5 {
-        definition.push_str(&format!("  - {{ from: start, to: call{n} }}\n"));
+    check_peaks(&product, "configurations and answers");
+
+    let data = json!({ "list": [1], "rest": maps(EVENT_DATA_WEIGHT_MAX) });
+    for run in heavy(&story, "heavy", &data, RUNS).await {
+        assert_eq!(story.ended(&run).await["state"], "passed");
     }
-    story.apply(&placed(&product, &definition)).await;
-    println!("idle: builder {} MiB", peak_mib(&product, "api"));
-    for (name, data) in [
-        ("configurations", json!({ "list": maps(CONFIGURATION_WEIGHT_MAX) })),
-        ("events", json!({ "list": [1], "rest": maps(EVENT_DATA_WEIGHT_MAX) })),
-    ] {
-        let runs = heavy(&story, "heavy", &data, 10).await;
-        for run in &runs {
-            assert_eq!(story.ended(run).await["state"], "passed");
-        }
-        println!(
-            "{name}: builder {} MiB, executor {} MiB",
-            peak_mib(&product, "builder"),
-            peak_mib(&product, "executor")
-        );
+    check_peaks(&product, "events");
+
+    for run in heavy(&story, "chain", &data, 3).await {
+        assert_eq!(story.ended(&run).await["state"], "failed");
+        let last = story.execution(&run, "last").await;
+        assert_eq!(last["result_reason"], "limit", "{last:#}");
     }
-    story.end(&[]).await;
+    check_peaks(&product, "events behind");
+    story.end(&[&secret]).await;
 }

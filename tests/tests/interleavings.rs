@@ -11,7 +11,7 @@ use store::builder::{
     write_batch,
 };
 use store::executor::{ClaimScope, FinishKind, FinishRow, FreedNode, claim_executions, finish_executions};
-use store::{Store, StoreError};
+use store::{JsonText, Store, StoreError};
 use tests::world::{build, event, node};
 use tests::{Gate, Workflow, World, wait_for};
 use tokio_postgres::Client;
@@ -41,9 +41,9 @@ fn executions_of(items: &[ClaimedItem], workflow: &Workflow) -> Vec<NewExecution
         result_reason: None,
         result_message: None,
         component: "http".into(),
-        configuration: json!({}),
-        residuals: json!([]),
-        policy: json!({}),
+        configuration: JsonText::of(&json!({})),
+        residuals: JsonText::of(&json!([])),
+        policy: JsonText::of(&json!({})),
         concurrency_key: None,
         starts_after: Duration::ZERO,
         workflow_version: workflow.version,

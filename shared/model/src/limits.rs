@@ -127,12 +127,14 @@ pub const SWEEP_GRACE_SECONDS: u32 = 30;
 
 /// Queue items that one builder transaction claims.
 pub const CLAIM_ITEMS_MAX: i64 = 50;
+/// Weight ([`crate::json::weight`]) of what the templates of one record look at: events, and configurations behind them.
+pub const LOOKED_AT_WEIGHT_MAX: usize = 64 * 1024 * 1024;
 /// Bytes, as JSON text, of the earlier events and configurations that one transaction of the builder loads for templates to look at. A
 /// batch that looks at more is built record by record; a record that looks at more fails.
 pub const ANCESTORS_BYTES_MAX: i64 = 16 * 1024 * 1024;
 /// Executions that the builder makes of one claimed item by going on through pure nodes.
 pub const GO_ON_EXECUTIONS_MAX: usize = 100;
-/// Bytes of events that one builder transaction writes by going on through pure nodes; above it, it goes on by message.
+/// Bytes of events and configurations that one builder transaction writes by going on; above it, it goes on by message.
 pub const GO_ON_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Seconds that SQS can hold a message back.
 pub const QUEUE_DELAY_SECONDS_MAX: u32 = 900;

@@ -8,6 +8,7 @@ mod connect;
 mod error;
 pub mod executor;
 pub mod intake;
+mod json_text;
 mod migrate;
 pub mod rewrap;
 pub mod sweeper;
@@ -18,6 +19,7 @@ pub mod types;
 
 pub use connect::{AskPassword, CONNECT_TIMEOUT, Login, NoPassword, Store, StoreSettings};
 pub use error::StoreError;
+pub use json_text::JsonText;
 pub use migrate::{
     BootstrapIds, FUNCTION_ROLES, NEWEST_MIGRATION, RoleLogin, bootstrap, migrate, set_passwords,
 };

@@ -67,6 +67,8 @@ pub(super) struct PlanEnvironment<'a> {
     pub public_url: &'a str,
     pub ancestors: &'a Ancestors,
     pub run: &'a RunFacts,
+    /// The data of the run's root event, where it is mentioned.
+    pub root: Option<&'a Json>,
     pub now: Timestamp,
 }
 
@@ -107,7 +109,7 @@ fn no_arguments(args: &[Value<'_>]) -> Result<(), String> {
 
 impl PlanEnvironment<'_> {
     fn root(&self) -> Value<'_> {
-        let data = self.run.data.as_ref().map_or(Value::Nil, Value::json);
+        let data = self.root.map_or(Value::Nil, Value::json);
         Value::map([
             ("data".to_owned(), data),
             ("type".to_owned(), Value::str(&self.run.event_type)),

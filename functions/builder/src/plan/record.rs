@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use definition::{CompiledNode, NodeKind, ResolveError, resolve_concurrency_key};
 use expression::Budget;
-use model::json::{check_output, compact_bytes};
-use model::limits::{GO_ON_EXECUTIONS_MAX, RUN_DEPTH_MAX};
+use model::json::{check_output, weight};
+use model::limits::{GO_ON_EXECUTIONS_MAX, LOOKED_AT_WEIGHT_MAX, RUN_DEPTH_MAX};
 use model::message::Message;
 use model::outcome::{Failure, NODE_FULL, Outcome, Output, ResultReason};
 use queue::Outgoing;
 use serde_json::{Value, json};
+use store::JsonText;
 use store::builder::{
     ClaimedItem, InputEvent, NewEvent, NewExecution, NewItem, NewKey, NodeKey, RunFacts, WriteBatch,
 };
@@ -45,6 +46,13 @@ pub(super) struct Record<'a> {
     workflow: Option<&'a Workflow>,
 }
 
+/// What a record's templates may look at: read from its rows, and let go with the record.
+struct Seen {
+    event: Arc<Value>,
+    ancestors: Ancestors,
+    root: Option<Arc<Value>>,
+}
+
 /// A node that is about to work on an event.
 struct Step<'a> {
     node_id: &'a str,
@@ -52,7 +60,10 @@ struct Step<'a> {
     previous_execution_id: Option<Uuid>,
     depth: i32,
     data: Arc<Value>,
+    /// The same as it is stored.
+    text: JsonText,
     ancestors: Ancestors,
+    root: Option<Arc<Value>>,
     /// Whether the step took its slot as a claimed item does.
     is_claimed: bool,
 }
@@ -85,9 +96,9 @@ impl<'a> Record<'a> {
             result_reason: Some(reason.as_str()),
             result_message: message.or_else(|| standing_message(reason)).map(cut_message),
             component: self.item.component.clone(),
-            configuration: json!({}),
-            residuals: json!([]),
-            policy: json!({}),
+            configuration: JsonText::of(&json!({})),
+            residuals: JsonText::of(&json!([])),
+            policy: JsonText::of(&json!({})),
             workflow_version: self.workflow.map_or(1, |workflow| workflow.version),
             concurrency_key: self.item.concurrency_key.clone(),
             starts_after: Duration::ZERO,
@@ -105,6 +116,10 @@ impl<'a> Record<'a> {
         let (Some(event), Some(workflow)) = (self.event, self.workflow) else {
             return self.end(slots, ids(), ResultReason::TemplateError, Some(UNREADABLE.to_owned()));
         };
+        let seen = match self.see(event) {
+            Ok(seen) => seen,
+            Err(message) => return self.end(slots, ids(), ResultReason::Limit, Some(message)),
+        };
         let mut scratch =
             Scratch { rows: WriteBatch::default(), messages: Vec::new(), slots, budget: Budget::default() };
         let mut steps = VecDeque::from([Step {
@@ -112,8 +127,10 @@ impl<'a> Record<'a> {
             event_id: event.id,
             previous_execution_id: event.execution_id,
             depth: event.depth,
-            data: Arc::new(event.data.clone()),
-            ancestors: self.loaded_ancestors(event),
+            data: seen.event,
+            text: event.data.clone(),
+            ancestors: seen.ancestors,
+            root: seen.root,
             is_claimed: true,
         }]);
         while let Some(step) = steps.pop_front() {
@@ -135,45 +152,74 @@ impl<'a> Record<'a> {
             }
             None => return Err((ResultReason::NodeRemoved, None)),
         };
-        let ancestors = self.loaded_ancestors(event);
-        let environment = self.environment(workflow, &ancestors);
+        let seen = self.see(event).map_err(|message| (ResultReason::Limit, Some(message)))?;
+        let environment = self.environment(workflow, &seen.ancestors, seen.root.as_deref());
         // Without a key the definition is of another version than the node's row: then nothing of this is written.
         resolve_concurrency_key(node, &environment)
             .map(Option::unwrap_or_default)
             .map_err(|error| (error.reason, Some(format!("{}: {}", error.field, error.rendered))))
     }
 
-    fn environment<'e>(&'e self, workflow: &'e Workflow, ancestors: &'e Ancestors) -> PlanEnvironment<'e> {
+    fn environment<'e>(
+        &'e self,
+        workflow: &'e Workflow,
+        ancestors: &'e Ancestors,
+        root: Option<&'e Value>,
+    ) -> PlanEnvironment<'e> {
         PlanEnvironment {
             compiled: &workflow.compiled,
             workflow_id: workflow.id,
             public_url: self.input.public_url,
             ancestors,
             run: self.run,
+            root,
             now: self.input.now,
         }
     }
 
-    fn loaded_ancestors(&self, event: &InputEvent) -> Ancestors {
+    /// Reads what the templates of the record may look at.
+    ///
+    /// # Errors
+    /// For the author, where it is too heavy.
+    fn see(&self, event: &InputEvent) -> Result<Seen, String> {
+        let mut left = LOOKED_AT_WEIGHT_MAX;
+        let mut read = |text: &JsonText| {
+            let value = text.read();
+            left = left.checked_sub(weight(&value)).ok_or_else(|| {
+                format!(
+                    "the templates of this node look at more than {} MiB of events in memory: they have too many maps",
+                    LOOKED_AT_WEIGHT_MAX / (1024 * 1024)
+                )
+            })?;
+            Ok::<_, String>(Arc::new(value))
+        };
         let own = Entry {
             node_id: event.node_id.clone(),
             event_type: event.event_type.clone(),
-            data: Arc::new(event.data.clone()),
-            configuration: event.configuration.clone().map(Arc::new),
+            data: read(&event.data)?,
+            configuration: event.configuration.as_ref().map(&mut read).transpose()?,
             created_at: event.created_at,
         };
-        let behind = self.input.loaded.ancestors.iter().filter(|ancestor| ancestor.of_event_id == event.id);
-        let behind = behind.filter(|ancestor| ancestor.distance > 1).map(|ancestor| {
+        let data = Arc::clone(&own.data);
+        let root = match &self.run.data {
+            Some(_) if event.id == self.run.root_event_id => Some(Arc::clone(&data)),
+            text => text.as_ref().map(&mut read).transpose()?,
+        };
+        let mut loaded = vec![(1, own)];
+        for ancestor in &self.input.loaded.ancestors {
+            if ancestor.of_event_id != event.id || ancestor.distance <= 1 {
+                continue;
+            }
             let entry = Entry {
                 node_id: ancestor.node_id.clone(),
                 event_type: ancestor.event_type.clone(),
-                data: Arc::new(ancestor.data.clone()),
-                configuration: ancestor.configuration.clone().map(Arc::new),
+                data: read(&ancestor.data)?,
+                configuration: ancestor.configuration.as_ref().map(&mut read).transpose()?,
                 created_at: ancestor.created_at,
             };
-            (usize::try_from(ancestor.distance).unwrap_or(usize::MAX), entry)
-        });
-        Ancestors { made: Vec::new(), loaded: Arc::new(std::iter::once((1, own)).chain(behind).collect()) }
+            loaded.push((usize::try_from(ancestor.distance).unwrap_or(usize::MAX), entry));
+        }
+        Ok(Seen { event: data, ancestors: Ancestors { made: Vec::new(), loaded: Arc::new(loaded) }, root })
     }
 
     fn take_step<'s>(
@@ -203,7 +249,7 @@ impl<'a> Record<'a> {
                 return scratch.rows.executions.push(execution);
             }
         };
-        let environment = self.environment(workflow, &step.ancestors);
+        let environment = self.environment(workflow, &step.ancestors, step.root.as_deref());
         let resolved = match (self.input.parts.resolve)(node, &environment, &mut scratch.budget) {
             Ok(resolved) => resolved,
             // The steps before it took what there was: it gets a budget of its own, by a message.
@@ -214,7 +260,10 @@ impl<'a> Record<'a> {
                 return finish_failed(scratch, execution, &field, &rendered, reason);
             }
         };
-        execution.configuration = resolved.display;
+        execution.configuration = JsonText::of(&resolved.display);
+        if !step.is_claimed && !scratch.slots.take_bytes(execution.configuration.bytes()) {
+            return self.leave_to_a_message(&step, workflow, scratch, ids);
+        }
         let keys = resolved.keys.into_iter().map(|(key, value)| NewKey {
             id: ids(),
             execution_id: execution.id,
@@ -224,8 +273,8 @@ impl<'a> Record<'a> {
         });
         scratch.rows.keys.extend(keys);
         if node.kind == NodeKind::Effect {
-            execution.residuals = serde_json::to_value(&resolved.fields).unwrap_or_else(|_| json!([]));
-            match self.starts_after(&execution) {
+            execution.residuals = JsonText::of(&resolved.fields);
+            match self.starts_after(&execution.component, &resolved.display) {
                 Ok(wait) => execution.starts_after = wait,
                 Err(failure) => {
                     return finish_unresolved(scratch, execution, failure.message, failure.reason);
@@ -233,7 +282,7 @@ impl<'a> Record<'a> {
             }
             self.start_pending(step, node, workflow, execution, scratch);
         } else {
-            self.finish_pure(step, node, workflow, execution, scratch, steps, ids);
+            self.finish_pure(step, node, workflow, execution, resolved.display, scratch, steps, ids);
         }
     }
 
@@ -268,9 +317,9 @@ impl<'a> Record<'a> {
             result_reason: None,
             result_message: None,
             component: component.unwrap_or_else(|| self.item.component.clone()),
-            configuration: json!({}),
-            residuals: json!([]),
-            policy: json!({}),
+            configuration: JsonText::of(&json!({})),
+            residuals: JsonText::of(&json!([])),
+            policy: JsonText::of(&json!({})),
             workflow_version: workflow.version,
             concurrency_key: self.item.concurrency_key.clone().filter(|_| step.is_claimed),
             starts_after: Duration::ZERO,
@@ -287,7 +336,7 @@ impl<'a> Record<'a> {
     ) {
         execution.state = "pending";
         execution.result = None;
-        execution.policy = policy(node);
+        execution.policy = JsonText::of(&policy(node));
         if step.is_claimed {
             scratch.slots.take_claimed(&execution.node);
         }
@@ -297,10 +346,10 @@ impl<'a> Record<'a> {
     }
 
     /// How long the component has it wait before it starts.
-    fn starts_after(&self, execution: &NewExecution) -> Result<Duration, Failure> {
-        (self.input.parts.component)(&execution.component).map_or(Ok(Duration::ZERO), |component| {
-            component.starts_after(&execution.configuration, self.input.now)
-        })
+    fn starts_after(&self, component: &str, configuration: &Value) -> Result<Duration, Failure> {
+        let component = (self.input.parts.component)(component);
+        component
+            .map_or(Ok(Duration::ZERO), |component| component.starts_after(configuration, self.input.now))
     }
 
     #[expect(clippy::too_many_arguments, reason = "the parts of one step, each used once")]
@@ -310,11 +359,12 @@ impl<'a> Record<'a> {
         node: &'s CompiledNode,
         workflow: &'s Workflow,
         mut execution: NewExecution,
+        configuration: Value,
         scratch: &mut Scratch,
         steps: &mut VecDeque<Step<'s>>,
         ids: &mut dyn FnMut() -> Uuid,
     ) {
-        let output = match self.run_pure(node, &execution.configuration, &step.data) {
+        let output = match self.run_pure(node, &configuration, &step.data) {
             Ok(output) => output,
             Err(failure) => {
                 execution.result = Some("failed");
@@ -324,20 +374,24 @@ impl<'a> Record<'a> {
             }
         };
         let execution_id = execution.id;
-        let entry_configuration = Arc::new(execution.configuration.clone());
         scratch.rows.executions.push(execution);
         let Some(output) = output else { return };
         let event_id = ids();
         let event_type = format!("{}.{}", node.node.uses.name(), output.channel);
         let targets: Vec<&str> = workflow.compiled.targets(&node.node.id, output.channel).collect();
-        let data = if output.data == *step.data { Arc::clone(&step.data) } else { Arc::new(output.data) };
+        let (data, text) = if output.data == *step.data {
+            (Arc::clone(&step.data), step.text)
+        } else {
+            let text = JsonText::of(&output.data);
+            (Arc::new(output.data), text)
+        };
         scratch.rows.events.push(NewEvent {
             id: event_id,
             node: (workflow.id, node.node.id.clone()),
             root_event_id: self.item.root_event_id,
             channel: output.channel.to_owned(),
             event_type: event_type.clone(),
-            data: Arc::clone(&data),
+            data: text.clone(),
             targets: targets.iter().map(|target| (*target).to_owned()).collect(),
             depth: step.depth + 1,
             execution_id,
@@ -347,7 +401,7 @@ impl<'a> Record<'a> {
             node_id: node.node.id.clone(),
             event_type,
             data: Arc::clone(&data),
-            configuration: Some(entry_configuration),
+            configuration: Some(Arc::new(configuration)),
             created_at: self.input.now,
         }));
         let mut wakes = false;
@@ -358,7 +412,9 @@ impl<'a> Record<'a> {
                 previous_execution_id: Some(execution_id),
                 depth: step.depth + 1,
                 data: Arc::clone(&data),
+                text: text.clone(),
                 ancestors: ancestors.clone(),
+                root: step.root.clone(),
                 is_claimed: false,
             };
             wakes |= self.route(next, workflow, scratch, steps, ids);
@@ -393,7 +449,7 @@ impl<'a> Record<'a> {
         };
         // Where the limit is a key's, what comes is seen first, and so waits.
         let is_keyed = limit.is_some() && matches!(node, Some(Ok(node)) if node.concurrency_key.is_some());
-        let is_room = is_room && !is_keyed && scratch.slots.take_bytes(compact_bytes(&next.data));
+        let is_room = is_room && !is_keyed && scratch.slots.take_bytes(next.text.bytes());
         if is_room && (limit.is_none() || scratch.slots.take_new(&key)) {
             steps.push_back(next);
             return false;

@@ -1,8 +1,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use model::json::weight;
+use model::limits::{GO_ON_BYTES_MAX, LOOKED_AT_WEIGHT_MAX};
 use serde_json::{Value, json};
-use store::builder::{InputEvent, NodeKey, NodeSlots};
+use store::JsonText;
+use store::builder::{AncestorEvent, InputEvent, NodeKey, NodeSlots};
 
 use super::*;
 use crate::definitions::Definitions;
@@ -52,7 +55,7 @@ fn world(nodes: Value, edges: Value, waiting_at: &[&str]) -> World {
         id: item.event_id,
         node_id: "start".into(),
         event_type: "start".into(),
-        data: json!({ "n": index }),
+        data: JsonText::of(&json!({ "n": index })),
         depth: 1,
         execution_id: None,
         configuration: None,
@@ -221,11 +224,11 @@ fn data_is_never_read_as_a_template() {
     let node = json!({ "id": "a", "name": "a", "component": "http", "concurrency": "unlimited",
         "configuration": { "url": "https://x.test/a", "method": "POST", "body": { "json": "{{ previous().data.x }}" } } });
     let mut world = world(json!([node]), json!([]), &["a"]);
-    world.loaded.events[0].data = json!({ "x": text });
+    world.loaded.events[0].data = JsonText::of(&json!({ "x": text }));
     let plan = world.plan();
     let execution = &plan.rows.executions[0];
-    assert_eq!(execution.configuration["body"]["json"], text, "I2");
-    assert_eq!(execution.residuals, json!([]), "I2: no reference comes from data");
+    assert_eq!(execution.configuration.read()["body"]["json"], text, "I2");
+    assert_eq!(execution.residuals.read(), json!([]), "I2: no reference comes from data");
 }
 
 #[test]
@@ -237,11 +240,12 @@ fn only_references_are_stored() {
     let plan = world(json!([node]), json!([]), &["a"]).plan();
     let execution = &plan.rows.executions[0];
     assert_eq!(
-        execution.configuration["headers"][0]["value"], "Bearer {{ secrets(\"github\").token }}",
+        execution.configuration.read()["headers"][0]["value"],
+        "Bearer {{ secrets(\"github\").token }}",
         "I1"
     );
-    assert_eq!(execution.residuals[0]["path"], "/headers/0/value");
-    assert_eq!(execution.residuals[0]["parts"][1], json!({ "secret": ["github", "token"] }));
+    assert_eq!(execution.residuals.read()[0]["path"], "/headers/0/value");
+    assert_eq!(execution.residuals.read()[0]["parts"][1], json!({ "secret": ["github", "token"] }));
     assert_eq!((plan.rows.keys[0].key.as_str(), plan.rows.keys[0].value.as_str()), ("n", "0"));
 }
 
@@ -300,5 +304,51 @@ fn what_lies_behind_is_seen_by_name_and_by_distance() {
         &["a"],
     );
     let plan = world.plan();
-    assert_eq!(plan.rows.executions[2].configuration["url"], "https://x.test/0/noop.default/start/true");
+    assert_eq!(
+        plan.rows.executions[2].configuration.read()["url"],
+        "https://x.test/0/noop.default/start/true"
+    );
+}
+
+#[test]
+fn what_a_record_looks_at_has_a_limit_of_weight_on_both_sides_i10() {
+    let http = json!({ "id": "a", "name": "a", "component": "http", "concurrency": "unlimited",
+        "configuration": { "url": "https://x.test/{{ previous(2).type }}" } });
+    let heavy = |total: usize| {
+        let mut world = world(json!([http]), json!([]), &["a"]);
+        let event = &world.loaded.events[0];
+        let rest = total - weight(&event.data.read()) - weight(&json!(""));
+        world.loaded.ancestors.push(AncestorEvent {
+            of_event_id: event.id,
+            distance: 2,
+            node_id: "b".into(),
+            event_type: "far".into(),
+            data: JsonText::of(&"x".repeat(rest)),
+            configuration: None,
+            created_at: event.created_at,
+        });
+        world.plan().rows.executions.remove(0)
+    };
+    assert_eq!(heavy(LOOKED_AT_WEIGHT_MAX).configuration.read()["url"], "https://x.test/far");
+    let refused = heavy(LOOKED_AT_WEIGHT_MAX + 1);
+    assert_eq!((refused.result, refused.result_reason), (Some("failed"), Some("limit")));
+    assert!(refused.result_message.unwrap().contains("more than 64 MiB"));
+}
+
+#[test]
+fn configurations_count_towards_what_a_transaction_goes_on_with_i10() {
+    let pass = json!({ "id": "pass", "name": "pass", "component": "noop" });
+    let call = |n: usize| {
+        json!({ "id": format!("c{n}"), "name": format!("c{n}"), "component": "http", "concurrency": "unlimited",
+            "configuration": { "url": "https://x.test/", "method": "POST", "body": { "text": "x".repeat(256 * 1024 - 200) } } })
+    };
+    let count = 90;
+    let nodes: Vec<Value> = std::iter::once(pass).chain((0..count).map(call)).collect();
+    let edges: Vec<Value> = (0..count).map(|n| json!({ "from": "pass", "to": format!("c{n}") })).collect();
+    let waiting = ["pass"; 3];
+    let plan = world(json!(nodes), json!(edges), &waiting).plan();
+    let bytes: usize = plan.rows.executions.iter().map(|execution| execution.configuration.bytes()).sum();
+    assert!(bytes <= GO_ON_BYTES_MAX + 1024 && bytes > GO_ON_BYTES_MAX / 2, "{bytes}");
+    assert_eq!(plan.rows.executions.len() + plan.rows.items.len(), 3 * (count + 1), "nothing is lost");
+    assert_eq!(plan.messages.len(), 3 * count, "each has a wake");
 }

@@ -1,6 +1,5 @@
 use jiff::Timestamp;
 use model::limits::{ANCESTORS_BYTES_MAX, CONFIGURATION_BYTES_MAX, EVENT_DATA_BYTES_MAX};
-use serde_json::Value;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
@@ -8,7 +7,7 @@ use uuid::Uuid;
 use super::claim::{NodeSlots, READ_SLOTS, node_slots};
 use super::lock::{NodeKey, key_arrays, node_key};
 use crate::types::column;
-use crate::{StoreError, Tx};
+use crate::{JsonText, StoreError, Tx};
 
 /// What the plan of a batch needs to know.
 #[derive(Clone, Debug, Default)]
@@ -48,13 +47,13 @@ pub struct InputEvent {
     /// Its type.
     pub event_type: String,
     /// Its data.
-    pub data: Value,
+    pub data: JsonText,
     /// Events from the root down to it.
     pub depth: i32,
     /// The execution that emitted it.
     pub execution_id: Option<Uuid>,
     /// The display configuration of that execution.
-    pub configuration: Option<Value>,
+    pub configuration: Option<JsonText>,
     /// When it happened.
     pub created_at: Timestamp,
 }
@@ -71,9 +70,9 @@ pub struct AncestorEvent {
     /// Its type.
     pub event_type: String,
     /// Its data.
-    pub data: Value,
+    pub data: JsonText,
     /// The display configuration of the execution that emitted it.
-    pub configuration: Option<Value>,
+    pub configuration: Option<JsonText>,
     /// When it happened.
     pub created_at: Timestamp,
 }
@@ -90,7 +89,7 @@ pub struct RunFacts {
     /// The type of its root event.
     pub event_type: String,
     /// The root event's data, where it is mentioned.
-    pub data: Option<Value>,
+    pub data: Option<JsonText>,
     /// `workflow_run_marks.reason`
     pub mark: Option<String>,
     /// Executions so far, counted no further than one past the limit.

@@ -1,13 +1,12 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde_json::Value;
 use tokio_postgres::types::{Json, Type};
 use uuid::Uuid;
 
 use super::lock::NodeKey;
 use crate::types::column;
-use crate::{StoreError, Tx};
+use crate::{JsonText, StoreError, Tx};
 
 /// A row of `workflow_events`.
 #[derive(Clone, Debug)]
@@ -23,7 +22,7 @@ pub struct NewEvent {
     /// Its type.
     pub event_type: String,
     /// What happened.
-    pub data: std::sync::Arc<Value>,
+    pub data: JsonText,
     /// The nodes that it was routed to.
     pub targets: Vec<String>,
     /// Events from the root down to it.
@@ -56,11 +55,11 @@ pub struct NewExecution {
     /// The component that it was built with.
     pub component: String,
     /// What people see.
-    pub configuration: Value,
+    pub configuration: JsonText,
     /// What the executor evaluates.
-    pub residuals: Value,
+    pub residuals: JsonText,
     /// `{retry, redact}`
-    pub policy: Value,
+    pub policy: JsonText,
     /// `workflows.version`
     pub workflow_version: i64,
     /// What its node's concurrency key came to.
@@ -160,7 +159,7 @@ async fn insert_events(tx: &Tx, events: &[NewEvent], now: Timestamp) -> Result<u
         return Ok(0);
     }
     let targets: Vec<Json<&Vec<String>>> = events.iter().map(|event| Json(&event.targets)).collect();
-    let data: Vec<Json<&Value>> = events.iter().map(|event| Json(&*event.data)).collect();
+    let data = collect(events, |event| event.data.as_parameter());
     let rows = tx
         .query(
             "/* insert_events */
@@ -199,11 +198,6 @@ async fn insert_executions(
     if executions.is_empty() {
         return Ok(0);
     }
-    let configurations: Vec<Json<&Value>> =
-        executions.iter().map(|execution| Json(&execution.configuration)).collect();
-    let residuals: Vec<Json<&Value>> =
-        executions.iter().map(|execution| Json(&execution.residuals)).collect();
-    let policies: Vec<Json<&Value>> = executions.iter().map(|execution| Json(&execution.policy)).collect();
     let rows = tx
         .query(
             "/* insert_executions */
@@ -233,9 +227,9 @@ async fn insert_executions(
                 (&collect(executions, |execution| execution.result_reason), Type::TEXT_ARRAY),
                 (&collect(executions, |execution| execution.result_message.as_deref()), Type::TEXT_ARRAY),
                 (&collect(executions, |execution| execution.component.as_str()), Type::TEXT_ARRAY),
-                (&configurations, Type::JSONB_ARRAY),
-                (&residuals, Type::JSONB_ARRAY),
-                (&policies, Type::JSONB_ARRAY),
+                (&collect(executions, |execution| execution.configuration.as_parameter()), Type::JSONB_ARRAY),
+                (&collect(executions, |execution| execution.residuals.as_parameter()), Type::JSONB_ARRAY),
+                (&collect(executions, |execution| execution.policy.as_parameter()), Type::JSONB_ARRAY),
                 (&collect(executions, |execution| execution.workflow_version), Type::INT8_ARRAY),
                 (&now, Type::TIMESTAMPTZ),
                 (&collect(executions, |execution| execution.concurrency_key.as_deref()), Type::TEXT_ARRAY),

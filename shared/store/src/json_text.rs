@@ -1,0 +1,52 @@
+//! JSON as its text: a batch of rows stays small, whatever maps and lists it is made of.
+
+use std::error::Error;
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::Value;
+use serde_json::value::{RawValue, to_raw_value};
+use tokio_postgres::types::{FromSql, Json, Type};
+
+/// A `jsonb` column as text. Read, it takes up to a hundred times as much memory; so it is read where it is looked at, and let go. Cheap
+/// to clone.
+#[derive(Clone, Debug)]
+pub struct JsonText(Arc<RawValue>);
+
+impl JsonText {
+    /// The text of a value.
+    ///
+    /// # Panics
+    /// Where a map of it has keys that are no texts.
+    #[must_use]
+    pub fn of(value: &impl Serialize) -> Self {
+        Self(to_raw_value(value).expect("what is stored has texts as keys").into())
+    }
+
+    /// The value.
+    #[must_use]
+    pub fn read(&self) -> Value {
+        // It was read once, by Postgres or by `of`; null is what a value is that is not there.
+        serde_json::from_str(self.0.get()).unwrap_or_default()
+    }
+
+    /// Its length.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.0.get().len()
+    }
+
+    pub(crate) fn as_parameter(&self) -> Json<&RawValue> {
+        Json(&self.0)
+    }
+}
+
+impl FromSql<'_> for JsonText {
+    fn from_sql(ty: &Type, raw: &[u8]) -> Result<Self, Box<dyn Error + Sync + Send>> {
+        Json::<Box<RawValue>>::from_sql(ty, raw).map(|Json(text)| Self(text.into()))
+    }
+
+    fn accepts(ty: &Type) -> bool {
+        <Json<Box<RawValue>> as FromSql>::accepts(ty)
+    }
+}
