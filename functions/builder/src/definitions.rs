@@ -1,10 +1,11 @@
 //! Definitions by workflow and version, kept by a warm instance.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use definition::Compiled;
 use model::definition::Definition;
+use model::json::weight;
+use process::Cache;
 use serde_json::json;
 use store::builder::StoredDefinition;
 use uuid::Uuid;
@@ -21,27 +22,30 @@ pub struct Workflow {
     pub compiled: Compiled,
 }
 
-/// Workflows that an instance keeps; above it the cache starts anew.
-const WORKFLOWS_MAX: usize = 200;
+/// Weight ([`weight`]) of the definitions that an instance keeps.
+const DEFINITIONS_WEIGHT_MAX: usize = 64 * 1024 * 1024;
 
 /// A cache of workflows; an entry serves only the version that it was made from.
-#[derive(Default)]
-pub struct Definitions {
-    workflows: Mutex<HashMap<Uuid, Arc<Workflow>>>,
+pub struct Definitions(Cache<Uuid, Arc<Workflow>>);
+
+impl Default for Definitions {
+    fn default() -> Self {
+        Self(Cache::new(DEFINITIONS_WEIGHT_MAX))
+    }
 }
 
 impl Definitions {
     /// The workflow, when it is known in that version.
     #[must_use]
     pub fn get(&self, workflow_id: Uuid, version: i64) -> Option<Arc<Workflow>> {
-        let workflows = self.workflows.lock().unwrap_or_else(PoisonError::into_inner);
-        workflows.get(&workflow_id).filter(|workflow| workflow.version == version).cloned()
+        self.0.get(&workflow_id).filter(|workflow| workflow.version == version)
     }
 
     /// Compiles what was loaded and keeps it.
     ///
     /// None for a definition that can't be read: a newer version of sealflow wrote it.
     pub fn insert(&self, stored: StoredDefinition) -> Option<Arc<Workflow>> {
+        let weight = weight(&stored.nodes) + weight(&stored.edges);
         let definition: Definition = serde_json::from_value(json!({
             "name": stored.name,
             "description": stored.description,
@@ -58,11 +62,7 @@ impl Definitions {
             version: stored.version,
             compiled: definition::compile(&definition),
         });
-        let mut workflows = self.workflows.lock().unwrap_or_else(PoisonError::into_inner);
-        if workflows.len() >= WORKFLOWS_MAX {
-            workflows.clear();
-        }
-        workflows.insert(workflow.id, Arc::clone(&workflow));
+        self.0.insert(workflow.id, weight, Arc::clone(&workflow));
         Some(workflow)
     }
 }
@@ -72,22 +72,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn so_many_workflows_are_kept_and_then_it_starts_anew_i10() {
-        let definitions = Definitions::default();
-        let keep = |workflow: usize| {
+    fn definitions_are_kept_up_to_a_weight_i10() {
+        let kept = |most: usize| {
+            let definitions = Definitions::default();
+            let frame = weight(&json!([{ "id": "a", "name": "", "component": "noop" }])) + weight(&json!([]));
             let stored = StoredDefinition {
-                workflow_id: Uuid::from_u128(u128::try_from(workflow).unwrap()),
+                workflow_id: Uuid::nil(),
                 organization_id: Uuid::nil(),
                 version: 1,
                 name: "w".into(),
                 description: String::new(),
-                nodes: json!([]),
+                nodes: json!([{ "id": "a", "name": "x".repeat(most - frame), "component": "noop" }]),
                 edges: json!([]),
             };
             definitions.insert(stored).unwrap();
-            definitions.workflows.lock().unwrap().len()
+            definitions.get(Uuid::nil(), 1).is_some()
         };
-        assert_eq!((1..=WORKFLOWS_MAX).map(keep).last(), Some(WORKFLOWS_MAX));
-        assert_eq!(keep(WORKFLOWS_MAX + 1), 1);
+        assert!(kept(DEFINITIONS_WEIGHT_MAX));
+        assert!(!kept(DEFINITIONS_WEIGHT_MAX + 1));
     }
 }

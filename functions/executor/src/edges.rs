@@ -1,39 +1,37 @@
 //! Edges by workflow and version, kept by a warm instance: outputs are routed with those of the transaction that finishes.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use model::definition::Edge;
+use process::Cache;
 use store::StoreError;
 use store::executor::load_edges;
 use uuid::Uuid;
 
 use crate::Deps;
 
-/// Workflows that an instance keeps; above it the cache starts anew.
-const WORKFLOWS_MAX: usize = 1_000;
+/// Edges that an instance keeps.
+const EDGES_KEPT_MAX: usize = 100_000;
 
 /// Edges with the version of their workflow.
 pub type VersionedEdges = (i64, Arc<Vec<Edge>>);
 
-/// A cache of edges.
-#[derive(Default)]
-pub struct EdgesCache {
-    workflows: Mutex<HashMap<Uuid, VersionedEdges>>,
+/// A cache of edges: the newest version that is known of each workflow.
+pub struct EdgesCache(Cache<Uuid, VersionedEdges>);
+
+impl Default for EdgesCache {
+    fn default() -> Self {
+        Self(Cache::new(EDGES_KEPT_MAX))
+    }
 }
 
 impl EdgesCache {
-    /// The edges of the newest version that is known, with that version.
-    fn get(&self, workflow_id: Uuid) -> Option<VersionedEdges> {
-        self.workflows.lock().unwrap_or_else(PoisonError::into_inner).get(&workflow_id).cloned()
-    }
-
-    fn insert(&self, workflow_id: Uuid, version: i64, edges: Vec<Edge>) {
-        let mut workflows = self.workflows.lock().unwrap_or_else(PoisonError::into_inner);
-        if workflows.len() >= WORKFLOWS_MAX {
-            workflows.clear();
-        }
-        workflows.insert(workflow_id, (version, Arc::new(edges)));
+    fn insert(&self, workflow_id: Uuid, version: i64, edges: Vec<Edge>) -> VersionedEdges {
+        let versioned = (version, Arc::new(edges));
+        // One without edges counts too.
+        self.0.insert(workflow_id, 1 + versioned.1.len(), versioned.clone());
+        versioned
     }
 }
 
@@ -45,20 +43,25 @@ pub async fn edges_of(
     wanted: &[(Uuid, i64)],
     deps: &Deps,
 ) -> Result<HashMap<Uuid, VersionedEdges>, StoreError> {
-    let is_known = |(workflow_id, version): &(Uuid, i64)| {
-        deps.edges.get(*workflow_id).is_some_and(|(known, _)| known >= *version)
-    };
-    let mut unknown: Vec<Uuid> =
-        wanted.iter().filter(|wanted| !is_known(wanted)).map(|(id, _)| *id).collect();
+    let (mut found, mut unknown) = (HashMap::new(), Vec::new());
+    for (workflow_id, version) in wanted {
+        match deps.edges.0.get(workflow_id).filter(|(known, _)| known >= version) {
+            Some(edges) => {
+                found.insert(*workflow_id, edges);
+            }
+            None => unknown.push(*workflow_id),
+        }
+    }
     unknown.sort_unstable();
     unknown.dedup();
     if !unknown.is_empty() {
         for stored in load_edges(&deps.store, &unknown).await? {
             let edges = serde_json::from_value(stored.edges).map_err(|_| StoreError::Corrupt("edges"))?;
-            deps.edges.insert(stored.workflow_id, stored.version, edges);
+            let edges = deps.edges.insert(stored.workflow_id, stored.version, edges);
+            found.insert(stored.workflow_id, edges);
         }
     }
-    Ok(wanted.iter().filter_map(|(id, _)| deps.edges.get(*id).map(|edges| (*id, edges))).collect())
+    Ok(found)
 }
 
 #[cfg(test)]
@@ -66,13 +69,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn so_many_workflows_are_kept_and_then_it_starts_anew_i10() {
-        let cache = EdgesCache::default();
-        let keep = |workflow: usize| {
-            cache.insert(Uuid::from_u128(u128::try_from(workflow).unwrap()), 1, Vec::new());
-            cache.workflows.lock().unwrap().len()
+    fn so_many_edges_are_kept_and_no_more_i10() {
+        let kept = |edges: usize| {
+            let cache = EdgesCache::default();
+            let edge = Edge { from: "a".into(), channel: "default".into(), to: "b".into() };
+            cache.insert(Uuid::nil(), 1, vec![edge; edges - 1]);
+            cache.0.get(&Uuid::nil()).is_some()
         };
-        assert_eq!((1..=WORKFLOWS_MAX).map(keep).last(), Some(WORKFLOWS_MAX));
-        assert_eq!(keep(WORKFLOWS_MAX + 1), 1);
+        assert!(kept(EDGES_KEPT_MAX));
+        assert!(!kept(EDGES_KEPT_MAX + 1));
     }
 }

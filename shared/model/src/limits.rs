@@ -4,6 +4,8 @@
 
 /// Bytes of a workflow definition as it is sent to the API.
 pub const DEFINITION_BYTES_MAX: usize = 1024 * 1024;
+/// Maps of one definition: in memory, each takes some hundred times its shortest text.
+pub const DEFINITION_MAPS_MAX: usize = 25_000;
 /// Nodes of one workflow.
 pub const NODES_MAX: usize = 500;
 /// Edges of one workflow.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use model::limits::DEFINITION_DEPTH_MAX;
+use model::limits::{DEFINITION_DEPTH_MAX, DEFINITION_MAPS_MAX};
 
 use super::{Content, Entry, Position, Tree};
 use definition::pointer::key_path;
@@ -25,7 +25,7 @@ enum Frame {
 }
 
 /// Why reading can't go on.
-pub(super) struct TooDeep;
+pub(super) struct TooMuch;
 
 /// Collects values as they come, and what is wrong with them.
 #[derive(Default)]
@@ -33,6 +33,7 @@ pub(super) struct Builder {
     stack: Vec<Frame>,
     root: Option<Tree>,
     problems: Vec<Problem>,
+    maps: usize,
 }
 
 impl Builder {
@@ -45,20 +46,26 @@ impl Builder {
         self.problems.push(position.problem(field, message));
     }
 
-    pub(super) fn start_list(&mut self, position: Position) -> Result<(), TooDeep> {
+    pub(super) fn start_list(&mut self, position: Position) -> Result<(), TooMuch> {
         self.start(position, Frame::List { position, items: Vec::new() })
     }
 
-    pub(super) fn start_map(&mut self, position: Position) -> Result<(), TooDeep> {
+    pub(super) fn start_map(&mut self, position: Position) -> Result<(), TooMuch> {
+        self.maps += 1;
+        if self.maps > DEFINITION_MAPS_MAX {
+            let message = format!("a definition can have at most {DEFINITION_MAPS_MAX} maps");
+            self.problems.push(position.problem("", message));
+            return Err(TooMuch);
+        }
         let frame = Frame::Map { position, entries: Vec::new(), key: None, lines: HashMap::new() };
         self.start(position, frame)
     }
 
-    fn start(&mut self, position: Position, frame: Frame) -> Result<(), TooDeep> {
+    fn start(&mut self, position: Position, frame: Frame) -> Result<(), TooMuch> {
         if self.stack.len() >= DEFINITION_DEPTH_MAX {
             let message = format!("nested deeper than {DEFINITION_DEPTH_MAX} levels");
             self.problems.push(position.problem("", message));
-            return Err(TooDeep);
+            return Err(TooMuch);
         }
         self.stack.push(frame);
         Ok(())

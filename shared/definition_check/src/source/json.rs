@@ -4,7 +4,7 @@ use serde::de::IgnoredAny;
 
 use super::{
     Content, Position, Tree,
-    build::{Builder, TooDeep},
+    build::{Builder, TooMuch},
     scalar,
 };
 use crate::problem::Problem;
@@ -20,7 +20,7 @@ pub(super) fn read(text: &str) -> (Option<Tree>, Vec<Problem>) {
         Reader { text, at: 0, position: Position { line: 1, column: 1 }, builder: Builder::default() };
     match reader.run() {
         Ok(()) => reader.builder.finish(),
-        Err(TooDeep) => (None, reader.builder.finish().1),
+        Err(TooMuch) => (None, reader.builder.finish().1),
     }
 }
 
@@ -32,7 +32,7 @@ struct Reader<'t> {
 }
 
 impl Reader<'_> {
-    fn run(&mut self) -> Result<(), TooDeep> {
+    fn run(&mut self) -> Result<(), TooMuch> {
         while let Some(next) = self.text.as_bytes().get(self.at) {
             let position = self.position;
             match next {

@@ -1,4 +1,4 @@
-use model::limits::DEFINITION_DEPTH_MAX;
+use model::limits::{DEFINITION_DEPTH_MAX, DEFINITION_MAPS_MAX};
 use serde_json::json;
 
 use super::*;
@@ -102,6 +102,16 @@ fn i10_depth_has_a_limit_on_both_sides() {
     let blocks: String =
         (0..=DEFINITION_DEPTH_MAX).map(|depth| format!("{}a:\n", " ".repeat(depth))).collect();
     assert_eq!(problems(&blocks).len(), 1);
+}
+
+#[test]
+fn i10_maps_have_a_limit_on_both_sides() {
+    let maps = |count: usize| format!("[{}]", vec!["{}"; count].join(", "));
+    assert_eq!(problems(&maps(DEFINITION_MAPS_MAX)).len(), 0);
+    for text in [maps(DEFINITION_MAPS_MAX + 1), format!("- {}", maps(DEFINITION_MAPS_MAX + 1))] {
+        let found = problems(&text);
+        assert!(found.len() == 1 && found[0].ends_with("at most 25000 maps"), "{found:?}");
+    }
 }
 
 #[test]

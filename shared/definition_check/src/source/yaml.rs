@@ -6,7 +6,7 @@ use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, Tag};
 
 use super::{
     Content, Position, Tree,
-    build::{Builder, TooDeep},
+    build::{Builder, TooMuch},
     scalar,
 };
 use crate::problem::Problem;
@@ -43,7 +43,7 @@ pub(super) fn read(text: &str) -> (Option<Tree>, Vec<Problem>) {
     (root, problems)
 }
 
-fn take(builder: &mut Builder, event: Event<'_>, position: Position) -> Result<(), TooDeep> {
+fn take(builder: &mut Builder, event: Event<'_>, position: Position) -> Result<(), TooMuch> {
     match event {
         Event::Alias(_) => {
             refuse(builder, position, "aliases (`*`) are not allowed: write the value out");
