@@ -254,6 +254,9 @@ async fn i7_a_url_that_is_made_of_a_secret_and_something_else_is_not_called() {
         json!([format!("{}/", forge.elsewhere.url()), token]),
         json!([token, token]),
         json!([{ "op": "base64", "parts": [token] }]),
+        // What may stand in the path only, in the query.
+        json!([format!("{}/?q=", forge.target.url()), { "op": "segment", "parts": [token] }]),
+        json!([format!("{}/", forge.target.url()), { "op": "query", "parts": [token] }]),
     ] {
         let id = forge.forge(forge.node("token"), &[field("/url", &parts)]).await;
         assert_eq!(forge.run(id).await, "finished|failed|secret_denied", "{parts}");
@@ -298,6 +301,21 @@ async fn i1_a_secret_stands_only_in_the_places_that_its_entry_names() {
         "finished|failed|secret_denied",
         "what is signed stands where the code does"
     );
+}
+
+#[tokio::test]
+async fn i1_a_code_of_a_secret_under_a_known_key_is_not_made() {
+    let forge = Forge::create().await;
+    for key in [json!(["known"]), json!([])] {
+        let token = json!({ "secret": ["github", "token"] });
+        let code =
+            json!({ "op": "hmac", "algorithm": "sha256", "format": "hex", "key": key, "parts": [token] });
+        for parts in [json!([code]), json!(["x", { "op": "base64", "parts": [code] }])] {
+            let id = forge.forge(forge.node("token"), &[field("/headers/0/value", &parts)]).await;
+            assert_eq!(forge.run(id).await, "finished|failed|secret_denied", "{parts}");
+        }
+    }
+    forge.assert_nothing_opened_nor_sent("a code under a known key");
 }
 
 #[tokio::test]

@@ -5,7 +5,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use local::http::{Request, Server, json as json_answer};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use local::http::{Request, Response, Server, json as json_answer};
 use serde_json::{Value, json};
 use tests::kms::FakeKms;
 use tests::panicking::{COMPONENT_PANICS, executor_components};
@@ -23,11 +25,15 @@ struct Stage {
 
 impl Stage {
     async fn create() -> Self {
+        Self::answering(|_| json_answer(200, &json!({ "taken": true }))).await
+    }
+
+    async fn answering(answer: fn(&Request) -> Response) -> Self {
         let heard = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&heard);
-        let target = Server::start(1024 * 1024, move |_: Request| {
+        let target = Server::start(1024 * 1024, move |request: Request| {
             counted.fetch_add(1, Ordering::SeqCst);
-            async { json_answer(200, &json!({ "taken": true })) }
+            async move { answer(&request) }
         });
         Self {
             world: World::create().await,
@@ -238,4 +244,74 @@ async fn an_attempt_that_was_cut_off_lists_the_secrets_that_were_opened_i1() {
     let left = stage.run(&workflow, &executor).await;
     assert_eq!(left[0][2], "crashed");
     assert_eq!(left[0][7]["attempts"][0]["secrets"], json!(["vault.token"]));
+}
+
+/// What a target makes of a request: body and query, decoded.
+fn echo(request: &Request) -> Response {
+    let query = request.uri().query().unwrap_or_default();
+    let query: Vec<_> = form_urlencoded::parse(query.as_bytes()).collect();
+    json_answer(200, &json!({ "body": String::from_utf8_lossy(request.body()), "query": query }))
+}
+
+#[tokio::test]
+async fn what_is_made_of_secrets_or_taken_out_of_them_comes_back_scrubbed_i1() {
+    let stage = Stage::answering(echo).await;
+    let executor = stage.executor();
+    let (leaf, number, key) =
+        ("leaf-of-json-0123", "123456789012345678901234567890", "private-key-0123456789");
+    let account = BASE64.encode(json!({ "key": key }).to_string());
+    let odd = format!(r#"{{"leaf":"{leaf}","number":{number},"half":123456789.50,"odd":1e999}}"#);
+    let token = "token-of-the-vault-0123";
+    stage.set(&[("token", token), ("short", "a"), ("odd", &odd), ("account", &account)]).await;
+    let target = stage.target.url();
+    let body = |text: &str| json!({ "url": target, "method": "POST", "body": { "text": text } });
+    let triple = |text: &str| (0..3).fold(text.to_owned(), |text, _| BASE64.encode(text));
+    let code = |key: &str, data: &str| {
+        hex::encode(ring::hmac::sign(
+            &ring::hmac::Key::new(ring::hmac::HMAC_SHA256, key.as_bytes()),
+            data.as_bytes(),
+        ))
+    };
+    for (configuration, is_sent, never) in [
+        (body(r#"{{ fromJSON(secrets("vault").odd).leaf }}"#), true, leaf.to_owned()),
+        (body(r#"{{ fromJSON(secrets("vault").odd).number }}"#), true, number.to_owned()),
+        (body(r#"{{ fromJSON(secrets("vault").odd).half }}"#), true, "123456789.5".to_owned()),
+        (body(r#"{{ fromJSON(fromBase64(secrets("vault").account)).key }}"#), true, key.to_owned()),
+        (
+            body(r#"{{ toBase64(toBase64(toBase64(secrets("vault").token + "z"))) }}"#),
+            true,
+            triple(&format!("{token}z")),
+        ),
+        (
+            json!({ "url": format!(r#"{target}?q={{{{ toBase64(toBase64(toBase64(secrets("vault").token + "z"))) }}}}"#) }),
+            true,
+            triple(&format!("{token}z")),
+        ),
+        (body(r#"{{ hmac("sha256", secrets("vault").token, "data", "hex") }}"#), true, code(token, "data")),
+        // A value that can't be searched for hides none that can.
+        (
+            body(r#"{{ toBase64(toBase64(toBase64(secrets("vault").token + secrets("vault").short))) }}"#),
+            false,
+            triple(&format!("{token}a")),
+        ),
+        (
+            body(r#"{{ hmac("sha256", secrets("vault").token, "data" + secrets("vault").short, "hex") }}"#),
+            false,
+            code(token, "dataa"),
+        ),
+        (
+            body(r#"{{ hmac("sha256", secrets("vault").short, secrets("vault").token, "hex") }}"#),
+            false,
+            code("a", token),
+        ),
+    ] {
+        let workflow = stage.workflow(&configuration).await;
+        let left = stage.run(&workflow, &executor).await;
+        assert_eq!(left[1], i32::from(is_sent), "{configuration}: {left:#}");
+        assert_eq!(left[0][1], if is_sent { "passed" } else { "failed" }, "{configuration}");
+        let text = left.to_string();
+        assert_eq!(text.contains("[secret:vault."), is_sent, "{configuration}: {text}");
+        let found = text.contains(&never) || text.contains(never.trim_end_matches('='));
+        assert!(!found, "{configuration}: {text}");
+    }
 }

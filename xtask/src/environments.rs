@@ -129,6 +129,8 @@ fn make(folder: &Path, requirements: &[PathBuf]) -> Result<()> {
         "--disable-pip-version-check",
         "--no-input",
         "--require-hashes",
+        // The lists are whole: looking for dependencies, pip would meet newer versions, which they don't name.
+        "--no-deps",
     ]);
     for list in requirements {
         pip.arg("-r").arg(list);

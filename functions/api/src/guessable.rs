@@ -22,6 +22,9 @@ pub(crate) fn guessable<'v>(values: impl Iterator<Item = (&'v str, &'v SecretVal
     values.filter_map(warning).collect()
 }
 
+/// Bytes from which the scrubber searches for a segment or parameter of a URL.
+const URL_PART_BYTES_MIN: usize = 12;
+
 fn short_piece(value: &str) -> Option<&'static str> {
     // Shorter ones are not searched for, so that nothing is marked.
     let is_short = |piece: &str| (SECRET_VALUE_BYTES_MIN..=GUESS_BYTES_MAX).contains(&piece.len());
@@ -31,8 +34,27 @@ fn short_piece(value: &str) -> Option<&'static str> {
     if value.lines().any(|line| is_short(line.trim())) {
         return Some("a line");
     }
+    if url_parts(value.trim()).into_iter().any(is_short) {
+        return Some("a part of the URL");
+    }
     let json: Value = serde_json::from_str(value).ok()?;
     has_leaf(&json, &is_short).then_some("a text in the JSON")
+}
+
+/// What a target that is called by a URL may send back of it: user name and password, path, query. None of a value that is no URL.
+fn url_parts(value: &str) -> Vec<&str> {
+    let Some((_, rest)) = value.split_once("://") else { return Vec::new() };
+    let (authority, target) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let user = authority.rsplit_once('@').map_or("", |(user, _)| user);
+    // Shorter ones are mostly words, and not searched for.
+    let segments =
+        path.split('/').chain(query.split(['&', '='])).filter(|part| part.len() >= URL_PART_BYTES_MIN);
+    [user, target, path, path.trim_start_matches('/'), query]
+        .into_iter()
+        .chain(user.split(':'))
+        .chain(segments)
+        .collect()
 }
 
 // Recursion ends: the parser refuses what is nested deeper than 128 levels.
@@ -57,6 +79,9 @@ mod tests {
         for (text, what) in [
             ("x".repeat(GUESS_BYTES_MAX), "the value of `k`"),
             (format!("{long}\n12345678\n"), "a line of `k`"),
+            (format!("https://bob:12345678@hooks.example.com/{long}"), "a part of the URL of `k`"),
+            ("https://hooks.example.com/services/123456781234/x".into(), "a part of the URL of `k`"),
+            ("https://hooks.example.com/12345678".into(), "a part of the URL of `k`"),
             (format!("{{\"a\":[\"{long}\",\"12345678\"]}}"), "a text in the JSON of `k`"),
         ] {
             let warnings = said(&text);
@@ -68,6 +93,7 @@ mod tests {
             format!("{long}\n}}\n"),
             format!("{{\"a\":\"{long}\",\"b\":\"short\"}}"),
             "short".into(),
+            format!("https://hooks.example.com/services/{long}"),
         ] {
             assert_eq!(said(&text), Vec::<String>::new(), "{text}");
         }

@@ -36,6 +36,10 @@ impl Fields {
                     "the stored configuration has a secret in a field that may hold none".to_owned();
                 return Err(fails(ResultReason::SecretDenied, message));
             }
+            if !field.parts.iter().all(has_secret_keys) {
+                let message = "the stored configuration has a code whose key is no secret";
+                return Err(fails(ResultReason::SecretDenied, message.to_owned()));
+            }
             if !is_bounded(field, rule) {
                 let message = "a URL that uses a secret begins with a literal scheme and host, or is one secret as a whole";
                 return Err(fails(ResultReason::SecretDenied, message.to_owned()));
@@ -67,8 +71,20 @@ fn is_bounded(field: &SecretField, rule: FieldRule) -> bool {
     }
     match field.parts.as_slice() {
         [Part::Secret(reference)] => reference.is_whole(),
-        [Part::Text(head), rest @ ..] => has_origin(head) && rest.iter().all(is_encoded),
+        [Part::Text(head), rest @ ..] => has_origin(head) && is_encoded(head, rest),
         _ => false,
+    }
+}
+
+/// Whether each code is made with a secret: one under a known key would tell of what it is the code of.
+fn has_secret_keys(part: &Part) -> bool {
+    match part {
+        Part::Text(_) | Part::Secret(_) | Part::SentAt(_) => true,
+        Part::Encoded(_, parts) => parts.iter().all(has_secret_keys),
+        Part::Mac { key, data, .. } => {
+            let is_secret = |part: &Part| matches!(part, Part::Secret(_) | Part::Mac { .. });
+            key.iter().any(is_secret) && key.iter().chain(data).all(has_secret_keys)
+        }
     }
 }
 
@@ -77,9 +93,19 @@ fn has_origin(head: &str) -> bool {
     head.split_once("://").is_some_and(|(_, rest)| rest.find(['/', '?', '#']).is_some_and(|end| end > 0))
 }
 
-/// Whether a part of a URL stays in its place.
-fn is_encoded(part: &Part) -> bool {
-    matches!(part, Part::Text(_) | Part::Encoded(Encoding::Segment | Encoding::UrlPath | Encoding::Query, _))
+/// Whether the parts of a URL behind its beginning stay in the place for which they are encoded: what may stand in a path only is not to be
+/// found in a query.
+fn is_encoded(head: &str, rest: &[Part]) -> bool {
+    let mut is_path = !head.contains(['?', '#']);
+    rest.iter().all(|part| match part {
+        Part::Text(text) => {
+            is_path &= !text.contains(['?', '#']);
+            true
+        }
+        Part::Encoded(Encoding::Segment | Encoding::UrlPath, _) => is_path,
+        Part::Encoded(Encoding::Query, _) => !is_path,
+        _ => false,
+    })
 }
 
 #[cfg(test)]
@@ -101,6 +127,7 @@ mod tests {
         check(json!([secret]), true);
         check(json!(["https://a.example/", encoded("segment"), "?q=", encoded("query")]), true);
         check(json!(["https://a.example?", encoded("query")]), true);
+        check(json!(["https://a.example/#", encoded("query")]), true);
         for parts in [
             json!([]),
             json!([secret, secret]),
@@ -112,8 +139,29 @@ mod tests {
             json!([encoded("url")]),
             json!([{ "secret": ["a", "b"], "path": ["c"] }]),
             json!([{ "sent_at": "unix" }]),
+            json!(["https://a.example/?q=", encoded("segment")]),
+            json!(["https://a.example/", encoded("query")]),
+            json!(["https://a.example/", encoded("segment"), "?", encoded("urlPath")]),
         ] {
             check(parts, false);
         }
+    }
+
+    #[test]
+    fn a_code_has_a_secret_as_its_key_i1() {
+        let check = |key: Value, expected: bool| {
+            let code = json!({ "op": "hmac", "algorithm": "sha256", "format": "bytes", "key": key, "parts": [{ "secret": ["a", "b"] }] });
+            let outer =
+                json!({ "op": "hmac", "algorithm": "sha256", "format": "hex", "key": [code], "parts": [] });
+            for part in [code, json!({ "op": "base64", "parts": [outer] })] {
+                let part: Part = serde_json::from_value(part).unwrap();
+                assert_eq!(has_secret_keys(&part), expected, "{part:?}");
+            }
+        };
+        check(json!([{ "secret": ["a", "b"] }]), true);
+        check(json!(["prefix", { "secret": ["a", "b"], "from": "base64" }]), true);
+        check(json!(["known"]), false);
+        check(json!([]), false);
+        check(json!([{ "sent_at": "unix" }]), false);
     }
 }

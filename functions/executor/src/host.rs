@@ -79,7 +79,8 @@ impl GuardedHost {
             self.places.fetch_add(places, Ordering::Relaxed);
             text
         };
-        let headers = response.headers.into_iter().filter(|(name, _)| !(self.used_secret && is_digest(name)));
+        let headers =
+            response.headers.into_iter().filter(|(name, _)| !(self.used_secret && tells_of_body(name)));
         Ok(HttpResponse {
             status: response.status,
             headers: headers.map(|(name, value)| (scrub(name), scrub(value))).collect(),
@@ -89,7 +90,10 @@ impl GuardedHost {
 
     fn failure(&self, error: HttpError) -> HttpFailure {
         if self.used_secret && is_of_request(error) {
-            let labels: Vec<String> = self.secrets.values.iter().map(|(label, _)| label.clone()).collect();
+            let mut labels: Vec<String> =
+                self.secrets.values.iter().map(|(label, _)| label.clone()).collect();
+            labels.sort_unstable();
+            labels.dedup();
             return HttpFailure::refused_secret(&labels);
         }
         failure(error)
@@ -111,10 +115,19 @@ impl GuardedHost {
     }
 }
 
-/// Whether a header has a hash of the body, with which a guess of a secret in it could be confirmed.
-fn is_digest(name: &str) -> bool {
-    matches!(name, "etag" | "digest" | "content-digest" | "repr-digest" | "content-md5")
-        || name.starts_with("x-amz-checksum-")
+/// Whether a header tells of a body what the scrubber can't take out: a hash of it, with which a guess of a secret in it could be confirmed,
+/// or its length, which compressed tells how much of a guess is right.
+fn tells_of_body(name: &str) -> bool {
+    matches!(
+        name,
+        "content-encoding"
+            | "content-length"
+            | "content-digest"
+            | "content-md5"
+            | "digest"
+            | "etag"
+            | "repr-digest"
+    ) || name.starts_with("x-amz-checksum-")
         || name.starts_with("x-goog-hash")
 }
 

@@ -101,16 +101,18 @@ fn prepare(execution: &ClaimedExecution, opened: &OpenedSecrets, deps: &Deps) ->
     let secrets = opened.of(execution, &fields)?;
     check_places(&fields, component, &secrets)?;
     let labels = secrets.labels();
-    let Some(Whole { configuration, fields, made }) = render_all(fields, component, &secrets, deps) else {
+    let Some(Whole { configuration, fields, made, leaves }) = render_all(fields, component, &secrets, deps)
+    else {
         let HttpFailure { reason, code, message, .. } = HttpFailure::refused_secret(&labels);
         return Err(Scrubbed::failed(Failure::new(reason, code, message)).with_secrets(labels));
     };
+    let values = secrets.values().into_iter().chain(leaves.into_iter().map(|leaf| (leaf.label, leaf.text)));
     let host = GuardedHost::new(
         deps.client.clone(),
         !secrets.is_empty(),
         secrets.hosts(),
         u32::try_from(execution.hops).unwrap_or(0) + 1,
-        Secrets { values: secrets.values(), made },
+        Secrets { values: values.collect(), made },
     );
     Ok(Prepared { component, configuration, fields, labels, host })
 }
@@ -122,6 +124,8 @@ struct Whole {
     fields: Vec<(String, usize)>,
     /// Texts that were made of secrets, which the scrubber searches for whole.
     made: Vec<Made>,
+    /// Texts that were taken out of values, which it searches for as values.
+    leaves: Vec<Made>,
 }
 
 /// Puts the rendered texts in their places. None where a value can't be placed: which one, and why, is not told (I1).
@@ -142,17 +146,18 @@ fn render_all(
     if !fits(secrets.bytes(), &sizes) {
         return None;
     }
-    let mut made = Vec::new();
+    let (mut made, mut leaves) = (Vec::new(), Vec::new());
     let sent_at = deps.clock.now();
     for (field, rule) in fields.iter().zip(&rules) {
         let rendered = (deps.components.render)(&field.parts, rule.secret?, sent_at, secrets).ok()?;
         made.extend(rendered.made);
+        leaves.extend(rendered.leaves);
         if !put(&mut configuration, &field.path, rendered.text.to_string()) {
             return None;
         }
     }
     let fields = fields.into_iter().map(|field| field.path).zip(sizes).collect();
-    Some(Whole { configuration, fields, made })
+    Some(Whole { configuration, fields, made, leaves })
 }
 
 /// Whether what was opened, and the texts at the largest size that they could have, keep to their limits.

@@ -2,6 +2,7 @@
 
 use std::{future::Future, pin::Pin, time::Duration};
 
+use model::limits::SECRET_VALUE_BYTES_MIN;
 use model::outcome::ResultReason;
 
 /// A future that the executor can hold.
@@ -79,7 +80,8 @@ impl HttpFailure {
         let message = format!(
             "the request was not sent: {noun} {} {verb} to be placed into something that can't be sent. Which field it is, and why, is not \
              told, as that may tell of a value. Look for: control characters in a header or a whole URL, `.` or `..` as a segment of a \
-             path, a colon in a user name, a value without the JSON or base64 that is read from it, too many bytes",
+             path, a colon in a user name, a value without the JSON or base64 that is read from it, a value of fewer than \
+             {SECRET_VALUE_BYTES_MIN} bytes that is signed or encoded twice together with a longer one, too many bytes",
             labels.join(", ")
         );
         Self {

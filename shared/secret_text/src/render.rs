@@ -45,8 +45,11 @@ pub struct Rendered {
     /// The text.
     pub text: Zeroizing<String>,
     /// Texts that were made of secrets and in which no value is found by undoing one encoding: codes, and outcomes of an encoding of an
-    /// encoding. The scrubber searches for them whole. What was made of a value that is too short to be searched for is none of them.
+    /// encoding, at each level. The scrubber searches for them whole. What was made of values that are too short to be searched for is
+    /// none of them; what would be made of such a value and of a longer one is refused.
     pub made: Vec<Made>,
+    /// Texts that were taken out of values by a path, for the scrubber as values.
+    pub leaves: Vec<Made>,
 }
 
 /// A text that was made of secrets.
@@ -67,9 +70,10 @@ pub fn render(
     sent_at: Timestamp,
     values: &dyn Values,
 ) -> Result<Rendered, Refused> {
-    let mut renderer = Renderer { sent_at, values, made: Vec::new(), shortest: usize::MAX };
-    let text = renderer.text(parts, Questions::of(context), 0)?;
-    Ok(Rendered { text, made: renderer.made })
+    let mut renderer =
+        Renderer { sent_at, values, made: Vec::new(), leaves: Vec::new(), lengths: Lengths::default() };
+    let text = renderer.text(parts, Questions::of(context))?;
+    Ok(Rendered { text, made: renderer.made, leaves: renderer.leaves })
 }
 
 /// What a value is asked before it is placed.
@@ -125,17 +129,32 @@ struct Renderer<'a> {
     sent_at: Timestamp,
     values: &'a dyn Values,
     made: Vec<Made>,
-    /// Bytes of the shortest value that was placed since this was set.
-    shortest: usize,
+    leaves: Vec<Made>,
+    /// Of the values that were placed since this was set.
+    lengths: Lengths,
+}
+
+/// Whether there are values among several that are long enough to be searched for, and such that are not.
+#[derive(Clone, Copy, Default)]
+struct Lengths {
+    is_some_long: bool,
+    is_some_short: bool,
+}
+
+impl Lengths {
+    fn note(&mut self, bytes: usize) {
+        self.is_some_long |= bytes >= SECRET_VALUE_BYTES_MIN;
+        self.is_some_short |= bytes < SECRET_VALUE_BYTES_MIN;
+    }
+
+    fn join(&mut self, other: Self) {
+        self.is_some_long |= other.is_some_long;
+        self.is_some_short |= other.is_some_short;
+    }
 }
 
 impl Renderer<'_> {
-    fn text(
-        &mut self,
-        parts: &[Part],
-        questions: Questions,
-        level: usize,
-    ) -> Result<Zeroizing<String>, Refused> {
+    fn text(&mut self, parts: &[Part], questions: Questions) -> Result<Zeroizing<String>, Refused> {
         // All of it at once: what a growing text leaves behind would not be wiped.
         let mut text = Zeroizing::new(String::with_capacity(rendered_bytes_max(parts, self.values)));
         for part in parts {
@@ -144,28 +163,28 @@ impl Renderer<'_> {
                 Part::Secret(reference) => {
                     let value = self.value(reference)?;
                     questions.ask(&value)?;
-                    self.shortest = self.shortest.min(value.len());
+                    self.lengths.note(value.len());
+                    self.note_leaf(reference, &value);
                     text.push_str(&value);
                 }
                 Part::SentAt(format) => text.push_str(&format.write(self.sent_at)),
                 Part::Encoded(encoding, inner) => {
-                    let before = std::mem::replace(&mut self.shortest, usize::MAX);
-                    let plain = self.text(inner, questions.under(*encoding), level + 1)?;
+                    let before = std::mem::take(&mut self.lengths);
+                    let plain = self.text(inner, questions.under(*encoding))?;
                     let start = text.len();
                     encoding.write(&plain, &mut text);
-                    let is_double = inner.iter().any(|part| part.nesting() > 0);
-                    if level == 0 && is_double {
-                        self.note(inner, &text[start..]);
+                    if inner.iter().any(|part| part.nesting() > 0) {
+                        self.note(inner, &text[start..])?;
                     }
-                    self.shortest = self.shortest.min(before);
+                    self.lengths.join(before);
                 }
                 Part::Mac { algorithm, format, key, data } => {
-                    let before = std::mem::replace(&mut self.shortest, usize::MAX);
+                    let before = std::mem::take(&mut self.lengths);
                     let code = algorithm.sign(&self.bytes(key)?, &self.bytes(data)?);
                     let written = Zeroizing::new(format.write(code.as_ref()).ok_or(Refused)?);
                     text.push_str(&written);
-                    self.note(key, &written);
-                    self.shortest = self.shortest.min(before);
+                    self.note(key, &written)?;
+                    self.lengths.join(before);
                 }
             }
         }
@@ -173,9 +192,28 @@ impl Renderer<'_> {
     }
 
     /// Notes what was made of the secrets in `parts`.
-    fn note(&mut self, parts: &[Part], text: &str) {
-        let Some(label) = label(parts).filter(|_| self.shortest >= SECRET_VALUE_BYTES_MIN) else { return };
-        self.made.push(Made { label, text: Zeroizing::new(text.to_owned()) });
+    ///
+    /// # Errors
+    /// Where a value that is too short to be searched for is in it beside a longer one: searched for, it would confirm guesses of the short
+    /// one, and not searched for, it would give the longer one away.
+    fn note(&mut self, parts: &[Part], text: &str) -> Result<(), Refused> {
+        let Some(label) = label(parts) else { return Ok(()) };
+        match self.lengths {
+            Lengths { is_some_long: true, is_some_short: true } => return Err(Refused),
+            Lengths { is_some_long: true, is_some_short: false } => {
+                self.made.push(Made { label, text: Zeroizing::new(text.to_owned()) });
+            }
+            Lengths { is_some_long: false, .. } => {}
+        }
+        Ok(())
+    }
+
+    /// Notes a text that was taken out of a value: what the scrubber cuts the value into need not have it.
+    fn note_leaf(&mut self, reference: &Reference, leaf: &str) {
+        if !reference.is_whole() {
+            let label = format!("{}.{}", reference.name, reference.key);
+            self.leaves.push(Made { label, text: Zeroizing::new(leaf.to_owned()) });
+        }
     }
 
     /// A value as text.
@@ -199,7 +237,7 @@ impl Renderer<'_> {
             match part {
                 Part::Secret(reference) if reference.is_base64 && reference.path.is_empty() => {
                     let whole = self.values.get(&reference.name, &reference.key).ok_or(Refused)?;
-                    self.shortest = self.shortest.min(whole.len());
+                    self.lengths.note(whole.len());
                     bytes.extend_from_slice(&decode(whole)?);
                 }
                 Part::Mac { algorithm, format: MacFormat::Bytes, key, data } => {
@@ -207,7 +245,7 @@ impl Renderer<'_> {
                     bytes.extend_from_slice(code.as_ref());
                 }
                 part => {
-                    let text = self.text(std::slice::from_ref(part), Questions::default(), 1)?;
+                    let text = self.text(std::slice::from_ref(part), Questions::default())?;
                     bytes.extend_from_slice(text.as_bytes());
                 }
             }
@@ -390,13 +428,47 @@ mod tests {
         let double = op("url", json!([op("base64", json!([secret("key64")])), "x"]));
         assert_eq!(made(json!(["a", double])), ["key64.k: U21WbQpaUT09x"]);
         let triple = op("xml", json!([op("base64", json!([op("base64", json!([secret("key64")]))]))]));
-        assert_eq!(made(json!([triple])), ["key64.k: VTIxV2JRcGFVVDA5"]);
+        assert_eq!(made(json!([triple])), ["key64.k: VTIxV2JRcGFVVDA5", "key64.k: VTIxV2JRcGFVVDA5"]);
         let code = |key: &str| json!({ "op": "hmac", "algorithm": "sha1", "format": "hex", "key": [secret(key)], "parts": ["x"] });
         let label = made(json!(["t=", code("token")])).remove(0);
         assert!(label.starts_with("token.k: ") && label.len() == "token.k: ".len() + 40, "{label}");
         assert_eq!(made(json!([code("key")])), Vec::<String>::new(), "a code of a value under eight bytes");
-        let short = op("url", json!([op("base64", json!([secret("key"), secret("token")]))]));
-        assert_eq!(made(json!([short])), Vec::<String>::new(), "a value under eight bytes is in it");
+        let short = op("url", json!([op("base64", json!([secret("key"), "x"]))]));
+        assert_eq!(
+            made(json!([short])),
+            Vec::<String>::new(),
+            "a value under eight bytes is all that is in it"
+        );
         assert_eq!(made(json!([op("url", json!([op("base64", json!(["known"]))]))])), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_value_too_short_to_be_searched_for_hides_no_longer_one_i1() {
+        let double = |parts: Value| op("url", json!([op("base64", parts)]));
+        let code = |key: &str, data: &str| json!({ "op": "hmac", "algorithm": "sha1", "format": "hex", "key": [secret(key)], "parts": [secret(data)] });
+        for parts in [
+            json!([double(json!([secret("token"), secret("key")]))]),
+            json!([double(json!([secret("key"), "x", secret("token")]))]),
+            json!([code("token", "key")]),
+            json!([code("key", "token")]),
+            json!([op("base64", json!([secret("key"), code("token", "token")]))]),
+        ] {
+            assert!(rendered(&parts, Context::Free).is_err(), "{parts}");
+        }
+        check(json!([op("base64", json!([secret("key"), op("url", json!(["x"]))]))]), "SmVmZXg=");
+        let beside = json!([secret("key"), double(json!([secret("token")]))]);
+        assert_eq!(rendered(&beside, Context::Free).unwrap().made.len(), 1, "they are not made into one");
+    }
+
+    #[test]
+    fn what_a_path_takes_out_is_told_to_the_scrubber_as_a_value_i1() {
+        let leaves = |parts: Value| {
+            let rendered = rendered(&parts, Context::Free).unwrap();
+            rendered.leaves.iter().map(|leaf| format!("{}: {}", leaf.label, *leaf.text)).collect::<Vec<_>>()
+        };
+        let user = json!({ "secret": ["json", "k"], "path": ["user"] });
+        let encoded = json!({ "secret": ["encoded", "k"], "from": "base64", "path": ["k", 0] });
+        assert_eq!(leaves(json!([user, op("base64", json!([encoded]))])), ["json.k: ada", "encoded.k: v"]);
+        assert_eq!(leaves(json!([secret("token")])), Vec::<String>::new());
     }
 }
