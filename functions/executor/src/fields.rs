@@ -54,7 +54,7 @@ impl Fields {
         for field in &self.fields {
             for part in &field.parts {
                 part.each_reference(&mut |reference| {
-                    found.push((reference.name.clone(), reference.key.clone(), field.path.clone()));
+                    found.push((reference.name.to_string(), reference.key.to_string(), field.path.clone()));
                 });
             }
         }

@@ -46,7 +46,9 @@ pub fn read_fields(stored: &Value) -> Result<Vec<SecretField>, Unreadable> {
 pub fn references(fields: &[SecretField]) -> Vec<(String, String)> {
     let mut found = Vec::new();
     for part in fields.iter().flat_map(|field| &field.parts) {
-        part.each_reference(&mut |reference| found.push((reference.name.clone(), reference.key.clone())));
+        part.each_reference(&mut |reference| {
+            found.push((reference.name.to_string(), reference.key.to_string()))
+        });
     }
     found.sort();
     found.dedup();

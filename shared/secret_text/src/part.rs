@@ -1,5 +1,7 @@
 //! The parts of a text, and their form as JSON.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{Algorithm, MacFormat, TimeFormat};
@@ -42,9 +44,9 @@ pub enum Part {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reference {
     /// The secret's name.
-    pub name: String,
+    pub name: Arc<str>,
     /// The key in it.
-    pub key: String,
+    pub key: Arc<str>,
     /// Whether the value is base64 of what is meant.
     pub is_base64: bool,
     /// The way into the value's JSON; empty for the value itself.
@@ -105,7 +107,7 @@ impl Part {
 
 impl Reference {
     /// The value of a key.
-    pub fn to(name: impl Into<String>, key: impl Into<String>) -> Self {
+    pub fn to(name: impl Into<Arc<str>>, key: impl Into<Arc<str>>) -> Self {
         Self { name: name.into(), key: key.into(), is_base64: false, path: Vec::new() }
     }
 
@@ -191,7 +193,7 @@ impl From<Part> for Wire {
             Part::Text(text) => Wire::Text(text),
             Part::Secret(Reference { name, key, is_base64, path }) => {
                 let from = is_base64.then_some(From64::Base64);
-                Wire::Secret(SecretWire { secret: (name, key), from, path })
+                Wire::Secret(SecretWire { secret: (name.to_string(), key.to_string()), from, path })
             }
             Part::SentAt(sent_at) => Wire::SentAt(SentAtWire { sent_at }),
             Part::Encoded(op, parts) => Wire::Encoded(EncodedWire { op, parts }),
@@ -212,7 +214,12 @@ impl TryFrom<Wire> for Part {
                 if path.len() > PATH_STEPS_MAX {
                     return Err("a path into a secret has too many steps");
                 }
-                Part::Secret(Reference { name, key, is_base64: from.is_some(), path })
+                Part::Secret(Reference {
+                    name: name.into(),
+                    key: key.into(),
+                    is_base64: from.is_some(),
+                    path,
+                })
             }
             Wire::SentAt(SentAtWire { sent_at }) => Part::SentAt(sent_at),
             Wire::Encoded(EncodedWire { op, parts }) => Part::Encoded(op, parts),

@@ -67,7 +67,7 @@ fn of_reference(reference: &Reference, out: &mut String) {
     let Reference { name, key, is_base64, path } = reference;
     let secret = |out: &mut String| {
         called("secrets", out, |out| quoted(name, out));
-        of_step(&Step::Key(key.clone()), out);
+        of_step(&Step::Key(key.to_string()), out);
     };
     let decoded = |out: &mut String| if *is_base64 { called("fromBase64", out, secret) } else { secret(out) };
     if path.is_empty() {
