@@ -147,6 +147,25 @@ fn i10_the_exceptions_are_limits_and_tests_that_are_there() {
     }
 }
 
+/// Each promise of the security page names its tests.
+#[test]
+fn the_tests_that_the_security_page_names_are_there_i1() {
+    let page = include_str!("../../docs/security.md");
+    let table = page.split_once("### Which test holds what").expect("the table is there").1;
+    let table = table.split("\n## ").next().unwrap_or_default();
+    let rows = table.lines().filter(|line| line.starts_with("| ")).skip(1);
+    let names: Vec<&str> = rows.clone().flat_map(|line| line.split('`').skip(1).step_by(2)).collect();
+    assert!(names.len() > 30, "{names:?}");
+    let tests = read_sources().all_tests();
+    for name in names {
+        assert!(tests.contains(&format!("fn {name}(")), "no test {name}");
+    }
+    let promises = page.split_once("## What is protected").expect("the promises are there").1;
+    let promises = promises.split("###").next().unwrap_or_default();
+    let promised = promises.lines().filter(|line| line.starts_with("- **")).count();
+    assert_eq!(promised, rows.count(), "each promise has a row");
+}
+
 #[test]
 fn i10_a_limit_without_a_second_side_is_noticed() {
     let check =

@@ -98,4 +98,17 @@ mod tests {
             assert_eq!(said(&text), Vec::<String>::new(), "{text}");
         }
     }
+
+    #[test]
+    fn a_part_of_a_url_has_a_limit_on_both_sides() {
+        let warnings = |bytes: usize| {
+            let url = format!(
+                "https://hooks.example.com/services/{}/{}",
+                "x".repeat(bytes),
+                "y".repeat(GUESS_BYTES_MAX + 1)
+            );
+            guessable([("k", &SecretValue::new(url))].into_iter()).len()
+        };
+        assert_eq!((warnings(URL_PART_BYTES_MIN), warnings(URL_PART_BYTES_MIN - 1)), (1, 0));
+    }
 }

@@ -8,7 +8,7 @@ use super::faults::Faults;
 /// A guard that is taken out, to see that the suite notices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Guard {
-    /// The lease token in the statement that records outcomes.
+    /// The lease token in the statement that records outcomes, and what would hold without it: the state there, and the trigger behind it.
     LeaseToken,
     /// The lock of limited nodes.
     NodeLock,

@@ -150,7 +150,7 @@ impl Suite {
             _thaw: thaw,
         };
         suite.set_up().await;
-        suite.let_go_wrong();
+        suite.let_go_wrong().await;
         suite
     }
 
@@ -183,7 +183,7 @@ impl Suite {
     }
 
     /// From now on things go wrong as the options say.
-    fn let_go_wrong(&self) {
+    async fn let_go_wrong(&self) {
         let Options { seed, faults, queue, commits_lost_percent, without, .. } = self.options;
         for (function, _) in STEPS {
             let environment = faults.environment(function, seed, Arc::clone(&self.is_armed));
@@ -209,7 +209,12 @@ impl Suite {
         self.wire.hold_commits(self.options.commit_pause);
         match without {
             Some(Guard::LeaseToken) => {
-                self.wire.remove_from_statements(" AND ex.lease_token = current.token")
+                self.wire.remove_from_statements(
+                    " AND ex.state IN ('started', 'cancelling') AND ex.lease_token = current.token",
+                );
+                let sql =
+                    "ALTER TABLE workflow_node_executions DISABLE TRIGGER workflow_node_executions_finished";
+                self.sealflow.sql(sql).await.expect("the trigger is there");
             }
             Some(Guard::NodeLock) => {
                 self.wire.remove_from_statements("FOR NO KEY UPDATE OF n SKIP LOCKED");
