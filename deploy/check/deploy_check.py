@@ -162,7 +162,7 @@ class Check:
 
     def apply(self):
         value = self.secrets["the workflow's secret"]
-        self.api.call("PUT", "/v1/secrets/target", {"values": {"token": {"value": value}}})
+        self.api.call("PUT", "/v1/secrets/target", {"values": {"token": {"value": value, "hosts": []}}})
         self.workflow = Workflow(self.api, self.target)
         self.secrets["the signing key"] = self.workflow.signing_key
 

@@ -10,7 +10,7 @@ use crate::output::{Format, print_json, printable, say};
 
 /// Set one key of a secret; the value comes from standard input.
 ///
-/// printf %s "$TOKEN" | sealflow secret set github token -
+/// printf %s "$TOKEN" | sealflow secret set github token --host api.github.com --in authorization -
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Set {

@@ -117,10 +117,15 @@ fn advice(what: &str) -> &'static str {
         | "trimSuffix" => {
             "; keep its parts in keys of their own, or take them out of JSON by a path: `fromJSON(secrets(\"a\").b).key`"
         }
-        "trim" | "upper" | "lower" | "int" | "float" | "string" => "; store it as it is to be sent",
+        "trim" | "upper" | "lower" | "int" | "float" | "string" | "abs" | "round" => {
+            "; store it as it is to be sent"
+        }
         "??" => "; a secret that is missing fails the execution",
         "+" => "; `+` joins a secret with text, and `string(1)` makes text of a number",
-        "a printed list" | "a printed map" => {
+        "len" | "max" | "min" | "sum" | "date" | "duration" | "type" | "*" | "/" | "-" | "%" | "**" => {
+            "; keep what has to be known of it beside it, as data"
+        }
+        "a printed list" | "a printed map" | "a printed list or map" => {
             "; name the text in it that is meant, or use `join` or `toJSON`"
         }
         _ => {

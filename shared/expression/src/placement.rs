@@ -177,7 +177,7 @@ impl Checker<'_> {
             }
             Kind::Encode(_, child) => {
                 if matches!(self.of(*child), Shape::List(..) | Shape::Map(_)) {
-                    self.look("a printed list", &[*child])?;
+                    self.look("a printed list or map", &[*child])?;
                 }
                 Ok(if self.of(*child).is_opaque() { Shape::Text } else { Shape::Known })
             }
@@ -262,7 +262,7 @@ impl Checker<'_> {
             }
             Builtin::ToBase64 | Builtin::EscapeUrl | Builtin::UrlPath | Builtin::EscapeXml => {
                 if matches!(first, Shape::List(..) | Shape::Map(_)) {
-                    self.look("a printed list", arguments)?;
+                    self.look("a printed list or map", arguments)?;
                 }
                 Ok(if first.is_opaque() { Shape::Text } else { first.clone() })
             }
