@@ -24,6 +24,8 @@ pub struct Workflow {
 
 /// Weight ([`weight`]) of the definitions that an instance keeps.
 const DEFINITIONS_WEIGHT_MAX: usize = 64 * 1024 * 1024;
+/// What a workflow weighs beside its nodes and edges.
+const WORKFLOW_WEIGHT: usize = 4 * 1024;
 
 /// A cache of workflows; an entry serves only the version that it was made from.
 pub struct Definitions(Cache<Uuid, Arc<Workflow>>);
@@ -45,7 +47,7 @@ impl Definitions {
     ///
     /// None for a definition that can't be read: a newer version of sealflow wrote it.
     pub fn insert(&self, stored: StoredDefinition) -> Option<Arc<Workflow>> {
-        let weight = weight(&stored.nodes) + weight(&stored.edges);
+        let weight = WORKFLOW_WEIGHT + weight(&stored.nodes) + weight(&stored.edges);
         let definition: Definition = serde_json::from_value(json!({
             "name": stored.name,
             "description": stored.description,
@@ -75,7 +77,9 @@ mod tests {
     fn definitions_are_kept_up_to_a_weight_i10() {
         let kept = |most: usize| {
             let definitions = Definitions::default();
-            let frame = weight(&json!([{ "id": "a", "name": "", "component": "noop" }])) + weight(&json!([]));
+            let frame = WORKFLOW_WEIGHT
+                + weight(&json!([{ "id": "a", "name": "", "component": "noop" }]))
+                + weight(&json!([]));
             let stored = StoredDefinition {
                 workflow_id: Uuid::nil(),
                 organization_id: Uuid::nil(),

@@ -11,8 +11,9 @@ use uuid::Uuid;
 
 use crate::Deps;
 
-/// Edges that an instance keeps.
+/// Edges that an instance keeps; a workflow counts for some beside its own.
 const EDGES_KEPT_MAX: usize = 100_000;
+const EDGES_OF_A_WORKFLOW: usize = 50;
 
 /// Edges with the version of their workflow.
 pub type VersionedEdges = (i64, Arc<Vec<Edge>>);
@@ -29,8 +30,7 @@ impl Default for EdgesCache {
 impl EdgesCache {
     fn insert(&self, workflow_id: Uuid, version: i64, edges: Vec<Edge>) -> VersionedEdges {
         let versioned = (version, Arc::new(edges));
-        // One without edges counts too.
-        self.0.insert(workflow_id, 1 + versioned.1.len(), versioned.clone());
+        self.0.insert(workflow_id, EDGES_OF_A_WORKFLOW + versioned.1.len(), versioned.clone());
         versioned
     }
 }
@@ -73,7 +73,7 @@ mod tests {
         let kept = |edges: usize| {
             let cache = EdgesCache::default();
             let edge = Edge { from: "a".into(), channel: "default".into(), to: "b".into() };
-            cache.insert(Uuid::nil(), 1, vec![edge; edges - 1]);
+            cache.insert(Uuid::nil(), 1, vec![edge; edges - EDGES_OF_A_WORKFLOW]);
             cache.0.get(&Uuid::nil()).is_some()
         };
         assert!(kept(EDGES_KEPT_MAX));

@@ -1,5 +1,6 @@
 //! What a warm instance keeps, within a weight.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Mutex, PoisonError};
@@ -31,13 +32,17 @@ impl<K: Clone + Eq + Hash, V: Clone> Cache<K, V> {
         entries.remove(&key);
         let Some(room) = self.weight_max.checked_sub(weight) else { return };
         let mut total: usize = entries.values().map(|(weight, _)| weight).sum();
-        while total > room {
-            let heaviest = entries.iter().max_by_key(|(_, (weight, _))| *weight);
-            let Some((heaviest, freed)) = heaviest.map(|(key, (weight, _))| (key.clone(), *weight)) else {
-                break;
-            };
-            entries.remove(&heaviest);
-            total -= freed;
+        if total > room {
+            let mut by_weight: Vec<(usize, K)> =
+                entries.iter().map(|(key, (weight, _))| (*weight, key.clone())).collect();
+            by_weight.sort_unstable_by_key(|(weight, _)| Reverse(*weight));
+            for (weight, heaviest) in by_weight {
+                if total <= room {
+                    break;
+                }
+                entries.remove(&heaviest);
+                total -= weight;
+            }
         }
         entries.insert(key, (weight, value));
     }
