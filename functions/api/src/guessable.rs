@@ -41,7 +41,7 @@ fn short_piece(value: &str) -> Option<&'static str> {
     has_leaf(&json, &is_short).then_some("a text in the JSON")
 }
 
-/// What a target that is called by a URL may send back of it: user name and password, path, query. None of a value that is no URL.
+/// A target that is called by a URL may send these parts of it back: user name and password, path, query. A value that is no URL has none.
 fn url_parts(value: &str) -> Vec<&str> {
     let Some((_, rest)) = value.split_once("://") else { return Vec::new() };
     let (authority, target) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));

@@ -29,7 +29,7 @@ pub(crate) struct SecretValueBody {
     /// Where it may be sent; not given: the present entry's hosts stay.
     #[serde(default)]
     hosts: Option<Vec<String>>,
-    /// Where in a request it may stand; not given: the present entry's places stay.
+    /// The places in a request where it may stand; not given: the present entry's places stay.
     #[serde(default, rename = "in")]
     placements: Option<Vec<String>>,
     /// Whether a value that is too short to be scrubbed is taken all the same.

@@ -24,7 +24,7 @@ pub struct Workflow {
 
 /// Weight ([`weight`]) of the definitions that an instance keeps.
 const DEFINITIONS_WEIGHT_MAX: usize = 64 * 1024 * 1024;
-/// What a workflow weighs beside its nodes and edges.
+/// Weight of a workflow beside its nodes and edges.
 const WORKFLOW_WEIGHT: usize = 4 * 1024;
 
 /// A cache of workflows; an entry serves only the version that it was made from.

@@ -65,7 +65,7 @@ pub async fn handle(batch: SqsBatch, deadline: Deadline, deps: &Deps) -> BatchRe
         Ok(built) => (suspects, later) = (built.suspects, built.again),
         Err(error) => fail_all(&mut response, message_ids, &error),
     }
-    // What was at work before is built alone, after the others are safe.
+    // Items that were at work before are built alone, after the others are safe.
     let (wakes, message_ids) = wakes_of(again);
     let built = suspects::build_alone(&wakes, suspects, later, deadline, deps).await;
     if let Err(error) = built {

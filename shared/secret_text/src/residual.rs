@@ -227,24 +227,17 @@ mod tests {
 
     #[test]
     fn a_structure_that_holds_secrets_is_one_field_for_each_text() {
-        let nodes = vec![
+        let children = [
             node("literal", json!("t/1")),
             node("secret", json!(0)),
             node("literal", json!("known")),
             node("literal", json!({ "map": { "n": { "float": "1.5" }, "l": [1, null] } })),
             node("list", json!([1, 3])),
-            node("map", json!([[0, 4], [2, 2]])),
         ];
+        let nodes = [&children[..], &[node("map", json!([[0, 4], [2, 2]]))]].concat();
         assert_eq!(read(nodes), None, "a node has one parent");
-        let nodes = vec![
-            node("literal", json!("t/1")),
-            node("secret", json!(0)),
-            node("literal", json!("known")),
-            node("literal", json!({ "map": { "n": { "float": "1.5" }, "l": [1, null] } })),
-            node("list", json!([1, 3])),
-            node("literal", json!(true)),
-            node("map", json!([[0, 4], [2, 5]])),
-        ];
+        let own = [node("literal", json!(true)), node("map", json!([[0, 4], [2, 5]]))];
+        let nodes = [&children[..], &own].concat();
         let (shown, fields) = read(nodes).unwrap();
         assert_eq!(
             shown,

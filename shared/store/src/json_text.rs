@@ -8,6 +8,8 @@ use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
 use tokio_postgres::types::{FromSql, Json, Type};
 
+use crate::StoreError;
+
 /// A `jsonb` column as text. Read, it takes up to a hundred times as much memory; so it is read where it is looked at, and let go. Cheap
 /// to clone.
 #[derive(Clone, Debug)]
@@ -24,10 +26,11 @@ impl JsonText {
     }
 
     /// The value.
-    #[must_use]
-    pub fn read(&self) -> Value {
-        // It was read once, by Postgres or by `of`; null is what a value is that is not there.
-        serde_json::from_str(self.0.get()).unwrap_or_default()
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] where it holds a number that is none of ours: Postgres takes larger ones.
+    pub fn read(&self) -> Result<Value, StoreError> {
+        serde_json::from_str(self.0.get()).map_err(|_| StoreError::Corrupt("json"))
     }
 
     /// Its length.

@@ -52,7 +52,7 @@ struct KeyView {
     key: String,
     /// Where it may be sent; empty: anywhere.
     hosts: Vec<String>,
-    /// Where in a request it may stand; empty: anywhere.
+    /// The places in a request where it may stand; empty: anywhere.
     r#in: Vec<String>,
     /// Whether it is too short to be scrubbed from outputs.
     short: bool,
@@ -150,14 +150,14 @@ struct NewValue {
 }
 
 impl NewValue {
-    /// Where the value may go: what is given, and the rest as it is.
+    /// The bounds of the value: hosts and places that are given, and the rest as it is.
     fn bounds(&self, present: Option<&Entry>) -> Bounds {
         let present = present.map(Entry::bounds).cloned().unwrap_or_default();
         let hosts = self.hosts.clone().unwrap_or_else(|| present.allowed_hosts().to_vec());
         Bounds::new(hosts, self.placements.clone().unwrap_or_else(|| present.placements().to_vec()))
     }
 
-    /// Whoever sets a new key says where its value may go.
+    /// A new key comes with where its value may go.
     fn check_is_bounded(&self) -> Result<(), ApiError> {
         let key = &self.key;
         let missing = match (&self.hosts, &self.placements) {

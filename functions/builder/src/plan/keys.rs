@@ -1,4 +1,4 @@
-//! What the concurrency keys of items come to that the builder sees for the first time.
+//! Concurrency keys of items that the builder sees for the first time.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

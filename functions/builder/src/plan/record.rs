@@ -28,6 +28,9 @@ const MESSAGE_CHARS_MAX: usize = 4_000;
 /// Said of a definition that this version can't read.
 const UNREADABLE: &str = "the workflow's definition was written by a newer version of sealflow";
 
+/// Said of an event whose data this version can't read.
+const UNREADABLE_EVENT: &str = "an event that this node works on or looks at can't be read";
+
 /// What one record adds; merged only as a whole.
 pub(super) struct Scratch {
     pub rows: WriteBatch,
@@ -118,7 +121,7 @@ impl<'a> Record<'a> {
         };
         let seen = match self.see(event) {
             Ok(seen) => seen,
-            Err(message) => return self.end(slots, ids(), ResultReason::Limit, Some(message)),
+            Err((reason, message)) => return self.end(slots, ids(), reason, Some(message)),
         };
         let mut scratch =
             Scratch { rows: WriteBatch::default(), messages: Vec::new(), slots, budget: Budget::default() };
@@ -152,7 +155,7 @@ impl<'a> Record<'a> {
             }
             None => return Err((ResultReason::NodeRemoved, None)),
         };
-        let seen = self.see(event).map_err(|message| (ResultReason::Limit, Some(message)))?;
+        let seen = self.see(event).map_err(|(reason, message)| (reason, Some(message)))?;
         let environment = self.environment(workflow, &seen.ancestors, seen.root.as_deref());
         // Without a key the definition is of another version than the node's row: then nothing of this is written.
         resolve_concurrency_key(node, &environment)
@@ -180,18 +183,20 @@ impl<'a> Record<'a> {
     /// Reads what the templates of the record may look at.
     ///
     /// # Errors
-    /// For the author, where it is too heavy.
-    fn see(&self, event: &InputEvent) -> Result<Seen, String> {
+    /// The reason and a sentence for the author, where it is too heavy or can't be read.
+    fn see(&self, event: &InputEvent) -> Result<Seen, (ResultReason, String)> {
         let mut left = LOOKED_AT_WEIGHT_MAX;
         let mut read = |text: &JsonText| {
-            let value = text.read();
+            let value =
+                text.read().map_err(|_| (ResultReason::TemplateError, UNREADABLE_EVENT.to_owned()))?;
             left = left.checked_sub(weight(&value)).ok_or_else(|| {
-                format!(
-                    "the templates of this node look at more than {} MiB of events in memory: they have too many maps",
-                    LOOKED_AT_WEIGHT_MAX / (1024 * 1024)
-                )
+                let mib = LOOKED_AT_WEIGHT_MAX / (1024 * 1024);
+                let message = format!(
+                    "the templates of this node look at more than {mib} MiB of events in memory: they have too many maps"
+                );
+                (ResultReason::Limit, message)
             })?;
-            Ok::<_, String>(Arc::new(value))
+            Ok::<_, (ResultReason, String)>(Arc::new(value))
         };
         let own = Entry {
             node_id: event.node_id.clone(),

@@ -227,8 +227,8 @@ fn data_is_never_read_as_a_template() {
     world.loaded.events[0].data = JsonText::of(&json!({ "x": text }));
     let plan = world.plan();
     let execution = &plan.rows.executions[0];
-    assert_eq!(execution.configuration.read()["body"]["json"], text, "I2");
-    assert_eq!(execution.residuals.read(), json!([]), "I2: no reference comes from data");
+    assert_eq!(execution.configuration.read().unwrap()["body"]["json"], text, "I2");
+    assert_eq!(execution.residuals.read().unwrap(), json!([]), "I2: no reference comes from data");
 }
 
 #[test]
@@ -240,12 +240,12 @@ fn only_references_are_stored() {
     let plan = world(json!([node]), json!([]), &["a"]).plan();
     let execution = &plan.rows.executions[0];
     assert_eq!(
-        execution.configuration.read()["headers"][0]["value"],
+        execution.configuration.read().unwrap()["headers"][0]["value"],
         "Bearer {{ secrets(\"github\").token }}",
         "I1"
     );
-    assert_eq!(execution.residuals.read()[0]["path"], "/headers/0/value");
-    assert_eq!(execution.residuals.read()[0]["parts"][1], json!({ "secret": ["github", "token"] }));
+    assert_eq!(execution.residuals.read().unwrap()[0]["path"], "/headers/0/value");
+    assert_eq!(execution.residuals.read().unwrap()[0]["parts"][1], json!({ "secret": ["github", "token"] }));
     assert_eq!((plan.rows.keys[0].key.as_str(), plan.rows.keys[0].value.as_str()), ("n", "0"));
 }
 
@@ -305,7 +305,7 @@ fn what_lies_behind_is_seen_by_name_and_by_distance() {
     );
     let plan = world.plan();
     assert_eq!(
-        plan.rows.executions[2].configuration.read()["url"],
+        plan.rows.executions[2].configuration.read().unwrap()["url"],
         "https://x.test/0/noop.default/start/true"
     );
 }
@@ -317,7 +317,7 @@ fn what_a_record_looks_at_has_a_limit_of_weight_on_both_sides_i10() {
     let heavy = |total: usize| {
         let mut world = world(json!([http]), json!([]), &["a"]);
         let event = &world.loaded.events[0];
-        let rest = total - weight(&event.data.read()) - weight(&json!(""));
+        let rest = total - weight(&event.data.read().unwrap()) - weight(&json!(""));
         world.loaded.ancestors.push(AncestorEvent {
             of_event_id: event.id,
             distance: 2,
@@ -329,7 +329,7 @@ fn what_a_record_looks_at_has_a_limit_of_weight_on_both_sides_i10() {
         });
         world.plan().rows.executions.remove(0)
     };
-    assert_eq!(heavy(LOOKED_AT_WEIGHT_MAX).configuration.read()["url"], "https://x.test/far");
+    assert_eq!(heavy(LOOKED_AT_WEIGHT_MAX).configuration.read().unwrap()["url"], "https://x.test/far");
     let refused = heavy(LOOKED_AT_WEIGHT_MAX + 1);
     assert_eq!((refused.result, refused.result_reason), (Some("failed"), Some("limit")));
     assert!(refused.result_message.unwrap().contains("more than 64 MiB"));
@@ -351,4 +351,14 @@ fn configurations_count_towards_what_a_transaction_goes_on_with_i10() {
     assert!(bytes <= GO_ON_BYTES_MAX + 1024 && bytes > GO_ON_BYTES_MAX / 2, "{bytes}");
     assert_eq!(plan.rows.executions.len() + plan.rows.items.len(), 3 * (count + 1), "nothing is lost");
     assert_eq!(plan.messages.len(), 3 * count, "each has a wake");
+}
+
+#[test]
+fn an_event_that_can_not_be_read_ends_its_record_alone_i9() {
+    let mut world = world(json!([noop("a")]), json!([]), &["a", "a"]);
+    let number = serde_json::value::RawValue::from_string("1e999".to_owned()).unwrap();
+    world.loaded.events[0].data = JsonText::of(&number);
+    let plan = world.plan();
+    let results: Vec<_> = plan.rows.executions.iter().map(|execution| execution.result_reason).collect();
+    assert_eq!(results, [Some("template_error"), None]);
 }
