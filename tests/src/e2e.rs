@@ -6,6 +6,7 @@
 //! queues are empty and no secret is found anywhere (I1).
 
 pub mod cli;
+pub mod issuer;
 pub mod outside;
 
 use std::future::Future;

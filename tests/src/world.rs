@@ -222,6 +222,7 @@ impl World {
             ids: self.ids.clone(),
             times: Times::derive(COMPONENT_SECONDS).expect("it is within the limits"),
             edges: executor::EdgesCache::default(),
+            tokens: Arc::default(),
             components: executor::ComponentSet::default(),
             metrics: process::Metrics::off(),
         }

@@ -9,13 +9,24 @@ use std::time::Duration;
 use local::sealflow::Builder;
 use rustls::pki_types::PrivateKeyDer;
 use serde_json::{Value, json};
+use tests::e2e::issuer::{IssuerWorld, KEY_PKCS8};
 use tests::e2e::{Product, Reply, Shared, Story, make_secret, placed, word};
+use tokio::sync::OnceCell;
 
 async fn product() -> &'static Product {
     static PRODUCT: Shared = Shared::new();
-    let choose =
-        |builder: Builder| builder.rust_log("trace").component_seconds_max(5).http_allow(&STRANGER.host_port);
+    let issuer = issuer().await.host_port();
+    let choose = |builder: Builder| {
+        let builder = builder.rust_log("trace").component_seconds_max(5);
+        builder.http_allow(&STRANGER.host_port).http_allow(issuer)
+    };
     PRODUCT.get(choose).await
+}
+
+/// An issuer of tokens with the API behind it.
+async fn issuer() -> &'static IssuerWorld {
+    static ISSUER: OnceCell<IssuerWorld> = OnceCell::const_new();
+    ISSUER.get_or_init(IssuerWorld::start).await
 }
 
 /// A site that workflows may call, with a certificate for its address that nobody known has signed.
@@ -108,7 +119,10 @@ async fn failures_with_a_secret_in_their_hands_do_not_tell_it_i1() {
         ),
         (
             "twice",
-            format!("url: 'TARGET/twice', {header}, authorization: {{ type: bearer, token: 'REF' }}"),
+            format!(
+                "url: 'TARGET/twice', {}, authorization: {{ type: bearer, token: 'REF' }}",
+                header.replace("name: Authorization", "name: '{{ \"Authorization\" }}'")
+            ),
             "invalid_configuration",
         ),
     ] {
@@ -117,6 +131,57 @@ async fn failures_with_a_secret_in_their_hands_do_not_tell_it_i1() {
     }
     assert!(STRANGER.heard.lock().unwrap().is_empty(), "nothing is sent to whom no certificate proves");
     story.end(&[&secret]).await;
+}
+
+#[tokio::test]
+async fn short_lived_credentials_are_not_told_i1() {
+    let (product, issuer) = (product().await, issuer().await);
+    let story = product.story("credentials").await;
+    let (url, record) = (issuer.url(), issuer.record());
+    let account = json!({ "client_email": "robot@project.example", "private_key": KEY_PKCS8 }).to_string();
+    for (key, value, places) in [
+        ("client_id", record.client_id.as_str(), json!(["authorization"])),
+        ("client_secret", &record.client_secret, json!(["authorization"])),
+        ("account", &account, json!(["signing", "body"])),
+        ("aws", &record.aws_key, json!(["signing"])),
+        ("wrong", "wrong-client-secret", json!(["authorization"])),
+    ] {
+        let body = json!({ "value": value, "hosts": [issuer.host_port()], "in": places });
+        let (status, answer) = story.call("PUT", &format!("/v1/secrets/idp/{key}"), Some(&body)).await;
+        assert_eq!(status, 200, "{answer}");
+    }
+    let client = |secret: &str| {
+        format!(
+            "{{ type: oauth2_client_credentials, token_url: '{url}/oauth/token', client_id: '{{{{ secrets(\"idp\").client_id }}}}',
+               client_secret: '{{{{ secrets(\"idp\").{secret} }}}}' }}"
+        )
+    };
+    let google = format!(
+        "{{ type: jwt_bearer, token_url: '{url}/jwt/token', key: '{{{{ fromJSON(secrets(\"idp\").account).private_key }}}}',
+           issuer: '{{{{ fromJSON(secrets(\"idp\").account).client_email }}}}', scope: read write }}"
+    );
+    let aws = "{ type: aws_sigv4, access_key_id: AKIDCANARY, secret_access_key: '{{ secrets(\"idp\").aws }}', region: eu-central-1, service: execute-api }";
+    for (name, path, authorization, expected) in [
+        ("client", "/api/e2e", client("client_secret"), "passed"),
+        ("wrong", "/api/e2e", client("wrong"), "credential_refused"),
+        ("google", "/api/e2e", google, "passed"),
+        ("aws", "/aws/e2e", aws.to_owned(), "passed"),
+    ] {
+        let execution =
+            called(&story, name, &format!("url: '{url}{path}', authorization: {authorization}")).await;
+        assert_eq!(code(&execution), expected, "{name}: {execution:#}");
+    }
+    // At apply it is said where a credential may not go.
+    let elsewhere = format!("url: 'TARGET/x', authorization: {}", client("client_secret"));
+    let (status, answer) = story.try_apply(&calling(product, "elsewhere", &elsewhere)).await;
+    assert_eq!(status, 422, "{answer:#}");
+    assert!(answer.to_string().contains("idp.client_secret` may be sent to"), "{answer:#}");
+    let given = issuer.given();
+    assert!(given.len() >= 3, "tokens were given");
+    let key_line = KEY_PKCS8.lines().nth(3).unwrap();
+    let mut secrets: Vec<&str> = given.iter().map(String::as_str).collect();
+    secrets.extend([record.client_id.as_str(), &record.client_secret, &record.aws_key, key_line]);
+    story.end(&secrets).await;
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@
 
 use components::{Component, FieldRule, field_rule};
 use model::outcome::ResultReason;
-use secret_text::{Encoding, FieldKind, Part, SecretField, Unreadable, read_fields, read_residuals};
+use secret_text::{Context, Encoding, FieldKind, Part, SecretField, Unreadable, read_fields, read_residuals};
 use serde_json::Value;
 use store::executor::ClaimedExecution;
 
@@ -38,6 +38,12 @@ impl Fields {
             }
             if !field.parts.iter().all(has_secret_keys) {
                 let message = "the stored configuration has a code whose key is no secret";
+                return Err(fails(ResultReason::SecretDenied, message.to_owned()));
+            }
+            let may_sign = rule.secret == Some(Context::Signature);
+            if field.parts.iter().any(|part| has_loose_request(part) || (!may_sign && has_request(part))) {
+                let message =
+                    "the stored configuration has a part of the request outside of a signature of it";
                 return Err(fails(ResultReason::SecretDenied, message.to_owned()));
             }
             if !is_bounded(field, rule) {
@@ -79,11 +85,34 @@ fn is_bounded(field: &SecretField, rule: FieldRule) -> bool {
 /// Whether each code is made with a secret: one under a known key would tell of what it is the code of.
 fn has_secret_keys(part: &Part) -> bool {
     match part {
-        Part::Text(_) | Part::Secret(_) | Part::SentAt(_) => true,
+        Part::Text(_) | Part::Secret(_) | Part::SentAt(_) | Part::Request(_) => true,
         Part::Encoded(_, parts) => parts.iter().all(has_secret_keys),
         Part::Mac { key, data, .. } => {
             let is_secret = |part: &Part| matches!(part, Part::Secret(_) | Part::Mac { .. });
             key.iter().any(is_secret) && key.iter().chain(data).all(has_secret_keys)
+        }
+    }
+}
+
+/// Whether there is a part of the request in it.
+fn has_request(part: &Part) -> bool {
+    match part {
+        Part::Request(_) => true,
+        Part::Text(_) | Part::Secret(_) | Part::SentAt(_) => false,
+        Part::Encoded(_, parts) => parts.iter().any(has_request),
+        Part::Mac { key, data, .. } => key.iter().chain(data).any(has_request),
+    }
+}
+
+/// Whether a part of the request stands in it as text: the data of a code is the one place for it.
+fn has_loose_request(part: &Part) -> bool {
+    match part {
+        Part::Request(_) => true,
+        Part::Text(_) | Part::Secret(_) | Part::SentAt(_) => false,
+        Part::Encoded(_, parts) => parts.iter().any(has_loose_request),
+        Part::Mac { key, data, .. } => {
+            let in_data = |part: &Part| !matches!(part, Part::Request(_)) && has_loose_request(part);
+            key.iter().any(has_request) || data.iter().any(in_data)
         }
     }
 }
@@ -145,6 +174,25 @@ mod tests {
         ] {
             check(parts, false);
         }
+    }
+
+    #[test]
+    fn a_part_of_the_request_stands_in_the_data_of_a_code_alone_i1() {
+        let body = json!({ "request": "body" });
+        let code = |key: Value, data: Value| json!({ "op": "hmac", "algorithm": "sha256", "format": "bytes", "key": key, "parts": data });
+        let secret = || json!([{ "secret": ["a", "b"] }]);
+        let check = |part: Value, loose: bool| {
+            let part: Part = serde_json::from_value(part).unwrap();
+            assert!(has_request(&part), "{part:?}");
+            assert_eq!(has_loose_request(&part), loose, "{part:?}");
+        };
+        check(code(secret(), json!(["v0:", body])), false);
+        check(code(json!([code(secret(), json!([body]))]), json!(["x"])), true);
+        check(body.clone(), true);
+        check(json!({ "op": "base64", "parts": [body] }), true);
+        check(code(json!([body]), json!(["x"])), true);
+        check(code(secret(), json!([{ "op": "base64", "parts": [body] }])), true);
+        check(code(secret(), json!([code(secret(), json!([body]))])), false);
     }
 
     #[test]

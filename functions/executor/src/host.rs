@@ -1,118 +1,285 @@
 //! The outside world as a component sees it: the guarded client, with everything that comes back scrubbed.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use bytes::Bytes;
+use components::credential::Credential;
 use components::{BoxFuture, Host, HttpBody, HttpFailure, HttpRequest, HttpResponse};
-use http_guard::{GuardedClient, HttpError, Request};
+use http_guard::{GuardedClient, HttpError, Request, Response};
+use model::limits::HTTP_REDIRECTS_MAX;
 use model::outcome::ResultReason;
+use process::Clock;
+use ring::digest::{Context, SHA256};
 use scrub::Scrubber;
 use secret_text::Made;
+use tokio::time::Instant;
+use url::Url;
+use uuid::Uuid;
 use vault_format::AllowedHost;
 use zeroize::Zeroizing;
 
+use crate::credential::{
+    Issued, Issuer, LateField, SentRequest, TokenCache, TokenKey, issuer_url, parameters, sign_aws, sign_jwt,
+};
+
 /// What one execution may do outside.
 pub struct GuardedHost {
-    client: Arc<GuardedClient>,
-    used_secret: bool,
-    allowed_hosts: Vec<Vec<AllowedHost>>,
-    hop_count: u32,
-    secrets: Secrets,
-    /// Places that were scrubbed so far.
-    places: AtomicUsize,
+    /// The guarded client.
+    pub client: Arc<GuardedClient>,
+    /// Tokens of issuers.
+    pub tokens: Arc<TokenCache>,
+    /// The clock.
+    pub clock: Clock,
+    /// Whose execution it is.
+    pub organization_id: Uuid,
+    /// How often sealflow has called sealflow, with the next call.
+    pub hop_count: u32,
+    /// The secrets that its fields refer to.
+    pub uses: Vec<SecretUse>,
+    /// The field that is rendered over the request.
+    pub late: Option<LateField>,
+    /// What is scrubbed.
+    pub secrets: Secrets,
+}
+
+/// A secret in a field.
+pub struct SecretUse {
+    /// JSON pointer of the field.
+    pub pointer: String,
+    /// Such as `github.token`.
+    pub label: String,
+    /// The hosts that it may go to; empty for any.
+    pub allowed_hosts: Vec<AllowedHost>,
 }
 
 /// Values that are scrubbed, with their labels. Wiped when they are dropped.
+#[derive(Default)]
 pub struct Secrets {
     /// Label and value.
     pub values: Vec<(String, Zeroizing<String>)>,
     /// Texts that were made of them and are searched for whole.
     pub made: Vec<Made>,
+    /// Those that came while the component ran: codes over the request, tokens of an issuer.
+    pub late: Mutex<Vec<Made>>,
+    /// Places that were scrubbed so far.
+    pub places: AtomicUsize,
 }
 
 impl Secrets {
     fn scrubber(&self) -> Scrubber {
         let values: Vec<(&str, &str)> =
             self.values.iter().map(|(label, value)| (label.as_str(), value.as_str())).collect();
+        let late = self.late.lock().unwrap_or_else(PoisonError::into_inner);
         let made: Vec<(&str, &str)> =
-            self.made.iter().map(|made| (made.label.as_str(), made.text.as_str())).collect();
+            self.made.iter().chain(&*late).map(|made| (made.label.as_str(), made.text.as_str())).collect();
         Scrubber::new(&values, &made)
+    }
+
+    fn add(&self, label: &str, text: &str) {
+        let made = Made { label: label.to_owned(), text: Zeroizing::new(text.to_owned()) };
+        self.late.lock().unwrap_or_else(PoisonError::into_inner).push(made);
     }
 }
 
-impl GuardedHost {
-    /// A host for an execution that used a secret or not, which secrets go to which hosts, and what is to be scrubbed.
-    pub fn new(
-        client: Arc<GuardedClient>,
-        used_secret: bool,
-        allowed_hosts: Vec<Vec<AllowedHost>>,
-        hop_count: u32,
-        secrets: Secrets,
-    ) -> Self {
-        Self { client, used_secret, allowed_hosts, hop_count, secrets, places: AtomicUsize::new(0) }
-    }
+/// The label of what was made of a credential without a secret.
+const CREDENTIAL_LABEL: &str = "authorization";
 
+/// The status by which a target refuses a token (RFC 9110, section 15.5.2).
+const UNAUTHORIZED: u16 = 401;
+
+/// A request on its way: what both tries of it have in common.
+struct Sending {
+    method: &'static str,
+    url: String,
+    headers: Vec<(String, String)>,
+    body: Bytes,
+    until: Instant,
+    /// Whether a secret is used, or a credential, which is one.
+    used_secret: bool,
+}
+
+impl GuardedHost {
     /// A scrubber for what the component hands back, and how many places were scrubbed before.
     pub fn into_scrubber(self) -> (Scrubber, usize) {
-        (self.secrets.scrubber(), self.places.into_inner())
+        (self.secrets.scrubber(), self.secrets.places.into_inner())
     }
 
     async fn exchange(&self, request: HttpRequest) -> Result<HttpResponse, HttpFailure> {
-        let response = self
-            .client
-            .send(Request {
-                method: request.method.to_owned(),
-                url: request.url,
-                headers: request.headers,
-                body: request.body,
-                timeout: request.timeout,
-                used_secret: self.used_secret,
-                allowed_hosts: self.allowed_hosts.clone(),
-                hop_count: self.hop_count,
-            })
-            .await
-            .map_err(|error| self.failure(error))?;
+        let HttpRequest { method, url, headers, body, timeout, credential } = request;
+        let used_secret = !self.uses.is_empty() || credential.is_some();
+        let until = Instant::now() + timeout;
+        let sending = Sending { method, url, headers, body: body.into(), until, used_secret };
+        let response = match credential {
+            None => self.send(&sending, Vec::new()).await?,
+            Some(credential) if issuer_url(&credential).is_some() => {
+                self.send_with_token(&sending, Arc::new(credential)).await?
+            }
+            Some(credential) => {
+                let headers = self.sign(&sending, &credential).ok_or_else(|| self.refused())?;
+                self.send(&sending, headers).await?
+            }
+        };
+        Ok(self.scrubbed(response, used_secret))
+    }
+
+    /// Sends a request with the token of an issuer. Where the target refuses a token, it is forgotten, and the request sent once more with
+    /// another; it has the same idempotency key.
+    async fn send_with_token(
+        &self,
+        sending: &Sending,
+        credential: Arc<Credential>,
+    ) -> Result<Response, HttpFailure> {
+        let key = self.token_key(&credential);
+        let issued = self.token(key, &credential).await?;
+        let response = self.send(sending, vec![bearer(&issued.token)]).await?;
+        if response.status != UNAUTHORIZED {
+            return Ok(response);
+        }
+        self.tokens.forget(key, &issued);
+        let issued = self.token(key, &credential).await?;
+        self.send(sending, vec![bearer(&issued.token)]).await
+    }
+
+    async fn token(&self, key: TokenKey, credential: &Arc<Credential>) -> Result<Arc<Issued>, HttpFailure> {
+        let credential_uses = || self.uses.iter().filter(|used| is_of_credential(used));
+        let issuer = || Issuer {
+            client: self.client.clone(),
+            credential: credential.clone(),
+            allowed_hosts: hosts(credential_uses()),
+            hop_count: self.hop_count,
+            labels: self.labels(),
+            clock: self.clock,
+        };
+        let issued = self.tokens.get(key, self.clock.now(), || issuer().fetch()).await?;
+        let label = credential_uses().next().map_or(CREDENTIAL_LABEL, |used| used.label.as_str());
+        for text in issued.others.iter().chain([&issued.token]) {
+            self.secrets.add(label, text);
+        }
+        Ok(issued)
+    }
+
+    /// Names the token of a credential: whose it is, of which secrets, with which values and parameters.
+    fn token_key(&self, credential: &Credential) -> TokenKey {
+        let mut hash = Context::new(&SHA256);
+        let mut add = |text: &str| {
+            hash.update(&text.len().to_be_bytes());
+            hash.update(text.as_bytes());
+        };
+        add(&self.organization_id.to_string());
+        for used in self.uses.iter().filter(|used| is_of_credential(used)) {
+            add(&used.pointer);
+            add(&used.label);
+        }
+        // What is not there is told from what is empty.
+        for parameter in parameters(credential) {
+            add(if parameter.is_some() { "1" } else { "0" });
+            add(parameter.unwrap_or_default());
+        }
+        hash.finish().as_ref().try_into().expect("SHA-256 has 32 bytes")
+    }
+
+    /// The headers that sign a request. None where it can't be signed: why is not told, that may tell of a key.
+    fn sign(&self, sending: &Sending, credential: &Credential) -> Option<Vec<(String, String)>> {
+        let label = self.uses.iter().find(|used| is_of_credential(used));
+        let label = label.map_or(CREDENTIAL_LABEL, |used| used.label.as_str());
+        let url = Url::parse(&sending.url).ok()?;
+        let request =
+            SentRequest { method: sending.method, url: &url, headers: &sending.headers, body: &sending.body };
+        match credential {
+            Credential::Jwt(jwt) => {
+                let token = sign_jwt(jwt, self.clock.now())?;
+                self.secrets.add(label, &token);
+                Some(vec![bearer(&token)])
+            }
+            Credential::AwsSigV4(keys) => {
+                let (headers, signature) = sign_aws(keys, &request, self.clock.now())?;
+                self.secrets.add(label, &signature);
+                Some(headers)
+            }
+            Credential::Signature { name, value, pointer } => {
+                let Some(late) = self.late.as_ref().filter(|late| late.field.path == *pointer) else {
+                    return Some(vec![(name.clone(), value.clone())]);
+                };
+                let rendered = late.render(&request).ok()?;
+                rendered
+                    .made
+                    .iter()
+                    .chain(&rendered.leaves)
+                    .for_each(|made| self.secrets.add(&made.label, &made.text));
+                Some(vec![(name.clone(), rendered.text.to_string())])
+            }
+            Credential::ClientCredentials(_) => None,
+        }
+    }
+
+    async fn send(&self, sending: &Sending, added: Vec<(String, String)>) -> Result<Response, HttpFailure> {
+        let request = Request {
+            method: sending.method.to_owned(),
+            url: sending.url.clone(),
+            headers: [sending.headers.clone(), added].concat(),
+            body: sending.body.clone(),
+            timeout: sending.until.saturating_duration_since(Instant::now()),
+            used_secret: sending.used_secret,
+            allowed_hosts: hosts(self.uses.iter()),
+            redirects_max: HTTP_REDIRECTS_MAX,
+            hop_count: self.hop_count,
+        };
+        self.client.send(request).await.map_err(|error| {
+            if sending.used_secret && is_of_request(error) { self.refused() } else { failure(error) }
+        })
+    }
+
+    fn scrubbed(&self, response: Response, used_secret: bool) -> HttpResponse {
         // Made when the answer is whole, and dropped with it: the automaton holds the values.
         let scrubber = self.secrets.scrubber();
         let scrub = |text: String| {
             let (text, places) = scrubber.scrub_text(&text);
-            self.places.fetch_add(places, Ordering::Relaxed);
+            self.secrets.places.fetch_add(places, Ordering::Relaxed);
             text
         };
-        let headers =
-            response.headers.into_iter().filter(|(name, _)| !(self.used_secret && tells_of_body(name)));
-        Ok(HttpResponse {
+        let headers = response.headers.into_iter().filter(|(name, _)| !(used_secret && tells_of_body(name)));
+        HttpResponse {
             status: response.status,
             headers: headers.map(|(name, value)| (scrub(name), scrub(value))).collect(),
-            body: self.scrub_body(response.body, &scrub),
-        })
-    }
-
-    fn failure(&self, error: HttpError) -> HttpFailure {
-        if self.used_secret && is_of_request(error) {
-            let mut labels: Vec<String> =
-                self.secrets.values.iter().map(|(label, _)| label.clone()).collect();
-            labels.sort_unstable();
-            labels.dedup();
-            return HttpFailure::refused_secret(&labels);
-        }
-        failure(error)
-    }
-
-    fn scrub_body(&self, body: Vec<u8>, scrub: &dyn Fn(String) -> String) -> HttpBody {
-        match String::from_utf8(body) {
-            // What has NUL in it may be UTF-16, where no value would be found.
-            Ok(text) if !text.contains('\0') => HttpBody::Text(scrub(text)),
-            // What is not text can't be scrubbed: its length is kept, and its hash where no secret was used.
-            Ok(text) => self.binary(text.as_bytes()),
-            Err(error) => self.binary(error.as_bytes()),
+            body: match String::from_utf8(response.body) {
+                // What has NUL in it may be UTF-16, where no value would be found.
+                Ok(text) if !text.contains('\0') => HttpBody::Text(scrub(text)),
+                // What is not text can't be scrubbed: its length is kept, and its hash where no secret was used.
+                Ok(text) => binary(text.as_bytes(), used_secret),
+                Err(error) => binary(error.as_bytes(), used_secret),
+            },
         }
     }
 
-    fn binary(&self, body: &[u8]) -> HttpBody {
-        let hash = || hex::encode(ring::digest::digest(&ring::digest::SHA256, body));
-        HttpBody::Binary { sha256: (!self.used_secret).then(hash), bytes: body.len() }
+    fn refused(&self) -> HttpFailure {
+        HttpFailure::refused_secret(&self.labels())
     }
+
+    fn labels(&self) -> Vec<String> {
+        let mut labels: Vec<String> = self.uses.iter().map(|used| used.label.clone()).collect();
+        labels.sort_unstable();
+        labels.dedup();
+        labels
+    }
+}
+
+/// Whether a secret is part of the credential: its values go to the issuer, and what the issuer gives goes to its hosts only.
+fn is_of_credential(used: &SecretUse) -> bool {
+    used.pointer.starts_with("/authorization/")
+}
+
+fn hosts<'u>(uses: impl Iterator<Item = &'u SecretUse>) -> Vec<Vec<AllowedHost>> {
+    uses.map(|used| used.allowed_hosts.clone()).filter(|hosts| !hosts.is_empty()).collect()
+}
+
+fn bearer(token: &str) -> (String, String) {
+    ("Authorization".to_owned(), format!("Bearer {token}"))
+}
+
+fn binary(body: &[u8], used_secret: bool) -> HttpBody {
+    let hash = || hex::encode(ring::digest::digest(&SHA256, body));
+    HttpBody::Binary { sha256: (!used_secret).then(hash), bytes: body.len() }
 }
 
 /// Whether a header tells of a body what the scrubber can't take out: a hash of it, with which a guess of a secret in it could be confirmed,

@@ -5,6 +5,7 @@
 
 mod claims;
 mod component_set;
+mod credential;
 mod edges;
 mod fields;
 mod finisher;
@@ -30,6 +31,7 @@ use uuid::Uuid;
 use vault_open::Opener;
 
 pub use component_set::{ComponentSet, Render};
+pub use credential::TokenCache;
 pub use edges::EdgesCache;
 pub use serve::serve;
 
@@ -51,6 +53,8 @@ pub struct Deps {
     pub times: Times,
     /// Edges of workflows by version.
     pub edges: EdgesCache,
+    /// Tokens of issuers.
+    pub tokens: Arc<TokenCache>,
     /// Components and the renderer.
     pub components: ComponentSet,
     /// Counters for the operator.

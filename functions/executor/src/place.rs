@@ -29,7 +29,7 @@ pub fn check_places(
 
 fn check_part(part: &Part, place: &Placement, secrets: &ExecutionSecrets<'_>) -> Result<(), SecretProblem> {
     match part {
-        Part::Text(_) | Part::SentAt(_) => Ok(()),
+        Part::Text(_) | Part::SentAt(_) | Part::Request(_) => Ok(()),
         Part::Secret(reference) => {
             let Some(bounds) = secrets.bounds(&reference.name, &reference.key) else { return Ok(()) };
             if bounds.admit(place) {

@@ -8,13 +8,14 @@ use futures_util::FutureExt;
 use model::outcome::{Failure, ResultReason, idempotency_key};
 use model::times::Times;
 use secret_text::{
-    FieldKind, Made, OPENED_BYTES_MAX, RENDERED_BYTES_MAX, SecretField, put, rendered_bytes_max,
+    Context, FieldKind, Made, OPENED_BYTES_MAX, RENDERED_BYTES_MAX, SecretField, put, rendered_bytes_max,
     url_bytes_max,
 };
 use serde_json::Value;
 use store::executor::ClaimedExecution;
 
 use crate::Deps;
+use crate::credential::LateField;
 use crate::fields::Fields;
 use crate::host::{GuardedHost, Secrets};
 use crate::outcome::{Ended, Scrubbed};
@@ -100,20 +101,24 @@ fn prepare(execution: &ClaimedExecution, opened: &OpenedSecrets, deps: &Deps) ->
     let fields = Fields::read(execution, component)?;
     let secrets = opened.of(execution, &fields)?;
     check_places(&fields, component, &secrets)?;
-    let labels = secrets.labels();
-    let Some(Whole { configuration, fields, made, leaves }) = render_all(fields, component, &secrets, deps)
+    let (labels, uses) = (secrets.labels(), secrets.uses(&fields));
+    let Some(Whole { configuration, fields, made, leaves, late }) =
+        render_all(fields, component, &secrets, deps)
     else {
         let HttpFailure { reason, code, message, .. } = HttpFailure::refused_secret(&labels);
         return Err(Scrubbed::failed(Failure::new(reason, code, message)).with_secrets(labels));
     };
     let values = secrets.values().into_iter().chain(leaves.into_iter().map(|leaf| (leaf.label, leaf.text)));
-    let host = GuardedHost::new(
-        deps.client.clone(),
-        !secrets.is_empty(),
-        secrets.hosts(),
-        u32::try_from(execution.hops).unwrap_or(0) + 1,
-        Secrets { values: values.collect(), made },
-    );
+    let host = GuardedHost {
+        client: deps.client.clone(),
+        tokens: deps.tokens.clone(),
+        clock: deps.clock,
+        organization_id: execution.organization_id,
+        hop_count: u32::try_from(execution.hops).unwrap_or(0) + 1,
+        uses,
+        late,
+        secrets: Secrets { values: values.collect(), made, ..Secrets::default() },
+    };
     Ok(Prepared { component, configuration, fields, labels, host })
 }
 
@@ -126,6 +131,8 @@ struct Whole {
     made: Vec<Made>,
     /// Texts that were taken out of values, which it searches for as values.
     leaves: Vec<Made>,
+    /// The field that is rendered once the request is made.
+    late: Option<LateField>,
 }
 
 /// Puts the rendered texts in their places. None where a value can't be placed: which one, and why, is not told (I1).
@@ -146,9 +153,19 @@ fn render_all(
     if !fits(secrets.bytes(), &sizes) {
         return None;
     }
-    let (mut made, mut leaves) = (Vec::new(), Vec::new());
+    let (mut made, mut leaves, mut late) = (Vec::new(), Vec::new(), None);
     let sent_at = deps.clock.now();
     for (field, rule) in fields.iter().zip(&rules) {
+        if rule.secret == Some(Context::Signature) {
+            late = Some(LateField {
+                field: field.clone(),
+                sent_at,
+                values: secrets.values_of(field),
+                value_bytes: secrets.value_bytes(),
+                render: deps.components.render,
+            });
+            continue;
+        }
         let rendered = (deps.components.render)(&field.parts, rule.secret?, sent_at, secrets).ok()?;
         made.extend(rendered.made);
         leaves.extend(rendered.leaves);
@@ -157,7 +174,7 @@ fn render_all(
         }
     }
     let fields = fields.into_iter().map(|field| field.path).zip(sizes).collect();
-    Some(Whole { configuration, fields, made, leaves })
+    Some(Whole { configuration, fields, made, leaves, late })
 }
 
 /// Whether what was opened, and the texts at the largest size that they could have, keep to their limits.

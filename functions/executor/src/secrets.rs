@@ -3,14 +3,16 @@
 use std::collections::HashMap;
 
 use model::outcome::ResultReason;
+use secret_text::{SecretField, references};
 use store::executor::{ClaimedExecution, ExecutionClaims};
 use uuid::Uuid;
-use vault_format::{AllowedHost, Bounds, Entries, EntryError, Purpose, Scope, SecretValue};
+use vault_format::{Bounds, Entries, EntryError, Purpose, Scope, SecretValue};
 use vault_open::{OpenError, OpenRequest};
 use zeroize::Zeroizing;
 
 use crate::Deps;
 use crate::fields::Fields;
+use crate::host::SecretUse;
 
 /// A value with where it may go.
 pub struct OpenedSecret {
@@ -183,11 +185,6 @@ pub fn fails(reason: ResultReason, message: String) -> SecretProblem {
 }
 
 impl ExecutionSecrets<'_> {
-    /// Whether the execution uses any.
-    pub fn is_empty(&self) -> bool {
-        self.secrets.is_empty()
-    }
-
     /// Labels such as `github.token`, for people.
     pub fn labels(&self) -> Vec<String> {
         self.secrets.iter().map(|(name, key, _)| format!("{name}.{key}")).collect()
@@ -199,12 +196,34 @@ impl ExecutionSecrets<'_> {
         self.secrets.iter().map(|(name, key, secret)| (format!("{name}.{key}"), value(secret))).collect()
     }
 
-    /// For each secret that names hosts, its hosts.
-    pub fn hosts(&self) -> Vec<Vec<AllowedHost>> {
-        self.secrets
-            .iter()
-            .map(|(_, _, secret)| secret.bounds.allowed_hosts().to_vec())
-            .filter(|hosts| !hosts.is_empty())
+    /// Each secret in each field, with the hosts that it may go to.
+    pub fn uses(&self, fields: &Fields) -> Vec<SecretUse> {
+        let hosts = |name: &str, key: &str| {
+            self.bounds(name, key).map_or(Vec::new(), |bounds| bounds.allowed_hosts().to_vec())
+        };
+        let references = fields.references().into_iter();
+        references
+            .map(|(name, key, pointer)| SecretUse {
+                pointer,
+                label: format!("{name}.{key}"),
+                allowed_hosts: hosts(&name, &key),
+            })
+            .collect()
+    }
+
+    /// The lengths of all values, in bytes.
+    pub fn value_bytes(&self) -> Vec<usize> {
+        self.secrets.iter().map(|(_, _, secret)| secret.value.len()).collect()
+    }
+
+    /// The values that a field refers to, by name and key.
+    pub fn values_of(&self, field: &SecretField) -> Vec<(String, String, Zeroizing<String>)> {
+        let found = references(std::slice::from_ref(field)).into_iter();
+        found
+            .filter_map(|(name, key)| {
+                let value = Zeroizing::new(self.find(&name, &key)?.value.expose().to_owned());
+                Some((name, key, value))
+            })
             .collect()
     }
 

@@ -34,6 +34,7 @@ pub async fn serve(components: ComponentSet) -> anyhow::Result<()> {
         ids: Ids::new(),
         times: settings.times,
         edges: EdgesCache::default(),
+        tokens: Arc::default(),
         components,
         metrics: Metrics::new(&settings.metrics_namespace, "executor"),
     };

@@ -52,6 +52,12 @@ impl FieldSpec {
         Self { path, kind, secret: Some(Context::Line), sensitive: true }
     }
 
+    /// A field that is made for a secret of any characters, which is never sent as it is.
+    #[must_use]
+    pub const fn credential(path: &'static str) -> Self {
+        Self { path, kind: FieldKind::Text, secret: Some(Context::Free), sensitive: true }
+    }
+
     fn matches(&self, pointer: &str) -> bool {
         let mut pattern = self.path.split('/');
         let mut segments = pointer.split('/');
@@ -131,6 +137,14 @@ impl Call<'_> {
         })
     }
 
+    /// Whether a place below `pointer` holds a secret.
+    #[must_use]
+    pub fn has_secret_below(&self, pointer: &str) -> bool {
+        self.secret_fields
+            .iter()
+            .any(|field| field.pointer.strip_prefix(pointer).is_some_and(|below| below.starts_with('/')))
+    }
+
     /// The most bytes of the text at `pointer`, which has `bytes` now.
     #[must_use]
     pub fn bytes_max(&self, pointer: &str, bytes: usize) -> usize {
@@ -161,6 +175,12 @@ pub trait Component: Send + Sync {
     /// of fields in which a secret may stand.
     fn placement(&self, _configuration: &Value, _pointer: &str, _part: &Part) -> Placement {
         Placement::Body
+    }
+
+    /// The URL, beside that of the field of kind [`FieldKind::Url`], to which a secret in the field at `pointer` is sent; the author's
+    /// literal text.
+    fn other_url(&self, _configuration: &Value, _pointer: &str) -> Option<String> {
+        None
     }
 
     /// Checks the author's configuration: its shape and its literals. A string that holds a template is left to run time.

@@ -5,6 +5,8 @@ use std::{future::Future, pin::Pin, time::Duration};
 use model::limits::SECRET_VALUE_BYTES_MIN;
 use model::outcome::ResultReason;
 
+use crate::credential::Credential;
+
 /// A future that the executor can hold.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -29,6 +31,8 @@ pub struct HttpRequest {
     pub body: Vec<u8>,
     /// How long the whole exchange may take.
     pub timeout: Duration,
+    /// What it is signed with, or what a token is asked for with.
+    pub credential: Option<Credential>,
 }
 
 /// An answer, scrubbed.
@@ -80,8 +84,9 @@ impl HttpFailure {
         let message = format!(
             "the request was not sent: {noun} {} {verb} to be placed into something that can't be sent. Which field it is, and why, is not \
              told, as that may tell of a value. Look for: control characters in a header or a whole URL, `.` or `..` as a segment of a \
-             path, a colon in a user name, a value without the JSON or base64 that is read from it, a value of fewer than \
-             {SECRET_VALUE_BYTES_MIN} bytes that is signed or encoded twice together with a longer one, too many bytes",
+             path, a colon in a user name, a value without the JSON or base64 that is read from it, a key that \
+             is no PEM of the kind that its algorithm needs, a value of fewer than {SECRET_VALUE_BYTES_MIN} bytes that is signed or encoded \
+             twice together with a longer one, too many bytes",
             labels.join(", ")
         );
         Self {

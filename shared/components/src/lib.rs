@@ -7,6 +7,7 @@
 //! Adding a component touches its own file and one line of `registry.rs`.
 
 mod component;
+pub mod credential;
 mod credential_names;
 mod filter;
 mod headers;

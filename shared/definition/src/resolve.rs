@@ -175,7 +175,7 @@ fn storable(parts: Vec<Part>) -> Vec<Part> {
         Part::Mac { algorithm, format, key, data } => {
             Part::Mac { algorithm, format, key: storable(key), data: storable(data) }
         }
-        part @ (Part::Secret(_) | Part::SentAt(_)) => part,
+        part @ (Part::Secret(_) | Part::SentAt(_) | Part::Request(_)) => part,
     };
     parts.into_iter().map(store).collect()
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::{
     SEALFLOW_NAMES,
     ast::{Id, Kind, Node},
+    builtins::Builtin,
     error::{Error, ErrorKind, Span},
     eval::Fault,
     parser::Tree,
@@ -34,6 +35,9 @@ pub(crate) fn mentions(tree: &Tree) -> Mentions {
     }
     for (id, node) in tree.nodes.iter().enumerate() {
         found.dynamic_nodes |= is_nodes(node) && !named[id];
+        if matches!(node.kind, Kind::Builtin(Builtin::Request, _)) {
+            found.requests.push(node.span());
+        }
         if let Kind::Host(name, arguments) = &node.kind {
             match &**name {
                 "root" => found.root = true,

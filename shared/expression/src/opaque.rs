@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use secret_text::{
-    Algorithm, Context, Encoding, MacFormat, NESTING_MAX, PATH_STEPS_MAX, Part, Reference, Step, TimeFormat,
-    append,
+    Algorithm, Context, Encoding, MacFormat, NESTING_MAX, PATH_STEPS_MAX, Part, Reference, RequestPart, Step,
+    TimeFormat, append,
 };
 
 use crate::{
@@ -162,6 +162,7 @@ pub(crate) fn call<'a>(
     match builtin {
         Builtin::Hmac => hmac(arguments, opened, budget),
         Builtin::SentAt => sent_at(&arguments[0], opened),
+        Builtin::Request => request(&arguments[0], opened),
         Builtin::Join => join(arguments, budget),
         Builtin::ToBase64 => encode(Encoding::Base64, &arguments[0], builtin, budget),
         Builtin::EscapeUrl => encode(Encoding::Url, &arguments[0], builtin, budget),
@@ -201,6 +202,9 @@ pub(crate) fn call<'a>(
 pub(crate) fn encode_text(encoding: Encoding, opaque: &Opaque, budget: &mut Budget) -> Result<Opaque, Fault> {
     let parts = opaque.text_parts()?;
     check_dots(encoding, parts)?;
+    if parts.iter().any(|part| matches!(part, Part::Request(_))) {
+        return Err(Fault::other("a part of the request is signed as it is sent; it can't be encoded"));
+    }
     budget.grow(opaque.weight() + PART_BYTES)?;
     let part = Part::Encoded(encoding, parts.to_vec());
     check_nesting(&part)?;
@@ -349,6 +353,21 @@ fn sent_at<'a>(format: &Value<'a>, opened: Option<&dyn Secrets>) -> Outcome<'a> 
         Some(secrets) => Ok(Value::string(format.write(secrets.sent_at()))),
         None => Ok(Value::Opaque(Opaque::of(OpaqueKind::Text, vec![Part::SentAt(format)]))),
     }
+}
+
+/// `request(part)`
+fn request<'a>(part: &Value<'a>, opened: Option<&dyn Secrets>) -> Outcome<'a> {
+    let part = word(
+        part,
+        RequestPart::named,
+        "a part of a request is one of method, path, query, body, body_sha256",
+    )?;
+    if opened.is_some() {
+        return Err(Fault::other(
+            "what `request` gives is known when the request is made; it can't be tried out",
+        ));
+    }
+    Ok(Value::Opaque(Opaque::of(OpaqueKind::Text, vec![Part::Request(part)])))
 }
 
 fn word<T>(value: &Value<'_>, named: fn(&str) -> Option<T>, otherwise: &'static str) -> Result<T, Fault> {

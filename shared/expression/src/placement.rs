@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::{
     ast::{BinaryOp, Id, Kind, LoopNode},
     builtins::{Builtin, Loop},
-    error::Error,
+    error::{Error, ErrorKind},
     eval::Fault,
     opaque::refused,
     parser::Tree,
@@ -85,11 +85,15 @@ impl Shape {
 /// Refuses a tree that would have to look at a secret, as far as it shows. `is_printed`: what the roots come to becomes text.
 pub(crate) fn check(tree: &Tree, roots: impl Iterator<Item = Id>, is_printed: bool) -> Result<(), Error> {
     let makes_opaque = |node: &crate::ast::Node| {
-        matches!(node.kind, Kind::Secret(_) | Kind::Builtin(Builtin::SentAt | Builtin::Hmac, _))
+        matches!(
+            node.kind,
+            Kind::Secret(_) | Kind::Builtin(Builtin::SentAt | Builtin::Request | Builtin::Hmac, _)
+        )
     };
     if !tree.nodes.iter().any(makes_opaque) {
         return Ok(());
     }
+    check_requests(tree)?;
     let mut checker = Checker { tree, shapes: Vec::with_capacity(tree.nodes.len()), lists: BTreeMap::new() };
     for node in &tree.nodes {
         if let Kind::Loop(node) = &node.kind {
@@ -107,6 +111,24 @@ pub(crate) fn check(tree: &Tree, roots: impl Iterator<Item = Id>, is_printed: bo
             _ => continue,
         };
         return Err(*refused(what).at(tree.nodes[root as usize].span()));
+    }
+    Ok(())
+}
+
+/// Refuses `request` outside of the data of `hmac`: as text it would carry secrets of one field into another.
+fn check_requests(tree: &Tree) -> Result<(), Error> {
+    let mut is_data = vec![false; tree.nodes.len()];
+    for node in &tree.nodes {
+        if let Kind::Builtin(Builtin::Hmac, arguments) = &node.kind {
+            let first = tree.nodes[arguments[2] as usize].first as usize;
+            is_data[first..=arguments[2] as usize].fill(true);
+        }
+    }
+    for (node, is_data) in tree.nodes.iter().zip(is_data) {
+        if matches!(node.kind, Kind::Builtin(Builtin::Request, _)) && !is_data {
+            let message = "`request` can stand in the data of `hmac` only, as in `hmac(\"sha256\", secrets(\"a\").b, request(\"body\"), \"hex\")`";
+            return Err(*Fault::new(ErrorKind::Secret, message).at(node.span()));
+        }
     }
     Ok(())
 }
@@ -251,7 +273,7 @@ impl Checker<'_> {
         let name = builtin.name();
         let others = arguments.get(1..).unwrap_or_default();
         match builtin {
-            Builtin::SentAt => self.look(name, arguments).map(|()| Shape::Text),
+            Builtin::SentAt | Builtin::Request => self.look(name, arguments).map(|()| Shape::Text),
             Builtin::Hmac => {
                 self.look(name, &[arguments[0], arguments[3]])?;
                 Ok(match self.literal(arguments[3]) {

@@ -60,6 +60,8 @@ pub struct Mentions {
     pub workflow: bool,
     /// `now()` is called.
     pub now: bool,
+    /// `request(…)` is called, each place once.
+    pub requests: Vec<Span>,
 }
 
 /// A reference to one key of one secret.

@@ -194,7 +194,7 @@ fn hides_a_longer_one(resolution: &Resolution, safe: &Safe) -> bool {
         let (is_made, inner) = match part {
             Part::Encoded(_, parts) => (parts.iter().any(|part| part.nesting() > 0), parts.clone()),
             Part::Mac { key, data, .. } => (true, [key.clone(), data.clone()].concat()),
-            Part::Text(_) | Part::Secret(_) | Part::SentAt(_) => return false,
+            Part::Text(_) | Part::Secret(_) | Part::SentAt(_) | Part::Request(_) => return false,
         };
         let mut lengths = Vec::new();
         part.each_reference(&mut |reference| {

@@ -51,7 +51,10 @@ impl GuardedClient {
     }
 
     async fn follow(&self, request: Request) -> Result<Response, HttpError> {
-        let Request { method, url, headers, body, used_secret, allowed_hosts, hop_count, .. } = request;
+        let Request {
+            method, url, headers, body, used_secret, allowed_hosts, redirects_max, hop_count, ..
+        } = request;
+        let redirects_max = redirects_max.min(HTTP_REDIRECTS_MAX);
         let used_secret = used_secret || !allowed_hosts.is_empty();
         let rules = Rules { used_secret, allowed_hosts };
         let mut outgoing = Outgoing::prepare(&method, &headers, body, hop_count)?;
@@ -62,7 +65,7 @@ impl GuardedClient {
             if !is_redirect(answer.status, &answer.headers) {
                 return finish(answer, target, redirects);
             }
-            if redirects == HTTP_REDIRECTS_MAX {
+            if redirects == redirects_max {
                 return Err(HttpError::RedirectLimit);
             }
             let next = target.join(location(&answer.headers)?)?;

@@ -29,13 +29,15 @@ pub struct Request {
     /// Names and values, as the author wrote them. Framing, hop and proxy headers, `Host` and `Accept-Encoding` are refused.
     pub headers: Vec<(String, String)>,
     /// The body; empty for none.
-    pub body: Vec<u8>,
+    pub body: Bytes,
     /// Time for all of it, redirects included; at most [`crate::TIMEOUT_MAX`].
     pub timeout: Duration,
     /// Whether the execution used a secret: then https alone, and no redirect to another origin.
     pub used_secret: bool,
     /// For each secret that names hosts, its hosts: every list must name where a connection goes. Empty: no secret does.
     pub allowed_hosts: Vec<Vec<AllowedHost>>,
+    /// Redirects that are followed; at most [`model::limits::HTTP_REDIRECTS_MAX`].
+    pub redirects_max: usize,
     /// What `Sealflow-Hops` says: how often sealflow has called sealflow, this call included.
     pub hop_count: u32,
 }
@@ -65,7 +67,7 @@ impl Outgoing {
     pub(crate) fn prepare(
         method: &str,
         headers: &[(String, String)],
-        body: Vec<u8>,
+        body: Bytes,
         hop_count: u32,
     ) -> Result<Self, HttpError> {
         if body.len() > REQUEST_BYTES_MAX {
@@ -75,7 +77,7 @@ impl Outgoing {
         headers.entry(header::USER_AGENT).or_insert(USER_AGENT);
         headers.insert(HOPS_HEADER, HeaderValue::from(hop_count));
         headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip, deflate"));
-        Ok(Self { method: parse_method(method)?, headers, body: body.into() })
+        Ok(Self { method: parse_method(method)?, headers, body })
     }
 
     /// What a browser would send on after a redirect: 303 asks for the result by GET, as 301 and 302 do after a POST.
@@ -168,7 +170,7 @@ mod tests {
 
     fn prepare(headers: &[(&str, &str)]) -> Result<Outgoing, HttpError> {
         let headers: Vec<_> = headers.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
-        Outgoing::prepare("GET", &headers, vec![], 1)
+        Outgoing::prepare("GET", &headers, Bytes::new(), 1)
     }
 
     #[test]
@@ -212,7 +214,7 @@ mod tests {
     #[test]
     fn only_known_methods_are_sent() {
         let check = |method: &str, expected: bool| {
-            assert_eq!(Outgoing::prepare(method, &[], vec![], 1).is_ok(), expected, "{method:?}");
+            assert_eq!(Outgoing::prepare(method, &[], Bytes::new(), 1).is_ok(), expected, "{method:?}");
         };
         for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] {
             check(method, true);
@@ -235,7 +237,7 @@ mod tests {
         assert!(many(HEADERS_MAX) && !many(HEADERS_MAX + 1));
         let large = |bytes: usize| prepare(&[("x-a", &"b".repeat(bytes - 3))]).is_ok();
         assert!(large(HTTP_REQUEST_HEADERS_BYTES_MAX) && !large(HTTP_REQUEST_HEADERS_BYTES_MAX + 1));
-        let body = |bytes: usize| Outgoing::prepare("POST", &[], vec![0; bytes], 1).err();
+        let body = |bytes: usize| Outgoing::prepare("POST", &[], vec![0; bytes].into(), 1).err();
         assert_eq!(body(REQUEST_BYTES_MAX), None);
         assert_eq!(body(REQUEST_BYTES_MAX + 1), Some(HttpError::RequestTooLarge));
     }

@@ -35,7 +35,7 @@ async fn the_target_hears_what_was_asked_and_headers_of_ours() {
     let request = Request {
         method: "POST".into(),
         headers: vec![("X-Name".into(), "one".into()), ("x-name".into(), "two".into())],
-        body: b"body".to_vec(),
+        body: b"body".to_vec().into(),
         hop_count: 3,
         ..get("http://a.example/p%20q?x=%26#part")
     };

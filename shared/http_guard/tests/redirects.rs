@@ -108,7 +108,7 @@ async fn method_and_body_change_as_the_status_says() {
         request.method = method.into();
         request.headers.push(("Content-Type".into(), "text/plain".into()));
         if !matches!(method, "GET" | "HEAD") {
-            request.body = b"body".to_vec();
+            request.body = b"body".to_vec().into();
         }
         world.send(request).await.unwrap();
         let heard = &world.heard("8.8.8.8:443")[1];

@@ -1,6 +1,7 @@
 //! Limits on what is rendered, held before anything is rendered.
 
 use crate::part::{Encoding, Part, Reference};
+use crate::request_part::RequestPart;
 
 /// Bytes of the values that one execution opens, together.
 pub const OPENED_BYTES_MAX: usize = 96 * 1024;
@@ -14,6 +15,11 @@ const INSTANT_BYTES: usize = 29;
 pub trait Secrets {
     /// Bytes of the value of `key` in the secret `name`; 0 where there is none.
     fn value_bytes(&self, name: &str, key: &str) -> usize;
+
+    /// Bytes of a part of the request; 0 while there is none.
+    fn request_bytes(&self, _part: RequestPart) -> usize {
+        0
+    }
 }
 
 /// The most bytes that `parts` can render to, by the lengths of the values and not by their characters.
@@ -39,6 +45,8 @@ fn part_bytes(part: &Part, secrets: &dyn Secrets) -> usize {
         // Neither a leaf of JSON nor what base64 says is longer than the value.
         Part::Secret(Reference { name, key, .. }) => secrets.value_bytes(name, key),
         Part::SentAt(_) => INSTANT_BYTES,
+        // In the data of codes only, which have one length.
+        Part::Request(part) => secrets.request_bytes(*part),
         Part::Encoded(Encoding::Base64, parts) => {
             rendered_bytes_max(parts, secrets).div_ceil(3).saturating_mul(4)
         }

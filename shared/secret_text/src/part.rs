@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Algorithm, MacFormat, TimeFormat};
+use crate::{Algorithm, MacFormat, RequestPart, TimeFormat};
 
 /// Deepest nesting of encodings.
 pub const NESTING_MAX: usize = 4;
@@ -13,7 +13,8 @@ pub const PATH_STEPS_MAX: usize = 20;
 
 /// A part of a text. It holds references and known text, never a value.
 ///
-/// As JSON: `"text"`, `{"secret": ["name", "key"]}`, `{"sent_at": "unix"}`, `{"op": "base64", "parts": […]}`, and
+/// As JSON: `"text"`, `{"secret": ["name", "key"]}`, `{"sent_at": "unix"}`, `{"request": "body"}`,
+/// `{"op": "base64", "parts": […]}`, and
 /// `{"op": "hmac", "algorithm": "sha256", "format": "hex", "key": […], "parts": […]}`. A reference may have `"from": "base64"` and a
 /// `"path"` into its JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +26,8 @@ pub enum Part {
     Secret(Reference),
     /// The instant of the attempt.
     SentAt(TimeFormat),
+    /// A part of the request that the text goes with; in the data of a code only.
+    Request(RequestPart),
     /// Parts under an encoding.
     Encoded(Encoding, Vec<Part>),
     /// The authentication code of parts.
@@ -88,7 +91,7 @@ impl Part {
     #[must_use]
     pub fn nesting(&self) -> usize {
         match self {
-            Part::Text(_) | Part::Secret(_) | Part::SentAt(_) => 0,
+            Part::Text(_) | Part::Secret(_) | Part::SentAt(_) | Part::Request(_) => 0,
             Part::Encoded(_, parts) => 1 + nesting(parts),
             Part::Mac { key, data, .. } => 1 + nesting(key).max(nesting(data)),
         }
@@ -97,7 +100,7 @@ impl Part {
     /// Calls `each` with every reference to a secret, keys of codes included.
     pub fn each_reference<'p>(&'p self, each: &mut dyn FnMut(&'p Reference)) {
         match self {
-            Part::Text(_) | Part::SentAt(_) => {}
+            Part::Text(_) | Part::SentAt(_) | Part::Request(_) => {}
             Part::Secret(reference) => each(reference),
             Part::Encoded(_, parts) => parts.iter().for_each(|part| part.each_reference(each)),
             Part::Mac { key, data, .. } => key.iter().chain(data).for_each(|part| part.each_reference(each)),
@@ -138,6 +141,7 @@ enum Wire {
     Text(String),
     Secret(SecretWire),
     SentAt(SentAtWire),
+    Request(RequestWire),
     Mac(MacWire),
     Encoded(EncodedWire),
 }
@@ -162,6 +166,12 @@ enum From64 {
 #[serde(deny_unknown_fields)]
 struct SentAtWire {
     sent_at: TimeFormat,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RequestWire {
+    request: RequestPart,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -196,6 +206,7 @@ impl From<Part> for Wire {
                 Wire::Secret(SecretWire { secret: (name.to_string(), key.to_string()), from, path })
             }
             Part::SentAt(sent_at) => Wire::SentAt(SentAtWire { sent_at }),
+            Part::Request(request) => Wire::Request(RequestWire { request }),
             Part::Encoded(op, parts) => Wire::Encoded(EncodedWire { op, parts }),
             Part::Mac { algorithm, format, key, data } => {
                 Wire::Mac(MacWire { op: MacWord::Hmac, algorithm, format, key, parts: data })
@@ -222,6 +233,7 @@ impl TryFrom<Wire> for Part {
                 })
             }
             Wire::SentAt(SentAtWire { sent_at }) => Part::SentAt(sent_at),
+            Wire::Request(RequestWire { request }) => Part::Request(request),
             Wire::Encoded(EncodedWire { op, parts }) => Part::Encoded(op, parts),
             Wire::Mac(MacWire { algorithm, format, key, parts, .. }) => {
                 Part::Mac { algorithm, format, key, data: parts }
@@ -251,6 +263,7 @@ mod tests {
             json!({ "secret": ["github", "token"] }),
             json!({ "secret": ["gcp", "account"], "from": "base64", "path": ["keys", 0, "id", -1] }),
             json!({ "sent_at": "unix_ms" }),
+            json!({ "request": "body_sha256" }),
             json!({ "op": "base64", "parts": ["user:", { "secret": ["a", "b"] }] }),
             json!({ "op": "urlPath", "parts": [] }),
             json!({ "op": "hmac", "algorithm": "sha256", "format": "hex", "key": [{ "secret": ["a", "b"] }], "parts": ["x"] }),
@@ -271,6 +284,7 @@ mod tests {
             json!({ "secret": ["a", "b"], "more": 1 }),
             json!({ "secret": ["a", "b"], "from": "hex" }),
             json!({ "sent_at": "tomorrow" }),
+            json!({ "request": "headers" }),
             json!({ "op": "upper", "parts": [] }),
             json!({ "op": "base64" }),
             json!({ "op": "base64", "parts": [], "key": [] }),

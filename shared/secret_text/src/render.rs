@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 use crate::json_path;
 use crate::length::{Secrets, rendered_bytes_max};
 use crate::part::{Encoding, Part, Reference};
+use crate::request_part::RequestPart;
 use crate::{escape, mac::MacFormat};
 
 /// Base64 as `fromBase64` reads it: padded; the bits that are left over may be anything.
@@ -22,6 +23,19 @@ const FROM_BASE64: GeneralPurpose = GeneralPurpose::new(
 pub trait Values: Secrets {
     /// The value of `key` in the secret `name`.
     fn get(&self, name: &str, key: &str) -> Option<&str>;
+
+    /// A part of the request that the text goes with; None while there is none.
+    fn request(&self, _part: RequestPart) -> Option<RequestText<'_>> {
+        None
+    }
+}
+
+/// A part of a request.
+pub struct RequestText<'a> {
+    /// Its bytes, as they are sent.
+    pub bytes: &'a [u8],
+    /// The lengths of the secret values that may stand in it.
+    pub value_bytes: &'a [usize],
 }
 
 /// The kind of field that a text stands in, and with it what a value is refused for there.
@@ -31,6 +45,8 @@ pub enum Context {
     Line,
     /// A line that ends at a colon, such as the user name of basic authorization.
     UserName,
+    /// A line that goes with a request that is made: codes in it may be over [`Part::Request`].
+    Signature,
     /// A text of any characters, such as a body, or one that is encoded as a whole.
     Free,
 }
@@ -96,7 +112,7 @@ enum Dots {
 impl Questions {
     fn of(context: Context) -> Self {
         match context {
-            Context::Line => Self { no_controls: true, ..Self::default() },
+            Context::Line | Context::Signature => Self { no_controls: true, ..Self::default() },
             Context::UserName => Self { no_controls: true, no_colon: true, no_dots: None },
             Context::Free => Self::default(),
         }
@@ -168,6 +184,8 @@ impl Renderer<'_> {
                     text.push_str(&value);
                 }
                 Part::SentAt(format) => text.push_str(&format.write(self.sent_at)),
+                // A text could carry it out of the place where its secrets may stand.
+                Part::Request(_) => return Err(Refused),
                 Part::Encoded(encoding, inner) => {
                     let before = std::mem::take(&mut self.lengths);
                     let plain = self.text(inner, questions.under(*encoding))?;
@@ -239,6 +257,12 @@ impl Renderer<'_> {
                     let whole = self.values.get(&reference.name, &reference.key).ok_or(Refused)?;
                     self.lengths.note(whole.len());
                     bytes.extend_from_slice(&decode(whole)?);
+                }
+                Part::Request(part) => {
+                    let RequestText { bytes: sent, value_bytes } =
+                        self.values.request(*part).ok_or(Refused)?;
+                    value_bytes.iter().for_each(|value| self.lengths.note(*value));
+                    bytes.extend_from_slice(sent);
                 }
                 Part::Mac { algorithm, format: MacFormat::Bytes, key, data } => {
                     let code = algorithm.sign(&self.bytes(key)?, &self.bytes(data)?);
@@ -369,6 +393,46 @@ mod tests {
             "ada1.0",
         );
         check(json!([{ "secret": ["encoded", "k"], "from": "base64", "path": ["k", 0] }]), "v");
+    }
+
+    /// [`VALUES`] with a request, in which values of these lengths stand.
+    struct Sent(&'static [usize]);
+
+    impl Secrets for Sent {
+        fn value_bytes(&self, name: &str, key: &str) -> usize {
+            VALUES.value_bytes(name, key)
+        }
+    }
+
+    impl Values for Sent {
+        fn get(&self, name: &str, key: &str) -> Option<&str> {
+            VALUES.get(name, key)
+        }
+
+        fn request(&self, part: RequestPart) -> Option<RequestText<'_>> {
+            let bytes: &[u8] = if part == RequestPart::Body { b"for nothing?" } else { b"" };
+            Some(RequestText { bytes, value_bytes: self.0 })
+        }
+    }
+
+    #[test]
+    fn a_request_is_signed_and_never_a_text_itself_i1() {
+        let code = |key: &str| {
+            json!([{ "op": "hmac", "algorithm": "sha256", "format": "hex", "key": [secret(key)],
+            "parts": ["what do ya want ", { "request": "body" }] }])
+        };
+        let made_of = |parts: Value, values: &dyn Values| {
+            let parts: Vec<Part> = serde_json::from_value(parts).unwrap();
+            render(&parts, Context::Signature, Timestamp::UNIX_EPOCH, values)
+        };
+        let made = made_of(code("key"), &Sent(&[])).ok().unwrap();
+        assert_eq!(*made.text, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+        assert!(made_of(code("key"), &VALUES).is_err(), "there is no request");
+        assert!(made_of(json!([{ "request": "body" }]), &Sent(&[])).is_err());
+        assert!(made_of(json!([op("base64", json!([{ "request": "body" }]))]), &Sent(&[])).is_err());
+        // A short value that stands in the body would be confirmed by a code that is searched for.
+        assert_eq!(made_of(code("token"), &Sent(&[40])).ok().unwrap().made.len(), 1);
+        assert!(made_of(code("token"), &Sent(&[40, 3])).is_err());
     }
 
     #[test]

@@ -35,6 +35,7 @@ fn expression(part: &Part, out: &mut String) {
         Part::Text(text) => quoted(text, out),
         Part::Secret(reference) => of_reference(reference, out),
         Part::SentAt(format) => called("sent_at", out, |out| quoted(format.word(), out)),
+        Part::Request(part) => called("request", out, |out| quoted(part.word(), out)),
         Part::Encoded(encoding, parts) => match function(*encoding) {
             Some(name) => called(name, out, |out| joined(parts, out)),
             // The place in a URL says it; the author wrote nothing.

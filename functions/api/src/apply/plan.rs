@@ -375,7 +375,7 @@ mod tests {
             pointer: "/url".into(),
             line: 1,
             column: 1,
-            target: None,
+            targets: Vec::new(),
             place: None,
         };
         let there = current(json!([http("a", Value::Null)]), vec![]);

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use definition_check::{NodeSecretRef, Problem};
+use definition_check::{NodeSecretRef, Problem, UrlTarget};
 use model::placement::Placement;
 use store::api::load_secrets_named;
 use vault_format::{AllowedHost, Entries};
@@ -90,10 +90,10 @@ fn check(secret: &NodeSecretRef, entries: Option<&Entries>) -> Usability {
         ));
     }
     // Without a target the host is the secret's own, known only when it is opened.
-    let Some(target) = secret.target.as_ref().filter(|_| !hosts.is_empty()) else { return Usability::Usable };
-    if hosts.iter().any(|host| host.matches(&target.host, target.port)) {
+    let is_reached = |target: &&UrlTarget| hosts.iter().any(|host| host.matches(&target.host, target.port));
+    let Some(target) = secret.targets.iter().find(|target| !hosts.is_empty() && !is_reached(target)) else {
         return Usability::Usable;
-    }
+    };
     let hosts: Vec<String> = hosts.iter().map(AllowedHost::to_string).collect();
     let wanted = match (target.scheme.as_str(), target.port) {
         ("http", 80) | ("https", 443) => target.host.clone(),
@@ -110,7 +110,6 @@ fn check(secret: &NodeSecretRef, entries: Option<&Entries>) -> Usability {
 
 #[cfg(test)]
 mod tests {
-    use definition_check::UrlTarget;
     use vault_format::{Bounds, Entry, NONCE_BYTES, TAG_BYTES};
 
     use super::*;
@@ -145,7 +144,7 @@ mod tests {
             pointer: "/url".into(),
             line: 3,
             column: 7,
-            target: Some(UrlTarget { scheme: "https".into(), host: "api.example.com".into(), port: 443 }),
+            targets: vec![UrlTarget { scheme: "https".into(), host: "api.example.com".into(), port: 443 }],
             place: Some(Placement::Path),
         };
         let missing = |key: &str, entries: Option<&Entries>, expected: &str| {
@@ -181,7 +180,7 @@ mod tests {
                 pointer: String::new(),
                 line: 1,
                 column: 1,
-                target: None,
+                targets: Vec::new(),
                 place: place.map(|place| place.parse().unwrap()),
             };
             check(&secret, Some(&placed(hosts, placements)))

@@ -6,7 +6,7 @@
 //! | `url` | `http://` or `https://`, without user name and password |
 //! | `query` | a map, or a list of `{name, value}`; added to what the URL has |
 //! | `headers` | a list of `{name, value}` |
-//! | `authorization` | `{type: bearer, token}`, `{type: basic, username, password}` or `{type: header, name, value}` |
+//! | `authorization` | a map with a `type`; see `authorization.rs` |
 //! | `body` | one of `json` (anything), `form` (a map), `text`, `xml` |
 //! | `success_codes` | a list of status codes and of ranges such as `"200-299"` (default) |
 //! | `timeout_seconds` | 1 to the component limit; 30 by default |
@@ -17,6 +17,7 @@ use model::{limits::COMPONENT_SECONDS_MAX, request_headers::is_ours};
 use serde_json::Value;
 use url::Url;
 
+use super::authorization::{self, Authorization};
 use crate::{
     component::Problem,
     shape::{Reader, Stage, child, item},
@@ -44,12 +45,6 @@ pub(super) struct Pair {
     pub name: String,
     pub value: String,
     pub pointer: String,
-}
-
-pub(super) enum Authorization {
-    Bearer { token: String },
-    Basic { username: String, password: String },
-    Header { name: String, value: String },
 }
 
 pub(super) enum Body {
@@ -80,13 +75,13 @@ fn read_fields(reader: &mut Reader, value: &Value) -> Option<Configuration> {
     let url = reader.required("", map, "url").and_then(|url| read_url(reader, url));
     let query = map.get("query").map_or(Some(Vec::new()), |query| read_query(reader, query));
     let headers = map.get("headers").map_or(Some(Vec::new()), |headers| read_headers(reader, headers));
-    let authorization = optional(map.get("authorization"), |value| read_authorization(reader, value));
+    let authorization = optional(map.get("authorization"), |value| authorization::read(reader, value));
     let body = optional(map.get("body"), |value| read_body(reader, value));
     let success = map.get("success_codes").map_or(Some(vec![200..=299]), |codes| read_success(reader, codes));
     let timeout_seconds = map
         .get("timeout_seconds")
         .map_or(Some(TIMEOUT_SECONDS_DEFAULT), |seconds| read_timeout(reader, seconds));
-    if let (Some(headers), Some(Some(authorization))) = (&headers, &authorization) {
+    if let (Some(headers), Some(authorization)) = (map.get("headers"), map.get("authorization")) {
         check_one_authorization(reader, headers, authorization);
     }
     Some(Configuration {
@@ -151,7 +146,7 @@ fn read_headers(reader: &mut Reader, value: &Value) -> Option<Vec<Pair>> {
     pairs
 }
 
-fn check_header_name(reader: &mut Reader, at: &str, name: &str) {
+pub(super) fn check_header_name(reader: &mut Reader, at: &str, name: &str) {
     if !is_header_name(name) {
         reader.problem(at, "must be the name of a header: letters, digits and a few signs such as `-`");
     } else if is_ours(name) {
@@ -162,19 +157,23 @@ fn check_header_name(reader: &mut Reader, at: &str, name: &str) {
     }
 }
 
-fn check_header_value(reader: &mut Reader, at: &str, value: &str) {
+pub(super) fn check_header_value(reader: &mut Reader, at: &str, value: &str) {
     if value.contains(['\r', '\n', '\0']) {
         reader.problem(at, "a header's value can't hold a line break or NUL");
     }
 }
 
-fn check_one_authorization(reader: &mut Reader, headers: &[Pair], authorization: &Authorization) {
-    let name = match authorization {
-        Authorization::Header { name, .. } => name.as_str(),
-        Authorization::Bearer { .. } | Authorization::Basic { .. } => "authorization",
-    };
-    if headers.iter().any(|header| header.name.eq_ignore_ascii_case(name)) {
-        reader.problem("/authorization", format!("the header `{name}` stands in `headers` too"));
+fn check_one_authorization(reader: &mut Reader, headers: &Value, authorization: &Value) {
+    let headers: Vec<&str> = headers
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|header| header.get("name").and_then(Value::as_str))
+        .collect();
+    for name in authorization::header_names(authorization) {
+        if headers.iter().any(|header| header.eq_ignore_ascii_case(name)) {
+            reader.problem("/authorization", format!("the header `{name}` stands in `headers` too"));
+        }
     }
 }
 
@@ -220,43 +219,6 @@ fn within_items(reader: &mut Reader, at: &str, count: usize) -> Option<()> {
         return None;
     }
     Some(())
-}
-
-fn read_authorization(reader: &mut Reader, value: &Value) -> Option<Authorization> {
-    const AT: &str = "/authorization";
-    let map = reader.map(AT, value)?;
-    let word = reader.required(AT, map, "type")?;
-    let word = reader.word("/authorization/type", word, &["bearer", "basic", "header"])?;
-    let fields: &[&str] = match word {
-        "bearer" => &["type", "token"],
-        "basic" => &["type", "username", "password"],
-        _ => &["type", "name", "value"],
-    };
-    reader.object(AT, value, fields)?;
-    let mut field = |name: &str| {
-        let pointer = child(AT, name);
-        let text = reader.required(AT, map, name).and_then(|value| reader.text(&pointer, value))?;
-        check_header_value(reader, &pointer, &text);
-        Some(text)
-    };
-    match word {
-        "bearer" => Some(Authorization::Bearer { token: field("token")? }),
-        "basic" => {
-            let (username, password) = (field("username"), field("password"));
-            let (username, password) = (username?, password?);
-            if username.contains(':') {
-                reader.problem("/authorization/username", "must not hold a colon");
-            }
-            Some(Authorization::Basic { username, password })
-        }
-        _ => {
-            let (name, value) = (field("name"), field("value"));
-            if let Some(name) = &name {
-                check_header_name(reader, "/authorization/name", name);
-            }
-            Some(Authorization::Header { name: name?, value: value? })
-        }
-    }
 }
 
 fn read_body(reader: &mut Reader, value: &Value) -> Option<Body> {

@@ -1,5 +1,6 @@
 //! `http`: sends a request and hands on what came back.
 
+mod authorization;
 mod configuration;
 mod request;
 mod response;
@@ -50,6 +51,26 @@ impl Component for Http {
                 FieldSpec::sensitive("/authorization/token", FieldKind::Text),
                 FieldSpec::sensitive("/authorization/password", FieldKind::Text),
                 FieldSpec::sensitive("/authorization/value", FieldKind::Text),
+                FieldSpec::plain("/authorization/auth_method", FieldKind::Text),
+                FieldSpec::plain("/authorization/token_url", FieldKind::Text),
+                FieldSpec::plain("/authorization/api_url", FieldKind::Text),
+                FieldSpec::secret("/authorization/client_id", FieldKind::Text, Context::Free),
+                FieldSpec::credential("/authorization/client_secret"),
+                FieldSpec::plain("/authorization/scope", FieldKind::Text),
+                FieldSpec::plain("/authorization/audience", FieldKind::Text),
+                FieldSpec::credential("/authorization/key"),
+                FieldSpec::plain("/authorization/algorithm", FieldKind::Text),
+                FieldSpec::secret("/authorization/key_id", FieldKind::Text, Context::Free),
+                FieldSpec::secret("/authorization/issuer", FieldKind::Text, Context::Free),
+                FieldSpec::secret("/authorization/subject", FieldKind::Text, Context::Free),
+                FieldSpec::secret("/authorization/app_id", FieldKind::Text, Context::Free),
+                FieldSpec::plain("/authorization/installation_id", FieldKind::Text),
+                FieldSpec::secret("/authorization/access_key_id", FieldKind::Text, Context::Line),
+                FieldSpec::credential("/authorization/secret_access_key"),
+                FieldSpec::sensitive("/authorization/session_token", FieldKind::Text),
+                FieldSpec::plain("/authorization/region", FieldKind::Text),
+                FieldSpec::plain("/authorization/service", FieldKind::Text),
+                FieldSpec::secret("/authorization/template", FieldKind::Text, Context::Signature),
                 FieldSpec::secret("/body/json/**", FieldKind::Typed, Context::Free),
                 FieldSpec::secret("/body/form/*", FieldKind::Text, Context::Free),
                 FieldSpec::secret("/body/text", FieldKind::Text, Context::Free),
@@ -60,6 +81,10 @@ impl Component for Http {
 
     fn placement(&self, configuration: &Value, pointer: &str, part: &Part) -> Placement {
         placement(configuration, pointer, part)
+    }
+
+    fn other_url(&self, configuration: &Value, pointer: &str) -> Option<String> {
+        pointer.starts_with(authorization::AT).then(|| authorization::issuer_url(configuration)).flatten()
     }
 
     fn check(&self, configuration: &Value) -> Vec<Problem> {
@@ -81,12 +106,13 @@ impl Component for Http {
             if !request::fits(&configuration, call) {
                 return failed(HttpFailure::refused_secret(call.secret_labels));
             }
-            let request = match request::build(&configuration, call) {
+            let success = configuration.success.clone();
+            let request = match request::build(configuration, call) {
                 Ok(request) => request,
                 Err(problem) => return invalid(&[problem], call),
             };
             match host.http(request).await {
-                Ok(answer) => response::outcome(answer, &configuration.success),
+                Ok(answer) => response::outcome(answer, &success),
                 Err(failure) => failed(failure),
             }
         })
@@ -110,10 +136,9 @@ fn placement(configuration: &Value, pointer: &str, part: &Part) -> Placement {
             Placement::QueryParameter(name.replace("~1", "/").replace("~0", "~"))
         }
         (Some("headers"), Some(index), _) => Placement::header(text(&format!("/headers/{index}/name"))),
-        (Some("authorization"), ..) if text("/authorization/type") == "header" => {
-            Placement::header(text("/authorization/name"))
+        (Some("authorization"), field, _) => {
+            authorization::placement(configuration, field.unwrap_or_default())
         }
-        (Some("authorization"), ..) => Placement::Authorization,
         _ => Placement::Body,
     }
 }

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use form_urlencoded::byte_serialize;
 use model::limits::{HTTP_REQUEST_HEADERS_BYTES_MAX, HTTP_URL_BYTES_MAX};
 
-use super::configuration::{Authorization, Body, Configuration, Pair};
+use super::authorization::{self, Authorization};
+use super::configuration::{Body, Configuration, Pair};
 use crate::{
     component::{Call, Problem},
     host::HttpRequest,
@@ -33,47 +33,22 @@ pub(super) fn fits(configuration: &Configuration, call: &Call<'_>) -> bool {
         }
     }
     let headers = &configuration.headers;
-    let in_authorization = [
-        "/authorization/username",
-        "/authorization/password",
-        "/authorization/token",
-        "/authorization/value",
-    ];
-    if headers.iter().any(|pair| holds_secret(&pair.pointer))
-        || in_authorization.into_iter().any(holds_secret)
-    {
+    if headers.iter().any(|pair| holds_secret(&pair.pointer)) || call.has_secret_below(authorization::AT) {
         let pairs: usize = headers
             .iter()
             .map(|pair| pair.name.len() + call.bytes_max(&pair.pointer, pair.value.len()))
             .sum();
-        let authorization =
-            configuration.authorization.as_ref().map_or(0, |given| authorization_bytes_max(given, call));
+        let authorization = configuration.authorization.as_ref().map_or(0, |given| given.bytes_max(call));
         return pairs + authorization + HEADERS_ADDED_BYTES <= HTTP_REQUEST_HEADERS_BYTES_MAX;
     }
     true
 }
 
-fn authorization_bytes_max(authorization: &Authorization, call: &Call<'_>) -> usize {
-    match authorization {
-        Authorization::Bearer { token } => call.bytes_max("/authorization/token", token.len()),
-        Authorization::Basic { username, password } => {
-            let username = call.bytes_max("/authorization/username", username.len());
-            let password = call.bytes_max("/authorization/password", password.len());
-            (username + 1 + password).div_ceil(3) * 4
-        }
-        Authorization::Header { name, value } => {
-            name.len() + call.bytes_max("/authorization/value", value.len())
-        }
-    }
-}
-
 /// Builds the request.
-pub(super) fn build(configuration: &Configuration, call: &Call<'_>) -> Result<HttpRequest, Problem> {
+pub(super) fn build(configuration: Configuration, call: &Call<'_>) -> Result<HttpRequest, Problem> {
     let mut headers: Vec<(String, String)> =
         configuration.headers.iter().map(|pair| (pair.name.clone(), pair.value.clone())).collect();
-    if let Some(authorization) = &configuration.authorization {
-        headers.push(authorization_header(authorization));
-    }
+    headers.extend(configuration.authorization.as_ref().and_then(Authorization::header));
     let (content_type, body) = body_bytes(configuration.body.as_ref())?;
     if let Some(content_type) = content_type {
         add_unless_given(&mut headers, "Content-Type", content_type);
@@ -82,10 +57,14 @@ pub(super) fn build(configuration: &Configuration, call: &Call<'_>) -> Result<Ht
     let seconds = configuration.timeout_seconds.min(call.seconds_max);
     Ok(HttpRequest {
         method: configuration.method,
-        url: url_with_query(configuration),
+        url: url_with_query(&configuration),
         headers,
         body,
         timeout: Duration::from_secs(seconds.into()),
+        credential: match configuration.authorization {
+            Some(Authorization::Made(credential)) => Some(credential),
+            _ => None,
+        },
     })
 }
 
@@ -122,17 +101,6 @@ fn encode_pairs(pairs: &[Pair]) -> String {
         encoded.extend(byte_serialize(pair.value.as_bytes()));
     }
     encoded
-}
-
-fn authorization_header(authorization: &Authorization) -> (String, String) {
-    let standard = |value: String| ("Authorization".to_owned(), value);
-    match authorization {
-        Authorization::Bearer { token } => standard(format!("Bearer {token}")),
-        Authorization::Basic { username, password } => {
-            standard(format!("Basic {}", STANDARD.encode(format!("{username}:{password}"))))
-        }
-        Authorization::Header { name, value } => (name.clone(), value.clone()),
-    }
 }
 
 fn body_bytes(body: Option<&Body>) -> Result<(Option<&'static str>, Vec<u8>), Problem> {

@@ -17,6 +17,7 @@ use uuid::Uuid;
 use super::*;
 use crate::{
     component::{SecretPlace, field_rule},
+    credential::TOKEN_BYTES_MAX,
     host::{HttpBody, HttpFailure, HttpRequest, HttpResponse},
 };
 
@@ -202,6 +203,39 @@ fn i1_a_request_that_would_be_too_large_for_other_values_is_not_sent() {
         assert!(sends(&configuration, &pointer, 1_000));
         assert!(!sends(&configuration, &pointer, HTTP_REQUEST_HEADERS_BYTES_MAX));
     }
+    let max = HTTP_REQUEST_HEADERS_BYTES_MAX;
+    for (authorization, field, free) in [
+        // Percent-encoded, with a colon, as base64.
+        (
+            json!({ "type": "oauth2_client_credentials", "token_url": "https://i.example", "client_id": "i", "client_secret": "s" }),
+            "client_secret",
+            32_000,
+        ),
+        (json!({ "type": "jwt_bearer", "key": "k", "issuer": "i" }), "issuer", 16_000),
+        (
+            json!({ "type": "aws_sigv4", "access_key_id": "i", "secret_access_key": "k", "session_token": "t", "region": "r", "service": "s" }),
+            "session_token",
+            max - 2_000,
+        ),
+        (json!({ "type": "hmac", "name": "X", "template": "t" }), "template", max - 1_000),
+    ] {
+        let configuration = json!({ "url": "https://a.example/", "authorization": authorization });
+        let pointer = format!("/authorization/{field}");
+        assert!(sends(&configuration, &pointer, free), "{pointer}");
+        assert!(!sends(&configuration, &pointer, max), "{pointer}");
+    }
+    // Room is left for a token.
+    let with_header = |bytes: usize| {
+        let client = json!({ "type": "oauth2_client_credentials", "token_url": "https://i.example", "client_id": "i", "client_secret": "s" });
+        let headers = json!([{ "name": "A", "value": "x" }]);
+        sends(
+            &json!({ "url": "https://a.example/", "headers": headers, "authorization": client }),
+            "/headers/0/value",
+            bytes,
+        )
+    };
+    let left = free - TOKEN_BYTES_MAX;
+    assert!(with_header(left) && !with_header(left + 1));
     // A body has no limit that a secret could reach.
     assert!(sends(
         &json!({ "url": "https://a.example/", "body": { "text": "x" } }),

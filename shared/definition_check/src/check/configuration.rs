@@ -9,7 +9,7 @@ use components::{Component, FieldRule, Trigger, field_rule, suggest::did_you_mea
 use definition::{is_plain, pointer::field_path};
 use expression::{ErrorKind, FieldKind, SEALFLOW_NAMES, SecretRole, Template, UrlOrigin, suggest_name};
 use model::{limits::NODE_TEMPLATES_MAX, placement::Placement};
-use secret_text::Part;
+use secret_text::{Context, Part};
 use serde_json::{Map, Value};
 
 use super::{
@@ -220,6 +220,13 @@ fn check_secrets(
         _ => None,
     });
     for field in fields {
+        if field.rule.secret != Some(Context::Signature) {
+            for span in field.template.mentions().requests {
+                let message = "`request` can stand in the `template` of an `authorization` of the type `hmac` only: the request must be \
+                               made before it is signed";
+                out.error_in(&field.spot, span, message.to_owned());
+            }
+        }
         for secret in field.template.secret_refs() {
             if field.rule.secret.is_none() {
                 let message = refusal(component, &field.pointer);
@@ -227,6 +234,8 @@ fn check_secrets(
                 continue;
             }
             let place = out.place_in(&field.spot, secret.span.start);
+            let issuer = component.other_url(configuration, &field.pointer);
+            let issuer = issuer.as_deref().and_then(target_of);
             refs.push(NodeSecretRef {
                 node_id: node.id.as_ref().map(|id| id.value.clone()).unwrap_or_default(),
                 name: secret.name,
@@ -235,10 +244,19 @@ fn check_secrets(
                 pointer: field.pointer.clone(),
                 line: place.line,
                 column: place.column,
-                target: target.clone(),
+                targets: target.iter().cloned().chain(issuer).collect(),
                 place: place_of(secret.role, component, configuration, &field.pointer),
             });
         }
+    }
+    let issuer =
+        fields.iter().find_map(|field| Some((field, component.other_url(configuration, &field.pointer)?)));
+    if let Some((field, url)) = issuer
+        && url.starts_with("http:")
+    {
+        let message =
+            "an issuer is asked over https: plain http is refused unless the operator allows this host";
+        out.warning(field.spot.position, &field.spot.field, message);
     }
     if !refs.is_empty() {
         fields
@@ -267,6 +285,16 @@ fn place_of(
         _ => false,
     };
     (!is_open).then_some(place)
+}
+
+/// The origin of a literal URL.
+fn target_of(url: &str) -> Option<UrlTarget> {
+    let url = url::Url::parse(url).ok()?;
+    Some(UrlTarget {
+        scheme: url.scheme().to_owned(),
+        host: url.host_str()?.to_owned(),
+        port: url.port_or_known_default()?,
+    })
 }
 
 /// The host as the parser spells it whose word counts at the connection.

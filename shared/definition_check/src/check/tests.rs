@@ -9,6 +9,7 @@ use model::{
 
 use super::*;
 
+mod authorization;
 mod secrets;
 
 fn check(text: &str) -> Result<Checked, Vec<Problem>> {
@@ -66,7 +67,7 @@ fn the_examples_have_neither_errors_nor_warnings() {
             pointer: "/headers/0/value".into(),
             line: 27,
             column: 52,
-            target: Some(UrlTarget { scheme: "https".into(), host: "api.example.com".into(), port: 443 }),
+            targets: vec![UrlTarget { scheme: "https".into(), host: "api.example.com".into(), port: 443 }],
             place: Some(Placement::Authorization),
         }]
     );
@@ -262,7 +263,7 @@ fn a_target_is_spelled_as_the_connection_is_checked() {
     let target = |origin: &str| {
         let header = r#"headers: [{ name: A, value: '{{ secrets("a").b }}' }]"#;
         let checked = check(&http(&format!("url: '{origin}/x', {header}"))).unwrap();
-        let target = checked.secret_refs[0].target.clone().unwrap();
+        let target = checked.secret_refs[0].targets[0].clone();
         format!("{}:{}", target.host, target.port)
     };
     for (origin, expected) in [

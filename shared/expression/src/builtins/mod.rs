@@ -111,6 +111,7 @@ builtins! {
     FromPairs "fromPairs" 1 1 map::from_pairs;
     Hmac "hmac" 4 4 placed;
     SentAt "sent_at" 1 1 placed;
+    Request "request" 1 1 placed;
 }
 
 /// What makes something to be placed is called in `opaque`.
@@ -126,7 +127,7 @@ impl Builtin {
 
     /// Whether what it makes is to be placed, whatever its arguments are.
     pub fn is_placed(self) -> bool {
-        matches!(self, Builtin::Hmac | Builtin::SentAt)
+        matches!(self, Builtin::Hmac | Builtin::SentAt | Builtin::Request)
     }
 
     /// Whether it takes `count` arguments.

@@ -1,0 +1,101 @@
+//! Short-lived credentials: what the executor makes of a node's `authorization` just before a request is sent. None is ever stored.
+
+/// Bytes of a token that an issuer gives. Headers of requests leave room for one.
+pub const TOKEN_BYTES_MAX: usize = 16 * 1024;
+
+/// What a request is signed with, or what a token is asked for with. It may hold secrets, so it has no `Debug`.
+pub enum Credential {
+    /// A token by the client credentials grant (RFC 6749, section 4.4).
+    ClientCredentials(ClientCredentials),
+    /// A JSON Web Token, or what an issuer gives for one.
+    Jwt(Jwt),
+    /// AWS Signature Version 4.
+    AwsSigV4(AwsSigV4),
+    /// A header with a code over the request.
+    Signature {
+        /// The header's name.
+        name: String,
+        /// The header's value, as far as it is known before the request is made.
+        value: String,
+        /// JSON pointer of the field that it is rendered from, once the request is made.
+        pointer: &'static str,
+    },
+}
+
+/// The client credentials grant.
+pub struct ClientCredentials {
+    /// The issuer's token endpoint.
+    pub token_url: String,
+    /// `client_id`
+    pub client_id: String,
+    /// `client_secret`
+    pub client_secret: String,
+    /// How the client is authenticated.
+    pub auth_method: AuthMethod,
+    /// `scope`
+    pub scope: Option<String>,
+    /// `audience`, which some issuers ask for.
+    pub audience: Option<String>,
+}
+
+/// How a client is authenticated at the token endpoint (OpenID Connect Core, section 9).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuthMethod {
+    /// `client_secret_basic`: by the header `Authorization`.
+    Basic,
+    /// `client_secret_post`: in the body.
+    Post,
+}
+
+/// A JSON Web Token (RFC 7519).
+pub struct Jwt {
+    /// PEM of the private key.
+    pub key: String,
+    /// How it is signed.
+    pub algorithm: JwtAlgorithm,
+    /// `kid` of the header.
+    pub key_id: Option<String>,
+    /// `iss`
+    pub issuer: String,
+    /// `sub`
+    pub subject: Option<String>,
+    /// `aud`
+    pub audience: Option<String>,
+    /// `scope`
+    pub scope: Option<String>,
+    /// What becomes of it.
+    pub exchange: Exchange,
+}
+
+/// How a token is signed (RFC 7518).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JwtAlgorithm {
+    /// RSASSA-PKCS1-v1_5 with SHA-256.
+    Rs256,
+    /// ECDSA on P-256 with SHA-256.
+    Es256,
+}
+
+/// What becomes of a JSON Web Token.
+pub enum Exchange {
+    /// It is sent itself.
+    Itself,
+    /// The issuer at this URL gives a token for it (RFC 7523).
+    Grant(String),
+    /// GitHub at this URL gives a token of an app's installation for it.
+    Installation(String),
+}
+
+/// AWS Signature Version 4. The keys are the author's, never those of the function.
+pub struct AwsSigV4 {
+    /// The access key's id.
+    pub access_key_id: String,
+    /// The key.
+    pub secret_access_key: String,
+    /// The session's token, of temporary keys.
+    pub session_token: Option<String>,
+    /// Such as `eu-central-1`.
+    pub region: String,
+    /// Such as `execute-api`.
+    pub service: String,
+}

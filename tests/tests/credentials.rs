@@ -1,0 +1,349 @@
+//! Short-lived credentials: the real executor and guarded client against an issuer that checks what it is sent, and an API that takes
+//! only what the issuer gave and repeats it. Whatever comes of it, no token and no key is stored (I1).
+
+use local::leaks::{self, Place};
+use serde_json::{Value, json};
+use tests::World;
+use tests::e2e::issuer::{IssuerWorld, KEY_PKCS1, KEY_PKCS8};
+use tests::e2e::outside::Outside;
+use tests::kms::FakeKms;
+use tests::world::{build, event, execute, messages};
+use vault_format::{Purpose, Scope};
+
+struct Stage {
+    world: World,
+    kms: FakeKms,
+    issuer: IssuerWorld,
+    /// A host that the credentials do not name.
+    other: Outside,
+    executor: executor::Deps,
+}
+
+impl Stage {
+    async fn create() -> Self {
+        let (world, kms) = (World::create().await, FakeKms::start().await);
+        let (issuer, other) = (IssuerWorld::start().await, Outside::start().await);
+        let allow = format!("{},{}", issuer.host_port(), other.host_port());
+        let executor = world.executor_at(world.database.url("executor"), &allow, &kms.url());
+        let stage = Self { world, kms, issuer, other, executor };
+        let record = stage.issuer.record();
+        let account =
+            json!({ "client_email": "robot@project.example", "private_key": KEY_PKCS8 }).to_string();
+        let keys = [
+            ("client_id", record.client_id.as_str()),
+            ("client_secret", &record.client_secret),
+            ("wrong", "wrong-client-secret"),
+            ("key", KEY_PKCS1),
+            ("account", &account),
+            ("aws", &record.aws_key),
+            ("signing", &record.signing_key),
+        ];
+        stage.put("idp", &[&stage.issuer.host_port()], &keys).await;
+        stage.put("elsewhere", &[&stage.other.host_port()], &[("key", "a-key-of-another-host")]).await;
+        stage.put("both", &[&stage.issuer.host_port(), &stage.other.host_port()], &keys).await;
+        stage
+    }
+
+    async fn put(&self, name: &str, hosts: &[&str], keys: &[(&str, &str)]) {
+        let (id, organization_id) = (self.world.id(), self.world.organization_id);
+        let scope = Scope { organization_id, secret_id: id, purpose: Purpose::Secret };
+        let keys: Vec<(&str, &str, &[&str])> =
+            keys.iter().map(|(key, value)| (*key, *value, hosts)).collect();
+        let data = hex::encode(self.kms.sealed(&scope, &keys).await);
+        let sql = format!(
+            "INSERT INTO secrets (id, name, domain_type, domain_id, data, created_by, created_at, updated_at)
+             VALUES ('{id}', '{name}', 'org', '{organization_id}', '\\x{data}', 'test', now(), now())"
+        );
+        self.world.database.sql(&sql).await;
+    }
+
+    /// Runs `count` calls of one configuration in one batch of the executor; each as it ended, and what it emitted.
+    async fn run_many(&self, count: usize, configuration: &Value) -> Vec<Value> {
+        let mut nodes = vec![json!({ "id": "start", "name": "start", "trigger": "start" })];
+        let mut edges = Vec::new();
+        for call in (0..count).map(|at| format!("call{at}")) {
+            nodes.push(
+                json!({ "id": call, "name": call, "component": "http", "configuration": configuration }),
+            );
+            edges.push(json!({ "from": "start", "to": call }));
+        }
+        let workflow = self.world.workflow(json!(nodes), json!(edges)).await;
+        let run = self.world.start(&workflow, "start", json!({ "installation": 77 })).await;
+        build(&self.world.builder(), &[event(run)]).await;
+        execute(&self.executor, &messages(&self.world.queues.take())).await;
+        // The wakes of what comes next: nothing does.
+        drop(self.world.queues.take());
+        let sql = format!(
+            "SELECT jsonb_agg(jsonb_build_object('result', x.result, 'reason', x.result_reason, 'message', x.result_message,
+                 'code', x.metadata #>> '{{attempts,0,error,code}}', 'data',
+                 (SELECT e.data FROM workflow_events e WHERE e.execution_id = x.id)))
+             FROM workflow_node_executions x WHERE x.root_event_id = '{run}'"
+        );
+        serde_json::from_str(&self.world.database.sql(&sql).await).unwrap()
+    }
+
+    async fn run(&self, configuration: &Value) -> Value {
+        self.run_many(1, configuration).await.remove(0)
+    }
+
+    /// Runs a call of the issuer's API with an `authorization`.
+    async fn call(&self, path: &str, authorization: &Value) -> Value {
+        let url = format!("{}{path}", self.issuer.url());
+        self.run(&json!({ "url": url, "authorization": authorization })).await
+    }
+
+    fn client(&self, path: &str) -> Value {
+        json!({
+            "type": "oauth2_client_credentials",
+            "token_url": format!("{}{path}", self.issuer.url()),
+            "client_id": "{{ secrets(\"idp\").client_id }}",
+            "client_secret": "{{ secrets(\"idp\").client_secret }}",
+        })
+    }
+
+    fn asked(&self) -> usize {
+        self.issuer.requests("/oauth/token").len()
+    }
+
+    /// I1: nothing of a credential is in the database.
+    async fn assert_no_leaks(&self) {
+        let sql = "SELECT row_to_json(e)::text FROM workflow_events e
+             UNION ALL SELECT row_to_json(x)::text FROM workflow_node_executions x";
+        let rows = self.world.database.sql(sql).await;
+        let record = self.issuer.record();
+        let mut secrets = self.issuer.given();
+        let signed = self.issuer.requests("/aws/x").into_iter().chain(self.issuer.requests("/signed/x"));
+        secrets.extend(signed.filter_map(|request| {
+            let header =
+                request["headers"]["x-signature"].as_str().or(request["headers"]["authorization"].as_str())?;
+            header.rsplit('=').next().map(str::to_owned)
+        }));
+        secrets.extend(
+            [&record.client_id, &record.client_secret, &record.aws_key, &record.signing_key]
+                .map(String::clone),
+        );
+        // A line out of the middle of the key.
+        secrets.extend([KEY_PKCS1, KEY_PKCS8].iter().filter_map(|key| key.lines().nth(3)).map(str::to_owned));
+        let secrets: Vec<&str> = secrets.iter().map(String::as_str).collect();
+        let report = leaks::check(&secrets, vec![Place::new("rows", rows)]);
+        assert!(report.is_clean(), "{report}");
+    }
+}
+
+fn passed(ended: &Value) -> &Value {
+    assert_eq!(ended["result"], "passed", "{ended:#}");
+    assert_eq!(ended["data"]["status"], 200, "{ended:#}");
+    &ended["data"]["body"]
+}
+
+#[tokio::test]
+async fn a_token_of_client_credentials_is_used_and_never_stored_i1() {
+    let stage = Stage::create().await;
+    for (method, path) in [("client_secret_basic", "/api/basic"), ("client_secret_post", "/api/post")] {
+        let mut authorization = stage.client("/oauth/token");
+        authorization["auth_method"] = json!(method);
+        let ended = stage.call(path, &authorization).await;
+        let body = passed(&ended);
+        assert_eq!(body["headers"]["authorization"], "Bearer [secret:idp.client_id]", "{body:#}");
+    }
+    assert_eq!(stage.asked(), 2, "a token is asked for once for each way of asking");
+    passed(&stage.call("/api/basic", &stage.client("/oauth/token")).await);
+    assert_eq!(stage.asked(), 2, "and kept");
+    stage.assert_no_leaks().await;
+}
+
+#[tokio::test]
+async fn ten_executions_at_once_ask_once_and_a_refused_token_is_asked_for_once_more_i5() {
+    let stage = Stage::create().await;
+    let configuration = json!({ "url": format!("{}/api/ten", stage.issuer.url()), "authorization": stage.client("/oauth/token") });
+    for ended in stage.run_many(10, &configuration).await {
+        passed(&ended);
+    }
+    assert_eq!(stage.asked(), 1);
+    stage.issuer.revoke_all();
+    let before = stage.issuer.requests("/api/ten").len();
+    let ended = stage.run(&configuration).await;
+    passed(&ended);
+    assert_eq!(stage.asked(), 2);
+    let sent = stage.issuer.requests("/api/ten").split_off(before);
+    let keys: Vec<&Value> = sent.iter().map(|request| &request["headers"]["idempotency-key"]).collect();
+    assert!(matches!(keys.as_slice(), [first, second] if first == second && first.is_string()), "{keys:?}");
+    // An API that takes no token at all is asked twice, and no more.
+    stage.issuer.revoke_all();
+    let (asked, refusing) = (stage.asked(), "/jwt-api/refuses");
+    let ended = stage.call(refusing, &stage.client("/oauth/token")).await;
+    assert_eq!((ended["result"].as_str(), ended["code"].as_str()), (Some("failed"), Some("http_status")));
+    assert_eq!((stage.issuer.requests(refusing).len(), stage.asked() - asked), (2, 1));
+    stage.assert_no_leaks().await;
+}
+
+#[tokio::test]
+async fn tokens_for_a_signed_assertion_are_used_and_never_stored_i1() {
+    let stage = Stage::create().await;
+    let google = json!({
+        "type": "jwt_bearer",
+        "token_url": format!("{}/jwt/token", stage.issuer.url()),
+        "key": "{{ fromJSON(secrets(\"idp\").account).private_key }}",
+        "issuer": "{{ fromJSON(secrets(\"idp\").account).client_email }}",
+        "scope": "read write",
+    });
+    let github = json!({
+        "type": "github_app",
+        "app_id": 4711,
+        "installation_id": "{{ root().data.installation }}",
+        "key": "{{ secrets(\"idp\").key }}",
+        "api_url": stage.issuer.url(),
+    });
+    let snowflake = json!({
+        "type": "jwt_bearer",
+        "key": "{{ secrets(\"idp\").key }}",
+        "issuer": "ACCOUNT.USER",
+        "subject": "ACCOUNT.USER",
+    });
+    for (path, authorization) in
+        [("/api/google", &google), ("/api/github", &github), ("/jwt-api/x", &snowflake)]
+    {
+        let ended = stage.call(path, authorization).await;
+        let header = passed(&ended)["headers"]["authorization"].as_str().unwrap();
+        assert!(header.starts_with("Bearer [secret:idp."), "{path}: {header}");
+    }
+    stage.assert_no_leaks().await;
+}
+
+#[tokio::test]
+async fn requests_are_signed_with_the_authors_keys_i1() {
+    let stage = Stage::create().await;
+    let aws = json!({
+        "type": "aws_sigv4",
+        "access_key_id": "AKIDCANARY",
+        "secret_access_key": "{{ secrets(\"idp\").aws }}",
+        "region": "eu-central-1",
+        "service": "execute-api",
+    });
+    let url = format!("{}/aws/x?a=1&b=2", stage.issuer.url());
+    let ended = stage
+        .run(&json!({ "method": "POST", "url": url, "body": { "json": { "n": 1 } }, "authorization": aws }))
+        .await;
+    let header = passed(&ended)["headers"]["authorization"].as_str().unwrap();
+    assert!(header.ends_with("Signature=[secret:idp.aws]"), "{header}");
+    let over = "sent_at(\"unix\") + \".\" + request(\"method\") + \".\" + request(\"path\") + \".\" + request(\"query\") + \".\" + request(\"body\")";
+    let signed = json!({
+        "type": "hmac",
+        "name": "X-Signature",
+        "template": format!("t={{{{ sent_at(\"unix\") }}}},v1={{{{ hmac(\"sha256\", secrets(\"idp\").signing, {over}, \"hex\") }}}}"),
+    });
+    let url = format!("{}/signed/x", stage.issuer.url());
+    let configuration = json!({ "method": "POST", "url": url, "query": { "q": "a b" }, "body": { "text": "ä body" }, "authorization": signed });
+    let ended = stage.run(&configuration).await;
+    let header = passed(&ended)["headers"]["x-signature"].as_str().unwrap();
+    assert!(header.ends_with(",v1=[secret:idp.signing]"), "{header}");
+    stage.assert_no_leaks().await;
+}
+
+#[tokio::test]
+async fn a_credential_that_gives_no_token_ends_in_a_clear_reason_i1() {
+    let stage = Stage::create().await;
+    let mut wrong = stage.client("/oauth/token");
+    wrong["client_secret"] = json!("{{ secrets(\"idp\").wrong }}");
+    let mut gone = stage.client("/oauth/token");
+    gone["token_url"] = json!("http://127.0.0.1:1/oauth/token");
+    let mut no_key =
+        json!({ "type": "jwt_bearer", "issuer": "a", "key": "{{ secrets(\"idp\").client_secret }}" });
+    let unkeyed = no_key.clone();
+    no_key["token_url"] = json!(format!("{}/jwt/token", stage.issuer.url()));
+    let host = "127.0.0.1";
+    for (name, authorization, reason, code, said) in [
+        (
+            "a wrong secret",
+            wrong,
+            "component_error",
+            "credential_refused",
+            format!("the issuer {host} refused the credential (invalid_client, status 401)"),
+        ),
+        (
+            "an issuer that is down",
+            stage.client("/oauth/down"),
+            "component_error",
+            "credential_unavailable",
+            format!("the issuer {host} gave no token (status 503)"),
+        ),
+        (
+            "a token that has expired",
+            stage.client("/oauth/expired"),
+            "component_error",
+            "credential_refused",
+            "it has expired already".to_owned(),
+        ),
+        (
+            "a redirect",
+            stage.client("/oauth/moved"),
+            "component_error",
+            "credential_refused",
+            "a redirect, which is not followed".to_owned(),
+        ),
+        (
+            "another host",
+            gone,
+            "secret_denied",
+            "plain_http_with_secret",
+            "not asked over plain http".to_owned(),
+        ),
+        ("no key", no_key, "component_error", "invalid_configuration", "PEM".to_owned()),
+        (
+            "no key of a token that is sent",
+            unkeyed,
+            "component_error",
+            "invalid_configuration",
+            "PEM".to_owned(),
+        ),
+    ] {
+        let ended = stage.call("/api/never", &authorization).await;
+        assert_eq!(
+            (ended["reason"].as_str(), ended["code"].as_str()),
+            (Some(reason), Some(code)),
+            "{name}: {ended:#}"
+        );
+        assert!(ended["message"].as_str().unwrap().contains(&said), "{name}: {ended:#}");
+    }
+    assert!(stage.issuer.requests("/api/never").is_empty(), "without a token nothing is sent");
+    stage.assert_no_leaks().await;
+}
+
+#[tokio::test]
+async fn each_value_is_held_against_the_connection_that_carries_it_i7() {
+    let stage = Stage::create().await;
+    let url = format!("{}/x", stage.other.url());
+    // What an issuer gives goes to the credential's hosts only.
+    let ended = stage.run(&json!({ "url": url, "authorization": stage.client("/oauth/token") })).await;
+    assert_eq!(
+        (ended["reason"].as_str(), ended["code"].as_str()),
+        (Some("secret_denied"), Some("host_not_allowed"))
+    );
+    assert!(stage.other.requests("/").is_empty());
+    // The key of another host is not asked about the issuer.
+    let mut both = stage.client("/oauth/token");
+    for key in ["client_id", "client_secret"] {
+        both[key] = json!(format!("{{{{ secrets(\"both\").{key} }}}}"));
+    }
+    let headers = json!([{ "name": "X-Key", "value": "{{ secrets(\"elsewhere\").key }}" }]);
+    let ended = stage.run(&json!({ "url": url, "headers": headers, "authorization": both })).await;
+    assert_eq!(ended["result"], "passed", "{ended:#}");
+    let sent = &stage.other.requests("/x")[0];
+    assert!(sent.header("authorization").unwrap().starts_with("Bearer tok-"));
+    // And the issuer's host is one of the credential's.
+    let elsewhere = json!({
+        "type": "oauth2_client_credentials",
+        "token_url": format!("{}/oauth/token", stage.issuer.url()),
+        "client_id": "id",
+        "client_secret": "{{ secrets(\"elsewhere\").key }}",
+    });
+    let asked = stage.asked();
+    let ended = stage.run(&json!({ "url": url, "authorization": elsewhere })).await;
+    assert_eq!(
+        (ended["reason"].as_str(), ended["code"].as_str()),
+        (Some("secret_denied"), Some("host_not_allowed"))
+    );
+    assert!(ended["message"].as_str().unwrap().contains("to the issuer 127.0.0.1"), "{ended:#}");
+    assert_eq!(stage.asked(), asked, "the issuer was not asked");
+    stage.assert_no_leaks().await;
+}
