@@ -56,6 +56,7 @@ async fn claim(world: &World, id: Uuid, scope: ClaimScope, token: Uuid) -> Execu
 
 async fn finish(world: &World, workflow: &Workflow, id: Uuid, token: Uuid) -> FinishedExecution {
     let output = NewOutput {
+        redactions: None,
         event_id: world.id(),
         channel: "success".into(),
         event_type: "http.success".into(),

@@ -12,6 +12,7 @@ const BEFORE_V9: &str =
         ADD PRIMARY KEY (workflow_id, node_id, node_version, secret_name, secret_key);
     DROP TRIGGER workflow_node_executions_finished ON workflow_node_executions;
     DROP FUNCTION refuse_change_of_finished, forget_secret_refs;
+    ALTER TABLE workflow_events DROP COLUMN redactions;
     UPDATE schema_facts SET version = 8;
     DELETE FROM refinery_schema_history WHERE version >= 9";
 
@@ -45,7 +46,7 @@ async fn a_migration_behind_an_open_reader_stops_no_function() {
     assert!(!migration.is_finished());
     reader.batch_execute("COMMIT").await.unwrap();
     let applied = tokio::time::timeout(Duration::from_secs(60), migration).await.unwrap().unwrap().unwrap();
-    assert_eq!(applied, ["V9__secret_ref_fields", "V10__finished_is_finished"]);
+    assert_eq!(applied, ["V9__secret_ref_fields", "V10__finished_is_finished", "V11__redactions"]);
     assert_eq!(store::migrate(&database.admin_store(), RoleLogin::Url).await.unwrap(), Vec::<String>::new());
 }
 

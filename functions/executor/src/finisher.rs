@@ -135,7 +135,14 @@ fn refused(recording: Recording) -> Recording {
     let message = "the database refused the output; look for unusual characters or sizes in it".to_owned();
     let kind = FinishKind::End { result: "failed", reason: Some(ResultReason::Limit.as_str()) };
     Recording {
-        decision: Decision { kind, message: Some(message), record: None, facts: None, output: None },
+        decision: Decision {
+            kind,
+            message: Some(message),
+            record: None,
+            facts: None,
+            output: None,
+            redactions: None,
+        },
         ..recording
     }
 }
@@ -187,12 +194,13 @@ async fn record_once(
         .iter()
         .filter_map(|recording| {
             let (version, edges) = edges.get(&recording.workflow_id)?;
-            let Decision { kind, message, record, facts, output } = &recording.decision;
+            let Decision { kind, message, record, facts, output, redactions } = &recording.decision;
             let output = output.as_ref().map(|(channel, data)| NewOutput {
                 event_id: recording.event_id,
                 channel: channel.clone(),
                 event_type: format!("{}.{channel}", recording.component),
                 data: data.clone(),
+                redactions: redactions.clone(),
                 targets: targets(edges, &recording.node_id, channel)
                     .map(|target| (target.to_owned(), deps.ids.next(now)))
                     .collect(),

@@ -3,12 +3,13 @@
 use jiff::Timestamp;
 use model::json::check_output;
 use model::outcome::{Failure, Outcome, Output, ResultReason};
+use model::redactions::Redactions;
 use model::retry::RetryPolicy;
 use scrub::Scrubber;
 use serde_json::{Value, json};
 use store::executor::{ClaimedExecution, FinishKind};
 
-use crate::redact::redact;
+use crate::redact::{redact, scrubbed_places};
 use crate::secrets::SecretProblem;
 
 /// Seconds after which a claim that was given back is tried again.
@@ -24,6 +25,7 @@ pub struct Scrubbed {
     state: State,
     places: usize,
     secrets: Vec<String>,
+    redactions: Redactions,
 }
 
 enum State {
@@ -56,6 +58,8 @@ pub struct Decision {
     pub facts: Option<Value>,
     /// What it emits: channel and data.
     pub output: Option<(String, Value)>,
+    /// Places of that data which were blanked.
+    pub redactions: Option<Redactions>,
 }
 
 impl Scrubbed {
@@ -68,10 +72,13 @@ impl Scrubbed {
         secrets: Vec<String>,
     ) -> Self {
         let mut places = places;
+        let mut redactions = Redactions::default();
         let mut scrub = |data: Value| {
             let (mut data, found) = scrubber.scrub_json(data);
             places += found;
-            redact(&mut data, policy);
+            redactions.redacted = redact(&mut data, policy);
+            // A text that merely looks so is data.
+            redactions.scrubbed = if places > 0 { scrubbed_places(&data) } else { Vec::new() };
             data
         };
         let outcome = match outcome {
@@ -84,15 +91,18 @@ impl Scrubbed {
                 let data = scrub(failure.data);
                 let (message, found) = scrubber.scrub_text(&failure.message);
                 places += found;
+                if found > 0 {
+                    redactions.scrubbed.push("/error/message".to_owned());
+                }
                 Outcome::Failed(Failure { data, message, ..failure })
             }
         };
-        Self { state: State::Ran(outcome), places, secrets }
+        Self { state: State::Ran(outcome), places, secrets, redactions }
     }
 
     /// A failure of ours; its texts hold no secret.
     pub fn failed(failure: Failure) -> Self {
-        Self { state: State::Ran(Outcome::Failed(failure)), places: 0, secrets: Vec::new() }
+        Self { state: State::Ran(Outcome::Failed(failure)), ..Self::given_back() }
     }
 
     /// With the labels of the secrets that were opened for it.
@@ -102,7 +112,7 @@ impl Scrubbed {
 
     /// The claim is given back: nothing was run.
     pub fn given_back() -> Self {
-        Self { state: State::GivenBack, places: 0, secrets: Vec::new() }
+        Self { state: State::GivenBack, places: 0, secrets: Vec::new(), redactions: Redactions::default() }
     }
 }
 
@@ -150,6 +160,7 @@ pub fn decide(ended: Ended, jitter: f64) -> Decision {
             record: Some(record),
             facts: None,
             output: output.map(|output| (output.channel.to_owned(), output.data)),
+            redactions: scrubbed.redactions.stored(),
         },
         Outcome::Failed(failure) => {
             record["error"] = json!({ "code": failure.code, "message": failure.message });
@@ -164,14 +175,22 @@ pub fn decide(ended: Ended, jitter: f64) -> Decision {
             let output = (wait.is_none() && failure.reason.emits())
                 .then(|| ("failure".to_owned(), failure.event_data()));
             let output = output.filter(|(_, data)| check_output(data.clone()).is_ok());
-            Decision { kind, message: Some(failure.message), record: Some(record), facts: None, output }
+            let redactions = scrubbed.redactions.stored();
+            Decision {
+                kind,
+                message: Some(failure.message),
+                record: Some(record),
+                facts: None,
+                output,
+                redactions,
+            }
         }
     }
 }
 
 fn give_back(wait_seconds: f64, facts: Option<Value>) -> Decision {
     let kind = FinishKind::Retry { wait_seconds, is_counted: false, is_answered: false };
-    Decision { kind, message: None, record: None, facts, output: None }
+    Decision { kind, message: None, record: None, facts, output: None, redactions: None }
 }
 
 /// An execution whose fields or secrets were stored by another version waits for a version that reads them, and ends after a while.
@@ -195,6 +214,7 @@ fn decide_unreadable(execution: &ClaimedExecution, now: Timestamp, jitter: f64) 
         record: None,
         facts: None,
         output: None,
+        redactions: None,
     }
 }
 
@@ -232,8 +252,7 @@ mod tests {
             },
             scrubbed: Scrubbed {
                 state: outcome.map_or(State::GivenBack, State::Ran),
-                places: 0,
-                secrets: Vec::new(),
+                ..Scrubbed::given_back()
             },
             started_at: time,
             finished_at: time,

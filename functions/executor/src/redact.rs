@@ -1,17 +1,57 @@
 //! The node's `redact`: places of the output that are blanked before it is stored.
 
+use model::redactions::REDACTIONS_MAX;
 use serde_json::Value;
 
 /// What stands in a blanked place.
 const REDACTED: &str = "[redacted]";
 
-/// Blanks the places (JSON pointers) that `policy.redact` names.
-pub fn redact(data: &mut Value, policy: &Value) {
+/// What the scrubber writes in the place of a secret begins so.
+const SCRUBBED: &str = "[secret:";
+
+/// Blanks the places (JSON pointers) that `policy.redact` names, and tells which there were.
+pub fn redact(data: &mut Value, policy: &Value) -> Vec<String> {
     let pointers = policy.get("redact").and_then(Value::as_array).into_iter().flatten();
+    let mut redacted = Vec::new();
     for pointer in pointers.filter_map(Value::as_str) {
-        if let Some(place) = data.pointer_mut(place_of(data, pointer)) {
+        let pointer = place_of(data, pointer);
+        if let Some(place) = data.pointer_mut(pointer) {
             *place = Value::String(REDACTED.to_owned());
+            redacted.push(pointer.to_owned());
         }
+    }
+    redacted
+}
+
+/// The places at which a secret was scrubbed, no more than are told apart.
+pub fn scrubbed_places(data: &Value) -> Vec<String> {
+    let mut found = Vec::new();
+    collect(data, &mut String::new(), &mut found);
+    found
+}
+
+fn collect(value: &Value, pointer: &mut String, found: &mut Vec<String>) {
+    let length = pointer.len();
+    let mut below = |key: &str, item: &Value, found: &mut Vec<String>| {
+        if found.len() > REDACTIONS_MAX {
+            return;
+        }
+        pointer.push('/');
+        pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
+        if key.contains(SCRUBBED) {
+            found.push(pointer.clone());
+        } else {
+            collect(item, pointer, found);
+        }
+        pointer.truncate(length);
+    };
+    match value {
+        Value::String(text) if text.contains(SCRUBBED) => found.push(pointer.clone()),
+        Value::Array(items) => {
+            items.iter().enumerate().for_each(|(at, item)| below(&at.to_string(), item, found))
+        }
+        Value::Object(map) => map.iter().for_each(|(key, item)| below(key, item, found)),
+        _ => {}
     }
 }
 
@@ -36,8 +76,23 @@ mod tests {
     #[test]
     fn named_places_are_blanked_and_others_stay() {
         let mut data = json!({ "body": { "access_token": "abc", "user": "u" } });
-        redact(&mut data, &json!({ "redact": ["/body/access_token", "/missing"] }));
+        let redacted = redact(&mut data, &json!({ "redact": ["/body/access_token", "/missing"] }));
+        assert_eq!(redacted, ["/body/access_token"]);
         assert_eq!(data, json!({ "body": { "access_token": "[redacted]", "user": "u" } }));
+    }
+
+    #[test]
+    fn places_where_a_secret_was_scrubbed_are_found_by_texts_and_keys() {
+        let data =
+            json!({ "a": ["x", "y [secret:a.b] z"], "b/c": { "[secret:a.b]": { "d": 1 } }, "e": "secret" });
+        assert_eq!(scrubbed_places(&data), ["/a/1", "/b~1c/[secret:a.b]"]);
+        assert_eq!(scrubbed_places(&json!("[secret:a.b]")), [""]);
+        let many = vec!["[secret:a.b]"; 2 * REDACTIONS_MAX];
+        assert_eq!(
+            scrubbed_places(&json!(many)).len(),
+            REDACTIONS_MAX + 1,
+            "enough to tell that there are too many"
+        );
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use components::{Component, Kind, component, field_rule};
+use components::{Component, FieldRule, Kind, component, field_rule};
 use expression::{FieldKind, Template};
 use model::{
     definition::{Definition, Edge, Node, Uses},
@@ -56,6 +56,8 @@ pub struct FieldTemplate {
     pub pointer: String,
     /// The string, parsed.
     pub template: Template,
+    /// Whether a secret may stand there.
+    pub takes_secret: bool,
 }
 
 /// A secret that a field refers to.
@@ -220,14 +222,18 @@ fn compile_node(
 fn configuration_templates(node: &Node, component: &dyn Component) -> Result<Vec<FieldTemplate>, NodeError> {
     let (mut templates, mut failed) = (Vec::new(), None);
     strings(&node.configuration, &mut |pointer, source| {
-        let kind = field_rule(component, pointer).kind;
+        let FieldRule { kind, secret, .. } = field_rule(component, pointer);
         if failed.is_some() || is_plain(source, kind) {
             return;
         }
         let field = field_path("configuration", &node.configuration, pointer);
         match parse(&field, source, kind) {
             Ok(template) if kind != FieldKind::Expression && template.is_literal() => {}
-            Ok(template) => templates.push(FieldTemplate { pointer: pointer.to_owned(), template }),
+            Ok(template) => templates.push(FieldTemplate {
+                pointer: pointer.to_owned(),
+                template,
+                takes_secret: secret.is_some(),
+            }),
             Err(error) => failed = Some(error),
         }
     });
@@ -243,7 +249,7 @@ fn trigger_templates(node: &Node, pointers: &[&str]) -> Result<Vec<FieldTemplate
         .map(|(pointer, source)| {
             let field = field_path("configuration", &node.configuration, pointer);
             let template = parse(&field, source, FieldKind::Typed)?;
-            Ok(FieldTemplate { pointer: pointer.to_owned(), template })
+            Ok(FieldTemplate { pointer: pointer.to_owned(), template, takes_secret: false })
         })
         .collect()
 }

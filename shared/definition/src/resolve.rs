@@ -1,7 +1,7 @@
 //! From a node's templates to what an execution keeps.
 
 use components::webhook::DEDUPLICATION_KEY;
-use expression::{Budget, Environment, Placed, Resolution, Template};
+use expression::{Budget, Environment, ErrorKind, Placed, Resolution, Template};
 use model::{
     json::{check_output, compact_bytes, storable_text, weight},
     limits::{
@@ -34,7 +34,7 @@ pub struct Resolved {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {message}")]
 pub struct ResolveError {
-    /// [`ResultReason::TemplateError`] or [`ResultReason::Limit`].
+    /// [`ResultReason::TemplateError`], [`ResultReason::Redacted`] or [`ResultReason::Limit`].
     pub reason: ResultReason,
     /// Such as `configuration.headers[0].value` or `keys.commit`.
     pub field: String,
@@ -51,7 +51,11 @@ impl ResolveError {
 
     fn template(field: String, source: &str, error: expression::Error) -> Self {
         let rendered = error.render(source);
-        Self { reason: ResultReason::TemplateError, field, message: error.message, rendered }
+        let reason = match error.kind {
+            ErrorKind::Redacted => ResultReason::Redacted,
+            _ => ResultReason::TemplateError,
+        };
+        Self { reason, field, message: error.message, rendered }
     }
 }
 
@@ -68,6 +72,7 @@ pub fn resolve(
     let mut fields: Vec<SecretField> = Vec::new();
     for field in &node.templates {
         let path = || field_path("configuration", &node.node.configuration, &field.pointer);
+        let env = env.for_secret_field().filter(|_| field.takes_secret).unwrap_or(env);
         let Resolution { display: shown, placed } = resolve_template(&field.template, env, budget, path)?;
         let placed = placed.into_iter();
         fields.extend(placed.map(|Placed { pointer, parts }| SecretField {

@@ -33,6 +33,7 @@ pub(crate) fn mentions(tree: &Tree) -> Mentions {
             }
         }
     }
+    found.places = places(tree);
     for (id, node) in tree.nodes.iter().enumerate() {
         found.dynamic_nodes |= is_nodes(node) && !named[id];
         if matches!(node.kind, Kind::Builtin(Builtin::Request, _)) {
@@ -50,6 +51,37 @@ pub(crate) fn mentions(tree: &Tree) -> Mentions {
         }
     }
     found
+}
+
+/// The places of data that literal steps lead to, each as far as they go.
+fn places(tree: &Tree) -> Vec<(String, String, Span)> {
+    /// A node's name and the steps from its entry on.
+    type Path = (String, Vec<String>);
+    let step = |key: Id| match &tree.nodes[key as usize].kind {
+        Kind::Literal(Value::Text(text)) => Some(text.to_string()),
+        Kind::Literal(Value::Int(index)) if *index >= 0 => Some(index.to_string()),
+        _ => None,
+    };
+    let mut paths: Vec<Option<Path>> = vec![None; tree.nodes.len()];
+    let mut is_passed = vec![false; tree.nodes.len()];
+    for (id, node) in tree.nodes.iter().enumerate() {
+        let Kind::Member(object, key, _) = &node.kind else { continue };
+        let Some(step) = step(*key) else { continue };
+        paths[id] = match &paths[*object as usize] {
+            Some((name, steps)) => Some((name.clone(), [steps.clone(), vec![step]].concat())),
+            None if is_nodes(&tree.nodes[*object as usize]) => Some((step, Vec::new())),
+            None => None,
+        };
+        is_passed[*object as usize] = paths[id].is_some();
+    }
+    let ends = paths.into_iter().zip(is_passed).zip(&tree.nodes).filter(|((_, is_passed), _)| !is_passed);
+    ends.filter_map(|((path, _), node)| {
+        let (name, steps) = path?;
+        let (first, below) = steps.split_first()?;
+        let pointer = below.iter().map(|step| format!("/{}", step.replace('~', "~0").replace('/', "~1")));
+        (first == "data").then(|| (name, pointer.collect(), node.span()))
+    })
+    .collect()
 }
 
 fn is_nodes(node: &Node) -> bool {

@@ -36,12 +36,14 @@ pub enum ErrorKind {
     Limit,
     /// A secret reference that is not allowed, or a secret that is missing.
     Secret,
+    /// A place of the data that was blanked before it was stored.
+    Redacted,
     /// Everything else, for example text that is no JSON or no date.
     Other,
 }
 
 impl ErrorKind {
-    /// The stable word for the kind: `syntax`, `name`, `type`, `range`, `limit`, `secret`, `other`.
+    /// The stable word for the kind: `syntax`, `name`, `type`, `range`, `limit`, `secret`, `redacted`, `other`.
     pub fn word(self) -> &'static str {
         match self {
             ErrorKind::Syntax => "syntax",
@@ -50,6 +52,7 @@ impl ErrorKind {
             ErrorKind::Range => "range",
             ErrorKind::Limit => "limit",
             ErrorKind::Secret => "secret",
+            ErrorKind::Redacted => "redacted",
             ErrorKind::Other => "other",
         }
     }

@@ -75,6 +75,7 @@ mod eval;
 pub mod guide;
 mod lexer;
 pub mod limits;
+mod marks;
 mod opaque;
 mod parser;
 mod placement;
@@ -87,6 +88,7 @@ mod value;
 
 pub use error::{Error, ErrorKind, Span};
 pub use eval::Budget;
+pub use marks::Marks;
 pub use opaque::Opaque;
 pub use secret_text::FieldKind;
 pub use template::{

@@ -35,6 +35,8 @@ pub(crate) enum OpaqueKind {
     Json,
     /// It is bytes: key or data of a code.
     Bytes,
+    /// It is no secret: what stood there was blanked. Its part is the name of the place.
+    Redacted,
 }
 
 /// Work and memory that a part counts for, beside its text.
@@ -44,6 +46,20 @@ impl Opaque {
     /// The value of a key.
     pub(crate) fn reference(name: &str, key: &str) -> Opaque {
         Opaque::of(OpaqueKind::Text, vec![Part::Secret(Reference::to(name, key))])
+    }
+
+    /// A place that was blanked.
+    pub(crate) fn redacted(label: &str) -> Opaque {
+        Opaque::of(OpaqueKind::Redacted, vec![Part::Text(label.to_owned())])
+    }
+
+    /// What is said of reading a place that was blanked; None for a secret.
+    pub(crate) fn redaction(&self) -> Option<Fault> {
+        let [Part::Text(label)] = self.parts.as_slice() else { return None };
+        (self.kind == OpaqueKind::Redacted).then(|| {
+            let message = format!("{label} was redacted before it was stored: what stands there is no data");
+            Fault::new(ErrorKind::Redacted, message)
+        })
     }
 
     fn of(kind: OpaqueKind, parts: Vec<Part>) -> Opaque {
@@ -57,6 +73,9 @@ impl Opaque {
     pub(crate) fn text_parts(&self) -> Result<&[Part], Fault> {
         match (self.kind, self.parts.as_slice()) {
             (OpaqueKind::Text, parts) => Ok(parts),
+            (OpaqueKind::Redacted, _) => {
+                Err(self.redaction().unwrap_or_else(|| refused("a printed list or map")))
+            }
             (OpaqueKind::Json, [Part::Secret(reference)]) if !reference.path.is_empty() => Ok(&self.parts),
             (OpaqueKind::Json, _) => Err(Fault::new(
                 ErrorKind::Secret,
@@ -175,8 +194,9 @@ pub(crate) fn call<'a>(
         }
         Builtin::FromJson => from_json(&arguments[0]),
         Builtin::FromBase64 => from_base64(&arguments[0]),
-        // What moves values about without looking inside.
-        Builtin::First
+        // What moves values about, or counts them, without looking inside.
+        Builtin::Len
+        | Builtin::First
         | Builtin::Last
         | Builtin::Take
         | Builtin::Reverse

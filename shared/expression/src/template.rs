@@ -48,6 +48,8 @@ enum Part {
 pub struct Mentions {
     /// Nodes named by `$["Name"]` or `$.Name`, each place once.
     pub nodes: Vec<(String, Span)>,
+    /// Places of a node's data that are named by literal steps, `$["Name"].data.a[0]`: the node's name and a JSON pointer.
+    pub places: Vec<(String, String, Span)>,
     /// `root()` is called.
     pub root: bool,
     /// The largest `n` of `previous(n)`; 0: not used; `previous()` is `previous(1)`; `u32::MAX`: it is computed.
@@ -143,6 +145,16 @@ pub trait Environment {
     ///
     /// A method of a variable, `memory.find(x)`, is asked for as `memory.find`.
     fn call(&self, name: &str, args: &[Value<'_>]) -> Option<Result<Value<'_>, String>>;
+
+    /// Whether some of the data is marked.
+    fn holds_marks(&self) -> bool {
+        false
+    }
+
+    /// The same data for a field in which a secret may stand, where that differs: texts in which a secret was scrubbed are marked there.
+    fn for_secret_field(&self) -> Option<&dyn Environment> {
+        None
+    }
 }
 
 impl Template {
@@ -234,7 +246,17 @@ impl Template {
         machine.budget = budget.clone();
         let resolution = self.run_parts(&mut machine);
         *budget = machine.budget;
-        resolution
+        resolution.map_err(|error| if env.holds_marks() { self.of_marks(error) } else { error })
+    }
+
+    /// Where the template refers to no secret, what would have to be looked at is a place that was blanked.
+    fn of_marks(&self, error: Error) -> Error {
+        if error.kind != ErrorKind::Secret || !self.0.tree.refs.is_empty() {
+            return error;
+        }
+        let message = "it would look into data, or copy it as a whole, of which a place was redacted before it was stored; name the places \
+                       that are meant";
+        Error::new(ErrorKind::Redacted, message, error.span)
     }
 
     fn run_parts<'a>(&'a self, machine: &mut Machine<'a>) -> Result<Resolution, Error> {

@@ -4,7 +4,7 @@ use std::{cmp::Ordering, collections::BTreeMap, fmt, ops::Deref, sync::Arc};
 
 use jiff::tz::TimeZone;
 
-use crate::{opaque::Opaque, time::Time};
+use crate::{marks::Marks, opaque::Opaque, time::Time};
 
 /// A value while an expression is evaluated. Cheap to clone: borrowed or reference-counted.
 #[derive(Clone)]
@@ -58,8 +58,24 @@ pub enum Text<'a> {
 pub enum List<'a> {
     /// A JSON array of the caller's data.
     Json(&'a [serde_json::Value]),
+    /// Items of such an array, some of them marked.
+    Marked(Arc<MarkedItems<'a>>),
     /// Made by an evaluation.
     Shared(Arc<Nested<Vec<Value<'a>>>>),
+}
+
+/// Items of a JSON array of which some are marked. Behind a pointer, so that a value stays small.
+pub struct MarkedItems<'a> {
+    items: &'a [serde_json::Value],
+    /// The index of the first one in the array.
+    from: usize,
+    marks: &'a Marks,
+}
+
+impl<'a> MarkedItems<'a> {
+    fn of(items: &'a [serde_json::Value], from: usize, marks: &'a Marks) -> List<'a> {
+        List::Marked(Arc::new(Self { items, from, marks }))
+    }
 }
 
 /// A map, borrowed from JSON, looked up lazily, or shared.
@@ -67,6 +83,8 @@ pub enum List<'a> {
 pub enum Map<'a> {
     /// A JSON object of the caller's data.
     Json(&'a serde_json::Map<String, serde_json::Value>),
+    /// Such an object in which something is marked.
+    Marked(&'a serde_json::Map<String, serde_json::Value>, &'a Marks),
     /// A map that the caller looks up when asked.
     Lookup(&'a (dyn Lookup + 'a)),
     /// Made by an evaluation.
@@ -102,6 +120,11 @@ pub trait Lookup: Sync {
 
     /// All keys, in any order. Asked only where an expression takes the map as a whole.
     fn keys(&self) -> Vec<String>;
+
+    /// Whether something in it is marked.
+    fn holds_marks(&self) -> bool {
+        false
+    }
 }
 
 /// A key of a map. Keys of one kind are ordered; group keys keep their type.
@@ -160,6 +183,19 @@ impl<'a> Value<'a> {
             serde_json::Value::String(s) => Value::Text(Text::Borrowed(s)),
             serde_json::Value::Array(items) => Value::List(List::Json(items)),
             serde_json::Value::Object(map) => Value::Map(Map::Json(map)),
+        }
+    }
+
+    /// JSON data of which some places are marked.
+    pub fn marked(value: &'a serde_json::Value, marks: &'a Marks) -> Value<'a> {
+        match value {
+            _ if marks.is_empty() => Value::json(value),
+            _ if marks.label().is_some() => {
+                marks.label().map_or(Value::Nil, |label| Value::Opaque(Opaque::redacted(label)))
+            }
+            serde_json::Value::Array(items) => Value::List(MarkedItems::of(items, 0, marks)),
+            serde_json::Value::Object(map) => Value::Map(Map::Marked(map, marks)),
+            other => Value::json(other),
         }
     }
 
@@ -222,7 +258,9 @@ impl<'a> Value<'a> {
         match self {
             Value::Opaque(_) => true,
             Value::List(List::Shared(items)) => items.holds_opaque,
+            Value::List(List::Marked(..)) | Value::Map(Map::Marked(..)) => true,
             Value::Map(Map::Shared(entries)) => entries.holds_opaque,
+            Value::Map(Map::Lookup(lookup)) => lookup.holds_marks(),
             _ => false,
         }
     }
@@ -269,11 +307,28 @@ impl<'a> Value<'a> {
     }
 }
 
+/// A value in marked data.
+fn below<'a>(value: &'a serde_json::Value, marks: Option<&'a Marks>) -> Value<'a> {
+    marks.map_or_else(|| Value::json(value), |marks| Value::marked(value, marks))
+}
+
 impl<'a> List<'a> {
+    /// Items `from..to`, which must be there.
+    pub(crate) fn json_slice(&self, from: usize, to: usize) -> Option<List<'a>> {
+        match self {
+            List::Json(items) => Some(List::Json(&items[from..to])),
+            List::Marked(marked) => {
+                Some(MarkedItems::of(&marked.items[from..to], marked.from + from, marked.marks))
+            }
+            List::Shared(_) => None,
+        }
+    }
+
     /// How many items there are.
     pub fn len(&self) -> usize {
         match self {
             List::Json(items) => items.len(),
+            List::Marked(marked) => marked.items.len(),
             List::Shared(items) => items.len(),
         }
     }
@@ -287,6 +342,10 @@ impl<'a> List<'a> {
     pub fn get(&self, index: usize) -> Option<Value<'a>> {
         match self {
             List::Json(items) => items.get(index).map(Value::json),
+            List::Marked(marked) => {
+                let marks = marked.marks.below(&(marked.from + index).to_string());
+                marked.items.get(index).map(|item| below(item, marks))
+            }
             List::Shared(items) => items.get(index).cloned(),
         }
     }
@@ -301,7 +360,7 @@ impl<'a> Map<'a> {
     /// How many entries there are.
     pub fn len(&self) -> usize {
         match self {
-            Map::Json(entries) => entries.len(),
+            Map::Json(entries) | Map::Marked(entries, _) => entries.len(),
             Map::Lookup(lookup) => lookup.keys().len(),
             Map::Shared(entries) => entries.len(),
         }
@@ -341,6 +400,7 @@ impl<'a> Map<'a> {
     pub fn get(&self, key: &str) -> Option<Value<'a>> {
         match self {
             Map::Json(entries) => entries.get(key).map(Value::json),
+            Map::Marked(entries, marks) => entries.get(key).map(|value| below(value, marks.below(key))),
             Map::Lookup(lookup) => lookup.get(key),
             Map::Shared(entries) => entries.get(&Key::Text(Text::Borrowed(key)) as &Key<'_>).cloned(),
         }
@@ -351,6 +411,12 @@ impl<'a> Map<'a> {
         let mut entries: Vec<(Key<'a>, Value<'a>)> = match self {
             Map::Json(map) => {
                 map.iter().map(|(key, value)| (Key::Text(Text::Borrowed(key)), Value::json(value))).collect()
+            }
+            Map::Marked(map, marks) => {
+                let entry = |(key, value): (&'a String, &'a serde_json::Value)| {
+                    (Key::Text(Text::Borrowed(key)), below(value, marks.below(key)))
+                };
+                map.iter().map(entry).collect()
             }
             Map::Lookup(lookup) => {
                 let present =

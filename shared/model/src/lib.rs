@@ -9,6 +9,7 @@ pub mod limits;
 pub mod message;
 pub mod outcome;
 pub mod placement;
+pub mod redactions;
 pub mod request_headers;
 pub mod retry;
 pub mod routing;

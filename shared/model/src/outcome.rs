@@ -9,6 +9,8 @@ use serde_json::Value;
 pub enum ResultReason {
     /// A template or expression of the configuration could not be resolved.
     TemplateError,
+    /// A template would have taken a place for data that was redacted before it was stored.
+    Redacted,
     /// A secret or one of its keys is not there.
     SecretMissing,
     /// A secret may not be used in this way: host, component, or not known to the node.
@@ -37,6 +39,7 @@ impl ResultReason {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::TemplateError => "template_error",
+            Self::Redacted => "redacted",
             Self::SecretMissing => "secret_missing",
             Self::SecretDenied => "secret_denied",
             Self::ComponentError => "component_error",
@@ -133,6 +136,7 @@ mod tests {
     fn only_a_components_own_failure_emits() {
         let emitting: Vec<_> = [
             ResultReason::TemplateError,
+            ResultReason::Redacted,
             ResultReason::SecretMissing,
             ResultReason::SecretDenied,
             ResultReason::ComponentError,

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use definition::Compiled;
-use expression::{Environment, Lookup, Value};
+use expression::{Environment, Lookup, Marks, Value};
 use jiff::Timestamp;
+use model::redactions::Redactions;
 use serde_json::Value as Json;
 use store::builder::RunFacts;
 use uuid::Uuid;
@@ -17,12 +18,46 @@ pub(super) struct Entry {
     pub data: Arc<Json>,
     pub configuration: Option<Arc<Json>>,
     pub created_at: Timestamp,
+    pub marks: Option<Arc<EntryMarks>>,
+}
+
+/// Places of an event's data that hold no data.
+pub(super) struct EntryMarks {
+    /// What was redacted.
+    pub redacted: Marks,
+    /// That, and texts in which a secret was scrubbed.
+    pub all: Marks,
+}
+
+impl EntryMarks {
+    /// The marks of an event of the node of that name; None where there are none.
+    pub fn of(redactions: &Redactions, node_name: &str) -> Option<Arc<Self>> {
+        let what = format!("the data of `{node_name}` at ");
+        let redacted = || redactions.redacted.iter().map(String::as_str);
+        let all = redacted().chain(redactions.scrubbed.iter().map(String::as_str));
+        let marks = Self { redacted: Marks::of(&what, redacted()), all: Marks::of(&what, all) };
+        (!marks.all.is_empty()).then(|| Arc::new(marks))
+    }
+}
+
+/// Which places count as marked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum MarkScope {
+    /// What was redacted.
+    Redacted,
+    /// That, and texts in which a secret was scrubbed.
+    All,
 }
 
 impl Entry {
-    fn value(&self) -> Value<'_> {
+    fn value(&self, scope: MarkScope) -> Value<'_> {
+        let data = match (&self.marks, scope) {
+            (None, _) => Value::json(&self.data),
+            (Some(marks), MarkScope::Redacted) => Value::marked(&self.data, &marks.redacted),
+            (Some(marks), MarkScope::All) => Value::marked(&self.data, &marks.all),
+        };
         let mut fields = vec![
-            ("data".to_owned(), Value::json(&self.data)),
+            ("data".to_owned(), data),
             ("type".to_owned(), Value::str(&self.event_type)),
             ("timestamp".to_owned(), Value::string(self.created_at.to_string())),
         ];
@@ -50,6 +85,11 @@ impl Ancestors {
         made.or_else(|| self.loaded.iter().map(|(_, entry)| entry).find(|entry| entry.node_id == node_id))
     }
 
+    fn holds_marks(&self) -> bool {
+        let loaded = self.loaded.iter().map(|(_, entry)| entry);
+        self.made.iter().map(AsRef::as_ref).chain(loaded).any(|entry| entry.marks.is_some())
+    }
+
     fn at(&self, distance: usize) -> Option<&Entry> {
         match self.made.len().checked_sub(distance) {
             Some(index) => self.made.get(index).map(AsRef::as_ref),
@@ -70,11 +110,18 @@ pub(super) struct PlanEnvironment<'a> {
     /// The data of the run's root event, where it is mentioned.
     pub root: Option<&'a Json>,
     pub now: Timestamp,
+    /// Which places count as marked here.
+    pub scope: MarkScope,
+    /// The same for fields in which a secret may stand.
+    pub for_secret_field: Option<&'a PlanEnvironment<'a>>,
 }
 
 impl Lookup for PlanEnvironment<'_> {
     fn get(&self, key: &str) -> Option<Value<'_>> {
-        self.compiled.id_of_name(key).and_then(|id| self.ancestors.nearest(id)).map(Entry::value)
+        self.compiled
+            .id_of_name(key)
+            .and_then(|id| self.ancestors.nearest(id))
+            .map(|entry| entry.value(self.scope))
     }
 
     fn keys(&self) -> Vec<String> {
@@ -83,6 +130,10 @@ impl Lookup for PlanEnvironment<'_> {
             .filter(|node| self.ancestors.nearest(&node.id).is_some())
             .map(|node| node.name.clone())
             .collect()
+    }
+
+    fn holds_marks(&self) -> bool {
+        self.ancestors.holds_marks()
     }
 }
 
@@ -100,6 +151,14 @@ impl Environment for PlanEnvironment<'_> {
             "now" => Some(no_arguments(args).map(|()| Value::timestamp(self.now))),
             _ => None,
         }
+    }
+
+    fn holds_marks(&self) -> bool {
+        self.ancestors.holds_marks()
+    }
+
+    fn for_secret_field(&self) -> Option<&dyn Environment> {
+        self.for_secret_field.map(|environment| environment as &dyn Environment)
     }
 }
 
@@ -126,7 +185,7 @@ impl PlanEnvironment<'_> {
             _ => return Err("takes at most one argument".to_owned()),
         };
         let distance = usize::try_from(distance).map_err(|_| "takes a smaller number")?;
-        Ok(self.ancestors.at(distance).map_or(Value::Nil, Entry::value))
+        Ok(self.ancestors.at(distance).map_or(Value::Nil, |entry| entry.value(self.scope)))
     }
 
     fn run(&self) -> Value<'_> {

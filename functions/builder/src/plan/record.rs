@@ -10,6 +10,7 @@ use model::json::{check_output, weight};
 use model::limits::{GO_ON_EXECUTIONS_MAX, LOOKED_AT_WEIGHT_MAX, RUN_DEPTH_MAX};
 use model::message::Message;
 use model::outcome::{Failure, NODE_FULL, Outcome, Output, ResultReason};
+use model::redactions::Redactions;
 use queue::Outgoing;
 use serde_json::{Value, json};
 use store::JsonText;
@@ -18,7 +19,7 @@ use store::builder::{
 };
 use uuid::Uuid;
 
-use super::environment::{Ancestors, Entry, PlanEnvironment};
+use super::environment::{Ancestors, Entry, EntryMarks, MarkScope, PlanEnvironment};
 use super::{PlanInput, Slots};
 use crate::definitions::Workflow;
 
@@ -65,6 +66,8 @@ struct Step<'a> {
     data: Arc<Value>,
     /// The same as it is stored.
     text: JsonText,
+    /// Places of it that were blanked, as they are stored.
+    redactions: Option<JsonText>,
     ancestors: Ancestors,
     root: Option<Arc<Value>>,
     /// Whether the step took its slot as a claimed item does.
@@ -132,6 +135,7 @@ impl<'a> Record<'a> {
             depth: event.depth,
             data: seen.event,
             text: event.data.clone(),
+            redactions: event.redactions.clone(),
             ancestors: seen.ancestors,
             root: seen.root,
             is_claimed: true,
@@ -156,7 +160,8 @@ impl<'a> Record<'a> {
             None => return Err((ResultReason::NodeRemoved, None)),
         };
         let seen = self.see(event).map_err(|(reason, message)| (reason, Some(message)))?;
-        let environment = self.environment(workflow, &seen.ancestors, seen.root.as_deref());
+        let environment =
+            self.environment(workflow, &seen.ancestors, seen.root.as_deref(), MarkScope::Redacted);
         // Without a key the definition is of another version than the node's row: then nothing of this is written.
         resolve_concurrency_key(node, &environment)
             .map(Option::unwrap_or_default)
@@ -168,6 +173,7 @@ impl<'a> Record<'a> {
         workflow: &'e Workflow,
         ancestors: &'e Ancestors,
         root: Option<&'e Value>,
+        scope: MarkScope,
     ) -> PlanEnvironment<'e> {
         PlanEnvironment {
             compiled: &workflow.compiled,
@@ -177,7 +183,26 @@ impl<'a> Record<'a> {
             run: self.run,
             root,
             now: self.input.now,
+            scope,
+            for_secret_field: None,
         }
+    }
+
+    /// The marks of an event of a node.
+    ///
+    /// # Errors
+    /// Where they can't be read.
+    fn marks(
+        &self,
+        redactions: Option<&JsonText>,
+        node_id: &str,
+    ) -> Result<Option<Arc<EntryMarks>>, (ResultReason, String)> {
+        let Some(redactions) = redactions else { return Ok(None) };
+        let unreadable = || (ResultReason::TemplateError, UNREADABLE_EVENT.to_owned());
+        let stored = redactions.read().map_err(|_| unreadable())?;
+        let redactions: Redactions = serde_json::from_value(stored).map_err(|_| unreadable())?;
+        let node = self.workflow.and_then(|workflow| workflow.compiled.stored_node(node_id));
+        Ok(EntryMarks::of(&redactions, node.map_or(node_id, |node| &node.name)))
     }
 
     /// Reads what the templates of the record may look at.
@@ -204,6 +229,7 @@ impl<'a> Record<'a> {
             data: read(&event.data)?,
             configuration: event.configuration.as_ref().map(&mut read).transpose()?,
             created_at: event.created_at,
+            marks: self.marks(event.redactions.as_ref(), &event.node_id)?,
         };
         let data = Arc::clone(&own.data);
         let root = match &self.run.data {
@@ -221,6 +247,7 @@ impl<'a> Record<'a> {
                 data: read(&ancestor.data)?,
                 configuration: ancestor.configuration.as_ref().map(&mut read).transpose()?,
                 created_at: ancestor.created_at,
+                marks: self.marks(ancestor.redactions.as_ref(), &ancestor.node_id)?,
             };
             loaded.push((usize::try_from(ancestor.distance).unwrap_or(usize::MAX), entry));
         }
@@ -254,7 +281,12 @@ impl<'a> Record<'a> {
                 return scratch.rows.executions.push(execution);
             }
         };
-        let environment = self.environment(workflow, &step.ancestors, step.root.as_deref());
+        let (ancestors, root) = (&step.ancestors, step.root.as_deref());
+        let for_secret_field = self.environment(workflow, ancestors, root, MarkScope::All);
+        let environment = PlanEnvironment {
+            for_secret_field: Some(&for_secret_field),
+            ..self.environment(workflow, ancestors, root, MarkScope::Redacted)
+        };
         let resolved = match (self.input.parts.resolve)(node, &environment, &mut scratch.budget) {
             Ok(resolved) => resolved,
             // The steps before it took what there was: it gets a budget of its own, by a message.
@@ -384,11 +416,12 @@ impl<'a> Record<'a> {
         let event_id = ids();
         let event_type = format!("{}.{}", node.node.uses.name(), output.channel);
         let targets: Vec<&str> = workflow.compiled.targets(&node.node.id, output.channel).collect();
-        let (data, text) = if output.data == *step.data {
-            (Arc::clone(&step.data), step.text)
+        // What is passed on keeps its marks.
+        let (data, text, redactions) = if output.data == *step.data {
+            (Arc::clone(&step.data), step.text, step.redactions)
         } else {
             let text = JsonText::of(&output.data);
-            (Arc::new(output.data), text)
+            (Arc::new(output.data), text, None)
         };
         scratch.rows.events.push(NewEvent {
             id: event_id,
@@ -397,6 +430,7 @@ impl<'a> Record<'a> {
             channel: output.channel.to_owned(),
             event_type: event_type.clone(),
             data: text.clone(),
+            redactions: redactions.clone(),
             targets: targets.iter().map(|target| (*target).to_owned()).collect(),
             depth: step.depth + 1,
             execution_id,
@@ -408,6 +442,7 @@ impl<'a> Record<'a> {
             data: Arc::clone(&data),
             configuration: Some(Arc::new(configuration)),
             created_at: self.input.now,
+            marks: self.marks(redactions.as_ref(), &node.node.id).unwrap_or_default(),
         }));
         let mut wakes = false;
         for target in targets {
@@ -418,6 +453,7 @@ impl<'a> Record<'a> {
                 depth: step.depth + 1,
                 data: Arc::clone(&data),
                 text: text.clone(),
+                redactions: redactions.clone(),
                 ancestors: ancestors.clone(),
                 root: step.root.clone(),
                 is_claimed: false,

@@ -5,7 +5,7 @@ use model::json::weight;
 use model::limits::{GO_ON_BYTES_MAX, LOOKED_AT_WEIGHT_MAX};
 use serde_json::{Value, json};
 use store::JsonText;
-use store::builder::{AncestorEvent, InputEvent, NodeKey, NodeSlots};
+use store::builder::{AncestorEvent, InputEvent, NewEvent, NodeKey, NodeSlots};
 
 use super::*;
 use crate::definitions::Definitions;
@@ -59,6 +59,7 @@ fn world(nodes: Value, edges: Value, waiting_at: &[&str]) -> World {
         depth: 1,
         execution_id: None,
         configuration: None,
+        redactions: None,
         created_at: time,
     });
     let run = RunFacts {
@@ -324,6 +325,7 @@ fn what_a_record_looks_at_has_a_limit_of_weight_on_both_sides_i10() {
             node_id: "b".into(),
             event_type: "far".into(),
             data: JsonText::of(&"x".repeat(rest)),
+            redactions: None,
             configuration: None,
             created_at: event.created_at,
         });
@@ -361,4 +363,108 @@ fn an_event_that_can_not_be_read_ends_its_record_alone_i9() {
     let plan = world.plan();
     let results: Vec<_> = plan.rows.executions.iter().map(|execution| execution.result_reason).collect();
     assert_eq!(results, [Some("template_error"), None]);
+}
+
+/// A world in which the item's event has `data` with a redacted and a scrubbed place.
+fn with_redactions(nodes: Value, edges: Value) -> World {
+    let mut world = world(nodes, edges, &["a"]);
+    let event = &mut world.loaded.events[0];
+    event.data = JsonText::of(
+        &json!({ "body": { "token": "[redacted]", "echo": "got [secret:idp.id]", "n": 1 }, "list": [1, "[redacted]", 3] }),
+    );
+    event.redactions =
+        Some(JsonText::of(&json!({ "redacted": ["/body/token", "/list/1"], "scrubbed": ["/body/echo"] })));
+    world
+}
+
+/// How a node with this configuration ends whose event has blanked places: `pending`, or reason and message.
+fn with_marks(component: &str, configuration: &Value) -> String {
+    let nodes = json!([
+        { "id": "start", "name": "start", "trigger": "start" },
+        { "id": "a", "name": "A", "component": component, "configuration": configuration },
+    ]);
+    let plan = with_redactions(nodes, json!([])).plan();
+    let row = &plan.rows.executions[0];
+    match row.result {
+        None => row.configuration.read().unwrap().to_string(),
+        Some(result) => format!(
+            "{result} {} {}",
+            row.result_reason.unwrap_or_default(),
+            row.result_message.clone().unwrap_or_default()
+        ),
+    }
+}
+
+#[test]
+fn a_place_that_was_redacted_is_neither_read_nor_copied_i1() {
+    let http = |value: &str| {
+        with_marks("http", &json!({ "url": "https://x.test/", "headers": [{ "name": "A", "value": value }] }))
+    };
+    for (value, said) in [
+        ("Bearer {{ previous().data.body.token }}", "the data of `start` at /body/token was redacted"),
+        ("{{ previous().data.body.token[0:3] }}", "the data of `start` at /body/token was redacted"),
+        ("{{ len(previous().data.body.token) }}", "the data of `start` at /body/token was redacted"),
+        ("{{ previous().data.list[1] }}", "the data of `start` at /list/1 was redacted"),
+        ("{{ last(previous().data.list[0:2]) }}", "the data of `start` at /list/1 was redacted"),
+        (
+            "{{ join(map(previous().data.list, string(#)), \"\") }}",
+            "the data of `start` at /list/1 was redacted",
+        ),
+        ("{{ toJSON(previous().data.body) }}", "was redacted"),
+        ("{{ toJSON(previous()) }}", "was redacted"),
+        ("{{ toJSON($) }}", "was redacted"),
+        ("{{ string(previous().data) }}", "of which a place was redacted"),
+        ("{{ previous().data.body == $[\"start\"].data.body }}", "of which a place was redacted"),
+        // Where a secret may stand, a text with a mark in it is none either.
+        ("{{ previous().data.body.echo }}", "the data of `start` at /body/echo was redacted"),
+    ] {
+        let ended = http(value);
+        assert!(ended.starts_with("failed redacted ") && ended.contains(said), "{value}: {ended}");
+    }
+    for value in [
+        "{{ previous().data.body.n }}",
+        "{{ len(previous().data.list) }}{{ previous().data.list[2] }}",
+        "{{ toJSON(take(previous().data.list, 1)) }}",
+        "{{ join(keys(previous().data.body), \",\") }}",
+    ] {
+        assert!(http(value).starts_with('{'), "{value}: {}", http(value));
+    }
+    let body =
+        with_marks("http", &json!({ "url": "https://x.test/", "body": { "json": "{{ previous().data }}" } }));
+    assert!(body.starts_with("failed redacted "), "{body}");
+}
+
+#[test]
+fn a_text_with_a_mark_counts_where_a_secret_may_stand_alone() {
+    let condition = |expression: &str| with_marks("if", &json!({ "expression": expression }));
+    assert!(condition("previous().data.body.echo contains \"secret\"").starts_with("passed"));
+    assert!(condition("previous().data.body.token == \"x\"").starts_with("failed redacted "));
+    assert!(condition("previous().data.body.n == 1").starts_with("passed"));
+}
+
+#[test]
+fn what_is_passed_on_keeps_its_marks_i1() {
+    let nodes = json!([
+        { "id": "a", "name": "A", "component": "noop" },
+        { "id": "b", "name": "B", "component": "if", "configuration": { "expression": "true" } },
+        { "id": "c", "name": "C", "component": "if", "configuration": { "expression": "$[\"B\"].data.body.token == \"x\"" } },
+        { "id": "d", "name": "D", "component": "if", "configuration": { "expression": "$[\"A\"].data.body.n == 1" } },
+    ]);
+    let edges = json!([{ "from": "a", "to": "b" }, { "from": "b", "channel": "true", "to": "c" }, { "from": "b", "channel": "true", "to": "d" }]);
+    let plan = with_redactions(nodes, edges).plan();
+    assert_eq!(
+        executions(&plan),
+        [
+            ("a", "finished", Some("passed"), None),
+            ("b", "finished", Some("passed"), None),
+            ("c", "finished", Some("failed"), Some("redacted")),
+            ("d", "finished", Some("passed"), None),
+        ]
+    );
+    assert!(
+        plan.rows.executions[2].result_message.as_ref().unwrap().contains("the data of `B` at /body/token")
+    );
+    let stored =
+        |row: &NewEvent| row.redactions.as_ref().map(|text| text.read().unwrap()["redacted"][0].clone());
+    assert!(plan.rows.events.iter().all(|row| stored(row) == Some(json!("/body/token"))));
 }

@@ -22,8 +22,8 @@ use zeroize::Zeroizing;
 use super::cache::KEPT_SECONDS_MAX;
 use super::{issuer_url, jwt};
 
-/// Seconds that an issuer has for its answer.
-const ISSUER_SECONDS_MAX: u64 = 10;
+/// How long an issuer has for its answer.
+const ISSUER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes of an issuer's answer.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 /// The grant of RFC 7523, section 2.1.
@@ -70,7 +70,7 @@ impl Issuer {
             url: asked.url.into(),
             headers: asked.headers,
             body: asked.body,
-            timeout: Duration::from_secs(ISSUER_SECONDS_MAX),
+            timeout: ISSUER_TIMEOUT,
             used_secret: true,
             allowed_hosts: self.allowed_hosts.clone(),
             redirects_max: 0,

@@ -26,6 +26,8 @@ use crate::source::{Content, Tree};
 pub(super) struct Names<'d> {
     id: Option<&'d str>,
     ids_by_name: &'d BTreeMap<&'d str, Option<&'d str>>,
+    /// What nodes redact of their output, by their names.
+    redacted: &'d BTreeMap<&'d str, &'d [String]>,
     ancestry: &'d Ancestry<'d>,
     before: OnceCell<HashSet<&'d str>>,
 }
@@ -34,9 +36,10 @@ impl<'d> Names<'d> {
     pub(super) fn new(
         id: Option<&'d str>,
         ids_by_name: &'d BTreeMap<&'d str, Option<&'d str>>,
+        redacted: &'d BTreeMap<&'d str, &'d [String]>,
         ancestry: &'d Ancestry<'d>,
     ) -> Self {
-        Self { id, ids_by_name, ancestry, before: OnceCell::new() }
+        Self { id, ids_by_name, redacted, ancestry, before: OnceCell::new() }
     }
 
     fn comes_before(&self, id: &str, own: &'d str) -> bool {
@@ -46,7 +49,21 @@ impl<'d> Names<'d> {
     /// Checks every name that the template mentions.
     pub(super) fn check(&self, spot: &Spot<&str>, template: &Template, out: &mut Collector<'_>) {
         check_functions(spot, template, out);
-        for (name, span) in template.mentions().nodes {
+        let mentions = template.mentions();
+        for (name, pointer, span) in mentions.places {
+            let redacted = self.redacted.get(name.as_str()).copied().unwrap_or_default();
+            let is_within = |place: &&String| {
+                pointer
+                    .strip_prefix(place.as_str())
+                    .is_some_and(|below| below.is_empty() || below.starts_with('/'))
+            };
+            if let Some(place) = redacted.iter().find(is_within) {
+                let message =
+                    format!("`{name}` redacts {place}: reading it fails the execution (`redacted`)");
+                out.warning_in(spot, span, message);
+            }
+        }
+        for (name, span) in mentions.nodes {
             match (self.ids_by_name.get(name.as_str()), self.id) {
                 (None, _) => {
                     let by_id = self.ids_by_name.iter().find(|(_, id)| **id == Some(name.as_str()));

@@ -25,10 +25,16 @@ pub(super) fn check_all(draft: &Draft<'_>, out: &mut Collector<'_>) -> Vec<NodeS
             Some((node.name.as_ref()?.value.as_str(), node.id.as_ref().map(|id| id.value.as_str())))
         })
         .collect();
+    let redacted: BTreeMap<&str, &[String]> = draft
+        .nodes
+        .iter()
+        .filter_map(|node| Some((node.name.as_ref()?.value.as_str(), node.redact.as_ref()?.value.as_slice())))
+        .collect();
     let ancestry = Ancestry::new(draft);
     let mut refs = Vec::new();
     for node in &draft.nodes {
-        let names = Names::new(node.id.as_ref().map(|id| id.value.as_str()), &ids_by_name, &ancestry);
+        let names =
+            Names::new(node.id.as_ref().map(|id| id.value.as_str()), &ids_by_name, &redacted, &ancestry);
         match node.uses.as_ref().map(|uses| (&uses.value, uses)) {
             Some((Uses::Component(name), uses)) => match component(name) {
                 Some(component) => refs.extend(check_component(node, component, &names, out)),

@@ -20,11 +20,11 @@ pub(super) fn take<'a>(arguments: &[Value<'a>], budget: &mut Budget) -> Outcome<
     let count = usize::try_from(count).map_err(|_| Fault::range("the count must not be negative"))?;
     let count = count.min(items.len());
     match items {
-        List::Json(items) => Ok(Value::List(List::Json(&items[..count]))),
         List::Shared(items) => {
             budget.grow_list(count)?;
             Ok(Value::list(items[..count].to_vec()))
         }
+        items => Ok(items.json_slice(0, count).map_or(Value::Nil, Value::List)),
     }
 }
 

@@ -95,11 +95,11 @@ fn slice<'a>(
     let to = bound(to, length)?;
     let from = bound(from, 0)?.min(to);
     match object {
-        Value::List(List::Json(items)) => Ok(Value::List(List::Json(&items[from..to]))),
         Value::List(List::Shared(items)) => {
             budget.grow_list(to - from)?;
             Ok(Value::list(items[from..to].to_vec()))
         }
+        Value::List(items) => Ok(items.json_slice(from, to).map_or(Value::Nil, Value::List)),
         Value::Text(Text::Borrowed(whole)) if whole.is_char_boundary(from) && whole.is_char_boundary(to) => {
             Ok(Value::str(&whole[from..to]))
         }

@@ -102,7 +102,8 @@ impl<'a> Machine<'a> {
     /// The value of a node.
     pub fn eval(&mut self, id: Id) -> Eval<'a> {
         if self.node(id).kind.spine().is_none() {
-            return self.eval_leaf(id);
+            let value = self.eval_leaf(id)?;
+            return self.read(id, value);
         }
         // Only a `?.` outside of its chain gives nothing, and the parser makes none.
         Ok(self.eval_open(id)?.unwrap_or(Value::Nil))
@@ -113,7 +114,22 @@ impl<'a> Machine<'a> {
         let base = self.spine.len();
         let result = self.walk(id, base);
         self.spine.truncate(base);
-        result
+        match result {
+            Ok(Some(value)) => self.read(id, value).map(Some),
+            other => other,
+        }
+    }
+
+    /// A value that an expression comes to: a place that was blanked is none.
+    #[inline]
+    fn read(&self, id: Id, value: Value<'a>) -> Eval<'a> {
+        match &value {
+            Value::Opaque(opaque) => match opaque.redaction() {
+                Some(fault) => Err(self.fault(id, fault)),
+                None => Ok(value),
+            },
+            _ => Ok(value),
+        }
     }
 
     /// Goes down a chain to its first operand, and up again.
@@ -168,6 +184,7 @@ impl<'a> Machine<'a> {
     /// One node of a chain, whose first child has the value `left`.
     fn step(&mut self, id: Id, left: Value<'a>) -> Result<Option<Value<'a>>, Box<Error>> {
         self.tick(id)?;
+        let left = self.read(id, left)?;
         match &self.node(id).kind {
             Kind::Binary(op, _, right) => {
                 if let Kind::Literal(literal) = &self.node(*right).kind {

@@ -118,15 +118,15 @@ const FIND: &str = "/* redrive_execution: find */
 const WRITE: &str = "/* redrive_execution: write */
     WITH failed AS (
         SELECT x.id, x.workflow_id, x.node_id, x.root_event_id, n.generation, e.node_id AS from_node_id, e.channel, e.data, e.depth,
-            e.execution_id
+            e.execution_id, e.redactions
         FROM workflow_node_executions x
         JOIN workflow_events e ON e.id = x.event_id
         JOIN workflow_nodes n ON n.workflow_id = x.workflow_id AND n.node_id = x.node_id
         WHERE x.id = $1),
     event AS (
         INSERT INTO workflow_events (id, workflow_id, node_id, root_event_id, channel, type, data, targets, depth, execution_id,
-            created_at)
-        SELECT $2, workflow_id, from_node_id, root_event_id, channel, 'redrive', data, ARRAY[node_id], depth, execution_id, $4
+            redactions, created_at)
+        SELECT $2, workflow_id, from_node_id, root_event_id, channel, 'redrive', data, ARRAY[node_id], depth, execution_id, redactions, $4
         FROM failed),
     item AS (
         INSERT INTO workflow_node_queue_items (id, workflow_id, node_id, root_event_id, event_id, node_generation, created_at,

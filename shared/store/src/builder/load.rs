@@ -54,6 +54,8 @@ pub struct InputEvent {
     pub execution_id: Option<Uuid>,
     /// The display configuration of that execution.
     pub configuration: Option<JsonText>,
+    /// Places of its data that were blanked (`model::redactions::Redactions`).
+    pub redactions: Option<JsonText>,
     /// When it happened.
     pub created_at: Timestamp,
 }
@@ -73,6 +75,8 @@ pub struct AncestorEvent {
     pub data: JsonText,
     /// The display configuration of the execution that emitted it.
     pub configuration: Option<JsonText>,
+    /// Places of its data that were blanked (`model::redactions::Redactions`).
+    pub redactions: Option<JsonText>,
     /// When it happened.
     pub created_at: Timestamp,
 }
@@ -148,7 +152,7 @@ pub async fn load_batch(tx: &Tx, request: &LoadRequest) -> Result<Loaded, StoreE
 }
 
 const LOAD_EVENTS: &str = "/* load_events */
-    SELECT ev.id, ev.node_id, ev.type, ev.data, ev.depth, ev.execution_id, ev.created_at, ex.configuration
+    SELECT ev.id, ev.node_id, ev.type, ev.data, ev.depth, ev.execution_id, ev.created_at, ev.redactions, ex.configuration
     FROM workflow_events ev LEFT JOIN workflow_node_executions ex ON ex.id = ev.execution_id
     WHERE ev.id = ANY($1)";
 
@@ -204,7 +208,7 @@ const LOAD_ANCESTORS: &str = "/* load_ancestors */
                     WHERE ev.id = found.id OFFSET 0) size
                 WHERE found.rows > $5) counted
             WHERE counted.bytes > $6) AS is_too_much)
-    SELECT found.of_event_id, found.distance, ev.node_id, ev.type, ev.created_at, total.is_too_much,
+    SELECT found.of_event_id, found.distance, ev.node_id, ev.type, ev.created_at, ev.redactions, total.is_too_much,
         CASE WHEN NOT total.is_too_much THEN ev.data END AS data,
         CASE WHEN NOT total.is_too_much THEN ex.configuration END AS configuration
     FROM found CROSS JOIN total
@@ -268,6 +272,7 @@ fn input_event(row: &Row) -> Result<InputEvent, StoreError> {
         depth: column(row, "depth")?,
         execution_id: column(row, "execution_id")?,
         configuration: column(row, "configuration")?,
+        redactions: column(row, "redactions")?,
         created_at: column(row, "created_at")?,
     })
 }
@@ -280,6 +285,7 @@ fn ancestor_event(row: &Row) -> Result<AncestorEvent, StoreError> {
         event_type: column(row, "type")?,
         data: column(row, "data")?,
         configuration: column(row, "configuration")?,
+        redactions: column(row, "redactions")?,
         created_at: column(row, "created_at")?,
     })
 }

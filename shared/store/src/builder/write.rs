@@ -23,6 +23,8 @@ pub struct NewEvent {
     pub event_type: String,
     /// What happened.
     pub data: JsonText,
+    /// Places of it that were blanked (`model::redactions::Redactions`).
+    pub redactions: Option<JsonText>,
     /// The nodes that it was routed to.
     pub targets: Vec<String>,
     /// Events from the root down to it.
@@ -164,11 +166,11 @@ async fn insert_events(tx: &Tx, events: &[NewEvent], now: Timestamp) -> Result<u
         .query(
             "/* insert_events */
              INSERT INTO workflow_events (id, workflow_id, node_id, root_event_id, channel, type, data, targets, depth,
-                 execution_id, created_at)
+                 execution_id, redactions, created_at)
              SELECT t.id, t.workflow_id, t.node_id, t.root_event_id, t.channel, t.type, t.data,
-                 ARRAY(SELECT jsonb_array_elements_text(t.targets)), t.depth, t.execution_id, $11
-             FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-                 AS t (id, workflow_id, node_id, root_event_id, channel, type, data, targets, depth, execution_id)
+                 ARRAY(SELECT jsonb_array_elements_text(t.targets)), t.depth, t.execution_id, t.redactions, $12
+             FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+                 AS t (id, workflow_id, node_id, root_event_id, channel, type, data, targets, depth, execution_id, redactions)
              RETURNING id",
             &[
                 (&collect(events, |event| event.id), Type::UUID_ARRAY),
@@ -181,6 +183,7 @@ async fn insert_events(tx: &Tx, events: &[NewEvent], now: Timestamp) -> Result<u
                 (&targets, Type::JSONB_ARRAY),
                 (&collect(events, |event| event.depth), Type::INT4_ARRAY),
                 (&collect(events, |event| event.execution_id), Type::UUID_ARRAY),
+                (&collect(events, |event| event.redactions.as_ref().map(JsonText::as_parameter)), Type::JSONB_ARRAY),
                 (&now, Type::TIMESTAMPTZ),
             ],
         )

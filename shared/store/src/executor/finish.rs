@@ -1,6 +1,7 @@
 use std::collections::HashSet;
 
 use jiff::Timestamp;
+use model::redactions::Redactions;
 use serde_json::Value;
 use tokio_postgres::Row;
 use tokio_postgres::types::{Json, Type};
@@ -44,6 +45,8 @@ pub struct NewOutput {
     pub event_type: String,
     /// The event's data, scrubbed.
     pub data: Value,
+    /// Places of it that were blanked.
+    pub redactions: Option<Redactions>,
     /// The nodes that it goes to, with the ids of the items that it becomes there.
     pub targets: Vec<(String, Uuid)>,
 }
@@ -156,6 +159,7 @@ async fn record(tx: &Tx, rows: &[FinishRow], now: Timestamp) -> Result<Vec<Row>,
             (&collect(&items, |(_, (_, item_id))| *item_id), Type::UUID_ARRAY),
             (&model::outcome::NODE_FULL, Type::TEXT),
             (&collect(rows, |row| row.facts.as_ref().map(Json)), Type::JSONB_ARRAY),
+            (&collect(&outputs, |(_, output)| output.redactions.as_ref().map(Json)), Type::JSONB_ARRAY),
         ],
     )
     .await
@@ -236,15 +240,15 @@ const RECORD: &str = "/* record_outcomes */
         WHERE ex.id = current.id AND ex.state IN ('started', 'cancelling') AND ex.lease_token = current.token
         RETURNING ex.id, ex.workflow_id, ex.node_id, ex.root_event_id, ex.event_id, current.routes_nothing),
     output AS (
-        SELECT recorded.*, t.event_id AS output_id, t.channel, t.type, t.data, t.targets
-        FROM unnest($13, $14, $15, $16, $17, $18) AS t (execution_id, event_id, channel, type, data, targets)
+        SELECT recorded.*, t.event_id AS output_id, t.channel, t.type, t.data, t.targets, t.redactions
+        FROM unnest($13, $14, $15, $16, $17, $18, $24) AS t (execution_id, event_id, channel, type, data, targets, redactions)
         JOIN recorded ON recorded.id = t.execution_id),
     event AS (
         INSERT INTO workflow_events (id, workflow_id, node_id, root_event_id, channel, type, data, targets, depth, execution_id,
-            created_at)
+            redactions, created_at)
         SELECT output.output_id, output.workflow_id, output.node_id, output.root_event_id, output.channel, output.type, output.data,
             CASE WHEN output.routes_nothing THEN '{}' ELSE ARRAY(SELECT jsonb_array_elements_text(output.targets)) END,
-            parent.depth + 1, output.id, $1
+            parent.depth + 1, output.id, output.redactions, $1
         FROM output JOIN workflow_events parent ON parent.id = output.event_id
         RETURNING id),
     target AS (

@@ -32,6 +32,26 @@ fn a_reference_tells_where_in_the_request_it_stands_unless_a_template_chooses_it
 }
 
 #[test]
+fn reading_what_a_node_redacts_is_warned_of() {
+    let warned = |expression: &str| {
+        let nodes = format!(
+            "  - {{ id: a, name: A, component: http, redact: [/body/token, /list/0], configuration: {{ {URL} }} }}\n  \
+             - {{ id: b, name: B, component: http, configuration: {{ {URL}, body: {{ text: '{{{{ {expression} }}}}' }} }} }}\n"
+        );
+        let text = workflow(&nodes).replace("to: a }", "to: a }\n  - { from: a, channel: success, to: b }");
+        warnings(&text)
+    };
+    for expression in ["$[\"A\"].data.body.token", "$.A.data.body.token[0:3]", "len($.A.data[\"list\"][0].x)"]
+    {
+        let found = warned(expression);
+        assert!(found.len() == 1 && found[0].contains("`A` redacts /"), "{expression}: {found:?}");
+    }
+    for expression in ["$.A.data.body", "$.A.data.body.tokens", "$.A.data.list[1]", "$.A.data.status"] {
+        assert_eq!(warned(expression), [""; 0], "{expression}");
+    }
+}
+
+#[test]
 fn what_would_have_to_look_at_a_secret_is_refused_with_its_place_i1() {
     let spelled = http(&format!(
         "{URL}, headers: [{{ name: X, value: '{{{{ secrets(\"a\").b[0:1] == \"x\" ? 1 : 2 }}}}' }}]"

@@ -1,0 +1,42 @@
+//! Places of data that were blanked before it was stored: what stands there is no data.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Places of one JSON value that were redacted, or in which a secret was scrubbed. A template can neither read nor copy one.
+#[derive(Debug, Default)]
+pub struct Marks {
+    /// The place itself was: what it is called in messages.
+    label: Option<Arc<str>>,
+    /// What is marked below, by key or index.
+    children: BTreeMap<String, Marks>,
+}
+
+impl Marks {
+    /// Marks the places that `pointers` (JSON pointers) name. In messages a place is called `what` and its pointer.
+    pub fn of<'p>(what: &str, pointers: impl IntoIterator<Item = &'p str>) -> Marks {
+        let mut marks = Marks::default();
+        for pointer in pointers {
+            let mut place = &mut marks;
+            for key in pointer.split('/').skip(1) {
+                place = place.children.entry(key.replace("~1", "/").replace("~0", "~")).or_default();
+            }
+            place.label = Some(format!("{what}{pointer}").into());
+        }
+        marks
+    }
+
+    /// Whether nothing is marked.
+    pub fn is_empty(&self) -> bool {
+        self.label.is_none() && self.children.is_empty()
+    }
+
+    pub(crate) fn label(&self) -> Option<&Arc<str>> {
+        self.label.as_ref()
+    }
+
+    /// What is marked below a key.
+    pub(crate) fn below(&self, key: &str) -> Option<&Marks> {
+        self.children.get(key)
+    }
+}
