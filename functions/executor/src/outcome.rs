@@ -25,7 +25,7 @@ pub struct Scrubbed {
     state: State,
     places: usize,
     secrets: Vec<String>,
-    redactions: Redactions,
+    redactions: Option<Redactions>,
 }
 
 enum State {
@@ -97,7 +97,7 @@ impl Scrubbed {
                 Outcome::Failed(Failure { data, message, ..failure })
             }
         };
-        Self { state: State::Ran(outcome), places, secrets, redactions }
+        Self { state: State::Ran(outcome), places, secrets, redactions: redactions.stored() }
     }
 
     /// A failure of ours; its texts hold no secret.
@@ -112,7 +112,7 @@ impl Scrubbed {
 
     /// The claim is given back: nothing was run.
     pub fn given_back() -> Self {
-        Self { state: State::GivenBack, places: 0, secrets: Vec::new(), redactions: Redactions::default() }
+        Self { state: State::GivenBack, places: 0, secrets: Vec::new(), redactions: None }
     }
 }
 
@@ -125,6 +125,12 @@ impl From<SecretProblem> for Scrubbed {
                 Self::failed(Failure::new(reason, reason.as_str(), message))
             }
         }
+    }
+}
+
+impl From<SecretProblem> for Box<Scrubbed> {
+    fn from(problem: SecretProblem) -> Self {
+        Box::new(problem.into())
     }
 }
 
@@ -160,7 +166,7 @@ pub fn decide(ended: Ended, jitter: f64) -> Decision {
             record: Some(record),
             facts: None,
             output: output.map(|output| (output.channel.to_owned(), output.data)),
-            redactions: scrubbed.redactions.stored(),
+            redactions: scrubbed.redactions,
         },
         Outcome::Failed(failure) => {
             record["error"] = json!({ "code": failure.code, "message": failure.message });
@@ -175,7 +181,7 @@ pub fn decide(ended: Ended, jitter: f64) -> Decision {
             let output = (wait.is_none() && failure.reason.emits())
                 .then(|| ("failure".to_owned(), failure.event_data()));
             let output = output.filter(|(_, data)| check_output(data.clone()).is_ok());
-            let redactions = scrubbed.redactions.stored();
+            let redactions = scrubbed.redactions;
             Decision {
                 kind,
                 message: Some(failure.message),

@@ -80,7 +80,7 @@ fn labels(execution: &ClaimedExecution, opened: &OpenedSecrets, deps: &Deps) -> 
 async fn run(execution: &ClaimedExecution, opened: &OpenedSecrets, deps: &Deps) -> Scrubbed {
     match prepare(execution, opened, deps) {
         Ok(prepared) => prepared.execute(execution, deps).await,
-        Err(scrubbed) => scrubbed,
+        Err(scrubbed) => *scrubbed,
     }
 }
 
@@ -93,7 +93,11 @@ struct Prepared {
     host: GuardedHost,
 }
 
-fn prepare(execution: &ClaimedExecution, opened: &OpenedSecrets, deps: &Deps) -> Result<Prepared, Scrubbed> {
+fn prepare(
+    execution: &ClaimedExecution,
+    opened: &OpenedSecrets,
+    deps: &Deps,
+) -> Result<Prepared, Box<Scrubbed>> {
     let component = (deps.components.component)(&execution.component).ok_or_else(|| {
         let message = format!("this version of sealflow has no component named {}", execution.component);
         SecretProblem::Fails { reason: ResultReason::ComponentError, message }
@@ -106,7 +110,7 @@ fn prepare(execution: &ClaimedExecution, opened: &OpenedSecrets, deps: &Deps) ->
         render_all(fields, component, &secrets, deps)
     else {
         let HttpFailure { reason, code, message, .. } = HttpFailure::refused_secret(&labels);
-        return Err(Scrubbed::failed(Failure::new(reason, code, message)).with_secrets(labels));
+        return Err(Box::new(Scrubbed::failed(Failure::new(reason, code, message)).with_secrets(labels)));
     };
     let values = secrets.values().into_iter().chain(leaves.into_iter().map(|leaf| (leaf.label, leaf.text)));
     let host = GuardedHost {

@@ -413,6 +413,8 @@ fn a_place_that_was_redacted_is_neither_read_nor_copied_i1() {
         ("{{ toJSON(previous().data.body) }}", "was redacted"),
         ("{{ toJSON(previous()) }}", "was redacted"),
         ("{{ toJSON($) }}", "was redacted"),
+        ("{{ $ == $ }}", "of which a place was redacted"),
+        ("{{ previous().data.list[1:2][0] }}", "the data of `start` at /list/1 was redacted"),
         ("{{ string(previous().data) }}", "of which a place was redacted"),
         ("{{ previous().data.body == $[\"start\"].data.body }}", "of which a place was redacted"),
         // Where a secret may stand, a text with a mark in it is none either.
