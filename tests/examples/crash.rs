@@ -1,10 +1,11 @@
 //! `cargo xtask crash`: the crash suite, as long as one likes.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
-use tests::crash::{Backlog, Faults, Guard, Options, backlog, run};
+use tests::crash::{Backlog, Beside, Faults, Guard, Options, backlog, run};
 
-const USAGE: &str = "crash [--seed N] [--executions N] [--calm | --frozen | --outages | --backlog] [--without lease-token|node-lock|sweeper|send-after-commit]";
+const USAGE: &str = "crash [--seed N] [--executions N] [--calm | --frozen | --outages | --backlog] [--beside FOLDER [--functions builder,executor]] [--without lease-token|node-lock|sweeper|send-after-commit]";
 
 /// Node executions of a full run, and the faults that it must have met.
 const EXECUTIONS_FULL: usize = 10_000;
@@ -17,12 +18,15 @@ const TENTHS_MAX: f64 = 1.5;
 #[tokio::main]
 async fn main() {
     let (mut seed, mut executions, mut scenario, mut without) = (None, None, None, None);
+    let (mut folder, mut functions) = (None, "api,webhook,builder,executor,sweeper".to_owned());
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().unwrap_or_else(|| panic!("{argument} wants a value: {USAGE}"));
         match argument.as_str() {
             "--seed" => seed = Some(value().parse().expect("--seed takes a number")),
             "--executions" => executions = Some(value().parse().expect("--executions takes a number")),
+            "--beside" => folder = Some(PathBuf::from(value())),
+            "--functions" => functions = value(),
             "--help" => return println!("{USAGE}"),
             "--calm" | "--frozen" | "--outages" | "--backlog" => scenario = Some(argument.clone()),
             "--without" => {
@@ -37,6 +41,12 @@ async fn main() {
             other => panic!("{other} is not known: {USAGE}"),
         }
     }
+    let functions: Vec<&'static str> =
+        functions.split(',').map(|name| &*Box::leak(name.to_owned().into_boxed_str())).collect();
+    let beside = folder.map(|folder| Beside {
+        folder: Box::leak(folder.into_boxed_path()),
+        functions: Box::leak(functions.into_boxed_slice()),
+    });
     let seed = seed.unwrap_or_else(|| fastrand::u64(..1_000_000));
     println!("seed {seed}: --seed {seed} meets the same faults again");
     let executions =
@@ -48,7 +58,7 @@ async fn main() {
         Some("--outages") => Options::outages(seed, executions, OUTAGE),
         _ => Options::faulty(seed, executions),
     };
-    let report = run(Options { without, ..options }).await;
+    let report = run(Options { without, beside, ..options }).await;
     println!("{report}");
     let is_full = options.faults == Faults::Everywhere && executions >= EXECUTIONS_FULL;
     if is_full && report.faults() < FAULTS_MIN {

@@ -7,6 +7,7 @@ mod environments;
 mod fuzz;
 mod package;
 mod rds_roots;
+mod rolling;
 mod steps;
 mod template;
 mod test;
@@ -25,7 +26,7 @@ use workspace::{Workspace, without_own_package};
 /// A command: its name, what it does, and the function that does it.
 type Task = (&'static str, &'static str, fn(&Workspace, &[String]) -> Result<()>);
 
-const TASKS: [Task; 12] = [
+const TASKS: [Task; 13] = [
     ("demo", "build everything, then show the main job from end to end", demo),
     ("dev", "stay up with the functions under cargo lambda watch; Ctrl-C stops everything", dev),
     ("check", "format, clippy and unit tests: quick", check),
@@ -34,6 +35,11 @@ const TASKS: [Task; 12] = [
         "crash",
         "kill, freeze and lose everything for some minutes, then look whether it held; see --help",
         crash,
+    ),
+    (
+        "rolling",
+        "the crash suite with the functions of another commit beside today's: rolling REV [--functions builder,executor] [--executions N]",
+        rolling::run,
     ),
     (
         "leaks",
@@ -102,6 +108,11 @@ fn dev(workspace: &Workspace, rest: &[String]) -> Result<()> {
 fn crash(workspace: &Workspace, rest: &[String]) -> Result<()> {
     environments::ensure(workspace, &[Environment::Stack])?;
     build_binaries(workspace)?;
+    run_crash(workspace, rest)
+}
+
+/// The crash suite on binaries that are built.
+fn run_crash(workspace: &Workspace, rest: &[String]) -> Result<()> {
     let mut run = workspace.cargo(&["run", "--quiet", "--package", "tests", "--example", "crash", "--"]);
     run.args(rest)
         .env("SEALFLOW_VENV_DIR", workspace.target())

@@ -37,6 +37,7 @@ impl Instance {
     /// Starts the process; it may still be initialising when this returns.
     pub(super) async fn start(
         name: &str,
+        binary: &Path,
         options: &FunctionOptions,
         own_environment: Vec<(String, String)>,
         log: &Path,
@@ -48,7 +49,7 @@ impl Instance {
             async move { api.answer(request).await }
         })
         .await?;
-        let mut command = command(name, options, log, server.port())?;
+        let mut command = command(name, binary, options, log, server.port())?;
         command.envs(own_environment);
         // Lambda ends an instance without asking it.
         let process = Process::start(name, command, Signal::KILL)?;
@@ -142,9 +143,9 @@ fn timed_out(id: &str, error_type: &str, what: &str, limit: Duration) -> Answer 
 }
 
 /// The environment is Lambda's: nothing of ours leaks in, least of all credentials or a proxy.
-fn command(name: &str, options: &FunctionOptions, log: &Path, port: u16) -> Result<Command> {
+fn command(name: &str, binary: &Path, options: &FunctionOptions, log: &Path, port: u16) -> Result<Command> {
     let log = append_privately(log).with_context(|| format!("cannot write {}", log.display()))?;
-    let mut command = child::command(&options.binary);
+    let mut command = child::command(binary);
     command.env_clear().current_dir("/").stdin(Stdio::null()).stderr(log.try_clone()?).stdout(log);
     for kept in ["PATH", "RUST_BACKTRACE"] {
         if let Some(value) = std::env::var_os(kept) {

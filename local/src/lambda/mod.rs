@@ -31,6 +31,8 @@ pub const PAYLOAD_BYTES_MAX: usize = 6 * 1024 * 1024;
 pub struct FunctionOptions {
     /// The program, which speaks the runtime API.
     pub binary: PathBuf,
+    /// A program of another release: every second instance runs it, as while a deployment goes on.
+    pub binary_beside: Option<PathBuf>,
     /// Environment beyond what Lambda itself sets; nothing of ours is passed on but `PATH` and `RUST_BACKTRACE`.
     pub environment: BTreeMap<String, String>,
     /// What each instance gets beside that.
@@ -94,6 +96,7 @@ impl FunctionOptions {
     pub fn new(binary: impl Into<PathBuf>) -> Self {
         Self {
             binary: binary.into(),
+            binary_beside: None,
             environment: BTreeMap::new(),
             environment_of_instance: EnvironmentOfInstance::default(),
             instances_max: 2,
@@ -347,7 +350,10 @@ impl Function {
     async fn start_instance(&self) -> Result<Arc<Instance>> {
         let number = self.started.fetch_add(1, Ordering::Relaxed);
         let own = self.options.environment_of_instance.of(number);
-        let instance = Arc::new(Instance::start(&self.name, &self.options, own, &self.log).await?);
+        let beside = self.options.binary_beside.as_ref().filter(|_| number % 2 == 1);
+        let binary = beside.unwrap_or(&self.options.binary);
+        let instance = Instance::start(&self.name, binary, &self.options, own, &self.log).await?;
+        let instance = Arc::new(instance);
         let mut all = lock(&self.all);
         all.retain(|known| known.strong_count() > 0);
         all.push(Arc::downgrade(&instance));

@@ -39,6 +39,10 @@ pub(crate) enum OpaqueKind {
     Redacted,
 }
 
+/// Said of a code under a key that is no secret: it would tell of what it is the code of.
+pub(crate) const HMAC_KEY: &str =
+    "the key of `hmac` is a secret, `fromBase64` of one, a place in its JSON, or another `hmac` as \"bytes\"";
+
 /// Work and memory that a part counts for, beside its text.
 const PART_BYTES: usize = 64;
 
@@ -331,8 +335,7 @@ fn hmac<'a>(arguments: &[Value<'a>], opened: Option<&dyn Secrets>, budget: &mut 
         // While trying out, references have their values.
         Value::Text(text) if opened.is_some() => vec![Part::Text((**text).to_owned())],
         _ => {
-            let message = "the key of `hmac` is a secret, `fromBase64` of one, a place in its JSON, or another `hmac` as \"bytes\"";
-            return Err(Fault::new(ErrorKind::Secret, message));
+            return Err(Fault::new(ErrorKind::Secret, HMAC_KEY));
         }
     };
     let data = match &arguments[2] {

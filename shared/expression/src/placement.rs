@@ -7,7 +7,7 @@ use crate::{
     builtins::{Builtin, Loop},
     error::{Error, ErrorKind},
     eval::Fault,
-    opaque::refused,
+    opaque::{HMAC_KEY, refused},
     parser::Tree,
     template::{SecretRef, SecretRole},
     value::Value,
@@ -276,6 +276,9 @@ impl Checker<'_> {
             Builtin::SentAt | Builtin::Request => self.look(name, arguments).map(|()| Shape::Text),
             Builtin::Hmac => {
                 self.look(name, &[arguments[0], arguments[3]])?;
+                if *self.of(arguments[1]) == Shape::Known {
+                    return Err(Fault::new(ErrorKind::Secret, HMAC_KEY));
+                }
                 Ok(match self.literal(arguments[3]) {
                     Some("bytes") => Shape::Bytes,
                     Some(_) => Shape::Text,

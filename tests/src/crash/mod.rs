@@ -21,6 +21,6 @@ pub use aws_proxy::{AwsProxy, QueueFaults};
 pub use backlog::{Backlog, backlog};
 pub use checker::Violation;
 pub use faults::{Faults, STEPS};
-pub use options::{Guard, Options};
+pub use options::{Beside, Guard, Options};
 pub use report::Report;
 pub use suite::{Suite, run};

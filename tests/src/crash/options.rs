@@ -1,5 +1,6 @@
 //! What a run of the suite does.
 
+use std::path::Path;
 use std::time::Duration;
 
 use super::aws_proxy::QueueFaults;
@@ -16,6 +17,15 @@ pub enum Guard {
     Sweeper,
     /// Sending after the commit, and not before.
     SendAfterCommit,
+}
+
+/// Functions of another commit: every second instance is one of them.
+#[derive(Clone, Copy, Debug)]
+pub struct Beside {
+    /// The folder with their programs.
+    pub folder: &'static Path,
+    /// Their names.
+    pub functions: &'static [&'static str],
 }
 
 /// What a run of the suite does.
@@ -41,6 +51,8 @@ pub struct Options {
     pub is_swept: bool,
     /// What is taken out.
     pub without: Option<Guard>,
+    /// What runs beside today's functions.
+    pub beside: Option<Beside>,
     /// How long each COMMIT is held back: what a missing lock lets through comes through more often.
     pub commit_pause: Duration,
     /// How long nothing at all may happen while there is work.
@@ -64,6 +76,7 @@ impl Options {
             outages: None,
             is_swept: true,
             without: None,
+            beside: None,
             commit_pause: Duration::ZERO,
             // Longer than a lease and the first backoff of the sweeper.
             stall_max: Duration::from_secs(80),

@@ -19,7 +19,7 @@ use super::audit;
 use super::aws_proxy::{AwsProxy, QueueFaults};
 use super::checker::{Asked, Violation, check};
 use super::faults::{Faults, STEPS, Thaw, struck};
-use super::options::{Guard, Options};
+use super::options::{Beside, Guard, Options};
 use super::outages;
 use super::report::Report;
 use super::run_states::RunStates;
@@ -126,6 +126,12 @@ impl Suite {
         }
         for function in ["builder", "executor"] {
             builder = builder.function(function, |options| options.instances_max = 4);
+        }
+        if let Some(Beside { folder, functions }) = options.beside {
+            for function in functions {
+                builder = builder
+                    .function(function, move |options| options.binary_beside = Some(folder.join(function)));
+            }
         }
         let sealflow = Arc::new(builder.start().await.expect("the product starts"));
         let thaw = Thaw::start(Arc::clone(sealflow.lambda()), options.faults, options.seed);
