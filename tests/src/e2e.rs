@@ -137,7 +137,7 @@ impl Product {
 }
 
 /// Postgres and ministack for all products of a test binary.
-async fn stack() -> Arc<Stack> {
+pub async fn stack() -> Arc<Stack> {
     static STACK: OnceCell<Arc<Stack>> = OnceCell::const_new();
     let start = || async {
         Arc::new(StackOptions::new().postgres().ministack().start().await.expect("the stack starts"))

@@ -1,6 +1,7 @@
 //! A wire to Postgres that reads along: counts round trips and commits, holds a statement back, breaks around a COMMIT, takes guards out
 //! of statements, or is down.
 
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -38,6 +39,8 @@ pub struct Traffic {
     pub round_trips: Vec<Vec<String>>,
     /// Commits of transactions that wrote.
     pub commits: usize,
+    /// Statements that were prepared: once for each connection, and in no round trip of these.
+    pub prepared: usize,
 }
 
 impl Traffic {
@@ -49,6 +52,17 @@ impl Traffic {
         self.commits -= all - self.round_trips.len();
         self
     }
+}
+
+/// A statement that a client prepared.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PreparedStatement {
+    /// The role that prepared it.
+    pub role: String,
+    /// Its text.
+    pub text: String,
+    /// The types of its parameters, by their OIDs.
+    pub types: Vec<u32>,
 }
 
 /// What is to become of a COMMIT.
@@ -77,6 +91,9 @@ struct Record {
     commit_pause: Mutex<Duration>,
     sent_asleep: Mutex<Vec<String>>,
     lost_answer: Mutex<Option<String>>,
+    statements: Mutex<BTreeSet<PreparedStatement>>,
+    /// How often the server has forgotten all prepared statements.
+    forgotten: AtomicUsize,
 }
 
 /// One connection's course.
@@ -92,9 +109,42 @@ struct Session {
     is_cutting: bool,
     /// Answers that the wire has given in the server's place: the server's own are dropped.
     answered_early: usize,
+    /// [`Record::forgotten`] when it began.
+    forgotten_before: usize,
+    /// The role that has logged in.
+    role: String,
+    /// The texts of prepared statements, by the names that the client gave them.
+    prepared: HashMap<String, String>,
+}
+
+/// What a message of a client does.
+enum Ask {
+    /// It makes a statement ready, and runs nothing.
+    Prepares(String),
+    /// It runs this text.
+    Runs(String),
+    Other,
 }
 
 impl Session {
+    fn ask(&self, message: &[u8]) -> Ask {
+        let content = String::from_utf8_lossy(&message[5..]);
+        match message[0] {
+            b'Q' => Ask::Runs(content.into_owned()),
+            // Parse: the statement's name, its text, the types of its parameters.
+            b'P' => match content.split_once('\0') {
+                Some(("", text)) => Ask::Runs(text.to_owned()),
+                _ => Ask::Prepares(content.into_owned()),
+            },
+            // Bind: the portal's name, the statement's name, values.
+            b'B' => {
+                let text = content.split('\0').nth(1).and_then(|name| self.prepared.get(name));
+                text.map_or(Ask::Other, |text| Ask::Runs(text.clone()))
+            }
+            _ => Ask::Other,
+        }
+    }
+
     /// Whether its sandbox is awake: it waits for an answer, or is in a transaction. Such a connection ends like any that breaks.
     fn is_at_work(&self) -> bool {
         self.outstanding > 0 || self.in_transaction
@@ -138,7 +188,7 @@ impl PostgresWire {
                     }
                     let how = sleeps.borrow().1;
                     let client = from_client.reunite(to_client).expect("they are halves of one");
-                    stay_asleep(client, how, &shared).await;
+                    stay_asleep(client, how, &shared, &session).await;
                 });
             }
         });
@@ -233,6 +283,17 @@ impl PostgresWire {
         *lock(&self.record.lost_answer) = Some(text.to_owned());
     }
 
+    /// From now on the server doesn't know the statements any more that were prepared so far, as behind a pooler that changed servers.
+    pub fn forget_statements(&self) {
+        self.record.forgotten.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Every statement that was prepared through this wire, by all its clients.
+    #[must_use]
+    pub fn statements(&self) -> Vec<PreparedStatement> {
+        lock(&self.record.statements).iter().cloned().collect()
+    }
+
     /// Whether the answer that was to be lost has been.
     #[must_use]
     pub fn has_lost_answer(&self) -> bool {
@@ -278,16 +339,13 @@ impl ToClient<'_> {
 }
 
 /// The server is gone. Nothing tells the client so before it sends something.
-async fn stay_asleep(mut client: TcpStream, how: Asleep, record: &Record) {
-    let mut bytes = Vec::new();
+async fn stay_asleep(mut client: TcpStream, how: Asleep, record: &Record, session: &Mutex<Session>) {
+    let mut bytes = Vec::with_capacity(64 * 1024);
     let mut is_named = false;
     while matches!(client.read_buf(&mut bytes).await, Ok(1..)) {
         if !is_named {
             is_named = true;
-            let text = String::from_utf8_lossy(&bytes);
-            let name =
-                text.split_once("/* ").and_then(|(_, rest)| rest.split_once(" */")).map(|(name, _)| name);
-            lock(&record.sent_asleep).push(name.unwrap_or("unnamed").to_owned());
+            lock(&record.sent_asleep).push(first_name(&bytes, session));
         }
         if how == Asleep::Reset {
             // Closing with nothing left to wait for sends a reset.
@@ -312,8 +370,9 @@ async fn carry_requests(
         let (mut sent, mut carried) = (0, 0);
         while let Some(length) = message_length(&bytes[sent..], is_started) {
             if is_started {
-                let held =
-                    lock(&record.held).take_if(|(text, _)| contains(&bytes[sent..sent + length], text));
+                let ask = lock(session).ask(&bytes[sent..sent + length]);
+                let held = lock(&record.held)
+                    .take_if(|(text, _)| matches!(&ask, Ask::Runs(run) if run.contains(text.as_str())));
                 if let Some((_, gate)) = held {
                     // What was sent along with it, before it, is not held.
                     if to.write_all(&bytes[carried..sent]).await.is_err() {
@@ -345,9 +404,15 @@ async fn carry_requests(
                 }
                 take_guards_out(message, record);
                 note(message, record, session);
+                if lock(session).forgotten_before < record.forgotten.load(Ordering::Relaxed) {
+                    rename_statement(message);
+                }
             } else {
                 is_started = true;
-                lock(session).outstanding = 1;
+                let mut session = lock(session);
+                session.outstanding = 1;
+                session.role = role_of(&bytes[sent..sent + length]);
+                session.forgotten_before = record.forgotten.load(Ordering::Relaxed);
             }
             sent += length;
         }
@@ -391,6 +456,19 @@ async fn carry_answers(
     }
 }
 
+/// The name of the first statement in what was sent that has one.
+fn first_name(mut bytes: &[u8], session: &Mutex<Session>) -> String {
+    while let Some(length) = message_length(bytes, true) {
+        if let Ask::Runs(text) | Ask::Prepares(text) = lock(session).ask(&bytes[..length])
+            && let Some((name, _)) = text.split_once("/* ").and_then(|(_, rest)| rest.split_once(" */"))
+        {
+            return name.to_owned();
+        }
+        bytes = &bytes[length..];
+    }
+    "unnamed".to_owned()
+}
+
 /// Puts spaces in a guard's place, so that the message keeps its length.
 fn take_guards_out(message: &mut [u8], record: &Record) {
     for text in lock(&record.removed).iter() {
@@ -421,39 +499,74 @@ fn message_length(bytes: &[u8], has_type: bool) -> Option<usize> {
 }
 
 fn note(message: &[u8], record: &Record, session: &Mutex<Session>) {
-    let text = String::from_utf8_lossy(&message[5..]);
     let mut session = lock(session);
     let mut traffic = lock(&record.traffic);
-    if matches!(message[0], b'P' | b'Q') {
-        if session.outstanding == 0 && !session.is_group_open {
-            traffic.round_trips.push(Vec::new());
+    match session.ask(message) {
+        Ask::Runs(text) => {
+            if session.outstanding == 0 && !session.is_group_open {
+                traffic.round_trips.push(Vec::new());
+            }
+            push_name(&mut traffic, &text);
+            let is_extended = message[0] != b'Q';
+            if is_extended {
+                session.is_group_open = true;
+                session.is_cutting |=
+                    lock(&record.lost_answer).take_if(|lost| text.contains(lost.as_str())).is_some();
+                let is_write = is_write(&text);
+                session.is_writing |= is_write;
+                traffic.commits += usize::from(is_write && !session.in_transaction);
+            } else {
+                session.outstanding += 1;
+                if text.starts_with("COMMIT") {
+                    traffic.commits += usize::from(session.is_writing);
+                    session.is_cutting = std::mem::take(&mut *lock(&record.cut_commit));
+                }
+                session.in_transaction = text.starts_with("BEGIN");
+                session.is_writing = false;
+            }
         }
-        push_name(&mut traffic, &text);
-    }
-    match message[0] {
-        b'P' => {
-            session.is_group_open = true;
-            session.is_cutting |=
-                lock(&record.lost_answer).take_if(|lost| text.contains(lost.as_str())).is_some();
-            let is_write = is_write(&text);
-            session.is_writing |= is_write;
-            traffic.commits += usize::from(is_write && !session.in_transaction);
+        Ask::Prepares(content) => {
+            if let Some((name, text)) = content.split_once('\0') {
+                let text = text.split('\0').next().unwrap_or(text).to_owned();
+                let types = types_of(message, name.len() + text.len());
+                let statement = PreparedStatement { role: session.role.clone(), text: text.clone(), types };
+                lock(&record.statements).insert(statement);
+                session.prepared.insert(name.to_owned(), text);
+            }
+            traffic.prepared += 1;
         }
-        b'S' => {
+        Ask::Other if message[0] == b'S' => {
             session.is_group_open = false;
             session.outstanding += 1;
         }
-        b'Q' => {
-            session.outstanding += 1;
-            if text.starts_with("COMMIT") {
-                traffic.commits += usize::from(session.is_writing);
-                session.is_cutting = std::mem::take(&mut *lock(&record.cut_commit));
-            }
-            session.in_transaction = text.starts_with("BEGIN");
-            session.is_writing = false;
-        }
-        _ => {}
+        Ask::Other => {}
     }
+}
+
+/// Has a Bind name a statement that the server doesn't know.
+fn rename_statement(message: &mut [u8]) {
+    let name = 5 + message[5..].iter().position(|byte| *byte == 0).map_or(0, |end| end + 1);
+    if message[0] == b'B' && message.get(name).is_some_and(|byte| *byte != 0) {
+        message[name] = b'?';
+    }
+}
+
+/// The role in a startup message: names and values, each ended by a zero byte.
+fn role_of(message: &[u8]) -> String {
+    let content = String::from_utf8_lossy(message.get(8..).unwrap_or_default()).into_owned();
+    let mut words = content.split('\0');
+    while let (Some(name), Some(value)) = (words.next(), words.next()) {
+        if name == "user" {
+            return value.to_owned();
+        }
+    }
+    String::new()
+}
+
+/// The types at the end of a Parse message, behind a name and a text of so many bytes together.
+fn types_of(message: &[u8], name_and_text: usize) -> Vec<u32> {
+    let types = message.get(5 + name_and_text + 2 + 2..).unwrap_or_default();
+    types.chunks_exact(4).map(|oid| u32::from_be_bytes([oid[0], oid[1], oid[2], oid[3]])).collect()
 }
 
 fn push_name(traffic: &mut Traffic, text: &str) {

@@ -17,7 +17,7 @@ use store::BootstrapIds;
 use tests::kms::FakeKms;
 use tests::queues::aws_config;
 use tests::world::{batch, build, event, execute};
-use tests::{Workflow, World};
+use tests::{PostgresWire, Workflow, World};
 use tower::ServiceExt;
 
 const TOKEN: &str = "sf_test-token-of-the-tries";
@@ -238,4 +238,47 @@ async fn a_transaction_that_loses_against_others_runs_so_often_and_then_gives_up
     let response = builder::handle(batch(&[event(run)], 1), deadline, &builder).await;
     assert_ne!(response, BatchResponse::default(), "its message is delivered again");
     assert_eq!(tried(&world).await, i64::from(RUNS_MAX));
+}
+
+#[tokio::test]
+async fn a_statement_that_the_server_forgot_or_planned_for_other_types_runs_once_more_i3() {
+    let world = World::create().await;
+    let wire = PostgresWire::to(world.database.host_port()).await;
+    let store = tests::database::store_at(wire.url(&world.database.url("api")));
+    let nodes = json!([
+        { "id": "start", "name": "Start", "trigger": "start" }, { "id": "a", "name": "A", "component": "noop" },
+    ]);
+    let workflow = world.workflow(nodes, json!([{ "from": "start", "to": "a" }])).await;
+    // One in a transaction of its own, and one among others.
+    let both = async || {
+        let found = store::api::find_workflow(&store, world.organization_id, &workflow.id.to_string()).await;
+        let start = store::api::RunStart {
+            organization_id: world.organization_id,
+            workflow_id: workflow.id,
+            version_planned: workflow.version,
+            node_id: "start".to_owned(),
+            event_id: world.id(),
+            channel: "default",
+            event_type: "start",
+            data: json!({}),
+            custom_name: None,
+            hops: 0,
+            targets: vec![("a".to_owned(), world.id())],
+            now: world.now(),
+        };
+        (found.is_ok(), store::api::start_run(&store, &start).await.ok())
+    };
+    let started = store::api::StartOutcome::Started;
+    assert_eq!(both().await, (true, Some(started)));
+    for forget in 0..2 {
+        if forget == 0 {
+            wire.forget_statements();
+        } else {
+            let sql = "ALTER TABLE workflows ALTER COLUMN description TYPE varchar(4000);
+                 ALTER TABLE workflow_nodes ALTER COLUMN name TYPE varchar(4000)";
+            world.database.sql(sql).await;
+        }
+        assert_eq!(both().await, (true, Some(started)), "{forget}");
+    }
+    assert_eq!(world.items().await, 3, "each run was started once");
 }

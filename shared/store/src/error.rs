@@ -69,12 +69,23 @@ impl StoreError {
         }
     }
 
+    /// Whether the server doesn't know a prepared statement any more, or what it gives has other types since: it has not run.
+    pub(crate) fn is_stale_statement(&self) -> bool {
+        matches!(self, Self::Unavailable { sqlstate: Some(code) } if code == UNKNOWN_STATEMENT || code == STALE_PLAN)
+    }
+
     /// Whether a lock was not given in time.
     #[must_use]
     pub fn is_lock_timeout(&self) -> bool {
         matches!(self, Self::Unavailable { sqlstate: Some(code) } if code == "55P03")
     }
 }
+
+/// SQLSTATE of a prepared statement that the server doesn't know.
+const UNKNOWN_STATEMENT: &str = "26000";
+/// SQLSTATE of a plan whose result has changed its types, which is that of anything that the server doesn't do; the routine tells.
+const STALE_PLAN: &str = "0A000";
+const STALE_PLAN_ROUTINE: &str = "RevalidateCachedQuery";
 
 /// The name in a statement's first comment.
 pub(crate) fn statement_name(sql: &str) -> &str {
@@ -117,6 +128,10 @@ impl From<tokio_postgres::Error> for StoreError {
         match class {
             // Another transaction won, the server is going away or has no room, a time-out or a lock.
             "40" | "53" | "57" | "58" | "08" | "25" => Self::Unavailable { sqlstate },
+            _ if db.code().code() == UNKNOWN_STATEMENT => Self::Unavailable { sqlstate },
+            _ if db.code().code() == STALE_PLAN && db.routine() == Some(STALE_PLAN_ROUTINE) => {
+                Self::Unavailable { sqlstate }
+            }
             "55" if *db.code() == SqlState::LOCK_NOT_AVAILABLE => Self::Unavailable { sqlstate },
             "22" | "23" | "54" => Self::Rejected { sqlstate, constraint: db.constraint().map(str::to_owned) },
             _ => Self::Refused { sqlstate },

@@ -1,7 +1,7 @@
 //! Postgres, the only truth: every statement of sealflow stands in this crate, inline beside its function.
 //!
-//! The first line of each statement is a comment with the function's name (it shows in pg_stat_statements). Statements are sent with
-//! their types, so that one round trip is enough and poolers need no pinning. [`Store::run_tx`] is the only way to a transaction.
+//! The first line of each statement is a comment with the function's name (it shows in pg_stat_statements). Each
+//! is prepared once for each connection, with its types, and kept. [`Store::run_tx`] is the only way to a transaction.
 
 pub mod builder;
 mod connect;

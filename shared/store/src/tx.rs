@@ -27,6 +27,8 @@ const RUNS_MAX: u32 = 5;
 /// Looks at a transaction whose COMMIT was not answered, and the pause between two: as long as an idle transaction may last.
 const LOST_COMMIT_LOOKS_MAX: u32 = 50;
 const LOST_COMMIT_PAUSE: Duration = Duration::from_millis(100);
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
+const TRANSACTION_ID: &str = "/* transaction_id */ SELECT pg_current_xact_id()::text";
 /// SQLSTATE of a transaction that was rolled back for no reason of its own.
 pub(crate) const ROLLED_BACK: &str = "40000";
 
@@ -58,6 +60,15 @@ impl Store {
                 // The server had ended the connection without our knowing it: nothing has begun.
                 Err(error) if held.is_reused && error.is_lost_connection() && !tx.is_answered() => {
                     tracing::info!(transaction = name, "the connection was lost; the transaction runs again");
+                    drop(held);
+                    held = self.hold_new().await?;
+                }
+                // The server no longer knows a statement, or its result has other types since a migration: none of it held.
+                Err(error) if held.is_reused && error.is_stale_statement() => {
+                    tracing::info!(
+                        transaction = name,
+                        "a prepared statement is out of date; the transaction runs again"
+                    );
                     drop(held);
                     held = self.hold_new().await?;
                 }
@@ -146,18 +157,12 @@ impl Tx {
 
     /// Runs a statement; the transaction's first one carries BEGIN with it.
     pub(crate) async fn query(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Row>, StoreError> {
-        let client = &self.connection.client;
-        let result = if self.begun.swap(true, Ordering::AcqRel) {
-            client.query_typed(sql, params).await
-        } else {
-            let begin = client.batch_execute("BEGIN ISOLATION LEVEL READ COMMITTED");
-            let id = client.query_typed("/* transaction_id */ SELECT pg_current_xact_id()::text", &[]);
-            let (begin, id, rows) = futures_util::join!(begin, id, client.query_typed(sql, params));
-            if let Some(id) = id.ok().and_then(|rows| rows.first().and_then(|row| row.try_get(0).ok())) {
-                let _ = self.id.set(id);
-            }
-            begin.and(rows)
-        };
+        let Connection { client, statements, .. } = &*self.connection;
+        let first = || (!self.begun.swap(true, Ordering::AcqRel)).then_some((BEGIN, TRANSACTION_ID));
+        let (id, result) = statements.query_behind(client, first, sql, params).await;
+        if let Some(id) = id.and_then(|rows| rows.first().and_then(|row| row.try_get(0).ok())) {
+            let _ = self.id.set(id);
+        }
         failpoint::step(statement_name(sql), "answered");
         if result.is_ok() {
             self.answered.store(true, Ordering::Release);

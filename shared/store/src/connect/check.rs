@@ -9,12 +9,13 @@ use crate::migrate::NEWEST_MIGRATION;
 /// The migration that this code needs at least.
 pub(crate) const SCHEMA_NEEDED: i32 = 11;
 
-/// A function's role must have its time-outs, or a frozen sandbox would hold its locks for ever. Owners are not
-/// asked: they are people and migrations.
+/// A function's role must have its time-outs, or a frozen sandbox would hold its locks for ever, and its settings of the planner, or a
+/// plan that was made when a table was nearly empty would scan it from end to end. Owners are not asked: they are people and migrations.
 const CHECK_CONNECTION: &str = "/* check_connection */
     SELECT current_user::text AS role, schema_facts.version, schema_facts.oldest_code,
         (SELECT string_agg(name, ', ' ORDER BY name) FROM pg_settings
-         WHERE name IN ('idle_in_transaction_session_timeout', 'statement_timeout', 'lock_timeout') AND setting = '0'
+         WHERE (name IN ('idle_in_transaction_session_timeout', 'statement_timeout', 'lock_timeout') AND setting = '0'
+               OR name = 'plan_cache_mode' AND setting <> 'force_generic_plan' OR name IN ('enable_seqscan', 'jit') AND setting <> 'off')
            AND NOT (SELECT rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = current_user)) AS missing
     FROM schema_facts";
 

@@ -3,6 +3,7 @@
 mod check;
 mod diagnosis;
 mod login;
+mod statements;
 mod tls;
 
 use std::net::IpAddr;
@@ -20,6 +21,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use self::diagnosis::ConnectFailure;
 pub use self::login::{AskPassword, Login, NoPassword};
+use self::statements::Statements;
 use crate::StoreError;
 use crate::error::statement_name;
 
@@ -76,6 +78,7 @@ pub struct Store {
 
 pub(crate) struct Connection {
     pub(crate) client: Client,
+    pub(crate) statements: Statements,
     /// Set while a transaction is open: a connection whose transaction was abandoned (a dropped future) is not used again.
     pub(crate) in_transaction: AtomicBool,
     /// When the server last answered something.
@@ -110,6 +113,7 @@ impl Connection {
     fn new(client: Client) -> Self {
         Self {
             client,
+            statements: Statements::default(),
             in_transaction: AtomicBool::new(false),
             used_at: std::sync::Mutex::new(Instant::now()),
         }
@@ -219,7 +223,7 @@ impl Store {
     pub(crate) async fn query(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Row>, StoreError> {
         let held = self.hold().await?;
         match held.query(sql, params).await {
-            Err(error) if held.is_reused && error.is_lost_connection() => {
+            Err(error) if held.is_reused && (error.is_lost_connection() || error.is_stale_statement()) => {
                 drop(held);
                 tracing::info!(
                     statement = statement_name(sql),
@@ -231,9 +235,17 @@ impl Store {
         }
     }
 
-    /// As [`Store::query`] for a statement that must not run twice: a lost connection is an error.
+    /// As [`Store::query`] for a statement that must not run twice: a lost connection is an error. One that the server no longer knew
+    /// has not run.
     pub(crate) async fn query_once(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Row>, StoreError> {
-        self.hold().await?.query(sql, params).await
+        let held = self.hold().await?;
+        match held.query(sql, params).await {
+            Err(error) if held.is_reused && error.is_stale_statement() => {
+                drop(held);
+                self.hold_new().await?.query(sql, params).await
+            }
+            result => result,
+        }
     }
 
     /// The connection, held for the caller alone: the one that is there where it is known or was just seen to live, else a new one.
@@ -352,7 +364,8 @@ impl Store {
 impl Held<'_> {
     async fn query(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Row>, StoreError> {
         failpoint::step(statement_name(sql), "before_statement");
-        let result = self.connection.client.query_typed(sql, params).await;
+        let Connection { client, statements, .. } = &*self.connection;
+        let result = statements.query(client, sql, params).await;
         failpoint::step(statement_name(sql), "after_statement");
         if result.is_ok() {
             self.connection.note_use();

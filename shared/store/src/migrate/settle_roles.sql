@@ -43,7 +43,10 @@ BEGIN
             ['tcp_keepalives_interval', '3'],
             ['tcp_keepalives_count', '3'],
             ['tcp_user_timeout', '15s'],
-            ['jit', 'off']]
+            ['jit', 'off'],
+            -- The plan of a statement does not depend on what the statistics were when it was first run.
+            ['plan_cache_mode', 'force_generic_plan'],
+            ['enable_seqscan', 'off']]
         LOOP
             IF NOT EXISTS (
                 SELECT FROM pg_db_role_setting s

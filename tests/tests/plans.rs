@@ -1,0 +1,209 @@
+//! The plan of every statement that the functions use, as their roles have it, on small and on larger tables, before and after statistics
+//! were gathered: no statement walks over a table that grows.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tests::PostgresWire;
+use tests::e2e::{Product, Story, placed, stack, word};
+use tests::wire::PreparedStatement;
+
+/// Tables that grow with the work. A scan over one of them is a bug, whatever the planner thinks of its size.
+const GROWING: [&str; 10] = [
+    "webhook_deduplications",
+    "webhooks",
+    "secrets",
+    "workflow_events",
+    "workflow_node_execution_kvs",
+    "workflow_node_executions",
+    "workflow_node_queue_items",
+    "workflow_node_secret_refs",
+    "workflow_nodes",
+    "workflow_run_marks",
+];
+
+/// Statements that a function must have prepared, or the test would look at less than it says.
+const STATEMENTS_MIN: usize = 60;
+
+const WORKFLOW: &str = r#"
+name: plans
+nodes:
+  - { id: hook, name: Hook, trigger: webhook, configuration: { authentication: none } }
+  - { id: start, name: Start, trigger: start }
+  - { id: check, name: Check, component: if, configuration: { expression: 'true' } }
+  - id: call
+    name: Call
+    component: http
+    concurrency: 2
+    keys: { k: '{{ root().data.n }}' }
+    retry: { max_attempts: 2, initial_interval: 1 }
+    configuration: { url: TARGET/x, headers: [ { name: A, value: '{{ secrets("vault").key }}{{ $["Start"].type }}' } ] }
+  - { id: keyed, name: Keyed, component: http, concurrency: { max: 1, key: '{{ run().id }}' }, configuration: { url: TARGET/y } }
+  - { id: fails, name: Fails, component: http, configuration: { url: 'TARGET/status', success_codes: [418] } }
+  - { id: wait, name: Wait, component: wait, configuration: { for: 2 } }
+edges:
+  - { from: hook, to: check }
+  - { from: start, to: check }
+  - { from: check, channel: 'true', to: call }
+  - { from: check, channel: 'true', to: keyed }
+  - { from: check, channel: 'true', to: fails }
+  - { from: call, channel: success, to: wait }
+"#;
+
+/// Does what users and functions do, so that all statements are prepared.
+async fn use_everything(product: &Product, story: &Story<'_>) {
+    story.set_secret("vault", "key", "a-value-of-the-vault").await;
+    let applied = story.apply(&placed(product, WORKFLOW)).await;
+    let hook = word(&applied["webhooks"][0]["url"]);
+    for delivery in 0..3 {
+        let (status, answer) =
+            story.post(&hook, &[("content-type", "application/json")], format!("{{\"n\":{delivery}}}")).await;
+        assert_eq!(status, 202, "{answer}");
+    }
+    let run = story.run("plans", json!({ "n": 1 })).await;
+    let id = word(&run["id"]);
+    let failed = story.execution(&id, "fails").await;
+    for path in [
+        "/v1/workflows".to_owned(),
+        "/v1/workflows/plans".to_owned(),
+        "/v1/workflows/plans/webhooks".to_owned(),
+        "/v1/runs".to_owned(),
+        "/v1/runs?workflow=plans".to_owned(),
+        format!("/v1/runs/{id}"),
+        "/v1/executions".to_owned(),
+        "/v1/executions?workflow=plans&state=finished".to_owned(),
+        "/v1/executions?workflow=plans&node=call".to_owned(),
+        "/v1/executions?key=k&value=1".to_owned(),
+        format!("/v1/executions?run={id}"),
+        format!("/v1/executions/{}", word(&failed["id"])),
+        "/v1/events".to_owned(),
+        format!("/v1/events?run={id}"),
+        "/v1/queue-items".to_owned(),
+        "/v1/dead-letters".to_owned(),
+        "/v1/secrets".to_owned(),
+        "/v1/tokens".to_owned(),
+        "/v1/organization".to_owned(),
+    ] {
+        let (status, answer) = story.call("GET", &path, None).await;
+        assert!(matches!(status, 200 | 404), "{path}: {status} {answer}");
+    }
+    story.call("POST", &format!("/v1/executions/{}/redrive", word(&failed["id"])), None).await;
+    let running = story.start("plans", json!({ "n": 2 })).await;
+    story.call("POST", &format!("/v1/runs/{running}/cancel"), None).await;
+    story.ended(&running).await;
+    // The sweeper has come by then.
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+}
+
+/// Rows of one workflow until the tables that grow have `rows` each.
+fn fill(workflow: &str, rows: usize) -> String {
+    format!(
+        "SET session_replication_role = replica;
+         INSERT INTO workflow_events (id, workflow_id, node_id, root_event_id, channel, type, data, targets, depth, created_at)
+         SELECT id, '{workflow}', 'start', id, 'default', 'start', '{{}}', '{{}}', 1, now()
+         FROM (SELECT gen_random_uuid() AS id FROM generate_series(1, {rows})) made;
+         INSERT INTO workflow_node_executions (id, workflow_id, node_id, root_event_id, event_id, state, result, component, configuration,
+             workflow_version, node_version, last_sent_at, created_at, updated_at, started_at, finished_at)
+         SELECT gen_random_uuid(), '{workflow}', 'call', '{workflow}', gen_random_uuid(), 'finished', 'passed', 'http', '{{}}', 1, 1, now(), now(), now(),
+             now(), now() FROM generate_series(1, {rows});
+         INSERT INTO workflow_node_queue_items (id, workflow_id, node_id, root_event_id, event_id, node_generation, created_at, last_sent_at)
+         SELECT gen_random_uuid(), '{workflow}', 'call', '{workflow}', gen_random_uuid(), 1, now(), now() FROM generate_series(1, {rows});
+         SET session_replication_role = DEFAULT"
+    )
+}
+
+/// What a plan scans from end to end among the tables that grow.
+fn scans(plan: &Value, found: &mut Vec<String>) {
+    if plan["Node Type"] == "Seq Scan"
+        && let Some(table) = plan["Relation Name"].as_str().filter(|table| GROWING.contains(table))
+    {
+        found.push(table.to_owned());
+    }
+    plan["Plans"].as_array().into_iter().flatten().for_each(|plan| scans(plan, found));
+}
+
+/// The generic plan of a statement, as its role has it.
+async fn plan(client: &tokio_postgres::Client, statement: &PreparedStatement) -> Value {
+    let mut types = Vec::new();
+    for oid in &statement.types {
+        let name: String =
+            client.query_one(&format!("SELECT {oid}::regtype::text"), &[]).await.unwrap().get(0);
+        types.push(name);
+    }
+    let declared = if types.is_empty() { String::new() } else { format!(" ({})", types.join(", ")) };
+    let values =
+        if types.is_empty() { String::new() } else { format!(" ({})", vec!["NULL"; types.len()].join(", ")) };
+    client
+        .batch_execute(&format!("PREPARE looked_at{declared} AS {}", statement.text))
+        .await
+        .unwrap_or_else(|error| panic!("{error:?}: {}", statement.text));
+    let explained = client.simple_query(&format!("EXPLAIN (FORMAT JSON) EXECUTE looked_at{values}")).await;
+    let explained = explained.unwrap_or_else(|error| panic!("{error:?}: {}", statement.text));
+    client.batch_execute("DEALLOCATE looked_at").await.unwrap();
+    let text = explained.iter().find_map(|message| match message {
+        tokio_postgres::SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+        _ => None,
+    });
+    serde_json::from_str::<Value>(&text.expect("a plan")).unwrap()[0]["Plan"].take()
+}
+
+/// Statements that scan a table that grows, as `role: statement: tables`.
+async fn scanning(product: &Product, statements: &[PreparedStatement]) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut roles: Vec<&str> = statements.iter().map(|statement| statement.role.as_str()).collect();
+    roles.dedup();
+    for role in roles {
+        let (client, connection) =
+            tokio_postgres::connect(&product.sealflow.database_url(role), tokio_postgres::NoTls)
+                .await
+                .unwrap();
+        tokio::spawn(connection);
+        // What statements hand each other within a transaction; stable functions are tried while planning.
+        client.batch_execute("SET sealflow.locked = ''").await.unwrap();
+        for statement in statements.iter().filter(|statement| statement.role == role) {
+            let mut tables = Vec::new();
+            scans(&plan(&client, statement).await, &mut tables);
+            if !tables.is_empty() {
+                let name = statement.text.split_once("/* ").and_then(|(_, rest)| rest.split_once(" */"));
+                found.push(format!(
+                    "{role}: {}: {}",
+                    name.map_or(statement.text.as_str(), |(name, _)| name),
+                    tables.join(", ")
+                ));
+            }
+        }
+    }
+    found
+}
+
+#[tokio::test]
+async fn no_statement_of_a_function_walks_over_a_table_that_grows() {
+    let wire = PostgresWire::to(stack().await.postgres().host_port()).await;
+    let endpoint = wire.host_port();
+    let product = Product::start(move |builder| {
+        builder.database_endpoint(endpoint).sweep_every(Duration::from_millis(500))
+    })
+    .await;
+    let story = product.story("plans").await;
+    use_everything(&product, &story).await;
+    let statements = wire.statements();
+    assert!(statements.len() >= STATEMENTS_MIN, "only {} statements were prepared", statements.len());
+    for role in
+        ["sealflow_api", "sealflow_webhook", "sealflow_builder", "sealflow_executor", "sealflow_sweeper"]
+    {
+        assert!(statements.iter().any(|statement| statement.role == role), "{role}");
+    }
+    let workflow = product.sealflow.sql("SELECT id FROM workflows WHERE name = 'plans'").await.unwrap();
+    let mut seen = Vec::new();
+    for (rows, what) in [(1_000, "1 k rows"), (49_000, "50 k rows")] {
+        product.sealflow.sql(&fill(workflow.trim(), rows)).await.unwrap();
+        for statistics in ["never analysed", "just analysed"] {
+            if statistics == "just analysed" {
+                product.sealflow.sql("ANALYZE").await.unwrap();
+            }
+            let found = scanning(&product, &statements).await;
+            seen.extend(found.into_iter().map(|found| format!("{what}, {statistics}: {found}")));
+        }
+    }
+    assert!(seen.is_empty(), "{seen:#?}");
+}
