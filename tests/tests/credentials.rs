@@ -144,7 +144,7 @@ async fn a_token_of_client_credentials_is_used_and_never_stored_i1() {
         authorization["auth_method"] = json!(method);
         let ended = stage.call(path, &authorization).await;
         let body = passed(&ended);
-        assert_eq!(body["headers"]["authorization"], "Bearer [secret:idp.client_id]", "{body:#}");
+        assert_eq!(body["headers"]["authorization"], "Bearer [secret:idp.client_secret]", "{body:#}");
     }
     assert_eq!(stage.asked(), 2, "a token is asked for once for each way of asking");
     passed(&stage.call("/api/basic", &stage.client("/oauth/token")).await);
@@ -168,12 +168,21 @@ async fn ten_executions_at_once_ask_once_and_a_refused_token_is_asked_for_once_m
     let sent = stage.issuer.requests("/api/ten").split_off(before);
     let keys: Vec<&Value> = sent.iter().map(|request| &request["headers"]["idempotency-key"]).collect();
     assert!(matches!(keys.as_slice(), [first, second] if first == second && first.is_string()), "{keys:?}");
-    // An API that takes no token at all is asked twice, and no more.
+    // A token that was asked for just now is no old one: it is forgotten, and the request is not sent again.
     stage.issuer.revoke_all();
     let (asked, refusing) = (stage.asked(), "/jwt-api/refuses");
-    let ended = stage.call(refusing, &stage.client("/oauth/token")).await;
-    assert_eq!((ended["result"].as_str(), ended["code"].as_str()), (Some("failed"), Some("http_status")));
-    assert_eq!((stage.issuer.requests(refusing).len(), stage.asked() - asked), (2, 1));
+    let mut fresh = stage.client("/oauth/token");
+    fresh["scope"] = json!("another");
+    for _ in 0..2 {
+        let ended = stage.call(refusing, &fresh).await;
+        assert_eq!((ended["result"].as_str(), ended["code"].as_str()), (Some("failed"), Some("http_status")));
+    }
+    assert_eq!((stage.issuer.requests(refusing).len(), stage.asked() - asked), (2, 2));
+    // A target that redirected has acted on the request: it is not sent again either.
+    passed(&stage.call("/api/behind", &stage.client("/oauth/token")).await);
+    stage.issuer.revoke_all();
+    let ended = stage.call("/moved-api", &stage.client("/oauth/token")).await;
+    assert_eq!((ended["code"].as_str(), stage.issuer.requests("/moved-api").len()), (Some("http_status"), 1));
     stage.assert_no_leaks().await;
 }
 
@@ -346,4 +355,76 @@ async fn each_value_is_held_against_the_connection_that_carries_it_i7() {
     assert!(ended["message"].as_str().unwrap().contains("to the issuer 127.0.0.1"), "{ended:#}");
     assert_eq!(stage.asked(), asked, "the issuer was not asked");
     stage.assert_no_leaks().await;
+}
+
+#[tokio::test]
+async fn an_issuer_has_no_more_time_than_the_execution() {
+    let stage = Stage::create().await;
+    let url = format!("{}/api/slow", stage.issuer.url());
+    let configuration =
+        json!({ "url": url, "timeout_seconds": 1, "authorization": stage.client("/oauth/slow") });
+    let began = std::time::Instant::now();
+    let ended = stage.run(&configuration).await;
+    assert_eq!(ended["code"], "credential_unavailable", "{ended:#}");
+    let message = ended["message"].as_str().unwrap();
+    assert!(message.contains("the issuer 127.0.0.1 gave no token: it did not answer in time"), "{message}");
+    assert!(began.elapsed().as_secs() < 4, "the issuer answers later than that");
+    assert!(stage.issuer.requests("/api/slow").is_empty());
+}
+
+#[tokio::test]
+async fn what_is_signed_confirms_no_guess_of_a_short_value_and_its_hash_is_not_stored_i1() {
+    let stage = Stage::create().await;
+    let pins = json!({ "pin": "4711", "long": "a-long-text-of-the-vault" }).to_string();
+    stage.put("vault", &[], &[("pins", &pins), ("short", "4711")]).await;
+    let url = format!("{}/signed/x", stage.issuer.url());
+    let hmac = json!({ "type": "hmac", "name": "X-Signature",
+        "template": "{{ hmac(\"sha256\", secrets(\"idp\").signing, request(\"body\"), \"hex\") }}" });
+    let aws = |service: &str| {
+        json!({ "type": "aws_sigv4", "access_key_id": "AKIDCANARY", "secret_access_key": "{{ secrets(\"idp\").aws }}",
+        "region": "eu-central-1", "service": service })
+    };
+    let jwt = json!({ "type": "jwt_bearer", "key": "{{ secrets(\"idp\").key }}", "issuer": "{{ secrets(\"vault\").short }}" });
+    let pin = "{{ fromJSON(secrets(\"vault\").pins).pin }}";
+    for (body, authorization) in [
+        (pin, &hmac),
+        (pin, &aws("s3")),
+        ("{{ secrets(\"vault\").short }}", &aws("execute-api")),
+        ("x", &jwt),
+    ] {
+        let configuration =
+            json!({ "method": "POST", "url": url, "body": { "text": body }, "authorization": authorization });
+        let ended = stage.run(&configuration).await;
+        assert_eq!(ended["code"], "invalid_configuration", "{ended:#}");
+    }
+    assert!(stage.issuer.requests("/signed/x").is_empty(), "nothing was sent");
+    // A long one is signed, and neither the signature nor the hash of the body is stored.
+    let long = "{{ fromJSON(secrets(\"vault\").pins).long }}";
+    let configuration = json!({ "method": "POST", "url": format!("{}/aws/s3", stage.issuer.url()), "body": { "text": long },
+        "authorization": aws("s3"), "success_codes": [200, 401] });
+    let ended = stage.run(&configuration).await;
+    let headers = &ended["data"]["body"]["headers"];
+    assert_eq!(headers["x-amz-content-sha256"], "[secret:idp.aws]", "{ended:#}");
+    assert!(headers["authorization"].as_str().unwrap().ends_with("Signature=[secret:idp.aws]"), "{ended:#}");
+    stage.assert_no_leaks().await;
+}
+
+#[tokio::test]
+async fn a_key_is_no_oracle_for_what_stands_beside_it_i1() {
+    let stage = Stage::create().await;
+    let pem = format!(
+        "-----BEGIN PRIVATE KEY-----\n{{{{ toBase64(secrets(\"idp\").signing) }}}}\n-----END PRIVATE KEY-----"
+    );
+    for key in [
+        pem.as_str(),
+        "{{ toBase64(secrets(\"idp\").key) }}",
+        "{{ secrets(\"idp\").key }}\n",
+        "{{ fromBase64(secrets(\"idp\").key) }}",
+    ] {
+        let ended =
+            stage.call("/jwt-api/x", &json!({ "type": "jwt_bearer", "key": key, "issuer": "a" })).await;
+        let reason = ended["reason"].as_str();
+        assert!(matches!(reason, Some("secret_denied" | "template_error")), "{key}: {ended:#}");
+    }
+    assert!(stage.issuer.requests("/jwt-api/x").is_empty());
 }

@@ -46,6 +46,10 @@ impl Fields {
                     "the stored configuration has a part of the request outside of a signature of it";
                 return Err(fails(ResultReason::SecretDenied, message.to_owned()));
             }
+            if rule.secret == Some(Context::Key) && !is_one_secret(&field.parts) {
+                let message = "a key is one secret as it is, or a text in its JSON, without text beside it or an encoding";
+                return Err(fails(ResultReason::SecretDenied, message.to_owned()));
+            }
             if !is_bounded(field, rule) {
                 let message = "a URL that uses a secret begins with a literal scheme and host, or is one secret as a whole";
                 return Err(fails(ResultReason::SecretDenied, message.to_owned()));
@@ -92,6 +96,12 @@ fn has_secret_keys(part: &Part) -> bool {
             key.iter().any(is_secret) && key.iter().chain(data).all(has_secret_keys)
         }
     }
+}
+
+/// Whether the parts are one secret as it is, or a text out of its JSON: with anything else in it, whether it is a key could be made to tell
+/// of the secret.
+fn is_one_secret(parts: &[Part]) -> bool {
+    matches!(parts, [Part::Secret(reference)] if !reference.is_base64 || !reference.path.is_empty())
 }
 
 /// Whether there is a part of the request in it.
@@ -174,6 +184,23 @@ mod tests {
         ] {
             check(parts, false);
         }
+    }
+
+    #[test]
+    fn a_key_is_one_secret_and_nothing_else_i1() {
+        let check = |parts: Value, expected: bool| {
+            let parts: Vec<Part> = serde_json::from_value(parts).unwrap();
+            assert_eq!(is_one_secret(&parts), expected, "{parts:?}");
+        };
+        let secret = json!({ "secret": ["a", "b"] });
+        check(json!([secret]), true);
+        check(json!([{ "secret": ["a", "b"], "path": ["key"] }]), true);
+        check(json!([{ "secret": ["a", "b"], "from": "base64", "path": ["key"] }]), true);
+        check(json!([{ "secret": ["a", "b"], "from": "base64" }]), false);
+        check(json!(["-----BEGIN", secret]), false);
+        check(json!([secret, "\n"]), false);
+        check(json!([{ "op": "base64", "parts": [secret] }]), false);
+        check(json!([]), false);
     }
 
     #[test]

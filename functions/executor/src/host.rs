@@ -7,12 +7,13 @@ use bytes::Bytes;
 use components::credential::Credential;
 use components::{BoxFuture, Host, HttpBody, HttpFailure, HttpRequest, HttpResponse};
 use http_guard::{GuardedClient, HttpError, Request, Response};
+use jiff::Timestamp;
 use model::limits::HTTP_REDIRECTS_MAX;
 use model::outcome::ResultReason;
 use process::Clock;
 use ring::digest::{Context, SHA256};
 use scrub::Scrubber;
-use secret_text::Made;
+use secret_text::{Made, hides_no_value};
 use tokio::time::Instant;
 use url::Url;
 use uuid::Uuid;
@@ -20,7 +21,8 @@ use vault_format::AllowedHost;
 use zeroize::Zeroizing;
 
 use crate::credential::{
-    Issued, Issuer, LateField, SentRequest, TokenCache, TokenKey, issuer_url, parameters, sign_aws, sign_jwt,
+    Issued, Issuer, LateField, SentRequest, TokenCache, TokenKey, body_sha256, issuer_url, parameters,
+    sign_aws, sign_jwt, too_late,
 };
 
 /// What one execution may do outside.
@@ -41,6 +43,10 @@ pub struct GuardedHost {
     pub late: Option<LateField>,
     /// What is scrubbed.
     pub secrets: Secrets,
+    /// Lengths of the values, and of texts in them, that were placed: each with the JSON pointer of its field.
+    pub placed: Vec<(String, usize)>,
+    /// When the attempt began.
+    pub started_at: Timestamp,
 }
 
 /// A secret in a field.
@@ -85,6 +91,9 @@ impl Secrets {
 /// The label of what was made of a credential without a secret.
 const CREDENTIAL_LABEL: &str = "authorization";
 
+/// What the JSON pointers of a credential's fields begin with.
+const CREDENTIAL: &str = "/authorization/";
+
 /// The status by which a target refuses a token (RFC 9110, section 15.5.2).
 const UNAUTHORIZED: u16 = 401;
 
@@ -123,25 +132,34 @@ impl GuardedHost {
         Ok(self.scrubbed(response, used_secret))
     }
 
-    /// Sends a request with the token of an issuer. Where the target refuses a token, it is forgotten, and the request sent once more with
-    /// another; it has the same idempotency key.
+    /// Sends a request with the token of an issuer. Where the target refuses a token that was kept, it is forgotten, and the request sent
+    /// once more with another; it has the same idempotency key.
     async fn send_with_token(
         &self,
         sending: &Sending,
         credential: Arc<Credential>,
     ) -> Result<Response, HttpFailure> {
         let key = self.token_key(&credential);
-        let issued = self.token(key, &credential).await?;
+        let issued = self.token(sending, key, &credential).await?;
         let response = self.send(sending, vec![bearer(&issued.token)]).await?;
         if response.status != UNAUTHORIZED {
             return Ok(response);
         }
         self.tokens.forget(key, &issued);
-        let issued = self.token(key, &credential).await?;
+        // A token that was asked for just now is no old one, and a target that redirected has acted on the request already.
+        if issued.asked_at >= self.started_at || response.redirects > 0 {
+            return Ok(response);
+        }
+        let issued = self.token(sending, key, &credential).await?;
         self.send(sending, vec![bearer(&issued.token)]).await
     }
 
-    async fn token(&self, key: TokenKey, credential: &Arc<Credential>) -> Result<Arc<Issued>, HttpFailure> {
+    async fn token(
+        &self,
+        sending: &Sending,
+        key: TokenKey,
+        credential: &Arc<Credential>,
+    ) -> Result<Arc<Issued>, HttpFailure> {
         let credential_uses = || self.uses.iter().filter(|used| is_of_credential(used));
         let issuer = || Issuer {
             client: self.client.clone(),
@@ -151,8 +169,15 @@ impl GuardedHost {
             labels: self.labels(),
             clock: self.clock,
         };
-        let issued = self.tokens.get(key, self.clock.now(), || issuer().fetch()).await?;
-        let label = credential_uses().next().map_or(CREDENTIAL_LABEL, |used| used.label.as_str());
+        // A signed token is searched for, and so must hide nothing.
+        if matches!(&**credential, Credential::Jwt(_)) && !hides_no_value(&self.placed_in_credential()) {
+            return Err(self.refused());
+        }
+        let getting = self.tokens.get(key, self.clock.now(), || issuer().fetch());
+        // Others may wait for the same answer longer than this execution does.
+        let issued = tokio::time::timeout_at(sending.until, getting).await;
+        let issued = issued.unwrap_or_else(|_| Err(too_late(credential)))?;
+        let label = self.label_of(&["/authorization/client_secret", "/authorization/key"]);
         for text in issued.others.iter().chain([&issued.token]) {
             self.secrets.add(label, text);
         }
@@ -181,27 +206,33 @@ impl GuardedHost {
 
     /// The headers that sign a request. None where it can't be signed: why is not told, that may tell of a key.
     fn sign(&self, sending: &Sending, credential: &Credential) -> Option<Vec<(String, String)>> {
-        let label = self.uses.iter().find(|used| is_of_credential(used));
-        let label = label.map_or(CREDENTIAL_LABEL, |used| used.label.as_str());
+        let label = self.label_of(&["/authorization/secret_access_key", "/authorization/key"]);
+        let placed: Vec<usize> = self.placed.iter().map(|(_, bytes)| *bytes).collect();
         let url = Url::parse(&sending.url).ok()?;
         let request =
             SentRequest { method: sending.method, url: &url, headers: &sending.headers, body: &sending.body };
         match credential {
             Credential::Jwt(jwt) => {
-                let token = sign_jwt(jwt, self.clock.now())?;
+                let token = sign_jwt(jwt, self.clock.now())
+                    .filter(|_| hides_no_value(&self.placed_in_credential()))?;
                 self.secrets.add(label, &token);
                 Some(vec![bearer(&token)])
             }
             Credential::AwsSigV4(keys) => {
+                if !hides_no_value(&placed) {
+                    return None;
+                }
                 let (headers, signature) = sign_aws(keys, &request, self.clock.now())?;
                 self.secrets.add(label, &signature);
+                // S3 has it in a header: with it a guess of what stands in the body could be confirmed.
+                self.secrets.add(label, &body_sha256(&request));
                 Some(headers)
             }
             Credential::Signature { name, value, pointer } => {
                 let Some(late) = self.late.as_ref().filter(|late| late.field.path == *pointer) else {
                     return Some(vec![(name.clone(), value.clone())]);
                 };
-                let rendered = late.render(&request).ok()?;
+                let rendered = late.render(&request, &placed).ok()?;
                 rendered
                     .made
                     .iter()
@@ -252,6 +283,20 @@ impl GuardedHost {
         }
     }
 
+    /// The lengths of what was placed into the credential.
+    fn placed_in_credential(&self) -> Vec<usize> {
+        let of_credential = self.placed.iter().filter(|(pointer, _)| pointer.starts_with(CREDENTIAL));
+        of_credential.map(|(_, bytes)| *bytes).collect()
+    }
+
+    /// The label of the secret in the first of these fields that has one, else of any in the credential.
+    fn label_of(&self, pointers: &[&str]) -> &str {
+        let at = |pointer: &&str| self.uses.iter().find(|used| used.pointer == *pointer);
+        let found =
+            pointers.iter().find_map(at).or_else(|| self.uses.iter().find(|used| is_of_credential(used)));
+        found.map_or(CREDENTIAL_LABEL, |used| used.label.as_str())
+    }
+
     fn refused(&self) -> HttpFailure {
         HttpFailure::refused_secret(&self.labels())
     }
@@ -266,7 +311,7 @@ impl GuardedHost {
 
 /// Whether a secret is part of the credential: its values go to the issuer, and what the issuer gives goes to its hosts only.
 fn is_of_credential(used: &SecretUse) -> bool {
-    used.pointer.starts_with("/authorization/")
+    used.pointer.starts_with(CREDENTIAL)
 }
 
 fn hosts<'u>(uses: impl Iterator<Item = &'u SecretUse>) -> Vec<Vec<AllowedHost>> {

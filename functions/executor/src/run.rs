@@ -106,7 +106,8 @@ fn prepare(
     let secrets = opened.of(execution, &fields)?;
     check_places(&fields, component, &secrets)?;
     let (labels, uses) = (secrets.labels(), secrets.uses(&fields));
-    let Some(Whole { configuration, fields, made, leaves, late }) =
+    let started_at = deps.clock.now();
+    let Some(Whole { configuration, fields, made, leaves, late, placed }) =
         render_all(fields, component, &secrets, deps)
     else {
         let HttpFailure { reason, code, message, .. } = HttpFailure::refused_secret(&labels);
@@ -121,6 +122,8 @@ fn prepare(
         hop_count: u32::try_from(execution.hops).unwrap_or(0) + 1,
         uses,
         late,
+        placed,
+        started_at,
         secrets: Secrets { values: values.collect(), made, ..Secrets::default() },
     };
     Ok(Prepared { component, configuration, fields, labels, host })
@@ -137,6 +140,8 @@ struct Whole {
     leaves: Vec<Made>,
     /// The field that is rendered once the request is made.
     late: Option<LateField>,
+    /// Lengths of what was placed, each with its field.
+    placed: Vec<(String, usize)>,
 }
 
 /// Puts the rendered texts in their places. None where a value can't be placed: which one, and why, is not told (I1).
@@ -157,7 +162,7 @@ fn render_all(
     if !fits(secrets.bytes(), &sizes) {
         return None;
     }
-    let (mut made, mut leaves, mut late) = (Vec::new(), Vec::new(), None);
+    let (mut made, mut leaves, mut placed, mut late) = (Vec::new(), Vec::new(), Vec::new(), None);
     let sent_at = deps.clock.now();
     for (field, rule) in fields.iter().zip(&rules) {
         if rule.secret == Some(Context::Signature) {
@@ -165,7 +170,6 @@ fn render_all(
                 field: field.clone(),
                 sent_at,
                 values: secrets.values_of(field),
-                value_bytes: secrets.value_bytes(),
                 render: deps.components.render,
             });
             continue;
@@ -173,12 +177,13 @@ fn render_all(
         let rendered = (deps.components.render)(&field.parts, rule.secret?, sent_at, secrets).ok()?;
         made.extend(rendered.made);
         leaves.extend(rendered.leaves);
+        placed.extend(rendered.value_bytes.into_iter().map(|bytes| (field.path.clone(), bytes)));
         if !put(&mut configuration, &field.path, rendered.text.to_string()) {
             return None;
         }
     }
     let fields = fields.into_iter().map(|field| field.path).zip(sizes).collect();
-    Some(Whole { configuration, fields, made, leaves, late })
+    Some(Whole { configuration, fields, made, leaves, late, placed })
 }
 
 /// Whether what was opened, and the texts at the largest size that they could have, keep to their limits.

@@ -211,11 +211,6 @@ impl ExecutionSecrets<'_> {
             .collect()
     }
 
-    /// The lengths of all values, in bytes.
-    pub fn value_bytes(&self) -> Vec<usize> {
-        self.secrets.iter().map(|(_, _, secret)| secret.value.len()).collect()
-    }
-
     /// The values that a field refers to, by name and key.
     pub fn values_of(&self, field: &SecretField) -> Vec<(String, String, Zeroizing<String>)> {
         let found = references(std::slice::from_ref(field)).into_iter();

@@ -58,6 +58,12 @@ impl FieldSpec {
         Self { path, kind: FieldKind::Text, secret: Some(Context::Free), sensitive: true }
     }
 
+    /// A field that is made for a key: one secret as it is.
+    #[must_use]
+    pub const fn key(path: &'static str) -> Self {
+        Self { path, kind: FieldKind::Text, secret: Some(Context::Key), sensitive: true }
+    }
+
     fn matches(&self, pointer: &str) -> bool {
         let mut pattern = self.path.split('/');
         let mut segments = pointer.split('/');
@@ -177,9 +183,9 @@ pub trait Component: Send + Sync {
         Placement::Body
     }
 
-    /// The URL, beside that of the field of kind [`FieldKind::Url`], to which a secret in the field at `pointer` is sent; the author's
-    /// literal text.
-    fn other_url(&self, _configuration: &Value, _pointer: &str) -> Option<String> {
+    /// The URL, beside that of the field of kind [`FieldKind::Url`], to which a secret in the field at `pointer` is sent: the author's
+    /// literal text, and the JSON pointer of the field where it stands, or would.
+    fn other_url(&self, _configuration: &Value, _pointer: &str) -> Option<(&'static str, String)> {
         None
     }
 

@@ -24,6 +24,11 @@ impl Reader {
         Self { stage, problems: Vec::new() }
     }
 
+    /// Whether the author's configuration is read.
+    pub(crate) fn is_template_stage(&self) -> bool {
+        self.stage == Stage::Template
+    }
+
     pub(crate) fn into_problems(self) -> Vec<Problem> {
         self.problems
     }

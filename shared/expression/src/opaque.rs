@@ -43,6 +43,23 @@ pub(crate) enum OpaqueKind {
 pub(crate) const HMAC_KEY: &str =
     "the key of `hmac` is a secret, `fromBase64` of one, a place in its JSON, or another `hmac` as \"bytes\"";
 
+const ALGORITHMS: &str = "an algorithm is one of sha1, sha256, sha384, sha512";
+const FORMATS: &str = "a format is one of hex, base64, base64url, bytes";
+const TIME_FORMATS: &str = "a format is one of unix, unix_ms, rfc3339, basic, http, date";
+const REQUEST_PARTS: &str = "a part of a request is one of method, path, query, body, body_sha256";
+
+/// Refuses a word that a builtin doesn't know as this argument.
+pub(crate) fn check_word(builtin: Builtin, argument: usize, text: &str) -> Result<(), Fault> {
+    let (is_known, otherwise) = match (builtin, argument) {
+        (Builtin::Hmac, 0) => (Algorithm::named(text).is_some(), ALGORITHMS),
+        (Builtin::Hmac, 3) => (MacFormat::named(text).is_some(), FORMATS),
+        (Builtin::SentAt, 0) => (TimeFormat::named(text).is_some(), TIME_FORMATS),
+        (Builtin::Request, 0) => (RequestPart::named(text).is_some(), REQUEST_PARTS),
+        _ => return Ok(()),
+    };
+    if is_known { Ok(()) } else { Err(Fault::other(otherwise)) }
+}
+
 /// Work and memory that a part counts for, beside its text.
 const PART_BYTES: usize = 64;
 
@@ -327,9 +344,8 @@ fn whole_base64() -> Fault {
 
 /// `hmac(algorithm, key, data, format)`
 fn hmac<'a>(arguments: &[Value<'a>], opened: Option<&dyn Secrets>, budget: &mut Budget) -> Outcome<'a> {
-    let algorithm =
-        word(&arguments[0], Algorithm::named, "an algorithm is one of sha1, sha256, sha384, sha512")?;
-    let format = word(&arguments[3], MacFormat::named, "a format is one of hex, base64, base64url, bytes")?;
+    let algorithm = word(&arguments[0], Algorithm::named, ALGORITHMS)?;
+    let format = word(&arguments[3], MacFormat::named, FORMATS)?;
     let key = match &arguments[1] {
         Value::Opaque(opaque) if is_key(opaque) => opaque.parts.to_vec(),
         // While trying out, references have their values.
@@ -370,8 +386,7 @@ fn is_key(opaque: &Opaque) -> bool {
 
 /// `sent_at(format)`
 fn sent_at<'a>(format: &Value<'a>, opened: Option<&dyn Secrets>) -> Outcome<'a> {
-    let format =
-        word(format, TimeFormat::named, "a format is one of unix, unix_ms, rfc3339, basic, http, date")?;
+    let format = word(format, TimeFormat::named, TIME_FORMATS)?;
     match opened {
         Some(secrets) => Ok(Value::string(format.write(secrets.sent_at()))),
         None => Ok(Value::Opaque(Opaque::of(OpaqueKind::Text, vec![Part::SentAt(format)]))),
@@ -380,11 +395,7 @@ fn sent_at<'a>(format: &Value<'a>, opened: Option<&dyn Secrets>) -> Outcome<'a> 
 
 /// `request(part)`
 fn request<'a>(part: &Value<'a>, opened: Option<&dyn Secrets>) -> Outcome<'a> {
-    let part = word(
-        part,
-        RequestPart::named,
-        "a part of a request is one of method, path, query, body, body_sha256",
-    )?;
+    let part = word(part, RequestPart::named, REQUEST_PARTS)?;
     if opened.is_some() {
         return Err(Fault::other(
             "what `request` gives is known when the request is made; it can't be tried out",

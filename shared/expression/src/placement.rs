@@ -7,7 +7,7 @@ use crate::{
     builtins::{Builtin, Loop},
     error::{Error, ErrorKind},
     eval::Fault,
-    opaque::{HMAC_KEY, refused},
+    opaque::{self, HMAC_KEY, refused},
     parser::Tree,
     template::{SecretRef, SecretRole},
     value::Value,
@@ -236,6 +236,14 @@ impl Checker<'_> {
         }
     }
 
+    /// A word that is written out is one of those that there are.
+    fn check_word(&self, builtin: Builtin, id: Id, argument: usize) -> Result<(), Fault> {
+        match self.literal(id).map(|word| opaque::check_word(builtin, argument, word)) {
+            Some(Err(fault)) => Err(fault),
+            _ => Ok(()),
+        }
+    }
+
     fn member(&self, object: Id, key: Id) -> Result<Shape, Fault> {
         self.look("[…]", &[key])?;
         match self.of(object) {
@@ -273,9 +281,15 @@ impl Checker<'_> {
         let name = builtin.name();
         let others = arguments.get(1..).unwrap_or_default();
         match builtin {
-            Builtin::SentAt | Builtin::Request => self.look(name, arguments).map(|()| Shape::Text),
+            Builtin::SentAt | Builtin::Request => {
+                self.look(name, arguments)?;
+                self.check_word(builtin, arguments[0], 0)?;
+                Ok(Shape::Text)
+            }
             Builtin::Hmac => {
                 self.look(name, &[arguments[0], arguments[3]])?;
+                self.check_word(builtin, arguments[0], 0)?;
+                self.check_word(builtin, arguments[3], 3)?;
                 if *self.of(arguments[1]) == Shape::Known {
                     return Err(Fault::new(ErrorKind::Secret, HMAC_KEY));
                 }
@@ -352,6 +366,30 @@ impl Checker<'_> {
             Loop::GroupBy if *list != Shape::Known => Shape::Unknown,
             _ => Shape::Known,
         })
+    }
+}
+
+/// Whether a node surely makes a text of several, or encodes one. What data chooses among is not known before.
+pub(crate) fn is_composed(tree: &Tree, id: Id) -> bool {
+    match &tree.nodes[id as usize].kind {
+        Kind::Choose(_, one, other) => is_composed(tree, *one) || is_composed(tree, *other),
+        Kind::Let(_, _, body) | Kind::Chain(body) => is_composed(tree, *body),
+        Kind::Sequence(ids) => ids.last().is_some_and(|last| is_composed(tree, *last)),
+        Kind::Binary(..) | Kind::Encode(..) => true,
+        Kind::Builtin(builtin, _) => matches!(
+            builtin,
+            Builtin::ToBase64
+                | Builtin::EscapeUrl
+                | Builtin::UrlPath
+                | Builtin::EscapeXml
+                | Builtin::ToJson
+                | Builtin::FromBase64
+                | Builtin::Join
+                | Builtin::Hmac
+                | Builtin::SentAt
+                | Builtin::Request
+        ),
+        _ => false,
     }
 }
 

@@ -191,6 +191,15 @@ impl Template {
         placement::secret_refs(&self.0.tree)
     }
 
+    /// Whether it surely comes to something that is composed: text beside an expression, an encoding, a code, texts joined.
+    pub fn is_composed(&self) -> bool {
+        match self.0.parts.as_slice() {
+            [Part::Expression(_, root)] => placement::is_composed(&self.0.tree, *root),
+            [] => false,
+            _ => true,
+        }
+    }
+
     /// Where scheme, host and port come from, for [`FieldKind::Url`].
     pub fn url_origin(&self) -> UrlOrigin {
         self.0.origin.clone()

@@ -231,12 +231,17 @@ fn the_json_and_the_bytes_of_a_secret_are_read_in_one_way() {
     );
     check("{{ hmac(\"sha256\", secrets(\"a\").b, \"x\", \"bytes\") }}", "bytes are no text");
     for (source, message) in [
+        // What is written out shows when it is parsed.
         ("{{ hmac(\"md5\", secrets(\"a\").b, \"x\", \"hex\") }}", "an algorithm is one of"),
         ("{{ hmac(\"sha1\", secrets(\"a\").b, \"x\", \"HEX\") }}", "a format is one of"),
-        ("{{ hmac(\"sha1\", secrets(\"a\").b, 1, \"hex\") }}", "must be a string"),
         ("{{ sent_at(\"2006\") }}", "a format is one of"),
+        ("{{ hmac(run().id, secrets(\"a\").b, \"x\", \"hex\") }}", "an algorithm is one of"),
+        ("{{ hmac(\"sha1\", secrets(\"a\").b, \"x\", run().id) }}", "a format is one of"),
+        ("{{ hmac(\"sha1\", secrets(\"a\").b, 1, \"hex\") }}", "must be a string"),
+        ("{{ sent_at(run().id) }}", "a format is one of"),
     ] {
-        let Err(error) = parse(source, FieldKind::Typed).resolve(&World::sample()) else {
+        let parsed = Template::parse(source, FieldKind::Typed);
+        let Err(error) = parsed.and_then(|template| template.resolve(&World::sample())) else {
             panic!("{source}")
         };
         assert!(error.message.contains(message), "{source}: {error}");

@@ -36,7 +36,7 @@ pub use field_kind::FieldKind;
 pub use length::{OPENED_BYTES_MAX, RENDERED_BYTES_MAX, Secrets, rendered_bytes_max, url_bytes_max};
 pub use mac::{Algorithm, MacFormat};
 pub use part::{Encoding, NESTING_MAX, PATH_STEPS_MAX, Part, Reference, Step, append};
-pub use render::{Context, Made, Refused, Rendered, RequestText, Values, render};
+pub use render::{Context, Made, Refused, Rendered, RequestText, Values, hides_no_value, render};
 pub use request_part::RequestPart;
 pub use residual::read_residuals;
 pub use show::show;

@@ -47,6 +47,9 @@ pub enum Context {
     UserName,
     /// A line that goes with a request that is made: codes in it may be over [`Part::Request`].
     Signature,
+    /// A key that signs: one secret as it is, or a text out of its JSON. With anything beside it or around it, whether the whole is a
+    /// key could be made to tell of the secret, letter by letter.
+    Key,
     /// A text of any characters, such as a body, or one that is encoded as a whole.
     Free,
 }
@@ -66,6 +69,8 @@ pub struct Rendered {
     pub made: Vec<Made>,
     /// Texts that were taken out of values by a path, for the scrubber as values.
     pub leaves: Vec<Made>,
+    /// The lengths of the values, or of the texts in them, that were placed.
+    pub value_bytes: Vec<usize>,
 }
 
 /// A text that was made of secrets.
@@ -86,10 +91,17 @@ pub fn render(
     sent_at: Timestamp,
     values: &dyn Values,
 ) -> Result<Rendered, Refused> {
-    let mut renderer =
-        Renderer { sent_at, values, made: Vec::new(), leaves: Vec::new(), lengths: Lengths::default() };
+    let mut renderer = Renderer {
+        sent_at,
+        values,
+        made: Vec::new(),
+        leaves: Vec::new(),
+        value_bytes: Vec::new(),
+        lengths: Lengths::default(),
+    };
     let text = renderer.text(parts, Questions::of(context))?;
-    Ok(Rendered { text, made: renderer.made, leaves: renderer.leaves })
+    let Renderer { made, leaves, value_bytes, .. } = renderer;
+    Ok(Rendered { text, made, leaves, value_bytes })
 }
 
 /// What a value is asked before it is placed.
@@ -114,7 +126,7 @@ impl Questions {
         match context {
             Context::Line | Context::Signature => Self { no_controls: true, ..Self::default() },
             Context::UserName => Self { no_controls: true, no_colon: true, no_dots: None },
-            Context::Free => Self::default(),
+            Context::Key | Context::Free => Self::default(),
         }
     }
 
@@ -146,6 +158,7 @@ struct Renderer<'a> {
     values: &'a dyn Values,
     made: Vec<Made>,
     leaves: Vec<Made>,
+    value_bytes: Vec<usize>,
     /// Of the values that were placed since this was set.
     lengths: Lengths,
 }
@@ -179,7 +192,7 @@ impl Renderer<'_> {
                 Part::Secret(reference) => {
                     let value = self.value(reference)?;
                     questions.ask(&value)?;
-                    self.lengths.note(value.len());
+                    self.note_length(value.len());
                     self.note_leaf(reference, &value);
                     text.push_str(&value);
                 }
@@ -226,6 +239,11 @@ impl Renderer<'_> {
         Ok(())
     }
 
+    fn note_length(&mut self, bytes: usize) {
+        self.lengths.note(bytes);
+        self.value_bytes.push(bytes);
+    }
+
     /// Notes a text that was taken out of a value: what the scrubber cuts the value into need not have it.
     fn note_leaf(&mut self, reference: &Reference, leaf: &str) {
         if !reference.is_whole() {
@@ -255,7 +273,7 @@ impl Renderer<'_> {
             match part {
                 Part::Secret(reference) if reference.is_base64 && reference.path.is_empty() => {
                     let whole = self.values.get(&reference.name, &reference.key).ok_or(Refused)?;
-                    self.lengths.note(whole.len());
+                    self.note_length(whole.len());
                     bytes.extend_from_slice(&decode(whole)?);
                 }
                 Part::Request(part) => {
@@ -319,6 +337,15 @@ impl Encoding {
             Encoding::Json => escape::json_text(plain, out),
         }
     }
+}
+
+/// Whether a text that is made of values of these lengths may be searched for: one in which a value too short to be searched for stands
+/// beside a longer one would confirm guesses of the short one, and not searched for, it would give the longer one away.
+#[must_use]
+pub fn hides_no_value(value_bytes: &[usize]) -> bool {
+    let mut lengths = Lengths::default();
+    value_bytes.iter().for_each(|bytes| lengths.note(*bytes));
+    !(lengths.is_some_long && lengths.is_some_short)
 }
 
 #[cfg(test)]

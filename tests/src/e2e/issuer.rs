@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -19,6 +20,8 @@ pub const KEY_PKCS1: &str = include_str!("../../keys/rsa_pkcs1.pem");
 /// The same key in the form that Google gives.
 pub const KEY_PKCS8: &str = include_str!("../../keys/rsa_pkcs8.pem");
 
+/// How long `/oauth/slow` takes.
+const SLOW: Duration = Duration::from_secs(4);
 const BODY_BYTES_MAX: usize = 1024 * 1024;
 
 /// A running issuer with the API behind it; dropped, it stops.
@@ -66,7 +69,12 @@ impl IssuerWorld {
         let shared = Arc::clone(&record);
         let server = Server::start(BODY_BYTES_MAX, move |request| {
             let record = Arc::clone(&shared);
-            async move { record.answer(&request) }
+            async move {
+                if request.uri().path() == "/oauth/slow" {
+                    tokio::time::sleep(SLOW).await;
+                }
+                record.answer(&request)
+            }
         });
         Self { server: server.await.expect("a port is free"), record }
     }
@@ -155,10 +163,11 @@ impl Record {
         let parts = Parts::of(request);
         self.state().requests.entry(parts.path.clone()).or_default().push(parts.shown());
         let (status, answer) = match parts.path.as_str() {
-            "/oauth/token" => self.client_credentials(&parts, 3600),
+            "/oauth/token" | "/oauth/slow" => self.client_credentials(&parts, 3600),
             "/oauth/expired" => self.client_credentials(&parts, 0),
             "/oauth/down" => (503, json!({ "error": self.client_secret })),
             "/oauth/moved" => return moved("/oauth/token"),
+            "/moved-api" => return moved("/api/behind"),
             "/jwt/token" => self.jwt_grant(&parts),
             "/app/installations/77/access_tokens" => self.installation(&parts),
             path if path.starts_with("/api/") => self.api(&parts),

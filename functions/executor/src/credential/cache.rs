@@ -125,6 +125,7 @@ mod tests {
         Ok(Arc::new(Issued {
             token: Zeroizing::new("token".into()),
             others: Vec::new(),
+            asked_at: at(0),
             ends_at: at(ends_at),
         }))
     }

@@ -35,6 +35,8 @@ pub struct Issued {
     pub token: Zeroizing<String>,
     /// Other tokens that came with it.
     pub others: Vec<Zeroizing<String>>,
+    /// When it was asked for.
+    pub asked_at: Timestamp,
     /// When it ends.
     pub ends_at: Timestamp,
 }
@@ -63,7 +65,8 @@ impl Issuer {
     /// only words of RFC 6749 are repeated.
     pub async fn fetch(self) -> Result<Arc<Issued>, HttpFailure> {
         let refused = || HttpFailure::refused_secret(&self.labels);
-        let asked = Asked::new(&self.credential, self.clock.now()).ok_or_else(refused)?;
+        let asked_at = self.clock.now();
+        let asked = Asked::new(&self.credential, asked_at).ok_or_else(refused)?;
         let host = asked.url.host_str().unwrap_or_default().to_owned();
         let request = Request {
             method: "POST".to_owned(),
@@ -82,7 +85,8 @@ impl Issuer {
             }
             error => unreachable_issuer(&host, error),
         })?;
-        read(&host, asked.token_field, response, self.clock.now()).map(Arc::new)
+        let issued = read(&host, asked.token_field, response, self.clock.now())?;
+        Ok(Arc::new(Issued { asked_at, ..issued }))
     }
 }
 
@@ -221,6 +225,7 @@ fn read(host: &str, token_field: &str, response: Response, now: Timestamp) -> Re
     Ok(Issued {
         others: others.map(|text| Zeroizing::new(text.to_owned())).collect(),
         token: Zeroizing::new(token.to_owned()),
+        asked_at: now,
         ends_at,
     })
 }
@@ -267,8 +272,26 @@ fn unreachable_issuer(host: &str, error: HttpError) -> HttpFailure {
         HttpError::ResponseInvalid | HttpError::ResponseTooLarge | HttpError::AddressRefused => {
             refused(format!("the issuer {host} gave no token: {error}"))
         }
-        error => unavailable(format!("the issuer {host} gave no token: {error}")),
+        error => unavailable(format!("the issuer {host} gave no token: {}", why_unreachable(error))),
     }
+}
+
+/// Why an issuer gave no answer, in words that don't take it for the target.
+fn why_unreachable(error: HttpError) -> &'static str {
+    match error {
+        HttpError::Timeout => "it did not answer in time",
+        HttpError::Dns => "its name could not be resolved",
+        HttpError::Connect => "it could not be connected to",
+        HttpError::Tls => "its certificate or TLS version was not accepted",
+        _ => "the connection was lost before its answer was whole",
+    }
+}
+
+/// The execution's time was up before the issuer answered.
+pub fn too_late(credential: &Credential) -> HttpFailure {
+    let url = issuer_url(credential).and_then(|url| Url::parse(url).ok());
+    let host = url.as_ref().and_then(Url::host_str).unwrap_or_default();
+    unreachable_issuer(host, HttpError::Timeout)
 }
 
 fn refused(message: String) -> HttpFailure {

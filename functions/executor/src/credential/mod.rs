@@ -10,9 +10,9 @@ mod signature;
 mod sigv4;
 
 pub use cache::{TokenCache, TokenKey};
-pub use issuer::{Issued, Issuer};
+pub use issuer::{Issued, Issuer, too_late};
 pub use signature::{LateField, SentRequest};
-pub use sigv4::sign as sign_aws;
+pub use sigv4::{body_sha256, sign as sign_aws};
 
 use components::credential::{AuthMethod, Credential, Exchange, Jwt, JwtAlgorithm};
 use jiff::Timestamp;

@@ -28,20 +28,18 @@ pub struct LateField {
     pub sent_at: Timestamp,
     /// The values that it refers to, by name and key.
     pub values: Vec<(String, String, Zeroizing<String>)>,
-    /// The lengths of all values of the execution: they may stand in the request.
-    pub value_bytes: Vec<usize>,
     /// The renderer.
     pub render: Render,
 }
 
 impl LateField {
-    /// Renders the field over a request.
+    /// Renders the field over a request, in which values of these lengths stand.
     ///
     /// # Errors
     /// [`Refused`], as for any field.
-    pub fn render(&self, request: &SentRequest<'_>) -> Result<Rendered, Refused> {
+    pub fn render(&self, request: &SentRequest<'_>, value_bytes: &[usize]) -> Result<Rendered, Refused> {
         let hash = hex::encode(digest(&SHA256, request.body));
-        let values = WithRequest { field: self, request, hash: &hash };
+        let values = WithRequest { field: self, request, hash: &hash, value_bytes };
         (self.render)(&self.field.parts, Context::Signature, self.sent_at, &values)
     }
 
@@ -55,6 +53,7 @@ struct WithRequest<'a> {
     field: &'a LateField,
     request: &'a SentRequest<'a>,
     hash: &'a str,
+    value_bytes: &'a [usize],
 }
 
 impl WithRequest<'_> {
@@ -85,6 +84,6 @@ impl secret_text::Values for WithRequest<'_> {
     }
 
     fn request(&self, part: RequestPart) -> Option<RequestText<'_>> {
-        Some(RequestText { bytes: self.bytes(part), value_bytes: &self.field.value_bytes })
+        Some(RequestText { bytes: self.bytes(part), value_bytes: self.value_bytes })
     }
 }

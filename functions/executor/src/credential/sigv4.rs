@@ -13,6 +13,11 @@ use jiff::Timestamp;
 
 use super::SentRequest;
 
+/// The hash of the body, which may stand in a header.
+pub fn body_sha256(request: &SentRequest<'_>) -> String {
+    hex::encode(ring::digest::digest(&ring::digest::SHA256, request.body))
+}
+
 /// The headers to add, and the signature in them. None where the request can't be signed.
 pub fn sign(
     keys: &AwsSigV4,

@@ -95,6 +95,9 @@ pub(super) fn read(reader: &mut Reader, value: &Value) -> Option<Authorization> 
         "aws_sigv4" => fields.aws_sigv4(),
         _ => {
             let (name, template) = (fields.header_name(), fields.line("template"));
+            if fields.reader.is_template_stage() && template.is_some() {
+                fields.problem("template", "has no code of the request: `{{ hmac(…) }}`; for a plain value there is the type `header`");
+            }
             let pointer = "/authorization/template";
             Some(Authorization::Made(Credential::Signature { name: name?, value: template?, pointer }))
         }
@@ -351,11 +354,15 @@ pub(super) fn placement(configuration: &Value, field: &str) -> Placement {
 }
 
 /// The URL of the issuer that a credential is shown to, beside that of the request.
-pub(super) fn issuer_url(configuration: &Value) -> Option<String> {
+pub(super) fn issuer_url(configuration: &Value) -> Option<(&'static str, String)> {
     let text = |name: &str| configuration.pointer(&child(AT, name)).and_then(Value::as_str);
     match text("type")? {
-        "oauth2_client_credentials" | "jwt_bearer" => text("token_url").map(str::to_owned),
-        "github_app" => Some(text("api_url").unwrap_or(GITHUB_API_URL).to_owned()),
+        "oauth2_client_credentials" | "jwt_bearer" => {
+            text("token_url").map(|url| ("/authorization/token_url", url.to_owned()))
+        }
+        "github_app" => {
+            Some(("/authorization/api_url", text("api_url").unwrap_or(GITHUB_API_URL).to_owned()))
+        }
         _ => None,
     }
 }

@@ -158,8 +158,8 @@ pub(super) fn check_header_name(reader: &mut Reader, at: &str, name: &str) {
 }
 
 pub(super) fn check_header_value(reader: &mut Reader, at: &str, value: &str) {
-    if value.contains(['\r', '\n', '\0']) {
-        reader.problem(at, "a header's value can't hold a line break or NUL");
+    if value.chars().any(|c| c.is_control() && c != '\t') {
+        reader.problem(at, "a header's value can't hold a line break or another control character");
     }
 }
 

@@ -58,7 +58,7 @@ impl Component for Http {
                 FieldSpec::credential("/authorization/client_secret"),
                 FieldSpec::plain("/authorization/scope", FieldKind::Text),
                 FieldSpec::plain("/authorization/audience", FieldKind::Text),
-                FieldSpec::credential("/authorization/key"),
+                FieldSpec::key("/authorization/key"),
                 FieldSpec::plain("/authorization/algorithm", FieldKind::Text),
                 FieldSpec::secret("/authorization/key_id", FieldKind::Text, Context::Free),
                 FieldSpec::secret("/authorization/issuer", FieldKind::Text, Context::Free),
@@ -66,7 +66,7 @@ impl Component for Http {
                 FieldSpec::secret("/authorization/app_id", FieldKind::Text, Context::Free),
                 FieldSpec::plain("/authorization/installation_id", FieldKind::Text),
                 FieldSpec::secret("/authorization/access_key_id", FieldKind::Text, Context::Line),
-                FieldSpec::credential("/authorization/secret_access_key"),
+                FieldSpec::key("/authorization/secret_access_key"),
                 FieldSpec::sensitive("/authorization/session_token", FieldKind::Text),
                 FieldSpec::plain("/authorization/region", FieldKind::Text),
                 FieldSpec::plain("/authorization/service", FieldKind::Text),
@@ -83,7 +83,7 @@ impl Component for Http {
         placement(configuration, pointer, part)
     }
 
-    fn other_url(&self, configuration: &Value, pointer: &str) -> Option<String> {
+    fn other_url(&self, configuration: &Value, pointer: &str) -> Option<(&'static str, String)> {
         pointer.starts_with(authorization::AT).then(|| authorization::issuer_url(configuration)).flatten()
     }
 

@@ -244,7 +244,16 @@ fn check_secrets(
                 out.error_in(&field.spot, span, message.to_owned());
             }
         }
-        for secret in field.template.secret_refs() {
+        let refs_of_field = field.template.secret_refs();
+        if field.rule.secret == Some(Context::Key)
+            && !refs_of_field.is_empty()
+            && field.template.is_composed()
+        {
+            let message = "a key is one secret as it is, or a text in its JSON (`fromJSON(secrets(\"a\").b).key`), without text beside it \
+                           or an encoding: set the whole key as the secret";
+            out.error(field.spot.position, &field.spot.field, message);
+        }
+        for secret in refs_of_field {
             if field.rule.secret.is_none() {
                 let message = refusal(component, &field.pointer);
                 out.error_in(&field.spot, secret.span, message);
@@ -252,7 +261,7 @@ fn check_secrets(
             }
             let place = out.place_in(&field.spot, secret.span.start);
             let issuer = component.other_url(configuration, &field.pointer);
-            let issuer = issuer.as_deref().and_then(target_of);
+            let issuer = issuer.and_then(|(_, url)| target_of(&url));
             refs.push(NodeSecretRef {
                 node_id: node.id.as_ref().map(|id| id.value.clone()).unwrap_or_default(),
                 name: secret.name,
@@ -266,14 +275,15 @@ fn check_secrets(
             });
         }
     }
-    let issuer =
-        fields.iter().find_map(|field| Some((field, component.other_url(configuration, &field.pointer)?)));
-    if let Some((field, url)) = issuer
+    let issuer = fields.iter().find_map(|field| component.other_url(configuration, &field.pointer));
+    if let Some((pointer, url)) = issuer
         && url.starts_with("http:")
     {
+        let position = node.configuration.map_or(node.position, |tree| tree.locate(pointer));
+        let field = field_path(&format!("{}.configuration", node.field), configuration, pointer);
         let message =
             "an issuer is asked over https: plain http is refused unless the operator allows this host";
-        out.warning(field.spot.position, &field.spot.field, message);
+        out.warning(position, &field, message);
     }
     if !refs.is_empty() {
         fields

@@ -35,7 +35,8 @@ fn an_issuer_is_literal_and_asked_over_https_i2() {
         assert!(error(&jwt(&format!(", token_url: '{url}'"))).contains("must be a whole https URL"), "{url}");
     }
     let plain = warnings(&with(&jwt(", token_url: 'http://idp.example.com/token'")));
-    assert!(plain.len() == 1 && plain[0].contains("an issuer is asked over https"), "{plain:?}");
+    let said = "authorization.token_url: an issuer is asked over https";
+    assert!(plain.len() == 1 && plain[0].contains(said), "{plain:?}");
     assert_eq!(warnings(&with(&jwt(", token_url: 'https://idp.example.com/token'"))), [""; 0]);
 }
 
@@ -130,4 +131,46 @@ fn a_credential_that_is_not_whole_says_what_is_missing() {
         "{URL}, headers: [ {{ name: X-Amz-Date, value: a }} ], authorization: {{ type: aws_sigv4, region: a, service: b, access_key_id: c, secret_access_key: {KEY} }}"
     ));
     assert!(errors(&both).join("; ").contains("the header `X-Amz-Date` stands in `headers` too"));
+}
+
+#[test]
+fn a_key_is_one_secret_as_it_is_i1() {
+    let key = |text: &str| with(&format!("type: jwt_bearer, issuer: a, key: '{text}'"));
+    for text in [
+        r#"-----BEGIN {{ secrets("idp").key }}"#,
+        r#"{{ secrets("idp").key }}{{ secrets("idp").key }}"#,
+        r#"{{ toBase64(secrets("idp").key) }}"#,
+        r#"{{ "a" + secrets("idp").key }}"#,
+        r#"{{ root().data.x ? toJSON(secrets("idp").key) : secrets("idp").key }}"#,
+        r#"{{ hmac("sha256", secrets("idp").key, "x", "hex") }}"#,
+    ] {
+        let found = errors(&key(text));
+        assert!(found.iter().any(|said| said.contains("a key is one secret as it is")), "{text}: {found:?}");
+    }
+    for text in [
+        r#"{{ secrets("idp").key }}"#,
+        r#"{{ fromJSON(secrets("idp").account).private_key }}"#,
+        r#"{{ {"a": secrets("idp").key, "b": secrets("idp").other}[root().data.which] }}"#,
+        r#"{{ root().data.x ? secrets("idp").key : secrets("idp").other }}"#,
+    ] {
+        assert_eq!(errors(&key(text)), [""; 0], "{text}");
+    }
+}
+
+#[test]
+fn words_that_are_written_out_are_checked_at_apply() {
+    let template = |text: &str| with(&format!("type: hmac, name: X, template: '{text}'"));
+    for (text, said) in [
+        (r#"{{ hmac("sha257", secrets("idp").key, "x", "hex") }}"#, "an algorithm is one of"),
+        (r#"{{ hmac("sha256", secrets("idp").key, "x", "hexx") }}"#, "a format is one of hex"),
+        (
+            r#"{{ hmac("sha256", secrets("idp").key, request("headers"), "hex") }}"#,
+            "a part of a request is one of",
+        ),
+        (r#"{{ sent_at("tomorrow") }}"#, "a format is one of unix"),
+        ("static", "has no code of the request"),
+    ] {
+        let found = errors(&template(text));
+        assert!(found.len() == 1 && found[0].contains(said), "{text}: {found:?}");
+    }
 }
