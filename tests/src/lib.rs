@@ -4,6 +4,8 @@
 //! Tests drive the functions as libraries, on real Postgres, each as its own role. Whatever can't be used ends the test with a panic
 //! that says what was being done.
 
+pub mod aws_wire;
+pub mod bench;
 pub mod crash;
 pub mod database;
 pub mod e2e;

@@ -412,11 +412,10 @@ async fn what_is_signed_confirms_no_guess_of_a_short_value_and_its_hash_is_not_s
 #[tokio::test]
 async fn a_key_is_no_oracle_for_what_stands_beside_it_i1() {
     let stage = Stage::create().await;
-    let pem = format!(
-        "-----BEGIN PRIVATE KEY-----\n{{{{ toBase64(secrets(\"idp\").signing) }}}}\n-----END PRIVATE KEY-----"
-    );
+    let pem =
+        "-----BEGIN PRIVATE KEY-----\n{{ toBase64(secrets(\"idp\").signing) }}\n-----END PRIVATE KEY-----";
     for key in [
-        pem.as_str(),
+        pem,
         "{{ toBase64(secrets(\"idp\").key) }}",
         "{{ secrets(\"idp\").key }}\n",
         "{{ fromBase64(secrets(\"idp\").key) }}",

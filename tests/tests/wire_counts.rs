@@ -3,18 +3,16 @@
 //! The aims stand here as constants. A change of one needs a reason in the commit that makes it.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use aws_client::Service;
 use axum::body::Body;
-use local::http::{Request, Server, send};
 use local::sqs::{QueueOptions, QueuePair, create_queue_pair};
 use local::target::Target;
 use model::message::Message;
 use process::Clock;
 use queue::Queue;
 use serde_json::{Value, json};
+use tests::aws_wire::AwsWire;
 use tests::queues::aws_config;
 use tests::wire::Traffic;
 use tests::world::{build, event, execute};
@@ -37,40 +35,6 @@ const INTAKE_COMMITS: usize = 1;
 const SENDS: usize = 1;
 /// For each distinct sealed data key.
 const DECRYPTS: usize = 1;
-
-/// A wire to an AWS service that counts the calls of each operation.
-struct AwsWire {
-    server: Server,
-    calls: Arc<Mutex<BTreeMap<String, usize>>>,
-}
-
-impl AwsWire {
-    async fn to(endpoint: &str) -> Self {
-        let calls: Arc<Mutex<BTreeMap<String, usize>>> = Arc::default();
-        let (shared, endpoint) = (Arc::clone(&calls), endpoint.to_owned());
-        let handler = move |request: Request| {
-            let (calls, endpoint) = (Arc::clone(&shared), endpoint.clone());
-            async move {
-                let (mut parts, body) = request.into_parts();
-                let target = parts
-                    .headers
-                    .get("x-amz-target")
-                    .and_then(|value| value.to_str().ok())
-                    .unwrap_or_default();
-                let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
-                *calls.lock().unwrap_or_else(PoisonError::into_inner).entry(operation).or_default() += 1;
-                parts.uri = format!("{endpoint}/").parse().unwrap();
-                parts.headers.remove("host");
-                send(Request::from_parts(parts, body), Duration::from_secs(20)).await.unwrap()
-            }
-        };
-        Self { server: Server::start(1024 * 1024, handler).await.unwrap(), calls }
-    }
-
-    fn take(&self) -> BTreeMap<String, usize> {
-        std::mem::take(&mut self.calls.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
 
 /// A world on the wire, with real queues and a real vault behind it.
 struct Wired {
@@ -107,7 +71,7 @@ impl Wired {
     }
 
     fn queue(&self) -> Queue {
-        let config = aws_config(Service::Sqs, &self.sqs.server.url());
+        let config = aws_config(Service::Sqs, &self.sqs.url());
         Queue::new(&config, self.nodes.url.clone(), self.executions.url.clone())
     }
 
@@ -116,7 +80,7 @@ impl Wired {
     }
 
     fn executor(&self) -> executor::Deps {
-        let kms = self.kms.server.url();
+        let kms = self.kms.url();
         executor::Deps {
             queue: self.queue(),
             ..self.world.executor_at(self.url("executor"), &self.target.host_port(), &kms)
@@ -340,7 +304,7 @@ async fn a_known_webhook_is_one_round_trip_one_commit_and_one_send() {
     let deps: &'static webhook::Deps = Box::leak(Box::new(webhook::Deps {
         store: tests::database::store_at(wired.url("webhook")),
         queue: wired.queue(),
-        opener: vault_open::Opener::new(&aws_config(Service::Kms, &wired.kms.server.url())),
+        opener: vault_open::Opener::new(&aws_config(Service::Kms, &wired.kms.url())),
         clock: Clock::system(),
         ids: wired.world.ids.clone(),
         cache: webhook::WebhookCache::default(),

@@ -2,6 +2,7 @@
 //!
 //! It is thin (std and anyhow), so that it compiles in a moment: the work is done by `sealflow-local`, Cargo and pip.
 
+mod bench;
 mod deploy_check;
 mod environments;
 mod fuzz;
@@ -26,7 +27,7 @@ use workspace::{Workspace, without_own_package};
 /// A command: its name, what it does, and the function that does it.
 type Task = (&'static str, &'static str, fn(&Workspace, &[String]) -> Result<()>);
 
-const TASKS: [Task; 13] = [
+const TASKS: [Task; 14] = [
     ("demo", "build everything, then show the main job from end to end", demo),
     ("dev", "stay up with the functions under cargo lambda watch; Ctrl-C stops everything", dev),
     ("check", "format, clippy and unit tests: quick", check),
@@ -40,6 +41,11 @@ const TASKS: [Task; 13] = [
         "rolling",
         "the crash suite with the functions of another commit beside today's: rolling REV [--functions builder,executor] [--executions N]",
         rolling::run,
+    ),
+    (
+        "bench",
+        "what one node execution costs, in the units of this machine's Postgres; see --help",
+        bench::run,
     ),
     (
         "leaks",

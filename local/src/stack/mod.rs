@@ -15,7 +15,7 @@ use tokio::sync::OnceCell;
 pub use emulator::{Emulator, Kind, REGION};
 pub(crate) use postgres::end_of;
 pub use postgres::{Postgres, PostgresOptions, SUPERUSER, dump_database};
-pub use tools::{ENVIRONMENTS_VARIABLE, POSTGRES_VARIABLE, find_in_environment, find_postgres};
+pub use tools::{ENVIRONMENTS_VARIABLE, POSTGRES_VARIABLE, find_in_environment, find_pgbench, find_postgres};
 
 use crate::folder::Folder;
 

@@ -31,6 +31,19 @@ pub fn find_postgres() -> Result<PathBuf> {
     }
 }
 
+/// `pgbench`, which measures what this machine's Postgres can do.
+///
+/// # Errors
+///
+/// When it isn't beside the server's programs.
+pub fn find_pgbench() -> Result<PathBuf> {
+    let program = find_postgres()?.join("pgbench");
+    if !program.is_file() {
+        bail!("no pgbench in {}: Debian's package postgresql has it", program.display());
+    }
+    Ok(program)
+}
+
 /// A program of one of the virtual environments: `find_in_environment("venv", "ministack")`.
 ///
 /// # Errors

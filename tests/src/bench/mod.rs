@@ -1,0 +1,16 @@
+//! `cargo xtask bench`: what one node execution costs, in the units of the machine's own Postgres.
+//!
+//! A number of seconds says little about another machine. So each run also measures `P`: the CPU time that Postgres takes for one
+//! transaction of `pgbench -N` at 8 clients. Ratios to it, and counts, are what is compared.
+
+mod measure;
+mod neighbours;
+mod options;
+mod report;
+mod suite;
+mod workloads;
+
+pub use options::Options;
+pub use report::Report;
+pub use suite::run;
+pub use workloads::{WORKLOADS, Workload};

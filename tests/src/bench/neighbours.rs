@@ -1,0 +1,152 @@
+//! W4: whether one organization's trouble reaches the others. A hundred organizations are in every batch; one of them has nodes that are
+//! locked, slow and failing. What counts is how long the runs of the others take with and without it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+use http::Request;
+use local::sealflow::Sealflow;
+use local::stack::Stack;
+use local::target::Target;
+use serde_json::Value;
+use tokio_postgres::{Client, NoTls};
+
+use super::options::Options;
+use super::suite::{REQUEST_MAX, ended};
+
+/// Organizations, the noisy one among them.
+const ORGANIZATIONS: usize = 100;
+/// Deliveries of each quiet organization.
+const DELIVERIES: usize = 6;
+/// Deliveries to each workflow of the noisy one.
+const NOISE: usize = 60;
+/// How long the noisy one's node is locked.
+const LOCKED: Duration = Duration::from_secs(6);
+
+/// Seconds from the event to the end of its run, for the runs of the quiet organizations.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Neighbours {
+    /// Median and 99 of 100, alone.
+    pub alone: (f64, f64),
+    /// The same beside the noisy one.
+    pub beside: (f64, f64),
+}
+
+const QUIET: &str = "name: quiet
+nodes:
+  - { id: hook, name: Hook, trigger: webhook, configuration: { authentication: none } }
+  - { id: call, name: Call, component: http, concurrency: unlimited, configuration: { url: TARGET/quiet } }
+  - { id: after, name: After, component: noop }
+edges:
+  - { from: hook, to: call }
+  - { from: call, channel: success, to: after }
+";
+
+/// The nodes of the noisy organization, a workflow each.
+const NOISY: [(&str, &str); 3] = [
+    ("slow", "configuration: { url: TARGET/delay/1500 }, concurrency: unlimited"),
+    (
+        "failing",
+        "configuration: { url: TARGET/status/500 }, concurrency: unlimited, retry: { max_attempts: 5, initial_interval: 1, backoff: fixed }",
+    ),
+    ("locked", "configuration: { url: TARGET/locked }, concurrency: 3"),
+];
+
+/// Measures both.
+///
+/// # Panics
+/// When something does not start, or a run does not end.
+pub async fn measure(stack: &Arc<Stack>, options: &Options) -> Neighbours {
+    let target = Box::leak(Box::new(Target::start().await.expect("the target starts")));
+    let instances = options.instances;
+    let mut builder = Sealflow::builder()
+        .stack(Arc::clone(stack))
+        .bin_dir(&options.bin_dir)
+        .http_allow(target.host_port())
+        .rust_log("warn");
+    for function in ["builder", "executor"] {
+        builder = builder.function(function, move |options| options.instances_max = instances);
+    }
+    let sealflow = builder.start().await.expect("the product starts");
+    let (client, connection) =
+        tokio_postgres::connect(&sealflow.superuser_url(), NoTls).await.expect("Postgres is there");
+    tokio::spawn(connection);
+    let mut quiet = Vec::new();
+    for number in 1..ORGANIZATIONS {
+        let organization = sealflow.bootstrap(&format!("quiet-{number}")).await.expect("it is made");
+        quiet.push(apply(&sealflow, &organization.token, QUIET.replace("TARGET", &target.url())).await);
+    }
+    let noisy = sealflow.bootstrap("noisy").await.expect("it is made");
+    let mut noise = Vec::new();
+    for (name, node) in NOISY {
+        let definition = format!(
+            "name: {name}\nnodes:\n  - {{ id: hook, name: Hook, trigger: webhook, configuration: {{ authentication: none }} }}\n  - {{ id: call, name: Call, component: http, {} }}\nedges:\n  - {{ from: hook, to: call }}\n",
+            node.replace("TARGET", &target.url())
+        );
+        noise.push(apply(&sealflow, &noisy.token, definition).await);
+    }
+    // Caches and prepared statements.
+    load(&quiet, 1).await;
+    ended(&client, &sealflow).await;
+    let alone = latency(&client, &sealflow, load(&quiet, DELIVERIES)).await;
+    let beside = latency(&client, &sealflow, async {
+        futures_util::join!(load(&quiet, DELIVERIES), load(&noise, NOISE), lock(&sealflow));
+    })
+    .await;
+    sealflow.stop().await.expect("it stops");
+    Neighbours { alone, beside }
+}
+
+/// Holds the row of the noisy organization's node for a while.
+async fn lock(sealflow: &Sealflow) {
+    let (client, connection) =
+        tokio_postgres::connect(&sealflow.superuser_url(), NoTls).await.expect("Postgres is there");
+    tokio::spawn(connection);
+    let sql = "BEGIN; SELECT FROM workflow_nodes n JOIN workflows w ON w.id = n.workflow_id WHERE w.name = 'locked' FOR UPDATE OF n";
+    client.batch_execute(sql).await.expect("the row is locked");
+    tokio::time::sleep(LOCKED).await;
+    client.batch_execute("COMMIT").await.expect("the lock is given back");
+}
+
+/// Delivers so many to each address, in turn.
+async fn load(hooks: &[String], deliveries: usize) {
+    let senders = hooks.iter().map(async |hook| {
+        for number in 0..deliveries {
+            let request = Request::post(hook)
+                .header("content-type", "application/json")
+                .body(Bytes::from(format!("{{\"n\":{number}}}")))
+                .expect("a request");
+            let answer = local::http::send(request, REQUEST_MAX).await.expect("the front answers");
+            assert!(matches!(answer.status().as_u16(), 202 | 429), "{}", answer.status());
+        }
+    });
+    join_all(senders).await;
+}
+
+async fn latency(client: &Client, sealflow: &Sealflow, load: impl Future<Output = ()>) -> (f64, f64) {
+    let since: String = client.query_one("SELECT now()::text", &[]).await.expect("Postgres answers").get(0);
+    load.await;
+    ended(client, sealflow).await;
+    let sql = format!(
+        "SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY took)::float8, percentile_cont(0.99) WITHIN GROUP (ORDER BY took)::float8
+         FROM (SELECT extract(epoch FROM max(x.finished_at) - e.created_at)::float8 AS took
+               FROM workflow_events e JOIN workflows w ON w.id = e.workflow_id JOIN workflow_node_executions x ON x.root_event_id = e.id
+               WHERE e.execution_id IS NULL AND w.name = 'quiet' AND e.created_at >= '{since}' GROUP BY e.id, e.created_at) runs"
+    );
+    let row = client.query_one(&sql, &[]).await.expect("the runs are counted");
+    (row.get(0), row.get(1))
+}
+
+async fn apply(sealflow: &Sealflow, token: &str, definition: String) -> String {
+    let request = Request::put(format!("{}/v1/workflows", sealflow.gateway_url()))
+        .header("authorization", format!("Bearer {token}"))
+        .header("content-type", "application/yaml")
+        .body(Bytes::from(definition))
+        .expect("a request");
+    let answer = local::http::send(request, REQUEST_MAX).await.expect("the API answers");
+    let applied: Value = serde_json::from_slice(answer.body()).expect("JSON");
+    assert_eq!(answer.status(), 200, "{applied:#}");
+    applied["webhooks"][0]["url"].as_str().expect("a webhook").to_owned()
+}

@@ -1,0 +1,351 @@
+//! Starting, loading, measuring.
+
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+use http::Request;
+use local::sealflow::{Builder, Sealflow};
+use local::stack::{PostgresOptions, Stack, StackOptions};
+use local::target::Target;
+use serde_json::{Value, json};
+use tokio_postgres::{Client, NoTls};
+
+use super::measure::{self, Counters};
+use super::neighbours;
+use super::options::Options;
+use super::report::{Measured, Report, Run, Wires};
+use super::workloads::{COPIES, Workload};
+use crate::PostgresWire;
+use crate::aws_wire::AwsWire;
+
+/// The functions whose CPU time counts.
+const FUNCTIONS: [&str; 4] = ["webhook", "builder", "executor", "sweeper"];
+/// How long one request may take, and one run.
+pub(super) const REQUEST_MAX: Duration = Duration::from_secs(30);
+const RUN_MAX: Duration = Duration::from_secs(300);
+/// The pause between two looks at the work.
+const LOOK_PAUSE: Duration = Duration::from_millis(20);
+/// Seconds of the run at low load.
+const LOW_SECONDS: u32 = 10;
+/// Deliveries before anything is measured: connections, caches and prepared statements are there then.
+const WARM_UP: usize = 200;
+/// How `P` is measured.
+const PGBENCH_SECONDS: u32 = 5;
+const PGBENCH_CLIENTS: u32 = 8;
+
+/// Measures.
+///
+/// # Panics
+/// When something does not start, or a run does not end.
+pub async fn run(options: &Options) -> Report {
+    let settings = [
+        ("shared_preload_libraries", "pg_stat_statements"),
+        ("pg_stat_statements.track_planning", "on"),
+        ("pg_stat_statements.max", "5000"),
+    ];
+    let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+    let postgres = PostgresOptions { settings, is_durable: true, ..PostgresOptions::default() };
+    let stack = StackOptions::new().postgres_with(postgres).ministack().own().start().await;
+    let stack = Arc::new(stack.expect("the stack starts, with pg_stat_statements"));
+    let p_millis = measure_p(&stack).await;
+    println!("P = {p_millis:.3} ms");
+    let mut workloads = Vec::new();
+    for workload in &options.workloads {
+        println!("{}: {}", workload.name, workload.title);
+        workloads.push(measure_workload(&stack, *workload, options).await);
+    }
+    let neighbours = match options.has_neighbours {
+        true => Some(neighbours::measure(&stack, options).await),
+        false => None,
+    };
+    Report { p_millis, workloads, neighbours }
+}
+
+/// CPU milliseconds of Postgres for one transaction of pgbench.
+async fn measure_p(stack: &Stack) -> f64 {
+    let database = stack.postgres().create_database("pgbench").await.expect("a database is made");
+    let url = stack.postgres().url("postgres", &database);
+    let pgbench = |arguments: Vec<String>| {
+        let url = url.clone();
+        async move {
+            let program = local::stack::find_pgbench().expect("pgbench is beside Postgres");
+            let output =
+                tokio::task::spawn_blocking(move || Command::new(program).args(arguments).arg(url).output());
+            let output = output.await.expect("it does not panic").expect("pgbench runs");
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            String::from_utf8_lossy(&output.stdout).into_owned()
+        }
+    };
+    pgbench(["-i", "-q", "-s", "10"].map(str::to_owned).to_vec()).await;
+    let postmaster = stack.postgres().pid().expect("the server is ours");
+    let before = measure::postgres_cpu_seconds(postmaster);
+    let arguments = [
+        "-N".to_owned(),
+        "-c".to_owned(),
+        PGBENCH_CLIENTS.to_string(),
+        "-j".to_owned(),
+        "2".to_owned(),
+        "-T".to_owned(),
+        PGBENCH_SECONDS.to_string(),
+    ];
+    let said = pgbench(arguments.to_vec()).await;
+    let cpu = measure::postgres_cpu_seconds(postmaster) - before;
+    let line = said.lines().find_map(|line| line.strip_prefix("number of transactions actually processed: "));
+    let transactions: f64 =
+        line.and_then(|text| text.split('/').next()?.trim().parse().ok()).expect("pgbench tells how many");
+    stack.postgres().drop_database(&database).await.expect("it is dropped");
+    cpu * 1e3 / transactions
+}
+
+/// A running product with one workload's workflows.
+struct Product {
+    sealflow: Sealflow,
+    client: Client,
+    postmaster: i32,
+    stand_ins: Option<i32>,
+    hooks: Vec<String>,
+    workload: Workload,
+    sent: AtomicUsize,
+}
+
+/// What goes over the wires, counted by proxies; they take CPU time, so nothing else is measured meanwhile.
+async fn count_wires(stack: &Arc<Stack>, workload: Workload, options: &Options) -> Wires {
+    let wire = PostgresWire::to(stack.postgres().host_port()).await;
+    let aws = AwsWire::to(stack.ministack().url()).await;
+    let (endpoint, url) = (wire.host_port(), aws.url());
+    let through = move |builder: Builder| {
+        builder.database_endpoint(endpoint).sqs_endpoint(url.clone()).kms_endpoint(url)
+    };
+    let product = Product::start(stack, workload, options, through).await;
+    product.deliver(WARM_UP, options.at_once).await;
+    ended(&product.client, &product.sealflow).await;
+    let _ = (wire.take(), aws.take());
+    let before = product.count("SELECT count(*) FROM workflow_node_executions").await;
+    product.deliver(options.deliveries, options.at_once).await;
+    ended(&product.client, &product.sealflow).await;
+    let (traffic, calls) = (wire.take().without_heartbeat(), aws.take());
+    let nodes = product.count("SELECT count(*) FROM workflow_node_executions").await - before;
+    product.sealflow.stop().await.expect("it stops");
+    let per_node = |count: usize| count as f64 / nodes;
+    Wires {
+        round_trips: per_node(traffic.round_trips.len()),
+        statements: per_node(traffic.round_trips.iter().map(Vec::len).sum()),
+        writing_commits: per_node(traffic.commits),
+        prepared: per_node(traffic.prepared),
+        calls: calls.into_iter().map(|(operation, count)| (operation, per_node(count))).collect(),
+    }
+}
+
+async fn measure_workload(stack: &Arc<Stack>, workload: Workload, options: &Options) -> Measured {
+    let wires = count_wires(stack, workload, options).await;
+    let product = Product::start(stack, workload, options, |builder| builder).await;
+    if options.history > 0 {
+        product.fill(options.history).await;
+    }
+    product.deliver(WARM_UP, options.at_once).await;
+    ended(&product.client, &product.sealflow).await;
+    let mut runs = Vec::new();
+    for number in 1..=options.runs {
+        let run = product.measure(product.deliver(options.deliveries, options.at_once)).await;
+        println!(
+            "  run {number}: {:.3} ms of CPU a node execution, {:.0} a second",
+            run.cpu() * 1e3 / run.nodes,
+            run.nodes / run.seconds
+        );
+        runs.push(run);
+    }
+    let low = match options.low_rate {
+        0 => None,
+        rate => Some(product.measure(product.trickle(rate)).await),
+    };
+    product.sealflow.stop().await.expect("it stops");
+    Measured { name: format!("{}: {}", workload.name, workload.title), wires, runs, low }
+}
+
+impl Product {
+    async fn start(
+        stack: &Arc<Stack>,
+        workload: Workload,
+        options: &Options,
+        choose: impl FnOnce(Builder) -> Builder,
+    ) -> Self {
+        let target = Box::leak(Box::new(Target::start().await.expect("the target starts")));
+        let mut builder = Sealflow::builder()
+            .stack(Arc::clone(stack))
+            .bin_dir(&options.bin_dir)
+            .http_allow(target.host_port())
+            .rust_log("warn");
+        let instances = options.instances;
+        for function in ["builder", "executor"] {
+            builder = builder.function(function, move |options| options.instances_max = instances);
+        }
+        let sealflow = choose(builder).start().await.expect("the product starts");
+        let (client, connection) =
+            tokio_postgres::connect(&sealflow.superuser_url(), NoTls).await.expect("Postgres is there");
+        tokio::spawn(connection);
+        client
+            .batch_execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
+            .await
+            .expect("pg_stat_statements is installed with Postgres");
+        let body = json!({ "value": "a-secret-of-the-benchmark", "hosts": [target.host_port()], "in": ["authorization"] });
+        let (status, answer) =
+            sealflow.request("PUT", "/v1/secrets/bench/token", Some(&body)).await.expect("the API answers");
+        assert_eq!(status, 200, "{answer}");
+        let mut hooks = Vec::new();
+        for copy in 0..COPIES {
+            hooks.push(apply(&sealflow, workload.definition(copy, &target.url())).await);
+        }
+        let postmaster = stack.postgres().pid().expect("the server is ours");
+        Self {
+            sealflow,
+            client,
+            postmaster,
+            stand_ins: stack.ministack().pid(),
+            hooks,
+            workload,
+            sent: AtomicUsize::new(0),
+        }
+    }
+
+    /// Finished executions of long ago, with their events.
+    async fn fill(&self, executions: usize) {
+        let sql = format!(
+            "SET session_replication_role = replica;
+             CREATE TEMPORARY TABLE made AS SELECT gen_random_uuid() AS event_id, gen_random_uuid() AS id, w.id AS workflow_id
+                 FROM generate_series(1, {executions}) n JOIN (SELECT id, row_number() OVER () AS at FROM workflows) w ON w.at = n % {COPIES} + 1;
+             INSERT INTO workflow_events (id, workflow_id, node_id, root_event_id, channel, type, data, targets, depth, created_at)
+                 SELECT event_id, workflow_id, 'hook', event_id, 'default', 'webhook', '{{\"body\": {{}}}}', '{{}}', 1, now() - interval '1 day' FROM made;
+             INSERT INTO workflow_node_executions (id, workflow_id, node_id, root_event_id, event_id, state, result, component, configuration,
+                 workflow_version, node_version, last_sent_at, created_at, updated_at, started_at, finished_at)
+                 SELECT id, workflow_id, 'n1', event_id, event_id, 'finished', 'passed', 'noop', '{{}}', 1, 1, now(), now(), now(), now(), now() FROM made;
+             DROP TABLE made;
+             SET session_replication_role = DEFAULT"
+        );
+        self.client.batch_execute(&sql).await.expect("the history is written");
+    }
+
+    /// Delivers so many, so many at one time.
+    async fn deliver(&self, count: usize, at_once: usize) {
+        let next = AtomicUsize::new(0);
+        let sender = async || {
+            while next.fetch_add(1, Ordering::Relaxed) < count {
+                self.post().await
+            }
+        };
+        join_all((0..at_once).map(|_| sender())).await;
+    }
+
+    /// Delivers so many a second for a while.
+    async fn trickle(&self, per_second: u32) {
+        let mut ticks = tokio::time::interval(Duration::from_secs(1) / per_second);
+        for _ in 0..per_second * LOW_SECONDS {
+            ticks.tick().await;
+            self.post().await;
+        }
+    }
+
+    async fn post(&self) {
+        let number = self.sent.fetch_add(1, Ordering::Relaxed);
+        let url = &self.hooks[number % self.hooks.len()];
+        loop {
+            let request = Request::post(url)
+                .header("content-type", "application/json")
+                .body(Bytes::from(format!("{{\"n\":{number}}}")))
+                .expect("a request");
+            let answer = local::http::send(request, REQUEST_MAX).await.expect("the front answers");
+            match answer.status().as_u16() {
+                202 => return,
+                // The bucket of this webhook is empty.
+                429 => tokio::time::sleep(LOOK_PAUSE).await,
+                status => panic!("a delivery was answered with {status}"),
+            }
+        }
+    }
+
+    async fn measure(&self, load: impl Future<Output = ()>) -> Run {
+        let cpu = || {
+            FUNCTIONS.map(|function| {
+                measure::instances(&self.sealflow.lambda().instances(function).unwrap_or_default())
+            })
+        };
+        let stand_ins = || self.stand_ins.map_or(0.0, |pid| measure::instances(&[pid]).0.values().sum());
+        let since: String =
+            self.client.query_one("SELECT now()::text", &[]).await.expect("Postgres answers").get(0);
+        let executions = self.count("SELECT count(*) FROM workflow_node_executions").await;
+        let start = measure::reset(&self.client).await;
+        let (cpu_before, postgres_before, stand_ins_before): (_, _, f64) =
+            (cpu(), measure::postgres_cpu_seconds(self.postmaster), stand_ins());
+        let began = Instant::now();
+        load.await;
+        ended(&self.client, &self.sealflow).await;
+        let seconds = began.elapsed().as_secs_f64();
+        let (cpu_after, postgres_after, stand_ins_after): (_, _, f64) =
+            (cpu(), measure::postgres_cpu_seconds(self.postmaster), stand_ins());
+        let counters: Counters = measure::read(&self.client, &start).await;
+        let nodes = self.count("SELECT count(*) FROM workflow_node_executions").await - executions;
+        assert!(nodes > 0.0, "{} made nothing", self.workload.name);
+        let functions = FUNCTIONS.iter().zip(cpu_before.iter().zip(&cpu_after)).map(
+            |(function, ((before, _), (after, _)))| {
+                let used =
+                    after.iter().map(|(pid, seconds)| seconds - before.get(pid).copied().unwrap_or(0.0));
+                ((*function).to_owned(), used.sum())
+            },
+        );
+        let peaks =
+            FUNCTIONS.iter().zip(&cpu_after).map(|(function, (_, peak))| ((*function).to_owned(), *peak));
+        let latency = format!(
+            "SELECT coalesce(percentile_cont(0.5) WITHIN GROUP (ORDER BY took), 0)::float8, coalesce(percentile_cont(0.99) WITHIN GROUP (ORDER BY took), 0)::float8
+             FROM (SELECT extract(epoch FROM max(x.finished_at) - e.created_at) AS took FROM workflow_events e
+                   JOIN workflow_node_executions x ON x.root_event_id = e.id WHERE e.execution_id IS NULL AND e.created_at >= '{since}' GROUP BY e.id, e.created_at) runs"
+        );
+        let row = self.client.query_one(&latency, &[]).await.expect("the runs are counted");
+        Run {
+            nodes,
+            seconds,
+            functions: functions.collect(),
+            postgres: postgres_after - postgres_before,
+            stand_ins: stand_ins_after - stand_ins_before,
+            peaks: peaks.collect(),
+            counters,
+            latency: (row.get(0), row.get(1)),
+        }
+    }
+
+    async fn count(&self, sql: &str) -> f64 {
+        let row =
+            self.client.query_one(&format!("SELECT ({sql})::float8"), &[]).await.expect("Postgres answers");
+        row.get(0)
+    }
+}
+
+/// Waits until nothing is open any more.
+pub(super) async fn ended(client: &Client, sealflow: &Sealflow) {
+    let open = "SELECT EXISTS (SELECT FROM workflow_node_queue_items) OR EXISTS (SELECT FROM workflow_node_executions WHERE state <> 'finished')";
+    let until = Instant::now() + RUN_MAX;
+    let statement = client.prepare(open).await.expect("it is prepared");
+    loop {
+        let is_open: bool = client.query_one(&statement, &[]).await.expect("Postgres answers").get(0);
+        if !is_open {
+            return;
+        }
+        assert!(Instant::now() < until, "the run does not end: {}", sealflow.end_of_log("builder"));
+        tokio::time::sleep(LOOK_PAUSE).await;
+    }
+}
+
+/// Applies a definition; the address of its webhook.
+async fn apply(sealflow: &Sealflow, definition: String) -> String {
+    let request = Request::put(format!("{}/v1/workflows", sealflow.gateway_url()))
+        .header("authorization", format!("Bearer {}", sealflow.token()))
+        .header("content-type", "application/yaml")
+        .body(Bytes::from(definition))
+        .expect("a request");
+    let answer = local::http::send(request, REQUEST_MAX).await.expect("the API answers");
+    let applied: Value = serde_json::from_slice(answer.body()).expect("JSON");
+    assert_eq!(answer.status(), 200, "{applied:#}");
+    applied["webhooks"][0]["url"].as_str().expect("a webhook").to_owned()
+}
