@@ -100,7 +100,7 @@ pub async fn list_dead_letters(
                                AND ($6::text IS NULL OR x.result_reason = $6) AND ($7::uuid IS NULL OR x.root_event_id = $7)
                                AND NOT EXISTS (
                                    SELECT FROM workflow_events o
-                                   WHERE o.execution_id = x.id AND o.channel = 'failure' AND cardinality(o.targets) > 0)
+                                   WHERE o.execution_id = x.id AND o.channel = 'failure' AND cardinality(o.targets) > 0 OFFSET 0)
                              ORDER BY x.id DESC LIMIT $4 + 1) e
                          WHERE w.organization_id = $1 AND ($2::uuid IS NULL OR w.id = $2)
                          ORDER BY e.id DESC LIMIT $4 + 1) c) q

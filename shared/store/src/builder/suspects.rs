@@ -87,8 +87,10 @@ const FIND_SUSPECTS: &str = concat!(
         UNION
         SELECT i.id, i.workflow_id, i.node_id, i.crashes, i.created_at
         FROM workflow_node_queue_items i
-        JOIN workflow_nodes n ON n.workflow_id = i.workflow_id AND n.node_id = i.node_id
-        WHERE i.event_id = ANY($1) AND n.concurrency_max IS NULL AND (i.crashes > 0 OR $4)
+        CROSS JOIN LATERAL (
+            SELECT FROM workflow_nodes n
+            WHERE n.workflow_id = i.workflow_id AND n.node_id = i.node_id AND n.concurrency_max IS NULL OFFSET 0) n
+        WHERE i.event_id = ANY($1) AND (i.crashes > 0 OR $4)
         UNION
         SELECT i.id, i.workflow_id, i.node_id, i.crashes, i.created_at
         FROM unnest($2, $3) AS named (workflow_id, node_id)

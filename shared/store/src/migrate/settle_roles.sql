@@ -44,9 +44,12 @@ BEGIN
             ['tcp_keepalives_count', '3'],
             ['tcp_user_timeout', '15s'],
             ['jit', 'off'],
-            -- The plan of a statement does not depend on what the statistics were when it was first run.
+            -- The plan of a statement does not depend on what the statistics were when it was first run, and goes by indexes from row to
+            -- row: a merge or a hash would walk over a whole table, or over a whole index, which is the same.
             ['plan_cache_mode', 'force_generic_plan'],
-            ['enable_seqscan', 'off']]
+            ['enable_seqscan', 'off'],
+            ['enable_hashjoin', 'off'],
+            ['enable_mergejoin', 'off']]
         LOOP
             IF NOT EXISTS (
                 SELECT FROM pg_db_role_setting s

@@ -28,7 +28,8 @@ pub async fn end_undeliverable_items(tx: &Tx, ids: &[Uuid], now: Timestamp) -> R
                      WHERE i.id IN (
                          SELECT tried.id FROM tried JOIN reached ON reached.organization_id = tried.organization_id
                          WHERE tried.last_sent_at < reached.at)
-                     ORDER BY i.id LIMIT cardinality($1) FOR UPDATE SKIP LOCKED) i),
+                     -- Not by the index of the ids, or all items there are would be walked over.
+                     ORDER BY uuid_send(i.id) LIMIT cardinality($1) FOR UPDATE SKIP LOCKED) i),
              taken AS (
                  DELETE FROM workflow_node_queue_items i USING lost WHERE i.id = lost.id
                  RETURNING lost.nth, i.workflow_id, i.node_id, i.root_event_id, i.event_id)
