@@ -129,9 +129,7 @@ fn fill(workflow: &str, rows: usize) -> String {
 }
 
 /// Indexes that may be walked over: they hold what is at work or waits now, and not what has ended.
-const SHORT: [&str; 4] = [
-    // What is running.
-    "workflow_node_executions_leases",
+const SHORT: [&str; 3] = [
     // Items that ended a process before.
     "workflow_node_queue_items_suspects",
     // What waits: the sweeper counts it.

@@ -17,7 +17,7 @@ use tokio_postgres::{Client, NoTls};
 use super::measure::{self, Counters};
 use super::neighbours;
 use super::options::Options;
-use super::report::{Measured, Report, Run, Wires};
+use super::report::{Measured, Report, Run, Wires, median};
 use super::workloads::{COPIES, Workload};
 use crate::PostgresWire;
 use crate::aws_wire::AwsWire;
@@ -51,13 +51,16 @@ pub async fn run(options: &Options) -> Report {
     let postgres = PostgresOptions { settings, is_durable: true, ..PostgresOptions::default() };
     let stack = StackOptions::new().postgres_with(postgres).ministack().own().start().await;
     let stack = Arc::new(stack.expect("the stack starts, with pg_stat_statements"));
-    let p_millis = measure_p(&stack).await;
-    println!("P = {p_millis:.3} ms");
+    // Before, between and after: a machine is not equally fast all the time.
+    let mut p_millis = vec![measure_p(&stack).await];
     let mut workloads = Vec::new();
     for workload in &options.workloads {
         println!("{}: {}", workload.name, workload.title);
         workloads.push(measure_workload(&stack, *workload, options).await);
+        p_millis.push(measure_p(&stack).await);
     }
+    println!("P = {p_millis:.3?} ms");
+    let p_millis = median(p_millis);
     let neighbours = match options.has_neighbours {
         true => Some(neighbours::measure(&stack, options).await),
         false => None,

@@ -216,7 +216,7 @@ impl Suite {
         match without {
             Some(Guard::LeaseToken) => {
                 self.wire.remove_from_statements(
-                    " AND ex.state IN ('started', 'cancelling') AND ex.lease_token = current.token",
+                    " AND coalesce(ex.state, '') IN ('started', 'cancelling') AND ex.lease_token = current.token",
                 );
                 let sql =
                     "ALTER TABLE workflow_node_executions DISABLE TRIGGER workflow_node_executions_finished";

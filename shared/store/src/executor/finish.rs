@@ -211,7 +211,8 @@ pub(crate) const LOCK_NODES: &str = "/* lock_nodes_of_executions */
 
 /// Outputs, their routing and the next items come only from what the update returned. A cancelled run's outputs are recorded and
 /// route nothing; neither do those of a removed node. Where a target has as many waiting items as are allowed, a failed execution takes
-/// the place of the item.
+/// the place of the item. The state stands in a form that no partial index has: over that of the leases, with all that were at work a moment ago, the
+/// executions would be found by walking.
 const RECORD: &str = "/* record_outcomes */
     WITH outcome AS (
         SELECT * FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $23)
@@ -237,7 +238,7 @@ const RECORD: &str = "/* record_outcomes */
             lease_token = NULL, lease_until = NULL, updated_at = $1,
             finished_at = CASE WHEN current.is_cancelled OR current.state = 'finished' THEN $1 END
         FROM current
-        WHERE ex.id = current.id AND ex.state IN ('started', 'cancelling') AND ex.lease_token = current.token
+        WHERE ex.id = current.id AND coalesce(ex.state, '') IN ('started', 'cancelling') AND ex.lease_token = current.token
         RETURNING ex.id, ex.workflow_id, ex.node_id, ex.root_event_id, ex.event_id, current.routes_nothing),
     output AS (
         SELECT recorded.*, t.event_id AS output_id, t.channel, t.type, t.data, t.targets, t.redactions
