@@ -99,6 +99,17 @@ async fn what_was_blanked_is_noted_passed_on_and_sent_nowhere_i1() {
     assert!(executions.iter().all(|execution| execution["result"] == "passed"), "{executions:#?}");
 }
 
+/// A sender who writes what a scrubbed place looks like makes no execution fail.
+#[tokio::test]
+async fn a_text_that_looks_scrubbed_is_data_i2() {
+    let stage = Stage::create().await;
+    let url =
+        "http://TARGET/[secret:vault.key]".replace("TARGET", &format!("127.0.0.1:{}", stage.target.port()));
+    let (executions, run) = stage.run(&json!({ "url": url }), "{{ $[\"Login\"].data.body.path }}").await;
+    assert!(executions.iter().all(|execution| execution["result"] == "passed"), "{executions:#?}");
+    assert_eq!(stage.redactions(run).await[1], "{\"redacted\": [\"/body/token\"]}");
+}
+
 #[tokio::test]
 async fn a_failure_and_a_redrive_keep_their_marks() {
     let stage = Stage::create().await;

@@ -313,6 +313,29 @@ async fn all_that_is_refused_before_a_connection_is_refused_in_one_way_i1() {
 }
 
 #[tokio::test]
+async fn a_url_that_is_one_secret_and_leads_nowhere_is_told_in_one_way_i1() {
+    let stage = Stage::create().await;
+    // A port that nobody listens at, and one that speaks no TLS.
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let allow = format!("127.0.0.1:{closed},127.0.0.1:{}", stage.target.port());
+    let executor = stage.world.executor_at(stage.world.database.url("executor"), &allow, &stage.kms.url());
+    let workflow =
+        stage.workflow(&json!({ "url": r#"{{ secrets("vault").url }}"#, "timeout_seconds": 2 })).await;
+    let mut told = Vec::new();
+    for url in [
+        format!("http://127.0.0.1:{closed}/a-path-that-is-secret"),
+        format!("https://127.0.0.1:{}/a-path-that-is-secret", stage.target.port()),
+        "https://no-such-host.invalid/a-path-that-is-secret".to_owned(),
+    ] {
+        stage.set(&[("url", &url)]).await;
+        let left = stage.run(&workflow, &executor).await;
+        told.push((left[0][2].clone(), left[0][3].clone(), left[0][8][0][2]["error"]["code"].clone()));
+    }
+    assert_eq!(told[0].2, "unreachable");
+    assert!(told.iter().all(|other| *other == told[0]), "{told:#?}");
+}
+
+#[tokio::test]
 async fn an_attempt_that_was_cut_off_lists_the_secrets_that_were_opened_i1() {
     let stage = Stage::create().await;
     let executor = executor::Deps { components: executor_components(), ..stage.executor() };

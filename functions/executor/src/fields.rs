@@ -58,6 +58,12 @@ impl Fields {
         Ok(Self { fields, configuration })
     }
 
+    /// Whether a URL is one secret as a whole.
+    pub fn has_whole_url(&self, component: &dyn Component) -> bool {
+        let is_url = |field: &SecretField| field_rule(component, &field.path).kind == FieldKind::Url;
+        self.fields.iter().any(|field| is_url(field) && matches!(field.parts.as_slice(), [Part::Secret(_)]))
+    }
+
     /// The references as (name, key, path of the field), each once and in order.
     pub fn references(&self) -> Vec<(String, String, String)> {
         let mut found = Vec::new();

@@ -1,6 +1,6 @@
 //! The outside world as a component sees it: the guarded client, with everything that comes back scrubbed.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -25,6 +25,8 @@ use crate::credential::{
     sign_aws, sign_jwt, too_late,
 };
 
+use crate::redact::SCRUBBED;
+
 /// What one execution may do outside.
 pub struct GuardedHost {
     /// The guarded client.
@@ -47,6 +49,8 @@ pub struct GuardedHost {
     pub placed: Vec<(String, usize)>,
     /// When the attempt began.
     pub started_at: Timestamp,
+    /// Whether the whole URL is one secret: then what stands in the way is told in one way.
+    pub is_whole_url: bool,
 }
 
 /// A secret in a field.
@@ -70,6 +74,8 @@ pub struct Secrets {
     pub late: Mutex<Vec<Made>>,
     /// Places that were scrubbed so far.
     pub places: AtomicUsize,
+    /// Whether something came in that looks as if it had been scrubbed: then what was can't be told from it.
+    pub is_imitated: AtomicBool,
 }
 
 impl Secrets {
@@ -86,6 +92,15 @@ impl Secrets {
         let made = Made { label: label.to_owned(), text: Zeroizing::new(text.to_owned()) };
         self.late.lock().unwrap_or_else(PoisonError::into_inner).push(made);
     }
+}
+
+/// What was scrubbed while a component ran.
+#[derive(Clone, Copy, Default)]
+pub struct ScrubbedBefore {
+    /// Places.
+    pub places: usize,
+    /// Whether texts came in that look as if they had been scrubbed.
+    pub is_imitated: bool,
 }
 
 /// The label of what was made of a credential without a secret.
@@ -109,9 +124,11 @@ struct Sending {
 }
 
 impl GuardedHost {
-    /// A scrubber for what the component hands back, and how many places were scrubbed before.
-    pub fn into_scrubber(self) -> (Scrubber, usize) {
-        (self.secrets.scrubber(), self.secrets.places.into_inner())
+    /// A scrubber for what the component hands back, and what was scrubbed before.
+    pub fn into_scrubber(self) -> (Scrubber, ScrubbedBefore) {
+        let places = self.secrets.places.load(Ordering::Relaxed);
+        let is_imitated = self.secrets.is_imitated.load(Ordering::Relaxed);
+        (self.secrets.scrubber(), ScrubbedBefore { places, is_imitated })
     }
 
     async fn exchange(&self, request: HttpRequest) -> Result<HttpResponse, HttpFailure> {
@@ -256,8 +273,14 @@ impl GuardedHost {
             redirects_max: HTTP_REDIRECTS_MAX,
             hop_count: self.hop_count,
         };
-        self.client.send(request).await.map_err(|error| {
-            if sending.used_secret && is_of_request(error) { self.refused() } else { failure(error) }
+        self.client.send(request).await.map_err(|error| match error {
+            error if sending.used_secret && is_of_request(error) => self.refused(),
+            HttpError::Dns | HttpError::Connect | HttpError::Tls | HttpError::Timeout
+                if self.is_whole_url =>
+            {
+                unreachable_url()
+            }
+            error => failure(error),
         })
     }
 
@@ -265,6 +288,7 @@ impl GuardedHost {
         // Made when the answer is whole, and dropped with it: the automaton holds the values.
         let scrubber = self.secrets.scrubber();
         let scrub = |text: String| {
+            self.secrets.is_imitated.fetch_or(text.contains(SCRUBBED), Ordering::Relaxed);
             let (text, places) = scrubber.scrub_text(&text);
             self.secrets.places.fetch_add(places, Ordering::Relaxed);
             text
@@ -346,6 +370,18 @@ fn tells_of_body(name: &str) -> bool {
 impl Host for GuardedHost {
     fn http(&self, request: HttpRequest) -> BoxFuture<'_, Result<HttpResponse, HttpFailure>> {
         Box::pin(self.exchange(request))
+    }
+}
+
+/// A URL that is one secret could not be reached. Whether its name, its port, its certificate or its time is what failed would tell of it.
+fn unreachable_url() -> HttpFailure {
+    HttpFailure {
+        reason: ResultReason::ComponentError,
+        code: "unreachable",
+        message: "the target of a URL that is one secret could not be reached, or did not answer in time"
+            .to_owned(),
+        retryable: true,
+        answered: false,
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 const REDACTED: &str = "[redacted]";
 
 /// What the scrubber writes in the place of a secret begins so.
-const SCRUBBED: &str = "[secret:";
+pub const SCRUBBED: &str = "[secret:";
 
 /// Blanks the places (JSON pointers) that `policy.redact` names, and tells which there were.
 pub fn redact(data: &mut Value, policy: &Value) -> Vec<String> {

@@ -106,6 +106,7 @@ fn prepare(
     let secrets = opened.of(execution, &fields)?;
     check_places(&fields, component, &secrets)?;
     let (labels, uses) = (secrets.labels(), secrets.uses(&fields));
+    let is_whole_url = fields.has_whole_url(component);
     let started_at = deps.clock.now();
     let Some(Whole { configuration, fields, made, leaves, late, placed }) =
         render_all(fields, component, &secrets, deps)
@@ -124,6 +125,7 @@ fn prepare(
         late,
         placed,
         started_at,
+        is_whole_url,
         secrets: Secrets { values: values.collect(), made, ..Secrets::default() },
     };
     Ok(Prepared { component, configuration, fields, labels, host })
@@ -208,8 +210,8 @@ impl Prepared {
         failpoint::step("component", "before");
         let outcome = self.component.execute(&self.host, &self.configuration, &call).await;
         failpoint::step("component", "after");
-        let (scrubber, places) = self.host.into_scrubber();
-        Scrubbed::new(outcome, &scrubber, places, &execution.policy, self.labels)
+        let (scrubber, before) = self.host.into_scrubber();
+        Scrubbed::new(outcome, &scrubber, before, &execution.policy, self.labels)
     }
 }
 
