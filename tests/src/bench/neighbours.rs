@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::future::join_all;
+use futures_util::{StreamExt as _, stream};
 use http::Request;
 use local::sealflow::Sealflow;
 use local::stack::Stack;
@@ -22,6 +22,10 @@ const ORGANIZATIONS: usize = 100;
 const DELIVERIES: usize = 6;
 /// Deliveries to each workflow of the noisy one.
 const NOISE: usize = 60;
+/// Deliveries on their way at one time.
+const AT_ONCE: usize = 32;
+/// The pause before a delivery that was not taken is sent again.
+const AGAIN: Duration = Duration::from_millis(50);
 /// How long the noisy one's node is locked.
 const LOCKED: Duration = Duration::from_secs(6);
 
@@ -104,25 +108,31 @@ async fn lock(sealflow: &Sealflow) {
     let (client, connection) =
         tokio_postgres::connect(&sealflow.superuser_url(), NoTls).await.expect("Postgres is there");
     tokio::spawn(connection);
-    let sql = "BEGIN; SELECT FROM workflow_nodes n JOIN workflows w ON w.id = n.workflow_id WHERE w.name = 'locked' FOR UPDATE OF n";
+    let sql = "BEGIN; SELECT FROM workflow_nodes n JOIN workflows w ON w.id = n.workflow_id WHERE w.name = 'locked' FOR NO KEY UPDATE OF n";
     client.batch_execute(sql).await.expect("the row is locked");
     tokio::time::sleep(LOCKED).await;
     client.batch_execute("COMMIT").await.expect("the lock is given back");
 }
 
-/// Delivers so many to each address, in turn.
+/// Delivers so many to each address, in turn and so many at one time; what is not taken is sent again, as senders do.
 async fn load(hooks: &[String], deliveries: usize) {
-    let senders = hooks.iter().map(async |hook| {
-        for number in 0..deliveries {
-            let request = Request::post(hook)
-                .header("content-type", "application/json")
-                .body(Bytes::from(format!("{{\"n\":{number}}}")))
-                .expect("a request");
-            let answer = local::http::send(request, REQUEST_MAX).await.expect("the front answers");
-            assert!(matches!(answer.status().as_u16(), 202 | 429), "{}", answer.status());
+    let posts = (0..deliveries).flat_map(|number| hooks.iter().map(move |hook| post(hook, number)));
+    stream::iter(posts).buffer_unordered(AT_ONCE).collect::<Vec<()>>().await;
+}
+
+async fn post(hook: &str, number: usize) {
+    loop {
+        let request = Request::post(hook)
+            .header("content-type", "application/json")
+            .body(Bytes::from(format!("{{\"n\":{number}}}")))
+            .expect("a request");
+        let answer = local::http::send(request, REQUEST_MAX).await.expect("the front answers");
+        match answer.status().as_u16() {
+            202 => return,
+            429 | 503 => tokio::time::sleep(AGAIN).await,
+            status => panic!("a delivery was answered with {status}"),
         }
-    });
-    join_all(senders).await;
+    }
 }
 
 async fn latency(client: &Client, sealflow: &Sealflow, load: impl Future<Output = ()>) -> (f64, f64) {
