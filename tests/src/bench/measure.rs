@@ -39,6 +39,13 @@ pub fn postgres_cpu_seconds(postmaster: i32) -> f64 {
     cpu_seconds(postmaster, Children::Counted) + living
 }
 
+/// CPU seconds of the processes that this one has started and that have ended.
+#[must_use]
+pub fn ended_children_cpu_seconds() -> f64 {
+    let own = i32::try_from(std::process::id()).unwrap_or_default();
+    cpu_seconds(own, Children::Counted) - cpu_seconds(own, Children::Apart)
+}
+
 fn children_of(parent: i32) -> Vec<i32> {
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
     processes

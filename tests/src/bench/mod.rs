@@ -1,7 +1,7 @@
 //! `cargo xtask bench`: what one node execution costs, in the units of the machine's own Postgres.
 //!
-//! A number of seconds says little about another machine. So each run also measures `P`: the CPU time that Postgres takes for one
-//! transaction of `pgbench -N` at 8 clients. Ratios to it, and counts, are what is compared.
+//! A number of seconds says little about another machine. So each run also measures `P`: the CPU time that Postgres and
+//! pgbench take for one transaction of `pgbench -N` at 8 clients. Ratios to it, and counts, are what is compared.
 
 mod measure;
 mod neighbours;

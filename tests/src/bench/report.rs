@@ -10,7 +10,7 @@ use super::neighbours::Neighbours;
 /// What was measured.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// CPU milliseconds of Postgres for one transaction of `pgbench -N` at 8 clients.
+    /// CPU milliseconds of Postgres and pgbench for one transaction of `pgbench -N` at 8 clients.
     pub p_millis: f64,
     /// Each workload.
     pub workloads: Vec<Measured>,
@@ -117,7 +117,7 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "P, CPU of Postgres for one transaction of pgbench -N at 8 clients: {:.3} ms",
+            "P, CPU of Postgres and pgbench for one transaction of pgbench -N at 8 clients: {:.3} ms",
             self.p_millis
         )?;
         for measured in &self.workloads {
