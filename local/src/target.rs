@@ -80,7 +80,7 @@ impl Target {
 
     /// `127.0.0.1:PORT`, for `SEALFLOW_HTTP_ALLOW`.
     pub fn host_port(&self) -> String {
-        format!("127.0.0.1:{}", self.server.port())
+        self.server.host_port()
     }
 
     /// All requests so far, in the order in which they arrived.

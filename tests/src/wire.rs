@@ -92,7 +92,7 @@ struct Record {
     sent_asleep: Mutex<Vec<String>>,
     lost_answer: Mutex<Option<String>>,
     statements: Mutex<BTreeSet<PreparedStatement>>,
-    /// How often the server has forgotten all prepared statements.
+    /// The number of times that the server has forgotten all prepared statements.
     forgotten: AtomicUsize,
 }
 
@@ -117,7 +117,7 @@ struct Session {
     prepared: HashMap<String, String>,
 }
 
-/// What a message of a client does.
+/// The effect of a client's message.
 enum Ask {
     /// It makes a statement ready, and runs nothing.
     Prepares(String),

@@ -322,7 +322,7 @@ async fn a_credential_that_gives_no_token_ends_in_a_clear_reason_i1() {
 async fn each_value_is_held_against_the_connection_that_carries_it_i7() {
     let stage = Stage::create().await;
     let url = format!("{}/x", stage.other.url());
-    // What an issuer gives goes to the credential's hosts only.
+    // A token of an issuer goes to the credential's hosts only.
     let ended = stage.run(&json!({ "url": url, "authorization": stage.client("/oauth/token") })).await;
     assert_eq!(
         (ended["reason"].as_str(), ended["code"].as_str()),

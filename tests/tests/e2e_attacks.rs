@@ -110,7 +110,7 @@ async fn an_author_spells_no_secret_out_and_takes_none_elsewhere_i1() {
         product.target.requests("").is_empty() && product.other.requests("").is_empty(),
         "nothing was sent"
     );
-    // What is told at run time doesn't depend on the value: the same for another of its length.
+    // The failure at run time doesn't depend on the value: it is the same for another of its length.
     let known_key = "{{ hmac(\"sha256\", [root().data.k, secrets(\"mine\").key][root().data.at], secrets(\"github\").token, \"hex\") }}";
     story.apply(&calling(product, "late", &header(known_key))).await;
     let mut told = Vec::new();

@@ -20,7 +20,7 @@ fn residuals() -> Value {
     }])
 }
 
-/// What reads as an older form and would have to look at the secret.
+/// Residuals of the older form that would have to look at the secret.
 fn unreadable() -> Value {
     let node = |op: &str, content: Value| json!({ "op": op, "v": content, "at": [0, 1] });
     json!([{ "path": "/headers/0/value", "expr": [node("secret", json!(0)), node("slice", json!([0, null, null]))], "refs": [["vault", "key"]] }])

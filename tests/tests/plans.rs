@@ -91,8 +91,7 @@ async fn use_everything(product: &Product, story: &Story<'_>) {
     let running = story.start("plans", json!({ "n": 2 })).await;
     story.call("POST", &format!("/v1/runs/{running}/cancel"), None).await;
     story.ended(&running).await;
-    // The sweeper has come by then.
-    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    product.sealflow.invoke("sweeper", &json!({})).await.expect("the sweeper sweeps");
 }
 
 /// `rows` more of each table that grows: other workflows of other organizations, and work of this one.
@@ -132,13 +131,13 @@ fn fill(workflow: &str, rows: usize) -> String {
 const SHORT: [&str; 3] = [
     // Items that ended a process before.
     "workflow_node_queue_items_suspects",
-    // What waits: the sweeper counts it.
+    // Items that wait: the sweeper counts them.
     "workflow_node_queue_items_order",
     // Nodes with as many waiting items as are allowed.
     "workflow_nodes_full",
 ];
 
-/// What a plan scans from end to end among the tables that grow: a table, or an index without a condition on it.
+/// The growing tables that a plan scans from end to end: by themselves, or by an index without a condition on it.
 fn scans(plan: &Value, found: &mut Vec<String>) {
     let kind = plan["Node Type"].as_str().unwrap_or_default();
     let index = plan["Index Name"].as_str().unwrap_or_default();
@@ -188,7 +187,7 @@ async fn scanning(product: &Product, statements: &[PreparedStatement]) -> Vec<St
                 .await
                 .unwrap();
         tokio::spawn(connection);
-        // What statements hand each other within a transaction; stable functions are tried while planning.
+        // Statements hand each other this within a transaction; stable functions are tried while planning.
         client.batch_execute("SET sealflow.locked = ''").await.unwrap();
         for statement in statements.iter().filter(|statement| statement.role == role) {
             let mut tables = Vec::new();

@@ -24,7 +24,6 @@ use crate::credential::{
     Issued, Issuer, LateField, SentRequest, TokenCache, TokenKey, body_sha256, issuer_url, parameters,
     sign_aws, sign_jwt, too_late,
 };
-
 use crate::redact::SCRUBBED;
 
 /// What one execution may do outside.
@@ -43,7 +42,7 @@ pub struct GuardedHost {
     pub uses: Vec<SecretUse>,
     /// The field that is rendered over the request.
     pub late: Option<LateField>,
-    /// What is scrubbed.
+    /// The values that are scrubbed.
     pub secrets: Secrets,
     /// Lengths of the values, and of texts in them, that were placed: each with the JSON pointer of its field.
     pub placed: Vec<(String, usize)>,
@@ -94,7 +93,7 @@ impl Secrets {
     }
 }
 
-/// What was scrubbed while a component ran.
+/// The scrubbing that was done while a component ran.
 #[derive(Clone, Copy, Default)]
 pub struct ScrubbedBefore {
     /// Places.
@@ -106,7 +105,7 @@ pub struct ScrubbedBefore {
 /// The label of what was made of a credential without a secret.
 const CREDENTIAL_LABEL: &str = "authorization";
 
-/// What the JSON pointers of a credential's fields begin with.
+/// The beginning of the JSON pointers of a credential's fields.
 const CREDENTIAL: &str = "/authorization/";
 
 /// The status by which a target refuses a token (RFC 9110, section 15.5.2).
@@ -213,7 +212,7 @@ impl GuardedHost {
             add(&used.pointer);
             add(&used.label);
         }
-        // What is not there is told from what is empty.
+        // A missing parameter is told from an empty one.
         for parameter in parameters(credential) {
             add(if parameter.is_some() { "1" } else { "0" });
             add(parameter.unwrap_or_default());
@@ -298,9 +297,9 @@ impl GuardedHost {
             status: response.status,
             headers: headers.map(|(name, value)| (scrub(name), scrub(value))).collect(),
             body: match String::from_utf8(response.body) {
-                // What has NUL in it may be UTF-16, where no value would be found.
+                // A body with NUL in it may be UTF-16, where no value would be found.
                 Ok(text) if !text.contains('\0') => HttpBody::Text(scrub(text)),
-                // What is not text can't be scrubbed: its length is kept, and its hash where no secret was used.
+                // A body that is no text can't be scrubbed: its length is kept, and its hash where no secret was used.
                 Ok(text) => binary(text.as_bytes(), used_secret),
                 Err(error) => binary(error.as_bytes(), used_secret),
             },

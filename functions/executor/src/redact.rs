@@ -1,12 +1,12 @@
 //! The node's `redact`: places of the output that are blanked before it is stored.
 
-use model::redactions::REDACTIONS_MAX;
+use model::redactions::{REDACTIONS_BYTES_MAX, REDACTIONS_MAX};
 use serde_json::Value;
 
 /// What stands in a blanked place.
 const REDACTED: &str = "[redacted]";
 
-/// What the scrubber writes in the place of a secret begins so.
+/// The beginning of the text that the scrubber writes in the place of a secret.
 pub const SCRUBBED: &str = "[secret:";
 
 /// Blanks the places (JSON pointers) that `policy.redact` names, and tells which there were.
@@ -33,7 +33,9 @@ pub fn scrubbed_places(data: &Value) -> Vec<String> {
 fn collect(value: &Value, pointer: &mut String, found: &mut Vec<String>) {
     let length = pointer.len();
     let mut below = |key: &str, item: &Value, found: &mut Vec<String>| {
-        if found.len() > REDACTIONS_MAX {
+        // Enough to tell that there are too many; their names may be long.
+        if found.len() > REDACTIONS_MAX || found.iter().map(String::len).sum::<usize>() > REDACTIONS_BYTES_MAX
+        {
             return;
         }
         pointer.push('/');
@@ -88,6 +90,8 @@ mod tests {
         assert_eq!(scrubbed_places(&data), ["/a/1", "/b~1c/[secret:a.b]"]);
         assert_eq!(scrubbed_places(&json!("[secret:a.b]")), [""]);
         let many = vec!["[secret:a.b]"; 2 * REDACTIONS_MAX];
+        let long = json!({ "k".repeat(REDACTIONS_BYTES_MAX): many });
+        assert_eq!(scrubbed_places(&long).len(), 1, "nor are long names gathered");
         assert_eq!(
             scrubbed_places(&json!(many)).len(),
             REDACTIONS_MAX + 1,

@@ -3,7 +3,7 @@
 /// Bytes of a token that an issuer gives. Headers of requests leave room for one.
 pub const TOKEN_BYTES_MAX: usize = 16 * 1024;
 
-/// What a request is signed with, or what a token is asked for with. It may hold secrets, so it has no `Debug`.
+/// The means by which a request is signed, or a token is asked for. It may hold secrets, so it has no `Debug`.
 pub enum Credential {
     /// A token by the client credentials grant (RFC 6749, section 4.4).
     ClientCredentials(ClientCredentials),
@@ -30,7 +30,7 @@ pub struct ClientCredentials {
     pub client_id: String,
     /// `client_secret`
     pub client_secret: String,
-    /// How the client is authenticated.
+    /// The way in which the client is authenticated.
     pub auth_method: AuthMethod,
     /// `scope`
     pub scope: Option<String>,
@@ -38,7 +38,7 @@ pub struct ClientCredentials {
     pub audience: Option<String>,
 }
 
-/// How a client is authenticated at the token endpoint (OpenID Connect Core, section 9).
+/// The way in which a client is authenticated at the token endpoint (OpenID Connect Core, section 9).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AuthMethod {
     /// `client_secret_basic`: by the header `Authorization`.
@@ -51,7 +51,7 @@ pub enum AuthMethod {
 pub struct Jwt {
     /// PEM of the private key.
     pub key: String,
-    /// How it is signed.
+    /// The algorithm of its signature.
     pub algorithm: JwtAlgorithm,
     /// `kid` of the header.
     pub key_id: Option<String>,
@@ -63,11 +63,11 @@ pub struct Jwt {
     pub audience: Option<String>,
     /// `scope`
     pub scope: Option<String>,
-    /// What becomes of it.
+    /// The use that is made of it.
     pub exchange: Exchange,
 }
 
-/// How a token is signed (RFC 7518).
+/// The algorithm by which a token is signed (RFC 7518).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JwtAlgorithm {
     /// RSASSA-PKCS1-v1_5 with SHA-256.
@@ -76,7 +76,7 @@ pub enum JwtAlgorithm {
     Es256,
 }
 
-/// What becomes of a JSON Web Token.
+/// The use that is made of a JSON Web Token.
 pub enum Exchange {
     /// It is sent itself.
     Itself,

@@ -31,7 +31,7 @@ pub struct HttpRequest {
     pub body: Vec<u8>,
     /// How long the whole exchange may take.
     pub timeout: Duration,
-    /// What it is signed with, or what a token is asked for with.
+    /// The means by which it is signed, or a token is asked for.
     pub credential: Option<Credential>,
 }
 

@@ -8,9 +8,12 @@ use std::sync::Arc;
 pub struct Marks {
     /// The place itself was: what it is called in messages.
     label: Option<Arc<str>>,
-    /// What is marked below, by key or index.
+    /// The marks below, by key or index.
     children: BTreeMap<String, Marks>,
 }
+
+/// Weight of one place: a map with its first entry, and a name.
+const PLACE_WEIGHT: usize = 1024;
 
 impl Marks {
     /// Marks the places that `pointers` (JSON pointers) name. In messages a place is called `what` and its pointer.
@@ -31,11 +34,16 @@ impl Marks {
         self.label.is_none() && self.children.is_empty()
     }
 
+    /// Bytes that it counts for in memory.
+    pub fn weight(&self) -> usize {
+        PLACE_WEIGHT + self.children.values().map(Marks::weight).sum::<usize>()
+    }
+
     pub(crate) fn label(&self) -> Option<&Arc<str>> {
         self.label.as_ref()
     }
 
-    /// What is marked below a key.
+    /// The marks below a key.
     pub(crate) fn below(&self, key: &str) -> Option<&Marks> {
         self.children.get(key)
     }

@@ -74,7 +74,7 @@ impl Opaque {
         Opaque::of(OpaqueKind::Redacted, vec![Part::Text(label.to_owned())])
     }
 
-    /// What is said of reading a place that was blanked; None for a secret.
+    /// The error of reading a place that was blanked; None for a secret.
     pub(crate) fn redaction(&self) -> Option<Fault> {
         let [Part::Text(label)] = self.parts.as_slice() else { return None };
         (self.kind == OpaqueKind::Redacted).then(|| {
@@ -215,7 +215,7 @@ pub(crate) fn call<'a>(
         }
         Builtin::FromJson => from_json(&arguments[0]),
         Builtin::FromBase64 => from_base64(&arguments[0]),
-        // What moves values about, or counts them, without looking inside.
+        // Builtins that move values about, or count them, without looking inside.
         Builtin::Len
         | Builtin::First
         | Builtin::Last

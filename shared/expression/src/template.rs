@@ -258,7 +258,7 @@ impl Template {
         resolution.map_err(|error| if env.holds_marks() { self.of_marks(error) } else { error })
     }
 
-    /// Where the template refers to no secret, what would have to be looked at is a place that was blanked.
+    /// A template that refers to no secret can only have met a place that was blanked.
     fn of_marks(&self, error: Error) -> Error {
         if error.kind != ErrorKind::Secret || !self.0.tree.refs.is_empty() {
             return error;

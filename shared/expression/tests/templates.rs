@@ -231,7 +231,7 @@ fn the_json_and_the_bytes_of_a_secret_are_read_in_one_way() {
     );
     check("{{ hmac(\"sha256\", secrets(\"a\").b, \"x\", \"bytes\") }}", "bytes are no text");
     for (source, message) in [
-        // What is written out shows when it is parsed.
+        // A word that is written out is refused when it is parsed.
         ("{{ hmac(\"md5\", secrets(\"a\").b, \"x\", \"hex\") }}", "an algorithm is one of"),
         ("{{ hmac(\"sha1\", secrets(\"a\").b, \"x\", \"HEX\") }}", "a format is one of"),
         ("{{ sent_at(\"2006\") }}", "a format is one of"),

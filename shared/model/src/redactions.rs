@@ -5,10 +5,13 @@ use serde::{Deserialize, Serialize};
 /// Places that one event names; where there are more, the whole of its data counts as one.
 pub const REDACTIONS_MAX: usize = 200;
 
+/// Bytes of the names of these places together; where there are more, the whole of its data counts as one.
+pub const REDACTIONS_BYTES_MAX: usize = 16 * 1024;
+
 /// Places of an event's data that hold no data, as JSON pointers. Stored in `workflow_events.redactions`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Redactions {
-    /// What the node's `redact` named: blanked whole. No template reads or copies it.
+    /// Places that the node's `redact` named: blanked whole. No template reads or copies it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub redacted: Vec<String>,
     /// Texts in which a secret was replaced by its name. No field that may hold a secret takes one.
@@ -20,8 +23,11 @@ impl Redactions {
     /// Within the limit; None where there are none.
     #[must_use]
     pub fn stored(self) -> Option<Self> {
-        let within =
-            |places: Vec<String>| if places.len() > REDACTIONS_MAX { vec![String::new()] } else { places };
+        let within = |places: Vec<String>| {
+            let bytes: usize = places.iter().map(String::len).sum();
+            let is_within = places.len() <= REDACTIONS_MAX && bytes <= REDACTIONS_BYTES_MAX;
+            if is_within { places } else { vec![String::new()] }
+        };
         let all = Self { redacted: within(self.redacted), scrubbed: within(self.scrubbed) };
         (all != Self::default()).then_some(all)
     }
@@ -39,5 +45,10 @@ mod tests {
         };
         assert_eq!((stored(0), stored(1), stored(REDACTIONS_MAX)), (None, Some(1), Some(REDACTIONS_MAX)));
         assert_eq!(stored(REDACTIONS_MAX + 1), Some(1), "all of it");
+        let long = |bytes: usize| {
+            let all = Redactions { redacted: vec!["x".repeat(bytes)], scrubbed: Vec::new() };
+            all.stored().unwrap().redacted[0].len()
+        };
+        assert_eq!((long(REDACTIONS_BYTES_MAX), long(REDACTIONS_BYTES_MAX + 1)), (REDACTIONS_BYTES_MAX, 0));
     }
 }

@@ -99,7 +99,7 @@ pub async fn reset(client: &Client) -> Start {
     Start { commits: row.get(0), wal: row.get(1) }
 }
 
-/// Where counters that can't be reset stood.
+/// The counters that can't be reset, as they stood.
 pub struct Start {
     commits: f64,
     wal: f64,
@@ -113,7 +113,7 @@ const STATEMENTS: &str = "SELECT coalesce(jsonb_agg(jsonb_build_object('name', c
         'calls', calls, 'rows', rows, 'plan', total_plan_time, 'exec', total_exec_time)), '[]')::text
     FROM pg_stat_statements s JOIN pg_database d ON d.oid = s.dbid WHERE d.datname = current_database() AND query NOT LIKE '%pg_stat_statements%'";
 
-/// What was counted since.
+/// The counts since then.
 ///
 /// # Panics
 /// When the server has no `pg_stat_statements`.

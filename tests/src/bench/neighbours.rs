@@ -10,11 +10,10 @@ use http::Request;
 use local::sealflow::Sealflow;
 use local::stack::Stack;
 use local::target::Target;
-use serde_json::Value;
 use tokio_postgres::{Client, NoTls};
 
 use super::options::Options;
-use super::suite::{REQUEST_MAX, ended};
+use super::suite::{REQUEST_MAX, apply, ended};
 
 /// Organizations, the noisy one among them.
 const ORGANIZATIONS: usize = 100;
@@ -26,7 +25,7 @@ const NOISE: usize = 60;
 const AT_ONCE: usize = 32;
 /// The pause before a delivery that was not taken is sent again.
 const AGAIN: Duration = Duration::from_millis(50);
-/// How long the noisy one's node is locked.
+/// The time for which the noisy one's node is locked.
 const LOCKED: Duration = Duration::from_secs(6);
 
 /// Seconds from the event to the end of its run, for the runs of the quiet organizations.
@@ -147,16 +146,4 @@ async fn latency(client: &Client, sealflow: &Sealflow, load: impl Future<Output 
     );
     let row = client.query_one(&sql, &[]).await.expect("the runs are counted");
     (row.get(0), row.get(1))
-}
-
-async fn apply(sealflow: &Sealflow, token: &str, definition: String) -> String {
-    let request = Request::put(format!("{}/v1/workflows", sealflow.gateway_url()))
-        .header("authorization", format!("Bearer {token}"))
-        .header("content-type", "application/yaml")
-        .body(Bytes::from(definition))
-        .expect("a request");
-    let answer = local::http::send(request, REQUEST_MAX).await.expect("the API answers");
-    let applied: Value = serde_json::from_slice(answer.body()).expect("JSON");
-    assert_eq!(answer.status(), 200, "{applied:#}");
-    applied["webhooks"][0]["url"].as_str().expect("a webhook").to_owned()
 }

@@ -1,13 +1,13 @@
-//! What a run of the benchmark does.
+//! The settings of a run of the benchmark.
 
 use std::path::PathBuf;
 
 use super::workloads::{WORKLOADS, Workload};
 
-/// What a run of the benchmark does.
+/// The settings of a run of the benchmark.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// What is measured.
+    /// The workloads that are measured.
     pub workloads: Vec<Workload>,
     /// Runs of each workload; medians are told.
     pub runs: usize,
@@ -28,7 +28,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// What `cargo xtask bench` does unless it is told otherwise, with the programs of a folder.
+    /// The settings of `cargo xtask bench` unless it is told otherwise, with the programs of a folder.
     #[must_use]
     pub fn usual(bin_dir: PathBuf) -> Self {
         Self {

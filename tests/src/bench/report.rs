@@ -1,4 +1,4 @@
-//! What was measured, as a table and as JSON.
+//! The measurements, as a table and as JSON.
 
 use std::fmt;
 
@@ -7,14 +7,14 @@ use serde_json::{Value, json};
 use super::measure::Counters;
 use super::neighbours::Neighbours;
 
-/// What was measured.
+/// The measurements.
 #[derive(Clone, Debug)]
 pub struct Report {
     /// CPU milliseconds of Postgres and pgbench for one transaction of `pgbench -N` at 8 clients.
     pub p_millis: f64,
     /// Each workload.
     pub workloads: Vec<Measured>,
-    /// What one organization's trouble does to others.
+    /// The effect of one organization's trouble on others.
     pub neighbours: Option<Neighbours>,
 }
 
@@ -23,7 +23,7 @@ pub struct Report {
 pub struct Measured {
     /// Its name and what it is.
     pub name: String,
-    /// What went over the wires.
+    /// Its traffic.
     pub wires: Wires,
     /// Its runs at full load.
     pub runs: Vec<Run>,
@@ -31,7 +31,7 @@ pub struct Measured {
     pub low: Option<Run>,
 }
 
-/// What went over the wires, for one node execution.
+/// The traffic of one node execution.
 #[derive(Clone, Debug, Default)]
 pub struct Wires {
     /// Round trips to Postgres.

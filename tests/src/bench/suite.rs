@@ -24,7 +24,7 @@ use crate::aws_wire::AwsWire;
 
 /// The functions whose CPU time counts.
 const FUNCTIONS: [&str; 4] = ["webhook", "builder", "executor", "sweeper"];
-/// How long one request may take, and one run.
+/// The time that one request may take, and one run.
 pub(super) const REQUEST_MAX: Duration = Duration::from_secs(30);
 const RUN_MAX: Duration = Duration::from_secs(300);
 /// The pause between two looks at the work.
@@ -33,7 +33,7 @@ const LOOK_PAUSE: Duration = Duration::from_millis(20);
 const LOW_SECONDS: u32 = 10;
 /// Deliveries before anything is measured: connections, caches and prepared statements are there then.
 const WARM_UP: usize = 200;
-/// How `P` is measured.
+/// The length and the width of the run that measures `P`.
 const PGBENCH_SECONDS: u32 = 5;
 const PGBENCH_CLIENTS: u32 = 8;
 
@@ -116,7 +116,7 @@ struct Product {
     sent: AtomicUsize,
 }
 
-/// What goes over the wires, counted by proxies; they take CPU time, so nothing else is measured meanwhile.
+/// Counts the traffic by proxies; they take CPU time, so nothing else is measured meanwhile.
 async fn count_wires(stack: &Arc<Stack>, workload: Workload, options: &Options) -> Wires {
     let wire = PostgresWire::to(stack.postgres().host_port()).await;
     let aws = AwsWire::to(stack.ministack().url()).await;
@@ -201,7 +201,7 @@ impl Product {
         assert_eq!(status, 200, "{answer}");
         let mut hooks = Vec::new();
         for copy in 0..COPIES {
-            hooks.push(apply(&sealflow, workload.definition(copy, &target.url())).await);
+            hooks.push(apply(&sealflow, sealflow.token(), workload.definition(copy, &target.url())).await);
         }
         let postmaster = stack.postgres().pid().expect("the server is ours");
         Self {
@@ -342,9 +342,9 @@ pub(super) async fn ended(client: &Client, sealflow: &Sealflow) {
 }
 
 /// Applies a definition; the address of its webhook.
-async fn apply(sealflow: &Sealflow, definition: String) -> String {
+pub(super) async fn apply(sealflow: &Sealflow, token: &str, definition: String) -> String {
     let request = Request::put(format!("{}/v1/workflows", sealflow.gateway_url()))
-        .header("authorization", format!("Bearer {}", sealflow.token()))
+        .header("authorization", format!("Bearer {token}"))
         .header("content-type", "application/yaml")
         .body(Bytes::from(definition))
         .expect("a request");

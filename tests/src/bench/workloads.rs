@@ -1,11 +1,11 @@
-//! What is measured.
+//! The workloads.
 
 /// A workflow that is called from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Workload {
     /// Its short name.
     pub name: &'static str,
-    /// What it is, for people.
+    /// A description for people.
     pub title: &'static str,
     /// Node executions of one delivery.
     pub nodes: usize,

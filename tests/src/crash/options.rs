@@ -51,7 +51,7 @@ pub struct Options {
     pub is_swept: bool,
     /// What is taken out.
     pub without: Option<Guard>,
-    /// What runs beside today's functions.
+    /// Functions of another commit that run beside today's.
     pub beside: Option<Beside>,
     /// How long each COMMIT is held back: what a missing lock lets through comes through more often.
     pub commit_pause: Duration,

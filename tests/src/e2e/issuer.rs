@@ -20,7 +20,7 @@ pub const KEY_PKCS1: &str = include_str!("../../keys/rsa_pkcs1.pem");
 /// The same key in the form that Google gives.
 pub const KEY_PKCS8: &str = include_str!("../../keys/rsa_pkcs8.pem");
 
-/// How long `/oauth/slow` takes.
+/// The time that `/oauth/slow` takes.
 const SLOW: Duration = Duration::from_secs(4);
 const BODY_BYTES_MAX: usize = 1024 * 1024;
 
@@ -30,7 +30,7 @@ pub struct IssuerWorld {
     record: Arc<Record>,
 }
 
-/// What the issuer knows.
+/// The issuer's secrets and its memory.
 pub struct Record {
     /// The id of the client.
     pub client_id: String,
@@ -88,10 +88,10 @@ impl IssuerWorld {
     /// `127.0.0.1:PORT`.
     #[must_use]
     pub fn host_port(&self) -> String {
-        format!("127.0.0.1:{}", self.server.port())
+        self.server.host_port()
     }
 
-    /// What it knows.
+    /// Its secrets and its memory.
     #[must_use]
     pub fn record(&self) -> &Record {
         &self.record

@@ -99,7 +99,7 @@ impl Outside {
     /// `127.0.0.1:PORT`.
     #[must_use]
     pub fn host_port(&self) -> String {
-        format!("127.0.0.1:{}", self.server.port())
+        self.server.host_port()
     }
 
     /// Answers the next requests whose path begins with `prefix` with these, one each, and later ones with an echo.

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use model::redactions::Redactions;
 use serde_json::Value as Json;
 use store::builder::RunFacts;
+use store::{JsonText, StoreError};
 use uuid::Uuid;
 
 /// An event as expressions see it: `{data, type, timestamp, config}`; the timestamp is text, as in recorded events.
@@ -23,29 +24,40 @@ pub(super) struct Entry {
 
 /// Places of an event's data that hold no data.
 pub(super) struct EntryMarks {
-    /// What was redacted.
+    /// Places that were redacted.
     pub redacted: Marks,
-    /// That, and texts in which a secret was scrubbed.
+    /// These, and texts in which a secret was scrubbed.
     pub all: Marks,
 }
 
 impl EntryMarks {
-    /// The marks of an event of the node of that name; None where there are none.
-    pub fn of(redactions: &Redactions, node_name: &str) -> Option<Arc<Self>> {
+    /// Reads the marks of an event of the node of that name; None where there are none.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] when they are not what this version writes.
+    pub fn read(redactions: Option<&JsonText>, node_name: &str) -> Result<Option<Arc<Self>>, StoreError> {
+        let Some(redactions) = redactions else { return Ok(None) };
+        let stored = serde_json::from_value(redactions.read()?);
+        let redactions: Redactions = stored.map_err(|_| StoreError::Corrupt("redactions"))?;
         let what = format!("the data of `{node_name}` at ");
         let redacted = || redactions.redacted.iter().map(String::as_str);
         let all = redacted().chain(redactions.scrubbed.iter().map(String::as_str));
         let marks = Self { redacted: Marks::of(&what, redacted()), all: Marks::of(&what, all) };
-        (!marks.all.is_empty()).then(|| Arc::new(marks))
+        Ok((!marks.all.is_empty()).then(|| Arc::new(marks)))
+    }
+
+    /// Bytes that they count for in memory.
+    pub fn weight(&self) -> usize {
+        self.redacted.weight() + self.all.weight()
     }
 }
 
 /// Which places count as marked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum MarkScope {
-    /// What was redacted.
+    /// Places that were redacted.
     Redacted,
-    /// That, and texts in which a secret was scrubbed.
+    /// These, and texts in which a secret was scrubbed.
     All,
 }
 

@@ -1,5 +1,6 @@
 //! One claimed item: its execution, and what it leads to within the same transaction.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,13 +11,12 @@ use model::json::{check_output, weight};
 use model::limits::{GO_ON_EXECUTIONS_MAX, LOOKED_AT_WEIGHT_MAX, RUN_DEPTH_MAX};
 use model::message::Message;
 use model::outcome::{Failure, NODE_FULL, Outcome, Output, ResultReason};
-use model::redactions::Redactions;
 use queue::Outgoing;
 use serde_json::{Value, json};
-use store::JsonText;
 use store::builder::{
     ClaimedItem, InputEvent, NewEvent, NewExecution, NewItem, NewKey, NodeKey, RunFacts, WriteBatch,
 };
+use store::{JsonText, StoreError};
 use uuid::Uuid;
 
 use super::environment::{Ancestors, Entry, EntryMarks, MarkScope, PlanEnvironment};
@@ -188,21 +188,10 @@ impl<'a> Record<'a> {
         }
     }
 
-    /// The marks of an event of a node.
-    ///
-    /// # Errors
-    /// Where they can't be read.
-    fn marks(
-        &self,
-        redactions: Option<&JsonText>,
-        node_id: &str,
-    ) -> Result<Option<Arc<EntryMarks>>, (ResultReason, String)> {
-        let Some(redactions) = redactions else { return Ok(None) };
-        let unreadable = || (ResultReason::TemplateError, UNREADABLE_EVENT.to_owned());
-        let stored = redactions.read().map_err(|_| unreadable())?;
-        let redactions: Redactions = serde_json::from_value(stored).map_err(|_| unreadable())?;
+    /// The name of a node, by which messages call it.
+    fn name_of<'n>(&'n self, node_id: &'n str) -> &'n str {
         let node = self.workflow.and_then(|workflow| workflow.compiled.stored_node(node_id));
-        Ok(EntryMarks::of(&redactions, node.map_or(node_id, |node| &node.name)))
+        node.map_or(node_id, |node| &node.name)
     }
 
     /// Reads what the templates of the record may look at.
@@ -210,31 +199,38 @@ impl<'a> Record<'a> {
     /// # Errors
     /// The reason and a sentence for the author, where it is too heavy or can't be read.
     fn see(&self, event: &InputEvent) -> Result<Seen, (ResultReason, String)> {
-        let mut left = LOOKED_AT_WEIGHT_MAX;
-        let mut read = |text: &JsonText| {
-            let value =
-                text.read().map_err(|_| (ResultReason::TemplateError, UNREADABLE_EVENT.to_owned()))?;
-            left = left.checked_sub(weight(&value)).ok_or_else(|| {
+        let unreadable = |_: StoreError| (ResultReason::TemplateError, UNREADABLE_EVENT.to_owned());
+        let left = Cell::new(LOOKED_AT_WEIGHT_MAX);
+        let weigh = |weight: usize| {
+            left.set(left.get().checked_sub(weight).ok_or_else(|| {
                 let mib = LOOKED_AT_WEIGHT_MAX / (1024 * 1024);
                 let message = format!(
                     "the templates of this node look at more than {mib} MiB of events in memory: they have too many maps"
                 );
                 (ResultReason::Limit, message)
-            })?;
-            Ok::<_, (ResultReason, String)>(Arc::new(value))
+            })?);
+            Ok::<_, (ResultReason, String)>(())
+        };
+        let read = |text: &JsonText| {
+            let value = text.read().map_err(unreadable)?;
+            weigh(weight(&value)).map(|()| Arc::new(value))
+        };
+        let marks = |redactions: Option<&JsonText>, node_id: &str| {
+            let marks = EntryMarks::read(redactions, self.name_of(node_id)).map_err(unreadable)?;
+            weigh(marks.as_ref().map_or(0, |marks| marks.weight())).map(|()| marks)
         };
         let own = Entry {
             node_id: event.node_id.clone(),
             event_type: event.event_type.clone(),
             data: read(&event.data)?,
-            configuration: event.configuration.as_ref().map(&mut read).transpose()?,
+            configuration: event.configuration.as_ref().map(&read).transpose()?,
             created_at: event.created_at,
-            marks: self.marks(event.redactions.as_ref(), &event.node_id)?,
+            marks: marks(event.redactions.as_ref(), &event.node_id)?,
         };
         let data = Arc::clone(&own.data);
         let root = match &self.run.data {
             Some(_) if event.id == self.run.root_event_id => Some(Arc::clone(&data)),
-            text => text.as_ref().map(&mut read).transpose()?,
+            text => text.as_ref().map(&read).transpose()?,
         };
         let mut loaded = vec![(1, own)];
         for ancestor in &self.input.loaded.ancestors {
@@ -245,9 +241,9 @@ impl<'a> Record<'a> {
                 node_id: ancestor.node_id.clone(),
                 event_type: ancestor.event_type.clone(),
                 data: read(&ancestor.data)?,
-                configuration: ancestor.configuration.as_ref().map(&mut read).transpose()?,
+                configuration: ancestor.configuration.as_ref().map(&read).transpose()?,
                 created_at: ancestor.created_at,
-                marks: self.marks(ancestor.redactions.as_ref(), &ancestor.node_id)?,
+                marks: marks(ancestor.redactions.as_ref(), &ancestor.node_id)?,
             };
             loaded.push((usize::try_from(ancestor.distance).unwrap_or(usize::MAX), entry));
         }
@@ -416,7 +412,7 @@ impl<'a> Record<'a> {
         let event_id = ids();
         let event_type = format!("{}.{}", node.node.uses.name(), output.channel);
         let targets: Vec<&str> = workflow.compiled.targets(&node.node.id, output.channel).collect();
-        // What is passed on keeps its marks.
+        // Data that is passed on keeps its marks.
         let (data, text, redactions) = if output.data == *step.data {
             (Arc::clone(&step.data), step.text, step.redactions)
         } else {
@@ -442,7 +438,8 @@ impl<'a> Record<'a> {
             data: Arc::clone(&data),
             configuration: Some(Arc::new(configuration)),
             created_at: self.input.now,
-            marks: self.marks(redactions.as_ref(), &node.node.id).unwrap_or_default(),
+            // They were read once already, with the event that came in.
+            marks: EntryMarks::read(redactions.as_ref(), &node.node.name).unwrap_or_default(),
         }));
         let mut wakes = false;
         for target in targets {

@@ -338,6 +338,29 @@ fn what_a_record_looks_at_has_a_limit_of_weight_on_both_sides_i10() {
 }
 
 #[test]
+fn marks_count_towards_what_a_record_looks_at_i10() {
+    let http = json!({ "id": "a", "name": "a", "component": "http", "concurrency": "unlimited",
+        "configuration": { "url": "https://x.test/{{ previous(2).type }}" } });
+    let pointers: Vec<String> = (0..64).map(|at| format!("/{at}{}", "/x".repeat(120))).collect();
+    let reason = |ancestors: i32| {
+        let mut world = world(json!([http]), json!([]), &["a"]);
+        let (of_event_id, created_at) = (world.loaded.events[0].id, world.loaded.events[0].created_at);
+        world.loaded.ancestors.extend((2..ancestors + 2).map(|distance| AncestorEvent {
+            of_event_id,
+            distance,
+            node_id: "b".into(),
+            event_type: "far".into(),
+            data: JsonText::of(&json!({})),
+            redactions: Some(JsonText::of(&json!({ "redacted": pointers }))),
+            configuration: None,
+            created_at,
+        }));
+        world.plan().rows.executions.remove(0).result_reason
+    };
+    assert_eq!((reason(1), reason(8)), (None, Some("limit")));
+}
+
+#[test]
 fn configurations_count_towards_what_a_transaction_goes_on_with_i10() {
     let pass = json!({ "id": "pass", "name": "pass", "component": "noop" });
     let call = |n: usize| {
@@ -417,7 +440,7 @@ fn a_place_that_was_redacted_is_neither_read_nor_copied_i1() {
         ("{{ previous().data.list[1:2][0] }}", "the data of `start` at /list/1 was redacted"),
         ("{{ string(previous().data) }}", "of which a place was redacted"),
         ("{{ previous().data.body == $[\"start\"].data.body }}", "of which a place was redacted"),
-        // Where a secret may stand, a text with a mark in it is none either.
+        // In a field that may hold a secret, a text with a mark in it is no data either.
         ("{{ previous().data.body.echo }}", "the data of `start` at /body/echo was redacted"),
     ] {
         let ended = http(value);

@@ -23,7 +23,7 @@ pub const KEPT_SECONDS_MAX: i64 = 300;
 /// Seconds after which a fetch that nobody went on with is begun anew.
 const FETCH_SECONDS_MAX: i64 = 30;
 
-/// What a fetch came to; shared by all who wait for it.
+/// The outcome of a fetch, shared by all who wait for it.
 pub type Fetched = Result<Arc<Issued>, HttpFailure>;
 
 /// Names a token: a hash of the organization, the secrets, their opened values and every parameter.
@@ -56,7 +56,7 @@ impl TokenCache {
     /// The token of that key: kept, on its way, or fetched now.
     ///
     /// # Errors
-    /// What the fetch failed with; the next execution fetches anew.
+    /// The failure of the fetch; the next execution fetches anew.
     pub async fn get<F>(&self, key: TokenKey, now: Timestamp, fetch: impl FnOnce() -> F) -> Fetched
     where
         F: Future<Output = Fetched> + Send + 'static,

@@ -49,7 +49,7 @@ pub struct Issuer {
     pub credential: Arc<Credential>,
     /// For each of the credential's secrets that names hosts, its hosts.
     pub allowed_hosts: Vec<Vec<AllowedHost>>,
-    /// What `Sealflow-Hops` says.
+    /// The value of `Sealflow-Hops`.
     pub hop_count: u32,
     /// Labels of the secrets, for messages.
     pub labels: Vec<String>,

@@ -27,12 +27,12 @@ use crate::shape::{Reader, child};
 use super::configuration::{check_header_name, check_header_value};
 
 pub(super) const AT: &str = "/authorization";
-/// Where GitHub's API is.
+/// The address of GitHub's API.
 const GITHUB_API_URL: &str = "https://api.github.com";
 /// Bytes of the words, dates and codes of a signature.
 const SIGNATURE_BYTES: usize = 1024;
 
-/// What the author wrote.
+/// The field as the author wrote it.
 pub(super) enum Authorization {
     Bearer { token: String },
     Basic { username: String, password: String },
@@ -334,7 +334,7 @@ impl Authorization {
     }
 }
 
-/// Where in the request, or in what is sent to an issuer, a secret of the field stands.
+/// The place of a secret of the field in the request, or in the request to an issuer.
 pub(super) fn placement(configuration: &Value, field: &str) -> Placement {
     let text =
         |name: &str| configuration.pointer(&child(AT, name)).and_then(Value::as_str).unwrap_or_default();

@@ -26,7 +26,7 @@ use crate::source::{Content, Tree};
 pub(super) struct Names<'d> {
     id: Option<&'d str>,
     ids_by_name: &'d BTreeMap<&'d str, Option<&'d str>>,
-    /// What nodes redact of their output, by their names.
+    /// The places that nodes redact of their output, by the nodes' names.
     redacted: &'d BTreeMap<&'d str, &'d [String]>,
     ancestry: &'d Ancestry<'d>,
     before: OnceCell<HashSet<&'d str>>,

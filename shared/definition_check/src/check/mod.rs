@@ -47,7 +47,7 @@ pub struct NodeSecretRef {
     pub line: usize,
     /// The column, from 1.
     pub column: usize,
-    /// Where the node sends it, as far as that stands literally in its URLs: to be held against the secret's allowed hosts.
+    /// The targets that it is sent to, as far as they stand literally in the node's URLs: to be held against the secret's allowed hosts.
     pub targets: Vec<UrlTarget>,
     /// Where in the request it stands, when that doesn't depend on a template: to be held against the secret's places.
     #[serde(skip)]

@@ -22,7 +22,7 @@ pub(crate) struct Statements {
     turn: tokio::sync::Mutex<()>,
 }
 
-/// What is kept by its text.
+/// Things that are kept by a text.
 struct Kept<T> {
     statements: HashMap<String, (T, u64)>,
     uses: u64,
@@ -68,7 +68,7 @@ impl Statements {
     /// Runs a statement.
     ///
     /// # Errors
-    /// What the server or the connection says.
+    /// The error of the server or of the connection.
     pub(crate) async fn query(
         &self,
         client: &Client,
