@@ -38,7 +38,7 @@ impl Stage {
 
     /// `start → login → pass → next`, where `next` is an `http` node with this header; how each ended.
     async fn run(&self, login: &Value, header: &str) -> (Vec<Value>, uuid::Uuid) {
-        let allow = format!("127.0.0.1:{}", self.target.port());
+        let allow = self.target.host_port();
         let url = format!("http://{allow}/login");
         let mut call = json!({ "url": url, "authorization": { "type": "bearer", "token": "{{ secrets(\"vault\").key }}" } });
         call.as_object_mut().unwrap().extend(login.as_object().unwrap().clone());
@@ -103,8 +103,7 @@ async fn what_was_blanked_is_noted_passed_on_and_sent_nowhere_i1() {
 #[tokio::test]
 async fn a_text_that_looks_scrubbed_is_data_i2() {
     let stage = Stage::create().await;
-    let url =
-        "http://TARGET/[secret:vault.key]".replace("TARGET", &format!("127.0.0.1:{}", stage.target.port()));
+    let url = "http://TARGET/[secret:vault.key]".replace("TARGET", &stage.target.host_port());
     let (executions, run) = stage.run(&json!({ "url": url }), "{{ $[\"Login\"].data.body.path }}").await;
     assert!(executions.iter().all(|execution| execution["result"] == "passed"), "{executions:#?}");
     assert_eq!(stage.redactions(run).await[1], "{\"redacted\": [\"/body/token\"]}");

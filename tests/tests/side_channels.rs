@@ -96,11 +96,7 @@ impl Stage {
     }
 
     fn executor(&self) -> executor::Deps {
-        self.world.executor_at(
-            self.world.database.url("executor"),
-            &format!("127.0.0.1:{}", self.target.port()),
-            &self.kms.url(),
-        )
+        self.world.executor_at(self.world.database.url("executor"), &self.target.host_port(), &self.kms.url())
     }
 }
 
