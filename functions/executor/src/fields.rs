@@ -58,7 +58,7 @@ impl Fields {
         Ok(Self { fields, configuration })
     }
 
-    /// Whether a URL is one secret as a whole.
+    /// True if a URL is one secret as a whole.
     pub fn has_whole_url(&self, component: &dyn Component) -> bool {
         let is_url = |field: &SecretField| field_rule(component, &field.path).kind == FieldKind::Url;
         self.fields.iter().any(|field| is_url(field) && matches!(field.parts.as_slice(), [Part::Secret(_)]))
@@ -104,13 +104,13 @@ fn has_secret_keys(part: &Part) -> bool {
     }
 }
 
-/// Whether the parts are one secret as it is, or a text out of its JSON: with anything else in it, whether it is a key could be made to tell
+/// True if the parts are one secret as it is, or a text out of its JSON: with anything else in it, whether it is a key could be made to tell
 /// of the secret.
 fn is_one_secret(parts: &[Part]) -> bool {
     matches!(parts, [Part::Secret(reference)] if !reference.is_base64 || !reference.path.is_empty())
 }
 
-/// Whether there is a part of the request in it.
+/// True if there is a part of the request in it.
 fn has_request(part: &Part) -> bool {
     match part {
         Part::Request(_) => true,
@@ -120,7 +120,7 @@ fn has_request(part: &Part) -> bool {
     }
 }
 
-/// Whether a part of the request stands in it as text: the data of a code is the one place for it.
+/// True if a part of the request stands in it as text: the data of a code is the one place for it.
 fn has_loose_request(part: &Part) -> bool {
     match part {
         Part::Request(_) => true,

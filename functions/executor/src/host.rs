@@ -36,7 +36,7 @@ pub struct GuardedHost {
     pub clock: Clock,
     /// Whose execution it is.
     pub organization_id: Uuid,
-    /// How often sealflow has called sealflow, with the next call.
+    /// Number of times that sealflow has called sealflow, with the next call.
     pub hop_count: u32,
     /// The secrets that its fields refer to.
     pub uses: Vec<SecretUse>,

@@ -52,7 +52,7 @@ impl EntryMarks {
     }
 }
 
-/// Which places count as marked.
+/// The places that count as marked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum MarkScope {
     /// Places that were redacted.
@@ -122,7 +122,7 @@ pub(super) struct PlanEnvironment<'a> {
     /// The data of the run's root event, where it is mentioned.
     pub root: Option<&'a Json>,
     pub now: Timestamp,
-    /// Which places count as marked here.
+    /// The places that count as marked here.
     pub scope: MarkScope,
     /// The same for fields in which a secret may stand.
     pub for_secret_field: Option<&'a PlanEnvironment<'a>>,

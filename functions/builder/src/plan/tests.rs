@@ -400,7 +400,7 @@ fn with_redactions(nodes: Value, edges: Value) -> World {
     world
 }
 
-/// How a node with this configuration ends whose event has blanked places: `pending`, or reason and message.
+/// The end of a node with this configuration whose event has blanked places: `pending`, or reason and message.
 fn with_marks(component: &str, configuration: &Value) -> String {
     let nodes = json!([
         { "id": "start", "name": "start", "trigger": "start" },

@@ -41,7 +41,7 @@ struct Slot {
 }
 
 impl Slot {
-    /// Whether what it holds, or will hold, can be used.
+    /// True if its present or later content can be used.
     fn is_usable(&self, now: Timestamp) -> bool {
         let since = |instant: Timestamp| now.as_second() - instant.as_second();
         match self.fetch.peek() {

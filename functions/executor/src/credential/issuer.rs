@@ -22,7 +22,7 @@ use zeroize::Zeroizing;
 use super::cache::KEPT_SECONDS_MAX;
 use super::{issuer_url, jwt};
 
-/// How long an issuer has for its answer.
+/// Time that an issuer has for its answer.
 const ISSUER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes of an issuer's answer.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
