@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use tests::bench::{Options, Workload, run};
+use tests::bench::{Options, Profile, Workload, run};
 
-const USAGE: &str = "bench [--workloads w1,w2,w3,w4] [--runs N] [--deliveries N] [--at-once N] [--low-rate N] [--history N] [--instances N] [--json FILE]";
+const USAGE: &str = "bench [--workloads w1,w2,w3,w4] [--runs N] [--deliveries N] [--at-once N] [--low-rate N] [--history N] [--instances N] [--json FILE] [--profile FUNCTION|postgres] [--profile-to FOLDER]";
 
 #[tokio::main]
 async fn main() {
@@ -13,6 +13,7 @@ async fn main() {
         .expect("SEALFLOW_BIN_DIR names the functions' programs: cargo xtask bench");
     let mut options = Options::usual(bin_dir);
     let mut json = None;
+    let (mut profiled, mut folder) = (None, PathBuf::from("target/profile"));
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().unwrap_or_else(|| panic!("{argument} wants a value: {USAGE}"));
@@ -35,9 +36,12 @@ async fn main() {
             "--history" => options.history = number(value()),
             "--instances" => options.instances = number(value()),
             "--json" => json = Some(PathBuf::from(value())),
+            "--profile" => profiled = Some(value()),
+            "--profile-to" => folder = PathBuf::from(value()),
             other => panic!("{other} is not known: {USAGE}"),
         }
     }
+    options.profile = profiled.map(|of| Profile { of, folder });
     let report = run(&options).await;
     println!("\n{report}");
     if let Some(file) = json {

@@ -5,6 +5,7 @@ use model::limits::CRASHES_MAX;
 use model::message::Message;
 use serde_json::{Value, json};
 use store::api::{RunCancel, cancel_run};
+use store::builder::LockMode;
 use store::executor::{
     ClaimScope, ExecutionClaims, FinishKind, FinishRow, FinishedExecution, NewOutput, Refusal,
     claim_executions, finish_executions,
@@ -64,6 +65,7 @@ async fn finish(world: &World, workflow: &Workflow, id: Uuid, token: Uuid) -> Fi
         targets: Vec::new(),
     };
     let row = FinishRow {
+        holds_slot: true,
         execution_id: id,
         token,
         workflow_version: workflow.version,
@@ -74,8 +76,10 @@ async fn finish(world: &World, workflow: &Workflow, id: Uuid, token: Uuid) -> Fi
         output: Some(output),
     };
     let (store, rows, now) = (world.database.store("executor"), &[row], world.now());
-    let (finished, _) =
-        store.run_tx("finish", |tx| async move { finish_executions(&tx, rows, now).await }).await.unwrap();
+    let (finished, _) = store
+        .run_tx("finish", |tx| async move { finish_executions(&tx, rows, LockMode::SkipLocked, now).await })
+        .await
+        .unwrap();
     finished[0]
 }
 

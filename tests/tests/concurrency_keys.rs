@@ -5,7 +5,7 @@ use model::message::Message;
 use process::{BatchResponse, Deadline};
 use serde_json::{Value, json};
 use store::api::{PageRequest, QueueItemFilter, list_queue_items};
-use store::builder::{Wakes, claim_with_keys};
+use store::builder::{LockMode, Wakes, claim_with_keys};
 use store::executor::{ClaimScope, FinishKind, FinishRow, FreedNode, claim_executions, finish_executions};
 use sweeper::sweep;
 use tests::world::{batch, build, event, messages, node};
@@ -283,6 +283,7 @@ async fn finish(world: &World, word: &str) -> Vec<FreedNode> {
     });
     let claimed = claim.await.unwrap();
     let row = FinishRow {
+        holds_slot: true,
         execution_id: id,
         token,
         workflow_version: claimed.executions[0].workflow_version,
@@ -293,7 +294,8 @@ async fn finish(world: &World, word: &str) -> Vec<FreedNode> {
         output: None,
     };
     let rows = &[row];
-    let finished = store.run_tx("finish", |tx| async move { finish_executions(&tx, rows, now).await });
+    let finished = store
+        .run_tx("finish", |tx| async move { finish_executions(&tx, rows, LockMode::SkipLocked, now).await });
     finished.await.unwrap().1
 }
 

@@ -419,6 +419,7 @@ async fn finish_at_gate(
     now: Timestamp,
 ) -> Result<Vec<FreedNode>, StoreError> {
     let row = FinishRow {
+        holds_slot: true,
         execution_id,
         token,
         workflow_version: 1,
@@ -430,7 +431,7 @@ async fn finish_at_gate(
     };
     let rows = &[row];
     let work = |tx| async move {
-        let (_, freed) = finish_executions(&tx, rows, now).await?;
+        let (_, freed) = finish_executions(&tx, rows, LockMode::Wait, now).await?;
         gate.pass().await;
         Ok(freed)
     };

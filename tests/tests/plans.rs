@@ -1,6 +1,8 @@
 //! The plan of every statement that the functions use, as their roles have it, on small and on larger tables, before and after statistics
-//! were gathered: no statement walks over a table that grows.
+//! were gathered: no statement walks over a table that grows, and those of the hot path take the indexes that `tests/data/plans.txt` names.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -127,28 +129,52 @@ fn fill(workflow: &str, rows: usize) -> String {
     )
 }
 
-/// Indexes that may be walked over: they hold what is at work or waits now, and not what has ended.
-const SHORT: [&str; 3] = [
-    // Items that ended a process before.
-    "workflow_node_queue_items_suspects",
-    // Items that wait: the sweeper counts them.
-    "workflow_node_queue_items_order",
-    // Nodes with as many waiting items as are allowed.
-    "workflow_nodes_full",
+/// Walks that are meant: by the beginning of the statement's name, the index, and why.
+const MEANT: [(&str, &str, &str); 5] = [
+    (
+        "sealflow_sweeper: ",
+        "workflow_node_queue_items_order",
+        "what waits is counted; nothing of what has ended is in it",
+    ),
+    ("sealflow_sweeper: ", "workflow_node_queue_items_keys", "the same, by the other index of what waits"),
+    ("sealflow_sweeper: ", "workflow_nodes_full", "only nodes with as many waiting items as are allowed"),
+    ("", "workflow_node_queue_items_suspects", "only items that ended a process before"),
+    (
+        "sealflow_api: list_queue_items",
+        "",
+        "a list over all that waits in an organization has no index of its own yet",
+    ),
 ];
 
-/// The growing tables that a plan scans from end to end: by themselves, or by an index without a condition on it.
-fn scans(plan: &Value, found: &mut Vec<String>) {
+/// The first column of each index.
+type FirstColumns = BTreeMap<String, String>;
+
+async fn first_columns(product: &Product) -> FirstColumns {
+    let sql = "SELECT string_agg(indexrelid::regclass || ' ' || pg_get_indexdef(indexrelid, 1, true), E'\\n')
+        FROM pg_index JOIN pg_class c ON c.oid = indrelid WHERE c.relnamespace = 'public'::regnamespace";
+    let lines = product.sealflow.sql(sql).await.unwrap();
+    let first = lines.lines().filter_map(|line| line.split_once(' '));
+    first.map(|(index, column)| (index.to_owned(), column.to_owned())).collect()
+}
+
+/// The growing tables that a plan scans from end to end: by themselves, or by an index without a condition on its first column.
+fn scans(statement: &str, plan: &Value, first: &FirstColumns, found: &mut Vec<String>) {
     let kind = plan["Node Type"].as_str().unwrap_or_default();
     let index = plan["Index Name"].as_str().unwrap_or_default();
+    let condition = plan["Index Cond"].as_str().unwrap_or_default();
+    let is_searched = first.get(index).is_some_and(|column| {
+        [format!("({column} "), format!("ROW({column},")].iter().any(|start| condition.contains(start))
+    });
     let is_walk = kind == "Seq Scan"
         || matches!(kind, "Index Scan" | "Index Only Scan" | "Bitmap Index Scan")
-            && plan["Index Cond"].is_null()
-            && !SHORT.contains(&index);
-    if is_walk && let Some(table) = plan["Relation Name"].as_str().filter(|table| GROWING.contains(table)) {
-        found.push(format!("{table} {index}"));
+            && !is_searched
+            && !MEANT.iter().any(|(of, name, _)| statement.starts_with(of) && index.starts_with(name));
+    // A bitmap's index stands without its table's name.
+    let table = plan["Relation Name"].as_str().unwrap_or(index);
+    if is_walk && GROWING.iter().any(|growing| table.starts_with(growing)) {
+        found.push(format!("{table} {index} {condition}"));
     }
-    plan["Plans"].as_array().into_iter().flatten().for_each(|plan| scans(plan, found));
+    plan["Plans"].as_array().into_iter().flatten().for_each(|plan| scans(statement, plan, first, found));
 }
 
 /// The generic plan of a statement, as its role has it.
@@ -176,8 +202,32 @@ async fn plan(client: &tokio_postgres::Client, statement: &PreparedStatement) ->
     serde_json::from_str::<Value>(&text.expect("a plan")).unwrap()[0]["Plan"].take()
 }
 
-/// Statements that scan a table that grows, as `role: statement: tables`.
-async fn scanning(product: &Product, statements: &[PreparedStatement]) -> Vec<String> {
+/// What a plan reads growing tables by.
+fn indexes(plan: &Value, found: &mut BTreeSet<String>) {
+    if let Some(index) = plan["Index Name"].as_str()
+        && GROWING.iter().any(|table| index.starts_with(table))
+    {
+        found.insert(index.to_owned());
+    }
+    plan["Plans"].as_array().into_iter().flatten().for_each(|plan| indexes(plan, found));
+}
+
+/// The name that a statement has in its first comment, or else its beginning.
+fn name(statement: &PreparedStatement) -> String {
+    let named = statement.text.split_once("/* ").and_then(|(_, rest)| rest.split_once(" */"));
+    match named {
+        Some((name, _)) => name.to_owned(),
+        None => {
+            statement.text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(NAME_MAX).collect()
+        }
+    }
+}
+
+/// Characters of a statement without a name that tell it from others.
+const NAME_MAX: usize = 120;
+
+/// The plans of all statements, as `role: statement`.
+async fn plans(product: &Product, statements: &[PreparedStatement]) -> Vec<(String, Value)> {
     let mut found = Vec::new();
     let mut roles: Vec<&str> = statements.iter().map(|statement| statement.role.as_str()).collect();
     roles.dedup();
@@ -190,23 +240,73 @@ async fn scanning(product: &Product, statements: &[PreparedStatement]) -> Vec<St
         // Statements hand each other this within a transaction; stable functions are tried while planning.
         client.batch_execute("SET sealflow.locked = ''").await.unwrap();
         for statement in statements.iter().filter(|statement| statement.role == role) {
-            let mut tables = Vec::new();
-            scans(&plan(&client, statement).await, &mut tables);
-            if !tables.is_empty() {
-                let name = statement.text.split_once("/* ").and_then(|(_, rest)| rest.split_once(" */"));
-                found.push(format!(
-                    "{role}: {}: {}",
-                    name.map_or(statement.text.as_str(), |(name, _)| name),
-                    tables.join(", ")
-                ));
-            }
+            found.push((format!("{role}: {}", name(statement)), plan(&client, statement).await));
         }
     }
     found
 }
 
+/// The roles whose statements are run for each event.
+const HOT: [&str; 3] = ["sealflow_webhook", "sealflow_builder", "sealflow_executor"];
+
+/// A statement's indexes, and whether it is prepared in every run.
+struct Known {
+    indexes: &'static str,
+    is_always: bool,
+}
+
+/// The lines of `tests/data/plans.txt`, by statement.
+fn known() -> BTreeMap<String, Known> {
+    let lines = include_str!("../data/plans.txt").lines().filter(|line| !line.starts_with('#'));
+    lines
+        .map(|line| line.split_once(" -> ").expect("statement -> indexes"))
+        .map(|(statement, indexes)| {
+            let (indexes, is_always) = match indexes.strip_suffix(SOMETIMES) {
+                Some(indexes) => (indexes, false),
+                None => (indexes, true),
+            };
+            (statement.to_owned(), Known { indexes, is_always })
+        })
+        .collect()
+}
+
+/// The end of a line whose statement is prepared only where transactions meet.
+const SOMETIMES: &str = " (sometimes)";
+
+/// Compares each statement's indexes with those that are known; says where the new list is when they differ.
+fn compare(seen: &BTreeMap<String, BTreeSet<String>>) {
+    let known = known();
+    let mut differences = Vec::new();
+    for (statement, plans) in seen {
+        let indexes = plans.iter().map(String::as_str).collect::<Vec<_>>().join(" OR ");
+        match known.get(statement) {
+            Some(known) if known.indexes == indexes => {}
+            known => differences.push(format!(
+                "{statement}\n    was {:?}\n    is  {indexes}",
+                known.map(|known| known.indexes)
+            )),
+        }
+    }
+    let gone = known.iter().filter(|(statement, known)| known.is_always && !seen.contains_key(*statement));
+    differences.extend(gone.map(|(statement, _)| format!("{statement}: not prepared")));
+    let list = Path::new(env!("CARGO_TARGET_TMPDIR")).join("plans.txt");
+    let lines: String = seen
+        .iter()
+        .map(|(statement, plans)| {
+            format!("{statement} -> {}\n", plans.iter().map(String::as_str).collect::<Vec<_>>().join(" OR "))
+        })
+        .collect();
+    std::fs::write(&list, lines).unwrap();
+    assert!(
+        differences.is_empty(),
+        "plans differ from tests/data/plans.txt; where that is meant, take the lines of {}:\n{}",
+        list.display(),
+        differences.join("\n")
+    );
+}
+
 #[tokio::test]
-async fn no_statement_of_a_function_walks_over_a_table_that_grows() {
+async fn each_statement_takes_its_indexes_and_walks_over_no_table_that_grows() {
     let wire = PostgresWire::to(stack().await.postgres().host_port()).await;
     let endpoint = wire.host_port();
     let product = Product::start(move |builder| {
@@ -223,16 +323,34 @@ async fn no_statement_of_a_function_walks_over_a_table_that_grows() {
         assert!(statements.iter().any(|statement| statement.role == role), "{role}");
     }
     let workflow = product.sealflow.sql("SELECT id FROM workflows WHERE name = 'plans'").await.unwrap();
-    let mut seen = Vec::new();
-    for (rows, what) in [(1_000, "1 k rows"), (49_000, "50 k rows")] {
-        product.sealflow.sql(&fill(workflow.trim(), rows)).await.unwrap();
-        for statistics in ["never analysed", "just analysed"] {
+    let (mut walks, mut seen) = (Vec::new(), BTreeMap::<String, BTreeSet<String>>::new());
+    let first = first_columns(&product).await;
+    for (rows, what) in [(0, "hardly a row"), (1_000, "1 k rows"), (49_000, "50 k rows")] {
+        if rows > 0 {
+            product.sealflow.sql(&fill(workflow.trim(), rows)).await.unwrap();
+        }
+        for statistics in ["before statistics", "just analysed"] {
+            if rows == 0 && statistics == "just analysed" {
+                continue;
+            }
             if statistics == "just analysed" {
                 product.sealflow.sql("ANALYZE").await.unwrap();
             }
-            let found = scanning(&product, &statements).await;
-            seen.extend(found.into_iter().map(|found| format!("{what}, {statistics}: {found}")));
+            for (statement, plan) in plans(&product, &statements).await {
+                let (mut tables, mut used) = (Vec::new(), BTreeSet::new());
+                scans(&statement, &plan, &first, &mut tables);
+                if !tables.is_empty() {
+                    walks.push(format!("{what}, {statistics}: {statement}: {}", tables.join(", ")));
+                }
+                indexes(&plan, &mut used);
+                if HOT.iter().any(|role| statement.starts_with(role)) && !used.is_empty() {
+                    seen.entry(statement)
+                        .or_default()
+                        .insert(used.into_iter().collect::<Vec<_>>().join(", "));
+                }
+            }
         }
     }
-    assert!(seen.is_empty(), "{seen:#?}");
+    assert!(walks.is_empty(), "{walks:#?}");
+    compare(&seen);
 }

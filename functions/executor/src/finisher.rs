@@ -1,7 +1,7 @@
 //! Runs claimed executions concurrently and records each as soon as it has ended and the finisher is free: a slow component never
 //! holds back the others.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -13,6 +13,7 @@ use process::Metric;
 use queue::Outgoing;
 use serde_json::json;
 use store::StoreError;
+use store::builder::LockMode;
 use store::executor::{
     ClaimedExecution, FinishKind, FinishRow, FinishedExecution, FreedNode, NewOutput, finish_executions,
     record_heartbeat,
@@ -29,6 +30,8 @@ use crate::{Deps, freed_wakes, send};
 
 /// Times that an outcome is routed anew because the workflow was applied meanwhile.
 const ROUTES_MAX: u32 = 3;
+/// The pause before what another transaction holds is tried again.
+const LOCKED_PAUSE: Duration = Duration::from_millis(100);
 /// Times that recording is tried while the database is away; then the lease lapses and the sweeper takes over.
 const RECORD_TRIES_MAX: u32 = 4;
 
@@ -51,15 +54,7 @@ pub async fn run_and_finish(claimed: Claimed, deps: &Deps) {
         });
         drop(sender);
     };
-    let record_all = async {
-        while let Some(first) = receiver.recv().await {
-            let mut ended = vec![first];
-            while let Ok(more) = receiver.try_recv() {
-                ended.push(more);
-            }
-            record(ended, token, deps).await;
-        }
-    };
+    let record_all = Finisher { since, token, locked: Vec::new(), deps }.record_all(&mut receiver);
     // Both on this task: nothing outlives the invocation.
     tokio::join!(run_all, record_all);
 }
@@ -85,6 +80,7 @@ struct Recording {
     workflow_id: Uuid,
     organization_id: Uuid,
     workflow_version: i64,
+    is_limited: bool,
     node_id: String,
     component: String,
     event_id: Uuid,
@@ -92,36 +88,117 @@ struct Recording {
     decision: Decision,
 }
 
-async fn record(ended: Vec<Ended>, token: Uuid, deps: &Deps) {
-    let now = deps.clock.now();
-    let recordings: Vec<Recording> = ended
-        .into_iter()
-        .map(|ended| Recording {
+/// Records outcomes as they come. An outcome whose node or execution another transaction holds waits aside and holds nobody back.
+struct Finisher<'a> {
+    /// Before the leases began.
+    since: Instant,
+    token: Uuid,
+    /// Outcomes that wait for somebody's lock.
+    locked: Vec<Recording>,
+    deps: &'a Deps,
+}
+
+impl Finisher<'_> {
+    async fn record_all(mut self, receiver: &mut mpsc::UnboundedReceiver<Ended>) {
+        let mut is_open = true;
+        while is_open || !self.locked.is_empty() {
+            let mut ended = Vec::new();
+            if self.locked.is_empty() {
+                ended.extend(receiver.recv().await);
+                is_open = !ended.is_empty();
+            } else if is_open {
+                match tokio::time::timeout(LOCKED_PAUSE, receiver.recv()).await {
+                    Ok(first) => {
+                        ended.extend(first);
+                        is_open = !ended.is_empty();
+                    }
+                    Err(_) => {}
+                }
+            } else {
+                tokio::time::sleep(LOCKED_PAUSE).await;
+            }
+            while let Ok(more) = receiver.try_recv() {
+                ended.push(more);
+            }
+            if ended.is_empty() {
+                self.record_one_node().await;
+                continue;
+            }
+            let recordings = ended.into_iter().map(|ended| self.recording(ended)).collect();
+            let locked = record(recordings, LockMode::SkipLocked, self.token, self.deps).await;
+            self.locked.extend(locked);
+        }
+    }
+
+    /// Tries once more to record what the first locked node holds, waiting for it a moment.
+    async fn record_one_node(&mut self) {
+        let Some(first) = self.locked.first() else { return };
+        let node = (first.workflow_id, first.node_id.clone());
+        let (of_node, others) = std::mem::take(&mut self.locked)
+            .into_iter()
+            .partition(|recording| (recording.workflow_id, &recording.node_id) == (node.0, &node.1));
+        self.locked = others;
+        if self.since.elapsed() >= Duration::from_secs(u64::from(self.deps.times.lease_seconds)) {
+            let ids: Vec<Uuid> = of_node.iter().map(|recording: &Recording| recording.execution_id).collect();
+            tracing::warn!(
+                ?ids,
+                "what another transaction held could not be recorded before the lease ended"
+            );
+            return;
+        }
+        let locked = record(of_node, LockMode::Wait, self.token, self.deps).await;
+        self.locked.extend(locked);
+    }
+
+    fn recording(&self, ended: Ended) -> Recording {
+        Recording {
             execution_id: ended.execution.id,
             workflow_id: ended.execution.workflow_id,
             organization_id: ended.execution.organization_id,
             workflow_version: ended.execution.workflow_version,
+            is_limited: ended.execution.is_limited,
             node_id: ended.execution.node_id.clone(),
             component: ended.execution.component.clone(),
-            event_id: deps.ids.next(now),
+            event_id: self.deps.ids.next(self.deps.clock.now()),
             duration: ended.finished_at.duration_since(ended.started_at),
-            decision: decide(ended, jitter(deps)),
-        })
-        .collect();
-    if let Err(StoreError::Rejected { .. }) = record_batch(&recordings, token, deps).await {
-        // One row was refused: each is recorded alone, and the one that fails alone fails for good.
-        tracing::warn!(
-            outcomes = recordings.len(),
-            "the database refused outcomes; they are recorded one by one"
-        );
-        for recording in recordings {
-            let one = std::slice::from_ref(&recording);
-            if let Err(StoreError::Rejected { .. }) = record_batch(one, token, deps).await {
-                let _ = record_batch(&[refused(recording)], token, deps).await;
-            }
+            decision: decide(ended, jitter(self.deps)),
         }
     }
 }
+
+/// Records outcomes; gives back those that another transaction's locks stood in the way of.
+async fn record(recordings: Vec<Recording>, mode: LockMode, token: Uuid, deps: &Deps) -> Vec<Recording> {
+    let refused = match record_batch(&recordings, mode, token, deps).await {
+        Ok(locked) => {
+            return recordings.into_iter().filter(|one| locked.contains(&one.execution_id)).collect();
+        }
+        Err(Refused) => recordings,
+    };
+    // One row was refused: each is recorded alone, and the one that fails alone fails for good.
+    tracing::warn!(outcomes = refused.len(), "the database refused outcomes; they are recorded one by one");
+    let mut locked = Vec::new();
+    for recording in refused {
+        let one = std::slice::from_ref(&recording);
+        let is_locked = match record_batch(one, mode, token, deps).await {
+            Ok(ids) => !ids.is_empty(),
+            Err(Refused) => {
+                let failed = without_output(recording);
+                let result = record_batch(std::slice::from_ref(&failed), mode, token, deps).await;
+                if result.is_ok_and(|ids| !ids.is_empty()) {
+                    locked.push(failed);
+                }
+                continue;
+            }
+        };
+        if is_locked {
+            locked.push(recording);
+        }
+    }
+    locked
+}
+
+/// The database refused a row, as [`StoreError::Rejected`] says.
+struct Refused;
 
 /// Random in 0..=1.
 fn jitter(deps: &Deps) -> f64 {
@@ -131,7 +208,8 @@ fn jitter(deps: &Deps) -> f64 {
     fraction
 }
 
-fn refused(recording: Recording) -> Recording {
+/// What becomes of an outcome that the database refuses.
+fn without_output(recording: Recording) -> Recording {
     let message = "the database refused the output; look for unusual characters or sizes in it".to_owned();
     let kind = FinishKind::End { result: "failed", reason: Some(ResultReason::Limit.as_str()) };
     Recording {
@@ -147,15 +225,22 @@ fn refused(recording: Recording) -> Recording {
     }
 }
 
-async fn record_batch(recordings: &[Recording], token: Uuid, deps: &Deps) -> Result<(), StoreError> {
+/// Records outcomes in one transaction, again where the workflow was applied meanwhile; gives the executions that others hold.
+async fn record_batch(
+    recordings: &[Recording],
+    mode: LockMode,
+    token: Uuid,
+    deps: &Deps,
+) -> Result<Vec<Uuid>, Refused> {
+    let mut locked = Vec::new();
     let mut open: Vec<&Recording> = recordings.iter().collect();
     let (mut routes, mut tries) = (1, 1);
     let mut versions: Vec<(Uuid, i64)> =
         open.iter().map(|one| (one.workflow_id, one.workflow_version)).collect();
     while !open.is_empty() {
-        match record_once(&open, &versions, token, deps).await {
+        match record_once(&open, &versions, mode, token, deps).await {
             Ok((finished, freed)) => {
-                open = settle(open, finished, freed, deps).await;
+                open = settle(open, finished, freed, &mut locked, deps).await;
                 // What is still open was routed with an old version: ask for a newer one than is known.
                 for (_, version) in &mut versions {
                     *version += 1;
@@ -165,26 +250,29 @@ async fn record_batch(recordings: &[Recording], token: Uuid, deps: &Deps) -> Res
                     break;
                 }
             }
-            Err(StoreError::Rejected { sqlstate, constraint }) => {
-                return Err(StoreError::Rejected { sqlstate, constraint });
+            Err(StoreError::Rejected { .. }) => return Err(Refused),
+            Err(error) if error.is_lock_timeout() => {
+                locked.extend(open.iter().map(|recording| recording.execution_id));
+                break;
             }
             Err(error) if tries < RECORD_TRIES_MAX => {
                 tracing::warn!(%error, tries, "outcomes could not be recorded; trying again");
-                tokio::time::sleep(std::time::Duration::from_millis(200 << tries)).await;
+                tokio::time::sleep(Duration::from_millis(200 << tries)).await;
                 tries += 1;
             }
             Err(error) => {
                 tracing::error!(%error, executions = open.len(), "outcomes could not be recorded; their leases will lapse");
-                return Ok(());
+                break;
             }
         }
     }
-    Ok(())
+    Ok(locked)
 }
 
 async fn record_once(
     open: &[&Recording],
     versions: &[(Uuid, i64)],
+    mode: LockMode,
     token: Uuid,
     deps: &Deps,
 ) -> Result<(Vec<FinishedExecution>, Vec<FreedNode>), StoreError> {
@@ -214,11 +302,15 @@ async fn record_once(
                 attempt_record: record.clone(),
                 facts: facts.clone(),
                 output,
+                // A version that came meanwhile may have given the node a limit.
+                holds_slot: recording.is_limited || *version != recording.workflow_version,
             })
         })
         .collect();
     let rows = &rows;
-    deps.store.run_tx("finish_executions", |tx| async move { finish_executions(&tx, rows, now).await }).await
+    deps.store
+        .run_tx("finish_executions", |tx| async move { finish_executions(&tx, rows, mode, now).await })
+        .await
 }
 
 fn measure(recording: &Recording, deps: &Deps) {
@@ -229,11 +321,12 @@ fn measure(recording: &Recording, deps: &Deps) {
     deps.metrics.add(Metric::ExecutionSeconds, recording.duration.as_secs_f64());
 }
 
-/// Sends what follows from what was recorded; returns what is to be routed again.
+/// Sends what follows from what was recorded; returns what is to be routed again, and adds what others hold to `locked`.
 async fn settle<'a>(
     open: Vec<&'a Recording>,
     finished: Vec<FinishedExecution>,
     freed: Vec<FreedNode>,
+    locked: &mut Vec<Uuid>,
     deps: &Deps,
 ) -> Vec<&'a Recording> {
     let mut messages: Vec<Outgoing> = freed_wakes(freed).collect();
@@ -241,10 +334,12 @@ async fn settle<'a>(
     for outcome in finished {
         let (FinishedExecution::Recorded { id, .. }
         | FinishedExecution::LeaseLost(id)
-        | FinishedExecution::VersionMoved(id)) = outcome;
+        | FinishedExecution::VersionMoved(id)
+        | FinishedExecution::Locked(id)) = outcome;
         let Some(recording) = open.iter().find(|recording| recording.execution_id == id) else { continue };
         match outcome {
             FinishedExecution::VersionMoved(_) => again.push(*recording),
+            FinishedExecution::Locked(_) => locked.push(id),
             FinishedExecution::LeaseLost(_) => {
                 tracing::warn!(execution_id = %id, "the lease was lost; this outcome is dropped");
             }

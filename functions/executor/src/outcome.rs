@@ -254,6 +254,7 @@ mod tests {
                 policy,
                 attempt,
                 key_attempt: 1,
+                is_limited: false,
                 workflow_version: 1,
                 unreadable_since: None,
                 allowed: Vec::new(),

@@ -64,9 +64,9 @@ pub async fn load_webhook(store: &Store, address: &str) -> Result<Option<StoredW
                  h.header_name, h.deduplication_header, h.signing_keys, h.current_key_name, h.previous_signing_keys, h.token_sha256,
                  h.previous_token_sha256, h.previous_until, w.name, w.description, w.nodes, w.edges
              FROM webhooks h
-             JOIN workflows w ON w.id = h.workflow_id AND w.deleted_at IS NULL
+             JOIN workflows w ON w.id = h.workflow_id AND coalesce(w.deleted_at, 'infinity') = 'infinity'
              JOIN organizations o ON o.id = w.organization_id AND o.deleted_at IS NULL
-             WHERE h.address = $1 AND h.deleted_at IS NULL",
+             WHERE h.address = $1 AND coalesce(h.deleted_at, 'infinity') = 'infinity'",
             &[(&address, Type::TEXT)],
         )
         .await?;
@@ -172,13 +172,15 @@ const TAKE_EVENT: &str = "/* take_webhook_event */
     WITH live AS (
         SELECT h.id, h.workflow_id, h.node_id
         FROM webhooks h
-        JOIN workflows w ON w.id = h.workflow_id AND w.version = $3 AND w.deleted_at IS NULL
+        JOIN workflows w ON w.id = h.workflow_id AND w.version = $3 AND coalesce(w.deleted_at, 'infinity') = 'infinity'
         JOIN organizations o ON o.id = w.organization_id AND o.deleted_at IS NULL
-        WHERE h.id = $1 AND h.version = $2 AND h.deleted_at IS NULL),
+        WHERE h.id = $1 AND h.version = $2 AND coalesce(h.deleted_at, 'infinity') = 'infinity'),
     target AS (
-        SELECT n.workflow_id, n.node_id, n.generation, n.items_full, t.item_id
+        SELECT live.workflow_id, t.node_id, n.generation, n.items_full, t.item_id
         FROM live CROSS JOIN unnest($10, $11) AS t (node_id, item_id)
-        JOIN workflow_nodes n ON n.workflow_id = live.workflow_id AND n.node_id = t.node_id),
+        CROSS JOIN LATERAL (
+            SELECT n.generation, n.items_full FROM workflow_nodes n
+            WHERE n.workflow_id = live.workflow_id AND n.node_id = t.node_id OFFSET 0) n),
     open AS (
         SELECT live.* FROM live WHERE NOT EXISTS (SELECT FROM target WHERE items_full)),
     first AS (

@@ -46,7 +46,8 @@ pub fn ended_children_cpu_seconds() -> f64 {
     cpu_seconds(own, Children::Counted) - cpu_seconds(own, Children::Apart)
 }
 
-fn children_of(parent: i32) -> Vec<i32> {
+/// The processes that this one has started and that live.
+pub(super) fn children_of(parent: i32) -> Vec<i32> {
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
     processes
         .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok())

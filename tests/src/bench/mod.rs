@@ -6,11 +6,13 @@
 mod measure;
 mod neighbours;
 mod options;
+mod profile;
 mod report;
 mod suite;
 mod workloads;
 
 pub use options::Options;
+pub use profile::Profile;
 pub use report::Report;
 pub use suite::run;
 pub use workloads::{WORKLOADS, Workload};

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::profile::Profile;
 use super::workloads::{WORKLOADS, Workload};
 
 /// The settings of a run of the benchmark.
@@ -23,6 +24,8 @@ pub struct Options {
     pub has_neighbours: bool,
     /// Instances of builder and executor each.
     pub instances: usize,
+    /// A run of each workload more, for a flame graph.
+    pub profile: Option<Profile>,
     /// The folder with the functions' programs.
     pub bin_dir: PathBuf,
 }
@@ -40,6 +43,7 @@ impl Options {
             history: 0,
             has_neighbours: true,
             instances: 2,
+            profile: None,
             bin_dir,
         }
     }

@@ -17,13 +17,16 @@ use tokio_postgres::{Client, NoTls};
 use super::measure::{self, Counters};
 use super::neighbours;
 use super::options::Options;
-use super::report::{Measured, Report, Run, Wires, median};
+use super::profile::Sampling;
+use super::report::{Measured, Report, Run, Wires};
 use super::workloads::{COPIES, Workload};
 use crate::PostgresWire;
 use crate::aws_wire::AwsWire;
 
 /// The functions whose CPU time counts.
 const FUNCTIONS: [&str; 4] = ["webhook", "builder", "executor", "sweeper"];
+/// The server, where a function's name can stand too.
+const POSTGRES: &str = "postgres";
 /// The time that one request may take, and one run.
 pub(super) const REQUEST_MAX: Duration = Duration::from_secs(30);
 const RUN_MAX: Duration = Duration::from_secs(300);
@@ -42,6 +45,10 @@ const PGBENCH_CLIENTS: u32 = 8;
 /// # Panics
 /// When something does not start, or a run does not end.
 pub async fn run(options: &Options) -> Report {
+    if let Some(profile) = &options.profile {
+        let known: Vec<&str> = FUNCTIONS.into_iter().chain([POSTGRES]).collect();
+        profile.check(&known).unwrap_or_else(|problem| panic!("{problem}"));
+    }
     let settings = [
         ("shared_preload_libraries", "pg_stat_statements"),
         ("pg_stat_statements.track_planning", "on"),
@@ -51,21 +58,21 @@ pub async fn run(options: &Options) -> Report {
     let postgres = PostgresOptions { settings, is_durable: true, ..PostgresOptions::default() };
     let stack = StackOptions::new().postgres_with(postgres).ministack().own().start().await;
     let stack = Arc::new(stack.expect("the stack starts, with pg_stat_statements"));
-    // Before, between and after: a machine is not equally fast all the time.
-    let mut p_millis = vec![measure_p(&stack).await];
+    let mut before = measure_p(&stack).await;
     let mut workloads = Vec::new();
     for workload in &options.workloads {
         println!("{}: {}", workload.name, workload.title);
-        workloads.push(measure_workload(&stack, *workload, options).await);
-        p_millis.push(measure_p(&stack).await);
+        let measured = measure_workload(&stack, *workload, options).await;
+        let after = measure_p(&stack).await;
+        // A machine is not equally fast all the time: what counts is how fast it was around the workload.
+        workloads.push(Measured { p_millis: f64::midpoint(before, after), ..measured });
+        before = after;
     }
-    println!("P = {p_millis:.3?} ms");
-    let p_millis = median(p_millis);
     let neighbours = match options.has_neighbours {
         true => Some(neighbours::measure(&stack, options).await),
         false => None,
     };
-    Report { p_millis, workloads, neighbours }
+    Report { workloads, neighbours }
 }
 
 /// CPU milliseconds of Postgres and pgbench for one transaction of pgbench: as with the functions, both sides count.
@@ -166,8 +173,17 @@ async fn measure_workload(stack: &Arc<Stack>, workload: Workload, options: &Opti
         0 => None,
         rate => Some(product.measure(product.trickle(rate)).await),
     };
+    if let Some(profile) = &options.profile {
+        let sampling = profile.start(&product.pids(&profile.of), workload.name);
+        product.deliver(options.deliveries, options.at_once).await;
+        ended(&product.client, &product.sealflow).await;
+        match sampling.and_then(Sampling::draw) {
+            Some(picture) => println!("  flame graph: {}", picture.display()),
+            None => println!("  {} has no part in it: no flame graph", profile.of),
+        }
+    }
     product.sealflow.stop().await.expect("it stops");
-    Measured { name: format!("{}: {}", workload.name, workload.title), wires, runs, low }
+    Measured { p_millis: f64::NAN, name: format!("{}: {}", workload.name, workload.title), wires, runs, low }
 }
 
 impl Product {
@@ -316,6 +332,14 @@ impl Product {
             peaks: peaks.collect(),
             counters,
             latency: (row.get(0), row.get(1)),
+        }
+    }
+
+    /// The processes of a function, or of the server.
+    fn pids(&self, of: &str) -> Vec<i32> {
+        match of {
+            POSTGRES => measure::children_of(self.postmaster),
+            function => self.sealflow.lambda().instances(function).unwrap_or_default(),
         }
     }
 

@@ -68,7 +68,7 @@ async fn has_pending(tx: &Tx, cancel: &RunCancel) -> Result<bool, StoreError> {
         .query(
             "/* cancel_run: pending */
              SELECT EXISTS (
-                 SELECT FROM workflow_node_executions x WHERE x.root_event_id = $1 AND x.state = 'pending') AS has_pending",
+                 SELECT FROM workflow_node_executions x WHERE x.root_event_id = $1 AND coalesce(x.state, '') = 'pending') AS has_pending",
             &[(&cancel.run_id, Type::UUID)],
         )
         .await?;
@@ -80,7 +80,7 @@ async fn find_run(tx: &Tx, cancel: &RunCancel) -> Result<Uuid, StoreError> {
         .query(
             "/* cancel_run: find */
              SELECT e.workflow_id FROM workflow_events e JOIN workflows w ON w.id = e.workflow_id
-             WHERE w.organization_id = $1 AND e.id = $2 AND e.execution_id IS NULL AND e.root_event_id = e.id",
+             WHERE w.organization_id = $1 AND e.id = $2 AND coalesce(e.execution_id, e.id) = e.id AND e.root_event_id = e.id",
             &[(&cancel.organization_id, Type::UUID), (&cancel.run_id, Type::UUID)],
         )
         .await?;
@@ -99,7 +99,7 @@ async fn lock_limited_nodes(
              SELECT n.node_id FROM workflow_nodes n
              WHERE n.workflow_id = $1 AND n.concurrency_max IS NOT NULL AND n.node_id IN (
                  SELECT x.node_id FROM workflow_node_executions x
-                 WHERE x.workflow_id = $1 AND x.root_event_id = $2 AND x.state = 'pending')
+                 WHERE x.workflow_id = $1 AND x.root_event_id = $2 AND coalesce(x.state, '') = 'pending')
              ORDER BY n.node_id FOR NO KEY UPDATE",
             &[(&workflow_id, Type::UUID), (&cancel.run_id, Type::UUID)],
         )
@@ -207,7 +207,8 @@ async fn find_waiting_nodes(
         .query(
             "/* cancel_run: waiting */
              SELECT node.node_id FROM unnest($2::text[]) AS node (node_id)
-             WHERE EXISTS (SELECT FROM workflow_node_queue_items i WHERE i.workflow_id = $1 AND i.node_id = node.node_id)",
+             WHERE (SELECT true FROM workflow_node_queue_items i WHERE i.workflow_id = $1 AND i.node_id = node.node_id
+                    ORDER BY i.created_at, i.id LIMIT 1) IS NOT NULL",
             &[(&workflow_id, Type::UUID), (&node_ids, Type::TEXT_ARRAY)],
         )
         .await?;

@@ -167,7 +167,7 @@ pub async fn load_run(store: &Store, organization_id: Uuid, run_id: Uuid) -> Res
                             AS failures_unrouted,
                         max(x.finished_at) AS finished_at
                  FROM workflow_node_executions x WHERE x.root_event_id = r.id) c
-             WHERE w.organization_id = $1 AND r.id = $2 AND r.execution_id IS NULL AND r.root_event_id = r.id",
+             WHERE w.organization_id = $1 AND r.id = $2 AND coalesce(r.execution_id, r.id) = r.id AND r.root_event_id = r.id",
             &[(&organization_id, Type::UUID), (&run_id, Type::UUID)],
         )
         .await?;

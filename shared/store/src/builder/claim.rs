@@ -103,7 +103,8 @@ pub async fn claim_items(
     let (workflow_ids, node_ids) = key_arrays(locked);
     let (unlimited_workflow_ids, unlimited_node_ids) = key_arrays(&wakes.nodes);
     let (limited_rows, unlimited_rows, slot_rows, suspects, definitions) = futures_util::try_join!(
-        tx.query_with(
+        tx.query_unless_empty(
+            locked,
             CLAIM_LIMITED,
             [(&workflow_ids, Type::UUID_ARRAY), (&node_ids, Type::TEXT_ARRAY), (&items_max, Type::INT8)],
         ),
@@ -116,7 +117,11 @@ pub async fn claim_items(
                 (&items_max, Type::INT8),
             ],
         ),
-        tx.query_with(READ_SLOTS, [(&workflow_ids, Type::UUID_ARRAY), (&node_ids, Type::TEXT_ARRAY)]),
+        tx.query_unless_empty(
+            locked,
+            READ_SLOTS,
+            [(&workflow_ids, Type::UUID_ARRAY), (&node_ids, Type::TEXT_ARRAY)],
+        ),
         find_suspects(tx, wakes, false, items_max),
         load_definitions(tx, definitions_of),
     )?;
@@ -179,16 +184,16 @@ const CLAIM_ONE: &str = "/* claim_one */
 macro_rules! ended_heads_sql {
     ($max:literal) => {
         concat!(
-            "CASE WHEN EXISTS (
-                SELECT FROM (
+            "CASE WHEN (
+                SELECT true FROM workflow_run_marks mark WHERE mark.root_event_id = (
                     SELECT root_event_id FROM workflow_node_queue_items i
-                    WHERE i.workflow_id = n.workflow_id AND i.node_id = n.node_id ORDER BY created_at, id LIMIT 1) first
-                JOIN workflow_run_marks mark ON mark.root_event_id = first.root_event_id)
+                    WHERE i.workflow_id = n.workflow_id AND i.node_id = n.node_id ORDER BY created_at, id LIMIT 1)) IS NOT NULL
             THEN (
                 SELECT count(*) FROM (
                     SELECT bool_and(is_ended) OVER (ORDER BY created_at, id) AS is_head FROM (
-                        SELECT i.created_at, i.id, EXISTS (
-                            SELECT FROM workflow_run_marks mark WHERE mark.root_event_id = i.root_event_id) AS is_ended
+                        SELECT i.created_at, i.id, (
+                            SELECT true FROM workflow_run_marks mark
+                            WHERE mark.root_event_id = i.root_event_id) IS NOT NULL AS is_ended
                         FROM workflow_node_queue_items i
                         WHERE i.workflow_id = n.workflow_id AND i.node_id = n.node_id
                         ORDER BY created_at, id LIMIT ",

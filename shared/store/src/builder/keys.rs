@@ -189,7 +189,8 @@ macro_rules! keyed_pick_sql {
             SELECT i.created_at, i.id FROM workflow_node_queue_items i
             WHERE i.workflow_id = n.workflow_id AND i.node_id = n.node_id AND i.concurrency_key IS NULL
             ORDER BY i.concurrency_key, i.created_at, i.id LIMIT 1) unseen ON true
-        WHERE n.concurrency_key IS NOT NULL AND n.concurrency_max IS NOT NULL AND n.deleted_at IS NULL AND w.deleted_at IS NULL),
+        WHERE n.concurrency_key IS NOT NULL AND n.concurrency_max IS NOT NULL
+          AND coalesce(n.deleted_at, 'infinity') = 'infinity' AND coalesce(w.deleted_at, 'infinity') = 'infinity'),
     waiting AS (",
             $waiting!(),
             "),
@@ -292,5 +293,5 @@ const FIND_UNSEEN: &str = "/* find_unseen_items */
         SELECT i.* FROM workflow_node_queue_items i
         WHERE i.workflow_id = n.workflow_id AND i.node_id = n.node_id AND i.concurrency_key IS NULL AND ($4 IS NULL OR i.id = $4)
         ORDER BY i.concurrency_key, i.created_at, i.id LIMIT $3) i
-    WHERE n.concurrency_key IS NOT NULL AND n.deleted_at IS NULL AND w.deleted_at IS NULL
+    WHERE n.concurrency_key IS NOT NULL AND coalesce(n.deleted_at, 'infinity') = 'infinity' AND coalesce(w.deleted_at, 'infinity') = 'infinity'
     ORDER BY i.workflow_id, i.node_id, i.created_at, i.id LIMIT $3";

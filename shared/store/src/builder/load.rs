@@ -136,8 +136,16 @@ pub async fn load_batch(tx: &Tx, request: &LoadRequest) -> Result<Loaded, StoreE
             ],
         ),
         tx.query_with(FIND_FULL, [(&request.workflow_ids, Type::UUID_ARRAY)]),
-        query_unless_empty(tx, LOCK_DOWNSTREAM, &workflow_ids, &node_ids),
-        query_unless_empty(tx, READ_SLOTS, &workflow_ids, &node_ids),
+        tx.query_unless_empty(
+            &request.downstream,
+            LOCK_DOWNSTREAM,
+            [(&workflow_ids, Type::UUID_ARRAY), (&node_ids, Type::TEXT_ARRAY)],
+        ),
+        tx.query_unless_empty(
+            &request.downstream,
+            READ_SLOTS,
+            [(&workflow_ids, Type::UUID_ARRAY), (&node_ids, Type::TEXT_ARRAY)],
+        ),
     )?;
     let locked: Vec<NodeKey> = locked.iter().map(node_key).collect::<Result<_, _>>()?;
     let slots: Vec<NodeSlots> = slots.iter().map(node_slots).collect::<Result<_, _>>()?;
@@ -249,18 +257,6 @@ async fn load_ancestors(tx: &Tx, requests: &[AncestorRequest]) -> Result<Vec<Anc
         });
     }
     rows.iter().map(ancestor_event).collect()
-}
-
-async fn query_unless_empty(
-    tx: &Tx,
-    sql: &str,
-    workflow_ids: &[Uuid],
-    node_ids: &[&str],
-) -> Result<Vec<Row>, StoreError> {
-    if workflow_ids.is_empty() {
-        return Ok(Vec::new());
-    }
-    tx.query(sql, &[(&workflow_ids, Type::UUID_ARRAY), (&node_ids, Type::TEXT_ARRAY)]).await
 }
 
 fn input_event(row: &Row) -> Result<InputEvent, StoreError> {

@@ -15,7 +15,9 @@ const CHECK_CONNECTION: &str = "/* check_connection */
     SELECT current_user::text AS role, schema_facts.version, schema_facts.oldest_code,
         (SELECT string_agg(name, ', ' ORDER BY name) FROM pg_settings
          WHERE (name IN ('idle_in_transaction_session_timeout', 'statement_timeout', 'lock_timeout') AND setting = '0'
-               OR name = 'plan_cache_mode' AND setting <> 'force_generic_plan' OR name IN ('enable_seqscan', 'enable_hashjoin', 'enable_mergejoin', 'jit') AND setting <> 'off')
+               OR name = 'plan_cache_mode' AND setting <> 'force_generic_plan'
+               OR name IN ('enable_seqscan', 'enable_hashjoin', 'enable_mergejoin', 'enable_material', 'jit') AND setting <> 'off'
+               OR name IN ('join_collapse_limit', 'from_collapse_limit') AND setting <> '1' AND current_user <> 'sealflow_api')
            AND NOT (SELECT rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = current_user)) AS missing
     FROM schema_facts";
 

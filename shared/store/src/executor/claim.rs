@@ -4,6 +4,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
+use super::locks::LOCK_FREE_EXECUTIONS;
 use crate::types::column;
 use crate::{StoreError, Tx};
 
@@ -45,6 +46,8 @@ pub struct ClaimedExecution {
     pub key_attempt: i32,
     /// `workflows.version` now.
     pub workflow_version: i64,
+    /// Whether its node has a limit, by that version.
+    pub is_limited: bool,
     /// Since when it was given back because what is stored can't be read; RFC 3339.
     pub unreadable_since: Option<String>,
     /// Secrets that the node's version may open.
@@ -130,8 +133,10 @@ pub async fn claim_executions(
         ClaimScope::Alone => model::limits::CRASHES_MAX,
     };
     let lease_seconds = f64::from(lease_seconds);
+    // A claim takes no slot, so no node needs its lock.
+    let none: &[Uuid] = &[];
     let (_, claimed, refused, allowed, secrets) = futures_util::try_join!(
-        tx.query_with(LOCK_SKIPPING, [(&ids, Type::UUID_ARRAY)]),
+        tx.query_with(LOCK_FREE_EXECUTIONS, [(&ids, Type::UUID_ARRAY), (&none, Type::UUID_ARRAY)]),
         tx.query_with(
             CLAIM,
             [
@@ -169,35 +174,27 @@ pub async fn claim_executions(
     })
 }
 
-pub(crate) const LOCK_EXECUTIONS: &str = "/* lock_executions */
-    SELECT id FROM workflow_node_executions WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE";
-
-/// Leaves the ids that it got in a setting of the transaction, where the statements that are sent along with it find them.
-const LOCK_SKIPPING: &str = "/* lock_executions_skipping */
-    WITH locked AS (
-        SELECT id FROM workflow_node_executions WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED)
-    SELECT set_config('sealflow.locked', coalesce(string_agg(id::text, ','), ''), true) FROM locked";
-
 const CLAIM: &str = "/* claim_executions */
     WITH startable AS (
-        SELECT ex.id, w.organization_id, w.version, root.hops
+        SELECT ex.id, w.organization_id, w.version, n.concurrency_max IS NOT NULL AS is_limited, root.hops
         FROM workflow_node_executions ex
         JOIN workflow_events root ON root.id = ex.root_event_id
         JOIN workflows w ON w.id = ex.workflow_id
         JOIN organizations o ON o.id = w.organization_id
         JOIN workflow_nodes n ON n.workflow_id = ex.workflow_id AND n.node_id = ex.node_id
         WHERE ex.id = ANY($1) AND ex.id = ANY(string_to_array(current_setting('sealflow.locked'), ',')::uuid[])
-          AND (ex.state = 'pending' AND coalesce(ex.run_at <= now(), true) OR ex.state = 'started' AND ex.lease_until <= now())
+          AND (coalesce(ex.state, '') = 'pending' AND coalesce(ex.run_at <= now(), true)
+            OR coalesce(ex.state, '') = 'started' AND ex.lease_until <= now())
           AND ex.crashes < $2
-          AND w.deleted_at IS NULL AND o.deleted_at IS NULL AND n.deleted_at IS NULL
+          AND coalesce(w.deleted_at, 'infinity') = 'infinity' AND coalesce(n.deleted_at, 'infinity') = 'infinity' AND o.deleted_at IS NULL
           AND NOT EXISTS (SELECT FROM workflow_run_marks mark WHERE mark.root_event_id = ex.root_event_id))
     UPDATE workflow_node_executions ex
     SET state = 'started', crashes = ex.crashes + 1, lease_token = $3, lease_until = now() + make_interval(secs => $4),
         started_at = coalesce(ex.started_at, $5), updated_at = $5
-    FROM startable WHERE ex.id = startable.id AND ex.state IN ('pending', 'started')
+    FROM startable WHERE ex.id = startable.id AND coalesce(ex.state, '') IN ('pending', 'started')
     RETURNING ex.id, ex.workflow_id, startable.organization_id, ex.node_id, ex.root_event_id, ex.component, ex.configuration,
         ex.residuals, ex.policy, ex.attempt, ex.key_attempt, ex.metadata ->> 'unreadable_since' AS unreadable_since,
-        startable.version, startable.hops";
+        startable.version, startable.is_limited, startable.hops";
 
 /// Read after the claim: what holds another token, or none.
 const FIND_REFUSED: &str = "/* find_refused */
@@ -206,7 +203,7 @@ const FIND_REFUSED: &str = "/* find_refused */
         ex.state = 'finished' OR (ex.state IN ('started', 'cancelling') AND ex.lease_until > now()) AS is_settled,
         (extract(epoch FROM ex.run_at - now()) * 1000)::bigint AS due_in_millis,
         ex.state = 'cancelling' OR ex.crashes >= $3 OR w.deleted_at IS NOT NULL OR o.deleted_at IS NOT NULL OR n.deleted_at IS NOT NULL
-            OR EXISTS (SELECT FROM workflow_run_marks mark WHERE mark.root_event_id = ex.root_event_id) AS is_unstartable
+            OR (SELECT true FROM workflow_run_marks mark WHERE mark.root_event_id = ex.root_event_id) IS NOT NULL AS is_unstartable
     FROM workflow_node_executions ex
     JOIN workflows w ON w.id = ex.workflow_id
     JOIN organizations o ON o.id = w.organization_id
@@ -246,6 +243,7 @@ fn claimed_execution(row: &Row) -> Result<ClaimedExecution, StoreError> {
         attempt: column(row, "attempt")?,
         key_attempt: column(row, "key_attempt")?,
         workflow_version: column(row, "version")?,
+        is_limited: column(row, "is_limited")?,
         unreadable_since: column(row, "unreadable_since")?,
         allowed: Vec::new(),
     })

@@ -3,8 +3,7 @@ use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use super::FreedNode;
-use super::claim::LOCK_EXECUTIONS;
-use super::finish::{FIND_FREED, LOCK_NODES, freed_node};
+use super::locks::{FIND_FREED, LOCK_EXECUTIONS, LOCK_NODES, freed_node};
 use crate::builder::wait_briefly;
 use crate::types::column;
 use crate::{StoreError, Tx};

@@ -1,4 +1,4 @@
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use jiff::Timestamp;
 use model::redactions::Redactions;
@@ -8,8 +8,8 @@ use tokio_postgres::types::{Json, Type};
 use uuid::Uuid;
 
 use super::FreedNode;
-use super::claim::LOCK_EXECUTIONS;
-use crate::builder::collect;
+use super::locks::{FIND_FREED, LOCK_FREE_EXECUTIONS, LOCK_FREE_NODES, LOCK_NODES, freed_node};
+use crate::builder::{LockMode, collect, wait_briefly};
 use crate::types::column;
 use crate::{StoreError, Tx};
 
@@ -70,6 +70,8 @@ pub struct FinishRow {
     pub facts: Option<Value>,
     /// What it emits; none on a retry.
     pub output: Option<NewOutput>,
+    /// Whether its node can be one with a limit: then its end may free a slot, and is recorded under the node's lock.
+    pub holds_slot: bool,
 }
 
 /// What a finish did to one execution.
@@ -86,39 +88,59 @@ pub enum FinishedExecution {
     LeaseLost(Uuid),
     /// The workflow was applied meanwhile: route again with the new version and finish again.
     VersionMoved(Uuid),
+    /// Another transaction holds its node or itself: record it a moment later.
+    Locked(Uuid),
 }
 
 /// Records outcomes, their outputs and the next queue items, for those whose lease still holds, in one round
 /// trip. Also tells which nodes have a freed slot and items that wait.
 ///
+/// With [`LockMode::SkipLocked`] the outcomes whose node or execution another transaction holds are left out
+/// ([`FinishedExecution::Locked`]): what one organization holds never stands in the way of another's. [`LockMode::Wait`] waits a
+/// moment for the nodes.
+///
 /// # Errors
-/// [`StoreError::Rejected`] when a row is bad: replay record by record.
+/// [`StoreError::Rejected`] when a row is bad: replay record by record. With [`LockMode::Wait`] see [`StoreError::is_lock_timeout`].
 pub async fn finish_executions(
     tx: &Tx,
     rows: &[FinishRow],
+    mode: LockMode,
     now: Timestamp,
 ) -> Result<(Vec<FinishedExecution>, Vec<FreedNode>), StoreError> {
     let ids = collect(rows, |row| row.execution_id);
-    let tokens = collect(rows, |row| row.token);
-    let (_, _, recorded, leases, freed) = futures_util::try_join!(
-        tx.query_with(LOCK_NODES, [(&ids, Type::UUID_ARRAY)]),
-        tx.query_with(LOCK_EXECUTIONS, [(&ids, Type::UUID_ARRAY)]),
+    let slots: Vec<Uuid> = rows.iter().filter(|row| row.holds_slot).map(|row| row.execution_id).collect();
+    let unsure: &[Uuid] = if mode == LockMode::SkipLocked { &slots } else { &[] };
+    let ((), _, _, recorded, freed) = futures_util::try_join!(
+        async { if mode == LockMode::Wait { wait_briefly(tx).await } else { Ok(()) } },
+        tx.query_unless_empty(
+            &slots,
+            if mode == LockMode::Wait { LOCK_NODES } else { LOCK_FREE_NODES },
+            [(&slots, Type::UUID_ARRAY)],
+        ),
+        tx.query_with(LOCK_FREE_EXECUTIONS, [(&ids, Type::UUID_ARRAY), (&unsure, Type::UUID_ARRAY)]),
         record(tx, rows, now),
-        tx.query_with(CHECK_LEASES, [(&ids, Type::UUID_ARRAY), (&tokens, Type::UUID_ARRAY)]),
-        tx.query_with(FIND_FREED, [(&ids, Type::UUID_ARRAY)]),
+        tx.query_unless_empty(&slots, FIND_FREED, [(&slots, Type::UUID_ARRAY)]),
     )?;
-    let routed: Vec<(Uuid, bool)> = recorded
-        .iter()
-        .map(|row| Ok((column(row, "id")?, column(row, "is_routed")?)))
-        .collect::<Result<_, StoreError>>()?;
-    // After the finish a lease that still has our token was left alone for the version's sake.
-    let held: HashSet<Uuid> = leases.iter().map(|row| column(row, "id")).collect::<Result<_, _>>()?;
-    let outcome = |id: &Uuid| match routed.iter().find(|(recorded, _)| recorded == id) {
-        Some((id, is_routed)) => FinishedExecution::Recorded { id: *id, is_routed: *is_routed },
-        None if held.contains(id) => FinishedExecution::VersionMoved(*id),
-        None => FinishedExecution::LeaseLost(*id),
-    };
+    let outcomes: HashMap<Uuid, FinishedExecution> =
+        recorded.iter().map(finished_execution).collect::<Result<_, _>>()?;
+    let outcome = |id: &Uuid| outcomes.get(id).copied().unwrap_or(FinishedExecution::LeaseLost(*id));
     Ok((ids.iter().map(outcome).collect(), freed.iter().map(freed_node).collect::<Result<_, _>>()?))
+}
+
+fn finished_execution(row: &Row) -> Result<(Uuid, FinishedExecution), StoreError> {
+    let id = column(row, "id")?;
+    let (is_held, is_locked): (bool, bool) = (column(row, "is_held")?, column(row, "is_locked")?);
+    let finished = if column(row, "is_recorded")? {
+        FinishedExecution::Recorded { id, is_routed: column(row, "is_routed")? }
+    } else if !is_held {
+        FinishedExecution::LeaseLost(id)
+    } else if !is_locked {
+        FinishedExecution::Locked(id)
+    } else {
+        // Only the workflow's version stood in the way.
+        FinishedExecution::VersionMoved(id)
+    };
+    Ok((id, finished))
 }
 
 async fn record(tx: &Tx, rows: &[FinishRow], now: Timestamp) -> Result<Vec<Row>, StoreError> {
@@ -201,16 +223,8 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// Nodes come before executions in the order of locks; a slot is freed under the node's lock.
-pub(crate) const LOCK_NODES: &str = "/* lock_nodes_of_executions */
-    SELECT n.workflow_id, n.node_id FROM workflow_nodes n
-    WHERE n.concurrency_max IS NOT NULL AND (n.workflow_id, n.node_id) IN (
-        SELECT ex.workflow_id, ex.node_id FROM workflow_node_executions ex WHERE ex.id = ANY($1))
-    ORDER BY n.workflow_id, n.node_id
-    FOR NO KEY UPDATE OF n";
-
 /// Outputs, their routing and the next items come only from what the update returned. A cancelled run's outputs are recorded and
-/// route nothing; neither do those of a removed node. Where a target has as many waiting items as are allowed, a failed execution takes
+/// route nothing; neither do those of a removed node. What was locked is in the setting; whether the lease holds is told as it was before the update. Where a target has as many waiting items as are allowed, a failed execution takes
 /// the place of the item. The state stands in a form that no partial index has: over that of the leases, with all that were at work a moment ago, the
 /// executions would be found by walking.
 const RECORD: &str = "/* record_outcomes */
@@ -218,11 +232,13 @@ const RECORD: &str = "/* record_outcomes */
         SELECT * FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $23)
             AS t (id, token, version, state, result, reason, message, wait_seconds, attempts, record, keys, facts)),
     current AS (
-        SELECT outcome.*, ex.state = 'cancelling' OR mark.root_event_id IS NOT NULL AS is_cancelled,
+        SELECT outcome.*, w.version = outcome.version AS is_current, coalesce(ex.lease_token = outcome.token, false) AS is_held,
+            ex.id = ANY(string_to_array(current_setting('sealflow.locked'), ',')::uuid[]) AS is_locked,
+            ex.state = 'cancelling' OR mark.root_event_id IS NOT NULL AS is_cancelled,
             ex.state = 'cancelling' OR mark.root_event_id IS NOT NULL OR n.deleted_at IS NOT NULL AS routes_nothing
         FROM outcome
         JOIN workflow_node_executions ex ON ex.id = outcome.id
-        JOIN workflows w ON w.id = ex.workflow_id AND w.version = outcome.version
+        JOIN workflows w ON w.id = ex.workflow_id
         JOIN workflow_nodes n ON n.workflow_id = ex.workflow_id AND n.node_id = ex.node_id
         LEFT JOIN workflow_run_marks mark ON mark.root_event_id = ex.root_event_id),
     recorded AS (
@@ -238,7 +254,7 @@ const RECORD: &str = "/* record_outcomes */
             lease_token = NULL, lease_until = NULL, updated_at = $1,
             finished_at = CASE WHEN current.is_cancelled OR current.state = 'finished' THEN $1 END
         FROM current
-        WHERE ex.id = current.id AND coalesce(ex.state, '') IN ('started', 'cancelling') AND ex.lease_token = current.token
+        WHERE ex.id = current.id AND current.is_current AND current.is_locked AND coalesce(ex.state, '') IN ('started', 'cancelling') AND ex.lease_token = current.token
         RETURNING ex.id, ex.workflow_id, ex.node_id, ex.root_event_id, ex.event_id, current.routes_nothing),
     output AS (
         SELECT recorded.*, t.event_id AS output_id, t.channel, t.type, t.data, t.targets, t.redactions
@@ -257,7 +273,9 @@ const RECORD: &str = "/* record_outcomes */
             n.items_full, n.version, coalesce(n.ref ->> 'component', '') AS component
         FROM unnest($19, $20, $21) AS t (event_id, node_id, id)
         JOIN output ON output.output_id = t.event_id AND NOT output.routes_nothing
-        JOIN workflow_nodes n ON n.workflow_id = output.workflow_id AND n.node_id = t.node_id),
+        CROSS JOIN LATERAL (
+            SELECT n.generation, n.items_full, n.version, n.ref FROM workflow_nodes n
+            WHERE n.workflow_id = output.workflow_id AND n.node_id = t.node_id OFFSET 0) n),
     item AS (
         INSERT INTO workflow_node_queue_items (id, workflow_id, node_id, root_event_id, event_id, node_generation, created_at,
             last_sent_at)
@@ -271,47 +289,6 @@ const RECORD: &str = "/* record_outcomes */
             'failed', 'limit', $22, target.component, '{}', outcome.version, target.version, $1, $1, $1, $1, $1
         FROM target JOIN outcome ON outcome.id = target.execution_id
         WHERE target.items_full)
-    SELECT recorded.id, EXISTS (
+    SELECT current.id, current.is_held, current.is_locked, recorded.id IS NOT NULL AS is_recorded, EXISTS (
         SELECT FROM output JOIN item ON item.event_id = output.output_id WHERE output.id = recorded.id) AS is_routed
-    FROM recorded ORDER BY recorded.id";
-
-const CHECK_LEASES: &str = "/* check_leases */
-    SELECT ex.id FROM unnest($1, $2) AS t (id, token)
-    JOIN workflow_node_executions ex ON ex.id = t.id AND ex.lease_token = t.token";
-
-/// A later statement than the lock and the update: it sees who waits now. Where slots are those of a key, somebody
-/// of that key must wait, or somebody whose key is not known yet.
-pub(crate) const FIND_FREED: &str = "/* find_freed_nodes */
-    SELECT n.workflow_id, n.node_id, w.organization_id
-    FROM workflow_nodes n JOIN workflows w ON w.id = n.workflow_id
-    WHERE n.concurrency_max IS NOT NULL
-      AND (n.workflow_id, n.node_id) IN (
-          SELECT ex.workflow_id, ex.node_id FROM workflow_node_executions ex WHERE ex.id = ANY($1))
-      AND EXISTS (SELECT FROM workflow_node_queue_items i WHERE i.workflow_id = n.workflow_id AND i.node_id = n.node_id)
-      AND CASE WHEN n.concurrency_key IS NULL THEN
-          n.concurrency_max > (
-              SELECT count(*) FROM workflow_node_executions e
-              WHERE e.workflow_id = n.workflow_id AND e.node_id = n.node_id AND e.state <> 'finished')
-      ELSE
-          EXISTS (
-              SELECT FROM workflow_node_queue_items i
-              WHERE i.workflow_id = n.workflow_id AND i.node_id = n.node_id AND i.concurrency_key IS NULL)
-          OR EXISTS (
-              SELECT FROM workflow_node_executions ex
-              WHERE ex.id = ANY($1) AND ex.workflow_id = n.workflow_id AND ex.node_id = n.node_id
-                AND EXISTS (
-                    SELECT FROM workflow_node_queue_items i
-                    WHERE i.workflow_id = ex.workflow_id AND i.node_id = ex.node_id AND i.concurrency_key = ex.concurrency_key)
-                AND n.concurrency_max > (
-                    SELECT count(*) FROM workflow_node_executions e
-                    WHERE e.workflow_id = ex.workflow_id AND e.node_id = ex.node_id AND e.concurrency_key = ex.concurrency_key
-                      AND e.state <> 'finished'))
-      END
-    ORDER BY n.workflow_id, n.node_id";
-
-pub(crate) fn freed_node(row: &Row) -> Result<FreedNode, StoreError> {
-    Ok(FreedNode {
-        key: (column(row, "workflow_id")?, column(row, "node_id")?),
-        organization_id: column(row, "organization_id")?,
-    })
-}
+    FROM current LEFT JOIN recorded ON recorded.id = current.id";

@@ -5,17 +5,17 @@ mod definitions;
 mod end;
 mod finish;
 mod heartbeat;
+mod locks;
 
-pub(crate) use claim::LOCK_EXECUTIONS;
 pub use claim::{
     AllowedRef, ClaimScope, ClaimedExecution, ExecutionClaims, Refusal, RefusedExecution, StoredSecret,
     claim_executions,
 };
 pub use definitions::{StoredEdges, load_edges};
 pub use end::{EndedExecution, end_unstartable};
-pub(crate) use finish::{FIND_FREED, LOCK_NODES, freed_node};
 pub use finish::{FinishKind, FinishRow, FinishedExecution, NewOutput, finish_executions};
 pub use heartbeat::record_heartbeat;
+pub(crate) use locks::{FIND_FREED, LOCK_EXECUTIONS, LOCK_NODES, freed_node};
 
 /// A limited node with a free slot and items that wait: send it a wake after the commit.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -21,7 +21,7 @@ pub async fn end_undeliverable_items(tx: &Tx, ids: &[Uuid], now: Timestamp) -> R
                  SELECT i.id, i.last_sent_at, w.organization_id
                  FROM workflow_node_queue_items i JOIN workflows w ON w.id = i.workflow_id
                  WHERE i.sent_count >= $3 AND i.last_sent_at < (SELECT committed_at FROM function_heartbeats WHERE function = 'builder')),
-             reached AS ({}),
+             reached AS MATERIALIZED ({}),
              lost AS (
                  SELECT i.id, row_number() OVER (ORDER BY i.id) AS nth FROM (
                      SELECT i.id FROM workflow_node_queue_items i
@@ -69,7 +69,7 @@ pub async fn end_undeliverable_executions(
                  WITH tried AS (
                      SELECT ex.id, ex.last_sent_at, w.organization_id
                      FROM workflow_node_executions ex JOIN workflows w ON w.id = ex.workflow_id WHERE {UNDELIVERABLE}),
-                 reached AS ({})
+                 reached AS MATERIALIZED ({})
                  SELECT tried.id FROM tried JOIN reached ON reached.organization_id = tried.organization_id
                  WHERE tried.last_sent_at < reached.at ORDER BY tried.id LIMIT $2",
                 reached(STARTED)
@@ -113,9 +113,12 @@ const BUILT: &str =
     "SELECT ev.created_at FROM workflow_node_executions x JOIN workflow_events ev ON ev.id = x.event_id
     WHERE x.workflow_id = n.workflow_id AND x.node_id = n.node_id ORDER BY x.id DESC LIMIT 1";
 
-/// When the newest of each node's that the executor has started was made; what the builder finished itself has one time for both.
-const STARTED: &str = "SELECT x.created_at FROM workflow_node_executions x
-    WHERE x.workflow_id = n.workflow_id AND x.node_id = n.node_id AND x.started_at <> x.created_at ORDER BY x.id DESC LIMIT 1";
+/// When the newest of each node's that the executor has started was made; what the builder finished itself has one time for both. Among
+/// the newest hundred of a node: the executor never starts what the builder finishes, however many those are.
+const STARTED: &str = "SELECT x.created_at FROM (
+        SELECT x.id, x.created_at, x.started_at FROM workflow_node_executions x
+        WHERE x.workflow_id = n.workflow_id AND x.node_id = n.node_id ORDER BY x.id DESC LIMIT 100) x
+    WHERE x.started_at <> x.created_at ORDER BY x.id DESC LIMIT 1";
 
 /// How far a function has come in each organization of what was `tried`; `newest` says it of one node.
 fn reached(newest: &str) -> String {
