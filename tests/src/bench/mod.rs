@@ -6,6 +6,7 @@
 mod measure;
 mod neighbours;
 mod options;
+mod pgbench;
 mod profile;
 mod report;
 mod suite;

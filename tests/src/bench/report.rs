@@ -19,8 +19,6 @@ pub struct Report {
 /// One workload.
 #[derive(Clone, Debug)]
 pub struct Measured {
-    /// CPU milliseconds of Postgres and pgbench for one transaction of `pgbench -N` at 8 clients: the mean of before and after.
-    pub p_millis: f64,
     /// Its name and what it is.
     pub name: String,
     /// Its traffic.
@@ -49,6 +47,8 @@ pub struct Wires {
 /// One run.
 #[derive(Clone, Debug, Default)]
 pub struct Run {
+    /// CPU milliseconds of Postgres and pgbench for one transaction of `pgbench -N` at 8 clients: the mean of before and after.
+    pub p_millis: f64,
     /// Node executions.
     pub nodes: f64,
     /// Seconds until all had ended.
@@ -72,6 +72,12 @@ impl Run {
     #[must_use]
     pub fn cpu(&self) -> f64 {
         self.postgres + self.functions.iter().map(|(_, seconds)| seconds).sum::<f64>()
+    }
+
+    /// CPU of one node execution, in P.
+    #[must_use]
+    pub fn cpu_p(&self) -> f64 {
+        self.cpu() * 1e3 / self.nodes / self.p_millis
     }
 
     /// The part of the database's time that planning takes.
@@ -122,8 +128,8 @@ impl fmt::Display for Report {
                 writeln!(f, "  {what:<42} {number:>10.3} {unit}")
             };
             line(f, "CPU of functions and Postgres", measured.cpu_millis(), "ms")?;
-            line(f, "the same in P", measured.cpu_millis() / measured.p_millis, "P")?;
-            line(f, "P: CPU of one transaction of pgbench -N", measured.p_millis, "ms")?;
+            line(f, "the same in P", measured.median_of(Run::cpu_p), "P")?;
+            line(f, "P: CPU of one transaction of pgbench -N", measured.median_of(|run| run.p_millis), "ms")?;
             line(f, "CPU of Postgres", measured.median_of(|run| run.postgres * 1e3 / run.nodes), "ms")?;
             for (at, (function, _)) in
                 measured.runs.first().map(|run| run.functions.clone()).unwrap_or_default().iter().enumerate()
@@ -218,6 +224,7 @@ impl Report {
                 json!({ "statement": name, "calls": calls, "planning_seconds": plan, "execution_seconds": exec })
             });
             json!({
+                "p_millis": run.p_millis,
                 "node_executions": run.nodes,
                 "seconds": run.seconds,
                 "cpu_seconds": { "postgres": run.postgres, "functions": run.functions, "stand_ins": run.stand_ins },
@@ -243,8 +250,7 @@ impl Report {
                     "calls": measured.wires.calls,
                 },
                 "cpu_millis": measured.cpu_millis(),
-                "p_millis": measured.p_millis,
-                "cpu_p": measured.cpu_millis() / measured.p_millis,
+                "cpu_p": measured.median_of(Run::cpu_p),
                 "runs": measured.runs.iter().map(run).collect::<Vec<_>>(),
                 "low_load": measured.low.as_ref().map(run),
             })

@@ -1,6 +1,5 @@
 //! Starting, loading, measuring.
 
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -17,6 +16,7 @@ use tokio_postgres::{Client, NoTls};
 use super::measure::{self, Counters};
 use super::neighbours;
 use super::options::Options;
+use super::pgbench::Pgbench;
 use super::profile::Sampling;
 use super::report::{Measured, Report, Run, Wires};
 use super::workloads::{COPIES, Workload};
@@ -36,9 +36,6 @@ const LOOK_PAUSE: Duration = Duration::from_millis(20);
 const LOW_SECONDS: u32 = 10;
 /// Deliveries before anything is measured: connections, caches and prepared statements are there then.
 const WARM_UP: usize = 200;
-/// The length and the width of the run that measures `P`.
-const PGBENCH_SECONDS: u32 = 5;
-const PGBENCH_CLIENTS: u32 = 8;
 
 /// Measures.
 ///
@@ -58,58 +55,17 @@ pub async fn run(options: &Options) -> Report {
     let postgres = PostgresOptions { settings, is_durable: true, ..PostgresOptions::default() };
     let stack = StackOptions::new().postgres_with(postgres).ministack().own().start().await;
     let stack = Arc::new(stack.expect("the stack starts, with pg_stat_statements"));
-    let mut before = measure_p(&stack).await;
+    let pgbench = Pgbench::prepare(&stack).await;
     let mut workloads = Vec::new();
     for workload in &options.workloads {
         println!("{}: {}", workload.name, workload.title);
-        let measured = measure_workload(&stack, *workload, options).await;
-        let after = measure_p(&stack).await;
-        // A machine is not equally fast all the time: what counts is how fast it was around the workload.
-        workloads.push(Measured { p_millis: f64::midpoint(before, after), ..measured });
-        before = after;
+        workloads.push(measure_workload(&stack, &pgbench, *workload, options).await);
     }
     let neighbours = match options.has_neighbours {
         true => Some(neighbours::measure(&stack, options).await),
         false => None,
     };
     Report { workloads, neighbours }
-}
-
-/// CPU milliseconds of Postgres and pgbench for one transaction of pgbench: as with the functions, both sides count.
-async fn measure_p(stack: &Stack) -> f64 {
-    let database = stack.postgres().create_database("pgbench").await.expect("a database is made");
-    let url = stack.postgres().url("postgres", &database);
-    let pgbench = |arguments: Vec<String>| {
-        let url = url.clone();
-        async move {
-            let program = local::stack::find_pgbench().expect("pgbench is beside Postgres");
-            let output =
-                tokio::task::spawn_blocking(move || Command::new(program).args(arguments).arg(url).output());
-            let output = output.await.expect("it does not panic").expect("pgbench runs");
-            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-            String::from_utf8_lossy(&output.stdout).into_owned()
-        }
-    };
-    pgbench(["-i", "-q", "-s", "10"].map(str::to_owned).to_vec()).await;
-    let postmaster = stack.postgres().pid().expect("the server is ours");
-    let both = || measure::postgres_cpu_seconds(postmaster) + measure::ended_children_cpu_seconds();
-    let before = both();
-    let arguments = [
-        "-N".to_owned(),
-        "-c".to_owned(),
-        PGBENCH_CLIENTS.to_string(),
-        "-j".to_owned(),
-        "2".to_owned(),
-        "-T".to_owned(),
-        PGBENCH_SECONDS.to_string(),
-    ];
-    let said = pgbench(arguments.to_vec()).await;
-    let cpu = both() - before;
-    let line = said.lines().find_map(|line| line.strip_prefix("number of transactions actually processed: "));
-    let transactions: f64 =
-        line.and_then(|text| text.split('/').next()?.trim().parse().ok()).expect("pgbench tells how many");
-    stack.postgres().drop_database(&database).await.expect("it is dropped");
-    cpu * 1e3 / transactions
 }
 
 /// A running product with one workload's workflows.
@@ -151,7 +107,12 @@ async fn count_wires(stack: &Arc<Stack>, workload: Workload, options: &Options) 
     }
 }
 
-async fn measure_workload(stack: &Arc<Stack>, workload: Workload, options: &Options) -> Measured {
+async fn measure_workload(
+    stack: &Arc<Stack>,
+    pgbench: &Pgbench,
+    workload: Workload,
+    options: &Options,
+) -> Measured {
     let wires = count_wires(stack, workload, options).await;
     let product = Product::start(stack, workload, options, |builder| builder).await;
     if options.history > 0 {
@@ -160,11 +121,17 @@ async fn measure_workload(stack: &Arc<Stack>, workload: Workload, options: &Opti
     product.deliver(WARM_UP, options.at_once).await;
     ended(&product.client, &product.sealflow).await;
     let mut runs = Vec::new();
+    // A machine is not equally fast all the time: what counts for a run is how fast it was just before and just after.
+    let mut before = pgbench.measure(stack).await;
     for number in 1..=options.runs {
         let run = product.measure(product.deliver(options.deliveries, options.at_once)).await;
+        let after = pgbench.measure(stack).await;
+        let run = Run { p_millis: f64::midpoint(before, after), ..run };
+        before = after;
         println!(
-            "  run {number}: {:.3} ms of CPU a node execution, {:.0} a second",
+            "  run {number}: {:.3} ms of CPU a node execution, {:.2} P, {:.0} a second",
             run.cpu() * 1e3 / run.nodes,
+            run.cpu_p(),
             run.nodes / run.seconds
         );
         runs.push(run);
@@ -183,7 +150,7 @@ async fn measure_workload(stack: &Arc<Stack>, workload: Workload, options: &Opti
         }
     }
     product.sealflow.stop().await.expect("it stops");
-    Measured { p_millis: f64::NAN, name: format!("{}: {}", workload.name, workload.title), wires, runs, low }
+    Measured { name: format!("{}: {}", workload.name, workload.title), wires, runs, low }
 }
 
 impl Product {
@@ -207,8 +174,9 @@ impl Product {
         let (client, connection) =
             tokio_postgres::connect(&sealflow.superuser_url(), NoTls).await.expect("Postgres is there");
         tokio::spawn(connection);
+        // The looks of the load tool go by indexes, or they would be measured too.
         client
-            .batch_execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
+            .batch_execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements; SET enable_seqscan = off")
             .await
             .expect("pg_stat_statements is installed with Postgres");
         let body = json!({ "value": "a-secret-of-the-benchmark", "hosts": [target.host_port()], "in": ["authorization"] });
@@ -324,6 +292,7 @@ impl Product {
         );
         let row = self.client.query_one(&latency, &[]).await.expect("the runs are counted");
         Run {
+            p_millis: f64::NAN,
             nodes,
             seconds,
             functions: functions.collect(),
