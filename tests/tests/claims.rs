@@ -65,7 +65,7 @@ async fn finish(world: &World, workflow: &Workflow, id: Uuid, token: Uuid) -> Fi
         targets: Vec::new(),
     };
     let row = FinishRow {
-        holds_slot: true,
+        may_have_limit: true,
         execution_id: id,
         token,
         workflow_version: workflow.version,

@@ -5,7 +5,7 @@ use model::message::Message;
 use process::{BatchResponse, Deadline};
 use serde_json::{Value, json};
 use store::api::{PageRequest, QueueItemFilter, list_queue_items};
-use store::builder::{LockMode, Wakes, claim_with_keys};
+use store::builder::{LockMode, LockedNodes, Wakes, claim_with_keys};
 use store::executor::{ClaimScope, FinishKind, FinishRow, FreedNode, claim_executions, finish_executions};
 use sweeper::sweep;
 use tests::world::{batch, build, event, messages, node};
@@ -283,7 +283,7 @@ async fn finish(world: &World, word: &str) -> Vec<FreedNode> {
     });
     let claimed = claim.await.unwrap();
     let row = FinishRow {
-        holds_slot: true,
+        may_have_limit: true,
         execution_id: id,
         token,
         workflow_version: claimed.executions[0].workflow_version,
@@ -487,9 +487,10 @@ async fn i4_many_keys_cost_a_claim_no_more_than_what_it_takes() {
     let key = vec![(workflow.id, "work".to_owned())];
     let store = world.database.store("builder");
     let wakes = &Wakes { event_ids: Vec::new(), nodes: key.clone() };
+    let nodes = &LockedNodes { locked: key.clone(), ..LockedNodes::default() };
     let (key, items_max) = (&key, CLAIM_ITEMS_MAX);
     let claims = store
-        .run_tx("claim", |tx| async move { claim_with_keys(&tx, key, key, wakes, items_max, &[]).await })
+        .run_tx("claim", |tx| async move { claim_with_keys(&tx, nodes, key, wakes, items_max, &[]).await })
         .await
         .unwrap();
     assert_eq!(i64::try_from(claims.items.len()).unwrap(), items_max);

@@ -62,7 +62,7 @@ async fn build_at_gate(
 ) -> Result<usize, StoreError> {
     let work = |tx| async move {
         let nodes = lock_woken_nodes(&tx, wakes, mode).await?;
-        let claims = claim_items(&tx, &nodes.locked, wakes, 50, &[]).await?;
+        let claims = claim_items(&tx, &nodes, wakes, 50, &[]).await?;
         let executions = executions_of(&claims.items, workflow);
         write_batch(&tx, &WriteBatch { executions, ..WriteBatch::default() }, now).await?;
         gate.pass().await;
@@ -419,7 +419,7 @@ async fn finish_at_gate(
     now: Timestamp,
 ) -> Result<Vec<FreedNode>, StoreError> {
     let row = FinishRow {
-        holds_slot: true,
+        may_have_limit: true,
         execution_id,
         token,
         workflow_version: 1,

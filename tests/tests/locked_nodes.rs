@@ -23,12 +23,13 @@ async fn in_state(world: &World, workflow: &Workflow, state: &str) -> i64 {
     world.database.count(&sql).await
 }
 
-/// Whether a workflow's execution is finished, and whether the executor waits for somebody's lock.
+/// Whether a workflow's execution is finished, and whether the executor has waited for somebody's lock for longer than it would for its
+/// own sake ([`store::executor::FINISH_WAIT_MILLIS`], many times over).
 async fn looked_at(world: &World, workflow: &Workflow) -> (bool, bool) {
     let sql = format!(
         "SELECT EXISTS (SELECT FROM workflow_node_executions WHERE workflow_id = '{}' AND state = 'finished'),
              EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND usename = 'sealflow_executor'
-                 AND wait_event_type = 'Lock')",
+                 AND wait_event_type = 'Lock' AND now() - query_start > interval '1 second')",
         workflow.id
     );
     let found = world.database.sql(&sql).await;

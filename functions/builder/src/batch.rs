@@ -161,11 +161,9 @@ async fn build_in(tx: Tx, take: Take<'_>, deps: &Deps) -> Result<Built, StoreErr
     let keyed = nodes.locked_keyed();
     let mut claims = match take {
         Take::Batch(..) if keyed.is_empty() => {
-            claim_items(&tx, &nodes.locked, wakes, CLAIM_ITEMS_MAX, &unknown).await?
+            claim_items(&tx, &nodes, wakes, CLAIM_ITEMS_MAX, &unknown).await?
         }
-        Take::Batch(..) => {
-            claim_with_keys(&tx, &nodes.locked, &keyed, wakes, CLAIM_ITEMS_MAX, &unknown).await?
-        }
+        Take::Batch(..) => claim_with_keys(&tx, &nodes, &keyed, wakes, CLAIM_ITEMS_MAX, &unknown).await?,
         Take::One(item, _) => claim_one(&tx, item, &unknown).await?,
     };
     know(&mut workflows, std::mem::take(&mut claims.definitions), deps);

@@ -37,7 +37,8 @@ pub async fn execute_batch(
     let claimed = claim(ids, ClaimScope::Batch, deps).await?;
     let refused = claimed.claims.refused.clone();
     // Side by side: ending what may not start waits for locks, and the leases of the others run.
-    let (suspects, ()) = tokio::join!(settle_refused(refused, deps), finisher::run_and_finish(claimed, deps));
+    let (suspects, ()) =
+        tokio::join!(settle_refused(refused, deps), finisher::run_and_finish(claimed, deadline, deps));
     Ok(suspects)
 }
 

@@ -9,7 +9,7 @@ use jiff::SignedDuration;
 use model::message::Message;
 use model::outcome::ResultReason;
 use model::routing::targets;
-use process::Metric;
+use process::{Deadline, Metric};
 use queue::Outgoing;
 use serde_json::json;
 use store::StoreError;
@@ -32,11 +32,13 @@ use crate::{Deps, freed_wakes, send};
 const ROUTES_MAX: u32 = 3;
 /// The pause before what another transaction holds is tried again.
 const LOCKED_PAUSE: Duration = Duration::from_millis(100);
+/// What is left of an invocation when nothing more is tried.
+const LAST_MOMENT: Duration = Duration::from_secs(1);
 /// Times that recording is tried while the database is away; then the lease lapses and the sweeper takes over.
 const RECORD_TRIES_MAX: u32 = 4;
 
 /// Runs everything that was claimed and records it. Returns when nothing of it is at work any more.
-pub async fn run_and_finish(claimed: Claimed, deps: &Deps) {
+pub async fn run_and_finish(claimed: Claimed, deadline: Deadline, deps: &Deps) {
     let Claimed { mut claims, since, token } = claimed;
     if claims.executions.is_empty() {
         return;
@@ -54,7 +56,7 @@ pub async fn run_and_finish(claimed: Claimed, deps: &Deps) {
         });
         drop(sender);
     };
-    let record_all = Finisher { since, token, locked: Vec::new(), deps }.record_all(&mut receiver);
+    let record_all = Finisher { since, deadline, token, locked: Vec::new(), deps }.record_all(&mut receiver);
     // Both on this task: nothing outlives the invocation.
     tokio::join!(run_all, record_all);
 }
@@ -88,10 +90,12 @@ struct Recording {
     decision: Decision,
 }
 
-/// Records outcomes as they come. An outcome whose node or execution another transaction holds waits aside and holds nobody back.
+/// Records outcomes as they come. Those whose node or execution another transaction holds are tried again until their lease ends; others
+/// wait for them no longer than [`store::executor::FINISH_WAIT_MILLIS`] for each node that is held.
 struct Finisher<'a> {
     /// Before the leases began.
     since: Instant,
+    deadline: Deadline,
     token: Uuid,
     /// Outcomes that wait for somebody's lock.
     locked: Vec<Recording>,
@@ -100,54 +104,59 @@ struct Finisher<'a> {
 
 impl Finisher<'_> {
     async fn record_all(mut self, receiver: &mut mpsc::UnboundedReceiver<Ended>) {
-        let mut is_open = true;
-        while is_open || !self.locked.is_empty() {
-            let mut ended = Vec::new();
-            if self.locked.is_empty() {
-                ended.extend(receiver.recv().await);
-                is_open = !ended.is_empty();
-            } else if is_open {
-                match tokio::time::timeout(LOCKED_PAUSE, receiver.recv()).await {
-                    Ok(first) => {
-                        ended.extend(first);
-                        is_open = !ended.is_empty();
-                    }
-                    Err(_) => {}
-                }
-            } else {
-                tokio::time::sleep(LOCKED_PAUSE).await;
-            }
-            while let Ok(more) = receiver.try_recv() {
-                ended.push(more);
-            }
-            if ended.is_empty() {
-                self.record_one_node().await;
+        while let Some(ended) = self.next(receiver).await {
+            if !ended.is_empty() {
+                let recordings = ended.into_iter().map(|ended| self.recording(ended)).collect();
+                self.record(recordings).await;
                 continue;
             }
-            let recordings = ended.into_iter().map(|ended| self.recording(ended)).collect();
-            let locked = record(recordings, LockMode::SkipLocked, self.token, self.deps).await;
-            self.locked.extend(locked);
+            let locked = std::mem::take(&mut self.locked);
+            if self.is_over() {
+                let ids: Vec<Uuid> = locked.iter().map(|recording| recording.execution_id).collect();
+                tracing::warn!(
+                    ?ids,
+                    "outcomes could not be recorded before their lease ended; they are dropped"
+                );
+            } else {
+                self.record(locked).await;
+            }
         }
     }
 
-    /// Tries once more to record what the first locked node holds, waiting for it a moment.
-    async fn record_one_node(&mut self) {
-        let Some(first) = self.locked.first() else { return };
-        let node = (first.workflow_id, first.node_id.clone());
-        let (of_node, others) = std::mem::take(&mut self.locked)
-            .into_iter()
-            .partition(|recording| (recording.workflow_id, &recording.node_id) == (node.0, &node.1));
-        self.locked = others;
-        if self.since.elapsed() >= Duration::from_secs(u64::from(self.deps.times.lease_seconds)) {
-            let ids: Vec<Uuid> = of_node.iter().map(|recording: &Recording| recording.execution_id).collect();
-            tracing::warn!(
-                ?ids,
-                "what another transaction held could not be recorded before the lease ended"
-            );
-            return;
+    /// What has ended since: none when all is recorded; empty after a pause in which nothing ended, while something waits for a lock.
+    async fn next(&self, receiver: &mut mpsc::UnboundedReceiver<Ended>) -> Option<Vec<Ended>> {
+        let mut ended = Vec::new();
+        if self.locked.is_empty() {
+            ended.push(receiver.recv().await?);
+        } else {
+            tokio::select! {
+                Some(first) = receiver.recv() => ended.push(first),
+                () = tokio::time::sleep(LOCKED_PAUSE) => {}
+            }
         }
-        let locked = record(of_node, LockMode::Wait, self.token, self.deps).await;
-        self.locked.extend(locked);
+        while let Ok(more) = receiver.try_recv() {
+            ended.push(more);
+        }
+        Some(ended)
+    }
+
+    /// Whether the leases have ended, or the invocation nearly has.
+    fn is_over(&self) -> bool {
+        let lease = Duration::from_secs(u64::from(self.deps.times.lease_seconds));
+        self.since.elapsed() >= lease || self.deadline.left() < LAST_MOMENT
+    }
+
+    /// Records what is free, then what is locked, a node at a time; what is still locked is kept.
+    async fn record(&mut self, recordings: Vec<Recording>) {
+        let mut locked = record(recordings, LockMode::SkipLocked, self.token, self.deps).await;
+        while let Some(first) = locked.first() {
+            let node = (first.workflow_id, first.node_id.clone());
+            let (of_node, others) = locked
+                .into_iter()
+                .partition(|recording| (recording.workflow_id, &recording.node_id) == (node.0, &node.1));
+            locked = others;
+            self.locked.extend(record(of_node, LockMode::Wait, self.token, self.deps).await);
+        }
     }
 
     fn recording(&self, ended: Ended) -> Recording {
@@ -303,7 +312,7 @@ async fn record_once(
                 facts: facts.clone(),
                 output,
                 // A version that came meanwhile may have given the node a limit.
-                holds_slot: recording.is_limited || *version != recording.workflow_version,
+                may_have_limit: recording.is_limited || *version != recording.workflow_version,
             })
         })
         .collect();

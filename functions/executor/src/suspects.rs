@@ -19,7 +19,7 @@ pub async fn execute_alone(suspects: Vec<RefusedExecution>, deadline: Deadline, 
         match claim(&[suspect.id], ClaimScope::Alone, deps).await {
             Ok(claimed) => {
                 settle_refused(claimed.claims.refused.clone(), deps).await;
-                finisher::run_and_finish(claimed, deps).await;
+                finisher::run_and_finish(claimed, deadline, deps).await;
             }
             // Nothing was claimed; the sweeper brings it back.
             Err(error) => {

@@ -35,7 +35,7 @@ pub const STEPS: [(&str, &[&str]); 5] = [
     (
         "executor",
         &[
-            "lock_executions_skipping.answered",
+            "lock_free_executions.answered",
             "lock_executions.answered",
             "claim_executions.before_commit",
             "claim_executions.after_commit",
@@ -43,6 +43,7 @@ pub const STEPS: [(&str, &[&str]); 5] = [
             "decrypt.after",
             "component.before",
             "component.after",
+            "lock_free_nodes.answered",
             "lock_nodes_of_executions.answered",
             "record_outcomes.answered",
             "finish_executions.before_commit",

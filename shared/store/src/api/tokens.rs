@@ -33,7 +33,7 @@ pub async fn authenticate_token(
             "/* authenticate_token */
              SELECT t.id, t.name, t.organization_id
              FROM api_tokens t JOIN organizations o ON o.id = t.organization_id
-             WHERE t.token_sha256 = $1 AND t.revoked_at IS NULL AND o.deleted_at IS NULL
+             WHERE t.token_sha256 = $1 AND coalesce(t.revoked_at, 'infinity') = 'infinity' AND o.deleted_at IS NULL
                AND (t.expires_at IS NULL OR t.expires_at > $2)",
             &[(&token_sha256, Type::BYTEA), (&now, Type::TIMESTAMPTZ)],
         )

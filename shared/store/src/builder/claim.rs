@@ -4,7 +4,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use super::lock::{NodeKey, Wakes, key_arrays, node_key};
+use super::lock::{LockedNodes, NodeKey, Wakes, key_arrays, node_key};
 use super::suspects::{SuspectItem, find_suspects};
 use crate::types::column;
 use crate::{StoreError, Tx};
@@ -89,17 +89,20 @@ impl Claims {
 }
 
 /// Takes items: of each locked limited node the smallest for all free slots, of unlimited nodes those of the wakes' events and named
-/// nodes. A locked node whose pick holds a suspect is left out whole; so is each suspect of an unlimited node.
+/// nodes. A locked node whose pick holds a suspect is left out whole; so is each suspect of an unlimited node. Suspects are searched for
+/// where some waited when the nodes were locked: whoever has made one since has it in hand.
 ///
 /// # Errors
 /// See [`StoreError`].
 pub async fn claim_items(
     tx: &Tx,
-    locked: &[NodeKey],
+    nodes: &LockedNodes,
     wakes: &Wakes,
     items_max: i64,
     definitions_of: &[Uuid],
 ) -> Result<Claims, StoreError> {
+    let locked = &nodes.locked;
+    let has_suspects = nodes.woken.iter().any(|node| node.has_suspects);
     let (workflow_ids, node_ids) = key_arrays(locked);
     let (unlimited_workflow_ids, unlimited_node_ids) = key_arrays(&wakes.nodes);
     let (limited_rows, unlimited_rows, slot_rows, suspects, definitions) = futures_util::try_join!(
@@ -122,7 +125,9 @@ pub async fn claim_items(
             READ_SLOTS,
             [(&workflow_ids, Type::UUID_ARRAY), (&node_ids, Type::TEXT_ARRAY)],
         ),
-        find_suspects(tx, wakes, false, items_max),
+        async {
+            if has_suspects { find_suspects(tx, wakes, false, items_max).await } else { Ok(Vec::new()) }
+        },
         load_definitions(tx, definitions_of),
     )?;
     Ok(Claims {

@@ -3,7 +3,7 @@ use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use super::claim::{ClaimedItem, Claims, StoredDefinition, claim_items, claimed_item, load_definitions};
-use super::lock::{NodeKey, Wakes, key_arrays};
+use super::lock::{LockedNodes, NodeKey, Wakes, key_arrays};
 use super::suspects::{SuspectItem, find_suspects, suspect_item};
 use super::write::{WriteBatch, write_batch};
 use crate::types::column;
@@ -28,7 +28,7 @@ pub struct UnseenItems {
 /// See [`StoreError`].
 pub async fn claim_with_keys(
     tx: &Tx,
-    locked: &[NodeKey],
+    nodes: &LockedNodes,
     keyed: &[NodeKey],
     wakes: &Wakes,
     items_max: i64,
@@ -42,7 +42,7 @@ pub async fn claim_with_keys(
             [(&workflow_ids, Type::UUID_ARRAY), (&node_ids, Type::TEXT_ARRAY), (&items_max, Type::INT8)],
         ),
         find_keyed_suspects(tx, keyed, items_max),
-        claim_items(tx, locked, wakes, items_max, definitions_of),
+        claim_items(tx, nodes, wakes, items_max, definitions_of),
     )?;
     for row in &rows {
         claims.items.push(claimed_item(row)?);

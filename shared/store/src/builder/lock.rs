@@ -26,6 +26,8 @@ pub struct WokenNode {
     pub is_limited: bool,
     /// Whether its limit holds for each value of a key by itself.
     pub is_keyed: bool,
+    /// Whether an item waits that took a process along before.
+    pub has_suspects: bool,
     /// `workflows.version`.
     pub workflow_version: i64,
     /// `workflows.organization_id`.
@@ -41,7 +43,17 @@ pub enum LockMode {
     Wait,
 }
 
-/// How long [`LockMode::Wait`] waits, milliseconds.
+impl LockMode {
+    /// Lets the transaction wait no longer than that for a lock, from here on, if it waits at all.
+    pub(crate) async fn limit_wait(self, tx: &Tx, millis: u32) -> Result<(), StoreError> {
+        match self {
+            Self::SkipLocked => Ok(()),
+            Self::Wait => wait_no_longer(tx, millis).await,
+        }
+    }
+}
+
+/// How long the builder waits with [`LockMode::Wait`], milliseconds.
 pub const LOCK_WAIT_MILLIS: u32 = 300;
 
 /// The nodes of a batch, and which of the limited ones this transaction holds.
@@ -82,7 +94,7 @@ pub async fn lock_woken_nodes(tx: &Tx, wakes: &Wakes, mode: LockMode) -> Result<
     ];
     let (woken, (), locked) = futures_util::try_join!(
         tx.query(FIND_WOKEN, &params),
-        async { if mode == LockMode::Wait { wait_briefly(tx).await } else { Ok(()) } },
+        mode.limit_wait(tx, LOCK_WAIT_MILLIS),
         tx.query(if mode == LockMode::Wait { LOCK_WAITING } else { LOCK_SKIPPING }, &params),
     )?;
     Ok(LockedNodes {
@@ -93,7 +105,11 @@ pub async fn lock_woken_nodes(tx: &Tx, wakes: &Wakes, mode: LockMode) -> Result<
 
 /// From here on the transaction waits no longer than [`LOCK_WAIT_MILLIS`] for a lock.
 pub(crate) async fn wait_briefly(tx: &Tx) -> Result<(), StoreError> {
-    let wait = format!("{LOCK_WAIT_MILLIS}ms");
+    wait_no_longer(tx, LOCK_WAIT_MILLIS).await
+}
+
+async fn wait_no_longer(tx: &Tx, millis: u32) -> Result<(), StoreError> {
+    let wait = format!("{millis}ms");
     tx.query("/* set_lock_wait */ SELECT set_config('lock_timeout', $1, true)", &[(&wait, Type::TEXT)])
         .await?;
     Ok(())
@@ -105,7 +121,9 @@ const FIND_WOKEN: &str = "/* find_woken_nodes */
         UNION
         SELECT * FROM unnest($2, $3) AS named (workflow_id, node_id))
     SELECT n.workflow_id, n.node_id, n.concurrency_max IS NOT NULL AS is_limited,
-        n.concurrency_max IS NOT NULL AND n.concurrency_key IS NOT NULL AS is_keyed, w.version, w.organization_id
+        n.concurrency_max IS NOT NULL AND n.concurrency_key IS NOT NULL AS is_keyed, w.version, w.organization_id,
+        (SELECT true FROM workflow_node_queue_items i
+         WHERE i.workflow_id = n.workflow_id AND i.node_id = n.node_id AND i.crashes > 0 LIMIT 1) IS NOT NULL AS has_suspects
     FROM woken
     JOIN workflow_nodes n ON n.workflow_id = woken.workflow_id AND n.node_id = woken.node_id
     JOIN workflows w ON w.id = n.workflow_id
@@ -138,6 +156,7 @@ fn woken_node(row: &Row) -> Result<WokenNode, StoreError> {
         key: node_key(row)?,
         is_limited: column(row, "is_limited")?,
         is_keyed: column(row, "is_keyed")?,
+        has_suspects: column(row, "has_suspects")?,
         workflow_version: column(row, "version")?,
         organization_id: column(row, "organization_id")?,
     })

@@ -181,7 +181,8 @@ const CLAIM: &str = "/* claim_executions */
         JOIN workflow_events root ON root.id = ex.root_event_id
         JOIN workflows w ON w.id = ex.workflow_id
         JOIN organizations o ON o.id = w.organization_id
-        JOIN workflow_nodes n ON n.workflow_id = ex.workflow_id AND n.node_id = ex.node_id
+        CROSS JOIN LATERAL (
+            SELECT n.concurrency_max, n.deleted_at FROM workflow_nodes n WHERE n.workflow_id = ex.workflow_id AND n.node_id = ex.node_id OFFSET 0) n
         WHERE ex.id = ANY($1) AND ex.id = ANY(string_to_array(current_setting('sealflow.locked'), ',')::uuid[])
           AND (coalesce(ex.state, '') = 'pending' AND coalesce(ex.run_at <= now(), true)
             OR coalesce(ex.state, '') = 'started' AND ex.lease_until <= now())
@@ -207,7 +208,8 @@ const FIND_REFUSED: &str = "/* find_refused */
     FROM workflow_node_executions ex
     JOIN workflows w ON w.id = ex.workflow_id
     JOIN organizations o ON o.id = w.organization_id
-    JOIN workflow_nodes n ON n.workflow_id = ex.workflow_id AND n.node_id = ex.node_id
+    CROSS JOIN LATERAL (
+        SELECT n.deleted_at FROM workflow_nodes n WHERE n.workflow_id = ex.workflow_id AND n.node_id = ex.node_id OFFSET 0) n
     WHERE ex.id = ANY($1) AND ex.lease_token IS DISTINCT FROM $2";
 
 const LOAD_ALLOWED: &str = "/* load_allowed_refs */
@@ -222,9 +224,12 @@ const LOAD_SECRETS: &str = "/* load_secrets */
     SELECT DISTINCT ON (s.id) s.id, s.domain_id, s.name, s.data
     FROM workflow_node_executions ex
     JOIN workflows w ON w.id = ex.workflow_id
-    JOIN workflow_node_secret_refs refs
-      ON refs.workflow_id = ex.workflow_id AND refs.node_id = ex.node_id AND refs.node_version = ex.node_version
-    JOIN secrets s ON s.domain_type = 'org' AND s.domain_id = w.organization_id AND s.name = refs.secret_name
+    CROSS JOIN LATERAL (
+        SELECT refs.secret_name FROM workflow_node_secret_refs refs
+        WHERE refs.workflow_id = ex.workflow_id AND refs.node_id = ex.node_id AND refs.node_version = ex.node_version OFFSET 0) refs
+    CROSS JOIN LATERAL (
+        SELECT s.id, s.domain_id, s.name, s.data FROM secrets s
+        WHERE s.domain_type = 'org' AND s.domain_id = w.organization_id AND s.name = refs.secret_name OFFSET 0) s
     WHERE ex.id = ANY($1) AND ex.lease_token = $2 AND ex.residuals <> '[]'
     ORDER BY s.id";
 

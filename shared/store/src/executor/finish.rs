@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 use model::redactions::Redactions;
@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::FreedNode;
 use super::locks::{FIND_FREED, LOCK_FREE_EXECUTIONS, LOCK_FREE_NODES, LOCK_NODES, freed_node};
-use crate::builder::{LockMode, collect, wait_briefly};
+use crate::builder::{LockMode, NodeKey, collect, node_key};
 use crate::types::column;
 use crate::{StoreError, Tx};
 
@@ -71,7 +71,7 @@ pub struct FinishRow {
     /// What it emits; none on a retry.
     pub output: Option<NewOutput>,
     /// Whether its node can be one with a limit: then its end may free a slot, and is recorded under the node's lock.
-    pub holds_slot: bool,
+    pub may_have_limit: bool,
 }
 
 /// What a finish did to one execution.
@@ -92,12 +92,15 @@ pub enum FinishedExecution {
     Locked(Uuid),
 }
 
+/// How long [`finish_executions`] waits for a node with [`LockMode::Wait`], milliseconds: longer than a builder's transaction takes, and
+/// short enough for those whose outcomes wait behind it.
+pub const FINISH_WAIT_MILLIS: u32 = 50;
+
 /// Records outcomes, their outputs and the next queue items, for those whose lease still holds, in one round
 /// trip. Also tells which nodes have a freed slot and items that wait.
 ///
 /// With [`LockMode::SkipLocked`] the outcomes whose node or execution another transaction holds are left out
-/// ([`FinishedExecution::Locked`]): what one organization holds never stands in the way of another's. [`LockMode::Wait`] waits a
-/// moment for the nodes.
+/// ([`FinishedExecution::Locked`]). [`LockMode::Wait`] waits for the nodes, [`FINISH_WAIT_MILLIS`] at most.
 ///
 /// # Errors
 /// [`StoreError::Rejected`] when a row is bad: replay record by record. With [`LockMode::Wait`] see [`StoreError::is_lock_timeout`].
@@ -108,23 +111,32 @@ pub async fn finish_executions(
     now: Timestamp,
 ) -> Result<(Vec<FinishedExecution>, Vec<FreedNode>), StoreError> {
     let ids = collect(rows, |row| row.execution_id);
-    let slots: Vec<Uuid> = rows.iter().filter(|row| row.holds_slot).map(|row| row.execution_id).collect();
-    let unsure: &[Uuid] = if mode == LockMode::SkipLocked { &slots } else { &[] };
+    let limited: Vec<Uuid> =
+        rows.iter().filter(|row| row.may_have_limit).map(|row| row.execution_id).collect();
+    // Where it waits for the nodes, it has all of them or fails.
+    let (lock_nodes, may_be_locked): (_, &[Uuid]) = match mode {
+        LockMode::SkipLocked => (LOCK_FREE_NODES, &limited),
+        LockMode::Wait => (LOCK_NODES, &[]),
+    };
     let ((), _, _, recorded, freed) = futures_util::try_join!(
-        async { if mode == LockMode::Wait { wait_briefly(tx).await } else { Ok(()) } },
-        tx.query_unless_empty(
-            &slots,
-            if mode == LockMode::Wait { LOCK_NODES } else { LOCK_FREE_NODES },
-            [(&slots, Type::UUID_ARRAY)],
-        ),
-        tx.query_with(LOCK_FREE_EXECUTIONS, [(&ids, Type::UUID_ARRAY), (&unsure, Type::UUID_ARRAY)]),
+        mode.limit_wait(tx, FINISH_WAIT_MILLIS),
+        tx.query_unless_empty(&limited, lock_nodes, [(&limited, Type::UUID_ARRAY)]),
+        tx.query_with(LOCK_FREE_EXECUTIONS, [(&ids, Type::UUID_ARRAY), (&may_be_locked, Type::UUID_ARRAY)]),
         record(tx, rows, now),
-        tx.query_unless_empty(&slots, FIND_FREED, [(&slots, Type::UUID_ARRAY)]),
+        tx.query_unless_empty(&limited, FIND_FREED, [(&limited, Type::UUID_ARRAY)]),
     )?;
     let outcomes: HashMap<Uuid, FinishedExecution> =
         recorded.iter().map(finished_execution).collect::<Result<_, _>>()?;
     let outcome = |id: &Uuid| outcomes.get(id).copied().unwrap_or(FinishedExecution::LeaseLost(*id));
-    Ok((ids.iter().map(outcome).collect(), freed.iter().map(freed_node).collect::<Result<_, _>>()?))
+    // What was looked at without the lock says nothing.
+    let decided: HashSet<NodeKey> = recorded
+        .iter()
+        .filter(|row| row.try_get("is_recorded").unwrap_or(false))
+        .map(node_key)
+        .collect::<Result<_, _>>()?;
+    let mut freed: Vec<FreedNode> = freed.iter().map(freed_node).collect::<Result<_, _>>()?;
+    freed.retain(|node| decided.contains(&node.key));
+    Ok((ids.iter().map(outcome).collect(), freed))
 }
 
 fn finished_execution(row: &Row) -> Result<(Uuid, FinishedExecution), StoreError> {
@@ -224,22 +236,26 @@ impl<'a> Parts<'a> {
 }
 
 /// Outputs, their routing and the next items come only from what the update returned. A cancelled run's outputs are recorded and
-/// route nothing; neither do those of a removed node. What was locked is in the setting; whether the lease holds is told as it was before the update. Where a target has as many waiting items as are allowed, a failed execution takes
-/// the place of the item. The state stands in a form that no partial index has: over that of the leases, with all that were at work a moment ago, the
-/// executions would be found by walking.
+/// route nothing; neither do those of a removed node. Where a target has as many waiting items as are allowed, a failed execution
+/// takes the place of the item.
+///
+/// What was locked stands in the transaction's setting. `is_held` is read before the update clears the lease. The state stands in a form
+/// that no partial index has: over that of the leases, with all that were at work a moment ago, the executions would be found by
+/// walking.
 const RECORD: &str = "/* record_outcomes */
     WITH outcome AS (
         SELECT * FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $23)
             AS t (id, token, version, state, result, reason, message, wait_seconds, attempts, record, keys, facts)),
     current AS (
-        SELECT outcome.*, w.version = outcome.version AS is_current, coalesce(ex.lease_token = outcome.token, false) AS is_held,
+        SELECT outcome.*, ex.workflow_id, ex.node_id, w.version = outcome.version AS is_current, coalesce(ex.lease_token = outcome.token, false) AS is_held,
             ex.id = ANY(string_to_array(current_setting('sealflow.locked'), ',')::uuid[]) AS is_locked,
             ex.state = 'cancelling' OR mark.root_event_id IS NOT NULL AS is_cancelled,
             ex.state = 'cancelling' OR mark.root_event_id IS NOT NULL OR n.deleted_at IS NOT NULL AS routes_nothing
         FROM outcome
         JOIN workflow_node_executions ex ON ex.id = outcome.id
         JOIN workflows w ON w.id = ex.workflow_id
-        JOIN workflow_nodes n ON n.workflow_id = ex.workflow_id AND n.node_id = ex.node_id
+        CROSS JOIN LATERAL (
+            SELECT n.deleted_at FROM workflow_nodes n WHERE n.workflow_id = ex.workflow_id AND n.node_id = ex.node_id OFFSET 0) n
         LEFT JOIN workflow_run_marks mark ON mark.root_event_id = ex.root_event_id),
     recorded AS (
         UPDATE workflow_node_executions ex
@@ -289,6 +305,6 @@ const RECORD: &str = "/* record_outcomes */
             'failed', 'limit', $22, target.component, '{}', outcome.version, target.version, $1, $1, $1, $1, $1
         FROM target JOIN outcome ON outcome.id = target.execution_id
         WHERE target.items_full)
-    SELECT current.id, current.is_held, current.is_locked, recorded.id IS NOT NULL AS is_recorded, EXISTS (
+    SELECT current.id, current.workflow_id, current.node_id, current.is_held, current.is_locked, recorded.id IS NOT NULL AS is_recorded, EXISTS (
         SELECT FROM output JOIN item ON item.event_id = output.output_id WHERE output.id = recorded.id) AS is_routed
     FROM current LEFT JOIN recorded ON recorded.id = current.id";

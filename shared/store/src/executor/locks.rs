@@ -1,4 +1,4 @@
-//! Locks of those who end executions, in the order of locks: nodes, then executions; and what they find afterwards.
+//! Locks of those who claim and end executions, in the order of locks: nodes, then executions; and what is freed afterwards.
 
 use tokio_postgres::Row;
 

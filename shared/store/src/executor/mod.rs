@@ -13,7 +13,9 @@ pub use claim::{
 };
 pub use definitions::{StoredEdges, load_edges};
 pub use end::{EndedExecution, end_unstartable};
-pub use finish::{FinishKind, FinishRow, FinishedExecution, NewOutput, finish_executions};
+pub use finish::{
+    FINISH_WAIT_MILLIS, FinishKind, FinishRow, FinishedExecution, NewOutput, finish_executions,
+};
 pub use heartbeat::record_heartbeat;
 pub(crate) use locks::{FIND_FREED, LOCK_EXECUTIONS, LOCK_NODES, freed_node};
 

@@ -49,15 +49,8 @@ BEGIN
             ['plan_cache_mode', 'force_generic_plan'],
             ['enable_seqscan', 'off'],
             ['enable_hashjoin', 'off'],
-            ['enable_mergejoin', 'off'],
-            -- Tables are joined in the order in which they are written, and what is written begins with the few rows at hand: while
-            -- tables are small every order costs the same, and the one that is taken would be kept when they have grown.
-            ['enable_material', 'off'],
-            ['join_collapse_limit', '1'],
-            ['from_collapse_limit', '1']]
+            ['enable_mergejoin', 'off']]
         LOOP
-            -- The lists of the API are written for the planner to choose by what is filtered.
-            CONTINUE WHEN wanted.rolname = 'sealflow_api' AND setting[1] LIKE '%collapse_limit';
             IF NOT EXISTS (
                 SELECT FROM pg_db_role_setting s
                 WHERE s.setrole = wanted.oid AND s.setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())

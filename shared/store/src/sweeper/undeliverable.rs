@@ -113,8 +113,9 @@ const BUILT: &str =
     "SELECT ev.created_at FROM workflow_node_executions x JOIN workflow_events ev ON ev.id = x.event_id
     WHERE x.workflow_id = n.workflow_id AND x.node_id = n.node_id ORDER BY x.id DESC LIMIT 1";
 
-/// When the newest of each node's that the executor has started was made; what the builder finished itself has one time for both. Among
-/// the newest hundred of a node: the executor never starts what the builder finishes, however many those are.
+/// When the newest of each node's that the executor has started was made; what the builder finished itself has one time for both. Only
+/// among the newest hundred of a node, for the builder may have finished all of them: where a hundred are pending or were refused since,
+/// nothing ends as undeliverable yet.
 const STARTED: &str = "SELECT x.created_at FROM (
         SELECT x.id, x.created_at, x.started_at FROM workflow_node_executions x
         WHERE x.workflow_id = n.workflow_id AND x.node_id = n.node_id ORDER BY x.id DESC LIMIT 100) x
