@@ -116,3 +116,29 @@ async fn sending_before_the_commit_makes_the_suite_fail() {
     let report = alone(Options::calm(SEED, 150).without(Guard::SendAfterCommit)).await;
     assert_noticed(&report, &["I8: where nothing goes wrong"]);
 }
+
+/// A step whose statement has another name now would never be reached, and nobody would miss it.
+#[test]
+fn steps_within_transactions_are_named_after_statements_that_there_are() {
+    let mut sql = String::new();
+    let mut folders = vec![std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/store/src")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+            match entry.file_type().unwrap().is_dir() {
+                true => folders.push(entry.path()),
+                false => sql.push_str(&String::from_utf8_lossy(&std::fs::read(entry.path()).unwrap())),
+            }
+        }
+    }
+    let statements = tests::crash::STEPS
+        .iter()
+        .flat_map(|(_, steps)| *steps)
+        .filter_map(|step| step.strip_suffix(".answered"))
+        .collect::<Vec<_>>();
+    assert!(!statements.is_empty());
+    let is_there = |name: &&str| {
+        [format!("/* {name} */"), format!("\"{name}\"")].iter().any(|named| sql.contains(named))
+    };
+    let gone: Vec<_> = statements.into_iter().filter(|name| !is_there(name)).collect();
+    assert!(gone.is_empty(), "no statement has the name of these steps: {gone:?}");
+}

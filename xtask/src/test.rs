@@ -16,6 +16,7 @@ use crate::{build_binaries, deploy_check, fuzz, lint, succeed, template};
 ///
 /// When a step failed.
 pub(crate) fn run(workspace: &Workspace, _: &[String]) -> Result<()> {
+    check_room(workspace)?;
     let mut steps = Steps::default();
     lint(workspace, &mut steps);
     let needed = [Environment::Stack, Environment::Moto, Environment::Template, Environment::Checkov];
@@ -38,6 +39,29 @@ pub(crate) fn run(workspace: &Workspace, _: &[String]) -> Result<()> {
     }
     steps.run("fuzz", || fuzz::briefly(workspace));
     steps.end()
+}
+
+/// GiB that a first run needs, measured: 8 in `target`, and what the tests write beside it.
+const ROOM_GIB: u64 = 10;
+/// GiB that a run needs once all is built.
+const ROOM_AGAIN_GIB: u64 = 3;
+
+/// Says before the first minute, and not in the tenth, that the disk is too full.
+fn check_room(workspace: &Workspace) -> Result<()> {
+    let needed = if workspace.target().join("debug/deps").is_dir() { ROOM_AGAIN_GIB } else { ROOM_GIB } << 20;
+    let output = Command::new("df").arg("-Pk").arg(workspace.target()).output().context("cannot run df")?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    // Filesystem, blocks, used, available (POSIX, `df -P`).
+    let free = text.lines().nth(1).and_then(|line| line.split_whitespace().nth(3)?.parse::<u64>().ok());
+    match free {
+        Some(free) if free < needed => bail!(
+            "only {} MiB are free where {} is, and the tests need {} MiB: free some (`cargo clean`), or name another place with CARGO_TARGET_DIR",
+            free >> 10,
+            workspace.target().display(),
+            needed >> 10
+        ),
+        _ => Ok(()),
+    }
 }
 
 fn tests(workspace: &Workspace) -> Result<()> {

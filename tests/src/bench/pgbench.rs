@@ -1,6 +1,7 @@
 //! `P`: what one transaction of `pgbench -N` costs on this machine, at this moment.
 
 use std::process::Command;
+use std::time::Duration;
 
 use local::stack::{Stack, find_pgbench};
 
@@ -9,6 +10,9 @@ use super::measure;
 /// The length and the width of a run.
 const SECONDS: u32 = 3;
 const CLIENTS: u32 = 8;
+/// Looks at what the server does besides, and the pause between two.
+const VACUUM_LOOKS_MAX: u32 = 100;
+const LOOK_PAUSE: Duration = Duration::from_millis(100);
 
 /// A database that is ready for runs.
 pub(super) struct Pgbench {
@@ -26,6 +30,7 @@ impl Pgbench {
 
     /// CPU milliseconds of Postgres and pgbench for one transaction: as with the functions, both sides count.
     pub(super) async fn measure(&self, stack: &Stack) -> f64 {
+        self.await_vacuum().await;
         let postmaster = stack.postgres().pid().expect("the server is ours");
         let both = || measure::postgres_cpu_seconds(postmaster) + measure::ended_children_cpu_seconds();
         let before = both();
@@ -38,6 +43,21 @@ impl Pgbench {
             .and_then(|text| text.split('/').next()?.trim().parse().ok())
             .expect("pgbench tells how many");
         cpu * 1e3 / transactions
+    }
+
+    /// Waits until the server has cleaned up after the last run: that is none of pgbench's work.
+    async fn await_vacuum(&self) {
+        let (client, connection) =
+            tokio_postgres::connect(&self.url, tokio_postgres::NoTls).await.expect("Postgres is there");
+        tokio::spawn(connection);
+        let sql = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'autovacuum worker'";
+        for _ in 0..VACUUM_LOOKS_MAX {
+            let at_work: i64 = client.query_one(sql, &[]).await.expect("Postgres answers").get(0);
+            if at_work == 0 {
+                return;
+            }
+            tokio::time::sleep(LOOK_PAUSE).await;
+        }
     }
 
     async fn run(&self, arguments: Vec<String>) -> String {
