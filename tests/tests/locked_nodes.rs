@@ -48,7 +48,7 @@ async fn hold(concurrency: Value, lock: &str) {
     }
     let batch = messages(&world.queues.take());
     assert_eq!(batch.len(), 2);
-    let mut holder = world.database.connect_admin().await;
+    let holder = world.database.connect_admin().await;
     let executor = world.executor(&target.host_port());
     tokio::join!(execute(&executor, &batch), async {
         wait_for("both are claimed", async || {
@@ -56,8 +56,7 @@ async fn hold(concurrency: Value, lock: &str) {
                 .then_some(())
         })
         .await;
-        let transaction = holder.transaction().await.unwrap();
-        transaction.execute(&lock.replace("ID", &held.id.to_string()), &[]).await.unwrap();
+        holder.batch_execute(&format!("BEGIN; {}", lock.replace("ID", &held.id.to_string()))).await.unwrap();
         wait_for("the free one is recorded", async || {
             let (is_recorded, is_waiting) = looked_at(&world, &free).await;
             assert!(
@@ -68,7 +67,7 @@ async fn hold(concurrency: Value, lock: &str) {
         })
         .await;
         assert_eq!(in_state(&world, &held, "started").await, 1, "I5: what is held is still at work");
-        transaction.commit().await.unwrap();
+        holder.batch_execute("COMMIT").await.unwrap();
     });
     assert_eq!(in_state(&world, &held, "finished").await, 1, "I5: it is recorded, and not run again");
     assert_eq!(target.requests().len(), 2, "I5: each was called once");
