@@ -214,7 +214,7 @@ async fn plan(client: &tokio_postgres::Client, statement: &PreparedStatement) ->
     serde_json::from_str::<Value>(&text.expect("a plan")).unwrap()[0]["Plan"].take()
 }
 
-/// What a plan reads growing tables by: each index with the columns that are searched for.
+/// The indexes by which a plan reads growing tables, each with the columns that are searched for.
 fn indexes(plan: &Value, columns: &Columns, found: &mut BTreeSet<String>) {
     if let Some(index) = plan["Index Name"].as_str()
         && GROWING.iter().any(|table| index.starts_with(table))

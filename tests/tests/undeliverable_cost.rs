@@ -1,4 +1,4 @@
-//! The search for what can't be delivered costs what was tried in vain, not what has ended before.
+//! The search for what can't be delivered: its cost grows with what was tried in vain, and not with what has ended before.
 
 use model::limits::SENDS_MAX;
 use serde_json::{Value, json};

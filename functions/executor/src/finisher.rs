@@ -32,7 +32,7 @@ use crate::{Deps, freed_wakes, send};
 const ROUTES_MAX: u32 = 3;
 /// The pause before what another transaction holds is tried again.
 const LOCKED_PAUSE: Duration = Duration::from_millis(100);
-/// What is left of an invocation when nothing more is tried.
+/// The end of an invocation, in which nothing is tried again.
 const LAST_MOMENT: Duration = Duration::from_secs(1);
 /// Times that recording is tried while the database is away; then the lease lapses and the sweeper takes over.
 const RECORD_TRIES_MAX: u32 = 4;
@@ -123,7 +123,8 @@ impl Finisher<'_> {
         }
     }
 
-    /// What has ended since: none when all is recorded; empty after a pause in which nothing ended, while something waits for a lock.
+    /// The outcomes since the last look: none when all is recorded; empty after a pause in which nothing ended, while something waits for a
+    /// lock.
     async fn next(&self, receiver: &mut mpsc::UnboundedReceiver<Ended>) -> Option<Vec<Ended>> {
         let mut ended = Vec::new();
         if self.locked.is_empty() {
@@ -217,7 +218,7 @@ fn jitter(deps: &Deps) -> f64 {
     fraction
 }
 
-/// What becomes of an outcome that the database refuses.
+/// The failure that takes the place of an outcome that the database refuses.
 fn without_output(recording: Recording) -> Recording {
     let message = "the database refused the output; look for unusual characters or sizes in it".to_owned();
     let kind = FinishKind::End { result: "failed", reason: Some(ResultReason::Limit.as_str()) };

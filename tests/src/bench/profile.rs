@@ -13,10 +13,10 @@ use inferno::flamegraph::{self, Options as Drawing};
 
 /// Samples a second of each process. Not a round number, so that it does not beat in time with timers.
 const SAMPLES_PER_SECOND: &str = "499";
-/// Bytes of the stack that each sample keeps, for which the frames are found afterwards.
-const STACK_BYTES: &str = "dwarf,16384";
+/// The frames are found afterwards, in 16 KiB of the stack that each sample keeps.
+const CALL_GRAPH: &str = "dwarf,16384";
 
-/// What `--profile` asks for.
+/// A flame graph that is asked for.
 #[derive(Clone, Debug)]
 pub struct Profile {
     /// A function's name, or `postgres`.
@@ -26,7 +26,7 @@ pub struct Profile {
 }
 
 impl Profile {
-    /// Says what is missing before a long run rather than after it.
+    /// Tells before a long run, rather than after it, that something is missing.
     ///
     /// # Errors
     ///
@@ -58,7 +58,7 @@ impl Profile {
         let pids: Vec<String> = pids.iter().map(i32::to_string).collect();
         let perf = Command::new("perf")
             .args(["record", "--quiet", "--event", "cpu-clock", "--freq", SAMPLES_PER_SECOND])
-            .args(["--call-graph", STACK_BYTES, "--pid", &pids.join(","), "--output"])
+            .args(["--call-graph", CALL_GRAPH, "--pid", &pids.join(","), "--output"])
             .arg(&samples)
             .stderr(Stdio::inherit())
             .spawn()

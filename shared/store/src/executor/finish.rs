@@ -113,7 +113,7 @@ pub async fn finish_executions(
     let ids = collect(rows, |row| row.execution_id);
     let limited: Vec<Uuid> =
         rows.iter().filter(|row| row.may_have_limit).map(|row| row.execution_id).collect();
-    // Where it waits for the nodes, it has all of them or fails.
+    // A transaction that waits has all nodes, or fails.
     let (lock_nodes, may_be_locked): (_, &[Uuid]) = match mode {
         LockMode::SkipLocked => (LOCK_FREE_NODES, &limited),
         LockMode::Wait => (LOCK_NODES, &[]),
@@ -128,7 +128,7 @@ pub async fn finish_executions(
     let outcomes: HashMap<Uuid, FinishedExecution> =
         recorded.iter().map(finished_execution).collect::<Result<_, _>>()?;
     let outcome = |id: &Uuid| outcomes.get(id).copied().unwrap_or(FinishedExecution::LeaseLost(*id));
-    // What was looked at without the lock says nothing.
+    // A node that was looked at without its lock may have no slot free any more.
     let decided: HashSet<NodeKey> = recorded
         .iter()
         .filter(|row| row.try_get("is_recorded").unwrap_or(false))
@@ -239,7 +239,7 @@ impl<'a> Parts<'a> {
 /// route nothing; neither do those of a removed node. Where a target has as many waiting items as are allowed, a failed execution
 /// takes the place of the item.
 ///
-/// What was locked stands in the transaction's setting. `is_held` is read before the update clears the lease. The state stands in a form
+/// The locked executions stand in the transaction's setting. `is_held` is read before the update clears the lease. The state stands in a form
 /// that no partial index has: over that of the leases, with all that were at work a moment ago, the executions would be found by
 /// walking.
 const RECORD: &str = "/* record_outcomes */
