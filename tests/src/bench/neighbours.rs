@@ -4,16 +4,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
-use http::Request;
 use local::sealflow::Sealflow;
 use local::stack::Stack;
 use local::target::Target;
 use tokio_postgres::{Client, NoTls};
 
 use super::options::Options;
-use super::suite::{REQUEST_MAX, apply, ended};
+use super::suite::{apply, ended, post};
 
 /// Organizations, the noisy one among them.
 const ORGANIZATIONS: usize = 100;
@@ -115,23 +113,9 @@ async fn lock(sealflow: &Sealflow) {
 
 /// Delivers so many to each address, in turn and so many at one time; what is not taken is sent again, as senders do.
 async fn load(hooks: &[String], deliveries: usize) {
-    let posts = (0..deliveries).flat_map(|number| hooks.iter().map(move |hook| post(hook, number)));
+    let posts = (0..deliveries)
+        .flat_map(|number| hooks.iter().map(move |hook| post(hook, number, &[429, 503], AGAIN)));
     stream::iter(posts).buffer_unordered(AT_ONCE).collect::<Vec<()>>().await;
-}
-
-async fn post(hook: &str, number: usize) {
-    loop {
-        let request = Request::post(hook)
-            .header("content-type", "application/json")
-            .body(Bytes::from(format!("{{\"n\":{number}}}")))
-            .expect("a request");
-        let answer = local::http::send(request, REQUEST_MAX).await.expect("the front answers");
-        match answer.status().as_u16() {
-            202 => return,
-            429 | 503 => tokio::time::sleep(AGAIN).await,
-            status => panic!("a delivery was answered with {status}"),
-        }
-    }
 }
 
 async fn latency(client: &Client, sealflow: &Sealflow, load: impl Future<Output = ()>) -> (f64, f64) {

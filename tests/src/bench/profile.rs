@@ -76,7 +76,7 @@ pub(super) struct Sampling {
 
 impl Sampling {
     /// Ends it and draws; gives the picture's path, or none where the processes did nothing. The samples are deleted: they are
-    /// large.
+    /// large, and hold bytes of the processes' stacks.
     pub(super) fn draw(mut self) -> Option<PathBuf> {
         let interrupted = Command::new("kill").args(["-INT", &self.perf.id().to_string()]).status();
         assert!(interrupted.is_ok_and(|status| status.success()), "perf runs");

@@ -28,7 +28,7 @@ const FUNCTIONS: [&str; 4] = ["webhook", "builder", "executor", "sweeper"];
 /// The server, where a function's name can stand too.
 const POSTGRES: &str = "postgres";
 /// The time that one request may take, and one run.
-pub(super) const REQUEST_MAX: Duration = Duration::from_secs(30);
+const REQUEST_MAX: Duration = Duration::from_secs(30);
 const RUN_MAX: Duration = Duration::from_secs(300);
 /// The pause between two looks at the work.
 const LOOK_PAUSE: Duration = Duration::from_millis(20);
@@ -238,20 +238,8 @@ impl Product {
 
     async fn post(&self) {
         let number = self.sent.fetch_add(1, Ordering::Relaxed);
-        let url = &self.hooks[number % self.hooks.len()];
-        loop {
-            let request = Request::post(url)
-                .header("content-type", "application/json")
-                .body(Bytes::from(format!("{{\"n\":{number}}}")))
-                .expect("a request");
-            let answer = local::http::send(request, REQUEST_MAX).await.expect("the front answers");
-            match answer.status().as_u16() {
-                202 => return,
-                // The bucket of this webhook is empty.
-                429 => tokio::time::sleep(LOOK_PAUSE).await,
-                status => panic!("a delivery was answered with {status}"),
-            }
-        }
+        // 429: the bucket of this webhook is empty.
+        post(&self.hooks[number % self.hooks.len()], number, &[429], LOOK_PAUSE).await;
     }
 
     async fn measure(&self, load: impl Future<Output = ()>) -> Run {
@@ -316,6 +304,22 @@ impl Product {
         let row =
             self.client.query_one(&format!("SELECT ({sql})::float8"), &[]).await.expect("Postgres answers");
         row.get(0)
+    }
+}
+
+/// Delivers to a webhook; one that answers with a status of `busy` gets it again after a pause, as senders do.
+pub(super) async fn post(hook: &str, number: usize, busy: &[u16], pause: Duration) {
+    loop {
+        let request = Request::post(hook)
+            .header("content-type", "application/json")
+            .body(Bytes::from(format!("{{\"n\":{number}}}")))
+            .expect("a request");
+        let answer = local::http::send(request, REQUEST_MAX).await.expect("the front answers");
+        match answer.status().as_u16() {
+            202 => return,
+            status if busy.contains(&status) => tokio::time::sleep(pause).await,
+            status => panic!("a delivery was answered with {status}"),
+        }
     }
 }
 
