@@ -5,10 +5,10 @@
 
 use components::{BoxFuture, Call, Component, FieldSpec, Host, Kind, Problem};
 use definition::{CompiledNode, ResolveError, Resolved};
+use domain::outcome::Outcome;
+use domain::placement::Placement;
 use expression::{Budget, Environment};
 use jiff::Timestamp;
-use model::outcome::Outcome;
-use model::placement::Placement;
 use secret_text::{Context, Part, Refused, Rendered, Values};
 use serde_json::Value;
 

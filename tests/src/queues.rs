@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aws_client::Service;
 use aws_types::SdkConfig;
+use domain::message::Message;
 use local::http::{Request, Response, Server, json};
-use model::message::Message;
 use queue::Queue;
 use serde_json::{Value, json};
 use uuid::Uuid;

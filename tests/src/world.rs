@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use definition::NodeKind;
+use domain::definition::{Definition, NodeType};
+use domain::message::Message;
+use domain::times::Times;
 use http_guard::{GuardSettings, GuardedClient};
 use jiff::Timestamp;
-use model::definition::{Definition, NodeType};
-use model::message::Message;
-use model::times::Times;
 use process::{BatchResponse, Clock, Deadline, Ids, SqsBatch};
 use serde_json::{Value, json};
 use store::api::{
@@ -95,7 +95,7 @@ impl World {
             serde_json::from_value(json!({ "name": name, "nodes": nodes, "edges": edges }))
                 .expect("it is a definition");
         let compiled = definition::compile(&definition);
-        let is_old = |node: &model::definition::Node| {
+        let is_old = |node: &domain::definition::Node| {
             old.is_some_and(|old| old.definition.nodes.iter().any(|known| known == node))
         };
         let writes = definition.nodes.iter().filter(|node| !is_old(node)).map(|node| {
@@ -142,7 +142,7 @@ impl World {
             webhooks: Vec::new(),
             webhooks_changed: Vec::new(),
             webhooks_removed: Vec::new(),
-            applied_by: "test".to_owned(),
+            applied_by: domain::function::Actor::Token("test".to_owned()),
             now: self.now(),
         };
         let version = apply_workflow(&self.api, &write).await.expect("the workflow is applied");

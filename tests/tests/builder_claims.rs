@@ -1,8 +1,8 @@
 //! What the builder takes, in which order, and what it leaves out.
 
+use domain::limits::{CLAIM_ITEMS_MAX, CRASHES_MAX};
+use domain::message::Message;
 use local::stack::SUPERUSER;
-use model::limits::{CLAIM_ITEMS_MAX, CRASHES_MAX};
-use model::message::Message;
 use process::{BatchResponse, Deadline};
 use serde_json::{Value, json};
 use store::builder::{Begin, begin_suspect};

@@ -1,7 +1,7 @@
 //! The way of an event through the builder: going on through pure nodes, fan-out, ancestors.
 
-use model::limits::GO_ON_EXECUTIONS_MAX;
-use model::message::Message;
+use domain::limits::GO_ON_EXECUTIONS_MAX;
+use domain::message::Message;
 use serde_json::{Value, json};
 use tests::world::{build, event, messages, node};
 use tests::{PostgresWire, World};
@@ -210,7 +210,7 @@ async fn i10_a_loop_ends_at_the_runs_depth() {
     build(&builder, &[event(run_id)]).await;
     world.run_to_end(&builder, &executor).await;
     let depth = world.database.count("SELECT max(depth) FROM workflow_events").await;
-    assert_eq!(depth, i64::from(model::limits::RUN_DEPTH_MAX), "I10");
+    assert_eq!(depth, i64::from(domain::limits::RUN_DEPTH_MAX), "I10");
     let sql = "SELECT result, result_reason, count(*) FROM workflow_node_executions WHERE result <> 'passed' GROUP BY 1, 2";
     assert_eq!(world.database.sql(sql).await, "failed|run_limit|1");
     assert_eq!(world.database.sql("SELECT reason FROM workflow_run_marks").await, "run_limit");
@@ -319,7 +319,7 @@ async fn i8_messages_that_could_not_be_sent_fail_nothing() {
 async fn a_burst_larger_than_one_claim_is_taken_in_several() {
     let world = World::create().await;
     let workflow = world.workflow(json!([start(), noop("a")]), edges(&[("start", "a")])).await;
-    let claim = model::limits::CLAIM_ITEMS_MAX;
+    let claim = domain::limits::CLAIM_ITEMS_MAX;
     for _ in 0..claim + 10 {
         world.start(&workflow, "start", json!({})).await;
     }

@@ -1,8 +1,10 @@
 //! Claims of the executor and what may end an execution.
 
+use domain::execution::ExecutionResult;
+use domain::function::Actor;
+use domain::limits::CRASHES_MAX;
+use domain::message::Message;
 use local::target::Target;
-use model::limits::CRASHES_MAX;
-use model::message::Message;
 use serde_json::{Value, json};
 use store::api::{RunCancel, cancel_run};
 use store::builder::LockMode;
@@ -69,7 +71,7 @@ async fn finish(world: &World, workflow: &Workflow, id: Uuid, token: Uuid) -> Fi
         execution_id: id,
         token,
         workflow_version: workflow.version,
-        kind: FinishKind::End { result: "passed", reason: None },
+        kind: FinishKind::End { result: ExecutionResult::Passed, reason: None },
         message: None,
         attempt_record: None,
         facts: None,
@@ -250,7 +252,7 @@ async fn cancel(world: &World, run_id: Uuid) {
     let cancel = RunCancel {
         organization_id: world.organization_id,
         run_id,
-        cancelled_by: "test".into(),
+        cancelled_by: Actor::Token("test".into()),
         now: world.now(),
     };
     cancel_run(world.api(), &cancel).await.unwrap();
@@ -328,7 +330,7 @@ async fn a_cancel_wakes_what_waits_of_other_runs_i4() {
     let cancel = RunCancel {
         organization_id: world.organization_id,
         run_id,
-        cancelled_by: "test".into(),
+        cancelled_by: Actor::Token("test".into()),
         now: world.now(),
     };
     assert_eq!(cancel_run(world.api(), &cancel).await.unwrap().node_ids_to_wake, ["work"]);

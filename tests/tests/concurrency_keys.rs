@@ -1,7 +1,8 @@
 //! Concurrency keys: a limit for each value of a key, keys that are resolved once, and order within a key (I4).
 
-use model::limits::{CLAIM_ITEMS_MAX, CONCURRENCY_KEY_BYTES_MAX, CRASHES_MAX};
-use model::message::Message;
+use domain::execution::ExecutionResult;
+use domain::limits::{CLAIM_ITEMS_MAX, CONCURRENCY_KEY_BYTES_MAX, CRASHES_MAX};
+use domain::message::Message;
 use process::{BatchResponse, Deadline};
 use serde_json::{Value, json};
 use store::api::{PageRequest, QueueItemFilter, list_queue_items};
@@ -287,7 +288,7 @@ async fn finish(world: &World, word: &str) -> Vec<FreedNode> {
         execution_id: id,
         token,
         workflow_version: claimed.executions[0].workflow_version,
-        kind: FinishKind::End { result: "passed", reason: None },
+        kind: FinishKind::End { result: ExecutionResult::Passed, reason: None },
         message: None,
         attempt_record: None,
         facts: None,

@@ -1,5 +1,7 @@
 //! What failed for good, and redriving it.
 
+use domain::execution::ResultReason;
+use domain::function::Actor;
 use local::target::Target;
 use serde_json::{Value, json};
 use store::StoreError;
@@ -199,8 +201,8 @@ async fn what_fails_a_run_is_listed_and_nothing_else() {
     check(DeadLetterFilter { workflow_id: Some(handled.id), ..none() }, false).await;
     check(DeadLetterFilter { node_id: Some("work".into()), ..none() }, true).await;
     check(DeadLetterFilter { node_id: Some("first".into()), ..none() }, false).await;
-    check(DeadLetterFilter { reason: Some("component_error".into()), ..none() }, true).await;
-    check(DeadLetterFilter { reason: Some("timeout".into()), ..none() }, false).await;
+    check(DeadLetterFilter { reason: Some(ResultReason::ComponentError), ..none() }, true).await;
+    check(DeadLetterFilter { reason: Some(ResultReason::Timeout), ..none() }, false).await;
     check(DeadLetterFilter { root_event_id: Some(run_id), ..none() }, true).await;
     check(DeadLetterFilter { root_event_id: Some(fine_run), ..none() }, false).await;
     let page = PageRequest { before: None, rows: 10 };
@@ -268,7 +270,7 @@ async fn what_can_not_be_redriven_is_refused_and_says_why() {
     let cancel = RunCancel {
         organization_id: world.organization_id,
         run_id,
-        cancelled_by: "test".into(),
+        cancelled_by: Actor::Token("test".into()),
         now: world.now(),
     };
     cancel_run(world.api(), &cancel).await.unwrap();
@@ -309,7 +311,7 @@ async fn i10_a_run_with_as_many_executions_as_are_allowed_takes_no_redrive() {
             workflow.id
         )
     };
-    world.database.sql(&insert(model::limits::RUN_EXECUTIONS_MAX - 2)).await;
+    world.database.sql(&insert(domain::limits::RUN_EXECUTIONS_MAX - 2)).await;
     assert_eq!(redrive(&world, failed).await, RedriveOutcome::Refused("the run is at its limit"), "I10");
     world.database.sql("DELETE FROM workflow_node_executions WHERE id = (SELECT id FROM workflow_node_executions WHERE node_id = 'last' LIMIT 1)").await;
     assert_eq!(redrive(&world, failed).await, RedriveOutcome::Redriven { run_id }, "I10");

@@ -1,9 +1,9 @@
 //! What the builder and the executor hold at their limits: ten records of one author, each as heavy as it may be, leave room for the
 //! others of a batch and for the function (I9, I10).
 
+use domain::json::weight;
+use domain::limits::{CONFIGURATION_WEIGHT_MAX, EVENT_DATA_WEIGHT_MAX};
 use local::sealflow::Builder;
-use model::json::weight;
-use model::limits::{CONFIGURATION_WEIGHT_MAX, EVENT_DATA_WEIGHT_MAX};
 use serde_json::{Value, json};
 use tests::e2e::{Product, Reply, Story, make_secret, placed};
 

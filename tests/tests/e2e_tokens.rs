@@ -1,6 +1,6 @@
 //! Tokens that end, and names that choose no other resource: from the API and the command line, on the running product.
 
-use model::limits::TOKENS_MAX;
+use domain::limits::TOKENS_MAX;
 use serde_json::{Value, json};
 use tests::e2e::{Cli, Product, Shared, Story, word};
 use tests::wait_for;

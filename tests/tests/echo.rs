@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use std::io::Write as _;
 use std::sync::{Arc, Mutex};
 
+use domain::limits::{HTTP_RESPONSE_BYTES_MAX, HTTP_STORED_BYTES_MAX};
 use flate2::Compression;
 use flate2::write::{GzEncoder, ZlibEncoder};
 use local::leaks::{self, Place};
-use model::limits::{HTTP_RESPONSE_BYTES_MAX, HTTP_STORED_BYTES_MAX};
 use serde_json::json;
 use tests::e2e::outside::{FORMS, base64, encoded};
 use tests::kms::FakeKms;

@@ -1,7 +1,8 @@
 //! Cancelling one execution: it ends, and the rest of its run goes on.
 
+use domain::function::Actor;
+use domain::message::Message;
 use local::target::Target;
-use model::message::Message;
 use serde_json::{Value, json};
 use store::StoreError;
 use store::api::{ExecutionCancel, cancel_execution, load_run};
@@ -36,7 +37,7 @@ async fn cancel(world: &World, execution_id: Uuid) -> Result<Option<FreedNode>, 
     let cancel = ExecutionCancel {
         organization_id: world.organization_id,
         execution_id,
-        cancelled_by: "token:test".into(),
+        cancelled_by: Actor::Token("test".into()),
         now: world.now(),
     };
     cancel_execution(world.api(), &cancel).await
@@ -135,7 +136,7 @@ async fn i6_what_has_ended_or_is_anothers_is_not_cancelled() {
     let foreign = ExecutionCancel {
         organization_id: Uuid::new_v4(),
         execution_id: id,
-        cancelled_by: "token:other".into(),
+        cancelled_by: Actor::Token("other".into()),
         now: world.now(),
     };
     let refused = cancel_execution(world.api(), &foreign).await;

@@ -1,9 +1,12 @@
 //! Who may depend on what, held by a look at the graph of dependencies.
 
 use std::collections::{BTreeSet, HashMap};
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, PackageId};
+use domain::execution::{ExecutionResult, ExecutionState};
 
 /// The test crate, which looks at everything and is delivered to nobody, and the crates of the development loop.
 const NOT_DELIVERED: [&str; 3] = ["tests", "local", "xtask"];
@@ -123,7 +126,7 @@ fn i1_the_executor_links_no_evaluator_no_parser_and_no_reader_of_yaml() {
 fn what_is_pure_does_no_io_reads_no_clock_and_makes_no_ids() {
     let graph = Graph::load();
     for name in [
-        "model",
+        "domain",
         "expression",
         "components",
         "definition",
@@ -182,4 +185,37 @@ fn every_crate_that_functions_link_may_log_as_our_own() {
         .collect();
     let missing: Vec<_> = ours.iter().filter(|name| !process::OWN_CRATES.contains(name)).collect();
     assert!(missing.is_empty(), "what these log below WARN is thrown away: {missing:?}");
+}
+
+/// Rust files below `folder`, those of tests left out.
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        if path.is_dir() && !["tests", "target", "domain"].contains(&name) {
+            sources(&path, found);
+        } else if name.ends_with(".rs") && name != "tests.rs" {
+            found.push(path);
+        }
+    }
+}
+
+#[test]
+fn no_string_stands_for_a_state() {
+    let words = ExecutionState::ALL.iter().map(|word| word.as_str());
+    let words = words.chain(ExecutionResult::ALL.iter().map(|word| word.as_str()));
+    let words: Vec<String> = words.map(|word| format!("\"{word}\"")).collect();
+    let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+    let mut files = Vec::new();
+    for folder in ["functions", "shared"] {
+        sources(&root.join(folder), &mut files);
+    }
+    assert!(files.len() > 100, "the sources were found");
+    for file in files {
+        let text = fs::read_to_string(&file).unwrap();
+        let code = text.split("#[cfg(test)]").next().unwrap();
+        for word in &words {
+            assert!(!code.contains(word.as_str()), "{} has {word}: use the type", file.display());
+        }
+    }
 }

@@ -1,8 +1,8 @@
 //! What the builder's SQL role could write, if it were taken over, opens nothing that apply had not allowed, and sends nothing
 //! where a secret may not go.
 
+use domain::message::Message;
 use local::target::Target;
-use model::message::Message;
 use serde_json::{Value, json};
 use store::BootstrapIds;
 use tests::kms::FakeKms;

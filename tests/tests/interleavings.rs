@@ -1,10 +1,11 @@
 //! The interleavings of transactions, stepped through on real Postgres, in pairs: the naive form shows its anomaly, and
 //! ours does not.
 
+use domain::execution::ExecutionResult;
 use std::time::Duration;
 
+use domain::message::Message;
 use jiff::Timestamp;
-use model::message::Message;
 use serde_json::{Value, json};
 use store::builder::{
     ClaimedItem, LockMode, NewExecution, NewItem, Wakes, WriteBatch, claim_items, lock_woken_nodes,
@@ -36,7 +37,7 @@ fn executions_of(items: &[ClaimedItem], workflow: &Workflow) -> Vec<NewExecution
         root_event_id: item.root_event_id,
         event_id: item.event_id,
         previous_execution_id: None,
-        state: "pending",
+        state: domain::execution::ExecutionState::Pending,
         result: None,
         result_reason: None,
         result_message: None,
@@ -423,7 +424,7 @@ async fn finish_at_gate(
         execution_id,
         token,
         workflow_version: 1,
-        kind: FinishKind::End { result: "passed", reason: None },
+        kind: FinishKind::End { result: ExecutionResult::Passed, reason: None },
         message: None,
         attempt_record: None,
         facts: None,

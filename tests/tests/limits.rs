@@ -1,6 +1,6 @@
 //! Each named limit has a test on both sides (I10): held for all of them here, by reading the sources.
 //!
-//! A limit is a constant whose name says so (`…_MAX`, `…_MIN`, `…_AT_ONCE`, `…_PER_SECOND`, `KEPT_FOR`), in `model::limits` or beside
+//! A limit is a constant whose name says so (`…_MAX`, `…_MIN`, `…_AT_ONCE`, `…_PER_SECOND`, `KEPT_FOR`), in `domain::limits` or beside
 //! the code that keeps it. Its name must stand in a test, at the limit and one step past it (`NAME` with `NAME + 1`, `NAME - 1`, or a
 //! range that ends at it); where several files have a limit of that name, each in a test of its own crate. Where a test reaches the
 //! other side in another way, [`HELD_OTHERWISE`] names the test, once for each of them; where none can, [`WITHOUT_TEST`] says why.
@@ -83,7 +83,7 @@ const TESTS: [&str; 3] = ["shared", "functions", "tests"];
 struct Sources {
     /// Names of limits with the files that they are in.
     limits: BTreeMap<String, BTreeSet<String>>,
-    /// The text of tests by crate, `shared/model` for one.
+    /// The text of tests by crate, `shared/domain` for one.
     tests: BTreeMap<String, String>,
 }
 
@@ -94,7 +94,7 @@ impl Sources {
 
     /// The files whose limit of that name no test holds, as far as the exceptions go.
     fn without_test(&self, name: &str, files: &BTreeSet<String>) -> Vec<String> {
-        // What stands in `model` is kept, and tested, elsewhere.
+        // What stands in `domain` is kept, and tested, elsewhere.
         let is_held = |file: &String| {
             let own = crate_of(file);
             let is_others = |crate_name: &String| files.iter().any(|file| crate_of(file) == *crate_name);
@@ -111,7 +111,7 @@ impl Sources {
 }
 
 /// The crate of the limits that several crates keep.
-const MODEL: &str = "shared/model";
+const MODEL: &str = "shared/domain";
 
 /// The folder of the crate that a file is of.
 fn crate_of(file: &str) -> String {

@@ -115,7 +115,7 @@ async fn what_a_release_can_not_read_is_given_back_and_keeps_its_key_i9() {
         residuals()
     );
     stage.world.database.sql(&due).await;
-    let wake = model::message::Message::Execution { execution_id: id.parse().unwrap() };
+    let wake = domain::message::Message::Execution { execution_id: id.parse().unwrap() };
     execute(&stage.executor, &[wake]).await;
     assert_eq!(stage.ended(&id).await, "finished|passed||2|1");
     assert_eq!(stage.target.requests()[0].header("idempotency-key"), Some(id.as_str()));

@@ -1,6 +1,6 @@
 //! Pages of lists with large rows end before they are larger than Lambda's answer may be.
 
-use model::limits::PAGE_BYTES_MAX;
+use domain::limits::PAGE_BYTES_MAX;
 use serde_json::json;
 use store::Store;
 use store::api::{EventFilter, ExecutionFilter, PageRequest, list_events, list_executions, list_secrets};

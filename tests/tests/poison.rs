@@ -3,10 +3,10 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
+use domain::limits::{ANCESTORS_BYTES_MAX, RUN_DEPTH_MAX, RUN_EXECUTIONS_MAX};
+use domain::message::Message;
 use local::sealflow::Sealflow;
 use local::target::Target;
-use model::limits::{ANCESTORS_BYTES_MAX, RUN_DEPTH_MAX, RUN_EXECUTIONS_MAX};
-use model::message::Message;
 use serde_json::{Value, json};
 use tests::world::{build, event, execute};
 use tests::{Workflow, World};
@@ -56,7 +56,8 @@ async fn forty_two_way_diamonds_end_at_the_runs_limit_and_another_run_goes_on_i1
 
     let passed = world.database.count(&of(run_id)).await;
     // One batch is over the limit at most, for one builder was at work.
-    let batch = i64::try_from(model::limits::GO_ON_EXECUTIONS_MAX).unwrap() * model::limits::CLAIM_ITEMS_MAX;
+    let batch =
+        i64::try_from(domain::limits::GO_ON_EXECUTIONS_MAX).unwrap() * domain::limits::CLAIM_ITEMS_MAX;
     assert!((RUN_EXECUTIONS_MAX - batch..=RUN_EXECUTIONS_MAX + batch).contains(&passed), "{passed}");
     let ends = "SELECT DISTINCT result, result_reason FROM workflow_node_executions WHERE result <> 'passed'";
     assert_eq!(world.database.sql(ends).await, "failed|run_limit");

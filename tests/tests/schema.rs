@@ -2,6 +2,10 @@
 
 use std::process::Command;
 
+use domain::execution::{ExecutionResult, ExecutionState, ResultReason};
+use domain::function::Function;
+use domain::run::RunMark;
+use domain::webhook::Authentication;
 use local::stack::find_postgres;
 use serde_json::{Value, json};
 use tests::world::{build, event};
@@ -511,4 +515,36 @@ async fn hot_statements_walk_over_no_large_table() {
     }
     let sql = "SELECT count(*) FROM workflow_node_executions WHERE node_id = 'last' AND result = 'passed'";
     assert_eq!(world.database.count(sql).await, 6);
+}
+
+/// The words of each CHECK of the form `column IN (…)`, of the table's column.
+async fn words_in_check(database: &Database, table: &str, column: &str) -> String {
+    database
+        .sql(&format!(
+            "SELECT string_agg(word, ' ' ORDER BY word) FROM (
+                 SELECT DISTINCT (regexp_matches(pg_get_constraintdef(c.oid), '''([a-z_]+)''::text', 'g'))[1] AS word
+                 FROM pg_constraint c
+                 WHERE c.conrelid = '{table}'::regclass AND c.contype = 'c'
+                   AND pg_get_constraintdef(c.oid) LIKE 'CHECK (({column} = ANY (ARRAY[%') words"
+        ))
+        .await
+}
+
+#[tokio::test]
+async fn words_are_spelled_as_the_checks_have_them() {
+    let database = Database::create().await;
+    let check = async |table: &str, column: &str, words: Vec<&str>| {
+        let mut words = words;
+        words.sort_unstable();
+        assert_eq!(words_in_check(&database, table, column).await, words.join(" "), "{table}.{column}");
+    };
+    let executions = "workflow_node_executions";
+    check(executions, "state", ExecutionState::ALL.iter().map(|word| word.as_str()).collect()).await;
+    check(executions, "result", ExecutionResult::ALL.iter().map(|word| word.as_str()).collect()).await;
+    check(executions, "result_reason", ResultReason::ALL.iter().map(|word| word.as_str()).collect()).await;
+    check("workflow_run_marks", "reason", RunMark::ALL.iter().map(|word| word.as_str()).collect()).await;
+    check("webhooks", "authentication", Authentication::ALL.iter().map(|word| word.as_str()).collect()).await;
+    // Only those that take hints have a heartbeat.
+    let functions = [Function::Builder, Function::Executor].map(Function::as_str).to_vec();
+    check("function_heartbeats", "function", functions).await;
 }

@@ -1,6 +1,7 @@
 //! How many secrets an organization has.
 
-use model::limits::SECRETS_MAX;
+use domain::function::Actor;
+use domain::limits::SECRETS_MAX;
 use store::StoreError;
 use store::api::{SecretIdentity, SecretWrite, change_secret};
 use tests::World;
@@ -17,8 +18,10 @@ async fn i10_an_organization_has_so_many_secrets_and_no_more() {
     world.database.sql(&sql).await;
     let set = async |name: &str| {
         let secret = SecretIdentity { organization_id, name, id: world.id() };
-        change_secret(world.api(), secret, "test", world.now(), |_| Ok(SecretWrite::Data(vec![1, 0, 0])))
-            .await
+        change_secret(world.api(), secret, &Actor::Token("test".into()), world.now(), |_| {
+            Ok(SecretWrite::Data(vec![1, 0, 0]))
+        })
+        .await
     };
     set("last").await.expect("it is the last that fits");
     let refused = set("one-more").await.expect_err("there are as many as may be");

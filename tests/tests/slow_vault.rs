@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use domain::message::Message;
 use local::target::Target;
-use model::message::Message;
 use serde_json::json;
 use tests::World;
 use tests::kms::FakeKms;

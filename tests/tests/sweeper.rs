@@ -1,8 +1,8 @@
 //! The sweeper: what was committed and never delivered comes back, and nothing is sent in vain.
 
+use domain::limits::{NODE_ITEMS_MAX, SENDS_MAX, SWEEP_ROWS_MAX};
+use domain::message::Message;
 use local::target::Target;
-use model::limits::{NODE_ITEMS_MAX, SENDS_MAX, SWEEP_ROWS_MAX};
-use model::message::Message;
 use serde_json::{Value, json};
 use sweeper::{Swept, sweep};
 use tests::queues::Sent;

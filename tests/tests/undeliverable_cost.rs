@@ -1,6 +1,6 @@
 //! The search for what can't be delivered: its cost grows with what was tried in vain, and not with what has ended before.
 
-use model::limits::SENDS_MAX;
+use domain::limits::SENDS_MAX;
 use serde_json::{Value, json};
 use sweeper::sweep;
 use tests::database::store_at;

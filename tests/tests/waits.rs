@@ -1,9 +1,10 @@
 //! `wait`: a timer's row is the truth; it is never early, costs nothing while it waits, and ends when it is cancelled (I8).
 
+use domain::function::Actor;
 use std::slice::from_ref;
 
-use model::limits::REMOVED_EXECUTIONS_MAX;
-use model::message::Message;
+use domain::limits::REMOVED_EXECUTIONS_MAX;
+use domain::message::Message;
 use serde_json::{Value, json};
 use store::api::{RunCancel, cancel_run, delete_organization, delete_workflow};
 use sweeper::sweep;
@@ -121,7 +122,7 @@ async fn a_wait_that_is_cancelled_ends_at_once_and_the_next_one_begins_i4() {
     let cancel = RunCancel {
         organization_id: world.organization_id,
         run_id,
-        cancelled_by: "test".into(),
+        cancelled_by: Actor::Token("test".into()),
         now: world.now(),
     };
     let outcome = cancel_run(world.api(), &cancel).await.expect("it is cancelled");
@@ -149,13 +150,19 @@ async fn a_wait_of_what_is_removed_ends_with_it_and_holds_no_slot_i4() {
     build(&world.builder(), &[event(run_id)]).await;
     assert_eq!(world.items().await, 0, "the slot of the node that is back is free");
 
-    delete_workflow(world.api(), world.organization_id, workflow.id, "test", world.now())
-        .await
-        .expect("it is deleted");
+    delete_workflow(
+        world.api(),
+        world.organization_id,
+        workflow.id,
+        &Actor::Token("test".into()),
+        world.now(),
+    )
+    .await
+    .expect("it is deleted");
     assert_eq!(ended().await, "finished|cancelled|node_removed", "its workflow");
 
     waiting(&world, json!({ "for": "30 days" })).await;
-    delete_organization(world.api(), world.organization_id, "test", world.now())
+    delete_organization(world.api(), world.organization_id, &Actor::Token("test".into()), world.now())
         .await
         .expect("it is deleted");
     assert_eq!(ended().await, "finished|cancelled|cancelled", "its organization");
@@ -176,7 +183,7 @@ async fn a_wait_that_is_made_while_its_run_is_cancelled_does_not_live_on_i8() {
     let cancel = RunCancel {
         organization_id: world.organization_id,
         run_id,
-        cancelled_by: "test".into(),
+        cancelled_by: Actor::Token("test".into()),
         now: world.now(),
     };
     let ((), outcome, ()) = tokio::join!(

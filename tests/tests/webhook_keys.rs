@@ -367,7 +367,7 @@ async fn what_has_no_key_and_what_is_kept_too_long_is_refused() {
         intake.call("POST", &format!("/v1/webhooks/{}/rotate", word(&open["id"])), &json!({})).await;
     assert_eq!(status, 400);
     intake.hook("w", "signature").await;
-    let body = json!({ "keep_previous_seconds": model::limits::WEBHOOK_KEY_KEPT_SECONDS_MAX + 1 });
+    let body = json!({ "keep_previous_seconds": domain::limits::WEBHOOK_KEY_KEPT_SECONDS_MAX + 1 });
     assert_eq!(intake.call("POST", "/v1/webhooks/w/push/rotate", &body).await.0, 400);
     assert_eq!(intake.call("POST", "/v1/webhooks/w/none/rotate", &json!({})).await.0, 404);
     assert_eq!(intake.call("POST", "/v1/webhooks/x/rotate", &json!({})).await.0, 404);
@@ -490,7 +490,7 @@ async fn a_webhook_that_is_posted_to_too_fast_is_told_when_to_try_again_and_othe
     let header = |hook: &Value| bearer(&word(&hook["token"]));
     assert_eq!(intake.post(&hook, header(&hook)).await, (StatusCode::ACCEPTED, None));
     // What a stranger sends takes nothing out of the bucket.
-    for _ in 0..model::limits::WEBHOOK_BURST_MAX + 10 {
+    for _ in 0..domain::limits::WEBHOOK_BURST_MAX + 10 {
         assert_eq!(intake.post(&hook, bearer("a stranger's token")).await.0, StatusCode::UNAUTHORIZED);
     }
     assert_eq!(intake.post(&hook, header(&hook)).await, (StatusCode::ACCEPTED, None));

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 
 use aws_client::Service;
 use axum::body::Body;
+use domain::message::Message;
 use local::sqs::{QueueOptions, QueuePair, create_queue_pair};
 use local::target::Target;
-use model::message::Message;
 use process::Clock;
 use queue::Queue;
 use serde_json::{Value, json};

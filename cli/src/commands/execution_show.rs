@@ -1,4 +1,5 @@
 use clap::Args;
+use domain::execution::ExecutionResult;
 use serde_json::{Value, json};
 
 use super::Context;
@@ -80,7 +81,7 @@ fn attempts(execution: &Value) -> String {
     for attempt in attempts {
         let error = &attempt["error"];
         let outcome = if error.is_null() {
-            "passed".to_owned()
+            ExecutionResult::Passed.to_string()
         } else {
             format!("{}: {}", text(error, "code"), text(error, "message"))
         };

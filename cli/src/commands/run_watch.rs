@@ -1,3 +1,4 @@
+use domain::run::RunState;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
@@ -46,7 +47,7 @@ pub(crate) fn watch(context: &Context, run_id: &str, timeout_seconds: u64) -> Re
     let mut failures = 0;
     loop {
         match look(context, run_id, &mut progress) {
-            Ok(run) if run["state"] != "running" => return finish(context, &run),
+            Ok(run) if run["state"] != RunState::Running.as_str() => return finish(context, &run),
             Ok(_) => failures = 0,
             Err(failure) => {
                 failures += 1;
@@ -98,7 +99,7 @@ fn finish(context: &Context, run: &Value) -> Result<(), Failure> {
             say!("run {} after {executions} execution{plural}", printable(&state));
         }
     }
-    if state == "failed" { Err(Failure::Silent) } else { Ok(()) }
+    if state == RunState::Failed.as_str() { Err(Failure::Silent) } else { Ok(()) }
 }
 
 /// What of a run was shown already.

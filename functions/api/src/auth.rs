@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::FromRequestParts;
 use axum::http::header;
 use axum::http::request::Parts;
+use domain::function::Actor;
 use store::api::authenticate_token;
 use uuid::Uuid;
 
@@ -18,7 +19,7 @@ pub(crate) struct Caller {
     /// The one organization that the request reaches.
     pub(crate) organization_id: Uuid,
     /// What is recorded as `created_by` and the like.
-    pub(crate) name: String,
+    pub(crate) actor: Actor,
 }
 
 impl FromRequestParts<Arc<Deps>> for Caller {
@@ -30,6 +31,6 @@ impl FromRequestParts<Arc<Deps>> for Caller {
         let caller = authenticate_token(&deps.store, &sha256(token), deps.clock.now())
             .await?
             .ok_or(ApiError::Unauthorized)?;
-        Ok(Self { organization_id: caller.organization_id, name: format!("token:{}", caller.token_name) })
+        Ok(Self { organization_id: caller.organization_id, actor: Actor::Token(caller.token_name) })
     }
 }

@@ -2,7 +2,7 @@
 
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, header};
-use model::limits::API_BODY_BYTES_MAX;
+use domain::limits::API_BODY_BYTES_MAX;
 use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 

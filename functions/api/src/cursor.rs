@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use model::limits::{PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX};
+use domain::limits::{PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use store::api::{Page, PageRequest};

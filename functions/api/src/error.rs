@@ -19,7 +19,7 @@
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use definition_check::Problem;
-use model::request_headers::TooManyHops;
+use domain::request_headers::TooManyHops;
 use serde::Serialize;
 use store::StoreError;
 use vault_seal::SealError;

@@ -3,7 +3,7 @@
 //! The scrubber marks a value, each of its lines and each leaf of its JSON wherever a target sends them back. Whoever may apply
 //! workflows can let a target send guesses: the right one is marked. That takes too long for anything but a short piece.
 
-use model::limits::SECRET_VALUE_BYTES_MIN;
+use domain::limits::SECRET_VALUE_BYTES_MIN;
 use serde_json::Value;
 use vault_format::SecretValue;
 

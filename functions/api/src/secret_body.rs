@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::str::FromStr;
 
-use model::limits::SECRET_VALUE_BYTES_MIN;
-use model::placement::Placement;
+use domain::allowed_host::AllowedHost;
+use domain::limits::SECRET_VALUE_BYTES_MIN;
+use domain::placement::Placement;
 use serde::{Deserialize, Deserializer};
-use vault_format::{AllowedHost, SecretValue};
+use vault_format::SecretValue;
 
 use crate::error::ApiError;
 

@@ -1,11 +1,11 @@
 //! Starting a run by hand: a root event of a `start` trigger.
 
 use definition::{RootEnvironment, compile, resolve_run_name};
+use domain::definition::{DEFAULT_CHANNEL, Definition, Node, Uses};
+use domain::json::{JsonError, compact_bytes, parse_strict};
+use domain::limits::EVENT_DATA_BYTES_MAX;
+use domain::routing::targets;
 use jiff::Timestamp;
-use model::definition::{DEFAULT_CHANNEL, Definition, Node, Uses};
-use model::json::{JsonError, compact_bytes, parse_strict};
-use model::limits::EVENT_DATA_BYTES_MAX;
-use model::routing::targets;
 use serde_json::{Map, Value};
 use store::api::{RunStart, StartOutcome, load_workflow, start_run};
 use uuid::Uuid;

@@ -1,6 +1,6 @@
 //! Wakes after a commit. They are hints: what is not sent, the sweeper makes good.
 
-use model::message::Message;
+use domain::message::Message;
 use queue::Outgoing;
 use uuid::Uuid;
 

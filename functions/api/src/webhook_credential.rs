@@ -1,6 +1,7 @@
 //! What a webhook's callers are checked with: signing keys are sealed, tokens are kept by their hash.
 
-use model::limits::{WEBHOOK_KEY_BYTES_MAX, WEBHOOK_KEY_BYTES_MIN};
+use domain::limits::{WEBHOOK_KEY_BYTES_MAX, WEBHOOK_KEY_BYTES_MIN};
+use domain::webhook::Authentication;
 use store::api::WebhookCredential;
 use uuid::Uuid;
 use vault_format::{Bounds, Entries, Entry, Purpose, Scope, SecretValue};
@@ -21,11 +22,11 @@ pub(crate) enum CredentialKind {
 
 impl CredentialKind {
     /// That of `webhooks.authentication`; None: it has no credential.
-    pub(crate) fn of(authentication: &str) -> Option<Self> {
+    pub(crate) fn of(authentication: Authentication) -> Option<Self> {
         match authentication {
-            "signature" => Some(Self::SigningKey),
-            "bearer" | "header_token" => Some(Self::Token),
-            _ => None,
+            Authentication::Signature => Some(Self::SigningKey),
+            Authentication::Bearer | Authentication::HeaderToken => Some(Self::Token),
+            Authentication::None => None,
         }
     }
 

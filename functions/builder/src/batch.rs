@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use model::limits::CLAIM_ITEMS_MAX;
-use model::message::Message;
+use domain::limits::CLAIM_ITEMS_MAX;
+use domain::message::Message;
 use queue::Outgoing;
 use store::builder::{
     AncestorRequest, ClaimedItem, Claims, LoadRequest, LockMode, LockedNodes, NodeKey, StoredDefinition,
@@ -303,9 +303,9 @@ fn ancestor_request(event_id: Uuid, reach: &Reach) -> Option<AncestorRequest> {
         return None;
     }
     let distance_max = if mentions.all_nodes {
-        model::limits::RUN_DEPTH_MAX
+        domain::limits::RUN_DEPTH_MAX
     } else {
-        i32::try_from(mentions.previous_max).unwrap_or(i32::MAX).min(model::limits::RUN_DEPTH_MAX)
+        i32::try_from(mentions.previous_max).unwrap_or(i32::MAX).min(domain::limits::RUN_DEPTH_MAX)
     };
     Some(AncestorRequest { event_id, node_ids: mentions.node_ids.clone(), distance_max })
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use definition::Compiled;
-use model::definition::Definition;
-use model::json::weight;
+use domain::definition::Definition;
+use domain::json::weight;
 use process::Cache;
 use serde_json::json;
 use store::builder::StoredDefinition;

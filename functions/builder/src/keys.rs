@@ -1,7 +1,7 @@
 //! Nodes with a concurrency key: items are seen before any is taken, in a transaction of its own that stores
 //! what their keys came to. Then they wait in the order of their key.
 
-use model::limits::CLAIM_ITEMS_MAX;
+use domain::limits::CLAIM_ITEMS_MAX;
 use store::builder::{
     LockMode, NodeKey, SuspectItem, Wakes, find_unseen_items, load_batch, lock_woken_nodes, write_keys,
 };

@@ -12,6 +12,7 @@ mod reach;
 mod serve;
 mod suspects;
 
+use domain::function::Function;
 use process::{BatchResponse, Clock, Deadline, Ids, Metric, Metrics, Received, SqsBatch};
 use queue::Queue;
 use store::Store;
@@ -82,7 +83,7 @@ fn fail_all(response: &mut BatchResponse, message_ids: Vec<String>, error: &Batc
 }
 
 fn wakes_of(received: Vec<Received>) -> (Wakes, Vec<String>) {
-    use model::message::Message;
+    use domain::message::Message;
     let (mut wakes, mut message_ids) = (Wakes::default(), Vec::new());
     for Received { message_id, message, .. } in received {
         match message {
@@ -112,7 +113,8 @@ impl Built {
             );
         }
         if self.has_written {
-            let noted = store::executor::record_heartbeat(&deps.store, "builder", deps.clock.now()).await;
+            let noted =
+                store::executor::record_heartbeat(&deps.store, Function::Builder, deps.clock.now()).await;
             if let Err(error) = noted {
                 tracing::warn!(%error, "the heartbeat was not noted");
             }

@@ -28,7 +28,7 @@ pub async fn serve(parts: Parts) -> anyhow::Result<()> {
         definitions: Definitions::default(),
         public_url: settings.public_url,
         parts,
-        metrics: Metrics::new(&settings.metrics_namespace, "builder"),
+        metrics: Metrics::new(&settings.metrics_namespace, domain::function::Function::Builder),
     };
     let deps = &deps;
     run(service_fn(move |event: LambdaEvent<SqsBatch>| async move {

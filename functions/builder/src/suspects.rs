@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use model::limits::{CLAIM_ITEMS_MAX, CRASHES_MAX};
-use model::message::Message;
+use domain::limits::{CLAIM_ITEMS_MAX, CRASHES_MAX};
+use domain::message::Message;
 use process::Deadline;
 use queue::Outgoing;
 use store::StoreError;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use model::message::Message;
+use domain::message::Message;
 use process::Deadline;
 use queue::Outgoing;
 use store::StoreError;
@@ -125,7 +125,7 @@ async fn end(unstartable: &[RefusedExecution], deps: &Deps) {
     match ended {
         Ok((ended, freed)) => {
             for execution in ended {
-                tracing::info!(execution_id = %execution.id, reason = execution.reason, "ended without a start");
+                tracing::info!(execution_id = %execution.id, reason = %execution.reason, "ended without a start");
             }
             send(freed_wakes(freed).collect(), deps).await;
         }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use model::definition::Edge;
+use domain::definition::Edge;
 use process::Cache;
 use store::StoreError;
 use store::executor::load_edges;

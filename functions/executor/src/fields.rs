@@ -4,7 +4,7 @@
 //! message or sent where nobody looked (I7).
 
 use components::{Component, FieldRule, field_rule};
-use model::outcome::ResultReason;
+use domain::execution::ResultReason;
 use secret_text::{Context, Encoding, FieldKind, Part, SecretField, Unreadable, read_fields, read_residuals};
 use serde_json::Value;
 use store::executor::ClaimedExecution;
@@ -149,7 +149,11 @@ fn is_encoded(head: &str, rest: &[Part]) -> bool {
         }
         Part::Encoded(Encoding::Segment | Encoding::UrlPath, _) => is_path,
         Part::Encoded(Encoding::Query, _) => !is_path,
-        _ => false,
+        Part::Encoded(Encoding::Base64 | Encoding::Url | Encoding::Xml | Encoding::Json, _)
+        | Part::Secret(_)
+        | Part::SentAt(_)
+        | Part::Request(_)
+        | Part::Mac { .. } => false,
     })
 }
 

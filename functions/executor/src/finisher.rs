@@ -3,12 +3,13 @@
 
 use std::time::{Duration, Instant};
 
+use domain::execution::{ExecutionResult, ResultReason};
+use domain::function::Function;
+use domain::message::Message;
+use domain::routing::targets;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use jiff::SignedDuration;
-use model::message::Message;
-use model::outcome::ResultReason;
-use model::routing::targets;
 use process::{Deadline, Metric};
 use queue::Outgoing;
 use serde_json::json;
@@ -221,7 +222,7 @@ fn jitter(deps: &Deps) -> f64 {
 /// The failure that takes the place of an outcome that the database refuses.
 fn without_output(recording: Recording) -> Recording {
     let message = "the database refused the output; look for unusual characters or sizes in it".to_owned();
-    let kind = FinishKind::End { result: "failed", reason: Some(ResultReason::Limit.as_str()) };
+    let kind = FinishKind::End { result: ExecutionResult::Failed, reason: Some(ResultReason::Limit) };
     Recording {
         decision: Decision {
             kind,
@@ -325,7 +326,11 @@ async fn record_once(
 
 fn measure(recording: &Recording, deps: &Deps) {
     if let FinishKind::End { result, .. } = recording.decision.kind {
-        let metric = if result == "passed" { Metric::ExecutionsPassed } else { Metric::ExecutionsFailed };
+        let metric = if result == ExecutionResult::Passed {
+            Metric::ExecutionsPassed
+        } else {
+            Metric::ExecutionsFailed
+        };
         deps.metrics.count(metric, 1);
     }
     deps.metrics.add(Metric::ExecutionSeconds, recording.duration.as_secs_f64());
@@ -375,7 +380,9 @@ async fn settle<'a>(
         }
     }
     send(messages, deps).await;
-    if has_recorded && let Err(error) = record_heartbeat(&deps.store, "executor", deps.clock.now()).await {
+    if has_recorded
+        && let Err(error) = record_heartbeat(&deps.store, Function::Executor, deps.clock.now()).await
+    {
         tracing::warn!(%error, "the heartbeat was not noted");
     }
     again

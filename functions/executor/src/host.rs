@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use components::credential::Credential;
 use components::{BoxFuture, Host, HttpBody, HttpFailure, HttpRequest, HttpResponse};
+use domain::allowed_host::AllowedHost;
+use domain::execution::ResultReason;
+use domain::limits::HTTP_REDIRECTS_MAX;
 use http_guard::{GuardedClient, HttpError, Request, Response};
 use jiff::Timestamp;
-use model::limits::HTTP_REDIRECTS_MAX;
-use model::outcome::ResultReason;
 use process::Clock;
 use ring::digest::{Context, SHA256};
 use scrub::Scrubber;
@@ -17,7 +18,6 @@ use secret_text::{Made, hides_no_value};
 use tokio::time::Instant;
 use url::Url;
 use uuid::Uuid;
-use vault_format::AllowedHost;
 use zeroize::Zeroizing;
 
 use crate::credential::{

@@ -20,9 +20,9 @@ mod suspects;
 
 use std::sync::Arc;
 
+use domain::message::Message;
+use domain::times::Times;
 use http_guard::GuardedClient;
-use model::message::Message;
-use model::times::Times;
 use process::{BatchResponse, Clock, Deadline, Ids, Metrics, SqsBatch};
 use queue::{Outgoing, Queue};
 use store::Store;

@@ -1,10 +1,11 @@
 //! What becomes of an execution once its component has ended.
 
+use domain::execution::{ExecutionResult, ResultReason};
+use domain::json::check_output;
+use domain::outcome::{Failure, Outcome, Output};
+use domain::redactions::Redactions;
+use domain::retry::RetryPolicy;
 use jiff::Timestamp;
-use model::json::check_output;
-use model::outcome::{Failure, Outcome, Output, ResultReason};
-use model::redactions::Redactions;
-use model::retry::RetryPolicy;
 use scrub::Scrubber;
 use serde_json::{Value, json};
 use store::executor::{ClaimedExecution, FinishKind};
@@ -163,7 +164,7 @@ pub fn decide(ended: Ended, jitter: f64) -> Decision {
     });
     match outcome {
         Outcome::Passed(output) => Decision {
-            kind: FinishKind::End { result: "passed", reason: None },
+            kind: FinishKind::End { result: ExecutionResult::Passed, reason: None },
             message: None,
             record: Some(record),
             facts: None,
@@ -177,7 +178,7 @@ pub fn decide(ended: Ended, jitter: f64) -> Decision {
                 Some(wait_seconds) => {
                     FinishKind::Retry { wait_seconds, is_counted: true, is_answered: failure.answered }
                 }
-                None => FinishKind::End { result: "failed", reason: Some(failure.reason.as_str()) },
+                None => FinishKind::End { result: ExecutionResult::Failed, reason: Some(failure.reason) },
             };
             // Only a component's own failure emits, and only once no attempt is left.
             let output = (wait.is_none() && failure.reason.emits())
@@ -215,7 +216,7 @@ fn decide_unreadable(execution: &ClaimedExecution, now: Timestamp, jitter: f64) 
         "redrive it, and it is built anew"
     };
     Decision {
-        kind: FinishKind::End { result: "failed", reason: Some(ResultReason::Crashed.as_str()) },
+        kind: FinishKind::End { result: ExecutionResult::Failed, reason: Some(ResultReason::Crashed) },
         message: Some(format!(
             "what was stored of it can't be read by this version of sealflow; {what_to_do}"
         )),
@@ -283,7 +284,8 @@ mod tests {
             assert_eq!(decide(ended(outcome, attempt, policy.clone()), 0.0).kind, expected);
         };
         let retry = |is_answered| FinishKind::Retry { wait_seconds: 4.0, is_counted: true, is_answered };
-        let end = FinishKind::End { result: "failed", reason: Some("component_error") };
+        let end =
+            FinishKind::End { result: ExecutionResult::Failed, reason: Some(ResultReason::ComponentError) };
         check(failure(true, true), 1, &policy, retry(true));
         check(failure(true, false), 2, &policy, retry(false));
         check(failure(true, true), 3, &policy, end);
@@ -325,7 +327,7 @@ mod tests {
             assert_eq!((decision.kind, decision.message), (waits, None));
             assert_eq!(decision.facts, Some(json!({ "unreadable_since": start.to_string() })));
         }
-        let ends = FinishKind::End { result: "failed", reason: Some("crashed") };
+        let ends = FinishKind::End { result: ExecutionResult::Failed, reason: Some(ResultReason::Crashed) };
         for (attempt, said) in [(1, "redrive it"), (2, "look before you redrive")] {
             let decision = at(Some(start), UNREADABLE_SECONDS_MAX, attempt);
             assert_eq!(decision.kind, ends);

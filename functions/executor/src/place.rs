@@ -1,8 +1,8 @@
 //! Where in a request secrets stand, held against the places that their entries name.
 
 use components::Component;
-use model::outcome::ResultReason;
-use model::placement::Placement;
+use domain::execution::ResultReason;
+use domain::placement::Placement;
 use secret_text::Part;
 
 use crate::fields::Fields;

@@ -1,6 +1,6 @@
 //! The node's `redact`: places of the output that are blanked before it is stored.
 
-use model::redactions::{REDACTIONS_BYTES_MAX, REDACTIONS_MAX};
+use domain::redactions::{REDACTIONS_BYTES_MAX, REDACTIONS_MAX};
 use serde_json::Value;
 
 /// What stands in a blanked place.

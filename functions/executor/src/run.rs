@@ -4,9 +4,10 @@ use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
 
 use components::{Call, Component, FieldRule, HttpFailure, SecretPlace, field_rule};
+use domain::execution::ResultReason;
+use domain::outcome::{Failure, idempotency_key};
+use domain::times::Times;
 use futures_util::FutureExt;
-use model::outcome::{Failure, ResultReason, idempotency_key};
-use model::times::Times;
 use secret_text::{
     Context, FieldKind, Made, OPENED_BYTES_MAX, RENDERED_BYTES_MAX, SecretField, put, rendered_bytes_max,
     url_bytes_max,

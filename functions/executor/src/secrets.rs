@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use model::outcome::ResultReason;
+use domain::execution::ResultReason;
 use secret_text::{SecretField, references};
 use store::executor::{ClaimedExecution, ExecutionClaims};
 use uuid::Uuid;

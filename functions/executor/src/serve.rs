@@ -36,7 +36,7 @@ pub async fn serve(components: ComponentSet) -> anyhow::Result<()> {
         edges: EdgesCache::default(),
         tokens: Arc::default(),
         components,
-        metrics: Metrics::new(&settings.metrics_namespace, "executor"),
+        metrics: Metrics::new(&settings.metrics_namespace, domain::function::Function::Executor),
     };
     let least = Duration::from_secs(u64::from(deps.times.function_timeout_seconds));
     let deps = &deps;

@@ -1,6 +1,6 @@
 //! Executions that took a process along before run one at a time, alone in the process.
 
-use model::message::Message;
+use domain::message::Message;
 use process::Deadline;
 use queue::Outgoing;
 use store::executor::{ClaimScope, RefusedExecution};

@@ -2,8 +2,8 @@
 //!
 //! It decides nothing about the work itself: builder and executor look again under their own locks. Two at once do no harm.
 
-use model::limits::{SWEEP_GRACE_SECONDS, SWEEP_ROWS_MAX};
-use model::message::Message;
+use domain::limits::{SWEEP_GRACE_SECONDS, SWEEP_ROWS_MAX};
+use domain::message::Message;
 use process::{Clock, Ids, Metric, Metrics};
 use queue::{Outgoing, Queue};
 use serde::Serialize;

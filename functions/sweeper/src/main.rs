@@ -27,7 +27,7 @@ async fn serve() -> anyhow::Result<()> {
         clock,
         ids: Ids::new(),
         grace_seconds: settings.sweep_grace_seconds.unwrap_or(GRACE_SECONDS),
-        metrics: Metrics::new(&settings.metrics_namespace, "sweeper"),
+        metrics: Metrics::new(&settings.metrics_namespace, domain::function::Function::Sweeper),
     };
     let deps = &deps;
     run(service_fn(move |event: LambdaEvent<IgnoredAny>| async move {

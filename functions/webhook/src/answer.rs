@@ -4,7 +4,7 @@ use axum::Json;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use components::webhook::BodyError;
-use model::request_headers::TooManyHops;
+use domain::request_headers::TooManyHops;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -55,14 +55,14 @@ impl IntoResponse for Answer {
             }
             Self::TooLarge => (
                 StatusCode::PAYLOAD_TOO_LARGE,
-                format!("the body is larger than {} bytes", model::limits::WEBHOOK_BODY_BYTES_MAX),
+                format!("the body is larger than {} bytes", domain::limits::WEBHOOK_BODY_BYTES_MAX),
             ),
             Self::BadBody(error) => (StatusCode::BAD_REQUEST, error.to_string()),
             Self::BadKey => (
                 StatusCode::BAD_REQUEST,
                 format!(
                     "the deduplication key is longer than {} bytes",
-                    model::limits::DEDUPLICATION_KEY_BYTES_MAX
+                    domain::limits::DEDUPLICATION_KEY_BYTES_MAX
                 ),
             ),
             Self::TooManyHops => (StatusCode::LOOP_DETECTED, TooManyHops.to_string()),

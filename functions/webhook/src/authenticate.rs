@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use domain::limits::WEBHOOK_KEY_BYTES_MIN;
+use domain::webhook::Authentication;
 use jiff::Timestamp;
-use model::limits::WEBHOOK_KEY_BYTES_MIN;
 use ring::digest::{SHA256, digest};
 use ring::hmac;
 use store::intake::StoredWebhook;
@@ -31,12 +32,12 @@ pub async fn authenticate(
     deps: &Deps,
 ) -> Credential {
     let stored = &webhook.stored;
-    let is_good = match stored.authentication.as_str() {
-        "none" => true,
-        "bearer" | "header_token" => {
+    let is_good = match stored.authentication {
+        Authentication::None => true,
+        Authentication::Bearer | Authentication::HeaderToken => {
             sent_token(delivery, stored).is_some_and(|token| is_token(token, webhook, now))
         }
-        "signature" => {
+        Authentication::Signature => {
             let Some(signature) = only_header(delivery, stored.header_name.as_deref()) else {
                 return Credential::Bad;
             };
@@ -47,7 +48,6 @@ pub async fn authenticate(
             }
             is_good
         }
-        _ => false,
     };
     if is_good { Credential::Good } else { Credential::Bad }
 }
@@ -65,12 +65,13 @@ pub struct KnownCredentials<'d> {
 impl<'d> KnownCredentials<'d> {
     /// Those of a delivery that was authenticated, with the signing keys that are open.
     pub fn of(delivery: &'d Delivery, stored: &'d StoredWebhook, opened: Option<Arc<OpenedKeys>>) -> Self {
-        let is = |authentication: &str| stored.authentication == authentication;
-        let opened = opened.filter(|_| is("signature"));
+        let is_signed = stored.authentication == Authentication::Signature;
+        let has_token = matches!(stored.authentication, Authentication::Bearer | Authentication::HeaderToken);
+        let opened = opened.filter(|_| is_signed);
         let sign = |key: &SigningKey| hmac::sign(&hmac_key(key), &delivery.body);
         let hashes = stored.token_sha256.iter().chain(&stored.previous_token_sha256);
         Self {
-            sent_token: sent_token(delivery, stored).filter(|_| is("bearer") || is("header_token")),
+            sent_token: sent_token(delivery, stored).filter(|_| has_token),
             token_hashes: hashes.map(Vec::as_slice).collect(),
             signatures: opened.iter().flat_map(|opened| opened.keys()).map(sign).collect(),
             opened,
@@ -109,9 +110,11 @@ fn only_header<'d>(delivery: &'d Delivery, name: Option<&str>) -> Option<&'d str
 }
 
 fn sent_token<'d>(delivery: &'d Delivery, stored: &StoredWebhook) -> Option<&'d str> {
-    match stored.authentication.as_str() {
-        "bearer" => only_header(delivery, Some("authorization")).and_then(bearer),
-        _ => only_header(delivery, stored.header_name.as_deref()),
+    match stored.authentication {
+        Authentication::Bearer => only_header(delivery, Some("authorization")).and_then(bearer),
+        Authentication::Signature | Authentication::HeaderToken | Authentication::None => {
+            only_header(delivery, stored.header_name.as_deref())
+        }
     }
 }
 

@@ -105,7 +105,7 @@ pub(crate) mod tests {
             workflow_version: 1,
             organization_id: uuid::Uuid::nil(),
             node_id: "push".into(),
-            authentication: "none".into(),
+            authentication: domain::webhook::Authentication::None,
             header_name: None,
             deduplication_header: None,
             signing_keys: None,

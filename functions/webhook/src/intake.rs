@@ -5,11 +5,11 @@ use std::sync::Arc;
 use axum::http::HeaderMap;
 use components::webhook::{WebhookConfiguration, WebhookRequest, event_data};
 use definition::{ResolveError, RootEnvironment, resolve_deduplication_key, resolve_run_name};
+use domain::definition::{DEFAULT_CHANNEL, Definition};
+use domain::limits::DEDUPLICATION_KEY_BYTES_MAX;
+use domain::message::Message;
+use domain::request_headers::{HOPS_HEADER, hop_count};
 use jiff::Timestamp;
-use model::definition::{DEFAULT_CHANNEL, Definition};
-use model::limits::DEDUPLICATION_KEY_BYTES_MAX;
-use model::message::Message;
-use model::request_headers::{HOPS_HEADER, hop_count};
 use queue::Outgoing;
 use serde_json::{Value, json};
 use store::StoreError;
@@ -207,7 +207,7 @@ fn read_data(
     };
     let data = event_data(&configuration, &request).map_err(Answer::BadBody)?;
     // Headers and query come on top of the body's limit.
-    if model::json::compact_bytes(&data) > model::limits::EVENT_DATA_BYTES_MAX {
+    if domain::json::compact_bytes(&data) > domain::limits::EVENT_DATA_BYTES_MAX {
         return Err(Answer::TooLarge);
     }
     Ok(data)

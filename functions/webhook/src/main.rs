@@ -25,7 +25,7 @@ async fn serve() -> anyhow::Result<()> {
         ids: Ids::new(),
         cache: WebhookCache::default(),
         rates: RateLimits::default(),
-        metrics: Metrics::new(&settings.metrics_namespace, "webhook"),
+        metrics: Metrics::new(&settings.metrics_namespace, domain::function::Function::Webhook),
     };
     // The process lives as long as its dependencies.
     http_event::serve(router(Box::leak(Box::new(deps)))).await.map_err(anyhow::Error::from_boxed)

@@ -6,8 +6,8 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
+use domain::limits::{WEBHOOK_BURST_MAX, WEBHOOK_RATE_PER_SECOND};
 use jiff::{SignedDuration, Timestamp};
-use model::limits::{WEBHOOK_BURST_MAX, WEBHOOK_RATE_PER_SECOND};
 use uuid::Uuid;
 
 /// Webhooks whose buckets are kept; above it, those that have filled up again are forgotten, which loses nothing.

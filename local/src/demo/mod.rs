@@ -4,6 +4,7 @@ mod cli;
 mod example;
 mod tell;
 
+use domain::execution::ExecutionResult;
 use std::path::Path;
 use std::time::Duration;
 
@@ -149,7 +150,10 @@ async fn check_executions(cli: &Cli<'_>, run_id: &str) -> Result<()> {
     let executions = ["items", "executions", "data"].iter().find_map(|name| answer[name].as_array());
     let executions = executions.or(answer.as_array()).context("execution list --json printed no list")?;
     for execution in executions {
-        ensure!(execution["result"] == "passed", "an execution did not pass: {execution}");
+        ensure!(
+            execution["result"] == ExecutionResult::Passed.as_str(),
+            "an execution did not pass: {execution}"
+        );
     }
     let nodes: Vec<&str> = executions.iter().filter_map(|execution| execution["node_id"].as_str()).collect();
     for node in ["call", "ok", "done"] {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use model::times::Times;
+use domain::times::Times;
 use serde_json::json;
 
 use super::builder::Builder;

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use domain::outcome::{Failure, Outcome};
+use domain::placement::Placement;
 use jiff::Timestamp;
-use model::outcome::{Failure, Outcome};
-use model::placement::Placement;
 use secret_text::{Context, FieldKind, Part};
 use serde_json::Value;
 use uuid::Uuid;
@@ -112,7 +112,7 @@ pub struct Problem {
 pub struct Call<'a> {
     /// The execution that this is.
     pub execution_id: Uuid,
-    /// The same for every run of one attempt (`model::outcome::idempotency_key`).
+    /// The same for every run of one attempt (`domain::outcome::idempotency_key`).
     pub idempotency_key: &'a str,
     /// Seconds that the component may take.
     pub seconds_max: u32,

@@ -1,6 +1,6 @@
 //! `filter`: hands its input on where a condition holds, and holds it back where not.
 
-use model::{
+use domain::{
     definition::DEFAULT_CHANNEL,
     outcome::{Outcome, Output},
 };

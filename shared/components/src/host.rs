@@ -2,8 +2,8 @@
 
 use std::{future::Future, pin::Pin, time::Duration};
 
-use model::limits::SECRET_VALUE_BYTES_MIN;
-use model::outcome::ResultReason;
+use domain::execution::ResultReason;
+use domain::limits::SECRET_VALUE_BYTES_MIN;
 
 use crate::credential::Credential;
 

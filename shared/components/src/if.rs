@@ -1,6 +1,7 @@
 //! `if`: hands its input on, on the channel that a condition chooses.
 
-use model::outcome::{Failure, Outcome, Output, ResultReason};
+use domain::execution::ResultReason;
+use domain::outcome::{Failure, Outcome, Output};
 use secret_text::FieldKind;
 use serde_json::Value;
 

@@ -1,6 +1,6 @@
 //! `noop`: hands its input on.
 
-use model::{
+use domain::{
     definition::DEFAULT_CHANNEL,
     outcome::{Outcome, Output},
 };

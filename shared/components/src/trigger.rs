@@ -1,6 +1,6 @@
 //! What a trigger is to the rest of the system.
 
-use model::definition::DEFAULT_CHANNEL;
+use domain::definition::DEFAULT_CHANNEL;
 use serde_json::Value;
 
 use crate::component::Problem;

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use jiff::{SignedDuration, SpanRelativeTo, Timestamp};
-use model::{
+use domain::{
     definition::DEFAULT_CHANNEL,
+    execution::ResultReason,
     limits::WAIT_SECONDS_MAX,
-    outcome::{Failure, Outcome, Output, ResultReason},
+    outcome::{Failure, Outcome, Output},
 };
+use jiff::{SignedDuration, SpanRelativeTo, Timestamp};
 use serde_json::Value;
 
 use crate::{

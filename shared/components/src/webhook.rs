@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use model::json::{JsonError, parse_strict};
+use domain::json::{JsonError, parse_strict};
+use domain::webhook::Authentication;
 use serde_json::{Map, Value, json};
 
 use crate::credential_names::is_credential;
@@ -13,48 +14,12 @@ use crate::{
     trigger::Trigger,
 };
 
-/// How a sender proves itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Authentication {
-    /// HMAC-SHA256 of the raw body in a header, in hex after `sha256=`.
-    Signature,
-    /// `Authorization: Bearer …`.
-    Bearer,
-    /// The token alone in a header.
-    HeaderToken,
-    /// Anybody who knows the address.
-    None,
-}
-
-const AUTHENTICATIONS: &[&str] = &["signature", "bearer", "header_token", "none"];
-
-impl Authentication {
-    /// The word in the configuration, in the database and in the API.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Signature => "signature",
-            Self::Bearer => "bearer",
-            Self::HeaderToken => "header_token",
-            Self::None => "none",
-        }
-    }
-
-    /// The one of that word.
-    #[must_use]
-    pub fn parse(word: &str) -> Option<Self> {
-        [Self::Signature, Self::Bearer, Self::HeaderToken, Self::None]
-            .into_iter()
-            .find(|authentication| authentication.as_str() == word)
-    }
-
-    fn default_header(self) -> Option<&'static str> {
-        match self {
-            Self::Signature => Some("x-hub-signature-256"),
-            Self::HeaderToken => Some("x-token"),
-            Self::Bearer => Some("authorization"),
-            Self::None => None,
-        }
+fn default_header(authentication: Authentication) -> Option<&'static str> {
+    match authentication {
+        Authentication::Signature => Some("x-hub-signature-256"),
+        Authentication::HeaderToken => Some("x-token"),
+        Authentication::Bearer => Some("authorization"),
+        Authentication::None => None,
     }
 }
 
@@ -91,13 +56,14 @@ impl WebhookConfiguration {
         let deduplication_header = read_header_name(reader, map, "deduplication_header");
         read_deduplication_key(reader, map);
         let word = reader.required("", map, "authentication")?;
-        let word = reader.word("/authentication", word, AUTHENTICATIONS)?;
-        let authentication = Authentication::parse(word)?;
+        let words: Vec<_> =
+            Authentication::ALL.iter().map(|authentication| authentication.as_str()).collect();
+        let authentication: Authentication = reader.word("/authentication", word, &words)?.parse().ok()?;
         let chooses = matches!(authentication, Authentication::Signature | Authentication::HeaderToken);
         if map.contains_key("header_name") && !chooses {
             reader.problem("/header_name", "is for the authentications signature and header_token only");
         }
-        let header_name = header_name.or_else(|| authentication.default_header().map(str::to_owned));
+        let header_name = header_name.or_else(|| default_header(authentication).map(str::to_owned));
         if deduplication_header.is_some() && deduplication_header == header_name {
             reader.problem("/deduplication_header", "is the header of the credential");
         }

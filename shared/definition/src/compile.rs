@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 
 use components::{Component, FieldRule, Kind, component, field_rule};
-use expression::{FieldKind, Template};
-use model::{
+use domain::{
     definition::{Definition, Edge, Node, Uses},
     limits::RUN_DEPTH_MAX,
 };
+use expression::{FieldKind, Template};
 use serde::{Deserialize, Serialize};
 
 use crate::pointer::{field_path, key_path, strings};
@@ -161,7 +161,7 @@ impl Compiled {
 
     /// The ids of the nodes that an event of `node_id` on `channel` is routed to, in the order of the edges.
     pub fn targets<'a>(&'a self, node_id: &'a str, channel: &'a str) -> impl Iterator<Item = &'a str> {
-        model::routing::targets(&self.definition.edges, node_id, channel)
+        domain::routing::targets(&self.definition.edges, node_id, channel)
     }
 }
 

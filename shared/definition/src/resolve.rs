@@ -1,15 +1,15 @@
 //! From a node's templates to what an execution keeps.
 
 use components::webhook::DEDUPLICATION_KEY;
-use expression::{Budget, Environment, ErrorKind, Placed, Resolution, Template};
-use model::{
+use domain::{
+    execution::ResultReason,
     json::{check_output, compact_bytes, storable_text, weight},
     limits::{
         CONCURRENCY_KEY_BYTES_MAX, CONFIGURATION_BYTES_MAX, CONFIGURATION_WEIGHT_MAX, CUSTOM_NAME_CHARS_MAX,
         DEDUPLICATION_KEY_BYTES_MAX, KEY_BYTES_MAX,
     },
-    outcome::ResultReason,
 };
+use expression::{Budget, Environment, ErrorKind, Placed, Resolution, Template};
 use secret_text::{Part, SecretField, references};
 use serde_json::Value;
 

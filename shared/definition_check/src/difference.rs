@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fmt};
 
-use model::definition::{Definition, Edge, Node};
+use domain::definition::{Definition, Edge, Node};
 use serde::{Deserialize, Serialize};
 
 /// A node that is in both definitions and differs.

@@ -261,7 +261,16 @@ impl<'a> Value<'a> {
             Value::List(List::Marked(..)) | Value::Map(Map::Marked(..)) => true,
             Value::Map(Map::Shared(entries)) => entries.holds_opaque,
             Value::Map(Map::Lookup(lookup)) => lookup.holds_marks(),
-            _ => false,
+            Value::List(List::Json(_)) | Value::Map(Map::Json(_)) => false,
+            Value::Nil
+            | Value::Bool(_)
+            | Value::Int(_)
+            | Value::Float(_)
+            | Value::Text(_)
+            | Value::Time(_)
+            | Value::Duration(_)
+            | Value::Zone(_)
+            | Value::Calendar(_) => false,
         }
     }
 

@@ -5,8 +5,8 @@
 
 mod support;
 
+use domain::limits::SECRET_VALUE_BYTES_MIN;
 use expression::{ErrorKind, FieldKind, Resolution, Secrets as _, Template};
-use model::limits::SECRET_VALUE_BYTES_MIN;
 use proptest::{prelude::*, test_runner::Config};
 use secret_text::{Context, Part, Rendered};
 use serde_json::Value as Json;

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use domain::allowed_host::AllowedHost;
+use domain::limits::HTTP_REDIRECTS_MAX;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use model::limits::HTTP_REDIRECTS_MAX;
-use vault_format::AllowedHost;
 
 use crate::connect::Connector;
 use crate::decode::decode;

@@ -2,9 +2,9 @@
 
 use std::io::Read;
 
+use domain::limits::HTTP_RESPONSE_BYTES_MAX;
 use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use http::header::{self, HeaderMap};
-use model::limits::HTTP_RESPONSE_BYTES_MAX;
 
 use crate::HttpError;
 

@@ -33,7 +33,7 @@ pub enum HttpError {
     #[error("the target redirected a request that uses a secret to another origin")]
     RedirectBlocked,
     /// The target redirected too often.
-    #[error("the target redirected more than {} times", model::limits::HTTP_REDIRECTS_MAX)]
+    #[error("the target redirected more than {} times", domain::limits::HTTP_REDIRECTS_MAX)]
     RedirectLimit,
     /// The time was up: connecting, waiting for the head of the response, or as a whole.
     #[error("the target did not answer in time")]
@@ -54,7 +54,7 @@ pub enum HttpError {
     #[error("the target's response is malformed")]
     ResponseInvalid,
     /// The response is larger than a response may be, on the wire or after decompression.
-    #[error("the response is larger than {} bytes", model::limits::HTTP_RESPONSE_BYTES_MAX)]
+    #[error("the response is larger than {} bytes", domain::limits::HTTP_RESPONSE_BYTES_MAX)]
     ResponseTooLarge,
 }
 

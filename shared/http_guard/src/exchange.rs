@@ -1,12 +1,12 @@
 //! One request and its response on a connection of its own.
 
+use domain::limits::HTTP_RESPONSE_BYTES_MAX;
 use http::header::{self, HeaderMap};
 use http::{HeaderValue, Method, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use model::limits::HTTP_RESPONSE_BYTES_MAX;
 
 use crate::HttpError;
 use crate::connect::Stream;

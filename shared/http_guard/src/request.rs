@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use domain::allowed_host::AllowedHost;
+use domain::limits::HTTP_REQUEST_HEADERS_BYTES_MAX;
+use domain::request_headers::is_ours;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
-use model::limits::HTTP_REQUEST_HEADERS_BYTES_MAX;
-use model::request_headers::is_ours;
-use vault_format::AllowedHost;
 
 use crate::HttpError;
 
@@ -16,7 +16,7 @@ pub const REQUEST_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Headers of a request.
 pub const HEADERS_MAX: usize = 100;
 /// The header that counts sealflow calling sealflow.
-pub const HOPS_HEADER: HeaderName = HeaderName::from_static(model::request_headers::HOPS_HEADER);
+pub const HOPS_HEADER: HeaderName = HeaderName::from_static(domain::request_headers::HOPS_HEADER);
 
 const USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("sealflow/", env!("CARGO_PKG_VERSION")));
 
@@ -36,7 +36,7 @@ pub struct Request {
     pub used_secret: bool,
     /// For each secret that names hosts, its hosts: every list must name where a connection goes. Empty: no secret does.
     pub allowed_hosts: Vec<Vec<AllowedHost>>,
-    /// Redirects that are followed; at most [`model::limits::HTTP_REDIRECTS_MAX`].
+    /// Redirects that are followed; at most [`domain::limits::HTTP_REDIRECTS_MAX`].
     pub redirects_max: usize,
     /// What `Sealflow-Hops` says: how often sealflow has called sealflow, this call included.
     pub hop_count: u32,

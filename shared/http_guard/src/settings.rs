@@ -4,8 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 use std::time::Duration;
 
+use domain::allowed_host::AllowedHost;
 use rustls::pki_types::CertificateDer;
-use vault_format::AllowedHost;
 
 use crate::address;
 
@@ -14,7 +14,7 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time from the request to the head of its response, for each hop.
 pub const HEADERS_TIMEOUT: Duration = Duration::from_secs(120);
 /// Time of a request as a whole, redirects included; what a request asks for is cut to it.
-pub const TIMEOUT_MAX: Duration = Duration::from_secs(model::limits::COMPONENT_SECONDS_MAX as u64);
+pub const TIMEOUT_MAX: Duration = Duration::from_secs(domain::limits::COMPONENT_SECONDS_MAX as u64);
 /// Entries of the allow-list, and of the operator's ranges.
 const ENTRIES_MAX: usize = 1_000;
 

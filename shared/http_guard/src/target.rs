@@ -1,8 +1,8 @@
 //! One hop's URL, taken apart.
 
+use domain::limits::HTTP_URL_BYTES_MAX;
 use http::HeaderValue;
 use http::uri::PathAndQuery;
-use model::limits::HTTP_URL_BYTES_MAX;
 use url::{Host, Position, Url};
 
 use crate::HttpError;

@@ -8,8 +8,8 @@ use std::io::Write;
 use std::time::Duration;
 
 use common::{World, allowing, get, ok};
+use domain::limits::HTTP_RESPONSE_BYTES_MAX;
 use http_guard::{GuardSettings, HttpError, Request, TIMEOUT_MAX};
-use model::limits::HTTP_RESPONSE_BYTES_MAX;
 
 async fn answering(answer: impl Fn() -> Vec<u8> + Send + Sync + 'static) -> World {
     let world = World::new();

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::sync::{Mutex, PoisonError};
 
+use domain::function::Function;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
@@ -94,14 +95,14 @@ const VALUES_MAX: usize = 100;
 /// The counts of a function since its last line.
 pub struct Metrics {
     namespace: String,
-    function: &'static str,
+    function: Function,
     values: Mutex<BTreeMap<Metric, Vec<f64>>>,
 }
 
 impl Metrics {
     /// Metrics of `function` below `namespace`; none are kept or written where that is empty. The first line tells of a cold start.
     #[must_use]
-    pub fn new(namespace: &str, function: &'static str) -> Self {
+    pub fn new(namespace: &str, function: Function) -> Self {
         let metrics = Self { namespace: namespace.to_owned(), function, values: Mutex::default() };
         metrics.count(Metric::ColdStarts, 1);
         metrics
@@ -110,7 +111,8 @@ impl Metrics {
     /// Metrics that go nowhere.
     #[must_use]
     pub fn off() -> Self {
-        Self::new("", "")
+        // Nothing is written, so the name is never seen.
+        Self::new("", Function::Api)
     }
 
     /// Whether anything is kept: what costs something to find out is asked for only then.
@@ -176,7 +178,7 @@ mod tests {
 
     #[test]
     fn a_line_is_as_cloudwatch_reads_it() {
-        let metrics = Metrics::new("stack", "builder");
+        let metrics = Metrics::new("stack", Function::Builder);
         metrics.count(Metric::ItemsBuilt, 2);
         metrics.count(Metric::ItemsBuilt, 3);
         metrics.add(Metric::WakeAgeSeconds, 0.5);
@@ -200,7 +202,7 @@ mod tests {
 
     #[test]
     fn a_line_holds_no_more_values_than_cloudwatch_reads_i10() {
-        let metrics = Metrics::new("stack", "executor");
+        let metrics = Metrics::new("stack", Function::Executor);
         (0..=VALUES_MAX).for_each(|_| metrics.add(Metric::ExecutionSeconds, 1.0));
         let line = metrics.line(Timestamp::UNIX_EPOCH).unwrap();
         assert_eq!(line["ExecutionSeconds"].as_array().map(Vec::len), Some(VALUES_MAX));

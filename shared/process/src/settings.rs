@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use model::times::Times;
+use domain::times::Times;
 
 /// What a function reads of its environment, once, in `main`.
 #[derive(Clone, Debug)]

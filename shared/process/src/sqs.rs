@@ -1,5 +1,5 @@
+use domain::message::{Message, MessageError};
 use jiff::Timestamp;
-use model::message::{Message, MessageError};
 use serde::{Deserialize, Serialize};
 
 /// The event that an SQS event source mapping hands to a function: as much of it as we read.

@@ -8,8 +8,8 @@ mod sqs;
 use std::time::Duration;
 
 use aws_types::SdkConfig;
-use model::limits::{MESSAGE_BYTES_MAX, QUEUE_DELAY_SECONDS_MAX};
-use model::message::Message;
+use domain::limits::{MESSAGE_BYTES_MAX, QUEUE_DELAY_SECONDS_MAX};
+use domain::message::Message;
 use uuid::Uuid;
 
 pub use send::{ATTEMPTS_MAX, BATCH_MAX, BATCHES_AT_ONCE};

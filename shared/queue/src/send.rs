@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use domain::message::Message;
 use futures_util::StreamExt as _;
 use futures_util::stream;
-use model::message::Message;
 
 use crate::{Outgoing, SendReport, fits};
 
@@ -152,7 +152,7 @@ impl<T: Transport> Sender<T> {
 mod tests {
     use std::sync::Mutex;
 
-    use model::limits::MESSAGE_BYTES_MAX;
+    use domain::limits::MESSAGE_BYTES_MAX;
     use uuid::Uuid;
 
     use super::*;

@@ -11,7 +11,7 @@ use aho_corasick::{Anchored, MatchKind};
 use zeroize::Zeroizing;
 
 /// Bytes under which a string is not searched for.
-pub const BYTES_MIN: usize = model::limits::SECRET_VALUE_BYTES_MIN;
+pub const BYTES_MIN: usize = domain::limits::SECRET_VALUE_BYTES_MIN;
 
 /// Bytes of the parts that a long value is searched by: finds a value that was cut.
 const CHUNK_BYTES: usize = 128;

@@ -3,8 +3,8 @@
 use base64::engine::general_purpose::STANDARD;
 use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
 use base64::{Engine as _, alphabet};
+use domain::limits::SECRET_VALUE_BYTES_MIN;
 use jiff::Timestamp;
-use model::limits::SECRET_VALUE_BYTES_MIN;
 use zeroize::Zeroizing;
 
 use crate::json_path;

@@ -1,12 +1,13 @@
 //! The webhook function's statements: know a webhook, take an event.
 
+use domain::webhook::Authentication;
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use crate::builder::collect;
-use crate::types::column;
+use crate::types::{column, word};
 use crate::{Store, StoreError};
 
 /// A webhook with what an instance may keep of it.
@@ -25,7 +26,7 @@ pub struct StoredWebhook {
     /// The trigger node.
     pub node_id: String,
     /// `signature`, `bearer`, `header_token` or `none`.
-    pub authentication: String,
+    pub authentication: Authentication,
     /// The header of the signature or token, lower case.
     pub header_name: Option<String>,
     /// The header that makes deliveries the same, lower case.
@@ -78,7 +79,7 @@ pub async fn load_webhook(store: &Store, address: &str) -> Result<Option<StoredW
         workflow_version: column(row, "workflow_version")?,
         organization_id: column(row, "organization_id")?,
         node_id: column(row, "node_id")?,
-        authentication: column(row, "authentication")?,
+        authentication: word(row, "authentication")?,
         header_name: column(row, "header_name")?,
         deduplication_header: column(row, "deduplication_header")?,
         signing_keys: column(row, "signing_keys")?,
@@ -151,7 +152,7 @@ pub async fn take_webhook_event(
                 (&event.hops, Type::INT4),
                 (&collect(event.targets, |(node_id, _)| node_id.as_str()), Type::TEXT_ARRAY),
                 (&collect(event.targets, |(_, item_id)| *item_id), Type::UUID_ARRAY),
-                (&f64::from(model::limits::DEDUPLICATION_HOURS), Type::FLOAT8),
+                (&f64::from(domain::limits::DEDUPLICATION_HOURS), Type::FLOAT8),
             ],
         )
         .await?;

@@ -1,4 +1,6 @@
-//! Small conversions between rows and the model.
+//! Small conversions between rows and the domain types.
+
+use std::str::FromStr;
 
 use tokio_postgres::Row;
 use tokio_postgres::types::FromSql;
@@ -11,4 +13,21 @@ use crate::StoreError;
 /// [`StoreError::Corrupt`] when the column is not there or has another type.
 pub fn column<'row, T: FromSql<'row>>(row: &'row Row, name: &'static str) -> Result<T, StoreError> {
     row.try_get(name).map_err(|_| StoreError::Corrupt(name))
+}
+
+/// Reads one column that holds a word of a closed set ([`domain::words`]).
+///
+/// # Errors
+/// [`StoreError::Corrupt`] when the column is not there, or its word is none that this version knows.
+pub fn word<T: FromStr>(row: &Row, name: &'static str) -> Result<T, StoreError> {
+    column::<&str>(row, name)?.parse().map_err(|_| StoreError::Corrupt(name))
+}
+
+/// [`word`], of a column that may be null.
+///
+/// # Errors
+/// As [`word`].
+pub fn word_if_any<T: FromStr>(row: &Row, name: &'static str) -> Result<Option<T>, StoreError> {
+    let text: Option<&str> = column(row, name)?;
+    text.map(|text| text.parse().map_err(|_| StoreError::Corrupt(name))).transpose()
 }

@@ -1,8 +1,8 @@
 //! Where a value may go.
 
-use model::placement::Placement;
+use domain::placement::Placement;
 
-use crate::AllowedHost;
+use domain::allowed_host::AllowedHost;
 
 /// Where a value may go: the hosts that it may be sent to, and the places in a request where it may stand. Both are bound to the
 /// ciphertext, and change only with the value.

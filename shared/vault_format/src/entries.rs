@@ -19,10 +19,12 @@
 //! has the same bytes, so changing one entry leaves the others as they were. An entry without places is one of version 1, byte for
 //! byte, in a list of either version.
 
-use model::limits::{SECRET_KEYS_MAX, SECRET_VALUE_BYTES_MAX};
-use model::placement::{PLACEMENT_BYTES_MAX, Placement};
+use domain::limits::{SECRET_KEYS_MAX, SECRET_VALUE_BYTES_MAX};
+use domain::placement::{PLACEMENT_BYTES_MAX, Placement};
 
-use crate::{AllowedHost, Bounds};
+use domain::allowed_host::AllowedHost;
+
+use crate::Bounds;
 
 /// The version of lists and entries that name no places; it is part of the associated data too.
 pub const FORMAT_VERSION: u8 = 1;

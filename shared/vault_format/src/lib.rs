@@ -4,14 +4,12 @@
 //! are readable without opening. [`Scope`] makes the encryption context and the associated data that bind an entry to its
 //! organization, secret, purpose, key name, hosts and places: moved elsewhere, it does not open (I6).
 
-mod allowed_host;
 mod bounds;
 mod entries;
 mod kms_code;
 mod scope;
 mod value;
 
-pub use allowed_host::{AllowedHost, AllowedHostError};
 pub use bounds::Bounds;
 pub use entries::{
     Entries, Entry, EntryError, FORMAT_VERSION, FORMAT_VERSION_PLACES, HOSTS_MAX, KEY_NAME_BYTES_MAX,

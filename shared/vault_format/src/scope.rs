@@ -84,10 +84,10 @@ fn length(count: usize) -> [u8; 8] {
 
 #[cfg(test)]
 mod tests {
-    use model::placement::Placement;
+    use domain::placement::Placement;
 
     use super::*;
-    use crate::AllowedHost;
+    use domain::allowed_host::AllowedHost;
 
     fn scope(organization: u128, secret: u128, purpose: Purpose) -> Scope {
         Scope { organization_id: Uuid::from_u128(organization), secret_id: Uuid::from_u128(secret), purpose }

@@ -7,8 +7,8 @@ mod common;
 use std::time::Duration;
 
 use common::{Wire, config, open, scope, value};
+use domain::limits::SECRET_VALUE_BYTES_MAX;
 use local::stack::Stack;
-use model::limits::SECRET_VALUE_BYTES_MAX;
 use uuid::Uuid;
 use vault_format::{Bounds, Entries, Entry, EntryError, Purpose, Scope};
 use vault_open::{OpenError, OpenRequest, Opener};

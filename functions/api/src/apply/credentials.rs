@@ -48,7 +48,7 @@ pub(super) async fn make_credentials(
             id: wanted.id,
             node_id: wanted.node_id.clone(),
             address: random_address()?,
-            authentication: wanted.configuration.authentication.as_str(),
+            authentication: wanted.configuration.authentication,
             header_name: stored_header(&wanted.configuration),
             deduplication_header: wanted.configuration.deduplication_header.clone(),
             credential,
@@ -61,7 +61,7 @@ pub(super) async fn make_credentials(
         };
         made.webhooks_changed.push(WebhookChange {
             id: wanted.id,
-            authentication: wanted.configuration.authentication.as_str(),
+            authentication: wanted.configuration.authentication,
             header_name: stored_header(&wanted.configuration),
             deduplication_header: wanted.configuration.deduplication_header.clone(),
             credential,
@@ -76,7 +76,7 @@ async fn make_credential(
     wanted: &WebhookWanted,
     shown: &mut Vec<(Uuid, Shown)>,
 ) -> Result<WebhookCredential, ApiError> {
-    let Some(kind) = CredentialKind::of(wanted.configuration.authentication.as_str()) else {
+    let Some(kind) = CredentialKind::of(wanted.configuration.authentication) else {
         return Ok(WebhookCredential::default());
     };
     let key = random_key()?;

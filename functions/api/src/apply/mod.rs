@@ -5,6 +5,7 @@ mod plan;
 mod secrets;
 
 use definition_check::{Changes, Checked, Problem, difference};
+use domain::webhook::Authentication;
 use jiff::Timestamp;
 use serde::Serialize;
 use store::StoreError;
@@ -60,7 +61,7 @@ pub(crate) struct WebhookView {
     pub(crate) workflow_id: Uuid,
     pub(crate) node_id: String,
     pub(crate) url: String,
-    pub(crate) authentication: String,
+    pub(crate) authentication: Authentication,
     pub(crate) header_name: Option<String>,
     pub(crate) deduplication_header: Option<String>,
     /// Until when the key or token before a rotation is taken.
@@ -221,7 +222,7 @@ async fn write(
         webhooks: made.webhooks.clone(),
         webhooks_changed: made.webhooks_changed.clone(),
         webhooks_removed: plan.webhooks_removed,
-        applied_by: caller.name.clone(),
+        applied_by: caller.actor.clone(),
         now,
     };
     let version = match apply_workflow(&deps.store, &write).await {
@@ -235,7 +236,7 @@ async fn write(
 }
 
 fn applied_row(current: Option<Current>, write: WorkflowWrite, version: i64) -> WorkflowRow {
-    let (created_by, created_at) = current.map_or((write.applied_by, write.now), |current| {
+    let (created_by, created_at) = current.map_or((write.applied_by.to_string(), write.now), |current| {
         (current.workflow.created_by, current.workflow.created_at)
     });
     WorkflowRow {
@@ -265,7 +266,7 @@ fn webhook_views(
         }
         let mut view = WebhookView::of_row(row.clone(), &deps.public_url);
         if let Some(change) = write.webhooks_changed.iter().find(|change| change.id == row.id) {
-            view.authentication = change.authentication.to_owned();
+            view.authentication = change.authentication;
             view.header_name.clone_from(&change.header_name);
             view.deduplication_header.clone_from(&change.deduplication_header);
             if change.credential.is_some() {

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use components::webhook::{Authentication, WebhookConfiguration};
+use crate::webhook_credential::CredentialKind;
+use components::webhook::WebhookConfiguration;
 use components::{Kind, component};
 use definition_check::Checked;
-use model::definition::{Definition, Node, Uses};
+use domain::definition::{Definition, Node, Uses};
+use domain::webhook::Authentication;
 use serde_json::{Value, json};
 use store::api::{NodeWrite, SecretRefWrite, WebhookRow, WorkflowRow};
 use uuid::Uuid;
@@ -101,12 +103,13 @@ fn plan_webhook(
         plan.webhooks.push(WebhookWanted { id, node_id: node.id.clone(), configuration, needs_credential });
         return PlannedWebhook { webhook_id: Some(id), is_new: true };
     };
-    let is_same = configuration.authentication.as_str() == hook.authentication
+    let is_same = configuration.authentication == hook.authentication
         && stored_header(&configuration) == hook.header_name
         && configuration.deduplication_header == hook.deduplication_header;
     if !is_same {
+        // Authentications with the same kind of credential keep it when one becomes the other.
         let needs_credential =
-            credential_kind(configuration.authentication.as_str()) != credential_kind(&hook.authentication);
+            CredentialKind::of(configuration.authentication) != CredentialKind::of(hook.authentication);
         let wanted = WebhookWanted { id: hook.id, node_id: node.id.clone(), configuration, needs_credential };
         plan.webhooks_changed.push(wanted);
     }
@@ -125,14 +128,6 @@ pub(super) fn stored_header(configuration: &WebhookConfiguration) -> Option<Stri
     match configuration.authentication {
         Authentication::Signature | Authentication::HeaderToken => configuration.header_name.clone(),
         Authentication::Bearer | Authentication::None => None,
-    }
-}
-
-/// Authentications with the same kind of credential keep it when one becomes the other.
-fn credential_kind(authentication: &str) -> &str {
-    match authentication {
-        "bearer" | "header_token" => "token",
-        other => other,
     }
 }
 
@@ -217,7 +212,7 @@ mod tests {
             workflow_id: Uuid::from_u128(1),
             node_id: node_id.into(),
             address: "a".repeat(32),
-            authentication: authentication.into(),
+            authentication: authentication.parse().unwrap(),
             header_name: header_name.map(str::to_owned),
             deduplication_header: None,
             previous_until: None,

@@ -3,9 +3,10 @@
 use std::collections::{BTreeSet, HashMap};
 
 use definition_check::{NodeSecretRef, Problem, UrlTarget};
-use model::placement::Placement;
+use domain::allowed_host::AllowedHost;
+use domain::placement::Placement;
 use store::api::load_secrets_named;
-use vault_format::{AllowedHost, Entries};
+use vault_format::Entries;
 
 use crate::Deps;
 use crate::auth::Caller;

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use store::api::{DeadLetterFilter, Redrive, RedriveOutcome, list_dead_letters, redrive_execution};
 
-use super::{parse_id, query_id, query_workflow};
+use super::{parse_id, query_id, query_word, query_workflow};
 use crate::Deps;
 use crate::auth::Caller;
 use crate::cursor::{page_request, rows_answer};
@@ -38,7 +38,7 @@ pub(super) async fn list(
         workflow_id: query_workflow(&deps, &caller, query.workflow.as_deref()).await?,
         root_event_id: query_id(query.run.as_deref(), "run")?,
         node_id: query.node,
-        reason: query.reason,
+        reason: query_word(query.reason.as_deref(), "reason")?,
     };
     let page = list_dead_letters(&deps.store, caller.organization_id, &filter, page).await?;
     Ok(Json(rows_answer("dead_letters", &page)?))

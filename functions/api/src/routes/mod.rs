@@ -88,6 +88,13 @@ fn parse_id(text: &str, what: &'static str) -> Result<uuid::Uuid, ApiError> {
 }
 
 /// An id in a query.
+fn query_word<T>(text: Option<&str>, name: &str) -> Result<Option<T>, ApiError>
+where
+    T: std::str::FromStr<Err = domain::words::UnknownWord>,
+{
+    text.map(|text| text.parse().map_err(|error| ApiError::Invalid(format!("`{name}` {error}")))).transpose()
+}
+
 fn query_id(text: Option<&str>, name: &str) -> Result<Option<uuid::Uuid>, ApiError> {
     text.map(|text| uuid::Uuid::parse_str(text).map_err(|_| ApiError::Invalid(format!("`{name}` is no id"))))
         .transpose()

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
-use model::request_headers::{HOPS_HEADER, hop_count};
+use domain::request_headers::{HOPS_HEADER, hop_count};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use store::api::{ExecutionFilter, RunCancel, RunFilter, cancel_run, list_executions, list_runs, load_run};
@@ -91,7 +91,7 @@ pub(super) async fn cancel(
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
     let organization_id = caller.organization_id;
     let run_id = parse_id(&run, "run")?;
-    let cancel = RunCancel { organization_id, run_id, cancelled_by: caller.name, now: deps.clock.now() };
+    let cancel = RunCancel { organization_id, run_id, cancelled_by: caller.actor, now: deps.clock.now() };
     let outcome = cancel_run(&deps.store, &cancel).await.not_found_as("run")?;
     tracing::info!(%run_id, "run cancelled");
     deps.wake_nodes(organization_id, outcome.workflow_id, outcome.node_ids_to_wake).await;

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use domain::allowed_host::AllowedHost;
+use domain::limits::SECRET_KEYS_MAX;
+use domain::placement::Placement;
 use jiff::Timestamp;
-use model::limits::SECRET_KEYS_MAX;
-use model::placement::Placement;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use store::StoreError;
@@ -18,7 +19,7 @@ use store::api::{
     SecretIdentity, SecretRow, SecretWrite, change_secret, delete_secret, list_secrets, load_secret,
 };
 use uuid::Uuid;
-use vault_format::{AllowedHost, Bounds, Entries, Entry, Purpose, Scope, SecretValue};
+use vault_format::{Bounds, Entries, Entry, Purpose, Scope, SecretValue};
 use vault_seal::SealRequest;
 
 use crate::Deps;
@@ -121,7 +122,7 @@ pub(super) async fn delete_key(
             load_secret(&deps.store, organization_id, &name).await?.ok_or(ApiError::NotFound("secret"))?;
         parse(&row.data)?.get(&key).ok_or(ApiError::NotFound("key"))?;
         let secret = SecretIdentity { organization_id, name: &name, id: row.id };
-        let changed = change_secret(&deps.store, secret, &caller.name, deps.clock.now(), |data| {
+        let changed = change_secret(&deps.store, secret, &caller.actor, deps.clock.now(), |data| {
             let mut entries = data.map_or_else(|| Ok(Entries::new()), parse)?;
             let removed = entries.remove(&key);
             Ok(removed.map_or(SecretWrite::Stale, |_| SecretWrite::Data(entries.to_bytes())))
@@ -194,14 +195,14 @@ async fn put(deps: &Deps, caller: &Caller, name: &str, new: Values) -> Result<Js
         let scope = Scope { organization_id, secret_id: id, purpose: Purpose::Secret };
         let sealed = deps.sealer.seal(&scope, seal_requests(&new, &present)).await?;
         let secret = SecretIdentity { organization_id, name, id };
-        let changed = change_secret(&deps.store, secret, &caller.name, now, |data| {
+        let changed = change_secret(&deps.store, secret, &caller.actor, now, |data| {
             let current = data.map_or_else(|| Ok(Entries::new()), parse)?;
             Ok(merge(&new, &present, current, &sealed).map_or(SecretWrite::Stale, SecretWrite::Data))
         });
         match changed.await {
             Err(StoreError::Conflict(_)) => {}
             Err(StoreError::Rejected { constraint: Some(name), .. }) if name == "secrets_max" => {
-                let max = model::limits::SECRETS_MAX;
+                let max = domain::limits::SECRETS_MAX;
                 return Err(ApiError::Invalid(format!("an organization has at most {max} secrets")));
             }
             changed => {
@@ -275,7 +276,7 @@ fn secret_view(row: SecretRow) -> Result<SecretView, ApiError> {
         key: entry.key_name().to_owned(),
         hosts: entry.bounds().allowed_hosts().iter().map(ToString::to_string).collect(),
         r#in: entry.bounds().placements().iter().map(ToString::to_string).collect(),
-        short: entry.value_bytes() < model::limits::SECRET_VALUE_BYTES_MIN,
+        short: entry.value_bytes() < domain::limits::SECRET_VALUE_BYTES_MIN,
     });
     Ok(SecretView {
         id: row.id,

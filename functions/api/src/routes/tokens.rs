@@ -5,8 +5,8 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use domain::limits::TOKEN_NAME_CHARS_MAX;
 use jiff::{SignedDuration, Timestamp};
-use model::limits::TOKEN_NAME_CHARS_MAX;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use store::api::{NewToken, TokenRow, create_token, list_tokens, revoke_token};
@@ -65,7 +65,7 @@ pub(super) async fn create(
         name: &create.name,
         token_sha256: &sha256(&token),
         expires_at,
-        created_by: &caller.name,
+        created_by: &caller.actor,
     };
     let row = create_token(&deps.store, caller.organization_id, &new, now).await?;
     tracing::info!(organization_id = %caller.organization_id, token_id = %row.id, "token made");

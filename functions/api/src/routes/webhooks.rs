@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
+use domain::limits::{WEBHOOK_KEY_KEPT_SECONDS_DEFAULT, WEBHOOK_KEY_KEPT_SECONDS_MAX};
 use jiff::{SignedDuration, Timestamp};
-use model::limits::{WEBHOOK_KEY_KEPT_SECONDS_DEFAULT, WEBHOOK_KEY_KEPT_SECONDS_MAX};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use store::StoreError;
@@ -141,7 +141,7 @@ async fn change(
     let organization_id = caller.organization_id;
     for _ in 0..ROTATIONS_MAX {
         let keys = load_webhook_keys(&deps.store, organization_id, webhook).await.not_found_as("webhook")?;
-        let kind = CredentialKind::of(&keys.row.authentication).ok_or_else(|| {
+        let kind = CredentialKind::of(keys.row.authentication).ok_or_else(|| {
             ApiError::Invalid("this webhook has no key: its authentication is `none`".to_owned())
         })?;
         let (key, shown) = match &given {
@@ -234,7 +234,7 @@ mod tests {
             workflow_id: Uuid::from_u128(2),
             node_id: "push".into(),
             address: "a".repeat(32),
-            authentication: "signature".into(),
+            authentication: domain::webhook::Authentication::Signature,
             header_name: None,
             deduplication_header: None,
             previous_until: None,

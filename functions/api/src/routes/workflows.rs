@@ -72,7 +72,7 @@ pub(super) async fn delete(
     let workflow_id =
         find_workflow(&deps.store, organization_id, &workflow).await.not_found_as("workflow")?.id;
     let deleted =
-        delete_workflow(&deps.store, organization_id, workflow_id, &caller.name, deps.clock.now()).await;
+        delete_workflow(&deps.store, organization_id, workflow_id, &caller.actor, deps.clock.now()).await;
     let deleted = deleted.not_found_as("workflow")?;
     tracing::info!(%workflow_id, "workflow deleted");
     deps.wake_nodes(organization_id, workflow_id, deleted.node_ids).await;

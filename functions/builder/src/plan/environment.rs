@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use definition::Compiled;
+use domain::redactions::Redactions;
 use expression::{Environment, Lookup, Marks, Value};
 use jiff::Timestamp;
-use model::redactions::Redactions;
 use serde_json::Value as Json;
 use store::builder::RunFacts;
 use store::{JsonText, StoreError};

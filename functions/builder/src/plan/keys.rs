@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use model::outcome::ResultReason;
+use domain::execution::ResultReason;
 use store::builder::{ClaimedItem, RunFacts, WriteBatch};
 use uuid::Uuid;
 

@@ -14,10 +14,11 @@ use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use domain::execution::ResultReason;
+use domain::limits::RUN_EXECUTIONS_MAX;
+use domain::message::Message;
+use domain::run::RunMark;
 use jiff::Timestamp;
-use model::limits::RUN_EXECUTIONS_MAX;
-use model::message::Message;
-use model::outcome::ResultReason;
 use queue::Outgoing;
 use store::builder::{ClaimedItem, Loaded, RunFacts, WriteBatch};
 use uuid::Uuid;
@@ -106,9 +107,9 @@ struct RunState {
 
 impl RunState {
     fn of(run: &RunFacts) -> Self {
-        let ending = match run.mark.as_deref() {
-            Some("run_limit") => Some(ResultReason::RunLimit),
-            Some(_) => Some(ResultReason::Cancelled),
+        let ending = match run.mark {
+            Some(RunMark::RunLimit) => Some(ResultReason::RunLimit),
+            Some(RunMark::Cancelled) => Some(ResultReason::Cancelled),
             None if run.is_organization_deleted => Some(ResultReason::Cancelled),
             None => None,
         };

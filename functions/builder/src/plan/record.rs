@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use definition::{CompiledNode, NodeKind, ResolveError, resolve_concurrency_key};
+use domain::execution::{ExecutionResult, ExecutionState, ResultReason};
+use domain::json::{check_output, weight};
+use domain::limits::{GO_ON_EXECUTIONS_MAX, LOOKED_AT_WEIGHT_MAX, RUN_DEPTH_MAX};
+use domain::message::Message;
+use domain::outcome::{Failure, NODE_FULL, Outcome, Output};
 use expression::Budget;
-use model::json::{check_output, weight};
-use model::limits::{GO_ON_EXECUTIONS_MAX, LOOKED_AT_WEIGHT_MAX, RUN_DEPTH_MAX};
-use model::message::Message;
-use model::outcome::{Failure, NODE_FULL, Outcome, Output, ResultReason};
 use queue::Outgoing;
 use serde_json::{Value, json};
 use store::builder::{
@@ -87,19 +88,15 @@ impl<'a> Record<'a> {
 
     /// The item as a finished execution that did nothing.
     pub fn end(&self, slots: Slots, id: Uuid, reason: ResultReason, message: Option<String>) -> Scratch {
-        let result = match reason {
-            ResultReason::Cancelled | ResultReason::NodeRemoved => "cancelled",
-            _ => "failed",
-        };
         let execution = NewExecution {
             id,
             node: self.item.node.clone(),
             root_event_id: self.item.root_event_id,
             event_id: self.item.event_id,
             previous_execution_id: self.event.and_then(|event| event.execution_id),
-            state: "finished",
-            result: Some(result),
-            result_reason: Some(reason.as_str()),
+            state: ExecutionState::Finished,
+            result: Some(reason.result()),
+            result_reason: Some(reason),
             result_message: message.or_else(|| standing_message(reason)).map(cut_message),
             component: self.item.component.clone(),
             configuration: JsonText::of(&json!({})),
@@ -271,8 +268,8 @@ impl<'a> Record<'a> {
                 );
             }
             None => {
-                execution.result = Some("cancelled");
-                execution.result_reason = Some(ResultReason::NodeRemoved.as_str());
+                execution.result = Some(ExecutionResult::Cancelled);
+                execution.result_reason = Some(ResultReason::NodeRemoved);
                 execution.result_message = standing_message(ResultReason::NodeRemoved);
                 return scratch.rows.executions.push(execution);
             }
@@ -345,8 +342,8 @@ impl<'a> Record<'a> {
             root_event_id: self.item.root_event_id,
             event_id: step.event_id,
             previous_execution_id: step.previous_execution_id,
-            state: "finished",
-            result: Some("passed"),
+            state: ExecutionState::Finished,
+            result: Some(ExecutionResult::Passed),
             result_reason: None,
             result_message: None,
             component: component.unwrap_or_else(|| self.item.component.clone()),
@@ -367,7 +364,7 @@ impl<'a> Record<'a> {
         mut execution: NewExecution,
         scratch: &mut Scratch,
     ) {
-        execution.state = "pending";
+        execution.state = ExecutionState::Pending;
         execution.result = None;
         execution.policy = JsonText::of(&policy(node));
         if step.is_claimed {
@@ -400,8 +397,8 @@ impl<'a> Record<'a> {
         let output = match self.run_pure(node, &configuration, &step.data) {
             Ok(output) => output,
             Err(failure) => {
-                execution.result = Some("failed");
-                execution.result_reason = Some(failure.reason.as_str());
+                execution.result = Some(ExecutionResult::Failed);
+                execution.result_reason = Some(failure.reason);
                 execution.result_message = Some(cut_message(failure.message));
                 return scratch.rows.executions.push(execution);
             }
@@ -549,9 +546,9 @@ fn finish_unresolved(
     message: String,
     reason: ResultReason,
 ) {
-    execution.state = "finished";
-    execution.result = Some("failed");
-    execution.result_reason = Some(reason.as_str());
+    execution.state = ExecutionState::Finished;
+    execution.result = Some(ExecutionResult::Failed);
+    execution.result_reason = Some(reason);
     execution.result_message = Some(cut_message(message));
     scratch.rows.executions.push(execution);
 }
@@ -579,7 +576,7 @@ fn standing_message(reason: ResultReason) -> Option<String> {
 }
 
 fn cut_message(message: String) -> String {
-    let message = model::json::storable_text(message);
+    let message = domain::json::storable_text(message);
     match message.char_indices().nth(MESSAGE_CHARS_MAX) {
         Some((end, _)) => format!("{}…", &message[..end]),
         None => message,

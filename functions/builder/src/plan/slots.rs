@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use model::limits::GO_ON_BYTES_MAX;
+use domain::limits::GO_ON_BYTES_MAX;
 use store::builder::{NodeKey, NodeSlots};
 
 /// What the records of a batch share: limited nodes whose lock this transaction holds, with their free slots, and the bytes that

@@ -1,8 +1,10 @@
+use domain::execution::{ExecutionResult, ResultReason};
+use domain::run::RunMark;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use model::json::weight;
-use model::limits::{GO_ON_BYTES_MAX, LOOKED_AT_WEIGHT_MAX};
+use domain::json::weight;
+use domain::limits::{GO_ON_BYTES_MAX, LOOKED_AT_WEIGHT_MAX};
 use serde_json::{Value, json};
 use store::JsonText;
 use store::builder::{AncestorEvent, InputEvent, NewEvent, NodeKey, NodeSlots};
@@ -115,7 +117,12 @@ impl World {
 /// Node, state, result and reason of each execution.
 fn executions(plan: &Plan) -> Vec<(&str, &str, Option<&str>, Option<&str>)> {
     let rows = plan.rows.executions.iter();
-    rows.map(|row| (row.node.1.as_str(), row.state, row.result, row.result_reason)).collect()
+    rows.map(|row| {
+        let (result, reason) =
+            (row.result.map(ExecutionResult::as_str), row.result_reason.map(ResultReason::as_str));
+        (row.node.1.as_str(), row.state.as_str(), result, reason)
+    })
+    .collect()
 }
 
 fn messages(plan: &Plan) -> Vec<&'static str> {
@@ -260,9 +267,9 @@ fn what_may_not_run_ends_with_its_reason() {
         assert!(plan.rows.events.is_empty() && plan.messages.is_empty());
     };
     check(|world| world.items[0].is_node_removed = true, ("cancelled", "node_removed"));
-    check(|world| world.loaded.runs[0].mark = Some("cancelled".into()), ("cancelled", "cancelled"));
+    check(|world| world.loaded.runs[0].mark = Some(RunMark::Cancelled), ("cancelled", "cancelled"));
     check(|world| world.loaded.runs[0].is_organization_deleted = true, ("cancelled", "cancelled"));
-    check(|world| world.loaded.runs[0].mark = Some("run_limit".into()), ("failed", "run_limit"));
+    check(|world| world.loaded.runs[0].mark = Some(RunMark::RunLimit), ("failed", "run_limit"));
     check(|world| world.fallback = Fallback::Crashed, ("failed", "crashed"));
     check(|world| world.fallback = Fallback::Refused, ("failed", "limit"));
 }
@@ -278,8 +285,8 @@ fn a_run_has_limits_on_both_sides() {
     // I10
     assert_eq!(marks(RUN_EXECUTIONS_MAX - 1, 1), 0);
     assert_eq!(marks(RUN_EXECUTIONS_MAX, 1), 1);
-    assert_eq!(marks(0, model::limits::RUN_DEPTH_MAX - 1), 0);
-    assert_eq!(marks(0, model::limits::RUN_DEPTH_MAX), 1);
+    assert_eq!(marks(0, domain::limits::RUN_DEPTH_MAX - 1), 0);
+    assert_eq!(marks(0, domain::limits::RUN_DEPTH_MAX), 1);
 }
 
 #[test]
@@ -290,7 +297,7 @@ fn a_loop_of_pure_nodes_stops_at_the_limit_and_goes_on_by_message() {
         &["a"],
     );
     let plan = world.plan();
-    assert_eq!(plan.rows.executions.len(), model::limits::GO_ON_EXECUTIONS_MAX, "I10");
+    assert_eq!(plan.rows.executions.len(), domain::limits::GO_ON_EXECUTIONS_MAX, "I10");
     assert_eq!(plan.rows.items.len(), 1);
     assert_eq!(messages(&plan), ["event"]);
 }
@@ -333,7 +340,10 @@ fn what_a_record_looks_at_has_a_limit_of_weight_on_both_sides_i10() {
     };
     assert_eq!(heavy(LOOKED_AT_WEIGHT_MAX).configuration.read().unwrap()["url"], "https://x.test/far");
     let refused = heavy(LOOKED_AT_WEIGHT_MAX + 1);
-    assert_eq!((refused.result, refused.result_reason), (Some("failed"), Some("limit")));
+    assert_eq!(
+        (refused.result, refused.result_reason),
+        (Some(ExecutionResult::Failed), Some(ResultReason::Limit))
+    );
     assert!(refused.result_message.unwrap().contains("more than 64 MiB"));
 }
 
@@ -357,7 +367,7 @@ fn marks_count_towards_what_a_record_looks_at_i10() {
         }));
         world.plan().rows.executions.remove(0).result_reason
     };
-    assert_eq!((reason(1), reason(8)), (None, Some("limit")));
+    assert_eq!((reason(1), reason(8)), (None, Some(ResultReason::Limit)));
 }
 
 #[test]
@@ -385,7 +395,7 @@ fn an_event_that_can_not_be_read_ends_its_record_alone_i9() {
     world.loaded.events[0].data = JsonText::of(&number);
     let plan = world.plan();
     let results: Vec<_> = plan.rows.executions.iter().map(|execution| execution.result_reason).collect();
-    assert_eq!(results, [Some("template_error"), None]);
+    assert_eq!(results, [Some(ResultReason::TemplateError), None]);
 }
 
 /// A world in which the item's event has `data` with a redacted and a scrubbed place.
@@ -412,7 +422,7 @@ fn with_marks(component: &str, configuration: &Value) -> String {
         None => row.configuration.read().unwrap().to_string(),
         Some(result) => format!(
             "{result} {} {}",
-            row.result_reason.unwrap_or_default(),
+            row.result_reason.map_or("", ResultReason::as_str),
             row.result_message.clone().unwrap_or_default()
         ),
     }

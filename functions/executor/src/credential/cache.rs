@@ -9,10 +9,10 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use components::{BoxFuture, HttpFailure};
+use domain::execution::ResultReason;
 use futures_util::FutureExt as _;
 use futures_util::future::Shared;
 use jiff::Timestamp;
-use model::outcome::ResultReason;
 
 use super::Issued;
 

@@ -8,15 +8,15 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use components::HttpFailure;
 use components::credential::{AuthMethod, ClientCredentials, Credential, Exchange, Jwt, TOKEN_BYTES_MAX};
+use domain::allowed_host::AllowedHost;
+use domain::execution::ResultReason;
+use domain::limits::SECRET_VALUE_BYTES_MIN;
 use form_urlencoded::{Serializer, byte_serialize};
 use http_guard::{GuardedClient, HttpError, Request, Response};
 use jiff::{SignedDuration, Timestamp};
-use model::limits::SECRET_VALUE_BYTES_MIN;
-use model::outcome::ResultReason;
 use process::Clock;
 use serde_json::Value;
 use url::Url;
-use vault_format::AllowedHost;
 use zeroize::Zeroizing;
 
 use super::cache::KEPT_SECONDS_MAX;

@@ -14,7 +14,7 @@
 //! Fields behind the semicolon may be left out.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use model::placement::Placement;
+use domain::placement::Placement;
 use serde_json::{Map, Value};
 use url::Url;
 

@@ -13,7 +13,7 @@
 
 use std::ops::RangeInclusive;
 
-use model::{limits::COMPONENT_SECONDS_MAX, request_headers::is_ours};
+use domain::{limits::COMPONENT_SECONDS_MAX, request_headers::is_ours};
 use serde_json::Value;
 use url::Url;
 

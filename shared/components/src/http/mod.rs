@@ -5,8 +5,9 @@ mod configuration;
 mod request;
 mod response;
 
-use model::outcome::{Failure, Outcome, ResultReason};
-use model::placement::Placement;
+use domain::execution::ResultReason;
+use domain::outcome::{Failure, Outcome};
+use domain::placement::Placement;
 use secret_text::{Context, Encoding, FieldKind, Part};
 use serde_json::Value;
 

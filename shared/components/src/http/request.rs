@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use domain::limits::{HTTP_REQUEST_HEADERS_BYTES_MAX, HTTP_URL_BYTES_MAX};
 use form_urlencoded::byte_serialize;
-use model::limits::{HTTP_REQUEST_HEADERS_BYTES_MAX, HTTP_URL_BYTES_MAX};
 
 use super::authorization::{self, Authorization};
 use super::configuration::{Body, Configuration, Pair};

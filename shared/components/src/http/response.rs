@@ -2,10 +2,11 @@
 
 use std::{collections::BTreeMap, ops::RangeInclusive};
 
-use model::{
+use domain::{
+    execution::ResultReason,
     json::{parse_lenient, storable_text},
     limits::HTTP_STORED_BYTES_MAX,
-    outcome::{Failure, Outcome, Output, ResultReason},
+    outcome::{Failure, Outcome, Output},
 };
 use serde_json::{Value, json};
 

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use model::{
+use domain::{
     limits::{
         COMPONENT_SECONDS_MAX, HTTP_REQUEST_HEADERS_BYTES_MAX, HTTP_STORED_BYTES_MAX, HTTP_URL_BYTES_MAX,
     },

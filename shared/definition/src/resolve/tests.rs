@@ -1,5 +1,5 @@
+use domain::definition::Definition;
 use expression::Value as Seen;
-use model::definition::Definition;
 use serde_json::json;
 
 use super::*;

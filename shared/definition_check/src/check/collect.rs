@@ -1,7 +1,7 @@
 //! Collects errors and warnings, and finds the place of an expression in the author's text.
 
+use domain::limits::WORKFLOW_TEMPLATES_MAX;
 use expression::Span;
-use model::limits::WORKFLOW_TEMPLATES_MAX;
 
 use super::PROBLEMS_MAX;
 use crate::{problem::Problem, source::Position};

@@ -7,8 +7,8 @@ use std::{
 
 use components::{Component, FieldRule, Trigger, field_rule, suggest::did_you_mean};
 use definition::{is_plain, pointer::field_path};
+use domain::{limits::NODE_TEMPLATES_MAX, placement::Placement};
 use expression::{ErrorKind, FieldKind, SEALFLOW_NAMES, SecretRole, Template, UrlOrigin, suggest_name};
-use model::{limits::NODE_TEMPLATES_MAX, placement::Placement};
 use secret_text::{Context, Part};
 use serde_json::{Map, Value};
 
@@ -309,7 +309,12 @@ fn place_of(
     let place = component.placement(configuration, pointer, &part);
     let is_open = match &place {
         Placement::Header(name) | Placement::QueryParameter(name) => name.is_empty() || name.contains("{{"),
-        _ => false,
+        Placement::Authorization
+        | Placement::Body
+        | Placement::Path
+        | Placement::Query
+        | Placement::Signing
+        | Placement::Url => false,
     };
     (!is_open).then_some(place)
 }

@@ -1,6 +1,6 @@
 //! From the tree to the parts of a definition, each with its place; what is missing or wrong is left out and said.
 
-use model::{
+use domain::{
     definition::{
         Concurrency, DEFAULT_CHANNEL, Definition, Edge, KeyedConcurrency, Node, Position as Drawn, Unlimited,
         Uses,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use components::{component, suggest::did_you_mean, trigger};
-use model::definition::{NodeType, Uses};
+use domain::definition::{NodeType, Uses};
 
 use super::{
     collect::{Collector, Spot},

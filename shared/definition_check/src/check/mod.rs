@@ -10,7 +10,7 @@ mod node;
 mod read;
 mod tokens;
 
-use model::{definition::Definition, placement::Placement};
+use domain::{definition::Definition, placement::Placement};
 use serde::Serialize;
 
 use self::collect::Collector;

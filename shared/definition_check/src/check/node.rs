@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use components::{
     Component, Kind, Trigger, component, component_names, suggest::did_you_mean, trigger, trigger_names,
 };
+use domain::definition::Uses;
 use expression::{FieldKind, Template};
-use model::definition::Uses;
 
 use super::{
     NodeSecretRef,

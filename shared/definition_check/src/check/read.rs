@@ -1,7 +1,7 @@
 //! Reads the values that a tree is made of; what doesn't fit is said and left out.
 
 use components::suggest::did_you_mean;
-use model::limits::{NAME_CHARS_MAX, NODE_ID_CHARS_MAX};
+use domain::limits::{NAME_CHARS_MAX, NODE_ID_CHARS_MAX};
 
 use super::collect::{Collector, Spot};
 use definition::pointer::key_path;

@@ -1,4 +1,4 @@
-use model::{
+use domain::{
     definition::{Concurrency, Unlimited, Uses},
     limits::{
         CONCURRENCY_MAX, DESCRIPTION_CHARS_MAX, EDGES_MAX, KEY_BYTES_MAX, KEYS_MAX, NAME_CHARS_MAX,

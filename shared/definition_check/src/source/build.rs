@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use model::limits::{DEFINITION_DEPTH_MAX, DEFINITION_MAPS_MAX};
+use domain::limits::{DEFINITION_DEPTH_MAX, DEFINITION_MAPS_MAX};
 
 use super::{Content, Entry, Position, Tree};
 use definition::pointer::key_path;

@@ -9,7 +9,7 @@ mod json;
 mod scalar;
 mod yaml;
 
-use model::limits::DEFINITION_BYTES_MAX;
+use domain::limits::DEFINITION_BYTES_MAX;
 use serde_json::{Map, Number, Value};
 
 use definition::pointer::{escape, segments};
@@ -155,7 +155,9 @@ impl Tree {
             Content::Refused => true,
             Content::List(items) => items.iter().any(Tree::has_refused),
             Content::Map(entries) => entries.iter().any(|entry| entry.value.has_refused()),
-            _ => false,
+            Content::Null | Content::Bool(_) | Content::Integer(_) | Content::Float(_) | Content::Text(_) => {
+                false
+            }
         }
     }
 

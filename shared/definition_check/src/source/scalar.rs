@@ -1,6 +1,6 @@
 //! Plain scalars by the core schema of YAML 1.2 (chapter 10.3.2).
 
-use model::limits::NUMBER_CHARS_MAX;
+use domain::limits::NUMBER_CHARS_MAX;
 
 use super::Content;
 

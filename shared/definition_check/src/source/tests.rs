@@ -1,4 +1,4 @@
-use model::limits::{DEFINITION_DEPTH_MAX, DEFINITION_MAPS_MAX};
+use domain::limits::{DEFINITION_DEPTH_MAX, DEFINITION_MAPS_MAX};
 use serde_json::json;
 
 use super::*;

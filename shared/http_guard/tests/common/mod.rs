@@ -212,7 +212,7 @@ pub fn get(url: &str) -> Request {
         url: url.to_owned(),
         headers: vec![],
         body: vec![].into(),
-        redirects_max: model::limits::HTTP_REDIRECTS_MAX,
+        redirects_max: domain::limits::HTTP_REDIRECTS_MAX,
         timeout: Duration::from_secs(10),
         used_secret: false,
         allowed_hosts: vec![],

@@ -1,3 +1,4 @@
+use domain::execution::ResultReason;
 use jiff::Timestamp;
 use serde::Serialize;
 use tokio_postgres::Row;
@@ -5,7 +6,7 @@ use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use super::page::{Page, PageRequest, read_page};
-use crate::types::column;
+use crate::types::{column, word_if_any};
 use crate::{Store, StoreError};
 
 /// Which dead letters are listed. What is None does not filter.
@@ -16,7 +17,7 @@ pub struct DeadLetterFilter {
     /// The node.
     pub node_id: Option<String>,
     /// `result_reason`
-    pub reason: Option<String>,
+    pub reason: Option<ResultReason>,
     /// The run.
     pub root_event_id: Option<Uuid>,
 }
@@ -41,7 +42,7 @@ pub struct DeadLetterRow {
     /// The component that it was built with.
     pub component: String,
     /// Why it failed.
-    pub result_reason: Option<String>,
+    pub result_reason: Option<ResultReason>,
     /// A sentence for the person who wrote the workflow.
     pub result_message: Option<String>,
     /// The attempt that was the last.
@@ -63,7 +64,7 @@ impl DeadLetterRow {
             root_event_id: column(row, "root_event_id")?,
             event_id: column(row, "event_id")?,
             component: column(row, "component")?,
-            result_reason: column(row, "result_reason")?,
+            result_reason: word_if_any(row, "result_reason")?,
             result_message: column(row, "result_message")?,
             attempt: column(row, "attempt")?,
             created_at: column(row, "created_at")?,
@@ -112,7 +113,7 @@ pub async fn list_dead_letters(
                 (&page.before, Type::UUID),
                 (&page.rows_max(), Type::INT8),
                 (&filter.node_id, Type::TEXT),
-                (&filter.reason, Type::TEXT),
+                (&filter.reason.map(ResultReason::as_str), Type::TEXT),
                 (&filter.root_event_id, Type::UUID),
             ],
         )

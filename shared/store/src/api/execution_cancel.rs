@@ -1,3 +1,4 @@
+use domain::function::Actor;
 use jiff::Timestamp;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
@@ -12,8 +13,8 @@ pub struct ExecutionCancel {
     pub organization_id: Uuid,
     /// `workflow_node_executions.id`
     pub execution_id: Uuid,
-    /// The token or user that cancels.
-    pub cancelled_by: String,
+    /// Who cancels.
+    pub cancelled_by: Actor,
     /// Now.
     pub now: Timestamp,
 }
@@ -34,6 +35,7 @@ pub async fn cancel_execution(
 
 async fn cancel_in(tx: Tx, cancel: &ExecutionCancel) -> Result<Option<FreedNode>, StoreError> {
     let ids = &vec![cancel.execution_id];
+    let cancelled_by = cancel.cancelled_by.to_string();
     let found = tx
         .query(
             "/* cancel_execution: find */
@@ -54,7 +56,7 @@ async fn cancel_in(tx: Tx, cancel: &ExecutionCancel) -> Result<Option<FreedNode>
             [
                 (&cancel.execution_id, Type::UUID),
                 (&cancel.now, Type::TIMESTAMPTZ),
-                (&cancel.cancelled_by, Type::TEXT)
+                (&cancelled_by, Type::TEXT)
             ],
         ),
         tx.query_with(FIND_FREED, [(ids, Type::UUID_ARRAY)]),

@@ -1,3 +1,4 @@
+use domain::execution::{ExecutionResult, ExecutionState, ResultReason};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
@@ -6,7 +7,7 @@ use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use super::page::{PAGE_COLUMN_BYTES_MAX, Page, PageRequest, read_page};
-use crate::types::column;
+use crate::types::{column, word, word_if_any};
 use crate::{Store, StoreError};
 
 /// Which executions are listed. What is None does not filter.
@@ -16,10 +17,10 @@ pub struct ExecutionFilter {
     pub workflow_id: Option<Uuid>,
     /// The node.
     pub node_id: Option<String>,
-    /// `pending`, `started`, `cancelling` or `finished`.
-    pub state: Option<String>,
-    /// `passed`, `failed` or `cancelled`.
-    pub result: Option<String>,
+    /// Its state.
+    pub state: Option<ExecutionState>,
+    /// Its result.
+    pub result: Option<ExecutionResult>,
     /// A key of `workflow_node_execution_kvs`; with a value, both must be of one row.
     pub key: Option<String>,
     /// A value of `workflow_node_execution_kvs`.
@@ -53,12 +54,12 @@ pub struct ExecutionRow {
     pub previous_execution_id: Option<Uuid>,
     /// The execution that it runs inside of.
     pub parent_execution_id: Option<Uuid>,
-    /// `pending`, `started`, `cancelling` or `finished`.
-    pub state: String,
-    /// `passed`, `failed` or `cancelled`.
-    pub result: Option<String>,
+    /// Its state.
+    pub state: ExecutionState,
+    /// How it ended.
+    pub result: Option<ExecutionResult>,
     /// Why it did not pass.
-    pub result_reason: Option<String>,
+    pub result_reason: Option<ResultReason>,
     /// A sentence for the person who wrote the workflow.
     pub result_message: Option<String>,
     /// The component that it was built with.
@@ -109,9 +110,9 @@ impl ExecutionRow {
             event_id: column(row, "event_id")?,
             previous_execution_id: column(row, "previous_execution_id")?,
             parent_execution_id: column(row, "parent_execution_id")?,
-            state: column(row, "state")?,
-            result: column(row, "result")?,
-            result_reason: column(row, "result_reason")?,
+            state: word(row, "state")?,
+            result: word_if_any(row, "result")?,
+            result_reason: word_if_any(row, "result_reason")?,
             result_message: column(row, "result_message")?,
             component: column(row, "component")?,
             configuration: column(row, "configuration")?,
@@ -191,8 +192,8 @@ pub async fn list_executions(
                 (&page.rows_max(), Type::INT8),
                 (&PAGE_COLUMN_BYTES_MAX, Type::INT8),
                 (&filter.node_id, Type::TEXT),
-                (&filter.state, Type::TEXT),
-                (&filter.result, Type::TEXT),
+                (&filter.state.map(ExecutionState::as_str), Type::TEXT),
+                (&filter.result.map(ExecutionResult::as_str), Type::TEXT),
                 (&filter.parent_execution_id, Type::UUID),
                 (&filter.previous_execution_id, Type::UUID),
                 (&filter.root_event_id, Type::UUID),

@@ -1,3 +1,4 @@
+use domain::function::Actor;
 use jiff::Timestamp;
 use serde::Serialize;
 use tokio_postgres::Row;
@@ -55,7 +56,7 @@ pub async fn load_organization(store: &Store, organization_id: Uuid) -> Result<O
 pub async fn delete_organization(
     store: &Store,
     organization_id: Uuid,
-    deleted_by: &str,
+    deleted_by: &Actor,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     store.run_tx("delete_organization", |tx| delete_in(tx, organization_id, deleted_by, now)).await
@@ -64,7 +65,7 @@ pub async fn delete_organization(
 async fn delete_in(
     tx: Tx,
     organization_id: Uuid,
-    deleted_by: &str,
+    deleted_by: &Actor,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     // The row's lock keeps out whoever writes a secret or applies a workflow: they hold it FOR SHARE.
@@ -103,7 +104,7 @@ async fn delete_in(
                FROM workflow_node_queue_items i JOIN workflows w ON w.id = i.workflow_id
                WHERE w.organization_id = $1) open_run
          ON CONFLICT (root_event_id) DO NOTHING",
-        &[(&organization_id, Type::UUID), (&deleted_by, Type::TEXT), (&now, Type::TIMESTAMPTZ)],
+        &[(&organization_id, Type::UUID), (&deleted_by.to_string(), Type::TEXT), (&now, Type::TIMESTAMPTZ)],
     )
     .await?;
     end_pending_of_organization(&tx, organization_id, now).await

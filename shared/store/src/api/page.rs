@@ -1,4 +1,4 @@
-use model::limits::PAGE_ROWS_MAX;
+use domain::limits::PAGE_ROWS_MAX;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
@@ -31,7 +31,7 @@ pub struct Page<T> {
 }
 
 /// Bytes of large columns (data, configuration) that a page may hold. Short of the page's limit by what 200 rows have besides.
-pub(crate) const PAGE_COLUMN_BYTES_MAX: i64 = (model::limits::PAGE_BYTES_MAX - 512 * 1024) as i64;
+pub(crate) const PAGE_COLUMN_BYTES_MAX: i64 = (domain::limits::PAGE_BYTES_MAX - 512 * 1024) as i64;
 
 /// Reads the rows of a page.
 ///

@@ -1,5 +1,5 @@
+use domain::limits::RUN_EXECUTIONS_MAX;
 use jiff::Timestamp;
-use model::limits::RUN_EXECUTIONS_MAX;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 

@@ -1,5 +1,5 @@
+use domain::limits::REMOVED_EXECUTIONS_MAX;
 use jiff::Timestamp;
-use model::limits::REMOVED_EXECUTIONS_MAX;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 

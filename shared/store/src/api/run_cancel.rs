@@ -1,8 +1,10 @@
+use domain::execution::ExecutionState;
+use domain::function::Actor;
 use jiff::Timestamp;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use crate::types::column;
+use crate::types::{column, word};
 use crate::{Store, StoreError, Tx};
 
 /// A run that is to end.
@@ -12,8 +14,8 @@ pub struct RunCancel {
     pub organization_id: Uuid,
     /// The id of the root event.
     pub run_id: Uuid,
-    /// The token or user that cancels.
-    pub cancelled_by: String,
+    /// Who cancels.
+    pub cancelled_by: Actor,
     /// Now.
     pub now: Timestamp,
 }
@@ -152,7 +154,7 @@ async fn mark_run(tx: &Tx, workflow_id: Uuid, cancel: &RunCancel) -> Result<(), 
         &[
             (&cancel.run_id, Type::UUID),
             (&workflow_id, Type::UUID),
-            (&cancel.cancelled_by, Type::TEXT),
+            (&cancel.cancelled_by.to_string(), Type::TEXT),
             (&cancel.now, Type::TIMESTAMPTZ),
         ],
     )
@@ -180,14 +182,13 @@ async fn end_executions(tx: &Tx, cancel: &RunCancel, executions: &[Uuid]) -> Res
             &[
                 (&executions, Type::UUID_ARRAY),
                 (&cancel.now, Type::TIMESTAMPTZ),
-                (&cancel.cancelled_by, Type::TEXT),
+                (&cancel.cancelled_by.to_string(), Type::TEXT),
             ],
         )
         .await?;
     let mut freed = Vec::new();
     for row in &rows {
-        let state: &str = column(row, "state")?;
-        if state == "finished" {
+        if word::<ExecutionState>(row, "state")? == ExecutionState::Finished {
             freed.push(column(row, "node_id")?);
         }
     }

@@ -1,12 +1,12 @@
+use domain::run::{RunCounts, RunMark, RunState, decide_run_state};
 use jiff::Timestamp;
-use model::run::{RunCounts, RunState, decide_run_state};
 use serde::Serialize;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use super::page::{Page, PageRequest, read_page};
-use crate::types::column;
+use crate::types::{column, word_if_any};
 use crate::{Store, StoreError};
 
 /// Which runs are listed. What is None does not filter.
@@ -35,8 +35,8 @@ pub struct RunRow {
     pub custom_name: Option<String>,
     /// `running`, `passed`, `failed` or `cancelled`.
     pub state: RunState,
-    /// `cancelled` or `run_limit`, when the run was told to end.
-    pub mark_reason: Option<String>,
+    /// Why the run was told to end, if it was.
+    pub mark_reason: Option<RunMark>,
     /// Items that wait, those of a marked run not counted.
     pub items_waiting: i64,
     /// Executions so far.
@@ -55,14 +55,13 @@ pub struct RunRow {
 
 impl RunRow {
     fn from_row(row: &Row) -> Result<Self, StoreError> {
-        let mark_reason: Option<String> = column(row, "mark_reason")?;
+        let mark_reason = word_if_any(row, "mark_reason")?;
         let counts = RunCounts {
             items_waiting: column(row, "items_waiting")?,
             executions_active: column(row, "executions_active")?,
             failures_unrouted: column(row, "failures_unrouted")?,
             executions_cancelled: column(row, "executions_cancelled")?,
-            cancel_marked: mark_reason.as_deref() == Some("cancelled"),
-            limit_marked: mark_reason.as_deref() == Some("run_limit"),
+            mark: mark_reason,
         };
         let state = decide_run_state(counts);
         let finished_at: Option<Timestamp> = column(row, "finished_at")?;

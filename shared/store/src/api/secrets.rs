@@ -1,5 +1,6 @@
+use domain::function::Actor;
+use domain::limits::SECRETS_MAX;
 use jiff::Timestamp;
-use model::limits::SECRETS_MAX;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
@@ -135,7 +136,7 @@ pub async fn load_secrets_named(
 pub async fn change_secret(
     store: &Store,
     secret: SecretIdentity<'_>,
-    changed_by: &str,
+    changed_by: &Actor,
     now: Timestamp,
     change: impl Fn(Option<&[u8]>) -> Result<SecretWrite, StoreError> + Sync,
 ) -> Result<(), StoreError> {
@@ -151,7 +152,7 @@ pub async fn change_secret(
 async fn change_in(
     tx: Tx,
     secret: SecretIdentity<'_>,
-    changed_by: &str,
+    changed_by: &Actor,
     now: Timestamp,
     change: &(impl Fn(Option<&[u8]>) -> Result<SecretWrite, StoreError> + Sync),
 ) -> Result<(), StoreError> {
@@ -194,7 +195,7 @@ async fn insert_secret(
     tx: &Tx,
     secret: SecretIdentity<'_>,
     data: &[u8],
-    created_by: &str,
+    created_by: &Actor,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let rows = tx
@@ -209,7 +210,7 @@ async fn insert_secret(
                 (&secret.name, Type::TEXT),
                 (&secret.organization_id, Type::UUID),
                 (&data, Type::BYTEA),
-                (&created_by, Type::TEXT),
+                (&created_by.to_string(), Type::TEXT),
                 (&now, Type::TIMESTAMPTZ),
                 (&SECRETS_MAX, Type::INT8),
             ],

@@ -1,3 +1,4 @@
+use domain::function::Actor;
 use jiff::Timestamp;
 use serde::Serialize;
 use tokio_postgres::Row;
@@ -112,7 +113,7 @@ pub struct NewToken<'a> {
     /// From when it is refused; None: never.
     pub expires_at: Option<Timestamp>,
     /// The name of the token that makes it.
-    pub created_by: &'a str,
+    pub created_by: &'a Actor,
 }
 
 /// Makes a token.
@@ -147,7 +148,7 @@ async fn create_in(
     if column(live, "is_taken")? {
         return Err(StoreError::Conflict("a token that is not revoked has this name"));
     }
-    if column::<i64>(live, "live")? >= model::limits::TOKENS_MAX {
+    if column::<i64>(live, "live")? >= domain::limits::TOKENS_MAX {
         return Err(StoreError::Conflict("the organization has as many tokens as it may: revoke some"));
     }
     let rows = tx
@@ -162,7 +163,7 @@ async fn create_in(
                 (&token.name, Type::TEXT),
                 (&token.token_sha256, Type::BYTEA),
                 (&now, Type::TIMESTAMPTZ),
-                (&token.created_by, Type::TEXT),
+                (&token.created_by.to_string(), Type::TEXT),
                 (&token.expires_at, Type::TIMESTAMPTZ),
             ],
         )

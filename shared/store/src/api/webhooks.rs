@@ -1,3 +1,4 @@
+use domain::webhook::Authentication;
 use jiff::Timestamp;
 use serde::Serialize;
 use tokio_postgres::Row;
@@ -5,7 +6,7 @@ use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use super::workflow_apply::WebhookCredential;
-use crate::types::column;
+use crate::types::{column, word};
 use crate::{Store, StoreError};
 
 /// A live webhook, without its key or token.
@@ -20,7 +21,7 @@ pub struct WebhookRow {
     /// The last part of its URL.
     pub address: String,
     /// How a caller shows that it may post: `signature`, `bearer`, `header_token` or `none`.
-    pub authentication: String,
+    pub authentication: Authentication,
     /// The header of the signature or token, lower case.
     pub header_name: Option<String>,
     /// The header whose value makes deliveries the same, lower case.
@@ -42,7 +43,7 @@ impl WebhookRow {
             workflow_id: column(row, "workflow_id")?,
             node_id: column(row, "node_id")?,
             address: column(row, "address")?,
-            authentication: column(row, "authentication")?,
+            authentication: word(row, "authentication")?,
             header_name: column(row, "header_name")?,
             deduplication_header: column(row, "deduplication_header")?,
             previous_until: column(row, "previous_until")?,

@@ -1,5 +1,7 @@
+use domain::definition::{Definition, NodeType};
+use domain::function::Actor;
+use domain::webhook::Authentication;
 use jiff::Timestamp;
-use model::definition::{Definition, NodeType};
 use serde_json::Value;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
@@ -32,7 +34,7 @@ pub struct WorkflowWrite {
     /// Live webhooks whose node is no longer a webhook trigger.
     pub webhooks_removed: Vec<Uuid>,
     /// The token or user that applies.
-    pub applied_by: String,
+    pub applied_by: Actor,
     /// Now.
     pub now: Timestamp,
 }
@@ -83,7 +85,7 @@ pub struct WebhookWrite {
     /// The last part of its URL: 128 random bits.
     pub address: String,
     /// `signature`, `bearer`, `header_token` or `none`.
-    pub authentication: &'static str,
+    pub authentication: Authentication,
     /// The header of the signature or token, lower case.
     pub header_name: Option<String>,
     /// The header whose value makes deliveries the same, lower case.
@@ -98,7 +100,7 @@ pub struct WebhookChange {
     /// `webhooks.id`
     pub id: Uuid,
     /// `signature`, `bearer`, `header_token` or `none`.
-    pub authentication: &'static str,
+    pub authentication: Authentication,
     /// The header of the signature or token, lower case.
     pub header_name: Option<String>,
     /// The header whose value makes deliveries the same, lower case.
@@ -240,7 +242,7 @@ async fn insert_workflow(tx: &Tx, write: &WorkflowWrite) -> Result<i64, StoreErr
             (&write.definition.description, Type::TEXT),
             (&nodes, Type::JSONB),
             (&edges, Type::JSONB),
-            (&write.applied_by, Type::TEXT),
+            (&write.applied_by.to_string(), Type::TEXT),
             (&write.now, Type::TIMESTAMPTZ),
         ],
     )
@@ -274,7 +276,7 @@ async fn insert_version(tx: &Tx, write: &WorkflowWrite, version: i64) -> Result<
         &[
             (&write.workflow_id, Type::UUID),
             (&version, Type::INT8),
-            (&write.applied_by, Type::TEXT),
+            (&write.applied_by.to_string(), Type::TEXT),
             (&write.now, Type::TIMESTAMPTZ),
         ],
     )
@@ -428,7 +430,7 @@ async fn insert_webhooks(tx: &Tx, write: &WorkflowWrite) -> Result<(), StoreErro
             (&hooks.iter().map(|hook| hook.id).collect::<Vec<_>>(), Type::UUID_ARRAY),
             (&hooks.iter().map(|hook| hook.node_id.as_str()).collect::<Vec<_>>(), Type::TEXT_ARRAY),
             (&hooks.iter().map(|hook| hook.address.as_str()).collect::<Vec<_>>(), Type::TEXT_ARRAY),
-            (&hooks.iter().map(|hook| hook.authentication).collect::<Vec<_>>(), Type::TEXT_ARRAY),
+            (&hooks.iter().map(|hook| hook.authentication.as_str()).collect::<Vec<_>>(), Type::TEXT_ARRAY),
             (&hooks.iter().map(|hook| hook.header_name.as_deref()).collect::<Vec<_>>(), Type::TEXT_ARRAY),
             (&hooks.iter().map(|hook| hook.deduplication_header.as_deref()).collect::<Vec<_>>(), Type::TEXT_ARRAY),
             (&credentials(|credential| credential.signing_keys.as_deref()), Type::BYTEA_ARRAY),
@@ -459,7 +461,7 @@ async fn change_webhook(tx: &Tx, write: &WorkflowWrite, change: &WebhookChange) 
             &[
                 (&write.workflow_id, Type::UUID),
                 (&change.id, Type::UUID),
-                (&change.authentication, Type::TEXT),
+                (&change.authentication.as_str(), Type::TEXT),
                 (&change.header_name, Type::TEXT),
                 (&change.deduplication_header, Type::TEXT),
                 (&change.credential.is_some(), Type::BOOL),

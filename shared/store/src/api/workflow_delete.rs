@@ -1,3 +1,4 @@
+use domain::function::Actor;
 use jiff::Timestamp;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
@@ -22,7 +23,7 @@ pub async fn delete_workflow(
     store: &Store,
     organization_id: Uuid,
     workflow_id: Uuid,
-    deleted_by: &str,
+    deleted_by: &Actor,
     now: Timestamp,
 ) -> Result<DeletedWorkflow, StoreError> {
     store.run_tx("delete_workflow", |tx| delete_in(tx, organization_id, workflow_id, deleted_by, now)).await
@@ -32,7 +33,7 @@ async fn delete_in(
     tx: Tx,
     organization_id: Uuid,
     workflow_id: Uuid,
-    deleted_by: &str,
+    deleted_by: &Actor,
     now: Timestamp,
 ) -> Result<DeletedWorkflow, StoreError> {
     let version = lock_workflow(&tx, organization_id, workflow_id, None).await?;
@@ -71,7 +72,7 @@ async fn delete_in(
             (&workflow_id, Type::UUID),
             (&now, Type::TIMESTAMPTZ),
             (&version, Type::INT8),
-            (&deleted_by, Type::TEXT),
+            (&deleted_by.to_string(), Type::TEXT),
         ],
     )
     .await?;

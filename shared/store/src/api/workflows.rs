@@ -1,5 +1,5 @@
+use domain::definition::Definition;
 use jiff::Timestamp;
-use model::definition::Definition;
 use serde::Serialize;
 use serde_json::{Value, json};
 use tokio_postgres::Row;

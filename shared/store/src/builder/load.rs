@@ -1,12 +1,13 @@
+use domain::limits::{ANCESTORS_BYTES_MAX, CONFIGURATION_BYTES_MAX, EVENT_DATA_BYTES_MAX};
+use domain::run::RunMark;
 use jiff::Timestamp;
-use model::limits::{ANCESTORS_BYTES_MAX, CONFIGURATION_BYTES_MAX, EVENT_DATA_BYTES_MAX};
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use super::claim::{NodeSlots, READ_SLOTS, node_slots};
 use super::lock::{NodeKey, key_arrays, node_key};
-use crate::types::column;
+use crate::types::{column, word_if_any};
 use crate::{JsonText, StoreError, Tx};
 
 /// What the plan of a batch needs to know.
@@ -54,7 +55,7 @@ pub struct InputEvent {
     pub execution_id: Option<Uuid>,
     /// The display configuration of that execution.
     pub configuration: Option<JsonText>,
-    /// Places of its data that were blanked (`model::redactions::Redactions`).
+    /// Places of its data that were blanked (`domain::redactions::Redactions`).
     pub redactions: Option<JsonText>,
     /// When it happened.
     pub created_at: Timestamp,
@@ -75,7 +76,7 @@ pub struct AncestorEvent {
     pub data: JsonText,
     /// The display configuration of the execution that emitted it.
     pub configuration: Option<JsonText>,
-    /// Places of its data that were blanked (`model::redactions::Redactions`).
+    /// Places of its data that were blanked (`domain::redactions::Redactions`).
     pub redactions: Option<JsonText>,
     /// When it happened.
     pub created_at: Timestamp,
@@ -95,7 +96,7 @@ pub struct RunFacts {
     /// The root event's data, where it is mentioned.
     pub data: Option<JsonText>,
     /// `workflow_run_marks.reason`
-    pub mark: Option<String>,
+    pub mark: Option<RunMark>,
     /// Executions so far, counted no further than one past the limit.
     pub executions: i64,
     /// Whether the run's organization was deleted.
@@ -120,7 +121,7 @@ pub struct Loaded {
 /// Loads what a batch's plan needs, in one round trip.
 ///
 /// # Errors
-/// [`StoreError::Rejected`] when the wanted ancestors are more than [`model::limits::ANCESTORS_BYTES_MAX`] together: replay record by
+/// [`StoreError::Rejected`] when the wanted ancestors are more than [`domain::limits::ANCESTORS_BYTES_MAX`] together: replay record by
 /// record.
 pub async fn load_batch(tx: &Tx, request: &LoadRequest) -> Result<Loaded, StoreError> {
     let (workflow_ids, node_ids) = key_arrays(&request.downstream);
@@ -132,7 +133,7 @@ pub async fn load_batch(tx: &Tx, request: &LoadRequest) -> Result<Loaded, StoreE
             [
                 (&request.root_event_ids, Type::UUID_ARRAY),
                 (&request.roots_with_data, Type::UUID_ARRAY),
-                (&model::limits::RUN_EXECUTIONS_MAX, Type::INT8),
+                (&domain::limits::RUN_EXECUTIONS_MAX, Type::INT8),
             ],
         ),
         tx.query_with(FIND_FULL, [(&request.workflow_ids, Type::UUID_ARRAY)]),
@@ -242,7 +243,7 @@ async fn load_ancestors(tx: &Tx, requests: &[AncestorRequest]) -> Result<Vec<Anc
                 (&event_ids, Type::UUID_ARRAY),
                 (&node_ids, Type::TEXT_ARRAY),
                 (&distances, Type::INT4_ARRAY),
-                (&(model::limits::RUN_DEPTH_MAX + 1), Type::INT4),
+                (&(domain::limits::RUN_DEPTH_MAX + 1), Type::INT4),
                 (&COUNTED_FROM, Type::INT8),
                 (&ANCESTORS_BYTES_MAX, Type::INT8),
             ],
@@ -293,7 +294,7 @@ fn run_facts(row: &Row) -> Result<RunFacts, StoreError> {
         node_id: column(row, "node_id")?,
         event_type: column(row, "type")?,
         data: column(row, "data")?,
-        mark: column(row, "reason")?,
+        mark: word_if_any(row, "reason")?,
         executions: column(row, "executions")?,
         is_organization_deleted: column(row, "is_organization_deleted")?,
     })

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use domain::execution::{ExecutionResult, ExecutionState, ResultReason};
 use jiff::Timestamp;
 use tokio_postgres::types::{Json, Type};
 use uuid::Uuid;
@@ -23,7 +24,7 @@ pub struct NewEvent {
     pub event_type: String,
     /// What happened.
     pub data: JsonText,
-    /// Places of it that were blanked (`model::redactions::Redactions`).
+    /// Places of it that were blanked (`domain::redactions::Redactions`).
     pub redactions: Option<JsonText>,
     /// The nodes that it was routed to.
     pub targets: Vec<String>,
@@ -46,12 +47,12 @@ pub struct NewExecution {
     pub event_id: Uuid,
     /// The execution that emitted that event.
     pub previous_execution_id: Option<Uuid>,
-    /// `pending` or `finished`.
-    pub state: &'static str,
+    /// Pending or finished.
+    pub state: ExecutionState,
     /// How it ended.
-    pub result: Option<&'static str>,
+    pub result: Option<ExecutionResult>,
     /// Why it did not pass.
-    pub result_reason: Option<&'static str>,
+    pub result_reason: Option<ResultReason>,
     /// A sentence for the author.
     pub result_message: Option<String>,
     /// The component that it was built with.
@@ -225,9 +226,9 @@ async fn insert_executions(
                 (&collect(executions, |execution| execution.root_event_id), Type::UUID_ARRAY),
                 (&collect(executions, |execution| execution.event_id), Type::UUID_ARRAY),
                 (&collect(executions, |execution| execution.previous_execution_id), Type::UUID_ARRAY),
-                (&collect(executions, |execution| execution.state), Type::TEXT_ARRAY),
-                (&collect(executions, |execution| execution.result), Type::TEXT_ARRAY),
-                (&collect(executions, |execution| execution.result_reason), Type::TEXT_ARRAY),
+                (&collect(executions, |execution| execution.state.as_str()), Type::TEXT_ARRAY),
+                (&collect(executions, |execution| execution.result.map(ExecutionResult::as_str)), Type::TEXT_ARRAY),
+                (&collect(executions, |execution| execution.result_reason.map(ResultReason::as_str)), Type::TEXT_ARRAY),
                 (&collect(executions, |execution| execution.result_message.as_deref()), Type::TEXT_ARRAY),
                 (&collect(executions, |execution| execution.component.as_str()), Type::TEXT_ARRAY),
                 (&collect(executions, |execution| execution.configuration.as_parameter()), Type::JSONB_ARRAY),

@@ -130,7 +130,7 @@ pub async fn claim_executions(
 ) -> Result<ExecutionClaims, StoreError> {
     let crashes_max = match scope {
         ClaimScope::Batch => 1,
-        ClaimScope::Alone => model::limits::CRASHES_MAX,
+        ClaimScope::Alone => domain::limits::CRASHES_MAX,
     };
     let lease_seconds = f64::from(lease_seconds);
     // A claim takes no slot, so no node needs its lock.
@@ -149,7 +149,7 @@ pub async fn claim_executions(
         ),
         tx.query_with(
             FIND_REFUSED,
-            [(&ids, Type::UUID_ARRAY), (&token, Type::UUID), (&model::limits::CRASHES_MAX, Type::INT4)],
+            [(&ids, Type::UUID_ARRAY), (&token, Type::UUID), (&domain::limits::CRASHES_MAX, Type::INT4)],
         ),
         tx.query_with(LOAD_ALLOWED, [(&ids, Type::UUID_ARRAY), (&token, Type::UUID)]),
         tx.query_with(LOAD_SECRETS, [(&ids, Type::UUID_ARRAY), (&token, Type::UUID)]),

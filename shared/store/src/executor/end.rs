@@ -1,3 +1,4 @@
+use domain::execution::ResultReason;
 use jiff::Timestamp;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
@@ -5,7 +6,7 @@ use uuid::Uuid;
 use super::FreedNode;
 use super::locks::{FIND_FREED, LOCK_EXECUTIONS, LOCK_NODES, freed_node};
 use crate::builder::wait_briefly;
-use crate::types::column;
+use crate::types::{column, word};
 use crate::{StoreError, Tx};
 
 /// An execution that was ended without being started.
@@ -14,7 +15,7 @@ pub struct EndedExecution {
     /// `workflow_node_executions.id`
     pub id: Uuid,
     /// Why.
-    pub reason: String,
+    pub reason: ResultReason,
 }
 
 /// Ends what a claim may not start: of a cancelled run, a removed node, a deleted workflow or organization, or with its crashes used
@@ -33,13 +34,13 @@ pub async fn end_unstartable(
         tx.query_with(LOCK_EXECUTIONS, [(&ids, Type::UUID_ARRAY)]),
         tx.query_with(
             END,
-            [(&ids, Type::UUID_ARRAY), (&now, Type::TIMESTAMPTZ), (&model::limits::CRASHES_MAX, Type::INT4)],
+            [(&ids, Type::UUID_ARRAY), (&now, Type::TIMESTAMPTZ), (&domain::limits::CRASHES_MAX, Type::INT4)],
         ),
         tx.query_with(FIND_FREED, [(&ids, Type::UUID_ARRAY)]),
     )?;
     let ended = ended
         .iter()
-        .map(|row| Ok(EndedExecution { id: column(row, "id")?, reason: column(row, "result_reason")? }))
+        .map(|row| Ok(EndedExecution { id: column(row, "id")?, reason: word(row, "result_reason")? }))
         .collect::<Result<_, StoreError>>()?;
     Ok((ended, freed.iter().map(freed_node).collect::<Result<_, _>>()?))
 }

@@ -1,7 +1,8 @@
 use std::collections::{HashMap, HashSet};
 
+use domain::execution::{ExecutionResult, ExecutionState, ResultReason};
+use domain::redactions::Redactions;
 use jiff::Timestamp;
-use model::redactions::Redactions;
 use serde_json::Value;
 use tokio_postgres::Row;
 use tokio_postgres::types::{Json, Type};
@@ -18,10 +19,10 @@ use crate::{StoreError, Tx};
 pub enum FinishKind {
     /// It ends.
     End {
-        /// `passed` or `failed`.
-        result: &'static str,
+        /// Passed or failed.
+        result: ExecutionResult,
         /// Why it did not pass.
-        reason: Option<&'static str>,
+        reason: Option<ResultReason>,
     },
     /// Its outcome is recorded, and the next attempt waits so many seconds.
     Retry {
@@ -174,9 +175,9 @@ async fn record(tx: &Tx, rows: &[FinishRow], now: Timestamp) -> Result<Vec<Row>,
             (&collect(rows, |row| row.execution_id), Type::UUID_ARRAY),
             (&collect(rows, |row| row.token), Type::UUID_ARRAY),
             (&collect(rows, |row| row.workflow_version), Type::INT8_ARRAY),
-            (&collect(&parts, |part| part.state), Type::TEXT_ARRAY),
-            (&collect(&parts, |part| part.result), Type::TEXT_ARRAY),
-            (&collect(&parts, |part| part.reason), Type::TEXT_ARRAY),
+            (&collect(&parts, |part| part.state.as_str()), Type::TEXT_ARRAY),
+            (&collect(&parts, |part| part.result.map(ExecutionResult::as_str)), Type::TEXT_ARRAY),
+            (&collect(&parts, |part| part.reason.map(ResultReason::as_str)), Type::TEXT_ARRAY),
             (&collect(rows, |row| row.message.as_deref()), Type::TEXT_ARRAY),
             (&collect(&parts, |part| part.wait_seconds), Type::FLOAT8_ARRAY),
             (&collect(&parts, |part| part.attempts), Type::INT4_ARRAY),
@@ -191,7 +192,7 @@ async fn record(tx: &Tx, rows: &[FinishRow], now: Timestamp) -> Result<Vec<Row>,
             (&collect(&items, |(output, _)| output.event_id), Type::UUID_ARRAY),
             (&collect(&items, |(_, (node_id, _))| node_id.as_str()), Type::TEXT_ARRAY),
             (&collect(&items, |(_, (_, item_id))| *item_id), Type::UUID_ARRAY),
-            (&model::outcome::NODE_FULL, Type::TEXT),
+            (&domain::outcome::NODE_FULL, Type::TEXT),
             (&collect(rows, |row| row.facts.as_ref().map(Json)), Type::JSONB_ARRAY),
             (&collect(&outputs, |(_, output)| output.redactions.as_ref().map(Json)), Type::JSONB_ARRAY),
         ],
@@ -200,9 +201,9 @@ async fn record(tx: &Tx, rows: &[FinishRow], now: Timestamp) -> Result<Vec<Row>,
 }
 
 struct Parts<'a> {
-    state: &'static str,
-    result: Option<&'static str>,
-    reason: Option<&'static str>,
+    state: ExecutionState,
+    result: Option<ExecutionResult>,
+    reason: Option<ResultReason>,
     wait_seconds: Option<f64>,
     attempts: i32,
     keys: i32,
@@ -214,7 +215,7 @@ impl<'a> Parts<'a> {
         let record = row.attempt_record.as_ref().map(Json);
         match row.kind {
             FinishKind::End { result, reason } => Self {
-                state: "finished",
+                state: ExecutionState::Finished,
                 result: Some(result),
                 reason,
                 wait_seconds: None,
@@ -223,7 +224,7 @@ impl<'a> Parts<'a> {
                 record,
             },
             FinishKind::Retry { wait_seconds, is_counted, is_answered } => Self {
-                state: "pending",
+                state: ExecutionState::Pending,
                 result: None,
                 reason: None,
                 wait_seconds: Some(wait_seconds),

@@ -1,4 +1,5 @@
 use crate::{Store, StoreError};
+use domain::function::Function;
 use jiff::Timestamp;
 use tokio_postgres::types::Type;
 
@@ -8,11 +9,7 @@ use tokio_postgres::types::Type;
 ///
 /// # Errors
 /// See [`StoreError`].
-pub async fn record_heartbeat(
-    store: &Store,
-    function: &'static str,
-    now: Timestamp,
-) -> Result<(), StoreError> {
+pub async fn record_heartbeat(store: &Store, function: Function, now: Timestamp) -> Result<(), StoreError> {
     if !store.is_heartbeat_due(now) {
         return Ok(());
     }
@@ -22,7 +19,7 @@ pub async fn record_heartbeat(
              INSERT INTO function_heartbeats (function, committed_at) VALUES ($1, $2)
              ON CONFLICT (function) DO UPDATE SET committed_at = excluded.committed_at
              WHERE function_heartbeats.committed_at < excluded.committed_at",
-            &[(&function, Type::TEXT), (&now, Type::TIMESTAMPTZ)],
+            &[(&function.as_str(), Type::TEXT), (&now, Type::TIMESTAMPTZ)],
         )
         .await?;
     Ok(())

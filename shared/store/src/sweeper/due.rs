@@ -122,7 +122,7 @@ pub async fn find_due_nodes(
                 (&f64::from(grace_seconds), Type::FLOAT8),
                 (&rows_max, Type::INT8),
                 // One wake takes as many, and the builder wakes itself for what is left.
-                (&model::limits::CLAIM_ITEMS_MAX, Type::INT8),
+                (&domain::limits::CLAIM_ITEMS_MAX, Type::INT8),
             ],
         )
         .await?;
@@ -184,7 +184,7 @@ pub async fn find_due_executions(
         overdue("run_at IS NULL"),
         overdue("run_at IS NOT NULL"),
     );
-    let longest = f64::from(model::limits::QUEUE_DELAY_SECONDS_MAX);
+    let longest = f64::from(domain::limits::QUEUE_DELAY_SECONDS_MAX);
     let rows = store
         .query(
             &sql,

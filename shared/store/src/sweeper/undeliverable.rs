@@ -46,7 +46,7 @@ pub async fn end_undeliverable_items(tx: &Tx, ids: &[Uuid], now: Timestamp) -> R
              RETURNING id",
                 reached(BUILT)
             ),
-            &[(&ids, Type::UUID_ARRAY), (&now, Type::TIMESTAMPTZ), (&model::limits::SENDS_MAX, Type::INT4)],
+            &[(&ids, Type::UUID_ARRAY), (&now, Type::TIMESTAMPTZ), (&domain::limits::SENDS_MAX, Type::INT4)],
         )
         .await?;
     rows.iter().map(|row| column(row, "id")).collect()
@@ -74,7 +74,7 @@ pub async fn end_undeliverable_executions(
                  WHERE tried.last_sent_at < reached.at ORDER BY tried.id LIMIT $2",
                 reached(STARTED)
             ),
-            &[(&model::limits::SENDS_MAX, Type::INT4), (&rows_max, Type::INT8)],
+            &[(&domain::limits::SENDS_MAX, Type::INT4), (&rows_max, Type::INT8)],
         )
         .await?;
     let ids: Vec<Uuid> = found.iter().map(|row| column(row, "id")).collect::<Result<_, _>>()?;
@@ -94,7 +94,7 @@ pub async fn end_undeliverable_executions(
         tx.query_with(LOCK_EXECUTIONS, [(&ids, Type::UUID_ARRAY)]),
         tx.query_with(
             &end,
-            [(&model::limits::SENDS_MAX, Type::INT4), (&ids, Type::UUID_ARRAY), (&now, Type::TIMESTAMPTZ)],
+            [(&domain::limits::SENDS_MAX, Type::INT4), (&ids, Type::UUID_ARRAY), (&now, Type::TIMESTAMPTZ)],
         ),
         tx.query_with(FIND_FREED, [(&ids, Type::UUID_ARRAY)]),
     )?;

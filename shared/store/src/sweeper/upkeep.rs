@@ -22,7 +22,7 @@ pub async fn forget_deduplications(
              RETURNING webhook_id",
             &[
                 (&now, Type::TIMESTAMPTZ),
-                (&f64::from(model::limits::DEDUPLICATION_HOURS), Type::FLOAT8),
+                (&f64::from(domain::limits::DEDUPLICATION_HOURS), Type::FLOAT8),
                 (&rows_max, Type::INT8),
             ],
         )
@@ -124,7 +124,7 @@ pub async fn mark_full_nodes(store: &Store) -> Result<usize, StoreError> {
                AND n.items_full <> EXISTS (
                    SELECT FROM full_node f WHERE f.workflow_id = n.workflow_id AND f.node_id = n.node_id)
              RETURNING n.node_id",
-            &[(&model::limits::NODE_ITEMS_MAX, Type::INT8)],
+            &[(&domain::limits::NODE_ITEMS_MAX, Type::INT8)],
         )
         .await?;
     Ok(rows.len())

@@ -15,7 +15,7 @@ const LABEL_BYTES_MAX: usize = 63;
 /// wildcard would trust whoever can make a name below it.
 ///
 /// ```
-/// let host: vault_format::AllowedHost = "API.example.com:8443".parse().unwrap();
+/// let host: domain::allowed_host::AllowedHost = "API.example.com:8443".parse().unwrap();
 /// assert_eq!(host.to_string(), "api.example.com:8443");
 /// assert!(host.matches("api.example.com", 8443));
 /// assert!(!host.matches("api.example.com", 443));

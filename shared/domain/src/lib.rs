@@ -3,7 +3,10 @@
 //! This crate does no I/O, reads no clock and makes no ids; whatever it needs of the world is passed in. The same word is
 //! used here, in SQL, in the API, in the CLI and in the logs.
 
+pub mod allowed_host;
 pub mod definition;
+pub mod execution;
+pub mod function;
 pub mod json;
 pub mod limits;
 pub mod message;
@@ -15,3 +18,5 @@ pub mod retry;
 pub mod routing;
 pub mod run;
 pub mod times;
+pub mod webhook;
+pub mod words;

@@ -9,7 +9,7 @@ pub const PLACEMENT_BYTES_MAX: usize = 128;
 /// A place in a request: where a secret may stand, or where one does.
 ///
 /// ```
-/// use model::placement::Placement;
+/// use domain::placement::Placement;
 ///
 /// let allowed: Placement = "header:X-Api-Key".parse().unwrap();
 /// assert_eq!(allowed.to_string(), "header:x-api-key");

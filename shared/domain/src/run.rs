@@ -1,31 +1,28 @@
 //! The state of a run, decided from what one query counted.
 
-use serde::{Deserialize, Serialize};
+use crate::words::words;
 
-/// The state of a run: a root event and all that came of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RunState {
-    /// Something waits or is at work.
-    Running,
-    /// All ended, and no failure went unhandled.
-    Passed,
-    /// All ended, and a failure was routed nowhere.
-    Failed,
-    /// All ended, and the run, or a part of it, was cancelled.
-    Cancelled,
+words! {
+    /// The state of a run: a root event and all that came of it.
+    pub enum RunState {
+        /// Something waits or is at work.
+        Running = "running",
+        /// All ended, and no failure went unhandled.
+        Passed = "passed",
+        /// All ended, and a failure was routed nowhere.
+        Failed = "failed",
+        /// All ended, and the run, or a part of it, was cancelled.
+        Cancelled = "cancelled",
+    }
 }
 
-impl RunState {
-    /// The word in the API.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Running => "running",
-            Self::Passed => "passed",
-            Self::Failed => "failed",
-            Self::Cancelled => "cancelled",
-        }
+words! {
+    /// Why a run was told to end: `workflow_run_marks.reason`.
+    pub enum RunMark {
+        /// Somebody cancelled it.
+        Cancelled = "cancelled",
+        /// It is past one of its limits.
+        RunLimit = "run_limit",
     }
 }
 
@@ -40,10 +37,8 @@ pub struct RunCounts {
     pub failures_unrouted: i64,
     /// Cancelled executions.
     pub executions_cancelled: i64,
-    /// Whether the run carries the cancel mark.
-    pub cancel_marked: bool,
-    /// Whether the run was ended for one of its limits.
-    pub limit_marked: bool,
+    /// Why the run was told to end, if it was.
+    pub mark: Option<RunMark>,
 }
 
 /// The state that the counts say.
@@ -51,9 +46,9 @@ pub struct RunCounts {
 pub fn decide_run_state(counts: RunCounts) -> RunState {
     if counts.items_waiting > 0 || counts.executions_active > 0 {
         RunState::Running
-    } else if counts.limit_marked {
+    } else if counts.mark == Some(RunMark::RunLimit) {
         RunState::Failed
-    } else if counts.cancel_marked {
+    } else if counts.mark == Some(RunMark::Cancelled) {
         RunState::Cancelled
     } else if counts.failures_unrouted > 0 {
         RunState::Failed
@@ -74,10 +69,13 @@ mod tests {
         let none = RunCounts::default();
         check(none, RunState::Passed);
         check(RunCounts { items_waiting: 1, failures_unrouted: 1, ..none }, RunState::Running);
-        check(RunCounts { executions_active: 1, cancel_marked: true, ..none }, RunState::Running);
+        check(RunCounts { executions_active: 1, mark: Some(RunMark::Cancelled), ..none }, RunState::Running);
         check(RunCounts { failures_unrouted: 1, executions_cancelled: 1, ..none }, RunState::Failed);
-        check(RunCounts { failures_unrouted: 1, cancel_marked: true, ..none }, RunState::Cancelled);
-        check(RunCounts { limit_marked: true, cancel_marked: true, ..none }, RunState::Failed);
+        check(
+            RunCounts { failures_unrouted: 1, mark: Some(RunMark::Cancelled), ..none },
+            RunState::Cancelled,
+        );
+        check(RunCounts { mark: Some(RunMark::RunLimit), failures_unrouted: 0, ..none }, RunState::Failed);
         check(RunCounts { executions_cancelled: 1, ..none }, RunState::Cancelled);
     }
 }

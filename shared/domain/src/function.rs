@@ -1,0 +1,54 @@
+//! The Lambda functions, and who did something.
+
+use std::fmt;
+
+use crate::words::words;
+
+words! {
+    /// A Lambda function.
+    pub enum Function {
+        /// The API.
+        Api = "api",
+        /// Takes what comes from outside.
+        Webhook = "webhook",
+        /// Makes executions of queue items.
+        Builder = "builder",
+        /// Runs executions.
+        Executor = "executor",
+        /// Sends again what was lost.
+        Sweeper = "sweeper",
+        /// Sets the schema up.
+        Migrate = "migrate",
+        /// Moves secrets to another KMS key.
+        Rewrap = "rewrap",
+    }
+}
+
+/// Who did something: `created_by` and the like.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Actor {
+    /// A function of its own accord.
+    Function(Function),
+    /// The holder of the API token of that name.
+    Token(String),
+}
+
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Function(function) => f.write_str(function.as_str()),
+            Self::Token(name) => write!(f, "token:{name}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_actor_has_one_spelling() {
+        assert_eq!(Actor::Function(Function::Builder).to_string(), "builder");
+        assert_eq!(Actor::Token("ci".to_owned()).to_string(), "token:ci");
+    }
+}

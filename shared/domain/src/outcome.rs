@@ -1,0 +1,90 @@
+//! How an execution ends, and what a component says of its work.
+
+use serde_json::Value;
+
+use crate::execution::ResultReason;
+
+/// What a component hands back: output to emit, or a failure.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// It passed. None emits nothing (a filter that holds the event back).
+    Passed(Option<Output>),
+    /// It failed.
+    Failed(Failure),
+}
+
+/// What an execution emits.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Output {
+    /// The channel; one that the component declares.
+    pub channel: &'static str,
+    /// The event's data.
+    pub data: Value,
+}
+
+/// How a component failed. Its texts are our own and hold no secret.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Failure {
+    /// [`ResultReason::ComponentError`] or [`ResultReason::Timeout`] for a component's own failure.
+    pub reason: ResultReason,
+    /// A stable code such as `redirect_blocked`.
+    pub code: String,
+    /// A sentence for the person who wrote the workflow.
+    pub message: String,
+    /// What is emitted on `failure`, beside `error`; an object.
+    pub data: Value,
+    /// Whether another attempt might pass.
+    pub retryable: bool,
+    /// Whether the other side answered: then the next attempt gets the next idempotency key.
+    pub answered: bool,
+}
+
+impl Failure {
+    /// A failure that another attempt would not mend.
+    #[must_use]
+    pub fn new(reason: ResultReason, code: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            reason,
+            code: code.into(),
+            message: message.into(),
+            data: Value::Object(serde_json::Map::new()),
+            retryable: false,
+            answered: false,
+        }
+    }
+
+    /// The data of the event on `failure`: the failure's own with `error: {code, message}`.
+    #[must_use]
+    pub fn event_data(&self) -> Value {
+        let mut data = self.data.as_object().cloned().unwrap_or_default();
+        data.insert("error".to_owned(), serde_json::json!({ "code": self.code, "message": self.message }));
+        Value::Object(data)
+    }
+}
+
+/// `result_message` of an execution that stands for an item which its node had no room for.
+pub const NODE_FULL: &str =
+    "the node has as many waiting items as are allowed (100000): this event was not taken";
+
+/// The idempotency key of an attempt (1 is the first): the same after a crash, the next after an answer.
+#[must_use]
+pub fn idempotency_key(execution_id: uuid::Uuid, attempt: i32) -> String {
+    if attempt <= 1 { execution_id.to_string() } else { format!("{execution_id}-{attempt}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_of_a_full_node_has_its_number() {
+        assert!(NODE_FULL.contains(&crate::limits::NODE_ITEMS_MAX.to_string()));
+    }
+
+    #[test]
+    fn the_first_attempt_has_the_execution_id_as_its_key() {
+        let id = uuid::Uuid::from_u128(1);
+        assert_eq!(idempotency_key(id, 1), id.to_string());
+        assert_eq!(idempotency_key(id, 3), format!("{id}-3"));
+    }
+}
