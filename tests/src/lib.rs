@@ -47,3 +47,9 @@ pub async fn wait_for<T, F: Future<Output = Option<T>>>(what: &str, mut look: im
     });
     found.await.unwrap_or_else(|_| panic!("{what}: not seen within {} s", WAIT_MAX.as_secs()))
 }
+
+/// The time of one tick of the sweeper.
+#[must_use]
+pub fn tick() -> process::Deadline {
+    process::Deadline::after(Duration::from_secs(29))
+}

@@ -1,13 +1,13 @@
 //! Concurrency keys: a limit for each value of a key, keys that are resolved once, and order within a key (I4).
 
 use domain::execution::ExecutionResult;
-use domain::limits::{CLAIM_ITEMS_MAX, CONCURRENCY_KEY_BYTES_MAX, CRASHES_MAX};
+use domain::limits::{CONCURRENCY_KEY_BYTES_MAX, CRASHES_MAX};
 use domain::message::Message;
 use process::{BatchResponse, Deadline};
 use serde_json::{Value, json};
 use store::api::{PageRequest, QueueItemFilter, list_queue_items};
-use store::builder::{LockMode, LockedNodes, Wakes, claim_with_keys};
-use store::executor::{ClaimScope, FinishKind, FinishRow, FreedNode, claim_executions, finish_executions};
+use store::builder::{FreedSlot, LockMode};
+use store::executor::{ClaimScope, FinishKind, FinishRow, claim_executions, finish_executions};
 use sweeper::sweep;
 use tests::world::{batch, build, event, messages, node};
 use tests::{PostgresWire, Workflow, World};
@@ -173,17 +173,18 @@ async fn i9_a_key_that_can_not_be_resolved_fails_its_item_at_once_and_takes_no_s
 }
 
 #[tokio::test]
-async fn a_key_is_resolved_once_whatever_the_template_is_later() {
+async fn i4_another_key_is_that_of_what_waits_and_active_executions_keep_theirs() {
     let world = World::create().await;
     let workflow = one_node(&world, keyed(1)).await;
     let builder = world.builder();
     build(&builder, &start_all(&world, &workflow, &["a1", "a2"]).await).await;
+    assert_eq!((active(&world).await.as_str(), waiting(&world).await.as_str()), ("a1", "a2"));
     let other = json!({ "max": 1, "key": "{{ root().data.word }}" });
     let workflow = world.apply_again(&workflow, json!([start(), http(other)]), edges()).await;
     build(&builder, &[node(&workflow, "work")]).await;
-    assert_eq!((active(&world).await.as_str(), waiting(&world).await.as_str()), ("a1", "a2"));
-    build(&builder, &start_all(&world, &workflow, &["a3"]).await).await;
-    assert_eq!(active(&world).await, "a1 a3", "new items have the new key");
+    assert_eq!(active(&world).await, "a1 a2", "I4: it waits for another key now");
+    let keys = "SELECT string_agg(concurrency_key, ' ' ORDER BY id) FROM workflow_node_executions";
+    assert_eq!(world.database.sql(keys).await, "a a2", "an active execution keeps its key");
 }
 
 #[tokio::test]
@@ -273,7 +274,7 @@ async fn i3_many_builders_at_once_keep_each_keys_limit_and_order() {
 }
 
 /// Ends an active execution as the executor does; gives the nodes that it would wake.
-async fn finish(world: &World, word: &str) -> Vec<FreedNode> {
+async fn finish(world: &World, word: &str) -> Vec<FreedSlot> {
     let sql = format!(
         "SELECT x.id FROM workflow_node_executions x JOIN workflow_events e ON e.id = x.event_id WHERE e.data ->> 'word' = '{word}'"
     );
@@ -301,16 +302,21 @@ async fn finish(world: &World, word: &str) -> Vec<FreedNode> {
 }
 
 #[tokio::test]
-async fn i4_whoever_frees_a_slot_wakes_only_where_its_key_or_an_unseen_item_waits() {
+async fn i4_whoever_frees_a_slot_wakes_only_where_its_key_waits() {
     let world = World::create().await;
     let workflow = one_node(&world, keyed(1)).await;
     let builder = world.builder();
     build(&builder, &start_all(&world, &workflow, &["a1", "a2", "b1", "c1"]).await).await;
-    let freed = FreedNode { key: (workflow.id, "work".into()), organization_id: world.organization_id };
+    let next = "SELECT event_id FROM workflow_node_queue_items";
+    let freed = FreedSlot {
+        node: (workflow.id, "work".into()),
+        organization_id: world.organization_id,
+        event_id: Some(world.database.sql(next).await.parse().unwrap()),
+    };
     assert_eq!(finish(&world, "b1").await, [], "only another key waits");
-    assert_eq!(finish(&world, "a1").await, std::slice::from_ref(&freed), "I4");
+    assert_eq!(finish(&world, "a1").await, [freed], "I4: the event of the item that waits for this key");
     start_all(&world, &workflow, &["d1"]).await;
-    assert_eq!(finish(&world, "c1").await, [freed], "what was not seen may be of this key");
+    assert_eq!(finish(&world, "c1").await, [], "what is not resolved has its own wake");
 }
 
 /// Lets an hour go by for the sweeper.
@@ -339,7 +345,7 @@ async fn i4_many_items_behind_one_key_cost_no_message_and_a_lost_wake_is_made_go
     let _ = world.queues.take();
     let node_wakes = async || {
         pass(&world).await;
-        sweep(&world.sweeper(30)).await.unwrap();
+        sweep(&world.sweeper(30), tests::tick()).await.unwrap();
         messages(&world.queues.take()).into_iter().filter(is_node).count()
     };
     assert_eq!(node_wakes().await, 0, "I4: 20,000 items behind one key cost no message");
@@ -357,7 +363,7 @@ async fn i4_many_items_behind_one_key_cost_no_message_and_a_lost_wake_is_made_go
 }
 
 #[tokio::test]
-async fn i9_an_unseen_suspect_is_seen_alone_and_given_up_after_its_crashes() {
+async fn i9_an_unresolved_suspect_is_resolved_alone_and_given_up_after_its_crashes() {
     let world = World::create().await;
     let wire = PostgresWire::to(world.database.host_port()).await;
     let workflow = one_node(&world, keyed(1)).await;
@@ -429,7 +435,9 @@ async fn i4_an_item_that_comes_while_a_slot_of_its_key_is_being_freed_does_not_s
     build(&builder, &start_all(&world, &workflow, &["a2"]).await).await;
     let sent = world.queues.take();
     let wakes: Vec<_> = sent.iter().map(|sent| (sent.message.clone(), sent.delay_seconds)).collect();
-    assert_eq!(wakes, [(node(&workflow, "work"), 1)], "I4: contention is a fresh wake, a second late");
+    let next = "SELECT event_id FROM workflow_node_queue_items";
+    let next = event(world.database.sql(next).await.parse().unwrap());
+    assert_eq!(wakes, [(next, 1)], "I4: contention is a fresh wake, a second late");
     finisher.batch_execute("COMMIT").await.unwrap();
     build(&builder, &messages(&sent)).await;
     assert_eq!((active(&world).await.as_str(), world.items().await), ("a2", 0), "I4");
@@ -472,44 +480,6 @@ async fn a_waiting_item_says_which_executions_hold_the_slots_of_its_key() {
 }
 
 #[tokio::test]
-async fn i4_many_keys_cost_a_claim_no_more_than_what_it_takes() {
-    let world = World::create().await;
-    let workflow = one_node(&world, keyed(1)).await;
-    let sql = format!(
-        "SET session_replication_role = replica;
-         INSERT INTO workflow_node_queue_items (id, workflow_id, node_id, root_event_id, event_id, node_generation, created_at, last_sent_at, concurrency_key)
-         SELECT id, '{}', 'work', id, id, 1, now(), now(), id::text FROM (SELECT gen_random_uuid() AS id FROM generate_series(1, 20000)) ids;
-         SET session_replication_role = DEFAULT; ANALYZE",
-        workflow.id
-    );
-    world.database.sql(&sql).await;
-    world.database.sql("SELECT pg_stat_force_next_flush()").await;
-    world.database.sql("SELECT pg_stat_reset()").await;
-    let key = vec![(workflow.id, "work".to_owned())];
-    let store = world.database.store("builder");
-    let wakes = &Wakes { event_ids: Vec::new(), nodes: key.clone() };
-    let nodes = &LockedNodes { locked: key.clone(), ..LockedNodes::default() };
-    let (key, items_max) = (&key, CLAIM_ITEMS_MAX);
-    let claims = store
-        .run_tx("claim", |tx| async move { claim_with_keys(&tx, nodes, key, wakes, items_max, &[]).await })
-        .await
-        .unwrap();
-    assert_eq!(i64::try_from(claims.items.len()).unwrap(), items_max);
-    // What a session did is counted when it ends.
-    drop(store);
-    let scans = "SELECT coalesce(sum(idx_scan), 0) FROM pg_stat_user_indexes WHERE indexrelname LIKE 'workflow_node_queue_items_%'";
-    let mut counted = 0;
-    for _ in 0..100 {
-        counted = world.database.count(scans).await;
-        if counted > 0 {
-            break;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
-    assert!((1..=10 * items_max).contains(&counted), "{counted} searches of indexes for {items_max} items");
-}
-
-#[tokio::test]
 async fn i4_a_suspect_that_ends_without_its_slot_wakes_the_next_of_its_key() {
     let world = World::create().await;
     let workflow = one_node(&world, keyed(1)).await;
@@ -528,5 +498,7 @@ async fn i4_a_suspect_that_ends_without_its_slot_wakes_the_next_of_its_key() {
     let ended = "SELECT count(*) FROM workflow_node_executions WHERE result_reason = 'crashed'";
     assert_eq!(world.database.count(ended).await, 1);
     let woken = messages(&world.queues.take());
-    assert!(woken.contains(&node(&workflow, "work")), "b1 holds a slot of its own key only: {woken:?}");
+    let next = "SELECT id FROM workflow_events WHERE data ->> 'word' = 'a3'";
+    let next = event(world.database.sql(next).await.parse().unwrap());
+    assert!(woken.contains(&next), "b1 holds a slot of its own key only: {woken:?}");
 }

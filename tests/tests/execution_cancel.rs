@@ -6,7 +6,8 @@ use local::target::Target;
 use serde_json::{Value, json};
 use store::StoreError;
 use store::api::{ExecutionCancel, cancel_execution, load_run};
-use store::executor::{ClaimScope, FreedNode, claim_executions};
+use store::builder::FreedSlot;
+use store::executor::{ClaimScope, claim_executions};
 use tests::world::{build, event, execute, messages, node};
 use tests::{WAIT_MAX, Workflow, World};
 use uuid::Uuid;
@@ -33,7 +34,7 @@ async fn pending(world: &World, workflow: &Workflow, node_id: &str) -> (Uuid, Uu
     (run_id, world.database.sql(&sql).await.parse().unwrap())
 }
 
-async fn cancel(world: &World, execution_id: Uuid) -> Result<Option<FreedNode>, StoreError> {
+async fn cancel(world: &World, execution_id: Uuid) -> Result<Option<FreedSlot>, StoreError> {
     let cancel = ExecutionCancel {
         organization_id: world.organization_id,
         execution_id,
@@ -55,7 +56,11 @@ async fn i4_a_pending_execution_ends_at_once_and_its_slot_wakes_the_next() {
     let second = world.start(&workflow, "start", json!({})).await;
     let _ = world.queues.take();
     let freed = cancel(&world, first).await.unwrap();
-    let expected = FreedNode { key: (workflow.id, "work".into()), organization_id: world.organization_id };
+    let expected = FreedSlot {
+        node: (workflow.id, "work".into()),
+        organization_id: world.organization_id,
+        event_id: None,
+    };
     assert_eq!(freed, Some(expected), "I4: the caller wakes the node");
     let sql = "SELECT state, result, result_reason, cancelled_by, finished_at IS NOT NULL FROM workflow_node_executions";
     assert_eq!(world.database.sql(sql).await, "finished|cancelled|cancelled|token:test|t");

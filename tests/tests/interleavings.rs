@@ -7,11 +7,12 @@ use std::time::Duration;
 use domain::message::Message;
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use store::builder::FreedSlot;
 use store::builder::{
     ClaimedItem, LockMode, NewExecution, NewItem, Wakes, WriteBatch, claim_items, lock_woken_nodes,
     write_batch,
 };
-use store::executor::{ClaimScope, FinishKind, FinishRow, FreedNode, claim_executions, finish_executions};
+use store::executor::{ClaimScope, FinishKind, FinishRow, claim_executions, finish_executions};
 use store::{JsonText, Store, StoreError};
 use tests::world::{build, event, node};
 use tests::{Gate, Workflow, World, wait_for};
@@ -63,7 +64,8 @@ async fn build_at_gate(
 ) -> Result<usize, StoreError> {
     let work = |tx| async move {
         let nodes = lock_woken_nodes(&tx, wakes, mode).await?;
-        let claims = claim_items(&tx, &nodes, wakes, 50, &[]).await?;
+        let keys = nodes.limit_keys(Vec::new());
+        let claims = claim_items(&tx, &nodes, &keys, wakes, 50, &[]).await?;
         let executions = executions_of(&claims.items, workflow);
         write_batch(&tx, &WriteBatch { executions, ..WriteBatch::default() }, now).await?;
         gate.pass().await;
@@ -418,7 +420,7 @@ async fn finish_at_gate(
     token: Uuid,
     gate: &Gate,
     now: Timestamp,
-) -> Result<Vec<FreedNode>, StoreError> {
+) -> Result<Vec<FreedSlot>, StoreError> {
     let row = FinishRow {
         may_have_limit: true,
         execution_id,
@@ -474,6 +476,10 @@ async fn i4_a_freed_slot_wakes_the_item_that_waits() {
     world.start(&workflow, "start", json!({})).await;
     let store = world.database.store("executor");
     let freed = finish_at_gate(&store, execution_id, token, &Gate::open(), world.now()).await.unwrap();
-    let expected = FreedNode { key: (workflow.id, "work".into()), organization_id: world.organization_id };
+    let expected = FreedSlot {
+        node: (workflow.id, "work".into()),
+        organization_id: world.organization_id,
+        event_id: None,
+    };
     assert_eq!(freed, [expected], "I4");
 }

@@ -61,7 +61,7 @@ const HELD_OTHERWISE: &[(&str, &str)] = &[
     ("SEALS_MAX", "the_api_tries_again_so_often_and_then_says_conflict_i10"),
     ("SECRET_KEYS_MAX", "a_secret_has_so_many_keys_and_no_more_i10"),
     ("SECRET_VALUE_BYTES_MIN", "a_short_value_has_a_limit_on_both_sides"),
-    ("SWEEP_ROWS_MAX", "i10_a_tick_sends_no_more_than_its_limit_and_the_next_goes_on"),
+    ("SWEEP_ROWS_MAX", "i10_a_search_is_bounded_and_repeated_until_the_time_of_the_tick_is_used"),
     ("TIMEOUT_MAX", "no_request_asks_for_more_time_than_a_component_has_i10"),
     ("TOKENS_MAX", "an_organization_has_so_many_tokens_and_no_more_i10"),
     ("TOKEN_CHARS_MAX", "only_what_can_be_our_token_is_looked_up"),

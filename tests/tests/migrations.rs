@@ -12,7 +12,9 @@ const BEFORE_V9: &str =
         ADD PRIMARY KEY (workflow_id, node_id, node_version, secret_name, secret_key);
     DROP TRIGGER workflow_node_executions_finished ON workflow_node_executions;
     DROP FUNCTION refuse_change_of_finished, forget_secret_refs;
-    ALTER TABLE workflow_events DROP COLUMN redactions;
+    ALTER TABLE workflow_events DROP COLUMN redactions, DROP COLUMN locked;
+    ALTER TABLE workflow_node_executions DROP COLUMN node_generation;
+    DROP FUNCTION ready_keys, next_items, node_slots;
     UPDATE schema_facts SET version = 8;
     DELETE FROM refinery_schema_history WHERE version >= 9";
 
@@ -46,7 +48,10 @@ async fn a_migration_behind_an_open_reader_stops_no_function() {
     assert!(!migration.is_finished());
     reader.batch_execute("COMMIT").await.unwrap();
     let applied = tokio::time::timeout(Duration::from_secs(60), migration).await.unwrap().unwrap().unwrap();
-    assert_eq!(applied, ["V9__secret_ref_fields", "V10__finished_is_finished", "V11__redactions"]);
+    assert_eq!(
+        applied,
+        ["V9__secret_ref_fields", "V10__finished_is_finished", "V11__redactions", "V12__one_path_for_limits"]
+    );
     assert_eq!(store::migrate(&database.admin_store(), RoleLogin::Url).await.unwrap(), Vec::<String>::new());
 }
 

@@ -500,7 +500,7 @@ async fn hot_statements_walk_over_no_large_table() {
     }
     build(&builder, &wakes).await;
     world.run_to_end(&builder, &executor).await;
-    sweeper::sweep(&world.sweeper(0)).await.unwrap();
+    sweeper::sweep(&world.sweeper(0), tests::tick()).await.unwrap();
     let tables = LARGE_TABLES.map(|table| format!("'{table}'")).join(", ");
     let sql = format!(
         "SELECT relname, seq_scan FROM pg_stat_user_tables WHERE seq_scan > 0 AND relname IN ({tables})"

@@ -1,8 +1,12 @@
 //! The sweeper: what was committed and never delivered comes back, and nothing is sent in vain.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use domain::limits::{NODE_ITEMS_MAX, SENDS_MAX, SWEEP_ROWS_MAX};
 use domain::message::Message;
 use local::target::Target;
+use process::Deadline;
 use serde_json::{Value, json};
 use sweeper::{Swept, sweep};
 use tests::queues::Sent;
@@ -27,7 +31,7 @@ async fn one_node(world: &World, concurrency: Value) -> Workflow {
 }
 
 async fn tick(world: &World) -> Vec<Sent> {
-    sweep(&world.sweeper(GRACE)).await.unwrap();
+    sweep(&world.sweeper(GRACE), tests::tick()).await.unwrap();
     world.queues.take()
 }
 
@@ -255,7 +259,11 @@ async fn long_waits_between_attempts_use_up_no_sends() {
         let sent = tick(&world).await;
         assert_eq!(sent.len(), 1, "attempt {attempt}");
         pass(&world, 810).await;
-        assert_eq!(sweep(&world.sweeper(GRACE)).await.unwrap().undeliverable, 0, "attempt {attempt}");
+        assert_eq!(
+            sweep(&world.sweeper(GRACE), tests::tick()).await.unwrap().undeliverable,
+            0,
+            "attempt {attempt}"
+        );
         // Its message arrives, and another attempt is recorded.
         retry(&world, id, 0, 3_600).await;
         let _ = world.queues.take();
@@ -304,7 +312,7 @@ async fn an_item_ends_as_undeliverable_only_where_the_builder_was_at_work_since(
         WHERE id = (SELECT id FROM workflow_node_queue_items ORDER BY created_at, id LIMIT 1)"
     );
     world.database.sql(&used_up).await;
-    let undeliverable = async || sweep(&world.sweeper(GRACE)).await.unwrap().undeliverable;
+    let undeliverable = async || sweep(&world.sweeper(GRACE), tests::tick()).await.unwrap().undeliverable;
     assert_eq!(undeliverable().await, 0, "the builder never worked: nothing is the item's fault");
     heartbeat(&world, "builder", -60).await;
     assert_eq!(undeliverable().await, 0, "nor while it is down");
@@ -336,21 +344,25 @@ async fn a_pending_execution_ends_as_undeliverable_and_its_slot_wakes_the_next()
     };
     heartbeat(&world, "executor", 60).await;
     world.database.sql(&sends(SENDS_MAX - 1)).await;
-    assert_eq!(sweep(&world.sweeper(GRACE)).await.unwrap().undeliverable, 0, "I10");
+    assert_eq!(sweep(&world.sweeper(GRACE), tests::tick()).await.unwrap().undeliverable, 0, "I10");
     world.database.sql(&sends(SENDS_MAX)).await;
     heartbeat(&world, "executor", -60).await;
-    assert_eq!(sweep(&world.sweeper(GRACE)).await.unwrap().undeliverable, 0, "the executor is down");
+    assert_eq!(
+        sweep(&world.sweeper(GRACE), tests::tick()).await.unwrap().undeliverable,
+        0,
+        "the executor is down"
+    );
     let _ = world.queues.take();
     heartbeat(&world, "executor", 60).await;
     reached(&world, &workflow, "ev.created_at - interval '1 minute'").await;
     assert_eq!(
-        sweep(&world.sweeper(GRACE)).await.unwrap().undeliverable,
+        sweep(&world.sweeper(GRACE), tests::tick()).await.unwrap().undeliverable,
         0,
         "its message waits behind older ones"
     );
     reached(&world, &workflow, "ev.created_at + interval '1 minute'").await;
     let _ = world.queues.take();
-    assert_eq!(sweep(&world.sweeper(GRACE)).await.unwrap().undeliverable, 1, "I10");
+    assert_eq!(sweep(&world.sweeper(GRACE), tests::tick()).await.unwrap().undeliverable, 1, "I10");
     let ended = "SELECT node_id, result FROM workflow_node_executions WHERE result_reason = 'undeliverable'";
     assert_eq!(world.database.sql(ended).await, "work|failed");
     assert_eq!(
@@ -394,17 +406,17 @@ async fn two_sweepers_at_once_send_and_count_once() {
     }
     pending(&world, &unlimited).await;
     pass(&world, GRACE).await;
-    // Both find the same rows, and both wait for them.
+    // Others hold the rows: they are left alone, and nobody waits.
     let holder = world.database.connect_admin().await;
     holder
         .batch_execute("BEGIN; SELECT FROM workflow_node_queue_items FOR UPDATE; SELECT FROM workflow_node_executions FOR UPDATE")
         .await
         .unwrap();
     let (one, other) = (world.sweeper(GRACE), world.sweeper(GRACE));
-    let (one, other, ()) = tokio::join!(sweep(&one), sweep(&other), async {
-        world.database.wait_for_blocked(2).await;
-        holder.batch_execute("COMMIT").await.unwrap();
-    });
+    let swept = sweep(&one, tests::tick()).await.unwrap();
+    assert_eq!((swept.nodes, swept.executions), (0, 0));
+    holder.batch_execute("COMMIT").await.unwrap();
+    let (one, other) = tokio::join!(sweep(&one, tests::tick()), sweep(&other, tests::tick()));
     let (one, other) = (one.unwrap(), other.unwrap());
     assert_eq!((one.nodes + other.nodes, one.executions + other.executions), (2, 1));
     let sql = "SELECT max(sent_count) FROM (SELECT sent_count FROM workflow_node_queue_items UNION ALL SELECT sent_count FROM workflow_node_executions) s";
@@ -419,7 +431,7 @@ async fn i8_what_could_not_be_sent_is_told_and_found_again() {
     world.start(&workflow, "start", json!({})).await;
     pass(&world, GRACE).await;
     world.queues.go_down();
-    let swept = sweep(&world.sweeper(GRACE)).await.unwrap();
+    let swept = sweep(&world.sweeper(GRACE), tests::tick()).await.unwrap();
     assert_eq!(swept, Swept { nodes: 1, unsent: 1, ..Swept::default() });
     let counts = "SELECT (SELECT sum(sent_count) FROM workflow_node_queue_items) + coalesce((SELECT sum(sent_count) FROM workflow_node_executions), 0)";
     assert_eq!(world.database.count(counts).await, 0, "what SQS did not take counts for nothing");
@@ -481,7 +493,7 @@ async fn i8_one_node_with_many_items_keeps_no_other_from_being_found() {
 }
 
 #[tokio::test]
-async fn i10_a_tick_sends_no_more_than_its_limit_and_the_next_goes_on() {
+async fn i10_a_search_is_bounded_and_repeated_until_the_time_of_the_tick_is_used() {
     let world = World::create().await;
     let workflow = one_node(&world, json!(1_000)).await;
     let run_id = world.start(&workflow, "start", json!({})).await;
@@ -499,8 +511,19 @@ async fn i10_a_tick_sends_no_more_than_its_limit_and_the_next_goes_on() {
     world.database.sql(&sql).await;
     world.database.sql("DELETE FROM workflow_node_queue_items").await;
     pass(&world, GRACE).await;
-    let (first, second) = (tick(&world).await.len(), tick(&world).await.len());
-    assert_eq!((first, second), (usize::try_from(most).unwrap(), 100), "I10");
+    let used = Deadline::after(Duration::ZERO);
+    sweep(&world.sweeper(GRACE), used).await.unwrap();
+    assert_eq!(
+        world.queues.take().len(),
+        usize::try_from(most).unwrap(),
+        "I10: the time of the tick is used"
+    );
+    pass(&world, 3_600).await;
+    assert_eq!(
+        tick(&world).await.len(),
+        usize::try_from(most).unwrap() + 100,
+        "I8: it searches until all are found"
+    );
     let _ = run_id;
 }
 
@@ -528,4 +551,28 @@ async fn i10_a_node_is_full_with_as_many_waiting_items_as_are_allowed() {
     world.database.sql("DELETE FROM workflow_node_queue_items").await;
     tick(&world).await;
     assert_eq!(world.database.sql(is_full).await, "f", "I10");
+}
+
+#[tokio::test]
+async fn i8_a_tick_wakes_a_thousand_nodes_whose_messages_were_lost() {
+    let world = World::create().await;
+    let workflow = one_node(&world, json!("unlimited")).await;
+    // Foreign keys are left out: only the items matter here.
+    let sql = format!(
+        "SET session_replication_role = replica;
+         INSERT INTO workflow_nodes (workflow_id, node_id, name, type, ref, configuration, version, created_at, updated_at)
+         SELECT workflow_id, 'n' || n, 'n' || n, type, ref, configuration, version, now(), now()
+         FROM workflow_nodes, generate_series(1, 1000) n WHERE node_id = 'work';
+         INSERT INTO workflow_node_queue_items (id, workflow_id, node_id, root_event_id, event_id, node_generation, created_at, last_sent_at)
+         SELECT gen_random_uuid(), '{}', 'n' || n, gen_random_uuid(), gen_random_uuid(), 1, now(), now()
+         FROM generate_series(1, 1000) n, generate_series(1, 10);
+         SET session_replication_role = DEFAULT",
+        workflow.id
+    );
+    world.database.sql(&sql).await;
+    pass(&world, GRACE).await;
+    let woken: BTreeSet<_> = messages(&tick(&world).await).into_iter().collect();
+    assert_eq!(woken.len(), 1_000, "I8");
+    let sent = "SELECT count(*) FROM workflow_node_queue_items WHERE sent_count = 1";
+    assert_eq!(world.database.count(sent).await, 10_000, "each once");
 }

@@ -55,7 +55,7 @@ async fn the_search_for_what_cant_be_delivered_does_not_walk_over_history() {
     let wire = PostgresWire::to(world.database.host_port()).await;
     let url = world.database.url("sweeper").replace(world.database.host_port(), &wire.host_port());
     let sweeper = sweeper::Deps { store: store_at(url), ..world.sweeper(30) };
-    sweep(&sweeper).await.unwrap();
+    sweep(&sweeper, tests::tick()).await.unwrap();
     // Only now: what was tried in vain is sent once more by a sweep.
     world.database.sql(&fill(&workflow.id.to_string())).await;
     let statements = wire.statements();

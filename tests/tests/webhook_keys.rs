@@ -543,7 +543,7 @@ async fn a_deliverys_key_is_known_for_24_hours_and_no_longer_i10() {
     take(start).await;
     let swept = async |shift| {
         let deps = sweeper::Deps { clock: Clock::shifted(shift), ..intake.world.sweeper(30) };
-        sweeper::sweep(&deps).await.unwrap().deduplications
+        sweeper::sweep(&deps, tests::tick()).await.unwrap().deduplications
     };
     let minute = SignedDuration::from_mins(1);
     assert_eq!((swept(day - minute).await, swept(day + minute).await), (0, 1), "a tick does so");
@@ -563,7 +563,7 @@ async fn the_sweeper_forgets_a_previous_key_once_it_is_taken_no_more_i7() {
     }
     let sweep = async |clock: Clock| {
         let deps = sweeper::Deps { clock, ..intake.world.sweeper(30) };
-        sweeper::sweep(&deps).await.unwrap().previous_keys
+        sweeper::sweep(&deps, tests::tick()).await.unwrap().previous_keys
     };
     let second = SignedDuration::from_secs(1);
     let hour = SignedDuration::from_secs(3_600);

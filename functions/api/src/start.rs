@@ -67,7 +67,7 @@ pub(crate) async fn start_workflow(
         match start_run(&deps.store, &start).await? {
             StartOutcome::Started => {
                 tracing::info!(workflow_id = %row.id, run_id = %event_id, organization_id = %caller.organization_id, "run started");
-                deps.wake_event(caller.organization_id, event_id).await;
+                deps.wake_events(caller.organization_id, &[event_id]).await;
                 return Ok(event_id);
             }
             StartOutcome::Full => return Err(ApiError::QueueFull),

@@ -2,6 +2,7 @@
 
 use domain::message::Message;
 use queue::Outgoing;
+use store::builder::FreedSlot;
 use uuid::Uuid;
 
 use crate::Deps;
@@ -18,8 +19,15 @@ impl Deps {
         }
     }
 
-    /// Tells the builder of an event that was committed with its items.
-    pub(crate) async fn wake_event(&self, organization_id: Uuid, event_id: Uuid) {
-        self.queue.send(vec![Outgoing::now(organization_id, Message::Event { event_id })]).await;
+    /// Tells the builder of slots that are free.
+    pub(crate) async fn wake_slots(&self, freed: &[FreedSlot]) {
+        let wakes = freed.iter().map(|slot| Outgoing::now(slot.organization_id, slot.wake()));
+        self.queue.send(wakes.collect()).await;
+    }
+
+    /// Tells the builder of events of which items wait.
+    pub(crate) async fn wake_events(&self, organization_id: Uuid, event_ids: &[Uuid]) {
+        let wake = |event_id: &Uuid| Outgoing::now(organization_id, Message::Event { event_id: *event_id });
+        self.queue.send(event_ids.iter().map(wake).collect()).await;
     }
 }

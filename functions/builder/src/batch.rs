@@ -8,7 +8,7 @@ use domain::message::Message;
 use queue::Outgoing;
 use store::builder::{
     AncestorRequest, ClaimedItem, Claims, LoadRequest, LockMode, LockedNodes, NodeKey, StoredDefinition,
-    SuspectItem, Wakes, WokenNode, claim_items, claim_one, claim_with_keys, load_batch, lock_woken_nodes,
+    SuspectItem, Wakes, WokenNode, claim_items, claim_one, load_batch, lock_woken_nodes, wake_of_slot,
     write_batch,
 };
 use store::{StoreError, Tx};
@@ -16,9 +16,9 @@ use uuid::Uuid;
 
 use crate::Deps;
 use crate::definitions::Workflow;
-use crate::keys::build_unseen;
 use crate::plan::{Fallback, PlanInput, Slots, plan};
 use crate::reach::{Reach, reach};
+use crate::resolve::{Resolve, resolve_items};
 use crate::suspects::find_all;
 
 /// Why a batch was not built.
@@ -36,27 +36,18 @@ pub struct Built {
     pub messages: Vec<Outgoing>,
     /// Items that were left out, to be built alone.
     pub suspects: Vec<SuspectItem>,
-    /// What is to be looked at again a moment later.
-    pub again: Wakes,
+    /// Messages that make somebody look again a moment later.
+    pub again: Vec<Outgoing>,
     /// Whether rows were written.
     pub(crate) has_written: bool,
     /// Items that became executions.
     pub(crate) items: u64,
     /// Limited nodes that another transaction held.
-    skipped: Vec<(Uuid, NodeKey)>,
-    /// Nodes with a concurrency key where items wait whose key is not known yet.
-    unseen: Vec<(Uuid, NodeKey)>,
+    skipped: Vec<WokenNode>,
 }
 
-impl Built {
-    pub(crate) fn take_skipped(&mut self) -> Vec<(Uuid, NodeKey)> {
-        std::mem::take(&mut self.skipped)
-    }
-
-    pub(crate) fn take_unseen(&mut self) -> Vec<(Uuid, NodeKey)> {
-        std::mem::take(&mut self.unseen)
-    }
-}
+/// Workflows by their ids.
+pub(crate) type Workflows = HashMap<Uuid, Arc<Workflow>>;
 
 /// What a transaction takes.
 #[derive(Clone, Copy)]
@@ -84,52 +75,56 @@ pub async fn build(wakes: &Wakes, deps: &Deps) -> Result<Built, BatchError> {
         // One record's data was refused: each is built alone, so that only it fails.
         Err(StoreError::Rejected { .. }) => {
             tracing::warn!("the database refused a batch; its items are built one by one");
-            let (suspects, again) = find_all(wakes, deps).await?;
-            return Ok(Built { suspects, again, ..Built::default() });
-        }
-        // An item that another holds: a builder that stopped over a suspect, say.
-        Err(error) if error.is_lock_timeout() => {
-            return Ok(Built { again: wakes.clone(), ..Built::default() });
+            return Ok(Built { suspects: find_all(wakes, deps).await?, ..Built::default() });
         }
         result => result?,
     };
     built.send(deps).await;
-    let skipped = built.take_skipped();
+    let skipped = std::mem::take(&mut built.skipped);
     if !skipped.is_empty() {
         retry_skipped(skipped, &mut built, deps).await?;
-    }
-    let unseen = built.take_unseen();
-    if !unseen.is_empty() {
-        build_unseen(unseen, &mut built, deps).await?;
     }
     Ok(built)
 }
 
 /// Nodes that were skipped get one more try; what is still locked gets a fresh wake, for contention is no failure.
-async fn retry_skipped(
-    skipped: Vec<(Uuid, NodeKey)>,
-    built: &mut Built,
-    deps: &Deps,
-) -> Result<(), BatchError> {
-    let nodes = Wakes { event_ids: Vec::new(), nodes: skipped.iter().map(|(_, key)| key.clone()).collect() };
-    match build_once(Take::Batch(&nodes, LockMode::Wait), deps).await {
+async fn retry_skipped(skipped: Vec<WokenNode>, built: &mut Built, deps: &Deps) -> Result<(), BatchError> {
+    let mode = if built.has_written { LockMode::SkipLocked } else { LockMode::Wait };
+    match build_once(Take::Batch(&wakes_of(&skipped), mode), deps).await {
         Ok(mut again) => {
             again.send(deps).await;
             built.suspects.append(&mut again.suspects);
-            built.unseen.append(&mut again.unseen);
+            built.again.append(&mut again.again);
+            built.again.extend(again.skipped.iter().flat_map(wakes_again));
             Ok(())
         }
         Err(error) if error.is_lock_timeout() => {
-            let wakes = skipped.into_iter().map(|(organization_id, key)| Outgoing {
-                delay_seconds: LOCKED_WAKE_SECONDS,
-                ..Outgoing::now(organization_id, node_message(&key))
-            });
-            let mut late = Built { messages: wakes.collect(), ..Built::default() };
-            late.send(deps).await;
+            built.again.extend(skipped.iter().flat_map(wakes_again));
             Ok(())
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// What woke the nodes.
+fn wakes_of(nodes: &[WokenNode]) -> Wakes {
+    let named = nodes.iter().filter(|node| node.is_named).map(|node| node.key.clone());
+    let event_ids = nodes.iter().flat_map(|node| &node.event_ids).copied();
+    Wakes { event_ids: event_ids.collect(), nodes: named.collect() }
+}
+
+/// What makes somebody look at the node again a moment later: where it has a concurrency key, at the same items.
+fn wakes_again(node: &WokenNode) -> impl Iterator<Item = Outgoing> {
+    let is_whole = node.is_named || node.has_no_key();
+    let named = is_whole.then(|| node_message(&node.key));
+    let events = node.event_ids.iter().filter(move |_| !is_whole);
+    let events = events.map(|event_id| Message::Event { event_id: *event_id });
+    named.into_iter().chain(events).map(|message| again(node.organization_id, message))
+}
+
+/// A message that makes somebody look again a moment later.
+pub(crate) fn again(organization_id: Uuid, message: Message) -> Outgoing {
+    Outgoing { delay_seconds: LOCKED_WAKE_SECONDS, ..Outgoing::now(organization_id, message) }
 }
 
 /// Runs one transaction, planning anew when a workflow was applied meanwhile.
@@ -157,32 +152,59 @@ async fn build_in(tx: Tx, take: Take<'_>, deps: &Deps) -> Result<Built, StoreErr
         }
     };
     let nodes = lock_woken_nodes(&tx, wakes, mode).await?;
-    let (mut workflows, unknown) = known_workflows(&nodes, deps);
-    let keyed = nodes.locked_keyed();
+    let (mut workflows, mut unknown) = known_workflows(&nodes, deps);
+    let (resolve, fallback) = match take {
+        Take::Batch(..) => (Resolve::First, Fallback::None),
+        Take::One(item, fallback) => (Resolve::One(item.id, fallback), fallback),
+    };
+    let resolved = resolve_items(&tx, &nodes, resolve, &mut workflows, &mut unknown, deps).await?;
+    let is_cut = resolved.is_cut();
+    let has_resolved = !resolved.keys.is_empty();
     let mut claims = match take {
-        Take::Batch(..) if keyed.is_empty() => {
-            claim_items(&tx, &nodes, wakes, CLAIM_ITEMS_MAX, &unknown).await?
+        Take::Batch(..) => {
+            let keys = nodes.limit_keys(resolved.keys);
+            claim_items(&tx, &nodes, &keys, wakes, CLAIM_ITEMS_MAX, &unknown).await?
         }
-        Take::Batch(..) => claim_with_keys(&tx, &nodes, &keyed, wakes, CLAIM_ITEMS_MAX, &unknown).await?,
         Take::One(item, _) => claim_one(&tx, item, &unknown).await?,
     };
     know(&mut workflows, std::mem::take(&mut claims.definitions), deps);
-    let named = |node: &WokenNode| (node.organization_id, node.key.clone());
-    let has_unseen =
-        |node: &&WokenNode| claims.slots.iter().any(|slots| slots.has_unseen && slots.key == node.key);
     let mut built = Built {
-        skipped: nodes.skipped().map(named).collect(),
-        unseen: nodes.woken.iter().filter(has_unseen).map(named).collect(),
-        suspects: std::mem::take(&mut claims.suspects),
+        skipped: nodes.skipped().cloned().collect(),
+        suspects: resolved.suspects,
+        has_written: has_resolved,
         ..Built::default()
     };
-    if !claims.items.is_empty() {
-        let fallback = if let Take::One(_, fallback) = take { fallback } else { Fallback::None };
+    built.suspects.append(&mut claims.suspects);
+    if claims.items.is_empty() {
+        built.again = held_by_others(&nodes, &claims.slots, &built.suspects);
+    } else {
         plan_and_write(&tx, &mut built, &nodes, &claims, workflows, fallback, deps).await?;
         built.has_written = true;
         built.items = claims.items.len() as u64;
     }
+    if is_cut {
+        let unresolved = nodes.woken.iter().filter(|node| node.has_unresolved);
+        let wake = |node: &WokenNode| Outgoing::now(node.organization_id, node_message(&node.key));
+        built.messages.extend(unresolved.map(wake));
+    }
     Ok(built)
+}
+
+/// A slot is free and an item waits that was not taken: somebody holds the item, for no transaction waits for an item's lock.
+fn held_by_others(
+    nodes: &LockedNodes,
+    slots: &[store::builder::Slots],
+    suspects: &[SuspectItem],
+) -> Vec<Outgoing> {
+    let is_held = |slots: &&store::builder::Slots| {
+        slots.free > 0 && !suspects.iter().any(|item| item.node == slots.key.node)
+    };
+    let wake = |slots: &store::builder::Slots| {
+        let node = nodes.woken.iter().find(|node| node.key == slots.key.node)?;
+        let event_id = Some(slots.next_event_id?).filter(|_| !node.has_no_key());
+        Some(again(node.organization_id, wake_of_slot(&node.key, event_id)))
+    };
+    slots.iter().filter(is_held).filter_map(wake).collect()
 }
 
 async fn plan_and_write(
@@ -190,7 +212,7 @@ async fn plan_and_write(
     built: &mut Built,
     nodes: &LockedNodes,
     claims: &Claims,
-    workflows: HashMap<Uuid, Arc<Workflow>>,
+    workflows: Workflows,
     fallback: Fallback,
     deps: &Deps,
 ) -> Result<(), StoreError> {
@@ -214,15 +236,15 @@ async fn plan_and_write(
     Ok(())
 }
 
-/// Nodes of which one claim could not take all are looked at again: unlimited ones, those whose limit is a key's, and those that were
-/// removed; of the others the plan knows.
+/// Nodes of which one claim could not take all are looked at again: those that need no slot, and those with a concurrency key, of which
+/// there may be more than were looked at; of the others the plan knows.
 fn leftover_wakes(nodes: &LockedNodes, claims: &Claims) -> Vec<Outgoing> {
     if i64::try_from(claims.items.len()).unwrap_or(i64::MAX) < CLAIM_ITEMS_MAX {
         return Vec::new();
     }
-    let is_removed =
-        |node: &WokenNode| claims.items.iter().any(|item| item.is_node_removed && item.node == node.key);
-    let open = nodes.woken.iter().filter(|node| !node.is_limited || node.is_keyed || is_removed(node));
+    let is_open =
+        |node: &&WokenNode| !node.is_limited || node.concurrency_keys.iter().any(|key| !key.is_empty());
+    let open = nodes.woken.iter().filter(is_open);
     open.map(|node| Outgoing::now(node.organization_id, node_message(&node.key))).collect()
 }
 
@@ -231,16 +253,12 @@ pub(crate) fn node_message((workflow_id, node_id): &NodeKey) -> Message {
 }
 
 /// Keeps definitions that were loaded.
-pub(crate) fn know(
-    workflows: &mut HashMap<Uuid, Arc<Workflow>>,
-    definitions: Vec<StoredDefinition>,
-    deps: &Deps,
-) {
+pub(crate) fn know(workflows: &mut Workflows, definitions: Vec<StoredDefinition>, deps: &Deps) {
     let known = definitions.into_iter().filter_map(|stored| deps.definitions.insert(stored));
     workflows.extend(known.map(|workflow| (workflow.id, workflow)));
 }
 
-pub(crate) fn known_workflows(nodes: &LockedNodes, deps: &Deps) -> (HashMap<Uuid, Arc<Workflow>>, Vec<Uuid>) {
+fn known_workflows(nodes: &LockedNodes, deps: &Deps) -> (Workflows, Vec<Uuid>) {
     let (mut known, mut unknown) = (HashMap::new(), Vec::new());
     for node in &nodes.woken {
         let id = node.key.0;
@@ -265,11 +283,7 @@ pub(crate) fn without_data(request: LoadRequest, fallback: Fallback) -> LoadRequ
     }
 }
 
-pub(crate) fn load_request(
-    items: &[ClaimedItem],
-    workflows: &HashMap<Uuid, Arc<Workflow>>,
-    locked: &[NodeKey],
-) -> LoadRequest {
+pub(crate) fn load_request(items: &[ClaimedItem], workflows: &Workflows, locked: &[NodeKey]) -> LoadRequest {
     let mut request = LoadRequest::default();
     let mut reaches: HashMap<&NodeKey, Reach> = HashMap::new();
     for item in items {

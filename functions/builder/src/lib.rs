@@ -5,10 +5,10 @@
 
 pub mod batch;
 pub mod definitions;
-mod keys;
 mod parts;
 pub mod plan;
 mod reach;
+mod resolve;
 mod serve;
 mod suspects;
 
@@ -60,7 +60,7 @@ pub async fn handle(batch: SqsBatch, deadline: Deadline, deps: &Deps) -> BatchRe
             Ok(_) => fresh.push(received),
         }
     }
-    let (mut suspects, mut later) = (Vec::new(), Wakes::default());
+    let (mut suspects, mut later) = (Vec::new(), Vec::new());
     let (wakes, message_ids) = wakes_of(fresh);
     match batch::build(&wakes, deps).await {
         Ok(built) => (suspects, later) = (built.suspects, built.again),

@@ -3,66 +3,63 @@
 use std::time::Duration;
 
 use domain::limits::{CLAIM_ITEMS_MAX, CRASHES_MAX};
-use domain::message::Message;
 use process::Deadline;
 use queue::Outgoing;
 use store::StoreError;
 use store::builder::{Begin, SuspectItem, Wakes, begin_suspect, find_all_suspects, forgive_suspect};
 
 use crate::Deps;
-use crate::batch::{BatchError, Built, LOCKED_WAKE_SECONDS, Take, build_once, node_message};
-use crate::keys::{See, see_items};
+use crate::batch::{self, BatchError, Take, build_once, node_message};
 use crate::plan::Fallback;
 
 /// What one item may take; what there is no time for waits for the sweeper or a fresh wake.
 const TIME_OF_ONE: Duration = Duration::from_secs(3);
 
 /// Builds, one by one, the items that a batch left out and those of messages that were received before. `again` is what the batch wants
-/// to be looked at again; what has to wait here is added to it, and each node and event of it gets one fresh wake at the end: were it
-/// one for each item, wakes would grow from look to look.
+/// to be looked at again; what has to wait here is added to it, and equal ones are sent once: were it one for each item, wakes would
+/// grow from look to look.
 ///
 /// # Errors
 /// [`BatchError`] when the database failed; what was committed stays.
 pub async fn build_alone(
     redelivered: &Wakes,
     left_out: Vec<SuspectItem>,
-    mut again: Wakes,
+    mut again: Vec<Outgoing>,
     deadline: Deadline,
     deps: &Deps,
 ) -> Result<(), BatchError> {
     let result = build_each(redelivered, left_out, &mut again, deadline, deps).await;
-    send_again(again, deps).await;
+    deps.queue.send(again).await;
     result
 }
 
 async fn build_each(
     redelivered: &Wakes,
     left_out: Vec<SuspectItem>,
-    again: &mut Wakes,
+    again: &mut Vec<Outgoing>,
     deadline: Deadline,
     deps: &Deps,
 ) -> Result<(), BatchError> {
     let mut items = left_out;
     if !redelivered.event_ids.is_empty() || !redelivered.nodes.is_empty() {
-        let (found, rest) = find_all(redelivered, deps).await?;
-        items.extend(found);
-        again.event_ids.extend(rest.event_ids);
-        again.nodes.extend(rest.nodes);
+        items.extend(find_all(redelivered, deps).await?);
     }
+    // There may be more than one search finds.
+    let is_cut = i64::try_from(items.len()).unwrap_or(i64::MAX) >= CLAIM_ITEMS_MAX;
     let mut failure = None;
     for item in items {
+        let wake = batch::again(item.organization_id, node_message(&item.node));
         if failure.is_some() || deadline.left() < TIME_OF_ONE {
             tracing::warn!(item_id = %item.id, "a suspect has to wait; its node is woken again");
-            again.nodes.push(item.node);
+            again.push(wake);
             continue;
         }
-        // What waits behind one that was unseen was left out with it.
-        let is_unseen = item.is_unseen;
+        // What waits behind one that was unresolved was left out with it.
         match build_one(&item, deps).await {
-            Ok(Alone::Done) if !is_unseen => {}
-            Ok(Alone::Done | Alone::Waits) => again.nodes.push(item.node),
+            Ok(Alone::Done) if !item.is_unresolved && !is_cut => {}
+            Ok(Alone::Done | Alone::Waits) => again.push(wake),
             Err(error) => {
-                again.nodes.push(item.node);
+                again.push(wake);
                 failure = Some(error);
             }
         }
@@ -70,12 +67,10 @@ async fn build_each(
     failure.map_or(Ok(()), Err)
 }
 
-/// All items that the wakes may take, each to be built alone; a part of them where there are more, and then also the wakes.
-pub(crate) async fn find_all(wakes: &Wakes, deps: &Deps) -> Result<(Vec<SuspectItem>, Wakes), StoreError> {
+/// All items that the wakes may take, each to be built alone; a part of them where there are more.
+pub(crate) async fn find_all(wakes: &Wakes, deps: &Deps) -> Result<Vec<SuspectItem>, StoreError> {
     let work = |tx| async move { find_all_suspects(&tx, wakes, CLAIM_ITEMS_MAX).await };
-    let items = deps.store.run_tx("find_all_suspects", work).await?;
-    let is_cut = i64::try_from(items.len()).unwrap_or(i64::MAX) >= CLAIM_ITEMS_MAX;
-    Ok((items, if is_cut { wakes.clone() } else { Wakes::default() }))
+    deps.store.run_tx("find_all_suspects", work).await
 }
 
 /// What became of one item.
@@ -102,30 +97,11 @@ async fn build_one(item: &SuspectItem, deps: &Deps) -> Result<Alone, BatchError>
 }
 
 async fn commit_and_send(item: &SuspectItem, fallback: Fallback, deps: &Deps) -> Result<Alone, BatchError> {
-    let mut built = match see_and_build(item, fallback, deps).await {
-        Err(StoreError::Rejected { .. }) => see_and_build(item, Fallback::Refused, deps).await?,
+    let mut built = match build_once(Take::One(item, fallback), deps).await {
+        Err(StoreError::Rejected { .. }) => build_once(Take::One(item, Fallback::Refused), deps).await?,
         Err(error) if error.is_lock_timeout() => return Ok(Alone::Waits),
         result => result?,
     };
     built.send(deps).await;
     Ok(Alone::Done)
-}
-
-async fn see_and_build(item: &SuspectItem, fallback: Fallback, deps: &Deps) -> Result<Built, StoreError> {
-    if item.is_unseen {
-        see_items(See::One(item, fallback), deps).await?;
-    }
-    build_once(Take::One(item, fallback), deps).await
-}
-
-/// Fresh wakes, a moment later: contention is no failure, and a message that is delivered again counts as received.
-/// The organization is not known here, so a wake goes to the group of the workflow's or event's own id: it is only a hint.
-async fn send_again(again: Wakes, deps: &Deps) {
-    let later =
-        |group, message| Outgoing { delay_seconds: LOCKED_WAKE_SECONDS, ..Outgoing::now(group, message) };
-    let events =
-        again.event_ids.iter().map(|event_id| later(*event_id, Message::Event { event_id: *event_id }));
-    let nodes = again.nodes.iter().map(|key| later(key.0, node_message(key)));
-    // Equal ones are sent once.
-    deps.queue.send(events.chain(nodes).collect()).await;
 }

@@ -14,9 +14,9 @@ use process::{Deadline, Metric};
 use queue::Outgoing;
 use serde_json::json;
 use store::StoreError;
-use store::builder::LockMode;
+use store::builder::{FreedSlot, LockMode};
 use store::executor::{
-    ClaimedExecution, FinishKind, FinishRow, FinishedExecution, FreedNode, NewOutput, finish_executions,
+    ClaimedExecution, FinishKind, FinishRow, FinishedExecution, NewOutput, finish_executions,
     record_heartbeat,
 };
 use tokio::sync::mpsc;
@@ -286,7 +286,7 @@ async fn record_once(
     mode: LockMode,
     token: Uuid,
     deps: &Deps,
-) -> Result<(Vec<FinishedExecution>, Vec<FreedNode>), StoreError> {
+) -> Result<(Vec<FinishedExecution>, Vec<FreedSlot>), StoreError> {
     let edges = edges_of(versions, deps).await?;
     let now = deps.clock.now();
     let rows: Vec<FinishRow> = open
@@ -340,7 +340,7 @@ fn measure(recording: &Recording, deps: &Deps) {
 async fn settle<'a>(
     open: Vec<&'a Recording>,
     finished: Vec<FinishedExecution>,
-    freed: Vec<FreedNode>,
+    freed: Vec<FreedSlot>,
     locked: &mut Vec<Uuid>,
     deps: &Deps,
 ) -> Vec<&'a Recording> {

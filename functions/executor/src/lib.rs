@@ -26,7 +26,7 @@ use http_guard::GuardedClient;
 use process::{BatchResponse, Clock, Deadline, Ids, Metrics, SqsBatch};
 use queue::{Outgoing, Queue};
 use store::Store;
-use store::executor::FreedNode;
+use store::builder::FreedSlot;
 use uuid::Uuid;
 use vault_open::Opener;
 
@@ -100,9 +100,6 @@ async fn send(messages: Vec<Outgoing>, deps: &Deps) {
     }
 }
 
-fn freed_wakes(freed: Vec<FreedNode>) -> impl Iterator<Item = Outgoing> {
-    freed.into_iter().map(|node| {
-        let (workflow_id, node_id) = node.key;
-        Outgoing::now(node.organization_id, Message::Node { workflow_id, node_id })
-    })
+fn freed_wakes(freed: Vec<FreedSlot>) -> impl Iterator<Item = Outgoing> {
+    freed.into_iter().map(|slot| Outgoing::now(slot.organization_id, slot.wake()))
 }

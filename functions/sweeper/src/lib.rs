@@ -2,17 +2,18 @@
 //!
 //! It decides nothing about the work itself: builder and executor look again under their own locks. Two at once do no harm.
 
+use std::time::Duration;
+
 use domain::limits::{SWEEP_GRACE_SECONDS, SWEEP_ROWS_MAX};
 use domain::message::Message;
-use process::{Clock, Ids, Metric, Metrics};
+use jiff::Timestamp;
+use process::{Clock, Deadline, Ids, Metric, Metrics};
 use queue::{Outgoing, Queue};
 use serde::Serialize;
 use store::builder::NodeKey;
-use store::executor::FreedNode;
 use store::sweeper::{
-    DueExecution, DueNode, end_undeliverable_executions, end_undeliverable_items, find_due_executions,
-    find_due_nodes, forget_deduplications, forget_previous_keys, forget_secret_refs, mark_full_nodes,
-    take_back_sends,
+    DueNode, end_undeliverable_executions, end_undeliverable_items, find_due_executions, find_due_nodes,
+    forget_deduplications, forget_previous_keys, forget_secret_refs, mark_full_nodes, take_back_sends,
 };
 use store::{Store, StoreError};
 use uuid::Uuid;
@@ -58,29 +59,36 @@ const COUNTED_ITEMS_MAX: i64 = 100_000;
 /// The grace that operators run with.
 pub const GRACE_SECONDS: u32 = SWEEP_GRACE_SECONDS;
 
-/// Runs one tick. Each search is by itself: one that fails keeps none of the others from running.
+/// What of the tick's time is kept for what comes after the searches.
+const TIME_FOR_THE_REST: Duration = Duration::from_secs(5);
+
+/// Runs one tick. Each search is by itself: one that fails keeps none of the others from running. A search is bounded, and repeated until
+/// there is nothing left to find or the tick's time is used.
 ///
 /// # Errors
 /// The first [`StoreError`] of a search, when all are through; the next tick goes on.
-pub async fn sweep(deps: &Deps) -> Result<Swept, StoreError> {
+pub async fn sweep(deps: &Deps, deadline: Deadline) -> Result<Swept, StoreError> {
     let (store, now) = (&deps.store, deps.clock.now());
     // Each search would wait for the connection by itself, for longer than the function may run.
     store.connect_if_needed().await?;
     let mut failure = None;
-    let nodes = or_none(find_due_nodes(store, deps.grace_seconds, SWEEP_ROWS_MAX).await, &mut failure);
-    let executions =
-        or_none(find_due_executions(store, deps.grace_seconds, SWEEP_ROWS_MAX).await, &mut failure);
-    let mut swept = Swept { nodes: nodes.len(), executions: executions.len(), ..Swept::default() };
-    swept.unsent = send(&nodes, &executions, deps, &mut failure).await;
-    swept.deduplications = or_none(forget_deduplications(store, now, SWEEP_ROWS_MAX).await, &mut failure);
-    swept.previous_keys = or_none(forget_previous_keys(store, now, SWEEP_ROWS_MAX).await, &mut failure);
-    swept.secret_refs = or_none(forget_secret_refs(store, now, SWEEP_ROWS_MAX).await, &mut failure);
+    let mut swept = Swept::default();
+    let is_time = || deadline.left() > TIME_FOR_THE_REST;
+    // One after the other, so that neither takes all of the time.
+    let mut place = Place::random(deps);
+    let (mut has_nodes, mut has_executions) = (true, true);
+    while has_nodes || has_executions {
+        if has_nodes {
+            has_nodes = or_none(wake_nodes(&mut place, &mut swept, deps).await, &mut failure) && is_time();
+        }
+        if has_executions {
+            has_executions = or_none(wake_executions(&mut swept, deps).await, &mut failure) && is_time();
+        }
+    }
+    while or_none(forget(&mut swept, now, deps).await, &mut failure) && is_time() {}
     or_none(mark_full_nodes(store).await, &mut failure);
     // Last: what was found above has one more wake on its way.
-    let (undeliverable, freed) = or_none(end_undeliverable(deps).await, &mut failure);
-    swept.undeliverable = undeliverable;
-    let freed = freed.into_iter().map(|node| node_wake(node.organization_id, node.key));
-    swept.unsent += deps.queue.send(freed.collect()).await.unsent.len();
+    while or_none(end_undeliverable(&mut swept, deps).await, &mut failure) && is_time() {}
     deps.metrics.count(Metric::Undeliverable, swept.undeliverable as u64);
     deps.metrics.count(Metric::WakesResent, (swept.nodes + swept.executions) as u64);
     if deps.metrics.is_on() {
@@ -101,6 +109,88 @@ pub async fn sweep(deps: &Deps) -> Result<Swept, StoreError> {
     failure.map_or(Ok(swept), Err)
 }
 
+/// Where the search among nodes is. It begins somewhere else with each tick, goes on from the first node behind the last, and ends where
+/// it began: where the time is not enough for all, none is always the last.
+struct Place {
+    start: NodeKey,
+    after: NodeKey,
+    has_wrapped: bool,
+}
+
+impl Place {
+    fn random(deps: &Deps) -> Self {
+        let start = (deps.ids.random(), String::new());
+        Self { after: start.clone(), start, has_wrapped: false }
+    }
+
+    /// Goes on behind `last`, the last of a search that found more; None: there were no more nodes. False where all were looked at.
+    fn go_on(&mut self, last: Option<NodeKey>) -> bool {
+        match last {
+            Some(last) => self.after = last,
+            None if self.has_wrapped => return false,
+            None => (self.after, self.has_wrapped) = ((Uuid::nil(), String::new()), true),
+        }
+        !self.has_wrapped || self.after < self.start
+    }
+}
+
+/// Wakes the nodes of one search; whether there may be more.
+async fn wake_nodes(place: &mut Place, swept: &mut Swept, deps: &Deps) -> Result<bool, StoreError> {
+    let search = find_due_nodes(&deps.store, deps.grace_seconds, &place.after, SWEEP_ROWS_MAX).await?;
+    let wakes = search.due.iter().map(|node| node_wake(node.organization_id, node.key.clone()));
+    let unsent = deps.queue.send(wakes.collect()).await.unsent;
+    let is_unsent = |node: &&DueNode| {
+        unsent.iter().any(|wake| wake.message == node_wake(node.organization_id, node.key.clone()).message)
+    };
+    let item_ids: Vec<Uuid> =
+        search.due.iter().filter(is_unsent).flat_map(|node| &node.item_ids).copied().collect();
+    swept.nodes += search.due.len();
+    swept.unsent += unsent.len();
+    if !unsent.is_empty() {
+        take_back_sends(&deps.store, &item_ids, &[]).await?;
+        return Ok(false);
+    }
+    Ok(place.go_on(search.last))
+}
+
+/// Wakes the executions of one search; whether there may be more.
+async fn wake_executions(swept: &mut Swept, deps: &Deps) -> Result<bool, StoreError> {
+    let due = find_due_executions(&deps.store, deps.grace_seconds, SWEEP_ROWS_MAX).await?;
+    let wakes = due.iter().map(|execution| Outgoing {
+        delay_seconds: u16::try_from(execution.delay_seconds).unwrap_or(u16::MAX),
+        ..Outgoing::now(execution.organization_id, Message::Execution { execution_id: execution.id })
+    });
+    let unsent = deps.queue.send(wakes.collect()).await.unsent;
+    swept.executions += due.len();
+    swept.unsent += unsent.len();
+    if !unsent.is_empty() {
+        let id = |wake: &Outgoing| match &wake.message {
+            Message::Execution { execution_id } => Some(*execution_id),
+            Message::Event { .. } | Message::Node { .. } => None,
+        };
+        let ids: Vec<Uuid> = unsent.iter().filter_map(id).collect();
+        take_back_sends(&deps.store, &[], &ids).await?;
+        return Ok(false);
+    }
+    Ok(is_full(due.len()))
+}
+
+/// Forgets what is over; whether there may be more.
+async fn forget(swept: &mut Swept, now: Timestamp, deps: &Deps) -> Result<bool, StoreError> {
+    let deduplications = forget_deduplications(&deps.store, now, SWEEP_ROWS_MAX).await?;
+    let previous_keys = forget_previous_keys(&deps.store, now, SWEEP_ROWS_MAX).await?;
+    let secret_refs = forget_secret_refs(&deps.store, now, SWEEP_ROWS_MAX).await?;
+    swept.deduplications += deduplications;
+    swept.previous_keys += previous_keys;
+    swept.secret_refs += secret_refs;
+    Ok(is_full(deduplications) || previous_keys >= SWEEP_ROWS_MAX || secret_refs >= SWEEP_ROWS_MAX)
+}
+
+/// Whether a search found as much as it may.
+fn is_full(rows: usize) -> bool {
+    i64::try_from(rows).unwrap_or(i64::MAX) >= SWEEP_ROWS_MAX
+}
+
 /// What a search found; nothing where it failed, which is told once all are through.
 fn or_none<T: Default>(found: Result<T, StoreError>, failure: &mut Option<StoreError>) -> T {
     found.unwrap_or_else(|error| {
@@ -114,40 +204,8 @@ fn node_wake(organization_id: Uuid, (workflow_id, node_id): NodeKey) -> Outgoing
     Outgoing::now(organization_id, Message::Node { workflow_id, node_id })
 }
 
-/// Sends wakes; returns how many SQS did not take. Those are not counted.
-async fn send(
-    nodes: &[DueNode],
-    executions: &[DueExecution],
-    deps: &Deps,
-    failure: &mut Option<StoreError>,
-) -> usize {
-    let node_wakes = nodes.iter().map(|node| node_wake(node.organization_id, node.key.clone()));
-    let execution_wakes = executions.iter().map(|execution| Outgoing {
-        delay_seconds: u16::try_from(execution.delay_seconds).unwrap_or(u16::MAX),
-        ..Outgoing::now(execution.organization_id, Message::Execution { execution_id: execution.id })
-    });
-    let unsent = deps.queue.send(node_wakes.chain(execution_wakes).collect()).await.unsent;
-    if unsent.is_empty() {
-        return 0;
-    }
-    let (mut item_ids, mut execution_ids) = (Vec::new(), Vec::new());
-    for outgoing in &unsent {
-        match &outgoing.message {
-            Message::Execution { execution_id } => execution_ids.push(*execution_id),
-            Message::Node { workflow_id, node_id } => {
-                let of_node =
-                    nodes.iter().filter(|node| (&node.key.0, &node.key.1) == (workflow_id, node_id));
-                item_ids.extend(of_node.flat_map(|node| &node.item_ids));
-            }
-            Message::Event { .. } => {}
-        }
-    }
-    or_none(take_back_sends(&deps.store, &item_ids, &execution_ids).await, failure);
-    unsent.len()
-}
-
-/// Ends what can't be delivered; returns how much, and the nodes whose slots that freed.
-async fn end_undeliverable(deps: &Deps) -> Result<(usize, Vec<FreedNode>), StoreError> {
+/// Ends what can't be delivered; whether there may be more.
+async fn end_undeliverable(swept: &mut Swept, deps: &Deps) -> Result<bool, StoreError> {
     let now = deps.clock.now();
     let ids: Vec<_> = (0..SWEEP_ROWS_MAX).map(|_| deps.ids.next(now)).collect();
     let ids = &ids;
@@ -164,5 +222,8 @@ async fn end_undeliverable(deps: &Deps) -> Result<(usize, Vec<FreedNode>), Store
     for execution_id in items.iter().chain(&executions) {
         tracing::error!(%execution_id, "undeliverable: its wakes were used up");
     }
-    Ok((items.len() + executions.len(), freed))
+    let freed = freed.into_iter().map(|slot| Outgoing::now(slot.organization_id, slot.wake()));
+    swept.unsent += deps.queue.send(freed.collect()).await.unsent.len();
+    swept.undeliverable += items.len() + executions.len();
+    Ok(is_full(items.len()) || is_full(executions.len()))
 }

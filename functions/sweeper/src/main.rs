@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use lambda_runtime::{LambdaEvent, run, service_fn};
-use process::{Clock, Ids, Metric, Metrics, Settings};
+use process::{Clock, Deadline, Ids, Metric, Metrics, Settings};
 use serde::de::IgnoredAny;
 use sweeper::{Deps, GRACE_SECONDS, sweep};
 
@@ -31,7 +31,9 @@ async fn serve() -> anyhow::Result<()> {
     };
     let deps = &deps;
     run(service_fn(move |event: LambdaEvent<IgnoredAny>| async move {
-        let work = Box::pin(process::contain_panics(sweep(deps)));
+        let deadline =
+            Deadline::of_invocation(deps.clock.now(), event.context.deadline, process::DEADLINE_LEAST);
+        let work = Box::pin(process::contain_panics(sweep(deps, deadline)));
         let swept = process::in_invocation(&event.context.request_id, work).await;
         deps.metrics.count(Metric::DatabaseConnects, deps.store.take_connects());
         deps.metrics.write(deps.clock.now());

@@ -177,10 +177,10 @@ const TAKE_EVENT: &str = "/* take_webhook_event */
         JOIN organizations o ON o.id = w.organization_id AND o.deleted_at IS NULL
         WHERE h.id = $1 AND h.version = $2 AND coalesce(h.deleted_at, 'infinity') = 'infinity'),
     target AS (
-        SELECT live.workflow_id, t.node_id, n.generation, n.items_full, t.item_id
+        SELECT live.workflow_id, t.node_id, n.generation, n.concurrency_key, n.items_full, t.item_id
         FROM live CROSS JOIN unnest($10, $11) AS t (node_id, item_id)
         CROSS JOIN LATERAL (
-            SELECT n.generation, n.items_full FROM workflow_nodes n
+            SELECT n.generation, n.concurrency_key, n.items_full FROM workflow_nodes n
             WHERE n.workflow_id = live.workflow_id AND n.node_id = t.node_id OFFSET 0) n),
     open AS (
         SELECT live.* FROM live WHERE NOT EXISTS (SELECT FROM target WHERE items_full)),
@@ -199,9 +199,10 @@ const TAKE_EVENT: &str = "/* take_webhook_event */
         ON CONFLICT (id) DO NOTHING
         RETURNING id, root_event_id),
     item AS (
-        INSERT INTO workflow_node_queue_items (id, workflow_id, node_id, root_event_id, event_id, node_generation, created_at,
-            last_sent_at)
-        SELECT target.item_id, target.workflow_id, target.node_id, event.root_event_id, event.id, target.generation, $6, $6
+        INSERT INTO workflow_node_queue_items (id, workflow_id, node_id, root_event_id, event_id, node_generation, concurrency_key,
+            created_at, last_sent_at)
+        SELECT target.item_id, target.workflow_id, target.node_id, event.root_event_id, event.id, target.generation,
+            CASE WHEN target.concurrency_key IS NULL THEN '' END, $6, $6
         FROM event CROSS JOIN target)
     SELECT EXISTS (SELECT FROM live) AS is_live, EXISTS (SELECT FROM target WHERE items_full) AS is_full,
         (SELECT event_id FROM first) AS first_event_id";

@@ -58,7 +58,7 @@ pub(super) async fn redrive(
     match redrive_execution(&deps.store, &redrive).await.not_found_as("execution")? {
         RedriveOutcome::Redriven { run_id } => {
             tracing::info!(%execution_id, %event_id, "execution redriven");
-            deps.wake_event(organization_id, event_id).await;
+            deps.wake_events(organization_id, &[event_id]).await;
             let answer = json!({ "execution_id": execution_id, "run_id": run_id, "event_id": event_id });
             Ok((StatusCode::ACCEPTED, Json(answer)))
         }

@@ -82,10 +82,7 @@ pub(super) async fn cancel(
     let cancel = ExecutionCancel { organization_id, execution_id, cancelled_by: caller.actor, now };
     let freed = cancel_execution(&deps.store, &cancel).await.not_found_as("execution")?;
     tracing::info!(%execution_id, "execution cancelled");
-    if let Some(freed) = freed {
-        let (workflow_id, node_id) = freed.key;
-        deps.wake_nodes(organization_id, workflow_id, vec![node_id]).await;
-    }
+    deps.wake_slots(freed.as_slice()).await;
     let execution =
         load_execution(&deps.store, organization_id, execution_id).await.not_found_as("execution")?;
     Ok((StatusCode::ACCEPTED, Json(json!({ "execution": execution }))))

@@ -94,7 +94,8 @@ pub(super) async fn cancel(
     let cancel = RunCancel { organization_id, run_id, cancelled_by: caller.actor, now: deps.clock.now() };
     let outcome = cancel_run(&deps.store, &cancel).await.not_found_as("run")?;
     tracing::info!(%run_id, "run cancelled");
-    deps.wake_nodes(organization_id, outcome.workflow_id, outcome.node_ids_to_wake).await;
+    deps.wake_slots(&outcome.freed).await;
+    deps.wake_events(organization_id, &outcome.waiting_event_ids).await;
     let run = load_run(&deps.store, organization_id, run_id).await.not_found_as("run")?;
     Ok((StatusCode::ACCEPTED, Json(json!({ "run": run }))))
 }

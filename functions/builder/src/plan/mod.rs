@@ -4,8 +4,8 @@
 //! failed execution, and its neighbours go on (I9).
 
 mod environment;
-mod keys;
 mod record;
+mod resolve;
 mod slots;
 #[cfg(test)]
 mod tests;
@@ -16,15 +16,14 @@ use std::sync::Arc;
 
 use domain::execution::ResultReason;
 use domain::limits::RUN_EXECUTIONS_MAX;
-use domain::message::Message;
 use domain::run::RunMark;
 use jiff::Timestamp;
 use queue::Outgoing;
 use store::builder::{ClaimedItem, Loaded, RunFacts, WriteBatch};
 use uuid::Uuid;
 
-pub use self::keys::{KeyPlan, plan_keys};
 use self::record::{Record, Scratch};
+pub use self::resolve::{KeyPlan, plan_keys};
 pub use self::slots::Slots;
 use crate::Parts;
 use crate::definitions::Workflow;
@@ -177,16 +176,12 @@ fn merge(into: &mut WriteBatch, from: WriteBatch) {
     into.run_limits.extend(from.run_limits);
 }
 
-/// A locked node that still has a free slot and items that wait gets a wake: executions that ended at once took no slot.
+/// A concurrency key that still has a free slot and items that wait gets a wake: executions that ended at once took no slot.
 fn freed_wakes(input: &PlanInput<'_>, slots: &Slots) -> Vec<Outgoing> {
     slots
         .with_room_and_waiting()
-        .filter_map(|(workflow_id, node_id)| {
-            let organization_id = input.workflows.get(workflow_id)?.organization_id;
-            Some(Outgoing::now(
-                organization_id,
-                Message::Node { workflow_id: *workflow_id, node_id: node_id.clone() },
-            ))
+        .filter_map(|((workflow_id, _), wake)| {
+            Some(Outgoing::now(input.workflows.get(workflow_id)?.organization_id, wake))
         })
         .collect()
 }

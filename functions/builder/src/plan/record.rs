@@ -368,7 +368,7 @@ impl<'a> Record<'a> {
         execution.result = None;
         execution.policy = JsonText::of(&policy(node));
         if step.is_claimed {
-            scratch.slots.take_claimed(&execution.node);
+            scratch.slots.take_claimed(self.item);
         }
         let message = Message::Execution { execution_id: execution.id };
         scratch.messages.extend(Outgoing::after(workflow.organization_id, message, execution.starts_after));

@@ -1,29 +1,47 @@
 use std::collections::BTreeMap;
 
 use domain::limits::GO_ON_BYTES_MAX;
-use store::builder::{NodeKey, NodeSlots};
+use domain::message::Message;
+use store::builder::{self, ClaimedItem, LimitKey, NodeKey, wake_of_slot};
+use uuid::Uuid;
 
-/// What the records of a batch share: limited nodes whose lock this transaction holds, with their free slots, and the bytes that
-/// may still be written by going on.
+/// What the records of a batch share: limited nodes whose lock this transaction holds, with the free slots of their concurrency keys, and
+/// the bytes that may still be written by going on.
 #[derive(Clone, Debug)]
 pub struct Slots {
-    nodes: BTreeMap<NodeKey, (i64, bool)>,
+    keys: BTreeMap<LimitKey, Free>,
     bytes_left: usize,
+}
+
+/// The free slots of a concurrency key, and who waits for them.
+#[derive(Clone, Debug)]
+struct Free {
+    slots: i64,
+    is_waiting: bool,
+    next_event_id: Option<Uuid>,
 }
 
 impl Default for Slots {
     fn default() -> Self {
-        Self { nodes: BTreeMap::new(), bytes_left: GO_ON_BYTES_MAX }
+        Self { keys: BTreeMap::new(), bytes_left: GO_ON_BYTES_MAX }
     }
 }
 
+fn without_key(node: &NodeKey) -> LimitKey {
+    LimitKey { node: node.clone(), concurrency_key: String::new() }
+}
+
 impl Slots {
-    /// The nodes of the claim and those that lie downstream.
+    /// The concurrency keys of the claim and the nodes that lie downstream.
     #[must_use]
-    pub fn new(claimed: &[NodeSlots], downstream: &[NodeSlots]) -> Self {
-        let nodes = claimed.iter().chain(downstream);
-        let nodes = nodes.map(|slots| (slots.key.clone(), (slots.free, slots.is_waiting))).collect();
-        Self { nodes, ..Self::default() }
+    pub fn new(claimed: &[builder::Slots], downstream: &[builder::Slots]) -> Self {
+        let free = |slots: &builder::Slots| Free {
+            slots: slots.free,
+            is_waiting: slots.next_event_id.is_some(),
+            next_event_id: slots.next_event_id,
+        };
+        let keys = claimed.iter().chain(downstream).map(|slots| (slots.key.clone(), free(slots)));
+        Self { keys: keys.collect(), ..Self::default() }
     }
 
     /// Whether the transaction may go on with an event of so many bytes; if so they are used up.
@@ -39,45 +57,47 @@ impl Slots {
 
     /// Whether the node's lock is held.
     #[must_use]
-    pub fn is_locked(&self, key: &NodeKey) -> bool {
-        self.nodes.contains_key(key)
+    pub fn is_locked(&self, node: &NodeKey) -> bool {
+        self.keys.contains_key(&without_key(node))
     }
 
-    /// A claimed item becomes an active execution: it takes a slot.
-    pub(super) fn take_claimed(&mut self, key: &NodeKey) {
-        if let Some((free, _)) = self.nodes.get_mut(key) {
-            *free -= 1;
+    /// A claimed item becomes an active execution: it takes a slot of its concurrency key.
+    pub(super) fn take_claimed(&mut self, item: &ClaimedItem) {
+        if let Some(free) = item.limit_key().and_then(|key| self.keys.get_mut(&key)) {
+            free.slots -= 1;
         }
     }
 
     /// Takes a slot for an event that just came, if one is free and nobody waits: going on never jumps a queue.
-    pub(super) fn take_new(&mut self, key: &NodeKey) -> bool {
-        match self.nodes.get_mut(key) {
-            Some((free, false)) if *free > 0 => {
-                *free -= 1;
+    pub(super) fn take_new(&mut self, node: &NodeKey) -> bool {
+        match self.keys.get_mut(&without_key(node)) {
+            Some(free) if free.slots > 0 && !free.is_waiting => {
+                free.slots -= 1;
                 true
             }
-            _ => false,
+            Some(_) | None => false,
         }
     }
 
     /// An item is put behind the others.
-    pub(super) fn wait(&mut self, key: &NodeKey) {
-        if let Some((_, is_waiting)) = self.nodes.get_mut(key) {
-            *is_waiting = true;
+    pub(super) fn wait(&mut self, node: &NodeKey) {
+        if let Some(free) = self.keys.get_mut(&without_key(node)) {
+            free.is_waiting = true;
         }
     }
 
-    /// Nodes that have both a free slot and items that wait.
-    pub fn with_room_and_waiting(&self) -> impl Iterator<Item = &NodeKey> {
-        self.nodes.iter().filter(|(_, (free, is_waiting))| *free > 0 && *is_waiting).map(|(key, _)| key)
+    /// Nodes that have both a free slot and items that wait, each with the wake for it.
+    pub fn with_room_and_waiting(&self) -> impl Iterator<Item = (&NodeKey, Message)> {
+        let open = self.keys.iter().filter(|(_, free)| free.slots > 0 && free.is_waiting);
+        open.map(|(key, free)| {
+            let event_id = free.next_event_id.filter(|_| !key.concurrency_key.is_empty());
+            (&key.node, wake_of_slot(&key.node, event_id))
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use uuid::Uuid;
-
     use super::*;
 
     #[test]
@@ -90,11 +110,9 @@ mod tests {
     #[test]
     fn going_on_takes_a_slot_only_where_nobody_waits() {
         let key = (Uuid::nil(), "n".to_owned());
-        let slots = |free, is_waiting| {
-            Slots::new(
-                &[NodeSlots { key: key.clone(), free, is_waiting, is_keyed: false, has_unseen: false }],
-                &[],
-            )
+        let slots = |free, is_waiting: bool| {
+            let next_event_id = is_waiting.then(Uuid::nil);
+            Slots::new(&[builder::Slots { key: without_key(&key), free, next_event_id }], &[])
         };
         assert!(slots(1, false).take_new(&key), "I4");
         assert!(!slots(1, true).take_new(&key), "I4: somebody waits");

@@ -1,4 +1,5 @@
 use domain::execution::{ExecutionResult, ResultReason};
+use domain::message::Message;
 use domain::run::RunMark;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,7 +8,7 @@ use domain::json::weight;
 use domain::limits::{GO_ON_BYTES_MAX, LOOKED_AT_WEIGHT_MAX};
 use serde_json::{Value, json};
 use store::JsonText;
-use store::builder::{AncestorEvent, InputEvent, NewEvent, NodeKey, NodeSlots};
+use store::builder::{AncestorEvent, InputEvent, LimitKey, NewEvent, NodeKey};
 
 use super::*;
 use crate::definitions::Definitions;
@@ -20,8 +21,8 @@ struct World {
     workflow: Arc<Workflow>,
     items: Vec<ClaimedItem>,
     loaded: Loaded,
-    slots: Vec<NodeSlots>,
-    downstream: Vec<NodeSlots>,
+    slots: Vec<store::builder::Slots>,
+    downstream: Vec<store::builder::Slots>,
     fallback: Fallback,
     parts: Parts,
 }
@@ -90,8 +91,9 @@ fn key(node_id: &str) -> NodeKey {
     (WORKFLOW, node_id.to_owned())
 }
 
-fn slots(node_id: &str, free: i64, is_waiting: bool) -> NodeSlots {
-    NodeSlots { key: key(node_id), free, is_waiting, is_keyed: false, has_unseen: false }
+fn slots(node_id: &str, free: i64, is_waiting: bool) -> store::builder::Slots {
+    let key = LimitKey { node: key(node_id), concurrency_key: String::new() };
+    store::builder::Slots { key, free, next_event_id: is_waiting.then(Uuid::nil) }
 }
 
 impl World {

@@ -3,7 +3,8 @@ use jiff::Timestamp;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use crate::executor::{FIND_FREED, FreedNode, LOCK_EXECUTIONS, LOCK_NODES, freed_node};
+use crate::builder::{FIND_FREED, FreedSlot, freed_slot};
+use crate::executor::{LOCK_EXECUTIONS, LOCK_NODES};
 use crate::{Store, StoreError, Tx};
 
 /// An execution that is to end.
@@ -29,11 +30,11 @@ pub struct ExecutionCancel {
 pub async fn cancel_execution(
     store: &Store,
     cancel: &ExecutionCancel,
-) -> Result<Option<FreedNode>, StoreError> {
+) -> Result<Option<FreedSlot>, StoreError> {
     store.run_tx("cancel_execution", |tx| cancel_in(tx, cancel)).await
 }
 
-async fn cancel_in(tx: Tx, cancel: &ExecutionCancel) -> Result<Option<FreedNode>, StoreError> {
+async fn cancel_in(tx: Tx, cancel: &ExecutionCancel) -> Result<Option<FreedSlot>, StoreError> {
     let ids = &vec![cancel.execution_id];
     let cancelled_by = cancel.cancelled_by.to_string();
     let found = tx
@@ -64,7 +65,7 @@ async fn cancel_in(tx: Tx, cancel: &ExecutionCancel) -> Result<Option<FreedNode>
     if cancelled.is_empty() {
         return Err(StoreError::Conflict("the execution has ended"));
     }
-    freed.first().map(freed_node).transpose()
+    freed.first().map(freed_slot).transpose()
 }
 
 const CANCEL: &str = "/* cancel_execution */

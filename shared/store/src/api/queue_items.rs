@@ -95,7 +95,7 @@ pub async fn list_queue_items(
                         i.last_sent_at, i.sent_count, i.concurrency_key,
                         CASE WHEN n.deleted_at IS NULL AND w.deleted_at IS NULL AND i.node_generation = n.generation
                              THEN n.concurrency_max END AS concurrency_max,
-                        n.concurrency_key IS NOT NULL AS is_keyed
+                        CASE WHEN n.concurrency_key IS NULL THEN '' ELSE i.concurrency_key END AS limit_key
                  FROM workflow_node_queue_items i
                  JOIN workflows w ON w.id = i.workflow_id
                  JOIN workflow_nodes n ON n.workflow_id = i.workflow_id AND n.node_id = i.node_id
@@ -103,31 +103,30 @@ pub async fn list_queue_items(
                    AND ($5::text IS NULL OR i.node_id = $5) AND ($6::uuid IS NULL OR i.root_event_id = $6)
                  ORDER BY i.id DESC LIMIT $4 + 1),
              slots AS MATERIALIZED (
-                 SELECT wanted.workflow_id, wanted.node_id, wanted.key, wanted.concurrency_max, held.executions
-                 FROM (SELECT DISTINCT workflow_id, node_id, CASE WHEN is_keyed THEN concurrency_key END AS key, is_keyed,
-                              concurrency_max
-                       FROM page WHERE concurrency_max IS NOT NULL AND (NOT is_keyed OR concurrency_key IS NOT NULL)) wanted
-                 CROSS JOIN LATERAL (
-                     SELECT coalesce(array_agg(x.id ORDER BY x.id), '{}') AS executions
-                     FROM workflow_node_executions x
+                 SELECT wanted.*, ARRAY(
+                     SELECT x.id FROM workflow_node_executions x
                      WHERE x.workflow_id = wanted.workflow_id AND x.node_id = wanted.node_id AND x.state <> 'finished'
-                       AND (NOT wanted.is_keyed OR x.concurrency_key = wanted.key)) held
-                 WHERE cardinality(held.executions) >= wanted.concurrency_max)
+                       AND coalesce(x.concurrency_key, '') = wanted.limit_key
+                     ORDER BY x.id LIMIT $7) AS executions
+                 FROM (SELECT DISTINCT workflow_id, node_id, limit_key, concurrency_max FROM page
+                       WHERE concurrency_max IS NOT NULL AND limit_key IS NOT NULL) wanted
+                 CROSS JOIN LATERAL node_slots(wanted.workflow_id, wanted.node_id, wanted.limit_key) slots
+                 WHERE slots.free <= 0)
              SELECT q.id, q.workflow_id, q.node_id, q.root_event_id, q.event_id, q.node_generation, q.crashes, q.created_at,
-                    q.last_sent_at, q.sent_count, q.concurrency_key, (SELECT count(*) FROM page) AS candidates,
+                    q.last_sent_at, q.sent_count, nullif(q.concurrency_key, '') AS concurrency_key, (SELECT count(*) FROM page) AS candidates,
                     CASE WHEN slots.node_id IS NULL THEN jsonb_build_object('reason', 'delivery')
                          ELSE jsonb_build_object('reason', 'concurrency', 'limit', slots.concurrency_max,
-                             'executions', to_jsonb(slots.executions[1:$7]),
+                             'executions', to_jsonb(slots.executions),
                              'ahead', (SELECT count(*) FROM (
                                  SELECT FROM workflow_node_queue_items i
                                  WHERE i.workflow_id = q.workflow_id AND i.node_id = q.node_id
                                    AND (i.created_at, i.id) < (q.created_at, q.id)
-                                   AND (slots.key IS NULL OR i.concurrency_key = slots.key)
+                                   AND coalesce(i.concurrency_key, '') = slots.limit_key
                                  LIMIT $8) ahead))
                     END AS waiting_for
              FROM page q
              LEFT JOIN slots ON slots.workflow_id = q.workflow_id AND slots.node_id = q.node_id
-                 AND slots.key IS NOT DISTINCT FROM CASE WHEN q.is_keyed THEN q.concurrency_key END
+                 AND slots.limit_key = q.limit_key
              ORDER BY q.id DESC LIMIT $4",
             &[
                 (&organization_id, Type::UUID),

@@ -117,7 +117,7 @@ const FIND: &str = "/* redrive_execution: find */
 /// The copy has the execution that emitted the event, and so the same ancestors.
 const WRITE: &str = "/* redrive_execution: write */
     WITH failed AS (
-        SELECT x.id, x.workflow_id, x.node_id, x.root_event_id, n.generation, e.node_id AS from_node_id, e.channel, e.data, e.depth,
+        SELECT x.id, x.workflow_id, x.node_id, x.root_event_id, n.generation, n.concurrency_key, e.node_id AS from_node_id, e.channel, e.data, e.depth,
             e.execution_id, e.redactions
         FROM workflow_node_executions x
         JOIN workflow_events e ON e.id = x.event_id
@@ -129,9 +129,10 @@ const WRITE: &str = "/* redrive_execution: write */
         SELECT $2, workflow_id, from_node_id, root_event_id, channel, 'redrive', data, ARRAY[node_id], depth, execution_id, redactions, $4
         FROM failed),
     item AS (
-        INSERT INTO workflow_node_queue_items (id, workflow_id, node_id, root_event_id, event_id, node_generation, created_at,
-            last_sent_at)
-        SELECT $3, workflow_id, node_id, root_event_id, $2, generation, $4, $4 FROM failed)
+        INSERT INTO workflow_node_queue_items (id, workflow_id, node_id, root_event_id, event_id, node_generation, concurrency_key,
+            created_at, last_sent_at)
+        SELECT $3, workflow_id, node_id, root_event_id, $2, generation, CASE WHEN concurrency_key IS NULL THEN '' END, $4, $4
+        FROM failed)
     UPDATE workflow_node_executions x SET redriven_event_id = $2
     FROM failed WHERE x.id = failed.id AND x.state = 'finished'
     RETURNING x.root_event_id";

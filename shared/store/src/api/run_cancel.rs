@@ -1,10 +1,10 @@
-use domain::execution::ExecutionState;
 use domain::function::Actor;
 use jiff::Timestamp;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use crate::types::{column, word};
+use crate::builder::{FIND_FREED, FreedSlot, freed_slot};
+use crate::types::column;
 use crate::{Store, StoreError, Tx};
 
 /// A run that is to end.
@@ -23,10 +23,11 @@ pub struct RunCancel {
 /// What a cancel did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CancelOutcome {
-    /// The run's workflow.
-    pub workflow_id: Uuid,
-    /// Limited nodes with a freed slot and somebody waiting: the caller wakes the builder for them after the commit.
-    pub node_ids_to_wake: Vec<String>,
+    /// Slots that are free now and that somebody waits for: the caller wakes the builder for them after the commit.
+    pub freed: Vec<FreedSlot>,
+    /// Events of the run of which items wait, as many as are woken for: the builder ends those, and they need no slot. The others end
+    /// when they come to the head of their queue.
+    pub waiting_event_ids: Vec<Uuid>,
 }
 
 /// Cancels a run: marks it, ends what is pending and not started, and marks what runs `cancelling`.
@@ -42,9 +43,8 @@ pub async fn cancel_run(store: &Store, cancel: &RunCancel) -> Result<CancelOutco
     if is_left {
         let again;
         (again, is_left) = store.run_tx("cancel_run", |tx| cancel_in(tx, cancel)).await?;
-        outcome.node_ids_to_wake.extend(again.node_ids_to_wake);
-        outcome.node_ids_to_wake.sort_unstable();
-        outcome.node_ids_to_wake.dedup();
+        outcome.freed.extend(again.freed);
+        outcome.waiting_event_ids = again.waiting_event_ids;
     }
     if is_left {
         tracing::warn!(run_id = %cancel.run_id, "something of a cancelled run is still pending; it ends when it is due");
@@ -57,13 +57,26 @@ async fn cancel_in(tx: Tx, cancel: &RunCancel) -> Result<(CancelOutcome, bool), 
     let workflow_id = find_run(&tx, cancel).await?;
     let locked = lock_limited_nodes(&tx, workflow_id, cancel).await?;
     let executions = lock_executions(&tx, workflow_id, cancel, &locked).await?;
-    lock_items(&tx, cancel).await?;
+    lock_run(&tx, cancel).await?;
     mark_run(&tx, workflow_id, cancel).await?;
-    let freed = end_executions(&tx, cancel, &executions).await?;
-    let node_ids: Vec<String> = locked.into_iter().filter(|node_id| freed.contains(node_id)).collect();
-    let node_ids_to_wake = find_waiting_nodes(&tx, workflow_id, &node_ids).await?;
-    Ok((CancelOutcome { workflow_id, node_ids_to_wake }, has_pending(&tx, cancel).await?))
+    end_executions(&tx, cancel, &executions).await?;
+    let (freed, waiting) = futures_util::try_join!(
+        tx.query_unless_empty(&executions, FIND_FREED, [(&executions, Type::UUID_ARRAY)]),
+        tx.query_with(FIND_WAITING, [(&cancel.run_id, Type::UUID), (&WOKEN_EVENTS_MAX, Type::INT8)]),
+    )?;
+    let mut freed: Vec<FreedSlot> = freed.iter().map(freed_slot).collect::<Result<_, _>>()?;
+    // A node that was looked at without its lock may have no slot free any more.
+    freed.retain(|slot| locked.contains(&slot.node.1));
+    let waiting_event_ids = waiting.iter().map(|row| column(row, "event_id")).collect::<Result<_, _>>()?;
+    Ok((CancelOutcome { freed, waiting_event_ids }, has_pending(&tx, cancel).await?))
 }
+
+/// Events whose items the builder is told to end at once.
+pub const WOKEN_EVENTS_MAX: i64 = 500;
+
+const FIND_WAITING: &str = "/* cancel_run: waiting */
+    SELECT DISTINCT event_id FROM (
+        SELECT i.event_id FROM workflow_node_queue_items i WHERE i.root_event_id = $1::uuid LIMIT $2::int8) waiting";
 
 async fn has_pending(tx: &Tx, cancel: &RunCancel) -> Result<bool, StoreError> {
     let rows = tx
@@ -131,11 +144,11 @@ async fn lock_executions(
     rows.iter().map(|row| column(row, "id")).collect()
 }
 
-/// Whoever is about to take one has taken it, or sees the mark.
-async fn lock_items(tx: &Tx, cancel: &RunCancel) -> Result<(), StoreError> {
+/// Whoever is writing in the run has the lock of its root event that a foreign key takes: what it wrote is seen once it is given, and
+/// who writes after this sees the mark.
+async fn lock_run(tx: &Tx, cancel: &RunCancel) -> Result<(), StoreError> {
     tx.query(
-        "/* cancel_run: lock items */
-         SELECT i.id FROM workflow_node_queue_items i WHERE i.root_event_id = $1 ORDER BY i.id FOR NO KEY UPDATE",
+        "/* cancel_run: lock run */ SELECT id FROM workflow_events WHERE id = $1::uuid FOR UPDATE",
         &[(&cancel.run_id, Type::UUID)],
     )
     .await
@@ -162,13 +175,12 @@ async fn mark_run(tx: &Tx, workflow_id: Uuid, cancel: &RunCancel) -> Result<(), 
     .map(drop)
 }
 
-/// Ends what is pending and marks what runs; returns the nodes of what was ended.
-async fn end_executions(tx: &Tx, cancel: &RunCancel, executions: &[Uuid]) -> Result<Vec<String>, StoreError> {
+/// Ends what is pending and marks what runs.
+async fn end_executions(tx: &Tx, cancel: &RunCancel, executions: &[Uuid]) -> Result<(), StoreError> {
     if executions.is_empty() {
-        return Ok(Vec::new());
+        return Ok(());
     }
-    let rows = tx
-        .query(
+    tx.query(
             "/* cancel_run: executions */
              UPDATE workflow_node_executions SET
                  state = CASE state WHEN 'pending' THEN 'finished' ELSE 'cancelling' END,
@@ -177,41 +189,13 @@ async fn end_executions(tx: &Tx, cancel: &RunCancel, executions: &[Uuid]) -> Res
                  result_message = CASE state WHEN 'pending' THEN 'The run was cancelled before this execution started.' END,
                  finished_at = CASE state WHEN 'pending' THEN $2::timestamptz END,
                  cancelled_by = $3, updated_at = $2
-             WHERE id = ANY($1) AND state IN ('pending', 'started')
-             RETURNING node_id, state",
-            &[
-                (&executions, Type::UUID_ARRAY),
-                (&cancel.now, Type::TIMESTAMPTZ),
-                (&cancel.cancelled_by.to_string(), Type::TEXT),
-            ],
-        )
-        .await?;
-    let mut freed = Vec::new();
-    for row in &rows {
-        if word::<ExecutionState>(row, "state")? == ExecutionState::Finished {
-            freed.push(column(row, "node_id")?);
-        }
-    }
-    Ok(freed)
-}
-
-/// A later statement than the lock: what waits is seen as it is under the lock.
-async fn find_waiting_nodes(
-    tx: &Tx,
-    workflow_id: Uuid,
-    node_ids: &[String],
-) -> Result<Vec<String>, StoreError> {
-    if node_ids.is_empty() {
-        return Ok(Vec::new());
-    }
-    let rows = tx
-        .query(
-            "/* cancel_run: waiting */
-             SELECT node.node_id FROM unnest($2::text[]) AS node (node_id)
-             WHERE (SELECT true FROM workflow_node_queue_items i WHERE i.workflow_id = $1 AND i.node_id = node.node_id
-                    ORDER BY i.created_at, i.id LIMIT 1) IS NOT NULL",
-            &[(&workflow_id, Type::UUID), (&node_ids, Type::TEXT_ARRAY)],
-        )
-        .await?;
-    rows.iter().map(|row| column(row, "node_id")).collect()
+             WHERE id = ANY($1) AND state IN ('pending', 'started')",
+        &[
+            (&executions, Type::UUID_ARRAY),
+            (&cancel.now, Type::TIMESTAMPTZ),
+            (&cancel.cancelled_by.to_string(), Type::TEXT),
+        ],
+    )
+    .await
+    .map(drop)
 }

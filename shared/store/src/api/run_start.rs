@@ -69,8 +69,9 @@ pub async fn start_run(store: &Store, start: &RunStart) -> Result<StartOutcome, 
                  RETURNING workflow_id),
              items AS (
                  INSERT INTO workflow_node_queue_items (id, workflow_id, node_id, root_event_id, event_id, node_generation,
-                     created_at, last_sent_at)
-                 SELECT item.id, n.workflow_id, n.node_id, $5, $5, n.generation, $12, $12
+                     concurrency_key, created_at, last_sent_at)
+                 SELECT item.id, n.workflow_id, n.node_id, $5, $5, n.generation, CASE WHEN n.concurrency_key IS NULL THEN '' END,
+                     $12, $12
                  FROM event
                  CROSS JOIN unnest($9::text[], $10::uuid[]) AS item (node_id, id)
                  JOIN workflow_nodes n ON n.workflow_id = event.workflow_id AND n.node_id = item.node_id

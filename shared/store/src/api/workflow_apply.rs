@@ -152,6 +152,7 @@ async fn apply_in(tx: Tx, write: &WorkflowWrite) -> Result<i64, StoreError> {
     insert_version(&tx, write, version).await?;
     remove_nodes(&tx, write).await?;
     free_names(&tx, write).await?;
+    change_concurrency_keys(&tx, write).await?;
     write_nodes(&tx, write, version).await?;
     insert_secret_refs(&tx, write, version).await?;
     remove_webhooks(&tx, write).await?;
@@ -315,6 +316,30 @@ async fn free_names(tx: &Tx, write: &WorkflowWrite) -> Result<(), StoreError> {
          FROM unnest($2::text[], $3::text[]) AS new (node_id, name)
          WHERE n.workflow_id = $1 AND n.node_id = new.node_id AND n.name <> new.name AND n.deleted_at IS NULL",
         &[(&write.workflow_id, Type::UUID), (&ids, Type::TEXT_ARRAY), (&names, Type::TEXT_ARRAY)],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Under another key the items that wait are resolved anew; active executions keep theirs. An item that a claim holds is left alone, for
+/// no transaction waits for an item's lock: it is about to be taken by what its node was before.
+async fn change_concurrency_keys(tx: &Tx, write: &WorkflowWrite) -> Result<(), StoreError> {
+    if write.version_planned.is_none() || write.nodes.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<&str> = write.nodes.iter().map(|node| node.node_id.as_str()).collect();
+    let keys: Vec<Option<&str>> = write.nodes.iter().map(|node| node.concurrency_key.as_deref()).collect();
+    tx.query(
+        "/* apply_workflow: concurrency keys */
+         UPDATE workflow_node_queue_items i SET concurrency_key = waiting.concurrency_key
+         FROM (SELECT i.id, CASE WHEN new.concurrency_key IS NULL THEN '' END AS concurrency_key
+               FROM unnest($2::text[], $3::text[]) AS new (node_id, concurrency_key)
+               JOIN workflow_nodes n ON n.workflow_id = $1::uuid AND n.node_id = new.node_id
+                 AND n.concurrency_key IS DISTINCT FROM new.concurrency_key
+               JOIN workflow_node_queue_items i ON i.workflow_id = n.workflow_id AND i.node_id = n.node_id
+               ORDER BY i.id FOR UPDATE OF i SKIP LOCKED) waiting
+         WHERE i.id = waiting.id",
+        &[(&write.workflow_id, Type::UUID), (&ids, Type::TEXT_ARRAY), (&keys, Type::TEXT_ARRAY)],
     )
     .await?;
     Ok(())

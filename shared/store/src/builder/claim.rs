@@ -4,8 +4,9 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use super::lock::{LockedNodes, NodeKey, Wakes, key_arrays, node_key};
-use super::suspects::{SuspectItem, find_suspects};
+use super::lock::{LimitKey, LockedNodes, NodeKey, Wakes, key_arrays, limit_key_arrays, node_key};
+use super::slots::{Slots, read_slots};
+use super::suspects::{Search, SuspectItem, find_suspects};
 use crate::types::column;
 use crate::{StoreError, Tx};
 
@@ -26,23 +27,17 @@ pub struct ClaimedItem {
     pub is_node_removed: bool,
     /// The component of the node's row, for items whose node is no longer in the definition.
     pub component: String,
-    /// What the node's concurrency key came to.
+    /// What the node's concurrency key came to, `""` at a node without one; None while it is not resolved.
     pub concurrency_key: Option<String>,
 }
 
-/// The state of a limited node whose lock is held.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NodeSlots {
-    /// The node.
-    pub key: NodeKey,
-    /// Slots that are free once the claimed items have none: limit less active executions.
-    pub free: i64,
-    /// Whether items still wait.
-    pub is_waiting: bool,
-    /// Whether the limit holds for each value of a key: then `free` says nothing of any one of them.
-    pub is_keyed: bool,
-    /// Whether items wait whose key is not known yet.
-    pub has_unseen: bool,
+impl ClaimedItem {
+    /// The concurrency key of which it takes a slot.
+    #[must_use]
+    pub fn limit_key(&self) -> Option<LimitKey> {
+        let concurrency_key = self.concurrency_key.clone()?;
+        Some(LimitKey { node: self.node.clone(), concurrency_key })
+    }
 }
 
 /// A definition as it is stored.
@@ -69,189 +64,139 @@ pub struct StoredDefinition {
 pub struct Claims {
     /// Taken items: those of limited nodes in their order, then the others by id.
     pub items: Vec<ClaimedItem>,
-    /// The limited nodes that were locked, after the claim.
-    pub slots: Vec<NodeSlots>,
+    /// The concurrency keys that were looked at, after the claim.
+    pub slots: Vec<Slots>,
     /// Items that the claim left out for they took a process along before: they are built alone.
     pub suspects: Vec<SuspectItem>,
     /// Definitions that were asked for.
     pub definitions: Vec<StoredDefinition>,
 }
 
-impl Claims {
-    /// `free` of a node whose limit is a key's counts its claimed items: what is left of it once they are planned are those that ended
-    /// without taking a slot.
-    pub(super) fn count_keyed(&mut self) {
-        for slots in self.slots.iter_mut().filter(|slots| slots.is_keyed) {
-            let claimed = self.items.iter().filter(|item| item.node == slots.key).count();
-            slots.free = i64::try_from(claimed).unwrap_or(i64::MAX);
-        }
-    }
-}
-
-/// Takes items: of each locked limited node the smallest for all free slots, of unlimited nodes those of the wakes' events and named
-/// nodes. A locked node whose pick holds a suspect is left out whole; so is each suspect of an unlimited node. Suspects are searched for
-/// where some waited when the nodes were locked: whoever has made one since has it in hand.
+/// Takes items: of each of `keys`, whose nodes are locked, the smallest for its free slots; of the wakes' events and named nodes what
+/// needs no slot. A concurrency key whose pick holds a suspect is left out whole, and so is each suspect that needs no slot. Suspects are
+/// searched for where some waited when the nodes were locked: whoever has made one since has it in hand.
 ///
 /// # Errors
 /// See [`StoreError`].
 pub async fn claim_items(
     tx: &Tx,
     nodes: &LockedNodes,
+    keys: &[LimitKey],
     wakes: &Wakes,
     items_max: i64,
     definitions_of: &[Uuid],
 ) -> Result<Claims, StoreError> {
-    let locked = &nodes.locked;
     let has_suspects = nodes.woken.iter().any(|node| node.has_suspects);
-    let (workflow_ids, node_ids) = key_arrays(locked);
-    let (unlimited_workflow_ids, unlimited_node_ids) = key_arrays(&wakes.nodes);
-    let (limited_rows, unlimited_rows, slot_rows, suspects, definitions) = futures_util::try_join!(
+    let (workflow_ids, node_ids, concurrency_keys) = limit_key_arrays(keys);
+    let (named_workflow_ids, named_node_ids) = key_arrays(&wakes.nodes);
+    let (limited_rows, unlimited_rows, slots, suspects, definitions) = futures_util::try_join!(
         tx.query_unless_empty(
-            locked,
+            keys,
             CLAIM_LIMITED,
-            [(&workflow_ids, Type::UUID_ARRAY), (&node_ids, Type::TEXT_ARRAY), (&items_max, Type::INT8)],
+            [
+                (&workflow_ids, Type::UUID_ARRAY),
+                (&node_ids, Type::TEXT_ARRAY),
+                (&concurrency_keys, Type::TEXT_ARRAY),
+                (&items_max, Type::INT8),
+            ],
         ),
         tx.query_with(
             CLAIM_UNLIMITED,
             [
                 (&wakes.event_ids, Type::UUID_ARRAY),
-                (&unlimited_workflow_ids, Type::UUID_ARRAY),
-                (&unlimited_node_ids, Type::TEXT_ARRAY),
+                (&named_workflow_ids, Type::UUID_ARRAY),
+                (&named_node_ids, Type::TEXT_ARRAY),
                 (&items_max, Type::INT8),
             ],
         ),
-        tx.query_unless_empty(
-            locked,
-            READ_SLOTS,
-            [(&workflow_ids, Type::UUID_ARRAY), (&node_ids, Type::TEXT_ARRAY)],
-        ),
+        read_slots(tx, keys),
         async {
-            if has_suspects { find_suspects(tx, wakes, false, items_max).await } else { Ok(Vec::new()) }
+            if has_suspects {
+                find_suspects(tx, wakes, keys, Search::Suspects, items_max).await
+            } else {
+                Ok(Vec::new())
+            }
         },
         load_definitions(tx, definitions_of),
     )?;
     Ok(Claims {
         items: limited_rows.iter().chain(&unlimited_rows).map(claimed_item).collect::<Result<_, _>>()?,
-        slots: slot_rows.iter().map(node_slots).collect::<Result<_, _>>()?,
+        slots,
         suspects,
         definitions,
     })
 }
 
-/// Takes one suspect: where its node is limited (and locked), only if a slot is free and no earlier item waits.
+/// Takes one suspect: where it needs a slot and its node is locked, only if it is the next of its concurrency key.
 ///
 /// # Errors
 /// See [`StoreError`].
 pub async fn claim_one(tx: &Tx, item: &SuspectItem, definitions_of: &[Uuid]) -> Result<Claims, StoreError> {
-    let (workflow_ids, node_ids) = (vec![item.node.0], vec![item.node.1.as_str()]);
-    let (rows, slot_rows, definitions) = futures_util::try_join!(
-        tx.query_with(
-            CLAIM_ONE,
-            [(&item.id, Type::UUID), (&item.node.0, Type::UUID), (&item.node.1, Type::TEXT)],
-        ),
-        tx.query_with(READ_SLOTS, [(&workflow_ids, Type::UUID_ARRAY), (&node_ids, Type::TEXT_ARRAY)]),
+    let (rows, definitions) = futures_util::try_join!(
+        tx.query_with(CLAIM_ONE, [(&item.id, Type::UUID)]),
         load_definitions(tx, definitions_of),
     )?;
-    let mut claims = Claims {
-        items: rows.iter().map(claimed_item).collect::<Result<_, _>>()?,
-        slots: slot_rows.iter().map(node_slots).collect::<Result<_, _>>()?,
-        suspects: Vec::new(),
-        definitions,
-    };
-    claims.count_keyed();
-    Ok(claims)
+    let items: Vec<ClaimedItem> = rows.iter().map(claimed_item).collect::<Result<_, _>>()?;
+    let keys: Vec<LimitKey> = items.iter().filter_map(ClaimedItem::limit_key).collect();
+    Ok(Claims { items, slots: read_slots(tx, &keys).await?, suspects: Vec::new(), definitions })
 }
 
 const CLAIM_ONE: &str = "/* claim_one */
-    WITH node AS (
-        SELECT n.workflow_id, n.node_id, n.generation, n.concurrency_max,
-            n.deleted_at IS NOT NULL OR w.deleted_at IS NOT NULL AS is_removed,
-            coalesce(n.ref ->> 'component', n.ref ->> 'trigger', '') AS component,
-            n.concurrency_key IS NOT NULL AND item.concurrency_key IS NULL AS is_unseen,
-            n.concurrency_max - (
-                SELECT count(*) FROM workflow_node_executions e
-                WHERE e.workflow_id = n.workflow_id AND e.node_id = n.node_id AND e.state <> 'finished'
-                  AND (n.concurrency_key IS NULL OR e.concurrency_key = item.concurrency_key)) AS free,
-            (SELECT i.id FROM workflow_node_queue_items i
-             WHERE i.workflow_id = n.workflow_id AND i.node_id = n.node_id
-               AND (n.concurrency_key IS NULL OR i.concurrency_key IS NULL OR i.concurrency_key = item.concurrency_key)
-             ORDER BY created_at, id LIMIT 1) AS first_id
-        FROM workflow_nodes n JOIN workflows w ON w.id = n.workflow_id JOIN workflow_node_queue_items item ON item.id = $1
-        WHERE n.workflow_id = $2 AND n.node_id = $3)
-    DELETE FROM workflow_node_queue_items i USING node
-    WHERE i.id = $1 AND (node.concurrency_max IS NULL OR node.is_removed
-        OR (node.free > 0 AND node.first_id = i.id AND NOT node.is_unseen))
-    RETURNING i.id, i.workflow_id, i.node_id, i.root_event_id, i.event_id, i.created_at, i.concurrency_key, node.component,
-        node.is_removed OR i.node_generation <> node.generation AS is_node_removed";
+    WITH item AS (
+        SELECT i.id, coalesce(n.ref ->> 'component', n.ref ->> 'trigger', '') AS component,
+            n.deleted_at IS NOT NULL OR w.deleted_at IS NOT NULL OR i.node_generation <> n.generation AS is_node_removed,
+            n.concurrency_max IS NULL
+                OR (SELECT true FROM workflow_run_marks mark WHERE mark.root_event_id = i.root_event_id) IS NOT NULL AS is_unlimited,
+            (SELECT next.id FROM next_items(i.workflow_id, i.node_id, i.concurrency_key, 1) next LIMIT 1) AS next_id
+        FROM workflow_node_queue_items i
+        JOIN workflow_nodes n ON n.workflow_id = i.workflow_id AND n.node_id = i.node_id
+        JOIN workflows w ON w.id = n.workflow_id
+        WHERE i.id = $1::uuid)
+    DELETE FROM workflow_node_queue_items i USING item
+    WHERE i.id = item.id AND (item.is_unlimited OR item.is_node_removed OR item.next_id = item.id)
+    RETURNING i.id, i.workflow_id, i.node_id, i.root_event_id, i.event_id, i.created_at, i.concurrency_key, item.component,
+        item.is_node_removed";
 
-/// Items at the head of a node's queue whose runs are to end, counted up to a parameter: they are ended and need no slot, so that what
-/// a cancelled run has waiting is not looked at one slot after the other.
-macro_rules! ended_heads_sql {
-    ($max:literal) => {
-        concat!(
-            "CASE WHEN (
-                SELECT true FROM workflow_run_marks mark WHERE mark.root_event_id = (
-                    SELECT root_event_id FROM workflow_node_queue_items i
-                    WHERE i.workflow_id = n.workflow_id AND i.node_id = n.node_id ORDER BY created_at, id LIMIT 1)) IS NOT NULL
-            THEN (
-                SELECT count(*) FROM (
-                    SELECT bool_and(is_ended) OVER (ORDER BY created_at, id) AS is_head FROM (
-                        SELECT i.created_at, i.id, (
-                            SELECT true FROM workflow_run_marks mark
-                            WHERE mark.root_event_id = i.root_event_id) IS NOT NULL AS is_ended
-                        FROM workflow_node_queue_items i
-                        WHERE i.workflow_id = n.workflow_id AND i.node_id = n.node_id
-                        ORDER BY created_at, id LIMIT ",
-            $max,
-            ") items) heads
-                WHERE is_head)
-            ELSE 0 END AS ended_heads"
-        )
-    };
-}
-pub(super) use ended_heads_sql;
-
-const CLAIM_LIMITED: &str = concat!(
-    "/* claim_limited */
-    WITH node AS (
-        SELECT n.workflow_id, n.node_id, n.generation, n.deleted_at IS NOT NULL OR w.deleted_at IS NOT NULL AS is_removed,
-            coalesce(n.ref ->> 'component', n.ref ->> 'trigger', '') AS component,
-            CASE WHEN n.concurrency_key IS NULL THEN n.concurrency_max ELSE 0 END - (
-                SELECT count(*) FROM workflow_node_executions e
-                WHERE e.workflow_id = n.workflow_id AND e.node_id = n.node_id AND e.state <> 'finished') AS free,
-            ",
-    ended_heads_sql!("$3"),
-    "
-        FROM unnest($1, $2) AS t (workflow_id, node_id)
-        JOIN workflow_nodes n ON n.workflow_id = t.workflow_id AND n.node_id = t.node_id
-        JOIN workflows w ON w.id = n.workflow_id),
-    picked AS (
-        SELECT i.id, i.crashes, i.created_at, node.workflow_id, node.node_id, node.component,
-            node.is_removed OR i.node_generation <> node.generation AS is_node_removed,
-            bool_or(i.crashes > 0) OVER (PARTITION BY node.workflow_id, node.node_id) AS has_suspect
-        FROM node CROSS JOIN LATERAL (
-            SELECT id, crashes, created_at, node_generation FROM workflow_node_queue_items i
-            WHERE i.workflow_id = node.workflow_id AND i.node_id = node.node_id
-            ORDER BY created_at, id
-            LIMIT CASE WHEN node.is_removed THEN $3 ELSE least($3, greatest(0, node.free) + node.ended_heads) END) i),
+/// What others hold is not waited for, and nothing that comes after it at its key is taken. The ids are ordered in a form that no index
+/// has: by the index, all items there are would be walked over for a few.
+const CLAIM_LIMITED: &str = "/* claim_limited */
+    WITH wanted AS MATERIALIZED (
+        SELECT t.workflow_id, t.node_id, t.concurrency_key, next.id, next.crashes, next.created_at, next.generation
+        FROM unnest($1::uuid[], $2::text[], $3::text[]) AS t (workflow_id, node_id, concurrency_key)
+        CROSS JOIN LATERAL next_items(t.workflow_id, t.node_id, t.concurrency_key, $4::int8) next),
+    locked AS MATERIALIZED (
+        SELECT i.id FROM wanted JOIN workflow_node_queue_items i ON i.id = wanted.id
+        ORDER BY uuid_send(i.id) FOR UPDATE OF i SKIP LOCKED),
+    picked AS MATERIALIZED (
+        SELECT wanted.*, bool_or(wanted.crashes > 0) OVER whole_key AS has_suspect,
+            bool_and(wanted.id IN (SELECT id FROM locked)) OVER (whole_key ORDER BY wanted.created_at, wanted.id) AS is_free
+        FROM wanted WINDOW whole_key AS (PARTITION BY wanted.workflow_id, wanted.node_id, wanted.concurrency_key)),
     bounded AS (
-        SELECT * FROM picked WHERE NOT has_suspect ORDER BY workflow_id, node_id, created_at, id LIMIT $3),
+        SELECT picked.id, picked.generation, coalesce(n.ref ->> 'component', n.ref ->> 'trigger', '') AS component
+        FROM picked JOIN workflow_nodes n ON n.workflow_id = picked.workflow_id AND n.node_id = picked.node_id
+        WHERE picked.is_free AND NOT picked.has_suspect
+        ORDER BY picked.workflow_id, picked.node_id, picked.created_at, picked.id LIMIT $4::int8),
     taken AS (
-        DELETE FROM workflow_node_queue_items i USING bounded AS picked
-        WHERE i.id = picked.id
+        DELETE FROM workflow_node_queue_items i USING bounded
+        WHERE i.id = bounded.id
         RETURNING i.id, i.workflow_id, i.node_id, i.root_event_id, i.event_id, i.created_at, i.concurrency_key,
-            picked.is_node_removed, picked.component)
+            i.node_generation <> bounded.generation AS is_node_removed, bounded.component)
     SELECT id, workflow_id, node_id, root_event_id, event_id, created_at, concurrency_key, is_node_removed, component
-    FROM taken ORDER BY workflow_id, node_id, created_at, id"
-);
+    FROM taken ORDER BY workflow_id, node_id, created_at, id";
 
+/// What needs no slot: items of nodes without a limit, and those that only end, for their node was removed, is in another life, or
+/// their run is to end.
 const CLAIM_UNLIMITED: &str = "/* claim_unlimited */
     WITH wanted AS (
-        SELECT i.id FROM workflow_node_queue_items i WHERE i.event_id = ANY($1)
+        SELECT i.id FROM workflow_node_queue_items i WHERE i.event_id = ANY($1::uuid[])
         UNION
-        SELECT i.id FROM unnest($2, $3) AS t (workflow_id, node_id) CROSS JOIN LATERAL (
-            SELECT id FROM workflow_node_queue_items i
-            WHERE i.workflow_id = t.workflow_id AND i.node_id = t.node_id ORDER BY created_at, id LIMIT $4) i),
+        SELECT i.id FROM unnest($2::uuid[], $3::text[]) AS t (workflow_id, node_id)
+        JOIN workflow_nodes n ON n.workflow_id = t.workflow_id AND n.node_id = t.node_id
+        JOIN workflows w ON w.id = n.workflow_id
+        CROSS JOIN LATERAL (
+            SELECT i.id FROM workflow_node_queue_items i
+            WHERE (n.concurrency_max IS NULL OR n.deleted_at IS NOT NULL OR w.deleted_at IS NOT NULL)
+              AND i.workflow_id = t.workflow_id AND i.node_id = t.node_id ORDER BY i.created_at, i.id LIMIT $4::int8) i),
     picked AS (
         SELECT i.id, coalesce(n.ref ->> 'component', n.ref ->> 'trigger', '') AS component,
             n.deleted_at IS NOT NULL OR w.deleted_at IS NOT NULL OR i.node_generation <> n.generation AS is_node_removed
@@ -259,31 +204,16 @@ const CLAIM_UNLIMITED: &str = "/* claim_unlimited */
         JOIN workflow_node_queue_items i ON i.id = wanted.id
         JOIN workflow_nodes n ON n.workflow_id = i.workflow_id AND n.node_id = i.node_id
         JOIN workflows w ON w.id = n.workflow_id
-        WHERE n.concurrency_max IS NULL AND i.crashes = 0
+        WHERE i.crashes = 0
+          AND (n.concurrency_max IS NULL OR n.deleted_at IS NOT NULL OR w.deleted_at IS NOT NULL OR i.node_generation <> n.generation
+            OR (SELECT true FROM workflow_run_marks mark WHERE mark.root_event_id = i.root_event_id) IS NOT NULL)
         -- The order of the ids, in a form that no index has: by the index, all items there are would be walked over for a few.
-        ORDER BY uuid_send(i.id) LIMIT $4
+        ORDER BY uuid_send(i.id) LIMIT $4::int8
         FOR UPDATE OF i SKIP LOCKED)
     DELETE FROM workflow_node_queue_items i USING picked
     WHERE i.id = picked.id
     RETURNING i.id, i.workflow_id, i.node_id, i.root_event_id, i.event_id, i.created_at, i.concurrency_key, picked.is_node_removed,
         picked.component";
-
-/// Read after the claim: only rows of nodes whose lock is held may be decided on.
-pub(super) const READ_SLOTS: &str = "/* read_slots */
-    SELECT n.workflow_id, n.node_id,
-        n.concurrency_max - (
-            SELECT count(*) FROM workflow_node_executions e
-            WHERE e.workflow_id = n.workflow_id AND e.node_id = n.node_id AND e.state <> 'finished') AS free,
-        EXISTS (
-            SELECT FROM workflow_node_queue_items i
-            WHERE i.workflow_id = n.workflow_id AND i.node_id = n.node_id) AS is_waiting,
-        n.concurrency_key IS NOT NULL AND n.concurrency_max IS NOT NULL AS is_keyed,
-        n.concurrency_key IS NOT NULL AND n.concurrency_max IS NOT NULL AND EXISTS (
-            SELECT FROM workflow_node_queue_items i
-            WHERE i.workflow_id = n.workflow_id AND i.node_id = n.node_id AND i.concurrency_key IS NULL) AS has_unseen
-    FROM unnest($1, $2) AS t (workflow_id, node_id)
-    JOIN workflow_nodes n ON n.workflow_id = t.workflow_id AND n.node_id = t.node_id AND n.concurrency_max IS NOT NULL
-    ORDER BY n.workflow_id, n.node_id";
 
 pub(super) async fn load_definitions(
     tx: &Tx,
@@ -324,15 +254,5 @@ pub(super) fn claimed_item(row: &Row) -> Result<ClaimedItem, StoreError> {
         is_node_removed: column(row, "is_node_removed")?,
         component: column(row, "component")?,
         concurrency_key: column(row, "concurrency_key")?,
-    })
-}
-
-pub(super) fn node_slots(row: &Row) -> Result<NodeSlots, StoreError> {
-    Ok(NodeSlots {
-        key: node_key(row)?,
-        free: column(row, "free")?,
-        is_waiting: column(row, "is_waiting")?,
-        is_keyed: column(row, "is_keyed")?,
-        has_unseen: column(row, "has_unseen")?,
     })
 }

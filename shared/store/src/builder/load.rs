@@ -5,8 +5,8 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use super::claim::{NodeSlots, READ_SLOTS, node_slots};
-use super::lock::{NodeKey, key_arrays, node_key};
+use super::lock::{LimitKey, NodeKey, key_arrays, node_key};
+use super::slots::{Slots, read_slots};
 use crate::types::{column, word_if_any};
 use crate::{JsonText, StoreError, Tx};
 
@@ -113,7 +113,7 @@ pub struct Loaded {
     /// Their runs.
     pub runs: Vec<RunFacts>,
     /// The downstream nodes whose lock this transaction got.
-    pub downstream_slots: Vec<NodeSlots>,
+    pub downstream_slots: Vec<Slots>,
     /// Nodes with as many waiting items as are allowed: no event is routed to them.
     pub full_nodes: Vec<NodeKey>,
 }
@@ -125,6 +125,9 @@ pub struct Loaded {
 /// record.
 pub async fn load_batch(tx: &Tx, request: &LoadRequest) -> Result<Loaded, StoreError> {
     let (workflow_ids, node_ids) = key_arrays(&request.downstream);
+    // A node with a concurrency key is not gone on with.
+    let key = |node: &NodeKey| LimitKey { node: node.clone(), concurrency_key: String::new() };
+    let keys: Vec<LimitKey> = request.downstream.iter().map(key).collect();
     let (events, ancestors, runs, full, locked, slots) = futures_util::try_join!(
         tx.query_with(LOAD_EVENTS, [(&request.event_ids, Type::UUID_ARRAY)]),
         load_ancestors(tx, &request.ancestors),
@@ -142,20 +145,15 @@ pub async fn load_batch(tx: &Tx, request: &LoadRequest) -> Result<Loaded, StoreE
             LOCK_DOWNSTREAM,
             [(&workflow_ids, Type::UUID_ARRAY), (&node_ids, Type::TEXT_ARRAY)],
         ),
-        tx.query_unless_empty(
-            &request.downstream,
-            READ_SLOTS,
-            [(&workflow_ids, Type::UUID_ARRAY), (&node_ids, Type::TEXT_ARRAY)],
-        ),
+        read_slots(tx, &keys),
     )?;
     let locked: Vec<NodeKey> = locked.iter().map(node_key).collect::<Result<_, _>>()?;
-    let slots: Vec<NodeSlots> = slots.iter().map(node_slots).collect::<Result<_, _>>()?;
     Ok(Loaded {
         events: events.iter().map(input_event).collect::<Result<_, _>>()?,
         ancestors,
         runs: runs.iter().map(run_facts).collect::<Result<_, _>>()?,
         // Counts of nodes that were not locked may be of the past: they are not handed on.
-        downstream_slots: slots.into_iter().filter(|slots| locked.contains(&slots.key)).collect(),
+        downstream_slots: slots.into_iter().filter(|slots| locked.contains(&slots.key.node)).collect(),
         full_nodes: full.iter().map(node_key).collect::<Result<_, _>>()?,
     })
 }

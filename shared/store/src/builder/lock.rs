@@ -1,3 +1,4 @@
+use domain::limits::CLAIM_ITEMS_MAX;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
@@ -17,21 +18,44 @@ pub struct Wakes {
     pub nodes: Vec<NodeKey>,
 }
 
+/// A concurrency key of a node with a limit; a node without one has the key `""`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LimitKey {
+    /// The node.
+    pub node: NodeKey,
+    /// What its template came to.
+    pub concurrency_key: String,
+}
+
 /// A node that something waits at, or that was named.
 #[derive(Clone, Debug)]
 pub struct WokenNode {
     /// Its key.
     pub key: NodeKey,
-    /// Whether it has a limit, and so needs its lock.
+    /// Whether it has a limit, and so needs its lock. A removed one needs none: its items only end.
     pub is_limited: bool,
-    /// Whether its limit holds for each value of a key by itself.
-    pub is_keyed: bool,
     /// Whether an item waits that took a process along before.
     pub has_suspects: bool,
+    /// Whether an item waits whose concurrency key is not resolved.
+    pub has_unresolved: bool,
+    /// Of a limited node: the concurrency keys that the wakes ask to look at.
+    pub concurrency_keys: Vec<String>,
+    /// The woken events that wait there.
+    pub event_ids: Vec<Uuid>,
+    /// Whether it was named.
+    pub is_named: bool,
     /// `workflows.version`.
     pub workflow_version: i64,
     /// `workflows.organization_id`.
     pub organization_id: Uuid,
+}
+
+impl WokenNode {
+    /// Whether its limit, if it has one, holds for the node as a whole.
+    #[must_use]
+    pub fn has_no_key(&self) -> bool {
+        self.concurrency_keys == [""]
+    }
 }
 
 /// What to do about a node that another transaction holds.
@@ -71,12 +95,42 @@ impl LockedNodes {
         self.woken.iter().filter(|node| node.is_limited && !self.locked.contains(&node.key))
     }
 
-    /// Nodes with a concurrency key whose lock this transaction holds.
-    #[must_use]
-    pub fn locked_keyed(&self) -> Vec<NodeKey> {
-        let keyed = self.woken.iter().filter(|node| node.is_keyed && self.locked.contains(&node.key));
-        keyed.map(|node| node.key.clone()).collect()
+    /// Limited nodes whose lock this transaction holds.
+    fn held(&self) -> impl Iterator<Item = &WokenNode> {
+        self.woken.iter().filter(|node| node.is_limited && self.locked.contains(&node.key))
     }
+
+    /// Those of them where items wait whose concurrency key is not resolved.
+    #[must_use]
+    pub fn unresolved(&self) -> Vec<NodeKey> {
+        self.held().filter(|node| node.has_unresolved).map(|node| node.key.clone()).collect()
+    }
+
+    /// The concurrency keys that a claim looks at: those of the wakes, and those that were `resolved` since.
+    #[must_use]
+    pub fn limit_keys(&self, resolved: Vec<LimitKey>) -> Vec<LimitKey> {
+        let keys = self.held().flat_map(|node| {
+            let key = |concurrency_key: &String| LimitKey {
+                node: node.key.clone(),
+                concurrency_key: concurrency_key.clone(),
+            };
+            node.concurrency_keys.iter().map(key)
+        });
+        sorted(keys.chain(resolved).collect())
+    }
+}
+
+pub(super) fn sorted(mut keys: Vec<LimitKey>) -> Vec<LimitKey> {
+    keys.sort_unstable();
+    keys.dedup();
+    keys
+}
+
+/// Concurrency keys as the three arrays that `unnest` takes.
+pub(super) fn limit_key_arrays(keys: &[LimitKey]) -> (Vec<Uuid>, Vec<&str>, Vec<&str>) {
+    let workflow_ids = keys.iter().map(|key| key.node.0).collect();
+    let node_ids = keys.iter().map(|key| key.node.1.as_str()).collect();
+    (workflow_ids, node_ids, keys.iter().map(|key| key.concurrency_key.as_str()).collect())
 }
 
 /// Finds the nodes of the wakes and locks the limited ones.
@@ -93,14 +147,28 @@ pub async fn lock_woken_nodes(tx: &Tx, wakes: &Wakes, mode: LockMode) -> Result<
         (&node_ids, Type::TEXT_ARRAY),
     ];
     let (woken, (), locked) = futures_util::try_join!(
-        tx.query(FIND_WOKEN, &params),
+        find_woken_nodes(tx, wakes),
         mode.limit_wait(tx, LOCK_WAIT_MILLIS),
         tx.query(if mode == LockMode::Wait { LOCK_WAITING } else { LOCK_SKIPPING }, &params),
     )?;
-    Ok(LockedNodes {
-        woken: woken.iter().map(woken_node).collect::<Result<_, _>>()?,
-        locked: locked.iter().map(node_key).collect::<Result<_, _>>()?,
-    })
+    Ok(LockedNodes { woken, locked: locked.iter().map(node_key).collect::<Result<_, _>>()? })
+}
+
+/// Finds the nodes of the wakes, and what of each is to be looked at.
+pub(super) async fn find_woken_nodes(tx: &Tx, wakes: &Wakes) -> Result<Vec<WokenNode>, StoreError> {
+    let (workflow_ids, node_ids) = key_arrays(&wakes.nodes);
+    let rows = tx
+        .query(
+            FIND_WOKEN,
+            &[
+                (&wakes.event_ids, Type::UUID_ARRAY),
+                (&workflow_ids, Type::UUID_ARRAY),
+                (&node_ids, Type::TEXT_ARRAY),
+                (&CLAIM_ITEMS_MAX, Type::INT8),
+            ],
+        )
+        .await?;
+    rows.iter().map(woken_node).collect()
 }
 
 /// From here on the transaction waits no longer than [`LOCK_WAIT_MILLIS`] for a lock.
@@ -116,47 +184,68 @@ async fn wait_no_longer(tx: &Tx, millis: u32) -> Result<(), StoreError> {
 }
 
 const FIND_WOKEN: &str = "/* find_woken_nodes */
-    WITH woken AS (
-        SELECT workflow_id, node_id FROM workflow_node_queue_items WHERE event_id = ANY($1)
-        UNION
-        SELECT * FROM unnest($2, $3) AS named (workflow_id, node_id))
-    SELECT n.workflow_id, n.node_id, n.concurrency_max IS NOT NULL AS is_limited,
-        n.concurrency_max IS NOT NULL AND n.concurrency_key IS NOT NULL AS is_keyed, w.version, w.organization_id,
+    WITH item AS MATERIALIZED (
+        SELECT workflow_id, node_id, event_id, concurrency_key FROM workflow_node_queue_items WHERE event_id = ANY($1::uuid[])),
+    woken AS (
+        SELECT workflow_id, node_id, bool_or(is_named) AS is_named FROM (
+            SELECT workflow_id, node_id, false AS is_named FROM item
+            UNION ALL
+            SELECT workflow_id, node_id, true FROM unnest($2::uuid[], $3::text[]) AS named (workflow_id, node_id)) nodes
+        GROUP BY workflow_id, node_id)
+    SELECT n.workflow_id, n.node_id, w.version, w.organization_id, woken.is_named, limited.is_limited,
         (SELECT true FROM workflow_node_queue_items i
-         WHERE i.workflow_id = n.workflow_id AND i.node_id = n.node_id AND i.crashes > 0 LIMIT 1) IS NOT NULL AS has_suspects
+         WHERE i.workflow_id = n.workflow_id AND i.node_id = n.node_id AND i.crashes > 0 LIMIT 1) IS NOT NULL AS has_suspects,
+        (SELECT true FROM workflow_node_queue_items i
+         WHERE limited.is_limited AND i.workflow_id = n.workflow_id AND i.node_id = n.node_id
+           AND i.concurrency_key IS NULL ORDER BY i.concurrency_key LIMIT 1) IS NOT NULL AS has_unresolved,
+        CASE WHEN NOT limited.is_limited THEN '{}'::text[] WHEN n.concurrency_key IS NULL THEN ARRAY['']
+        ELSE ARRAY(
+            SELECT item.concurrency_key FROM item
+            WHERE item.workflow_id = n.workflow_id AND item.node_id = n.node_id AND item.concurrency_key IS NOT NULL)
+          || ARRAY(
+            SELECT ready.concurrency_key FROM ready_keys(n.workflow_id, n.node_id) ready WHERE woken.is_named LIMIT $4::int8)
+        END AS concurrency_keys,
+        ARRAY(
+            SELECT item.event_id FROM item
+            WHERE item.workflow_id = n.workflow_id AND item.node_id = n.node_id) AS event_ids
     FROM woken
     JOIN workflow_nodes n ON n.workflow_id = woken.workflow_id AND n.node_id = woken.node_id
     JOIN workflows w ON w.id = n.workflow_id
+    CROSS JOIN LATERAL (
+        SELECT n.concurrency_max IS NOT NULL AND n.deleted_at IS NULL AND w.deleted_at IS NULL AS is_limited OFFSET 0) limited
     ORDER BY n.workflow_id, n.node_id";
 
-/// Both lock statements but for their last words.
-macro_rules! lock_nodes_sql {
-    ($wait:literal) => {
-        concat!(
-            "/* lock_woken_nodes */
+const LOCK_WAITING: &str = "/* lock_woken_nodes */
     WITH woken AS MATERIALIZED (
-        SELECT workflow_id, node_id FROM workflow_node_queue_items WHERE event_id = ANY($1)
+        SELECT workflow_id, node_id FROM workflow_node_queue_items WHERE event_id = ANY($1::uuid[])
         UNION
-        SELECT * FROM unnest($2, $3) AS named (workflow_id, node_id))
+        SELECT workflow_id, node_id FROM unnest($2::uuid[], $3::text[]) AS named (workflow_id, node_id))
     SELECT n.workflow_id, n.node_id
     FROM woken JOIN workflow_nodes n ON n.workflow_id = woken.workflow_id AND n.node_id = woken.node_id
     WHERE n.concurrency_max IS NOT NULL
     ORDER BY n.workflow_id, n.node_id
-    FOR NO KEY UPDATE OF n",
-            $wait
-        )
-    };
-}
+    FOR NO KEY UPDATE OF n";
 
-const LOCK_SKIPPING: &str = lock_nodes_sql!(" SKIP LOCKED");
-const LOCK_WAITING: &str = lock_nodes_sql!("");
+const LOCK_SKIPPING: &str = "/* lock_free_woken_nodes */
+    WITH woken AS MATERIALIZED (
+        SELECT workflow_id, node_id FROM workflow_node_queue_items WHERE event_id = ANY($1::uuid[])
+        UNION
+        SELECT workflow_id, node_id FROM unnest($2::uuid[], $3::text[]) AS named (workflow_id, node_id))
+    SELECT n.workflow_id, n.node_id
+    FROM woken JOIN workflow_nodes n ON n.workflow_id = woken.workflow_id AND n.node_id = woken.node_id
+    WHERE n.concurrency_max IS NOT NULL
+    ORDER BY n.workflow_id, n.node_id
+    FOR NO KEY UPDATE OF n SKIP LOCKED";
 
 fn woken_node(row: &Row) -> Result<WokenNode, StoreError> {
     Ok(WokenNode {
         key: node_key(row)?,
         is_limited: column(row, "is_limited")?,
-        is_keyed: column(row, "is_keyed")?,
         has_suspects: column(row, "has_suspects")?,
+        has_unresolved: column(row, "has_unresolved")?,
+        concurrency_keys: column(row, "concurrency_keys")?,
+        event_ids: column(row, "event_ids")?,
+        is_named: column(row, "is_named")?,
         workflow_version: column(row, "version")?,
         organization_id: column(row, "organization_id")?,
     })

@@ -2,8 +2,9 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use super::claim::ended_heads_sql;
-use super::lock::{NodeKey, Wakes, key_arrays, node_key};
+use super::lock::{
+    LimitKey, NodeKey, Wakes, WokenNode, find_woken_nodes, key_arrays, limit_key_arrays, node_key, sorted,
+};
 use crate::types::column;
 use crate::{StoreError, Tx};
 
@@ -14,43 +15,91 @@ pub struct SuspectItem {
     pub id: Uuid,
     /// The node that it waits at.
     pub node: NodeKey,
+    /// Its organization.
+    pub organization_id: Uuid,
     /// Times that it took a process along.
     pub crashes: i32,
-    /// Whether its concurrency key is not known yet.
-    pub is_unseen: bool,
+    /// Whether its concurrency key is not resolved.
+    pub is_unresolved: bool,
 }
 
 pub(super) fn suspect_item(row: &Row) -> Result<SuspectItem, StoreError> {
+    let concurrency_key: Option<&str> = column(row, "concurrency_key")?;
     Ok(SuspectItem {
         id: column(row, "id")?,
         node: node_key(row)?,
+        organization_id: column(row, "organization_id")?,
         crashes: column(row, "crashes")?,
-        is_unseen: column(row, "is_unseen")?,
+        is_unresolved: concurrency_key.is_none(),
     })
 }
 
-/// Finds the items of the wakes that a batch leaves out, at most `items_max`.
-///
-/// Of limited nodes: the whole pick for the free slots, in order, when it holds a suspect. Of unlimited nodes: suspects of the events
-/// and of the named nodes; those with a concurrency key have a search of their own. With `all`, every item counts as one, for its message was received before.
+/// Which items a search for suspects finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Search {
+    /// Those that took a process along before, and what a limited node's pick holds beside one.
+    Suspects,
+    /// All that a claim might take.
+    All,
+}
+
+/// All items that a claim of the wakes might take, each as a suspect: their message was received before, or the batch was refused.
 ///
 /// # Errors
 /// See [`StoreError`].
-pub async fn find_suspects(
+pub async fn find_all_suspects(
     tx: &Tx,
     wakes: &Wakes,
-    all: bool,
     items_max: i64,
 ) -> Result<Vec<SuspectItem>, StoreError> {
-    let (workflow_ids, node_ids) = key_arrays(&wakes.nodes);
+    let woken = find_woken_nodes(tx, wakes).await?;
+    let keys = |node: &WokenNode| {
+        let key = |concurrency_key: &String| LimitKey {
+            node: node.key.clone(),
+            concurrency_key: concurrency_key.clone(),
+        };
+        node.concurrency_keys.iter().map(key).collect::<Vec<_>>()
+    };
+    let keys = sorted(woken.iter().flat_map(keys).collect());
+    let unresolved: Vec<NodeKey> =
+        woken.iter().filter(|node| node.has_unresolved).map(|node| node.key.clone()).collect();
+    let (workflow_ids, node_ids) = key_arrays(&unresolved);
+    let (mut items, rows) = futures_util::try_join!(
+        find_suspects(tx, wakes, &keys, Search::All, items_max),
+        tx.query_unless_empty(
+            &unresolved,
+            FIND_UNRESOLVED_SUSPECTS,
+            [(&workflow_ids, Type::UUID_ARRAY), (&node_ids, Type::TEXT_ARRAY), (&items_max, Type::INT8)],
+        ),
+    )?;
+    for row in &rows {
+        items.push(suspect_item(row)?);
+    }
+    Ok(items)
+}
+
+/// Finds the items of the wakes that a batch leaves out, at most `items_max`: of each of `keys` the whole pick for its free slots, in
+/// order, when it holds a suspect; and the suspects among what needs no slot.
+pub(super) async fn find_suspects(
+    tx: &Tx,
+    wakes: &Wakes,
+    keys: &[LimitKey],
+    search: Search,
+    items_max: i64,
+) -> Result<Vec<SuspectItem>, StoreError> {
+    let (workflow_ids, node_ids, concurrency_keys) = limit_key_arrays(keys);
+    let (named_workflow_ids, named_node_ids) = key_arrays(&wakes.nodes);
     let rows = tx
         .query(
             FIND_SUSPECTS,
             &[
-                (&wakes.event_ids, Type::UUID_ARRAY),
                 (&workflow_ids, Type::UUID_ARRAY),
                 (&node_ids, Type::TEXT_ARRAY),
-                (&all, Type::BOOL),
+                (&concurrency_keys, Type::TEXT_ARRAY),
+                (&wakes.event_ids, Type::UUID_ARRAY),
+                (&named_workflow_ids, Type::UUID_ARRAY),
+                (&named_node_ids, Type::TEXT_ARRAY),
+                (&(search == Search::All), Type::BOOL),
                 (&items_max, Type::INT8),
             ],
         )
@@ -58,49 +107,42 @@ pub async fn find_suspects(
     rows.iter().map(suspect_item).collect()
 }
 
-const FIND_SUSPECTS: &str = concat!(
-    "/* find_suspects */
-    WITH woken AS (
-        SELECT workflow_id, node_id FROM workflow_node_queue_items WHERE event_id = ANY($1)
-        UNION
-        SELECT * FROM unnest($2, $3) AS named (workflow_id, node_id)),
-    limited AS (
-        SELECT n.workflow_id, n.node_id, n.deleted_at IS NOT NULL OR w.deleted_at IS NOT NULL AS is_removed,
-            CASE WHEN n.concurrency_key IS NULL THEN n.concurrency_max ELSE 0 END - (
-            SELECT count(*) FROM workflow_node_executions e
-            WHERE e.workflow_id = n.workflow_id AND e.node_id = n.node_id AND e.state <> 'finished') AS free,
-            ",
-    ended_heads_sql!("$5"),
-    "
-        FROM woken
-        JOIN workflow_nodes n ON n.workflow_id = woken.workflow_id AND n.node_id = woken.node_id
-        JOIN workflows w ON w.id = n.workflow_id
-        WHERE n.concurrency_max IS NOT NULL),
-    picked AS (
-        SELECT i.*, bool_or(i.crashes > 0) OVER (PARTITION BY i.workflow_id, i.node_id) AS has_suspect
-        FROM limited CROSS JOIN LATERAL (
-            SELECT id, workflow_id, node_id, crashes, created_at FROM workflow_node_queue_items i
-            WHERE i.workflow_id = limited.workflow_id AND i.node_id = limited.node_id
-            ORDER BY created_at, id LIMIT CASE WHEN limited.is_removed THEN $5 ELSE least($5, greatest(0, limited.free) + limited.ended_heads) END) i),
+const FIND_SUSPECTS: &str = "/* find_suspects */
+    WITH picked AS (
+        SELECT next.id, bool_or(next.crashes > 0) OVER (PARTITION BY t.workflow_id, t.node_id, t.concurrency_key) AS has_suspect
+        FROM unnest($1::uuid[], $2::text[], $3::text[]) AS t (workflow_id, node_id, concurrency_key)
+        CROSS JOIN LATERAL next_items(t.workflow_id, t.node_id, t.concurrency_key, $8::int8) next),
     found AS (
-        SELECT id, workflow_id, node_id, crashes, created_at FROM picked WHERE has_suspect OR $4
+        SELECT id FROM picked WHERE has_suspect OR $7::bool
         UNION
-        SELECT i.id, i.workflow_id, i.node_id, i.crashes, i.created_at
-        FROM workflow_node_queue_items i
+        SELECT i.id FROM workflow_node_queue_items i
         CROSS JOIN LATERAL (
-            SELECT FROM workflow_nodes n
-            WHERE n.workflow_id = i.workflow_id AND n.node_id = i.node_id AND n.concurrency_max IS NULL OFFSET 0) n
-        WHERE i.event_id = ANY($1) AND (i.crashes > 0 OR $4)
+            SELECT FROM workflow_nodes n JOIN workflows w ON w.id = n.workflow_id
+            WHERE n.workflow_id = i.workflow_id AND n.node_id = i.node_id
+              AND (n.concurrency_max IS NULL OR n.deleted_at IS NOT NULL OR w.deleted_at IS NOT NULL) OFFSET 0) n
+        WHERE i.event_id = ANY($4::uuid[]) AND (i.crashes > 0 OR $7)
         UNION
-        SELECT i.id, i.workflow_id, i.node_id, i.crashes, i.created_at
-        FROM unnest($2, $3) AS named (workflow_id, node_id)
-        JOIN workflow_nodes n ON n.workflow_id = named.workflow_id AND n.node_id = named.node_id AND n.concurrency_max IS NULL
+        SELECT i.id FROM unnest($5::uuid[], $6::text[]) AS named (workflow_id, node_id)
+        JOIN workflow_nodes n ON n.workflow_id = named.workflow_id AND n.node_id = named.node_id
+        JOIN workflows w ON w.id = n.workflow_id
         CROSS JOIN LATERAL (
-            SELECT id, workflow_id, node_id, crashes, created_at FROM workflow_node_queue_items i
-            WHERE i.workflow_id = named.workflow_id AND i.node_id = named.node_id AND (i.crashes > 0 OR $4)
-            ORDER BY created_at, id LIMIT $5) i)
-    SELECT id, workflow_id, node_id, crashes, false AS is_unseen FROM found ORDER BY workflow_id, node_id, created_at, id LIMIT $5"
-);
+            SELECT i.id FROM workflow_node_queue_items i
+            WHERE (n.concurrency_max IS NULL OR n.deleted_at IS NOT NULL OR w.deleted_at IS NOT NULL)
+              AND i.workflow_id = named.workflow_id AND i.node_id = named.node_id AND (i.crashes > 0 OR $7)
+            ORDER BY i.created_at, i.id LIMIT $8) i)
+    SELECT i.id, i.workflow_id, i.node_id, i.crashes, i.concurrency_key, w.organization_id
+    FROM found JOIN workflow_node_queue_items i ON i.id = found.id JOIN workflows w ON w.id = i.workflow_id
+    ORDER BY i.workflow_id, i.node_id, i.created_at, i.id LIMIT $8";
+
+const FIND_UNRESOLVED_SUSPECTS: &str = "/* find_unresolved_suspects */
+    SELECT i.id, i.workflow_id, i.node_id, i.crashes, i.concurrency_key, w.organization_id
+    FROM unnest($1::uuid[], $2::text[]) AS t (workflow_id, node_id)
+    JOIN workflows w ON w.id = t.workflow_id
+    CROSS JOIN LATERAL (
+        SELECT i.* FROM workflow_node_queue_items i
+        WHERE i.workflow_id = t.workflow_id AND i.node_id = t.node_id AND i.concurrency_key IS NULL
+        ORDER BY i.concurrency_key, i.created_at, i.id LIMIT $3::int8) i
+    ORDER BY i.workflow_id, i.node_id, i.created_at, i.id LIMIT $3";
 
 /// What became of [`begin_suspect`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,8 +168,10 @@ pub async fn begin_suspect(tx: &Tx, item_id: Uuid) -> Result<Begin, StoreError> 
             "/* begin_suspect */
              WITH begun AS (
                  UPDATE workflow_node_queue_items
-                 SET crashes = crashes + 1, suspect_until = now() + make_interval(secs => $2)
-                 WHERE id = $1 AND coalesce(suspect_until <= now(), true) RETURNING crashes)
+                 SET crashes = crashes + 1, suspect_until = now() + make_interval(secs => $2::float8)
+                 WHERE id IN (SELECT id FROM workflow_node_queue_items WHERE id = $1::uuid FOR NO KEY UPDATE SKIP LOCKED)
+                   AND coalesce(suspect_until <= now(), true)
+                 RETURNING crashes)
              SELECT (SELECT crashes FROM begun) AS crashes FROM workflow_node_queue_items WHERE id = $1",
             &[(&item_id, Type::UUID), (&f64::from(SUSPECT_SECONDS), Type::FLOAT8)],
         )

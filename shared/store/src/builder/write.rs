@@ -207,10 +207,10 @@ async fn insert_executions(
             "/* insert_executions */
              INSERT INTO workflow_node_executions (id, workflow_id, node_id, root_event_id, event_id, previous_execution_id, state,
                  result, result_reason, result_message, component, configuration, residuals, policy, workflow_version,
-                 node_version, concurrency_key, run_at, last_sent_at, created_at, updated_at, started_at, finished_at)
+                 node_version, node_generation, concurrency_key, run_at, last_sent_at, created_at, updated_at, started_at, finished_at)
              SELECT t.id, t.workflow_id, t.node_id, t.root_event_id, t.event_id, t.previous_execution_id, t.state,
                  t.result, t.result_reason, t.result_message, t.component, t.configuration, t.residuals, t.policy,
-                 t.workflow_version, n.version, t.concurrency_key,
+                 t.workflow_version, n.version, n.generation, nullif(t.concurrency_key, ''),
                  CASE WHEN t.wait_seconds > 0 THEN now() + make_interval(secs => t.wait_seconds) END, $16, $16, $16,
                  CASE WHEN t.state = 'finished' THEN $16 END, CASE WHEN t.state = 'finished' THEN $16 END
              FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $17, $18)
@@ -274,9 +274,10 @@ async fn insert_items(tx: &Tx, items: &[NewItem], now: Timestamp) -> Result<usiz
     let rows = tx
         .query(
             "/* insert_items */
-             INSERT INTO workflow_node_queue_items (id, workflow_id, node_id, root_event_id, event_id, node_generation, created_at,
-                 last_sent_at)
-             SELECT t.id, t.workflow_id, t.node_id, t.root_event_id, t.event_id, n.generation, $6, $6
+             INSERT INTO workflow_node_queue_items (id, workflow_id, node_id, root_event_id, event_id, node_generation,
+                 concurrency_key, created_at, last_sent_at)
+             SELECT t.id, t.workflow_id, t.node_id, t.root_event_id, t.event_id, n.generation,
+                 CASE WHEN n.concurrency_key IS NULL THEN '' END, $6, $6
              FROM unnest($1, $2, $3, $4, $5) AS t (id, workflow_id, node_id, root_event_id, event_id)
              JOIN workflow_nodes n ON n.workflow_id = t.workflow_id AND n.node_id = t.node_id
              RETURNING workflow_node_queue_items.id",

@@ -7,7 +7,7 @@ use super::diagnosis::ConnectFailure;
 use crate::migrate::NEWEST_MIGRATION;
 
 /// The migration that this code needs at least.
-pub(crate) const SCHEMA_NEEDED: i32 = 11;
+pub(crate) const SCHEMA_NEEDED: i32 = 12;
 
 /// A function's role must have its time-outs, or a frozen sandbox would hold its locks for ever, and its settings of the planner, or a
 /// plan that was made when a table was nearly empty would scan it from end to end. Owners are not asked: they are people and migrations.
@@ -84,12 +84,12 @@ mod tests {
     fn a_schema_that_does_not_fit_is_refused_with_what_to_do() {
         check(SCHEMA_NEEDED, 1, None, "");
         check(SCHEMA_NEEDED + 90, NEWEST_MIGRATION, None, "");
-        check(SCHEMA_NEEDED - 1, 1, None, "schema is at V10, this code needs V11: run migrate");
+        check(SCHEMA_NEEDED - 1, 1, None, "schema is at V11, this code needs V12: run migrate");
         check(
             NEWEST_MIGRATION + 1,
             NEWEST_MIGRATION + 1,
             None,
-            "schema too new: it takes code from V12 on, this code is of V11; deploy the newer functions",
+            "schema too new: it takes code from V13 on, this code is of V12; deploy the newer functions",
         );
         check(
             SCHEMA_NEEDED,

@@ -3,9 +3,8 @@ use jiff::Timestamp;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use super::FreedNode;
-use super::locks::{FIND_FREED, LOCK_EXECUTIONS, LOCK_NODES, freed_node};
-use crate::builder::wait_briefly;
+use super::locks::{LOCK_EXECUTIONS, LOCK_NODES};
+use crate::builder::{FIND_FREED, FreedSlot, freed_slot, wait_briefly};
 use crate::types::{column, word};
 use crate::{StoreError, Tx};
 
@@ -27,7 +26,7 @@ pub async fn end_unstartable(
     tx: &Tx,
     ids: &[Uuid],
     now: Timestamp,
-) -> Result<(Vec<EndedExecution>, Vec<FreedNode>), StoreError> {
+) -> Result<(Vec<EndedExecution>, Vec<FreedSlot>), StoreError> {
     let ((), _, _, ended, freed) = futures_util::try_join!(
         wait_briefly(tx),
         tx.query_with(LOCK_NODES, [(&ids, Type::UUID_ARRAY)]),
@@ -42,7 +41,7 @@ pub async fn end_unstartable(
         .iter()
         .map(|row| Ok(EndedExecution { id: column(row, "id")?, reason: word(row, "result_reason")? }))
         .collect::<Result<_, StoreError>>()?;
-    Ok((ended, freed.iter().map(freed_node).collect::<Result<_, _>>()?))
+    Ok((ended, freed.iter().map(freed_slot).collect::<Result<_, _>>()?))
 }
 
 const END: &str = "/* end_unstartable */
@@ -59,7 +58,7 @@ const END: &str = "/* end_unstartable */
         JOIN workflow_nodes n ON n.workflow_id = ex.workflow_id AND n.node_id = ex.node_id
         LEFT JOIN workflow_run_marks mark ON mark.root_event_id = ex.root_event_id
         WHERE ex.id = ANY($1)
-          AND (ex.state = 'pending' OR ex.state IN ('started', 'cancelling') AND ex.lease_until <= now()))
+          AND (coalesce(ex.state, '') = 'pending' OR coalesce(ex.state, '') IN ('started', 'cancelling') AND ex.lease_until <= now()))
     UPDATE workflow_node_executions ex
     SET state = 'finished', result = CASE WHEN ending.reason IN ('cancelled', 'node_removed') THEN 'cancelled' ELSE 'failed' END,
         result_reason = ending.reason,

@@ -8,9 +8,8 @@ use tokio_postgres::Row;
 use tokio_postgres::types::{Json, Type};
 use uuid::Uuid;
 
-use super::FreedNode;
-use super::locks::{FIND_FREED, LOCK_FREE_EXECUTIONS, LOCK_FREE_NODES, LOCK_NODES, freed_node};
-use crate::builder::{LockMode, NodeKey, collect, node_key};
+use super::locks::{LOCK_FREE_EXECUTIONS, LOCK_FREE_NODES, LOCK_NODES};
+use crate::builder::{FIND_FREED, FreedSlot, LockMode, NodeKey, collect, freed_slot, node_key};
 use crate::types::column;
 use crate::{StoreError, Tx};
 
@@ -110,7 +109,7 @@ pub async fn finish_executions(
     rows: &[FinishRow],
     mode: LockMode,
     now: Timestamp,
-) -> Result<(Vec<FinishedExecution>, Vec<FreedNode>), StoreError> {
+) -> Result<(Vec<FinishedExecution>, Vec<FreedSlot>), StoreError> {
     let ids = collect(rows, |row| row.execution_id);
     let limited: Vec<Uuid> =
         rows.iter().filter(|row| row.may_have_limit).map(|row| row.execution_id).collect();
@@ -135,8 +134,8 @@ pub async fn finish_executions(
         .filter(|row| row.try_get("is_recorded").unwrap_or(false))
         .map(node_key)
         .collect::<Result<_, _>>()?;
-    let mut freed: Vec<FreedNode> = freed.iter().map(freed_node).collect::<Result<_, _>>()?;
-    freed.retain(|node| decided.contains(&node.key));
+    let mut freed: Vec<FreedSlot> = freed.iter().map(freed_slot).collect::<Result<_, _>>()?;
+    freed.retain(|slot| decided.contains(&slot.node));
     Ok((ids.iter().map(outcome).collect(), freed))
 }
 
@@ -286,17 +285,18 @@ const RECORD: &str = "/* record_outcomes */
         FROM output JOIN workflow_events parent ON parent.id = output.event_id
         RETURNING id),
     target AS (
-        SELECT t.id, output.id AS execution_id, output.workflow_id, t.node_id, output.root_event_id, t.event_id, n.generation,
+        SELECT t.id, output.id AS execution_id, output.workflow_id, t.node_id, output.root_event_id, t.event_id, n.generation, n.concurrency_key,
             n.items_full, n.version, coalesce(n.ref ->> 'component', '') AS component
         FROM unnest($19, $20, $21) AS t (event_id, node_id, id)
         JOIN output ON output.output_id = t.event_id AND NOT output.routes_nothing
         CROSS JOIN LATERAL (
-            SELECT n.generation, n.items_full, n.version, n.ref FROM workflow_nodes n
+            SELECT n.generation, n.concurrency_key, n.items_full, n.version, n.ref FROM workflow_nodes n
             WHERE n.workflow_id = output.workflow_id AND n.node_id = t.node_id OFFSET 0) n),
     item AS (
-        INSERT INTO workflow_node_queue_items (id, workflow_id, node_id, root_event_id, event_id, node_generation, created_at,
-            last_sent_at)
-        SELECT id, workflow_id, node_id, root_event_id, event_id, generation, $1, $1 FROM target WHERE NOT items_full
+        INSERT INTO workflow_node_queue_items (id, workflow_id, node_id, root_event_id, event_id, node_generation, concurrency_key,
+            created_at, last_sent_at)
+        SELECT id, workflow_id, node_id, root_event_id, event_id, generation, CASE WHEN concurrency_key IS NULL THEN '' END, $1, $1
+        FROM target WHERE NOT items_full
         RETURNING event_id),
     refused AS (
         INSERT INTO workflow_node_executions (id, workflow_id, node_id, root_event_id, event_id, previous_execution_id, state, result,

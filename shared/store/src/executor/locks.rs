@@ -1,10 +1,4 @@
-//! Locks of those who claim and end executions, in the order of locks: nodes, then executions; and what is freed afterwards.
-
-use tokio_postgres::Row;
-
-use super::FreedNode;
-use crate::StoreError;
-use crate::types::column;
+//! Locks of those who claim and end executions, in the order of locks: nodes, then executions.
 
 /// Nodes come before executions in the order of locks; a slot is freed under the node's lock.
 pub(crate) const LOCK_NODES: &str = "/* lock_nodes_of_executions */
@@ -41,44 +35,3 @@ pub(super) const LOCK_FREE_EXECUTIONS: &str = "/* lock_free_executions */
 
 pub(crate) const LOCK_EXECUTIONS: &str = "/* lock_executions */
     SELECT id FROM workflow_node_executions WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE";
-
-/// A later statement than the lock and the update: it sees who waits now. Where slots are those of a key, somebody
-/// of that key must wait, or somebody whose key is not known yet.
-pub(crate) const FIND_FREED: &str = "/* find_freed_nodes */
-    WITH ended AS MATERIALIZED (
-        SELECT workflow_id, node_id, concurrency_key FROM workflow_node_executions WHERE id = ANY($1)),
-    node AS MATERIALIZED (
-        SELECT n.workflow_id, n.node_id, n.concurrency_max, n.concurrency_key, w.organization_id
-        FROM (SELECT DISTINCT workflow_id, node_id FROM ended) freed
-        JOIN workflow_nodes n ON n.workflow_id = freed.workflow_id AND n.node_id = freed.node_id
-        JOIN workflows w ON w.id = n.workflow_id
-        WHERE n.concurrency_max IS NOT NULL)
-    SELECT workflow_id, node_id, organization_id FROM node
-    WHERE CASE WHEN concurrency_key IS NULL THEN
-          (SELECT true FROM workflow_node_queue_items i
-           WHERE i.workflow_id = node.workflow_id AND i.node_id = node.node_id LIMIT 1) IS NOT NULL
-          AND concurrency_max > (
-              SELECT count(*) FROM workflow_node_executions e
-              WHERE e.workflow_id = node.workflow_id AND e.node_id = node.node_id AND e.state <> 'finished')
-      ELSE
-          (SELECT true FROM workflow_node_queue_items i
-           WHERE i.workflow_id = node.workflow_id AND i.node_id = node.node_id AND i.concurrency_key IS NULL LIMIT 1) IS NOT NULL
-          OR (SELECT true FROM ended
-              WHERE ended.workflow_id = node.workflow_id AND ended.node_id = node.node_id
-                AND (SELECT true FROM workflow_node_queue_items i
-                     WHERE i.workflow_id = ended.workflow_id AND i.node_id = ended.node_id
-                       AND i.concurrency_key = ended.concurrency_key LIMIT 1) IS NOT NULL
-                AND node.concurrency_max > (
-                    SELECT count(*) FROM workflow_node_executions e
-                    WHERE e.workflow_id = ended.workflow_id AND e.node_id = ended.node_id
-                      AND e.concurrency_key = ended.concurrency_key AND e.state <> 'finished')
-              LIMIT 1) IS NOT NULL
-      END
-    ORDER BY workflow_id, node_id";
-
-pub(crate) fn freed_node(row: &Row) -> Result<FreedNode, StoreError> {
-    Ok(FreedNode {
-        key: (column(row, "workflow_id")?, column(row, "node_id")?),
-        organization_id: column(row, "organization_id")?,
-    })
-}

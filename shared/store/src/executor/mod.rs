@@ -17,13 +17,4 @@ pub use finish::{
     FINISH_WAIT_MILLIS, FinishKind, FinishRow, FinishedExecution, NewOutput, finish_executions,
 };
 pub use heartbeat::record_heartbeat;
-pub(crate) use locks::{FIND_FREED, LOCK_EXECUTIONS, LOCK_NODES, freed_node};
-
-/// A limited node with a free slot and items that wait: send it a wake after the commit.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FreedNode {
-    /// The node.
-    pub key: crate::builder::NodeKey,
-    /// Its organization.
-    pub organization_id: uuid::Uuid,
-}
+pub(crate) use locks::{LOCK_EXECUTIONS, LOCK_NODES};

@@ -1,7 +1,7 @@
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use crate::builder::NodeKey;
+use crate::builder::{NodeKey, node_key};
 use crate::types::column;
 use crate::{Store, StoreError};
 
@@ -38,103 +38,106 @@ const BACKOFF_IN_A_ROW: &str = "(ARRAY[0, 60, 120, 240, 480, 900])[CASE WHEN las
 /// Sends since the execution's state last changed: what was claimed meanwhile was delivered, and starts anew.
 const SENT_IN_A_ROW: &str = "CASE WHEN last_sent_at >= updated_at THEN sent_count ELSE 0 END";
 
-/// One item of `node` for which the builder has something to do: one whose concurrency key is not known yet, else the first of a key
-/// with a free slot. Keys are walked over by a loose index scan, no further than to the first such.
-const FIRST_OF_KEYED: &str = "
-    SELECT ready.id, ready.last_sent_at, ready.sent_count FROM (
-        (SELECT i.id, i.last_sent_at, i.sent_count FROM workflow_node_queue_items i
-         WHERE i.workflow_id = node.workflow_id AND i.node_id = node.node_id AND i.concurrency_key IS NULL
-         ORDER BY i.concurrency_key, i.created_at, i.id LIMIT 1)
-        UNION ALL
-        (WITH RECURSIVE keys (key) AS (
-             (SELECT i.concurrency_key FROM workflow_node_queue_items i
-              WHERE i.workflow_id = node.workflow_id AND i.node_id = node.node_id AND i.concurrency_key IS NOT NULL
-              ORDER BY i.concurrency_key LIMIT 1)
-             UNION ALL
-             SELECT next.concurrency_key FROM keys CROSS JOIN LATERAL (
-                 SELECT i.concurrency_key FROM workflow_node_queue_items i
-                 WHERE i.workflow_id = node.workflow_id AND i.node_id = node.node_id AND i.concurrency_key > keys.key
-                 ORDER BY i.concurrency_key LIMIT 1) next)
-         SELECT first.id, first.last_sent_at, first.sent_count FROM keys CROSS JOIN LATERAL (
-             SELECT i.id, i.last_sent_at, i.sent_count FROM workflow_node_queue_items i
-             WHERE i.workflow_id = node.workflow_id AND i.node_id = node.node_id AND i.concurrency_key = keys.key
-             ORDER BY i.concurrency_key, i.created_at, i.id LIMIT 1) first
-         WHERE node.concurrency_max > (
-             SELECT count(*) FROM workflow_node_executions e
-             WHERE e.workflow_id = node.workflow_id AND e.node_id = node.node_id AND e.concurrency_key = keys.key
-               AND e.state <> 'finished')
-         LIMIT 1)) ready
-    LIMIT 1";
+/// The nodes that one search has looked at.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NodeSearch {
+    /// Those that get a wake.
+    pub due: Vec<DueNode>,
+    /// The last one that was looked at, from which the next search goes on; None: there are no more.
+    pub last: Option<NodeKey>,
+}
 
-/// Finds nodes with waiting items past their grace and records the send: a limited node with a free slot on its smallest item, an
-/// unlimited one on each item of the send. Items behind a limit cost nothing. What another sweeper sends meanwhile is left to it.
+/// Looks at nodes with waiting items, at most `nodes_max` of those that come `after`, and records the send where items are past their
+/// grace: for a limited node on the first item of a concurrency key with a free slot, or on its first that is not resolved; for what needs
+/// no slot on each item of the wake. Items behind a limit cost nothing. What others hold, and another sweeper sends, is left to them.
 ///
 /// # Errors
 /// See [`StoreError`].
 pub async fn find_due_nodes(
     store: &Store,
     grace_seconds: u32,
-    rows_max: i64,
-) -> Result<Vec<DueNode>, StoreError> {
+    after: &NodeKey,
+    nodes_max: i64,
+) -> Result<NodeSearch, StoreError> {
     let sql = format!(
         "/* find_due_nodes */
          WITH RECURSIVE waiting AS (
-             (SELECT workflow_id, node_id FROM workflow_node_queue_items ORDER BY workflow_id, node_id LIMIT 1)
+             (SELECT workflow_id, node_id FROM workflow_node_queue_items
+              WHERE (workflow_id, node_id) > ($2::uuid, $3::text) ORDER BY workflow_id, node_id LIMIT 1)
              UNION ALL
              SELECT next.workflow_id, next.node_id
              FROM waiting CROSS JOIN LATERAL (
                  SELECT i.workflow_id, i.node_id FROM workflow_node_queue_items i
                  WHERE (i.workflow_id, i.node_id) > (waiting.workflow_id, waiting.node_id)
                  ORDER BY i.workflow_id, i.node_id LIMIT 1) next),
-         node AS (
-             SELECT n.workflow_id, n.node_id, w.organization_id,
-                 n.concurrency_max IS NULL OR n.deleted_at IS NOT NULL OR w.deleted_at IS NOT NULL AS is_unlimited,
-                 n.concurrency_key IS NOT NULL AS is_keyed,
-                 n.concurrency_max, n.concurrency_max > (
-                     SELECT count(*) FROM workflow_node_executions e
-                     WHERE e.workflow_id = n.workflow_id AND e.node_id = n.node_id AND e.state <> 'finished') AS has_room
-             FROM waiting
-             JOIN workflow_nodes n ON n.workflow_id = waiting.workflow_id AND n.node_id = waiting.node_id
+         node AS MATERIALIZED (
+             SELECT seen.workflow_id, seen.node_id, w.organization_id,
+                 n.concurrency_max IS NULL OR n.deleted_at IS NOT NULL OR w.deleted_at IS NOT NULL AS is_unlimited
+             FROM (SELECT workflow_id, node_id FROM waiting LIMIT $4::int8) seen
+             JOIN workflow_nodes n ON n.workflow_id = seen.workflow_id AND n.node_id = seen.node_id
              JOIN workflows w ON w.id = n.workflow_id),
-         due AS (
-             SELECT i.id, i.last_sent_at, node.workflow_id, node.node_id, node.organization_id
+         due AS MATERIALIZED (
+             SELECT i.id, i.last_sent_at
              FROM node CROSS JOIN LATERAL (
                  SELECT id, last_sent_at, sent_count FROM workflow_node_queue_items i
-                 WHERE i.workflow_id = node.workflow_id AND i.node_id = node.node_id
-                 ORDER BY created_at, id LIMIT CASE WHEN node.is_unlimited THEN $3 ELSE 1 END) i
-             WHERE (node.is_unlimited OR (node.has_room AND NOT node.is_keyed))
-               AND i.last_sent_at <= now() - make_interval(secs => $1 + {BACKOFF})
+                 WHERE node.is_unlimited AND i.workflow_id = node.workflow_id AND i.node_id = node.node_id
+                 ORDER BY i.created_at, i.id LIMIT $5::int8) i
+             WHERE i.last_sent_at <= now() - make_interval(secs => $1::float8 + {BACKOFF})
              UNION ALL
-             SELECT i.id, i.last_sent_at, node.workflow_id, node.node_id, node.organization_id
-             FROM node CROSS JOIN LATERAL ({FIRST_OF_KEYED}) i
-             WHERE node.is_keyed AND NOT node.is_unlimited AND i.last_sent_at <= now() - make_interval(secs => $1 + {BACKOFF})
-             ORDER BY last_sent_at LIMIT $2),
+             SELECT i.id, i.last_sent_at
+             FROM node CROSS JOIN LATERAL (
+                 SELECT first.id, first.last_sent_at
+                 FROM ready_keys(node.workflow_id, node.node_id) ready
+                 CROSS JOIN LATERAL (
+                     SELECT i.id, i.last_sent_at, i.sent_count FROM workflow_node_queue_items i
+                     WHERE i.workflow_id = node.workflow_id AND i.node_id = node.node_id AND i.concurrency_key = ready.concurrency_key
+                     ORDER BY i.created_at, i.id LIMIT 1) first
+                 WHERE NOT node.is_unlimited AND first.last_sent_at <= now() - make_interval(secs => $1 + {BACKOFF})
+                 LIMIT 1) i
+             UNION ALL
+             SELECT i.id, i.last_sent_at
+             FROM node CROSS JOIN LATERAL (
+                 SELECT id, last_sent_at, sent_count FROM workflow_node_queue_items i
+                 WHERE NOT node.is_unlimited AND i.workflow_id = node.workflow_id AND i.node_id = node.node_id
+                   AND i.concurrency_key IS NULL
+                 ORDER BY i.concurrency_key, i.created_at, i.id LIMIT 1) i
+             WHERE i.last_sent_at <= now() - make_interval(secs => $1 + {BACKOFF})),
+         locked AS MATERIALIZED (
+             SELECT i.id FROM due JOIN workflow_node_queue_items i ON i.id = due.id AND i.last_sent_at = due.last_sent_at
+             ORDER BY uuid_send(i.id) FOR NO KEY UPDATE OF i SKIP LOCKED),
          sent AS (
              UPDATE workflow_node_queue_items i SET last_sent_at = now(), sent_count = sent_count + 1
-             FROM due WHERE i.id = due.id AND i.last_sent_at = due.last_sent_at RETURNING i.id)
-         SELECT workflow_id, node_id, organization_id, array_agg(id) AS item_ids
-         FROM due WHERE id IN (SELECT id FROM sent) GROUP BY workflow_id, node_id, organization_id"
+             FROM locked WHERE i.id = locked.id RETURNING i.id, i.workflow_id, i.node_id)
+         SELECT node.workflow_id, node.node_id, node.organization_id, ARRAY(
+             SELECT sent.id FROM sent WHERE sent.workflow_id = node.workflow_id AND sent.node_id = node.node_id) AS item_ids
+         FROM node ORDER BY node.workflow_id, node.node_id"
     );
     let rows = store
         .query(
             &sql,
             &[
                 (&f64::from(grace_seconds), Type::FLOAT8),
-                (&rows_max, Type::INT8),
+                (&after.0, Type::UUID),
+                (&after.1, Type::TEXT),
+                (&nodes_max, Type::INT8),
                 // One wake takes as many, and the builder wakes itself for what is left.
                 (&domain::limits::CLAIM_ITEMS_MAX, Type::INT8),
             ],
         )
         .await?;
-    rows.iter()
-        .map(|row| {
-            Ok(DueNode {
-                key: (column(row, "workflow_id")?, column(row, "node_id")?),
-                item_ids: column(row, "item_ids")?,
-                organization_id: column(row, "organization_id")?,
-            })
-        })
-        .collect()
+    let mut search = NodeSearch::default();
+    for row in &rows {
+        let key = node_key(row)?;
+        let item_ids: Vec<Uuid> = column(row, "item_ids")?;
+        search.last = Some(key.clone());
+        if !item_ids.is_empty() {
+            search.due.push(DueNode { key, item_ids, organization_id: column(row, "organization_id")? });
+        }
+    }
+    if i64::try_from(rows.len()).unwrap_or(i64::MAX) < nodes_max {
+        search.last = None;
+    }
+    Ok(search)
 }
 
 /// Pending executions past their grace. Those that wait for their first claim and those whose time has come are searched by
@@ -161,7 +164,7 @@ pub async fn find_due_executions(
 ) -> Result<Vec<DueExecution>, StoreError> {
     let sql = format!(
         "/* find_due_executions */
-         WITH due AS (
+         WITH due AS MATERIALIZED (
              {}
              UNION ALL
              {}
@@ -175,9 +178,12 @@ pub async fn find_due_executions(
               WHERE state IN ('started', 'cancelling') AND lease_until <= now()
                 AND greatest(last_sent_at, lease_until) <= now() - make_interval(secs => {BACKOFF_IN_A_ROW})
               ORDER BY lease_until LIMIT $2)),
+         locked AS MATERIALIZED (
+             SELECT ex.id FROM due JOIN workflow_node_executions ex ON ex.id = due.id AND ex.last_sent_at = due.seen_at
+             ORDER BY uuid_send(ex.id) FOR NO KEY UPDATE OF ex SKIP LOCKED),
          sent AS (
              UPDATE workflow_node_executions ex SET last_sent_at = now(), sent_count = {SENT_IN_A_ROW} + 1
-             FROM due WHERE ex.id = due.id AND ex.last_sent_at = due.seen_at AND ex.state <> 'finished'
+             FROM locked WHERE ex.id = locked.id AND ex.state <> 'finished'
              RETURNING ex.id, ex.workflow_id)
          SELECT sent.id, w.organization_id, greatest(0, ceil(extract(epoch FROM due.run_at - now())))::int AS delay_seconds
          FROM sent JOIN due ON due.id = sent.id JOIN workflows w ON w.id = sent.workflow_id",

@@ -5,7 +5,7 @@ mod due;
 mod undeliverable;
 mod upkeep;
 
-pub use due::{DueExecution, DueNode, find_due_executions, find_due_nodes, take_back_sends};
+pub use due::{DueExecution, DueNode, NodeSearch, find_due_executions, find_due_nodes, take_back_sends};
 pub use undeliverable::{end_undeliverable_executions, end_undeliverable_items};
 pub use upkeep::{
     WaitingItems, count_waiting_items, forget_deduplications, forget_previous_keys, forget_secret_refs,

@@ -2,7 +2,8 @@ use jiff::Timestamp;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use crate::executor::{FIND_FREED, FreedNode, LOCK_EXECUTIONS, LOCK_NODES, freed_node};
+use crate::builder::{FIND_FREED, FreedSlot, freed_slot};
+use crate::executor::{LOCK_EXECUTIONS, LOCK_NODES};
 use crate::types::column;
 use crate::{StoreError, Tx};
 
@@ -61,7 +62,7 @@ pub async fn end_undeliverable_executions(
     tx: &Tx,
     rows_max: i64,
     now: Timestamp,
-) -> Result<(Vec<Uuid>, Vec<FreedNode>), StoreError> {
+) -> Result<(Vec<Uuid>, Vec<FreedSlot>), StoreError> {
     let found = tx
         .query(
             &format!(
@@ -99,7 +100,7 @@ pub async fn end_undeliverable_executions(
         tx.query_with(FIND_FREED, [(&ids, Type::UUID_ARRAY)]),
     )?;
     let ended = ended.iter().map(|row| column(row, "id")).collect::<Result<_, _>>()?;
-    Ok((ended, freed.iter().map(freed_node).collect::<Result<_, _>>()?))
+    Ok((ended, freed.iter().map(freed_slot).collect::<Result<_, _>>()?))
 }
 
 /// Sent in vain since its state last changed, while the executor was at work.
