@@ -10,7 +10,7 @@ COMMENT ON COLUMN workflow_node_queue_items.concurrency_key IS
     'What its node''s concurrency key came to, '''' at a node without one; null: the builder has not resolved it yet.';
 
 -- The slots of a live node with a limit, of one concurrency key. Statements have it inlined, so it is planned with them; OFFSET keeps it
--- a query of its own there, which begins with the node that is asked for.
+-- a query of its own there, which begins with the node that is asked for. What is active of an earlier life holds no slot.
 CREATE FUNCTION node_slots(workflow_id uuid, node_id text, concurrency_key text)
 RETURNS TABLE (generation integer, is_keyed boolean, free bigint) LANGUAGE sql STABLE
 AS $$
@@ -18,9 +18,11 @@ AS $$
         n.concurrency_max - (
             SELECT count(*) FROM workflow_node_executions e
             WHERE e.workflow_id = $1 AND e.node_id = $2 AND e.state <> 'finished' AND e.concurrency_key = $3
+              AND coalesce(e.node_generation, n.generation) = n.generation
         ) - (
             SELECT count(*) FROM workflow_node_executions e
-            WHERE $3 = '' AND e.workflow_id = $1 AND e.node_id = $2 AND e.state <> 'finished' AND e.concurrency_key IS NULL)
+            WHERE $3 = '' AND e.workflow_id = $1 AND e.node_id = $2 AND e.state <> 'finished' AND e.concurrency_key IS NULL
+              AND coalesce(e.node_generation, n.generation) = n.generation)
     FROM workflow_nodes n JOIN workflows w ON w.id = n.workflow_id
     WHERE n.workflow_id = $1 AND n.node_id = $2 AND n.concurrency_max IS NOT NULL
       AND coalesce(n.deleted_at, 'infinity') = 'infinity' AND coalesce(w.deleted_at, 'infinity') = 'infinity'
@@ -82,6 +84,26 @@ AS $$
     WHERE slots.free > 0
 $$;
 COMMENT ON FUNCTION ready_keys IS 'The concurrency keys of a node with a limit of which items wait and a slot is free.';
+
+-- The organizations that have an execution to run now, by a loose index scan over the workflows where anything is active, which goes no
+-- further than rows are asked of it.
+CREATE FUNCTION due_organizations()
+RETURNS TABLE (organization_id uuid) LANGUAGE sql STABLE
+AS $$
+    WITH RECURSIVE active (workflow_id) AS (
+        (SELECT ex.workflow_id FROM workflow_node_executions ex
+         WHERE ex.state <> 'finished' AND ex.workflow_id > '00000000-0000-0000-0000-000000000000'
+         ORDER BY ex.workflow_id, ex.node_id LIMIT 1)
+        UNION ALL
+        SELECT next.workflow_id FROM active CROSS JOIN LATERAL (
+            SELECT ex.workflow_id FROM workflow_node_executions ex
+            WHERE ex.state <> 'finished' AND ex.workflow_id > active.workflow_id ORDER BY ex.workflow_id, ex.node_id LIMIT 1) next)
+    SELECT w.organization_id FROM active JOIN workflows w ON w.id = active.workflow_id
+    WHERE (SELECT true FROM workflow_node_executions ex
+           WHERE ex.workflow_id = active.workflow_id AND ex.state <> 'finished' AND coalesce(ex.state, '') = 'pending'
+             AND coalesce(ex.run_at, ex.last_sent_at) <= now() LIMIT 1) IS NOT NULL
+$$;
+COMMENT ON FUNCTION due_organizations IS 'The organizations that have an execution to run now, once for each of their workflows that has one.';
 
 -- api: a cancel waits for whoever is writing in the run, by a lock of its root event, and for nobody's lock of an item.
 ALTER TABLE workflow_events ADD COLUMN locked smallint NOT NULL DEFAULT 0;

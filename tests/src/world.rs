@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use store::api::{
     NodeWrite, RunStart, SecretRefWrite, StartOutcome, WorkflowWrite, apply_workflow, start_run,
 };
+use store::executor::{ClaimScope, ClaimTerms};
 use store::{BootstrapIds, Store};
 use uuid::Uuid;
 
@@ -110,7 +111,10 @@ impl World {
                 node_type: node.uses.node_type(),
                 reference: json!({ what: node.uses.name() }),
                 configuration: node.configuration.clone(),
-                concurrency_max: node.concurrency_max(is_effect).and_then(|max| i32::try_from(max).ok()),
+                concurrency_max: node
+                    .concurrency_max()
+                    .filter(|_| is_effect)
+                    .and_then(|max| i32::try_from(max).ok()),
                 concurrency_key: node.concurrency_key().map(str::to_owned),
                 position: None,
                 webhook_id: None,
@@ -221,6 +225,7 @@ impl World {
             clock: Clock::system(),
             ids: self.ids.clone(),
             times: Times::derive(COMPONENT_SECONDS).expect("it is within the limits"),
+            share: None,
             edges: executor::EdgesCache::default(),
             tokens: Arc::default(),
             components: executor::ComponentSet::default(),
@@ -305,6 +310,9 @@ pub async fn execute(deps: &executor::Deps, messages: &[Message]) {
     assert_eq!(response, BatchResponse::default(), "nothing is to be delivered again");
 }
 
+/// The message group of delivered messages: what they were sent for.
+pub const GROUP: Uuid = Uuid::from_u128(0x6709);
+
 /// A batch as SQS hands it to a function, each message received so many times.
 ///
 /// # Panics
@@ -315,7 +323,7 @@ pub fn batch(messages: &[Message], receives: u32) -> SqsBatch {
         json!({
             "messageId": at.to_string(),
             "body": message.to_body(),
-            "attributes": { "ApproximateReceiveCount": receives.to_string() },
+            "attributes": { "ApproximateReceiveCount": receives.to_string(), "MessageGroupId": GROUP.to_string() },
         })
     });
     serde_json::from_value(json!({ "Records": records.collect::<Vec<_>>() }))
@@ -332,4 +340,10 @@ pub fn event(event_id: Uuid) -> Message {
 #[must_use]
 pub fn node(workflow: &Workflow, node_id: &str) -> Message {
     Message::Node { workflow_id: workflow.id, node_id: node_id.to_owned() }
+}
+
+/// The terms of a claim without a share of organizations.
+#[must_use]
+pub fn terms(scope: ClaimScope, token: Uuid, lease_seconds: u32) -> ClaimTerms {
+    ClaimTerms { scope, token, lease_seconds, share: None }
 }

@@ -52,7 +52,7 @@ async fn pending(world: &World, workflow: &Workflow) -> Uuid {
 async fn claim(world: &World, id: Uuid, scope: ClaimScope, token: Uuid) -> ExecutionClaims {
     let (store, now) = (world.database.store("executor"), world.now());
     let claims = store.run_tx("claim", |tx| async move {
-        claim_executions(&tx, &[id], scope, token, LEASE_SECONDS, now).await
+        claim_executions(&tx, &[id], tests::world::terms(scope, token, LEASE_SECONDS), now).await
     });
     claims.await.unwrap()
 }

@@ -281,7 +281,7 @@ async fn finish(world: &World, word: &str) -> Vec<FreedSlot> {
     let id: Uuid = world.database.sql(&sql).await.parse().unwrap();
     let (store, now, token) = (world.database.store("executor"), world.now(), Uuid::new_v4());
     let claim = store.run_tx("claim", |tx| async move {
-        claim_executions(&tx, &[id], ClaimScope::Batch, token, 60, now).await
+        claim_executions(&tx, &[id], tests::world::terms(ClaimScope::Batch, token, 60), now).await
     });
     let claimed = claim.await.unwrap();
     let row = FinishRow {

@@ -116,7 +116,7 @@ async fn a_cancelling_execution_whose_lease_lapses_ends_cancelled_and_frees_its_
     let (_, id) = pending(&world, &workflow, "work").await;
     let (store, now) = (world.database.store("executor"), world.now());
     let claimed = store.run_tx("claim", |tx| async move {
-        claim_executions(&tx, &[id], ClaimScope::Batch, Uuid::new_v4(), 60, now).await
+        claim_executions(&tx, &[id], tests::world::terms(ClaimScope::Batch, Uuid::new_v4(), 60), now).await
     });
     assert_eq!(claimed.await.unwrap().executions.len(), 1);
     world.start(&workflow, "start", json!({})).await;

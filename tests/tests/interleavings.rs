@@ -378,10 +378,9 @@ async fn claimed_execution(world: &World, workflow: &Workflow, token: Uuid) -> U
     let id: Uuid = world.database.sql("SELECT id FROM workflow_node_executions").await.parse().unwrap();
     let (store, now) = (world.database.store("executor"), world.now());
     let claimed = store
-        .run_tx(
-            "claim",
-            |tx| async move { claim_executions(&tx, &[id], ClaimScope::Batch, token, 60, now).await },
-        )
+        .run_tx("claim", |tx| async move {
+            claim_executions(&tx, &[id], tests::world::terms(ClaimScope::Batch, token, 60), now).await
+        })
         .await
         .unwrap();
     assert_eq!(claimed.executions.len(), 1);

@@ -69,7 +69,7 @@ impl Expr {
                 if !self.residual && !stored.is_known() {
                     return Err(Failure::Failed(unknown_value(&stored)));
                 }
-                print_json(&to_json(&stored, self.residual));
+                print_json(&to_json(&stored, if self.residual { Show::Stored } else { Show::Value }));
             }
             (Format::Json, Err(mistake)) => return refuse_in_json(&mistake),
         }
@@ -154,13 +154,22 @@ fn unknown_value(stored: &Stored) -> String {
     format!("the value depends on secrets ({}); --residual shows what is stored", names(stored))
 }
 
-/// The answer of `--batch` without an id; with `with_residuals` what is stored.
-fn to_json(stored: &Stored, with_residuals: bool) -> Value {
+/// What is shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Show {
+    /// The value, where it depends on no secret.
+    Value,
+    /// What is stored too.
+    Stored,
+}
+
+/// The answer of `--batch` without an id.
+fn to_json(stored: &Stored, show: Show) -> Value {
     let mut answer = json!({ "ok": true });
     if stored.is_known() {
         answer["value"] = stored.display.clone();
     }
-    if with_residuals {
+    if show == Show::Stored {
         answer["display"] = stored.display.clone();
         answer["residuals"] = stored.residuals();
         answer["refs"] = json!(stored.refs);
@@ -191,7 +200,7 @@ mod tests {
         assert!(text.starts_with(head), "{text}");
         assert!(text.contains("\"path\": \"\""), "{text}");
         assert!(unknown_value(&stored).contains("(github.token)"));
-        let answer = to_json(&stored, true);
+        let answer = to_json(&stored, Show::Stored);
         assert_eq!((answer.get("value"), &answer["refs"]), (None, &json!([["github", "token"]])));
     }
 
@@ -199,7 +208,7 @@ mod tests {
     fn a_known_value_is_json() {
         let check = |source, field, expected: Value| {
             let stored = stored(source, field);
-            assert_eq!(to_json(&stored, false), json!({ "ok": true, "value": expected }));
+            assert_eq!(to_json(&stored, Show::Value), json!({ "ok": true, "value": expected }));
             assert!(render_stored(&stored).contains("no secret is needed"));
         };
         check("1 + 1", None, json!(2));

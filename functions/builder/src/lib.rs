@@ -13,12 +13,14 @@ mod serve;
 mod suspects;
 
 use domain::function::Function;
+use domain::limits::OUTAGE_WAKE_SECONDS;
+use domain::message::Message;
 use process::{BatchResponse, Clock, Deadline, Ids, Metric, Metrics, Received, SqsBatch};
-use queue::Queue;
-use store::Store;
+use queue::{Outgoing, Queue};
 use store::builder::Wakes;
+use store::{Store, StoreError};
 
-use crate::batch::{BatchError, Built};
+use crate::batch::{BatchError, Built, LOCKED_WAKE_SECONDS};
 use crate::definitions::Definitions;
 
 pub use parts::Parts;
@@ -61,44 +63,51 @@ pub async fn handle(batch: SqsBatch, deadline: Deadline, deps: &Deps) -> BatchRe
         }
     }
     let (mut suspects, mut later) = (Vec::new(), Vec::new());
-    let (wakes, message_ids) = wakes_of(fresh);
-    match batch::build(&wakes, deps).await {
+    match batch::build(&wakes_of(&fresh), deps).await {
         Ok(built) => (suspects, later) = (built.suspects, built.again),
-        Err(error) => fail_all(&mut response, message_ids, &error),
+        Err(BatchError::Store(error)) => put_off(fresh, &error, &mut response, deps).await,
     }
     // Items that were at work before are built alone, after the others are safe.
-    let (wakes, message_ids) = wakes_of(again);
-    let built = suspects::build_alone(&wakes, suspects, later, deadline, deps).await;
-    if let Err(error) = built {
-        fail_all(&mut response, message_ids, &error);
+    if let Err(BatchError::Store(error)) =
+        suspects::build_alone(&wakes_of(&again), suspects, later, deadline, deps).await
+    {
+        put_off(again, &error, &mut response, deps).await;
     }
     response
 }
 
-fn fail_all(response: &mut BatchResponse, message_ids: Vec<String>, error: &BatchError) {
-    tracing::warn!(%error, messages = message_ids.len(), "the batch is delivered again");
-    for message_id in message_ids {
-        response.fail(message_id);
+/// Has messages delivered again. Where something of ours failed they are sent anew instead, and acked: a message that was received before
+/// makes a suspect, and an outage is no record's fault.
+async fn put_off(received: Vec<Received>, error: &StoreError, response: &mut BatchResponse, deps: &Deps) {
+    tracing::warn!(%error, messages = received.len(), "the batch is looked at again");
+    let delay_seconds = if error.is_lock_timeout() { LOCKED_WAKE_SECONDS } else { OUTAGE_WAKE_SECONDS };
+    let mut again = Vec::new();
+    for Received { message_id, message, organization_id, .. } in received {
+        match (message, organization_id) {
+            (Ok(message), Some(organization_id)) if error.is_infrastructure() => {
+                again.push((message_id, Outgoing { organization_id, message, delay_seconds }));
+            }
+            _ => response.fail(message_id),
+        }
     }
+    deps.queue.send_again(again).await.into_iter().for_each(|message_id| response.fail(message_id));
 }
 
-fn wakes_of(received: Vec<Received>) -> (Wakes, Vec<String>) {
-    use domain::message::Message;
-    let (mut wakes, mut message_ids) = (Wakes::default(), Vec::new());
-    for Received { message_id, message, .. } in received {
+fn wakes_of(received: &[Received]) -> Wakes {
+    let mut wakes = Wakes::default();
+    for Received { message, .. } in received {
         match message {
-            Ok(Message::Event { event_id }) => wakes.event_ids.push(event_id),
-            Ok(Message::Node { workflow_id, node_id }) => wakes.nodes.push((workflow_id, node_id)),
+            Ok(Message::Event { event_id }) => wakes.event_ids.push(*event_id),
+            Ok(Message::Node { workflow_id, node_id }) => wakes.nodes.push((*workflow_id, node_id.clone())),
             // An execution's message belongs to the other queue; here it says nothing.
-            Ok(Message::Execution { .. }) | Err(_) => continue,
+            Ok(Message::Execution { .. }) | Err(_) => {}
         }
-        message_ids.push(message_id);
     }
     wakes.event_ids.sort_unstable();
     wakes.event_ids.dedup();
     wakes.nodes.sort_unstable();
     wakes.nodes.dedup();
-    (wakes, message_ids)
+    wakes
 }
 
 impl Built {

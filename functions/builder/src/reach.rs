@@ -26,7 +26,7 @@ pub fn reach(compiled: &Compiled, node_id: &str) -> Reach {
         if node.kind == NodeKind::Pure {
             open.extend(compiled.edges().iter().filter(|edge| edge.from == id).map(|edge| edge.to.as_str()));
         } else if id != node_id
-            && node.node.concurrency_max(true).is_some()
+            && node.node.concurrency_max().is_some()
             && node.node.concurrency_key().is_none()
         {
             reach.limited.insert(id.to_owned());

@@ -92,6 +92,10 @@ async fn build_one(item: &SuspectItem, deps: &Deps) -> Result<Alone, BatchError>
     };
     let fallback = if crashes >= CRASHES_MAX { Fallback::Crashed } else { Fallback::None };
     let result = commit_and_send(item, fallback, deps).await;
+    // A statement that takes too long is as bad as a process that ends: after so many of them the item is given up.
+    if matches!(&result, Err(BatchError::Store(error)) if error.is_statement_timeout()) {
+        return result;
+    }
     deps.store.run_tx("forgive_suspect", |tx| async move { forgive_suspect(&tx, item.id).await }).await?;
     result
 }

@@ -7,7 +7,7 @@ use process::Deadline;
 use queue::Outgoing;
 use store::StoreError;
 use store::executor::{
-    ClaimScope, ExecutionClaims, Refusal, RefusedExecution, claim_executions, end_unstartable,
+    ClaimScope, ClaimTerms, ExecutionClaims, Refusal, RefusedExecution, claim_executions, end_unstartable,
 };
 use uuid::Uuid;
 
@@ -58,12 +58,10 @@ pub struct Claimed {
 /// See [`StoreError`].
 pub async fn claim(ids: &[Uuid], scope: ClaimScope, deps: &Deps) -> Result<Claimed, StoreError> {
     let (token, now, since) = (deps.ids.random(), deps.clock.now(), Instant::now());
-    let lease_seconds = deps.times.lease_seconds;
+    let terms = ClaimTerms { scope, token, lease_seconds: deps.times.lease_seconds, share: deps.share };
     let claims = deps
         .store
-        .run_tx("claim_executions", |tx| async move {
-            claim_executions(&tx, ids, scope, token, lease_seconds, now).await
-        })
+        .run_tx("claim_executions", |tx| async move { claim_executions(&tx, ids, terms, now).await })
         .await?;
     for execution in &claims.executions {
         tracing::info!(execution_id = %execution.id, run_id = %execution.root_event_id, attempt = execution.attempt, "claimed");
@@ -73,6 +71,8 @@ pub async fn claim(ids: &[Uuid], scope: ClaimScope, deps: &Deps) -> Result<Claim
 
 /// Seconds after which what another transaction holds is looked at again.
 const LOCKED_WAKE_SECONDS: u16 = 1;
+/// Seconds after which an execution is looked at again whose organization had its share of the executors.
+const SHARE_WAKE_SECONDS: u16 = 2;
 
 /// Whether a component and the recording of its outcome still fit into the invocation.
 #[must_use]
@@ -90,7 +90,8 @@ pub async fn settle_refused(refused: Vec<RefusedExecution>, deps: &Deps) -> Vec<
             Refusal::Settled => {}
             Refusal::Suspect => suspects.push(execution),
             Refusal::Unstartable => unstartable.push(execution),
-            Refusal::Busy => late.push(looked_at_again(&execution)),
+            Refusal::Busy => late.push(looked_at_again(&execution, LOCKED_WAKE_SECONDS)),
+            Refusal::OverShare => late.push(looked_at_again(&execution, SHARE_WAKE_SECONDS)),
             Refusal::NotDue(millis) => late.extend(delayed(execution.id, execution.organization_id, millis)),
         }
     }
@@ -109,9 +110,9 @@ pub fn delayed(execution_id: Uuid, organization_id: Uuid, millis: i64) -> Option
 }
 
 /// Contention is no failure: a fresh wake, and the message is acked.
-fn looked_at_again(execution: &RefusedExecution) -> Outgoing {
+fn looked_at_again(execution: &RefusedExecution, delay_seconds: u16) -> Outgoing {
     Outgoing {
-        delay_seconds: LOCKED_WAKE_SECONDS,
+        delay_seconds,
         ..Outgoing::now(execution.organization_id, Message::Execution { execution_id: execution.id })
     }
 }
@@ -130,7 +131,8 @@ async fn end(unstartable: &[RefusedExecution], deps: &Deps) {
             send(freed_wakes(freed).collect(), deps).await;
         }
         Err(error) if error.is_lock_timeout() => {
-            send(unstartable.iter().map(looked_at_again).collect(), deps).await;
+            let again = unstartable.iter().map(|execution| looked_at_again(execution, LOCKED_WAKE_SECONDS));
+            send(again.collect(), deps).await;
         }
         // The rows are as they were: the sweeper brings them back.
         Err(error) => tracing::warn!(%error, "executions that may not start could not be ended"),

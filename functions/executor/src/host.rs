@@ -145,7 +145,8 @@ impl GuardedHost {
                 self.send(&sending, headers).await?
             }
         };
-        Ok(self.scrubbed(response, used_secret))
+        let sent = if used_secret { Sent::WithSecret } else { Sent::Plain };
+        Ok(self.scrubbed(response, sent))
     }
 
     /// Sends a request with the token of an issuer. Where the target refuses a token that was kept, it is forgotten, and the request sent
@@ -283,7 +284,7 @@ impl GuardedHost {
         })
     }
 
-    fn scrubbed(&self, response: Response, used_secret: bool) -> HttpResponse {
+    fn scrubbed(&self, response: Response, sent: Sent) -> HttpResponse {
         // Made when the answer is whole, and dropped with it: the automaton holds the values.
         let scrubber = self.secrets.scrubber();
         let scrub = |text: String| {
@@ -292,7 +293,8 @@ impl GuardedHost {
             self.secrets.places.fetch_add(places, Ordering::Relaxed);
             text
         };
-        let headers = response.headers.into_iter().filter(|(name, _)| !(used_secret && tells_of_body(name)));
+        let headers =
+            response.headers.into_iter().filter(|(name, _)| sent == Sent::Plain || !tells_of_body(name));
         HttpResponse {
             status: response.status,
             headers: headers.map(|(name, value)| (scrub(name), scrub(value))).collect(),
@@ -300,8 +302,8 @@ impl GuardedHost {
                 // A body with NUL in it may be UTF-16, where no value would be found.
                 Ok(text) if !text.contains('\0') => HttpBody::Text(scrub(text)),
                 // A body that is no text can't be scrubbed: its length is kept, and its hash where no secret was used.
-                Ok(text) => binary(text.as_bytes(), used_secret),
-                Err(error) => binary(error.as_bytes(), used_secret),
+                Ok(text) => binary(text.as_bytes(), sent),
+                Err(error) => binary(error.as_bytes(), sent),
             },
         }
     }
@@ -345,9 +347,16 @@ fn bearer(token: &str) -> (String, String) {
     ("Authorization".to_owned(), format!("Bearer {token}"))
 }
 
-fn binary(body: &[u8], used_secret: bool) -> HttpBody {
+/// Whether a request went out with a secret: then the answer is not told what could confirm a guess of it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sent {
+    WithSecret,
+    Plain,
+}
+
+fn binary(body: &[u8], sent: Sent) -> HttpBody {
     let hash = || hex::encode(ring::digest::digest(&SHA256, body));
-    HttpBody::Binary { sha256: (!used_secret).then(hash), bytes: body.len() }
+    HttpBody::Binary { sha256: (sent == Sent::Plain).then(hash), bytes: body.len() }
 }
 
 /// Whether a header tells of a body what the scrubber can't take out: a hash of it, with which a guess of a secret in it could be confirmed,

@@ -20,13 +20,15 @@ mod suspects;
 
 use std::sync::Arc;
 
+use domain::limits::OUTAGE_WAKE_SECONDS;
 use domain::message::Message;
+use domain::share::Share;
 use domain::times::Times;
 use http_guard::GuardedClient;
 use process::{BatchResponse, Clock, Deadline, Ids, Metrics, SqsBatch};
 use queue::{Outgoing, Queue};
-use store::Store;
 use store::builder::FreedSlot;
+use store::{Store, StoreError};
 use uuid::Uuid;
 use vault_open::Opener;
 
@@ -51,6 +53,8 @@ pub struct Deps {
     pub ids: Ids,
     /// The times of claims.
     pub times: Times,
+    /// Invocations of which one organization may have something; None: any number.
+    pub share: Option<Share>,
     /// Edges of workflows by version.
     pub edges: EdgesCache,
     /// Tokens of issuers.
@@ -64,32 +68,54 @@ pub struct Deps {
 /// Handles one batch of messages and names those to deliver again.
 pub async fn handle(batch: SqsBatch, deadline: Deadline, deps: &Deps) -> BatchResponse {
     let mut response = BatchResponse::default();
-    let mut messages: Vec<(String, Uuid)> = Vec::new();
+    let (mut ids, mut messages) = (Vec::new(), Vec::new());
     for received in batch.into_received() {
         match received.message {
-            Ok(Message::Execution { execution_id }) => messages.push((received.message_id, execution_id)),
+            Ok(Message::Execution { execution_id }) => {
+                ids.push(execution_id);
+                messages.push((received.message_id, execution_id, received.organization_id));
+            }
             // A wake of the builder belongs to the other queue; here it says nothing.
-            Ok(_) => {}
+            Ok(Message::Event { .. } | Message::Node { .. }) => {}
             Err(error) => {
                 tracing::error!(message_id = received.message_id, %error, "a message can't be read; it goes to the dead-letter queue");
                 response.fail(received.message_id);
             }
         }
     }
-    let mut ids: Vec<Uuid> = messages.iter().map(|(_, id)| *id).collect();
     ids.sort_unstable();
     ids.dedup();
     match claims::execute_batch(&ids, deadline, deps).await {
         // Suspects run after the others are safe.
         Ok(suspects) => suspects::execute_alone(suspects, deadline, deps).await,
-        Err(error) => {
-            tracing::warn!(%error, messages = messages.len(), "the batch is delivered again");
-            for (message_id, _) in messages {
-                response.fail(message_id);
-            }
-        }
+        Err(error) => put_off(messages, &error, &mut response, deps).await,
     }
     response
+}
+
+/// Has messages delivered again. Where something of ours failed they are sent anew instead, and acked: SQS gives a message back only after
+/// its visibility, which is many times what an invocation may take.
+async fn put_off(
+    messages: Vec<(String, Uuid, Option<Uuid>)>,
+    error: &StoreError,
+    response: &mut BatchResponse,
+    deps: &Deps,
+) {
+    tracing::warn!(%error, messages = messages.len(), "the batch is looked at again");
+    let mut again = Vec::new();
+    for (message_id, execution_id, organization_id) in messages {
+        match organization_id {
+            Some(organization_id) if error.is_infrastructure() => {
+                let message = Message::Execution { execution_id };
+                again.push((
+                    message_id,
+                    Outgoing { organization_id, message, delay_seconds: OUTAGE_WAKE_SECONDS },
+                ));
+            }
+            _ => response.fail(message_id),
+        }
+    }
+    deps.queue.send_again(again).await.into_iter().for_each(|message_id| response.fail(message_id));
 }
 
 /// Sends after a commit; what could not be sent is the sweeper's.

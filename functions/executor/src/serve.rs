@@ -33,6 +33,7 @@ pub async fn serve(components: ComponentSet) -> anyhow::Result<()> {
         clock,
         ids: Ids::new(),
         times: settings.times,
+        share: settings.executor_share,
         edges: EdgesCache::default(),
         tokens: Arc::default(),
         components,

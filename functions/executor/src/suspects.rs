@@ -1,5 +1,6 @@
 //! Executions that took a process along before run one at a time, alone in the process.
 
+use domain::limits::OUTAGE_WAKE_SECONDS;
 use domain::message::Message;
 use process::Deadline;
 use queue::Outgoing;
@@ -21,9 +22,15 @@ pub async fn execute_alone(suspects: Vec<RefusedExecution>, deadline: Deadline, 
                 settle_refused(claimed.claims.refused.clone(), deps).await;
                 finisher::run_and_finish(claimed, deadline, deps).await;
             }
-            // Nothing was claimed; the sweeper brings it back.
+            // Nothing was claimed: it is looked at again.
             Err(error) => {
-                tracing::warn!(execution_id = %suspect.id, %error, "a suspect could not be claimed")
+                tracing::warn!(execution_id = %suspect.id, %error, "a suspect could not be claimed");
+                let message = Message::Execution { execution_id: suspect.id };
+                let later = Outgoing {
+                    delay_seconds: OUTAGE_WAKE_SECONDS,
+                    ..Outgoing::now(suspect.organization_id, message)
+                };
+                send(vec![later], deps).await;
             }
         }
     }

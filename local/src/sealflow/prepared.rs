@@ -105,6 +105,10 @@ impl Prepared {
             for change in self.builder.changes.remove(name).unwrap_or_default() {
                 change(&mut options);
             }
+            if name == "executor" {
+                let instances = options.instances_max.to_string();
+                options.environment.entry("SEALFLOW_EXECUTOR_INSTANCES".to_owned()).or_insert(instances);
+            }
             lambda.add(name, options)?;
         }
         let invoker = Invoker::Runner(Arc::clone(&lambda));

@@ -83,12 +83,11 @@ pub struct Node {
 }
 
 impl Node {
-    /// How many executions may be active at once; None: no limit. What is never active outside a transaction (`has_effect` is false)
-    /// has none.
+    /// How many executions of a node with an effect may be active at once; None: no limit. What has no effect is never active outside a
+    /// transaction, and has no limit whatever this says.
     #[must_use]
-    pub fn concurrency_max(&self, has_effect: bool) -> Option<u32> {
+    pub fn concurrency_max(&self) -> Option<u32> {
         match &self.concurrency {
-            _ if !has_effect => None,
             None => Some(1),
             Some(Concurrency::Limited(max) | Concurrency::Keyed(KeyedConcurrency { max, .. })) => Some(*max),
             Some(Concurrency::Unlimited(_)) => None,
@@ -215,7 +214,7 @@ mod tests {
         assert_eq!(definition.nodes[1].concurrency, Some(Concurrency::Unlimited(Unlimited::Unlimited)));
         assert_eq!(definition.nodes[2].concurrency, Some(Concurrency::Limited(3)));
         assert_eq!(definition.nodes[3].concurrency_key(), Some("{{ root().data.x }}"));
-        let maxima: Vec<_> = definition.nodes.iter().map(|node| node.concurrency_max(true)).collect();
+        let maxima: Vec<_> = definition.nodes.iter().map(|node| node.concurrency_max()).collect();
         assert_eq!(maxima, [Some(1), None, Some(3), Some(2)]);
         let again: Definition = serde_json::from_value(serde_json::to_value(&definition).unwrap()).unwrap();
         assert_eq!(again, definition);

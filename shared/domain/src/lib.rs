@@ -17,6 +17,7 @@ pub mod request_headers;
 pub mod retry;
 pub mod routing;
 pub mod run;
+pub mod share;
 pub mod times;
 pub mod webhook;
 pub mod words;

@@ -142,6 +142,8 @@ pub const GO_ON_BYTES_MAX: usize = 32 * 1024 * 1024;
 pub const QUEUE_DELAY_SECONDS_MAX: u32 = 900;
 /// Bytes of a message's body.
 pub const MESSAGE_BYTES_MAX: usize = 1024;
+/// Seconds after which a message is looked at again that met an outage of ours.
+pub const OUTAGE_WAKE_SECONDS: u16 = 10;
 /// Hours for which a deduplication key answers with the first event.
 pub const DEDUPLICATION_HOURS: u32 = 24;
 /// Bytes of a deduplication key.

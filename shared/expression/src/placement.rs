@@ -82,8 +82,18 @@ impl Shape {
     }
 }
 
-/// Refuses a tree that would have to look at a secret, as far as it shows. `is_printed`: what the roots come to becomes text.
-pub(crate) fn check(tree: &Tree, roots: impl Iterator<Item = Id>, is_printed: bool) -> Result<(), Error> {
+/// What becomes of the values of a template's expressions.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Values {
+    /// They are printed into a text.
+    Printed,
+    /// The one there is, is the field's value.
+    Whole,
+}
+
+/// Refuses a tree that would have to look at a secret, as far as it shows.
+pub(crate) fn check(tree: &Tree, roots: impl Iterator<Item = Id>, values: Values) -> Result<(), Error> {
+    let is_printed = values == Values::Printed;
     let makes_opaque = |node: &crate::ast::Node| {
         matches!(
             node.kind,
@@ -187,7 +197,8 @@ impl Checker<'_> {
             }
             Kind::List(ids) => {
                 let holds_opaque = ids.iter().any(|id| self.of(*id).holds_opaque());
-                Ok(self.list(Shape::any(ids.iter().map(|id| self.of(*id).clone())), holds_opaque))
+                let items = Shape::any(ids.iter().map(|id| self.of(*id).clone()));
+                Ok(if items == Shape::Known { items } else { Shape::List(Box::new(items), holds_opaque) })
             }
             Kind::Map(pairs) => self.map(pairs),
             Kind::Builtin(builtin, arguments) => self.builtin(*builtin, arguments),
@@ -204,10 +215,6 @@ impl Checker<'_> {
                 Ok(if self.of(*child).is_opaque() { Shape::Text } else { Shape::Known })
             }
         }
-    }
-
-    fn list(&self, items: Shape, holds_opaque: bool) -> Shape {
-        if items == Shape::Known { Shape::Known } else { Shape::List(Box::new(items), holds_opaque) }
     }
 
     fn sum(&self, left: Id, right: Id) -> Result<Shape, Fault> {
@@ -354,7 +361,8 @@ impl Checker<'_> {
         let body = node.body.map_or_else(|| list.element(), |body| self.of(body).clone());
         match node.which {
             // The list may be empty.
-            Loop::Map => return Ok(self.list(body, false)),
+            Loop::Map if body == Shape::Known => return Ok(body),
+            Loop::Map => return Ok(Shape::List(Box::new(body), false)),
             Loop::Reduce => return Ok(Shape::Unknown),
             _ if body.holds_opaque() => return Err(refused(name)),
             _ => {}

@@ -330,7 +330,8 @@ fn parse(source: &str, kind: FieldKind) -> Result<Template, Error> {
         Part::Expression(_, root) => Some(*root),
         Part::Literal(_) => None,
     });
-    placement::check(tree, roots, !whole)?;
+    let values = if *whole { placement::Values::Whole } else { placement::Values::Printed };
+    placement::check(tree, roots, values)?;
     Ok(template)
 }
 

@@ -9,8 +9,8 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use crate::connect::Connector;
 use crate::decode::decode;
 use crate::exchange::{Answer, exchange, is_redirect};
-use crate::request::Outgoing;
-use crate::settings::{GuardSettings, TIMEOUT_MAX};
+use crate::request::{Origin, Outgoing};
+use crate::settings::{GuardSettings, Listed, TIMEOUT_MAX};
 use crate::target::Target;
 use crate::{HttpError, Network, Request, Response, SystemNetwork};
 
@@ -69,11 +69,11 @@ impl GuardedClient {
                 return Err(HttpError::RedirectLimit);
             }
             let next = target.join(location(&answer.headers)?)?;
-            let same_origin = next.has_origin_of(&target);
-            if rules.used_secret && !same_origin {
+            let origin = if next.has_origin_of(&target) { Origin::Same } else { Origin::Other };
+            if rules.used_secret && origin == Origin::Other {
                 return Err(HttpError::RedirectBlocked);
             }
-            outgoing = outgoing.redirected(answer.status, same_origin);
+            outgoing = outgoing.redirected(answer.status, origin);
             target = next;
             redirects += 1;
         }
@@ -81,7 +81,7 @@ impl GuardedClient {
 
     async fn hop(&self, rules: &Rules, target: &Target, outgoing: &Outgoing) -> Result<Answer, HttpError> {
         let (host, port) = (target.host_text(), target.port());
-        if rules.used_secret && !target.is_https() && !self.settings.allows(host, port) {
+        if rules.used_secret && !target.is_https() && self.settings.listed(host, port) == Listed::No {
             return Err(HttpError::PlainHttpWithSecret);
         }
         if !rules.allowed_hosts.iter().all(|hosts| hosts.iter().any(|allowed| allowed.matches(host, port))) {

@@ -73,12 +73,12 @@ impl Connector {
         if answers.is_empty() {
             return Err(HttpError::Dns);
         }
-        let allow_listed = settings.allows(target.host_text(), port);
+        let listed = settings.listed(target.host_text(), port);
         let admitted: Vec<_> = answers
             .into_iter()
             // The port is the URL's, whatever a resolver answers.
             .map(|answer| SocketAddr::new(answer.ip(), port))
-            .filter(|address| settings.admits(*address, allow_listed))
+            .filter(|address| settings.admits(*address, listed))
             .take(ADDRESSES_MAX)
             .collect();
         if admitted.is_empty() { Err(HttpError::AddressRefused) } else { Ok(admitted) }

@@ -63,6 +63,15 @@ pub(crate) struct Outgoing {
     pub(crate) body: Bytes,
 }
 
+/// Where a redirect leads.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// The same scheme, host and port.
+    Same,
+    /// Elsewhere.
+    Other,
+}
+
 impl Outgoing {
     pub(crate) fn prepare(
         method: &str,
@@ -81,7 +90,7 @@ impl Outgoing {
     }
 
     /// What a browser would send on after a redirect: 303 asks for the result by GET, as 301 and 302 do after a POST.
-    pub(crate) fn redirected(mut self, status: StatusCode, same_origin: bool) -> Self {
+    pub(crate) fn redirected(mut self, status: StatusCode, origin: Origin) -> Self {
         let moved = matches!(status, StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND);
         let other = status == StatusCode::SEE_OTHER;
         if (moved && self.method == Method::POST) || (other && self.method != Method::HEAD) {
@@ -96,7 +105,7 @@ impl Outgoing {
                 self.headers.remove(name);
             }
         }
-        if !same_origin {
+        if origin == Origin::Other {
             let names: Vec<_> = self.headers.keys().filter(|name| !goes_along(name)).cloned().collect();
             for name in names {
                 self.headers.remove(name);

@@ -71,6 +71,15 @@ impl Default for GuardSettings {
     }
 }
 
+/// Whether the operator's allow-list names a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Listed {
+    /// It does.
+    Allowed,
+    /// It doesn't.
+    No,
+}
+
 impl GuardSettings {
     /// The settings of the environment: `SEALFLOW_HTTP_ALLOW` (`host:port,…`), `SEALFLOW_HTTP_DENY` (ranges) and
     /// `AWS_LAMBDA_RUNTIME_API`, whose address is never connected to.
@@ -104,18 +113,21 @@ impl GuardSettings {
     }
 
     /// Whether the operator's allow-list names this host and port, as a URL parser writes them.
-    pub(crate) fn allows(&self, host: &str, port: u16) -> bool {
-        self.allow.iter().any(|allowed| allowed.port().is_some() && allowed.matches(host, port))
+    pub(crate) fn listed(&self, host: &str, port: u16) -> Listed {
+        let is_named =
+            self.allow.iter().any(|allowed| allowed.port().is_some() && allowed.matches(host, port));
+        if is_named { Listed::Allowed } else { Listed::No }
     }
 
     /// Whether this socket may be connected to, for a host that the allow-list names or not.
-    pub(crate) fn admits(&self, socket: SocketAddr, allow_listed: bool) -> bool {
+    pub(crate) fn admits(&self, socket: SocketAddr, host: Listed) -> bool {
         let ip = socket.ip();
         let never = self.never.iter().any(|endpoint| address::reaches(socket, *endpoint));
         if never || address::is_metadata(ip) {
             return false;
         }
-        allow_listed || !(address::is_special(ip) || self.deny.iter().any(|range| range.contains(ip)))
+        host == Listed::Allowed
+            || !(address::is_special(ip) || self.deny.iter().any(|range| range.contains(ip)))
     }
 }
 
@@ -162,14 +174,11 @@ mod tests {
     #[test]
     fn the_environment_says_what_is_allowed_and_denied() {
         let allow = read("SEALFLOW_HTTP_ALLOW", "127.0.0.1:4000, Target.local:80,,[::1]:8443").unwrap();
-        assert!(
-            allow.allows("127.0.0.1", 4000)
-                && allow.allows("target.local", 80)
-                && allow.allows("[::1]", 8443)
-        );
-        assert!(!allow.allows("127.0.0.1", 4001) && !allow.allows("target.local", 443));
+        let allows = |host: &str, port| allow.listed(host, port) == Listed::Allowed;
+        assert!(allows("127.0.0.1", 4000) && allows("target.local", 80) && allows("[::1]", 8443));
+        assert!(!allows("127.0.0.1", 4001) && !allows("target.local", 443));
         let deny = read("SEALFLOW_HTTP_DENY", "52.0.0.0/8,2606:4700::/32,9.9.9.9").unwrap();
-        let admits = |socket: &str| deny.admits(socket.parse().unwrap(), false);
+        let admits = |socket: &str| deny.admits(socket.parse().unwrap(), Listed::No);
         assert!(!admits("52.1.2.3:443") && !admits("[2606:4700::1]:443") && !admits("9.9.9.9:443"));
         assert!(admits("53.1.2.3:443") && admits("[2606:4701::1]:443") && admits("9.9.9.8:443"));
     }
@@ -197,7 +206,7 @@ mod tests {
             ["127.0.0.1:9001", "localhost:9001", "http://127.0.0.1:9001/executor", "127.0.0.1:9001/executor"]
         {
             let settings = read("AWS_LAMBDA_RUNTIME_API", value).unwrap();
-            assert!(!settings.admits("127.0.0.1:9001".parse().unwrap(), true), "{value}");
+            assert!(!settings.admits("127.0.0.1:9001".parse().unwrap(), Listed::Allowed), "{value}");
         }
     }
 
@@ -208,8 +217,8 @@ mod tests {
             ..read("AWS_LAMBDA_RUNTIME_API", "localhost:9001").unwrap()
         };
         let check = |socket: &str, expected: bool| {
-            assert_eq!(settings.admits(socket.parse().unwrap(), true), expected, "{socket}");
-            assert!(!settings.admits(socket.parse().unwrap(), false), "{socket}");
+            assert_eq!(settings.admits(socket.parse().unwrap(), Listed::Allowed), expected, "{socket}");
+            assert!(!settings.admits(socket.parse().unwrap(), Listed::No), "{socket}");
         };
         check("127.0.0.1:4000", true);
         check("52.1.1.1:443", true);

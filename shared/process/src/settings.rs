@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use domain::share::Share;
 use domain::times::Times;
 
 /// What a function reads of its environment, once, in `main`.
@@ -30,6 +31,9 @@ pub struct Settings {
     pub http_allow: String,
     /// Derived from `SEALFLOW_COMPONENT_SECONDS_MAX`, 300 if not set.
     pub times: Times,
+    /// What one organization may have of `SEALFLOW_EXECUTOR_INSTANCES`, `SEALFLOW_ORGANIZATION_EXECUTORS_MAX` beside others; None where the
+    /// first is not set.
+    pub executor_share: Option<Share>,
     /// `SEALFLOW_SWEEP_GRACE_SECONDS`: how long a committed row may wait for its wake; None where it is not set.
     pub sweep_grace_seconds: Option<u32>,
     /// `SEALFLOW_DATA_KEY_CACHE_SECONDS`: how long the executor keeps opened data keys; 0, the default, keeps none.
@@ -107,20 +111,24 @@ impl Settings {
             set => set.parse().ok(),
         };
         let times = seconds.and_then(|seconds| Times::derive(seconds).ok());
-        let mut optional_seconds = |name: &str| match text(name) {
+        let mut optional = |name: &str, unit: &str| match text(name) {
             unset if unset.is_empty() => None,
             set => {
-                let seconds = set.parse::<u32>().ok();
-                if seconds.is_none() {
-                    problems.push(format!("{name} is not a number of seconds"));
+                let number = set.parse::<u32>().ok();
+                if number.is_none() {
+                    problems.push(format!("{name} is not a number of {unit}"));
                 }
-                seconds
+                number
             }
         };
-        let sweep_grace_seconds = optional_seconds("SEALFLOW_SWEEP_GRACE_SECONDS");
-        let data_key_cache_seconds = optional_seconds("SEALFLOW_DATA_KEY_CACHE_SECONDS");
+        let sweep_grace_seconds = optional("SEALFLOW_SWEEP_GRACE_SECONDS", "seconds");
+        let data_key_cache_seconds = optional("SEALFLOW_DATA_KEY_CACHE_SECONDS", "seconds");
         let connect_seconds =
-            optional_seconds("SEALFLOW_DATABASE_CONNECT_SECONDS").unwrap_or(CONNECT_SECONDS_DEFAULT);
+            optional("SEALFLOW_DATABASE_CONNECT_SECONDS", "seconds").unwrap_or(CONNECT_SECONDS_DEFAULT);
+        // 0 is how a template says that it is not set.
+        let given = optional("SEALFLOW_ORGANIZATION_EXECUTORS_MAX", "executors").filter(|given| *given > 0);
+        let executor_share =
+            optional("SEALFLOW_EXECUTOR_INSTANCES", "instances").map(|instances| Share::of(instances, given));
         if !(1..=CONNECT_SECONDS_MAX).contains(&connect_seconds) {
             problems
                 .push(format!("SEALFLOW_DATABASE_CONNECT_SECONDS is not from 1 to {CONNECT_SECONDS_MAX}"));
@@ -155,6 +163,7 @@ impl Settings {
             public_url: text("SEALFLOW_PUBLIC_URL").trim_end_matches('/').to_owned(),
             http_allow: text("SEALFLOW_HTTP_ALLOW"),
             times,
+            executor_share,
             sweep_grace_seconds,
             data_key_cache_seconds: data_key_cache_seconds.unwrap_or(0),
             rust_log: text("RUST_LOG"),
@@ -169,6 +178,21 @@ mod tests {
     fn of_lambda(more: &[(&str, &str)]) -> BTreeMap<String, String> {
         let lambda = LAMBDA_NAMES.iter().map(|name| (*name, "set"));
         lambda.chain(more.iter().copied()).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    }
+
+    #[test]
+    fn an_organizations_share_is_what_the_operator_says() {
+        let check = |instances: &str, given: &str, expected: Option<u32>| {
+            let more =
+                [("SEALFLOW_EXECUTOR_INSTANCES", instances), ("SEALFLOW_ORGANIZATION_EXECUTORS_MAX", given)];
+            let settings = Settings::read(&of_lambda(&more), &[]).unwrap();
+            let share = settings.executor_share.map(|share| share.beside_others);
+            assert_eq!(share, expected, "{instances} {given}");
+        };
+        check("15", "", Some(7));
+        check("15", "0", Some(7));
+        check("15", "12", Some(12));
+        check("", "3", None);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 use domain::message::{Message, MessageError};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 /// The event that an SQS event source mapping hands to a function: as much of it as we read.
 ///
@@ -30,6 +31,7 @@ struct Attributes {
     /// Milliseconds since 1970.
     #[serde(default)]
     sent_timestamp: Option<String>,
+    message_group_id: Option<String>,
 }
 
 /// One message as a function sees it.
@@ -41,6 +43,8 @@ pub struct Received {
     pub message: Result<Message, MessageError>,
     /// Whether it was handed out before: the function that had it may have died of it.
     pub is_redelivered: bool,
+    /// The organization, as far as the sender said it: for the message's group alone, never for what may be read.
+    pub organization_id: Option<Uuid>,
 }
 
 impl SqsBatch {
@@ -65,6 +69,7 @@ impl SqsBatch {
                     .and_then(|count| count.parse::<u32>().ok())
                     .is_some_and(|count| count > 1),
                 message_id: record.message_id,
+                organization_id: record.attributes.message_group_id.and_then(|group| group.parse().ok()),
             })
             .collect()
     }
@@ -103,11 +108,13 @@ mod tests {
     fn a_batch_is_read_and_answered_as_lambda_writes_it() {
         let event = r#"{"Records":[
             {"messageId":"a","receiptHandle":"r","body":"{\"v\":1,\"kind\":\"event\",\"event_id\":\"00000000-0000-0000-0000-000000000001\"}",
-             "attributes":{"ApproximateReceiveCount":"1"},"messageAttributes":{},"md5OfBody":"","eventSource":"aws:sqs"},
+             "attributes":{"ApproximateReceiveCount":"1","MessageGroupId":"00000000-0000-0000-0000-000000000007"},"messageAttributes":{},"md5OfBody":"","eventSource":"aws:sqs"},
             {"messageId":"b","body":"nonsense","attributes":{"ApproximateReceiveCount":"3"}}]}"#;
         let received = serde_json::from_str::<SqsBatch>(event).unwrap().into_received();
         assert!(received[0].message.is_ok() && !received[0].is_redelivered);
+        assert_eq!(received[0].organization_id, Some(Uuid::from_u128(7)));
         assert!(received[1].message.is_err() && received[1].is_redelivered);
+        assert_eq!(received[1].organization_id, None);
         let mut response = BatchResponse::default();
         response.fail("b");
         assert_eq!(

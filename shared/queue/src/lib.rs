@@ -87,6 +87,14 @@ impl Queue {
     pub async fn send(&self, messages: Vec<Outgoing>) -> SendReport {
         self.sender.send(messages).await
     }
+
+    /// Sends messages that were received once more, each by its id; returns the ids of those that were not sent. A message that is
+    /// delivered again counts as received once more, as if it had taken a process along.
+    pub async fn send_again(&self, received: Vec<(String, Outgoing)>) -> Vec<String> {
+        let report = self.send(received.iter().map(|(_, outgoing)| outgoing.clone()).collect()).await;
+        let unsent = received.into_iter().filter(|(_, outgoing)| report.unsent.contains(outgoing));
+        unsent.map(|(id, _)| id).collect()
+    }
 }
 
 /// Whether a body may be sent: messages have ids only, so a longer one is a bug of ours.

@@ -52,6 +52,21 @@ impl StoreError {
         matches!(self, Self::Unavailable { .. })
     }
 
+    /// Whether something of ours failed, and nothing that a record has done: the database is away, has no room, or is not as this code
+    /// needs it. A statement that took too long is none of these, for the record may be why.
+    #[must_use]
+    pub fn is_infrastructure(&self) -> bool {
+        match self {
+            Self::Unavailable { .. } => !self.is_statement_timeout(),
+            Self::Setup(_) => true,
+            Self::NotFound
+            | Self::Conflict(_)
+            | Self::Rejected { .. }
+            | Self::Corrupt(_)
+            | Self::Refused { .. } => false,
+        }
+    }
+
     /// Whether the transaction lost against another and is to be run again at once.
     pub(crate) fn is_serialization_failure(&self) -> bool {
         matches!(self, Self::Unavailable { sqlstate: Some(code) } if code == "40001" || code == "40P01" || code == crate::tx::ROLLED_BACK)
@@ -74,6 +89,12 @@ impl StoreError {
         matches!(self, Self::Unavailable { sqlstate: Some(code) } if code == UNKNOWN_STATEMENT || code == STALE_PLAN)
     }
 
+    /// Whether a statement took longer than the role's time-out.
+    #[must_use]
+    pub fn is_statement_timeout(&self) -> bool {
+        matches!(self, Self::Unavailable { sqlstate: Some(code) } if code == QUERY_CANCELED)
+    }
+
     /// Whether a lock was not given in time.
     #[must_use]
     pub fn is_lock_timeout(&self) -> bool {
@@ -81,6 +102,8 @@ impl StoreError {
     }
 }
 
+/// SQLSTATE of a statement that took longer than the role's time-out.
+const QUERY_CANCELED: &str = "57014";
 /// SQLSTATE of a prepared statement that the server doesn't know.
 const UNKNOWN_STATEMENT: &str = "26000";
 /// SQLSTATE of a plan whose result has changed its types, which is that of anything that the server doesn't do; the routine tells.

@@ -210,6 +210,7 @@ impl fmt::Display for Report {
             )?;
             writeln!(f, "  alone:  median {:.0} ms, 99 of 100 {:.0} ms", alone.0 * 1e3, alone.1 * 1e3)?;
             writeln!(f, "  beside: median {:.0} ms, 99 of 100 {:.0} ms", beside.0 * 1e3, beside.1 * 1e3)?;
+            writeln!(f, "  ratio:  median {:.2}, 99 of 100 {:.2}", beside.0 / alone.0, beside.1 / alone.1)?;
         }
         Ok(())
     }

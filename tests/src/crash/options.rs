@@ -35,7 +35,7 @@ pub struct Options {
     pub seed: u64,
     /// Node executions at least.
     pub executions_min: usize,
-    /// Workflows of each shape.
+    /// Workflows of each shape, each copy of a tenant of its own.
     pub copies: usize,
     /// Runs of each workflow that are started at one time.
     pub burst: usize,
@@ -68,7 +68,7 @@ impl Options {
         Self {
             seed,
             executions_min,
-            copies: (executions_min / 700).clamp(1, 8),
+            copies: (executions_min / 700).clamp(2, 8),
             burst: 1,
             faults: Faults::Everywhere,
             queue: QueueFaults::USUAL,

@@ -43,6 +43,8 @@ pub struct Suite {
     commits_lost: Arc<AtomicUsize>,
     secret: String,
     hooks: BTreeMap<String, (String, String)>,
+    /// The tenants' tokens, by copy.
+    tokens: Vec<String>,
     asked: Asked,
     number: usize,
     sleeps: usize,
@@ -147,6 +149,7 @@ impl Suite {
             commits_lost: Arc::default(),
             secret: format!("canary-{:016x}-{:016x}", options.seed, !options.seed),
             hooks: BTreeMap::new(),
+            tokens: Vec::new(),
             asked: Asked { delivery_keys: BTreeSet::new(), run_ids: BTreeSet::new() },
             number: 0,
             sleeps: 0,
@@ -161,31 +164,42 @@ impl Suite {
     }
 
     async fn set_up(&mut self) {
-        let body = json!({ "value": self.secret, "hosts": [self.target.host_port()], "in": [] });
-        let (status, answer) = self
-            .sealflow
-            .request("PUT", "/v1/secrets/crash/token", Some(&body))
-            .await
-            .expect("the API answers");
-        assert_eq!(status, 200, "{answer}");
         for copy in 0..self.options.copies {
+            // A tenant for each copy.
+            let token = if copy == 0 {
+                self.sealflow.token().to_owned()
+            } else {
+                let tenant = self.sealflow.bootstrap(&format!("tenant-{copy}")).await;
+                tenant.expect("the organization is made").token
+            };
+            let secret = json!({ "value": self.secret, "hosts": [self.target.host_port()], "in": [] });
+            let secret = secret.to_string();
+            self.call(&token, "PUT", "/v1/secrets/crash/token", secret).await.expect("the secret is set");
+            self.tokens.push(token.clone());
             for shape in SHAPES {
-                let definition = Bytes::from(shape.definition(copy, &self.target.url()));
-                let request = Request::put(format!("{}/v1/workflows", self.sealflow.gateway_url()))
-                    .header("authorization", format!("Bearer {}", self.sealflow.token()))
-                    .header("content-type", "application/yaml")
-                    .body(definition)
-                    .expect("a request");
-                let answer =
-                    local::http::send(request, Duration::from_secs(20)).await.expect("the API answers");
-                let applied: Value = serde_json::from_slice(answer.body()).expect("JSON");
-                assert_eq!(answer.status(), 200, "{applied:#}");
+                let definition = shape.definition(copy, &self.target.url());
+                let applied = self.call(&token, "PUT", "/v1/workflows", definition).await;
+                let applied = applied.expect("the workflow is applied");
                 if shape.is_webhook {
                     let word = |name: &str| applied["webhooks"][0][name].as_str().expect("a word").to_owned();
                     self.hooks.insert(format!("{}-{copy}", shape.name), (word("url"), word("signing_key")));
                 }
             }
         }
+    }
+
+    /// Calls the API for a tenant; the answer's JSON, if it is a good one. A definition is no JSON object.
+    async fn call(&self, token: &str, method: &str, path: &str, body: String) -> Option<Value> {
+        let content_type = if body.starts_with('{') { "application/json" } else { "application/yaml" };
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.sealflow.gateway_url()))
+            .header("authorization", format!("Bearer {token}"))
+            .header("content-type", content_type)
+            .body(Bytes::from(body))
+            .expect("a request");
+        let answer = local::http::send(request, Duration::from_secs(60)).await.ok()?;
+        answer.status().is_success().then(|| serde_json::from_slice(answer.body()).expect("JSON"))
     }
 
     /// From now on things go wrong as the options say.
@@ -307,9 +321,9 @@ impl Suite {
             return Some((true, key));
         }
         let body = json!({ "data": { "n": number } });
-        let answer = self.sealflow.post(&format!("/v1/workflows/{workflow}/runs"), &body).await;
-        let (status, answer) = answer.ok()?;
-        (status == 202).then(|| (false, answer["run_id"].as_str().unwrap_or_default().to_owned()))
+        let path = format!("/v1/workflows/{workflow}/runs");
+        let answer = self.call(&self.tokens[copy], "POST", &path, body.to_string()).await?;
+        Some((false, answer["run_id"].as_str().unwrap_or_default().to_owned()))
     }
 
     /// Delivers until it is taken, as senders do.

@@ -157,7 +157,7 @@ fn concurrency_max(node: &Node) -> Option<i32> {
     if component(name).is_some_and(|component| component.kind() == Kind::Pure) {
         return None;
     }
-    node.concurrency_max(true).map(|limit| i32::try_from(limit).unwrap_or(i32::MAX))
+    node.concurrency_max().map(|limit| i32::try_from(limit).unwrap_or(i32::MAX))
 }
 
 /// Whether items may wait there that nobody else would wake the builder for.

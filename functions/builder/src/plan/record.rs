@@ -478,9 +478,9 @@ impl<'a> Record<'a> {
             scratch.rows.executions.len() + steps.len() < GO_ON_EXECUTIONS_MAX && next.depth < RUN_DEPTH_MAX;
         let node = workflow.compiled.node(next.node_id);
         let limit = match node {
-            Some(Ok(node)) => node.node.concurrency_max(node.kind == NodeKind::Effect),
-            // It becomes a failed execution, which needs no slot.
-            Some(Err(_)) | None => None,
+            Some(Ok(node)) if node.kind == NodeKind::Effect => node.node.concurrency_max(),
+            // It is finished at once, or becomes a failed execution: neither needs a slot.
+            Some(Ok(_) | Err(_)) | None => None,
         };
         // Where the limit is a key's, what comes is seen first, and so waits.
         let is_keyed = limit.is_some() && matches!(node, Some(Ok(node)) if node.concurrency_key.is_some());

@@ -295,16 +295,16 @@ pub fn too_late(credential: &Credential) -> HttpFailure {
 }
 
 fn refused(message: String) -> HttpFailure {
-    failure("credential_refused", message, false)
+    failure("credential_refused", message)
 }
 
 fn unavailable(message: String) -> HttpFailure {
-    failure("credential_unavailable", message, true)
+    HttpFailure { retryable: true, ..failure("credential_unavailable", message) }
 }
 
 /// The target has not seen the request: its idempotency key stays.
-fn failure(code: &'static str, message: String, retryable: bool) -> HttpFailure {
-    HttpFailure { reason: ResultReason::ComponentError, code, message, retryable, answered: false }
+fn failure(code: &'static str, message: String) -> HttpFailure {
+    HttpFailure { reason: ResultReason::ComponentError, code, message, retryable: false, answered: false }
 }
 
 #[cfg(test)]

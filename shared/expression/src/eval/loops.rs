@@ -17,6 +17,20 @@ pub(crate) enum Items<'a> {
     Bytes(Text<'a>),
 }
 
+/// From which end a list is searched.
+#[derive(Clone, Copy)]
+enum End {
+    First,
+    Last,
+}
+
+/// What a closure is to say of an item that is searched for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Truth {
+    True,
+    False,
+}
+
 impl<'a> Items<'a> {
     /// The items of a value.
     pub fn of(value: Value<'a>) -> Result<Items<'a>, Fault> {
@@ -80,16 +94,20 @@ impl<'a> Machine<'a> {
 
     fn run(&mut self, which: Loop, run: &Run<'a>, extra: Option<Value<'a>>) -> Eval<'a> {
         match which {
-            Loop::All => Ok(Value::Bool(self.search(run, false, false)?.is_none())),
-            Loop::None => Ok(Value::Bool(self.search(run, true, false)?.is_none())),
-            Loop::Any => Ok(Value::Bool(self.search(run, true, false)?.is_some())),
-            Loop::Find => Ok(self.search(run, true, false)?.map_or(Value::Nil, |at| run.items.get(at))),
-            Loop::FindLast => Ok(self.search(run, true, true)?.map_or(Value::Nil, |at| run.items.get(at))),
+            Loop::All => Ok(Value::Bool(self.search(run, End::First, Truth::False)?.is_none())),
+            Loop::None => Ok(Value::Bool(self.search(run, End::First, Truth::True)?.is_none())),
+            Loop::Any => Ok(Value::Bool(self.search(run, End::First, Truth::True)?.is_some())),
+            Loop::Find => {
+                Ok(self.search(run, End::First, Truth::True)?.map_or(Value::Nil, |at| run.items.get(at)))
+            }
+            Loop::FindLast => {
+                Ok(self.search(run, End::Last, Truth::True)?.map_or(Value::Nil, |at| run.items.get(at)))
+            }
             Loop::FindIndex => {
-                Ok(self.search(run, true, false)?.map_or(Value::Nil, |at| Value::Int(at as i64)))
+                Ok(self.search(run, End::First, Truth::True)?.map_or(Value::Nil, |at| Value::Int(at as i64)))
             }
             Loop::FindLastIndex => {
-                Ok(self.search(run, true, true)?.map_or(Value::Nil, |at| Value::Int(at as i64)))
+                Ok(self.search(run, End::Last, Truth::True)?.map_or(Value::Nil, |at| Value::Int(at as i64)))
             }
             Loop::One => Ok(Value::Bool(self.matching(run)?.len() == 1)),
             Loop::Count => Ok(Value::Int(self.matching(run)?.len() as i64)),
@@ -129,11 +147,14 @@ impl<'a> Machine<'a> {
     }
 
     /// The first item, or the last, for which the closure gives `wanted`.
-    fn search(&mut self, run: &Run<'a>, wanted: bool, from_end: bool) -> Result<Option<usize>, Box<Error>> {
+    fn search(&mut self, run: &Run<'a>, end: End, wanted: Truth) -> Result<Option<usize>, Box<Error>> {
         let length = run.items.len();
         for step in 0..length {
-            let at = if from_end { length - 1 - step } else { step };
-            if self.test(run, at)? == wanted {
+            let at = match end {
+                End::First => step,
+                End::Last => length - 1 - step,
+            };
+            if self.test(run, at)? == (wanted == Truth::True) {
                 return Ok(Some(at));
             }
         }

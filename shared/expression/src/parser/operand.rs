@@ -15,6 +15,15 @@ const NOT_BINDS: u8 = 50;
 /// How strongly the signs bind: less than `**`.
 const SIGN_BINDS: u8 = 90;
 
+/// How a part of something is looked up.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Access {
+    /// `.` or `[`: of nil it is an error.
+    Plain,
+    /// `?.`: of nil it is nil.
+    Optional,
+}
+
 impl Parser<'_> {
     /// An operand with everything that belongs to it.
     pub(super) fn operand(&mut self) -> Step<Id> {
@@ -215,24 +224,25 @@ impl Parser<'_> {
             node = match symbol {
                 "." => {
                     self.advance();
-                    self.member(node, false)?
+                    self.member(node, Access::Plain)?
                 }
                 "?." if self.follows("[") => {
                     self.advance();
-                    self.nested(|p| p.brackets(node, true))?
+                    self.nested(|p| p.brackets(node, Access::Optional))?
                 }
                 "?." => {
                     self.advance();
-                    self.member(node, true)?
+                    self.member(node, Access::Optional)?
                 }
-                "[" => self.nested(|p| p.brackets(node, false))?,
+                "[" => self.nested(|p| p.brackets(node, Access::Plain))?,
                 _ => return Ok(node),
             };
         }
     }
 
     /// The name after `.` or `?.`; with parentheses it is a method.
-    fn member(&mut self, object: Id, optional: bool) -> Step<Id> {
+    fn member(&mut self, object: Id, access: Access) -> Step<Id> {
+        let optional = access == Access::Optional;
         let token = self.advance();
         let name: Arc<str> = match token.kind {
             TokenKind::Name => self.source[token.span.start..token.span.end].into(),
@@ -258,7 +268,8 @@ impl Parser<'_> {
     }
 
     /// `[i]` or `[from:to]`.
-    fn brackets(&mut self, object: Id, optional: bool) -> Step<Id> {
+    fn brackets(&mut self, object: Id, access: Access) -> Step<Id> {
+        let optional = access == Access::Optional;
         let (first, start) = (self.first(object), self.start_of(object));
         self.expect("[")?;
         let from = if self.is(":") { None } else { Some(self.expression(0)?) };

@@ -1,3 +1,4 @@
+use domain::share::Share;
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio_postgres::Row;
@@ -87,6 +88,8 @@ pub enum Refusal {
     NotDue(i64),
     /// Another transaction holds its row: look again in a moment.
     Busy,
+    /// Its organization has its share of the executors, and another has work to do: look again in a moment.
+    OverShare,
     /// It took a process along before: claim it alone.
     Suspect,
     /// It may not start any more: end it.
@@ -115,19 +118,35 @@ pub struct ExecutionClaims {
     pub refused: Vec<RefusedExecution>,
 }
 
-/// Claims executions for `lease_seconds` by the database's clock, and loads what running them needs, in one round trip. What another
-/// transaction holds is left out ([`Refusal::Busy`]): nothing waits for a lock.
+/// How a claim is made.
+#[derive(Clone, Copy, Debug)]
+pub struct ClaimTerms {
+    /// Which executions it takes.
+    pub scope: ClaimScope,
+    /// The token of its lease.
+    pub token: Uuid,
+    /// How long the lease holds, by the database's clock.
+    pub lease_seconds: u32,
+    /// How many claims one organization may hold at one time; None: any number.
+    pub share: Option<Share>,
+}
+
+/// Claims executions, and loads what running them needs, in one round trip. What another transaction holds is left out
+/// ([`Refusal::Busy`]): nothing waits for a lock. So is what is of an organization that holds its share of claims
+/// ([`Refusal::OverShare`]): an invocation is held up by its slowest execution, so that one organization's slow ones, spread over all of
+/// them, would keep everybody else's waiting.
 ///
 /// # Errors
 /// See [`StoreError`].
 pub async fn claim_executions(
     tx: &Tx,
     ids: &[Uuid],
-    scope: ClaimScope,
-    token: Uuid,
-    lease_seconds: u32,
+    terms: ClaimTerms,
     now: Timestamp,
 ) -> Result<ExecutionClaims, StoreError> {
+    let ClaimTerms { scope, token, lease_seconds, share } = terms;
+    let (beside_others, alone) =
+        share.map_or((0, 0), |share| (i64::from(share.beside_others), i64::from(share.alone)));
     let crashes_max = match scope {
         ClaimScope::Batch => 1,
         ClaimScope::Alone => domain::limits::CRASHES_MAX,
@@ -135,8 +154,14 @@ pub async fn claim_executions(
     let lease_seconds = f64::from(lease_seconds);
     // A claim takes no slot, so no node needs its lock.
     let none: &[Uuid] = &[];
-    let (_, claimed, refused, allowed, secrets) = futures_util::try_join!(
+    let (_, _, _, claimed, refused, allowed, secrets) = futures_util::try_join!(
         tx.query_with(LOCK_FREE_EXECUTIONS, [(&ids, Type::UUID_ARRAY), (&none, Type::UUID_ARRAY)]),
+        tx.query_unless_empty(share.as_slice(), LOCK_SHARES, [(&ids, Type::UUID_ARRAY)]),
+        tx.query_unless_empty(
+            share.as_slice(),
+            FIND_OVER_SHARE,
+            [(&ids, Type::UUID_ARRAY), (&beside_others, Type::INT8), (&alone, Type::INT8)],
+        ),
         tx.query_with(
             CLAIM,
             [
@@ -174,6 +199,37 @@ pub async fn claim_executions(
     })
 }
 
+/// One claim of an organization after the other, or executors that all begin at one moment would each see the share free. Only where there
+/// is more than one organization; in the order of the ids, so that two batches with the same organizations don't wait for each other.
+const LOCK_SHARES: &str = "/* lock_shares */
+    SELECT pg_advisory_xact_lock(hashtextextended(own.organization_id::text, 0)) FROM (
+        SELECT DISTINCT w.organization_id
+        FROM workflow_node_executions ex JOIN workflows w ON w.id = ex.workflow_id
+        WHERE (SELECT count(*) FROM (SELECT FROM organizations LIMIT 2) counted) > 1 AND ex.id = ANY($1::uuid[])
+        ORDER BY w.organization_id OFFSET 0) own";
+
+/// Leaves the executions whose organization has its share in a setting of the transaction. What runs is read only where there is more than
+/// one organization.
+const FIND_OVER_SHARE: &str = "/* find_over_share */
+    WITH running AS MATERIALIZED (
+        SELECT ex.workflow_id, ex.lease_token FROM workflow_node_executions ex
+        WHERE (SELECT count(*) FROM (SELECT FROM organizations LIMIT 2) counted) > 1
+          AND ex.state IN ('started', 'cancelling') AND ex.lease_until > now()),
+    held AS MATERIALIZED (
+        SELECT w.organization_id, count(DISTINCT running.lease_token) AS claims
+        FROM running JOIN workflows w ON w.id = running.workflow_id
+        WHERE (SELECT count(*) FROM running) >= $2::int8
+        GROUP BY w.organization_id),
+    over_share AS MATERIALIZED (
+        SELECT held.organization_id FROM held
+        WHERE held.claims >= $3::int8 OR held.claims >= $2
+          AND (SELECT true FROM due_organizations() due WHERE due.organization_id <> held.organization_id LIMIT 1) IS NOT NULL)
+    SELECT set_config('sealflow.over_share', coalesce(string_agg(ex.id::text, ','), ''), true)
+    FROM workflow_node_executions ex
+    JOIN workflows w ON w.id = ex.workflow_id
+    JOIN over_share ON over_share.organization_id = w.organization_id
+    WHERE ex.id = ANY($1::uuid[])";
+
 const CLAIM: &str = "/* claim_executions */
     WITH startable AS (
         SELECT ex.id, w.organization_id, w.version, n.concurrency_max IS NOT NULL AS is_limited, root.hops
@@ -182,11 +238,13 @@ const CLAIM: &str = "/* claim_executions */
         JOIN workflows w ON w.id = ex.workflow_id
         JOIN organizations o ON o.id = w.organization_id
         CROSS JOIN LATERAL (
-            SELECT n.concurrency_max, n.deleted_at FROM workflow_nodes n WHERE n.workflow_id = ex.workflow_id AND n.node_id = ex.node_id OFFSET 0) n
+            SELECT n.concurrency_max, n.deleted_at, n.generation FROM workflow_nodes n
+            WHERE n.workflow_id = ex.workflow_id AND n.node_id = ex.node_id OFFSET 0) n
         WHERE ex.id = ANY($1) AND ex.id = ANY(string_to_array(current_setting('sealflow.locked'), ',')::uuid[])
+          AND ex.id <> ALL(string_to_array(coalesce(current_setting('sealflow.over_share', true), ''), ',')::uuid[])
           AND (coalesce(ex.state, '') = 'pending' AND coalesce(ex.run_at <= now(), true)
             OR coalesce(ex.state, '') = 'started' AND ex.lease_until <= now())
-          AND ex.crashes < $2
+          AND ex.crashes < $2 AND coalesce(ex.node_generation, n.generation) = n.generation
           AND coalesce(w.deleted_at, 'infinity') = 'infinity' AND coalesce(n.deleted_at, 'infinity') = 'infinity' AND o.deleted_at IS NULL
           AND NOT EXISTS (SELECT FROM workflow_run_marks mark WHERE mark.root_event_id = ex.root_event_id))
     UPDATE workflow_node_executions ex
@@ -201,15 +259,18 @@ const CLAIM: &str = "/* claim_executions */
 const FIND_REFUSED: &str = "/* find_refused */
     SELECT ex.id, w.organization_id,
         ex.id <> ALL(string_to_array(current_setting('sealflow.locked'), ',')::uuid[]) AS is_busy,
+        ex.id = ANY(string_to_array(coalesce(current_setting('sealflow.over_share', true), ''), ',')::uuid[]) AS is_over_share,
         ex.state = 'finished' OR (ex.state IN ('started', 'cancelling') AND ex.lease_until > now()) AS is_settled,
         (extract(epoch FROM ex.run_at - now()) * 1000)::bigint AS due_in_millis,
         ex.state = 'cancelling' OR ex.crashes >= $3 OR w.deleted_at IS NOT NULL OR o.deleted_at IS NOT NULL OR n.deleted_at IS NOT NULL
+            OR coalesce(ex.node_generation, n.generation) <> n.generation
             OR (SELECT true FROM workflow_run_marks mark WHERE mark.root_event_id = ex.root_event_id) IS NOT NULL AS is_unstartable
     FROM workflow_node_executions ex
     JOIN workflows w ON w.id = ex.workflow_id
     JOIN organizations o ON o.id = w.organization_id
     CROSS JOIN LATERAL (
-        SELECT n.deleted_at FROM workflow_nodes n WHERE n.workflow_id = ex.workflow_id AND n.node_id = ex.node_id OFFSET 0) n
+        SELECT n.deleted_at, n.generation FROM workflow_nodes n
+        WHERE n.workflow_id = ex.workflow_id AND n.node_id = ex.node_id OFFSET 0) n
     WHERE ex.id = ANY($1) AND ex.lease_token IS DISTINCT FROM $2";
 
 const LOAD_ALLOWED: &str = "/* load_allowed_refs */
@@ -273,6 +334,8 @@ fn refused_execution(row: &Row) -> Result<RefusedExecution, StoreError> {
         Refusal::Unstartable
     } else if let Some(millis) = due_in_millis.filter(|millis| *millis > 0) {
         Refusal::NotDue(millis)
+    } else if column(row, "is_over_share")? {
+        Refusal::OverShare
     } else {
         Refusal::Suspect
     };

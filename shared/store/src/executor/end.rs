@@ -17,7 +17,7 @@ pub struct EndedExecution {
     pub reason: ResultReason,
 }
 
-/// Ends what a claim may not start: of a cancelled run, a removed node, a deleted workflow or organization, or with its crashes used
+/// Ends what a claim may not start: of a cancelled run, a removed node or an earlier life of it, a deleted workflow or organization, or with its crashes used
 /// up. Nodes are locked before executions; a node with a freed slot gets a wake.
 ///
 /// # Errors
@@ -49,7 +49,7 @@ const END: &str = "/* end_unstartable */
         SELECT ex.id, CASE
             WHEN mark.reason = 'run_limit' THEN 'run_limit'
             WHEN mark.reason IS NOT NULL OR ex.state = 'cancelling' OR o.deleted_at IS NOT NULL THEN 'cancelled'
-            WHEN n.deleted_at IS NOT NULL OR w.deleted_at IS NOT NULL THEN 'node_removed'
+            WHEN n.deleted_at IS NOT NULL OR w.deleted_at IS NOT NULL OR ex.node_generation <> n.generation THEN 'node_removed'
             WHEN ex.crashes >= $3 THEN 'crashed' END AS reason,
             mark.reason IS NULL AND o.deleted_at IS NULL AS is_alone
         FROM workflow_node_executions ex

@@ -236,7 +236,7 @@ impl<'a> Parts<'a> {
 }
 
 /// Outputs, their routing and the next items come only from what the update returned. A cancelled run's outputs are recorded and
-/// route nothing; neither do those of a removed node. Where a target has as many waiting items as are allowed, a failed execution
+/// route nothing; neither do those of a removed node, or of an earlier life of it. Where a target has as many waiting items as are allowed, a failed execution
 /// takes the place of the item.
 ///
 /// The locked executions stand in the transaction's setting. `is_held` is read before the update clears the lease. The state stands in a form
@@ -250,12 +250,14 @@ const RECORD: &str = "/* record_outcomes */
         SELECT outcome.*, ex.workflow_id, ex.node_id, w.version = outcome.version AS is_current, coalesce(ex.lease_token = outcome.token, false) AS is_held,
             ex.id = ANY(string_to_array(current_setting('sealflow.locked'), ',')::uuid[]) AS is_locked,
             ex.state = 'cancelling' OR mark.root_event_id IS NOT NULL AS is_cancelled,
-            ex.state = 'cancelling' OR mark.root_event_id IS NOT NULL OR n.deleted_at IS NOT NULL AS routes_nothing
+            ex.state = 'cancelling' OR mark.root_event_id IS NOT NULL OR n.deleted_at IS NOT NULL
+                OR coalesce(ex.node_generation, n.generation) <> n.generation AS routes_nothing
         FROM outcome
         JOIN workflow_node_executions ex ON ex.id = outcome.id
         JOIN workflows w ON w.id = ex.workflow_id
         CROSS JOIN LATERAL (
-            SELECT n.deleted_at FROM workflow_nodes n WHERE n.workflow_id = ex.workflow_id AND n.node_id = ex.node_id OFFSET 0) n
+            SELECT n.deleted_at, n.generation FROM workflow_nodes n
+            WHERE n.workflow_id = ex.workflow_id AND n.node_id = ex.node_id OFFSET 0) n
         LEFT JOIN workflow_run_marks mark ON mark.root_event_id = ex.root_event_id),
     recorded AS (
         UPDATE workflow_node_executions ex

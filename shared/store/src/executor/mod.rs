@@ -8,8 +8,8 @@ mod heartbeat;
 mod locks;
 
 pub use claim::{
-    AllowedRef, ClaimScope, ClaimedExecution, ExecutionClaims, Refusal, RefusedExecution, StoredSecret,
-    claim_executions,
+    AllowedRef, ClaimScope, ClaimTerms, ClaimedExecution, ExecutionClaims, Refusal, RefusedExecution,
+    StoredSecret, claim_executions,
 };
 pub use definitions::{StoredEdges, load_edges};
 pub use end::{EndedExecution, end_unstartable};

@@ -1,0 +1,37 @@
+//! How much of the executors one organization may have.
+
+/// Executors of which one organization may have something to do at one time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// While another organization has an execution that is due.
+    pub beside_others: u32,
+    /// While none has: all but one, which is free for whoever comes next.
+    pub alone: u32,
+}
+
+impl Share {
+    /// Of so many executors; half of them while others have work, unless it is `given`.
+    #[must_use]
+    pub fn of(executors: u32, given: Option<u32>) -> Self {
+        let alone = executors.saturating_sub(1).max(1);
+        Self { beside_others: given.unwrap_or(executors / 2).clamp(1, alone), alone }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_is_half_and_never_all_and_never_none() {
+        let check = |executors, given, expected: (u32, u32)| {
+            let share = Share::of(executors, given);
+            assert_eq!((share.beside_others, share.alone), expected, "{executors} {given:?}");
+        };
+        check(15, None, (7, 14));
+        check(2, None, (1, 1));
+        check(1, None, (1, 1));
+        check(15, Some(12), (12, 14));
+        check(15, Some(18), (14, 14));
+    }
+}
