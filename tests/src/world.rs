@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use definition::NodeKind;
 use domain::definition::{Definition, NodeType};
+use domain::ids::LeaseToken;
+use domain::ids::OrganizationId;
 use domain::message::Message;
 use domain::times::Times;
 use http_guard::{GuardSettings, GuardedClient};
@@ -28,7 +30,7 @@ pub struct World {
     /// The queues.
     pub queues: FakeQueues,
     /// The organization.
-    pub organization_id: Uuid,
+    pub organization_id: OrganizationId,
     /// The source of ids.
     pub ids: Ids,
     api: Store,
@@ -55,7 +57,8 @@ impl World {
         let ids = Ids::new();
         let api = database.store("api");
         let now = Clock::system().now();
-        let bootstrap = BootstrapIds { organization_id: ids.next(now), token_id: ids.next(now) };
+        let bootstrap =
+            BootstrapIds { organization_id: OrganizationId(ids.next(now)), token_id: ids.next(now) };
         store::bootstrap(
             &database.admin_store(),
             bootstrap,
@@ -344,6 +347,6 @@ pub fn node(workflow: &Workflow, node_id: &str) -> Message {
 
 /// The terms of a claim without a share of organizations.
 #[must_use]
-pub fn terms(scope: ClaimScope, token: Uuid, lease_seconds: u32) -> ClaimTerms {
+pub fn terms(scope: ClaimScope, token: LeaseToken, lease_seconds: u32) -> ClaimTerms {
     ClaimTerms { scope, token, lease_seconds, share: None }
 }

@@ -2,6 +2,7 @@
 
 use domain::execution::ExecutionResult;
 use domain::function::Actor;
+use domain::ids::LeaseToken;
 use domain::limits::CRASHES_MAX;
 use domain::message::Message;
 use local::target::Target;
@@ -49,7 +50,7 @@ async fn pending(world: &World, workflow: &Workflow) -> Uuid {
     }
 }
 
-async fn claim(world: &World, id: Uuid, scope: ClaimScope, token: Uuid) -> ExecutionClaims {
+async fn claim(world: &World, id: Uuid, scope: ClaimScope, token: LeaseToken) -> ExecutionClaims {
     let (store, now) = (world.database.store("executor"), world.now());
     let claims = store.run_tx("claim", |tx| async move {
         claim_executions(&tx, &[id], tests::world::terms(scope, token, LEASE_SECONDS), now).await
@@ -57,7 +58,7 @@ async fn claim(world: &World, id: Uuid, scope: ClaimScope, token: Uuid) -> Execu
     claims.await.unwrap()
 }
 
-async fn finish(world: &World, workflow: &Workflow, id: Uuid, token: Uuid) -> FinishedExecution {
+async fn finish(world: &World, workflow: &Workflow, id: Uuid, token: LeaseToken) -> FinishedExecution {
     let output = NewOutput {
         redactions: None,
         event_id: world.id(),
@@ -100,7 +101,7 @@ async fn i5_a_stale_lease_cannot_finish() {
     let world = World::create().await;
     let workflow = one_node(&world, "https://target.test", json!({})).await;
     let id = pending(&world, &workflow).await;
-    let (stale, fresh) = (Uuid::new_v4(), Uuid::new_v4());
+    let (stale, fresh) = (LeaseToken(Uuid::new_v4()), LeaseToken(Uuid::new_v4()));
     assert_eq!(claim(&world, id, ClaimScope::Batch, stale).await.executions.len(), 1);
     expire_leases(&world).await;
     assert_eq!(claim(&world, id, ClaimScope::Alone, fresh).await.executions.len(), 1);
@@ -122,9 +123,9 @@ async fn i5_a_live_lease_keeps_others_away() {
     let world = World::create().await;
     let workflow = one_node(&world, "https://target.test", json!({})).await;
     let id = pending(&world, &workflow).await;
-    assert_eq!(claim(&world, id, ClaimScope::Batch, Uuid::new_v4()).await.executions.len(), 1);
+    assert_eq!(claim(&world, id, ClaimScope::Batch, LeaseToken(Uuid::new_v4())).await.executions.len(), 1);
     for scope in [ClaimScope::Batch, ClaimScope::Alone] {
-        let second = claim(&world, id, scope, Uuid::new_v4()).await;
+        let second = claim(&world, id, scope, LeaseToken(Uuid::new_v4())).await;
         assert!(second.executions.is_empty(), "I5");
         assert_eq!(refusals(&second), [Refusal::Settled], "its message is acked");
     }
@@ -135,7 +136,7 @@ async fn i3_claimed_by_many_at_once_it_is_one_claim() {
     let world = World::create().await;
     let workflow = one_node(&world, "https://target.test", json!({})).await;
     let id = pending(&world, &workflow).await;
-    let claims = (0..6).map(|_| claim(&world, id, ClaimScope::Batch, Uuid::new_v4()));
+    let claims = (0..6).map(|_| claim(&world, id, ClaimScope::Batch, LeaseToken(Uuid::new_v4())));
     let claims = futures_util::future::join_all(claims).await;
     assert_eq!(claims.iter().map(|claims| claims.executions.len()).sum::<usize>(), 1, "I3");
 }
@@ -147,11 +148,11 @@ async fn i9_crashes_are_counted_until_the_execution_is_given_up() {
     let id = pending(&world, &workflow).await;
     for crash in 1..=CRASHES_MAX {
         let scope = if crash == 1 { ClaimScope::Batch } else { ClaimScope::Alone };
-        let claims = claim(&world, id, scope, Uuid::new_v4()).await;
+        let claims = claim(&world, id, scope, LeaseToken(Uuid::new_v4())).await;
         assert_eq!(claims.executions.len(), 1, "claim {crash}");
         assert_eq!(claims.executions[0].key_attempt, 1, "I5: a crash keeps the attempt's key");
         expire_leases(&world).await;
-        let batch = claim(&world, id, ClaimScope::Batch, Uuid::new_v4()).await;
+        let batch = claim(&world, id, ClaimScope::Batch, LeaseToken(Uuid::new_v4())).await;
         let expected = if crash < CRASHES_MAX { Refusal::Suspect } else { Refusal::Unstartable };
         assert_eq!(refusals(&batch), [expected], "a batch leaves it out after crash {crash}");
     }
@@ -170,7 +171,7 @@ async fn i9_a_suspect_runs_after_its_batch_and_a_recorded_outcome_clears_it() {
     let more = json!({ "concurrency": "unlimited", "retry": { "max_attempts": 2, "initial_interval": 60 } });
     let workflow = one_node(&world, &format!("{}/status/500", target.url()), more).await;
     let (suspect, good) = (pending(&world, &workflow).await, pending(&world, &workflow).await);
-    claim(&world, suspect, ClaimScope::Batch, Uuid::new_v4()).await;
+    claim(&world, suspect, ClaimScope::Batch, LeaseToken(Uuid::new_v4())).await;
     expire_leases(&world).await;
     let messages = [suspect, good].map(|execution_id| Message::Execution { execution_id });
     execute(&world.executor(&target.host_port()), &messages).await;
@@ -563,7 +564,7 @@ async fn claims_of_a_deleted_organization_start_nothing() {
     let workflow = one_node(&world, "https://target.test", json!({})).await;
     let id = pending(&world, &workflow).await;
     world.database.sql("UPDATE organizations SET deleted_at = now()").await;
-    let claims = claim(&world, id, ClaimScope::Batch, Uuid::new_v4()).await;
+    let claims = claim(&world, id, ClaimScope::Batch, LeaseToken(Uuid::new_v4())).await;
     assert_eq!((claims.executions.len(), refusals(&claims)), (0, vec![Refusal::Unstartable]));
 }
 
@@ -604,7 +605,7 @@ async fn i9_what_another_transaction_holds_is_left_out_and_looked_at_again_a_sec
         late.len() == 1 && late[0].delay_seconds == 1,
         "a fresh wake, and the message is acked: {late:?}"
     );
-    let again = claim(&world, held, ClaimScope::Alone, Uuid::new_v4()).await;
+    let again = claim(&world, held, ClaimScope::Alone, LeaseToken(Uuid::new_v4())).await;
     assert_eq!(refusals(&again), [Refusal::Busy], "alone too");
     holder.batch_execute("COMMIT").await.unwrap();
     execute(&executor, &messages[..1]).await;

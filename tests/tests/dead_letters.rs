@@ -2,6 +2,7 @@
 
 use domain::execution::ResultReason;
 use domain::function::Actor;
+use domain::ids::OrganizationId;
 use local::target::Target;
 use serde_json::{Value, json};
 use store::StoreError;
@@ -64,7 +65,7 @@ async fn only_letter(world: &World) -> Uuid {
 
 async fn redrive_as(
     world: &World,
-    organization_id: Uuid,
+    organization_id: OrganizationId,
     execution_id: Uuid,
 ) -> Result<RedriveOutcome, StoreError> {
     let redrive = Redrive {
@@ -206,7 +207,7 @@ async fn what_fails_a_run_is_listed_and_nothing_else() {
     check(DeadLetterFilter { root_event_id: Some(run_id), ..none() }, true).await;
     check(DeadLetterFilter { root_event_id: Some(fine_run), ..none() }, false).await;
     let page = PageRequest { before: None, rows: 10 };
-    let theirs = list_dead_letters(world.api(), Uuid::new_v4(), &none(), page).await.unwrap();
+    let theirs = list_dead_letters(world.api(), OrganizationId(Uuid::new_v4()), &none(), page).await.unwrap();
     assert!(theirs.rows.is_empty(), "I6");
 }
 
@@ -237,7 +238,7 @@ async fn what_can_not_be_redriven_is_refused_and_says_why() {
     let workflow = chain(&world, &format!("{}/status/500", target.url())).await;
     let run_id = run(&world, &target, &workflow, json!({})).await;
     let failed = only_letter(&world).await;
-    let foreign = redrive_as(&world, Uuid::new_v4(), failed).await;
+    let foreign = redrive_as(&world, OrganizationId(Uuid::new_v4()), failed).await;
     assert!(matches!(foreign, Err(StoreError::NotFound)), "I6: {foreign:?}");
     let first = "SELECT id FROM workflow_node_executions WHERE node_id = 'first'";
     let passed = world.database.sql(first).await.parse().unwrap();

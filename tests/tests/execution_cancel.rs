@@ -1,6 +1,7 @@
 //! Cancelling one execution: it ends, and the rest of its run goes on.
 
 use domain::function::Actor;
+use domain::ids::LeaseToken;
 use domain::message::Message;
 use local::target::Target;
 use serde_json::{Value, json};
@@ -116,7 +117,13 @@ async fn a_cancelling_execution_whose_lease_lapses_ends_cancelled_and_frees_its_
     let (_, id) = pending(&world, &workflow, "work").await;
     let (store, now) = (world.database.store("executor"), world.now());
     let claimed = store.run_tx("claim", |tx| async move {
-        claim_executions(&tx, &[id], tests::world::terms(ClaimScope::Batch, Uuid::new_v4(), 60), now).await
+        claim_executions(
+            &tx,
+            &[id],
+            tests::world::terms(ClaimScope::Batch, LeaseToken(Uuid::new_v4()), 60),
+            now,
+        )
+        .await
     });
     assert_eq!(claimed.await.unwrap().executions.len(), 1);
     world.start(&workflow, "start", json!({})).await;
@@ -139,7 +146,7 @@ async fn i6_what_has_ended_or_is_anothers_is_not_cancelled() {
     let workflow = one_node(&world, "https://target.test").await;
     let (_, id) = pending(&world, &workflow, "work").await;
     let foreign = ExecutionCancel {
-        organization_id: Uuid::new_v4(),
+        organization_id: domain::ids::OrganizationId(Uuid::new_v4()),
         execution_id: id,
         cancelled_by: Actor::Token("other".into()),
         now: world.now(),

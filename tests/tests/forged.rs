@@ -1,6 +1,7 @@
 //! What the builder's SQL role could write, if it were taken over, opens nothing that apply had not allowed, and sends nothing
 //! where a secret may not go.
 
+use domain::ids::OrganizationId;
 use domain::message::Message;
 use local::target::Target;
 use serde_json::{Value, json};
@@ -63,7 +64,12 @@ impl Forge {
         self.world.database.sql(&sql).await.parse().unwrap()
     }
 
-    async fn set_secret(&self, organization_id: Uuid, name: &str, values: &[(&str, &str, &[&str])]) {
+    async fn set_secret(
+        &self,
+        organization_id: OrganizationId,
+        name: &str,
+        values: &[(&str, &str, &[&str])],
+    ) {
         let id = self.world.id();
         let scope = Scope { organization_id, secret_id: id, purpose: Purpose::Secret };
         let data = hex::encode(self.kms.sealed(&scope, values).await);
@@ -132,10 +138,10 @@ impl Forge {
     }
 
     /// The same workflow in another organization; with the organization's id.
-    async fn their_workflow(&self) -> (Uuid, Workflow) {
-        let theirs = Uuid::new_v4();
+    async fn their_workflow(&self) -> (OrganizationId, Workflow) {
+        let theirs = OrganizationId(Uuid::new_v4());
         let ids = BootstrapIds { organization_id: theirs, token_id: self.world.id() };
-        let hash = theirs.as_bytes().repeat(2);
+        let hash = theirs.0.as_bytes().repeat(2);
         store::bootstrap(&self.world.database.admin_store(), ids, "Theirs", &hash, self.world.now())
             .await
             .unwrap();
@@ -417,9 +423,9 @@ async fn i7_what_the_sweeper_can_write_opens_nothing() {
 #[tokio::test]
 async fn i6_a_row_that_was_moved_to_another_organization_does_not_open() {
     let forge = Forge::create().await;
-    let theirs = Uuid::new_v4();
+    let theirs = OrganizationId(Uuid::new_v4());
     let ids = BootstrapIds { organization_id: theirs, token_id: forge.world.id() };
-    let hash = theirs.as_bytes().repeat(2);
+    let hash = theirs.0.as_bytes().repeat(2);
     store::bootstrap(&forge.world.database.admin_store(), ids, "Theirs", &hash, forge.world.now())
         .await
         .unwrap();

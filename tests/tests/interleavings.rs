@@ -1,9 +1,10 @@
 //! The interleavings of transactions, stepped through on real Postgres, in pairs: the naive form shows its anomaly, and
 //! ours does not.
 
-use domain::execution::ExecutionResult;
 use std::time::Duration;
 
+use domain::execution::ExecutionResult;
+use domain::ids::LeaseToken;
 use domain::message::Message;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -371,7 +372,7 @@ async fn i3_many_builders_woken_for_the_same_make_each_execution_once() {
 // Rule 9: whoever frees a slot locks the node first and looks for waiting items in a later statement.
 
 /// One active execution of `work`, claimed with the token.
-async fn claimed_execution(world: &World, workflow: &Workflow, token: Uuid) -> Uuid {
+async fn claimed_execution(world: &World, workflow: &Workflow, token: LeaseToken) -> Uuid {
     let event_id = world.start(workflow, "start", json!({})).await;
     build(&world.builder(), &[event(event_id)]).await;
     let _ = world.queues.take();
@@ -391,7 +392,7 @@ async fn claimed_execution(world: &World, workflow: &Workflow, token: Uuid) -> U
 async fn i4_naive_a_finisher_without_the_nodes_lock_lets_an_item_sleep() {
     let world = World::create().await;
     let workflow = one_node(&world, json!(1)).await;
-    claimed_execution(&world, &workflow, Uuid::new_v4()).await;
+    claimed_execution(&world, &workflow, LeaseToken(Uuid::new_v4())).await;
     let finisher = world.database.connect_admin().await;
     run(
         &finisher,
@@ -416,7 +417,7 @@ async fn i4_naive_a_finisher_without_the_nodes_lock_lets_an_item_sleep() {
 async fn finish_at_gate(
     store: &Store,
     execution_id: Uuid,
-    token: Uuid,
+    token: LeaseToken,
     gate: &Gate,
     now: Timestamp,
 ) -> Result<Vec<FreedSlot>, StoreError> {
@@ -444,7 +445,7 @@ async fn finish_at_gate(
 async fn i4_an_item_that_comes_while_a_slot_is_being_freed_does_not_sleep() {
     let world = World::create().await;
     let workflow = one_node(&world, json!(1)).await;
-    let token = Uuid::new_v4();
+    let token = LeaseToken(Uuid::new_v4());
     let execution_id = claimed_execution(&world, &workflow, token).await;
     let (store, gate, builder) = (world.database.store("executor"), Gate::closed(), world.builder());
     let (freed, ()) = tokio::join!(finish_at_gate(&store, execution_id, token, &gate, world.now()), async {
@@ -470,7 +471,7 @@ async fn i4_an_item_that_comes_while_a_slot_is_being_freed_does_not_sleep() {
 async fn i4_a_freed_slot_wakes_the_item_that_waits() {
     let world = World::create().await;
     let workflow = one_node(&world, json!(1)).await;
-    let token = Uuid::new_v4();
+    let token = LeaseToken(Uuid::new_v4());
     let execution_id = claimed_execution(&world, &workflow, token).await;
     world.start(&workflow, "start", json!({})).await;
     let store = world.database.store("executor");

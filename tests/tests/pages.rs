@@ -1,11 +1,11 @@
 //! Pages of lists with large rows end before they are larger than Lambda's answer may be.
 
+use domain::ids::OrganizationId;
 use domain::limits::PAGE_BYTES_MAX;
 use serde_json::json;
 use store::Store;
 use store::api::{EventFilter, ExecutionFilter, PageRequest, list_events, list_executions, list_secrets};
 use tests::World;
-use uuid::Uuid;
 
 /// Bytes of large columns that a page may hold: what is beside them takes the rest.
 const COLUMN_BYTES_MAX: usize = PAGE_BYTES_MAX - 512 * 1024;
@@ -14,7 +14,7 @@ const ROWS: usize = 7;
 const ROW_BYTES: usize = COLUMN_BYTES_MAX / ROWS;
 
 /// The rows of the first page and whether there is another one.
-async fn first_page(what: &str, store: &Store, organization_id: Uuid) -> (usize, bool) {
+async fn first_page(what: &str, store: &Store, organization_id: OrganizationId) -> (usize, bool) {
     let page = PageRequest { before: None, rows: 200 };
     match what {
         "events" => {

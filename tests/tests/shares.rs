@@ -1,6 +1,7 @@
 //! One organization's slow work leaves executors for the others: above its share its executions wait while another has work to do.
 
 use domain::execution::ExecutionState;
+use domain::ids::LeaseToken;
 use domain::share::Share;
 use serde_json::json;
 use store::executor::{ClaimScope, ClaimTerms, ExecutionClaims, Refusal, claim_executions};
@@ -48,7 +49,8 @@ const ONE: Option<Share> = Some(Share { beside_others: 1, alone: 1 });
 
 /// One invocation claims these.
 async fn claim(world: &World, ids: &[Uuid], share: Option<Share>) -> ExecutionClaims {
-    let terms = ClaimTerms { scope: ClaimScope::Batch, token: Uuid::new_v4(), lease_seconds: 60, share };
+    let terms =
+        ClaimTerms { scope: ClaimScope::Batch, token: LeaseToken(Uuid::new_v4()), lease_seconds: 60, share };
     let now = world.now();
     let store = world.database.store("executor");
     store.run_tx("claim", |tx| async move { claim_executions(&tx, ids, terms, now).await }).await.unwrap()

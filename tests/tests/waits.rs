@@ -1,8 +1,8 @@
 //! `wait`: a timer's row is the truth; it is never early, costs nothing while it waits, and ends when it is cancelled (I8).
 
-use domain::function::Actor;
 use std::slice::from_ref;
 
+use domain::function::Actor;
 use domain::limits::REMOVED_EXECUTIONS_MAX;
 use domain::message::Message;
 use serde_json::{Value, json};

@@ -80,7 +80,10 @@ impl Intake {
     }
 
     async fn bootstrap(&self, token: &str) {
-        let ids = BootstrapIds { organization_id: self.world.id(), token_id: self.world.id() };
+        let ids = BootstrapIds {
+            organization_id: domain::ids::OrganizationId(self.world.id()),
+            token_id: self.world.id(),
+        };
         let hash = ring::digest::digest(&ring::digest::SHA256, token.as_bytes());
         let store = self.world.database.admin_store();
         store::bootstrap(&store, ids, token, hash.as_ref(), self.world.now()).await.unwrap();

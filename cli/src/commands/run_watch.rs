@@ -1,8 +1,8 @@
-use domain::run::RunState;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use domain::run::RunState;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 

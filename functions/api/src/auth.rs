@@ -6,8 +6,8 @@ use axum::extract::FromRequestParts;
 use axum::http::header;
 use axum::http::request::Parts;
 use domain::function::Actor;
+use domain::ids::OrganizationId;
 use store::api::authenticate_token;
-use uuid::Uuid;
 
 use crate::Deps;
 use crate::error::ApiError;
@@ -17,7 +17,7 @@ use crate::token::{bearer, sha256};
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
     /// The one organization that the request reaches.
-    pub(crate) organization_id: Uuid,
+    pub(crate) organization_id: OrganizationId,
     /// What is recorded as `created_by` and the like.
     pub(crate) actor: Actor,
 }

@@ -1,5 +1,6 @@
 //! Wakes after a commit. They are hints: what is not sent, the sweeper makes good.
 
+use domain::ids::OrganizationId;
 use domain::message::Message;
 use queue::Outgoing;
 use store::builder::FreedSlot;
@@ -9,7 +10,12 @@ use crate::Deps;
 
 impl Deps {
     /// Tells the builder to look at nodes.
-    pub(crate) async fn wake_nodes(&self, organization_id: Uuid, workflow_id: Uuid, node_ids: Vec<String>) {
+    pub(crate) async fn wake_nodes(
+        &self,
+        organization_id: OrganizationId,
+        workflow_id: Uuid,
+        node_ids: Vec<String>,
+    ) {
         let messages: Vec<Outgoing> = node_ids
             .into_iter()
             .map(|node_id| Outgoing::now(organization_id, Message::Node { workflow_id, node_id }))
@@ -26,7 +32,7 @@ impl Deps {
     }
 
     /// Tells the builder of events of which items wait.
-    pub(crate) async fn wake_events(&self, organization_id: Uuid, event_ids: &[Uuid]) {
+    pub(crate) async fn wake_events(&self, organization_id: OrganizationId, event_ids: &[Uuid]) {
         let wake = |event_id: &Uuid| Outgoing::now(organization_id, Message::Event { event_id: *event_id });
         self.queue.send(event_ids.iter().map(wake).collect()).await;
     }

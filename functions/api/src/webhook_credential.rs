@@ -1,5 +1,6 @@
 //! What a webhook's callers are checked with: signing keys are sealed, tokens are kept by their hash.
 
+use domain::ids::OrganizationId;
 use domain::limits::{WEBHOOK_KEY_BYTES_MAX, WEBHOOK_KEY_BYTES_MIN};
 use domain::webhook::Authentication;
 use store::api::WebhookCredential;
@@ -61,7 +62,7 @@ impl KeptCredential {
     pub(crate) async fn keep(
         deps: &Deps,
         kind: CredentialKind,
-        organization_id: Uuid,
+        organization_id: OrganizationId,
         webhook_id: Uuid,
         key: SecretValue,
     ) -> Result<Self, ApiError> {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use domain::ids::OrganizationId;
 use domain::limits::CLAIM_ITEMS_MAX;
 use domain::message::Message;
 use queue::Outgoing;
@@ -123,7 +124,7 @@ fn wakes_again(node: &WokenNode) -> impl Iterator<Item = Outgoing> {
 }
 
 /// A message that makes somebody look again a moment later.
-pub(crate) fn again(organization_id: Uuid, message: Message) -> Outgoing {
+pub(crate) fn again(organization_id: OrganizationId, message: Message) -> Outgoing {
     Outgoing { delay_seconds: LOCKED_WAKE_SECONDS, ..Outgoing::now(organization_id, message) }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use definition::Compiled;
 use domain::definition::Definition;
+use domain::ids::OrganizationId;
 use domain::json::weight;
 use process::Cache;
 use serde_json::json;
@@ -15,7 +16,7 @@ pub struct Workflow {
     /// `workflows.id`
     pub id: Uuid,
     /// `workflows.organization_id`
-    pub organization_id: Uuid,
+    pub organization_id: OrganizationId,
     /// `workflows.version`
     pub version: i64,
     /// Its definition.
@@ -82,7 +83,7 @@ mod tests {
                 + weight(&json!([]));
             let stored = StoredDefinition {
                 workflow_id: Uuid::nil(),
-                organization_id: Uuid::nil(),
+                organization_id: OrganizationId(Uuid::nil()),
                 version: 1,
                 name: "w".into(),
                 description: String::new(),

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use domain::ids::LeaseToken;
+use domain::ids::OrganizationId;
 use domain::message::Message;
 use process::Deadline;
 use queue::Outgoing;
@@ -49,7 +51,7 @@ pub struct Claimed {
     /// Before the leases began.
     pub since: Instant,
     /// `lease_token`
-    pub token: Uuid,
+    pub token: LeaseToken,
 }
 
 /// Claims executions in one transaction.
@@ -57,7 +59,7 @@ pub struct Claimed {
 /// # Errors
 /// See [`StoreError`].
 pub async fn claim(ids: &[Uuid], scope: ClaimScope, deps: &Deps) -> Result<Claimed, StoreError> {
-    let (token, now, since) = (deps.ids.random(), deps.clock.now(), Instant::now());
+    let (token, now, since) = (LeaseToken(deps.ids.random()), deps.clock.now(), Instant::now());
     let terms = ClaimTerms { scope, token, lease_seconds: deps.times.lease_seconds, share: deps.share };
     let claims = deps
         .store
@@ -104,7 +106,7 @@ pub async fn settle_refused(refused: Vec<RefusedExecution>, deps: &Deps) -> Vec<
 
 /// A message for an execution that is to run in so many milliseconds; None where the sweeper will send it.
 #[must_use]
-pub fn delayed(execution_id: Uuid, organization_id: Uuid, millis: i64) -> Option<Outgoing> {
+pub fn delayed(execution_id: Uuid, organization_id: OrganizationId, millis: i64) -> Option<Outgoing> {
     let wait = Duration::from_millis(u64::try_from(millis).unwrap_or(0));
     Outgoing::after(organization_id, Message::Execution { execution_id }, wait)
 }

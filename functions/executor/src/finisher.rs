@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use domain::execution::{ExecutionResult, ResultReason};
 use domain::function::Function;
+use domain::ids::LeaseToken;
+use domain::ids::OrganizationId;
 use domain::message::Message;
 use domain::routing::targets;
 use futures_util::StreamExt;
@@ -81,7 +83,7 @@ async fn run_each(
 struct Recording {
     execution_id: Uuid,
     workflow_id: Uuid,
-    organization_id: Uuid,
+    organization_id: OrganizationId,
     workflow_version: i64,
     is_limited: bool,
     node_id: String,
@@ -97,7 +99,7 @@ struct Finisher<'a> {
     /// Before the leases began.
     since: Instant,
     deadline: Deadline,
-    token: Uuid,
+    token: LeaseToken,
     /// Outcomes that wait for somebody's lock.
     locked: Vec<Recording>,
     deps: &'a Deps,
@@ -178,7 +180,12 @@ impl Finisher<'_> {
 }
 
 /// Records outcomes; gives back those that another transaction's locks stood in the way of.
-async fn record(recordings: Vec<Recording>, mode: LockMode, token: Uuid, deps: &Deps) -> Vec<Recording> {
+async fn record(
+    recordings: Vec<Recording>,
+    mode: LockMode,
+    token: LeaseToken,
+    deps: &Deps,
+) -> Vec<Recording> {
     let refused = match record_batch(&recordings, mode, token, deps).await {
         Ok(locked) => {
             return recordings.into_iter().filter(|one| locked.contains(&one.execution_id)).collect();
@@ -240,7 +247,7 @@ fn without_output(recording: Recording) -> Recording {
 async fn record_batch(
     recordings: &[Recording],
     mode: LockMode,
-    token: Uuid,
+    token: LeaseToken,
     deps: &Deps,
 ) -> Result<Vec<Uuid>, Refused> {
     let mut locked = Vec::new();
@@ -284,7 +291,7 @@ async fn record_once(
     open: &[&Recording],
     versions: &[(Uuid, i64)],
     mode: LockMode,
-    token: Uuid,
+    token: LeaseToken,
     deps: &Deps,
 ) -> Result<(Vec<FinishedExecution>, Vec<FreedSlot>), StoreError> {
     let edges = edges_of(versions, deps).await?;

@@ -8,6 +8,7 @@ use components::credential::Credential;
 use components::{BoxFuture, Host, HttpBody, HttpFailure, HttpRequest, HttpResponse};
 use domain::allowed_host::AllowedHost;
 use domain::execution::ResultReason;
+use domain::ids::OrganizationId;
 use domain::limits::HTTP_REDIRECTS_MAX;
 use http_guard::{GuardedClient, HttpError, Request, Response};
 use jiff::Timestamp;
@@ -17,7 +18,6 @@ use scrub::Scrubber;
 use secret_text::{Made, hides_no_value};
 use tokio::time::Instant;
 use url::Url;
-use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::credential::{
@@ -35,7 +35,7 @@ pub struct GuardedHost {
     /// The clock.
     pub clock: Clock,
     /// Whose execution it is.
-    pub organization_id: Uuid,
+    pub organization_id: OrganizationId,
     /// Number of times that sealflow has called sealflow, with the next call.
     pub hop_count: u32,
     /// The secrets that its fields refer to.

@@ -245,7 +245,7 @@ mod tests {
             execution: ClaimedExecution {
                 id: Uuid::nil(),
                 workflow_id: Uuid::nil(),
-                organization_id: Uuid::nil(),
+                organization_id: domain::ids::OrganizationId(Uuid::nil()),
                 node_id: "n".into(),
                 root_event_id: Uuid::nil(),
                 hops: 0,

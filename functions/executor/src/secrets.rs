@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use domain::execution::ResultReason;
+use domain::ids::OrganizationId;
 use secret_text::{SecretField, references};
 use store::executor::{ClaimedExecution, ExecutionClaims};
-use uuid::Uuid;
 use vault_format::{Bounds, Entries, EntryError, Purpose, Scope, SecretValue};
 use vault_open::{OpenError, OpenRequest};
 use zeroize::Zeroizing;
@@ -25,7 +25,7 @@ pub struct OpenedSecret {
 /// What was opened for a batch, by organization, secret and key.
 #[derive(Default)]
 pub struct OpenedSecrets {
-    secrets: HashMap<(Uuid, String, String), Opened>,
+    secrets: HashMap<(OrganizationId, String, String), Opened>,
 }
 
 /// What became of one key.

@@ -1,5 +1,6 @@
 //! An organization and its first token.
 
+use domain::ids::OrganizationId;
 use ring::digest::{SHA256, digest};
 use store::{BootstrapIds, StoreError};
 
@@ -15,7 +16,8 @@ pub(crate) async fn bootstrap(name: &str, deps: &Deps) -> Result<Response, Store
         )));
     }
     let now = deps.clock.now();
-    let ids = BootstrapIds { organization_id: deps.ids.next(now), token_id: deps.ids.next(now) };
+    let ids =
+        BootstrapIds { organization_id: OrganizationId(deps.ids.next(now)), token_id: deps.ids.next(now) };
     let token = new_token()?;
     store::bootstrap(&deps.store, ids, name, digest(&SHA256, token.as_bytes()).as_ref(), now).await?;
     tracing::info!(organization_id = %ids.organization_id, "bootstrapped");

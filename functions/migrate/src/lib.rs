@@ -7,11 +7,11 @@ mod bootstrap;
 mod deployment;
 mod passwords;
 
+use domain::ids::OrganizationId;
 use process::{Clock, DatabaseLogin, Ids};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use store::{RoleLogin, Store, StoreError};
-use uuid::Uuid;
 
 pub use deployment::Deployment;
 
@@ -83,7 +83,7 @@ pub enum Response {
     /// The organization that was made.
     Bootstrapped {
         /// Its id.
-        organization_id: Uuid,
+        organization_id: OrganizationId,
         /// Its first token. Shown here and never again.
         token: String,
     },

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use domain::ids::OrganizationId;
 use process::Deadline;
 use serde::{Deserialize, Serialize};
 use store::rewrap::{SealedColumn, SealedRow, next_sealed_rows, replace_sealed};
@@ -108,7 +109,7 @@ pub struct Unreadable {
     /// `secrets.id` or `webhooks.id`.
     pub id: Uuid,
     /// Whose it is.
-    pub organization_id: Uuid,
+    pub organization_id: OrganizationId,
     /// The key in the secret; null when the row can't be read at all.
     pub key: Option<String>,
 }
@@ -262,7 +263,8 @@ mod tests {
 
     #[test]
     fn unreadable_values_are_named_up_to_a_limit_i10() {
-        let row = SealedRow { id: Uuid::nil(), organization_id: Uuid::nil(), data: Vec::new() };
+        let row =
+            SealedRow { id: Uuid::nil(), organization_id: OrganizationId(Uuid::nil()), data: Vec::new() };
         let mut response = Response::default();
         for _ in 0..UNREADABLE_MAX + 1 {
             response.add_unreadable(Part::Secrets, &row, None);

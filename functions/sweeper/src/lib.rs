@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use domain::ids::OrganizationId;
 use domain::limits::{SWEEP_GRACE_SECONDS, SWEEP_ROWS_MAX};
 use domain::message::Message;
 use jiff::Timestamp;
@@ -200,7 +201,7 @@ fn or_none<T: Default>(found: Result<T, StoreError>, failure: &mut Option<StoreE
     })
 }
 
-fn node_wake(organization_id: Uuid, (workflow_id, node_id): NodeKey) -> Outgoing {
+fn node_wake(organization_id: OrganizationId, (workflow_id, node_id): NodeKey) -> Outgoing {
     Outgoing::now(organization_id, Message::Node { workflow_id, node_id })
 }
 

@@ -103,7 +103,7 @@ pub(crate) mod tests {
             version: 1,
             workflow_id: uuid::Uuid::nil(),
             workflow_version: 1,
-            organization_id: uuid::Uuid::nil(),
+            organization_id: domain::ids::OrganizationId(uuid::Uuid::nil()),
             node_id: "push".into(),
             authentication: domain::webhook::Authentication::None,
             header_name: None,

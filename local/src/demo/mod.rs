@@ -4,11 +4,11 @@ mod cli;
 mod example;
 mod tell;
 
-use domain::execution::ExecutionResult;
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use domain::execution::ExecutionResult;
 use serde_json::Value;
 
 use crate::http;

@@ -7,6 +7,7 @@ pub mod allowed_host;
 pub mod definition;
 pub mod execution;
 pub mod function;
+pub mod ids;
 pub mod json;
 pub mod limits;
 pub mod message;

@@ -1,7 +1,7 @@
+use domain::ids::OrganizationId;
 use domain::message::{Message, MessageError};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 /// The event that an SQS event source mapping hands to a function: as much of it as we read.
 ///
@@ -44,7 +44,7 @@ pub struct Received {
     /// Whether it was handed out before: the function that had it may have died of it.
     pub is_redelivered: bool,
     /// The organization, as far as the sender said it: for the message's group alone, never for what may be read.
-    pub organization_id: Option<Uuid>,
+    pub organization_id: Option<OrganizationId>,
 }
 
 impl SqsBatch {
@@ -112,7 +112,7 @@ mod tests {
             {"messageId":"b","body":"nonsense","attributes":{"ApproximateReceiveCount":"3"}}]}"#;
         let received = serde_json::from_str::<SqsBatch>(event).unwrap().into_received();
         assert!(received[0].message.is_ok() && !received[0].is_redelivered);
-        assert_eq!(received[0].organization_id, Some(Uuid::from_u128(7)));
+        assert_eq!(received[0].organization_id, Some(OrganizationId(uuid::Uuid::from_u128(7))));
         assert!(received[1].message.is_err() && received[1].is_redelivered);
         assert_eq!(received[1].organization_id, None);
         let mut response = BatchResponse::default();

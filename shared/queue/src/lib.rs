@@ -8,9 +8,9 @@ mod sqs;
 use std::time::Duration;
 
 use aws_types::SdkConfig;
+use domain::ids::OrganizationId;
 use domain::limits::{MESSAGE_BYTES_MAX, QUEUE_DELAY_SECONDS_MAX};
 use domain::message::Message;
-use uuid::Uuid;
 
 pub use send::{ATTEMPTS_MAX, BATCH_MAX, BATCHES_AT_ONCE};
 
@@ -18,7 +18,7 @@ pub use send::{ATTEMPTS_MAX, BATCH_MAX, BATCHES_AT_ONCE};
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Outgoing {
     /// The organization that the message works for: its message group, so that one busy organization can't starve the others.
-    pub organization_id: Uuid,
+    pub organization_id: OrganizationId,
     /// What the message says.
     pub message: Message,
     /// Seconds before it can be received; what is above 900 (SQS's limit) is sent with 900, for an early message is delayed again.
@@ -28,13 +28,13 @@ pub struct Outgoing {
 impl Outgoing {
     /// A message to be received at once.
     #[must_use]
-    pub fn now(organization_id: Uuid, message: Message) -> Self {
+    pub fn now(organization_id: OrganizationId, message: Message) -> Self {
         Self { organization_id, message, delay_seconds: 0 }
     }
 
     /// A message to be received after `wait`, never earlier; None where SQS can't hold it so long, and the sweeper will send it.
     #[must_use]
-    pub fn after(organization_id: Uuid, message: Message, wait: Duration) -> Option<Self> {
+    pub fn after(organization_id: OrganizationId, message: Message, wait: Duration) -> Option<Self> {
         let seconds = u16::try_from(wait.as_millis().div_ceil(1000)).ok()?;
         (u32::from(seconds) <= QUEUE_DELAY_SECONDS_MAX).then_some(Self {
             organization_id,
@@ -104,13 +104,16 @@ fn fits(body: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use uuid::Uuid;
+
     use super::*;
 
     #[test]
     fn a_delayed_message_is_never_early_and_never_too_long_for_the_queue() {
         let check = |millis, expected: Option<u16>| {
             let message = Message::Execution { execution_id: Uuid::nil() };
-            let delayed = Outgoing::after(Uuid::nil(), message, Duration::from_millis(millis));
+            let delayed =
+                Outgoing::after(OrganizationId(Uuid::nil()), message, Duration::from_millis(millis));
             assert_eq!(delayed.map(|message| message.delay_seconds), expected, "{millis}");
         };
         check(0, Some(0));

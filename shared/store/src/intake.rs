@@ -1,5 +1,6 @@
 //! The webhook function's statements: know a webhook, take an event.
 
+use domain::ids::OrganizationId;
 use domain::webhook::Authentication;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -22,7 +23,7 @@ pub struct StoredWebhook {
     /// `workflows.version`
     pub workflow_version: i64,
     /// The organization.
-    pub organization_id: Uuid,
+    pub organization_id: OrganizationId,
     /// The trigger node.
     pub node_id: String,
     /// `signature`, `bearer`, `header_token` or `none`.
@@ -77,7 +78,7 @@ pub async fn load_webhook(store: &Store, address: &str) -> Result<Option<StoredW
         version: column(row, "version")?,
         workflow_id: column(row, "workflow_id")?,
         workflow_version: column(row, "workflow_version")?,
-        organization_id: column(row, "organization_id")?,
+        organization_id: OrganizationId(column(row, "organization_id")?),
         node_id: column(row, "node_id")?,
         authentication: word(row, "authentication")?,
         header_name: column(row, "header_name")?,

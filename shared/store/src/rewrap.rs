@@ -1,5 +1,6 @@
 //! The rewrap function's statements: read sealed bytes in order, and replace those that nobody changed meanwhile.
 
+use domain::ids::OrganizationId;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
@@ -28,7 +29,7 @@ pub struct SealedRow {
     /// `secrets.id` or `webhooks.id`.
     pub id: Uuid,
     /// Whose it is.
-    pub organization_id: Uuid,
+    pub organization_id: OrganizationId,
     /// The bytes.
     pub data: Vec<u8>,
 }
@@ -53,7 +54,7 @@ pub async fn next_sealed_rows(
         .map(|row| {
             Ok(SealedRow {
                 id: column(row, "id")?,
-                organization_id: column(row, "organization_id")?,
+                organization_id: OrganizationId(column(row, "organization_id")?),
                 data: column(row, "data")?,
             })
         })

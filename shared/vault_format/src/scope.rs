@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use domain::ids::OrganizationId;
 use uuid::Uuid;
 
 use crate::{Bounds, FORMAT_VERSION, FORMAT_VERSION_PLACES};
@@ -30,7 +31,7 @@ impl Purpose {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Scope {
     /// `organizations.id`, looked up and never taken from a message.
-    pub organization_id: Uuid,
+    pub organization_id: OrganizationId,
     /// `secrets.id`; for [`Purpose::Webhook`] the webhook's id.
     pub secret_id: Uuid,
     /// What the value is for.
@@ -55,7 +56,7 @@ impl Scope {
         let (allowed_hosts, placements) = (bounds.allowed_hosts(), bounds.placements());
         let mut bytes = b"sealflow vault entry\0".to_vec();
         bytes.push(if placements.is_empty() { FORMAT_VERSION } else { FORMAT_VERSION_PLACES });
-        bytes.extend_from_slice(self.organization_id.as_bytes());
+        bytes.extend_from_slice(self.organization_id.0.as_bytes());
         bytes.extend_from_slice(self.secret_id.as_bytes());
         push_part(&mut bytes, self.purpose.as_str());
         push_part(&mut bytes, key_name);
@@ -90,7 +91,11 @@ mod tests {
     use domain::allowed_host::AllowedHost;
 
     fn scope(organization: u128, secret: u128, purpose: Purpose) -> Scope {
-        Scope { organization_id: Uuid::from_u128(organization), secret_id: Uuid::from_u128(secret), purpose }
+        Scope {
+            organization_id: OrganizationId(Uuid::from_u128(organization)),
+            secret_id: Uuid::from_u128(secret),
+            purpose,
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Addresses, signing keys and tokens of webhooks: made and sealed before the transaction.
 
+use domain::ids::OrganizationId;
 use store::api::{WebhookChange, WebhookCredential, WebhookWrite};
 use uuid::Uuid;
 use vault_format::SecretValue;
@@ -38,7 +39,7 @@ impl Credentials {
 /// Makes what the plan's webhooks need.
 pub(super) async fn make_credentials(
     deps: &Deps,
-    organization_id: Uuid,
+    organization_id: OrganizationId,
     plan: &Plan,
 ) -> Result<Credentials, ApiError> {
     let mut made = Credentials { webhooks: Vec::new(), webhooks_changed: Vec::new(), shown: Vec::new() };
@@ -72,7 +73,7 @@ pub(super) async fn make_credentials(
 
 async fn make_credential(
     deps: &Deps,
-    organization_id: Uuid,
+    organization_id: OrganizationId,
     wanted: &WebhookWanted,
     shown: &mut Vec<(Uuid, Shown)>,
 ) -> Result<WebhookCredential, ApiError> {

@@ -1,11 +1,12 @@
 use domain::execution::{ExecutionResult, ResultReason};
-use domain::message::Message;
-use domain::run::RunMark;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use domain::ids::OrganizationId;
 use domain::json::weight;
 use domain::limits::{GO_ON_BYTES_MAX, LOOKED_AT_WEIGHT_MAX};
+use domain::message::Message;
+use domain::run::RunMark;
 use serde_json::{Value, json};
 use store::JsonText;
 use store::builder::{AncestorEvent, InputEvent, LimitKey, NewEvent, NodeKey};
@@ -30,7 +31,7 @@ struct World {
 fn world(nodes: Value, edges: Value, waiting_at: &[&str]) -> World {
     let stored = store::builder::StoredDefinition {
         workflow_id: WORKFLOW,
-        organization_id: Uuid::from_u128(9),
+        organization_id: OrganizationId(Uuid::from_u128(9)),
         version: 7,
         name: "w".into(),
         description: String::new(),

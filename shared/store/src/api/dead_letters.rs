@@ -1,4 +1,5 @@
 use domain::execution::ResultReason;
+use domain::ids::OrganizationId;
 use jiff::Timestamp;
 use serde::Serialize;
 use tokio_postgres::Row;
@@ -79,7 +80,7 @@ impl DeadLetterRow {
 /// [`StoreError::Unavailable`] when the database can't be reached.
 pub async fn list_dead_letters(
     store: &Store,
-    organization_id: Uuid,
+    organization_id: OrganizationId,
     filter: &DeadLetterFilter,
     page: PageRequest,
 ) -> Result<Page<DeadLetterRow>, StoreError> {
@@ -108,7 +109,7 @@ pub async fn list_dead_letters(
              JOIN workflow_nodes n ON n.workflow_id = q.workflow_id AND n.node_id = q.node_id
              ORDER BY q.id DESC LIMIT $4",
             &[
-                (&organization_id, Type::UUID),
+                (&organization_id.0, Type::UUID),
                 (&filter.workflow_id, Type::UUID),
                 (&page.before, Type::UUID),
                 (&page.rows_max(), Type::INT8),

@@ -1,3 +1,4 @@
+use domain::ids::OrganizationId;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
@@ -76,7 +77,7 @@ impl EventRow {
 /// [`StoreError::Unavailable`] when the database can't be reached.
 pub async fn list_events(
     store: &Store,
-    organization_id: Uuid,
+    organization_id: OrganizationId,
     filter: &EventFilter,
     page: PageRequest,
 ) -> Result<Page<EventRow>, StoreError> {
@@ -103,7 +104,7 @@ pub async fn list_events(
              WHERE q.place = 1 OR (q.place <= $4 AND q.bytes <= $8)
              ORDER BY q.id DESC",
             &[
-                (&organization_id, Type::UUID),
+                (&organization_id.0, Type::UUID),
                 (&filter.workflow_id, Type::UUID),
                 (&page.before, Type::UUID),
                 (&page.rows_max(), Type::INT8),

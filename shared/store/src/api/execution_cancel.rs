@@ -1,4 +1,5 @@
 use domain::function::Actor;
+use domain::ids::OrganizationId;
 use jiff::Timestamp;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
@@ -11,7 +12,7 @@ use crate::{Store, StoreError, Tx};
 #[derive(Clone, Debug)]
 pub struct ExecutionCancel {
     /// The tenant.
-    pub organization_id: Uuid,
+    pub organization_id: OrganizationId,
     /// `workflow_node_executions.id`
     pub execution_id: Uuid,
     /// Who cancels.
@@ -42,7 +43,7 @@ async fn cancel_in(tx: Tx, cancel: &ExecutionCancel) -> Result<Option<FreedSlot>
             "/* cancel_execution: find */
              SELECT x.id FROM workflow_node_executions x JOIN workflows w ON w.id = x.workflow_id
              WHERE w.organization_id = $1 AND x.id = $2",
-            &[(&cancel.organization_id, Type::UUID), (&cancel.execution_id, Type::UUID)],
+            &[(&cancel.organization_id.0, Type::UUID), (&cancel.execution_id, Type::UUID)],
         )
         .await?;
     if found.is_empty() {

@@ -1,4 +1,5 @@
 use domain::execution::{ExecutionResult, ExecutionState, ResultReason};
+use domain::ids::OrganizationId;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
@@ -141,7 +142,7 @@ impl ExecutionRow {
 /// [`StoreError::Unavailable`] when the database can't be reached.
 pub async fn list_executions(
     store: &Store,
-    organization_id: Uuid,
+    organization_id: OrganizationId,
     filter: &ExecutionFilter,
     page: PageRequest,
 ) -> Result<Page<ExecutionRow>, StoreError> {
@@ -186,7 +187,7 @@ pub async fn list_executions(
              WHERE q.place = 1 OR (q.place <= $4 AND q.bytes <= $5)
              ORDER BY q.id DESC",
             &[
-                (&organization_id, Type::UUID),
+                (&organization_id.0, Type::UUID),
                 (&filter.workflow_id, Type::UUID),
                 (&page.before, Type::UUID),
                 (&page.rows_max(), Type::INT8),
@@ -212,7 +213,7 @@ pub async fn list_executions(
 /// [`StoreError::NotFound`] when there is none, or it is another organization's.
 pub async fn load_execution(
     store: &Store,
-    organization_id: Uuid,
+    organization_id: OrganizationId,
     execution_id: Uuid,
 ) -> Result<ExecutionRow, StoreError> {
     let rows = store
@@ -229,7 +230,7 @@ pub async fn load_execution(
              JOIN workflows w ON w.id = x.workflow_id
              JOIN workflow_nodes n ON n.workflow_id = x.workflow_id AND n.node_id = x.node_id
              WHERE w.organization_id = $1 AND x.id = $2",
-            &[(&organization_id, Type::UUID), (&execution_id, Type::UUID)],
+            &[(&organization_id.0, Type::UUID), (&execution_id, Type::UUID)],
         )
         .await?;
     rows.first().map_or(Err(StoreError::NotFound), ExecutionRow::from_row)

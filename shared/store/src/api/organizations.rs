@@ -1,4 +1,5 @@
 use domain::function::Actor;
+use domain::ids::OrganizationId;
 use jiff::Timestamp;
 use serde::Serialize;
 use tokio_postgres::Row;
@@ -37,12 +38,15 @@ impl OrganizationRow {
 ///
 /// # Errors
 /// [`StoreError::NotFound`] when it was deleted.
-pub async fn load_organization(store: &Store, organization_id: Uuid) -> Result<OrganizationRow, StoreError> {
+pub async fn load_organization(
+    store: &Store,
+    organization_id: OrganizationId,
+) -> Result<OrganizationRow, StoreError> {
     let rows = store
         .query(
             "/* load_organization */
              SELECT id, name, created_at, updated_at FROM organizations WHERE id = $1 AND deleted_at IS NULL",
-            &[(&organization_id, Type::UUID)],
+            &[(&organization_id.0, Type::UUID)],
         )
         .await?;
     rows.first().map_or(Err(StoreError::NotFound), OrganizationRow::from_row)
@@ -55,7 +59,7 @@ pub async fn load_organization(store: &Store, organization_id: Uuid) -> Result<O
 /// [`StoreError::NotFound`] when it was deleted before.
 pub async fn delete_organization(
     store: &Store,
-    organization_id: Uuid,
+    organization_id: OrganizationId,
     deleted_by: &Actor,
     now: Timestamp,
 ) -> Result<(), StoreError> {
@@ -64,7 +68,7 @@ pub async fn delete_organization(
 
 async fn delete_in(
     tx: Tx,
-    organization_id: Uuid,
+    organization_id: OrganizationId,
     deleted_by: &Actor,
     now: Timestamp,
 ) -> Result<(), StoreError> {
@@ -73,7 +77,7 @@ async fn delete_in(
         .query(
             "/* delete_organization: organization */
              UPDATE organizations SET deleted_at = $2, updated_at = $2 WHERE id = $1 AND deleted_at IS NULL RETURNING id",
-            &[(&organization_id, Type::UUID), (&now, Type::TIMESTAMPTZ)],
+            &[(&organization_id.0, Type::UUID), (&now, Type::TIMESTAMPTZ)],
         )
         .await?;
     if deleted.is_empty() {
@@ -81,7 +85,7 @@ async fn delete_in(
     }
     tx.query(
         "/* delete_organization: secrets */ DELETE FROM secrets WHERE domain_type = 'org' AND domain_id = $1",
-        &[(&organization_id, Type::UUID)],
+        &[(&organization_id.0, Type::UUID)],
     )
     .await?;
     tx.query(
@@ -89,7 +93,7 @@ async fn delete_in(
          UPDATE webhooks h SET deleted_at = $2, updated_at = $2, version = h.version + 1
          FROM workflows w
          WHERE w.organization_id = $1 AND h.workflow_id = w.id AND h.deleted_at IS NULL",
-        &[(&organization_id, Type::UUID), (&now, Type::TIMESTAMPTZ)],
+        &[(&organization_id.0, Type::UUID), (&now, Type::TIMESTAMPTZ)],
     )
     .await?;
     tx.query(
@@ -104,7 +108,7 @@ async fn delete_in(
                FROM workflow_node_queue_items i JOIN workflows w ON w.id = i.workflow_id
                WHERE w.organization_id = $1) open_run
          ON CONFLICT (root_event_id) DO NOTHING",
-        &[(&organization_id, Type::UUID), (&deleted_by.to_string(), Type::TEXT), (&now, Type::TIMESTAMPTZ)],
+        &[(&organization_id.0, Type::UUID), (&deleted_by.to_string(), Type::TEXT), (&now, Type::TIMESTAMPTZ)],
     )
     .await?;
     end_pending_of_organization(&tx, organization_id, now).await

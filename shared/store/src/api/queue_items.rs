@@ -1,3 +1,4 @@
+use domain::ids::OrganizationId;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
@@ -81,7 +82,7 @@ impl QueueItemRow {
 /// [`StoreError::Unavailable`] when the database can't be reached.
 pub async fn list_queue_items(
     store: &Store,
-    organization_id: Uuid,
+    organization_id: OrganizationId,
     filter: &QueueItemFilter,
     page: PageRequest,
 ) -> Result<Page<QueueItemRow>, StoreError> {
@@ -129,7 +130,7 @@ pub async fn list_queue_items(
                  AND slots.limit_key = q.limit_key
              ORDER BY q.id DESC LIMIT $4",
             &[
-                (&organization_id, Type::UUID),
+                (&organization_id.0, Type::UUID),
                 (&filter.workflow_id, Type::UUID),
                 (&page.before, Type::UUID),
                 (&page.rows_max(), Type::INT8),

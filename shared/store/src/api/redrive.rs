@@ -1,3 +1,4 @@
+use domain::ids::OrganizationId;
 use domain::limits::RUN_EXECUTIONS_MAX;
 use jiff::Timestamp;
 use tokio_postgres::types::Type;
@@ -10,7 +11,7 @@ use crate::{Store, StoreError, Tx};
 #[derive(Clone, Copy, Debug)]
 pub struct Redrive {
     /// The tenant.
-    pub organization_id: Uuid,
+    pub organization_id: OrganizationId,
     /// The failed execution.
     pub execution_id: Uuid,
     /// The id of the event's copy.
@@ -47,11 +48,11 @@ pub async fn redrive_execution(store: &Store, redrive: &Redrive) -> Result<Redri
 async fn redrive_in(tx: Tx, redrive: &Redrive) -> Result<RedriveOutcome, StoreError> {
     // The lock is a statement of its own: a second redrive reads what the first has left.
     let (_, found) = futures_util::try_join!(
-        tx.query_with(LOCK, [(&redrive.organization_id, Type::UUID), (&redrive.execution_id, Type::UUID)]),
+        tx.query_with(LOCK, [(&redrive.organization_id.0, Type::UUID), (&redrive.execution_id, Type::UUID)]),
         tx.query_with(
             FIND,
             [
-                (&redrive.organization_id, Type::UUID),
+                (&redrive.organization_id.0, Type::UUID),
                 (&redrive.execution_id, Type::UUID),
                 (&RUN_EXECUTIONS_MAX, Type::INT8)
             ],

@@ -1,3 +1,4 @@
+use domain::ids::OrganizationId;
 use domain::limits::REMOVED_EXECUTIONS_MAX;
 use jiff::Timestamp;
 use tokio_postgres::types::Type;
@@ -41,7 +42,7 @@ pub(super) async fn end_pending_of_nodes(
 /// See [`StoreError`].
 pub(super) async fn end_pending_of_organization(
     tx: &Tx,
-    organization_id: Uuid,
+    organization_id: OrganizationId,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     tx.query(
@@ -52,7 +53,7 @@ pub(super) async fn end_pending_of_organization(
              SELECT x.id FROM workflow_node_executions x JOIN workflows w ON w.id = x.workflow_id
              WHERE w.organization_id = $1 AND x.state = 'pending' ORDER BY x.id LIMIT $3 FOR NO KEY UPDATE OF x SKIP LOCKED)
            AND state = 'pending'",
-        &[(&organization_id, Type::UUID), (&now, Type::TIMESTAMPTZ), (&REMOVED_EXECUTIONS_MAX, Type::INT8)],
+        &[(&organization_id.0, Type::UUID), (&now, Type::TIMESTAMPTZ), (&REMOVED_EXECUTIONS_MAX, Type::INT8)],
     )
     .await
     .map(drop)

@@ -1,4 +1,5 @@
 use domain::function::Actor;
+use domain::ids::OrganizationId;
 use jiff::Timestamp;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
@@ -11,7 +12,7 @@ use crate::{Store, StoreError, Tx};
 #[derive(Clone, Debug)]
 pub struct RunCancel {
     /// The tenant.
-    pub organization_id: Uuid,
+    pub organization_id: OrganizationId,
     /// The id of the root event.
     pub run_id: Uuid,
     /// Who cancels.
@@ -96,7 +97,7 @@ async fn find_run(tx: &Tx, cancel: &RunCancel) -> Result<Uuid, StoreError> {
             "/* cancel_run: find */
              SELECT e.workflow_id FROM workflow_events e JOIN workflows w ON w.id = e.workflow_id
              WHERE w.organization_id = $1 AND e.id = $2 AND coalesce(e.execution_id, e.id) = e.id AND e.root_event_id = e.id",
-            &[(&cancel.organization_id, Type::UUID), (&cancel.run_id, Type::UUID)],
+            &[(&cancel.organization_id.0, Type::UUID), (&cancel.run_id, Type::UUID)],
         )
         .await?;
     rows.first().map_or(Err(StoreError::NotFound), |row| column(row, "workflow_id"))

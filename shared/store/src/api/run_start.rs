@@ -1,3 +1,4 @@
+use domain::ids::OrganizationId;
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio_postgres::types::Type;
@@ -10,7 +11,7 @@ use crate::{Store, StoreError};
 #[derive(Clone, Debug)]
 pub struct RunStart {
     /// The tenant.
-    pub organization_id: Uuid,
+    pub organization_id: OrganizationId,
     /// The workflow.
     pub workflow_id: Uuid,
     /// `workflows.version` that the targets are of.
@@ -80,7 +81,7 @@ pub async fn start_run(store: &Store, start: &RunStart) -> Result<StartOutcome, 
                     coalesce((SELECT is_full FROM live), false) AS is_full",
             &[
                 (&start.workflow_id, Type::UUID),
-                (&start.organization_id, Type::UUID),
+                (&start.organization_id.0, Type::UUID),
                 (&start.version_planned, Type::INT8),
                 (&start.node_id, Type::TEXT),
                 (&start.event_id, Type::UUID),

@@ -1,3 +1,4 @@
+use domain::ids::OrganizationId;
 use domain::run::{RunCounts, RunMark, RunState, decide_run_state};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -91,7 +92,7 @@ impl RunRow {
 /// [`StoreError::Unavailable`] when the database can't be reached.
 pub async fn list_runs(
     store: &Store,
-    organization_id: Uuid,
+    organization_id: OrganizationId,
     filter: &RunFilter,
     page: PageRequest,
 ) -> Result<Page<RunRow>, StoreError> {
@@ -129,7 +130,7 @@ pub async fn list_runs(
              WHERE r.place <= $4
              ORDER BY r.id DESC",
             &[
-                (&organization_id, Type::UUID),
+                (&organization_id.0, Type::UUID),
                 (&filter.workflow_id, Type::UUID),
                 (&page.before, Type::UUID),
                 (&page.rows_max(), Type::INT8),
@@ -144,7 +145,11 @@ pub async fn list_runs(
 ///
 /// # Errors
 /// [`StoreError::NotFound`] when there is no such run in the organization.
-pub async fn load_run(store: &Store, organization_id: Uuid, run_id: Uuid) -> Result<RunRow, StoreError> {
+pub async fn load_run(
+    store: &Store,
+    organization_id: OrganizationId,
+    run_id: Uuid,
+) -> Result<RunRow, StoreError> {
     let rows = store
         .query(
             "/* load_run */
@@ -167,7 +172,7 @@ pub async fn load_run(store: &Store, organization_id: Uuid, run_id: Uuid) -> Res
                         max(x.finished_at) AS finished_at
                  FROM workflow_node_executions x WHERE x.root_event_id = r.id) c
              WHERE w.organization_id = $1 AND r.id = $2 AND coalesce(r.execution_id, r.id) = r.id AND r.root_event_id = r.id",
-            &[(&organization_id, Type::UUID), (&run_id, Type::UUID)],
+            &[(&organization_id.0, Type::UUID), (&run_id, Type::UUID)],
         )
         .await?;
     rows.first().map_or(Err(StoreError::NotFound), RunRow::from_row)

@@ -1,4 +1,5 @@
 use domain::function::Actor;
+use domain::ids::OrganizationId;
 use domain::limits::SECRETS_MAX;
 use jiff::Timestamp;
 use tokio_postgres::Row;
@@ -47,7 +48,7 @@ impl SecretRow {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SecretIdentity<'a> {
     /// The owner.
-    pub organization_id: Uuid,
+    pub organization_id: OrganizationId,
     /// The name.
     pub name: &'a str,
     /// The id in the encryption context: that of the row, or a new one where there is no row.
@@ -68,7 +69,7 @@ pub enum SecretWrite {
 /// [`StoreError::Unavailable`] when the database can't be reached.
 pub async fn list_secrets(
     store: &Store,
-    organization_id: Uuid,
+    organization_id: OrganizationId,
     page: PageRequest,
 ) -> Result<Page<SecretRow>, StoreError> {
     let rows = store
@@ -84,7 +85,7 @@ pub async fn list_secrets(
              WHERE q.place = 1 OR (q.place <= $3 AND q.bytes <= $4)
              ORDER BY q.id DESC",
             &[
-                (&organization_id, Type::UUID),
+                (&organization_id.0, Type::UUID),
                 (&page.before, Type::UUID),
                 (&page.rows_max(), Type::INT8),
                 (&PAGE_COLUMN_BYTES_MAX, Type::INT8),
@@ -100,7 +101,7 @@ pub async fn list_secrets(
 /// [`StoreError::Unavailable`] when the database can't be reached.
 pub async fn load_secret(
     store: &Store,
-    organization_id: Uuid,
+    organization_id: OrganizationId,
     name: &str,
 ) -> Result<Option<SecretRow>, StoreError> {
     Ok(load_secrets_named(store, organization_id, &[name]).await?.pop())
@@ -112,7 +113,7 @@ pub async fn load_secret(
 /// [`StoreError::Unavailable`] when the database can't be reached.
 pub async fn load_secrets_named(
     store: &Store,
-    organization_id: Uuid,
+    organization_id: OrganizationId,
     names: &[&str],
 ) -> Result<Vec<SecretRow>, StoreError> {
     let rows = store
@@ -120,7 +121,7 @@ pub async fn load_secrets_named(
             "/* load_secrets_named */
              SELECT id, name, provider, data, created_by, created_at, updated_at FROM secrets
              WHERE domain_type = 'org' AND domain_id = $1 AND name = ANY($2)",
-            &[(&organization_id, Type::UUID), (&names, Type::TEXT_ARRAY)],
+            &[(&organization_id.0, Type::UUID), (&names, Type::TEXT_ARRAY)],
         )
         .await?;
     rows.iter().map(SecretRow::from_row).collect()
@@ -161,7 +162,7 @@ async fn change_in(
         .query(
             "/* change_secret: lock */
              SELECT id, data FROM secrets WHERE domain_type = 'org' AND domain_id = $1 AND name = $2 FOR NO KEY UPDATE",
-            &[(&secret.organization_id, Type::UUID), (&secret.name, Type::TEXT)],
+            &[(&secret.organization_id.0, Type::UUID), (&secret.name, Type::TEXT)],
         )
         .await?;
     let current = match rows.first() {
@@ -208,7 +209,7 @@ async fn insert_secret(
             &[
                 (&secret.id, Type::UUID),
                 (&secret.name, Type::TEXT),
-                (&secret.organization_id, Type::UUID),
+                (&secret.organization_id.0, Type::UUID),
                 (&data, Type::BYTEA),
                 (&created_by.to_string(), Type::TEXT),
                 (&now, Type::TIMESTAMPTZ),
@@ -226,12 +227,16 @@ async fn insert_secret(
 ///
 /// # Errors
 /// [`StoreError::NotFound`] when there is none of that name.
-pub async fn delete_secret(store: &Store, organization_id: Uuid, name: &str) -> Result<(), StoreError> {
+pub async fn delete_secret(
+    store: &Store,
+    organization_id: OrganizationId,
+    name: &str,
+) -> Result<(), StoreError> {
     let rows = store
         .query_once(
             "/* delete_secret */
              DELETE FROM secrets WHERE domain_type = 'org' AND domain_id = $1 AND name = $2 RETURNING id",
-            &[(&organization_id, Type::UUID), (&name, Type::TEXT)],
+            &[(&organization_id.0, Type::UUID), (&name, Type::TEXT)],
         )
         .await?;
     if rows.is_empty() { Err(StoreError::NotFound) } else { Ok(()) }

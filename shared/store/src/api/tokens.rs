@@ -1,4 +1,5 @@
 use domain::function::Actor;
+use domain::ids::OrganizationId;
 use jiff::Timestamp;
 use serde::Serialize;
 use tokio_postgres::Row;
@@ -13,7 +14,7 @@ use crate::{Store, StoreError, Tx};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
     /// The one organization that the token reaches.
-    pub organization_id: Uuid,
+    pub organization_id: OrganizationId,
     /// `api_tokens.id`
     pub token_id: Uuid,
     /// `api_tokens.name`
@@ -43,7 +44,7 @@ pub async fn authenticate_token(
         return Ok(None);
     };
     Ok(Some(Caller {
-        organization_id: column(row, "organization_id")?,
+        organization_id: OrganizationId(column(row, "organization_id")?),
         token_id: column(row, "id")?,
         token_name: column(row, "name")?,
     }))
@@ -85,7 +86,7 @@ impl TokenRow {
 /// See [`StoreError`].
 pub async fn list_tokens(
     store: &Store,
-    organization_id: Uuid,
+    organization_id: OrganizationId,
     page: PageRequest,
 ) -> Result<Page<TokenRow>, StoreError> {
     let rows = store
@@ -95,7 +96,7 @@ pub async fn list_tokens(
                  SELECT id, name, created_at, created_by, expires_at, revoked_at FROM api_tokens
                  WHERE organization_id = $1 AND ($2::uuid IS NULL OR id < $2) ORDER BY id DESC LIMIT $3 + 1) q
              ORDER BY q.id DESC LIMIT $3",
-            &[(&organization_id, Type::UUID), (&page.before, Type::UUID), (&page.rows_max(), Type::INT8)],
+            &[(&organization_id.0, Type::UUID), (&page.before, Type::UUID), (&page.rows_max(), Type::INT8)],
         )
         .await?;
     read_page(&rows, TokenRow::from_row)
@@ -122,7 +123,7 @@ pub struct NewToken<'a> {
 /// [`StoreError::Conflict`] when a live token has the name, or the organization has as many live ones as it may.
 pub async fn create_token(
     store: &Store,
-    organization_id: Uuid,
+    organization_id: OrganizationId,
     token: &NewToken<'_>,
     now: Timestamp,
 ) -> Result<TokenRow, StoreError> {
@@ -131,7 +132,7 @@ pub async fn create_token(
 
 async fn create_in(
     tx: Tx,
-    organization_id: Uuid,
+    organization_id: OrganizationId,
     token: &NewToken<'_>,
     now: Timestamp,
 ) -> Result<TokenRow, StoreError> {
@@ -141,7 +142,7 @@ async fn create_in(
             "/* create_token: live */
              SELECT count(*) AS live, coalesce(bool_or(name = $2), false) AS is_taken FROM api_tokens
              WHERE organization_id = $1 AND revoked_at IS NULL",
-            &[(&organization_id, Type::UUID), (&token.name, Type::TEXT)],
+            &[(&organization_id.0, Type::UUID), (&token.name, Type::TEXT)],
         )
         .await?;
     let live = live.first().ok_or(StoreError::Corrupt("create_token"))?;
@@ -159,7 +160,7 @@ async fn create_in(
              RETURNING id, name, created_at, created_by, expires_at, revoked_at",
             &[
                 (&token.id, Type::UUID),
-                (&organization_id, Type::UUID),
+                (&organization_id.0, Type::UUID),
                 (&token.name, Type::TEXT),
                 (&token.token_sha256, Type::BYTEA),
                 (&now, Type::TIMESTAMPTZ),
@@ -177,7 +178,7 @@ async fn create_in(
 /// [`StoreError::NotFound`]; [`StoreError::Conflict`] when it is the last one that lasts.
 pub async fn revoke_token(
     store: &Store,
-    organization_id: Uuid,
+    organization_id: OrganizationId,
     reference: &str,
     now: Timestamp,
 ) -> Result<TokenRow, StoreError> {
@@ -186,7 +187,7 @@ pub async fn revoke_token(
 
 async fn revoke_in(
     tx: Tx,
-    organization_id: Uuid,
+    organization_id: OrganizationId,
     reference: &str,
     now: Timestamp,
 ) -> Result<TokenRow, StoreError> {
@@ -202,7 +203,7 @@ async fn revoke_in(
              FROM api_tokens t
              WHERE organization_id = $1 AND (id::text = $2 OR (name = $2 AND revoked_at IS NULL))
              ORDER BY (id::text = $2) DESC LIMIT 1",
-            &[(&organization_id, Type::UUID), (&reference, Type::TEXT)],
+            &[(&organization_id.0, Type::UUID), (&reference, Type::TEXT)],
         )
         .await?;
     let found = found.first().ok_or(StoreError::NotFound)?;
@@ -227,11 +228,11 @@ async fn revoke_in(
     rows.first().map_or(Err(StoreError::NotFound), TokenRow::from_row)
 }
 
-async fn lock_organization(tx: &Tx, organization_id: Uuid) -> Result<(), StoreError> {
+async fn lock_organization(tx: &Tx, organization_id: OrganizationId) -> Result<(), StoreError> {
     let rows = tx
         .query(
             "/* lock_organization */ SELECT id FROM organizations WHERE id = $1 AND deleted_at IS NULL FOR NO KEY UPDATE",
-            &[(&organization_id, Type::UUID)],
+            &[(&organization_id.0, Type::UUID)],
         )
         .await?;
     rows.first().map_or(Err(StoreError::NotFound), |_| Ok(()))

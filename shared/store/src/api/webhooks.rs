@@ -1,3 +1,4 @@
+use domain::ids::OrganizationId;
 use domain::webhook::Authentication;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -60,7 +61,7 @@ impl WebhookRow {
 /// [`StoreError::Unavailable`] when the database can't be reached.
 pub async fn list_webhooks(
     store: &Store,
-    organization_id: Uuid,
+    organization_id: OrganizationId,
     workflow_id: Uuid,
 ) -> Result<Vec<WebhookRow>, StoreError> {
     let rows = store
@@ -71,7 +72,7 @@ pub async fn list_webhooks(
              FROM webhooks h JOIN workflows w ON w.id = h.workflow_id
              WHERE w.organization_id = $1 AND h.workflow_id = $2 AND h.deleted_at IS NULL AND w.deleted_at IS NULL
              ORDER BY h.node_id",
-            &[(&organization_id, Type::UUID), (&workflow_id, Type::UUID)],
+            &[(&organization_id.0, Type::UUID), (&workflow_id, Type::UUID)],
         )
         .await?;
     rows.iter().map(WebhookRow::from_row).collect()
@@ -106,7 +107,7 @@ pub struct WebhookKeys {
 /// [`StoreError::NotFound`] when there is none, or it is another organization's.
 pub async fn load_webhook_keys(
     store: &Store,
-    organization_id: Uuid,
+    organization_id: OrganizationId,
     reference: WebhookReference<'_>,
 ) -> Result<WebhookKeys, StoreError> {
     let (id, workflow_id, node_id) = match reference {
@@ -122,7 +123,7 @@ pub async fn load_webhook_keys(
              WHERE w.organization_id = $1 AND (h.id = $2 OR (h.workflow_id = $3 AND h.node_id = $4))
                AND h.deleted_at IS NULL AND w.deleted_at IS NULL",
             &[
-                (&organization_id, Type::UUID),
+                (&organization_id.0, Type::UUID),
                 (&id, Type::UUID),
                 (&workflow_id, Type::UUID),
                 (&node_id, Type::TEXT),
@@ -167,7 +168,7 @@ pub struct WebhookRotation {
 /// [`StoreError::Conflict`] when the webhook has another version or other sealed bytes by now, or is gone: load it and decide again.
 pub async fn rotate_webhook(
     store: &Store,
-    organization_id: Uuid,
+    organization_id: OrganizationId,
     rotation: &WebhookRotation,
 ) -> Result<WebhookRow, StoreError> {
     let rows = store
@@ -181,7 +182,7 @@ pub async fn rotate_webhook(
              RETURNING h.id, h.workflow_id, h.node_id, h.address, h.authentication, h.header_name, h.deduplication_header,
                  h.previous_until, h.version, h.created_at, h.updated_at",
             &[
-                (&organization_id, Type::UUID),
+                (&organization_id.0, Type::UUID),
                 (&rotation.id, Type::UUID),
                 (&rotation.version_planned, Type::INT8),
                 (&rotation.credential.signing_keys, Type::BYTEA),

@@ -1,5 +1,6 @@
 use domain::definition::{Definition, NodeType};
 use domain::function::Actor;
+use domain::ids::OrganizationId;
 use domain::webhook::Authentication;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -14,7 +15,7 @@ use crate::{Store, StoreError, Tx};
 #[derive(Clone, Debug)]
 pub struct WorkflowWrite {
     /// The tenant.
-    pub organization_id: Uuid,
+    pub organization_id: OrganizationId,
     /// The workflow; for a new one an id that was made for it.
     pub workflow_id: Uuid,
     /// The version that all of this was planned against; None: the workflow is new.
@@ -164,11 +165,11 @@ async fn apply_in(tx: Tx, write: &WorkflowWrite) -> Result<i64, StoreError> {
 }
 
 /// Keeps the organization from being deleted while something is written that its deletion would have taken along.
-pub(super) async fn share_organization(tx: &Tx, organization_id: Uuid) -> Result<(), StoreError> {
+pub(super) async fn share_organization(tx: &Tx, organization_id: OrganizationId) -> Result<(), StoreError> {
     let rows = tx
         .query(
             "/* share_organization */ SELECT id FROM organizations WHERE id = $1 AND deleted_at IS NULL FOR SHARE",
-            &[(&organization_id, Type::UUID)],
+            &[(&organization_id.0, Type::UUID)],
         )
         .await?;
     if rows.is_empty() { Err(StoreError::NotFound) } else { Ok(()) }
@@ -177,7 +178,7 @@ pub(super) async fn share_organization(tx: &Tx, organization_id: Uuid) -> Result
 /// Locks the live workflow and checks that it still has the version; returns its version.
 pub(super) async fn lock_workflow(
     tx: &Tx,
-    organization_id: Uuid,
+    organization_id: OrganizationId,
     workflow_id: Uuid,
     version_expected: Option<i64>,
 ) -> Result<i64, StoreError> {
@@ -186,7 +187,7 @@ pub(super) async fn lock_workflow(
             "/* lock_workflow */
              SELECT version FROM workflows
              WHERE id = $1 AND organization_id = $2 AND deleted_at IS NULL FOR NO KEY UPDATE",
-            &[(&workflow_id, Type::UUID), (&organization_id, Type::UUID)],
+            &[(&workflow_id, Type::UUID), (&organization_id.0, Type::UUID)],
         )
         .await?;
     let version: i64 = match rows.first() {
@@ -238,7 +239,7 @@ async fn insert_workflow(tx: &Tx, write: &WorkflowWrite) -> Result<i64, StoreErr
          VALUES ($1, $2, $3, $4, $5, $6, 1, $7, $8, $8)",
         &[
             (&write.workflow_id, Type::UUID),
-            (&write.organization_id, Type::UUID),
+            (&write.organization_id.0, Type::UUID),
             (&write.definition.name, Type::TEXT),
             (&write.definition.description, Type::TEXT),
             (&nodes, Type::JSONB),

@@ -1,4 +1,5 @@
 use domain::function::Actor;
+use domain::ids::OrganizationId;
 use jiff::Timestamp;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
@@ -21,7 +22,7 @@ pub struct DeletedWorkflow {
 /// [`StoreError::NotFound`] when there is no such live workflow in the organization.
 pub async fn delete_workflow(
     store: &Store,
-    organization_id: Uuid,
+    organization_id: OrganizationId,
     workflow_id: Uuid,
     deleted_by: &Actor,
     now: Timestamp,
@@ -31,7 +32,7 @@ pub async fn delete_workflow(
 
 async fn delete_in(
     tx: Tx,
-    organization_id: Uuid,
+    organization_id: OrganizationId,
     workflow_id: Uuid,
     deleted_by: &Actor,
     now: Timestamp,

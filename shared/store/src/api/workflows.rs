@@ -1,4 +1,5 @@
 use domain::definition::Definition;
+use domain::ids::OrganizationId;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -52,7 +53,7 @@ impl WorkflowRow {
 /// [`StoreError::Unavailable`] when the database can't be reached.
 pub async fn list_workflows(
     store: &Store,
-    organization_id: Uuid,
+    organization_id: OrganizationId,
     page: PageRequest,
 ) -> Result<Page<WorkflowRow>, StoreError> {
     let rows = store
@@ -65,7 +66,7 @@ pub async fn list_workflows(
                          WHERE w.organization_id = $1 AND w.deleted_at IS NULL AND ($2::uuid IS NULL OR w.id < $2)
                          ORDER BY w.id DESC LIMIT $3 + 1) c) q
              ORDER BY q.id DESC LIMIT $3",
-            &[(&organization_id, Type::UUID), (&page.before, Type::UUID), (&page.rows_max(), Type::INT8)],
+            &[(&organization_id.0, Type::UUID), (&page.before, Type::UUID), (&page.rows_max(), Type::INT8)],
         )
         .await?;
     read_page(&rows, WorkflowRow::from_row)
@@ -77,7 +78,7 @@ pub async fn list_workflows(
 /// [`StoreError::NotFound`] when there is none, or it is another organization's.
 pub async fn find_workflow(
     store: &Store,
-    organization_id: Uuid,
+    organization_id: OrganizationId,
     reference: &str,
 ) -> Result<WorkflowRow, StoreError> {
     let id = Uuid::parse_str(reference).ok();
@@ -88,7 +89,7 @@ pub async fn find_workflow(
              FROM workflows
              WHERE organization_id = $1 AND (id = $2 OR (name = $3 AND deleted_at IS NULL))
              ORDER BY (id = $2) DESC NULLS LAST LIMIT 1",
-            &[(&organization_id, Type::UUID), (&id, Type::UUID), (&reference, Type::TEXT)],
+            &[(&organization_id.0, Type::UUID), (&id, Type::UUID), (&reference, Type::TEXT)],
         )
         .await?;
     rows.first().map_or(Err(StoreError::NotFound), WorkflowRow::from_row)
@@ -101,7 +102,7 @@ pub async fn find_workflow(
 /// definition can't be read.
 pub async fn load_workflow(
     store: &Store,
-    organization_id: Uuid,
+    organization_id: OrganizationId,
     reference: &str,
 ) -> Result<(WorkflowRow, Definition), StoreError> {
     let id = Uuid::parse_str(reference).ok();
@@ -112,7 +113,7 @@ pub async fn load_workflow(
              FROM workflows
              WHERE organization_id = $1 AND (id = $2 OR (name = $3 AND deleted_at IS NULL))
              ORDER BY (id = $2) DESC NULLS LAST LIMIT 1",
-            &[(&organization_id, Type::UUID), (&id, Type::UUID), (&reference, Type::TEXT)],
+            &[(&organization_id.0, Type::UUID), (&id, Type::UUID), (&reference, Type::TEXT)],
         )
         .await?;
     rows.first().map_or(Err(StoreError::NotFound), with_definition)
@@ -124,7 +125,7 @@ pub async fn load_workflow(
 /// [`StoreError::Corrupt`] when the stored definition can't be read.
 pub async fn load_workflow_named(
     store: &Store,
-    organization_id: Uuid,
+    organization_id: OrganizationId,
     name: &str,
 ) -> Result<Option<(WorkflowRow, Definition)>, StoreError> {
     let rows = store
@@ -132,7 +133,7 @@ pub async fn load_workflow_named(
             "/* load_workflow_named */
              SELECT id, name, description, version, created_by, created_at, updated_at, deleted_at, nodes, edges
              FROM workflows WHERE organization_id = $1 AND name = $2 AND deleted_at IS NULL",
-            &[(&organization_id, Type::UUID), (&name, Type::TEXT)],
+            &[(&organization_id.0, Type::UUID), (&name, Type::TEXT)],
         )
         .await?;
     rows.first().map(with_definition).transpose()

@@ -1,3 +1,4 @@
+use domain::ids::OrganizationId;
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio_postgres::Row;
@@ -46,7 +47,7 @@ pub struct StoredDefinition {
     /// `workflows.id`
     pub workflow_id: Uuid,
     /// `workflows.organization_id`
-    pub organization_id: Uuid,
+    pub organization_id: OrganizationId,
     /// `workflows.version`
     pub version: i64,
     /// `workflows.name`
@@ -235,7 +236,7 @@ pub(super) async fn load_definitions(
 pub(crate) fn stored_definition(row: &Row) -> Result<StoredDefinition, StoreError> {
     Ok(StoredDefinition {
         workflow_id: column(row, "id")?,
-        organization_id: column(row, "organization_id")?,
+        organization_id: OrganizationId(column(row, "organization_id")?),
         version: column(row, "version")?,
         name: column(row, "name")?,
         description: column(row, "description")?,

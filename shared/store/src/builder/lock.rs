@@ -1,3 +1,4 @@
+use domain::ids::OrganizationId;
 use domain::limits::CLAIM_ITEMS_MAX;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
@@ -47,7 +48,7 @@ pub struct WokenNode {
     /// `workflows.version`.
     pub workflow_version: i64,
     /// `workflows.organization_id`.
-    pub organization_id: Uuid,
+    pub organization_id: OrganizationId,
 }
 
 impl WokenNode {
@@ -247,7 +248,7 @@ fn woken_node(row: &Row) -> Result<WokenNode, StoreError> {
         event_ids: column(row, "event_ids")?,
         is_named: column(row, "is_named")?,
         workflow_version: column(row, "version")?,
-        organization_id: column(row, "organization_id")?,
+        organization_id: OrganizationId(column(row, "organization_id")?),
     })
 }
 

@@ -1,3 +1,4 @@
+use domain::ids::OrganizationId;
 use domain::message::Message;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
@@ -57,7 +58,7 @@ pub struct FreedSlot {
     /// The node.
     pub node: NodeKey,
     /// Its organization.
-    pub organization_id: Uuid,
+    pub organization_id: OrganizationId,
     /// At a node with a key: the event of the first item that waits, for a message names ids alone, and no key.
     pub event_id: Option<Uuid>,
 }
@@ -98,7 +99,7 @@ pub(crate) const FIND_FREED: &str = "/* find_freed_slots */
 pub(crate) fn freed_slot(row: &Row) -> Result<FreedSlot, StoreError> {
     Ok(FreedSlot {
         node: node_key(row)?,
-        organization_id: column(row, "organization_id")?,
+        organization_id: OrganizationId(column(row, "organization_id")?),
         event_id: column(row, "event_id")?,
     })
 }

@@ -1,3 +1,4 @@
+use domain::ids::OrganizationId;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
@@ -16,7 +17,7 @@ pub struct SuspectItem {
     /// The node that it waits at.
     pub node: NodeKey,
     /// Its organization.
-    pub organization_id: Uuid,
+    pub organization_id: OrganizationId,
     /// Times that it took a process along.
     pub crashes: i32,
     /// Whether its concurrency key is not resolved.
@@ -28,7 +29,7 @@ pub(super) fn suspect_item(row: &Row) -> Result<SuspectItem, StoreError> {
     Ok(SuspectItem {
         id: column(row, "id")?,
         node: node_key(row)?,
-        organization_id: column(row, "organization_id")?,
+        organization_id: OrganizationId(column(row, "organization_id")?),
         crashes: column(row, "crashes")?,
         is_unresolved: concurrency_key.is_none(),
     })

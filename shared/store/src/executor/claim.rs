@@ -1,3 +1,5 @@
+use domain::ids::LeaseToken;
+use domain::ids::OrganizationId;
 use domain::share::Share;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -26,7 +28,7 @@ pub struct ClaimedExecution {
     /// The workflow.
     pub workflow_id: Uuid,
     /// The organization, from the workflow: never from a message or from the execution.
-    pub organization_id: Uuid,
+    pub organization_id: OrganizationId,
     /// The node.
     pub node_id: String,
     /// The run.
@@ -72,7 +74,7 @@ pub struct StoredSecret {
     /// `secrets.id`
     pub id: Uuid,
     /// The organization that owns it.
-    pub organization_id: Uuid,
+    pub organization_id: OrganizationId,
     /// `secrets.name`
     pub name: String,
     /// `secrets.data`
@@ -102,7 +104,7 @@ pub struct RefusedExecution {
     /// `workflow_node_executions.id`
     pub id: Uuid,
     /// The organization.
-    pub organization_id: Uuid,
+    pub organization_id: OrganizationId,
     /// Why.
     pub refusal: Refusal,
 }
@@ -124,7 +126,7 @@ pub struct ClaimTerms {
     /// Which executions it takes.
     pub scope: ClaimScope,
     /// The token of its lease.
-    pub token: Uuid,
+    pub token: LeaseToken,
     /// How long the lease holds, by the database's clock.
     pub lease_seconds: u32,
     /// How many claims one organization may hold at one time; None: any number.
@@ -167,17 +169,17 @@ pub async fn claim_executions(
             [
                 (&ids, Type::UUID_ARRAY),
                 (&crashes_max, Type::INT4),
-                (&token, Type::UUID),
+                (&token.0, Type::UUID),
                 (&lease_seconds, Type::FLOAT8),
                 (&now, Type::TIMESTAMPTZ),
             ],
         ),
         tx.query_with(
             FIND_REFUSED,
-            [(&ids, Type::UUID_ARRAY), (&token, Type::UUID), (&domain::limits::CRASHES_MAX, Type::INT4)],
+            [(&ids, Type::UUID_ARRAY), (&token.0, Type::UUID), (&domain::limits::CRASHES_MAX, Type::INT4)],
         ),
-        tx.query_with(LOAD_ALLOWED, [(&ids, Type::UUID_ARRAY), (&token, Type::UUID)]),
-        tx.query_with(LOAD_SECRETS, [(&ids, Type::UUID_ARRAY), (&token, Type::UUID)]),
+        tx.query_with(LOAD_ALLOWED, [(&ids, Type::UUID_ARRAY), (&token.0, Type::UUID)]),
+        tx.query_with(LOAD_SECRETS, [(&ids, Type::UUID_ARRAY), (&token.0, Type::UUID)]),
     )?;
     let mut executions: Vec<ClaimedExecution> =
         claimed.iter().map(claimed_execution).collect::<Result<_, _>>()?;
@@ -298,7 +300,7 @@ fn claimed_execution(row: &Row) -> Result<ClaimedExecution, StoreError> {
     Ok(ClaimedExecution {
         id: column(row, "id")?,
         workflow_id: column(row, "workflow_id")?,
-        organization_id: column(row, "organization_id")?,
+        organization_id: OrganizationId(column(row, "organization_id")?),
         node_id: column(row, "node_id")?,
         root_event_id: column(row, "root_event_id")?,
         hops: column(row, "hops")?,
@@ -318,7 +320,7 @@ fn claimed_execution(row: &Row) -> Result<ClaimedExecution, StoreError> {
 fn stored_secret(row: &Row) -> Result<StoredSecret, StoreError> {
     Ok(StoredSecret {
         id: column(row, "id")?,
-        organization_id: column(row, "domain_id")?,
+        organization_id: OrganizationId(column(row, "domain_id")?),
         name: column(row, "name")?,
         data: column(row, "data")?,
     })
@@ -339,5 +341,9 @@ fn refused_execution(row: &Row) -> Result<RefusedExecution, StoreError> {
     } else {
         Refusal::Suspect
     };
-    Ok(RefusedExecution { id: column(row, "id")?, organization_id: column(row, "organization_id")?, refusal })
+    Ok(RefusedExecution {
+        id: column(row, "id")?,
+        organization_id: OrganizationId(column(row, "organization_id")?),
+        refusal,
+    })
 }

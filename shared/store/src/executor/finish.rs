@@ -1,6 +1,7 @@
 use std::collections::{HashMap, HashSet};
 
 use domain::execution::{ExecutionResult, ExecutionState, ResultReason};
+use domain::ids::LeaseToken;
 use domain::redactions::Redactions;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -57,7 +58,7 @@ pub struct FinishRow {
     /// `workflow_node_executions.id`
     pub execution_id: Uuid,
     /// The claim that may finish it.
-    pub token: Uuid,
+    pub token: LeaseToken,
     /// `workflows.version` that the output was routed with.
     pub workflow_version: i64,
     /// What becomes of it.
@@ -172,7 +173,7 @@ async fn record(tx: &Tx, rows: &[FinishRow], now: Timestamp) -> Result<Vec<Row>,
         &[
             (&now, Type::TIMESTAMPTZ),
             (&collect(rows, |row| row.execution_id), Type::UUID_ARRAY),
-            (&collect(rows, |row| row.token), Type::UUID_ARRAY),
+            (&collect(rows, |row| row.token.0), Type::UUID_ARRAY),
             (&collect(rows, |row| row.workflow_version), Type::INT8_ARRAY),
             (&collect(&parts, |part| part.state.as_str()), Type::TEXT_ARRAY),
             (&collect(&parts, |part| part.result.map(ExecutionResult::as_str)), Type::TEXT_ARRAY),

@@ -4,6 +4,7 @@ mod passwords;
 
 use std::time::Duration;
 
+use domain::ids::OrganizationId;
 use jiff::Timestamp;
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
@@ -254,7 +255,7 @@ async fn refuse_a_gap(client: &Client) -> Result<(), StoreError> {
 #[derive(Clone, Copy, Debug)]
 pub struct BootstrapIds {
     /// `organizations.id`
-    pub organization_id: Uuid,
+    pub organization_id: OrganizationId,
     /// `api_tokens.id`
     pub token_id: Uuid,
 }
@@ -278,7 +279,7 @@ pub async fn bootstrap(
              INSERT INTO api_tokens (id, organization_id, name, token_sha256, created_at)
              SELECT $4, organization.id, 'bootstrap', $5, $3 FROM organization",
             &[
-                (&ids.organization_id, Type::UUID),
+                (&ids.organization_id.0, Type::UUID),
                 (&name, Type::TEXT),
                 (&now, Type::TIMESTAMPTZ),
                 (&ids.token_id, Type::UUID),

@@ -1,3 +1,4 @@
+use domain::ids::OrganizationId;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
@@ -11,7 +12,7 @@ pub struct DueNode {
     /// The node.
     pub key: NodeKey,
     /// Its organization.
-    pub organization_id: Uuid,
+    pub organization_id: OrganizationId,
     /// The items on which the send was recorded.
     pub item_ids: Vec<Uuid>,
 }
@@ -22,7 +23,7 @@ pub struct DueExecution {
     /// `workflow_node_executions.id`
     pub id: Uuid,
     /// Its organization.
-    pub organization_id: Uuid,
+    pub organization_id: OrganizationId,
     /// Seconds until it is to run; 0: at once.
     pub delay_seconds: i32,
 }
@@ -131,7 +132,11 @@ pub async fn find_due_nodes(
         let item_ids: Vec<Uuid> = column(row, "item_ids")?;
         search.last = Some(key.clone());
         if !item_ids.is_empty() {
-            search.due.push(DueNode { key, item_ids, organization_id: column(row, "organization_id")? });
+            search.due.push(DueNode {
+                key,
+                item_ids,
+                organization_id: OrganizationId(column(row, "organization_id")?),
+            });
         }
     }
     if i64::try_from(rows.len()).unwrap_or(i64::MAX) < nodes_max {
@@ -202,7 +207,7 @@ pub async fn find_due_executions(
             let delay_seconds: Option<i32> = column(row, "delay_seconds")?;
             Ok(DueExecution {
                 id: column(row, "id")?,
-                organization_id: column(row, "organization_id")?,
+                organization_id: OrganizationId(column(row, "organization_id")?),
                 delay_seconds: delay_seconds.unwrap_or(0),
             })
         })

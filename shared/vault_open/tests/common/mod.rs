@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use aws_client::Service;
+use domain::ids::OrganizationId;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use uuid::Uuid;
@@ -26,7 +27,7 @@ pub fn config(endpoint: &str) -> aws_types::SdkConfig {
 
 pub fn scope(organization: u128, secret: u128) -> Scope {
     Scope {
-        organization_id: Uuid::from_u128(organization),
+        organization_id: OrganizationId(Uuid::from_u128(organization)),
         secret_id: Uuid::from_u128(secret),
         purpose: Purpose::Secret,
     }
