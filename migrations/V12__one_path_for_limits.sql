@@ -7,7 +7,7 @@ COMMENT ON COLUMN workflow_node_executions.node_generation IS
 COMMENT ON COLUMN workflow_node_executions.concurrency_key IS
     'The concurrency key of which it holds a slot while it is active; null for the key ''''.';
 COMMENT ON COLUMN workflow_node_queue_items.concurrency_key IS
-    'What its node''s concurrency key came to, '''' at a node without one; null: the builder has not resolved it yet.';
+    'What its node''s concurrency key came to, '''' at a node without one. Not resolved yet: null, '''' at a node with a key, and anything else at one without.';
 
 -- The slots of a live node with a limit, of one concurrency key. Statements have it inlined, so it is planned with them; OFFSET keeps it
 -- a query of its own there, which begins with the node that is asked for. What is active of an earlier life holds no slot.
@@ -32,16 +32,22 @@ COMMENT ON FUNCTION node_slots IS 'The free slots of one concurrency key of a li
 
 -- The items that a builder takes of one concurrency key: the smallest for its free slots, and with them those at their head that only
 -- end (of a stopped run, or of an earlier life of the node), which need no slot. None past the first item of the node whose key is not
--- resolved, for it may be of the same key.
+-- resolved, for it may be of the same key: null, and '' at a node with a key.
 CREATE FUNCTION next_items(workflow_id uuid, node_id text, concurrency_key text, items_max bigint)
 RETURNS TABLE (id uuid, event_id uuid, crashes integer, created_at timestamptz, generation integer) LANGUAGE sql STABLE
 AS $$
     SELECT i.id, i.event_id, i.crashes, i.created_at, slots.generation
     FROM node_slots($1, $2, $3) slots
     LEFT JOIN LATERAL (
-        SELECT u.created_at, u.id FROM workflow_node_queue_items u
-        WHERE u.workflow_id = $1 AND u.node_id = $2 AND u.concurrency_key IS NULL
-        ORDER BY u.concurrency_key, u.created_at, u.id LIMIT 1) unresolved ON true
+        SELECT u.created_at, u.id FROM (
+            (SELECT u.created_at, u.id FROM workflow_node_queue_items u
+             WHERE u.workflow_id = $1 AND u.node_id = $2 AND u.concurrency_key IS NULL
+             ORDER BY u.concurrency_key, u.created_at, u.id LIMIT 1)
+            UNION ALL
+            (SELECT u.created_at, u.id FROM workflow_node_queue_items u
+             WHERE slots.is_keyed AND u.workflow_id = $1 AND u.node_id = $2 AND u.concurrency_key = ''
+             ORDER BY u.created_at, u.id LIMIT 1)) u
+        ORDER BY u.created_at, u.id LIMIT 1) unresolved ON true
     CROSS JOIN LATERAL (
         SELECT CASE WHEN (
             SELECT true FROM (
@@ -86,7 +92,7 @@ $$;
 COMMENT ON FUNCTION ready_keys IS 'The concurrency keys of a node with a limit of which items wait and a slot is free.';
 
 -- The organizations that have an execution to run now, by a loose index scan over the workflows where anything is active, which goes no
--- further than rows are asked of it.
+-- further than rows are asked of it. Of each workflow a hundred active executions are looked at: behind so many timers none is seen.
 CREATE FUNCTION due_organizations()
 RETURNS TABLE (organization_id uuid) LANGUAGE sql STABLE
 AS $$
@@ -99,16 +105,18 @@ AS $$
             SELECT ex.workflow_id FROM workflow_node_executions ex
             WHERE ex.state <> 'finished' AND ex.workflow_id > active.workflow_id ORDER BY ex.workflow_id, ex.node_id LIMIT 1) next)
     SELECT w.organization_id FROM active JOIN workflows w ON w.id = active.workflow_id
-    WHERE (SELECT true FROM workflow_node_executions ex
-           WHERE ex.workflow_id = active.workflow_id AND ex.state <> 'finished' AND coalesce(ex.state, '') = 'pending'
-             AND coalesce(ex.run_at, ex.last_sent_at) <= now() LIMIT 1) IS NOT NULL
+    WHERE (SELECT true FROM (
+               SELECT coalesce(ex.state, '') = 'pending' AND coalesce(ex.run_at, ex.last_sent_at) <= now() AS is_due
+               FROM workflow_node_executions ex
+               WHERE ex.workflow_id = active.workflow_id AND ex.state <> 'finished' LIMIT 100) seen
+           WHERE seen.is_due LIMIT 1) IS NOT NULL
 $$;
 COMMENT ON FUNCTION due_organizations IS 'The organizations that have an execution to run now, once for each of their workflows that has one.';
 
--- api: a cancel waits for whoever is writing in the run, by a lock of its root event, and for nobody's lock of an item.
+-- A cancel waits for whoever is at work on the run, by a lock of its root event, and for nobody's lock of an item.
 ALTER TABLE workflow_events ADD COLUMN locked smallint NOT NULL DEFAULT 0;
 COMMENT ON COLUMN workflow_events.locked IS 'Never written. UPDATE on it is what lets a role lock the row of a run''s root event and change nothing.';
-GRANT UPDATE (locked) ON workflow_events TO sealflow_api;
+GRANT UPDATE (locked) ON workflow_events TO sealflow_api, sealflow_builder;
 
 -- Whoever makes an item at a node without a key gives it the key ''.
 GRANT SELECT (concurrency_key) ON workflow_nodes TO sealflow_webhook;

@@ -207,6 +207,59 @@ async fn i4_a_node_gets_a_key_and_loses_it_while_items_wait() {
 }
 
 #[tokio::test]
+async fn i4_an_item_whose_key_is_not_of_its_node_is_resolved_and_not_forgotten() {
+    let world = World::create().await;
+    let builder = world.builder();
+    // Made while the node had no key, by whoever had read so before the apply.
+    let workflow = one_node(&world, keyed(1)).await;
+    let wakes = start_all(&world, &workflow, &["a1", "a2", "b1"]).await;
+    world.database.sql("UPDATE workflow_node_queue_items SET concurrency_key = ''").await;
+    build(&builder, &wakes).await;
+    assert_eq!((active(&world).await.as_str(), waiting(&world).await.as_str()), ("a1 b1", "a2"), "I4");
+    // Resolved while the node had a key, and held when that was dropped.
+    let workflow = world.apply_again(&workflow, json!([start(), http(json!(2))]), edges()).await;
+    build(&builder, &[node(&workflow, "work")]).await;
+    assert_eq!((active(&world).await.as_str(), world.items().await), ("a1 b1 a2", 0), "I4");
+}
+
+#[tokio::test]
+async fn i4_a_key_that_comes_to_empty_text_is_a_key_like_others() {
+    let world = World::create().await;
+    let workflow = one_node(&world, json!({ "max": 1, "key": "{{ root().data.none ?? '' }}" })).await;
+    build(&world.builder(), &start_all(&world, &workflow, &["a1", "a2"]).await).await;
+    assert_eq!((active(&world).await.as_str(), waiting(&world).await.as_str()), ("a1", "a2"), "I4");
+    let keys = "SELECT concurrency_key FROM workflow_node_executions";
+    assert_eq!(world.database.sql(keys).await, "(empty)");
+}
+
+#[tokio::test]
+async fn i4_a_wake_for_a_freed_slot_outlives_the_item_that_it_names() {
+    let world = World::create().await;
+    let workflow = one_node(&world, keyed(1)).await;
+    let builder = world.builder();
+    build(&builder, &start_all(&world, &workflow, &["a1", "a2", "a3"]).await).await;
+    let freed = finish(&world, "a1").await;
+    let wake = freed[0].wake();
+    // The run of the item that the wake names is cancelled, and somebody has the node: the item ends without its lock.
+    let mark = "INSERT INTO workflow_run_marks (root_event_id, workflow_id, reason, created_by, created_at)
+        SELECT id, workflow_id, 'cancelled', 'test', now() FROM workflow_events WHERE data ->> 'word' = 'a2'";
+    world.database.sql(mark).await;
+    let holder = world.database.connect_admin().await;
+    let lock = "BEGIN; SELECT FROM workflow_nodes WHERE node_id = 'work' FOR NO KEY UPDATE";
+    holder.batch_execute(lock).await.unwrap();
+    let _ = world.queues.take();
+    build(&builder, &[wake]).await;
+    assert_eq!(waiting(&world).await, "a3", "it has ended");
+    holder.batch_execute("COMMIT").await.unwrap();
+    build(&builder, &messages(&world.queues.take())).await;
+    assert_eq!(
+        (active(&world).await.as_str(), world.items().await),
+        ("a3", 0),
+        "I4: the next one has the slot"
+    );
+}
+
+#[tokio::test]
 async fn items_of_a_removed_node_end_seen_or_not() {
     let world = World::create().await;
     let workflow = one_node(&world, keyed(1)).await;

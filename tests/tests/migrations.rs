@@ -14,7 +14,7 @@ const BEFORE_V9: &str =
     DROP FUNCTION refuse_change_of_finished, forget_secret_refs;
     ALTER TABLE workflow_events DROP COLUMN redactions, DROP COLUMN locked;
     ALTER TABLE workflow_node_executions DROP COLUMN node_generation;
-    DROP FUNCTION ready_keys, next_items, node_slots;
+    DROP FUNCTION ready_keys, next_items, node_slots, due_organizations;
     UPDATE schema_facts SET version = 8;
     DELETE FROM refinery_schema_history WHERE version >= 9";
 

@@ -286,9 +286,9 @@ const SOMETIMES: [&str; 7] = [
     "begin_suspect",
     "claim_one",
     "end_unstartable",
-    "find_keyed",
     "forgive_suspect",
     "lock_executions",
+    "lock_woken_nodes",
     "lock_nodes_of_executions",
 ];
 

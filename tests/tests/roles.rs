@@ -20,7 +20,7 @@ const PRIVILEGES: [(&str, [&str; 6]); 16] = [
     ("secrets", ["SIUD", "", "", "S", "", "SU"]),
     ("webhook_deduplications", ["", "SIU", "", "", "SD", ""]),
     ("webhooks", ["SIU", "S", "", "", "", "SU"]),
-    ("workflow_events", ["SIU", "SI", "SI", "SI", "S", ""]),
+    ("workflow_events", ["SIU", "SI", "SIU", "SI", "S", ""]),
     ("workflow_node_execution_kvs", ["S", "", "SI", "", "", ""]),
     ("workflow_node_executions", ["SU", "", "SI", "SIU", "SIU", ""]),
     ("workflow_node_queue_items", ["SIU", "SI", "SIUD", "SI", "SUD", ""]),

@@ -2,14 +2,16 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use domain::ids::OrganizationId;
 use domain::limits::CLAIM_ITEMS_MAX;
 use domain::message::Message;
+use process::Deadline;
 use queue::Outgoing;
 use store::builder::{
-    AncestorRequest, ClaimedItem, Claims, LoadRequest, LockMode, LockedNodes, NodeKey, StoredDefinition,
-    SuspectItem, Wakes, WokenNode, claim_items, claim_one, load_batch, lock_woken_nodes, wake_of_slot,
+    AncestorRequest, ClaimedItem, Claims, LimitKey, LoadRequest, LockMode, LockedNodes, NodeKey,
+    StoredDefinition, SuspectItem, Wakes, WokenNode, claim_items, claim_one, load_batch, lock_woken_nodes,
     write_batch,
 };
 use store::{StoreError, Tx};
@@ -20,7 +22,7 @@ use crate::definitions::Workflow;
 use crate::plan::{Fallback, PlanInput, Slots, plan};
 use crate::reach::{Reach, reach};
 use crate::resolve::{Resolve, resolve_items};
-use crate::suspects::find_all;
+use crate::suspects::{find_all, is_full};
 
 /// Why a batch was not built.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +41,8 @@ pub struct Built {
     pub suspects: Vec<SuspectItem>,
     /// Messages that make somebody look again a moment later.
     pub again: Vec<Outgoing>,
+    /// Whether there may be more for the wakes than was found: they are sent once more.
+    pub(crate) is_cut: bool,
     /// Whether rows were written.
     pub(crate) has_written: bool,
     /// Items that became executions.
@@ -59,6 +63,9 @@ pub enum Take<'a> {
     One(&'a SuspectItem, Fallback),
 }
 
+/// How long a batch may be planned: the server ends a session that leaves its transaction alone for five seconds, which would look like an
+/// outage. One that takes longer is built one by one.
+const PLAN_TIME_MAX: Duration = Duration::from_secs(3);
 /// Times that a batch is planned anew because a workflow was applied meanwhile.
 pub(crate) const PLANS_MAX: u32 = 3;
 /// Seconds after which what could not be locked is looked at again.
@@ -76,7 +83,8 @@ pub async fn build(wakes: &Wakes, deps: &Deps) -> Result<Built, BatchError> {
         // One record's data was refused: each is built alone, so that only it fails.
         Err(StoreError::Rejected { .. }) => {
             tracing::warn!("the database refused a batch; its items are built one by one");
-            return Ok(Built { suspects: find_all(wakes, deps).await?, ..Built::default() });
+            let suspects = find_all(wakes, deps).await?;
+            return Ok(Built { is_cut: is_full(&suspects), suspects, ..Built::default() });
         }
         result => result?,
     };
@@ -160,7 +168,7 @@ async fn build_in(tx: Tx, take: Take<'_>, deps: &Deps) -> Result<Built, StoreErr
     };
     let resolved = resolve_items(&tx, &nodes, resolve, &mut workflows, &mut unknown, deps).await?;
     let is_cut = resolved.is_cut();
-    let has_resolved = !resolved.keys.is_empty();
+    let has_resolved = resolved.items > 0;
     let mut claims = match take {
         Take::Batch(..) => {
             let keys = nodes.limit_keys(resolved.keys);
@@ -170,7 +178,7 @@ async fn build_in(tx: Tx, take: Take<'_>, deps: &Deps) -> Result<Built, StoreErr
     };
     know(&mut workflows, std::mem::take(&mut claims.definitions), deps);
     let mut built = Built {
-        skipped: nodes.skipped().cloned().collect(),
+        skipped: nodes.skipped().map(|node| named_if_taken(node, &claims)).collect(),
         suspects: resolved.suspects,
         has_written: has_resolved,
         ..Built::default()
@@ -191,21 +199,32 @@ async fn build_in(tx: Tx, take: Take<'_>, deps: &Deps) -> Result<Built, StoreErr
     Ok(built)
 }
 
-/// A slot is free and an item waits that was not taken: somebody holds the item, for no transaction waits for an item's lock.
+/// A node that is looked at again. Where an item that woke it was taken, for it only ends, the node itself is named: the item may have been
+/// the one that a wake for a free slot named.
+fn named_if_taken(node: &WokenNode, claims: &Claims) -> WokenNode {
+    let is_taken = claims.items.iter().any(|item| item.node == node.key);
+    WokenNode { is_named: node.is_named || is_taken, ..node.clone() }
+}
+
+/// A slot is free and an item waits that was not taken, though none of its key is a suspect: somebody holds the item, for no transaction
+/// waits for an item's lock.
 fn held_by_others(
     nodes: &LockedNodes,
     slots: &[store::builder::Slots],
     suspects: &[SuspectItem],
 ) -> Vec<Outgoing> {
+    let is_suspect = |key: &LimitKey| {
+        let is_of_key = |of: &String| *of == key.concurrency_key;
+        suspects
+            .iter()
+            .any(|item| item.node == key.node && item.concurrency_key.as_ref().is_none_or(is_of_key))
+    };
     let is_held = |slots: &&store::builder::Slots| {
-        slots.free > 0 && !suspects.iter().any(|item| item.node == slots.key.node)
+        slots.free > 0 && slots.next_event_id.is_some() && !is_suspect(&slots.key)
     };
-    let wake = |slots: &store::builder::Slots| {
-        let node = nodes.woken.iter().find(|node| node.key == slots.key.node)?;
-        let event_id = Some(slots.next_event_id?).filter(|_| !node.has_no_key());
-        Some(again(node.organization_id, wake_of_slot(&node.key, event_id)))
-    };
-    slots.iter().filter(is_held).filter_map(wake).collect()
+    let node = |slots: &store::builder::Slots| nodes.woken.iter().find(|node| node.key == slots.key.node);
+    let held = slots.iter().filter(is_held).filter_map(node);
+    held.map(|node| again(node.organization_id, node_message(&node.key))).collect()
 }
 
 async fn plan_and_write(
@@ -230,7 +249,11 @@ async fn plan_and_write(
         fallback,
         parts: deps.parts,
     };
+    let time = Deadline::after(PLAN_TIME_MAX);
     let plan = plan(&input, slots, &mut || deps.ids.next(now));
+    if time.left().is_zero() && claims.items.len() > 1 {
+        return Err(StoreError::Rejected { sqlstate: None, constraint: Some("plan_time_max".to_owned()) });
+    }
     write_batch(tx, &plan.rows, now).await?;
     built.messages = plan.messages;
     built.messages.extend(leftover_wakes(nodes, claims));

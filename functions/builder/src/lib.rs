@@ -64,16 +64,28 @@ pub async fn handle(batch: SqsBatch, deadline: Deadline, deps: &Deps) -> BatchRe
     }
     let (mut suspects, mut later) = (Vec::new(), Vec::new());
     match batch::build(&wakes_of(&fresh), deps).await {
-        Ok(built) => (suspects, later) = (built.suspects, built.again),
+        Ok(built) => {
+            (suspects, later) = (built.suspects, built.again);
+            if built.is_cut {
+                later.extend(fresh.iter().filter_map(once_more));
+            }
+        }
         Err(BatchError::Store(error)) => put_off(fresh, &error, &mut response, deps).await,
     }
     // Items that were at work before are built alone, after the others are safe.
-    if let Err(BatchError::Store(error)) =
-        suspects::build_alone(&wakes_of(&again), suspects, later, deadline, deps).await
-    {
-        put_off(again, &error, &mut response, deps).await;
+    match suspects::build_alone(&wakes_of(&again), suspects, later, deadline, deps).await {
+        Ok(true) => {
+            deps.queue.send(again.iter().filter_map(once_more).collect()).await;
+        }
+        Ok(false) => {}
+        Err(BatchError::Store(error)) => put_off(again, &error, &mut response, deps).await,
     }
     response
+}
+
+/// A received message, for a moment later.
+fn once_more(received: &Received) -> Option<Outgoing> {
+    Some(batch::again(received.organization_id?, received.message.as_ref().ok()?.clone()))
 }
 
 /// Has messages delivered again. Where something of ours failed they are sent anew instead, and acked: a message that was received before

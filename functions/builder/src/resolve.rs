@@ -28,7 +28,7 @@ pub(crate) struct Resolved {
     /// Items that were left out, to be resolved alone.
     pub(crate) suspects: Vec<SuspectItem>,
     /// Items that have a key now, or that ended.
-    items: usize,
+    pub(crate) items: usize,
 }
 
 impl Resolved {
@@ -62,7 +62,7 @@ pub(crate) async fn resolve_items(
     know(workflows, found.definitions, deps);
     unknown.clear();
     let mut resolved = Resolved {
-        items: found.items.len() + found.plain.len(),
+        items: found.items.len() + found.plain_items,
         keys: found.plain,
         suspects: found.suspects,
     };

@@ -17,7 +17,7 @@ const TIME_OF_ONE: Duration = Duration::from_secs(3);
 
 /// Builds, one by one, the items that a batch left out and those of messages that were received before. `again` is what the batch wants
 /// to be looked at again; what has to wait here is added to it, and equal ones are sent once: were it one for each item, wakes would
-/// grow from look to look.
+/// grow from look to look. Tells whether there may be more for the redelivered wakes than was found: they are sent once more.
 ///
 /// # Errors
 /// [`BatchError`] when the database failed; what was committed stays.
@@ -27,7 +27,7 @@ pub async fn build_alone(
     mut again: Vec<Outgoing>,
     deadline: Deadline,
     deps: &Deps,
-) -> Result<(), BatchError> {
+) -> Result<bool, BatchError> {
     let result = build_each(redelivered, left_out, &mut again, deadline, deps).await;
     deps.queue.send(again).await;
     result
@@ -39,13 +39,14 @@ async fn build_each(
     again: &mut Vec<Outgoing>,
     deadline: Deadline,
     deps: &Deps,
-) -> Result<(), BatchError> {
+) -> Result<bool, BatchError> {
     let mut items = left_out;
+    let mut is_cut = false;
     if !redelivered.event_ids.is_empty() || !redelivered.nodes.is_empty() {
-        items.extend(find_all(redelivered, deps).await?);
+        let found = find_all(redelivered, deps).await?;
+        is_cut = is_full(&found);
+        items.extend(found);
     }
-    // There may be more than one search finds.
-    let is_cut = i64::try_from(items.len()).unwrap_or(i64::MAX) >= CLAIM_ITEMS_MAX;
     let mut failure = None;
     for item in items {
         let wake = batch::again(item.organization_id, node_message(&item.node));
@@ -56,7 +57,7 @@ async fn build_each(
         }
         // What waits behind one that was unresolved was left out with it.
         match build_one(&item, deps).await {
-            Ok(Alone::Done) if !item.is_unresolved && !is_cut => {}
+            Ok(Alone::Done) if item.concurrency_key.is_some() => {}
             Ok(Alone::Done | Alone::Waits) => again.push(wake),
             Err(error) => {
                 again.push(wake);
@@ -64,7 +65,12 @@ async fn build_each(
             }
         }
     }
-    failure.map_or(Ok(()), Err)
+    failure.map_or(Ok(is_cut), Err)
+}
+
+/// Whether a search found as many as it may.
+pub(crate) fn is_full(items: &[SuspectItem]) -> bool {
+    i64::try_from(items.len()).unwrap_or(i64::MAX) >= CLAIM_ITEMS_MAX
 }
 
 /// All items that the wakes may take, each to be built alone; a part of them where there are more.

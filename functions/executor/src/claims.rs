@@ -72,9 +72,7 @@ pub async fn claim(ids: &[Uuid], scope: ClaimScope, deps: &Deps) -> Result<Claim
 }
 
 /// Seconds after which what another transaction holds is looked at again.
-const LOCKED_WAKE_SECONDS: u16 = 1;
-/// Seconds after which an execution is looked at again whose organization had its share of the executors.
-const SHARE_WAKE_SECONDS: u16 = 2;
+pub const LOCKED_WAKE_SECONDS: u16 = 1;
 
 /// Whether a component and the recording of its outcome still fit into the invocation.
 #[must_use]
@@ -92,8 +90,7 @@ pub async fn settle_refused(refused: Vec<RefusedExecution>, deps: &Deps) -> Vec<
             Refusal::Settled => {}
             Refusal::Suspect => suspects.push(execution),
             Refusal::Unstartable => unstartable.push(execution),
-            Refusal::Busy => late.push(looked_at_again(&execution, LOCKED_WAKE_SECONDS)),
-            Refusal::OverShare => late.push(looked_at_again(&execution, SHARE_WAKE_SECONDS)),
+            Refusal::Busy => late.push(looked_at_again(&execution)),
             Refusal::NotDue(millis) => late.extend(delayed(execution.id, execution.organization_id, millis)),
         }
     }
@@ -112,9 +109,9 @@ pub fn delayed(execution_id: Uuid, organization_id: OrganizationId, millis: i64)
 }
 
 /// Contention is no failure: a fresh wake, and the message is acked.
-fn looked_at_again(execution: &RefusedExecution, delay_seconds: u16) -> Outgoing {
+fn looked_at_again(execution: &RefusedExecution) -> Outgoing {
     Outgoing {
-        delay_seconds,
+        delay_seconds: LOCKED_WAKE_SECONDS,
         ..Outgoing::now(execution.organization_id, Message::Execution { execution_id: execution.id })
     }
 }
@@ -133,7 +130,7 @@ async fn end(unstartable: &[RefusedExecution], deps: &Deps) {
             send(freed_wakes(freed).collect(), deps).await;
         }
         Err(error) if error.is_lock_timeout() => {
-            let again = unstartable.iter().map(|execution| looked_at_again(execution, LOCKED_WAKE_SECONDS));
+            let again = unstartable.iter().map(looked_at_again);
             send(again.collect(), deps).await;
         }
         // The rows are as they were: the sweeper brings them back.

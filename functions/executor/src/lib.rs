@@ -103,15 +103,14 @@ async fn put_off(
     deps: &Deps,
 ) {
     tracing::warn!(%error, messages = messages.len(), "the batch is looked at again");
+    let delay_seconds =
+        if error.is_lock_timeout() { claims::LOCKED_WAKE_SECONDS } else { OUTAGE_WAKE_SECONDS };
     let mut again = Vec::new();
     for (message_id, execution_id, organization_id) in messages {
         match organization_id {
             Some(organization_id) if error.is_infrastructure() => {
                 let message = Message::Execution { execution_id };
-                again.push((
-                    message_id,
-                    Outgoing { organization_id, message, delay_seconds: OUTAGE_WAKE_SECONDS },
-                ));
+                again.push((message_id, Outgoing { organization_id, message, delay_seconds }));
             }
             _ => response.fail(message_id),
         }

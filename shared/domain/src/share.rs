@@ -5,15 +5,16 @@
 pub struct Share {
     /// While another organization has an execution that is due.
     pub beside_others: u32,
-    /// While none has: all but one, which is free for whoever comes next.
+    /// While none has: all but one, which is free for whoever comes next; of few, all.
     pub alone: u32,
 }
 
 impl Share {
-    /// Of so many executors; half of them while others have work, unless it is `given`.
+    /// Of so many executors; half of them while others have work, unless it is `given`. Of fewer than four none is left free: one that
+    /// died counts until its lease ends.
     #[must_use]
     pub fn of(executors: u32, given: Option<u32>) -> Self {
-        let alone = executors.saturating_sub(1).max(1);
+        let alone = if executors < 4 { executors.max(1) } else { executors - 1 };
         Self { beside_others: given.unwrap_or(executors / 2).clamp(1, alone), alone }
     }
 }
@@ -29,7 +30,9 @@ mod tests {
             assert_eq!((share.beside_others, share.alone), expected, "{executors} {given:?}");
         };
         check(15, None, (7, 14));
-        check(2, None, (1, 1));
+        check(4, None, (2, 3));
+        check(3, None, (1, 3));
+        check(2, None, (1, 2));
         check(1, None, (1, 1));
         check(15, Some(12), (12, 14));
         check(15, Some(18), (14, 14));

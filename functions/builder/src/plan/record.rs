@@ -27,6 +27,9 @@ use crate::definitions::Workflow;
 /// Characters of a message that is stored with an execution.
 const MESSAGE_CHARS_MAX: usize = 4_000;
 
+/// What is stored for a concurrency key that comes to empty text: `""` is that of a node without a key.
+const EMPTY_KEY: &str = "(empty)";
+
 /// Said of a definition that this version can't read.
 const UNREADABLE: &str = "the workflow's definition was written by a newer version of sealflow";
 
@@ -159,9 +162,9 @@ impl<'a> Record<'a> {
         let seen = self.see(event).map_err(|(reason, message)| (reason, Some(message)))?;
         let environment =
             self.environment(workflow, &seen.ancestors, seen.root.as_deref(), MarkScope::Redacted);
-        // Without a key the definition is of another version than the node's row: then nothing of this is written.
+        // Without a template the definition is of another version than the node's row: then nothing of this is written.
         resolve_concurrency_key(node, &environment)
-            .map(Option::unwrap_or_default)
+            .map(|key| key.filter(|key| !key.is_empty()).unwrap_or_else(|| EMPTY_KEY.to_owned()))
             .map_err(|error| (error.reason, Some(format!("{}: {}", error.field, error.rendered))))
     }
 

@@ -322,8 +322,9 @@ async fn free_names(tx: &Tx, write: &WorkflowWrite) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Under another key the items that wait are resolved anew; active executions keep theirs. An item that a claim holds is left alone, for
-/// no transaction waits for an item's lock: it is about to be taken by what its node was before.
+/// Under another key the items that wait are resolved anew; active executions keep theirs. Where a node gets its first key, or loses it,
+/// the builder sees by the items themselves that they are not resolved. An item that somebody holds at this moment keeps its key, for no
+/// transaction waits for an item's lock.
 async fn change_concurrency_keys(tx: &Tx, write: &WorkflowWrite) -> Result<(), StoreError> {
     if write.version_planned.is_none() || write.nodes.is_empty() {
         return Ok(());
@@ -332,11 +333,11 @@ async fn change_concurrency_keys(tx: &Tx, write: &WorkflowWrite) -> Result<(), S
     let keys: Vec<Option<&str>> = write.nodes.iter().map(|node| node.concurrency_key.as_deref()).collect();
     tx.query(
         "/* apply_workflow: concurrency keys */
-         UPDATE workflow_node_queue_items i SET concurrency_key = waiting.concurrency_key
-         FROM (SELECT i.id, CASE WHEN new.concurrency_key IS NULL THEN '' END AS concurrency_key
+         UPDATE workflow_node_queue_items i SET concurrency_key = NULL
+         FROM (SELECT i.id
                FROM unnest($2::text[], $3::text[]) AS new (node_id, concurrency_key)
                JOIN workflow_nodes n ON n.workflow_id = $1::uuid AND n.node_id = new.node_id
-                 AND n.concurrency_key IS DISTINCT FROM new.concurrency_key
+                 AND n.concurrency_key <> new.concurrency_key
                JOIN workflow_node_queue_items i ON i.workflow_id = n.workflow_id AND i.node_id = n.node_id
                ORDER BY i.id FOR UPDATE OF i SKIP LOCKED) waiting
          WHERE i.id = waiting.id",

@@ -152,7 +152,8 @@ const CLAIM_ONE: &str = "/* claim_one */
         FROM workflow_node_queue_items i
         JOIN workflow_nodes n ON n.workflow_id = i.workflow_id AND n.node_id = i.node_id
         JOIN workflows w ON w.id = n.workflow_id
-        WHERE i.id = $1::uuid)
+        WHERE i.id = $1::uuid
+        FOR UPDATE OF i SKIP LOCKED)
     DELETE FROM workflow_node_queue_items i USING item
     WHERE i.id = item.id AND (item.is_unlimited OR item.is_node_removed OR item.next_id = item.id)
     RETURNING i.id, i.workflow_id, i.node_id, i.root_event_id, i.event_id, i.created_at, i.concurrency_key, item.component,

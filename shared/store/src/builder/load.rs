@@ -128,7 +128,9 @@ pub async fn load_batch(tx: &Tx, request: &LoadRequest) -> Result<Loaded, StoreE
     // A node with a concurrency key is not gone on with.
     let key = |node: &NodeKey| LimitKey { node: node.clone(), concurrency_key: String::new() };
     let keys: Vec<LimitKey> = request.downstream.iter().map(key).collect();
-    let (events, ancestors, runs, full, locked, slots) = futures_util::try_join!(
+    // Polled, and so sent, in this order: marks are read once the runs are locked.
+    let (_, events, ancestors, runs, full, locked, slots) = futures_util::try_join!(
+        tx.query_with(LOCK_RUNS, [(&request.root_event_ids, Type::UUID_ARRAY)]),
         tx.query_with(LOAD_EVENTS, [(&request.event_ids, Type::UUID_ARRAY)]),
         load_ancestors(tx, &request.ancestors),
         tx.query_with(
@@ -157,6 +159,11 @@ pub async fn load_batch(tx: &Tx, request: &LoadRequest) -> Result<Loaded, StoreE
         full_nodes: full.iter().map(node_key).collect::<Result<_, _>>()?,
     })
 }
+
+/// The lock that a row which points at the run's root event takes anyhow, before the run's mark is read: a cancel waits for it, and sees what
+/// is written here, or its mark is seen.
+const LOCK_RUNS: &str = "/* lock_runs */
+    SELECT id FROM workflow_events WHERE id = ANY($1::uuid[]) ORDER BY uuid_send(id) FOR KEY SHARE";
 
 const LOAD_EVENTS: &str = "/* load_events */
     SELECT ev.id, ev.node_id, ev.type, ev.data, ev.depth, ev.execution_id, ev.created_at, ev.redactions, ex.configuration

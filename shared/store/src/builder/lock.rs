@@ -198,11 +198,17 @@ const FIND_WOKEN: &str = "/* find_woken_nodes */
          WHERE i.workflow_id = n.workflow_id AND i.node_id = n.node_id AND i.crashes > 0 LIMIT 1) IS NOT NULL AS has_suspects,
         (SELECT true FROM workflow_node_queue_items i
          WHERE limited.is_limited AND i.workflow_id = n.workflow_id AND i.node_id = n.node_id
-           AND i.concurrency_key IS NULL ORDER BY i.concurrency_key LIMIT 1) IS NOT NULL AS has_unresolved,
+           AND i.concurrency_key IS NULL ORDER BY i.concurrency_key LIMIT 1) IS NOT NULL
+        OR (SELECT true FROM workflow_node_queue_items i
+            WHERE limited.is_limited AND n.concurrency_key IS NOT NULL AND i.workflow_id = n.workflow_id AND i.node_id = n.node_id
+              AND i.concurrency_key = '' ORDER BY i.concurrency_key LIMIT 1) IS NOT NULL
+        OR (SELECT true FROM workflow_node_queue_items i
+            WHERE limited.is_limited AND n.concurrency_key IS NULL AND i.workflow_id = n.workflow_id AND i.node_id = n.node_id
+              AND i.concurrency_key > '' ORDER BY i.concurrency_key LIMIT 1) IS NOT NULL AS has_unresolved,
         CASE WHEN NOT limited.is_limited THEN '{}'::text[] WHEN n.concurrency_key IS NULL THEN ARRAY['']
         ELSE ARRAY(
             SELECT item.concurrency_key FROM item
-            WHERE item.workflow_id = n.workflow_id AND item.node_id = n.node_id AND item.concurrency_key IS NOT NULL)
+            WHERE item.workflow_id = n.workflow_id AND item.node_id = n.node_id AND item.concurrency_key > '')
           || ARRAY(
             SELECT ready.concurrency_key FROM ready_keys(n.workflow_id, n.node_id) ready WHERE woken.is_named LIMIT $4::int8)
         END AS concurrency_keys,

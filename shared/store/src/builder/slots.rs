@@ -19,7 +19,8 @@ pub struct Slots {
     pub next_event_id: Option<Uuid>,
 }
 
-/// Slots of concurrency keys of nodes whose lock is held; what is no live node with a limit has none.
+/// Slots of concurrency keys of nodes whose lock is held; what is no live node with a limit has none. At a node without a key an item that
+/// is not resolved waits like any other.
 pub(super) async fn read_slots(tx: &Tx, keys: &[LimitKey]) -> Result<Vec<Slots>, StoreError> {
     let (workflow_ids, node_ids, concurrency_keys) = limit_key_arrays(keys);
     let rows = tx
@@ -37,10 +38,13 @@ pub(super) async fn read_slots(tx: &Tx, keys: &[LimitKey]) -> Result<Vec<Slots>,
 }
 
 const READ_SLOTS: &str = "/* read_slots */
-    SELECT t.workflow_id, t.node_id, t.concurrency_key, slots.free, (
+    SELECT t.workflow_id, t.node_id, t.concurrency_key, slots.free, coalesce((
         SELECT i.event_id FROM workflow_node_queue_items i
         WHERE i.workflow_id = t.workflow_id AND i.node_id = t.node_id AND i.concurrency_key = t.concurrency_key
-        ORDER BY i.created_at, i.id LIMIT 1) AS next_event_id
+        ORDER BY i.created_at, i.id LIMIT 1), (
+        SELECT i.event_id FROM workflow_node_queue_items i
+        WHERE NOT slots.is_keyed AND i.workflow_id = t.workflow_id AND i.node_id = t.node_id AND i.concurrency_key IS NULL
+        ORDER BY i.concurrency_key, i.created_at, i.id LIMIT 1)) AS next_event_id
     FROM unnest($1::uuid[], $2::text[], $3::text[]) AS t (workflow_id, node_id, concurrency_key)
     CROSS JOIN LATERAL node_slots(t.workflow_id, t.node_id, t.concurrency_key) slots";
 
@@ -90,9 +94,14 @@ pub(crate) const FIND_FREED: &str = "/* find_freed_slots */
     CROSS JOIN LATERAL node_slots(freed.workflow_id, freed.node_id, freed.concurrency_key) slots
     JOIN workflows w ON w.id = freed.workflow_id
     CROSS JOIN LATERAL (
-        SELECT i.event_id FROM workflow_node_queue_items i
-        WHERE i.workflow_id = freed.workflow_id AND i.node_id = freed.node_id AND i.concurrency_key = freed.concurrency_key
-        ORDER BY i.created_at, i.id LIMIT 1) next
+        (SELECT i.event_id FROM workflow_node_queue_items i
+         WHERE i.workflow_id = freed.workflow_id AND i.node_id = freed.node_id AND i.concurrency_key = freed.concurrency_key
+         ORDER BY i.created_at, i.id LIMIT 1)
+        UNION ALL
+        (SELECT i.event_id FROM workflow_node_queue_items i
+         WHERE NOT slots.is_keyed AND i.workflow_id = freed.workflow_id AND i.node_id = freed.node_id AND i.concurrency_key IS NULL
+         ORDER BY i.concurrency_key, i.created_at, i.id LIMIT 1)
+        LIMIT 1) next
     WHERE slots.free > 0
     ORDER BY freed.workflow_id, freed.node_id";
 

@@ -20,18 +20,17 @@ pub struct SuspectItem {
     pub organization_id: OrganizationId,
     /// Times that it took a process along.
     pub crashes: i32,
-    /// Whether its concurrency key is not resolved.
-    pub is_unresolved: bool,
+    /// What the node's concurrency key came to; None while it is not resolved.
+    pub concurrency_key: Option<String>,
 }
 
 pub(super) fn suspect_item(row: &Row) -> Result<SuspectItem, StoreError> {
-    let concurrency_key: Option<&str> = column(row, "concurrency_key")?;
     Ok(SuspectItem {
         id: column(row, "id")?,
         node: node_key(row)?,
         organization_id: OrganizationId(column(row, "organization_id")?),
         crashes: column(row, "crashes")?,
-        is_unresolved: concurrency_key.is_none(),
+        concurrency_key: column(row, "concurrency_key")?,
     })
 }
 
@@ -136,13 +135,18 @@ const FIND_SUSPECTS: &str = "/* find_suspects */
     ORDER BY i.workflow_id, i.node_id, i.created_at, i.id LIMIT $8";
 
 const FIND_UNRESOLVED_SUSPECTS: &str = "/* find_unresolved_suspects */
-    SELECT i.id, i.workflow_id, i.node_id, i.crashes, i.concurrency_key, w.organization_id
+    SELECT i.id, i.workflow_id, i.node_id, i.crashes, NULL::text AS concurrency_key, w.organization_id
     FROM unnest($1::uuid[], $2::text[]) AS t (workflow_id, node_id)
+    JOIN workflow_nodes n ON n.workflow_id = t.workflow_id AND n.node_id = t.node_id
     JOIN workflows w ON w.id = t.workflow_id
     CROSS JOIN LATERAL (
-        SELECT i.* FROM workflow_node_queue_items i
-        WHERE i.workflow_id = t.workflow_id AND i.node_id = t.node_id AND i.concurrency_key IS NULL
-        ORDER BY i.concurrency_key, i.created_at, i.id LIMIT $3::int8) i
+        (SELECT i.* FROM workflow_node_queue_items i
+         WHERE i.workflow_id = t.workflow_id AND i.node_id = t.node_id AND i.concurrency_key IS NULL
+         ORDER BY i.concurrency_key, i.created_at, i.id LIMIT $3::int8)
+        UNION ALL
+        (SELECT i.* FROM workflow_node_queue_items i
+         WHERE n.concurrency_key IS NOT NULL AND i.workflow_id = t.workflow_id AND i.node_id = t.node_id AND i.concurrency_key = ''
+         ORDER BY i.created_at, i.id LIMIT $3)) i
     ORDER BY i.workflow_id, i.node_id, i.created_at, i.id LIMIT $3";
 
 /// What became of [`begin_suspect`].

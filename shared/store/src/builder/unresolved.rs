@@ -20,6 +20,8 @@ pub struct UnresolvedItems {
     pub definitions: Vec<StoredDefinition>,
     /// Nodes without a key, whose items have the key `""` now.
     pub plain: Vec<LimitKey>,
+    /// How many items those are.
+    pub plain_items: usize,
 }
 
 /// Finds unresolved items of locked nodes, at most `items_max`; or the one that is named, whatever it did before. At a node without a
@@ -51,7 +53,8 @@ pub async fn find_unresolved_items(
         ),
         load_definitions(tx, definitions_of),
     )?;
-    let mut unresolved = UnresolvedItems { definitions, ..UnresolvedItems::default() };
+    let mut unresolved =
+        UnresolvedItems { definitions, plain_items: plain.len(), ..UnresolvedItems::default() };
     for row in &plain {
         let node = super::node_key(row)?;
         unresolved.plain.push(LimitKey { node, concurrency_key: String::new() });
@@ -98,21 +101,26 @@ const STORE_KEYS: &str = "/* store_keys */
     UPDATE workflow_node_queue_items i SET concurrency_key = t.concurrency_key
     FROM unnest($1::uuid[], $2::text[]) AS t (id, concurrency_key) WHERE i.id = t.id RETURNING i.id";
 
+/// Null of code that knew of no key `''`, and what was resolved while the node had a key.
 const RESOLVE_PLAIN: &str = "/* resolve_plain_items */
     WITH found AS MATERIALIZED (
         SELECT i.id FROM unnest($1::uuid[], $2::text[]) AS t (workflow_id, node_id)
         JOIN workflow_nodes n ON n.workflow_id = t.workflow_id AND n.node_id = t.node_id
         CROSS JOIN LATERAL (
-            SELECT i.id FROM workflow_node_queue_items i
-            WHERE n.concurrency_key IS NULL AND i.workflow_id = t.workflow_id AND i.node_id = t.node_id AND i.concurrency_key IS NULL
-            ORDER BY i.concurrency_key, i.created_at, i.id LIMIT $3::int8) i),
+            (SELECT i.id FROM workflow_node_queue_items i
+             WHERE n.concurrency_key IS NULL AND i.workflow_id = t.workflow_id AND i.node_id = t.node_id AND i.concurrency_key IS NULL
+             ORDER BY i.concurrency_key, i.created_at, i.id LIMIT $3::int8)
+            UNION ALL
+            (SELECT i.id FROM workflow_node_queue_items i
+             WHERE n.concurrency_key IS NULL AND i.workflow_id = t.workflow_id AND i.node_id = t.node_id AND i.concurrency_key > ''
+             ORDER BY i.concurrency_key, i.created_at, i.id LIMIT $3)) i),
     locked AS MATERIALIZED (
         SELECT i.id FROM found JOIN workflow_node_queue_items i ON i.id = found.id
         ORDER BY uuid_send(i.id) FOR UPDATE OF i SKIP LOCKED)
     UPDATE workflow_node_queue_items i SET concurrency_key = '' FROM locked WHERE i.id = locked.id
     RETURNING i.workflow_id, i.node_id";
 
-/// Only what nobody holds: no transaction waits for an item's lock.
+/// Only what nobody holds: no transaction waits for an item's lock. `''` is of a time when the node had no key.
 const FIND_UNRESOLVED: &str = "/* find_unresolved_items */
     WITH found AS MATERIALIZED (
         SELECT i.id, coalesce(n.ref ->> 'component', '') AS component, i.node_generation <> n.generation AS is_node_removed,
@@ -121,14 +129,19 @@ const FIND_UNRESOLVED: &str = "/* find_unresolved_items */
         JOIN workflow_nodes n ON n.workflow_id = t.workflow_id AND n.node_id = t.node_id
         JOIN workflows w ON w.id = n.workflow_id
         CROSS JOIN LATERAL (
-            SELECT i.id, i.node_generation FROM workflow_node_queue_items i
-            WHERE n.concurrency_key IS NOT NULL AND i.workflow_id = t.workflow_id AND i.node_id = t.node_id
-              AND i.concurrency_key IS NULL AND ($4::uuid IS NULL OR i.id = $4)
-            ORDER BY i.concurrency_key, i.created_at, i.id LIMIT $3::int8) i),
+            (SELECT i.id, i.node_generation FROM workflow_node_queue_items i
+             WHERE n.concurrency_key IS NOT NULL AND i.workflow_id = t.workflow_id AND i.node_id = t.node_id
+               AND i.concurrency_key IS NULL AND ($4::uuid IS NULL OR i.id = $4)
+             ORDER BY i.concurrency_key, i.created_at, i.id LIMIT $3::int8)
+            UNION ALL
+            (SELECT i.id, i.node_generation FROM workflow_node_queue_items i
+             WHERE n.concurrency_key IS NOT NULL AND i.workflow_id = t.workflow_id AND i.node_id = t.node_id
+               AND i.concurrency_key = '' AND ($4 IS NULL OR i.id = $4)
+             ORDER BY i.created_at, i.id LIMIT $3)) i),
     locked AS MATERIALIZED (
-        SELECT i.id, i.workflow_id, i.node_id, i.root_event_id, i.event_id, i.created_at, i.crashes, i.concurrency_key,
+        SELECT i.id, i.workflow_id, i.node_id, i.root_event_id, i.event_id, i.created_at, i.crashes, NULL::text AS concurrency_key,
             found.component, found.is_node_removed, found.organization_id
         FROM found JOIN workflow_node_queue_items i ON i.id = found.id
         ORDER BY uuid_send(i.id) FOR UPDATE OF i SKIP LOCKED)
     SELECT locked.*, bool_or(crashes > 0) OVER (PARTITION BY workflow_id, node_id) AS has_suspect
-    FROM locked ORDER BY workflow_id, node_id, created_at, id LIMIT $3::int8";
+    FROM locked ORDER BY workflow_id, node_id, created_at, id LIMIT $3";

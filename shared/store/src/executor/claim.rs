@@ -86,12 +86,10 @@ pub struct StoredSecret {
 pub enum Refusal {
     /// Finished, or another claim is at work: nothing to do.
     Settled,
-    /// It is to run later, in so many milliseconds.
+    /// It is to run later, in so many milliseconds; also for its organization has its share of claims.
     NotDue(i64),
     /// Another transaction holds its row: look again in a moment.
     Busy,
-    /// Its organization has its share of the executors, and another has work to do: look again in a moment.
-    OverShare,
     /// It took a process along before: claim it alone.
     Suspect,
     /// It may not start any more: end it.
@@ -134,8 +132,8 @@ pub struct ClaimTerms {
 }
 
 /// Claims executions, and loads what running them needs, in one round trip. What another transaction holds is left out
-/// ([`Refusal::Busy`]): nothing waits for a lock. So is what is of an organization that holds its share of claims
-/// ([`Refusal::OverShare`]): an invocation is held up by its slowest execution, so that one organization's slow ones, spread over all of
+/// ([`Refusal::Busy`]): nothing waits for a row. What is of an organization that holds its share of claims is put off
+/// ([`Refusal::NotDue`]): an invocation is held up by its slowest execution, so that one organization's slow ones, spread over all of
 /// them, would keep everybody else's waiting.
 ///
 /// # Errors
@@ -154,15 +152,28 @@ pub async fn claim_executions(
         ClaimScope::Alone => domain::limits::CRASHES_MAX,
     };
     let lease_seconds = f64::from(lease_seconds);
+    let share_wait = format!("{SHARE_WAIT_MILLIS}ms");
+    let put_off = PUT_OFF_SECONDS.map(f64::from);
     // A claim takes no slot, so no node needs its lock.
     let none: &[Uuid] = &[];
     let (_, _, _, claimed, refused, allowed, secrets) = futures_util::try_join!(
         tx.query_with(LOCK_FREE_EXECUTIONS, [(&ids, Type::UUID_ARRAY), (&none, Type::UUID_ARRAY)]),
-        tx.query_unless_empty(share.as_slice(), LOCK_SHARES, [(&ids, Type::UUID_ARRAY)]),
         tx.query_unless_empty(
             share.as_slice(),
-            FIND_OVER_SHARE,
-            [(&ids, Type::UUID_ARRAY), (&beside_others, Type::INT8), (&alone, Type::INT8)],
+            LOCK_SHARES,
+            [(&ids, Type::UUID_ARRAY), (&share_wait, Type::TEXT)],
+        ),
+        tx.query_unless_empty(
+            share.as_slice(),
+            PUT_OFF_OVER_SHARE,
+            [
+                (&ids, Type::UUID_ARRAY),
+                (&beside_others, Type::INT8),
+                (&alone, Type::INT8),
+                (&now, Type::TIMESTAMPTZ),
+                (&put_off[0], Type::FLOAT8),
+                (&put_off[1], Type::FLOAT8),
+            ],
         ),
         tx.query_with(
             CLAIM,
@@ -202,17 +213,22 @@ pub async fn claim_executions(
 }
 
 /// One claim of an organization after the other, or executors that all begin at one moment would each see the share free. Only where there
-/// is more than one organization; in the order of the ids, so that two batches with the same organizations don't wait for each other.
+/// is more than one organization; in the order of the ids, so that two batches with the same organizations don't wait for each other. Who
+/// holds one is through in two round trips: one that takes longer is not waited for.
 const LOCK_SHARES: &str = "/* lock_shares */
-    SELECT pg_advisory_xact_lock(hashtextextended(own.organization_id::text, 0)) FROM (
+    SELECT set_config('lock_timeout', $2::text, true), pg_advisory_xact_lock(hashtextextended(own.organization_id::text, 0)) FROM (
         SELECT DISTINCT w.organization_id
         FROM workflow_node_executions ex JOIN workflows w ON w.id = ex.workflow_id
         WHERE (SELECT count(*) FROM (SELECT FROM organizations LIMIT 2) counted) > 1 AND ex.id = ANY($1::uuid[])
         ORDER BY w.organization_id OFFSET 0) own";
 
-/// Leaves the executions whose organization has its share in a setting of the transaction. What runs is read only where there is more than
-/// one organization.
-const FIND_OVER_SHARE: &str = "/* find_over_share */
+/// How long a claim waits for another one of the same organization, milliseconds.
+const SHARE_WAIT_MILLIS: u32 = 300;
+
+/// Puts off pending executions whose organization has its share, the longer the longer they wait: a message that went round at once would
+/// go round for as long as the organization is busy, and the sweeper would take it for lost. What runs is read only where there is more
+/// than one organization.
+const PUT_OFF_OVER_SHARE: &str = "/* put_off_over_share */
     WITH running AS MATERIALIZED (
         SELECT ex.workflow_id, ex.lease_token FROM workflow_node_executions ex
         WHERE (SELECT count(*) FROM (SELECT FROM organizations LIMIT 2) counted) > 1
@@ -225,12 +241,19 @@ const FIND_OVER_SHARE: &str = "/* find_over_share */
     over_share AS MATERIALIZED (
         SELECT held.organization_id FROM held
         WHERE held.claims >= $3::int8 OR held.claims >= $2
-          AND (SELECT true FROM due_organizations() due WHERE due.organization_id <> held.organization_id LIMIT 1) IS NOT NULL)
-    SELECT set_config('sealflow.over_share', coalesce(string_agg(ex.id::text, ','), ''), true)
-    FROM workflow_node_executions ex
-    JOIN workflows w ON w.id = ex.workflow_id
-    JOIN over_share ON over_share.organization_id = w.organization_id
-    WHERE ex.id = ANY($1::uuid[])";
+          AND (SELECT true FROM due_organizations() due WHERE due.organization_id <> held.organization_id LIMIT 1) IS NOT NULL),
+    waiting AS MATERIALIZED (
+        SELECT ex.id FROM workflow_node_executions ex
+        JOIN workflows w ON w.id = ex.workflow_id
+        JOIN over_share ON over_share.organization_id = w.organization_id
+        WHERE ex.id = ANY($1::uuid[]) AND ex.id = ANY(string_to_array(current_setting('sealflow.locked'), ',')::uuid[])
+          AND coalesce(ex.state, '') = 'pending' AND coalesce(ex.run_at <= now(), true))
+    UPDATE workflow_node_executions ex SET updated_at = $4::timestamptz,
+        run_at = now() + make_interval(secs => least($6::float8, greatest($5::float8, extract(epoch FROM now() - ex.created_at) / 4)))
+    FROM waiting WHERE ex.id = waiting.id AND coalesce(ex.state, '') = 'pending'";
+
+/// Seconds for which an execution is put off whose organization has its share: at first, and at most.
+const PUT_OFF_SECONDS: [u32; 2] = [2, 30];
 
 const CLAIM: &str = "/* claim_executions */
     WITH startable AS (
@@ -243,7 +266,6 @@ const CLAIM: &str = "/* claim_executions */
             SELECT n.concurrency_max, n.deleted_at, n.generation FROM workflow_nodes n
             WHERE n.workflow_id = ex.workflow_id AND n.node_id = ex.node_id OFFSET 0) n
         WHERE ex.id = ANY($1) AND ex.id = ANY(string_to_array(current_setting('sealflow.locked'), ',')::uuid[])
-          AND ex.id <> ALL(string_to_array(coalesce(current_setting('sealflow.over_share', true), ''), ',')::uuid[])
           AND (coalesce(ex.state, '') = 'pending' AND coalesce(ex.run_at <= now(), true)
             OR coalesce(ex.state, '') = 'started' AND ex.lease_until <= now())
           AND ex.crashes < $2 AND coalesce(ex.node_generation, n.generation) = n.generation
@@ -261,7 +283,6 @@ const CLAIM: &str = "/* claim_executions */
 const FIND_REFUSED: &str = "/* find_refused */
     SELECT ex.id, w.organization_id,
         ex.id <> ALL(string_to_array(current_setting('sealflow.locked'), ',')::uuid[]) AS is_busy,
-        ex.id = ANY(string_to_array(coalesce(current_setting('sealflow.over_share', true), ''), ',')::uuid[]) AS is_over_share,
         ex.state = 'finished' OR (ex.state IN ('started', 'cancelling') AND ex.lease_until > now()) AS is_settled,
         (extract(epoch FROM ex.run_at - now()) * 1000)::bigint AS due_in_millis,
         ex.state = 'cancelling' OR ex.crashes >= $3 OR w.deleted_at IS NOT NULL OR o.deleted_at IS NOT NULL OR n.deleted_at IS NOT NULL
@@ -336,8 +357,6 @@ fn refused_execution(row: &Row) -> Result<RefusedExecution, StoreError> {
         Refusal::Unstartable
     } else if let Some(millis) = due_in_millis.filter(|millis| *millis > 0) {
         Refusal::NotDue(millis)
-    } else if column(row, "is_over_share")? {
-        Refusal::OverShare
     } else {
         Refusal::Suspect
     };

@@ -73,7 +73,8 @@ pub async fn find_due_nodes(
                  ORDER BY i.workflow_id, i.node_id LIMIT 1) next),
          node AS MATERIALIZED (
              SELECT seen.workflow_id, seen.node_id, w.organization_id,
-                 n.concurrency_max IS NULL OR n.deleted_at IS NOT NULL OR w.deleted_at IS NOT NULL AS is_unlimited
+                 n.concurrency_max IS NULL OR n.deleted_at IS NOT NULL OR w.deleted_at IS NOT NULL AS is_unlimited,
+                 n.concurrency_key IS NOT NULL AS is_keyed
              FROM (SELECT workflow_id, node_id FROM waiting LIMIT $4::int8) seen
              JOIN workflow_nodes n ON n.workflow_id = seen.workflow_id AND n.node_id = seen.node_id
              JOIN workflows w ON w.id = n.workflow_id),
@@ -98,10 +99,15 @@ pub async fn find_due_nodes(
              UNION ALL
              SELECT i.id, i.last_sent_at
              FROM node CROSS JOIN LATERAL (
-                 SELECT id, last_sent_at, sent_count FROM workflow_node_queue_items i
-                 WHERE NOT node.is_unlimited AND i.workflow_id = node.workflow_id AND i.node_id = node.node_id
-                   AND i.concurrency_key IS NULL
-                 ORDER BY i.concurrency_key, i.created_at, i.id LIMIT 1) i
+                 (SELECT id, last_sent_at, sent_count FROM workflow_node_queue_items i
+                  WHERE NOT node.is_unlimited AND i.workflow_id = node.workflow_id AND i.node_id = node.node_id
+                    AND i.concurrency_key IS NULL
+                  ORDER BY i.concurrency_key, i.created_at, i.id LIMIT 1)
+                 UNION ALL
+                 (SELECT id, last_sent_at, sent_count FROM workflow_node_queue_items i
+                  WHERE NOT node.is_unlimited AND node.is_keyed AND i.workflow_id = node.workflow_id AND i.node_id = node.node_id
+                    AND i.concurrency_key = ''
+                  ORDER BY i.created_at, i.id LIMIT 1)) i
              WHERE i.last_sent_at <= now() - make_interval(secs => $1 + {BACKOFF})),
          locked AS MATERIALIZED (
              SELECT i.id FROM due JOIN workflow_node_queue_items i ON i.id = due.id AND i.last_sent_at = due.last_sent_at
