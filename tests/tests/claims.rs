@@ -7,7 +7,7 @@ use domain::limits::CRASHES_MAX;
 use domain::message::Message;
 use local::target::Target;
 use serde_json::{Value, json};
-use store::api::{RunCancel, WOKEN_EVENTS_MAX, cancel_run};
+use store::api::{RunCancel, cancel_run};
 use store::builder::LockMode;
 use store::executor::{
     ClaimScope, ExecutionClaims, FinishKind, FinishRow, FinishedExecution, NewOutput, Refusal,
@@ -294,93 +294,6 @@ async fn a_cancel_ends_what_is_pending_and_frees_its_slot() {
     cancel(&world, run_id).await;
     assert_eq!(world.executions().await, "work|finished|cancelled|cancelled");
     assert_eq!(world.database.sql("SELECT cancelled_by FROM workflow_node_executions").await, "token:test");
-}
-
-#[tokio::test]
-async fn a_run_that_ends_while_its_cancel_waits_stays_as_it_ended() {
-    let world = World::create().await;
-    let workflow = one_node(&world, "https://target.test", json!({})).await;
-    let check = async |what: &str, run_id: Uuid, last_step: String| {
-        let holder = world.database.connect_admin().await;
-        holder.batch_execute(&format!("BEGIN; {last_step}")).await.unwrap();
-        tokio::join!(cancel(&world, run_id), async {
-            world.database.wait_for_blocked(1).await;
-            holder.batch_execute("COMMIT").await.unwrap();
-        });
-        assert_eq!(world.database.sql("SELECT root_event_id FROM workflow_run_marks").await, "", "{what}");
-    };
-    let run_id = world.start(&workflow, "start", json!({})).await;
-    build(&world.builder(), &[event(run_id)]).await;
-    let started = "UPDATE workflow_node_executions SET state = 'started', started_at = now(), crashes = 1, lease_token = gen_random_uuid(), lease_until = now() + interval '1 minute'";
-    world.database.sql(started).await;
-    let finish = "UPDATE workflow_node_executions SET state = 'finished', result = 'passed', finished_at = now(), lease_token = NULL, lease_until = NULL";
-    check("its last execution ends", run_id, finish.to_owned()).await;
-    assert_eq!(world.executions().await, "work|finished|passed|");
-}
-
-#[tokio::test]
-async fn a_cancel_waits_for_no_lock_of_an_item() {
-    let world = World::create().await;
-    let workflow = one_node(&world, "https://target.test", json!({})).await;
-    let run_id = world.start(&workflow, "start", json!({})).await;
-    let holder = world.database.connect_admin().await;
-    holder.batch_execute("BEGIN; SELECT FROM workflow_node_queue_items FOR UPDATE").await.unwrap();
-    cancel(&world, run_id).await;
-    holder.batch_execute("COMMIT").await.unwrap();
-    build(&world.builder(), &[event(run_id)]).await;
-    assert_eq!(world.executions().await, "work|finished|cancelled|cancelled");
-}
-
-#[tokio::test]
-async fn a_cancel_has_so_many_items_ended_at_once_i10() {
-    for items in [WOKEN_EVENTS_MAX, WOKEN_EVENTS_MAX + 1] {
-        let world = World::create().await;
-        let workflow = one_node(&world, "https://target.test", json!({})).await;
-        let run_id = world.start(&workflow, "start", json!({})).await;
-        // Foreign keys are left out: only the items matter here.
-        let sql = format!(
-            "SET session_replication_role = replica;
-             INSERT INTO workflow_node_queue_items (id, workflow_id, node_id, root_event_id, event_id, node_generation, created_at, last_sent_at)
-             SELECT id, '{}', 'work', '{run_id}', id, 1, now(), now() FROM (SELECT gen_random_uuid() AS id FROM generate_series(2, {items})) ids;
-             SET session_replication_role = DEFAULT",
-            workflow.id
-        );
-        world.database.sql(&sql).await;
-        let cancel = RunCancel {
-            organization_id: world.organization_id,
-            run_id,
-            cancelled_by: Actor::Token("test".into()),
-            now: world.now(),
-        };
-        let woken = cancel_run(world.api(), &cancel).await.unwrap().waiting_event_ids.len();
-        assert_eq!(i64::try_from(woken).unwrap(), WOKEN_EVENTS_MAX, "I10: of {items}");
-    }
-}
-
-#[tokio::test]
-async fn a_cancel_wakes_what_waits_of_other_runs_i4() {
-    let world = World::create().await;
-    let workflow = one_node(&world, "https://target.test", json!({})).await;
-    let run_id = world.start(&workflow, "start", json!({})).await;
-    build(&world.builder(), &[event(run_id)]).await;
-    let next = world.start(&workflow, "start", json!({})).await;
-    build(&world.builder(), &[event(next)]).await;
-    let cancel = RunCancel {
-        organization_id: world.organization_id,
-        run_id,
-        cancelled_by: Actor::Token("test".into()),
-        now: world.now(),
-    };
-    let outcome = cancel_run(world.api(), &cancel).await.unwrap();
-    let freed: Vec<&str> = outcome.freed.iter().map(|slot| slot.node.1.as_str()).collect();
-    assert_eq!((freed, outcome.waiting_event_ids), (vec!["work"], vec![]), "I4: the next one is woken");
-    let cancel = RunCancel { run_id: next, ..cancel };
-    let outcome = cancel_run(world.api(), &cancel).await.unwrap();
-    assert_eq!(
-        (outcome.freed, outcome.waiting_event_ids),
-        (vec![], vec![next]),
-        "its item ends, and frees nothing"
-    );
 }
 
 #[tokio::test]
