@@ -118,7 +118,7 @@ ALTER TABLE workflow_events ADD COLUMN locked smallint NOT NULL DEFAULT 0;
 COMMENT ON COLUMN workflow_events.locked IS 'Never written. UPDATE on it is what lets a role lock the row of a run''s root event and change nothing.';
 GRANT UPDATE (locked) ON workflow_events TO sealflow_api, sealflow_builder;
 
--- Whoever makes an item at a node without a key gives it the key ''.
+-- The intake gives an item at a node without a key the key ''.
 GRANT SELECT (concurrency_key) ON workflow_nodes TO sealflow_webhook;
 -- api: another key makes waiting items unresolved.
 GRANT UPDATE (concurrency_key) ON workflow_node_queue_items TO sealflow_api;

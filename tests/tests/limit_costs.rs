@@ -115,6 +115,7 @@ async fn i6_others_items_cost_a_limited_node_nothing() {
     fill(&world, &other, OTHERS, "''").await;
     let after = statements.all(&workflow, "", &execution_id).await;
     for ((name, before), (_, after)) in before.into_iter().zip(after) {
+        println!("{name}: {before} buffers alone, {after} beside others");
         assert!(after <= BUFFERS_MAX, "{name}: {after} buffers");
         // An index of many items is two levels deeper, and is gone down several times.
         assert!(
@@ -137,6 +138,7 @@ async fn i4_other_keys_items_cost_a_freed_key_nothing() {
     fill(&world, &workflow, KEYS, "n::text").await;
     let after = statements.all(&workflow, "first", &execution_id).await;
     for ((name, before), (_, after)) in before.into_iter().zip(after) {
+        println!("{name}: {before} buffers alone, {after} beside others");
         assert!(after <= BUFFERS_MAX, "{name}: {after} buffers");
         assert!(after <= 2 * before, "{name}: {before} buffers alone, {after} beside {KEYS} other keys");
     }

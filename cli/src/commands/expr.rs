@@ -154,12 +154,12 @@ fn unknown_value(stored: &Stored) -> String {
     format!("the value depends on secrets ({}); --residual shows what is stored", names(stored))
 }
 
-/// What is shown.
+/// The forms of an answer.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Show {
     /// The value, where it depends on no secret.
     Value,
-    /// What is stored too.
+    /// The stored form too.
     Stored,
 }
 

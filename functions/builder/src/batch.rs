@@ -115,14 +115,14 @@ async fn retry_skipped(skipped: Vec<WokenNode>, built: &mut Built, deps: &Deps) 
     }
 }
 
-/// What woke the nodes.
+/// The wakes of the nodes.
 fn wakes_of(nodes: &[WokenNode]) -> Wakes {
     let named = nodes.iter().filter(|node| node.is_named).map(|node| node.key.clone());
     let event_ids = nodes.iter().flat_map(|node| &node.event_ids).copied();
     Wakes { event_ids: event_ids.collect(), nodes: named.collect() }
 }
 
-/// What makes somebody look at the node again a moment later: where it has a concurrency key, at the same items.
+/// The messages that make somebody look at the node again a moment later: where it has a concurrency key, at the same items.
 fn wakes_again(node: &WokenNode) -> impl Iterator<Item = Outgoing> {
     let is_whole = node.is_named || node.has_no_key();
     let named = is_whole.then(|| node_message(&node.key));

@@ -11,7 +11,7 @@ use crate::Deps;
 use crate::batch::{Workflows, know, load_request, without_data};
 use crate::plan::{Fallback, PlanInput, plan_keys};
 
-/// Which items are resolved.
+/// The items that are resolved.
 #[derive(Clone, Copy)]
 pub(crate) enum Resolve {
     /// The first of each node.
@@ -20,7 +20,7 @@ pub(crate) enum Resolve {
     One(Uuid, Fallback),
 }
 
-/// What was resolved.
+/// The result of resolving.
 #[derive(Default)]
 pub(crate) struct Resolved {
     /// The concurrency keys that items have now.

@@ -55,7 +55,7 @@ async fn build_each(
             again.push(wake);
             continue;
         }
-        // What waits behind one that was unresolved was left out with it.
+        // Items behind one that was not resolved were left out with it.
         match build_one(&item, deps).await {
             Ok(Alone::Done) if item.concurrency_key.is_some() => {}
             Ok(Alone::Done | Alone::Waits) => again.push(wake),

@@ -60,7 +60,7 @@ const COUNTED_ITEMS_MAX: i64 = 100_000;
 /// The grace that operators run with.
 pub const GRACE_SECONDS: u32 = SWEEP_GRACE_SECONDS;
 
-/// What of the tick's time is kept for what comes after the searches.
+/// The part of a tick's time that is kept for the rest of it.
 const TIME_FOR_THE_REST: Duration = Duration::from_secs(5);
 
 /// Runs one tick. Each search is by itself: one that fails keeps none of the others from running. A search is bounded, and repeated until
@@ -110,7 +110,7 @@ pub async fn sweep(deps: &Deps, deadline: Deadline) -> Result<Swept, StoreError>
     failure.map_or(Ok(swept), Err)
 }
 
-/// Where the search among nodes is. It begins somewhere else with each tick, goes on from the first node behind the last, and ends where
+/// The place of the search among nodes. It begins somewhere else with each tick, goes on from the first node behind the last, and ends where
 /// it began: where the time is not enough for all, none is always the last.
 struct Place {
     start: NodeKey,

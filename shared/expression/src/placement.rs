@@ -82,7 +82,7 @@ impl Shape {
     }
 }
 
-/// What becomes of the values of a template's expressions.
+/// The use of the values of a template's expressions.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Values {
     /// They are printed into a text.

@@ -63,7 +63,7 @@ pub(crate) struct Outgoing {
     pub(crate) body: Bytes,
 }
 
-/// Where a redirect leads.
+/// The origin that a redirect leads to.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Origin {
     /// The same scheme, host and port.

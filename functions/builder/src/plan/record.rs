@@ -27,7 +27,7 @@ use crate::definitions::Workflow;
 /// Characters of a message that is stored with an execution.
 const MESSAGE_CHARS_MAX: usize = 4_000;
 
-/// What is stored for a concurrency key that comes to empty text: `""` is that of a node without a key.
+/// The stored form of a concurrency key that comes to empty text: `""` is that of a node without a key.
 const EMPTY_KEY: &str = "(empty)";
 
 /// Said of a definition that this version can't read.

@@ -24,7 +24,7 @@ enum End {
     Last,
 }
 
-/// What a closure is to say of an item that is searched for.
+/// The answer of a closure to an item that is searched for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Truth {
     True,

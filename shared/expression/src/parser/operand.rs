@@ -15,7 +15,7 @@ const NOT_BINDS: u8 = 50;
 /// How strongly the signs bind: less than `**`.
 const SIGN_BINDS: u8 = 90;
 
-/// How a part of something is looked up.
+/// The way in which a part of something is looked up.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Access {
     /// `.` or `[`: of nil it is an error.

@@ -145,8 +145,8 @@ async fn lock_executions(
     rows.iter().map(|row| column(row, "id")).collect()
 }
 
-/// Whoever is writing in the run has the lock of its root event that a foreign key takes: what it wrote is seen once it is given, and
-/// who writes after this sees the mark.
+/// A builder that has read the run's mark holds the lock of its root event that a foreign key takes: its rows are seen once it is given, and
+/// one that reads after this sees the mark.
 async fn lock_run(tx: &Tx, cancel: &RunCancel) -> Result<(), StoreError> {
     tx.query(
         "/* cancel_run: lock run */ SELECT id FROM workflow_events WHERE id = $1::uuid FOR UPDATE",

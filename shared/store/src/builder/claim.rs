@@ -159,7 +159,7 @@ const CLAIM_ONE: &str = "/* claim_one */
     RETURNING i.id, i.workflow_id, i.node_id, i.root_event_id, i.event_id, i.created_at, i.concurrency_key, item.component,
         item.is_node_removed";
 
-/// What others hold is not waited for, and nothing that comes after it at its key is taken. The ids are ordered in a form that no index
+/// Items that others hold are not waited for, and nothing that comes after one at its key is taken. The ids are ordered in a form that no index
 /// has: by the index, all items there are would be walked over for a few.
 const CLAIM_LIMITED: &str = "/* claim_limited */
     WITH wanted AS MATERIALIZED (
@@ -186,7 +186,7 @@ const CLAIM_LIMITED: &str = "/* claim_limited */
     SELECT id, workflow_id, node_id, root_event_id, event_id, created_at, concurrency_key, is_node_removed, component
     FROM taken ORDER BY workflow_id, node_id, created_at, id";
 
-/// What needs no slot: items of nodes without a limit, and those that only end, for their node was removed, is in another life, or
+/// Takes items that need no slot: those of nodes without a limit, and those that only end, for their node was removed, is in another life, or
 /// their run is to end.
 const CLAIM_UNLIMITED: &str = "/* claim_unlimited */
     WITH wanted AS (

@@ -24,7 +24,7 @@ pub struct Wakes {
 pub struct LimitKey {
     /// The node.
     pub node: NodeKey,
-    /// What its template came to.
+    /// The value of its template.
     pub concurrency_key: String,
 }
 

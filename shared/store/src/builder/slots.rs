@@ -84,7 +84,7 @@ pub fn wake_of_slot((workflow_id, node_id): &NodeKey, event_id: Option<Uuid>) ->
     }
 }
 
-/// What executions leave free that have ended: a later statement than the node's lock and their end.
+/// The slots that executions leave free: a later statement than the node's lock and their end.
 pub(crate) const FIND_FREED: &str = "/* find_freed_slots */
     WITH freed AS MATERIALIZED (
         SELECT DISTINCT workflow_id, node_id, coalesce(concurrency_key, '') AS concurrency_key

@@ -34,7 +34,7 @@ pub(super) fn suspect_item(row: &Row) -> Result<SuspectItem, StoreError> {
     })
 }
 
-/// Which items a search for suspects finds.
+/// The items that a search for suspects finds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Search {
     /// Those that took a process along before, and what a limited node's pick holds beside one.

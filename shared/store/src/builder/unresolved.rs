@@ -20,7 +20,7 @@ pub struct UnresolvedItems {
     pub definitions: Vec<StoredDefinition>,
     /// Nodes without a key, whose items have the key `""` now.
     pub plain: Vec<LimitKey>,
-    /// How many items those are.
+    /// The number of those items.
     pub plain_items: usize,
 }
 

@@ -118,10 +118,10 @@ pub struct ExecutionClaims {
     pub refused: Vec<RefusedExecution>,
 }
 
-/// How a claim is made.
+/// The terms of a claim.
 #[derive(Clone, Copy, Debug)]
 pub struct ClaimTerms {
-    /// Which executions it takes.
+    /// The executions that it takes.
     pub scope: ClaimScope,
     /// The token of its lease.
     pub token: LeaseToken,
