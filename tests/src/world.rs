@@ -202,6 +202,7 @@ impl World {
             definitions: builder::definitions::Definitions::default(),
             public_url: "https://sealflow.test".to_owned(),
             parts: builder::Parts::default(),
+            plan_time_max: builder::batch::PLAN_TIME_MAX,
             metrics: process::Metrics::off(),
         }
     }

@@ -65,7 +65,7 @@ pub enum Take<'a> {
 
 /// How long a batch may be planned: the server ends a session that leaves its transaction alone for five seconds, which would look like an
 /// outage. One that takes longer is built one by one.
-const PLAN_TIME_MAX: Duration = Duration::from_secs(3);
+pub const PLAN_TIME_MAX: Duration = Duration::from_secs(3);
 /// Times that a batch is planned anew because a workflow was applied meanwhile.
 pub(crate) const PLANS_MAX: u32 = 3;
 /// Seconds after which what could not be locked is looked at again.
@@ -249,7 +249,7 @@ async fn plan_and_write(
         fallback,
         parts: deps.parts,
     };
-    let time = Deadline::after(PLAN_TIME_MAX);
+    let time = Deadline::after(deps.plan_time_max);
     let plan = plan(&input, slots, &mut || deps.ids.next(now));
     if time.left().is_zero() && claims.items.len() > 1 {
         return Err(StoreError::Rejected { sqlstate: None, constraint: Some("plan_time_max".to_owned()) });

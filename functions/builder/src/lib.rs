@@ -12,6 +12,8 @@ mod resolve;
 mod serve;
 mod suspects;
 
+use std::time::Duration;
+
 use domain::function::Function;
 use domain::limits::OUTAGE_WAKE_SECONDS;
 use domain::message::Message;
@@ -42,6 +44,8 @@ pub struct Deps {
     pub public_url: String,
     /// Components and evaluator.
     pub parts: Parts,
+    /// How long a batch may be planned: [`batch::PLAN_TIME_MAX`] unless a test says otherwise.
+    pub plan_time_max: Duration,
     /// Counters for the operator.
     pub metrics: Metrics,
 }

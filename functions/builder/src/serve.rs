@@ -28,6 +28,7 @@ pub async fn serve(parts: Parts) -> anyhow::Result<()> {
         definitions: Definitions::default(),
         public_url: settings.public_url,
         parts,
+        plan_time_max: crate::batch::PLAN_TIME_MAX,
         metrics: Metrics::new(&settings.metrics_namespace, domain::function::Function::Builder),
     };
     let deps = &deps;
