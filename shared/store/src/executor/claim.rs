@@ -213,14 +213,25 @@ pub async fn claim_executions(
 }
 
 /// One claim of an organization after the other, or executors that all begin at one moment would each see the share free. Only where there
-/// is more than one organization; in the order of the ids, so that two batches with the same organizations don't wait for each other. Who
-/// holds one is through in two round trips: one that takes longer is not waited for.
+/// is more than one organization. A batch of one organization waits for the claim before it, which is through in two round trips; in a batch
+/// of several nobody waits for another's: the executions whose organization has a claim under way are left for a moment later.
 const LOCK_SHARES: &str = "/* lock_shares */
-    SELECT set_config('lock_timeout', $2::text, true), pg_advisory_xact_lock(hashtextextended(own.organization_id::text, 0)) FROM (
-        SELECT DISTINCT w.organization_id
-        FROM workflow_node_executions ex JOIN workflows w ON w.id = ex.workflow_id
-        WHERE (SELECT count(*) FROM (SELECT FROM organizations LIMIT 2) counted) > 1 AND ex.id = ANY($1::uuid[])
-        ORDER BY w.organization_id OFFSET 0) own";
+    WITH own AS MATERIALIZED (
+        SELECT found.organization_id, set_config('lock_timeout', $2::text, true) FROM (
+            SELECT DISTINCT w.organization_id
+            FROM workflow_node_executions ex JOIN workflows w ON w.id = ex.workflow_id
+            WHERE (SELECT count(*) FROM (SELECT FROM organizations LIMIT 2) counted) > 1 AND ex.id = ANY($1::uuid[])
+            ORDER BY w.organization_id) found),
+    got AS MATERIALIZED (
+        SELECT own.organization_id, CASE WHEN (SELECT count(*) FROM own) > 1
+            THEN pg_try_advisory_xact_lock(hashtextextended(own.organization_id::text, 0))
+            ELSE pg_advisory_xact_lock(hashtextextended(own.organization_id::text, 0)) IS NOT NULL END AS is_got
+        FROM own)
+    SELECT set_config('sealflow.locked', coalesce(string_agg(ex.id::text, ','), ''), true)
+    FROM workflow_node_executions ex JOIN workflows w ON w.id = ex.workflow_id
+    WHERE (SELECT count(*) FROM got) > 0 AND ex.id = ANY(string_to_array(current_setting('sealflow.locked'), ',')::uuid[])
+      AND coalesce((SELECT got.is_got FROM got WHERE got.organization_id = w.organization_id), true)
+    HAVING (SELECT count(*) FROM got) > 0";
 
 /// How long a claim waits for another one of the same organization, milliseconds.
 const SHARE_WAIT_MILLIS: u32 = 300;
