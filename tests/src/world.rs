@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use definition::NodeKind;
 use domain::definition::{Definition, NodeType};
-use domain::ids::LeaseToken;
-use domain::ids::OrganizationId;
+use domain::ids::{LeaseToken, OrganizationId};
 use domain::message::Message;
 use domain::times::Times;
 use http_guard::{GuardSettings, GuardedClient};

@@ -2,8 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use domain::ids::LeaseToken;
-use domain::ids::OrganizationId;
+use domain::ids::{LeaseToken, OrganizationId};
 use domain::message::Message;
 use process::Deadline;
 use queue::Outgoing;

@@ -5,8 +5,7 @@ use std::time::{Duration, Instant};
 
 use domain::execution::{ExecutionResult, ResultReason};
 use domain::function::Function;
-use domain::ids::LeaseToken;
-use domain::ids::OrganizationId;
+use domain::ids::{LeaseToken, OrganizationId};
 use domain::message::Message;
 use domain::routing::targets;
 use futures_util::StreamExt;

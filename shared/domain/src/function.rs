@@ -1,4 +1,4 @@
-//! The Lambda functions, and who did something.
+//! The Lambda functions, and the actors of what was done.
 
 use std::fmt;
 
@@ -24,7 +24,7 @@ words! {
     }
 }
 
-/// Who did something: `created_by` and the like.
+/// The doer of something: `created_by` and the like.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Actor {
     /// A function of its own accord.

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::execution::ResultReason;
 
-/// What a component hands back: output to emit, or a failure.
+/// The answer of a component: output to emit, or a failure.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
     /// It passed. None emits nothing (a filter that holds the event back).
@@ -13,7 +13,7 @@ pub enum Outcome {
     Failed(Failure),
 }
 
-/// What an execution emits.
+/// The output of an execution.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Output {
     /// The channel; one that the component declares.
@@ -31,7 +31,7 @@ pub struct Failure {
     pub code: String,
     /// A sentence for the person who wrote the workflow.
     pub message: String,
-    /// What is emitted on `failure`, beside `error`; an object.
+    /// The data that is emitted on `failure`, beside `error`; an object.
     pub data: Value,
     /// Whether another attempt might pass.
     pub retryable: bool,

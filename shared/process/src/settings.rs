@@ -31,7 +31,7 @@ pub struct Settings {
     pub http_allow: String,
     /// Derived from `SEALFLOW_COMPONENT_SECONDS_MAX`, 300 if not set.
     pub times: Times,
-    /// What one organization may have of `SEALFLOW_EXECUTOR_INSTANCES`, `SEALFLOW_ORGANIZATION_EXECUTORS_MAX` beside others; None where the
+    /// One organization's share of `SEALFLOW_EXECUTOR_INSTANCES`, `SEALFLOW_ORGANIZATION_EXECUTORS_MAX` beside others; None where the
     /// first is not set.
     pub executor_share: Option<Share>,
     /// `SEALFLOW_SWEEP_GRACE_SECONDS`: how long a committed row may wait for its wake; None where it is not set.

@@ -5,7 +5,7 @@ use domain::message::Message;
 use store::builder::{self, ClaimedItem, LimitKey, NodeKey, wake_of_slot};
 use uuid::Uuid;
 
-/// What the records of a batch share: limited nodes whose lock this transaction holds, with the free slots of their concurrency keys, and
+/// The common state of a batch's records: limited nodes whose lock this transaction holds, with the free slots of their concurrency keys, and
 /// the bytes that may still be written by going on.
 #[derive(Clone, Debug)]
 pub struct Slots {

@@ -15,7 +15,7 @@ pub struct ExecutionCancel {
     pub organization_id: OrganizationId,
     /// `workflow_node_executions.id`
     pub execution_id: Uuid,
-    /// Who cancels.
+    /// The actor that cancels.
     pub cancelled_by: Actor,
     /// Now.
     pub now: Timestamp,

@@ -15,7 +15,7 @@ pub struct RunCancel {
     pub organization_id: OrganizationId,
     /// The id of the root event.
     pub run_id: Uuid,
-    /// Who cancels.
+    /// The actor that cancels.
     pub cancelled_by: Actor,
     /// Now.
     pub now: Timestamp,

@@ -28,7 +28,7 @@ pub struct ClaimedItem {
     pub is_node_removed: bool,
     /// The component of the node's row, for items whose node is no longer in the definition.
     pub component: String,
-    /// What the node's concurrency key came to, `""` at a node without one; None while it is not resolved.
+    /// The value of the node's concurrency key, `""` at a node without one; None while it is not resolved.
     pub concurrency_key: Option<String>,
 }
 

@@ -57,6 +57,15 @@ impl WokenNode {
     pub fn has_no_key(&self) -> bool {
         self.concurrency_keys == [""]
     }
+
+    /// The concurrency keys that the wakes ask to look at, with the node.
+    pub(super) fn limit_keys(&self) -> impl Iterator<Item = LimitKey> {
+        let key = |concurrency_key: &String| LimitKey {
+            node: self.key.clone(),
+            concurrency_key: concurrency_key.clone(),
+        };
+        self.concurrency_keys.iter().map(key)
+    }
 }
 
 /// What to do about a node that another transaction holds.
@@ -110,14 +119,7 @@ impl LockedNodes {
     /// The concurrency keys that a claim looks at: those of the wakes, and those that were `resolved` since.
     #[must_use]
     pub fn limit_keys(&self, resolved: Vec<LimitKey>) -> Vec<LimitKey> {
-        let keys = self.held().flat_map(|node| {
-            let key = |concurrency_key: &String| LimitKey {
-                node: node.key.clone(),
-                concurrency_key: concurrency_key.clone(),
-            };
-            node.concurrency_keys.iter().map(key)
-        });
-        sorted(keys.chain(resolved).collect())
+        sorted(self.held().flat_map(WokenNode::limit_keys).chain(resolved).collect())
     }
 }
 

@@ -20,7 +20,7 @@ pub struct SuspectItem {
     pub organization_id: OrganizationId,
     /// Times that it took a process along.
     pub crashes: i32,
-    /// What the node's concurrency key came to; None while it is not resolved.
+    /// The value of the node's concurrency key; None while it is not resolved.
     pub concurrency_key: Option<String>,
 }
 
@@ -53,14 +53,7 @@ pub async fn find_all_suspects(
     items_max: i64,
 ) -> Result<Vec<SuspectItem>, StoreError> {
     let woken = find_woken_nodes(tx, wakes).await?;
-    let keys = |node: &WokenNode| {
-        let key = |concurrency_key: &String| LimitKey {
-            node: node.key.clone(),
-            concurrency_key: concurrency_key.clone(),
-        };
-        node.concurrency_keys.iter().map(key).collect::<Vec<_>>()
-    };
-    let keys = sorted(woken.iter().flat_map(keys).collect());
+    let keys = sorted(woken.iter().flat_map(WokenNode::limit_keys).collect());
     let unresolved: Vec<NodeKey> =
         woken.iter().filter(|node| node.has_unresolved).map(|node| node.key.clone()).collect();
     let (workflow_ids, node_ids) = key_arrays(&unresolved);

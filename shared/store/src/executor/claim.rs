@@ -1,5 +1,4 @@
-use domain::ids::LeaseToken;
-use domain::ids::OrganizationId;
+use domain::ids::{LeaseToken, OrganizationId};
 use domain::share::Share;
 use jiff::Timestamp;
 use serde_json::Value;

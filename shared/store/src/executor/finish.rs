@@ -35,7 +35,7 @@ pub enum FinishKind {
     },
 }
 
-/// What an execution emits.
+/// The output of an execution.
 #[derive(Clone, Debug)]
 pub struct NewOutput {
     /// `workflow_events.id`
