@@ -371,7 +371,7 @@ pub fn word(value: &Value) -> String {
 /// A random secret with characters that every encoding writes in a way of its own.
 #[must_use]
 pub fn make_secret(label: &str) -> String {
-    let random = process::Ids::new().random().simple().to_string();
+    let random = process::Ids::new().random::<uuid::Uuid>().simple().to_string();
     format!("{label}/{}+\"&<'%=\\{}", &random[..12], &random[12..])
 }
 

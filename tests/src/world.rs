@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use definition::NodeKind;
 use domain::definition::{Definition, NodeType};
-use domain::ids::{LeaseToken, OrganizationId};
+use domain::ids::{EventId, LeaseToken, OrganizationId, WorkflowId};
 use domain::message::Message;
 use domain::times::Times;
 use http_guard::{GuardSettings, GuardedClient};
@@ -39,7 +39,7 @@ pub struct World {
 #[derive(Clone, Debug)]
 pub struct Workflow {
     /// `workflows.id`
-    pub id: Uuid,
+    pub id: WorkflowId,
     /// `workflows.version`
     pub version: i64,
     /// As it was applied.
@@ -56,13 +56,12 @@ impl World {
         let ids = Ids::new();
         let api = database.store("api");
         let now = Clock::system().now();
-        let bootstrap =
-            BootstrapIds { organization_id: OrganizationId(ids.next(now)), token_id: ids.next(now) };
+        let bootstrap = BootstrapIds { organization_id: ids.next(now), token_id: ids.next(now) };
         store::bootstrap(
             &database.admin_store(),
             bootstrap,
             "Test",
-            ids.random().as_bytes().repeat(2).as_slice(),
+            ids.random::<Uuid>().as_bytes().repeat(2).as_slice(),
             now,
         )
         .await
@@ -78,7 +77,7 @@ impl World {
 
     /// A new id.
     #[must_use]
-    pub fn id(&self) -> Uuid {
+    pub fn id<T: From<Uuid>>(&self) -> T {
         self.ids.next(self.now())
     }
 
@@ -92,7 +91,7 @@ impl World {
         self.apply(workflow.id, Some(workflow), nodes, edges).await
     }
 
-    async fn apply(&self, id: Uuid, old: Option<&Workflow>, nodes: Value, edges: Value) -> Workflow {
+    async fn apply(&self, id: WorkflowId, old: Option<&Workflow>, nodes: Value, edges: Value) -> Workflow {
         let name = format!("workflow {id}");
         let definition: Definition =
             serde_json::from_value(json!({ "name": name, "nodes": nodes, "edges": edges }))
@@ -156,7 +155,7 @@ impl World {
     }
 
     /// Starts a run at a trigger node; its items are committed, and nothing is sent.
-    pub async fn start(&self, workflow: &Workflow, node_id: &str, data: Value) -> Uuid {
+    pub async fn start(&self, workflow: &Workflow, node_id: &str, data: Value) -> EventId {
         let event_id = self.id();
         let edges = workflow.definition.edges.iter().filter(|edge| edge.from == node_id);
         let start = RunStart {
@@ -335,7 +334,7 @@ pub fn batch(messages: &[Message], receives: u32) -> SqsBatch {
 
 /// The wake of an event.
 #[must_use]
-pub fn event(event_id: Uuid) -> Message {
+pub fn event(event_id: EventId) -> Message {
     Message::Event { event_id }
 }
 

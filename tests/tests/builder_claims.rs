@@ -1,5 +1,6 @@
 //! What the builder takes, in which order, and what it leaves out.
 
+use domain::ids::{EventId, ItemId};
 use domain::limits::{CLAIM_ITEMS_MAX, CRASHES_MAX};
 use domain::message::Message;
 use local::stack::SUPERUSER;
@@ -8,7 +9,6 @@ use serde_json::{Value, json};
 use store::builder::{Begin, begin_suspect};
 use tests::world::{batch, build, event, messages, node};
 use tests::{PostgresWire, Workflow, World};
-use uuid::Uuid;
 
 fn start() -> Value {
     json!({ "id": "start", "name": "start", "trigger": "start" })
@@ -37,7 +37,7 @@ async fn end_active(world: &World) {
     world.database.sql(sql).await;
 }
 
-async fn crashed(world: &World, run_id: Uuid, crashes: i32) {
+async fn crashed(world: &World, run_id: EventId, crashes: i32) {
     let sql =
         format!("UPDATE workflow_node_queue_items SET crashes = {crashes} WHERE root_event_id = '{run_id}'");
     world.database.sql(&sql).await;
@@ -203,7 +203,7 @@ async fn i9_a_suspect_at_which_another_is_at_work_is_left_to_him() {
     let workflow = one_node(&world, json!("unlimited")).await;
     let suspect = world.start(&workflow, "start", json!({ "n": 0 })).await;
     crashed(&world, suspect, CRASHES_MAX - 1).await;
-    let id: Uuid = world.database.sql("SELECT id FROM workflow_node_queue_items").await.parse().unwrap();
+    let id: ItemId = world.database.sql("SELECT id FROM workflow_node_queue_items").await.parse().unwrap();
     let (store, builder) = (world.database.store("builder"), world.builder());
     let begun = store.run_tx("begin", |tx| async move { begin_suspect(&tx, id).await }).await.unwrap();
     assert_eq!(begun, Begin::Begun(CRASHES_MAX - 1));

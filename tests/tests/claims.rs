@@ -2,7 +2,7 @@
 
 use domain::execution::ExecutionResult;
 use domain::function::Actor;
-use domain::ids::LeaseToken;
+use domain::ids::{EventId, ExecutionId, LeaseToken};
 use domain::limits::CRASHES_MAX;
 use domain::message::Message;
 use local::target::Target;
@@ -37,7 +37,7 @@ async fn one_node(world: &World, url: &str, more: Value) -> Workflow {
 }
 
 /// A run whose execution of `work` is pending.
-async fn pending(world: &World, workflow: &Workflow) -> Uuid {
+async fn pending(world: &World, workflow: &Workflow) -> ExecutionId {
     let event_id = world.start(workflow, "start", json!({})).await;
     build(&world.builder(), &[event(event_id)]).await;
     let sent = world.queues.take();
@@ -50,7 +50,7 @@ async fn pending(world: &World, workflow: &Workflow) -> Uuid {
     }
 }
 
-async fn claim(world: &World, id: Uuid, scope: ClaimScope, token: LeaseToken) -> ExecutionClaims {
+async fn claim(world: &World, id: ExecutionId, scope: ClaimScope, token: LeaseToken) -> ExecutionClaims {
     let (store, now) = (world.database.store("executor"), world.now());
     let claims = store.run_tx("claim", |tx| async move {
         claim_executions(&tx, &[id], tests::world::terms(scope, token, LEASE_SECONDS), now).await
@@ -58,7 +58,7 @@ async fn claim(world: &World, id: Uuid, scope: ClaimScope, token: LeaseToken) ->
     claims.await.unwrap()
 }
 
-async fn finish(world: &World, workflow: &Workflow, id: Uuid, token: LeaseToken) -> FinishedExecution {
+async fn finish(world: &World, workflow: &Workflow, id: ExecutionId, token: LeaseToken) -> FinishedExecution {
     let output = NewOutput {
         redactions: None,
         event_id: world.id(),
@@ -197,7 +197,7 @@ async fn i5_a_retry_gets_the_next_key_only_after_an_answer() {
     let messages = [one, other].map(|execution_id| Message::Execution { execution_id });
     let executor = world.executor(&format!("{},127.0.0.1:9", target.host_port()));
     execute(&executor, &messages).await;
-    let sql = |id: Uuid| {
+    let sql = |id: ExecutionId| {
         format!("SELECT state, attempt, key_attempt FROM workflow_node_executions WHERE id = '{id}'")
     };
     assert_eq!(
@@ -249,10 +249,10 @@ async fn attempts_end_with_the_policy_and_the_failure_is_emitted_once() {
     assert_eq!(target.requests().len(), 2);
 }
 
-async fn cancel(world: &World, run_id: Uuid) {
+async fn cancel(world: &World, run_id: EventId) {
     let cancel = RunCancel {
         organization_id: world.organization_id,
-        run_id,
+        run_id: run_id.into(),
         cancelled_by: Actor::Token("test".into()),
         now: world.now(),
     };
@@ -339,7 +339,7 @@ async fn items_of_a_removed_node_end_and_a_re_added_id_does_not_revive_them() {
     build(&builder, &[event(late), event(fresh)]).await;
     let sent = world.queues.take();
     build(&builder, &tests::world::messages(&sent)).await;
-    let sql = |run: Uuid| {
+    let sql = |run: EventId| {
         format!("SELECT state, result_reason FROM workflow_node_executions WHERE root_event_id = '{run}'")
     };
     assert_eq!(

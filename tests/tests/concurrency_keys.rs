@@ -1,7 +1,7 @@
 //! Concurrency keys: a limit for each value of a key, keys that are resolved once, and order within a key (I4).
 
 use domain::execution::ExecutionResult;
-use domain::ids::LeaseToken;
+use domain::ids::{ExecutionId, LeaseToken};
 use domain::limits::{CONCURRENCY_KEY_BYTES_MAX, CRASHES_MAX};
 use domain::message::Message;
 use process::{BatchResponse, Deadline};
@@ -332,7 +332,7 @@ async fn finish(world: &World, word: &str) -> Vec<FreedSlot> {
     let sql = format!(
         "SELECT x.id FROM workflow_node_executions x JOIN workflow_events e ON e.id = x.event_id WHERE e.data ->> 'word' = '{word}'"
     );
-    let id: Uuid = world.database.sql(&sql).await.parse().unwrap();
+    let id: ExecutionId = world.database.sql(&sql).await.parse().unwrap();
     let (store, now, token) = (world.database.store("executor"), world.now(), LeaseToken(Uuid::new_v4()));
     let claim = store.run_tx("claim", |tx| async move {
         claim_executions(&tx, &[id], tests::world::terms(ClaimScope::Batch, token, 60), now).await

@@ -2,7 +2,7 @@
 
 use domain::execution::ResultReason;
 use domain::function::Actor;
-use domain::ids::OrganizationId;
+use domain::ids::{EventId, ExecutionId, OrganizationId};
 use local::target::Target;
 use serde_json::{Value, json};
 use store::StoreError;
@@ -42,7 +42,7 @@ fn chain_edges() -> Value {
     ])
 }
 
-async fn run(world: &World, target: &Target, workflow: &Workflow, data: Value) -> Uuid {
+async fn run(world: &World, target: &Target, workflow: &Workflow, data: Value) -> EventId {
     let run_id = world.start(workflow, "start", data).await;
     let (builder, executor) = (world.builder(), world.executor(&target.host_port()));
     build(&builder, &[event(run_id)]).await;
@@ -50,13 +50,13 @@ async fn run(world: &World, target: &Target, workflow: &Workflow, data: Value) -
     run_id
 }
 
-async fn letters(world: &World, filter: DeadLetterFilter) -> Vec<Uuid> {
+async fn letters(world: &World, filter: DeadLetterFilter) -> Vec<ExecutionId> {
     let page = PageRequest { before: None, rows: 200 };
     let page = list_dead_letters(world.api(), world.organization_id, &filter, page).await.unwrap();
     page.rows.iter().map(|row| row.id).collect()
 }
 
-async fn only_letter(world: &World) -> Uuid {
+async fn only_letter(world: &World) -> ExecutionId {
     match letters(world, DeadLetterFilter::default()).await.as_slice() {
         [one] => *one,
         others => panic!("{others:?}"),
@@ -66,7 +66,7 @@ async fn only_letter(world: &World) -> Uuid {
 async fn redrive_as(
     world: &World,
     organization_id: OrganizationId,
-    execution_id: Uuid,
+    execution_id: ExecutionId,
 ) -> Result<RedriveOutcome, StoreError> {
     let redrive = Redrive {
         organization_id,
@@ -78,18 +78,18 @@ async fn redrive_as(
     store::api::redrive_execution(world.api(), &redrive).await
 }
 
-async fn redrive(world: &World, execution_id: Uuid) -> RedriveOutcome {
+async fn redrive(world: &World, execution_id: ExecutionId) -> RedriveOutcome {
     redrive_as(world, world.organization_id, execution_id).await.unwrap()
 }
 
-async fn state(world: &World, run_id: Uuid) -> &'static str {
-    load_run(world.api(), world.organization_id, run_id).await.unwrap().state.as_str()
+async fn state(world: &World, run_id: EventId) -> &'static str {
+    load_run(world.api(), world.organization_id, run_id.into()).await.unwrap().state.as_str()
 }
 
 /// Delivers the wake of the redriven event, and what follows.
 async fn deliver(world: &World, target: &Target) {
     let sql = "SELECT event_id FROM workflow_node_queue_items";
-    let event_id: Uuid = world.database.sql(sql).await.parse().unwrap();
+    let event_id: EventId = world.database.sql(sql).await.parse().unwrap();
     let (builder, executor) = (world.builder(), world.executor(&target.host_port()));
     build(&builder, &[event(event_id)]).await;
     world.run_to_end(&builder, &executor).await;
@@ -103,7 +103,7 @@ async fn i3_a_redrive_routes_a_copy_to_the_node_alone_and_what_it_comes_to_count
     let run_id = run(&world, &target, &workflow, json!({ "n": 1 })).await;
     assert_eq!(state(&world, run_id).await, "failed");
     let failed = only_letter(&world).await;
-    assert_eq!(redrive(&world, failed).await, RedriveOutcome::Redriven { run_id });
+    assert_eq!(redrive(&world, failed).await, RedriveOutcome::Redriven { run_id: run_id.into() });
     assert_eq!(
         (state(&world, run_id).await, letters(&world, DeadLetterFilter::default()).await),
         ("running", vec![])
@@ -204,8 +204,8 @@ async fn what_fails_a_run_is_listed_and_nothing_else() {
     check(DeadLetterFilter { node_id: Some("first".into()), ..none() }, false).await;
     check(DeadLetterFilter { reason: Some(ResultReason::ComponentError), ..none() }, true).await;
     check(DeadLetterFilter { reason: Some(ResultReason::Timeout), ..none() }, false).await;
-    check(DeadLetterFilter { root_event_id: Some(run_id), ..none() }, true).await;
-    check(DeadLetterFilter { root_event_id: Some(fine_run), ..none() }, false).await;
+    check(DeadLetterFilter { run_id: Some(run_id.into()), ..none() }, true).await;
+    check(DeadLetterFilter { run_id: Some(fine_run.into()), ..none() }, false).await;
     let page = PageRequest { before: None, rows: 10 };
     let theirs = list_dead_letters(world.api(), OrganizationId(Uuid::new_v4()), &none(), page).await.unwrap();
     assert!(theirs.rows.is_empty(), "I6");
@@ -270,14 +270,14 @@ async fn what_can_not_be_redriven_is_refused_and_says_why() {
     }
     let cancel = RunCancel {
         organization_id: world.organization_id,
-        run_id,
+        run_id: run_id.into(),
         cancelled_by: Actor::Token("test".into()),
         now: world.now(),
     };
     cancel_run(world.api(), &cancel).await.unwrap();
     assert_eq!(
         redrive(&world, failed).await,
-        RedriveOutcome::Redriven { run_id },
+        RedriveOutcome::Redriven { run_id: run_id.into() },
         "a run that had ended was not cancelled"
     );
     let routed = json!([start(), http("work", &format!("{}/status/500", target.url())), noop("mend")]);
@@ -315,5 +315,5 @@ async fn i10_a_run_with_as_many_executions_as_are_allowed_takes_no_redrive() {
     world.database.sql(&insert(domain::limits::RUN_EXECUTIONS_MAX - 2)).await;
     assert_eq!(redrive(&world, failed).await, RedriveOutcome::Refused("the run is at its limit"), "I10");
     world.database.sql("DELETE FROM workflow_node_executions WHERE id = (SELECT id FROM workflow_node_executions WHERE node_id = 'last' LIMIT 1)").await;
-    assert_eq!(redrive(&world, failed).await, RedriveOutcome::Redriven { run_id }, "I10");
+    assert_eq!(redrive(&world, failed).await, RedriveOutcome::Redriven { run_id: run_id.into() }, "I10");
 }

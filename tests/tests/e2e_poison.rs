@@ -69,7 +69,7 @@ async fn batch(story: &Story<'_>, workflow: &str, what: Queue, poison: &str) -> 
 
 /// A word that is written alike everywhere, and stands nowhere by chance.
 fn canary() -> String {
-    process::Ids::new().random().simple().to_string()
+    process::Ids::new().random::<uuid::Uuid>().simple().to_string()
 }
 
 /// Which function's batch it is.

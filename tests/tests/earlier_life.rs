@@ -1,12 +1,12 @@
 //! A node that is removed and added again lives anew: nothing of its earlier life comes back (I3).
 
+use domain::ids::ExecutionId;
 use domain::message::Message;
 use local::target::Target;
 use serde_json::{Value, json};
 use sweeper::sweep;
 use tests::world::{build, event, execute, messages};
 use tests::{Workflow, World, tick};
-use uuid::Uuid;
 
 fn nodes(url: &str, concurrency: &Value) -> Value {
     json!([
@@ -84,7 +84,8 @@ async fn i3_what_ran_when_its_node_was_removed_routes_nothing_though_the_node_is
     let workflow = world.workflow(nodes(&url, &unlimited), edges()).await;
     let run_id = world.start(&workflow, "start", json!({})).await;
     build(&world.builder(), &[event(run_id)]).await;
-    let id: Uuid = world.database.sql("SELECT id FROM workflow_node_executions").await.parse().unwrap();
+    let id: ExecutionId =
+        world.database.sql("SELECT id FROM workflow_node_executions").await.parse().unwrap();
     let (executor, wakes) = (world.executor(&target.host_port()), [Message::Execution { execution_id: id }]);
     tokio::join!(execute(&executor, &wakes), async {
         target.await_requests(1, tests::WAIT_MAX).await.unwrap();

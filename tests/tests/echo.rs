@@ -181,7 +181,7 @@ impl Random {
     /// A seed of the system's, or the one that `SEALFLOW_TEST_SEED` names.
     fn new() -> Self {
         let named = std::env::var("SEALFLOW_TEST_SEED").ok().map(|seed| seed.parse().unwrap());
-        let seed = named.unwrap_or_else(|| process::Ids::new().random().as_u64_pair().0 | 1);
+        let seed = named.unwrap_or_else(|| process::Ids::new().random::<uuid::Uuid>().as_u64_pair().0 | 1);
         println!("SEALFLOW_TEST_SEED={seed}");
         Self(seed)
     }

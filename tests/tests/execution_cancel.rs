@@ -1,7 +1,7 @@
 //! Cancelling one execution: it ends, and the rest of its run goes on.
 
 use domain::function::Actor;
-use domain::ids::LeaseToken;
+use domain::ids::{EventId, ExecutionId, LeaseToken};
 use domain::message::Message;
 use local::target::Target;
 use serde_json::{Value, json};
@@ -26,7 +26,7 @@ async fn one_node(world: &World, url: &str) -> Workflow {
 }
 
 /// A run whose execution of `node_id` is pending, with that execution's id.
-async fn pending(world: &World, workflow: &Workflow, node_id: &str) -> (Uuid, Uuid) {
+async fn pending(world: &World, workflow: &Workflow, node_id: &str) -> (EventId, ExecutionId) {
     let run_id = world.start(workflow, "start", json!({})).await;
     build(&world.builder(), &[event(run_id)]).await;
     let sql = format!(
@@ -35,7 +35,7 @@ async fn pending(world: &World, workflow: &Workflow, node_id: &str) -> (Uuid, Uu
     (run_id, world.database.sql(&sql).await.parse().unwrap())
 }
 
-async fn cancel(world: &World, execution_id: Uuid) -> Result<Option<FreedSlot>, StoreError> {
+async fn cancel(world: &World, execution_id: ExecutionId) -> Result<Option<FreedSlot>, StoreError> {
     let cancel = ExecutionCancel {
         organization_id: world.organization_id,
         execution_id,
@@ -45,8 +45,8 @@ async fn cancel(world: &World, execution_id: Uuid) -> Result<Option<FreedSlot>, 
     cancel_execution(world.api(), &cancel).await
 }
 
-async fn run_state(world: &World, run_id: Uuid) -> &'static str {
-    load_run(world.api(), world.organization_id, run_id).await.unwrap().state.as_str()
+async fn run_state(world: &World, run_id: EventId) -> &'static str {
+    load_run(world.api(), world.organization_id, run_id.into()).await.unwrap().state.as_str()
 }
 
 #[tokio::test]
@@ -153,7 +153,7 @@ async fn i6_what_has_ended_or_is_anothers_is_not_cancelled() {
     };
     let refused = cancel_execution(world.api(), &foreign).await;
     assert!(matches!(refused, Err(StoreError::NotFound)), "I6: {refused:?}");
-    assert!(matches!(cancel(&world, Uuid::new_v4()).await, Err(StoreError::NotFound)));
+    assert!(matches!(cancel(&world, ExecutionId(Uuid::new_v4())).await, Err(StoreError::NotFound)));
     assert_eq!(world.executions().await, "work|pending||", "I6");
     cancel(&world, id).await.unwrap();
     let again = cancel(&world, id).await;

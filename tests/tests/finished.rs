@@ -1,14 +1,14 @@
 //! A finished execution never changes again, for any function's role; and references of versions that are over are forgotten.
 
+use domain::ids::ExecutionId;
 use serde_json::json;
 use store::sweeper::forget_secret_refs;
 use tests::World;
 use tests::world::build;
 use tests::world::event;
-use uuid::Uuid;
 
 /// Runs one `noop`; the finished execution.
-async fn finished(world: &World) -> Uuid {
+async fn finished(world: &World) -> ExecutionId {
     let nodes = json!([
         { "id": "start", "name": "start", "trigger": "start" },
         { "id": "work", "name": "work", "component": "noop" },

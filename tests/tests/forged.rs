@@ -1,7 +1,7 @@
 //! What the builder's SQL role could write, if it were taken over, opens nothing that apply had not allowed, and sends nothing
 //! where a secret may not go.
 
-use domain::ids::OrganizationId;
+use domain::ids::{EventId, ExecutionId, OrganizationId, WorkflowId};
 use domain::message::Message;
 use local::target::Target;
 use serde_json::{Value, json};
@@ -23,7 +23,7 @@ struct Forge {
     elsewhere: Target,
     workflow: Workflow,
     /// A pending execution of the node that may use `github.token`.
-    genuine: Uuid,
+    genuine: ExecutionId,
 }
 
 impl Forge {
@@ -45,7 +45,7 @@ impl Forge {
         let event_id = world.start(&workflow, "start", json!({})).await;
         build(&world.builder(), &[event(event_id)]).await;
         let _ = world.queues.take();
-        let forge = Self { genuine: Uuid::nil(), world, kms, target, elsewhere, workflow };
+        let forge = Self { genuine: ExecutionId::from_u128(0), world, kms, target, elsewhere, workflow };
         let genuine = forge.execution_of("token").await;
         let allowed = [forge.target.host_port()];
         let hosts: Vec<&str> = allowed.iter().map(String::as_str).collect();
@@ -59,7 +59,7 @@ impl Forge {
         Self { genuine, ..forge }
     }
 
-    async fn execution_of(&self, node_id: &str) -> Uuid {
+    async fn execution_of(&self, node_id: &str) -> ExecutionId {
         let sql = format!("SELECT id FROM workflow_node_executions WHERE node_id = '{node_id}'");
         self.world.database.sql(&sql).await.parse().unwrap()
     }
@@ -102,9 +102,9 @@ impl Forge {
     }
 
     /// Writes, as the builder's role, an execution of a node: a copy of the genuine one, with the columns of `changes` set to SQL.
-    async fn forge(&self, node: (Uuid, &str), changes: &[(&str, String)]) -> Uuid {
+    async fn forge(&self, node: (WorkflowId, &str), changes: &[(&str, String)]) -> ExecutionId {
         let builder = self.world.database.connect("builder").await;
-        let (id, event_id) = (self.world.id(), self.world.id());
+        let (id, event_id): (ExecutionId, EventId) = (self.world.id(), self.world.id());
         let (workflow_id, node_id) = node;
         let change = |column: &str| {
             let found = changes.iter().find(|(changed, _)| *changed == column).map(|(_, sql)| sql.clone());
@@ -128,7 +128,7 @@ impl Forge {
     }
 
     /// Runs an execution to its end; gives result and reason.
-    async fn run(&self, id: Uuid) -> String {
+    async fn run(&self, id: ExecutionId) -> String {
         let allow = format!("{},{}", self.target.host_port(), self.elsewhere.host_port());
         let executor = self.world.executor_at(self.world.database.url("executor"), &allow, &self.kms.url());
         execute(&executor, &[Message::Execution { execution_id: id }]).await;
@@ -157,13 +157,13 @@ impl Forge {
         assert!(self.target.requests().is_empty() && self.elsewhere.requests().is_empty(), "{what}");
     }
 
-    fn node<'a>(&self, node_id: &'a str) -> (Uuid, &'a str) {
+    fn node<'a>(&self, node_id: &'a str) -> (WorkflowId, &'a str) {
         (self.workflow.id, node_id)
     }
 }
 
 /// SQL of the residuals of another execution.
-fn residuals_of(execution: Uuid) -> (&'static str, String) {
+fn residuals_of(execution: ExecutionId) -> (&'static str, String) {
     ("residuals", format!("(SELECT residuals FROM workflow_node_executions WHERE id = '{execution}')"))
 }
 

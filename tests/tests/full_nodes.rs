@@ -1,12 +1,12 @@
 //! Nodes with as many waiting items as are allowed: routing to one ends as a failed execution. The mark's own
 //! threshold has its test beside the sweeper's.
 
+use domain::ids::EventId;
 use local::target::Target;
 use serde_json::{Value, json};
 use store::api::load_run;
 use tests::World;
 use tests::world::{build, event};
-use uuid::Uuid;
 
 fn nodes(url: &str) -> Value {
     let http = |id: &str, url: &str| json!({ "id": id, "name": id, "component": "http", "configuration": { "url": url } });
@@ -24,8 +24,8 @@ async fn set_full(world: &World, is_full: bool) {
     world.database.sql(&sql).await;
 }
 
-async fn run_state(world: &World, run_id: Uuid) -> &'static str {
-    load_run(world.api(), world.organization_id, run_id).await.unwrap().state.as_str()
+async fn run_state(world: &World, run_id: EventId) -> &'static str {
+    load_run(world.api(), world.organization_id, run_id.into()).await.unwrap().state.as_str()
 }
 
 /// The crowded node's executions with all that the author sees of them.

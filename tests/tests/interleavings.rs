@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use domain::execution::ExecutionResult;
-use domain::ids::LeaseToken;
+use domain::ids::{EventId, ExecutionId, LeaseToken};
 use domain::message::Message;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -34,7 +34,7 @@ async fn one_node(world: &World, concurrency: Value) -> Workflow {
 
 fn executions_of(items: &[ClaimedItem], workflow: &Workflow) -> Vec<NewExecution> {
     let execution = |item: &ClaimedItem| NewExecution {
-        id: Uuid::new_v4(),
+        id: ExecutionId(Uuid::new_v4()),
         node: item.node.clone(),
         root_event_id: item.root_event_id,
         event_id: item.event_id,
@@ -222,7 +222,7 @@ async fn a_builder_at_work_on_a_node_never_blocks_the_intake() {
     assert_eq!(world.items().await, 3);
 }
 
-fn insert_item(workflow: &Workflow, node_id: &str, event_id: Uuid) -> String {
+fn insert_item(workflow: &Workflow, node_id: &str, event_id: EventId) -> String {
     format!(
         "INSERT INTO workflow_node_queue_items (id, workflow_id, node_id, root_event_id, event_id, node_generation, created_at, last_sent_at)
          VALUES (gen_random_uuid(), '{}', '{node_id}', '{event_id}', '{event_id}', 1, now(), now())",
@@ -372,11 +372,12 @@ async fn i3_many_builders_woken_for_the_same_make_each_execution_once() {
 // Rule 9: whoever frees a slot locks the node first and looks for waiting items in a later statement.
 
 /// One active execution of `work`, claimed with the token.
-async fn claimed_execution(world: &World, workflow: &Workflow, token: LeaseToken) -> Uuid {
+async fn claimed_execution(world: &World, workflow: &Workflow, token: LeaseToken) -> ExecutionId {
     let event_id = world.start(workflow, "start", json!({})).await;
     build(&world.builder(), &[event(event_id)]).await;
     let _ = world.queues.take();
-    let id: Uuid = world.database.sql("SELECT id FROM workflow_node_executions").await.parse().unwrap();
+    let id: ExecutionId =
+        world.database.sql("SELECT id FROM workflow_node_executions").await.parse().unwrap();
     let (store, now) = (world.database.store("executor"), world.now());
     let claimed = store
         .run_tx("claim", |tx| async move {
@@ -416,7 +417,7 @@ async fn i4_naive_a_finisher_without_the_nodes_lock_lets_an_item_sleep() {
 
 async fn finish_at_gate(
     store: &Store,
-    execution_id: Uuid,
+    execution_id: ExecutionId,
     token: LeaseToken,
     gate: &Gate,
     now: Timestamp,

@@ -1,5 +1,6 @@
 //! Records and workflows that would take a system down: each has its outcome, and what is beside it goes on (I9, I10).
 
+use domain::ids::{EventId, ExecutionId};
 use std::net::TcpListener;
 use std::time::Duration;
 
@@ -10,7 +11,6 @@ use local::target::Target;
 use serde_json::{Value, json};
 use tests::world::{build, event, execute};
 use tests::{Workflow, World};
-use uuid::Uuid;
 
 fn start() -> Value {
     json!({ "id": "start", "name": "start", "trigger": "start" })
@@ -46,7 +46,7 @@ async fn forty_two_way_diamonds_end_at_the_runs_limit_and_another_run_goes_on_i1
     build(&builder, &[event(run_id)]).await;
     let beside = world.start(&other, "start", json!({})).await;
     build(&builder, &[event(beside)]).await;
-    let of = |run: Uuid| {
+    let of = |run: EventId| {
         format!(
             "SELECT count(*) FROM workflow_node_executions WHERE root_event_id = '{run}' AND result = 'passed'"
         )
@@ -65,7 +65,7 @@ async fn forty_two_way_diamonds_end_at_the_runs_limit_and_another_run_goes_on_i1
 }
 
 /// A workflow whose one node calls `url`, with a run that was built.
-async fn one_call(world: &World, url: &str) -> (Workflow, Uuid, Uuid) {
+async fn one_call(world: &World, url: &str) -> (Workflow, EventId, ExecutionId) {
     let workflow = world.workflow(json!([start(), http("work", url)]), json!([edge("start", "work")])).await;
     let run_id = world.start(&workflow, "start", json!({})).await;
     build(&world.builder(), &[event(run_id)]).await;
@@ -102,7 +102,7 @@ async fn an_execution_of_a_component_that_this_version_lacks_fails_and_says_so_i
         .await;
     let messages = [foreign, good].map(|execution_id| Message::Execution { execution_id });
     execute(&world.executor(&target.host_port()), &messages).await;
-    let sql = |id: Uuid| {
+    let sql = |id: ExecutionId| {
         format!(
             "SELECT result, result_reason, result_message FROM workflow_node_executions WHERE id = '{id}'"
         )

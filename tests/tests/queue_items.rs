@@ -1,5 +1,6 @@
 //! What a waiting item waits for, as the API says it.
 
+use domain::ids::ItemId;
 use serde_json::{Value, json};
 use store::api::{PageRequest, QueueItemFilter, list_queue_items};
 use tests::world::{build, event, node};
@@ -109,9 +110,9 @@ async fn i10_holders_and_items_before_it_are_named_and_counted_up_to_a_limit() {
                 "SELECT id FROM workflow_node_queue_items WHERE workflow_id = '{}' ORDER BY created_at DESC LIMIT 1",
                 workflow.id
             );
-            let last: uuid::Uuid = world.database.sql(&sql).await.parse().unwrap();
+            let last: ItemId = world.database.sql(&sql).await.parse().unwrap();
             let filter = QueueItemFilter { workflow_id: Some(workflow.id), ..QueueItemFilter::default() };
-            let next = uuid::Uuid::from_u128(last.as_u128() + 1);
+            let next = uuid::Uuid::from_u128(last.0.as_u128() + 1);
             let page = PageRequest { before: Some(next), rows: 1 };
             let page = list_queue_items(world.api(), world.organization_id, &filter, page).await.unwrap();
             assert_eq!((page.rows[0].id, &page.rows[0].waiting_for["ahead"]), (last, &json!(ahead)), "I10");

@@ -1,6 +1,7 @@
 //! Places that were blanked before an event was stored: the real executor writes them beside the event, and the real builder lets no
 //! template take one for data (I1). The next node fails, and nothing is sent.
 
+use domain::ids::EventId;
 use local::http::{Request, Server, json as json_answer};
 use serde_json::{Value, json};
 use tests::World;
@@ -37,7 +38,7 @@ impl Stage {
     }
 
     /// `start → login → pass → next`, where `next` is an `http` node with this header; how each ended.
-    async fn run(&self, login: &Value, header: &str) -> (Vec<Value>, uuid::Uuid) {
+    async fn run(&self, login: &Value, header: &str) -> (Vec<Value>, EventId) {
         let allow = self.target.host_port();
         let url = format!("http://{allow}/login");
         let mut call = json!({ "url": url, "authorization": { "type": "bearer", "token": "{{ secrets(\"vault\").key }}" } });
@@ -69,7 +70,7 @@ impl Stage {
         (serde_json::from_str(&self.world.database.sql(&sql).await).unwrap(), run)
     }
 
-    async fn redactions(&self, run: uuid::Uuid) -> Vec<String> {
+    async fn redactions(&self, run: EventId) -> Vec<String> {
         let sql = format!(
             "SELECT coalesce(redactions::text, '-') FROM workflow_events WHERE root_event_id = '{run}' ORDER BY id"
         );

@@ -1,6 +1,7 @@
 //! Moving sealed values to another KMS key: nothing is opened, lost or taken along that is not under the old
 //! key, and everything goes on meanwhile.
 
+use domain::ids::WebhookId;
 use std::time::Duration;
 
 use process::Deadline;
@@ -53,12 +54,12 @@ impl Vault {
     }
 
     /// A webhook with a current and a previous signing key, of a workflow of its own.
-    async fn webhook(&self) -> Uuid {
+    async fn webhook(&self) -> WebhookId {
         let node =
             serde_json::json!({ "id": "hook", "name": "Hook", "trigger": "webhook", "configuration": {} });
         let workflow = self.world.workflow(serde_json::json!([node]), serde_json::json!([])).await;
-        let id = self.world.id();
-        let scope = Scope { purpose: Purpose::Webhook, ..self.scope(id) };
+        let id: WebhookId = self.world.id();
+        let scope = Scope { purpose: Purpose::Webhook, ..self.scope(id.0) };
         let current = hex::encode(self.kms.sealed(&scope, &[("current", VALUE, &[])]).await);
         let previous = hex::encode(self.kms.sealed(&scope, &[("previous", VALUE, &[])]).await);
         let sql = format!(
@@ -67,7 +68,7 @@ impl Vault {
              VALUES ('{id}', '{}', 'hook', '{}', 'signature', 'x-hub-signature-256', '\\x{current}', 'current', '\\x{previous}',
                  '2126-01-01', '2026-01-01', '2026-01-02')",
             workflow.id,
-            id.simple()
+            id.0.simple()
         );
         self.world.database.sql(&sql).await;
         id
@@ -111,9 +112,9 @@ async fn everything_moves_and_nothing_needs_the_old_key_any_more() {
 
     vault.kms.disable(KEY);
     assert_eq!(vault.open_secret(secret).await, opened(&[("token", VALUE), ("user", "bob")]));
-    let scope = Scope { purpose: Purpose::Webhook, ..vault.scope(webhook) };
+    let scope = Scope { purpose: Purpose::Webhook, ..vault.scope(webhook.0) };
     for (column, key) in [("signing_keys", "current"), ("previous_signing_keys", "previous")] {
-        let entries = vault.data(column, "webhooks", webhook).await;
+        let entries = vault.data(column, "webhooks", webhook.0).await;
         assert_eq!(vault.open(scope, &entries).await, opened(&[(key, VALUE)]), "{column}");
     }
     // Nothing but the wrapping is other than before: times and versions too, for the values are.
@@ -207,7 +208,7 @@ async fn i3_what_is_set_meanwhile_is_not_overwritten() {
         let id = if table == "secrets" {
             vault.secret(KEY, &[("token", VALUE, &[])]).await
         } else {
-            vault.webhook().await
+            vault.webhook().await.0
         };
         let scope = if table == "secrets" {
             vault.scope(id)
@@ -247,7 +248,7 @@ async fn i3_a_rotation_that_was_begun_before_brings_no_old_bytes_back() {
     let (api, organization) = (vault.world.database.store("api"), vault.world.organization_id);
     let rotation = async || {
         let keys = load_webhook_keys(&api, organization, WebhookReference::Id(id)).await.unwrap();
-        let scope = Scope { purpose: Purpose::Webhook, ..vault.scope(id) };
+        let scope = Scope { purpose: Purpose::Webhook, ..vault.scope(id.0) };
         let credential = WebhookCredential {
             signing_keys: Some(vault.kms.sealed_under(NEW, &scope, &[("newest", VALUE, &[])]).await),
             current_key_name: Some("newest".to_owned()),

@@ -1,11 +1,11 @@
 //! Cancelling a run beside those who are at work on it, and beside other runs.
 
 use domain::function::Actor;
+use domain::ids::EventId;
 use serde_json::{Value, json};
 use store::api::{CancelOutcome, RunCancel, WOKEN_EVENTS_MAX, cancel_run};
 use tests::world::{build, event};
 use tests::{PostgresWire, Workflow, World};
-use uuid::Uuid;
 
 async fn one_node(world: &World) -> Workflow {
     let nodes: Value = json!([
@@ -15,10 +15,10 @@ async fn one_node(world: &World) -> Workflow {
     world.workflow(nodes, json!([{ "from": "start", "to": "work" }])).await
 }
 
-async fn cancel(world: &World, run_id: Uuid) -> CancelOutcome {
+async fn cancel(world: &World, run_id: EventId) -> CancelOutcome {
     let cancel = RunCancel {
         organization_id: world.organization_id,
-        run_id,
+        run_id: run_id.into(),
         cancelled_by: Actor::Token("test".into()),
         now: world.now(),
     };
@@ -29,7 +29,7 @@ async fn cancel(world: &World, run_id: Uuid) -> CancelOutcome {
 async fn a_run_that_ends_while_its_cancel_waits_stays_as_it_ended() {
     let world = World::create().await;
     let workflow = one_node(&world).await;
-    let check = async |what: &str, run_id: Uuid, last_step: String| {
+    let check = async |what: &str, run_id: EventId, last_step: String| {
         let holder = world.database.connect_admin().await;
         holder.batch_execute(&format!("BEGIN; {last_step}")).await.unwrap();
         tokio::join!(cancel(&world, run_id), async {

@@ -1,7 +1,7 @@
 //! One organization's slow work leaves executors for the others: above its share its executions wait while another has work to do.
 
 use domain::execution::ExecutionState;
-use domain::ids::LeaseToken;
+use domain::ids::{ExecutionId, LeaseToken};
 use domain::share::Share;
 use serde_json::json;
 use store::executor::{ClaimScope, ClaimTerms, ExecutionClaims, Refusal, claim_executions};
@@ -9,7 +9,7 @@ use tests::World;
 use uuid::Uuid;
 
 /// Executions of `organizations`, so many of each, that wait for their first claim; by organization.
-async fn make_pending(world: &World, organizations: usize, each: usize) -> Vec<Vec<Uuid>> {
+async fn make_pending(world: &World, organizations: usize, each: usize) -> Vec<Vec<ExecutionId>> {
     let mut made = Vec::new();
     for number in 0..organizations {
         let nodes = json!([
@@ -48,7 +48,7 @@ const TWO_OF_THREE: Option<Share> = Some(Share { beside_others: 2, alone: 3 });
 const ONE: Option<Share> = Some(Share { beside_others: 1, alone: 1 });
 
 /// One invocation claims these.
-async fn claim(world: &World, ids: &[Uuid], share: Option<Share>) -> ExecutionClaims {
+async fn claim(world: &World, ids: &[ExecutionId], share: Option<Share>) -> ExecutionClaims {
     let terms =
         ClaimTerms { scope: ClaimScope::Batch, token: LeaseToken(Uuid::new_v4()), lease_seconds: 60, share };
     let now = world.now();
@@ -71,7 +71,7 @@ async fn above_its_share_an_organization_waits_while_another_has_work() {
     assert_eq!(claim(&world, &noisy[2..4], TWO_OF_THREE).await.executions.len(), 2, "its second");
     let mixed = [noisy[4], noisy[5], quiet[0]];
     let third = claim(&world, &mixed, TWO_OF_THREE).await;
-    let claimed: Vec<Uuid> = third.executions.iter().map(|execution| execution.id).collect();
+    let claimed: Vec<ExecutionId> = third.executions.iter().map(|execution| execution.id).collect();
     assert_eq!(claimed, [quiet[0]], "I6: the other one's is not held up");
     assert_eq!(put_off(&third), 2, "they are to run later");
     let over = "SELECT DISTINCT state, crashes, sent_count FROM workflow_node_executions WHERE id IN";

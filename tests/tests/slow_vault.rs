@@ -8,7 +8,6 @@ use serde_json::json;
 use tests::World;
 use tests::kms::FakeKms;
 use tests::world::{build, event, execute};
-use uuid::Uuid;
 use vault_format::{Purpose, Scope};
 
 /// Longer than what of a lease is left over for the vault, shorter than the vault is waited for.
@@ -41,10 +40,8 @@ async fn a_slow_vault_holds_up_nobody_else_and_no_component_outlives_its_lease_i
     let run = world.start(&workflow, "start", json!({})).await;
     build(&world.builder(), &[event(run)]).await;
     let ids = world.database.sql("SELECT id FROM workflow_node_executions ORDER BY id").await;
-    let messages: Vec<Message> = ids
-        .lines()
-        .map(|id| Message::Execution { execution_id: id.parse::<Uuid>().expect("an id") })
-        .collect();
+    let messages: Vec<Message> =
+        ids.lines().map(|id| Message::Execution { execution_id: id.parse().expect("an id") }).collect();
     assert_eq!(messages.len(), 2);
 
     let gate = kms.hold();

@@ -1,5 +1,6 @@
 //! The sweeper: what was committed and never delivered comes back, and nothing is sent in vain.
 
+use domain::ids::ExecutionId;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -12,7 +13,6 @@ use sweeper::{Swept, sweep};
 use tests::queues::Sent;
 use tests::world::{build, event, execute, messages, node};
 use tests::{Workflow, World};
-use uuid::Uuid;
 
 /// The grace that these tests run with, seconds.
 const GRACE: u32 = 30;
@@ -50,7 +50,7 @@ async fn pass(world: &World, seconds: u32) {
     }
 }
 
-async fn pending(world: &World, workflow: &Workflow) -> Uuid {
+async fn pending(world: &World, workflow: &Workflow) -> ExecutionId {
     let run_id = world.start(workflow, "start", json!({})).await;
     build(&world.builder(), &[event(run_id)]).await;
     let _ = world.queues.take();
@@ -58,7 +58,7 @@ async fn pending(world: &World, workflow: &Workflow) -> Uuid {
     world.database.sql(&sql).await.parse().unwrap()
 }
 
-fn is_execution(sent: &Sent, id: Uuid) -> bool {
+fn is_execution(sent: &Sent, id: ExecutionId) -> bool {
     sent.message == Message::Execution { execution_id: id }
 }
 
@@ -188,7 +188,7 @@ async fn i5_an_expired_lease_is_sent_and_a_live_one_is_not() {
     let world = World::create().await;
     let workflow = one_node(&world, json!("unlimited")).await;
     let (live, expired) = (pending(&world, &workflow).await, pending(&world, &workflow).await);
-    let lease = |id: Uuid, until: &str| {
+    let lease = |id: ExecutionId, until: &str| {
         format!(
             "UPDATE workflow_node_executions SET state = 'started', lease_token = gen_random_uuid(), lease_until = now() + interval '{until}' WHERE id = '{id}'"
         )
@@ -204,7 +204,7 @@ async fn i5_an_expired_lease_is_sent_and_a_live_one_is_not() {
 }
 
 /// Makes an execution wait for a retry, as the executor recorded it so many seconds ago.
-async fn retry(world: &World, id: Uuid, recorded_ago: i32, due_in: i32) {
+async fn retry(world: &World, id: ExecutionId, recorded_ago: i32, due_in: i32) {
     let sql = format!(
         "UPDATE workflow_node_executions SET updated_at = now() - interval '{recorded_ago} seconds', run_at = now() + interval '{due_in} seconds'
          WHERE id = '{id}'"

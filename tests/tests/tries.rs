@@ -3,6 +3,7 @@
 //! The database itself plays the others: a trigger makes the first so many writes of a table do nothing, as a write does whose version
 //! was taken meanwhile, or fail.
 
+use domain::ids::ExecutionId;
 use std::sync::Arc;
 
 use aws_client::Service;
@@ -184,7 +185,7 @@ async fn the_builder_plans_anew_so_often_and_then_the_batch_comes_again_i10() {
 }
 
 /// A world whose one execution is pending; gives its id.
-async fn pending(world: &World, workflow: &Workflow) -> uuid::Uuid {
+async fn pending(world: &World, workflow: &Workflow) -> ExecutionId {
     let run = world.start(workflow, "start", json!({})).await;
     build(&world.builder(), &[event(run)]).await;
     let sql = format!("SELECT id FROM workflow_node_executions WHERE root_event_id = '{run}'");

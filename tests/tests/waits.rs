@@ -1,5 +1,6 @@
 //! `wait`: a timer's row is the truth; it is never early, costs nothing while it waits, and ends when it is cancelled (I8).
 
+use domain::ids::{EventId, ExecutionId};
 use std::slice::from_ref;
 
 use domain::function::Actor;
@@ -10,11 +11,10 @@ use store::api::{RunCancel, cancel_run, delete_organization, delete_workflow};
 use sweeper::sweep;
 use tests::world::{build, event, execute};
 use tests::{PostgresWire, Workflow, World};
-use uuid::Uuid;
 
 const GRACE: u32 = 30;
 
-async fn waiting(world: &World, configuration: Value) -> (Workflow, Uuid) {
+async fn waiting(world: &World, configuration: Value) -> (Workflow, EventId) {
     let nodes = json!([
         { "id": "start", "name": "Start", "trigger": "start" },
         { "id": "wait", "name": "Wait", "component": "wait", "configuration": configuration },
@@ -27,7 +27,7 @@ async fn waiting(world: &World, configuration: Value) -> (Workflow, Uuid) {
     (workflow, run_id)
 }
 
-async fn id_of(world: &World, node: &str) -> Uuid {
+async fn id_of(world: &World, node: &str) -> ExecutionId {
     let sql = format!("SELECT id FROM workflow_node_executions WHERE node_id = '{node}'");
     world.database.sql(&sql).await.parse().expect("an execution")
 }
@@ -121,7 +121,7 @@ async fn a_wait_that_is_cancelled_ends_at_once_and_the_next_one_begins_i4() {
     let _ = world.queues.take();
     let cancel = RunCancel {
         organization_id: world.organization_id,
-        run_id,
+        run_id: run_id.into(),
         cancelled_by: Actor::Token("test".into()),
         now: world.now(),
     };
@@ -183,7 +183,7 @@ async fn a_wait_that_is_made_while_its_run_is_cancelled_does_not_live_on_i8() {
     let (gate, wakes) = (wire.hold("COMMIT\0"), [event(run_id)]);
     let cancel = RunCancel {
         organization_id: world.organization_id,
-        run_id,
+        run_id: run_id.into(),
         cancelled_by: Actor::Token("test".into()),
         now: world.now(),
     };
@@ -230,7 +230,7 @@ async fn a_removal_ends_so_many_waits_and_the_others_when_they_are_due_i10() {
     assert_eq!(world.database.count(pending).await, 0);
 }
 
-async fn id_of_pending(world: &World) -> Uuid {
+async fn id_of_pending(world: &World) -> ExecutionId {
     let sql = "SELECT id FROM workflow_node_executions WHERE state = 'pending'";
     world.database.sql(sql).await.parse().expect("an execution")
 }

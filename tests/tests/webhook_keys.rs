@@ -1,5 +1,6 @@
 //! Keys and tokens of webhooks: made, rotated, set and revoked through the API, checked by a warm instance of the webhook function.
 
+use domain::ids::WebhookId;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +19,6 @@ use tests::kms::{FakeKms, KEY};
 use tests::queues::aws_config;
 use tests::{World, wait_for};
 use tower::ServiceExt;
-use uuid::Uuid;
 
 const TOKEN: &str = "sf_test-token-of-the-first";
 const OTHER_TOKEN: &str = "sf_test-token-of-the-other";
@@ -499,7 +499,7 @@ async fn a_webhook_that_is_posted_to_too_fast_is_told_when_to_try_again_and_othe
     assert_eq!(intake.post(&hook, header(&hook)).await, (StatusCode::ACCEPTED, None));
     // As if its bucket had been emptied half a minute from now, so that the test's own speed doesn't matter.
     let (id, then) =
-        (word(&hook["id"]).parse::<Uuid>().unwrap(), intake.world.now() + SignedDuration::from_secs(30));
+        (word(&hook["id"]).parse::<WebhookId>().unwrap(), intake.world.now() + SignedDuration::from_secs(30));
     while intake.deps.rates.take(id, then).is_ok() {}
     let events = intake.events().await;
     let (status, after) = intake.post(&hook, header(&hook)).await;

@@ -2,13 +2,13 @@
 
 use definition::{RootEnvironment, compile, resolve_run_name};
 use domain::definition::{DEFAULT_CHANNEL, Definition, Node, Uses};
+use domain::ids::RunId;
 use domain::json::{JsonError, compact_bytes, parse_strict};
 use domain::limits::EVENT_DATA_BYTES_MAX;
 use domain::routing::targets;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 use store::api::{RunStart, StartOutcome, load_workflow, start_run};
-use uuid::Uuid;
 
 use crate::Deps;
 use crate::auth::Caller;
@@ -37,7 +37,7 @@ pub(crate) async fn start_workflow(
     workflow: &str,
     body: &[u8],
     hops: i32,
-) -> Result<Uuid, ApiError> {
+) -> Result<RunId, ApiError> {
     let request = read_request(body)?;
     let now = deps.clock.now();
     let event_id = deps.ids.next(now);
@@ -68,7 +68,7 @@ pub(crate) async fn start_workflow(
             StartOutcome::Started => {
                 tracing::info!(workflow_id = %row.id, run_id = %event_id, organization_id = %caller.organization_id, "run started");
                 deps.wake_events(caller.organization_id, &[event_id]).await;
-                return Ok(event_id);
+                return Ok(event_id.into());
             }
             StartOutcome::Full => return Err(ApiError::QueueFull),
             StartOutcome::Outdated => {}

@@ -1,10 +1,9 @@
 //! Wakes after a commit. They are hints: what is not sent, the sweeper makes good.
 
-use domain::ids::OrganizationId;
+use domain::ids::{EventId, OrganizationId, WorkflowId};
 use domain::message::Message;
 use queue::Outgoing;
 use store::builder::FreedSlot;
-use uuid::Uuid;
 
 use crate::Deps;
 
@@ -13,7 +12,7 @@ impl Deps {
     pub(crate) async fn wake_nodes(
         &self,
         organization_id: OrganizationId,
-        workflow_id: Uuid,
+        workflow_id: WorkflowId,
         node_ids: Vec<String>,
     ) {
         let messages: Vec<Outgoing> = node_ids
@@ -32,8 +31,9 @@ impl Deps {
     }
 
     /// Tells the builder of events of which items wait.
-    pub(crate) async fn wake_events(&self, organization_id: OrganizationId, event_ids: &[Uuid]) {
-        let wake = |event_id: &Uuid| Outgoing::now(organization_id, Message::Event { event_id: *event_id });
+    pub(crate) async fn wake_events(&self, organization_id: OrganizationId, event_ids: &[EventId]) {
+        let wake =
+            |event_id: &EventId| Outgoing::now(organization_id, Message::Event { event_id: *event_id });
         self.queue.send(event_ids.iter().map(wake).collect()).await;
     }
 }

@@ -1,10 +1,9 @@
 //! What a webhook's callers are checked with: signing keys are sealed, tokens are kept by their hash.
 
-use domain::ids::OrganizationId;
+use domain::ids::{OrganizationId, WebhookId};
 use domain::limits::{WEBHOOK_KEY_BYTES_MAX, WEBHOOK_KEY_BYTES_MIN};
 use domain::webhook::Authentication;
 use store::api::WebhookCredential;
-use uuid::Uuid;
 use vault_format::{Bounds, Entries, Entry, Purpose, Scope, SecretValue};
 use vault_seal::SealRequest;
 
@@ -63,15 +62,15 @@ impl KeptCredential {
         deps: &Deps,
         kind: CredentialKind,
         organization_id: OrganizationId,
-        webhook_id: Uuid,
+        webhook_id: WebhookId,
         key: SecretValue,
     ) -> Result<Self, ApiError> {
         if kind == CredentialKind::Token {
             return Ok(Self::Token(sha256(key.expose())));
         }
-        let scope = Scope { organization_id, secret_id: webhook_id, purpose: Purpose::Webhook };
+        let scope = Scope { organization_id, secret_id: webhook_id.0, purpose: Purpose::Webhook };
         // The sealed bytes are bound to the name, so that it can't say `current`: what is current now is previous later.
-        let key_name = deps.ids.random().to_string();
+        let key_name = deps.ids.random::<uuid::Uuid>().to_string();
         let request = SealRequest { key_name, value: key, bounds: Bounds::default() };
         let sealed = deps.sealer.seal(&scope, vec![request]).await?;
         sealed.into_iter().next().map(Self::SigningKey).ok_or(ApiError::Internal)

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::ids::OrganizationId;
+use domain::ids::{EventId, OrganizationId, WorkflowId};
 use domain::limits::CLAIM_ITEMS_MAX;
 use domain::message::Message;
 use process::Deadline;
@@ -15,7 +15,6 @@ use store::builder::{
     write_batch,
 };
 use store::{StoreError, Tx};
-use uuid::Uuid;
 
 use crate::Deps;
 use crate::definitions::Workflow;
@@ -52,7 +51,7 @@ pub struct Built {
 }
 
 /// Workflows by their ids.
-pub(crate) type Workflows = HashMap<Uuid, Arc<Workflow>>;
+pub(crate) type Workflows = HashMap<WorkflowId, Arc<Workflow>>;
 
 /// What a transaction takes.
 #[derive(Clone, Copy)]
@@ -282,7 +281,7 @@ pub(crate) fn know(workflows: &mut Workflows, definitions: Vec<StoredDefinition>
     workflows.extend(known.map(|workflow| (workflow.id, workflow)));
 }
 
-fn known_workflows(nodes: &LockedNodes, deps: &Deps) -> (Workflows, Vec<Uuid>) {
+fn known_workflows(nodes: &LockedNodes, deps: &Deps) -> (Workflows, Vec<WorkflowId>) {
     let (mut known, mut unknown) = (HashMap::new(), Vec::new());
     for node in &nodes.woken {
         let id = node.key.0;
@@ -335,7 +334,7 @@ pub(crate) fn load_request(items: &[ClaimedItem], workflows: &Workflows, locked:
 }
 
 /// Nothing is asked where the claimed event itself, which is loaded anyway, is all that is mentioned.
-fn ancestor_request(event_id: Uuid, reach: &Reach) -> Option<AncestorRequest> {
+fn ancestor_request(event_id: EventId, reach: &Reach) -> Option<AncestorRequest> {
     let mentions = &reach.mentions;
     if mentions.node_ids.is_empty() && !mentions.all_nodes && mentions.previous_max < 2 {
         return None;

@@ -4,17 +4,16 @@ use std::sync::Arc;
 
 use definition::Compiled;
 use domain::definition::Definition;
-use domain::ids::OrganizationId;
+use domain::ids::{OrganizationId, WorkflowId};
 use domain::json::weight;
 use process::Cache;
 use serde_json::json;
 use store::builder::StoredDefinition;
-use uuid::Uuid;
 
 /// A workflow as of one version, with its templates parsed.
 pub struct Workflow {
     /// `workflows.id`
-    pub id: Uuid,
+    pub id: WorkflowId,
     /// `workflows.organization_id`
     pub organization_id: OrganizationId,
     /// `workflows.version`
@@ -29,7 +28,7 @@ const DEFINITIONS_WEIGHT_MAX: usize = 64 * 1024 * 1024;
 const WORKFLOW_WEIGHT: usize = 4 * 1024;
 
 /// A cache of workflows; an entry serves only the version that it was made from.
-pub struct Definitions(Cache<Uuid, Arc<Workflow>>);
+pub struct Definitions(Cache<WorkflowId, Arc<Workflow>>);
 
 impl Default for Definitions {
     fn default() -> Self {
@@ -40,7 +39,7 @@ impl Default for Definitions {
 impl Definitions {
     /// The workflow, when it is known in that version.
     #[must_use]
-    pub fn get(&self, workflow_id: Uuid, version: i64) -> Option<Arc<Workflow>> {
+    pub fn get(&self, workflow_id: WorkflowId, version: i64) -> Option<Arc<Workflow>> {
         self.0.get(&workflow_id).filter(|workflow| workflow.version == version)
     }
 
@@ -82,8 +81,8 @@ mod tests {
                 + weight(&json!([{ "id": "a", "name": "", "component": "noop" }]))
                 + weight(&json!([]));
             let stored = StoredDefinition {
-                workflow_id: Uuid::nil(),
-                organization_id: OrganizationId(Uuid::nil()),
+                workflow_id: WorkflowId::from_u128(0),
+                organization_id: OrganizationId::from_u128(0),
                 version: 1,
                 name: "w".into(),
                 description: String::new(),
@@ -91,7 +90,7 @@ mod tests {
                 edges: json!([]),
             };
             definitions.insert(stored).unwrap();
-            definitions.get(Uuid::nil(), 1).is_some()
+            definitions.get(WorkflowId::from_u128(0), 1).is_some()
         };
         assert!(kept(DEFINITIONS_WEIGHT_MAX));
         assert!(!kept(DEFINITIONS_WEIGHT_MAX + 1));

@@ -1,11 +1,11 @@
 //! Concurrency keys: what they come to is stored before an item is taken, in the transaction that then claims.
 
+use domain::ids::{ItemId, WorkflowId};
 use domain::limits::CLAIM_ITEMS_MAX;
 use store::builder::{
     LimitKey, LockedNodes, NodeKey, SuspectItem, find_unresolved_items, load_batch, write_resolved,
 };
 use store::{StoreError, Tx};
-use uuid::Uuid;
 
 use crate::Deps;
 use crate::batch::{Workflows, know, load_request, without_data};
@@ -17,7 +17,7 @@ pub(crate) enum Resolve {
     /// The first of each node.
     First,
     /// One alone, and how it is to end if not as planned.
-    One(Uuid, Fallback),
+    One(ItemId, Fallback),
 }
 
 /// The result of resolving.
@@ -47,7 +47,7 @@ pub(crate) async fn resolve_items(
     nodes: &LockedNodes,
     resolve: Resolve,
     workflows: &mut Workflows,
-    unknown: &mut Vec<Uuid>,
+    unknown: &mut Vec<WorkflowId>,
     deps: &Deps,
 ) -> Result<Resolved, StoreError> {
     let locked: Vec<NodeKey> = nodes.unresolved();

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use domain::ids::{LeaseToken, OrganizationId};
+use domain::ids::{ExecutionId, LeaseToken, OrganizationId};
 use domain::message::Message;
 use process::Deadline;
 use queue::Outgoing;
@@ -10,7 +10,6 @@ use store::StoreError;
 use store::executor::{
     ClaimScope, ClaimTerms, ExecutionClaims, Refusal, RefusedExecution, claim_executions, end_unstartable,
 };
-use uuid::Uuid;
 
 use crate::{Deps, finisher, freed_wakes, send};
 
@@ -19,7 +18,7 @@ use crate::{Deps, finisher, freed_wakes, send};
 /// # Errors
 /// [`StoreError`] when nothing was claimed.
 pub async fn execute_batch(
-    ids: &[Uuid],
+    ids: &[ExecutionId],
     deadline: Deadline,
     deps: &Deps,
 ) -> Result<Vec<RefusedExecution>, StoreError> {
@@ -57,8 +56,8 @@ pub struct Claimed {
 ///
 /// # Errors
 /// See [`StoreError`].
-pub async fn claim(ids: &[Uuid], scope: ClaimScope, deps: &Deps) -> Result<Claimed, StoreError> {
-    let (token, now, since) = (LeaseToken(deps.ids.random()), deps.clock.now(), Instant::now());
+pub async fn claim(ids: &[ExecutionId], scope: ClaimScope, deps: &Deps) -> Result<Claimed, StoreError> {
+    let (token, now, since) = (deps.ids.random(), deps.clock.now(), Instant::now());
     let terms = ClaimTerms { scope, token, lease_seconds: deps.times.lease_seconds, share: deps.share };
     let claims = deps
         .store
@@ -102,7 +101,7 @@ pub async fn settle_refused(refused: Vec<RefusedExecution>, deps: &Deps) -> Vec<
 
 /// A message for an execution that is to run in so many milliseconds; None where the sweeper will send it.
 #[must_use]
-pub fn delayed(execution_id: Uuid, organization_id: OrganizationId, millis: i64) -> Option<Outgoing> {
+pub fn delayed(execution_id: ExecutionId, organization_id: OrganizationId, millis: i64) -> Option<Outgoing> {
     let wait = Duration::from_millis(u64::try_from(millis).unwrap_or(0));
     Outgoing::after(organization_id, Message::Execution { execution_id }, wait)
 }
@@ -117,7 +116,7 @@ fn looked_at_again(execution: &RefusedExecution) -> Outgoing {
 
 async fn end(unstartable: &[RefusedExecution], deps: &Deps) {
     let now = deps.clock.now();
-    let ids: Vec<Uuid> = unstartable.iter().map(|execution| execution.id).collect();
+    let ids: Vec<ExecutionId> = unstartable.iter().map(|execution| execution.id).collect();
     let ids = &ids;
     let ended =
         deps.store.run_tx("end_unstartable", |tx| async move { end_unstartable(&tx, ids, now).await }).await;

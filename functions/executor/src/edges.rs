@@ -1,5 +1,6 @@
 //! Edges by workflow and version, kept by a warm instance: outputs are routed with those of the transaction that finishes.
 
+use domain::ids::WorkflowId;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -7,7 +8,6 @@ use domain::definition::Edge;
 use process::Cache;
 use store::StoreError;
 use store::executor::load_edges;
-use uuid::Uuid;
 
 use crate::Deps;
 
@@ -19,7 +19,7 @@ const EDGES_OF_A_WORKFLOW: usize = 50;
 pub type VersionedEdges = (i64, Arc<Vec<Edge>>);
 
 /// A cache of edges: the newest version that is known of each workflow.
-pub struct EdgesCache(Cache<Uuid, VersionedEdges>);
+pub struct EdgesCache(Cache<WorkflowId, VersionedEdges>);
 
 impl Default for EdgesCache {
     fn default() -> Self {
@@ -28,7 +28,7 @@ impl Default for EdgesCache {
 }
 
 impl EdgesCache {
-    fn insert(&self, workflow_id: Uuid, version: i64, edges: Vec<Edge>) -> VersionedEdges {
+    fn insert(&self, workflow_id: WorkflowId, version: i64, edges: Vec<Edge>) -> VersionedEdges {
         let versioned = (version, Arc::new(edges));
         self.0.insert(workflow_id, EDGES_OF_A_WORKFLOW + versioned.1.len(), versioned.clone());
         versioned
@@ -40,9 +40,9 @@ impl EdgesCache {
 /// # Errors
 /// See [`StoreError`].
 pub async fn edges_of(
-    wanted: &[(Uuid, i64)],
+    wanted: &[(WorkflowId, i64)],
     deps: &Deps,
-) -> Result<HashMap<Uuid, VersionedEdges>, StoreError> {
+) -> Result<HashMap<WorkflowId, VersionedEdges>, StoreError> {
     let (mut found, mut unknown) = (HashMap::new(), Vec::new());
     for (workflow_id, version) in wanted {
         match deps.edges.0.get(workflow_id).filter(|(known, _)| known >= version) {
@@ -73,8 +73,8 @@ mod tests {
         let kept = |edges: usize| {
             let cache = EdgesCache::default();
             let edge = Edge { from: "a".into(), channel: "default".into(), to: "b".into() };
-            cache.insert(Uuid::nil(), 1, vec![edge; edges - EDGES_OF_A_WORKFLOW]);
-            cache.0.get(&Uuid::nil()).is_some()
+            cache.insert(WorkflowId::from_u128(0), 1, vec![edge; edges - EDGES_OF_A_WORKFLOW]);
+            cache.0.get(&WorkflowId::from_u128(0)).is_some()
         };
         assert!(kept(EDGES_KEPT_MAX));
         assert!(!kept(EDGES_KEPT_MAX + 1));

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use domain::execution::{ExecutionResult, ResultReason};
 use domain::function::Function;
-use domain::ids::{LeaseToken, OrganizationId};
+use domain::ids::{EventId, ExecutionId, LeaseToken, OrganizationId, WorkflowId};
 use domain::message::Message;
 use domain::routing::targets;
 use futures_util::StreamExt;
@@ -21,7 +21,6 @@ use store::executor::{
     record_heartbeat,
 };
 use tokio::sync::mpsc;
-use uuid::Uuid;
 
 use crate::claims::{Claimed, delayed};
 use crate::edges::edges_of;
@@ -80,14 +79,14 @@ async fn run_each(
 
 /// An outcome on its way to be recorded.
 struct Recording {
-    execution_id: Uuid,
-    workflow_id: Uuid,
+    execution_id: ExecutionId,
+    workflow_id: WorkflowId,
     organization_id: OrganizationId,
     workflow_version: i64,
     is_limited: bool,
     node_id: String,
     component: String,
-    event_id: Uuid,
+    event_id: EventId,
     duration: SignedDuration,
     decision: Decision,
 }
@@ -114,7 +113,7 @@ impl Finisher<'_> {
             }
             let locked = std::mem::take(&mut self.locked);
             if self.is_over() {
-                let ids: Vec<Uuid> = locked.iter().map(|recording| recording.execution_id).collect();
+                let ids: Vec<ExecutionId> = locked.iter().map(|recording| recording.execution_id).collect();
                 tracing::warn!(
                     ?ids,
                     "outcomes could not be recorded before their lease ended; they are dropped"
@@ -219,7 +218,7 @@ struct Refused;
 
 /// Random in 0..=1.
 fn jitter(deps: &Deps) -> f64 {
-    let (high, _) = deps.ids.random().as_u64_pair();
+    let (high, _) = deps.ids.random::<uuid::Uuid>().as_u64_pair();
     #[expect(clippy::cast_precision_loss, reason = "a random fraction needs no more than 53 bits")]
     let fraction = (high >> 11) as f64 / (1_u64 << 53) as f64;
     fraction
@@ -248,11 +247,11 @@ async fn record_batch(
     mode: LockMode,
     token: LeaseToken,
     deps: &Deps,
-) -> Result<Vec<Uuid>, Refused> {
+) -> Result<Vec<ExecutionId>, Refused> {
     let mut locked = Vec::new();
     let mut open: Vec<&Recording> = recordings.iter().collect();
     let (mut routes, mut tries) = (1, 1);
-    let mut versions: Vec<(Uuid, i64)> =
+    let mut versions: Vec<(WorkflowId, i64)> =
         open.iter().map(|one| (one.workflow_id, one.workflow_version)).collect();
     while !open.is_empty() {
         match record_once(&open, &versions, mode, token, deps).await {
@@ -288,7 +287,7 @@ async fn record_batch(
 
 async fn record_once(
     open: &[&Recording],
-    versions: &[(Uuid, i64)],
+    versions: &[(WorkflowId, i64)],
     mode: LockMode,
     token: LeaseToken,
     deps: &Deps,
@@ -347,7 +346,7 @@ async fn settle<'a>(
     open: Vec<&'a Recording>,
     finished: Vec<FinishedExecution>,
     freed: Vec<FreedSlot>,
-    locked: &mut Vec<Uuid>,
+    locked: &mut Vec<ExecutionId>,
     deps: &Deps,
 ) -> Vec<&'a Recording> {
     let mut messages: Vec<Outgoing> = freed_wakes(freed).collect();

@@ -20,7 +20,7 @@ mod suspects;
 
 use std::sync::Arc;
 
-use domain::ids::OrganizationId;
+use domain::ids::{ExecutionId, OrganizationId};
 use domain::limits::OUTAGE_WAKE_SECONDS;
 use domain::message::Message;
 use domain::share::Share;
@@ -30,7 +30,6 @@ use process::{BatchResponse, Clock, Deadline, Ids, Metrics, SqsBatch};
 use queue::{Outgoing, Queue};
 use store::builder::FreedSlot;
 use store::{Store, StoreError};
-use uuid::Uuid;
 use vault_open::Opener;
 
 pub use component_set::{ComponentSet, Render};
@@ -97,7 +96,7 @@ pub async fn handle(batch: SqsBatch, deadline: Deadline, deps: &Deps) -> BatchRe
 /// Has messages delivered again. Where something of ours failed they are sent anew instead, and acked: SQS gives a message back only after
 /// its visibility, which is many times what an invocation may take.
 async fn put_off(
-    messages: Vec<(String, Uuid, Option<OrganizationId>)>,
+    messages: Vec<(String, ExecutionId, Option<OrganizationId>)>,
     error: &StoreError,
     response: &mut BatchResponse,
     deps: &Deps,

@@ -235,7 +235,7 @@ fn wait_before_retry(execution: &ClaimedExecution, failure: &Failure, jitter: f6
 
 #[cfg(test)]
 mod tests {
-    use uuid::Uuid;
+    use domain::ids::{EventId, ExecutionId, WorkflowId};
 
     use super::*;
 
@@ -243,11 +243,11 @@ mod tests {
         let time = Timestamp::from_second(1_000).unwrap();
         Ended {
             execution: ClaimedExecution {
-                id: Uuid::nil(),
-                workflow_id: Uuid::nil(),
-                organization_id: domain::ids::OrganizationId(Uuid::nil()),
+                id: ExecutionId::from_u128(0),
+                workflow_id: WorkflowId::from_u128(0),
+                organization_id: domain::ids::OrganizationId::from_u128(0),
                 node_id: "n".into(),
-                root_event_id: Uuid::nil(),
+                root_event_id: EventId::from_u128(0),
                 hops: 0,
                 component: "http".into(),
                 configuration: json!({}),

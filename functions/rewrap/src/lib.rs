@@ -264,7 +264,7 @@ mod tests {
     #[test]
     fn unreadable_values_are_named_up_to_a_limit_i10() {
         let row =
-            SealedRow { id: Uuid::nil(), organization_id: OrganizationId(Uuid::nil()), data: Vec::new() };
+            SealedRow { id: Uuid::nil(), organization_id: OrganizationId::from_u128(0), data: Vec::new() };
         let mut response = Response::default();
         for _ in 0..UNREADABLE_MAX + 1 {
             response.add_unreadable(Part::Secrets, &row, None);

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use domain::ids::OrganizationId;
+use domain::ids::{ExecutionId, ItemId, OrganizationId, WorkflowId};
 use domain::limits::{SWEEP_GRACE_SECONDS, SWEEP_ROWS_MAX};
 use domain::message::Message;
 use jiff::Timestamp;
@@ -17,7 +17,6 @@ use store::sweeper::{
     forget_deduplications, forget_previous_keys, forget_secret_refs, mark_full_nodes, take_back_sends,
 };
 use store::{Store, StoreError};
-use uuid::Uuid;
 
 /// What the sweeper works with; made once.
 pub struct Deps {
@@ -129,7 +128,7 @@ impl Place {
         match last {
             Some(last) => self.after = last,
             None if self.has_wrapped => return false,
-            None => (self.after, self.has_wrapped) = ((Uuid::nil(), String::new()), true),
+            None => (self.after, self.has_wrapped) = ((WorkflowId::from_u128(0), String::new()), true),
         }
         !self.has_wrapped || self.after < self.start
     }
@@ -143,7 +142,7 @@ async fn wake_nodes(place: &mut Place, swept: &mut Swept, deps: &Deps) -> Result
     let is_unsent = |node: &&DueNode| {
         unsent.iter().any(|wake| wake.message == node_wake(node.organization_id, node.key.clone()).message)
     };
-    let item_ids: Vec<Uuid> =
+    let item_ids: Vec<ItemId> =
         search.due.iter().filter(is_unsent).flat_map(|node| &node.item_ids).copied().collect();
     swept.nodes += search.due.len();
     swept.unsent += unsent.len();
@@ -169,7 +168,7 @@ async fn wake_executions(swept: &mut Swept, deps: &Deps) -> Result<bool, StoreEr
             Message::Execution { execution_id } => Some(*execution_id),
             Message::Event { .. } | Message::Node { .. } => None,
         };
-        let ids: Vec<Uuid> = unsent.iter().filter_map(id).collect();
+        let ids: Vec<ExecutionId> = unsent.iter().filter_map(id).collect();
         take_back_sends(&deps.store, &[], &ids).await?;
         return Ok(false);
     }

@@ -4,9 +4,9 @@ use axum::Json;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use components::webhook::BodyError;
+use domain::ids::EventId;
 use domain::request_headers::TooManyHops;
 use serde_json::json;
-use uuid::Uuid;
 
 use crate::rate::TooFast;
 
@@ -17,7 +17,7 @@ const FULL_RETRY_SECONDS: u32 = 30;
 #[derive(Debug)]
 pub enum Answer {
     /// Taken: the id of the event, which names its run too; for a repeated delivery the first event's.
-    Accepted(Uuid),
+    Accepted(EventId),
     /// No such address.
     NotFound,
     /// Only POST.
@@ -118,6 +118,6 @@ mod tests {
         check(Answer::Full, 429, Some("30"));
         check(Answer::Unavailable, 503, Some("1"));
         check(Answer::Unauthorized, 401, None);
-        check(Answer::Accepted(Uuid::nil()), 202, None);
+        check(Answer::Accepted(EventId::from_u128(0)), 202, None);
     }
 }

@@ -99,11 +99,11 @@ pub(crate) mod tests {
     /// A webhook as it might be stored.
     pub(crate) fn stored(id: u128) -> StoredWebhook {
         StoredWebhook {
-            id: uuid::Uuid::from_u128(id),
+            id: domain::ids::WebhookId::from_u128(id),
             version: 1,
-            workflow_id: uuid::Uuid::nil(),
+            workflow_id: domain::ids::WorkflowId::from_u128(0),
             workflow_version: 1,
-            organization_id: domain::ids::OrganizationId(uuid::Uuid::nil()),
+            organization_id: domain::ids::OrganizationId::from_u128(0),
             node_id: "push".into(),
             authentication: domain::webhook::Authentication::None,
             header_name: None,

@@ -1,5 +1,6 @@
 //! From a delivery to an event: known, authenticated, read, stored, and only then sent.
 
+use domain::ids::{EventId, ItemId};
 use std::sync::Arc;
 
 use axum::http::HeaderMap;
@@ -14,7 +15,6 @@ use queue::Outgoing;
 use serde_json::{Value, json};
 use store::StoreError;
 use store::intake::{Intake, NewRootEvent, StoredWebhook, load_webhook, take_webhook_event};
-use uuid::Uuid;
 
 use crate::answer::Answer;
 use crate::authenticate::{Credential, KnownCredentials, authenticate};
@@ -128,7 +128,7 @@ enum Stored {
 async fn store_event(
     delivery: &Delivery,
     webhook: &KnownWebhook,
-    event_id: Uuid,
+    event_id: EventId,
     hops: i32,
     now: Timestamp,
     deps: &Deps,
@@ -146,7 +146,7 @@ async fn store_event(
     let header_key = header_key.filter(|key| !credentials.stand_in(key));
     let (custom_name, template_key) = templates(webhook, &data, now);
     let key = header_key.or(template_key);
-    let targets: Vec<(String, Uuid)> = compiled
+    let targets: Vec<(String, ItemId)> = compiled
         .targets(&stored.node_id, DEFAULT_CHANNEL)
         .map(|target| (target.to_owned(), deps.ids.next(now)))
         .collect();

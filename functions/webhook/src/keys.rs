@@ -1,11 +1,11 @@
 //! Signing keys of webhooks: opened through the vault, and kept for a while, or each anonymous POST would cost a call of KMS.
 
+use domain::ids::WebhookId;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 use store::intake::StoredWebhook;
-use uuid::Uuid;
 use vault_format::{Entries, Entry, Purpose, Scope, SecretValue};
 use vault_open::{OpenError, OpenRequest};
 
@@ -54,7 +54,7 @@ impl OpenedKeys {
 /// Opened keys by webhook; a clone is the same one.
 #[derive(Clone, Default)]
 pub struct KeyCache {
-    kept: Arc<Mutex<HashMap<Uuid, Kept>>>,
+    kept: Arc<Mutex<HashMap<WebhookId, Kept>>>,
 }
 
 struct Kept {
@@ -120,7 +120,7 @@ async fn open_keys(stored: &StoredWebhook, now: Timestamp, deps: &Deps) -> Opene
     let current = stored.signing_keys.as_ref().map(read).unwrap_or_default();
     let previous = stored.previous_signing_keys.as_ref().map(read).unwrap_or_default();
     let scope =
-        Scope { organization_id: stored.organization_id, secret_id: stored.id, purpose: Purpose::Webhook };
+        Scope { organization_id: stored.organization_id, secret_id: stored.id.0, purpose: Purpose::Webhook };
     let entries = current.iter().chain(previous.iter());
     let taken = taken_keys(entries, stored.current_key_name.as_deref(), stored.previous_until, now);
     let requests: Vec<OpenRequest> =

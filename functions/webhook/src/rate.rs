@@ -3,12 +3,12 @@
 //! It is asked after the credential was found good, so that nobody else can use up what belongs to a webhook's own sender; what
 //! strangers send costs no write, no wake and at most one read a second for each address.
 
+use domain::ids::WebhookId;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use domain::limits::{WEBHOOK_BURST_MAX, WEBHOOK_RATE_PER_SECOND};
 use jiff::{SignedDuration, Timestamp};
-use uuid::Uuid;
 
 /// Webhooks whose buckets are kept; above it, those that have filled up again are forgotten, which loses nothing.
 const BUCKETS_MAX: usize = 2_000;
@@ -17,7 +17,7 @@ const BUCKETS_MAX: usize = 2_000;
 #[derive(Default)]
 pub struct RateLimits {
     /// When each bucket is full again: one time says all that there is to know of it.
-    full_at: Mutex<HashMap<Uuid, Timestamp>>,
+    full_at: Mutex<HashMap<WebhookId, Timestamp>>,
 }
 
 /// The webhook's bucket is empty.
@@ -32,7 +32,7 @@ impl RateLimits {
     ///
     /// # Errors
     /// [`TooFast`] when it is empty.
-    pub fn take(&self, webhook_id: Uuid, now: Timestamp) -> Result<(), TooFast> {
+    pub fn take(&self, webhook_id: WebhookId, now: Timestamp) -> Result<(), TooFast> {
         let one = SignedDuration::from_secs(1) / i32::try_from(WEBHOOK_RATE_PER_SECOND).unwrap_or(i32::MAX);
         let whole = one * i32::try_from(WEBHOOK_BURST_MAX).unwrap_or(i32::MAX);
         let mut full_at = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
@@ -58,13 +58,13 @@ impl RateLimits {
 mod tests {
     use super::*;
 
-    const ONE: Uuid = Uuid::from_u128(1);
+    const ONE: WebhookId = WebhookId::from_u128(1);
 
     fn at(milliseconds: i64) -> Timestamp {
         Timestamp::from_millisecond(1_000_000 + milliseconds).unwrap()
     }
 
-    fn taken(limits: &RateLimits, webhook: Uuid, deliveries: u32, now: Timestamp) -> u32 {
+    fn taken(limits: &RateLimits, webhook: WebhookId, deliveries: u32, now: Timestamp) -> u32 {
         (0..deliveries).map(|_| u32::from(limits.take(webhook, now).is_ok())).sum()
     }
 
@@ -93,7 +93,7 @@ mod tests {
     fn webhooks_do_not_use_up_each_others_buckets() {
         let limits = RateLimits::default();
         taken(&limits, ONE, WEBHOOK_BURST_MAX + 1, at(0));
-        assert!(limits.take(Uuid::from_u128(2), at(0)).is_ok());
+        assert!(limits.take(WebhookId::from_u128(2), at(0)).is_ok());
     }
 
     #[test]
@@ -109,7 +109,7 @@ mod tests {
     fn buckets_can_not_fill_the_memory() {
         let limits = RateLimits::default();
         for webhook in 0..=BUCKETS_MAX as u128 {
-            limits.take(Uuid::from_u128(webhook), at(i64::try_from(webhook).unwrap())).unwrap();
+            limits.take(WebhookId::from_u128(webhook), at(i64::try_from(webhook).unwrap())).unwrap();
         }
         assert!(limits.full_at.lock().unwrap().len() < BUCKETS_MAX);
     }

@@ -1,5 +1,6 @@
 //! What a component is to the rest of the system.
 
+use domain::ids::ExecutionId;
 use std::time::Duration;
 
 use domain::outcome::{Failure, Outcome};
@@ -7,7 +8,6 @@ use domain::placement::Placement;
 use jiff::Timestamp;
 use secret_text::{Context, FieldKind, Part};
 use serde_json::Value;
-use uuid::Uuid;
 
 use crate::host::{BoxFuture, Host};
 
@@ -111,7 +111,7 @@ pub struct Problem {
 #[derive(Clone, Debug)]
 pub struct Call<'a> {
     /// The execution that this is.
-    pub execution_id: Uuid,
+    pub execution_id: ExecutionId,
     /// The same for every run of one attempt (`domain::outcome::idempotency_key`).
     pub idempotency_key: &'a str,
     /// Seconds that the component may take.

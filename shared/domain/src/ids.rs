@@ -1,31 +1,71 @@
-//! Ids that must not be taken for one another.
+//! Ids that must not be taken for one another: each table's ids are a type of their own.
 
-use std::fmt;
-use std::str::FromStr;
+/// Defines ids: UUIDs, each kind a type of its own. An id is written, read and stored as the UUID that it is.
+macro_rules! ids {
+    ($($(#[$doc:meta])* $name:ident;)*) => {$(
+        $(#[$doc])*
+        #[derive(
+            Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+        )]
+        #[serde(transparent)]
+        #[cfg_attr(feature = "postgres", derive(postgres_types::ToSql, postgres_types::FromSql))]
+        #[cfg_attr(feature = "postgres", postgres(transparent))]
+        pub struct $name(pub uuid::Uuid);
 
-use serde::{Deserialize, Serialize};
-use uuid::Uuid;
+        impl $name {
+            /// The id with this number, for tests.
+            #[must_use]
+            pub const fn from_u128(number: u128) -> Self {
+                Self(uuid::Uuid::from_u128(number))
+            }
+        }
 
-/// The id of a tenant: `organizations.id`. What it is read from decides whose rows are reached, so that no other id passes for one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct OrganizationId(pub Uuid);
+        impl From<uuid::Uuid> for $name {
+            fn from(id: uuid::Uuid) -> Self {
+                Self(id)
+            }
+        }
 
-/// The lease of a claim: `workflow_node_executions.lease_token`. Only who has it records an outcome.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct LeaseToken(pub Uuid);
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                self.0.fmt(f)
+            }
+        }
 
-impl fmt::Display for OrganizationId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
+        impl std::str::FromStr for $name {
+            type Err = uuid::Error;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                text.parse().map(Self)
+            }
+        }
+    )*};
 }
 
-impl FromStr for OrganizationId {
-    type Err = uuid::Error;
+ids! {
+    /// The id of a tenant: `organizations.id`. What it is read from decides whose rows are reached.
+    OrganizationId;
+    /// The id of a workflow: `workflows.id`.
+    WorkflowId;
+    /// The id of a run: that of the event which started it.
+    RunId;
+    /// The id of an event: `workflow_events.id`.
+    EventId;
+    /// The id of a queue item: `workflow_node_queue_items.id`.
+    ItemId;
+    /// The id of an execution: `workflow_node_executions.id`.
+    ExecutionId;
+    /// The lease of a claim: `workflow_node_executions.lease_token`. Only who has it records an outcome.
+    LeaseToken;
+    /// The id of a webhook: `workflow_webhooks.id`.
+    WebhookId;
+    /// The id of an API token: `api_tokens.id`.
+    TokenId;
+}
 
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        text.parse().map(Self)
+impl From<EventId> for RunId {
+    fn from(root: EventId) -> Self {
+        Self(root.0)
     }
 }
 
@@ -35,7 +75,7 @@ mod tests {
 
     #[test]
     fn an_id_is_written_as_the_uuid_that_it_is() {
-        let id = OrganizationId(Uuid::from_u128(7));
+        let id = OrganizationId::from_u128(7);
         assert_eq!(id.to_string().parse(), Ok(id));
         assert_eq!(serde_json::to_value(id).unwrap(), id.to_string());
     }

@@ -2,8 +2,8 @@
 //!
 //! A message is a hint to look into Postgres, never a claim; an id in it is looked up and never trusted for the organization.
 
+use crate::ids::{EventId, ExecutionId, WorkflowId};
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 use crate::limits::MESSAGE_BYTES_MAX;
 
@@ -14,19 +14,19 @@ pub enum Message {
     /// An event was committed together with queue items: look at those.
     Event {
         /// `workflow_events.id`
-        event_id: Uuid,
+        event_id: EventId,
     },
     /// A node may have a free slot and items that wait: look at it.
     Node {
         /// `workflow_nodes.workflow_id`
-        workflow_id: Uuid,
+        workflow_id: WorkflowId,
         /// `workflow_nodes.node_id`
         node_id: String,
     },
     /// An execution waits for the executor.
     Execution {
         /// `workflow_node_executions.id`
-        execution_id: Uuid,
+        execution_id: ExecutionId,
     },
 }
 
@@ -90,11 +90,12 @@ mod tests {
 
     #[test]
     fn a_body_reads_back_as_the_message_it_was() {
-        let id = Uuid::from_u128(7);
+        let (event_id, workflow_id) = (EventId::from_u128(7), WorkflowId::from_u128(7));
+        let execution_id = ExecutionId::from_u128(7);
         for message in [
-            Message::Event { event_id: id },
-            Message::Node { workflow_id: id, node_id: "call \"x\"".into() },
-            Message::Execution { execution_id: id },
+            Message::Event { event_id },
+            Message::Node { workflow_id, node_id: "call \"x\"".into() },
+            Message::Execution { execution_id },
         ] {
             assert_eq!(Message::parse(&message.to_body()), Ok(message));
         }
@@ -102,7 +103,7 @@ mod tests {
 
     #[test]
     fn a_body_has_a_version_a_kind_and_ids() {
-        let body = Message::Event { event_id: Uuid::from_u128(1) }.to_body();
+        let body = Message::Event { event_id: EventId::from_u128(1) }.to_body();
         assert_eq!(body, r#"{"v":1,"kind":"event","event_id":"00000000-0000-0000-0000-000000000001"}"#);
     }
 

@@ -1,5 +1,6 @@
 //! How an execution ends, and what a component says of its work.
 
+use crate::ids::ExecutionId;
 use serde_json::Value;
 
 use crate::execution::ResultReason;
@@ -68,7 +69,7 @@ pub const NODE_FULL: &str =
 
 /// The idempotency key of an attempt (1 is the first): the same after a crash, the next after an answer.
 #[must_use]
-pub fn idempotency_key(execution_id: uuid::Uuid, attempt: i32) -> String {
+pub fn idempotency_key(execution_id: ExecutionId, attempt: i32) -> String {
     if attempt <= 1 { execution_id.to_string() } else { format!("{execution_id}-{attempt}") }
 }
 
@@ -83,7 +84,7 @@ mod tests {
 
     #[test]
     fn the_first_attempt_has_the_execution_id_as_its_key() {
-        let id = uuid::Uuid::from_u128(1);
+        let id = ExecutionId::from_u128(1);
         assert_eq!(idempotency_key(id, 1), id.to_string());
         assert_eq!(idempotency_key(id, 3), format!("{id}-3"));
     }

@@ -18,17 +18,17 @@ impl Ids {
 
     /// The next id, larger than every one that this source made before with a clock that does not go back.
     #[must_use]
-    pub fn next(&self, now: Timestamp) -> Uuid {
+    pub fn next<T: From<Uuid>>(&self, now: Timestamp) -> T {
         let seconds = u64::try_from(now.as_second()).unwrap_or(0);
         let nanoseconds = u32::try_from(now.subsec_nanosecond()).unwrap_or(0);
         let context = self.context.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        Uuid::new_v7(UuidTimestamp::from_unix(&*context, seconds, nanoseconds))
+        T::from(Uuid::new_v7(UuidTimestamp::from_unix(&*context, seconds, nanoseconds)))
     }
 
     /// A random token of 122 bits, such as a lease's.
     #[must_use]
-    pub fn random(&self) -> Uuid {
-        Uuid::new_v4()
+    pub fn random<T: From<Uuid>>(&self) -> T {
+        T::from(Uuid::new_v4())
     }
 }
 

@@ -112,7 +112,7 @@ mod tests {
             {"messageId":"b","body":"nonsense","attributes":{"ApproximateReceiveCount":"3"}}]}"#;
         let received = serde_json::from_str::<SqsBatch>(event).unwrap().into_received();
         assert!(received[0].message.is_ok() && !received[0].is_redelivered);
-        assert_eq!(received[0].organization_id, Some(OrganizationId(uuid::Uuid::from_u128(7))));
+        assert_eq!(received[0].organization_id, Some(OrganizationId::from_u128(7)));
         assert!(received[1].message.is_err() && received[1].is_redelivered);
         assert_eq!(received[1].organization_id, None);
         let mut response = BatchResponse::default();

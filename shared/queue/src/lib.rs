@@ -104,16 +104,16 @@ fn fits(body: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use uuid::Uuid;
+    use domain::ids::ExecutionId;
 
     use super::*;
 
     #[test]
     fn a_delayed_message_is_never_early_and_never_too_long_for_the_queue() {
         let check = |millis, expected: Option<u16>| {
-            let message = Message::Execution { execution_id: Uuid::nil() };
+            let message = Message::Execution { execution_id: ExecutionId::from_u128(0) };
             let delayed =
-                Outgoing::after(OrganizationId(Uuid::nil()), message, Duration::from_millis(millis));
+                Outgoing::after(OrganizationId::from_u128(0), message, Duration::from_millis(millis));
             assert_eq!(delayed.map(|message| message.delay_seconds), expected, "{millis}");
         };
         check(0, Some(0));

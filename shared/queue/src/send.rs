@@ -150,11 +150,10 @@ impl<T: Transport> Sender<T> {
 
 #[cfg(test)]
 mod tests {
-    use domain::ids::OrganizationId;
+    use domain::ids::{EventId, ExecutionId, OrganizationId, WorkflowId};
     use std::sync::Mutex;
 
     use domain::limits::MESSAGE_BYTES_MAX;
-    use uuid::Uuid;
 
     use super::*;
 
@@ -192,14 +191,14 @@ mod tests {
 
     fn execution(id: u128) -> Outgoing {
         Outgoing::now(
-            OrganizationId(Uuid::from_u128(1)),
-            Message::Execution { execution_id: Uuid::from_u128(id) },
+            OrganizationId::from_u128(1),
+            Message::Execution { execution_id: ExecutionId::from_u128(id) },
         )
     }
 
     fn node(node_id: &str) -> Outgoing {
-        let message = Message::Node { workflow_id: Uuid::from_u128(2), node_id: node_id.into() };
-        Outgoing::now(OrganizationId(Uuid::from_u128(1)), message)
+        let message = Message::Node { workflow_id: WorkflowId::from_u128(2), node_id: node_id.into() };
+        Outgoing::now(OrganizationId::from_u128(1), message)
     }
 
     impl Sender<Script> {
@@ -214,10 +213,8 @@ mod tests {
     #[tokio::test]
     async fn ten_messages_are_one_call_and_each_kind_finds_its_queue() {
         let sender = sender(vec![]);
-        let event = Outgoing::now(
-            OrganizationId(Uuid::from_u128(1)),
-            Message::Event { event_id: Uuid::from_u128(3) },
-        );
+        let event =
+            Outgoing::now(OrganizationId::from_u128(1), Message::Event { event_id: EventId::from_u128(3) });
         let mut messages: Vec<_> = (0..21).map(execution).collect();
         messages.extend([node("call"), event]);
         let report = sender.send(messages).await;

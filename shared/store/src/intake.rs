@@ -1,11 +1,10 @@
 //! The webhook function's statements: know a webhook, take an event.
 
-use domain::ids::OrganizationId;
+use domain::ids::{EventId, ItemId, OrganizationId, WebhookId, WorkflowId};
 use domain::webhook::Authentication;
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio_postgres::types::Type;
-use uuid::Uuid;
 
 use crate::builder::collect;
 use crate::types::{column, word};
@@ -15,11 +14,11 @@ use crate::{Store, StoreError};
 #[derive(Clone, Debug)]
 pub struct StoredWebhook {
     /// `webhooks.id`
-    pub id: Uuid,
+    pub id: WebhookId,
     /// `webhooks.version`
     pub version: i64,
     /// The workflow.
-    pub workflow_id: Uuid,
+    pub workflow_id: WorkflowId,
     /// `workflows.version`
     pub workflow_version: i64,
     /// The organization.
@@ -78,7 +77,7 @@ pub async fn load_webhook(store: &Store, address: &str) -> Result<Option<StoredW
         version: column(row, "version")?,
         workflow_id: column(row, "workflow_id")?,
         workflow_version: column(row, "workflow_version")?,
-        organization_id: OrganizationId(column(row, "organization_id")?),
+        organization_id: column(row, "organization_id")?,
         node_id: column(row, "node_id")?,
         authentication: word(row, "authentication")?,
         header_name: column(row, "header_name")?,
@@ -100,7 +99,7 @@ pub async fn load_webhook(store: &Store, address: &str) -> Result<Option<StoredW
 #[derive(Clone, Debug)]
 pub struct NewRootEvent<'a> {
     /// `workflow_events.id`, which is the run's id too.
-    pub id: Uuid,
+    pub id: EventId,
     /// The webhook, as the instance knows it.
     pub webhook: &'a StoredWebhook,
     /// What happened.
@@ -108,7 +107,7 @@ pub struct NewRootEvent<'a> {
     /// The run's name.
     pub custom_name: Option<&'a str>,
     /// Targets with the ids of their items.
-    pub targets: &'a [(String, Uuid)],
+    pub targets: &'a [(String, ItemId)],
     /// How often sealflow has called sealflow on the way here.
     pub hops: i32,
     /// The sender's key.
@@ -121,7 +120,7 @@ pub enum Intake {
     /// It is an event now.
     Taken,
     /// The sender's key was seen before: this is the first event's id.
-    Duplicate(Uuid),
+    Duplicate(EventId),
     /// What the instance knows of the webhook is out of date: reload it once.
     Stale,
     /// A target has as many waiting items as are allowed.
@@ -159,7 +158,7 @@ pub async fn take_webhook_event(
         .await?;
     let row = rows.first().ok_or(StoreError::Corrupt("take_webhook_event"))?;
     let (is_live, is_full): (bool, bool) = (column(row, "is_live")?, column(row, "is_full")?);
-    let first_event_id: Option<Uuid> = column(row, "first_event_id")?;
+    let first_event_id: Option<EventId> = column(row, "first_event_id")?;
     Ok(match first_event_id {
         _ if !is_live => Intake::Stale,
         _ if is_full => Intake::Full,

@@ -54,7 +54,7 @@ pub async fn next_sealed_rows(
         .map(|row| {
             Ok(SealedRow {
                 id: column(row, "id")?,
-                organization_id: OrganizationId(column(row, "organization_id")?),
+                organization_id: column(row, "organization_id")?,
                 data: column(row, "data")?,
             })
         })

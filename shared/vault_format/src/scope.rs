@@ -92,7 +92,7 @@ mod tests {
 
     fn scope(organization: u128, secret: u128, purpose: Purpose) -> Scope {
         Scope {
-            organization_id: OrganizationId(Uuid::from_u128(organization)),
+            organization_id: OrganizationId::from_u128(organization),
             secret_id: Uuid::from_u128(secret),
             purpose,
         }

@@ -119,7 +119,7 @@ mod tests {
     #[test]
     fn a_cache_holds_so_many_keys_and_no_more_i10() {
         let scope = Scope {
-            organization_id: domain::ids::OrganizationId(uuid::Uuid::nil()),
+            organization_id: domain::ids::OrganizationId::from_u128(0),
             secret_id: uuid::Uuid::nil(),
             purpose: vault_format::Purpose::Secret,
         };

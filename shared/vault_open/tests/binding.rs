@@ -113,7 +113,7 @@ async fn another_organization_secret_or_purpose_does_not_open_i6() {
     let vault = vault().await;
     let entry = seal_one(&vault, &[]).await;
     let elsewhere = [
-        Scope { organization_id: OrganizationId(Uuid::from_u128(9)), ..here() },
+        Scope { organization_id: OrganizationId::from_u128(9), ..here() },
         Scope { secret_id: Uuid::from_u128(9), ..here() },
         Scope { purpose: Purpose::Webhook, ..here() },
         scope(HERE.1, HERE.0),

@@ -191,7 +191,7 @@ impl Record {
 
     /// A new token; its characters differ from each other's by more than a number.
     fn give(&self) -> String {
-        let token = format!("tok-{}", process::Ids::new().random().simple());
+        let token = format!("tok-{}", process::Ids::new().random::<uuid::Uuid>().simple());
         let mut state = self.state();
         state.valid.push(token.clone());
         state.given.push(token.clone());

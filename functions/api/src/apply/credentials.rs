@@ -1,8 +1,7 @@
 //! Addresses, signing keys and tokens of webhooks: made and sealed before the transaction.
 
-use domain::ids::OrganizationId;
+use domain::ids::{OrganizationId, WebhookId};
 use store::api::{WebhookChange, WebhookCredential, WebhookWrite};
-use uuid::Uuid;
 use vault_format::SecretValue;
 
 use super::ShownOnce;
@@ -16,7 +15,7 @@ use crate::webhook_credential::{CredentialKind, KeptCredential};
 pub(super) struct Credentials {
     pub(super) webhooks: Vec<WebhookWrite>,
     pub(super) webhooks_changed: Vec<WebhookChange>,
-    shown: Vec<(Uuid, Shown)>,
+    shown: Vec<(WebhookId, Shown)>,
 }
 
 #[derive(Clone)]
@@ -27,7 +26,7 @@ enum Shown {
 
 impl Credentials {
     /// The signing key and the token that were made for a webhook.
-    pub(super) fn shown(&self, webhook_id: Uuid) -> (Option<ShownOnce>, Option<ShownOnce>) {
+    pub(super) fn shown(&self, webhook_id: WebhookId) -> (Option<ShownOnce>, Option<ShownOnce>) {
         match self.shown.iter().find(|(id, _)| *id == webhook_id) {
             Some((_, Shown::SigningKey(key))) => (Some(key.clone()), None),
             Some((_, Shown::Token(token))) => (None, Some(token.clone())),
@@ -75,7 +74,7 @@ async fn make_credential(
     deps: &Deps,
     organization_id: OrganizationId,
     wanted: &WebhookWanted,
-    shown: &mut Vec<(Uuid, Shown)>,
+    shown: &mut Vec<(WebhookId, Shown)>,
 ) -> Result<WebhookCredential, ApiError> {
     let Some(kind) = CredentialKind::of(wanted.configuration.authentication) else {
         return Ok(WebhookCredential::default());

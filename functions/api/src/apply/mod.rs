@@ -5,6 +5,7 @@ mod plan;
 mod secrets;
 
 use definition_check::{Changes, Checked, Problem, difference};
+use domain::ids::{WebhookId, WorkflowId};
 use domain::webhook::Authentication;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -12,7 +13,6 @@ use store::StoreError;
 use store::api::{
     WebhookRow, WorkflowRow, WorkflowWrite, apply_workflow, list_webhooks, load_workflow_named,
 };
-use uuid::Uuid;
 
 use crate::Deps;
 use crate::auth::Caller;
@@ -57,8 +57,8 @@ pub(crate) struct ApplyAnswer {
 /// A webhook in an answer. A key or token stands there once: in the answer of the apply or rotation that made it.
 #[derive(Debug, Serialize)]
 pub(crate) struct WebhookView {
-    pub(crate) id: Uuid,
-    pub(crate) workflow_id: Uuid,
+    pub(crate) id: WebhookId,
+    pub(crate) workflow_id: WorkflowId,
     pub(crate) node_id: String,
     pub(crate) url: String,
     pub(crate) authentication: Authentication,
@@ -254,7 +254,7 @@ fn applied_row(current: Option<Current>, write: WorkflowWrite, version: i64) -> 
 /// The webhooks as they are after the apply, those that got a credential with it.
 fn webhook_views(
     deps: &Deps,
-    workflow_id: Uuid,
+    workflow_id: WorkflowId,
     current: Option<&Current>,
     write: &WorkflowWrite,
     made: &Credentials,

@@ -1,5 +1,6 @@
 //! What an apply writes: a plain function from what is there and what shall be.
 
+use domain::ids::WebhookId;
 use std::collections::BTreeSet;
 
 use crate::webhook_credential::CredentialKind;
@@ -31,7 +32,7 @@ pub(super) struct Plan {
     pub(super) secret_refs: Vec<SecretRefWrite>,
     pub(super) webhooks: Vec<WebhookWanted>,
     pub(super) webhooks_changed: Vec<WebhookWanted>,
-    pub(super) webhooks_removed: Vec<Uuid>,
+    pub(super) webhooks_removed: Vec<WebhookId>,
     /// Nodes that the builder has to look at: removed ones, and those whose limit rose.
     pub(super) node_ids_to_wake: Vec<String>,
 }
@@ -39,7 +40,7 @@ pub(super) struct Plan {
 /// A webhook as the definition wants it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct WebhookWanted {
-    pub(super) id: Uuid,
+    pub(super) id: WebhookId,
     pub(super) node_id: String,
     pub(super) configuration: WebhookConfiguration,
     /// Whether a key or token is to be made for it.
@@ -81,7 +82,7 @@ pub(super) fn plan(current: Option<&Current>, checked: &Checked, next_id: &mut d
 
 /// The webhook of a node after planning.
 struct PlannedWebhook {
-    webhook_id: Option<Uuid>,
+    webhook_id: Option<WebhookId>,
     /// Whether the node's row has to be written for it.
     is_new: bool,
 }
@@ -98,7 +99,7 @@ fn plan_webhook(
         return PlannedWebhook { webhook_id: None, is_new: false };
     };
     let Some(hook) = hook else {
-        let id = next_id();
+        let id = WebhookId(next_id());
         let needs_credential = configuration.authentication != Authentication::None;
         plan.webhooks.push(WebhookWanted { id, node_id: node.id.clone(), configuration, needs_credential });
         return PlannedWebhook { webhook_id: Some(id), is_new: true };
@@ -131,7 +132,7 @@ pub(super) fn stored_header(configuration: &WebhookConfiguration) -> Option<Stri
     }
 }
 
-fn node_write(node: &Node, webhook_id: Option<Uuid>) -> NodeWrite {
+fn node_write(node: &Node, webhook_id: Option<WebhookId>) -> NodeWrite {
     NodeWrite {
         node_id: node.id.clone(),
         name: node.name.clone(),
@@ -197,6 +198,7 @@ fn secret_refs(checked: &Checked, nodes: &[NodeWrite]) -> Vec<SecretRefWrite> {
 
 #[cfg(test)]
 mod tests {
+    use domain::ids::WorkflowId;
     use jiff::Timestamp;
 
     use super::*;
@@ -208,8 +210,8 @@ mod tests {
 
     fn hook(id: u128, node_id: &str, authentication: &str, header_name: Option<&str>) -> WebhookRow {
         WebhookRow {
-            id: Uuid::from_u128(id),
-            workflow_id: Uuid::from_u128(1),
+            id: WebhookId::from_u128(id),
+            workflow_id: WorkflowId::from_u128(1),
             node_id: node_id.into(),
             address: "a".repeat(32),
             authentication: authentication.parse().unwrap(),
@@ -224,7 +226,7 @@ mod tests {
 
     fn current(nodes: Value, webhooks: Vec<WebhookRow>) -> Current {
         let workflow = WorkflowRow {
-            id: Uuid::from_u128(1),
+            id: WorkflowId::from_u128(1),
             name: "w".into(),
             description: String::new(),
             version: 1,
@@ -324,7 +326,7 @@ mod tests {
             "configuration": { "authentication": "signature" } }]);
         let plan = planned(Some(&there), renamed);
         assert!(plan.webhooks.is_empty() && plan.webhooks_changed.is_empty());
-        assert_eq!(plan.nodes[0].webhook_id, Some(Uuid::from_u128(9)));
+        assert_eq!(plan.nodes[0].webhook_id, Some(WebhookId::from_u128(9)));
     }
 
     #[test]
@@ -354,9 +356,9 @@ mod tests {
             )
         };
         let gone = planned(Some(&there()), json!([http("other", Value::Null)]));
-        assert_eq!(gone.webhooks_removed, [Uuid::from_u128(9)]);
+        assert_eq!(gone.webhooks_removed, [WebhookId::from_u128(9)]);
         let other = planned(Some(&there()), json!([{ "id": "push", "name": "push", "trigger": "start" }]));
-        assert_eq!(other.webhooks_removed, [Uuid::from_u128(9)]);
+        assert_eq!(other.webhooks_removed, [WebhookId::from_u128(9)]);
         assert_eq!(other.nodes[0].webhook_id, None);
     }
 

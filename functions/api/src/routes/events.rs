@@ -35,7 +35,7 @@ pub(super) async fn list(
     let page = page_request(query.cursor.as_deref(), query.limit)?;
     let filter = EventFilter {
         workflow_id: query_workflow(&deps, &caller, query.workflow.as_deref()).await?,
-        root_event_id: query_id(query.run.as_deref(), "run")?,
+        run_id: query_id(query.run.as_deref(), "run")?,
         node_id: query.node,
         channel: query.channel,
     };

@@ -47,7 +47,7 @@ pub(super) async fn list(
         workflow_id: query_workflow(&deps, &caller, query.workflow.as_deref()).await?,
         parent_execution_id: query_id(query.parent.as_deref(), "parent")?,
         previous_execution_id: query_id(query.previous.as_deref(), "previous")?,
-        root_event_id: query_id(query.run.as_deref(), "run")?,
+        run_id: query_id(query.run.as_deref(), "run")?,
         updated_since: query.updated_since.as_deref().map(query_time).transpose()?,
         node_id: query.node,
         state: query_word(query.state.as_deref(), "state")?,

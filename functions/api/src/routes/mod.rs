@@ -11,6 +11,7 @@ mod tokens;
 mod webhooks;
 mod workflows;
 
+use domain::ids::WorkflowId;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
@@ -83,11 +84,11 @@ async fn around(State(deps): State<Arc<Deps>>, request: Request, next: Next) -> 
 }
 
 /// An id in a path.
-fn parse_id(text: &str, what: &'static str) -> Result<uuid::Uuid, ApiError> {
-    uuid::Uuid::parse_str(text).map_err(|_| ApiError::NotFound(what))
+fn parse_id<T: std::str::FromStr>(text: &str, what: &'static str) -> Result<T, ApiError> {
+    text.parse().map_err(|_| ApiError::NotFound(what))
 }
 
-/// An id in a query.
+/// A word of a closed set in a query.
 fn query_word<T>(text: Option<&str>, name: &str) -> Result<Option<T>, ApiError>
 where
     T: std::str::FromStr<Err = domain::words::UnknownWord>,
@@ -95,9 +96,9 @@ where
     text.map(|text| text.parse().map_err(|error| ApiError::Invalid(format!("`{name}` {error}")))).transpose()
 }
 
-fn query_id(text: Option<&str>, name: &str) -> Result<Option<uuid::Uuid>, ApiError> {
-    text.map(|text| uuid::Uuid::parse_str(text).map_err(|_| ApiError::Invalid(format!("`{name}` is no id"))))
-        .transpose()
+/// An id in a query.
+fn query_id<T: std::str::FromStr>(text: Option<&str>, name: &str) -> Result<Option<T>, ApiError> {
+    text.map(|text| text.parse().map_err(|_| ApiError::Invalid(format!("`{name}` is no id")))).transpose()
 }
 
 /// The id of the workflow that a query names, by id or by name.
@@ -105,7 +106,7 @@ async fn query_workflow(
     deps: &Deps,
     caller: &crate::auth::Caller,
     reference: Option<&str>,
-) -> Result<Option<uuid::Uuid>, ApiError> {
+) -> Result<Option<WorkflowId>, ApiError> {
     use crate::error::NotFoundAs as _;
     match reference {
         Some(reference) => {

@@ -34,7 +34,7 @@ pub(super) async fn list(
     let page = page_request(query.cursor.as_deref(), query.limit)?;
     let filter = QueueItemFilter {
         workflow_id: query_workflow(&deps, &caller, query.workflow.as_deref()).await?,
-        root_event_id: query_id(query.run.as_deref(), "run")?,
+        run_id: query_id(query.run.as_deref(), "run")?,
         node_id: query.node,
     };
     let page = list_queue_items(&deps.store, caller.organization_id, &filter, page).await?;

@@ -1,5 +1,6 @@
 //! `/v1/runs` and `/v1/workflows/{workflow}/runs`: start, list, show, cancel.
 
+use domain::ids::RunId;
 use std::sync::Arc;
 
 use axum::Json;
@@ -69,12 +70,12 @@ pub(super) async fn show(
     ApiQuery(query): ApiQuery<ShowQuery>,
 ) -> Result<Json<Map<String, Value>>, ApiError> {
     let page = page_request(query.cursor.as_deref(), query.limit)?;
-    let id = parse_id(&run, "run")?;
+    let id: RunId = parse_id(&run, "run")?;
     // The state first: executions that come after it was read are in a later answer of a run that still runs.
     let run = load_run(&deps.store, caller.organization_id, id).await.not_found_as("run")?;
     let filter = ExecutionFilter {
         workflow_id: Some(run.workflow_id),
-        root_event_id: Some(id),
+        run_id: Some(id),
         ..ExecutionFilter::default()
     };
     let page = list_executions(&deps.store, caller.organization_id, &filter, page).await?;

@@ -215,8 +215,8 @@ fn current_entry(keys: &WebhookKeys) -> Result<Option<Entry>, ApiError> {
 
 #[cfg(test)]
 mod tests {
+    use domain::ids::{WebhookId, WorkflowId};
     use store::api::{WebhookCredential, WebhookRow};
-    use uuid::Uuid;
     use vault_format::{Bounds, NONCE_BYTES, TAG_BYTES};
 
     use super::*;
@@ -230,8 +230,8 @@ mod tests {
 
     fn keys(credential: WebhookCredential) -> WebhookKeys {
         let row = WebhookRow {
-            id: Uuid::from_u128(1),
-            workflow_id: Uuid::from_u128(2),
+            id: WebhookId::from_u128(1),
+            workflow_id: WorkflowId::from_u128(2),
             node_id: "push".into(),
             address: "a".repeat(32),
             authentication: domain::webhook::Authentication::Signature,

@@ -1,5 +1,6 @@
 //! What a node's templates may see: known data only, never a secret.
 
+use domain::ids::WorkflowId;
 use std::sync::Arc;
 
 use definition::Compiled;
@@ -9,7 +10,6 @@ use jiff::Timestamp;
 use serde_json::Value as Json;
 use store::builder::RunFacts;
 use store::{JsonText, StoreError};
-use uuid::Uuid;
 
 /// An event as expressions see it: `{data, type, timestamp, config}`; the timestamp is text, as in recorded events.
 #[derive(Clone)]
@@ -115,7 +115,7 @@ impl Ancestors {
 
 pub(super) struct PlanEnvironment<'a> {
     pub compiled: &'a Compiled,
-    pub workflow_id: Uuid,
+    pub workflow_id: WorkflowId,
     pub public_url: &'a str,
     pub ancestors: &'a Ancestors,
     pub run: &'a RunFacts,

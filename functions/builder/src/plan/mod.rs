@@ -10,6 +10,7 @@ mod slots;
 #[cfg(test)]
 mod tests;
 
+use domain::ids::{EventId, WorkflowId};
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -46,7 +47,7 @@ pub struct PlanInput<'a> {
     /// What was loaded for them.
     pub loaded: &'a Loaded,
     /// Their workflows.
-    pub workflows: &'a HashMap<Uuid, Arc<Workflow>>,
+    pub workflows: &'a HashMap<WorkflowId, Arc<Workflow>>,
     /// Now.
     pub now: Timestamp,
     /// The base of links.
@@ -59,7 +60,7 @@ pub struct PlanInput<'a> {
 
 impl PlanInput<'_> {
     /// The version of each workflow that is planned with.
-    fn versions(&self) -> Vec<(Uuid, i64)> {
+    fn versions(&self) -> Vec<(WorkflowId, i64)> {
         let mut versions: Vec<_> =
             self.workflows.values().map(|workflow| (workflow.id, workflow.version)).collect();
         versions.sort_unstable();
@@ -80,7 +81,7 @@ pub struct Plan {
 #[must_use]
 pub fn plan(input: &PlanInput<'_>, mut slots: Slots, ids: &mut dyn FnMut() -> Uuid) -> Plan {
     let mut plan = Plan::default();
-    let mut runs: HashMap<Uuid, RunState> =
+    let mut runs: HashMap<EventId, RunState> =
         input.loaded.runs.iter().map(|run| (run.root_event_id, RunState::of(run))).collect();
     for item in input.items {
         let Some(run) = input.loaded.runs.iter().find(|run| run.root_event_id == item.root_event_id) else {
@@ -128,17 +129,17 @@ fn plan_item(
     let is_over = state.executions >= RUN_EXECUTIONS_MAX || record.is_too_deep();
     if state.ending.is_none() && is_over {
         state.ending = Some(ResultReason::RunLimit);
-        let mut scratch = record.end(slots.clone(), ids(), ResultReason::RunLimit, None);
+        let mut scratch = record.end(slots.clone(), ids().into(), ResultReason::RunLimit, None);
         scratch.rows.run_limits.push((item.root_event_id, item.node.0));
         return scratch;
     }
     if let Some((reason, message)) = ending_of(input, item, state) {
-        return record.end(slots.clone(), ids(), reason, message);
+        return record.end(slots.clone(), ids().into(), reason, message);
     }
     // A bug that one record brings to light must not take its neighbours along.
     catch_unwind(AssertUnwindSafe(|| record.plan(slots.clone(), ids))).unwrap_or_else(|_| {
         let message = "planning this execution failed inside sealflow; please report it";
-        record.end(slots.clone(), ids(), ResultReason::Crashed, Some(message.to_owned()))
+        record.end(slots.clone(), ids().into(), ResultReason::Crashed, Some(message.to_owned()))
     })
 }
 

@@ -1,5 +1,6 @@
 //! One claimed item: its execution, and what it leads to within the same transaction.
 
+use domain::ids::{EventId, ExecutionId};
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -64,8 +65,8 @@ struct Seen {
 /// A node that is about to work on an event.
 struct Step<'a> {
     node_id: &'a str,
-    event_id: Uuid,
-    previous_execution_id: Option<Uuid>,
+    event_id: EventId,
+    previous_execution_id: Option<ExecutionId>,
     depth: i32,
     data: Arc<Value>,
     /// The same as it is stored.
@@ -90,7 +91,13 @@ impl<'a> Record<'a> {
     }
 
     /// The item as a finished execution that did nothing.
-    pub fn end(&self, slots: Slots, id: Uuid, reason: ResultReason, message: Option<String>) -> Scratch {
+    pub fn end(
+        &self,
+        slots: Slots,
+        id: ExecutionId,
+        reason: ResultReason,
+        message: Option<String>,
+    ) -> Scratch {
         let execution = NewExecution {
             id,
             node: self.item.node.clone(),
@@ -120,11 +127,11 @@ impl<'a> Record<'a> {
     /// Plans the item's execution and goes on through pure nodes, up to a limit.
     pub fn plan(&self, slots: Slots, ids: &mut dyn FnMut() -> Uuid) -> Scratch {
         let (Some(event), Some(workflow)) = (self.event, self.workflow) else {
-            return self.end(slots, ids(), ResultReason::TemplateError, Some(UNREADABLE.to_owned()));
+            return self.end(slots, ids().into(), ResultReason::TemplateError, Some(UNREADABLE.to_owned()));
         };
         let seen = match self.see(event) {
             Ok(seen) => seen,
-            Err((reason, message)) => return self.end(slots, ids(), reason, Some(message)),
+            Err((reason, message)) => return self.end(slots, ids().into(), reason, Some(message)),
         };
         let mut scratch =
             Scratch { rows: WriteBatch::default(), messages: Vec::new(), slots, budget: Budget::default() };
@@ -258,7 +265,7 @@ impl<'a> Record<'a> {
         steps: &mut VecDeque<Step<'s>>,
         ids: &mut dyn FnMut() -> Uuid,
     ) {
-        let mut execution = self.new_execution(&step, workflow, ids());
+        let mut execution = self.new_execution(&step, workflow, ids().into());
         let node = match workflow.compiled.node(step.node_id) {
             Some(Ok(node)) => node,
             Some(Err(error)) => {
@@ -328,7 +335,7 @@ impl<'a> Record<'a> {
         ids: &mut dyn FnMut() -> Uuid,
     ) {
         scratch.rows.items.push(NewItem {
-            id: ids(),
+            id: ids().into(),
             node: (workflow.id, step.node_id.to_owned()),
             root_event_id: self.item.root_event_id,
             event_id: step.event_id,
@@ -337,7 +344,7 @@ impl<'a> Record<'a> {
         scratch.messages.push(Outgoing::now(workflow.organization_id, message));
     }
 
-    fn new_execution(&self, step: &Step<'_>, workflow: &Workflow, id: Uuid) -> NewExecution {
+    fn new_execution(&self, step: &Step<'_>, workflow: &Workflow, id: ExecutionId) -> NewExecution {
         let component = workflow.compiled.stored_node(step.node_id).map(|node| node.uses.name().to_owned());
         NewExecution {
             id,
@@ -409,7 +416,7 @@ impl<'a> Record<'a> {
         let execution_id = execution.id;
         scratch.rows.executions.push(execution);
         let Some(output) = output else { return };
-        let event_id = ids();
+        let event_id = ids().into();
         let event_type = format!("{}.{}", node.node.uses.name(), output.channel);
         let targets: Vec<&str> = workflow.compiled.targets(&node.node.id, output.channel).collect();
         // Data that is passed on keeps its marks.
@@ -473,7 +480,7 @@ impl<'a> Record<'a> {
     ) -> bool {
         let key: NodeKey = (workflow.id, next.node_id.to_owned());
         if self.input.loaded.full_nodes.contains(&key) {
-            let execution = self.new_execution(&next, workflow, ids());
+            let execution = self.new_execution(&next, workflow, ids().into());
             finish_unresolved(scratch, execution, NODE_FULL.to_owned(), ResultReason::Limit);
             return false;
         }
@@ -493,7 +500,7 @@ impl<'a> Record<'a> {
             return false;
         }
         scratch.rows.items.push(NewItem {
-            id: ids(),
+            id: ids().into(),
             node: key.clone(),
             root_event_id: self.item.root_event_id,
             event_id: next.event_id,

@@ -1,5 +1,6 @@
 //! Concurrency keys of items that the builder sees for the first time.
 
+use domain::ids::ItemId;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use domain::execution::ResultReason;
@@ -13,9 +14,9 @@ use super::{PlanInput, RunState, Slots, ending_of, merge};
 #[derive(Default)]
 pub struct KeyPlan {
     /// Items with their keys: they go on waiting.
-    pub keys: Vec<(Uuid, String)>,
+    pub keys: Vec<(ItemId, String)>,
     /// Items that end, for their key can't be known or their run or node is over.
-    pub ended: Vec<Uuid>,
+    pub ended: Vec<ItemId>,
     /// Their executions. They take no slot.
     pub rows: WriteBatch,
 }
@@ -33,7 +34,7 @@ pub fn plan_keys(input: &PlanInput<'_>, ids: &mut dyn FnMut() -> Uuid) -> KeyPla
             Ok(key) => plan.keys.push((item.id, key)),
             Err((reason, message)) => {
                 plan.ended.push(item.id);
-                merge(&mut plan.rows, record.end(Slots::default(), ids(), reason, message).rows);
+                merge(&mut plan.rows, record.end(Slots::default(), ids().into(), reason, message).rows);
             }
         }
     }

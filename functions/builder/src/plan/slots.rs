@@ -1,9 +1,9 @@
+use domain::ids::EventId;
 use std::collections::BTreeMap;
 
 use domain::limits::GO_ON_BYTES_MAX;
 use domain::message::Message;
 use store::builder::{self, ClaimedItem, LimitKey, NodeKey, wake_of_slot};
-use uuid::Uuid;
 
 /// The common state of a batch's records: limited nodes whose lock this transaction holds, with the free slots of their concurrency keys, and
 /// the bytes that may still be written by going on.
@@ -18,7 +18,7 @@ pub struct Slots {
 struct Free {
     slots: i64,
     is_waiting: bool,
-    next_event_id: Option<Uuid>,
+    next_event_id: Option<EventId>,
 }
 
 impl Default for Slots {
@@ -99,6 +99,7 @@ impl Slots {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use domain::ids::WorkflowId;
 
     #[test]
     fn bytes_have_a_limit_on_both_sides() {
@@ -109,9 +110,9 @@ mod tests {
 
     #[test]
     fn going_on_takes_a_slot_only_where_nobody_waits() {
-        let key = (Uuid::nil(), "n".to_owned());
+        let key = (WorkflowId::from_u128(0), "n".to_owned());
         let slots = |free, is_waiting: bool| {
-            let next_event_id = is_waiting.then(Uuid::nil);
+            let next_event_id = is_waiting.then(|| EventId::from_u128(0));
             Slots::new(&[builder::Slots { key: without_key(&key), free, next_event_id }], &[])
         };
         assert!(slots(1, false).take_new(&key), "I4");

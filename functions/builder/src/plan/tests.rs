@@ -2,7 +2,7 @@ use domain::execution::{ExecutionResult, ResultReason};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use domain::ids::OrganizationId;
+use domain::ids::{EventId, ItemId, OrganizationId, WorkflowId};
 use domain::json::weight;
 use domain::limits::{GO_ON_BYTES_MAX, LOOKED_AT_WEIGHT_MAX};
 use domain::message::Message;
@@ -14,8 +14,8 @@ use store::builder::{AncestorEvent, InputEvent, LimitKey, NewEvent, NodeKey};
 use super::*;
 use crate::definitions::Definitions;
 
-const WORKFLOW: Uuid = Uuid::from_u128(1);
-const RUN: Uuid = Uuid::from_u128(2);
+const WORKFLOW: WorkflowId = WorkflowId::from_u128(1);
+const RUN: EventId = EventId::from_u128(2);
 
 /// A batch of items of one workflow, each with an event of its own from the trigger `start`.
 struct World {
@@ -31,7 +31,7 @@ struct World {
 fn world(nodes: Value, edges: Value, waiting_at: &[&str]) -> World {
     let stored = store::builder::StoredDefinition {
         workflow_id: WORKFLOW,
-        organization_id: OrganizationId(Uuid::from_u128(9)),
+        organization_id: OrganizationId::from_u128(9),
         version: 7,
         name: "w".into(),
         description: String::new(),
@@ -45,10 +45,10 @@ fn world(nodes: Value, edges: Value, waiting_at: &[&str]) -> World {
         .iter()
         .enumerate()
         .map(|(index, node_id)| ClaimedItem {
-            id: ids(index, 3),
+            id: ItemId(ids(index, 3)),
             node: key(node_id),
             root_event_id: RUN,
-            event_id: ids(index, 4),
+            event_id: EventId(ids(index, 4)),
             created_at: time,
             is_node_removed: false,
             component: "noop".into(),
@@ -94,7 +94,7 @@ fn key(node_id: &str) -> NodeKey {
 
 fn slots(node_id: &str, free: i64, is_waiting: bool) -> store::builder::Slots {
     let key = LimitKey { node: key(node_id), concurrency_key: String::new() };
-    store::builder::Slots { key, free, next_event_id: is_waiting.then(Uuid::nil) }
+    store::builder::Slots { key, free, next_event_id: is_waiting.then(|| EventId::from_u128(0)) }
 }
 
 impl World {

@@ -1,3 +1,4 @@
+use domain::ids::ExecutionId;
 use std::{
     pin::pin,
     sync::Mutex,
@@ -12,7 +13,6 @@ use domain::{
     outcome::Output,
 };
 use serde_json::json;
-use uuid::Uuid;
 
 use super::*;
 use crate::{
@@ -41,7 +41,7 @@ fn text(status: u16, body: &str) -> HttpResponse {
 
 fn call<'a>(secret_fields: &'a [SecretPlace<'a>], secret_labels: &'a [String]) -> Call<'a> {
     Call {
-        execution_id: Uuid::nil(),
+        execution_id: ExecutionId::from_u128(0),
         idempotency_key: "the-key",
         seconds_max: 60,
         secret_fields,

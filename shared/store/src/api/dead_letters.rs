@@ -1,10 +1,9 @@
 use domain::execution::ResultReason;
-use domain::ids::OrganizationId;
+use domain::ids::{EventId, ExecutionId, OrganizationId, RunId, WorkflowId};
 use jiff::Timestamp;
 use serde::Serialize;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
-use uuid::Uuid;
 
 use super::page::{Page, PageRequest, read_page};
 use crate::types::{column, word_if_any};
@@ -14,22 +13,22 @@ use crate::{Store, StoreError};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeadLetterFilter {
     /// The workflow.
-    pub workflow_id: Option<Uuid>,
+    pub workflow_id: Option<WorkflowId>,
     /// The node.
     pub node_id: Option<String>,
     /// `result_reason`
     pub reason: Option<ResultReason>,
     /// The run.
-    pub root_event_id: Option<Uuid>,
+    pub run_id: Option<RunId>,
 }
 
 /// An execution that failed for good: its failure was routed nowhere, and it was not redriven.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct DeadLetterRow {
     /// `workflow_node_executions.id`
-    pub id: Uuid,
+    pub id: ExecutionId,
     /// The workflow.
-    pub workflow_id: Uuid,
+    pub workflow_id: WorkflowId,
     /// `workflows.name`
     pub workflow_name: String,
     /// The node.
@@ -37,9 +36,9 @@ pub struct DeadLetterRow {
     /// `workflow_nodes.name`, as it is now.
     pub node_name: String,
     /// The run.
-    pub root_event_id: Uuid,
+    pub root_event_id: EventId,
     /// The event that it worked on.
-    pub event_id: Uuid,
+    pub event_id: EventId,
     /// The component that it was built with.
     pub component: String,
     /// Why it failed.
@@ -109,13 +108,13 @@ pub async fn list_dead_letters(
              JOIN workflow_nodes n ON n.workflow_id = q.workflow_id AND n.node_id = q.node_id
              ORDER BY q.id DESC LIMIT $4",
             &[
-                (&organization_id.0, Type::UUID),
+                (&organization_id, Type::UUID),
                 (&filter.workflow_id, Type::UUID),
                 (&page.before, Type::UUID),
                 (&page.rows_max(), Type::INT8),
                 (&filter.node_id, Type::TEXT),
                 (&filter.reason.map(ResultReason::as_str), Type::TEXT),
-                (&filter.root_event_id, Type::UUID),
+                (&filter.run_id, Type::UUID),
             ],
         )
         .await?;

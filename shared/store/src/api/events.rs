@@ -1,10 +1,9 @@
-use domain::ids::OrganizationId;
+use domain::ids::{EventId, ExecutionId, OrganizationId, RunId, WorkflowId};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
-use uuid::Uuid;
 
 use super::page::{PAGE_COLUMN_BYTES_MAX, Page, PageRequest, read_page};
 use crate::types::column;
@@ -14,11 +13,11 @@ use crate::{Store, StoreError};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EventFilter {
     /// The workflow.
-    pub workflow_id: Option<Uuid>,
+    pub workflow_id: Option<WorkflowId>,
     /// The node that they come from.
     pub node_id: Option<String>,
     /// The run.
-    pub root_event_id: Option<Uuid>,
+    pub run_id: Option<RunId>,
     /// The channel that they left on.
     pub channel: Option<String>,
 }
@@ -27,13 +26,13 @@ pub struct EventFilter {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct EventRow {
     /// `workflow_events.id`
-    pub id: Uuid,
+    pub id: EventId,
     /// The workflow.
-    pub workflow_id: Uuid,
+    pub workflow_id: WorkflowId,
     /// The node that it comes from.
     pub node_id: String,
     /// The root of its run; its own id for a root event.
-    pub root_event_id: Uuid,
+    pub root_event_id: EventId,
     /// The channel that it left on.
     pub channel: String,
     /// What kind of event.
@@ -47,7 +46,7 @@ pub struct EventRow {
     /// Events from the root down to this one.
     pub depth: i32,
     /// The execution that emitted it.
-    pub execution_id: Option<Uuid>,
+    pub execution_id: Option<ExecutionId>,
     /// When it happened.
     pub created_at: Timestamp,
 }
@@ -104,12 +103,12 @@ pub async fn list_events(
              WHERE q.place = 1 OR (q.place <= $4 AND q.bytes <= $8)
              ORDER BY q.id DESC",
             &[
-                (&organization_id.0, Type::UUID),
+                (&organization_id, Type::UUID),
                 (&filter.workflow_id, Type::UUID),
                 (&page.before, Type::UUID),
                 (&page.rows_max(), Type::INT8),
                 (&filter.node_id, Type::TEXT),
-                (&filter.root_event_id, Type::UUID),
+                (&filter.run_id, Type::UUID),
                 (&filter.channel, Type::TEXT),
                 (&PAGE_COLUMN_BYTES_MAX, Type::INT8),
             ],

@@ -1,8 +1,7 @@
 use domain::function::Actor;
-use domain::ids::OrganizationId;
+use domain::ids::{ExecutionId, OrganizationId};
 use jiff::Timestamp;
 use tokio_postgres::types::Type;
-use uuid::Uuid;
 
 use crate::builder::{FIND_FREED, FreedSlot, freed_slot};
 use crate::executor::{LOCK_EXECUTIONS, LOCK_NODES};
@@ -14,7 +13,7 @@ pub struct ExecutionCancel {
     /// The tenant.
     pub organization_id: OrganizationId,
     /// `workflow_node_executions.id`
-    pub execution_id: Uuid,
+    pub execution_id: ExecutionId,
     /// The actor that cancels.
     pub cancelled_by: Actor,
     /// Now.
@@ -43,7 +42,7 @@ async fn cancel_in(tx: Tx, cancel: &ExecutionCancel) -> Result<Option<FreedSlot>
             "/* cancel_execution: find */
              SELECT x.id FROM workflow_node_executions x JOIN workflows w ON w.id = x.workflow_id
              WHERE w.organization_id = $1 AND x.id = $2",
-            &[(&cancel.organization_id.0, Type::UUID), (&cancel.execution_id, Type::UUID)],
+            &[(&cancel.organization_id, Type::UUID), (&cancel.execution_id, Type::UUID)],
         )
         .await?;
     if found.is_empty() {

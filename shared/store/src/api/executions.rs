@@ -1,11 +1,10 @@
 use domain::execution::{ExecutionResult, ExecutionState, ResultReason};
-use domain::ids::OrganizationId;
+use domain::ids::{EventId, ExecutionId, OrganizationId, RunId, WorkflowId};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
-use uuid::Uuid;
 
 use super::page::{PAGE_COLUMN_BYTES_MAX, Page, PageRequest, read_page};
 use crate::types::{column, word, word_if_any};
@@ -15,7 +14,7 @@ use crate::{Store, StoreError};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ExecutionFilter {
     /// The workflow.
-    pub workflow_id: Option<Uuid>,
+    pub workflow_id: Option<WorkflowId>,
     /// The node.
     pub node_id: Option<String>,
     /// Its state.
@@ -27,11 +26,11 @@ pub struct ExecutionFilter {
     /// A value of `workflow_node_execution_kvs`.
     pub value: Option<String>,
     /// The execution that they run inside of.
-    pub parent_execution_id: Option<Uuid>,
+    pub parent_execution_id: Option<ExecutionId>,
     /// The execution that emitted their event.
-    pub previous_execution_id: Option<Uuid>,
+    pub previous_execution_id: Option<ExecutionId>,
     /// The run.
-    pub root_event_id: Option<Uuid>,
+    pub run_id: Option<RunId>,
     /// Only those whose state changed at this time or later.
     pub updated_since: Option<Timestamp>,
 }
@@ -40,21 +39,21 @@ pub struct ExecutionFilter {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ExecutionRow {
     /// `workflow_node_executions.id`
-    pub id: Uuid,
+    pub id: ExecutionId,
     /// The workflow.
-    pub workflow_id: Uuid,
+    pub workflow_id: WorkflowId,
     /// The node.
     pub node_id: String,
     /// `workflow_nodes.name`, as it is now.
     pub node_name: String,
     /// The run.
-    pub root_event_id: Uuid,
+    pub root_event_id: EventId,
     /// The event that it works on.
-    pub event_id: Uuid,
+    pub event_id: EventId,
     /// The execution that emitted that event.
-    pub previous_execution_id: Option<Uuid>,
+    pub previous_execution_id: Option<ExecutionId>,
     /// The execution that it runs inside of.
-    pub parent_execution_id: Option<Uuid>,
+    pub parent_execution_id: Option<ExecutionId>,
     /// Its state.
     pub state: ExecutionState,
     /// How it ended.
@@ -82,7 +81,7 @@ pub struct ExecutionRow {
     /// Who cancelled it.
     pub cancelled_by: Option<String>,
     /// The copy of its event with which it was redriven.
-    pub redriven_event_id: Option<Uuid>,
+    pub redriven_event_id: Option<EventId>,
     /// What its node's concurrency key came to.
     pub concurrency_key: Option<String>,
     /// When the builder made it.
@@ -187,7 +186,7 @@ pub async fn list_executions(
              WHERE q.place = 1 OR (q.place <= $4 AND q.bytes <= $5)
              ORDER BY q.id DESC",
             &[
-                (&organization_id.0, Type::UUID),
+                (&organization_id, Type::UUID),
                 (&filter.workflow_id, Type::UUID),
                 (&page.before, Type::UUID),
                 (&page.rows_max(), Type::INT8),
@@ -197,7 +196,7 @@ pub async fn list_executions(
                 (&filter.result.map(ExecutionResult::as_str), Type::TEXT),
                 (&filter.parent_execution_id, Type::UUID),
                 (&filter.previous_execution_id, Type::UUID),
-                (&filter.root_event_id, Type::UUID),
+                (&filter.run_id, Type::UUID),
                 (&filter.updated_since, Type::TIMESTAMPTZ),
                 (&filter.key, Type::TEXT),
                 (&filter.value, Type::TEXT),
@@ -214,7 +213,7 @@ pub async fn list_executions(
 pub async fn load_execution(
     store: &Store,
     organization_id: OrganizationId,
-    execution_id: Uuid,
+    execution_id: ExecutionId,
 ) -> Result<ExecutionRow, StoreError> {
     let rows = store
         .query(
@@ -230,7 +229,7 @@ pub async fn load_execution(
              JOIN workflows w ON w.id = x.workflow_id
              JOIN workflow_nodes n ON n.workflow_id = x.workflow_id AND n.node_id = x.node_id
              WHERE w.organization_id = $1 AND x.id = $2",
-            &[(&organization_id.0, Type::UUID), (&execution_id, Type::UUID)],
+            &[(&organization_id, Type::UUID), (&execution_id, Type::UUID)],
         )
         .await?;
     rows.first().map_or(Err(StoreError::NotFound), ExecutionRow::from_row)

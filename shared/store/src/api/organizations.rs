@@ -4,7 +4,6 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
-use uuid::Uuid;
 
 use super::removed::end_pending_of_organization;
 use crate::types::column;
@@ -14,7 +13,7 @@ use crate::{Store, StoreError, Tx};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct OrganizationRow {
     /// `organizations.id`
-    pub id: Uuid,
+    pub id: OrganizationId,
     /// What people call it.
     pub name: String,
     /// When it was made.
@@ -46,7 +45,7 @@ pub async fn load_organization(
         .query(
             "/* load_organization */
              SELECT id, name, created_at, updated_at FROM organizations WHERE id = $1 AND deleted_at IS NULL",
-            &[(&organization_id.0, Type::UUID)],
+            &[(&organization_id, Type::UUID)],
         )
         .await?;
     rows.first().map_or(Err(StoreError::NotFound), OrganizationRow::from_row)
@@ -77,7 +76,7 @@ async fn delete_in(
         .query(
             "/* delete_organization: organization */
              UPDATE organizations SET deleted_at = $2, updated_at = $2 WHERE id = $1 AND deleted_at IS NULL RETURNING id",
-            &[(&organization_id.0, Type::UUID), (&now, Type::TIMESTAMPTZ)],
+            &[(&organization_id, Type::UUID), (&now, Type::TIMESTAMPTZ)],
         )
         .await?;
     if deleted.is_empty() {
@@ -85,7 +84,7 @@ async fn delete_in(
     }
     tx.query(
         "/* delete_organization: secrets */ DELETE FROM secrets WHERE domain_type = 'org' AND domain_id = $1",
-        &[(&organization_id.0, Type::UUID)],
+        &[(&organization_id, Type::UUID)],
     )
     .await?;
     tx.query(
@@ -93,7 +92,7 @@ async fn delete_in(
          UPDATE webhooks h SET deleted_at = $2, updated_at = $2, version = h.version + 1
          FROM workflows w
          WHERE w.organization_id = $1 AND h.workflow_id = w.id AND h.deleted_at IS NULL",
-        &[(&organization_id.0, Type::UUID), (&now, Type::TIMESTAMPTZ)],
+        &[(&organization_id, Type::UUID), (&now, Type::TIMESTAMPTZ)],
     )
     .await?;
     tx.query(
@@ -108,7 +107,7 @@ async fn delete_in(
                FROM workflow_node_queue_items i JOIN workflows w ON w.id = i.workflow_id
                WHERE w.organization_id = $1) open_run
          ON CONFLICT (root_event_id) DO NOTHING",
-        &[(&organization_id.0, Type::UUID), (&deleted_by.to_string(), Type::TEXT), (&now, Type::TIMESTAMPTZ)],
+        &[(&organization_id, Type::UUID), (&deleted_by.to_string(), Type::TEXT), (&now, Type::TIMESTAMPTZ)],
     )
     .await?;
     end_pending_of_organization(&tx, organization_id, now).await

@@ -1,10 +1,9 @@
-use domain::ids::OrganizationId;
+use domain::ids::{EventId, ItemId, OrganizationId, RunId, WorkflowId};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
-use uuid::Uuid;
 
 use super::page::{Page, PageRequest, read_page};
 use crate::types::column;
@@ -14,11 +13,11 @@ use crate::{Store, StoreError};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct QueueItemFilter {
     /// The workflow.
-    pub workflow_id: Option<Uuid>,
+    pub workflow_id: Option<WorkflowId>,
     /// The node that they wait at.
     pub node_id: Option<String>,
     /// The run.
-    pub root_event_id: Option<Uuid>,
+    pub run_id: Option<RunId>,
 }
 
 /// Executions that are named as holding the slots which an item waits for.
@@ -30,15 +29,15 @@ const AHEAD_MAX: i64 = 1_000;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct QueueItemRow {
     /// `workflow_node_queue_items.id`
-    pub id: Uuid,
+    pub id: ItemId,
     /// The workflow.
-    pub workflow_id: Uuid,
+    pub workflow_id: WorkflowId,
     /// The node that it waits at.
     pub node_id: String,
     /// The run.
-    pub root_event_id: Uuid,
+    pub root_event_id: EventId,
     /// The event that waits.
-    pub event_id: Uuid,
+    pub event_id: EventId,
     /// `workflow_nodes.generation` when it was routed.
     pub node_generation: i32,
     /// Times that a builder ended while it worked on this item alone.
@@ -130,12 +129,12 @@ pub async fn list_queue_items(
                  AND slots.limit_key = q.limit_key
              ORDER BY q.id DESC LIMIT $4",
             &[
-                (&organization_id.0, Type::UUID),
+                (&organization_id, Type::UUID),
                 (&filter.workflow_id, Type::UUID),
                 (&page.before, Type::UUID),
                 (&page.rows_max(), Type::INT8),
                 (&filter.node_id, Type::TEXT),
-                (&filter.root_event_id, Type::UUID),
+                (&filter.run_id, Type::UUID),
                 (&HOLDERS_MAX, Type::INT8),
                 (&AHEAD_MAX, Type::INT8),
             ],

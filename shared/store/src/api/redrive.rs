@@ -1,8 +1,7 @@
-use domain::ids::OrganizationId;
+use domain::ids::{EventId, ExecutionId, ItemId, OrganizationId, RunId};
 use domain::limits::RUN_EXECUTIONS_MAX;
 use jiff::Timestamp;
 use tokio_postgres::types::Type;
-use uuid::Uuid;
 
 use crate::types::column;
 use crate::{Store, StoreError, Tx};
@@ -13,11 +12,11 @@ pub struct Redrive {
     /// The tenant.
     pub organization_id: OrganizationId,
     /// The failed execution.
-    pub execution_id: Uuid,
+    pub execution_id: ExecutionId,
     /// The id of the event's copy.
-    pub event_id: Uuid,
+    pub event_id: EventId,
     /// The id of the item that it becomes.
-    pub item_id: Uuid,
+    pub item_id: ItemId,
     /// Now.
     pub now: Timestamp,
 }
@@ -28,7 +27,7 @@ pub enum RedriveOutcome {
     /// The copy is committed with its item.
     Redriven {
         /// The run.
-        run_id: Uuid,
+        run_id: RunId,
     },
     /// It can't be, for this reason.
     Refused(&'static str),
@@ -48,11 +47,11 @@ pub async fn redrive_execution(store: &Store, redrive: &Redrive) -> Result<Redri
 async fn redrive_in(tx: Tx, redrive: &Redrive) -> Result<RedriveOutcome, StoreError> {
     // The lock is a statement of its own: a second redrive reads what the first has left.
     let (_, found) = futures_util::try_join!(
-        tx.query_with(LOCK, [(&redrive.organization_id.0, Type::UUID), (&redrive.execution_id, Type::UUID)]),
+        tx.query_with(LOCK, [(&redrive.organization_id, Type::UUID), (&redrive.execution_id, Type::UUID)]),
         tx.query_with(
             FIND,
             [
-                (&redrive.organization_id.0, Type::UUID),
+                (&redrive.organization_id, Type::UUID),
                 (&redrive.execution_id, Type::UUID),
                 (&RUN_EXECUTIONS_MAX, Type::INT8)
             ],

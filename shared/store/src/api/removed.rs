@@ -1,8 +1,7 @@
-use domain::ids::OrganizationId;
+use domain::ids::{OrganizationId, WorkflowId};
 use domain::limits::REMOVED_EXECUTIONS_MAX;
 use jiff::Timestamp;
 use tokio_postgres::types::Type;
-use uuid::Uuid;
 
 use crate::{StoreError, Tx};
 
@@ -13,7 +12,7 @@ use crate::{StoreError, Tx};
 /// See [`StoreError`].
 pub(super) async fn end_pending_of_nodes(
     tx: &Tx,
-    workflow_id: Uuid,
+    workflow_id: WorkflowId,
     node_ids: &[String],
     now: Timestamp,
 ) -> Result<(), StoreError> {
@@ -53,7 +52,7 @@ pub(super) async fn end_pending_of_organization(
              SELECT x.id FROM workflow_node_executions x JOIN workflows w ON w.id = x.workflow_id
              WHERE w.organization_id = $1 AND x.state = 'pending' ORDER BY x.id LIMIT $3 FOR NO KEY UPDATE OF x SKIP LOCKED)
            AND state = 'pending'",
-        &[(&organization_id.0, Type::UUID), (&now, Type::TIMESTAMPTZ), (&REMOVED_EXECUTIONS_MAX, Type::INT8)],
+        &[(&organization_id, Type::UUID), (&now, Type::TIMESTAMPTZ), (&REMOVED_EXECUTIONS_MAX, Type::INT8)],
     )
     .await
     .map(drop)

@@ -1,8 +1,7 @@
 use domain::function::Actor;
-use domain::ids::OrganizationId;
+use domain::ids::{EventId, ExecutionId, OrganizationId, RunId, WorkflowId};
 use jiff::Timestamp;
 use tokio_postgres::types::Type;
-use uuid::Uuid;
 
 use crate::builder::{FIND_FREED, FreedSlot, freed_slot};
 use crate::types::column;
@@ -14,7 +13,7 @@ pub struct RunCancel {
     /// The tenant.
     pub organization_id: OrganizationId,
     /// The id of the root event.
-    pub run_id: Uuid,
+    pub run_id: RunId,
     /// The actor that cancels.
     pub cancelled_by: Actor,
     /// Now.
@@ -28,7 +27,7 @@ pub struct CancelOutcome {
     pub freed: Vec<FreedSlot>,
     /// Events of the run of which items wait, as many as are woken for: the builder ends those, and they need no slot. The others end
     /// when they come to the head of their queue.
-    pub waiting_event_ids: Vec<Uuid>,
+    pub waiting_event_ids: Vec<EventId>,
 }
 
 /// Cancels a run: marks it, ends what is pending and not started, and marks what runs `cancelling`.
@@ -91,13 +90,13 @@ async fn has_pending(tx: &Tx, cancel: &RunCancel) -> Result<bool, StoreError> {
     column(rows.first().ok_or(StoreError::Corrupt("cancel_run"))?, "has_pending")
 }
 
-async fn find_run(tx: &Tx, cancel: &RunCancel) -> Result<Uuid, StoreError> {
+async fn find_run(tx: &Tx, cancel: &RunCancel) -> Result<WorkflowId, StoreError> {
     let rows = tx
         .query(
             "/* cancel_run: find */
              SELECT e.workflow_id FROM workflow_events e JOIN workflows w ON w.id = e.workflow_id
              WHERE w.organization_id = $1 AND e.id = $2 AND coalesce(e.execution_id, e.id) = e.id AND e.root_event_id = e.id",
-            &[(&cancel.organization_id.0, Type::UUID), (&cancel.run_id, Type::UUID)],
+            &[(&cancel.organization_id, Type::UUID), (&cancel.run_id, Type::UUID)],
         )
         .await?;
     rows.first().map_or(Err(StoreError::NotFound), |row| column(row, "workflow_id"))
@@ -106,7 +105,7 @@ async fn find_run(tx: &Tx, cancel: &RunCancel) -> Result<Uuid, StoreError> {
 /// Nodes first, then executions: a pending execution that ends frees a slot of its node.
 async fn lock_limited_nodes(
     tx: &Tx,
-    workflow_id: Uuid,
+    workflow_id: WorkflowId,
     cancel: &RunCancel,
 ) -> Result<Vec<String>, StoreError> {
     let rows = tx
@@ -126,10 +125,10 @@ async fn lock_limited_nodes(
 /// A pending execution of a limited node that is not locked is left alone: it was made since, and its claim sees the mark.
 async fn lock_executions(
     tx: &Tx,
-    workflow_id: Uuid,
+    workflow_id: WorkflowId,
     cancel: &RunCancel,
     locked: &[String],
-) -> Result<Vec<Uuid>, StoreError> {
+) -> Result<Vec<ExecutionId>, StoreError> {
     let rows = tx
         .query(
             "/* cancel_run: lock executions */
@@ -157,7 +156,7 @@ async fn lock_run(tx: &Tx, cancel: &RunCancel) -> Result<(), StoreError> {
 }
 
 /// A later statement than the locks: a run that ended while they were waited for stays as it ended.
-async fn mark_run(tx: &Tx, workflow_id: Uuid, cancel: &RunCancel) -> Result<(), StoreError> {
+async fn mark_run(tx: &Tx, workflow_id: WorkflowId, cancel: &RunCancel) -> Result<(), StoreError> {
     tx.query(
         "/* cancel_run: mark */
          INSERT INTO workflow_run_marks (root_event_id, workflow_id, reason, created_by, created_at)
@@ -177,7 +176,7 @@ async fn mark_run(tx: &Tx, workflow_id: Uuid, cancel: &RunCancel) -> Result<(), 
 }
 
 /// Ends what is pending and marks what runs.
-async fn end_executions(tx: &Tx, cancel: &RunCancel, executions: &[Uuid]) -> Result<(), StoreError> {
+async fn end_executions(tx: &Tx, cancel: &RunCancel, executions: &[ExecutionId]) -> Result<(), StoreError> {
     if executions.is_empty() {
         return Ok(());
     }

@@ -1,8 +1,7 @@
-use domain::ids::OrganizationId;
+use domain::ids::{EventId, ItemId, OrganizationId, WorkflowId};
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio_postgres::types::Type;
-use uuid::Uuid;
 
 use crate::types::column;
 use crate::{Store, StoreError};
@@ -13,13 +12,13 @@ pub struct RunStart {
     /// The tenant.
     pub organization_id: OrganizationId,
     /// The workflow.
-    pub workflow_id: Uuid,
+    pub workflow_id: WorkflowId,
     /// `workflows.version` that the targets are of.
     pub version_planned: i64,
     /// The trigger node.
     pub node_id: String,
     /// The id of the root event, which is the run's.
-    pub event_id: Uuid,
+    pub event_id: EventId,
     /// The channel that the event leaves on.
     pub channel: &'static str,
     /// What kind of event.
@@ -31,7 +30,7 @@ pub struct RunStart {
     /// How often sealflow has called sealflow on the way here.
     pub hops: i32,
     /// The nodes that it is routed to, each with the id of its item.
-    pub targets: Vec<(String, Uuid)>,
+    pub targets: Vec<(String, ItemId)>,
     /// Now.
     pub now: Timestamp,
 }
@@ -52,7 +51,7 @@ pub enum StartOutcome {
 /// # Errors
 /// [`StoreError::Rejected`] when the data can't be stored.
 pub async fn start_run(store: &Store, start: &RunStart) -> Result<StartOutcome, StoreError> {
-    let (targets, item_ids): (Vec<&str>, Vec<Uuid>) =
+    let (targets, item_ids): (Vec<&str>, Vec<ItemId>) =
         start.targets.iter().map(|(node_id, item_id)| (node_id.as_str(), *item_id)).unzip();
     let rows = store
         .query_once(
@@ -81,7 +80,7 @@ pub async fn start_run(store: &Store, start: &RunStart) -> Result<StartOutcome, 
                     coalesce((SELECT is_full FROM live), false) AS is_full",
             &[
                 (&start.workflow_id, Type::UUID),
-                (&start.organization_id.0, Type::UUID),
+                (&start.organization_id, Type::UUID),
                 (&start.version_planned, Type::INT8),
                 (&start.node_id, Type::TEXT),
                 (&start.event_id, Type::UUID),

@@ -1,10 +1,9 @@
-use domain::ids::OrganizationId;
+use domain::ids::{OrganizationId, RunId, WorkflowId};
 use domain::run::{RunCounts, RunMark, RunState, decide_run_state};
 use jiff::Timestamp;
 use serde::Serialize;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
-use uuid::Uuid;
 
 use super::page::{Page, PageRequest, read_page};
 use crate::types::{column, word_if_any};
@@ -14,7 +13,7 @@ use crate::{Store, StoreError};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RunFilter {
     /// The workflow.
-    pub workflow_id: Option<Uuid>,
+    pub workflow_id: Option<WorkflowId>,
     /// The trigger node.
     pub node_id: Option<String>,
 }
@@ -23,9 +22,9 @@ pub struct RunFilter {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RunRow {
     /// The id of the root event.
-    pub id: Uuid,
+    pub id: RunId,
     /// The workflow.
-    pub workflow_id: Uuid,
+    pub workflow_id: WorkflowId,
     /// `workflows.name`
     pub workflow_name: String,
     /// The trigger node.
@@ -130,7 +129,7 @@ pub async fn list_runs(
              WHERE r.place <= $4
              ORDER BY r.id DESC",
             &[
-                (&organization_id.0, Type::UUID),
+                (&organization_id, Type::UUID),
                 (&filter.workflow_id, Type::UUID),
                 (&page.before, Type::UUID),
                 (&page.rows_max(), Type::INT8),
@@ -148,7 +147,7 @@ pub async fn list_runs(
 pub async fn load_run(
     store: &Store,
     organization_id: OrganizationId,
-    run_id: Uuid,
+    run_id: RunId,
 ) -> Result<RunRow, StoreError> {
     let rows = store
         .query(
@@ -172,7 +171,7 @@ pub async fn load_run(
                         max(x.finished_at) AS finished_at
                  FROM workflow_node_executions x WHERE x.root_event_id = r.id) c
              WHERE w.organization_id = $1 AND r.id = $2 AND coalesce(r.execution_id, r.id) = r.id AND r.root_event_id = r.id",
-            &[(&organization_id.0, Type::UUID), (&run_id, Type::UUID)],
+            &[(&organization_id, Type::UUID), (&run_id, Type::UUID)],
         )
         .await?;
     rows.first().map_or(Err(StoreError::NotFound), RunRow::from_row)

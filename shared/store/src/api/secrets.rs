@@ -85,7 +85,7 @@ pub async fn list_secrets(
              WHERE q.place = 1 OR (q.place <= $3 AND q.bytes <= $4)
              ORDER BY q.id DESC",
             &[
-                (&organization_id.0, Type::UUID),
+                (&organization_id, Type::UUID),
                 (&page.before, Type::UUID),
                 (&page.rows_max(), Type::INT8),
                 (&PAGE_COLUMN_BYTES_MAX, Type::INT8),
@@ -121,7 +121,7 @@ pub async fn load_secrets_named(
             "/* load_secrets_named */
              SELECT id, name, provider, data, created_by, created_at, updated_at FROM secrets
              WHERE domain_type = 'org' AND domain_id = $1 AND name = ANY($2)",
-            &[(&organization_id.0, Type::UUID), (&names, Type::TEXT_ARRAY)],
+            &[(&organization_id, Type::UUID), (&names, Type::TEXT_ARRAY)],
         )
         .await?;
     rows.iter().map(SecretRow::from_row).collect()
@@ -162,7 +162,7 @@ async fn change_in(
         .query(
             "/* change_secret: lock */
              SELECT id, data FROM secrets WHERE domain_type = 'org' AND domain_id = $1 AND name = $2 FOR NO KEY UPDATE",
-            &[(&secret.organization_id.0, Type::UUID), (&secret.name, Type::TEXT)],
+            &[(&secret.organization_id, Type::UUID), (&secret.name, Type::TEXT)],
         )
         .await?;
     let current = match rows.first() {
@@ -209,7 +209,7 @@ async fn insert_secret(
             &[
                 (&secret.id, Type::UUID),
                 (&secret.name, Type::TEXT),
-                (&secret.organization_id.0, Type::UUID),
+                (&secret.organization_id, Type::UUID),
                 (&data, Type::BYTEA),
                 (&created_by.to_string(), Type::TEXT),
                 (&now, Type::TIMESTAMPTZ),
@@ -236,7 +236,7 @@ pub async fn delete_secret(
         .query_once(
             "/* delete_secret */
              DELETE FROM secrets WHERE domain_type = 'org' AND domain_id = $1 AND name = $2 RETURNING id",
-            &[(&organization_id.0, Type::UUID), (&name, Type::TEXT)],
+            &[(&organization_id, Type::UUID), (&name, Type::TEXT)],
         )
         .await?;
     if rows.is_empty() { Err(StoreError::NotFound) } else { Ok(()) }

@@ -1,10 +1,9 @@
 use domain::function::Actor;
-use domain::ids::OrganizationId;
+use domain::ids::{OrganizationId, TokenId};
 use jiff::Timestamp;
 use serde::Serialize;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
-use uuid::Uuid;
 
 use super::page::{Page, PageRequest, read_page};
 use crate::types::column;
@@ -16,7 +15,7 @@ pub struct Caller {
     /// The one organization that the token reaches.
     pub organization_id: OrganizationId,
     /// `api_tokens.id`
-    pub token_id: Uuid,
+    pub token_id: TokenId,
     /// `api_tokens.name`
     pub token_name: String,
 }
@@ -44,7 +43,7 @@ pub async fn authenticate_token(
         return Ok(None);
     };
     Ok(Some(Caller {
-        organization_id: OrganizationId(column(row, "organization_id")?),
+        organization_id: column(row, "organization_id")?,
         token_id: column(row, "id")?,
         token_name: column(row, "name")?,
     }))
@@ -54,7 +53,7 @@ pub async fn authenticate_token(
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TokenRow {
     /// `api_tokens.id`
-    pub id: Uuid,
+    pub id: TokenId,
     /// The token's purpose, in words.
     pub name: String,
     /// When it was made.
@@ -96,7 +95,7 @@ pub async fn list_tokens(
                  SELECT id, name, created_at, created_by, expires_at, revoked_at FROM api_tokens
                  WHERE organization_id = $1 AND ($2::uuid IS NULL OR id < $2) ORDER BY id DESC LIMIT $3 + 1) q
              ORDER BY q.id DESC LIMIT $3",
-            &[(&organization_id.0, Type::UUID), (&page.before, Type::UUID), (&page.rows_max(), Type::INT8)],
+            &[(&organization_id, Type::UUID), (&page.before, Type::UUID), (&page.rows_max(), Type::INT8)],
         )
         .await?;
     read_page(&rows, TokenRow::from_row)
@@ -106,7 +105,7 @@ pub async fn list_tokens(
 #[derive(Clone, Debug)]
 pub struct NewToken<'a> {
     /// `api_tokens.id`
-    pub id: Uuid,
+    pub id: TokenId,
     /// Its purpose; no other live token of the organization has the name.
     pub name: &'a str,
     /// SHA-256 of the token.
@@ -142,7 +141,7 @@ async fn create_in(
             "/* create_token: live */
              SELECT count(*) AS live, coalesce(bool_or(name = $2), false) AS is_taken FROM api_tokens
              WHERE organization_id = $1 AND revoked_at IS NULL",
-            &[(&organization_id.0, Type::UUID), (&token.name, Type::TEXT)],
+            &[(&organization_id, Type::UUID), (&token.name, Type::TEXT)],
         )
         .await?;
     let live = live.first().ok_or(StoreError::Corrupt("create_token"))?;
@@ -160,7 +159,7 @@ async fn create_in(
              RETURNING id, name, created_at, created_by, expires_at, revoked_at",
             &[
                 (&token.id, Type::UUID),
-                (&organization_id.0, Type::UUID),
+                (&organization_id, Type::UUID),
                 (&token.name, Type::TEXT),
                 (&token.token_sha256, Type::BYTEA),
                 (&now, Type::TIMESTAMPTZ),
@@ -203,7 +202,7 @@ async fn revoke_in(
              FROM api_tokens t
              WHERE organization_id = $1 AND (id::text = $2 OR (name = $2 AND revoked_at IS NULL))
              ORDER BY (id::text = $2) DESC LIMIT 1",
-            &[(&organization_id.0, Type::UUID), (&reference, Type::TEXT)],
+            &[(&organization_id, Type::UUID), (&reference, Type::TEXT)],
         )
         .await?;
     let found = found.first().ok_or(StoreError::NotFound)?;
@@ -232,7 +231,7 @@ async fn lock_organization(tx: &Tx, organization_id: OrganizationId) -> Result<(
     let rows = tx
         .query(
             "/* lock_organization */ SELECT id FROM organizations WHERE id = $1 AND deleted_at IS NULL FOR NO KEY UPDATE",
-            &[(&organization_id.0, Type::UUID)],
+            &[(&organization_id, Type::UUID)],
         )
         .await?;
     rows.first().map_or(Err(StoreError::NotFound), |_| Ok(()))

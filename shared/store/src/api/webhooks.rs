@@ -1,10 +1,9 @@
-use domain::ids::OrganizationId;
+use domain::ids::{OrganizationId, WebhookId, WorkflowId};
 use domain::webhook::Authentication;
 use jiff::Timestamp;
 use serde::Serialize;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
-use uuid::Uuid;
 
 use super::workflow_apply::WebhookCredential;
 use crate::types::{column, word};
@@ -14,9 +13,9 @@ use crate::{Store, StoreError};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct WebhookRow {
     /// `webhooks.id`
-    pub id: Uuid,
+    pub id: WebhookId,
     /// The workflow.
-    pub workflow_id: Uuid,
+    pub workflow_id: WorkflowId,
     /// The trigger node.
     pub node_id: String,
     /// The last part of its URL.
@@ -62,7 +61,7 @@ impl WebhookRow {
 pub async fn list_webhooks(
     store: &Store,
     organization_id: OrganizationId,
-    workflow_id: Uuid,
+    workflow_id: WorkflowId,
 ) -> Result<Vec<WebhookRow>, StoreError> {
     let rows = store
         .query(
@@ -72,7 +71,7 @@ pub async fn list_webhooks(
              FROM webhooks h JOIN workflows w ON w.id = h.workflow_id
              WHERE w.organization_id = $1 AND h.workflow_id = $2 AND h.deleted_at IS NULL AND w.deleted_at IS NULL
              ORDER BY h.node_id",
-            &[(&organization_id.0, Type::UUID), (&workflow_id, Type::UUID)],
+            &[(&organization_id, Type::UUID), (&workflow_id, Type::UUID)],
         )
         .await?;
     rows.iter().map(WebhookRow::from_row).collect()
@@ -82,11 +81,11 @@ pub async fn list_webhooks(
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WebhookReference<'a> {
     /// By its id.
-    Id(Uuid),
+    Id(WebhookId),
     /// By its node.
     Node {
         /// The workflow.
-        workflow_id: Uuid,
+        workflow_id: WorkflowId,
         /// The trigger node.
         node_id: &'a str,
     },
@@ -123,7 +122,7 @@ pub async fn load_webhook_keys(
              WHERE w.organization_id = $1 AND (h.id = $2 OR (h.workflow_id = $3 AND h.node_id = $4))
                AND h.deleted_at IS NULL AND w.deleted_at IS NULL",
             &[
-                (&organization_id.0, Type::UUID),
+                (&organization_id, Type::UUID),
                 (&id, Type::UUID),
                 (&workflow_id, Type::UUID),
                 (&node_id, Type::TEXT),
@@ -145,7 +144,7 @@ pub async fn load_webhook_keys(
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WebhookRotation {
     /// `webhooks.id`
-    pub id: Uuid,
+    pub id: WebhookId,
     /// `webhooks.version`, as it was when the credential was made.
     pub version_planned: i64,
     /// `webhooks.signing_keys`, as they were then. A move to another KMS key changes them and not the version.
@@ -182,7 +181,7 @@ pub async fn rotate_webhook(
              RETURNING h.id, h.workflow_id, h.node_id, h.address, h.authentication, h.header_name, h.deduplication_header,
                  h.previous_until, h.version, h.created_at, h.updated_at",
             &[
-                (&organization_id.0, Type::UUID),
+                (&organization_id, Type::UUID),
                 (&rotation.id, Type::UUID),
                 (&rotation.version_planned, Type::INT8),
                 (&rotation.credential.signing_keys, Type::BYTEA),

@@ -1,11 +1,10 @@
 use domain::definition::{Definition, NodeType};
 use domain::function::Actor;
-use domain::ids::OrganizationId;
+use domain::ids::{OrganizationId, WebhookId, WorkflowId};
 use domain::webhook::Authentication;
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio_postgres::types::Type;
-use uuid::Uuid;
 
 use super::removed::end_pending_of_nodes;
 use crate::types::column;
@@ -17,7 +16,7 @@ pub struct WorkflowWrite {
     /// The tenant.
     pub organization_id: OrganizationId,
     /// The workflow; for a new one an id that was made for it.
-    pub workflow_id: Uuid,
+    pub workflow_id: WorkflowId,
     /// The version that all of this was planned against; None: the workflow is new.
     pub version_planned: Option<i64>,
     /// The whole definition.
@@ -33,7 +32,7 @@ pub struct WorkflowWrite {
     /// Live webhooks whose authentication or headers differ.
     pub webhooks_changed: Vec<WebhookChange>,
     /// Live webhooks whose node is no longer a webhook trigger.
-    pub webhooks_removed: Vec<Uuid>,
+    pub webhooks_removed: Vec<WebhookId>,
     /// The token or user that applies.
     pub applied_by: Actor,
     /// Now.
@@ -60,7 +59,7 @@ pub struct NodeWrite {
     /// Where the console draws it.
     pub position: Option<Value>,
     /// Its webhook, for webhook triggers.
-    pub webhook_id: Option<Uuid>,
+    pub webhook_id: Option<WebhookId>,
 }
 
 /// A row of `workflow_node_secret_refs`; its version is the one that the apply makes.
@@ -80,7 +79,7 @@ pub struct SecretRefWrite {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WebhookWrite {
     /// `webhooks.id`
-    pub id: Uuid,
+    pub id: WebhookId,
     /// The trigger node.
     pub node_id: String,
     /// The last part of its URL: 128 random bits.
@@ -99,7 +98,7 @@ pub struct WebhookWrite {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WebhookChange {
     /// `webhooks.id`
-    pub id: Uuid,
+    pub id: WebhookId,
     /// `signature`, `bearer`, `header_token` or `none`.
     pub authentication: Authentication,
     /// The header of the signature or token, lower case.
@@ -169,7 +168,7 @@ pub(super) async fn share_organization(tx: &Tx, organization_id: OrganizationId)
     let rows = tx
         .query(
             "/* share_organization */ SELECT id FROM organizations WHERE id = $1 AND deleted_at IS NULL FOR SHARE",
-            &[(&organization_id.0, Type::UUID)],
+            &[(&organization_id, Type::UUID)],
         )
         .await?;
     if rows.is_empty() { Err(StoreError::NotFound) } else { Ok(()) }
@@ -179,7 +178,7 @@ pub(super) async fn share_organization(tx: &Tx, organization_id: OrganizationId)
 pub(super) async fn lock_workflow(
     tx: &Tx,
     organization_id: OrganizationId,
-    workflow_id: Uuid,
+    workflow_id: WorkflowId,
     version_expected: Option<i64>,
 ) -> Result<i64, StoreError> {
     let rows = tx
@@ -187,7 +186,7 @@ pub(super) async fn lock_workflow(
             "/* lock_workflow */
              SELECT version FROM workflows
              WHERE id = $1 AND organization_id = $2 AND deleted_at IS NULL FOR NO KEY UPDATE",
-            &[(&workflow_id, Type::UUID), (&organization_id.0, Type::UUID)],
+            &[(&workflow_id, Type::UUID), (&organization_id, Type::UUID)],
         )
         .await?;
     let version: i64 = match rows.first() {
@@ -239,7 +238,7 @@ async fn insert_workflow(tx: &Tx, write: &WorkflowWrite) -> Result<i64, StoreErr
          VALUES ($1, $2, $3, $4, $5, $6, 1, $7, $8, $8)",
         &[
             (&write.workflow_id, Type::UUID),
-            (&write.organization_id.0, Type::UUID),
+            (&write.organization_id, Type::UUID),
             (&write.definition.name, Type::TEXT),
             (&write.definition.description, Type::TEXT),
             (&nodes, Type::JSONB),

@@ -1,8 +1,7 @@
 use domain::function::Actor;
-use domain::ids::OrganizationId;
+use domain::ids::{OrganizationId, WorkflowId};
 use jiff::Timestamp;
 use tokio_postgres::types::Type;
-use uuid::Uuid;
 
 use super::removed::end_pending_of_nodes;
 use super::workflow_apply::lock_workflow;
@@ -23,7 +22,7 @@ pub struct DeletedWorkflow {
 pub async fn delete_workflow(
     store: &Store,
     organization_id: OrganizationId,
-    workflow_id: Uuid,
+    workflow_id: WorkflowId,
     deleted_by: &Actor,
     now: Timestamp,
 ) -> Result<DeletedWorkflow, StoreError> {
@@ -33,7 +32,7 @@ pub async fn delete_workflow(
 async fn delete_in(
     tx: Tx,
     organization_id: OrganizationId,
-    workflow_id: Uuid,
+    workflow_id: WorkflowId,
     deleted_by: &Actor,
     now: Timestamp,
 ) -> Result<DeletedWorkflow, StoreError> {

@@ -1,5 +1,5 @@
 use domain::definition::Definition;
-use domain::ids::OrganizationId;
+use domain::ids::{OrganizationId, WorkflowId};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ use crate::{Store, StoreError};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct WorkflowRow {
     /// `workflows.id`
-    pub id: Uuid,
+    pub id: WorkflowId,
     /// Unique in the organization among live workflows.
     pub name: String,
     /// What it is for.
@@ -66,7 +66,7 @@ pub async fn list_workflows(
                          WHERE w.organization_id = $1 AND w.deleted_at IS NULL AND ($2::uuid IS NULL OR w.id < $2)
                          ORDER BY w.id DESC LIMIT $3 + 1) c) q
              ORDER BY q.id DESC LIMIT $3",
-            &[(&organization_id.0, Type::UUID), (&page.before, Type::UUID), (&page.rows_max(), Type::INT8)],
+            &[(&organization_id, Type::UUID), (&page.before, Type::UUID), (&page.rows_max(), Type::INT8)],
         )
         .await?;
     read_page(&rows, WorkflowRow::from_row)
@@ -89,7 +89,7 @@ pub async fn find_workflow(
              FROM workflows
              WHERE organization_id = $1 AND (id = $2 OR (name = $3 AND deleted_at IS NULL))
              ORDER BY (id = $2) DESC NULLS LAST LIMIT 1",
-            &[(&organization_id.0, Type::UUID), (&id, Type::UUID), (&reference, Type::TEXT)],
+            &[(&organization_id, Type::UUID), (&id, Type::UUID), (&reference, Type::TEXT)],
         )
         .await?;
     rows.first().map_or(Err(StoreError::NotFound), WorkflowRow::from_row)
@@ -113,7 +113,7 @@ pub async fn load_workflow(
              FROM workflows
              WHERE organization_id = $1 AND (id = $2 OR (name = $3 AND deleted_at IS NULL))
              ORDER BY (id = $2) DESC NULLS LAST LIMIT 1",
-            &[(&organization_id.0, Type::UUID), (&id, Type::UUID), (&reference, Type::TEXT)],
+            &[(&organization_id, Type::UUID), (&id, Type::UUID), (&reference, Type::TEXT)],
         )
         .await?;
     rows.first().map_or(Err(StoreError::NotFound), with_definition)
@@ -133,7 +133,7 @@ pub async fn load_workflow_named(
             "/* load_workflow_named */
              SELECT id, name, description, version, created_by, created_at, updated_at, deleted_at, nodes, edges
              FROM workflows WHERE organization_id = $1 AND name = $2 AND deleted_at IS NULL",
-            &[(&organization_id.0, Type::UUID), (&name, Type::TEXT)],
+            &[(&organization_id, Type::UUID), (&name, Type::TEXT)],
         )
         .await?;
     rows.first().map(with_definition).transpose()

@@ -1,9 +1,8 @@
-use domain::ids::OrganizationId;
+use domain::ids::{EventId, ItemId, OrganizationId, WorkflowId};
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
-use uuid::Uuid;
 
 use super::lock::{LimitKey, LockedNodes, NodeKey, Wakes, key_arrays, limit_key_arrays, node_key};
 use super::slots::{Slots, read_slots};
@@ -15,13 +14,13 @@ use crate::{StoreError, Tx};
 #[derive(Clone, Debug)]
 pub struct ClaimedItem {
     /// `workflow_node_queue_items.id`
-    pub id: Uuid,
+    pub id: ItemId,
     /// The node that it waited at.
     pub node: NodeKey,
     /// The run.
-    pub root_event_id: Uuid,
+    pub root_event_id: EventId,
     /// The event that waited.
-    pub event_id: Uuid,
+    pub event_id: EventId,
     /// When it was routed.
     pub created_at: Timestamp,
     /// Whether the node is not the one that the item was routed to: removed, or removed and added again.
@@ -45,7 +44,7 @@ impl ClaimedItem {
 #[derive(Clone, Debug)]
 pub struct StoredDefinition {
     /// `workflows.id`
-    pub workflow_id: Uuid,
+    pub workflow_id: WorkflowId,
     /// `workflows.organization_id`
     pub organization_id: OrganizationId,
     /// `workflows.version`
@@ -85,7 +84,7 @@ pub async fn claim_items(
     keys: &[LimitKey],
     wakes: &Wakes,
     items_max: i64,
-    definitions_of: &[Uuid],
+    definitions_of: &[WorkflowId],
 ) -> Result<Claims, StoreError> {
     let has_suspects = nodes.woken.iter().any(|node| node.has_suspects);
     let (workflow_ids, node_ids, concurrency_keys) = limit_key_arrays(keys);
@@ -132,7 +131,11 @@ pub async fn claim_items(
 ///
 /// # Errors
 /// See [`StoreError`].
-pub async fn claim_one(tx: &Tx, item: &SuspectItem, definitions_of: &[Uuid]) -> Result<Claims, StoreError> {
+pub async fn claim_one(
+    tx: &Tx,
+    item: &SuspectItem,
+    definitions_of: &[WorkflowId],
+) -> Result<Claims, StoreError> {
     let (rows, definitions) = futures_util::try_join!(
         tx.query_with(CLAIM_ONE, [(&item.id, Type::UUID)]),
         load_definitions(tx, definitions_of),
@@ -219,7 +222,7 @@ const CLAIM_UNLIMITED: &str = "/* claim_unlimited */
 
 pub(super) async fn load_definitions(
     tx: &Tx,
-    workflow_ids: &[Uuid],
+    workflow_ids: &[WorkflowId],
 ) -> Result<Vec<StoredDefinition>, StoreError> {
     if workflow_ids.is_empty() {
         return Ok(Vec::new());
@@ -237,7 +240,7 @@ pub(super) async fn load_definitions(
 pub(crate) fn stored_definition(row: &Row) -> Result<StoredDefinition, StoreError> {
     Ok(StoredDefinition {
         workflow_id: column(row, "id")?,
-        organization_id: OrganizationId(column(row, "organization_id")?),
+        organization_id: column(row, "organization_id")?,
         version: column(row, "version")?,
         name: column(row, "name")?,
         description: column(row, "description")?,

@@ -1,9 +1,9 @@
+use domain::ids::{EventId, ExecutionId, WorkflowId};
 use domain::limits::{ANCESTORS_BYTES_MAX, CONFIGURATION_BYTES_MAX, EVENT_DATA_BYTES_MAX};
 use domain::run::RunMark;
 use jiff::Timestamp;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
-use uuid::Uuid;
 
 use super::lock::{LimitKey, NodeKey, key_arrays, node_key};
 use super::slots::{Slots, read_slots};
@@ -14,24 +14,24 @@ use crate::{JsonText, StoreError, Tx};
 #[derive(Clone, Debug, Default)]
 pub struct LoadRequest {
     /// The claimed items' events.
-    pub event_ids: Vec<Uuid>,
+    pub event_ids: Vec<EventId>,
     /// Their runs.
-    pub root_event_ids: Vec<Uuid>,
+    pub root_event_ids: Vec<EventId>,
     /// Runs whose root event's data is mentioned.
-    pub roots_with_data: Vec<Uuid>,
+    pub roots_with_data: Vec<EventId>,
     /// Events whose ancestors are mentioned, and which of them.
     pub ancestors: Vec<AncestorRequest>,
     /// Limited nodes that the plan might go on with.
     pub downstream: Vec<NodeKey>,
     /// Workflows whose full nodes matter.
-    pub workflow_ids: Vec<Uuid>,
+    pub workflow_ids: Vec<WorkflowId>,
 }
 
 /// Which ancestors of an event are wanted.
 #[derive(Clone, Debug)]
 pub struct AncestorRequest {
     /// The event; it is its own ancestor at distance 1.
-    pub event_id: Uuid,
+    pub event_id: EventId,
     /// Nodes whose nearest event is wanted.
     pub node_ids: Vec<String>,
     /// All ancestors up to this distance are wanted.
@@ -42,7 +42,7 @@ pub struct AncestorRequest {
 #[derive(Clone, Debug)]
 pub struct InputEvent {
     /// `workflow_events.id`
-    pub id: Uuid,
+    pub id: EventId,
     /// The node that it comes from.
     pub node_id: String,
     /// Its type.
@@ -52,7 +52,7 @@ pub struct InputEvent {
     /// Events from the root down to it.
     pub depth: i32,
     /// The execution that emitted it.
-    pub execution_id: Option<Uuid>,
+    pub execution_id: Option<ExecutionId>,
     /// The display configuration of that execution.
     pub configuration: Option<JsonText>,
     /// Places of its data that were blanked (`domain::redactions::Redactions`).
@@ -65,7 +65,7 @@ pub struct InputEvent {
 #[derive(Clone, Debug)]
 pub struct AncestorEvent {
     /// The claimed item's event.
-    pub of_event_id: Uuid,
+    pub of_event_id: EventId,
     /// 1 is that event itself.
     pub distance: i32,
     /// The node that the ancestor comes from.
@@ -86,7 +86,7 @@ pub struct AncestorEvent {
 #[derive(Clone, Debug)]
 pub struct RunFacts {
     /// The run.
-    pub root_event_id: Uuid,
+    pub root_event_id: EventId,
     /// When it began.
     pub started_at: Timestamp,
     /// The node of its root event.
@@ -237,7 +237,7 @@ async fn load_ancestors(tx: &Tx, requests: &[AncestorRequest]) -> Result<Vec<Anc
     if requests.is_empty() {
         return Ok(Vec::new());
     }
-    let event_ids: Vec<Uuid> = requests.iter().map(|request| request.event_id).collect();
+    let event_ids: Vec<EventId> = requests.iter().map(|request| request.event_id).collect();
     let node_ids: Vec<String> =
         requests.iter().map(|request| serde_json::json!(request.node_ids).to_string()).collect();
     let distances: Vec<i32> = requests.iter().map(|request| request.distance_max).collect();

@@ -1,20 +1,19 @@
-use domain::ids::OrganizationId;
+use domain::ids::{EventId, OrganizationId, WorkflowId};
 use domain::limits::CLAIM_ITEMS_MAX;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
-use uuid::Uuid;
 
 use crate::types::column;
 use crate::{StoreError, Tx};
 
 /// A node's key: workflow and node id.
-pub type NodeKey = (Uuid, String);
+pub type NodeKey = (WorkflowId, String);
 
 /// What a batch of messages asks to look at.
 #[derive(Clone, Debug, Default)]
 pub struct Wakes {
     /// Events whose queue items wait.
-    pub event_ids: Vec<Uuid>,
+    pub event_ids: Vec<EventId>,
     /// Nodes that may have a free slot.
     pub nodes: Vec<NodeKey>,
 }
@@ -42,7 +41,7 @@ pub struct WokenNode {
     /// Of a limited node: the concurrency keys that the wakes ask to look at.
     pub concurrency_keys: Vec<String>,
     /// The woken events that wait there.
-    pub event_ids: Vec<Uuid>,
+    pub event_ids: Vec<EventId>,
     /// Whether it was named.
     pub is_named: bool,
     /// `workflows.version`.
@@ -130,7 +129,7 @@ pub(super) fn sorted(mut keys: Vec<LimitKey>) -> Vec<LimitKey> {
 }
 
 /// Concurrency keys as the three arrays that `unnest` takes.
-pub(super) fn limit_key_arrays(keys: &[LimitKey]) -> (Vec<Uuid>, Vec<&str>, Vec<&str>) {
+pub(super) fn limit_key_arrays(keys: &[LimitKey]) -> (Vec<WorkflowId>, Vec<&str>, Vec<&str>) {
     let workflow_ids = keys.iter().map(|key| key.node.0).collect();
     let node_ids = keys.iter().map(|key| key.node.1.as_str()).collect();
     (workflow_ids, node_ids, keys.iter().map(|key| key.concurrency_key.as_str()).collect())
@@ -256,7 +255,7 @@ fn woken_node(row: &Row) -> Result<WokenNode, StoreError> {
         event_ids: column(row, "event_ids")?,
         is_named: column(row, "is_named")?,
         workflow_version: column(row, "version")?,
-        organization_id: OrganizationId(column(row, "organization_id")?),
+        organization_id: column(row, "organization_id")?,
     })
 }
 
@@ -265,6 +264,6 @@ pub(crate) fn node_key(row: &Row) -> Result<NodeKey, StoreError> {
 }
 
 /// Node keys as the two arrays that `unnest` takes.
-pub(crate) fn key_arrays(keys: &[NodeKey]) -> (Vec<Uuid>, Vec<&str>) {
+pub(crate) fn key_arrays(keys: &[NodeKey]) -> (Vec<WorkflowId>, Vec<&str>) {
     keys.iter().map(|(workflow_id, node_id)| (*workflow_id, node_id.as_str())).unzip()
 }

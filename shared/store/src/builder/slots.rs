@@ -1,8 +1,7 @@
-use domain::ids::OrganizationId;
+use domain::ids::{EventId, OrganizationId};
 use domain::message::Message;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
-use uuid::Uuid;
 
 use super::lock::{LimitKey, NodeKey, limit_key_arrays, node_key};
 use crate::types::column;
@@ -16,7 +15,7 @@ pub struct Slots {
     /// Limit less active executions; items that this transaction has taken are not counted.
     pub free: i64,
     /// The event of the first item that waits, if one does.
-    pub next_event_id: Option<Uuid>,
+    pub next_event_id: Option<EventId>,
 }
 
 /// Slots of concurrency keys of nodes whose lock is held; what is no live node with a limit has none. At a node without a key an item that
@@ -64,7 +63,7 @@ pub struct FreedSlot {
     /// Its organization.
     pub organization_id: OrganizationId,
     /// At a node with a key: the event of the first item that waits, for a message names ids alone, and no key.
-    pub event_id: Option<Uuid>,
+    pub event_id: Option<EventId>,
 }
 
 impl FreedSlot {
@@ -77,7 +76,7 @@ impl FreedSlot {
 
 /// The wake for a free slot of a node: for that of a concurrency key the event of the first item that waits for it.
 #[must_use]
-pub fn wake_of_slot((workflow_id, node_id): &NodeKey, event_id: Option<Uuid>) -> Message {
+pub fn wake_of_slot((workflow_id, node_id): &NodeKey, event_id: Option<EventId>) -> Message {
     match event_id {
         Some(event_id) => Message::Event { event_id },
         None => Message::Node { workflow_id: *workflow_id, node_id: node_id.clone() },
@@ -108,7 +107,7 @@ pub(crate) const FIND_FREED: &str = "/* find_freed_slots */
 pub(crate) fn freed_slot(row: &Row) -> Result<FreedSlot, StoreError> {
     Ok(FreedSlot {
         node: node_key(row)?,
-        organization_id: OrganizationId(column(row, "organization_id")?),
+        organization_id: column(row, "organization_id")?,
         event_id: column(row, "event_id")?,
     })
 }

@@ -1,7 +1,6 @@
-use domain::ids::OrganizationId;
+use domain::ids::{ItemId, OrganizationId};
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
-use uuid::Uuid;
 
 use super::lock::{
     LimitKey, NodeKey, Wakes, WokenNode, find_woken_nodes, key_arrays, limit_key_arrays, node_key, sorted,
@@ -13,7 +12,7 @@ use crate::{StoreError, Tx};
 #[derive(Clone, Debug)]
 pub struct SuspectItem {
     /// `workflow_node_queue_items.id`
-    pub id: Uuid,
+    pub id: ItemId,
     /// The node that it waits at.
     pub node: NodeKey,
     /// Its organization.
@@ -28,7 +27,7 @@ pub(super) fn suspect_item(row: &Row) -> Result<SuspectItem, StoreError> {
     Ok(SuspectItem {
         id: column(row, "id")?,
         node: node_key(row)?,
-        organization_id: OrganizationId(column(row, "organization_id")?),
+        organization_id: column(row, "organization_id")?,
         crashes: column(row, "crashes")?,
         concurrency_key: column(row, "concurrency_key")?,
     })
@@ -160,7 +159,7 @@ pub const SUSPECT_SECONDS: u32 = 20;
 ///
 /// # Errors
 /// See [`StoreError`].
-pub async fn begin_suspect(tx: &Tx, item_id: Uuid) -> Result<Begin, StoreError> {
+pub async fn begin_suspect(tx: &Tx, item_id: ItemId) -> Result<Begin, StoreError> {
     let rows = tx
         .query(
             "/* begin_suspect */
@@ -185,7 +184,7 @@ pub async fn begin_suspect(tx: &Tx, item_id: Uuid) -> Result<Begin, StoreError> 
 ///
 /// # Errors
 /// See [`StoreError`].
-pub async fn forgive_suspect(tx: &Tx, item_id: Uuid) -> Result<(), StoreError> {
+pub async fn forgive_suspect(tx: &Tx, item_id: ItemId) -> Result<(), StoreError> {
     tx.query(
         "/* forgive_suspect */
          UPDATE workflow_node_queue_items SET crashes = crashes - 1, suspect_until = NULL WHERE id = $1 AND crashes > 0 RETURNING id",

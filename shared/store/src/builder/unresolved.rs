@@ -1,6 +1,6 @@
+use domain::ids::{ItemId, WorkflowId};
 use jiff::Timestamp;
 use tokio_postgres::types::Type;
-use uuid::Uuid;
 
 use super::claim::{ClaimedItem, StoredDefinition, claimed_item, load_definitions};
 use super::lock::{LimitKey, NodeKey, key_arrays, sorted};
@@ -32,9 +32,9 @@ pub struct UnresolvedItems {
 pub async fn find_unresolved_items(
     tx: &Tx,
     locked: &[NodeKey],
-    only: Option<Uuid>,
+    only: Option<ItemId>,
     items_max: i64,
-    definitions_of: &[Uuid],
+    definitions_of: &[WorkflowId],
 ) -> Result<UnresolvedItems, StoreError> {
     let (workflow_ids, node_ids) = key_arrays(locked);
     let (plain, rows, definitions) = futures_util::try_join!(
@@ -76,12 +76,12 @@ pub async fn find_unresolved_items(
 /// [`StoreError::Conflict`] when one of the items is gone, and those of [`write_batch`].
 pub async fn write_resolved(
     tx: &Tx,
-    keys: &[(Uuid, String)],
-    ended: &[Uuid],
+    keys: &[(ItemId, String)],
+    ended: &[ItemId],
     batch: &WriteBatch,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let (ids, values): (Vec<Uuid>, Vec<&str>) = keys.iter().map(|(id, key)| (*id, key.as_str())).unzip();
+    let (ids, values): (Vec<ItemId>, Vec<&str>) = keys.iter().map(|(id, key)| (*id, key.as_str())).unzip();
     let (stored, taken, ()) = futures_util::try_join!(
         tx.query_with(STORE_KEYS, [(&ids, Type::UUID_ARRAY), (&values, Type::TEXT_ARRAY)]),
         tx.query_with(

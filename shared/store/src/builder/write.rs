@@ -1,3 +1,4 @@
+use domain::ids::{EventId, ExecutionId, ItemId, RunId, WorkflowId};
 use std::time::Duration;
 
 use domain::execution::{ExecutionResult, ExecutionState, ResultReason};
@@ -13,11 +14,11 @@ use crate::{JsonText, StoreError, Tx};
 #[derive(Clone, Debug)]
 pub struct NewEvent {
     /// `id`
-    pub id: Uuid,
+    pub id: EventId,
     /// The node that it comes from.
     pub node: NodeKey,
     /// The run.
-    pub root_event_id: Uuid,
+    pub root_event_id: EventId,
     /// The channel that it left on.
     pub channel: String,
     /// Its type.
@@ -31,22 +32,22 @@ pub struct NewEvent {
     /// Events from the root down to it.
     pub depth: i32,
     /// The execution that emitted it.
-    pub execution_id: Uuid,
+    pub execution_id: ExecutionId,
 }
 
 /// A row of `workflow_node_executions`, pending or finished.
 #[derive(Clone, Debug)]
 pub struct NewExecution {
     /// `id`
-    pub id: Uuid,
+    pub id: ExecutionId,
     /// The node.
     pub node: NodeKey,
     /// The run.
-    pub root_event_id: Uuid,
+    pub root_event_id: EventId,
     /// The event that it works on.
-    pub event_id: Uuid,
+    pub event_id: EventId,
     /// The execution that emitted that event.
-    pub previous_execution_id: Option<Uuid>,
+    pub previous_execution_id: Option<ExecutionId>,
     /// Pending or finished.
     pub state: ExecutionState,
     /// How it ended.
@@ -75,13 +76,13 @@ pub struct NewExecution {
 #[derive(Clone, Debug)]
 pub struct NewItem {
     /// `id`
-    pub id: Uuid,
+    pub id: ItemId,
     /// The node that it waits at.
     pub node: NodeKey,
     /// The run.
-    pub root_event_id: Uuid,
+    pub root_event_id: EventId,
     /// The event that waits.
-    pub event_id: Uuid,
+    pub event_id: EventId,
 }
 
 /// A row of `workflow_node_execution_kvs`.
@@ -90,7 +91,7 @@ pub struct NewKey {
     /// `id`
     pub id: Uuid,
     /// The execution.
-    pub execution_id: Uuid,
+    pub execution_id: ExecutionId,
     /// The node.
     pub node: NodeKey,
     /// The key's name.
@@ -111,9 +112,9 @@ pub struct WriteBatch {
     /// Queue items.
     pub items: Vec<NewItem>,
     /// Runs to mark as past their limit.
-    pub run_limits: Vec<(Uuid, Uuid)>,
+    pub run_limits: Vec<(EventId, WorkflowId)>,
     /// The version of each workflow that was planned with.
-    pub versions: Vec<(Uuid, i64)>,
+    pub versions: Vec<(WorkflowId, i64)>,
 }
 
 /// Writes a batch in one round trip.
@@ -144,8 +145,8 @@ async fn write_rows(tx: &Tx, batch: &WriteBatch, now: Timestamp) -> Result<(), S
     }
 }
 
-async fn check_versions(tx: &Tx, versions: &[(Uuid, i64)]) -> Result<bool, StoreError> {
-    let (ids, expected): (Vec<Uuid>, Vec<i64>) = versions.iter().copied().unzip();
+async fn check_versions(tx: &Tx, versions: &[(WorkflowId, i64)]) -> Result<bool, StoreError> {
+    let (ids, expected): (Vec<WorkflowId>, Vec<i64>) = versions.iter().copied().unzip();
     let rows = tx
         .query(
             "/* check_versions */
@@ -294,11 +295,15 @@ async fn insert_items(tx: &Tx, items: &[NewItem], now: Timestamp) -> Result<usiz
     Ok(rows.len())
 }
 
-async fn insert_run_limits(tx: &Tx, runs: &[(Uuid, Uuid)], now: Timestamp) -> Result<(), StoreError> {
+async fn insert_run_limits(
+    tx: &Tx,
+    runs: &[(EventId, WorkflowId)],
+    now: Timestamp,
+) -> Result<(), StoreError> {
     if runs.is_empty() {
         return Ok(());
     }
-    let (roots, workflows): (Vec<Uuid>, Vec<Uuid>) = runs.iter().copied().unzip();
+    let (roots, workflows): (Vec<EventId>, Vec<WorkflowId>) = runs.iter().copied().unzip();
     let rows = tx
         .query(
             "/* insert_run_limits */
@@ -310,7 +315,7 @@ async fn insert_run_limits(tx: &Tx, runs: &[(Uuid, Uuid)], now: Timestamp) -> Re
         )
         .await?;
     for row in &rows {
-        let run_id: Uuid = column(row, "root_event_id")?;
+        let run_id: RunId = column(row, "root_event_id")?;
         tracing::warn!(%run_id, "the run is past its limit");
     }
     Ok(())

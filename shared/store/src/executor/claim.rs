@@ -1,4 +1,4 @@
-use domain::ids::{LeaseToken, OrganizationId};
+use domain::ids::{EventId, ExecutionId, LeaseToken, OrganizationId, WorkflowId};
 use domain::share::Share;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -23,15 +23,15 @@ pub enum ClaimScope {
 #[derive(Clone, Debug)]
 pub struct ClaimedExecution {
     /// `workflow_node_executions.id`
-    pub id: Uuid,
+    pub id: ExecutionId,
     /// The workflow.
-    pub workflow_id: Uuid,
+    pub workflow_id: WorkflowId,
     /// The organization, from the workflow: never from a message or from the execution.
     pub organization_id: OrganizationId,
     /// The node.
     pub node_id: String,
     /// The run.
-    pub root_event_id: Uuid,
+    pub root_event_id: EventId,
     /// How often sealflow has called sealflow on the way to the run's root event.
     pub hops: i32,
     /// The component that it was built with.
@@ -99,7 +99,7 @@ pub enum Refusal {
 #[derive(Clone, Copy, Debug)]
 pub struct RefusedExecution {
     /// `workflow_node_executions.id`
-    pub id: Uuid,
+    pub id: ExecutionId,
     /// The organization.
     pub organization_id: OrganizationId,
     /// Why.
@@ -139,7 +139,7 @@ pub struct ClaimTerms {
 /// See [`StoreError`].
 pub async fn claim_executions(
     tx: &Tx,
-    ids: &[Uuid],
+    ids: &[ExecutionId],
     terms: ClaimTerms,
     now: Timestamp,
 ) -> Result<ExecutionClaims, StoreError> {
@@ -154,7 +154,7 @@ pub async fn claim_executions(
     let share_wait = format!("{SHARE_WAIT_MILLIS}ms");
     let put_off = PUT_OFF_SECONDS.map(f64::from);
     // A claim takes no slot, so no node needs its lock.
-    let none: &[Uuid] = &[];
+    let none: &[ExecutionId] = &[];
     let (_, _, _, claimed, refused, allowed, secrets) = futures_util::try_join!(
         tx.query_with(LOCK_FREE_EXECUTIONS, [(&ids, Type::UUID_ARRAY), (&none, Type::UUID_ARRAY)]),
         tx.query_unless_empty(
@@ -179,22 +179,22 @@ pub async fn claim_executions(
             [
                 (&ids, Type::UUID_ARRAY),
                 (&crashes_max, Type::INT4),
-                (&token.0, Type::UUID),
+                (&token, Type::UUID),
                 (&lease_seconds, Type::FLOAT8),
                 (&now, Type::TIMESTAMPTZ),
             ],
         ),
         tx.query_with(
             FIND_REFUSED,
-            [(&ids, Type::UUID_ARRAY), (&token.0, Type::UUID), (&domain::limits::CRASHES_MAX, Type::INT4)],
+            [(&ids, Type::UUID_ARRAY), (&token, Type::UUID), (&domain::limits::CRASHES_MAX, Type::INT4)],
         ),
-        tx.query_with(LOAD_ALLOWED, [(&ids, Type::UUID_ARRAY), (&token.0, Type::UUID)]),
-        tx.query_with(LOAD_SECRETS, [(&ids, Type::UUID_ARRAY), (&token.0, Type::UUID)]),
+        tx.query_with(LOAD_ALLOWED, [(&ids, Type::UUID_ARRAY), (&token, Type::UUID)]),
+        tx.query_with(LOAD_SECRETS, [(&ids, Type::UUID_ARRAY), (&token, Type::UUID)]),
     )?;
     let mut executions: Vec<ClaimedExecution> =
         claimed.iter().map(claimed_execution).collect::<Result<_, _>>()?;
     for row in &allowed {
-        let id: Uuid = column(row, "id")?;
+        let id: ExecutionId = column(row, "id")?;
         if let Some(execution) = executions.iter_mut().find(|execution| execution.id == id) {
             let allowed = AllowedRef {
                 name: column(row, "secret_name")?,
@@ -331,7 +331,7 @@ fn claimed_execution(row: &Row) -> Result<ClaimedExecution, StoreError> {
     Ok(ClaimedExecution {
         id: column(row, "id")?,
         workflow_id: column(row, "workflow_id")?,
-        organization_id: OrganizationId(column(row, "organization_id")?),
+        organization_id: column(row, "organization_id")?,
         node_id: column(row, "node_id")?,
         root_event_id: column(row, "root_event_id")?,
         hops: column(row, "hops")?,
@@ -351,7 +351,7 @@ fn claimed_execution(row: &Row) -> Result<ClaimedExecution, StoreError> {
 fn stored_secret(row: &Row) -> Result<StoredSecret, StoreError> {
     Ok(StoredSecret {
         id: column(row, "id")?,
-        organization_id: OrganizationId(column(row, "domain_id")?),
+        organization_id: column(row, "domain_id")?,
         name: column(row, "name")?,
         data: column(row, "data")?,
     })
@@ -370,9 +370,5 @@ fn refused_execution(row: &Row) -> Result<RefusedExecution, StoreError> {
     } else {
         Refusal::Suspect
     };
-    Ok(RefusedExecution {
-        id: column(row, "id")?,
-        organization_id: OrganizationId(column(row, "organization_id")?),
-        refusal,
-    })
+    Ok(RefusedExecution { id: column(row, "id")?, organization_id: column(row, "organization_id")?, refusal })
 }

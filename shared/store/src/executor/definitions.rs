@@ -1,6 +1,6 @@
+use domain::ids::WorkflowId;
 use serde_json::Value;
 use tokio_postgres::types::Type;
-use uuid::Uuid;
 
 use crate::types::column;
 use crate::{Store, StoreError};
@@ -9,7 +9,7 @@ use crate::{Store, StoreError};
 #[derive(Clone, Debug)]
 pub struct StoredEdges {
     /// `workflows.id`
-    pub workflow_id: Uuid,
+    pub workflow_id: WorkflowId,
     /// `workflows.version`
     pub version: i64,
     /// `workflows.edges`
@@ -20,7 +20,7 @@ pub struct StoredEdges {
 ///
 /// # Errors
 /// See [`StoreError`].
-pub async fn load_edges(store: &Store, workflow_ids: &[Uuid]) -> Result<Vec<StoredEdges>, StoreError> {
+pub async fn load_edges(store: &Store, workflow_ids: &[WorkflowId]) -> Result<Vec<StoredEdges>, StoreError> {
     let rows = store
         .query(
             "/* load_edges */ SELECT id, version, edges FROM workflows WHERE id = ANY($1)",

@@ -1,7 +1,7 @@
 use domain::execution::ResultReason;
+use domain::ids::ExecutionId;
 use jiff::Timestamp;
 use tokio_postgres::types::Type;
-use uuid::Uuid;
 
 use super::locks::{LOCK_EXECUTIONS, LOCK_NODES};
 use crate::builder::{FIND_FREED, FreedSlot, freed_slot, wait_briefly};
@@ -12,7 +12,7 @@ use crate::{StoreError, Tx};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndedExecution {
     /// `workflow_node_executions.id`
-    pub id: Uuid,
+    pub id: ExecutionId,
     /// Why.
     pub reason: ResultReason,
 }
@@ -24,7 +24,7 @@ pub struct EndedExecution {
 /// Waits a moment only for what others hold: then see [`StoreError::is_lock_timeout`].
 pub async fn end_unstartable(
     tx: &Tx,
-    ids: &[Uuid],
+    ids: &[ExecutionId],
     now: Timestamp,
 ) -> Result<(Vec<EndedExecution>, Vec<FreedSlot>), StoreError> {
     let ((), _, _, ended, freed) = futures_util::try_join!(

@@ -1,13 +1,12 @@
 use std::collections::{HashMap, HashSet};
 
 use domain::execution::{ExecutionResult, ExecutionState, ResultReason};
-use domain::ids::LeaseToken;
+use domain::ids::{EventId, ExecutionId, ItemId, LeaseToken};
 use domain::redactions::Redactions;
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio_postgres::Row;
 use tokio_postgres::types::{Json, Type};
-use uuid::Uuid;
 
 use super::locks::{LOCK_FREE_EXECUTIONS, LOCK_FREE_NODES, LOCK_NODES};
 use crate::builder::{FIND_FREED, FreedSlot, LockMode, NodeKey, collect, freed_slot, node_key};
@@ -39,7 +38,7 @@ pub enum FinishKind {
 #[derive(Clone, Debug)]
 pub struct NewOutput {
     /// `workflow_events.id`
-    pub event_id: Uuid,
+    pub event_id: EventId,
     /// The channel.
     pub channel: String,
     /// The event's type.
@@ -49,14 +48,14 @@ pub struct NewOutput {
     /// Places of it that were blanked.
     pub redactions: Option<Redactions>,
     /// The nodes that it goes to, with the ids of the items that it becomes there.
-    pub targets: Vec<(String, Uuid)>,
+    pub targets: Vec<(String, ItemId)>,
 }
 
 /// One claimed execution and what becomes of it.
 #[derive(Clone, Debug)]
 pub struct FinishRow {
     /// `workflow_node_executions.id`
-    pub execution_id: Uuid,
+    pub execution_id: ExecutionId,
     /// The claim that may finish it.
     pub token: LeaseToken,
     /// `workflows.version` that the output was routed with.
@@ -81,16 +80,16 @@ pub enum FinishedExecution {
     /// Recorded.
     Recorded {
         /// The execution.
-        id: Uuid,
+        id: ExecutionId,
         /// Whether its output became queue items.
         is_routed: bool,
     },
     /// The lease was lost: another claim finishes it, and this outcome is dropped.
-    LeaseLost(Uuid),
+    LeaseLost(ExecutionId),
     /// The workflow was applied meanwhile: route again with the new version and finish again.
-    VersionMoved(Uuid),
+    VersionMoved(ExecutionId),
     /// Another transaction holds its node or itself: record it a moment later.
-    Locked(Uuid),
+    Locked(ExecutionId),
 }
 
 /// How long [`finish_executions`] waits for a node with [`LockMode::Wait`], milliseconds: longer than a builder's transaction takes, and
@@ -112,10 +111,10 @@ pub async fn finish_executions(
     now: Timestamp,
 ) -> Result<(Vec<FinishedExecution>, Vec<FreedSlot>), StoreError> {
     let ids = collect(rows, |row| row.execution_id);
-    let limited: Vec<Uuid> =
+    let limited: Vec<ExecutionId> =
         rows.iter().filter(|row| row.may_have_limit).map(|row| row.execution_id).collect();
     // A transaction that waits has all nodes, or fails.
-    let (lock_nodes, may_be_locked): (_, &[Uuid]) = match mode {
+    let (lock_nodes, may_be_locked): (_, &[ExecutionId]) = match mode {
         LockMode::SkipLocked => (LOCK_FREE_NODES, &limited),
         LockMode::Wait => (LOCK_NODES, &[]),
     };
@@ -126,9 +125,9 @@ pub async fn finish_executions(
         record(tx, rows, now),
         tx.query_unless_empty(&limited, FIND_FREED, [(&limited, Type::UUID_ARRAY)]),
     )?;
-    let outcomes: HashMap<Uuid, FinishedExecution> =
+    let outcomes: HashMap<ExecutionId, FinishedExecution> =
         recorded.iter().map(finished_execution).collect::<Result<_, _>>()?;
-    let outcome = |id: &Uuid| outcomes.get(id).copied().unwrap_or(FinishedExecution::LeaseLost(*id));
+    let outcome = |id: &ExecutionId| outcomes.get(id).copied().unwrap_or(FinishedExecution::LeaseLost(*id));
     // A node that was looked at without its lock may have no slot free any more.
     let decided: HashSet<NodeKey> = recorded
         .iter()
@@ -140,7 +139,7 @@ pub async fn finish_executions(
     Ok((ids.iter().map(outcome).collect(), freed))
 }
 
-fn finished_execution(row: &Row) -> Result<(Uuid, FinishedExecution), StoreError> {
+fn finished_execution(row: &Row) -> Result<(ExecutionId, FinishedExecution), StoreError> {
     let id = column(row, "id")?;
     let (is_held, is_locked): (bool, bool) = (column(row, "is_held")?, column(row, "is_locked")?);
     let finished = if column(row, "is_recorded")? {
@@ -160,7 +159,7 @@ async fn record(tx: &Tx, rows: &[FinishRow], now: Timestamp) -> Result<Vec<Row>,
     let parts: Vec<Parts<'_>> = rows.iter().map(Parts::of).collect();
     let outputs: Vec<(&FinishRow, &NewOutput)> =
         rows.iter().filter_map(|row| row.output.as_ref().map(|output| (row, output))).collect();
-    let items: Vec<(&NewOutput, &(String, Uuid))> = outputs
+    let items: Vec<(&NewOutput, &(String, ItemId))> = outputs
         .iter()
         .flat_map(|(_, output)| output.targets.iter().map(move |target| (*output, target)))
         .collect();
@@ -173,7 +172,7 @@ async fn record(tx: &Tx, rows: &[FinishRow], now: Timestamp) -> Result<Vec<Row>,
         &[
             (&now, Type::TIMESTAMPTZ),
             (&collect(rows, |row| row.execution_id), Type::UUID_ARRAY),
-            (&collect(rows, |row| row.token.0), Type::UUID_ARRAY),
+            (&collect(rows, |row| row.token), Type::UUID_ARRAY),
             (&collect(rows, |row| row.workflow_version), Type::INT8_ARRAY),
             (&collect(&parts, |part| part.state.as_str()), Type::TEXT_ARRAY),
             (&collect(&parts, |part| part.result.map(ExecutionResult::as_str)), Type::TEXT_ARRAY),

@@ -4,11 +4,10 @@ mod passwords;
 
 use std::time::Duration;
 
-use domain::ids::OrganizationId;
+use domain::ids::{OrganizationId, TokenId};
 use jiff::Timestamp;
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
-use uuid::Uuid;
 
 use crate::{Store, StoreError};
 
@@ -257,7 +256,7 @@ pub struct BootstrapIds {
     /// `organizations.id`
     pub organization_id: OrganizationId,
     /// `api_tokens.id`
-    pub token_id: Uuid,
+    pub token_id: TokenId,
 }
 
 /// Makes an organization and its first token.
@@ -279,7 +278,7 @@ pub async fn bootstrap(
              INSERT INTO api_tokens (id, organization_id, name, token_sha256, created_at)
              SELECT $4, organization.id, 'bootstrap', $5, $3 FROM organization",
             &[
-                (&ids.organization_id.0, Type::UUID),
+                (&ids.organization_id, Type::UUID),
                 (&name, Type::TEXT),
                 (&now, Type::TIMESTAMPTZ),
                 (&ids.token_id, Type::UUID),

@@ -1,6 +1,5 @@
-use domain::ids::OrganizationId;
+use domain::ids::{ExecutionId, ItemId, OrganizationId};
 use tokio_postgres::types::Type;
-use uuid::Uuid;
 
 use crate::builder::{NodeKey, node_key};
 use crate::types::column;
@@ -14,14 +13,14 @@ pub struct DueNode {
     /// Its organization.
     pub organization_id: OrganizationId,
     /// The items on which the send was recorded.
-    pub item_ids: Vec<Uuid>,
+    pub item_ids: Vec<ItemId>,
 }
 
 /// An execution that gets a wake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DueExecution {
     /// `workflow_node_executions.id`
-    pub id: Uuid,
+    pub id: ExecutionId,
     /// Its organization.
     pub organization_id: OrganizationId,
     /// Seconds until it is to run; 0: at once.
@@ -135,14 +134,10 @@ pub async fn find_due_nodes(
     let mut search = NodeSearch::default();
     for row in &rows {
         let key = node_key(row)?;
-        let item_ids: Vec<Uuid> = column(row, "item_ids")?;
+        let item_ids: Vec<ItemId> = column(row, "item_ids")?;
         search.last = Some(key.clone());
         if !item_ids.is_empty() {
-            search.due.push(DueNode {
-                key,
-                item_ids,
-                organization_id: OrganizationId(column(row, "organization_id")?),
-            });
+            search.due.push(DueNode { key, item_ids, organization_id: column(row, "organization_id")? });
         }
     }
     if i64::try_from(rows.len()).unwrap_or(i64::MAX) < nodes_max {
@@ -213,7 +208,7 @@ pub async fn find_due_executions(
             let delay_seconds: Option<i32> = column(row, "delay_seconds")?;
             Ok(DueExecution {
                 id: column(row, "id")?,
-                organization_id: OrganizationId(column(row, "organization_id")?),
+                organization_id: column(row, "organization_id")?,
                 delay_seconds: delay_seconds.unwrap_or(0),
             })
         })
@@ -226,8 +221,8 @@ pub async fn find_due_executions(
 /// See [`StoreError`].
 pub async fn take_back_sends(
     store: &Store,
-    item_ids: &[Uuid],
-    execution_ids: &[Uuid],
+    item_ids: &[ItemId],
+    execution_ids: &[ExecutionId],
 ) -> Result<(), StoreError> {
     store
         .query_once(

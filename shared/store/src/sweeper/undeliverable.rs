@@ -1,6 +1,6 @@
+use domain::ids::ExecutionId;
 use jiff::Timestamp;
 use tokio_postgres::types::Type;
-use uuid::Uuid;
 
 use crate::builder::{FIND_FREED, FreedSlot, freed_slot};
 use crate::executor::{LOCK_EXECUTIONS, LOCK_NODES};
@@ -13,7 +13,11 @@ use crate::{StoreError, Tx};
 ///
 /// # Errors
 /// See [`StoreError`].
-pub async fn end_undeliverable_items(tx: &Tx, ids: &[Uuid], now: Timestamp) -> Result<Vec<Uuid>, StoreError> {
+pub async fn end_undeliverable_items(
+    tx: &Tx,
+    ids: &[ExecutionId],
+    now: Timestamp,
+) -> Result<Vec<ExecutionId>, StoreError> {
     let rows = tx
         .query(
             &format!(
@@ -62,7 +66,7 @@ pub async fn end_undeliverable_executions(
     tx: &Tx,
     rows_max: i64,
     now: Timestamp,
-) -> Result<(Vec<Uuid>, Vec<FreedSlot>), StoreError> {
+) -> Result<(Vec<ExecutionId>, Vec<FreedSlot>), StoreError> {
     let found = tx
         .query(
             &format!(
@@ -78,7 +82,7 @@ pub async fn end_undeliverable_executions(
             &[(&domain::limits::SENDS_MAX, Type::INT4), (&rows_max, Type::INT8)],
         )
         .await?;
-    let ids: Vec<Uuid> = found.iter().map(|row| column(row, "id")).collect::<Result<_, _>>()?;
+    let ids: Vec<ExecutionId> = found.iter().map(|row| column(row, "id")).collect::<Result<_, _>>()?;
     if ids.is_empty() {
         return Ok((Vec::new(), Vec::new()));
     }

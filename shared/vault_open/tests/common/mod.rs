@@ -27,7 +27,7 @@ pub fn config(endpoint: &str) -> aws_types::SdkConfig {
 
 pub fn scope(organization: u128, secret: u128) -> Scope {
     Scope {
-        organization_id: OrganizationId(Uuid::from_u128(organization)),
+        organization_id: OrganizationId::from_u128(organization),
         secret_id: Uuid::from_u128(secret),
         purpose: Purpose::Secret,
     }
