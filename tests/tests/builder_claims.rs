@@ -6,7 +6,7 @@ use domain::message::Message;
 use local::stack::SUPERUSER;
 use process::{BatchResponse, Deadline};
 use serde_json::{Value, json};
-use store::builder::{Begin, begin_suspect};
+use store::builder::{Begin, begin_suspects};
 use tests::world::{batch, build, event, messages, node};
 use tests::{PostgresWire, Workflow, World};
 
@@ -124,7 +124,7 @@ async fn i9_suspects_are_left_out_of_the_batch_and_built_alone() {
     let at = |name: &str| {
         names.iter().position(|known| known == name).unwrap_or_else(|| panic!("{name} in {names:?}"))
     };
-    assert!(at("begin_suspect") < at("claim_one"), "crashes + 1 is committed before the work");
+    assert!(at("begin_suspects") < at("claim_one"), "crashes + 1 is committed before the work");
 }
 
 #[tokio::test]
@@ -205,8 +205,8 @@ async fn i9_a_suspect_at_which_another_is_at_work_is_left_to_him() {
     crashed(&world, suspect, CRASHES_MAX - 1).await;
     let id: ItemId = world.database.sql("SELECT id FROM workflow_node_queue_items").await.parse().unwrap();
     let (store, builder) = (world.database.store("builder"), world.builder());
-    let begun = store.run_tx("begin", |tx| async move { begin_suspect(&tx, id).await }).await.unwrap();
-    assert_eq!(begun, Begin::Begun(CRASHES_MAX - 1));
+    let begun = store.run_tx("begin", |tx| async move { begin_suspects(&tx, &[id]).await }).await.unwrap();
+    assert_eq!(begun, [Begin::Begun(CRASHES_MAX - 1)]);
     for _ in 0..3 {
         build(&builder, &[event(suspect)]).await;
     }
@@ -279,21 +279,6 @@ async fn i9_a_batch_that_meets_a_held_item_is_looked_at_again_and_not_delivered_
     holder.batch_execute("COMMIT").await.unwrap();
     build(&world.builder(), &[node(&workflow, "work")]).await;
     assert_eq!(started(&world).await, "0");
-}
-
-#[tokio::test]
-async fn i9_what_was_received_before_is_built_alone() {
-    let world = World::create().await;
-    let workflow = one_node(&world, json!("unlimited")).await;
-    let mut wakes = Vec::new();
-    for n in 0..3 {
-        wakes.push(event(world.start(&workflow, "start", json!({ "n": n })).await));
-    }
-    let deadline = Deadline::after(std::time::Duration::from_secs(60));
-    let response = builder::handle(batch(&wakes, 2), deadline, &world.builder()).await;
-    assert_eq!(response, BatchResponse::default());
-    let sql = "SELECT count(DISTINCT xmin::text) FROM workflow_node_executions";
-    assert_eq!(world.database.count(sql).await, 3, "each in a transaction of its own");
 }
 
 #[tokio::test]
@@ -541,7 +526,7 @@ async fn a_batch_that_is_planned_for_too_long_is_built_one_by_one_i9_i10() {
         build(&builder::Deps { plan_time_max, ..builder }, &wakes).await;
         assert_eq!((started(&world).await.as_str(), world.items().await), ("0,1", 0), "I3");
         let names = wire.take().round_trips.into_iter().flatten();
-        names.filter(|name| name == "begin_suspect").count()
+        names.filter(|name| name == "begin_suspects").count()
     };
     assert_eq!(begun(builder::batch::PLAN_TIME_MAX).await, 0);
     assert_eq!(begun(std::time::Duration::ZERO).await, 2, "I10: the server would end the transaction");

@@ -436,7 +436,7 @@ async fn i9_an_unresolved_suspect_is_resolved_alone_and_given_up_after_its_crash
     let at = |name: &str| {
         names.iter().position(|known| known == name).unwrap_or_else(|| panic!("{name} in {names:?}"))
     };
-    assert!(at("begin_suspect") < at("store_keys"), "crashes + 1 is committed before the key is resolved");
+    assert!(at("begin_suspects") < at("store_keys"), "crashes + 1 is committed before the key is resolved");
     let wakes = start_all(&world, &workflow, &["d1", "e1"]).await;
     crashed("d1", CRASHES_MAX).await;
     build(&builder, &wakes).await;

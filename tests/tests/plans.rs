@@ -283,10 +283,10 @@ fn known() -> BTreeMap<String, String> {
 
 /// Statements that are prepared only where transactions meet or a message came twice: they may not walk, and are not compared.
 const SOMETIMES: [&str; 7] = [
-    "begin_suspect",
+    "begin_suspects",
     "claim_one",
     "end_unstartable",
-    "forgive_suspect",
+    "forgive_suspects",
     "lock_executions",
     "lock_woken_nodes",
     "lock_nodes_of_executions",

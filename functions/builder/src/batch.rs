@@ -4,15 +4,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::ids::{EventId, OrganizationId, WorkflowId};
+use domain::ids::{EventId, ItemId, OrganizationId, WorkflowId};
 use domain::limits::CLAIM_ITEMS_MAX;
 use domain::message::Message;
 use process::Deadline;
 use queue::Outgoing;
 use store::builder::{
     AncestorRequest, ClaimedItem, Claims, LimitKey, LoadRequest, LockMode, LockedNodes, NodeKey,
-    StoredDefinition, SuspectItem, Wakes, WokenNode, claim_items, claim_one, load_batch, lock_woken_nodes,
-    write_batch,
+    StoredDefinition, SuspectItem, Wakes, WokenNode, claim_items, claim_one, forgive_suspects, load_batch,
+    lock_woken_nodes, write_batch,
 };
 use store::{StoreError, Tx};
 
@@ -47,7 +47,7 @@ pub struct Built {
     /// Items that became executions.
     pub(crate) items: u64,
     /// Limited nodes that another transaction held.
-    skipped: Vec<WokenNode>,
+    pub(crate) skipped: Vec<WokenNode>,
 }
 
 /// Workflows by their ids.
@@ -58,6 +58,8 @@ pub(crate) type Workflows = HashMap<WorkflowId, Arc<Workflow>>;
 pub enum Take<'a> {
     /// All that the wakes name, suspects left out.
     Batch(&'a Wakes, LockMode),
+    /// All that the wakes name, with items that were begun as suspects; other suspects are left out.
+    Begun(&'a Wakes, &'a [ItemId]),
     /// One item, alone.
     One(&'a SuspectItem, Fallback),
 }
@@ -122,7 +124,7 @@ fn wakes_of(nodes: &[WokenNode]) -> Wakes {
 }
 
 /// The messages that make somebody look at the node again a moment later: where it has a concurrency key, at the same items.
-fn wakes_again(node: &WokenNode) -> impl Iterator<Item = Outgoing> {
+pub(crate) fn wakes_again(node: &WokenNode) -> impl Iterator<Item = Outgoing> {
     let is_whole = node.is_named || node.has_no_key();
     let named = is_whole.then(|| node_message(&node.key));
     let events = node.event_ids.iter().filter(move |_| !is_whole);
@@ -154,22 +156,26 @@ async fn build_in(tx: Tx, take: Take<'_>, deps: &Deps) -> Result<Built, StoreErr
     let one;
     let (wakes, mode) = match take {
         Take::Batch(wakes, mode) => (wakes, mode),
+        Take::Begun(wakes, _) => (wakes, LockMode::SkipLocked),
         Take::One(item, _) => {
             one = Wakes { event_ids: Vec::new(), nodes: vec![item.node.clone()] };
             (&one, LockMode::Wait)
         }
     };
     let nodes = lock_woken_nodes(&tx, wakes, mode).await?;
+    if let Take::Begun(_, item_ids) = take {
+        forgive_suspects(&tx, item_ids).await?;
+    }
     let (mut workflows, mut unknown) = known_workflows(&nodes, deps);
     let (resolve, fallback) = match take {
-        Take::Batch(..) => (Resolve::First, Fallback::None),
+        Take::Batch(..) | Take::Begun(..) => (Resolve::First, Fallback::None),
         Take::One(item, fallback) => (Resolve::One(item.id, fallback), fallback),
     };
     let resolved = resolve_items(&tx, &nodes, resolve, &mut workflows, &mut unknown, deps).await?;
     let is_cut = resolved.is_cut();
     let has_resolved = resolved.items > 0;
     let mut claims = match take {
-        Take::Batch(..) => {
+        Take::Batch(..) | Take::Begun(..) => {
             let keys = nodes.limit_keys(resolved.keys);
             claim_items(&tx, &nodes, &keys, wakes, CLAIM_ITEMS_MAX, &unknown).await?
         }

@@ -18,7 +18,9 @@ pub use lock::{
 pub(crate) use lock::{node_key, wait_briefly};
 pub(crate) use slots::{FIND_FREED, freed_slot};
 pub use slots::{FreedSlot, Slots, wake_of_slot};
-pub use suspects::{Begin, SUSPECT_SECONDS, SuspectItem, begin_suspect, find_all_suspects, forgive_suspect};
+pub use suspects::{
+    Begin, SUSPECT_SECONDS, SuspectItem, begin_suspects, find_all_suspects, forgive_suspects,
+};
 pub use unresolved::{UnresolvedItems, find_unresolved_items, write_resolved};
 pub(crate) use write::collect;
 pub use write::{NewEvent, NewExecution, NewItem, NewKey, WriteBatch, write_batch};

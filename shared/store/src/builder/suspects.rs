@@ -1,3 +1,5 @@
+use std::collections::HashMap;
+
 use domain::ids::{ItemId, OrganizationId};
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
@@ -8,7 +10,7 @@ use super::lock::{
 use crate::types::column;
 use crate::{StoreError, Tx};
 
-/// An item that is to be built alone, for it, or its message, was at work before.
+/// An item that was at work before, or whose message was received before.
 #[derive(Clone, Debug)]
 pub struct SuspectItem {
     /// `workflow_node_queue_items.id`
@@ -42,7 +44,7 @@ pub(super) enum Search {
     All,
 }
 
-/// All items that a claim of the wakes might take, each as a suspect: their message was received before, or the batch was refused.
+/// All items that a claim of the wakes might take: their message was received before, or the batch was refused.
 ///
 /// # Errors
 /// See [`StoreError`].
@@ -141,7 +143,7 @@ const FIND_UNRESOLVED_SUSPECTS: &str = "/* find_unresolved_suspects */
          ORDER BY i.created_at, i.id LIMIT $3)) i
     ORDER BY i.workflow_id, i.node_id, i.created_at, i.id LIMIT $3";
 
-/// What became of [`begin_suspect`].
+/// What became of an item in [`begin_suspects`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Begin {
     /// One more crash is counted, for as long as the work takes; the times before this one.
@@ -155,40 +157,52 @@ pub enum Begin {
 /// Seconds for which a builder that works on a suspect is taken to live: longer than its transaction can last.
 pub const SUSPECT_SECONDS: u32 = 20;
 
-/// Counts one more crash on the item before it is worked on, unless somebody works on it. Commit before going on.
+/// Counts one more crash on items before they are worked on, but on those that somebody works on. Commit before going on. Gives what
+/// became of each, in the order of `item_ids`.
 ///
 /// # Errors
 /// See [`StoreError`].
-pub async fn begin_suspect(tx: &Tx, item_id: ItemId) -> Result<Begin, StoreError> {
+pub async fn begin_suspects(tx: &Tx, item_ids: &[ItemId]) -> Result<Vec<Begin>, StoreError> {
     let rows = tx
         .query(
-            "/* begin_suspect */
+            "/* begin_suspects */
              WITH begun AS (
                  UPDATE workflow_node_queue_items
                  SET crashes = crashes + 1, suspect_until = now() + make_interval(secs => $2::float8)
-                 WHERE id IN (SELECT id FROM workflow_node_queue_items WHERE id = $1::uuid FOR NO KEY UPDATE SKIP LOCKED)
+                 WHERE id IN (
+                     SELECT i.id FROM workflow_node_queue_items i WHERE i.id = ANY($1::uuid[])
+                     ORDER BY uuid_send(i.id) FOR NO KEY UPDATE SKIP LOCKED)
                    AND coalesce(suspect_until <= now(), true)
-                 RETURNING crashes)
-             SELECT (SELECT crashes FROM begun) AS crashes FROM workflow_node_queue_items WHERE id = $1",
-            &[(&item_id, Type::UUID), (&f64::from(SUSPECT_SECONDS), Type::FLOAT8)],
+                 RETURNING id, crashes)
+             SELECT i.id, begun.crashes FROM workflow_node_queue_items i LEFT JOIN begun ON begun.id = i.id
+             WHERE i.id = ANY($1)",
+            &[(&item_ids, Type::UUID_ARRAY), (&f64::from(SUSPECT_SECONDS), Type::FLOAT8)],
         )
         .await?;
-    let Some(row) = rows.first() else { return Ok(Begin::Gone) };
-    let crashes: Option<i32> = column(row, "crashes")?;
-    Ok(crashes.map_or(Begin::Busy, |crashes| Begin::Begun(crashes - 1)))
+    let mut found: HashMap<ItemId, Begin> = HashMap::new();
+    for row in &rows {
+        let crashes: Option<i32> = column(row, "crashes")?;
+        found.insert(column(row, "id")?, crashes.map_or(Begin::Busy, |crashes| Begin::Begun(crashes - 1)));
+    }
+    Ok(item_ids.iter().map(|id| found.get(id).copied().unwrap_or(Begin::Gone)).collect())
 }
 
-/// Takes the count of [`begin_suspect`] back: the process lived. An item that was built is gone, and nothing is written.
+/// Takes the count of [`begin_suspects`] back: the process lived. An item that was built is gone, and nothing is written. In the
+/// transaction that builds the items, the count comes back if the process ends before the commit.
 ///
 /// Without this, contention for a slot would be counted as crashes.
 ///
 /// # Errors
 /// See [`StoreError`].
-pub async fn forgive_suspect(tx: &Tx, item_id: ItemId) -> Result<(), StoreError> {
+pub async fn forgive_suspects(tx: &Tx, item_ids: &[ItemId]) -> Result<(), StoreError> {
     tx.query(
-        "/* forgive_suspect */
-         UPDATE workflow_node_queue_items SET crashes = crashes - 1, suspect_until = NULL WHERE id = $1 AND crashes > 0 RETURNING id",
-        &[(&item_id, Type::UUID)],
+        "/* forgive_suspects */
+         UPDATE workflow_node_queue_items SET crashes = crashes - 1, suspect_until = NULL
+         WHERE crashes > 0 AND id IN (
+             SELECT i.id FROM workflow_node_queue_items i WHERE i.id = ANY($1::uuid[])
+             ORDER BY uuid_send(i.id) FOR NO KEY UPDATE SKIP LOCKED)
+         RETURNING id",
+        &[(&item_ids, Type::UUID_ARRAY)],
     )
     .await?;
     Ok(())
