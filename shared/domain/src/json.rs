@@ -243,7 +243,7 @@ fn has_nul(value: &Value) -> bool {
         Value::String(text) => text.contains('\0'),
         Value::Array(items) => items.iter().any(has_nul),
         Value::Object(map) => map.iter().any(|(key, item)| key.contains('\0') || has_nul(item)),
-        _ => false,
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }
 }
 

@@ -379,8 +379,8 @@ fn hmac<'a>(arguments: &[Value<'a>], opened: Option<&dyn Secrets>, budget: &mut 
 fn is_key(opaque: &Opaque) -> bool {
     match (opaque.kind, opaque.parts.as_slice()) {
         (OpaqueKind::Bytes, _) => true,
-        (_, [Part::Secret(_)]) => opaque.text_parts().is_ok(),
-        _ => false,
+        (OpaqueKind::Text | OpaqueKind::Json, [Part::Secret(_)]) => opaque.text_parts().is_ok(),
+        (OpaqueKind::Text | OpaqueKind::Json | OpaqueKind::Redacted, _) => false,
     }
 }
 

@@ -397,7 +397,24 @@ pub(crate) fn is_composed(tree: &Tree, id: Id) -> bool {
                 | Builtin::SentAt
                 | Builtin::Request
         ),
-        _ => false,
+        Kind::Literal(_)
+        | Kind::Variable(_)
+        | Kind::Local(_)
+        | Kind::Item(_)
+        | Kind::Index
+        | Kind::Acc
+        | Kind::Secret(_)
+        | Kind::Unary(..)
+        | Kind::And(..)
+        | Kind::Or(..)
+        | Kind::Coalesce(..)
+        | Kind::Member(..)
+        | Kind::Slice(..)
+        | Kind::List(_)
+        | Kind::Map(_)
+        | Kind::Loop(_)
+        | Kind::Host(..)
+        | Kind::Method(..) => false,
     }
 }
 

@@ -138,7 +138,7 @@ impl IpRange {
         match (address, self.network) {
             (IpAddr::V4(address), IpAddr::V4(network)) => address::in_v4(address, network, self.prefix),
             (IpAddr::V6(address), IpAddr::V6(network)) => address::in_v6(address, network, self.prefix),
-            _ => false,
+            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
         }
     }
 }

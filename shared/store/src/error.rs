@@ -75,13 +75,10 @@ impl StoreError {
     /// Whether the connection is gone: nothing was answered, or the server's last word was that it ends the session (class 57, but for
     /// a statement that was cancelled).
     pub(crate) fn is_lost_connection(&self) -> bool {
-        match self {
-            Self::Unavailable { sqlstate: None } => true,
-            Self::Unavailable { sqlstate: Some(code) } => {
-                matches!(code.as_str(), "57P01" | "57P02" | "57P03" | "57P05" | "25P03")
-            }
-            _ => false,
-        }
+        let Self::Unavailable { sqlstate } = self else { return false };
+        sqlstate
+            .as_ref()
+            .is_none_or(|code| matches!(code.as_str(), "57P01" | "57P02" | "57P03" | "57P05" | "25P03"))
     }
 
     /// Whether the server doesn't know a prepared statement any more, or what it gives has other types since: it has not run.
