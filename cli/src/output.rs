@@ -139,6 +139,12 @@ pub(crate) fn outcome(execution: &Value) -> String {
     if reason.is_empty() || reason == result { result } else { format!("{result} ({reason})") }
 }
 
+/// How a run stands: its result once it has one.
+pub(crate) fn run_outcome(run: &Value) -> String {
+    let result = text(run, "result");
+    if result.is_empty() { text(run, "state") } else { result }
+}
+
 /// A field of milliseconds.
 pub(crate) fn duration(row: &Value, field: &str) -> String {
     row[field].as_i64().map(render_duration).unwrap_or_default()

@@ -12,6 +12,7 @@ pub mod e2e;
 pub mod gate;
 pub mod kms;
 pub mod login;
+pub mod older_schema;
 pub mod panicking;
 pub mod queues;
 pub mod template;

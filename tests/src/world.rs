@@ -13,8 +13,10 @@ use jiff::Timestamp;
 use process::{BatchResponse, Clock, Deadline, Ids, SqsBatch};
 use serde_json::{Value, json};
 use store::api::{
-    NodeWrite, RunStart, SecretRefWrite, StartOutcome, WorkflowWrite, apply_workflow, start_run,
+    NodeWrite, RunCancel, RunStart, SecretRefWrite, StartOutcome, WorkflowWrite, apply_workflow, cancel_run,
+    load_run, start_run,
 };
+use store::builder::FreedSlot;
 use store::executor::{ClaimScope, ClaimTerms};
 use store::{BootstrapIds, Store};
 use uuid::Uuid;
@@ -175,6 +177,23 @@ impl World {
         let outcome = start_run(&self.api, &start).await.expect("a run is started");
         assert_eq!(outcome, StartOutcome::Started);
         event_id
+    }
+
+    /// Cancels a run, as the API does.
+    pub async fn cancel(&self, run_id: EventId) -> Vec<FreedSlot> {
+        let cancel = RunCancel {
+            organization_id: self.organization_id,
+            run_id: run_id.into(),
+            cancelled_by: domain::function::Actor::Token("test".to_owned()),
+            now: self.now(),
+        };
+        cancel_run(&self.api, &cancel, &|| self.id()).await.expect("the run is cancelled")
+    }
+
+    /// The result of a run, or else how it stands.
+    pub async fn run_state(&self, run_id: EventId) -> &'static str {
+        let run = load_run(&self.api, self.organization_id, run_id.into()).await.expect("it is there").run;
+        run.result.map_or(run.state.as_str(), |result| result.as_str())
     }
 
     /// The API's store.

@@ -1,13 +1,11 @@
 //! Claims of the executor and what may end an execution.
 
 use domain::execution::ExecutionResult;
-use domain::function::Actor;
 use domain::ids::{EventId, ExecutionId, LeaseToken};
 use domain::limits::CRASHES_MAX;
 use domain::message::Message;
 use local::target::Target;
 use serde_json::{Value, json};
-use store::api::{RunCancel, cancel_run};
 use store::builder::LockMode;
 use store::executor::{
     ClaimScope, ExecutionClaims, FinishKind, FinishRow, FinishedExecution, NewOutput, Refusal,
@@ -249,16 +247,6 @@ async fn attempts_end_with_the_policy_and_the_failure_is_emitted_once() {
     assert_eq!(target.requests().len(), 2);
 }
 
-async fn cancel(world: &World, run_id: EventId) {
-    let cancel = RunCancel {
-        organization_id: world.organization_id,
-        run_id: run_id.into(),
-        cancelled_by: Actor::Token("test".into()),
-        now: world.now(),
-    };
-    cancel_run(world.api(), &cancel).await.unwrap();
-}
-
 #[tokio::test]
 async fn a_cancelled_run_starts_nothing_any_more() {
     let world = World::create().await;
@@ -268,12 +256,9 @@ async fn a_cancelled_run_starts_nothing_any_more() {
     let (first, second) =
         (world.start(&workflow, "start", json!({})).await, world.start(&workflow, "start", json!({})).await);
     build(&world.builder(), &[event(first)]).await;
-    cancel(&world, second).await;
-    let sql = format!(
-        "INSERT INTO workflow_run_marks (root_event_id, workflow_id, reason, created_by, created_at)
-         VALUES ('{first}', '{}', 'cancelled', 'test', now())",
-        workflow.id
-    );
+    world.cancel(second).await;
+    let sql =
+        format!("UPDATE workflow_runs SET stop = 'cancelled', stopped_by = 'test' WHERE id = '{first}'");
     world.database.sql(&sql).await;
     let (builder, executor) = (world.builder(), world.executor(&target.host_port()));
     world.run_to_end(&builder, &executor).await;
@@ -282,7 +267,7 @@ async fn a_cancelled_run_starts_nothing_any_more() {
         "work|finished|cancelled|cancelled\nwork|finished|cancelled|cancelled"
     );
     assert!(target.requests().is_empty(), "no component starts");
-    assert_eq!(world.items().await, 0, "items of a cancelled run are no open work");
+    assert_eq!(world.items().await, 0, "items of a cancelled run end");
 }
 
 #[tokio::test]
@@ -291,7 +276,7 @@ async fn a_cancel_ends_what_is_pending_and_frees_its_slot() {
     let workflow = one_node(&world, "https://target.test", json!({})).await;
     let run_id = world.start(&workflow, "start", json!({})).await;
     build(&world.builder(), &[event(run_id)]).await;
-    cancel(&world, run_id).await;
+    world.cancel(run_id).await;
     assert_eq!(world.executions().await, "work|finished|cancelled|cancelled");
     assert_eq!(world.database.sql("SELECT cancelled_by FROM workflow_node_executions").await, "token:test");
 }
@@ -310,7 +295,7 @@ async fn outputs_of_a_cancelled_run_are_recorded_and_route_nothing() {
     let messages = tests::world::messages(&sent);
     tokio::join!(execute(&executor, &messages), async {
         target.await_requests(1, tests::WAIT_MAX).await.unwrap();
-        cancel(&world, run_id).await;
+        world.cancel(run_id).await;
         assert_eq!(world.executions().await, "work|cancelling||", "what runs is marked");
     });
     assert_eq!(world.executions().await, "work|finished|cancelled|cancelled");

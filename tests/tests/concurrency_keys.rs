@@ -390,8 +390,8 @@ async fn i4_many_items_behind_one_key_cost_no_message_and_a_lost_wake_is_made_go
     // Foreign keys are left out: only the items matter here.
     let sql = format!(
         "SET session_replication_role = replica;
-         INSERT INTO workflow_node_queue_items (id, workflow_id, node_id, root_event_id, event_id, node_generation, created_at, last_sent_at, concurrency_key)
-         SELECT id, '{}', 'work', id, id, 1, now(), now(), 'a' FROM (SELECT gen_random_uuid() AS id FROM generate_series(1, 20000)) ids;
+         INSERT INTO workflow_node_queue_items (id, workflow_id, node_id, root_event_id, run_id, event_id, node_generation, created_at, last_sent_at, concurrency_key)
+         SELECT id, '{}', 'work', id, id, id, 1, now(), now(), 'a' FROM (SELECT gen_random_uuid() AS id FROM generate_series(1, 20000)) ids;
          SET session_replication_role = DEFAULT; ANALYZE",
         workflow.id
     );

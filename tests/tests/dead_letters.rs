@@ -1,14 +1,12 @@
 //! What failed for good, and redriving it.
 
 use domain::execution::ResultReason;
-use domain::function::Actor;
 use domain::ids::{EventId, ExecutionId, OrganizationId};
 use local::target::Target;
 use serde_json::{Value, json};
 use store::StoreError;
 use store::api::{
-    DeadLetterFilter, PageRequest, Redrive, RedriveOutcome, RunCancel, RunFilter, cancel_run,
-    list_dead_letters, list_runs, load_run,
+    DeadLetterFilter, PageRequest, Redrive, RedriveOutcome, RunFilter, list_dead_letters, list_runs,
 };
 use tests::world::{build, event};
 use tests::{Workflow, World};
@@ -82,10 +80,6 @@ async fn redrive(world: &World, execution_id: ExecutionId) -> RedriveOutcome {
     redrive_as(world, world.organization_id, execution_id).await.unwrap()
 }
 
-async fn state(world: &World, run_id: EventId) -> &'static str {
-    load_run(world.api(), world.organization_id, run_id.into()).await.unwrap().state.as_str()
-}
-
 /// Delivers the wake of the redriven event, and what follows.
 async fn deliver(world: &World, target: &Target) {
     let sql = "SELECT event_id FROM workflow_node_queue_items";
@@ -101,11 +95,11 @@ async fn i3_a_redrive_routes_a_copy_to_the_node_alone_and_what_it_comes_to_count
     let target = Target::start().await.unwrap();
     let workflow = chain(&world, &format!("{}/status/500", target.url())).await;
     let run_id = run(&world, &target, &workflow, json!({ "n": 1 })).await;
-    assert_eq!(state(&world, run_id).await, "failed");
+    assert_eq!(world.run_state(run_id).await, "failed");
     let failed = only_letter(&world).await;
     assert_eq!(redrive(&world, failed).await, RedriveOutcome::Redriven { run_id: run_id.into() });
     assert_eq!(
-        (state(&world, run_id).await, letters(&world, DeadLetterFilter::default()).await),
+        (world.run_state(run_id).await, letters(&world, DeadLetterFilter::default()).await),
         ("running", vec![])
     );
     let copy = "SELECT c.type, c.targets, c.id <> o.id, c.node_id = o.node_id AND c.channel = o.channel AND c.data = o.data
@@ -122,7 +116,7 @@ async fn i3_a_redrive_routes_a_copy_to_the_node_alone_and_what_it_comes_to_count
         expected,
         "I3: the failed execution stays, and nothing else ran again"
     );
-    assert_eq!(state(&world, run_id).await, "passed");
+    assert_eq!(world.run_state(run_id).await, "passed");
     let sql = "SELECT DISTINCT a.previous_execution_id = b.previous_execution_id FROM workflow_node_executions a, workflow_node_executions b
         WHERE a.node_id = 'work' AND b.node_id = 'work'";
     assert_eq!(world.database.sql(sql).await, "t");
@@ -165,15 +159,15 @@ async fn what_fails_again_is_listed_again_and_can_be_redriven_again() {
     redrive(&world, first).await;
     deliver(&world, &target).await;
     let second = only_letter(&world).await;
-    assert!(second != first && state(&world, run_id).await == "failed");
+    assert!(second != first && world.run_state(run_id).await == "failed");
     world.apply_again(&workflow, nodes("/{{ root().type }}/{{ previous().data }}"), edges).await;
     redrive(&world, second).await;
     deliver(&world, &target).await;
-    assert_eq!(state(&world, run_id).await, "passed");
+    assert_eq!(world.run_state(run_id).await, "passed");
     let (filter, page) = (RunFilter::default(), PageRequest { before: None, rows: 10 });
     let runs = list_runs(world.api(), world.organization_id, &filter, page).await.unwrap();
     assert_eq!(runs.rows.len(), 1, "a redrive is no run of its own");
-    assert_eq!(runs.rows[0].state.as_str(), "passed");
+    assert_eq!(runs.rows[0].result.map(|result| result.as_str()), Some("passed"));
 }
 
 #[tokio::test]
@@ -191,7 +185,7 @@ async fn what_fails_a_run_is_listed_and_nothing_else() {
     let handled_run = run(&world, &target, &handled, json!({})).await;
     let fine = chain(&world, &target.url()).await;
     let fine_run = run(&world, &target, &fine, json!({})).await;
-    assert_eq!((state(&world, handled_run).await, state(&world, fine_run).await), ("passed", "passed"));
+    assert_eq!((world.run_state(handled_run).await, world.run_state(fine_run).await), ("passed", "passed"));
     assert_eq!(only_letter(&world).await, failed);
     let check = async |filter: DeadLetterFilter, is_found: bool| {
         let expected = if is_found { vec![failed] } else { vec![] };
@@ -259,22 +253,16 @@ async fn what_can_not_be_redriven_is_refused_and_says_why() {
         assert_eq!(redrive(&world, failed).await, expected);
         world.database.sql(&format!("UPDATE {table} SET {column} = {reset}")).await;
     }
-    for (reason, why) in [("cancelled", "the run was cancelled"), ("run_limit", "the run is at its limit")] {
-        let mark = format!(
-            "INSERT INTO workflow_run_marks VALUES ('{run_id}', '{}', '{reason}', 'test', now())",
-            workflow.id
-        );
-        world.database.sql(&mark).await;
+    for (reason, why) in [
+        ("cancelled", "the run was cancelled"),
+        ("run_limit", "the run is at its limit"),
+        ("timeout", "the run took longer than its time-out"),
+    ] {
+        world.database.sql(&format!("UPDATE workflow_runs SET stop = '{reason}', stopped_by = 'test'")).await;
         assert_eq!(redrive(&world, failed).await, RedriveOutcome::Refused(why));
-        world.database.sql("DELETE FROM workflow_run_marks").await;
+        world.database.sql("UPDATE workflow_runs SET stop = NULL, stopped_by = NULL").await;
     }
-    let cancel = RunCancel {
-        organization_id: world.organization_id,
-        run_id: run_id.into(),
-        cancelled_by: Actor::Token("test".into()),
-        now: world.now(),
-    };
-    cancel_run(world.api(), &cancel).await.unwrap();
+    world.cancel(run_id).await;
     assert_eq!(
         redrive(&world, failed).await,
         RedriveOutcome::Redriven { run_id: run_id.into() },
@@ -304,9 +292,9 @@ async fn i10_a_run_with_as_many_executions_as_are_allowed_takes_no_redrive() {
     let insert = |count: i64| {
         format!(
             "SET session_replication_role = replica;
-             INSERT INTO workflow_node_executions (id, workflow_id, node_id, root_event_id, event_id, state, result, component,
+             INSERT INTO workflow_node_executions (id, workflow_id, node_id, root_event_id, run_id, event_id, state, result, component,
                  configuration, workflow_version, node_version, last_sent_at, created_at, updated_at, finished_at)
-             SELECT id, '{}', 'last', '{run_id}', id, 'finished', 'passed', 'noop', '{{}}', 1, 1, now(), now(), now(), now()
+             SELECT id, '{}', 'last', '{run_id}', '{run_id}', id, 'finished', 'passed', 'noop', '{{}}', 1, 1, now(), now(), now(), now()
              FROM (SELECT gen_random_uuid() AS id FROM generate_series(1, {count})) ids;
              SET session_replication_role = DEFAULT",
             workflow.id

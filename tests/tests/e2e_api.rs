@@ -32,7 +32,7 @@ async fn called(story: &Story<'_>, secret: &str, who: &str) -> String {
     story.set_secret("github", "token", secret).await;
     story.apply(&placed(story.product, CALLING)).await;
     let run = story.run("calling", json!({ "who": who })).await;
-    assert_eq!(run["state"], "passed");
+    assert_eq!(run["result"], "passed");
     word(&run["id"])
 }
 
@@ -160,7 +160,7 @@ async fn one_organization_sees_and_changes_nothing_of_another_i6() {
     assert_eq!(mine.call("GET", "/v1/workflows", None).await.0, 401, "its tokens are of no use from then on");
     let after = (theirs.stored().await, theirs.get("/v1/secrets").await, theirs.get("/v1/workflows").await);
     assert_eq!(after, before);
-    assert_eq!(theirs.run("calling", json!({ "who": "Ada" })).await["state"], "passed");
+    assert_eq!(theirs.run("calling", json!({ "who": "Ada" })).await["result"], "passed");
     mine.end(&[]).await;
     theirs.end(&[&secret]).await;
 }
@@ -481,13 +481,13 @@ async fn the_list_of_executions_shows_references_and_no_values_i1() {
     assert_eq!(story.get("/v1/executions?result=failed").await["executions"], json!([]));
     let shown = story.get(&format!("/v1/runs/{run}")).await;
     assert_eq!(
-        (&shown["run"]["custom_name"], &shown["run"]["workflow_name"]),
+        (&shown["run"]["name"], &shown["run"]["workflow_name"]),
         (&json!("for Ada"), &json!("calling"))
     );
     // What is shown is never taken back as a template: the start's data with the reference in it stays text.
     let text = r#"{{ secrets("github").token }}"#;
     let again = story.run("calling", json!({ "who": text })).await;
-    assert_eq!((&again["state"], &again["custom_name"]), (&json!("passed"), &json!(format!("for {text}"))));
+    assert_eq!((&again["result"], &again["name"]), (&json!("passed"), &json!(format!("for {text}"))));
     story.end(&[&secret]).await;
 }
 
@@ -528,10 +528,10 @@ async fn a_run_is_started_with_data_and_cancelled() {
     let waiting = story.start("starts", json!({ "who": "waiting" })).await;
     for run in [&waiting, &slow] {
         let (status, answer) = story.call("POST", &format!("/v1/runs/{run}/cancel"), None).await;
-        assert_eq!((status, answer["run"]["mark_reason"].as_str()), (202, Some("cancelled")), "{answer}");
+        assert_eq!((status, answer["run"]["stop"].as_str()), (202, Some("cancelled")), "{answer}");
     }
     for run in [&waiting, &slow] {
-        assert_eq!(story.ended(run).await["state"], "cancelled");
+        assert_eq!(story.ended(run).await["result"], "cancelled");
     }
     assert_eq!(product.target.requests("/starts/waiting").len(), 0);
     until("the waiting item has ended", || async {

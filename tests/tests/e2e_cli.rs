@@ -102,7 +102,7 @@ async fn every_command_answers_people_and_scripts() {
     let run = word(&started["run_id"]);
     let lines = cli.run(&format!("run watch {run} --json")).await.passed();
     let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(lines.last().unwrap()["run"]["state"], "passed");
+    assert_eq!(lines.last().unwrap()["run"]["result"], "passed");
     assert!(lines.iter().any(|line| line["execution"]["node_id"] == "call"), "{lines:?}");
     let execution =
         word(&cli.run(&format!("execution list --run {run} --json")).await.json()["executions"][0]["id"]);
@@ -200,7 +200,7 @@ async fn a_secret_comes_from_standard_input_alone_i1() {
         let run = story.run("input", json!({ "who": "x" })).await;
         // Two newlines: one is part of the value, and a header can't hold it.
         let expected = if value.ends_with('\n') { "failed" } else { "passed" };
-        assert_eq!(run["state"], expected);
+        assert_eq!(run["result"], expected);
     }
     let heard = product.target.requests("/input");
     assert_eq!(heard.len(), 2);
@@ -440,6 +440,6 @@ edges:
     let cancelled = cli.run(&format!("execution cancel {waits}")).await.passed();
     assert_eq!(cancelled, format!("execution {waits} is finished\n"));
     let runs = cli.run("run list --workflow letters --json").await.json();
-    assert_eq!(runs["runs"][0]["state"], "cancelled", "{runs:#}");
+    assert_eq!(runs["runs"][0]["result"], "cancelled", "{runs:#}");
     story.end(&[]).await;
 }

@@ -77,8 +77,8 @@ async fn templates_in_a_webhooks_body_reach_the_target_word_for_word_i2() {
     let run_id = word(&answer["run_id"]);
     let run = story.ended(&run_id).await;
     let executions = story.executions(&run_id).await;
-    assert_eq!((&run["state"], executions.len()), (&json!("passed"), 4), "{executions:#?}");
-    assert_eq!(run["custom_name"], body["plain"]);
+    assert_eq!((&run["result"], executions.len()), (&json!("passed"), 4), "{executions:#?}");
+    assert_eq!(run["name"], body["plain"]);
 
     let only = |path: &str| <[Received; 1]>::try_from(product.target.requests(path)).unwrap()[0].clone();
     let whole = only("/whole");
@@ -391,7 +391,7 @@ async fn data_can_not_choose_where_a_secret_goes_i2() {
     // Without a secret the whole address may come from data; the guard of addresses holds there too.
     let open = definition("{{ root().data.url }}").replace("{{ secrets(\"github\").token }}", "x");
     story.apply(&open).await;
-    for (url, state) in [
+    for (url, result) in [
         (format!("{}/open", product.target.url()), "passed"),
         ("http://127.0.0.1:1/".to_owned(), "failed"),
         ("http://169.254.169.254/latest/meta-data/".to_owned(), "failed"),
@@ -401,7 +401,7 @@ async fn data_can_not_choose_where_a_secret_goes_i2() {
         ("no url".to_owned(), "failed"),
     ] {
         let run = story.run("origins", json!({ "url": url })).await;
-        assert_eq!(run["state"], state, "{url}");
+        assert_eq!(run["result"], result, "{url}");
         let execution = story.execution(&word(&run["id"]), "call").await;
         if url.contains("127.0.0.1:1") || url.contains("169.254") {
             assert_eq!(

@@ -360,7 +360,7 @@ async fn the_leak_check_finds_what_is_planted() {
         json!(planted)
     );
     story.apply(&placed(product, &definition)).await;
-    assert_eq!(story.run("planted", json!({})).await["state"], "passed");
+    assert_eq!(story.run("planted", json!({})).await["result"], "passed");
     let report = product.leaks(&[&planted]).await;
     let found = |place: &str| report.findings.iter().any(|finding| finding.place == place);
     assert!(found("database dump"), "{report}");

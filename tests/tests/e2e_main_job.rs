@@ -47,7 +47,7 @@ async fn a_push_goes_down_the_success_branch_and_leaves_a_history_without_the_se
     let commit = "aaaa000000000000000000000000000000000001";
     let run_id = push(&story, &webhook, commit).await;
     let run = story.ended(&run_id).await;
-    assert_eq!((&run["state"], &run["custom_name"]), (&json!("passed"), &json!("Greet the whole world")));
+    assert_eq!((&run["result"], &run["name"]), (&json!("passed"), &json!("Greet the whole world")));
     assert_eq!((&run["executions"], &run["failures_unrouted"]), (&json!(3), &json!(0)));
 
     let call = product.target.requests(&format!("/builds/{commit}"));
@@ -93,7 +93,7 @@ async fn what_the_target_answers_chooses_the_branch() {
     let commit = "bbbb000000000000000000000000000000000002";
     product.target.script(&format!("/builds/{commit}"), [Reply::Status(202)]);
     let run_id = push(&story, &webhook, commit).await;
-    assert_eq!(story.ended(&run_id).await["state"], "passed");
+    assert_eq!(story.ended(&run_id).await["result"], "passed");
     assert_eq!(story.execution(&run_id, "alarm").await["result"], "passed");
     assert!(story.executions(&run_id).await.iter().all(|execution| execution["node_id"] != "done"));
     let heard = product.target.requests("/alarms");
@@ -128,7 +128,7 @@ async fn a_failure_that_is_routed_does_not_fail_the_run_and_one_that_goes_nowher
     let unrouted = placed(product, FAILING);
     story.apply(&unrouted).await;
     let run = story.run("failing", json!({ "path": "1" })).await;
-    assert_eq!((&run["state"], &run["failures_unrouted"]), (&json!("failed"), &json!(1)));
+    assert_eq!((&run["result"], &run["failures_unrouted"]), (&json!("failed"), &json!(1)));
     let call = story.execution(&word(&run["id"]), "call").await;
     assert_eq!((&call["result"], &call["result_reason"]), (&json!("failed"), &json!("component_error")));
     assert_eq!(call["result_message"], "the server answered with status 500");
@@ -136,13 +136,14 @@ async fn a_failure_that_is_routed_does_not_fail_the_run_and_one_that_goes_nowher
     story.apply(&format!("{unrouted}  - {{ from: call, channel: failure, to: told }}\n")).await;
     for status in [500, 404] {
         let run = story.run("failing", json!({ "path": "2" })).await;
-        assert_eq!((&run["state"], &run["failures_unrouted"]), (&json!("passed"), &json!(0)));
+        assert_eq!((&run["result"], &run["failures_unrouted"]), (&json!("passed"), &json!(0)));
         let told = product.target.requests("/told").pop().unwrap().json();
         assert_eq!(told, json!({ "code": "http_status", "status": status, "body": "/failing/2" }));
     }
-    let states = story.get("/v1/runs?workflow=failing").await;
-    let states: Vec<_> = states["runs"].as_array().unwrap().iter().map(|run| word(&run["state"])).collect();
-    assert_eq!(states, ["passed", "passed", "failed"], "newest first");
+    let results = story.get("/v1/runs?workflow=failing").await;
+    let results: Vec<_> =
+        results["runs"].as_array().unwrap().iter().map(|run| word(&run["result"])).collect();
+    assert_eq!(results, ["passed", "passed", "failed"], "newest first");
     story.end(&[]).await;
 }
 
@@ -162,7 +163,7 @@ async fn a_retry_repeats_the_key_after_no_answer_and_takes_the_next_after_an_ans
         ))
         .await;
     let run = story.run("retried", json!({})).await;
-    assert_eq!(run["state"], "passed");
+    assert_eq!(run["result"], "passed");
     let call = story.execution(&word(&run["id"]), "call").await;
     let id = word(&call["id"]);
     let heard = product.target.requests("/retried");
@@ -189,7 +190,7 @@ async fn attempts_are_used_up_and_a_failure_that_no_attempt_would_mend_is_not_tr
         product.target.script(&format!("/{name}"), [status; 5].map(Reply::Status));
         story.apply(&placed(product, &definition.replace("NAME", name))).await;
         let run = story.run(name, json!({})).await;
-        assert_eq!(run["state"], "failed", "{name}");
+        assert_eq!(run["result"], "failed", "{name}");
         assert_eq!(product.target.requests(&format!("/{name}")).len(), heard, "{name}");
     }
     story.end(&[]).await;
@@ -218,7 +219,7 @@ async fn while_a_retry_waits_its_slot_is_taken_and_the_run_runs_i4() {
     .await;
     assert_eq!(item["node_id"], "call");
     for run in [first, second] {
-        assert_eq!(story.ended(&run).await["state"], "passed");
+        assert_eq!(story.ended(&run).await["result"], "passed");
     }
     let paths: Vec<_> =
         product.target.requests("/waiting/").into_iter().map(|request| request.path).collect();
@@ -245,7 +246,7 @@ async fn what_a_target_echoes_is_scrubbed_in_every_form_i1() {
     );
     story.apply(&placed(product, &definition)).await;
     let run = story.run("echo", json!({})).await;
-    assert_eq!((&run["state"], &run["executions"]), (&json!("passed"), &json!(FORMS.len())));
+    assert_eq!((&run["result"], &run["executions"]), (&json!("passed"), &json!(FORMS.len())));
     let run_id = word(&run["id"]);
     for form in FORMS {
         let data = story.event(&run_id, form).await["data"].to_string();
@@ -297,7 +298,7 @@ edges:
     let edges: String = nodes.iter().map(|node| format!("  - {{ from: start, to: {node} }}\n")).collect();
     story.apply(&placed(product, &format!("{}{edges}", definition.replace("REF", reference)))).await;
     let run = story.run("derived", json!({})).await;
-    assert_eq!((&run["state"], &run["executions"]), (&json!("passed"), &json!(nodes.len())));
+    assert_eq!((&run["result"], &run["executions"]), (&json!("passed"), &json!(nodes.len())));
     let run_id = word(&run["id"]);
     // An address that is wholly a secret is called, and neither it nor its path is kept.
     product.target.heard(&format!("/derived/{hook_path}"), 1).await;
@@ -339,7 +340,7 @@ edges:
 "#;
     story.apply(&placed(product, definition)).await;
     let run = story.run("pause", json!({ "pause": "2s" })).await;
-    assert_eq!((&run["state"], &run["executions"]), (&json!("passed"), &json!(2)));
+    assert_eq!((&run["result"], &run["executions"]), (&json!("passed"), &json!(2)));
     assert_eq!(product.target.heard("/pause/2s", 1).await.len(), 1);
     let early = "SELECT count(*) FROM workflow_node_executions x JOIN workflows w ON w.id = x.workflow_id
         WHERE w.name = 'pause' AND x.component = 'wait' AND x.started_at < x.created_at + interval '2 seconds'";

@@ -108,18 +108,18 @@ async fn ten_records_at_every_limit_leave_room_i10() {
     product.target.script("/heavy/", answers);
     let data = json!({ "list": maps(CONFIGURATION_WEIGHT_MAX) });
     for run in heavy(&story, "heavy", &data, RUNS).await {
-        assert_eq!(story.ended(&run).await["state"], "passed");
+        assert_eq!(story.ended(&run).await["result"], "passed");
     }
     check_peaks(&product, "configurations and answers");
 
     let data = json!({ "list": [1], "rest": maps(EVENT_DATA_WEIGHT_MAX) });
     for run in heavy(&story, "heavy", &data, RUNS).await {
-        assert_eq!(story.ended(&run).await["state"], "passed");
+        assert_eq!(story.ended(&run).await["result"], "passed");
     }
     check_peaks(&product, "events");
 
     for run in heavy(&story, "chain", &data, 3).await {
-        assert_eq!(story.ended(&run).await["state"], "failed");
+        assert_eq!(story.ended(&run).await["result"], "failed");
         let last = story.execution(&run, "last").await;
         assert_eq!(last["result_reason"], "limit", "{last:#}");
     }

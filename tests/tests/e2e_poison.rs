@@ -82,11 +82,11 @@ enum Queue {
 async fn nine_pass(story: &Story<'_>, runs: &[String], node_id: &str, reason: &str) -> Value {
     for (n, run) in runs.iter().enumerate().filter(|(n, _)| *n != POISON) {
         let (ended, executions) = (story.ended(run).await, story.executions(run).await);
-        assert_eq!(ended["state"], "passed", "{n}: {executions:#?}");
+        assert_eq!(ended["result"], "passed", "{n}: {executions:#?}");
         assert!(executions.iter().all(|execution| execution["result"] == "passed"), "{n}: {executions:#?}");
     }
     let run = &runs[POISON];
-    assert_eq!(story.ended(run).await["state"], "failed");
+    assert_eq!(story.ended(run).await["result"], "failed");
     let failed = story.execution(run, node_id).await;
     assert_eq!(
         (&failed["result"], &failed["result_reason"]),

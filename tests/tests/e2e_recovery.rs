@@ -53,7 +53,7 @@ async fn queue_up(story: &Story<'_>, workflow: &str, count: usize) -> Vec<String
 async fn all_pass(story: &Story<'_>, runs: &[String]) {
     for run in runs {
         let ended = story.ended(run).await;
-        assert_eq!(ended["state"], "passed", "{:#?}", story.executions(run).await);
+        assert_eq!(ended["result"], "passed", "{:#?}", story.executions(run).await);
     }
 }
 
@@ -108,11 +108,11 @@ async fn what_kills_its_process_each_time_ends_as_crashed_and_its_neighbours_go_
         product.sealflow.await_sql(&crashes, &crash.to_string(), tests::WAIT_MAX).await.unwrap();
         product.sealflow.sql(&expire).await.unwrap();
         let neighbour = story.start("poison", json!({ "n": crash })).await;
-        assert_eq!(story.ended(&neighbour).await["state"], "passed", "after crash {crash}");
+        assert_eq!(story.ended(&neighbour).await["result"], "passed", "after crash {crash}");
     }
     let run = story.ended(&poison).await;
     let call = story.execution(&poison, "call").await;
-    assert_eq!((&run["state"], &call["result_reason"]), (&json!("failed"), &json!("crashed")));
+    assert_eq!((&run["result"], &call["result_reason"]), (&json!("failed"), &json!("crashed")));
     assert!(!word(&call["result_message"]).is_empty());
     assert_eq!(product.target.requests("/poison/0").len(), 3);
     story.end(&[]).await;
@@ -325,7 +325,7 @@ edges:
             let call = story.execution(run, "call").await;
             let result = if n == 4 && expected.is_err() { "failed" } else { "passed" };
             assert_eq!(call["result"], result, "{kind} {n}: {call:#}");
-            assert!(n == 4 || ended["state"] == "passed", "{kind} {n}: {ended:#}");
+            assert!(n == 4 || ended["result"] == "passed", "{kind} {n}: {ended:#}");
             assert_eq!(
                 product.target.requests(&format!("/answers/{kind}/{n}")).len(),
                 1,
@@ -430,7 +430,7 @@ edges:
         for (n, run) in runs.iter().enumerate() {
             let ended = story.ended(run).await;
             let is_failing = n == 4 && !reason.is_empty();
-            assert_eq!(ended["state"], if is_failing { "failed" } else { "passed" }, "{n} {poison:.80}");
+            assert_eq!(ended["result"], if is_failing { "failed" } else { "passed" }, "{n} {poison:.80}");
         }
         // A template's message goes on with the expression; none repeats data.
         let ended = story.execution(&runs[4], "call").await;

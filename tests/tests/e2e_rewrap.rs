@@ -56,7 +56,7 @@ async fn i1_secrets_move_to_another_key_and_work_goes_on() {
         let (status, answer) = story.post(&address, &headers, body).await;
         assert_eq!(status, 202, "{answer}");
         let run = story.ended(&word(&answer["event_id"])).await;
-        assert_eq!(run["state"], "passed", "{:#?}", story.executions(&word(&run["id"])).await);
+        assert_eq!(run["result"], "passed", "{:#?}", story.executions(&word(&run["id"])).await);
         let heard = product.target.heard("/moved", n).await;
         let sent = &heard[n - 1];
         assert_eq!(sent.header("authorization"), Some(format!("Bearer {token}").as_str()));

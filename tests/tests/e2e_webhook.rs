@@ -60,7 +60,7 @@ async fn each_authentication_takes_its_credential_and_nothing_else() {
     let (url, key) = apply(&story, &hooked("signed", "authentication: signature")).await;
     let signed = signature(&key, body.as_bytes());
     let run = taken(&story, &url, &[JSON, ("X-Hub-Signature-256", &signed)], body).await;
-    assert_eq!(story.ended(&run).await["state"], "passed");
+    assert_eq!(story.ended(&run).await["result"], "passed");
     let other = signature("another key of the same length as ours", body.as_bytes());
     let cut = &signed[..signed.len() - 2];
     for bad in [
@@ -164,7 +164,7 @@ async fn credentials_are_not_in_the_stored_event_i1() {
         !stored.keys().any(|name| names.contains(&name.to_lowercase().as_str()) || name == "X-Entry"),
         "{stored:?}"
     );
-    assert_eq!(story.ended(&run).await["state"], "passed");
+    assert_eq!(story.ended(&run).await["result"], "passed");
     let report = product.leaks(&[&token]).await;
     assert!(report.findings.iter().all(|finding| finding.place == "answers.txt"), "{report}");
     story.end(&[&canary]).await;
@@ -219,7 +219,7 @@ async fn what_can_not_be_taken_is_refused_and_leaves_nothing_i10() {
 
     // Both sides of the limits: what is just small enough is taken.
     let run = taken(&story, &url, &json, nested(48)).await;
-    assert_eq!(story.ended(&run).await["state"], "passed");
+    assert_eq!(story.ended(&run).await["result"], "passed");
     taken(&story, &url, &with("text/plain"), text(largest - 4_096)).await;
     taken(&story, &url, &json, "9".repeat(40)).await;
     taken(&story, &url, &json, r#"{"a": "\ud83d\ude00", "b": 1e308, "c": -0, "d": 18446744073709551615}"#)
@@ -393,7 +393,7 @@ async fn a_warm_instance_follows_an_apply_at_once() {
     let rerouted = hooked("warm", "authentication: bearer").replace("warm/taken", "warm/rerouted");
     apply(&story, &rerouted).await;
     let run = taken(&story, &url, &old, "{}").await;
-    assert_eq!(story.ended(&run).await["state"], "passed");
+    assert_eq!(story.ended(&run).await["result"], "passed");
     product.target.heard("/warm/rerouted", 1).await;
     let second = "  - { id: more, name: More, component: http, configuration: { url: TARGET/warm/more } }\nedges:\n  - { from: hook, to: more }\n";
     apply(&story, &rerouted.replace("edges:\n", second)).await;

@@ -6,7 +6,7 @@ use domain::message::Message;
 use local::target::Target;
 use serde_json::{Value, json};
 use store::StoreError;
-use store::api::{ExecutionCancel, cancel_execution, load_run};
+use store::api::{ExecutionCancel, cancel_execution};
 use store::builder::FreedSlot;
 use store::executor::{ClaimScope, claim_executions};
 use tests::world::{build, event, execute, messages, node};
@@ -45,10 +45,6 @@ async fn cancel(world: &World, execution_id: ExecutionId) -> Result<Option<Freed
     cancel_execution(world.api(), &cancel).await
 }
 
-async fn run_state(world: &World, run_id: EventId) -> &'static str {
-    load_run(world.api(), world.organization_id, run_id.into()).await.unwrap().state.as_str()
-}
-
 #[tokio::test]
 async fn i4_a_pending_execution_ends_at_once_and_its_slot_wakes_the_next() {
     let world = World::create().await;
@@ -65,7 +61,7 @@ async fn i4_a_pending_execution_ends_at_once_and_its_slot_wakes_the_next() {
     assert_eq!(freed, Some(expected), "I4: the caller wakes the node");
     let sql = "SELECT state, result, result_reason, cancelled_by, finished_at IS NOT NULL FROM workflow_node_executions";
     assert_eq!(world.database.sql(sql).await, "finished|cancelled|cancelled|token:test|t");
-    assert_eq!((run_state(&world, run_id).await, run_state(&world, second).await), ("cancelled", "running"));
+    assert_eq!((world.run_state(run_id).await, world.run_state(second).await), ("cancelled", "running"));
     build(&world.builder(), &[node(&workflow, "work")]).await;
     assert_eq!(world.executions().await, "work|finished|cancelled|cancelled\nwork|pending||");
     // Its message comes late: nothing starts.
@@ -107,7 +103,7 @@ async fn a_running_execution_is_marked_and_its_output_is_recorded_and_routed_now
     );
     let sql = format!("SELECT channel, targets FROM workflow_events WHERE execution_id = '{work}'");
     assert_eq!(world.database.sql(&sql).await, "success|{}", "recorded, and routed to nobody");
-    assert_eq!(run_state(&world, run_id).await, "cancelled");
+    assert_eq!(world.run_state(run_id).await, "cancelled");
 }
 
 #[tokio::test]

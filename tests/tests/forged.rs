@@ -429,8 +429,13 @@ async fn i6_a_row_that_was_moved_to_another_organization_does_not_open() {
     store::bootstrap(&forge.world.database.admin_store(), ids, "Theirs", &hash, forge.world.now())
         .await
         .unwrap();
-    // All that a superuser could move: the workflow and the secret's row.
-    forge.world.database.sql(&format!("UPDATE workflows SET organization_id = '{theirs}'")).await;
+    // All that a superuser could move: the workflow with its runs, and the secret's row.
+    let moved = format!(
+        "SET session_replication_role = replica;
+         UPDATE workflows SET organization_id = '{theirs}'; UPDATE workflow_runs SET organization_id = '{theirs}';
+         SET session_replication_role = DEFAULT"
+    );
+    forge.world.database.sql(&moved).await;
     forge.world.database.sql(&format!("UPDATE secrets SET domain_id = '{theirs}'")).await;
     assert_eq!(forge.run(forge.genuine).await, "finished|failed|secret_denied", "I6");
     assert!(forge.target.requests().is_empty());

@@ -1,10 +1,8 @@
 //! Nodes with as many waiting items as are allowed: routing to one ends as a failed execution. The mark's own
 //! threshold has its test beside the sweeper's.
 
-use domain::ids::EventId;
 use local::target::Target;
 use serde_json::{Value, json};
-use store::api::load_run;
 use tests::World;
 use tests::world::{build, event};
 
@@ -22,10 +20,6 @@ fn nodes(url: &str) -> Value {
 async fn set_full(world: &World, is_full: bool) {
     let sql = format!("UPDATE workflow_nodes SET items_full = {is_full} WHERE node_id = 'crowded'");
     world.database.sql(&sql).await;
-}
-
-async fn run_state(world: &World, run_id: EventId) -> &'static str {
-    load_run(world.api(), world.organization_id, run_id.into()).await.unwrap().state.as_str()
 }
 
 /// The crowded node's executions with all that the author sees of them.
@@ -52,7 +46,7 @@ async fn i10_the_builder_puts_nothing_more_into_a_full_node_and_its_other_target
     assert_eq!((world.items().await, world.queues.take()), (0, vec![]));
     let sql = "SELECT result FROM workflow_node_executions WHERE node_id = 'other'";
     assert_eq!(world.database.sql(sql).await, "passed", "I9");
-    assert_eq!(run_state(&world, run_id).await, "failed");
+    assert_eq!(world.run_state(run_id).await, "failed");
     // There is room again.
     set_full(&world, false).await;
     let run_id = world.start(&workflow, "start", json!({})).await;
@@ -82,7 +76,7 @@ async fn i10_the_executor_puts_nothing_more_into_a_full_node_and_its_other_targe
     assert_eq!(world.database.sql(sql).await, "passed\npassed", "I9: what was done stays done");
     let sql = "SELECT targets FROM workflow_events WHERE node_id = 'call'";
     assert_eq!(world.database.sql(sql).await, "{crowded,other}");
-    assert_eq!((world.items().await, run_state(&world, run_id).await), (0, "failed"));
+    assert_eq!((world.items().await, world.run_state(run_id).await), (0, "failed"));
 }
 
 #[tokio::test]

@@ -36,6 +36,7 @@ fn executions_of(items: &[ClaimedItem], workflow: &Workflow) -> Vec<NewExecution
     let execution = |item: &ClaimedItem| NewExecution {
         id: ExecutionId(Uuid::new_v4()),
         node: item.node.clone(),
+        run_id: item.run_id,
         root_event_id: item.root_event_id,
         event_id: item.event_id,
         previous_execution_id: None,
@@ -260,6 +261,7 @@ async fn builders_that_route_to_each_others_nodes_both_commit() {
         let item = NewItem {
             id: world.id(),
             node: (workflow.id, to.to_owned()),
+            run_id: run_id.into(),
             root_event_id: run_id,
             event_id: run_id,
         };

@@ -90,8 +90,8 @@ impl Statements {
 async fn fill(world: &World, workflow: &Workflow, items: usize, key: &str) {
     let sql = format!(
         "SET session_replication_role = replica;
-         INSERT INTO workflow_node_queue_items (id, workflow_id, node_id, root_event_id, event_id, node_generation, created_at, last_sent_at, concurrency_key)
-         SELECT gen_random_uuid(), '{}', 'work', gen_random_uuid(), gen_random_uuid(), 1, now(), now(), {key} FROM generate_series(1, {items}) n;
+         INSERT INTO workflow_node_queue_items (id, workflow_id, node_id, root_event_id, run_id, event_id, node_generation, created_at, last_sent_at, concurrency_key)
+         SELECT gen_random_uuid(), '{}', 'work', gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), 1, now(), now(), {key} FROM generate_series(1, {items}) n;
          SET session_replication_role = DEFAULT; ANALYZE",
         workflow.id
     );

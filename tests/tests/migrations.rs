@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use store::RoleLogin;
+use tests::older_schema::BEFORE_V13;
 use tests::{Database, WAIT_MAX, wait_for};
 use tokio_postgres::error::SqlState;
 
-/// The state before V9, as far as it can be had back.
+/// The state before V9, as far as it can be had back from that before V13.
 const BEFORE_V9: &str =
     "ALTER TABLE workflow_node_secret_refs DROP CONSTRAINT workflow_node_secret_refs_pkey, DROP COLUMN field,
         ADD PRIMARY KEY (workflow_id, node_id, node_version, secret_name, secret_key);
@@ -21,6 +22,7 @@ const BEFORE_V9: &str =
 #[tokio::test]
 async fn a_migration_behind_an_open_reader_stops_no_function() {
     let database = Database::create().await;
+    database.sql(BEFORE_V13).await;
     database.sql(BEFORE_V9).await;
     let reader = database.connect_admin().await;
     reader.batch_execute("BEGIN; SELECT FROM workflow_node_secret_refs").await.unwrap();
@@ -50,7 +52,16 @@ async fn a_migration_behind_an_open_reader_stops_no_function() {
     let applied = tokio::time::timeout(Duration::from_secs(60), migration).await.unwrap().unwrap().unwrap();
     assert_eq!(
         applied,
-        ["V9__secret_ref_fields", "V10__finished_is_finished", "V11__redactions", "V12__one_path_for_limits"]
+        [
+            "V9__secret_ref_fields",
+            "V10__finished_is_finished",
+            "V11__redactions",
+            "V12__one_path_for_limits",
+            "V13__runs_are_rows",
+            "V14__every_row_has_a_run",
+            "V15__runs_are_checked",
+            "V16__one_way_to_the_root",
+        ]
     );
     assert_eq!(store::migrate(&database.admin_store(), RoleLogin::Url).await.unwrap(), Vec::<String>::new());
 }

@@ -21,7 +21,7 @@ const GROWING: [&str; 11] = [
     "workflow_node_queue_items",
     "workflow_node_secret_refs",
     "workflow_nodes",
-    "workflow_run_marks",
+    "workflow_runs",
     "workflows",
 ];
 
@@ -113,25 +113,27 @@ fn fill(workflow: &str, rows: usize) -> String {
          INSERT INTO webhooks (id, workflow_id, node_id, address, authentication, created_at, updated_at)
              SELECT id, workflow_id, 'hook', replace(id::text, '-', ''), 'none', now(), now() FROM made;
          INSERT INTO webhook_deduplications (webhook_id, key, event_id, created_at) SELECT id, n, id, now() FROM made;
-         INSERT INTO workflow_run_marks (root_event_id, workflow_id, reason, created_by, created_at) SELECT id, workflow_id, 'cancelled', 'test', now() FROM made;
-         INSERT INTO workflow_events (id, workflow_id, node_id, root_event_id, channel, type, data, targets, depth, created_at)
-             SELECT id, '{workflow}', 'start', id, 'default', 'start', '{{}}', '{{}}', 1, now() FROM made;
-         INSERT INTO workflow_node_executions (id, workflow_id, node_id, root_event_id, event_id, state, result, component, configuration,
+         INSERT INTO workflow_runs (id, organization_id, workflow_id, workflow_version, node_id, root_event_id, path, name, state, result,
+             stop, stopped_by, created_at, updated_at, finished_at)
+             SELECT id, id, workflow_id, 1, 'start', id, ARRAY[id], n, 'finished', 'cancelled', 'cancelled', 'test', now(), now(), now() FROM made;
+         INSERT INTO workflow_events (id, workflow_id, node_id, root_event_id, run_id, channel, type, data, targets, depth, created_at)
+             SELECT id, '{workflow}', 'start', id, id, 'default', 'start', '{{}}', '{{}}', 1, now() FROM made;
+         INSERT INTO workflow_node_executions (id, workflow_id, node_id, root_event_id, run_id, event_id, state, result, component, configuration,
              workflow_version, node_version, last_sent_at, created_at, updated_at, started_at, finished_at)
-             SELECT id, '{workflow}', 'call', id, id, 'finished', 'passed', 'http', '{{}}', 1, 1, now(), now(), now(), now(), now() FROM made;
-         INSERT INTO workflow_node_executions (id, workflow_id, node_id, root_event_id, event_id, state, component, configuration,
+             SELECT id, '{workflow}', 'call', id, id, id, 'finished', 'passed', 'http', '{{}}', 1, 1, now(), now(), now(), now(), now() FROM made;
+         INSERT INTO workflow_node_executions (id, workflow_id, node_id, root_event_id, run_id, event_id, state, component, configuration,
              workflow_version, node_version, last_sent_at, created_at, updated_at)
-             SELECT gen_random_uuid(), workflow_id, 'call', id, id, 'pending', 'http', '{{}}', 1, 1, now(), now(), now() FROM made;
+             SELECT gen_random_uuid(), workflow_id, 'call', id, id, id, 'pending', 'http', '{{}}', 1, 1, now(), now(), now() FROM made;
          INSERT INTO workflow_node_execution_kvs (id, execution_id, workflow_id, node_id, key, value) SELECT id, id, '{workflow}', 'call', 'k', n FROM made;
-         INSERT INTO workflow_node_queue_items (id, workflow_id, node_id, root_event_id, event_id, node_generation, created_at, last_sent_at)
-             SELECT id, '{workflow}', 'call', id, id, 1, now(), now() FROM made;
+         INSERT INTO workflow_node_queue_items (id, workflow_id, node_id, root_event_id, run_id, event_id, node_generation, created_at, last_sent_at)
+             SELECT id, '{workflow}', 'call', id, id, id, 1, now(), now() FROM made;
          DROP TABLE made;
          SET session_replication_role = DEFAULT"
     )
 }
 
 /// Walks that are meant: by the beginning of the statement's name, the index, and why.
-const MEANT: [(&str, &str, &str); 5] = [
+const MEANT: [(&str, &str, &str); 7] = [
     (
         "sealflow_sweeper: ",
         "workflow_node_queue_items_order",
@@ -139,6 +141,16 @@ const MEANT: [(&str, &str, &str); 5] = [
     ),
     ("sealflow_sweeper: ", "workflow_node_queue_items_keys", "the same, by the other index of what waits"),
     ("sealflow_sweeper: ", "workflow_nodes_full", "only nodes with as many waiting items as are allowed"),
+    (
+        "sealflow_sweeper: ",
+        "workflow_runs_stopped",
+        "only runs that are to end and still have something open",
+    ),
+    (
+        "sealflow_sweeper: ",
+        "workflow_runs_looked_at",
+        "its order is that of the search, which ends at its limit",
+    ),
     ("", "workflow_node_queue_items_suspects", "only items that ended a process before"),
     (
         "sealflow_api: list_queue_items",

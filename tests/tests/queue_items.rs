@@ -100,8 +100,8 @@ async fn i10_holders_and_items_before_it_are_named_and_counted_up_to_a_limit() {
             // Foreign keys are left out: only the count matters here.
             let sql = format!(
                 "SET session_replication_role = replica;
-                 INSERT INTO workflow_node_queue_items (id, workflow_id, node_id, root_event_id, event_id, node_generation, created_at, last_sent_at)
-                 SELECT id, '{}', 'work', id, id, 1, '2000-01-01', now() FROM (SELECT gen_random_uuid() AS id FROM generate_series(1, {items})) ids;
+                 INSERT INTO workflow_node_queue_items (id, workflow_id, node_id, root_event_id, run_id, event_id, node_generation, created_at, last_sent_at)
+                 SELECT id, '{}', 'work', id, id, id, 1, '2000-01-01', now() FROM (SELECT gen_random_uuid() AS id FROM generate_series(1, {items})) ids;
                  SET session_replication_role = DEFAULT",
                 workflow.id
             );

@@ -11,7 +11,7 @@ use tokio_postgres::error::SqlState;
 const ROLES: [&str; 6] = ["api", "webhook", "builder", "executor", "sweeper", "rewrap"];
 
 /// What each role may do to each table, in the order of [`ROLES`]: Select, Insert, Update of at least one column, Delete.
-const PRIVILEGES: [(&str, [&str; 6]); 16] = [
+const PRIVILEGES: [(&str, [&str; 6]); 17] = [
     ("api_tokens", ["SIU", "", "", "", "", ""]),
     ("function_heartbeats", ["", "", "SIU", "SIU", "S", ""]),
     ("organizations", ["SU", "S", "S", "S", "S", ""]),
@@ -22,11 +22,12 @@ const PRIVILEGES: [(&str, [&str; 6]); 16] = [
     ("webhooks", ["SIU", "S", "", "", "", "SU"]),
     ("workflow_events", ["SIU", "SI", "SIU", "SI", "S", ""]),
     ("workflow_node_execution_kvs", ["S", "", "SI", "", "", ""]),
-    ("workflow_node_executions", ["SU", "", "SI", "SIU", "SIU", ""]),
-    ("workflow_node_queue_items", ["SIU", "SI", "SIUD", "SI", "SUD", ""]),
+    ("workflow_node_executions", ["SIU", "", "SI", "SIU", "SIU", ""]),
+    ("workflow_node_queue_items", ["SIUD", "SI", "SIUD", "SI", "SUD", ""]),
     ("workflow_node_secret_refs", ["SI", "", "", "S", "", ""]),
     ("workflow_nodes", ["SIU", "S", "SU", "SU", "SU", ""]),
     ("workflow_run_marks", ["SI", "", "SI", "S", "S", ""]),
+    ("workflow_runs", ["SIU", "SI", "SU", "SU", "SU", ""]),
     ("workflow_versions", ["SI", "", "", "", "", ""]),
 ];
 /// `workflows`: the same, apart for its length.
@@ -39,7 +40,11 @@ const FORBIDDEN: [(&str, &[&str]); 6] = [
         &[
             "DELETE FROM workflow_events",
             "DELETE FROM workflow_node_executions",
-            "INSERT INTO workflow_node_executions DEFAULT VALUES",
+            "INSERT INTO workflow_node_executions (residuals) VALUES ('[]')",
+            "INSERT INTO workflow_node_executions (policy) VALUES ('{}')",
+            "INSERT INTO workflow_node_executions (lease_token) VALUES (gen_random_uuid())",
+            "DELETE FROM workflow_runs",
+            "UPDATE workflow_runs SET organization_id = gen_random_uuid()",
             "DELETE FROM api_tokens",
             "UPDATE api_tokens SET token_sha256 = ''",
             "UPDATE api_tokens SET expires_at = NULL",
@@ -58,6 +63,8 @@ const FORBIDDEN: [(&str, &[&str]); 6] = [
         "webhook",
         &[
             "SELECT data FROM workflow_events",
+            "SELECT name FROM workflow_runs",
+            "UPDATE workflow_runs SET state = 'finished'",
             "SELECT custom_name FROM workflow_events",
             "SELECT data FROM secrets",
             "SELECT id FROM secrets",
@@ -246,8 +253,15 @@ async fn i7_a_function_of_its_owners_rights_is_run_by_the_sweeper_alone() {
     let sql = "SELECT p.proname, p.proconfig::text, string_agg(r.rolname, ',' ORDER BY r.rolname)
         FROM pg_proc p LEFT JOIN pg_roles r ON r.rolname LIKE 'sealflow\\_%' AND has_function_privilege(r.oid, p.oid, 'EXECUTE')
         WHERE p.prosecdef AND p.pronamespace = 'public'::regnamespace GROUP BY 1, 2";
-    let expected = ["forget_previous_webhook_keys", "forget_secret_refs"]
-        .map(|name| format!("{name}|{{\"search_path=pg_catalog, pg_temp\"}}|sealflow_sweeper"));
+    // Triggers run nobody's own call.
+    let expected = [
+        ("forget_previous_webhook_keys", "sealflow_sweeper"),
+        ("forget_secret_refs", "sealflow_sweeper"),
+        ("give_run", ""),
+        ("mark_stopped_run", ""),
+        ("stop_marked_run", ""),
+    ]
+    .map(|(name, role)| format!("{name}|{{\"search_path=pg_catalog, pg_temp\"}}|{role}"));
     assert_eq!(database.sql(sql).await, expected.join("\n"), "I7");
 }
 

@@ -1,9 +1,7 @@
 //! Cancelling a run beside those who are at work on it, and beside other runs.
 
-use domain::function::Actor;
-use domain::ids::EventId;
+use domain::limits::STOP_ROUND_ROWS_MAX;
 use serde_json::{Value, json};
-use store::api::{CancelOutcome, RunCancel, WOKEN_EVENTS_MAX, cancel_run};
 use tests::world::{build, event};
 use tests::{PostgresWire, Workflow, World};
 
@@ -15,36 +13,23 @@ async fn one_node(world: &World) -> Workflow {
     world.workflow(nodes, json!([{ "from": "start", "to": "work" }])).await
 }
 
-async fn cancel(world: &World, run_id: EventId) -> CancelOutcome {
-    let cancel = RunCancel {
-        organization_id: world.organization_id,
-        run_id: run_id.into(),
-        cancelled_by: Actor::Token("test".into()),
-        now: world.now(),
-    };
-    cancel_run(world.api(), &cancel).await.unwrap()
-}
-
 #[tokio::test]
 async fn a_run_that_ends_while_its_cancel_waits_stays_as_it_ended() {
     let world = World::create().await;
     let workflow = one_node(&world).await;
-    let check = async |what: &str, run_id: EventId, last_step: String| {
-        let holder = world.database.connect_admin().await;
-        holder.batch_execute(&format!("BEGIN; {last_step}")).await.unwrap();
-        tokio::join!(cancel(&world, run_id), async {
-            world.database.wait_for_blocked(1).await;
-            holder.batch_execute("COMMIT").await.unwrap();
-        });
-        assert_eq!(world.database.sql("SELECT root_event_id FROM workflow_run_marks").await, "", "{what}");
-    };
     let run_id = world.start(&workflow, "start", json!({})).await;
     build(&world.builder(), &[event(run_id)]).await;
-    let started = "UPDATE workflow_node_executions SET state = 'started', started_at = now(), crashes = 1, lease_token = gen_random_uuid(), lease_until = now() + interval '1 minute'";
-    world.database.sql(started).await;
-    let finish = "UPDATE workflow_node_executions SET state = 'finished', result = 'passed', finished_at = now(), lease_token = NULL, lease_until = NULL";
-    check("its last execution ends", run_id, finish.to_owned()).await;
+    let holder = world.database.connect_admin().await;
+    let finish = "BEGIN;
+        UPDATE workflow_node_executions SET state = 'finished', result = 'passed', finished_at = now();
+        UPDATE workflow_runs SET state = 'finished', result = 'passed', finished_at = now()";
+    holder.batch_execute(finish).await.unwrap();
+    tokio::join!(world.cancel(run_id), async {
+        world.database.wait_for_blocked(1).await;
+        holder.batch_execute("COMMIT").await.unwrap();
+    });
     assert_eq!(world.executions().await, "work|finished|passed|");
+    assert_eq!(world.database.sql("SELECT result, stop FROM workflow_runs").await, "passed|");
 }
 
 #[tokio::test]
@@ -54,29 +39,35 @@ async fn a_cancel_waits_for_no_lock_of_an_item() {
     let run_id = world.start(&workflow, "start", json!({})).await;
     let holder = world.database.connect_admin().await;
     holder.batch_execute("BEGIN; SELECT FROM workflow_node_queue_items FOR UPDATE").await.unwrap();
-    cancel(&world, run_id).await;
+    world.cancel(run_id).await;
     holder.batch_execute("COMMIT").await.unwrap();
+    assert_eq!(world.run_state(run_id).await, "running", "an item is open work, also of a stopped run");
     build(&world.builder(), &[event(run_id)]).await;
     assert_eq!(world.executions().await, "work|finished|cancelled|cancelled");
+    assert_eq!(world.run_state(run_id).await, "cancelled");
 }
 
 #[tokio::test]
-async fn a_cancel_has_so_many_items_ended_at_once_i10() {
-    for items in [WOKEN_EVENTS_MAX, WOKEN_EVENTS_MAX + 1] {
+async fn a_cancel_ends_all_that_waits_in_rounds_i10() {
+    for items in [STOP_ROUND_ROWS_MAX - 1, STOP_ROUND_ROWS_MAX, STOP_ROUND_ROWS_MAX + 1] {
         let world = World::create().await;
         let workflow = one_node(&world).await;
         let run_id = world.start(&workflow, "start", json!({})).await;
-        // Foreign keys are left out: only the items matter here.
         let sql = format!(
-            "SET session_replication_role = replica;
+            "WITH made AS (
+                 INSERT INTO workflow_events (id, workflow_id, node_id, root_event_id, channel, type, data, targets, depth, created_at)
+                 SELECT gen_random_uuid(), '{0}', 'start', '{run_id}', 'default', 'redrive', '{{}}', '{{}}', 1, now()
+                 FROM generate_series(2, {items}) RETURNING id)
              INSERT INTO workflow_node_queue_items (id, workflow_id, node_id, root_event_id, event_id, node_generation, created_at, last_sent_at)
-             SELECT id, '{}', 'work', '{run_id}', id, 1, now(), now() FROM (SELECT gen_random_uuid() AS id FROM generate_series(2, {items})) ids;
-             SET session_replication_role = DEFAULT",
+             SELECT gen_random_uuid(), '{0}', 'work', '{run_id}', id, 1, now(), now() FROM made",
             workflow.id
         );
         world.database.sql(&sql).await;
-        let woken = cancel(&world, run_id).await.waiting_event_ids.len();
-        assert_eq!(i64::try_from(woken).unwrap(), WOKEN_EVENTS_MAX, "I10: of {items}");
+        world.cancel(run_id).await;
+        let sql = "SELECT count(*), count(DISTINCT xmin::text) FROM workflow_node_executions";
+        let rounds = if items > STOP_ROUND_ROWS_MAX { 2 } else { 1 };
+        assert_eq!(world.database.sql(sql).await, format!("{items}|{rounds}"), "I10");
+        assert_eq!((world.items().await, world.run_state(run_id).await), (0, "cancelled"));
     }
 }
 
@@ -88,19 +79,15 @@ async fn a_cancel_wakes_what_waits_of_other_runs_i4() {
     build(&world.builder(), &[event(run_id)]).await;
     let next = world.start(&workflow, "start", json!({})).await;
     build(&world.builder(), &[event(next)]).await;
-    let outcome = cancel(&world, run_id).await;
-    let freed: Vec<&str> = outcome.freed.iter().map(|slot| slot.node.1.as_str()).collect();
-    assert_eq!((freed, outcome.waiting_event_ids), (vec!["work"], vec![]), "I4: the next one is woken");
-    let outcome = cancel(&world, next).await;
-    assert_eq!(
-        (outcome.freed, outcome.waiting_event_ids),
-        (vec![], vec![next]),
-        "its item ends, and frees nothing"
-    );
+    let freed = world.cancel(run_id).await;
+    let freed: Vec<&str> = freed.iter().map(|slot| slot.node.1.as_str()).collect();
+    assert_eq!(freed, ["work"], "I4: the next one is woken");
+    assert_eq!(world.cancel(next).await, [], "its item ends, and frees nothing");
+    assert_eq!((world.items().await, world.run_state(next).await), (0, "cancelled"));
 }
 
 #[tokio::test]
-async fn a_cancel_waits_for_a_builder_that_has_read_the_mark_and_not_written_yet_i8() {
+async fn a_cancel_waits_for_a_builder_that_has_read_the_run_and_not_written_yet_i8() {
     let world = World::create().await;
     let wire = PostgresWire::to(world.database.host_port()).await;
     let nodes = json!([
@@ -114,7 +101,7 @@ async fn a_cancel_waits_for_a_builder_that_has_read_the_mark_and_not_written_yet
     let (gate, wakes) = (wire.hold("insert_executions"), [event(run_id)]);
     let cancel_meanwhile = async {
         gate.wait_for_arrival().await;
-        cancel(&world, run_id).await;
+        world.cancel(run_id).await;
     };
     tokio::join!(build(&builder, &wakes), cancel_meanwhile, async {
         world.database.wait_for_blocked(1).await;

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use domain::execution::{ExecutionResult, ExecutionState, ResultReason};
 use domain::function::Function;
-use domain::run::RunMark;
+use domain::run::{RunState, RunStop};
 use domain::webhook::Authentication;
 use local::stack::find_postgres;
 use serde_json::{Value, json};
@@ -414,18 +414,18 @@ async fn load(world: &World) {
                  FROM w, generate_series(1, 10) k;
              CREATE TEMP TABLE e AS
                  SELECT gen_random_uuid() AS id, w.id AS workflow_id, 'n' || (k % 10 + 1) AS node_id, k FROM w, generate_series(1, 200) k;
-             INSERT INTO workflow_events (id, workflow_id, node_id, root_event_id, channel, type, data, targets, depth, created_at)
-                 SELECT id, workflow_id, node_id, id, 'default', 'start', '{{}}', '{{}}', 1, now() - make_interval(mins => k) FROM e;
-             INSERT INTO workflow_node_executions (id, workflow_id, node_id, root_event_id, event_id, state, result, component, configuration,
+             INSERT INTO workflow_events (id, workflow_id, node_id, root_event_id, run_id, channel, type, data, targets, depth, created_at)
+                 SELECT id, workflow_id, node_id, id, id, 'default', 'start', '{{}}', '{{}}', 1, now() - make_interval(mins => k) FROM e;
+             INSERT INTO workflow_node_executions (id, workflow_id, node_id, root_event_id, run_id, event_id, state, result, component, configuration,
                      workflow_version, node_version, last_sent_at, created_at, updated_at, finished_at, lease_token, lease_until)
-                 SELECT gen_random_uuid(), workflow_id, node_id, id, id,
+                 SELECT gen_random_uuid(), workflow_id, node_id, id, id, id,
                      CASE WHEN k <= 196 THEN 'finished' WHEN k <= 198 THEN 'pending' ELSE 'started' END, CASE WHEN k <= 196 THEN 'passed' END,
                      'http', '{{}}', 1, 1, now(), now(), now(), CASE WHEN k <= 196 THEN now() END,
                      CASE WHEN k > 198 THEN gen_random_uuid() END, CASE WHEN k > 198 THEN now() + interval '1 hour' END FROM e;
              INSERT INTO workflow_node_execution_kvs (id, execution_id, workflow_id, node_id, key, value)
                  SELECT gen_random_uuid(), id, workflow_id, node_id, 'commit', id::text FROM workflow_node_executions;
-             INSERT INTO workflow_node_queue_items (id, workflow_id, node_id, root_event_id, event_id, node_generation, created_at, last_sent_at)
-                 SELECT gen_random_uuid(), workflow_id, 'n2', id, id, 1, now(), now() FROM e;
+             INSERT INTO workflow_node_queue_items (id, workflow_id, node_id, root_event_id, run_id, event_id, node_generation, created_at, last_sent_at)
+                 SELECT gen_random_uuid(), workflow_id, 'n2', id, id, id, 1, now(), now() FROM e;
              SET session_replication_role = DEFAULT;
              DROP TABLE w, e;
              ANALYZE",
@@ -542,7 +542,9 @@ async fn words_are_spelled_as_the_checks_have_them() {
     check(executions, "state", ExecutionState::ALL.iter().map(|word| word.as_str()).collect()).await;
     check(executions, "result", ExecutionResult::ALL.iter().map(|word| word.as_str()).collect()).await;
     check(executions, "result_reason", ResultReason::ALL.iter().map(|word| word.as_str()).collect()).await;
-    check("workflow_run_marks", "reason", RunMark::ALL.iter().map(|word| word.as_str()).collect()).await;
+    check("workflow_runs", "state", RunState::ALL.iter().map(|word| word.as_str()).collect()).await;
+    check("workflow_runs", "result", ExecutionResult::ALL.iter().map(|word| word.as_str()).collect()).await;
+    check("workflow_runs", "stop", RunStop::ALL.iter().map(|word| word.as_str()).collect()).await;
     check("webhooks", "authentication", Authentication::ALL.iter().map(|word| word.as_str()).collect()).await;
     // Only those that take hints have a heartbeat.
     let functions = [Function::Builder, Function::Executor].map(Function::as_str).to_vec();

@@ -478,8 +478,8 @@ async fn i8_one_node_with_many_items_keeps_no_other_from_being_found() {
     for workflow in &many {
         let insert = format!(
             "SET session_replication_role = replica;
-             INSERT INTO workflow_node_queue_items (id, workflow_id, node_id, root_event_id, event_id, node_generation, created_at, last_sent_at)
-             SELECT id, '{}', 'work', id, id, 1, now(), now() FROM (SELECT gen_random_uuid() AS id FROM generate_series(1, {SWEEP_ROWS_MAX})) ids;
+             INSERT INTO workflow_node_queue_items (id, workflow_id, node_id, root_event_id, run_id, event_id, node_generation, created_at, last_sent_at)
+             SELECT id, '{}', 'work', id, id, id, 1, now(), now() FROM (SELECT gen_random_uuid() AS id FROM generate_series(1, {SWEEP_ROWS_MAX})) ids;
              SET session_replication_role = DEFAULT",
             workflow.id
         );
@@ -535,8 +535,8 @@ async fn i10_a_node_is_full_with_as_many_waiting_items_as_are_allowed() {
     let insert = |count: i64| {
         format!(
             "SET session_replication_role = replica;
-             INSERT INTO workflow_node_queue_items (id, workflow_id, node_id, root_event_id, event_id, node_generation, created_at, last_sent_at)
-             SELECT id, '{}', 'work', id, id, 1, now(), now() FROM (SELECT gen_random_uuid() AS id FROM generate_series(1, {count})) ids;
+             INSERT INTO workflow_node_queue_items (id, workflow_id, node_id, root_event_id, run_id, event_id, node_generation, created_at, last_sent_at)
+             SELECT id, '{}', 'work', id, id, id, 1, now(), now() FROM (SELECT gen_random_uuid() AS id FROM generate_series(1, {count})) ids;
              SET session_replication_role = DEFAULT",
             workflow.id
         )
@@ -563,8 +563,8 @@ async fn i8_a_tick_wakes_a_thousand_nodes_whose_messages_were_lost() {
          INSERT INTO workflow_nodes (workflow_id, node_id, name, type, ref, configuration, version, created_at, updated_at)
          SELECT workflow_id, 'n' || n, 'n' || n, type, ref, configuration, version, now(), now()
          FROM workflow_nodes, generate_series(1, 1000) n WHERE node_id = 'work';
-         INSERT INTO workflow_node_queue_items (id, workflow_id, node_id, root_event_id, event_id, node_generation, created_at, last_sent_at)
-         SELECT gen_random_uuid(), '{}', 'n' || n, gen_random_uuid(), gen_random_uuid(), 1, now(), now()
+         INSERT INTO workflow_node_queue_items (id, workflow_id, node_id, root_event_id, run_id, event_id, node_generation, created_at, last_sent_at)
+         SELECT gen_random_uuid(), '{}', 'n' || n, gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), 1, now(), now()
          FROM generate_series(1, 1000) n, generate_series(1, 10);
          SET session_replication_role = DEFAULT",
         workflow.id

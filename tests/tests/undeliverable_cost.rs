@@ -15,10 +15,10 @@ const BUFFERS_MAX: i64 = 2_000;
 
 /// Finished executions of a node whose component the builder runs, and pending ones of another that were sent in vain.
 fn fill(workflow_id: &str) -> String {
-    let columns = "id, workflow_id, node_id, root_event_id, event_id, component, configuration, workflow_version, node_version, created_at,
+    let columns = "id, workflow_id, node_id, root_event_id, run_id, event_id, component, configuration, workflow_version, node_version, created_at,
         updated_at, last_sent_at, state";
     let row = format!(
-        "gen_random_uuid(), '{workflow_id}', 'NODE', gen_random_uuid(), gen_random_uuid(), 'COMPONENT', '{{}}', 1, 1, now() - interval '2 hours',
+        "gen_random_uuid(), '{workflow_id}', 'NODE', gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), 'COMPONENT', '{{}}', 1, 1, now() - interval '2 hours',
         now() - interval '2 hours', now() - interval '1 hour'"
     );
     let row = |node: &str, component: &str| row.replace("NODE", node).replace("COMPONENT", component);

@@ -7,7 +7,7 @@ use domain::function::Actor;
 use domain::limits::REMOVED_EXECUTIONS_MAX;
 use domain::message::Message;
 use serde_json::{Value, json};
-use store::api::{RunCancel, cancel_run, delete_organization, delete_workflow};
+use store::api::{delete_organization, delete_workflow};
 use sweeper::sweep;
 use tests::world::{build, event, execute};
 use tests::{PostgresWire, Workflow, World};
@@ -119,14 +119,8 @@ async fn a_wait_that_is_cancelled_ends_at_once_and_the_next_one_begins_i4() {
     build(&world.builder(), &[event(next)]).await;
     assert_eq!(world.items().await, 1, "one at a time, unless the node says otherwise");
     let _ = world.queues.take();
-    let cancel = RunCancel {
-        organization_id: world.organization_id,
-        run_id: run_id.into(),
-        cancelled_by: Actor::Token("test".into()),
-        now: world.now(),
-    };
-    let outcome = cancel_run(world.api(), &cancel).await.expect("it is cancelled");
-    let freed: Vec<&str> = outcome.freed.iter().map(|slot| slot.node.1.as_str()).collect();
+    let freed = world.cancel(run_id).await;
+    let freed: Vec<&str> = freed.iter().map(|slot| slot.node.1.as_str()).collect();
     assert_eq!(freed, ["wait"], "somebody waits");
     assert_eq!(world.executions().await, "wait|finished|cancelled|cancelled");
 }
@@ -181,24 +175,17 @@ async fn a_wait_that_is_made_while_its_run_is_cancelled_does_not_live_on_i8() {
     let run_id = world.start(&workflow, "start", json!({})).await;
     let builder = world.builder_at(wire.url(&world.database.url("builder")));
     let (gate, wakes) = (wire.hold("COMMIT\0"), [event(run_id)]);
-    let cancel = RunCancel {
-        organization_id: world.organization_id,
-        run_id: run_id.into(),
-        cancelled_by: Actor::Token("test".into()),
-        now: world.now(),
-    };
-    let ((), outcome, ()) = tokio::join!(
+    tokio::join!(
         build(&builder, &wakes),
         async {
             gate.wait_for_arrival().await;
-            cancel_run(world.api(), &cancel).await
+            world.cancel(run_id).await;
         },
         async {
             world.database.wait_for_blocked(1).await;
             gate.let_through();
         }
     );
-    outcome.expect("it is cancelled");
     assert_eq!(world.executions().await, "wait|finished|cancelled|cancelled");
 }
 

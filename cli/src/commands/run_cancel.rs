@@ -4,7 +4,7 @@ use serde_json::json;
 use super::Context;
 use crate::api::{Body, segment};
 use crate::failure::Failure;
-use crate::output::{Format, print_json, printable, say, text};
+use crate::output::{Format, print_json, printable, run_outcome, say};
 
 /// Cancel a run.
 #[derive(Args)]
@@ -20,8 +20,7 @@ impl Cancel {
         match context.format {
             Format::Json => print_json(&answer),
             Format::Human => {
-                let state = text(&answer["run"], "state");
-                say!("run {} is {}", printable(&self.run), printable(&state));
+                say!("run {} is {}", printable(&self.run), printable(&run_outcome(&answer["run"])));
             }
         }
         Ok(())

@@ -2,6 +2,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use domain::execution::ExecutionResult;
 use domain::run::RunState;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -9,7 +10,7 @@ use serde_json::{Value, json};
 use super::Context;
 use crate::api::segment;
 use crate::failure::Failure;
-use crate::output::{Format, duration, outcome, printable, say, shortened, text, time_of_day};
+use crate::output::{Format, duration, outcome, printable, run_outcome, say, shortened, text, time_of_day};
 
 /// How long a run is watched unless said otherwise, seconds.
 pub(crate) const TIMEOUT_SECONDS: u64 = 3_600;
@@ -90,16 +91,16 @@ fn look(context: &Context, run_id: &str, progress: &mut Progress) -> Result<Valu
 }
 
 fn finish(context: &Context, run: &Value) -> Result<(), Failure> {
-    let state = text(run, "state");
+    let outcome = run_outcome(run);
     match context.format {
         Format::Json => say!("{}", json!({ "run": run })),
         Format::Human => {
             let executions = run["executions"].as_i64().unwrap_or_default();
             let plural = if executions == 1 { "" } else { "s" };
-            say!("run {} after {executions} execution{plural}", printable(&state));
+            say!("run {} after {executions} execution{plural}", printable(&outcome));
         }
     }
-    if state == RunState::Failed.as_str() { Err(Failure::Silent) } else { Ok(()) }
+    if outcome == ExecutionResult::Failed.as_str() { Err(Failure::Silent) } else { Ok(()) }
 }
 
 /// What of a run was shown already.

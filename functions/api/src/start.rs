@@ -124,6 +124,7 @@ fn run_name(node: &Node, data: &Value, now: Timestamp) -> Option<String> {
     let alone = Definition {
         name: String::new(),
         description: String::new(),
+        timeout_seconds: None,
         nodes: vec![node.clone()],
         edges: Vec::new(),
     };

@@ -4,15 +4,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::ids::{EventId, ItemId, OrganizationId, WorkflowId};
+use domain::ids::{EventId, ItemId, OrganizationId, RunId, WorkflowId};
 use domain::limits::CLAIM_ITEMS_MAX;
 use domain::message::Message;
 use process::Deadline;
 use queue::Outgoing;
 use store::builder::{
     AncestorRequest, ClaimedItem, Claims, LimitKey, LoadRequest, LockMode, LockedNodes, NodeKey,
-    StoredDefinition, SuspectItem, Wakes, WokenNode, claim_items, claim_one, forgive_suspects, load_batch,
-    lock_woken_nodes, write_batch,
+    StoredDefinition, SuspectItem, Wakes, WokenNode, WriteBatch, claim_items, claim_one, forgive_suspects,
+    load_batch, lock_woken_nodes, write_batch,
 };
 use store::{StoreError, Tx};
 
@@ -46,6 +46,8 @@ pub struct Built {
     pub(crate) has_written: bool,
     /// Items that became executions.
     pub(crate) items: u64,
+    /// Runs of items that ended while their keys were resolved.
+    ended_runs: Vec<RunId>,
     /// Limited nodes that another transaction held.
     pub(crate) skipped: Vec<WokenNode>,
 }
@@ -185,12 +187,15 @@ async fn build_in(tx: Tx, take: Take<'_>, deps: &Deps) -> Result<Built, StoreErr
     let mut built = Built {
         skipped: nodes.skipped().map(|node| named_if_taken(node, &claims)).collect(),
         suspects: resolved.suspects,
+        ended_runs: resolved.ended_runs,
         has_written: has_resolved,
         ..Built::default()
     };
     built.suspects.append(&mut claims.suspects);
     if claims.items.is_empty() {
         built.again = held_by_others(&nodes, &claims.slots, &built.suspects);
+        let rows = WriteBatch { ended_runs: std::mem::take(&mut built.ended_runs), ..WriteBatch::default() };
+        write_batch(&tx, &rows, deps.clock.now()).await?;
     } else {
         plan_and_write(&tx, &mut built, &nodes, &claims, workflows, fallback, deps).await?;
         built.has_written = true;
@@ -255,7 +260,8 @@ async fn plan_and_write(
         parts: deps.parts,
     };
     let time = Deadline::after(deps.plan_time_max);
-    let plan = plan(&input, slots, &mut || deps.ids.next(now));
+    let mut plan = plan(&input, slots, &mut || deps.ids.next(now));
+    plan.rows.ended_runs.append(&mut built.ended_runs);
     if time.left().is_zero() && claims.items.len() > 1 {
         return Err(StoreError::Rejected { sqlstate: None, constraint: Some("plan_time_max".to_owned()) });
     }
@@ -307,7 +313,7 @@ pub(crate) fn without_data(request: LoadRequest, fallback: Fallback) -> LoadRequ
     match fallback {
         Fallback::None => request,
         Fallback::Crashed | Fallback::Refused => {
-            LoadRequest { ancestors: Vec::new(), roots_with_data: Vec::new(), ..request }
+            LoadRequest { ancestors: Vec::new(), runs_with_data: Vec::new(), ..request }
         }
     }
 }
@@ -317,8 +323,8 @@ pub(crate) fn load_request(items: &[ClaimedItem], workflows: &Workflows, locked:
     let mut reaches: HashMap<&NodeKey, Reach> = HashMap::new();
     for item in items {
         request.event_ids.push(item.event_id);
-        if !request.root_event_ids.contains(&item.root_event_id) {
-            request.root_event_ids.push(item.root_event_id);
+        if !request.run_ids.contains(&item.run_id) {
+            request.run_ids.push(item.run_id);
         }
         let Some(workflow) = workflows.get(&item.node.0).filter(|_| !item.is_node_removed) else { continue };
         if !request.workflow_ids.contains(&item.node.0) {
@@ -326,7 +332,7 @@ pub(crate) fn load_request(items: &[ClaimedItem], workflows: &Workflows, locked:
         }
         let reach = reaches.entry(&item.node).or_insert_with(|| reach(&workflow.compiled, &item.node.1));
         if reach.mentions.root {
-            request.roots_with_data.push(item.root_event_id);
+            request.runs_with_data.push(item.run_id);
         }
         request.ancestors.extend(ancestor_request(item.event_id, reach));
         for node_id in &reach.limited {

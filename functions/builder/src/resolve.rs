@@ -1,6 +1,6 @@
 //! Concurrency keys: what they come to is stored before an item is taken, in the transaction that then claims.
 
-use domain::ids::{ItemId, WorkflowId};
+use domain::ids::{ItemId, RunId, WorkflowId};
 use domain::limits::CLAIM_ITEMS_MAX;
 use store::builder::{
     LimitKey, LockedNodes, NodeKey, SuspectItem, find_unresolved_items, load_batch, write_resolved,
@@ -27,6 +27,8 @@ pub(crate) struct Resolved {
     pub(crate) keys: Vec<LimitKey>,
     /// Items that were left out, to be resolved alone.
     pub(crate) suspects: Vec<SuspectItem>,
+    /// Runs of items that ended.
+    pub(crate) ended_runs: Vec<RunId>,
     /// Items that have a key now, or that ended.
     pub(crate) items: usize,
 }
@@ -65,6 +67,7 @@ pub(crate) async fn resolve_items(
         items: found.items.len() + found.plain_items,
         keys: found.plain,
         suspects: found.suspects,
+        ended_runs: Vec::new(),
     };
     if found.items.is_empty() {
         return Ok(resolved);
@@ -83,6 +86,7 @@ pub(crate) async fn resolve_items(
     };
     let plan = plan_keys(&input, &mut || deps.ids.next(now));
     write_resolved(tx, &plan.keys, &plan.ended, &plan.rows, now).await?;
+    resolved.ended_runs = plan.ended_runs;
     for (id, concurrency_key) in plan.keys {
         if let Some(item) = found.items.iter().find(|item| item.id == id) {
             resolved.keys.push(LimitKey { node: item.node.clone(), concurrency_key });

@@ -64,7 +64,7 @@ pub async fn claim(ids: &[ExecutionId], scope: ClaimScope, deps: &Deps) -> Resul
         .run_tx("claim_executions", |tx| async move { claim_executions(&tx, ids, terms, now).await })
         .await?;
     for execution in &claims.executions {
-        tracing::info!(execution_id = %execution.id, run_id = %execution.root_event_id, attempt = execution.attempt, "claimed");
+        tracing::info!(execution_id = %execution.id, run_id = %execution.run_id, attempt = execution.attempt, "claimed");
     }
     Ok(Claimed { claims, since, token })
 }

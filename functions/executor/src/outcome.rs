@@ -235,7 +235,7 @@ fn wait_before_retry(execution: &ClaimedExecution, failure: &Failure, jitter: f6
 
 #[cfg(test)]
 mod tests {
-    use domain::ids::{EventId, ExecutionId, WorkflowId};
+    use domain::ids::{ExecutionId, RunId, WorkflowId};
 
     use super::*;
 
@@ -247,7 +247,7 @@ mod tests {
                 workflow_id: WorkflowId::from_u128(0),
                 organization_id: domain::ids::OrganizationId::from_u128(0),
                 node_id: "n".into(),
-                root_event_id: EventId::from_u128(0),
+                run_id: RunId::from_u128(0),
                 hops: 0,
                 component: "http".into(),
                 configuration: json!({}),

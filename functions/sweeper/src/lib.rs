@@ -2,6 +2,8 @@
 //!
 //! It decides nothing about the work itself: builder and executor look again under their own locks. Two at once do no harm.
 
+mod runs;
+
 use std::time::Duration;
 
 use domain::ids::{ExecutionId, ItemId, OrganizationId, WorkflowId};
@@ -49,6 +51,10 @@ pub struct Swept {
     pub previous_keys: i64,
     /// References to secrets of node versions that are over.
     pub secret_refs: i64,
+    /// Runs that their time-out stopped.
+    pub runs_stopped: usize,
+    /// Runs that had nothing open and that nobody had ended.
+    pub runs_settled: usize,
     /// Messages that could not be sent; the next tick finds them again.
     pub unsent: usize,
 }
@@ -85,6 +91,9 @@ pub async fn sweep(deps: &Deps, deadline: Deadline) -> Result<Swept, StoreError>
             has_executions = or_none(wake_executions(&mut swept, deps).await, &mut failure) && is_time();
         }
     }
+    while or_none(runs::stop_due(&mut swept, deps).await, &mut failure) && is_time() {}
+    while or_none(runs::end_stopped(&mut swept, deps).await, &mut failure) && is_time() {}
+    while or_none(runs::settle_left(&mut swept, deps).await, &mut failure) && is_time() {}
     while or_none(forget(&mut swept, now, deps).await, &mut failure) && is_time() {}
     or_none(mark_full_nodes(store).await, &mut failure);
     // Last: what was found above has one more wake on its way.
@@ -103,6 +112,8 @@ pub async fn sweep(deps: &Deps, deadline: Deadline) -> Result<Swept, StoreError>
         undeliverable = swept.undeliverable,
         previous_keys = swept.previous_keys,
         secret_refs = swept.secret_refs,
+        runs_stopped = swept.runs_stopped,
+        runs_settled = swept.runs_settled,
         unsent = swept.unsent,
         "swept"
     );

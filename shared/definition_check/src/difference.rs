@@ -17,7 +17,7 @@ pub struct NodeChange {
 /// What differs between two definitions of one workflow.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Changes {
-    /// What differs of the workflow itself: `name`, `description`.
+    /// What differs of the workflow itself: `name`, `description`, `timeout`.
     pub workflow: Vec<String>,
     /// Ids of the nodes that are new.
     pub added: Vec<String>,
@@ -64,14 +64,17 @@ pub fn difference(old: Option<&Definition>, new: &Definition) -> Changes {
     let empty = Definition {
         name: new.name.clone(),
         description: new.description.clone(),
+        timeout_seconds: new.timeout_seconds,
         nodes: Vec::new(),
         edges: Vec::new(),
     };
     let old = old.unwrap_or(&empty);
     let mut changes = Changes::default();
-    for (field, differs) in
-        [("name", old.name != new.name), ("description", old.description != new.description)]
-    {
+    for (field, differs) in [
+        ("name", old.name != new.name),
+        ("description", old.description != new.description),
+        ("timeout", old.timeout_seconds != new.timeout_seconds),
+    ] {
         if differs {
             changes.workflow.push(field.to_owned());
         }
@@ -169,8 +172,9 @@ mod tests {
         let old = definition(&json!([{ "id": "a", "name": "A", "component": "noop" }]), &json!([]));
         let mut new = definition(&json!([{ "id": "a", "name": "A", "component": "filter" }]), &json!([]));
         new.description = "text".into();
+        new.timeout_seconds = Some(60);
         let changes = difference(Some(&old), &new);
-        assert_eq!(changes.workflow, ["description"]);
+        assert_eq!(changes.workflow, ["description", "timeout"]);
         assert_eq!(changes.changed, [NodeChange { id: "a".into(), fields: vec!["component".into()] }]);
     }
 }

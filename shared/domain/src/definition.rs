@@ -18,6 +18,9 @@ pub struct Definition {
     /// What the workflow is for, in its author's words.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
+    /// How long a run may take, seconds; None: as long as it needs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_seconds: Option<u32>,
     /// The nodes, in the author's order.
     pub nodes: Vec<Node>,
     /// The edges, in the author's order.

@@ -122,6 +122,10 @@ pub const SENDS_MAX: i32 = 8;
 /// Pending executions that the removal of nodes or of an organization ends; more have only nodes without a limit, and those end when
 /// they are due.
 pub const REMOVED_EXECUTIONS_MAX: i64 = 1_000;
+/// Executions and items of a stopped run that one transaction ends.
+pub const STOP_ROUND_ROWS_MAX: i64 = 500;
+/// The longest time-out of a run, seconds: 366 days.
+pub const RUN_TIMEOUT_SECONDS_MAX: u32 = 366 * 86_400;
 /// Rows that one search of the sweeper takes in a tick.
 pub const SWEEP_ROWS_MAX: i64 = 500;
 /// Seconds that a committed row may wait for its wake before the sweeper sends one.

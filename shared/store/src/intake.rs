@@ -171,7 +171,7 @@ pub async fn take_webhook_event(
 /// first id, so the conflict updates the row to what it was, or takes it over once it is too old.
 const TAKE_EVENT: &str = "/* take_webhook_event */
     WITH live AS (
-        SELECT h.id, h.workflow_id, h.node_id
+        SELECT h.id, h.workflow_id, h.node_id, w.organization_id, w.timeout_seconds
         FROM webhooks h
         JOIN workflows w ON w.id = h.workflow_id AND w.version = $3 AND coalesce(w.deleted_at, 'infinity') = 'infinity'
         JOIN organizations o ON o.id = w.organization_id AND o.deleted_at IS NULL
@@ -191,17 +191,26 @@ const TAKE_EVENT: &str = "/* take_webhook_event */
             event_id = CASE WHEN known.created_at < $6 - make_interval(secs => $12 * 3600) THEN excluded.event_id ELSE known.event_id END,
             created_at = CASE WHEN known.created_at < $6 - make_interval(secs => $12 * 3600) THEN excluded.created_at ELSE known.created_at END
         RETURNING event_id),
+    taken AS (
+        SELECT open.* FROM open WHERE $4 IS NULL OR EXISTS (SELECT FROM first WHERE event_id = $5)),
     event AS (
-        INSERT INTO workflow_events (id, workflow_id, node_id, root_event_id, channel, type, data, custom_name, targets, depth, hops,
-            created_at)
-        SELECT $5, open.workflow_id, open.node_id, $5, 'default', 'webhook', $7, $8, $10, 1, $9, $6
-        FROM open WHERE $4 IS NULL OR EXISTS (SELECT FROM first WHERE event_id = $5)
+        INSERT INTO workflow_events (id, workflow_id, node_id, root_event_id, run_id, channel, type, data, custom_name, targets, depth,
+            hops, created_at)
+        SELECT $5, taken.workflow_id, taken.node_id, $5, $5, 'default', 'webhook', $7, $8, $10, 1, $9, $6 FROM taken
         ON CONFLICT (id) DO NOTHING
-        RETURNING id, root_event_id),
+        RETURNING id, root_event_id, run_id),
+    run AS (
+        INSERT INTO workflow_runs (id, organization_id, workflow_id, workflow_version, node_id, root_event_id, path, name, state, result,
+            due_at, created_at, updated_at, finished_at)
+        SELECT $5, taken.organization_id, taken.workflow_id, $3, taken.node_id, $5, ARRAY[$5], $8, begun.state, begun.result,
+            now() + make_interval(secs => taken.timeout_seconds), $6, $6, CASE WHEN begun.state = 'finished' THEN $6 END
+        FROM event CROSS JOIN taken CROSS JOIN (
+            SELECT CASE WHEN cardinality($10) = 0 THEN 'finished' ELSE 'running' END AS state,
+                CASE WHEN cardinality($10) = 0 THEN 'passed' END AS result) begun),
     item AS (
-        INSERT INTO workflow_node_queue_items (id, workflow_id, node_id, root_event_id, event_id, node_generation, concurrency_key,
-            created_at, last_sent_at)
-        SELECT target.item_id, target.workflow_id, target.node_id, event.root_event_id, event.id, target.generation,
+        INSERT INTO workflow_node_queue_items (id, workflow_id, node_id, root_event_id, run_id, event_id, node_generation,
+            concurrency_key, created_at, last_sent_at)
+        SELECT target.item_id, target.workflow_id, target.node_id, event.root_event_id, event.run_id, event.id, target.generation,
             CASE WHEN target.concurrency_key IS NULL THEN '' END, $6, $6
         FROM event CROSS JOIN target)
     SELECT EXISTS (SELECT FROM live) AS is_live, EXISTS (SELECT FROM target WHERE items_full) AS is_full,

@@ -11,6 +11,8 @@ pub mod intake;
 mod json_text;
 mod migrate;
 pub mod rewrap;
+mod run_stop;
+mod runs;
 pub mod sweeper;
 mod tx;
 
@@ -23,4 +25,6 @@ pub use json_text::JsonText;
 pub use migrate::{
     BootstrapIds, FUNCTION_ROLES, NEWEST_MIGRATION, RoleLogin, bootstrap, migrate, set_passwords,
 };
+pub use run_stop::{end_stopped_run, stop_run};
+pub use runs::SettledRun;
 pub use tx::Tx;

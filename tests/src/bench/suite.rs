@@ -205,11 +205,15 @@ impl Product {
             "SET session_replication_role = replica;
              CREATE TEMPORARY TABLE made AS SELECT gen_random_uuid() AS event_id, gen_random_uuid() AS id, w.id AS workflow_id
                  FROM generate_series(1, {executions}) n JOIN (SELECT id, row_number() OVER () AS at FROM workflows) w ON w.at = n % {COPIES} + 1;
-             INSERT INTO workflow_events (id, workflow_id, node_id, root_event_id, channel, type, data, targets, depth, created_at)
-                 SELECT event_id, workflow_id, 'hook', event_id, 'default', 'webhook', '{{\"body\": {{}}}}', '{{}}', 1, now() - interval '1 day' FROM made;
-             INSERT INTO workflow_node_executions (id, workflow_id, node_id, root_event_id, event_id, state, result, component, configuration,
+             INSERT INTO workflow_events (id, workflow_id, node_id, root_event_id, run_id, channel, type, data, targets, depth, created_at)
+                 SELECT event_id, workflow_id, 'hook', event_id, event_id, 'default', 'webhook', '{{\"body\": {{}}}}', '{{}}', 1, now() - interval '1 day' FROM made;
+             INSERT INTO workflow_node_executions (id, workflow_id, node_id, root_event_id, run_id, event_id, state, result, component, configuration,
                  workflow_version, node_version, last_sent_at, created_at, updated_at, started_at, finished_at)
-                 SELECT id, workflow_id, 'n1', event_id, event_id, 'finished', 'passed', 'noop', '{{}}', 1, 1, now(), now(), now(), now(), now() FROM made;
+                 SELECT id, workflow_id, 'n1', event_id, event_id, event_id, 'finished', 'passed', 'noop', '{{}}', 1, 1, now(), now(), now(), now(), now() FROM made;
+             INSERT INTO workflow_runs (id, organization_id, workflow_id, workflow_version, node_id, root_event_id, path, state, result,
+                 created_at, updated_at, finished_at)
+                 SELECT event_id, w.organization_id, w.id, 1, 'hook', event_id, ARRAY[event_id], 'finished', 'passed', now(), now(), now()
+                 FROM made JOIN workflows w ON w.id = made.workflow_id;
              DROP TABLE made;
              SET session_replication_role = DEFAULT"
         );

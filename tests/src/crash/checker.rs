@@ -19,7 +19,7 @@ pub struct Violation {
 const SHOWN_MAX: usize = 5;
 
 /// A rule that is a query: each row is a violation.
-const RULES: [(&str, &str); 14] = [
+const RULES: [(&str, &str); 16] = [
     (
         "I3: nothing is left: no item waits",
         "SELECT node_id, id, created_at, sent_count, crashes FROM workflow_node_queue_items",
@@ -27,6 +27,21 @@ const RULES: [(&str, &str); 14] = [
     (
         "I3: nothing is left: no execution is active and none holds a lease",
         "SELECT node_id, id, state, crashes, run_at, lease_until FROM workflow_node_executions WHERE state <> 'finished' OR lease_token IS NOT NULL",
+    ),
+    (
+        "I8: every run has ended",
+        "SELECT node_id, id, stop, created_at, updated_at FROM workflow_runs WHERE state <> 'finished'",
+    ),
+    (
+        "I8: every run has the result that its executions say",
+        "SELECT r.node_id, r.id, r.stop, r.result, c.result FROM workflow_runs r CROSS JOIN LATERAL (
+             SELECT CASE WHEN r.stop IN ('run_limit', 'timeout') THEN 'failed' WHEN r.stop IS NOT NULL THEN 'cancelled'
+                 WHEN bool_or(x.result = 'failed' AND x.redriven_event_id IS NULL AND NOT EXISTS (
+                     SELECT FROM workflow_events o
+                     WHERE o.execution_id = x.id AND o.channel = 'failure' AND cardinality(o.targets) > 0)) THEN 'failed'
+                 WHEN bool_or(x.result = 'cancelled') THEN 'cancelled' ELSE 'passed' END AS result
+             FROM workflow_node_executions x WHERE x.root_event_id = r.id) c
+         WHERE r.result IS DISTINCT FROM c.result",
     ),
     (
         "I3: every event has exactly one execution for each of its targets",

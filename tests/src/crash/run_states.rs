@@ -55,8 +55,8 @@ impl Seen {
         // While the database is down nothing is said, and so nothing wrong.
         let Ok((200, answer)) = sealflow.get("/v1/runs?limit=200").await else { return };
         for run in answer["runs"].as_array().into_iter().flatten() {
-            let (id, state) =
-                (run["id"].as_str().unwrap_or_default(), run["state"].as_str().unwrap_or_default());
+            let id = run["id"].as_str().unwrap_or_default();
+            let state = run["result"].as_str().or(run["state"].as_str()).unwrap_or_default();
             let mut ended = lock(&self.ended);
             match ended.get(id) {
                 Some(known) if known != state => {

@@ -243,6 +243,7 @@ fn applied_row(current: Option<Current>, write: WorkflowWrite, version: i64) -> 
         id: write.workflow_id,
         name: write.definition.name,
         description: write.definition.description,
+        timeout_seconds: write.definition.timeout_seconds.map(i64::from),
         version,
         created_by,
         created_at,

@@ -229,6 +229,7 @@ mod tests {
             id: WorkflowId::from_u128(1),
             name: "w".into(),
             description: String::new(),
+            timeout_seconds: None,
             version: 1,
             created_by: "t".into(),
             created_at: Timestamp::UNIX_EPOCH,

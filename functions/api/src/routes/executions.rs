@@ -5,14 +5,13 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use store::api::{
     ExecutionCancel, ExecutionFilter, ExecutionRow, cancel_execution, list_executions, load_execution,
 };
 
-use super::{parse_id, query_id, query_word, query_workflow};
+use super::{parse_id, query_id, query_time, query_word, query_workflow};
 use crate::Deps;
 use crate::auth::Caller;
 use crate::cursor::{page_request, rows_answer};
@@ -48,7 +47,7 @@ pub(super) async fn list(
         parent_execution_id: query_id(query.parent.as_deref(), "parent")?,
         previous_execution_id: query_id(query.previous.as_deref(), "previous")?,
         run_id: query_id(query.run.as_deref(), "run")?,
-        updated_since: query.updated_since.as_deref().map(query_time).transpose()?,
+        updated_since: query_time(query.updated_since.as_deref(), "updated_since")?,
         node_id: query.node,
         state: query_word(query.state.as_deref(), "state")?,
         result: query_word(query.result.as_deref(), "result")?,
@@ -86,9 +85,4 @@ pub(super) async fn cancel(
     let execution =
         load_execution(&deps.store, organization_id, execution_id).await.not_found_as("execution")?;
     Ok((StatusCode::ACCEPTED, Json(json!({ "execution": execution }))))
-}
-
-fn query_time(text: &str) -> Result<Timestamp, ApiError> {
-    text.parse()
-        .map_err(|_| ApiError::Invalid("`updated_since` is no time such as 2025-01-31T12:00:00Z".to_owned()))
 }

@@ -12,6 +12,7 @@ mod webhooks;
 mod workflows;
 
 use domain::ids::WorkflowId;
+use jiff::Timestamp;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
@@ -99,6 +100,15 @@ where
 /// An id in a query.
 fn query_id<T: std::str::FromStr>(text: Option<&str>, name: &str) -> Result<Option<T>, ApiError> {
     text.map(|text| text.parse().map_err(|_| ApiError::Invalid(format!("`{name}` is no id")))).transpose()
+}
+
+/// A time in a query.
+fn query_time(text: Option<&str>, name: &str) -> Result<Option<Timestamp>, ApiError> {
+    let read = |text: &str| {
+        text.parse()
+            .map_err(|_| ApiError::Invalid(format!("`{name}` is no time such as 2025-01-31T12:00:00Z")))
+    };
+    text.map(read).transpose()
 }
 
 /// The id of the workflow that a query names, by id or by name.

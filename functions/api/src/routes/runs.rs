@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use store::api::{ExecutionFilter, RunCancel, RunFilter, cancel_run, list_executions, list_runs, load_run};
 
-use super::{parse_id, query_workflow};
+use super::{parse_id, query_time, query_word, query_workflow};
 use crate::Deps;
 use crate::auth::Caller;
 use crate::body::JsonBody;
@@ -38,6 +38,10 @@ pub(super) async fn start(
 pub(super) struct ListQuery {
     workflow: Option<String>,
     node: Option<String>,
+    state: Option<String>,
+    result: Option<String>,
+    name: Option<String>,
+    since: Option<String>,
     cursor: Option<String>,
     limit: Option<u32>,
 }
@@ -50,7 +54,14 @@ pub(super) async fn list(
 ) -> Result<Json<Map<String, Value>>, ApiError> {
     let page = page_request(query.cursor.as_deref(), query.limit)?;
     let workflow_id = query_workflow(&deps, &caller, query.workflow.as_deref()).await?;
-    let filter = RunFilter { workflow_id, node_id: query.node };
+    let filter = RunFilter {
+        workflow_id,
+        node_id: query.node,
+        state: query_word(query.state.as_deref(), "state")?,
+        result: query_word(query.result.as_deref(), "result")?,
+        name_prefix: query.name,
+        since: query_time(query.since.as_deref(), "since")?,
+    };
     let page = list_runs(&deps.store, caller.organization_id, &filter, page).await?;
     Ok(Json(rows_answer("runs", &page)?))
 }
@@ -74,7 +85,7 @@ pub(super) async fn show(
     // The state first: executions that come after it was read are in a later answer of a run that still runs.
     let run = load_run(&deps.store, caller.organization_id, id).await.not_found_as("run")?;
     let filter = ExecutionFilter {
-        workflow_id: Some(run.workflow_id),
+        workflow_id: Some(run.run.workflow_id),
         run_id: Some(id),
         ..ExecutionFilter::default()
     };
@@ -93,10 +104,10 @@ pub(super) async fn cancel(
     let organization_id = caller.organization_id;
     let run_id = parse_id(&run, "run")?;
     let cancel = RunCancel { organization_id, run_id, cancelled_by: caller.actor, now: deps.clock.now() };
-    let outcome = cancel_run(&deps.store, &cancel).await.not_found_as("run")?;
+    let next_id = || deps.ids.next(deps.clock.now());
+    let freed = cancel_run(&deps.store, &cancel, &next_id).await.not_found_as("run")?;
     tracing::info!(%run_id, "run cancelled");
-    deps.wake_slots(&outcome.freed).await;
-    deps.wake_events(organization_id, &outcome.waiting_event_ids).await;
+    deps.wake_slots(&freed).await;
     let run = load_run(&deps.store, organization_id, run_id).await.not_found_as("run")?;
     Ok((StatusCode::ACCEPTED, Json(json!({ "run": run }))))
 }

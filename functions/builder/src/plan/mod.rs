@@ -10,14 +10,14 @@ mod slots;
 #[cfg(test)]
 mod tests;
 
-use domain::ids::{EventId, WorkflowId};
-use std::collections::HashMap;
+use domain::ids::{RunId, WorkflowId};
+use std::collections::{BTreeMap, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use domain::execution::ResultReason;
+use domain::execution::{ExecutionState, ResultReason};
 use domain::limits::RUN_EXECUTIONS_MAX;
-use domain::run::RunMark;
+use domain::run::RunStop;
 use jiff::Timestamp;
 use queue::Outgoing;
 use store::builder::{ClaimedItem, Loaded, RunFacts, WriteBatch};
@@ -81,59 +81,68 @@ pub struct Plan {
 #[must_use]
 pub fn plan(input: &PlanInput<'_>, mut slots: Slots, ids: &mut dyn FnMut() -> Uuid) -> Plan {
     let mut plan = Plan::default();
-    let mut runs: HashMap<EventId, RunState> =
-        input.loaded.runs.iter().map(|run| (run.root_event_id, RunState::of(run))).collect();
+    let mut runs: BTreeMap<RunId, RunProgress> = BTreeMap::new();
     for item in input.items {
-        let Some(run) = input.loaded.runs.iter().find(|run| run.root_event_id == item.root_event_id) else {
+        let Some(run) = input.loaded.runs.iter().find(|run| run.id == item.run_id) else {
             continue;
         };
-        let state = runs.entry(item.root_event_id).or_insert_with(|| RunState::of(run));
-        let scratch = plan_item(input, item, run, state, &slots, ids);
-        state.executions += i64::try_from(scratch.rows.executions.len()).unwrap_or(i64::MAX);
+        let progress = runs.entry(run.id).or_insert_with(|| RunProgress::of(run));
+        let scratch = plan_item(input, item, run, progress, &slots, ids);
+        progress.executions += i64::try_from(scratch.rows.executions.len()).unwrap_or(i64::MAX);
+        progress.goes_on |= has_open_work(&scratch.rows);
         slots = scratch.slots;
         merge(&mut plan.rows, scratch.rows);
         plan.messages.extend(scratch.messages);
     }
     plan.rows.versions = input.versions();
+    plan.rows.ended_runs =
+        runs.into_iter().filter(|(_, progress)| !progress.goes_on).map(|(id, _)| id).collect();
     plan.messages.extend(freed_wakes(input, &slots));
     plan
 }
 
 /// What a batch has done to a run so far.
-struct RunState {
+struct RunProgress {
     executions: i64,
     ending: Option<ResultReason>,
+    goes_on: bool,
 }
 
-impl RunState {
+impl RunProgress {
     fn of(run: &RunFacts) -> Self {
-        let ending = match run.mark {
-            Some(RunMark::RunLimit) => Some(ResultReason::RunLimit),
-            Some(RunMark::Cancelled) => Some(ResultReason::Cancelled),
+        let ending = match run.stop {
+            Some(RunStop::RunLimit) => Some(ResultReason::RunLimit),
+            Some(RunStop::Cancelled | RunStop::Timeout | RunStop::Owner) => Some(ResultReason::Cancelled),
             None if run.is_organization_deleted => Some(ResultReason::Cancelled),
             None => None,
         };
-        Self { executions: run.executions, ending }
+        Self { executions: run.executions, ending, goes_on: false }
     }
+}
+
+/// Whether rows have work that is still to be done.
+fn has_open_work(rows: &WriteBatch) -> bool {
+    !rows.items.is_empty()
+        || rows.executions.iter().any(|execution| execution.state != ExecutionState::Finished)
 }
 
 fn plan_item(
     input: &PlanInput<'_>,
     item: &ClaimedItem,
     run: &RunFacts,
-    state: &mut RunState,
+    progress: &mut RunProgress,
     slots: &Slots,
     ids: &mut dyn FnMut() -> Uuid,
 ) -> Scratch {
     let record = Record::new(input, item, run);
-    let is_over = state.executions >= RUN_EXECUTIONS_MAX || record.is_too_deep();
-    if state.ending.is_none() && is_over {
-        state.ending = Some(ResultReason::RunLimit);
+    let is_over = progress.executions >= RUN_EXECUTIONS_MAX || record.is_too_deep();
+    if progress.ending.is_none() && is_over {
+        progress.ending = Some(ResultReason::RunLimit);
         let mut scratch = record.end(slots.clone(), ids().into(), ResultReason::RunLimit, None);
-        scratch.rows.run_limits.push((item.root_event_id, item.node.0));
+        scratch.rows.run_limits.push(item.run_id);
         return scratch;
     }
-    if let Some((reason, message)) = ending_of(input, item, state) {
+    if let Some((reason, message)) = ending_of(input, item, progress) {
         return record.end(slots.clone(), ids().into(), reason, message);
     }
     // A bug that one record brings to light must not take its neighbours along.
@@ -147,9 +156,9 @@ fn plan_item(
 fn ending_of(
     input: &PlanInput<'_>,
     item: &ClaimedItem,
-    state: &RunState,
+    progress: &RunProgress,
 ) -> Option<(ResultReason, Option<String>)> {
-    if let Some(reason) = state.ending {
+    if let Some(reason) = progress.ending {
         return Some((reason, None));
     }
     if item.is_node_removed {

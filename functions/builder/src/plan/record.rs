@@ -101,6 +101,7 @@ impl<'a> Record<'a> {
         let execution = NewExecution {
             id,
             node: self.item.node.clone(),
+            run_id: self.item.run_id,
             root_event_id: self.item.root_event_id,
             event_id: self.item.event_id,
             previous_execution_id: self.event.and_then(|event| event.execution_id),
@@ -337,6 +338,7 @@ impl<'a> Record<'a> {
         scratch.rows.items.push(NewItem {
             id: ids().into(),
             node: (workflow.id, step.node_id.to_owned()),
+            run_id: self.item.run_id,
             root_event_id: self.item.root_event_id,
             event_id: step.event_id,
         });
@@ -349,6 +351,7 @@ impl<'a> Record<'a> {
         NewExecution {
             id,
             node: (workflow.id, step.node_id.to_owned()),
+            run_id: self.item.run_id,
             root_event_id: self.item.root_event_id,
             event_id: step.event_id,
             previous_execution_id: step.previous_execution_id,
@@ -429,6 +432,7 @@ impl<'a> Record<'a> {
         scratch.rows.events.push(NewEvent {
             id: event_id,
             node: (workflow.id, node.node.id.clone()),
+            run_id: self.item.run_id,
             root_event_id: self.item.root_event_id,
             channel: output.channel.to_owned(),
             event_type: event_type.clone(),
@@ -502,6 +506,7 @@ impl<'a> Record<'a> {
         scratch.rows.items.push(NewItem {
             id: ids().into(),
             node: key.clone(),
+            run_id: self.item.run_id,
             root_event_id: self.item.root_event_id,
             event_id: next.event_id,
         });

@@ -1,6 +1,6 @@
 //! Concurrency keys of items that the builder sees for the first time.
 
-use domain::ids::ItemId;
+use domain::ids::{ItemId, RunId};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use domain::execution::ResultReason;
@@ -8,7 +8,7 @@ use store::builder::{ClaimedItem, RunFacts, WriteBatch};
 use uuid::Uuid;
 
 use super::record::Record;
-use super::{PlanInput, RunState, Slots, ending_of, merge};
+use super::{PlanInput, RunProgress, Slots, ending_of, merge};
 
 /// What becomes of items whose key was not known yet.
 #[derive(Default)]
@@ -17,6 +17,8 @@ pub struct KeyPlan {
     pub keys: Vec<(ItemId, String)>,
     /// Items that end, for their key can't be known or their run or node is over.
     pub ended: Vec<ItemId>,
+    /// The runs of those; whether they have other work is seen when the transaction has done all of its own.
+    pub ended_runs: Vec<RunId>,
     /// Their executions. They take no slot.
     pub rows: WriteBatch,
 }
@@ -26,7 +28,7 @@ pub struct KeyPlan {
 pub fn plan_keys(input: &PlanInput<'_>, ids: &mut dyn FnMut() -> Uuid) -> KeyPlan {
     let mut plan = KeyPlan::default();
     for item in input.items {
-        let Some(run) = input.loaded.runs.iter().find(|run| run.root_event_id == item.root_event_id) else {
+        let Some(run) = input.loaded.runs.iter().find(|run| run.id == item.run_id) else {
             continue;
         };
         let record = Record::new(input, item, run);
@@ -34,6 +36,7 @@ pub fn plan_keys(input: &PlanInput<'_>, ids: &mut dyn FnMut() -> Uuid) -> KeyPla
             Ok(key) => plan.keys.push((item.id, key)),
             Err((reason, message)) => {
                 plan.ended.push(item.id);
+                plan.ended_runs.push(item.run_id);
                 merge(&mut plan.rows, record.end(Slots::default(), ids().into(), reason, message).rows);
             }
         }
@@ -48,7 +51,7 @@ fn key_of(
     item: &ClaimedItem,
     run: &RunFacts,
 ) -> Result<String, (ResultReason, Option<String>)> {
-    if let Some(ending) = ending_of(input, item, &RunState::of(run)) {
+    if let Some(ending) = ending_of(input, item, &RunProgress::of(run)) {
         return Err(ending);
     }
     catch_unwind(AssertUnwindSafe(|| record.concurrency_key())).unwrap_or_else(|_| {

@@ -6,7 +6,7 @@ use domain::ids::{EventId, ItemId, OrganizationId, WorkflowId};
 use domain::json::weight;
 use domain::limits::{GO_ON_BYTES_MAX, LOOKED_AT_WEIGHT_MAX};
 use domain::message::Message;
-use domain::run::RunMark;
+use domain::run::RunStop;
 use serde_json::{Value, json};
 use store::JsonText;
 use store::builder::{AncestorEvent, InputEvent, LimitKey, NewEvent, NodeKey};
@@ -47,6 +47,7 @@ fn world(nodes: Value, edges: Value, waiting_at: &[&str]) -> World {
         .map(|(index, node_id)| ClaimedItem {
             id: ItemId(ids(index, 3)),
             node: key(node_id),
+            run_id: RUN.into(),
             root_event_id: RUN,
             event_id: EventId(ids(index, 4)),
             created_at: time,
@@ -67,12 +68,13 @@ fn world(nodes: Value, edges: Value, waiting_at: &[&str]) -> World {
         created_at: time,
     });
     let run = RunFacts {
+        id: RUN.into(),
         root_event_id: RUN,
         started_at: time,
         node_id: "start".into(),
         event_type: "start".into(),
         data: None,
-        mark: None,
+        stop: None,
         executions: 0,
         is_organization_deleted: false,
     };
@@ -270,9 +272,9 @@ fn what_may_not_run_ends_with_its_reason() {
         assert!(plan.rows.events.is_empty() && plan.messages.is_empty());
     };
     check(|world| world.items[0].is_node_removed = true, ("cancelled", "node_removed"));
-    check(|world| world.loaded.runs[0].mark = Some(RunMark::Cancelled), ("cancelled", "cancelled"));
+    check(|world| world.loaded.runs[0].stop = Some(RunStop::Cancelled), ("cancelled", "cancelled"));
     check(|world| world.loaded.runs[0].is_organization_deleted = true, ("cancelled", "cancelled"));
-    check(|world| world.loaded.runs[0].mark = Some(RunMark::RunLimit), ("failed", "run_limit"));
+    check(|world| world.loaded.runs[0].stop = Some(RunStop::RunLimit), ("failed", "run_limit"));
     check(|world| world.fallback = Fallback::Crashed, ("failed", "crashed"));
     check(|world| world.fallback = Fallback::Refused, ("failed", "limit"));
 }

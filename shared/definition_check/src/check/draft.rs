@@ -5,7 +5,10 @@ use domain::{
         Concurrency, DEFAULT_CHANNEL, Definition, Edge, KeyedConcurrency, Node, Position as Drawn, Unlimited,
         Uses,
     },
-    limits::{CONCURRENCY_MAX, DESCRIPTION_CHARS_MAX, EDGES_MAX, KEY_BYTES_MAX, KEYS_MAX, NODES_MAX},
+    limits::{
+        CONCURRENCY_MAX, DESCRIPTION_CHARS_MAX, EDGES_MAX, KEY_BYTES_MAX, KEYS_MAX, NODES_MAX,
+        RUN_TIMEOUT_SECONDS_MAX,
+    },
     retry::{Backoff, RetryPolicy},
 };
 
@@ -26,6 +29,7 @@ const REDACT_PATH_BYTES_MAX: usize = 512;
 pub(super) struct Draft<'t> {
     pub name: Option<Spot<String>>,
     pub description: String,
+    pub timeout_seconds: Option<u32>,
     pub nodes: Vec<DraftNode<'t>>,
     pub edges: Vec<DraftEdge>,
     pub position: Position,
@@ -71,7 +75,13 @@ impl Draft<'_> {
                 Some(Edge { from: edge.from?.value, channel: edge.channel.value, to: edge.to?.value })
             })
             .collect::<Option<Vec<_>>>()?;
-        Some(Definition { name: self.name?.value, description: self.description, nodes, edges })
+        Some(Definition {
+            name: self.name?.value,
+            description: self.description,
+            timeout_seconds: self.timeout_seconds,
+            nodes,
+            edges,
+        })
     }
 }
 
@@ -96,7 +106,7 @@ impl DraftNode<'_> {
 
 /// Reads the whole definition.
 pub(super) fn read<'t>(tree: &'t Tree, out: &mut Collector<'_>) -> Draft<'t> {
-    let fields = ["name", "description", "nodes", "edges"];
+    let fields = ["name", "description", "timeout", "nodes", "edges"];
     let known = map(tree, "", &fields, out).is_some();
     if known {
         for required in ["name", "nodes"].into_iter().filter(|field| tree.get(field).is_none()) {
@@ -119,10 +129,34 @@ pub(super) fn read<'t>(tree: &'t Tree, out: &mut Collector<'_>) -> Draft<'t> {
     Draft {
         name: tree.get("name").and_then(|tree| name(tree, "name", out)),
         description: description.map(|spot| spot.value.to_owned()).unwrap_or_default(),
+        timeout_seconds: tree.get("timeout").and_then(|tree| read_timeout(tree, out)),
         nodes: nodes.iter().enumerate().filter_map(|(index, tree)| read_node(index, tree, out)).collect(),
         edges: edges.iter().enumerate().filter_map(|(index, tree)| read_edge(index, tree, out)).collect(),
         position: tree.position,
     }
+}
+
+/// The time-out of runs, seconds.
+fn read_timeout(tree: &Tree, out: &mut Collector<'_>) -> Option<u32> {
+    let seconds = match &tree.content {
+        Content::Integer(seconds) => Some(*seconds),
+        Content::Text(text) => text
+            .trim()
+            .parse::<jiff::Span>()
+            .and_then(|span| span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()))
+            .map(|duration| duration.as_secs())
+            .ok(),
+        Content::Refused => return None,
+        Content::Null | Content::Bool(_) | Content::Float(_) | Content::List(_) | Content::Map(_) => None,
+    };
+    let seconds = seconds.and_then(|seconds| u32::try_from(seconds).ok());
+    let allowed = seconds.filter(|seconds| (1..=RUN_TIMEOUT_SECONDS_MAX).contains(seconds));
+    if allowed.is_none() {
+        let message =
+            "must be whole seconds, or a text such as `90s`, `1h30m` or `2 days`; from a second to 366 days";
+        out.error(tree.position, "timeout", message);
+    }
+    allowed
 }
 
 fn read_node<'t>(index: usize, tree: &'t Tree, out: &mut Collector<'_>) -> Option<DraftNode<'t>> {

@@ -2,7 +2,7 @@ use domain::{
     definition::{Concurrency, Unlimited, Uses},
     limits::{
         CONCURRENCY_MAX, DESCRIPTION_CHARS_MAX, EDGES_MAX, KEY_BYTES_MAX, KEYS_MAX, NAME_CHARS_MAX,
-        NODE_ID_CHARS_MAX, NODE_TEMPLATES_MAX, NODES_MAX, WORKFLOW_TEMPLATES_MAX,
+        NODE_ID_CHARS_MAX, NODE_TEMPLATES_MAX, NODES_MAX, RUN_TIMEOUT_SECONDS_MAX, WORKFLOW_TEMPLATES_MAX,
     },
     retry::Backoff,
 };
@@ -463,6 +463,31 @@ fn i10_limits_of_a_definition_hold_on_both_sides() {
         .len()
     };
     assert_eq!((described(DESCRIPTION_CHARS_MAX), described(DESCRIPTION_CHARS_MAX + 1)), (0, 1));
+    let timeout = |seconds: u32| timeout_errors(&seconds.to_string()).len();
+    assert_eq!(
+        (timeout(0), timeout(1), timeout(RUN_TIMEOUT_SECONDS_MAX), timeout(RUN_TIMEOUT_SECONDS_MAX + 1)),
+        (1, 0, 0, 1)
+    );
+}
+
+fn timeout_errors(timeout: &str) -> Vec<String> {
+    errors(&format!("name: w\ntimeout: {timeout}\nnodes: [{{ id: a, name: A, trigger: start }}]\n"))
+}
+
+#[test]
+fn the_time_out_of_runs_is_seconds_or_a_length_of_time() {
+    let read = |timeout: &str| {
+        let text = format!("name: w\ntimeout: {timeout}\nnodes: [{{ id: a, name: A, trigger: start }}]\n");
+        check(&text).unwrap().definition.timeout_seconds
+    };
+    assert_eq!(
+        (read("90"), read("90s"), read("1h30m"), read("2 days")),
+        (Some(90), Some(90), Some(5_400), Some(172_800))
+    );
+    for timeout in ["soon", "-1h", "1.5", "[]", "true", "1 month"] {
+        let expected = "2:10 timeout: must be whole seconds, or a text such as `90s`, `1h30m` or `2 days`; from a second to 366 days";
+        assert_eq!(timeout_errors(timeout), [expected], "{timeout}");
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ use tokio_postgres::types::Type;
 
 use crate::builder::{FIND_FREED, FreedSlot, freed_slot};
 use crate::executor::{LOCK_EXECUTIONS, LOCK_NODES};
+use crate::runs::settle_runs_of;
 use crate::{Store, StoreError, Tx};
 
 /// An execution that is to end.
@@ -49,7 +50,7 @@ async fn cancel_in(tx: Tx, cancel: &ExecutionCancel) -> Result<Option<FreedSlot>
         return Err(StoreError::NotFound);
     }
     // The node before the execution: one that ends while it is pending frees a slot.
-    let (_, _, cancelled, freed) = futures_util::try_join!(
+    let (_, _, cancelled, freed, _) = futures_util::try_join!(
         tx.query_with(LOCK_NODES, [(ids, Type::UUID_ARRAY)]),
         tx.query_with(LOCK_EXECUTIONS, [(ids, Type::UUID_ARRAY)]),
         tx.query_with(
@@ -61,6 +62,7 @@ async fn cancel_in(tx: Tx, cancel: &ExecutionCancel) -> Result<Option<FreedSlot>
             ],
         ),
         tx.query_with(FIND_FREED, [(ids, Type::UUID_ARRAY)]),
+        settle_runs_of(&tx, ids, cancel.now),
     )?;
     if cancelled.is_empty() {
         return Err(StoreError::Conflict("the execution has ended"));

@@ -30,9 +30,9 @@ pub use organizations::{OrganizationRow, delete_organization, load_organization}
 pub use page::{Page, PageRequest};
 pub use queue_items::{QueueItemFilter, QueueItemRow, list_queue_items};
 pub use redrive::{Redrive, RedriveOutcome, redrive_execution};
-pub use run_cancel::{CancelOutcome, RunCancel, WOKEN_EVENTS_MAX, cancel_run};
+pub use run_cancel::{RunCancel, cancel_run};
 pub use run_start::{RunStart, StartOutcome, start_run};
-pub use runs::{RunFilter, RunRow, list_runs, load_run};
+pub use runs::{RunDetail, RunFilter, RunRow, list_runs, load_run};
 pub use secrets::{
     SecretIdentity, SecretRow, SecretWrite, change_secret, delete_secret, list_secrets, load_secret,
     load_secrets_named,

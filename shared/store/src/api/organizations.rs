@@ -1,11 +1,13 @@
 use domain::function::Actor;
-use domain::ids::OrganizationId;
+use domain::ids::{OrganizationId, RunId};
+use domain::run::RunStop;
 use jiff::Timestamp;
 use serde::Serialize;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use super::removed::end_pending_of_organization;
+use crate::runs::stop_and_settle_runs;
 use crate::types::column;
 use crate::{Store, StoreError, Tx};
 
@@ -95,20 +97,14 @@ async fn delete_in(
         &[(&organization_id, Type::UUID), (&now, Type::TIMESTAMPTZ)],
     )
     .await?;
-    tx.query(
-        "/* delete_organization: marks */
-         INSERT INTO workflow_run_marks (root_event_id, workflow_id, reason, created_by, created_at)
-         SELECT open_run.root_event_id, open_run.workflow_id, 'cancelled', $2, $3
-         FROM (SELECT x.root_event_id, x.workflow_id
-               FROM workflow_node_executions x JOIN workflows w ON w.id = x.workflow_id
-               WHERE w.organization_id = $1 AND x.state <> 'finished'
-               UNION
-               SELECT i.root_event_id, i.workflow_id
-               FROM workflow_node_queue_items i JOIN workflows w ON w.id = i.workflow_id
-               WHERE w.organization_id = $1) open_run
-         ON CONFLICT (root_event_id) DO NOTHING",
-        &[(&organization_id, Type::UUID), (&deleted_by.to_string(), Type::TEXT), (&now, Type::TIMESTAMPTZ)],
-    )
-    .await?;
-    end_pending_of_organization(&tx, organization_id, now).await
+    end_pending_of_organization(&tx, organization_id, now).await?;
+    let stopped = tx
+        .query(
+            "/* delete_organization: runs */
+             SELECT id FROM workflow_runs WHERE organization_id = $1 AND state = 'running' ORDER BY id FOR NO KEY UPDATE",
+            &[(&organization_id, Type::UUID)],
+        )
+        .await?;
+    let run_ids: Vec<RunId> = stopped.iter().map(|row| column(row, "id")).collect::<Result<_, _>>()?;
+    stop_and_settle_runs(&tx, &run_ids, RunStop::Cancelled, deleted_by, &[], now).await.map(drop)
 }

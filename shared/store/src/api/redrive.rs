@@ -45,9 +45,13 @@ pub async fn redrive_execution(store: &Store, redrive: &Redrive) -> Result<Redri
 }
 
 async fn redrive_in(tx: Tx, redrive: &Redrive) -> Result<RedriveOutcome, StoreError> {
-    // The lock is a statement of its own: a second redrive reads what the first has left.
-    let (_, found) = futures_util::try_join!(
+    // The locks are statements of their own: a second redrive reads what the first has left, and the run is as it stands now.
+    let (_, _, found) = futures_util::try_join!(
         tx.query_with(LOCK, [(&redrive.organization_id, Type::UUID), (&redrive.execution_id, Type::UUID)]),
+        tx.query_with(
+            LOCK_RUN,
+            [(&redrive.organization_id, Type::UUID), (&redrive.execution_id, Type::UUID)]
+        ),
         tx.query_with(
             FIND,
             [
@@ -65,6 +69,7 @@ async fn redrive_in(tx: Tx, redrive: &Redrive) -> Result<RedriveOutcome, StoreEr
         ("is_workflow_deleted", "the workflow was deleted"),
         ("is_node_removed", "the node was removed from the workflow"),
         ("is_run_cancelled", "the run was cancelled"),
+        ("is_run_timed_out", "the run took longer than its time-out"),
         ("is_run_at_limit", "the run is at its limit"),
     ];
     for (name, why) in refusals {
@@ -87,7 +92,7 @@ async fn redrive_in(tx: Tx, redrive: &Redrive) -> Result<RedriveOutcome, StoreEr
         )
         .await?;
     let row = written.first().ok_or(StoreError::Corrupt("redrive_execution"))?;
-    Ok(RedriveOutcome::Redriven { run_id: column(row, "root_event_id")? })
+    Ok(RedriveOutcome::Redriven { run_id: column(row, "run_id")? })
 }
 
 /// Locks what is the caller's and nothing else: another tenant's row is not held up by asking for it.
@@ -95,44 +100,53 @@ const LOCK: &str = "/* redrive_execution: lock */
     SELECT x.id FROM workflow_node_executions x JOIN workflows w ON w.id = x.workflow_id
     WHERE w.organization_id = $1 AND x.id = $2 FOR NO KEY UPDATE OF x";
 
+/// Whoever adds work to a run that may have ended holds its row, as whoever ends it does.
+const LOCK_RUN: &str = "/* redrive_execution: lock run */
+    SELECT run.id FROM workflow_runs run
+    WHERE run.organization_id = $1 AND run.id = (SELECT x.run_id FROM workflow_node_executions x WHERE x.id = $2)
+    FOR NO KEY UPDATE OF run";
+
 const FIND: &str = "/* redrive_execution: find */
     SELECT x.redriven_event_id IS NOT NULL AS is_redriven,
         x.result IS DISTINCT FROM 'failed' AS is_no_failure,
-        EXISTS (
-            SELECT FROM workflow_events o
-            WHERE o.execution_id = x.id AND o.channel = 'failure' AND cardinality(o.targets) > 0) AS is_routed,
+        x.failure_routed AS is_routed,
         w.deleted_at IS NOT NULL AS is_workflow_deleted,
         n.deleted_at IS NOT NULL AS is_node_removed,
-        coalesce(m.reason = 'cancelled', false) AS is_run_cancelled,
-        coalesce(m.reason = 'run_limit', false) OR $3 <= (
+        coalesce(run.stop IN ('cancelled', 'owner'), false) AS is_run_cancelled,
+        coalesce(run.stop = 'timeout', false) AS is_run_timed_out,
+        coalesce(run.stop = 'run_limit', false) OR $3 <= (
             SELECT count(*) FROM (
                 SELECT FROM workflow_node_executions r WHERE r.root_event_id = x.root_event_id LIMIT $3) counted) AS is_run_at_limit,
         n.items_full AS is_full
     FROM workflow_node_executions x
     JOIN workflows w ON w.id = x.workflow_id
     JOIN workflow_nodes n ON n.workflow_id = x.workflow_id AND n.node_id = x.node_id
-    LEFT JOIN workflow_run_marks m ON m.root_event_id = x.root_event_id
+    JOIN workflow_runs run ON run.id = x.run_id
     WHERE w.organization_id = $1 AND x.id = $2";
 
-/// The copy has the execution that emitted the event, and so the same ancestors.
+/// The copy has the execution that emitted the event, and so the same ancestors. A run that had ended runs again, for as long as it may.
 const WRITE: &str = "/* redrive_execution: write */
     WITH failed AS (
-        SELECT x.id, x.workflow_id, x.node_id, x.root_event_id, n.generation, n.concurrency_key, e.node_id AS from_node_id, e.channel, e.data, e.depth,
+        SELECT x.id, x.workflow_id, x.node_id, x.root_event_id, x.run_id, n.generation, n.concurrency_key, e.node_id AS from_node_id, e.channel, e.data, e.depth,
             e.execution_id, e.redactions
         FROM workflow_node_executions x
         JOIN workflow_events e ON e.id = x.event_id
         JOIN workflow_nodes n ON n.workflow_id = x.workflow_id AND n.node_id = x.node_id
         WHERE x.id = $1),
+    run AS (
+        UPDATE workflow_runs run SET state = 'running', result = NULL, finished_at = NULL, updated_at = $4,
+            due_at = now() + (run.due_at - run.created_at)
+        FROM failed WHERE run.id = failed.run_id AND coalesce(run.state, '') = 'finished'),
     event AS (
-        INSERT INTO workflow_events (id, workflow_id, node_id, root_event_id, channel, type, data, targets, depth, execution_id,
+        INSERT INTO workflow_events (id, workflow_id, node_id, root_event_id, run_id, channel, type, data, targets, depth, execution_id,
             redactions, created_at)
-        SELECT $2, workflow_id, from_node_id, root_event_id, channel, 'redrive', data, ARRAY[node_id], depth, execution_id, redactions, $4
+        SELECT $2, workflow_id, from_node_id, root_event_id, run_id, channel, 'redrive', data, ARRAY[node_id], depth, execution_id, redactions, $4
         FROM failed),
     item AS (
-        INSERT INTO workflow_node_queue_items (id, workflow_id, node_id, root_event_id, event_id, node_generation, concurrency_key,
+        INSERT INTO workflow_node_queue_items (id, workflow_id, node_id, root_event_id, run_id, event_id, node_generation, concurrency_key,
             created_at, last_sent_at)
-        SELECT $3, workflow_id, node_id, root_event_id, $2, generation, CASE WHEN concurrency_key IS NULL THEN '' END, $4, $4
+        SELECT $3, workflow_id, node_id, root_event_id, run_id, $2, generation, CASE WHEN concurrency_key IS NULL THEN '' END, $4, $4
         FROM failed)
     UPDATE workflow_node_executions x SET redriven_event_id = $2
     FROM failed WHERE x.id = failed.id AND x.state = 'finished'
-    RETURNING x.root_event_id";
+    RETURNING x.run_id";

@@ -1,8 +1,10 @@
-use domain::ids::{OrganizationId, WorkflowId};
+use domain::ids::{OrganizationId, RunId, WorkflowId};
 use domain::limits::REMOVED_EXECUTIONS_MAX;
 use jiff::Timestamp;
 use tokio_postgres::types::Type;
 
+use crate::runs::settle_runs;
+use crate::types::column;
 use crate::{StoreError, Tx};
 
 /// Ends pending executions of nodes that the transaction removes: without it a wait or a retry of theirs would live on until it is due,
@@ -16,14 +18,15 @@ pub(super) async fn end_pending_of_nodes(
     node_ids: &[String],
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    tx.query(
+    let rows = tx.query(
         "/* end_pending_of_nodes */
          UPDATE workflow_node_executions SET state = 'finished', result = 'cancelled', result_reason = 'node_removed',
              result_message = 'the node was removed from the workflow', finished_at = $3, updated_at = $3
          WHERE id IN (
              SELECT id FROM workflow_node_executions
              WHERE workflow_id = $1 AND node_id = ANY($2) AND state = 'pending' ORDER BY id LIMIT $4 FOR NO KEY UPDATE)
-           AND state = 'pending'",
+           AND state = 'pending'
+         RETURNING run_id",
         &[
             (&workflow_id, Type::UUID),
             (&node_ids, Type::TEXT_ARRAY),
@@ -31,8 +34,9 @@ pub(super) async fn end_pending_of_nodes(
             (&REMOVED_EXECUTIONS_MAX, Type::INT8),
         ],
     )
-    .await
-    .map(drop)
+    .await?;
+    let run_ids: Vec<RunId> = rows.iter().map(|row| column(row, "run_id")).collect::<Result<_, _>>()?;
+    settle_runs(tx, &run_ids, now).await.map(drop)
 }
 
 /// Ends pending executions of an organization that the transaction deletes. Nobody is woken for their slots: what waits ends as well.

@@ -57,21 +57,29 @@ pub async fn start_run(store: &Store, start: &RunStart) -> Result<StartOutcome, 
         .query_once(
             "/* start_run */
              WITH live AS (
-                 SELECT w.id,
+                 SELECT w.id, w.timeout_seconds,
                         EXISTS (SELECT FROM workflow_nodes n
                                 WHERE n.workflow_id = w.id AND n.node_id = ANY($9) AND n.items_full) AS is_full
                  FROM workflows w JOIN organizations o ON o.id = w.organization_id
                  WHERE w.id = $1 AND w.organization_id = $2 AND w.version = $3 AND w.deleted_at IS NULL AND o.deleted_at IS NULL),
              event AS (
-                 INSERT INTO workflow_events (id, workflow_id, node_id, root_event_id, channel, type, data, custom_name, targets,
-                     depth, hops, created_at)
-                 SELECT $5, live.id, $4, $5, $6, $7, $8, $11, $9, 1, $13, $12 FROM live WHERE NOT live.is_full
+                 INSERT INTO workflow_events (id, workflow_id, node_id, root_event_id, run_id, channel, type, data, custom_name,
+                     targets, depth, hops, created_at)
+                 SELECT $5, live.id, $4, $5, $5, $6, $7, $8, $11, $9, 1, $13, $12 FROM live WHERE NOT live.is_full
                  RETURNING workflow_id),
+             run AS (
+                 INSERT INTO workflow_runs (id, organization_id, workflow_id, workflow_version, node_id, root_event_id, path, name,
+                     state, result, due_at, created_at, updated_at, finished_at)
+                 SELECT $5, $2, live.id, $3, $4, $5, ARRAY[$5], $11, begun.state, begun.result,
+                     now() + make_interval(secs => live.timeout_seconds), $12, $12, CASE WHEN begun.state = 'finished' THEN $12 END
+                 FROM event CROSS JOIN live CROSS JOIN (
+                     SELECT CASE WHEN cardinality($9) = 0 THEN 'finished' ELSE 'running' END AS state,
+                         CASE WHEN cardinality($9) = 0 THEN 'passed' END AS result) begun),
              items AS (
-                 INSERT INTO workflow_node_queue_items (id, workflow_id, node_id, root_event_id, event_id, node_generation,
+                 INSERT INTO workflow_node_queue_items (id, workflow_id, node_id, root_event_id, run_id, event_id, node_generation,
                      concurrency_key, created_at, last_sent_at)
-                 SELECT item.id, n.workflow_id, n.node_id, $5, $5, n.generation, CASE WHEN n.concurrency_key IS NULL THEN '' END,
-                     $12, $12
+                 SELECT item.id, n.workflow_id, n.node_id, $5, $5, $5, n.generation,
+                     CASE WHEN n.concurrency_key IS NULL THEN '' END, $12, $12
                  FROM event
                  CROSS JOIN unnest($9::text[], $10::uuid[]) AS item (node_id, id)
                  JOIN workflow_nodes n ON n.workflow_id = event.workflow_id AND n.node_id = item.node_id

@@ -1,12 +1,13 @@
+use domain::execution::ExecutionResult;
 use domain::ids::{OrganizationId, RunId, WorkflowId};
-use domain::run::{RunCounts, RunMark, RunState, decide_run_state};
+use domain::run::{RunState, RunStop};
 use jiff::Timestamp;
 use serde::Serialize;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use super::page::{Page, PageRequest, read_page};
-use crate::types::{column, word_if_any};
+use crate::types::{column, word, word_if_any};
 use crate::{Store, StoreError};
 
 /// Which runs are listed. What is None does not filter.
@@ -16,28 +17,56 @@ pub struct RunFilter {
     pub workflow_id: Option<WorkflowId>,
     /// The trigger node.
     pub node_id: Option<String>,
+    /// How they stand.
+    pub state: Option<RunState>,
+    /// How they ended.
+    pub result: Option<ExecutionResult>,
+    /// What their name begins with.
+    pub name_prefix: Option<String>,
+    /// Not those that began before this.
+    pub since: Option<Timestamp>,
 }
 
-/// A run: its root event, and what became of it as of one snapshot.
+/// A run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RunRow {
-    /// The id of the root event.
+    /// `workflow_runs.id`
     pub id: RunId,
     /// The workflow.
     pub workflow_id: WorkflowId,
     /// `workflows.name`
     pub workflow_name: String,
+    /// `workflows.version` when it began.
+    pub workflow_version: i64,
     /// The trigger node.
     pub node_id: String,
     /// What kind of event the root event is.
     pub r#type: String,
     /// The run's name.
-    pub custom_name: Option<String>,
-    /// `running`, `passed`, `failed` or `cancelled`.
+    pub name: Option<String>,
+    /// `running` or `finished`.
     pub state: RunState,
-    /// Why the run was told to end, if it was.
-    pub mark_reason: Option<RunMark>,
-    /// Items that wait, those of a marked run not counted.
+    /// `passed`, `failed` or `cancelled`.
+    pub result: Option<ExecutionResult>,
+    /// Why the run is to end, or was.
+    pub stop: Option<RunStop>,
+    /// The doer of that.
+    pub stopped_by: Option<String>,
+    /// When its time-out stops it.
+    pub due_at: Option<Timestamp>,
+    /// When it began.
+    pub created_at: Timestamp,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+}
+
+/// A run, and what of it was counted at that moment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RunDetail {
+    /// The run.
+    #[serde(flatten)]
+    pub run: RunRow,
+    /// Items that wait.
     pub items_waiting: i64,
     /// Executions so far.
     pub executions: i64,
@@ -47,45 +76,75 @@ pub struct RunRow {
     pub failures_unrouted: i64,
     /// Executions that were cancelled.
     pub executions_cancelled: i64,
-    /// When it began.
-    pub created_at: Timestamp,
-    /// When the last of its executions ended; None while it runs, or where it had none.
-    pub finished_at: Option<Timestamp>,
 }
 
 impl RunRow {
     fn from_row(row: &Row) -> Result<Self, StoreError> {
-        let mark_reason = word_if_any(row, "mark_reason")?;
-        let counts = RunCounts {
-            items_waiting: column(row, "items_waiting")?,
-            executions_active: column(row, "executions_active")?,
-            failures_unrouted: column(row, "failures_unrouted")?,
-            executions_cancelled: column(row, "executions_cancelled")?,
-            mark: mark_reason,
-        };
-        let state = decide_run_state(counts);
-        let finished_at: Option<Timestamp> = column(row, "finished_at")?;
         Ok(Self {
             id: column(row, "id")?,
             workflow_id: column(row, "workflow_id")?,
             workflow_name: column(row, "workflow_name")?,
+            workflow_version: column(row, "workflow_version")?,
             node_id: column(row, "node_id")?,
             r#type: column(row, "type")?,
-            custom_name: column(row, "custom_name")?,
-            state,
-            mark_reason,
-            items_waiting: counts.items_waiting,
-            executions: column(row, "executions")?,
-            executions_active: counts.executions_active,
-            failures_unrouted: counts.failures_unrouted,
-            executions_cancelled: counts.executions_cancelled,
+            name: column(row, "name")?,
+            state: word(row, "state")?,
+            result: word_if_any(row, "result")?,
+            stop: word_if_any(row, "stop")?,
+            stopped_by: column(row, "stopped_by")?,
+            due_at: column(row, "due_at")?,
             created_at: column(row, "created_at")?,
-            finished_at: finished_at.filter(|_| state != RunState::Running),
+            finished_at: column(row, "finished_at")?,
         })
     }
 }
 
-/// Runs of the organization's workflows, each with its state.
+/// The index that a list goes along.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Along {
+    Organization,
+    Workflow,
+    Running,
+    NotPassed,
+    Name,
+}
+
+impl Along {
+    /// The one that has the fewest rows beside those that are wanted.
+    fn of(filter: &RunFilter, has_few_of_the_name: bool) -> Self {
+        if filter.state == Some(RunState::Running) {
+            Self::Running
+        } else if filter.result.is_some_and(|result| result != ExecutionResult::Passed) {
+            Self::NotPassed
+        } else if has_few_of_the_name {
+            Self::Name
+        } else if filter.workflow_id.is_some() {
+            Self::Workflow
+        } else {
+            Self::Organization
+        }
+    }
+
+    /// The condition that the index has, in the form in which it has it.
+    fn condition(self) -> &'static str {
+        match self {
+            Self::Organization => "r.organization_id = $1",
+            Self::Workflow => "r.workflow_id = $2",
+            Self::Running => "r.organization_id = $1 AND r.state = 'running'",
+            Self::NotPassed => {
+                "r.organization_id = $1 AND r.result IN ('failed', 'cancelled') AND r.result = $6"
+            }
+            Self::Name => {
+                "r.organization_id = $1 AND r.name IS NOT NULL AND r.name ^@ $7 AND r.name ~>=~ $7 AND r.name ~<~ ($7 || chr(1114111))"
+            }
+        }
+    }
+}
+
+/// Names above whose number a prefix is no narrow search: the newest runs are looked through instead.
+const NAMES_FEW: i64 = 1_000;
+
+/// Top runs of the organization, newest first.
 ///
 /// # Errors
 /// [`StoreError::Unavailable`] when the database can't be reached.
@@ -95,52 +154,76 @@ pub async fn list_runs(
     filter: &RunFilter,
     page: PageRequest,
 ) -> Result<Page<RunRow>, StoreError> {
-    // One statement, so one snapshot: an execution that ends while this runs is counted with its outputs or without both.
+    let has_few_of_the_name = match &filter.name_prefix {
+        Some(prefix) => has_few_of_the_name(store, organization_id, prefix).await?,
+        None => false,
+    };
     let rows = store
         .query(
-            "/* list_runs */
-             SELECT r.id, r.workflow_id, r.workflow_name, r.node_id, r.type, r.custom_name, r.created_at, r.candidates,
-                    m.reason AS mark_reason, c.executions, c.executions_active, c.failures_unrouted, c.executions_cancelled,
-                    c.finished_at,
-                    (SELECT count(*) FROM workflow_node_queue_items i
-                     WHERE i.root_event_id = r.id AND m.root_event_id IS NULL) AS items_waiting
-             FROM (SELECT p.*, count(*) OVER () AS candidates, row_number() OVER (ORDER BY p.id DESC) AS place
-                   FROM (SELECT e.*, w.name AS workflow_name
-                         FROM workflows w
-                         CROSS JOIN LATERAL (
-                             SELECT v.id, v.workflow_id, v.node_id, v.type, v.custom_name, v.created_at
-                             FROM workflow_events v
-                             WHERE v.workflow_id = w.id AND v.execution_id IS NULL AND v.root_event_id = v.id
-                               AND ($3::uuid IS NULL OR v.id < $3) AND ($5::text IS NULL OR v.node_id = $5)
-                             ORDER BY v.id DESC LIMIT $4 + 1) e
-                         WHERE w.organization_id = $1 AND ($2::uuid IS NULL OR w.id = $2)
-                         ORDER BY e.id DESC LIMIT $4 + 1) p) r
-             LEFT JOIN workflow_run_marks m ON m.root_event_id = r.id
-             CROSS JOIN LATERAL (
-                 SELECT count(*) AS executions,
-                        count(*) FILTER (WHERE x.state <> 'finished') AS executions_active,
-                        count(*) FILTER (WHERE x.result = 'cancelled') AS executions_cancelled,
-                        count(*) FILTER (WHERE x.result = 'failed' AND x.redriven_event_id IS NULL AND NOT EXISTS (
-                            SELECT FROM workflow_events o
-                            WHERE o.execution_id = x.id AND o.channel = 'failure' AND cardinality(o.targets) > 0))
-                            AS failures_unrouted,
-                        max(x.finished_at) AS finished_at
-                 FROM workflow_node_executions x WHERE x.root_event_id = r.id) c
-             WHERE r.place <= $4
-             ORDER BY r.id DESC",
+            &list_statement(Along::of(filter, has_few_of_the_name)),
             &[
                 (&organization_id, Type::UUID),
                 (&filter.workflow_id, Type::UUID),
                 (&page.before, Type::UUID),
                 (&page.rows_max(), Type::INT8),
                 (&filter.node_id, Type::TEXT),
+                (&filter.result.map(ExecutionResult::as_str), Type::TEXT),
+                (&filter.name_prefix, Type::TEXT),
+                (&filter.state.map(RunState::as_str), Type::TEXT),
+                (&filter.since.map(first_id_of), Type::UUID),
             ],
         )
         .await?;
     read_page(&rows, RunRow::from_row)
 }
 
-/// One run with its state, decided from one snapshot.
+fn list_statement(along: Along) -> String {
+    format!(
+        "/* list_runs */
+         SELECT r.*, w.name AS workflow_name, e.type
+         FROM (SELECT p.*, count(*) OVER () AS candidates, row_number() OVER (ORDER BY p.id DESC) AS place
+               FROM (SELECT r.id, r.workflow_id, r.workflow_version, r.node_id, r.root_event_id, r.name, r.state, r.result, r.stop,
+                         r.stopped_by, r.due_at, r.created_at, r.finished_at
+                     FROM workflow_runs r
+                     WHERE {} AND r.parent_run_id IS NULL
+                       AND ($2::uuid IS NULL OR r.workflow_id = $2) AND ($3::uuid IS NULL OR r.id < $3)
+                       AND ($5::text IS NULL OR r.node_id = $5) AND ($6::text IS NULL OR r.result = $6)
+                       AND ($7::text IS NULL OR r.name ^@ $7) AND ($8::text IS NULL OR r.state = $8)
+                       AND ($9::uuid IS NULL OR r.id >= $9)
+                     ORDER BY r.id DESC LIMIT $4::int8 + 1) p) r
+         JOIN workflows w ON w.id = r.workflow_id AND w.organization_id = $1
+         JOIN workflow_events e ON e.id = r.root_event_id
+         WHERE r.place <= $4
+         ORDER BY r.id DESC",
+        along.condition()
+    )
+}
+
+async fn has_few_of_the_name(
+    store: &Store,
+    organization_id: OrganizationId,
+    prefix: &str,
+) -> Result<bool, StoreError> {
+    let rows = store
+        .query(
+            "/* count_run_names */
+             SELECT count(*) <= $3::int8 AS is_few FROM (
+                 SELECT FROM workflow_runs r
+                 WHERE r.organization_id = $1 AND r.name IS NOT NULL AND r.name ~>=~ $2 AND r.name ~<~ ($2 || chr(1114111))
+                 LIMIT $3 + 1) found",
+            &[(&organization_id, Type::UUID), (&prefix, Type::TEXT), (&NAMES_FEW, Type::INT8)],
+        )
+        .await?;
+    column(rows.first().ok_or(StoreError::Corrupt("count_run_names"))?, "is_few")
+}
+
+/// The smallest UUIDv7 of that millisecond.
+fn first_id_of(time: Timestamp) -> RunId {
+    let millis = u128::try_from(time.as_millisecond()).unwrap_or(0);
+    RunId::from_u128(millis << 80)
+}
+
+/// One run, with what is counted of it in the same snapshot.
 ///
 /// # Errors
 /// [`StoreError::NotFound`] when there is no such run in the organization.
@@ -148,31 +231,70 @@ pub async fn load_run(
     store: &Store,
     organization_id: OrganizationId,
     run_id: RunId,
-) -> Result<RunRow, StoreError> {
+) -> Result<RunDetail, StoreError> {
     let rows = store
         .query(
             "/* load_run */
-             SELECT r.id, r.workflow_id, w.name AS workflow_name, r.node_id, r.type, r.custom_name, r.created_at,
-                    m.reason AS mark_reason, c.executions, c.executions_active, c.failures_unrouted, c.executions_cancelled,
-                    c.finished_at,
-                    (SELECT count(*) FROM workflow_node_queue_items i
-                     WHERE i.root_event_id = r.id AND m.root_event_id IS NULL) AS items_waiting
-             FROM workflow_events r
+             SELECT r.id, r.workflow_id, w.name AS workflow_name, r.workflow_version, r.node_id, e.type, r.name, r.state, r.result, r.stop,
+                    r.stopped_by, r.due_at, r.created_at, r.finished_at, c.executions, c.executions_active, c.failures_unrouted,
+                    c.executions_cancelled,
+                    (SELECT count(*) FROM workflow_node_queue_items i WHERE i.root_event_id = r.root_event_id AND i.run_id = r.id)
+                        AS items_waiting
+             FROM workflow_runs r
              JOIN workflows w ON w.id = r.workflow_id
-             LEFT JOIN workflow_run_marks m ON m.root_event_id = r.id
+             JOIN workflow_events e ON e.id = r.root_event_id
              CROSS JOIN LATERAL (
                  SELECT count(*) AS executions,
                         count(*) FILTER (WHERE x.state <> 'finished') AS executions_active,
                         count(*) FILTER (WHERE x.result = 'cancelled') AS executions_cancelled,
-                        count(*) FILTER (WHERE x.result = 'failed' AND x.redriven_event_id IS NULL AND NOT EXISTS (
-                            SELECT FROM workflow_events o
-                            WHERE o.execution_id = x.id AND o.channel = 'failure' AND cardinality(o.targets) > 0))
-                            AS failures_unrouted,
-                        max(x.finished_at) AS finished_at
-                 FROM workflow_node_executions x WHERE x.root_event_id = r.id) c
-             WHERE w.organization_id = $1 AND r.id = $2 AND coalesce(r.execution_id, r.id) = r.id AND r.root_event_id = r.id",
+                        count(*) FILTER (WHERE x.result = 'failed' AND NOT x.failure_routed AND x.redriven_event_id IS NULL)
+                            AS failures_unrouted
+                 FROM workflow_node_executions x WHERE x.root_event_id = r.root_event_id AND x.run_id = r.id) c
+             WHERE r.organization_id = $1 AND r.id = $2",
             &[(&organization_id, Type::UUID), (&run_id, Type::UUID)],
         )
         .await?;
-    rows.first().map_or(Err(StoreError::NotFound), RunRow::from_row)
+    let row = rows.first().ok_or(StoreError::NotFound)?;
+    Ok(RunDetail {
+        run: RunRow::from_row(row)?,
+        items_waiting: column(row, "items_waiting")?,
+        executions: column(row, "executions")?,
+        executions_active: column(row, "executions_active")?,
+        failures_unrouted: column(row, "failures_unrouted")?,
+        executions_cancelled: column(row, "executions_cancelled")?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_id_of_a_time_is_before_each_that_is_made_then() {
+        let time: Timestamp = "2026-11-28T20:00:00.123Z".parse().unwrap();
+        let seconds = u64::try_from(time.as_second()).unwrap();
+        let at = |nanoseconds| {
+            RunId(uuid::Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, seconds, nanoseconds)))
+        };
+        assert!(first_id_of(time) < at(123_000_000));
+        assert!(first_id_of(time) > at(122_000_000));
+    }
+
+    #[test]
+    fn a_list_goes_along_the_index_with_the_fewest_rows() {
+        let none = RunFilter::default;
+        let check = |filter: &RunFilter, few, along| assert_eq!(Along::of(filter, few), along, "{filter:?}");
+        let workflow_id = Some(WorkflowId::from_u128(1));
+        check(&none(), false, Along::Organization);
+        check(&RunFilter { workflow_id, ..none() }, false, Along::Workflow);
+        check(&RunFilter { workflow_id, state: Some(RunState::Running), ..none() }, true, Along::Running);
+        check(&RunFilter { state: Some(RunState::Finished), ..none() }, false, Along::Organization);
+        check(
+            &RunFilter { workflow_id, result: Some(ExecutionResult::Failed), ..none() },
+            true,
+            Along::NotPassed,
+        );
+        check(&RunFilter { result: Some(ExecutionResult::Passed), ..none() }, false, Along::Organization);
+        check(&RunFilter { workflow_id, ..none() }, true, Along::Name);
+    }
 }

@@ -234,8 +234,9 @@ async fn insert_workflow(tx: &Tx, write: &WorkflowWrite) -> Result<i64, StoreErr
     let (nodes, edges) = stored(&write.definition)?;
     tx.query(
         "/* apply_workflow: insert */
-         INSERT INTO workflows (id, organization_id, name, description, nodes, edges, version, created_by, created_at, updated_at)
-         VALUES ($1, $2, $3, $4, $5, $6, 1, $7, $8, $8)",
+         INSERT INTO workflows (id, organization_id, name, description, nodes, edges, version, created_by, created_at, updated_at,
+             timeout_seconds)
+         VALUES ($1, $2, $3, $4, $5, $6, 1, $7, $8, $8, $9)",
         &[
             (&write.workflow_id, Type::UUID),
             (&write.organization_id, Type::UUID),
@@ -245,6 +246,7 @@ async fn insert_workflow(tx: &Tx, write: &WorkflowWrite) -> Result<i64, StoreErr
             (&edges, Type::JSONB),
             (&write.applied_by.to_string(), Type::TEXT),
             (&write.now, Type::TIMESTAMPTZ),
+            (&timeout_seconds(&write.definition), Type::INT4),
         ],
     )
     .await?;
@@ -255,7 +257,8 @@ async fn update_workflow(tx: &Tx, write: &WorkflowWrite, version: i64) -> Result
     let (nodes, edges) = stored(&write.definition)?;
     tx.query(
         "/* apply_workflow: update */
-         UPDATE workflows SET description = $2, nodes = $3, edges = $4, version = $5, updated_at = $6 WHERE id = $1",
+         UPDATE workflows SET description = $2, nodes = $3, edges = $4, version = $5, updated_at = $6, timeout_seconds = $7
+         WHERE id = $1",
         &[
             (&write.workflow_id, Type::UUID),
             (&write.definition.description, Type::TEXT),
@@ -263,10 +266,16 @@ async fn update_workflow(tx: &Tx, write: &WorkflowWrite, version: i64) -> Result
             (&edges, Type::JSONB),
             (&version, Type::INT8),
             (&write.now, Type::TIMESTAMPTZ),
+            (&timeout_seconds(&write.definition), Type::INT4),
         ],
     )
     .await?;
     Ok(())
+}
+
+/// `timeout_seconds` as it is stored.
+fn timeout_seconds(definition: &Definition) -> Option<i32> {
+    definition.timeout_seconds.and_then(|seconds| i32::try_from(seconds).ok())
 }
 
 async fn insert_version(tx: &Tx, write: &WorkflowWrite, version: i64) -> Result<(), StoreError> {

@@ -20,6 +20,8 @@ pub struct WorkflowRow {
     pub name: String,
     /// What it is for.
     pub description: String,
+    /// `workflows.timeout_seconds`
+    pub timeout_seconds: Option<i64>,
     /// Raised by each apply that changes something.
     pub version: i64,
     /// The token or user that made it.
@@ -38,6 +40,7 @@ impl WorkflowRow {
             id: column(row, "id")?,
             name: column(row, "name")?,
             description: column(row, "description")?,
+            timeout_seconds: column::<Option<i32>>(row, "timeout_seconds")?.map(i64::from),
             version: column(row, "version")?,
             created_by: column(row, "created_by")?,
             created_at: column(row, "created_at")?,
@@ -59,9 +62,9 @@ pub async fn list_workflows(
     let rows = store
         .query(
             "/* list_workflows */
-             SELECT q.id, q.name, q.description, q.version, q.created_by, q.created_at, q.updated_at, q.deleted_at, q.candidates
+             SELECT q.id, q.name, q.description, q.timeout_seconds, q.version, q.created_by, q.created_at, q.updated_at, q.deleted_at, q.candidates
              FROM (SELECT c.*, count(*) OVER () AS candidates
-                   FROM (SELECT w.id, w.name, w.description, w.version, w.created_by, w.created_at, w.updated_at, w.deleted_at
+                   FROM (SELECT w.id, w.name, w.description, w.timeout_seconds, w.version, w.created_by, w.created_at, w.updated_at, w.deleted_at
                          FROM workflows w
                          WHERE w.organization_id = $1 AND w.deleted_at IS NULL AND ($2::uuid IS NULL OR w.id < $2)
                          ORDER BY w.id DESC LIMIT $3 + 1) c) q
@@ -85,7 +88,7 @@ pub async fn find_workflow(
     let rows = store
         .query(
             "/* find_workflow */
-             SELECT id, name, description, version, created_by, created_at, updated_at, deleted_at
+             SELECT id, name, description, timeout_seconds, version, created_by, created_at, updated_at, deleted_at
              FROM workflows
              WHERE organization_id = $1 AND (id = $2 OR (name = $3 AND deleted_at IS NULL))
              ORDER BY (id = $2) DESC NULLS LAST LIMIT 1",
@@ -109,7 +112,7 @@ pub async fn load_workflow(
     let rows = store
         .query(
             "/* load_workflow */
-             SELECT id, name, description, version, created_by, created_at, updated_at, deleted_at, nodes, edges
+             SELECT id, name, description, timeout_seconds, version, created_by, created_at, updated_at, deleted_at, nodes, edges
              FROM workflows
              WHERE organization_id = $1 AND (id = $2 OR (name = $3 AND deleted_at IS NULL))
              ORDER BY (id = $2) DESC NULLS LAST LIMIT 1",
@@ -131,7 +134,7 @@ pub async fn load_workflow_named(
     let rows = store
         .query(
             "/* load_workflow_named */
-             SELECT id, name, description, version, created_by, created_at, updated_at, deleted_at, nodes, edges
+             SELECT id, name, description, timeout_seconds, version, created_by, created_at, updated_at, deleted_at, nodes, edges
              FROM workflows WHERE organization_id = $1 AND name = $2 AND deleted_at IS NULL",
             &[(&organization_id, Type::UUID), (&name, Type::TEXT)],
         )
@@ -143,7 +146,8 @@ fn with_definition(row: &Row) -> Result<(WorkflowRow, Definition), StoreError> {
     let workflow = WorkflowRow::from_row(row)?;
     let (nodes, edges): (Value, Value) = (column(row, "nodes")?, column(row, "edges")?);
     let definition = json!({
-        "name": workflow.name, "description": workflow.description, "nodes": nodes, "edges": edges,
+        "name": workflow.name, "description": workflow.description, "timeout_seconds": workflow.timeout_seconds, "nodes": nodes,
+        "edges": edges,
     });
     let definition =
         serde_json::from_value(definition).map_err(|_| StoreError::Corrupt("workflows.nodes"))?;

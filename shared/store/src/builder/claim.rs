@@ -1,4 +1,4 @@
-use domain::ids::{EventId, ItemId, OrganizationId, WorkflowId};
+use domain::ids::{EventId, ItemId, OrganizationId, RunId, WorkflowId};
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio_postgres::Row;
@@ -18,6 +18,8 @@ pub struct ClaimedItem {
     /// The node that it waited at.
     pub node: NodeKey,
     /// The run.
+    pub run_id: RunId,
+    /// The root event of the top run.
     pub root_event_id: EventId,
     /// The event that waited.
     pub event_id: EventId,
@@ -150,7 +152,7 @@ const CLAIM_ONE: &str = "/* claim_one */
         SELECT i.id, coalesce(n.ref ->> 'component', n.ref ->> 'trigger', '') AS component,
             n.deleted_at IS NOT NULL OR w.deleted_at IS NOT NULL OR i.node_generation <> n.generation AS is_node_removed,
             n.concurrency_max IS NULL
-                OR (SELECT true FROM workflow_run_marks mark WHERE mark.root_event_id = i.root_event_id) IS NOT NULL AS is_unlimited,
+                OR (SELECT run.stop FROM workflow_runs run WHERE run.id = i.run_id) IS NOT NULL AS is_unlimited,
             (SELECT next.id FROM next_items(i.workflow_id, i.node_id, i.concurrency_key, 1) next LIMIT 1) AS next_id
         FROM workflow_node_queue_items i
         JOIN workflow_nodes n ON n.workflow_id = i.workflow_id AND n.node_id = i.node_id
@@ -159,7 +161,7 @@ const CLAIM_ONE: &str = "/* claim_one */
         FOR UPDATE OF i SKIP LOCKED)
     DELETE FROM workflow_node_queue_items i USING item
     WHERE i.id = item.id AND (item.is_unlimited OR item.is_node_removed OR item.next_id = item.id)
-    RETURNING i.id, i.workflow_id, i.node_id, i.root_event_id, i.event_id, i.created_at, i.concurrency_key, item.component,
+    RETURNING i.id, i.workflow_id, i.node_id, i.run_id, i.root_event_id, i.event_id, i.created_at, i.concurrency_key, item.component,
         item.is_node_removed";
 
 /// Items that others hold are not waited for, and nothing that comes after one at its key is taken. The ids are ordered in a form that no index
@@ -184,9 +186,9 @@ const CLAIM_LIMITED: &str = "/* claim_limited */
     taken AS (
         DELETE FROM workflow_node_queue_items i USING bounded
         WHERE i.id = bounded.id
-        RETURNING i.id, i.workflow_id, i.node_id, i.root_event_id, i.event_id, i.created_at, i.concurrency_key,
+        RETURNING i.id, i.workflow_id, i.node_id, i.run_id, i.root_event_id, i.event_id, i.created_at, i.concurrency_key,
             i.node_generation <> bounded.generation AS is_node_removed, bounded.component)
-    SELECT id, workflow_id, node_id, root_event_id, event_id, created_at, concurrency_key, is_node_removed, component
+    SELECT id, workflow_id, node_id, run_id, root_event_id, event_id, created_at, concurrency_key, is_node_removed, component
     FROM taken ORDER BY workflow_id, node_id, created_at, id";
 
 /// Takes items that need no slot: those of nodes without a limit, and those that only end, for their node was removed, is in another life, or
@@ -211,13 +213,13 @@ const CLAIM_UNLIMITED: &str = "/* claim_unlimited */
         JOIN workflows w ON w.id = n.workflow_id
         WHERE i.crashes = 0
           AND (n.concurrency_max IS NULL OR n.deleted_at IS NOT NULL OR w.deleted_at IS NOT NULL OR i.node_generation <> n.generation
-            OR (SELECT true FROM workflow_run_marks mark WHERE mark.root_event_id = i.root_event_id) IS NOT NULL)
+            OR (SELECT run.stop FROM workflow_runs run WHERE run.id = i.run_id) IS NOT NULL)
         -- The order of the ids, in a form that no index has: by the index, all items there are would be walked over for a few.
         ORDER BY uuid_send(i.id) LIMIT $4::int8
         FOR UPDATE OF i SKIP LOCKED)
     DELETE FROM workflow_node_queue_items i USING picked
     WHERE i.id = picked.id
-    RETURNING i.id, i.workflow_id, i.node_id, i.root_event_id, i.event_id, i.created_at, i.concurrency_key, picked.is_node_removed,
+    RETURNING i.id, i.workflow_id, i.node_id, i.run_id, i.root_event_id, i.event_id, i.created_at, i.concurrency_key, picked.is_node_removed,
         picked.component";
 
 pub(super) async fn load_definitions(
@@ -253,6 +255,7 @@ pub(super) fn claimed_item(row: &Row) -> Result<ClaimedItem, StoreError> {
     Ok(ClaimedItem {
         id: column(row, "id")?,
         node: node_key(row)?,
+        run_id: column(row, "run_id")?,
         root_event_id: column(row, "root_event_id")?,
         event_id: column(row, "event_id")?,
         created_at: column(row, "created_at")?,

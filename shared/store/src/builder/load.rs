@@ -1,6 +1,6 @@
-use domain::ids::{EventId, ExecutionId, WorkflowId};
+use domain::ids::{EventId, ExecutionId, RunId, WorkflowId};
 use domain::limits::{ANCESTORS_BYTES_MAX, CONFIGURATION_BYTES_MAX, EVENT_DATA_BYTES_MAX};
-use domain::run::RunMark;
+use domain::run::RunStop;
 use jiff::Timestamp;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
@@ -16,9 +16,9 @@ pub struct LoadRequest {
     /// The claimed items' events.
     pub event_ids: Vec<EventId>,
     /// Their runs.
-    pub root_event_ids: Vec<EventId>,
+    pub run_ids: Vec<RunId>,
     /// Runs whose root event's data is mentioned.
-    pub roots_with_data: Vec<EventId>,
+    pub runs_with_data: Vec<RunId>,
     /// Events whose ancestors are mentioned, and which of them.
     pub ancestors: Vec<AncestorRequest>,
     /// Limited nodes that the plan might go on with.
@@ -86,6 +86,8 @@ pub struct AncestorEvent {
 #[derive(Clone, Debug)]
 pub struct RunFacts {
     /// The run.
+    pub id: RunId,
+    /// The root event of the top run.
     pub root_event_id: EventId,
     /// When it began.
     pub started_at: Timestamp,
@@ -95,8 +97,8 @@ pub struct RunFacts {
     pub event_type: String,
     /// The root event's data, where it is mentioned.
     pub data: Option<JsonText>,
-    /// `workflow_run_marks.reason`
-    pub mark: Option<RunMark>,
+    /// `workflow_runs.stop`
+    pub stop: Option<RunStop>,
     /// Executions so far, counted no further than one past the limit.
     pub executions: i64,
     /// Whether the run's organization was deleted.
@@ -128,16 +130,16 @@ pub async fn load_batch(tx: &Tx, request: &LoadRequest) -> Result<Loaded, StoreE
     // A node with a concurrency key is not gone on with.
     let key = |node: &NodeKey| LimitKey { node: node.clone(), concurrency_key: String::new() };
     let keys: Vec<LimitKey> = request.downstream.iter().map(key).collect();
-    // Polled, and so sent, in this order: marks are read once the runs are locked.
+    // Polled, and so sent, in this order: stops are read once the runs are locked.
     let (_, events, ancestors, runs, full, locked, slots) = futures_util::try_join!(
-        tx.query_with(LOCK_RUNS, [(&request.root_event_ids, Type::UUID_ARRAY)]),
+        tx.query_with(LOCK_RUNS, [(&request.run_ids, Type::UUID_ARRAY)]),
         tx.query_with(LOAD_EVENTS, [(&request.event_ids, Type::UUID_ARRAY)]),
         load_ancestors(tx, &request.ancestors),
         tx.query_with(
             LOAD_RUNS,
             [
-                (&request.root_event_ids, Type::UUID_ARRAY),
-                (&request.roots_with_data, Type::UUID_ARRAY),
+                (&request.run_ids, Type::UUID_ARRAY),
+                (&request.runs_with_data, Type::UUID_ARRAY),
                 (&domain::limits::RUN_EXECUTIONS_MAX, Type::INT8),
             ],
         ),
@@ -160,10 +162,10 @@ pub async fn load_batch(tx: &Tx, request: &LoadRequest) -> Result<Loaded, StoreE
     })
 }
 
-/// The lock that a row which points at the run's root event takes anyhow, before the run's mark is read: a cancel waits for it, and sees what
-/// is written here, or its mark is seen.
+/// The lock that a row which points at the run takes anyhow, before it is read whether the run was stopped: whoever stops it waits for this
+/// lock, and then sees what is written here, or the stop is seen.
 const LOCK_RUNS: &str = "/* lock_runs */
-    SELECT id FROM workflow_events WHERE id = ANY($1::uuid[]) ORDER BY uuid_send(id) FOR KEY SHARE";
+    SELECT id FROM workflow_runs WHERE id = ANY($1::uuid[]) ORDER BY uuid_send(id) FOR KEY SHARE";
 
 const LOAD_EVENTS: &str = "/* load_events */
     SELECT ev.id, ev.node_id, ev.type, ev.data, ev.depth, ev.execution_id, ev.created_at, ev.redactions, ex.configuration
@@ -171,15 +173,14 @@ const LOAD_EVENTS: &str = "/* load_events */
     WHERE ev.id = ANY($1)";
 
 const LOAD_RUNS: &str = "/* load_runs */
-    SELECT ev.id, ev.node_id, ev.type, ev.created_at, CASE WHEN ev.id = ANY($2) THEN ev.data END AS data, mark.reason,
+    SELECT run.id, run.root_event_id, ev.node_id, ev.type, ev.created_at, CASE WHEN run.id = ANY($2) THEN ev.data END AS data, run.stop,
         o.deleted_at IS NOT NULL AS is_organization_deleted,
         (SELECT count(*) FROM (
-            SELECT FROM workflow_node_executions ex WHERE ex.root_event_id = ev.id LIMIT $3 + 1) counted) AS executions
-    FROM workflow_events ev
-    JOIN workflows w ON w.id = ev.workflow_id
-    JOIN organizations o ON o.id = w.organization_id
-    LEFT JOIN workflow_run_marks mark ON mark.root_event_id = ev.id
-    WHERE ev.id = ANY($1)";
+            SELECT FROM workflow_node_executions ex WHERE ex.root_event_id = run.root_event_id LIMIT $3 + 1) counted) AS executions
+    FROM workflow_runs run
+    JOIN workflow_events ev ON ev.id = run.root_event_id
+    JOIN organizations o ON o.id = run.organization_id
+    WHERE run.id = ANY($1)";
 
 const FIND_FULL: &str = "/* find_full_nodes */
     SELECT workflow_id, node_id FROM workflow_nodes WHERE workflow_id = ANY($1) AND items_full";
@@ -294,12 +295,13 @@ fn ancestor_event(row: &Row) -> Result<AncestorEvent, StoreError> {
 
 fn run_facts(row: &Row) -> Result<RunFacts, StoreError> {
     Ok(RunFacts {
-        root_event_id: column(row, "id")?,
+        id: column(row, "id")?,
+        root_event_id: column(row, "root_event_id")?,
         started_at: column(row, "created_at")?,
         node_id: column(row, "node_id")?,
         event_type: column(row, "type")?,
         data: column(row, "data")?,
-        mark: word_if_any(row, "reason")?,
+        stop: word_if_any(row, "stop")?,
         executions: column(row, "executions")?,
         is_organization_deleted: column(row, "is_organization_deleted")?,
     })

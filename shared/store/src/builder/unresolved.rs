@@ -139,7 +139,7 @@ const FIND_UNRESOLVED: &str = "/* find_unresolved_items */
                AND i.concurrency_key = '' AND ($4 IS NULL OR i.id = $4)
              ORDER BY i.created_at, i.id LIMIT $3)) i),
     locked AS MATERIALIZED (
-        SELECT i.id, i.workflow_id, i.node_id, i.root_event_id, i.event_id, i.created_at, i.crashes, NULL::text AS concurrency_key,
+        SELECT i.id, i.workflow_id, i.node_id, i.run_id, i.root_event_id, i.event_id, i.created_at, i.crashes, NULL::text AS concurrency_key,
             found.component, found.is_node_removed, found.organization_id
         FROM found JOIN workflow_node_queue_items i ON i.id = found.id
         ORDER BY uuid_send(i.id) FOR UPDATE OF i SKIP LOCKED)

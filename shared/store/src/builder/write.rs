@@ -2,12 +2,14 @@ use domain::ids::{EventId, ExecutionId, ItemId, RunId, WorkflowId};
 use std::time::Duration;
 
 use domain::execution::{ExecutionResult, ExecutionState, ResultReason};
+use domain::function::{Actor, Function};
+use domain::run::RunStop;
 use jiff::Timestamp;
 use tokio_postgres::types::{Json, Type};
 use uuid::Uuid;
 
 use super::lock::NodeKey;
-use crate::types::column;
+use crate::runs::{settle_runs, stop_and_settle_runs};
 use crate::{JsonText, StoreError, Tx};
 
 /// A row of `workflow_events`.
@@ -18,6 +20,8 @@ pub struct NewEvent {
     /// The node that it comes from.
     pub node: NodeKey,
     /// The run.
+    pub run_id: RunId,
+    /// The root event of the top run.
     pub root_event_id: EventId,
     /// The channel that it left on.
     pub channel: String,
@@ -43,6 +47,8 @@ pub struct NewExecution {
     /// The node.
     pub node: NodeKey,
     /// The run.
+    pub run_id: RunId,
+    /// The root event of the top run.
     pub root_event_id: EventId,
     /// The event that it works on.
     pub event_id: EventId,
@@ -80,6 +86,8 @@ pub struct NewItem {
     /// The node that it waits at.
     pub node: NodeKey,
     /// The run.
+    pub run_id: RunId,
+    /// The root event of the top run.
     pub root_event_id: EventId,
     /// The event that waits.
     pub event_id: EventId,
@@ -111,8 +119,10 @@ pub struct WriteBatch {
     pub keys: Vec<NewKey>,
     /// Queue items.
     pub items: Vec<NewItem>,
-    /// Runs to mark as past their limit.
-    pub run_limits: Vec<(EventId, WorkflowId)>,
+    /// Runs to stop, for they are past their limit.
+    pub run_limits: Vec<RunId>,
+    /// Runs of which work ended and none was added.
+    pub ended_runs: Vec<RunId>,
     /// The version of each workflow that was planned with.
     pub versions: Vec<(WorkflowId, i64)>,
 }
@@ -135,7 +145,7 @@ async fn write_rows(tx: &Tx, batch: &WriteBatch, now: Timestamp) -> Result<(), S
         insert_executions(tx, &batch.executions, now),
         insert_keys(tx, &batch.keys),
         insert_items(tx, &batch.items, now),
-        insert_run_limits(tx, &batch.run_limits, now),
+        end_runs(tx, batch, now),
     )?;
     let expected = (batch.events.len(), batch.executions.len(), batch.keys.len(), batch.items.len());
     if (written.0, written.1, written.2, written.3) == expected {
@@ -167,12 +177,12 @@ async fn insert_events(tx: &Tx, events: &[NewEvent], now: Timestamp) -> Result<u
     let rows = tx
         .query(
             "/* insert_events */
-             INSERT INTO workflow_events (id, workflow_id, node_id, root_event_id, channel, type, data, targets, depth,
+             INSERT INTO workflow_events (id, workflow_id, node_id, root_event_id, run_id, channel, type, data, targets, depth,
                  execution_id, redactions, created_at)
-             SELECT t.id, t.workflow_id, t.node_id, t.root_event_id, t.channel, t.type, t.data,
+             SELECT t.id, t.workflow_id, t.node_id, t.root_event_id, t.run_id, t.channel, t.type, t.data,
                  ARRAY(SELECT jsonb_array_elements_text(t.targets)), t.depth, t.execution_id, t.redactions, $12
-             FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
-                 AS t (id, workflow_id, node_id, root_event_id, channel, type, data, targets, depth, execution_id, redactions)
+             FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $13)
+                 AS t (id, workflow_id, node_id, root_event_id, channel, type, data, targets, depth, execution_id, redactions, run_id)
              RETURNING id",
             &[
                 (&collect(events, |event| event.id), Type::UUID_ARRAY),
@@ -187,6 +197,7 @@ async fn insert_events(tx: &Tx, events: &[NewEvent], now: Timestamp) -> Result<u
                 (&collect(events, |event| event.execution_id), Type::UUID_ARRAY),
                 (&collect(events, |event| event.redactions.as_ref().map(JsonText::as_parameter)), Type::JSONB_ARRAY),
                 (&now, Type::TIMESTAMPTZ),
+                (&collect(events, |event| event.run_id), Type::UUID_ARRAY),
             ],
         )
         .await?;
@@ -206,17 +217,17 @@ async fn insert_executions(
     let rows = tx
         .query(
             "/* insert_executions */
-             INSERT INTO workflow_node_executions (id, workflow_id, node_id, root_event_id, event_id, previous_execution_id, state,
+             INSERT INTO workflow_node_executions (id, workflow_id, node_id, root_event_id, run_id, event_id, previous_execution_id, state,
                  result, result_reason, result_message, component, configuration, residuals, policy, workflow_version,
                  node_version, node_generation, concurrency_key, run_at, last_sent_at, created_at, updated_at, started_at, finished_at)
-             SELECT t.id, t.workflow_id, t.node_id, t.root_event_id, t.event_id, t.previous_execution_id, t.state,
+             SELECT t.id, t.workflow_id, t.node_id, t.root_event_id, t.run_id, t.event_id, t.previous_execution_id, t.state,
                  t.result, t.result_reason, t.result_message, t.component, t.configuration, t.residuals, t.policy,
                  t.workflow_version, n.version, n.generation, nullif(t.concurrency_key, ''),
                  CASE WHEN t.wait_seconds > 0 THEN now() + make_interval(secs => t.wait_seconds) END, $16, $16, $16,
                  CASE WHEN t.state = 'finished' THEN $16 END, CASE WHEN t.state = 'finished' THEN $16 END
-             FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $17, $18)
+             FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $17, $18, $19)
                  AS t (id, workflow_id, node_id, root_event_id, event_id, previous_execution_id, state, result, result_reason,
-                     result_message, component, configuration, residuals, policy, workflow_version, concurrency_key, wait_seconds)
+                     result_message, component, configuration, residuals, policy, workflow_version, concurrency_key, wait_seconds, run_id)
              JOIN workflow_nodes n ON n.workflow_id = t.workflow_id AND n.node_id = t.node_id
              JOIN workflows w ON w.id = t.workflow_id AND (t.state = 'finished' OR w.version = t.workflow_version)
              RETURNING workflow_node_executions.id",
@@ -239,6 +250,7 @@ async fn insert_executions(
                 (&now, Type::TIMESTAMPTZ),
                 (&collect(executions, |execution| execution.concurrency_key.as_deref()), Type::TEXT_ARRAY),
                 (&collect(executions, |execution| execution.starts_after.as_secs_f64()), Type::FLOAT8_ARRAY),
+                (&collect(executions, |execution| execution.run_id), Type::UUID_ARRAY),
             ],
         )
         .await?;
@@ -275,11 +287,11 @@ async fn insert_items(tx: &Tx, items: &[NewItem], now: Timestamp) -> Result<usiz
     let rows = tx
         .query(
             "/* insert_items */
-             INSERT INTO workflow_node_queue_items (id, workflow_id, node_id, root_event_id, event_id, node_generation,
+             INSERT INTO workflow_node_queue_items (id, workflow_id, node_id, root_event_id, run_id, event_id, node_generation,
                  concurrency_key, created_at, last_sent_at)
-             SELECT t.id, t.workflow_id, t.node_id, t.root_event_id, t.event_id, n.generation,
+             SELECT t.id, t.workflow_id, t.node_id, t.root_event_id, t.run_id, t.event_id, n.generation,
                  CASE WHEN n.concurrency_key IS NULL THEN '' END, $6, $6
-             FROM unnest($1, $2, $3, $4, $5) AS t (id, workflow_id, node_id, root_event_id, event_id)
+             FROM unnest($1, $2, $3, $4, $5, $7) AS t (id, workflow_id, node_id, root_event_id, event_id, run_id)
              JOIN workflow_nodes n ON n.workflow_id = t.workflow_id AND n.node_id = t.node_id
              RETURNING workflow_node_queue_items.id",
             &[
@@ -289,33 +301,21 @@ async fn insert_items(tx: &Tx, items: &[NewItem], now: Timestamp) -> Result<usiz
                 (&collect(items, |item| item.root_event_id), Type::UUID_ARRAY),
                 (&collect(items, |item| item.event_id), Type::UUID_ARRAY),
                 (&now, Type::TIMESTAMPTZ),
+                (&collect(items, |item| item.run_id), Type::UUID_ARRAY),
             ],
         )
         .await?;
     Ok(rows.len())
 }
 
-async fn insert_run_limits(
-    tx: &Tx,
-    runs: &[(EventId, WorkflowId)],
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    if runs.is_empty() {
-        return Ok(());
+async fn end_runs(tx: &Tx, batch: &WriteBatch, now: Timestamp) -> Result<(), StoreError> {
+    if batch.run_limits.is_empty() {
+        return settle_runs(tx, &batch.ended_runs, now).await.map(drop);
     }
-    let (roots, workflows): (Vec<EventId>, Vec<WorkflowId>) = runs.iter().copied().unzip();
-    let rows = tx
-        .query(
-            "/* insert_run_limits */
-             INSERT INTO workflow_run_marks (root_event_id, workflow_id, reason, created_by, created_at)
-             SELECT t.root_event_id, t.workflow_id, 'run_limit', 'builder', $3
-             FROM (SELECT DISTINCT * FROM unnest($1, $2)) AS t (root_event_id, workflow_id)
-             ON CONFLICT (root_event_id) DO NOTHING RETURNING root_event_id",
-            &[(&roots, Type::UUID_ARRAY), (&workflows, Type::UUID_ARRAY), (&now, Type::TIMESTAMPTZ)],
-        )
-        .await?;
-    for row in &rows {
-        let run_id: RunId = column(row, "root_event_id")?;
+    let by = Actor::Function(Function::Builder);
+    let stopped =
+        stop_and_settle_runs(tx, &batch.run_limits, RunStop::RunLimit, &by, &batch.ended_runs, now).await?;
+    for run_id in stopped {
         tracing::warn!(%run_id, "the run is past its limit");
     }
     Ok(())

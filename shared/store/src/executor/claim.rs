@@ -1,4 +1,4 @@
-use domain::ids::{EventId, ExecutionId, LeaseToken, OrganizationId, WorkflowId};
+use domain::ids::{ExecutionId, LeaseToken, OrganizationId, RunId, WorkflowId};
 use domain::share::Share;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -31,7 +31,7 @@ pub struct ClaimedExecution {
     /// The node.
     pub node_id: String,
     /// The run.
-    pub root_event_id: EventId,
+    pub run_id: RunId,
     /// How often sealflow has called sealflow on the way to the run's root event.
     pub hops: i32,
     /// The component that it was built with.
@@ -270,6 +270,7 @@ const CLAIM: &str = "/* claim_executions */
         SELECT ex.id, w.organization_id, w.version, n.concurrency_max IS NOT NULL AS is_limited, root.hops
         FROM workflow_node_executions ex
         JOIN workflow_events root ON root.id = ex.root_event_id
+        JOIN workflow_runs run ON run.id = ex.run_id
         JOIN workflows w ON w.id = ex.workflow_id
         JOIN organizations o ON o.id = w.organization_id
         CROSS JOIN LATERAL (
@@ -280,12 +281,12 @@ const CLAIM: &str = "/* claim_executions */
             OR coalesce(ex.state, '') = 'started' AND ex.lease_until <= now())
           AND ex.crashes < $2 AND coalesce(ex.node_generation, n.generation) = n.generation
           AND coalesce(w.deleted_at, 'infinity') = 'infinity' AND coalesce(n.deleted_at, 'infinity') = 'infinity' AND o.deleted_at IS NULL
-          AND NOT EXISTS (SELECT FROM workflow_run_marks mark WHERE mark.root_event_id = ex.root_event_id))
+          AND run.stop IS NULL)
     UPDATE workflow_node_executions ex
     SET state = 'started', crashes = ex.crashes + 1, lease_token = $3, lease_until = now() + make_interval(secs => $4),
         started_at = coalesce(ex.started_at, $5), updated_at = $5
     FROM startable WHERE ex.id = startable.id AND coalesce(ex.state, '') IN ('pending', 'started')
-    RETURNING ex.id, ex.workflow_id, startable.organization_id, ex.node_id, ex.root_event_id, ex.component, ex.configuration,
+    RETURNING ex.id, ex.workflow_id, startable.organization_id, ex.node_id, ex.run_id, ex.component, ex.configuration,
         ex.residuals, ex.policy, ex.attempt, ex.key_attempt, ex.metadata ->> 'unreadable_since' AS unreadable_since,
         startable.version, startable.is_limited, startable.hops";
 
@@ -297,8 +298,9 @@ const FIND_REFUSED: &str = "/* find_refused */
         (extract(epoch FROM ex.run_at - now()) * 1000)::bigint AS due_in_millis,
         ex.state = 'cancelling' OR ex.crashes >= $3 OR w.deleted_at IS NOT NULL OR o.deleted_at IS NOT NULL OR n.deleted_at IS NOT NULL
             OR coalesce(ex.node_generation, n.generation) <> n.generation
-            OR (SELECT true FROM workflow_run_marks mark WHERE mark.root_event_id = ex.root_event_id) IS NOT NULL AS is_unstartable
+            OR run.stop IS NOT NULL AS is_unstartable
     FROM workflow_node_executions ex
+    JOIN workflow_runs run ON run.id = ex.run_id
     JOIN workflows w ON w.id = ex.workflow_id
     JOIN organizations o ON o.id = w.organization_id
     CROSS JOIN LATERAL (
@@ -333,7 +335,7 @@ fn claimed_execution(row: &Row) -> Result<ClaimedExecution, StoreError> {
         workflow_id: column(row, "workflow_id")?,
         organization_id: column(row, "organization_id")?,
         node_id: column(row, "node_id")?,
-        root_event_id: column(row, "root_event_id")?,
+        run_id: column(row, "run_id")?,
         hops: column(row, "hops")?,
         component: column(row, "component")?,
         configuration: column(row, "configuration")?,

@@ -5,6 +5,7 @@ use tokio_postgres::types::Type;
 
 use super::locks::{LOCK_EXECUTIONS, LOCK_NODES};
 use crate::builder::{FIND_FREED, FreedSlot, freed_slot, wait_briefly};
+use crate::runs::settle_runs_of;
 use crate::types::{column, word};
 use crate::{StoreError, Tx};
 
@@ -27,7 +28,7 @@ pub async fn end_unstartable(
     ids: &[ExecutionId],
     now: Timestamp,
 ) -> Result<(Vec<EndedExecution>, Vec<FreedSlot>), StoreError> {
-    let ((), _, _, ended, freed) = futures_util::try_join!(
+    let ((), _, _, ended, freed, _) = futures_util::try_join!(
         wait_briefly(tx),
         tx.query_with(LOCK_NODES, [(&ids, Type::UUID_ARRAY)]),
         tx.query_with(LOCK_EXECUTIONS, [(&ids, Type::UUID_ARRAY)]),
@@ -36,6 +37,7 @@ pub async fn end_unstartable(
             [(&ids, Type::UUID_ARRAY), (&now, Type::TIMESTAMPTZ), (&domain::limits::CRASHES_MAX, Type::INT4)],
         ),
         tx.query_with(FIND_FREED, [(&ids, Type::UUID_ARRAY)]),
+        settle_runs_of(tx, ids, now),
     )?;
     let ended = ended
         .iter()
@@ -47,16 +49,16 @@ pub async fn end_unstartable(
 const END: &str = "/* end_unstartable */
     WITH ending AS (
         SELECT ex.id, CASE
-            WHEN mark.reason = 'run_limit' THEN 'run_limit'
-            WHEN mark.reason IS NOT NULL OR ex.state = 'cancelling' OR o.deleted_at IS NOT NULL THEN 'cancelled'
+            WHEN run.stop = 'run_limit' THEN 'run_limit'
+            WHEN run.stop IS NOT NULL OR ex.state = 'cancelling' OR o.deleted_at IS NOT NULL THEN 'cancelled'
             WHEN n.deleted_at IS NOT NULL OR w.deleted_at IS NOT NULL OR ex.node_generation <> n.generation THEN 'node_removed'
             WHEN ex.crashes >= $3 THEN 'crashed' END AS reason,
-            mark.reason IS NULL AND o.deleted_at IS NULL AS is_alone
+            run.stop IS NULL AND o.deleted_at IS NULL AS is_alone
         FROM workflow_node_executions ex
         JOIN workflows w ON w.id = ex.workflow_id
         JOIN organizations o ON o.id = w.organization_id
         JOIN workflow_nodes n ON n.workflow_id = ex.workflow_id AND n.node_id = ex.node_id
-        LEFT JOIN workflow_run_marks mark ON mark.root_event_id = ex.root_event_id
+        JOIN workflow_runs run ON run.id = ex.run_id
         WHERE ex.id = ANY($1)
           AND (coalesce(ex.state, '') = 'pending' OR coalesce(ex.state, '') IN ('started', 'cancelling') AND ex.lease_until <= now()))
     UPDATE workflow_node_executions ex

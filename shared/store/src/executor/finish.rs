@@ -1,7 +1,7 @@
 use std::collections::{HashMap, HashSet};
 
 use domain::execution::{ExecutionResult, ExecutionState, ResultReason};
-use domain::ids::{EventId, ExecutionId, ItemId, LeaseToken};
+use domain::ids::{EventId, ExecutionId, ItemId, LeaseToken, RunId};
 use domain::redactions::Redactions;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -10,8 +10,12 @@ use tokio_postgres::types::{Json, Type};
 
 use super::locks::{LOCK_FREE_EXECUTIONS, LOCK_FREE_NODES, LOCK_NODES};
 use crate::builder::{FIND_FREED, FreedSlot, LockMode, NodeKey, collect, freed_slot, node_key};
+use crate::runs::{settle_runs, settle_runs_of};
 use crate::types::column;
 use crate::{StoreError, Tx};
+
+/// The channel of failures.
+pub(crate) const FAILURE: &str = "failure";
 
 /// What becomes of a claimed execution.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -74,6 +78,22 @@ pub struct FinishRow {
     pub may_have_limit: bool,
 }
 
+impl FinishRow {
+    /// Whether it ends and hands nothing on: then its run may end with it.
+    fn is_leaf(&self) -> bool {
+        matches!(self.kind, FinishKind::End { .. })
+            && self.output.as_ref().is_none_or(|output| output.targets.is_empty())
+    }
+
+    fn is_failure_routed(&self) -> bool {
+        matches!(self.kind, FinishKind::End { result: ExecutionResult::Failed, .. })
+            && self
+                .output
+                .as_ref()
+                .is_some_and(|output| output.channel == FAILURE && !output.targets.is_empty())
+    }
+}
+
 /// What a finish did to one execution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FinishedExecution {
@@ -118,13 +138,20 @@ pub async fn finish_executions(
         LockMode::SkipLocked => (LOCK_FREE_NODES, &limited),
         LockMode::Wait => (LOCK_NODES, &[]),
     };
-    let ((), _, _, recorded, freed) = futures_util::try_join!(
+    // What a run ends with is mostly known before: then its end is written in the same round trip.
+    let leaves: Vec<ExecutionId> = if rows.iter().any(FinishRow::is_leaf) { ids.clone() } else { Vec::new() };
+    let ((), _, _, recorded, freed, _) = futures_util::try_join!(
         mode.limit_wait(tx, FINISH_WAIT_MILLIS),
         tx.query_unless_empty(&limited, lock_nodes, [(&limited, Type::UUID_ARRAY)]),
         tx.query_with(LOCK_FREE_EXECUTIONS, [(&ids, Type::UUID_ARRAY), (&may_be_locked, Type::UUID_ARRAY)]),
         record(tx, rows, now),
         tx.query_unless_empty(&limited, FIND_FREED, [(&limited, Type::UUID_ARRAY)]),
+        settle_runs_of(tx, &leaves, now),
     )?;
+    if leaves.is_empty() {
+        // What was to go on did not: its run was stopped, its node removed, or its targets are full.
+        settle_runs(tx, &ended_runs(&recorded)?, now).await?;
+    }
     let outcomes: HashMap<ExecutionId, FinishedExecution> =
         recorded.iter().map(finished_execution).collect::<Result<_, _>>()?;
     let outcome = |id: &ExecutionId| outcomes.get(id).copied().unwrap_or(FinishedExecution::LeaseLost(*id));
@@ -137,6 +164,17 @@ pub async fn finish_executions(
     let mut freed: Vec<FreedSlot> = freed.iter().map(freed_slot).collect::<Result<_, _>>()?;
     freed.retain(|slot| decided.contains(&slot.node));
     Ok((ids.iter().map(outcome).collect(), freed))
+}
+
+/// The runs of executions that ended and handed nothing on.
+fn ended_runs(recorded: &[Row]) -> Result<Vec<RunId>, StoreError> {
+    let mut run_ids = Vec::new();
+    for row in recorded {
+        if column(row, "is_recorded")? && column(row, "is_finished")? && !column::<bool>(row, "is_routed")? {
+            run_ids.push(column(row, "run_id")?);
+        }
+    }
+    Ok(run_ids)
 }
 
 fn finished_execution(row: &Row) -> Result<(ExecutionId, FinishedExecution), StoreError> {
@@ -194,6 +232,7 @@ async fn record(tx: &Tx, rows: &[FinishRow], now: Timestamp) -> Result<Vec<Row>,
             (&domain::outcome::NODE_FULL, Type::TEXT),
             (&collect(rows, |row| row.facts.as_ref().map(Json)), Type::JSONB_ARRAY),
             (&collect(&outputs, |(_, output)| output.redactions.as_ref().map(Json)), Type::JSONB_ARRAY),
+            (&collect(rows, FinishRow::is_failure_routed), Type::BOOL_ARRAY),
         ],
     )
     .await
@@ -244,13 +283,13 @@ impl<'a> Parts<'a> {
 /// walking.
 const RECORD: &str = "/* record_outcomes */
     WITH outcome AS (
-        SELECT * FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $23)
-            AS t (id, token, version, state, result, reason, message, wait_seconds, attempts, record, keys, facts)),
+        SELECT * FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $23, $25)
+            AS t (id, token, version, state, result, reason, message, wait_seconds, attempts, record, keys, facts, failure_routed)),
     current AS (
         SELECT outcome.*, ex.workflow_id, ex.node_id, w.version = outcome.version AS is_current, coalesce(ex.lease_token = outcome.token, false) AS is_held,
             ex.id = ANY(string_to_array(current_setting('sealflow.locked'), ',')::uuid[]) AS is_locked,
-            ex.state = 'cancelling' OR mark.root_event_id IS NOT NULL AS is_cancelled,
-            ex.state = 'cancelling' OR mark.root_event_id IS NOT NULL OR n.deleted_at IS NOT NULL
+            ex.state = 'cancelling' OR run.stop IS NOT NULL AS is_cancelled,
+            ex.state = 'cancelling' OR run.stop IS NOT NULL OR n.deleted_at IS NOT NULL
                 OR coalesce(ex.node_generation, n.generation) <> n.generation AS routes_nothing
         FROM outcome
         JOIN workflow_node_executions ex ON ex.id = outcome.id
@@ -258,7 +297,7 @@ const RECORD: &str = "/* record_outcomes */
         CROSS JOIN LATERAL (
             SELECT n.deleted_at, n.generation FROM workflow_nodes n
             WHERE n.workflow_id = ex.workflow_id AND n.node_id = ex.node_id OFFSET 0) n
-        LEFT JOIN workflow_run_marks mark ON mark.root_event_id = ex.root_event_id),
+        JOIN workflow_runs run ON run.id = ex.run_id),
     recorded AS (
         UPDATE workflow_node_executions ex
         SET state = CASE WHEN current.is_cancelled THEN 'finished' ELSE current.state END,
@@ -269,25 +308,25 @@ const RECORD: &str = "/* record_outcomes */
                 ELSE jsonb_build_object('attempts', coalesce(ex.metadata -> 'attempts', '[]') || current.record) END,
             attempt = least(ex.attempt + current.attempts, 30), key_attempt = least(ex.key_attempt + current.keys, 30), crashes = 0,
             run_at = CASE WHEN NOT current.is_cancelled THEN now() + make_interval(secs => current.wait_seconds) END,
-            lease_token = NULL, lease_until = NULL, updated_at = $1,
+            lease_token = NULL, lease_until = NULL, updated_at = $1, failure_routed = current.failure_routed AND NOT current.routes_nothing,
             finished_at = CASE WHEN current.is_cancelled OR current.state = 'finished' THEN $1 END
         FROM current
         WHERE ex.id = current.id AND current.is_current AND current.is_locked AND coalesce(ex.state, '') IN ('started', 'cancelling') AND ex.lease_token = current.token
-        RETURNING ex.id, ex.workflow_id, ex.node_id, ex.root_event_id, ex.event_id, current.routes_nothing),
+        RETURNING ex.id, ex.workflow_id, ex.node_id, ex.root_event_id, ex.run_id, ex.event_id, ex.state, current.routes_nothing),
     output AS (
         SELECT recorded.*, t.event_id AS output_id, t.channel, t.type, t.data, t.targets, t.redactions
         FROM unnest($13, $14, $15, $16, $17, $18, $24) AS t (execution_id, event_id, channel, type, data, targets, redactions)
         JOIN recorded ON recorded.id = t.execution_id),
     event AS (
-        INSERT INTO workflow_events (id, workflow_id, node_id, root_event_id, channel, type, data, targets, depth, execution_id,
+        INSERT INTO workflow_events (id, workflow_id, node_id, root_event_id, run_id, channel, type, data, targets, depth, execution_id,
             redactions, created_at)
-        SELECT output.output_id, output.workflow_id, output.node_id, output.root_event_id, output.channel, output.type, output.data,
+        SELECT output.output_id, output.workflow_id, output.node_id, output.root_event_id, output.run_id, output.channel, output.type, output.data,
             CASE WHEN output.routes_nothing THEN '{}' ELSE ARRAY(SELECT jsonb_array_elements_text(output.targets)) END,
             parent.depth + 1, output.id, output.redactions, $1
         FROM output JOIN workflow_events parent ON parent.id = output.event_id
         RETURNING id),
     target AS (
-        SELECT t.id, output.id AS execution_id, output.workflow_id, t.node_id, output.root_event_id, t.event_id, n.generation, n.concurrency_key,
+        SELECT t.id, output.id AS execution_id, output.workflow_id, t.node_id, output.root_event_id, output.run_id, t.event_id, n.generation, n.concurrency_key,
             n.items_full, n.version, coalesce(n.ref ->> 'component', '') AS component
         FROM unnest($19, $20, $21) AS t (event_id, node_id, id)
         JOIN output ON output.output_id = t.event_id AND NOT output.routes_nothing
@@ -295,19 +334,19 @@ const RECORD: &str = "/* record_outcomes */
             SELECT n.generation, n.concurrency_key, n.items_full, n.version, n.ref FROM workflow_nodes n
             WHERE n.workflow_id = output.workflow_id AND n.node_id = t.node_id OFFSET 0) n),
     item AS (
-        INSERT INTO workflow_node_queue_items (id, workflow_id, node_id, root_event_id, event_id, node_generation, concurrency_key,
+        INSERT INTO workflow_node_queue_items (id, workflow_id, node_id, root_event_id, run_id, event_id, node_generation, concurrency_key,
             created_at, last_sent_at)
-        SELECT id, workflow_id, node_id, root_event_id, event_id, generation, CASE WHEN concurrency_key IS NULL THEN '' END, $1, $1
+        SELECT id, workflow_id, node_id, root_event_id, run_id, event_id, generation, CASE WHEN concurrency_key IS NULL THEN '' END, $1, $1
         FROM target WHERE NOT items_full
         RETURNING event_id),
     refused AS (
-        INSERT INTO workflow_node_executions (id, workflow_id, node_id, root_event_id, event_id, previous_execution_id, state, result,
+        INSERT INTO workflow_node_executions (id, workflow_id, node_id, root_event_id, run_id, event_id, previous_execution_id, state, result,
             result_reason, result_message, component, configuration, workflow_version, node_version, last_sent_at, created_at,
             updated_at, started_at, finished_at)
-        SELECT target.id, target.workflow_id, target.node_id, target.root_event_id, target.event_id, target.execution_id, 'finished',
+        SELECT target.id, target.workflow_id, target.node_id, target.root_event_id, target.run_id, target.event_id, target.execution_id, 'finished',
             'failed', 'limit', $22, target.component, '{}', outcome.version, target.version, $1, $1, $1, $1, $1
         FROM target JOIN outcome ON outcome.id = target.execution_id
         WHERE target.items_full)
-    SELECT current.id, current.workflow_id, current.node_id, current.is_held, current.is_locked, recorded.id IS NOT NULL AS is_recorded, EXISTS (
+    SELECT current.id, current.workflow_id, current.node_id, current.is_held, current.is_locked, recorded.id IS NOT NULL AS is_recorded, recorded.state = 'finished' AS is_finished, recorded.run_id, EXISTS (
         SELECT FROM output JOIN item ON item.event_id = output.output_id WHERE output.id = recorded.id) AS is_routed
     FROM current LEFT JOIN recorded ON recorded.id = current.id";

@@ -1,11 +1,13 @@
 //! Bringing the schema up to date beside functions that run, and the rows that only its owner may write.
 
 mod passwords;
+mod runs;
 
 use std::time::Duration;
 
 use domain::ids::{OrganizationId, TokenId};
 use jiff::Timestamp;
+use refinery::Target;
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
@@ -18,7 +20,7 @@ mod embedded {
 }
 
 /// The newest migration that this code was built with.
-pub const NEWEST_MIGRATION: i32 = 12;
+pub const NEWEST_MIGRATION: i32 = 16;
 
 /// Advisory lock that one migration at a time holds ("sealflow" in ASCII).
 const MIGRATION_LOCK: i64 = 0x7365_616C_666C_6F77;
@@ -73,10 +75,11 @@ pub async fn migrate(store: &Store, login: RoleLogin) -> Result<Vec<String>, Sto
     refuse_a_gap(&client).await?;
     run_script(&client, "make_roles", MAKE_ROLES).await?;
     let mut applied = Vec::new();
-    let mut tries = LockTries::default();
-    while let Err(sqlstate) = run_once(&mut client, &mut applied).await {
-        tries.wait_or_fail("a migration", sqlstate).await?;
+    if newest_that_ran(&client).await? <= runs::RUNS_BEGIN {
+        run_to(Target::Version(runs::RUNS_BEGIN), &mut client, &mut applied).await?;
+        runs::give_runs(&client).await?;
     }
+    run_to(Target::Latest, &mut client, &mut applied).await?;
     client
         .query_typed(
             "/* migrate */ SELECT set_config('sealflow.login', $1, false)",
@@ -154,10 +157,23 @@ async fn refuse_tokens(client: &Client) -> Result<(), StoreError> {
     }
 }
 
+/// Runs migrations up to one, trying again where somebody holds a lock.
+async fn run_to(target: Target, client: &mut Client, applied: &mut Vec<String>) -> Result<(), StoreError> {
+    let mut tries = LockTries::default();
+    while let Err(sqlstate) = run_once(target, client, applied).await {
+        tries.wait_or_fail("a migration", sqlstate).await?;
+    }
+    Ok(())
+}
+
 /// Runs what has not run yet; each migration in a transaction of its own, so what ran before a failure stays.
-async fn run_once(client: &mut Client, applied: &mut Vec<String>) -> Result<(), Option<String>> {
+async fn run_once(
+    target: Target,
+    client: &mut Client,
+    applied: &mut Vec<String>,
+) -> Result<(), Option<String>> {
     // A schema that a newer migrate has made is none of an older one's business: a deployment that is rolled back must get through.
-    let runner = embedded::migrations::runner().set_abort_missing(false);
+    let runner = embedded::migrations::runner().set_abort_missing(false).set_target(target);
     match runner.run_async(client).await {
         Ok(report) => {
             applied.extend(report.applied_migrations().iter().map(ToString::to_string));
@@ -229,16 +245,24 @@ async fn refuse_things_of_others(client: &Client) -> Result<(), StoreError> {
     }
 }
 
-/// Migrations below the newest one that ran and that are not in the history would be passed over for good.
-async fn refuse_a_gap(client: &Client) -> Result<(), StoreError> {
-    let is_there = "/* refuse_a_gap */ SELECT to_regclass('public.refinery_schema_history') IS NOT NULL";
+/// The numbers of the migrations that ran.
+async fn migrations_that_ran(client: &Client) -> Result<Vec<i32>, StoreError> {
+    let is_there = "/* migrate */ SELECT to_regclass('public.refinery_schema_history') IS NOT NULL";
     let is_there = client.query_typed(is_there, &[]).await?;
     if !is_there.first().is_some_and(|row| row.get(0)) {
-        return Ok(());
+        return Ok(Vec::new());
     }
-    let known =
-        client.query_typed("/* refuse_a_gap */ SELECT version FROM refinery_schema_history", &[]).await?;
-    let ran: Vec<i32> = known.iter().map(|row| row.get(0)).collect();
+    let known = client.query_typed("/* migrate */ SELECT version FROM refinery_schema_history", &[]).await?;
+    Ok(known.iter().map(|row| row.get(0)).collect())
+}
+
+async fn newest_that_ran(client: &Client) -> Result<i32, StoreError> {
+    Ok(migrations_that_ran(client).await?.into_iter().max().unwrap_or(0))
+}
+
+/// Migrations below the newest one that ran and that are not in the history would be passed over for good.
+async fn refuse_a_gap(client: &Client) -> Result<(), StoreError> {
+    let ran = migrations_that_ran(client).await?;
     let newest = ran.iter().max().copied().unwrap_or(0);
     let runner = embedded::migrations::runner();
     let missing = runner.get_migrations().iter().map(refinery::Migration::version);

@@ -1,9 +1,10 @@
-use domain::ids::ExecutionId;
+use domain::ids::{ExecutionId, RunId};
 use jiff::Timestamp;
 use tokio_postgres::types::Type;
 
 use crate::builder::{FIND_FREED, FreedSlot, freed_slot};
 use crate::executor::{LOCK_EXECUTIONS, LOCK_NODES};
+use crate::runs::{settle_runs, settle_runs_of};
 use crate::types::column;
 use crate::{StoreError, Tx};
 
@@ -37,23 +38,25 @@ pub async fn end_undeliverable_items(
                      ORDER BY uuid_send(i.id) LIMIT cardinality($1) FOR UPDATE SKIP LOCKED) i),
              taken AS (
                  DELETE FROM workflow_node_queue_items i USING lost WHERE i.id = lost.id
-                 RETURNING lost.nth, i.workflow_id, i.node_id, i.root_event_id, i.event_id)
-             INSERT INTO workflow_node_executions (id, workflow_id, node_id, root_event_id, event_id, previous_execution_id, state,
+                 RETURNING lost.nth, i.workflow_id, i.node_id, i.root_event_id, i.run_id, i.event_id)
+             INSERT INTO workflow_node_executions (id, workflow_id, node_id, root_event_id, run_id, event_id, previous_execution_id, state,
                  result, result_reason, result_message, component, configuration, workflow_version, node_version, last_sent_at,
                  created_at, updated_at, started_at, finished_at)
-             SELECT ($1::uuid[])[taken.nth], taken.workflow_id, taken.node_id, taken.root_event_id, taken.event_id, ev.execution_id,
+             SELECT ($1::uuid[])[taken.nth], taken.workflow_id, taken.node_id, taken.root_event_id, taken.run_id, taken.event_id, ev.execution_id,
                  'finished', 'failed', 'undeliverable', 'this item was sent to the builder many times and never taken',
                  coalesce(n.ref ->> 'component', ''), '{{}}', w.version, n.version, $2, $2, $2, $2, $2
              FROM taken
              JOIN workflow_nodes n ON n.workflow_id = taken.workflow_id AND n.node_id = taken.node_id
              JOIN workflows w ON w.id = taken.workflow_id
              JOIN workflow_events ev ON ev.id = taken.event_id
-             RETURNING id",
+             RETURNING id, run_id",
                 reached(BUILT)
             ),
             &[(&ids, Type::UUID_ARRAY), (&now, Type::TIMESTAMPTZ), (&domain::limits::SENDS_MAX, Type::INT4)],
         )
         .await?;
+    let run_ids: Vec<RunId> = rows.iter().map(|row| column(row, "run_id")).collect::<Result<_, _>>()?;
+    settle_runs(tx, &run_ids, now).await?;
     rows.iter().map(|row| column(row, "id")).collect()
 }
 
@@ -94,7 +97,7 @@ pub async fn end_undeliverable_executions(
          WHERE ex.id = ANY($2) AND {UNDELIVERABLE}
          RETURNING ex.id"
     );
-    let (_, _, ended, freed) = futures_util::try_join!(
+    let (_, _, ended, freed, _) = futures_util::try_join!(
         tx.query_with(LOCK_NODES, [(&ids, Type::UUID_ARRAY)]),
         tx.query_with(LOCK_EXECUTIONS, [(&ids, Type::UUID_ARRAY)]),
         tx.query_with(
@@ -102,6 +105,7 @@ pub async fn end_undeliverable_executions(
             [(&domain::limits::SENDS_MAX, Type::INT4), (&ids, Type::UUID_ARRAY), (&now, Type::TIMESTAMPTZ)],
         ),
         tx.query_with(FIND_FREED, [(&ids, Type::UUID_ARRAY)]),
+        settle_runs_of(tx, &ids, now),
     )?;
     let ended = ended.iter().map(|row| column(row, "id")).collect::<Result<_, _>>()?;
     Ok((ended, freed.iter().map(freed_slot).collect::<Result<_, _>>()?))

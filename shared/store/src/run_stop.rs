@@ -1,0 +1,179 @@
+//! Stopping a run: nothing new of it starts, and what waits or is pending ends, in rounds.
+
+use domain::function::Actor;
+use domain::ids::{ExecutionId, RunId};
+use domain::limits::{RUN_EXECUTIONS_MAX, STOP_ROUND_ROWS_MAX};
+use domain::run::RunStop;
+use jiff::Timestamp;
+use tokio_postgres::types::Type;
+
+use crate::builder::{FIND_FREED, FreedSlot, freed_slot};
+use crate::runs::settle_runs;
+use crate::types::column;
+use crate::{Store, StoreError, Tx};
+
+/// Writes into a run's row that it is to end, if it still runs. A transaction of its own that locks nothing else.
+///
+/// It waits for whoever is at work on the run: each has a lock of the row before it reads whether the run was stopped. What they write is
+/// there when [`end_stopped_run`] looks, and whoever comes later sees the stop.
+///
+/// # Errors
+/// See [`StoreError`].
+pub async fn stop_run(
+    store: &Store,
+    run_id: RunId,
+    stop: RunStop,
+    stopped_by: &Actor,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let stopped_by = stopped_by.to_string();
+    let (stopped_by, stop) = (&stopped_by, stop.as_str());
+    store
+        .run_tx("stop_run", |tx| async move {
+            futures_util::try_join!(
+                tx.query_with(LOCK, [(&run_id, Type::UUID)]),
+                tx.query_with(
+                    STOP,
+                    [
+                        (&run_id, Type::UUID),
+                        (&stop, Type::TEXT),
+                        (&stopped_by, Type::TEXT),
+                        (&now, Type::TIMESTAMPTZ),
+                    ],
+                ),
+            )
+            .map(drop)
+        })
+        .await
+}
+
+const LOCK: &str = "/* stop_run: lock */ SELECT id FROM workflow_runs WHERE id = $1::uuid FOR UPDATE";
+
+/// The time-out of a run that was redriven meanwhile is another one.
+const STOP: &str = "/* stop_run */
+    UPDATE workflow_runs SET stop = $2::text, stopped_by = $3::text, updated_at = $4::timestamptz
+    WHERE id = $1::uuid AND coalesce(state, '') = 'running' AND stop IS NULL AND ($2 <> 'timeout' OR due_at <= now())";
+
+/// Ends what is open of a stopped run, round by round, until there is nothing more that a round could end: what is at work ends by itself.
+/// Returns slots that are free now and that somebody waits for: the caller wakes the builder for them. `next_id` makes the ids of the
+/// executions that waiting items become.
+///
+/// # Errors
+/// See [`StoreError`]; the rounds before it stay, and the sweeper goes on.
+pub async fn end_stopped_run(
+    store: &Store,
+    run_id: RunId,
+    next_id: &(dyn Fn() -> ExecutionId + Sync),
+    now: Timestamp,
+) -> Result<Vec<FreedSlot>, StoreError> {
+    let mut freed = Vec::new();
+    for _ in 0..STOP_ROUNDS {
+        let ids: Vec<ExecutionId> = (0..STOP_ROUND_ROWS_MAX).map(|_| next_id()).collect();
+        let ids = &ids;
+        let work = |tx| async move { end_round(&tx, run_id, ids, now).await };
+        let mut round = store.run_tx("end_stopped_run", work).await?;
+        freed.append(&mut round.freed);
+        if !round.is_full {
+            return Ok(freed);
+        }
+    }
+    tracing::warn!(%run_id, "a stopped run has more open than its rounds end; the sweeper goes on");
+    Ok(freed)
+}
+
+/// Rounds of one call: what a run at its limit may have open.
+const STOP_ROUNDS: i64 = RUN_EXECUTIONS_MAX / STOP_ROUND_ROWS_MAX + 1;
+
+/// What one round did.
+struct Round {
+    /// Whether there may be more.
+    is_full: bool,
+    freed: Vec<FreedSlot>,
+}
+
+async fn end_round(tx: &Tx, run_id: RunId, ids: &[ExecutionId], now: Timestamp) -> Result<Round, StoreError> {
+    let (_, locked, _, items) = futures_util::try_join!(
+        tx.query_with(LOCK_NODES, [(&run_id, Type::UUID), (&STOP_ROUND_ROWS_MAX, Type::INT8)]),
+        tx.query_with(LOCK_EXECUTIONS, [(&run_id, Type::UUID), (&STOP_ROUND_ROWS_MAX, Type::INT8)]),
+        tx.query_with(END_EXECUTIONS, [(&now, Type::TIMESTAMPTZ)]),
+        tx.query_with(
+            END_ITEMS,
+            [(&run_id, Type::UUID), (&ids, Type::UUID_ARRAY), (&now, Type::TIMESTAMPTZ)]
+        ),
+    )?;
+    let ended: Vec<ExecutionId> = locked.iter().map(|row| column(row, "id")).collect::<Result<_, _>>()?;
+    let run_ids = [run_id];
+    let (freed, _) = futures_util::try_join!(
+        tx.query_unless_empty(&ended, FIND_FREED, [(&ended, Type::UUID_ARRAY)]),
+        settle_runs(tx, &run_ids, now),
+    )?;
+    Ok(Round {
+        is_full: ended.len().max(items.len()) >= ids.len(),
+        freed: freed.iter().map(freed_slot).collect::<Result<_, _>>()?,
+    })
+}
+
+const LOCK_NODES: &str = "/* end_stopped_run: lock nodes */
+    SELECT n.workflow_id, n.node_id FROM workflow_nodes n
+    WHERE n.concurrency_max IS NOT NULL AND (n.workflow_id, n.node_id) IN (
+        SELECT x.workflow_id, x.node_id FROM (
+            SELECT x.workflow_id, x.node_id FROM workflow_node_executions x
+            JOIN workflow_runs run ON run.id = x.run_id AND run.stop IS NOT NULL
+            WHERE x.run_id = $1::uuid AND x.state <> 'finished' AND coalesce(x.state, '') IN ('pending', 'started')
+            ORDER BY x.id LIMIT $2::int8) x)
+    ORDER BY n.workflow_id, n.node_id FOR NO KEY UPDATE OF n";
+
+/// Nothing new of a stopped run becomes pending, so the nodes of these are locked. Leaves their ids in a setting of the transaction.
+const LOCK_EXECUTIONS: &str = "/* end_stopped_run: lock executions */
+    WITH open AS MATERIALIZED (
+        SELECT x.id FROM workflow_node_executions x
+        JOIN workflow_runs run ON run.id = x.run_id AND run.stop IS NOT NULL
+        WHERE x.run_id = $1::uuid AND x.state <> 'finished' AND coalesce(x.state, '') IN ('pending', 'started')
+        ORDER BY x.id LIMIT $2::int8),
+    locked AS MATERIALIZED (
+        SELECT x.id FROM open JOIN workflow_node_executions x ON x.id = open.id ORDER BY x.id FOR NO KEY UPDATE OF x)
+    SELECT id, set_config('sealflow.stopping', (SELECT coalesce(string_agg(id::text, ','), '') FROM locked), true) FROM locked";
+
+const END_EXECUTIONS: &str = "/* end_stopped_run: executions */
+    UPDATE workflow_node_executions x SET
+        state = CASE x.state WHEN 'pending' THEN 'finished' ELSE 'cancelling' END,
+        result = CASE x.state WHEN 'pending' THEN CASE run.stop WHEN 'run_limit' THEN 'failed' ELSE 'cancelled' END END,
+        result_reason = CASE x.state WHEN 'pending' THEN CASE run.stop WHEN 'run_limit' THEN 'run_limit' ELSE 'cancelled' END END,
+        result_message = CASE x.state WHEN 'pending' THEN CASE run.stop
+            WHEN 'run_limit' THEN 'the run is past its limit'
+            WHEN 'timeout' THEN 'the run took longer than its time-out, before this execution started'
+            ELSE 'the run was cancelled before this execution started' END END,
+        finished_at = CASE x.state WHEN 'pending' THEN $1::timestamptz END,
+        cancelled_by = coalesce(x.cancelled_by, run.stopped_by), updated_at = $1
+    FROM workflow_runs run
+    WHERE x.id = ANY(string_to_array(nullif(current_setting('sealflow.stopping', true), ''), ',')::uuid[])
+      AND run.id = x.run_id AND x.state IN ('pending', 'started')
+    RETURNING x.id";
+
+/// Items that somebody holds are his: he sees the stop.
+const END_ITEMS: &str = "/* end_stopped_run: items */
+    WITH waiting AS MATERIALIZED (
+        SELECT i.id FROM workflow_node_queue_items i WHERE i.run_id = $1::uuid
+        ORDER BY uuid_send(i.id) LIMIT cardinality($2::uuid[]) FOR UPDATE SKIP LOCKED),
+    numbered AS (
+        SELECT waiting.id, row_number() OVER (ORDER BY waiting.id) AS nth FROM waiting
+        JOIN workflow_runs run ON run.id = $1 AND run.stop IS NOT NULL),
+    taken AS (
+        DELETE FROM workflow_node_queue_items i USING numbered WHERE i.id = numbered.id
+        RETURNING numbered.nth, i.workflow_id, i.node_id, i.root_event_id, i.run_id, i.event_id)
+    INSERT INTO workflow_node_executions (id, workflow_id, node_id, root_event_id, run_id, event_id, previous_execution_id, state, result,
+        result_reason, result_message, component, configuration, cancelled_by, workflow_version, node_version, last_sent_at,
+        created_at, updated_at, started_at, finished_at)
+    SELECT ($2::uuid[])[taken.nth], taken.workflow_id, taken.node_id, taken.root_event_id, taken.run_id, taken.event_id,
+        event.execution_id, 'finished', CASE run.stop WHEN 'run_limit' THEN 'failed' ELSE 'cancelled' END,
+        CASE run.stop WHEN 'run_limit' THEN 'run_limit' ELSE 'cancelled' END,
+        CASE run.stop WHEN 'run_limit' THEN 'the run is past its limit'
+            WHEN 'timeout' THEN 'the run took longer than its time-out, while this event waited'
+            ELSE 'the run was cancelled while this event waited' END,
+        coalesce(n.ref ->> 'component', ''), '{}', run.stopped_by, w.version, n.version, $3::timestamptz, $3, $3, $3, $3
+    FROM taken
+    JOIN workflow_runs run ON run.id = taken.run_id
+    JOIN workflow_nodes n ON n.workflow_id = taken.workflow_id AND n.node_id = taken.node_id
+    JOIN workflows w ON w.id = taken.workflow_id
+    JOIN workflow_events event ON event.id = taken.event_id
+    RETURNING id";

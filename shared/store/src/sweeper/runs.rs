@@ -1,0 +1,75 @@
+use domain::ids::RunId;
+use jiff::Timestamp;
+use tokio_postgres::types::Type;
+
+use crate::runs::{SettledRun, settle_runs};
+use crate::types::column;
+use crate::{Store, StoreError, Tx};
+
+/// Runs whose time-out is over, the longest overdue first.
+///
+/// # Errors
+/// See [`StoreError`].
+pub async fn find_due_runs(store: &Store, rows_max: i64) -> Result<Vec<RunId>, StoreError> {
+    let rows = store
+        .query(
+            "/* find_due_runs */
+             SELECT id FROM workflow_runs WHERE state = 'running' AND due_at IS NOT NULL AND stop IS NULL AND due_at <= now()
+             ORDER BY due_at LIMIT $1::int8",
+            &[(&rows_max, Type::INT8)],
+        )
+        .await?;
+    rows.iter().map(|row| column(row, "id")).collect()
+}
+
+/// Stopped runs that still run and that nobody has stopped or looked at within the grace, the longest unlooked-at first. They count as looked
+/// at.
+///
+/// # Errors
+/// See [`StoreError`].
+pub async fn find_stopped_runs(
+    store: &Store,
+    grace_seconds: u32,
+    rows_max: i64,
+    now: Timestamp,
+) -> Result<Vec<RunId>, StoreError> {
+    let rows = store
+        .query(
+            "/* find_stopped_runs */
+             WITH found AS MATERIALIZED (
+                 SELECT id FROM workflow_runs
+                 WHERE state = 'running' AND stop IS NOT NULL AND coalesce(looked_at, updated_at) < $1::timestamptz - make_interval(secs => $2::float8)
+                 ORDER BY looked_at NULLS FIRST LIMIT $3::int8 FOR NO KEY UPDATE SKIP LOCKED)
+             UPDATE workflow_runs r SET looked_at = $1 FROM found WHERE r.id = found.id RETURNING r.id",
+            &[(&now, Type::TIMESTAMPTZ), (&f64::from(grace_seconds), Type::FLOAT8), (&rows_max, Type::INT8)],
+        )
+        .await?;
+    rows.iter().map(|row| column(row, "id")).collect()
+}
+
+/// Ends runs that have nothing open and were not ended: a net under code that ends work and knows nothing of runs. It looks at the running
+/// runs that were not looked at for the longest time, at most `rows_max` of them.
+///
+/// # Errors
+/// See [`StoreError`].
+pub async fn settle_left_runs(
+    tx: &Tx,
+    grace_seconds: u32,
+    rows_max: i64,
+    now: Timestamp,
+) -> Result<Vec<SettledRun>, StoreError> {
+    // Runs that somebody holds are being ended. Nothing is waited for, so the order of the locks doesn't matter.
+    let rows = tx
+        .query(
+            "/* look_at_runs */
+             WITH found AS MATERIALIZED (
+                 SELECT id FROM workflow_runs
+                 WHERE state = 'running' AND coalesce(looked_at, created_at) < $1::timestamptz - make_interval(secs => $2::float8)
+                 ORDER BY looked_at NULLS FIRST LIMIT $3::int8 FOR NO KEY UPDATE SKIP LOCKED)
+             UPDATE workflow_runs r SET looked_at = $1 FROM found WHERE r.id = found.id RETURNING r.id",
+            &[(&now, Type::TIMESTAMPTZ), (&f64::from(grace_seconds), Type::FLOAT8), (&rows_max, Type::INT8)],
+        )
+        .await?;
+    let run_ids: Vec<RunId> = rows.iter().map(|row| column(row, "id")).collect::<Result<_, _>>()?;
+    settle_runs(tx, &run_ids, now).await
+}
