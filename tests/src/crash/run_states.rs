@@ -1,6 +1,7 @@
 //! What the API says of runs while everything goes wrong: a run that has ended stays as it ended.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -67,6 +68,15 @@ impl Seen {
             }
         }
     }
+}
+
+/// Runs that had nothing open and that only the sweeper's net has ended: whoever ended their last work should have.
+pub(super) fn left_to_the_sweeper(logs: &Path) -> Vec<Violation> {
+    let log = std::fs::read(logs.join("sweeper.log")).unwrap_or_default();
+    let text = String::from_utf8_lossy(&log);
+    let lines = text.lines().filter(|line| line.contains("the run had nothing open and was not ended"));
+    let rule = "I8: whoever ends the last work of a run ends the run";
+    lines.map(|line| Violation { rule, place: line.to_owned() }).collect()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
