@@ -57,10 +57,12 @@ async fn a_migration_behind_an_open_reader_stops_no_function() {
             "V10__finished_is_finished",
             "V11__redactions",
             "V12__one_path_for_limits",
-            "V13__runs_are_rows",
-            "V14__every_row_has_a_run",
-            "V15__runs_are_checked",
-            "V16__one_way_to_the_root",
+            "V13__time_outs_of_runs",
+            "V14__runs_are_rows",
+            "V15__every_row_has_a_run",
+            "V16__events_are_checked",
+            "V17__executions_are_checked",
+            "V18__one_way_to_the_root",
         ]
     );
     assert_eq!(store::migrate(&database.admin_store(), RoleLogin::Url).await.unwrap(), Vec::<String>::new());

@@ -27,7 +27,7 @@ const PRIVILEGES: [(&str, [&str; 6]); 17] = [
     ("workflow_node_secret_refs", ["SI", "", "", "S", "", ""]),
     ("workflow_nodes", ["SIU", "S", "SU", "SU", "SU", ""]),
     ("workflow_run_marks", ["SI", "", "SI", "S", "S", ""]),
-    ("workflow_runs", ["SIU", "SI", "SU", "SU", "SU", ""]),
+    ("workflow_runs", ["SIU", "I", "SU", "SU", "SU", ""]),
     ("workflow_versions", ["SI", "", "", "", "", ""]),
 ];
 /// `workflows`: the same, apart for its length.

@@ -185,6 +185,7 @@ async fn every_way_in_which_work_ends_ends_its_run_i8() {
         ("node removed", "cancelled"),
         ("workflow deleted", "cancelled"),
         ("organization deleted", "cancelled"),
+        ("organization deleted, the rest", "cancelled"),
         ("crashed", "failed"),
         ("undeliverable item", "failed"),
         ("undeliverable execution", "failed"),
@@ -224,7 +225,12 @@ async fn every_way_in_which_work_ends_ends_its_run_i8() {
                     .unwrap();
             }
             "organization deleted" => {
-                delete_organization(world.api(), world.organization_id, &by, world.now()).await.unwrap();
+                delete_organization(world.api(), world.organization_id, world.now()).await.unwrap();
+            }
+            "organization deleted, the rest" => {
+                world.database.sql("UPDATE organizations SET deleted_at = now()").await;
+                let swept = sweep(&world.sweeper(3_600), tests::tick()).await.unwrap();
+                assert_eq!(swept.runs_stopped, 1);
             }
             "crashed" => {
                 world.database.sql("UPDATE workflow_node_executions SET crashes = 5").await;
@@ -297,6 +303,32 @@ async fn a_redrive_runs_its_run_on_and_the_run_ends_again() {
 }
 
 #[tokio::test]
+async fn each_redrive_has_the_whole_time_out() {
+    let world = World::create().await;
+    let target = Target::start().await.unwrap();
+    let nodes = json!([start(), http("work", &format!("{}/status/404", target.url()))]);
+    let workflow = world.workflow(nodes, json!([{ "from": "start", "to": "work" }])).await;
+    world.database.sql("UPDATE workflows SET timeout_seconds = 3600").await;
+    let run_id = world.start(&workflow, "start", json!({})).await;
+    let (builder, executor) = (world.builder(), world.executor(&target.host_port()));
+    let due = "SELECT count(*) FROM workflow_runs WHERE due_at BETWEEN now() + interval '50 minutes' AND now() + interval '70 minutes'";
+    assert_eq!(world.database.count(due).await, 1);
+    let mut wake = run_id;
+    for _ in 0..2 {
+        build(&builder, &[event(wake)]).await;
+        world.run_to_end(&builder, &executor).await;
+        let old = "UPDATE workflow_runs SET created_at = created_at - interval '30 days', due_at = due_at - interval '30 days'";
+        world.database.sql(old).await;
+        let failed =
+            "SELECT id FROM workflow_node_executions WHERE result = 'failed' AND redriven_event_id IS NULL";
+        let failed: ExecutionId = world.database.sql(failed).await.parse().unwrap();
+        redrive(&world, failed).await;
+        assert_eq!(world.database.count(due).await, 1);
+        wake = world.database.sql("SELECT event_id FROM workflow_node_queue_items").await.parse().unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_redrive_and_the_end_of_the_run_wait_for_each_other_i8() {
     let world = World::create().await;
     let target = Target::start().await.unwrap();
@@ -325,7 +357,7 @@ async fn the_sweeper_ends_a_run_that_code_of_before_left_open() {
     let world = World::create().await;
     let workflow = two_branches(&world, "https://target.test/").await;
     let (run_id, _) = two_pending(&world, &workflow).await;
-    // Code before V13 ends executions and knows nothing of runs.
+    // Code before V14 ends executions and knows nothing of runs.
     let end =
         "UPDATE workflow_node_executions SET state = 'finished', result = 'passed', finished_at = now()";
     world.database.sql(end).await;
@@ -342,7 +374,7 @@ async fn the_sweeper_goes_on_with_a_stop_that_was_not_carried_to_its_end() {
     let workflow = two_branches(&world, "https://target.test/").await;
     let run_id = world.start(&workflow, "start", json!({})).await;
     // Its rounds never came.
-    world.database.sql("UPDATE workflow_runs SET stop = 'cancelled', stopped_by = 'test', updated_at = now() - interval '2 minutes'").await;
+    world.database.sql("UPDATE workflow_runs SET stop = 'cancelled', stopped_by = 'test', updated_at = now() - interval '2 minutes', created_at = now() - interval '2 minutes'").await;
     sweep(&world.sweeper(60), tests::tick()).await.unwrap();
     assert_eq!((world.items().await, world.run_state(run_id).await), (0, "cancelled"));
     assert_eq!(

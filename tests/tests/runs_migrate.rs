@@ -3,9 +3,9 @@
 use serde_json::json;
 use store::RoleLogin;
 use tests::older_schema::BEFORE_V13;
-use tests::{Database, Workflow, World};
+use tests::{Database, Workflow, World, wait_for};
 
-/// What each run was by the query before V13: the counts of its items and executions.
+/// What each run was by the query before V14: the counts of its items and executions.
 const STATES_BEFORE: &str = "
     SELECT string_agg(e.data ->> 'what' || '=' || CASE
         WHEN EXISTS (SELECT FROM workflow_node_queue_items i WHERE i.root_event_id = e.id) AND m.reason IS NULL OR c.active THEN 'running'
@@ -23,7 +23,7 @@ const STATES_NOW: &str = "
     SELECT string_agg(e.data ->> 'what' || '=' || coalesce(r.result, r.state), ' ' ORDER BY e.data ->> 'what')
     FROM workflow_runs r JOIN workflow_events e ON e.id = r.id";
 
-/// As code before V13 starts a run: no run, no id of one.
+/// As code before V14 starts a run: no run, no id of one.
 fn start(workflow: &Workflow, what: &str) -> String {
     format!(
         "INSERT INTO workflow_events (id, workflow_id, node_id, root_event_id, channel, type, data, targets, depth, created_at)
@@ -32,7 +32,7 @@ fn start(workflow: &Workflow, what: &str) -> String {
     )
 }
 
-/// An execution of the run, as code before V13 makes and ends them; `columns` are state, result and the rest.
+/// An execution of the run, as code before V14 makes and ends them; `columns` are state, result and the rest.
 fn execution(workflow: &Workflow, what: &str, columns: &str, values: &str) -> String {
     format!(
         "INSERT INTO workflow_node_executions (id, workflow_id, node_id, root_event_id, event_id, component, configuration, workflow_version,
@@ -58,6 +58,17 @@ fn mark(what: &str, reason: &str) -> String {
     )
 }
 
+/// The failure of the run's execution, which an edge took.
+fn failure_event(workflow: &Workflow, what: &str) -> String {
+    format!(
+        "INSERT INTO workflow_events (id, workflow_id, node_id, root_event_id, channel, type, data, targets, depth, execution_id, created_at)
+         SELECT gen_random_uuid(), x.workflow_id, 'work', x.root_event_id, 'failure', 'http.failure', '{{}}', '{{told}}', 2, x.id, now()
+         FROM workflow_node_executions x JOIN workflow_events e ON e.id = x.root_event_id
+         WHERE e.data ->> 'what' = '{what}' AND x.workflow_id = '{}';",
+        workflow.id
+    )
+}
+
 const FINISHED: &str = "state, result, finished_at";
 
 /// A run in each of the states that there were.
@@ -77,23 +88,27 @@ async fn runs_of_before(world: &World) -> Workflow {
         ("pending", vec![execution(&workflow, "pending", "state", "'pending'")]),
         (
             "started",
-            vec![execution(&workflow, "started", "state, started_at, lease_token, lease_until", "'started', now(), gen_random_uuid(), now() + interval '1 hour'")],
+            vec![execution(
+                &workflow,
+                "started",
+                "state, started_at, lease_token, lease_until",
+                "'started', now(), gen_random_uuid(), now() + interval '1 hour'",
+            )],
         ),
-        ("retrying", vec![execution(&workflow, "retrying", "state, started_at, attempt, run_at", "'pending', now(), 2, now() + interval '1 hour'")]),
+        (
+            "retrying",
+            vec![execution(
+                &workflow,
+                "retrying",
+                "state, started_at, attempt, run_at",
+                "'pending', now(), 2, now() + interval '1 hour'",
+            )],
+        ),
         ("passed", vec![execution(&workflow, "passed", FINISHED, passed)]),
         ("failed", vec![execution(&workflow, "failed", FINISHED, failed)]),
         (
             "routed",
-            vec![
-                execution(&workflow, "routed", FINISHED, failed),
-                format!(
-                    "INSERT INTO workflow_events (id, workflow_id, node_id, root_event_id, channel, type, data, targets, depth, execution_id, created_at)
-                     SELECT gen_random_uuid(), x.workflow_id, 'work', x.root_event_id, 'failure', 'http.failure', '{{}}', '{{told}}', 2, x.id, now()
-                     FROM workflow_node_executions x JOIN workflow_events e ON e.id = x.root_event_id WHERE e.data ->> 'what' = 'routed'
-                       AND x.workflow_id = '{}';",
-                    workflow.id
-                ),
-            ],
+            vec![execution(&workflow, "routed", FINISHED, failed), failure_event(&workflow, "routed")],
         ),
         ("ended", vec![execution(&workflow, "ended", FINISHED, "'finished', 'cancelled', now()")]),
         (
@@ -160,21 +175,63 @@ async fn functions_of_before_write_on_while_runs_become_rows() {
     world.database.wait_for_blocked(1).await;
     writer.batch_execute("COMMIT").await.unwrap();
     migration.await.unwrap().expect("it migrates");
-    // And after it: a run, its execution, its end, a cancel, a redrive, all as code before V13 writes them.
+    // And after it: a run, its execution, its end, a cancel, a redrive, all as code before V14 writes them.
     world.database.sql(&format!("{}{}", start(&workflow, "late"), item(&workflow, "late"))).await;
     world
         .database
         .sql(&format!("{}{}", start(&workflow, "stopped late"), mark("stopped late", "cancelled")))
         .await;
-    world.database.sql(&item(&workflow, "failed")).await;
+    let redrive = format!(
+        "WITH copy AS (
+             INSERT INTO workflow_events (id, workflow_id, node_id, root_event_id, channel, type, data, targets, depth, created_at)
+             SELECT gen_random_uuid(), '{0}', 'start', id, 'default', 'redrive', '{{}}', '{{work}}', 1, now() FROM workflow_events
+             WHERE data ->> 'what' = 'failed' RETURNING id, root_event_id)
+         INSERT INTO workflow_node_queue_items (id, workflow_id, node_id, root_event_id, event_id, node_generation, created_at, last_sent_at)
+         SELECT gen_random_uuid(), '{0}', 'work', root_event_id, id, 1, now(), now() FROM copy",
+        workflow.id
+    );
+    world.database.sql(&redrive).await;
+    // A failure that an edge took, recorded by code that doesn't say so in the execution: the sweeper ends the run as passed.
+    let routed = format!(
+        "{}{}",
+        start(&workflow, "routed late"),
+        execution(&workflow, "routed late", FINISHED, "'finished', 'failed', now()")
+    );
+    world.database.sql(&routed).await;
+    world.database.sql(&failure_event(&workflow, "routed late")).await;
+    world.database.sql("UPDATE workflow_runs SET created_at = now() - interval '5 minutes' WHERE id = (SELECT id FROM workflow_events WHERE data ->> 'what' = 'routed late')").await;
+    sweeper::sweep(&world.sweeper(60), tests::tick()).await.unwrap();
     let runs = "SELECT string_agg(e.data ->> 'what' || '=' || coalesce(r.result, r.state) || coalesce(' by ' || r.stop, ''), ', ' ORDER BY e.data ->> 'what')
-        FROM workflow_runs r JOIN workflow_events e ON e.id = r.id WHERE e.data ->> 'what' IN ('meanwhile', 'late', 'stopped late', 'failed')";
+        FROM workflow_runs r JOIN workflow_events e ON e.id = r.id WHERE e.data ->> 'what' IN ('meanwhile', 'late', 'stopped late', 'failed', 'routed late')";
     assert_eq!(
         world.database.sql(runs).await,
-        "failed=running, late=running, meanwhile=running, stopped late=running by cancelled"
+        "failed=running, late=running, meanwhile=running, routed late=passed, stopped late=running by cancelled"
     );
     // A stop of code of today is a mark for code of before.
     world.database.sql("UPDATE workflow_runs SET stop = 'timeout', stopped_by = 'test' WHERE id = (SELECT id FROM workflow_events WHERE data ->> 'what' = 'late')").await;
     let marks = "SELECT m.reason FROM workflow_run_marks m JOIN workflow_events e ON e.id = m.root_event_id WHERE e.data ->> 'what' = 'late'";
     assert_eq!(world.database.sql(marks).await, "run_limit");
+}
+
+#[tokio::test]
+async fn an_index_whose_build_was_broken_off_is_built_again() {
+    let world = World::create().await;
+    runs_of_before(&world).await;
+    // Whoever has an older snapshot holds up an index that is built beside others, for longer than the migration waits for a lock.
+    let reader = world.database.connect_admin().await;
+    reader.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM api_tokens").await.unwrap();
+    let store = world.database.admin_store();
+    let migration = tokio::spawn(async move { store::migrate(&store, RoleLogin::Url).await });
+    world.database.wait_for_blocked(1).await;
+    let gave_up = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    wait_for("the build is broken off", || async {
+        (world.database.count(gave_up).await == 0).then_some(())
+    })
+    .await;
+    reader.batch_execute("COMMIT").await.unwrap();
+    migration.await.unwrap().expect("it migrates");
+    let invalid = "SELECT count(*) FROM pg_index WHERE NOT indisvalid";
+    let there = "SELECT count(*) FROM pg_class WHERE relname IN ('workflow_node_executions_open_run', 'workflow_node_executions_not_passed',
+        'workflow_node_queue_items_of_run')";
+    assert_eq!((world.database.count(invalid).await, world.database.count(there).await), (0, 3));
 }

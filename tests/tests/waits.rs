@@ -157,9 +157,7 @@ async fn a_wait_of_what_is_removed_ends_with_it_and_holds_no_slot_i4() {
     assert_eq!(ended().await, "finished|cancelled|node_removed", "its workflow");
 
     waiting(&world, json!({ "for": "30 days" })).await;
-    delete_organization(world.api(), world.organization_id, &Actor::Token("test".into()), world.now())
-        .await
-        .expect("it is deleted");
+    delete_organization(world.api(), world.organization_id, world.now()).await.expect("it is deleted");
     assert_eq!(ended().await, "finished|cancelled|cancelled", "its organization");
 }
 

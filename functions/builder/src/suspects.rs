@@ -51,7 +51,13 @@ async fn build_each(
         // What never took a process along is harmless, or the first time it does is now.
         let (first, before): (Vec<_>, Vec<_>) = found.into_iter().partition(|item| item.crashes == 0);
         if first.len() > 1 && deadline.left() >= TIME_OF_ONE {
-            is_cut |= build_together(redelivered, &first, &mut items, again, deps).await?;
+            match build_together(&first, &mut items, again, deps).await {
+                Ok(may_be_more) => is_cut |= may_be_more,
+                Err(error) => {
+                    again.extend(items.iter().chain(&first).chain(&before).map(wake_of));
+                    return Err(error);
+                }
+            }
         } else {
             items.extend(first);
         }
@@ -99,7 +105,6 @@ pub(crate) async fn find_all(wakes: &Wakes, deps: &Deps) -> Result<Vec<SuspectIt
 /// Builds the items of redelivered wakes in one transaction, with a crash committed on each before: if it takes the process along, each goes
 /// alone the next time. The transaction itself takes the count back. What it leaves out goes to `alone`; tells whether there may be more.
 async fn build_together(
-    wakes: &Wakes,
     items: &[SuspectItem],
     alone: &mut Vec<SuspectItem>,
     again: &mut Vec<Outgoing>,
@@ -107,15 +112,21 @@ async fn build_together(
 ) -> Result<bool, BatchError> {
     let ids: Vec<ItemId> = items.iter().map(|item| item.id).collect();
     let mut begun = Vec::new();
+    // By their events alone: of an item that came since, no crash is counted.
+    let mut wakes = Wakes::default();
     for (item, begin) in items.iter().zip(begin(&ids, deps).await?) {
         match begin {
-            Begin::Begun(_) => begun.push(item.id),
+            Begin::Begun(_) => {
+                begun.push(item.id);
+                wakes.event_ids.push(item.event_id);
+            }
             Begin::Busy => again.push(wake_of(item)),
             Begin::Gone => {}
         }
     }
-    let result = build_once(Take::Begun(wakes, &begun), deps).await;
-    match result {
+    wakes.event_ids.sort_unstable();
+    wakes.event_ids.dedup();
+    match build_once(Take::Begun(&wakes, &begun), deps).await {
         Ok(mut built) => {
             built.send(deps).await;
             alone.append(&mut built.suspects);

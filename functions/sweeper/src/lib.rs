@@ -91,9 +91,13 @@ pub async fn sweep(deps: &Deps, deadline: Deadline) -> Result<Swept, StoreError>
             has_executions = or_none(wake_executions(&mut swept, deps).await, &mut failure) && is_time();
         }
     }
-    while or_none(runs::stop_due(&mut swept, deps).await, &mut failure) && is_time() {}
-    while or_none(runs::end_stopped(&mut swept, deps).await, &mut failure) && is_time() {}
-    while or_none(runs::settle_left(&mut swept, deps).await, &mut failure) && is_time() {}
+    while or_none(runs::stop_due(&mut swept, &is_time, deps).await, &mut failure) && is_time() {}
+    while or_none(runs::end_stopped(&mut swept, &is_time, deps).await, &mut failure) && is_time() {}
+    for _ in 0..runs::PASSES {
+        if !or_none(runs::settle_left(&mut swept, deps).await, &mut failure) || !is_time() {
+            break;
+        }
+    }
     while or_none(forget(&mut swept, now, deps).await, &mut failure) && is_time() {}
     or_none(mark_full_nodes(store).await, &mut failure);
     // Last: what was found above has one more wake on its way.

@@ -7,15 +7,15 @@ use domain::run::RunStop;
 use jiff::Timestamp;
 use tokio_postgres::types::Type;
 
-use crate::builder::{FIND_FREED, FreedSlot, freed_slot};
+use crate::builder::{FIND_FREED, FreedSlot, freed_slot, node_key};
 use crate::runs::settle_runs;
 use crate::types::column;
 use crate::{Store, StoreError, Tx};
 
 /// Writes into a run's row that it is to end, if it still runs. A transaction of its own that locks nothing else.
 ///
-/// It waits for whoever is at work on the run: each has a lock of the row before it reads whether the run was stopped. What they write is
-/// there when [`end_stopped_run`] looks, and whoever comes later sees the stop.
+/// It waits for builders that are at work on the run: each has a lock of the row before it reads whether the run was stopped. What they write
+/// is there when [`end_stopped_run`] looks, and whoever comes later sees the stop.
 ///
 /// # Errors
 /// See [`StoreError`].
@@ -71,7 +71,15 @@ pub async fn end_stopped_run(
         let ids: Vec<ExecutionId> = (0..STOP_ROUND_ROWS_MAX).map(|_| next_id()).collect();
         let ids = &ids;
         let work = |tx| async move { end_round(&tx, run_id, ids, now).await };
-        let mut round = store.run_tx("end_stopped_run", work).await?;
+        let mut round = match store.run_tx("end_stopped_run", work).await {
+            Ok(round) => round,
+            // What the rounds before have freed is to be woken for all the same.
+            Err(error) if !freed.is_empty() => {
+                tracing::warn!(%error, %run_id, "a stop broke off; the sweeper goes on");
+                return Ok(freed);
+            }
+            Err(error) => return Err(error),
+        };
         freed.append(&mut round.freed);
         if !round.is_full {
             return Ok(freed);
@@ -107,13 +115,25 @@ async fn end_round(tx: &Tx, run_id: RunId, ids: &[ExecutionId], now: Timestamp) 
         tx.query_unless_empty(&ended, FIND_FREED, [(&ended, Type::UUID_ARRAY)]),
         settle_runs(tx, &run_ids, now),
     )?;
-    Ok(Round {
-        is_full: ended.len().max(items.len()) >= ids.len(),
-        freed: freed.iter().map(freed_slot).collect::<Result<_, _>>()?,
-    })
+    let mut freed: Vec<FreedSlot> = freed.iter().map(freed_slot).collect::<Result<_, _>>()?;
+    for row in &items {
+        // An item that ended may be the one that a wake for a free slot names: then its node is looked at as a whole.
+        if column(row, "is_keyed")? {
+            let slot = FreedSlot {
+                node: node_key(row)?,
+                organization_id: column(row, "organization_id")?,
+                event_id: None,
+            };
+            if !freed.contains(&slot) {
+                freed.push(slot);
+            }
+        }
+    }
+    Ok(Round { is_full: ended.len().max(items.len()) >= ids.len(), freed })
 }
 
 const LOCK_NODES: &str = "/* end_stopped_run: lock nodes */
+    WITH node AS MATERIALIZED (
     SELECT n.workflow_id, n.node_id FROM workflow_nodes n
     WHERE n.concurrency_max IS NOT NULL AND (n.workflow_id, n.node_id) IN (
         SELECT x.workflow_id, x.node_id FROM (
@@ -121,14 +141,19 @@ const LOCK_NODES: &str = "/* end_stopped_run: lock nodes */
             JOIN workflow_runs run ON run.id = x.run_id AND run.stop IS NOT NULL
             WHERE x.run_id = $1::uuid AND x.state <> 'finished' AND coalesce(x.state, '') IN ('pending', 'started')
             ORDER BY x.id LIMIT $2::int8) x)
-    ORDER BY n.workflow_id, n.node_id FOR NO KEY UPDATE OF n";
+    ORDER BY n.workflow_id, n.node_id FOR NO KEY UPDATE OF n)
+    SELECT set_config('sealflow.stopping_nodes', coalesce(string_agg(node_id, ','), ''), true) FROM node";
 
-/// Nothing new of a stopped run becomes pending, so the nodes of these are locked. Leaves their ids in a setting of the transaction.
+/// A pending execution frees a slot when it ends: it is taken only where its node is locked or has no limit. Leaves the ids in a setting of
+/// the transaction.
 const LOCK_EXECUTIONS: &str = "/* end_stopped_run: lock executions */
     WITH open AS MATERIALIZED (
         SELECT x.id FROM workflow_node_executions x
         JOIN workflow_runs run ON run.id = x.run_id AND run.stop IS NOT NULL
-        WHERE x.run_id = $1::uuid AND x.state <> 'finished' AND coalesce(x.state, '') IN ('pending', 'started')
+        JOIN workflow_nodes n ON n.workflow_id = x.workflow_id AND n.node_id = x.node_id
+        WHERE x.run_id = $1::uuid AND x.state <> 'finished' AND (coalesce(x.state, '') = 'started' OR coalesce(x.state, '') = 'pending'
+            AND (n.concurrency_max IS NULL
+                OR n.node_id = ANY(string_to_array(current_setting('sealflow.stopping_nodes', true), ','))))
         ORDER BY x.id LIMIT $2::int8),
     locked AS MATERIALIZED (
         SELECT x.id FROM open JOIN workflow_node_executions x ON x.id = open.id ORDER BY x.id FOR NO KEY UPDATE OF x)
@@ -160,7 +185,8 @@ const END_ITEMS: &str = "/* end_stopped_run: items */
         JOIN workflow_runs run ON run.id = $1 AND run.stop IS NOT NULL),
     taken AS (
         DELETE FROM workflow_node_queue_items i USING numbered WHERE i.id = numbered.id
-        RETURNING numbered.nth, i.workflow_id, i.node_id, i.root_event_id, i.run_id, i.event_id)
+        RETURNING numbered.nth, i.workflow_id, i.node_id, i.root_event_id, i.run_id, i.event_id),
+    ended AS (
     INSERT INTO workflow_node_executions (id, workflow_id, node_id, root_event_id, run_id, event_id, previous_execution_id, state, result,
         result_reason, result_message, component, configuration, cancelled_by, workflow_version, node_version, last_sent_at,
         created_at, updated_at, started_at, finished_at)
@@ -176,4 +202,8 @@ const END_ITEMS: &str = "/* end_stopped_run: items */
     JOIN workflow_nodes n ON n.workflow_id = taken.workflow_id AND n.node_id = taken.node_id
     JOIN workflows w ON w.id = taken.workflow_id
     JOIN workflow_events event ON event.id = taken.event_id
-    RETURNING id";
+    RETURNING workflow_id, node_id, run_id)
+    SELECT ended.workflow_id, ended.node_id, n.concurrency_key IS NOT NULL AS is_keyed, run.organization_id
+    FROM ended
+    JOIN workflow_runs run ON run.id = ended.run_id
+    JOIN workflow_nodes n ON n.workflow_id = ended.workflow_id AND n.node_id = ended.node_id";

@@ -98,14 +98,17 @@ pub(crate) async fn stop_and_settle_runs(
     newly_stopped.iter().map(|row| column(row, "id")).collect()
 }
 
+/// Nobody waits long for a run's row: the transaction holds nodes, which others wait for.
 const LOCK_RUNS: &str = "/* lock_ended_runs */
-    SELECT id FROM workflow_runs WHERE id = ANY($1::uuid[]) ORDER BY id FOR NO KEY UPDATE";
+    WITH ended AS MATERIALIZED (
+        SELECT id, set_config('lock_timeout', '300ms', true) FROM workflow_runs WHERE id = ANY($1::uuid[]))
+    SELECT r.id FROM ended JOIN workflow_runs r ON r.id = ended.id ORDER BY r.id FOR NO KEY UPDATE OF r";
 
 /// Leaves the runs' ids in a setting of the transaction, where [`SETTLE`] finds them. An execution that handed something on has an item of its
 /// own event, which nobody else sees before the commit.
 const LOCK_RUNS_OF: &str = "/* lock_runs_of_ended */
     WITH ended AS MATERIALIZED (
-        SELECT DISTINCT x.run_id FROM workflow_node_executions x
+        SELECT DISTINCT x.run_id, set_config('lock_timeout', '300ms', true) FROM workflow_node_executions x
         WHERE x.id = ANY($1::uuid[]) AND coalesce(x.state, '') = 'finished' AND NOT EXISTS (
             SELECT FROM workflow_events v JOIN workflow_node_queue_items i ON i.event_id = v.id WHERE v.execution_id = x.id)),
     locked AS (
@@ -117,13 +120,14 @@ const STOP: &str = "/* stop_runs */
     WHERE id = ANY($1::uuid[]) AND stop IS NULL AND coalesce(state, '') = 'running' RETURNING id";
 
 /// Items and executions are counted by one statement, after the lock. A failure counts that no edge took and that was not redriven, in a form
-/// that the index of dead letters has not: it would be walked over.
+/// that the index of dead letters has not: it would be walked over. Code before V14 routes a failure and does not say so in the execution.
 const SETTLE: &str = "/* settle_runs */
     UPDATE workflow_runs r SET state = 'finished', finished_at = $2::timestamptz, updated_at = $2, result = CASE
         WHEN r.stop IN ('run_limit', 'timeout') THEN 'failed'
         WHEN r.stop IS NOT NULL THEN 'cancelled'
         WHEN (SELECT true FROM workflow_node_executions x
-              WHERE x.run_id = r.id AND x.result = 'failed' AND NOT x.failure_routed AND coalesce(x.redriven_event_id, x.id) = x.id LIMIT 1) IS NOT NULL
+              WHERE x.run_id = r.id AND x.result = 'failed' AND coalesce(x.redriven_event_id, x.id) = x.id AND NOT x.failure_routed AND NOT EXISTS (
+                  SELECT FROM workflow_events o WHERE o.execution_id = x.id AND o.channel = 'failure' AND cardinality(o.targets) > 0) LIMIT 1) IS NOT NULL
             THEN 'failed'
         WHEN (SELECT true FROM workflow_node_executions x WHERE x.run_id = r.id AND x.result = 'cancelled' LIMIT 1) IS NOT NULL
             THEN 'cancelled'

@@ -40,7 +40,7 @@ pub(super) async fn delete(
             "deleting an organization takes all of its secrets, webhooks and runs along: repeat its name, `?name=NAME`".to_owned(),
         ));
     }
-    delete_organization(&deps.store, caller.organization_id, &caller.actor, deps.clock.now())
+    delete_organization(&deps.store, caller.organization_id, deps.clock.now())
         .await
         .not_found_as("organization")?;
     tracing::info!(organization_id = %caller.organization_id, "organization deleted");

@@ -1,13 +1,10 @@
-use domain::function::Actor;
-use domain::ids::{OrganizationId, RunId};
-use domain::run::RunStop;
+use domain::ids::OrganizationId;
 use jiff::Timestamp;
 use serde::Serialize;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use super::removed::end_pending_of_organization;
-use crate::runs::stop_and_settle_runs;
 use crate::types::column;
 use crate::{Store, StoreError, Tx};
 
@@ -61,18 +58,12 @@ pub async fn load_organization(
 pub async fn delete_organization(
     store: &Store,
     organization_id: OrganizationId,
-    deleted_by: &Actor,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    store.run_tx("delete_organization", |tx| delete_in(tx, organization_id, deleted_by, now)).await
+    store.run_tx("delete_organization", |tx| delete_in(tx, organization_id, now)).await
 }
 
-async fn delete_in(
-    tx: Tx,
-    organization_id: OrganizationId,
-    deleted_by: &Actor,
-    now: Timestamp,
-) -> Result<(), StoreError> {
+async fn delete_in(tx: Tx, organization_id: OrganizationId, now: Timestamp) -> Result<(), StoreError> {
     // The row's lock keeps out whoever writes a secret or applies a workflow: they hold it FOR SHARE.
     let deleted = tx
         .query(
@@ -97,14 +88,6 @@ async fn delete_in(
         &[(&organization_id, Type::UUID), (&now, Type::TIMESTAMPTZ)],
     )
     .await?;
-    end_pending_of_organization(&tx, organization_id, now).await?;
-    let stopped = tx
-        .query(
-            "/* delete_organization: runs */
-             SELECT id FROM workflow_runs WHERE organization_id = $1 AND state = 'running' ORDER BY id FOR NO KEY UPDATE",
-            &[(&organization_id, Type::UUID)],
-        )
-        .await?;
-    let run_ids: Vec<RunId> = stopped.iter().map(|row| column(row, "id")).collect::<Result<_, _>>()?;
-    stop_and_settle_runs(&tx, &run_ids, RunStop::Cancelled, deleted_by, &[], now).await.map(drop)
+    // The first of them; the sweeper stops the runs, in batches.
+    end_pending_of_organization(&tx, organization_id, now).await
 }

@@ -109,7 +109,8 @@ const LOCK_RUN: &str = "/* redrive_execution: lock run */
 const FIND: &str = "/* redrive_execution: find */
     SELECT x.redriven_event_id IS NOT NULL AS is_redriven,
         x.result IS DISTINCT FROM 'failed' AS is_no_failure,
-        x.failure_routed AS is_routed,
+        x.failure_routed OR EXISTS (
+            SELECT FROM workflow_events o WHERE o.execution_id = x.id AND o.channel = 'failure' AND cardinality(o.targets) > 0) AS is_routed,
         w.deleted_at IS NOT NULL AS is_workflow_deleted,
         n.deleted_at IS NOT NULL AS is_node_removed,
         coalesce(run.stop IN ('cancelled', 'owner'), false) AS is_run_cancelled,
@@ -128,14 +129,15 @@ const FIND: &str = "/* redrive_execution: find */
 const WRITE: &str = "/* redrive_execution: write */
     WITH failed AS (
         SELECT x.id, x.workflow_id, x.node_id, x.root_event_id, x.run_id, n.generation, n.concurrency_key, e.node_id AS from_node_id, e.channel, e.data, e.depth,
-            e.execution_id, e.redactions
+            e.execution_id, e.redactions, w.timeout_seconds
         FROM workflow_node_executions x
+        JOIN workflows w ON w.id = x.workflow_id
         JOIN workflow_events e ON e.id = x.event_id
         JOIN workflow_nodes n ON n.workflow_id = x.workflow_id AND n.node_id = x.node_id
         WHERE x.id = $1),
     run AS (
         UPDATE workflow_runs run SET state = 'running', result = NULL, finished_at = NULL, updated_at = $4,
-            due_at = now() + (run.due_at - run.created_at)
+            due_at = now() + make_interval(secs => failed.timeout_seconds)
         FROM failed WHERE run.id = failed.run_id AND coalesce(run.state, '') = 'finished'),
     event AS (
         INSERT INTO workflow_events (id, workflow_id, node_id, root_event_id, run_id, channel, type, data, targets, depth, execution_id,

@@ -8,7 +8,8 @@ use crate::types::column;
 use crate::{StoreError, Tx};
 
 /// Ends pending executions of nodes that the transaction removes: without it a wait or a retry of theirs would live on until it is due,
-/// with its slot. The nodes are locked before; what runs is ended by its finish.
+/// with its slot. The nodes are locked before; what runs is ended by its finish. Returns the runs of what ended, for the end of the transaction:
+/// runs come last in the order of locks.
 ///
 /// # Errors
 /// See [`StoreError`].
@@ -17,7 +18,7 @@ pub(super) async fn end_pending_of_nodes(
     workflow_id: WorkflowId,
     node_ids: &[String],
     now: Timestamp,
-) -> Result<(), StoreError> {
+) -> Result<Vec<RunId>, StoreError> {
     let rows = tx.query(
         "/* end_pending_of_nodes */
          UPDATE workflow_node_executions SET state = 'finished', result = 'cancelled', result_reason = 'node_removed',
@@ -35,8 +36,7 @@ pub(super) async fn end_pending_of_nodes(
         ],
     )
     .await?;
-    let run_ids: Vec<RunId> = rows.iter().map(|row| column(row, "run_id")).collect::<Result<_, _>>()?;
-    settle_runs(tx, &run_ids, now).await.map(drop)
+    rows.iter().map(|row| column(row, "run_id")).collect()
 }
 
 /// Ends pending executions of an organization that the transaction deletes. Nobody is woken for their slots: what waits ends as well.
@@ -48,16 +48,18 @@ pub(super) async fn end_pending_of_organization(
     organization_id: OrganizationId,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    tx.query(
+    let rows = tx.query(
         "/* end_pending_of_organization */
          UPDATE workflow_node_executions SET state = 'finished', result = 'cancelled', result_reason = 'cancelled',
              result_message = 'the organization was deleted', finished_at = $2, updated_at = $2
          WHERE id IN (
              SELECT x.id FROM workflow_node_executions x JOIN workflows w ON w.id = x.workflow_id
              WHERE w.organization_id = $1 AND x.state = 'pending' ORDER BY x.id LIMIT $3 FOR NO KEY UPDATE OF x SKIP LOCKED)
-           AND state = 'pending'",
+           AND state = 'pending'
+         RETURNING run_id",
         &[(&organization_id, Type::UUID), (&now, Type::TIMESTAMPTZ), (&REMOVED_EXECUTIONS_MAX, Type::INT8)],
     )
-    .await
-    .map(drop)
+    .await?;
+    let run_ids: Vec<RunId> = rows.iter().map(|row| column(row, "run_id")).collect::<Result<_, _>>()?;
+    settle_runs(tx, &run_ids, now).await.map(drop)
 }

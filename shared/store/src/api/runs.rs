@@ -247,7 +247,8 @@ pub async fn load_run(
                  SELECT count(*) AS executions,
                         count(*) FILTER (WHERE x.state <> 'finished') AS executions_active,
                         count(*) FILTER (WHERE x.result = 'cancelled') AS executions_cancelled,
-                        count(*) FILTER (WHERE x.result = 'failed' AND NOT x.failure_routed AND x.redriven_event_id IS NULL)
+                        count(*) FILTER (WHERE x.result = 'failed' AND x.redriven_event_id IS NULL AND NOT x.failure_routed AND NOT EXISTS (
+                            SELECT FROM workflow_events o WHERE o.execution_id = x.id AND o.channel = 'failure' AND cardinality(o.targets) > 0))
                             AS failures_unrouted
                  FROM workflow_node_executions x WHERE x.root_event_id = r.root_event_id AND x.run_id = r.id) c
              WHERE r.organization_id = $1 AND r.id = $2",

@@ -1,12 +1,13 @@
 use domain::definition::{Definition, NodeType};
 use domain::function::Actor;
-use domain::ids::{OrganizationId, WebhookId, WorkflowId};
+use domain::ids::{OrganizationId, RunId, WebhookId, WorkflowId};
 use domain::webhook::Authentication;
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio_postgres::types::Type;
 
 use super::removed::end_pending_of_nodes;
+use crate::runs::settle_runs;
 use crate::types::column;
 use crate::{Store, StoreError, Tx};
 
@@ -150,7 +151,7 @@ async fn apply_in(tx: Tx, write: &WorkflowWrite) -> Result<i64, StoreError> {
         }
     };
     insert_version(&tx, write, version).await?;
-    remove_nodes(&tx, write).await?;
+    let ended_runs = remove_nodes(&tx, write).await?;
     free_names(&tx, write).await?;
     change_concurrency_keys(&tx, write).await?;
     write_nodes(&tx, write, version).await?;
@@ -160,6 +161,7 @@ async fn apply_in(tx: Tx, write: &WorkflowWrite) -> Result<i64, StoreError> {
     for change in &write.webhooks_changed {
         change_webhook(&tx, write, change).await?;
     }
+    settle_runs(&tx, &ended_runs, write.now).await?;
     Ok(version)
 }
 
@@ -294,9 +296,9 @@ async fn insert_version(tx: &Tx, write: &WorkflowWrite, version: i64) -> Result<
     Ok(())
 }
 
-async fn remove_nodes(tx: &Tx, write: &WorkflowWrite) -> Result<(), StoreError> {
+async fn remove_nodes(tx: &Tx, write: &WorkflowWrite) -> Result<Vec<RunId>, StoreError> {
     if write.nodes_removed.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     tx.query(
         "/* apply_workflow: remove nodes */

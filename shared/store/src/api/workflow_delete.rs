@@ -4,7 +4,8 @@ use jiff::Timestamp;
 use tokio_postgres::types::Type;
 
 use super::removed::end_pending_of_nodes;
-use super::workflow_apply::lock_workflow;
+use super::workflow_apply::{lock_workflow, share_organization};
+use crate::runs::settle_runs;
 use crate::types::column;
 use crate::{Store, StoreError, Tx};
 
@@ -36,6 +37,7 @@ async fn delete_in(
     deleted_by: &Actor,
     now: Timestamp,
 ) -> Result<DeletedWorkflow, StoreError> {
+    share_organization(&tx, organization_id).await?;
     let version = lock_workflow(&tx, organization_id, workflow_id, None).await?;
     let nodes = tx
         .query(
@@ -52,7 +54,7 @@ async fn delete_in(
         &[(&workflow_id, Type::UUID), (&node_ids, Type::TEXT_ARRAY), (&now, Type::TIMESTAMPTZ)],
     )
     .await?;
-    end_pending_of_nodes(&tx, workflow_id, &node_ids, now).await?;
+    let ended_runs = end_pending_of_nodes(&tx, workflow_id, &node_ids, now).await?;
     tx.query(
         "/* delete_workflow: webhooks */
          UPDATE webhooks SET deleted_at = $2, updated_at = $2, version = version + 1
@@ -76,5 +78,6 @@ async fn delete_in(
         ],
     )
     .await?;
+    settle_runs(&tx, &ended_runs, now).await?;
     Ok(DeletedWorkflow { node_ids })
 }

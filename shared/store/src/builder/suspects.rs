@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 
-use domain::ids::{ItemId, OrganizationId};
+use domain::ids::{EventId, ItemId, OrganizationId};
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
@@ -17,6 +17,8 @@ pub struct SuspectItem {
     pub id: ItemId,
     /// The node that it waits at.
     pub node: NodeKey,
+    /// The event that waits.
+    pub event_id: EventId,
     /// Its organization.
     pub organization_id: OrganizationId,
     /// Times that it took a process along.
@@ -29,6 +31,7 @@ pub(super) fn suspect_item(row: &Row) -> Result<SuspectItem, StoreError> {
     Ok(SuspectItem {
         id: column(row, "id")?,
         node: node_key(row)?,
+        event_id: column(row, "event_id")?,
         organization_id: column(row, "organization_id")?,
         crashes: column(row, "crashes")?,
         concurrency_key: column(row, "concurrency_key")?,
@@ -124,12 +127,12 @@ const FIND_SUSPECTS: &str = "/* find_suspects */
             WHERE (n.concurrency_max IS NULL OR n.deleted_at IS NOT NULL OR w.deleted_at IS NOT NULL)
               AND i.workflow_id = named.workflow_id AND i.node_id = named.node_id AND (i.crashes > 0 OR $7)
             ORDER BY i.created_at, i.id LIMIT $8) i)
-    SELECT i.id, i.workflow_id, i.node_id, i.crashes, i.concurrency_key, w.organization_id
+    SELECT i.id, i.workflow_id, i.node_id, i.event_id, i.crashes, i.concurrency_key, w.organization_id
     FROM found JOIN workflow_node_queue_items i ON i.id = found.id JOIN workflows w ON w.id = i.workflow_id
     ORDER BY i.workflow_id, i.node_id, i.created_at, i.id LIMIT $8";
 
 const FIND_UNRESOLVED_SUSPECTS: &str = "/* find_unresolved_suspects */
-    SELECT i.id, i.workflow_id, i.node_id, i.crashes, NULL::text AS concurrency_key, w.organization_id
+    SELECT i.id, i.workflow_id, i.node_id, i.event_id, i.crashes, NULL::text AS concurrency_key, w.organization_id
     FROM unnest($1::uuid[], $2::text[]) AS t (workflow_id, node_id)
     JOIN workflow_nodes n ON n.workflow_id = t.workflow_id AND n.node_id = t.node_id
     JOIN workflows w ON w.id = t.workflow_id

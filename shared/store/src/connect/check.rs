@@ -7,7 +7,7 @@ use super::diagnosis::ConnectFailure;
 use crate::migrate::NEWEST_MIGRATION;
 
 /// The migration that this code needs at least.
-pub(crate) const SCHEMA_NEEDED: i32 = 16;
+pub(crate) const SCHEMA_NEEDED: i32 = 18;
 
 /// A function's role must have its time-outs, or a frozen sandbox would hold its locks for ever, and its settings of the planner, or a
 /// plan that was made when a table was nearly empty would scan it from end to end. Owners are not asked: they are people and migrations.

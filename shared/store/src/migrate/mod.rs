@@ -20,7 +20,7 @@ mod embedded {
 }
 
 /// The newest migration that this code was built with.
-pub const NEWEST_MIGRATION: i32 = 16;
+pub const NEWEST_MIGRATION: i32 = 18;
 
 /// Advisory lock that one migration at a time holds ("sealflow" in ASCII).
 const MIGRATION_LOCK: i64 = 0x7365_616C_666C_6F77;

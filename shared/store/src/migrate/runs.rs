@@ -1,4 +1,4 @@
-//! Between V13 and V14: rows that were there before runs were rows get theirs, in batches, while functions go on.
+//! Between V14 and V15: rows that were there before runs were rows get theirs, in batches, while functions go on.
 
 use domain::ids::{EventId, WorkflowId};
 use tokio_postgres::Client;
@@ -8,7 +8,7 @@ use super::{LockTries, run_script};
 use crate::StoreError;
 
 /// The migration after which rows get their runs.
-pub(super) const RUNS_BEGIN: i32 = 13;
+pub(super) const RUNS_BEGIN: i32 = 14;
 
 /// Indexes that are built while others write; each has its line, for none may stand in a transaction.
 const INDEXES: [(&str, &str); 3] = [
@@ -28,8 +28,8 @@ const INDEXES: [(&str, &str); 3] = [
     ),
 ];
 
-/// Runs that one transaction gives their rows.
-const RUNS_TOGETHER: i64 = 200;
+/// Runs that one transaction gives their rows, and their executions, but that one run may have more.
+const TOGETHER: [i64; 2] = [200, 5_000];
 
 /// Builds the indexes of runs, and gives each root event without a run its row, and all rows of the run its id. What was done stays
 /// if it fails, and the next call goes on.
@@ -38,8 +38,7 @@ const RUNS_TOGETHER: i64 = 200;
 /// [`StoreError::Setup`] when somebody holds a lock for long, [`StoreError::Unavailable`] when the database can't be reached.
 pub(super) async fn give_runs(client: &Client) -> Result<(), StoreError> {
     for (name, create) in INDEXES {
-        drop_invalid(client, name).await?;
-        run_script(client, name, create).await?;
+        build_index(client, name, create).await?;
     }
     let mut after = (WorkflowId::from_u128(0), EventId::from_u128(0));
     let (mut given, mut tries) = (0, LockTries::default());
@@ -47,7 +46,12 @@ pub(super) async fn give_runs(client: &Client) -> Result<(), StoreError> {
         let found = client
             .query_typed(
                 FIND,
-                &[(&after.0, Type::UUID), (&after.1, Type::UUID), (&RUNS_TOGETHER, Type::INT8)],
+                &[
+                    (&after.0, Type::UUID),
+                    (&after.1, Type::UUID),
+                    (&TOGETHER[0], Type::INT8),
+                    (&TOGETHER[1], Type::INT8),
+                ],
             )
             .await?;
         let ids: Vec<EventId> = found.iter().map(|row| row.get(1)).collect();
@@ -66,7 +70,19 @@ pub(super) async fn give_runs(client: &Client) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// An index whose build was broken off is there and is not used.
+/// Builds an index while others write. Whoever holds a lock breaks the build off, and leaves an index that is not used: it goes before the next
+/// try, for `IF NOT EXISTS` would take it for done.
+async fn build_index(client: &Client, name: &str, create: &str) -> Result<(), StoreError> {
+    let mut tries = LockTries::default();
+    loop {
+        drop_invalid(client, name).await?;
+        match client.batch_execute(create).await {
+            Ok(()) => return Ok(()),
+            Err(error) => tries.wait_or_fail(name, error.code().map(|code| code.code().to_owned())).await?,
+        }
+    }
+}
+
 async fn drop_invalid(client: &Client, name: &str) -> Result<(), StoreError> {
     let is_invalid = "/* give_runs */ SELECT EXISTS (
         SELECT FROM pg_index WHERE indexrelid = to_regclass($1) AND NOT indisvalid)";
@@ -90,9 +106,13 @@ async fn give(client: &Client, ids: &[EventId]) -> Result<(), tokio_postgres::Er
 }
 
 const FIND: &str = "/* give_runs: find */
-    SELECT workflow_id, id FROM workflow_events
-    WHERE (workflow_id, id) > ($1, $2) AND execution_id IS NULL AND root_event_id = id AND run_id IS NULL
-    ORDER BY workflow_id, id LIMIT $3";
+    SELECT workflow_id, id FROM (
+        SELECT e.workflow_id, e.id, sum(x.executions) OVER (ORDER BY e.workflow_id, e.id) - x.executions AS executions_before
+        FROM (SELECT workflow_id, id FROM workflow_events
+              WHERE (workflow_id, id) > ($1, $2) AND execution_id IS NULL AND root_event_id = id AND run_id IS NULL
+              ORDER BY workflow_id, id LIMIT $3) e
+        CROSS JOIN LATERAL (SELECT count(*) AS executions FROM workflow_node_executions x WHERE x.root_event_id = e.id) x) found
+    WHERE executions_before < $4 ORDER BY workflow_id, id";
 
 const LOCK: &str =
     "/* give_runs: lock */ SELECT id FROM workflow_events WHERE id = ANY($1) ORDER BY id FOR UPDATE";

@@ -7,7 +7,7 @@ mod undeliverable;
 mod upkeep;
 
 pub use due::{DueExecution, DueNode, NodeSearch, find_due_executions, find_due_nodes, take_back_sends};
-pub use runs::{find_due_runs, find_stopped_runs, settle_left_runs};
+pub use runs::{find_due_runs, find_stopped_runs, settle_left_runs, stop_runs_of_deleted};
 pub use undeliverable::{end_undeliverable_executions, end_undeliverable_items};
 pub use upkeep::{
     WaitingItems, count_waiting_items, forget_deduplications, forget_previous_keys, forget_secret_refs,

@@ -1,8 +1,10 @@
+use domain::function::{Actor, Function};
 use domain::ids::RunId;
+use domain::run::RunStop;
 use jiff::Timestamp;
 use tokio_postgres::types::Type;
 
-use crate::runs::{SettledRun, settle_runs};
+use crate::runs::{SettledRun, settle_runs, stop_and_settle_runs};
 use crate::types::column;
 use crate::{Store, StoreError, Tx};
 
@@ -22,6 +24,29 @@ pub async fn find_due_runs(store: &Store, rows_max: i64) -> Result<Vec<RunId>, S
     rows.iter().map(|row| column(row, "id")).collect()
 }
 
+/// Stops running runs of organizations that were deleted; returns them.
+///
+/// # Errors
+/// See [`StoreError`].
+pub async fn stop_runs_of_deleted(tx: &Tx, rows_max: i64, now: Timestamp) -> Result<Vec<RunId>, StoreError> {
+    let rows = tx
+        .query(
+            "/* find_runs_of_deleted */
+             SELECT r.id FROM organizations o CROSS JOIN LATERAL (
+                 SELECT r.id FROM workflow_runs r
+                 WHERE r.organization_id = o.id AND r.state = 'running' AND r.stop IS NULL LIMIT $1::int8) r
+             WHERE o.deleted_at IS NOT NULL LIMIT $1",
+            &[(&rows_max, Type::INT8)],
+        )
+        .await?;
+    let run_ids: Vec<RunId> = rows.iter().map(|row| column(row, "id")).collect::<Result<_, _>>()?;
+    if !run_ids.is_empty() {
+        let by = Actor::Function(Function::Sweeper);
+        stop_and_settle_runs(tx, &run_ids, RunStop::Cancelled, &by, &[], now).await?;
+    }
+    Ok(run_ids)
+}
+
 /// Stopped runs that still run and that nobody has stopped or looked at within the grace, the longest unlooked-at first. They count as looked
 /// at.
 ///
@@ -38,8 +63,8 @@ pub async fn find_stopped_runs(
             "/* find_stopped_runs */
              WITH found AS MATERIALIZED (
                  SELECT id FROM workflow_runs
-                 WHERE state = 'running' AND stop IS NOT NULL AND coalesce(looked_at, updated_at) < $1::timestamptz - make_interval(secs => $2::float8)
-                 ORDER BY looked_at NULLS FIRST LIMIT $3::int8 FOR NO KEY UPDATE SKIP LOCKED)
+                 WHERE state = 'running' AND stop IS NOT NULL AND coalesce(looked_at, created_at) < $1::timestamptz - make_interval(secs => $2::float8) AND updated_at < $1::timestamptz - make_interval(secs => $2::float8)
+                 ORDER BY coalesce(looked_at, created_at) LIMIT $3::int8 FOR NO KEY UPDATE SKIP LOCKED)
              UPDATE workflow_runs r SET looked_at = $1 FROM found WHERE r.id = found.id RETURNING r.id",
             &[(&now, Type::TIMESTAMPTZ), (&f64::from(grace_seconds), Type::FLOAT8), (&rows_max, Type::INT8)],
         )
@@ -48,7 +73,7 @@ pub async fn find_stopped_runs(
 }
 
 /// Ends runs that have nothing open and were not ended: a net under code that ends work and knows nothing of runs. It looks at the running
-/// runs that were not looked at for the longest time, at most `rows_max` of them.
+/// runs that were not looked at for the longest time, at most `rows_max` of them; tells how many they were.
 ///
 /// # Errors
 /// See [`StoreError`].
@@ -57,7 +82,7 @@ pub async fn settle_left_runs(
     grace_seconds: u32,
     rows_max: i64,
     now: Timestamp,
-) -> Result<Vec<SettledRun>, StoreError> {
+) -> Result<(usize, Vec<SettledRun>), StoreError> {
     // Runs that somebody holds are being ended. Nothing is waited for, so the order of the locks doesn't matter.
     let rows = tx
         .query(
@@ -65,11 +90,11 @@ pub async fn settle_left_runs(
              WITH found AS MATERIALIZED (
                  SELECT id FROM workflow_runs
                  WHERE state = 'running' AND coalesce(looked_at, created_at) < $1::timestamptz - make_interval(secs => $2::float8)
-                 ORDER BY looked_at NULLS FIRST LIMIT $3::int8 FOR NO KEY UPDATE SKIP LOCKED)
+                 ORDER BY coalesce(looked_at, created_at) LIMIT $3::int8 FOR NO KEY UPDATE SKIP LOCKED)
              UPDATE workflow_runs r SET looked_at = $1 FROM found WHERE r.id = found.id RETURNING r.id",
             &[(&now, Type::TIMESTAMPTZ), (&f64::from(grace_seconds), Type::FLOAT8), (&rows_max, Type::INT8)],
         )
         .await?;
     let run_ids: Vec<RunId> = rows.iter().map(|row| column(row, "id")).collect::<Result<_, _>>()?;
-    settle_runs(tx, &run_ids, now).await
+    Ok((run_ids.len(), settle_runs(tx, &run_ids, now).await?))
 }

@@ -7,4 +7,4 @@ ALTER TABLE workflow_node_queue_items ALTER COLUMN run_id SET NOT NULL, DROP CON
 ALTER TABLE workflow_node_executions ALTER COLUMN run_id SET NOT NULL, DROP CONSTRAINT workflow_node_executions_has_run,
     DROP CONSTRAINT workflow_node_executions_workflow_id_root_event_id_fkey;
 
-UPDATE schema_facts SET version = 16;
+UPDATE schema_facts SET version = 18;

@@ -1,9 +1,6 @@
--- Third step: all rows are checked. The way over the run says what the way to the root event said, and that takes its place.
-
-ALTER TABLE workflow_events VALIDATE CONSTRAINT workflow_events_of_run, VALIDATE CONSTRAINT workflow_events_has_run;
 ALTER TABLE workflow_node_queue_items
     VALIDATE CONSTRAINT workflow_node_queue_items_of_run, VALIDATE CONSTRAINT workflow_node_queue_items_has_run;
 ALTER TABLE workflow_node_executions
     VALIDATE CONSTRAINT workflow_node_executions_of_run, VALIDATE CONSTRAINT workflow_node_executions_has_run;
 
-UPDATE schema_facts SET version = 15;
+UPDATE schema_facts SET version = 17;

@@ -1,9 +1,6 @@
 -- Runs are rows: what of a run was counted from its executions each time stands in a row that can be locked, filtered and asked.
--- First of three steps: functions that know nothing of it go on beside it. Rows that were there before get theirs between V13 and V14
+-- Functions that know nothing of it go on beside it. Rows that were there before get theirs between V14 and V15
 -- (`store/src/migrate/runs.rs`).
-
-ALTER TABLE workflows ADD CONSTRAINT workflows_tenant UNIQUE (organization_id, id);
-DROP INDEX workflows_organization;
 
 CREATE TABLE workflow_runs (
     id uuid PRIMARY KEY,
@@ -28,7 +25,6 @@ CREATE TABLE workflow_runs (
     finished_at timestamptz,
     UNIQUE (workflow_id, id, root_event_id),
     FOREIGN KEY (organization_id, workflow_id) REFERENCES workflows (organization_id, id),
-    FOREIGN KEY (workflow_id, root_event_id) REFERENCES workflow_events (workflow_id, id) DEFERRABLE INITIALLY DEFERRED,
     FOREIGN KEY (workflow_id, root_event_id, parent_run_id) REFERENCES workflow_runs (workflow_id, root_event_id, id),
     FOREIGN KEY (workflow_id, parent_execution_id) REFERENCES workflow_node_executions (workflow_id, id),
     CONSTRAINT workflow_runs_top CHECK ((parent_run_id IS NULL) = (root_event_id = id) AND (parent_run_id IS NULL) = (parent_execution_id IS NULL)),
@@ -62,8 +58,8 @@ CREATE INDEX workflow_runs_running ON workflow_runs (organization_id, id) WHERE 
 CREATE INDEX workflow_runs_not_passed ON workflow_runs (organization_id, result, id) WHERE result IN ('failed', 'cancelled');
 CREATE INDEX workflow_runs_name ON workflow_runs (organization_id, name text_pattern_ops, id) WHERE name IS NOT NULL;
 CREATE INDEX workflow_runs_due ON workflow_runs (due_at) WHERE state = 'running' AND due_at IS NOT NULL AND stop IS NULL;
-CREATE INDEX workflow_runs_looked_at ON workflow_runs (looked_at NULLS FIRST) WHERE state = 'running';
-CREATE INDEX workflow_runs_stopped ON workflow_runs (looked_at NULLS FIRST) WHERE state = 'running' AND stop IS NOT NULL;
+CREATE INDEX workflow_runs_looked_at ON workflow_runs (coalesce(looked_at, created_at)) WHERE state = 'running';
+CREATE INDEX workflow_runs_stopped ON workflow_runs (coalesce(looked_at, created_at)) WHERE state = 'running' AND stop IS NOT NULL;
 CREATE INDEX workflow_runs_parent ON workflow_runs (parent_run_id) WHERE parent_run_id IS NOT NULL;
 CREATE UNIQUE INDEX workflow_runs_owner ON workflow_runs (parent_execution_id, iteration) WHERE parent_execution_id IS NOT NULL;
 
@@ -75,10 +71,7 @@ COMMENT ON COLUMN workflow_node_queue_items.run_id IS 'The run that it is of.';
 COMMENT ON COLUMN workflow_node_executions.run_id IS 'The run that it is of.';
 COMMENT ON COLUMN workflow_node_executions.failure_routed IS 'Whether an edge took its failure: then it fails nothing but itself.';
 
-ALTER TABLE workflows ADD COLUMN timeout_seconds integer CHECK (timeout_seconds BETWEEN 1 AND 31622400);
-COMMENT ON COLUMN workflows.timeout_seconds IS 'How long a run may take; null: as long as it needs.';
-
--- Code before V13 writes no run_id and no run: its rows get them here. A later migration takes these triggers away, and the marks.
+-- Code before V14 writes no run_id and no run: its rows get them here. A later migration takes these triggers away, and the marks.
 
 CREATE FUNCTION give_run() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -91,15 +84,22 @@ BEGIN
             NEW.created_at, NEW.created_at
         FROM public.workflows w WHERE w.id = NEW.workflow_id
         ON CONFLICT (id) DO NOTHING;
-    ELSIF TG_TABLE_NAME = 'workflow_node_queue_items' THEN
-        -- A redrive: work that goes on in a run that had ended.
-        UPDATE public.workflow_runs SET state = 'running', result = NULL, finished_at = NULL, updated_at = NEW.created_at
+    END IF;
+    IF TG_TABLE_NAME <> 'workflow_node_queue_items' THEN
+        RETURN NEW;
+    END IF;
+    IF NEW.event_id <> NEW.root_event_id AND session_user NOT IN ('sealflow_builder', 'sealflow_executor', 'sealflow_webhook') THEN
+        -- A redrive: work for a run that may have ended, or that ends at this moment. Each lock is a statement of its own: the first waits for
+        -- whoever gives the run its row, the second for whoever ends the run.
+        PERFORM FROM public.workflow_events WHERE id = NEW.root_event_id FOR KEY SHARE;
+        PERFORM FROM public.workflow_runs WHERE id = NEW.root_event_id FOR NO KEY UPDATE;
+        UPDATE public.workflow_runs SET state = 'running', result = NULL, finished_at = NULL, due_at = NULL, updated_at = NEW.created_at
         WHERE id = NEW.root_event_id AND state = 'finished';
     END IF;
     RETURN NEW;
 END
 $$;
-COMMENT ON FUNCTION give_run() IS 'Gives rows of code before V13 their run.';
+COMMENT ON FUNCTION give_run() IS 'Gives rows of code before V14 their run.';
 CREATE TRIGGER workflow_events_run BEFORE INSERT ON workflow_events
     FOR EACH ROW WHEN (NEW.run_id IS NULL) EXECUTE FUNCTION give_run();
 CREATE TRIGGER workflow_node_queue_items_run BEFORE INSERT ON workflow_node_queue_items
@@ -107,7 +107,7 @@ CREATE TRIGGER workflow_node_queue_items_run BEFORE INSERT ON workflow_node_queu
 CREATE TRIGGER workflow_node_executions_run BEFORE INSERT ON workflow_node_executions
     FOR EACH ROW WHEN (NEW.run_id IS NULL) EXECUTE FUNCTION give_run();
 
--- A mark of code before V13 stops the run, and a stop is a mark for it.
+-- A mark of code before V14 stops the run, and a stop is a mark for it.
 
 CREATE FUNCTION stop_marked_run() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -117,7 +117,7 @@ BEGIN
     RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION stop_marked_run() IS 'Stops the run that code before V13 has marked.';
+COMMENT ON FUNCTION stop_marked_run() IS 'Stops the run that code before V14 has marked.';
 CREATE TRIGGER workflow_run_marks_stop AFTER INSERT ON workflow_run_marks FOR EACH ROW EXECUTE FUNCTION stop_marked_run();
 
 CREATE FUNCTION mark_stopped_run() RETURNS trigger
@@ -129,7 +129,7 @@ BEGIN
     RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION mark_stopped_run() IS 'Marks a stopped run for code before V13.';
+COMMENT ON FUNCTION mark_stopped_run() IS 'Marks a stopped run for code before V14.';
 CREATE TRIGGER workflow_runs_mark AFTER UPDATE OF stop ON workflow_runs
     FOR EACH ROW WHEN (OLD.stop IS NULL AND NEW.stop IS NOT NULL AND NEW.parent_run_id IS NULL) EXECUTE FUNCTION mark_stopped_run();
 
@@ -176,8 +176,6 @@ $$;
 REVOKE ALL ON FUNCTION give_run(), stop_marked_run(), mark_stopped_run() FROM PUBLIC;
 
 GRANT SELECT ON workflow_runs TO sealflow_api, sealflow_builder, sealflow_executor, sealflow_sweeper;
--- The intake meets its own row again where an answer was lost.
-GRANT SELECT (id) ON workflow_runs TO sealflow_webhook;
 GRANT SELECT (run_id) ON workflow_events TO sealflow_webhook;
 GRANT INSERT (id, organization_id, workflow_id, workflow_version, node_id, root_event_id, path, name, state, result, due_at, created_at,
     updated_at, finished_at) ON workflow_runs TO sealflow_api, sealflow_webhook;
@@ -186,10 +184,6 @@ GRANT UPDATE (due_at) ON workflow_runs TO sealflow_api;
 GRANT UPDATE (state, result, finished_at, updated_at) ON workflow_runs TO sealflow_api, sealflow_builder, sealflow_executor, sealflow_sweeper;
 GRANT UPDATE (stop, stopped_by) ON workflow_runs TO sealflow_api, sealflow_builder, sealflow_sweeper;
 GRANT UPDATE (looked_at) ON workflow_runs TO sealflow_sweeper;
-
--- Time-outs of runs.
-GRANT UPDATE (timeout_seconds) ON workflows TO sealflow_api;
-GRANT SELECT (timeout_seconds) ON workflows TO sealflow_webhook;
 
 -- A finish writes whether an edge took the failure; routing to a full node makes a finished execution.
 GRANT UPDATE (failure_routed) ON workflow_node_executions TO sealflow_executor;
@@ -203,4 +197,4 @@ GRANT INSERT (id, workflow_id, node_id, root_event_id, run_id, event_id, previou
     started_at, finished_at) ON workflow_node_executions TO sealflow_api;
 GRANT UPDATE (cancelled_by) ON workflow_node_executions TO sealflow_sweeper;
 
-UPDATE schema_facts SET version = 13;
+UPDATE schema_facts SET version = 14;
