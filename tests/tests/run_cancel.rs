@@ -2,6 +2,7 @@
 
 use domain::limits::STOP_ROUND_ROWS_MAX;
 use serde_json::{Value, json};
+use store::builder::FreedSlot;
 use tests::world::{build, event};
 use tests::{PostgresWire, Workflow, World};
 
@@ -108,4 +109,30 @@ async fn a_cancel_waits_for_a_builder_that_has_read_the_run_and_not_written_yet_
         gate.let_through();
     });
     assert_eq!(world.executions().await, "wait|finished|cancelled|cancelled", "I8: no wait lives on");
+}
+
+#[tokio::test]
+async fn a_cancel_takes_the_item_that_a_wake_names_and_the_next_of_the_key_is_woken_i4() {
+    let world = World::create().await;
+    let nodes: Value = json!([
+        { "id": "start", "name": "start", "trigger": "start" },
+        { "id": "work", "name": "work", "component": "http", "configuration": { "url": "https://target.test" },
+          "concurrency": { "max": 1, "key": "{{ root().data.key }}" } },
+    ]);
+    let workflow = world.workflow(nodes, json!([{ "from": "start", "to": "work" }])).await;
+    let mut runs = Vec::new();
+    for _ in 0..3 {
+        runs.push(world.start(&workflow, "start", json!({ "key": "a" })).await);
+    }
+    let builder = world.builder();
+    let wakes: Vec<_> = runs.iter().map(|run| event(*run)).collect();
+    build(&builder, &wakes).await;
+    // The slot's wake names the second run's event, for a message has no key.
+    let freed = world.cancel(runs[0]).await;
+    assert_eq!(freed.iter().map(FreedSlot::wake).collect::<Vec<_>>(), [event(runs[1])]);
+    let freed = world.cancel(runs[1]).await;
+    build(&builder, &[event(runs[1])]).await;
+    assert_eq!(world.run_state(runs[2]).await, "running");
+    build(&builder, &freed.iter().map(FreedSlot::wake).collect::<Vec<_>>()).await;
+    assert_eq!((world.items().await, freed.len()), (0, 1), "I4: the third has its slot");
 }
