@@ -59,6 +59,6 @@ class Workflow:
 
         found = wait_until("the run ends", RUN_SECONDS_MAX, ended)
         results = [(each["result"], each["result_reason"], each["result_message"]) for each in found["executions"]]
-        is_right = found["run"]["state"] == "passed" and [result for result, _, _ in results] == ["passed", "passed"]
-        expect(is_right, f"the run is {found['run']['state']}, and its executions are {results}")
+        is_right = found["run"]["result"] == "passed" and [result for result, _, _ in results] == ["passed", "passed"]
+        expect(is_right, f"the run is {found['run']['result']}, and its executions are {results}")
         expect(self.target.bodies[-1:] == [{"number": number}], f"the target had {self.target.bodies[-1:]}")

@@ -12,11 +12,12 @@ const RUNS: usize = 50_000;
 /// Buffers that a page of ten may read: a few for each row, and some for the way to them.
 const BUFFERS_MAX: i64 = 400;
 
-/// Every thousandth run failed, every five thousandth runs, and each has a name.
+/// Every thousandth run failed, every five thousandth runs, and each has a name; they began within the last hundred hours.
 fn fill(organization: &str, workflow: &str) -> String {
     format!(
         "SET session_replication_role = replica;
-         CREATE TEMPORARY TABLE made AS SELECT gen_random_uuid() AS id, n FROM generate_series(1, {RUNS}) n;
+         CREATE TEMPORARY TABLE made AS SELECT (lpad(to_hex((extract(epoch FROM now() - make_interval(hours => n % 100)) * 1000)::bigint), 12, '0')
+             || '70008000' || substr(md5(n::text || '{workflow}'), 1, 12))::uuid AS id, n FROM generate_series(1, {RUNS}) n;
          INSERT INTO workflow_events (id, workflow_id, node_id, root_event_id, run_id, channel, type, data, targets, depth, created_at)
              SELECT id, '{workflow}', 'start', id, id, 'default', 'start', '{{}}', '{{}}', 1, now() FROM made;
          INSERT INTO workflow_runs (id, organization_id, workflow_id, workflow_version, node_id, root_event_id, path, name, state, result,
@@ -66,7 +67,20 @@ async fn each_filter_of_runs_goes_along_an_index() {
             RunFilter { result: Some(ExecutionResult::Failed), ..name("order 4900") },
             1,
         ),
-        ("since", RunFilter { since: Some(world.now() - SignedDuration::from_hours(1)), ..none() }, 10),
+        ("since", RunFilter { since: Some(world.now() - SignedDuration::from_mins(90)), ..none() }, 10),
+        (
+            "since a while to come",
+            RunFilter { since: Some(world.now() + SignedDuration::from_hours(1)), ..none() },
+            0,
+        ),
+        (
+            "failed, since",
+            RunFilter {
+                since: Some(world.now() - SignedDuration::from_mins(150)),
+                ..result(ExecutionResult::Failed)
+            },
+            10,
+        ),
     ];
     let client = world.database.connect("api").await;
     for (at, (what, filter, rows)) in checks.into_iter().enumerate() {
@@ -75,6 +89,9 @@ async fn each_filter_of_runs_goes_along_an_index() {
         let page = PageRequest { before: None, rows: 10 };
         let found = list_runs(&store, organization, &filter, page).await.unwrap();
         assert_eq!(found.rows.len(), rows, "{what}");
+        let since = filter.since.map(|since| format!("{:012x}70000000000000000000", since.as_millisecond()));
+        let since = since.map(|id| id.parse::<uuid::Uuid>().unwrap());
+        assert!(found.rows.iter().all(|row| since.is_none_or(|since| row.id.0 >= since)), "{what}");
         let statements = wire.statements();
         let list = statements.iter().find(|statement| statement.text.contains("/* list_runs */"));
         let text = &list.expect("it is listed").text;
@@ -88,7 +105,7 @@ async fn each_filter_of_runs_goes_along_an_index() {
             text_of(filter.result.map(ExecutionResult::as_str)),
             text_of(filter.name_prefix.as_deref()),
             text_of(filter.state.map(RunState::as_str)),
-            if filter.since.is_some() { "'00000000-0000-0000-0000-000000000000'" } else { "NULL" },
+            text_of(since.map(|since| since.to_string()).as_deref()),
         );
         let explained = client.simple_query(&sql).await.unwrap();
         let explained = explained.iter().find_map(|message| match message {

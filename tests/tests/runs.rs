@@ -382,3 +382,26 @@ async fn the_sweeper_goes_on_with_a_stop_that_was_not_carried_to_its_end() {
         "test"
     );
 }
+
+#[tokio::test]
+async fn a_run_that_somebody_holds_keeps_no_other_from_its_time_out_i9() {
+    let world = World::create().await;
+    let workflow = two_branches(&world, "https://target.test/").await;
+    let (held, other) =
+        (world.start(&workflow, "start", json!({})).await, world.start(&workflow, "start", json!({})).await);
+    // The held one is due first.
+    let due = format!(
+        "UPDATE workflow_runs SET due_at = now() - make_interval(secs => CASE id WHEN '{held}' THEN 60 ELSE 30 END)"
+    );
+    world.database.sql(&due).await;
+    let holder = world.database.connect_admin().await;
+    holder
+        .batch_execute(&format!("BEGIN; SELECT FROM workflow_runs WHERE id = '{held}' FOR KEY SHARE"))
+        .await
+        .unwrap();
+    assert!(sweep(&world.sweeper(3_600), tests::tick()).await.is_err(), "it is told");
+    assert_eq!((world.run_state(held).await, world.run_state(other).await), ("running", "failed"), "I9");
+    holder.batch_execute("COMMIT").await.unwrap();
+    sweep(&world.sweeper(3_600), tests::tick()).await.unwrap();
+    assert_eq!(world.run_state(held).await, "failed");
+}

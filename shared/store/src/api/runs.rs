@@ -160,7 +160,7 @@ pub async fn list_runs(
     };
     let rows = store
         .query(
-            &list_statement(Along::of(filter, has_few_of_the_name)),
+            &list_statement(Along::of(filter, has_few_of_the_name), &conditions(filter, page)),
             &[
                 (&organization_id, Type::UUID),
                 (&filter.workflow_id, Type::UUID),
@@ -177,7 +177,21 @@ pub async fn list_runs(
     read_page(&rows, RunRow::from_row)
 }
 
-fn list_statement(along: Along) -> String {
+/// The conditions of what is filtered by. Written out only then: a condition that may be none hides from Postgres how many rows there are.
+fn conditions(filter: &RunFilter, page: PageRequest) -> String {
+    let conditions = [
+        (filter.workflow_id.is_some(), " AND r.workflow_id = $2"),
+        (page.before.is_some(), " AND r.id < $3"),
+        (filter.node_id.is_some(), " AND r.node_id = $5"),
+        (filter.result.is_some(), " AND r.result = $6"),
+        (filter.name_prefix.is_some(), " AND r.name ^@ $7"),
+        (filter.state.is_some(), " AND r.state = $8"),
+        (filter.since.is_some(), " AND r.id >= $9"),
+    ];
+    conditions.iter().filter(|(is_wanted, _)| *is_wanted).map(|(_, condition)| *condition).collect()
+}
+
+fn list_statement(along: Along, conditions: &str) -> String {
     format!(
         "/* list_runs */
          SELECT r.*, w.name AS workflow_name, e.type
@@ -185,11 +199,7 @@ fn list_statement(along: Along) -> String {
                FROM (SELECT r.id, r.workflow_id, r.workflow_version, r.node_id, r.root_event_id, r.name, r.state, r.result, r.stop,
                          r.stopped_by, r.due_at, r.created_at, r.finished_at
                      FROM workflow_runs r
-                     WHERE {} AND r.parent_run_id IS NULL
-                       AND ($2::uuid IS NULL OR r.workflow_id = $2) AND ($3::uuid IS NULL OR r.id < $3)
-                       AND ($5::text IS NULL OR r.node_id = $5) AND ($6::text IS NULL OR r.result = $6)
-                       AND ($7::text IS NULL OR r.name ^@ $7) AND ($8::text IS NULL OR r.state = $8)
-                       AND ($9::uuid IS NULL OR r.id >= $9)
+                     WHERE {} AND r.parent_run_id IS NULL{conditions}
                      ORDER BY r.id DESC LIMIT $4::int8 + 1) p) r
          JOIN workflows w ON w.id = r.workflow_id AND w.organization_id = $1
          JOIN workflow_events e ON e.id = r.root_event_id

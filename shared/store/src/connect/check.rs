@@ -84,12 +84,12 @@ mod tests {
     fn a_schema_that_does_not_fit_is_refused_with_what_to_do() {
         check(SCHEMA_NEEDED, 1, None, "");
         check(SCHEMA_NEEDED + 90, NEWEST_MIGRATION, None, "");
-        check(SCHEMA_NEEDED - 1, 1, None, "schema is at V11, this code needs V12: run migrate");
+        check(SCHEMA_NEEDED - 1, 1, None, "schema is at V17, this code needs V18: run migrate");
         check(
             NEWEST_MIGRATION + 1,
             NEWEST_MIGRATION + 1,
             None,
-            "schema too new: it takes code from V13 on, this code is of V12; deploy the newer functions",
+            "schema too new: it takes code from V19 on, this code is of V18; deploy the newer functions",
         );
         check(
             SCHEMA_NEEDED,
