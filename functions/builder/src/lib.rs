@@ -76,7 +76,7 @@ pub async fn handle(batch: SqsBatch, deadline: Deadline, deps: &Deps) -> BatchRe
         }
         Err(BatchError::Store(error)) => put_off(fresh, &error, &mut response, deps).await,
     }
-    // What may be harmful comes after the others are safe.
+    // Suspects come after the others are safe.
     match suspects::build_suspects(&wakes_of(&again), suspects, later, deadline, deps).await {
         Ok(true) => {
             deps.queue.send(again.iter().filter_map(once_more).collect()).await;

@@ -1,4 +1,4 @@
-//! What may be harmful: items whose message was received before, together, with a crash counted on each beforehand; then what was at work
+//! Suspects: items whose message was received before, together, with a crash counted on each beforehand; then items that were at work
 //! before and is not known to be harmless, one item at a time, alone in the process.
 
 use std::collections::HashSet;
@@ -15,7 +15,7 @@ use crate::Deps;
 use crate::batch::{self, BatchError, Take, build_once, node_message};
 use crate::plan::Fallback;
 
-/// What one transaction over suspects may take; what there is no time for gets a fresh wake.
+/// The time that one transaction over suspects may take; an item for which there is none gets a fresh wake.
 const TIME_OF_ONE: Duration = Duration::from_secs(3);
 
 /// Builds the items of messages that were received before, and then, one by one, those that a batch left out. `again` is what the batch wants
@@ -48,7 +48,7 @@ async fn build_each(
     if !redelivered.event_ids.is_empty() || !redelivered.nodes.is_empty() {
         let found = find_all(redelivered, deps).await?;
         is_cut = is_full(&found);
-        // What never took a process along is harmless, or the first time it does is now.
+        // An item that never took a process along is harmless, or does it now for the first time.
         let (first, before): (Vec<_>, Vec<_>) = found.into_iter().partition(|item| item.crashes == 0);
         if first.len() > 1 && deadline.left() >= TIME_OF_ONE {
             match build_together(&first, &mut items, again, deps).await {

@@ -1,4 +1,4 @@
-//! What runs are due: their time-out, the rest of a stop, and an end that nobody wrote.
+//! Runs are given what they are due: their time-out, the rest of a stop, and an end that nobody wrote.
 
 use domain::function::{Actor, Function};
 use domain::ids::RunId;

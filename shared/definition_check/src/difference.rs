@@ -17,7 +17,7 @@ pub struct NodeChange {
 /// What differs between two definitions of one workflow.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Changes {
-    /// What differs of the workflow itself: `name`, `description`, `timeout`.
+    /// The fields of the workflow itself that differ: `name`, `description`, `timeout`.
     pub workflow: Vec<String>,
     /// Ids of the nodes that are new.
     pub added: Vec<String>,

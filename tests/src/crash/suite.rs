@@ -368,30 +368,32 @@ impl Suite {
 
     /// Waits until no work is open, at most so long; the backoff of the sweeper passes quicker than time does.
     pub async fn drain(&self, limit: Duration) {
-        let (until, mut shifted) = (Instant::now() + limit, Instant::now());
-        while self.work().await.0 > 0 && Instant::now() < until {
-            if shifted.elapsed() > SHIFT_PAUSE && !self.options.is_calm() {
-                // The clock of the sweeper is the database's: a test may shift it rather than wait for minutes.
-                let shift = "UPDATE workflow_node_queue_items SET last_sent_at = last_sent_at - interval '2 minutes';
-                    UPDATE workflow_node_executions SET last_sent_at = last_sent_at - interval '2 minutes' WHERE state <> 'finished'";
-                self.sealflow.sql(shift).await.expect("the clock is shifted");
-                shifted = Instant::now();
-            }
-            tokio::time::sleep(LOOK_PAUSE).await;
-        }
+        let shift = "UPDATE workflow_node_queue_items SET last_sent_at = last_sent_at - interval '2 minutes';
+            UPDATE workflow_node_executions SET last_sent_at = last_sent_at - interval '2 minutes' WHERE state <> 'finished'";
+        self.shift_until(limit, shift, async || self.work().await.0 == 0).await;
     }
 
-    /// Code that knows nothing of runs ends work and leaves the runs to today's sweeper, whose clock is shifted.
+    /// Code that knows nothing of runs ends work and leaves the runs to today's sweeper.
     async fn await_settled_runs(&self) {
         let sweeper = self.sealflow.lambda();
         sweeper.reconfigure("sweeper", |options| options.binary_beside = None).expect("it is there");
         sweeper.kill("sweeper").expect("it is there");
-        let until = Instant::now() + self.options.heal_max;
-        let shift = "UPDATE workflow_runs SET looked_at = coalesce(looked_at, created_at) - interval '2 minutes' WHERE state = 'running' RETURNING id";
-        while !self.sealflow.sql(shift).await.expect("the clock is shifted").is_empty()
-            && Instant::now() < until
-        {
-            tokio::time::sleep(SHIFT_PAUSE).await;
+        let shift = "UPDATE workflow_runs SET looked_at = coalesce(looked_at, created_at) - interval '2 minutes' WHERE state = 'running'";
+        let running = "SELECT count(*) FROM workflow_runs WHERE state = 'running'";
+        let is_over = async || self.sealflow.sql(running).await.expect("the runs are counted") == "0";
+        self.shift_until(self.options.heal_max, shift, is_over).await;
+    }
+
+    /// Waits until something is over, at most so long. The clock of the sweeper is the database's: a test may shift it rather than wait for
+    /// minutes.
+    async fn shift_until(&self, limit: Duration, shift: &str, is_over: impl AsyncFn() -> bool) {
+        let (until, mut shifted) = (Instant::now() + limit, Instant::now());
+        while !is_over().await && Instant::now() < until {
+            if shifted.elapsed() > SHIFT_PAUSE && !self.options.is_calm() {
+                self.sealflow.sql(shift).await.expect("the clock is shifted");
+                shifted = Instant::now();
+            }
+            tokio::time::sleep(LOOK_PAUSE).await;
         }
     }
 

@@ -4,6 +4,7 @@
 //! failed execution, and its neighbours go on (I9).
 
 mod environment;
+mod message;
 mod record;
 mod resolve;
 mod slots;

@@ -22,11 +22,9 @@ use store::{JsonText, StoreError};
 use uuid::Uuid;
 
 use super::environment::{Ancestors, Entry, EntryMarks, MarkScope, PlanEnvironment};
+use super::message::{cut_message, standing_message};
 use super::{PlanInput, Slots};
 use crate::definitions::Workflow;
-
-/// Characters of a message that is stored with an execution.
-const MESSAGE_CHARS_MAX: usize = 4_000;
 
 /// The stored form of a concurrency key that comes to empty text: `""` is that of a node without a key.
 const EMPTY_KEY: &str = "(empty)";
@@ -578,35 +576,4 @@ fn policy(node: &CompiledNode) -> Value {
         policy.insert("redact".to_owned(), json!(node.node.redact));
     }
     Value::Object(policy)
-}
-
-fn standing_message(reason: ResultReason) -> Option<String> {
-    let message = match reason {
-        ResultReason::RunLimit => "the run is past its limit of 1000 events in a row or 10000 executions",
-        ResultReason::NodeRemoved => "the node was removed from the workflow",
-        ResultReason::Cancelled => "the run was cancelled",
-        _ => return None,
-    };
-    Some(message.to_owned())
-}
-
-fn cut_message(message: String) -> String {
-    let message = domain::json::storable_text(message);
-    match message.char_indices().nth(MESSAGE_CHARS_MAX) {
-        Some((end, _)) => format!("{}…", &message[..end]),
-        None => message,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_message_has_a_limit_on_both_sides_i10() {
-        let cut = |chars: usize| cut_message("ä".repeat(chars)).chars().count();
-        assert_eq!(cut(MESSAGE_CHARS_MAX), MESSAGE_CHARS_MAX);
-        assert_eq!(cut(MESSAGE_CHARS_MAX + 1), MESSAGE_CHARS_MAX + 1, "cut, and a sign of it");
-        assert!(cut_message("ä".repeat(MESSAGE_CHARS_MAX + 1)).ends_with("ä…"));
-    }
 }

@@ -100,7 +100,7 @@ const LOCK: &str = "/* redrive_execution: lock */
     SELECT x.id FROM workflow_node_executions x JOIN workflows w ON w.id = x.workflow_id
     WHERE w.organization_id = $1 AND x.id = $2 FOR NO KEY UPDATE OF x";
 
-/// Whoever adds work to a run that may have ended holds its row, as whoever ends it does.
+/// The run's row is held by a redrive, which adds work to a run that may have ended, as by everybody who ends one.
 const LOCK_RUN: &str = "/* redrive_execution: lock run */
     SELECT run.id FROM workflow_runs run
     WHERE run.organization_id = $1 AND run.id = (SELECT x.run_id FROM workflow_node_executions x WHERE x.id = $2)

@@ -21,7 +21,7 @@ pub struct RunFilter {
     pub state: Option<RunState>,
     /// How they ended.
     pub result: Option<ExecutionResult>,
-    /// What their name begins with.
+    /// The beginning of their name.
     pub name_prefix: Option<String>,
     /// Not those that began before this.
     pub since: Option<Timestamp>,
