@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 use ureq::http::{Method, Request, StatusCode, Uri};
 use ureq::{Agent, Proxy};
 
-use crate::arguments::Global;
 use crate::failure::{Failure, Problem};
 
 /// Bytes of an answer: a page of the API has fewer.
@@ -49,8 +48,8 @@ impl Body {
 
 impl Api {
     /// A client with the settings of the command line and the environment.
-    pub(crate) fn new(global: &Global) -> Result<Self, Failure> {
-        let base = global.api_url.clone().ok_or_else(|| {
+    pub(crate) fn new(api_url: Option<&str>) -> Result<Self, Failure> {
+        let base = api_url.ok_or_else(|| {
             Failure::Usage(
                 "where the API is must be known: set SEALFLOW_API_URL, or give --api-url".to_owned(),
             )
@@ -91,7 +90,8 @@ impl Api {
         self.request(Method::DELETE, path, &[], None).map(drop)
     }
 
-    /// Rows of a list, newest first: as many pages as `limit` rows need. The second is the cursor of what is left.
+    /// Rows of a list, newest first: as many pages as `limit` rows need. The second is the cursor
+    /// of what is left.
     pub(crate) fn list(
         &self,
         path: &str,
@@ -203,8 +203,8 @@ pub(crate) fn invoke(
     Err(Failure::Failed(format!("the function {function} failed: {}", message.unwrap_or("it says no more"))))
 }
 
-/// One segment of a path. A name that a gateway would change on its way (it decodes paths, and cuts them at a `?`) goes as `~` and its
-/// base64url.
+/// One segment of a path. A name that a gateway would change on its way (it decodes paths, and cuts
+/// them at a `?`) goes as `~` and its base64url.
 pub(crate) fn segment(text: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     let is_dots = text.bytes().all(|byte| byte == b'.');
@@ -221,8 +221,9 @@ fn parse_base(base: &str, variable: &str) -> Result<Uri, Failure> {
         .ok_or_else(|| Failure::Usage(format!("{variable} is no URL such as https://api.example.com")))
 }
 
-/// No redirect is followed, for the token would go along; a proxy of the environment is not used towards this machine.
-/// After a time-out nobody knows whether the request was carried out, and this says so.
+/// No redirect is followed, for the token would go along; a proxy of the environment is not used
+/// towards this machine. After a time-out nobody knows whether the request was carried out, and
+/// this says so.
 fn not_reached(base: impl std::fmt::Display, error: &ureq::Error) -> Failure {
     Failure::Failed(match error {
         ureq::Error::Timeout(_) => format!(

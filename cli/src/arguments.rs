@@ -3,10 +3,10 @@
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    admin, completion, dlq_list, dlq_redrive, event_list, execution_cancel, execution_list, execution_show,
-    expr, queue_list, run_cancel, run_list, run_start, run_watch, secret_delete, secret_list, secret_set,
-    token_create, token_list, token_revoke, webhook_list, webhook_rotate, webhook_set, workflow_apply,
-    workflow_delete, workflow_list, workflow_show,
+    admin, completion, dlq_list, dlq_redrive, event_list, execution_cancel, execution_list,
+    execution_release, execution_show, expr, queue_list, run_cancel, run_list, run_start, run_watch,
+    secret_delete, secret_list, secret_set, token_create, token_list, token_revoke, webhook_list,
+    webhook_rotate, webhook_set, workflow_apply, workflow_delete, workflow_list, workflow_show,
 };
 use crate::output::Format;
 
@@ -20,7 +20,7 @@ pub(crate) struct Arguments {
     pub(crate) command: Command,
 }
 
-/// What every command takes.
+/// The arguments of every command.
 #[derive(Args)]
 pub(crate) struct Global {
     /// Answer in JSON.
@@ -55,7 +55,7 @@ pub(crate) enum Command {
     /// List, show and cancel executions.
     #[command(subcommand)]
     Execution(Execution),
-    /// List what failed for good, and try it once more.
+    /// List dead letters, and redrive them.
     #[command(subcommand)]
     Dlq(Dlq),
     /// List events.
@@ -67,7 +67,7 @@ pub(crate) enum Command {
     /// Make, list and revoke tokens of the API.
     #[command(subcommand)]
     Token(Token),
-    /// What operators do by hand: schema, first organization, another KMS key.
+    /// The manual tasks of operators: schema, first organization, another KMS key.
     #[command(subcommand)]
     Admin(admin::Admin),
     /// Try an expression on a recorded event; needs neither API nor token.
@@ -92,7 +92,7 @@ pub(crate) enum Workflow {
 pub(crate) enum Secret {
     /// Set one key of a secret; the value comes from standard input.
     Set(secret_set::Set),
-    /// List secrets: names, keys, hosts and times.
+    /// List secrets: names, keys, hosts, places and times.
     List(secret_list::List),
     /// Delete a secret, or one key of it.
     Delete(secret_delete::Delete),
@@ -102,7 +102,7 @@ pub(crate) enum Secret {
 pub(crate) enum Webhook {
     /// List the webhooks of a workflow.
     List(webhook_list::List),
-    /// Make a new key or token; the present one is taken for a while too.
+    /// Make a new key or token; the present one is accepted for a while too.
     Rotate(webhook_rotate::Rotate),
     /// Set the key or token; it comes from standard input.
     Set(webhook_set::Set),
@@ -128,11 +128,13 @@ pub(crate) enum Execution {
     Show(execution_show::Show),
     /// Cancel one execution; the rest of its run goes on.
     Cancel(execution_cancel::Cancel),
+    /// Let a held execution go on now.
+    Release(execution_release::Release),
 }
 
 #[derive(Subcommand)]
 pub(crate) enum Dlq {
-    /// List executions that failed for good.
+    /// List dead letters: executions that failed, whose failure no edge took.
     List(dlq_list::List),
     /// Route the events of failed executions to their nodes once more.
     Redrive(dlq_redrive::Redrive),
@@ -158,14 +160,6 @@ pub(crate) enum Token {
     List(token_list::List),
     /// Revoke a token: it is refused from now on.
     Revoke(token_revoke::Revoke),
-}
-
-/// How many rows a list gives.
-#[derive(Args)]
-pub(crate) struct Limit {
-    /// Rows at most, newest first.
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    pub(crate) limit: u32,
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What went wrong, for a person and for a script.
+//! The failures of a command, for a person and for a script.
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
@@ -21,7 +21,7 @@ pub(crate) enum Failure {
     Silent,
 }
 
-/// What the API answered.
+/// The API's answer.
 #[derive(Debug)]
 pub(crate) struct Refusal {
     pub(crate) problem: Problem,
@@ -113,7 +113,8 @@ impl Failure {
     }
 }
 
-/// `FILE:LINE:COLUMN: LEVEL: FIELD: MESSAGE`, and below it the expression, else the line of the file, with a caret.
+/// `FILE:LINE:COLUMN: LEVEL: FIELD: MESSAGE`, and below it the expression, else the line of the
+/// file, with a caret.
 pub(crate) fn render_place(level: &str, place: &Place, source: Option<&Source>) -> String {
     let mut text = String::new();
     if let (Some(source), true) = (source, place.line > 0) {

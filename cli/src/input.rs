@@ -9,8 +9,8 @@ use crate::failure::Failure;
 /// Bytes of a value that are read; the API takes 64 KiB.
 const VALUE_BYTES_MAX: u64 = 128 * 1024;
 
-/// Refuses a value on the command line, without repeating it. `input` is what stands in the place of `-`; `usage` is a command
-/// that would be right.
+/// Refuses a value on the command line, without repeating it. `input` is what stands in the place
+/// of `-`; `usage` is a command that would be right.
 pub(crate) fn check_is_standard_input(input: Option<&str>, usage: &str) -> Result<(), Failure> {
     if input == Some("-") {
         return Ok(());

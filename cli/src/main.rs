@@ -1,12 +1,16 @@
 //! `sealflow`: the command line of the API.
 //!
-//! Exit status: 0 for success, 1 for a failure (of a request, or of the run that was watched), 2 for wrong usage.
+//! Exit status: 0 for success, 1 for a failure (of a request, or of the run that was watched), 2
+//! for wrong usage.
 
 mod api;
 mod arguments;
 mod commands;
+mod context;
+mod dispatch;
 mod failure;
 mod input;
+mod listing;
 mod output;
 mod trial;
 
@@ -18,7 +22,7 @@ use arguments::Arguments;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match commands::run(&arguments) {
+    match dispatch::run(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             failure.print(arguments.global.format());

@@ -1,4 +1,4 @@
-//! What is printed: tables for people, JSON for scripts.
+//! The output: tables for people, JSON for scripts.
 
 use std::io::Write as _;
 
@@ -25,7 +25,8 @@ macro_rules! say {
 }
 pub(crate) use say;
 
-/// Writes to standard output. Who reads it may stop (`| head`): then there is nobody left to tell, and that is no failure.
+/// Writes to standard output. Who reads it may stop (`| head`): then there is nobody left to tell,
+/// and that is no failure.
 pub(crate) fn emit(text: &str) {
     let mut output = std::io::stdout().lock();
     if let Err(error) = output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
@@ -34,7 +35,8 @@ pub(crate) fn emit(text: &str) {
     }
 }
 
-/// Text with control characters (and those that turn the direction of text) escaped, so that data can't steer the terminal.
+/// Text with control characters (and those that turn the direction of text) escaped, so that data
+/// can't steer the terminal.
 pub(crate) fn printable(text: &str) -> String {
     text.chars()
         .map(|c| if is_steering(c) { c.escape_unicode().to_string() } else { c.to_string() })

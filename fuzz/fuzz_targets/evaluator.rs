@@ -1,4 +1,5 @@
-//! The law: rendering the parts gives what evaluating with the values gives; and no error holds a value.
+//! The law: rendering the parts gives what evaluating with the values gives; and no error holds a
+//! value.
 #![no_main]
 
 use expression::{FieldKind, Template};

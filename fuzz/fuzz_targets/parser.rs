@@ -1,4 +1,5 @@
-//! Any text as a bare expression: parsing ends, with a tree or an error whose place lies in the text.
+//! Any text as a bare expression: parsing ends, with a tree or an error whose place lies in the
+//! text.
 #![no_main]
 
 use expression::{FieldKind, Template};

@@ -1,4 +1,5 @@
-//! Any text as stored parts: it is refused, or it renders to no more than was said, or it is refused without a word.
+//! Any text as stored parts: it is refused, or it renders to no more than was said, or it is
+//! refused without a word.
 #![no_main]
 
 use jiff::Timestamp;

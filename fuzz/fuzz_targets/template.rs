@@ -1,4 +1,5 @@
-//! Any text as each kind of field: literal text stays as it is, the rest folds or errs in its place.
+//! Any text as each kind of field: literal text stays as it is, the rest folds or errs in its
+//! place.
 #![no_main]
 
 use expression::{FieldKind, Template};

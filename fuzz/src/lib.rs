@@ -92,7 +92,8 @@ impl Secrets for Safe {
     }
 }
 
-/// Checks what holds for every error: its place lies in the source, it can be shown, and it holds no secret.
+/// Checks what holds for every error: its place lies in the source, it can be shown, and it holds
+/// no secret.
 pub fn check(error: &Error, source: &str) {
     assert!(error.span.start <= error.span.end && error.span.end <= source.len(), "{error:?}");
     let shown = (error.to_string(), error.render(source), error.render(""));

@@ -1,8 +1,10 @@
-//! Child processes that never outlive us: each has a thread that starts it, waits for it and reaps it.
+//! Child processes that never outlive us: each has a thread that starts it, waits for it and reaps
+//! it.
 //!
-//! The thread matters: `setpriv --pdeathsig` fires when the *thread* that started the child ends, so a short-lived
-//! one would kill the child at once. Each child leads a process group of its own, so that Ctrl-C in a terminal
-//! reaches only us and we stop everything in order. What `Drop` can't do (we were killed) the janitor does.
+//! The thread matters: `setpriv --pdeathsig` fires when the *thread* that started the child ends,
+//! so a short-lived one would kill the child at once. Each child leads a process group of its own,
+//! so that Ctrl-C in a terminal reaches only us and we stop everything in order. What `Drop` can't
+//! do (we were killed) the janitor does.
 
 use std::io;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -60,7 +62,7 @@ impl Process {
         Ok(Self { name: name.to_owned(), pid, stop_signal, child, exited })
     }
 
-    /// What it was called at its start.
+    /// The name that it was given at its start.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -92,7 +94,8 @@ impl Process {
         }
     }
 
-    /// Asks it to end, waits a bounded time, then kills it. Blocks; quick for a process that has ended.
+    /// Asks it to end, waits a bounded time, then kills it. Blocks; quick for a process that has
+    /// ended.
     pub fn stop(&self) {
         self.signal(self.stop_signal);
         if !self.has_ended_within(Duration::from_secs(STOP_SECONDS_MAX)) {
@@ -130,7 +133,8 @@ impl std::fmt::Display for Process {
     }
 }
 
-/// A command that dies with us where `setpriv` exists: `program` with its arguments still to be added.
+/// A command that dies with us where `setpriv` exists: `program` with its arguments still to be
+/// added.
 pub fn command(program: impl Into<PathBuf>) -> Command {
     let program = program.into();
     match setpriv() {
@@ -179,7 +183,7 @@ fn run(
         waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT)
     {}
     let mut child = lock(slot);
-    // What it left behind in its group goes with it.
+    // The processes that it left behind in its group go with it.
     let _gone = kill_process_group(pid, Signal::KILL);
     let status = child.take().and_then(|mut child| child.wait().ok());
     janitor::remove_process(pid);

@@ -1,4 +1,5 @@
-//! What stays up: the development loop with `cargo lambda watch`, and the bare stack for tests.
+//! The commands that stay up: the development loop with `cargo lambda watch`, and the bare stack
+//! for tests.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -16,7 +17,8 @@ use crate::net;
 use crate::sealflow::{Environments, Sealflow};
 use crate::stack::{StackOptions, find_in_environment};
 
-/// Names the file with the functions' environments, which only `dev` writes and `run-function` reads.
+/// Names the file with the functions' environments, which only `dev` writes and `run-function`
+/// reads.
 const ENVIRONMENTS_FILE: &str = "SEALFLOW_DEV_ENVIRONMENTS";
 
 /// Where `cargo lambda invoke` looks for functions unless told otherwise.
@@ -25,8 +27,8 @@ pub const INVOKE_PORT: u16 = 9000;
 /// How long `cargo lambda watch` may take from start to accepting invocations.
 const WATCH_START_SECONDS_MAX: u64 = 30;
 
-/// Serves API and webhooks on `port` until it is dropped, with the functions under `cargo lambda watch`, which is
-/// invoked on `invoke_port`. A port that is taken is replaced by a free one.
+/// Serves API and webhooks on `port` until it is dropped, with the functions under `cargo lambda
+/// watch`, which is invoked on `invoke_port`. A port that is taken is replaced by a free one.
 ///
 /// # Errors
 ///
@@ -35,7 +37,8 @@ pub async fn run(port: u16, invoke_port: u16) -> Result<()> {
     let cargo_lambda = find_in_environment("venv-dev", "cargo-lambda")?;
     println!("starting Postgres, ministack and cargo lambda watch");
     let mut builder = Sealflow::builder().gateway_port(free_or_any(port)?);
-    // What the `http` component may reach on this machine, as the operator says it on AWS too.
+    // The hosts that the `http` component may reach on this machine, as the operator names them on
+    // AWS too.
     if let Ok(allow) = std::env::var("SEALFLOW_HTTP_ALLOW") {
         builder = builder.http_allow(allow);
     }
@@ -71,7 +74,8 @@ pub async fn stay_up_with_stack() -> Result<()> {
     Ok(())
 }
 
-/// Becomes a function's binary, with the environment that `dev` wrote for the function that Lambda names.
+/// Becomes a function's binary, with the environment that `dev` wrote for the function that Lambda
+/// names.
 ///
 /// # Errors
 ///
@@ -87,8 +91,9 @@ pub fn run_function(command: &[PathBuf]) -> Result<()> {
     Err(error).with_context(|| format!("cannot run {}", program.display()))
 }
 
-/// `cargo lambda watch` starts a function with `cargo run` on its first invocation. Each function has an environment of
-/// its own (another database role), which it has no way to say; Cargo's runner setting has.
+/// `cargo lambda watch` starts a function with `cargo run` on its first invocation. Each function
+/// has an environment of its own (another database role), which it has no way to say; Cargo's
+/// runner setting has.
 fn start_watch(
     cargo_lambda: &Path,
     environments: &Environments,

@@ -18,7 +18,8 @@ pub struct Folder {
     is_kept: bool,
 }
 
-/// Opens a file to append to, made with mode 0600: what functions say and answer may hold credentials that are shown once.
+/// Opens a file to append to, made with mode 0600: what functions say and answer may hold
+/// credentials that are shown once.
 ///
 /// # Errors
 ///
@@ -28,7 +29,8 @@ pub fn append_privately(path: &Path) -> std::io::Result<fs::File> {
 }
 
 impl Folder {
-    /// Makes `sealflow-NAME-RANDOM` below the temp directory, mode 0711: others may pass through, not list.
+    /// Makes `sealflow-NAME-RANDOM` below the temp directory, mode 0711: others may pass through,
+    /// not list.
     ///
     /// # Errors
     ///

@@ -1,4 +1,5 @@
-//! The little HTTP that a local stack needs: a loopback server with one handler, and a client that keeps connections.
+//! The little HTTP that a local stack needs: a loopback server with one handler, and a client that
+//! keeps connections.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -32,8 +33,8 @@ pub type Response = http::Response<Bytes>;
 
 /// The runtime that everything in this crate runs on.
 ///
-/// It is one of its own, so that servers and pollers go on while a test blocks its thread, and outlive the runtime of
-/// the test that started them when a stack is shared.
+/// It is one of its own, so that servers and pollers go on while a test blocks its thread, and
+/// outlive the runtime of the test that started them when a stack is shared.
 pub fn runtime() -> &'static Runtime {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
     RUNTIME.get_or_init(|| {
@@ -54,8 +55,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Listens on a free loopback port and answers every request with `handler`. A body above `body_bytes_max` is
-    /// answered 413 and never reaches it.
+    /// Listens on a free loopback port and answers every request with `handler`. A body above
+    /// `body_bytes_max` is answered 413 and never reaches it.
     ///
     /// # Errors
     ///
@@ -111,7 +112,8 @@ impl Drop for Server {
     }
 }
 
-/// Listens on a loopback port (0: any free one) for a server that is started later, whose address is known now.
+/// Listens on a loopback port (0: any free one) for a server that is started later, whose address
+/// is known now.
 ///
 /// # Errors
 ///

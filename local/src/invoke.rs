@@ -9,11 +9,11 @@ use bytes::Bytes;
 use crate::http;
 use crate::lambda::{Answer, Lambda};
 
-/// How long an invocation through `cargo lambda watch` may take: it may compile first, and never answers for a function
-/// that crashed.
+/// How long an invocation through `cargo lambda watch` may take: it may compile first, and never
+/// answers for a function that crashed.
 const REMOTE_SECONDS_MAX: u64 = 180;
 
-/// Who runs the functions.
+/// The runner of the functions.
 #[derive(Debug, Clone)]
 pub enum Invoker {
     /// The runner in this process.
@@ -35,7 +35,8 @@ impl Invoker {
         }
     }
 
-    /// As [`Invoker::invoke`], for what an invocation caused that was `hops` away from the outside world; only our own runner counts.
+    /// As [`Invoker::invoke`], for what an invocation caused that was `hops` away from the outside
+    /// world; only our own runner counts.
     ///
     /// # Errors
     ///

@@ -1,8 +1,9 @@
 //! The janitor: a small shell that waits for our end and cleans up what we could not.
 //!
-//! `Drop` stops children and removes folders, but not when we are killed, nor for a value in a `static` (a test binary
-//! that shares one stack). The janitor reads a list of processes and folders from a pipe; when the pipe closes, which
-//! the kernel does however we end, it stops what is still on the list and goes.
+//! `Drop` stops children and removes folders, but not when we are killed, nor for a value in a
+//! `static` (a test binary that shares one stack). The janitor reads a list of processes and
+//! folders from a pipe; when the pipe closes, which the kernel does however we end, it stops what
+//! is still on the list and goes.
 
 use std::io::Write;
 use std::os::unix::process::CommandExt;

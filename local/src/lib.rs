@@ -1,5 +1,6 @@
-//! sealflow on one machine: real Postgres, stand-ins for SQS and KMS that speak their protocols, and a Lambda runner
-//! for the very function binaries that run on AWS. Demo, development loop, tests and benchmarks stand on it.
+//! sealflow on one machine: real Postgres, stand-ins for SQS and KMS that speak their protocols,
+//! and a Lambda runner for the very function binaries that run on AWS. Demo, development loop,
+//! tests and benchmarks stand on it.
 //!
 //! For development machines only: everything binds loopback and trusts whoever reaches it.
 

@@ -1,10 +1,12 @@
-//! The chain of invocations behind an invocation, as Lambda counts it in the trace header to stop recursive loops.
+//! The chain of invocations behind an invocation, as Lambda counts it in the trace header to stop
+//! recursive loops.
 //!
-//! The AWS SDK of a function forwards the header of its invocation with each call, SQS keeps it as the message's `AWSTraceHeader`, and
-//! the invocation that the message causes is one hop further. Lambda ends a chain after about 16 of them unless the function's
-//! `RecursiveLoop` is `Allow`.
+//! The AWS SDK of a function forwards the header of its invocation with each call, SQS keeps it as
+//! the message's `AWSTraceHeader`, and the invocation that the message causes is one hop further.
+//! Lambda ends a chain after about 16 of them unless the function's `RecursiveLoop` is `Allow`.
 //!
-//! Source: the Lambda developer guide, "Use Lambda recursive loop detection to prevent infinite loops".
+//! Source: the Lambda developer guide, "Use Lambda recursive loop detection to prevent infinite
+//! loops".
 
 use crate::random;
 

@@ -38,11 +38,11 @@ enum Command {
         #[arg(long, default_value_t = local::dev::INVOKE_PORT)]
         invoke_port: u16,
     },
-    /// Start Postgres, ministack and moto, print where they are as NAME=VALUE lines, and stay up until standard input
-    /// closes or Ctrl-C.
+    /// Start Postgres, ministack and moto, print where they are as NAME=VALUE lines, and stay up
+    /// until standard input closes or Ctrl-C.
     Stack,
-    /// Search a database, logs and messages for secrets, which are read from standard input, one a line: raw, JSON, URL, HTML, hex and
-    /// base64. Exit status 1 when one is found.
+    /// Search a database, logs and messages for secrets, which are read from standard input, one a
+    /// line: raw, JSON, URL, HTML, hex and base64. Exit status 1 when one is found.
     Leaks {
         /// The database: postgres://ROLE@HOST:PORT/NAME, of a role that may read everything.
         #[arg(long, value_name = "URL")]

@@ -1,5 +1,5 @@
-//! Event source mappings: a queue is polled, its messages become an SQS event, and what the function did not report as
-//! failed is deleted. Visibility and dead letters are SQS's own.
+//! Event source mappings: a queue is polled, its messages become an SQS event, and what the
+//! function did not report as failed is deleted. Visibility and dead letters are SQS's own.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -23,14 +23,15 @@ use crate::lineage;
 use crate::sqs::{self, Message};
 use crate::stack::REGION;
 
-/// The pause after the first empty poll; each further one doubles it. ministack's long poll answers 50 ms late.
+/// The pause after the first empty poll; each further one doubles it. ministack's long poll answers
+/// 50 ms late.
 const PAUSE_MS_MIN: u64 = 5;
 /// The longest pause between two polls, and so what an idle queue adds to the first message's way.
 const PAUSE_MS_MAX: u64 = 50;
 /// The pause after an error, which is most likely a stand-in that a test has stopped.
 const ERROR_PAUSE_MS: u64 = 200;
 
-/// What is polled, and for whom.
+/// The polled queue, and the function for which it is polled.
 #[derive(Debug, Clone)]
 pub struct MappingOptions {
     /// Where SQS is.
@@ -53,7 +54,7 @@ pub struct Mapping {
     task: AbortHandle,
 }
 
-/// What a mapping has done so far.
+/// The counts of a mapping so far.
 #[derive(Debug, Default)]
 struct Counts {
     messages: AtomicU64,
@@ -62,7 +63,8 @@ struct Counts {
     in_flight: AtomicU64,
 }
 
-/// A file to which every message that passes is appended, one JSON object a line: for the leak check.
+/// A file to which every message that passes is appended, one JSON object a line: for the leak
+/// check.
 #[derive(Debug)]
 pub struct MessageRecord {
     file: Mutex<File>,
@@ -142,7 +144,8 @@ impl Mapping {
         self.counts.invocations.load(Ordering::SeqCst)
     }
 
-    /// How many records failed so far: reported by the function, or in an invocation that failed as a whole.
+    /// How many records failed so far: reported by the function, or in an invocation that failed as
+    /// a whole.
     pub fn failures(&self) -> u64 {
         self.counts.failures.load(Ordering::SeqCst)
     }
@@ -226,7 +229,8 @@ impl Poller {
     }
 }
 
-/// The trace header that SQS kept of the sender; a proxy of a test puts it among the sender's own attributes.
+/// The trace header that SQS kept of the sender; a proxy of a test puts it among the sender's own
+/// attributes.
 fn trace_of(message: &Message) -> Option<&str> {
     let name = lineage::MESSAGE_ATTRIBUTE;
     let kept = message.attributes.get(name).map(String::as_str);
@@ -269,8 +273,9 @@ fn message_attributes(message: &Message) -> Value {
     Value::Object(attributes.collect())
 }
 
-/// The ids that the function reported as failed; `None` when the whole batch failed: by an error of the function, an
-/// answer of another shape, or an id that isn't in the batch (ReportBatchItemFailures).
+/// The ids that the function reported as failed; `None` when the whole batch failed: by an error of
+/// the function, an answer of another shape, or an id that isn't in the batch
+/// (ReportBatchItemFailures).
 fn failed_records(answer: &Answer, messages: &[Message]) -> Option<HashSet<String>> {
     if answer.is_error {
         return None;

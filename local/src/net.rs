@@ -9,8 +9,8 @@ use tokio::time::{Instant, sleep};
 
 use crate::child::Process;
 
-/// A loopback port that was free a moment ago. Another process may take it before it is used, so callers that hand it
-/// to a child try again with another.
+/// A loopback port that was free a moment ago. Another process may take it before it is used, so
+/// callers that hand it to a child try again with another.
 ///
 /// # Errors
 ///

@@ -18,7 +18,8 @@ async fn one(kind: SignalKind) {
         Ok(mut signals) => {
             signals.recv().await;
         }
-        // A signal that can't be listened for ends the program in its default way, and the janitor cleans up.
+        // A signal that can't be listened for ends the program in its default way, and the janitor
+        // cleans up.
         Err(_) => pending().await,
     }
 }

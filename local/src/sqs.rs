@@ -1,7 +1,7 @@
 //! SQS in its JSON protocol, as far as a poller and a leak check need it.
 //!
-//! The SDK belongs to the `queue` crate alone, and a stand-in for Lambda's pollers should not share code with what it
-//! delivers to. Signatures are made up: no stand-in checks them.
+//! The SDK belongs to the `queue` crate alone, and a stand-in for Lambda's pollers should not share
+//! code with what it delivers to. Signatures are made up: no stand-in checks them.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -28,7 +28,7 @@ pub struct Message {
     pub message_id: String,
     /// Deletes this one receipt of it.
     pub receipt_handle: String,
-    /// What was sent.
+    /// The text that was sent.
     pub body: String,
     /// The digest of the body that SQS made.
     #[serde(rename = "MD5OfBody", default)]
@@ -41,7 +41,7 @@ pub struct Message {
     pub message_attributes: BTreeMap<String, Value>,
 }
 
-/// What a queue does with a message that isn't deleted.
+/// The treatment by a queue of a message that isn't deleted.
 #[derive(Debug, Clone, Copy)]
 pub struct QueueOptions {
     /// Seconds for which a received message is hidden.
@@ -172,8 +172,8 @@ pub fn queue_arn(queue_url: &str) -> String {
     format!("arn:aws:sqs:{REGION}:{account}:{name}")
 }
 
-/// One call in the JSON protocol that SQS and KMS share: `target` as in `AmazonSQS.SendMessage`, `version` the
-/// protocol's, 1.0 or 1.1.
+/// One call in the JSON protocol that SQS and KMS share: `target` as in `AmazonSQS.SendMessage`,
+/// `version` the protocol's, 1.0 or 1.1.
 ///
 /// # Errors
 ///

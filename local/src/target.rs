@@ -1,7 +1,8 @@
 //! The outside world: a server that remembers what it was sent and echoes it, headers included.
 //!
-//! Because it echoes the request's headers, a secret that was sent to it comes back in its answer: scrubbing must be
-//! seen to work. `/status/NNN…` answers with that status, `/delay/MS…` after that time, all else with 200.
+//! Because it echoes the request's headers, a secret that was sent to it comes back in its answer:
+//! scrubbing must be seen to work. `/status/NNN…` answers with that status, `/delay/MS…` after that
+//! time, all else with 200.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -145,7 +146,8 @@ fn echo(received: &Received) -> Value {
     json!({ "method": received.method, "path": received.path, "headers": headers, "body": body })
 }
 
-/// The number after `name` anywhere in the path: `/status/500`, `/builds/status/500?x`. A status must be one.
+/// The number after `name` anywhere in the path: `/status/500`, `/builds/status/500?x`. A status
+/// must be one.
 fn parameter<Number: std::str::FromStr + PartialOrd + From<u16>>(path: &str, name: &str) -> Option<Number> {
     let (_, after) = path.split_once(name)?;
     let digits = after.split(|character: char| !character.is_ascii_digit()).next()?;

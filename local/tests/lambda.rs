@@ -1,4 +1,5 @@
-//! The runner, seen from a function's side and from its callers': with a small function in Python that does as told.
+//! The runner, seen from a function's side and from its callers': with a small function in Python
+//! that does as told.
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 

@@ -1,4 +1,5 @@
-//! The whole product starts, is wired and stops: with a small function in Python in the place of each real one.
+//! The whole product starts, is wired and stops: with a small function in Python in the place of
+//! each real one.
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 

@@ -12,7 +12,7 @@ const EXECUTIONS_FULL: usize = 10_000;
 const FAULTS_MIN: usize = 500;
 /// How long Postgres, SQS and KMS are down each.
 const OUTAGE: Duration = Duration::from_secs(20);
-/// What the last tenth of a backlog may take of the first one's time.
+/// The most time that the last tenth of a backlog may take, as a multiple of the first one's.
 const TENTHS_MAX: f64 = 1.5;
 
 #[tokio::main]

@@ -1,9 +1,10 @@
-//! The whole product under test from outside: the real function binaries behind the Lambda runtime API, real Postgres, SQS and KMS
-//! stand-ins, a front, and an outside world that remembers.
+//! The whole product under test from outside: the real function binaries behind the Lambda runtime
+//! API, real Postgres, SQS and KMS stand-ins, a front, and an outside world that remembers.
 //!
-//! A test file shares one [`Product`]; each test is a [`Story`] with an organization of its own, so that stories run side by side. A
-//! story that has ended left nothing behind: no waiting item, no active execution, no lease; when none is at work any more, the
-//! queues are empty and no secret is found anywhere (I1).
+//! A test file shares one [`Product`]; each test is a [`Story`] with an organization of its own, so
+//! that stories run side by side. A story that has ended left nothing behind: no waiting item, no
+//! active execution, no lease; when none is at work any more, the queues are empty and no secret is
+//! found anywhere (I1).
 
 pub mod cli;
 pub mod issuer;
@@ -20,7 +21,7 @@ use local::leaks::{self, Place};
 use local::sealflow::{Builder, Organization, Sealflow};
 use local::stack::{Stack, StackOptions};
 use serde_json::{Value, json};
-use tokio::sync::OnceCell;
+use tokio::sync::{Mutex as AsyncMutex, OnceCell};
 
 use crate::{WAIT_MAX, wait_for};
 pub use cli::{Cli, Ended};
@@ -46,21 +47,50 @@ pub struct Product {
 }
 
 /// A product that the tests of one file share, each on a runtime of its own.
+///
+/// The database lets each function's role have few connections, whatever products there are: one
+/// that no test holds is stopped when another starts.
 pub struct Shared {
-    cell: OnceCell<Product>,
+    product: Mutex<Option<Arc<Product>>>,
+    starts: AsyncMutex<()>,
 }
+
+/// The shared products that were started.
+static SHARED: Mutex<Vec<&'static Shared>> = Mutex::new(Vec::new());
 
 impl Shared {
     /// Nothing is started yet.
     #[must_use]
     pub const fn new() -> Self {
-        Self { cell: OnceCell::const_new() }
+        Self { product: Mutex::new(None), starts: AsyncMutex::const_new(()) }
     }
 
-    /// The product; `choose` is asked once.
-    pub async fn get(&self, choose: impl FnOnce(Builder) -> Builder) -> &Product {
-        self.cell.get_or_init(|| Product::start(choose)).await
+    /// The product; `choose` is asked at each start.
+    pub async fn get(&'static self, choose: impl FnOnce(Builder) -> Builder) -> Arc<Product> {
+        let _one_at_a_time = self.starts.lock().await;
+        if let Some(product) = lock(&self.product).clone() {
+            return product;
+        }
+        let product = Arc::new(Product::start(choose).await);
+        *lock(&self.product) = Some(Arc::clone(&product));
+        let mut shared = lock(&SHARED);
+        if !shared.iter().any(|known| std::ptr::eq(*known, self)) {
+            shared.push(self);
+        }
+        product
     }
+}
+
+/// Stops the shared products that no test holds.
+fn stop_idle_products() {
+    for shared in lock(&SHARED).iter() {
+        let idle = lock(&shared.product).take_if(|product| Arc::strong_count(product) == 1);
+        drop(idle);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Default for Shared {
@@ -75,6 +105,7 @@ impl Product {
     /// # Panics
     /// When it does not start.
     pub async fn start(choose: impl FnOnce(Builder) -> Builder) -> Self {
+        stop_idle_products();
         let (target, other) = (Outside::start().await, Outside::start().await);
         let builder = Sealflow::builder()
             .stack(stack().await)
@@ -97,10 +128,11 @@ impl Product {
 
     /// Something else that the leak check searches: what a command printed, …
     pub fn add_place(&self, name: &str, content: Vec<u8>) {
-        self.places.lock().unwrap_or_else(PoisonError::into_inner).push((name.to_owned(), content));
+        lock(&self.places).push((name.to_owned(), content));
     }
 
-    /// I1: none of `secrets` is found in the database, logs, messages, answers and the added places, in any form.
+    /// I1: none of `secrets` is found in the database, logs, messages, answers and the added
+    /// places, in any form.
     ///
     /// # Panics
     /// When one is, or a place can't be read.
@@ -109,22 +141,27 @@ impl Product {
         assert!(report.is_clean(), "{report}");
     }
 
-    /// What the leak check finds.
+    /// The report of the leak check.
     ///
     /// # Panics
     /// When a place can't be read.
     pub async fn leaks(&self, secrets: &[&str]) -> leaks::Report {
-        let more = self.places.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let more = lock(&self.places).clone();
         let more = more.into_iter().map(|(name, content)| Place::new(name, content)).collect();
         leaks::check_everything(&self.sealflow, secrets, more).await.expect("every place is read")
     }
 
-    /// Sends a request to the front.
+    /// Sends a request to the front; an answer of the API is held against its document.
     ///
     /// # Panics
     /// When nobody answers.
     pub async fn send(&self, request: Request<Bytes>) -> Response<Bytes> {
-        local::http::send(request, REQUEST_MAX).await.expect("the front answers")
+        let (method, path) = (request.method().to_string(), request.uri().path().to_owned());
+        let answer = local::http::send(request, REQUEST_MAX).await.expect("the front answers");
+        if path.starts_with("/v1/") {
+            crate::openapi::check_response(&method, &path, &answer);
+        }
+        answer
     }
 
     /// The ends of all functions' logs, for the message of a failed test.
@@ -164,7 +201,8 @@ pub struct Story<'a> {
 }
 
 impl Story<'_> {
-    /// A request to the API with the organization's token: status and JSON body (null when there is none).
+    /// A request to the API with the organization's token: status and JSON body (null when there is
+    /// none).
     pub async fn call(&self, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
         let body = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
         self.call_with(method, path, "application/json", body).await
@@ -306,8 +344,8 @@ impl Story<'_> {
         (answer.status().as_u16(), json_of(&answer))
     }
 
-    /// What intake has stored for the organization: root events, what waits or runs for them, and deduplication keys. What runs
-    /// meanwhile does not change it.
+    /// The rows that intake has stored for the organization: root events, the work that waits or
+    /// runs for them, and deduplication keys. Work that runs meanwhile does not change them.
     ///
     /// # Panics
     /// When the database refuses.
@@ -333,8 +371,9 @@ impl Story<'_> {
         format!("SELECT id FROM workflows WHERE organization_id = '{}'", self.organization.id)
     }
 
-    /// The end of a story: nothing waits, nothing is active and nothing holds a lease. The last story at work finds the queues empty,
-    /// and neither the secrets nor the organization's token anywhere (I1).
+    /// The end of a story: nothing waits, nothing is active and nothing holds a lease. The last
+    /// story at work finds the queues empty, and neither the secrets nor the organization's token
+    /// anywhere (I1).
     ///
     /// # Panics
     /// When something is left or found.

@@ -1,5 +1,5 @@
-//! KMS as far as envelopes go: it binds a wrapped key to its KMS key and encryption context as KMS does, counts, and keeps what it was
-//! asked.
+//! KMS as far as envelopes go: it binds a wrapped key to its KMS key and encryption context as KMS
+//! does, counts, and keeps what it was asked.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,7 +20,7 @@ use crate::queues::aws_config;
 
 const BODY_BYTES_MAX: usize = 1024 * 1024;
 const KEY_BYTES: usize = 32;
-/// What every refusal says, which nobody repeats.
+/// The text of every refusal, which nobody repeats.
 pub const REFUSED: &str = "arn:aws:kms:canary is refused";
 
 /// The key that [`FakeKms::sealer`] seals under.
@@ -114,19 +114,19 @@ impl FakeKms {
         lock(&self.record.disabled).remove(key);
     }
 
-    /// What seals with it.
+    /// A sealer that seals with it.
     #[must_use]
     pub fn sealer(&self) -> Sealer {
         self.sealer_under(KEY)
     }
 
-    /// What seals with it under a key.
+    /// A sealer that seals with it under a key.
     #[must_use]
     pub fn sealer_under(&self, key: &str) -> Sealer {
         Sealer::new(&aws_config(Service::Kms, &self.url()), key)
     }
 
-    /// What moves from one key to another.
+    /// A rewrapper that moves from one key to another.
     ///
     /// # Panics
     /// When they are the same.
@@ -136,13 +136,14 @@ impl FakeKms {
             .expect("two keys are given")
     }
 
-    /// What opens with it.
+    /// An opener that opens with it.
     #[must_use]
     pub fn opener(&self) -> Opener {
         Opener::new(&aws_config(Service::Kms, &self.url()))
     }
 
-    /// Takes the encryption contexts of all calls of Decrypt since the last time, also of those that it refused.
+    /// Takes the encryption contexts of all calls of Decrypt since the last time, also of those
+    /// that it refused.
     #[must_use]
     pub fn take_decrypts(&self) -> Vec<Value> {
         std::mem::take(&mut *lock(&self.record.decrypts))
@@ -245,7 +246,8 @@ impl Record {
         Ok(wrapped)
     }
 
-    /// The data key that a request gives wrapped, where the context is its own and the KMS key, if one is named, too.
+    /// The data key that a request gives wrapped, where the context is its own and the KMS key, if
+    /// one is named, too.
     fn opened(&self, body: &Value, context: &str, key: &str) -> Result<DataKey, &'static str> {
         let wrapped = body["CiphertextBlob"].as_str().unwrap_or_default();
         let found = lock(&self.keys).get(wrapped).cloned().ok_or("InvalidCiphertextException")?;

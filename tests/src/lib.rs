@@ -1,8 +1,8 @@
-//! Fixtures of the integration tests: a database of one's own, a world with workflows in it, a queue that remembers, a wire that counts,
-//! and the crash suite.
+//! Fixtures of the integration tests: a database of one's own, a world with workflows in it, a
+//! queue that remembers, a wire that counts, and the crash suite.
 //!
-//! Tests drive the functions as libraries, on real Postgres, each as its own role. Whatever can't be used ends the test with a panic
-//! that says what was being done.
+//! Tests drive the functions as libraries, on real Postgres, each as its own role. Whatever can't
+//! be used ends the test with a panic that says what was being done.
 
 pub mod aws_wire;
 pub mod bench;
@@ -13,6 +13,7 @@ pub mod gate;
 pub mod kms;
 pub mod login;
 pub mod older_schema;
+pub mod openapi;
 pub mod panicking;
 pub mod queues;
 pub mod template;

@@ -1,5 +1,6 @@
-//! A server that asks for IAM tokens, as RDS does: it ends TLS before a real Postgres, asks for a password in clear text, and checks that
-//! it is a signed request of now, for this server and this role, by code that shares nothing with what makes tokens.
+//! A server that asks for IAM tokens, as RDS does: it ends TLS before a real Postgres, asks for a
+//! password in clear text, and checks that it is a signed request of now, for this server and this
+//! role, by code that shares nothing with what makes tokens.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -23,7 +24,7 @@ pub const ACCESS_KEY_ID: &str = "AKIDLOGIN";
 /// The region that tokens must be of.
 pub const REGION: &str = "eu-central-1";
 
-/// What may be wrong with the server.
+/// The faults that the server may have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Server {
     /// Nothing.

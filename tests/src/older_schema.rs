@@ -1,7 +1,39 @@
 //! Ways back to schemas of before, for tests of migrations.
 
-/// The state before V13, as far as it can be had back.
+/// The state before V27, from the newest.
+pub const BEFORE_V27: &str = "
+    ALTER TABLE workflow_node_executions
+        DROP CONSTRAINT workflow_node_executions_attempts, DROP CONSTRAINT workflow_node_executions_counts,
+        ADD CONSTRAINT workflow_node_executions_attempt_check CHECK (attempt BETWEEN 1 AND 30),
+        ADD CONSTRAINT workflow_node_executions_key_attempt_check CHECK (key_attempt BETWEEN 1 AND 30),
+        ADD CONSTRAINT workflow_node_executions_crashes_check CHECK (crashes >= 0),
+        ADD CONSTRAINT workflow_node_executions_sent_count_check CHECK (sent_count >= 0),
+        ADD FOREIGN KEY (workflow_id, node_id) REFERENCES workflow_nodes (workflow_id, node_id);
+    ALTER TABLE workflow_node_queue_items
+        DROP CONSTRAINT workflow_node_queue_items_counts,
+        ADD CONSTRAINT workflow_node_queue_items_crashes_check CHECK (crashes >= 0),
+        ADD CONSTRAINT workflow_node_queue_items_sent_count_check CHECK (sent_count >= 0),
+        ADD FOREIGN KEY (workflow_id, node_id) REFERENCES workflow_nodes (workflow_id, node_id);
+    ALTER TABLE workflow_events
+        ADD FOREIGN KEY (workflow_id, node_id) REFERENCES workflow_nodes (workflow_id, node_id);
+    ALTER TABLE workflow_node_execution_kvs
+        ADD FOREIGN KEY (workflow_id, node_id) REFERENCES workflow_nodes (workflow_id, node_id);
+    ALTER TABLE workflow_runs
+        ADD CONSTRAINT workflow_runs_check CHECK (cardinality(path) >= 1),
+        ADD CONSTRAINT workflow_runs_iteration CHECK (true),
+        ADD CONSTRAINT workflow_runs_iteration_check CHECK (true),
+        ADD CONSTRAINT workflow_runs_name_check CHECK (true);
+    UPDATE schema_facts SET version = 26;
+    DELETE FROM refinery_schema_history WHERE version >= 27;";
+
+/// The state before V13, as far as it can be had back from that before V27.
 pub const BEFORE_V13: &str = "
+    DROP TRIGGER workflow_node_executions_builder ON workflow_node_executions;
+    DROP TABLE workflow_execution_wakes, workflow_execution_calls;
+    ALTER TABLE workflow_node_executions DROP COLUMN held, DROP COLUMN wake_at, DROP COLUMN woken_until;
+    ALTER TABLE workflows DROP COLUMN held_full;
+    DROP TRIGGER workflow_node_executions_take_error ON workflow_node_executions;
+    DROP TRIGGER workflow_node_executions_take_late_error ON workflow_node_executions;
     DROP TRIGGER workflow_events_run ON workflow_events;
     DROP TRIGGER workflow_node_queue_items_run ON workflow_node_queue_items;
     DROP TRIGGER workflow_node_executions_run ON workflow_node_executions;
@@ -13,8 +45,10 @@ pub const BEFORE_V13: &str = "
     ALTER TABLE workflow_node_executions DROP COLUMN run_id, DROP COLUMN failure_routed,
         ADD FOREIGN KEY (workflow_id, root_event_id) REFERENCES workflow_events (workflow_id, id);
     DROP TABLE workflow_runs;
-    DROP FUNCTION give_run, stop_marked_run, mark_stopped_run;
+    DROP FUNCTION refuse_what_is_not_held, begin_run, route_error, derived_id, give_run, stop_marked_run, mark_stopped_run;
     ALTER TABLE workflows DROP COLUMN timeout_seconds, DROP CONSTRAINT workflows_tenant;
     CREATE INDEX workflows_organization ON workflows (organization_id, id);
+    CREATE INDEX workflow_events_roots ON workflow_events (workflow_id, id) WHERE execution_id IS NULL;
+    CREATE INDEX workflow_node_queue_items_run ON workflow_node_queue_items (root_event_id);
     UPDATE schema_facts SET version = 12;
     DELETE FROM refinery_schema_history WHERE version >= 13;";

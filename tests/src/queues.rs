@@ -1,4 +1,5 @@
-//! SQS as far as sending goes: a server that remembers what it was sent, or fails when it is told to.
+//! SQS as far as sending goes: a server that remembers what it was sent, or fails when it is told
+//! to.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,7 +25,7 @@ pub struct FakeQueues {
 /// A message that was sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sent {
-    /// What it says.
+    /// Its content.
     pub message: Message,
     /// Its `DelaySeconds`; 0 where none was given.
     pub delay_seconds: u64,

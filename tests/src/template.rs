@@ -139,7 +139,8 @@ impl Deployment {
             .collect()
     }
 
-    /// Every statement that IAM has of a role: role and statement. Policies that roles share may do the network alone.
+    /// Every statement that IAM has of a role: role and statement. Policies that roles share may do
+    /// the network alone.
     pub fn statements(&self) -> Vec<(&str, &Value)> {
         assert_eq!(self.of_type("AWS::IAM::RolePolicy").count(), 0, "not read here");
         let network = self.of_type("AWS::IAM::ManagedPolicy");
@@ -169,7 +170,8 @@ impl Deployment {
             .collect()
     }
 
-    /// `ROLE: ACTION on RESOURCE [for PURPOSE]`, of a service; `ROLE: ACTION on RESOURCE alone` where any other is denied.
+    /// `ROLE: ACTION on RESOURCE [for PURPOSE]`, of a service; `ROLE: ACTION on RESOURCE alone`
+    /// where any other is denied.
     pub fn rights(&self, service: &str) -> BTreeSet<String> {
         let mut rights = BTreeSet::new();
         for (role, statement) in self.statements() {
@@ -201,7 +203,8 @@ impl Deployment {
     }
 }
 
-/// The next value as JSON, scalars as text; what has a tag is a map of the tag. None at the end of a collection.
+/// The next value as JSON, scalars as text; what has a tag is a map of the tag. None at the end of
+/// a collection.
 fn value<'t>(events: &mut impl Iterator<Item = Event<'t>>) -> Option<Value> {
     let (tag, value) = match events.next()? {
         Event::Scalar(text, _, _, tag) => (tag, json!(text)),
@@ -244,7 +247,8 @@ pub fn words(value: &Value) -> String {
     list(value).into_iter().map(word).collect::<Vec<_>>().join("+")
 }
 
-/// The encryption context that a statement asks for: a purpose, and that organization and secret are named.
+/// The encryption context that a statement asks for: a purpose, and that organization and secret
+/// are named.
 pub fn context(statement: &Value) -> String {
     let condition = &statement["Condition"];
     let purpose = &condition["StringEquals"]["kms:EncryptionContext:purpose"];

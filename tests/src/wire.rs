@@ -1,5 +1,7 @@
-//! A wire to Postgres that reads along: counts round trips and commits, holds a statement back, breaks around a COMMIT, takes guards out
-//! of statements, or is down.
+//! A wire to Postgres that reads along: counts round trips and commits, holds a statement back,
+//! breaks around a COMMIT, takes guards out of statements, or is down.
+
+mod message;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,12 +15,15 @@ use tokio::sync::watch;
 
 use crate::Gate;
 
+use message::{contains, is_write, message_length, rename_statement, role_of, types_of};
+
 /// A proxy in front of a server.
 pub struct PostgresWire {
     port: u16,
     record: Arc<Record>,
     is_down: watch::Sender<bool>,
-    /// How many times the sandboxes at this end were put to sleep, and how their connections answer.
+    /// How many times the sandboxes at this end were put to sleep, and how their connections
+    /// answer.
     sleep: watch::Sender<(u64, Asleep)>,
 }
 
@@ -32,10 +37,11 @@ pub enum Asleep {
     Silent,
 }
 
-/// What went over the wire since it was last asked.
+/// The traffic over the wire since it was last asked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
-    /// The statements of each round trip by the names in their comments: what was sent after all that was outstanding was answered.
+    /// The statements of each round trip by the names in their comments: what was sent after all
+    /// that was outstanding was answered.
     pub round_trips: Vec<Vec<String>>,
     /// Commits of transactions that wrote.
     pub commits: usize,
@@ -65,7 +71,7 @@ pub struct PreparedStatement {
     pub types: Vec<u32>,
 }
 
-/// What is to become of a COMMIT.
+/// The fate of a COMMIT.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CommitFate {
     /// It is carried.
@@ -145,7 +151,8 @@ impl Session {
         }
     }
 
-    /// Whether its sandbox is awake: it waits for an answer, or is in a transaction. Such a connection ends like any that breaks.
+    /// Whether its sandbox is awake: it waits for an answer, or is in a transaction. Such a
+    /// connection ends like any that breaks.
     fn is_at_work(&self) -> bool {
         self.outstanding > 0 || self.in_transaction
     }
@@ -211,7 +218,8 @@ impl PostgresWire {
         self.is_down.send_replace(false);
     }
 
-    /// What a minute of sleep does to the sandboxes at this end: the server has ended all their connections, and they were not told.
+    /// The effect of a minute of sleep on the sandboxes at this end: the server has ended all their
+    /// connections, and they were not told.
     pub fn put_to_sleep(&self, how: Asleep) {
         self.sleep.send_modify(|(count, asleep)| {
             *count += 1;
@@ -219,7 +227,8 @@ impl PostgresWire {
         });
     }
 
-    /// Names of the statements that were sent on connections after their sleep, each at most once for each connection.
+    /// Names of the statements that were sent on connections after their sleep, each at most once
+    /// for each connection.
     #[must_use]
     pub fn sent_asleep(&self) -> Vec<String> {
         lock(&self.record.sent_asleep).clone()
@@ -251,7 +260,8 @@ impl PostgresWire {
         self.record.removals.load(Ordering::Relaxed)
     }
 
-    /// Answers each COMMIT at once and carries it so much later: what follows a commit comes before it.
+    /// Answers each COMMIT at once and carries it so much later: what follows a commit comes before
+    /// it.
     pub fn commit_late(&self, by: Duration) {
         *lock(&self.record.commit_late) = Some(by);
     }
@@ -264,7 +274,7 @@ impl PostgresWire {
         format!("{start}@127.0.0.1:{}/{database}", self.port)
     }
 
-    /// What went over it since the last look.
+    /// The traffic over it since the last look.
     #[must_use]
     pub fn take(&self) -> Traffic {
         std::mem::take(&mut *lock(&self.record.traffic))
@@ -278,12 +288,14 @@ impl PostgresWire {
         gate
     }
 
-    /// Breaks the connection after the server has carried out the next statement that contains `text`, before its answer arrives.
+    /// Breaks the connection after the server has carried out the next statement that contains
+    /// `text`, before its answer arrives.
     pub fn lose_answer(&self, text: &str) {
         *lock(&self.record.lost_answer) = Some(text.to_owned());
     }
 
-    /// From now on the server doesn't know the statements any more that were prepared so far, as behind a pooler that changed servers.
+    /// From now on the server doesn't know the statements any more that were prepared so far, as
+    /// behind a pooler that changed servers.
     pub fn forget_statements(&self) {
         self.record.forgotten.fetch_add(1, Ordering::Relaxed);
     }
@@ -300,7 +312,8 @@ impl PostgresWire {
         lock(&self.record.lost_answer).is_none()
     }
 
-    /// Breaks the connection after the server has answered the next COMMIT, before the answer arrives.
+    /// Breaks the connection after the server has answered the next COMMIT, before the answer
+    /// arrives.
     pub fn lose_next_commit(&self) {
         *lock(&self.record.cut_commit) = true;
     }
@@ -374,7 +387,7 @@ async fn carry_requests(
                 let held = lock(&record.held)
                     .take_if(|(text, _)| matches!(&ask, Ask::Runs(run) if run.contains(text.as_str())));
                 if let Some((_, gate)) = held {
-                    // What was sent along with it, before it, is not held.
+                    // The messages that were sent along with it, before it, are not held.
                     if to.write_all(&bytes[carried..sent]).await.is_err() {
                         return;
                     }
@@ -435,7 +448,8 @@ async fn carry_answers(
             let message = &bytes[seen..seen + length];
             seen += length;
             let mut session = lock(session);
-            // Nothing else was outstanding when a COMMIT was answered early, so the next answer is its own.
+            // Nothing else was outstanding when a COMMIT was answered early, so the next answer is
+            // its own.
             let is_known = session.answered_early > 0 && matches!(message[0], b'C' | b'Z');
             if message[0] == b'Z' {
                 session.outstanding -= 1;
@@ -490,14 +504,6 @@ async fn read_all(from: &mut OwnedReadHalf, bytes: &mut Vec<u8>) -> bool {
     true
 }
 
-/// The length of the message at the start of `bytes` when it is whole; the first one of a session has no type.
-fn message_length(bytes: &[u8], has_type: bool) -> Option<usize> {
-    let start = usize::from(has_type);
-    let length = bytes.get(start..start + 4)?;
-    let length = usize::try_from(u32::from_be_bytes(length.try_into().ok()?)).ok()? + start;
-    (bytes.len() >= length).then_some(length)
-}
-
 fn note(message: &[u8], record: &Record, session: &Mutex<Session>) {
     let mut session = lock(session);
     let mut traffic = lock(&record.traffic);
@@ -543,48 +549,12 @@ fn note(message: &[u8], record: &Record, session: &Mutex<Session>) {
     }
 }
 
-/// Has a Bind name a statement that the server doesn't know.
-fn rename_statement(message: &mut [u8]) {
-    let name = 5 + message[5..].iter().position(|byte| *byte == 0).map_or(0, |end| end + 1);
-    if message[0] == b'B' && message.get(name).is_some_and(|byte| *byte != 0) {
-        message[name] = b'?';
-    }
-}
-
-/// The role in a startup message: names and values, each ended by a zero byte.
-fn role_of(message: &[u8]) -> String {
-    let content = String::from_utf8_lossy(message.get(8..).unwrap_or_default()).into_owned();
-    let mut words = content.split('\0');
-    while let (Some(name), Some(value)) = (words.next(), words.next()) {
-        if name == "user" {
-            return value.to_owned();
-        }
-    }
-    String::new()
-}
-
-/// The types at the end of a Parse message, behind a name and a text of so many bytes together.
-fn types_of(message: &[u8], name_and_text: usize) -> Vec<u32> {
-    let types = message.get(5 + name_and_text + 2 + 2..).unwrap_or_default();
-    types.chunks_exact(4).map(|oid| u32::from_be_bytes([oid[0], oid[1], oid[2], oid[3]])).collect()
-}
-
 fn push_name(traffic: &mut Traffic, text: &str) {
     let name = text.split_once("/* ").and_then(|(_, rest)| rest.split_once(" */")).map(|(name, _)| name);
     let word = text.split([' ', '\0']).find(|word| !word.is_empty()).unwrap_or_default();
     if let Some(trip) = traffic.round_trips.last_mut() {
         trip.push(name.unwrap_or(word).to_owned());
     }
-}
-
-fn is_write(text: &str) -> bool {
-    ["INSERT INTO", "DELETE FROM", "UPDATE workflow", "UPDATE function"]
-        .iter()
-        .any(|word| text.contains(word))
-}
-
-fn contains(message: &[u8], text: &str) -> bool {
-    matches!(message[0], b'P' | b'Q') && message.windows(text.len()).any(|window| window == text.as_bytes())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -3,22 +3,24 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use definition::NodeKind;
-use domain::definition::{Definition, NodeType};
-use domain::ids::{EventId, LeaseToken, OrganizationId, WorkflowId};
+use apply_plan::{Current, CurrentWebhook, Wanted};
+use domain::definition::Definition;
+use domain::ids::{EventId, ItemId, LeaseToken, OrganizationId, WorkflowId};
 use domain::message::Message;
+use domain::node_write::SecretRefWrite;
 use domain::times::Times;
+use domain::webhook::{Authentication, CredentialKind};
 use http_guard::{GuardSettings, GuardedClient};
 use jiff::Timestamp;
 use process::{BatchResponse, Clock, Deadline, Ids, SqsBatch};
 use serde_json::{Value, json};
 use store::api::{
-    NodeWrite, RunCancel, RunStart, SecretRefWrite, StartOutcome, WorkflowWrite, apply_workflow, cancel_run,
-    load_run, start_run,
+    RunCancel, WebhookCredential, WebhookWrite, WorkflowWrite, apply_workflow, cancel_run, load_run,
 };
 use store::builder::FreedSlot;
 use store::executor::{ClaimScope, ClaimTerms};
-use store::{BootstrapIds, Store};
+use store::intake::{BeginOutcome, NewRun, begin_run};
+use store::{BootstrapIds, Store, StoreError};
 use uuid::Uuid;
 
 use crate::queues::{Sent, aws_config};
@@ -46,6 +48,8 @@ pub struct Workflow {
     pub version: i64,
     /// As it was applied.
     pub definition: Definition,
+    /// Its live webhooks.
+    pub webhooks: Vec<CurrentWebhook>,
 }
 
 /// Seconds that a component may take in tests.
@@ -99,35 +103,6 @@ impl World {
             serde_json::from_value(json!({ "name": name, "nodes": nodes, "edges": edges }))
                 .expect("it is a definition");
         let compiled = definition::compile(&definition);
-        let is_old = |node: &domain::definition::Node| {
-            old.is_some_and(|old| old.definition.nodes.iter().any(|known| known == node))
-        };
-        let writes = definition.nodes.iter().filter(|node| !is_old(node)).map(|node| {
-            let is_effect = compiled
-                .node(&node.id)
-                .and_then(Result::ok)
-                .map_or_else(|| node.uses.name() == "http", |compiled| compiled.kind == NodeKind::Effect);
-            let what = if node.uses.node_type() == NodeType::Trigger { "trigger" } else { "component" };
-            NodeWrite {
-                node_id: node.id.clone(),
-                name: node.name.clone(),
-                node_type: node.uses.node_type(),
-                reference: json!({ what: node.uses.name() }),
-                configuration: node.configuration.clone(),
-                concurrency_max: node
-                    .concurrency_max()
-                    .filter(|_| is_effect)
-                    .and_then(|max| i32::try_from(max).ok()),
-                concurrency_key: node.concurrency_key().map(str::to_owned),
-                position: None,
-                webhook_id: None,
-            }
-        });
-        let removed = old.map(|old| {
-            let is_gone = |id: &&String| !definition.nodes.iter().any(|node| node.id == **id);
-            old.definition.nodes.iter().map(|node| &node.id).filter(is_gone).cloned().collect()
-        });
-        let nodes: Vec<NodeWrite> = writes.collect();
         let uses = compiled.nodes().flat_map(|(node_id, node)| {
             let uses = node.map(|node| node.secret_refs.clone()).unwrap_or_default();
             uses.into_iter().map(|used| SecretRefWrite {
@@ -137,46 +112,99 @@ impl World {
                 field: used.pointer,
             })
         });
-        let secret_refs = uses.filter(|used| nodes.iter().any(|node| node.node_id == used.node_id)).collect();
+        let secret_refs: Vec<SecretRefWrite> = uses.collect();
+        let current = old.map(|old| Current { definition: &old.definition, webhooks: &old.webhooks });
+        let wanted = Wanted { definition: &definition, secret_refs: &secret_refs };
+        let plan = apply_plan::plan(current, wanted, &mut || self.id());
+        // Credentials that open nothing: its key or token is the test's to set.
+        let credential = |authentication: Authentication| match authentication.credential_kind() {
+            Some(CredentialKind::SigningKey) => WebhookCredential {
+                signing_keys: Some(vec![0]),
+                current_key_name: Some("none".to_owned()),
+                ..WebhookCredential::default()
+            },
+            Some(CredentialKind::Token) => {
+                WebhookCredential { token_sha256: Some(vec![0; 32]), ..WebhookCredential::default() }
+            }
+            None => WebhookCredential::default(),
+        };
+        let webhooks = plan.webhooks.iter().map(|wanted| WebhookWrite {
+            id: wanted.id,
+            node_id: wanted.node_id.clone(),
+            address: wanted.id.0.as_simple().to_string(),
+            authentication: wanted.configuration.authentication,
+            header_name: wanted.configuration.stored_header(),
+            deduplication_header: wanted.configuration.deduplication_header.clone(),
+            credential: credential(wanted.configuration.authentication),
+        });
+        let webhooks: Vec<WebhookWrite> = webhooks.collect();
+        let known = old.map(|old| old.webhooks.clone()).unwrap_or_default();
         let write = WorkflowWrite {
             organization_id: self.organization_id,
             workflow_id: id,
             version_planned: old.map(|old| old.version),
             definition: definition.clone(),
-            nodes,
-            nodes_removed: removed.unwrap_or_default(),
-            secret_refs,
-            webhooks: Vec::new(),
+            nodes: plan.nodes,
+            nodes_removed: plan.nodes_removed,
+            secret_refs: plan.secret_refs,
+            webhooks,
             webhooks_changed: Vec::new(),
-            webhooks_removed: Vec::new(),
+            webhooks_removed: plan.webhooks_removed,
             applied_by: domain::function::Actor::Token("test".to_owned()),
             now: self.now(),
         };
-        let version = apply_workflow(&self.api, &write).await.expect("the workflow is applied");
-        Workflow { id, version, definition }
+        let version = apply_workflow(&self.api, &write).await.expect("the workflow is applied").version;
+        let made = write.webhooks.iter().map(|hook| CurrentWebhook {
+            id: hook.id,
+            node_id: hook.node_id.clone(),
+            authentication: hook.authentication,
+            header_name: hook.header_name.clone(),
+            deduplication_header: hook.deduplication_header.clone(),
+        });
+        let stay = known.into_iter().filter(|hook| !write.webhooks_removed.contains(&hook.id));
+        Workflow { id, version, definition, webhooks: stay.chain(made).collect() }
     }
 
     /// Starts a run at a trigger node; its items are committed, and nothing is sent.
     pub async fn start(&self, workflow: &Workflow, node_id: &str, data: Value) -> EventId {
         let event_id = self.id();
-        let edges = workflow.definition.edges.iter().filter(|edge| edge.from == node_id);
-        let start = RunStart {
+        let outcome = self.begin(&self.api, workflow, node_id, event_id, data).await;
+        let outcome = outcome.expect("a run is started");
+        assert!(matches!(outcome, BeginOutcome::Begun(_)), "{outcome:?}");
+        event_id
+    }
+
+    /// Begins a run by hand over a store.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn begin(
+        &self,
+        store: &Store,
+        workflow: &Workflow,
+        node_id: &str,
+        event_id: EventId,
+        data: Value,
+    ) -> Result<BeginOutcome, StoreError> {
+        let node = workflow.definition.nodes.iter().find(|node| node.id == node_id).expect("a node");
+        let compiled = definition::compile_trigger(node);
+        let plan =
+            definition::plan_root(node, compiled.as_ref(), &workflow.definition.edges, &data, self.now());
+        let item_ids: Vec<ItemId> = plan.root.targets.iter().map(|_| self.id()).collect();
+        let run = NewRun {
+            event_id,
             organization_id: self.organization_id,
             workflow_id: workflow.id,
             version_planned: workflow.version,
-            node_id: node_id.to_owned(),
-            event_id,
-            channel: "default",
-            event_type: "start",
-            data,
-            custom_name: None,
+            node_id,
+            planned: &plan.root,
+            data: &data,
+            item_ids: &item_ids,
             hops: 0,
-            targets: edges.map(|edge| (edge.to.clone(), self.id())).collect(),
+            delivery: None,
             now: self.now(),
         };
-        let outcome = start_run(&self.api, &start).await.expect("a run is started");
-        assert_eq!(outcome, StartOutcome::Started);
-        event_id
+        begin_run(store, &run).await
     }
 
     /// Cancels a run, as the API does.
@@ -187,7 +215,7 @@ impl World {
             cancelled_by: domain::function::Actor::Token("test".to_owned()),
             now: self.now(),
         };
-        cancel_run(&self.api, &cancel, &|| self.id()).await.expect("the run is cancelled")
+        cancel_run(&self.api, &cancel, &|| self.id()).await.expect("the run is cancelled").freed
     }
 
     /// The result of a run, or else how it stands.
@@ -218,8 +246,8 @@ impl World {
             ids: self.ids.clone(),
             definitions: builder::definitions::Definitions::default(),
             public_url: "https://sealflow.test".to_owned(),
-            parts: builder::Parts::default(),
-            plan_time_max: builder::batch::PLAN_TIME_MAX,
+            components: builder::ComponentSet::default(),
+            plan_time_max: builder::PLAN_TIME_MAX,
             metrics: process::Metrics::off(),
         }
     }
@@ -263,11 +291,13 @@ impl World {
             clock: Clock::system(),
             ids: self.ids.clone(),
             grace_seconds,
+            net: sweeper::runs::Net::default(),
             metrics: process::Metrics::off(),
         }
     }
 
-    /// Delivers what was sent, again and again, until nothing is sent any more. Delays are not waited for.
+    /// Delivers what was sent, again and again, until nothing is sent any more. Delays are not
+    /// waited for.
     pub async fn run_to_end(&self, builder: &builder::Deps, executor: &executor::Deps) {
         for _ in 0..ROUNDS_MAX {
             let sent = self.queues.take();
@@ -286,13 +316,24 @@ impl World {
         panic!("the run does not end within {ROUNDS_MAX} rounds");
     }
 
+    /// Lets time go by for timers: what is to run, to be woken or was sent then lies so much
+    /// further back.
+    pub async fn pass(&self, seconds: u32) {
+        let sql = format!(
+            "UPDATE workflow_node_executions SET run_at = run_at - interval '{seconds} seconds', wake_at = wake_at - interval '{seconds} seconds',
+                 updated_at = updated_at - interval '{seconds} seconds', last_sent_at = last_sent_at - interval '{seconds} seconds'"
+        );
+        self.database.sql(&sql).await;
+    }
+
     /// Node, state, result and reason of all executions, in order of their ids; `|` between.
     pub async fn executions(&self) -> String {
         let sql = "SELECT node_id, state, result, result_reason FROM workflow_node_executions ORDER BY id";
         self.database.sql(sql).await
     }
 
-    /// Makes Postgres refuse new rows of a table for which a condition holds, as it would refuse what can't be stored.
+    /// Makes Postgres refuse new rows of a table for which a condition holds, as it would refuse
+    /// what can't be stored.
     pub async fn refuse(&self, table: &str, condition: &str) {
         let sql = format!("ALTER TABLE {table} ADD CONSTRAINT poison CHECK (NOT ({condition})) NOT VALID");
         self.database.sql(&sql).await;
@@ -340,11 +381,20 @@ pub const GROUP: Uuid = Uuid::from_u128(0x6709);
 /// Never: it has the shape of an event.
 #[must_use]
 pub fn batch(messages: &[Message], receives: u32) -> SqsBatch {
+    batch_of_group(messages, receives, Some(GROUP))
+}
+
+/// The same; `None` where a queue tells no group.
+///
+/// # Panics
+/// Never: it has the shape of an event.
+#[must_use]
+pub fn batch_of_group(messages: &[Message], receives: u32, group: Option<Uuid>) -> SqsBatch {
     let records = messages.iter().enumerate().map(|(at, message)| {
         json!({
             "messageId": at.to_string(),
             "body": message.to_body(),
-            "attributes": { "ApproximateReceiveCount": receives.to_string(), "MessageGroupId": GROUP.to_string() },
+            "attributes": { "ApproximateReceiveCount": receives.to_string(), "MessageGroupId": group },
         })
     });
     serde_json::from_value(json!({ "Records": records.collect::<Vec<_>>() }))

@@ -1,7 +1,8 @@
-//! A short run of the crash suite (`cargo xtask crash` is the long one), and runs with a guard taken out each, which must fail: the suite
-//! can see what it claims to see.
+//! A short run of the crash suite (`cargo xtask crash` is the long one), and runs with a guard
+//! taken out each, which must fail: the suite can see what it claims to see.
 //!
-//! One at a time: each has a stack of its own and wants the machine to itself.
+//! A binary of its own, and one test at a time: each has a stack of its own and wants the machine
+//! to itself.
 
 use std::time::Duration;
 
@@ -10,7 +11,8 @@ use tokio::sync::Mutex;
 
 /// Chosen once; `cargo xtask crash` rolls a new one each time.
 const SEED: u64 = 20_261_125;
-/// How long a COMMIT is held back: long enough for another function to look at what is not committed yet.
+/// How long a COMMIT is held back: long enough for another function to look at what is not
+/// committed yet.
 const PAUSE: Duration = Duration::from_millis(100);
 /// How often a run without a guard is tried whose absence shows by chance.
 const RUNS_MAX: u64 = 6;
@@ -31,6 +33,8 @@ async fn nothing_is_lost_nothing_doubled_while_everything_goes_wrong_i3_i4_i5_i8
     let report = alone(Options::faulty(SEED, 500)).await;
     assert!(report.violations.is_empty(), "{report}");
     assert!(report.executions >= 500 && report.runs_watched > 0, "{report}");
+    let kinds: Vec<&str> = report.tended.keys().map(String::as_str).collect();
+    assert!(kinds.contains(&"executions release") && kinds.len() >= 3, "{report}");
     let processes: usize = report.processes_struck.values().sum();
     assert!(processes >= 30 && report.messages_struck >= 60 && report.commits_lost >= 5, "{report}");
 }

@@ -1,4 +1,5 @@
-//! `cargo xtask deploy-check`: the template, unchanged, deployed into an emulator of AWS with the real functions.
+//! `cargo xtask deploy-check`: the template, unchanged, deployed into an emulator of AWS with the
+//! real functions.
 
 use std::process::Command;
 

@@ -50,7 +50,8 @@ impl Environment {
         }
     }
 
-    /// Lists of packages, each with its dependencies, versions and hashes (`requirements/README.md`).
+    /// Lists of packages, each with its dependencies, versions and hashes
+    /// (`requirements/README.md`).
     fn requirements(self) -> Vec<&'static str> {
         match self {
             // ministack expands SAM's templates itself, with SAM's translator.
@@ -129,7 +130,8 @@ fn make(folder: &Path, requirements: &[PathBuf]) -> Result<()> {
         "--disable-pip-version-check",
         "--no-input",
         "--require-hashes",
-        // The lists are whole: looking for dependencies, pip would meet newer versions, which they don't name.
+        // The lists are whole: looking for dependencies, pip would meet newer versions, which they
+        // don't name.
         "--no-deps",
     ]);
     for list in requirements {

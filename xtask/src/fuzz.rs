@@ -13,7 +13,8 @@ const TARGETS: [&str; 4] = ["parser", "template", "evaluator", "parts"];
 const SECONDS: u32 = 60;
 /// Seconds for each target within `cargo xtask test`: less than a minute together.
 const SECONDS_IN_TEST: u32 = 12;
-/// What libFuzzer is told: inputs of so many bytes; one that takes so many seconds or so much memory is a finding.
+/// The options of libFuzzer: inputs of so many bytes; one that takes so many seconds or so much
+/// memory is a finding.
 const LIMITS: [&str; 3] = ["-max_len=512", "-timeout=10", "-rss_limit_mb=2048"];
 
 /// `cargo xtask fuzz [SECONDS]`
@@ -46,7 +47,8 @@ fn fuzz(workspace: &Workspace, seconds: u32) -> Result<()> {
     let dictionary = format!("-dict={}", workspace.root().join("fuzz/expression.dict").display());
     for target in TARGETS {
         let mut command = Command::new(Environment::Fuzz.program(workspace, "cargo-fuzz"));
-        // There is no unsafe code to sanitize. Coverage flags are unstable, so stable Rust has to be told to take them.
+        // There is no unsafe code to sanitize. Coverage flags are unstable, so stable Rust has to
+        // be told to take them.
         command.args(["run", "--sanitizer", "none", target, "--", "-verbosity=0", "-print_final_stats=1"]);
         command.args(LIMITS).args([&time, &dictionary]).current_dir(workspace.root());
         command.env("RUSTC_BOOTSTRAP", "1").env("CARGO_TARGET_DIR", workspace.target().join("fuzz"));

@@ -1,6 +1,7 @@
 //! `cargo xtask`: what a developer and CI run. Alone, it lists the commands.
 //!
-//! It is thin (std and anyhow), so that it compiles in a moment: the work is done by `sealflow-local`, Cargo and pip.
+//! It is thin (std and anyhow), so that it compiles in a moment: the work is done by
+//! `sealflow-local`, Cargo and pip.
 
 mod bench;
 mod deploy_check;
@@ -27,11 +28,16 @@ use workspace::{Workspace, without_own_package};
 /// A command: its name, what it does, and the function that does it.
 type Task = (&'static str, &'static str, fn(&Workspace, &[String]) -> Result<()>);
 
-const TASKS: [Task; 14] = [
+const TASKS: [Task; 15] = [
     ("demo", "build everything, then show the main job from end to end", demo),
     ("dev", "stay up with the functions under cargo lambda watch; Ctrl-C stops everything", dev),
     ("check", "format, clippy and unit tests: quick", check),
     ("test", "what CI runs: check, all tests on real parts, the template", test::run),
+    (
+        "loaded",
+        "the integration tests beside programs that keep every core busy: none depends on the machine's speed; takes their filters",
+        test::run_loaded,
+    ),
     (
         "crash",
         "kill, freeze and lose everything for some minutes, then look whether it held; see --help",
@@ -146,11 +152,16 @@ fn clean(workspace: &Workspace, _: &[String]) -> Result<()> {
     environments::remove(workspace)
 }
 
-/// Format and clippy, with warnings denied.
+/// Format, clippy and the documentation of all crates, with warnings denied.
 fn lint(workspace: &Workspace, steps: &mut Steps) {
     steps.run("format", || succeed(workspace.cargo(&["fmt", "--all", "--check"])));
     steps.run("clippy", || {
         succeed(workspace.cargo(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"]))
+    });
+    steps.run("documentation", || {
+        let mut doc = workspace.cargo(&["doc", "--workspace", "--no-deps", "--document-private-items"]);
+        doc.env("RUSTDOCFLAGS", "--deny warnings");
+        succeed(doc)
     });
 }
 

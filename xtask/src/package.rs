@@ -1,5 +1,5 @@
-//! `cargo xtask package`: what a deployment needs, so that whoever deploys needs no Rust: a zip for each function, and the template as
-//! plain CloudFormation.
+//! `cargo xtask package`: what a deployment needs, so that whoever deploys needs no Rust: a zip for
+//! each function, and the template as plain CloudFormation.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -17,14 +17,16 @@ use crate::{succeed, template};
 
 const FUNCTIONS: [&str; 7] = ["api", "webhook", "builder", "executor", "sweeper", "migrate", "rewrap"];
 
-/// Bytes of a zip: what Lambda loads when it starts an instance. (The API is the largest: it checks definitions and prepares statements.)
+/// Bytes of a zip: what Lambda loads when it starts an instance. (The API is the largest: it checks
+/// definitions and prepares statements.)
 const ZIP_BYTES_MAX: u64 = 3_600_000;
 /// Starts of a function that are measured; the median is told.
 const STARTS: usize = 15;
 /// How long one start may take.
 const START_MAX: Duration = Duration::from_secs(10);
 
-/// Puts zips and template into `dist/`. `--x86_64` or `--arm64` chooses the architecture: arm64, the template's default, if none is given.
+/// Puts zips and template into `dist/`. `--x86_64` or `--arm64` chooses the architecture: arm64,
+/// the template's default, if none is given.
 ///
 /// # Errors
 ///

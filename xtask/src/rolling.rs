@@ -1,4 +1,5 @@
-//! `cargo xtask rolling REV`: the functions of another commit beside today's, as a deployment has them for a while.
+//! `cargo xtask rolling REV`: the functions of another commit beside today's, as a deployment has
+//! them for a while.
 
 use std::path::Path;
 use std::process::Command;

@@ -1,8 +1,8 @@
 //! Checks of the deployment templates, offline.
 //!
-//! `sam validate --lint` sees little inside SAM resources, so the template is also transformed as CloudFormation would,
-//! and the result linted: that finds wrong runtimes, timeouts, properties and references. checkov looks for what is open, not
-//! encrypted or not kept.
+//! `sam validate --lint` sees little inside SAM resources, so the template is also transformed as
+//! CloudFormation would, and the result linted: that finds wrong runtimes, timeouts, properties and
+//! references. checkov looks for what is open, not encrypted or not kept.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -37,7 +37,8 @@ const NOT_CHECKED: [(&str, &str); 7] = [
     ("CKV_AWS_173", "no variable holds a secret, and Lambda encrypts variables at rest"),
 ];
 
-/// Defaults of the database's template under which everything in it is made: checkov decides conditions by them.
+/// Defaults of the database's template under which everything in it is made: checkov decides
+/// conditions by them.
 const LARGE_DATABASE: [(&str, &str, &str); 3] =
     [("Engine", "rds", "aurora"), ("Nat", "one", "two"), ("Standby", "'false'", "'true'")];
 

@@ -1,12 +1,16 @@
 //! `cargo xtask test`: everything, on one stack that all test binaries share.
 
 use std::io::{BufRead, BufReader};
+use std::num::NonZero;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 use anyhow::{Context, Result, bail};
 
 use crate::environments::{self, Environment};
-use crate::steps::Steps;
+use crate::steps::{Steps, say};
 use crate::workspace::Workspace;
 use crate::{build_binaries, deploy_check, fuzz, lint, succeed, template};
 
@@ -64,9 +68,56 @@ fn check_room(workspace: &Workspace) -> Result<()> {
     }
 }
 
+/// The integration tests beside one busy thread for each core, so that each test gets about half of
+/// the machine.
+///
+/// # Errors
+///
+/// When a test fails.
+pub(crate) fn run_loaded(workspace: &Workspace, rest: &[String]) -> Result<()> {
+    environments::ensure(workspace, &[Environment::Stack, Environment::Moto])?;
+    build_binaries(workspace)?;
+    let is_over = Arc::new(AtomicBool::new(false));
+    let cores = thread::available_parallelism().map_or(1, NonZero::get);
+    say(&format!("keeping {cores} cores busy meanwhile"));
+    let busy: Vec<_> = (0..cores)
+        .map(|_| {
+            let is_over = Arc::clone(&is_over);
+            thread::spawn(move || {
+                while !is_over.load(Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
+            })
+        })
+        .collect();
+    let mut arguments = vec![
+        "test",
+        "--package",
+        "tests",
+        "--test",
+        "integration",
+        "--test",
+        "end_to_end",
+        "--no-fail-fast",
+        "--",
+    ];
+    arguments.extend(rest.iter().map(String::as_str));
+    let result = on_a_stack(workspace, &arguments);
+    is_over.store(true, Ordering::Relaxed);
+    for thread in busy {
+        thread.join().expect("a loop does not panic");
+    }
+    result
+}
+
 fn tests(workspace: &Workspace) -> Result<()> {
+    on_a_stack(workspace, &["test", "--workspace", "--no-fail-fast"])
+}
+
+/// Cargo with Postgres and the stand-ins, which all test binaries share.
+fn on_a_stack(workspace: &Workspace, arguments: &[&str]) -> Result<()> {
     let stack = Stack::start(workspace)?;
-    let mut test = workspace.cargo(&["test", "--workspace", "--no-fail-fast"]);
+    let mut test = workspace.cargo(arguments);
     test.envs(stack.environment.iter().map(|(name, value)| (name, value)));
     test.env("SEALFLOW_VENV_DIR", workspace.target())
         .env("SEALFLOW_BIN_DIR", workspace.target().join("debug"));

@@ -49,8 +49,8 @@ impl Workspace {
     }
 }
 
-/// `cargo run` tells its program about xtask's own package. What we start must not see that: build scripts that look at it
-/// (ring's) would run again whenever the same build is started by hand.
+/// `cargo run` tells its program about xtask's own package. What we start must not see that: build
+/// scripts that look at it (ring's) would run again whenever the same build is started by hand.
 pub(crate) fn without_own_package(command: &mut Command) {
     let own = |name: &str| {
         ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_"].iter().any(|start| name.starts_with(start))

@@ -12,7 +12,7 @@ use crate::output::{Format, emit, print_json, printable, say, text};
 /// How long an invocation may take: as long as a Lambda function may run.
 const TIMEOUT: Duration = Duration::from_secs(900);
 
-/// What operators do by hand: schema, first organization, another KMS key.
+/// The manual tasks of operators: schema, first organization, another KMS key.
 #[derive(Subcommand)]
 pub(crate) enum Admin {
     /// Bring the database's schema up to date.
@@ -21,7 +21,8 @@ pub(crate) enum Admin {
     Passwords(Passwords),
     /// Make an organization and its first token, which is shown once.
     Bootstrap(Bootstrap),
-    /// Move all sealed values from the KMS key that the rewrap function is told of to the present one; none is opened.
+    /// Move all sealed values from the KMS key that the rewrap function is told of to the present
+    /// one; none is opened.
     Rewrap(Rewrap),
 }
 
@@ -53,7 +54,8 @@ pub(crate) struct Rewrap {
 
 #[derive(Args)]
 struct Invocation {
-    /// Where functions are invoked, as the local stack offers it. Not given: the command for AWS is printed.
+    /// The address at which functions are invoked, as the local stack offers it. Not given: the
+    /// command for AWS is printed.
     #[arg(long, env = "SEALFLOW_INVOKE_URL", value_name = "URL")]
     invoke_url: Option<String>,
 }
@@ -82,7 +84,8 @@ fn migrate(invocation: &Invocation, payload: &Value, format: Format) -> Result<(
 }
 
 impl Invocation {
-    /// Invokes `function`; None when there is no URL and the command for AWS was printed in its stead.
+    /// Invokes `function`; None when there is no URL and the command for AWS was printed in its
+    /// stead.
     fn invoke(&self, function: &str, payload: &Value, format: Format) -> Result<Option<Value>, Failure> {
         let Some(url) = &self.invoke_url else {
             print_aws_command(payload, format);
@@ -103,8 +106,8 @@ fn print_aws_command(payload: &Value, format: Format) {
     }
 }
 
-/// `FUNCTION` is the name that the stack's output `MigrateFunction` or `RewrapFunction` shows. Without the time-out's end the AWS CLI
-/// would invoke once more after a minute.
+/// `FUNCTION` is the name that the stack's output `MigrateFunction` or `RewrapFunction` shows.
+/// Without the time-out's end the AWS CLI would invoke once more after a minute.
 fn aws_command(payload: &Value) -> String {
     let payload = payload.to_string().replace('\'', r"'\''");
     format!(

@@ -1,7 +1,6 @@
-use clap::{Args, CommandFactory as _};
+use clap::{Args, Command};
 use clap_complete::Shell;
 
-use crate::arguments::Arguments;
 use crate::failure::Failure;
 
 /// Print a completion script for a shell.
@@ -12,8 +11,9 @@ pub(crate) struct Completion {
 }
 
 impl Completion {
-    pub(crate) fn run(&self) -> Result<(), Failure> {
-        clap_complete::generate(self.shell, &mut Arguments::command(), "sealflow", &mut std::io::stdout());
+    /// `command` is the whole command line.
+    pub(crate) fn run(&self, mut command: Command) -> Result<(), Failure> {
+        clap_complete::generate(self.shell, &mut command, "sealflow", &mut std::io::stdout());
         Ok(())
     }
 }

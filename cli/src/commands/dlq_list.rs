@@ -1,11 +1,11 @@
 use clap::Args;
 
-use super::{Context, Listing, filters, print_listing};
-use crate::arguments::Limit;
+use crate::context::Context;
 use crate::failure::Failure;
+use crate::listing::{Limit, Listing, filters, print_listing};
 use crate::output::{shortened, text, time};
 
-/// List executions that failed for good: no edge took their failure, and they were not redriven.
+/// List dead letters: executions that failed, whose failure no edge took, and that were not redriven.
 #[derive(Args)]
 pub(crate) struct List {
     /// Of this workflow, by name or id.

@@ -1,8 +1,8 @@
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::Context;
 use crate::api::{Body, segment};
+use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::{Format, print_json, printable, say, text};
 
@@ -47,7 +47,8 @@ impl Redrive {
     }
 }
 
-/// Whether a refusal says something of this execution only: not there, not to be redriven, or its node is full.
+/// Whether a refusal says something of this execution only: not there, not to be redriven, or its
+/// node is full.
 fn is_about_one(status: u16) -> bool {
     matches!(status, 404 | 409 | 429)
 }

@@ -1,8 +1,8 @@
 use clap::Args;
 
-use super::{Context, Listing, filters, print_listing};
-use crate::arguments::Limit;
+use crate::context::Context;
 use crate::failure::Failure;
+use crate::listing::{Limit, Listing, filters, print_listing};
 use crate::output::{shortened, text, time};
 
 /// List events.

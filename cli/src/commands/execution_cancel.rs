@@ -1,8 +1,9 @@
 use clap::Args;
+use domain::execution::ExecutionState;
 use serde_json::json;
 
-use super::Context;
 use crate::api::{Body, segment};
+use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::{Format, print_json, printable, say, text};
 
@@ -21,7 +22,8 @@ impl Cancel {
             Format::Json => print_json(&answer),
             Format::Human => {
                 let state = text(&answer["execution"], "state");
-                say!("execution {} is {}", printable(&self.execution), printable(&state));
+                let ends = if state == ExecutionState::Held.as_str() { ", and ends now" } else { "" };
+                say!("execution {} is {}{ends}", printable(&self.execution), printable(&state));
             }
         }
         Ok(())

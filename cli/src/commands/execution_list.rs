@@ -1,8 +1,8 @@
 use clap::Args;
 
-use super::{Context, Listing, filters, print_listing};
-use crate::arguments::Limit;
+use crate::context::Context;
 use crate::failure::Failure;
+use crate::listing::{Limit, Listing, filters, print_listing};
 use crate::output::{duration, outcome, shortened, text, time};
 
 /// List executions.
@@ -17,7 +17,7 @@ pub(crate) struct List {
     /// Of this run.
     #[arg(long)]
     run: Option<String>,
-    /// pending, started, cancelling or finished.
+    /// pending, started, held, cancelling or finished.
     #[arg(long)]
     state: Option<String>,
     /// passed, failed or cancelled.

@@ -2,8 +2,8 @@ use clap::Args;
 use domain::execution::ExecutionResult;
 use serde_json::{Value, json};
 
-use super::Context;
 use crate::api::segment;
+use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::{Format, duration, emit, print_json, printable, printable_lines, text, time};
 
@@ -51,6 +51,7 @@ fn render(execution: &Value) -> String {
         line("crashes", text(execution, "crashes"));
     }
     line("not before", time(execution, "run_at"));
+    line("held until", time(execution, "wake_at"));
     line("cancelled by", text(execution, "cancelled_by"));
     line("redriven by", text(execution, "redriven_event_id"));
     line("slot of key", text(execution, "concurrency_key"));

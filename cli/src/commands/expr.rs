@@ -17,26 +17,28 @@ const ENVIRONMENT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 ///
 /// sealflow expr '$["Push"].data.ref + "!"' --env env.json
 ///
-/// env.json, of which everything may be left out:
-///   {"$": {"Push": {"type": "webhook", "timestamp": "…", "data": {}, "config": {}}},
-///    "root": {"data": {}}, "previous": [{"data": {}}], "run": {}, "app": {}, "now": "2026-01-02T15:04:05Z"}
+/// env.json, of which everything may be left out: {"$": {"Push": {"type": "webhook", "timestamp":
+/// "…", "data": {}, "config": {}}}, "root": {"data": {}}, "previous": [{"data": {}}], "run": {},
+/// "app": {}, "now": "2026-01-02T15:04:05Z"}
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Expr {
     /// The expression; with --field a template.
     #[arg(value_name = "EXPR", required_unless_present = "batch", conflicts_with = "batch")]
     expression: Option<String>,
-    /// What the expression sees, as JSON.
+    /// The environment of the expression, as JSON.
     #[arg(long, value_name = "FILE")]
     env: Option<PathBuf>,
     /// Take EXPR as such a field of a configuration, with `{{ }}` in it.
     #[arg(long, value_enum, conflicts_with = "batch")]
     field: Option<Field>,
-    /// Show what is stored: what people see, the secrets that are needed, and what is left for the executor.
+    /// Show what is stored: what people see, the secrets that are needed, and what is left for the
+    /// executor.
     #[arg(long, conflicts_with = "batch")]
     residual: bool,
-    /// Read one question a line, `{"id", "expr"}` or `{"id", "template", "field"}` and perhaps `"secrets": {"name": {"key":
-    /// "value"}}`, from standard input, and answer one line each: always JSON.
+    /// Read one question a line, `{"id", "expr"}` or `{"id", "template", "field"}` and perhaps
+    /// `"secrets": {"name": {"key": "value"}}`, from standard input, and answer one line each:
+    /// always JSON.
     #[arg(long)]
     batch: bool,
 }
@@ -122,7 +124,7 @@ fn source(expression: &str, field: Option<Field>) -> Result<Source, Failure> {
 fn run_batch(recorded: &Recorded) -> Result<(), Failure> {
     let output = BufWriter::new(std::io::stdout().lock());
     match batch::answer_all(recorded, std::io::stdin().lock(), output) {
-        // Who reads the answers may stop: then there is nobody left to tell.
+        // The reader of the answers may stop: then there is nobody left to tell.
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
             Err(Failure::Failed(format!("the lines can't be read or answered: {error}")))
         }

@@ -1,9 +1,9 @@
 use clap::Args;
 use serde_json::Value;
 
-use super::{Context, Listing, filters, print_listing};
-use crate::arguments::Limit;
+use crate::context::Context;
 use crate::failure::Failure;
+use crate::listing::{Limit, Listing, filters, print_listing};
 use crate::output::{text, time};
 
 /// List queue items that wait.

@@ -2,9 +2,9 @@ use clap::Args;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Context, Listing, filters, print_listing};
-use crate::arguments::Limit;
+use crate::context::Context;
 use crate::failure::Failure;
+use crate::listing::{Limit, Listing, filters, print_listing};
 use crate::output::{run_outcome, text, time};
 
 /// List runs.
@@ -25,7 +25,8 @@ pub(crate) struct List {
     /// Whose name begins with this.
     #[arg(long, value_name = "PREFIX")]
     name: Option<String>,
-    /// That began since then: a time such as 2025-01-31T12:00:00Z, or how long ago, such as 2h or 7d.
+    /// That began since then: a time such as 2025-01-31T12:00:00Z, or how long ago, such as 2h or
+    /// 7d.
     #[arg(long, value_name = "TIME", value_parser = parse_since)]
     since: Option<Timestamp>,
     #[command(flatten)]

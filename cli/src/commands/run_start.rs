@@ -1,8 +1,9 @@
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{Context, run_watch};
+use super::run_watch;
 use crate::api::{Body, segment};
+use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::{Format, print_json, printable, say, text};
 

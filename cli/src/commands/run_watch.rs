@@ -7,8 +7,8 @@ use domain::run::RunState;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::Context;
 use crate::api::segment;
+use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::{Format, duration, outcome, printable, run_outcome, say, shortened, text, time_of_day};
 
@@ -20,7 +20,8 @@ const INTERVAL: Duration = Duration::from_millis(300);
 const FAILURES_MAX: u32 = 5;
 /// Executions of a run: the engine's own limit, and what a batch may overshoot it by.
 const EXECUTIONS_MAX: u32 = 20_000;
-/// How far back a look reaches before the newest change that was seen: clocks differ, and commits don't come in their order.
+/// How far back a look reaches before the newest change that was seen: clocks differ, and commits
+/// don't come in their order.
 const OVERLAP: SignedDuration = SignedDuration::from_secs(30);
 /// Characters of a message on a line.
 const MESSAGE_CHARS_MAX: usize = 160;
@@ -103,7 +104,7 @@ fn finish(context: &Context, run: &Value) -> Result<(), Failure> {
     if outcome == ExecutionResult::Failed.as_str() { Err(Failure::Silent) } else { Ok(()) }
 }
 
-/// What of a run was shown already.
+/// The part of a run that was shown already.
 #[derive(Default)]
 struct Progress {
     /// State and attempt of each execution, as last shown.

@@ -1,9 +1,9 @@
 use clap::Args;
 use serde_json::Value;
 
-use super::{Context, Listing, print_listing};
-use crate::arguments::Limit;
+use crate::context::Context;
 use crate::failure::Failure;
+use crate::listing::{Limit, Listing, print_listing};
 use crate::output::{text, time};
 
 /// List secrets: names, keys, hosts, places and times.
@@ -27,7 +27,8 @@ impl List {
     }
 }
 
-/// Keys with the hosts that they may go to and the places where they may stand; one that is too short to be scrubbed says so.
+/// Keys with the hosts that they may go to and the places where they may stand; one that is too
+/// short to be scrubbed says so.
 fn keys(row: &Value) -> String {
     let keys = row["keys"].as_array().map(Vec::as_slice).unwrap_or_default();
     let shown = keys.iter().map(|key| {

@@ -2,8 +2,8 @@ use clap::Args;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::Context;
 use crate::api::{Body, segment};
+use crate::context::Context;
 use crate::failure::Failure;
 use crate::input::{check_is_standard_input, read_value};
 use crate::output::{Format, print_json, printable, say};
@@ -21,16 +21,17 @@ pub(crate) struct Set {
     /// `-`: the value is read from standard input.
     #[arg(value_name = "-", allow_hyphen_values = true)]
     input: Option<String>,
-    /// A host that the value may be sent to, `name` or `name:port`; may be given more than once. Not given: the hosts that the key
-    /// has already. A new key needs --host or --any-host.
+    /// A host that the value may be sent to, `name` or `name:port`; may be given more than once.
+    /// Not given: the hosts that the key has already. A new key needs --host or --any-host.
     #[arg(long = "host", value_name = "HOST")]
     hosts: Vec<String>,
     /// The value may be sent anywhere, whatever hosts the key has already.
     #[arg(long, conflicts_with = "hosts")]
     any_host: bool,
-    /// A place in a request where the value may stand: authorization, header:NAME, path, query, query:NAME, url (the whole URL), body,
-    /// or signing (the key of a signature); may be given more than once. Not given: the places that the key has already. A new key
-    /// with --host needs --in or --anywhere.
+    /// A place in a request where the value may stand: authorization, header:NAME, path, query,
+    /// query:NAME, url (the whole URL), body, or signing (the key of a signature); may be given
+    /// more than once. Not given: the places that the key has already. A new key with --host needs
+    /// --in or --anywhere.
     #[arg(long = "in", value_name = "PLACE")]
     placements: Vec<String>,
     /// The value may stand anywhere in a request, whatever places the key has already.
@@ -75,7 +76,8 @@ impl Set {
         let hosts = (self.any_host || !self.hosts.is_empty()).then_some(self.hosts.as_slice());
         let placements = (self.anywhere || !self.placements.is_empty()).then_some(self.placements.as_slice());
         let body = SecretBody { value, hosts, placements, allow_short: self.allow_short };
-        // Room for the worst case of escapes, so that the buffer doesn't move and leave copies behind.
+        // Room for the worst case of escapes, so that the buffer doesn't move and leave copies
+        // behind.
         let mut bytes = Zeroizing::new(Vec::with_capacity(value.len() * 6 + 4_096));
         serde_json::to_writer(&mut *bytes, &body)
             .map_err(|_| Failure::Failed("the value can't be written as JSON".to_owned()))?;

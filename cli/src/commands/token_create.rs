@@ -1,8 +1,8 @@
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::Context;
 use crate::api::Body;
+use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::{Format, print_json, printable, say, text, time};
 
@@ -12,7 +12,8 @@ use crate::output::{Format, print_json, printable, say, text, time};
 pub(crate) struct Create {
     /// Its name, which says its purpose.
     name: String,
-    /// From when it is refused: a number with s, m, h or d behind it. Not given: it lasts until it is revoked.
+    /// From when it is refused: a number with s, m, h or d behind it. Not given: it lasts until it
+    /// is revoked.
     #[arg(long, value_name = "TIME", value_parser = seconds)]
     expires: Option<u64>,
 }
@@ -30,7 +31,7 @@ impl Create {
                 eprintln!("the token {}, shown only now:", printable(&text(&made, "name")));
                 say!("{}", printable(&text(&made, "token")));
                 if !made["expires_at"].is_null() {
-                    eprintln!("it is taken until {}", time(&made, "expires_at"));
+                    eprintln!("it is accepted until {}", time(&made, "expires_at"));
                 }
             }
         }

@@ -1,7 +1,7 @@
 use clap::Args;
 
-use super::Context;
 use crate::api::{Body, segment};
+use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::{Format, print_json, printable, say, text};
 

@@ -1,7 +1,7 @@
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::Context;
+use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::{Format, print_json, print_table, text, time};
 

@@ -3,12 +3,13 @@ use std::fmt::Write as _;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::Context;
 use crate::api::{Body, segment};
+use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::{Format, emit, print_json, printable, text, time};
 
-/// Make a new signing key or token for a webhook; it is shown once. The present one is taken for a while too.
+/// Make a new signing key or token for a webhook; it is shown once. The present one is accepted for a
+/// while too.
 #[derive(Args)]
 pub(crate) struct Rotate {
     #[command(flatten)]
@@ -25,17 +26,18 @@ pub(crate) struct Webhook {
     pub(super) webhook: String,
 }
 
-/// For how long the key before is taken.
+/// For how long the key before is accepted.
 #[derive(Args)]
 pub(crate) struct Keep {
-    /// Seconds for which the present key or token is taken too, until all senders have the new one; 0 ends it at once. Not given: a
-    /// day.
+    /// Seconds for which the present key or token is accepted too, until all senders have the new one;
+    /// 0 ends it at once. Not given: a day.
     #[arg(long, value_name = "SECONDS")]
     pub(super) keep_previous: Option<u32>,
 }
 
 impl Webhook {
-    /// The path of something of the webhook's. A workflow's name may have slashes; a node's id has none.
+    /// The path of something of the webhook's. A workflow's name may have slashes; a node's id has
+    /// none.
     pub(super) fn path(&self, what: &str) -> String {
         match self.webhook.rsplit_once('/') {
             Some((workflow, node)) => format!("/v1/webhooks/{}/{}/{what}", segment(workflow), segment(node)),
@@ -59,7 +61,7 @@ impl Rotate {
     }
 }
 
-/// What became of the keys.
+/// The text about the keys after a rotation.
 pub(super) fn render(hook: &Value) -> String {
     let mut out = String::new();
     let (node, url) = (printable(&text(hook, "node_id")), printable(&text(hook, "url")));
@@ -71,8 +73,8 @@ pub(super) fn render(hook: &Value) -> String {
     }
     let until = time(hook, "previous_until");
     let _ = match until.as_str() {
-        "" => writeln!(out, "  the one before it is taken no more"),
-        until => writeln!(out, "  the one before it is taken until {}", printable(until)),
+        "" => writeln!(out, "  the one before it is accepted no more"),
+        until => writeln!(out, "  the one before it is accepted until {}", printable(until)),
     };
     out
 }
@@ -98,9 +100,9 @@ mod tests {
         assert_eq!(
             render(&hook),
             "webhook push: https://x/hooks/1 (signature)\n  new signing key, shown only now: k\n  \
-             the one before it is taken no more\n"
+             the one before it is accepted no more\n"
         );
         hook["previous_until"] = json!("2026-01-02T03:04:05Z");
-        assert!(render(&hook).contains("is taken until 2026-01-0"));
+        assert!(render(&hook).contains("is accepted until 2026-01-0"));
     }
 }

@@ -1,14 +1,15 @@
 use clap::Args;
 use zeroize::Zeroizing;
 
-use super::Context;
 use super::webhook_rotate::{Keep, Webhook, render};
 use crate::api::Body;
+use crate::context::Context;
 use crate::failure::Failure;
 use crate::input::{check_is_standard_input, read_value};
 use crate::output::{Format, emit, print_json};
 
-/// Set a webhook's signing key or token to one that somebody else made; it comes from standard input.
+/// Set a webhook's signing key or token to one that somebody else made; it comes from standard
+/// input.
 ///
 /// printf %s "$KEY" | sealflow webhook set notify-on-push/push -
 #[derive(Args)]
@@ -47,7 +48,8 @@ impl Set {
             #[serde(skip_serializing_if = "Option::is_none")]
             keep_previous_seconds: Option<u32>,
         }
-        // Room for the worst case of escapes, so that the buffer doesn't move and leave copies behind.
+        // Room for the worst case of escapes, so that the buffer doesn't move and leave copies
+        // behind.
         let mut bytes = Zeroizing::new(Vec::with_capacity(key.len() * 6 + 128));
         let body = KeyBody { key, keep_previous_seconds: self.keep.keep_previous };
         serde_json::to_writer(&mut *bytes, &body)

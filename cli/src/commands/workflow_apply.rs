@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::Value;
 
-use super::Context;
 use crate::api::Body;
+use crate::context::Context;
 use crate::failure::{Failure, Place, Source, render_place};
 use crate::output::{Format, emit, print_json, printable, text};
 

@@ -1,8 +1,8 @@
 use clap::Args;
 use serde_json::json;
 
-use super::Context;
 use crate::api::segment;
+use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::{Format, print_json, printable, say};
 

@@ -1,8 +1,8 @@
 use clap::Args;
 
-use super::{Context, Listing, print_listing};
-use crate::arguments::Limit;
+use crate::context::Context;
 use crate::failure::Failure;
+use crate::listing::{Limit, Listing, print_listing};
 use crate::output::{text, time};
 
 /// List workflows.

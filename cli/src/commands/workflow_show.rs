@@ -1,8 +1,8 @@
 use clap::Args;
 use serde_json::Value;
 
-use super::Context;
 use crate::api::segment;
+use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::{Format, print_json, print_table, printable, say, text, time};
 

@@ -99,7 +99,7 @@ fn with_id(mut answer: Value, id: Value) -> Value {
     answer
 }
 
-/// What a line asks.
+/// The question of a line.
 struct Question {
     source: Source,
     secrets: Option<Given>,

@@ -4,9 +4,9 @@ use expression::{Environment, Lookup, Value};
 use jiff::Timestamp;
 use serde_json::{Map, Value as Json};
 
-/// What a file of the shape
-/// `{"$": {"Node name": {"type", "timestamp", "data", "config"}}, "root", "previous": […], "run", "app", "now"}` holds.
-/// Nodes that have not run are null or absent; whatever else is absent is nil.
+/// The content of a file of the shape `{"$": {"Node name": {"type", "timestamp", "data",
+/// "config"}}, "root", "previous": […], "run", "app", "now"}`. Nodes that have not run are null or
+/// absent. Everything else that is absent is nil.
 pub(crate) struct Recorded {
     nodes: Map<String, Json>,
     root: Json,
@@ -17,7 +17,7 @@ pub(crate) struct Recorded {
     now: Timestamp,
 }
 
-/// What is wrong with the file.
+/// The fault of the file.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct EnvironmentError(pub(crate) &'static str);
 

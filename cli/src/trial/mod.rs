@@ -11,7 +11,7 @@ use expression::{ErrorKind, FieldKind, Span, Template, UrlOrigin};
 use secret_text::{Context, SecretField, Values, references, render};
 use serde_json::{Value, json};
 
-/// What is tried.
+/// The source that is tried.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Source {
     /// A string of a configuration, read as that kind of field.
@@ -44,9 +44,10 @@ pub(crate) struct Mistake {
     source: String,
 }
 
-/// What the builder stores.
+/// The result that the builder stores.
 pub(crate) struct Stored {
-    /// What people see: everything resolved, and the author's reference where a secret goes.
+    /// The value that people see: everything resolved, and the author's reference where a secret
+    /// goes.
     pub(crate) display: Value,
     /// The fields that the executor renders, each with its place in `display`.
     fields: Vec<SecretField>,
@@ -133,7 +134,7 @@ impl Stored {
         json!(self.fields)
     }
 
-    /// What the executor makes of it.
+    /// The value that the executor makes of it.
     ///
     /// # Errors
     /// A secret that is missing, or can't be placed.
@@ -157,10 +158,11 @@ impl Stored {
     }
 }
 
-/// What apply and the builder make of a source.
+/// The result that apply and the builder make of a source.
 ///
 /// # Errors
-/// The first mistake: of all strings what apply says comes before what the builder says.
+/// The first mistake: the mistakes that apply finds in all strings come before those of the
+/// builder.
 pub(crate) fn store(source: &Source, recorded: &Recorded) -> Result<Stored, Mistake> {
     let (mut display, templates) = apply(source)?;
     let mut fields = Vec::new();

@@ -1,4 +1,5 @@
-//! Who calls: looked up by the token's SHA-256 with every request, so a revoked token fails at once.
+//! The caller: looked up by the token's SHA-256 with every request, so a revoked token fails at
+//! once.
 
 use std::sync::Arc;
 
@@ -18,7 +19,7 @@ use crate::token::{bearer, sha256};
 pub(crate) struct Caller {
     /// The one organization that the request reaches.
     pub(crate) organization_id: OrganizationId,
-    /// What is recorded as `created_by` and the like.
+    /// The actor that is recorded as `created_by` and the like.
     pub(crate) actor: Actor,
 }
 

@@ -46,7 +46,8 @@ impl JsonBody {
         &self.0
     }
 
-    /// Reads the body. The error names the place and never what stands there, which may be a secret.
+    /// Reads the body. The error names the place and never what stands there, which may be a
+    /// secret.
     pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
         serde_json::from_slice(&self.0).map_err(|error| {
             let what = match error.classify() {

@@ -1,29 +1,13 @@
 //! Pages: opaque cursors and the size of a page.
 
+use axum::Json;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domain::limits::{PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX};
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
 use store::api::{Page, PageRequest};
 use uuid::Uuid;
 
 use crate::error::ApiError;
-
-/// The query of a list that has no filters.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct PageQuery {
-    cursor: Option<String>,
-    limit: Option<u32>,
-}
-
-impl PageQuery {
-    /// See [`page_request`].
-    pub(crate) fn page_request(&self) -> Result<PageRequest, ApiError> {
-        page_request(self.cursor.as_deref(), self.limit)
-    }
-}
 
 /// The page that `cursor` and `limit` of a query ask for.
 pub(crate) fn page_request(cursor: Option<&str>, limit: Option<u32>) -> Result<PageRequest, ApiError> {
@@ -42,19 +26,27 @@ fn read_cursor(cursor: &str) -> Result<Uuid, ApiError> {
         .ok_or_else(|| ApiError::Invalid("`cursor` is none of ours".to_owned()))
 }
 
-/// The answer of a list: the rows under the resource's name, and `next_cursor` (null on the last page).
-pub(crate) fn page_answer(resource: &str, rows: Value, next: Option<Uuid>) -> Map<String, Value> {
-    let next = next.map(|id| URL_SAFE_NO_PAD.encode(id.as_bytes()));
-    Map::from_iter([(resource.to_owned(), rows), ("next_cursor".to_owned(), json!(next))])
+/// The cursor that a page's answer has; None on the last page.
+pub(crate) fn next_cursor(next: Option<Uuid>) -> Option<String> {
+    next.map(|id| URL_SAFE_NO_PAD.encode(id.as_bytes()))
 }
 
-/// [`page_answer`] of rows that are shown as they are.
-pub(crate) fn rows_answer<T: serde::Serialize>(
-    resource: &str,
-    page: &Page<T>,
-) -> Result<Map<String, Value>, ApiError> {
-    let rows = serde_json::to_value(&page.rows).map_err(|_| ApiError::Internal)?;
-    Ok(page_answer(resource, rows, page.next))
+/// The answer of a list: a view of each row, and the cursor of the next page.
+pub(crate) fn list_answer<R, V, L: From<(Vec<V>, Option<String>)>>(
+    page: Page<R>,
+    view: impl FnMut(R) -> V,
+) -> Json<L> {
+    let rows = page.rows.into_iter().map(view).collect();
+    Json(L::from((rows, next_cursor(page.next))))
+}
+
+/// [`list_answer`] of rows that may be unreadable.
+pub(crate) fn read_list_answer<R, V, L: From<(Vec<V>, Option<String>)>>(
+    page: Page<R>,
+    view: impl FnMut(R) -> Result<V, ApiError>,
+) -> Result<Json<L>, ApiError> {
+    let rows = page.rows.into_iter().map(view).collect::<Result<Vec<V>, ApiError>>()?;
+    Ok(Json(L::from((rows, next_cursor(page.next)))))
 }
 
 #[cfg(test)]
@@ -64,10 +56,9 @@ mod tests {
     #[test]
     fn a_cursor_reads_back() {
         let id = Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0001);
-        let answer = page_answer("runs", json!([]), Some(id));
-        let cursor = answer["next_cursor"].as_str();
-        assert_eq!(page_request(cursor, None).unwrap().before, Some(id));
-        assert!(page_answer("runs", json!([]), None)["next_cursor"].is_null());
+        let cursor = next_cursor(Some(id));
+        assert_eq!(page_request(cursor.as_deref(), None).unwrap().before, Some(id));
+        assert_eq!(next_cursor(None), None);
     }
 
     #[test]

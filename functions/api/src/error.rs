@@ -1,4 +1,5 @@
-//! Which error goes where. Every answer that is no success is a problem of RFC 9457 (`application/problem+json`).
+//! Which error goes where. Every answer that is no success is a problem of RFC 9457
+//! (`application/problem+json`).
 //!
 //! | status | type                | when |
 //! |--------|---------------------|------|
@@ -7,22 +8,26 @@
 //! | 404    | `not_found`         | not there, or another organization's: both read alike |
 //! | 405    | `method_not_allowed`| the path is there and has no such method |
 //! | 409    | `conflict`          | the caller's knowledge is out of date: read again, then decide |
-//! | 413    | `too_large`         | the body is larger than any that is taken |
+//! | 410    | `gone`              | what the call is for has ended: it comes too late |
+//! | 413    | `too_large`         | the body is larger than any that is accepted |
 //! | 415    | `media_type`        | the body is neither JSON nor, for definitions, YAML |
 //! | 422    | `invalid_definition`| a definition has errors; `errors` has all of them with their places |
 //! | 429    | `queue_full`        | a node has as many waiting items as are allowed |
 //! | 500    | `internal`          | a bug or a wrong set-up; the log says more |
 //! | 503    | `unavailable`       | database or key service can't be reached: try again |
 //!
-//! No text of another crate's error goes out (it may quote what was sent), and no body is repeated: it may hold a secret.
+//! No text of another crate's error goes out (it may quote what was sent), and no body is repeated:
+//! it may hold a secret.
 
+use api_types::ProblemDetails;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use definition_check::Problem;
 use domain::request_headers::TooManyHops;
-use serde::Serialize;
 use store::StoreError;
 use vault_seal::SealError;
+
+use crate::views;
 
 /// Why a request is not answered with success, named for what the caller does about it.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +42,8 @@ pub(crate) enum ApiError {
     MethodNotAllowed,
     #[error("{0}")]
     Conflict(String),
+    #[error("{0}")]
+    Gone(String),
     #[error("the body has more than {0} bytes")]
     TooLarge(usize),
     #[error("the body must be {0}")]
@@ -57,17 +64,6 @@ fn count_errors(count: usize) -> String {
     if count == 1 { "an error".to_owned() } else { format!("{count} errors") }
 }
 
-/// The body of RFC 9457.
-#[derive(Serialize)]
-struct ProblemDetails<'a> {
-    r#type: String,
-    title: &'static str,
-    status: u16,
-    detail: String,
-    #[serde(skip_serializing_if = "<[Problem]>::is_empty")]
-    errors: &'a [Problem],
-}
-
 impl ApiError {
     fn parts(&self) -> (StatusCode, &'static str, &'static str) {
         match self {
@@ -79,6 +75,7 @@ impl ApiError {
                 (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Method not allowed")
             }
             Self::Conflict(_) => (StatusCode::CONFLICT, "conflict", "Out of date"),
+            Self::Gone(_) => (StatusCode::GONE, "gone", "Too late"),
             Self::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "too_large", "Too large"),
             Self::MediaType(_) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "media_type", "Another kind of body"),
             Self::Definition(_) => {
@@ -94,15 +91,16 @@ impl ApiError {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let (status, code, title) = self.parts();
-        let errors: &[Problem] = match &self {
-            Self::Definition(problems) => problems,
-            _ => &[],
+        let detail = self.to_string();
+        let errors = match &self {
+            Self::Definition(problems) => problems.iter().cloned().map(views::definition_problem).collect(),
+            _ => Vec::new(),
         };
         let body = ProblemDetails {
             r#type: format!("urn:sealflow:problem:{code}"),
-            title,
+            title: title.to_owned(),
             status: status.as_u16(),
-            detail: self.to_string(),
+            detail,
             errors,
         };
         let body = serde_json::to_vec(&body).expect("strings and numbers always serialise");

@@ -1,7 +1,8 @@
 //! Values whose guess could be confirmed.
 //!
-//! The scrubber marks a value, each of its lines and each leaf of its JSON wherever a target sends them back. Whoever may apply
-//! workflows can let a target send guesses: the right one is marked. That takes too long for anything but a short piece.
+//! The scrubber marks a value, each of its lines and each leaf of its JSON wherever a target sends
+//! them back. Whoever may apply workflows can let a target send guesses: the right one is marked.
+//! That takes too long for anything but a short piece.
 
 use domain::limits::SECRET_VALUE_BYTES_MIN;
 use serde_json::Value;
@@ -10,7 +11,8 @@ use vault_format::SecretValue;
 /// Bytes from which on a piece of a value is too long to be guessed.
 const GUESS_BYTES_MAX: usize = 15;
 
-/// A warning for each key whose value, a line of it or a leaf of its JSON is short enough to be guessed. It repeats no value.
+/// A warning for each key whose value, a line of it or a leaf of its JSON is short enough to be
+/// guessed. It repeats no value.
 pub(crate) fn guessable<'v>(values: impl Iterator<Item = (&'v str, &'v SecretValue)>) -> Vec<String> {
     let warning = |(key, value): (&str, &SecretValue)| {
         let what = short_piece(value.expose())?;
@@ -41,7 +43,8 @@ fn short_piece(value: &str) -> Option<&'static str> {
     has_leaf(&json, &is_short).then_some("a text in the JSON")
 }
 
-/// A target that is called by a URL may send these parts of it back: user name and password, path, query. A value that is no URL has none.
+/// A target that is called by a URL may send these parts of it back: user name and password, path,
+/// query. A value that is no URL has none.
 fn url_parts(value: &str) -> Vec<&str> {
     let Some((_, rest)) = value.split_once("://") else { return Vec::new() };
     let (authority, target) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));

@@ -1,7 +1,8 @@
 //! The management API: what tokens of an organization may see and change.
 //!
-//! One file a resource under `routes`. Every handler takes the caller from its token, and every statement in `store::api` takes the
-//! caller's organization (I6). The API seals secrets and can't open them (I7): there is no way from here to a value.
+//! One file a resource under `routes`. Every handler takes the caller from its token, and every
+//! statement in `store::api` takes the caller's organization (I6). The API seals secrets and can't
+//! open them (I7): there is no way from here to a value.
 
 mod apply;
 mod auth;
@@ -14,6 +15,7 @@ mod routes;
 mod secret_body;
 mod start;
 mod token;
+mod views;
 mod wakes;
 mod webhook_credential;
 
@@ -24,7 +26,7 @@ use vault_seal::Sealer;
 
 pub use routes::router;
 
-/// What the API works with; made once.
+/// The dependencies of the API, made once.
 pub struct Deps {
     /// Postgres, as the role `sealflow_api`.
     pub store: Store,

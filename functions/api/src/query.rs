@@ -6,7 +6,8 @@ use serde::de::DeserializeOwned;
 
 use crate::error::ApiError;
 
-/// Characters of the reader's words that are passed on: they quote names of the query and no values of ours.
+/// Characters of the reader's words that are passed on: they quote names of the query and no values
+/// of ours.
 const DETAIL_CHARS_MAX: usize = 300;
 
 /// The query, read into `T`.

@@ -33,7 +33,7 @@ pub(crate) struct SecretValueBody {
     /// The places in a request where it may stand; not given: the present entry's places stay.
     #[serde(default, rename = "in")]
     placements: Option<Vec<String>>,
-    /// Whether a value that is too short to be scrubbed is taken all the same.
+    /// Whether a value that is too short to be scrubbed is accepted all the same.
     #[serde(default)]
     allow_short: bool,
 }

@@ -1,33 +1,33 @@
 //! Starting a run by hand: a root event of a `start` trigger.
 
-use definition::{RootEnvironment, compile, resolve_run_name};
-use domain::definition::{DEFAULT_CHANNEL, Definition, Node, Uses};
-use domain::ids::RunId;
+use components::trigger;
+use definition::{compile_trigger, plan_root};
+use domain::definition::{Definition, Node, Uses};
+use domain::ids::{ItemId, RunId};
 use domain::json::{JsonError, compact_bytes, parse_strict};
 use domain::limits::EVENT_DATA_BYTES_MAX;
-use domain::routing::targets;
-use jiff::Timestamp;
 use serde_json::{Map, Value};
-use store::api::{RunStart, StartOutcome, load_workflow, start_run};
+use store::api::load_workflow;
+use store::intake::{BeginOutcome, NewRun, begin_run};
 
 use crate::Deps;
 use crate::auth::Caller;
 use crate::error::{ApiError, NotFoundAs as _};
 
-/// The trigger that is started by hand, and the type of its events.
+/// The trigger that people know to be started by hand.
 const START: &str = "start";
 /// Times that a start is planned: once more when the workflow was applied meanwhile.
 const PLANS_MAX: u32 = 2;
 
-/// What a caller gives.
+/// The request of a caller for a start.
 #[derive(Debug, PartialEq)]
 struct StartRequest {
     node_id: Option<String>,
     data: Value,
 }
 
-/// Starts a run of a workflow and returns the id of its root event. `body` is `{"node_id"?, "data"?}`; `hops` says how
-/// often sealflow has called sealflow on the way here.
+/// Starts a run of a workflow and returns the id of its root event. `body` is `{"node_id"?,
+/// "data"?}`; `hops` says how often sealflow has called sealflow on the way here.
 ///
 /// # Errors
 /// [`ApiError::Conflict`] when the workflow is applied faster than it can be read.
@@ -48,30 +48,35 @@ pub(crate) async fn start_workflow(
             return Err(ApiError::NotFound("workflow"));
         }
         let node = choose_trigger(&definition, request.node_id.as_deref())?;
-        let start = RunStart {
+        let plan = plan_root(node, compile_trigger(node).as_ref(), &definition.edges, &request.data, now);
+        for field in &plan.failed {
+            tracing::info!(node_id = node.id, field, "a template of the trigger can't be resolved");
+        }
+        let item_ids: Vec<ItemId> = plan.root.targets.iter().map(|_| deps.ids.next(now)).collect();
+        let run = NewRun {
+            event_id,
             organization_id: caller.organization_id,
             workflow_id: row.id,
             version_planned: row.version,
-            node_id: node.id.clone(),
-            event_id,
-            channel: DEFAULT_CHANNEL,
-            event_type: START,
-            custom_name: run_name(node, &request.data, now),
+            node_id: &node.id,
+            planned: &plan.root,
+            data: &request.data,
+            item_ids: &item_ids,
             hops,
-            data: request.data.clone(),
-            targets: targets(&definition.edges, &node.id, DEFAULT_CHANNEL)
-                .map(|target| (target.to_owned(), deps.ids.next(now)))
-                .collect(),
+            delivery: None,
             now,
         };
-        match start_run(&deps.store, &start).await? {
-            StartOutcome::Started => {
+        match begin_run(&deps.store, &run).await? {
+            BeginOutcome::Begun(due) => {
                 tracing::info!(workflow_id = %row.id, run_id = %event_id, organization_id = %caller.organization_id, "run started");
                 deps.wake_events(caller.organization_id, &[event_id]).await;
+                deps.wake_run_later(caller.organization_id, event_id.into(), due).await;
                 return Ok(event_id.into());
             }
-            StartOutcome::Full => return Err(ApiError::QueueFull),
-            StartOutcome::Outdated => {}
+            BeginOutcome::Full => return Err(ApiError::QueueFull),
+            // No sender's key was given.
+            BeginOutcome::Duplicate(_) => return Err(ApiError::Internal),
+            BeginOutcome::Outdated => {}
         }
     }
     Err(ApiError::Conflict("the workflow is being applied: try again".to_owned()))
@@ -101,9 +106,15 @@ fn read_request(body: &[u8]) -> Result<StartRequest, ApiError> {
     }
 }
 
+fn is_started_by_hand(node: &Node) -> bool {
+    match &node.uses {
+        Uses::Trigger(name) => trigger(name).is_some_and(|trigger| trigger.is_started_by_hand()),
+        Uses::Component(_) | Uses::Blueprint(_) => false,
+    }
+}
+
 fn choose_trigger<'a>(definition: &'a Definition, node_id: Option<&str>) -> Result<&'a Node, ApiError> {
-    let is_start = |node: &&Node| matches!(&node.uses, Uses::Trigger(name) if name == START);
-    let mut starts = definition.nodes.iter().filter(is_start);
+    let mut starts = definition.nodes.iter().filter(|node| is_started_by_hand(node));
     match node_id {
         Some(node_id) => starts.find(|node| node.id == node_id).ok_or_else(|| {
             ApiError::Invalid(format!("the workflow has no `{START}` trigger with the id in `node_id`"))
@@ -116,25 +127,6 @@ fn choose_trigger<'a>(definition: &'a Definition, node_id: Option<&str>) -> Resu
             ))),
         },
     }
-}
-
-/// The run's name. One that fails leaves the run without a name and never refuses the event.
-fn run_name(node: &Node, data: &Value, now: Timestamp) -> Option<String> {
-    node.run_name.as_ref()?;
-    let alone = Definition {
-        name: String::new(),
-        description: String::new(),
-        timeout_seconds: None,
-        nodes: vec![node.clone()],
-        edges: Vec::new(),
-    };
-    let compiled = compile(&alone);
-    let named = match compiled.node(&node.id)? {
-        Ok(node) => resolve_run_name(node, &RootEnvironment { data, event_type: START, created_at: now })?
-            .map_err(|error| error.field),
-        Err(error) => Err(error.field.clone()),
-    };
-    named.inspect_err(|field| tracing::info!(node_id = node.id, field, "the run's name can't be made")).ok()
 }
 
 #[cfg(test)]
@@ -192,20 +184,5 @@ mod tests {
         assert!(choose_trigger(&two, None).unwrap_err().to_string().contains("several"));
         assert_eq!(choose_trigger(&two, Some("b")).unwrap().id, "b");
         assert!(choose_trigger(&definition(json!([])), None).is_err());
-    }
-
-    #[test]
-    fn a_name_that_fails_leaves_the_run_without_one() {
-        let named = |run_name: &str| {
-            let mut node = trigger("a");
-            node["run_name"] = json!(run_name);
-            let definition = definition(json!([node]));
-            super::run_name(&definition.nodes[0], &json!({ "who": "Ada" }), Timestamp::UNIX_EPOCH)
-        };
-        assert_eq!(named("plain").as_deref(), Some("plain"));
-        assert_eq!(named("for {{ root().data.who }}").as_deref(), Some("for Ada"));
-        assert_eq!(named("{{ root().data.who.x.y }}"), None);
-        assert_eq!(named("{{ previous() }}"), None);
-        assert_eq!(named("{{"), None);
     }
 }

@@ -4,7 +4,7 @@ use ring::digest::{SHA256, digest};
 
 use crate::error::ApiError;
 
-/// What a token of the API begins with.
+/// The beginning of a token of the API.
 const TOKEN_PREFIX: &str = "sf_";
 /// Characters of a token; ours have fewer than half as many.
 const TOKEN_CHARS_MAX: usize = 128;

@@ -1,9 +1,11 @@
 //! Wakes after a commit. They are hints: what is not sent, the sweeper makes good.
 
-use domain::ids::{EventId, OrganizationId, WorkflowId};
+use std::time::Duration;
+
+use domain::ids::{EventId, OrganizationId, RunId, WorkflowId};
 use domain::message::Message;
 use queue::Outgoing;
-use store::builder::FreedSlot;
+use store::HeldWake;
 
 use crate::Deps;
 
@@ -24,10 +26,29 @@ impl Deps {
         }
     }
 
-    /// Tells the builder of slots that are free.
-    pub(crate) async fn wake_slots(&self, freed: &[FreedSlot]) {
-        let wakes = freed.iter().map(|slot| Outgoing::now(slot.organization_id, slot.wake()));
+    /// Tells the builder of what a cancel leaves to do.
+    pub(crate) async fn wake(&self, wakes: impl Iterator<Item = (OrganizationId, Message)>) {
+        let wakes = wakes.map(|(organization_id, message)| Outgoing::now(organization_id, message));
         self.queue.send(wakes.collect()).await;
+    }
+
+    /// Tells the builder of held executions that are to end.
+    pub(crate) async fn wake_held(&self, held: &[HeldWake]) {
+        self.wake(held.iter().map(|held| (held.organization_id, held.wake()))).await;
+    }
+
+    /// Tells the builder of a run's time-out, where a queue can carry it so long; else the sweeper
+    /// does.
+    pub(crate) async fn wake_run_later(
+        &self,
+        organization_id: OrganizationId,
+        run_id: RunId,
+        due: Option<Duration>,
+    ) {
+        let later = due.and_then(|due| Outgoing::after(organization_id, Message::Run { run_id }, due));
+        if let Some(later) = later {
+            self.queue.send(vec![later]).await;
+        }
     }
 
     /// Tells the builder of events of which items wait.

@@ -1,8 +1,9 @@
-//! What a webhook's callers are checked with: signing keys are sealed, tokens are kept by their hash.
+//! The credentials that a webhook's callers are checked with: signing keys are sealed, tokens are
+//! kept by their hash.
 
 use domain::ids::{OrganizationId, WebhookId};
 use domain::limits::{WEBHOOK_KEY_BYTES_MAX, WEBHOOK_KEY_BYTES_MIN};
-use domain::webhook::Authentication;
+use domain::webhook::CredentialKind;
 use store::api::WebhookCredential;
 use vault_format::{Bounds, Entries, Entry, Purpose, Scope, SecretValue};
 use vault_seal::SealRequest;
@@ -11,38 +12,18 @@ use crate::Deps;
 use crate::error::ApiError;
 use crate::token::sha256;
 
-/// What kind of credential an authentication has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum CredentialKind {
-    /// A key that signs bodies; it must be had in the clear to check one.
-    SigningKey,
-    /// A token that is sent along; its hash is enough.
-    Token,
-}
-
-impl CredentialKind {
-    /// That of `webhooks.authentication`; None: it has no credential.
-    pub(crate) fn of(authentication: Authentication) -> Option<Self> {
-        match authentication {
-            Authentication::Signature => Some(Self::SigningKey),
-            Authentication::Bearer | Authentication::HeaderToken => Some(Self::Token),
-            Authentication::None => None,
-        }
+/// Checks a credential that somebody gives; those that are made here need no check.
+pub(crate) fn check_credential(kind: CredentialKind, key: &SecretValue) -> Result<(), ApiError> {
+    if !(WEBHOOK_KEY_BYTES_MIN..=WEBHOOK_KEY_BYTES_MAX).contains(&key.len()) {
+        return Err(ApiError::Invalid(format!(
+            "a webhook's key or token has {WEBHOOK_KEY_BYTES_MIN} to {WEBHOOK_KEY_BYTES_MAX} bytes"
+        )));
     }
-
-    /// Checks a credential that somebody gives; those that are made here need no check.
-    pub(crate) fn check(self, key: &SecretValue) -> Result<(), ApiError> {
-        if !(WEBHOOK_KEY_BYTES_MIN..=WEBHOOK_KEY_BYTES_MAX).contains(&key.len()) {
-            return Err(ApiError::Invalid(format!(
-                "a webhook's key or token has {WEBHOOK_KEY_BYTES_MIN} to {WEBHOOK_KEY_BYTES_MAX} bytes"
-            )));
-        }
-        if self == Self::Token && !key.expose().bytes().all(|byte| byte.is_ascii_graphic()) {
-            let why = "a webhook's token stands in a header: letters, digits and signs of ASCII, no spaces";
-            return Err(ApiError::Invalid(why.to_owned()));
-        }
-        Ok(())
+    if kind == CredentialKind::Token && !key.expose().bytes().all(|byte| byte.is_ascii_graphic()) {
+        let why = "a webhook's token stands in a header: letters, digits and signs of ASCII, no spaces";
+        return Err(ApiError::Invalid(why.to_owned()));
     }
+    Ok(())
 }
 
 /// A credential as it is to be kept.
@@ -69,7 +50,8 @@ impl KeptCredential {
             return Ok(Self::Token(sha256(key.expose())));
         }
         let scope = Scope { organization_id, secret_id: webhook_id.0, purpose: Purpose::Webhook };
-        // The sealed bytes are bound to the name, so that it can't say `current`: what is current now is previous later.
+        // The sealed bytes are bound to the name, so that it can't say `current`: what is current
+        // now is previous later.
         let key_name = deps.ids.random::<uuid::Uuid>().to_string();
         let request = SealRequest { key_name, value: key, bounds: Bounds::default() };
         let sealed = deps.sealer.seal(&scope, vec![request]).await?;
@@ -103,7 +85,7 @@ mod tests {
     use super::*;
 
     fn is_taken(kind: CredentialKind, key: &str) -> bool {
-        kind.check(&SecretValue::new(key.to_owned())).is_ok()
+        check_credential(kind, &SecretValue::new(key.to_owned())).is_ok()
     }
 
     #[test]
@@ -128,7 +110,7 @@ mod tests {
 
     #[test]
     fn an_error_does_not_repeat_the_key_i1() {
-        let error = CredentialKind::Token.check(&SecretValue::new("hunter2".into())).unwrap_err();
+        let error = check_credential(CredentialKind::Token, &SecretValue::new("hunter2".into())).unwrap_err();
         assert!(!error.to_string().contains("hunter2"));
     }
 }

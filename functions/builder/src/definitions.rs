@@ -1,5 +1,6 @@
 //! Definitions by workflow and version, kept by a warm instance.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use definition::Compiled;
@@ -8,7 +9,9 @@ use domain::ids::{OrganizationId, WorkflowId};
 use domain::json::weight;
 use process::Cache;
 use serde_json::json;
-use store::builder::StoredDefinition;
+use store::builder::{LockedNodes, StoredDefinition};
+
+use crate::Deps;
 
 /// A workflow as of one version, with its templates parsed.
 pub struct Workflow {
@@ -67,6 +70,31 @@ impl Definitions {
         self.0.insert(workflow.id, weight, Arc::clone(&workflow));
         Some(workflow)
     }
+}
+
+/// Workflows by their ids.
+pub(crate) type Workflows = HashMap<WorkflowId, Arc<Workflow>>;
+
+/// Keeps definitions that were loaded.
+pub(crate) fn cache_definitions(workflows: &mut Workflows, definitions: Vec<StoredDefinition>, deps: &Deps) {
+    let known = definitions.into_iter().filter_map(|stored| deps.definitions.insert(stored));
+    workflows.extend(known.map(|workflow| (workflow.id, workflow)));
+}
+
+/// The workflows of the nodes that are cached, and the ids of those that are not.
+pub(crate) fn cached_workflows(nodes: &LockedNodes, deps: &Deps) -> (Workflows, Vec<WorkflowId>) {
+    let (mut cached, mut uncached) = (HashMap::new(), Vec::new());
+    for node in &nodes.woken {
+        let id = node.key.0;
+        match deps.definitions.get(id, node.workflow_version) {
+            Some(workflow) => {
+                cached.insert(id, workflow);
+            }
+            None if !uncached.contains(&id) => uncached.push(id),
+            None => {}
+        }
+    }
+    (cached, uncached)
 }
 
 #[cfg(test)]

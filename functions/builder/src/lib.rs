@@ -1,20 +1,29 @@
 //! The builder: turns queue items into executions that hold only secret references.
 //!
-//! One invocation takes a batch of wakes and goes through claim, load, plan, write, commit, send. The plan is a
-//! pure function ([`plan::plan`]); [`batch`] is the transaction around it. There is no KMS here and no secret's value.
+//! One invocation takes a batch of wakes and goes through claim, load, plan, write, commit, send.
+//! The plan is a pure function ([`plan::plan`]); `transaction` is the transaction around it. There
+//! is no KMS here and no secret's value.
 
-pub mod batch;
+mod batch;
+mod component_set;
 pub mod definitions;
-mod parts;
+mod held;
+mod limit_keys;
+mod load_request;
 pub mod plan;
+mod quarantine;
 mod reach;
-mod resolve;
+mod runs;
+mod search;
 mod serve;
-mod suspects;
+mod transaction;
+mod wakes;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use domain::function::Function;
+use domain::ids::{ExecutionId, OrganizationId, RunId};
 use domain::limits::OUTAGE_WAKE_SECONDS;
 use domain::message::Message;
 use process::{BatchResponse, Clock, Deadline, Ids, Metric, Metrics, Received, SqsBatch};
@@ -22,13 +31,15 @@ use queue::{Outgoing, Queue};
 use store::builder::Wakes;
 use store::{Store, StoreError};
 
-use crate::batch::{BatchError, Built, LOCKED_WAKE_SECONDS};
 use crate::definitions::Definitions;
+use crate::transaction::{BatchError, BatchOutcome};
+use crate::wakes::LOCKED_WAKE_SECONDS;
 
-pub use parts::Parts;
+pub use component_set::ComponentSet;
 pub use serve::serve;
+pub use transaction::PLAN_TIME_MAX;
 
-/// What the builder works with; made once.
+/// The dependencies of the builder, made once.
 pub struct Deps {
     /// Postgres.
     pub store: Store,
@@ -43,8 +54,8 @@ pub struct Deps {
     /// The base of links.
     pub public_url: String,
     /// Components and evaluator.
-    pub parts: Parts,
-    /// How long a batch may be planned: [`batch::PLAN_TIME_MAX`] unless a test says otherwise.
+    pub components: ComponentSet,
+    /// How long a batch may be planned: [`PLAN_TIME_MAX`] unless a test says otherwise.
     pub plan_time_max: Duration,
     /// Counters for the operator.
     pub metrics: Metrics,
@@ -52,50 +63,88 @@ pub struct Deps {
 
 /// Handles one batch of messages and names those to deliver again.
 ///
-/// Only trouble with the infrastructure has a message delivered again; whatever is wrong with a record becomes a failed execution.
+/// Only trouble with the infrastructure has a message delivered again; whatever is wrong with a
+/// record becomes a failed execution.
 pub async fn handle(batch: SqsBatch, deadline: Deadline, deps: &Deps) -> BatchResponse {
     let mut response = BatchResponse::default();
     let (mut fresh, mut again) = (Vec::new(), Vec::new());
+    let (mut fresh_wakes, mut again_wakes) = (Vec::new(), Vec::new());
+    let mut of_runs: BTreeMap<RunId, Vec<Received>> = BTreeMap::new();
     for received in batch.into_received() {
         match &received.message {
             Err(error) => {
                 tracing::error!(message_id = received.message_id, %error, "a message can't be read; it goes to the dead-letter queue");
                 response.fail(received.message_id);
             }
+            Ok(Message::Wake { .. }) if received.is_redelivered => again_wakes.push(received),
+            Ok(Message::Wake { .. }) => fresh_wakes.push(received),
+            Ok(Message::Run { run_id }) => of_runs.entry(*run_id).or_default().push(received),
             Ok(_) if received.is_redelivered => again.push(received),
             Ok(_) => fresh.push(received),
         }
     }
-    let (mut suspects, mut later) = (Vec::new(), Vec::new());
+    let (mut quarantined, mut later) = (Vec::new(), Vec::new());
     match batch::build(&wakes_of(&fresh), deps).await {
         Ok(built) => {
-            (suspects, later) = (built.suspects, built.again);
+            (quarantined, later) = (built.quarantined, built.again);
             if built.is_cut {
                 later.extend(fresh.iter().filter_map(once_more));
             }
         }
         Err(BatchError::Store(error)) => put_off(fresh, &error, &mut response, deps).await,
     }
-    // Suspects come after the others are safe.
-    match suspects::build_suspects(&wakes_of(&again), suspects, later, deadline, deps).await {
+    let wakes: Vec<(ExecutionId, String)> =
+        again_wakes.iter().chain(&fresh_wakes).filter_map(message_of_wake).collect();
+    let (mut held_quarantined, fresh_woken) = (woken(&again_wakes), woken(&fresh_wakes));
+    let ids: Vec<ExecutionId> = fresh_woken.keys().copied().collect();
+    match held::wake(&ids, deps).await {
+        Ok(ids) => held_quarantined.extend(fresh_woken.into_iter().filter(|(id, _)| ids.contains(id))),
+        Err(error) => put_off(fresh_wakes, &error, &mut response, deps).await,
+    }
+    for (run_id, received) in of_runs {
+        if let Err(error) = runs::look_at(run_id, deps).await {
+            put_off(received, &error, &mut response, deps).await;
+        }
+    }
+    // Quarantined items come after the others are safe.
+    match quarantine::build_quarantined(&wakes_of(&again), quarantined, later, deadline, deps).await {
         Ok(true) => {
             deps.queue.send(again.iter().filter_map(once_more).collect()).await;
         }
         Ok(false) => {}
         Err(BatchError::Store(error)) => put_off(again, &error, &mut response, deps).await,
     }
+    let left = held::wake_each(&held_quarantined, deadline, deps).await;
+    for (_, message_id) in wakes.into_iter().filter(|(id, _)| left.contains(id)) {
+        response.fail(message_id);
+    }
     response
+}
+
+fn message_of_wake(received: &Received) -> Option<(ExecutionId, String)> {
+    match received.message {
+        Ok(Message::Wake { execution_id }) => Some((execution_id, received.message_id.clone())),
+        _ => None,
+    }
+}
+
+/// The held executions that messages wake, with the organizations that the messages are of, where
+/// they say it.
+fn woken(received: &[Received]) -> BTreeMap<ExecutionId, Option<OrganizationId>> {
+    let woken = received.iter().filter_map(|one| Some((message_of_wake(one)?.0, one.organization_id)));
+    woken.collect()
 }
 
 /// A received message, for a moment later.
 fn once_more(received: &Received) -> Option<Outgoing> {
-    Some(batch::again(received.organization_id?, received.message.as_ref().ok()?.clone()))
+    Some(wakes::again(received.organization_id?, received.message.as_ref().ok()?.clone()))
 }
 
-/// Has messages delivered again. Where something of ours failed they are sent anew instead, and acked: a message that was received before
-/// makes a suspect, and an outage is no record's fault.
+/// Has messages delivered again. Where something of ours failed they are sent anew instead, and
+/// acked: a message that was received before puts an item in quarantine, and an outage is no
+/// record's fault.
 async fn put_off(received: Vec<Received>, error: &StoreError, response: &mut BatchResponse, deps: &Deps) {
-    tracing::warn!(%error, messages = received.len(), "the batch is looked at again");
+    tracing::warn!(%error, messages = received.len(), "the batch failed; its messages are sent again");
     let delay_seconds = if error.is_lock_timeout() { LOCKED_WAKE_SECONDS } else { OUTAGE_WAKE_SECONDS };
     let mut again = Vec::new();
     for Received { message_id, message, organization_id, .. } in received {
@@ -116,7 +165,7 @@ fn wakes_of(received: &[Received]) -> Wakes {
             Ok(Message::Event { event_id }) => wakes.event_ids.push(*event_id),
             Ok(Message::Node { workflow_id, node_id }) => wakes.nodes.push((*workflow_id, node_id.clone())),
             // An execution's message belongs to the other queue; here it says nothing.
-            Ok(Message::Execution { .. }) | Err(_) => {}
+            Ok(Message::Execution { .. } | Message::Wake { .. } | Message::Run { .. }) | Err(_) => {}
         }
     }
     wakes.event_ids.sort_unstable();
@@ -126,7 +175,7 @@ fn wakes_of(received: &[Received]) -> Wakes {
     wakes
 }
 
-impl Built {
+impl BatchOutcome {
     /// Sends what was committed; what could not be sent is the sweeper's.
     async fn send(&mut self, deps: &Deps) {
         deps.metrics.count(Metric::ItemsBuilt, std::mem::take(&mut self.items));

@@ -2,9 +2,9 @@
 
 use std::process::ExitCode;
 
-use builder::{Parts, serve};
+use builder::{ComponentSet, serve};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    process::serve_function(Box::pin(serve(Parts::default()))).await
+    process::serve_function(Box::pin(serve(ComponentSet::default()))).await
 }

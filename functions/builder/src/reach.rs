@@ -1,15 +1,18 @@
-//! How far the builder may go on from a node within one transaction, found on the definition before anything is loaded.
+//! How far the builder may go on from a node within one transaction, found on the definition before
+//! anything is loaded.
 
 use std::collections::BTreeSet;
 
 use definition::{Compiled, NodeKind, NodeMentions};
 
-/// What planning from a node on may need.
+/// The needs of planning from a node on.
 #[derive(Clone, Debug, Default)]
 pub struct Reach {
-    /// What the templates of the node, and of all that is reached through pure nodes, mention.
+    /// The mentions in the templates of the node, and of all nodes that are reached through pure
+    /// nodes.
     pub mentions: NodeMentions,
-    /// Limited nodes that are reached and may be gone on with: those with a concurrency key are not.
+    /// Limited nodes that are reached and may be gone on with: those with a concurrency key are
+    /// not.
     pub limited: BTreeSet<String>,
 }
 
@@ -23,12 +26,11 @@ pub fn reach(compiled: &Compiled, node_id: &str) -> Reach {
         }
         let Some(Ok(node)) = compiled.node(id) else { continue };
         add_mentions(&mut reach.mentions, &node.mentions);
-        if node.kind == NodeKind::Pure {
+        // A held one may have nothing to wait for, and then goes on like a pure one.
+        if matches!(node.kind, NodeKind::Pure | NodeKind::Held) {
             open.extend(compiled.edges().iter().filter(|edge| edge.from == id).map(|edge| edge.to.as_str()));
-        } else if id != node_id
-            && node.node.concurrency_max().is_some()
-            && node.node.concurrency_key().is_none()
-        {
+        }
+        if id != node_id && node.concurrency_max.is_some() && node.node.concurrency_key().is_none() {
             reach.limited.insert(id.to_owned());
         }
     }
@@ -51,6 +53,23 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_wait_that_may_be_over_is_passed_too() {
+        let definition = serde_json::from_value(json!({
+            "name": "n",
+            "nodes": [
+                { "id": "a", "name": "A", "component": "wait", "configuration": { "for": 0 } },
+                { "id": "b", "name": "B", "component": "wait", "configuration": { "for": 0 }, "concurrency": 1 },
+                { "id": "c", "name": "C", "component": "if", "configuration": { "expression": "root().data.n > 1" } },
+            ],
+            "edges": [{ "from": "a", "to": "b" }, { "from": "b", "to": "c" }],
+        }))
+        .unwrap();
+        let from_a = reach(&definition::compile(&definition), "a");
+        assert!(from_a.mentions.root);
+        assert_eq!(from_a.limited, BTreeSet::from(["b".to_owned()]));
+    }
 
     #[test]
     fn pure_nodes_are_passed_and_others_end_the_way() {

@@ -5,13 +5,13 @@ use lambda_runtime::{LambdaEvent, run, service_fn};
 use process::{Clock, Deadline, Ids, Metric, Metrics, Settings, SqsBatch};
 
 use crate::definitions::Definitions;
-use crate::{Deps, Parts, handle};
+use crate::{ComponentSet, Deps, handle};
 
 /// Serves invocations until the process is ended. The whole of `main`.
 ///
 /// # Errors
 /// When the settings are not complete, or the runtime can't be reached.
-pub async fn serve(parts: Parts) -> anyhow::Result<()> {
+pub async fn serve(components: ComponentSet) -> anyhow::Result<()> {
     let settings = Settings::from_env(&[
         "SEALFLOW_DATABASE_URL",
         "SEALFLOW_NODE_QUEUE_URL",
@@ -27,8 +27,8 @@ pub async fn serve(parts: Parts) -> anyhow::Result<()> {
         ids: Ids::new(),
         definitions: Definitions::default(),
         public_url: settings.public_url,
-        parts,
-        plan_time_max: crate::batch::PLAN_TIME_MAX,
+        components,
+        plan_time_max: crate::PLAN_TIME_MAX,
         metrics: Metrics::new(&settings.metrics_namespace, domain::function::Function::Builder),
     };
     let deps = &deps;

@@ -13,7 +13,7 @@ use store::executor::{
 
 use crate::{Deps, finisher, freed_wakes, send};
 
-/// Executes a batch; returns the suspects that it left out.
+/// Executes a batch; returns the quarantined executions that it left out.
 ///
 /// # Errors
 /// [`StoreError`] when nothing was claimed.
@@ -26,7 +26,8 @@ pub async fn execute_batch(
         return Ok(Vec::new());
     }
     if !has_time(deadline, deps) {
-        // A message that is delivered again counts as received; there is nothing wrong with this one. The invocation has only begun.
+        // A message that is delivered again counts as received; there is nothing wrong with this
+        // one. The invocation has only begun.
         tracing::error!(
             left_seconds = deadline.left().as_secs(),
             component_seconds_max = deps.times.component_seconds_max,
@@ -37,14 +38,14 @@ pub async fn execute_batch(
     let claimed = claim(ids, ClaimScope::Batch, deps).await?;
     let refused = claimed.claims.refused.clone();
     // Side by side: ending what may not start waits for locks, and the leases of the others run.
-    let (suspects, ()) =
+    let (quarantined, ()) =
         tokio::join!(settle_refused(refused, deps), finisher::run_and_finish(claimed, deadline, deps));
-    Ok(suspects)
+    Ok(quarantined)
 }
 
 /// A claim with the token that names it.
 pub struct Claimed {
-    /// What was claimed and what was not.
+    /// The executions that were claimed and those that were not.
     pub claims: ExecutionClaims,
     /// Before the leases began.
     pub since: Instant,
@@ -79,14 +80,15 @@ pub fn has_time(deadline: Deadline, deps: &Deps) -> bool {
     deadline.left() >= Duration::from_secs(u64::from(needed))
 }
 
-/// Answers for what was not claimed: ends what may not start, sends what is not due or held by another once more. Returns the suspects.
+/// Answers for what was not claimed: ends what may not start, sends what is not due or held by
+/// another once more. Returns the quarantined executions.
 pub async fn settle_refused(refused: Vec<RefusedExecution>, deps: &Deps) -> Vec<RefusedExecution> {
     let mut late = Vec::new();
-    let (mut suspects, mut unstartable) = (Vec::new(), Vec::new());
+    let (mut quarantined, mut unstartable) = (Vec::new(), Vec::new());
     for execution in refused {
         match execution.refusal {
             Refusal::Settled => {}
-            Refusal::Suspect => suspects.push(execution),
+            Refusal::Quarantined => quarantined.push(execution),
             Refusal::Unstartable => unstartable.push(execution),
             Refusal::Busy => late.push(looked_at_again(&execution)),
             Refusal::NotDue(millis) => late.extend(delayed(execution.id, execution.organization_id, millis)),
@@ -96,10 +98,11 @@ pub async fn settle_refused(refused: Vec<RefusedExecution>, deps: &Deps) -> Vec<
     if !unstartable.is_empty() {
         end(&unstartable, deps).await;
     }
-    suspects
+    quarantined
 }
 
-/// A message for an execution that is to run in so many milliseconds; None where the sweeper will send it.
+/// A message for an execution that is to run in so many milliseconds; None where the sweeper will
+/// send it.
 #[must_use]
 pub fn delayed(execution_id: ExecutionId, organization_id: OrganizationId, millis: i64) -> Option<Outgoing> {
     let wait = Duration::from_millis(u64::try_from(millis).unwrap_or(0));
@@ -122,10 +125,13 @@ async fn end(unstartable: &[RefusedExecution], deps: &Deps) {
         deps.store.run_tx("end_unstartable", |tx| async move { end_unstartable(&tx, ids, now).await }).await;
     match ended {
         Ok((ended, freed)) => {
+            let mut messages: Vec<Outgoing> = freed_wakes(freed).collect();
             for execution in ended {
                 tracing::info!(execution_id = %execution.id, reason = %execution.reason, "ended without a start");
+                let wake = |event_id| Outgoing::now(execution.organization_id, Message::Event { event_id });
+                messages.extend(execution.error_event_id.map(wake));
             }
-            send(freed_wakes(freed).collect(), deps).await;
+            send(messages, deps).await;
         }
         Err(error) if error.is_lock_timeout() => {
             let again = unstartable.iter().map(looked_at_again);

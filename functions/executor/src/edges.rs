@@ -1,4 +1,5 @@
-//! Edges by workflow and version, kept by a warm instance: outputs are routed with those of the transaction that finishes.
+//! Edges by workflow and version, kept by a warm instance: outputs are routed with those of the
+//! transaction that finishes.
 
 use domain::ids::WorkflowId;
 use std::collections::HashMap;
@@ -35,7 +36,8 @@ impl EdgesCache {
     }
 }
 
-/// The edges of workflows, loaded where they are not known in at least the version that was asked for.
+/// The edges of workflows, loaded where they are not known in at least the version that was asked
+/// for.
 ///
 /// # Errors
 /// See [`StoreError`].

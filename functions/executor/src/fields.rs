@@ -1,15 +1,17 @@
-//! The fields of an execution's configuration that hold secrets: read, and held against what the component and apply allow.
+//! The fields of an execution's configuration that hold secrets: read, and held against what the
+//! component and apply allow.
 //!
-//! The row is not trusted for where a secret goes: a value that became the method, or that chose the host of a URL, would be told in a
-//! message or sent where nobody looked (I7).
+//! The row is not trusted for where a secret goes: a value that became the method, or that chose
+//! the host of a URL, would be told in a message or sent where nobody looked (I7).
 
 use components::{Component, FieldRule, field_rule};
 use domain::execution::ResultReason;
 use secret_text::{Context, Encoding, FieldKind, Part, SecretField, Unreadable, read_fields, read_residuals};
 use serde_json::Value;
+use store::JsonText;
 use store::executor::ClaimedExecution;
 
-use crate::secrets::{SecretProblem, fails};
+use crate::secret_problem::{SecretProblem, fails};
 
 /// The fields of one execution that hold secrets, and the configuration that they stand in.
 pub struct Fields {
@@ -23,11 +25,13 @@ impl Fields {
     /// Reads an execution's fields, as this version stores them or as the one before did.
     ///
     /// # Errors
-    /// [`SecretProblem::Unreadable`] when they are not what a builder writes; [`SecretProblem::Fails`] when a secret stands where none may.
+    /// [`SecretProblem::Unreadable`] when they are not what a builder writes;
+    /// [`SecretProblem::Fails`] when a secret stands where none may.
     pub fn read(execution: &ClaimedExecution, component: &dyn Component) -> Result<Self, SecretProblem> {
-        let mut configuration = execution.configuration.clone();
-        let fields = read_fields(&execution.residuals)
-            .or_else(|Unreadable| read_residuals(&execution.residuals, &mut configuration))
+        let read = |text: &JsonText| text.read().map_err(|_| SecretProblem::Unreadable);
+        let (mut configuration, residuals) = (read(&execution.configuration)?, read(&execution.residuals)?);
+        let fields = read_fields(&residuals)
+            .or_else(|Unreadable| read_residuals(&residuals, &mut configuration))
             .map_err(|Unreadable| SecretProblem::Unreadable)?;
         for field in &fields {
             let rule = field_rule(component, &field.path);
@@ -80,7 +84,8 @@ impl Fields {
     }
 }
 
-/// Whether no secret chooses scheme, host and port of a URL together with something else. Fields of other kinds have none.
+/// Whether no secret chooses scheme, host and port of a URL together with something else. Fields of
+/// other kinds have none.
 fn is_bounded(field: &SecretField, rule: FieldRule) -> bool {
     if rule.kind != FieldKind::Url {
         return true;
@@ -92,7 +97,8 @@ fn is_bounded(field: &SecretField, rule: FieldRule) -> bool {
     }
 }
 
-/// Whether each code is made with a secret: one under a known key would tell of what it is the code of.
+/// Whether each code is made with a secret: one under a known key would tell of what it is the code
+/// of.
 fn has_secret_keys(part: &Part) -> bool {
     match part {
         Part::Text(_) | Part::Secret(_) | Part::SentAt(_) | Part::Request(_) => true,
@@ -104,8 +110,8 @@ fn has_secret_keys(part: &Part) -> bool {
     }
 }
 
-/// True if the parts are one secret as it is, or a text out of its JSON: with anything else in it, whether it is a key could be made to tell
-/// of the secret.
+/// True if the parts are one secret as it is, or a text out of its JSON: with anything else in it,
+/// whether it is a key could be made to tell of the secret.
 fn is_one_secret(parts: &[Part]) -> bool {
     matches!(parts, [Part::Secret(reference)] if !reference.is_base64 || !reference.path.is_empty())
 }
@@ -138,8 +144,8 @@ fn has_origin(head: &str) -> bool {
     head.split_once("://").is_some_and(|(_, rest)| rest.find(['/', '?', '#']).is_some_and(|end| end > 0))
 }
 
-/// Whether the parts of a URL behind its beginning stay in the place for which they are encoded: what may stand in a path only is not to be
-/// found in a query.
+/// Whether the parts of a URL behind its beginning stay in the place for which they are encoded:
+/// what may stand in a path only is not to be found in a query.
 fn is_encoded(head: &str, rest: &[Part]) -> bool {
     let mut is_path = !head.contains(['?', '#']);
     rest.iter().all(|part| match part {
@@ -165,7 +171,7 @@ mod tests {
 
     #[test]
     fn a_secret_chooses_no_host_beside_other_text_i7() {
-        let component = components::component("http").unwrap();
+        let component = components::effect("http").unwrap();
         let check = |parts: Value, expected: bool| {
             let field: SecretField =
                 serde_json::from_value(json!({ "path": "/url", "parts": parts })).unwrap();

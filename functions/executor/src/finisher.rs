@@ -1,5 +1,5 @@
-//! Runs claimed executions concurrently and records each as soon as it has ended and the finisher is free: a slow component never
-//! holds back the others.
+//! Runs claimed executions concurrently and records each as soon as it has ended and the finisher
+//! is free: a slow component never holds back the others.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,6 @@ use futures_util::stream::FuturesUnordered;
 use jiff::SignedDuration;
 use process::{Deadline, Metric};
 use queue::Outgoing;
-use serde_json::json;
 use store::StoreError;
 use store::builder::{FreedSlot, LockMode};
 use store::executor::{
@@ -35,7 +34,8 @@ const ROUTES_MAX: u32 = 3;
 const LOCKED_PAUSE: Duration = Duration::from_millis(100);
 /// The end of an invocation, in which nothing is tried again.
 const LAST_MOMENT: Duration = Duration::from_secs(1);
-/// Times that recording is tried while the database is away; then the lease lapses and the sweeper takes over.
+/// Times that recording is tried while the database is away; then the lease lapses and the sweeper
+/// takes over.
 const RECORD_TRIES_MAX: u32 = 4;
 
 /// Runs everything that was claimed and records it. Returns when nothing of it is at work any more.
@@ -45,7 +45,7 @@ pub async fn run_and_finish(claimed: Claimed, deadline: Deadline, deps: &Deps) {
         return;
     }
     let (plain, secret): (Vec<_>, Vec<_>) =
-        claims.executions.into_iter().partition(|execution| execution.residuals == json!([]));
+        claims.executions.into_iter().partition(|execution| !execution.has_secrets());
     claims.executions = secret;
     let (sender, mut receiver) = mpsc::unbounded_channel::<Ended>();
     let run_all = async {
@@ -91,8 +91,9 @@ struct Recording {
     decision: Decision,
 }
 
-/// Records outcomes as they come. Those whose node or execution another transaction holds are tried again until their lease ends; others
-/// wait for them no longer than [`store::executor::FINISH_WAIT_MILLIS`] for each node that is held.
+/// Records outcomes as they come. Those whose node or execution another transaction holds are tried
+/// again until their lease ends; others wait for them no longer than
+/// [`store::executor::FINISH_WAIT_MILLIS`] for each node that is held.
 struct Finisher<'a> {
     /// Before the leases began.
     since: Instant,
@@ -124,8 +125,8 @@ impl Finisher<'_> {
         }
     }
 
-    /// The outcomes since the last look: none when all is recorded; empty after a pause in which nothing ended, while something waits for a
-    /// lock.
+    /// The outcomes since the last look: none when all is recorded; empty after a pause in which
+    /// nothing ended, while something waits for a lock.
     async fn next(&self, receiver: &mut mpsc::UnboundedReceiver<Ended>) -> Option<Vec<Ended>> {
         let mut ended = Vec::new();
         if self.locked.is_empty() {
@@ -241,7 +242,8 @@ fn without_output(recording: Recording) -> Recording {
     }
 }
 
-/// Records outcomes in one transaction, again where the workflow was applied meanwhile; gives the executions that others hold.
+/// Records outcomes in one transaction, again where the workflow was applied meanwhile; gives the
+/// executions that others hold.
 async fn record_batch(
     recordings: &[Recording],
     mode: LockMode,
@@ -257,7 +259,8 @@ async fn record_batch(
         match record_once(&open, &versions, mode, token, deps).await {
             Ok((finished, freed)) => {
                 open = settle(open, finished, freed, &mut locked, deps).await;
-                // What is still open was routed with an old version: ask for a newer one than is known.
+                // The recordings that are still open were routed with an old version: ask for a
+                // newer one than the known one.
                 for (_, version) in &mut versions {
                     *version += 1;
                 }
@@ -341,7 +344,8 @@ fn measure(recording: &Recording, deps: &Deps) {
     deps.metrics.add(Metric::ExecutionSeconds, recording.duration.as_secs_f64());
 }
 
-/// Sends what follows from what was recorded; returns what is to be routed again, and adds what others hold to `locked`.
+/// Sends what follows from what was recorded; returns what is to be routed again, and adds what
+/// others hold to `locked`.
 async fn settle<'a>(
     open: Vec<&'a Recording>,
     finished: Vec<FinishedExecution>,
@@ -355,7 +359,7 @@ async fn settle<'a>(
         let (FinishedExecution::Recorded { id, .. }
         | FinishedExecution::LeaseLost(id)
         | FinishedExecution::VersionMoved(id)
-        | FinishedExecution::Locked(id)) = outcome;
+        | FinishedExecution::Locked(id)) = outcome.clone();
         let Some(recording) = open.iter().find(|recording| recording.execution_id == id) else { continue };
         match outcome {
             FinishedExecution::VersionMoved(_) => again.push(*recording),
@@ -363,7 +367,7 @@ async fn settle<'a>(
             FinishedExecution::LeaseLost(_) => {
                 tracing::warn!(execution_id = %id, "the lease was lost; this outcome is dropped");
             }
-            FinishedExecution::Recorded { is_routed, .. } => {
+            FinishedExecution::Recorded { is_routed, error_event_ids, .. } => {
                 has_recorded = true;
                 measure(recording, deps);
                 tracing::info!(
@@ -372,9 +376,8 @@ async fn settle<'a>(
                     organization_id = %recording.organization_id,
                     "recorded"
                 );
-                if is_routed {
-                    let message = Message::Event { event_id: recording.event_id };
-                    messages.push(Outgoing::now(recording.organization_id, message));
+                for event_id in is_routed.then_some(recording.event_id).into_iter().chain(error_event_ids) {
+                    messages.push(Outgoing::now(recording.organization_id, Message::Event { event_id }));
                 }
                 if let FinishKind::Retry { wait_seconds, .. } = recording.decision.kind {
                     #[expect(clippy::cast_possible_truncation, reason = "a day in milliseconds fits by far")]

@@ -1,11 +1,12 @@
-//! The outside world as a component sees it: the guarded client, with everything that comes back scrubbed.
+//! The outside world as a component sees it: the guarded client, with everything that comes back
+//! scrubbed.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use components::credential::Credential;
-use components::{BoxFuture, Host, HttpBody, HttpFailure, HttpRequest, HttpResponse};
+use components::{BoxFuture, HttpBody, HttpClient, HttpFailure, HttpRequest, HttpResponse};
 use domain::allowed_host::AllowedHost;
 use domain::execution::ResultReason;
 use domain::ids::OrganizationId;
@@ -26,7 +27,7 @@ use crate::credential::{
 };
 use crate::redact::SCRUBBED;
 
-/// What one execution may do outside.
+/// The access of one execution to the outside.
 pub struct GuardedHost {
     /// The guarded client.
     pub client: Arc<GuardedClient>,
@@ -44,7 +45,8 @@ pub struct GuardedHost {
     pub late: Option<LateField>,
     /// The values that are scrubbed.
     pub secrets: Secrets,
-    /// Lengths of the values, and of texts in them, that were placed: each with the JSON pointer of its field.
+    /// Lengths of the values, and of texts in them, that were placed: each with the JSON pointer of
+    /// its field.
     pub placed: Vec<(String, usize)>,
     /// When the attempt began.
     pub started_at: Timestamp,
@@ -73,7 +75,8 @@ pub struct Secrets {
     pub late: Mutex<Vec<Made>>,
     /// Places that were scrubbed so far.
     pub places: AtomicUsize,
-    /// Whether something came in that looks as if it had been scrubbed: then what was can't be told from it.
+    /// Whether something came in that looks as if it had been scrubbed: then what was can't be told
+    /// from it.
     pub is_imitated: AtomicBool,
 }
 
@@ -149,8 +152,9 @@ impl GuardedHost {
         Ok(self.scrubbed(response, sent))
     }
 
-    /// Sends a request with the token of an issuer. Where the target refuses a token that was kept, it is forgotten, and the request sent
-    /// once more with another; it has the same idempotency key.
+    /// Sends a request with the token of an issuer. Where the target refuses a token that was kept,
+    /// it is forgotten, and the request sent once more with another; it has the same idempotency
+    /// key.
     async fn send_with_token(
         &self,
         sending: &Sending,
@@ -163,7 +167,8 @@ impl GuardedHost {
             return Ok(response);
         }
         self.tokens.forget(key, &issued);
-        // A token that was asked for just now is no old one, and a target that redirected has acted on the request already.
+        // A token that was asked for just now is no old one, and a target that redirected has acted
+        // on the request already.
         if issued.asked_at >= self.started_at || response.redirects > 0 {
             return Ok(response);
         }
@@ -183,7 +188,7 @@ impl GuardedHost {
             credential: credential.clone(),
             allowed_hosts: hosts(credential_uses()),
             hop_count: self.hop_count,
-            labels: self.labels(),
+            labels: labels(credential_uses()),
             clock: self.clock,
         };
         // A signed token is searched for, and so must hide nothing.
@@ -201,7 +206,8 @@ impl GuardedHost {
         Ok(issued)
     }
 
-    /// Names the token of a credential: whose it is, of which secrets, with which values and parameters.
+    /// Names the token of a credential: whose it is, of which secrets, with which values and
+    /// parameters.
     fn token_key(&self, credential: &Credential) -> TokenKey {
         let mut hash = Context::new(&SHA256);
         let mut add = |text: &str| {
@@ -212,6 +218,10 @@ impl GuardedHost {
         for used in self.uses.iter().filter(|used| is_of_credential(used)) {
             add(&used.pointer);
             add(&used.label);
+            // A secret that may go to other hosts now is another one: its issuer is held against
+            // them.
+            add(&used.allowed_hosts.len().to_string());
+            used.allowed_hosts.iter().for_each(|host| add(&host.to_string()));
         }
         // A missing parameter is told from an empty one.
         for parameter in parameters(credential) {
@@ -221,7 +231,8 @@ impl GuardedHost {
         hash.finish().as_ref().try_into().expect("SHA-256 has 32 bytes")
     }
 
-    /// The headers that sign a request. None where it can't be signed: why is not told, that may tell of a key.
+    /// The headers that sign a request. None where it can't be signed: why is not told, that may
+    /// tell of a key.
     fn sign(&self, sending: &Sending, credential: &Credential) -> Option<Vec<(String, String)>> {
         let label = self.label_of(&["/authorization/secret_access_key", "/authorization/key"]);
         let placed: Vec<usize> = self.placed.iter().map(|(_, bytes)| *bytes).collect();
@@ -241,7 +252,8 @@ impl GuardedHost {
                 }
                 let (headers, signature) = sign_aws(keys, &request, self.clock.now())?;
                 self.secrets.add(label, &signature);
-                // S3 has it in a header: with it a guess of what stands in the body could be confirmed.
+                // S3 has it in a header: with it a guess of what stands in the body could be
+                // confirmed.
                 self.secrets.add(label, &body_sha256(&request));
                 Some(headers)
             }
@@ -275,11 +287,7 @@ impl GuardedHost {
         };
         self.client.send(request).await.map_err(|error| match error {
             error if sending.used_secret && is_of_request(error) => self.refused(),
-            HttpError::Dns | HttpError::Connect | HttpError::Tls | HttpError::Timeout
-                if self.is_whole_url =>
-            {
-                unreachable_url()
-            }
+            error if self.is_whole_url && tells_of_target(error) => unreachable_url(),
             error => failure(error),
         })
     }
@@ -301,7 +309,8 @@ impl GuardedHost {
             body: match String::from_utf8(response.body) {
                 // A body with NUL in it may be UTF-16, where no value would be found.
                 Ok(text) if !text.contains('\0') => HttpBody::Text(scrub(text)),
-                // A body that is no text can't be scrubbed: its length is kept, and its hash where no secret was used.
+                // A body that is no text can't be scrubbed: its length is kept, and its hash where
+                // no secret was used.
                 Ok(text) => binary(text.as_bytes(), sent),
                 Err(error) => binary(error.as_bytes(), sent),
             },
@@ -314,7 +323,8 @@ impl GuardedHost {
         of_credential.map(|(_, bytes)| *bytes).collect()
     }
 
-    /// The label of the secret in the first of these fields that has one, else of any in the credential.
+    /// The label of the secret in the first of these fields that has one, else of any in the
+    /// credential.
     fn label_of(&self, pointers: &[&str]) -> &str {
         let at = |pointer: &&str| self.uses.iter().find(|used| used.pointer == *pointer);
         let found =
@@ -327,14 +337,19 @@ impl GuardedHost {
     }
 
     fn labels(&self) -> Vec<String> {
-        let mut labels: Vec<String> = self.uses.iter().map(|used| used.label.clone()).collect();
-        labels.sort_unstable();
-        labels.dedup();
-        labels
+        labels(self.uses.iter())
     }
 }
 
-/// Whether a secret is part of the credential: its values go to the issuer, and what the issuer gives goes to its hosts only.
+fn labels<'u>(uses: impl Iterator<Item = &'u SecretUse>) -> Vec<String> {
+    let mut labels: Vec<String> = uses.map(|used| used.label.clone()).collect();
+    labels.sort_unstable();
+    labels.dedup();
+    labels
+}
+
+/// Whether a secret is part of the credential: its values go to the issuer, and what the issuer
+/// gives goes to its hosts only.
 fn is_of_credential(used: &SecretUse) -> bool {
     used.pointer.starts_with(CREDENTIAL)
 }
@@ -347,7 +362,8 @@ fn bearer(token: &str) -> (String, String) {
     ("Authorization".to_owned(), format!("Bearer {token}"))
 }
 
-/// Whether a request went out with a secret: then the answer is not told what could confirm a guess of it.
+/// Whether a request went out with a secret: then the answer is not told what could confirm a guess
+/// of it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Sent {
     WithSecret,
@@ -359,8 +375,9 @@ fn binary(body: &[u8], sent: Sent) -> HttpBody {
     HttpBody::Binary { sha256: (sent == Sent::Plain).then(hash), bytes: body.len() }
 }
 
-/// Whether a header tells of a body what the scrubber can't take out: a hash of it, with which a guess of a secret in it could be confirmed,
-/// or its length, which compressed tells how much of a guess is right.
+/// Whether a header tells of a body what the scrubber can't take out: a hash of it, with which a
+/// guess of a secret in it could be confirmed, or its length, which compressed tells how much of a
+/// guess is right.
 fn tells_of_body(name: &str) -> bool {
     matches!(
         name,
@@ -375,14 +392,28 @@ fn tells_of_body(name: &str) -> bool {
         || name.starts_with("x-goog-hash")
 }
 
-impl Host for GuardedHost {
-    fn http(&self, request: HttpRequest) -> BoxFuture<'_, Result<HttpResponse, HttpFailure>> {
+impl HttpClient for GuardedHost {
+    fn send(&self, request: HttpRequest) -> BoxFuture<'_, Result<HttpResponse, HttpFailure>> {
         Box::pin(self.exchange(request))
     }
 }
 
-/// A URL that is one secret could not be reached. Whether its name, its port, its certificate or its time is what failed would tell of it.
-fn unreachable_url() -> HttpFailure {
+/// Whether an error before the answer depends on the place to which a URL leads: its name, address,
+/// port, certificate, time or connection.
+fn tells_of_target(error: HttpError) -> bool {
+    matches!(
+        error,
+        HttpError::Dns
+            | HttpError::AddressRefused
+            | HttpError::Connect
+            | HttpError::Tls
+            | HttpError::Timeout
+            | HttpError::ConnectionLost
+    )
+}
+
+/// The failure of a URL that is one secret and could not be reached. The cause would tell of it.
+pub fn unreachable_url() -> HttpFailure {
     HttpFailure {
         reason: ResultReason::ComponentError,
         code: "unreachable",
@@ -393,7 +424,7 @@ fn unreachable_url() -> HttpFailure {
     }
 }
 
-/// What is wrong with a request itself, rather than with the way or the answer.
+/// A fault of a request itself, rather than of the way or the answer.
 fn is_of_request(error: HttpError) -> bool {
     matches!(
         error,

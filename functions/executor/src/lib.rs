@@ -1,7 +1,9 @@
-//! The executor: claims executions, opens just the secrets that they refer to, runs the component, scrubs and records.
+//! The executor: claims executions, opens just the secrets that they refer to, runs the component,
+//! scrubs and records.
 //!
-//! The only function that links `vault_open` for organization secrets and the guarded client. A secret's value lives in this process
-//! from opening to the end of its batch, and leaves it only towards the target.
+//! The only function that links `vault_open` for organization secrets and the guarded client. A
+//! secret's value lives in this process from opening to the end of its batch, and leaves it only
+//! towards the target.
 
 mod claims;
 mod component_set;
@@ -12,11 +14,12 @@ mod finisher;
 mod host;
 mod outcome;
 mod place;
+mod quarantine;
 mod redact;
 mod run;
+mod secret_problem;
 mod secrets;
 mod serve;
-mod suspects;
 
 use std::sync::Arc;
 
@@ -37,7 +40,7 @@ pub use credential::TokenCache;
 pub use edges::EdgesCache;
 pub use serve::serve;
 
-/// What the executor works with; made once.
+/// The dependencies of the executor, made once.
 pub struct Deps {
     /// Postgres.
     pub store: Store,
@@ -76,7 +79,8 @@ pub async fn handle(batch: SqsBatch, deadline: Deadline, deps: &Deps) -> BatchRe
                 messages.push((received.message_id, execution_id, received.organization_id));
             }
             // A wake of the builder belongs to the other queue; here it says nothing.
-            Ok(Message::Event { .. } | Message::Node { .. }) => {}
+            Ok(Message::Event { .. } | Message::Node { .. } | Message::Wake { .. } | Message::Run { .. }) => {
+            }
             Err(error) => {
                 tracing::error!(message_id = received.message_id, %error, "a message can't be read; it goes to the dead-letter queue");
                 response.fail(received.message_id);
@@ -86,22 +90,23 @@ pub async fn handle(batch: SqsBatch, deadline: Deadline, deps: &Deps) -> BatchRe
     ids.sort_unstable();
     ids.dedup();
     match claims::execute_batch(&ids, deadline, deps).await {
-        // Suspects run after the others are safe.
-        Ok(suspects) => suspects::execute_alone(suspects, deadline, deps).await,
+        // Quarantined executions run after the others are safe.
+        Ok(quarantined) => quarantine::execute_alone(quarantined, deadline, deps).await,
         Err(error) => put_off(messages, &error, &mut response, deps).await,
     }
     response
 }
 
-/// Has messages delivered again. Where something of ours failed they are sent anew instead, and acked: SQS gives a message back only after
-/// its visibility, which is many times what an invocation may take.
+/// Has messages delivered again. Where something of ours failed they are sent anew instead, and
+/// acked: SQS gives a message back only after its visibility, which is many times what an
+/// invocation may take.
 async fn put_off(
     messages: Vec<(String, ExecutionId, Option<OrganizationId>)>,
     error: &StoreError,
     response: &mut BatchResponse,
     deps: &Deps,
 ) {
-    tracing::warn!(%error, messages = messages.len(), "the batch is looked at again");
+    tracing::warn!(%error, messages = messages.len(), "the batch failed; its messages are sent again");
     let delay_seconds =
         if error.is_lock_timeout() { claims::LOCKED_WAKE_SECONDS } else { OUTAGE_WAKE_SECONDS };
     let mut again = Vec::new();

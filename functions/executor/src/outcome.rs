@@ -1,4 +1,4 @@
-//! What becomes of an execution once its component has ended.
+//! The fate of an execution once its component has ended.
 
 use domain::execution::{ExecutionResult, ResultReason};
 use domain::json::check_output;
@@ -12,15 +12,19 @@ use store::executor::{ClaimedExecution, FinishKind};
 
 use crate::host::ScrubbedBefore;
 use crate::redact::{redact, scrubbed_places};
-use crate::secrets::SecretProblem;
+use crate::secret_problem::SecretProblem;
 
 /// Seconds after which a claim that was given back is tried again.
 const GIVE_BACK_SECONDS: f64 = 15.0;
 
 /// Seconds between two tries to read what is stored.
 const UNREADABLE_WAIT_SECONDS: f64 = 60.0;
-/// Seconds for which what can't be read is given back: a deployment that goes on for longer has stopped.
+/// Seconds for which what can't be read is given back: a deployment that goes on for longer has
+/// stopped.
 const UNREADABLE_SECONDS_MAX: i64 = 3600;
+
+/// The place of a failure's message in its data.
+const ERROR_MESSAGE: &str = "/error/message";
 
 /// An outcome without a secret in it.
 pub struct Scrubbed {
@@ -40,7 +44,7 @@ enum State {
 pub struct Ended {
     /// The claim.
     pub execution: ClaimedExecution,
-    /// What came of it.
+    /// Its scrubbed outcome.
     pub scrubbed: Scrubbed,
     /// When it began.
     pub started_at: Timestamp,
@@ -54,11 +58,11 @@ pub struct Decision {
     pub kind: FinishKind,
     /// A sentence for the author.
     pub message: Option<String>,
-    /// What is added to `metadata.attempts`.
+    /// The record that is added to `metadata.attempts`.
     pub record: Option<Value>,
     /// Facts that are put beside the attempts in `metadata`.
     pub facts: Option<Value>,
-    /// What it emits: channel and data.
+    /// Its output: channel and data.
     pub output: Option<(String, Value)>,
     /// Places of that data which were blanked.
     pub redactions: Option<Redactions>,
@@ -95,7 +99,7 @@ impl Scrubbed {
                 let (message, found) = scrubber.scrub_text(&failure.message);
                 places += found;
                 if found > 0 {
-                    redactions.scrubbed.push("/error/message".to_owned());
+                    redactions.scrubbed.push(ERROR_MESSAGE.to_owned());
                 }
                 Outcome::Failed(Failure { data, message, ..failure })
             }
@@ -185,11 +189,15 @@ pub fn decide(ended: Ended, jitter: f64) -> Decision {
                 .then(|| ("failure".to_owned(), failure.event_data()));
             let output = output.filter(|(_, data)| check_output(data.clone()).is_ok());
             let redactions = scrubbed.redactions;
+            let is_scrubbed = redactions
+                .as_ref()
+                .is_some_and(|all| all.scrubbed.iter().any(|place| place == ERROR_MESSAGE));
             Decision {
                 kind,
                 message: Some(failure.message),
                 record: Some(record),
-                facts: None,
+                // An event on `error` has the message too, with this mark.
+                facts: is_scrubbed.then(|| json!({ "message_scrubbed": true })),
                 output,
                 redactions,
             }
@@ -202,7 +210,8 @@ fn give_back(wait_seconds: f64, facts: Option<Value>) -> Decision {
     Decision { kind, message: None, record: None, facts, output: None, redactions: None }
 }
 
-/// An execution whose fields or secrets were stored by another version waits for a version that reads them, and ends after a while.
+/// An execution whose fields or secrets were stored by another version waits for a version that
+/// reads them, and ends after a while.
 fn decide_unreadable(execution: &ClaimedExecution, now: Timestamp, jitter: f64) -> Decision {
     let since = execution.unreadable_since.as_deref().and_then(|since| since.parse().ok()).unwrap_or(now);
     tracing::error!(execution_id = %execution.id, %since, "what is stored of this execution can't be read by this version of sealflow: deploy the version that wrote it");
@@ -250,8 +259,8 @@ mod tests {
                 run_id: RunId::from_u128(0),
                 hops: 0,
                 component: "http".into(),
-                configuration: json!({}),
-                residuals: json!([]),
+                configuration: store::JsonText::of(&json!({})),
+                residuals: store::JsonText::of(&json!([])),
                 policy,
                 attempt,
                 key_attempt: 1,

@@ -1,21 +1,23 @@
 //! Where in a request secrets stand, held against the places that their entries name.
 
-use components::Component;
+use components::Effect;
 use domain::execution::ResultReason;
 use domain::placement::Placement;
 use secret_text::Part;
 
 use crate::fields::Fields;
-use crate::secrets::{ExecutionSecrets, SecretProblem, fails};
+use crate::secret_problem::{SecretProblem, fails};
+use crate::secrets::ExecutionSecrets;
 
-/// Refuses a secret in a place that its entry does not name. A text that is derived from a value may stand where the value may; an
-/// authentication code may stand anywhere, and its key needs `signing`.
+/// Refuses a secret in a place that its entry does not name. A text that is derived from a value
+/// may stand where the value may; an authentication code may stand anywhere, and its key needs
+/// `signing`.
 ///
 /// # Errors
 /// [`SecretProblem::Fails`], naming the secret, the place and what to do.
 pub fn check_places(
     fields: &Fields,
-    component: &dyn Component,
+    component: &dyn Effect,
     secrets: &ExecutionSecrets<'_>,
 ) -> Result<(), SecretProblem> {
     for field in &fields.fields {

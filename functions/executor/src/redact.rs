@@ -3,7 +3,7 @@
 use domain::redactions::{REDACTIONS_BYTES_MAX, REDACTIONS_MAX};
 use serde_json::Value;
 
-/// What stands in a blanked place.
+/// The text in a blanked place.
 const REDACTED: &str = "[redacted]";
 
 /// The beginning of the text that the scrubber writes in the place of a secret.
@@ -57,8 +57,8 @@ fn collect(value: &Value, pointer: &mut String, found: &mut Vec<String>) {
     }
 }
 
-/// The pointer itself, or that of the text which stands on its way: a body that could not be read as JSON, mostly because something in
-/// it was scrubbed, holds the place somewhere inside.
+/// The pointer itself, or that of the text which stands on its way: a body that could not be read
+/// as JSON, mostly because something in it was scrubbed, holds the place somewhere inside.
 fn place_of<'p>(data: &Value, pointer: &'p str) -> &'p str {
     let mut above = pointer;
     while data.pointer(above).is_none()

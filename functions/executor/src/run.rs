@@ -1,9 +1,10 @@
 //! One execution: put the secrets in their places, run the component, scrub what came of it.
 
 use std::panic::AssertUnwindSafe;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use components::{Call, Component, FieldRule, HttpFailure, SecretPlace, field_rule};
+use components::{Call, Component, Effect, FieldRule, Host, HttpFailure, SecretPlace, field_rule};
 use domain::execution::ResultReason;
 use domain::outcome::{Failure, idempotency_key};
 use domain::times::Times;
@@ -18,13 +19,15 @@ use store::executor::ClaimedExecution;
 use crate::Deps;
 use crate::credential::LateField;
 use crate::fields::Fields;
-use crate::host::{GuardedHost, Secrets};
+use crate::host::{GuardedHost, Secrets, unreachable_url};
 use crate::outcome::{Ended, Scrubbed};
 use crate::place::check_places;
-use crate::secrets::{ExecutionSecrets, OpenedSecrets, SecretProblem};
+use crate::secret_problem::SecretProblem;
+use crate::secrets::{ExecutionSecrets, OpenedSecrets};
 
-/// Runs one claimed execution to its end; never longer than the component limit, and never with a panic. Where so much time went by
-/// since the claim that its lease could end before the component does, it is given back: somebody else would run it at the same time.
+/// Runs one claimed execution to its end; never longer than the component limit, and never with a
+/// panic. Where so much time went by since the claim that its lease could end before the component
+/// does, it is given back: somebody else would run it at the same time.
 pub async fn run_execution(
     execution: ClaimedExecution,
     since: Instant,
@@ -37,31 +40,37 @@ pub async fn run_execution(
         return Ended { execution, scrubbed: Scrubbed::given_back(), started_at, finished_at: started_at };
     }
     let limit = Duration::from_secs(u64::from(deps.times.component_seconds_max));
+    let begun = OnceLock::new();
+    let running = run(&execution, opened, &begun, deps);
     // A panic fails this record alone; the hook has printed where it was.
-    let ran =
-        AssertUnwindSafe(tokio::time::timeout(limit, run(&execution, opened, deps))).catch_unwind().await;
+    let ran = AssertUnwindSafe(tokio::time::timeout(limit, running)).catch_unwind().await;
+    let Begun { labels, is_whole_url } = begun.into_inner().unwrap_or_default();
     let scrubbed = match ran {
         Ok(Ok(scrubbed)) => scrubbed,
+        Ok(Err(_)) if is_whole_url => Scrubbed::failed(unreachable_url().into()).with_secrets(labels),
         Ok(Err(_)) => {
             let seconds = deps.times.component_seconds_max;
-            Scrubbed::failed(Failure {
-                retryable: true,
-                ..Failure::new(
-                    ResultReason::Timeout,
-                    "timeout",
-                    format!("the component took longer than {seconds} seconds"),
-                )
-            })
-            .with_secrets(labels(&execution, opened, deps))
+            let message = format!("the component took longer than {seconds} seconds");
+            let failure = Failure::new(ResultReason::Timeout, "timeout", message);
+            Scrubbed::failed(Failure { retryable: true, ..failure }).with_secrets(labels)
         }
-        Err(_) => Scrubbed::failed(Failure::new(
-            ResultReason::Crashed,
-            "panic",
-            "the component failed inside sealflow; please report it",
-        ))
-        .with_secrets(labels(&execution, opened, deps)),
+        Err(_) => {
+            let message = "the component failed inside sealflow; please report it";
+            let failure = Failure::new(ResultReason::Crashed, "panic", message);
+            Scrubbed::failed(failure).with_secrets(labels)
+        }
     };
     Ended { execution, scrubbed, started_at, finished_at: deps.clock.now() }
+}
+
+/// The facts of an execution whose secrets were opened, for one that is cut off.
+#[derive(Default)]
+struct Begun {
+    /// Labels of the secrets.
+    labels: Vec<String>,
+    /// True if a URL is one secret as a whole: its time-out is told like all that keeps such a URL
+    /// from being reached.
+    is_whole_url: bool,
 }
 
 /// Whether the lease holds until a component that starts now has ended and was recorded.
@@ -70,16 +79,13 @@ fn has_lease(elapsed: Duration, times: &Times) -> bool {
     elapsed + Duration::from_secs(u64::from(needed)) <= Duration::from_secs(u64::from(times.lease_seconds))
 }
 
-/// What was opened for an execution that was cut off.
-fn labels(execution: &ClaimedExecution, opened: &OpenedSecrets, deps: &Deps) -> Vec<String> {
-    let component = (deps.components.component)(&execution.component);
-    let fields = component.and_then(|component| Fields::read(execution, component).ok());
-    let secrets = fields.and_then(|fields| opened.of(execution, &fields).ok());
-    secrets.map(|secrets| secrets.labels()).unwrap_or_default()
-}
-
-async fn run(execution: &ClaimedExecution, opened: &OpenedSecrets, deps: &Deps) -> Scrubbed {
-    match prepare(execution, opened, deps) {
+async fn run(
+    execution: &ClaimedExecution,
+    opened: &OpenedSecrets,
+    begun: &OnceLock<Begun>,
+    deps: &Deps,
+) -> Scrubbed {
+    match prepare(execution, opened, begun, deps) {
         Ok(prepared) => prepared.execute(execution, deps).await,
         Err(scrubbed) => *scrubbed,
     }
@@ -87,7 +93,7 @@ async fn run(execution: &ClaimedExecution, opened: &OpenedSecrets, deps: &Deps) 
 
 /// An execution whose configuration is whole: it holds secrets from here on.
 struct Prepared {
-    component: &'static dyn Component,
+    component: &'static dyn Effect,
     configuration: Value,
     fields: Vec<(String, usize)>,
     labels: Vec<String>,
@@ -97,23 +103,25 @@ struct Prepared {
 fn prepare(
     execution: &ClaimedExecution,
     opened: &OpenedSecrets,
+    begun: &OnceLock<Begun>,
     deps: &Deps,
 ) -> Result<Prepared, Box<Scrubbed>> {
-    let component = (deps.components.component)(&execution.component).ok_or_else(|| {
+    let component = (deps.components.effect)(&execution.component).ok_or_else(|| {
         let message = format!("this version of sealflow has no component named {}", execution.component);
         SecretProblem::Fails { reason: ResultReason::ComponentError, message }
     })?;
     let fields = Fields::read(execution, component)?;
     let secrets = opened.of(execution, &fields)?;
-    check_places(&fields, component, &secrets)?;
     let (labels, uses) = (secrets.labels(), secrets.uses(&fields));
     let is_whole_url = fields.has_whole_url(component);
+    begun.get_or_init(|| Begun { labels: labels.clone(), is_whole_url });
+    check_places(&fields, component, &secrets)?;
     let started_at = deps.clock.now();
     let Some(Whole { configuration, fields, made, leaves, late, placed }) =
         render_all(fields, component, &secrets, deps)
     else {
-        let HttpFailure { reason, code, message, .. } = HttpFailure::refused_secret(&labels);
-        return Err(Box::new(Scrubbed::failed(Failure::new(reason, code, message)).with_secrets(labels)));
+        let refused = HttpFailure::refused_secret(&labels);
+        return Err(Box::new(Scrubbed::failed(refused.into()).with_secrets(labels)));
     };
     let values = secrets.values().into_iter().chain(leaves.into_iter().map(|leaf| (leaf.label, leaf.text)));
     let host = GuardedHost {
@@ -147,7 +155,8 @@ struct Whole {
     placed: Vec<(String, usize)>,
 }
 
-/// Puts the rendered texts in their places. None where a value can't be placed: which one, and why, is not told (I1).
+/// Puts the rendered texts in their places. None where a value can't be placed: which one, and why,
+/// is not told (I1).
 fn render_all(
     fields: Fields,
     component: &dyn Component,
@@ -189,7 +198,8 @@ fn render_all(
     Some(Whole { configuration, fields, made, leaves, late, placed })
 }
 
-/// Whether what was opened, and the texts at the largest size that they could have, keep to their limits.
+/// Whether what was opened, and the texts at the largest size that they could have, keep to their
+/// limits.
 fn fits(opened_bytes: usize, sizes: &[usize]) -> bool {
     let rendered_bytes = sizes.iter().fold(0, |sum: usize, size| sum.saturating_add(*size));
     opened_bytes <= OPENED_BYTES_MAX && rendered_bytes <= RENDERED_BYTES_MAX
@@ -197,8 +207,9 @@ fn fits(opened_bytes: usize, sizes: &[usize]) -> bool {
 
 impl Prepared {
     async fn execute(self, execution: &ClaimedExecution, deps: &Deps) -> Scrubbed {
+        let Self { component, configuration, fields, labels, host: guarded } = self;
         let key = idempotency_key(execution.id, execution.key_attempt);
-        let fields = self.fields.iter();
+        let fields = fields.iter();
         let secret_fields: Vec<SecretPlace<'_>> =
             fields.map(|(pointer, bytes_max)| SecretPlace { pointer, bytes_max: *bytes_max }).collect();
         let call = Call {
@@ -206,13 +217,14 @@ impl Prepared {
             idempotency_key: &key,
             seconds_max: deps.times.component_seconds_max,
             secret_fields: &secret_fields,
-            secret_labels: &self.labels,
+            secret_labels: &labels,
         };
+        let host = Host::of(component.needs(), &guarded);
         failpoint::step("component", "before");
-        let outcome = self.component.execute(&self.host, &self.configuration, &call).await;
+        let outcome = component.execute(&host, configuration, &call).await;
         failpoint::step("component", "after");
-        let (scrubber, before) = self.host.into_scrubber();
-        Scrubbed::new(outcome, &scrubber, before, &execution.policy, self.labels)
+        let (scrubber, before) = guarded.into_scrubber();
+        Scrubbed::new(outcome, &scrubber, before, &execution.policy, labels)
     }
 }
 

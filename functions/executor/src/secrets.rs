@@ -1,4 +1,5 @@
-//! The secrets of a batch: opened once each, kept until the batch ends, known only to the executions that may use them.
+//! The secrets of a batch: opened once each, kept until the batch ends, known only to the
+//! executions that may use them.
 
 use std::collections::HashMap;
 
@@ -13,6 +14,7 @@ use zeroize::Zeroizing;
 use crate::Deps;
 use crate::fields::Fields;
 use crate::host::SecretUse;
+use crate::secret_problem::{SecretProblem, fails};
 
 /// A value with where it may go.
 pub struct OpenedSecret {
@@ -22,13 +24,13 @@ pub struct OpenedSecret {
     pub bounds: Bounds,
 }
 
-/// What was opened for a batch, by organization, secret and key.
+/// The secrets that were opened for a batch, by organization, secret and key.
 #[derive(Default)]
 pub struct OpenedSecrets {
     secrets: HashMap<(OrganizationId, String, String), Opened>,
 }
 
-/// What became of one key.
+/// The result of opening one key.
 enum Opened {
     Value(OpenedSecret),
     Failed(OpenError),
@@ -36,25 +38,10 @@ enum Opened {
     Unreadable,
 }
 
-/// Why an execution does not get a secret. Names secret and key, never a value.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SecretProblem {
-    /// The execution fails.
-    Fails {
-        /// Why.
-        reason: ResultReason,
-        /// For the author.
-        message: String,
-    },
-    /// The claim is given back and tried again.
-    TriedAgain,
-    /// It was stored in a form that this version can't read, and another one may: the claim is given back for a while.
-    Unreadable,
-}
-
 /// Opens what the batch refers to: each distinct sealed data key with one call of KMS.
 ///
-/// Only references that apply allowed for the node's version are opened; the owner is the execution's organization.
+/// Only references that apply allowed for the node's version are opened; the owner is the
+/// execution's organization.
 pub async fn open_secrets(claims: &ExecutionClaims, deps: &Deps) -> OpenedSecrets {
     let mut opened = OpenedSecrets::default();
     let (mut wanted, mut requests) = (Vec::new(), Vec::new());
@@ -107,7 +94,7 @@ pub async fn open_secrets(claims: &ExecutionClaims, deps: &Deps) -> OpenedSecret
 
 /// The references of an execution that its node's version may open, each once.
 fn allowed_refs(execution: &ClaimedExecution, deps: &Deps) -> Vec<(String, String)> {
-    let component = (deps.components.component)(&execution.component);
+    let component = (deps.components.effect)(&execution.component);
     let fields = component.and_then(|component| Fields::read(execution, component).ok());
     let Some(fields) = fields else { return Vec::new() };
     let allowed = fields.references().into_iter().filter(|reference| is_allowed(execution, reference));
@@ -116,7 +103,8 @@ fn allowed_refs(execution: &ClaimedExecution, deps: &Deps) -> Vec<(String, Strin
     refs
 }
 
-/// Whether apply found this reference in this field of the node's version. A field that holds a structure allows all places in it.
+/// Whether apply found this reference in this field of the node's version. A field that holds a
+/// structure allows all places in it.
 fn is_allowed(execution: &ClaimedExecution, (name, key, path): &(String, String, String)) -> bool {
     let is_within = |field: &str| {
         // Of a version that was applied before fields were noted.
@@ -177,11 +165,6 @@ impl OpenedSecrets {
         }
         Ok(ExecutionSecrets { secrets })
     }
-}
-
-/// A failure of the author's.
-pub fn fails(reason: ResultReason, message: String) -> SecretProblem {
-    SecretProblem::Fails { reason, message }
 }
 
 impl ExecutionSecrets<'_> {

@@ -1,6 +1,8 @@
-//! The function as a custom resource of its own stack: migrations run before the functions that need them.
+//! The function as a custom resource of its own stack: migrations run before the functions that
+//! need them.
 //!
-//! Source: CloudFormation User Guide, "Custom resource request objects" and "Custom resource response objects".
+//! Source: CloudFormation User Guide, "Custom resource request objects" and "Custom resource
+//! response objects".
 
 use aws_client::send;
 use http::Request;
@@ -56,7 +58,8 @@ struct Answer<'a> {
 struct Data {
     /// The migrations that ran, for the output of the stack.
     applied: String,
-    /// The newest migration of this code, which functions name in their descriptions: so they wait for it.
+    /// The newest migration of this code, which functions name in their descriptions: so they wait
+    /// for it.
     schema: String,
 }
 
@@ -75,7 +78,8 @@ async fn bring_up_to_date(deps: &Deps) -> Result<Vec<String>, Error> {
     Ok(applied)
 }
 
-/// Migrates where a stack is created or updated, and tells CloudFormation how it went, whatever happened.
+/// Migrates where a stack is created or updated, and tells CloudFormation how it went, whatever
+/// happened.
 pub(crate) async fn answer(deployment: Deployment, deps: &Deps) -> Result<(), Error> {
     let (status, reason, data) = match deployment.request_type {
         // The schema stays: it is the operator's data.

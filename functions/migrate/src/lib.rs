@@ -1,7 +1,8 @@
-//! Schema, roles and first organization: `{"migrate": {}}`, `{"passwords": {}}`, `{"bootstrap": {"organization": "name"}}`.
+//! Schema, roles and first organization: `{"migrate": {}}`, `{"passwords": {}}`, `{"bootstrap":
+//! {"organization": "name"}}`.
 //!
-//! Invoked by hand (`sealflow admin migrate` prints the command) or, with `MigrateOnDeploy`, by CloudFormation as a custom resource; it
-//! has no other way in.
+//! Invoked by hand (`sealflow admin migrate` prints the command) or, with `MigrateOnDeploy`, by
+//! CloudFormation as a custom resource; it has no other way in.
 
 mod bootstrap;
 mod deployment;
@@ -15,7 +16,7 @@ use store::{RoleLogin, Store, StoreError};
 
 pub use deployment::Deployment;
 
-/// What the function works with.
+/// The dependencies of the function.
 pub struct Deps {
     /// Postgres, as the owner of the schema.
     pub store: Store,
@@ -27,7 +28,7 @@ pub struct Deps {
     pub ids: Ids,
 }
 
-/// What to do.
+/// The task of the function.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Request {
@@ -66,7 +67,7 @@ impl Invocation {
     }
 }
 
-/// What was done.
+/// The work that was done.
 #[derive(Serialize)]
 #[serde(untagged)]
 pub enum Response {

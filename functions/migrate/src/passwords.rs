@@ -1,4 +1,5 @@
-//! The passwords of the functions' roles, each from the parameter that only its function (and this one) may read.
+//! The passwords of the functions' roles, each from the parameter that only its function (and this
+//! one) may read.
 
 use database_login::PasswordParameter;
 use process::DatabaseLogin;
@@ -9,7 +10,8 @@ use crate::{Deps, Error};
 /// Characters of a password: the database may be reachable from anywhere.
 const PASSWORD_CHARS_MIN: usize = 12;
 
-/// Sets every role's password to what the parameter of its name says, beside the one of this function's own role.
+/// Sets every role's password to what the parameter of its name says, beside the one of this
+/// function's own role.
 pub(crate) async fn set_all(deps: &Deps) -> Result<Vec<&'static str>, Error> {
     let DatabaseLogin::Parameter(own) = &deps.login else {
         return Err(Error::Passwords(

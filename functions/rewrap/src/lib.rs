@@ -1,8 +1,10 @@
-//! Moves all sealed values from one KMS key to another, without opening any (docs/deploying.md, "Another key").
+//! Moves all sealed values from one KMS key to another, without opening any (docs/deploying.md,
+//! "Another key").
 //!
-//! Invoked by hand (`sealflow admin rewrap`) with `{}`, and again with `{"after": …}` as long as an answer says `next`. Everything goes on
-//! meanwhile: a row that somebody changes is left alone and found by the next run, and each run finds only what is still under the old
-//! key. So it is over when a whole run has moved nothing.
+//! Invoked by hand (`sealflow admin rewrap`) with `{}`, and again with `{"after": …}` as long as an
+//! answer says `next`. Everything goes on meanwhile: a row that somebody changes is left alone and
+//! found by the next run, and each run finds only what is still under the old key. So it is over
+//! when a whole run has moved nothing.
 
 use std::time::Duration;
 
@@ -15,7 +17,7 @@ use uuid::Uuid;
 use vault_format::{Entries, Purpose, Scope};
 use vault_rewrap::{RewrapError, RewrapRequest, Rewrapped, Rewrapper, SameKey};
 
-/// What the function works with.
+/// The dependencies of the function.
 pub struct Deps {
     /// Postgres.
     pub store: Store,
@@ -23,7 +25,7 @@ pub struct Deps {
     pub rewrapper: Rewrapper,
 }
 
-/// What is left of an invocation when it reads no more rows: enough for those that it has.
+/// The time that is left of an invocation when it reads no more rows: enough for those that it has.
 pub const RESERVE: Duration = Duration::from_secs(45);
 /// Values that an answer names as unreadable; the others are counted.
 pub const UNREADABLE_MAX: usize = 100;
@@ -32,7 +34,7 @@ pub const UNREADABLE_MAX: usize = 100;
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
-    /// What the last answer called `next`; not given: from the start.
+    /// The `next` of the last answer; not given: from the start.
     #[serde(default)]
     pub after: Option<Position>,
 }
@@ -84,7 +86,7 @@ impl Part {
     }
 }
 
-/// What one invocation did. Names, ids and counts; no value.
+/// The work of one invocation. Names, ids and counts; no value.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Response {
     /// Values that are under the new key now and were under the old one.
@@ -93,7 +95,8 @@ pub struct Response {
     pub elsewhere: usize,
     /// Rows that somebody changed meanwhile: the next run looks at them.
     pub changed: usize,
-    /// Values that don't open in their place, damaged or moved there from another: [`UNREADABLE_MAX`] are named.
+    /// Values that don't open in their place, damaged or moved there from another:
+    /// [`UNREADABLE_MAX`] are named.
     pub unreadable: Vec<Unreadable>,
     /// All of these.
     pub unreadable_count: usize,
@@ -114,7 +117,8 @@ pub struct Unreadable {
     pub key: Option<String>,
 }
 
-/// Why an invocation did not get past its first page. What it moved of that stays moved: the next one finds the rest.
+/// Why an invocation did not get past its first page. What it moved of that stays moved: the next
+/// one finds the rest.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// There is no key to move from.
@@ -136,7 +140,8 @@ pub enum Error {
 /// Moves what is left, until it is through or the time is nearly over.
 ///
 /// # Errors
-/// [`Error`], when not even the first page could be done. Later ones that can't be done are the next invocation's.
+/// [`Error`], when not even the first page could be done. Later ones that can't be done are the
+/// next invocation's.
 pub async fn handle(request: Request, deps: &Deps, deadline: Deadline) -> Result<Response, Error> {
     let mut response = Response::default();
     let mut next = Some(request.after.unwrap_or(Position { part: Part::Secrets, id: None }));

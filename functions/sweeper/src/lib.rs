@@ -1,8 +1,10 @@
-//! The sweeper, on a schedule: sends again what was committed and not delivered, and ends what can't be.
+//! The sweeper, on a schedule: sends again what was committed and not delivered, and ends what
+//! can't be.
 //!
-//! It decides nothing about the work itself: builder and executor look again under their own locks. Two at once do no harm.
+//! It decides nothing about the work itself: builder and executor look again under their own locks.
+//! Two at once do no harm.
 
-mod runs;
+pub mod runs;
 
 use std::time::Duration;
 
@@ -15,12 +17,13 @@ use queue::{Outgoing, Queue};
 use serde::Serialize;
 use store::builder::NodeKey;
 use store::sweeper::{
-    DueNode, end_undeliverable_executions, end_undeliverable_items, find_due_executions, find_due_nodes,
-    forget_deduplications, forget_previous_keys, forget_secret_refs, mark_full_nodes, take_back_sends,
+    DueExecution, DueNode, cause_removed_lately, end_undeliverable_executions, end_undeliverable_items,
+    find_due_executions, find_due_held, find_due_nodes, forget_deduplications, forget_previous_keys,
+    forget_secret_refs, mark_full_nodes, mark_full_workflows, mark_late_causes, take_back_sends,
 };
 use store::{Store, StoreError};
 
-/// What the sweeper works with; made once.
+/// The dependencies of the sweeper, made once.
 pub struct Deps {
     /// Postgres.
     pub store: Store,
@@ -30,19 +33,24 @@ pub struct Deps {
     pub clock: Clock,
     /// The source of ids.
     pub ids: Ids,
-    /// Seconds that a committed row may wait for its wake; [`SWEEP_GRACE_SECONDS`] unless a test says otherwise.
+    /// Seconds that a committed row may wait for its wake; [`SWEEP_GRACE_SECONDS`] unless a test
+    /// says otherwise.
     pub grace_seconds: u32,
+    /// The place of the search for runs that nobody ended.
+    pub net: runs::Net,
     /// Counters for the operator.
     pub metrics: Metrics,
 }
 
-/// What one tick did.
+/// The work of one tick.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Swept {
     /// Wakes of nodes.
     pub nodes: usize,
     /// Wakes of executions: pending ones, due timers, expired leases.
     pub executions: usize,
+    /// Wakes of held executions: due timers, causes and calls.
+    pub held: usize,
     /// Items and executions that ended as undeliverable.
     pub undeliverable: usize,
     /// Deduplication keys that were forgotten.
@@ -68,8 +76,8 @@ pub const GRACE_SECONDS: u32 = SWEEP_GRACE_SECONDS;
 /// The part of a tick's time that is kept for the rest of it.
 const TIME_FOR_THE_REST: Duration = Duration::from_secs(5);
 
-/// Runs one tick. Each search is by itself: one that fails keeps none of the others from running. A search is bounded, and repeated until
-/// there is nothing left to find or the tick's time is used.
+/// Runs one tick. Each search is by itself: one that fails keeps none of the others from running. A
+/// search is bounded, and repeated until there is nothing left to find or the tick's time is used.
 ///
 /// # Errors
 /// The first [`StoreError`] of a search, when all are through; the next tick goes on.
@@ -80,30 +88,39 @@ pub async fn sweep(deps: &Deps, deadline: Deadline) -> Result<Swept, StoreError>
     let mut failure = None;
     let mut swept = Swept::default();
     let is_time = || deadline.left() > TIME_FOR_THE_REST;
-    // One after the other, so that neither takes all of the time.
+    or_none(runs::send_due_soon(&mut swept, deps).await, &mut failure);
+    // One after the other, so that none takes all of the time.
     let mut place = Place::random(deps);
-    let (mut has_nodes, mut has_executions) = (true, true);
-    while has_nodes || has_executions {
+    let (mut has_nodes, mut has_executions, mut has_held, mut has_due, mut has_stopped) =
+        (true, true, true, true, true);
+    while has_nodes || has_executions || has_held || has_due || has_stopped {
         if has_nodes {
             has_nodes = or_none(wake_nodes(&mut place, &mut swept, deps).await, &mut failure) && is_time();
         }
         if has_executions {
             has_executions = or_none(wake_executions(&mut swept, deps).await, &mut failure) && is_time();
         }
-    }
-    while or_none(runs::stop_due(&mut swept, &is_time, deps).await, &mut failure) && is_time() {}
-    while or_none(runs::end_stopped(&mut swept, &is_time, deps).await, &mut failure) && is_time() {}
-    for _ in 0..runs::PASSES {
-        if !or_none(runs::settle_left(&mut swept, deps).await, &mut failure) || !is_time() {
-            break;
+        if has_held {
+            has_held = or_none(wake_held(&mut swept, deps).await, &mut failure) && is_time();
+        }
+        if has_due {
+            has_due = or_none(runs::stop_due(&mut swept, &is_time, deps).await, &mut failure) && is_time();
+        }
+        if has_stopped {
+            has_stopped =
+                or_none(runs::end_stopped(&mut swept, &is_time, deps).await, &mut failure) && is_time();
         }
     }
+    or_none(runs::settle_left(&mut swept, &is_time, deps).await, &mut failure);
     while or_none(forget(&mut swept, now, deps).await, &mut failure) && is_time() {}
     or_none(mark_full_nodes(store).await, &mut failure);
+    or_none(mark_full_workflows(store).await, &mut failure);
+    while is_full(or_none(cause_removed_lately(store, SWEEP_ROWS_MAX).await, &mut failure)) && is_time() {}
+    while is_full(or_none(mark_late_causes(store, SWEEP_ROWS_MAX).await, &mut failure)) && is_time() {}
     // Last: what was found above has one more wake on its way.
     while or_none(end_undeliverable(&mut swept, deps).await, &mut failure) && is_time() {}
     deps.metrics.count(Metric::Undeliverable, swept.undeliverable as u64);
-    deps.metrics.count(Metric::WakesResent, (swept.nodes + swept.executions) as u64);
+    deps.metrics.count(Metric::WakesResent, (swept.nodes + swept.executions + swept.held) as u64);
     if deps.metrics.is_on() {
         let waiting =
             or_none(store::sweeper::count_waiting_items(store, now, COUNTED_ITEMS_MAX).await, &mut failure);
@@ -113,6 +130,7 @@ pub async fn sweep(deps: &Deps, deadline: Deadline) -> Result<Swept, StoreError>
     tracing::info!(
         nodes = swept.nodes,
         executions = swept.executions,
+        held = swept.held,
         undeliverable = swept.undeliverable,
         previous_keys = swept.previous_keys,
         secret_refs = swept.secret_refs,
@@ -124,8 +142,9 @@ pub async fn sweep(deps: &Deps, deadline: Deadline) -> Result<Swept, StoreError>
     failure.map_or(Ok(swept), Err)
 }
 
-/// The place of the search among nodes. It begins somewhere else with each tick, goes on from the first node behind the last, and ends where
-/// it began: where the time is not enough for all, none is always the last.
+/// The place of the search among nodes. It begins somewhere else with each tick, goes on from the
+/// first node behind the last, and ends where it began: where the time is not enough for all, none
+/// is always the last.
 struct Place {
     start: NodeKey,
     after: NodeKey,
@@ -138,7 +157,8 @@ impl Place {
         Self { after: start.clone(), start, has_wrapped: false }
     }
 
-    /// Goes on behind `last`, the last of a search that found more; None: there were no more nodes. False where all were looked at.
+    /// Goes on behind `last`, the last of a search that found more; None: there were no more nodes.
+    /// False where all were looked at.
     fn go_on(&mut self, last: Option<NodeKey>) -> bool {
         match last {
             Some(last) => self.after = last,
@@ -171,19 +191,32 @@ async fn wake_nodes(place: &mut Place, swept: &mut Swept, deps: &Deps) -> Result
 /// Wakes the executions of one search; whether there may be more.
 async fn wake_executions(swept: &mut Swept, deps: &Deps) -> Result<bool, StoreError> {
     let due = find_due_executions(&deps.store, deps.grace_seconds, SWEEP_ROWS_MAX).await?;
+    swept.executions += due.len();
+    send_due(&due, |execution_id| Message::Execution { execution_id }, swept, deps).await
+}
+
+/// Wakes the held executions of one search; whether there may be more.
+async fn wake_held(swept: &mut Swept, deps: &Deps) -> Result<bool, StoreError> {
+    let due = find_due_held(&deps.store, deps.grace_seconds, SWEEP_ROWS_MAX).await?;
+    swept.held += due.len();
+    send_due(&due, |execution_id| Message::Wake { execution_id }, swept, deps).await
+}
+
+async fn send_due(
+    due: &[DueExecution],
+    message: fn(ExecutionId) -> Message,
+    swept: &mut Swept,
+    deps: &Deps,
+) -> Result<bool, StoreError> {
     let wakes = due.iter().map(|execution| Outgoing {
         delay_seconds: u16::try_from(execution.delay_seconds).unwrap_or(u16::MAX),
-        ..Outgoing::now(execution.organization_id, Message::Execution { execution_id: execution.id })
+        ..Outgoing::now(execution.organization_id, message(execution.id))
     });
     let unsent = deps.queue.send(wakes.collect()).await.unsent;
-    swept.executions += due.len();
     swept.unsent += unsent.len();
     if !unsent.is_empty() {
-        let id = |wake: &Outgoing| match &wake.message {
-            Message::Execution { execution_id } => Some(*execution_id),
-            Message::Event { .. } | Message::Node { .. } => None,
-        };
-        let ids: Vec<ExecutionId> = unsent.iter().filter_map(id).collect();
+        let is_unsent = |id: &ExecutionId| unsent.iter().any(|wake| wake.message == message(*id));
+        let ids: Vec<ExecutionId> = due.iter().map(|execution| execution.id).filter(is_unsent).collect();
         take_back_sends(&deps.store, &[], &ids).await?;
         return Ok(false);
     }
@@ -206,7 +239,7 @@ fn is_full(rows: usize) -> bool {
     i64::try_from(rows).unwrap_or(i64::MAX) >= SWEEP_ROWS_MAX
 }
 
-/// What a search found; nothing where it failed, which is told once all are through.
+/// The result of a search; nothing where it failed. The failure is told once all are through.
 fn or_none<T: Default>(found: Result<T, StoreError>, failure: &mut Option<StoreError>) -> T {
     found.unwrap_or_else(|error| {
         tracing::error!(%error, "a search of the sweeper failed");

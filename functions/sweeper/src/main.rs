@@ -26,6 +26,7 @@ async fn serve() -> anyhow::Result<()> {
         queue: queue::Queue::new(&sqs, settings.node_queue_url, settings.execution_queue_url),
         clock,
         ids: Ids::new(),
+        net: sweeper::runs::Net::default(),
         grace_seconds: settings.sweep_grace_seconds.unwrap_or(GRACE_SECONDS),
         metrics: Metrics::new(&settings.metrics_namespace, domain::function::Function::Sweeper),
     };

@@ -1,19 +1,29 @@
-//! Runs are given what they are due: their time-out, the rest of a stop, and an end that nobody wrote.
+//! Runs are given what they are due: their time-out, the rest of a stop, and an end that nobody
+//! wrote.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use domain::function::{Actor, Function};
-use domain::ids::RunId;
+use domain::ids::{OrganizationId, RunId};
 use domain::limits::SWEEP_ROWS_MAX;
+use domain::message::Message;
 use domain::run::RunStop;
 use queue::Outgoing;
 use store::sweeper::{find_due_runs, find_stopped_runs, settle_left_runs, stop_runs_of_deleted};
-use store::{StoreError, end_stopped_run, stop_run};
+use store::{StoreError, end_stopped_run, find_runs_due_soon, stop_run};
 
-use crate::{Deps, Swept, is_full};
+use crate::{Deps, Swept};
 
-/// Passes over the running runs in one tick: where many run for long, each tick looks at those that were not looked at for the longest time.
-pub(crate) const PASSES: usize = 4;
+/// Passes over the running runs in one tick.
+const PASSES: usize = 4;
 
-/// Stops runs whose time-out is over; whether there may be more. One that can't be stopped now keeps none of the others from it.
+/// Runs of one search, each of which takes transactions of its own: the other searches have their
+/// turn after so many.
+const RUNS_A_TURN: i64 = 50;
+
+/// Stops runs whose time-out is over; whether there may be more. One that can't be stopped now
+/// keeps none of the others from it.
 ///
 /// # Errors
 /// The first [`StoreError`], when all were tried.
@@ -23,10 +33,11 @@ pub(crate) async fn stop_due(
     deps: &Deps,
 ) -> Result<bool, StoreError> {
     let by = Actor::Function(Function::Sweeper);
-    let due = find_due_runs(&deps.store, SWEEP_ROWS_MAX).await?;
+    let due = find_due_runs(&deps.store, RUNS_A_TURN).await?;
     let mut failure = None;
-    for run_id in &due {
-        if !is_time() {
+    for (at, run_id) in due.iter().enumerate() {
+        // One has its turn however little time is left.
+        if at > 0 && !is_time() {
             break;
         }
         let stopped = async {
@@ -41,10 +52,28 @@ pub(crate) async fn stop_due(
             Err(error) => failure = note(*run_id, error, failure),
         }
     }
-    failure.map_or(Ok(is_full(due.len())), Err)
+    failure.map_or(Ok(is_many(due.len())), Err)
 }
 
-/// Stops runs of organizations that were deleted, and goes on with stops that were not carried to their end; whether there may be more.
+/// Seconds for which a tick looks ahead: until the next one has come, also where that is late.
+const DUE_SOON_SECONDS: u32 = 90;
+
+/// Sends messages for runs whose time-out comes before the next tick.
+///
+/// # Errors
+/// See [`StoreError`].
+pub(crate) async fn send_due_soon(swept: &mut Swept, deps: &Deps) -> Result<(), StoreError> {
+    let due = find_runs_due_soon(&deps.store, DUE_SOON_SECONDS, SWEEP_ROWS_MAX).await?;
+    let messages = due.into_iter().filter_map(|(organization_id, run_id, seconds)| {
+        let wait = Duration::try_from_secs_f64(seconds).ok()?;
+        Outgoing::after(organization_id, Message::Run { run_id }, wait)
+    });
+    swept.unsent += deps.queue.send(messages.collect()).await.unsent.len();
+    Ok(())
+}
+
+/// Stops runs of organizations that were deleted, and goes on with stops that were not carried to
+/// their end; whether there may be more.
 ///
 /// # Errors
 /// The first [`StoreError`], when all were tried.
@@ -54,23 +83,29 @@ pub(crate) async fn end_stopped(
     deps: &Deps,
 ) -> Result<bool, StoreError> {
     let now = deps.clock.now();
-    let work = |tx| async move { stop_runs_of_deleted(&tx, SWEEP_ROWS_MAX, now).await };
-    let mut stopped = deps.store.run_tx("stop_runs_of_deleted", work).await?;
-    swept.runs_stopped += stopped.len();
-    let may_be_more = is_full(stopped.len());
-    let found = find_stopped_runs(&deps.store, deps.grace_seconds, SWEEP_ROWS_MAX, now).await?;
-    let is_cut = is_full(found.len());
-    stopped.extend(found);
-    let mut failure = None;
-    for run_id in stopped {
-        if !is_time() {
+    let work = |tx| async move { stop_runs_of_deleted(&tx, RUNS_A_TURN, now).await };
+    // Somebody may be at work on a run of one of them: that keeps no other stop from its end.
+    let (of_deleted, mut failure) = match deps.store.run_tx("stop_runs_of_deleted", work).await {
+        Ok(of_deleted) => (of_deleted, None),
+        Err(error) => (Vec::new(), Some(error)),
+    };
+    swept.runs_stopped += of_deleted.len();
+    let found = find_stopped_runs(&deps.store, deps.grace_seconds, RUNS_A_TURN, now).await?;
+    let may_be_more = is_many(of_deleted.len()) || is_many(found.len());
+    for (at, run_id) in of_deleted.into_iter().chain(found).enumerate() {
+        if at > 0 && !is_time() {
             break;
         }
         if let Err(error) = end_open(run_id, swept, deps).await {
             failure = note(run_id, error, failure);
         }
     }
-    failure.map_or(Ok(may_be_more || is_cut), Err)
+    failure.map_or(Ok(may_be_more), Err)
+}
+
+/// Whether a search of runs found as many as it may.
+fn is_many(runs: usize) -> bool {
+    i64::try_from(runs).unwrap_or(i64::MAX) >= RUNS_A_TURN
 }
 
 fn note(run_id: RunId, error: StoreError, first: Option<StoreError>) -> Option<StoreError> {
@@ -80,20 +115,59 @@ fn note(run_id: RunId, error: StoreError, first: Option<StoreError>) -> Option<S
 
 async fn end_open(run_id: RunId, swept: &mut Swept, deps: &Deps) -> Result<(), StoreError> {
     let now = deps.clock.now();
-    let freed = end_stopped_run(&deps.store, run_id, &|| deps.ids.next(now), now).await?;
-    let wakes = freed.into_iter().map(|slot| Outgoing::now(slot.organization_id, slot.wake()));
+    let stopped = end_stopped_run(&deps.store, run_id, &|| deps.ids.next(now), now).await?;
+    let wakes = stopped.wakes().map(|(organization_id, message)| Outgoing::now(organization_id, message));
     swept.unsent += deps.queue.send(wakes.collect()).await.unsent.len();
     Ok(())
 }
 
-/// Ends runs that have nothing open; whether there may be more.
-pub(crate) async fn settle_left(swept: &mut Swept, deps: &Deps) -> Result<bool, StoreError> {
+/// Ends runs that have nothing open. Each tick goes on where the one before ended, and begins anew
+/// behind the last running run: where thousands run for long, it takes some ticks to look at all of
+/// them.
+///
+/// # Errors
+/// See [`StoreError`].
+pub(crate) async fn settle_left(
+    swept: &mut Swept,
+    is_time: &(dyn Fn() -> bool + Sync),
+    deps: &Deps,
+) -> Result<(), StoreError> {
     let (now, grace_seconds) = (deps.clock.now(), deps.grace_seconds);
-    let work = |tx| async move { settle_left_runs(&tx, grace_seconds, SWEEP_ROWS_MAX, now).await };
-    let (looked_at, settled) = deps.store.run_tx("settle_left_runs", work).await?;
-    for run in &settled {
-        tracing::warn!(run_id = %run.id, result = %run.result, "the run had nothing open and was not ended");
+    for _ in 0..PASSES {
+        let after = deps.net.get();
+        let work = |tx| async move { settle_left_runs(&tx, grace_seconds, after, SWEEP_ROWS_MAX, now).await };
+        let search = deps.store.run_tx("settle_left_runs", work).await?;
+        for run in &search.settled {
+            tracing::warn!(run_id = %run.id, result = %run.result, "the run had nothing open and was not ended");
+        }
+        swept.runs_settled += search.settled.len();
+        deps.net.set(search.last.unwrap_or(BEFORE_ALL));
+        if !is_time() || search.last.is_none() && after == BEFORE_ALL {
+            break;
+        }
     }
-    swept.runs_settled += settled.len();
-    Ok(is_full(looked_at))
+    Ok(())
+}
+
+/// The place of the search for runs that nobody ended; kept by a warm instance.
+pub struct Net(Mutex<RunPlace>);
+
+type RunPlace = (OrganizationId, RunId);
+
+const BEFORE_ALL: RunPlace = (OrganizationId::from_u128(0), RunId::from_u128(0));
+
+impl Default for Net {
+    fn default() -> Self {
+        Self(Mutex::new(BEFORE_ALL))
+    }
+}
+
+impl Net {
+    fn get(&self) -> RunPlace {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, place: RunPlace) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = place;
+    }
 }

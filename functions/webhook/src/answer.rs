@@ -13,10 +13,11 @@ use crate::rate::TooFast;
 /// Seconds after which a node that was full may have room.
 const FULL_RETRY_SECONDS: u32 = 30;
 
-/// What a sender is told. None of the texts says more about a webhook than its sender knows.
+/// The answer to a sender. None of the texts says more about a webhook than its sender knows.
 #[derive(Debug)]
 pub enum Answer {
-    /// Taken: the id of the event, which names its run too; for a repeated delivery the first event's.
+    /// Taken: the id of the event, which names its run too; for a repeated delivery the first
+    /// event's.
     Accepted(EventId),
     /// No such address.
     NotFound,
@@ -36,7 +37,8 @@ pub enum Answer {
     Full,
     /// The webhook is posted to faster than it may be.
     TooFast(TooFast),
-    /// The database or the vault can't be reached, or the webhook changes faster than it can be read.
+    /// The database or the vault can't be reached, or the webhook changes faster than it can be
+    /// read.
     Unavailable,
 }
 
@@ -92,7 +94,7 @@ impl IntoResponse for Answer {
 }
 
 impl Answer {
-    /// After how many seconds the same delivery may be taken; None: never.
+    /// After how many seconds the same delivery may be accepted; None: never.
     fn retry_after_seconds(&self) -> Option<u32> {
         match self {
             Self::TooFast(TooFast { retry_after_seconds }) => Some(*retry_after_seconds),

@@ -1,4 +1,5 @@
-//! Whether a delivery carries its webhook's credential. Checked on the raw bytes, before anything is parsed.
+//! Whether a delivery carries its webhook's credential. Checked on the raw bytes, before anything
+//! is parsed.
 
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use crate::cache::KnownWebhook;
 use crate::keys::{OpenedKeys, SigningKey, signing_keys};
 use crate::{Delivery, Deps};
 
-/// What checking a credential found.
+/// The result of checking a credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Credential {
     /// It is the webhook's.
@@ -52,13 +53,14 @@ pub async fn authenticate(
     if is_good { Credential::Good } else { Credential::Bad }
 }
 
-/// The credentials that a webhook knows, as they may stand in a delivery whose own is good. A sender that changes over to another header
-/// sends both for a while, and none is to be stored (I1).
+/// The credentials that a webhook knows, as they may stand in a delivery whose own is good. A
+/// sender that changes over to another header sends both for a while, and none is to be stored
+/// (I1).
 pub struct KnownCredentials<'d> {
     sent_token: Option<&'d str>,
     token_hashes: Vec<&'d [u8]>,
     opened: Option<Arc<OpenedKeys>>,
-    /// What each key makes of the body.
+    /// The signature of the body by each key.
     signatures: Vec<hmac::Tag>,
 }
 
@@ -103,7 +105,7 @@ fn pieces(text: &str) -> impl Iterator<Item = &str> {
     text.split_whitespace().chain(text.split(joined)).filter(|piece| piece.len() >= WEBHOOK_KEY_BYTES_MIN)
 }
 
-/// The one value of a header. Two could be read in two ways: none is taken.
+/// The one value of a header. Two could be read in two ways: none is accepted.
 fn only_header<'d>(delivery: &'d Delivery, name: Option<&str>) -> Option<&'d str> {
     let mut values = delivery.headers.get_all(name?).iter();
     values.next().filter(|_| values.next().is_none()).and_then(|value| value.to_str().ok())

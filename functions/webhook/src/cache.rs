@@ -1,5 +1,5 @@
-//! Webhooks that a warm instance knows. A cached webhook serves only while its versions hold: the statement that stores an event
-//! checks them.
+//! Webhooks that a warm instance knows. A cached webhook serves only while its versions hold: the
+//! statement that stores an event checks them.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,16 +20,17 @@ pub struct KnownWebhook {
     pub definition_bytes: usize,
 }
 
-/// How long is kept what was loaded for an address, a webhook or none. Sealed keys that were moved to another KMS key keep their
-/// webhook's version; so nothing that was loaded is kept for ever.
+/// How long is kept what was loaded for an address, a webhook or none. Sealed keys that were moved
+/// to another KMS key keep their webhook's version; so nothing that was loaded is kept for ever.
 const KEPT_FOR: SignedDuration = SignedDuration::from_secs(60);
 /// How long nothing is reloaded for an address after it was.
 const RELOAD_PAUSE: SignedDuration = SignedDuration::from_secs(1);
-/// Addresses that an instance keeps, so that made-up ones can't fill the memory: above it those without a webhook are forgotten,
-/// and all only where that is not enough.
+/// Addresses that an instance keeps, so that made-up ones can't fill the memory: above it those
+/// without a webhook are forgotten, and all only where that is not enough.
 const ADDRESSES_MAX: usize = 2_000;
-/// Bytes of definitions that an instance keeps; compiled they take some times as much. The largest are forgotten where there would be
-/// more, so that somebody's large ones push out nobody's small ones.
+/// Bytes of definitions that an instance keeps; compiled they take some times as much. The largest
+/// are forgotten where there would be more, so that somebody's large ones push out nobody's small
+/// ones.
 const DEFINITIONS_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 struct Slot {
@@ -51,19 +52,22 @@ impl Slot {
 #[derive(Clone, Default)]
 pub struct WebhookCache {
     slots: Arc<Mutex<HashMap<String, Slot>>>,
-    /// Opened keys. Kept apart, so that a row that is forgotten or loaded again costs no call of KMS.
+    /// Opened keys. Kept apart, so that a row that is forgotten or loaded again costs no call of
+    /// KMS.
     pub(crate) keys: KeyCache,
 }
 
 impl WebhookCache {
-    /// What is known of an address: `None` for nothing, `Some(None)` that there is no webhook.
+    /// The known webhook of an address: `None` where nothing is known, `Some(None)` where there is
+    /// no webhook.
     pub fn get(&self, address: &str, now: Timestamp) -> Option<Option<Arc<KnownWebhook>>> {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         slots.retain(|_, slot| slot.is_kept(now));
         Some(slots.get(address)?.webhook.clone())
     }
 
-    /// Whether the address may be loaded again after its authentication failed: at most once a second.
+    /// Whether the address may be loaded again after its authentication failed: at most once a
+    /// second.
     pub fn may_reload(&self, address: &str, now: Timestamp) -> bool {
         let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         slots.get(address).is_none_or(|slot| now.duration_since(slot.loaded_at) >= RELOAD_PAUSE)

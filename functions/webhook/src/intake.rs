@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use axum::http::HeaderMap;
 use components::webhook::{WebhookConfiguration, WebhookRequest, event_data};
-use definition::{ResolveError, RootEnvironment, resolve_deduplication_key, resolve_run_name};
-use domain::definition::{DEFAULT_CHANNEL, Definition};
+use definition::plan_root;
+use domain::definition::Definition;
 use domain::limits::DEDUPLICATION_KEY_BYTES_MAX;
 use domain::message::Message;
 use domain::request_headers::{HOPS_HEADER, hop_count};
@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use queue::Outgoing;
 use serde_json::{Value, json};
 use store::StoreError;
-use store::intake::{Intake, NewRootEvent, StoredWebhook, load_webhook, take_webhook_event};
+use store::intake::{BeginOutcome, NewRun, StoredWebhook, WebhookDelivery, begin_run, load_webhook};
 
 use crate::answer::Answer;
 use crate::authenticate::{Credential, KnownCredentials, authenticate};
@@ -42,7 +42,8 @@ pub async fn take(delivery: &Delivery, deps: &Deps) -> Answer {
     let event_id = deps.ids.next(now);
     match store_event(delivery, &webhook, event_id, hops, now, deps).await {
         Stored::Answer(answer) => answer,
-        // The webhook or its workflow changed: reload once, and check the credential again with what it is now.
+        // The webhook or its workflow changed: reload once, and check the credential again with
+        // what it is now.
         Stored::Stale => match reloaded(delivery, now, deps).await {
             Ok(webhook) => match store_event(delivery, &webhook, event_id, hops, now, deps).await {
                 Stored::Answer(answer) => answer,
@@ -53,7 +54,8 @@ pub async fn take(delivery: &Delivery, deps: &Deps) -> Answer {
     }
 }
 
-/// 128 bits in hex. Anything else is nobody's, and is not looked up: the database refuses some of it loudly.
+/// 128 bits in hex. Anything else is nobody's, and is not looked up: the database refuses some of
+/// it loudly.
 fn is_address(text: &str) -> bool {
     text.len() == ADDRESS_CHARS && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
@@ -68,7 +70,8 @@ async fn authenticated(
         None => load(delivery, now, deps).await?,
     };
     let credential = authenticate(delivery, &known, now, deps).await;
-    // Perhaps its key was rotated since, or moved to another KMS key: look, but at most once a second for each address.
+    // Perhaps its key was rotated since, or moved to another KMS key: look, but at most once a
+    // second for each address.
     if credential != Credential::Good && deps.cache.may_reload(&delivery.address, now) {
         return reloaded(delivery, now, deps).await;
     }
@@ -95,7 +98,7 @@ async fn load(delivery: &Delivery, now: Timestamp, deps: &Deps) -> Result<Arc<Kn
     webhook.ok_or(Answer::NotFound)
 }
 
-/// What is made of a stored webhook.
+/// The known webhook that is made of a stored one.
 fn know(mut stored: StoredWebhook) -> KnownWebhook {
     let (nodes, edges) = (stored.nodes.take(), stored.edges.take());
     let definition_bytes = nodes.to_string().len() + edges.to_string().len();
@@ -144,40 +147,55 @@ async fn store_event(
         return Stored::Answer(Answer::BadKey);
     };
     let header_key = header_key.filter(|key| !credentials.stand_in(key));
-    let (custom_name, template_key) = templates(webhook, &data, now);
-    let key = header_key.or(template_key);
-    let targets: Vec<(String, ItemId)> = compiled
-        .targets(&stored.node_id, DEFAULT_CHANNEL)
-        .map(|target| (target.to_owned(), deps.ids.next(now)))
-        .collect();
-    let event = NewRootEvent {
-        id: event_id,
-        webhook: stored,
-        data: &data,
-        custom_name: custom_name.as_deref(),
-        targets: &targets,
-        hops,
-        deduplication_key: key.as_deref(),
+    let Some(node) = compiled.stored_node(&stored.node_id) else {
+        return Stored::Answer(Answer::Unavailable);
     };
-    Stored::Answer(match take_webhook_event(&deps.store, &event, now).await {
-        Ok(Intake::Taken) => {
+    let Some(trigger) = compiled.node(&stored.node_id) else { return Stored::Answer(Answer::Unavailable) };
+    let plan = plan_root(node, trigger, compiled.edges(), &data, now);
+    for field in &plan.failed {
+        tracing::info!(node_id = node.id, field, "a template of the trigger can't be resolved");
+    }
+    let key = header_key.or(plan.deduplication_key);
+    let item_ids: Vec<ItemId> = plan.root.targets.iter().map(|_| deps.ids.next(now)).collect();
+    let run = NewRun {
+        event_id,
+        organization_id: stored.organization_id,
+        workflow_id: stored.workflow_id,
+        version_planned: stored.workflow_version,
+        node_id: &stored.node_id,
+        planned: &plan.root,
+        data: &data,
+        item_ids: &item_ids,
+        hops,
+        delivery: Some(WebhookDelivery {
+            webhook_id: stored.id,
+            version: stored.version,
+            deduplication_key: key.as_deref(),
+        }),
+        now,
+    };
+    Stored::Answer(match begin_run(&deps.store, &run).await {
+        Ok(BeginOutcome::Begun(due)) => {
             tracing::info!(
                 run_id = %event_id,
                 workflow_id = %stored.workflow_id,
                 organization_id = %stored.organization_id,
                 "accepted"
             );
-            if !targets.is_empty() {
+            if !item_ids.is_empty() {
                 let message = Outgoing::now(stored.organization_id, Message::Event { event_id });
-                if !deps.queue.send(vec![message]).await.unsent.is_empty() {
+                let run = Message::Run { run_id: event_id.into() };
+                let later = due.and_then(|due| Outgoing::after(stored.organization_id, run, due));
+                let messages = std::iter::once(message).chain(later).collect();
+                if !deps.queue.send(messages).await.unsent.is_empty() {
                     tracing::warn!(run_id = %event_id, "the wake was not sent; the sweeper makes it good");
                 }
             }
             Answer::Accepted(event_id)
         }
-        Ok(Intake::Duplicate(first)) => Answer::Accepted(first),
-        Ok(Intake::Full) => Answer::Full,
-        Ok(Intake::Stale) => return Stored::Stale,
+        Ok(BeginOutcome::Duplicate(first)) => Answer::Accepted(first),
+        Ok(BeginOutcome::Full) => Answer::Full,
+        Ok(BeginOutcome::Outdated) => return Stored::Stale,
         Err(error) => unavailable(&error),
     })
 }
@@ -221,21 +239,6 @@ fn deduplication_key(headers: &HeaderMap, header: Option<&str>) -> Result<Option
         Some(value) if value.len() > DEDUPLICATION_KEY_BYTES_MAX => Err(()),
         value => Ok(value.map(str::to_owned)),
     }
-}
-
-/// What the trigger's templates come to: the run's name and the deduplication key. One that fails leaves the run without a name, or
-/// the event without a key; neither ever refuses an event.
-fn templates(webhook: &KnownWebhook, data: &Value, now: Timestamp) -> (Option<String>, Option<String>) {
-    let node_id = &webhook.stored.node_id;
-    let Some(Ok(node)) = webhook.compiled.as_ref().and_then(|compiled| compiled.node(node_id)) else {
-        return (None, None);
-    };
-    let environment = RootEnvironment { data, event_type: "webhook", created_at: now };
-    let failed = |error: &ResolveError| {
-        tracing::info!(node_id, field = error.field, "a template of the trigger can't be resolved");
-    };
-    let name = resolve_run_name(node, &environment).and_then(|name| name.inspect_err(failed).ok());
-    (name, resolve_deduplication_key(node, &environment).inspect_err(failed).ok().flatten())
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! Signing keys of webhooks: opened through the vault, and kept for a while, or each anonymous POST would cost a call of KMS.
+//! Signing keys of webhooks: opened through the vault, and kept for a while, or each anonymous POST
+//! would cost a call of KMS.
 
 use domain::ids::WebhookId;
 use std::collections::HashMap;
@@ -22,7 +23,7 @@ const WEBHOOKS_MAX: usize = 2_000;
 pub struct SigningKey {
     /// The key.
     pub value: SecretValue,
-    /// Until when it is taken; None: as long as it is there.
+    /// Until when it is accepted; None: as long as it is there.
     pub until: Option<Timestamp>,
 }
 
@@ -40,8 +41,9 @@ impl OpenedKeys {
         &self.keys
     }
 
-    /// Whether a signature that is by none of them is wrong. Where the current key is not open, or the previous one may open later, it may
-    /// be by that one, and a sender is not refused for our trouble.
+    /// Whether a signature that is by none of them is wrong. Where the current key is not open, or
+    /// the previous one may open later, it may be by that one, and a sender is not refused for our
+    /// trouble.
     pub fn tell_what_is_wrong(&self) -> bool {
         self.is_complete && self.keys.iter().any(|key| key.until.is_none())
     }
@@ -62,7 +64,7 @@ struct Kept {
     opened: Arc<OpenedKeys>,
 }
 
-/// What keys were opened from: rotated, or moved to another KMS key, it is another.
+/// The sealed form that keys were opened from: rotated, or moved to another KMS key, it is another.
 #[derive(PartialEq, Eq)]
 struct Sealed {
     version: i64,
@@ -81,7 +83,8 @@ impl Sealed {
 }
 
 impl KeyCache {
-    /// The keys of a webhook as it is stored, if they are open. What was kept for too long, of any webhook, goes from memory.
+    /// The keys of a webhook as it is stored, if they are open. What was kept for too long, of any
+    /// webhook, goes from memory.
     pub fn get(&self, stored: &StoredWebhook, now: Timestamp) -> Option<Arc<OpenedKeys>> {
         let mut all = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|_, kept| kept.opened.are_kept(now));
@@ -108,7 +111,7 @@ pub async fn signing_keys(stored: &StoredWebhook, now: Timestamp, deps: &Deps) -
     opened
 }
 
-/// The current key and, while it is taken, the previous one.
+/// The current key and, while it is accepted, the previous one.
 async fn open_keys(stored: &StoredWebhook, now: Timestamp, deps: &Deps) -> OpenedKeys {
     let read = |bytes: &Vec<u8>| {
         let entries = Entries::parse(bytes);
@@ -126,7 +129,8 @@ async fn open_keys(stored: &StoredWebhook, now: Timestamp, deps: &Deps) -> Opene
     let requests: Vec<OpenRequest> =
         taken.iter().map(|(entry, _)| OpenRequest { scope, entry: (*entry).clone() }).collect();
     let answers = deps.opener.open(&requests).await;
-    // The vault may have taken its time to refuse, and the next one shall not wait for it again at once.
+    // The vault may have taken its time to refuse, and the next one shall not wait for it again at
+    // once.
     let mut opened = OpenedKeys { opened_at: deps.clock.now(), keys: Vec::new(), is_complete: true };
     for ((_, until), answer) in taken.iter().zip(answers) {
         match answer {
@@ -144,7 +148,7 @@ async fn open_keys(stored: &StoredWebhook, now: Timestamp, deps: &Deps) -> Opene
     opened
 }
 
-/// The entries that are taken at a time, each with its end.
+/// The entries that are accepted at a time, each with its end.
 fn taken_keys<'a>(
     entries: impl Iterator<Item = &'a Entry>,
     current: Option<&str>,

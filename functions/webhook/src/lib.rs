@@ -1,7 +1,7 @@
 //! The public intake: `POST /hooks/{address}` → 202 with the event's id.
 //!
-//! Apart from the API, with a role that sees no secret, no execution and no event; it opens webhook signing keys and nothing else.
-//! Whatever is refused leaves nothing stored.
+//! Apart from the API, with a role that sees no secret, no execution and no event; it opens webhook
+//! signing keys and nothing else. Whatever is refused leaves nothing stored.
 
 mod answer;
 mod authenticate;
@@ -30,7 +30,7 @@ pub use answer::Answer;
 pub use cache::WebhookCache;
 pub use rate::RateLimits;
 
-/// What the function works with; made once.
+/// The dependencies of the function, made once.
 pub struct Deps {
     /// Postgres.
     pub store: Store,
@@ -64,7 +64,8 @@ pub fn router(deps: &'static Deps) -> Router {
     Router::new()
         .route("/hooks/{address}", any(receive))
         .fallback(async || Answer::NotFound)
-        // The limit is checked with an answer of ours; this only keeps more than that from being read.
+        // The limit is checked with an answer of ours; this only keeps more than that from being
+        // read.
         .layer(DefaultBodyLimit::max(WEBHOOK_BODY_BYTES_MAX + 1))
         .layer(from_fn_with_state(deps, around))
         .with_state(deps)
@@ -95,6 +96,7 @@ async fn receive(
         return Answer::WrongMethod;
     }
     let delivery = Delivery { address, method, headers, query: query.unwrap_or_default(), body };
-    // A panic's message may quote the body, and the runtime would send it on. The hook has logged where.
+    // A panic's message may quote the body, and the runtime would send it on. The hook has logged
+    // where.
     AssertUnwindSafe(intake::take(&delivery, deps)).catch_unwind().await.unwrap_or(Answer::Unavailable)
 }

@@ -1,7 +1,9 @@
-//! How fast a webhook's deliveries are taken (docs/decisions/0009): a bucket for each webhook, in this instance's memory.
+//! How fast a webhook's deliveries are accepted (docs/decisions/0009): a bucket for each webhook, in
+//! this instance's memory.
 //!
-//! It is asked after the credential was found good, so that nobody else can use up what belongs to a webhook's own sender; what
-//! strangers send costs no write, no wake and at most one read a second for each address.
+//! It is asked after the credential was found good, so that nobody else can use up what belongs to
+//! a webhook's own sender; what strangers send costs no write, no wake and at most one read a
+//! second for each address.
 
 use domain::ids::WebhookId;
 use std::collections::HashMap;
@@ -10,7 +12,8 @@ use std::sync::{Mutex, PoisonError};
 use domain::limits::{WEBHOOK_BURST_MAX, WEBHOOK_RATE_PER_SECOND};
 use jiff::{SignedDuration, Timestamp};
 
-/// Webhooks whose buckets are kept; above it, those that have filled up again are forgotten, which loses nothing.
+/// Webhooks whose buckets are kept; above it, those that have filled up again are forgotten, which
+/// loses nothing.
 const BUCKETS_MAX: usize = 2_000;
 
 /// The buckets of an instance.
@@ -23,7 +26,7 @@ pub struct RateLimits {
 /// The webhook's bucket is empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooFast {
-    /// Whole seconds after which a delivery is taken again, at least 1.
+    /// Whole seconds after which a delivery is accepted again, at least 1.
     pub retry_after_seconds: u32,
 }
 
@@ -31,7 +34,7 @@ impl RateLimits {
     /// Takes one delivery out of a webhook's bucket.
     ///
     /// # Errors
-    /// [`TooFast`] when it is empty.
+    /// `TooFast` when it is empty.
     pub fn take(&self, webhook_id: WebhookId, now: Timestamp) -> Result<(), TooFast> {
         let one = SignedDuration::from_secs(1) / i32::try_from(WEBHOOK_RATE_PER_SECOND).unwrap_or(i32::MAX);
         let whole = one * i32::try_from(WEBHOOK_BURST_MAX).unwrap_or(i32::MAX);

@@ -1,4 +1,5 @@
-//! The demo: what a user would do, told step by step, and a proof at the end that the secret went nowhere else.
+//! The demo: what a user would do, told step by step, and a proof at the end that the secret went
+//! nowhere else.
 
 mod cli;
 mod example;
@@ -30,13 +31,15 @@ const TARGET_SECONDS_MAX: u64 = 5;
 /// The push that is posted, beside the workflow.
 const PUSH_FILE: &str = "github-push.json";
 
-/// Data is never code: this is posted as a commit's message, and must reach the target as it stands here.
+/// Data is never code: this is posted as a commit's message, and must reach the target as it stands
+/// here.
 const TEMPLATE_AS_DATA: &str = r#"Print {{ secrets("github").token }}"#;
 
-/// What scrubbing puts in the place of the demo's secret.
+/// The text that scrubbing puts in the place of the demo's secret.
 const SCRUBBED: &str = "[secret:github.token]";
 
-/// Shows the main job with the workflow of a file, whose calls to `api.example.com` go to a target of ours.
+/// Shows the main job with the workflow of a file, whose calls to `api.example.com` go to a target
+/// of ours.
 ///
 /// # Errors
 ///
@@ -143,7 +146,8 @@ async fn post_webhook(tell: &Teller, webhook: &Webhook, push: &Path, commit: &st
     Ok(run_id.context("the webhook's answer names no run")?.to_owned())
 }
 
-/// Every execution of the run has passed, and there is one for the call and one for a branch at least.
+/// Every execution of the run has passed, and there is one for the call and one for a branch at
+/// least.
 async fn check_executions(cli: &Cli<'_>, run_id: &str) -> Result<()> {
     let text = cli.run_quietly(&["--json", "execution", "list", "--run", run_id], None).await?;
     let answer: Value = serde_json::from_str(&text).context("execution list --json printed no JSON")?;
@@ -181,7 +185,8 @@ fn check_target(tell: &Teller, received: &[Received], commit: &str, secret: &str
     Ok(())
 }
 
-/// The target echoes the headers that it receives, so the stored output held the secret before it was scrubbed.
+/// The target echoes the headers that it receives, so the stored output held the secret before it
+/// was scrubbed.
 async fn check_scrubbed(tell: &Teller, sealflow: &Sealflow) -> Result<()> {
     let sql = format!("SELECT count(*) FROM workflow_events WHERE data::text LIKE '%Bearer {SCRUBBED}%'");
     let count = sealflow.sql(&sql).await?;

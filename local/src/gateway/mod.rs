@@ -1,7 +1,7 @@
 //! The HTTP front: what API Gateway (HTTP API, payload 2.0) and Lambda's own endpoint are on AWS.
 //!
-//! `/hooks/…` goes to the function `webhook`, `POST /2015-03-31/functions/NAME/invocations` invokes NAME, all else goes
-//! to the function `api`.
+//! `/hooks/…` goes to the function `webhook`, `POST /2015-03-31/functions/NAME/invocations` invokes
+//! NAME, all else goes to the function `api`.
 
 mod payload;
 
@@ -25,7 +25,8 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Answers on `listener`; every answer's body is appended to the file `answers`, for the leak check.
+    /// Answers on `listener`; every answer's body is appended to the file `answers`, for the leak
+    /// check.
     ///
     /// # Errors
     ///
@@ -108,7 +109,8 @@ async fn answer(request: Request, invoker: &Invoker) -> Response {
     answer.unwrap_or_else(|| json_answer(500, &json!({ "message": "Internal Server Error" })))
 }
 
-/// Whether a program of this machine asks: a page that a browser shows sends its origin, or a name of its own that resolves to us.
+/// Whether a program of this machine asks: a page that a browser shows sends its origin, or a name
+/// of its own that resolves to us.
 fn is_from_here(request: &Request) -> bool {
     let host =
         request.headers().get(http::header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();

@@ -62,7 +62,8 @@ pub(super) fn event(request: &Request) -> Value {
     event
 }
 
-/// The response for a function's answer; `None` when the answer is none, for which the gateway says 500.
+/// The response for a function's answer; `None` when the answer is none, for which the gateway says
+/// 500.
 pub(super) fn response(answer: &[u8]) -> Option<Response> {
     let answer: Value = serde_json::from_slice(answer).ok()?;
     // Without a status the whole answer is the body (payload 2.0's short form).
@@ -97,7 +98,8 @@ pub(super) fn response(answer: &[u8]) -> Option<Response> {
     Some(response)
 }
 
-/// The gateway decodes the path and cuts off what follows a decoded `?`; the query stays as it was sent.
+/// The gateway decodes the path and cuts off what follows a decoded `?`; the query stays as it was
+/// sent.
 fn decoded_path(path: &str) -> String {
     let decoded = percent_decode_str(path).decode_utf8_lossy().into_owned();
     decoded.split('?').next().unwrap_or_default().to_owned()

@@ -85,7 +85,8 @@ impl Instance {
         self.process.kill();
     }
 
-    /// Runs one invocation. The clock of `limit` runs from when the instance takes it, as on Lambda.
+    /// Runs one invocation. The clock of `limit` runs from when the instance takes it, as on
+    /// Lambda.
     pub(super) async fn run(&self, payload: Bytes, trace: String, limit: Duration) -> Answer {
         let id = random::uuid();
         let init = Duration::from_secs(INIT_SECONDS_MAX);

@@ -1,8 +1,9 @@
 //! A Lambda runner: real function binaries, the real runtime API, N instances of each function.
 //!
-//! As on Lambda, an instance takes one invocation at a time, the most recently used one first; one that dies or runs
-//! out of time fails its invocation and is replaced by the next; what is above the concurrency waits. Between
-//! invocations an instance is not frozen. Lambda's own limits hold: 6 MB of payload, ten seconds to initialise.
+//! As on Lambda, an instance takes one invocation at a time, the most recently used one first; one
+//! that dies or runs out of time fails its invocation and is replaced by the next; what is above
+//! the concurrency waits. Between invocations an instance is not frozen. Lambda's own limits hold:
+//! 6 MB of payload, ten seconds to initialise.
 
 mod instance;
 mod runtime_api;
@@ -23,7 +24,8 @@ use crate::http::runtime;
 use crate::lineage;
 use instance::Instance;
 
-/// The most bytes of an invocation's payload or answer (Lambda's "Invocation payload", synchronous).
+/// The most bytes of an invocation's payload or answer (Lambda's "Invocation payload",
+/// synchronous).
 pub const PAYLOAD_BYTES_MAX: usize = 6 * 1024 * 1024;
 
 /// Everything about one function that an operator chooses.
@@ -33,9 +35,10 @@ pub struct FunctionOptions {
     pub binary: PathBuf,
     /// A program of another release: every second instance runs it, as while a deployment goes on.
     pub binary_beside: Option<PathBuf>,
-    /// Environment beyond what Lambda itself sets; nothing of ours is passed on but `PATH` and `RUST_BACKTRACE`.
+    /// Environment beyond what Lambda itself sets; nothing of ours is passed on but `PATH` and
+    /// `RUST_BACKTRACE`.
     pub environment: BTreeMap<String, String>,
-    /// What each instance gets beside that.
+    /// The environment that each instance gets beside that.
     pub environment_of_instance: EnvironmentOfInstance,
     /// The most instances at one time.
     pub instances_max: usize,
@@ -43,7 +46,7 @@ pub struct FunctionOptions {
     pub timeout: Duration,
     /// The way to treat a chain of invocations that is longer than [`lineage::HOPS_MAX`].
     pub recursive_loop: RecursiveLoop,
-    /// What `AWS_LAMBDA_FUNCTION_MEMORY_SIZE` says, megabytes. Not enforced.
+    /// The value of `AWS_LAMBDA_FUNCTION_MEMORY_SIZE`, megabytes. Not enforced.
     pub memory_megabytes: u32,
 }
 
@@ -56,16 +59,17 @@ pub enum RecursiveLoop {
     Terminate,
 }
 
-/// Chooses further variables for each instance by its number, from 0: a crash suite arms another failpoint in each.
+/// Chooses further variables for each instance by its number, from 0: a crash suite arms another
+/// failpoint in each.
 #[derive(Clone, Default)]
 pub struct EnvironmentOfInstance(Option<Arc<ChooseEnvironment>>);
 
 type ChooseEnvironment = dyn Fn(u64) -> Vec<(String, String)> + Send + Sync;
 
-/// What came of an invocation.
+/// The result of an invocation.
 #[derive(Debug, Clone)]
 pub struct Answer {
-    /// What the function answered, or Lambda's error object.
+    /// The function's answer, or Lambda's error object.
     pub payload: Bytes,
     /// Whether the function failed (the `X-Amz-Function-Error` of Lambda's answer).
     pub is_error: bool,
@@ -78,7 +82,8 @@ pub struct Lambda {
     functions: RwLock<BTreeMap<String, Arc<Function>>>,
 }
 
-/// One function with its instances. A change of options makes a new one; the old ends with its last invocation.
+/// One function with its instances. A change of options makes a new one; the old ends with its last
+/// invocation.
 #[derive(Debug)]
 struct Function {
     name: String,
@@ -178,7 +183,8 @@ impl Lambda {
         Ok(())
     }
 
-    /// Changes a function's options: new instances take over, running invocations end on the old ones.
+    /// Changes a function's options: new instances take over, running invocations end on the old
+    /// ones.
     ///
     /// # Errors
     ///
@@ -203,8 +209,9 @@ impl Lambda {
         self.functions.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
     }
 
-    /// Invokes a function and waits for its answer, first for a free instance. A failure of the function is an answer.
-    /// The invocation goes on when the returned future is dropped, as on Lambda.
+    /// Invokes a function and waits for its answer, first for a free instance. A failure of the
+    /// function is an answer. The invocation goes on when the returned future is dropped, as on
+    /// Lambda.
     ///
     /// # Errors
     ///
@@ -213,7 +220,8 @@ impl Lambda {
         self.invoke_after(name, payload, 0).await
     }
 
-    /// As [`Lambda::invoke`], for what an invocation caused that was `hops` away from the outside world.
+    /// As [`Lambda::invoke`], for what an invocation caused that was `hops` away from the outside
+    /// world.
     ///
     /// # Errors
     ///
@@ -244,7 +252,8 @@ impl Lambda {
         Ok(self.function(name)?.living().iter().map(|instance| instance.pid()).collect())
     }
 
-    /// Kills a function's instances as the kernel would; their invocations fail. Gives how many there were.
+    /// Kills a function's instances as the kernel would; their invocations fail. Gives how many
+    /// there were.
     ///
     /// # Errors
     ///
@@ -255,8 +264,8 @@ impl Lambda {
         Ok(living.len())
     }
 
-    /// Freezes a function's idle instances, as Lambda does between two invocations; the next invocation thaws the one that it takes. Gives
-    /// how many there were.
+    /// Freezes a function's idle instances, as Lambda does between two invocations; the next
+    /// invocation thaws the one that it takes. Gives how many there were.
     ///
     /// # Errors
     ///
@@ -365,7 +374,8 @@ impl Function {
         all.into_iter().filter(|instance| instance.is_usable()).collect()
     }
 
-    /// A line of the runner's own in the function's log. What ended is seen there, so an error changes nothing.
+    /// A line of the runner's own in the function's log. What ended is seen there, so an error
+    /// changes nothing.
     fn note(&self, line: &str) {
         use std::io::Write;
         if let Ok(mut log) = append_privately(&self.log) {

@@ -32,7 +32,7 @@ pub(super) enum Outcome {
     Error(Bytes),
 }
 
-/// What the instance is doing, and the ways to talk to it.
+/// The work and the phase of the instance, and the ways to talk to it.
 #[derive(Debug)]
 pub(super) struct RuntimeApi {
     give: mpsc::UnboundedSender<Work>,
@@ -74,7 +74,8 @@ impl RuntimeApi {
         }
     }
 
-    /// Hands work to the instance; the receiver gets its outcome, or is closed when another invocation replaces it.
+    /// Hands work to the instance; the receiver gets its outcome, or is closed when another
+    /// invocation replaces it.
     pub(super) fn give(&self, work: Work) -> oneshot::Receiver<Outcome> {
         let (reply, outcome) = oneshot::channel();
         *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Some((work.id.clone(), reply));

@@ -1,4 +1,5 @@
-//! The leak check as a command of its own, for any installation: a database, folders of logs, files of messages.
+//! The leak check as a command of its own, for any installation: a database, folders of logs, files
+//! of messages.
 
 use std::io::BufRead;
 use std::path::PathBuf;
@@ -11,7 +12,7 @@ use crate::stack;
 /// Bytes of all the secrets that are read.
 const INPUT_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
-/// What is searched.
+/// The places that are searched.
 #[derive(Debug, Default)]
 pub struct Search {
     /// The database's address; a password is better in `PGPASSWORD` or a password file.
@@ -22,11 +23,13 @@ pub struct Search {
     pub files: Vec<PathBuf>,
 }
 
-/// Reads the secrets, one a line, and searches for each in every form. A secret of several lines is given as JSON: `"a\nb"`.
+/// Reads the secrets, one a line, and searches for each in every form. A secret of several lines is
+/// given as JSON: `"a\nb"`.
 ///
 /// # Errors
 ///
-/// When a place or a secret can't be read, or nothing is to be searched. No text of an error has a secret in it.
+/// When a place or a secret can't be read, or nothing is to be searched. No text of an error has a
+/// secret in it.
 pub async fn run(search: Search, secrets: impl BufRead) -> Result<Report> {
     let secrets = read_secrets(secrets)?;
     let mut places = Vec::new();

@@ -1,8 +1,10 @@
-//! The leak check: whether a secret can be found in what was stored, logged, sent or answered, in any form.
+//! The leak check: whether a secret can be found in what was stored, logged, sent or answered, in
+//! any form.
 //!
-//! It shares no code with the scrubbing that it checks. Two halves make the forms: places are *read* the ways a reader
-//! would (SQL, JSON, URL and HTML escapes undone, [`views`]), and searched for the ways a value is *written*
-//! (raw, hex, base64 at its three alignments, and each of these as hex again, [`needles`]).
+//! It shares no code with the scrubbing that it checks. Two halves make the forms: places are
+//! *read* the ways a reader would (SQL, JSON, URL and HTML escapes undone, `views`), and searched
+//! for the ways a value is *written* (raw, hex, base64 at its three alignments, and each of these
+//! as hex again, `needles`).
 
 pub mod command;
 mod needles;
@@ -35,16 +37,16 @@ pub struct Finding {
     pub place: String,
     /// How the value was written there: `raw`, `base64`, …
     pub written: &'static str,
-    /// What had to be undone to see it: `as is`, `URL`, …
+    /// The encoding that had to be undone to see it: `as is`, `URL`, …
     pub read: &'static str,
 }
 
-/// What the check found.
+/// The result of the check.
 #[derive(Debug, Default)]
 pub struct Report {
     /// The names of all places that were searched.
     pub places: Vec<String>,
-    /// What was found, at most once for each place and form.
+    /// The findings, at most one for each place and form.
     pub findings: Vec<Finding>,
 }
 

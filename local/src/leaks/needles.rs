@@ -17,7 +17,8 @@ pub(super) fn of(secret: &str) -> Vec<Needle> {
     let json = serde_json::to_string(secret).expect("a string is JSON");
     let mut forms: Vec<(&'static str, Vec<u8>)> = vec![
         ("raw", raw.to_vec()),
-        // As it is seen after one JSON string too many was undone, and within hex, which no view undoes.
+        // As it is seen after one JSON string too many was undone, and within hex, which no view
+        // undoes.
         ("JSON", json.as_bytes()[1..json.len() - 1].to_vec()),
     ];
     for alignment in 0..3 {
@@ -32,13 +33,14 @@ pub(super) fn of(secret: &str) -> Vec<Needle> {
     forms.into_iter().map(|(form, bytes)| Needle { form, bytes }).collect()
 }
 
-/// The characters of an encoded text that depend on `value` alone when it starts at a byte `alignment` of three: the
-/// first and last few depend on what stands before and after it.
+/// The characters of an encoded text that depend on `value` alone when it starts at a byte
+/// `alignment` of three: the first and last few depend on what stands before and after it.
 fn base64_inside(value: &[u8], alignment: usize, encode: impl Fn(&[u8]) -> String) -> Vec<u8> {
     let mut bytes = vec![0; alignment];
     bytes.extend_from_slice(value);
     let encoded = encode(&bytes).into_bytes();
-    // Six bits a character: whole characters that begin at or after the value's first bit and end before its last.
+    // Six bits a character: whole characters that begin at or after the value's first bit and end
+    // before its last.
     let from = (alignment * 8).div_ceil(6);
     let to = bytes.len() * 8 / 6;
     encoded[from..to].to_vec()

@@ -6,7 +6,8 @@ use super::{Place, Report, check};
 use crate::http;
 use crate::sealflow::Sealflow;
 
-/// Searches the database, every log, every message and every answer for the secrets; `more` are the caller's places.
+/// Searches the database, every log, every message and every answer for the secrets; `more` are the
+/// caller's places.
 ///
 /// # Errors
 ///

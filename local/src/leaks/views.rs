@@ -8,7 +8,8 @@ pub(super) struct View {
 
 type Undo = fn(&[u8]) -> Vec<u8>;
 
-/// In this order, so that JSON in SQL in a dump, and URLs in JSON, are seen through. `''` is how SQL writes a quote.
+/// In this order, so that JSON in SQL in a dump, and URLs in JSON, are seen through. `''` is how
+/// SQL writes a quote.
 const CHAINS: [(&str, &[Undo]); 10] = [
     ("SQL", &[undo_sql]),
     ("JSON", &[undo_json]),

@@ -1,4 +1,4 @@
-//! What can be chosen about a local product, and the finding of binaries.
+//! The options of a local product, and the finding of binaries.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -15,7 +15,8 @@ use crate::stack::{PostgresOptions, Stack, StackOptions};
 /// Names the folder of the function binaries, and so overrides the search.
 pub const BINARIES_VARIABLE: &str = "SEALFLOW_BIN_DIR";
 
-/// How long a component may take locally unless chosen, seconds: short, for all other times derive from it.
+/// How long a component may take locally unless chosen, seconds: short, for all other times derive
+/// from it.
 const COMPONENT_SECONDS_DEFAULT: u32 = 20;
 
 /// How often the sweeper runs locally unless chosen; on AWS it is once a minute.
@@ -80,7 +81,8 @@ impl Builder {
         self
     }
 
-    /// Uses stand-ins that are there already: Postgres and ministack. A test that puts a proxy before one needs them first.
+    /// Uses stand-ins that are there already: Postgres and ministack. A test that puts a proxy
+    /// before one needs them first.
     pub fn stack(mut self, stack: Arc<Stack>) -> Self {
         self.stack = Some(stack);
         self
@@ -110,13 +112,15 @@ impl Builder {
         self
     }
 
-    /// Lets the `http` component reach `HOST:PORT`, loopback and plain HTTP included. May be called again.
+    /// Lets the `http` component reach `HOST:PORT`, loopback and plain HTTP included. May be called
+    /// again.
     pub fn http_allow(mut self, host_port: impl Into<String>) -> Self {
         self.http_allow.push(host_port.into());
         self
     }
 
-    /// How long a component may take, 1 to 300 seconds; lease, timeouts and visibility derive from it.
+    /// How long a component may take, 1 to 300 seconds; lease, timeouts and visibility derive from
+    /// it.
     pub fn component_seconds_max(mut self, seconds: u32) -> Self {
         self.component_seconds_max = seconds;
         self
@@ -210,7 +214,8 @@ impl Builder {
         self
     }
 
-    /// Starts the stand-ins, makes database, queues and key, and works out the functions' environments; starts none.
+    /// Starts the stand-ins, makes database, queues and key, and works out the functions'
+    /// environments; starts none.
     ///
     /// # Errors
     ///
@@ -231,8 +236,8 @@ impl Builder {
     }
 }
 
-/// The folder with the function binaries: the one given, `SEALFLOW_BIN_DIR`, that of the running program, or for a test
-/// binary (in `deps/`) the one above it.
+/// The folder with the function binaries: the one given, `SEALFLOW_BIN_DIR`, that of the running
+/// program, or for a test binary (in `deps/`) the one above it.
 ///
 /// # Errors
 ///

@@ -35,7 +35,8 @@ use crate::schedule::Schedule;
 use crate::sqs::{self, QueuePair};
 use crate::stack::{SUPERUSER, Stack};
 
-/// The functions, which are also the names of their binaries and, behind `sealflow_`, of their database roles.
+/// The functions, which are also the names of their binaries and, behind `sealflow_`, of their
+/// database roles.
 pub const FUNCTIONS: [&str; 7] = ["api", "webhook", "builder", "executor", "sweeper", "migrate", "rewrap"];
 
 /// How long a request to the front may take.
@@ -128,12 +129,12 @@ impl Sealflow {
         self.lambda.as_ref().expect("the functions run in this process unless another was named")
     }
 
-    /// What polls the node queue for the builder.
+    /// The mapping that polls the node queue for the builder.
     pub fn nodes_mapping(&self) -> &Mapping {
         &self.nodes_mapping
     }
 
-    /// What polls the execution queue for the executor.
+    /// The mapping that polls the execution queue for the executor.
     pub fn executions_mapping(&self) -> &Mapping {
         &self.executions_mapping
     }
@@ -210,7 +211,8 @@ impl Sealflow {
         self.request("POST", path, Some(body)).await
     }
 
-    /// Any request to the API with the organization's token: status and JSON body, `null` when there is none.
+    /// Any request to the API with the organization's token: status and JSON body, `null` when
+    /// there is none.
     ///
     /// # Errors
     ///
@@ -252,7 +254,8 @@ impl Sealflow {
         }
     }
 
-    /// Waits until both queues have no message, visible, delayed or in flight, and nothing is being delivered.
+    /// Waits until both queues have no message, visible, delayed or in flight, and nothing is being
+    /// delivered.
     ///
     /// # Errors
     ///

@@ -1,4 +1,5 @@
-//! Between the stand-ins and the functions: a database, queues, a key, and what each function is told of them.
+//! Between the stand-ins and the functions: a database, queues, a key, and what each function is
+//! told of them.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -81,7 +82,7 @@ impl Prepared {
         Ok(prepared)
     }
 
-    /// What each function is told, for whoever starts them.
+    /// The environment of each function, for anyone that starts them.
     pub fn environments(&self) -> &Environments {
         &self.environments
     }
@@ -115,7 +116,8 @@ impl Prepared {
         self.start(invoker, Some(lambda)).await
     }
 
-    /// Starts all but the functions, which run elsewhere behind Lambda's invoke path at `http://HOST:PORT`.
+    /// Starts all but the functions, which run elsewhere behind Lambda's invoke path at
+    /// `http://HOST:PORT`.
     ///
     /// # Errors
     ///

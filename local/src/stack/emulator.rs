@@ -11,7 +11,8 @@ use super::tools;
 use crate::child::{self, Process, Signal};
 use crate::net;
 
-/// How long one may take from start to accepting connections: moto imports for some seconds on a busy machine.
+/// How long one may take from start to accepting connections: moto imports for some seconds on a
+/// busy machine.
 const START_SECONDS_MAX: u64 = 60;
 
 /// How often another free port is tried when somebody took ours first.
@@ -111,10 +112,12 @@ impl Kind {
 fn ministack(folder: &Path, port: u16) -> Result<Command> {
     let mut command = python(&tools::find_in_environment("venv", "ministack")?);
     command.env("BIND_HOST", "127.0.0.1").env("MINISTACK_HOST", "127.0.0.1");
-    // It asks nobody who they are, browsers included, so it has no Lambda and nothing else that could be made to run something.
+    // It asks nobody who they are, browsers included, so it has no Lambda and nothing else that
+    // could be made to run something.
     command.env("SERVICES", "sqs,kms,ssm");
     command.env("GATEWAY_PORT", port.to_string()).env("SFTP_ENABLED", "0").env("IOT_MTLS_ENABLED", "0");
-    // It would write its state below the shared temp directory; WARNING, for it logs a line a request otherwise.
+    // It would write its state below the shared temp directory; WARNING, for it logs a line a
+    // request otherwise.
     command.env("TMPDIR", folder).env("S3_DATA_DIR", folder.join("s3")).env("LOG_LEVEL", "WARNING");
     command.env("MINISTACK_REGION", REGION).current_dir(folder);
     Ok(command)
@@ -126,7 +129,8 @@ fn moto(port: u16) -> Result<Command> {
     Ok(command)
 }
 
-/// A Python program with nothing of our environment but the path, so that no proxy, profile or credential reaches it.
+/// A Python program with nothing of our environment but the path, so that no proxy, profile or
+/// credential reaches it.
 fn python(program: &Path) -> Command {
     let mut command = child::command(program);
     command.env_clear().env("LC_ALL", "C.UTF-8").env("PYTHONUNBUFFERED", "1").stdin(Stdio::null());

@@ -1,7 +1,8 @@
 //! The stand-ins for what runs outside of our functions: Postgres, SQS and KMS.
 //!
-//! A test binary that was started by `cargo xtask test` uses the stack that it was told of in the environment; alone,
-//! it starts its own. Either way a test gets a database, queues and keys of its own.
+//! A test binary that was started by `cargo xtask test` uses the stack that it was told of in the
+//! environment; alone, it starts its own. Either way a test gets a database, queues and keys of its
+//! own.
 
 mod emulator;
 mod postgres;
@@ -58,7 +59,8 @@ impl StackOptions {
         self.postgres_with(PostgresOptions::default())
     }
 
-    /// With Postgres, with these options. Options that a shared server can't have need [`Self::own`].
+    /// With Postgres, with these options. Options that a shared server can't have need
+    /// [`Self::own`].
     pub fn postgres_with(mut self, options: PostgresOptions) -> Self {
         self.postgres = Some(options);
         self
@@ -76,7 +78,8 @@ impl StackOptions {
         self
     }
 
-    /// Starts its own whatever the environment says: for tests that stop servers, or read their logs.
+    /// Starts its own whatever the environment says: for tests that stop servers, or read their
+    /// logs.
     pub fn own(mut self) -> Self {
         self.is_own = true;
         self
@@ -157,7 +160,8 @@ impl Stack {
         StackOptions::new().ministack().start().await
     }
 
-    /// One Postgres for all tests of this binary, started by the first that asks; the janitor stops it at the end.
+    /// One Postgres for all tests of this binary, started by the first that asks; the janitor stops
+    /// it at the end.
     ///
     /// # Errors
     ///
@@ -167,7 +171,8 @@ impl Stack {
         STACK.get_or_try_init(Self::postgres_only).await
     }
 
-    /// One moto for all tests of this binary, started by the first that asks; the janitor stops it at the end.
+    /// One moto for all tests of this binary, started by the first that asks; the janitor stops it
+    /// at the end.
     ///
     /// # Errors
     ///
@@ -219,7 +224,8 @@ impl Stack {
         self.folder.path()
     }
 
-    /// What another process needs to share this stack, as names and values of environment variables.
+    /// The environment variables that another process needs to share this stack, as names and
+    /// values.
     pub fn environment(&self) -> Vec<(&'static str, String)> {
         let mut pairs = Vec::new();
         if let Some(postgres) = &self.postgres {

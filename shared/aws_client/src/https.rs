@@ -1,4 +1,5 @@
-//! One HTTPS request to AWS where no SDK client is worth its size: a parameter of SSM, the answer to a deployment.
+//! One HTTPS request to AWS where no SDK client is worth its size: a parameter of SSM, the answer
+//! to a deployment.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,8 +36,9 @@ pub enum HttpsError {
     BadAnswer,
 }
 
-/// Sends a request, verified against the public authorities (plain http only where its address says so, as that of a stand-in does), and
-/// gives the answer's status and body. No proxy, no redirect, no connection that stays.
+/// Sends a request, verified against the public authorities (plain http only where its address says
+/// so, as that of a stand-in does), and gives the answer's status and body. No proxy, no redirect,
+/// no connection that stays.
 ///
 /// # Errors
 /// [`HttpsError`]; whether the other side did its work is not known then.

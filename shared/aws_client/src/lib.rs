@@ -1,7 +1,9 @@
-//! How sealflow reaches AWS: region, credentials, endpoint, HTTP client, time-outs and retries of an SDK client.
+//! How sealflow reaches AWS: region, credentials, endpoint, HTTP client, time-outs and retries of
+//! an SDK client.
 //!
-//! `aws-config` would bring a chain of credential sources that a Lambda function never uses; here the environment is
-//! the only one. This crate is also the one place that chooses the TLS provider of the SDK's client: ring.
+//! `aws-config` would bring a chain of credential sources that a Lambda function never uses; here
+//! the environment is the only one. This crate is also the one place that chooses the TLS provider
+//! of the SDK's client: ring.
 
 mod https;
 mod parameter;
@@ -30,8 +32,8 @@ pub const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
 pub const OPERATION_TIMEOUT: Duration = Duration::from_secs(15);
 /// Attempts of one operation, the first included.
 pub const ATTEMPTS_MAX: u32 = 3;
-/// How long an idle connection is kept. A sandbox may be frozen for longer; what the peer closed meanwhile fails
-/// at once and is attempted again.
+/// How long an idle connection is kept. A sandbox may be frozen for longer; what the peer closed
+/// meanwhile fails at once and is attempted again.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The AWS services that sealflow uses.
@@ -70,8 +72,8 @@ pub struct Identity {
     pub credentials: Credentials,
 }
 
-/// The identity that the environment names: `AWS_REGION` (else `AWS_DEFAULT_REGION`), `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`,
-/// `AWS_SESSION_TOKEN`.
+/// The identity that the environment names: `AWS_REGION` (else `AWS_DEFAULT_REGION`),
+/// `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`.
 ///
 /// # Errors
 /// [`Error::Missing`] when region or credentials are not there.
@@ -100,16 +102,19 @@ pub fn identity_from(variable: &impl Fn(&'static str) -> Option<String>) -> Resu
 
 /// The configuration of one service's client, from the environment.
 ///
-/// Reads `AWS_REGION` (else `AWS_DEFAULT_REGION`), `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, and for
-/// stand-ins `AWS_ENDPOINT_URL_KMS` or `AWS_ENDPOINT_URL_SQS`, else `AWS_ENDPOINT_URL`. No proxy variable is read.
+/// Reads `AWS_REGION` (else `AWS_DEFAULT_REGION`), `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`,
+/// `AWS_SESSION_TOKEN`, and for stand-ins `AWS_ENDPOINT_URL_KMS` or `AWS_ENDPOINT_URL_SQS`, else
+/// `AWS_ENDPOINT_URL`. No proxy variable is read.
 ///
 /// # Errors
-/// [`Error::Missing`] when region or credentials are not there; nothing else can be wrong before the first call.
+/// [`Error::Missing`] when region or credentials are not there; nothing else can be wrong before
+/// the first call.
 pub fn config(service: Service) -> Result<SdkConfig, Error> {
     config_from(service, |name| std::env::var(name).ok())
 }
 
-/// [`config`] with the environment passed in: `variable` answers the value of the variable that it is asked for.
+/// [`config`] with the environment passed in: `variable` answers the value of the variable that it
+/// is asked for.
 ///
 /// # Errors
 /// As [`config`].

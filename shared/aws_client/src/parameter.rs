@@ -1,6 +1,8 @@
-//! A parameter of Systems Manager, decrypted; one name reads a secret of Secrets Manager through it too.
+//! A parameter of Systems Manager, decrypted; one name reads a secret of Secrets Manager through it
+//! too.
 //!
-//! One signed request instead of an SDK client, which is ten times the code of everything else that a function links.
+//! One signed request instead of an SDK client, which is ten times the code of everything else that
+//! a function links.
 
 use std::time::SystemTime;
 
@@ -55,8 +57,8 @@ struct Refusal {
     code: String,
 }
 
-/// The value of a parameter: its path, or `/aws/reference/secretsmanager/NAME` for a secret of Secrets Manager. `AWS_ENDPOINT_URL_SSM`,
-/// else `AWS_ENDPOINT_URL`, names a stand-in.
+/// The value of a parameter: its path, or `/aws/reference/secretsmanager/NAME` for a secret of
+/// Secrets Manager. `AWS_ENDPOINT_URL_SSM`, else `AWS_ENDPOINT_URL`, names a stand-in.
 ///
 /// Source: the Systems Manager API reference, `GetParameter`.
 ///

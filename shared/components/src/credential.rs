@@ -1,9 +1,11 @@
-//! Short-lived credentials: what the executor makes of a node's `authorization` just before a request is sent. None is ever stored.
+//! Short-lived credentials: what the executor makes of a node's `authorization` just before a
+//! request is sent. None is ever stored.
 
 /// Bytes of a token that an issuer gives. Headers of requests leave room for one.
 pub const TOKEN_BYTES_MAX: usize = 16 * 1024;
 
-/// The means by which a request is signed, or a token is asked for. It may hold secrets, so it has no `Debug`.
+/// The means by which a request is signed, or a token is asked for. It may hold secrets, so it has
+/// no `Debug`.
 pub enum Credential {
     /// A token by the client credentials grant (RFC 6749, section 4.4).
     ClientCredentials(ClientCredentials),
@@ -38,7 +40,8 @@ pub struct ClientCredentials {
     pub audience: Option<String>,
 }
 
-/// The way in which a client is authenticated at the token endpoint (OpenID Connect Core, section 9).
+/// The way in which a client is authenticated at the token endpoint (OpenID Connect Core, section
+/// 9).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AuthMethod {
     /// `client_secret_basic`: by the header `Authorization`.

@@ -1,6 +1,6 @@
 //! Which names of headers and query parameters say that a credential is in them.
 
-/// What is in such a name, in lower case.
+/// The words in such names, in lower case.
 const WORDS: [&str; 18] = [
     "signature",
     "token",

@@ -8,8 +8,9 @@ use secret_text::FieldKind;
 use serde_json::Value;
 
 use crate::{
-    component::{Component, FieldSpec, Kind, Problem},
+    component::{Component, FieldSpec, Problem},
     if_::{check_condition, condition},
+    pure::Pure,
 };
 
 /// The component; its configuration is `expression`, a condition.
@@ -18,10 +19,6 @@ pub(crate) struct Filter;
 impl Component for Filter {
     fn name(&self) -> &'static str {
         "filter"
-    }
-
-    fn kind(&self) -> Kind {
-        Kind::Pure
     }
 
     fn channels(&self) -> &'static [&'static str] {
@@ -35,7 +32,9 @@ impl Component for Filter {
     fn check(&self, configuration: &Value) -> Vec<Problem> {
         check_condition(configuration)
     }
+}
 
+impl Pure for Filter {
     fn run(&self, configuration: &Value, input: &Value) -> Outcome {
         match condition(configuration) {
             Ok(true) => Outcome::Passed(Some(Output { channel: DEFAULT_CHANNEL, data: input.clone() })),

@@ -1,22 +1,57 @@
-//! What a component may ask of the outside world.
+//! The outside world, as far as a component may use it.
 
 use std::{future::Future, pin::Pin, time::Duration};
 
 use domain::execution::ResultReason;
 use domain::limits::SECRET_VALUE_BYTES_MIN;
+use domain::outcome::Failure;
 
 use crate::credential::Credential;
 
 /// A future that the executor can hold.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// The outside world, as the executor offers it.
-pub trait Host: Send + Sync {
-    /// Sends a request through the guarded client and hands back an answer that is already scrubbed.
+/// One thing that an effect may ask of the outside world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Capability {
+    /// Requests over HTTP ([`HttpClient`]).
+    Http,
+}
+
+/// Sends requests over HTTP.
+pub trait HttpClient: Send + Sync {
+    /// Sends a request through the guarded client and hands back an answer that is already
+    /// scrubbed.
     ///
-    /// The implementation adds the facts that the component doesn't know: whether a secret was used, the hosts that it may go to, the
-    /// hop count.
-    fn http(&self, request: HttpRequest) -> BoxFuture<'_, Result<HttpResponse, HttpFailure>>;
+    /// The implementation adds the facts that the component doesn't know: whether a secret was
+    /// used, the hosts that it may go to, the hop count.
+    fn send(&self, request: HttpRequest) -> BoxFuture<'_, Result<HttpResponse, HttpFailure>>;
+}
+
+/// The outside world as one effect sees it: what it declared, and nothing else.
+#[derive(Clone, Copy)]
+pub struct Host<'a> {
+    http: Option<&'a dyn HttpClient>,
+}
+
+impl<'a> Host<'a> {
+    /// Of what there is, what an effect with these needs may use.
+    #[must_use]
+    pub fn of(needs: &[Capability], http: &'a dyn HttpClient) -> Self {
+        Self { http: needs.contains(&Capability::Http).then_some(http) }
+    }
+
+    /// Sends a request over HTTP.
+    ///
+    /// # Errors
+    /// [`HttpFailure`]: what became of the request, or `undeclared` where the effect does not
+    /// declare [`Capability::Http`].
+    pub async fn http(&self, request: HttpRequest) -> Result<HttpResponse, HttpFailure> {
+        match self.http {
+            Some(client) => client.send(request).await,
+            None => Err(HttpFailure::undeclared()),
+        }
+    }
 }
 
 /// A request. It may hold secrets, so it has no `Debug`.
@@ -51,7 +86,8 @@ pub struct HttpResponse {
 pub enum HttpBody {
     /// UTF-8 without NUL.
     Text(String),
-    /// Anything else: it can't be scrubbed, so only its length is kept, and its hash where no secret was used.
+    /// Anything else: it can't be scrubbed, so only its length is kept, and its hash where no
+    /// secret was used.
     Binary {
         /// SHA-256 in lower-case hex.
         sha256: Option<String>,
@@ -63,7 +99,8 @@ pub enum HttpBody {
 /// Why there is no answer. Its texts are our own and hold no secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpFailure {
-    /// [`ResultReason::ComponentError`], [`ResultReason::Timeout`], or [`ResultReason::SecretDenied`].
+    /// [`ResultReason::ComponentError`], [`ResultReason::Timeout`], or
+    /// [`ResultReason::SecretDenied`].
     pub reason: ResultReason,
     /// A stable code such as `redirect_blocked`.
     pub code: &'static str,
@@ -75,9 +112,28 @@ pub struct HttpFailure {
     pub answered: bool,
 }
 
+impl From<HttpFailure> for Failure {
+    fn from(failure: HttpFailure) -> Self {
+        let HttpFailure { reason, code, message, retryable, answered } = failure;
+        Self { retryable, answered, ..Self::new(reason, code, message) }
+    }
+}
+
 impl HttpFailure {
-    /// The one failure of a request that was refused before a connection was tried, where secrets are used. It names the secrets and no
-    /// field: which field it is, and why, may depend on a value (I1).
+    /// The failure of an effect that asks for what it does not declare.
+    fn undeclared() -> Self {
+        Self {
+            reason: ResultReason::ComponentError,
+            code: "undeclared",
+            message: "the component sends requests and does not declare it; please report it".to_owned(),
+            retryable: false,
+            answered: false,
+        }
+    }
+
+    /// The one failure of a request that was refused before a connection was tried, where secrets
+    /// are used. It names the secrets and no field: which field it is, and why, may depend on a
+    /// value (I1).
     #[must_use]
     pub fn refused_secret(labels: &[String]) -> Self {
         let (noun, verb) = if labels.len() == 1 { ("the secret", "was") } else { ("the secrets", "were") };

@@ -6,7 +6,8 @@ use secret_text::FieldKind;
 use serde_json::Value;
 
 use crate::{
-    component::{Component, FieldSpec, Kind, Problem},
+    component::{Component, FieldSpec, Problem},
+    pure::Pure,
     shape::{Reader, Stage, type_name},
 };
 
@@ -21,10 +22,6 @@ impl Component for If {
         "if"
     }
 
-    fn kind(&self) -> Kind {
-        Kind::Pure
-    }
-
     fn channels(&self) -> &'static [&'static str] {
         &[TRUE, FALSE]
     }
@@ -36,7 +33,9 @@ impl Component for If {
     fn check(&self, configuration: &Value) -> Vec<Problem> {
         check_condition(configuration)
     }
+}
 
+impl Pure for If {
     fn run(&self, configuration: &Value, input: &Value) -> Outcome {
         match condition(configuration) {
             Ok(holds) => {
@@ -68,7 +67,7 @@ pub(crate) fn check_condition(configuration: &Value) -> Vec<Problem> {
     reader.into_problems()
 }
 
-/// What the condition of a resolved configuration came to.
+/// The result of the condition of a resolved configuration.
 pub(crate) fn condition(configuration: &Value) -> Result<bool, Failure> {
     let value = configuration.get("expression").unwrap_or(&Value::Null);
     value.as_bool().ok_or_else(|| {

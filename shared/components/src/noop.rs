@@ -7,7 +7,8 @@ use domain::{
 use serde_json::Value;
 
 use crate::{
-    component::{Component, Kind, Problem},
+    component::{Component, Problem},
+    pure::Pure,
     shape::{Reader, Stage},
 };
 
@@ -19,10 +20,6 @@ impl Component for Noop {
         "noop"
     }
 
-    fn kind(&self) -> Kind {
-        Kind::Pure
-    }
-
     fn channels(&self) -> &'static [&'static str] {
         &[DEFAULT_CHANNEL]
     }
@@ -32,7 +29,9 @@ impl Component for Noop {
         reader.object("", configuration, &[]);
         reader.into_problems()
     }
+}
 
+impl Pure for Noop {
     fn run(&self, _configuration: &Value, input: &Value) -> Outcome {
         Outcome::Passed(Some(Output { channel: DEFAULT_CHANNEL, data: input.clone() }))
     }

@@ -1,17 +1,115 @@
 //! The one list of what there is.
 
+use domain::definition::{Concurrency, KeyedConcurrency, Node, Uses};
+
 use crate::{
-    Component, Trigger, filter::Filter, http::Http, if_::If, noop::Noop, start::Start, wait::Wait,
+    Component, Effect, Held, Pure, Trigger,
+    filter::Filter,
+    http::Http,
+    if_::If,
+    noop::Noop,
+    start::Start,
+    wait::{PendingWait, Wait},
     webhook::Webhook,
 };
 
-const COMPONENTS: &[&dyn Component] = &[&Filter, &Http, &If, &Noop, &Wait];
+const COMPONENTS: &[AnyComponent] = &[
+    AnyComponent::Pure(&Filter),
+    AnyComponent::Effect(&Http),
+    AnyComponent::Pure(&If),
+    AnyComponent::Pure(&Noop),
+    AnyComponent::Held(&Wait),
+];
+/// Effects for pending executions of the release before, which no definition uses; they go once
+/// none of those is left.
+const EFFECTS_OF_BEFORE: &[&dyn Effect] = &[&PendingWait];
 const TRIGGERS: &[&dyn Trigger] = &[&Start, &Webhook];
+
+/// A component, by its kind.
+#[derive(Clone, Copy)]
+pub enum AnyComponent {
+    /// The builder finishes it in its own transaction.
+    Pure(&'static dyn Pure),
+    /// The executor runs it.
+    Effect(&'static dyn Effect),
+    /// It stays open across transactions of the builder.
+    Held(&'static dyn Held),
+}
+
+impl AnyComponent {
+    /// The part that components of all kinds have.
+    #[must_use]
+    pub fn base(self) -> &'static dyn Component {
+        match self {
+            Self::Pure(component) => component,
+            Self::Effect(component) => component,
+            Self::Held(component) => component,
+        }
+    }
+
+    /// The component, if it is an effect: the one kind whose fields may hold secrets.
+    #[must_use]
+    pub fn effect(self) -> Option<&'static dyn Effect> {
+        match self {
+            Self::Effect(component) => Some(component),
+            Self::Pure(_) | Self::Held(_) => None,
+        }
+    }
+
+    /// The number of executions of a node of this kind that may be active at once; None: no limit.
+    /// A pure one is never active, whatever the author says; a held one has a limit only where the
+    /// author says so, for with one of 1 a single open execution would block its node.
+    #[must_use]
+    pub fn concurrency_max(self, node: &Node) -> Option<u32> {
+        match (self, &node.concurrency) {
+            (Self::Pure(_), _) | (Self::Held(_), None) | (_, Some(Concurrency::Unlimited(_))) => None,
+            (Self::Effect(_), None) => Some(1),
+            (_, Some(Concurrency::Limited(max) | Concurrency::Keyed(KeyedConcurrency { max, .. }))) => {
+                Some(*max)
+            }
+        }
+    }
+}
+
+/// The number of executions of the node that may be active at once; None: no limit, or no known
+/// component.
+#[must_use]
+pub fn concurrency_max(node: &Node) -> Option<u32> {
+    match &node.uses {
+        Uses::Component(name) => component(name)?.concurrency_max(node),
+        Uses::Trigger(_) | Uses::Blueprint(_) => None,
+    }
+}
 
 /// The component of that name.
 #[must_use]
-pub fn component(name: &str) -> Option<&'static dyn Component> {
-    COMPONENTS.iter().copied().find(|component| component.name() == name)
+pub fn component(name: &str) -> Option<AnyComponent> {
+    COMPONENTS.iter().copied().find(|component| component.base().name() == name)
+}
+
+/// The pure component of that name.
+#[must_use]
+pub fn pure(name: &str) -> Option<&'static dyn Pure> {
+    match component(name) {
+        Some(AnyComponent::Pure(component)) => Some(component),
+        Some(AnyComponent::Effect(_) | AnyComponent::Held(_)) | None => None,
+    }
+}
+
+/// The held component of that name.
+#[must_use]
+pub fn held(name: &str) -> Option<&'static dyn Held> {
+    match component(name) {
+        Some(AnyComponent::Held(component)) => Some(component),
+        Some(AnyComponent::Pure(_) | AnyComponent::Effect(_)) | None => None,
+    }
+}
+
+/// The effect of that name, or what stands for an execution that code of before has made.
+#[must_use]
+pub fn effect(name: &str) -> Option<&'static dyn Effect> {
+    let of_before = || EFFECTS_OF_BEFORE.iter().copied().find(|effect| effect.name() == name);
+    component(name)?.effect().or_else(of_before)
 }
 
 /// The trigger of that name.
@@ -23,7 +121,7 @@ pub fn trigger(name: &str) -> Option<&'static dyn Trigger> {
 /// The names of all components, in alphabetical order.
 #[must_use]
 pub fn component_names() -> Vec<&'static str> {
-    COMPONENTS.iter().map(|component| component.name()).collect()
+    COMPONENTS.iter().map(|component| component.base().name()).collect()
 }
 
 /// The names of all triggers, in alphabetical order.
@@ -34,25 +132,52 @@ pub fn trigger_names() -> Vec<&'static str> {
 
 #[cfg(test)]
 mod tests {
+    use domain::definition::ERROR_CHANNEL;
+    use serde_json::{Value, json};
+
     use super::*;
-    use crate::Kind;
 
     #[test]
     fn all_are_found_by_their_names() {
         assert_eq!(component_names(), ["filter", "http", "if", "noop", "wait"]);
         assert_eq!(trigger_names(), ["start", "webhook"]);
-        assert!(
-            component_names().iter().all(|name| component(name).is_some_and(|found| found.name() == *name))
-        );
+        let is_found = |name: &&str| component(name).is_some_and(|found| found.base().name() == *name);
+        assert!(component_names().iter().all(is_found));
         assert!(trigger_names().iter().all(|name| trigger(name).is_some_and(|found| found.name() == *name)));
+        let has_error = |name: &&str| component(name).unwrap().base().channels().contains(&ERROR_CHANNEL);
+        assert!(!component_names().iter().any(has_error), "it belongs to all of them");
         assert!(component("htpp").is_none());
         assert!(trigger("http").is_none());
+        assert!(pure("noop").is_some() && pure("http").is_none());
+        assert!(effect("http").is_some() && effect("noop").is_none());
+        assert!(held("wait").is_some() && held("http").is_none());
+        assert!(effect("wait").is_some(), "pending ones of before end");
     }
 
     #[test]
     fn only_effects_may_hold_secrets() {
-        for component in COMPONENTS.iter().filter(|component| component.kind() == Kind::Pure) {
-            assert!(component.fields().iter().all(|field| field.secret.is_none()), "{}", component.name());
+        for component in COMPONENTS.iter().filter(|component| component.effect().is_none()) {
+            let base = component.base();
+            assert!(base.fields().iter().all(|field| field.secret.is_none()), "{}", base.name());
         }
+    }
+
+    #[test]
+    fn a_limit_is_the_authors_or_that_of_the_kind_i4() {
+        let check = |component: &str, concurrency: Value, expected: Option<u32>| {
+            let node = json!({ "id": "n", "name": "N", "component": component, "concurrency": concurrency });
+            let node: Node = serde_json::from_value(node).unwrap();
+            assert_eq!(concurrency_max(&node), expected, "{node:?}");
+        };
+        check("http", Value::Null, Some(1));
+        check("http", json!("unlimited"), None);
+        check("http", json!(3), Some(3));
+        check("http", json!({ "max": 2, "key": "{{ root().data.x }}" }), Some(2));
+        check("wait", Value::Null, None);
+        check("wait", json!("unlimited"), None);
+        check("wait", json!(3), Some(3));
+        check("noop", Value::Null, None);
+        check("noop", json!(3), None);
+        check("htpp", json!(3), None);
     }
 }

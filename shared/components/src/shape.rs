@@ -1,4 +1,5 @@
-//! Reads configurations by hand: a message of serde's would repeat values, and secrets are among them.
+//! Reads configurations by hand: a message of serde's would repeat values, and secrets are among
+//! them.
 
 use serde_json::{Map, Value};
 
@@ -9,7 +10,7 @@ use crate::{component::Problem, suggest::did_you_mean};
 pub(crate) enum Stage {
     /// The author's: a string with `{{` in it is not known yet.
     Template,
-    /// What came of it: every string is final, whatever it looks like (I2).
+    /// The resolved one: every string is final, whatever it looks like (I2).
     Resolved,
 }
 
@@ -139,7 +140,7 @@ pub(crate) fn holds_template(text: &str) -> bool {
     text.contains("{{")
 }
 
-/// What a value is, in the author's words.
+/// The type of a value, in the author's words.
 pub(crate) fn type_name(value: &Value) -> &'static str {
     match value {
         Value::Null => "nil",

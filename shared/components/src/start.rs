@@ -16,6 +16,10 @@ impl Trigger for Start {
         "start"
     }
 
+    fn is_started_by_hand(&self) -> bool {
+        true
+    }
+
     fn check(&self, configuration: &Value) -> Vec<Problem> {
         let mut reader = Reader::new(Stage::Resolved);
         reader.object("", configuration, &[]);

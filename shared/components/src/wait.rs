@@ -5,36 +5,28 @@ use std::time::Duration;
 use domain::{
     definition::DEFAULT_CHANNEL,
     execution::ResultReason,
+    held::{Call, WakeTime},
     limits::WAIT_SECONDS_MAX,
     outcome::{Failure, Outcome, Output},
 };
 use jiff::{SignedDuration, SpanRelativeTo, Timestamp};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
-    component::{Call, Component, Kind, Problem},
-    host::{BoxFuture, Host},
+    component::{Component, Problem},
+    effect::{Call as EffectCall, Effect},
+    held::{Emission, EmissionData, Held, Step, Then, Woken},
+    host::{BoxFuture, Capability, Host},
     shape::{Reader, Stage, type_name},
 };
 
-/// The component; its configuration is `for` or `until`.
+/// The component; its configuration is `for` or `until`. It hands its input on when its time has
+/// come, or when somebody releases it.
 pub(crate) struct Wait;
-
-/// What a configuration asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Time {
-    After(Duration),
-    At(Timestamp),
-}
 
 impl Component for Wait {
     fn name(&self) -> &'static str {
         "wait"
-    }
-
-    /// It calls nobody, but it is active for a while: it holds a slot, and can be cancelled.
-    fn kind(&self) -> Kind {
-        Kind::Effect
     }
 
     fn channels(&self) -> &'static [&'static str] {
@@ -44,39 +36,94 @@ impl Component for Wait {
     fn check(&self, configuration: &Value) -> Vec<Problem> {
         read(configuration, Stage::Template).err().unwrap_or_default()
     }
+}
 
-    fn starts_after(&self, configuration: &Value, now: Timestamp) -> Result<Duration, Failure> {
-        let time = read(configuration, Stage::Resolved).map_err(|problems| {
-            let texts: Vec<_> = problems
-                .iter()
-                .map(|problem| format!("{}: {}", problem.pointer.trim_start_matches('/'), problem.message))
-                .collect();
-            invalid(texts.join("; "))
-        })?;
-        Ok(match time {
-            Some(Time::After(duration)) => duration,
-            // What is past is now.
-            Some(Time::At(time)) => {
-                let duration = Duration::try_from(time.duration_since(now)).unwrap_or_default();
-                if duration > Duration::from_secs(WAIT_SECONDS_MAX) {
-                    return Err(invalid(format!("until: {}", too_long())));
-                }
-                duration
-            }
-            None => Duration::ZERO,
-        })
+impl Held for Wait {
+    fn open(&self, configuration: &Value, now: Timestamp) -> Result<Step, Failure> {
+        let (until, wake) = match read_time(configuration)? {
+            WakeTime::After(wait) => (now.checked_add(wait).unwrap_or(Timestamp::MAX), WakeTime::After(wait)),
+            WakeTime::At(until) => (until, WakeTime::At(until)),
+        };
+        if Duration::try_from(until.duration_since(now)).is_ok_and(is_too_long) {
+            return Err(invalid(format!("until: {}", too_long())));
+        }
+        // A time that is past counts as now.
+        if until <= now {
+            return Ok(over(json!({ "since": now.to_string(), "until": until.to_string() }), now, None));
+        }
+        let held = json!({ "since": now.to_string(), "until": until.to_string() });
+        let facts = json!({ "wait": held });
+        Ok(Step { emissions: Vec::new(), facts, then: Then::Held { held, wake: Some(wake) } })
+    }
+
+    fn calls(&self) -> &'static [Call] {
+        &[Call::Release]
+    }
+
+    fn wake(&self, held: &Value, woken: &Woken<'_>) -> Step {
+        // Calls come before the time: somebody who released it in time is named.
+        let released = woken.calls.iter().find(|call| call.call == Call::Release);
+        over(held.clone(), woken.now, released.map(|call| call.called_by.as_str()))
+    }
+}
+
+/// The wait is over: its input goes on.
+fn over(mut facts: Value, now: Timestamp, released_by: Option<&str>) -> Step {
+    facts["ended_at"] = json!(now.to_string());
+    if let Some(released_by) = released_by {
+        facts["released_by"] = json!(released_by);
+    }
+    Step {
+        emissions: vec![Emission { channel: DEFAULT_CHANNEL, data: EmissionData::Input }],
+        facts: json!({ "wait": facts }),
+        then: Then::Ended(Ok(())),
+    }
+}
+
+/// A `wait` that code of before made as a pending execution: the executor ends it when its time has
+/// come, with its configuration as output.
+pub(crate) struct PendingWait;
+
+impl Component for PendingWait {
+    fn name(&self) -> &'static str {
+        Wait.name()
+    }
+
+    fn channels(&self) -> &'static [&'static str] {
+        Wait.channels()
+    }
+
+    fn check(&self, configuration: &Value) -> Vec<Problem> {
+        Wait.check(configuration)
+    }
+}
+
+impl Effect for PendingWait {
+    fn needs(&self) -> &'static [Capability] {
+        &[]
     }
 
     fn execute<'a>(
         &'a self,
-        _host: &'a dyn Host,
-        configuration: &'a Value,
-        _call: &'a Call<'a>,
+        _host: &'a Host<'a>,
+        configuration: Value,
+        _call: &'a EffectCall<'a>,
     ) -> BoxFuture<'a, Outcome> {
-        // Not its input: the executor's role does not read the data of events.
-        let data = configuration.clone();
-        Box::pin(async { Outcome::Passed(Some(Output { channel: DEFAULT_CHANNEL, data })) })
+        let output = Output { channel: DEFAULT_CHANNEL, data: configuration };
+        Box::pin(async { Outcome::Passed(Some(output)) })
     }
+}
+
+/// The time that a resolved configuration came to.
+fn read_time(configuration: &Value) -> Result<WakeTime, Failure> {
+    let read = read(configuration, Stage::Resolved).map_err(|problems| {
+        let texts: Vec<_> = problems
+            .iter()
+            .map(|problem| format!("{}: {}", problem.pointer.trim_start_matches('/'), problem.message))
+            .collect();
+        invalid(texts.join("; "))
+    })?;
+    Ok(read.unwrap_or(WakeTime::After(Duration::ZERO)))
 }
 
 fn invalid(what: String) -> Failure {
@@ -84,18 +131,22 @@ fn invalid(what: String) -> Failure {
     Failure::new(ResultReason::ComponentError, "invalid_configuration", message)
 }
 
+fn is_too_long(wait: Duration) -> bool {
+    wait > Duration::from_secs(WAIT_SECONDS_MAX)
+}
+
 fn too_long() -> String {
     format!("must not be more than {} days away", WAIT_SECONDS_MAX / 86_400)
 }
 
 /// None where a template stands.
-fn read(configuration: &Value, stage: Stage) -> Result<Option<Time>, Vec<Problem>> {
+fn read(configuration: &Value, stage: Stage) -> Result<Option<WakeTime>, Vec<Problem>> {
     let mut reader = Reader::new(stage);
     let mut time = None;
     if let Some(map) = reader.object("", configuration, &["for", "until"]) {
         match (map.get("for"), map.get("until")) {
-            (Some(value), None) => time = read_duration(&mut reader, value).map(Time::After),
-            (None, Some(value)) => time = read_timestamp(&mut reader, value).map(Time::At),
+            (Some(value), None) => time = read_duration(&mut reader, value).map(WakeTime::After),
+            (None, Some(value)) => time = read_timestamp(&mut reader, value).map(WakeTime::At),
             _ => reader.problem("", "needs exactly one of `for` and `until`"),
         }
     }
@@ -124,7 +175,7 @@ fn read_duration(reader: &mut Reader, value: &Value) -> Option<Duration> {
         }
     };
     match duration.map(Duration::try_from) {
-        Some(Ok(duration)) if duration <= Duration::from_secs(WAIT_SECONDS_MAX) => Some(duration),
+        Some(Ok(duration)) if !is_too_long(duration) => Some(duration),
         Some(Ok(_)) => {
             reader.problem("/for", too_long());
             None
@@ -156,14 +207,18 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::held::HeldCall;
 
     const NOW: &str = "2026-11-25T12:00:00Z";
 
     fn seconds(configuration: &Value) -> Result<f64, String> {
         let now = NOW.parse().expect("a time");
-        Wait.starts_after(configuration, now)
-            .map(|duration| duration.as_secs_f64())
-            .map_err(|failure| failure.message)
+        let step = Wait.open(configuration, now).map_err(|failure| failure.message)?;
+        Ok(match step.then {
+            Then::Held { wake: Some(wake), .. } => wake.wait_from(now).as_secs_f64(),
+            Then::Held { wake: None, .. } => panic!("it has a time"),
+            Then::Ended(_) => 0.0,
+        })
     }
 
     #[test]
@@ -219,6 +274,38 @@ mod tests {
         };
         assert!(until(0).is_ok());
         assert!(until(1).unwrap_err().contains("366 days"));
+    }
+
+    #[test]
+    fn its_input_goes_on_when_it_is_over_and_who_released_it_is_said() {
+        let (opened, later): (Timestamp, Timestamp) =
+            (NOW.parse().unwrap(), "2026-11-25T12:30:00Z".parse().unwrap());
+        let step = Wait.open(&json!({ "for": "1h" }), opened).unwrap();
+        assert_eq!(step.emissions, []);
+        let Then::Held { held, .. } = step.then else { panic!("{:?}", step.then) };
+        assert_eq!(held, json!({ "since": NOW, "until": "2026-11-25T13:00:00Z" }));
+        let over = |calls: &[HeldCall]| Wait.wake(&held, &Woken { now: later, is_time: true, calls });
+        let on = [Emission { channel: "default", data: EmissionData::Input }];
+        let waited =
+            json!({ "since": NOW, "until": "2026-11-25T13:00:00Z", "ended_at": "2026-11-25T12:30:00Z" });
+        let step = over(&[]);
+        assert_eq!((step.emissions.as_slice(), &step.then), (on.as_slice(), &Then::Ended(Ok(()))));
+        assert_eq!(step.facts, json!({ "wait": waited }));
+        let call = |by: &str| HeldCall { call: Call::Release, called_by: by.to_owned(), called_at: later };
+        let step = over(&[call("token:first"), call("token:second")]);
+        assert_eq!(step.facts["wait"]["released_by"], "token:first");
+        assert_eq!(step.emissions, on);
+    }
+
+    #[test]
+    fn what_is_past_goes_on_at_once() {
+        for configuration in
+            [json!({ "for": 0 }), json!({ "until": NOW }), json!({ "until": "2020-01-01T00:00:00Z" })]
+        {
+            let step = Wait.open(&configuration, NOW.parse().unwrap()).unwrap();
+            assert_eq!(step.then, Then::Ended(Ok(())), "{configuration}");
+            assert_eq!(step.emissions.len(), 1, "{configuration}");
+        }
     }
 
     #[test]

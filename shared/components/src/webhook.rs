@@ -11,7 +11,7 @@ use crate::headers::canonical_header_name;
 use crate::{
     component::Problem,
     shape::{Reader, Stage, child, holds_template},
-    trigger::Trigger,
+    trigger::{Resource, Trigger},
 };
 
 fn default_header(authentication: Authentication) -> Option<&'static str> {
@@ -23,7 +23,7 @@ fn default_header(authentication: Authentication) -> Option<&'static str> {
     }
 }
 
-/// What the author configured.
+/// The author's configuration of a webhook.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WebhookConfiguration {
     /// How a sender proves itself.
@@ -35,6 +35,15 @@ pub struct WebhookConfiguration {
 }
 
 impl WebhookConfiguration {
+    /// `webhooks.header_name`: of signature and header token; null for bearer and none.
+    #[must_use]
+    pub fn stored_header(&self) -> Option<String> {
+        match self.authentication {
+            Authentication::Signature | Authentication::HeaderToken => self.header_name.clone(),
+            Authentication::Bearer | Authentication::None => None,
+        }
+    }
+
     /// Reads the configuration of a `webhook` node.
     ///
     /// # Errors
@@ -71,7 +80,8 @@ impl WebhookConfiguration {
     }
 }
 
-/// The template itself is the definition's to parse; what it comes to is known only once a request has arrived.
+/// The template itself is the definition's to parse; what it comes to is known only once a request
+/// has arrived.
 fn read_deduplication_key(reader: &mut Reader, map: &Map<String, Value>) {
     let Some(value) = map.get("deduplication_key") else { return };
     if !value.as_str().is_some_and(holds_template) {
@@ -101,7 +111,8 @@ pub(crate) fn is_header_name(name: &str) -> bool {
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }
 
-/// The place of the template by which requests are known again, a JSON pointer into the configuration.
+/// The place of the template by which requests are known again, a JSON pointer into the
+/// configuration.
 pub const DEDUPLICATION_KEY: &str = "/deduplication_key";
 
 /// The trigger.
@@ -114,6 +125,10 @@ impl Trigger for Webhook {
 
     fn templates(&self) -> &'static [&'static str] {
         &[DEDUPLICATION_KEY]
+    }
+
+    fn resource(&self, configuration: &Value) -> Option<Resource> {
+        WebhookConfiguration::read(configuration).ok().map(Resource::Webhook)
     }
 
     fn check(&self, configuration: &Value) -> Vec<Problem> {
@@ -137,11 +152,12 @@ pub struct WebhookRequest<'a> {
     pub method: &'a str,
     /// Names and values, as they came.
     pub headers: &'a [(String, String)],
-    /// What stands after the `?`, still encoded; empty for none.
+    /// The text after the `?`, still encoded; empty for none.
     pub query: &'a str,
     /// The raw body.
     pub body: &'a [u8],
-    /// Whether a text holds a credential that the webhook knows: the sender may put it anywhere, as where a header was renamed.
+    /// Whether a text holds a credential that the webhook knows: the sender may put it anywhere, as
+    /// where a header was renamed.
     pub holds_credential: &'a dyn Fn(&str) -> bool,
 }
 
@@ -161,10 +177,11 @@ pub enum BodyError {
 
 /// The data of the event that a request becomes: `body`, `headers`, `query`, `method`.
 ///
-/// The body is JSON where the sender says so (or says nothing and it is), a map where it is a form, else text. Header
-/// names are canonical (`X-Github-Event`), each with the list of its values; names in form and query have their text, or a list where
-/// they stand more than once. Headers and query parameters that carry credentials are left out, by name and by what they hold; the body
-/// is the sender's, and stays whole.
+/// The body is JSON where the sender says so (or says nothing and it is), a map where it is a form,
+/// else text. Header names are canonical (`X-Github-Event`), each with the list of its values;
+/// names in form and query have their text, or a list where they stand more than once. Headers and
+/// query parameters that carry credentials are left out, by name and by what they hold; the body is
+/// the sender's, and stays whole.
 ///
 /// # Errors
 /// [`BodyError`]; the caller answers 400.
@@ -379,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn i1_credentials_are_left_out_of_headers_and_query() {
+    fn credentials_are_left_out_of_headers_and_query_i1() {
         let headers = [
             ("Authorization", "Bearer x"),
             ("Cookie", "x"),
@@ -401,7 +418,7 @@ mod tests {
     }
 
     #[test]
-    fn i1_a_known_credential_is_left_out_wherever_in_headers_and_query_it_stands() {
+    fn a_known_credential_is_left_out_wherever_in_headers_and_query_it_stands_i1() {
         let headers = [("X-Old", "known-credential"), ("Referer", "/x?known-credential"), ("X-Kept", "x")];
         let query = "old=known-credential&known-credential=1&two=x&two=a+known-credential&page=1";
         let found = data(&headers, query, br#""known-credential""#).unwrap();
@@ -411,7 +428,7 @@ mod tests {
     }
 
     #[test]
-    fn i2_a_template_in_a_body_stays_text() {
+    fn a_template_in_a_body_stays_text_i2() {
         let body = br#"{"{{ secrets(\"a\").b }}": "{{ secrets(\"a\").b }}"}"#;
         let found = data(&[], "", body).unwrap();
         assert_eq!(found["body"], json!({ "{{ secrets(\"a\").b }}": "{{ secrets(\"a\").b }}" }));

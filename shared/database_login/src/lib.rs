@@ -1,4 +1,5 @@
-//! How a function's role logs in to Postgres: by a token of IAM, by a password that only it can read, or by its URL alone.
+//! How a function's role logs in to Postgres: by a token of IAM, by a password that only it can
+//! read, or by its URL alone.
 
 mod parameter;
 mod token;

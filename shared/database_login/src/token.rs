@@ -47,7 +47,8 @@ impl IamToken {
             .settings(settings)
             .build()
             .ok()?;
-        // A role has no character that a query would have to encode (migrations/V2__roles.sql; MigrateDatabaseUser in template.yaml).
+        // A role has no character that a query would have to encode (migrations/V2__roles.sql;
+        // MigrateDatabaseUser in template.yaml).
         let url = Zeroizing::new(format!("https://{host}:{port}/?Action=connect&DBUser={role}"));
         let request =
             SignableRequest::new("GET", url.as_str(), std::iter::empty(), SignableBody::Bytes(&[])).ok()?;
@@ -100,7 +101,8 @@ mod tests {
 
     use super::*;
 
-    /// The token of botocore 1.43.106 (`generate_db_auth_token`) for the same identity, role and time.
+    /// The token of botocore 1.43.106 (`generate_db_auth_token`) for the same identity, role and
+    /// time.
     const OF_BOTOCORE: &str = "db.example.eu-central-1.rds.amazonaws.com:5432/?Action=connect&DBUser=sealflow_builder\
         &X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKIDEXAMPLE%2F20261128%2Feu-central-1%2Frds-db%2Faws4_request\
         &X-Amz-Date=20261128T040000Z&X-Amz-Expires=900&X-Amz-SignedHeaders=host\

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use components::{Component, FieldRule, Kind, component, field_rule};
+use components::{AnyComponent, Component, FieldRule, component, field_rule};
 use domain::{
     definition::{Definition, Edge, Node, Uses},
     limits::RUN_DEPTH_MAX,
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::pointer::{field_path, key_path, strings};
 
-/// What a node is to the engine.
+/// The kind of a node, as the engine sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NodeKind {
     /// Makes root events.
@@ -21,9 +21,11 @@ pub enum NodeKind {
     Pure,
     /// Run by the executor.
     Effect,
+    /// Open across transactions of the builder.
+    Held,
 }
 
-/// What a node's templates mention, so that one bounded query loads it.
+/// The things that a node's templates mention, so that one bounded query loads them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeMentions {
     /// The ids of the nodes that `$["…"]` names, each once and in order.
@@ -35,7 +37,8 @@ pub struct NodeMentions {
     /// `root()` is called.
     #[serde(default)]
     pub root: bool,
-    /// The largest `n` of `previous(n)`; 0 for none, the limit of a run's depth where `n` is computed.
+    /// The largest `n` of `previous(n)`; 0 for none, the limit of a run's depth where `n` is
+    /// computed.
     #[serde(default)]
     pub previous_max: u32,
     /// `run()` is called.
@@ -76,7 +79,7 @@ pub struct SecretUse {
 pub struct CompiledNode {
     /// The node as it is stored.
     pub node: Node,
-    /// What it is to the engine.
+    /// Its kind, as the engine sees it.
     pub kind: NodeKind,
     /// The strings of its configuration that are not literal.
     pub templates: Vec<FieldTemplate>,
@@ -84,9 +87,11 @@ pub struct CompiledNode {
     pub run_name: Option<Template>,
     /// Keys of its executions and their templates.
     pub keys: Vec<(String, Template)>,
+    /// The number of its executions that may be active at once; None: no limit.
+    pub concurrency_max: Option<u32>,
     /// The template of its concurrency key.
     pub concurrency_key: Option<Template>,
-    /// What configuration and keys mention.
+    /// The things that configuration and keys mention.
     pub mentions: NodeMentions,
     /// The secrets that the configuration refers to, each once for each field and in order.
     pub secret_refs: Vec<SecretUse>,
@@ -103,8 +108,8 @@ impl CompiledNode {
     }
 }
 
-/// A node that can't be used: this version of sealflow doesn't know its component, or no longer takes a template of it.
-/// Its executions fail with `template_error`; its neighbours go on (I9).
+/// A node that can't be used: this version of sealflow doesn't know its component, or no longer
+/// takes a template of it. Its executions fail with `template_error`; its neighbours go on (I9).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {message}")]
 pub struct NodeError {
@@ -159,7 +164,8 @@ impl Compiled {
         &self.definition.edges
     }
 
-    /// The ids of the nodes that an event of `node_id` on `channel` is routed to, in the order of the edges.
+    /// The ids of the nodes that an event of `node_id` on `channel` is routed to, in the order of
+    /// the edges.
     pub fn targets<'a>(&'a self, node_id: &'a str, channel: &'a str) -> impl Iterator<Item = &'a str> {
         domain::routing::targets(&self.definition.edges, node_id, channel)
     }
@@ -176,7 +182,7 @@ pub fn compile(definition: &Definition) -> Compiled {
     Compiled { definition: definition.clone(), nodes, by_id, by_name }
 }
 
-fn compile_node(
+pub(crate) fn compile_node(
     node: &Node,
     definition: &Definition,
     by_name: &HashMap<String, usize>,
@@ -187,6 +193,7 @@ fn compile_node(
         templates: Vec::new(),
         run_name: None,
         keys: Vec::new(),
+        concurrency_max: None,
         concurrency_key: None,
         mentions: NodeMentions::default(),
         secret_refs: Vec::new(),
@@ -203,11 +210,13 @@ fn compile_node(
         Uses::Component(name) => component(name).ok_or_else(|| unknown("component", name))?,
         Uses::Blueprint(name) => return Err(unknown("blueprint", name)),
     };
-    compiled.kind = match component.kind() {
-        Kind::Pure => NodeKind::Pure,
-        Kind::Effect => NodeKind::Effect,
+    compiled.kind = match component {
+        AnyComponent::Pure(_) => NodeKind::Pure,
+        AnyComponent::Effect(_) => NodeKind::Effect,
+        AnyComponent::Held(_) => NodeKind::Held,
     };
-    compiled.templates = configuration_templates(node, component)?;
+    compiled.concurrency_max = component.concurrency_max(node);
+    compiled.templates = configuration_templates(node, component.base())?;
     for (key, source) in &node.keys {
         let template = parse(&format!("keys{}", key_path(key)), source, FieldKind::Text)?;
         compiled.keys.push((key.clone(), template));
@@ -371,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn i10_a_computed_number_of_steps_is_bounded_by_the_depth_of_a_run() {
+    fn a_computed_number_of_steps_is_bounded_by_the_depth_of_a_run_i10() {
         let configuration =
             json!({ "url": "https://a.example/", "body": { "json": "{{ previous(root().data.n) }}" } });
         let compiled = compile(&definition(
@@ -395,7 +404,7 @@ mod tests {
     }
 
     #[test]
-    fn i9_what_is_wrong_with_one_node_leaves_the_others() {
+    fn what_is_wrong_with_one_node_leaves_the_others_i9() {
         let compiled = compile(&definition(&json!([
             { "id": "s", "name": "S", "trigger": "gone" },
             { "id": "a", "name": "A", "component": "gone" },

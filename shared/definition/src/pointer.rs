@@ -2,12 +2,14 @@
 
 use serde_json::Value;
 
-/// Calls `visit` with the pointer and the text of every string value, in order. Keys of maps are no values.
+/// Calls `visit` with the pointer and the text of every string value, in order. Keys of maps are no
+/// values.
 pub fn strings<'v>(value: &'v Value, visit: &mut dyn FnMut(&str, &'v str)) {
     walk(value, &mut String::new(), visit);
 }
 
-// Recursion ends: definitions are at most DEFINITION_DEPTH_MAX deep, and were checked before they were stored.
+// Recursion ends: definitions are at most DEFINITION_DEPTH_MAX deep, and were checked before they
+// were stored.
 fn walk<'v>(value: &'v Value, pointer: &mut String, visit: &mut dyn FnMut(&str, &'v str)) {
     let length = pointer.len();
     match value {

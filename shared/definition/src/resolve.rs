@@ -18,11 +18,13 @@ use crate::{
     pointer::{field_path, key_path},
 };
 
-/// What an execution keeps of its node's configuration.
+/// The node's configuration, as an execution keeps it.
 pub struct Resolved {
-    /// The configuration as people see it: everything resolved, and the author's reference where a secret goes.
+    /// The configuration as people see it: everything resolved, and the author's reference where a
+    /// secret goes.
     pub display: Value,
-    /// The fields that hold a secret; empty for none. Stored in `workflow_node_executions.residuals`.
+    /// The fields that hold a secret; empty for none. Stored in
+    /// `workflow_node_executions.residuals`.
     pub fields: Vec<SecretField>,
     /// Keys by which the execution is found, and their values.
     pub keys: Vec<(String, String)>,
@@ -30,7 +32,8 @@ pub struct Resolved {
     pub refs: Vec<(String, String)>,
 }
 
-/// Why a configuration could not be resolved: the execution fails. It shows the author's text and no data.
+/// Why a configuration could not be resolved: the execution fails. It shows the author's text and
+/// no data.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {message}")]
 pub struct ResolveError {
@@ -59,7 +62,8 @@ impl ResolveError {
     }
 }
 
-/// Resolves a node's configuration and keys; everything but secrets. `budget` is that of the record.
+/// Resolves a node's configuration and keys; everything but secrets. `budget` is that of the
+/// record.
 ///
 /// # Errors
 /// [`ResolveError`]: the execution is recorded as failed, and its neighbours go on.
@@ -124,8 +128,8 @@ pub fn resolve_concurrency_key(
     Ok(Some(key))
 }
 
-/// Resolves the key by which a webhook knows a request again; None where the trigger has no such template, or it comes to nil or to
-/// empty text.
+/// Resolves the key by which a webhook knows a request again; None where the trigger has no such
+/// template, or it comes to nil or to empty text.
 ///
 /// # Errors
 /// [`ResolveError`]; it never refuses the event, which then is known by no key.

@@ -1,4 +1,4 @@
-//! What the name of a run may use: the root event alone.
+//! The environment of the name of a run: the root event alone.
 
 use expression::{Environment, Value};
 use jiff::Timestamp;

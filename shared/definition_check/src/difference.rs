@@ -1,4 +1,4 @@
-//! What applying a definition again changes.
+//! The changes that applying a definition again makes.
 
 use std::{collections::BTreeSet, fmt};
 
@@ -10,11 +10,11 @@ use serde::{Deserialize, Serialize};
 pub struct NodeChange {
     /// The node's id.
     pub id: String,
-    /// What differs: names of the node's fields, such as `configuration` or `concurrency`.
+    /// The differences: names of the node's fields, such as `configuration` or `concurrency`.
     pub fields: Vec<String>,
 }
 
-/// What differs between two definitions of one workflow.
+/// The differences between two definitions of one workflow.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Changes {
     /// The fields of the workflow itself that differ: `name`, `description`, `timeout`.
@@ -58,7 +58,8 @@ impl fmt::Display for Changes {
     }
 }
 
-/// Compares two definitions; without an old one everything is new. The order of nodes and edges does not count.
+/// Compares two definitions; without an old one everything is new. The order of nodes and edges
+/// does not count.
 #[must_use]
 pub fn difference(old: Option<&Definition>, new: &Definition) -> Changes {
     let empty = Definition {

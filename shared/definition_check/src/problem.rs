@@ -1,4 +1,4 @@
-//! What is wrong with a definition, and where.
+//! The problems of a definition, with their places.
 
 use std::fmt;
 

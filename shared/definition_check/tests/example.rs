@@ -1,8 +1,9 @@
 //! The example that is delivered: checked, compiled and resolved with the sample of a push.
 
-use definition::{compile, resolve, resolve_run_name};
+use definition::{compile, plan_root, resolve};
 use definition_check::check;
 use expression::{Budget, Environment, Value as Seen};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 struct World {
@@ -51,6 +52,8 @@ fn the_example_resolves_with_the_sample_of_a_push() {
     assert_eq!(call.refs, [("github".to_owned(), "token".to_owned())]);
     assert_eq!(resolved("ok").display, json!({ "expression": false }));
     assert_eq!(resolved("done").display["body"]["json"]["text"], "Build of 0d1a26e has started.");
-    let name = resolve_run_name(compiled.node("push").unwrap().unwrap(), &world).unwrap().unwrap();
-    assert_eq!(name, "Greet the whole world");
+    let (node, edges) = (compiled.stored_node("push").unwrap(), compiled.edges());
+    let push =
+        plan_root(node, compiled.node("push").unwrap(), edges, &world.root["data"], Timestamp::UNIX_EPOCH);
+    assert_eq!(push.root.run_name.as_deref(), Some("Greet the whole world"));
 }

@@ -11,8 +11,8 @@ const LABEL_BYTES_MAX: usize = 63;
 
 /// A host that a secret may be sent to: an exact name or address, and optionally a port.
 ///
-/// Names are in their ASCII form and lower case; a name without a port stands for every port. There are no wildcards: a
-/// wildcard would trust whoever can make a name below it.
+/// Names are in their ASCII form and lower case; a name without a port stands for every port. There
+/// are no wildcards: a wildcard would trust whoever can make a name below it.
 ///
 /// ```
 /// let host: domain::allowed_host::AllowedHost = "API.example.com:8443".parse().unwrap();
@@ -53,8 +53,8 @@ impl AllowedHost {
         self.port
     }
 
-    /// Whether a connection to `host` and `port` is allowed. `host` is the URL's host as a URL parser gives it: ASCII, an
-    /// IPv6 address in brackets.
+    /// Whether a connection to `host` and `port` is allowed. `host` is the URL's host as a URL
+    /// parser gives it: ASCII, an IPv6 address in brackets.
     #[must_use]
     pub fn matches(&self, host: &str, port: u16) -> bool {
         self.name.eq_ignore_ascii_case(host) && self.port.is_none_or(|own| own == port)
@@ -105,7 +105,8 @@ fn is_address(name: &str) -> bool {
     name.parse::<Ipv4Addr>().is_ok()
 }
 
-/// IPv6 as WHATWG's URL standard writes it: never with a dotted IPv4 tail, which Rust's `Display` uses for mapped addresses.
+/// IPv6 as WHATWG's URL standard writes it: never with a dotted IPv4 tail, which Rust's `Display`
+/// uses for mapped addresses.
 fn url_text(address: Ipv6Addr) -> String {
     match address.to_ipv4_mapped() {
         Some(_) => {
@@ -117,7 +118,8 @@ fn url_text(address: Ipv6Addr) -> String {
 }
 
 fn is_name(name: &str) -> bool {
-    // A last label of digits (or 0x…) is read as an IPv4 address by URL parsers and would never match.
+    // A last label of digits (or 0x…) is read as an IPv4 address by URL parsers and would never
+    // match.
     let last = name.rsplit('.').next().unwrap_or(name);
     let numeric = last.bytes().all(|b| b.is_ascii_digit()) || last.starts_with("0x");
     name.len() <= NAME_BYTES_MAX && !numeric && name.split('.').all(is_label)

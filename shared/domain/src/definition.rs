@@ -10,12 +10,16 @@ use crate::retry::RetryPolicy;
 /// The channel of an edge that names none.
 pub const DEFAULT_CHANNEL: &str = "default";
 
+/// The channel of a failure that the channel `failure` does not take; every component has it, and
+/// only an edge makes it carry something.
+pub const ERROR_CHANNEL: &str = "error";
+
 /// A workflow's definition.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Definition {
     /// Unique in the organization among live workflows.
     pub name: String,
-    /// What the workflow is for, in its author's words.
+    /// The purpose of the workflow, in its author's words.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
     /// How long a run may take, seconds; None: as long as it needs.
@@ -28,7 +32,7 @@ pub struct Definition {
     pub edges: Vec<Edge>,
 }
 
-/// What a node is: `workflow_nodes.type`.
+/// The type of a node: `workflow_nodes.type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NodeType {
@@ -57,7 +61,7 @@ impl NodeType {
 pub struct Node {
     /// Stable; the tables call it `node_id`.
     pub id: String,
-    /// What people see, and what expressions use.
+    /// The name that people see and expressions use.
     pub name: String,
     /// Which trigger, component or blueprint the node is.
     #[serde(flatten)]
@@ -71,7 +75,8 @@ pub struct Node {
     /// Templates of the keys by which executions are found.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub keys: BTreeMap<String, String>,
-    /// How many executions may be active at once. None: what the component's kind says (1, or no limit for a pure one).
+    /// How many executions may be active at once. None: the default of the component's kind (1 for
+    /// an effect, no limit for a pure or held one).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<Concurrency>,
     /// When to try again.
@@ -80,24 +85,14 @@ pub struct Node {
     /// JSON pointers of the output that are blanked before it is stored.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub redact: Vec<String>,
-    /// Where the console draws the node.
+    /// The place at which the console draws the node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub position: Option<Position>,
 }
 
 impl Node {
-    /// How many executions of a node with an effect may be active at once; None: no limit. What has no effect is never active outside a
-    /// transaction, and has no limit whatever this says.
-    #[must_use]
-    pub fn concurrency_max(&self) -> Option<u32> {
-        match &self.concurrency {
-            None => Some(1),
-            Some(Concurrency::Limited(max) | Concurrency::Keyed(KeyedConcurrency { max, .. })) => Some(*max),
-            Some(Concurrency::Unlimited(_)) => None,
-        }
-    }
-
-    /// The template of the key whose every value has the limit for itself; None: the limit is the node's as a whole.
+    /// The template of the key whose every value has the limit for itself; None: the limit is the
+    /// node's as a whole.
     #[must_use]
     pub fn concurrency_key(&self) -> Option<&str> {
         match &self.concurrency {
@@ -107,7 +102,8 @@ impl Node {
     }
 }
 
-/// Which trigger, component or blueprint a node is; in YAML `trigger: webhook` or `component: http`.
+/// Which trigger, component or blueprint a node is; in YAML `trigger: webhook` or `component:
+/// http`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Uses {
@@ -120,7 +116,7 @@ pub enum Uses {
 }
 
 impl Uses {
-    /// What the node is.
+    /// The type of the node.
     #[must_use]
     pub fn node_type(&self) -> NodeType {
         match self {
@@ -169,7 +165,7 @@ pub enum Unlimited {
     Unlimited,
 }
 
-/// Where the console draws a node.
+/// The place at which the console draws a node.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Position {
@@ -217,8 +213,6 @@ mod tests {
         assert_eq!(definition.nodes[1].concurrency, Some(Concurrency::Unlimited(Unlimited::Unlimited)));
         assert_eq!(definition.nodes[2].concurrency, Some(Concurrency::Limited(3)));
         assert_eq!(definition.nodes[3].concurrency_key(), Some("{{ root().data.x }}"));
-        let maxima: Vec<_> = definition.nodes.iter().map(|node| node.concurrency_max()).collect();
-        assert_eq!(maxima, [Some(1), None, Some(3), Some(2)]);
         let again: Definition = serde_json::from_value(serde_json::to_value(&definition).unwrap()).unwrap();
         assert_eq!(again, definition);
     }

@@ -9,6 +9,8 @@ words! {
         Pending = "pending",
         /// A claim of the executor has its lease.
         Started = "started",
+        /// It stays open without a lease: a time, a call or a cause wakes it.
+        Held = "held",
         /// A claim has its lease, and it is to end.
         Cancelling = "cancelling",
         /// It has a result, and never changes again.
@@ -62,7 +64,19 @@ impl ResultReason {
     /// Whether an execution that ended so emits on `failure`: only a component's own failure does.
     #[must_use]
     pub fn emits(self) -> bool {
-        matches!(self, Self::ComponentError | Self::Timeout)
+        match self {
+            Self::ComponentError | Self::Timeout => true,
+            Self::TemplateError
+            | Self::Redacted
+            | Self::SecretMissing
+            | Self::SecretDenied
+            | Self::Limit
+            | Self::RunLimit
+            | Self::Cancelled
+            | Self::NodeRemoved
+            | Self::Crashed
+            | Self::Undeliverable => false,
+        }
     }
 
     /// The result of an execution that did not pass for this reason.

@@ -1,6 +1,7 @@
 //! Ids that must not be taken for one another: each table's ids are a type of their own.
 
-/// Defines ids: UUIDs, each kind a type of its own. An id is written, read and stored as the UUID that it is.
+/// Defines ids: UUIDs, each kind a type of its own. An id is written, read and stored as the UUID
+/// that it is.
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident;)*) => {$(
         $(#[$doc])*
@@ -10,6 +11,7 @@ macro_rules! ids {
         #[serde(transparent)]
         #[cfg_attr(feature = "postgres", derive(postgres_types::ToSql, postgres_types::FromSql))]
         #[cfg_attr(feature = "postgres", postgres(transparent))]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(inline))]
         pub struct $name(pub uuid::Uuid);
 
         impl $name {
@@ -55,9 +57,16 @@ ids! {
     ItemId;
     /// The id of an execution: `workflow_node_executions.id`.
     ExecutionId;
-    /// The lease of a claim: `workflow_node_executions.lease_token`. Only who has it records an outcome.
+    /// The lease of a claim: `workflow_node_executions.lease_token`. Only who has it records an
+    /// outcome.
     LeaseToken;
-    /// The id of a webhook: `workflow_webhooks.id`.
+    /// The id of a search key: `workflow_node_execution_kvs.id`.
+    KeyId;
+    /// The id of a cause for which a held execution is woken: `workflow_execution_wakes.id`.
+    CauseId;
+    /// The id of a call of a held execution: `workflow_execution_calls.id`.
+    CallId;
+    /// The id of a webhook: `webhooks.id`.
     WebhookId;
     /// The id of an API token: `api_tokens.id`.
     TokenId;

@@ -1,7 +1,7 @@
 //! JSON as it comes in: from a webhook, the API or a component's output.
 //!
-//! Postgres takes neither NUL nor lone surrogates in jsonb, and serde_json stops at 128 levels on reading back; one bad
-//! record must not fail a batch, so all of it is settled here.
+//! Postgres takes neither NUL nor lone surrogates in jsonb, and serde_json stops at 128 levels on
+//! reading back; one bad record must not fail a batch, so all of it is settled here.
 
 use serde_json::Value;
 
@@ -64,7 +64,8 @@ pub fn parse_strict(bytes: &[u8]) -> Result<Value, JsonError> {
     if has_nul(&value) { Err(JsonError::Character) } else { Ok(value) }
 }
 
-/// Reads JSON that a target answered: what can't be kept becomes U+FFFD; None when it is no JSON or past a limit.
+/// Reads JSON that a target answered: what can't be kept becomes U+FFFD; None when it is no JSON or
+/// past a limit.
 #[must_use]
 pub fn parse_lenient(text: &str) -> Option<Value> {
     check_shape(text.as_bytes()).ok()?;
@@ -75,7 +76,8 @@ pub fn parse_lenient(text: &str) -> Option<Value> {
 /// Makes a component's output fit to be stored: NUL becomes U+FFFD.
 ///
 /// # Errors
-/// [`JsonError::Depth`], [`JsonError::Values`], [`JsonError::Weight`] or [`JsonError::Bytes`] when it is past a limit.
+/// [`JsonError::Depth`], [`JsonError::Values`], [`JsonError::Weight`] or [`JsonError::Bytes`] when
+/// it is past a limit.
 pub fn check_output(value: Value) -> Result<Value, JsonError> {
     let value = replace_nul(integers_to_i64(value));
     let mut values = 0;
@@ -89,8 +91,8 @@ const VALUE_WEIGHT: usize = 32;
 /// Bytes of memory that a map takes beside its entries, however few they are.
 const MAP_WEIGHT: usize = 640;
 
-/// Bytes of memory that a value takes: 32 for each value, 640 for each map, and its texts. A limit on the bytes of the text bounds
-/// nothing: 256 KiB of `{"a":1},` are 21 MiB.
+/// Bytes of memory that a value takes: 32 for each value, 640 for each map, and its texts. A limit
+/// on the bytes of the text bounds nothing: 256 KiB of `{"a":1},` are 21 MiB.
 #[must_use]
 pub fn weight(value: &Value) -> usize {
     VALUE_WEIGHT
@@ -148,7 +150,8 @@ fn check_value(value: &Value, depth: usize, values: &mut usize) -> Result<(), Js
     }
 }
 
-/// Depth, number of values and the length of numbers, found on the bytes before anything is built from them.
+/// Depth, number of values and the length of numbers, found on the bytes before anything is built
+/// from them.
 fn check_shape(bytes: &[u8]) -> Result<(), JsonError> {
     let (mut depth, mut values, mut maps, mut at) = (0_usize, 0_usize, 0_usize, 0);
     while at < bytes.len() {
@@ -177,7 +180,8 @@ fn check_shape(bytes: &[u8]) -> Result<(), JsonError> {
         if depth > EVENT_DATA_DEPTH_MAX {
             return Err(JsonError::Depth);
         }
-        // Keys and literals count here too, so this is a rough bound before anything is built; the exact one is below.
+        // Keys and literals count here too, so this is a rough bound before anything is built; the
+        // exact one is below.
         if values > 4 * EVENT_DATA_VALUES_MAX {
             return Err(JsonError::Values);
         }

@@ -1,4 +1,5 @@
-//! Every limit that is not private to one crate. Going past one is a clear error, never a crash (I10).
+//! Every limit that is not private to one crate. Going past one is a clear error, never a crash
+//! (I10).
 //!
 //! The expression language keeps its own (`expression::limits`), for it is a library of its own.
 
@@ -21,7 +22,8 @@ pub const DEFINITION_DEPTH_MAX: usize = 50;
 
 /// Bytes of a webhook's body.
 pub const WEBHOOK_BODY_BYTES_MAX: usize = 512 * 1024;
-/// Deliveries a second that one instance of the webhook function takes for one webhook, once its burst is used up.
+/// Deliveries a second that one instance of the webhook function takes for one webhook, once its
+/// burst is used up.
 pub const WEBHOOK_RATE_PER_SECOND: u32 = 50;
 /// Deliveries that one instance of the webhook function takes for one webhook at once.
 pub const WEBHOOK_BURST_MAX: u32 = 100;
@@ -29,9 +31,9 @@ pub const WEBHOOK_BURST_MAX: u32 = 100;
 pub const WEBHOOK_KEY_BYTES_MAX: usize = 1_024;
 /// Bytes under which a webhook's signing key or token could be guessed.
 pub const WEBHOOK_KEY_BYTES_MIN: usize = 16;
-/// Seconds for which the key before a rotation is taken, where the caller names no number.
+/// Seconds for which the key before a rotation is accepted, where the caller names no number.
 pub const WEBHOOK_KEY_KEPT_SECONDS_DEFAULT: u32 = 24 * 60 * 60;
-/// Seconds for which the key before a rotation may be taken.
+/// Seconds for which the key before a rotation may be accepted.
 pub const WEBHOOK_KEY_KEPT_SECONDS_MAX: u32 = 30 * 24 * 60 * 60;
 /// Bytes of a request to the API; a definition is the largest.
 pub const API_BODY_BYTES_MAX: usize = DEFINITION_BYTES_MAX + 64 * 1024;
@@ -73,7 +75,7 @@ pub const WORKFLOW_TEMPLATES_MAX: usize = 20_000;
 pub const KEYS_MAX: usize = 20;
 /// Bytes of one key, and of one key's value.
 pub const KEY_BYTES_MAX: usize = 1024;
-/// Characters of a run's name (`custom_name`).
+/// Characters of a run's name.
 pub const CUSTOM_NAME_CHARS_MAX: usize = 256;
 
 /// Events from a root event down to the deepest of its run.
@@ -103,7 +105,13 @@ pub const PAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 pub const ATTEMPTS_MAX: u32 = 30;
 /// Seconds that a component may take.
 pub const COMPONENT_SECONDS_MAX: u32 = 300;
-/// Seconds that a `wait` may take: 366 days.
+/// Held executions of a workflow, above which none is opened.
+pub const HELD_EXECUTIONS_MAX: i64 = 100_000;
+/// Bytes that the component of a held execution keeps, and of the facts that it tells at once.
+pub const HELD_BYTES_MAX: usize = 64 * 1024;
+/// Events that a held execution emits at once.
+pub const EMISSIONS_MAX: usize = 100;
+/// Seconds until the next wake of a held execution, and so of a `wait`: 366 days.
 pub const WAIT_SECONDS_MAX: u64 = 366 * 24 * 60 * 60;
 /// The highest limited concurrency of a node; above it, say `unlimited`.
 pub const CONCURRENCY_MAX: u32 = 1_000;
@@ -119,8 +127,8 @@ pub const TOKEN_NAME_CHARS_MAX: usize = 128;
 pub const CRASHES_MAX: i32 = 3;
 /// Sends of the sweeper after which an item ends as `undeliverable`.
 pub const SENDS_MAX: i32 = 8;
-/// Pending executions that the removal of nodes or of an organization ends; more have only nodes without a limit, and those end when
-/// they are due.
+/// Pending executions that the removal of nodes or of an organization ends; more have only nodes
+/// without a limit, and those end when they are due.
 pub const REMOVED_EXECUTIONS_MAX: i64 = 1_000;
 /// Executions and items of a stopped run that one transaction ends.
 pub const STOP_ROUND_ROWS_MAX: i64 = 500;
@@ -133,14 +141,17 @@ pub const SWEEP_GRACE_SECONDS: u32 = 30;
 
 /// Queue items that one builder transaction claims.
 pub const CLAIM_ITEMS_MAX: i64 = 50;
-/// Weight ([`crate::json::weight`]) of what the templates of one record look at: events, and configurations behind them.
+/// Weight ([`crate::json::weight`]) of what the templates of one record look at: events, and
+/// configurations behind them.
 pub const LOOKED_AT_WEIGHT_MAX: usize = 64 * 1024 * 1024;
-/// Bytes, as JSON text, of the earlier events and configurations that one transaction of the builder loads for templates to look at. A
-/// batch that looks at more is built record by record; a record that looks at more fails.
+/// Bytes, as JSON text, of the earlier events and configurations that one transaction of the
+/// builder loads for templates to look at. A batch that looks at more is built record by record; a
+/// record that looks at more fails.
 pub const ANCESTORS_BYTES_MAX: i64 = 16 * 1024 * 1024;
 /// Executions that the builder makes of one claimed item by going on through pure nodes.
 pub const GO_ON_EXECUTIONS_MAX: usize = 100;
-/// Bytes of events and configurations that one builder transaction writes by going on; above it, it goes on by message.
+/// Bytes of events and configurations that one builder transaction writes by going on; above it, it
+/// goes on by message.
 pub const GO_ON_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Seconds that SQS can hold a message back.
 pub const QUEUE_DELAY_SECONDS_MAX: u32 = 900;

@@ -1,13 +1,14 @@
 //! The messages of the queues: a version, a kind and ids, nothing else.
 //!
-//! A message is a hint to look into Postgres, never a claim; an id in it is looked up and never trusted for the organization.
+//! A message is a hint to look into Postgres, never a claim; an id in it is looked up and never
+//! trusted for the organization.
 
-use crate::ids::{EventId, ExecutionId, WorkflowId};
+use crate::ids::{EventId, ExecutionId, RunId, WorkflowId};
 use serde::{Deserialize, Serialize};
 
 use crate::limits::MESSAGE_BYTES_MAX;
 
-/// What the body of a queue message says.
+/// The content of a queue message's body.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Message {
@@ -22,6 +23,16 @@ pub enum Message {
         workflow_id: WorkflowId,
         /// `workflow_nodes.node_id`
         node_id: String,
+    },
+    /// A held execution may have something due: look at it.
+    Wake {
+        /// `workflow_node_executions.id`
+        execution_id: ExecutionId,
+    },
+    /// A run may have something due of its own, its time-out or the rest of a stop: look at it.
+    Run {
+        /// `workflow_runs.id`
+        run_id: RunId,
     },
     /// An execution waits for the executor.
     Execution {
@@ -65,7 +76,8 @@ impl Message {
     /// Reads a body.
     ///
     /// # Errors
-    /// [`MessageError`] when the body is not one of ours; the caller moves it to the dead-letter queue.
+    /// [`MessageError`] when the body is not one of ours; the caller moves it to the dead-letter
+    /// queue.
     pub fn parse(body: &str) -> Result<Self, MessageError> {
         if body.len() > MESSAGE_BYTES_MAX {
             return Err(MessageError::TooLong);
@@ -96,6 +108,8 @@ mod tests {
             Message::Event { event_id },
             Message::Node { workflow_id, node_id: "call \"x\"".into() },
             Message::Execution { execution_id },
+            Message::Wake { execution_id },
+            Message::Run { run_id: RunId::from_u128(7) },
         ] {
             assert_eq!(Message::parse(&message.to_body()), Ok(message));
         }

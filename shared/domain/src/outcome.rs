@@ -67,7 +67,12 @@ impl Failure {
 pub const NODE_FULL: &str =
     "the node has as many waiting items as are allowed (100000): this event was not taken";
 
-/// The idempotency key of an attempt (1 is the first): the same after a crash, the next after an answer.
+/// `result_message` of an execution that its workflow had no room to hold.
+pub const HELD_FULL: &str =
+    "the workflow has as many held executions as are allowed (100000): this one was not opened";
+
+/// The idempotency key of an attempt (1 is the first): the same after a crash, the next after an
+/// answer.
 #[must_use]
 pub fn idempotency_key(execution_id: ExecutionId, attempt: i32) -> String {
     if attempt <= 1 { execution_id.to_string() } else { format!("{execution_id}-{attempt}") }
@@ -80,6 +85,7 @@ mod tests {
     #[test]
     fn what_is_said_of_a_full_node_has_its_number() {
         assert!(NODE_FULL.contains(&crate::limits::NODE_ITEMS_MAX.to_string()));
+        assert!(HELD_FULL.contains(&crate::limits::HELD_EXECUTIONS_MAX.to_string()));
     }
 
     #[test]

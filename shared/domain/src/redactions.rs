@@ -5,10 +5,12 @@ use serde::{Deserialize, Serialize};
 /// Places that one event names; where there are more, the whole of its data counts as one.
 pub const REDACTIONS_MAX: usize = 200;
 
-/// Bytes of the names of these places together; where there are more, the whole of its data counts as one.
+/// Bytes of the names of these places together; where there are more, the whole of its data counts
+/// as one.
 pub const REDACTIONS_BYTES_MAX: usize = 16 * 1024;
 
-/// Places of an event's data that hold no data, as JSON pointers. Stored in `workflow_events.redactions`.
+/// Places of an event's data that hold no data, as JSON pointers. Stored in
+/// `workflow_events.redactions`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Redactions {
     /// Places that the node's `redact` named: blanked whole. No template reads or copies it.

@@ -1,4 +1,5 @@
-//! Which headers of a request are sealflow's own, for the check of a definition and for the client alike; and the count of hops.
+//! Which headers of a request are sealflow's own, for the check of a definition and for the client
+//! alike; and the count of hops.
 
 use crate::limits::HTTP_HOPS_MAX;
 
@@ -10,7 +11,8 @@ pub const HOPS_HEADER: &str = "sealflow-hops";
 #[error("workflows have called each other more than {HTTP_HOPS_MAX} times")]
 pub struct TooManyHops;
 
-/// The count in a request's [`HOPS_HEADER`]. One that can't be read is no reason to refuse: it is the sender's own header.
+/// The count in a request's [`HOPS_HEADER`]. One that can't be read is no reason to refuse: it is
+/// the sender's own header.
 ///
 /// # Errors
 /// [`TooManyHops`].
@@ -19,7 +21,8 @@ pub fn hop_count(header: Option<&str>) -> Result<i32, TooManyHops> {
     if hops > HTTP_HOPS_MAX { Err(TooManyHops) } else { i32::try_from(hops).map_err(|_| TooManyHops) }
 }
 
-/// Headers that frame the message, choose the host, are for one connection or a proxy, or that sealflow sets itself; in lower case.
+/// Headers that frame the message, choose the host, are for one connection or a proxy, or that
+/// sealflow sets itself; in lower case.
 const OURS: &[&str] = &[
     "accept-encoding",
     "connection",
@@ -35,7 +38,8 @@ const OURS: &[&str] = &[
     "upgrade",
 ];
 
-/// Whether an author can't choose the header of that name, in any case. All names for proxies are among them.
+/// Whether an author can't choose the header of that name, in any case. All names for proxies are
+/// among them.
 #[must_use]
 pub fn is_ours(name: &str) -> bool {
     let name = name.to_ascii_lowercase();

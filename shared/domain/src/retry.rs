@@ -46,8 +46,8 @@ fn max_interval_default() -> u32 {
 impl RetryPolicy {
     /// Seconds to wait after `attempt` (1 is the first) failed; None when no attempt is left.
     ///
-    /// `jitter` is a random number in 0..=1 that the caller brings: the wait is shortened by up to a tenth, so that what
-    /// failed together is not tried again together.
+    /// `jitter` is a random number in 0..=1 that the caller brings: the wait is shortened by up to
+    /// a tenth, so that what failed together is not tried again together.
     #[must_use]
     pub fn wait_seconds_after(&self, attempt: u32, jitter: f64) -> Option<f64> {
         if attempt >= self.max_attempts.min(ATTEMPTS_MAX) {
@@ -61,7 +61,7 @@ impl RetryPolicy {
         Some(wait.min(f64::from(self.max_interval)) * (1.0 - 0.1 * jitter.clamp(0.0, 1.0)))
     }
 
-    /// What is wrong with the policy, field by field.
+    /// The faults of the policy, field by field.
     #[must_use]
     pub fn problems(&self) -> Vec<(&'static str, String)> {
         let mut problems = Vec::new();

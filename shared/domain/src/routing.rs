@@ -2,7 +2,8 @@
 
 use crate::definition::Edge;
 
-/// The ids of the nodes that an event of `node_id` on `channel` is routed to, in the order of the edges.
+/// The ids of the nodes that an event of `node_id` on `channel` is routed to, in the order of the
+/// edges.
 pub fn targets<'a>(edges: &'a [Edge], node_id: &'a str, channel: &'a str) -> impl Iterator<Item = &'a str> {
     edges
         .iter()

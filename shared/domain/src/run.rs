@@ -1,4 +1,5 @@
-//! Runs: how they stand, and why they are to end. How one ended is an [`crate::execution::ExecutionResult`].
+//! Runs: how they stand, and why they are to end. How one ended is an
+//! [`crate::execution::ExecutionResult`].
 
 use crate::words::words;
 

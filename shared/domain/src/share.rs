@@ -10,8 +10,8 @@ pub struct Share {
 }
 
 impl Share {
-    /// Of so many executors; half of them while others have work, unless it is `given`. Of fewer than four none is left free: one that
-    /// died counts until its lease ends.
+    /// Of so many executors; half of them while others have work, unless it is `given`. Of fewer
+    /// than four none is left free: one that died counts until its lease ends.
     #[must_use]
     pub fn of(executors: u32, given: Option<u32>) -> Self {
         let alone = if executors < 4 { executors.max(1) } else { executors - 1 };

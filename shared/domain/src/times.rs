@@ -2,7 +2,8 @@
 
 use crate::limits::COMPONENT_SECONDS_MAX;
 
-/// Times of the executor, seconds. component limit + finish margin < lease < function timeout <= visibility.
+/// Times of the executor, seconds. component limit + finish margin < lease < function timeout <=
+/// visibility.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Times {
     /// How long a component may take.
@@ -33,7 +34,7 @@ impl Times {
         }
         let finish_margin_seconds = 5 + component_seconds_max / 10;
         let lease_seconds = component_seconds_max + finish_margin_seconds + 5;
-        // A batch that takes its whole lease leaves room for one suspect after it.
+        // A batch that takes its whole lease leaves room for one quarantined item after it.
         let function_timeout_seconds = lease_seconds + component_seconds_max + finish_margin_seconds + 5;
         let visibility_timeout_seconds = 6 * function_timeout_seconds;
         Ok(Self {
@@ -56,7 +57,10 @@ mod tests {
             let times = Times::derive(limit).unwrap();
             assert!(times.component_seconds_max + times.finish_margin_seconds < times.lease_seconds);
             let alone = times.component_seconds_max + times.finish_margin_seconds;
-            assert!(times.lease_seconds + alone < times.function_timeout_seconds, "a batch, then a suspect");
+            assert!(
+                times.lease_seconds + alone < times.function_timeout_seconds,
+                "a batch, then a quarantined item"
+            );
             assert!(times.function_timeout_seconds * 6 <= times.visibility_timeout_seconds);
             assert!(times.function_timeout_seconds <= 900, "Lambda's own limit");
         }

@@ -15,3 +15,24 @@ words! {
         None = "none",
     }
 }
+
+/// The kinds of credential that authentications have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CredentialKind {
+    /// A key that signs bodies; it must be had in the clear to check one.
+    SigningKey,
+    /// A token that is sent along; its hash is enough.
+    Token,
+}
+
+impl Authentication {
+    /// The kind of its credential; None: it has none.
+    #[must_use]
+    pub fn credential_kind(self) -> Option<CredentialKind> {
+        match self {
+            Self::Signature => Some(CredentialKind::SigningKey),
+            Self::Bearer | Self::HeaderToken => Some(CredentialKind::Token),
+            Self::None => None,
+        }
+    }
+}

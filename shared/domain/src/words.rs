@@ -52,6 +52,18 @@ macro_rules! words {
                 text.parse().map_err(serde::de::Error::custom)
             }
         }
+
+        #[cfg(feature = "schema")]
+        impl schemars::JsonSchema for $name {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                let words: Vec<&str> = Self::ALL.iter().map(|word| word.as_str()).collect();
+                schemars::json_schema!({ "type": "string", "enum": words })
+            }
+        }
     };
 }
 pub(crate) use words;
@@ -76,7 +88,7 @@ mod tests {
             assert_eq!(serde_json::from_value::<ExecutionState>(state.as_str().into()).unwrap(), *state);
         }
         let error = "running".parse::<ExecutionState>().unwrap_err();
-        assert_eq!(error.to_string(), "must be one of pending, started, cancelling, finished");
+        assert_eq!(error.to_string(), "must be one of pending, started, held, cancelling, finished");
         assert!(serde_json::from_value::<ExecutionState>("running".into()).is_err());
     }
 }

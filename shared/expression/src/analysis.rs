@@ -1,4 +1,4 @@
-//! What a tree depends on, found without evaluating it.
+//! The dependencies of a tree, found without evaluating it.
 
 use std::collections::BTreeSet;
 
@@ -17,7 +17,7 @@ use crate::{
 /// The only variable that sealflow registers: the nodes by name.
 const NODES: &str = "$";
 
-/// What the tree refers to outside of itself.
+/// The tree's references to things outside of itself.
 pub(crate) fn mentions(tree: &Tree) -> Mentions {
     let mut found = Mentions::default();
     let mut named = vec![false; tree.nodes.len()];
@@ -97,7 +97,8 @@ fn depth_of(tree: &Tree, arguments: &[Id]) -> u32 {
     }
 }
 
-/// Unknown names that are told of one template: nobody reads more, and finding what was meant takes time.
+/// Unknown names that are told of one template: nobody reads more, and finding what was meant takes
+/// time.
 const UNKNOWN_NAMES_MAX: usize = 20;
 
 /// The first free variables and called functions that sealflow does not register.

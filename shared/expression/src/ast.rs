@@ -1,4 +1,5 @@
-//! The typed tree of an expression, flat: children come before their parents and are named by index.
+//! The typed tree of an expression, flat: children come before their parents and are named by
+//! index.
 //!
 //! The nodes of a subtree are contiguous.
 
@@ -22,7 +23,7 @@ pub(crate) struct Node {
     pub span: [u32; 2],
     /// The first node of its subtree.
     pub first: Id,
-    /// What it is.
+    /// The kind of the node.
     pub kind: Kind,
 }
 
@@ -33,7 +34,7 @@ impl Node {
     }
 }
 
-/// What a node is.
+/// The kind of a node.
 #[derive(Clone, Debug)]
 pub(crate) enum Kind {
     /// A constant.
@@ -95,7 +96,7 @@ pub(crate) struct LoopNode {
     pub which: Loop,
     /// The number of the closure, which `#` names.
     pub scope: u32,
-    /// What it goes over.
+    /// The list that it goes over.
     pub list: Id,
     /// The closure; `count` and `sum` can do without.
     pub body: Option<Id>,
@@ -175,7 +176,8 @@ impl BinaryOp {
 }
 
 impl Kind {
-    /// The child that a chain of operators or accesses goes on through. It is walked without recursion.
+    /// The child that a chain of operators or accesses goes on through. It is walked without
+    /// recursion.
     pub fn spine(&self) -> Option<Id> {
         match self {
             Kind::Binary(_, left, _) | Kind::And(left, _) | Kind::Or(left, _) | Kind::Coalesce(left, _) => {

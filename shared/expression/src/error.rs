@@ -1,4 +1,4 @@
-//! What goes wrong, and where: a kind, a sentence, a span, and the line with a caret.
+//! An error and its place: a kind, a sentence, a span, and the line with a caret.
 
 use std::fmt;
 
@@ -20,7 +20,7 @@ impl Span {
     }
 }
 
-/// What kind of mistake it is; stable words, also on the command line.
+/// The kind of a mistake; stable words, also on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorKind {
@@ -43,7 +43,8 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
-    /// The stable word for the kind: `syntax`, `name`, `type`, `range`, `limit`, `secret`, `redacted`, `other`.
+    /// The stable word for the kind: `syntax`, `name`, `type`, `range`, `limit`, `secret`,
+    /// `redacted`, `other`.
     pub fn word(self) -> &'static str {
         match self {
             ErrorKind::Syntax => "syntax",
@@ -60,11 +61,11 @@ impl ErrorKind {
 
 /// A mistake in an expression or template, with its place.
 ///
-/// No error holds a value: neither event data nor, in the executor, a secret. Errors of parsing and folding
-/// show the author's own expression; errors of [`crate::Residual::eval`] have no source text to show.
+/// No error holds a value: neither event data nor, in the executor, a secret. Errors of parsing and
+/// folding show the author's own expression.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 pub struct Error {
-    /// What kind of mistake it is.
+    /// The kind of the mistake.
     pub kind: ErrorKind,
     /// One sentence for the person who wrote the workflow.
     pub message: String,

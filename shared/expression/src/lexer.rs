@@ -11,7 +11,7 @@ pub(crate) struct Token {
     pub span: Span,
 }
 
-/// What a token is.
+/// The kind of a token.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum TokenKind {
     /// A name; its text is in the source.
@@ -45,8 +45,8 @@ const SYMBOLS: &[&str] = &[
     "!", "?", ":", ".", ",", ";", "|", "=", "#", "(", ")", "[", "]", "{", "}",
 ];
 
-/// Splits `source` from byte `start` into tokens; the last one is [`TokenKind::End`], and where it stands for a
-/// `}}` its span covers it.
+/// Splits `source` from byte `start` into tokens; the last one is [`TokenKind::End`], and where it
+/// stands for a `}}` its span covers it.
 pub(crate) fn lex(source: &str, start: usize, until: Until) -> Result<Vec<Token>, Error> {
     Lexer { source, at: start, tokens: Vec::new(), open: 0 }.run(until)
 }

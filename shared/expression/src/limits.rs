@@ -6,16 +6,19 @@ pub const SOURCE_BYTES_MAX: usize = 64 * 1024;
 /// Deepest nesting of brackets, prefix operators, branches and closures in one expression.
 pub const NESTING_MAX: usize = 60;
 
-/// Deepest tree of one expression, where a chain of operators or accesses counts once. It bounds the stack.
+/// Deepest tree of one expression, where a chain of operators or accesses counts once. It bounds
+/// the stack.
 pub const DEPTH_MAX: usize = 100;
 
 /// Most nodes of one template's expressions together.
 pub const NODES_MAX: usize = 5_000;
 
-/// Work units of the evaluations of one record, together. One unit is about one node evaluated, one element touched, or 16 bytes read or made.
+/// Work units of the evaluations of one record, together. One unit is about one node evaluated, one
+/// element touched, or 16 bytes read or made.
 pub const FUEL_MAX: u64 = 2_000_000;
 
-/// Memory that the values made by the evaluations of one record may take together, in bytes (never given back while they run).
+/// Memory that the values made by the evaluations of one record may take together, in bytes (never
+/// given back while they run).
 pub const MEMORY_BYTES_MAX: u64 = 32 * 1024 * 1024;
 
 /// Most elements of one `a..b`.

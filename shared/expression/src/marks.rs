@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Places of one JSON value that were redacted, or in which a secret was scrubbed. A template can neither read nor copy one.
+/// Places of one JSON value that were redacted, or in which a secret was scrubbed. A template can
+/// neither read nor copy one.
 #[derive(Debug, Default)]
 pub struct Marks {
     /// The place itself was: what it is called in messages.
@@ -16,7 +17,8 @@ pub struct Marks {
 const PLACE_WEIGHT: usize = 1024;
 
 impl Marks {
-    /// Marks the places that `pointers` (JSON pointers) name. In messages a place is called `what` and its pointer.
+    /// Marks the places that `pointers` (JSON pointers) name. In messages a place is called `what`
+    /// and its pointer.
     pub fn of<'p>(what: &str, pointers: impl IntoIterator<Item = &'p str>) -> Marks {
         let mut marks = Marks::default();
         for pointer in pointers {

@@ -1,7 +1,9 @@
-//! Secrets while an expression is evaluated: values that can be placed into a text and not looked at.
+//! Secrets while an expression is evaluated: values that can be placed into a text and not looked
+//! at.
 //!
-//! A reference evaluates to an [`Opaque`], a list of parts. The closed list of what may be done with one stands here, in [`call`] and
-//! [`binary`]; whatever is not on it is refused, so that neither success nor failure, time nor message depends on a secret.
+//! A reference evaluates to an [`Opaque`], a list of parts. The closed list of what may be done
+//! with one stands here, in [`call`] and [`binary`]; whatever is not on it is refused, so that
+//! neither success nor failure, time nor message depends on a secret.
 
 use std::sync::Arc;
 
@@ -26,7 +28,7 @@ pub struct Opaque {
     parts: Arc<Vec<Part>>,
 }
 
-/// What may still be done with an [`Opaque`].
+/// The kind of an [`Opaque`]: the uses that are still open to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OpaqueKind {
     /// It is a text.
@@ -143,14 +145,14 @@ impl Opaque {
     }
 }
 
-/// What is said of an operation that would have to look at a secret.
+/// The refusal of an operation that would have to look at a secret.
 pub(crate) fn refused(what: &str) -> Fault {
     let message =
         format!("a secret can be placed into a text, not looked at: `{what}` would have to{}", advice(what));
     Fault::new(ErrorKind::Secret, message)
 }
 
-/// What to do instead.
+/// The advice after a refusal: another way to do it.
 fn advice(what: &str) -> &'static str {
     match what {
         "split" | "splitAfter" | "[…]" | "[…:…]" | "indexOf" | "lastIndexOf" | "replace" | "trimPrefix"
@@ -268,7 +270,8 @@ fn check_nesting(part: &Part) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Refuses text of dots alone beside a secret in a path: together they could be `..`, and whether they are must not be asked.
+/// Refuses text of dots alone beside a secret in a path: together they could be `..`, and whether
+/// they are must not be asked.
 fn check_dots(encoding: Encoding, parts: &[Part]) -> Result<(), Fault> {
     let is_path = encoding == Encoding::UrlPath;
     if !is_path && encoding != Encoding::Segment {

@@ -1,4 +1,5 @@
-//! What a tree does with secrets, found without evaluating it: where it would have to look at one, and how each is used.
+//! The treatment of secrets by a tree, found without evaluating it: where it would have to look at
+//! one, and how each is used.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +14,7 @@ use crate::{
     value::Value,
 };
 
-/// What is known of a node's value.
+/// The shape of a node's value, as far as it is known.
 #[derive(Clone, Debug, PartialEq)]
 enum Shape {
     /// It holds no secret.
@@ -125,7 +126,8 @@ pub(crate) fn check(tree: &Tree, roots: impl Iterator<Item = Id>, values: Values
     Ok(())
 }
 
-/// Refuses `request` outside of the data of `hmac`: as text it would carry secrets of one field into another.
+/// Refuses `request` outside of the data of `hmac`: as text it would carry secrets of one field
+/// into another.
 fn check_requests(tree: &Tree) -> Result<(), Error> {
     let mut is_data = vec![false; tree.nodes.len()];
     for node in &tree.nodes {
@@ -377,7 +379,8 @@ impl Checker<'_> {
     }
 }
 
-/// Whether a node surely makes a text of several, or encodes one. What data chooses among is not known before.
+/// Whether a node surely makes a text of several, or encodes one. What data chooses among is not
+/// known before.
 pub(crate) fn is_composed(tree: &Tree, id: Id) -> bool {
     match &tree.nodes[id as usize].kind {
         Kind::Choose(_, one, other) => is_composed(tree, *one) || is_composed(tree, *other),

@@ -43,16 +43,18 @@ enum Part {
     Expression(Span, Id),
 }
 
-/// What a template refers to outside of itself, found without evaluating it.
+/// The references of a template to things outside of itself, found without evaluating it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mentions {
     /// Nodes named by `$["Name"]` or `$.Name`, each place once.
     pub nodes: Vec<(String, Span)>,
-    /// Places of a node's data that are named by literal steps, `$["Name"].data.a[0]`: the node's name and a JSON pointer.
+    /// Places of a node's data that are named by literal steps, `$["Name"].data.a[0]`: the node's
+    /// name and a JSON pointer.
     pub places: Vec<(String, String, Span)>,
     /// `root()` is called.
     pub root: bool,
-    /// The largest `n` of `previous(n)`; 0: not used; `previous()` is `previous(1)`; `u32::MAX`: it is computed.
+    /// The largest `n` of `previous(n)`; 0: not used; `previous()` is `previous(1)`; `u32::MAX`: it
+    /// is computed.
     pub previous_max: u32,
     /// `$` is used with a computed name, or as a whole.
     pub dynamic_nodes: bool,
@@ -108,9 +110,10 @@ pub enum UrlOrigin {
     Data,
 }
 
-/// What a template comes to without its secrets.
+/// The result of a template without its secrets.
 pub struct Resolution {
-    /// What people see: everything resolved, and the reference that the author wrote where a secret goes.
+    /// The value as people see it: everything resolved, and the reference that the author wrote
+    /// where a secret goes.
     pub display: serde_json::Value,
     /// The texts in it that hold secrets.
     pub placed: Vec<Placed>,
@@ -136,12 +139,13 @@ pub trait Secrets {
     }
 }
 
-/// What a template may see. All of it is known data; secrets are never in it.
+/// The world that a template may see. All of it is known data; secrets are never in it.
 pub trait Environment {
     /// The value of a variable: `$`, and in test harnesses others. `None`: no such variable.
     fn variable(&self, name: &str) -> Option<Value<'_>>;
 
-    /// Calls `root()`, `previous(n)`, `run()`, `workflow()`, `app()`, `now()`. `None`: no such function.
+    /// Calls `root()`, `previous(n)`, `run()`, `workflow()`, `app()`, `now()`. `None`: no such
+    /// function.
     ///
     /// A method of a variable, `memory.find(x)`, is asked for as `memory.find`.
     fn call(&self, name: &str, args: &[Value<'_>]) -> Option<Result<Value<'_>, String>>;
@@ -151,7 +155,8 @@ pub trait Environment {
         false
     }
 
-    /// The same data for a field in which a secret may stand, where that differs: texts in which a secret was scrubbed are marked there.
+    /// The same data for a field in which a secret may stand, where that differs: texts in which a
+    /// secret was scrubbed are marked there.
     fn for_secret_field(&self) -> Option<&dyn Environment> {
         None
     }
@@ -181,7 +186,7 @@ impl Template {
         self.0.kind
     }
 
-    /// What it refers to outside of itself.
+    /// Its references to things outside of itself.
     pub fn mentions(&self) -> Mentions {
         analysis::mentions(&self.0.tree)
     }
@@ -191,7 +196,8 @@ impl Template {
         placement::secret_refs(&self.0.tree)
     }
 
-    /// Whether it surely comes to something that is composed: text beside an expression, an encoding, a code, texts joined.
+    /// Whether it surely comes to something that is composed: text beside an expression, an
+    /// encoding, a code, texts joined.
     pub fn is_composed(&self) -> bool {
         match self.0.parts.as_slice() {
             [Part::Expression(_, root)] => placement::is_composed(&self.0.tree, *root),
@@ -210,8 +216,9 @@ impl Template {
         analysis::names(&self.0.tree)
     }
 
-    /// The first free variables and called functions that sealflow does not register, each with its place and, where one is
-    /// near, the name that was perhaps meant. Refused when a workflow is applied.
+    /// The first free variables and called functions that sealflow does not register, each with its
+    /// place and, where one is near, the name that was perhaps meant. Refused when a workflow is
+    /// applied.
     pub fn unknown_names(&self) -> Vec<Error> {
         let found = analysis::unknown_names(&self.0.tree);
         found.into_iter().map(|error| error.in_source(&self.0.source)).collect()
@@ -235,7 +242,8 @@ impl Template {
 
     /// Evaluates it with the values of secrets, which then are texts like others.
     ///
-    /// For trying out and for tests: for every template that [`Template::resolve`] takes, it gives what rendering the parts gives.
+    /// For trying out and for tests: for every template that [`Template::resolve`] takes, it gives
+    /// what rendering the parts gives.
     ///
     /// # Errors
     /// What the expression raises.
@@ -352,7 +360,11 @@ fn read(source: &str, kind: FieldKind) -> Result<Template, Error> {
     let whole = is_whole(source, kind, &parts);
     let mut origin = UrlOrigin::Data;
     if kind == FieldKind::Url {
-        origin = read_url(source, &mut parser, &mut parts, whole)?;
+        origin = if whole {
+            read_whole_url(&parser, &mut parts)
+        } else {
+            read_url(source, &mut parser, &mut parts)?
+        };
     }
     let tree = parser.finish();
     Ok(Template(Arc::new(Parsed {
@@ -396,21 +408,18 @@ fn is_whole(source: &str, kind: FieldKind, parts: &[Part]) -> bool {
     }
 }
 
-/// Reads the origin of a URL and puts each expression under an encoding for its place.
-fn read_url(
-    source: &str,
-    parser: &mut Parser<'_>,
-    parts: &mut Vec<Part>,
-    whole: bool,
-) -> Result<UrlOrigin, Error> {
-    if whole {
-        parts.retain(|part| matches!(part, Part::Expression(..)));
-        let Some(Part::Expression(_, root)) = parts.first() else { return Ok(UrlOrigin::Data) };
-        return Ok(match parser.kind(*root) {
-            Kind::Secret(index) => UrlOrigin::Secret(parser.secret_ref(*index, *root)),
-            _ => UrlOrigin::Data,
-        });
+/// Reads the origin of a URL that is one expression.
+fn read_whole_url(parser: &Parser<'_>, parts: &mut Vec<Part>) -> UrlOrigin {
+    parts.retain(|part| matches!(part, Part::Expression(..)));
+    let Some(Part::Expression(_, root)) = parts.first() else { return UrlOrigin::Data };
+    match parser.kind(*root) {
+        Kind::Secret(index) => UrlOrigin::Secret(parser.secret_ref(*index, *root)),
+        _ => UrlOrigin::Data,
     }
+}
+
+/// Reads the origin of a URL and puts each expression under an encoding for its place.
+fn read_url(source: &str, parser: &mut Parser<'_>, parts: &mut [Part]) -> Result<UrlOrigin, Error> {
     let Some(Part::Literal(head)) = parts.first().copied() else {
         let message = "a URL begins with literal text up to its host, or is one whole `{{ }}`";
         let end = parts.first().map_or(0, |part| part.span().end);
@@ -438,7 +447,8 @@ fn read_url(
     Ok(origin)
 }
 
-/// An expression under its encoding. `urlPath` and `escapeURL` as the whole expression encode once, not twice.
+/// An expression under its encoding. `urlPath` and `escapeURL` as the whole expression encode once,
+/// not twice.
 fn encoded(parser: &mut Parser<'_>, root: Id, place: Encoding) -> Result<Id, Error> {
     let (place, child) = match parser.kind(root) {
         Kind::Builtin(Builtin::UrlPath, arguments) if place == Encoding::Segment => {
@@ -481,7 +491,7 @@ mod tests {
         }
     }
 
-    /// What the check at apply refuses would be refused without it too.
+    /// The expressions that the check at apply refuses would be refused without it too.
     #[test]
     fn the_evaluator_itself_looks_at_no_secret_i1() {
         for line in include_str!("../tests/vectors/looked_at.txt").lines() {

@@ -55,7 +55,7 @@ impl Time {
         (SignedDuration::from_secs(seconds), info.abbreviation().to_owned())
     }
 
-    /// What tells two times apart as keys: the instant, then the zone's name.
+    /// The parts that tell two times apart as keys: the instant, then the zone's name.
     fn order(&self) -> (Timestamp, &str, i32) {
         (self.instant(), self.0.time_zone().iana_name().unwrap_or(""), self.0.offset().seconds())
     }

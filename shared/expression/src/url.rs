@@ -68,11 +68,12 @@ fn host_and_port(authority: &str) -> Option<(String, Option<u16>)> {
     Some((host, port))
 }
 
-/// The place of a template after the literal text `before`, which is not in the origin; `after` is the literal text
-/// that follows.
+/// The place of a template after the literal text `before`, which is not in the origin; `after` is
+/// the literal text that follows.
 ///
 /// # Errors
-/// Where literal text around it could turn the value into something else: half of a `%XX`, dots alone.
+/// An error where literal text around it could turn the value into something else: half of a `%XX`,
+/// dots alone.
 pub(crate) fn place(
     before: &str,
     path_begins: usize,

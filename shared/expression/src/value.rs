@@ -91,7 +91,8 @@ pub enum Map<'a> {
     Shared(Arc<Nested<BTreeMap<Key<'a>, Value<'a>>>>),
 }
 
-/// A collection made by an evaluation, which knows how deeply it is nested, so that nothing recurses without bound.
+/// A collection made by an evaluation, which knows how deeply it is nested, so that nothing
+/// recurses without bound.
 pub struct Nested<T> {
     depth: u32,
     holds_opaque: bool,
@@ -99,7 +100,8 @@ pub struct Nested<T> {
 }
 
 impl<T> Nested<T> {
-    /// Levels of made collections from here down, itself included. Borrowed JSON below counts as nothing.
+    /// Levels of made collections from here down, itself included. Borrowed JSON below counts as
+    /// nothing.
     pub fn depth(&self) -> u32 {
         self.depth
     }
@@ -274,7 +276,8 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// The word that `type()` gives: `nil`, `bool`, `int`, `float`, `string`, `array`, `map`, `time.Time`, …
+    /// The word that `type()` gives: `nil`, `bool`, `int`, `float`, `string`, `array`, `map`,
+    /// `time.Time`, …
     pub fn type_name(&self) -> &'static str {
         match self {
             Value::Nil => "nil",
@@ -293,7 +296,8 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// The value as JSON. What JSON has no form for becomes text; what exceeds the limits of one evaluation, null.
+    /// The value as JSON. What JSON has no form for becomes text; what exceeds the limits of one
+    /// evaluation, null.
     pub fn to_json(&self) -> serde_json::Value {
         crate::template::to_json(self)
     }
@@ -383,7 +387,8 @@ impl<'a> Map<'a> {
     /// The value under a key of any kind; `None` where there is none.
     ///
     /// # Errors
-    /// Where the key is of a kind that the map cannot have: a list, or no text although all keys are texts.
+    /// Where the key is of a kind that the map cannot have: a list, or no text although all keys
+    /// are texts.
     pub(crate) fn look_up(&self, key: &Value<'a>) -> Result<Option<Value<'a>>, ()> {
         match (self, key) {
             (map, Value::Text(key)) => Ok(map.get(key)),
@@ -395,7 +400,8 @@ impl<'a> Map<'a> {
         }
     }
 
-    /// Whether there are keys and all of them are texts. It depends on the entries and not on how they are kept.
+    /// Whether there are keys and all of them are texts. It depends on the entries and not on how
+    /// they are kept.
     fn has_text_keys(&self) -> bool {
         let is_text = |key: Option<(&Key<'a>, &Value<'a>)>| matches!(key, Some((Key::Text(_), _)));
         match self {

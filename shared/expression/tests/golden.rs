@@ -1,6 +1,8 @@
-//! Differential test: Go's own results over expressions that people wrote and over Go expr's generated suite.
+//! Differential test: Go's own results over expressions that people wrote and over Go expr's
+//! generated suite.
 //!
-//! The data is not part of the repository. Its folder is found beside it, or named by `SEALFLOW_EXPR_DATA`.
+//! The data is not part of the repository. Its folder is found beside it, or named by
+//! `SEALFLOW_EXPR_DATA`.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by it")]
 

@@ -92,7 +92,7 @@ fn nesting_of_values() {
     holds(&nest(VALUE_NESTING_MAX), &nest(VALUE_NESTING_MAX + 1));
     let json = |depth: usize| format!("fromJSON(repeat('[', {depth}) + repeat(']', {depth}))");
     holds(&json(VALUE_NESTING_MAX), &json(VALUE_NESTING_MAX + 1));
-    // What serde_json itself refuses is an error as well.
+    // JSON that serde_json itself refuses is an error as well.
     assert!(evaluate(&json(10_000)).is_err());
 }
 
@@ -179,7 +179,7 @@ fn encodings_and_paths_of_a_secret_i10() {
     assert_eq!(kind(&path(PATH_STEPS_MAX + 1)), Err(ErrorKind::Limit));
 }
 
-/// What may be repeated around something: brackets, operators and pieces of syntax.
+/// The pieces that may be repeated around something: brackets, operators and pieces of syntax.
 const PIECES: &[(&str, &str, &str)] = &[
     ("(", "1", ")"),
     ("[", "1", "]"),
@@ -249,7 +249,7 @@ const PIECES: &[(&str, &str, &str)] = &[
     ("::", "a", ""),
 ];
 
-/// What is no more than some milliseconds on an idle machine.
+/// The bound for work that takes no more than some milliseconds on an idle machine.
 const HANDLED_WITHIN: Duration = Duration::from_millis(250);
 
 /// How long everything takes that is done with a source.
@@ -264,7 +264,8 @@ fn handle(source: &str, kind: FieldKind) -> Duration {
     start.elapsed()
 }
 
-/// Ten thousand of every bracket and operator: an error, or a result, and quickly, in a debug build too.
+/// Ten thousand of every bracket and operator: an error, or a result, and quickly, in a debug build
+/// too.
 #[test]
 fn ten_thousand_of_anything_neither_overflow_the_stack_nor_take_long() {
     let small_stack = std::thread::Builder::new().stack_size(1024 * 1024);

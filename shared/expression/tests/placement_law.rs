@@ -1,5 +1,6 @@
-//! The law of placement: rendering what a template came to gives what evaluating it with the values of the secrets as plain texts gives,
-//! for generated templates, environments and secrets, through a JSON round trip.
+//! The law of placement: rendering what a template came to gives what evaluating it with the values
+//! of the secrets as plain texts gives, for generated templates, environments and secrets, through
+//! a JSON round trip.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by it")]
 
@@ -15,8 +16,8 @@ use support::{Safe, World};
 /// Cases of one run. `PROPTEST_CASES` in the environment raises or lowers it.
 const CASES: u32 = 12_000;
 
-/// Makes an expression out of bytes: each byte is a choice, and where they end the simplest is chosen, so that
-/// shrinking the bytes shrinks the expression.
+/// Makes an expression out of bytes: each byte is a choice, and where they end the simplest is
+/// chosen, so that shrinking the bytes shrinks the expression.
 struct Maker<'b> {
     bytes: std::slice::Iter<'b, u8>,
     closures: usize,
@@ -112,7 +113,7 @@ impl Maker<'_> {
         self.deeper(deep, Self::leaf)
     }
 
-    /// What would have to look at a secret where one is in it.
+    /// An expression that would have to look at a secret where one is in it.
     fn looking(&mut self) -> String {
         match self.choose(8) {
             0 => format!("upper({})", self.text()),
@@ -171,7 +172,8 @@ fn maker(bytes: &[u8]) -> Maker<'_> {
     Maker { bytes: bytes.iter(), closures: 0, lets: 0, depth: 0 }
 }
 
-/// The value with its secrets, through the form in which it is stored. None where a value is missing or can't be placed.
+/// The value with its secrets, through the form in which it is stored. None where a value is
+/// missing or can't be placed.
 fn rendered(resolution: &Resolution, safe: &Safe) -> Option<Json> {
     let mut value = resolution.display.clone();
     for placed in &resolution.placed {
@@ -236,7 +238,8 @@ fn check(source: &str, kind: FieldKind, variant: u8) -> Result<(), TestCaseError
     );
     match (rendered(&resolution, &safe), template.evaluate(&world, &safe)) {
         (Some(one), Ok(other)) => prop_assert_eq!(one, other, "{}", source),
-        // What is not placed is not opened: a secret that is missing, or no JSON, fails the one that evaluates all.
+        // A secret that is not placed is not opened. One that is missing, or is no JSON, fails only
+        // the evaluation of everything.
         (Some(_), Err(error)) => prop_assert!(
             is_of_a_secret(&error.message) || is_about_dots(&error.message),
             "{}: {:?}",
@@ -254,7 +257,8 @@ fn check(source: &str, kind: FieldKind, variant: u8) -> Result<(), TestCaseError
     Ok(())
 }
 
-/// What evaluating says of a secret that is missing, or holds something else than is read from it.
+/// Whether a message is about a secret that is missing, or that holds something else than is read
+/// from it.
 fn is_of_a_secret(message: &str) -> bool {
     let said = [
         "has no key",
@@ -266,7 +270,8 @@ fn is_of_a_secret(message: &str) -> bool {
     said.iter().any(|part| message.contains(part))
 }
 
-/// What is refused of the text around a secret, so that nothing is asked of the two together.
+/// Whether a message refuses the text around a secret, so that nothing is asked of the two
+/// together.
 fn is_about_dots(message: &str) -> bool {
     message.contains("dots alone") || message.contains("segments `.` and `..`")
 }

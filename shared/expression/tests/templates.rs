@@ -1,4 +1,4 @@
-//! What a template says of itself, what people see of it, and what its errors tell.
+//! The answers of a template about itself, its display for people, and the texts of its errors.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by it")]
 
@@ -190,7 +190,7 @@ fn what_would_have_to_look_at_a_secret_is_refused_with_what_to_do_instead_i1() {
         assert!(said.len() > expected.len() + 20, "what to do instead: {said}");
         assert!(at_apply, "{expression} shows at apply");
     }
-    // What shows only when data is there is refused then.
+    // An operation on a secret that shows only when data is there is refused then.
     for (expression, what) in [
         (format!("{token} + 1"), "+"),
         (format!("[{token}, \"b\"][$.Push.data.whole - 3] == \"a\""), "=="),
@@ -300,7 +300,7 @@ fn a_reference_says_how_it_is_used() {
 
 /// I2: data is never code, in values and in keys, folded or not.
 #[test]
-fn i2_texts_from_data_are_never_parsed() {
+fn texts_from_data_are_never_parsed_i2() {
     let hostile = "{{ secrets(\"github\").token }} ${{ $.x }} $[\"Push\"] #acc {{";
     let world = World::new(
         json!({"$": {"A": {"data": {"t": hostile, hostile: hostile}}}, "root": {"data": hostile}}),

@@ -1,7 +1,8 @@
 //! The vectors in `tests/vectors/`: expressions and templates with their results, by group.
 //!
-//! One JSON object a line. `expr` is a bare expression, `template` with `field` a field; `out` is the result, `err`
-//! the kind of the error. A template that needs secrets has `display` and `refs` too.
+//! One JSON object a line. `expr` is a bare expression, `template` with `field` a field; `out` is
+//! the result, `err` the kind of the error. A template that needs secrets has `display` and `refs`
+//! too.
 
 mod support;
 
@@ -48,7 +49,7 @@ fn kind_of(row: &Json) -> FieldKind {
     }
 }
 
-/// What is wrong with a row, if anything.
+/// The fault of a row, if it has one.
 fn complaint(row: &Json) -> Option<String> {
     let source = row["expr"].as_str().or(row["template"].as_str()).expect("a source");
     match run(source, kind_of(row)) {

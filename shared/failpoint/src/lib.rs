@@ -1,9 +1,12 @@
-//! Named steps at which the crash suite ends or freezes the process: every step that changes the world has one.
+//! Named steps at which the crash suite ends or freezes the process: every step that changes the
+//! world has one.
 //!
-//! A step is armed by the environment variable `FAILPOINTS` (`NAME=ACTION;…`, the syntax of the `fail` crate) when the process starts.
-//! `return(abort)` ends the process there, as a crash does; `return(stop)` freezes it until somebody sends SIGCONT, as Lambda does to a
-//! sandbox; `3*off->1*return(abort)->off` does so at the fourth time. Only builds with debug assertions have steps: what is released
-//! has none, whatever its environment says (docs/decisions/0014-failpoints-in-debug-builds.md).
+//! A step is armed by the environment variable `FAILPOINTS` (`NAME=ACTION;…`, the syntax of the
+//! `fail` crate) when the process starts. `return(abort)` ends the process there, as a crash does;
+//! `return(stop)` freezes it until somebody sends SIGCONT, as Lambda does to a sandbox;
+//! `3*off->1*return(abort)->off` does so at the fourth time. Only builds with debug assertions have
+//! steps: what is released has none, whatever its environment says
+//! (docs/decisions/0014-failpoints-in-debug-builds.md).
 
 /// Arms the steps that `FAILPOINTS` names. Called once, when a process starts.
 #[cfg(debug_assertions)]

@@ -20,7 +20,8 @@ pub struct HttpAnswer {
 }
 
 impl HttpAnswer {
-    /// The answer with a response's status, headers and body. Values of one header are joined with commas, as the gateway would.
+    /// The answer with a response's status, headers and body. Values of one header are joined with
+    /// commas, as the gateway would.
     pub async fn of(response: Response) -> Self {
         let (parts, body) = response.into_parts();
         let (mut headers, mut cookies) = (BTreeMap::<String, String>::new(), Vec::new());

@@ -12,7 +12,8 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use crate::path::routed_path;
 
-/// Characters that a query can't hold, though a sender may have written them; percent-encoded ones stay.
+/// Characters that a query can't hold, though a sender may have written them; percent-encoded ones
+/// stay.
 const QUERY: &AsciiSet = &CONTROLS
     .add(b' ')
     .add(b'"')

@@ -1,9 +1,12 @@
-//! API Gateway's HTTP API in front of a router: its event as a request, and the response as its answer.
+//! API Gateway's HTTP API in front of a router: its event as a request, and the response as its
+//! answer.
 //!
-//! `lambda_http` would do, but for two things: it reads the path as a URL, which gives `..` and `#` a meaning that they had lost, and it
-//! links tables of every text encoding, a tenth of the function.
+//! `lambda_http` would do, but for two things: it reads the path as a URL, which gives `..` and `#`
+//! a meaning that they had lost, and it links tables of every text encoding, a tenth of the
+//! function.
 //!
-//! Source: API Gateway developer guide, "Create AWS Lambda proxy integrations for HTTP APIs", payload format 2.0.
+//! Source: API Gateway developer guide, "Create AWS Lambda proxy integrations for HTTP APIs",
+//! payload format 2.0.
 
 mod answer;
 mod event;
@@ -33,7 +36,8 @@ pub async fn serve(router: Router) -> Result<(), lambda_runtime::Error> {
     .await
 }
 
-/// Answers one request; what is none gets 400, for it is its sender's fault and no failure of the function.
+/// Answers one request; what is none gets 400, for it is its sender's fault and no failure of the
+/// function.
 pub async fn handle(event: HttpEvent, router: Router) -> HttpAnswer {
     let request = match event.into_request() {
         Ok(request) => request,

@@ -1,8 +1,10 @@
 //! Names in paths: one segment each, so that a name never chooses another resource.
 //!
-//! The HTTP API decodes the path once before it invokes the function and hands out nothing else: `bug%232` arrives as `bug#2`,
-//! `team%2Fdeploy` as two segments, and what follows a decoded `?` is cut off. So a segment is taken as it arrives, never decoded again,
-//! and a name that would not survive the way is sent as `~` and its base64url, which no gateway changes. The CLI does that by itself.
+//! The HTTP API decodes the path once before it invokes the function and hands out nothing else:
+//! `bug%232` arrives as `bug#2`, `team%2Fdeploy` as two segments, and what follows a decoded `?` is
+//! cut off. So a segment is taken as it arrives, never decoded again, and a name that would not
+//! survive the way is sent as `~` and its base64url, which no gateway changes. The CLI does that by
+//! itself.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -14,8 +16,8 @@ const ENCODED: char = '~';
 /// RFC 3986's unreserved characters stay.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// The path for the router, which decodes each segment once: each is percent-encoded, an encoded one as what it stands for. One that
-/// can't be read becomes a segment that no resource has.
+/// The path for the router, which decodes each segment once: each is percent-encoded, an encoded
+/// one as what it stands for. One that can't be read becomes a segment that no resource has.
 pub(crate) fn routed_path(arrived: &str) -> String {
     let segments = arrived.split('/').map(|segment| {
         let name = segment.strip_prefix(ENCODED).and_then(|encoded| {

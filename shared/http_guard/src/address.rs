@@ -1,9 +1,10 @@
-//! Which addresses are special: the IANA special-purpose registries of IPv4 and IPv6, and metadata services.
+//! Which addresses are special: the IANA special-purpose registries of IPv4 and IPv6, and metadata
+//! services.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// IANA IPv4 Special-Purpose Address Registry, multicast and reserved space; also the blocks there that are globally
-/// reachable, for nobody serves an API from them.
+/// IANA IPv4 Special-Purpose Address Registry, multicast and reserved space; also the blocks there
+/// that are globally reachable, for nobody serves an API from them.
 const SPECIAL_V4: [(Ipv4Addr, u8); 19] = [
     (Ipv4Addr::new(0, 0, 0, 0), 8),        // this network
     (Ipv4Addr::new(10, 0, 0, 0), 8),       // private
@@ -26,11 +27,11 @@ const SPECIAL_V4: [(Ipv4Addr, u8); 19] = [
     (Ipv4Addr::new(240, 0, 0, 0), 4),      // reserved, broadcast
 ];
 
-/// The one block of IPv6 that is handed out for global use. All else (loopback, mapped, NAT64, unique local, link-local,
-/// multicast, segment routing, …) lies outside.
+/// The one block of IPv6 that is handed out for global use. All else (loopback, mapped, NAT64,
+/// unique local, link-local, multicast, segment routing, …) lies outside.
 const GLOBAL_V6: (Ipv6Addr, u8) = (Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3);
 
-/// What the registry takes out of the global block.
+/// The blocks that the registry takes out of the global block.
 const SPECIAL_V6: [(Ipv6Addr, u8); 5] = [
     (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 23), // protocol assignments: Teredo, benchmarking, ORCHID, …
     (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 32), // documentation
@@ -67,8 +68,8 @@ pub(crate) fn is_metadata(address: IpAddr) -> bool {
     METADATA.contains(&address.to_canonical())
 }
 
-/// Whether connecting to `address` reaches what listens on `endpoint`: the same, or any loopback or unspecified
-/// address for one that is itself such.
+/// Whether connecting to `address` reaches what listens on `endpoint`: the same, or any loopback or
+/// unspecified address for one that is itself such.
 pub(crate) fn reaches(address: SocketAddr, endpoint: SocketAddr) -> bool {
     let (ip, other) = (address.ip().to_canonical(), endpoint.ip().to_canonical());
     let own = |ip: IpAddr| ip.is_loopback() || ip.is_unspecified();

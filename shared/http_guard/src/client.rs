@@ -20,7 +20,7 @@ pub struct GuardedClient {
     connector: Connector,
 }
 
-/// What each hop of one request must keep to.
+/// The rules that each hop of one request must keep to.
 struct Rules {
     used_secret: bool,
     allowed_hosts: Vec<Vec<AllowedHost>>,
@@ -40,11 +40,13 @@ impl GuardedClient {
         Self { settings, connector }
     }
 
-    /// Sends a request, follows its redirects and returns the whole response, whatever its status. Every hop passes all checks.
+    /// Sends a request, follows its redirects and returns the whole response, whatever its status.
+    /// Every hop passes all checks.
     ///
     /// # Errors
-    /// [`HttpError`] when there is no whole response; [`HttpError::is_retryable`] says whether another attempt may help. The target may
-    /// have acted on the request all the same when the error is [`HttpError::Timeout`], [`HttpError::ConnectionLost`], or about a response.
+    /// [`HttpError`] when there is no whole response; [`HttpError::is_retryable`] says whether
+    /// another attempt may help. The target may have acted on the request all the same when the
+    /// error is [`HttpError::Timeout`], [`HttpError::ConnectionLost`], or about a response.
     pub async fn send(&self, request: Request) -> Result<Response, HttpError> {
         let limit = request.timeout.min(TIMEOUT_MAX);
         tokio::time::timeout(limit, self.follow(request)).await.unwrap_or(Err(HttpError::Timeout))
@@ -100,7 +102,8 @@ fn location(headers: &HeaderMap) -> Result<&str, HttpError> {
 fn finish(answer: Answer, target: Target, redirects: usize) -> Result<Response, HttpError> {
     let mut headers = answer.headers;
     let body = decode(&mut headers, answer.body)?;
-    // With other characters in the place of its bytes, a value that echoes a secret could no longer be scrubbed (I1).
+    // With other characters in the place of its bytes, a value that echoes a secret could no longer
+    // be scrubbed (I1).
     let text = |(name, value): (&HeaderName, &HeaderValue)| {
         let value = std::str::from_utf8(value.as_bytes()).ok()?;
         Some((name.as_str().to_owned(), value.to_owned()))

@@ -58,7 +58,8 @@ impl Connector {
         tokio::time::timeout(settings.connect_timeout, work).await.unwrap_or(Err(HttpError::Timeout))
     }
 
-    /// The addresses that passed. A name with none that passes is refused; an address that doesn't pass is never tried.
+    /// The addresses that passed. A name with none that passes is refused; an address that doesn't
+    /// pass is never tried.
     async fn addresses(
         &self,
         settings: &GuardSettings,
@@ -84,12 +85,14 @@ impl Connector {
         if admitted.is_empty() { Err(HttpError::AddressRefused) } else { Ok(admitted) }
     }
 
-    /// The first address that takes a connection. Each gets its share of the time, so that a dead one leaves some for the next.
+    /// The first address that takes a connection. Each gets its share of the time, so that a dead
+    /// one leaves some for the next.
     async fn dial(&self, addresses: &[SocketAddr], time: Duration) -> Result<TcpStream, HttpError> {
         let share = time / u32::try_from(addresses.len()).expect("at most ADDRESSES_MAX");
         for address in addresses {
             if let Ok(Ok(stream)) = tokio::time::timeout(share, self.network.connect(*address)).await {
-                // Without it a small request waits for the peer's delayed acknowledgement; failing to set it is only slower.
+                // Without it a small request waits for the peer's delayed acknowledgement; failing
+                // to set it is only slower.
                 let _ = stream.set_nodelay(true);
                 return Ok(stream);
             }
@@ -112,7 +115,7 @@ impl Connector {
     }
 }
 
-/// What rustls refuses is final; a connection that broke during the handshake is not.
+/// A refusal by rustls is final; a connection that broke during the handshake is not.
 fn tls_error(error: &io::Error) -> HttpError {
     let refused = error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
     if refused { HttpError::Tls } else { HttpError::Connect }

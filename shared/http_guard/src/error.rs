@@ -1,6 +1,7 @@
 //! Why a request has no response.
 
-/// Why a request has no response. The texts are for the person who wrote the workflow and hold no value of the request.
+/// Why a request has no response. The texts are for the person who wrote the workflow and hold no
+/// value of the request.
 #[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum HttpError {
     /// The URL is not one that this client takes.
@@ -14,13 +15,14 @@ pub enum HttpError {
     InvalidHeader {
         /// Position in [`crate::Request::headers`].
         index: usize,
-        /// What is wrong with it.
+        /// The fault of the header.
         reason: &'static str,
     },
     /// The request's body is too large.
     #[error("the request's body is larger than {} bytes", crate::REQUEST_BYTES_MAX)]
     RequestTooLarge,
-    /// The URL, a DNS answer or a redirect leads to an address that is not to be reached. All refusals read alike.
+    /// The URL, a DNS answer or a redirect leads to an address that is not to be reached. All
+    /// refusals read alike.
     #[error("the target's address may not be called from here")]
     AddressRefused,
     /// A secret of the request names hosts, and this is none of them.

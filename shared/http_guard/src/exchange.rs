@@ -27,8 +27,8 @@ pub(crate) struct Answer {
     pub(crate) body: Vec<u8>,
 }
 
-/// Sends one request and reads its response. The connection is driven here and dropped at the end: nothing of it outlives the
-/// call, and no other request ever meets what a target sent unasked.
+/// Sends one request and reads its response. The connection is driven here and dropped at the end:
+/// nothing of it outlives the call, and no other request ever meets what a target sent unasked.
 pub(crate) async fn exchange(
     settings: &GuardSettings,
     stream: Box<dyn Stream>,
@@ -61,7 +61,8 @@ pub(crate) async fn exchange(
     tokio::select! {
         biased;
         answer = &mut conversation => return answer,
-        // It ends first when the target closes after its response; what it read is still on its way to the conversation.
+        // It ends first when the target closes after its response; what it read is still on its way
+        // to the conversation.
         _ = &mut connection => {}
     }
     conversation.await

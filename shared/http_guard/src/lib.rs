@@ -1,9 +1,12 @@
-//! The HTTP client that meets the outside world: every socket address is checked before it is connected to.
+//! The HTTP client that meets the outside world: every socket address is checked before it is
+//! connected to.
 //!
-//! - Addresses of the special-purpose ranges, of metadata services, of the Lambda runtime and of the operator's own ranges are
-//!   refused, whether they are written in the URL in any spelling, answered by DNS or reached by a redirect. A name is
-//!   resolved once for each connection, and what was checked is what is connected to.
-//! - No proxy from the environment, no connection that outlives its request, no task in the background.
+//! - Addresses of the special-purpose ranges, of metadata services, of the Lambda runtime and of
+//!   the operator's own ranges are refused, whether they are written in the URL in any spelling,
+//!   answered by DNS or reached by a redirect. A name is resolved once for each connection, and
+//!   what was checked is what is connected to.
+//! - No proxy from the environment, no connection that outlives its request, no task in the
+//!   background.
 //! - Redirects are followed here, so that each hop passes the same checks.
 //! - Errors are our own texts: no URL, header, body or foreign error shows in them.
 

@@ -1,4 +1,4 @@
-//! What is asked and what is answered.
+//! The request and its response.
 
 use std::time::Duration;
 
@@ -26,7 +26,8 @@ pub struct Request {
     pub method: String,
     /// An absolute http or https URL.
     pub url: String,
-    /// Names and values, as the author wrote them. Framing, hop and proxy headers, `Host` and `Accept-Encoding` are refused.
+    /// Names and values, as the author wrote them. Framing, hop and proxy headers, `Host` and
+    /// `Accept-Encoding` are refused.
     pub headers: Vec<(String, String)>,
     /// The body; empty for none.
     pub body: Bytes,
@@ -34,11 +35,12 @@ pub struct Request {
     pub timeout: Duration,
     /// Whether the execution used a secret: then https alone, and no redirect to another origin.
     pub used_secret: bool,
-    /// For each secret that names hosts, its hosts: every list must name where a connection goes. Empty: no secret does.
+    /// For each secret that names hosts, its hosts: every list must name where a connection goes.
+    /// Empty: no secret does.
     pub allowed_hosts: Vec<Vec<AllowedHost>>,
     /// Redirects that are followed; at most [`domain::limits::HTTP_REDIRECTS_MAX`].
     pub redirects_max: usize,
-    /// What `Sealflow-Hops` says: how often sealflow has called sealflow, this call included.
+    /// The value of `Sealflow-Hops`: how often sealflow has called sealflow, this call included.
     pub hop_count: u32,
 }
 
@@ -46,7 +48,8 @@ pub struct Request {
 pub struct Response {
     /// 200 to 999.
     pub status: u16,
-    /// Names in lower case, in the order of the response; those whose value is not UTF-8 are left out. `content-encoding` and `content-length` are gone where the body was decoded.
+    /// Names in lower case, in the order of the response; those whose value is not UTF-8 are left
+    /// out. `content-encoding` and `content-length` are gone where the body was decoded.
     pub headers: Vec<(String, String)>,
     /// The body after content-decoding, at most 4 MiB.
     pub body: Vec<u8>,
@@ -56,7 +59,7 @@ pub struct Response {
     pub redirects: usize,
 }
 
-/// What is sent at each hop.
+/// The request that is sent at each hop.
 pub(crate) struct Outgoing {
     pub(crate) method: Method,
     pub(crate) headers: HeaderMap,
@@ -89,7 +92,8 @@ impl Outgoing {
         Ok(Self { method: parse_method(method)?, headers, body })
     }
 
-    /// What a browser would send on after a redirect: 303 asks for the result by GET, as 301 and 302 do after a POST.
+    /// The request that a browser would send on after a redirect: 303 asks for the result by GET,
+    /// as 301 and 302 do after a POST.
     pub(crate) fn redirected(mut self, status: StatusCode, origin: Origin) -> Self {
         let moved = matches!(status, StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND);
         let other = status == StatusCode::SEE_OTHER;
@@ -115,7 +119,8 @@ impl Outgoing {
     }
 }
 
-/// Whether a header goes along to another origin. Any other may hold a credential of the author's, whatever its name.
+/// Whether a header goes along to another origin. Any other may hold a credential of the author's,
+/// whatever its name.
 fn goes_along(name: &HeaderName) -> bool {
     const NAMES: [HeaderName; 17] = [
         header::ACCEPT,

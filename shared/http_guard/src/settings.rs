@@ -1,4 +1,4 @@
-//! What the operator decides about outgoing requests.
+//! The operator's decisions about outgoing requests.
 
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
@@ -25,12 +25,15 @@ pub struct IpRange {
     prefix: u8,
 }
 
-/// What the operator decides about outgoing requests. The default allows the public internet and nothing else.
+/// The operator's decisions about outgoing requests. The default allows the public internet and
+/// nothing else.
 #[derive(Clone, Debug)]
 pub struct GuardSettings {
-    /// `host:port` pairs that may be special addresses and plain http, with secrets too. Each has a port.
+    /// `host:port` pairs that may be special addresses and plain http, with secrets too. Each has a
+    /// port.
     pub allow: Vec<AllowedHost>,
-    /// Ranges that are refused in addition to the special-purpose ones, except for what `allow` names.
+    /// Ranges that are refused in addition to the special-purpose ones, except for what `allow`
+    /// names.
     pub deny: Vec<IpRange>,
     /// Sockets that are refused whatever `allow` says: the Lambda runtime's API.
     pub never: Vec<SocketAddr>,
@@ -81,8 +84,8 @@ pub(crate) enum Listed {
 }
 
 impl GuardSettings {
-    /// The settings of the environment: `SEALFLOW_HTTP_ALLOW` (`host:port,…`), `SEALFLOW_HTTP_DENY` (ranges) and
-    /// `AWS_LAMBDA_RUNTIME_API`, whose address is never connected to.
+    /// The settings of the environment: `SEALFLOW_HTTP_ALLOW` (`host:port,…`), `SEALFLOW_HTTP_DENY`
+    /// (ranges) and `AWS_LAMBDA_RUNTIME_API`, whose address is never connected to.
     ///
     /// # Errors
     /// [`SettingsError`] names the variable that can't be understood.
@@ -102,7 +105,8 @@ impl GuardSettings {
         let deny = list(variable("SEALFLOW_HTTP_DENY")).ok_or(SettingsError::Deny)?;
         let never = match variable("AWS_LAMBDA_RUNTIME_API").filter(|value| !value.is_empty()) {
             Some(value) => {
-                // Lambda gives host and port; `cargo lambda watch` adds a scheme and the function's name.
+                // Lambda gives host and port; `cargo lambda watch` adds a scheme and the function's
+                // name.
                 let value = value.strip_prefix("http://").unwrap_or(&value);
                 let address = value.split('/').next().unwrap_or_default().replace("localhost:", "127.0.0.1:");
                 vec![address.parse().map_err(|_| SettingsError::RuntimeApi)?]

@@ -7,12 +7,14 @@ use url::{Host, Position, Url};
 
 use crate::HttpError;
 
-/// Where one hop goes. Host and port are what the guard checks and what is connected to: there is no second parser.
+/// Where one hop goes. Host and port are what the guard checks and what is connected to: there is
+/// no second parser.
 #[derive(Clone)]
 pub(crate) struct Target(Url);
 
 impl Target {
-    /// Reads a URL. What parsers read differently (control characters, backslashes, a user name) is refused.
+    /// Reads a URL. What parsers read differently (control characters, backslashes, a user name) is
+    /// refused.
     pub(crate) fn parse(text: &str) -> Result<Self, HttpError> {
         check_text(text)?;
         Self::check(Url::parse(text).map_err(|_| HttpError::InvalidUrl("it can't be read"))?)
@@ -65,13 +67,13 @@ impl Target {
         self.0.origin() == other.0.origin()
     }
 
-    /// What the request line says.
+    /// The path and the query in the request line.
     pub(crate) fn path_and_query(&self) -> Result<PathAndQuery, HttpError> {
         let text = &self.0[Position::BeforePath..Position::AfterQuery];
         text.parse().map_err(|_| HttpError::InvalidUrl("its path or query can't be sent"))
     }
 
-    /// What the `Host` header says.
+    /// The value of the `Host` header.
     pub(crate) fn host_header(&self) -> Result<HeaderValue, HttpError> {
         let text = &self.0[Position::BeforeHost..Position::AfterPort];
         HeaderValue::from_str(text).map_err(|_| HttpError::InvalidUrl("its host can't be sent"))
@@ -87,7 +89,8 @@ fn check_text(text: &str) -> Result<(), HttpError> {
     if text.len() > HTTP_URL_BYTES_MAX {
         return Err(HttpError::InvalidUrl("it is too long"));
     }
-    // URL parsers drop tabs and line breaks and read a backslash as a slash: what stands there is not what is called.
+    // URL parsers drop tabs and line breaks and read a backslash as a slash: what stands there is
+    // not what is called.
     if text.chars().any(|c| c.is_whitespace() || c.is_control() || c == '\\') {
         return Err(HttpError::InvalidUrl("it has a space, a control character or a backslash"));
     }

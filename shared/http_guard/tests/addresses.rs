@@ -13,7 +13,8 @@ use http_guard::{GuardSettings, GuardedClient, HttpError};
 
 /// Hosts that mean an address which is not to be reached.
 const FORBIDDEN: [&str; 62] = [
-    // Loopback: dotted, short, decimal, octal, hexadecimal, mixed, with a trailing dot, full-width, percent-encoded.
+    // Loopback: dotted, short, decimal, octal, hexadecimal, mixed, with a trailing dot, full-width,
+    // percent-encoded.
     "127.0.0.1",
     "127.1",
     "127.0.1",

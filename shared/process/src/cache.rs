@@ -1,12 +1,12 @@
-//! What a warm instance keeps, within a weight.
+//! The cache that a warm instance keeps, within a weight.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Mutex, PoisonError};
 
-/// A cache whose entries weigh no more than `weight_max` together. Where there would be more, the heaviest are forgotten, so that somebody's
-/// large ones push out nobody's small ones.
+/// A cache whose entries weigh no more than `weight_max` together. Where there would be more, the
+/// heaviest are forgotten, so that somebody's large ones push out nobody's small ones.
 pub struct Cache<K, V> {
     weight_max: usize,
     entries: Mutex<HashMap<K, (usize, V)>>,
@@ -26,7 +26,8 @@ impl<K: Clone + Eq + Hash, V: Clone> Cache<K, V> {
         entries.get(key).map(|(_, value)| value.clone())
     }
 
-    /// Keeps an entry instead of the one that the key has. One that weighs more than all may is not kept.
+    /// Keeps an entry instead of the one that the key has. One that weighs more than all may is not
+    /// kept.
     pub fn insert(&self, key: K, weight: usize, value: V) {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         entries.remove(&key);

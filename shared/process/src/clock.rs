@@ -34,7 +34,8 @@ impl Clock {
     }
 }
 
-/// What a function assumes it has left where the deadline lies in the past (a development server's constant).
+/// The time that a function assumes it has left where the deadline lies in the past (a development
+/// server's constant).
 pub const DEADLINE_LEAST: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// When an invocation ends.
@@ -44,8 +45,8 @@ pub struct Deadline {
 }
 
 impl Deadline {
-    /// The deadline of an invocation: `unix_millis` as the Lambda runtime gives it, but never less than `least` from now, since some
-    /// development servers send a constant in the past.
+    /// The deadline of an invocation: `unix_millis` as the Lambda runtime gives it, but never less
+    /// than `least` from now, since some development servers send a constant in the past.
     #[must_use]
     pub fn of_invocation(now: Timestamp, unix_millis: u64, least: std::time::Duration) -> Self {
         let left = i64::try_from(unix_millis).unwrap_or(i64::MAX).saturating_sub(now.as_millisecond());

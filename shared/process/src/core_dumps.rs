@@ -1,10 +1,11 @@
 use rustix::process::{Resource, Rlimit, setrlimit};
 
-/// Keeps the kernel from writing this process's memory to a file when it dies, and other processes of the same user from reading it:
-/// opened secrets are in it. First thing in `main` of whatever opens some.
+/// Keeps the kernel from writing this process's memory to a file when it dies, and other processes
+/// of the same user from reading it: opened secrets are in it. First thing in `main` of whatever
+/// opens some.
 ///
-/// The limit alone doesn't hold where `core_pattern` is a pipe; on Linux the process is made undumpable too, as
-/// [prctl(2)](https://man7.org/linux/man-pages/man2/prctl.2.html) says.
+/// The limit alone doesn't hold where `core_pattern` is a pipe; on Linux the process is made
+/// undumpable too, as [prctl(2)](https://man7.org/linux/man-pages/man2/prctl.2.html) says.
 ///
 /// # Errors
 /// The system's own, which it has no reason to give: both may always be lowered.

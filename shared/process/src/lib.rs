@@ -1,7 +1,7 @@
-//! What a function's process has around it: settings, clock, ids, logs and the panic hook.
+//! The surroundings of a function's process: settings, clock, ids, logs and the panic hook.
 //!
-//! These are the edges of the world. They are made once in `main` and passed in; nothing else reads the environment, the clock or
-//! the random source.
+//! These are the edges of the world. They are made once in `main` and passed in; nothing else reads
+//! the environment, the clock or the random source.
 
 mod cache;
 mod clock;

@@ -1,7 +1,8 @@
 //! Metrics in CloudWatch's embedded format: a log line that CloudWatch reads as numbers.
 //!
-//! Source: CloudWatch User Guide, "Specification: Embedded metric format". The namespace is the stack's name and the one dimension the
-//! function: an id as a dimension would be a metric, and its price, for each execution.
+//! Source: CloudWatch User Guide, "Specification: Embedded metric format". The namespace is the
+//! stack's name and the one dimension the function: an id as a dimension would be a metric, and its
+//! price, for each execution.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -100,7 +101,8 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Metrics of `function` below `namespace`; none are kept or written where that is empty. The first line tells of a cold start.
+    /// Metrics of `function` below `namespace`; none are kept or written where that is empty. The
+    /// first line tells of a cold start.
     #[must_use]
     pub fn new(namespace: &str, function: Function) -> Self {
         let metrics = Self { namespace: namespace.to_owned(), function, values: Mutex::default() };

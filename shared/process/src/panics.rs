@@ -2,13 +2,14 @@ use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt as _;
 
-/// An invocation panicked. The panic hook has logged where; what the panic said goes nowhere, for it may quote data.
+/// An invocation panicked. The panic hook has logged where; what the panic said goes nowhere, for
+/// it may quote data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the invocation ended with a panic; the log says where")]
 pub struct Panicked;
 
-/// Runs the work of an invocation so that the Lambda runtime never sees a panic: it would send the panic's message on, to the log and
-/// to whoever invoked the function.
+/// Runs the work of an invocation so that the Lambda runtime never sees a panic: it would send the
+/// panic's message on, to the log and to whoever invoked the function.
 ///
 /// # Errors
 /// [`Panicked`]: the invocation fails, and what it was given is delivered again.

@@ -4,39 +4,46 @@ use std::time::Duration;
 use domain::share::Share;
 use domain::times::Times;
 
-/// What a function reads of its environment, once, in `main`.
+/// The settings that a function reads from its environment, once, in `main`.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// `SEALFLOW_DATABASE_URL`: where Postgres is, with the function's own role and no password.
     pub database_url: String,
     /// `SEALFLOW_DATABASE_LOGIN`: what the role logs in with.
     pub database_login: DatabaseLogin,
-    /// `SEALFLOW_DATABASE_CA`: the one authority whose certificates are believed, in PEM; empty for the public ones and those of RDS.
+    /// `SEALFLOW_DATABASE_CA`: the one authority whose certificates are believed, in PEM; empty for
+    /// the public ones and those of RDS.
     pub database_root: String,
     /// `SEALFLOW_DATABASE_CONNECT_SECONDS`: how long connecting may take; 5 if not set.
     pub database_connect_timeout: Duration,
     /// `SEALFLOW_METRICS_NAMESPACE`: the CloudWatch namespace of the metrics; empty for none.
     pub metrics_namespace: String,
-    /// `SEALFLOW_NODE_QUEUE_URL`: the queue that wakes the builder. Empty where a function sends nothing there.
+    /// `SEALFLOW_NODE_QUEUE_URL`: the queue that wakes the builder. Empty where a function sends
+    /// nothing there.
     pub node_queue_url: String,
-    /// `SEALFLOW_EXECUTION_QUEUE_URL`: the queue that wakes the executor. Empty where a function sends nothing there.
+    /// `SEALFLOW_EXECUTION_QUEUE_URL`: the queue that wakes the executor. Empty where a function
+    /// sends nothing there.
     pub execution_queue_url: String,
     /// `SEALFLOW_KMS_KEY_ID`: the key that seals.
     pub kms_key_id: String,
     /// `SEALFLOW_REWRAP_FROM_KEY_ID`: the key that the rewrap function moves secrets from.
     pub rewrap_from_key_id: String,
-    /// `SEALFLOW_PUBLIC_URL`: the base of webhook addresses and of links, without a slash at its end.
+    /// `SEALFLOW_PUBLIC_URL`: the base of webhook addresses and of links, without a slash at its
+    /// end.
     pub public_url: String,
-    /// `SEALFLOW_HTTP_ALLOW`: `host:port,…` that the `http` component may reach although they are not public.
+    /// `SEALFLOW_HTTP_ALLOW`: `host:port,…` that the `http` component may reach although they are
+    /// not public.
     pub http_allow: String,
     /// Derived from `SEALFLOW_COMPONENT_SECONDS_MAX`, 300 if not set.
     pub times: Times,
-    /// One organization's share of `SEALFLOW_EXECUTOR_INSTANCES`, `SEALFLOW_ORGANIZATION_EXECUTORS_MAX` beside others; None where the
-    /// first is not set.
+    /// One organization's share of `SEALFLOW_EXECUTOR_INSTANCES`,
+    /// `SEALFLOW_ORGANIZATION_EXECUTORS_MAX` beside others; None where the first is not set.
     pub executor_share: Option<Share>,
-    /// `SEALFLOW_SWEEP_GRACE_SECONDS`: how long a committed row may wait for its wake; None where it is not set.
+    /// `SEALFLOW_SWEEP_GRACE_SECONDS`: how long a committed row may wait for its wake; None where
+    /// it is not set.
     pub sweep_grace_seconds: Option<u32>,
-    /// `SEALFLOW_DATA_KEY_CACHE_SECONDS`: how long the executor keeps opened data keys; 0, the default, keeps none.
+    /// `SEALFLOW_DATA_KEY_CACHE_SECONDS`: how long the executor keeps opened data keys; 0, the
+    /// default, keeps none.
     pub data_key_cache_seconds: u32,
     /// `RUST_LOG`: the level of our own crates' logs.
     pub rust_log: String,
@@ -90,9 +97,10 @@ impl Settings {
     /// Reads the environment of the process.
     ///
     /// # Errors
-    /// [`SettingsError`] names every variable in `required` that is missing and every one that can't be read.
+    /// [`SettingsError`] names every variable in `required` that is missing and every one that
+    /// can't be read.
     pub fn from_env(required: &[&str]) -> Result<Self, SettingsError> {
-        // What is no text is none of ours: reading it as such would panic, and quote it.
+        // A variable that is no text is none of ours: reading it as such would panic, and quote it.
         let texts = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
         Self::read(&texts.collect(), required)

@@ -39,11 +39,12 @@ struct Attributes {
 pub struct Received {
     /// SQS's id of the message.
     pub message_id: String,
-    /// What it says, or why it can't be read.
+    /// The message, or the reason why it can't be read.
     pub message: Result<Message, MessageError>,
     /// Whether it was handed out before: the function that had it may have died of it.
     pub is_redelivered: bool,
-    /// The organization, as far as the sender said it: for the message's group alone, never for what may be read.
+    /// The organization, as far as the sender said it: for the message's group alone, never for
+    /// what may be read.
     pub organization_id: Option<OrganizationId>,
 }
 

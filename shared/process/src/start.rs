@@ -5,8 +5,9 @@ use tracing::Instrument as _;
 
 use crate::start_logs;
 
-/// The whole of a function's `main`: logs first, then `serve`. Whatever keeps a function from starting is one line of level ERROR, which
-/// raises the operator's alarm; Lambda itself would only say that the process ended.
+/// The whole of a function's `main`: logs first, then `serve`. Whatever keeps a function from
+/// starting is one line of level ERROR, which raises the operator's alarm; Lambda itself would only
+/// say that the process ended.
 pub async fn serve_function<E: Into<Box<dyn std::error::Error + Send + Sync>>>(
     serve: impl Future<Output = Result<(), E>>,
 ) -> ExitCode {
@@ -21,7 +22,8 @@ pub async fn serve_function<E: Into<Box<dyn std::error::Error + Send + Sync>>>(
     }
 }
 
-/// The work of one invocation, whose log lines carry Lambda's request id: REPORT lines and errors of one invocation belong together.
+/// The work of one invocation, whose log lines carry Lambda's request id: REPORT lines and errors
+/// of one invocation belong together.
 ///
 /// The work comes boxed: it is deep, and the compiler's limit of nesting is near.
 pub async fn in_invocation<T>(request_id: &str, work: BoxFuture<'_, T>) -> T {

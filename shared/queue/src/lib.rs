@@ -1,6 +1,7 @@
 //! Sending messages: the one user of the SQS SDK.
 //!
-//! Sends come after commit. What can't be sent is reported and left to the sweeper; it never fails the caller.
+//! Sends come after commit. What can't be sent is reported and left to the sweeper; it never fails
+//! the caller.
 
 mod send;
 mod sqs;
@@ -17,11 +18,13 @@ pub use send::{ATTEMPTS_MAX, BATCH_MAX, BATCHES_AT_ONCE};
 /// A message to be sent.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Outgoing {
-    /// The organization that the message works for: its message group, so that one busy organization can't starve the others.
+    /// The organization that the message works for: its message group, so that one busy
+    /// organization can't starve the others.
     pub organization_id: OrganizationId,
-    /// What the message says.
+    /// The content of the message.
     pub message: Message,
-    /// Seconds before it can be received; what is above 900 (SQS's limit) is sent with 900, for an early message is delayed again.
+    /// Seconds before it can be received; what is above 900 (SQS's limit) is sent with 900, for an
+    /// early message is delayed again.
     pub delay_seconds: u16,
 }
 
@@ -32,7 +35,8 @@ impl Outgoing {
         Self { organization_id, message, delay_seconds: 0 }
     }
 
-    /// A message to be received after `wait`, never earlier; None where SQS can't hold it so long, and the sweeper will send it.
+    /// A message to be received after `wait`, never earlier; None where SQS can't hold it so long,
+    /// and the sweeper will send it.
     #[must_use]
     pub fn after(organization_id: OrganizationId, message: Message, wait: Duration) -> Option<Self> {
         let seconds = u16::try_from(wait.as_millis().div_ceil(1000)).ok()?;
@@ -49,7 +53,8 @@ impl Outgoing {
     }
 }
 
-/// What became of a send. Nothing in it needs handling: the sweeper makes good what was not sent.
+/// The outcome of a send. Nothing in it needs handling: the sweeper makes good the messages that
+/// were not sent.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct SendReport {
     /// Messages that SQS took.
@@ -82,14 +87,16 @@ impl Queue {
         }
     }
 
-    /// Sends messages: events and nodes to the builder's queue, executions to the executor's. Equal ones are sent once; ten go in one call.
-    /// Entries that SQS refuses are tried again up to [`ATTEMPTS_MAX`] times in all; what stays unsent is logged (its number alone) and reported.
+    /// Sends messages: events and nodes to the builder's queue, executions to the executor's. Equal
+    /// ones are sent once; ten go in one call. Entries that SQS refuses are tried again up to
+    /// [`ATTEMPTS_MAX`] times in all; what stays unsent is logged (its number alone) and reported.
     pub async fn send(&self, messages: Vec<Outgoing>) -> SendReport {
         self.sender.send(messages).await
     }
 
-    /// Sends messages that were received once more, each by its id; returns the ids of those that were not sent. A message that is
-    /// delivered again counts as received once more, as if it had taken a process along.
+    /// Sends messages that were received once more, each by its id; returns the ids of those that
+    /// were not sent. A message that is delivered again counts as received once more, as if it had
+    /// crashed a worker.
     pub async fn send_again(&self, received: Vec<(String, Outgoing)>) -> Vec<String> {
         let report = self.send(received.iter().map(|(_, outgoing)| outgoing.clone()).collect()).await;
         let unsent = received.into_iter().filter(|(_, outgoing)| report.unsent.contains(outgoing));

@@ -13,7 +13,8 @@ use crate::{Outgoing, SendReport, fits};
 pub const BATCH_MAX: usize = 10;
 /// Calls of SQS that are under way at the same time, for each queue.
 pub const BATCHES_AT_ONCE: usize = 4;
-/// Times that an entry is tried. A call that fails as a whole was already retried by the SDK and is not tried again.
+/// Times that an entry is tried. A call that fails as a whole was already retried by the SDK and is
+/// not tried again.
 pub const ATTEMPTS_MAX: usize = 3;
 /// The wait before the second attempt; it doubles for each later one.
 const RETRY_WAIT: Duration = Duration::from_millis(50);
@@ -25,7 +26,7 @@ pub(crate) struct BatchEntry {
     pub(crate) body: String,
 }
 
-/// What SQS said to one message of a batch.
+/// The answer of SQS about one message of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum EntryResult {
     Sent,
@@ -42,7 +43,7 @@ pub(crate) struct CallFailed {
     pub(crate) code: String,
 }
 
-/// What sends one batch.
+/// The sender of one batch.
 pub(crate) trait Transport: Sync {
     /// Sends up to [`BATCH_MAX`] entries; the results come in their order.
     fn send_batch(
@@ -73,7 +74,9 @@ impl<T: Transport> Sender<T> {
                 continue;
             }
             let queue = match outgoing.message {
-                Message::Event { .. } | Message::Node { .. } => &mut nodes,
+                Message::Event { .. } | Message::Node { .. } | Message::Wake { .. } | Message::Run { .. } => {
+                    &mut nodes
+                }
                 Message::Execution { .. } => &mut executions,
             };
             queue.push(BatchEntry { outgoing, body });
@@ -284,7 +287,8 @@ mod tests {
         assert_eq!((delay(0), delay(900), delay(901), delay(u16::MAX)), (0, 900, 900, 900));
     }
 
-    /// Counts the calls that are under way; each gives way once, so that all come together that may.
+    /// Counts the calls that are under way; each gives way once, so that all come together that
+    /// may.
     #[derive(Default)]
     struct Crowd {
         now: Mutex<usize>,

@@ -39,7 +39,7 @@ impl Transport for Sqs {
             .send()
             .await
             .map_err(|error| CallFailed { code: error.code().unwrap_or("no answer").to_owned() })?;
-        // What the answer names as neither taken nor failed counts as failed.
+        // An entry that the answer names as neither taken nor failed counts as failed.
         let mut results = vec![EntryResult::Failed; entries.len()];
         let mut set = |id: &str, result| {
             if let Some(slot) = id.parse().ok().and_then(|index: usize| results.get_mut(index)) {

@@ -1,6 +1,6 @@
 //! HTML entities.
 
-use crate::layers::{Decoded, Escape, number};
+use crate::escape::{Decoded, Escape, number};
 
 /// Characters of the longest name that is looked for.
 const NAME_BYTES_MAX: usize = 12;
@@ -72,7 +72,8 @@ const LATIN_1_NAMES: [&str; 96] = [
     "uacute", "ucirc", "uuml", "yacute", "thorn", "yuml",
 ];
 
-/// The entity at the start of `text`: by number (decimal or hex, the semicolon may be missing) or by name.
+/// The entity at the start of `text`: by number (decimal or hex, the semicolon may be missing) or
+/// by name.
 pub(crate) fn unescape_html(text: &[u8]) -> Option<Escape> {
     let rest = text.strip_prefix(b"&")?;
     match rest {

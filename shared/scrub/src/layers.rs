@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::entities;
+use crate::escape::{Decoded, Escape, number};
 use crate::needles::{Label, Needles};
 
 /// Characters of base64 that eight bytes need at least, wherever they start.
@@ -10,8 +11,8 @@ const BASE64_RUN_MIN: usize = 11;
 /// Digits of hex that eight bytes need.
 const HEX_RUN_MIN: usize = 16;
 
-/// Searches the bytes as they are and under up to `layers` encodings; reports ranges of `bytes`. Gives the number of bytes that were
-/// searched, which is its work.
+/// Searches the bytes as they are and under up to `layers` encodings; reports ranges of `bytes`.
+/// Gives the number of bytes that were searched, which is its work.
 pub(crate) fn search(
     needles: &Needles,
     bytes: &[u8],
@@ -52,25 +53,14 @@ pub(crate) fn search(
     searched
 }
 
-/// What one escape at the start of some bytes stands for, and how many bytes it takes.
-pub(crate) struct Escape {
-    pub(crate) decoded: Decoded,
-    pub(crate) length: usize,
-}
-
-/// What an escape stands for.
-pub(crate) enum Decoded {
-    Byte(u8),
-    Char(char),
-}
-
 /// A text with its escapes undone, and where each came from.
 struct View {
     bytes: Vec<u8>,
     jumps: Vec<Jump>,
 }
 
-/// Escapes of one size that follow each other. Between jumps text and view go on side by side; an escape that keeps its length is none.
+/// Escapes of one size that follow each other. Between jumps text and view go on side by side; an
+/// escape that keeps its length is none.
 struct Jump {
     /// Where the first begins, in the view and in the text.
     decoded: u32,
@@ -220,14 +210,7 @@ fn unescape_form(text: &[u8]) -> Option<Escape> {
     }
 }
 
-/// A number of digits alone: `from_str_radix` would take a sign.
-pub(crate) fn number(digits: &[u8], radix: u32) -> Option<u32> {
-    let legal = digits.iter().all(|digit| char::from(*digit).is_digit(radix));
-    let text = std::str::from_utf8(digits).ok().filter(|_| legal)?;
-    u32::from_str_radix(text, radix).ok()
-}
-
-/// What each byte is worth as a digit; [`NO_DIGIT`] for what is none.
+/// The value of each byte as a digit; [`NO_DIGIT`] for a byte that is none.
 type Digits = [u8; 256];
 
 const NO_DIGIT: u8 = u8::MAX;
@@ -262,8 +245,8 @@ struct Run {
 }
 
 impl Run {
-    /// Where the bytes of `range` came from, when digits of `BITS` bits were packed from `phase` on. Digits that share bits with
-    /// a neighbour are taken too.
+    /// Where the bytes of `range` came from, when digits of `BITS` bits were packed from `phase`
+    /// on. Digits that share bits with a neighbour are taken too.
     fn source<const BITS: usize>(&self, phase: usize, range: Range<usize>) -> Range<usize> {
         let first = phase + range.start * 8 / BITS;
         let last = phase + (range.end * 8 - 1) / BITS;

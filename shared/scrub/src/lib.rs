@@ -1,18 +1,19 @@
 //! Takes secret values out of what is stored, logged or shown (I1).
 //!
-//! A [`Scrubber`] is made of the values that an execution used and of codes that were made of them. It searches a text for
-//! each value, also in lower case, each of its lines, each of its leaves if it is JSON, and path, query and longer parts if it
-//! is a URL, in these forms: as it is; JSON-escaped;
-//! URL-encoded (either hex case, `+` for a space); with HTML entities; in hex; in base64 and base64url at any alignment, padded or not,
-//! also broken into lines. It does so by undoing the forms in the text and searching for the plain values, so that it does not
-//! matter which characters an encoder chose to escape. Texts of up to [`DEEP_BYTES_MAX`] bytes are searched under two such
-//! layers (base64 in JSON, JSON in JSON), longer ones under one.
+//! A [`Scrubber`] is made of the values that an execution used and of codes that were made of them.
+//! It searches a text for each value, also in lower case, each of its lines, each of its leaves if
+//! it is JSON, and path, query and longer parts if it is a URL, in these forms: as it is;
+//! JSON-escaped; URL-encoded (either hex case, `+` for a space); with HTML entities; in hex; in
+//! base64 and base64url at any alignment, padded or not, also broken into lines. It does so by
+//! undoing the forms in the text and searching for the plain values, so that it does not matter
+//! which characters an encoder chose to escape. Texts of up to [`DEEP_BYTES_MAX`] bytes are
+//! searched under two such layers (base64 in JSON, JSON in JSON), longer ones under one.
 //!
-//! Not found is a value that was changed in other ways, or whose encoded form stands right behind a piece of text that takes its
-//! first character for the end of an escape (`%4` before `1…`).
+//! Not found is a value that was changed in other ways, or whose encoded form stands right behind a
+//! piece of text that takes its first character for the end of an escape (`%4` before `1…`).
 //!
-//! Scrub before anything is cut: half a value is not found. Strings under eight bytes are not searched for, or `true` and
-//! `1` would blank every output.
+//! Scrub before anything is cut: half a value is not found. Strings under eight bytes are not
+//! searched for, or `true` and `1` would blank every output.
 //!
 //! ```
 //! let scrubber = scrub::Scrubber::new(&[("github.token", "s3cr\"t-value")], &[]);
@@ -21,6 +22,7 @@
 //! ```
 
 mod entities;
+mod escape;
 mod json;
 mod layers;
 mod needles;
@@ -36,15 +38,16 @@ use needles::{Label, Needles};
 /// Bytes up to which a text is searched under two layers of encoding.
 pub const DEEP_BYTES_MAX: usize = 512 * 1024;
 
-/// Takes the secrets of one execution out of texts. It holds them in its automaton, so it can't be printed; it is made when an answer is
-/// whole, and dropped with it.
+/// Takes the secrets of one execution out of texts. It holds them in its automaton, so it can't be
+/// printed; it is made when an answer is whole, and dropped with it.
 pub struct Scrubber {
     needles: Needles,
 }
 
 impl Scrubber {
-    /// A scrubber for `values`, each with its label (`github.token`), and for texts that were made of them (codes, encodings of
-    /// encodings), each with the label of a value in it. Values are cut into lines, leaves and parts; what was made is found as a whole.
+    /// A scrubber for `values`, each with its label (`github.token`), and for texts that were made
+    /// of them (codes, encodings of encodings), each with the label of a value in it. Values are
+    /// cut into lines, leaves and parts; what was made is found as a whole.
     #[must_use]
     pub fn new(values: &[(&str, &str)], made: &[(&str, &str)]) -> Self {
         let mut gathered = sources::collect(values);
@@ -90,13 +93,15 @@ impl Scrubber {
         (scrubbed, places.len())
     }
 
-    /// The value with its strings, keys and numbers scrubbed, and the number of places. A number that holds a secret becomes a string.
+    /// The value with its strings, keys and numbers scrubbed, and the number of places. A number
+    /// that holds a secret becomes a string.
     #[must_use]
     pub fn scrub_json(&self, value: Value) -> (Value, usize) {
         if self.is_empty() { (value, 0) } else { json::scrub(self, value) }
     }
 
-    /// Bytes that are searched in a text and in the texts that undoing encodings makes of it: the work of scrubbing it. For tests.
+    /// Bytes that are searched in a text and in the texts that undoing encodings makes of it: the
+    /// work of scrubbing it. For tests.
     #[doc(hidden)]
     #[must_use]
     pub fn searched_bytes(&self, text: &str) -> usize {
@@ -122,7 +127,8 @@ struct Place {
     label: Label,
 }
 
-/// Joins what overlaps, and parts of one value that touch; the longest part gives the label. Ends never split a character.
+/// Joins what overlaps, and parts of one value that touch; the longest part gives the label. Ends
+/// never split a character.
 fn merge(bytes: &[u8], mut found: Vec<Place>) -> Vec<Place> {
     let continues = |at: usize| bytes.get(at).is_some_and(|byte| byte & 0xc0 == 0x80);
     for place in &mut found {

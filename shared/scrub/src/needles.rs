@@ -1,5 +1,5 @@
-//! The strings that are searched for, and the search: one automaton (Aho and Corasick, 1975), whose work depends on the length of the
-//! text and not on the number or the shape of the strings.
+//! The strings that are searched for, and the search: one automaton (Aho and Corasick, 1975), whose
+//! work depends on the length of the text and not on the number or the shape of the strings.
 
 use std::collections::HashSet;
 use std::hash::BuildHasher as _;
@@ -68,7 +68,8 @@ impl Gathered {
     /// Makes the automaton; the strings are wiped.
     pub(crate) fn into_needles(self) -> Needles {
         let Self { list, owners, labels, .. } = self;
-        // A DFA would take a kilobyte for each byte of the strings; standard semantics report every end of a match.
+        // A DFA would take a kilobyte for each byte of the strings; standard semantics report every
+        // end of a match.
         let automaton = (!list.is_empty()).then(|| {
             let built = NFA::builder()
                 .match_kind(MatchKind::Standard)
@@ -111,8 +112,8 @@ impl Needles {
         }
     }
 
-    /// Reports where strings stand; what overlaps is reported as one, with the label of its longest string. Later reports may overlap
-    /// earlier ones.
+    /// Reports where strings stand; what overlaps is reported as one, with the label of its longest
+    /// string. Later reports may overlap earlier ones.
     pub(crate) fn find(&self, bytes: &[u8], report: &mut dyn FnMut(Range<usize>, Label)) {
         let Some(automaton) = &self.automaton else { return };
         let mut state = automaton.start_state(Anchored::No).expect("the automaton searches anywhere");
@@ -122,7 +123,8 @@ impl Needles {
             if !automaton.is_match(state) {
                 continue;
             }
-            // Of the strings that end here the first is the longest, and the others stand within it.
+            // Of the strings that end here the first is the longest, and the others stand within
+            // it.
             let pattern = automaton.match_pattern(state, 0).as_usize();
             let (length, label) = (self.lengths[pattern], self.owners[pattern]);
             let range = at + 1 - length..at + 1;

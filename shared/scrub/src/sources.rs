@@ -1,11 +1,12 @@
-//! What is searched for: values, their lines, their leaves.
+//! The texts that are searched for: values, their lines, their leaves.
 
 use serde_json::Value;
 use zeroize::Zeroize;
 
 use crate::needles::Gathered;
 
-/// Bytes from which a single segment or parameter of a URL is searched for: shorter ones are mostly words (`services`).
+/// Bytes from which a single segment or parameter of a URL is searched for: shorter ones are mostly
+/// words (`services`).
 const URL_PART_BYTES_MIN: usize = 12;
 
 /// The needles of all values.
@@ -33,7 +34,8 @@ fn add_with_lines(needles: &mut Gathered, label: &str, text: &str) {
     add_url_parts(needles, label, text.trim());
 }
 
-/// Of a value that is a URL (a hook whose path is the secret): what a target sees of it and likes to repeat. Not its host.
+/// Of a value that is a URL (a hook whose path is the secret): what a target sees of it and likes
+/// to repeat. Not its host.
 fn add_url_parts(needles: &mut Gathered, label: &str, text: &str) {
     let Some((_, rest)) =
         text.split_once("://").filter(|(scheme, _)| scheme.bytes().all(|byte| byte.is_ascii_alphanumeric()))
@@ -84,7 +86,7 @@ mod tests {
     use crate::Scrubber;
 
     #[test]
-    fn i1_the_parts_of_a_url_that_a_target_repeats_are_found() {
+    fn the_parts_of_a_url_that_a_target_repeats_are_found_i1() {
         let url =
             "https://user:pa55word9@hooks.example.com/services/T0001/qWeRtYuIoP4567?key=AbCdEfGhIjKl&n=1";
         let scrubber = Scrubber::new(&[("chat.url", url)], &[]);
@@ -98,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn i1_a_value_in_lower_case_is_found() {
+    fn a_value_in_lower_case_is_found_i1() {
         let scrubber = Scrubber::new(&[("a.b", "aBcDeFgHiJ0123")], &[]);
         assert_eq!(scrubber.scrub_text("x-tok-abcdefghij0123: v").0, "x-tok-[secret:a.b]: v");
     }

@@ -96,7 +96,8 @@ fn forms(text: &str) -> Vec<(String, String)> {
     forms
 }
 
-/// What is left of a form when the base64 digits that hold neighbours' bits too are not counted.
+/// Whether the rest of a form is left. The base64 digits that hold neighbours' bits too are not
+/// counted.
 fn left(form: &str, scrubbed: &str) -> bool {
     let middle: String =
         form.trim_end_matches('=').chars().skip(6).take(form.chars().count().max(18) - 14).collect();
@@ -310,7 +311,8 @@ fn marks_are_those_of_brute_force() {
         (state >> 33) % below
     };
     for round in 0..20_000 {
-        // Two letters that no encoding knows, so that strings overlap in every way and nothing is undone.
+        // Two letters that no encoding knows, so that strings overlap in every way and nothing is
+        // undone.
         let mut word =
             |bytes: u64| (0..bytes).map(|_| if random(2) == 0 { '#' } else { '.' }).collect::<String>();
         let mut lengths = 8 + round % 5;

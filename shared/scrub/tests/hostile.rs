@@ -1,4 +1,5 @@
-//! Values and texts that were made to cost much: the work is counted in bytes that are searched, and the memory at its peak.
+//! Values and texts that were made to cost much: the work is counted in bytes that are searched,
+//! and the memory at its peak.
 //!
 //! `cargo test -p scrub --test hostile -- --nocapture` prints the table.
 
@@ -39,7 +40,8 @@ fn hostile_values_and_texts_cost_what_plain_ones_do() {
     let plain = "the quick brown fox, ".repeat(MIB / 21);
     check("a plain text", &value(40), &plain, 2, 8 * MIB);
 
-    // 25.6 s for each MiB with one comparison for each string that a window of eight bytes could begin.
+    // 25.6 s for each MiB with one comparison for each string that a window of eight bytes could
+    // begin.
     let lines: String = (0..5_000).map(|line| format!("aaaaaaaaaaaa{line:05}\n")).collect();
     check("5,000 strings of one prefix", &[lines], &"a".repeat(MIB), 8, 32 * MIB);
 

@@ -5,7 +5,8 @@ use serde_json::Value;
 
 use crate::part::Part;
 
-/// A field of a configuration that holds secrets: `{"path": "/headers/0/value", "parts": ["Bearer ", {"secret": ["github", "token"]}]}`.
+/// A field of a configuration that holds secrets: `{"path": "/headers/0/value", "parts": ["Bearer
+/// ", {"secret": ["github", "token"]}]}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SecretField {
@@ -15,12 +16,14 @@ pub struct SecretField {
     pub parts: Vec<Part>,
 }
 
-/// What is stored is not what this version writes. It may be what another version writes: the execution is given back, not failed.
+/// The stored parts are not such as this version writes. Another version may write them: the
+/// execution is given back, not failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the stored parts can't be read by this version of sealflow")]
 pub struct Unreadable;
 
-/// Reads the stored list. Nothing in it is trusted: two fields for one place, or one within another, are refused.
+/// Reads the stored list. Nothing in it is trusted: two fields for one place, or one within
+/// another, are refused.
 ///
 /// # Errors
 /// [`Unreadable`].
@@ -31,7 +34,8 @@ pub fn read_fields(stored: &Value) -> Result<Vec<SecretField>, Unreadable> {
     let overlap = |pair: &[&str]| {
         pair[1].strip_prefix(pair[0]).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
-    // What begins with a pointer and a slash need not stand right behind it: `/a`, `/a-b`, `/a/b`.
+    // A path that begins with another and a slash need not stand right behind it: `/a`, `/a-b`,
+    // `/a/b`.
     let is_within = |path: &str| {
         path.match_indices('/').any(|(at, _)| at > 0 && paths.binary_search(&&path[..at]).is_ok())
     };

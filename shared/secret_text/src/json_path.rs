@@ -7,7 +7,8 @@ use zeroize::Zeroizing;
 
 use crate::part::Step;
 
-/// The text, number or boolean at the end of `path`; None where the text is no JSON or has no such place.
+/// The text, number or boolean at the end of `path`; None where the text is no JSON or has no such
+/// place.
 pub(crate) fn follow(text: &str, path: &[Step]) -> Option<Zeroizing<String>> {
     let mut at: &RawValue = serde_json::from_str(text).ok()?;
     for step in path {

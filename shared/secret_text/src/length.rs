@@ -5,7 +5,8 @@ use crate::request_part::RequestPart;
 
 /// Bytes of the values that one execution opens, together.
 pub const OPENED_BYTES_MAX: usize = 96 * 1024;
-/// Bytes of the texts of one execution that hold secrets, each value counted at the largest size that it could be rendered to.
+/// Bytes of the texts of one execution that hold secrets, each value counted at the largest size
+/// that it could be rendered to.
 pub const RENDERED_BYTES_MAX: usize = 512 * 1024;
 
 /// Bytes of the longest form of an instant.
@@ -22,13 +23,15 @@ pub trait Secrets {
     }
 }
 
-/// The most bytes that `parts` can render to, by the lengths of the values and not by their characters.
+/// The most bytes that `parts` can render to, by the lengths of the values and not by their
+/// characters.
 #[must_use]
 pub fn rendered_bytes_max(parts: &[Part], secrets: &dyn Secrets) -> usize {
     parts.iter().fold(0, |sum: usize, part| sum.saturating_add(part_bytes(part, secrets)))
 }
 
-/// The most bytes of a URL of `parts` as a parser writes it, which encodes what is no plain character.
+/// The most bytes of a URL of `parts` as a parser writes it, which encodes what is no plain
+/// character.
 #[must_use]
 pub fn url_bytes_max(parts: &[Part], secrets: &dyn Secrets) -> usize {
     let bytes = |part: &Part| match part {

@@ -14,9 +14,9 @@ pub const PATH_STEPS_MAX: usize = 20;
 /// A part of a text. It holds references and known text, never a value.
 ///
 /// As JSON: `"text"`, `{"secret": ["name", "key"]}`, `{"sent_at": "unix"}`, `{"request": "body"}`,
-/// `{"op": "base64", "parts": […]}`, and
-/// `{"op": "hmac", "algorithm": "sha256", "format": "hex", "key": […], "parts": […]}`. A reference may have `"from": "base64"` and a
-/// `"path"` into its JSON.
+/// `{"op": "base64", "parts": […]}`, and `{"op": "hmac", "algorithm": "sha256", "format": "hex",
+/// "key": […], "parts": […]}`. A reference may have `"from": "base64"` and a `"path"` into its
+/// JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "Wire", try_from = "Wire")]
 pub enum Part {

@@ -47,8 +47,8 @@ pub enum Context {
     UserName,
     /// A line that goes with a request that is made: codes in it may be over [`Part::Request`].
     Signature,
-    /// A key that signs: one secret as it is, or a text out of its JSON. With anything beside it or around it, whether the whole is a
-    /// key could be made to tell of the secret, letter by letter.
+    /// A key that signs: one secret as it is, or a text out of its JSON. With anything beside it or
+    /// around it, whether the whole is a key could be made to tell of the secret, letter by letter.
     Key,
     /// A text of any characters, such as a body, or one that is encoded as a whole.
     Free,
@@ -63,9 +63,10 @@ pub struct Refused;
 pub struct Rendered {
     /// The text.
     pub text: Zeroizing<String>,
-    /// Texts that were made of secrets and in which no value is found by undoing one encoding: codes, and outcomes of an encoding of an
-    /// encoding, at each level. The scrubber searches for them whole. What was made of values that are too short to be searched for is
-    /// none of them; what would be made of such a value and of a longer one is refused.
+    /// Texts that were made of secrets and in which no value is found by undoing one encoding:
+    /// codes, and outcomes of an encoding of an encoding, at each level. The scrubber searches for
+    /// them whole. What was made of values that are too short to be searched for is none of them;
+    /// what would be made of such a value and of a longer one is refused.
     pub made: Vec<Made>,
     /// Texts that were taken out of values by a path, for the scrubber as values.
     pub leaves: Vec<Made>,
@@ -104,7 +105,7 @@ pub fn render(
     Ok(Rendered { text, made, leaves, value_bytes })
 }
 
-/// What a value is asked before it is placed.
+/// The questions about a value before it is placed.
 #[derive(Clone, Copy, Default)]
 struct Questions {
     no_controls: bool,
@@ -130,7 +131,7 @@ impl Questions {
         }
     }
 
-    /// What is left to ask below an encoding.
+    /// The questions that are left below an encoding.
     fn under(self, encoding: Encoding) -> Self {
         match encoding {
             Encoding::Xml => self,
@@ -163,7 +164,8 @@ struct Renderer<'a> {
     lengths: Lengths,
 }
 
-/// Whether there are values among several that are long enough to be searched for, and such that are not.
+/// Whether there are values among several that are long enough to be searched for, and such that
+/// are not.
 #[derive(Clone, Copy, Default)]
 struct Lengths {
     is_some_long: bool,
@@ -225,8 +227,9 @@ impl Renderer<'_> {
     /// Notes what was made of the secrets in `parts`.
     ///
     /// # Errors
-    /// Where a value that is too short to be searched for is in it beside a longer one: searched for, it would confirm guesses of the short
-    /// one, and not searched for, it would give the longer one away.
+    /// Where a value that is too short to be searched for is in it beside a longer one: searched
+    /// for, it would confirm guesses of the short one, and not searched for, it would give the
+    /// longer one away.
     fn note(&mut self, parts: &[Part], text: &str) -> Result<(), Refused> {
         let Some(label) = label(parts) else { return Ok(()) };
         match self.lengths {
@@ -244,7 +247,8 @@ impl Renderer<'_> {
         self.value_bytes.push(bytes);
     }
 
-    /// Notes a text that was taken out of a value: what the scrubber cuts the value into need not have it.
+    /// Notes a text that was taken out of a value: what the scrubber cuts the value into need not
+    /// have it.
     fn note_leaf(&mut self, reference: &Reference, leaf: &str) {
         if !reference.is_whole() {
             let label = format!("{}.{}", reference.name, reference.key);
@@ -339,8 +343,9 @@ impl Encoding {
     }
 }
 
-/// Whether a text that is made of values of these lengths may be searched for: one in which a value too short to be searched for stands
-/// beside a longer one would confirm guesses of the short one, and not searched for, it would give the longer one away.
+/// Whether a text that is made of values of these lengths may be searched for: one in which a value
+/// too short to be searched for stands beside a longer one would confirm guesses of the short one,
+/// and not searched for, it would give the longer one away.
 #[must_use]
 pub fn hides_no_value(value_bytes: &[usize]) -> bool {
     let mut lengths = Lengths::default();

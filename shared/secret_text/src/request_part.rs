@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A part of a request. It stands in the data of a code and nowhere else: what other fields placed there must not move (I1).
+/// A part of a request. It stands in the data of a code and nowhere else: what other fields placed
+/// there must not move (I1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RequestPart {

@@ -1,8 +1,8 @@
 //! Fields as the version before stored them: expressions that were left to evaluate.
 //!
-//! What they were made of (texts, references, `+`, encodings, base64, lists and maps) is read as parts, so that executions that were
-//! pending while sealflow was upgraded go on. Everything else would have to look at a secret. To be deleted one release after the one
-//! that came with parts.
+//! What they were made of (texts, references, `+`, encodings, base64, lists and maps) is read as
+//! parts, so that executions that were pending while sealflow was upgraded go on. Everything else
+//! would have to look at a secret. To be deleted one release after the one that came with parts.
 
 use serde_json::{Map, Value};
 
@@ -12,7 +12,8 @@ use crate::part::{Encoding, NESTING_MAX, Part, Reference, append};
 /// Nodes of one field.
 const NODES_MAX: usize = 5_000;
 
-/// Reads residuals, `[{"path", "expr", "refs"}]`, and puts the structures that hold secrets into the configuration.
+/// Reads residuals, `[{"path", "expr", "refs"}]`, and puts the structures that hold secrets into
+/// the configuration.
 ///
 /// # Errors
 /// [`Unreadable`] where they are none, or would have to look at a secret.
@@ -30,7 +31,7 @@ pub fn read_residuals(stored: &Value, configuration: &mut Value) -> Result<Vec<S
     if (0..stored.len()).any(is_twice) { Err(Unreadable) } else { Ok(fields) }
 }
 
-/// What a node came to.
+/// The result of a node.
 enum Made {
     Known(Value),
     Parts(Vec<Part>),

@@ -1,10 +1,11 @@
-//! What people see where a secret goes: the reference that the author wrote.
+//! The text that people see where a secret goes: the reference that the author wrote.
 
 use std::fmt::Write as _;
 
 use crate::part::{Encoding, Part, Reference, Step};
 
-/// Parts as a template: known text as it is, everything else in `{{ }}`. It is never read as a template again (I2).
+/// Parts as a template: known text as it is, everything else in `{{ }}`. It is never read as a
+/// template again (I2).
 #[must_use]
 pub fn show(parts: &[Part]) -> String {
     let mut shown = String::new();

@@ -2,7 +2,10 @@ use std::error::Error as _;
 
 use tokio_postgres::error::SqlState;
 
-/// What went wrong in the database, named for what the caller does about it.
+/// SQLSTATE of a transaction that was rolled back for no reason of its own.
+pub(crate) const ROLLED_BACK: &str = "40000";
+
+/// An error of the database, named for the caller's answer to it.
 ///
 /// `Display` never has the server's text, for its details quote values.
 #[derive(Debug, thiserror::Error)]
@@ -19,7 +22,8 @@ pub enum StoreError {
         /// The SQLSTATE, when the server gave one.
         sqlstate: Option<String>,
     },
-    /// The server refused what was written (SQLSTATE class 22, 23 or 54): the record is bad, others may be good.
+    /// The server refused what was written (SQLSTATE class 22, 23 or 54): the record is bad, others
+    /// may be good.
     #[error("the database refused the data{}", sqlstate_note(.sqlstate))]
     Rejected {
         /// The SQLSTATE.
@@ -27,7 +31,7 @@ pub enum StoreError {
         /// The constraint, when one was broken.
         constraint: Option<String>,
     },
-    /// What was read is not what was written.
+    /// The data that was read is not the data that was written.
     #[error("a row holds what this version can't read: {0}")]
     Corrupt(&'static str),
     /// The statement or the role is wrong: a bug or a missing grant.
@@ -52,8 +56,9 @@ impl StoreError {
         matches!(self, Self::Unavailable { .. })
     }
 
-    /// Whether something of ours failed, and nothing that a record has done: the database is away, has no room, or is not as this code
-    /// needs it. A statement that took too long is none of these, for the record may be why.
+    /// Whether something of ours failed, and nothing that a record has done: the database is away,
+    /// has no room, or is not as this code needs it. A statement that took too long is none of
+    /// these, for the record may be why.
     #[must_use]
     pub fn is_infrastructure(&self) -> bool {
         match self {
@@ -69,11 +74,11 @@ impl StoreError {
 
     /// Whether the transaction lost against another and is to be run again at once.
     pub(crate) fn is_serialization_failure(&self) -> bool {
-        matches!(self, Self::Unavailable { sqlstate: Some(code) } if code == "40001" || code == "40P01" || code == crate::tx::ROLLED_BACK)
+        matches!(self, Self::Unavailable { sqlstate: Some(code) } if code == "40001" || code == "40P01" || code == ROLLED_BACK)
     }
 
-    /// Whether the connection is gone: nothing was answered, or the server's last word was that it ends the session (class 57, but for
-    /// a statement that was cancelled).
+    /// Whether the connection is gone: nothing was answered, or the server's last word was that it
+    /// ends the session (class 57, but for a statement that was cancelled).
     pub(crate) fn is_lost_connection(&self) -> bool {
         let Self::Unavailable { sqlstate } = self else { return false };
         sqlstate
@@ -81,7 +86,8 @@ impl StoreError {
             .is_none_or(|code| matches!(code.as_str(), "57P01" | "57P02" | "57P03" | "57P05" | "25P03"))
     }
 
-    /// Whether the server doesn't know a prepared statement any more, or what it gives has other types since: it has not run.
+    /// Whether the server doesn't know a prepared statement any more, or what it gives has other
+    /// types since: it has not run.
     pub(crate) fn is_stale_statement(&self) -> bool {
         matches!(self, Self::Unavailable { sqlstate: Some(code) } if code == UNKNOWN_STATEMENT || code == STALE_PLAN)
     }
@@ -103,7 +109,8 @@ impl StoreError {
 const QUERY_CANCELED: &str = "57014";
 /// SQLSTATE of a prepared statement that the server doesn't know.
 const UNKNOWN_STATEMENT: &str = "26000";
-/// SQLSTATE of a plan whose result has changed its types, which is that of anything that the server doesn't do; the routine tells.
+/// SQLSTATE of a plan whose result has changed its types, which is that of anything that the server
+/// doesn't do; the routine tells.
 const STALE_PLAN: &str = "0A000";
 const STALE_PLAN_ROUTINE: &str = "RevalidateCachedQuery";
 
@@ -116,7 +123,8 @@ pub(crate) fn statement_name(sql: &str) -> &str {
 }
 
 impl StoreError {
-    /// The error of a statement. A refusal is logged with the statement's name, for it is a bug or a missing grant of ours.
+    /// The error of a statement. A refusal is logged with the statement's name, for it is a bug or
+    /// a missing grant of ours.
     pub(crate) fn of_statement(sql: &str, error: tokio_postgres::Error) -> Self {
         let error = Self::from(error);
         if let Self::Refused { sqlstate } = &error
@@ -146,7 +154,8 @@ impl From<tokio_postgres::Error> for StoreError {
         tracing::debug!(sqlstate, "database error");
         let class = &db.code().code()[..2];
         match class {
-            // Another transaction won, the server is going away or has no room, a time-out or a lock.
+            // Another transaction won, the server is going away or has no room, a time-out or a
+            // lock.
             "40" | "53" | "57" | "58" | "08" | "25" => Self::Unavailable { sqlstate },
             _ if db.code().code() == UNKNOWN_STATEMENT => Self::Unavailable { sqlstate },
             _ if db.code().code() == STALE_PLAN && db.routine() == Some(STALE_PLAN_ROUTINE) => {

@@ -1,12 +1,14 @@
-//! The webhook function's statements: know a webhook, take an event.
+//! The beginning of runs: know a webhook, take an event of any trigger.
+
+use std::time::Duration;
 
 use domain::ids::{EventId, ItemId, OrganizationId, WebhookId, WorkflowId};
+use domain::root::PlannedRoot;
 use domain::webhook::Authentication;
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio_postgres::types::Type;
 
-use crate::builder::collect;
 use crate::types::{column, word};
 use crate::{Store, StoreError};
 
@@ -33,7 +35,7 @@ pub struct StoredWebhook {
     pub deduplication_header: Option<String>,
     /// The sealed signing key.
     pub signing_keys: Option<Vec<u8>>,
-    /// The name of its entry; any other entry is the previous key.
+    /// The name of its entry.
     pub current_key_name: Option<String>,
     /// The sealed signing key before a rotation.
     pub previous_signing_keys: Option<Vec<u8>>,
@@ -41,7 +43,7 @@ pub struct StoredWebhook {
     pub token_sha256: Option<Vec<u8>>,
     /// SHA-256 of the token before a rotation.
     pub previous_token_sha256: Option<Vec<u8>>,
-    /// Until when the previous key or token is taken.
+    /// Until when the previous key or token is accepted.
     pub previous_until: Option<Timestamp>,
     /// `workflows.name`
     pub workflow_name: String,
@@ -95,123 +97,102 @@ pub async fn load_webhook(store: &Store, address: &str) -> Result<Option<StoredW
     }))
 }
 
-/// A root event with the items that it becomes.
-#[derive(Clone, Debug)]
-pub struct NewRootEvent<'a> {
+/// A run that begins: the event of a trigger, planned with one version of the definition, and the
+/// items that it becomes.
+#[derive(Clone, Copy, Debug)]
+pub struct NewRun<'a> {
     /// `workflow_events.id`, which is the run's id too.
-    pub id: EventId,
-    /// The webhook, as the instance knows it.
-    pub webhook: &'a StoredWebhook,
-    /// What happened.
+    pub event_id: EventId,
+    /// The tenant.
+    pub organization_id: OrganizationId,
+    /// The workflow.
+    pub workflow_id: WorkflowId,
+    /// `workflows.version` that the targets are of.
+    pub version_planned: i64,
+    /// The trigger node.
+    pub node_id: &'a str,
+    /// The plan of its trigger.
+    pub planned: &'a PlannedRoot,
+    /// The data of the event.
     pub data: &'a Value,
-    /// The run's name.
-    pub custom_name: Option<&'a str>,
-    /// Targets with the ids of their items.
-    pub targets: &'a [(String, ItemId)],
+    /// The ids of the items, one for each target.
+    pub item_ids: &'a [ItemId],
     /// How often sealflow has called sealflow on the way here.
     pub hops: i32,
-    /// The sender's key.
+    /// The delivery, where a webhook took the event.
+    pub delivery: Option<WebhookDelivery<'a>>,
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// A delivery to a webhook.
+#[derive(Clone, Copy, Debug)]
+pub struct WebhookDelivery<'a> {
+    /// `webhooks.id`
+    pub webhook_id: WebhookId,
+    /// `webhooks.version`, as the instance knows it.
+    pub version: i64,
+    /// The sender's key, by which a delivery is known again.
     pub deduplication_key: Option<&'a str>,
 }
 
-/// What became of a delivery.
+/// The result of [`begin_run`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Intake {
-    /// It is an event now.
-    Taken,
+pub enum BeginOutcome {
+    /// The run is committed with its event and its items. Its time-out comes after so long, if it
+    /// has one and has not ended already.
+    Begun(Option<Duration>),
     /// The sender's key was seen before: this is the first event's id.
     Duplicate(EventId),
-    /// What the instance knows of the webhook is out of date: reload it once.
-    Stale,
+    /// The workflow has another version than the planned one or was deleted, or the webhook has:
+    /// load it and plan again, once.
+    Outdated,
     /// A target has as many waiting items as are allowed.
     Full,
 }
 
-/// Takes an event: deduplication row, event and items in one statement, only where webhook and workflow are still as the instance
-/// knows them and the organization lives.
+/// Begins a run, whatever trigger took its event: the sender's key, the event, the run and its
+/// items in one transaction, where what was planned with still holds. To do it again does nothing.
 ///
 /// # Errors
-/// See [`StoreError`].
-pub async fn take_webhook_event(
-    store: &Store,
-    event: &NewRootEvent<'_>,
-    now: Timestamp,
-) -> Result<Intake, StoreError> {
+/// [`StoreError::Rejected`] when the data can't be stored.
+pub async fn begin_run(store: &Store, run: &NewRun<'_>) -> Result<BeginOutcome, StoreError> {
+    let delivery = run.delivery;
     let rows = store
         .query(
-            TAKE_EVENT,
+            "/* begin_run */
+             SELECT outcome, first_event_id, due_seconds FROM begin_run($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
             &[
-                (&event.webhook.id, Type::UUID),
-                (&event.webhook.version, Type::INT8),
-                (&event.webhook.workflow_version, Type::INT8),
-                (&event.deduplication_key, Type::TEXT),
-                (&event.id, Type::UUID),
-                (&now, Type::TIMESTAMPTZ),
-                (&event.data, Type::JSONB),
-                (&event.custom_name, Type::TEXT),
-                (&event.hops, Type::INT4),
-                (&collect(event.targets, |(node_id, _)| node_id.as_str()), Type::TEXT_ARRAY),
-                (&collect(event.targets, |(_, item_id)| *item_id), Type::UUID_ARRAY),
+                (&run.organization_id, Type::UUID),
+                (&run.workflow_id, Type::UUID),
+                (&run.version_planned, Type::INT8),
+                (&run.node_id, Type::TEXT),
+                (&run.event_id, Type::UUID),
+                (&run.planned.channel, Type::TEXT),
+                (&run.planned.event_type, Type::TEXT),
+                (&run.data, Type::JSONB),
+                (&run.planned.run_name, Type::TEXT),
+                (&run.hops, Type::INT4),
+                (&run.planned.targets, Type::TEXT_ARRAY),
+                (&run.item_ids, Type::UUID_ARRAY),
+                (&run.now, Type::TIMESTAMPTZ),
+                (&delivery.map(|delivery| delivery.webhook_id), Type::UUID),
+                (&delivery.map(|delivery| delivery.version), Type::INT8),
+                (&delivery.and_then(|delivery| delivery.deduplication_key), Type::TEXT),
                 (&f64::from(domain::limits::DEDUPLICATION_HOURS), Type::FLOAT8),
             ],
         )
         .await?;
-    let row = rows.first().ok_or(StoreError::Corrupt("take_webhook_event"))?;
-    let (is_live, is_full): (bool, bool) = (column(row, "is_live")?, column(row, "is_full")?);
-    let first_event_id: Option<EventId> = column(row, "first_event_id")?;
-    Ok(match first_event_id {
-        _ if !is_live => Intake::Stale,
-        _ if is_full => Intake::Full,
-        Some(first) if first != event.id => Intake::Duplicate(first),
-        _ => Intake::Taken,
-    })
+    let row = rows.first().ok_or(StoreError::Corrupt("begin_run"))?;
+    match column::<&str>(row, "outcome")? {
+        "begun" => {
+            let seconds: Option<f64> = column(row, "due_seconds")?;
+            let seconds = seconds.filter(|_| !run.planned.targets.is_empty());
+            Ok(BeginOutcome::Begun(seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())))
+        }
+        "duplicate" => Ok(BeginOutcome::Duplicate(column(row, "first_event_id")?)),
+        "outdated" => Ok(BeginOutcome::Outdated),
+        "full" => Ok(BeginOutcome::Full),
+        _ => Err(StoreError::Corrupt("begin_run")),
+    }
 }
-
-/// An event that is there already is its own of a first try whose answer was lost. Of a deduplication row DO NOTHING would return no
-/// first id, so the conflict updates the row to what it was, or takes it over once it is too old.
-const TAKE_EVENT: &str = "/* take_webhook_event */
-    WITH live AS (
-        SELECT h.id, h.workflow_id, h.node_id, w.organization_id, w.timeout_seconds
-        FROM webhooks h
-        JOIN workflows w ON w.id = h.workflow_id AND w.version = $3 AND coalesce(w.deleted_at, 'infinity') = 'infinity'
-        JOIN organizations o ON o.id = w.organization_id AND o.deleted_at IS NULL
-        WHERE h.id = $1 AND h.version = $2 AND coalesce(h.deleted_at, 'infinity') = 'infinity'),
-    target AS (
-        SELECT live.workflow_id, t.node_id, n.generation, n.concurrency_key, n.items_full, t.item_id
-        FROM live CROSS JOIN unnest($10, $11) AS t (node_id, item_id)
-        CROSS JOIN LATERAL (
-            SELECT n.generation, n.concurrency_key, n.items_full FROM workflow_nodes n
-            WHERE n.workflow_id = live.workflow_id AND n.node_id = t.node_id OFFSET 0) n),
-    open AS (
-        SELECT live.* FROM live WHERE NOT EXISTS (SELECT FROM target WHERE items_full)),
-    first AS (
-        INSERT INTO webhook_deduplications AS known (webhook_id, key, event_id, created_at)
-        SELECT open.id, $4, $5, $6 FROM open WHERE $4 IS NOT NULL
-        ON CONFLICT (webhook_id, key) DO UPDATE SET
-            event_id = CASE WHEN known.created_at < $6 - make_interval(secs => $12 * 3600) THEN excluded.event_id ELSE known.event_id END,
-            created_at = CASE WHEN known.created_at < $6 - make_interval(secs => $12 * 3600) THEN excluded.created_at ELSE known.created_at END
-        RETURNING event_id),
-    taken AS (
-        SELECT open.* FROM open WHERE $4 IS NULL OR EXISTS (SELECT FROM first WHERE event_id = $5)),
-    event AS (
-        INSERT INTO workflow_events (id, workflow_id, node_id, root_event_id, run_id, channel, type, data, custom_name, targets, depth,
-            hops, created_at)
-        SELECT $5, taken.workflow_id, taken.node_id, $5, $5, 'default', 'webhook', $7, $8, $10, 1, $9, $6 FROM taken
-        ON CONFLICT (id) DO NOTHING
-        RETURNING id, root_event_id, run_id),
-    run AS (
-        INSERT INTO workflow_runs (id, organization_id, workflow_id, workflow_version, node_id, root_event_id, path, name, state, result,
-            due_at, created_at, updated_at, finished_at)
-        SELECT $5, taken.organization_id, taken.workflow_id, $3, taken.node_id, $5, ARRAY[$5], $8, begun.state, begun.result,
-            now() + make_interval(secs => taken.timeout_seconds), $6, $6, CASE WHEN begun.state = 'finished' THEN $6 END
-        FROM event CROSS JOIN taken CROSS JOIN (
-            SELECT CASE WHEN cardinality($10) = 0 THEN 'finished' ELSE 'running' END AS state,
-                CASE WHEN cardinality($10) = 0 THEN 'passed' END AS result) begun),
-    item AS (
-        INSERT INTO workflow_node_queue_items (id, workflow_id, node_id, root_event_id, run_id, event_id, node_generation,
-            concurrency_key, created_at, last_sent_at)
-        SELECT target.item_id, target.workflow_id, target.node_id, event.root_event_id, event.run_id, event.id, target.generation,
-            CASE WHEN target.concurrency_key IS NULL THEN '' END, $6, $6
-        FROM event CROSS JOIN target)
-    SELECT EXISTS (SELECT FROM live) AS is_live, EXISTS (SELECT FROM target WHERE items_full) AS is_full,
-        (SELECT event_id FROM first) AS first_event_id";

@@ -10,8 +10,8 @@ use tokio_postgres::types::{FromSql, Json, Type};
 
 use crate::StoreError;
 
-/// A `jsonb` column as text. Read, it takes up to a hundred times as much memory; so it is read where it is looked at, and let go. Cheap
-/// to clone.
+/// A `jsonb` column as text. Read, it takes up to a hundred times as much memory; so it is read
+/// where it is looked at, and let go. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct JsonText(Arc<RawValue>);
 
@@ -28,9 +28,16 @@ impl JsonText {
     /// The value.
     ///
     /// # Errors
-    /// [`StoreError::Corrupt`] where it holds a number that is none of ours: Postgres takes larger ones.
+    /// [`StoreError::Corrupt`] where it holds a number that is none of ours: Postgres takes larger
+    /// ones.
     pub fn read(&self) -> Result<Value, StoreError> {
         serde_json::from_str(self.0.get()).map_err(|_| StoreError::Corrupt("json"))
+    }
+
+    /// Whether it is a list without values.
+    #[must_use]
+    pub fn is_empty_list(&self) -> bool {
+        self.0.get() == "[]"
     }
 
     /// Its length.

@@ -1,4 +1,5 @@
-//! The rewrap function's statements: read sealed bytes in order, and replace those that nobody changed meanwhile.
+//! The rewrap function's statements: read sealed bytes in order, and replace those that nobody
+//! changed meanwhile.
 
 use domain::ids::OrganizationId;
 use tokio_postgres::types::Type;
@@ -34,8 +35,8 @@ pub struct SealedRow {
     pub data: Vec<u8>,
 }
 
-/// The rows that come next after `after` (None: the first ones), by id; empty when there is none. Deleted webhooks that still have keys
-/// are among them.
+/// The rows that come next after `after` (None: the first ones), by id; empty when there is none.
+/// Deleted webhooks that still have keys are among them.
 ///
 /// # Errors
 /// See [`StoreError`].
@@ -61,7 +62,8 @@ pub async fn next_sealed_rows(
         .collect()
 }
 
-/// A statement that reads `id`, `organization_id`, `data` of what comes after $1 by id: $2 rows at most, and $3 bytes but for the first.
+/// A statement that reads `id`, `organization_id`, `data` of what comes after $1 by id: $2 rows at
+/// most, and $3 bytes but for the first.
 macro_rules! next_sealed_sql {
     ($name:literal, $candidates:literal) => {
         concat!(
@@ -99,7 +101,8 @@ fn select(sealed: SealedColumn) -> &'static str {
     }
 }
 
-/// Replaces the sealed bytes of a row, unless they are no longer `row.data`: whether it did. Times and versions stay, for the values do.
+/// Replaces the sealed bytes of a row, unless they are no longer `row.data`: whether it did. Times
+/// and versions stay, for the values do.
 ///
 /// # Errors
 /// See [`StoreError`].

@@ -1,21 +1,25 @@
 //! Stopping a run: nothing new of it starts, and what waits or is pending ends, in rounds.
 
 use domain::function::Actor;
-use domain::ids::{ExecutionId, RunId};
+use domain::ids::{ExecutionId, OrganizationId, RunId};
 use domain::limits::{RUN_EXECUTIONS_MAX, STOP_ROUND_ROWS_MAX};
+use domain::message::Message;
 use domain::run::RunStop;
 use jiff::Timestamp;
 use tokio_postgres::types::Type;
 
 use crate::builder::{FIND_FREED, FreedSlot, freed_slot, node_key};
-use crate::runs::settle_runs;
+use crate::held_causes::{HeldWake, cause_stopped};
+use crate::settle::settle_runs;
 use crate::types::column;
 use crate::{Store, StoreError, Tx};
 
-/// Writes into a run's row that it is to end, if it still runs. A transaction of its own that locks nothing else.
+/// Writes into a run's row that it is to end, if it still runs. A transaction of its own that locks
+/// nothing else.
 ///
-/// It waits for builders that are at work on the run: each has a lock of the row before it reads whether the run was stopped. What they write
-/// is there when [`end_stopped_run`] looks, and whoever comes later sees the stop.
+/// It waits for builders that are at work on the run: each has a lock of the row before it reads
+/// whether the run was stopped. What they write is there when [`end_stopped_run`] looks, and
+/// whoever comes later sees the stop.
 ///
 /// # Errors
 /// See [`StoreError`].
@@ -47,16 +51,18 @@ pub async fn stop_run(
         .await
 }
 
-const LOCK: &str = "/* stop_run: lock */ SELECT id FROM workflow_runs WHERE id = $1::uuid FOR UPDATE";
+pub(crate) const LOCK: &str =
+    "/* stop_run: lock */ SELECT id FROM workflow_runs WHERE id = $1::uuid FOR UPDATE";
 
-/// The time-out of a run that was redriven meanwhile is another one.
-const STOP: &str = "/* stop_run */
+/// The time-out of a run that was redriven meanwhile is another one. It may have come while the
+/// lock was waited for.
+pub(crate) const STOP: &str = "/* stop_run */
     UPDATE workflow_runs SET stop = $2::text, stopped_by = $3::text, updated_at = $4::timestamptz
-    WHERE id = $1::uuid AND coalesce(state, '') = 'running' AND stop IS NULL AND ($2 <> 'timeout' OR due_at <= now())";
+    WHERE id = $1::uuid AND coalesce(state, '') = 'running' AND stop IS NULL AND ($2 <> 'timeout' OR due_at <= statement_timestamp())";
 
-/// Ends what is open of a stopped run, round by round, until there is nothing more that a round could end: what is at work ends by itself.
-/// Returns slots that are free now and that somebody waits for: the caller wakes the builder for them. `next_id` makes the ids of the
-/// executions that waiting items become.
+/// Ends what is open of a stopped run, round by round, until there is nothing more that a round
+/// could end: what is at work ends by itself. Held executions get a cause, and end by their wakes.
+/// `next_id` makes the ids of the executions that waiting items become.
 ///
 /// # Errors
 /// See [`StoreError`]; the rounds before it stay, and the sweeper goes on.
@@ -65,42 +71,74 @@ pub async fn end_stopped_run(
     run_id: RunId,
     next_id: &(dyn Fn() -> ExecutionId + Sync),
     now: Timestamp,
-) -> Result<Vec<FreedSlot>, StoreError> {
-    let mut freed = Vec::new();
+) -> Result<StoppedRun, StoreError> {
+    let mut stopped = StoppedRun::default();
     for _ in 0..STOP_ROUNDS {
         let ids: Vec<ExecutionId> = (0..STOP_ROUND_ROWS_MAX).map(|_| next_id()).collect();
         let ids = &ids;
         let work = |tx| async move { end_round(&tx, run_id, ids, now).await };
         let mut round = match store.run_tx("end_stopped_run", work).await {
             Ok(round) => round,
-            // What the rounds before have freed is to be woken for all the same.
-            Err(error) if !freed.is_empty() => {
+            // The rounds before have left wakes, which are to be sent all the same.
+            Err(error) if !stopped.is_empty() => {
                 tracing::warn!(%error, %run_id, "a stop broke off; the sweeper goes on");
-                return Ok(freed);
+                return Ok(stopped);
             }
             Err(error) => return Err(error),
         };
-        freed.append(&mut round.freed);
+        stopped.freed.append(&mut round.freed);
+        stopped.held.append(&mut round.held);
         if !round.is_full {
-            return Ok(freed);
+            return Ok(stopped);
         }
     }
     tracing::warn!(%run_id, "a stopped run has more open than its rounds end; the sweeper goes on");
-    Ok(freed)
+    Ok(stopped)
+}
+
+/// The wakes that the rounds of a stop leave to their caller.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoppedRun {
+    /// Slots that are free now and that somebody waits for.
+    pub freed: Vec<FreedSlot>,
+    /// Held executions that are to end.
+    pub held: Vec<HeldWake>,
+}
+
+impl StoppedRun {
+    fn is_empty(&self) -> bool {
+        self.freed.is_empty() && self.held.is_empty()
+    }
+
+    /// The wakes, each with its organization.
+    pub fn wakes(&self) -> impl Iterator<Item = (OrganizationId, Message)> {
+        wakes_of(&self.freed, &self.held)
+    }
+}
+
+/// The wakes for slots that are free now and for held executions that are to end, each with its
+/// organization.
+pub(crate) fn wakes_of<'a>(
+    freed: &'a [FreedSlot],
+    held: &'a [HeldWake],
+) -> impl Iterator<Item = (OrganizationId, Message)> + use<'a> {
+    let freed = freed.iter().map(|slot| (slot.organization_id, slot.wake()));
+    freed.chain(held.iter().map(|held| (held.organization_id, held.wake())))
 }
 
 /// Rounds of one call: what a run at its limit may have open.
 const STOP_ROUNDS: i64 = RUN_EXECUTIONS_MAX / STOP_ROUND_ROWS_MAX + 1;
 
-/// What one round did.
+/// The outcome of one round.
 struct Round {
     /// Whether there may be more.
     is_full: bool,
     freed: Vec<FreedSlot>,
+    held: Vec<HeldWake>,
 }
 
 async fn end_round(tx: &Tx, run_id: RunId, ids: &[ExecutionId], now: Timestamp) -> Result<Round, StoreError> {
-    let (_, locked, _, items) = futures_util::try_join!(
+    let (_, locked, _, items, held) = futures_util::try_join!(
         tx.query_with(LOCK_NODES, [(&run_id, Type::UUID), (&STOP_ROUND_ROWS_MAX, Type::INT8)]),
         tx.query_with(LOCK_EXECUTIONS, [(&run_id, Type::UUID), (&STOP_ROUND_ROWS_MAX, Type::INT8)]),
         tx.query_with(END_EXECUTIONS, [(&now, Type::TIMESTAMPTZ)]),
@@ -108,6 +146,7 @@ async fn end_round(tx: &Tx, run_id: RunId, ids: &[ExecutionId], now: Timestamp) 
             END_ITEMS,
             [(&run_id, Type::UUID), (&ids, Type::UUID_ARRAY), (&now, Type::TIMESTAMPTZ)]
         ),
+        cause_stopped(tx, run_id, STOP_ROUND_ROWS_MAX),
     )?;
     let ended: Vec<ExecutionId> = locked.iter().map(|row| column(row, "id")).collect::<Result<_, _>>()?;
     let run_ids = [run_id];
@@ -117,7 +156,8 @@ async fn end_round(tx: &Tx, run_id: RunId, ids: &[ExecutionId], now: Timestamp) 
     )?;
     let mut freed: Vec<FreedSlot> = freed.iter().map(freed_slot).collect::<Result<_, _>>()?;
     for row in &items {
-        // An item that ended may be the one that a wake for a free slot names: then its node is looked at as a whole.
+        // An item that ended may be the one that a wake for a free slot names: then its node is
+        // looked at as a whole.
         if column(row, "is_keyed")? {
             let slot = FreedSlot {
                 node: node_key(row)?,
@@ -129,7 +169,8 @@ async fn end_round(tx: &Tx, run_id: RunId, ids: &[ExecutionId], now: Timestamp) 
             }
         }
     }
-    Ok(Round { is_full: ended.len().max(items.len()) >= ids.len(), freed })
+    let is_full = ended.len().max(items.len()).max(held.len()) >= ids.len();
+    Ok(Round { is_full, freed, held })
 }
 
 const LOCK_NODES: &str = "/* end_stopped_run: lock nodes */
@@ -144,8 +185,8 @@ const LOCK_NODES: &str = "/* end_stopped_run: lock nodes */
     ORDER BY n.workflow_id, n.node_id FOR NO KEY UPDATE OF n)
     SELECT set_config('sealflow.stopping_nodes', coalesce(string_agg(node_id, ','), ''), true) FROM node";
 
-/// A pending execution frees a slot when it ends: it is taken only where its node is locked or has no limit. Leaves the ids in a setting of
-/// the transaction.
+/// A pending execution frees a slot when it ends: it is taken only where its node is locked or has
+/// no limit. Leaves the ids in a setting of the transaction.
 const LOCK_EXECUTIONS: &str = "/* end_stopped_run: lock executions */
     WITH open AS MATERIALIZED (
         SELECT x.id FROM workflow_node_executions x

@@ -7,10 +7,11 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use crate::connect::{Connection, Param};
-use crate::error::statement_name;
+use crate::error::{ROLLED_BACK, statement_name};
 use crate::{Store, StoreError};
 
-/// An open transaction. Cheap to clone; statements whose futures are polled together are sent together, in that order.
+/// An open transaction. Cheap to clone; statements whose futures are polled together are sent
+/// together, in that order.
 #[derive(Clone)]
 pub struct Tx {
     connection: Arc<Connection>,
@@ -24,23 +25,24 @@ pub struct Tx {
 
 /// Times that a closure is run when it loses against other transactions.
 const RUNS_MAX: u32 = 5;
-/// Looks at a transaction whose COMMIT was not answered, and the pause between two: as long as an idle transaction may last.
+/// Looks at a transaction whose COMMIT was not answered, and the pause between two: as long as an
+/// idle transaction may last.
 const LOST_COMMIT_LOOKS_MAX: u32 = 50;
 const LOST_COMMIT_PAUSE: Duration = Duration::from_millis(100);
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 const TRANSACTION_ID: &str = "/* transaction_id */ SELECT pg_current_xact_id()::text";
-/// SQLSTATE of a transaction that was rolled back for no reason of its own.
-pub(crate) const ROLLED_BACK: &str = "40000";
 
 impl Store {
     /// Runs `work` in one READ COMMITTED transaction and commits it.
     ///
-    /// `work` may run again (serialization failure, deadlock, a lost COMMIT that did not hold, a connection that was lost before its first
-    /// answer), so it makes no ids, and no call to anything but this transaction. BEGIN travels with its first statement. When COMMIT is not answered, the server is asked what
-    /// became of it, so that what held is success.
+    /// `work` may run again (serialization failure, deadlock, a lost COMMIT that did not hold, a
+    /// connection that was lost before its first answer), so it makes no ids, and no call to
+    /// anything but this transaction. BEGIN travels with its first statement. When COMMIT is not
+    /// answered, the server is asked what became of it, so that what held is success.
     ///
     /// # Errors
-    /// What `work` returned, or [`StoreError::Unavailable`] when the connection was lost and the server can't tell what held.
+    /// What `work` returned, or [`StoreError::Unavailable`] when the connection was lost and the
+    /// server can't tell what held.
     pub async fn run_tx<T, W, F>(&self, name: &'static str, work: W) -> Result<T, StoreError>
     where
         W: Fn(Tx) -> F,
@@ -63,7 +65,8 @@ impl Store {
                     drop(held);
                     held = self.hold_new().await?;
                 }
-                // The server no longer knows a statement, or its result has other types since a migration: none of it held.
+                // The server no longer knows a statement, or its result has other types since a
+                // migration: none of it held.
                 Err(error) if held.is_reused && error.is_stale_statement() => {
                     tracing::info!(
                         transaction = name,
@@ -87,7 +90,8 @@ impl Store {
         let result = work(tx.clone()).await;
         let begun = tx.begun.load(Ordering::Acquire);
         let result = match result {
-            // COMMIT of an aborted transaction answers as if it had passed, so a failed statement forbids it here.
+            // COMMIT of an aborted transaction answers as if it had passed, so a failed statement
+            // forbids it here.
             Ok(_) if tx.failed.load(Ordering::Acquire) => {
                 connection.client.batch_execute("ROLLBACK").await?;
                 Err(StoreError::Refused { sqlstate: Some("25P02".into()) })
@@ -118,7 +122,8 @@ impl Store {
         committed
     }
 
-    /// The connection was lost before COMMIT's answer: asks the server, on another one, what became of the transaction.
+    /// The connection was lost before COMMIT's answer: asks the server, on another one, what became
+    /// of the transaction.
     async fn find_lost_commit(&self, tx: &Tx) -> Result<(), StoreError> {
         let Some(id) = tx.id.get() else { return Err(StoreError::Unavailable { sqlstate: None }) };
         tracing::warn!(transaction_id = id, "a COMMIT was not answered");
@@ -173,7 +178,8 @@ impl Tx {
         })
     }
 
-    /// As [`Tx::query`], with parameters that the future keeps: for statements that are sent together.
+    /// As [`Tx::query`], with parameters that the future keeps: for statements that are sent
+    /// together.
     pub(crate) async fn query_with<const N: usize>(
         &self,
         sql: &str,

@@ -18,7 +18,8 @@ pub fn column<'row, T: FromSql<'row>>(row: &'row Row, name: &'static str) -> Res
 /// Reads one column that holds a word of a closed set ([`domain::words`]).
 ///
 /// # Errors
-/// [`StoreError::Corrupt`] when the column is not there, or its word is none that this version knows.
+/// [`StoreError::Corrupt`] when the column is not there, or its word is none that this version
+/// knows.
 pub fn word<T: FromStr>(row: &Row, name: &'static str) -> Result<T, StoreError> {
     column::<&str>(row, name)?.parse().map_err(|_| StoreError::Corrupt(name))
 }

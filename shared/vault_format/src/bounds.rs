@@ -4,8 +4,8 @@ use domain::placement::Placement;
 
 use domain::allowed_host::AllowedHost;
 
-/// Where a value may go: the hosts that it may be sent to, and the places in a request where it may stand. Both are bound to the
-/// ciphertext, and change only with the value.
+/// Where a value may go: the hosts that it may be sent to, and the places in a request where it may
+/// stand. Both are bound to the ciphertext, and change only with the value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Bounds {
     allowed_hosts: Vec<AllowedHost>,

@@ -15,9 +15,10 @@
 //!   ciphertext         4 bytes length, AES-256-GCM ciphertext and tag
 //! ```
 //!
-//! Numbers are big-endian. There is exactly one way to write a list, and the reader takes no other: what is read and written again
-//! has the same bytes, so changing one entry leaves the others as they were. An entry without places is one of version 1, byte for
-//! byte, in a list of either version.
+//! Numbers are big-endian. There is exactly one way to write a list, and the reader takes no other:
+//! what is read and written again has the same bytes, so changing one entry leaves the others as
+//! they were. An entry without places is one of version 1, byte for byte, in a list of either
+//! version.
 
 use domain::limits::{SECRET_KEYS_MAX, SECRET_VALUE_BYTES_MAX};
 use domain::placement::{PLACEMENT_BYTES_MAX, Placement};
@@ -54,7 +55,8 @@ pub enum EntryError {
     /// A newer version of sealflow wrote it.
     #[error("the sealed data has a format of a newer version of sealflow")]
     UnknownVersion,
-    /// A key name is empty, too long or has other characters than letters, digits, `_`, `-` and `.`.
+    /// A key name is empty, too long or has other characters than letters, digits, `_`, `-` and
+    /// `.`.
     #[error("a key has 1 to {KEY_NAME_BYTES_MAX} letters, digits, `_`, `-` or `.`")]
     KeyName,
     /// The value has more bytes than a secret may have.
@@ -71,7 +73,7 @@ pub enum EntryError {
     TooManyPlacements,
 }
 
-/// One sealed value. Without its key it says only its name and hosts.
+/// One sealed value. Without its key it says only its name, hosts and places.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     key_name: String,
@@ -85,8 +87,9 @@ impl Entry {
     /// An entry of its parts; `ciphertext` ends with the tag.
     ///
     /// # Errors
-    /// [`EntryError::KeyName`], [`EntryError::TooManyHosts`], [`EntryError::ValueTooLong`] are for the person who wrote the secret;
-    /// [`EntryError::Corrupt`] means that ciphertext or wrapped key can't have come from sealing.
+    /// [`EntryError::KeyName`], [`EntryError::TooManyHosts`], [`EntryError::ValueTooLong`] are for
+    /// the person who wrote the secret; [`EntryError::Corrupt`] means that ciphertext or wrapped
+    /// key can't have come from sealing.
     pub fn new(
         key_name: String,
         bounds: Bounds,
@@ -121,7 +124,8 @@ impl Entry {
         if length && key_name.bytes().all(legal) { Ok(()) } else { Err(EntryError::KeyName) }
     }
 
-    /// The same entry with its data key wrapped anew, as moving to another KMS key does: what the ciphertext is bound to is neither.
+    /// The same entry with its data key wrapped anew, as moving to another KMS key does: what the
+    /// ciphertext is bound to is neither.
     ///
     /// # Errors
     /// [`EntryError::Corrupt`] when these bytes can't be a wrapped key.
@@ -192,7 +196,8 @@ impl Entry {
     }
 }
 
-/// What `secrets.data` holds: the sealed values of one secret, ascending by key name, each name once.
+/// The content of `secrets.data`: the sealed values of one secret, ascending by key name, each name
+/// once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Entries(Vec<Entry>);
 
@@ -206,8 +211,9 @@ impl Entries {
     /// Reads `secrets.data`.
     ///
     /// # Errors
-    /// [`EntryError::UnknownVersion`] for what another version may read; [`EntryError::Corrupt`] for anything else that
-    /// [`Entries::to_bytes`] would not have written, whatever is wrong with it.
+    /// [`EntryError::UnknownVersion`] for what another version may read; [`EntryError::Corrupt`]
+    /// for anything else that [`Entries::to_bytes`] would not have written, whatever is wrong with
+    /// it.
     pub fn parse(bytes: &[u8]) -> Result<Self, EntryError> {
         let mut reader = Reader(bytes);
         let [version] = reader.array()?;
@@ -307,7 +313,7 @@ fn write_short(bytes: &mut Vec<u8>, part: &[u8]) {
     bytes.extend_from_slice(part);
 }
 
-/// What is left to read.
+/// The bytes that are left to read.
 struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {

@@ -1,7 +1,9 @@
-//! What error codes of KMS mean to whoever calls it.
+//! The meaning of KMS's error codes for a caller.
 
-/// Whether KMS refuses the caller or the key, so that an operator must act and trying again is useless until then. Codes as in the
-/// [KMS API Reference](https://docs.aws.amazon.com/kms/latest/APIReference/CommonErrors.html) and that of each operation.
+/// Whether KMS refuses the caller or the key, so that an operator must act and trying again is
+/// useless until then. Codes as in the [KMS API
+/// Reference](https://docs.aws.amazon.com/kms/latest/APIReference/CommonErrors.html) and that of
+/// each operation.
 #[must_use]
 pub fn is_refusal(code: &str) -> bool {
     matches!(

@@ -1,8 +1,10 @@
-//! What a sealed secret looks like at rest, what it is bound to, and what KMS's error codes mean. No client of KMS and no key here.
+//! The form of a sealed secret at rest, the things that it is bound to, and the meaning of KMS's
+//! error codes. No client of KMS and no key here.
 //!
-//! `secrets.data` is [`Entries`]: a version byte and a list of [`Entry`], each sealed by itself. Key names, allowed hosts and places
-//! are readable without opening. [`Scope`] makes the encryption context and the associated data that bind an entry to its
-//! organization, secret, purpose, key name, hosts and places: moved elsewhere, it does not open (I6).
+//! `secrets.data` is [`Entries`]: a version byte and a list of [`Entry`], each sealed by itself.
+//! Key names, allowed hosts and places are readable without opening. [`Scope`] makes the encryption
+//! context and the associated data that bind an entry to its organization, secret, purpose, key
+//! name, hosts and places: moved elsewhere, it does not open (I6).
 
 mod bounds;
 mod entries;

@@ -1,4 +1,4 @@
-//! What an entry is bound to.
+//! The scope that an entry is bound to.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::{Bounds, FORMAT_VERSION, FORMAT_VERSION_PLACES};
 
-/// What a sealed value is for. A function that may open one purpose can't open another.
+/// The purpose of a sealed value. A function that may open one purpose can't open another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Purpose {
     /// A secret of the organization; only the executor opens it.
@@ -34,7 +34,7 @@ pub struct Scope {
     pub organization_id: OrganizationId,
     /// `secrets.id`; for [`Purpose::Webhook`] the webhook's id.
     pub secret_id: Uuid,
-    /// What the value is for.
+    /// The purpose of the value.
     pub purpose: Purpose,
 }
 
@@ -49,8 +49,9 @@ impl Scope {
         ])
     }
 
-    /// The associated data of one entry's ciphertext. Every part has its length before it, so that no two different
-    /// entries have the same bytes. Of an entry without places it is what it was before there were any.
+    /// The associated data of one entry's ciphertext. Every part has its length before it, so that
+    /// no two different entries have the same bytes. Of an entry without places it is what it was
+    /// before there were any.
     #[must_use]
     pub fn associated_data(&self, key_name: &str, bounds: &Bounds) -> Vec<u8> {
         let (allowed_hosts, placements) = (bounds.allowed_hosts(), bounds.placements());

@@ -4,7 +4,8 @@ use zeroize::{Zeroize, Zeroizing};
 
 /// An opened value of a secret: text that is wiped when dropped.
 ///
-/// It can't be printed, compared, copied or serialised by accident; whoever needs the text calls [`SecretValue::expose`].
+/// It can't be printed, compared, copied or serialised by accident; whoever needs the text calls
+/// [`SecretValue::expose`].
 ///
 /// ```compile_fail
 /// format!("{:?}", vault_format::SecretValue::new(String::new()));

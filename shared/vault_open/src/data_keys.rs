@@ -53,12 +53,14 @@ impl DataKeys {
         self.calls.swap(0, Ordering::Relaxed)
     }
 
-    /// Opens each distinct key once. A wrapped key counts as another one in another place, for there KMS must refuse it.
+    /// Opens each distinct key once. A wrapped key counts as another one in another place, for
+    /// there KMS must refuse it.
     pub(crate) async fn open_all(
         &self,
         distinct: HashSet<(Scope, Vec<u8>)>,
     ) -> HashMap<(Scope, Vec<u8>), OpenedKey> {
-        // Owned keys: a future that borrows them would be `Send` for one lifetime only, which handlers can't use.
+        // Owned keys: a future that borrows them would be `Send` for one lifetime only, which
+        // handlers can't use.
         stream::iter(distinct)
             .map(|(scope, wrapped)| async move {
                 let opened = self.open(scope, &wrapped).await;

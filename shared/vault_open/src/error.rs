@@ -2,16 +2,19 @@
 
 use aws_sdk_kms::error::{ProvideErrorMetadata, SdkError};
 
-/// Why an entry does not open. No variant carries text of KMS, which names keys, roles and contexts.
+/// Why an entry does not open. No variant carries text of KMS, which names keys, roles and
+/// contexts.
 #[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum OpenError {
-    /// The ciphertext is damaged or was sealed for another place: the execution fails, trying again is useless.
+    /// The ciphertext is damaged or was sealed for another place: the execution fails, trying again
+    /// is useless.
     #[error("the sealed value does not open here: it was damaged, or sealed for another place")]
     Corrupt,
     /// Throttling, time-out or network: the claim is given back and tried again.
     #[error("the vault's key service could not be reached")]
     Unavailable,
-    /// KMS refuses this function or this key (disabled, deleted, no permission): tried again, with an alarm.
+    /// KMS refuses this function or this key (disabled, deleted, no permission): tried again, with
+    /// an alarm.
     #[error("the vault's key may not be used")]
     Denied,
 }
@@ -29,7 +32,7 @@ impl OpenError {
         matches!(self, Self::Denied)
     }
 
-    /// What the caller can do about an error of KMS; by its kind and code, never by its text.
+    /// The caller's possible response to an error of KMS; by its kind and code, never by its text.
     pub(crate) fn classify<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> Self {
         match error {
             SdkError::ConstructionFailure(_) => Self::Denied,
@@ -44,7 +47,8 @@ impl OpenError {
                 Self::Corrupt
             }
             Some(code) if vault_format::is_refusal(code) => Self::Denied,
-            // Throttling, limits, internal errors, and what KMS may invent: an unknown code must fail nobody for good.
+            // Throttling, limits, internal errors, and what KMS may invent: an unknown code must
+            // fail nobody for good.
             _ => Self::Unavailable,
         }
     }

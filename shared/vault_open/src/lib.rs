@@ -1,4 +1,5 @@
-//! Opening: the half of the vault that only the executor (purpose `secret`) and the webhook function (purpose `webhook`) link (I7).
+//! Opening: the half of the vault that only the executor (purpose `secret`) and the webhook
+//! function (purpose `webhook`) link (I7).
 
 mod data_keys;
 mod error;
@@ -17,7 +18,8 @@ pub use error::OpenError;
 
 /// An entry to be opened, and the place where it was found.
 pub struct OpenRequest {
-    /// Where the entry was found: looked up, never taken from a message. Any other place does not open it.
+    /// Where the entry was found: looked up, never taken from a message. Any other place does not
+    /// open it.
     pub scope: Scope,
     /// The entry.
     pub entry: Entry,
@@ -35,8 +37,8 @@ impl Opener {
         Self { data_keys: DataKeys::new(Client::new(config)) }
     }
 
-    /// Keeps opened data keys (at most [`CACHE_KEYS_MAX`]) for `lifetime`: fewer calls of KMS, but a key that is disabled in KMS goes on
-    /// opening for as long. Zero keeps nothing.
+    /// Keeps opened data keys (at most [`CACHE_KEYS_MAX`]) for `lifetime`: fewer calls of KMS, but
+    /// a key that is disabled in KMS goes on opening for as long. Zero keeps nothing.
     #[must_use]
     pub fn keep_data_keys_for(mut self, lifetime: Duration) -> Self {
         self.data_keys.keep_for(lifetime);
@@ -48,8 +50,9 @@ impl Opener {
         self.data_keys.take_calls()
     }
 
-    /// Opens entries, with one call of KMS for each distinct wrapped data key and place among them, [`DECRYPTS_AT_ONCE`] at a time.
-    /// The answers come in the order of the requests; one that fails leaves the others alone.
+    /// Opens entries, with one call of KMS for each distinct wrapped data key and place among them,
+    /// [`DECRYPTS_AT_ONCE`] at a time. The answers come in the order of the requests; one that
+    /// fails leaves the others alone.
     pub async fn open(&self, requests: &[OpenRequest]) -> Vec<Result<SecretValue, OpenError>> {
         let place = |request: &OpenRequest| (request.scope, request.entry.wrapped_data_key().to_vec());
         failpoint::step("decrypt", "before");

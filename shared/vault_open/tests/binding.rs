@@ -1,4 +1,5 @@
-//! I6: what is sealed opens in its own place and in no other. Against moto, which binds the encryption context.
+//! I6: what is sealed opens in its own place and in no other. Against moto, which binds the
+//! encryption context.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -124,7 +125,8 @@ async fn another_organization_secret_or_purpose_does_not_open_i6() {
     assert!(open(&vault.opener, here(), entry).await.is_ok());
 }
 
-/// KMS refuses the context by itself: with a data key of its own, an entry that was re-encrypted for another place fails too.
+/// KMS refuses the context by itself: with a data key of its own, an entry that was re-encrypted
+/// for another place fails too.
 #[tokio::test]
 async fn the_data_key_alone_is_bound_to_its_place_i6() {
     let vault = vault().await;
@@ -237,7 +239,8 @@ async fn no_tampered_byte_opens_i6() {
     let opened = vault.opener.open(&requests).await;
     assert_eq!(opened.iter().filter(|one| matches!(one, Err(OpenError::Corrupt))).count(), count);
 
-    // The key's id stands at the front of moto's blob: a changed one is another key, which is not there.
+    // The key's id stands at the front of moto's blob: a changed one is another key, which is not
+    // there.
     let wrapped = entry.wrapped_data_key();
     for at in [0, 35, 36, wrapped.len() / 2, wrapped.len() - 1] {
         let entry = with(&entry, None, None, Some(flip(wrapped, at)), None, None);

@@ -1,4 +1,4 @@
-//! What KMS's errors mean for the caller, and that none of their text gets out.
+//! The meaning of KMS's errors for the caller. None of their text gets out.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

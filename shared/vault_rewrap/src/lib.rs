@@ -1,8 +1,11 @@
-//! Moving sealed values from one KMS key to another: the third part of the vault, linked by `rewrap` alone (I7).
+//! Moving sealed values from one KMS key to another: the third part of the vault, linked by
+//! `rewrap` alone (I7).
 //!
-//! KMS re-encrypts the wrapped data keys ([`ReEncrypt`](https://docs.aws.amazon.com/kms/latest/APIReference/API_ReEncrypt.html)); neither
-//! a data key nor a value leaves it in the clear, and ciphertexts stay as they are. Both keys and both encryption contexts are named in
-//! each call, so what was sealed under a third key, or for another place, is not moved.
+//! KMS re-encrypts the wrapped data keys
+//! ([`ReEncrypt`](https://docs.aws.amazon.com/kms/latest/APIReference/API_ReEncrypt.html)); neither
+//! a data key nor a value leaves it in the clear, and ciphertexts stay as they are. Both keys and
+//! both encryption contexts are named in each call, so what was sealed under a third key, or for
+//! another place, is not moved.
 
 use std::collections::{HashMap, HashSet};
 
@@ -14,7 +17,8 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 use vault_format::{Entries, Scope};
 
-/// Calls of KMS that are under way at the same time: few, for the quota is shared with the executor.
+/// Calls of KMS that are under way at the same time: few, for the quota is shared with the
+/// executor.
 pub const REENCRYPTS_AT_ONCE: usize = 8;
 
 /// Why nothing could be moved. No variant carries text of KMS, which names keys and roles.
@@ -43,16 +47,18 @@ pub struct RewrapRequest {
     pub entries: Entries,
 }
 
-/// What became of the entries of one [`RewrapRequest`].
+/// The outcome for the entries of one [`RewrapRequest`].
 #[derive(Debug, PartialEq, Eq)]
 pub struct Rewrapped {
     /// The entries, those that could be moved under the new key.
     pub entries: Entries,
     /// Values that were moved.
     pub moved: usize,
-    /// Values whose data key is not wrapped by the old key: moved before, sealed since, or under a third key.
+    /// Values whose data key is not wrapped by the old key: moved before, sealed since, or under a
+    /// third key.
     pub elsewhere: usize,
-    /// Names of the keys whose values do not open in this place: damaged, or moved here from another one.
+    /// Names of the keys whose values do not open in this place: damaged, or moved here from
+    /// another one.
     pub unreadable: Vec<String>,
 }
 
@@ -66,7 +72,7 @@ pub struct Rewrapper {
 /// One data key in its place.
 type Place = (Scope, Vec<u8>);
 
-/// What KMS said to one data key.
+/// The answer of KMS about one data key.
 enum Reencrypted {
     Moved(Vec<u8>),
     Elsewhere,
@@ -90,11 +96,13 @@ impl Rewrapper {
         Ok(Self { client: Client::new(config), source_key_id, destination_key_id })
     }
 
-    /// Moves what is under the old key, with one call of KMS for each distinct wrapped data key and place, [`REENCRYPTS_AT_ONCE`] at a
-    /// time. The answers come in the order of the requests. Nothing is stored: that is the caller's.
+    /// Moves what is under the old key, with one call of KMS for each distinct wrapped data key and
+    /// place, [`REENCRYPTS_AT_ONCE`] at a time. The answers come in the order of the requests.
+    /// Nothing is stored: that is the caller's.
     ///
     /// # Errors
-    /// [`RewrapError`], when KMS can't be asked. A value that does not open is no error: it is named in [`Rewrapped::unreadable`].
+    /// [`RewrapError`], when KMS can't be asked. A value that does not open is no error: it is
+    /// named in [`Rewrapped::unreadable`].
     pub async fn rewrap(&self, requests: Vec<RewrapRequest>) -> Result<Vec<Rewrapped>, RewrapError> {
         let places = requests.iter().flat_map(|request| {
             request.entries.iter().map(|entry| (request.scope, entry.wrapped_data_key().to_vec()))
@@ -133,7 +141,8 @@ impl Rewrapper {
             .send()
             .await;
         match answer {
-            // KMS answers with a ciphertext; anything else is an answer that can't be trusted to be one, so nothing is written.
+            // KMS answers with a ciphertext; anything else is an answer that can't be trusted to be
+            // one, so nothing is written.
             Ok(answer) => answer
                 .ciphertext_blob
                 .map(|blob| Reencrypted::Moved(blob.into_inner()))
@@ -143,7 +152,7 @@ impl Rewrapper {
     }
 }
 
-/// What an error of KMS means; by its kind and code, never by its text.
+/// The meaning of an error of KMS; by its kind and code, never by its text.
 fn of_error<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> Result<Reencrypted, RewrapError> {
     match error {
         SdkError::ConstructionFailure(_) => Err(RewrapError::Denied),

@@ -1,5 +1,6 @@
-//! I6: what moves opens afterwards in its own place and in no other. Against moto, which re-encrypts and binds the encryption context;
-//! it doesn't compare the source key, so that is held by `tests/tests/rewrap.rs`.
+//! I6: what moves opens afterwards in its own place and in no other. Against moto, which
+//! re-encrypts and binds the encryption context; it doesn't compare the source key, so that is held
+//! by `tests/tests/integration/security/rewrap.rs`.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -26,7 +27,7 @@ async fn sealed(url: &str, key: &str) -> Entries {
 }
 
 #[tokio::test]
-async fn i6_what_was_moved_opens_in_its_place_and_in_no_other() {
+async fn what_was_moved_opens_in_its_place_and_in_no_other_i6() {
     let moto = Stack::of_this_process_with_moto().await.unwrap().moto();
     let (old, new) = (moto.create_key().await.unwrap(), moto.create_key().await.unwrap());
     let wire = Wire::to(moto.url()).await;
@@ -55,7 +56,7 @@ async fn i6_what_was_moved_opens_in_its_place_and_in_no_other() {
 }
 
 #[tokio::test]
-async fn i1_what_kms_says_decides_and_is_not_repeated() {
+async fn what_kms_says_decides_and_is_not_repeated_i1() {
     let entry = |bytes| {
         let entry = vault_format::Entry::new(
             "token".into(),

@@ -1,4 +1,5 @@
-//! Sealing: the half of the vault that the API may use. It can write values and read none back (I7).
+//! Sealing: the half of the vault that the API may use. It can write values and read none back
+//! (I7).
 
 use aws_sdk_kms::Client;
 use aws_sdk_kms::error::{ProvideErrorMetadata, SdkError};
@@ -59,8 +60,8 @@ impl Sealer {
         Self { client: Client::new(config), key_id: key_id.into() }
     }
 
-    /// Seals values for one place, all under one new data key: one call of KMS, however many there are (none if there is nothing).
-    /// The entries come in the order of the requests.
+    /// Seals values for one place, all under one new data key: one call of KMS, however many there
+    /// are (none if there is nothing). The entries come in the order of the requests.
     ///
     /// # Errors
     /// [`SealError`]; nothing is sealed then. Limits are checked before KMS is called.
@@ -116,7 +117,7 @@ fn seal_one(
     Ok(Entry::new(request.key_name, request.bounds, wrapped_data_key.to_vec(), nonce, ciphertext)?)
 }
 
-/// What the caller can do about an error of KMS; by its kind and code, never by its text.
+/// The caller's possible response to an error of KMS; by its kind and code, never by its text.
 fn classify<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> SealError {
     match error {
         SdkError::ConstructionFailure(_) => SealError::Denied,

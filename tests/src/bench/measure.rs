@@ -9,7 +9,8 @@ use tokio_postgres::Client;
 /// Ticks of a second in `/proc` (`sysconf(_SC_CLK_TCK)`, which is 100 on every Linux of today).
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// CPU seconds of a process; with those of its ended children where `with_children`. 0 where it is gone.
+/// CPU seconds of a process; with those of its ended children where `with_children`. 0 where it is
+/// gone.
 fn cpu_seconds(pid: i32, children: Children) -> f64 {
     let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else { return 0.0 };
     // The second field is a name in brackets, which may hold anything.
@@ -32,7 +33,8 @@ enum Children {
     Apart,
 }
 
-/// CPU seconds of a Postgres server: its first process, those that it has now, and those that have ended.
+/// CPU seconds of a Postgres server: its first process, those that it has now, and those that have
+/// ended.
 #[must_use]
 pub fn postgres_cpu_seconds(postmaster: i32) -> f64 {
     let living: f64 = children_of(postmaster).into_iter().map(|pid| cpu_seconds(pid, Children::Apart)).sum();
@@ -59,7 +61,8 @@ pub(super) fn children_of(parent: i32) -> Vec<i32> {
         .collect()
 }
 
-/// CPU seconds of a function's instances by their process ids, and the most memory that one of them had, in MiB.
+/// CPU seconds of a function's instances by their process ids, and the most memory that one of them
+/// had, in MiB.
 #[must_use]
 pub fn instances(pids: &[i32]) -> (BTreeMap<i32, f64>, f64) {
     let cpu = pids.iter().map(|pid| (*pid, cpu_seconds(*pid, Children::Counted))).collect();
@@ -139,4 +142,10 @@ pub async fn read(client: &Client, start: &Start) -> Counters {
     }
     counters.by_statement.sort_by(|a, b| (b.2 + b.3).total_cmp(&(a.2 + a.3)));
     counters
+}
+
+/// The middle one of several.
+pub(super) fn median(mut numbers: Vec<f64>) -> f64 {
+    numbers.sort_by(f64::total_cmp);
+    numbers.get(numbers.len() / 2).copied().unwrap_or(f64::NAN)
 }

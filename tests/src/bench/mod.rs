@@ -1,8 +1,10 @@
 //! `cargo xtask bench`: what one node execution costs, in the units of the machine's own Postgres.
 //!
-//! A number of seconds says little about another machine. So each run also measures `P`: the CPU time that Postgres and
-//! pgbench take for one transaction of `pgbench -N` at 8 clients. Ratios to it, and counts, are what is compared.
+//! A number of seconds says little about another machine. So each run also measures `P`: the CPU
+//! time that Postgres and pgbench take for one transaction of `pgbench -N` at 8 clients. Ratios to
+//! it, and counts, are what is compared.
 
+mod drive;
 mod measure;
 mod neighbours;
 mod options;

@@ -1,6 +1,7 @@
-//! W4: whether one organization's trouble reaches the others. A hundred organizations are in every batch; one of them has nodes that are
-//! locked, slow and failing. What counts is how long the runs of the others take with and without it, at a load that the machine carries:
-//! at saturation they would share its cores, which is no trouble.
+//! W4: whether one organization's trouble reaches the others. A hundred organizations are in every
+//! batch; one of them has nodes that are locked, slow and failing. What counts is how long the runs
+//! of the others take with and without it, at a load that the machine carries: at saturation they
+//! would share its cores, which is no trouble.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,9 +11,9 @@ use local::stack::Stack;
 use local::target::Target;
 use tokio_postgres::{Client, NoTls};
 
+use super::drive::{apply, ended, post};
+use super::measure::median;
 use super::options::Options;
-use super::report::median;
-use super::suite::{apply, ended, post};
 
 /// Organizations, the noisy one among them.
 const ORGANIZATIONS: usize = 100;
@@ -22,7 +23,8 @@ const DELIVERIES: usize = 6;
 const NOISE: usize = 60;
 /// Executors and builders: with two, half of them is one.
 const INSTANCES: usize = 8;
-/// From one delivery to the next: 50 a second to the quiet ones, and 15 to the noisy one in the same time.
+/// From one delivery to the next: 50 a second to the quiet ones, and 15 to the noisy one in the
+/// same time.
 const QUIET_PACE: Duration = Duration::from_millis(20);
 const NOISY_PACE: Duration = Duration::from_millis(66);
 /// The pause before a delivery that was not taken is sent again.
@@ -124,7 +126,8 @@ async fn lock(sealflow: &Sealflow) {
     client.batch_execute("COMMIT").await.expect("the lock is given back");
 }
 
-/// Delivers so many to each address, in turn and at a pace; what is not taken is sent again, as senders do.
+/// Delivers so many to each address, in turn and at a pace; what is not taken is sent again, as
+/// senders do.
 async fn load(hooks: &[String], deliveries: usize, pace: Duration) {
     let start = tokio::time::Instant::now();
     let posts = (0..deliveries).flat_map(|number| hooks.iter().map(move |hook| (hook, number)));

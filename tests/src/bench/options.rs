@@ -14,7 +14,8 @@ pub struct Options {
     pub runs: usize,
     /// Deliveries of one run.
     pub deliveries: usize,
-    /// Deliveries on their way at one time; the load tool waits for an answer before it sends the next.
+    /// Deliveries on their way at one time; the load tool waits for an answer before it sends the
+    /// next.
     pub at_once: usize,
     /// Deliveries a second of the run at low load; 0 leaves it out.
     pub low_rate: u32,
@@ -31,7 +32,8 @@ pub struct Options {
 }
 
 impl Options {
-    /// The settings of `cargo xtask bench` unless it is told otherwise, with the programs of a folder.
+    /// The settings of `cargo xtask bench` unless it is told otherwise, with the programs of a
+    /// folder.
     #[must_use]
     pub fn usual(bin_dir: PathBuf) -> Self {
         Self {

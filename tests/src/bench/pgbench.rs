@@ -28,7 +28,8 @@ impl Pgbench {
         pgbench
     }
 
-    /// CPU milliseconds of Postgres and pgbench for one transaction: as with the functions, both sides count.
+    /// CPU milliseconds of Postgres and pgbench for one transaction: as with the functions, both
+    /// sides count.
     pub(super) async fn measure(&self, stack: &Stack) -> f64 {
         self.await_vacuum().await;
         let postmaster = stack.postgres().pid().expect("the server is ours");

@@ -11,7 +11,8 @@ use inferno::collapse::Collapse as _;
 use inferno::collapse::perf::{Folder, Options as Collapsing};
 use inferno::flamegraph::{self, Options as Drawing};
 
-/// Samples a second of each process. Not a round number, so that it does not beat in time with timers.
+/// Samples a second of each process. Not a round number, so that it does not beat in time with
+/// timers.
 const SAMPLES_PER_SECOND: &str = "499";
 /// The frames are found afterwards, in 16 KiB of the stack that each sample keeps.
 const CALL_GRAPH: &str = "dwarf,16384";
@@ -48,7 +49,8 @@ impl Profile {
         }
     }
 
-    /// Takes samples of these processes until [`Sampling::draw`]; none where there are no processes.
+    /// Takes samples of these processes until [`Sampling::draw`]; none where there are no
+    /// processes.
     pub(super) fn start(&self, pids: &[i32], workload: &str) -> Option<Sampling> {
         if pids.is_empty() {
             return None;
@@ -75,8 +77,8 @@ pub(super) struct Sampling {
 }
 
 impl Sampling {
-    /// Ends it and draws; gives the picture's path, or none where the processes did nothing. The samples are deleted: they are
-    /// large, and hold bytes of the processes' stacks.
+    /// Ends it and draws; gives the picture's path, or none where the processes did nothing. The
+    /// samples are deleted: they are large, and hold bytes of the processes' stacks.
     pub(super) fn draw(mut self) -> Option<PathBuf> {
         let interrupted = Command::new("kill").args(["-INT", &self.perf.id().to_string()]).status();
         assert!(interrupted.is_ok_and(|status| status.success()), "perf runs");

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
-use super::measure::Counters;
+use super::measure::{Counters, median};
 use super::neighbours::Neighbours;
 
 /// The measurements.
@@ -47,7 +47,8 @@ pub struct Wires {
 /// One run.
 #[derive(Clone, Debug, Default)]
 pub struct Run {
-    /// CPU milliseconds of Postgres and pgbench for one transaction of `pgbench -N` at 8 clients: the mean of before and after.
+    /// CPU milliseconds of Postgres and pgbench for one transaction of `pgbench -N` at 8 clients:
+    /// the mean of before and after.
     pub p_millis: f64,
     /// Node executions.
     pub nodes: f64,
@@ -63,7 +64,8 @@ pub struct Run {
     pub peaks: Vec<(String, f64)>,
     /// The server's counters.
     pub counters: Counters,
-    /// Seconds from the event to the end of its run: the median, and what one of a hundred took longer than.
+    /// Seconds from the event to the end of its run: the median, and what one of a hundred took
+    /// longer than.
     pub latency: (f64, f64),
 }
 
@@ -96,12 +98,6 @@ impl Run {
             .map(|(_, calls, ..)| calls)
             .sum()
     }
-}
-
-/// The middle one of several.
-pub(super) fn median(mut numbers: Vec<f64>) -> f64 {
-    numbers.sort_by(f64::total_cmp);
-    numbers.get(numbers.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 impl Measured {

@@ -4,15 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use futures_util::future::join_all;
-use http::Request;
 use local::sealflow::{Builder, Sealflow};
 use local::stack::{PostgresOptions, Stack, StackOptions};
 use local::target::Target;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio_postgres::{Client, NoTls};
 
+use super::drive::{LOOK_PAUSE, apply, ended, post};
 use super::measure::{self, Counters};
 use super::neighbours;
 use super::options::Options;
@@ -27,14 +26,10 @@ use crate::aws_wire::AwsWire;
 const FUNCTIONS: [&str; 4] = ["webhook", "builder", "executor", "sweeper"];
 /// The server, where a function's name can stand too.
 const POSTGRES: &str = "postgres";
-/// The time that one request may take, and one run.
-const REQUEST_MAX: Duration = Duration::from_secs(30);
-const RUN_MAX: Duration = Duration::from_secs(300);
-/// The pause between two looks at the work.
-const LOOK_PAUSE: Duration = Duration::from_millis(20);
 /// Seconds of the run at low load.
 const LOW_SECONDS: u32 = 10;
-/// Deliveries before anything is measured: connections, caches and prepared statements are there then.
+/// Deliveries before anything is measured: connections, caches and prepared statements are there
+/// then.
 const WARM_UP: usize = 200;
 
 /// Measures.
@@ -121,7 +116,8 @@ async fn measure_workload(
     product.deliver(WARM_UP, options.at_once).await;
     ended(&product.client, &product.sealflow).await;
     let mut runs = Vec::new();
-    // A machine is not equally fast all the time: what counts for a run is how fast it was just before and just after.
+    // A machine is not equally fast all the time: what counts for a run is how fast it was just
+    // before and just after.
     let mut before = pgbench.measure(stack).await;
     for number in 1..=options.runs {
         let run = product.measure(product.deliver(options.deliveries, options.at_once)).await;
@@ -309,48 +305,4 @@ impl Product {
             self.client.query_one(&format!("SELECT ({sql})::float8"), &[]).await.expect("Postgres answers");
         row.get(0)
     }
-}
-
-/// Delivers to a webhook; one that answers with a status of `busy` gets it again after a pause, as senders do.
-pub(super) async fn post(hook: &str, number: usize, busy: &[u16], pause: Duration) {
-    loop {
-        let request = Request::post(hook)
-            .header("content-type", "application/json")
-            .body(Bytes::from(format!("{{\"n\":{number}}}")))
-            .expect("a request");
-        let answer = local::http::send(request, REQUEST_MAX).await.expect("the front answers");
-        match answer.status().as_u16() {
-            202 => return,
-            status if busy.contains(&status) => tokio::time::sleep(pause).await,
-            status => panic!("a delivery was answered with {status}"),
-        }
-    }
-}
-
-/// Waits until nothing is open any more.
-pub(super) async fn ended(client: &Client, sealflow: &Sealflow) {
-    let open = "SELECT EXISTS (SELECT FROM workflow_node_queue_items) OR EXISTS (SELECT FROM workflow_node_executions WHERE state <> 'finished')";
-    let until = Instant::now() + RUN_MAX;
-    let statement = client.prepare(open).await.expect("it is prepared");
-    loop {
-        let is_open: bool = client.query_one(&statement, &[]).await.expect("Postgres answers").get(0);
-        if !is_open {
-            return;
-        }
-        assert!(Instant::now() < until, "the run does not end: {}", sealflow.end_of_log("builder"));
-        tokio::time::sleep(LOOK_PAUSE).await;
-    }
-}
-
-/// Applies a definition; the address of its webhook.
-pub(super) async fn apply(sealflow: &Sealflow, token: &str, definition: String) -> String {
-    let request = Request::put(format!("{}/v1/workflows", sealflow.gateway_url()))
-        .header("authorization", format!("Bearer {token}"))
-        .header("content-type", "application/yaml")
-        .body(Bytes::from(definition))
-        .expect("a request");
-    let answer = local::http::send(request, REQUEST_MAX).await.expect("the API answers");
-    let applied: Value = serde_json::from_slice(answer.body()).expect("JSON");
-    assert_eq!(answer.status(), 200, "{applied:#}");
-    applied["webhooks"][0]["url"].as_str().expect("a webhook").to_owned()
 }

@@ -1,4 +1,5 @@
-//! The executor with components and an evaluator that have a bug: started by tests in the place of the function's own binary.
+//! The executor with components and an evaluator that have a bug: started by tests in the place of
+//! the function's own binary.
 
 use std::process::ExitCode;
 

@@ -1,5 +1,5 @@
-//! What the database itself notes while the suite runs: every change of an execution's state and every queue item that came or went,
-//! in the order in which it happened under the node's lock.
+//! The notes of the database itself while the suite runs: every change of an execution's state and
+//! every queue item that came or went, in the order in which it happened under the node's lock.
 
 /// Triggers and tables of the suite's own, in a schema that no function knows.
 pub(super) const INSTALL: &str = r"

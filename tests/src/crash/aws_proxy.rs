@@ -1,4 +1,5 @@
-//! Between the functions and SQS or KMS: messages are lost, doubled, delayed and refused, by the seed; or the service is down.
+//! Between the functions and SQS or KMS: messages are lost, doubled, delayed and refused, by the
+//! seed; or the service is down.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,7 +13,7 @@ use serde_json::{Value, json};
 const BODY_BYTES_MAX: usize = 1024 * 1024;
 const CALL_MAX: Duration = Duration::from_secs(10);
 
-/// What of a hundred messages, and of a hundred calls, goes wrong.
+/// The faults in a hundred messages, and in a hundred calls.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct QueueFaults {
     /// Messages that are taken and never arrive.
@@ -28,7 +29,7 @@ pub struct QueueFaults {
 }
 
 impl QueueFaults {
-    /// What the suite does to a queue.
+    /// The faults that the suite gives a queue.
     pub const USUAL: Self =
         Self { lost_percent: 4, doubled_percent: 6, late_percent: 8, refused_percent: 2, broken_percent: 2 };
 }
@@ -76,7 +77,7 @@ impl AwsProxy {
         self.server.url()
     }
 
-    /// What goes wrong from now on.
+    /// The faults from now on.
     pub fn set_faults(&self, faults: QueueFaults) {
         *lock(&self.state.faults) = faults;
     }
@@ -170,8 +171,8 @@ impl State {
     }
 }
 
-/// SQS keeps the trace header of who sends as an attribute of the system. Of a batch's messages the stand-in keeps the sender's
-/// attributes alone.
+/// SQS keeps the trace header of who sends as an attribute of the system. Of a batch's messages the
+/// stand-in keeps the sender's attributes alone.
 fn keep_trace(request: &Request, entry: &mut Value) {
     if let Some(trace) = request.headers().get("x-amzn-trace-id").and_then(|value| value.to_str().ok()) {
         entry["MessageAttributes"] =

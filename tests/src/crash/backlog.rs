@@ -1,5 +1,6 @@
-//! Many items behind one node's limit for ten minutes, then all of them at once; and a builder that is stopped for ten minutes. The
-//! minutes are passed by shifting the rows' times, one sweep a minute as on AWS.
+//! Many items behind one node's limit for ten minutes, then all of them at once; and a builder that
+//! is stopped for ten minutes. The minutes are passed by shifting the rows' times, one sweep a
+//! minute as on AWS.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -15,20 +16,20 @@ use super::checker::{Asked, Violation, check};
 use super::options::Options;
 use super::suite::Suite;
 
-/// What came of it.
+/// The outcome of the backlog.
 #[derive(Debug)]
 pub struct Backlog {
     /// Items behind the limit of ten.
     pub items: usize,
     /// Messages that were sent while they waited for ten minutes.
     pub messages_while_waiting: usize,
-    /// What the first and the last tenth took to end, seconds, by the database's clock.
+    /// The times that the first and the last tenth took to end, seconds, by the database's clock.
     pub tenths_seconds: (f64, f64),
     /// Items that came while the builder was stopped for ten minutes.
     pub items_while_stopped: usize,
     /// The queue's length at the end of it.
     pub queue_length: usize,
-    /// What must not be and is.
+    /// The things that must not be and are.
     pub violations: Vec<Violation>,
 }
 

@@ -1,5 +1,5 @@
-//! The independent look: what must hold of everything that happened, read from the database and from what the target was sent. It
-//! shares no code with the functions.
+//! The independent look: what must hold of everything that happened, read from the database and
+//! from what the target was sent. It shares no code with the functions.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,7 +19,7 @@ pub struct Violation {
 const SHOWN_MAX: usize = 5;
 
 /// A rule that is a query: each row is a violation.
-const RULES: [(&str, &str); 16] = [
+const RULES: [(&str, &str); 19] = [
     (
         "I3: nothing is left: no item waits",
         "SELECT node_id, id, created_at, sent_count, crashes FROM workflow_node_queue_items",
@@ -38,7 +38,7 @@ const RULES: [(&str, &str); 16] = [
              SELECT CASE WHEN r.stop IN ('run_limit', 'timeout') THEN 'failed' WHEN r.stop IS NOT NULL THEN 'cancelled'
                  WHEN bool_or(x.result = 'failed' AND x.redriven_event_id IS NULL AND NOT EXISTS (
                      SELECT FROM workflow_events o
-                     WHERE o.execution_id = x.id AND o.channel = 'failure' AND cardinality(o.targets) > 0)) THEN 'failed'
+                     WHERE o.execution_id = x.id AND o.channel IN ('failure', 'error') AND o.type <> 'redrive' AND cardinality(o.targets) > 0)) THEN 'failed'
                  WHEN bool_or(x.result = 'cancelled') THEN 'cancelled' ELSE 'passed' END AS result
              FROM workflow_node_executions x WHERE x.root_event_id = r.id) c
          WHERE r.result IS DISTINCT FROM c.result",
@@ -57,15 +57,20 @@ const RULES: [(&str, &str); 16] = [
     (
         "I3: every event was routed along the edges of its node and channel",
         "SELECT e.node_id, e.id, e.channel, e.targets FROM workflow_events e JOIN workflows w ON w.id = e.workflow_id
-         WHERE (SELECT array_agg(t ORDER BY t) FROM unnest(e.targets) t) IS DISTINCT FROM (
+         LEFT JOIN workflow_node_executions x ON x.id = e.execution_id
+         -- A redrive goes to its node alone, and what was cancelled while it ran goes nowhere.
+         WHERE e.type <> 'redrive' AND NOT (coalesce(x.result, '') = 'cancelled' AND e.targets = '{}' AND w.name LIKE 'tended-%')
+           AND (SELECT array_agg(t ORDER BY t) FROM unnest(e.targets) t) IS DISTINCT FROM (
              SELECT array_agg(edge ->> 'to' ORDER BY edge ->> 'to') FROM jsonb_array_elements(w.edges) edge
              WHERE edge ->> 'from' = e.node_id AND coalesce(edge ->> 'channel', 'default') = e.channel)",
     ),
     (
         "I3: every execution emitted once, where its end emits",
         "SELECT x.node_id, x.id, x.result, x.result_reason, count(e.id) FROM workflow_node_executions x
-         LEFT JOIN workflow_events e ON e.execution_id = x.id
+         LEFT JOIN workflow_events e ON e.execution_id = x.id AND e.type <> 'redrive'
          GROUP BY x.id HAVING count(e.id) <> CASE
+             WHEN x.result = 'cancelled' AND x.workflow_id IN (SELECT id FROM workflows WHERE name LIKE 'tended-%') THEN count(e.id)
+             WHEN x.node_id = 'unresolvable' AND x.result_reason = 'template_error' THEN count(e.id) FILTER (WHERE e.channel = 'error')
              WHEN x.result = 'passed' AND x.component = 'filter' THEN count(e.id) FILTER (WHERE e.channel = 'default')
              WHEN x.result = 'passed' OR x.result_reason IN ('component_error', 'timeout') AND x.component = 'http' THEN 1
              ELSE 0 END OR count(e.id) > 1",
@@ -105,7 +110,7 @@ const RULES: [(&str, &str); 16] = [
          LEFT JOIN audit.item_changes gone ON gone.is_gone AND gone.id = earlier.id
          LEFT JOIN workflow_node_executions taken_x ON taken_x.event_id = taken.event_id AND taken_x.node_id = taken.node_id
          LEFT JOIN workflow_node_executions earlier_x ON earlier_x.event_id = earlier.event_id AND earlier_x.node_id = earlier.node_id
-         WHERE taken.is_gone AND taken_x.concurrency_key IS NOT DISTINCT FROM earlier_x.concurrency_key AND pg_xact_commit_timestamp(earlier.xid::xid) < taken.began_at
+         WHERE taken.is_gone AND taken_x.result_reason IS DISTINCT FROM 'cancelled' AND taken_x.concurrency_key IS NOT DISTINCT FROM earlier_x.concurrency_key AND pg_xact_commit_timestamp(earlier.xid::xid) < taken.began_at
              AND (gone.id IS NULL OR gone.place > taken.place AND gone.xid <> taken.xid)",
     ),
     (
@@ -123,11 +128,31 @@ const RULES: [(&str, &str); 16] = [
         "SELECT node_id, id, result_reason, result_message FROM workflow_node_executions
          WHERE result_reason NOT IN ('component_error', 'timeout', 'crashed')
            AND NOT (node_id = 'broken' AND result_reason = 'template_error')
-           AND NOT (node_id = 'denied' AND result_reason = 'secret_missing')",
+           AND NOT (node_id = 'denied' AND result_reason = 'secret_missing')
+           AND NOT (node_id = 'unresolvable' AND result_reason = 'template_error')
+           AND NOT (result_reason = 'cancelled' AND workflow_id IN (SELECT id FROM workflows WHERE name LIKE 'tended-%'))",
+    ),
+    (
+        "I3: every failure that an edge on error may take was taken",
+        "SELECT x.node_id, x.id, x.failure_routed, count(e.id) FROM workflow_node_executions x
+         LEFT JOIN workflow_events e ON e.execution_id = x.id AND e.channel = 'error' AND e.targets = '{told}'
+         WHERE x.node_id = 'unresolvable' AND x.result = 'failed' GROUP BY x.id
+         HAVING (count(e.id) = 1) <> x.failure_routed
+             OR count(e.id) <> 1 AND (SELECT run.stop FROM workflow_runs run WHERE run.id = x.run_id) IS NULL",
+    ),
+    (
+        "I3: every call of a held execution was read",
+        "SELECT execution_id, call, called_by FROM workflow_execution_calls WHERE handled_at IS NULL",
+    ),
+    (
+        "I8: no wait ended before its time, unless it was released or cancelled",
+        "SELECT node_id, id, metadata FROM workflow_node_executions
+         WHERE component = 'wait' AND result = 'passed' AND NOT metadata -> 'wait' ? 'released_by'
+           AND (metadata #>> '{wait,ended_at}')::timestamptz < (metadata #>> '{wait,until}')::timestamptz",
     ),
 ];
 
-/// What the suite asked for, to be found in the database.
+/// The requests of the suite, to be found in the database.
 pub(super) struct Asked {
     /// Keys of webhook deliveries that were answered 202.
     pub delivery_keys: BTreeSet<String>,
@@ -187,7 +212,8 @@ async fn check_effects(sealflow: &Sealflow, requests: &[Received], found: &mut V
         }
     }
     add(found, "I5: every effect carries the key of an execution of that node", unknown.into_iter());
-    // A key goes up only with an answer, and the last one was answered where that is how it ended: the target is always there.
+    // A key goes up only with an answer, and the last one was answered where that is how it ended:
+    // the target is always there.
     let mut missing = Vec::new();
     for (id, (workflow, node, was_answered, key_attempt)) in &executions {
         let answered = if *was_answered == "t" { *key_attempt } else { key_attempt - 1 };

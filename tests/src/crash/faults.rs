@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 
 use local::lambda::{EnvironmentOfInstance, Lambda};
 
-/// The steps of each function at which an instance is killed or frozen: before and after every commit, send, claim, decrypt and component
-/// call, and within transactions, where a frozen process holds locks.
+/// The steps of each function at which an instance is killed or frozen: before and after every
+/// commit, send, claim, decrypt and component call, and within transactions, where a frozen process
+/// holds locks.
 pub const STEPS: [(&str, &[&str]); 5] = [
     (
         "builder",
@@ -22,10 +23,17 @@ pub const STEPS: [(&str, &[&str]); 5] = [
             "build.after_commit",
             "store_keys.answered",
             "claim_one.answered",
-            "begin_suspects.before_commit",
-            "begin_suspects.after_commit",
-            "forgive_suspects.before_commit",
+            "begin_quarantined.before_commit",
+            "begin_quarantined.after_commit",
+            "release_quarantined.before_commit",
             "record_heartbeat.after_statement",
+            "read_woken.answered",
+            "record_wakes.answered",
+            "wake.before_commit",
+            "wake.after_commit",
+            "begin_wake.after_commit",
+            "look_at_run.before_commit",
+            "look_at_run.after_commit",
             "send.before",
             "send.after",
         ],
@@ -57,6 +65,8 @@ pub const STEPS: [(&str, &[&str]); 5] = [
             "find_due_nodes.after_statement",
             "find_due_executions.before_statement",
             "find_due_executions.after_statement",
+            "find_due_held.before_statement",
+            "find_due_held.after_statement",
             "send.before",
             "send.after",
         ],
@@ -64,19 +74,31 @@ pub const STEPS: [(&str, &[&str]); 5] = [
     (
         "webhook",
         &[
-            "take_webhook_event.before_statement",
-            "take_webhook_event.after_statement",
+            "begin_run.before_statement",
+            "begin_run.after_statement",
             "decrypt.before",
             "decrypt.after",
             "send.before",
             "send.after",
         ],
     ),
-    ("api", &["start_run.before_statement", "start_run.after_statement", "send.before", "send.after"]),
+    (
+        "api",
+        &[
+            "begin_run.before_statement",
+            "begin_run.after_statement",
+            "call_execution.answered",
+            "cause_stopped.answered",
+            "stop_run.after_commit",
+            "end_stopped_run.before_commit",
+            "send.before",
+            "send.after",
+        ],
+    ),
 ];
 
-/// Whether a step lies inside of a transaction, or between the opening of a secret and the end of its component: there a process may
-/// be frozen instead of killed.
+/// Whether a step lies inside of a transaction, or between the opening of a secret and the end of
+/// its component: there a process may be frozen instead of killed.
 fn may_freeze(step: &str) -> bool {
     step.ends_with(".answered")
         || step.ends_with(".before_commit")
@@ -89,8 +111,8 @@ const LAST_STEPS: [(&str, &str); 5] = [
     ("builder", "build.after_commit"),
     ("executor", "component.after"),
     ("sweeper", "find_due_nodes.after_statement"),
-    ("webhook", "take_webhook_event.after_statement"),
-    ("api", "start_run.after_statement"),
+    ("webhook", "begin_run.after_statement"),
+    ("api", "begin_run.after_statement"),
 ];
 /// Times that the last step is passed.
 const LAST_PASSES: u32 = 20;
@@ -99,7 +121,8 @@ const LAST_PASSES: u32 = 20;
 const PASSES_MAX: u32 = 9;
 /// Steps that are armed in one instance.
 const STEPS_ARMED: usize = 2;
-/// How long a frozen process stays so: past the server's patience with an idle transaction (5 s) in some, past a lease in others.
+/// How long a frozen process stays so: past the server's patience with an idle transaction (5 s) in
+/// some, past a lease in others.
 const FREEZE_SECONDS: [f64; 4] = [0.3, 2.0, 6.5, 14.5];
 
 /// Which faults the processes get.
@@ -109,12 +132,13 @@ pub enum Faults {
     None,
     /// Every instance of every function is killed or frozen sooner or later.
     Everywhere,
-    /// Every other instance of the executor is frozen after a component call, for longer than the lease.
+    /// Every other instance of the executor is frozen after a component call, for longer than the
+    /// lease.
     FrozenExecutors,
 }
 
 impl Faults {
-    /// What the instances of a function are told that start while `is_armed`.
+    /// The environment of the instances of a function that start while `is_armed`.
     pub(super) fn environment(
         self,
         function: &'static str,
@@ -146,8 +170,9 @@ impl Faults {
     }
 }
 
-/// The faults of an instance: some steps, the time at which each strikes, and how. The first to strike is the only one, or the first
-/// of some freezes; an instance that comes by none of them ends at its last step.
+/// The faults of an instance: some steps, the time at which each strikes, and how. The first to
+/// strike is the only one, or the first of some freezes; an instance that comes by none of them
+/// ends at its last step.
 fn strike(function: &str, seed: u64, number: u64) -> String {
     let steps = STEPS.iter().find(|(name, _)| *name == function).map_or(&[][..], |(_, steps)| steps);
     let own = function.bytes().fold(seed, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(byte)));
@@ -196,7 +221,7 @@ impl Drop for Thaw {
     }
 }
 
-/// What struck, by function, step and action, as the functions' logs tell.
+/// The faults that struck, by function, step and action, as the functions' logs tell.
 pub(super) fn struck(logs: &Path) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
     for (function, _) in STEPS {

@@ -1,4 +1,4 @@
-//! What a run of the suite does.
+//! The options of a run of the suite.
 
 use std::path::Path;
 use std::time::Duration;
@@ -9,7 +9,8 @@ use super::faults::Faults;
 /// A guard that is taken out, to see that the suite notices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Guard {
-    /// The lease token in the statement that records outcomes, and what would hold without it: the state there, and the trigger behind it.
+    /// The lease token in the statement that records outcomes, and what would hold without it: the
+    /// state there, and the trigger behind it.
     LeaseToken,
     /// The lock of limited nodes.
     NodeLock,
@@ -28,7 +29,7 @@ pub struct Beside {
     pub functions: &'static [&'static str],
 }
 
-/// What a run of the suite does.
+/// The options of a run of the suite.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
     /// Chooses the faults.
@@ -39,21 +40,25 @@ pub struct Options {
     pub copies: usize,
     /// Runs of each workflow that are started at one time.
     pub burst: usize,
-    /// What happens to processes.
+    /// The faults of processes.
     pub faults: Faults,
-    /// What happens to messages.
+    /// The faults of messages.
     pub queue: QueueFaults,
     /// How many of a hundred COMMITs get lost, before or after the server has seen them.
     pub commits_lost_percent: u32,
-    /// How long each of Postgres, SQS and KMS is down, one after the other in the middle of the load.
+    /// How long each of Postgres, SQS and KMS is down, one after the other in the middle of the
+    /// load.
     pub outages: Option<Duration>,
     /// Whether the sweeper comes by itself.
     pub is_swept: bool,
-    /// What is taken out.
+    /// The guard that is taken out.
     pub without: Option<Guard>,
+    /// Whether somebody tends runs: releases, cancels and redrives.
+    pub is_tended: bool,
     /// Functions of another commit that run beside today's.
     pub beside: Option<Beside>,
-    /// How long each COMMIT is held back: what a missing lock lets through comes through more often.
+    /// How long each COMMIT is held back: what a missing lock lets through comes through more
+    /// often.
     pub commit_pause: Duration,
     /// How long nothing at all may happen while there is work.
     pub stall_max: Duration,
@@ -76,6 +81,7 @@ impl Options {
             outages: None,
             is_swept: true,
             without: None,
+            is_tended: true,
             beside: None,
             commit_pause: Duration::ZERO,
             // Longer than a lease and the first backoff of the sweeper.
@@ -91,7 +97,9 @@ impl Options {
             faults: Faults::None,
             queue: QueueFaults::default(),
             commits_lost_percent: 0,
-            heal_max: Duration::from_secs(40),
+            is_tended: false,
+            // Longer than the grace of the sweeper: a wake that is missing is found as its send.
+            heal_max: Duration::from_secs(100),
             ..Self::faulty(seed, executions_min)
         }
     }

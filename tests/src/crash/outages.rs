@@ -5,19 +5,27 @@ use std::time::Duration;
 
 use local::sealflow::Sealflow;
 
-use super::suite::Suite;
+use super::aws_proxy::AwsProxy;
+use crate::wire::PostgresWire;
 
 const EXECUTIONS: &str = "SELECT count(*) FROM workflow_node_executions";
 const LOOK_PAUSE: Duration = Duration::from_millis(200);
 
+/// The parts that go down.
+pub(super) struct Breakable {
+    pub(super) sealflow: Arc<Sealflow>,
+    pub(super) wire: Arc<PostgresWire>,
+    pub(super) queue: Arc<AwsProxy>,
+    pub(super) kms: Arc<AwsProxy>,
+}
+
 /// At a quarter, a half and three quarters of so many executions each goes down for so long.
 pub(super) fn drive(
-    suite: &Suite,
+    parts: Breakable,
     executions_min: usize,
     length: Duration,
 ) -> impl Future<Output = ()> + Send + 'static {
-    let (sealflow, wire) = (Arc::clone(&suite.sealflow), Arc::clone(&suite.wire));
-    let (queue, kms) = (Arc::clone(&suite.queue), Arc::clone(&suite.kms));
+    let Breakable { sealflow, wire, queue, kms } = parts;
     async move {
         await_executions(&sealflow, executions_min / 4).await;
         wire.go_down();

@@ -1,4 +1,4 @@
-//! What came of it.
+//! The report on a run of the suite.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,7 +8,7 @@ use super::checker::Violation;
 use super::faults::STEPS;
 use super::options::Guard;
 
-/// What came of a run of the suite.
+/// The outcome of a run of the suite.
 #[derive(Debug)]
 pub struct Report {
     /// The seed.
@@ -43,11 +43,13 @@ pub struct Report {
     pub guard_removals: usize,
     /// Times that all idle instances were put to sleep.
     pub sleeps: usize,
+    /// Releases, cancels and redrives that were answered with success, by what they did.
+    pub tended: BTreeMap<String, usize>,
     /// The longest chain of invocations that led to the executor.
     pub hops_max: u32,
     /// How long it took.
     pub took: Duration,
-    /// What must not be and is.
+    /// The things that must not be and are.
     pub violations: Vec<Violation>,
 }
 
@@ -90,6 +92,9 @@ impl fmt::Display for Report {
             "all instances slept {} times; the longest chain of invocations had {} hops",
             self.sleeps, self.hops_max
         )?;
+        for (what, count) in &self.tended {
+            writeln!(f, "  {count:>4}  {what}")?;
+        }
         for (step, count) in &self.processes_struck {
             writeln!(f, "  {count:>4}  {step}")?;
         }

@@ -1,4 +1,4 @@
-//! What the API says of runs while everything goes wrong: a run that has ended stays as it ended.
+//! The API's account of runs while everything goes wrong: a run that has ended stays as it ended.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,6 +9,7 @@ use local::sealflow::Sealflow;
 use tokio::task::AbortHandle;
 
 use super::checker::Violation;
+use super::tended;
 
 const LOOK_PAUSE: Duration = Duration::from_millis(250);
 
@@ -56,6 +57,10 @@ impl Seen {
         // While the database is down nothing is said, and so nothing wrong.
         let Ok((200, answer)) = sealflow.get("/v1/runs?limit=200").await else { return };
         for run in answer["runs"].as_array().into_iter().flatten() {
+            // A redrive runs a run on that has ended.
+            if run["workflow_name"].as_str().is_some_and(|name| name.starts_with(tended::NAME)) {
+                continue;
+            }
             let id = run["id"].as_str().unwrap_or_default();
             let state = run["result"].as_str().or(run["state"].as_str()).unwrap_or_default();
             let mut ended = lock(&self.ended);
@@ -70,7 +75,8 @@ impl Seen {
     }
 }
 
-/// Runs that had nothing open and that only the sweeper's net has ended: whoever ended their last work should have.
+/// Runs that had nothing open and that only the sweeper's net has ended: whoever ended their last
+/// work should have.
 pub(super) fn left_to_the_sweeper(logs: &Path) -> Vec<Violation> {
     let log = std::fs::read(logs.join("sweeper.log")).unwrap_or_default();
     let text = String::from_utf8_lossy(&log);

@@ -1,4 +1,5 @@
-//! The workflows of the suite: shapes in which work can be lost, doubled or come in the wrong order.
+//! The workflows of the suite: shapes in which work can be lost, doubled or come in the wrong
+//! order.
 
 /// A workflow of the suite.
 #[derive(Clone, Copy, Debug)]
@@ -7,7 +8,8 @@ pub(super) struct Shape {
     pub name: &'static str,
     /// Whether its runs begin with a webhook, each delivery with a key of its own.
     pub is_webhook: bool,
-    definition: &'static str,
+    /// The definition, with NAME and TARGET in it.
+    pub definition: &'static str,
 }
 
 impl Shape {
@@ -26,7 +28,8 @@ pub(super) const SHAPES: [Shape; 5] = [
     Shape { name: "join", is_webhook: false, definition: JOIN },
 ];
 
-/// One node after the other: one at a time, ten at a time, as many as there are; pure nodes between them; a secret.
+/// One node after the other: one at a time, ten at a time, as many as there are; pure nodes and a
+/// wait between them; a secret.
 const CHAIN: &str = r#"
 name: NAME
 nodes:
@@ -40,6 +43,7 @@ nodes:
       headers: [ { name: Authorization, value: 'Bearer {{ secrets("crash").token }}' } ]
       body: { json: { n: '{{ root().data.n }}' } }
   - { id: pass, name: Pass, component: noop }
+  - { id: pause, name: Pause, component: wait, configuration: { for: 1 } }
   - { id: two, name: Two, component: http, concurrency: 10, configuration: { url: 'TARGET/NAME/two/{{ root().data.n }}' } }
   - { id: check, name: Check, component: if, configuration: { expression: '$["Two"].data.status == 200 && $["One"].data.body.body.n == root().data.n' } }
   - { id: three, name: Three, component: http, concurrency: unlimited, configuration: { url: 'TARGET/NAME/three' } }
@@ -47,13 +51,15 @@ nodes:
 edges:
   - { from: start, to: one }
   - { from: one, channel: success, to: pass }
-  - { from: pass, to: two }
+  - { from: pass, to: pause }
+  - { from: pause, to: two }
   - { from: two, channel: success, to: check }
   - { from: check, channel: "true", to: three }
   - { from: three, channel: success, to: last }
 "#;
 
-/// One event to many nodes, and all their events to one: fan-out, and fan-in through many items; a limit for each of three keys.
+/// One event to many nodes, and all their events to one: fan-out, and fan-in through many items; a
+/// limit for each of three keys.
 const FAN: &str = r#"
 name: NAME
 nodes:
@@ -104,7 +110,7 @@ edges:
   - { from: again, channel: "true", to: body }
 "#;
 
-/// Nodes that fail: tried again and then routed, failing for good, unresolvable.
+/// Nodes that fail: tried again and then routed, failing as dead letters, unresolvable.
 const FAILING: &str = r#"
 name: NAME
 nodes:
@@ -124,7 +130,8 @@ edges:
   - { from: bad, channel: failure, to: after }
 "#;
 
-/// Two ways through pure nodes into one node that takes one at a time: whoever goes on must not pass who waits.
+/// Two ways through pure nodes into one node that takes one at a time: whoever goes on must not
+/// pass who waits.
 const JOIN: &str = r#"
 name: NAME
 nodes:

@@ -24,6 +24,7 @@ use super::outages;
 use super::report::Report;
 use super::run_states::{self, RunStates};
 use super::shapes::{SHAPES, Shape};
+use super::tended::{self, Tending};
 use crate::e2e::signature;
 use crate::wire::{Asleep, CommitFate, PostgresWire};
 
@@ -37,7 +38,7 @@ pub struct Suite {
     pub queue: Arc<AwsProxy>,
     /// Between the functions and KMS.
     pub kms: Arc<AwsProxy>,
-    /// What the workflows call.
+    /// The target of the workflows' calls.
     pub target: Target,
     options: Options,
     commits_lost: Arc<AtomicUsize>,
@@ -52,15 +53,21 @@ pub struct Suite {
     /// Whether instances that start are given faults.
     is_armed: Arc<AtomicBool>,
     run_states: RunStates,
+    tending: Option<Tending>,
     _thaw: Thaw,
 }
 
-/// How long the grace of the sweeper is, seconds: short where messages get lost, long where none may.
+/// How long the grace of the sweeper is, seconds: short where messages get lost.
 const GRACE_SECONDS: &str = "1";
-const GRACE_SECONDS_CALM: &str = "15";
+/// The grace where none may get lost: longer than an item waits behind a limit on a slow machine,
+/// for its slot is free for a moment before its wake comes.
+const GRACE_SECONDS_CALM: &str = "60";
+/// The grace where a guard is missing and the sweeper is to notice.
+const GRACE_SECONDS_WITHOUT: &str = "15";
 /// Open work of one copy of all shapes above which no further run is started.
 const OPEN_MAX: usize = 60;
-/// How long messages may be left once all work has ended: as long as a queue hides what a killed function had received.
+/// How long messages may be left once all work has ended: as long as a queue hides what a killed
+/// function had received.
 const QUEUES_MAX: Duration = Duration::from_secs(60);
 /// How long one webhook delivery is tried.
 const DELIVERY_MAX: Duration = Duration::from_secs(120);
@@ -82,12 +89,19 @@ const OPEN: &str = "SELECT (SELECT count(*) FROM workflow_node_queue_items)
 pub async fn run(options: Options) -> Report {
     let began = Instant::now();
     let mut suite = Suite::start(options).await;
+    let breakable = outages::Breakable {
+        sealflow: Arc::clone(&suite.sealflow),
+        wire: Arc::clone(&suite.wire),
+        queue: Arc::clone(&suite.queue),
+        kms: Arc::clone(&suite.kms),
+    };
     let outages = options
         .outages
-        .map(|length| (tokio::spawn(outages::drive(&suite, options.executions_min, length)), 4 * length));
+        .map(|length| (tokio::spawn(outages::drive(breakable, options.executions_min, length)), 4 * length));
     suite.load().await;
     if let Some((outages, limit)) = outages {
-        // Where the load has stalled, which is a violation, the next outage would be waited for in vain.
+        // Where the load has stalled, which is a violation, the next outage would be waited for in
+        // vain.
         if let Ok(ended) = tokio::time::timeout(limit, outages).await {
             ended.expect("the outages end");
         }
@@ -112,7 +126,11 @@ impl Suite {
         let queue = Arc::new(AwsProxy::to(stack.ministack().url(), options.seed).await);
         let kms = Arc::new(AwsProxy::to(stack.ministack().url(), options.seed).await);
         let target = Target::start().await.expect("the target starts");
-        let grace = if options.is_calm() { GRACE_SECONDS_CALM } else { GRACE_SECONDS };
+        let grace = match options.without {
+            _ if !options.is_calm() => GRACE_SECONDS,
+            Some(_) => GRACE_SECONDS_WITHOUT,
+            None => GRACE_SECONDS_CALM,
+        };
         let mut builder = Sealflow::builder()
             .stack(stack)
             .database_endpoint(wire.host_port())
@@ -156,11 +174,26 @@ impl Suite {
             stalls: Vec::new(),
             is_armed: Arc::new(AtomicBool::new(true)),
             run_states,
+            tending: None,
             _thaw: thaw,
         };
         suite.set_up().await;
         suite.let_go_wrong().await;
+        if suite.is_tended() {
+            let tending = Tending::start(Arc::clone(&suite.sealflow), suite.tokens.clone(), options.seed);
+            suite.tending = Some(tending);
+        }
         suite
+    }
+
+    /// Code of another commit may know nothing of what is done to the runs.
+    fn is_tended(&self) -> bool {
+        self.options.is_tended && self.options.beside.is_none()
+    }
+
+    fn shapes(&self) -> Vec<Shape> {
+        let tended = self.is_tended().then_some(tended::SHAPE);
+        SHAPES.into_iter().chain(tended).collect()
     }
 
     async fn set_up(&mut self) {
@@ -176,7 +209,7 @@ impl Suite {
             let secret = secret.to_string();
             self.call(&token, "PUT", "/v1/secrets/crash/token", secret).await.expect("the secret is set");
             self.tokens.push(token.clone());
-            for shape in SHAPES {
+            for shape in self.shapes() {
                 let definition = shape.definition(copy, &self.target.url());
                 let applied = self.call(&token, "PUT", "/v1/workflows", definition).await;
                 let applied = applied.expect("the workflow is applied");
@@ -188,7 +221,8 @@ impl Suite {
         }
     }
 
-    /// Calls the API for a tenant; the answer's JSON, if it is a good one. A definition is no JSON object.
+    /// Calls the API for a tenant; the answer's JSON, if it is a good one. A definition is no JSON
+    /// object.
     async fn call(&self, token: &str, method: &str, path: &str, body: String) -> Option<Value> {
         let content_type = if body.starts_with('{') { "application/json" } else { "application/yaml" };
         let request = Request::builder()
@@ -245,7 +279,8 @@ impl Suite {
         }
     }
 
-    /// Starts runs of all shapes until as many executions were made as the options say, or nothing happens any more.
+    /// Starts runs of all shapes until as many executions were made as the options say, or nothing
+    /// happens any more.
     ///
     /// # Panics
     /// When a look fails.
@@ -272,7 +307,8 @@ impl Suite {
         }
     }
 
-    /// So many times in a load every idle instance is put to sleep, and all connections are ended without telling anybody.
+    /// So many times in a load every idle instance is put to sleep, and all connections are ended
+    /// without telling anybody.
     fn sleep_now_and_then(&mut self, executions: usize) {
         let has_faults = !self.options.is_calm() && self.options.without.is_none();
         if !has_faults || executions * SLEEPS < self.options.executions_min * (self.sleeps + 1) {
@@ -296,13 +332,15 @@ impl Suite {
     async fn start_round(&mut self) {
         let first = self.number;
         let Options { copies, burst, .. } = self.options;
-        let workflows = (0..burst * copies).flat_map(|round| SHAPES.map(|shape| (shape, round % copies)));
+        let shapes = self.shapes();
+        let workflows =
+            (0..burst * copies).flat_map(|round| shapes.iter().map(move |shape| (*shape, round % copies)));
         let starts: FuturesUnordered<_> = workflows
             .enumerate()
             .map(|(place, (shape, copy))| self.start_run(shape, copy, first + place))
             .collect();
         let answered: Vec<(bool, String)> = starts.filter_map(|answer| async { answer }).collect().await;
-        self.number += burst * copies * SHAPES.len();
+        self.number += burst * copies * shapes.len();
         for (is_webhook, name) in answered {
             if is_webhook {
                 self.asked.delivery_keys.insert(name)
@@ -312,7 +350,8 @@ impl Suite {
         }
     }
 
-    /// What was answered 202: the delivery's key or the run's id. A start that was not may be there all the same.
+    /// The start that was answered 202: the delivery's key or the run's id. A start without that
+    /// answer may be there all the same.
     async fn start_run(&self, shape: Shape, copy: usize, number: usize) -> Option<(bool, String)> {
         let workflow = format!("{}-{copy}", shape.name);
         if shape.is_webhook {
@@ -347,9 +386,13 @@ impl Suite {
         panic!("seed {}: {key} was never taken", self.options.seed);
     }
 
-    /// Nothing goes wrong from now on, but for the faults that living instances still carry; waits until all work has ended, at most as long as the options say.
+    /// Nothing goes wrong from now on, but for the faults that living instances still carry; waits
+    /// until all work has ended, at most as long as the options say.
     pub async fn heal(&mut self) {
         self.is_armed.store(false, Ordering::SeqCst);
+        if let Some(tending) = &self.tending {
+            tending.calm_down();
+        }
         self.queue.set_faults(QueueFaults::default());
         self.wire.carry_commits();
         self.drain(self.options.heal_max).await;
@@ -359,14 +402,16 @@ impl Suite {
         if self.options.beside.is_some() {
             self.await_settled_runs().await;
         }
-        // Also until the last frozen process has woken up and was heard out: its invocation is still in flight.
+        // Also until the last frozen process has woken up and was heard out: its invocation is
+        // still in flight.
         if let Err(error) = self.sealflow.await_empty_queues(QUEUES_MAX).await {
             let (rule, place) = ("the queues are empty in the end", format!("{error:#}"));
             self.stalls.push(Violation { rule, place });
         }
     }
 
-    /// Waits until no work is open, at most so long; the backoff of the sweeper passes quicker than time does.
+    /// Waits until no work is open, at most so long; the backoff of the sweeper passes quicker than
+    /// time does.
     pub async fn drain(&self, limit: Duration) {
         let shift = "UPDATE workflow_node_queue_items SET last_sent_at = last_sent_at - interval '2 minutes';
             UPDATE workflow_node_executions SET last_sent_at = last_sent_at - interval '2 minutes' WHERE state <> 'finished'";
@@ -378,14 +423,15 @@ impl Suite {
         let sweeper = self.sealflow.lambda();
         sweeper.reconfigure("sweeper", |options| options.binary_beside = None).expect("it is there");
         sweeper.kill("sweeper").expect("it is there");
-        let shift = "UPDATE workflow_runs SET looked_at = coalesce(looked_at, created_at) - interval '2 minutes' WHERE state = 'running'";
+        let shift =
+            "UPDATE workflow_runs SET created_at = created_at - interval '2 minutes' WHERE state = 'running'";
         let running = "SELECT count(*) FROM workflow_runs WHERE state = 'running'";
         let is_over = async || self.sealflow.sql(running).await.expect("the runs are counted") == "0";
         self.shift_until(self.options.heal_max, shift, is_over).await;
     }
 
-    /// Waits until something is over, at most so long. The clock of the sweeper is the database's: a test may shift it rather than wait for
-    /// minutes.
+    /// Waits until something is over, at most so long. The clock of the sweeper is the database's:
+    /// a test may shift it rather than wait for minutes.
     async fn shift_until(&self, limit: Duration, shift: &str, is_over: impl AsyncFn() -> bool) {
         let (until, mut shifted) = (Instant::now() + limit, Instant::now());
         while !is_over().await && Instant::now() < until {
@@ -444,6 +490,7 @@ impl Suite {
             commits_lost: self.commits_lost.load(Ordering::SeqCst),
             guard_removals: self.wire.removals(),
             sleeps: self.sleeps,
+            tended: self.tending.as_ref().map(Tending::done).unwrap_or_default(),
             hops_max: self.sealflow.lambda().hops_max("executor").expect("the function is there"),
             took: began.elapsed(),
             violations,

@@ -22,14 +22,14 @@ pub struct Cli<'a> {
 pub struct Ended {
     /// Its exit status.
     pub code: i32,
-    /// What it printed.
+    /// The text that it printed.
     pub out: String,
-    /// What it said on standard error.
+    /// The text on standard error.
     pub err: String,
 }
 
 impl Ended {
-    /// What a command printed that must have passed.
+    /// The printed text of a command that must have passed.
     ///
     /// # Panics
     /// When it has failed.

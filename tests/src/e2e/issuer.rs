@@ -1,5 +1,5 @@
-//! A local issuer of tokens and the API that takes them. They check what they are sent, as strictly as their originals say it, and answer
-//! with what they got, so that what is not scrubbed is seen.
+//! A local issuer of tokens and the API that takes them. They check what they are sent, as strictly
+//! as their originals say it, and answer with what they got, so that what is not scrubbed is seen.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -166,9 +166,13 @@ impl Record {
             "/oauth/token" | "/oauth/slow" => self.client_credentials(&parts, 3600),
             "/oauth/expired" => self.client_credentials(&parts, 0),
             "/oauth/down" => (503, json!({ "error": self.client_secret })),
+            // The first request meets an issuer that is busy.
+            "/oauth/busy" if self.count(&parts.path) == 1 => (503, Value::Null),
+            "/oauth/busy" => self.client_credentials(&parts, 3600),
             "/oauth/moved" => return moved("/oauth/token"),
             "/moved-api" => return moved("/api/behind"),
             "/jwt/token" => self.jwt_grant(&parts),
+            "/salesforce/token" => self.salesforce(&parts),
             "/app/installations/77/access_tokens" => self.installation(&parts),
             path if path.starts_with("/api/") => self.api(&parts),
             path if path.starts_with("/jwt-api/") => {
@@ -179,10 +183,16 @@ impl Record {
                 )
             }
             path if path.starts_with("/aws/") => self.shown_if(self.is_signed_by_aws(&parts), &parts),
+            "/signed/busy" if self.count(&parts.path) == 1 => (503, Value::Null),
             path if path.starts_with("/signed/") => self.shown_if(self.is_signed(&parts), &parts),
             _ => (404, Value::Null),
         };
         json_answer(status, &answer)
+    }
+
+    /// Requests to a path so far, this one among them.
+    fn count(&self, path: &str) -> usize {
+        self.state().requests.get(path).map_or(0, Vec::len)
     }
 
     fn shown_if(&self, is_right: bool, parts: &Parts) -> (u16, Value) {
@@ -243,6 +253,29 @@ impl Record {
         (200, json!({ "access_token": self.give(), "token_type": "bearer", "expires_in": "3600" }))
     }
 
+    /// RFC 7523 as Salesforce has it: who signs in is the subject, the audience is its login,
+    /// nothing is said of scope or lifetime, and the assertion lives for three minutes at most.
+    fn salesforce(&self, parts: &Parts) -> (u16, Value) {
+        let form = parts.form();
+        let is_for_us = |claims: &Value| {
+            let lifetime =
+                claims["exp"].as_i64().unwrap_or(i64::MAX) - claims["iat"].as_i64().unwrap_or_default();
+            claims["aud"] == "https://login.salesforce.example"
+                && claims["sub"] == "ann@example.com"
+                && claims["iss"] == "connected-app"
+                && claims.get("scope").is_none()
+                && lifetime <= 180
+        };
+        if !form.get("assertion").and_then(|token| claims(token)).is_some_and(|claims| is_for_us(&claims)) {
+            return (400, json!({ "error": "invalid_grant" }));
+        }
+        let (token, id) = (self.give(), self.give());
+        (
+            200,
+            json!({ "access_token": token, "id_token": id, "token_type": "Bearer", "instance_url": "https://x.example" }),
+        )
+    }
+
     /// GitHub's `POST /app/installations/{id}/access_tokens`.
     fn installation(&self, parts: &Parts) -> (u16, Value) {
         let token = parts.header("authorization").strip_prefix("Bearer ").unwrap_or_default();
@@ -256,7 +289,11 @@ impl Record {
     fn api(&self, parts: &Parts) -> (u16, Value) {
         let token = parts.header("authorization").strip_prefix("Bearer ").unwrap_or_default();
         let is_valid = self.state().valid.iter().any(|valid| valid == token);
-        self.shown_if(is_valid, parts)
+        let (status, mut shown) = self.shown_if(is_valid, parts);
+        if parts.path == "/api/companions" {
+            shown["given"] = json!(self.state().given);
+        }
+        (status, shown)
     }
 
     /// AWS Signature Version 4, reckoned from its description.

@@ -1,4 +1,5 @@
-//! A host of the outside world: it remembers what it was sent, echoes it in many forms, and answers as it was told to.
+//! A host of the outside world: it remembers what it was sent, echoes it in many forms, and answers
+//! as it was told to.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write as _;
@@ -33,7 +34,7 @@ pub struct Received {
     pub body: Bytes,
 }
 
-/// What a request is answered with.
+/// The answer to a request.
 #[derive(Clone, Debug)]
 pub enum Reply {
     /// This status and the echo of the request.
@@ -102,7 +103,8 @@ impl Outside {
         self.server.host_port()
     }
 
-    /// Answers the next requests whose path begins with `prefix` with these, one each, and later ones with an echo.
+    /// Answers the next requests whose path begins with `prefix` with these, one each, and later
+    /// ones with an echo.
     pub fn script(&self, prefix: &str, replies: impl IntoIterator<Item = Reply>) {
         lock(&self.record.scripts).insert(prefix.to_owned(), replies.into_iter().collect());
     }
@@ -165,7 +167,8 @@ fn with_headers(mut response: Response, headers: &[(&'static str, String)]) -> R
     response
 }
 
-/// `/echo/FORM` gives the first `X-Echo` header (else `Authorization`) back in that form; all else gives the whole request as JSON.
+/// `/echo/FORM` gives the first `X-Echo` header (else `Authorization`) back in that form; all else
+/// gives the whole request as JSON.
 fn echo(received: &Received, status: u16) -> Response {
     let form = received.path.strip_prefix("/echo/").map(|rest| rest.split(['/', '?']).next().unwrap_or(rest));
     let value = received.header("x-echo").or(received.header("authorization")).unwrap_or_default();

@@ -6,7 +6,7 @@ use super::Invocation;
 use crate::failure::Failure;
 use crate::output::{Format, emit, print_json, printable, text};
 
-/// What a run did: its answers added up.
+/// The result of a run: its answers added up.
 #[derive(Default)]
 struct Run {
     answers: u32,
@@ -18,7 +18,8 @@ struct Run {
     named: Vec<Value>,
 }
 
-/// Invokes the function until an answer has no `next`. What was done before an invocation failed is told all the same.
+/// Invokes the function until an answer has no `next`. What was done before an invocation failed is
+/// told all the same.
 pub(super) fn run(invocation: &Invocation, format: Format) -> Result<(), Failure> {
     let mut run = Run::default();
     let ended = run.invoke(invocation, format);

@@ -1,15 +1,16 @@
 //! Addresses, signing keys and tokens of webhooks: made and sealed before the transaction.
 
+use api_types::ShownOnce;
+use apply_plan::{Plan, WebhookWanted};
 use domain::ids::{OrganizationId, WebhookId};
+use domain::webhook::CredentialKind;
 use store::api::{WebhookChange, WebhookCredential, WebhookWrite};
 use vault_format::SecretValue;
 
-use super::ShownOnce;
-use super::plan::{Plan, WebhookWanted, stored_header};
 use crate::Deps;
 use crate::error::ApiError;
 use crate::token::{random_address, random_key};
-use crate::webhook_credential::{CredentialKind, KeptCredential};
+use crate::webhook_credential::KeptCredential;
 
 /// The webhooks of an apply with what was made for them.
 pub(super) struct Credentials {
@@ -49,7 +50,7 @@ pub(super) async fn make_credentials(
             node_id: wanted.node_id.clone(),
             address: random_address()?,
             authentication: wanted.configuration.authentication,
-            header_name: stored_header(&wanted.configuration),
+            header_name: wanted.configuration.stored_header(),
             deduplication_header: wanted.configuration.deduplication_header.clone(),
             credential,
         });
@@ -62,7 +63,7 @@ pub(super) async fn make_credentials(
         made.webhooks_changed.push(WebhookChange {
             id: wanted.id,
             authentication: wanted.configuration.authentication,
-            header_name: stored_header(&wanted.configuration),
+            header_name: wanted.configuration.stored_header(),
             deduplication_header: wanted.configuration.deduplication_header.clone(),
             credential,
         });
@@ -76,7 +77,7 @@ async fn make_credential(
     wanted: &WebhookWanted,
     shown: &mut Vec<(WebhookId, Shown)>,
 ) -> Result<WebhookCredential, ApiError> {
-    let Some(kind) = CredentialKind::of(wanted.configuration.authentication) else {
+    let Some(kind) = wanted.configuration.authentication.credential_kind() else {
         return Ok(WebhookCredential::default());
     };
     let key = random_key()?;

@@ -1,32 +1,37 @@
 //! Applying a definition: check, compare, plan, make credentials, write in one transaction, wake.
 
 mod credentials;
-mod plan;
 mod secrets;
 
-use definition_check::{Changes, Checked, Problem, difference};
-use domain::ids::{WebhookId, WorkflowId};
-use domain::webhook::Authentication;
+use api_types::{Applied, Webhook};
+use apply_plan::{Current, CurrentWebhook, Plan, Wanted, plan};
+use definition_check::{Checked, NodeSecretRef, difference};
+use domain::definition::Definition;
+use domain::ids::WorkflowId;
+use domain::node_write::SecretRefWrite;
 use jiff::Timestamp;
-use serde::Serialize;
 use store::StoreError;
 use store::api::{
     WebhookRow, WorkflowRow, WorkflowWrite, apply_workflow, list_webhooks, load_workflow_named,
 };
 
+use uuid::Uuid;
+
 use crate::Deps;
 use crate::auth::Caller;
 use crate::error::ApiError;
+use crate::views;
 use credentials::{Credentials, make_credentials};
-use plan::{Current, Plan, plan};
 
-/// Times that an apply without an expected version is planned, each against what another apply left.
+/// Times that an apply without an expected version is planned, each against what another apply
+/// left.
 const PLANS_MAX: u32 = 5;
 
-/// What a caller asks of an apply.
+/// The options of an apply.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct ApplyOptions {
-    /// The version that the caller knows; 0: there is no such workflow yet. None: whatever there is.
+    /// The version that the caller knows; 0: there is no such workflow yet. None: whatever there
+    /// is.
     pub(crate) expected_version: Option<i64>,
     /// Whether anything is written.
     pub(crate) mode: ApplyMode,
@@ -42,79 +47,17 @@ pub(crate) enum ApplyMode {
     Check,
 }
 
-/// The answer of an apply.
-#[derive(Debug, Serialize)]
-pub(crate) struct ApplyAnswer {
-    /// The workflow as it is now; null when a check finds that there is none yet.
-    workflow: Option<WorkflowRow>,
-    /// Whether something was written.
-    applied: bool,
-    changes: Changes,
-    warnings: Vec<Problem>,
-    webhooks: Vec<WebhookView>,
-}
-
-/// A webhook in an answer. A key or token stands there once: in the answer of the apply or rotation that made it.
-#[derive(Debug, Serialize)]
-pub(crate) struct WebhookView {
-    pub(crate) id: WebhookId,
-    pub(crate) workflow_id: WorkflowId,
-    pub(crate) node_id: String,
-    pub(crate) url: String,
-    pub(crate) authentication: Authentication,
-    pub(crate) header_name: Option<String>,
-    pub(crate) deduplication_header: Option<String>,
-    /// Until when the key or token before a rotation is taken.
-    pub(crate) previous_until: Option<Timestamp>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) signing_key: Option<ShownOnce>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) token: Option<ShownOnce>,
-}
-
-/// A credential on its way into the one answer that shows it.
-#[derive(Clone, Serialize)]
-#[serde(transparent)]
-pub(crate) struct ShownOnce(pub(crate) String);
-
-impl std::fmt::Debug for ShownOnce {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("[shown once]")
-    }
-}
-
-impl WebhookView {
-    /// A webhook that is there already.
-    pub(crate) fn of_row(row: WebhookRow, public_url: &str) -> Self {
-        Self {
-            id: row.id,
-            workflow_id: row.workflow_id,
-            node_id: row.node_id,
-            url: webhook_url(public_url, &row.address),
-            authentication: row.authentication,
-            header_name: row.header_name,
-            deduplication_header: row.deduplication_header,
-            previous_until: row.previous_until,
-            signing_key: None,
-            token: None,
-        }
-    }
-}
-
-fn webhook_url(public_url: &str, address: &str) -> String {
-    format!("{public_url}/hooks/{address}")
-}
-
 /// Applies a definition, or says what applying it would change.
 ///
 /// # Errors
-/// [`ApiError::Definition`] with every error of it; [`ApiError::Conflict`] when the workflow does not have the expected version.
+/// [`ApiError::Definition`] with every error of it; [`ApiError::Conflict`] when the workflow does
+/// not have the expected version.
 pub(crate) async fn apply(
     deps: &Deps,
     caller: &Caller,
     text: &str,
     options: ApplyOptions,
-) -> Result<ApplyAnswer, ApiError> {
+) -> Result<Applied, ApiError> {
     let checked = match definition_check::check(text) {
         Ok(checked) => checked,
         Err(refused) => {
@@ -133,6 +76,40 @@ pub(crate) async fn apply(
             Ok(answer) => return Ok(answer),
         }
     }
+}
+
+/// The workflow as it was applied last.
+struct CurrentWorkflow {
+    workflow: WorkflowRow,
+    definition: Definition,
+    /// Its live webhooks.
+    webhooks: Vec<WebhookRow>,
+}
+
+fn plan_apply(
+    current: Option<&CurrentWorkflow>,
+    checked: &Checked,
+    next_id: &mut dyn FnMut() -> Uuid,
+) -> Plan {
+    let webhooks: Vec<CurrentWebhook> = current.map_or(Vec::new(), |current| {
+        let webhook = |row: &WebhookRow| CurrentWebhook {
+            id: row.id,
+            node_id: row.node_id.clone(),
+            authentication: row.authentication,
+            header_name: row.header_name.clone(),
+            deduplication_header: row.deduplication_header.clone(),
+        };
+        current.webhooks.iter().map(webhook).collect()
+    });
+    let secret_ref = |secret: &NodeSecretRef| SecretRefWrite {
+        node_id: secret.node_id.clone(),
+        secret_name: secret.name.clone(),
+        secret_key: secret.key.clone(),
+        field: secret.pointer.clone(),
+    };
+    let secret_refs: Vec<SecretRefWrite> = checked.secret_refs.iter().map(secret_ref).collect();
+    let current = current.map(|current| Current { definition: &current.definition, webhooks: &webhooks });
+    plan(current, Wanted { definition: &checked.definition, secret_refs: &secret_refs }, next_id)
 }
 
 /// How one try of an apply ends.
@@ -154,7 +131,7 @@ async fn apply_once(
     caller: &Caller,
     checked: &Checked,
     options: ApplyOptions,
-) -> Result<ApplyAnswer, ApplyError> {
+) -> Result<Applied, ApplyError> {
     let current = load_current(deps, caller, &checked.definition.name).await?;
     check_version(options.expected_version, current.as_ref())?;
     let now = deps.clock.now();
@@ -165,7 +142,7 @@ async fn apply_once(
         return Err(ApiError::Definition(findings.errors).into());
     }
     warnings.extend(findings.warnings);
-    let plan = plan(current.as_ref(), checked, &mut || deps.ids.next(now));
+    let plan = plan_apply(current.as_ref(), checked, &mut || deps.ids.next(now));
     let is_written = options.mode == ApplyMode::Write && !(changes.is_empty() && plan.is_empty());
     let (workflow, webhooks) = if is_written {
         let (workflow, webhooks) = write(deps, caller, checked, current, plan, now).await?;
@@ -173,21 +150,27 @@ async fn apply_once(
     } else {
         let (workflow, webhooks) = current.map(|current| (current.workflow, current.webhooks)).unzip();
         let views = webhooks.unwrap_or_default().into_iter();
-        (workflow, views.map(|row| WebhookView::of_row(row, &deps.public_url)).collect())
+        (workflow, views.map(|row| views::webhook(row, &deps.public_url)).collect())
     };
-    Ok(ApplyAnswer { workflow, applied: is_written, changes, warnings, webhooks })
+    Ok(Applied {
+        workflow: workflow.map(views::workflow),
+        applied: is_written,
+        changes: views::changes(changes),
+        warnings: warnings.into_iter().map(views::definition_problem).collect(),
+        webhooks,
+    })
 }
 
-async fn load_current(deps: &Deps, caller: &Caller, name: &str) -> Result<Option<Current>, ApiError> {
+async fn load_current(deps: &Deps, caller: &Caller, name: &str) -> Result<Option<CurrentWorkflow>, ApiError> {
     let Some((workflow, definition)) = load_workflow_named(&deps.store, caller.organization_id, name).await?
     else {
         return Ok(None);
     };
     let webhooks = list_webhooks(&deps.store, caller.organization_id, workflow.id).await?;
-    Ok(Some(Current { workflow, definition, webhooks }))
+    Ok(Some(CurrentWorkflow { workflow, definition, webhooks }))
 }
 
-fn check_version(expected: Option<i64>, current: Option<&Current>) -> Result<(), ApiError> {
+fn check_version(expected: Option<i64>, current: Option<&CurrentWorkflow>) -> Result<(), ApiError> {
     let version = current.map_or(0, |current| current.workflow.version);
     match expected {
         Some(0) if version > 0 => {
@@ -205,10 +188,10 @@ async fn write(
     deps: &Deps,
     caller: &Caller,
     checked: &Checked,
-    current: Option<Current>,
+    current: Option<CurrentWorkflow>,
     plan: Plan,
     now: Timestamp,
-) -> Result<(WorkflowRow, Vec<WebhookView>), ApplyError> {
+) -> Result<(WorkflowRow, Vec<Webhook>), ApplyError> {
     let workflow_id = current.as_ref().map_or_else(|| deps.ids.next(now), |current| current.workflow.id);
     let made = make_credentials(deps, caller.organization_id, &plan).await?;
     let write = WorkflowWrite {
@@ -225,17 +208,19 @@ async fn write(
         applied_by: caller.actor.clone(),
         now,
     };
-    let version = match apply_workflow(&deps.store, &write).await {
+    let applied = match apply_workflow(&deps.store, &write).await {
         Err(StoreError::Conflict(why)) => return Err(ApplyError::Outdated(why)),
         applied => applied?,
     };
+    let version = applied.version;
     tracing::info!(%workflow_id, version, "workflow applied");
     deps.wake_nodes(caller.organization_id, workflow_id, plan.node_ids_to_wake).await;
+    deps.wake_held(&applied.held).await;
     let webhooks = webhook_views(deps, workflow_id, current.as_ref(), &write, &made);
     Ok((applied_row(current, write, version), webhooks))
 }
 
-fn applied_row(current: Option<Current>, write: WorkflowWrite, version: i64) -> WorkflowRow {
+fn applied_row(current: Option<CurrentWorkflow>, write: WorkflowWrite, version: i64) -> WorkflowRow {
     let (created_by, created_at) = current.map_or((write.applied_by.to_string(), write.now), |current| {
         (current.workflow.created_by, current.workflow.created_at)
     });
@@ -256,16 +241,16 @@ fn applied_row(current: Option<Current>, write: WorkflowWrite, version: i64) -> 
 fn webhook_views(
     deps: &Deps,
     workflow_id: WorkflowId,
-    current: Option<&Current>,
+    current: Option<&CurrentWorkflow>,
     write: &WorkflowWrite,
     made: &Credentials,
-) -> Vec<WebhookView> {
+) -> Vec<Webhook> {
     let mut views = Vec::new();
     for row in current.map(|current| current.webhooks.as_slice()).unwrap_or_default() {
         if write.webhooks_removed.contains(&row.id) {
             continue;
         }
-        let mut view = WebhookView::of_row(row.clone(), &deps.public_url);
+        let mut view = views::webhook(row.clone(), &deps.public_url);
         if let Some(change) = write.webhooks_changed.iter().find(|change| change.id == row.id) {
             view.authentication = change.authentication;
             view.header_name.clone_from(&change.header_name);
@@ -279,11 +264,11 @@ fn webhook_views(
     }
     for hook in &write.webhooks {
         let (signing_key, token) = made.shown(hook.id);
-        views.push(WebhookView {
+        views.push(Webhook {
             id: hook.id,
             workflow_id,
             node_id: hook.node_id.clone(),
-            url: webhook_url(&deps.public_url, &hook.address),
+            url: views::webhook_url(&deps.public_url, &hook.address),
             authentication: hook.authentication.to_owned(),
             header_name: hook.header_name.clone(),
             deduplication_header: hook.deduplication_header.clone(),

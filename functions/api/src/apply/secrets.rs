@@ -1,4 +1,5 @@
-//! Secrets that a definition refers to: a warning where one is not there yet, an error where it may not go where the node sends it.
+//! Secrets that a definition refers to: a warning where one is not there yet, an error where it may
+//! not go where the node sends it.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -12,13 +13,14 @@ use crate::Deps;
 use crate::auth::Caller;
 use crate::error::ApiError;
 
-/// What was found of references to secrets.
+/// The findings on references to secrets.
 #[derive(Default)]
 pub(super) struct Findings {
     /// Those to a secret that is not there yet, or that a later version refuses.
     pub(super) warnings: Vec<Problem>,
-    /// Those to a secret whose allowed hosts the node's literal host is none of, or whose places the field is none of. The executor looks
-    /// again at each connection, for both may change afterwards.
+    /// Those to a secret whose allowed hosts the node's literal host is none of, or whose places
+    /// the field is none of. The executor looks again at each connection, for both may change
+    /// afterwards.
     pub(super) errors: Vec<Problem>,
 }
 
@@ -53,7 +55,7 @@ pub(super) async fn find_problems(
     Ok(findings)
 }
 
-/// What would become of a reference as things are.
+/// The usability of a reference as things are.
 #[derive(Debug, PartialEq, Eq)]
 enum Usability {
     Usable,

@@ -2,36 +2,25 @@
 
 use std::sync::Arc;
 
+use api_types::{EventList, EventQuery};
 use axum::Json;
 use axum::extract::State;
-use serde::Deserialize;
-use serde_json::{Map, Value};
 use store::api::{EventFilter, list_events};
 
 use super::{query_id, query_workflow};
 use crate::Deps;
 use crate::auth::Caller;
-use crate::cursor::{page_request, rows_answer};
+use crate::cursor::{list_answer, page_request};
 use crate::error::ApiError;
 use crate::query::ApiQuery;
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ListQuery {
-    workflow: Option<String>,
-    node: Option<String>,
-    run: Option<String>,
-    channel: Option<String>,
-    cursor: Option<String>,
-    limit: Option<u32>,
-}
+use crate::views;
 
 /// `GET`: events, newest first.
 pub(super) async fn list(
     State(deps): State<Arc<Deps>>,
     caller: Caller,
-    ApiQuery(query): ApiQuery<ListQuery>,
-) -> Result<Json<Map<String, Value>>, ApiError> {
+    ApiQuery(query): ApiQuery<EventQuery>,
+) -> Result<Json<EventList>, ApiError> {
     let page = page_request(query.cursor.as_deref(), query.limit)?;
     let filter = EventFilter {
         workflow_id: query_workflow(&deps, &caller, query.workflow.as_deref()).await?,
@@ -40,5 +29,5 @@ pub(super) async fn list(
         channel: query.channel,
     };
     let page = list_events(&deps.store, caller.organization_id, &filter, page).await?;
-    Ok(Json(rows_answer("events", &page)?))
+    Ok(list_answer(page, views::event))
 }

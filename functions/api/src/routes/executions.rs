@@ -1,46 +1,32 @@
-//! `/v1/executions`: what ran, with references where secrets were; cancelling one.
+//! `/v1/executions`: what ran, with references where secrets were; cancelling and releasing one.
 
 use std::sync::Arc;
 
+use api_types::{Execution, ExecutionAnswer, ExecutionList, ExecutionQuery};
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use domain::execution::ExecutionState;
+use domain::held::Call;
 use store::api::{
-    ExecutionCancel, ExecutionFilter, ExecutionRow, cancel_execution, list_executions, load_execution,
+    CallOutcome, ExecutionCall, ExecutionCancel, ExecutionFilter, call_execution, cancel_execution,
+    list_executions, load_execution,
 };
 
 use super::{parse_id, query_id, query_time, query_word, query_workflow};
 use crate::Deps;
 use crate::auth::Caller;
-use crate::cursor::{page_request, rows_answer};
+use crate::cursor::{list_answer, page_request};
 use crate::error::{ApiError, NotFoundAs as _};
 use crate::query::ApiQuery;
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ListQuery {
-    workflow: Option<String>,
-    node: Option<String>,
-    state: Option<String>,
-    result: Option<String>,
-    key: Option<String>,
-    value: Option<String>,
-    parent: Option<String>,
-    previous: Option<String>,
-    run: Option<String>,
-    updated_since: Option<String>,
-    cursor: Option<String>,
-    limit: Option<u32>,
-}
+use crate::views;
 
 /// `GET`: executions, newest first.
 pub(super) async fn list(
     State(deps): State<Arc<Deps>>,
     caller: Caller,
-    ApiQuery(query): ApiQuery<ListQuery>,
-) -> Result<Json<Map<String, Value>>, ApiError> {
+    ApiQuery(query): ApiQuery<ExecutionQuery>,
+) -> Result<Json<ExecutionList>, ApiError> {
     let page = page_request(query.cursor.as_deref(), query.limit)?;
     let filter = ExecutionFilter {
         workflow_id: query_workflow(&deps, &caller, query.workflow.as_deref()).await?,
@@ -55,7 +41,7 @@ pub(super) async fn list(
         value: query.value,
     };
     let page = list_executions(&deps.store, caller.organization_id, &filter, page).await?;
-    Ok(Json(rows_answer("executions", &page)?))
+    Ok(list_answer(page, views::execution))
 }
 
 /// `GET` of one.
@@ -63,26 +49,65 @@ pub(super) async fn show(
     State(deps): State<Arc<Deps>>,
     caller: Caller,
     Path(execution): Path<String>,
-) -> Result<Json<ExecutionRow>, ApiError> {
+) -> Result<Json<Execution>, ApiError> {
     let id = parse_id(&execution, "execution")?;
     let found = load_execution(&deps.store, caller.organization_id, id).await;
-    Ok(Json(found.not_found_as("execution")?))
+    Ok(Json(views::execution(found.not_found_as("execution")?)))
 }
 
-/// `POST /v1/executions/{execution}/cancel`: tells one execution to end; the rest of its run goes on.
+/// `POST /v1/executions/{execution}/cancel`: tells one execution to end; the rest of its run goes
+/// on.
 pub(super) async fn cancel(
     State(deps): State<Arc<Deps>>,
     caller: Caller,
     Path(execution): Path<String>,
-) -> Result<(StatusCode, Json<Value>), ApiError> {
+) -> Result<(StatusCode, Json<ExecutionAnswer>), ApiError> {
     let organization_id = caller.organization_id;
     let execution_id = parse_id(&execution, "execution")?;
     let now = deps.clock.now();
     let cancel = ExecutionCancel { organization_id, execution_id, cancelled_by: caller.actor, now };
-    let freed = cancel_execution(&deps.store, &cancel).await.not_found_as("execution")?;
+    let cancelled = cancel_execution(&deps.store, &cancel).await.not_found_as("execution")?;
     tracing::info!(%execution_id, "execution cancelled");
-    deps.wake_slots(freed.as_slice()).await;
+    deps.wake(cancelled.wakes()).await;
     let execution =
         load_execution(&deps.store, organization_id, execution_id).await.not_found_as("execution")?;
-    Ok((StatusCode::ACCEPTED, Json(json!({ "execution": execution }))))
+    Ok((StatusCode::ACCEPTED, Json(ExecutionAnswer { execution: views::execution(execution) })))
+}
+
+/// `POST /v1/executions/{execution}/release`: a held execution goes on now.
+pub(super) async fn release(
+    State(deps): State<Arc<Deps>>,
+    caller: Caller,
+    Path(execution): Path<String>,
+) -> Result<(StatusCode, Json<ExecutionAnswer>), ApiError> {
+    let organization_id = caller.organization_id;
+    let execution_id = parse_id(&execution, "execution")?;
+    let row = load_execution(&deps.store, organization_id, execution_id).await.not_found_as("execution")?;
+    let may_be_released =
+        components::held(&row.component).is_some_and(|held| held.calls().contains(&Call::Release));
+    if !may_be_released {
+        let message = format!("an execution of `{}` is not held: there is nothing to release", row.component);
+        return Err(ApiError::Conflict(message));
+    }
+    let id = deps.ids.next(deps.clock.now());
+    let call =
+        ExecutionCall { id, organization_id, execution_id, call: Call::Release, called_by: caller.actor };
+    match call_execution(&deps.store, &call).await.not_found_as("execution")? {
+        CallOutcome::Made(held) => {
+            tracing::info!(%execution_id, "execution released");
+            deps.wake(std::iter::once((organization_id, held.wake()))).await;
+            let row =
+                load_execution(&deps.store, organization_id, execution_id).await.not_found_as("execution")?;
+            Ok((StatusCode::ACCEPTED, Json(ExecutionAnswer { execution: views::execution(row) })))
+        }
+        CallOutcome::Ending => Err(ApiError::Gone(
+            "the execution is to end: its run was stopped, or its node removed".to_owned(),
+        )),
+        CallOutcome::NotHeld(ExecutionState::Finished) => {
+            Err(ApiError::Gone("the execution has ended".to_owned()))
+        }
+        CallOutcome::NotHeld(state) => Err(ApiError::Conflict(format!(
+            "the execution is {state}, not held: there is nothing to release"
+        ))),
+    }
 }

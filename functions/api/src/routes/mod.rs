@@ -16,6 +16,7 @@ use jiff::Timestamp;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use api_types::Health;
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderValue, header};
@@ -24,7 +25,6 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use futures_util::FutureExt as _;
 use process::Metric;
-use serde_json::{Value, json};
 
 use crate::Deps;
 use crate::error::ApiError;
@@ -49,6 +49,7 @@ pub fn router(deps: Arc<Deps>) -> Router {
         .route("/v1/executions/{execution}", get(executions::show))
         .route("/v1/executions/{execution}/cancel", post(executions::cancel))
         .route("/v1/executions/{execution}/redrive", post(dead_letters::redrive))
+        .route("/v1/executions/{execution}/release", post(executions::release))
         .route("/v1/dead-letters", get(dead_letters::list))
         .route("/v1/events", get(events::list))
         .route("/v1/queue-items", get(queue_items::list))
@@ -64,11 +65,12 @@ pub fn router(deps: Arc<Deps>) -> Router {
 }
 
 /// Says only that the function runs: it asks nothing of the database, for anybody may call it.
-async fn health() -> axum::Json<Value> {
-    axum::Json(json!({ "status": "ok" }))
+async fn health() -> axum::Json<Health> {
+    axum::Json(Health { status: "ok".to_owned() })
 }
 
-/// What every request has around it: a log line without query and body, no caching, and a panic that ends as a problem.
+/// The layer around every request: a log line without query and body, no caching, and a panic that
+/// ends as a problem.
 async fn around(State(deps): State<Arc<Deps>>, request: Request, next: Next) -> Response {
     let begun = deps.clock.now();
     let method = request.method().clone();
@@ -188,6 +190,7 @@ mod tests {
             ("GET", "/v1/executions/e"),
             ("POST", "/v1/executions/e/cancel"),
             ("POST", "/v1/executions/e/redrive"),
+            ("POST", "/v1/executions/e/release"),
             ("GET", "/v1/dead-letters"),
             ("GET", "/v1/events"),
             ("GET", "/v1/queue-items"),

@@ -2,37 +2,33 @@
 
 use std::sync::Arc;
 
+use api_types::{DeleteOrganizationQuery, Organization};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use serde::Deserialize;
-use store::api::{OrganizationRow, delete_organization, load_organization};
+use store::api::{delete_organization, load_organization};
 
 use crate::Deps;
 use crate::auth::Caller;
 use crate::error::{ApiError, NotFoundAs as _};
 use crate::query::ApiQuery;
+use crate::views;
 
 /// `GET`: the organization.
 pub(super) async fn show(
     State(deps): State<Arc<Deps>>,
     caller: Caller,
-) -> Result<Json<OrganizationRow>, ApiError> {
+) -> Result<Json<Organization>, ApiError> {
     let organization = load_organization(&deps.store, caller.organization_id).await;
-    Ok(Json(organization.not_found_as("organization")?))
+    Ok(Json(views::organization(organization.not_found_as("organization")?)))
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct DeleteQuery {
-    name: Option<String>,
-}
-
-/// `DELETE`: ends the organization, whose name is repeated, with its secrets, webhooks and runs. Its tokens are of no use from then on.
+/// `DELETE`: ends the organization, whose name is repeated, with its secrets, webhooks and runs.
+/// Its tokens are of no use from then on.
 pub(super) async fn delete(
     State(deps): State<Arc<Deps>>,
     caller: Caller,
-    ApiQuery(query): ApiQuery<DeleteQuery>,
+    ApiQuery(query): ApiQuery<DeleteOrganizationQuery>,
 ) -> Result<StatusCode, ApiError> {
     let organization = load_organization(&deps.store, caller.organization_id).await;
     if query.name != Some(organization.not_found_as("organization")?.name) {

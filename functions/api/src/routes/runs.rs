@@ -1,24 +1,24 @@
 //! `/v1/runs` and `/v1/workflows/{workflow}/runs`: start, list, show, cancel.
 
-use domain::ids::RunId;
+use domain::ids::{EventId, RunId};
 use std::sync::Arc;
 
+use api_types::{PageQuery, RunAnswer, RunList, RunPage, RunQuery, StartedRun};
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use domain::request_headers::{HOPS_HEADER, hop_count};
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
 use store::api::{ExecutionFilter, RunCancel, RunFilter, cancel_run, list_executions, list_runs, load_run};
 
 use super::{parse_id, query_time, query_word, query_workflow};
 use crate::Deps;
 use crate::auth::Caller;
 use crate::body::JsonBody;
-use crate::cursor::{page_request, rows_answer};
+use crate::cursor::{list_answer, next_cursor, page_request};
 use crate::error::{ApiError, NotFoundAs as _};
 use crate::query::ApiQuery;
 use crate::start::start_workflow;
+use crate::views;
 
 /// `POST /v1/workflows/{workflow}/runs`: starts a run.
 pub(super) async fn start(
@@ -27,31 +27,18 @@ pub(super) async fn start(
     Path(workflow): Path<String>,
     headers: HeaderMap,
     body: JsonBody,
-) -> Result<(StatusCode, Json<Value>), ApiError> {
+) -> Result<(StatusCode, Json<StartedRun>), ApiError> {
     let hops = hop_count(headers.get(HOPS_HEADER).and_then(|value| value.to_str().ok()))?;
     let run_id = start_workflow(&deps, &caller, &workflow, body.bytes(), hops).await?;
-    Ok((StatusCode::ACCEPTED, Json(json!({ "run_id": run_id, "event_id": run_id }))))
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ListQuery {
-    workflow: Option<String>,
-    node: Option<String>,
-    state: Option<String>,
-    result: Option<String>,
-    name: Option<String>,
-    since: Option<String>,
-    cursor: Option<String>,
-    limit: Option<u32>,
+    Ok((StatusCode::ACCEPTED, Json(StartedRun { run_id, event_id: EventId(run_id.0) })))
 }
 
 /// `GET /v1/runs`: runs with their states, newest first.
 pub(super) async fn list(
     State(deps): State<Arc<Deps>>,
     caller: Caller,
-    ApiQuery(query): ApiQuery<ListQuery>,
-) -> Result<Json<Map<String, Value>>, ApiError> {
+    ApiQuery(query): ApiQuery<RunQuery>,
+) -> Result<Json<RunList>, ApiError> {
     let page = page_request(query.cursor.as_deref(), query.limit)?;
     let workflow_id = query_workflow(&deps, &caller, query.workflow.as_deref()).await?;
     let filter = RunFilter {
@@ -63,14 +50,7 @@ pub(super) async fn list(
         since: query_time(query.since.as_deref(), "since")?,
     };
     let page = list_runs(&deps.store, caller.organization_id, &filter, page).await?;
-    Ok(Json(rows_answer("runs", &page)?))
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ShowQuery {
-    cursor: Option<String>,
-    limit: Option<u32>,
+    Ok(list_answer(page, views::run))
 }
 
 /// `GET /v1/runs/{run}`: one run with a page of its executions, newest first.
@@ -78,11 +58,12 @@ pub(super) async fn show(
     State(deps): State<Arc<Deps>>,
     caller: Caller,
     Path(run): Path<String>,
-    ApiQuery(query): ApiQuery<ShowQuery>,
-) -> Result<Json<Map<String, Value>>, ApiError> {
+    ApiQuery(query): ApiQuery<PageQuery>,
+) -> Result<Json<RunPage>, ApiError> {
     let page = page_request(query.cursor.as_deref(), query.limit)?;
     let id: RunId = parse_id(&run, "run")?;
-    // The state first: executions that come after it was read are in a later answer of a run that still runs.
+    // The state first: executions that come after it was read are in a later answer of a run that
+    // still runs.
     let run = load_run(&deps.store, caller.organization_id, id).await.not_found_as("run")?;
     let filter = ExecutionFilter {
         workflow_id: Some(run.run.workflow_id),
@@ -90,9 +71,8 @@ pub(super) async fn show(
         ..ExecutionFilter::default()
     };
     let page = list_executions(&deps.store, caller.organization_id, &filter, page).await?;
-    let mut answer = rows_answer("executions", &page)?;
-    answer.insert("run".to_owned(), json!(run));
-    Ok(Json(answer))
+    let executions = page.rows.into_iter().map(views::execution).collect();
+    Ok(Json(RunPage { run: views::run_detail(run), executions, next_cursor: next_cursor(page.next) }))
 }
 
 /// `POST /v1/runs/{run}/cancel`: tells a run to end.
@@ -100,14 +80,14 @@ pub(super) async fn cancel(
     State(deps): State<Arc<Deps>>,
     caller: Caller,
     Path(run): Path<String>,
-) -> Result<(StatusCode, Json<Value>), ApiError> {
+) -> Result<(StatusCode, Json<RunAnswer>), ApiError> {
     let organization_id = caller.organization_id;
     let run_id = parse_id(&run, "run")?;
     let cancel = RunCancel { organization_id, run_id, cancelled_by: caller.actor, now: deps.clock.now() };
     let next_id = || deps.ids.next(deps.clock.now());
-    let freed = cancel_run(&deps.store, &cancel, &next_id).await.not_found_as("run")?;
+    let stopped = cancel_run(&deps.store, &cancel, &next_id).await.not_found_as("run")?;
     tracing::info!(%run_id, "run cancelled");
-    deps.wake_slots(&freed).await;
+    deps.wake(stopped.wakes()).await;
     let run = load_run(&deps.store, organization_id, run_id).await.not_found_as("run")?;
-    Ok((StatusCode::ACCEPTED, Json(json!({ "run": run }))))
+    Ok((StatusCode::ACCEPTED, Json(RunAnswer { run: views::run_detail(run) })))
 }

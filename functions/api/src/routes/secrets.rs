@@ -1,31 +1,29 @@
 //! `/v1/secrets`: written and listed, never read back.
 //!
-//! Sealing calls KMS, so it comes before the transaction: it needs the secret's id and the hosts that stay, which are looked up
-//! first and checked again under the row's lock. Lost against another change, it is done once more.
+//! Sealing calls KMS, so it comes before the transaction: it needs the secret's id and the hosts
+//! that stay, which are looked up first and checked again under the row's lock. Lost against
+//! another change, it is done once more.
 
 use std::sync::Arc;
 
+use api_types::{PageQuery, Secret, SecretAnswer, SecretKey, SecretList};
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use domain::allowed_host::AllowedHost;
 use domain::limits::SECRET_KEYS_MAX;
 use domain::placement::Placement;
-use jiff::Timestamp;
-use serde::Serialize;
-use serde_json::{Map, Value, json};
 use store::StoreError;
 use store::api::{
     SecretIdentity, SecretRow, SecretWrite, change_secret, delete_secret, list_secrets, load_secret,
 };
-use uuid::Uuid;
 use vault_format::{Bounds, Entries, Entry, Purpose, Scope, SecretValue};
 use vault_seal::SealRequest;
 
 use crate::Deps;
 use crate::auth::Caller;
 use crate::body::JsonBody;
-use crate::cursor::{PageQuery, page_answer};
+use crate::cursor::{page_request, read_list_answer};
 use crate::error::{ApiError, NotFoundAs as _};
 use crate::guessable::guessable;
 use crate::query::ApiQuery;
@@ -36,39 +34,15 @@ const SEALS_MAX: u32 = 2;
 /// Bytes of a secret's name.
 const NAME_BYTES_MAX: usize = 128;
 
-/// A secret as the API shows it.
-#[derive(Serialize)]
-struct SecretView {
-    id: Uuid,
-    name: String,
-    provider: String,
-    keys: Vec<KeyView>,
-    created_by: String,
-    created_at: Timestamp,
-    updated_at: Timestamp,
-}
-
-#[derive(Serialize)]
-struct KeyView {
-    key: String,
-    /// Where it may be sent; empty: anywhere.
-    hosts: Vec<String>,
-    /// The places in a request where it may stand; empty: anywhere.
-    r#in: Vec<String>,
-    /// Whether it is too short to be scrubbed from outputs.
-    short: bool,
-}
-
-/// `GET`: names, keys, hosts and times.
+/// `GET`: names, keys, hosts, places and times.
 pub(super) async fn list(
     State(deps): State<Arc<Deps>>,
     caller: Caller,
     ApiQuery(query): ApiQuery<PageQuery>,
-) -> Result<Json<Map<String, Value>>, ApiError> {
-    let page = query.page_request()?;
+) -> Result<Json<SecretList>, ApiError> {
+    let page = page_request(query.cursor.as_deref(), query.limit)?;
     let page = list_secrets(&deps.store, caller.organization_id, page).await?;
-    let views = page.rows.into_iter().map(secret_view).collect::<Result<Vec<_>, _>>()?;
-    Ok(Json(page_answer("secrets", json!(views), page.next)))
+    read_list_answer(page, secret_view)
 }
 
 /// `PUT /v1/secrets/{name}`: these keys replace all that there are.
@@ -77,7 +51,7 @@ pub(super) async fn put_all(
     caller: Caller,
     Path(name): Path<String>,
     body: JsonBody,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<SecretAnswer>, ApiError> {
     check_name(&name)?;
     let body: SecretMapBody = body.read()?;
     if body.values.len() > SECRET_KEYS_MAX {
@@ -94,7 +68,7 @@ pub(super) async fn put_key(
     caller: Caller,
     Path((name, key)): Path<(String, String)>,
     body: JsonBody,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<SecretAnswer>, ApiError> {
     check_name(&name)?;
     let values = vec![read_value(key, body.read()?)?];
     put(&deps, &caller, &name, Values { values, replaces_all: false }).await
@@ -181,7 +155,7 @@ fn read_value(key: String, body: SecretValueBody) -> Result<NewValue, ApiError> 
     Ok(NewValue { key, hosts, placements, value: body.value })
 }
 
-async fn put(deps: &Deps, caller: &Caller, name: &str, new: Values) -> Result<Json<Value>, ApiError> {
+async fn put(deps: &Deps, caller: &Caller, name: &str, new: Values) -> Result<Json<SecretAnswer>, ApiError> {
     let organization_id = caller.organization_id;
     for _ in 0..SEALS_MAX {
         let now = deps.clock.now();
@@ -210,7 +184,7 @@ async fn put(deps: &Deps, caller: &Caller, name: &str, new: Values) -> Result<Js
                 let row =
                     load_secret(&deps.store, organization_id, name).await?.ok_or_else(changed_meanwhile)?;
                 let warnings = guessable(new.values.iter().map(|new| (new.key.as_str(), &new.value)));
-                return Ok(Json(json!({ "secret": secret_view(row)?, "warnings": warnings })));
+                return Ok(Json(SecretAnswer { secret: secret_view(row)?, warnings }));
             }
         }
     }
@@ -241,7 +215,8 @@ fn seal_requests(new: &Values, present: &Entries) -> Vec<SealRequest> {
         .collect()
 }
 
-/// The bytes with the sealed entries in their places; None when hosts or places that were to stay are no longer those that were sealed.
+/// The bytes with the sealed entries in their places; None when hosts or places that were to stay
+/// are no longer those that were sealed.
 fn merge(new: &Values, present: &Entries, current: Entries, sealed: &[Entry]) -> Option<Vec<u8>> {
     let is_stale = |new: &NewValue| new.bounds(present.get(&new.key)) != new.bounds(current.get(&new.key));
     // A key that was taken out meanwhile is a new one, which says where it may go.
@@ -270,16 +245,16 @@ fn check_name(name: &str) -> Result<(), ApiError> {
     )))
 }
 
-fn secret_view(row: SecretRow) -> Result<SecretView, ApiError> {
+fn secret_view(row: SecretRow) -> Result<Secret, ApiError> {
     let entries = parse(&row.data)?;
-    let keys = entries.iter().map(|entry| KeyView {
+    let keys = entries.iter().map(|entry| SecretKey {
         key: entry.key_name().to_owned(),
         hosts: entry.bounds().allowed_hosts().iter().map(ToString::to_string).collect(),
         r#in: entry.bounds().placements().iter().map(ToString::to_string).collect(),
         short: entry.value_bytes() < domain::limits::SECRET_VALUE_BYTES_MIN,
     });
-    Ok(SecretView {
-        id: row.id,
+    Ok(Secret {
+        id: row.id.to_string(),
         keys: keys.collect(),
         name: row.name,
         provider: row.provider,

@@ -1,52 +1,37 @@
-//! `/v1/tokens`: who may call the API. A token is shown once, and ends when it is revoked or past its time.
+//! `/v1/tokens`: who may call the API. A token is shown once, and ends when it is revoked or past
+//! its time.
 
 use std::sync::Arc;
 
+use api_types::{NewTokenAnswer, PageQuery, ShownOnce, Token, TokenList};
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use domain::limits::TOKEN_NAME_CHARS_MAX;
 use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
-use store::api::{NewToken, TokenRow, create_token, list_tokens, revoke_token};
+use store::api::{NewToken, create_token, list_tokens, revoke_token};
 
 use crate::Deps;
 use crate::auth::Caller;
 use crate::body::JsonBody;
-use crate::cursor::{PageQuery, rows_answer};
+use crate::cursor::{list_answer, page_request};
 use crate::error::{ApiError, NotFoundAs as _};
 use crate::query::ApiQuery;
 use crate::token::{new_token, sha256};
+use crate::views;
 
 /// The longest life of a token that has an end, seconds: ten years.
 const EXPIRES_IN_SECONDS_MAX: u64 = 10 * 365 * 24 * 3600;
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Create {
-    name: String,
-    /// Seconds for which it is taken; not given: until it is revoked.
-    expires_in_seconds: Option<u64>,
-}
-
-#[derive(Serialize)]
-pub(super) struct Created {
-    #[serde(flatten)]
-    row: TokenRow,
-    /// Shown here and never again.
-    token: String,
-}
 
 /// `GET`: the tokens, newest first.
 pub(super) async fn list(
     State(deps): State<Arc<Deps>>,
     caller: Caller,
     ApiQuery(query): ApiQuery<PageQuery>,
-) -> Result<Json<Map<String, Value>>, ApiError> {
-    let page = query.page_request()?;
+) -> Result<Json<TokenList>, ApiError> {
+    let page = page_request(query.cursor.as_deref(), query.limit)?;
     let page = list_tokens(&deps.store, caller.organization_id, page).await?;
-    Ok(Json(rows_answer("tokens", &page)?))
+    Ok(list_answer(page, views::token))
 }
 
 /// `POST`: makes one.
@@ -54,8 +39,8 @@ pub(super) async fn create(
     State(deps): State<Arc<Deps>>,
     caller: Caller,
     body: JsonBody,
-) -> Result<(StatusCode, Json<Created>), ApiError> {
-    let create: Create = body.read()?;
+) -> Result<(StatusCode, Json<NewTokenAnswer>), ApiError> {
+    let create: api_types::NewToken = body.read()?;
     let now = deps.clock.now();
     check_name(&create.name)?;
     let expires_at = create.expires_in_seconds.map(|seconds| expires_at(now, seconds)).transpose()?;
@@ -69,7 +54,8 @@ pub(super) async fn create(
     };
     let row = create_token(&deps.store, caller.organization_id, &new, now).await?;
     tracing::info!(organization_id = %caller.organization_id, token_id = %row.id, "token made");
-    Ok((StatusCode::CREATED, Json(Created { row, token })))
+    let answer = NewTokenAnswer { row: views::token(row), token: ShownOnce(token) };
+    Ok((StatusCode::CREATED, Json(answer)))
 }
 
 /// `POST …/revoke`: from now on it is refused; once more is no error.
@@ -77,11 +63,11 @@ pub(super) async fn revoke(
     State(deps): State<Arc<Deps>>,
     caller: Caller,
     Path(reference): Path<String>,
-) -> Result<Json<TokenRow>, ApiError> {
+) -> Result<Json<Token>, ApiError> {
     let revoked = revoke_token(&deps.store, caller.organization_id, &reference, deps.clock.now()).await;
     let row = revoked.not_found_as("token")?;
     tracing::info!(organization_id = %caller.organization_id, token_id = %row.id, "token revoked");
-    Ok(Json(row))
+    Ok(Json(views::token(row)))
 }
 
 fn check_name(name: &str) -> Result<(), ApiError> {

@@ -1,16 +1,17 @@
 //! `/v1/webhooks`: where a workflow is posted to, and with which key.
 //!
-//! A webhook is named by its id, or by workflow and node. Sealing calls KMS, so it comes before the write, which holds only for
-//! the version that it was made for.
+//! A webhook is named by its id, or by workflow and node. Sealing calls KMS, so it comes before the
+//! write, which holds only for the version that it was made for.
 
 use std::sync::Arc;
 
+use api_types::{RotateWebhook, ShownOnce, WebhookAnswer, WebhookList, WebhookQuery, kept_by_default};
 use axum::Json;
 use axum::extract::{Path, State};
-use domain::limits::{WEBHOOK_KEY_KEPT_SECONDS_DEFAULT, WEBHOOK_KEY_KEPT_SECONDS_MAX};
+use domain::limits::WEBHOOK_KEY_KEPT_SECONDS_MAX;
+use domain::webhook::CredentialKind;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
-use serde_json::{Value, json};
 use store::StoreError;
 use store::api::{
     WebhookKeys, WebhookReference, WebhookRotation, find_workflow, list_webhooks, load_webhook_keys,
@@ -20,45 +21,30 @@ use vault_format::{Entries, Entry, SecretValue};
 
 use super::{parse_id, query_workflow};
 use crate::Deps;
-use crate::apply::{ShownOnce, WebhookView};
 use crate::auth::Caller;
 use crate::body::JsonBody;
 use crate::error::{ApiError, NotFoundAs as _};
 use crate::query::ApiQuery;
 use crate::secret_body::read_value;
 use crate::token::random_key;
-use crate::webhook_credential::{CredentialKind, KeptCredential, alone};
+use crate::views;
+use crate::webhook_credential::{KeptCredential, alone, check_credential};
 
 /// Times that a rotation is made, each against what another left.
 const ROTATIONS_MAX: u32 = 2;
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ListQuery {
-    workflow: Option<String>,
-}
 
 /// `GET`: the live webhooks of one workflow, without keys and tokens.
 pub(super) async fn list(
     State(deps): State<Arc<Deps>>,
     caller: Caller,
-    ApiQuery(query): ApiQuery<ListQuery>,
-) -> Result<Json<Value>, ApiError> {
+    ApiQuery(query): ApiQuery<WebhookQuery>,
+) -> Result<Json<WebhookList>, ApiError> {
     let workflow_id = query_workflow(&deps, &caller, query.workflow.as_deref())
         .await?
         .ok_or_else(|| ApiError::Invalid("`workflow` is missing: the id or name of a workflow".to_owned()))?;
     let rows = list_webhooks(&deps.store, caller.organization_id, workflow_id).await?;
-    let views: Vec<_> = rows.into_iter().map(|row| WebhookView::of_row(row, &deps.public_url)).collect();
-    Ok(Json(json!({ "webhooks": views })))
-}
-
-/// The body of a rotation.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RotateBody {
-    /// For how long the present key or token is taken too; 0: it fails from now on.
-    #[serde(default = "kept_by_default")]
-    keep_previous_seconds: u32,
+    let webhooks = rows.into_iter().map(|row| views::webhook(row, &deps.public_url)).collect();
+    Ok(Json(WebhookList { webhooks }))
 }
 
 /// The body that sets a key.
@@ -73,19 +59,15 @@ struct SetBody {
     keep_previous_seconds: u32,
 }
 
-fn kept_by_default() -> u32 {
-    WEBHOOK_KEY_KEPT_SECONDS_DEFAULT
-}
-
 /// `POST /v1/webhooks/{webhook}/rotate`: makes a new key or token and shows it in this answer only.
 pub(super) async fn rotate(
     State(deps): State<Arc<Deps>>,
     caller: Caller,
     Path(webhook): Path<String>,
     body: JsonBody,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<WebhookAnswer>, ApiError> {
     let webhook = parse_id(&webhook, "webhook")?;
-    let body: RotateBody = body.read()?;
+    let body: RotateWebhook = body.read()?;
     change(&deps, &caller, WebhookReference::Id(webhook), None, body.keep_previous_seconds).await
 }
 
@@ -95,8 +77,8 @@ pub(super) async fn rotate_of_node(
     caller: Caller,
     Path((workflow, node)): Path<(String, String)>,
     body: JsonBody,
-) -> Result<Json<Value>, ApiError> {
-    let body: RotateBody = body.read()?;
+) -> Result<Json<WebhookAnswer>, ApiError> {
+    let body: RotateWebhook = body.read()?;
     let workflow =
         find_workflow(&deps.store, caller.organization_id, &workflow).await.not_found_as("workflow")?;
     let webhook = WebhookReference::Node { workflow_id: workflow.id, node_id: &node };
@@ -109,7 +91,7 @@ pub(super) async fn set(
     caller: Caller,
     Path(webhook): Path<String>,
     body: JsonBody,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<WebhookAnswer>, ApiError> {
     let webhook = parse_id(&webhook, "webhook")?;
     let body: SetBody = body.read()?;
     change(&deps, &caller, WebhookReference::Id(webhook), Some(body.key), body.keep_previous_seconds).await
@@ -121,7 +103,7 @@ pub(super) async fn set_of_node(
     caller: Caller,
     Path((workflow, node)): Path<(String, String)>,
     body: JsonBody,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<WebhookAnswer>, ApiError> {
     let body: SetBody = body.read()?;
     let workflow =
         find_workflow(&deps.store, caller.organization_id, &workflow).await.not_found_as("workflow")?;
@@ -136,12 +118,12 @@ async fn change(
     webhook: WebhookReference<'_>,
     given: Option<SecretValue>,
     keep_previous_seconds: u32,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<WebhookAnswer>, ApiError> {
     check_kept(keep_previous_seconds)?;
     let organization_id = caller.organization_id;
     for _ in 0..ROTATIONS_MAX {
         let keys = load_webhook_keys(&deps.store, organization_id, webhook).await.not_found_as("webhook")?;
-        let kind = CredentialKind::of(keys.row.authentication).ok_or_else(|| {
+        let kind = keys.row.authentication.credential_kind().ok_or_else(|| {
             ApiError::Invalid("this webhook has no key: its authentication is `none`".to_owned())
         })?;
         let (key, shown) = match &given {
@@ -151,7 +133,7 @@ async fn change(
                 (SecretValue::new(key.clone()), Some(ShownOnce(key)))
             }
         };
-        kind.check(&key)?;
+        check_credential(kind, &key)?;
         let kept = KeptCredential::keep(deps, kind, organization_id, keys.row.id, key).await?;
         let rotation = rotation(&keys, kept, keep_previous_seconds, deps.clock.now())?;
         match rotate_webhook(&deps.store, organization_id, &rotation).await {
@@ -159,12 +141,12 @@ async fn change(
             rotated => {
                 let row = rotated?;
                 tracing::info!(webhook_id = %row.id, keep_previous_seconds, "webhook key changed");
-                let mut view = WebhookView::of_row(row, &deps.public_url);
+                let mut view = views::webhook(row, &deps.public_url);
                 match kind {
                     CredentialKind::SigningKey => view.signing_key = shown,
                     CredentialKind::Token => view.token = shown,
                 }
-                return Ok(Json(json!({ "webhook": view })));
+                return Ok(Json(WebhookAnswer { webhook: view }));
             }
         }
     }
@@ -181,7 +163,8 @@ fn check_kept(seconds: u32) -> Result<(), ApiError> {
     )))
 }
 
-/// The new credential with the present one beside it. A key from before the present one is dropped: two are taken, never three.
+/// The new credential with the present one beside it. A key from before the present one is dropped:
+/// two are accepted, never three.
 fn rotation(
     keys: &WebhookKeys,
     kept: KeptCredential,
@@ -297,7 +280,9 @@ mod tests {
     fn a_key_is_kept_for_so_long_and_no_longer_i10() {
         assert!(check_kept(WEBHOOK_KEY_KEPT_SECONDS_MAX).is_ok());
         assert!(check_kept(WEBHOOK_KEY_KEPT_SECONDS_MAX + 1).is_err());
-        let body: RotateBody = serde_json::from_str("{}").unwrap();
-        assert_eq!(body.keep_previous_seconds, WEBHOOK_KEY_KEPT_SECONDS_DEFAULT);
+        let body: RotateWebhook = serde_json::from_str("{}").unwrap();
+        assert_eq!(body.keep_previous_seconds, domain::limits::WEBHOOK_KEY_KEPT_SECONDS_DEFAULT);
+        let null = serde_json::from_str::<RotateWebhook>(r#"{ "keep_previous_seconds": null }"#);
+        assert!(null.is_err(), "null is no number of seconds");
     }
 }

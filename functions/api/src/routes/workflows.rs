@@ -2,38 +2,31 @@
 
 use std::sync::Arc;
 
+use api_types::{Applied, ApplyQuery, PageQuery, WorkflowDetail, WorkflowList};
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 use store::api::{delete_workflow, find_workflow, list_workflows, load_workflow};
 
 use crate::Deps;
-use crate::apply::{ApplyAnswer, ApplyMode, ApplyOptions};
+use crate::apply::{ApplyMode, ApplyOptions};
 use crate::auth::Caller;
 use crate::body::DefinitionBody;
-use crate::cursor::{PageQuery, rows_answer};
+use crate::cursor::{list_answer, page_request};
 use crate::error::{ApiError, NotFoundAs as _};
 use crate::query::ApiQuery;
+use crate::views;
 
 /// `GET`: the live workflows, without their definitions.
 pub(super) async fn list(
     State(deps): State<Arc<Deps>>,
     caller: Caller,
     ApiQuery(query): ApiQuery<PageQuery>,
-) -> Result<Json<Map<String, Value>>, ApiError> {
-    let page = query.page_request()?;
+) -> Result<Json<WorkflowList>, ApiError> {
+    let page = page_request(query.cursor.as_deref(), query.limit)?;
     let page = list_workflows(&deps.store, caller.organization_id, page).await?;
-    Ok(Json(rows_answer("workflows", &page)?))
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ApplyQuery {
-    expected_version: Option<i64>,
-    #[serde(default)]
-    check: bool,
+    Ok(list_answer(page, views::workflow))
 }
 
 /// `PUT`: applies a definition; with `check=true` only says what would change.
@@ -42,7 +35,7 @@ pub(super) async fn apply(
     caller: Caller,
     ApiQuery(query): ApiQuery<ApplyQuery>,
     DefinitionBody(text): DefinitionBody,
-) -> Result<Json<ApplyAnswer>, ApiError> {
+) -> Result<Json<Applied>, ApiError> {
     let mode = if query.check { ApplyMode::Check } else { ApplyMode::Write };
     let options = ApplyOptions { expected_version: query.expected_version, mode };
     Ok(Json(crate::apply::apply(&deps, &caller, &text, options).await?))
@@ -53,13 +46,14 @@ pub(super) async fn show(
     State(deps): State<Arc<Deps>>,
     caller: Caller,
     Path(workflow): Path<String>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<WorkflowDetail>, ApiError> {
     let found = load_workflow(&deps.store, caller.organization_id, &workflow).await;
     let (row, definition) = found.not_found_as("workflow")?;
-    let mut answer = serde_json::to_value(&row).map_err(|_| ApiError::Internal)?;
-    answer["nodes"] = json!(definition.nodes);
-    answer["edges"] = json!(definition.edges);
-    Ok(Json(answer))
+    Ok(Json(WorkflowDetail {
+        workflow: views::workflow(row),
+        nodes: definition.nodes.iter().map(|node| json!(node)).collect(),
+        edges: definition.edges.iter().map(|edge| json!(edge)).collect(),
+    }))
 }
 
 /// `DELETE` of one.
@@ -75,6 +69,7 @@ pub(super) async fn delete(
         delete_workflow(&deps.store, organization_id, workflow_id, &caller.actor, deps.clock.now()).await;
     let deleted = deleted.not_found_as("workflow")?;
     tracing::info!(%workflow_id, "workflow deleted");
+    deps.wake_held(&deleted.held).await;
     deps.wake_nodes(organization_id, workflow_id, deleted.node_ids).await;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,4 +1,4 @@
-//! What a node's templates may see: known data only, never a secret.
+//! The data that a node's templates may see: known data only, never a secret.
 
 use domain::ids::WorkflowId;
 use std::sync::Arc;
@@ -11,10 +11,12 @@ use serde_json::Value as Json;
 use store::builder::RunFacts;
 use store::{JsonText, StoreError};
 
-/// An event as expressions see it: `{data, type, timestamp, config}`; the timestamp is text, as in recorded events.
+/// An event as expressions see it: `{data, type, timestamp, config}`, and from `previous()` also
+/// `node`; the timestamp is text, as in recorded events.
 #[derive(Clone)]
 pub(super) struct Entry {
     pub node_id: String,
+    pub node_name: String,
     pub event_type: String,
     pub data: Arc<Json>,
     pub configuration: Option<Arc<Json>>,
@@ -63,6 +65,17 @@ pub(super) enum MarkScope {
 
 impl Entry {
     fn value(&self, scope: MarkScope) -> Value<'_> {
+        Value::map(self.fields(scope))
+    }
+
+    /// With the name of its node.
+    fn named_value(&self, scope: MarkScope) -> Value<'_> {
+        let mut fields = self.fields(scope);
+        fields.push(("node".to_owned(), Value::str(&self.node_name)));
+        Value::map(fields)
+    }
+
+    fn fields(&self, scope: MarkScope) -> Vec<(String, Value<'_>)> {
         let data = match (&self.marks, scope) {
             (None, _) => Value::json(&self.data),
             (Some(marks), MarkScope::Redacted) => Value::marked(&self.data, &marks.redacted),
@@ -76,13 +89,14 @@ impl Entry {
         if let Some(configuration) = &self.configuration {
             fields.push(("config".to_owned(), Value::json(configuration)));
         }
-        Value::map(fields)
+        fields
     }
 }
 
 /// The ancestors of the event that a node works on, nearest first.
 ///
-/// What this transaction made comes first, whole; of what lies behind it, only what was asked for was loaded.
+/// The rows of this transaction come first, whole; of those behind them, only the ones asked for
+/// was loaded.
 #[derive(Clone, Default)]
 pub(super) struct Ancestors {
     /// Events that the transaction made, nearest last.
@@ -197,7 +211,7 @@ impl PlanEnvironment<'_> {
             _ => return Err("takes at most one argument".to_owned()),
         };
         let distance = usize::try_from(distance).map_err(|_| "takes a smaller number")?;
-        Ok(self.ancestors.at(distance).map_or(Value::Nil, |entry| entry.value(self.scope)))
+        Ok(self.ancestors.at(distance).map_or(Value::Nil, |entry| entry.named_value(self.scope)))
     }
 
     fn run(&self) -> Value<'_> {

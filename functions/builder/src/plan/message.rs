@@ -11,7 +11,15 @@ pub(super) fn standing_message(reason: ResultReason) -> Option<String> {
         ResultReason::RunLimit => "the run is past its limit of 1000 events in a row or 10000 executions",
         ResultReason::NodeRemoved => "the node was removed from the workflow",
         ResultReason::Cancelled => "the run was cancelled",
-        _ => return None,
+        ResultReason::TemplateError
+        | ResultReason::Redacted
+        | ResultReason::SecretMissing
+        | ResultReason::SecretDenied
+        | ResultReason::ComponentError
+        | ResultReason::Timeout
+        | ResultReason::Limit
+        | ResultReason::Crashed
+        | ResultReason::Undeliverable => return None,
     };
     Some(message.to_owned())
 }

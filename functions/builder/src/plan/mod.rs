@@ -1,15 +1,18 @@
 //! The plan: from loaded rows to rows and messages, a pure function with tests of its own.
 //!
-//! Each record plans into its own scratch, and only what succeeds is merged; a record that fails (template, limit, panic) becomes a
-//! failed execution, and its neighbours go on (I9).
+//! Each record plans into its own scratch, and only what succeeds is merged; a record that fails
+//! (template, limit, panic) becomes a failed execution, and its neighbours go on (I9).
 
 mod environment;
+mod held_step;
 mod message;
 mod record;
 mod resolve;
 mod slots;
+mod step;
 #[cfg(test)]
 mod tests;
+mod wake;
 
 use domain::ids::{RunId, WorkflowId};
 use std::collections::{BTreeMap, HashMap};
@@ -27,25 +30,29 @@ use uuid::Uuid;
 use self::record::{Record, Scratch};
 pub use self::resolve::{KeyPlan, plan_keys};
 pub use self::slots::Slots;
-use crate::Parts;
+pub use self::wake::{WakeInput, WakePlan, plan_wakes};
+use crate::ComponentSet;
 use crate::definitions::Workflow;
 
-/// What is to become of a record that was planned before in vain.
+/// The fate of a record that was planned before in vain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fallback {
     /// Plan it as it is.
     None,
-    /// It took a process along too often: a failed execution, `crashed`.
+    /// It crashed the worker too often: a failed execution, `crashed`.
     Crashed,
     /// The database refused its rows: a failed execution, `limit`.
     Refused,
 }
 
-/// What a plan is made from.
+/// Said of a definition that this version can't read.
+const UNREADABLE: &str = "the workflow's definition was written by a newer version of sealflow";
+
+/// The input of a plan.
 pub struct PlanInput<'a> {
     /// The claimed items, in the order in which they are planned.
     pub items: &'a [ClaimedItem],
-    /// What was loaded for them.
+    /// The data that was loaded for them.
     pub loaded: &'a Loaded,
     /// Their workflows.
     pub workflows: &'a HashMap<WorkflowId, Arc<Workflow>>,
@@ -56,7 +63,7 @@ pub struct PlanInput<'a> {
     /// How records are to end that can't be planned.
     pub fallback: Fallback,
     /// Components and evaluator.
-    pub parts: Parts,
+    pub components: ComponentSet,
 }
 
 impl PlanInput<'_> {
@@ -102,10 +109,11 @@ pub fn plan(input: &PlanInput<'_>, mut slots: Slots, ids: &mut dyn FnMut() -> Uu
     plan
 }
 
-/// What a batch has done to a run so far.
+/// The effects of a batch on a run so far.
 struct RunProgress {
     executions: i64,
     ending: Option<ResultReason>,
+    is_timed_out: bool,
     goes_on: bool,
 }
 
@@ -117,7 +125,8 @@ impl RunProgress {
             None if run.is_organization_deleted => Some(ResultReason::Cancelled),
             None => None,
         };
-        Self { executions: run.executions, ending, goes_on: false }
+        let is_timed_out = run.stop == Some(RunStop::Timeout);
+        Self { executions: run.executions, ending, is_timed_out, goes_on: false }
     }
 }
 
@@ -153,14 +162,18 @@ fn plan_item(
     })
 }
 
-/// How an item ends that is not to be planned: its run or its node is over, or it was planned in vain before.
+const TIMED_OUT: &str = "the run took longer than its time-out, while this event waited";
+
+/// How an item ends that is not to be planned: its run or its node is over, or it was planned in
+/// vain before.
 fn ending_of(
     input: &PlanInput<'_>,
     item: &ClaimedItem,
     progress: &RunProgress,
 ) -> Option<(ResultReason, Option<String>)> {
     if let Some(reason) = progress.ending {
-        return Some((reason, None));
+        let message = progress.is_timed_out.then(|| TIMED_OUT.to_owned());
+        return Some((reason, message));
     }
     if item.is_node_removed {
         return Some((ResultReason::NodeRemoved, None));
@@ -187,7 +200,8 @@ fn merge(into: &mut WriteBatch, from: WriteBatch) {
     into.run_limits.extend(from.run_limits);
 }
 
-/// A concurrency key that still has a free slot and items that wait gets a wake: executions that ended at once took no slot.
+/// A concurrency key that still has a free slot and items that wait gets a wake: executions that
+/// ended at once took no slot.
 fn freed_wakes(input: &PlanInput<'_>, slots: &Slots) -> Vec<Outgoing> {
     slots
         .with_room_and_waiting()

@@ -10,14 +10,15 @@ use uuid::Uuid;
 use super::record::Record;
 use super::{PlanInput, RunProgress, Slots, ending_of, merge};
 
-/// What becomes of items whose key was not known yet.
+/// The plan for items whose key was not known yet.
 #[derive(Default)]
 pub struct KeyPlan {
     /// Items with their keys: they go on waiting.
     pub keys: Vec<(ItemId, String)>,
     /// Items that end, for their key can't be known or their run or node is over.
     pub ended: Vec<ItemId>,
-    /// The runs of those; whether they have other work is seen when the transaction has done all of its own.
+    /// The runs of those; whether they have other work is seen when the transaction has done all of
+    /// its own.
     pub ended_runs: Vec<RunId>,
     /// Their executions. They take no slot.
     pub rows: WriteBatch,

@@ -5,8 +5,8 @@ use domain::limits::GO_ON_BYTES_MAX;
 use domain::message::Message;
 use store::builder::{self, ClaimedItem, LimitKey, NodeKey, wake_of_slot};
 
-/// The common state of a batch's records: limited nodes whose lock this transaction holds, with the free slots of their concurrency keys, and
-/// the bytes that may still be written by going on.
+/// The common state of a batch's records: limited nodes whose lock this transaction holds, with the
+/// free slots of their concurrency keys, and the bytes that may still be written by going on.
 #[derive(Clone, Debug)]
 pub struct Slots {
     keys: BTreeMap<LimitKey, Free>,
@@ -68,14 +68,30 @@ impl Slots {
         }
     }
 
-    /// Takes a slot for an event that just came, if one is free and nobody waits: going on never jumps a queue.
-    pub(super) fn take_new(&mut self, node: &NodeKey) -> bool {
+    /// Keeps a slot for a step that is gone on to, if one is free and nobody waits: going on never
+    /// jumps a queue. Its turn comes after other steps; then it is given back, and taken where the
+    /// step's execution stays open.
+    pub(super) fn keep(&mut self, node: &NodeKey) -> bool {
         match self.keys.get_mut(&without_key(node)) {
             Some(free) if free.slots > 0 && !free.is_waiting => {
                 free.slots -= 1;
                 true
             }
             Some(_) | None => false,
+        }
+    }
+
+    /// Gives back a slot that was kept.
+    pub(super) fn give_back(&mut self, node: &NodeKey) {
+        if let Some(free) = self.keys.get_mut(&without_key(node)) {
+            free.slots += 1;
+        }
+    }
+
+    /// Takes the slot that was kept, and given back at the step's turn.
+    pub(super) fn take_kept(&mut self, node: &NodeKey) {
+        if let Some(free) = self.keys.get_mut(&without_key(node)) {
+            free.slots -= 1;
         }
     }
 
@@ -115,11 +131,11 @@ mod tests {
             let next_event_id = is_waiting.then(|| EventId::from_u128(0));
             Slots::new(&[builder::Slots { key: without_key(&key), free, next_event_id }], &[])
         };
-        assert!(slots(1, false).take_new(&key), "I4");
-        assert!(!slots(1, true).take_new(&key), "I4: somebody waits");
-        assert!(!slots(0, false).take_new(&key), "I4: no slot is free");
-        assert!(!Slots::default().take_new(&key), "I4: the lock is not held");
+        assert!(slots(1, false).keep(&key), "I4");
+        assert!(!slots(1, true).keep(&key), "I4: somebody waits");
+        assert!(!slots(0, false).keep(&key), "I4: no slot is free");
+        assert!(!Slots::default().keep(&key), "I4: the lock is not held");
         let mut two = slots(2, false);
-        assert!(two.take_new(&key) && two.take_new(&key) && !two.take_new(&key), "I4");
+        assert!(two.keep(&key) && two.keep(&key) && !two.keep(&key), "I4");
     }
 }

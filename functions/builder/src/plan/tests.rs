@@ -25,7 +25,7 @@ struct World {
     slots: Vec<store::builder::Slots>,
     downstream: Vec<store::builder::Slots>,
     fallback: Fallback,
-    parts: Parts,
+    components: ComponentSet,
 }
 
 fn world(nodes: Value, edges: Value, waiting_at: &[&str]) -> World {
@@ -77,6 +77,7 @@ fn world(nodes: Value, edges: Value, waiting_at: &[&str]) -> World {
         stop: None,
         executions: 0,
         is_organization_deleted: false,
+        is_held_full: false,
     };
     let loaded = Loaded { events: events.collect(), runs: vec![run], ..Loaded::default() };
     World {
@@ -86,7 +87,7 @@ fn world(nodes: Value, edges: Value, waiting_at: &[&str]) -> World {
         slots: Vec::new(),
         downstream: Vec::new(),
         fallback: Fallback::None,
-        parts: Parts::default(),
+        components: ComponentSet::default(),
     }
 }
 
@@ -110,7 +111,7 @@ impl World {
             now: Timestamp::from_second(2_000).unwrap(),
             public_url: "https://sealflow.test",
             fallback: self.fallback,
-            parts: self.parts,
+            components: self.components,
         };
         plan(&input, Slots::new(&self.slots, &self.downstream), &mut || {
             next += 1;
@@ -135,6 +136,8 @@ fn messages(plan: &Plan) -> Vec<&'static str> {
         Message::Event { .. } => "event",
         Message::Node { .. } => "node",
         Message::Execution { .. } => "execution",
+        Message::Wake { .. } => "wake",
+        Message::Run { .. } => "run",
     };
     plan.messages.iter().map(kind).collect()
 }
@@ -190,7 +193,8 @@ fn going_on_never_jumps_a_queue() {
     };
     let both = vec!["a".to_owned(), "b".to_owned()];
     let one = vec!["a".to_owned()];
-    // I4: taken where a slot is free and nobody waits; else an item, with a wake only where its lock is not held.
+    // I4: taken where a slot is free and nobody waits; else an item, with a wake only where its
+    // lock is not held.
     assert_eq!(plan_with(vec![slots("b", 1, false)]), (both, 0, vec!["execution"]));
     assert_eq!(plan_with(vec![slots("b", 0, false)]), (one.clone(), 1, vec![]));
     assert_eq!(plan_with(vec![slots("b", 1, true)]), (one.clone(), 1, vec!["node"]));
@@ -205,6 +209,39 @@ fn slots_are_shared_by_the_records_of_a_batch() {
     let plan = world.plan();
     let pending = executions(&plan).iter().filter(|row| row.1 == "pending").count();
     assert_eq!((pending, plan.rows.items.len()), (2, 1), "I4: two free slots, three events");
+}
+
+#[test]
+fn a_slot_that_was_kept_and_not_taken_is_another_s() {
+    // Behind two pure nodes; only the event of `y` can be resolved.
+    let url = |condition: &str| format!("{{{{ {condition} ? \"https://x.test/a\" : 1 + {{}} }}}}");
+    let b =
+        |url: String| json!({ "id": "b", "name": "b", "component": "http", "configuration": { "url": url } });
+    let open = |plan: &Plan| {
+        let rows = executions(plan);
+        let at_b: Vec<_> = rows.iter().filter(|row| row.0 == "b").map(|row| row.1.to_owned()).collect();
+        (at_b, plan.rows.items.len(), messages(plan))
+    };
+    let nodes = json!([noop("p"), noop("x"), noop("y"), b(url("previous().node == \"y\""))]);
+    let edges = json!([{ "from": "p", "to": "x" }, { "from": "p", "to": "y" }, { "from": "x", "to": "b" }, { "from": "y", "to": "b" }]);
+    let mut one_record = world(nodes, edges, &["p"]);
+    one_record.downstream = vec![slots("b", 1, false)];
+    let finished = || vec!["finished".to_owned()];
+    assert_eq!(open(&one_record.plan()), (finished(), 1, vec!["node"]), "I4: the item behind it is woken");
+
+    let nodes = json!([noop("p"), b(url("previous().data.n == 1"))]);
+    let mut two_records = world(nodes, json!([{ "from": "p", "to": "b" }]), &["p", "p"]);
+    two_records.downstream = vec![slots("b", 1, false)];
+    let both = vec!["finished".to_owned(), "pending".to_owned()];
+    assert_eq!(open(&two_records.plan()), (both, 0, vec!["execution"]), "I4: the next record takes it");
+
+    // A wait that is over at once is no longer open either.
+    let wait = json!({ "id": "b", "name": "b", "component": "wait", "concurrency": 1, "configuration": { "for": 0 } });
+    let nodes = json!([noop("p"), noop("x"), noop("y"), wait]);
+    let edges = json!([{ "from": "p", "to": "x" }, { "from": "p", "to": "y" }, { "from": "x", "to": "b" }, { "from": "y", "to": "b" }]);
+    let mut waits = world(nodes, edges, &["p"]);
+    waits.downstream = vec![slots("b", 1, false)];
+    assert_eq!(open(&waits.plan()), (finished(), 1, vec!["node"]));
 }
 
 #[test]
@@ -415,7 +452,8 @@ fn with_redactions(nodes: Value, edges: Value) -> World {
     world
 }
 
-/// The end of a node with this configuration whose event has blanked places: `pending`, or reason and message.
+/// The end of a node with this configuration whose event has blanked places: `pending`, or reason
+/// and message.
 fn with_marks(component: &str, configuration: &Value) -> String {
     let nodes = json!([
         { "id": "start", "name": "start", "trigger": "start" },

@@ -1,7 +1,8 @@
 //! Tokens that issuers gave, kept for minutes and in memory only.
 //!
-//! A token is looked up only by an execution whose credential was allowed and opened in this batch: the key is made of the opened values.
-//! Executions that need the same token at once share one fetch, and what became of it.
+//! A token is looked up only by an execution whose credential was allowed and opened in this batch:
+//! the key is made of the opened values. Executions that need the same token at once share one
+//! fetch, and what became of it.
 
 use std::collections::HashMap;
 use std::future::Future;

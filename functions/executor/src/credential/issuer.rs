@@ -61,8 +61,8 @@ impl Issuer {
     /// Asks for a token.
     ///
     /// # Errors
-    /// [`HttpFailure`] with the code `credential_refused`, or `credential_unavailable`, which is tried again. Of what the issuer answered
-    /// only words of RFC 6749 are repeated.
+    /// [`HttpFailure`] with the code `credential_refused`, or `credential_unavailable`, which is
+    /// tried again. Of what the issuer answered only words of RFC 6749 are repeated.
     pub async fn fetch(self) -> Result<Arc<Issued>, HttpFailure> {
         let refused = || HttpFailure::refused_secret(&self.labels);
         let asked_at = self.clock.now();
@@ -230,7 +230,8 @@ fn read(host: &str, token_field: &str, response: Response, now: Timestamp) -> Re
     })
 }
 
-/// When a token ends: `expires_in`, also as text, or GitHub's `expires_at`. Where the issuer doesn't say, it is kept as long as any is.
+/// When a token ends: `expires_in`, also as text, or GitHub's `expires_at`. Where the issuer
+/// doesn't say, it is kept as long as any is.
 fn ends_at(answer: &Value, now: Timestamp) -> Timestamp {
     let seconds = answer.get("expires_in").and_then(|seconds| match seconds {
         Value::String(text) => text.trim().parse::<f64>().ok(),

@@ -13,10 +13,12 @@ use zeroize::{Zeroize as _, Zeroizing};
 
 /// Seconds before now at which a token begins: the clock of an issuer may be behind.
 const BEFORE_SECONDS: i64 = 60;
-/// Seconds after now at which it ends. Salesforce takes three minutes in all, and no issuer takes fewer.
+/// Seconds after now at which it ends. Salesforce takes three minutes in all, and no issuer takes
+/// fewer.
 const AFTER_SECONDS: i64 = 120;
 
-/// Signs a token. None where the key is not one of its algorithm: why is not told, that may tell of the key (I1).
+/// Signs a token. None where the key is not one of its algorithm: why is not told, that may tell of
+/// the key (I1).
 pub fn sign(jwt: &Jwt, now: Timestamp) -> Option<Zeroizing<String>> {
     let algorithm = match jwt.algorithm {
         JwtAlgorithm::Rs256 => "RS256",

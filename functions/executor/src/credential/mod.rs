@@ -1,5 +1,6 @@
-//! Short-lived credentials: what a request is signed with, or the token that an issuer gives for a secret. They are made here, for one
-//! attempt, and stored nowhere; a token is kept in memory for minutes ([`cache`]).
+//! Short-lived credentials: what a request is signed with, or the token that an issuer gives for a
+//! secret. They are made here, for one attempt, and stored nowhere; a token is kept in memory for
+//! minutes ([`cache`]).
 //!
 //! The keys are the author's. Nothing here reads the function's own AWS credentials.
 

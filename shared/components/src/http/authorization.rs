@@ -18,13 +18,13 @@ use domain::placement::Placement;
 use serde_json::{Map, Value};
 use url::Url;
 
-use crate::component::Call;
 use crate::credential::{
     AuthMethod, AwsSigV4, ClientCredentials, Credential, Exchange, Jwt, JwtAlgorithm, TOKEN_BYTES_MAX,
 };
+use crate::effect::Call;
 use crate::shape::{Reader, child};
 
-use super::configuration::{check_header_name, check_header_value};
+use super::header::{check_header_name, check_header_value};
 
 pub(super) const AT: &str = "/authorization";
 /// The address of GitHub's API.
@@ -294,7 +294,8 @@ impl Authorization {
         }
     }
 
-    /// The most bytes of the headers that it becomes, here or towards an issuer, whatever the characters of its secrets are.
+    /// The most bytes of the headers that it becomes, here or towards an issuer, whatever the
+    /// characters of its secrets are.
     pub(super) fn bytes_max(&self, call: &Call<'_>) -> usize {
         let most = |name: &str, text: &str| call.bytes_max(&child(AT, name), text.len());
         match self {

@@ -1,4 +1,4 @@
-//! What the author of an `http` node writes.
+//! The configuration of an `http` node, as its author writes it.
 //!
 //! | field | value |
 //! |---|---|
@@ -13,15 +13,15 @@
 
 use std::ops::RangeInclusive;
 
-use domain::{limits::COMPONENT_SECONDS_MAX, request_headers::is_ours};
+use domain::limits::COMPONENT_SECONDS_MAX;
 use serde_json::Value;
 use url::Url;
 
 use super::authorization::{self, Authorization};
+use super::header::{check_header_name, check_header_value};
 use crate::{
     component::Problem,
     shape::{Reader, Stage, child, item},
-    webhook::is_header_name,
 };
 
 const METHODS: &[&str] = &["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
@@ -144,23 +144,6 @@ fn read_headers(reader: &mut Reader, value: &Value) -> Option<Vec<Pair>> {
         }
     }
     pairs
-}
-
-pub(super) fn check_header_name(reader: &mut Reader, at: &str, name: &str) {
-    if !is_header_name(name) {
-        reader.problem(at, "must be the name of a header: letters, digits and a few signs such as `-`");
-    } else if is_ours(name) {
-        reader.problem(
-            at,
-            format!("the header `{name}` is set by sealflow or for proxies, and can't be chosen"),
-        );
-    }
-}
-
-pub(super) fn check_header_value(reader: &mut Reader, at: &str, value: &str) {
-    if value.chars().any(|c| c.is_control() && c != '\t') {
-        reader.problem(at, "a header's value can't hold a line break or another control character");
-    }
 }
 
 fn check_one_authorization(reader: &mut Reader, headers: &Value, authorization: &Value) {

@@ -2,6 +2,7 @@
 
 mod authorization;
 mod configuration;
+mod header;
 mod request;
 mod response;
 
@@ -12,8 +13,9 @@ use secret_text::{Context, Encoding, FieldKind, Part};
 use serde_json::Value;
 
 use crate::{
-    component::{Call, Component, FieldSpec, Kind, Problem},
-    host::{BoxFuture, Host, HttpFailure},
+    component::{Component, FieldSpec, Problem},
+    effect::{Call, Effect},
+    host::{BoxFuture, Capability, Host, HttpFailure},
     shape::Stage,
 };
 
@@ -26,10 +28,6 @@ pub(crate) struct Http;
 impl Component for Http {
     fn name(&self) -> &'static str {
         "http"
-    }
-
-    fn kind(&self) -> Kind {
-        Kind::Effect
     }
 
     fn channels(&self) -> &'static [&'static str] {
@@ -80,6 +78,16 @@ impl Component for Http {
         }
     }
 
+    fn check(&self, configuration: &Value) -> Vec<Problem> {
+        configuration::read(configuration, Stage::Template).err().unwrap_or_default()
+    }
+}
+
+impl Effect for Http {
+    fn needs(&self) -> &'static [Capability] {
+        &[Capability::Http]
+    }
+
     fn placement(&self, configuration: &Value, pointer: &str, part: &Part) -> Placement {
         placement(configuration, pointer, part)
     }
@@ -88,18 +96,18 @@ impl Component for Http {
         pointer.starts_with(authorization::AT).then(|| authorization::issuer_url(configuration)).flatten()
     }
 
-    fn check(&self, configuration: &Value) -> Vec<Problem> {
-        configuration::read(configuration, Stage::Template).err().unwrap_or_default()
-    }
-
     fn execute<'a>(
         &'a self,
-        host: &'a dyn Host,
-        configuration: &'a Value,
+        host: &'a Host<'a>,
+        configuration: Value,
         call: &'a Call<'a>,
     ) -> BoxFuture<'a, Outcome> {
         Box::pin(async move {
-            let configuration = match configuration::read(configuration, Stage::Resolved) {
+            let read = configuration::read(&configuration, Stage::Resolved);
+            // Ten executions wait for their targets at the same time: each holds its request's
+            // bytes, and no tree of values.
+            drop(configuration);
+            let configuration = match read {
                 Ok(Some(configuration)) => configuration,
                 Ok(None) => return invalid(&[], call),
                 Err(problems) => return invalid(&problems, call),
@@ -148,15 +156,11 @@ fn placement(configuration: &Value, pointer: &str, part: &Part) -> Placement {
 const PROBLEMS_SHOWN_MAX: usize = 5;
 
 fn failed(failure: HttpFailure) -> Outcome {
-    Outcome::Failed(Failure {
-        retryable: failure.retryable,
-        answered: failure.answered,
-        ..Failure::new(failure.reason, failure.code, failure.message)
-    })
+    Outcome::Failed(failure.into())
 }
 
-/// The failure of a configuration that came to something else than it must. It names fields, never values. Fields without a secret are
-/// named first: what is wrong with them does not depend on one.
+/// The failure of a configuration that came to something else than it must. It names fields, never
+/// values. Fields without a secret are named first: what is wrong with them does not depend on one.
 fn invalid(problems: &[Problem], call: &Call<'_>) -> Outcome {
     let texts: Vec<_> = problems
         .iter()

@@ -7,18 +7,15 @@ use form_urlencoded::byte_serialize;
 
 use super::authorization::{self, Authorization};
 use super::configuration::{Body, Configuration, Pair};
-use crate::{
-    component::{Call, Problem},
-    host::HttpRequest,
-};
+use crate::{component::Problem, effect::Call, host::HttpRequest};
 
 /// The header by which a target can tell that it saw a request before (I5).
 const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 /// Bytes of the headers that sealflow adds, and of the words around a credential.
 const HEADERS_ADDED_BYTES: usize = 512;
 
-/// Whether URL and headers keep to their limits, each secret counted at the largest size that it could have. Without a secret the limits
-/// are those of the client, which can say more.
+/// Whether URL and headers keep to their limits, each secret counted at the largest size that it
+/// could have. Without a secret the limits are those of the client, which can say more.
 pub(super) fn fits(configuration: &Configuration, call: &Call<'_>) -> bool {
     let holds_secret = |pointer: &str| call.is_within_secret(pointer);
     let query = &configuration.query;
@@ -78,7 +75,7 @@ fn url_with_query(configuration: &Configuration) -> String {
     let mut url = configuration.url.clone();
     url.set_fragment(None);
     if !configuration.query.is_empty() {
-        // What the URL has stays byte for byte; only our own pairs are encoded.
+        // The query in the URL stays byte for byte; only our own pairs are encoded.
         let added = encode_pairs(&configuration.query);
         let query = match url.query() {
             Some(given) if !given.is_empty() => format!("{given}&{added}"),

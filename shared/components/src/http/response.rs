@@ -15,7 +15,8 @@ use crate::credential_names::is_credential;
 use crate::headers::canonical_header_name;
 use crate::host::{HttpBody, HttpResponse};
 
-/// The outcome that an answer makes: `status`, `headers` and `body`; on failure with `error` beside them.
+/// The outcome that an answer makes: `status`, `headers` and `body`; on failure with `error` beside
+/// them.
 pub(super) fn outcome(answer: HttpResponse, success: &[RangeInclusive<u16>]) -> Outcome {
     let status = answer.status;
     let too_large = match &answer.body {
@@ -57,7 +58,8 @@ pub(super) fn outcome(answer: HttpResponse, success: &[RangeInclusive<u16>]) -> 
     Outcome::Passed(Some(Output { channel: SUCCESS, data }))
 }
 
-/// Whether the server may answer otherwise soon: time-outs, `Too Early`, `Too Many Requests`, and its own errors.
+/// Whether the server may answer otherwise soon: time-outs, `Too Early`, `Too Many Requests`, and
+/// its own errors.
 fn is_passing(status: u16) -> bool {
     matches!(status, 408 | 425 | 429 | 500..=599)
 }

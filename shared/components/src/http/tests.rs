@@ -16,9 +16,10 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    component::{SecretPlace, field_rule},
+    component::field_rule,
     credential::TOKEN_BYTES_MAX,
-    host::{HttpBody, HttpFailure, HttpRequest, HttpResponse},
+    effect::SecretPlace,
+    host::{HttpBody, HttpClient, HttpFailure, HttpRequest, HttpResponse},
 };
 
 /// Answers once, and keeps what it was asked.
@@ -27,8 +28,8 @@ struct OneAnswer {
     request: Mutex<Option<HttpRequest>>,
 }
 
-impl Host for OneAnswer {
-    fn http(&self, request: HttpRequest) -> BoxFuture<'_, Result<HttpResponse, HttpFailure>> {
+impl HttpClient for OneAnswer {
+    fn send(&self, request: HttpRequest) -> BoxFuture<'_, Result<HttpResponse, HttpFailure>> {
         *self.request.lock().unwrap() = Some(request);
         let answer = self.answer.lock().unwrap().take().expect("one request");
         Box::pin(async move { answer })
@@ -54,18 +55,19 @@ fn execute(
     secret_paths: &[&str],
     answer: Result<HttpResponse, HttpFailure>,
 ) -> (Outcome, Option<HttpRequest>) {
-    let host = OneAnswer { answer: Mutex::new(Some(answer)), request: Mutex::new(None) };
+    let client = OneAnswer { answer: Mutex::new(Some(answer)), request: Mutex::new(None) };
     let places: Vec<_> = secret_paths.iter().map(|pointer| SecretPlace { pointer, bytes_max: 40 }).collect();
     let labels = ["github.token".to_owned()];
     let call = call(&places, &labels);
     let outcome = {
-        let mut future = pin!(Http.execute(&host, configuration, &call));
+        let host = Host::of(Http.needs(), &client);
+        let mut future = pin!(Http.execute(&host, configuration.clone(), &call));
         match future.as_mut().poll(&mut TaskContext::from_waker(Waker::noop())) {
             Poll::Ready(outcome) => outcome,
             Poll::Pending => panic!("the fake host answers at once"),
         }
     };
-    (outcome, host.request.into_inner().unwrap())
+    (outcome, client.request.into_inner().unwrap())
 }
 
 fn sent(configuration: &Value, secret_paths: &[&str]) -> HttpRequest {
@@ -92,7 +94,7 @@ fn a_plain_request_has_the_defaults() {
 }
 
 #[test]
-fn i5_the_authors_idempotency_key_wins() {
+fn the_authors_idempotency_key_wins_i5() {
     let headers = json!([{ "name": "idempotency-key", "value": "mine" }]);
     let request = sent(&json!({ "url": "https://a.example", "headers": headers }), &[]);
     assert_eq!(request.headers, [("idempotency-key".to_owned(), "mine".to_owned())]);
@@ -160,16 +162,17 @@ fn authorizations_make_their_header() {
 }
 
 #[test]
-fn i1_a_request_that_would_be_too_large_for_other_values_is_not_sent() {
+fn a_request_that_would_be_too_large_for_other_values_is_not_sent_i1() {
     let sends = |configuration: &Value, pointer: &str, bytes_max: usize| {
-        let host = OneAnswer { answer: Mutex::new(Some(Ok(text(200, "")))), request: Mutex::new(None) };
+        let client = OneAnswer { answer: Mutex::new(Some(Ok(text(200, "")))), request: Mutex::new(None) };
         let (places, labels) = ([SecretPlace { pointer, bytes_max }], ["a.b".to_owned()]);
         let call = call(&places, &labels);
-        let mut future = pin!(Http.execute(&host, configuration, &call));
+        let host = Host::of(Http.needs(), &client);
+        let mut future = pin!(Http.execute(&host, configuration.clone(), &call));
         let Poll::Ready(outcome) = future.as_mut().poll(&mut TaskContext::from_waker(Waker::noop())) else {
             panic!("the fake host answers at once")
         };
-        let is_sent = host.request.lock().unwrap().is_some();
+        let is_sent = client.request.lock().unwrap().is_some();
         match outcome {
             Outcome::Failed(failure) => {
                 assert_eq!((failure.code.as_str(), failure.retryable), ("invalid_configuration", false));
@@ -347,7 +350,7 @@ fn what_the_host_says_of_a_failure_is_kept() {
 }
 
 #[test]
-fn i1_a_resolved_configuration_that_does_not_fit_fails_without_repeating_it() {
+fn a_resolved_configuration_that_does_not_fit_fails_without_repeating_it_i1() {
     let secret = "s3cr3t-value";
     for configuration in [
         json!({ "url": secret }),
@@ -369,7 +372,7 @@ fn i1_a_resolved_configuration_that_does_not_fit_fails_without_repeating_it() {
 }
 
 #[test]
-fn i2_a_resolved_string_that_looks_like_a_template_is_sent_as_it_is() {
+fn a_resolved_string_that_looks_like_a_template_is_sent_as_it_is_i2() {
     let like = "{{ secrets(\"x\").y }}";
     let request = sent(&json!({ "url": "https://a.example", "body": { "text": like } }), &[]);
     assert_eq!(request.body, like.as_bytes());
@@ -443,7 +446,7 @@ fn limits_hold_on_both_sides() {
 }
 
 #[test]
-fn i1_secrets_may_stand_where_they_are_sent_and_nowhere_else() {
+fn secrets_may_stand_where_they_are_sent_and_nowhere_else_i1() {
     let check = |pointer: &str, secret: bool, kind: FieldKind| {
         let rule = field_rule(&Http, pointer);
         assert_eq!((rule.secret.is_some(), rule.kind), (secret, kind), "{pointer}");

@@ -70,7 +70,7 @@ fn data_is_folded_in_with_its_type() {
 }
 
 #[test]
-fn i1_a_secret_shows_as_its_reference_and_is_left_to_the_executor() {
+fn a_secret_shows_as_its_reference_and_is_left_to_the_executor_i1() {
     let found = resolved(
         http(json!({
             "url": "https://a.example/",
@@ -88,7 +88,7 @@ fn i1_a_secret_shows_as_its_reference_and_is_left_to_the_executor() {
 }
 
 #[test]
-fn i1_a_structure_that_holds_secrets_has_a_field_for_each_text() {
+fn a_structure_that_holds_secrets_has_a_field_for_each_text_i1() {
     let found = resolved(
         http(json!({
             "url": "https://a.example/",
@@ -109,7 +109,7 @@ fn i1_a_structure_that_holds_secrets_has_a_field_for_each_text() {
 }
 
 #[test]
-fn i2_data_that_looks_like_a_template_stays_text() {
+fn data_that_looks_like_a_template_stays_text_i2() {
     let like = "{{ secrets(\"github\").token }}";
     let found = resolved(
         json!({ "component": "http", "keys": { "k": "{{ root().data.x }}" },
@@ -148,7 +148,7 @@ fn keys_are_text_and_have_a_limit_on_both_sides() {
 }
 
 #[test]
-fn i10_a_resolved_configuration_has_a_limit_on_both_sides() {
+fn a_resolved_configuration_has_a_limit_on_both_sides_i10() {
     let sized = |bytes: usize| {
         let node = http(json!({ "url": "https://a.example/", "body": { "text": "{{ root().data.x }}" } }));
         resolved(node, json!({ "x": "x".repeat(bytes) }))
@@ -160,7 +160,7 @@ fn i10_a_resolved_configuration_has_a_limit_on_both_sides() {
 }
 
 #[test]
-fn i10_the_weight_of_a_configuration_has_a_limit_on_both_sides() {
+fn the_weight_of_a_configuration_has_a_limit_on_both_sides_i10() {
     let frame = weight(&json!({ "url": "https://a.example/", "body": { "json": [""] } }));
     let map = weight(&json!({}));
     let heavy = |weight: usize| {
@@ -187,7 +187,7 @@ fn the_templates_of_a_record_share_one_budget_i10() {
 }
 
 #[test]
-fn i9_what_postgres_can_not_keep_is_settled_here() {
+fn what_postgres_can_not_keep_is_settled_here_i9() {
     let node =
         http(json!({ "url": "https://a.example/", "body": { "text": "{{ fromBase64(root().data.x) }}" } }));
     let found = resolved(node, json!({ "x": "AGE=" })).ok().unwrap();

@@ -20,7 +20,7 @@ impl<T> Spot<T> {
     }
 }
 
-/// What was found so far.
+/// The findings so far.
 pub(super) struct Collector<'s> {
     lines: Vec<&'s str>,
     errors: Vec<Problem>,
@@ -64,7 +64,8 @@ impl<'s> Collector<'s> {
         self.warnings.push(problem);
     }
 
-    /// The place of a byte of a text: exact where the text stands on one line as it is, else the text's own.
+    /// The place of a byte of a text: exact where the text stands on one line as it is, else the
+    /// text's own.
     pub(super) fn place_in(&self, spot: &Spot<&str>, byte: usize) -> Position {
         let Some(before) = spot.value.get(..byte) else {
             return spot.position;

@@ -5,7 +5,7 @@ use std::{
     collections::{BTreeMap, HashSet},
 };
 
-use components::{Component, FieldRule, Trigger, field_rule, suggest::did_you_mean};
+use components::{AnyComponent, Component, Effect, FieldRule, Trigger, field_rule, suggest::did_you_mean};
 use definition::{is_plain, pointer::field_path};
 use domain::{limits::NODE_TEMPLATES_MAX, placement::Placement};
 use expression::{ErrorKind, FieldKind, SEALFLOW_NAMES, SecretRole, Template, UrlOrigin, suggest_name};
@@ -83,7 +83,8 @@ impl<'d> Names<'d> {
     }
 }
 
-/// Refuses functions and variables that do not exist, and `previous` with a number that leads nowhere.
+/// Refuses functions and variables that do not exist, and `previous` with a number that leads
+/// nowhere.
 pub(super) fn check_functions(spot: &Spot<&str>, template: &Template, out: &mut Collector<'_>) {
     for (name, span) in template.names() {
         if !SEALFLOW_NAMES.contains(&name.as_str()) {
@@ -123,10 +124,11 @@ struct Field<'t> {
 /// Checks a component's configuration; the references to secrets in it.
 pub(super) fn check(
     node: &DraftNode<'_>,
-    component: &dyn Component,
+    component: AnyComponent,
     names: &Names<'_>,
     out: &mut Collector<'_>,
 ) -> Vec<NodeSecretRef> {
+    let (effect, component) = (component.effect(), component.base());
     let misshapen = check_shape(node, |value| component.check(value), out);
     let Some(tree) = node.configuration else { return Vec::new() };
     let prefix = format!("{}.configuration", node.field);
@@ -163,10 +165,11 @@ pub(super) fn check(
     for field in &fields {
         names.check(&field.spot, &field.template, out);
     }
-    check_secrets(node, component, &value, &fields, out)
+    check_secrets(node, component, effect, &value, &fields, out)
 }
 
-/// Checks a trigger's configuration, which holds no templates but those over the root event that the trigger names.
+/// Checks a trigger's configuration, which holds no templates but those over the root event that
+/// the trigger names.
 pub(super) fn check_trigger(node: &DraftNode<'_>, trigger: &dyn Trigger, out: &mut Collector<'_>) {
     check_shape(node, |value| trigger.check(value), out);
     let Some(tree) = node.configuration else { return };
@@ -224,6 +227,7 @@ fn check_keys_of_maps(tree: &Tree, field: &str, out: &mut Collector<'_>) {
 fn check_secrets(
     node: &DraftNode<'_>,
     component: &dyn Component,
+    effect: Option<&dyn Effect>,
     configuration: &Value,
     fields: &[Field<'_>],
     out: &mut Collector<'_>,
@@ -254,13 +258,13 @@ fn check_secrets(
             out.error(field.spot.position, &field.spot.field, message);
         }
         for secret in refs_of_field {
-            if field.rule.secret.is_none() {
+            let Some(effect) = effect.filter(|_| field.rule.secret.is_some()) else {
                 let message = refusal(component, &field.pointer);
                 out.error_in(&field.spot, secret.span, message);
                 continue;
-            }
+            };
             let place = out.place_in(&field.spot, secret.span.start);
-            let issuer = component.other_url(configuration, &field.pointer);
+            let issuer = effect.other_url(configuration, &field.pointer);
             let issuer = issuer.and_then(|(_, url)| target_of(&url));
             refs.push(NodeSecretRef {
                 node_id: node.id.as_ref().map(|id| id.value.clone()).unwrap_or_default(),
@@ -271,11 +275,12 @@ fn check_secrets(
                 line: place.line,
                 column: place.column,
                 targets: target.iter().cloned().chain(issuer).collect(),
-                place: place_of(secret.role, component, configuration, &field.pointer),
+                place: place_of(secret.role, effect, configuration, &field.pointer),
             });
         }
     }
-    let issuer = fields.iter().find_map(|field| component.other_url(configuration, &field.pointer));
+    let issuer = effect
+        .and_then(|effect| fields.iter().find_map(|field| effect.other_url(configuration, &field.pointer)));
     if let Some((pointer, url)) = issuer
         && url.starts_with("http:")
     {
@@ -297,7 +302,7 @@ fn check_secrets(
 /// Where in the request a reference stands; None where a template chooses it.
 fn place_of(
     role: SecretRole,
-    component: &dyn Component,
+    effect: &dyn Effect,
     configuration: &Value,
     pointer: &str,
 ) -> Option<Placement> {
@@ -306,7 +311,7 @@ fn place_of(
         SecretRole::InUrl(encoding) => Part::Encoded(encoding, Vec::new()),
         SecretRole::Placed => Part::Text(String::new()),
     };
-    let place = component.placement(configuration, pointer, &part);
+    let place = effect.placement(configuration, pointer, &part);
     let is_open = match &place {
         Placement::Header(name) | Placement::QueryParameter(name) => name.is_empty() || name.contains("{{"),
         Placement::Authorization

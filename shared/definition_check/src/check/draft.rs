@@ -1,4 +1,5 @@
-//! From the tree to the parts of a definition, each with its place; what is missing or wrong is left out and said.
+//! From the tree to the parts of a definition, each with its place; what is missing or wrong is
+//! left out and said.
 
 use domain::{
     definition::{
@@ -273,7 +274,7 @@ fn read_keys<'t>(tree: &'t Tree, field: &str, out: &mut Collector<'_>) -> Vec<(S
     keys
 }
 
-/// What `concurrency` says, and the key's template where it has one.
+/// The value of `concurrency`, and the key's template where it has one.
 fn read_concurrency<'t>(
     tree: &'t Tree,
     field: &str,

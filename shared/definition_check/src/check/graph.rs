@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use components::{component, suggest::did_you_mean, trigger};
-use domain::definition::{NodeType, Uses};
+use domain::definition::{ERROR_CHANNEL, NodeType, Uses};
 
 use super::{
     collect::{Collector, Spot},
@@ -122,8 +122,10 @@ fn find_end<'n, 't>(
 
 fn check_channel(edge: &DraftEdge, uses: &Uses, out: &mut Collector<'_>) {
     let channels = match uses {
-        Uses::Component(name) => component(name).map(|component| component.channels()),
-        Uses::Trigger(name) => trigger(name).map(|trigger| trigger.channels()),
+        Uses::Component(name) => {
+            component(name).map(|component| [component.base().channels(), &[ERROR_CHANNEL]].concat())
+        }
+        Uses::Trigger(name) => trigger(name).map(|trigger| trigger.channels().to_vec()),
         Uses::Blueprint(_) => None,
     };
     let Some(channels) = channels else { return };

@@ -1,6 +1,7 @@
 //! Checks a definition: every error in one answer.
 //!
-//! Reading goes on after an error wherever it can. Only text that is no YAML at all, or is past a limit, ends it early.
+//! Reading goes on after an error wherever it can. Only text that is no YAML at all, or is past a
+//! limit, ends it early.
 
 mod collect;
 mod configuration;
@@ -24,7 +25,7 @@ pub const PROBLEMS_MAX: usize = 200;
 pub struct Checked {
     /// The definition.
     pub definition: Definition,
-    /// What its author should look at, in the order of the lines.
+    /// The warnings for its author, in the order of the lines.
     pub warnings: Vec<Problem>,
     /// Every reference to a secret, in the author's order. A node may open no other secret.
     pub secret_refs: Vec<NodeSecretRef>,
@@ -47,15 +48,18 @@ pub struct NodeSecretRef {
     pub line: usize,
     /// The column, from 1.
     pub column: usize,
-    /// The targets that it is sent to, as far as they stand literally in the node's URLs: to be held against the secret's allowed hosts.
+    /// The targets that it is sent to, as far as they stand literally in the node's URLs: to be
+    /// held against the secret's allowed hosts.
     pub targets: Vec<UrlTarget>,
-    /// Where in the request it stands, when that doesn't depend on a template: to be held against the secret's places.
+    /// Its place in the request, where that doesn't depend on a template: to be held against
+    /// the secret's places.
     #[serde(skip)]
     pub place: Option<Placement>,
 }
 
 impl NodeSecretRef {
-    /// A problem at the place of this reference: a secret that isn't there yet, or may not go to this host.
+    /// A problem at the place of this reference: a secret that isn't there yet, or may not go to
+    /// this host.
     #[must_use]
     pub fn problem(&self, message: impl Into<String>) -> Problem {
         Problem {
@@ -74,7 +78,8 @@ impl NodeSecretRef {
 pub struct UrlTarget {
     /// `http` or `https`.
     pub scheme: String,
-    /// The host as a connection to it is checked: in lower case, punycode, one spelling of each address.
+    /// The host as a connection to it is checked: in lower case, punycode, one spelling of each
+    /// address.
     pub host: String,
     /// The port, or what the scheme says.
     pub port: u16,
@@ -83,14 +88,17 @@ pub struct UrlTarget {
 /// A definition that can't be applied.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Refused {
-    /// All that is wrong, in the order of the lines; at most [`PROBLEMS_MAX`] and a last one that counts the others.
+    /// All that is wrong, in the order of the lines; at most [`PROBLEMS_MAX`] and a last one that
+    /// counts the others.
     pub problems: Vec<Problem>,
-    /// The references to secrets that were found all the same: whoever knows the secrets may find more that is wrong.
+    /// The references to secrets that were found all the same: whoever knows the secrets may find
+    /// more that is wrong.
     pub secret_refs: Vec<NodeSecretRef>,
 }
 
 impl Refused {
-    /// All problems with those that somebody else found, in the order of the lines; only these where they are too many already.
+    /// All problems with those that somebody else found, in the order of the lines; only these
+    /// where they are too many already.
     #[must_use]
     pub fn with_found(self, more: Vec<Problem>) -> Vec<Problem> {
         if self.problems.len() > PROBLEMS_MAX {

@@ -1,9 +1,9 @@
-//! What one node may say, by what it uses.
+//! The rules for one node, by the thing that it uses.
 
 use std::collections::BTreeMap;
 
 use components::{
-    Component, Kind, Trigger, component, component_names, suggest::did_you_mean, trigger, trigger_names,
+    AnyComponent, Trigger, component, component_names, suggest::did_you_mean, trigger, trigger_names,
 };
 use domain::definition::Uses;
 use expression::{FieldKind, Template};
@@ -63,19 +63,24 @@ fn unknown(what: &str, name: &str, uses: &Spot<Uses>, known: &[&str], out: &mut 
 
 fn check_component(
     node: &DraftNode<'_>,
-    component: &dyn Component,
+    component: AnyComponent,
     names: &Names<'_>,
     out: &mut Collector<'_>,
 ) -> Vec<NodeSecretRef> {
-    let name = component.name();
+    let name = component.base().name();
     if let Some(spot) = &node.run_name {
         out.error(spot.position, &spot.field, "only a trigger names the run");
     }
-    if component.kind() == Kind::Pure {
+    if let AnyComponent::Pure(_) = component {
         let pure = format!("`{name}` is finished at once, within the builder");
         refuse(node.concurrency.as_ref(), &format!("{pure}: it has no concurrency"), out);
         refuse(node.retry.as_ref(), &format!("{pure}: there is nothing to try again"), out);
         refuse(node.redact.as_ref(), &format!("{pure}: its output comes from no target"), out);
+    }
+    if let AnyComponent::Held(_) = component {
+        let held = format!("`{name}` stays open within the database and calls nobody");
+        refuse(node.retry.as_ref(), &format!("{held}: there is nothing to try again"), out);
+        refuse(node.redact.as_ref(), &format!("{held}: its output comes from no target"), out);
     }
     let refs = configuration::check(node, component, names, out);
     // Templates of text that is stored as it is: no secret may stand there.
@@ -112,7 +117,8 @@ fn refuse<T>(spot: Option<&Spot<T>>, message: &str, out: &mut Collector<'_>) {
     }
 }
 
-/// What a trigger resolves is resolved when the root event is made: there is nothing yet but that event.
+/// The templates of a trigger are resolved when the root event is made: there is nothing yet but
+/// that event.
 pub(super) fn check_root_template(spot: &Spot<&str>, kind: FieldKind, what: &str, out: &mut Collector<'_>) {
     let Some(template) = configuration::parse(spot, kind, out) else { return };
     configuration::check_functions(spot, &template, out);

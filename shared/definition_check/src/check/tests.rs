@@ -33,14 +33,16 @@ fn warnings(text: &str) -> Vec<String> {
     }
 }
 
-/// A definition of a `start` and the given nodes (YAML, two spaces in), with edges from `start` to `a` only.
+/// A definition of a `start` and the given nodes (YAML, two spaces in), with edges from `start` to
+/// `a` only.
 fn workflow(nodes: &str) -> String {
     format!(
         "name: w\nnodes:\n  - {{ id: s, name: S, trigger: start }}\n{nodes}edges:\n  - {{ from: s, to: a }}\n"
     )
 }
 
-/// The same with one `http` node that has these fields of a configuration (YAML flow, one line, line 4 column 55).
+/// The same with one `http` node that has these fields of a configuration (YAML flow, one line,
+/// line 4 column 55).
 fn http(configuration: &str) -> String {
     workflow(&format!("  - {{ id: a, name: A, component: http, configuration: {{ {configuration} }} }}\n"))
 }
@@ -168,9 +170,9 @@ extra: 1
             "21:5 nodes[3]: must be one of trigger, component and blueprint, not several",
             "25:13 edges[0].from: there is no node with the id `push`; edges name nodes by their id, which is `call`",
             "25:23 edges[0].to: there is no node with the id `Push`; edges name nodes by their id, which is `call`",
-            "26:28 edges[1].channel: `http` has no channel `sucess`, it has success, failure; did you mean `success`?",
+            "26:28 edges[1].channel: `http` has no channel `sucess`, it has success, failure, error; did you mean `success`?",
             "26:40 edges[1].to: there is no node with the id `cal`; did you mean `call`?",
-            "27:5 edges[2]: must name a channel: `http` has success, failure",
+            "27:5 edges[2]: must name a channel: `http` has success, failure, error",
             "27:21 edges[2].to: must be text, not nothing",
             "28:1 extra: unknown field `extra`",
         ]
@@ -406,7 +408,7 @@ fn what_may_be_a_mistake_is_a_warning() {
 }
 
 #[test]
-fn i10_limits_of_a_definition_hold_on_both_sides() {
+fn limits_of_a_definition_hold_on_both_sides_i10() {
     let nodes = |count: usize| -> String {
         (0..count).map(|n| format!("  - {{ id: n{n}, name: N{n}, component: noop }}\n")).collect()
     };
@@ -491,7 +493,7 @@ fn the_time_out_of_runs_is_seconds_or_a_length_of_time() {
 }
 
 #[test]
-fn i10_an_answer_lists_a_limited_number_of_problems() {
+fn an_answer_lists_a_limited_number_of_problems_i10() {
     let unknown = |count: usize| -> Vec<String> {
         let fields: String = (0..count).map(|n| format!("field{n}: 1\n")).collect();
         errors(&format!("name: w\nnodes: [{{ id: a, name: A, trigger: start }}]\n{fields}"))
@@ -512,7 +514,7 @@ fn text_that_is_no_definition_is_refused() {
 }
 
 #[test]
-fn i10_no_text_makes_the_checker_panic() {
+fn no_text_makes_the_checker_panic_i10() {
     let example = include_str!("../../../../examples/notify-on-push.yaml");
     for (at, _) in example.char_indices().step_by(29) {
         let _ = check(&example[..at]);

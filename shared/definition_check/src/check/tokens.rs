@@ -30,7 +30,7 @@ const SHAPES: &[(&str, usize, &str)] = &[
     ("eyJ", 60, "a JSON web token"),
 ];
 
-/// What the text holds that looks like a credential.
+/// The kind of credential that the text seems to hold.
 pub(super) fn known_shape(text: &str) -> Option<&'static str> {
     if text.contains("-----BEGIN") && text.contains("PRIVATE KEY-----") {
         return Some("a private key");

@@ -1,8 +1,9 @@
 //! The author's text as a tree in which everything knows its line and column.
 //!
-//! YAML (1.2, core schema) through the events of saphyr-parser, JSON through a small reader of its own (YAML knows no
-//! surrogate pairs). Refused, with the place: aliases and anchors, tags, duplicate keys, keys that are no text, several
-//! documents, NUL, and more depth or bytes than the limits allow.
+//! YAML (1.2, core schema) through the events of saphyr-parser, JSON through a small reader of its
+//! own (YAML knows no surrogate pairs). Refused, with the place: aliases and anchors, tags,
+//! duplicate keys, keys that are no text, several documents, NUL, and more depth or bytes than the
+//! limits allow.
 
 mod build;
 mod json;
@@ -76,8 +77,8 @@ impl Tree {
         }
     }
 
-    /// Where the author would look for what a JSON pointer names: the key of a list or map, the value itself
-    /// otherwise; where there is no such place, the nearest around it.
+    /// The author's place for what a JSON pointer names: the key of a list or map, the
+    /// value itself otherwise; where there is no such place, the nearest around it.
     pub(crate) fn locate(&self, pointer: &str) -> Position {
         let (mut here, mut position) = (self, self.position);
         for segment in segments(pointer) {
@@ -102,7 +103,8 @@ impl Tree {
         position
     }
 
-    /// Calls `visit` with the JSON pointer, the text and the place of every string value, in the author's order.
+    /// Calls `visit` with the JSON pointer, the text and the place of every string value, in the
+    /// author's order.
     pub(crate) fn strings<'t>(&'t self, visit: &mut dyn FnMut(&str, &'t str, Position)) {
         self.walk(&mut String::new(), visit);
     }
@@ -161,7 +163,7 @@ impl Tree {
         }
     }
 
-    /// What it is, in the author's words.
+    /// The type of the value, in the author's words.
     pub(crate) fn type_name(&self) -> &'static str {
         match self.content {
             Content::Null | Content::Refused => "nothing",

@@ -4,7 +4,7 @@ use domain::limits::NUMBER_CHARS_MAX;
 
 use super::Content;
 
-/// What a plain scalar is.
+/// The content of a plain scalar.
 ///
 /// # Errors
 /// A sentence for a number that JSON can't hold.

@@ -89,7 +89,7 @@ fn what_is_no_yaml_says_where() {
 }
 
 #[test]
-fn i10_depth_has_a_limit_on_both_sides() {
+fn depth_has_a_limit_on_both_sides_i10() {
     let nested =
         |depth: usize, open: &str, close: &str| format!("{}1{}", open.repeat(depth), close.repeat(depth));
     for (open, close) in [("[", "]"), ("{\"a\":", "}"), ("{a: ", "}")] {
@@ -105,7 +105,7 @@ fn i10_depth_has_a_limit_on_both_sides() {
 }
 
 #[test]
-fn i10_maps_have_a_limit_on_both_sides() {
+fn maps_have_a_limit_on_both_sides_i10() {
     let maps = |count: usize| format!("[{}]", vec!["{}"; count].join(", "));
     assert_eq!(problems(&maps(DEFINITION_MAPS_MAX)).len(), 0);
     for text in [maps(DEFINITION_MAPS_MAX + 1), format!("- {}", maps(DEFINITION_MAPS_MAX + 1))] {
@@ -115,7 +115,7 @@ fn i10_maps_have_a_limit_on_both_sides() {
 }
 
 #[test]
-fn i10_size_has_a_limit_on_both_sides() {
+fn size_has_a_limit_on_both_sides_i10() {
     let sized = |bytes: usize| format!("a: {}", "x".repeat(bytes - 3));
     assert_eq!(problems(&sized(DEFINITION_BYTES_MAX)).len(), 0);
     assert_eq!(

@@ -9,7 +9,8 @@ use crate::{
     value::Value,
 };
 
-/// `date(x)` and `date(x, zone)`: of RFC 3339 text, a day, a Unix time in s, ms, µs or ns, or a time. Nil stays nil.
+/// `date(x)` and `date(x, zone)`: of RFC 3339 text, a day, a Unix time in s, ms, µs or ns, or a
+/// time. Nil stays nil.
 pub(super) fn date<'a>(arguments: &[Value<'a>], budget: &mut Budget) -> Outcome<'a> {
     let zone = match arguments.get(1) {
         None | Some(Value::Nil) => TimeZone::UTC,

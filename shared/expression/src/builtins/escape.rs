@@ -30,7 +30,8 @@ fn printed(value: &Value<'_>, budget: &mut Budget) -> Result<String, Fault> {
     Ok(text)
 }
 
-/// Everything but letters, digits, `-`, `.`, `_` and `~` as `%XX`: fit for a path segment, a query key or value.
+/// Everything but letters, digits, `-`, `.`, `_` and `~` as `%XX`: fit for a path segment, a query
+/// key or value.
 pub(crate) fn percent_encode(text: &str, budget: &mut Budget) -> Result<String, Fault> {
     budget.grow(text.len().saturating_mul(3))?;
     let mut out = String::with_capacity(text.len());

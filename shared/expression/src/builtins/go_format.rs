@@ -290,8 +290,8 @@ fn amount(number: &str, scale: i128) -> Option<i128> {
     Some(whole * scale + part * scale / 10_i128.pow(fraction.len() as u32))
 }
 
-/// A float as `%v` gives it, which is how `string()` and lists print it: with an exponent below `1e-04` and from
-/// `1e+06` on.
+/// A float as `%v` gives it, which is how `string()` and lists print it: with an exponent below
+/// `1e-04` and from `1e+06` on.
 pub(crate) fn float_verbatim(x: f64) -> String {
     if let Some(text) = special(x) {
         return text.to_owned();

@@ -21,7 +21,8 @@ use crate::{
 /// Bytes of memory that a byte of JSON text may become, maps aside.
 const PARSED_BYTES_PER_BYTE: usize = 16;
 
-/// A value as JSON. What JSON has no form for becomes text: infinite numbers, keys that are no texts.
+/// A value as JSON. What JSON has no form for becomes text: infinite numbers, keys that are no
+/// texts.
 pub(crate) fn encode(value: &Value<'_>, budget: &mut Budget) -> Result<Json, Fault> {
     budget.grow(size_of::<Json>())?;
     Ok(match value {
@@ -57,7 +58,8 @@ pub(crate) fn encode(value: &Value<'_>, budget: &mut Budget) -> Result<Json, Fau
     })
 }
 
-/// A value as JSON in which each opaque text stands as people see it; beside it where they stand, and their parts.
+/// A value as JSON in which each opaque text stands as people see it; beside it where they stand,
+/// and their parts.
 pub(crate) fn encode_placed(
     value: &Value<'_>,
     pointer: &mut String,

@@ -122,7 +122,7 @@ fn of_time<'a>(time: &Time, name: &str, arguments: &[Value<'a>], budget: &mut Bu
     })
 }
 
-/// What a time gives without arguments.
+/// The result of a method of a time that takes no arguments.
 fn time_part<'a>(time: &Time, name: &str) -> Option<Value<'a>> {
     let (at, instant) = (time.zoned().datetime(), time.instant());
     Some(match name {

@@ -20,7 +20,7 @@ use crate::{
 pub(crate) use array::uniq_key;
 pub(crate) use escape::{percent_encode, url_path};
 
-/// What a builtin gives.
+/// The result of a builtin.
 pub(crate) type Outcome<'a> = Result<Value<'a>, Fault>;
 
 /// Functions of Go's expr that are left out.
@@ -114,7 +114,7 @@ builtins! {
     Request "request" 1 1 placed;
 }
 
-/// What makes something to be placed is called in `opaque`.
+/// A builtin that makes something to be placed is called in `opaque`.
 fn placed<'a>(_: &[Value<'a>], _: &mut Budget) -> Outcome<'a> {
     Err(Fault::other("it makes something to be placed"))
 }

@@ -15,7 +15,8 @@ pub(super) fn min<'a>(arguments: &[Value<'a>], budget: &mut Budget) -> Outcome<'
     extreme(arguments, |found, next| next < found, 0, budget)
 }
 
-/// The largest or smallest number, lists looked into. One argument that is neither number nor list is itself.
+/// The largest or smallest number, lists looked into. One argument that is neither number nor list
+/// is itself.
 fn extreme<'a>(
     arguments: &[Value<'a>],
     wins: fn(f64, f64) -> bool,

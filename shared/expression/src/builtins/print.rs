@@ -8,7 +8,8 @@ use crate::{
     value::{Calendar, Key, Value},
 };
 
-/// As a template prints a value: nil is `null`, floats are decimal, everything else is as `%v` has it.
+/// As a template prints a value: nil is `null`, floats are decimal, everything else is as `%v` has
+/// it.
 pub(crate) fn template(value: &Value<'_>, out: &mut String, budget: &mut Budget) -> Result<(), Fault> {
     match value {
         Value::Nil => push(out, "null", budget),

@@ -44,7 +44,7 @@ pub(super) fn trim_suffix<'a>(arguments: &[Value<'a>], budget: &mut Budget) -> O
     part(whole, whole.strip_suffix(suffix).unwrap_or(whole), budget)
 }
 
-/// What `trimPrefix` and `trimSuffix` take away: a space, if nothing is said.
+/// The text that `trimPrefix` and `trimSuffix` take away: a space where none is given.
 fn affix<'v>(arguments: &'v [Value<'_>]) -> Result<&'v str, Fault> {
     if arguments.len() > 1 { text(arguments, 1).map(|text| &**text) } else { Ok(" ") }
 }
@@ -61,7 +61,8 @@ pub(super) fn lower<'a>(arguments: &[Value<'a>], budget: &mut Budget) -> Outcome
     Ok(Value::string(whole.chars().map(lower_char).collect::<String>()))
 }
 
-/// Go maps each character to one: where the full mapping has several, the simple one counts (`ß` stays).
+/// Go maps each character to one: where the full mapping has several, the simple one counts (`ß`
+/// stays).
 fn upper_char(c: char) -> char {
     let mut mapped = c.to_uppercase();
     match (mapped.next(), mapped.next()) {

@@ -1,4 +1,4 @@
-//! What one evaluation may cost, and what goes wrong in it.
+//! The cost that one evaluation may have, and the faults in it.
 
 use std::borrow::Cow;
 
@@ -14,8 +14,8 @@ const MAP_BYTES: usize = 640;
 /// Bytes of text that count as one unit of work.
 const BYTES_PER_UNIT: u64 = 16;
 
-/// What is left of the work and the memory that evaluations may take. One budget serves all templates of a record, so that many small
-/// ones cost no more than a large one.
+/// The rest of the work and the memory that evaluations may take. One budget serves all templates
+/// of a record, so that many small ones cost no more than a large one.
 #[derive(Clone, Debug)]
 pub struct Budget {
     fuel: u64,
@@ -29,7 +29,7 @@ impl Default for Budget {
     }
 }
 
-/// What went wrong, before the node adds where. Never holds a value.
+/// A fault, before the node adds its place. It never holds a value.
 #[derive(Debug)]
 pub(crate) struct Fault {
     kind: ErrorKind,

@@ -11,7 +11,7 @@ use crate::{
     value::{Key, List, Text, Value},
 };
 
-/// What a closure can go over: the items of a list, or the bytes of a text as in Go.
+/// The things that a closure can go over: the items of a list, or the bytes of a text as in Go.
 pub(crate) enum Items<'a> {
     List(List<'a>),
     Bytes(Text<'a>),

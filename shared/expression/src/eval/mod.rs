@@ -1,7 +1,7 @@
 //! Evaluation of the tree.
 //!
-//! Chains of operators and accesses are walked with a stack of their own; everything else recurses at most
-//! [`crate::limits::DEPTH_MAX`] deep.
+//! Chains of operators and accesses are walked with a stack of their own; everything else recurses
+//! at most [`crate::limits::DEPTH_MAX`] deep.
 
 mod access;
 mod budget;
@@ -28,7 +28,7 @@ use crate::{
     value::{Key, Value},
 };
 
-/// What evaluating a node gives; errors are boxed to keep it small.
+/// The result of evaluating a node; errors are boxed to keep it small.
 pub(crate) type Eval<'a> = Result<Value<'a>, Box<Error>>;
 
 /// Where a machine gets secrets from.
@@ -51,7 +51,7 @@ pub(crate) struct Machine<'a> {
     /// The chain that is being walked, shared by all levels.
     spine: Spine,
     regexes: regex::Cache,
-    /// What is left to spend.
+    /// The budget that is left.
     pub budget: Budget,
 }
 
@@ -162,7 +162,8 @@ impl<'a> Machine<'a> {
         Ok(Some(value))
     }
 
-    /// What is met by far the most, `object.name` in a map; `None` for everything else.
+    /// The value of the most frequent access by far, `object.name` in a map; `None` for every
+    /// other.
     #[inline]
     fn name_in_data(&self, id: Id, object: &Value<'a>) -> Option<Value<'a>> {
         let Kind::Member(_, key, _) = &self.node(id).kind else { return None };
@@ -213,7 +214,8 @@ impl<'a> Machine<'a> {
                 Value::Opaque(_) => Err(self.fault(id, opaque::refused("??"))),
                 left => Ok(Some(left)),
             },
-            Kind::Member(_, key, optional) => self.member_step(id, left, *key, *optional),
+            Kind::Member(_, _, true) if matches!(left, Value::Nil) => Ok(None),
+            Kind::Member(_, key, _) => self.member_step(id, left, *key),
             Kind::Slice(_, from, to) => {
                 let from = from.map(|from| self.eval(from)).transpose()?;
                 let to = to.map(|to| self.eval(to)).transpose()?;
@@ -230,16 +232,7 @@ impl<'a> Machine<'a> {
         }
     }
 
-    fn member_step(
-        &mut self,
-        id: Id,
-        object: Value<'a>,
-        key: Id,
-        optional: bool,
-    ) -> Result<Option<Value<'a>>, Box<Error>> {
-        if optional && matches!(object, Value::Nil) {
-            return Ok(None);
-        }
+    fn member_step(&mut self, id: Id, object: Value<'a>, key: Id) -> Result<Option<Value<'a>>, Box<Error>> {
         if let Value::Opaque(json) = &object {
             let step = self.literal_step(key).ok_or_else(|| self.fault(id, opaque::refused("[…]")))?;
             let found = json.step(step).map_err(|fault| self.fault(id, fault))?;
@@ -445,7 +438,8 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// Calls a method: of the environment where the object is a variable of it, else of a time or duration.
+    /// Calls a method: of the environment where the object is a variable of it, else of a time or
+    /// duration.
     pub fn method(
         &mut self,
         id: Id,

@@ -318,7 +318,8 @@ pub(crate) fn sort_by_key<'a>(
     }
 }
 
-/// The values that differ from all before them. Simple values are found by a set, others by comparing.
+/// The values that differ from all before them. Simple values are found by a set, others by
+/// comparing.
 pub(crate) fn distinct<'a>(
     items: impl Iterator<Item = Value<'a>>,
     budget: &mut Budget,

@@ -1,4 +1,5 @@
-//! The chain that is being walked: nodes of which a child is evaluated first. Most are short and take no memory.
+//! The chain that is being walked: nodes of which a child is evaluated first. Most are short and
+//! take no memory.
 
 use crate::ast::Id;
 

@@ -1,7 +1,7 @@
 //! Functions on lists, with closures and without.
 //!
-//! In a closure `#` is the item, and `.name` is `#.name`. `#index` exists in `map` and `reduce`, `#acc` in `reduce`. A pipe
-//! gives its left side as the first argument.
+//! In a closure `#` is the item, and `.name` is `#.name`. `#index` exists in `map` and `reduce`,
+//! `#acc` in `reduce`. A pipe gives its left side as the first argument.
 //!
 //! ```
 //! # use expression::guide::example;

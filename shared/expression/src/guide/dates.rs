@@ -1,7 +1,8 @@
 //! Times, durations and zones.
 //!
-//! `date` reads RFC 3339, days and Unix times. Layouts are those of Go: they show how 2 January 2006, 15:04:05 would look.
-//! Months and days of the week are types of their own; `int()` makes numbers of them.
+//! `date` reads RFC 3339, days and Unix times. Layouts are those of Go: they show how 2 January
+//! 2006, 15:04:05 would look. Months and days of the week are types of their own; `int()` makes
+//! numbers of them.
 //!
 //! ```
 //! # use expression::guide::example;

@@ -1,14 +1,14 @@
 //! The language, for workflow authors: a page for each group, with examples that run as tests.
 //!
-//! In a configuration `{{ … }}` holds an expression. A string that is one whole `{{ … }}` keeps the value's type, mixed
-//! text becomes text: nil is `null`, a float is decimal, everything else is as `string()` has it. A `}}` in a text or a
-//! nested map does not end the template.
+//! In a configuration `{{ … }}` holds an expression. A string that is one whole `{{ … }}` keeps the
+//! value's type, mixed text becomes text: nil is `null`, a float is decimal, everything else is as
+//! `string()` has it. A `}}` in a text or a nested map does not end the template.
 //!
 //! | name | value |
 //! |---|---|
 //! | `$["Node name"]`, `$.Name` | the latest `{data, timestamp, type, config}` of a node before this one |
 //! | `root()` | the event that began the run |
-//! | `previous()`, `previous(n)` | the output of the node before, or the n-th before |
+//! | `previous()`, `previous(n)` | the output of the node before, or the n-th before, and its name as `node` |
 //! | `run()` | `id`, `url`, `started_at` |
 //! | `workflow()`, `app()` | `id`, `name`, `description`, `url` |
 //! | `now()` | the time at which the execution was built |

@@ -1,8 +1,8 @@
 //! Operators, literals, conditions and variables.
 //!
-//! Integers stay integers, except that `/` and `**` give floats. `and`, `or` and conditions want a bool. `??` replaces nil
-//! and binds tighter than everything else; it does not catch errors. `?.` ends in nil where its left side is nil, up to the
-//! next bracket.
+//! Integers stay integers, except that `/` and `**` give floats. `and`, `or` and conditions want a
+//! bool. `??` replaces nil and binds tighter than everything else; it does not catch errors. `?.`
+//! ends in nil where its left side is nil, up to the next bracket.
 //!
 //! ```
 //! # use expression::guide::example;

@@ -1,7 +1,7 @@
 //! Functions on texts.
 //!
-//! `len` counts characters; slices and `indexOf` count bytes. `escapeXML`, `escapeURL` and `urlPath` make a value safe inside
-//! of XML and URLs.
+//! `len` counts characters; slices and `indexOf` count bytes. `escapeXML`, `escapeURL` and
+//! `urlPath` make a value safe inside of XML and URLs.
 //!
 //! ```
 //! # use expression::guide::example;

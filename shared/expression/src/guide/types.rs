@@ -1,6 +1,7 @@
 //! Functions that ask for types and change them.
 //!
-//! `string` prints as Go does: floats from a million on with an exponent, nil as `<nil>`. `toJSON` indents and sorts.
+//! `string` prints as Go does: floats from a million on with an exponent, nil as `<nil>`. `toJSON`
+//! indents and sorts.
 //!
 //! ```
 //! # use expression::guide::example;

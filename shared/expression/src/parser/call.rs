@@ -1,4 +1,5 @@
-//! Calls: builtins, closures, functions of the environment, and the one form in which a secret may be named.
+//! Calls: builtins, closures, functions of the environment, and the one form in which a secret may
+//! be named.
 
 use std::sync::Arc;
 
@@ -128,7 +129,8 @@ impl Parser<'_> {
         key && matches!(kind(2), Some(TokenKind::Symbol(":")))
     }
 
-    /// `secrets("name").key` or `secrets("name")["key"]`: literals only, so that all references are known statically.
+    /// `secrets("name").key` or `secrets("name")["key"]`: literals only, so that all references are
+    /// known statically.
     fn secret(&mut self, name: Span, piped: Option<Id>) -> Step<Id> {
         let misused = |p: &Self| p.secrets_misused(Span::new(name.start, p.end().max(name.end)));
         self.expect("(")?;

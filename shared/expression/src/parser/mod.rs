@@ -1,4 +1,5 @@
-//! Tokens to the flat tree. Expressions by precedence; operands and calls are in files of their own.
+//! Tokens to the flat tree. Expressions by precedence; operands and calls are in files of their
+//! own.
 
 mod call;
 mod operand;
@@ -15,7 +16,7 @@ use crate::{
     value::Value,
 };
 
-/// What parsing the expressions of one template gives.
+/// The result of parsing the expressions of one template.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tree {
     /// The nodes of all its expressions.
@@ -113,7 +114,8 @@ impl<'s> Parser<'s> {
         }
     }
 
-    /// Parses the expression that begins at byte `start`. Gives its node and the byte after it (after the `}}`).
+    /// Parses the expression that begins at byte `start`. Gives its node and the byte after it
+    /// (after the `}}`).
     pub fn parse(&mut self, start: usize, until: Until) -> Result<(Id, usize), Error> {
         self.tokens = lex(self.source, start, until)?;
         self.at = 0;
@@ -153,7 +155,7 @@ impl<'s> Parser<'s> {
         SecretRef { name, key, span: self.span(id), role: SecretRole::Placed }
     }
 
-    /// What was parsed.
+    /// The tree of everything that was parsed.
     pub fn finish(self) -> Tree {
         self.tree
     }
@@ -363,7 +365,7 @@ impl<'s> Parser<'s> {
         OPERATORS.iter().find(|(s, _, _)| *s == symbol).copied()
     }
 
-    /// What follows an operator, and the node of both.
+    /// The right side of an operator, and the node of both sides.
     fn apply(&mut self, left: Id, operator: Operator, binds: u8) -> Step<Id> {
         let first = self.first(left);
         let kind = match operator {

@@ -1,4 +1,5 @@
-//! Operands: literals, names, brackets, prefix operators, and what follows them (`.name`, `[i]`, `[a:b]`, calls).
+//! Operands: literals, names, brackets, prefix operators, and what follows them (`.name`, `[i]`,
+//! `[a:b]`, calls).
 
 use std::sync::Arc;
 

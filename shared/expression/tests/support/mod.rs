@@ -6,7 +6,8 @@ use std::{collections::BTreeMap, sync::Mutex};
 use expression::{Environment, Lookup, Secrets, Value};
 use serde_json::{Value as Json, json};
 
-/// The environment that sealflow gives, over JSON: `$`, `root`, `previous`, `run`, `app`, `workflow`, `now`.
+/// The environment that sealflow gives, over JSON: `$`, `root`, `previous`, `run`, `app`,
+/// `workflow`, `now`.
 pub struct World {
     data: Json,
     /// Everything that was handed to its functions, as JSON text.

@@ -1,4 +1,5 @@
-//! A world for the client: names, addresses and sites that are decided here, and a record of what was reached.
+//! A world for the client: names, addresses and sites that are decided here, and a record of what
+//! was reached.
 
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
@@ -15,7 +16,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
-/// What a site heard: the head of a request as text and its body.
+/// A request as a site heard it: the head as text, and the body.
 #[derive(Clone, Debug)]
 pub struct Heard {
     pub head: String,
@@ -67,7 +68,7 @@ impl World {
         Self { state: Arc::default(), authority: Arc::new(authority) }
     }
 
-    /// What DNS answers for a name, call by call; the last answer stays.
+    /// The answers of DNS for a name, call by call; the last answer stays.
     pub fn name(&self, name: &str, answers: &[&[&str]]) {
         let answers = answers.iter().map(|one| one.iter().map(|ip| ip.parse().unwrap()).collect());
         self.state.lock().unwrap().dns.insert(name.to_owned(), answers.collect());

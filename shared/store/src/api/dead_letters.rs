@@ -1,7 +1,6 @@
 use domain::execution::ResultReason;
 use domain::ids::{EventId, ExecutionId, OrganizationId, RunId, WorkflowId};
 use jiff::Timestamp;
-use serde::Serialize;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
@@ -22,8 +21,8 @@ pub struct DeadLetterFilter {
     pub run_id: Option<RunId>,
 }
 
-/// An execution that failed for good: its failure was routed nowhere, and it was not redriven.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// A dead letter: an execution that failed, whose failure was routed nowhere, and that was not redriven.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadLetterRow {
     /// `workflow_node_executions.id`
     pub id: ExecutionId,
@@ -73,7 +72,7 @@ impl DeadLetterRow {
     }
 }
 
-/// What failed for good in the organization's workflows: what makes a run failed.
+/// The dead letters of the organization's workflows. They make a run failed.
 ///
 /// # Errors
 /// [`StoreError::Unavailable`] when the database can't be reached.
@@ -83,7 +82,8 @@ pub async fn list_dead_letters(
     filter: &DeadLetterFilter,
     page: PageRequest,
 ) -> Result<Page<DeadLetterRow>, StoreError> {
-    // Each workflow gives its newest by the partial index of failures; what passed is never walked over.
+    // Each workflow gives its newest by the partial index of failures; what passed is never walked
+    // over.
     let rows = store
         .query(
             "/* list_dead_letters */
@@ -96,7 +96,7 @@ pub async fn list_dead_letters(
                              SELECT x.id, x.workflow_id, x.node_id, x.root_event_id, x.event_id, x.component, x.result_reason,
                                     x.result_message, x.attempt, x.created_at, x.finished_at
                              FROM workflow_node_executions x
-                             WHERE x.workflow_id = w.id AND x.result = 'failed' AND x.redriven_event_id IS NULL
+                             WHERE x.workflow_id = w.id AND x.result = 'failed' AND x.redriven_event_id IS NULL AND NOT x.failure_routed
                                AND ($3::uuid IS NULL OR x.id < $3) AND ($5::text IS NULL OR x.node_id = $5)
                                AND ($6::text IS NULL OR x.result_reason = $6) AND ($7::uuid IS NULL OR x.root_event_id = $7)
                                AND NOT EXISTS (

@@ -1,6 +1,5 @@
 use domain::ids::{EventId, ExecutionId, OrganizationId, RunId, WorkflowId};
 use jiff::Timestamp;
-use serde::Serialize;
 use serde_json::Value;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
@@ -23,7 +22,7 @@ pub struct EventFilter {
 }
 
 /// A row of `workflow_events`.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct EventRow {
     /// `workflow_events.id`
     pub id: EventId,
@@ -35,12 +34,12 @@ pub struct EventRow {
     pub root_event_id: EventId,
     /// The channel that it left on.
     pub channel: String,
-    /// What kind of event.
+    /// The type of the event.
     pub r#type: String,
-    /// What happened, after scrubbing.
+    /// The data of the event, after scrubbing.
     pub data: Value,
     /// The run's name, for root events.
-    pub custom_name: Option<String>,
+    pub run_name: Option<String>,
     /// The nodes that it was routed to.
     pub targets: Vec<String>,
     /// Events from the root down to this one.
@@ -61,7 +60,7 @@ impl EventRow {
             channel: column(row, "channel")?,
             r#type: column(row, "type")?,
             data: column(row, "data")?,
-            custom_name: column(row, "custom_name")?,
+            run_name: column(row, "custom_name")?,
             targets: column(row, "targets")?,
             depth: column(row, "depth")?,
             execution_id: column(row, "execution_id")?,
@@ -80,7 +79,8 @@ pub async fn list_events(
     filter: &EventFilter,
     page: PageRequest,
 ) -> Result<Page<EventRow>, StoreError> {
-    // Each workflow gives its newest by the index (workflow_id, id); other organizations' rows are never walked over.
+    // Each workflow gives its newest by the index (workflow_id, id); other organizations' rows are
+    // never walked over.
     let rows = store
         .query(
             "/* list_events */

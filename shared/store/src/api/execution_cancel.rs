@@ -1,11 +1,14 @@
 use domain::function::Actor;
 use domain::ids::{ExecutionId, OrganizationId};
+use domain::message::Message;
 use jiff::Timestamp;
 use tokio_postgres::types::Type;
 
 use crate::builder::{FIND_FREED, FreedSlot, freed_slot};
 use crate::executor::{LOCK_EXECUTIONS, LOCK_NODES};
-use crate::runs::settle_runs_of;
+use crate::held_causes::{HeldWake, cause_cancelled};
+use crate::run_stop::wakes_of;
+use crate::settle::settle_runs_of;
 use crate::{Store, StoreError, Tx};
 
 /// An execution that is to end.
@@ -21,21 +24,37 @@ pub struct ExecutionCancel {
     pub now: Timestamp,
 }
 
-/// Cancels one execution and nothing else of its run: what is pending ends at once, what runs is marked
-/// `cancelling`, so that its output is recorded and routes nothing. One that is `cancelling` already stays so.
-///
-/// Returns its node when that has a slot free now and items that wait: the caller wakes the builder for it after the commit.
+/// The wakes that a cancel leaves to its caller.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CancelledExecution {
+    /// A slot of its node that is free now and that somebody waits for.
+    pub freed: Option<FreedSlot>,
+    /// The execution itself, where it is held: it ends by its wake.
+    pub held: Option<HeldWake>,
+}
+
+impl CancelledExecution {
+    /// The wakes, each with its organization.
+    pub fn wakes(&self) -> impl Iterator<Item = (OrganizationId, Message)> {
+        wakes_of(self.freed.as_slice(), self.held.as_slice())
+    }
+}
+
+/// Cancels one execution and nothing else of its run: what is pending ends at once, what runs is
+/// marked `cancelling`, so that its output is recorded and routes nothing; what is held gets a
+/// cause, and ends by its wake. One that is `cancelling` already stays so.
 ///
 /// # Errors
-/// [`StoreError::NotFound`] when there is no such execution in the organization, [`StoreError::Conflict`] when it has ended.
+/// [`StoreError::NotFound`] when there is no such execution in the organization,
+/// [`StoreError::Conflict`] when it has ended.
 pub async fn cancel_execution(
     store: &Store,
     cancel: &ExecutionCancel,
-) -> Result<Option<FreedSlot>, StoreError> {
+) -> Result<CancelledExecution, StoreError> {
     store.run_tx("cancel_execution", |tx| cancel_in(tx, cancel)).await
 }
 
-async fn cancel_in(tx: Tx, cancel: &ExecutionCancel) -> Result<Option<FreedSlot>, StoreError> {
+async fn cancel_in(tx: Tx, cancel: &ExecutionCancel) -> Result<CancelledExecution, StoreError> {
     let ids = &vec![cancel.execution_id];
     let cancelled_by = cancel.cancelled_by.to_string();
     let found = tx
@@ -50,7 +69,7 @@ async fn cancel_in(tx: Tx, cancel: &ExecutionCancel) -> Result<Option<FreedSlot>
         return Err(StoreError::NotFound);
     }
     // The node before the execution: one that ends while it is pending frees a slot.
-    let (_, _, cancelled, freed, _) = futures_util::try_join!(
+    let (_, _, cancelled, held, freed, _) = futures_util::try_join!(
         tx.query_with(LOCK_NODES, [(ids, Type::UUID_ARRAY)]),
         tx.query_with(LOCK_EXECUTIONS, [(ids, Type::UUID_ARRAY)]),
         tx.query_with(
@@ -61,13 +80,14 @@ async fn cancel_in(tx: Tx, cancel: &ExecutionCancel) -> Result<Option<FreedSlot>
                 (&cancelled_by, Type::TEXT)
             ],
         ),
+        cause_cancelled(&tx, cancel.execution_id, &cancel.cancelled_by),
         tx.query_with(FIND_FREED, [(ids, Type::UUID_ARRAY)]),
         settle_runs_of(&tx, ids, cancel.now),
     )?;
-    if cancelled.is_empty() {
+    if cancelled.is_empty() && held.is_none() {
         return Err(StoreError::Conflict("the execution has ended"));
     }
-    freed.first().map(freed_slot).transpose()
+    Ok(CancelledExecution { freed: freed.first().map(freed_slot).transpose()?, held })
 }
 
 const CANCEL: &str = "/* cancel_execution */
@@ -79,5 +99,5 @@ const CANCEL: &str = "/* cancel_execution */
         finished_at = CASE state WHEN 'pending' THEN $2 END,
         cancelled_by = coalesce(cancelled_by, $3),
         updated_at = CASE state WHEN 'cancelling' THEN updated_at ELSE $2 END
-    WHERE id = $1 AND state <> 'finished'
+    WHERE id = $1 AND state <> 'finished' AND state <> 'held'
     RETURNING id";

@@ -1,7 +1,6 @@
 use domain::execution::{ExecutionResult, ExecutionState, ResultReason};
 use domain::ids::{EventId, ExecutionId, OrganizationId, RunId, WorkflowId};
 use jiff::Timestamp;
-use serde::Serialize;
 use serde_json::Value;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
@@ -35,8 +34,9 @@ pub struct ExecutionFilter {
     pub updated_since: Option<Timestamp>,
 }
 
-/// A row of `workflow_node_executions` as people see it: the configuration has references where secrets go.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+/// A row of `workflow_node_executions` as people see it: the configuration has references where
+/// secrets go.
+#[derive(Clone, Debug, PartialEq)]
 pub struct ExecutionRow {
     /// `workflow_node_executions.id`
     pub id: ExecutionId,
@@ -58,7 +58,7 @@ pub struct ExecutionRow {
     pub state: ExecutionState,
     /// How it ended.
     pub result: Option<ExecutionResult>,
-    /// Why it did not pass.
+    /// The reason where it did not pass.
     pub result_reason: Option<ResultReason>,
     /// A sentence for the person who wrote the workflow.
     pub result_message: Option<String>,
@@ -78,11 +78,13 @@ pub struct ExecutionRow {
     pub crashes: i32,
     /// Not before this time (a retry).
     pub run_at: Option<Timestamp>,
-    /// Who cancelled it.
+    /// The time of its wake, where it is held and asked for one.
+    pub wake_at: Option<Timestamp>,
+    /// The actor that cancelled it.
     pub cancelled_by: Option<String>,
     /// The copy of its event with which it was redriven.
     pub redriven_event_id: Option<EventId>,
-    /// What its node's concurrency key came to.
+    /// The value of its node's concurrency key.
     pub concurrency_key: Option<String>,
     /// When the builder made it.
     pub created_at: Timestamp,
@@ -92,7 +94,8 @@ pub struct ExecutionRow {
     pub started_at: Option<Timestamp>,
     /// When it ended.
     pub finished_at: Option<Timestamp>,
-    /// Milliseconds from its first claim (without one: from its making) to its end; None while it has not ended.
+    /// Milliseconds from its first claim (without one: from its making) to its end; None while it
+    /// has not ended.
     pub duration_ms: Option<i64>,
 }
 
@@ -122,6 +125,7 @@ impl ExecutionRow {
             attempt: column(row, "attempt")?,
             crashes: column(row, "crashes")?,
             run_at: column(row, "run_at")?,
+            wake_at: column(row, "wake_at")?,
             cancelled_by: column(row, "cancelled_by")?,
             redriven_event_id: column(row, "redriven_event_id")?,
             concurrency_key: column(row, "concurrency_key")?,
@@ -145,14 +149,15 @@ pub async fn list_executions(
     filter: &ExecutionFilter,
     page: PageRequest,
 ) -> Result<Page<ExecutionRow>, StoreError> {
-    // Each workflow gives its newest by the index (workflow_id, id); other organizations' rows are never walked over. Keys are
-    // looked up into an array, for below an OR the planner makes no join of IN and would walk over all executions.
+    // Each workflow gives its newest by the index (workflow_id, id); other organizations' rows are
+    // never walked over. Keys are looked up into an array, for below an OR the planner makes no
+    // join of IN and would walk over all executions.
     let rows = store
         .query(
             "/* list_executions */
              SELECT q.id, q.workflow_id, q.node_id, n.name AS node_name, q.root_event_id, q.event_id, q.previous_execution_id,
                     q.parent_execution_id, q.state, q.result, q.result_reason, q.result_message, q.component, q.configuration,
-                    q.metadata, q.workflow_version, q.attempt, q.crashes, q.run_at, q.cancelled_by, q.redriven_event_id, q.concurrency_key,
+                    q.metadata, q.workflow_version, q.attempt, q.crashes, q.run_at, q.wake_at, q.cancelled_by, q.redriven_event_id, q.concurrency_key,
                     q.created_at, q.updated_at,
                     q.started_at, q.finished_at, q.candidates,
                     (SELECT coalesce(jsonb_object_agg(k.key, k.value), '{}') FROM workflow_node_execution_kvs k
@@ -165,7 +170,7 @@ pub async fn list_executions(
                          CROSS JOIN LATERAL (
                              SELECT x.id, x.workflow_id, x.node_id, x.root_event_id, x.event_id, x.previous_execution_id,
                                     x.parent_execution_id, x.state, x.result, x.result_reason, x.result_message, x.component,
-                                    x.configuration, x.metadata, x.workflow_version, x.attempt, x.crashes, x.run_at,
+                                    x.configuration, x.metadata, x.workflow_version, x.attempt, x.crashes, x.run_at, x.wake_at,
                                     x.cancelled_by, x.redriven_event_id, x.concurrency_key, x.created_at, x.updated_at, x.started_at, x.finished_at
                              FROM workflow_node_executions x
                              WHERE x.workflow_id = w.id AND ($3::uuid IS NULL OR x.id < $3)
@@ -220,7 +225,7 @@ pub async fn load_execution(
             "/* load_execution */
              SELECT x.id, x.workflow_id, x.node_id, n.name AS node_name, x.root_event_id, x.event_id, x.previous_execution_id,
                     x.parent_execution_id, x.state, x.result, x.result_reason, x.result_message, x.component, x.configuration,
-                    x.metadata, x.workflow_version, x.attempt, x.crashes, x.run_at, x.cancelled_by, x.redriven_event_id, x.concurrency_key,
+                    x.metadata, x.workflow_version, x.attempt, x.crashes, x.run_at, x.wake_at, x.cancelled_by, x.redriven_event_id, x.concurrency_key,
                     x.created_at, x.updated_at,
                     x.started_at, x.finished_at,
                     (SELECT coalesce(jsonb_object_agg(k.key, k.value), '{}') FROM workflow_node_execution_kvs k

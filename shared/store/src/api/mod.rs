@@ -1,10 +1,13 @@
-//! What the API reads and writes. Every statement takes the organization and reaches rows only through its workflows (I6).
+//! The reads and writes of the API. Every statement takes the organization and reaches rows only
+//! through its workflows (I6).
 //!
-//! Rows are shown as they are: their fields have the names of the columns, and the API answers with them. What must not be
-//! here: `workflow_node_executions.residuals`, leases, sealed bytes on their way to an answer.
+//! Rows are shown as they are: their fields have the names of the columns, and the API answers with
+//! them. These must not be here: `workflow_node_executions.residuals`, leases, sealed bytes on
+//! their way to an answer.
 
 mod dead_letters;
 mod events;
+mod execution_call;
 mod execution_cancel;
 mod executions;
 mod organizations;
@@ -13,7 +16,6 @@ mod queue_items;
 mod redrive;
 mod removed;
 mod run_cancel;
-mod run_start;
 mod runs;
 mod secrets;
 mod tokens;
@@ -24,14 +26,14 @@ mod workflows;
 
 pub use dead_letters::{DeadLetterFilter, DeadLetterRow, list_dead_letters};
 pub use events::{EventFilter, EventRow, list_events};
-pub use execution_cancel::{ExecutionCancel, cancel_execution};
+pub use execution_call::{CallOutcome, ExecutionCall, call_execution};
+pub use execution_cancel::{CancelledExecution, ExecutionCancel, cancel_execution};
 pub use executions::{ExecutionFilter, ExecutionRow, list_executions, load_execution};
 pub use organizations::{OrganizationRow, delete_organization, load_organization};
 pub use page::{Page, PageRequest};
 pub use queue_items::{QueueItemFilter, QueueItemRow, list_queue_items};
 pub use redrive::{Redrive, RedriveOutcome, redrive_execution};
 pub use run_cancel::{RunCancel, cancel_run};
-pub use run_start::{RunStart, StartOutcome, start_run};
 pub use runs::{RunDetail, RunFilter, RunRow, list_runs, load_run};
 pub use secrets::{
     SecretIdentity, SecretRow, SecretWrite, change_secret, delete_secret, list_secrets, load_secret,
@@ -43,7 +45,7 @@ pub use webhooks::{
     rotate_webhook,
 };
 pub use workflow_apply::{
-    NodeWrite, SecretRefWrite, WebhookChange, WebhookCredential, WebhookWrite, WorkflowWrite, apply_workflow,
+    AppliedWorkflow, WebhookChange, WebhookCredential, WebhookWrite, WorkflowWrite, apply_workflow,
 };
 pub use workflow_delete::{DeletedWorkflow, delete_workflow};
 pub use workflows::{WorkflowRow, find_workflow, list_workflows, load_workflow, load_workflow_named};

@@ -1,6 +1,5 @@
 use domain::ids::OrganizationId;
 use jiff::Timestamp;
-use serde::Serialize;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
@@ -9,11 +8,11 @@ use crate::types::column;
 use crate::{Store, StoreError, Tx};
 
 /// An organization, as the API shows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OrganizationRow {
     /// `organizations.id`
     pub id: OrganizationId,
-    /// What people call it.
+    /// The name that people use.
     pub name: String,
     /// When it was made.
     pub created_at: Timestamp,
@@ -50,8 +49,9 @@ pub async fn load_organization(
     rows.first().map_or(Err(StoreError::NotFound), OrganizationRow::from_row)
 }
 
-/// Deletes the organization: its secrets go, its webhooks end, and its runs that still have work are marked cancelled, all in one
-/// transaction. What waits or runs is ended by builder and executor, which look at `deleted_at`.
+/// Deletes the organization: its secrets go and its webhooks end, in one transaction. The sweeper
+/// stops its runs, 500 at a time; builder and executor, which look at `deleted_at`, start nothing
+/// of them.
 ///
 /// # Errors
 /// [`StoreError::NotFound`] when it was deleted before.
@@ -64,7 +64,8 @@ pub async fn delete_organization(
 }
 
 async fn delete_in(tx: Tx, organization_id: OrganizationId, now: Timestamp) -> Result<(), StoreError> {
-    // The row's lock keeps out whoever writes a secret or applies a workflow: they hold it FOR SHARE.
+    // The row's lock keeps out whoever writes a secret or applies a workflow: they hold it FOR
+    // SHARE.
     let deleted = tx
         .query(
             "/* delete_organization: organization */

@@ -30,13 +30,14 @@ pub struct Page<T> {
     pub next: Option<Uuid>,
 }
 
-/// Bytes of large columns (data, configuration) that a page may hold. Short of the page's limit by what 200 rows have besides.
+/// Bytes of large columns (data, configuration) that a page may hold. Short of the page's limit by
+/// what 200 rows have besides.
 pub(crate) const PAGE_COLUMN_BYTES_MAX: i64 = (domain::limits::PAGE_BYTES_MAX - 512 * 1024) as i64;
 
 /// Reads the rows of a page.
 ///
-/// The statement has a column `id` and a column `candidates`: how many rows there were before the page was cut, at most one more
-/// than were asked for.
+/// The statement has a column `id` and a column `candidates`: how many rows there were before the
+/// page was cut, at most one more than were asked for.
 pub(crate) fn read_page<T>(
     rows: &[Row],
     from_row: impl Fn(&Row) -> Result<T, StoreError>,

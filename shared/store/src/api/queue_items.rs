@@ -1,6 +1,5 @@
 use domain::ids::{EventId, ItemId, OrganizationId, RunId, WorkflowId};
 use jiff::Timestamp;
-use serde::Serialize;
 use serde_json::Value;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
@@ -26,7 +25,7 @@ const HOLDERS_MAX: i64 = 10;
 const AHEAD_MAX: i64 = 1_000;
 
 /// A row of `workflow_node_queue_items`, and what it waits for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueueItemRow {
     /// `workflow_node_queue_items.id`
     pub id: ItemId,
@@ -40,7 +39,8 @@ pub struct QueueItemRow {
     pub event_id: EventId,
     /// `workflow_nodes.generation` when it was routed.
     pub node_generation: i32,
-    /// Times that a builder ended while it worked on this item alone.
+    /// Times that a builder crashed with this item at work: alone, or in a batch of what was
+    /// received before.
     pub crashes: i32,
     /// When it was routed.
     pub created_at: Timestamp,
@@ -48,11 +48,12 @@ pub struct QueueItemRow {
     pub last_sent_at: Timestamp,
     /// Wakes that the sweeper sent.
     pub sent_count: i32,
-    /// What its node's concurrency key came to; None before the builder has seen it, or without a key.
+    /// The value of its node's concurrency key; None until the builder resolves it, or without a
+    /// key.
     pub concurrency_key: Option<String>,
-    /// `{"reason": "concurrency", "limit", "executions", "ahead"}` while executions hold all slots of its node, or of its key: up to
-    /// ten of them, and how many items are before it, counted up to 1,000. Else `{"reason": "delivery"}`: the builder takes it when
-    /// its wake arrives.
+    /// `{"reason": "concurrency", "limit", "executions", "ahead"}` while executions hold all slots
+    /// of its node, or of its key: up to ten of them, and how many items are before it, counted up
+    /// to 1,000. Else `{"reason": "delivery"}`: the builder takes it when its wake arrives.
     pub waiting_for: Value,
 }
 
@@ -85,8 +86,9 @@ pub async fn list_queue_items(
     filter: &QueueItemFilter,
     page: PageRequest,
 ) -> Result<Page<QueueItemRow>, StoreError> {
-    // One statement, so one snapshot. Slots are counted once for each node and key of the page; items before one are walked over in
-    // the order of the index that gives them to the builder, no further than is counted.
+    // One statement, so one snapshot. Slots are counted once for each node and key of the page;
+    // items before one are walked over in the order of the index that gives them to the builder, no
+    // further than is counted.
     let rows = store
         .query(
             "/* list_queue_items */
@@ -98,9 +100,9 @@ pub async fn list_queue_items(
                         CASE WHEN n.concurrency_key IS NULL THEN '' ELSE i.concurrency_key END AS limit_key
                  FROM workflow_node_queue_items i
                  JOIN workflows w ON w.id = i.workflow_id
-                 JOIN workflow_nodes n ON n.workflow_id = i.workflow_id AND n.node_id = i.node_id
+                 LEFT JOIN workflow_nodes n ON n.workflow_id = i.workflow_id AND n.node_id = i.node_id
                  WHERE w.organization_id = $1 AND ($2::uuid IS NULL OR w.id = $2) AND ($3::uuid IS NULL OR i.id < $3)
-                   AND ($5::text IS NULL OR i.node_id = $5) AND ($6::uuid IS NULL OR i.root_event_id = $6)
+                   AND ($5::text IS NULL OR i.node_id = $5) AND ($6::uuid IS NULL OR i.run_id = $6)
                  ORDER BY i.id DESC LIMIT $4 + 1),
              slots AS MATERIALIZED (
                  SELECT wanted.*, ARRAY(

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use domain::ids::{EventId, ExecutionId, ItemId, OrganizationId, RunId};
 use domain::limits::RUN_EXECUTIONS_MAX;
 use jiff::Timestamp;
@@ -21,13 +23,15 @@ pub struct Redrive {
     pub now: Timestamp,
 }
 
-/// What became of a redrive.
+/// The outcome of a redrive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RedriveOutcome {
     /// The copy is committed with its item.
     Redriven {
         /// The run.
         run_id: RunId,
+        /// Its time-out comes after so long at most, if it has one.
+        due: Option<Duration>,
     },
     /// It can't be, for this reason.
     Refused(&'static str),
@@ -35,8 +39,9 @@ pub enum RedriveOutcome {
     Full,
 }
 
-/// Routes a copy of a failed execution's event to its node alone. The failed execution stays and remembers the copy, so that a second
-/// redrive is refused; what counts for its run is what comes of the copy.
+/// Routes a copy of a failed execution's event to its node alone. The failed execution stays and
+/// remembers the copy, so that a second redrive is refused; what counts for its run is what comes
+/// of the copy.
 ///
 /// # Errors
 /// [`StoreError::NotFound`] when there is no such execution in the organization.
@@ -45,7 +50,8 @@ pub async fn redrive_execution(store: &Store, redrive: &Redrive) -> Result<Redri
 }
 
 async fn redrive_in(tx: Tx, redrive: &Redrive) -> Result<RedriveOutcome, StoreError> {
-    // The locks are statements of their own: a second redrive reads what the first has left, and the run is as it stands now.
+    // The locks are statements of their own: a second redrive reads what the first has left, and
+    // the run is as it stands now.
     let (_, _, found) = futures_util::try_join!(
         tx.query_with(LOCK, [(&redrive.organization_id, Type::UUID), (&redrive.execution_id, Type::UUID)]),
         tx.query_with(
@@ -92,15 +98,19 @@ async fn redrive_in(tx: Tx, redrive: &Redrive) -> Result<RedriveOutcome, StoreEr
         )
         .await?;
     let row = written.first().ok_or(StoreError::Corrupt("redrive_execution"))?;
-    Ok(RedriveOutcome::Redriven { run_id: column(row, "run_id")? })
+    let seconds_left: Option<f64> = column(row, "seconds_left")?;
+    let due = seconds_left.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    Ok(RedriveOutcome::Redriven { run_id: column(row, "run_id")?, due })
 }
 
-/// Locks what is the caller's and nothing else: another tenant's row is not held up by asking for it.
+/// Locks what is the caller's and nothing else: another tenant's row is not held up by asking for
+/// it.
 const LOCK: &str = "/* redrive_execution: lock */
     SELECT x.id FROM workflow_node_executions x JOIN workflows w ON w.id = x.workflow_id
     WHERE w.organization_id = $1 AND x.id = $2 FOR NO KEY UPDATE OF x";
 
-/// The run's row is held by a redrive, which adds work to a run that may have ended, as by everybody who ends one.
+/// The run's row is held by a redrive, which adds work to a run that may have ended, as by
+/// everybody who ends one.
 const LOCK_RUN: &str = "/* redrive_execution: lock run */
     SELECT run.id FROM workflow_runs run
     WHERE run.organization_id = $1 AND run.id = (SELECT x.run_id FROM workflow_node_executions x WHERE x.id = $2)
@@ -125,7 +135,8 @@ const FIND: &str = "/* redrive_execution: find */
     JOIN workflow_runs run ON run.id = x.run_id
     WHERE w.organization_id = $1 AND x.id = $2";
 
-/// The copy has the execution that emitted the event, and so the same ancestors. A run that had ended runs again, for as long as it may.
+/// The copy has the execution that emitted the event, and so the same ancestors. A run that had
+/// ended runs again, for as long as it may.
 const WRITE: &str = "/* redrive_execution: write */
     WITH failed AS (
         SELECT x.id, x.workflow_id, x.node_id, x.root_event_id, x.run_id, n.generation, n.concurrency_key, e.node_id AS from_node_id, e.channel, e.data, e.depth,
@@ -151,4 +162,4 @@ const WRITE: &str = "/* redrive_execution: write */
         FROM failed)
     UPDATE workflow_node_executions x SET redriven_event_id = $2
     FROM failed WHERE x.id = failed.id AND x.state = 'finished'
-    RETURNING x.run_id";
+    RETURNING x.run_id, failed.timeout_seconds::float8 AS seconds_left";

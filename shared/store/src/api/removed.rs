@@ -3,13 +3,15 @@ use domain::limits::REMOVED_EXECUTIONS_MAX;
 use jiff::Timestamp;
 use tokio_postgres::types::Type;
 
-use crate::runs::settle_runs;
+use crate::held_causes::{HeldWake, cause_removed};
+use crate::settle::settle_runs;
 use crate::types::column;
 use crate::{StoreError, Tx};
 
-/// Ends pending executions of nodes that the transaction removes: without it a wait or a retry of theirs would live on until it is due,
-/// with its slot. The nodes are locked before; what runs is ended by its finish. Returns the runs of what ended, for the end of the transaction:
-/// runs come last in the order of locks.
+/// Ends pending executions of nodes that the transaction removes: without it a wait or a retry of
+/// theirs would live on until it is due, with its slot. The nodes are locked before; what runs is
+/// ended by its finish, what is held gets a cause and ends by its wake. The sweeper leaves the
+/// causes for which one transaction has no room.
 ///
 /// # Errors
 /// See [`StoreError`].
@@ -18,7 +20,7 @@ pub(super) async fn end_pending_of_nodes(
     workflow_id: WorkflowId,
     node_ids: &[String],
     now: Timestamp,
-) -> Result<Vec<RunId>, StoreError> {
+) -> Result<RemovedWork, StoreError> {
     let rows = tx.query(
         "/* end_pending_of_nodes */
          UPDATE workflow_node_executions SET state = 'finished', result = 'cancelled', result_reason = 'node_removed',
@@ -36,10 +38,24 @@ pub(super) async fn end_pending_of_nodes(
         ],
     )
     .await?;
-    rows.iter().map(|row| column(row, "run_id")).collect()
+    Ok(RemovedWork {
+        ended_runs: rows.iter().map(|row| column(row, "run_id")).collect::<Result<_, _>>()?,
+        held: cause_removed(tx, workflow_id, node_ids).await?,
+    })
 }
 
-/// Ends pending executions of an organization that the transaction deletes. Nobody is woken for their slots: what waits ends as well.
+/// The work that a removal of nodes leaves.
+#[derive(Default)]
+pub(super) struct RemovedWork {
+    /// Runs of what ended, to be settled at the end of the transaction: runs come last in the order
+    /// of locks.
+    pub ended_runs: Vec<RunId>,
+    /// Held executions that are to end.
+    pub held: Vec<HeldWake>,
+}
+
+/// Ends pending executions of an organization that the transaction deletes. Nobody is woken for
+/// their slots: what waits ends as well.
 ///
 /// # Errors
 /// See [`StoreError`].

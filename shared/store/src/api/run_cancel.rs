@@ -4,8 +4,7 @@ use domain::run::RunStop;
 use jiff::Timestamp;
 use tokio_postgres::types::Type;
 
-use crate::builder::FreedSlot;
-use crate::{Store, StoreError, end_stopped_run, stop_run};
+use crate::{StoppedRun, Store, StoreError, end_stopped_run, stop_run};
 
 /// A run that is to end.
 #[derive(Clone, Debug)]
@@ -20,8 +19,8 @@ pub struct RunCancel {
     pub now: Timestamp,
 }
 
-/// Cancels a run: stops it, ends what waits and what is pending, and marks what runs `cancelling`. A run that has ended stays as it is.
-/// Returns slots that are free now and that somebody waits for: the caller wakes the builder for them.
+/// Cancels a run: stops it, ends what waits and what is pending, and marks what runs `cancelling`.
+/// A run that has ended stays as it is. The caller wakes the builder for what is returned.
 ///
 /// # Errors
 /// [`StoreError::NotFound`] when there is no such run in the organization.
@@ -29,7 +28,7 @@ pub async fn cancel_run(
     store: &Store,
     cancel: &RunCancel,
     next_id: &(dyn Fn() -> ExecutionId + Sync),
-) -> Result<Vec<FreedSlot>, StoreError> {
+) -> Result<StoppedRun, StoreError> {
     let found = store
         .query(
             "/* cancel_run: find */ SELECT id FROM workflow_runs WHERE organization_id = $1 AND id = $2 AND parent_run_id IS NULL",

@@ -2,7 +2,6 @@ use domain::execution::ExecutionResult;
 use domain::ids::{OrganizationId, RunId, WorkflowId};
 use domain::run::{RunState, RunStop};
 use jiff::Timestamp;
-use serde::Serialize;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
@@ -28,7 +27,7 @@ pub struct RunFilter {
 }
 
 /// A run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunRow {
     /// `workflow_runs.id`
     pub id: RunId,
@@ -40,7 +39,7 @@ pub struct RunRow {
     pub workflow_version: i64,
     /// The trigger node.
     pub node_id: String,
-    /// What kind of event the root event is.
+    /// The type of the root event.
     pub r#type: String,
     /// The run's name.
     pub name: Option<String>,
@@ -61,10 +60,9 @@ pub struct RunRow {
 }
 
 /// A run, and what of it was counted at that moment.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunDetail {
     /// The run.
-    #[serde(flatten)]
     pub run: RunRow,
     /// Items that wait.
     pub items_waiting: i64,
@@ -72,7 +70,8 @@ pub struct RunDetail {
     pub executions: i64,
     /// Executions that are not finished.
     pub executions_active: i64,
-    /// Executions that failed, whose failure no edge took, and that were not redriven: of those counts what the redrive came to.
+    /// Executions that failed, whose failure no edge took, and that were not redriven: of those
+    /// counts what the redrive came to.
     pub failures_unrouted: i64,
     /// Executions that were cancelled.
     pub executions_cancelled: i64,
@@ -111,13 +110,14 @@ enum Along {
 
 impl Along {
     /// The one that has the fewest rows beside those that are wanted.
-    fn of(filter: &RunFilter, has_few_of_the_name: bool) -> Self {
+    /// `by_name` is [`Self::Name`] where few runs have the name.
+    fn of(filter: &RunFilter, by_name: Option<Self>) -> Self {
         if filter.state == Some(RunState::Running) {
             Self::Running
         } else if filter.result.is_some_and(|result| result != ExecutionResult::Passed) {
             Self::NotPassed
-        } else if has_few_of_the_name {
-            Self::Name
+        } else if let Some(by_name) = by_name {
+            by_name
         } else if filter.workflow_id.is_some() {
             Self::Workflow
         } else {
@@ -141,7 +141,8 @@ impl Along {
     }
 }
 
-/// Names above whose number a prefix is no narrow search: the newest runs are looked through instead.
+/// Names above whose number a prefix is no narrow search: the newest runs are looked through
+/// instead.
 const NAMES_FEW: i64 = 1_000;
 
 /// Top runs of the organization, newest first.
@@ -154,13 +155,13 @@ pub async fn list_runs(
     filter: &RunFilter,
     page: PageRequest,
 ) -> Result<Page<RunRow>, StoreError> {
-    let has_few_of_the_name = match &filter.name_prefix {
-        Some(prefix) => has_few_of_the_name(store, organization_id, prefix).await?,
-        None => false,
+    let by_name = match &filter.name_prefix {
+        Some(prefix) if has_few_of_the_name(store, organization_id, prefix).await? => Some(Along::Name),
+        Some(_) | None => None,
     };
     let rows = store
         .query(
-            &list_statement(Along::of(filter, has_few_of_the_name), &conditions(filter, page)),
+            &list_statement(Along::of(filter, by_name), &conditions(filter, page)),
             &[
                 (&organization_id, Type::UUID),
                 (&filter.workflow_id, Type::UUID),
@@ -177,7 +178,8 @@ pub async fn list_runs(
     read_page(&rows, RunRow::from_row)
 }
 
-/// The conditions of what is filtered by. Written out only then: a condition that may be none hides from Postgres how many rows there are.
+/// The conditions of what is filtered by. Written out only then: a condition that may be none hides
+/// from Postgres how many rows there are.
 fn conditions(filter: &RunFilter, page: PageRequest) -> String {
     let conditions = [
         (filter.workflow_id.is_some(), " AND r.workflow_id = $2"),
@@ -248,7 +250,7 @@ pub async fn load_run(
              SELECT r.id, r.workflow_id, w.name AS workflow_name, r.workflow_version, r.node_id, e.type, r.name, r.state, r.result, r.stop,
                     r.stopped_by, r.due_at, r.created_at, r.finished_at, c.executions, c.executions_active, c.failures_unrouted,
                     c.executions_cancelled,
-                    (SELECT count(*) FROM workflow_node_queue_items i WHERE i.root_event_id = r.root_event_id AND i.run_id = r.id)
+                    (SELECT count(*) FROM workflow_node_queue_items i WHERE i.run_id = r.id)
                         AS items_waiting
              FROM workflow_runs r
              JOIN workflows w ON w.id = r.workflow_id
@@ -296,16 +298,20 @@ mod tests {
         let none = RunFilter::default;
         let check = |filter: &RunFilter, few, along| assert_eq!(Along::of(filter, few), along, "{filter:?}");
         let workflow_id = Some(WorkflowId::from_u128(1));
-        check(&none(), false, Along::Organization);
-        check(&RunFilter { workflow_id, ..none() }, false, Along::Workflow);
-        check(&RunFilter { workflow_id, state: Some(RunState::Running), ..none() }, true, Along::Running);
-        check(&RunFilter { state: Some(RunState::Finished), ..none() }, false, Along::Organization);
+        check(&none(), None, Along::Organization);
+        check(&RunFilter { workflow_id, ..none() }, None, Along::Workflow);
+        check(
+            &RunFilter { workflow_id, state: Some(RunState::Running), ..none() },
+            Some(Along::Name),
+            Along::Running,
+        );
+        check(&RunFilter { state: Some(RunState::Finished), ..none() }, None, Along::Organization);
         check(
             &RunFilter { workflow_id, result: Some(ExecutionResult::Failed), ..none() },
-            true,
+            Some(Along::Name),
             Along::NotPassed,
         );
-        check(&RunFilter { result: Some(ExecutionResult::Passed), ..none() }, false, Along::Organization);
-        check(&RunFilter { workflow_id, ..none() }, true, Along::Name);
+        check(&RunFilter { result: Some(ExecutionResult::Passed), ..none() }, None, Along::Organization);
+        check(&RunFilter { workflow_id, ..none() }, Some(Along::Name), Along::Name);
     }
 }

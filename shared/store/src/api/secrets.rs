@@ -16,7 +16,7 @@ use crate::{Store, StoreError, Tx};
 pub struct SecretRow {
     /// `secrets.id`
     pub id: Uuid,
-    /// What expressions call it.
+    /// The name that expressions use.
     pub name: String,
     /// Where values are kept.
     pub provider: String,
@@ -55,7 +55,7 @@ pub struct SecretIdentity<'a> {
     pub id: Uuid,
 }
 
-/// What [`change_secret`] does with the row.
+/// The decision about the row in [`change_secret`].
 pub enum SecretWrite {
     /// The row shall hold these sealed entries.
     Data(Vec<u8>),
@@ -127,13 +127,15 @@ pub async fn load_secrets_named(
     rows.iter().map(SecretRow::from_row).collect()
 }
 
-/// Changes the sealed entries of one secret, its row locked: `change` gets the bytes as they are now (None: no row yet) and says
-/// what they shall be. Sealing was done before; this makes no other network call.
+/// Changes the sealed entries of one secret, its row locked: `change` gets the bytes as they are
+/// now (None: no row yet) and says what they shall be. Sealing was done before; this makes no other
+/// network call.
 ///
 /// # Errors
-/// [`StoreError::Conflict`] when the row is no longer the one that was sealed for, or `change` found its knowledge stale: load and
-/// seal again. [`StoreError::NotFound`] when the organization was deleted; [`StoreError::Rejected`] with the constraint
-/// `secrets_max` when the organization has as many secrets as it may have.
+/// [`StoreError::Conflict`] when the row is no longer the one that was sealed for, or `change`
+/// found its knowledge stale: load and seal again. [`StoreError::NotFound`] when the organization
+/// was deleted; [`StoreError::Rejected`] with the constraint `secrets_max` when the organization
+/// has as many secrets as it may have.
 pub async fn change_secret(
     store: &Store,
     secret: SecretIdentity<'_>,

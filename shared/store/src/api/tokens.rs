@@ -1,7 +1,6 @@
 use domain::function::Actor;
 use domain::ids::{OrganizationId, TokenId};
 use jiff::Timestamp;
-use serde::Serialize;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
@@ -9,7 +8,7 @@ use super::page::{Page, PageRequest, read_page};
 use crate::types::column;
 use crate::{Store, StoreError, Tx};
 
-/// Who calls the API: a token that may be used, of an organization that lives.
+/// The caller of the API: a token that may be used, of an organization that lives.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
     /// The one organization that the token reaches.
@@ -20,7 +19,8 @@ pub struct Caller {
     pub token_name: String,
 }
 
-/// The caller whose token has this SHA-256; None: no such token, revoked, past its end, or its organization was deleted.
+/// The caller whose token has this SHA-256; None: no such token, revoked, past its end, or its
+/// organization was deleted.
 ///
 /// # Errors
 /// [`StoreError::Unavailable`] when the database can't be reached.
@@ -50,7 +50,7 @@ pub async fn authenticate_token(
 }
 
 /// A token, as the API shows it: never the token itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenRow {
     /// `api_tokens.id`
     pub id: TokenId,
@@ -119,7 +119,8 @@ pub struct NewToken<'a> {
 /// Makes a token.
 ///
 /// # Errors
-/// [`StoreError::Conflict`] when a live token has the name, or the organization has as many live ones as it may.
+/// [`StoreError::Conflict`] when a live token has the name, or the organization has as many live
+/// ones as it may.
 pub async fn create_token(
     store: &Store,
     organization_id: OrganizationId,

@@ -1,7 +1,6 @@
 use domain::ids::{OrganizationId, WebhookId, WorkflowId};
 use domain::webhook::Authentication;
 use jiff::Timestamp;
-use serde::Serialize;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
@@ -10,7 +9,7 @@ use crate::types::{column, word};
 use crate::{Store, StoreError};
 
 /// A live webhook, without its key or token.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WebhookRow {
     /// `webhooks.id`
     pub id: WebhookId,
@@ -26,7 +25,7 @@ pub struct WebhookRow {
     pub header_name: Option<String>,
     /// The header whose value makes deliveries the same, lower case.
     pub deduplication_header: Option<String>,
-    /// Until when the key or token before a rotation is taken; null: none is.
+    /// Until when the key or token before a rotation is accepted; null: none is.
     pub previous_until: Option<Timestamp>,
     /// Raised by each change of its key or authentication.
     pub version: i64,
@@ -54,7 +53,8 @@ impl WebhookRow {
     }
 }
 
-/// The live webhooks of one workflow, by node id. A workflow has no more of them than nodes, so there are no pages.
+/// The live webhooks of one workflow, by node id. A workflow has no more of them than nodes, so
+/// there are no pages.
 ///
 /// # Errors
 /// [`StoreError::Unavailable`] when the database can't be reached.
@@ -94,9 +94,9 @@ pub enum WebhookReference<'a> {
 /// A live webhook with its credential, as it is kept: sealed or hashed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WebhookKeys {
-    /// What may be shown.
+    /// The part that may be shown.
     pub row: WebhookRow,
-    /// What its callers are checked with.
+    /// The credential that its callers are checked with.
     pub credential: WebhookCredential,
 }
 
@@ -147,15 +147,16 @@ pub struct WebhookRotation {
     pub id: WebhookId,
     /// `webhooks.version`, as it was when the credential was made.
     pub version_planned: i64,
-    /// `webhooks.signing_keys`, as they were then. A move to another KMS key changes them and not the version.
+    /// `webhooks.signing_keys`, as they were then. A move to another KMS key changes them and not
+    /// the version.
     pub signing_keys_planned: Option<Vec<u8>>,
     /// The credential.
     pub credential: WebhookCredential,
-    /// The sealed entry of the signing key before, as long as that is to be taken.
+    /// The sealed entry of the signing key before, as long as that is to be accepted.
     pub previous_signing_keys: Option<Vec<u8>>,
-    /// The token before, as long as that is to be taken.
+    /// The token before, as long as that is to be accepted.
     pub previous_token_sha256: Option<Vec<u8>>,
-    /// Until when the previous key or token is taken; None: it is taken no more.
+    /// Until when the previous key or token is accepted; None: it is accepted no more.
     pub previous_until: Option<Timestamp>,
     /// The time.
     pub now: Timestamp,
@@ -164,7 +165,8 @@ pub struct WebhookRotation {
 /// Writes a new credential and raises the version, so that no instance goes on with what it knows.
 ///
 /// # Errors
-/// [`StoreError::Conflict`] when the webhook has another version or other sealed bytes by now, or is gone: load it and decide again.
+/// [`StoreError::Conflict`] when the webhook has another version or other sealed bytes by now, or
+/// is gone: load it and decide again.
 pub async fn rotate_webhook(
     store: &Store,
     organization_id: OrganizationId,

@@ -1,17 +1,31 @@
-use domain::definition::{Definition, NodeType};
+//! Applying a workflow: what differs, in one transaction.
+
+use domain::definition::Definition;
 use domain::function::Actor;
-use domain::ids::{OrganizationId, RunId, WebhookId, WorkflowId};
+use domain::ids::{OrganizationId, WebhookId, WorkflowId};
+use domain::node_write::{NodeWrite, SecretRefWrite};
 use domain::webhook::Authentication;
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio_postgres::types::Type;
 
-use super::removed::end_pending_of_nodes;
-use crate::runs::settle_runs;
+use super::removed::{RemovedWork, end_pending_of_nodes};
+use crate::held_causes::HeldWake;
+use crate::settle::settle_runs;
 use crate::types::column;
 use crate::{Store, StoreError, Tx};
 
-/// What an apply writes: only what differs. Ids, addresses and sealed keys were made before, outside of the transaction.
+/// The result of an apply.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AppliedWorkflow {
+    /// The workflow's new version.
+    pub version: i64,
+    /// Held executions of removed nodes, which are to end: the caller sends their wakes.
+    pub held: Vec<HeldWake>,
+}
+
+/// The writes of an apply: only the differences. Ids, addresses and sealed keys were made before,
+/// outside of the transaction.
 #[derive(Clone, Debug)]
 pub struct WorkflowWrite {
     /// The tenant.
@@ -40,42 +54,6 @@ pub struct WorkflowWrite {
     pub now: Timestamp,
 }
 
-/// A row of `workflow_nodes`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct NodeWrite {
-    /// Chosen by the author.
-    pub node_id: String,
-    /// What people see.
-    pub name: String,
-    /// What the node is.
-    pub node_type: NodeType,
-    /// `{"component": "http"}`
-    pub reference: Value,
-    /// The template as the author wrote it.
-    pub configuration: Value,
-    /// Executions that may be active at once; None: no limit.
-    pub concurrency_max: Option<i32>,
-    /// Template of the key whose every value has that limit for itself.
-    pub concurrency_key: Option<String>,
-    /// Where the console draws it.
-    pub position: Option<Value>,
-    /// Its webhook, for webhook triggers.
-    pub webhook_id: Option<WebhookId>,
-}
-
-/// A row of `workflow_node_secret_refs`; its version is the one that the apply makes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SecretRefWrite {
-    /// The node.
-    pub node_id: String,
-    /// `secrets.name`
-    pub secret_name: String,
-    /// The key in it.
-    pub secret_key: String,
-    /// JSON pointer of the field that refers to it.
-    pub field: String,
-}
-
 /// A row of `webhooks`. Its `Debug` shows no key: keys are sealed, tokens hashed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WebhookWrite {
@@ -91,7 +69,7 @@ pub struct WebhookWrite {
     pub header_name: Option<String>,
     /// The header whose value makes deliveries the same, lower case.
     pub deduplication_header: Option<String>,
-    /// What its callers are checked with.
+    /// The credential that its callers are checked with.
     pub credential: WebhookCredential,
 }
 
@@ -106,11 +84,12 @@ pub struct WebhookChange {
     pub header_name: Option<String>,
     /// The header whose value makes deliveries the same, lower case.
     pub deduplication_header: Option<String>,
-    /// What its callers are checked with from now on; None: the credential stays as it is.
+    /// The credential that its callers are checked with from now on; None: the credential stays as
+    /// it is.
     pub credential: Option<WebhookCredential>,
 }
 
-/// What a webhook's callers are checked with.
+/// The credential that a webhook's callers are checked with.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WebhookCredential {
     /// The sealed entry of the key; only for `signature`.
@@ -121,15 +100,17 @@ pub struct WebhookCredential {
     pub token_sha256: Option<Vec<u8>>,
 }
 
-/// Writes an apply in one transaction and returns the workflow's new version.
+/// Writes an apply in one transaction.
 ///
-/// The workflow's row is locked first, so two applies of one workflow follow each other; nodes that change are locked in their
-/// order, so a builder that starts executions there has either ended or sees the new limits.
+/// The workflow's row is locked first, so two applies of one workflow follow each other; nodes that
+/// change are locked in their order, so a builder that starts executions there has either ended or
+/// sees the new limits.
 ///
 /// # Errors
-/// [`StoreError::Conflict`] when the workflow no longer has the planned version, or one of that name was made meanwhile: load and
-/// plan again. [`StoreError::NotFound`] when the organization was deleted.
-pub async fn apply_workflow(store: &Store, write: &WorkflowWrite) -> Result<i64, StoreError> {
+/// [`StoreError::Conflict`] when the workflow no longer has the planned version, or one of that
+/// name was made meanwhile: load and plan again. [`StoreError::NotFound`] when the organization was
+/// deleted.
+pub async fn apply_workflow(store: &Store, write: &WorkflowWrite) -> Result<AppliedWorkflow, StoreError> {
     let applied = store.run_tx("apply_workflow", |tx| apply_in(tx, write)).await;
     match applied {
         Err(StoreError::Rejected { constraint: Some(name), .. }) if name == "workflows_name_live" => {
@@ -139,7 +120,7 @@ pub async fn apply_workflow(store: &Store, write: &WorkflowWrite) -> Result<i64,
     }
 }
 
-async fn apply_in(tx: Tx, write: &WorkflowWrite) -> Result<i64, StoreError> {
+async fn apply_in(tx: Tx, write: &WorkflowWrite) -> Result<AppliedWorkflow, StoreError> {
     share_organization(&tx, write.organization_id).await?;
     let version = match write.version_planned {
         None => insert_workflow(&tx, write).await?,
@@ -151,7 +132,7 @@ async fn apply_in(tx: Tx, write: &WorkflowWrite) -> Result<i64, StoreError> {
         }
     };
     insert_version(&tx, write, version).await?;
-    let ended_runs = remove_nodes(&tx, write).await?;
+    let removed = remove_nodes(&tx, write).await?;
     free_names(&tx, write).await?;
     change_concurrency_keys(&tx, write).await?;
     write_nodes(&tx, write, version).await?;
@@ -161,11 +142,12 @@ async fn apply_in(tx: Tx, write: &WorkflowWrite) -> Result<i64, StoreError> {
     for change in &write.webhooks_changed {
         change_webhook(&tx, write, change).await?;
     }
-    settle_runs(&tx, &ended_runs, write.now).await?;
-    Ok(version)
+    settle_runs(&tx, &removed.ended_runs, write.now).await?;
+    Ok(AppliedWorkflow { version, held: removed.held })
 }
 
-/// Keeps the organization from being deleted while something is written that its deletion would have taken along.
+/// Keeps the organization from being deleted while something is written that its deletion would
+/// have taken along.
 pub(super) async fn share_organization(tx: &Tx, organization_id: OrganizationId) -> Result<(), StoreError> {
     let rows = tx
         .query(
@@ -296,9 +278,9 @@ async fn insert_version(tx: &Tx, write: &WorkflowWrite, version: i64) -> Result<
     Ok(())
 }
 
-async fn remove_nodes(tx: &Tx, write: &WorkflowWrite) -> Result<Vec<RunId>, StoreError> {
+async fn remove_nodes(tx: &Tx, write: &WorkflowWrite) -> Result<RemovedWork, StoreError> {
     if write.nodes_removed.is_empty() {
-        return Ok(Vec::new());
+        return Ok(RemovedWork::default());
     }
     tx.query(
         "/* apply_workflow: remove nodes */
@@ -314,7 +296,8 @@ async fn remove_nodes(tx: &Tx, write: &WorkflowWrite) -> Result<Vec<RunId>, Stor
     end_pending_of_nodes(tx, write.workflow_id, &write.nodes_removed, write.now).await
 }
 
-/// Moves names that change out of the way: the unique index is checked row by row, so nodes could not swap their names.
+/// Moves names that change out of the way: the unique index is checked row by row, so nodes could
+/// not swap their names.
 async fn free_names(tx: &Tx, write: &WorkflowWrite) -> Result<(), StoreError> {
     if write.version_planned.is_none() || write.nodes.is_empty() {
         return Ok(());
@@ -332,9 +315,10 @@ async fn free_names(tx: &Tx, write: &WorkflowWrite) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Under another key the items that wait are resolved anew; active executions keep theirs. Where a node gets its first key, or loses it,
-/// the builder sees by the items themselves that they are not resolved. An item that somebody holds at this moment keeps its key, for no
-/// transaction waits for an item's lock.
+/// Under another key the items that wait are resolved anew; active executions keep theirs. Where a
+/// node gets its first key, or loses it, the builder sees by the items themselves that they are not
+/// resolved. An item that somebody holds at this moment keeps its key, for no transaction waits for
+/// an item's lock.
 async fn change_concurrency_keys(tx: &Tx, write: &WorkflowWrite) -> Result<(), StoreError> {
     if write.version_planned.is_none() || write.nodes.is_empty() {
         return Ok(());
@@ -357,8 +341,8 @@ async fn change_concurrency_keys(tx: &Tx, write: &WorkflowWrite) -> Result<(), S
     Ok(())
 }
 
-/// A removed id that comes back, or one that becomes another type of node, starts a new generation: items of its earlier life do
-/// not revive.
+/// A removed id that comes back, or one that becomes another type of node, starts a new generation:
+/// items of its earlier life do not revive.
 async fn write_nodes(tx: &Tx, write: &WorkflowWrite, version: i64) -> Result<(), StoreError> {
     if write.nodes.is_empty() {
         return Ok(());
@@ -480,7 +464,8 @@ async fn insert_webhooks(tx: &Tx, write: &WorkflowWrite) -> Result<(), StoreErro
     Ok(())
 }
 
-/// A new credential takes the place of the old one at once; rotation, where two are valid for a while, is another operation.
+/// A new credential takes the place of the old one at once; rotation, where two are valid for a
+/// while, is another operation.
 async fn change_webhook(tx: &Tx, write: &WorkflowWrite, change: &WebhookChange) -> Result<(), StoreError> {
     let credential = change.credential.clone().unwrap_or_default();
     let rows = tx

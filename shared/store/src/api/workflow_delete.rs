@@ -5,15 +5,19 @@ use tokio_postgres::types::Type;
 
 use super::removed::end_pending_of_nodes;
 use super::workflow_apply::{lock_workflow, share_organization};
-use crate::runs::settle_runs;
+use crate::held_causes::HeldWake;
+use crate::settle::settle_runs;
 use crate::types::column;
 use crate::{Store, StoreError, Tx};
 
-/// What a deletion ended.
+/// The nodes and held executions that a deletion ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeletedWorkflow {
-    /// The nodes that lived. The caller wakes the builder for them after the commit, for it ends their waiting items.
+    /// The nodes that lived. The caller wakes the builder for them after the commit, for it ends
+    /// their waiting items.
     pub node_ids: Vec<String>,
+    /// Held executions that are to end: the caller sends their wakes.
+    pub held: Vec<HeldWake>,
 }
 
 /// Deletes a workflow: its nodes are removed and its webhooks end. History stays.
@@ -54,7 +58,7 @@ async fn delete_in(
         &[(&workflow_id, Type::UUID), (&node_ids, Type::TEXT_ARRAY), (&now, Type::TIMESTAMPTZ)],
     )
     .await?;
-    let ended_runs = end_pending_of_nodes(&tx, workflow_id, &node_ids, now).await?;
+    let removed = end_pending_of_nodes(&tx, workflow_id, &node_ids, now).await?;
     tx.query(
         "/* delete_workflow: webhooks */
          UPDATE webhooks SET deleted_at = $2, updated_at = $2, version = version + 1
@@ -78,6 +82,6 @@ async fn delete_in(
         ],
     )
     .await?;
-    settle_runs(&tx, &ended_runs, now).await?;
-    Ok(DeletedWorkflow { node_ids })
+    settle_runs(&tx, &removed.ended_runs, now).await?;
+    Ok(DeletedWorkflow { node_ids, held: removed.held })
 }

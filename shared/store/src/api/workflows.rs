@@ -1,7 +1,6 @@
 use domain::definition::Definition;
 use domain::ids::{OrganizationId, WorkflowId};
 use jiff::Timestamp;
-use serde::Serialize;
 use serde_json::{Value, json};
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
@@ -12,13 +11,13 @@ use crate::types::column;
 use crate::{Store, StoreError};
 
 /// A workflow without its definition.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WorkflowRow {
     /// `workflows.id`
     pub id: WorkflowId,
     /// Unique in the organization among live workflows.
     pub name: String,
-    /// What it is for.
+    /// The purpose of the workflow.
     pub description: String,
     /// `workflows.timeout_seconds`
     pub timeout_seconds: Option<i64>,
@@ -75,7 +74,8 @@ pub async fn list_workflows(
     read_page(&rows, WorkflowRow::from_row)
 }
 
-/// The workflow that a person means: by id (a deleted one too, for its history stays), else the live one of that name.
+/// The workflow that a person means: by id (a deleted one too, for its history stays), else the
+/// live one of that name.
 ///
 /// # Errors
 /// [`StoreError::NotFound`] when there is none, or it is another organization's.
@@ -101,8 +101,8 @@ pub async fn find_workflow(
 /// The workflow that a person means, as [`find_workflow`] finds it, with its definition.
 ///
 /// # Errors
-/// [`StoreError::NotFound`] when there is none, or it is another organization's; [`StoreError::Corrupt`] when the stored
-/// definition can't be read.
+/// [`StoreError::NotFound`] when there is none, or it is another organization's;
+/// [`StoreError::Corrupt`] when the stored definition can't be read.
 pub async fn load_workflow(
     store: &Store,
     organization_id: OrganizationId,

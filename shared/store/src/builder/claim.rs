@@ -5,8 +5,8 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use super::lock::{LimitKey, LockedNodes, NodeKey, Wakes, key_arrays, limit_key_arrays, node_key};
+use super::quarantine::{QuarantinedItem, Search, find_quarantined};
 use super::slots::{Slots, read_slots};
-use super::suspects::{Search, SuspectItem, find_suspects};
 use crate::types::column;
 use crate::{StoreError, Tx};
 
@@ -25,11 +25,13 @@ pub struct ClaimedItem {
     pub event_id: EventId,
     /// When it was routed.
     pub created_at: Timestamp,
-    /// Whether the node is not the one that the item was routed to: removed, or removed and added again.
+    /// Whether the node is not the one that the item was routed to: removed, or removed and added
+    /// again.
     pub is_node_removed: bool,
     /// The component of the node's row, for items whose node is no longer in the definition.
     pub component: String,
-    /// The value of the node's concurrency key, `""` at a node without one; None while it is not resolved.
+    /// The value of the node's concurrency key, `""` at a node without one; None while it is not
+    /// resolved.
     pub concurrency_key: Option<String>,
 }
 
@@ -61,22 +63,24 @@ pub struct StoredDefinition {
     pub edges: Value,
 }
 
-/// What a transaction has taken.
+/// The result of a transaction's claim.
 #[derive(Clone, Debug, Default)]
 pub struct Claims {
     /// Taken items: those of limited nodes in their order, then the others by id.
     pub items: Vec<ClaimedItem>,
     /// The concurrency keys that were looked at, after the claim.
     pub slots: Vec<Slots>,
-    /// Items that the claim left out for they took a process along before: they are built alone.
-    pub suspects: Vec<SuspectItem>,
+    /// Items that the claim left out for they crashed a worker before: they are built alone.
+    pub quarantined: Vec<QuarantinedItem>,
     /// Definitions that were asked for.
     pub definitions: Vec<StoredDefinition>,
 }
 
-/// Takes items: of each of `keys`, whose nodes are locked, the smallest for its free slots; of the wakes' events and named nodes what
-/// needs no slot. A concurrency key whose pick holds a suspect is left out whole, and so is each suspect that needs no slot. Suspects are
-/// searched for where some waited when the nodes were locked: whoever has made one since has it in hand.
+/// Takes items: of each of `keys`, whose nodes are locked, the smallest for its free slots; of the
+/// wakes' events and named nodes what needs no slot. A concurrency key whose pick holds a
+/// quarantined item is left out whole, and so is each quarantined item that needs no slot.
+/// Quarantined items are searched for where some waited when the nodes were locked: whoever has
+/// made one since has it in hand.
 ///
 /// # Errors
 /// See [`StoreError`].
@@ -88,10 +92,10 @@ pub async fn claim_items(
     items_max: i64,
     definitions_of: &[WorkflowId],
 ) -> Result<Claims, StoreError> {
-    let has_suspects = nodes.woken.iter().any(|node| node.has_suspects);
+    let has_quarantined = nodes.woken.iter().any(|node| node.has_quarantined);
     let (workflow_ids, node_ids, concurrency_keys) = limit_key_arrays(keys);
     let (named_workflow_ids, named_node_ids) = key_arrays(&wakes.nodes);
-    let (limited_rows, unlimited_rows, slots, suspects, definitions) = futures_util::try_join!(
+    let (limited_rows, unlimited_rows, slots, quarantined, definitions) = futures_util::try_join!(
         tx.query_unless_empty(
             keys,
             CLAIM_LIMITED,
@@ -113,8 +117,8 @@ pub async fn claim_items(
         ),
         read_slots(tx, keys),
         async {
-            if has_suspects {
-                find_suspects(tx, wakes, keys, Search::Suspects, items_max).await
+            if has_quarantined {
+                find_quarantined(tx, wakes, keys, Search::Quarantined, items_max).await
             } else {
                 Ok(Vec::new())
             }
@@ -124,18 +128,19 @@ pub async fn claim_items(
     Ok(Claims {
         items: limited_rows.iter().chain(&unlimited_rows).map(claimed_item).collect::<Result<_, _>>()?,
         slots,
-        suspects,
+        quarantined,
         definitions,
     })
 }
 
-/// Takes one suspect: where it needs a slot and its node is locked, only if it is the next of its concurrency key.
+/// Takes one quarantined item: where it needs a slot and its node is locked, only if it is the next
+/// of its concurrency key.
 ///
 /// # Errors
 /// See [`StoreError`].
 pub async fn claim_one(
     tx: &Tx,
-    item: &SuspectItem,
+    item: &QuarantinedItem,
     definitions_of: &[WorkflowId],
 ) -> Result<Claims, StoreError> {
     let (rows, definitions) = futures_util::try_join!(
@@ -144,7 +149,7 @@ pub async fn claim_one(
     )?;
     let items: Vec<ClaimedItem> = rows.iter().map(claimed_item).collect::<Result<_, _>>()?;
     let keys: Vec<LimitKey> = items.iter().filter_map(ClaimedItem::limit_key).collect();
-    Ok(Claims { items, slots: read_slots(tx, &keys).await?, suspects: Vec::new(), definitions })
+    Ok(Claims { items, slots: read_slots(tx, &keys).await?, quarantined: Vec::new(), definitions })
 }
 
 const CLAIM_ONE: &str = "/* claim_one */
@@ -164,8 +169,9 @@ const CLAIM_ONE: &str = "/* claim_one */
     RETURNING i.id, i.workflow_id, i.node_id, i.run_id, i.root_event_id, i.event_id, i.created_at, i.concurrency_key, item.component,
         item.is_node_removed";
 
-/// Items that others hold are not waited for, and nothing that comes after one at its key is taken. The ids are ordered in a form that no index
-/// has: by the index, all items there are would be walked over for a few.
+/// Items that others hold are not waited for, and nothing that comes after one at its key is taken.
+/// The ids are ordered in a form that no index has: by the index, all items there are would be
+/// walked over for a few.
 const CLAIM_LIMITED: &str = "/* claim_limited */
     WITH wanted AS MATERIALIZED (
         SELECT t.workflow_id, t.node_id, t.concurrency_key, next.id, next.crashes, next.created_at, next.generation
@@ -175,13 +181,13 @@ const CLAIM_LIMITED: &str = "/* claim_limited */
         SELECT i.id FROM wanted JOIN workflow_node_queue_items i ON i.id = wanted.id
         ORDER BY uuid_send(i.id) FOR UPDATE OF i SKIP LOCKED),
     picked AS MATERIALIZED (
-        SELECT wanted.*, bool_or(wanted.crashes > 0) OVER whole_key AS has_suspect,
+        SELECT wanted.*, bool_or(wanted.crashes > 0) OVER whole_key AS has_quarantined,
             bool_and(wanted.id IN (SELECT id FROM locked)) OVER (whole_key ORDER BY wanted.created_at, wanted.id) AS is_free
         FROM wanted WINDOW whole_key AS (PARTITION BY wanted.workflow_id, wanted.node_id, wanted.concurrency_key)),
     bounded AS (
         SELECT picked.id, picked.generation, coalesce(n.ref ->> 'component', n.ref ->> 'trigger', '') AS component
         FROM picked JOIN workflow_nodes n ON n.workflow_id = picked.workflow_id AND n.node_id = picked.node_id
-        WHERE picked.is_free AND NOT picked.has_suspect
+        WHERE picked.is_free AND NOT picked.has_quarantined
         ORDER BY picked.workflow_id, picked.node_id, picked.created_at, picked.id LIMIT $4::int8),
     taken AS (
         DELETE FROM workflow_node_queue_items i USING bounded
@@ -191,8 +197,8 @@ const CLAIM_LIMITED: &str = "/* claim_limited */
     SELECT id, workflow_id, node_id, run_id, root_event_id, event_id, created_at, concurrency_key, is_node_removed, component
     FROM taken ORDER BY workflow_id, node_id, created_at, id";
 
-/// Takes items that need no slot: those of nodes without a limit, and those that only end, for their node was removed, is in another life, or
-/// their run is to end.
+/// Takes items that need no slot: those of nodes without a limit, and those that only end, for
+/// their node was removed, is in another life, or their run is to end.
 const CLAIM_UNLIMITED: &str = "/* claim_unlimited */
     WITH wanted AS (
         SELECT i.id FROM workflow_node_queue_items i WHERE i.event_id = ANY($1::uuid[])

@@ -10,7 +10,7 @@ use super::slots::{Slots, read_slots};
 use crate::types::{column, word_if_any};
 use crate::{JsonText, StoreError, Tx};
 
-/// What the plan of a batch needs to know.
+/// The facts that the plan of a batch needs to know.
 #[derive(Clone, Debug, Default)]
 pub struct LoadRequest {
     /// The claimed items' events.
@@ -82,7 +82,7 @@ pub struct AncestorEvent {
     pub created_at: Timestamp,
 }
 
-/// What a plan must know of a run.
+/// The facts that a plan must know of a run.
 #[derive(Clone, Debug)]
 pub struct RunFacts {
     /// The run.
@@ -103,9 +103,11 @@ pub struct RunFacts {
     pub executions: i64,
     /// Whether the run's organization was deleted.
     pub is_organization_deleted: bool,
+    /// Whether its workflow has as many held executions as are allowed.
+    pub is_held_full: bool,
 }
 
-/// What was loaded.
+/// The facts that were loaded.
 #[derive(Clone, Debug, Default)]
 pub struct Loaded {
     /// The claimed items' events.
@@ -123,8 +125,8 @@ pub struct Loaded {
 /// Loads what a batch's plan needs, in one round trip.
 ///
 /// # Errors
-/// [`StoreError::Rejected`] when the wanted ancestors are more than [`domain::limits::ANCESTORS_BYTES_MAX`] together: replay record by
-/// record.
+/// [`StoreError::Rejected`] when the wanted ancestors are more than
+/// [`domain::limits::ANCESTORS_BYTES_MAX`] together: replay record by record.
 pub async fn load_batch(tx: &Tx, request: &LoadRequest) -> Result<Loaded, StoreError> {
     let (workflow_ids, node_ids) = key_arrays(&request.downstream);
     // A node with a concurrency key is not gone on with.
@@ -162,10 +164,13 @@ pub async fn load_batch(tx: &Tx, request: &LoadRequest) -> Result<Loaded, StoreE
     })
 }
 
-/// The lock that a row which points at the run takes anyhow, before it is read whether the run was stopped: whoever stops it waits for this
-/// lock, and then sees what is written here, or the stop is seen.
+/// The lock that a row which points at the run takes anyhow, before it is read whether the run was
+/// stopped: whoever stops it waits for this lock, and then sees what is written here, or the stop
+/// is seen. Nobody waits long for it: the transaction holds nodes of others.
 const LOCK_RUNS: &str = "/* lock_runs */
-    SELECT id FROM workflow_runs WHERE id = ANY($1::uuid[]) ORDER BY uuid_send(id) FOR KEY SHARE";
+    WITH wanted AS MATERIALIZED (
+        SELECT id, set_config('lock_timeout', '300ms', true) FROM workflow_runs WHERE id = ANY($1::uuid[]))
+    SELECT r.id FROM wanted JOIN workflow_runs r ON r.id = wanted.id ORDER BY uuid_send(r.id) FOR KEY SHARE OF r";
 
 const LOAD_EVENTS: &str = "/* load_events */
     SELECT ev.id, ev.node_id, ev.type, ev.data, ev.depth, ev.execution_id, ev.created_at, ev.redactions, ex.configuration
@@ -174,15 +179,16 @@ const LOAD_EVENTS: &str = "/* load_events */
 
 const LOAD_RUNS: &str = "/* load_runs */
     SELECT run.id, run.root_event_id, ev.node_id, ev.type, ev.created_at, CASE WHEN run.id = ANY($2) THEN ev.data END AS data, run.stop,
-        o.deleted_at IS NOT NULL AS is_organization_deleted,
+        o.deleted_at IS NOT NULL AS is_organization_deleted, w.held_full AS is_held_full,
         (SELECT count(*) FROM (
             SELECT FROM workflow_node_executions ex WHERE ex.root_event_id = run.root_event_id LIMIT $3 + 1) counted) AS executions
     FROM workflow_runs run
     JOIN workflow_events ev ON ev.id = run.root_event_id
     JOIN organizations o ON o.id = run.organization_id
+    JOIN workflows w ON w.id = run.workflow_id
     WHERE run.id = ANY($1)";
 
-const FIND_FULL: &str = "/* find_full_nodes */
+pub(super) const FIND_FULL: &str = "/* find_full_nodes */
     SELECT workflow_id, node_id FROM workflow_nodes WHERE workflow_id = ANY($1) AND items_full";
 
 const LOCK_DOWNSTREAM: &str = "/* lock_downstream */
@@ -192,7 +198,8 @@ const LOCK_DOWNSTREAM: &str = "/* lock_downstream */
     ORDER BY n.workflow_id, n.node_id
     FOR NO KEY UPDATE OF n SKIP LOCKED";
 
-/// Walks from each event over the execution that emitted it to that execution's event, up to the root event.
+/// Walks from each event over the execution that emitted it to that execution's event, up to the
+/// root event.
 const LOAD_ANCESTORS: &str = "/* load_ancestors */
     WITH RECURSIVE wanted AS (
         SELECT * FROM unnest($1::uuid[], $2::text[], $3::int[]) AS t (event_id, node_ids, distance_max)),
@@ -231,7 +238,8 @@ const LOAD_ANCESTORS: &str = "/* load_ancestors */
     LEFT JOIN workflow_node_executions ex ON ex.id = found.execution_id
     ORDER BY found.of_event_id, found.distance";
 
-/// Ancestors above whose number their bytes are counted; fewer can't be too many, though jsonb's text is up to half longer than ours.
+/// Ancestors above whose number their bytes are counted; fewer can't be too many, though jsonb's
+/// text is up to half longer than ours.
 const COUNTED_FROM: i64 = ANCESTORS_BYTES_MAX / (2 * (EVENT_DATA_BYTES_MAX + CONFIGURATION_BYTES_MAX)) as i64;
 
 async fn load_ancestors(tx: &Tx, requests: &[AncestorRequest]) -> Result<Vec<AncestorEvent>, StoreError> {
@@ -304,5 +312,6 @@ fn run_facts(row: &Row) -> Result<RunFacts, StoreError> {
         stop: word_if_any(row, "stop")?,
         executions: column(row, "executions")?,
         is_organization_deleted: column(row, "is_organization_deleted")?,
+        is_held_full: column(row, "is_held_full")?,
     })
 }

@@ -9,7 +9,7 @@ use crate::{StoreError, Tx};
 /// A node's key: workflow and node id.
 pub type NodeKey = (WorkflowId, String);
 
-/// What a batch of messages asks to look at.
+/// The events and nodes that a batch of messages asks to look at.
 #[derive(Clone, Debug, Default)]
 pub struct Wakes {
     /// Events whose queue items wait.
@@ -34,8 +34,8 @@ pub struct WokenNode {
     pub key: NodeKey,
     /// Whether it has a limit, and so needs its lock. A removed one needs none: its items only end.
     pub is_limited: bool,
-    /// Whether an item waits that took a process along before.
-    pub has_suspects: bool,
+    /// Whether an item waits that crashed a worker before.
+    pub has_quarantined: bool,
     /// Whether an item waits whose concurrency key is not resolved.
     pub has_unresolved: bool,
     /// Of a limited node: the concurrency keys that the wakes ask to look at.
@@ -67,12 +67,13 @@ impl WokenNode {
     }
 }
 
-/// What to do about a node that another transaction holds.
+/// The treatment of a node that another transaction holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LockMode {
     /// Leave it out.
     SkipLocked,
-    /// Wait a moment ([`LOCK_WAIT_MILLIS`]); then the transaction fails, see [`StoreError::is_lock_timeout`].
+    /// Wait a moment ([`LOCK_WAIT_MILLIS`]); then the transaction fails, see
+    /// [`StoreError::is_lock_timeout`].
     Wait,
 }
 
@@ -115,7 +116,8 @@ impl LockedNodes {
         self.held().filter(|node| node.has_unresolved).map(|node| node.key.clone()).collect()
     }
 
-    /// The concurrency keys that a claim looks at: those of the wakes, and those that were `resolved` since.
+    /// The concurrency keys that a claim looks at: those of the wakes, and those that were
+    /// `resolved` since.
     #[must_use]
     pub fn limit_keys(&self, resolved: Vec<LimitKey>) -> Vec<LimitKey> {
         sorted(self.held().flat_map(WokenNode::limit_keys).chain(resolved).collect())
@@ -196,7 +198,7 @@ const FIND_WOKEN: &str = "/* find_woken_nodes */
         GROUP BY workflow_id, node_id)
     SELECT n.workflow_id, n.node_id, w.version, w.organization_id, woken.is_named, limited.is_limited,
         (SELECT true FROM workflow_node_queue_items i
-         WHERE i.workflow_id = n.workflow_id AND i.node_id = n.node_id AND i.crashes > 0 LIMIT 1) IS NOT NULL AS has_suspects,
+         WHERE i.workflow_id = n.workflow_id AND i.node_id = n.node_id AND i.crashes > 0 LIMIT 1) IS NOT NULL AS has_quarantined,
         (SELECT true FROM workflow_node_queue_items i
          WHERE limited.is_limited AND i.workflow_id = n.workflow_id AND i.node_id = n.node_id
            AND i.concurrency_key IS NULL ORDER BY i.concurrency_key LIMIT 1) IS NOT NULL
@@ -249,7 +251,7 @@ fn woken_node(row: &Row) -> Result<WokenNode, StoreError> {
     Ok(WokenNode {
         key: node_key(row)?,
         is_limited: column(row, "is_limited")?,
-        has_suspects: column(row, "has_suspects")?,
+        has_quarantined: column(row, "has_quarantined")?,
         has_unresolved: column(row, "has_unresolved")?,
         concurrency_keys: column(row, "concurrency_keys")?,
         event_ids: column(row, "event_ids")?,

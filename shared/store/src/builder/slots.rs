@@ -18,8 +18,8 @@ pub struct Slots {
     pub next_event_id: Option<EventId>,
 }
 
-/// Slots of concurrency keys of nodes whose lock is held; what is no live node with a limit has none. At a node without a key an item that
-/// is not resolved waits like any other.
+/// Slots of concurrency keys of nodes whose lock is held; what is no live node with a limit has
+/// none. At a node without a key an item that is not resolved waits like any other.
 pub(super) async fn read_slots(tx: &Tx, keys: &[LimitKey]) -> Result<Vec<Slots>, StoreError> {
     let (workflow_ids, node_ids, concurrency_keys) = limit_key_arrays(keys);
     let rows = tx
@@ -62,7 +62,8 @@ pub struct FreedSlot {
     pub node: NodeKey,
     /// Its organization.
     pub organization_id: OrganizationId,
-    /// At a node with a key: the event of the first item that waits, for a message names ids alone, and no key.
+    /// At a node with a key: the event of the first item that waits, for a message names ids alone,
+    /// and no key.
     pub event_id: Option<EventId>,
 }
 
@@ -74,7 +75,8 @@ impl FreedSlot {
     }
 }
 
-/// The wake for a free slot of a node: for that of a concurrency key the event of the first item that waits for it.
+/// The wake for a free slot of a node: for that of a concurrency key the event of the first item
+/// that waits for it.
 #[must_use]
 pub fn wake_of_slot((workflow_id, node_id): &NodeKey, event_id: Option<EventId>) -> Message {
     match event_id {

@@ -4,8 +4,8 @@ use tokio_postgres::types::Type;
 
 use super::claim::{ClaimedItem, StoredDefinition, claimed_item, load_definitions};
 use super::lock::{LimitKey, NodeKey, key_arrays, sorted};
-use super::suspects::{SuspectItem, suspect_item};
-use super::write::{WriteBatch, write_batch};
+use super::quarantine::{QuarantinedItem, quarantined_item};
+use super::write::{ErrorEvent, WriteBatch, write_batch};
 use crate::types::column;
 use crate::{StoreError, Tx};
 
@@ -14,8 +14,9 @@ use crate::{StoreError, Tx};
 pub struct UnresolvedItems {
     /// The items, in their order; they still wait.
     pub items: Vec<ClaimedItem>,
-    /// Those of nodes whose first items hold one that took a process along before: they are resolved alone.
-    pub suspects: Vec<SuspectItem>,
+    /// Those of nodes whose first items hold one that crashed a worker before: they are resolved
+    /// alone.
+    pub quarantined: Vec<QuarantinedItem>,
     /// Definitions that were asked for.
     pub definitions: Vec<StoredDefinition>,
     /// Nodes without a key, whose items have the key `""` now.
@@ -24,8 +25,9 @@ pub struct UnresolvedItems {
     pub plain_items: usize,
 }
 
-/// Finds unresolved items of locked nodes, at most `items_max`; or the one that is named, whatever it did before. At a node without a
-/// key there is nothing to resolve: its items were made by code that knew of no key `""`, or its key was dropped, and get that one.
+/// Finds unresolved items of locked nodes, at most `items_max`; or the one that is named, whatever
+/// it did before. At a node without a key there is nothing to resolve: its items were made by code
+/// that knew of no key `""`, or its key was dropped, and get that one.
 ///
 /// # Errors
 /// See [`StoreError`].
@@ -61,8 +63,8 @@ pub async fn find_unresolved_items(
     }
     unresolved.plain = sorted(unresolved.plain);
     for row in &rows {
-        if only.is_none() && column(row, "has_suspect")? {
-            unresolved.suspects.push(suspect_item(row)?);
+        if only.is_none() && column(row, "has_quarantined")? {
+            unresolved.quarantined.push(quarantined_item(row)?);
         } else {
             unresolved.items.push(claimed_item(row)?);
         }
@@ -70,7 +72,8 @@ pub async fn find_unresolved_items(
     Ok(unresolved)
 }
 
-/// Stores what concurrency keys came to, and takes the items that end instead, whose executions are in `batch`; in one round trip.
+/// Stores what concurrency keys came to, and takes the items that end instead, whose executions are
+/// in `batch`; in one round trip.
 ///
 /// # Errors
 /// [`StoreError::Conflict`] when one of the items is gone, and those of [`write_batch`].
@@ -80,9 +83,9 @@ pub async fn write_resolved(
     ended: &[ItemId],
     batch: &WriteBatch,
     now: Timestamp,
-) -> Result<(), StoreError> {
+) -> Result<Vec<ErrorEvent>, StoreError> {
     let (ids, values): (Vec<ItemId>, Vec<&str>) = keys.iter().map(|(id, key)| (*id, key.as_str())).unzip();
-    let (stored, taken, ()) = futures_util::try_join!(
+    let (stored, taken, errors) = futures_util::try_join!(
         tx.query_with(STORE_KEYS, [(&ids, Type::UUID_ARRAY), (&values, Type::TEXT_ARRAY)]),
         tx.query_with(
             "/* take_unresolved_items */ DELETE FROM workflow_node_queue_items WHERE id = ANY($1::uuid[]) RETURNING id",
@@ -91,7 +94,7 @@ pub async fn write_resolved(
         write_batch(tx, batch, now),
     )?;
     if (stored.len(), taken.len()) == (keys.len(), ended.len()) {
-        Ok(())
+        Ok(errors)
     } else {
         Err(StoreError::Conflict("an item was taken meanwhile"))
     }
@@ -120,7 +123,8 @@ const RESOLVE_PLAIN: &str = "/* resolve_plain_items */
     UPDATE workflow_node_queue_items i SET concurrency_key = '' FROM locked WHERE i.id = locked.id
     RETURNING i.workflow_id, i.node_id";
 
-/// Only what nobody holds: no transaction waits for an item's lock. `''` is of a time when the node had no key.
+/// Only what nobody holds: no transaction waits for an item's lock. `''` is of a time when the node
+/// had no key.
 const FIND_UNRESOLVED: &str = "/* find_unresolved_items */
     WITH found AS MATERIALIZED (
         SELECT i.id, coalesce(n.ref ->> 'component', '') AS component, i.node_generation <> n.generation AS is_node_removed,
@@ -143,5 +147,5 @@ const FIND_UNRESOLVED: &str = "/* find_unresolved_items */
             found.component, found.is_node_removed, found.organization_id
         FROM found JOIN workflow_node_queue_items i ON i.id = found.id
         ORDER BY uuid_send(i.id) FOR UPDATE OF i SKIP LOCKED)
-    SELECT locked.*, bool_or(crashes > 0) OVER (PARTITION BY workflow_id, node_id) AS has_suspect
+    SELECT locked.*, bool_or(crashes > 0) OVER (PARTITION BY workflow_id, node_id) AS has_quarantined
     FROM locked ORDER BY workflow_id, node_id, created_at, id LIMIT $3";

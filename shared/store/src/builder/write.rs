@@ -1,15 +1,16 @@
-use domain::ids::{EventId, ExecutionId, ItemId, RunId, WorkflowId};
-use std::time::Duration;
+use domain::ids::{EventId, ExecutionId, ItemId, KeyId, RunId, WorkflowId};
 
 use domain::execution::{ExecutionResult, ExecutionState, ResultReason};
 use domain::function::{Actor, Function};
+use domain::held::WakeTime;
 use domain::run::RunStop;
 use jiff::Timestamp;
+use tokio_postgres::Row;
 use tokio_postgres::types::{Json, Type};
-use uuid::Uuid;
 
 use super::lock::NodeKey;
-use crate::runs::{settle_runs, stop_and_settle_runs};
+use crate::settle::{settle_runs, stop_and_settle_runs};
+use crate::types::column;
 use crate::{JsonText, StoreError, Tx};
 
 /// A row of `workflow_events`.
@@ -27,7 +28,7 @@ pub struct NewEvent {
     pub channel: String,
     /// Its type.
     pub event_type: String,
-    /// What happened.
+    /// The data of the event.
     pub data: JsonText,
     /// Places of it that were blanked (`domain::redactions::Redactions`).
     pub redactions: Option<JsonText>,
@@ -39,7 +40,7 @@ pub struct NewEvent {
     pub execution_id: ExecutionId,
 }
 
-/// A row of `workflow_node_executions`, pending or finished.
+/// A row of `workflow_node_executions`: pending, held or finished.
 #[derive(Clone, Debug)]
 pub struct NewExecution {
     /// `id`
@@ -54,28 +55,77 @@ pub struct NewExecution {
     pub event_id: EventId,
     /// The execution that emitted that event.
     pub previous_execution_id: Option<ExecutionId>,
-    /// Pending or finished.
+    /// Pending, held or finished.
     pub state: ExecutionState,
     /// How it ended.
     pub result: Option<ExecutionResult>,
-    /// Why it did not pass.
+    /// The reason where it did not pass.
     pub result_reason: Option<ResultReason>,
     /// A sentence for the author.
     pub result_message: Option<String>,
     /// The component that it was built with.
     pub component: String,
-    /// What people see.
+    /// The configuration that people see.
     pub configuration: JsonText,
-    /// What the executor evaluates.
+    /// The residuals that the executor evaluates.
     pub residuals: JsonText,
     /// `{retry, redact}`
     pub policy: JsonText,
     /// `workflows.version`
     pub workflow_version: i64,
-    /// What its node's concurrency key came to.
+    /// The value of its node's concurrency key.
     pub concurrency_key: Option<String>,
-    /// How long after it was written it starts, by the database's clock.
-    pub starts_after: Duration,
+    /// Facts for people.
+    pub metadata: JsonText,
+    /// The facts of a held one.
+    pub held: Option<NewHeld>,
+}
+
+/// The columns of an execution that is held.
+#[derive(Clone, Debug)]
+pub struct NewHeld {
+    /// `held`
+    pub held: JsonText,
+    /// The time of its wake.
+    pub wake: Option<WakeTime>,
+}
+
+impl NewExecution {
+    /// A finished execution that passed and did nothing, of a run and its root event, over an
+    /// event.
+    #[must_use]
+    pub fn passed(
+        id: ExecutionId,
+        node: NodeKey,
+        (run_id, root_event_id): (RunId, EventId),
+        event_id: EventId,
+    ) -> Self {
+        let (map, list) = (JsonText::of(&serde_json::json!({})), JsonText::of(&serde_json::json!([])));
+        Self {
+            id,
+            node,
+            run_id,
+            root_event_id,
+            event_id,
+            previous_execution_id: None,
+            state: ExecutionState::Finished,
+            result: Some(ExecutionResult::Passed),
+            result_reason: None,
+            result_message: None,
+            component: String::new(),
+            configuration: map.clone(),
+            residuals: list,
+            policy: map.clone(),
+            workflow_version: 1,
+            concurrency_key: None,
+            metadata: map,
+            held: None,
+        }
+    }
+
+    fn wake(&self) -> Option<WakeTime> {
+        self.held.as_ref().and_then(|held| held.wake)
+    }
 }
 
 /// A row of `workflow_node_queue_items`.
@@ -97,7 +147,7 @@ pub struct NewItem {
 #[derive(Clone, Debug)]
 pub struct NewKey {
     /// `id`
-    pub id: Uuid,
+    pub id: KeyId,
     /// The execution.
     pub execution_id: ExecutionId,
     /// The node.
@@ -127,19 +177,31 @@ pub struct WriteBatch {
     pub versions: Vec<(WorkflowId, i64)>,
 }
 
-/// Writes a batch in one round trip.
-///
-/// # Errors
-/// [`StoreError::Conflict`] when a workflow has another version than the plan: reload and plan once more.
-/// [`StoreError::Rejected`] when a row is bad: replay record by record.
-pub async fn write_batch(tx: &Tx, batch: &WriteBatch, now: Timestamp) -> Result<(), StoreError> {
-    let (changed, ()) =
-        futures_util::try_join!(check_versions(tx, &batch.versions), write_rows(tx, batch, now))?;
-    if changed { Err(StoreError::Conflict("the workflow was applied meanwhile")) } else { Ok(()) }
+/// An event on the channel `error` of a failed execution, which items wait for: its wake is sent
+/// after the commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ErrorEvent {
+    /// `workflow_events.id`
+    pub id: EventId,
+    /// The workflow.
+    pub workflow_id: WorkflowId,
 }
 
-async fn write_rows(tx: &Tx, batch: &WriteBatch, now: Timestamp) -> Result<(), StoreError> {
-    // Polled, and so sent, in this order: rows point at those before them, events at executions when the transaction ends.
+/// Writes a batch in one round trip. The database routes the failures of executions that an edge on
+/// `error` takes.
+///
+/// # Errors
+/// [`StoreError::Conflict`] when a workflow has another version than the plan: reload and plan once
+/// more. [`StoreError::Rejected`] when a row is bad: replay record by record.
+pub async fn write_batch(tx: &Tx, batch: &WriteBatch, now: Timestamp) -> Result<Vec<ErrorEvent>, StoreError> {
+    let (changed, errors) =
+        futures_util::try_join!(check_versions(tx, &batch.versions), write_rows(tx, batch, now))?;
+    if changed { Err(StoreError::Conflict("the workflow was applied meanwhile")) } else { Ok(errors) }
+}
+
+async fn write_rows(tx: &Tx, batch: &WriteBatch, now: Timestamp) -> Result<Vec<ErrorEvent>, StoreError> {
+    // Polled, and so sent, in this order: rows point at those before them, events at executions
+    // when the transaction ends.
     let written = futures_util::try_join!(
         insert_events(tx, &batch.events, now),
         insert_executions(tx, &batch.executions, now),
@@ -148,8 +210,8 @@ async fn write_rows(tx: &Tx, batch: &WriteBatch, now: Timestamp) -> Result<(), S
         end_runs(tx, batch, now),
     )?;
     let expected = (batch.events.len(), batch.executions.len(), batch.keys.len(), batch.items.len());
-    if (written.0, written.1, written.2, written.3) == expected {
-        Ok(())
+    if (written.0, written.1.len(), written.2, written.3) == expected {
+        written.1.iter().filter_map(|row| error_event(row).transpose()).collect()
     } else {
         Err(StoreError::Conflict("not every row of the batch was written"))
     }
@@ -204,33 +266,39 @@ async fn insert_events(tx: &Tx, events: &[NewEvent], now: Timestamp) -> Result<u
     Ok(rows.len())
 }
 
-/// What is to run gets the node's version from the snapshot in which the workflow has the planned one: an apply in between would pair
-/// what was resolved by the old version with what the new one may open.
+/// An execution that is to run gets the node's version from the snapshot in which the workflow has
+/// the planned one. An apply in between would pair a configuration that the old version resolved
+/// with the secrets that the new one may open.
 async fn insert_executions(
     tx: &Tx,
     executions: &[NewExecution],
     now: Timestamp,
-) -> Result<usize, StoreError> {
+) -> Result<Vec<Row>, StoreError> {
     if executions.is_empty() {
-        return Ok(0);
+        return Ok(Vec::new());
     }
+    let held = collect(executions, |execution| execution.held.as_ref().map(|held| held.held.as_parameter()));
     let rows = tx
         .query(
             "/* insert_executions */
              INSERT INTO workflow_node_executions (id, workflow_id, node_id, root_event_id, run_id, event_id, previous_execution_id, state,
                  result, result_reason, result_message, component, configuration, residuals, policy, workflow_version,
-                 node_version, node_generation, concurrency_key, run_at, last_sent_at, created_at, updated_at, started_at, finished_at)
+                 node_version, node_generation, concurrency_key, metadata, held, wake_at, last_sent_at, created_at, updated_at,
+                 started_at, finished_at)
              SELECT t.id, t.workflow_id, t.node_id, t.root_event_id, t.run_id, t.event_id, t.previous_execution_id, t.state,
                  t.result, t.result_reason, t.result_message, t.component, t.configuration, t.residuals, t.policy,
                  t.workflow_version, n.version, n.generation, nullif(t.concurrency_key, ''),
-                 CASE WHEN t.wait_seconds > 0 THEN now() + make_interval(secs => t.wait_seconds) END, $16, $16, $16,
-                 CASE WHEN t.state = 'finished' THEN $16 END, CASE WHEN t.state = 'finished' THEN $16 END
-             FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $17, $18, $19)
+                 t.metadata, t.held,
+                 coalesce(t.wake_at, statement_timestamp() + make_interval(secs => t.wake_seconds)), $16, $16, $16,
+                 CASE WHEN t.state IN ('held', 'finished') THEN $16 END, CASE WHEN t.state = 'finished' THEN $16 END
+             FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $17, $18, $19, $20, $21, $22)
                  AS t (id, workflow_id, node_id, root_event_id, event_id, previous_execution_id, state, result, result_reason,
-                     result_message, component, configuration, residuals, policy, workflow_version, concurrency_key, wait_seconds, run_id)
+                     result_message, component, configuration, residuals, policy, workflow_version, concurrency_key, run_id,
+                     metadata, held, wake_at, wake_seconds)
              JOIN workflow_nodes n ON n.workflow_id = t.workflow_id AND n.node_id = t.node_id
              JOIN workflows w ON w.id = t.workflow_id AND (t.state = 'finished' OR w.version = t.workflow_version)
-             RETURNING workflow_node_executions.id",
+             RETURNING workflow_node_executions.workflow_id,
+                 CASE WHEN failure_routed THEN derived_id(workflow_node_executions.id, 'error') END AS error_event_id",
             &[
                 (&collect(executions, |execution| execution.id), Type::UUID_ARRAY),
                 (&collect(executions, |execution| execution.node.0), Type::UUID_ARRAY),
@@ -249,12 +317,21 @@ async fn insert_executions(
                 (&collect(executions, |execution| execution.workflow_version), Type::INT8_ARRAY),
                 (&now, Type::TIMESTAMPTZ),
                 (&collect(executions, |execution| execution.concurrency_key.as_deref()), Type::TEXT_ARRAY),
-                (&collect(executions, |execution| execution.starts_after.as_secs_f64()), Type::FLOAT8_ARRAY),
                 (&collect(executions, |execution| execution.run_id), Type::UUID_ARRAY),
+                (&collect(executions, |execution| execution.metadata.as_parameter()), Type::JSONB_ARRAY),
+                (&held, Type::JSONB_ARRAY),
+                (&collect(executions, |execution| execution.wake().and_then(WakeTime::at)), Type::TIMESTAMPTZ_ARRAY),
+                (&collect(executions, |execution| execution.wake().and_then(WakeTime::after_seconds)), Type::FLOAT8_ARRAY),
             ],
         )
         .await?;
-    Ok(rows.len())
+    Ok(rows)
+}
+
+pub(super) fn error_event(row: &Row) -> Result<Option<ErrorEvent>, StoreError> {
+    let id: Option<EventId> = column(row, "error_event_id")?;
+    let workflow_id = column(row, "workflow_id")?;
+    Ok(id.map(|id| ErrorEvent { id, workflow_id }))
 }
 
 async fn insert_keys(tx: &Tx, keys: &[NewKey]) -> Result<usize, StoreError> {

@@ -1,4 +1,5 @@
-//! What a connection must find before it is used: time-outs of the role, and a schema that fits the code.
+//! The conditions that a connection must meet before it is used: time-outs of the role, and a
+//! schema that fits the code.
 
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
@@ -7,14 +8,16 @@ use super::diagnosis::ConnectFailure;
 use crate::migrate::NEWEST_MIGRATION;
 
 /// The migration that this code needs at least.
-pub(crate) const SCHEMA_NEEDED: i32 = 18;
+pub(crate) const SCHEMA_NEEDED: i32 = 26;
 
-/// A function's role must have its time-outs, or a frozen sandbox would hold its locks for ever, and its settings of the planner, or a
-/// plan that was made when a table was nearly empty would scan it from end to end. Owners are not asked: they are people and migrations.
+/// A function's role must have its time-outs, or a frozen sandbox would hold its locks for ever,
+/// and its settings of the planner, or a plan that was made when a table was nearly empty would
+/// scan it from end to end. Owners are not asked: they are people and migrations.
 ///
-/// The statements of functions are written to begin with the few rows at hand, and are joined in that order: while tables are small every
-/// order costs the same, and the one that is taken would be kept when they have grown. That order belongs to the statements, so each
-/// release brings it along instead of the role having it. The lists of the API are written for the planner to choose.
+/// The statements of functions are written to begin with the few rows at hand, and are joined in
+/// that order: while tables are small every order costs the same, and the one that is taken would
+/// be kept when they have grown. That order belongs to the statements, so each release brings it
+/// along instead of the role having it. The lists of the API are written for the planner to choose.
 const CHECK_CONNECTION: &str = "/* check_connection */
     SELECT current_user::text AS role,
         CASE WHEN current_user <> 'sealflow_api' THEN
@@ -84,12 +87,12 @@ mod tests {
     fn a_schema_that_does_not_fit_is_refused_with_what_to_do() {
         check(SCHEMA_NEEDED, 1, None, "");
         check(SCHEMA_NEEDED + 90, NEWEST_MIGRATION, None, "");
-        check(SCHEMA_NEEDED - 1, 1, None, "schema is at V17, this code needs V18: run migrate");
+        check(SCHEMA_NEEDED - 1, 1, None, "schema is at V25, this code needs V26: run migrate");
         check(
             NEWEST_MIGRATION + 1,
             NEWEST_MIGRATION + 1,
             None,
-            "schema too new: it takes code from V19 on, this code is of V18; deploy the newer functions",
+            "schema too new: it takes code from V36 on, this code is of V35; deploy the newer functions",
         );
         check(
             SCHEMA_NEEDED,

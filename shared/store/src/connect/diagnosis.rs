@@ -1,4 +1,5 @@
-//! Why there is no connection, in our own words: what a server or a library says may quote what was sent.
+//! Why there is no connection, in our own words: what a server or a library says may quote what was
+//! sent.
 
 use std::error::Error;
 use std::io;
@@ -51,15 +52,17 @@ pub(crate) enum ConnectFailure {
     Setup(String),
 }
 
-/// What the login itself is asked about.
+/// The questions about the login itself.
 const ROLE_ADVICE: &str =
     "may the role log in from here, and does it need a password or token (SEALFLOW_DATABASE_LOGIN)?";
 
 impl ConnectFailure {
-    /// The failure behind an error of connecting; `advice` is what to look at when the login is refused.
+    /// The failure behind an error of connecting; `advice` is what to look at when the login is
+    /// refused.
     pub(super) fn of(error: &tokio_postgres::Error, advice: Option<&'static str>) -> Self {
         if let Some(db) = error.as_db_error() {
-            // A role that isn't there has a code in common with a refused one; the place in the server tells them apart.
+            // A role that isn't there has a code in common with a refused one; the place in the
+            // server tells them apart.
             let is_missing = db.routine() == Some("InitializeSessionUserId");
             return match db.code().code() {
                 "28000" if is_missing => Self::RoleMissing,

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 /// The credential of a role beside its name.
 #[derive(Clone, Default)]
 pub enum Login {
-    /// What the URL says: nothing, or on one machine a password.
+    /// The credential in the URL: none, or on one machine a password.
     #[default]
     Url,
     /// A password that is asked for before each connection.
@@ -28,7 +28,7 @@ pub trait AskPassword: Send + Sync {
     /// The server has refused the last one: one that is kept is to be asked for anew.
     fn refused(&self);
 
-    /// What to look at when the server refuses the login, as a question.
+    /// The thing to look at when the server refuses the login, as a question.
     fn advice(&self) -> &'static str;
 }
 

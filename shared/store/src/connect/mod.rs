@@ -1,4 +1,5 @@
-//! The one connection of an instance: made when first needed, looked after when it was idle, made again when it is lost.
+//! The one connection of an instance: made when first needed, looked after when it was idle, made
+//! again when it is lost.
 
 mod check;
 mod diagnosis;
@@ -31,14 +32,16 @@ pub(crate) type Param<'a> = (&'a (dyn ToSql + Sync), Type);
 /// How a function reaches Postgres.
 #[derive(Clone, Debug)]
 pub struct StoreSettings {
-    /// `postgres://role@host:port/database`. Its `sslmode` decides about TLS; without one, loopback goes without and everything else
-    /// with. Where there is TLS, the server's certificate and name are verified.
+    /// `postgres://role@host:port/database`. Its `sslmode` decides about TLS; without one, loopback
+    /// goes without and everything else with. Where there is TLS, the server's certificate and name
+    /// are verified.
     pub url: String,
     /// The name that the server shows for the connection.
     pub application_name: &'static str,
-    /// What the role logs in with.
+    /// The credential that the role logs in with.
     pub login: Login,
-    /// The one authority whose certificates are believed, in PEM; empty for the public ones and those of RDS.
+    /// The one authority whose certificates are believed, in PEM; empty for the public ones and
+    /// those of RDS.
     pub own_root: String,
     /// How long connecting may take: address, TLS and login.
     pub connect_timeout: Duration,
@@ -79,7 +82,8 @@ pub struct Store {
 pub(crate) struct Connection {
     pub(crate) client: Client,
     pub(crate) statements: Statements,
-    /// Set while a transaction is open: a connection whose transaction was abandoned (a dropped future) is not used again.
+    /// Set while a transaction is open: a connection whose transaction was abandoned (a dropped
+    /// future) is not used again.
     pub(crate) in_transaction: AtomicBool,
     /// When the server last answered something.
     used_at: std::sync::Mutex<Instant>,
@@ -98,8 +102,8 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// After this silence of the network a connection is given up.
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(15);
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(5);
-/// A connection that was idle for longer is probed before it is used: a sandbox that slept was not told that the server has ended it,
-/// which the server does after 14 seconds at the earliest.
+/// A connection that was idle for longer is probed before it is used: a sandbox that slept was not
+/// told that the server has ended it, which the server does after 14 seconds at the earliest.
 const PROBED_AFTER: Duration = Duration::from_secs(5);
 /// How long the probe may take.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -140,7 +144,8 @@ impl Store {
     /// A store for the database at `settings.url`. Connects when first used.
     ///
     /// # Errors
-    /// [`StoreError::Setup`] when the URL or the authority can't be read, or a password would go in the clear.
+    /// [`StoreError::Setup`] when the URL or the authority can't be read, or a password would go in
+    /// the clear.
     pub fn new(settings: StoreSettings) -> Result<Self, StoreError> {
         let mut config: Config = settings
             .url
@@ -218,8 +223,9 @@ impl Store {
         is_due
     }
 
-    /// Runs one statement in a transaction of its own, once more where a connection that was there before turns out to be lost: the
-    /// first try may have passed all the same, so the statement only reads, or recognises its own rows.
+    /// Runs one statement in a transaction of its own, once more where a connection that was there
+    /// before turns out to be lost: the first try may have passed all the same, so the statement
+    /// only reads, or recognises its own rows.
     pub(crate) async fn query(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Row>, StoreError> {
         let held = self.hold().await?;
         match held.query(sql, params).await {
@@ -235,8 +241,8 @@ impl Store {
         }
     }
 
-    /// As [`Store::query`] for a statement that must not run twice: a lost connection is an error. One that the server no longer knew
-    /// has not run.
+    /// As [`Store::query`] for a statement that must not run twice: a lost connection is an error.
+    /// One that the server no longer knew has not run.
     pub(crate) async fn query_once(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Row>, StoreError> {
         let held = self.hold().await?;
         match held.query(sql, params).await {
@@ -248,7 +254,8 @@ impl Store {
         }
     }
 
-    /// The connection, held for the caller alone: the one that is there where it is known or was just seen to live, else a new one.
+    /// The connection, held for the caller alone: the one that is there where it is known or was
+    /// just seen to live, else a new one.
     pub(crate) async fn hold(&self) -> Result<Held<'_>, StoreError> {
         let guard = self.connection.lock().await;
         if let Some(connection) = guard.as_ref().filter(|connection| connection.is_usable())
@@ -288,7 +295,8 @@ impl Store {
         self.within_time(self.log_in()).await
     }
 
-    /// A failure is one line of level ERROR, which raises the operator's alarm: nothing works without the database.
+    /// A failure is one line of level ERROR, which raises the operator's alarm: nothing works
+    /// without the database.
     async fn within_time(
         &self,
         connecting: impl Future<Output = Result<Client, ConnectFailure>>,
@@ -385,7 +393,8 @@ where
     }
 }
 
-/// Whether the server is on this machine, by its names and by the addresses that are given beside them.
+/// Whether the server is on this machine, by its names and by the addresses that are given beside
+/// them.
 fn is_loopback(config: &Config) -> bool {
     let is_here = |host: &Host| match host {
         Host::Tcp(name) => {

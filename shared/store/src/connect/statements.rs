@@ -12,13 +12,15 @@ use super::Param;
 /// Statements that one connection keeps; the one that was not used for longest goes.
 pub(crate) const STATEMENTS_MAX: usize = 200;
 
-/// The prepared statements of one connection. Planning a statement takes up to ten times as long as running it, so each is prepared
-/// once, with the types of its parameters; they go with the connection.
+/// The prepared statements of one connection. Planning a statement takes up to ten times as long as
+/// running it, so each is prepared once, with the types of its parameters; they go with the
+/// connection.
 #[derive(Default)]
 pub(crate) struct Statements {
     kept: std::sync::Mutex<Kept<Statement>>,
-    /// Held from the moment at which a statement is asked for until it is on its way. Statements whose futures are polled together
-    /// are sent in that order, whether they must be prepared or not: a decision rests on a lock that was sent before it.
+    /// Held from the moment at which a statement is asked for until it is on its way. Statements
+    /// whose futures are polled together are sent in that order, whether they must be prepared or
+    /// not: a decision rests on a lock that was sent before it.
     turn: tokio::sync::Mutex<()>,
 }
 
@@ -78,8 +80,9 @@ impl Statements {
         self.query_behind(client, || None, sql, params).await.1
     }
 
-    /// As [`Statements::query`]. Where `first` gives something, these are sent before it, in the same flight: plain SQL, and a statement
-    /// without parameters, whose rows come back too. It is asked once it is this statement's turn.
+    /// As [`Statements::query`]. Where `first` gives something, these are sent before it, in the
+    /// same flight: plain SQL, and a statement without parameters, whose rows come back too. It is
+    /// asked once it is this statement's turn.
     ///
     /// # Errors
     /// As [`Statements::query`].
@@ -92,7 +95,8 @@ impl Statements {
     ) -> (Option<Vec<Row>>, Result<Vec<Row>, Error>) {
         let types: Vec<Type> = params.iter().map(|(_, ty)| ty.clone()).collect();
         let values: Vec<&(dyn ToSql + Sync)> = params.iter().map(|(value, _)| *value).collect();
-        // The place in the row is taken before anything else is done, and what has to be prepared is on its way for all at once.
+        // The place in the row is taken before anything else is done, and what has to be prepared
+        // is on its way for all at once.
         let (turn, statement) = join!(self.turn.lock(), self.prepared(client, sql, &types));
         let statement = match statement {
             Ok(statement) => statement,

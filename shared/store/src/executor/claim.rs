@@ -8,14 +8,14 @@ use uuid::Uuid;
 
 use super::locks::LOCK_FREE_EXECUTIONS;
 use crate::types::column;
-use crate::{StoreError, Tx};
+use crate::{JsonText, StoreError, Tx};
 
 /// Which executions a claim takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClaimScope {
-    /// A batch: those that never took a process along.
+    /// A batch: those that never crashed a worker.
     Batch,
-    /// One suspect, alone in the process.
+    /// One quarantined execution, alone in the process.
     Alone,
 }
 
@@ -37,9 +37,9 @@ pub struct ClaimedExecution {
     /// The component that it was built with.
     pub component: String,
     /// The configuration as people see it.
-    pub configuration: Value,
-    /// What is evaluated with the secrets.
-    pub residuals: Value,
+    pub configuration: JsonText,
+    /// The fields that hold secrets, each as its parts.
+    pub residuals: JsonText,
     /// `{retry, redact}`
     pub policy: Value,
     /// The attempt, from 1.
@@ -54,6 +54,14 @@ pub struct ClaimedExecution {
     pub unreadable_since: Option<String>,
     /// Secrets that the node's version may open.
     pub allowed: Vec<AllowedRef>,
+}
+
+impl ClaimedExecution {
+    /// Whether a field of it holds a secret.
+    #[must_use]
+    pub fn has_secrets(&self) -> bool {
+        !self.residuals.is_empty_list()
+    }
 }
 
 /// A secret and key that a node's version may open.
@@ -85,12 +93,13 @@ pub struct StoredSecret {
 pub enum Refusal {
     /// Finished, or another claim is at work: nothing to do.
     Settled,
-    /// It is to run later, in so many milliseconds; also for its organization has its share of claims.
+    /// It is to run later, in so many milliseconds; also for its organization has its share of
+    /// claims.
     NotDue(i64),
     /// Another transaction holds its row: look again in a moment.
     Busy,
-    /// It took a process along before: claim it alone.
-    Suspect,
+    /// It crashed a worker before: claim it alone.
+    Quarantined,
     /// It may not start any more: end it.
     Unstartable,
 }
@@ -106,7 +115,7 @@ pub struct RefusedExecution {
     pub refusal: Refusal,
 }
 
-/// What a claim got.
+/// The result of a claim.
 #[derive(Clone, Debug, Default)]
 pub struct ExecutionClaims {
     /// Claimed executions.
@@ -130,10 +139,11 @@ pub struct ClaimTerms {
     pub share: Option<Share>,
 }
 
-/// Claims executions, and loads what running them needs, in one round trip. What another transaction holds is left out
-/// ([`Refusal::Busy`]): nothing waits for a row. What is of an organization that holds its share of claims is put off
-/// ([`Refusal::NotDue`]): an invocation is held up by its slowest execution, so that one organization's slow ones, spread over all of
-/// them, would keep everybody else's waiting.
+/// Claims executions, and loads what running them needs, in one round trip. What another
+/// transaction holds is left out ([`Refusal::Busy`]): nothing waits for a row. What is of an
+/// organization that holds its share of claims is put off ([`Refusal::NotDue`]): an invocation is
+/// held up by its slowest execution, so that one organization's slow ones, spread over all of them,
+/// would keep everybody else's waiting.
 ///
 /// # Errors
 /// See [`StoreError`].
@@ -211,14 +221,17 @@ pub async fn claim_executions(
     })
 }
 
-/// One claim of an organization after the other, or executors that all begin at one moment would each see the share free. Only where there
-/// is more than one organization. A batch of one organization waits for the claim before it, which is through in two round trips; in a batch
-/// of several nobody waits for another's: the executions whose organization has a claim under way are left for a moment later.
+/// One claim of an organization after the other, or executors that all begin at one moment would
+/// each see the share free. Only where there is more than one organization. A batch of one
+/// organization waits for the claim before it, which is through in two round trips; in a batch of
+/// several nobody waits for another's: the executions whose organization has a claim under way are
+/// left for a moment later.
 const LOCK_SHARES: &str = "/* lock_shares */
     WITH own AS MATERIALIZED (
         SELECT found.organization_id, set_config('lock_timeout', $2::text, true) FROM (
             SELECT DISTINCT w.organization_id
-            FROM workflow_node_executions ex JOIN workflows w ON w.id = ex.workflow_id
+            FROM workflow_node_executions ex
+            CROSS JOIN LATERAL (SELECT w.organization_id FROM workflows w WHERE w.id = ex.workflow_id OFFSET 0) w
             WHERE (SELECT count(*) FROM (SELECT FROM organizations LIMIT 2) counted) > 1 AND ex.id = ANY($1::uuid[])
             ORDER BY w.organization_id) found),
     got AS MATERIALIZED (
@@ -227,7 +240,8 @@ const LOCK_SHARES: &str = "/* lock_shares */
             ELSE pg_advisory_xact_lock(hashtextextended(own.organization_id::text, 0)) IS NOT NULL END AS is_got
         FROM own)
     SELECT set_config('sealflow.locked', coalesce(string_agg(ex.id::text, ','), ''), true)
-    FROM workflow_node_executions ex JOIN workflows w ON w.id = ex.workflow_id
+    FROM workflow_node_executions ex
+    CROSS JOIN LATERAL (SELECT w.organization_id FROM workflows w WHERE w.id = ex.workflow_id OFFSET 0) w
     WHERE (SELECT count(*) FROM got) > 0 AND ex.id = ANY(string_to_array(current_setting('sealflow.locked'), ',')::uuid[])
       AND coalesce((SELECT got.is_got FROM got WHERE got.organization_id = w.organization_id), true)
     HAVING (SELECT count(*) FROM got) > 0";
@@ -235,9 +249,10 @@ const LOCK_SHARES: &str = "/* lock_shares */
 /// How long a claim waits for another one of the same organization, milliseconds.
 const SHARE_WAIT_MILLIS: u32 = 300;
 
-/// Puts off pending executions whose organization has its share, the longer the longer they wait: a message that went round at once would
-/// go round for as long as the organization is busy, and the sweeper would take it for lost. What runs is read only where there is more
-/// than one organization.
+/// Puts off pending executions whose organization has its share, the longer the longer they wait: a
+/// message that went round at once would go round for as long as the organization is busy, and the
+/// sweeper would take it for lost. What runs is read only where there is more than one
+/// organization.
 const PUT_OFF_OVER_SHARE: &str = "/* put_off_over_share */
     WITH running AS MATERIALIZED (
         SELECT ex.workflow_id, ex.lease_token FROM workflow_node_executions ex
@@ -245,7 +260,8 @@ const PUT_OFF_OVER_SHARE: &str = "/* put_off_over_share */
           AND ex.state IN ('started', 'cancelling') AND ex.lease_until > now()),
     held AS MATERIALIZED (
         SELECT w.organization_id, count(DISTINCT running.lease_token) AS claims
-        FROM running JOIN workflows w ON w.id = running.workflow_id
+        FROM running
+        CROSS JOIN LATERAL (SELECT w.organization_id FROM workflows w WHERE w.id = running.workflow_id OFFSET 0) w
         WHERE (SELECT count(*) FROM running) >= $2::int8
         GROUP BY w.organization_id),
     over_share AS MATERIALIZED (
@@ -254,7 +270,7 @@ const PUT_OFF_OVER_SHARE: &str = "/* put_off_over_share */
           AND (SELECT true FROM due_organizations() due WHERE due.organization_id <> held.organization_id LIMIT 1) IS NOT NULL),
     waiting AS MATERIALIZED (
         SELECT ex.id FROM workflow_node_executions ex
-        JOIN workflows w ON w.id = ex.workflow_id
+        CROSS JOIN LATERAL (SELECT w.organization_id FROM workflows w WHERE w.id = ex.workflow_id OFFSET 0) w
         JOIN over_share ON over_share.organization_id = w.organization_id
         WHERE ex.id = ANY($1::uuid[]) AND ex.id = ANY(string_to_array(current_setting('sealflow.locked'), ',')::uuid[])
           AND coalesce(ex.state, '') = 'pending' AND coalesce(ex.run_at <= now(), true))
@@ -262,7 +278,8 @@ const PUT_OFF_OVER_SHARE: &str = "/* put_off_over_share */
         run_at = now() + make_interval(secs => least($6::float8, greatest($5::float8, extract(epoch FROM now() - ex.created_at) / 4)))
     FROM waiting WHERE ex.id = waiting.id AND coalesce(ex.state, '') = 'pending'";
 
-/// Seconds for which an execution is put off whose organization has its share: at first, and at most.
+/// Seconds for which an execution is put off whose organization has its share: at first, and at
+/// most.
 const PUT_OFF_SECONDS: [u32; 2] = [2, 30];
 
 const CLAIM: &str = "/* claim_executions */
@@ -315,7 +332,8 @@ const LOAD_ALLOWED: &str = "/* load_allowed_refs */
       ON refs.workflow_id = ex.workflow_id AND refs.node_id = ex.node_id AND refs.node_version = ex.node_version
     WHERE ex.id = ANY($1) AND ex.lease_token = $2";
 
-/// The owner of a secret comes from execution and workflow; its name must be one that the node's version may open.
+/// The owner of a secret comes from execution and workflow; its name must be one that the node's
+/// version may open.
 const LOAD_SECRETS: &str = "/* load_secrets */
     SELECT DISTINCT ON (s.id) s.id, s.domain_id, s.name, s.data
     FROM workflow_node_executions ex
@@ -370,7 +388,7 @@ fn refused_execution(row: &Row) -> Result<RefusedExecution, StoreError> {
     } else if let Some(millis) = due_in_millis.filter(|millis| *millis > 0) {
         Refusal::NotDue(millis)
     } else {
-        Refusal::Suspect
+        Refusal::Quarantined
     };
     Ok(RefusedExecution { id: column(row, "id")?, organization_id: column(row, "organization_id")?, refusal })
 }

@@ -1,11 +1,11 @@
 use domain::execution::ResultReason;
-use domain::ids::ExecutionId;
+use domain::ids::{EventId, ExecutionId, OrganizationId};
 use jiff::Timestamp;
 use tokio_postgres::types::Type;
 
 use super::locks::{LOCK_EXECUTIONS, LOCK_NODES};
 use crate::builder::{FIND_FREED, FreedSlot, freed_slot, wait_briefly};
-use crate::runs::settle_runs_of;
+use crate::settle::settle_runs_of;
 use crate::types::{column, word};
 use crate::{StoreError, Tx};
 
@@ -16,10 +16,15 @@ pub struct EndedExecution {
     pub id: ExecutionId,
     /// Why.
     pub reason: ResultReason,
+    /// The organization.
+    pub organization_id: OrganizationId,
+    /// Its event on the channel `error`, if that became queue items.
+    pub error_event_id: Option<EventId>,
 }
 
-/// Ends what a claim may not start: of a cancelled run, a removed node or an earlier life of it, a deleted workflow or organization, or with its crashes used
-/// up. Nodes are locked before executions; a node with a freed slot gets a wake.
+/// Ends what a claim may not start: of a cancelled run, a removed node or an earlier life of it, a
+/// deleted workflow or organization, or with its crashes used up. Nodes are locked before
+/// executions; a node with a freed slot gets a wake.
 ///
 /// # Errors
 /// Waits a moment only for what others hold: then see [`StoreError::is_lock_timeout`].
@@ -41,7 +46,14 @@ pub async fn end_unstartable(
     )?;
     let ended = ended
         .iter()
-        .map(|row| Ok(EndedExecution { id: column(row, "id")?, reason: word(row, "result_reason")? }))
+        .map(|row| {
+            Ok(EndedExecution {
+                id: column(row, "id")?,
+                reason: word(row, "result_reason")?,
+                organization_id: column(row, "organization_id")?,
+                error_event_id: column(row, "error_event_id")?,
+            })
+        })
         .collect::<Result<_, StoreError>>()?;
     Ok((ended, freed.iter().map(freed_slot).collect::<Result<_, _>>()?))
 }
@@ -53,7 +65,7 @@ const END: &str = "/* end_unstartable */
             WHEN run.stop IS NOT NULL OR ex.state = 'cancelling' OR o.deleted_at IS NOT NULL THEN 'cancelled'
             WHEN n.deleted_at IS NOT NULL OR w.deleted_at IS NOT NULL OR ex.node_generation <> n.generation THEN 'node_removed'
             WHEN ex.crashes >= $3 THEN 'crashed' END AS reason,
-            run.stop IS NULL AND o.deleted_at IS NULL AS is_alone
+            run.stop IS NULL AND o.deleted_at IS NULL AS is_alone, coalesce(run.stop = 'timeout', false) AS is_timed_out, o.id AS organization_id
         FROM workflow_node_executions ex
         JOIN workflows w ON w.id = ex.workflow_id
         JOIN organizations o ON o.id = w.organization_id
@@ -68,7 +80,10 @@ const END: &str = "/* end_unstartable */
             WHEN 'crashed' THEN 'the process ended several times while it worked on this execution; it was given up'
             WHEN 'node_removed' THEN 'the node was removed from the workflow'
             WHEN 'run_limit' THEN 'the run is past its limit'
-            ELSE CASE WHEN ending.is_alone THEN 'the execution was cancelled' ELSE 'the run was cancelled' END END,
+            ELSE CASE WHEN ending.is_alone THEN 'the execution was cancelled'
+                WHEN ending.is_timed_out THEN 'the run took longer than its time-out'
+                ELSE 'the run was cancelled' END END,
         lease_token = NULL, lease_until = NULL, finished_at = $2, updated_at = $2
     FROM ending WHERE ex.id = ending.id AND ending.reason IS NOT NULL AND ex.state <> 'finished'
-    RETURNING ex.id, ex.result_reason";
+    RETURNING ex.id, ex.result_reason, ending.organization_id,
+        CASE WHEN ex.failure_routed THEN derived_id(ex.id, 'error') END AS error_event_id";

@@ -10,14 +10,14 @@ use tokio_postgres::types::{Json, Type};
 
 use super::locks::{LOCK_FREE_EXECUTIONS, LOCK_FREE_NODES, LOCK_NODES};
 use crate::builder::{FIND_FREED, FreedSlot, LockMode, NodeKey, collect, freed_slot, node_key};
-use crate::runs::{settle_runs, settle_runs_of};
+use crate::settle::{settle_runs, settle_runs_of};
 use crate::types::column;
 use crate::{StoreError, Tx};
 
 /// The channel of failures.
 pub(crate) const FAILURE: &str = "failure";
 
-/// What becomes of a claimed execution.
+/// The fate of a claimed execution.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum FinishKind {
     /// It ends.
@@ -64,17 +64,18 @@ pub struct FinishRow {
     pub token: LeaseToken,
     /// `workflows.version` that the output was routed with.
     pub workflow_version: i64,
-    /// What becomes of it.
+    /// The fate of the execution.
     pub kind: FinishKind,
     /// A sentence for the author.
     pub message: Option<String>,
-    /// What is added to `metadata.attempts`; none when the claim is given back.
+    /// The addition to `metadata.attempts`; none when the claim is given back.
     pub attempt_record: Option<Value>,
     /// Facts that are put beside the attempts in `metadata`; a map.
     pub facts: Option<Value>,
-    /// What it emits; none on a retry.
+    /// The output that it emits; none on a retry.
     pub output: Option<NewOutput>,
-    /// Whether its node can be one with a limit: then its end may free a slot, and is recorded under the node's lock.
+    /// Whether its node can be one with a limit: then its end may free a slot, and is recorded
+    /// under the node's lock.
     pub may_have_limit: bool,
 }
 
@@ -94,8 +95,8 @@ impl FinishRow {
     }
 }
 
-/// What a finish did to one execution.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The effect of a finish on one execution.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FinishedExecution {
     /// Recorded.
     Recorded {
@@ -103,6 +104,9 @@ pub enum FinishedExecution {
         id: ExecutionId,
         /// Whether its output became queue items.
         is_routed: bool,
+        /// Events on the channel `error` that became queue items: of itself, or of targets that
+        /// were full.
+        error_event_ids: Vec<EventId>,
     },
     /// The lease was lost: another claim finishes it, and this outcome is dropped.
     LeaseLost(ExecutionId),
@@ -112,18 +116,20 @@ pub enum FinishedExecution {
     Locked(ExecutionId),
 }
 
-/// How long [`finish_executions`] waits for a node with [`LockMode::Wait`], milliseconds: longer than a builder's transaction takes, and
-/// short enough for those whose outcomes wait behind it.
+/// How long [`finish_executions`] waits for a node with [`LockMode::Wait`], milliseconds: longer
+/// than a builder's transaction takes, and short enough for those whose outcomes wait behind it.
 pub const FINISH_WAIT_MILLIS: u32 = 50;
 
-/// Records outcomes, their outputs and the next queue items, for those whose lease still holds, in one round
-/// trip. Also tells which nodes have a freed slot and items that wait.
+/// Records outcomes, their outputs and the next queue items, for those whose lease still holds, in
+/// one round trip. Also tells which nodes have a freed slot and items that wait.
 ///
-/// With [`LockMode::SkipLocked`] the outcomes whose node or execution another transaction holds are left out
-/// ([`FinishedExecution::Locked`]). [`LockMode::Wait`] waits for the nodes, [`FINISH_WAIT_MILLIS`] at most.
+/// With [`LockMode::SkipLocked`] the outcomes whose node or execution another transaction holds are
+/// left out ([`FinishedExecution::Locked`]). [`LockMode::Wait`] waits for the nodes,
+/// [`FINISH_WAIT_MILLIS`] at most.
 ///
 /// # Errors
-/// [`StoreError::Rejected`] when a row is bad: replay record by record. With [`LockMode::Wait`] see [`StoreError::is_lock_timeout`].
+/// [`StoreError::Rejected`] when a row is bad: replay record by record. With [`LockMode::Wait`] see
+/// [`StoreError::is_lock_timeout`].
 pub async fn finish_executions(
     tx: &Tx,
     rows: &[FinishRow],
@@ -138,7 +144,8 @@ pub async fn finish_executions(
         LockMode::SkipLocked => (LOCK_FREE_NODES, &limited),
         LockMode::Wait => (LOCK_NODES, &[]),
     };
-    // What a run ends with is mostly known before: then its end is written in the same round trip.
+    // The outcomes that end a run are mostly known before: then its end is written in the same
+    // round trip.
     let leaves: Vec<ExecutionId> = if rows.iter().any(FinishRow::is_leaf) { ids.clone() } else { Vec::new() };
     let ((), _, _, recorded, freed, _) = futures_util::try_join!(
         mode.limit_wait(tx, FINISH_WAIT_MILLIS),
@@ -149,12 +156,13 @@ pub async fn finish_executions(
         settle_runs_of(tx, &leaves, now),
     )?;
     if leaves.is_empty() {
-        // What was to go on did not: its run was stopped, its node removed, or its targets are full.
+        // An execution that was to go on did not: its run was stopped, its node removed, or its
+        // targets are full.
         settle_runs(tx, &ended_runs(&recorded)?, now).await?;
     }
     let outcomes: HashMap<ExecutionId, FinishedExecution> =
         recorded.iter().map(finished_execution).collect::<Result<_, _>>()?;
-    let outcome = |id: &ExecutionId| outcomes.get(id).copied().unwrap_or(FinishedExecution::LeaseLost(*id));
+    let outcome = |id: &ExecutionId| outcomes.get(id).cloned().unwrap_or(FinishedExecution::LeaseLost(*id));
     // A node that was looked at without its lock may have no slot free any more.
     let decided: HashSet<NodeKey> = recorded
         .iter()
@@ -181,7 +189,11 @@ fn finished_execution(row: &Row) -> Result<(ExecutionId, FinishedExecution), Sto
     let id = column(row, "id")?;
     let (is_held, is_locked): (bool, bool) = (column(row, "is_held")?, column(row, "is_locked")?);
     let finished = if column(row, "is_recorded")? {
-        FinishedExecution::Recorded { id, is_routed: column(row, "is_routed")? }
+        FinishedExecution::Recorded {
+            id,
+            is_routed: column(row, "is_routed")?,
+            error_event_ids: column(row, "error_event_ids")?,
+        }
     } else if !is_held {
         FinishedExecution::LeaseLost(id)
     } else if !is_locked {
@@ -274,13 +286,14 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// Outputs, their routing and the next items come only from what the update returned. A cancelled run's outputs are recorded and
-/// route nothing; neither do those of a removed node, or of an earlier life of it. Where a target has as many waiting items as are allowed, a failed execution
-/// takes the place of the item.
+/// Outputs, their routing and the next items come only from what the update returned. A cancelled
+/// run's outputs are recorded and route nothing; neither do those of a removed node, or of an
+/// earlier life of it. Where a target has as many waiting items as are allowed, a failed execution
+/// takes the place of the item. The database routes failures that an edge on `error` takes.
 ///
-/// The locked executions stand in the transaction's setting. `is_held` is read before the update clears the lease. The state stands in a form
-/// that no partial index has: over that of the leases, with all that were at work a moment ago, the executions would be found by
-/// walking.
+/// The locked executions stand in the transaction's setting. `is_held` is read before the update
+/// clears the lease. The state stands in a form that no partial index has: over that of the leases,
+/// with all that were at work a moment ago, the executions would be found by walking.
 const RECORD: &str = "/* record_outcomes */
     WITH outcome AS (
         SELECT * FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $23, $25)
@@ -312,7 +325,8 @@ const RECORD: &str = "/* record_outcomes */
             finished_at = CASE WHEN current.is_cancelled OR current.state = 'finished' THEN $1 END
         FROM current
         WHERE ex.id = current.id AND current.is_current AND current.is_locked AND coalesce(ex.state, '') IN ('started', 'cancelling') AND ex.lease_token = current.token
-        RETURNING ex.id, ex.workflow_id, ex.node_id, ex.root_event_id, ex.run_id, ex.event_id, ex.state, current.routes_nothing),
+        RETURNING ex.id, ex.workflow_id, ex.node_id, ex.root_event_id, ex.run_id, ex.event_id, ex.state, current.routes_nothing,
+            ex.failure_routed AND NOT current.failure_routed AS is_error_routed),
     output AS (
         SELECT recorded.*, t.event_id AS output_id, t.channel, t.type, t.data, t.targets, t.redactions
         FROM unnest($13, $14, $15, $16, $17, $18, $24) AS t (execution_id, event_id, channel, type, data, targets, redactions)
@@ -346,7 +360,15 @@ const RECORD: &str = "/* record_outcomes */
         SELECT target.id, target.workflow_id, target.node_id, target.root_event_id, target.run_id, target.event_id, target.execution_id, 'finished',
             'failed', 'limit', $22, target.component, '{}', outcome.version, target.version, $1, $1, $1, $1, $1
         FROM target JOIN outcome ON outcome.id = target.execution_id
-        WHERE target.items_full)
+        -- After the event, which the route of an error reads.
+        JOIN event ON event.id = target.event_id
+        WHERE target.items_full
+        RETURNING id, previous_execution_id, failure_routed),
+    error AS (
+        SELECT id AS execution_id, id AS of FROM recorded WHERE is_error_routed
+        UNION ALL
+        SELECT previous_execution_id, id FROM refused WHERE failure_routed)
     SELECT current.id, current.workflow_id, current.node_id, current.is_held, current.is_locked, recorded.id IS NOT NULL AS is_recorded, recorded.state = 'finished' AS is_finished, recorded.run_id, EXISTS (
-        SELECT FROM output JOIN item ON item.event_id = output.output_id WHERE output.id = recorded.id) AS is_routed
+        SELECT FROM output JOIN item ON item.event_id = output.output_id WHERE output.id = recorded.id) AS is_routed,
+        ARRAY(SELECT derived_id(error.of, 'error') FROM error WHERE error.execution_id = current.id) AS error_event_ids
     FROM current LEFT JOIN recorded ON recorded.id = current.id";

@@ -3,7 +3,8 @@ use domain::function::Function;
 use jiff::Timestamp;
 use tokio_postgres::types::Type;
 
-/// Notes that a function has committed work; the sweeper fails nothing as undeliverable while the function itself is down.
+/// Notes that a function has committed work; the sweeper fails nothing as undeliverable while the
+/// function itself is down.
 ///
 /// An instance notes it at most once every ten seconds, so this may be called after every commit.
 ///

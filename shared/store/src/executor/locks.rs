@@ -1,4 +1,5 @@
-//! Locks of those who claim and end executions, in the order of locks: nodes, then executions.
+//! Locks of those who claim, wake and end executions, in the order of locks: nodes, then
+//! executions.
 
 /// Nodes come before executions in the order of locks; a slot is freed under the node's lock.
 pub(crate) const LOCK_NODES: &str = "/* lock_nodes_of_executions */
@@ -8,9 +9,9 @@ pub(crate) const LOCK_NODES: &str = "/* lock_nodes_of_executions */
     ORDER BY n.workflow_id, n.node_id
     FOR NO KEY UPDATE OF n";
 
-/// The same, leaving out what others hold. Leaves the executions whose node it got, or that has no limit any more, in a setting of the
-/// transaction for [`LOCK_FREE_EXECUTIONS`].
-pub(super) const LOCK_FREE_NODES: &str = "/* lock_free_nodes */
+/// The same, leaving out what others hold. Leaves the executions whose node it got, or that has no
+/// limit any more, in a setting of the transaction for [`LOCK_FREE_EXECUTIONS`].
+pub(crate) const LOCK_FREE_NODES: &str = "/* lock_free_nodes */
     WITH ending AS MATERIALIZED (
         SELECT id, workflow_id, node_id FROM workflow_node_executions WHERE id = ANY($1)),
     node AS MATERIALIZED (
@@ -23,9 +24,10 @@ pub(super) const LOCK_FREE_NODES: &str = "/* lock_free_nodes */
     JOIN workflow_nodes n ON n.workflow_id = ending.workflow_id AND n.node_id = ending.node_id
     WHERE n.concurrency_max IS NULL OR (n.workflow_id, n.node_id) IN (SELECT workflow_id, node_id FROM node)";
 
-/// Locks executions that nobody holds and that need no lock of their node ($2) or have it. Leaves their ids in a setting of the
-/// transaction, where the statements that are sent along with it find them.
-pub(super) const LOCK_FREE_EXECUTIONS: &str = "/* lock_free_executions */
+/// Locks executions that nobody holds and that need no lock of their node ($2) or have it. Leaves
+/// their ids in a setting of the transaction, where the statements that are sent along with it find
+/// them.
+pub(crate) const LOCK_FREE_EXECUTIONS: &str = "/* lock_free_executions */
     WITH locked AS (
         SELECT id FROM workflow_node_executions
         WHERE id = ANY($1)

@@ -17,4 +17,4 @@ pub use finish::{
     FINISH_WAIT_MILLIS, FinishKind, FinishRow, FinishedExecution, NewOutput, finish_executions,
 };
 pub use heartbeat::record_heartbeat;
-pub(crate) use locks::{LOCK_EXECUTIONS, LOCK_NODES};
+pub(crate) use locks::{LOCK_EXECUTIONS, LOCK_FREE_EXECUTIONS, LOCK_FREE_NODES, LOCK_NODES};

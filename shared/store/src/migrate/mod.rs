@@ -1,5 +1,7 @@
-//! Bringing the schema up to date beside functions that run, and the rows that only its owner may write.
+//! Bringing the schema up to date beside functions that run, and the rows that only its owner may
+//! write.
 
+mod indexes;
 mod passwords;
 mod runs;
 
@@ -20,11 +22,12 @@ mod embedded {
 }
 
 /// The newest migration that this code was built with.
-pub const NEWEST_MIGRATION: i32 = 18;
+pub const NEWEST_MIGRATION: i32 = 35;
 
 /// Advisory lock that one migration at a time holds ("sealflow" in ASCII).
 const MIGRATION_LOCK: i64 = 0x7365_616C_666C_6F77;
-/// A migration that waits for a lock makes everybody wait behind it, so it waits for less than functions do, and tries again.
+/// A migration that waits for a lock makes everybody wait behind it, so it waits for less than
+/// functions do, and tries again.
 const LOCK_TIMEOUT_SECONDS: u32 = 2;
 /// Between two tries; what waited behind the last one gets through meanwhile.
 const TRY_PAUSE: Duration = Duration::from_secs(1);
@@ -34,6 +37,7 @@ const TRIES_MAX: u32 = 60;
 const CLOSE_SCHEMA: &str = include_str!("close_schema.sql");
 const MAKE_ROLES: &str = include_str!("make_roles.sql");
 const SETTLE_ROLES: &str = include_str!("settle_roles.sql");
+const SETTLE_WAITS: &str = include_str!("settle_waits.sql");
 
 /// How the roles of functions log in, as far as a role itself has to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,14 +60,15 @@ impl RoleLogin {
     }
 }
 
-/// Brings the schema up to date and returns the names of the migrations that ran. Roles get their settings again whatever ran before.
+/// Brings the schema up to date and returns the names of the migrations that ran. Roles get their
+/// settings again whatever ran before.
 ///
-/// Two at once wait for each other. Functions may go on meanwhile: a migration waits at most [`LOCK_TIMEOUT_SECONDS`] for a lock and
-/// tries again.
+/// Two at once wait for each other. Functions may go on meanwhile: a migration waits at most 2 s
+/// for a lock and tries again.
 ///
 /// # Errors
-/// [`StoreError::Unavailable`] when the database can't be reached, [`StoreError::Setup`] when others may create in the schema or a
-/// migration fails; those before it stay.
+/// [`StoreError::Unavailable`] when the database can't be reached, [`StoreError::Setup`] when
+/// others may create in the schema or a migration fails; those before it stay.
 pub async fn migrate(store: &Store, login: RoleLogin) -> Result<Vec<String>, StoreError> {
     let mut client = store.connect_to_migrate().await?;
     lock(&client).await?;
@@ -79,6 +84,10 @@ pub async fn migrate(store: &Store, login: RoleLogin) -> Result<Vec<String>, Sto
         run_to(Target::Version(runs::RUNS_BEGIN), &mut client, &mut applied).await?;
         runs::give_runs(&client).await?;
     }
+    if newest_that_ran(&client).await? <= indexes::HELD_BEGIN {
+        run_to(Target::Version(indexes::HELD_BEGIN), &mut client, &mut applied).await?;
+        indexes::build_indexes_of_held(&client).await?;
+    }
     run_to(Target::Latest, &mut client, &mut applied).await?;
     client
         .query_typed(
@@ -86,6 +95,7 @@ pub async fn migrate(store: &Store, login: RoleLogin) -> Result<Vec<String>, Sto
             &[(&login.word(), Type::TEXT)],
         )
         .await?;
+    run_script(&client, "settle_waits", SETTLE_WAITS).await?;
     run_script(&client, "settle_roles", SETTLE_ROLES).await?;
     if login == RoleLogin::Password {
         refuse_tokens(&client).await?;
@@ -123,7 +133,8 @@ async fn run_script(client: &Client, name: &str, sql: &str) -> Result<(), StoreE
 struct LockTries(u32);
 
 impl LockTries {
-    /// Waits for a moment after such a loss; any other SQLSTATE, and one loss too many, is an error.
+    /// Waits for a moment after such a loss; any other SQLSTATE, and one loss too many, is an
+    /// error.
     async fn wait_or_fail(&mut self, name: &str, sqlstate: Option<String>) -> Result<(), StoreError> {
         self.0 += 1;
         let is_lock = matches!(sqlstate.as_deref(), Some("55P03" | "40P01"));
@@ -166,13 +177,15 @@ async fn run_to(target: Target, client: &mut Client, applied: &mut Vec<String>) 
     Ok(())
 }
 
-/// Runs what has not run yet; each migration in a transaction of its own, so what ran before a failure stays.
+/// Runs what has not run yet; each migration in a transaction of its own, so what ran before a
+/// failure stays.
 async fn run_once(
     target: Target,
     client: &mut Client,
     applied: &mut Vec<String>,
 ) -> Result<(), Option<String>> {
-    // A schema that a newer migrate has made is none of an older one's business: a deployment that is rolled back must get through.
+    // A schema that a newer migrate has made is none of an older one's business: a deployment that
+    // is rolled back must get through.
     let runner = embedded::migrations::runner().set_abort_missing(false).set_target(target);
     match runner.run_async(client).await {
         Ok(report) => {
@@ -212,8 +225,8 @@ async fn refuse_an_open_schema(client: &Client) -> Result<(), StoreError> {
     refuse_things_of_others(client).await
 }
 
-/// A function that fits better than the one that a migration means, a table of that name with a trigger, an operator: all would run
-/// somebody else's code as the owner.
+/// A function that fits better than the one that a migration means, a table of that name with a
+/// trigger, an operator: all would run somebody else's code as the owner.
 async fn refuse_things_of_others(client: &Client) -> Result<(), StoreError> {
     let rows = client
         .query_typed(
@@ -260,7 +273,8 @@ async fn newest_that_ran(client: &Client) -> Result<i32, StoreError> {
     Ok(migrations_that_ran(client).await?.into_iter().max().unwrap_or(0))
 }
 
-/// Migrations below the newest one that ran and that are not in the history would be passed over for good.
+/// Migrations below the newest one that ran and that are not in the history would be passed over
+/// for good.
 async fn refuse_a_gap(client: &Client) -> Result<(), StoreError> {
     let ran = migrations_that_ran(client).await?;
     let newest = ran.iter().max().copied().unwrap_or(0);

@@ -14,8 +14,8 @@ pub const FUNCTION_ROLES: [&str; 6] = [
     "sealflow_rewrap",
 ];
 
-/// Sets passwords of [`FUNCTION_ROLES`], each given with its role. What is sent are their SCRAM verifiers, so that a server that logs
-/// statements never has a password itself.
+/// Sets passwords of [`FUNCTION_ROLES`], each given with its role. What is sent are their SCRAM
+/// verifiers, so that a server that logs statements never has a password itself.
 ///
 /// # Errors
 /// See [`StoreError`]; roles that had no turn have the passwords of before.

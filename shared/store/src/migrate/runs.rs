@@ -1,16 +1,19 @@
-//! Between V14 and V15: rows that were there before runs were rows get theirs, in batches, while functions go on.
+//! Between V14 and V15: rows that were there before runs were rows get theirs, in batches, while
+//! functions go on.
 
 use domain::ids::{EventId, WorkflowId};
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
-use super::{LockTries, run_script};
+use super::LockTries;
+use super::indexes::build_index;
 use crate::StoreError;
 
 /// The migration after which rows get their runs.
 pub(super) const RUNS_BEGIN: i32 = 14;
 
-/// Indexes that are built while others write; each has its line, for none may stand in a transaction.
+/// Indexes that are built while others write; each has its line, for none may stand in a
+/// transaction.
 const INDEXES: [(&str, &str); 3] = [
     (
         "workflow_node_executions_open_run",
@@ -28,14 +31,16 @@ const INDEXES: [(&str, &str); 3] = [
     ),
 ];
 
-/// Runs that one transaction gives their rows, and their executions, but that one run may have more.
+/// Runs that one transaction gives their rows, and their executions, but that one run may have
+/// more.
 const TOGETHER: [i64; 2] = [200, 5_000];
 
-/// Builds the indexes of runs, and gives each root event without a run its row, and all rows of the run its id. What was done stays
-/// if it fails, and the next call goes on.
+/// Builds the indexes of runs, and gives each root event without a run its row, and all rows of the
+/// run its id. What was done stays if it fails, and the next call goes on.
 ///
 /// # Errors
-/// [`StoreError::Setup`] when somebody holds a lock for long, [`StoreError::Unavailable`] when the database can't be reached.
+/// [`StoreError::Setup`] when somebody holds a lock for long, [`StoreError::Unavailable`] when the
+/// database can't be reached.
 pub(super) async fn give_runs(client: &Client) -> Result<(), StoreError> {
     for (name, create) in INDEXES {
         build_index(client, name, create).await?;
@@ -70,30 +75,8 @@ pub(super) async fn give_runs(client: &Client) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Builds an index while others write. Whoever holds a lock breaks the build off, and leaves an index that is not used: it goes before the next
-/// try, for `IF NOT EXISTS` would take it for done.
-async fn build_index(client: &Client, name: &str, create: &str) -> Result<(), StoreError> {
-    let mut tries = LockTries::default();
-    loop {
-        drop_invalid(client, name).await?;
-        match client.batch_execute(create).await {
-            Ok(()) => return Ok(()),
-            Err(error) => tries.wait_or_fail(name, error.code().map(|code| code.code().to_owned())).await?,
-        }
-    }
-}
-
-async fn drop_invalid(client: &Client, name: &str) -> Result<(), StoreError> {
-    let is_invalid = "/* give_runs */ SELECT EXISTS (
-        SELECT FROM pg_index WHERE indexrelid = to_regclass($1) AND NOT indisvalid)";
-    let rows = client.query_typed(is_invalid, &[(&name, Type::TEXT)]).await?;
-    if rows.first().is_some_and(|row| row.get(0)) {
-        run_script(client, name, &format!("DROP INDEX CONCURRENTLY {name}")).await?;
-    }
-    Ok(())
-}
-
-/// The lock keeps out whoever adds a row to the run, for such a row points at the root event: what is counted after it stays so.
+/// The lock keeps out whoever adds a row to the run, for such a row points at the root event: what
+/// is counted after it stays so.
 async fn give(client: &Client, ids: &[EventId]) -> Result<(), tokio_postgres::Error> {
     client.batch_execute("BEGIN").await?;
     for statement in [LOCK, INSERT, GIVE_EVENTS, GIVE_ITEMS, GIVE_EXECUTIONS] {
@@ -117,7 +100,8 @@ const FIND: &str = "/* give_runs: find */
 const LOCK: &str =
     "/* give_runs: lock */ SELECT id FROM workflow_events WHERE id = ANY($1) ORDER BY id FOR UPDATE";
 
-/// The state is what the counts said before, but that items of a stopped run are open work now: the sweeper ends those, and the run.
+/// The state is what the counts said before, but that items of a stopped run are open work now: the
+/// sweeper ends those, and the run.
 const INSERT: &str = "/* give_runs: insert */
     WITH counted AS (
         SELECT e.*, w.organization_id, w.version, m.reason, m.created_by AS marked_by,

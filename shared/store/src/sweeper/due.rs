@@ -1,4 +1,5 @@
 use domain::ids::{ExecutionId, ItemId, OrganizationId};
+use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use crate::builder::{NodeKey, node_key};
@@ -27,29 +28,34 @@ pub struct DueExecution {
     pub delay_seconds: i32,
 }
 
-/// Seconds by which a function's clock, which says when a row was written, and the database's, by which timers go, may differ: a timer
-/// that was perhaps too far away for a queue when it was made is sent by the sweeper too.
-const CLOCKS_SECONDS: u32 = 60;
+/// Seconds by which a function's clock, which says when a row was written, and the database's, by
+/// which timers go, may differ: a timer that was perhaps too far away for a queue when it was made
+/// is sent by the sweeper too.
+pub(super) const CLOCKS_SECONDS: u32 = 60;
 /// Seconds of the backoff after each send: 1, 2, 4, 8, 15 minutes. In SQL, by `sent_count`.
 const BACKOFF: &str = "(ARRAY[0, 60, 120, 240, 480, 900])[least(sent_count, 5) + 1]";
 /// The same by [`SENT_IN_A_ROW`].
-const BACKOFF_IN_A_ROW: &str = "(ARRAY[0, 60, 120, 240, 480, 900])[CASE WHEN last_sent_at >= updated_at THEN least(sent_count, 5) ELSE 0 END + 1]";
+pub(super) const BACKOFF_IN_A_ROW: &str = "(ARRAY[0, 60, 120, 240, 480, 900])[CASE WHEN last_sent_at >= updated_at THEN least(sent_count, 5) ELSE 0 END + 1]";
 
-/// Sends since the execution's state last changed: what was claimed meanwhile was delivered, and starts anew.
-const SENT_IN_A_ROW: &str = "CASE WHEN last_sent_at >= updated_at THEN sent_count ELSE 0 END";
+/// Sends since the execution's state last changed: what was claimed meanwhile was delivered, and
+/// starts anew.
+pub(super) const SENT_IN_A_ROW: &str = "CASE WHEN last_sent_at >= updated_at THEN sent_count ELSE 0 END";
 
 /// The nodes that one search has looked at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NodeSearch {
     /// Those that get a wake.
     pub due: Vec<DueNode>,
-    /// The last one that was looked at, from which the next search goes on; None: there are no more.
+    /// The last one that was looked at, from which the next search goes on; None: there are no
+    /// more.
     pub last: Option<NodeKey>,
 }
 
-/// Looks at nodes with waiting items, at most `nodes_max` of those that come `after`, and records the send where items are past their
-/// grace: for a limited node on the first item of a concurrency key with a free slot, or on its first that is not resolved; for what needs
-/// no slot on each item of the wake. Items behind a limit cost nothing. What others hold, and another sweeper sends, is left to them.
+/// Looks at nodes with waiting items, at most `nodes_max` of those that come `after`, and records
+/// the send where items are past their grace: for a limited node on the first item of a concurrency
+/// key with a free slot, or on its first that is not resolved; for what needs no slot on each item
+/// of the wake. Items behind a limit cost nothing. What others hold, and another sweeper sends, is
+/// left to them.
 ///
 /// # Errors
 /// See [`StoreError`].
@@ -75,8 +81,9 @@ pub async fn find_due_nodes(
                  n.concurrency_max IS NULL OR n.deleted_at IS NOT NULL OR w.deleted_at IS NOT NULL AS is_unlimited,
                  n.concurrency_key IS NOT NULL AS is_keyed
              FROM (SELECT workflow_id, node_id FROM waiting LIMIT $4::int8) seen
-             JOIN workflow_nodes n ON n.workflow_id = seen.workflow_id AND n.node_id = seen.node_id
-             JOIN workflows w ON w.id = n.workflow_id),
+             -- One that is not there is sent like any other, until its items are given up.
+             LEFT JOIN workflow_nodes n ON n.workflow_id = seen.workflow_id AND n.node_id = seen.node_id
+             JOIN workflows w ON w.id = seen.workflow_id),
          due AS MATERIALIZED (
              SELECT i.id, i.last_sent_at
              FROM node CROSS JOIN LATERAL (
@@ -146,8 +153,8 @@ pub async fn find_due_nodes(
     Ok(search)
 }
 
-/// Pending executions past their grace. Those that wait for their first claim and those whose time has come are searched by
-/// themselves: many of the one must not keep the others from being found.
+/// Pending executions past their grace. Those that wait for their first claim and those whose time
+/// has come are searched by themselves: many of the one must not keep the others from being found.
 fn overdue(which: &str) -> String {
     format!(
         "(SELECT id, run_at, last_sent_at AS seen_at FROM workflow_node_executions
@@ -158,8 +165,9 @@ fn overdue(which: &str) -> String {
     )
 }
 
-/// Finds pending executions past their grace, timers that come due within the queue's longest delay, and expired leases, and records
-/// the send. A timer that whoever made it could send with a delay is looked at only once it is overdue.
+/// Finds pending executions past their grace, timers that come due within the queue's longest
+/// delay, and expired leases, and records the send. A timer that whoever made it could send with a
+/// delay is looked at only once it is overdue.
 ///
 /// # Errors
 /// See [`StoreError`].
@@ -203,19 +211,20 @@ pub async fn find_due_executions(
             &[(&f64::from(grace_seconds), Type::FLOAT8), (&rows_max, Type::INT8), (&longest, Type::FLOAT8)],
         )
         .await?;
-    rows.iter()
-        .map(|row| {
-            let delay_seconds: Option<i32> = column(row, "delay_seconds")?;
-            Ok(DueExecution {
-                id: column(row, "id")?,
-                organization_id: column(row, "organization_id")?,
-                delay_seconds: delay_seconds.unwrap_or(0),
-            })
-        })
-        .collect()
+    rows.iter().map(due_execution).collect()
 }
 
-/// Takes sends back that SQS did not take: they are due again at the same time, and count for nothing.
+pub(super) fn due_execution(row: &Row) -> Result<DueExecution, StoreError> {
+    let delay_seconds: Option<i32> = column(row, "delay_seconds")?;
+    Ok(DueExecution {
+        id: column(row, "id")?,
+        organization_id: column(row, "organization_id")?,
+        delay_seconds: delay_seconds.unwrap_or(0),
+    })
+}
+
+/// Takes sends back that SQS did not take: they are due again at the same time, and count for
+/// nothing. Of what others hold they count.
 ///
 /// # Errors
 /// See [`StoreError`].
@@ -227,10 +236,16 @@ pub async fn take_back_sends(
     store
         .query_once(
             "/* take_back_sends */
-             WITH items AS (
-                 UPDATE workflow_node_queue_items SET sent_count = greatest(sent_count - 1, 0) WHERE id = ANY($1))
-             UPDATE workflow_node_executions SET sent_count = greatest(sent_count - 1, 0)
-             WHERE id = ANY($2) AND state <> 'finished'",
+             WITH item AS MATERIALIZED (
+                 SELECT id FROM workflow_node_queue_items WHERE id = ANY($1::uuid[])
+                 ORDER BY uuid_send(id) FOR NO KEY UPDATE SKIP LOCKED),
+             execution AS MATERIALIZED (
+                 SELECT id FROM workflow_node_executions WHERE id = ANY($2::uuid[])
+                 ORDER BY uuid_send(id) FOR NO KEY UPDATE SKIP LOCKED),
+             items AS (
+                 UPDATE workflow_node_queue_items i SET sent_count = greatest(sent_count - 1, 0) FROM item WHERE i.id = item.id)
+             UPDATE workflow_node_executions x SET sent_count = greatest(sent_count - 1, 0)
+             FROM execution WHERE x.id = execution.id AND x.state <> 'finished'",
             &[(&item_ids, Type::UUID_ARRAY), (&execution_ids, Type::UUID_ARRAY)],
         )
         .await

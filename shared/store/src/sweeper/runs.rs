@@ -1,10 +1,10 @@
 use domain::function::{Actor, Function};
-use domain::ids::RunId;
+use domain::ids::{OrganizationId, RunId};
 use domain::run::RunStop;
 use jiff::Timestamp;
 use tokio_postgres::types::Type;
 
-use crate::runs::{SettledRun, settle_runs, stop_and_settle_runs};
+use crate::settle::{SettledRun, settle_runs, stop_and_settle_runs};
 use crate::types::column;
 use crate::{Store, StoreError, Tx};
 
@@ -47,8 +47,8 @@ pub async fn stop_runs_of_deleted(tx: &Tx, rows_max: i64, now: Timestamp) -> Res
     Ok(run_ids)
 }
 
-/// Stopped runs that still run and that nobody has stopped or looked at within the grace, the longest unlooked-at first. They count as looked
-/// at.
+/// Stopped runs that still run and that nobody has stopped or looked at within the grace, the
+/// longest unlooked-at first. They count as looked at.
 ///
 /// # Errors
 /// See [`StoreError`].
@@ -72,29 +72,52 @@ pub async fn find_stopped_runs(
     rows.iter().map(|row| column(row, "id")).collect()
 }
 
-/// Ends runs that have nothing open and were not ended: a net under code that ends work and knows nothing of runs. It looks at the running
-/// runs that were not looked at for the longest time, at most `rows_max` of them; tells how many they were.
+/// The runs that one search of the net has looked at.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RunSearch {
+    /// Those that had nothing open, and are ended now.
+    pub settled: Vec<SettledRun>,
+    /// The last one that was looked at, from which the next search goes on; None: there are no
+    /// more.
+    pub last: Option<(OrganizationId, RunId)>,
+}
+
+/// Ends runs that have nothing open and were not ended: a net under code that ends work and knows
+/// nothing of runs. It looks at running runs past their grace, at most `rows_max` of those that
+/// come `after`, in the order of their organizations.
 ///
 /// # Errors
 /// See [`StoreError`].
 pub async fn settle_left_runs(
     tx: &Tx,
     grace_seconds: u32,
+    after: (OrganizationId, RunId),
     rows_max: i64,
     now: Timestamp,
-) -> Result<(usize, Vec<SettledRun>), StoreError> {
-    // Runs that somebody holds are being ended. Nothing is waited for, so the order of the locks doesn't matter.
+) -> Result<RunSearch, StoreError> {
+    // Runs that somebody holds are being ended. Nothing is waited for, so the order of the locks
+    // doesn't matter.
     let rows = tx
         .query(
             "/* look_at_runs */
-             WITH found AS MATERIALIZED (
-                 SELECT id FROM workflow_runs
-                 WHERE state = 'running' AND coalesce(looked_at, created_at) < $1::timestamptz - make_interval(secs => $2::float8)
-                 ORDER BY coalesce(looked_at, created_at) LIMIT $3::int8 FOR NO KEY UPDATE SKIP LOCKED)
-             UPDATE workflow_runs r SET looked_at = $1 FROM found WHERE r.id = found.id RETURNING r.id",
-            &[(&now, Type::TIMESTAMPTZ), (&f64::from(grace_seconds), Type::FLOAT8), (&rows_max, Type::INT8)],
+             SELECT organization_id, id FROM workflow_runs
+             WHERE state = 'running' AND (organization_id, id) > ($1::uuid, $2::uuid)
+               AND created_at < $3::timestamptz - make_interval(secs => $4::float8)
+             ORDER BY organization_id, id LIMIT $5::int8 FOR NO KEY UPDATE SKIP LOCKED",
+            &[
+                (&after.0, Type::UUID),
+                (&after.1, Type::UUID),
+                (&now, Type::TIMESTAMPTZ),
+                (&f64::from(grace_seconds), Type::FLOAT8),
+                (&rows_max, Type::INT8),
+            ],
         )
         .await?;
     let run_ids: Vec<RunId> = rows.iter().map(|row| column(row, "id")).collect::<Result<_, _>>()?;
-    Ok((run_ids.len(), settle_runs(tx, &run_ids, now).await?))
+    let is_full = i64::try_from(rows.len()).unwrap_or(i64::MAX) >= rows_max;
+    let last = match rows.last().filter(|_| is_full) {
+        Some(row) => Some((column(row, "organization_id")?, column(row, "id")?)),
+        None => None,
+    };
+    Ok(RunSearch { settled: settle_runs(tx, &run_ids, now).await?, last })
 }

@@ -4,13 +4,14 @@ use tokio_postgres::types::Type;
 
 use crate::builder::{FIND_FREED, FreedSlot, freed_slot};
 use crate::executor::{LOCK_EXECUTIONS, LOCK_NODES};
-use crate::runs::{settle_runs, settle_runs_of};
+use crate::settle::{settle_runs, settle_runs_of};
 use crate::types::column;
 use crate::{StoreError, Tx};
 
-/// Ends items whose sends are used up, as failed executions; only where the builder has since worked on an event of the organization
-/// that is newer than the last send: while it is down, or has a backlog, nothing is the item's fault. `ids` are those of the
-/// executions, as many as rows may be ended.
+/// Ends items whose sends are used up, as failed executions; only where the builder has since
+/// worked on an event of the organization that is newer than the last send: while it is down, or
+/// has a backlog, nothing is the item's fault. `ids` are those of the executions, as many as rows
+/// may be ended.
 ///
 /// # Errors
 /// See [`StoreError`].
@@ -44,9 +45,9 @@ pub async fn end_undeliverable_items(
                  created_at, updated_at, started_at, finished_at)
              SELECT ($1::uuid[])[taken.nth], taken.workflow_id, taken.node_id, taken.root_event_id, taken.run_id, taken.event_id, ev.execution_id,
                  'finished', 'failed', 'undeliverable', 'this item was sent to the builder many times and never taken',
-                 coalesce(n.ref ->> 'component', ''), '{{}}', w.version, n.version, $2, $2, $2, $2, $2
+                 coalesce(n.ref ->> 'component', ''), '{{}}', w.version, coalesce(n.version, w.version), $2, $2, $2, $2, $2
              FROM taken
-             JOIN workflow_nodes n ON n.workflow_id = taken.workflow_id AND n.node_id = taken.node_id
+             LEFT JOIN workflow_nodes n ON n.workflow_id = taken.workflow_id AND n.node_id = taken.node_id
              JOIN workflows w ON w.id = taken.workflow_id
              JOIN workflow_events ev ON ev.id = taken.event_id
              RETURNING id, run_id",
@@ -60,8 +61,9 @@ pub async fn end_undeliverable_items(
     rows.iter().map(|row| column(row, "id")).collect()
 }
 
-/// Ends pending executions whose sends are used up; only where the executor has since started one of the organization's that is newer
-/// than the last send. Also tells which nodes have a freed slot and items that wait.
+/// Ends pending executions whose sends are used up; only where the executor has since started one
+/// of the organization's that is newer than the last send. Also tells which nodes have a freed slot
+/// and items that wait.
 ///
 /// # Errors
 /// See [`StoreError`].
@@ -122,15 +124,17 @@ const BUILT: &str =
     "SELECT ev.created_at FROM workflow_node_executions x JOIN workflow_events ev ON ev.id = x.event_id
     WHERE x.workflow_id = n.workflow_id AND x.node_id = n.node_id ORDER BY x.id DESC LIMIT 1";
 
-/// When the newest of each node's that the executor has started was made; what the builder finished itself has one time for both. Only
-/// among the newest hundred of a node, for the builder may have finished all of them: where a hundred are pending or were refused since,
-/// nothing ends as undeliverable yet.
+/// When the newest of each node's that the executor has started was made; what the builder finished
+/// itself has one time for both. Only among the newest hundred of a node, for the builder may have
+/// finished all of them: where a hundred are pending or were refused since, nothing ends as
+/// undeliverable yet.
 const STARTED: &str = "SELECT x.created_at FROM (
         SELECT x.id, x.created_at, x.started_at FROM workflow_node_executions x
         WHERE x.workflow_id = n.workflow_id AND x.node_id = n.node_id ORDER BY x.id DESC LIMIT 100) x
     WHERE x.started_at <> x.created_at ORDER BY x.id DESC LIMIT 1";
 
-/// How far a function has come in each organization of what was `tried`; `newest` says it of one node.
+/// How far a function has come in each organization of what was `tried`; `newest` says it of one
+/// node.
 fn reached(newest: &str) -> String {
     format!(
         "SELECT own.organization_id, max(newest.created_at) AS at

@@ -30,7 +30,7 @@ pub async fn forget_deduplications(
     Ok(rows.len())
 }
 
-/// Forgets webhooks' previous keys and tokens that are taken no more; returns how many.
+/// Forgets webhooks' previous keys and tokens that are accepted no more; returns how many.
 ///
 /// # Errors
 /// See [`StoreError`].
@@ -94,7 +94,8 @@ pub async fn count_waiting_items(
     Ok(WaitingItems { items: column(row, "items")?, oldest_seconds: oldest_seconds.max(0.0) })
 }
 
-/// Keeps the mark of nodes with as many waiting items as are allowed; returns how many marks changed.
+/// Keeps the mark of nodes with as many waiting items as are allowed; returns how many marks
+/// changed.
 ///
 /// # Errors
 /// See [`StoreError`].
@@ -114,15 +115,20 @@ pub async fn mark_full_nodes(store: &Store) -> Result<usize, StoreError> {
                  SELECT waiting.* FROM waiting WHERE EXISTS (
                      SELECT FROM workflow_node_queue_items i
                      WHERE i.workflow_id = waiting.workflow_id AND i.node_id = waiting.node_id
-                     ORDER BY created_at, id OFFSET $1 - 1 LIMIT 1))
-             UPDATE workflow_nodes n SET items_full = NOT n.items_full
-             FROM (
+                     ORDER BY created_at, id OFFSET $1 - 1 LIMIT 1)),
+             seen AS MATERIALIZED (
                  SELECT workflow_id, node_id FROM full_node
                  UNION
-                 SELECT workflow_id, node_id FROM workflow_nodes WHERE items_full) AS seen
-             WHERE n.workflow_id = seen.workflow_id AND n.node_id = seen.node_id
-               AND n.items_full <> EXISTS (
-                   SELECT FROM full_node f WHERE f.workflow_id = n.workflow_id AND f.node_id = n.node_id)
+                 SELECT workflow_id, node_id FROM workflow_nodes WHERE items_full),
+             -- A node that somebody holds is marked by the next tick.
+             changed AS MATERIALIZED (
+                 SELECT n.workflow_id, n.node_id
+                 FROM seen JOIN workflow_nodes n ON n.workflow_id = seen.workflow_id AND n.node_id = seen.node_id
+                 WHERE n.items_full <> EXISTS (
+                     SELECT FROM full_node f WHERE f.workflow_id = n.workflow_id AND f.node_id = n.node_id)
+                 ORDER BY n.workflow_id, n.node_id FOR NO KEY UPDATE OF n SKIP LOCKED)
+             UPDATE workflow_nodes n SET items_full = NOT n.items_full
+             FROM changed WHERE n.workflow_id = changed.workflow_id AND n.node_id = changed.node_id
              RETURNING n.node_id",
             &[(&domain::limits::NODE_ITEMS_MAX, Type::INT8)],
         )

@@ -1,4 +1,5 @@
-//! What the vault's tests share: scopes, configurations, a wire that counts calls, and a service that answers errors.
+//! The common parts of the vault's tests: scopes, configurations, a wire that counts calls, and a
+//! service that answers errors.
 
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
@@ -41,7 +42,7 @@ pub fn value(key_name: &str, value: &str, hosts: &[&str]) -> SealRequest {
     }
 }
 
-/// What one entry opens to in a place: the text, or why not.
+/// The result of opening one entry in a place: the text, or the reason why not.
 pub async fn open(opener: &Opener, scope: Scope, entry: Entry) -> Result<String, OpenError> {
     let mut opened = opener.open(&[OpenRequest { scope, entry }]).await;
     opened.remove(0).map(|value| value.expose().to_owned())

@@ -1,4 +1,5 @@
-//! Credentials in `authorization`: what is wrong with one is said where it stands, and where its secrets go is found.
+//! Credentials in `authorization`: what is wrong with one is said where it stands, and where its
+//! secrets go is found.
 
 use super::*;
 
@@ -78,6 +79,37 @@ fn a_secret_goes_to_the_issuer_and_to_the_target() {
             "/authorization/access_key_id authorization api.example.com",
             "/authorization/secret_access_key signing api.example.com",
             "/authorization/session_token header:x-amz-security-token api.example.com"
+        ]
+    );
+    let exchanged = format!(
+        "type: jwt_bearer, token_url: 'https://idp.example.com/t', issuer: {KEY}, subject: {KEY}, key_id: {KEY}, key: {KEY}"
+    );
+    let to_both = "api.example.com idp.example.com";
+    let mut of_exchanged = targets(&with(&exchanged));
+    of_exchanged.sort();
+    assert_eq!(
+        of_exchanged,
+        [
+            format!("/authorization/issuer body {to_both}"),
+            format!("/authorization/key signing {to_both}"),
+            format!("/authorization/key_id body {to_both}"),
+            format!("/authorization/subject body {to_both}"),
+        ]
+    );
+    let mut sent = targets(&with(&format!("type: jwt_bearer, issuer: {KEY}, key: {KEY}")));
+    sent.sort();
+    assert_eq!(
+        sent,
+        ["/authorization/issuer authorization api.example.com", "/authorization/key signing api.example.com"]
+    );
+    let code = r#"type: hmac, name: X-Sign, template: '{{ hmac("sha256", secrets("idp").key, request("body") + secrets("idp").salt, "hex") }}'"#;
+    let mut of_code = targets(&with(code));
+    of_code.sort();
+    assert_eq!(
+        of_code,
+        [
+            "/authorization/template header:x-sign api.example.com",
+            "/authorization/template signing api.example.com"
         ]
     );
     let header = format!(

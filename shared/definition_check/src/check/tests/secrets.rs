@@ -64,7 +64,7 @@ fn what_would_have_to_look_at_a_secret_is_refused_with_its_place_i1() {
 }
 
 #[test]
-fn i1_secrets_stand_only_where_the_component_allows() {
+fn secrets_stand_only_where_the_component_allows_i1() {
     let secret = r#"{{ secrets("github").token }}"#;
     let allowed = check(&http(&format!(
         "{URL}, query: {{ q: '{secret}' }}, headers: [{{ name: X, value: 'a {secret}' }}], body: {{ json: {{ a: ['{secret}'] }} }}"
@@ -109,7 +109,7 @@ fn i1_secrets_stand_only_where_the_component_allows() {
 }
 
 #[test]
-fn i1_a_reference_to_a_secret_is_literal() {
+fn a_reference_to_a_secret_is_literal_i1() {
     for expression in [
         r#"secrets(root().data.x).token"#,
         r#"secrets("github")[root().data.x]"#,
@@ -126,7 +126,7 @@ fn i1_a_reference_to_a_secret_is_literal() {
 }
 
 #[test]
-fn i2_where_a_secret_is_used_data_does_not_choose_the_server() {
+fn where_a_secret_is_used_data_does_not_choose_the_server_i2() {
     let header = r#"headers: [{ name: X, value: '{{ secrets("github").token }}' }]"#;
     let origin = |url: &str| errors(&http(&format!("url: '{url}', {header}")));
     for url in [

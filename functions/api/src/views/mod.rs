@@ -1,0 +1,14 @@
+//! Answers, made of the store's rows: a column that is added or renamed changes no answer by
+//! itself.
+
+mod execution;
+mod history;
+mod run;
+mod webhook;
+mod workflow;
+
+pub(crate) use execution::{dead_letter, execution};
+pub(crate) use history::{event, queue_item};
+pub(crate) use run::{run, run_detail};
+pub(crate) use webhook::{webhook, webhook_url};
+pub(crate) use workflow::{changes, definition_problem, organization, token, workflow};

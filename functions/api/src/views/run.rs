@@ -1,0 +1,34 @@
+use api_types::{Run, RunDetail};
+use store::api::RunRow;
+
+/// A run as the API shows it.
+pub(crate) fn run(row: RunRow) -> Run {
+    Run {
+        id: row.id,
+        workflow_id: row.workflow_id,
+        workflow_name: row.workflow_name,
+        workflow_version: row.workflow_version,
+        node_id: row.node_id,
+        r#type: row.r#type,
+        name: row.name,
+        state: row.state,
+        result: row.result,
+        stop: row.stop,
+        stopped_by: row.stopped_by,
+        due_at: row.due_at,
+        created_at: row.created_at,
+        finished_at: row.finished_at,
+    }
+}
+
+/// A run with its counts as the API shows it.
+pub(crate) fn run_detail(detail: store::api::RunDetail) -> RunDetail {
+    RunDetail {
+        run: run(detail.run),
+        items_waiting: detail.items_waiting,
+        executions: detail.executions,
+        executions_active: detail.executions_active,
+        failures_unrouted: detail.failures_unrouted,
+        executions_cancelled: detail.executions_cancelled,
+    }
+}

@@ -1,0 +1,61 @@
+use api_types::{Changes, DefinitionProblem, NodeChange, Organization, Token, Workflow};
+use definition_check::Problem;
+use serde_json::json;
+use store::api::{OrganizationRow, TokenRow, WorkflowRow};
+
+/// A workflow as the API shows it.
+pub(crate) fn workflow(row: WorkflowRow) -> Workflow {
+    Workflow {
+        id: row.id,
+        name: row.name,
+        description: row.description,
+        timeout_seconds: row.timeout_seconds,
+        version: row.version,
+        created_by: row.created_by,
+        created_at: row.created_at,
+        updated_at: row.updated_at,
+        deleted_at: row.deleted_at,
+    }
+}
+
+/// The differences of an apply as the API shows them.
+pub(crate) fn changes(changes: definition_check::Changes) -> Changes {
+    let node = |change: definition_check::NodeChange| NodeChange { id: change.id, fields: change.fields };
+    Changes {
+        workflow: changes.workflow,
+        added: changes.added,
+        removed: changes.removed,
+        changed: changes.changed.into_iter().map(node).collect(),
+        edges_added: changes.edges_added.iter().map(|edge| json!(edge)).collect(),
+        edges_removed: changes.edges_removed.iter().map(|edge| json!(edge)).collect(),
+    }
+}
+
+/// An error or a warning as the API shows it.
+pub(crate) fn definition_problem(problem: Problem) -> DefinitionProblem {
+    DefinitionProblem {
+        line: problem.line,
+        column: problem.column,
+        field: problem.field,
+        message: problem.message,
+        expression: problem.expression,
+        span: problem.span,
+    }
+}
+
+/// An organization as the API shows it.
+pub(crate) fn organization(row: OrganizationRow) -> Organization {
+    Organization { id: row.id, name: row.name, created_at: row.created_at, updated_at: row.updated_at }
+}
+
+/// A token as the API shows it, without itself.
+pub(crate) fn token(row: TokenRow) -> Token {
+    Token {
+        id: row.id,
+        name: row.name,
+        created_at: row.created_at,
+        created_by: row.created_by,
+        expires_at: row.expires_at,
+        revoked_at: row.revoked_at,
+    }
+}

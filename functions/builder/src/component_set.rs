@@ -1,0 +1,23 @@
+//! Components and evaluator: a panic in one of them fails that record only.
+
+use components::{Held, Pure};
+use definition::{CompiledNode, ResolveError, Resolved};
+use expression::{Budget, Environment};
+
+/// The components and the evaluator. [`ComponentSet::default`] are the only ones that a function is
+/// started with; tests put others in their place, to see what a bug in one does.
+#[derive(Clone, Copy)]
+pub struct ComponentSet {
+    /// Finds a pure component by its name.
+    pub pure: fn(&str) -> Option<&'static dyn Pure>,
+    /// Finds a held component by its name.
+    pub held: fn(&str) -> Option<&'static dyn Held>,
+    /// Resolves a node's templates.
+    pub resolve: fn(&CompiledNode, &dyn Environment, &mut Budget) -> Result<Resolved, ResolveError>,
+}
+
+impl Default for ComponentSet {
+    fn default() -> Self {
+        Self { pure: components::pure, held: components::held, resolve: definition::resolve }
+    }
+}

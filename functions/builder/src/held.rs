@@ -1,0 +1,240 @@
+//! Wakes of held executions: a transaction of their own for a batch, and one each for those that
+//! crashed a worker.
+
+use std::collections::BTreeMap;
+
+use domain::execution::ExecutionResult;
+use domain::ids::{ExecutionId, OrganizationId};
+use domain::limits::CRASHES_MAX;
+use domain::message::Message;
+use process::Deadline;
+use queue::Outgoing;
+use store::builder::{
+    BegunWake, FoundWoken, WokenExecution, begin_wake, forgive_wake, load_routes, lock_woken, record_wakes,
+};
+use store::{StoreError, Tx};
+
+use crate::Deps;
+use crate::definitions::{Workflows, cache_definitions};
+use crate::plan::{Fallback, WakeInput, plan_wakes};
+use crate::quarantine::TIME_OF_ONE;
+use crate::transaction::{BatchOutcome, PLANS_MAX};
+use crate::wakes::{again, error_wakes};
+
+/// The executions of a transaction.
+#[derive(Clone, Copy)]
+enum WakeTarget<'a> {
+    /// Those that never crashed a worker.
+    Batch(&'a [ExecutionId]),
+    /// One, alone.
+    One(ExecutionId, Fallback),
+}
+
+/// Wakes executions whose messages came for the first time; returns those that are to be woken
+/// alone.
+///
+/// # Errors
+/// See [`StoreError`]; nothing was committed.
+pub(crate) async fn wake(ids: &[ExecutionId], deps: &Deps) -> Result<Vec<ExecutionId>, StoreError> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    match wake_once(WakeTarget::Batch(ids), deps).await {
+        Ok(mut woken) => {
+            woken.send(deps).await;
+            Ok(woken.quarantined)
+        }
+        Err(error) if error.is_infrastructure() && !error.is_lock_timeout() => Err(error),
+        // One row was refused, or can't be read by this version, or somebody is long at work on one
+        // run: each is woken alone, so that only it waits or fails.
+        Err(error) => {
+            tracing::warn!(%error, "a batch of wakes could not be recorded; they are done one by one");
+            Ok(ids.to_vec())
+        }
+    }
+}
+
+/// Wakes executions one by one, each with a crash committed on it before. Where the database fails,
+/// or the time is over, the others get fresh wakes. Returns those for which none could be sent:
+/// their messages are to be delivered again.
+pub(crate) async fn wake_each(
+    quarantined: &BTreeMap<ExecutionId, Option<OrganizationId>>,
+    deadline: Deadline,
+    deps: &Deps,
+) -> Vec<ExecutionId> {
+    let (mut fresh, mut left) = (Vec::new(), Vec::new());
+    let mut is_failing = false;
+    for (id, organization_id) in quarantined {
+        let is_done = !is_failing
+            && deadline.left() >= TIME_OF_ONE
+            && match wake_alone(*id, deps).await {
+                Ok(woken) => woken == Alone::Done,
+                // Another version may have written what this one can't read: fresh wakes would meet
+                // it each second, and the sweeper's come at growing intervals.
+                Err(error @ (StoreError::Corrupt(_) | StoreError::Refused { .. })) => {
+                    tracing::error!(execution_id = %id, %error, "a held execution can't be woken by this version of sealflow");
+                    true
+                }
+                Err(error) => {
+                    tracing::warn!(execution_id = %id, %error, "a held execution could not be woken; it gets a fresh wake");
+                    is_failing = error.is_infrastructure() && !error.is_lock_timeout();
+                    false
+                }
+            };
+        match organization_id {
+            _ if is_done => {}
+            Some(organization_id) => fresh.push(again(*organization_id, Message::Wake { execution_id: *id })),
+            None => left.push(*id),
+        }
+    }
+    let unsent = deps.queue.send(fresh).await.unsent;
+    left.extend(unsent.iter().filter_map(|outgoing| match outgoing.message {
+        Message::Wake { execution_id } => Some(execution_id),
+        _ => None,
+    }));
+    left
+}
+
+/// The result for one execution.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Alone {
+    /// It was looked at.
+    Done,
+    /// Somebody else is at work on it.
+    Waits,
+}
+
+async fn wake_alone(id: ExecutionId, deps: &Deps) -> Result<Alone, StoreError> {
+    let begun = deps.store.run_tx("begin_wake", |tx| async move { begin_wake(&tx, id).await }).await?;
+    let crashes = match begun {
+        BegunWake::Begun(crashes) => crashes,
+        // Another wake is at work on it, which may have read before this one's cause was there.
+        BegunWake::Busy => return Ok(Alone::Waits),
+        BegunWake::Gone => return Ok(Alone::Done),
+    };
+    let fallback = if crashes >= CRASHES_MAX { Fallback::Crashed } else { Fallback::None };
+    let woken = match wake_once(WakeTarget::One(id, fallback), deps).await {
+        Err(StoreError::Rejected { .. }) => wake_once(WakeTarget::One(id, Fallback::Refused), deps).await,
+        woken => woken,
+    };
+    match woken {
+        Ok(mut woken) => {
+            if !woken.built.has_written {
+                deps.store.run_tx("forgive_wake", |tx| async move { forgive_wake(&tx, id).await }).await?;
+            }
+            woken.send(deps).await;
+            Ok(Alone::Done)
+        }
+        // A statement that takes too long is as bad as a process that ends: what was counted stays.
+        Err(error) if error.is_statement_timeout() => Err(error),
+        Err(error) => {
+            deps.store.run_tx("forgive_wake", |tx| async move { forgive_wake(&tx, id).await }).await?;
+            Err(error)
+        }
+    }
+}
+
+/// The result of a transaction.
+#[derive(Default)]
+struct WokenBatch {
+    built: BatchOutcome,
+    /// Executions that were left out, to be woken alone.
+    quarantined: Vec<ExecutionId>,
+    /// Executions that ended.
+    ended: Vec<(ExecutionId, ExecutionResult)>,
+}
+
+impl WokenBatch {
+    /// Tells what was committed, and sends what follows from it.
+    async fn send(&mut self, deps: &Deps) {
+        for (execution_id, result) in self.ended.drain(..) {
+            tracing::info!(%execution_id, %result, "a held execution ended");
+        }
+        self.built.send(deps).await;
+    }
+}
+
+async fn wake_once(target: WakeTarget<'_>, deps: &Deps) -> Result<WokenBatch, StoreError> {
+    let mut plans = 1;
+    loop {
+        let result = deps.store.run_tx("wake", |tx| wake_in(tx, target, deps)).await;
+        match result {
+            Err(StoreError::Conflict(_)) if plans < PLANS_MAX => plans += 1,
+            result => return result,
+        }
+    }
+}
+
+async fn wake_in(tx: Tx, target: WakeTarget<'_>, deps: &Deps) -> Result<WokenBatch, StoreError> {
+    let one;
+    let (ids, fallback) = match target {
+        WakeTarget::Batch(ids) => (ids, Fallback::None),
+        WakeTarget::One(id, fallback) => {
+            one = [id];
+            (one.as_slice(), fallback)
+        }
+    };
+    let FoundWoken { mut executions, locked } = lock_woken(&tx, ids).await?;
+    let mut woken = WokenBatch::default();
+    // Contention is no failure: they are looked at a second later.
+    woken.built.messages.extend(
+        locked
+            .into_iter()
+            .map(|(id, organization_id)| again(organization_id, Message::Wake { execution_id: id })),
+    );
+    if matches!(target, WakeTarget::Batch(_)) {
+        let (quarantined, clean): (Vec<_>, Vec<_>) =
+            executions.into_iter().partition(|execution| execution.crashes > 0);
+        woken.quarantined = quarantined.into_iter().map(|execution| execution.id).collect();
+        executions = clean;
+    }
+    if executions.is_empty() {
+        return Ok(woken);
+    }
+    let (workflows, full_nodes) = routes(&tx, &executions, deps).await?;
+    let now = deps.clock.now();
+    let input = WakeInput {
+        executions: &executions,
+        workflows: &workflows,
+        full_nodes: &full_nodes,
+        now,
+        fallback,
+        components: deps.components,
+    };
+    let plan = plan_wakes(&input, &mut || deps.ids.next(now));
+    woken.built.messages.extend(plan.messages);
+    if plan.wakes.is_empty() {
+        return Ok(woken);
+    }
+    let (errors, freed) = record_wakes(&tx, &plan.wakes, &plan.rows, now).await?;
+    woken.built.has_written = true;
+    woken.ended = plan.wakes.iter().filter_map(|wake| Some((wake.execution_id, wake.result?))).collect();
+    woken.built.messages.extend(error_wakes(&errors, &workflows));
+    woken.built.messages.extend(freed.iter().map(|slot| Outgoing::now(slot.organization_id, slot.wake())));
+    Ok(woken)
+}
+
+/// The workflows by which outputs are routed, in the version that holds now, and their full nodes.
+async fn routes(
+    tx: &Tx,
+    executions: &[WokenExecution],
+    deps: &Deps,
+) -> Result<(Workflows, Vec<store::builder::NodeKey>), StoreError> {
+    let (mut workflows, mut all, mut uncached) = (Workflows::new(), Vec::new(), Vec::new());
+    for execution in executions {
+        let id = execution.node.0;
+        if all.contains(&id) {
+            continue;
+        }
+        all.push(id);
+        match deps.definitions.get(id, execution.workflow_version) {
+            Some(workflow) => {
+                workflows.insert(id, workflow);
+            }
+            None => uncached.push(id),
+        }
+    }
+    let (definitions, full_nodes) = load_routes(tx, &all, &uncached).await?;
+    cache_definitions(&mut workflows, definitions, deps);
+    Ok((workflows, full_nodes))
+}

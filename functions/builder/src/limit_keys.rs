@@ -1,0 +1,101 @@
+//! Concurrency keys: what they come to is stored before an item is taken, in the transaction that
+//! then claims.
+
+use domain::ids::{ItemId, RunId, WorkflowId};
+use domain::limits::CLAIM_ITEMS_MAX;
+use store::builder::{
+    ErrorEvent, LimitKey, LockedNodes, NodeKey, QuarantinedItem, find_unresolved_items, load_batch,
+    write_resolved,
+};
+use store::{StoreError, Tx};
+
+use crate::Deps;
+use crate::definitions::{Workflows, cache_definitions};
+use crate::load_request::{load_request, without_data};
+use crate::plan::{Fallback, PlanInput, plan_keys};
+
+/// The items that are resolved.
+#[derive(Clone, Copy)]
+pub(crate) enum Resolve {
+    /// The first of each node.
+    First,
+    /// One alone, and how it is to end if not as planned.
+    One(ItemId, Fallback),
+}
+
+/// The result of resolving.
+#[derive(Default)]
+pub(crate) struct Resolved {
+    /// The concurrency keys that items have now.
+    pub(crate) keys: Vec<LimitKey>,
+    /// Items that were left out, to be resolved alone.
+    pub(crate) quarantined: Vec<QuarantinedItem>,
+    /// Runs of items that ended.
+    pub(crate) ended_runs: Vec<RunId>,
+    /// Items that have a key now, or that ended.
+    pub(crate) items: usize,
+    /// Failures of items that ended, which edges on `error` take.
+    pub(crate) errors: Vec<ErrorEvent>,
+}
+
+impl Resolved {
+    /// Whether there may be more than one transaction resolves.
+    pub(crate) fn is_cut(&self) -> bool {
+        i64::try_from(self.items).unwrap_or(i64::MAX) >= CLAIM_ITEMS_MAX
+    }
+}
+
+/// Resolves the concurrency keys of items that wait at locked nodes, and stores them.
+///
+/// # Errors
+/// See [`StoreError`].
+pub(crate) async fn resolve_items(
+    tx: &Tx,
+    nodes: &LockedNodes,
+    resolve: Resolve,
+    workflows: &mut Workflows,
+    uncached: &mut Vec<WorkflowId>,
+    deps: &Deps,
+) -> Result<Resolved, StoreError> {
+    let locked: Vec<NodeKey> = nodes.unresolved();
+    if locked.is_empty() {
+        return Ok(Resolved::default());
+    }
+    let (only, fallback) = match resolve {
+        Resolve::First => (None, Fallback::None),
+        Resolve::One(id, fallback) => (Some(id), fallback),
+    };
+    let found = find_unresolved_items(tx, &locked, only, CLAIM_ITEMS_MAX, uncached).await?;
+    cache_definitions(workflows, found.definitions, deps);
+    uncached.clear();
+    let mut resolved = Resolved {
+        items: found.items.len() + found.plain_items,
+        keys: found.plain,
+        quarantined: found.quarantined,
+        ..Resolved::default()
+    };
+    if found.items.is_empty() {
+        return Ok(resolved);
+    }
+    let request = without_data(load_request(&found.items, workflows, &nodes.locked), fallback);
+    let loaded = load_batch(tx, &request).await?;
+    let now = deps.clock.now();
+    let input = PlanInput {
+        items: &found.items,
+        loaded: &loaded,
+        workflows,
+        now,
+        public_url: &deps.public_url,
+        fallback,
+        components: deps.components,
+    };
+    let plan = plan_keys(&input, &mut || deps.ids.next(now));
+    resolved.errors = write_resolved(tx, &plan.keys, &plan.ended, &plan.rows, now).await?;
+    resolved.ended_runs = plan.ended_runs;
+    for (id, concurrency_key) in plan.keys {
+        if let Some(item) = found.items.iter().find(|item| item.id == id) {
+            resolved.keys.push(LimitKey { node: item.node.clone(), concurrency_key });
+        }
+    }
+    Ok(resolved)
+}

@@ -1,0 +1,390 @@
+//! The steps of a record: a node at work on an event, and the nodes that it goes on to within the
+//! transaction.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use components::{Emission, EmissionData, Step as HeldStep, Then};
+use definition::{CompiledNode, NodeKind, ResolveError};
+use domain::execution::{ExecutionResult, ExecutionState, ResultReason};
+use domain::ids::{EventId, ExecutionId};
+use domain::json::check_output;
+use domain::limits::{GO_ON_EXECUTIONS_MAX, RUN_DEPTH_MAX};
+use domain::message::Message;
+use domain::outcome::{Failure, HELD_FULL, NODE_FULL, Outcome, Output};
+use queue::Outgoing;
+use serde_json::{Value, json};
+use store::JsonText;
+use store::builder::{NewEvent, NewExecution, NewHeld, NewItem, NewKey, NodeKey};
+use uuid::Uuid;
+
+use super::environment::{Ancestors, Entry, EntryMarks, MarkScope, PlanEnvironment};
+use super::held_step::check_step;
+use super::message::{cut_message, standing_message};
+use super::record::{Record, Scratch};
+use crate::definitions::Workflow;
+
+/// A node that is about to work on an event.
+pub(super) struct Step<'a> {
+    pub node_id: &'a str,
+    pub event_id: EventId,
+    pub previous_execution_id: Option<ExecutionId>,
+    pub depth: i32,
+    pub data: Arc<Value>,
+    /// The same as it is stored.
+    pub text: JsonText,
+    /// Places of it that were blanked, as they are stored.
+    pub redactions: Option<JsonText>,
+    pub ancestors: Ancestors,
+    pub root: Option<Arc<Value>>,
+    /// The slot that it may take.
+    pub slot: StepSlot,
+}
+
+/// The slot that a step may take, if its execution stays open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum StepSlot {
+    /// That of the claimed item's concurrency key.
+    Claimed,
+    /// One that was kept for it when it was gone on to.
+    Kept,
+    /// None: its node has no limit.
+    None,
+}
+
+/// The result of a record so far, and the steps that are still to be taken.
+pub(super) struct Out<'o, 's> {
+    pub scratch: &'o mut Scratch,
+    pub steps: &'o mut VecDeque<Step<'s>>,
+    pub ids: &'o mut dyn FnMut() -> Uuid,
+}
+
+/// A step whose configuration is resolved.
+struct Work<'s> {
+    step: Step<'s>,
+    node: &'s CompiledNode,
+    workflow: &'s Workflow,
+    execution: NewExecution,
+    configuration: Value,
+}
+
+/// An execution that emits.
+struct Source<'s> {
+    step: Step<'s>,
+    node: &'s CompiledNode,
+    workflow: &'s Workflow,
+    execution_id: ExecutionId,
+    configuration: Arc<Value>,
+}
+
+impl Record<'_> {
+    pub(super) fn take_step<'s>(&self, step: Step<'s>, workflow: &'s Workflow, out: &mut Out<'_, 's>) {
+        if step.slot == StepSlot::Kept {
+            // Taken once more where its execution stays open: one that fails, or ends at once,
+            // leaves it to those that wait.
+            out.scratch.slots.give_back(&(workflow.id, step.node_id.to_owned()));
+        }
+        let mut execution = self.new_execution(&step, workflow, (out.ids)().into());
+        let node = match workflow.compiled.node(step.node_id) {
+            Some(Ok(node)) => node,
+            Some(Err(error)) => {
+                let message = format!("{}: {}", error.field, error.rendered);
+                return finish_failed(out.scratch, execution, message, ResultReason::TemplateError);
+            }
+            None => {
+                execution.result = Some(ExecutionResult::Cancelled);
+                execution.result_reason = Some(ResultReason::NodeRemoved);
+                execution.result_message = standing_message(ResultReason::NodeRemoved);
+                return out.scratch.rows.executions.push(execution);
+            }
+        };
+        let (ancestors, root) = (&step.ancestors, step.root.as_deref());
+        let for_secret_field = self.environment(workflow, ancestors, root, MarkScope::All);
+        let environment = PlanEnvironment {
+            for_secret_field: Some(&for_secret_field),
+            ..self.environment(workflow, ancestors, root, MarkScope::Redacted)
+        };
+        let resolved = match (self.input.components.resolve)(node, &environment, &mut out.scratch.budget) {
+            Ok(resolved) => resolved,
+            // The steps before it took what there was: it gets a budget of its own, by a message.
+            Err(_) if out.scratch.budget.is_used_up() && step.slot != StepSlot::Claimed => {
+                return self.leave_to_a_message(&step, workflow, out);
+            }
+            Err(ResolveError { field, rendered, reason, .. }) => {
+                return finish_failed(out.scratch, execution, format!("{field}: {rendered}"), reason);
+            }
+        };
+        execution.configuration = JsonText::of(&resolved.display);
+        if step.slot != StepSlot::Claimed && !out.scratch.slots.take_bytes(execution.configuration.bytes()) {
+            return self.leave_to_a_message(&step, workflow, out);
+        }
+        for (key, value) in resolved.keys {
+            let (id, node) = ((out.ids)().into(), execution.node.clone());
+            out.scratch.rows.keys.push(NewKey { id, execution_id: execution.id, node, key, value });
+        }
+        if node.kind == NodeKind::Effect {
+            execution.residuals = JsonText::of(&resolved.fields);
+        }
+        let work = Work { step, node, workflow, execution, configuration: resolved.display };
+        match node.kind {
+            NodeKind::Effect => self.start_pending(work, out),
+            NodeKind::Held => self.open(work, out),
+            NodeKind::Pure | NodeKind::Trigger => self.finish_pure(work, out),
+        }
+    }
+
+    /// Commits an item for a step that was gone on to, and a wake for it.
+    fn leave_to_a_message(&self, step: &Step<'_>, workflow: &Workflow, out: &mut Out<'_, '_>) {
+        let key = (workflow.id, step.node_id.to_owned());
+        out.scratch.slots.wait(&key);
+        out.scratch.rows.items.push(self.new_item(step, key, out.ids));
+        let message = Message::Event { event_id: step.event_id };
+        out.scratch.messages.push(Outgoing::now(workflow.organization_id, message));
+    }
+
+    fn new_item(&self, step: &Step<'_>, node: NodeKey, ids: &mut dyn FnMut() -> Uuid) -> NewItem {
+        NewItem {
+            id: ids().into(),
+            node,
+            run_id: self.item.run_id,
+            root_event_id: self.item.root_event_id,
+            event_id: step.event_id,
+        }
+    }
+
+    fn new_execution(&self, step: &Step<'_>, workflow: &Workflow, id: ExecutionId) -> NewExecution {
+        let component = workflow.compiled.stored_node(step.node_id).map(|node| node.uses.name().to_owned());
+        let execution = NewExecution::passed(
+            id,
+            (workflow.id, step.node_id.to_owned()),
+            (self.item.run_id, self.item.root_event_id),
+            step.event_id,
+        );
+        NewExecution {
+            previous_execution_id: step.previous_execution_id,
+            component: component.unwrap_or_else(|| self.item.component.clone()),
+            workflow_version: workflow.version,
+            concurrency_key: self.item.concurrency_key.clone().filter(|_| step.slot == StepSlot::Claimed),
+            ..execution
+        }
+    }
+
+    fn start_pending(&self, work: Work<'_>, out: &mut Out<'_, '_>) {
+        let Work { step, node, workflow, mut execution, .. } = work;
+        execution.state = ExecutionState::Pending;
+        execution.result = None;
+        execution.policy = JsonText::of(&policy(node));
+        self.take_slot(&step, workflow, out);
+        let message = Message::Execution { execution_id: execution.id };
+        out.scratch.messages.push(Outgoing::now(workflow.organization_id, message));
+        out.scratch.rows.executions.push(execution);
+    }
+
+    /// An execution stays open: it takes its slot.
+    fn take_slot(&self, step: &Step<'_>, workflow: &Workflow, out: &mut Out<'_, '_>) {
+        match step.slot {
+            StepSlot::Claimed => out.scratch.slots.take_claimed(self.item),
+            StepSlot::Kept => out.scratch.slots.take_kept(&(workflow.id, step.node_id.to_owned())),
+            StepSlot::None => {}
+        }
+    }
+
+    /// Opens a held execution; one that ends at once is like a pure one.
+    fn open<'s>(&self, mut work: Work<'s>, out: &mut Out<'_, 's>) {
+        let Some(component) = work.node.component_name().and_then(self.input.components.held) else {
+            let failure = not_a_component();
+            return finish_failed(out.scratch, work.execution, failure.message, failure.reason);
+        };
+        let opened = component.open(&work.configuration, self.input.now);
+        let opened = opened.and_then(|step| check_step(component, step, self.input.now));
+        let HeldStep { emissions, facts, then } = match opened {
+            Ok(opened) => opened,
+            Err(failure) => {
+                return finish_failed(out.scratch, work.execution, failure.message, failure.reason);
+            }
+        };
+        if matches!(then, Then::Held { .. }) && self.run.is_held_full {
+            return finish_failed(out.scratch, work.execution, HELD_FULL.to_owned(), ResultReason::Limit);
+        }
+        work.execution.metadata = JsonText::of(&facts);
+        match then {
+            Then::Held { held, wake } => {
+                work.execution.state = ExecutionState::Held;
+                work.execution.result = None;
+                self.take_slot(&work.step, work.workflow, out);
+                let message = Message::Wake { execution_id: work.execution.id };
+                let wait = wake.map(|wake| wake.wait_from(self.input.now));
+                let organization_id = work.workflow.organization_id;
+                let later = wait.and_then(|wait| Outgoing::after(organization_id, message, wait));
+                out.scratch.messages.extend(later);
+                work.execution.held = Some(NewHeld { held: JsonText::of(&held), wake });
+            }
+            Then::Ended(Ok(())) => {}
+            Then::Ended(Err(failure)) => fail(&mut work.execution, failure.message, failure.reason),
+        }
+        let output = |emission: Emission| Output {
+            channel: emission.channel,
+            data: match emission.data {
+                EmissionData::Input => (*work.step.data).clone(),
+            },
+        };
+        let outputs = emissions.into_iter().map(output).collect();
+        self.record(work, outputs, out);
+    }
+
+    fn finish_pure<'s>(&self, work: Work<'s>, out: &mut Out<'_, 's>) {
+        match self.run_pure(work.node, &work.configuration, &work.step.data) {
+            Ok(output) => self.record(work, output.into_iter().collect(), out),
+            Err(failure) => finish_failed(out.scratch, work.execution, failure.message, failure.reason),
+        }
+    }
+
+    /// Records an execution, and goes on with its outputs.
+    fn record<'s>(&self, work: Work<'s>, outputs: Vec<Output>, out: &mut Out<'_, 's>) {
+        let Work { step, node, workflow, execution, configuration } = work;
+        let source =
+            Source { step, node, workflow, execution_id: execution.id, configuration: configuration.into() };
+        out.scratch.rows.executions.push(execution);
+        for output in outputs {
+            self.emit(&source, output, out);
+        }
+    }
+
+    fn emit<'s>(&self, source: &Source<'s>, output: Output, out: &mut Out<'_, 's>) {
+        let Source { step, node, workflow, execution_id, configuration } = source;
+        let event_id = (out.ids)().into();
+        let event_type = format!("{}.{}", node.node.uses.name(), output.channel);
+        let targets: Vec<&str> = workflow.compiled.targets(&node.node.id, output.channel).collect();
+        // Data that is passed on keeps its marks.
+        let (data, text, redactions) = if output.data == *step.data {
+            (Arc::clone(&step.data), step.text.clone(), step.redactions.clone())
+        } else {
+            let text = JsonText::of(&output.data);
+            (Arc::new(output.data), text, None)
+        };
+        out.scratch.rows.events.push(NewEvent {
+            id: event_id,
+            node: (workflow.id, node.node.id.clone()),
+            run_id: self.item.run_id,
+            root_event_id: self.item.root_event_id,
+            channel: output.channel.to_owned(),
+            event_type: event_type.clone(),
+            data: text.clone(),
+            redactions: redactions.clone(),
+            targets: targets.iter().map(|target| (*target).to_owned()).collect(),
+            depth: step.depth + 1,
+            execution_id: *execution_id,
+        });
+        let mut ancestors = step.ancestors.clone();
+        ancestors.made.push(Arc::new(Entry {
+            node_id: node.node.id.clone(),
+            node_name: node.node.name.clone(),
+            event_type,
+            data: Arc::clone(&data),
+            configuration: Some(Arc::clone(configuration)),
+            created_at: self.input.now,
+            // They were read once already, with the event that came in.
+            marks: EntryMarks::read(redactions.as_ref(), &node.node.name).unwrap_or_default(),
+        }));
+        let mut wakes = false;
+        for target in targets {
+            let next = Step {
+                node_id: target,
+                event_id,
+                previous_execution_id: Some(*execution_id),
+                depth: step.depth + 1,
+                data: Arc::clone(&data),
+                text: text.clone(),
+                redactions: redactions.clone(),
+                ancestors: ancestors.clone(),
+                root: step.root.clone(),
+                slot: StepSlot::None,
+            };
+            wakes |= self.route(next, workflow, out);
+        }
+        if wakes {
+            let message = Message::Event { event_id };
+            out.scratch.messages.push(Outgoing::now(workflow.organization_id, message));
+        }
+    }
+
+    /// Goes on with a target, or commits an item for it; true when that item needs a wake.
+    fn route<'s>(&self, mut next: Step<'s>, workflow: &'s Workflow, out: &mut Out<'_, 's>) -> bool {
+        let key: NodeKey = (workflow.id, next.node_id.to_owned());
+        if self.input.loaded.full_nodes.contains(&key) {
+            let execution = self.new_execution(&next, workflow, (out.ids)().into());
+            finish_failed(out.scratch, execution, NODE_FULL.to_owned(), ResultReason::Limit);
+            return false;
+        }
+        let is_room = out.scratch.rows.executions.len() + out.steps.len() < GO_ON_EXECUTIONS_MAX
+            && next.depth < RUN_DEPTH_MAX;
+        let node = workflow.compiled.node(next.node_id);
+        // A node that can't be compiled becomes a failed execution, which needs no slot.
+        let limit = node.and_then(Result::ok).and_then(|node| node.concurrency_max);
+        // A key is made from the event, so an item of a keyed node waits until it was looked at.
+        let is_keyed = limit.is_some() && matches!(node, Some(Ok(node)) if node.concurrency_key.is_some());
+        let is_room = is_room && !is_keyed && out.scratch.slots.take_bytes(next.text.bytes());
+        if is_room && (limit.is_none() || out.scratch.slots.keep(&key)) {
+            next.slot = if limit.is_some() { StepSlot::Kept } else { StepSlot::None };
+            out.steps.push_back(next);
+            return false;
+        }
+        out.scratch.rows.items.push(self.new_item(&next, key.clone(), out.ids));
+        // Behind a limit whose lock is held, the freeing of the slot sends the wake.
+        let needs_wake = limit.is_none() || is_keyed || !out.scratch.slots.is_locked(&key);
+        out.scratch.slots.wait(&key);
+        needs_wake
+    }
+
+    /// Runs a pure component and settles whether its output can be kept.
+    fn run_pure(
+        &self,
+        node: &CompiledNode,
+        configuration: &Value,
+        input: &Value,
+    ) -> Result<Option<Output>, Failure> {
+        let Some(component) = node.component_name().and_then(self.input.components.pure) else {
+            return Err(not_a_component());
+        };
+        match component.run(configuration, input) {
+            Outcome::Passed(None) => Ok(None),
+            Outcome::Passed(Some(output)) => match check_output(output.data) {
+                Ok(data) => Ok(Some(Output { channel: output.channel, data })),
+                Err(error) => Err(Failure::new(
+                    ResultReason::Limit,
+                    "output",
+                    format!("the output can't be stored: {error}"),
+                )),
+            },
+            Outcome::Failed(failure) => Err(failure),
+        }
+    }
+}
+
+fn not_a_component() -> Failure {
+    Failure::new(ResultReason::ComponentError, "not_a_component", "a trigger can't be run as a step")
+}
+
+fn fail(execution: &mut NewExecution, message: String, reason: ResultReason) {
+    execution.state = ExecutionState::Finished;
+    execution.result = Some(ExecutionResult::Failed);
+    execution.result_reason = Some(reason);
+    execution.result_message = Some(cut_message(message));
+}
+
+fn finish_failed(scratch: &mut Scratch, mut execution: NewExecution, message: String, reason: ResultReason) {
+    fail(&mut execution, message, reason);
+    scratch.rows.executions.push(execution);
+}
+
+/// The part of the node, beside its configuration, that the executor needs.
+fn policy(node: &CompiledNode) -> Value {
+    let mut policy = serde_json::Map::new();
+    if let Some(retry) = &node.node.retry {
+        policy.insert("retry".to_owned(), json!(retry));
+    }
+    if !node.node.redact.is_empty() {
+        policy.insert("redact".to_owned(), json!(node.node.redact));
+    }
+    Value::Object(policy)
+}

@@ -1,0 +1,516 @@
+//! The plan of wakes: from held executions that were locked and read to what becomes of them.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use components::{Emission, EmissionData, HeldCall, Step, Then, Woken};
+use domain::execution::{ExecutionResult, ResultReason};
+use domain::held::WakeCause;
+use domain::ids::{EventId, ExecutionId, WorkflowId};
+use domain::message::Message;
+use domain::outcome::{Failure, NODE_FULL};
+use domain::run::RunStop;
+use jiff::Timestamp;
+use queue::Outgoing;
+use serde_json::json;
+use store::builder::{NewEvent, NewExecution, NewItem, NodeKey, RecordedWake, WokenExecution, WriteBatch};
+use uuid::Uuid;
+
+use super::held_step::check_step;
+use super::message::{cut_message, standing_message};
+use super::{Fallback, UNREADABLE};
+use crate::ComponentSet;
+use crate::definitions::Workflow;
+
+/// The input of a plan of wakes.
+pub struct WakeInput<'a> {
+    /// The executions, each locked.
+    pub executions: &'a [WokenExecution],
+    /// Their workflows.
+    pub workflows: &'a HashMap<WorkflowId, Arc<Workflow>>,
+    /// Nodes with as many waiting items as are allowed.
+    pub full_nodes: &'a [NodeKey],
+    /// Now.
+    pub now: Timestamp,
+    /// The end of executions that can't be woken.
+    pub fallback: Fallback,
+    /// Components.
+    pub components: ComponentSet,
+}
+
+/// The plan for woken executions.
+#[derive(Default)]
+pub struct WakePlan {
+    /// Those that changed.
+    pub wakes: Vec<RecordedWake>,
+    /// Their emissions.
+    pub rows: WriteBatch,
+    /// Messages to send once that is committed.
+    pub messages: Vec<Outgoing>,
+}
+
+/// Plans wakes. `ids` makes the ids of new rows. An execution of which nothing is due stays as it
+/// is; a message for its time is sent, if that is near.
+#[must_use]
+pub fn plan_wakes(input: &WakeInput<'_>, ids: &mut dyn FnMut() -> Uuid) -> WakePlan {
+    let mut plan = WakePlan::default();
+    for execution in input.executions {
+        match step_of(input, execution) {
+            Some(due) => take(input, execution, due, &mut plan, ids),
+            None => plan.messages.extend(later(execution, execution.millis_left)),
+        }
+    }
+    let mut versions: Vec<_> =
+        input.workflows.values().map(|workflow| (workflow.id, workflow.version)).collect();
+    versions.sort_unstable();
+    plan.rows.versions = versions;
+    plan
+}
+
+/// A wake for the time of an execution; None where that is far away, and the sweeper sends it.
+fn later(execution: &WokenExecution, millis: Option<i64>) -> Option<Outgoing> {
+    let wait = Duration::from_millis(u64::try_from(millis?).unwrap_or(0));
+    Outgoing::after(execution.organization_id, Message::Wake { execution_id: execution.id }, wait)
+}
+
+/// A step that is due.
+struct Due {
+    step: Step,
+    /// The actor that ended it, if one did.
+    cancelled_by: Option<String>,
+}
+
+/// The step that is due; None: nothing is.
+fn step_of(input: &WakeInput<'_>, execution: &WokenExecution) -> Option<Due> {
+    if let Some((failure, cancelled_by)) = ending_of(input, execution) {
+        return Some(Due { step: ended(failure), cancelled_by });
+    }
+    if !execution.is_time && execution.calls.is_empty() {
+        return None;
+    }
+    // A bug that one execution brings to light must not take the others along.
+    let step = catch_unwind(AssertUnwindSafe(|| component_step(input, execution))).unwrap_or_else(|_| {
+        let message = "waking this execution failed inside sealflow; please report it";
+        ended(Failure::new(ResultReason::Crashed, "panic", message))
+    });
+    Some(Due { step, cancelled_by: None })
+}
+
+fn ended(failure: Failure) -> Step {
+    Step { emissions: Vec::new(), facts: json!({}), then: Then::Ended(Err(failure)) }
+}
+
+/// The end of an execution whatever its component would say, and the actor behind it.
+fn ending_of(input: &WakeInput<'_>, execution: &WokenExecution) -> Option<(Failure, Option<String>)> {
+    let end = |reason: ResultReason, message: &str| Failure::new(reason, reason.as_str(), message);
+    if let Some(stop) = execution.stop {
+        let failure = match stop {
+            RunStop::RunLimit => end(ResultReason::RunLimit, "the run is past its limit"),
+            RunStop::Timeout => end(
+                ResultReason::Cancelled,
+                "the run took longer than its time-out, while this execution was held",
+            ),
+            RunStop::Cancelled | RunStop::Owner => {
+                end(ResultReason::Cancelled, "the run was cancelled while this execution was held")
+            }
+        };
+        return Some((failure, execution.stopped_by.clone()));
+    }
+    if execution.is_organization_deleted {
+        return Some((end(ResultReason::Cancelled, "the organization was deleted"), None));
+    }
+    if execution.is_node_removed {
+        let message = standing_message(ResultReason::NodeRemoved).unwrap_or_default();
+        return Some((end(ResultReason::NodeRemoved, &message), None));
+    }
+    let cancelled = execution.causes.iter().find(|cause| cause.cause == WakeCause::Cancelled);
+    if let Some(cause) = cancelled {
+        let failure = end(ResultReason::Cancelled, "the execution was cancelled while it was held");
+        return Some((failure, cause.caused_by.clone()));
+    }
+    match input.fallback {
+        Fallback::None => None,
+        Fallback::Crashed => {
+            let message = "waking this execution ended the process several times; it was given up";
+            Some((end(ResultReason::Crashed, message), None))
+        }
+        Fallback::Refused => {
+            let message = "the database refused what this execution came to";
+            Some((end(ResultReason::Limit, message), None))
+        }
+    }
+}
+
+fn component_step(input: &WakeInput<'_>, execution: &WokenExecution) -> Step {
+    let Some(component) = (input.components.held)(&execution.component) else {
+        let message = format!("this version of sealflow has no held component named {}", execution.component);
+        return ended(Failure::new(ResultReason::ComponentError, "not_a_component", message));
+    };
+    let calls: Vec<HeldCall> = execution
+        .calls
+        .iter()
+        .map(|call| HeldCall {
+            call: call.call,
+            called_by: call.called_by.clone(),
+            called_at: call.called_at,
+        })
+        .collect();
+    let woken = Woken { now: input.now, is_time: execution.is_time, calls: &calls };
+    check_step(component, component.wake(&execution.held, &woken), input.now).unwrap_or_else(ended)
+}
+
+fn take(
+    input: &WakeInput<'_>,
+    execution: &WokenExecution,
+    due: Due,
+    plan: &mut WakePlan,
+    ids: &mut dyn FnMut() -> Uuid,
+) {
+    let workflow = input.workflows.get(&execution.node.0);
+    let (step, workflow) = match workflow {
+        // A step without emissions is not routed, so it needs no definition.
+        None if !due.step.emissions.is_empty() => {
+            (ended(Failure::new(ResultReason::TemplateError, "unreadable", UNREADABLE)), None)
+        }
+        workflow => (due.step, workflow),
+    };
+    let items = plan.rows.items.len();
+    if let Some(workflow) = workflow {
+        for emission in &step.emissions {
+            emit(input, execution, workflow, emission, plan, ids);
+        }
+    }
+    let (result, reason, message, held, wake) = match step.then {
+        Then::Held { held, wake } => (None, None, None, Some(held), wake),
+        Then::Ended(Ok(())) => (Some(ExecutionResult::Passed), None, None, None, None),
+        Then::Ended(Err(failure)) => {
+            let reason = failure.reason;
+            (Some(reason.result()), Some(reason), Some(cut_message(failure.message)), None, None)
+        }
+    };
+    if result.is_some() && plan.rows.items.len() == items {
+        plan.rows.ended_runs.push(execution.run_id);
+    }
+    if let Some(wake) = wake {
+        let millis = i64::try_from(wake.wait_from(input.now).as_millis()).ok();
+        plan.messages.extend(later(execution, millis));
+    }
+    plan.wakes.push(RecordedWake {
+        execution_id: execution.id,
+        result,
+        reason,
+        message,
+        facts: step.facts,
+        held,
+        wake,
+        cancelled_by: due.cancelled_by,
+        frees_slot: result.is_some() && execution.is_limited,
+        cause_ids: execution.causes.iter().map(|cause| cause.id).collect(),
+        call_ids: execution.calls.iter().map(|call| call.id).collect(),
+    });
+}
+
+/// An emission as an event with its items, for which the builder is woken.
+fn emit(
+    input: &WakeInput<'_>,
+    execution: &WokenExecution,
+    workflow: &Workflow,
+    emission: &Emission,
+    plan: &mut WakePlan,
+    ids: &mut dyn FnMut() -> Uuid,
+) {
+    let event_id = ids().into();
+    let (data, redactions) = match emission.data {
+        EmissionData::Input => (execution.data.clone(), execution.redactions.clone()),
+    };
+    let targets: Vec<String> =
+        workflow.compiled.targets(&execution.node.1, emission.channel).map(str::to_owned).collect();
+    let mut waits = false;
+    for target in &targets {
+        let node: NodeKey = (workflow.id, target.clone());
+        if input.full_nodes.contains(&node) {
+            plan.rows.executions.push(refused(execution, workflow, node, event_id, ids().into()));
+            continue;
+        }
+        waits = true;
+        plan.rows.items.push(NewItem {
+            id: ids().into(),
+            node,
+            run_id: execution.run_id,
+            root_event_id: execution.root_event_id,
+            event_id,
+        });
+    }
+    plan.rows.events.push(NewEvent {
+        id: event_id,
+        node: execution.node.clone(),
+        run_id: execution.run_id,
+        root_event_id: execution.root_event_id,
+        channel: emission.channel.to_owned(),
+        event_type: format!("{}.{}", execution.component, emission.channel),
+        data,
+        redactions,
+        targets,
+        depth: execution.depth + 1,
+        execution_id: execution.id,
+    });
+    if waits {
+        plan.messages.push(Outgoing::now(execution.organization_id, Message::Event { event_id }));
+    }
+}
+
+/// A failed execution in the place of an item for which a node has no room.
+fn refused(
+    execution: &WokenExecution,
+    workflow: &Workflow,
+    node: NodeKey,
+    event_id: EventId,
+    id: ExecutionId,
+) -> NewExecution {
+    let stored = workflow.compiled.stored_node(&node.1);
+    let component = stored.map(|node| node.uses.name().to_owned()).unwrap_or_default();
+    NewExecution {
+        previous_execution_id: Some(execution.id),
+        result: Some(ExecutionResult::Failed),
+        result_reason: Some(ResultReason::Limit),
+        result_message: Some(NODE_FULL.to_owned()),
+        component,
+        workflow_version: workflow.version,
+        ..NewExecution::passed(id, node, (execution.run_id, execution.root_event_id), event_id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use components::held;
+    use domain::held::Call;
+    use domain::ids::{CallId, CauseId, OrganizationId, RunId};
+    use domain::run::RunStop;
+    use store::JsonText;
+    use store::builder::{StoredCall, StoredCause};
+
+    use super::*;
+    use crate::definitions::Definitions;
+
+    const NOW: &str = "2026-11-25T12:00:00Z";
+
+    fn execution() -> WokenExecution {
+        WokenExecution {
+            id: ExecutionId::from_u128(1),
+            node: (WorkflowId::from_u128(2), "wait".to_owned()),
+            run_id: RunId::from_u128(3),
+            root_event_id: EventId::from_u128(3),
+            component: "wait".to_owned(),
+            held: json!({ "since": NOW, "until": NOW }),
+            crashes: 0,
+            is_limited: false,
+            is_time: true,
+            millis_left: None,
+            stop: None,
+            stopped_by: None,
+            organization_id: OrganizationId::from_u128(4),
+            is_organization_deleted: false,
+            is_node_removed: false,
+            workflow_version: 1,
+            depth: 1,
+            data: JsonText::of(&json!({ "a": 1 })),
+            redactions: None,
+            causes: Vec::new(),
+            calls: Vec::new(),
+        }
+    }
+
+    fn cancelled() -> StoredCause {
+        StoredCause {
+            id: CauseId::from_u128(5),
+            cause: WakeCause::Cancelled,
+            caused_by: Some("token:anna".into()),
+        }
+    }
+
+    fn workflow() -> Arc<Workflow> {
+        let stored = store::builder::StoredDefinition {
+            workflow_id: WorkflowId::from_u128(2),
+            organization_id: OrganizationId::from_u128(4),
+            version: 1,
+            name: "w".into(),
+            description: String::new(),
+            nodes: json!([
+                { "id": "wait", "name": "Wait", "component": "wait", "configuration": { "for": 1 } },
+                { "id": "end", "name": "End", "component": "noop" },
+            ]),
+            edges: json!([{ "from": "wait", "to": "end" }]),
+        };
+        Definitions::default().insert(stored).unwrap()
+    }
+
+    fn planned(
+        execution: &WokenExecution,
+        fallback: Fallback,
+        components: ComponentSet,
+        full: &[NodeKey],
+    ) -> WakePlan {
+        let workflows = HashMap::from([(WorkflowId::from_u128(2), workflow())]);
+        let input = WakeInput {
+            executions: std::slice::from_ref(execution),
+            workflows: &workflows,
+            full_nodes: full,
+            now: NOW.parse().unwrap(),
+            fallback,
+            components,
+        };
+        let mut next = 100;
+        plan_wakes(&input, &mut || {
+            next += 1;
+            Uuid::from_u128(next)
+        })
+    }
+
+    /// Result, reason, and the actor that ended it.
+    fn end(
+        execution: &WokenExecution,
+        fallback: Fallback,
+    ) -> (Option<ExecutionResult>, Option<ResultReason>, Option<String>) {
+        let mut plan = planned(execution, fallback, ComponentSet::default(), &[]);
+        let wake = plan.wakes.pop().expect("something is due");
+        (wake.result, wake.reason, wake.cancelled_by)
+    }
+
+    #[test]
+    fn what_ends_an_execution_comes_before_its_component_and_in_this_order() {
+        let failed = |reason| (Some(ExecutionResult::Failed), Some(reason), None);
+        let by = |reason, by: Option<&str>| {
+            (Some(ExecutionResult::Cancelled), Some(reason), by.map(str::to_owned))
+        };
+        let mut all = WokenExecution {
+            stop: Some(RunStop::RunLimit),
+            stopped_by: Some("function:builder".into()),
+            is_organization_deleted: true,
+            is_node_removed: true,
+            causes: vec![cancelled()],
+            ..execution()
+        };
+        let (result, reason, _) = end(&all, Fallback::Crashed);
+        assert_eq!((result, reason), (Some(ExecutionResult::Failed), Some(ResultReason::RunLimit)));
+        for stop in [RunStop::Timeout, RunStop::Cancelled, RunStop::Owner] {
+            all.stop = Some(stop);
+            assert_eq!(
+                end(&all, Fallback::Crashed),
+                by(ResultReason::Cancelled, Some("function:builder")),
+                "{stop}"
+            );
+        }
+        all.stop = None;
+        assert_eq!(end(&all, Fallback::Crashed), by(ResultReason::Cancelled, None), "its organization");
+        all.is_organization_deleted = false;
+        assert_eq!(end(&all, Fallback::Crashed), by(ResultReason::NodeRemoved, None));
+        all.is_node_removed = false;
+        assert_eq!(end(&all, Fallback::Crashed), by(ResultReason::Cancelled, Some("token:anna")));
+        all.causes.clear();
+        assert_eq!(end(&all, Fallback::Crashed), failed(ResultReason::Crashed));
+        assert_eq!(end(&all, Fallback::Refused), failed(ResultReason::Limit));
+        assert_eq!(end(&all, Fallback::None), (Some(ExecutionResult::Passed), None, None));
+        all.component = "approval".to_owned();
+        assert_eq!(end(&all, Fallback::None), failed(ResultReason::ComponentError), "no such component");
+    }
+
+    #[test]
+    fn where_nothing_is_due_a_near_time_is_sent_for_and_a_far_one_is_the_sweepers_i8() {
+        let check = |millis_left: Option<i64>, expected: Option<u16>| {
+            let waiting = WokenExecution { is_time: false, millis_left, ..execution() };
+            let plan = planned(&waiting, Fallback::None, ComponentSet::default(), &[]);
+            assert_eq!(plan.wakes.len(), 0);
+            let delays: Vec<u16> = plan.messages.iter().map(|message| message.delay_seconds).collect();
+            assert_eq!(delays, expected.into_iter().collect::<Vec<_>>(), "{millis_left:?}");
+        };
+        check(Some(1_500), Some(2));
+        check(Some(900_000), Some(900));
+        check(Some(900_001), None);
+        check(None, None);
+    }
+
+    #[test]
+    fn an_output_goes_to_its_targets_with_its_data_and_ends_no_run_i3() {
+        let marked =
+            WokenExecution { redactions: Some(JsonText::of(&json!({ "redacted": ["/a"] }))), ..execution() };
+        let plan = planned(&marked, Fallback::None, ComponentSet::default(), &[]);
+        let [event] = plan.rows.events.as_slice() else { panic!("one event") };
+        assert_eq!((event.targets.as_slice(), event.depth), (["end".to_owned()].as_slice(), 2));
+        assert_eq!(event.redactions.as_ref().unwrap().read().unwrap(), json!({ "redacted": ["/a"] }));
+        assert_eq!((plan.rows.items.len(), plan.rows.ended_runs.len(), plan.messages.len()), (1, 0, 1));
+        let full = [(WorkflowId::from_u128(2), "end".to_owned())];
+        let plan = planned(&marked, Fallback::None, ComponentSet::default(), &full);
+        let [refused] = plan.rows.executions.as_slice() else { panic!("one execution") };
+        assert_eq!((refused.node.1.as_str(), refused.result_reason), ("end", Some(ResultReason::Limit)));
+        assert_eq!(
+            (plan.rows.items.len(), plan.rows.ended_runs.len(), plan.messages.len()),
+            (0, 1, 0),
+            "I10"
+        );
+    }
+
+    /// It stays open until it is called.
+    struct Patient;
+
+    impl components::Component for Patient {
+        fn name(&self) -> &'static str {
+            "patient"
+        }
+
+        fn channels(&self) -> &'static [&'static str] {
+            &["default"]
+        }
+
+        fn check(&self, _configuration: &serde_json::Value) -> Vec<components::Problem> {
+            Vec::new()
+        }
+    }
+
+    impl components::Held for Patient {
+        fn open(&self, _configuration: &serde_json::Value, _now: Timestamp) -> Result<Step, Failure> {
+            unreachable!("it is open")
+        }
+
+        fn wake(&self, held: &serde_json::Value, woken: &Woken<'_>) -> Step {
+            let wake =
+                woken.calls.is_empty().then_some(domain::held::WakeTime::After(Duration::from_secs(60)));
+            let looks = held["looks"].as_i64().unwrap_or(0) + 1;
+            let then = Then::Held { held: json!({ "looks": looks }), wake };
+            Step {
+                emissions: vec![Emission { channel: "default", data: EmissionData::Input }],
+                facts: json!({}),
+                then,
+            }
+        }
+    }
+
+    #[test]
+    fn one_that_stays_open_emits_is_woken_again_and_ends_no_run() {
+        fn patient(_name: &str) -> Option<&'static dyn components::Held> {
+            Some(&Patient)
+        }
+        let components = ComponentSet { held: patient, ..ComponentSet::default() };
+        let plan = planned(&execution(), Fallback::None, components, &[]);
+        let [wake] = plan.wakes.as_slice() else { panic!("one wake") };
+        assert_eq!((wake.result, wake.held.as_ref()), (None, Some(&json!({ "looks": 1 }))));
+        assert_eq!((plan.rows.events.len(), plan.rows.items.len(), plan.rows.ended_runs.len()), (1, 1, 0));
+        let mut delays: Vec<u16> = plan.messages.iter().map(|message| message.delay_seconds).collect();
+        delays.sort_unstable();
+        assert_eq!(delays, [0, 60], "the event's and its own");
+        let call = StoredCall {
+            id: CallId::from_u128(6),
+            call: Call::Release,
+            called_by: "token:anna".into(),
+            called_at: NOW.parse().unwrap(),
+        };
+        let called = WokenExecution { calls: vec![call], is_time: false, ..execution() };
+        let plan = planned(&called, Fallback::None, components, &[]);
+        assert_eq!(
+            (plan.wakes[0].wake, plan.wakes[0].call_ids.as_slice()),
+            (None, [CallId::from_u128(6)].as_slice())
+        );
+        assert!(held("patient").is_none(), "a component of the test alone");
+    }
+}

@@ -1,0 +1,8 @@
+//! The difference between a workflow's rows and a definition, as the rows that an apply writes.
+//!
+//! Pure: it does no I/O, reads no clock and makes no id. The API plans with it, and so do tests,
+//! which write most of these rows.
+
+mod plan;
+
+pub use plan::{Current, CurrentWebhook, Plan, Wanted, WebhookWanted, plan};

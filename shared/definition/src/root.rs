@@ -1,0 +1,124 @@
+//! From the data of a trigger's event to the root event that is stored, whatever trigger it is.
+
+use std::collections::HashMap;
+
+use domain::definition::{DEFAULT_CHANNEL, Definition, Edge, Node};
+use domain::root::PlannedRoot;
+use domain::routing::targets;
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::compile::{CompiledNode, NodeError, compile_node};
+use crate::resolve::{resolve_deduplication_key, resolve_run_name};
+use crate::root_environment::RootEnvironment;
+
+/// A root event before it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RootPlan {
+    /// The part that is stored.
+    pub root: PlannedRoot,
+    /// The key by which the event is known again, by a template of the trigger.
+    pub deduplication_key: Option<String>,
+    /// The fields of templates that came to nothing. None of them refuses an event: its run has no
+    /// name, or it is known by no key.
+    pub failed: Vec<String>,
+}
+
+/// Plans the root event of a trigger. `edges` are those of its definition.
+#[must_use]
+pub fn plan_root(
+    node: &Node,
+    compiled: Result<&CompiledNode, &NodeError>,
+    edges: &[Edge],
+    data: &Value,
+    now: Timestamp,
+) -> RootPlan {
+    let mut root = PlannedRoot {
+        channel: DEFAULT_CHANNEL,
+        event_type: node.uses.name().to_owned(),
+        run_name: None,
+        targets: targets(edges, &node.id, DEFAULT_CHANNEL).map(str::to_owned).collect(),
+    };
+    let compiled = match compiled {
+        Ok(compiled) => compiled,
+        Err(error) => return RootPlan { root, deduplication_key: None, failed: vec![error.field.clone()] },
+    };
+    let environment = RootEnvironment { data, event_type: node.uses.name(), created_at: now };
+    let mut failed = Vec::new();
+    root.run_name = resolve_run_name(compiled, &environment)
+        .and_then(|name| name.map_err(|error| failed.push(error.field)).ok());
+    let deduplication_key = resolve_deduplication_key(compiled, &environment)
+        .map_err(|error| failed.push(error.field))
+        .ok()
+        .flatten();
+    RootPlan { root, deduplication_key, failed }
+}
+
+/// Compiles a trigger alone: its templates mention no other node.
+///
+/// # Errors
+/// [`NodeError`] as in [`crate::compile()`].
+pub fn compile_trigger(node: &Node) -> Result<CompiledNode, NodeError> {
+    let alone = Definition {
+        name: String::new(),
+        description: String::new(),
+        timeout_seconds: None,
+        nodes: Vec::new(),
+        edges: Vec::new(),
+    };
+    compile_node(node, &alone, &HashMap::new())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn planned(node: Value, data: &Value) -> RootPlan {
+        let node: Node = serde_json::from_value(node).unwrap();
+        let edge =
+            |channel: &str, to: &str| Edge { from: "a".into(), channel: channel.into(), to: to.into() };
+        let edges = [edge("default", "b"), edge("other", "c"), edge("default", "d")];
+        plan_root(&node, compile_trigger(&node).as_ref(), &edges, data, Timestamp::UNIX_EPOCH)
+    }
+
+    #[test]
+    fn a_root_event_has_the_type_of_its_trigger_and_goes_where_its_edges_lead() {
+        for trigger in ["start", "webhook"] {
+            let plan = planned(json!({ "id": "a", "name": "A", "trigger": trigger }), &json!({}));
+            assert_eq!((plan.root.event_type.as_str(), plan.root.channel), (trigger, "default"));
+            assert_eq!(plan.root.targets, ["b", "d"]);
+            assert_eq!(plan.failed, [""; 0]);
+        }
+    }
+
+    #[test]
+    fn a_name_that_fails_leaves_the_run_without_one() {
+        let named = |run_name: &str| {
+            let node = json!({ "id": "a", "name": "A", "trigger": "start", "run_name": run_name });
+            let plan = planned(node, &json!({ "who": "Ada" }));
+            (plan.root.run_name, plan.failed)
+        };
+        let failed = || (None, vec!["run_name".to_owned()]);
+        assert_eq!(named("plain"), (Some("plain".into()), vec![]));
+        assert_eq!(named("for {{ root().data.who }}"), (Some("for Ada".into()), vec![]));
+        assert_eq!(named("{{ root().data.who.x.y }}"), failed());
+        assert_eq!(named("{{ previous() }}"), failed());
+        assert_eq!(named("{{"), failed());
+    }
+
+    #[test]
+    fn a_key_that_fails_leaves_the_event_known_by_none() {
+        let key = |template: &str| {
+            let configuration = json!({ "authentication": "none", "deduplication_key": template });
+            let node =
+                json!({ "id": "a", "name": "A", "trigger": "webhook", "configuration": configuration });
+            let plan = planned(node, &json!({ "body": { "id": 7 } }));
+            (plan.deduplication_key, plan.failed.len())
+        };
+        assert_eq!(key("{{ root().data.body.id }}"), (Some("7".into()), 0));
+        assert_eq!(key("{{ root().data.body.other }}"), (None, 0));
+        assert_eq!(key("{{ root().data.body }}"), (None, 1));
+    }
+}

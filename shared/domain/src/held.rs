@@ -1,0 +1,65 @@
+//! Held executions: what wakes one.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::words::words;
+
+words! {
+    /// A cause for which a held execution is woken: `workflow_execution_wakes.cause`.
+    pub enum WakeCause {
+        /// Its run is to end.
+        Stopped = "stopped",
+        /// Somebody cancelled it.
+        Cancelled = "cancelled",
+        /// Its node was removed.
+        NodeRemoved = "node_removed",
+    }
+}
+
+words! {
+    /// A call that people make of a held execution: `workflow_execution_calls.call`.
+    pub enum Call {
+        /// It is to go on now.
+        Release = "release",
+    }
+}
+
+/// A time at which a held execution is to be woken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WakeTime {
+    /// That long after the step was recorded, by the database's clock.
+    After(Duration),
+    /// At that time.
+    At(Timestamp),
+}
+
+impl WakeTime {
+    /// The time, where it is one.
+    #[must_use]
+    pub fn at(self) -> Option<Timestamp> {
+        match self {
+            Self::At(at) => Some(at),
+            Self::After(_) => None,
+        }
+    }
+
+    /// Seconds from the recording of the step, where it is a while.
+    #[must_use]
+    pub fn after_seconds(self) -> Option<f64> {
+        match self {
+            Self::After(wait) => Some(wait.as_secs_f64()),
+            Self::At(_) => None,
+        }
+    }
+
+    /// The time from `now` until then; nothing where it is past.
+    #[must_use]
+    pub fn wait_from(self, now: Timestamp) -> Duration {
+        match self {
+            Self::After(wait) => wait,
+            Self::At(at) => Duration::try_from(at.duration_since(now)).unwrap_or_default(),
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! The rows of a node that an apply writes.
+
+use serde_json::Value;
+
+use crate::definition::NodeType;
+use crate::ids::WebhookId;
+
+/// A row of `workflow_nodes`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NodeWrite {
+    /// Chosen by the author.
+    pub node_id: String,
+    /// The name that people see.
+    pub name: String,
+    /// The type of the node.
+    pub node_type: NodeType,
+    /// `{"component": "http"}`
+    pub reference: Value,
+    /// The template as the author wrote it.
+    pub configuration: Value,
+    /// Executions that may be active at once; None: no limit.
+    pub concurrency_max: Option<i32>,
+    /// Template of the key whose every value has that limit for itself.
+    pub concurrency_key: Option<String>,
+    /// The place at which the console draws it.
+    pub position: Option<Value>,
+    /// Its webhook, for webhook triggers.
+    pub webhook_id: Option<WebhookId>,
+}
+
+/// A row of `workflow_node_secret_refs`; its version is the one that the apply makes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SecretRefWrite {
+    /// The node.
+    pub node_id: String,
+    /// `secrets.name`
+    pub secret_name: String,
+    /// The key in it.
+    pub secret_key: String,
+    /// JSON pointer of the field that refers to it.
+    pub field: String,
+}

@@ -1,0 +1,99 @@
+use domain::execution::ExecutionState;
+use domain::function::Actor;
+use domain::held::Call;
+use domain::ids::{CallId, ExecutionId, OrganizationId};
+use tokio_postgres::types::Type;
+
+use crate::types::{column, word};
+use crate::{HeldWake, Store, StoreError, Tx};
+
+/// A call that somebody makes of a held execution.
+#[derive(Clone, Debug)]
+pub struct ExecutionCall {
+    /// `workflow_execution_calls.id`
+    pub id: CallId,
+    /// The tenant.
+    pub organization_id: OrganizationId,
+    /// `workflow_node_executions.id`
+    pub execution_id: ExecutionId,
+    /// The call.
+    pub call: Call,
+    /// The actor that makes it.
+    pub called_by: Actor,
+}
+
+/// The result of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallOutcome {
+    /// It is committed, or was before: the caller sends the wake.
+    Made(HeldWake),
+    /// The execution is not held: it stands so.
+    NotHeld(ExecutionState),
+    /// The execution is held, and is to end: it was cancelled, its run stopped, or its node
+    /// removed.
+    Ending,
+}
+
+/// Makes a call of a held execution, by the database's clock. The execution's row is locked before
+/// its state is read: a call that is made is read by the wake that ends it, or comes too late and
+/// is told so. The same call of the same actor is made once until it is handled.
+///
+/// # Errors
+/// [`StoreError::NotFound`] when there is no such execution in the organization.
+pub async fn call_execution(store: &Store, call: &ExecutionCall) -> Result<CallOutcome, StoreError> {
+    store.run_tx("call_execution", |tx| call_in(tx, call)).await
+}
+
+async fn call_in(tx: Tx, call: &ExecutionCall) -> Result<CallOutcome, StoreError> {
+    let (word_of_call, called_by) = (call.call.as_str(), call.called_by.to_string());
+    let (locked, state, _) = futures_util::try_join!(
+        tx.query_with(
+            "/* call_execution: lock */
+             SELECT x.id FROM workflow_node_executions x JOIN workflows w ON w.id = x.workflow_id
+             WHERE w.organization_id = $1::uuid AND x.id = $2::uuid FOR SHARE OF x",
+            [(&call.organization_id, Type::UUID), (&call.execution_id, Type::UUID)],
+        ),
+        tx.query_with(
+            "/* call_execution: read */
+             SELECT x.state, run.stop IS NOT NULL OR n.deleted_at IS NOT NULL OR coalesce(x.node_generation, n.generation) <> n.generation
+                 OR (SELECT true FROM workflow_execution_wakes c
+                     WHERE c.workflow_id = x.workflow_id AND c.execution_id = x.id AND coalesce(c.handled_at, 'infinity') = 'infinity'
+                     LIMIT 1) IS NOT NULL AS is_ending
+             FROM workflow_node_executions x
+             JOIN workflows w ON w.id = x.workflow_id
+             JOIN workflow_runs run ON run.id = x.run_id
+             JOIN workflow_nodes n ON n.workflow_id = x.workflow_id AND n.node_id = x.node_id
+             WHERE w.organization_id = $1::uuid AND x.id = $2::uuid",
+            [(&call.organization_id, Type::UUID), (&call.execution_id, Type::UUID)],
+        ),
+        tx.query_with(
+            "/* call_execution */
+             INSERT INTO workflow_execution_calls (id, workflow_id, execution_id, call, called_by)
+             SELECT $1::uuid, x.workflow_id, x.id, $4::text, $5::text
+             FROM workflow_node_executions x JOIN workflows w ON w.id = x.workflow_id
+             WHERE w.organization_id = $2::uuid AND x.id = $3::uuid AND coalesce(x.state, '') = 'held'
+               AND (SELECT true FROM workflow_execution_calls c
+                    WHERE c.workflow_id = x.workflow_id AND c.execution_id = x.id AND c.call = $4 AND c.called_by = $5
+                      AND coalesce(c.handled_at, 'infinity') = 'infinity' LIMIT 1) IS NULL",
+            [
+                (&call.id, Type::UUID),
+                (&call.organization_id, Type::UUID),
+                (&call.execution_id, Type::UUID),
+                (&word_of_call, Type::TEXT),
+                (&called_by, Type::TEXT),
+            ],
+        ),
+    )?;
+    if locked.is_empty() {
+        return Err(StoreError::NotFound);
+    }
+    let row = state.first().ok_or(StoreError::NotFound)?;
+    Ok(match word(row, "state")? {
+        ExecutionState::Held if column(row, "is_ending")? => CallOutcome::Ending,
+        ExecutionState::Held => CallOutcome::Made(HeldWake {
+            execution_id: call.execution_id,
+            organization_id: call.organization_id,
+        }),
+        state => CallOutcome::NotHeld(state),
+    })
+}

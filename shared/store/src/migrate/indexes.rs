@@ -1,0 +1,47 @@
+//! Indexes over tables that are large, built between two migrations while functions go on.
+
+use tokio_postgres::Client;
+use tokio_postgres::types::Type;
+
+use super::{LockTries, run_script};
+use crate::StoreError;
+
+/// The migration after which the indexes over held executions are built.
+pub(super) const HELD_BEGIN: i32 = 22;
+
+/// Builds the indexes over held executions.
+///
+/// # Errors
+/// [`StoreError::Setup`] when somebody holds a lock for long, [`StoreError::Unavailable`] when the
+/// database can't be reached.
+pub(super) async fn build_indexes_of_held(client: &Client) -> Result<(), StoreError> {
+    let create = "CREATE INDEX CONCURRENTLY IF NOT EXISTS workflow_node_executions_wakes ON workflow_node_executions (coalesce(wake_at, 'infinity'))
+         WHERE state = 'held'";
+    build_index(client, "workflow_node_executions_wakes", create).await?;
+    let create = "CREATE INDEX CONCURRENTLY IF NOT EXISTS workflow_node_executions_held ON workflow_node_executions (workflow_id, node_id)
+         WHERE state = 'held'";
+    build_index(client, "workflow_node_executions_held", create).await
+}
+
+/// Builds an index while others write. Whoever holds a lock breaks the build off, and leaves an
+/// index that is not used: it goes before the next try, for `IF NOT EXISTS` would take it for done.
+pub(super) async fn build_index(client: &Client, name: &str, create: &str) -> Result<(), StoreError> {
+    let mut tries = LockTries::default();
+    loop {
+        drop_invalid(client, name).await?;
+        match client.batch_execute(create).await {
+            Ok(()) => return Ok(()),
+            Err(error) => tries.wait_or_fail(name, error.code().map(|code| code.code().to_owned())).await?,
+        }
+    }
+}
+
+async fn drop_invalid(client: &Client, name: &str) -> Result<(), StoreError> {
+    let is_invalid = "/* migrate */ SELECT EXISTS (
+        SELECT FROM pg_index WHERE indexrelid = to_regclass($1) AND NOT indisvalid)";
+    let rows = client.query_typed(is_invalid, &[(&name, Type::TEXT)]).await?;
+    if rows.first().is_some_and(|row| row.get(0)) {
+        run_script(client, name, &format!("DROP INDEX CONCURRENTLY {name}")).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,156 @@
+//! Runs that somebody tends while everything goes wrong: waits that are released, executions and
+//! runs that are cancelled, failures that are redriven, errors that a handler takes.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Request;
+use local::sealflow::Sealflow;
+use serde_json::Value;
+use tokio::task::AbortHandle;
+
+use super::shapes::Shape;
+
+/// The name of the shape, with which the names of its workflows begin.
+pub(super) const NAME: &str = "tended";
+
+/// A wait on the way, one behind a limit, one that ends only when somebody says so; a failure that
+/// is redriven, and one that an edge takes.
+pub(super) const SHAPE: Shape = Shape { name: NAME, is_webhook: false, definition: TENDED };
+
+const TENDED: &str = r#"
+name: NAME
+nodes:
+  - { id: start, name: Start, trigger: start }
+  - { id: nap, name: Nap, component: wait, configuration: { for: 0.4 } }
+  - { id: call, name: Call, component: http, concurrency: 10, configuration: { url: 'TARGET/NAME/call' } }
+  - { id: rest, name: Rest, component: wait, concurrency: 2, configuration: { for: 0.2 } }
+  - { id: end, name: End, component: noop }
+  - { id: bad, name: Bad, component: http, concurrency: 10, configuration: { url: 'TARGET/NAME/bad/status/500' } }
+  - { id: unresolvable, name: Unresolvable, component: http, configuration: { url: 'TARGET/NAME/unresolvable/{{ root().data.n.nothing.there }}' } }
+  - { id: told, name: Told, component: noop }
+  - { id: long, name: Long, component: wait, configuration: { for: 30 days } }
+edges:
+  - { from: start, to: nap }
+  - { from: nap, to: call }
+  - { from: call, channel: success, to: rest }
+  - { from: rest, to: end }
+  - { from: nap, to: bad }
+  - { from: start, to: unresolvable }
+  - { from: unresolvable, channel: error, to: told }
+  - { from: start, to: long }
+"#;
+
+/// The pause between two rounds.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Tends the runs of all tenants, until it is dropped.
+pub(super) struct Tending {
+    calms_down: Arc<AtomicBool>,
+    done: Arc<Mutex<BTreeMap<String, usize>>>,
+    task: AbortHandle,
+}
+
+impl Tending {
+    pub(super) fn start(sealflow: Arc<Sealflow>, tokens: Vec<String>, seed: u64) -> Self {
+        let (calms_down, done) = (Arc::<AtomicBool>::default(), Arc::default());
+        let tender = Tender { sealflow, calms_down: Arc::clone(&calms_down), done: Arc::clone(&done) };
+        let task = tokio::spawn(async move {
+            let mut dice = fastrand::Rng::with_seed(seed);
+            loop {
+                for (copy, token) in tokens.iter().enumerate() {
+                    tender.tend(copy, token, &mut dice).await;
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
+        });
+        Self { calms_down, done, task: task.abort_handle() }
+    }
+
+    /// From now on everything is only let go, so that it ends.
+    pub(super) fn calm_down(&self) {
+        self.calms_down.store(true, Ordering::SeqCst);
+    }
+
+    /// Calls that were answered with success, by what they did.
+    pub(super) fn done(&self) -> BTreeMap<String, usize> {
+        self.done.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Drop for Tending {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+struct Tender {
+    sealflow: Arc<Sealflow>,
+    calms_down: Arc<AtomicBool>,
+    done: Arc<Mutex<BTreeMap<String, usize>>>,
+}
+
+impl Tender {
+    async fn tend(&self, copy: usize, token: &str, dice: &mut fastrand::Rng) {
+        let workflow = format!("{NAME}-{copy}");
+        let is_calm = self.calms_down.load(Ordering::SeqCst);
+        let held = format!("/v1/executions?workflow={workflow}&node=long&state=held&limit=20");
+        for execution in self.rows(token, &held, "executions").await {
+            let (id, run) = (word(&execution, "id"), word(&execution, "root_event_id"));
+            match dice.u32(..10) {
+                _ if is_calm => self.post(token, &format!("/v1/executions/{id}/release")).await,
+                0..=5 => self.post(token, &format!("/v1/executions/{id}/release")).await,
+                6 | 7 => self.post(token, &format!("/v1/executions/{id}/cancel")).await,
+                8 => self.post(token, &format!("/v1/runs/{run}/cancel")).await,
+                _ => {}
+            }
+        }
+        if is_calm {
+            return;
+        }
+        let letters = format!("/v1/dead-letters?workflow={workflow}&limit=20");
+        for letter in self.rows(token, &letters, "dead_letters").await {
+            if dice.u32(..10) < 2 {
+                self.post(token, &format!("/v1/executions/{}/redrive", word(&letter, "id"))).await;
+            }
+        }
+        let running = format!("/v1/executions?workflow={workflow}&node=rest&state=held&limit=5");
+        for execution in self.rows(token, &running, "executions").await {
+            if dice.u32(..10) == 0 {
+                self.post(token, &format!("/v1/executions/{}/cancel", word(&execution, "id"))).await;
+            }
+        }
+    }
+
+    async fn rows(&self, token: &str, path: &str, name: &str) -> Vec<Value> {
+        let answer = self.call(token, "GET", path).await;
+        answer.and_then(|answer| answer[name].as_array().cloned()).unwrap_or_default()
+    }
+
+    async fn post(&self, token: &str, path: &str) {
+        // A later round does again what fails here, unless it has ended by then.
+        if self.call(token, "POST", path).await.is_some() {
+            let kind = path.trim_start_matches("/v1/").split('/').step_by(2).collect::<Vec<_>>().join(" ");
+            *self.done.lock().unwrap_or_else(PoisonError::into_inner).entry(kind).or_default() += 1;
+        }
+    }
+
+    async fn call(&self, token: &str, method: &str, path: &str) -> Option<Value> {
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.sealflow.gateway_url()))
+            .header("authorization", format!("Bearer {token}"))
+            .header("content-type", "application/json")
+            .body(Bytes::from_static(if method == "GET" { b"" } else { b"{}" }))
+            .expect("a request");
+        let answer = local::http::send(request, Duration::from_secs(60)).await.ok()?;
+        answer.status().is_success().then(|| serde_json::from_slice(answer.body()).expect("JSON"))
+    }
+}
+
+fn word(row: &Value, field: &str) -> String {
+    row[field].as_str().unwrap_or_default().to_owned()
+}

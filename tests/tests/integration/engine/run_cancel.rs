@@ -1,0 +1,138 @@
+//! Cancelling a run beside those who are at work on it, and beside other runs.
+
+use domain::limits::STOP_ROUND_ROWS_MAX;
+use serde_json::{Value, json};
+use store::builder::FreedSlot;
+use tests::world::{build, event};
+use tests::{PostgresWire, Workflow, World};
+
+async fn one_node(world: &World) -> Workflow {
+    let nodes: Value = json!([
+        { "id": "start", "name": "start", "trigger": "start" },
+        { "id": "work", "name": "work", "component": "http", "configuration": { "url": "https://target.test" } },
+    ]);
+    world.workflow(nodes, json!([{ "from": "start", "to": "work" }])).await
+}
+
+#[tokio::test]
+async fn a_run_that_ends_while_its_cancel_waits_stays_as_it_ended() {
+    let world = World::create().await;
+    let workflow = one_node(&world).await;
+    let run_id = world.start(&workflow, "start", json!({})).await;
+    build(&world.builder(), &[event(run_id)]).await;
+    let holder = world.database.connect_admin().await;
+    let finish = "BEGIN;
+        UPDATE workflow_node_executions SET state = 'finished', result = 'passed', finished_at = now();
+        UPDATE workflow_runs SET state = 'finished', result = 'passed', finished_at = now()";
+    holder.batch_execute(finish).await.unwrap();
+    tokio::join!(world.cancel(run_id), async {
+        world.database.wait_for_blocked(1).await;
+        holder.batch_execute("COMMIT").await.unwrap();
+    });
+    assert_eq!(world.executions().await, "work|finished|passed|");
+    assert_eq!(world.database.sql("SELECT result, stop FROM workflow_runs").await, "passed|");
+}
+
+#[tokio::test]
+async fn a_cancel_waits_for_no_lock_of_an_item() {
+    let world = World::create().await;
+    let workflow = one_node(&world).await;
+    let run_id = world.start(&workflow, "start", json!({})).await;
+    let holder = world.database.connect_admin().await;
+    holder.batch_execute("BEGIN; SELECT FROM workflow_node_queue_items FOR UPDATE").await.unwrap();
+    world.cancel(run_id).await;
+    holder.batch_execute("COMMIT").await.unwrap();
+    assert_eq!(world.run_state(run_id).await, "running", "an item is open work, also of a stopped run");
+    build(&world.builder(), &[event(run_id)]).await;
+    assert_eq!(world.executions().await, "work|finished|cancelled|cancelled");
+    assert_eq!(world.run_state(run_id).await, "cancelled");
+}
+
+#[tokio::test]
+async fn a_cancel_ends_all_that_waits_in_rounds_i10() {
+    for items in [STOP_ROUND_ROWS_MAX - 1, STOP_ROUND_ROWS_MAX, STOP_ROUND_ROWS_MAX + 1] {
+        let world = World::create().await;
+        let workflow = one_node(&world).await;
+        let run_id = world.start(&workflow, "start", json!({})).await;
+        let sql = format!(
+            "WITH made AS (
+                 INSERT INTO workflow_events (id, workflow_id, node_id, root_event_id, channel, type, data, targets, depth, created_at)
+                 SELECT gen_random_uuid(), '{0}', 'start', '{run_id}', 'default', 'redrive', '{{}}', '{{}}', 1, now()
+                 FROM generate_series(2, {items}) RETURNING id)
+             INSERT INTO workflow_node_queue_items (id, workflow_id, node_id, root_event_id, event_id, node_generation, created_at, last_sent_at)
+             SELECT gen_random_uuid(), '{0}', 'work', '{run_id}', id, 1, now(), now() FROM made",
+            workflow.id
+        );
+        world.database.sql(&sql).await;
+        world.cancel(run_id).await;
+        let sql = "SELECT count(*), count(DISTINCT xmin::text) FROM workflow_node_executions";
+        let rounds = if items > STOP_ROUND_ROWS_MAX { 2 } else { 1 };
+        assert_eq!(world.database.sql(sql).await, format!("{items}|{rounds}"), "I10");
+        assert_eq!((world.items().await, world.run_state(run_id).await), (0, "cancelled"));
+    }
+}
+
+#[tokio::test]
+async fn a_cancel_wakes_what_waits_of_other_runs_i4() {
+    let world = World::create().await;
+    let workflow = one_node(&world).await;
+    let run_id = world.start(&workflow, "start", json!({})).await;
+    build(&world.builder(), &[event(run_id)]).await;
+    let next = world.start(&workflow, "start", json!({})).await;
+    build(&world.builder(), &[event(next)]).await;
+    let freed = world.cancel(run_id).await;
+    let freed: Vec<&str> = freed.iter().map(|slot| slot.node.1.as_str()).collect();
+    assert_eq!(freed, ["work"], "I4: the next one is woken");
+    assert_eq!(world.cancel(next).await, [], "its item ends, and frees nothing");
+    assert_eq!((world.items().await, world.run_state(next).await), (0, "cancelled"));
+}
+
+#[tokio::test]
+async fn a_cancel_waits_for_a_builder_that_has_read_the_run_and_not_written_yet_i8() {
+    let world = World::create().await;
+    let wire = PostgresWire::to(world.database.host_port()).await;
+    let nodes = json!([
+        { "id": "start", "name": "Start", "trigger": "start" },
+        { "id": "work", "name": "Work", "component": "http", "configuration": { "url": "https://target.test/" } },
+    ]);
+    let workflow = world.workflow(nodes, json!([{ "from": "start", "to": "work" }])).await;
+    let run_id = world.start(&workflow, "start", json!({})).await;
+    let builder = world.builder_at(wire.url(&world.database.url("builder")));
+    // The reads are answered; the write is on its way.
+    let (gate, wakes) = (wire.hold("insert_executions"), [event(run_id)]);
+    let cancel_meanwhile = async {
+        gate.wait_for_arrival().await;
+        world.cancel(run_id).await;
+    };
+    tokio::join!(build(&builder, &wakes), cancel_meanwhile, async {
+        world.database.wait_for_blocked(1).await;
+        gate.let_through();
+    });
+    assert_eq!(world.executions().await, "work|finished|cancelled|cancelled", "I8: nothing lives on");
+}
+
+#[tokio::test]
+async fn a_cancel_takes_the_item_that_a_wake_names_and_the_next_of_the_key_is_woken_i4() {
+    let world = World::create().await;
+    let nodes: Value = json!([
+        { "id": "start", "name": "start", "trigger": "start" },
+        { "id": "work", "name": "work", "component": "http", "configuration": { "url": "https://target.test" },
+          "concurrency": { "max": 1, "key": "{{ root().data.key }}" } },
+    ]);
+    let workflow = world.workflow(nodes, json!([{ "from": "start", "to": "work" }])).await;
+    let mut runs = Vec::new();
+    for _ in 0..3 {
+        runs.push(world.start(&workflow, "start", json!({ "key": "a" })).await);
+    }
+    let builder = world.builder();
+    let wakes: Vec<_> = runs.iter().map(|run| event(*run)).collect();
+    build(&builder, &wakes).await;
+    // The slot's wake names the second run's event, for a message has no key.
+    let freed = world.cancel(runs[0]).await;
+    assert_eq!(freed.iter().map(FreedSlot::wake).collect::<Vec<_>>(), [event(runs[1])]);
+    let freed = world.cancel(runs[1]).await;
+    build(&builder, &[event(runs[1])]).await;
+    assert_eq!(world.run_state(runs[2]).await, "running");
+    build(&builder, &freed.iter().map(FreedSlot::wake).collect::<Vec<_>>()).await;
+    assert_eq!((world.items().await, freed.len()), (0, 1), "I4: the third has its slot");
+}

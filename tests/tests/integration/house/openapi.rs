@@ -1,0 +1,71 @@
+//! `docs/openapi.json` describes the API as it is: it is made of the wire types, and has the routes
+//! that the router has.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use api_types::openapi::{OPERATIONS, document};
+use serde_json::json;
+
+#[test]
+fn the_document_is_that_of_the_wire_types() {
+    let made = format!("{:#}\n", document());
+    let kept = include_str!("../../../../docs/openapi.json");
+    if made != kept {
+        let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join("openapi.json");
+        std::fs::write(&place, made).expect("it can be written");
+        panic!("docs/openapi.json is out of date: look at {} and copy it there", place.display());
+    }
+}
+
+#[test]
+fn the_router_and_the_document_have_the_same_operations() {
+    let routes = include_str!("../../../../functions/api/src/routes/mod.rs");
+    let router = routes.split("Router::new()").nth(1).and_then(|rest| rest.split(".fallback(").next());
+    let mut routed = BTreeSet::new();
+    for route in router.expect("there is a router").split(".route(").skip(1) {
+        let path = route.split('"').nth(1).expect("a route has a path");
+        for method in ["get", "put", "post", "delete"] {
+            if route.contains(&format!("{method}(")) {
+                routed.insert((method.to_uppercase(), shape(path)));
+            }
+        }
+    }
+    let described: BTreeSet<(String, String)> =
+        OPERATIONS.iter().map(|operation| (operation.method.to_owned(), shape(operation.path))).collect();
+    let differences: Vec<_> = routed.symmetric_difference(&described).collect();
+    assert!(differences.is_empty(), "in one of the two: {differences:?}");
+    let ids: BTreeSet<&str> = OPERATIONS.iter().map(|operation| operation.id).collect();
+    assert_eq!(ids.len(), OPERATIONS.len(), "an id stands for one operation");
+}
+
+/// A path without the names of its parameters: the router has one name for two of them.
+fn shape(path: &str) -> String {
+    let segment = |segment: &str| if segment.starts_with('{') { "{}".to_owned() } else { segment.to_owned() };
+    path.split('/').map(segment).collect::<Vec<_>>().join("/")
+}
+
+#[test]
+fn an_answer_that_is_not_described_is_found() {
+    const JSON: &str = "application/json";
+    let refused = |method: &'static str, path: &'static str, status: u16, body: serde_json::Value| {
+        std::panic::catch_unwind(move || tests::openapi::check(method, path, status, JSON, &body)).is_err()
+    };
+    let organization = json!({ "id": "0190a5d0-ac96-774b-8cce-b302099a8057", "name": "N",
+        "created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z" });
+    tests::openapi::check("GET", "/v1/organization", 200, JSON, &organization);
+    let mut more = organization.clone();
+    more["token_sha256"] = json!("x");
+    assert!(refused("GET", "/v1/organization", 200, more), "a field that is not described");
+    let mut fewer = organization.clone();
+    fewer.as_object_mut().expect("a map").remove("name");
+    assert!(refused("GET", "/v1/organization", 200, fewer), "a field that is missing");
+    let mut otherwise = organization.clone();
+    otherwise["created_at"] = json!("yesterday");
+    assert!(refused("GET", "/v1/organization", 200, otherwise), "a time that is none");
+    let problem = json!({ "type": "urn:sealflow:problem:not_found", "title": "Not found", "status": 404, "detail": "…" });
+    assert!(refused("GET", "/v1/organization", 404, problem), "a problem as another type");
+    assert!(refused("GET", "/v1/organization", 418, json!({})), "a status that is not described");
+    assert!(refused("GET", "/v1/organisation", 200, json!({})), "a path that is not described");
+    assert!(refused("DELETE", "/v1/workflows/w", 204, json!({})), "a body where none is described");
+}
