@@ -3,6 +3,7 @@
 use local::stack::{SUPERUSER, Stack};
 use store::{Store, StoreSettings};
 use tokio::sync::OnceCell;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 
 use crate::wait_for;
@@ -167,10 +168,19 @@ pub fn store_at(url: String) -> Store {
 
 /// A plain connection.
 ///
+/// A role has few connections in the whole cluster, which the tests share: where they are all in
+/// use, this waits for one, as a function does.
+///
 /// # Panics
 /// When it is refused.
 pub async fn connect(url: &str) -> Client {
-    let (client, connection) = tokio_postgres::connect(url, NoTls).await.expect("the server takes the login");
+    let (client, connection) = wait_for("a connection that the role may still open", || async {
+        match tokio_postgres::connect(url, NoTls).await {
+            Err(error) if error.code() == Some(&SqlState::TOO_MANY_CONNECTIONS) => None,
+            answer => Some(answer.expect("the server takes the login")),
+        }
+    })
+    .await;
     tokio::spawn(connection);
     client
 }

@@ -17,10 +17,9 @@ use serde_json::{Value, json};
 use store::api::{
     RunCancel, WebhookCredential, WebhookWrite, WorkflowWrite, apply_workflow, cancel_run, load_run,
 };
-use store::builder::FreedSlot;
 use store::executor::{ClaimScope, ClaimTerms};
 use store::intake::{BeginOutcome, NewRun, begin_run};
-use store::{BootstrapIds, Store, StoreError};
+use store::{BootstrapIds, FreedSlot, Store, StoreError};
 use uuid::Uuid;
 
 use crate::queues::{Sent, aws_config};
@@ -242,13 +241,15 @@ impl World {
         builder::Deps {
             store: crate::database::store_at(url),
             queue: self.queues.queue(),
-            clock: Clock::system(),
-            ids: self.ids.clone(),
-            definitions: builder::definitions::Definitions::default(),
-            public_url: "https://sealflow.test".to_owned(),
-            components: builder::ComponentSet::default(),
-            plan_time_max: builder::PLAN_TIME_MAX,
             metrics: process::Metrics::off(),
+            plan: builder::PlanDeps {
+                clock: Clock::system(),
+                ids: self.ids.clone(),
+                definitions: builder::definitions::Definitions::default(),
+                public_url: "https://sealflow.test".to_owned(),
+                components: builder::ComponentSet::default(),
+                time_max: builder::PLAN_TIME_MAX,
+            },
         }
     }
 
@@ -269,16 +270,18 @@ impl World {
         executor::Deps {
             store: crate::database::store_at(url),
             queue: self.queues.queue(),
-            opener: vault_open::Opener::new(&aws_config(aws_client::Service::Kms, kms)),
-            client: Arc::new(GuardedClient::new(settings.expect("it is a host and port"))),
-            clock: Clock::system(),
             ids: self.ids.clone(),
-            times: Times::derive(COMPONENT_SECONDS).expect("it is within the limits"),
             share: None,
             edges: executor::EdgesCache::default(),
-            tokens: Arc::default(),
-            components: executor::ComponentSet::default(),
             metrics: process::Metrics::off(),
+            run: executor::RunDeps {
+                opener: vault_open::Opener::new(&aws_config(aws_client::Service::Kms, kms)),
+                client: Arc::new(GuardedClient::new(settings.expect("it is a host and port"))),
+                tokens: Arc::default(),
+                components: executor::ComponentSet::default(),
+                clock: Clock::system(),
+                times: Times::derive(COMPONENT_SECONDS).expect("it is within the limits"),
+            },
         }
     }
 

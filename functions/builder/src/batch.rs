@@ -1,7 +1,7 @@
 //! A batch of wakes: one transaction over all of it, and one more over nodes that others held.
 
-use store::StoreError;
-use store::builder::{LockMode, Wakes, WokenNode};
+use store::builder::{Wakes, WokenNode};
+use store::{LockMode, StoreError};
 
 use crate::Deps;
 use crate::search::{find_all, is_full};

@@ -11,7 +11,7 @@ use process::Cache;
 use serde_json::json;
 use store::builder::{LockedNodes, StoredDefinition};
 
-use crate::Deps;
+use crate::PlanDeps;
 
 /// A workflow as of one version, with its templates parsed.
 pub struct Workflow {
@@ -76,13 +76,17 @@ impl Definitions {
 pub(crate) type Workflows = HashMap<WorkflowId, Arc<Workflow>>;
 
 /// Keeps definitions that were loaded.
-pub(crate) fn cache_definitions(workflows: &mut Workflows, definitions: Vec<StoredDefinition>, deps: &Deps) {
+pub(crate) fn cache_definitions(
+    workflows: &mut Workflows,
+    definitions: Vec<StoredDefinition>,
+    deps: &PlanDeps,
+) {
     let known = definitions.into_iter().filter_map(|stored| deps.definitions.insert(stored));
     workflows.extend(known.map(|workflow| (workflow.id, workflow)));
 }
 
 /// The workflows of the nodes that are cached, and the ids of those that are not.
-pub(crate) fn cached_workflows(nodes: &LockedNodes, deps: &Deps) -> (Workflows, Vec<WorkflowId>) {
+pub(crate) fn cached_workflows(nodes: &LockedNodes, deps: &PlanDeps) -> (Workflows, Vec<WorkflowId>) {
     let (mut cached, mut uncached) = (HashMap::new(), Vec::new());
     for node in &nodes.woken {
         let id = node.key.0;

@@ -14,12 +14,12 @@ use store::builder::{
 };
 use store::{StoreError, Tx};
 
-use crate::Deps;
 use crate::definitions::{Workflows, cache_definitions};
 use crate::plan::{Fallback, WakeInput, plan_wakes};
 use crate::quarantine::TIME_OF_ONE;
 use crate::transaction::{BatchOutcome, PLANS_MAX};
 use crate::wakes::{again, error_wakes};
+use crate::{Deps, PlanDeps};
 
 /// The executions of a transaction.
 #[derive(Clone, Copy)]
@@ -157,7 +157,7 @@ impl WokenBatch {
 async fn wake_once(target: WakeTarget<'_>, deps: &Deps) -> Result<WokenBatch, StoreError> {
     let mut plans = 1;
     loop {
-        let result = deps.store.run_tx("wake", |tx| wake_in(tx, target, deps)).await;
+        let result = deps.store.run_tx("wake", |tx| wake_in(tx, target, &deps.plan)).await;
         match result {
             Err(StoreError::Conflict(_)) if plans < PLANS_MAX => plans += 1,
             result => return result,
@@ -165,7 +165,7 @@ async fn wake_once(target: WakeTarget<'_>, deps: &Deps) -> Result<WokenBatch, St
     }
 }
 
-async fn wake_in(tx: Tx, target: WakeTarget<'_>, deps: &Deps) -> Result<WokenBatch, StoreError> {
+async fn wake_in(tx: Tx, target: WakeTarget<'_>, deps: &PlanDeps) -> Result<WokenBatch, StoreError> {
     let one;
     let (ids, fallback) = match target {
         WakeTarget::Batch(ids) => (ids, Fallback::None),
@@ -218,8 +218,8 @@ async fn wake_in(tx: Tx, target: WakeTarget<'_>, deps: &Deps) -> Result<WokenBat
 async fn routes(
     tx: &Tx,
     executions: &[WokenExecution],
-    deps: &Deps,
-) -> Result<(Workflows, Vec<store::builder::NodeKey>), StoreError> {
+    deps: &PlanDeps,
+) -> Result<(Workflows, Vec<store::NodeKey>), StoreError> {
     let (mut workflows, mut all, mut uncached) = (Workflows::new(), Vec::new(), Vec::new());
     for execution in executions {
         let id = execution.node.0;

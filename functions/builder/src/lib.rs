@@ -45,6 +45,15 @@ pub struct Deps {
     pub store: Store,
     /// The queues.
     pub queue: Queue,
+    /// Counters for the operator.
+    pub metrics: Metrics,
+    /// The dependencies of what happens within a transaction.
+    pub plan: PlanDeps,
+}
+
+/// The dependencies of what happens within a transaction. Neither Postgres nor a queue is among
+/// them: nothing there begins another transaction, and messages are sent after the commit.
+pub struct PlanDeps {
     /// The clock.
     pub clock: Clock,
     /// The source of ids.
@@ -56,9 +65,7 @@ pub struct Deps {
     /// Components and evaluator.
     pub components: ComponentSet,
     /// How long a batch may be planned: [`PLAN_TIME_MAX`] unless a test says otherwise.
-    pub plan_time_max: Duration,
-    /// Counters for the operator.
-    pub metrics: Metrics,
+    pub time_max: Duration,
 }
 
 /// Handles one batch of messages and names those to deliver again.
@@ -187,8 +194,7 @@ impl BatchOutcome {
             );
         }
         if self.has_written {
-            let noted =
-                store::executor::record_heartbeat(&deps.store, Function::Builder, deps.clock.now()).await;
+            let noted = store::record_heartbeat(&deps.store, Function::Builder, deps.plan.clock.now()).await;
             if let Err(error) = noted {
                 tracing::warn!(%error, "the heartbeat was not noted");
             }

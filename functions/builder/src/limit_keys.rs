@@ -4,12 +4,11 @@
 use domain::ids::{ItemId, RunId, WorkflowId};
 use domain::limits::CLAIM_ITEMS_MAX;
 use store::builder::{
-    ErrorEvent, LimitKey, LockedNodes, NodeKey, QuarantinedItem, find_unresolved_items, load_batch,
-    write_resolved,
+    ErrorEvent, LimitKey, LockedNodes, QuarantinedItem, find_unresolved_items, load_batch, write_resolved,
 };
-use store::{StoreError, Tx};
+use store::{NodeKey, StoreError, Tx};
 
-use crate::Deps;
+use crate::PlanDeps;
 use crate::definitions::{Workflows, cache_definitions};
 use crate::load_request::{load_request, without_data};
 use crate::plan::{Fallback, PlanInput, plan_keys};
@@ -55,7 +54,7 @@ pub(crate) async fn resolve_items(
     resolve: Resolve,
     workflows: &mut Workflows,
     uncached: &mut Vec<WorkflowId>,
-    deps: &Deps,
+    deps: &PlanDeps,
 ) -> Result<Resolved, StoreError> {
     let locked: Vec<NodeKey> = nodes.unresolved();
     if locked.is_empty() {

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use domain::ids::EventId;
-use store::builder::{AncestorRequest, ClaimedItem, LoadRequest, NodeKey};
+use store::NodeKey;
+use store::builder::{AncestorRequest, ClaimedItem, LoadRequest};
 
 use crate::definitions::Workflows;
 use crate::plan::Fallback;

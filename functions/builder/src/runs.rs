@@ -22,7 +22,7 @@ const NEXT_LOOK: Duration = Duration::from_secs(60);
 pub(crate) async fn look_at(run_id: RunId, deps: &Deps) -> Result<(), StoreError> {
     let by = Actor::Function(Function::Builder);
     let message = Message::Run { run_id };
-    let messages: Vec<Outgoing> = match look_at_run(&deps.store, run_id, &by, deps.clock.now()).await? {
+    let messages: Vec<Outgoing> = match look_at_run(&deps.store, run_id, &by, deps.plan.clock.now()).await? {
         RunLook::Over => return Ok(()),
         RunLook::NotDue(organization_id, millis) => {
             let wait = Duration::from_millis(u64::try_from(millis).unwrap_or(0));

@@ -5,7 +5,7 @@ use lambda_runtime::{LambdaEvent, run, service_fn};
 use process::{Clock, Deadline, Ids, Metric, Metrics, Settings, SqsBatch};
 
 use crate::definitions::Definitions;
-use crate::{ComponentSet, Deps, handle};
+use crate::{ComponentSet, Deps, PlanDeps, handle};
 
 /// Serves invocations until the process is ended. The whole of `main`.
 ///
@@ -23,24 +23,26 @@ pub async fn serve(components: ComponentSet) -> anyhow::Result<()> {
     let deps = Deps {
         store: database_login::open(&settings, "sealflow-builder", clock)?,
         queue: queue::Queue::new(&sqs, settings.node_queue_url, settings.execution_queue_url),
-        clock,
-        ids: Ids::new(),
-        definitions: Definitions::default(),
-        public_url: settings.public_url,
-        components,
-        plan_time_max: crate::PLAN_TIME_MAX,
         metrics: Metrics::new(&settings.metrics_namespace, domain::function::Function::Builder),
+        plan: PlanDeps {
+            clock,
+            ids: Ids::new(),
+            definitions: Definitions::default(),
+            public_url: settings.public_url,
+            components,
+            time_max: crate::PLAN_TIME_MAX,
+        },
     };
     let deps = &deps;
     run(service_fn(move |event: LambdaEvent<SqsBatch>| async move {
         let (batch, context) = event.into_parts();
-        let now = deps.clock.now();
+        let now = clock.now();
         let deadline = Deadline::of_invocation(now, context.deadline, process::DEADLINE_LEAST);
         batch.ages_seconds(now).into_iter().for_each(|age| deps.metrics.add(Metric::WakeAgeSeconds, age));
         let work = Box::pin(process::contain_panics(handle(batch, deadline, deps)));
         let response = process::in_invocation(&context.request_id, work).await;
         deps.metrics.count(Metric::DatabaseConnects, deps.store.take_connects());
-        deps.metrics.write(deps.clock.now());
+        deps.metrics.write(clock.now());
         Ok::<_, lambda_runtime::Error>(response?)
     }))
     .await

@@ -7,17 +7,17 @@ use domain::limits::CLAIM_ITEMS_MAX;
 use process::Deadline;
 use queue::Outgoing;
 use store::builder::{
-    Claims, LockMode, LockedNodes, QuarantinedItem, Wakes, WokenNode, WriteBatch, claim_items, claim_one,
-    load_batch, lock_woken_nodes, release_quarantined, write_batch,
+    Claims, LockedNodes, QuarantinedItem, Wakes, WokenNode, WriteBatch, claim_items, claim_one, load_batch,
+    lock_woken_nodes, release_quarantined, write_batch,
 };
-use store::{StoreError, Tx};
+use store::{LockMode, StoreError, Tx};
 
-use crate::Deps;
 use crate::definitions::{Workflows, cache_definitions, cached_workflows};
 use crate::limit_keys::{Resolve, resolve_items};
 use crate::load_request::{load_request, without_data};
 use crate::plan::{Fallback, PlanInput, Slots, plan};
 use crate::wakes::{error_wakes, held_by_others, leftover_wakes, node_message, stopped_wakes};
+use crate::{Deps, PlanDeps};
 
 /// Why a batch was not built.
 #[derive(Debug, thiserror::Error)]
@@ -73,7 +73,7 @@ pub(crate) const PLANS_MAX: u32 = 3;
 pub async fn build_once(target: ClaimTarget<'_>, deps: &Deps) -> Result<BatchOutcome, StoreError> {
     let mut plans = 1;
     loop {
-        let result = deps.store.run_tx("build", |tx| build_in(tx, target, deps)).await;
+        let result = deps.store.run_tx("build", |tx| build_in(tx, target, &deps.plan)).await;
         match result {
             Err(StoreError::Conflict(_)) if plans < PLANS_MAX => plans += 1,
             result => return result,
@@ -81,7 +81,7 @@ pub async fn build_once(target: ClaimTarget<'_>, deps: &Deps) -> Result<BatchOut
     }
 }
 
-async fn build_in(tx: Tx, target: ClaimTarget<'_>, deps: &Deps) -> Result<BatchOutcome, StoreError> {
+async fn build_in(tx: Tx, target: ClaimTarget<'_>, deps: &PlanDeps) -> Result<BatchOutcome, StoreError> {
     let one;
     let (wakes, mode) = match target {
         ClaimTarget::Batch(wakes, mode) => (wakes, mode),
@@ -152,7 +152,7 @@ async fn plan_and_write(
     claims: &Claims,
     workflows: Workflows,
     fallback: Fallback,
-    deps: &Deps,
+    deps: &PlanDeps,
 ) -> Result<(), StoreError> {
     let request = without_data(load_request(&claims.items, &workflows, &nodes.locked), fallback);
     let loaded = load_batch(tx, &request).await?;
@@ -167,7 +167,7 @@ async fn plan_and_write(
         fallback,
         components: deps.components,
     };
-    let time = Deadline::after(deps.plan_time_max);
+    let time = Deadline::after(deps.time_max);
     let mut plan = plan(&input, slots, &mut || deps.ids.next(now));
     plan.rows.ended_runs.append(&mut built.ended_runs);
     if time.left().is_zero() && claims.items.len() > 1 {

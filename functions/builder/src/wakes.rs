@@ -4,7 +4,8 @@ use domain::ids::{OrganizationId, RunId};
 use domain::limits::CLAIM_ITEMS_MAX;
 use domain::message::Message;
 use queue::Outgoing;
-use store::builder::{Claims, ErrorEvent, LimitKey, LockedNodes, NodeKey, QuarantinedItem, WokenNode};
+use store::NodeKey;
+use store::builder::{Claims, ErrorEvent, LimitKey, LockedNodes, QuarantinedItem, WokenNode};
 
 use crate::definitions::Workflows;
 

@@ -30,7 +30,7 @@ pub async fn execute_batch(
         // one. The invocation has only begun.
         tracing::error!(
             left_seconds = deadline.left().as_secs(),
-            component_seconds_max = deps.times.component_seconds_max,
+            component_seconds_max = deps.run.times.component_seconds_max,
             "the function's time-out has no room for a component: SEALFLOW_COMPONENT_SECONDS_MAX says another time than the deployment"
         );
         return Err(StoreError::Conflict("no time left in this invocation"));
@@ -58,8 +58,8 @@ pub struct Claimed {
 /// # Errors
 /// See [`StoreError`].
 pub async fn claim(ids: &[ExecutionId], scope: ClaimScope, deps: &Deps) -> Result<Claimed, StoreError> {
-    let (token, now, since) = (deps.ids.random(), deps.clock.now(), Instant::now());
-    let terms = ClaimTerms { scope, token, lease_seconds: deps.times.lease_seconds, share: deps.share };
+    let (token, now, since) = (deps.ids.random(), deps.run.clock.now(), Instant::now());
+    let terms = ClaimTerms { scope, token, lease_seconds: deps.run.times.lease_seconds, share: deps.share };
     let claims = deps
         .store
         .run_tx("claim_executions", |tx| async move { claim_executions(&tx, ids, terms, now).await })
@@ -76,7 +76,7 @@ pub const LOCKED_WAKE_SECONDS: u16 = 1;
 /// Whether a component and the recording of its outcome still fit into the invocation.
 #[must_use]
 pub fn has_time(deadline: Deadline, deps: &Deps) -> bool {
-    let needed = deps.times.component_seconds_max + deps.times.finish_margin_seconds;
+    let needed = deps.run.times.component_seconds_max + deps.run.times.finish_margin_seconds;
     deadline.left() >= Duration::from_secs(u64::from(needed))
 }
 
@@ -118,7 +118,7 @@ fn looked_at_again(execution: &RefusedExecution) -> Outgoing {
 }
 
 async fn end(unstartable: &[RefusedExecution], deps: &Deps) {
-    let now = deps.clock.now();
+    let now = deps.run.clock.now();
     let ids: Vec<ExecutionId> = unstartable.iter().map(|execution| execution.id).collect();
     let ids = &ids;
     let ended =

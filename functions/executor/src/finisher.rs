@@ -13,12 +13,10 @@ use futures_util::stream::FuturesUnordered;
 use jiff::SignedDuration;
 use process::{Deadline, Metric};
 use queue::Outgoing;
-use store::StoreError;
-use store::builder::{FreedSlot, LockMode};
 use store::executor::{
     ClaimedExecution, FinishKind, FinishRow, FinishedExecution, NewOutput, finish_executions,
-    record_heartbeat,
 };
+use store::{FreedSlot, LockMode, StoreError, record_heartbeat};
 use tokio::sync::mpsc;
 
 use crate::claims::{Claimed, delayed};
@@ -26,7 +24,7 @@ use crate::edges::edges_of;
 use crate::outcome::{Decision, Ended, decide};
 use crate::run::run_execution;
 use crate::secrets::{OpenedSecrets, open_secrets};
-use crate::{Deps, freed_wakes, send};
+use crate::{Deps, RunDeps, freed_wakes, send};
 
 /// Times that an outcome is routed anew because the workflow was applied meanwhile.
 const ROUTES_MAX: u32 = 3;
@@ -51,9 +49,9 @@ pub async fn run_and_finish(claimed: Claimed, deadline: Deadline, deps: &Deps) {
     let run_all = async {
         let no_secrets = OpenedSecrets::default();
         // Executions without secrets do not wait for KMS.
-        tokio::join!(run_each(plain, since, &no_secrets, &sender, deps), async {
-            let opened = open_secrets(&claims, deps).await;
-            run_each(claims.executions, since, &opened, &sender, deps).await;
+        tokio::join!(run_each(plain, since, &no_secrets, &sender, &deps.run), async {
+            let opened = open_secrets(&claims, &deps.run).await;
+            run_each(claims.executions, since, &opened, &sender, &deps.run).await;
         });
         drop(sender);
     };
@@ -67,7 +65,7 @@ async fn run_each(
     since: Instant,
     opened: &OpenedSecrets,
     sender: &mpsc::UnboundedSender<Ended>,
-    deps: &Deps,
+    deps: &RunDeps,
 ) {
     let mut running: FuturesUnordered<_> =
         executions.into_iter().map(|execution| run_execution(execution, since, opened, deps)).collect();
@@ -145,7 +143,7 @@ impl Finisher<'_> {
 
     /// Whether the leases have ended, or the invocation nearly has.
     fn is_over(&self) -> bool {
-        let lease = Duration::from_secs(u64::from(self.deps.times.lease_seconds));
+        let lease = Duration::from_secs(u64::from(self.deps.run.times.lease_seconds));
         self.since.elapsed() >= lease || self.deadline.left() < LAST_MOMENT
     }
 
@@ -171,7 +169,7 @@ impl Finisher<'_> {
             is_limited: ended.execution.is_limited,
             node_id: ended.execution.node_id.clone(),
             component: ended.execution.component.clone(),
-            event_id: self.deps.ids.next(self.deps.clock.now()),
+            event_id: self.deps.ids.next(self.deps.run.clock.now()),
             duration: ended.finished_at.duration_since(ended.started_at),
             decision: decide(ended, jitter(self.deps)),
         }
@@ -296,7 +294,7 @@ async fn record_once(
     deps: &Deps,
 ) -> Result<(Vec<FinishedExecution>, Vec<FreedSlot>), StoreError> {
     let edges = edges_of(versions, deps).await?;
-    let now = deps.clock.now();
+    let now = deps.run.clock.now();
     let rows: Vec<FinishRow> = open
         .iter()
         .filter_map(|recording| {
@@ -389,7 +387,7 @@ async fn settle<'a>(
     }
     send(messages, deps).await;
     if has_recorded
-        && let Err(error) = record_heartbeat(&deps.store, Function::Executor, deps.clock.now()).await
+        && let Err(error) = record_heartbeat(&deps.store, Function::Executor, deps.run.clock.now()).await
     {
         tracing::warn!(%error, "the heartbeat was not noted");
     }

@@ -31,8 +31,7 @@ use domain::times::Times;
 use http_guard::GuardedClient;
 use process::{BatchResponse, Clock, Deadline, Ids, Metrics, SqsBatch};
 use queue::{Outgoing, Queue};
-use store::builder::FreedSlot;
-use store::{Store, StoreError};
+use store::{FreedSlot, Store, StoreError};
 use vault_open::Opener;
 
 pub use component_set::{ComponentSet, Render};
@@ -46,26 +45,33 @@ pub struct Deps {
     pub store: Store,
     /// The queues.
     pub queue: Queue,
-    /// Opens secrets.
-    pub opener: Opener,
-    /// Calls the outside world.
-    pub client: Arc<GuardedClient>,
-    /// The clock.
-    pub clock: Clock,
     /// The source of ids.
     pub ids: Ids,
-    /// The times of claims.
-    pub times: Times,
     /// Invocations of which one organization may have something; None: any number.
     pub share: Option<Share>,
     /// Edges of workflows by version.
     pub edges: EdgesCache,
+    /// Counters for the operator.
+    pub metrics: Metrics,
+    /// The dependencies of what runs an execution.
+    pub run: RunDeps,
+}
+
+/// The dependencies of what runs an execution. It has secrets in its hands, and so neither Postgres
+/// nor a queue is among them.
+pub struct RunDeps {
+    /// Opens secrets.
+    pub opener: Opener,
+    /// Calls the outside world.
+    pub client: Arc<GuardedClient>,
     /// Tokens of issuers.
     pub tokens: Arc<TokenCache>,
     /// Components and the renderer.
     pub components: ComponentSet,
-    /// Counters for the operator.
-    pub metrics: Metrics,
+    /// The clock.
+    pub clock: Clock,
+    /// The times of claims.
+    pub times: Times,
 }
 
 /// Handles one batch of messages and names those to deliver again.

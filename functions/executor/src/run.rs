@@ -16,7 +16,7 @@ use secret_text::{
 use serde_json::Value;
 use store::executor::ClaimedExecution;
 
-use crate::Deps;
+use crate::RunDeps;
 use crate::credential::LateField;
 use crate::fields::Fields;
 use crate::host::{GuardedHost, Secrets, unreachable_url};
@@ -32,7 +32,7 @@ pub async fn run_execution(
     execution: ClaimedExecution,
     since: Instant,
     opened: &OpenedSecrets,
-    deps: &Deps,
+    deps: &RunDeps,
 ) -> Ended {
     let started_at = deps.clock.now();
     if !has_lease(since.elapsed(), &deps.times) {
@@ -83,7 +83,7 @@ async fn run(
     execution: &ClaimedExecution,
     opened: &OpenedSecrets,
     begun: &OnceLock<Begun>,
-    deps: &Deps,
+    deps: &RunDeps,
 ) -> Scrubbed {
     match prepare(execution, opened, begun, deps) {
         Ok(prepared) => prepared.execute(execution, deps).await,
@@ -104,7 +104,7 @@ fn prepare(
     execution: &ClaimedExecution,
     opened: &OpenedSecrets,
     begun: &OnceLock<Begun>,
-    deps: &Deps,
+    deps: &RunDeps,
 ) -> Result<Prepared, Box<Scrubbed>> {
     let component = (deps.components.effect)(&execution.component).ok_or_else(|| {
         let message = format!("this version of sealflow has no component named {}", execution.component);
@@ -161,7 +161,7 @@ fn render_all(
     fields: Fields,
     component: &dyn Component,
     secrets: &ExecutionSecrets<'_>,
-    deps: &Deps,
+    deps: &RunDeps,
 ) -> Option<Whole> {
     let Fields { fields, mut configuration } = fields;
     let rules: Vec<_> = fields.iter().map(|field| field_rule(component, &field.path)).collect();
@@ -206,7 +206,7 @@ fn fits(opened_bytes: usize, sizes: &[usize]) -> bool {
 }
 
 impl Prepared {
-    async fn execute(self, execution: &ClaimedExecution, deps: &Deps) -> Scrubbed {
+    async fn execute(self, execution: &ClaimedExecution, deps: &RunDeps) -> Scrubbed {
         let Self { component, configuration, fields, labels, host: guarded } = self;
         let key = idempotency_key(execution.id, execution.key_attempt);
         let fields = fields.iter();

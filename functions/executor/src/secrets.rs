@@ -11,7 +11,7 @@ use vault_format::{Bounds, Entries, EntryError, Purpose, Scope, SecretValue};
 use vault_open::{OpenError, OpenRequest};
 use zeroize::Zeroizing;
 
-use crate::Deps;
+use crate::RunDeps;
 use crate::fields::Fields;
 use crate::host::SecretUse;
 use crate::secret_problem::{SecretProblem, fails};
@@ -42,7 +42,7 @@ enum Opened {
 ///
 /// Only references that apply allowed for the node's version are opened; the owner is the
 /// execution's organization.
-pub async fn open_secrets(claims: &ExecutionClaims, deps: &Deps) -> OpenedSecrets {
+pub async fn open_secrets(claims: &ExecutionClaims, deps: &RunDeps) -> OpenedSecrets {
     let mut opened = OpenedSecrets::default();
     let (mut wanted, mut requests) = (Vec::new(), Vec::new());
     for execution in &claims.executions {
@@ -93,7 +93,7 @@ pub async fn open_secrets(claims: &ExecutionClaims, deps: &Deps) -> OpenedSecret
 }
 
 /// The references of an execution that its node's version may open, each once.
-fn allowed_refs(execution: &ClaimedExecution, deps: &Deps) -> Vec<(String, String)> {
+fn allowed_refs(execution: &ClaimedExecution, deps: &RunDeps) -> Vec<(String, String)> {
     let component = (deps.components.effect)(&execution.component);
     let fields = component.and_then(|component| Fields::read(execution, component).ok());
     let Some(fields) = fields else { return Vec::new() };

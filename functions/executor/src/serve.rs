@@ -8,7 +8,7 @@ use http_guard::{GuardSettings, GuardedClient};
 use lambda_runtime::{LambdaEvent, run, service_fn};
 use process::{Clock, Deadline, Ids, Metric, Metrics, Settings, SqsBatch};
 
-use crate::{ComponentSet, Deps, EdgesCache, handle};
+use crate::{ComponentSet, Deps, EdgesCache, RunDeps, handle};
 
 /// Serves invocations until the process is ended. The whole of `main`.
 ///
@@ -27,30 +27,32 @@ pub async fn serve(components: ComponentSet) -> anyhow::Result<()> {
     let deps = Deps {
         store: database_login::open(&settings, "sealflow-executor", clock)?,
         queue: queue::Queue::new(&sqs, settings.node_queue_url, settings.execution_queue_url),
-        opener: vault_open::Opener::new(&kms)
-            .keep_data_keys_for(Duration::from_secs(u64::from(settings.data_key_cache_seconds))),
-        client: Arc::new(GuardedClient::new(GuardSettings::from_env()?)),
-        clock,
         ids: Ids::new(),
-        times: settings.times,
         share: settings.executor_share,
         edges: EdgesCache::default(),
-        tokens: Arc::default(),
-        components,
         metrics: Metrics::new(&settings.metrics_namespace, domain::function::Function::Executor),
+        run: RunDeps {
+            opener: vault_open::Opener::new(&kms)
+                .keep_data_keys_for(Duration::from_secs(u64::from(settings.data_key_cache_seconds))),
+            client: Arc::new(GuardedClient::new(GuardSettings::from_env()?)),
+            tokens: Arc::default(),
+            components,
+            clock,
+            times: settings.times,
+        },
     };
-    let least = Duration::from_secs(u64::from(deps.times.function_timeout_seconds));
+    let least = Duration::from_secs(u64::from(deps.run.times.function_timeout_seconds));
     let deps = &deps;
     run(service_fn(move |event: LambdaEvent<SqsBatch>| async move {
         let (batch, context) = event.into_parts();
-        let now = deps.clock.now();
+        let now = clock.now();
         let deadline = Deadline::of_invocation(now, context.deadline, least);
         batch.ages_seconds(now).into_iter().for_each(|age| deps.metrics.add(Metric::WakeAgeSeconds, age));
         let work = Box::pin(process::contain_panics(handle(batch, deadline, deps)));
         let response = process::in_invocation(&context.request_id, work).await;
-        deps.metrics.count(Metric::KmsCalls, deps.opener.take_calls());
+        deps.metrics.count(Metric::KmsCalls, deps.run.opener.take_calls());
         deps.metrics.count(Metric::DatabaseConnects, deps.store.take_connects());
-        deps.metrics.write(deps.clock.now());
+        deps.metrics.write(clock.now());
         Ok::<_, lambda_runtime::Error>(response?)
     }))
     .await

@@ -15,13 +15,12 @@ use jiff::Timestamp;
 use process::{Clock, Deadline, Ids, Metric, Metrics};
 use queue::{Outgoing, Queue};
 use serde::Serialize;
-use store::builder::NodeKey;
 use store::sweeper::{
     DueExecution, DueNode, cause_removed_lately, end_undeliverable_executions, end_undeliverable_items,
     find_due_executions, find_due_held, find_due_nodes, forget_deduplications, forget_previous_keys,
     forget_secret_refs, mark_full_nodes, mark_full_workflows, mark_late_causes, take_back_sends,
 };
-use store::{Store, StoreError};
+use store::{NodeKey, Store, StoreError};
 
 /// The dependencies of the sweeper, made once.
 pub struct Deps {

@@ -1,11 +1,11 @@
 //! Webhooks that a warm instance knows. A cached webhook serves only while its versions hold: the
 //! statement that stores an event checks them.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use definition::Compiled;
 use jiff::{SignedDuration, Timestamp};
+use process::Cache;
 use store::intake::StoredWebhook;
 
 use crate::keys::KeyCache;
@@ -25,74 +25,82 @@ pub struct KnownWebhook {
 const KEPT_FOR: SignedDuration = SignedDuration::from_secs(60);
 /// How long nothing is reloaded for an address after it was.
 const RELOAD_PAUSE: SignedDuration = SignedDuration::from_secs(1);
-/// Addresses that an instance keeps, so that made-up ones can't fill the memory: above it those
-/// without a webhook are forgotten, and all only where that is not enough.
-const ADDRESSES_MAX: usize = 2_000;
-/// Bytes of definitions that an instance keeps; compiled they take some times as much. The largest
-/// are forgotten where there would be more, so that somebody's large ones push out nobody's small
-/// ones.
-const DEFINITIONS_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Made-up addresses that an instance keeps as such.
+const ABSENT_MAX: usize = 2_000;
+/// Bytes that the webhooks of an instance may weigh; compiled, definitions take some times as much.
+const WEBHOOKS_WEIGHT_MAX: usize = 16 * 1024 * 1024;
+/// Bytes that a webhook weighs beside its definition.
+const WEBHOOK_WEIGHT: usize = 4 * 1024;
 
-struct Slot {
-    loaded_at: Timestamp,
-    webhook: Option<Arc<KnownWebhook>>,
+#[derive(Clone)]
+struct Loaded<T> {
+    at: Timestamp,
+    what: T,
 }
 
-impl Slot {
+impl<T> Loaded<T> {
     fn is_kept(&self, now: Timestamp) -> bool {
-        now.duration_since(self.loaded_at) < KEPT_FOR
+        now.duration_since(self.at) < KEPT_FOR
     }
 
-    fn definition_bytes(&self) -> usize {
-        self.webhook.as_ref().map_or(0, |webhook| webhook.definition_bytes)
+    fn may_reload(&self, now: Timestamp) -> bool {
+        now.duration_since(self.at) >= RELOAD_PAUSE
     }
 }
 
 /// A cache by address, and one of opened keys; a clone is the same one.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct WebhookCache {
-    slots: Arc<Mutex<HashMap<String, Slot>>>,
+    webhooks: Arc<Cache<String, Loaded<Arc<KnownWebhook>>>>,
+    /// Addresses without a webhook. They are kept apart, so that made-up ones push out no webhook.
+    absent: Arc<Cache<String, Loaded<()>>>,
     /// Opened keys. Kept apart, so that a row that is forgotten or loaded again costs no call of
     /// KMS.
     pub(crate) keys: KeyCache,
+}
+
+impl Default for WebhookCache {
+    fn default() -> Self {
+        Self {
+            webhooks: Arc::new(Cache::new(WEBHOOKS_WEIGHT_MAX)),
+            absent: Arc::new(Cache::new(ABSENT_MAX)),
+            keys: KeyCache::default(),
+        }
+    }
 }
 
 impl WebhookCache {
     /// The known webhook of an address: `None` where nothing is known, `Some(None)` where there is
     /// no webhook.
     pub fn get(&self, address: &str, now: Timestamp) -> Option<Option<Arc<KnownWebhook>>> {
-        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        slots.retain(|_, slot| slot.is_kept(now));
-        Some(slots.get(address)?.webhook.clone())
+        match self.webhooks.get(address).filter(|loaded| loaded.is_kept(now)) {
+            Some(loaded) => Some(Some(loaded.what)),
+            None => self.absent.get(address).filter(|loaded| loaded.is_kept(now)).map(|_| None),
+        }
     }
 
     /// Whether the address may be loaded again after its authentication failed: at most once a
     /// second.
     pub fn may_reload(&self, address: &str, now: Timestamp) -> bool {
-        let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        slots.get(address).is_none_or(|slot| now.duration_since(slot.loaded_at) >= RELOAD_PAUSE)
+        self.webhooks.get(address).is_none_or(|loaded| loaded.may_reload(now))
+            && self.absent.get(address).is_none_or(|loaded| loaded.may_reload(now))
     }
 
     /// Keeps what was loaded.
     pub fn insert(&self, address: &str, webhook: Option<Arc<KnownWebhook>>, now: Timestamp) {
-        let slot = Slot { loaded_at: now, webhook };
-        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        slots.remove(address);
-        if slots.len() >= ADDRESSES_MAX {
-            slots.retain(|_, slot| slot.webhook.is_some());
+        let address = address.to_owned();
+        match webhook {
+            Some(what) => {
+                self.absent.retain(|absent, _| *absent != address);
+                self.webhooks.retain(|_, loaded| loaded.is_kept(now));
+                let weight = WEBHOOK_WEIGHT + what.definition_bytes;
+                self.webhooks.insert(address, weight, Loaded { at: now, what });
+            }
+            None => {
+                self.webhooks.retain(|known, loaded| *known != address && loaded.is_kept(now));
+                self.absent.insert(address, 1, Loaded { at: now, what: () });
+            }
         }
-        if slots.len() >= ADDRESSES_MAX {
-            slots.clear();
-        }
-        while slots.values().map(Slot::definition_bytes).sum::<usize>() + slot.definition_bytes()
-            > DEFINITIONS_BYTES_MAX
-        {
-            let with_definition = slots.iter().filter(|(_, slot)| slot.definition_bytes() > 0);
-            let largest = with_definition.max_by_key(|(_, slot)| slot.definition_bytes());
-            let Some(largest) = largest.map(|(address, _)| address.clone()) else { break };
-            slots.remove(&largest);
-        }
-        slots.insert(address.to_owned(), slot);
     }
 }
 
@@ -147,48 +155,62 @@ pub(crate) mod tests {
     #[test]
     fn large_definitions_push_out_large_ones_alone_i10() {
         let (cache, now) = (WebhookCache::default(), Timestamp::from_second(1_000).unwrap());
-        let insert = |address: &str, bytes| cache.insert(address, Some(Arc::new(webhook(bytes))), now);
+        let insert = |address: &str, weight| {
+            cache.insert(address, Some(Arc::new(webhook(weight - WEBHOOK_WEIGHT))), now);
+        };
         let is_known = |address: &str| cache.get(address, now).is_some();
-        insert("small", 1);
-        insert("large", DEFINITIONS_BYTES_MAX - 2);
-        insert("other", 1);
-        assert!(is_known("small") && is_known("large") && is_known("other"));
-        insert("other", 1);
+        insert("small", WEBHOOK_WEIGHT);
+        insert("large", WEBHOOKS_WEIGHT_MAX - 2 * WEBHOOK_WEIGHT);
+        insert("other", WEBHOOK_WEIGHT);
+        assert!(is_known("small") && is_known("large") && is_known("other"), "WEBHOOKS_WEIGHT_MAX");
+        insert("other", WEBHOOK_WEIGHT);
         assert!(is_known("large"), "what is replaced takes no room");
-        insert("other", 2);
-        assert!(!is_known("large") && is_known("small") && is_known("other"), "DEFINITIONS_BYTES_MAX + 1");
-        cache.insert("none", None, now);
-        insert("huge", DEFINITIONS_BYTES_MAX + 1);
-        assert!(is_known("huge") && is_known("none"), "one alone is kept whatever it has");
+        insert("other", WEBHOOK_WEIGHT + 1);
+        assert!(!is_known("large") && is_known("small") && is_known("other"), "WEBHOOKS_WEIGHT_MAX + 1");
     }
 
     #[test]
     fn a_failed_authentication_reloads_at_most_once_a_second() {
-        let cache = WebhookCache::default();
         let now = Timestamp::from_second(1_000).unwrap();
-        assert!(cache.may_reload("a", now));
-        cache.insert("a", None, now);
-        assert!(!cache.may_reload("a", now + SignedDuration::from_millis(999)));
-        assert!(cache.may_reload("a", now + SignedDuration::from_secs(1)));
-    }
-
-    #[test]
-    fn made_up_addresses_can_not_fill_the_memory() {
-        let cache = WebhookCache::default();
-        let now = Timestamp::from_second(1_000).unwrap();
-        for address in 0..=ADDRESSES_MAX {
-            cache.insert(&address.to_string(), None, now);
+        let address = "a";
+        for loaded in [None, Some(Arc::new(webhook(0)))] {
+            let cache = WebhookCache::default();
+            assert!(cache.may_reload(address, now));
+            cache.insert(address, loaded, now);
+            assert!(!cache.may_reload(address, now + SignedDuration::from_millis(999)));
+            assert!(cache.may_reload(address, now + SignedDuration::from_secs(1)));
         }
-        assert_eq!(cache.slots.lock().unwrap().len(), 1);
     }
 
     #[test]
-    fn made_up_addresses_do_not_push_out_a_webhook() {
+    fn made_up_addresses_fill_no_memory_and_push_out_no_webhook_i10() {
         let (cache, now) = (WebhookCache::default(), Timestamp::from_second(1_000).unwrap());
-        cache.insert("real", Some(Arc::new(webhook(1))), now);
-        for address in 0..=ADDRESSES_MAX {
+        cache.insert("real", Some(Arc::new(webhook(0))), now);
+        for address in 0..=ABSENT_MAX {
             cache.insert(&address.to_string(), None, now);
+            assert_eq!(cache.absent.count(), ABSENT_MAX.min(address + 1));
         }
         assert!(matches!(cache.get("real", now), Some(Some(_))));
+    }
+
+    #[test]
+    fn a_webhook_that_came_or_went_is_known_as_such() {
+        let (cache, now) = (WebhookCache::default(), Timestamp::from_second(1_000).unwrap());
+        let address = "a";
+        for _ in 0..2 {
+            cache.insert(address, None, now);
+            assert!(matches!(cache.get(address, now), Some(None)));
+            cache.insert(address, Some(Arc::new(webhook(0))), now);
+            assert!(matches!(cache.get(address, now), Some(Some(_))));
+        }
+    }
+
+    #[test]
+    fn what_is_kept_no_more_is_not_in_memory_once_another_is_loaded() {
+        let (cache, now) = (WebhookCache::default(), Timestamp::from_second(1_000).unwrap());
+        let known = Arc::new(webhook(0));
+        cache.insert("a", Some(Arc::clone(&known)), now);
+        cache.insert("b", None, now + KEPT_FOR);
+        assert_eq!(Arc::strong_count(&known), 1);
     }
 }

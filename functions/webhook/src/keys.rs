@@ -1,11 +1,11 @@
 //! Signing keys of webhooks: opened through the vault, and kept for a while, or each anonymous POST
 //! would cost a call of KMS.
 
-use domain::ids::WebhookId;
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use domain::ids::WebhookId;
 use jiff::{SignedDuration, Timestamp};
+use process::Cache;
 use store::intake::StoredWebhook;
 use vault_format::{Entries, Entry, Purpose, Scope, SecretValue};
 use vault_open::{OpenError, OpenRequest};
@@ -16,7 +16,7 @@ use crate::Deps;
 const KEYS_KEPT_FOR: SignedDuration = SignedDuration::from_secs(60);
 /// How long it counts that a key could not be opened.
 const FAILURE_KEPT_FOR: SignedDuration = SignedDuration::from_secs(1);
-/// Webhooks whose keys are kept; above it all are forgotten.
+/// Webhooks whose keys are kept.
 const WEBHOOKS_MAX: usize = 2_000;
 
 /// An opened signing key.
@@ -54,18 +54,23 @@ impl OpenedKeys {
 }
 
 /// Opened keys by webhook; a clone is the same one.
-#[derive(Clone, Default)]
-pub struct KeyCache {
-    kept: Arc<Mutex<HashMap<WebhookId, Kept>>>,
+#[derive(Clone)]
+pub struct KeyCache(Arc<Cache<WebhookId, Kept>>);
+
+impl Default for KeyCache {
+    fn default() -> Self {
+        Self(Arc::new(Cache::new(WEBHOOKS_MAX)))
+    }
 }
 
+#[derive(Clone)]
 struct Kept {
     sealed: Sealed,
     opened: Arc<OpenedKeys>,
 }
 
 /// The sealed form that keys were opened from: rotated, or moved to another KMS key, it is another.
-#[derive(PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 struct Sealed {
     version: i64,
     signing_keys: Option<Vec<u8>>,
@@ -86,18 +91,13 @@ impl KeyCache {
     /// The keys of a webhook as it is stored, if they are open. What was kept for too long, of any
     /// webhook, goes from memory.
     pub fn get(&self, stored: &StoredWebhook, now: Timestamp) -> Option<Arc<OpenedKeys>> {
-        let mut all = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        all.retain(|_, kept| kept.opened.are_kept(now));
-        let kept = all.get(&stored.id).filter(|kept| kept.sealed == Sealed::of(stored))?;
-        Some(Arc::clone(&kept.opened))
+        self.0.retain(|_, kept| kept.opened.are_kept(now));
+        let kept = self.0.get(&stored.id).filter(|kept| kept.sealed == Sealed::of(stored))?;
+        Some(kept.opened)
     }
 
     fn put(&self, stored: &StoredWebhook, opened: Arc<OpenedKeys>) {
-        let mut all = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if all.len() >= WEBHOOKS_MAX {
-            all.clear();
-        }
-        all.insert(stored.id, Kept { sealed: Sealed::of(stored), opened });
+        self.0.insert(stored.id, 1, Kept { sealed: Sealed::of(stored), opened });
     }
 }
 

@@ -1,51 +1,122 @@
 //! The cache that a warm instance keeps, within a weight.
 
+use std::borrow::Borrow;
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A cache whose entries weigh no more than `weight_max` together. Where there would be more, the
-/// heaviest are forgotten, so that somebody's large ones push out nobody's small ones.
+/// heaviest are forgotten, and of those that weigh the same the oldest: somebody's large ones push
+/// out nobody's small ones.
 pub struct Cache<K, V> {
     weight_max: usize,
-    entries: Mutex<HashMap<K, (usize, V)>>,
+    kept: Mutex<Kept<K, V>>,
+}
+
+struct Kept<K, V> {
+    entries: HashMap<K, Entry<V>>,
+    /// The weight of all entries.
+    weight: usize,
+    /// Entries that were ever kept.
+    inserted: u64,
+}
+
+struct Entry<V> {
+    value: V,
+    weight: usize,
+    /// `Kept::inserted` when it came.
+    number: u64,
 }
 
 impl<K: Clone + Eq + Hash, V: Clone> Cache<K, V> {
     /// An empty one.
     #[must_use]
     pub fn new(weight_max: usize) -> Self {
-        Self { weight_max, entries: Mutex::default() }
+        Self { weight_max, kept: Mutex::new(Kept { entries: HashMap::new(), weight: 0, inserted: 0 }) }
     }
 
     /// The entry of that key.
     #[must_use]
-    pub fn get(&self, key: &K) -> Option<V> {
-        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        entries.get(key).map(|(_, value)| value.clone())
+    pub fn get<Q: Eq + Hash + ?Sized>(&self, key: &Q) -> Option<V>
+    where
+        K: Borrow<Q>,
+    {
+        self.lock().entries.get(key).map(|entry| entry.value.clone())
     }
 
     /// Keeps an entry instead of the one that the key has. One that weighs more than all may is not
     /// kept.
     pub fn insert(&self, key: K, weight: usize, value: V) {
-        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        entries.remove(&key);
-        let Some(room) = self.weight_max.checked_sub(weight) else { return };
-        let mut total: usize = entries.values().map(|(weight, _)| weight).sum();
-        if total > room {
-            let mut by_weight: Vec<(usize, K)> =
-                entries.iter().map(|(key, (weight, _))| (*weight, key.clone())).collect();
-            by_weight.sort_unstable_by_key(|(weight, _)| Reverse(*weight));
-            for (weight, heaviest) in by_weight {
-                if total <= room {
-                    break;
-                }
-                entries.remove(&heaviest);
-                total -= weight;
+        self.lock().insert(key, weight, value, self.weight_max);
+    }
+
+    /// The entry of that key if it can still be used, else one that is made now; nobody else makes
+    /// one meanwhile.
+    pub fn get_or_insert(
+        &self,
+        key: K,
+        weight: usize,
+        is_usable: impl FnOnce(&V) -> bool,
+        make: impl FnOnce() -> V,
+    ) -> V {
+        let mut kept = self.lock();
+        match kept.entries.get(&key) {
+            Some(entry) if is_usable(&entry.value) => entry.value.clone(),
+            _ => {
+                let value = make();
+                kept.insert(key, weight, value.clone(), self.weight_max);
+                value
             }
         }
-        entries.insert(key, (weight, value));
+    }
+
+    /// Forgets the entries of which `is_kept` is false.
+    pub fn retain(&self, mut is_kept: impl FnMut(&K, &V) -> bool) {
+        let mut kept = self.lock();
+        kept.entries.retain(|key, entry| is_kept(key, &entry.value));
+        kept.weight = kept.entries.values().map(|entry| entry.weight).sum();
+    }
+
+    /// Entries that are kept.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.lock().entries.len()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Kept<K, V>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<K: Clone + Eq + Hash, V> Kept<K, V> {
+    fn insert(&mut self, key: K, weight: usize, value: V, weight_max: usize) {
+        self.remove(&key);
+        let Some(room) = weight_max.checked_sub(weight) else { return };
+        if self.weight > room {
+            self.make_room(room);
+        }
+        self.inserted += 1;
+        self.weight += weight;
+        self.entries.insert(key, Entry { value, weight, number: self.inserted });
+    }
+
+    fn make_room(&mut self, room: usize) {
+        let rank = |entry: &Entry<V>| (Reverse(entry.weight), entry.number);
+        let mut ranked: Vec<_> = self.entries.iter().map(|(key, entry)| (rank(entry), key.clone())).collect();
+        ranked.sort_unstable_by_key(|(rank, _)| *rank);
+        for (_, key) in ranked {
+            if self.weight <= room {
+                break;
+            }
+            self.remove(&key);
+        }
+    }
+
+    fn remove(&mut self, key: &K) {
+        if let Some(entry) = self.entries.remove(key) {
+            self.weight -= entry.weight;
+        }
     }
 }
 
@@ -59,7 +130,7 @@ mod tests {
     fn a_cache_has_a_weight_on_both_sides_and_forgets_the_heaviest_i10() {
         let cache = Cache::new(WEIGHT_MAX);
         let known = |cache: &Cache<&'static str, ()>| {
-            ["small", "large", "new", "huge"].map(|key| cache.get(&key).is_some())
+            ["small", "large", "new", "huge"].map(|key| cache.get(key).is_some())
         };
         cache.insert("small", 10, ());
         cache.insert("large", 60, ());
@@ -71,5 +142,29 @@ mod tests {
         assert_eq!(known(&cache), [true, false, true, false], "it isn't kept");
         cache.insert("small", WEIGHT_MAX, ());
         assert_eq!(known(&cache), [true, false, false, false], "an entry takes the place of its key's");
+    }
+
+    #[test]
+    fn of_entries_that_weigh_the_same_the_oldest_goes() {
+        let cache = Cache::new(2);
+        for key in ["first", "second", "third"] {
+            cache.insert(key, 1, ());
+        }
+        assert_eq!(["first", "second", "third"].map(|key| cache.get(key).is_some()), [false, true, true]);
+        cache.insert("second", 1, ());
+        cache.insert("fourth", 1, ());
+        assert_eq!(["second", "third", "fourth"].map(|key| cache.get(key).is_some()), [true, false, true]);
+    }
+
+    #[test]
+    fn an_entry_is_made_where_none_can_be_used_and_what_is_forgotten_weighs_nothing() {
+        let cache = Cache::new(2);
+        let get = |is_usable, made| cache.get_or_insert("key", 1, |_| is_usable, || made);
+        assert_eq!([get(true, 1), get(true, 2), get(false, 3), get(true, 4)], [1, 1, 3, 3]);
+        cache.insert("other", 1, 5);
+        cache.retain(|key, _| *key != "key");
+        assert_eq!((cache.get("key"), cache.count()), (None, 1));
+        cache.insert("key", 1, 6);
+        assert_eq!((cache.get("other"), cache.get("key")), (Some(5), Some(6)));
     }
 }

@@ -32,3 +32,8 @@ pub fn word_if_any<T: FromStr>(row: &Row, name: &'static str) -> Result<Option<T
     let text: Option<&str> = column(row, name)?;
     text.map(|text| text.parse().map_err(|_| StoreError::Corrupt(name))).transpose()
 }
+
+/// One column of many rows, as the arrays that `unnest` takes.
+pub(crate) fn collect<'a, R, T>(rows: &'a [R], column: impl Fn(&'a R) -> T) -> Vec<T> {
+    rows.iter().map(column).collect()
+}

@@ -9,11 +9,12 @@ use std::time::Duration;
 use local::sealflow::Sealflow;
 use local::stack::Stack;
 use local::target::Target;
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::Client;
 
 use super::drive::{apply, ended, post};
 use super::measure::median;
 use super::options::Options;
+use crate::database::connect;
 
 /// Organizations, the noisy one among them.
 const ORGANIZATIONS: usize = 100;
@@ -76,9 +77,7 @@ pub async fn measure(stack: &Arc<Stack>, options: &Options) -> Neighbours {
         builder = builder.function(function, |options| options.instances_max = INSTANCES);
     }
     let sealflow = builder.start().await.expect("the product starts");
-    let (client, connection) =
-        tokio_postgres::connect(&sealflow.superuser_url(), NoTls).await.expect("Postgres is there");
-    tokio::spawn(connection);
+    let client = connect(&sealflow.superuser_url()).await;
     let mut quiet = Vec::new();
     for number in 1..ORGANIZATIONS {
         let organization = sealflow.bootstrap(&format!("quiet-{number}")).await.expect("it is made");
@@ -117,9 +116,7 @@ fn medians(runs: Vec<(f64, f64)>) -> (f64, f64) {
 
 /// Holds the row of the noisy organization's node for a while.
 async fn lock(sealflow: &Sealflow) {
-    let (client, connection) =
-        tokio_postgres::connect(&sealflow.superuser_url(), NoTls).await.expect("Postgres is there");
-    tokio::spawn(connection);
+    let client = connect(&sealflow.superuser_url()).await;
     let sql = "BEGIN; SELECT FROM workflow_nodes n JOIN workflows w ON w.id = n.workflow_id WHERE w.name = 'locked' FOR NO KEY UPDATE OF n";
     client.batch_execute(sql).await.expect("the row is locked");
     tokio::time::sleep(LOCKED).await;

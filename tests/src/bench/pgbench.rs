@@ -6,6 +6,7 @@ use std::time::Duration;
 use local::stack::{Stack, find_pgbench};
 
 use super::measure;
+use crate::database::connect;
 
 /// The length and the width of a run.
 const SECONDS: u32 = 3;
@@ -48,9 +49,7 @@ impl Pgbench {
 
     /// Waits until the server has cleaned up after the last run: that is none of pgbench's work.
     async fn await_vacuum(&self) {
-        let (client, connection) =
-            tokio_postgres::connect(&self.url, tokio_postgres::NoTls).await.expect("Postgres is there");
-        tokio::spawn(connection);
+        let client = connect(&self.url).await;
         let sql = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'autovacuum worker'";
         for _ in 0..VACUUM_LOOKS_MAX {
             let at_work: i64 = client.query_one(sql, &[]).await.expect("Postgres answers").get(0);

@@ -9,7 +9,7 @@ use local::sealflow::{Builder, Sealflow};
 use local::stack::{PostgresOptions, Stack, StackOptions};
 use local::target::Target;
 use serde_json::json;
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::Client;
 
 use super::drive::{LOOK_PAUSE, apply, ended, post};
 use super::measure::{self, Counters};
@@ -21,6 +21,7 @@ use super::report::{Measured, Report, Run, Wires};
 use super::workloads::{COPIES, Workload};
 use crate::PostgresWire;
 use crate::aws_wire::AwsWire;
+use crate::database::connect;
 
 /// The functions whose CPU time counts.
 const FUNCTIONS: [&str; 4] = ["webhook", "builder", "executor", "sweeper"];
@@ -167,9 +168,7 @@ impl Product {
             builder = builder.function(function, move |options| options.instances_max = instances);
         }
         let sealflow = choose(builder).start().await.expect("the product starts");
-        let (client, connection) =
-            tokio_postgres::connect(&sealflow.superuser_url(), NoTls).await.expect("Postgres is there");
-        tokio::spawn(connection);
+        let client = connect(&sealflow.superuser_url()).await;
         // The looks of the load tool go by indexes, or they would be measured too.
         client
             .batch_execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements; SET enable_seqscan = off")

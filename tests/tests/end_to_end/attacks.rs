@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tests::database::connect;
 use tests::e2e::{Product, Shared, Story, make_secret, placed, word};
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::Client;
 
 async fn product() -> Arc<Product> {
     static PRODUCT: Shared = Shared::new();
@@ -153,11 +154,7 @@ async fn an_author_spells_no_secret_out_and_takes_none_elsewhere_i1() {
 
 /// A connection of the API's role.
 async fn as_api(product: &Product) -> Client {
-    let (client, connection) = tokio_postgres::connect(&product.sealflow.database_url("sealflow_api"), NoTls)
-        .await
-        .expect("the API's role logs in");
-    tokio::spawn(connection);
-    client
+    connect(&product.sealflow.database_url("sealflow_api")).await
 }
 
 #[tokio::test]
@@ -241,11 +238,7 @@ async fn the_builders_role_moves_a_secret_nowhere_i7() {
     let execution = story.execution(&word(&run["id"]), "call").await;
     assert_eq!(execution["result"], "passed", "{execution:#}");
     let genuine = word(&execution["id"]);
-    let (builder, connection) =
-        tokio_postgres::connect(&product.sealflow.database_url("sealflow_builder"), NoTls)
-            .await
-            .expect("the builder's role logs in");
-    tokio::spawn(connection);
+    let builder = connect(&product.sealflow.database_url("sealflow_builder")).await;
     let token = json!({ "secret": ["github", "token"] });
     let other = product.other.url();
     for (what, configuration, residuals) in [

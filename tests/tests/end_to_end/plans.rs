@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tests::PostgresWire;
+use tests::database::connect;
 use tests::e2e::{Product, Story, placed, stack, word};
 use tests::wire::PreparedStatement;
 
@@ -316,11 +317,7 @@ async fn plans(product: &Product, statements: &[PreparedStatement]) -> Vec<(Stri
     let mut roles: Vec<&str> = statements.iter().map(|statement| statement.role.as_str()).collect();
     roles.dedup();
     for role in roles {
-        let (client, connection) =
-            tokio_postgres::connect(&product.sealflow.database_url(role), tokio_postgres::NoTls)
-                .await
-                .unwrap();
-        tokio::spawn(connection);
+        let client = connect(&product.sealflow.database_url(role)).await;
         // Statements hand each other these within a transaction; stable functions are tried while
         // planning.
         let ids = vec![uuid::Uuid::nil().to_string(); 10].join(",");

@@ -3,7 +3,8 @@ use std::collections::BTreeMap;
 
 use domain::limits::GO_ON_BYTES_MAX;
 use domain::message::Message;
-use store::builder::{self, ClaimedItem, LimitKey, NodeKey, wake_of_slot};
+use store::builder::{self, ClaimedItem, LimitKey};
+use store::{NodeKey, wake_of_slot};
 
 /// The common state of a batch's records: limited nodes whose lock this transaction holds, with the
 /// free slots of their concurrency keys, and the bytes that may still be written by going on.

@@ -14,8 +14,8 @@ use domain::message::Message;
 use domain::outcome::{Failure, HELD_FULL, NODE_FULL, Outcome, Output};
 use queue::Outgoing;
 use serde_json::{Value, json};
-use store::JsonText;
-use store::builder::{NewEvent, NewExecution, NewHeld, NewItem, NewKey, NodeKey};
+use store::builder::{NewEvent, NewExecution, NewHeld, NewItem, NewKey};
+use store::{JsonText, NodeKey};
 use uuid::Uuid;
 
 use super::environment::{Ancestors, Entry, EntryMarks, MarkScope, PlanEnvironment};

@@ -8,8 +8,8 @@ use domain::limits::{GO_ON_BYTES_MAX, LOOKED_AT_WEIGHT_MAX};
 use domain::message::Message;
 use domain::run::RunStop;
 use serde_json::{Value, json};
-use store::JsonText;
-use store::builder::{AncestorEvent, InputEvent, LimitKey, NewEvent, NodeKey};
+use store::builder::{AncestorEvent, InputEvent, LimitKey, NewEvent};
+use store::{JsonText, NodeKey};
 
 use super::*;
 use crate::definitions::Definitions;

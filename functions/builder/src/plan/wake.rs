@@ -15,7 +15,8 @@ use domain::run::RunStop;
 use jiff::Timestamp;
 use queue::Outgoing;
 use serde_json::json;
-use store::builder::{NewEvent, NewExecution, NewItem, NodeKey, RecordedWake, WokenExecution, WriteBatch};
+use store::NodeKey;
+use store::builder::{NewEvent, NewExecution, NewItem, RecordedWake, WokenExecution, WriteBatch};
 use uuid::Uuid;
 
 use super::held_step::check_step;

@@ -4,16 +4,16 @@
 //! the key is made of the opened values. Executions that need the same token at once share one
 //! fetch, and what became of it.
 
-use std::collections::HashMap;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use components::{BoxFuture, HttpFailure};
 use domain::execution::ResultReason;
 use futures_util::FutureExt as _;
 use futures_util::future::Shared;
 use jiff::Timestamp;
+use process::Cache;
 
 use super::Issued;
 
@@ -31,11 +31,15 @@ pub type Fetched = Result<Arc<Issued>, HttpFailure>;
 pub type TokenKey = [u8; 32];
 
 /// Tokens of one process.
-#[derive(Default)]
-pub struct TokenCache {
-    slots: Mutex<HashMap<TokenKey, Slot>>,
+pub struct TokenCache(Cache<TokenKey, Slot>);
+
+impl Default for TokenCache {
+    fn default() -> Self {
+        Self(Cache::new(TOKENS_MAX))
+    }
 }
 
+#[derive(Clone)]
 struct Slot {
     fetch: Shared<BoxFuture<'static, Fetched>>,
     begun_at: Timestamp,
@@ -62,41 +66,23 @@ impl TokenCache {
     where
         F: Future<Output = Fetched> + Send + 'static,
     {
-        let shared = {
-            let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-            if !slots.get(&key).is_some_and(|slot| slot.is_usable(now)) {
-                make_room(&mut slots, now);
-                // A panic would be kept, and would meet everybody who asks for the token.
-                let fetch = AssertUnwindSafe(fetch())
-                    .catch_unwind()
-                    .map(|fetched| fetched.unwrap_or_else(|_| Err(crashed())));
-                slots.insert(key, Slot { fetch: fetch.boxed().shared(), begun_at: now });
-            }
-            slots[&key].fetch.clone()
+        // A token that ended, or that could not be had, goes from memory with the next one.
+        self.0.retain(|_, slot| slot.is_usable(now));
+        let begin = || {
+            // A panic would be kept, and would meet everybody who asks for the token.
+            let fetch = AssertUnwindSafe(fetch())
+                .catch_unwind()
+                .map(|fetched| fetched.unwrap_or_else(|_| Err(crashed())));
+            Slot { fetch: fetch.boxed().shared(), begun_at: now }
         };
-        shared.await
+        self.0.get_or_insert(key, 1, |slot| slot.is_usable(now), begin).fetch.await
     }
 
     /// Forgets a token that a target refused, unless another took its place.
     pub fn forget(&self, key: TokenKey, refused: &Arc<Issued>) {
-        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_it = slots.get(&key).is_some_and(
-            |slot| matches!(slot.fetch.peek(), Some(Ok(issued)) if Arc::ptr_eq(issued, refused)),
-        );
-        if is_it {
-            slots.remove(&key);
-        }
-    }
-}
-
-fn make_room(slots: &mut HashMap<TokenKey, Slot>, now: Timestamp) {
-    if slots.len() < TOKENS_MAX {
-        return;
-    }
-    slots.retain(|_, slot| slot.is_usable(now));
-    while slots.len() >= TOKENS_MAX {
-        let oldest = slots.iter().min_by_key(|(_, slot)| slot.begun_at).map(|(key, _)| *key);
-        oldest.into_iter().for_each(|key| drop(slots.remove(&key)));
+        let is_it =
+            |slot: &Slot| matches!(slot.fetch.peek(), Some(Ok(issued)) if Arc::ptr_eq(issued, refused));
+        self.0.retain(|kept, slot| *kept != key || !is_it(slot));
     }
 }
 
@@ -228,7 +214,7 @@ mod tests {
         for number in 0..TOKENS_MAX {
             counted.get(number, i64::try_from(number).unwrap(), issued(100_000)).await.unwrap();
         }
-        let kept = || counted.cache.slots.lock().unwrap().len();
+        let kept = || counted.cache.0.count();
         assert_eq!(kept(), TOKENS_MAX);
         for number in TOKENS_MAX..TOKENS_MAX + 1 {
             counted.get(number, 50_000, issued(100_000)).await.unwrap();

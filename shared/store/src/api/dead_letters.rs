@@ -87,21 +87,27 @@ pub async fn list_dead_letters(
     let rows = store
         .query(
             "/* list_dead_letters */
-             SELECT q.id, q.workflow_id, q.workflow_name, q.node_id, n.name AS node_name, q.root_event_id, q.event_id, q.component,
+             SELECT q.id, q.workflow_id, q.workflow_name, q.node_id, n.name AS node_name,
+                    q.root_event_id, q.event_id, q.component,
                     q.result_reason, q.result_message, q.attempt, q.created_at, q.finished_at, q.candidates
              FROM (SELECT c.*, count(*) OVER () AS candidates
                    FROM (SELECT e.*, w.name AS workflow_name
                          FROM workflows w
                          CROSS JOIN LATERAL (
-                             SELECT x.id, x.workflow_id, x.node_id, x.root_event_id, x.event_id, x.component, x.result_reason,
+                             SELECT x.id, x.workflow_id, x.node_id, x.root_event_id, x.event_id,
+                                    x.component, x.result_reason,
                                     x.result_message, x.attempt, x.created_at, x.finished_at
                              FROM workflow_node_executions x
-                             WHERE x.workflow_id = w.id AND x.result = 'failed' AND x.redriven_event_id IS NULL AND NOT x.failure_routed
-                               AND ($3::uuid IS NULL OR x.id < $3) AND ($5::text IS NULL OR x.node_id = $5)
-                               AND ($6::text IS NULL OR x.result_reason = $6) AND ($7::uuid IS NULL OR x.root_event_id = $7)
+                             WHERE x.workflow_id = w.id AND x.result = 'failed'
+                               AND x.redriven_event_id IS NULL AND NOT x.failure_routed
+                               AND ($3::uuid IS NULL OR x.id < $3)
+                               AND ($5::text IS NULL OR x.node_id = $5)
+                               AND ($6::text IS NULL OR x.result_reason = $6)
+                               AND ($7::uuid IS NULL OR x.root_event_id = $7)
                                AND NOT EXISTS (
                                    SELECT FROM workflow_events o
-                                   WHERE o.execution_id = x.id AND o.channel = 'failure' AND cardinality(o.targets) > 0 OFFSET 0)
+                                   WHERE o.execution_id = x.id AND o.channel = 'failure'
+                                     AND cardinality(o.targets) > 0 OFFSET 0)
                              ORDER BY x.id DESC LIMIT $4 + 1) e
                          WHERE w.organization_id = $1 AND ($2::uuid IS NULL OR w.id = $2)
                          ORDER BY e.id DESC LIMIT $4 + 1) c) q

@@ -84,18 +84,22 @@ pub async fn list_events(
     let rows = store
         .query(
             "/* list_events */
-             SELECT q.id, q.workflow_id, q.node_id, q.root_event_id, q.channel, q.type, q.data, q.custom_name, q.targets, q.depth,
+             SELECT q.id, q.workflow_id, q.node_id, q.root_event_id, q.channel, q.type, q.data,
+                    q.custom_name, q.targets, q.depth,
                     q.execution_id, q.created_at, q.candidates
-             FROM (SELECT c.*, count(*) OVER () AS candidates, row_number() OVER (ORDER BY c.id DESC) AS place,
+             FROM (SELECT c.*, count(*) OVER () AS candidates,
+                 row_number() OVER (ORDER BY c.id DESC) AS place,
                           sum(octet_length(c.data::text)) OVER (ORDER BY c.id DESC) AS bytes
                    FROM (SELECT e.*
                          FROM workflows w
                          CROSS JOIN LATERAL (
-                             SELECT v.id, v.workflow_id, v.node_id, v.root_event_id, v.channel, v.type, v.data, v.custom_name,
+                             SELECT v.id, v.workflow_id, v.node_id, v.root_event_id, v.channel,
+                                    v.type, v.data, v.custom_name,
                                     v.targets, v.depth, v.execution_id, v.created_at
                              FROM workflow_events v
                              WHERE v.workflow_id = w.id AND ($3::uuid IS NULL OR v.id < $3)
-                               AND ($5::text IS NULL OR v.node_id = $5) AND ($6::uuid IS NULL OR v.root_event_id = $6)
+                               AND ($5::text IS NULL OR v.node_id = $5)
+                               AND ($6::uuid IS NULL OR v.root_event_id = $6)
                                AND ($7::text IS NULL OR v.channel = $7)
                              ORDER BY v.id DESC LIMIT $4 + 1) e
                          WHERE w.organization_id = $1 AND ($2::uuid IS NULL OR w.id = $2)

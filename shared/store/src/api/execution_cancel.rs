@@ -4,11 +4,10 @@ use domain::message::Message;
 use jiff::Timestamp;
 use tokio_postgres::types::Type;
 
-use crate::builder::{FIND_FREED, FreedSlot, freed_slot};
-use crate::executor::{LOCK_EXECUTIONS, LOCK_NODES};
 use crate::held_causes::{HeldWake, cause_cancelled};
-use crate::run_stop::wakes_of;
-use crate::settle::settle_runs_of;
+use crate::locks::{LOCK_EXECUTIONS, LOCK_NODES};
+use crate::runs::{settle_runs_of, wakes_of};
+use crate::slots::{FIND_FREED, FreedSlot, freed_slot};
 use crate::{Store, StoreError, Tx};
 
 /// An execution that is to end.
@@ -95,7 +94,8 @@ const CANCEL: &str = "/* cancel_execution */
         state = CASE state WHEN 'pending' THEN 'finished' ELSE 'cancelling' END,
         result = CASE state WHEN 'pending' THEN 'cancelled' END,
         result_reason = CASE state WHEN 'pending' THEN 'cancelled' END,
-        result_message = CASE state WHEN 'pending' THEN 'The execution was cancelled before it started.' END,
+        result_message = CASE state WHEN 'pending'
+            THEN 'The execution was cancelled before it started.' END,
         finished_at = CASE state WHEN 'pending' THEN $2 END,
         cancelled_by = coalesce(cancelled_by, $3),
         updated_at = CASE state WHEN 'cancelling' THEN updated_at ELSE $2 END

@@ -155,26 +155,31 @@ pub async fn list_executions(
     let rows = store
         .query(
             "/* list_executions */
-             SELECT q.id, q.workflow_id, q.node_id, n.name AS node_name, q.root_event_id, q.event_id, q.previous_execution_id,
+             SELECT q.id, q.workflow_id, q.node_id, n.name AS node_name, q.root_event_id,
+                    q.event_id, q.previous_execution_id,
                     q.parent_execution_id, q.state, q.result, q.result_reason, q.result_message, q.component, q.configuration,
                     q.metadata, q.workflow_version, q.attempt, q.crashes, q.run_at, q.wake_at, q.cancelled_by, q.redriven_event_id, q.concurrency_key,
                     q.created_at, q.updated_at,
                     q.started_at, q.finished_at, q.candidates,
-                    (SELECT coalesce(jsonb_object_agg(k.key, k.value), '{}') FROM workflow_node_execution_kvs k
+                    (SELECT coalesce(jsonb_object_agg(k.key, k.value), '{}')
+                        FROM workflow_node_execution_kvs k
                      WHERE k.execution_id = q.id) AS keys
-             FROM (SELECT c.*, count(*) OVER () AS candidates, row_number() OVER (ORDER BY c.id DESC) AS place,
+             FROM (SELECT c.*, count(*) OVER () AS candidates,
+                 row_number() OVER (ORDER BY c.id DESC) AS place,
                           sum(octet_length(c.configuration::text) + octet_length(c.metadata::text)) OVER (ORDER BY c.id DESC)
                               AS bytes
                    FROM (SELECT e.*
                          FROM workflows w
                          CROSS JOIN LATERAL (
-                             SELECT x.id, x.workflow_id, x.node_id, x.root_event_id, x.event_id, x.previous_execution_id,
+                             SELECT x.id, x.workflow_id, x.node_id, x.root_event_id, x.event_id,
+                                    x.previous_execution_id,
                                     x.parent_execution_id, x.state, x.result, x.result_reason, x.result_message, x.component,
                                     x.configuration, x.metadata, x.workflow_version, x.attempt, x.crashes, x.run_at, x.wake_at,
                                     x.cancelled_by, x.redriven_event_id, x.concurrency_key, x.created_at, x.updated_at, x.started_at, x.finished_at
                              FROM workflow_node_executions x
                              WHERE x.workflow_id = w.id AND ($3::uuid IS NULL OR x.id < $3)
-                               AND ($6::text IS NULL OR x.node_id = $6) AND ($7::text IS NULL OR x.state = $7)
+                               AND ($6::text IS NULL OR x.node_id = $6)
+                               AND ($7::text IS NULL OR x.state = $7)
                                AND ($8::text IS NULL OR x.result = $8)
                                AND ($9::uuid IS NULL OR x.parent_execution_id = $9)
                                AND ($10::uuid IS NULL OR x.previous_execution_id = $10)
@@ -223,12 +228,14 @@ pub async fn load_execution(
     let rows = store
         .query(
             "/* load_execution */
-             SELECT x.id, x.workflow_id, x.node_id, n.name AS node_name, x.root_event_id, x.event_id, x.previous_execution_id,
+             SELECT x.id, x.workflow_id, x.node_id, n.name AS node_name, x.root_event_id,
+                    x.event_id, x.previous_execution_id,
                     x.parent_execution_id, x.state, x.result, x.result_reason, x.result_message, x.component, x.configuration,
                     x.metadata, x.workflow_version, x.attempt, x.crashes, x.run_at, x.wake_at, x.cancelled_by, x.redriven_event_id, x.concurrency_key,
                     x.created_at, x.updated_at,
                     x.started_at, x.finished_at,
-                    (SELECT coalesce(jsonb_object_agg(k.key, k.value), '{}') FROM workflow_node_execution_kvs k
+                    (SELECT coalesce(jsonb_object_agg(k.key, k.value), '{}')
+                        FROM workflow_node_execution_kvs k
                      WHERE k.execution_id = x.id) AS keys
              FROM workflow_node_executions x
              JOIN workflows w ON w.id = x.workflow_id

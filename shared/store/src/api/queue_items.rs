@@ -93,29 +93,38 @@ pub async fn list_queue_items(
         .query(
             "/* list_queue_items */
              WITH page AS MATERIALIZED (
-                 SELECT i.id, i.workflow_id, i.node_id, i.root_event_id, i.event_id, i.node_generation, i.crashes, i.created_at,
+                 SELECT i.id, i.workflow_id, i.node_id, i.root_event_id, i.event_id,
+                        i.node_generation, i.crashes, i.created_at,
                         i.last_sent_at, i.sent_count, i.concurrency_key,
-                        CASE WHEN n.deleted_at IS NULL AND w.deleted_at IS NULL AND i.node_generation = n.generation
+                        CASE WHEN n.deleted_at IS NULL AND w.deleted_at IS NULL
+                            AND i.node_generation = n.generation
                              THEN n.concurrency_max END AS concurrency_max,
-                        CASE WHEN n.concurrency_key IS NULL THEN '' ELSE i.concurrency_key END AS limit_key
+                        CASE WHEN n.concurrency_key IS NULL THEN ''
+                            ELSE i.concurrency_key END AS limit_key
                  FROM workflow_node_queue_items i
                  JOIN workflows w ON w.id = i.workflow_id
-                 LEFT JOIN workflow_nodes n ON n.workflow_id = i.workflow_id AND n.node_id = i.node_id
-                 WHERE w.organization_id = $1 AND ($2::uuid IS NULL OR w.id = $2) AND ($3::uuid IS NULL OR i.id < $3)
+                 LEFT JOIN workflow_nodes n ON n.workflow_id = i.workflow_id
+                     AND n.node_id = i.node_id
+                 WHERE w.organization_id = $1 AND ($2::uuid IS NULL OR w.id = $2)
+                   AND ($3::uuid IS NULL OR i.id < $3)
                    AND ($5::text IS NULL OR i.node_id = $5) AND ($6::uuid IS NULL OR i.run_id = $6)
                  ORDER BY i.id DESC LIMIT $4 + 1),
              slots AS MATERIALIZED (
                  SELECT wanted.*, ARRAY(
                      SELECT x.id FROM workflow_node_executions x
-                     WHERE x.workflow_id = wanted.workflow_id AND x.node_id = wanted.node_id AND x.state <> 'finished'
+                     WHERE x.workflow_id = wanted.workflow_id AND x.node_id = wanted.node_id
+                       AND x.state <> 'finished'
                        AND coalesce(x.concurrency_key, '') = wanted.limit_key
                      ORDER BY x.id LIMIT $7) AS executions
                  FROM (SELECT DISTINCT workflow_id, node_id, limit_key, concurrency_max FROM page
                        WHERE concurrency_max IS NOT NULL AND limit_key IS NOT NULL) wanted
-                 CROSS JOIN LATERAL node_slots(wanted.workflow_id, wanted.node_id, wanted.limit_key) slots
+                 CROSS JOIN LATERAL node_slots(wanted.workflow_id, wanted.node_id,
+                     wanted.limit_key) slots
                  WHERE slots.free <= 0)
-             SELECT q.id, q.workflow_id, q.node_id, q.root_event_id, q.event_id, q.node_generation, q.crashes, q.created_at,
-                    q.last_sent_at, q.sent_count, nullif(q.concurrency_key, '') AS concurrency_key, (SELECT count(*) FROM page) AS candidates,
+             SELECT q.id, q.workflow_id, q.node_id, q.root_event_id, q.event_id, q.node_generation,
+                    q.crashes, q.created_at,
+                    q.last_sent_at, q.sent_count, nullif(q.concurrency_key, '') AS concurrency_key,
+                    (SELECT count(*) FROM page) AS candidates,
                     CASE WHEN slots.node_id IS NULL THEN jsonb_build_object('reason', 'delivery')
                          ELSE jsonb_build_object('reason', 'concurrency', 'limit', slots.concurrency_max,
                              'executions', to_jsonb(slots.executions),

@@ -113,21 +113,24 @@ const LOCK: &str = "/* redrive_execution: lock */
 /// everybody who ends one.
 const LOCK_RUN: &str = "/* redrive_execution: lock run */
     SELECT run.id FROM workflow_runs run
-    WHERE run.organization_id = $1 AND run.id = (SELECT x.run_id FROM workflow_node_executions x WHERE x.id = $2)
+    WHERE run.organization_id = $1
+      AND run.id = (SELECT x.run_id FROM workflow_node_executions x WHERE x.id = $2)
     FOR NO KEY UPDATE OF run";
 
 const FIND: &str = "/* redrive_execution: find */
     SELECT x.redriven_event_id IS NOT NULL AS is_redriven,
         x.result IS DISTINCT FROM 'failed' AS is_no_failure,
         x.failure_routed OR EXISTS (
-            SELECT FROM workflow_events o WHERE o.execution_id = x.id AND o.channel = 'failure' AND cardinality(o.targets) > 0) AS is_routed,
+            SELECT FROM workflow_events o WHERE o.execution_id = x.id AND o.channel = 'failure'
+                AND cardinality(o.targets) > 0) AS is_routed,
         w.deleted_at IS NOT NULL AS is_workflow_deleted,
         n.deleted_at IS NOT NULL AS is_node_removed,
         coalesce(run.stop IN ('cancelled', 'owner'), false) AS is_run_cancelled,
         coalesce(run.stop = 'timeout', false) AS is_run_timed_out,
         coalesce(run.stop = 'run_limit', false) OR $3 <= (
             SELECT count(*) FROM (
-                SELECT FROM workflow_node_executions r WHERE r.root_event_id = x.root_event_id LIMIT $3) counted) AS is_run_at_limit,
+                SELECT FROM workflow_node_executions r WHERE r.root_event_id = x.root_event_id
+                    LIMIT $3) counted) AS is_run_at_limit,
         n.items_full AS is_full
     FROM workflow_node_executions x
     JOIN workflows w ON w.id = x.workflow_id
@@ -139,7 +142,8 @@ const FIND: &str = "/* redrive_execution: find */
 /// ended runs again, for as long as it may.
 const WRITE: &str = "/* redrive_execution: write */
     WITH failed AS (
-        SELECT x.id, x.workflow_id, x.node_id, x.root_event_id, x.run_id, n.generation, n.concurrency_key, e.node_id AS from_node_id, e.channel, e.data, e.depth,
+        SELECT x.id, x.workflow_id, x.node_id, x.root_event_id, x.run_id, n.generation,
+            n.concurrency_key, e.node_id AS from_node_id, e.channel, e.data, e.depth,
             e.execution_id, e.redactions, w.timeout_seconds
         FROM workflow_node_executions x
         JOIN workflows w ON w.id = x.workflow_id
@@ -147,18 +151,23 @@ const WRITE: &str = "/* redrive_execution: write */
         JOIN workflow_nodes n ON n.workflow_id = x.workflow_id AND n.node_id = x.node_id
         WHERE x.id = $1),
     run AS (
-        UPDATE workflow_runs run SET state = 'running', result = NULL, finished_at = NULL, updated_at = $4,
+        UPDATE workflow_runs run
+            SET state = 'running', result = NULL, finished_at = NULL, updated_at = $4,
             due_at = now() + make_interval(secs => failed.timeout_seconds)
         FROM failed WHERE run.id = failed.run_id AND coalesce(run.state, '') = 'finished'),
     event AS (
-        INSERT INTO workflow_events (id, workflow_id, node_id, root_event_id, run_id, channel, type, data, targets, depth, execution_id,
+        INSERT INTO workflow_events
+            (id, workflow_id, node_id, root_event_id, run_id, channel, type, data, targets, depth, execution_id,
             redactions, created_at)
-        SELECT $2, workflow_id, from_node_id, root_event_id, run_id, channel, 'redrive', data, ARRAY[node_id], depth, execution_id, redactions, $4
+        SELECT $2, workflow_id, from_node_id, root_event_id, run_id, channel, 'redrive', data,
+            ARRAY[node_id], depth, execution_id, redactions, $4
         FROM failed),
     item AS (
-        INSERT INTO workflow_node_queue_items (id, workflow_id, node_id, root_event_id, run_id, event_id, node_generation, concurrency_key,
+        INSERT INTO workflow_node_queue_items
+            (id, workflow_id, node_id, root_event_id, run_id, event_id, node_generation, concurrency_key,
             created_at, last_sent_at)
-        SELECT $3, workflow_id, node_id, root_event_id, run_id, $2, generation, CASE WHEN concurrency_key IS NULL THEN '' END, $4, $4
+        SELECT $3, workflow_id, node_id, root_event_id, run_id, $2, generation,
+            CASE WHEN concurrency_key IS NULL THEN '' END, $4, $4
         FROM failed)
     UPDATE workflow_node_executions x SET redriven_event_id = $2
     FROM failed WHERE x.id = failed.id AND x.state = 'finished'

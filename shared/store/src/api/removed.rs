@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use tokio_postgres::types::Type;
 
 use crate::held_causes::{HeldWake, cause_removed};
-use crate::settle::settle_runs;
+use crate::runs::settle_runs;
 use crate::types::column;
 use crate::{StoreError, Tx};
 
@@ -21,23 +21,26 @@ pub(super) async fn end_pending_of_nodes(
     node_ids: &[String],
     now: Timestamp,
 ) -> Result<RemovedWork, StoreError> {
-    let rows = tx.query(
-        "/* end_pending_of_nodes */
-         UPDATE workflow_node_executions SET state = 'finished', result = 'cancelled', result_reason = 'node_removed',
+    let rows = tx
+        .query(
+            "/* end_pending_of_nodes */
+         UPDATE workflow_node_executions
+             SET state = 'finished', result = 'cancelled', result_reason = 'node_removed',
              result_message = 'the node was removed from the workflow', finished_at = $3, updated_at = $3
          WHERE id IN (
              SELECT id FROM workflow_node_executions
-             WHERE workflow_id = $1 AND node_id = ANY($2) AND state = 'pending' ORDER BY id LIMIT $4 FOR NO KEY UPDATE)
+             WHERE workflow_id = $1 AND node_id = ANY($2) AND state = 'pending' ORDER BY id
+                 LIMIT $4 FOR NO KEY UPDATE)
            AND state = 'pending'
          RETURNING run_id",
-        &[
-            (&workflow_id, Type::UUID),
-            (&node_ids, Type::TEXT_ARRAY),
-            (&now, Type::TIMESTAMPTZ),
-            (&REMOVED_EXECUTIONS_MAX, Type::INT8),
-        ],
-    )
-    .await?;
+            &[
+                (&workflow_id, Type::UUID),
+                (&node_ids, Type::TEXT_ARRAY),
+                (&now, Type::TIMESTAMPTZ),
+                (&REMOVED_EXECUTIONS_MAX, Type::INT8),
+            ],
+        )
+        .await?;
     Ok(RemovedWork {
         ended_runs: rows.iter().map(|row| column(row, "run_id")).collect::<Result<_, _>>()?,
         held: cause_removed(tx, workflow_id, node_ids).await?,
@@ -64,18 +67,25 @@ pub(super) async fn end_pending_of_organization(
     organization_id: OrganizationId,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let rows = tx.query(
-        "/* end_pending_of_organization */
-         UPDATE workflow_node_executions SET state = 'finished', result = 'cancelled', result_reason = 'cancelled',
+    let rows = tx
+        .query(
+            "/* end_pending_of_organization */
+         UPDATE workflow_node_executions
+             SET state = 'finished', result = 'cancelled', result_reason = 'cancelled',
              result_message = 'the organization was deleted', finished_at = $2, updated_at = $2
          WHERE id IN (
              SELECT x.id FROM workflow_node_executions x JOIN workflows w ON w.id = x.workflow_id
-             WHERE w.organization_id = $1 AND x.state = 'pending' ORDER BY x.id LIMIT $3 FOR NO KEY UPDATE OF x SKIP LOCKED)
+             WHERE w.organization_id = $1 AND x.state = 'pending' ORDER BY x.id LIMIT $3
+                 FOR NO KEY UPDATE OF x SKIP LOCKED)
            AND state = 'pending'
          RETURNING run_id",
-        &[(&organization_id, Type::UUID), (&now, Type::TIMESTAMPTZ), (&REMOVED_EXECUTIONS_MAX, Type::INT8)],
-    )
-    .await?;
+            &[
+                (&organization_id, Type::UUID),
+                (&now, Type::TIMESTAMPTZ),
+                (&REMOVED_EXECUTIONS_MAX, Type::INT8),
+            ],
+        )
+        .await?;
     let run_ids: Vec<RunId> = rows.iter().map(|row| column(row, "run_id")).collect::<Result<_, _>>()?;
     settle_runs(tx, &run_ids, now).await.map(drop)
 }

@@ -135,7 +135,8 @@ impl Along {
                 "r.organization_id = $1 AND r.result IN ('failed', 'cancelled') AND r.result = $6"
             }
             Self::Name => {
-                "r.organization_id = $1 AND r.name IS NOT NULL AND r.name ^@ $7 AND r.name ~>=~ $7 AND r.name ~<~ ($7 || chr(1114111))"
+                "r.organization_id = $1 AND r.name IS NOT NULL AND r.name ^@ $7 AND r.name ~>=~ $7
+                    AND r.name ~<~ ($7 || chr(1114111))"
             }
         }
     }
@@ -197,8 +198,10 @@ fn list_statement(along: Along, conditions: &str) -> String {
     format!(
         "/* list_runs */
          SELECT r.*, w.name AS workflow_name, e.type
-         FROM (SELECT p.*, count(*) OVER () AS candidates, row_number() OVER (ORDER BY p.id DESC) AS place
-               FROM (SELECT r.id, r.workflow_id, r.workflow_version, r.node_id, r.root_event_id, r.name, r.state, r.result, r.stop,
+         FROM (SELECT p.*, count(*) OVER () AS candidates,
+             row_number() OVER (ORDER BY p.id DESC) AS place
+               FROM (SELECT r.id, r.workflow_id, r.workflow_version, r.node_id, r.root_event_id,
+                   r.name, r.state, r.result, r.stop,
                          r.stopped_by, r.due_at, r.created_at, r.finished_at
                      FROM workflow_runs r
                      WHERE {} AND r.parent_run_id IS NULL{conditions}
@@ -221,7 +224,8 @@ async fn has_few_of_the_name(
             "/* count_run_names */
              SELECT count(*) <= $3::int8 AS is_few FROM (
                  SELECT FROM workflow_runs r
-                 WHERE r.organization_id = $1 AND r.name IS NOT NULL AND r.name ~>=~ $2 AND r.name ~<~ ($2 || chr(1114111))
+                 WHERE r.organization_id = $1 AND r.name IS NOT NULL AND r.name ~>=~ $2
+                   AND r.name ~<~ ($2 || chr(1114111))
                  LIMIT $3 + 1) found",
             &[(&organization_id, Type::UUID), (&prefix, Type::TEXT), (&NAMES_FEW, Type::INT8)],
         )
@@ -247,7 +251,8 @@ pub async fn load_run(
     let rows = store
         .query(
             "/* load_run */
-             SELECT r.id, r.workflow_id, w.name AS workflow_name, r.workflow_version, r.node_id, e.type, r.name, r.state, r.result, r.stop,
+             SELECT r.id, r.workflow_id, w.name AS workflow_name, r.workflow_version, r.node_id,
+                    e.type, r.name, r.state, r.result, r.stop,
                     r.stopped_by, r.due_at, r.created_at, r.finished_at, c.executions, c.executions_active, c.failures_unrouted,
                     c.executions_cancelled,
                     (SELECT count(*) FROM workflow_node_queue_items i WHERE i.run_id = r.id)
@@ -259,10 +264,14 @@ pub async fn load_run(
                  SELECT count(*) AS executions,
                         count(*) FILTER (WHERE x.state <> 'finished') AS executions_active,
                         count(*) FILTER (WHERE x.result = 'cancelled') AS executions_cancelled,
-                        count(*) FILTER (WHERE x.result = 'failed' AND x.redriven_event_id IS NULL AND NOT x.failure_routed AND NOT EXISTS (
-                            SELECT FROM workflow_events o WHERE o.execution_id = x.id AND o.channel = 'failure' AND cardinality(o.targets) > 0))
+                        count(*) FILTER
+                            (WHERE x.result = 'failed' AND x.redriven_event_id IS NULL
+                                AND NOT x.failure_routed AND NOT EXISTS (
+                            SELECT FROM workflow_events o WHERE o.execution_id = x.id
+                                AND o.channel = 'failure' AND cardinality(o.targets) > 0))
                             AS failures_unrouted
-                 FROM workflow_node_executions x WHERE x.root_event_id = r.root_event_id AND x.run_id = r.id) c
+                 FROM workflow_node_executions x WHERE x.root_event_id = r.root_event_id
+                     AND x.run_id = r.id) c
              WHERE r.organization_id = $1 AND r.id = $2",
             &[(&organization_id, Type::UUID), (&run_id, Type::UUID)],
         )

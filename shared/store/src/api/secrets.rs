@@ -75,12 +75,16 @@ pub async fn list_secrets(
     let rows = store
         .query(
             "/* list_secrets */
-             SELECT q.id, q.name, q.provider, q.data, q.created_by, q.created_at, q.updated_at, q.candidates
-             FROM (SELECT c.*, count(*) OVER () AS candidates, row_number() OVER (ORDER BY c.id DESC) AS place,
+             SELECT q.id, q.name, q.provider, q.data, q.created_by, q.created_at, q.updated_at,
+                 q.candidates
+             FROM (SELECT c.*, count(*) OVER () AS candidates,
+                 row_number() OVER (ORDER BY c.id DESC) AS place,
                           sum(octet_length(c.data)) OVER (ORDER BY c.id DESC) AS bytes
-                   FROM (SELECT s.id, s.name, s.provider, s.data, s.created_by, s.created_at, s.updated_at
+                   FROM (SELECT s.id, s.name, s.provider, s.data, s.created_by, s.created_at,
+                       s.updated_at
                          FROM secrets s
-                         WHERE s.domain_type = 'org' AND s.domain_id = $1 AND ($2::uuid IS NULL OR s.id < $2)
+                         WHERE s.domain_type = 'org' AND s.domain_id = $1
+                           AND ($2::uuid IS NULL OR s.id < $2)
                          ORDER BY s.id DESC LIMIT $3 + 1) c) q
              WHERE q.place = 1 OR (q.place <= $3 AND q.bytes <= $4)
              ORDER BY q.id DESC",
@@ -163,7 +167,8 @@ async fn change_in(
     let rows = tx
         .query(
             "/* change_secret: lock */
-             SELECT id, data FROM secrets WHERE domain_type = 'org' AND domain_id = $1 AND name = $2 FOR NO KEY UPDATE",
+             SELECT id, data FROM secrets WHERE domain_type = 'org' AND domain_id = $1
+                 AND name = $2 FOR NO KEY UPDATE",
             &[(&secret.organization_id, Type::UUID), (&secret.name, Type::TEXT)],
         )
         .await?;
@@ -187,7 +192,8 @@ async fn change_in(
 async fn update_secret(tx: &Tx, id: Uuid, data: &[u8], now: Timestamp) -> Result<(), StoreError> {
     let rows = tx
         .query(
-            "/* change_secret: update */ UPDATE secrets SET data = $2, updated_at = $3 WHERE id = $1 RETURNING id",
+            "/* change_secret: update */ UPDATE secrets SET data = $2, updated_at = $3
+                WHERE id = $1 RETURNING id",
             &[(&id, Type::UUID), (&data, Type::BYTEA), (&now, Type::TIMESTAMPTZ)],
         )
         .await?;
@@ -204,7 +210,8 @@ async fn insert_secret(
     let rows = tx
         .query(
             "/* change_secret: insert */
-             INSERT INTO secrets (id, name, domain_type, domain_id, data, created_by, created_at, updated_at)
+             INSERT INTO secrets
+                 (id, name, domain_type, domain_id, data, created_by, created_at, updated_at)
              SELECT $1, $2, 'org', $3, $4, $5, $6, $6
              WHERE (SELECT count(*) FROM secrets WHERE domain_type = 'org' AND domain_id = $3) < $7
              RETURNING id",
@@ -237,7 +244,8 @@ pub async fn delete_secret(
     let rows = store
         .query_once(
             "/* delete_secret */
-             DELETE FROM secrets WHERE domain_type = 'org' AND domain_id = $1 AND name = $2 RETURNING id",
+             DELETE FROM secrets WHERE domain_type = 'org' AND domain_id = $1 AND name = $2
+                 RETURNING id",
             &[(&organization_id, Type::UUID), (&name, Type::TEXT)],
         )
         .await?;

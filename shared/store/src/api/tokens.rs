@@ -34,7 +34,8 @@ pub async fn authenticate_token(
             "/* authenticate_token */
              SELECT t.id, t.name, t.organization_id
              FROM api_tokens t JOIN organizations o ON o.id = t.organization_id
-             WHERE t.token_sha256 = $1 AND coalesce(t.revoked_at, 'infinity') = 'infinity' AND o.deleted_at IS NULL
+             WHERE t.token_sha256 = $1 AND coalesce(t.revoked_at, 'infinity') = 'infinity'
+               AND o.deleted_at IS NULL
                AND (t.expires_at IS NULL OR t.expires_at > $2)",
             &[(&token_sha256, Type::BYTEA), (&now, Type::TIMESTAMPTZ)],
         )
@@ -93,7 +94,8 @@ pub async fn list_tokens(
             "/* list_tokens */
              SELECT q.*, count(*) OVER () AS candidates FROM (
                  SELECT id, name, created_at, created_by, expires_at, revoked_at FROM api_tokens
-                 WHERE organization_id = $1 AND ($2::uuid IS NULL OR id < $2) ORDER BY id DESC LIMIT $3 + 1) q
+                 WHERE organization_id = $1 AND ($2::uuid IS NULL OR id < $2) ORDER BY id DESC
+                     LIMIT $3 + 1) q
              ORDER BY q.id DESC LIMIT $3",
             &[(&organization_id, Type::UUID), (&page.before, Type::UUID), (&page.rows_max(), Type::INT8)],
         )
@@ -140,7 +142,8 @@ async fn create_in(
     let live = tx
         .query(
             "/* create_token: live */
-             SELECT count(*) AS live, coalesce(bool_or(name = $2), false) AS is_taken FROM api_tokens
+             SELECT count(*) AS live, coalesce(bool_or(name = $2), false) AS is_taken
+                 FROM api_tokens
              WHERE organization_id = $1 AND revoked_at IS NULL",
             &[(&organization_id, Type::UUID), (&token.name, Type::TEXT)],
         )
@@ -155,7 +158,8 @@ async fn create_in(
     let rows = tx
         .query(
             "/* create_token */
-             INSERT INTO api_tokens (id, organization_id, name, token_sha256, created_at, created_by, expires_at)
+             INSERT INTO api_tokens
+                 (id, organization_id, name, token_sha256, created_at, created_by, expires_at)
              VALUES ($1, $2, $3, $4, $5, $6, $7)
              RETURNING id, name, created_at, created_by, expires_at, revoked_at",
             &[
@@ -198,7 +202,8 @@ async fn revoke_in(
             "/* revoke_token: find */
              SELECT id, name, created_at, created_by, expires_at, revoked_at,
                  EXISTS (SELECT FROM api_tokens other
-                     WHERE other.organization_id = $1 AND other.id <> t.id AND other.revoked_at IS NULL
+                     WHERE other.organization_id = $1 AND other.id <> t.id
+                       AND other.revoked_at IS NULL
                        AND other.expires_at IS NULL) AS has_other
              FROM api_tokens t
              WHERE organization_id = $1 AND (id::text = $2 OR (name = $2 AND revoked_at IS NULL))
@@ -231,7 +236,8 @@ async fn revoke_in(
 async fn lock_organization(tx: &Tx, organization_id: OrganizationId) -> Result<(), StoreError> {
     let rows = tx
         .query(
-            "/* lock_organization */ SELECT id FROM organizations WHERE id = $1 AND deleted_at IS NULL FOR NO KEY UPDATE",
+            "/* lock_organization */ SELECT id FROM organizations WHERE id = $1
+                AND deleted_at IS NULL FOR NO KEY UPDATE",
             &[(&organization_id, Type::UUID)],
         )
         .await?;

@@ -11,7 +11,7 @@ use tokio_postgres::types::Type;
 
 use super::removed::{RemovedWork, end_pending_of_nodes};
 use crate::held_causes::HeldWake;
-use crate::settle::settle_runs;
+use crate::runs::settle_runs;
 use crate::types::column;
 use crate::{Store, StoreError, Tx};
 
@@ -151,7 +151,8 @@ async fn apply_in(tx: Tx, write: &WorkflowWrite) -> Result<AppliedWorkflow, Stor
 pub(super) async fn share_organization(tx: &Tx, organization_id: OrganizationId) -> Result<(), StoreError> {
     let rows = tx
         .query(
-            "/* share_organization */ SELECT id FROM organizations WHERE id = $1 AND deleted_at IS NULL FOR SHARE",
+            "/* share_organization */ SELECT id FROM organizations WHERE id = $1
+                AND deleted_at IS NULL FOR SHARE",
             &[(&organization_id, Type::UUID)],
         )
         .await?;
@@ -198,7 +199,8 @@ async fn lock_nodes(tx: &Tx, write: &WorkflowWrite) -> Result<(), StoreError> {
         .collect();
     tx.query(
         "/* apply_workflow: lock nodes */
-         SELECT node_id FROM workflow_nodes WHERE workflow_id = $1 AND node_id = ANY($2) ORDER BY node_id FOR NO KEY UPDATE",
+         SELECT node_id FROM workflow_nodes WHERE workflow_id = $1 AND node_id = ANY($2)
+             ORDER BY node_id FOR NO KEY UPDATE",
         &[(&write.workflow_id, Type::UUID), (&ids, Type::TEXT_ARRAY)],
     )
     .await?;
@@ -218,7 +220,8 @@ async fn insert_workflow(tx: &Tx, write: &WorkflowWrite) -> Result<i64, StoreErr
     let (nodes, edges) = stored(&write.definition)?;
     tx.query(
         "/* apply_workflow: insert */
-         INSERT INTO workflows (id, organization_id, name, description, nodes, edges, version, created_by, created_at, updated_at,
+         INSERT INTO workflows
+             (id, organization_id, name, description, nodes, edges, version, created_by, created_at, updated_at,
              timeout_seconds)
          VALUES ($1, $2, $3, $4, $5, $6, 1, $7, $8, $8, $9)",
         &[
@@ -241,7 +244,9 @@ async fn update_workflow(tx: &Tx, write: &WorkflowWrite, version: i64) -> Result
     let (nodes, edges) = stored(&write.definition)?;
     tx.query(
         "/* apply_workflow: update */
-         UPDATE workflows SET description = $2, nodes = $3, edges = $4, version = $5, updated_at = $6, timeout_seconds = $7
+         UPDATE workflows
+             SET description = $2, nodes = $3, edges = $4, version = $5, updated_at = $6,
+                 timeout_seconds = $7
          WHERE id = $1",
         &[
             (&write.workflow_id, Type::UUID),
@@ -266,7 +271,8 @@ async fn insert_version(tx: &Tx, write: &WorkflowWrite, version: i64) -> Result<
     tx.query(
         "/* apply_workflow: version */
          INSERT INTO workflow_versions (workflow_id, version, nodes, edges, created_by, created_at)
-         SELECT w.id, w.version, w.nodes, w.edges, $3, $4 FROM workflows w WHERE w.id = $1 AND w.version = $2",
+         SELECT w.id, w.version, w.nodes, w.edges, $3, $4 FROM workflows w WHERE w.id = $1
+             AND w.version = $2",
         &[
             (&write.workflow_id, Type::UUID),
             (&version, Type::INT8),
@@ -308,7 +314,8 @@ async fn free_names(tx: &Tx, write: &WorkflowWrite) -> Result<(), StoreError> {
         "/* apply_workflow: free names */
          UPDATE workflow_nodes n SET name = gen_random_uuid()::text
          FROM unnest($2::text[], $3::text[]) AS new (node_id, name)
-         WHERE n.workflow_id = $1 AND n.node_id = new.node_id AND n.name <> new.name AND n.deleted_at IS NULL",
+         WHERE n.workflow_id = $1 AND n.node_id = new.node_id AND n.name <> new.name
+           AND n.deleted_at IS NULL",
         &[(&write.workflow_id, Type::UUID), (&ids, Type::TEXT_ARRAY), (&names, Type::TEXT_ARRAY)],
     )
     .await?;
@@ -332,7 +339,8 @@ async fn change_concurrency_keys(tx: &Tx, write: &WorkflowWrite) -> Result<(), S
                FROM unnest($2::text[], $3::text[]) AS new (node_id, concurrency_key)
                JOIN workflow_nodes n ON n.workflow_id = $1::uuid AND n.node_id = new.node_id
                  AND n.concurrency_key <> new.concurrency_key
-               JOIN workflow_node_queue_items i ON i.workflow_id = n.workflow_id AND i.node_id = n.node_id
+               JOIN workflow_node_queue_items i ON i.workflow_id = n.workflow_id
+                   AND i.node_id = n.node_id
                ORDER BY i.id FOR UPDATE OF i SKIP LOCKED) waiting
          WHERE i.id = waiting.id",
         &[(&write.workflow_id, Type::UUID), (&ids, Type::TEXT_ARRAY), (&keys, Type::TEXT_ARRAY)],
@@ -351,19 +359,25 @@ async fn write_nodes(tx: &Tx, write: &WorkflowWrite, version: i64) -> Result<(),
     let rows = tx
         .query(
             "/* apply_workflow: nodes */
-             INSERT INTO workflow_nodes AS n (workflow_id, node_id, name, type, ref, configuration, concurrency_max, position,
+             INSERT INTO workflow_nodes AS n
+                 (workflow_id, node_id, name, type, ref, configuration, concurrency_max, position,
                  webhook_id, concurrency_key, version, created_at, updated_at)
-             SELECT $1, new.node_id, new.name, new.type, new.ref, new.configuration, new.concurrency_max, new.position,
+             SELECT $1, new.node_id, new.name, new.type, new.ref, new.configuration,
+                 new.concurrency_max, new.position,
                  new.webhook_id, new.concurrency_key, $10, $11, $11
-             FROM unnest($2::text[], $3::text[], $4::text[], $5::jsonb[], $6::jsonb[], $7::integer[], $8::jsonb[], $9::uuid[],
+             FROM unnest($2::text[], $3::text[], $4::text[], $5::jsonb[], $6::jsonb[],
+                 $7::integer[], $8::jsonb[], $9::uuid[],
                  $12::text[])
-                 AS new (node_id, name, type, ref, configuration, concurrency_max, position, webhook_id, concurrency_key)
+                 AS new (node_id, name, type, ref, configuration, concurrency_max, position,
+                     webhook_id, concurrency_key)
              ORDER BY new.node_id
              ON CONFLICT (workflow_id, node_id) DO UPDATE SET
                  name = excluded.name, type = excluded.type, ref = excluded.ref, configuration = excluded.configuration,
                  concurrency_max = excluded.concurrency_max, position = excluded.position, webhook_id = excluded.webhook_id,
-                 concurrency_key = excluded.concurrency_key, version = excluded.version, updated_at = excluded.updated_at, deleted_at = NULL,
-                 generation = n.generation + CASE WHEN n.deleted_at IS NOT NULL OR n.type <> excluded.type THEN 1 ELSE 0 END
+                 concurrency_key = excluded.concurrency_key, version = excluded.version,
+                 updated_at = excluded.updated_at, deleted_at = NULL,
+                 generation = n.generation + CASE WHEN n.deleted_at IS NOT NULL
+                     OR n.type <> excluded.type THEN 1 ELSE 0 END
              RETURNING n.node_id",
             &[
                 (&write.workflow_id, Type::UUID),
@@ -394,9 +408,11 @@ async fn insert_secret_refs(tx: &Tx, write: &WorkflowWrite, version: i64) -> Res
     let refs = &write.secret_refs;
     tx.query(
         "/* apply_workflow: secret refs */
-         INSERT INTO workflow_node_secret_refs (workflow_id, node_id, node_version, secret_name, secret_key, field)
+         INSERT INTO workflow_node_secret_refs
+             (workflow_id, node_id, node_version, secret_name, secret_key, field)
          SELECT $1, new.node_id, $2, new.secret_name, new.secret_key, new.field
-         FROM unnest($3::text[], $4::text[], $5::text[], $6::text[]) AS new (node_id, secret_name, secret_key, field)",
+         FROM unnest($3::text[], $4::text[], $5::text[], $6::text[]) AS new
+             (node_id, secret_name, secret_key, field)",
         &[
             (&write.workflow_id, Type::UUID),
             (&version, Type::INT8),
@@ -439,12 +455,16 @@ async fn insert_webhooks(tx: &Tx, write: &WorkflowWrite) -> Result<(), StoreErro
     let names: Vec<_> = hooks.iter().map(|hook| hook.credential.current_key_name.as_deref()).collect();
     tx.query(
         "/* apply_workflow: webhooks */
-         INSERT INTO webhooks (id, workflow_id, node_id, address, authentication, header_name, deduplication_header, signing_keys,
+         INSERT INTO webhooks
+             (id, workflow_id, node_id, address, authentication, header_name, deduplication_header, signing_keys,
              current_key_name, token_sha256, created_at, updated_at)
-         SELECT new.id, $1, new.node_id, new.address, new.authentication, new.header_name, new.deduplication_header,
+         SELECT new.id, $1, new.node_id, new.address, new.authentication, new.header_name,
+             new.deduplication_header,
              new.signing_keys, new.current_key_name, new.token_sha256, $11, $11
-         FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bytea[], $9::text[], $10::bytea[])
-             AS new (id, node_id, address, authentication, header_name, deduplication_header, signing_keys, current_key_name,
+         FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
+             $8::bytea[], $9::text[], $10::bytea[])
+             AS new (id, node_id, address, authentication, header_name, deduplication_header,
+                 signing_keys, current_key_name,
                  token_sha256)",
         &[
             (&write.workflow_id, Type::UUID),

@@ -6,7 +6,7 @@ use tokio_postgres::types::Type;
 use super::removed::end_pending_of_nodes;
 use super::workflow_apply::{lock_workflow, share_organization};
 use crate::held_causes::HeldWake;
-use crate::settle::settle_runs;
+use crate::runs::settle_runs;
 use crate::types::column;
 use crate::{Store, StoreError, Tx};
 
@@ -54,7 +54,8 @@ async fn delete_in(
     let node_ids = nodes.iter().map(|row| column(row, "node_id")).collect::<Result<Vec<String>, _>>()?;
     tx.query(
         "/* delete_workflow: nodes */
-         UPDATE workflow_nodes SET deleted_at = $3, updated_at = $3 WHERE workflow_id = $1 AND node_id = ANY($2)",
+         UPDATE workflow_nodes SET deleted_at = $3, updated_at = $3 WHERE workflow_id = $1
+             AND node_id = ANY($2)",
         &[(&workflow_id, Type::UUID), (&node_ids, Type::TEXT_ARRAY), (&now, Type::TIMESTAMPTZ)],
     )
     .await?;

@@ -61,11 +61,14 @@ pub async fn list_workflows(
     let rows = store
         .query(
             "/* list_workflows */
-             SELECT q.id, q.name, q.description, q.timeout_seconds, q.version, q.created_by, q.created_at, q.updated_at, q.deleted_at, q.candidates
+             SELECT q.id, q.name, q.description, q.timeout_seconds, q.version, q.created_by,
+                 q.created_at, q.updated_at, q.deleted_at, q.candidates
              FROM (SELECT c.*, count(*) OVER () AS candidates
-                   FROM (SELECT w.id, w.name, w.description, w.timeout_seconds, w.version, w.created_by, w.created_at, w.updated_at, w.deleted_at
+                   FROM (SELECT w.id, w.name, w.description, w.timeout_seconds, w.version,
+                       w.created_by, w.created_at, w.updated_at, w.deleted_at
                          FROM workflows w
-                         WHERE w.organization_id = $1 AND w.deleted_at IS NULL AND ($2::uuid IS NULL OR w.id < $2)
+                         WHERE w.organization_id = $1 AND w.deleted_at IS NULL
+                           AND ($2::uuid IS NULL OR w.id < $2)
                          ORDER BY w.id DESC LIMIT $3 + 1) c) q
              ORDER BY q.id DESC LIMIT $3",
             &[(&organization_id, Type::UUID), (&page.before, Type::UUID), (&page.rows_max(), Type::INT8)],
@@ -88,7 +91,8 @@ pub async fn find_workflow(
     let rows = store
         .query(
             "/* find_workflow */
-             SELECT id, name, description, timeout_seconds, version, created_by, created_at, updated_at, deleted_at
+             SELECT id, name, description, timeout_seconds, version, created_by, created_at,
+                 updated_at, deleted_at
              FROM workflows
              WHERE organization_id = $1 AND (id = $2 OR (name = $3 AND deleted_at IS NULL))
              ORDER BY (id = $2) DESC NULLS LAST LIMIT 1",
@@ -112,7 +116,8 @@ pub async fn load_workflow(
     let rows = store
         .query(
             "/* load_workflow */
-             SELECT id, name, description, timeout_seconds, version, created_by, created_at, updated_at, deleted_at, nodes, edges
+             SELECT id, name, description, timeout_seconds, version, created_by, created_at,
+                 updated_at, deleted_at, nodes, edges
              FROM workflows
              WHERE organization_id = $1 AND (id = $2 OR (name = $3 AND deleted_at IS NULL))
              ORDER BY (id = $2) DESC NULLS LAST LIMIT 1",
@@ -134,7 +139,8 @@ pub async fn load_workflow_named(
     let rows = store
         .query(
             "/* load_workflow_named */
-             SELECT id, name, description, timeout_seconds, version, created_by, created_at, updated_at, deleted_at, nodes, edges
+             SELECT id, name, description, timeout_seconds, version, created_by, created_at,
+                 updated_at, deleted_at, nodes, edges
              FROM workflows WHERE organization_id = $1 AND name = $2 AND deleted_at IS NULL",
             &[(&organization_id, Type::UUID), (&name, Type::TEXT)],
         )

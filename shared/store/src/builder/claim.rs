@@ -4,9 +4,10 @@ use serde_json::Value;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
-use super::lock::{LimitKey, LockedNodes, NodeKey, Wakes, key_arrays, limit_key_arrays, node_key};
+use super::lock::{LimitKey, LockedNodes, Wakes, limit_key_arrays};
 use super::quarantine::{QuarantinedItem, Search, find_quarantined};
 use super::slots::{Slots, read_slots};
+use crate::nodes::{NodeKey, key_arrays, node_key};
 use crate::types::column;
 use crate::{StoreError, Tx};
 
@@ -155,10 +156,13 @@ pub async fn claim_one(
 const CLAIM_ONE: &str = "/* claim_one */
     WITH item AS (
         SELECT i.id, coalesce(n.ref ->> 'component', n.ref ->> 'trigger', '') AS component,
-            n.deleted_at IS NOT NULL OR w.deleted_at IS NOT NULL OR i.node_generation <> n.generation AS is_node_removed,
+            n.deleted_at IS NOT NULL OR w.deleted_at IS NOT NULL
+                OR i.node_generation <> n.generation AS is_node_removed,
             n.concurrency_max IS NULL
-                OR (SELECT run.stop FROM workflow_runs run WHERE run.id = i.run_id) IS NOT NULL AS is_unlimited,
-            (SELECT next.id FROM next_items(i.workflow_id, i.node_id, i.concurrency_key, 1) next LIMIT 1) AS next_id
+                OR (SELECT run.stop FROM workflow_runs run WHERE run.id = i.run_id)
+                    IS NOT NULL AS is_unlimited,
+            (SELECT next.id FROM next_items(i.workflow_id, i.node_id, i.concurrency_key, 1) next
+                LIMIT 1) AS next_id
         FROM workflow_node_queue_items i
         JOIN workflow_nodes n ON n.workflow_id = i.workflow_id AND n.node_id = i.node_id
         JOIN workflows w ON w.id = n.workflow_id
@@ -174,7 +178,8 @@ const CLAIM_ONE: &str = "/* claim_one */
 /// walked over for a few.
 const CLAIM_LIMITED: &str = "/* claim_limited */
     WITH wanted AS MATERIALIZED (
-        SELECT t.workflow_id, t.node_id, t.concurrency_key, next.id, next.crashes, next.created_at, next.generation
+        SELECT t.workflow_id, t.node_id, t.concurrency_key, next.id, next.crashes, next.created_at,
+            next.generation
         FROM unnest($1::uuid[], $2::text[], $3::text[]) AS t (workflow_id, node_id, concurrency_key)
         CROSS JOIN LATERAL next_items(t.workflow_id, t.node_id, t.concurrency_key, $4::int8) next),
     locked AS MATERIALIZED (
@@ -182,11 +187,15 @@ const CLAIM_LIMITED: &str = "/* claim_limited */
         ORDER BY uuid_send(i.id) FOR UPDATE OF i SKIP LOCKED),
     picked AS MATERIALIZED (
         SELECT wanted.*, bool_or(wanted.crashes > 0) OVER whole_key AS has_quarantined,
-            bool_and(wanted.id IN (SELECT id FROM locked)) OVER (whole_key ORDER BY wanted.created_at, wanted.id) AS is_free
-        FROM wanted WINDOW whole_key AS (PARTITION BY wanted.workflow_id, wanted.node_id, wanted.concurrency_key)),
+            bool_and(wanted.id IN (SELECT id FROM locked)) OVER
+                (whole_key ORDER BY wanted.created_at, wanted.id) AS is_free
+        FROM wanted WINDOW whole_key AS
+            (PARTITION BY wanted.workflow_id, wanted.node_id, wanted.concurrency_key)),
     bounded AS (
-        SELECT picked.id, picked.generation, coalesce(n.ref ->> 'component', n.ref ->> 'trigger', '') AS component
-        FROM picked JOIN workflow_nodes n ON n.workflow_id = picked.workflow_id AND n.node_id = picked.node_id
+        SELECT picked.id, picked.generation,
+            coalesce(n.ref ->> 'component', n.ref ->> 'trigger', '') AS component
+        FROM picked JOIN workflow_nodes n ON n.workflow_id = picked.workflow_id
+            AND n.node_id = picked.node_id
         WHERE picked.is_free AND NOT picked.has_quarantined
         ORDER BY picked.workflow_id, picked.node_id, picked.created_at, picked.id LIMIT $4::int8),
     taken AS (
@@ -194,7 +203,8 @@ const CLAIM_LIMITED: &str = "/* claim_limited */
         WHERE i.id = bounded.id
         RETURNING i.id, i.workflow_id, i.node_id, i.run_id, i.root_event_id, i.event_id, i.created_at, i.concurrency_key,
             i.node_generation <> bounded.generation AS is_node_removed, bounded.component)
-    SELECT id, workflow_id, node_id, run_id, root_event_id, event_id, created_at, concurrency_key, is_node_removed, component
+    SELECT id, workflow_id, node_id, run_id, root_event_id, event_id, created_at, concurrency_key,
+        is_node_removed, component
     FROM taken ORDER BY workflow_id, node_id, created_at, id";
 
 /// Takes items that need no slot: those of nodes without a limit, and those that only end, for
@@ -208,19 +218,24 @@ const CLAIM_UNLIMITED: &str = "/* claim_unlimited */
         JOIN workflows w ON w.id = n.workflow_id
         CROSS JOIN LATERAL (
             SELECT i.id FROM workflow_node_queue_items i
-            WHERE (n.concurrency_max IS NULL OR n.deleted_at IS NOT NULL OR w.deleted_at IS NOT NULL)
-              AND i.workflow_id = t.workflow_id AND i.node_id = t.node_id ORDER BY i.created_at, i.id LIMIT $4::int8) i),
+            WHERE (n.concurrency_max IS NULL OR n.deleted_at IS NOT NULL
+                OR w.deleted_at IS NOT NULL)
+              AND i.workflow_id = t.workflow_id AND i.node_id = t.node_id
+                  ORDER BY i.created_at, i.id LIMIT $4::int8) i),
     picked AS (
         SELECT i.id, coalesce(n.ref ->> 'component', n.ref ->> 'trigger', '') AS component,
-            n.deleted_at IS NOT NULL OR w.deleted_at IS NOT NULL OR i.node_generation <> n.generation AS is_node_removed
+            n.deleted_at IS NOT NULL OR w.deleted_at IS NOT NULL
+                OR i.node_generation <> n.generation AS is_node_removed
         FROM wanted
         JOIN workflow_node_queue_items i ON i.id = wanted.id
         JOIN workflow_nodes n ON n.workflow_id = i.workflow_id AND n.node_id = i.node_id
         JOIN workflows w ON w.id = n.workflow_id
         WHERE i.crashes = 0
-          AND (n.concurrency_max IS NULL OR n.deleted_at IS NOT NULL OR w.deleted_at IS NOT NULL OR i.node_generation <> n.generation
+          AND (n.concurrency_max IS NULL OR n.deleted_at IS NOT NULL OR w.deleted_at IS NOT NULL
+              OR i.node_generation <> n.generation
             OR (SELECT run.stop FROM workflow_runs run WHERE run.id = i.run_id) IS NOT NULL)
-        -- The order of the ids, in a form that no index has: by the index, all items there are would be walked over for a few.
+        -- The order of the ids, in a form that no index has: by the index, all items there are
+        -- would be walked over for a few.
         ORDER BY uuid_send(i.id) LIMIT $4::int8
         FOR UPDATE OF i SKIP LOCKED)
     DELETE FROM workflow_node_queue_items i USING picked
@@ -238,7 +253,8 @@ pub(super) async fn load_definitions(
     let rows = tx
         .query(
             "/* load_definitions */
-             SELECT id, organization_id, version, name, description, nodes, edges FROM workflows WHERE id = ANY($1)",
+             SELECT id, organization_id, version, name, description, nodes, edges FROM workflows
+                 WHERE id = ANY($1)",
             &[(&workflow_ids, Type::UUID_ARRAY)],
         )
         .await?;

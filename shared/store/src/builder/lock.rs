@@ -3,11 +3,10 @@ use domain::limits::CLAIM_ITEMS_MAX;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
+use crate::locks::{LOCK_WAIT_MILLIS, LockMode};
+use crate::nodes::{NodeKey, key_arrays, node_key};
 use crate::types::column;
 use crate::{StoreError, Tx};
-
-/// A node's key: workflow and node id.
-pub type NodeKey = (WorkflowId, String);
 
 /// The events and nodes that a batch of messages asks to look at.
 #[derive(Clone, Debug, Default)]
@@ -66,29 +65,6 @@ impl WokenNode {
         self.concurrency_keys.iter().map(key)
     }
 }
-
-/// The treatment of a node that another transaction holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LockMode {
-    /// Leave it out.
-    SkipLocked,
-    /// Wait a moment ([`LOCK_WAIT_MILLIS`]); then the transaction fails, see
-    /// [`StoreError::is_lock_timeout`].
-    Wait,
-}
-
-impl LockMode {
-    /// Lets the transaction wait no longer than that for a lock, from here on, if it waits at all.
-    pub(crate) async fn limit_wait(self, tx: &Tx, millis: u32) -> Result<(), StoreError> {
-        match self {
-            Self::SkipLocked => Ok(()),
-            Self::Wait => wait_no_longer(tx, millis).await,
-        }
-    }
-}
-
-/// How long the builder waits with [`LockMode::Wait`], milliseconds.
-pub const LOCK_WAIT_MILLIS: u32 = 300;
 
 /// The nodes of a batch, and which of the limited ones this transaction holds.
 #[derive(Clone, Debug, Default)]
@@ -175,45 +151,43 @@ pub(super) async fn find_woken_nodes(tx: &Tx, wakes: &Wakes) -> Result<Vec<Woken
     rows.iter().map(woken_node).collect()
 }
 
-/// From here on the transaction waits no longer than [`LOCK_WAIT_MILLIS`] for a lock.
-pub(crate) async fn wait_briefly(tx: &Tx) -> Result<(), StoreError> {
-    wait_no_longer(tx, LOCK_WAIT_MILLIS).await
-}
-
-async fn wait_no_longer(tx: &Tx, millis: u32) -> Result<(), StoreError> {
-    let wait = format!("{millis}ms");
-    tx.query("/* set_lock_wait */ SELECT set_config('lock_timeout', $1, true)", &[(&wait, Type::TEXT)])
-        .await?;
-    Ok(())
-}
-
 const FIND_WOKEN: &str = "/* find_woken_nodes */
     WITH item AS MATERIALIZED (
-        SELECT workflow_id, node_id, event_id, concurrency_key FROM workflow_node_queue_items WHERE event_id = ANY($1::uuid[])),
+        SELECT workflow_id, node_id, event_id, concurrency_key FROM workflow_node_queue_items
+            WHERE event_id = ANY($1::uuid[])),
     woken AS (
         SELECT workflow_id, node_id, bool_or(is_named) AS is_named FROM (
             SELECT workflow_id, node_id, false AS is_named FROM item
             UNION ALL
-            SELECT workflow_id, node_id, true FROM unnest($2::uuid[], $3::text[]) AS named (workflow_id, node_id)) nodes
+            SELECT workflow_id, node_id, true
+                FROM unnest($2::uuid[], $3::text[]) AS named (workflow_id, node_id)) nodes
         GROUP BY workflow_id, node_id)
-    SELECT n.workflow_id, n.node_id, w.version, w.organization_id, woken.is_named, limited.is_limited,
+    SELECT n.workflow_id, n.node_id, w.version, w.organization_id, woken.is_named,
+        limited.is_limited,
         (SELECT true FROM workflow_node_queue_items i
-         WHERE i.workflow_id = n.workflow_id AND i.node_id = n.node_id AND i.crashes > 0 LIMIT 1) IS NOT NULL AS has_quarantined,
+         WHERE i.workflow_id = n.workflow_id AND i.node_id = n.node_id AND i.crashes > 0 LIMIT 1)
+             IS NOT NULL AS has_quarantined,
         (SELECT true FROM workflow_node_queue_items i
          WHERE limited.is_limited AND i.workflow_id = n.workflow_id AND i.node_id = n.node_id
            AND i.concurrency_key IS NULL ORDER BY i.concurrency_key LIMIT 1) IS NOT NULL
         OR (SELECT true FROM workflow_node_queue_items i
-            WHERE limited.is_limited AND n.concurrency_key IS NOT NULL AND i.workflow_id = n.workflow_id AND i.node_id = n.node_id
+            WHERE limited.is_limited AND n.concurrency_key IS NOT NULL
+              AND i.workflow_id = n.workflow_id AND i.node_id = n.node_id
               AND i.concurrency_key = '' ORDER BY i.concurrency_key LIMIT 1) IS NOT NULL
         OR (SELECT true FROM workflow_node_queue_items i
-            WHERE limited.is_limited AND n.concurrency_key IS NULL AND i.workflow_id = n.workflow_id AND i.node_id = n.node_id
-              AND i.concurrency_key > '' ORDER BY i.concurrency_key LIMIT 1) IS NOT NULL AS has_unresolved,
-        CASE WHEN NOT limited.is_limited THEN '{}'::text[] WHEN n.concurrency_key IS NULL THEN ARRAY['']
+            WHERE limited.is_limited AND n.concurrency_key IS NULL
+              AND i.workflow_id = n.workflow_id AND i.node_id = n.node_id
+              AND i.concurrency_key > '' ORDER BY i.concurrency_key LIMIT 1)
+                  IS NOT NULL AS has_unresolved,
+        CASE WHEN NOT limited.is_limited THEN '{}'::text[] WHEN n.concurrency_key IS NULL
+            THEN ARRAY['']
         ELSE ARRAY(
             SELECT item.concurrency_key FROM item
-            WHERE item.workflow_id = n.workflow_id AND item.node_id = n.node_id AND item.concurrency_key > '')
+            WHERE item.workflow_id = n.workflow_id AND item.node_id = n.node_id
+              AND item.concurrency_key > '')
           || ARRAY(
-            SELECT ready.concurrency_key FROM ready_keys(n.workflow_id, n.node_id) ready WHERE woken.is_named LIMIT $4::int8)
+            SELECT ready.concurrency_key FROM ready_keys(n.workflow_id, n.node_id) ready
+                WHERE woken.is_named LIMIT $4::int8)
         END AS concurrency_keys,
         ARRAY(
             SELECT item.event_id FROM item
@@ -222,16 +196,19 @@ const FIND_WOKEN: &str = "/* find_woken_nodes */
     JOIN workflow_nodes n ON n.workflow_id = woken.workflow_id AND n.node_id = woken.node_id
     JOIN workflows w ON w.id = n.workflow_id
     CROSS JOIN LATERAL (
-        SELECT n.concurrency_max IS NOT NULL AND n.deleted_at IS NULL AND w.deleted_at IS NULL AS is_limited OFFSET 0) limited
+        SELECT n.concurrency_max IS NOT NULL AND n.deleted_at IS NULL
+            AND w.deleted_at IS NULL AS is_limited OFFSET 0) limited
     ORDER BY n.workflow_id, n.node_id";
 
 const LOCK_WAITING: &str = "/* lock_woken_nodes */
     WITH woken AS MATERIALIZED (
         SELECT workflow_id, node_id FROM workflow_node_queue_items WHERE event_id = ANY($1::uuid[])
         UNION
-        SELECT workflow_id, node_id FROM unnest($2::uuid[], $3::text[]) AS named (workflow_id, node_id))
+        SELECT workflow_id, node_id
+            FROM unnest($2::uuid[], $3::text[]) AS named (workflow_id, node_id))
     SELECT n.workflow_id, n.node_id
-    FROM woken JOIN workflow_nodes n ON n.workflow_id = woken.workflow_id AND n.node_id = woken.node_id
+    FROM woken JOIN workflow_nodes n ON n.workflow_id = woken.workflow_id
+        AND n.node_id = woken.node_id
     WHERE n.concurrency_max IS NOT NULL
     ORDER BY n.workflow_id, n.node_id
     FOR NO KEY UPDATE OF n";
@@ -240,9 +217,11 @@ const LOCK_SKIPPING: &str = "/* lock_free_woken_nodes */
     WITH woken AS MATERIALIZED (
         SELECT workflow_id, node_id FROM workflow_node_queue_items WHERE event_id = ANY($1::uuid[])
         UNION
-        SELECT workflow_id, node_id FROM unnest($2::uuid[], $3::text[]) AS named (workflow_id, node_id))
+        SELECT workflow_id, node_id
+            FROM unnest($2::uuid[], $3::text[]) AS named (workflow_id, node_id))
     SELECT n.workflow_id, n.node_id
-    FROM woken JOIN workflow_nodes n ON n.workflow_id = woken.workflow_id AND n.node_id = woken.node_id
+    FROM woken JOIN workflow_nodes n ON n.workflow_id = woken.workflow_id
+        AND n.node_id = woken.node_id
     WHERE n.concurrency_max IS NOT NULL
     ORDER BY n.workflow_id, n.node_id
     FOR NO KEY UPDATE OF n SKIP LOCKED";
@@ -259,13 +238,4 @@ fn woken_node(row: &Row) -> Result<WokenNode, StoreError> {
         workflow_version: column(row, "version")?,
         organization_id: column(row, "organization_id")?,
     })
-}
-
-pub(crate) fn node_key(row: &Row) -> Result<NodeKey, StoreError> {
-    Ok((column(row, "workflow_id")?, column(row, "node_id")?))
-}
-
-/// Node keys as the two arrays that `unnest` takes.
-pub(crate) fn key_arrays(keys: &[NodeKey]) -> (Vec<WorkflowId>, Vec<&str>) {
-    keys.iter().map(|(workflow_id, node_id)| (*workflow_id, node_id.as_str())).unzip()
 }

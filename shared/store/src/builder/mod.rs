@@ -18,15 +18,10 @@ pub use held::{
     load_routes, lock_woken, record_wakes,
 };
 pub use load::{AncestorEvent, AncestorRequest, InputEvent, LoadRequest, Loaded, RunFacts, load_batch};
-pub use lock::{
-    LOCK_WAIT_MILLIS, LimitKey, LockMode, LockedNodes, NodeKey, Wakes, WokenNode, lock_woken_nodes,
-};
-pub(crate) use lock::{node_key, wait_briefly};
+pub use lock::{LimitKey, LockedNodes, Wakes, WokenNode, lock_woken_nodes};
 pub use quarantine::{
     Begin, QUARANTINE_SECONDS, QuarantinedItem, begin_quarantined, find_all_quarantined, release_quarantined,
 };
-pub(crate) use slots::{FIND_FREED, freed_slot};
-pub use slots::{FreedSlot, Slots, wake_of_slot};
+pub use slots::Slots;
 pub use unresolved::{UnresolvedItems, find_unresolved_items, write_resolved};
-pub(crate) use write::collect;
 pub use write::{ErrorEvent, NewEvent, NewExecution, NewHeld, NewItem, NewKey, WriteBatch, write_batch};

@@ -1,9 +1,9 @@
-use domain::ids::{EventId, OrganizationId};
-use domain::message::Message;
+use domain::ids::EventId;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
-use super::lock::{LimitKey, NodeKey, limit_key_arrays, node_key};
+use super::lock::{LimitKey, limit_key_arrays};
+use crate::nodes::node_key;
 use crate::types::column;
 use crate::{StoreError, Tx};
 
@@ -39,10 +39,12 @@ pub(super) async fn read_slots(tx: &Tx, keys: &[LimitKey]) -> Result<Vec<Slots>,
 const READ_SLOTS: &str = "/* read_slots */
     SELECT t.workflow_id, t.node_id, t.concurrency_key, slots.free, coalesce((
         SELECT i.event_id FROM workflow_node_queue_items i
-        WHERE i.workflow_id = t.workflow_id AND i.node_id = t.node_id AND i.concurrency_key = t.concurrency_key
+        WHERE i.workflow_id = t.workflow_id AND i.node_id = t.node_id
+          AND i.concurrency_key = t.concurrency_key
         ORDER BY i.created_at, i.id LIMIT 1), (
         SELECT i.event_id FROM workflow_node_queue_items i
-        WHERE NOT slots.is_keyed AND i.workflow_id = t.workflow_id AND i.node_id = t.node_id AND i.concurrency_key IS NULL
+        WHERE NOT slots.is_keyed AND i.workflow_id = t.workflow_id AND i.node_id = t.node_id
+          AND i.concurrency_key IS NULL
         ORDER BY i.concurrency_key, i.created_at, i.id LIMIT 1)) AS next_event_id
     FROM unnest($1::uuid[], $2::text[], $3::text[]) AS t (workflow_id, node_id, concurrency_key)
     CROSS JOIN LATERAL node_slots(t.workflow_id, t.node_id, t.concurrency_key) slots";
@@ -52,64 +54,5 @@ fn slots(row: &Row) -> Result<Slots, StoreError> {
         key: LimitKey { node: node_key(row)?, concurrency_key: column(row, "concurrency_key")? },
         free: column(row, "free")?,
         next_event_id: column(row, "next_event_id")?,
-    })
-}
-
-/// A concurrency key with a free slot and an item that waits: send its wake after the commit.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FreedSlot {
-    /// The node.
-    pub node: NodeKey,
-    /// Its organization.
-    pub organization_id: OrganizationId,
-    /// At a node with a key: the event of the first item that waits, for a message names ids alone,
-    /// and no key.
-    pub event_id: Option<EventId>,
-}
-
-impl FreedSlot {
-    /// The wake of the builder.
-    #[must_use]
-    pub fn wake(&self) -> Message {
-        wake_of_slot(&self.node, self.event_id)
-    }
-}
-
-/// The wake for a free slot of a node: for that of a concurrency key the event of the first item
-/// that waits for it.
-#[must_use]
-pub fn wake_of_slot((workflow_id, node_id): &NodeKey, event_id: Option<EventId>) -> Message {
-    match event_id {
-        Some(event_id) => Message::Event { event_id },
-        None => Message::Node { workflow_id: *workflow_id, node_id: node_id.clone() },
-    }
-}
-
-/// The slots that executions leave free: a later statement than the node's lock and their end.
-pub(crate) const FIND_FREED: &str = "/* find_freed_slots */
-    WITH freed AS MATERIALIZED (
-        SELECT DISTINCT workflow_id, node_id, coalesce(concurrency_key, '') AS concurrency_key
-        FROM workflow_node_executions WHERE id = ANY($1::uuid[]))
-    SELECT freed.workflow_id, freed.node_id, w.organization_id, CASE WHEN slots.is_keyed THEN next.event_id END AS event_id
-    FROM freed
-    CROSS JOIN LATERAL node_slots(freed.workflow_id, freed.node_id, freed.concurrency_key) slots
-    JOIN workflows w ON w.id = freed.workflow_id
-    CROSS JOIN LATERAL (
-        (SELECT i.event_id FROM workflow_node_queue_items i
-         WHERE i.workflow_id = freed.workflow_id AND i.node_id = freed.node_id AND i.concurrency_key = freed.concurrency_key
-         ORDER BY i.created_at, i.id LIMIT 1)
-        UNION ALL
-        (SELECT i.event_id FROM workflow_node_queue_items i
-         WHERE NOT slots.is_keyed AND i.workflow_id = freed.workflow_id AND i.node_id = freed.node_id AND i.concurrency_key IS NULL
-         ORDER BY i.concurrency_key, i.created_at, i.id LIMIT 1)
-        LIMIT 1) next
-    WHERE slots.free > 0
-    ORDER BY freed.workflow_id, freed.node_id";
-
-pub(crate) fn freed_slot(row: &Row) -> Result<FreedSlot, StoreError> {
-    Ok(FreedSlot {
-        node: node_key(row)?,
-        organization_id: column(row, "organization_id")?,
-        event_id: column(row, "event_id")?,
     })
 }

@@ -8,9 +8,9 @@ use jiff::Timestamp;
 use tokio_postgres::Row;
 use tokio_postgres::types::{Json, Type};
 
-use super::lock::NodeKey;
-use crate::settle::{settle_runs, stop_and_settle_runs};
-use crate::types::column;
+use crate::nodes::NodeKey;
+use crate::runs::{settle_runs, stop_and_settle_runs};
+use crate::types::{collect, column};
 use crate::{JsonText, StoreError, Tx};
 
 /// A row of `workflow_events`.
@@ -239,12 +239,16 @@ async fn insert_events(tx: &Tx, events: &[NewEvent], now: Timestamp) -> Result<u
     let rows = tx
         .query(
             "/* insert_events */
-             INSERT INTO workflow_events (id, workflow_id, node_id, root_event_id, run_id, channel, type, data, targets, depth,
+             INSERT INTO workflow_events
+                 (id, workflow_id, node_id, root_event_id, run_id, channel, type, data, targets, depth,
                  execution_id, redactions, created_at)
-             SELECT t.id, t.workflow_id, t.node_id, t.root_event_id, t.run_id, t.channel, t.type, t.data,
-                 ARRAY(SELECT jsonb_array_elements_text(t.targets)), t.depth, t.execution_id, t.redactions, $12
+             SELECT t.id, t.workflow_id, t.node_id, t.root_event_id, t.run_id, t.channel, t.type,
+                 t.data,
+                 ARRAY(SELECT jsonb_array_elements_text(t.targets)), t.depth, t.execution_id,
+                     t.redactions, $12
              FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $13)
-                 AS t (id, workflow_id, node_id, root_event_id, channel, type, data, targets, depth, execution_id, redactions, run_id)
+                 AS t (id, workflow_id, node_id, root_event_id, channel, type, data, targets,
+                     depth, execution_id, redactions, run_id)
              RETURNING id",
             &[
                 (&collect(events, |event| event.id), Type::UUID_ARRAY),
@@ -257,7 +261,10 @@ async fn insert_events(tx: &Tx, events: &[NewEvent], now: Timestamp) -> Result<u
                 (&targets, Type::JSONB_ARRAY),
                 (&collect(events, |event| event.depth), Type::INT4_ARRAY),
                 (&collect(events, |event| event.execution_id), Type::UUID_ARRAY),
-                (&collect(events, |event| event.redactions.as_ref().map(JsonText::as_parameter)), Type::JSONB_ARRAY),
+                (
+                    &collect(events, |event| event.redactions.as_ref().map(JsonText::as_parameter)),
+                    Type::JSONB_ARRAY,
+                ),
                 (&now, Type::TIMESTAMPTZ),
                 (&collect(events, |event| event.run_id), Type::UUID_ARRAY),
             ],
@@ -281,24 +288,31 @@ async fn insert_executions(
     let rows = tx
         .query(
             "/* insert_executions */
-             INSERT INTO workflow_node_executions (id, workflow_id, node_id, root_event_id, run_id, event_id, previous_execution_id, state,
+             INSERT INTO workflow_node_executions
+                 (id, workflow_id, node_id, root_event_id, run_id, event_id, previous_execution_id, state,
                  result, result_reason, result_message, component, configuration, residuals, policy, workflow_version,
                  node_version, node_generation, concurrency_key, metadata, held, wake_at, last_sent_at, created_at, updated_at,
                  started_at, finished_at)
-             SELECT t.id, t.workflow_id, t.node_id, t.root_event_id, t.run_id, t.event_id, t.previous_execution_id, t.state,
+             SELECT t.id, t.workflow_id, t.node_id, t.root_event_id, t.run_id, t.event_id,
+                 t.previous_execution_id, t.state,
                  t.result, t.result_reason, t.result_message, t.component, t.configuration, t.residuals, t.policy,
                  t.workflow_version, n.version, n.generation, nullif(t.concurrency_key, ''),
                  t.metadata, t.held,
                  coalesce(t.wake_at, statement_timestamp() + make_interval(secs => t.wake_seconds)), $16, $16, $16,
-                 CASE WHEN t.state IN ('held', 'finished') THEN $16 END, CASE WHEN t.state = 'finished' THEN $16 END
-             FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $17, $18, $19, $20, $21, $22)
-                 AS t (id, workflow_id, node_id, root_event_id, event_id, previous_execution_id, state, result, result_reason,
+                 CASE WHEN t.state IN ('held', 'finished') THEN $16 END,
+                     CASE WHEN t.state = 'finished' THEN $16 END
+             FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $17,
+                 $18, $19, $20, $21, $22)
+                 AS t (id, workflow_id, node_id, root_event_id, event_id, previous_execution_id,
+                     state, result, result_reason,
                      result_message, component, configuration, residuals, policy, workflow_version, concurrency_key, run_id,
                      metadata, held, wake_at, wake_seconds)
              JOIN workflow_nodes n ON n.workflow_id = t.workflow_id AND n.node_id = t.node_id
-             JOIN workflows w ON w.id = t.workflow_id AND (t.state = 'finished' OR w.version = t.workflow_version)
+             JOIN workflows w ON w.id = t.workflow_id
+                 AND (t.state = 'finished' OR w.version = t.workflow_version)
              RETURNING workflow_node_executions.workflow_id,
-                 CASE WHEN failure_routed THEN derived_id(workflow_node_executions.id, 'error') END AS error_event_id",
+                 CASE WHEN failure_routed
+                     THEN derived_id(workflow_node_executions.id, 'error') END AS error_event_id",
             &[
                 (&collect(executions, |execution| execution.id), Type::UUID_ARRAY),
                 (&collect(executions, |execution| execution.node.0), Type::UUID_ARRAY),
@@ -341,8 +355,10 @@ async fn insert_keys(tx: &Tx, keys: &[NewKey]) -> Result<usize, StoreError> {
     let rows = tx
         .query(
             "/* insert_keys */
-             INSERT INTO workflow_node_execution_kvs (id, execution_id, workflow_id, node_id, key, value)
-             SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[])
+             INSERT INTO workflow_node_execution_kvs
+                 (id, execution_id, workflow_id, node_id, key, value)
+             SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[],
+                 $6::text[])
              RETURNING id",
             &[
                 (&collect(keys, |key| key.id), Type::UUID_ARRAY),
@@ -364,11 +380,14 @@ async fn insert_items(tx: &Tx, items: &[NewItem], now: Timestamp) -> Result<usiz
     let rows = tx
         .query(
             "/* insert_items */
-             INSERT INTO workflow_node_queue_items (id, workflow_id, node_id, root_event_id, run_id, event_id, node_generation,
+             INSERT INTO workflow_node_queue_items
+                 (id, workflow_id, node_id, root_event_id, run_id, event_id, node_generation,
                  concurrency_key, created_at, last_sent_at)
-             SELECT t.id, t.workflow_id, t.node_id, t.root_event_id, t.run_id, t.event_id, n.generation,
+             SELECT t.id, t.workflow_id, t.node_id, t.root_event_id, t.run_id, t.event_id,
+                 n.generation,
                  CASE WHEN n.concurrency_key IS NULL THEN '' END, $6, $6
-             FROM unnest($1, $2, $3, $4, $5, $7) AS t (id, workflow_id, node_id, root_event_id, event_id, run_id)
+             FROM unnest($1, $2, $3, $4, $5, $7) AS t
+                 (id, workflow_id, node_id, root_event_id, event_id, run_id)
              JOIN workflow_nodes n ON n.workflow_id = t.workflow_id AND n.node_id = t.node_id
              RETURNING workflow_node_queue_items.id",
             &[
@@ -396,8 +415,4 @@ async fn end_runs(tx: &Tx, batch: &WriteBatch, now: Timestamp) -> Result<(), Sto
         tracing::warn!(%run_id, "the run is past its limit");
     }
     Ok(())
-}
-
-pub(crate) fn collect<'a, R, T>(rows: &'a [R], column: impl Fn(&'a R) -> T) -> Vec<T> {
-    rows.iter().map(column).collect()
 }

@@ -6,7 +6,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use super::locks::LOCK_FREE_EXECUTIONS;
+use crate::locks::LOCK_FREE_EXECUTIONS;
 use crate::types::column;
 use crate::{JsonText, StoreError, Tx};
 
@@ -231,18 +231,23 @@ const LOCK_SHARES: &str = "/* lock_shares */
         SELECT found.organization_id, set_config('lock_timeout', $2::text, true) FROM (
             SELECT DISTINCT w.organization_id
             FROM workflow_node_executions ex
-            CROSS JOIN LATERAL (SELECT w.organization_id FROM workflows w WHERE w.id = ex.workflow_id OFFSET 0) w
-            WHERE (SELECT count(*) FROM (SELECT FROM organizations LIMIT 2) counted) > 1 AND ex.id = ANY($1::uuid[])
+            CROSS JOIN LATERAL
+                (SELECT w.organization_id FROM workflows w WHERE w.id = ex.workflow_id OFFSET 0) w
+            WHERE (SELECT count(*) FROM (SELECT FROM organizations LIMIT 2) counted) > 1
+              AND ex.id = ANY($1::uuid[])
             ORDER BY w.organization_id) found),
     got AS MATERIALIZED (
         SELECT own.organization_id, CASE WHEN (SELECT count(*) FROM own) > 1
             THEN pg_try_advisory_xact_lock(hashtextextended(own.organization_id::text, 0))
-            ELSE pg_advisory_xact_lock(hashtextextended(own.organization_id::text, 0)) IS NOT NULL END AS is_got
+            ELSE pg_advisory_xact_lock(hashtextextended(own.organization_id::text, 0))
+                IS NOT NULL END AS is_got
         FROM own)
     SELECT set_config('sealflow.locked', coalesce(string_agg(ex.id::text, ','), ''), true)
     FROM workflow_node_executions ex
-    CROSS JOIN LATERAL (SELECT w.organization_id FROM workflows w WHERE w.id = ex.workflow_id OFFSET 0) w
-    WHERE (SELECT count(*) FROM got) > 0 AND ex.id = ANY(string_to_array(current_setting('sealflow.locked'), ',')::uuid[])
+    CROSS JOIN LATERAL
+        (SELECT w.organization_id FROM workflows w WHERE w.id = ex.workflow_id OFFSET 0) w
+    WHERE (SELECT count(*) FROM got) > 0
+      AND ex.id = ANY(string_to_array(current_setting('sealflow.locked'), ',')::uuid[])
       AND coalesce((SELECT got.is_got FROM got WHERE got.organization_id = w.organization_id), true)
     HAVING (SELECT count(*) FROM got) > 0";
 
@@ -261,21 +266,26 @@ const PUT_OFF_OVER_SHARE: &str = "/* put_off_over_share */
     held AS MATERIALIZED (
         SELECT w.organization_id, count(DISTINCT running.lease_token) AS claims
         FROM running
-        CROSS JOIN LATERAL (SELECT w.organization_id FROM workflows w WHERE w.id = running.workflow_id OFFSET 0) w
+        CROSS JOIN LATERAL
+            (SELECT w.organization_id FROM workflows w WHERE w.id = running.workflow_id OFFSET 0) w
         WHERE (SELECT count(*) FROM running) >= $2::int8
         GROUP BY w.organization_id),
     over_share AS MATERIALIZED (
         SELECT held.organization_id FROM held
         WHERE held.claims >= $3::int8 OR held.claims >= $2
-          AND (SELECT true FROM due_organizations() due WHERE due.organization_id <> held.organization_id LIMIT 1) IS NOT NULL),
+          AND (SELECT true FROM due_organizations() due
+              WHERE due.organization_id <> held.organization_id LIMIT 1) IS NOT NULL),
     waiting AS MATERIALIZED (
         SELECT ex.id FROM workflow_node_executions ex
-        CROSS JOIN LATERAL (SELECT w.organization_id FROM workflows w WHERE w.id = ex.workflow_id OFFSET 0) w
+        CROSS JOIN LATERAL
+            (SELECT w.organization_id FROM workflows w WHERE w.id = ex.workflow_id OFFSET 0) w
         JOIN over_share ON over_share.organization_id = w.organization_id
-        WHERE ex.id = ANY($1::uuid[]) AND ex.id = ANY(string_to_array(current_setting('sealflow.locked'), ',')::uuid[])
+        WHERE ex.id = ANY($1::uuid[])
+          AND ex.id = ANY(string_to_array(current_setting('sealflow.locked'), ',')::uuid[])
           AND coalesce(ex.state, '') = 'pending' AND coalesce(ex.run_at <= now(), true))
     UPDATE workflow_node_executions ex SET updated_at = $4::timestamptz,
-        run_at = now() + make_interval(secs => least($6::float8, greatest($5::float8, extract(epoch FROM now() - ex.created_at) / 4)))
+        run_at = now() + make_interval(secs => least($6::float8,
+            greatest($5::float8, extract(epoch FROM now() - ex.created_at) / 4)))
     FROM waiting WHERE ex.id = waiting.id AND coalesce(ex.state, '') = 'pending'";
 
 /// Seconds for which an execution is put off whose organization has its share: at first, and at
@@ -284,7 +294,8 @@ const PUT_OFF_SECONDS: [u32; 2] = [2, 30];
 
 const CLAIM: &str = "/* claim_executions */
     WITH startable AS (
-        SELECT ex.id, w.organization_id, w.version, n.concurrency_max IS NOT NULL AS is_limited, root.hops
+        SELECT ex.id, w.organization_id, w.version, n.concurrency_max IS NOT NULL AS is_limited,
+            root.hops
         FROM workflow_node_executions ex
         JOIN workflow_events root ON root.id = ex.root_event_id
         JOIN workflow_runs run ON run.id = ex.run_id
@@ -293,27 +304,33 @@ const CLAIM: &str = "/* claim_executions */
         CROSS JOIN LATERAL (
             SELECT n.concurrency_max, n.deleted_at, n.generation FROM workflow_nodes n
             WHERE n.workflow_id = ex.workflow_id AND n.node_id = ex.node_id OFFSET 0) n
-        WHERE ex.id = ANY($1) AND ex.id = ANY(string_to_array(current_setting('sealflow.locked'), ',')::uuid[])
+        WHERE ex.id = ANY($1)
+          AND ex.id = ANY(string_to_array(current_setting('sealflow.locked'), ',')::uuid[])
           AND (coalesce(ex.state, '') = 'pending' AND coalesce(ex.run_at <= now(), true)
             OR coalesce(ex.state, '') = 'started' AND ex.lease_until <= now())
           AND ex.crashes < $2 AND coalesce(ex.node_generation, n.generation) = n.generation
-          AND coalesce(w.deleted_at, 'infinity') = 'infinity' AND coalesce(n.deleted_at, 'infinity') = 'infinity' AND o.deleted_at IS NULL
+          AND coalesce(w.deleted_at, 'infinity') = 'infinity'
+          AND coalesce(n.deleted_at, 'infinity') = 'infinity' AND o.deleted_at IS NULL
           AND run.stop IS NULL)
     UPDATE workflow_node_executions ex
-    SET state = 'started', crashes = ex.crashes + 1, lease_token = $3, lease_until = now() + make_interval(secs => $4),
+    SET state = 'started', crashes = ex.crashes + 1, lease_token = $3,
+        lease_until = now() + make_interval(secs => $4),
         started_at = coalesce(ex.started_at, $5), updated_at = $5
     FROM startable WHERE ex.id = startable.id AND coalesce(ex.state, '') IN ('pending', 'started')
     RETURNING ex.id, ex.workflow_id, startable.organization_id, ex.node_id, ex.run_id, ex.component, ex.configuration,
-        ex.residuals, ex.policy, ex.attempt, ex.key_attempt, ex.metadata ->> 'unreadable_since' AS unreadable_since,
+        ex.residuals, ex.policy, ex.attempt, ex.key_attempt,
+        ex.metadata ->> 'unreadable_since' AS unreadable_since,
         startable.version, startable.is_limited, startable.hops";
 
 /// Read after the claim: what holds another token, or none.
 const FIND_REFUSED: &str = "/* find_refused */
     SELECT ex.id, w.organization_id,
         ex.id <> ALL(string_to_array(current_setting('sealflow.locked'), ',')::uuid[]) AS is_busy,
-        ex.state = 'finished' OR (ex.state IN ('started', 'cancelling') AND ex.lease_until > now()) AS is_settled,
+        ex.state = 'finished'
+            OR (ex.state IN ('started', 'cancelling') AND ex.lease_until > now()) AS is_settled,
         (extract(epoch FROM ex.run_at - now()) * 1000)::bigint AS due_in_millis,
-        ex.state = 'cancelling' OR ex.crashes >= $3 OR w.deleted_at IS NOT NULL OR o.deleted_at IS NOT NULL OR n.deleted_at IS NOT NULL
+        ex.state = 'cancelling' OR ex.crashes >= $3 OR w.deleted_at IS NOT NULL
+            OR o.deleted_at IS NOT NULL OR n.deleted_at IS NOT NULL
             OR coalesce(ex.node_generation, n.generation) <> n.generation
             OR run.stop IS NOT NULL AS is_unstartable
     FROM workflow_node_executions ex
@@ -329,7 +346,8 @@ const LOAD_ALLOWED: &str = "/* load_allowed_refs */
     SELECT ex.id, refs.secret_name, refs.secret_key, refs.field
     FROM workflow_node_executions ex
     JOIN workflow_node_secret_refs refs
-      ON refs.workflow_id = ex.workflow_id AND refs.node_id = ex.node_id AND refs.node_version = ex.node_version
+      ON refs.workflow_id = ex.workflow_id AND refs.node_id = ex.node_id
+        AND refs.node_version = ex.node_version
     WHERE ex.id = ANY($1) AND ex.lease_token = $2";
 
 /// The owner of a secret comes from execution and workflow; its name must be one that the node's
@@ -340,10 +358,12 @@ const LOAD_SECRETS: &str = "/* load_secrets */
     JOIN workflows w ON w.id = ex.workflow_id
     CROSS JOIN LATERAL (
         SELECT refs.secret_name FROM workflow_node_secret_refs refs
-        WHERE refs.workflow_id = ex.workflow_id AND refs.node_id = ex.node_id AND refs.node_version = ex.node_version OFFSET 0) refs
+        WHERE refs.workflow_id = ex.workflow_id AND refs.node_id = ex.node_id
+          AND refs.node_version = ex.node_version OFFSET 0) refs
     CROSS JOIN LATERAL (
         SELECT s.id, s.domain_id, s.name, s.data FROM secrets s
-        WHERE s.domain_type = 'org' AND s.domain_id = w.organization_id AND s.name = refs.secret_name OFFSET 0) s
+        WHERE s.domain_type = 'org' AND s.domain_id = w.organization_id
+          AND s.name = refs.secret_name OFFSET 0) s
     WHERE ex.id = ANY($1) AND ex.lease_token = $2 AND ex.residuals <> '[]'
     ORDER BY s.id";
 

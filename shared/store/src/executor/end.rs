@@ -3,9 +3,9 @@ use domain::ids::{EventId, ExecutionId, OrganizationId};
 use jiff::Timestamp;
 use tokio_postgres::types::Type;
 
-use super::locks::{LOCK_EXECUTIONS, LOCK_NODES};
-use crate::builder::{FIND_FREED, FreedSlot, freed_slot, wait_briefly};
-use crate::settle::settle_runs_of;
+use crate::locks::{LOCK_EXECUTIONS, LOCK_NODES, wait_briefly};
+use crate::runs::settle_runs_of;
+use crate::slots::{FIND_FREED, FreedSlot, freed_slot};
 use crate::types::{column, word};
 use crate::{StoreError, Tx};
 
@@ -60,21 +60,27 @@ pub async fn end_unstartable(
 
 const END: &str = "/* end_unstartable */
     WITH ending AS (
-        SELECT ex.id, CASE
-            WHEN run.stop = 'run_limit' THEN 'run_limit'
-            WHEN run.stop IS NOT NULL OR ex.state = 'cancelling' OR o.deleted_at IS NOT NULL THEN 'cancelled'
-            WHEN n.deleted_at IS NOT NULL OR w.deleted_at IS NOT NULL OR ex.node_generation <> n.generation THEN 'node_removed'
+        SELECT ex.id,
+            CASE WHEN run.stop = 'run_limit' THEN 'run_limit'
+            WHEN run.stop IS NOT NULL OR ex.state = 'cancelling' OR o.deleted_at IS NOT NULL
+                THEN 'cancelled'
+            WHEN n.deleted_at IS NOT NULL OR w.deleted_at IS NOT NULL
+                OR ex.node_generation <> n.generation THEN 'node_removed'
             WHEN ex.crashes >= $3 THEN 'crashed' END AS reason,
-            run.stop IS NULL AND o.deleted_at IS NULL AS is_alone, coalesce(run.stop = 'timeout', false) AS is_timed_out, o.id AS organization_id
+            run.stop IS NULL
+                AND o.deleted_at IS NULL AS is_alone,
+                    coalesce(run.stop = 'timeout', false) AS is_timed_out, o.id AS organization_id
         FROM workflow_node_executions ex
         JOIN workflows w ON w.id = ex.workflow_id
         JOIN organizations o ON o.id = w.organization_id
         JOIN workflow_nodes n ON n.workflow_id = ex.workflow_id AND n.node_id = ex.node_id
         JOIN workflow_runs run ON run.id = ex.run_id
         WHERE ex.id = ANY($1)
-          AND (coalesce(ex.state, '') = 'pending' OR coalesce(ex.state, '') IN ('started', 'cancelling') AND ex.lease_until <= now()))
+          AND (coalesce(ex.state, '') = 'pending'
+              OR coalesce(ex.state, '') IN ('started', 'cancelling') AND ex.lease_until <= now()))
     UPDATE workflow_node_executions ex
-    SET state = 'finished', result = CASE WHEN ending.reason IN ('cancelled', 'node_removed') THEN 'cancelled' ELSE 'failed' END,
+    SET state = 'finished', result = CASE WHEN ending.reason IN ('cancelled', 'node_removed')
+        THEN 'cancelled' ELSE 'failed' END,
         result_reason = ending.reason,
         result_message = CASE ending.reason
             WHEN 'crashed' THEN 'the process ended several times while it worked on this execution; it was given up'

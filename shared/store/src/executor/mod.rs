@@ -4,8 +4,6 @@ mod claim;
 mod definitions;
 mod end;
 mod finish;
-mod heartbeat;
-mod locks;
 
 pub use claim::{
     AllowedRef, ClaimScope, ClaimTerms, ClaimedExecution, ExecutionClaims, Refusal, RefusedExecution,
@@ -16,5 +14,3 @@ pub use end::{EndedExecution, end_unstartable};
 pub use finish::{
     FINISH_WAIT_MILLIS, FinishKind, FinishRow, FinishedExecution, NewOutput, finish_executions,
 };
-pub use heartbeat::record_heartbeat;
-pub(crate) use locks::{LOCK_EXECUTIONS, LOCK_FREE_EXECUTIONS, LOCK_FREE_NODES, LOCK_NODES};

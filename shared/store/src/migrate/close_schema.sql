@@ -1,5 +1,5 @@
--- Runs before every migration: nobody but the owner may create in the schema, or a function of somebody else's, better fitting than
--- the one that a migration means, would be run by the owner.
+-- Runs before every migration: nobody but the owner may create in the schema, or a function of
+-- somebody else's, better fitting than the one that a migration means, would be run by the owner.
 DO $$
 BEGIN
     REVOKE CREATE ON SCHEMA public FROM PUBLIC;

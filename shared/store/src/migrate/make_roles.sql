@@ -1,10 +1,12 @@
--- Runs before every migration: makes the functions' roles where they are missing, and nothing more. Migrations that make them too find
--- them there; whether they log in by token is decided after the migrations, for who may grant that is RDS's matter.
+-- Runs before every migration: makes the functions' roles where they are missing, and nothing more.
+-- Migrations that make them too find them there; whether they log in by token is decided after the
+-- migrations, for who may grant that is RDS's matter.
 DO $$
 DECLARE
     role_name text;
 BEGIN
-    FOREACH role_name IN ARRAY ARRAY['sealflow_api', 'sealflow_webhook', 'sealflow_builder', 'sealflow_executor', 'sealflow_sweeper',
+    FOREACH role_name IN ARRAY ARRAY['sealflow_api', 'sealflow_webhook', 'sealflow_builder',
+        'sealflow_executor', 'sealflow_sweeper',
         'sealflow_rewrap']
     LOOP
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role_name) THEN

@@ -516,7 +516,7 @@ async fn what_cancelled_runs_have_waiting_at_the_head_ends_at_one_look_i4() {
 
 #[tokio::test]
 async fn a_batch_that_is_planned_for_too_long_is_built_one_by_one_i9_i10() {
-    let begun = async |plan_time_max: std::time::Duration| {
+    let begun = async |time_max: std::time::Duration| {
         let world = World::create().await;
         let wire = PostgresWire::to(world.database.host_port()).await;
         let workflow = one_node(&world, json!("unlimited")).await;
@@ -524,8 +524,9 @@ async fn a_batch_that_is_planned_for_too_long_is_built_one_by_one_i9_i10() {
         for n in 0..2 {
             wakes.push(event(world.start(&workflow, "start", json!({ "n": n })).await));
         }
-        let builder = world.builder_at(wire.url(&world.database.url("builder")));
-        build(&builder::Deps { plan_time_max, ..builder }, &wakes).await;
+        let mut builder = world.builder_at(wire.url(&world.database.url("builder")));
+        builder.plan.time_max = time_max;
+        build(&builder, &wakes).await;
         assert_eq!((started(&world).await.as_str(), world.items().await), ("0,1", 0), "I3");
         let names = wire.take().round_trips.into_iter().flatten();
         names.filter(|name| name == "begin_quarantined").count()

@@ -6,7 +6,7 @@ use domain::limits::CRASHES_MAX;
 use domain::message::Message;
 use local::target::Target;
 use serde_json::{Value, json};
-use store::builder::LockMode;
+use store::LockMode;
 use store::executor::{
     ClaimScope, ExecutionClaims, FinishKind, FinishRow, FinishedExecution, NewOutput, Refusal,
     claim_executions, finish_executions,

@@ -477,7 +477,7 @@ async fn a_component_that_panics_ends_its_own_execution_alone_i9() {
         make_due(&world, id).await;
     }
     let mut builder = world.builder();
-    builder.components.held = tests::panicking::held;
+    builder.plan.components.held = tests::panicking::held;
     build(&builder, &[wake(first), wake(second)]).await;
     assert_eq!(state(&world, first).await, "finished|passed|");
     assert_eq!(state(&world, second).await, "finished|failed|crashed");

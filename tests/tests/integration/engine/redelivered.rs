@@ -99,7 +99,8 @@ async fn what_was_received_before_and_waits_for_a_slot_counts_no_crash_i9() {
 async fn what_was_received_before_and_is_refused_goes_one_by_one_i9() {
     let world = World::create().await;
     let wakes = redelivered(&world, json!("unlimited")).await;
-    let builder = builder::Deps { plan_time_max: Duration::ZERO, ..world.builder() };
+    let mut builder = world.builder();
+    builder.plan.time_max = Duration::ZERO;
     let response = builder::handle(batch(&wakes, 2), deadline(), &builder).await;
     assert_eq!(response, BatchResponse::default());
     let expected = i64::try_from(ITEMS).unwrap();

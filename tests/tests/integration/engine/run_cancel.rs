@@ -2,7 +2,7 @@
 
 use domain::limits::STOP_ROUND_ROWS_MAX;
 use serde_json::{Value, json};
-use store::builder::FreedSlot;
+use store::FreedSlot;
 use tests::world::{build, event};
 use tests::{PostgresWire, Workflow, World};
 

@@ -6,13 +6,11 @@ use domain::ids::{ExecutionId, LeaseToken};
 use domain::message::Message;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use store::builder::FreedSlot;
 use store::builder::{
-    ClaimedItem, LockMode, NewExecution, NewItem, Wakes, WriteBatch, claim_items, lock_woken_nodes,
-    write_batch,
+    ClaimedItem, NewExecution, NewItem, Wakes, WriteBatch, claim_items, lock_woken_nodes, write_batch,
 };
 use store::executor::{ClaimScope, FinishKind, FinishRow, claim_executions, finish_executions};
-use store::{JsonText, Store, StoreError};
+use store::{FreedSlot, JsonText, LockMode, Store, StoreError};
 use tests::world::{build, event, node};
 use tests::{Gate, Workflow, World, wait_for};
 use tokio_postgres::Client;

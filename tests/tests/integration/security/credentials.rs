@@ -2,8 +2,6 @@
 //! it is sent, and an API that takes only what the issuer gave and repeats it. Whatever comes of
 //! it, no token and no key is stored (I1).
 
-use std::sync::Arc;
-
 use domain::ids::EventId;
 use jiff::SignedDuration;
 use local::leaks::{self, Place};
@@ -307,15 +305,12 @@ async fn a_token_is_kept_for_the_secret_as_it_is_now_i6_i7() {
 #[tokio::test]
 async fn a_later_attempt_asks_and_signs_anew_and_keeps_its_key_while_nothing_was_sent_i5() {
     let stage = Stage::create().await;
-    let later = executor::Deps {
-        clock: Clock::shifted(SignedDuration::from_mins(10)),
-        tokens: Arc::default(),
-        ..stage.world.executor_at(
-            stage.world.database.url("executor"),
-            &stage.issuer.host_port(),
-            &stage.kms.url(),
-        )
-    };
+    let mut later = stage.world.executor_at(
+        stage.world.database.url("executor"),
+        &stage.issuer.host_port(),
+        &stage.kms.url(),
+    );
+    later.run.clock = Clock::shifted(SignedDuration::from_mins(10));
     let retry = json!({ "max_attempts": 2, "initial_interval": 1, "backoff": "fixed" });
     let run_twice = async |configuration: Value| {
         let run = stage.start(1, &configuration, &retry).await;

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use serde_json::json;
-use store::StoreError;
-use store::builder::{LockMode, Wakes, lock_woken_nodes};
+use store::builder::{Wakes, lock_woken_nodes};
+use store::{LockMode, StoreError};
 use tests::{Database, Gate, World, wait_for};
 use tokio_postgres::error::SqlState;
 

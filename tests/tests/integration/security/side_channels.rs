@@ -417,10 +417,8 @@ async fn a_url_that_is_one_secret_and_leads_nowhere_is_told_in_one_way_i1() {
     let allow = ports.join(",");
     let url = stage.world.database.url("executor");
     // The component's limit is the request's own: whichever strikes, it is told in the same way.
-    let executor = executor::Deps {
-        times: Times::derive(1).unwrap(),
-        ..stage.world.executor_at(url, &allow, &stage.kms.url())
-    };
+    let mut executor = stage.world.executor_at(url, &allow, &stage.kms.url());
+    executor.run.times = Times::derive(1).unwrap();
     let mut told = Vec::new();
     for timeout_seconds in [1, 2] {
         let configuration =
@@ -449,7 +447,8 @@ async fn a_url_that_is_one_secret_and_leads_nowhere_is_told_in_one_way_i1() {
 #[tokio::test]
 async fn an_attempt_that_was_cut_off_lists_the_secrets_that_were_opened_i1() {
     let stage = Stage::create().await;
-    let executor = executor::Deps { components: executor_components(), ..stage.executor() };
+    let mut executor = stage.executor();
+    executor.run.components = executor_components();
     stage.set(&values(0)).await;
     let headers = json!([{ "name": "X-A", "value": format!(r#"{COMPONENT_PANICS} {{{{ secrets("vault").token }}}}"#) }]);
     let workflow = stage.workflow(&json!({ "url": stage.target.url(), "headers": headers })).await;

@@ -9,8 +9,8 @@ use jiff::Timestamp;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
-use crate::builder::wait_briefly;
-use crate::run_stop::{LOCK, STOP};
+use super::stop::{LOCK, STOP};
+use crate::locks::wait_briefly;
 use crate::types::{column, word};
 use crate::{Store, StoreError, Tx};
 
@@ -112,7 +112,8 @@ const FIND_OPEN: &str = "/* find_open_of_stopped */
     UNION ALL
     (SELECT NULL, x.id, coalesce(x.state, '') = 'held'
      FROM workflow_node_executions x JOIN workflow_runs r ON r.id = x.run_id AND r.stop IS NOT NULL
-     WHERE x.run_id = $1 AND x.state <> 'finished' AND coalesce(x.state, '') IN ('pending', 'held') LIMIT $2)";
+     WHERE x.run_id = $1 AND x.state <> 'finished' AND coalesce(x.state, '') IN ('pending', 'held')
+         LIMIT $2)";
 
 fn wake_of(row: &Row) -> Result<Message, StoreError> {
     let event_id: Option<EventId> = column(row, "event_id")?;
@@ -137,7 +138,8 @@ pub async fn find_runs_due_soon(
     let rows = store
         .query(
             "/* find_runs_due_soon */
-             SELECT organization_id, id, extract(epoch FROM due_at - now())::float8 AS seconds_left FROM workflow_runs
+             SELECT organization_id, id, extract(epoch FROM due_at - now())::float8 AS seconds_left
+                 FROM workflow_runs
              WHERE state = 'running' AND due_at IS NOT NULL AND stop IS NULL
                AND due_at > now() AND due_at <= now() + make_interval(secs => $1::float8)
              ORDER BY due_at LIMIT $2::int8",

@@ -1,6 +1,49 @@
 //! Locks of those who claim, wake and end executions, in the order of locks: nodes, then
 //! executions.
 
+use tokio_postgres::types::Type;
+
+use crate::{StoreError, Tx};
+
+/// The treatment of a node that another transaction holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LockMode {
+    /// Leave it out.
+    SkipLocked,
+    /// Wait a moment ([`LOCK_WAIT_MILLIS`]); then the transaction fails, see
+    /// [`StoreError::is_lock_timeout`].
+    Wait,
+}
+
+impl LockMode {
+    /// Lets the transaction wait no longer than that for a lock, from here on, if it waits at all.
+    pub(crate) async fn limit_wait(self, tx: &Tx, millis: u32) -> Result<(), StoreError> {
+        match self {
+            Self::SkipLocked => Ok(()),
+            Self::Wait => wait_no_longer(tx, millis).await,
+        }
+    }
+}
+
+/// How long the builder waits with [`LockMode::Wait`], milliseconds.
+pub const LOCK_WAIT_MILLIS: u32 = 300;
+
+/// From here on the transaction waits no longer than [`LOCK_WAIT_MILLIS`] for a lock.
+pub(crate) async fn wait_briefly(tx: &Tx) -> Result<(), StoreError> {
+    wait_no_longer(tx, LOCK_WAIT_MILLIS).await
+}
+
+async fn wait_no_longer(tx: &Tx, millis: u32) -> Result<(), StoreError> {
+    let wait = format!("{millis}ms");
+    tx.query(
+        "/* set_lock_wait */
+        SELECT set_config('lock_timeout', $1, true)",
+        &[(&wait, Type::TEXT)],
+    )
+    .await?;
+    Ok(())
+}
+
 /// Nodes come before executions in the order of locks; a slot is freed under the node's lock.
 pub(crate) const LOCK_NODES: &str = "/* lock_nodes_of_executions */
     SELECT n.workflow_id, n.node_id FROM workflow_nodes n
@@ -16,13 +59,15 @@ pub(crate) const LOCK_FREE_NODES: &str = "/* lock_free_nodes */
         SELECT id, workflow_id, node_id FROM workflow_node_executions WHERE id = ANY($1)),
     node AS MATERIALIZED (
         SELECT n.workflow_id, n.node_id FROM workflow_nodes n
-        WHERE n.concurrency_max IS NOT NULL AND (n.workflow_id, n.node_id) IN (SELECT workflow_id, node_id FROM ending)
+        WHERE n.concurrency_max IS NOT NULL
+          AND (n.workflow_id, n.node_id) IN (SELECT workflow_id, node_id FROM ending)
         ORDER BY n.workflow_id, n.node_id
         FOR NO KEY UPDATE OF n SKIP LOCKED)
     SELECT set_config('sealflow.node_locked', coalesce(string_agg(ending.id::text, ','), ''), true)
     FROM ending
     JOIN workflow_nodes n ON n.workflow_id = ending.workflow_id AND n.node_id = ending.node_id
-    WHERE n.concurrency_max IS NULL OR (n.workflow_id, n.node_id) IN (SELECT workflow_id, node_id FROM node)";
+    WHERE n.concurrency_max IS NULL
+      OR (n.workflow_id, n.node_id) IN (SELECT workflow_id, node_id FROM node)";
 
 /// Locks executions that nobody holds and that need no lock of their node ($2) or have it. Leaves
 /// their ids in a setting of the transaction, where the statements that are sent along with it find
@@ -31,9 +76,11 @@ pub(crate) const LOCK_FREE_EXECUTIONS: &str = "/* lock_free_executions */
     WITH locked AS (
         SELECT id FROM workflow_node_executions
         WHERE id = ANY($1)
-          AND (id <> ALL($2) OR id = ANY(string_to_array(current_setting('sealflow.node_locked', true), ',')::uuid[]))
+          AND (id <> ALL($2)
+              OR id = ANY(string_to_array(current_setting('sealflow.node_locked', true), ',')::uuid[]))
         ORDER BY id FOR NO KEY UPDATE SKIP LOCKED)
-    SELECT set_config('sealflow.locked', coalesce(string_agg(id::text, ','), ''), true) FROM locked";
+    SELECT set_config('sealflow.locked', coalesce(string_agg(id::text, ','), ''), true)
+        FROM locked";
 
 pub(crate) const LOCK_EXECUTIONS: &str = "/* lock_executions */
     SELECT id FROM workflow_node_executions WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE";

@@ -1,0 +1,11 @@
+//! Runs: how they end, are stopped, and time out, whichever function has to do with it.
+
+mod settle;
+mod stop;
+mod time_out;
+
+pub use settle::SettledRun;
+pub(crate) use settle::{settle_runs, settle_runs_of, stop_and_settle_runs};
+pub(crate) use stop::wakes_of;
+pub use stop::{StoppedRun, end_stopped_run, stop_run};
+pub use time_out::{RunLook, find_runs_due_soon, look_at_run};
