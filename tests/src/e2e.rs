@@ -9,6 +9,7 @@
 pub mod cli;
 pub mod issuer;
 pub mod outside;
+pub mod transcript;
 
 use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -26,6 +27,7 @@ use tokio::sync::{Mutex as AsyncMutex, OnceCell};
 use crate::{WAIT_MAX, wait_for};
 pub use cli::{Cli, Ended};
 pub use outside::{Outside, Received, Reply};
+pub use transcript::Transcript;
 
 /// How long a run may take to end: retries and leases of seconds are part of some.
 pub const RUN_SECONDS_MAX: u64 = 45;

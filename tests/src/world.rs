@@ -23,6 +23,7 @@ use store::{BootstrapIds, FreedSlot, Store, StoreError};
 use uuid::Uuid;
 
 use crate::queues::{Sent, aws_config};
+use crate::rows::Execution;
 use crate::{Database, FakeQueues};
 
 /// An organization in a database of its own, with queues that remember.
@@ -329,10 +330,22 @@ impl World {
         self.database.sql(&sql).await;
     }
 
-    /// Node, state, result and reason of all executions, in order of their ids; `|` between.
-    pub async fn executions(&self) -> String {
+    /// All executions, in order of their ids.
+    ///
+    /// # Panics
+    /// When a word is none of ours.
+    pub async fn executions(&self) -> Vec<Execution> {
         let sql = "SELECT node_id, state, result, result_reason FROM workflow_node_executions ORDER BY id";
-        self.database.sql(sql).await
+        let row = |line: &str| match line.split('|').collect::<Vec<_>>()[..] {
+            [node_id, state, result, reason] => Execution {
+                node_id: node_id.to_owned(),
+                state: state.parse().expect("a state"),
+                result: (!result.is_empty()).then(|| result.parse().expect("a result")),
+                reason: (!reason.is_empty()).then(|| reason.parse().expect("a reason")),
+            },
+            _ => panic!("{line:?} is no row of four columns"),
+        };
+        self.database.sql(sql).await.lines().map(row).collect()
     }
 
     /// Makes Postgres refuse new rows of a table for which a condition holds, as it would refuse

@@ -38,7 +38,7 @@ fn render(execution: &Value) -> String {
     line("state", text(execution, "state"));
     line("result", text(execution, "result"));
     line("reason", text(execution, "result_reason"));
-    line("run", text(execution, "root_event_id"));
+    line("run", text(execution, "run_id"));
     line("event", text(execution, "event_id"));
     line("previous", text(execution, "previous_execution_id"));
     line("parent", text(execution, "parent_execution_id"));

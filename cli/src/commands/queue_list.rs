@@ -34,7 +34,7 @@ impl List {
                 vec![
                     time(row, "created_at"),
                     text(row, "node_id"),
-                    text(row, "root_event_id"),
+                    text(row, "run_id"),
                     text(row, "event_id"),
                     text(row, "id"),
                     waits_for(&row["waiting_for"]),

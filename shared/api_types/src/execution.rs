@@ -18,8 +18,8 @@ pub struct Execution {
     pub node_id: String,
     /// The node's name, as it is now.
     pub node_name: String,
-    /// The run: the id of its root event.
-    pub root_event_id: EventId,
+    /// The run.
+    pub run_id: RunId,
     /// The event that it works on.
     pub event_id: EventId,
     /// The execution that emitted that event; null after a trigger.
@@ -92,8 +92,8 @@ pub struct DeadLetter {
     pub node_id: String,
     /// The node's name, as it is now.
     pub node_name: String,
-    /// The run: the id of its root event.
-    pub root_event_id: EventId,
+    /// The run.
+    pub run_id: RunId,
     /// The event that it worked on.
     pub event_id: EventId,
     /// The component that it was built with.

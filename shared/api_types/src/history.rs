@@ -1,6 +1,6 @@
 //! Events, and the items that wait.
 
-use domain::ids::{EventId, ExecutionId, ItemId, WorkflowId};
+use domain::ids::{EventId, ExecutionId, ItemId, RunId, WorkflowId};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -15,8 +15,8 @@ pub struct Event {
     pub workflow_id: WorkflowId,
     /// The node that it comes from.
     pub node_id: String,
-    /// The root of its run; its own id for a root event.
-    pub root_event_id: EventId,
+    /// Its run; for a root event this is its own id.
+    pub run_id: RunId,
     /// The channel that it left on.
     pub channel: String,
     /// The kind of event, such as `webhook` or `http.success`.
@@ -24,7 +24,7 @@ pub struct Event {
     /// Its data, after scrubbing.
     pub data: Value,
     /// The run's name, for root events.
-    pub custom_name: Option<String>,
+    pub run_name: Option<String>,
     /// The nodes that it was routed to.
     pub targets: Vec<String>,
     /// Events from the root down to this one, from 1.
@@ -45,8 +45,8 @@ pub struct QueueItem {
     pub workflow_id: WorkflowId,
     /// The node that it waits at.
     pub node_id: String,
-    /// The run: the id of its root event.
-    pub root_event_id: EventId,
+    /// The run.
+    pub run_id: RunId,
     /// The event that waits.
     pub event_id: EventId,
     /// The node's generation when it was routed.

@@ -58,13 +58,14 @@ pub(crate) async fn cause_removed(
                    AND (SELECT true FROM workflow_execution_wakes c
                         WHERE c.workflow_id = x.workflow_id AND c.execution_id = x.id
                           AND c.cause = $3 AND coalesce(c.handled_at, 'infinity') = 'infinity'
-                              LIMIT 1) IS NULL
+                        LIMIT 1) IS NULL
                  ORDER BY uuid_send(x.id) LIMIT $4::int8),
              caused AS (
                  INSERT INTO workflow_execution_wakes (workflow_id, execution_id, cause)
-                 SELECT workflow_id, id, $3::text FROM held RETURNING execution_id)
-             SELECT caused.execution_id, w.organization_id FROM caused
-                 JOIN workflows w ON w.id = $1",
+                 SELECT workflow_id, id, $3::text FROM held
+                 RETURNING execution_id)
+             SELECT caused.execution_id, w.organization_id
+             FROM caused JOIN workflows w ON w.id = $1",
             &[
                 (&workflow_id, Type::UUID),
                 (&node_ids, Type::TEXT_ARRAY),
@@ -98,13 +99,14 @@ pub(crate) async fn cause_stopped(
                    AND (SELECT true FROM workflow_execution_wakes c
                         WHERE c.workflow_id = x.workflow_id AND c.execution_id = x.id
                           AND c.cause = $2 AND coalesce(c.handled_at, 'infinity') = 'infinity'
-                              LIMIT 1) IS NULL
+                        LIMIT 1) IS NULL
                  ORDER BY uuid_send(x.id) LIMIT $3::int8),
              caused AS (
                  INSERT INTO workflow_execution_wakes (workflow_id, execution_id, cause)
-                 SELECT workflow_id, id, $2::text FROM held RETURNING execution_id)
-             SELECT caused.execution_id, held.organization_id FROM caused
-                 JOIN held ON held.id = caused.execution_id",
+                 SELECT workflow_id, id, $2::text FROM held
+                 RETURNING execution_id)
+             SELECT caused.execution_id, held.organization_id
+             FROM caused JOIN held ON held.id = caused.execution_id",
             [(&run_id, Type::UUID), (&cause, Type::TEXT), (&rows_max, Type::INT8)],
         )
         .await?;
@@ -126,16 +128,16 @@ pub(crate) async fn cause_cancelled(
         .query_with(
             "/* cause_cancelled */
              WITH held AS MATERIALIZED (
-                 SELECT x.workflow_id, x.id, w.organization_id FROM workflow_node_executions x
-                     JOIN workflows w ON w.id = x.workflow_id
+                 SELECT x.workflow_id, x.id, w.organization_id
+                 FROM workflow_node_executions x JOIN workflows w ON w.id = x.workflow_id
                  WHERE x.id = $1::uuid AND coalesce(x.state, '') = 'held'),
              caused AS (
                  INSERT INTO workflow_execution_wakes (workflow_id, execution_id, cause, caused_by)
                  SELECT workflow_id, id, $2::text, $3::text FROM held
                  WHERE (SELECT true FROM workflow_execution_wakes c
                         WHERE c.workflow_id = held.workflow_id AND c.execution_id = held.id
-                          AND c.cause = $2
-                          AND coalesce(c.handled_at, 'infinity') = 'infinity' LIMIT 1) IS NULL)
+                          AND c.cause = $2 AND coalesce(c.handled_at, 'infinity') = 'infinity'
+                        LIMIT 1) IS NULL)
              SELECT id AS execution_id, organization_id FROM held",
             [(&execution_id, Type::UUID), (&cause, Type::TEXT), (&cancelled_by, Type::TEXT)],
         )
@@ -171,7 +173,8 @@ pub async fn cause_removed_lately(store: &Store, rows_max: i64) -> Result<usize,
                  SELECT n.deleted_at, n.generation FROM workflow_nodes n
                  WHERE n.workflow_id = at.workflow_id AND n.node_id = at.node_id
                    AND (n.deleted_at IS NOT NULL OR n.generation > 1)
-                   AND n.updated_at > now() - interval '1 day' OFFSET 0) n
+                   AND n.updated_at > now() - interval '1 day'
+                 OFFSET 0) n
              CROSS JOIN LATERAL (
                  SELECT x.workflow_id, x.id FROM workflow_node_executions x
                  WHERE x.workflow_id = at.workflow_id AND x.node_id = at.node_id
@@ -179,8 +182,8 @@ pub async fn cause_removed_lately(store: &Store, rows_max: i64) -> Result<usize,
                    AND (n.deleted_at IS NOT NULL OR x.node_generation <> n.generation)
                    AND (SELECT true FROM workflow_execution_wakes c
                         WHERE c.workflow_id = x.workflow_id AND c.execution_id = x.id
-                          AND c.cause = $1
-                          AND coalesce(c.handled_at, 'infinity') = 'infinity' LIMIT 1) IS NULL
+                          AND c.cause = $1 AND coalesce(c.handled_at, 'infinity') = 'infinity'
+                        LIMIT 1) IS NULL
                  LIMIT $2::int8) held
              LIMIT $2
              RETURNING execution_id",
@@ -201,12 +204,14 @@ pub async fn mark_late_causes(store: &Store, rows_max: i64) -> Result<usize, Sto
             "/* mark_late_causes */
              WITH late AS MATERIALIZED (
                  SELECT c.id FROM workflow_execution_wakes c
-                 JOIN workflow_node_executions x ON x.workflow_id = c.workflow_id
-                     AND x.id = c.execution_id
+                 JOIN workflow_node_executions x
+                   ON x.workflow_id = c.workflow_id AND x.id = c.execution_id
                  WHERE c.handled_at IS NULL AND coalesce(x.state, '') = 'finished'
-                     ORDER BY c.created_at LIMIT $1::int8)
-             UPDATE workflow_execution_wakes c SET handled_at = now() FROM late
-                 WHERE c.id = late.id RETURNING c.id",
+                 ORDER BY c.created_at LIMIT $1::int8)
+             UPDATE workflow_execution_wakes c SET handled_at = now()
+             FROM late
+             WHERE c.id = late.id
+             RETURNING c.id",
             &[(&rows_max, Type::INT8)],
         )
         .await?;

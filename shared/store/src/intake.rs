@@ -64,12 +64,13 @@ pub async fn load_webhook(store: &Store, address: &str) -> Result<Option<StoredW
         .query(
             "/* load_webhook */
              SELECT h.id, h.version, h.workflow_id, w.version AS workflow_version,
-                 w.organization_id, h.node_id, h.authentication,
-                 h.header_name, h.deduplication_header, h.signing_keys, h.current_key_name, h.previous_signing_keys, h.token_sha256,
-                 h.previous_token_sha256, h.previous_until, w.name, w.description, w.nodes, w.edges
+                 w.organization_id, h.node_id, h.authentication, h.header_name,
+                 h.deduplication_header, h.signing_keys, h.current_key_name,
+                 h.previous_signing_keys, h.token_sha256, h.previous_token_sha256, h.previous_until,
+                 w.name, w.description, w.nodes, w.edges
              FROM webhooks h
-             JOIN workflows w ON w.id = h.workflow_id
-                 AND coalesce(w.deleted_at, 'infinity') = 'infinity'
+             JOIN workflows w
+               ON w.id = h.workflow_id AND coalesce(w.deleted_at, 'infinity') = 'infinity'
              JOIN organizations o ON o.id = w.organization_id AND o.deleted_at IS NULL
              WHERE h.address = $1 AND coalesce(h.deleted_at, 'infinity') = 'infinity'",
             &[(&address, Type::TEXT)],
@@ -164,8 +165,8 @@ pub async fn begin_run(store: &Store, run: &NewRun<'_>) -> Result<BeginOutcome, 
         .query(
             "/* begin_run */
              SELECT outcome, first_event_id, due_seconds
-                 FROM begin_run($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
-                     $16, $17)",
+             FROM begin_run($1, $2, $3, $4, $5, $6, $7, $8, $9, $10,
+                            $11, $12, $13, $14, $15, $16, $17)",
             &[
                 (&run.organization_id, Type::UUID),
                 (&run.workflow_id, Type::UUID),

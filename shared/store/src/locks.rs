@@ -37,7 +37,7 @@ async fn wait_no_longer(tx: &Tx, millis: u32) -> Result<(), StoreError> {
     let wait = format!("{millis}ms");
     tx.query(
         "/* set_lock_wait */
-        SELECT set_config('lock_timeout', $1, true)",
+         SELECT set_config('lock_timeout', $1, true)",
         &[(&wait, Type::TEXT)],
     )
     .await?;
@@ -77,10 +77,11 @@ pub(crate) const LOCK_FREE_EXECUTIONS: &str = "/* lock_free_executions */
         SELECT id FROM workflow_node_executions
         WHERE id = ANY($1)
           AND (id <> ALL($2)
-              OR id = ANY(string_to_array(current_setting('sealflow.node_locked', true), ',')::uuid[]))
+            OR id = ANY(
+                string_to_array(current_setting('sealflow.node_locked', true), ',')::uuid[]))
         ORDER BY id FOR NO KEY UPDATE SKIP LOCKED)
     SELECT set_config('sealflow.locked', coalesce(string_agg(id::text, ','), ''), true)
-        FROM locked";
+    FROM locked";
 
 pub(crate) const LOCK_EXECUTIONS: &str = "/* lock_executions */
     SELECT id FROM workflow_node_executions WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE";

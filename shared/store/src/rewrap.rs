@@ -72,7 +72,7 @@ macro_rules! next_sealed_sql {
             " */
              SELECT q.id, q.organization_id, q.data
              FROM (SELECT c.*, row_number() OVER (ORDER BY c.id) AS place,
-                 sum(octet_length(c.data)) OVER (ORDER BY c.id) AS bytes
+                          sum(octet_length(c.data)) OVER (ORDER BY c.id) AS bytes
                    FROM (",
             $candidates,
             " LIMIT $2) c) q
@@ -87,20 +87,22 @@ fn select(sealed: SealedColumn) -> &'static str {
         SealedColumn::Secrets => next_sealed_sql!(
             "secrets",
             "SELECT s.id, s.domain_id AS organization_id, s.data FROM secrets s
-             WHERE s.domain_type = 'org' AND ($1::uuid IS NULL OR s.id > $1) ORDER BY s.id"
+             WHERE s.domain_type = 'org' AND ($1::uuid IS NULL OR s.id > $1)
+             ORDER BY s.id"
         ),
         SealedColumn::SigningKeys => next_sealed_sql!(
             "signing_keys",
-            "SELECT h.id, w.organization_id, h.signing_keys AS data FROM webhooks h
-                JOIN workflows w ON w.id = h.workflow_id
-             WHERE h.signing_keys IS NOT NULL AND ($1::uuid IS NULL OR h.id > $1) ORDER BY h.id"
+            "SELECT h.id, w.organization_id, h.signing_keys AS data
+             FROM webhooks h JOIN workflows w ON w.id = h.workflow_id
+             WHERE h.signing_keys IS NOT NULL AND ($1::uuid IS NULL OR h.id > $1)
+             ORDER BY h.id"
         ),
         SealedColumn::PreviousSigningKeys => next_sealed_sql!(
             "previous_signing_keys",
-            "SELECT h.id, w.organization_id, h.previous_signing_keys AS data FROM webhooks h
-                JOIN workflows w ON w.id = h.workflow_id
+            "SELECT h.id, w.organization_id, h.previous_signing_keys AS data
+             FROM webhooks h JOIN workflows w ON w.id = h.workflow_id
              WHERE h.previous_signing_keys IS NOT NULL AND ($1::uuid IS NULL OR h.id > $1)
-                 ORDER BY h.id"
+             ORDER BY h.id"
         ),
     }
 }
@@ -118,17 +120,21 @@ pub async fn replace_sealed(
 ) -> Result<bool, StoreError> {
     let sql = match sealed {
         SealedColumn::Secrets => {
-            "/* replace_sealed: secrets */ UPDATE secrets SET data = $3 WHERE id = $1 AND data = $2
-                RETURNING id"
+            "/* replace_sealed: secrets */ UPDATE secrets SET data = $3
+             WHERE id = $1 AND data = $2
+             RETURNING id"
         }
         SealedColumn::SigningKeys => {
             "/* replace_sealed: signing_keys */
-             UPDATE webhooks SET signing_keys = $3 WHERE id = $1 AND signing_keys = $2 RETURNING id"
+             UPDATE webhooks SET signing_keys = $3
+             WHERE id = $1 AND signing_keys = $2
+             RETURNING id"
         }
         SealedColumn::PreviousSigningKeys => {
             "/* replace_sealed: previous_signing_keys */
-             UPDATE webhooks SET previous_signing_keys = $3 WHERE id = $1
-                 AND previous_signing_keys = $2 RETURNING id"
+             UPDATE webhooks SET previous_signing_keys = $3
+             WHERE id = $1 AND previous_signing_keys = $2
+             RETURNING id"
         }
     };
     let rows = store

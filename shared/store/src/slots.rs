@@ -43,8 +43,8 @@ pub(crate) const FIND_FREED: &str = "/* find_freed_slots */
     WITH freed AS MATERIALIZED (
         SELECT DISTINCT workflow_id, node_id, coalesce(concurrency_key, '') AS concurrency_key
         FROM workflow_node_executions WHERE id = ANY($1::uuid[]))
-    SELECT freed.workflow_id, freed.node_id, w.organization_id, CASE WHEN slots.is_keyed
-        THEN next.event_id END AS event_id
+    SELECT freed.workflow_id, freed.node_id, w.organization_id,
+        CASE WHEN slots.is_keyed THEN next.event_id END AS event_id
     FROM freed
     CROSS JOIN LATERAL node_slots(freed.workflow_id, freed.node_id, freed.concurrency_key) slots
     JOIN workflows w ON w.id = freed.workflow_id

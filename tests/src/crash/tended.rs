@@ -99,7 +99,7 @@ impl Tender {
         let is_calm = self.calms_down.load(Ordering::SeqCst);
         let held = format!("/v1/executions?workflow={workflow}&node=long&state=held&limit=20");
         for execution in self.rows(token, &held, "executions").await {
-            let (id, run) = (word(&execution, "id"), word(&execution, "root_event_id"));
+            let (id, run) = (word(&execution, "id"), word(&execution, "run_id"));
             match dice.u32(..10) {
                 _ if is_calm => self.post(token, &format!("/v1/executions/{id}/release")).await,
                 0..=5 => self.post(token, &format!("/v1/executions/{id}/release")).await,

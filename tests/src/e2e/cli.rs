@@ -13,7 +13,7 @@ const COMMAND_MAX: Duration = Duration::from_secs(60);
 
 /// The CLI of one organization. What its commands print is searched by the leak check.
 pub struct Cli<'a> {
-    product: &'a Product,
+    pub(super) product: &'a Product,
     environment: Vec<(&'static str, String)>,
 }
 
@@ -33,7 +33,6 @@ impl Ended {
     ///
     /// # Panics
     /// When it has failed.
-    #[must_use]
     pub fn passed(self) -> String {
         assert_eq!(self.code, 0, "{self:?}");
         self.out

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use tests::e2e::{Cli, Product, Reply, Shared, Story, make_secret, placed, until, word};
+use tests::e2e::{Cli, Product, Reply, Shared, Story, Transcript, make_secret, placed, until, word};
 use tests::wait_for;
 
 async fn product() -> Arc<Product> {
@@ -42,137 +42,74 @@ fn file(story: &Story<'_>, name: &str, text: &str) -> PathBuf {
 }
 
 #[tokio::test]
-async fn every_command_answers_people_and_scripts() {
+async fn every_command_answers_people_and_scripts_as_it_did() {
     let product = &product().await;
     let story = product.story("commands").await;
-    let cli = Cli::of(&story);
+    let mut cli = Transcript::of(Cli::of(&story));
     let secret = make_secret("commands");
     let path = file(&story, "greeting.yaml", GREETING).display().to_string();
 
-    let checked = cli.run(&format!("workflow apply -f {path} --check")).await;
-    assert!(checked.out.contains("checked only: nothing was changed"), "{checked:?}");
-    let applied = cli.run(&format!("workflow apply -f {path}")).await.passed();
-    for said in [
-        "+ node start",
-        "+ edge start -[default]-> call",
-        "applied greeting, version 1",
-        "/hooks/",
-        "token, shown only now: ",
-    ] {
-        assert!(applied.contains(said), "{said}: {applied}");
-    }
-    assert!(
-        applied.contains("`github` is not there yet") && applied.contains('^'),
-        "a warning with its line: {applied}"
-    );
-    assert_eq!(
-        cli.run(&format!("workflow apply -f {path}"))
-            .await
-            .out
-            .lines()
-            .last()
-            .map(|line| line.contains("shown only now")),
-        Some(false)
-    );
-
-    let set = cli
-        .run_with(
-            &["secret", "set", "github", "token", "--host", "127.0.0.1", "--in", "authorization", "-"],
-            &secret,
-        )
-        .await;
-    assert_eq!((set.code, set.out.as_str(), set.err.as_str()), (0, "set github.token\n", ""));
-    let hosts = cli.run("secret list --json").await.json()["secrets"][0]["keys"][0]["hosts"].clone();
-    assert_eq!(hosts, json!(["127.0.0.1"]));
+    cli.run(&format!("workflow apply -f {path} --check")).await.passed();
+    cli.run(&format!("workflow apply -f {path}")).await.passed();
+    cli.run(&format!("workflow apply -f {path}")).await.passed();
+    let set = ["secret", "set", "github", "token", "--host", "127.0.0.1", "--in", "authorization", "-"];
+    cli.run_with(&set, &secret).await.passed();
+    cli.run("secret list --json").await.passed();
     // The target's port is not 443: the host alone does not allow it.
     let host = product.target.host_port();
-    let set = cli
-        .run_with(&["secret", "set", "github", "token", "--host", &host, "-", "--json"], &secret)
+    cli.run_with(&["secret", "set", "github", "token", "--host", &host, "-", "--json"], &secret)
         .await
-        .json();
-    assert_eq!(set["secret"]["name"], "github");
-    assert!(cli.run("secret list").await.passed().contains(&format!("token -> {host} in authorization")));
+        .passed();
 
     let data = r#"{"who": "Ada"}"#;
-    let watched = cli.run_with(&["run", "start", "greeting", "--data", data, "--watch"], "").await.passed();
-    for said in ["started run ", "Call", "finished", "passed", "run passed after 1 execution\n"] {
-        assert!(watched.contains(said), "{said}: {watched}");
-    }
-    let started = cli
-        .run_with(&["--json", "run", "start", "greeting", "--node", "start", "--data", data], "")
-        .await
-        .json();
-    let run = word(&started["run_id"]);
-    let lines = cli.run(&format!("run watch {run} --json")).await.passed();
-    let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(lines.last().unwrap()["run"]["result"], "passed");
-    assert!(lines.iter().any(|line| line["execution"]["node_id"] == "call"), "{lines:?}");
-    let execution =
-        word(&cli.run(&format!("execution list --run {run} --json")).await.json()["executions"][0]["id"]);
-
-    for (line, resource, said) in [
-        ("workflow list".to_owned(), "workflows", "greeting"),
-        ("workflow show greeting".to_owned(), "nodes", "greeting"),
-        ("secret list".to_owned(), "secrets", "github"),
-        ("run list".to_owned(), "runs", "for Ada"),
-        ("run list --workflow greeting --node start --limit 1".to_owned(), "runs", "passed"),
-        (
-            "execution list --workflow greeting --node call --state finished --result passed".to_owned(),
-            "executions",
-            "Call",
-        ),
-        ("execution list --key who=Ada".to_owned(), "executions", "who=Ada"),
-        ("execution list --key who=Eve".to_owned(), "executions", "none"),
-        (format!("execution list --previous {execution}"), "executions", "none"),
-        (format!("execution list --parent {execution}"), "executions", "none"),
-        (format!("execution show {execution}"), "configuration", r#"Bearer {{ secrets(\"github\").token }}"#),
-        (format!("event list --run {run} --node call --channel success"), "events", "http.success"),
-        ("queue list --workflow greeting".to_owned(), "queue_items", "none"),
+    let start = ["--json", "run", "start", "greeting", "--node", "start", "--data", data];
+    let run = word(&cli.run_with(&start, "").await.json()["run_id"]);
+    story.ended(&run).await;
+    cli.run(&format!("run watch {run}")).await.passed();
+    let listed = cli.run(&format!("execution list --run {run} --json")).await.json();
+    let execution = word(&listed["executions"][0]["id"]);
+    for line in [
+        "workflow list".to_owned(),
+        "workflow show greeting".to_owned(),
+        "secret list".to_owned(),
+        "run list".to_owned(),
+        "run list --workflow greeting --node start --limit 1".to_owned(),
+        format!("run watch {run} --json"),
+        "execution list --workflow greeting --node call --state finished --result passed".to_owned(),
+        "execution list --key who=Ada".to_owned(),
+        "execution list --key who=Eve".to_owned(),
+        format!("execution list --previous {execution}"),
+        format!("execution list --parent {execution}"),
+        format!("execution show {execution}"),
+        format!("event list --run {run} --node call --channel success"),
+        "queue list --workflow greeting".to_owned(),
+        "webhook list --workflow greeting".to_owned(),
     ] {
         let human = cli.run(&line).await.passed();
-        assert!(human.contains(said), "{line}: {human}");
-        assert!(!human.trim_start().starts_with('{'), "{line}: {human}");
-        let script = cli.run(&format!("{line} --json")).await.json();
-        assert!(!script[resource].is_null(), "{line}: {script}");
+        if !line.ends_with("--json") {
+            assert!(!human.trim_start().starts_with('{'), "{line}: {human}");
+            cli.run(&format!("{line} --json")).await.passed();
+        }
     }
 
-    let listed = cli.run("webhook list --workflow greeting").await.passed();
-    assert!(listed.contains("/hooks/") && listed.contains("bearer"), "{listed}");
-    let rotated = cli.run("webhook rotate greeting/hook").await.passed();
-    assert!(
-        rotated.contains("new token, shown only now: ") && rotated.contains("is accepted until"),
-        "{rotated}"
-    );
+    cli.run("webhook rotate greeting/hook").await.passed();
     let hook = word(&cli.run("webhook list --workflow greeting --json").await.json()["webhooks"][0]["id"]);
-    let rotated = cli.run(&format!("webhook rotate {hook} --keep-previous 0 --json")).await.json();
-    assert!(
-        rotated["webhook"]["token"].is_string() && rotated["webhook"]["previous_until"].is_null(),
-        "{rotated}"
-    );
+    cli.run(&format!("webhook rotate {hook} --keep-previous 0 --json")).await.passed();
     let given = make_secret("given");
-    let refused = cli.run_with(&["webhook", "set", "greeting/hook", &given], "").await;
+    let refused = Cli::of(&story).run_with(&["webhook", "set", "greeting/hook", &given], "").await;
     assert_eq!((refused.code, refused.err.contains(&given)), (2, false), "{refused:?}");
-    let set = cli.run_with(&["webhook", "set", "greeting/hook", "-"], &format!("{given}\n")).await;
-    assert!(set.code == 0 && set.err.contains("one newline at the end was left out"), "{set:?}");
+    cli.run_with(&["webhook", "set", "greeting/hook", "-"], &format!("{given}\n")).await.passed();
     let url = word(&cli.run("webhook list --workflow greeting --json").await.json()["webhooks"][0]["url"]);
     let bearer = format!("Bearer {given}");
     assert_eq!(story.post(&url, &[("authorization", &bearer)], "{}").await.0, 202);
 
-    for (line, said) in [
-        ("secret delete github token", "deleted github.token"),
-        ("secret delete github", "deleted github"),
-        ("workflow delete greeting", "greeting"),
-    ] {
-        let human = cli.run(line).await.passed();
-        assert!(human.contains(said), "{line}: {human}");
+    for line in ["secret delete github token", "secret delete github", "workflow delete greeting"] {
+        cli.run(line).await.passed();
         assert_eq!(cli.run(line).await.code, 1, "{line}: gone");
     }
-    let help = cli.run("--help").await.passed();
-    for command in ["workflow", "secret", "run", "execution", "event", "queue", "admin", "completion"] {
-        assert!(help.contains(command), "{help}");
-    }
-    assert!(cli.run("completion bash").await.passed().contains("sealflow"));
-    assert!(cli.run("--version").await.passed().starts_with("sealflow "));
+    cli.run("--help").await.passed();
+    assert!(Cli::of(&story).run("completion bash").await.passed().contains("sealflow"));
+    insta::assert_snapshot!("every_command", cli.masked());
     story.end(&[&secret, &given]).await;
 }
 

@@ -21,7 +21,8 @@ pub struct DeadLetterFilter {
     pub run_id: Option<RunId>,
 }
 
-/// A dead letter: an execution that failed, whose failure was routed nowhere, and that was not redriven.
+/// A dead letter: an execution that failed, whose failure was routed nowhere, and that was not
+/// redriven.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadLetterRow {
     /// `workflow_node_executions.id`
@@ -34,8 +35,8 @@ pub struct DeadLetterRow {
     pub node_id: String,
     /// `workflow_nodes.name`, as it is now.
     pub node_name: String,
-    /// The run.
-    pub root_event_id: EventId,
+    /// `workflow_runs.id`
+    pub run_id: RunId,
     /// The event that it worked on.
     pub event_id: EventId,
     /// The component that it was built with.
@@ -60,7 +61,7 @@ impl DeadLetterRow {
             workflow_name: column(row, "workflow_name")?,
             node_id: column(row, "node_id")?,
             node_name: column(row, "node_name")?,
-            root_event_id: column(row, "root_event_id")?,
+            run_id: column(row, "run_id")?,
             event_id: column(row, "event_id")?,
             component: column(row, "component")?,
             result_reason: word_if_any(row, "result_reason")?,
@@ -88,15 +89,15 @@ pub async fn list_dead_letters(
         .query(
             "/* list_dead_letters */
              SELECT q.id, q.workflow_id, q.workflow_name, q.node_id, n.name AS node_name,
-                    q.root_event_id, q.event_id, q.component,
-                    q.result_reason, q.result_message, q.attempt, q.created_at, q.finished_at, q.candidates
+                    q.run_id, q.event_id, q.component, q.result_reason, q.result_message,
+                    q.attempt, q.created_at, q.finished_at, q.candidates
              FROM (SELECT c.*, count(*) OVER () AS candidates
                    FROM (SELECT e.*, w.name AS workflow_name
                          FROM workflows w
                          CROSS JOIN LATERAL (
-                             SELECT x.id, x.workflow_id, x.node_id, x.root_event_id, x.event_id,
-                                    x.component, x.result_reason,
-                                    x.result_message, x.attempt, x.created_at, x.finished_at
+                             SELECT x.id, x.workflow_id, x.node_id, x.run_id, x.event_id,
+                                    x.component, x.result_reason, x.result_message, x.attempt,
+                                    x.created_at, x.finished_at
                              FROM workflow_node_executions x
                              WHERE x.workflow_id = w.id AND x.result = 'failed'
                                AND x.redriven_event_id IS NULL AND NOT x.failure_routed
@@ -107,7 +108,8 @@ pub async fn list_dead_letters(
                                AND NOT EXISTS (
                                    SELECT FROM workflow_events o
                                    WHERE o.execution_id = x.id AND o.channel = 'failure'
-                                     AND cardinality(o.targets) > 0 OFFSET 0)
+                                     AND cardinality(o.targets) > 0
+                                   OFFSET 0)
                              ORDER BY x.id DESC LIMIT $4 + 1) e
                          WHERE w.organization_id = $1 AND ($2::uuid IS NULL OR w.id = $2)
                          ORDER BY e.id DESC LIMIT $4 + 1) c) q

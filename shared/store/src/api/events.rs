@@ -30,8 +30,8 @@ pub struct EventRow {
     pub workflow_id: WorkflowId,
     /// The node that it comes from.
     pub node_id: String,
-    /// The root of its run; its own id for a root event.
-    pub root_event_id: EventId,
+    /// `workflow_runs.id`
+    pub run_id: RunId,
     /// The channel that it left on.
     pub channel: String,
     /// The type of the event.
@@ -56,7 +56,7 @@ impl EventRow {
             id: column(row, "id")?,
             workflow_id: column(row, "workflow_id")?,
             node_id: column(row, "node_id")?,
-            root_event_id: column(row, "root_event_id")?,
+            run_id: column(row, "run_id")?,
             channel: column(row, "channel")?,
             r#type: column(row, "type")?,
             data: column(row, "data")?,
@@ -84,18 +84,17 @@ pub async fn list_events(
     let rows = store
         .query(
             "/* list_events */
-             SELECT q.id, q.workflow_id, q.node_id, q.root_event_id, q.channel, q.type, q.data,
-                    q.custom_name, q.targets, q.depth,
-                    q.execution_id, q.created_at, q.candidates
+             SELECT q.id, q.workflow_id, q.node_id, q.run_id, q.channel, q.type, q.data,
+                    q.custom_name, q.targets, q.depth, q.execution_id, q.created_at, q.candidates
              FROM (SELECT c.*, count(*) OVER () AS candidates,
-                 row_number() OVER (ORDER BY c.id DESC) AS place,
+                          row_number() OVER (ORDER BY c.id DESC) AS place,
                           sum(octet_length(c.data::text)) OVER (ORDER BY c.id DESC) AS bytes
                    FROM (SELECT e.*
                          FROM workflows w
                          CROSS JOIN LATERAL (
-                             SELECT v.id, v.workflow_id, v.node_id, v.root_event_id, v.channel,
-                                    v.type, v.data, v.custom_name,
-                                    v.targets, v.depth, v.execution_id, v.created_at
+                             SELECT v.id, v.workflow_id, v.node_id, v.run_id, v.channel,
+                                    v.type, v.data, v.custom_name, v.targets, v.depth,
+                                    v.execution_id, v.created_at
                              FROM workflow_events v
                              WHERE v.workflow_id = w.id AND ($3::uuid IS NULL OR v.id < $3)
                                AND ($5::text IS NULL OR v.node_id = $5)

@@ -55,12 +55,13 @@ async fn call_in(tx: Tx, call: &ExecutionCall) -> Result<CallOutcome, StoreError
         ),
         tx.query_with(
             "/* call_execution: read */
-             SELECT x.state, run.stop IS NOT NULL OR n.deleted_at IS NOT NULL
-                 OR coalesce(x.node_generation, n.generation) <> n.generation
-                 OR (SELECT true FROM workflow_execution_wakes c
-                     WHERE c.workflow_id = x.workflow_id AND c.execution_id = x.id
-                       AND coalesce(c.handled_at, 'infinity') = 'infinity'
-                     LIMIT 1) IS NOT NULL AS is_ending
+             SELECT x.state,
+                    run.stop IS NOT NULL OR n.deleted_at IS NOT NULL
+                      OR coalesce(x.node_generation, n.generation) <> n.generation
+                      OR (SELECT true FROM workflow_execution_wakes c
+                          WHERE c.workflow_id = x.workflow_id AND c.execution_id = x.id
+                            AND coalesce(c.handled_at, 'infinity') = 'infinity'
+                          LIMIT 1) IS NOT NULL AS is_ending
              FROM workflow_node_executions x
              JOIN workflows w ON w.id = x.workflow_id
              JOIN workflow_runs run ON run.id = x.run_id
@@ -76,9 +77,10 @@ async fn call_in(tx: Tx, call: &ExecutionCall) -> Result<CallOutcome, StoreError
              WHERE w.organization_id = $2::uuid AND x.id = $3::uuid
                AND coalesce(x.state, '') = 'held'
                AND (SELECT true FROM workflow_execution_calls c
-                    WHERE c.workflow_id = x.workflow_id AND c.execution_id = x.id AND c.call = $4
-                      AND c.called_by = $5
-                      AND coalesce(c.handled_at, 'infinity') = 'infinity' LIMIT 1) IS NULL",
+                    WHERE c.workflow_id = x.workflow_id AND c.execution_id = x.id
+                      AND c.call = $4 AND c.called_by = $5
+                      AND coalesce(c.handled_at, 'infinity') = 'infinity'
+                    LIMIT 1) IS NULL",
             [
                 (&call.id, Type::UUID),
                 (&call.organization_id, Type::UUID),

@@ -94,8 +94,8 @@ const CANCEL: &str = "/* cancel_execution */
         state = CASE state WHEN 'pending' THEN 'finished' ELSE 'cancelling' END,
         result = CASE state WHEN 'pending' THEN 'cancelled' END,
         result_reason = CASE state WHEN 'pending' THEN 'cancelled' END,
-        result_message = CASE state WHEN 'pending'
-            THEN 'The execution was cancelled before it started.' END,
+        result_message = CASE state
+            WHEN 'pending' THEN 'The execution was cancelled before it started.' END,
         finished_at = CASE state WHEN 'pending' THEN $2 END,
         cancelled_by = coalesce(cancelled_by, $3),
         updated_at = CASE state WHEN 'cancelling' THEN updated_at ELSE $2 END

@@ -46,8 +46,8 @@ pub struct ExecutionRow {
     pub node_id: String,
     /// `workflow_nodes.name`, as it is now.
     pub node_name: String,
-    /// The run.
-    pub root_event_id: EventId,
+    /// `workflow_runs.id`
+    pub run_id: RunId,
     /// The event that it works on.
     pub event_id: EventId,
     /// The execution that emitted that event.
@@ -109,7 +109,7 @@ impl ExecutionRow {
             workflow_id: column(row, "workflow_id")?,
             node_id: column(row, "node_id")?,
             node_name: column(row, "node_name")?,
-            root_event_id: column(row, "root_event_id")?,
+            run_id: column(row, "run_id")?,
             event_id: column(row, "event_id")?,
             previous_execution_id: column(row, "previous_execution_id")?,
             parent_execution_id: column(row, "parent_execution_id")?,
@@ -155,27 +155,29 @@ pub async fn list_executions(
     let rows = store
         .query(
             "/* list_executions */
-             SELECT q.id, q.workflow_id, q.node_id, n.name AS node_name, q.root_event_id,
-                    q.event_id, q.previous_execution_id,
-                    q.parent_execution_id, q.state, q.result, q.result_reason, q.result_message, q.component, q.configuration,
-                    q.metadata, q.workflow_version, q.attempt, q.crashes, q.run_at, q.wake_at, q.cancelled_by, q.redriven_event_id, q.concurrency_key,
-                    q.created_at, q.updated_at,
+             SELECT q.id, q.workflow_id, q.node_id, n.name AS node_name, q.run_id,
+                    q.event_id, q.previous_execution_id, q.parent_execution_id, q.state, q.result,
+                    q.result_reason, q.result_message, q.component, q.configuration, q.metadata,
+                    q.workflow_version, q.attempt, q.crashes, q.run_at, q.wake_at, q.cancelled_by,
+                    q.redriven_event_id, q.concurrency_key, q.created_at, q.updated_at,
                     q.started_at, q.finished_at, q.candidates,
                     (SELECT coalesce(jsonb_object_agg(k.key, k.value), '{}')
-                        FROM workflow_node_execution_kvs k
+                     FROM workflow_node_execution_kvs k
                      WHERE k.execution_id = q.id) AS keys
              FROM (SELECT c.*, count(*) OVER () AS candidates,
-                 row_number() OVER (ORDER BY c.id DESC) AS place,
-                          sum(octet_length(c.configuration::text) + octet_length(c.metadata::text)) OVER (ORDER BY c.id DESC)
-                              AS bytes
+                          row_number() OVER (ORDER BY c.id DESC) AS place,
+                          sum(octet_length(c.configuration::text) + octet_length(c.metadata::text))
+                            OVER (ORDER BY c.id DESC) AS bytes
                    FROM (SELECT e.*
                          FROM workflows w
                          CROSS JOIN LATERAL (
-                             SELECT x.id, x.workflow_id, x.node_id, x.root_event_id, x.event_id,
-                                    x.previous_execution_id,
-                                    x.parent_execution_id, x.state, x.result, x.result_reason, x.result_message, x.component,
-                                    x.configuration, x.metadata, x.workflow_version, x.attempt, x.crashes, x.run_at, x.wake_at,
-                                    x.cancelled_by, x.redriven_event_id, x.concurrency_key, x.created_at, x.updated_at, x.started_at, x.finished_at
+                             SELECT x.id, x.workflow_id, x.node_id, x.run_id, x.event_id,
+                                    x.previous_execution_id, x.parent_execution_id, x.state,
+                                    x.result, x.result_reason, x.result_message, x.component,
+                                    x.configuration, x.metadata, x.workflow_version, x.attempt,
+                                    x.crashes, x.run_at, x.wake_at, x.cancelled_by,
+                                    x.redriven_event_id, x.concurrency_key, x.created_at,
+                                    x.updated_at, x.started_at, x.finished_at
                              FROM workflow_node_executions x
                              WHERE x.workflow_id = w.id AND ($3::uuid IS NULL OR x.id < $3)
                                AND ($6::text IS NULL OR x.node_id = $6)
@@ -228,14 +230,14 @@ pub async fn load_execution(
     let rows = store
         .query(
             "/* load_execution */
-             SELECT x.id, x.workflow_id, x.node_id, n.name AS node_name, x.root_event_id,
-                    x.event_id, x.previous_execution_id,
-                    x.parent_execution_id, x.state, x.result, x.result_reason, x.result_message, x.component, x.configuration,
-                    x.metadata, x.workflow_version, x.attempt, x.crashes, x.run_at, x.wake_at, x.cancelled_by, x.redriven_event_id, x.concurrency_key,
-                    x.created_at, x.updated_at,
+             SELECT x.id, x.workflow_id, x.node_id, n.name AS node_name, x.run_id,
+                    x.event_id, x.previous_execution_id, x.parent_execution_id, x.state, x.result,
+                    x.result_reason, x.result_message, x.component, x.configuration, x.metadata,
+                    x.workflow_version, x.attempt, x.crashes, x.run_at, x.wake_at, x.cancelled_by,
+                    x.redriven_event_id, x.concurrency_key, x.created_at, x.updated_at,
                     x.started_at, x.finished_at,
                     (SELECT coalesce(jsonb_object_agg(k.key, k.value), '{}')
-                        FROM workflow_node_execution_kvs k
+                     FROM workflow_node_execution_kvs k
                      WHERE k.execution_id = x.id) AS keys
              FROM workflow_node_executions x
              JOIN workflows w ON w.id = x.workflow_id

@@ -42,8 +42,8 @@ pub async fn load_organization(
     let rows = store
         .query(
             "/* load_organization */
-             SELECT id, name, created_at, updated_at FROM organizations WHERE id = $1
-                 AND deleted_at IS NULL",
+             SELECT id, name, created_at, updated_at FROM organizations
+             WHERE id = $1 AND deleted_at IS NULL",
             &[(&organization_id, Type::UUID)],
         )
         .await?;
@@ -70,8 +70,9 @@ async fn delete_in(tx: Tx, organization_id: OrganizationId, now: Timestamp) -> R
     let deleted = tx
         .query(
             "/* delete_organization: organization */
-             UPDATE organizations SET deleted_at = $2, updated_at = $2 WHERE id = $1
-                 AND deleted_at IS NULL RETURNING id",
+             UPDATE organizations SET deleted_at = $2, updated_at = $2
+             WHERE id = $1 AND deleted_at IS NULL
+             RETURNING id",
             &[(&organization_id, Type::UUID), (&now, Type::TIMESTAMPTZ)],
         )
         .await?;
@@ -79,8 +80,8 @@ async fn delete_in(tx: Tx, organization_id: OrganizationId, now: Timestamp) -> R
         return Err(StoreError::NotFound);
     }
     tx.query(
-        "/* delete_organization: secrets */ DELETE FROM secrets WHERE domain_type = 'org'
-            AND domain_id = $1",
+        "/* delete_organization: secrets */ DELETE FROM secrets
+         WHERE domain_type = 'org' AND domain_id = $1",
         &[(&organization_id, Type::UUID)],
     )
     .await?;

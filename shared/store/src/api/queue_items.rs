@@ -33,8 +33,8 @@ pub struct QueueItemRow {
     pub workflow_id: WorkflowId,
     /// The node that it waits at.
     pub node_id: String,
-    /// The run.
-    pub root_event_id: EventId,
+    /// `workflow_runs.id`
+    pub run_id: RunId,
     /// The event that waits.
     pub event_id: EventId,
     /// `workflow_nodes.generation` when it was routed.
@@ -63,7 +63,7 @@ impl QueueItemRow {
             id: column(row, "id")?,
             workflow_id: column(row, "workflow_id")?,
             node_id: column(row, "node_id")?,
-            root_event_id: column(row, "root_event_id")?,
+            run_id: column(row, "run_id")?,
             event_id: column(row, "event_id")?,
             node_generation: column(row, "node_generation")?,
             crashes: column(row, "crashes")?,
@@ -93,18 +93,18 @@ pub async fn list_queue_items(
         .query(
             "/* list_queue_items */
              WITH page AS MATERIALIZED (
-                 SELECT i.id, i.workflow_id, i.node_id, i.root_event_id, i.event_id,
-                        i.node_generation, i.crashes, i.created_at,
-                        i.last_sent_at, i.sent_count, i.concurrency_key,
+                 SELECT i.id, i.workflow_id, i.node_id, i.run_id, i.event_id,
+                        i.node_generation, i.crashes, i.created_at, i.last_sent_at,
+                        i.sent_count, i.concurrency_key,
                         CASE WHEN n.deleted_at IS NULL AND w.deleted_at IS NULL
-                            AND i.node_generation = n.generation
+                               AND i.node_generation = n.generation
                              THEN n.concurrency_max END AS concurrency_max,
                         CASE WHEN n.concurrency_key IS NULL THEN ''
-                            ELSE i.concurrency_key END AS limit_key
+                             ELSE i.concurrency_key END AS limit_key
                  FROM workflow_node_queue_items i
                  JOIN workflows w ON w.id = i.workflow_id
-                 LEFT JOIN workflow_nodes n ON n.workflow_id = i.workflow_id
-                     AND n.node_id = i.node_id
+                 LEFT JOIN workflow_nodes n
+                   ON n.workflow_id = i.workflow_id AND n.node_id = i.node_id
                  WHERE w.organization_id = $1 AND ($2::uuid IS NULL OR w.id = $2)
                    AND ($3::uuid IS NULL OR i.id < $3)
                    AND ($5::text IS NULL OR i.node_id = $5) AND ($6::uuid IS NULL OR i.run_id = $6)
@@ -118,15 +118,16 @@ pub async fn list_queue_items(
                      ORDER BY x.id LIMIT $7) AS executions
                  FROM (SELECT DISTINCT workflow_id, node_id, limit_key, concurrency_max FROM page
                        WHERE concurrency_max IS NOT NULL AND limit_key IS NOT NULL) wanted
-                 CROSS JOIN LATERAL node_slots(wanted.workflow_id, wanted.node_id,
-                     wanted.limit_key) slots
+                 CROSS JOIN LATERAL
+                     node_slots(wanted.workflow_id, wanted.node_id, wanted.limit_key) slots
                  WHERE slots.free <= 0)
-             SELECT q.id, q.workflow_id, q.node_id, q.root_event_id, q.event_id, q.node_generation,
-                    q.crashes, q.created_at,
-                    q.last_sent_at, q.sent_count, nullif(q.concurrency_key, '') AS concurrency_key,
+             SELECT q.id, q.workflow_id, q.node_id, q.run_id, q.event_id, q.node_generation,
+                    q.crashes, q.created_at, q.last_sent_at, q.sent_count,
+                    nullif(q.concurrency_key, '') AS concurrency_key,
                     (SELECT count(*) FROM page) AS candidates,
                     CASE WHEN slots.node_id IS NULL THEN jsonb_build_object('reason', 'delivery')
-                         ELSE jsonb_build_object('reason', 'concurrency', 'limit', slots.concurrency_max,
+                         ELSE jsonb_build_object('reason', 'concurrency',
+                             'limit', slots.concurrency_max,
                              'executions', to_jsonb(slots.executions),
                              'ahead', (SELECT count(*) FROM (
                                  SELECT FROM workflow_node_queue_items i
@@ -136,7 +137,8 @@ pub async fn list_queue_items(
                                  LIMIT $8) ahead))
                     END AS waiting_for
              FROM page q
-             LEFT JOIN slots ON slots.workflow_id = q.workflow_id AND slots.node_id = q.node_id
+             LEFT JOIN slots
+               ON slots.workflow_id = q.workflow_id AND slots.node_id = q.node_id
                  AND slots.limit_key = q.limit_key
              ORDER BY q.id DESC LIMIT $4",
             &[

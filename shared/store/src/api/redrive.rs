@@ -121,16 +121,18 @@ const FIND: &str = "/* redrive_execution: find */
     SELECT x.redriven_event_id IS NOT NULL AS is_redriven,
         x.result IS DISTINCT FROM 'failed' AS is_no_failure,
         x.failure_routed OR EXISTS (
-            SELECT FROM workflow_events o WHERE o.execution_id = x.id AND o.channel = 'failure'
-                AND cardinality(o.targets) > 0) AS is_routed,
+            SELECT FROM workflow_events o
+            WHERE o.execution_id = x.id AND o.channel = 'failure'
+              AND cardinality(o.targets) > 0) AS is_routed,
         w.deleted_at IS NOT NULL AS is_workflow_deleted,
         n.deleted_at IS NOT NULL AS is_node_removed,
         coalesce(run.stop IN ('cancelled', 'owner'), false) AS is_run_cancelled,
         coalesce(run.stop = 'timeout', false) AS is_run_timed_out,
         coalesce(run.stop = 'run_limit', false) OR $3 <= (
             SELECT count(*) FROM (
-                SELECT FROM workflow_node_executions r WHERE r.root_event_id = x.root_event_id
-                    LIMIT $3) counted) AS is_run_at_limit,
+                SELECT FROM workflow_node_executions r
+                WHERE r.root_event_id = x.root_event_id
+                LIMIT $3) counted) AS is_run_at_limit,
         n.items_full AS is_full
     FROM workflow_node_executions x
     JOIN workflows w ON w.id = x.workflow_id
@@ -152,23 +154,25 @@ const WRITE: &str = "/* redrive_execution: write */
         WHERE x.id = $1),
     run AS (
         UPDATE workflow_runs run
-            SET state = 'running', result = NULL, finished_at = NULL, updated_at = $4,
+        SET state = 'running', result = NULL, finished_at = NULL, updated_at = $4,
             due_at = now() + make_interval(secs => failed.timeout_seconds)
-        FROM failed WHERE run.id = failed.run_id AND coalesce(run.state, '') = 'finished'),
+        FROM failed
+        WHERE run.id = failed.run_id AND coalesce(run.state, '') = 'finished'),
     event AS (
         INSERT INTO workflow_events
-            (id, workflow_id, node_id, root_event_id, run_id, channel, type, data, targets, depth, execution_id,
-            redactions, created_at)
+            (id, workflow_id, node_id, root_event_id, run_id, channel, type, data, targets, depth,
+             execution_id, redactions, created_at)
         SELECT $2, workflow_id, from_node_id, root_event_id, run_id, channel, 'redrive', data,
             ARRAY[node_id], depth, execution_id, redactions, $4
         FROM failed),
     item AS (
         INSERT INTO workflow_node_queue_items
-            (id, workflow_id, node_id, root_event_id, run_id, event_id, node_generation, concurrency_key,
-            created_at, last_sent_at)
+            (id, workflow_id, node_id, root_event_id, run_id, event_id, node_generation,
+             concurrency_key, created_at, last_sent_at)
         SELECT $3, workflow_id, node_id, root_event_id, run_id, $2, generation,
             CASE WHEN concurrency_key IS NULL THEN '' END, $4, $4
         FROM failed)
     UPDATE workflow_node_executions x SET redriven_event_id = $2
-    FROM failed WHERE x.id = failed.id AND x.state = 'finished'
+    FROM failed
+    WHERE x.id = failed.id AND x.state = 'finished'
     RETURNING x.run_id, failed.timeout_seconds::float8 AS seconds_left";

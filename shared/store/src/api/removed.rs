@@ -24,15 +24,16 @@ pub(super) async fn end_pending_of_nodes(
     let rows = tx
         .query(
             "/* end_pending_of_nodes */
-         UPDATE workflow_node_executions
+             UPDATE workflow_node_executions
              SET state = 'finished', result = 'cancelled', result_reason = 'node_removed',
-             result_message = 'the node was removed from the workflow', finished_at = $3, updated_at = $3
-         WHERE id IN (
-             SELECT id FROM workflow_node_executions
-             WHERE workflow_id = $1 AND node_id = ANY($2) AND state = 'pending' ORDER BY id
-                 LIMIT $4 FOR NO KEY UPDATE)
-           AND state = 'pending'
-         RETURNING run_id",
+                 result_message = 'the node was removed from the workflow',
+                 finished_at = $3, updated_at = $3
+             WHERE id IN (
+                 SELECT id FROM workflow_node_executions
+                 WHERE workflow_id = $1 AND node_id = ANY($2) AND state = 'pending'
+                 ORDER BY id LIMIT $4 FOR NO KEY UPDATE)
+               AND state = 'pending'
+             RETURNING run_id",
             &[
                 (&workflow_id, Type::UUID),
                 (&node_ids, Type::TEXT_ARRAY),
@@ -70,15 +71,17 @@ pub(super) async fn end_pending_of_organization(
     let rows = tx
         .query(
             "/* end_pending_of_organization */
-         UPDATE workflow_node_executions
+             UPDATE workflow_node_executions
              SET state = 'finished', result = 'cancelled', result_reason = 'cancelled',
-             result_message = 'the organization was deleted', finished_at = $2, updated_at = $2
-         WHERE id IN (
-             SELECT x.id FROM workflow_node_executions x JOIN workflows w ON w.id = x.workflow_id
-             WHERE w.organization_id = $1 AND x.state = 'pending' ORDER BY x.id LIMIT $3
-                 FOR NO KEY UPDATE OF x SKIP LOCKED)
-           AND state = 'pending'
-         RETURNING run_id",
+                 result_message = 'the organization was deleted',
+                 finished_at = $2, updated_at = $2
+             WHERE id IN (
+                 SELECT x.id
+                 FROM workflow_node_executions x JOIN workflows w ON w.id = x.workflow_id
+                 WHERE w.organization_id = $1 AND x.state = 'pending'
+                 ORDER BY x.id LIMIT $3 FOR NO KEY UPDATE OF x SKIP LOCKED)
+               AND state = 'pending'
+             RETURNING run_id",
             &[
                 (&organization_id, Type::UUID),
                 (&now, Type::TIMESTAMPTZ),

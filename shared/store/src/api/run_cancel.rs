@@ -31,8 +31,8 @@ pub async fn cancel_run(
 ) -> Result<StoppedRun, StoreError> {
     let found = store
         .query(
-            "/* cancel_run: find */ SELECT id FROM workflow_runs WHERE organization_id = $1
-                AND id = $2 AND parent_run_id IS NULL",
+            "/* cancel_run: find */ SELECT id FROM workflow_runs
+             WHERE organization_id = $1 AND id = $2 AND parent_run_id IS NULL",
             &[(&cancel.organization_id, Type::UUID), (&cancel.run_id, Type::UUID)],
         )
         .await?;

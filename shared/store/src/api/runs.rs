@@ -135,8 +135,8 @@ impl Along {
                 "r.organization_id = $1 AND r.result IN ('failed', 'cancelled') AND r.result = $6"
             }
             Self::Name => {
-                "r.organization_id = $1 AND r.name IS NOT NULL AND r.name ^@ $7 AND r.name ~>=~ $7
-                    AND r.name ~<~ ($7 || chr(1114111))"
+                "r.organization_id = $1 AND r.name IS NOT NULL AND r.name ^@ $7
+                 AND r.name ~>=~ $7 AND r.name ~<~ ($7 || chr(1114111))"
             }
         }
     }
@@ -199,10 +199,10 @@ fn list_statement(along: Along, conditions: &str) -> String {
         "/* list_runs */
          SELECT r.*, w.name AS workflow_name, e.type
          FROM (SELECT p.*, count(*) OVER () AS candidates,
-             row_number() OVER (ORDER BY p.id DESC) AS place
+                      row_number() OVER (ORDER BY p.id DESC) AS place
                FROM (SELECT r.id, r.workflow_id, r.workflow_version, r.node_id, r.root_event_id,
-                   r.name, r.state, r.result, r.stop,
-                         r.stopped_by, r.due_at, r.created_at, r.finished_at
+                            r.name, r.state, r.result, r.stop, r.stopped_by,
+                            r.due_at, r.created_at, r.finished_at
                      FROM workflow_runs r
                      WHERE {} AND r.parent_run_id IS NULL{conditions}
                      ORDER BY r.id DESC LIMIT $4::int8 + 1) p) r
@@ -224,8 +224,8 @@ async fn has_few_of_the_name(
             "/* count_run_names */
              SELECT count(*) <= $3::int8 AS is_few FROM (
                  SELECT FROM workflow_runs r
-                 WHERE r.organization_id = $1 AND r.name IS NOT NULL AND r.name ~>=~ $2
-                   AND r.name ~<~ ($2 || chr(1114111))
+                 WHERE r.organization_id = $1 AND r.name IS NOT NULL
+                   AND r.name ~>=~ $2 AND r.name ~<~ ($2 || chr(1114111))
                  LIMIT $3 + 1) found",
             &[(&organization_id, Type::UUID), (&prefix, Type::TEXT), (&NAMES_FEW, Type::INT8)],
         )
@@ -252,11 +252,11 @@ pub async fn load_run(
         .query(
             "/* load_run */
              SELECT r.id, r.workflow_id, w.name AS workflow_name, r.workflow_version, r.node_id,
-                    e.type, r.name, r.state, r.result, r.stop,
-                    r.stopped_by, r.due_at, r.created_at, r.finished_at, c.executions, c.executions_active, c.failures_unrouted,
-                    c.executions_cancelled,
-                    (SELECT count(*) FROM workflow_node_queue_items i WHERE i.run_id = r.id)
-                        AS items_waiting
+                    e.type, r.name, r.state, r.result, r.stop, r.stopped_by,
+                    r.due_at, r.created_at, r.finished_at,
+                    c.executions, c.executions_active, c.failures_unrouted, c.executions_cancelled,
+                    (SELECT count(*) FROM workflow_node_queue_items i
+                     WHERE i.run_id = r.id) AS items_waiting
              FROM workflow_runs r
              JOIN workflows w ON w.id = r.workflow_id
              JOIN workflow_events e ON e.id = r.root_event_id
@@ -264,14 +264,15 @@ pub async fn load_run(
                  SELECT count(*) AS executions,
                         count(*) FILTER (WHERE x.state <> 'finished') AS executions_active,
                         count(*) FILTER (WHERE x.result = 'cancelled') AS executions_cancelled,
-                        count(*) FILTER
-                            (WHERE x.result = 'failed' AND x.redriven_event_id IS NULL
-                                AND NOT x.failure_routed AND NOT EXISTS (
-                            SELECT FROM workflow_events o WHERE o.execution_id = x.id
-                                AND o.channel = 'failure' AND cardinality(o.targets) > 0))
-                            AS failures_unrouted
-                 FROM workflow_node_executions x WHERE x.root_event_id = r.root_event_id
-                     AND x.run_id = r.id) c
+                        count(*) FILTER (
+                            WHERE x.result = 'failed' AND x.redriven_event_id IS NULL
+                              AND NOT x.failure_routed
+                              AND NOT EXISTS (
+                                  SELECT FROM workflow_events o
+                                  WHERE o.execution_id = x.id AND o.channel = 'failure'
+                                    AND cardinality(o.targets) > 0)) AS failures_unrouted
+                 FROM workflow_node_executions x
+                 WHERE x.root_event_id = r.root_event_id AND x.run_id = r.id) c
              WHERE r.organization_id = $1 AND r.id = $2",
             &[(&organization_id, Type::UUID), (&run_id, Type::UUID)],
         )

@@ -75,13 +75,13 @@ pub async fn list_secrets(
     let rows = store
         .query(
             "/* list_secrets */
-             SELECT q.id, q.name, q.provider, q.data, q.created_by, q.created_at, q.updated_at,
-                 q.candidates
+             SELECT q.id, q.name, q.provider, q.data,
+                    q.created_by, q.created_at, q.updated_at, q.candidates
              FROM (SELECT c.*, count(*) OVER () AS candidates,
-                 row_number() OVER (ORDER BY c.id DESC) AS place,
+                          row_number() OVER (ORDER BY c.id DESC) AS place,
                           sum(octet_length(c.data)) OVER (ORDER BY c.id DESC) AS bytes
-                   FROM (SELECT s.id, s.name, s.provider, s.data, s.created_by, s.created_at,
-                       s.updated_at
+                   FROM (SELECT s.id, s.name, s.provider, s.data,
+                                s.created_by, s.created_at, s.updated_at
                          FROM secrets s
                          WHERE s.domain_type = 'org' AND s.domain_id = $1
                            AND ($2::uuid IS NULL OR s.id < $2)
@@ -167,8 +167,9 @@ async fn change_in(
     let rows = tx
         .query(
             "/* change_secret: lock */
-             SELECT id, data FROM secrets WHERE domain_type = 'org' AND domain_id = $1
-                 AND name = $2 FOR NO KEY UPDATE",
+             SELECT id, data FROM secrets
+             WHERE domain_type = 'org' AND domain_id = $1 AND name = $2
+             FOR NO KEY UPDATE",
             &[(&secret.organization_id, Type::UUID), (&secret.name, Type::TEXT)],
         )
         .await?;
@@ -193,7 +194,8 @@ async fn update_secret(tx: &Tx, id: Uuid, data: &[u8], now: Timestamp) -> Result
     let rows = tx
         .query(
             "/* change_secret: update */ UPDATE secrets SET data = $2, updated_at = $3
-                WHERE id = $1 RETURNING id",
+             WHERE id = $1
+             RETURNING id",
             &[(&id, Type::UUID), (&data, Type::BYTEA), (&now, Type::TIMESTAMPTZ)],
         )
         .await?;
@@ -244,8 +246,9 @@ pub async fn delete_secret(
     let rows = store
         .query_once(
             "/* delete_secret */
-             DELETE FROM secrets WHERE domain_type = 'org' AND domain_id = $1 AND name = $2
-                 RETURNING id",
+             DELETE FROM secrets
+             WHERE domain_type = 'org' AND domain_id = $1 AND name = $2
+             RETURNING id",
             &[(&organization_id, Type::UUID), (&name, Type::TEXT)],
         )
         .await?;

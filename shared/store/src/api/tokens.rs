@@ -35,8 +35,7 @@ pub async fn authenticate_token(
              SELECT t.id, t.name, t.organization_id
              FROM api_tokens t JOIN organizations o ON o.id = t.organization_id
              WHERE t.token_sha256 = $1 AND coalesce(t.revoked_at, 'infinity') = 'infinity'
-               AND o.deleted_at IS NULL
-               AND (t.expires_at IS NULL OR t.expires_at > $2)",
+               AND o.deleted_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > $2)",
             &[(&token_sha256, Type::BYTEA), (&now, Type::TIMESTAMPTZ)],
         )
         .await?;
@@ -94,8 +93,8 @@ pub async fn list_tokens(
             "/* list_tokens */
              SELECT q.*, count(*) OVER () AS candidates FROM (
                  SELECT id, name, created_at, created_by, expires_at, revoked_at FROM api_tokens
-                 WHERE organization_id = $1 AND ($2::uuid IS NULL OR id < $2) ORDER BY id DESC
-                     LIMIT $3 + 1) q
+                 WHERE organization_id = $1 AND ($2::uuid IS NULL OR id < $2)
+                 ORDER BY id DESC LIMIT $3 + 1) q
              ORDER BY q.id DESC LIMIT $3",
             &[(&organization_id, Type::UUID), (&page.before, Type::UUID), (&page.rows_max(), Type::INT8)],
         )
@@ -143,7 +142,7 @@ async fn create_in(
         .query(
             "/* create_token: live */
              SELECT count(*) AS live, coalesce(bool_or(name = $2), false) AS is_taken
-                 FROM api_tokens
+             FROM api_tokens
              WHERE organization_id = $1 AND revoked_at IS NULL",
             &[(&organization_id, Type::UUID), (&token.name, Type::TEXT)],
         )
@@ -201,10 +200,10 @@ async fn revoke_in(
         .query(
             "/* revoke_token: find */
              SELECT id, name, created_at, created_by, expires_at, revoked_at,
-                 EXISTS (SELECT FROM api_tokens other
-                     WHERE other.organization_id = $1 AND other.id <> t.id
-                       AND other.revoked_at IS NULL
-                       AND other.expires_at IS NULL) AS has_other
+                    EXISTS (SELECT FROM api_tokens other
+                            WHERE other.organization_id = $1 AND other.id <> t.id
+                              AND other.revoked_at IS NULL
+                              AND other.expires_at IS NULL) AS has_other
              FROM api_tokens t
              WHERE organization_id = $1 AND (id::text = $2 OR (name = $2 AND revoked_at IS NULL))
              ORDER BY (id::text = $2) DESC LIMIT 1",
@@ -236,8 +235,9 @@ async fn revoke_in(
 async fn lock_organization(tx: &Tx, organization_id: OrganizationId) -> Result<(), StoreError> {
     let rows = tx
         .query(
-            "/* lock_organization */ SELECT id FROM organizations WHERE id = $1
-                AND deleted_at IS NULL FOR NO KEY UPDATE",
+            "/* lock_organization */ SELECT id FROM organizations
+             WHERE id = $1 AND deleted_at IS NULL
+             FOR NO KEY UPDATE",
             &[(&organization_id, Type::UUID)],
         )
         .await?;

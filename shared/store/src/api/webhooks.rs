@@ -67,11 +67,10 @@ pub async fn list_webhooks(
         .query(
             "/* list_webhooks */
              SELECT h.id, h.workflow_id, h.node_id, h.address, h.authentication, h.header_name,
-                    h.deduplication_header,
-                    h.previous_until, h.version, h.created_at, h.updated_at
+                    h.deduplication_header, h.previous_until, h.version, h.created_at, h.updated_at
              FROM webhooks h JOIN workflows w ON w.id = h.workflow_id
-             WHERE w.organization_id = $1 AND h.workflow_id = $2 AND h.deleted_at IS NULL
-               AND w.deleted_at IS NULL
+             WHERE w.organization_id = $1 AND h.workflow_id = $2
+               AND h.deleted_at IS NULL AND w.deleted_at IS NULL
              ORDER BY h.node_id",
             &[(&organization_id, Type::UUID), (&workflow_id, Type::UUID)],
         )
@@ -119,8 +118,8 @@ pub async fn load_webhook_keys(
         .query(
             "/* load_webhook_keys */
              SELECT h.id, h.workflow_id, h.node_id, h.address, h.authentication, h.header_name,
-                    h.deduplication_header,
-                    h.previous_until, h.version, h.created_at, h.updated_at, h.signing_keys, h.current_key_name, h.token_sha256
+                    h.deduplication_header, h.previous_until, h.version, h.created_at, h.updated_at,
+                    h.signing_keys, h.current_key_name, h.token_sha256
              FROM webhooks h JOIN workflows w ON w.id = h.workflow_id
              WHERE w.organization_id = $1 AND (h.id = $2 OR (h.workflow_id = $3 AND h.node_id = $4))
                AND h.deleted_at IS NULL AND w.deleted_at IS NULL",
@@ -179,15 +178,15 @@ pub async fn rotate_webhook(
         .query_once(
             "/* rotate_webhook */
              UPDATE webhooks h
-                 SET signing_keys = $4, current_key_name = $5, token_sha256 = $6,
-                 previous_token_sha256 = $7,
-                 previous_until = $8, previous_signing_keys = $10, version = h.version + 1, updated_at = $9
+             SET signing_keys = $4, current_key_name = $5, token_sha256 = $6,
+                 previous_token_sha256 = $7, previous_until = $8, previous_signing_keys = $10,
+                 version = h.version + 1, updated_at = $9
              FROM workflows w
              WHERE h.id = $2 AND h.version = $3 AND h.signing_keys IS NOT DISTINCT FROM $11
                AND h.deleted_at IS NULL
                AND w.id = h.workflow_id AND w.organization_id = $1 AND w.deleted_at IS NULL
-             RETURNING h.id, h.workflow_id, h.node_id, h.address, h.authentication, h.header_name, h.deduplication_header,
-                 h.previous_until, h.version, h.created_at, h.updated_at",
+             RETURNING h.id, h.workflow_id, h.node_id, h.address, h.authentication, h.header_name,
+                 h.deduplication_header, h.previous_until, h.version, h.created_at, h.updated_at",
             &[
                 (&organization_id, Type::UUID),
                 (&rotation.id, Type::UUID),

@@ -151,8 +151,9 @@ async fn apply_in(tx: Tx, write: &WorkflowWrite) -> Result<AppliedWorkflow, Stor
 pub(super) async fn share_organization(tx: &Tx, organization_id: OrganizationId) -> Result<(), StoreError> {
     let rows = tx
         .query(
-            "/* share_organization */ SELECT id FROM organizations WHERE id = $1
-                AND deleted_at IS NULL FOR SHARE",
+            "/* share_organization */ SELECT id FROM organizations
+             WHERE id = $1 AND deleted_at IS NULL
+             FOR SHARE",
             &[(&organization_id, Type::UUID)],
         )
         .await?;
@@ -170,7 +171,8 @@ pub(super) async fn lock_workflow(
         .query(
             "/* lock_workflow */
              SELECT version FROM workflows
-             WHERE id = $1 AND organization_id = $2 AND deleted_at IS NULL FOR NO KEY UPDATE",
+             WHERE id = $1 AND organization_id = $2 AND deleted_at IS NULL
+             FOR NO KEY UPDATE",
             &[(&workflow_id, Type::UUID), (&organization_id, Type::UUID)],
         )
         .await?;
@@ -199,8 +201,9 @@ async fn lock_nodes(tx: &Tx, write: &WorkflowWrite) -> Result<(), StoreError> {
         .collect();
     tx.query(
         "/* apply_workflow: lock nodes */
-         SELECT node_id FROM workflow_nodes WHERE workflow_id = $1 AND node_id = ANY($2)
-             ORDER BY node_id FOR NO KEY UPDATE",
+         SELECT node_id FROM workflow_nodes
+         WHERE workflow_id = $1 AND node_id = ANY($2)
+         ORDER BY node_id FOR NO KEY UPDATE",
         &[(&write.workflow_id, Type::UUID), (&ids, Type::TEXT_ARRAY)],
     )
     .await?;
@@ -221,8 +224,8 @@ async fn insert_workflow(tx: &Tx, write: &WorkflowWrite) -> Result<i64, StoreErr
     tx.query(
         "/* apply_workflow: insert */
          INSERT INTO workflows
-             (id, organization_id, name, description, nodes, edges, version, created_by, created_at, updated_at,
-             timeout_seconds)
+             (id, organization_id, name, description, nodes, edges, version, created_by, created_at,
+              updated_at, timeout_seconds)
          VALUES ($1, $2, $3, $4, $5, $6, 1, $7, $8, $8, $9)",
         &[
             (&write.workflow_id, Type::UUID),
@@ -245,8 +248,8 @@ async fn update_workflow(tx: &Tx, write: &WorkflowWrite, version: i64) -> Result
     tx.query(
         "/* apply_workflow: update */
          UPDATE workflows
-             SET description = $2, nodes = $3, edges = $4, version = $5, updated_at = $6,
-                 timeout_seconds = $7
+         SET description = $2, nodes = $3, edges = $4, version = $5, updated_at = $6,
+             timeout_seconds = $7
          WHERE id = $1",
         &[
             (&write.workflow_id, Type::UUID),
@@ -271,8 +274,9 @@ async fn insert_version(tx: &Tx, write: &WorkflowWrite, version: i64) -> Result<
     tx.query(
         "/* apply_workflow: version */
          INSERT INTO workflow_versions (workflow_id, version, nodes, edges, created_by, created_at)
-         SELECT w.id, w.version, w.nodes, w.edges, $3, $4 FROM workflows w WHERE w.id = $1
-             AND w.version = $2",
+         SELECT w.id, w.version, w.nodes, w.edges, $3, $4
+         FROM workflows w
+         WHERE w.id = $1 AND w.version = $2",
         &[
             (&write.workflow_id, Type::UUID),
             (&version, Type::INT8),
@@ -337,10 +341,11 @@ async fn change_concurrency_keys(tx: &Tx, write: &WorkflowWrite) -> Result<(), S
          UPDATE workflow_node_queue_items i SET concurrency_key = NULL
          FROM (SELECT i.id
                FROM unnest($2::text[], $3::text[]) AS new (node_id, concurrency_key)
-               JOIN workflow_nodes n ON n.workflow_id = $1::uuid AND n.node_id = new.node_id
-                 AND n.concurrency_key <> new.concurrency_key
-               JOIN workflow_node_queue_items i ON i.workflow_id = n.workflow_id
-                   AND i.node_id = n.node_id
+               JOIN workflow_nodes n
+                 ON n.workflow_id = $1::uuid AND n.node_id = new.node_id
+                   AND n.concurrency_key <> new.concurrency_key
+               JOIN workflow_node_queue_items i
+                 ON i.workflow_id = n.workflow_id AND i.node_id = n.node_id
                ORDER BY i.id FOR UPDATE OF i SKIP LOCKED) waiting
          WHERE i.id = waiting.id",
         &[(&write.workflow_id, Type::UUID), (&ids, Type::TEXT_ARRAY), (&keys, Type::TEXT_ARRAY)],
@@ -361,23 +366,23 @@ async fn write_nodes(tx: &Tx, write: &WorkflowWrite, version: i64) -> Result<(),
             "/* apply_workflow: nodes */
              INSERT INTO workflow_nodes AS n
                  (workflow_id, node_id, name, type, ref, configuration, concurrency_max, position,
-                 webhook_id, concurrency_key, version, created_at, updated_at)
+                  webhook_id, concurrency_key, version, created_at, updated_at)
              SELECT $1, new.node_id, new.name, new.type, new.ref, new.configuration,
-                 new.concurrency_max, new.position,
-                 new.webhook_id, new.concurrency_key, $10, $11, $11
+                 new.concurrency_max, new.position, new.webhook_id, new.concurrency_key,
+                 $10, $11, $11
              FROM unnest($2::text[], $3::text[], $4::text[], $5::jsonb[], $6::jsonb[],
-                 $7::integer[], $8::jsonb[], $9::uuid[],
-                 $12::text[])
+                         $7::integer[], $8::jsonb[], $9::uuid[], $12::text[])
                  AS new (node_id, name, type, ref, configuration, concurrency_max, position,
-                     webhook_id, concurrency_key)
+                         webhook_id, concurrency_key)
              ORDER BY new.node_id
              ON CONFLICT (workflow_id, node_id) DO UPDATE SET
-                 name = excluded.name, type = excluded.type, ref = excluded.ref, configuration = excluded.configuration,
-                 concurrency_max = excluded.concurrency_max, position = excluded.position, webhook_id = excluded.webhook_id,
+                 name = excluded.name, type = excluded.type, ref = excluded.ref,
+                 configuration = excluded.configuration, concurrency_max = excluded.concurrency_max,
+                 position = excluded.position, webhook_id = excluded.webhook_id,
                  concurrency_key = excluded.concurrency_key, version = excluded.version,
                  updated_at = excluded.updated_at, deleted_at = NULL,
-                 generation = n.generation + CASE WHEN n.deleted_at IS NOT NULL
-                     OR n.type <> excluded.type THEN 1 ELSE 0 END
+                 generation = n.generation + CASE
+                     WHEN n.deleted_at IS NOT NULL OR n.type <> excluded.type THEN 1 ELSE 0 END
              RETURNING n.node_id",
             &[
                 (&write.workflow_id, Type::UUID),
@@ -411,8 +416,8 @@ async fn insert_secret_refs(tx: &Tx, write: &WorkflowWrite, version: i64) -> Res
          INSERT INTO workflow_node_secret_refs
              (workflow_id, node_id, node_version, secret_name, secret_key, field)
          SELECT $1, new.node_id, $2, new.secret_name, new.secret_key, new.field
-         FROM unnest($3::text[], $4::text[], $5::text[], $6::text[]) AS new
-             (node_id, secret_name, secret_key, field)",
+         FROM unnest($3::text[], $4::text[], $5::text[], $6::text[])
+             AS new (node_id, secret_name, secret_key, field)",
         &[
             (&write.workflow_id, Type::UUID),
             (&version, Type::INT8),
@@ -456,16 +461,15 @@ async fn insert_webhooks(tx: &Tx, write: &WorkflowWrite) -> Result<(), StoreErro
     tx.query(
         "/* apply_workflow: webhooks */
          INSERT INTO webhooks
-             (id, workflow_id, node_id, address, authentication, header_name, deduplication_header, signing_keys,
-             current_key_name, token_sha256, created_at, updated_at)
+             (id, workflow_id, node_id, address, authentication, header_name, deduplication_header,
+              signing_keys, current_key_name, token_sha256, created_at, updated_at)
          SELECT new.id, $1, new.node_id, new.address, new.authentication, new.header_name,
-             new.deduplication_header,
-             new.signing_keys, new.current_key_name, new.token_sha256, $11, $11
+             new.deduplication_header, new.signing_keys, new.current_key_name, new.token_sha256,
+             $11, $11
          FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
-             $8::bytea[], $9::text[], $10::bytea[])
+                     $8::bytea[], $9::text[], $10::bytea[])
              AS new (id, node_id, address, authentication, header_name, deduplication_header,
-                 signing_keys, current_key_name,
-                 token_sha256)",
+                     signing_keys, current_key_name, token_sha256)",
         &[
             (&write.workflow_id, Type::UUID),
             (&hooks.iter().map(|hook| hook.id).collect::<Vec<_>>(), Type::UUID_ARRAY),
@@ -473,7 +477,10 @@ async fn insert_webhooks(tx: &Tx, write: &WorkflowWrite) -> Result<(), StoreErro
             (&hooks.iter().map(|hook| hook.address.as_str()).collect::<Vec<_>>(), Type::TEXT_ARRAY),
             (&hooks.iter().map(|hook| hook.authentication.as_str()).collect::<Vec<_>>(), Type::TEXT_ARRAY),
             (&hooks.iter().map(|hook| hook.header_name.as_deref()).collect::<Vec<_>>(), Type::TEXT_ARRAY),
-            (&hooks.iter().map(|hook| hook.deduplication_header.as_deref()).collect::<Vec<_>>(), Type::TEXT_ARRAY),
+            (
+                &hooks.iter().map(|hook| hook.deduplication_header.as_deref()).collect::<Vec<_>>(),
+                Type::TEXT_ARRAY,
+            ),
             (&credentials(|credential| credential.signing_keys.as_deref()), Type::BYTEA_ARRAY),
             (&names, Type::TEXT_ARRAY),
             (&credentials(|credential| credential.token_sha256.as_deref()), Type::BYTEA_ARRAY),
@@ -491,7 +498,8 @@ async fn change_webhook(tx: &Tx, write: &WorkflowWrite, change: &WebhookChange) 
     let rows = tx
         .query(
             "/* apply_workflow: change webhook */
-             UPDATE webhooks SET authentication = $3, header_name = $4, deduplication_header = $5,
+             UPDATE webhooks
+             SET authentication = $3, header_name = $4, deduplication_header = $5,
                  signing_keys = CASE WHEN $6 THEN $7 ELSE signing_keys END,
                  current_key_name = CASE WHEN $6 THEN $10 ELSE current_key_name END,
                  token_sha256 = CASE WHEN $6 THEN $8 ELSE token_sha256 END,
@@ -499,7 +507,8 @@ async fn change_webhook(tx: &Tx, write: &WorkflowWrite, change: &WebhookChange) 
                  previous_signing_keys = CASE WHEN $6 THEN NULL ELSE previous_signing_keys END,
                  previous_until = CASE WHEN $6 THEN NULL ELSE previous_until END,
                  version = version + 1, updated_at = $9
-             WHERE workflow_id = $1 AND id = $2 AND deleted_at IS NULL RETURNING id",
+             WHERE workflow_id = $1 AND id = $2 AND deleted_at IS NULL
+             RETURNING id",
             &[
                 (&write.workflow_id, Type::UUID),
                 (&change.id, Type::UUID),

@@ -54,8 +54,8 @@ async fn delete_in(
     let node_ids = nodes.iter().map(|row| column(row, "node_id")).collect::<Result<Vec<String>, _>>()?;
     tx.query(
         "/* delete_workflow: nodes */
-         UPDATE workflow_nodes SET deleted_at = $3, updated_at = $3 WHERE workflow_id = $1
-             AND node_id = ANY($2)",
+         UPDATE workflow_nodes SET deleted_at = $3, updated_at = $3
+         WHERE workflow_id = $1 AND node_id = ANY($2)",
         &[(&workflow_id, Type::UUID), (&node_ids, Type::TEXT_ARRAY), (&now, Type::TIMESTAMPTZ)],
     )
     .await?;
@@ -71,7 +71,8 @@ async fn delete_in(
     tx.query(
         "/* delete_workflow: workflow */
          WITH deleted AS (
-             UPDATE workflows SET deleted_at = $2, updated_at = $2, version = $3 + 1 WHERE id = $1
+             UPDATE workflows SET deleted_at = $2, updated_at = $2, version = $3 + 1
+             WHERE id = $1
              RETURNING id, version, nodes, edges)
          INSERT INTO workflow_versions (workflow_id, version, nodes, edges, created_by, created_at)
          SELECT id, version, nodes, edges, $4, $2 FROM deleted",

@@ -62,10 +62,10 @@ pub async fn list_workflows(
         .query(
             "/* list_workflows */
              SELECT q.id, q.name, q.description, q.timeout_seconds, q.version, q.created_by,
-                 q.created_at, q.updated_at, q.deleted_at, q.candidates
+                    q.created_at, q.updated_at, q.deleted_at, q.candidates
              FROM (SELECT c.*, count(*) OVER () AS candidates
                    FROM (SELECT w.id, w.name, w.description, w.timeout_seconds, w.version,
-                       w.created_by, w.created_at, w.updated_at, w.deleted_at
+                                w.created_by, w.created_at, w.updated_at, w.deleted_at
                          FROM workflows w
                          WHERE w.organization_id = $1 AND w.deleted_at IS NULL
                            AND ($2::uuid IS NULL OR w.id < $2)
@@ -92,7 +92,7 @@ pub async fn find_workflow(
         .query(
             "/* find_workflow */
              SELECT id, name, description, timeout_seconds, version, created_by, created_at,
-                 updated_at, deleted_at
+                    updated_at, deleted_at
              FROM workflows
              WHERE organization_id = $1 AND (id = $2 OR (name = $3 AND deleted_at IS NULL))
              ORDER BY (id = $2) DESC NULLS LAST LIMIT 1",
@@ -117,7 +117,7 @@ pub async fn load_workflow(
         .query(
             "/* load_workflow */
              SELECT id, name, description, timeout_seconds, version, created_by, created_at,
-                 updated_at, deleted_at, nodes, edges
+                    updated_at, deleted_at, nodes, edges
              FROM workflows
              WHERE organization_id = $1 AND (id = $2 OR (name = $3 AND deleted_at IS NULL))
              ORDER BY (id = $2) DESC NULLS LAST LIMIT 1",
@@ -140,8 +140,9 @@ pub async fn load_workflow_named(
         .query(
             "/* load_workflow_named */
              SELECT id, name, description, timeout_seconds, version, created_by, created_at,
-                 updated_at, deleted_at, nodes, edges
-             FROM workflows WHERE organization_id = $1 AND name = $2 AND deleted_at IS NULL",
+                    updated_at, deleted_at, nodes, edges
+             FROM workflows
+             WHERE organization_id = $1 AND name = $2 AND deleted_at IS NULL",
             &[(&organization_id, Type::UUID), (&name, Type::TEXT)],
         )
         .await?;

@@ -159,10 +159,11 @@ const CLAIM_ONE: &str = "/* claim_one */
             n.deleted_at IS NOT NULL OR w.deleted_at IS NOT NULL
                 OR i.node_generation <> n.generation AS is_node_removed,
             n.concurrency_max IS NULL
-                OR (SELECT run.stop FROM workflow_runs run WHERE run.id = i.run_id)
-                    IS NOT NULL AS is_unlimited,
-            (SELECT next.id FROM next_items(i.workflow_id, i.node_id, i.concurrency_key, 1) next
-                LIMIT 1) AS next_id
+                OR (SELECT run.stop FROM workflow_runs run
+                    WHERE run.id = i.run_id) IS NOT NULL AS is_unlimited,
+            (SELECT next.id
+             FROM next_items(i.workflow_id, i.node_id, i.concurrency_key, 1) next
+             LIMIT 1) AS next_id
         FROM workflow_node_queue_items i
         JOIN workflow_nodes n ON n.workflow_id = i.workflow_id AND n.node_id = i.node_id
         JOIN workflows w ON w.id = n.workflow_id
@@ -170,16 +171,16 @@ const CLAIM_ONE: &str = "/* claim_one */
         FOR UPDATE OF i SKIP LOCKED)
     DELETE FROM workflow_node_queue_items i USING item
     WHERE i.id = item.id AND (item.is_unlimited OR item.is_node_removed OR item.next_id = item.id)
-    RETURNING i.id, i.workflow_id, i.node_id, i.run_id, i.root_event_id, i.event_id, i.created_at, i.concurrency_key, item.component,
-        item.is_node_removed";
+    RETURNING i.id, i.workflow_id, i.node_id, i.run_id, i.root_event_id, i.event_id, i.created_at,
+        i.concurrency_key, item.component, item.is_node_removed";
 
 /// Items that others hold are not waited for, and nothing that comes after one at its key is taken.
 /// The ids are ordered in a form that no index has: by the index, all items there are would be
 /// walked over for a few.
 const CLAIM_LIMITED: &str = "/* claim_limited */
     WITH wanted AS MATERIALIZED (
-        SELECT t.workflow_id, t.node_id, t.concurrency_key, next.id, next.crashes, next.created_at,
-            next.generation
+        SELECT t.workflow_id, t.node_id, t.concurrency_key,
+            next.id, next.crashes, next.created_at, next.generation
         FROM unnest($1::uuid[], $2::text[], $3::text[]) AS t (workflow_id, node_id, concurrency_key)
         CROSS JOIN LATERAL next_items(t.workflow_id, t.node_id, t.concurrency_key, $4::int8) next),
     locked AS MATERIALIZED (
@@ -187,25 +188,28 @@ const CLAIM_LIMITED: &str = "/* claim_limited */
         ORDER BY uuid_send(i.id) FOR UPDATE OF i SKIP LOCKED),
     picked AS MATERIALIZED (
         SELECT wanted.*, bool_or(wanted.crashes > 0) OVER whole_key AS has_quarantined,
-            bool_and(wanted.id IN (SELECT id FROM locked)) OVER
-                (whole_key ORDER BY wanted.created_at, wanted.id) AS is_free
-        FROM wanted WINDOW whole_key AS
+            bool_and(wanted.id IN (SELECT id FROM locked))
+                OVER (whole_key ORDER BY wanted.created_at, wanted.id) AS is_free
+        FROM wanted
+        WINDOW whole_key AS
             (PARTITION BY wanted.workflow_id, wanted.node_id, wanted.concurrency_key)),
     bounded AS (
         SELECT picked.id, picked.generation,
             coalesce(n.ref ->> 'component', n.ref ->> 'trigger', '') AS component
-        FROM picked JOIN workflow_nodes n ON n.workflow_id = picked.workflow_id
-            AND n.node_id = picked.node_id
+        FROM picked
+        JOIN workflow_nodes n ON n.workflow_id = picked.workflow_id AND n.node_id = picked.node_id
         WHERE picked.is_free AND NOT picked.has_quarantined
         ORDER BY picked.workflow_id, picked.node_id, picked.created_at, picked.id LIMIT $4::int8),
     taken AS (
         DELETE FROM workflow_node_queue_items i USING bounded
         WHERE i.id = bounded.id
-        RETURNING i.id, i.workflow_id, i.node_id, i.run_id, i.root_event_id, i.event_id, i.created_at, i.concurrency_key,
+        RETURNING i.id, i.workflow_id, i.node_id, i.run_id, i.root_event_id, i.event_id,
+            i.created_at, i.concurrency_key,
             i.node_generation <> bounded.generation AS is_node_removed, bounded.component)
     SELECT id, workflow_id, node_id, run_id, root_event_id, event_id, created_at, concurrency_key,
         is_node_removed, component
-    FROM taken ORDER BY workflow_id, node_id, created_at, id";
+    FROM taken
+    ORDER BY workflow_id, node_id, created_at, id";
 
 /// Takes items that need no slot: those of nodes without a limit, and those that only end, for
 /// their node was removed, is in another life, or their run is to end.
@@ -221,7 +225,7 @@ const CLAIM_UNLIMITED: &str = "/* claim_unlimited */
             WHERE (n.concurrency_max IS NULL OR n.deleted_at IS NOT NULL
                 OR w.deleted_at IS NOT NULL)
               AND i.workflow_id = t.workflow_id AND i.node_id = t.node_id
-                  ORDER BY i.created_at, i.id LIMIT $4::int8) i),
+            ORDER BY i.created_at, i.id LIMIT $4::int8) i),
     picked AS (
         SELECT i.id, coalesce(n.ref ->> 'component', n.ref ->> 'trigger', '') AS component,
             n.deleted_at IS NOT NULL OR w.deleted_at IS NOT NULL
@@ -232,7 +236,7 @@ const CLAIM_UNLIMITED: &str = "/* claim_unlimited */
         JOIN workflows w ON w.id = n.workflow_id
         WHERE i.crashes = 0
           AND (n.concurrency_max IS NULL OR n.deleted_at IS NOT NULL OR w.deleted_at IS NOT NULL
-              OR i.node_generation <> n.generation
+            OR i.node_generation <> n.generation
             OR (SELECT run.stop FROM workflow_runs run WHERE run.id = i.run_id) IS NOT NULL)
         -- The order of the ids, in a form that no index has: by the index, all items there are
         -- would be walked over for a few.
@@ -240,8 +244,8 @@ const CLAIM_UNLIMITED: &str = "/* claim_unlimited */
         FOR UPDATE OF i SKIP LOCKED)
     DELETE FROM workflow_node_queue_items i USING picked
     WHERE i.id = picked.id
-    RETURNING i.id, i.workflow_id, i.node_id, i.run_id, i.root_event_id, i.event_id, i.created_at, i.concurrency_key, picked.is_node_removed,
-        picked.component";
+    RETURNING i.id, i.workflow_id, i.node_id, i.run_id, i.root_event_id, i.event_id, i.created_at,
+        i.concurrency_key, picked.is_node_removed, picked.component";
 
 pub(super) async fn load_definitions(
     tx: &Tx,
@@ -254,7 +258,7 @@ pub(super) async fn load_definitions(
         .query(
             "/* load_definitions */
              SELECT id, organization_id, version, name, description, nodes, edges FROM workflows
-                 WHERE id = ANY($1)",
+             WHERE id = ANY($1)",
             &[(&workflow_ids, Type::UUID_ARRAY)],
         )
         .await?;

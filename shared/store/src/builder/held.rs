@@ -157,16 +157,16 @@ fn of_row<'e>(
 /// As the builder locks the runs of what it claims: whoever stops one waits, and then sees what is
 /// written here, or the stop is seen. A run that is being stopped is left out.
 const LOCK_RUNS_OF_WOKEN: &str = "/* lock_runs_of_woken */
-    WITH own AS MATERIALIZED
-        (SELECT DISTINCT run_id FROM workflow_node_executions WHERE id = ANY($1::uuid[]))
+    WITH own AS MATERIALIZED (
+        SELECT DISTINCT run_id FROM workflow_node_executions WHERE id = ANY($1::uuid[]))
     SELECT r.id FROM own JOIN workflow_runs r ON r.id = own.run_id
-        ORDER BY uuid_send(r.id) FOR KEY SHARE OF r SKIP LOCKED";
+    ORDER BY uuid_send(r.id) FOR KEY SHARE OF r SKIP LOCKED";
 
 /// A later statement than the locks, and its own time: a timer may have come due while a lock was
 /// waited for.
 const READ: &str = "/* read_woken */
-    SELECT x.id, x.workflow_id, x.node_id, x.run_id, x.root_event_id, x.component, x.held AS kept,
-        x.crashes,
+    SELECT x.id, x.workflow_id, x.node_id, x.run_id, x.root_event_id, x.component,
+        x.held AS kept, x.crashes,
         x.id = ANY(string_to_array(current_setting('sealflow.locked'), ',')::uuid[]) AS is_locked,
         n.concurrency_max IS NOT NULL AS is_limited,
         coalesce(x.wake_at <= statement_timestamp(), false) AS is_time,
@@ -184,25 +184,26 @@ const READ: &str = "/* read_woken */
         SELECT n.concurrency_max, n.deleted_at, n.generation FROM workflow_nodes n
         WHERE n.workflow_id = x.workflow_id AND n.node_id = x.node_id OFFSET 0) n
     JOIN workflow_events ev ON ev.id = x.event_id
-    WHERE x.id = ANY($1::uuid[]) AND coalesce(x.state, '') = 'held' ORDER BY uuid_send(x.id)";
+    WHERE x.id = ANY($1::uuid[]) AND coalesce(x.state, '') = 'held'
+    ORDER BY uuid_send(x.id)";
 
 const READ_CAUSES: &str = "/* read_causes */
     SELECT c.id, c.execution_id, c.cause, c.caused_by
     FROM workflow_node_executions x
     CROSS JOIN LATERAL (
-        SELECT c.* FROM workflow_execution_wakes c WHERE c.workflow_id = x.workflow_id
-            AND c.execution_id = x.id OFFSET 0) c
+        SELECT c.* FROM workflow_execution_wakes c
+        WHERE c.workflow_id = x.workflow_id AND c.execution_id = x.id OFFSET 0) c
     WHERE x.id = ANY($1::uuid[]) AND coalesce(c.handled_at, 'infinity') = 'infinity'
-        ORDER BY c.created_at, uuid_send(c.id)";
+    ORDER BY c.created_at, uuid_send(c.id)";
 
 const READ_CALLS: &str = "/* read_calls */
     SELECT c.id, c.execution_id, c.call, c.called_by, c.created_at
     FROM workflow_node_executions x
     CROSS JOIN LATERAL (
-        SELECT c.* FROM workflow_execution_calls c WHERE c.workflow_id = x.workflow_id
-            AND c.execution_id = x.id OFFSET 0) c
+        SELECT c.* FROM workflow_execution_calls c
+        WHERE c.workflow_id = x.workflow_id AND c.execution_id = x.id OFFSET 0) c
     WHERE x.id = ANY($1::uuid[]) AND coalesce(c.handled_at, 'infinity') = 'infinity'
-        ORDER BY c.created_at, uuid_send(c.id)";
+    ORDER BY c.created_at, uuid_send(c.id)";
 
 fn woken_execution(row: &Row) -> Result<WokenExecution, StoreError> {
     Ok(WokenExecution {
@@ -328,27 +329,29 @@ async fn record(tx: &Tx, wakes: &[RecordedWake], now: Timestamp) -> Result<Vec<R
 /// yet.
 const RECORD: &str = "/* record_wakes */
     WITH outcome AS (
-        SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::jsonb[],
-            $6::jsonb[], $7::timestamptz[], $8::float8[],
-            $9::text[]) AS t
-                (id, result, reason, message, facts, held, wake_at, wake_seconds, cancelled_by)),
+        SELECT *
+        FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::jsonb[], $6::jsonb[],
+                    $7::timestamptz[], $8::float8[], $9::text[])
+            AS t (id, result, reason, message, facts, held, wake_at, wake_seconds, cancelled_by)),
     handled AS (
         UPDATE workflow_execution_wakes SET handled_at = $10::timestamptz
-            WHERE id = ANY($11::uuid[])),
+        WHERE id = ANY($11::uuid[])),
     answered AS (
-        UPDATE workflow_execution_calls SET handled_at = $10 WHERE id = ANY($12::uuid[]))
+        UPDATE workflow_execution_calls SET handled_at = $10
+        WHERE id = ANY($12::uuid[]))
     UPDATE workflow_node_executions x SET
-        state = CASE WHEN o.result IS NULL THEN 'held'
-            ELSE 'finished' END, result = o.result, result_reason = o.reason,
-        result_message = o.message, metadata = x.metadata || o.facts, held = o.held,
+        state = CASE WHEN o.result IS NULL THEN 'held' ELSE 'finished' END,
+        result = o.result, result_reason = o.reason, result_message = o.message,
+        metadata = x.metadata || o.facts, held = o.held,
         wake_at = coalesce(o.wake_at,
-            statement_timestamp() + make_interval(secs => o.wake_seconds)), crashes = 0,
-                woken_until = NULL, sent_count = 0,
-        last_sent_at = $10, cancelled_by = coalesce(o.cancelled_by, x.cancelled_by), updated_at = $10,
+            statement_timestamp() + make_interval(secs => o.wake_seconds)),
+        crashes = 0, woken_until = NULL, sent_count = 0, last_sent_at = $10,
+        cancelled_by = coalesce(o.cancelled_by, x.cancelled_by), updated_at = $10,
         finished_at = CASE WHEN o.result IS NOT NULL THEN $10 END
-    FROM outcome o WHERE x.id = o.id AND coalesce(x.state, '') = 'held'
-    RETURNING x.id, x.workflow_id, CASE WHEN x.failure_routed
-        THEN derived_id(x.id, 'error') END AS error_event_id";
+    FROM outcome o
+    WHERE x.id = o.id AND coalesce(x.state, '') = 'held'
+    RETURNING x.id, x.workflow_id,
+        CASE WHEN x.failure_routed THEN derived_id(x.id, 'error') END AS error_event_id";
 
 /// The result of [`begin_wake`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -378,14 +381,15 @@ pub async fn begin_wake(tx: &Tx, id: ExecutionId) -> Result<BegunWake, StoreErro
                  FOR NO KEY UPDATE SKIP LOCKED)
              UPDATE workflow_node_executions x
              SET crashes = x.crashes + 1, woken_until = now() + make_interval(secs => $2::float8)
-                 FROM free
-             WHERE x.id = free.id AND coalesce(x.state, '') = 'held' RETURNING x.crashes",
+             FROM free
+             WHERE x.id = free.id AND coalesce(x.state, '') = 'held'
+             RETURNING x.crashes",
             [(&id, Type::UUID), (&seconds, Type::FLOAT8)],
         ),
         tx.query_with(
             "/* begin_wake: is it held */
-             SELECT id FROM workflow_node_executions WHERE id = $1::uuid
-                 AND coalesce(state, '') = 'held'",
+             SELECT id FROM workflow_node_executions
+             WHERE id = $1::uuid AND coalesce(state, '') = 'held'",
             [(&id, Type::UUID)],
         ),
     )?;

@@ -171,9 +171,9 @@ pub async fn load_batch(tx: &Tx, request: &LoadRequest) -> Result<Loaded, StoreE
 const LOCK_RUNS: &str = "/* lock_runs */
     WITH wanted AS MATERIALIZED (
         SELECT id, set_config('lock_timeout', '300ms', true) FROM workflow_runs
-            WHERE id = ANY($1::uuid[]))
+        WHERE id = ANY($1::uuid[]))
     SELECT r.id FROM wanted JOIN workflow_runs r ON r.id = wanted.id
-        ORDER BY uuid_send(r.id) FOR KEY SHARE OF r";
+    ORDER BY uuid_send(r.id) FOR KEY SHARE OF r";
 
 const LOAD_EVENTS: &str = "/* load_events */
     SELECT ev.id, ev.node_id, ev.type, ev.data, ev.depth, ev.execution_id, ev.created_at,
@@ -186,8 +186,9 @@ const LOAD_RUNS: &str = "/* load_runs */
         CASE WHEN run.id = ANY($2) THEN ev.data END AS data, run.stop,
         o.deleted_at IS NOT NULL AS is_organization_deleted, w.held_full AS is_held_full,
         (SELECT count(*) FROM (
-            SELECT FROM workflow_node_executions ex WHERE ex.root_event_id = run.root_event_id
-                LIMIT $3 + 1) counted) AS executions
+            SELECT FROM workflow_node_executions ex
+            WHERE ex.root_event_id = run.root_event_id
+            LIMIT $3 + 1) counted) AS executions
     FROM workflow_runs run
     JOIN workflow_events ev ON ev.id = run.root_event_id
     JOIN organizations o ON o.id = run.organization_id
@@ -208,8 +209,8 @@ const LOCK_DOWNSTREAM: &str = "/* lock_downstream */
 /// root event.
 const LOAD_ANCESTORS: &str = "/* load_ancestors */
     WITH RECURSIVE wanted AS (
-        SELECT * FROM unnest($1::uuid[], $2::text[], $3::int[]) AS t
-            (event_id, node_ids, distance_max)),
+        SELECT * FROM unnest($1::uuid[], $2::text[], $3::int[])
+            AS t (event_id, node_ids, distance_max)),
     chain AS (
         SELECT wanted.event_id AS of_event_id, 1 AS distance, ev.id, ev.node_id, ev.execution_id
         FROM wanted JOIN workflow_events ev ON ev.id = wanted.event_id
@@ -222,13 +223,13 @@ const LOAD_ANCESTORS: &str = "/* load_ancestors */
     nearest AS (
         SELECT chain.*,
             row_number() OVER (PARTITION BY of_event_id, node_id ORDER BY distance) AS nth
-                FROM chain),
+        FROM chain),
     found AS MATERIALIZED (
         SELECT nearest.of_event_id, nearest.distance, nearest.id, nearest.execution_id,
             count(*) OVER () AS rows
         FROM nearest JOIN wanted ON wanted.event_id = nearest.of_event_id
         WHERE nearest.distance <= wanted.distance_max
-           OR (nearest.nth = 1 AND wanted.node_ids::jsonb ? nearest.node_id)),
+          OR (nearest.nth = 1 AND wanted.node_ids::jsonb ? nearest.node_id)),
     -- The sum grows row by row and EXISTS stops at the first row past the limit, so counting costs
     -- no more than loading may.
     total AS MATERIALIZED (
@@ -237,9 +238,9 @@ const LOAD_ANCESTORS: &str = "/* load_ancestors */
                 SELECT sum(size.bytes) OVER (ROWS UNBOUNDED PRECEDING) AS bytes
                 FROM found CROSS JOIN LATERAL (
                     SELECT octet_length(ev.data::text)
-                             + coalesce(octet_length(ex.configuration::text), 0) AS bytes
+                        + coalesce(octet_length(ex.configuration::text), 0) AS bytes
                     FROM workflow_events ev
-                        LEFT JOIN workflow_node_executions ex ON ex.id = found.execution_id
+                    LEFT JOIN workflow_node_executions ex ON ex.id = found.execution_id
                     WHERE ev.id = found.id OFFSET 0) size
                 WHERE found.rows > $5) counted
             WHERE counted.bytes > $6) AS is_too_much)

@@ -154,40 +154,43 @@ pub(super) async fn find_woken_nodes(tx: &Tx, wakes: &Wakes) -> Result<Vec<Woken
 const FIND_WOKEN: &str = "/* find_woken_nodes */
     WITH item AS MATERIALIZED (
         SELECT workflow_id, node_id, event_id, concurrency_key FROM workflow_node_queue_items
-            WHERE event_id = ANY($1::uuid[])),
+        WHERE event_id = ANY($1::uuid[])),
     woken AS (
         SELECT workflow_id, node_id, bool_or(is_named) AS is_named FROM (
             SELECT workflow_id, node_id, false AS is_named FROM item
             UNION ALL
             SELECT workflow_id, node_id, true
-                FROM unnest($2::uuid[], $3::text[]) AS named (workflow_id, node_id)) nodes
+            FROM unnest($2::uuid[], $3::text[]) AS named (workflow_id, node_id)) nodes
         GROUP BY workflow_id, node_id)
-    SELECT n.workflow_id, n.node_id, w.version, w.organization_id, woken.is_named,
-        limited.is_limited,
+    SELECT n.workflow_id, n.node_id, w.version, w.organization_id,
+        woken.is_named, limited.is_limited,
         (SELECT true FROM workflow_node_queue_items i
-         WHERE i.workflow_id = n.workflow_id AND i.node_id = n.node_id AND i.crashes > 0 LIMIT 1)
-             IS NOT NULL AS has_quarantined,
+         WHERE i.workflow_id = n.workflow_id AND i.node_id = n.node_id AND i.crashes > 0
+         LIMIT 1) IS NOT NULL AS has_quarantined,
         (SELECT true FROM workflow_node_queue_items i
          WHERE limited.is_limited AND i.workflow_id = n.workflow_id AND i.node_id = n.node_id
-           AND i.concurrency_key IS NULL ORDER BY i.concurrency_key LIMIT 1) IS NOT NULL
-        OR (SELECT true FROM workflow_node_queue_items i
-            WHERE limited.is_limited AND n.concurrency_key IS NOT NULL
-              AND i.workflow_id = n.workflow_id AND i.node_id = n.node_id
-              AND i.concurrency_key = '' ORDER BY i.concurrency_key LIMIT 1) IS NOT NULL
-        OR (SELECT true FROM workflow_node_queue_items i
-            WHERE limited.is_limited AND n.concurrency_key IS NULL
-              AND i.workflow_id = n.workflow_id AND i.node_id = n.node_id
-              AND i.concurrency_key > '' ORDER BY i.concurrency_key LIMIT 1)
-                  IS NOT NULL AS has_unresolved,
-        CASE WHEN NOT limited.is_limited THEN '{}'::text[] WHEN n.concurrency_key IS NULL
-            THEN ARRAY['']
-        ELSE ARRAY(
-            SELECT item.concurrency_key FROM item
-            WHERE item.workflow_id = n.workflow_id AND item.node_id = n.node_id
-              AND item.concurrency_key > '')
-          || ARRAY(
-            SELECT ready.concurrency_key FROM ready_keys(n.workflow_id, n.node_id) ready
-                WHERE woken.is_named LIMIT $4::int8)
+           AND i.concurrency_key IS NULL
+         ORDER BY i.concurrency_key LIMIT 1) IS NOT NULL
+            OR (SELECT true FROM workflow_node_queue_items i
+                WHERE limited.is_limited AND n.concurrency_key IS NOT NULL
+                  AND i.workflow_id = n.workflow_id AND i.node_id = n.node_id
+                  AND i.concurrency_key = ''
+                ORDER BY i.concurrency_key LIMIT 1) IS NOT NULL
+            OR (SELECT true FROM workflow_node_queue_items i
+                WHERE limited.is_limited AND n.concurrency_key IS NULL
+                  AND i.workflow_id = n.workflow_id AND i.node_id = n.node_id
+                  AND i.concurrency_key > ''
+                ORDER BY i.concurrency_key LIMIT 1) IS NOT NULL AS has_unresolved,
+        CASE WHEN NOT limited.is_limited THEN '{}'::text[]
+             WHEN n.concurrency_key IS NULL THEN ARRAY['']
+             ELSE ARRAY(
+                     SELECT item.concurrency_key FROM item
+                     WHERE item.workflow_id = n.workflow_id AND item.node_id = n.node_id
+                       AND item.concurrency_key > '')
+                 || ARRAY(
+                     SELECT ready.concurrency_key FROM ready_keys(n.workflow_id, n.node_id) ready
+                     WHERE woken.is_named
+                     LIMIT $4::int8)
         END AS concurrency_keys,
         ARRAY(
             SELECT item.event_id FROM item
@@ -197,7 +200,8 @@ const FIND_WOKEN: &str = "/* find_woken_nodes */
     JOIN workflows w ON w.id = n.workflow_id
     CROSS JOIN LATERAL (
         SELECT n.concurrency_max IS NOT NULL AND n.deleted_at IS NULL
-            AND w.deleted_at IS NULL AS is_limited OFFSET 0) limited
+            AND w.deleted_at IS NULL AS is_limited
+        OFFSET 0) limited
     ORDER BY n.workflow_id, n.node_id";
 
 const LOCK_WAITING: &str = "/* lock_woken_nodes */
@@ -205,10 +209,10 @@ const LOCK_WAITING: &str = "/* lock_woken_nodes */
         SELECT workflow_id, node_id FROM workflow_node_queue_items WHERE event_id = ANY($1::uuid[])
         UNION
         SELECT workflow_id, node_id
-            FROM unnest($2::uuid[], $3::text[]) AS named (workflow_id, node_id))
+        FROM unnest($2::uuid[], $3::text[]) AS named (workflow_id, node_id))
     SELECT n.workflow_id, n.node_id
-    FROM woken JOIN workflow_nodes n ON n.workflow_id = woken.workflow_id
-        AND n.node_id = woken.node_id
+    FROM woken
+    JOIN workflow_nodes n ON n.workflow_id = woken.workflow_id AND n.node_id = woken.node_id
     WHERE n.concurrency_max IS NOT NULL
     ORDER BY n.workflow_id, n.node_id
     FOR NO KEY UPDATE OF n";
@@ -218,10 +222,10 @@ const LOCK_SKIPPING: &str = "/* lock_free_woken_nodes */
         SELECT workflow_id, node_id FROM workflow_node_queue_items WHERE event_id = ANY($1::uuid[])
         UNION
         SELECT workflow_id, node_id
-            FROM unnest($2::uuid[], $3::text[]) AS named (workflow_id, node_id))
+        FROM unnest($2::uuid[], $3::text[]) AS named (workflow_id, node_id))
     SELECT n.workflow_id, n.node_id
-    FROM woken JOIN workflow_nodes n ON n.workflow_id = woken.workflow_id
-        AND n.node_id = woken.node_id
+    FROM woken
+    JOIN workflow_nodes n ON n.workflow_id = woken.workflow_id AND n.node_id = woken.node_id
     WHERE n.concurrency_max IS NOT NULL
     ORDER BY n.workflow_id, n.node_id
     FOR NO KEY UPDATE OF n SKIP LOCKED";

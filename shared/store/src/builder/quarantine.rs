@@ -108,8 +108,8 @@ pub(super) async fn find_quarantined(
 const FIND_QUARANTINED: &str = "/* find_quarantined */
     WITH picked AS (
         SELECT next.id,
-            bool_or(next.crashes > 0) OVER
-                (PARTITION BY t.workflow_id, t.node_id, t.concurrency_key) AS has_quarantined
+            bool_or(next.crashes > 0)
+                OVER (PARTITION BY t.workflow_id, t.node_id, t.concurrency_key) AS has_quarantined
         FROM unnest($1::uuid[], $2::text[], $3::text[]) AS t (workflow_id, node_id, concurrency_key)
         CROSS JOIN LATERAL next_items(t.workflow_id, t.node_id, t.concurrency_key, $8::int8) next),
     found AS (
@@ -120,7 +120,8 @@ const FIND_QUARANTINED: &str = "/* find_quarantined */
             SELECT FROM workflow_nodes n JOIN workflows w ON w.id = n.workflow_id
             WHERE n.workflow_id = i.workflow_id AND n.node_id = i.node_id
               AND (n.concurrency_max IS NULL OR n.deleted_at IS NOT NULL
-                  OR w.deleted_at IS NOT NULL) OFFSET 0) n
+                OR w.deleted_at IS NOT NULL)
+            OFFSET 0) n
         WHERE i.event_id = ANY($4::uuid[]) AND (i.crashes > 0 OR $7)
         UNION
         SELECT i.id FROM unnest($5::uuid[], $6::text[]) AS named (workflow_id, node_id)
@@ -133,10 +134,11 @@ const FIND_QUARANTINED: &str = "/* find_quarantined */
               AND i.workflow_id = named.workflow_id AND i.node_id = named.node_id
               AND (i.crashes > 0 OR $7)
             ORDER BY i.created_at, i.id LIMIT $8) i)
-    SELECT i.id, i.workflow_id, i.node_id, i.event_id, i.crashes, i.concurrency_key,
-        w.organization_id
-    FROM found JOIN workflow_node_queue_items i ON i.id = found.id
-        JOIN workflows w ON w.id = i.workflow_id
+    SELECT i.id, i.workflow_id, i.node_id, i.event_id, i.crashes,
+        i.concurrency_key, w.organization_id
+    FROM found
+    JOIN workflow_node_queue_items i ON i.id = found.id
+    JOIN workflows w ON w.id = i.workflow_id
     ORDER BY i.workflow_id, i.node_id, i.created_at, i.id LIMIT $8";
 
 const FIND_UNRESOLVED_QUARANTINED: &str = "/* find_unresolved_quarantined */
@@ -183,14 +185,14 @@ pub async fn begin_quarantined(tx: &Tx, item_ids: &[ItemId]) -> Result<Vec<Begin
              WITH begun AS (
                  UPDATE workflow_node_queue_items
                  SET crashes = crashes + 1,
-                 suspect_until = now() + make_interval(secs => $2::float8)
+                     suspect_until = now() + make_interval(secs => $2::float8)
                  WHERE id IN (
                      SELECT i.id FROM workflow_node_queue_items i WHERE i.id = ANY($1::uuid[])
                      ORDER BY uuid_send(i.id) FOR NO KEY UPDATE SKIP LOCKED)
                    AND coalesce(suspect_until <= now(), true)
                  RETURNING id, crashes)
-             SELECT i.id, begun.crashes FROM workflow_node_queue_items i
-                 LEFT JOIN begun ON begun.id = i.id
+             SELECT i.id, begun.crashes
+             FROM workflow_node_queue_items i LEFT JOIN begun ON begun.id = i.id
              WHERE i.id = ANY($1)",
             &[(&item_ids, Type::UUID_ARRAY), (&f64::from(QUARANTINE_SECONDS), Type::FLOAT8)],
         )

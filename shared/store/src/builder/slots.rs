@@ -37,15 +37,16 @@ pub(super) async fn read_slots(tx: &Tx, keys: &[LimitKey]) -> Result<Vec<Slots>,
 }
 
 const READ_SLOTS: &str = "/* read_slots */
-    SELECT t.workflow_id, t.node_id, t.concurrency_key, slots.free, coalesce((
-        SELECT i.event_id FROM workflow_node_queue_items i
-        WHERE i.workflow_id = t.workflow_id AND i.node_id = t.node_id
-          AND i.concurrency_key = t.concurrency_key
-        ORDER BY i.created_at, i.id LIMIT 1), (
-        SELECT i.event_id FROM workflow_node_queue_items i
-        WHERE NOT slots.is_keyed AND i.workflow_id = t.workflow_id AND i.node_id = t.node_id
-          AND i.concurrency_key IS NULL
-        ORDER BY i.concurrency_key, i.created_at, i.id LIMIT 1)) AS next_event_id
+    SELECT t.workflow_id, t.node_id, t.concurrency_key, slots.free,
+        coalesce((
+            SELECT i.event_id FROM workflow_node_queue_items i
+            WHERE i.workflow_id = t.workflow_id AND i.node_id = t.node_id
+              AND i.concurrency_key = t.concurrency_key
+            ORDER BY i.created_at, i.id LIMIT 1), (
+            SELECT i.event_id FROM workflow_node_queue_items i
+            WHERE NOT slots.is_keyed AND i.workflow_id = t.workflow_id AND i.node_id = t.node_id
+              AND i.concurrency_key IS NULL
+            ORDER BY i.concurrency_key, i.created_at, i.id LIMIT 1)) AS next_event_id
     FROM unnest($1::uuid[], $2::text[], $3::text[]) AS t (workflow_id, node_id, concurrency_key)
     CROSS JOIN LATERAL node_slots(t.workflow_id, t.node_id, t.concurrency_key) slots";
 

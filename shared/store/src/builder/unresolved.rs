@@ -90,7 +90,8 @@ pub async fn write_resolved(
         tx.query_with(STORE_KEYS, [(&ids, Type::UUID_ARRAY), (&values, Type::TEXT_ARRAY)]),
         tx.query_with(
             "/* take_unresolved_items */ DELETE FROM workflow_node_queue_items
-                WHERE id = ANY($1::uuid[]) RETURNING id",
+             WHERE id = ANY($1::uuid[])
+             RETURNING id",
             [(&ended, Type::UUID_ARRAY)],
         ),
         write_batch(tx, batch, now),
@@ -104,8 +105,9 @@ pub async fn write_resolved(
 
 const STORE_KEYS: &str = "/* store_keys */
     UPDATE workflow_node_queue_items i SET concurrency_key = t.concurrency_key
-    FROM unnest($1::uuid[], $2::text[]) AS t (id, concurrency_key) WHERE i.id = t.id
-        RETURNING i.id";
+    FROM unnest($1::uuid[], $2::text[]) AS t (id, concurrency_key)
+    WHERE i.id = t.id
+    RETURNING i.id";
 
 /// Null of code that knew of no key `''`, and what was resolved while the node had a key.
 const RESOLVE_PLAIN: &str = "/* resolve_plain_items */
@@ -125,7 +127,9 @@ const RESOLVE_PLAIN: &str = "/* resolve_plain_items */
     locked AS MATERIALIZED (
         SELECT i.id FROM found JOIN workflow_node_queue_items i ON i.id = found.id
         ORDER BY uuid_send(i.id) FOR UPDATE OF i SKIP LOCKED)
-    UPDATE workflow_node_queue_items i SET concurrency_key = '' FROM locked WHERE i.id = locked.id
+    UPDATE workflow_node_queue_items i SET concurrency_key = ''
+    FROM locked
+    WHERE i.id = locked.id
     RETURNING i.workflow_id, i.node_id";
 
 /// Only what nobody holds: no transaction waits for an item's lock. `''` is of a time when the node
@@ -133,22 +137,21 @@ const RESOLVE_PLAIN: &str = "/* resolve_plain_items */
 const FIND_UNRESOLVED: &str = "/* find_unresolved_items */
     WITH found AS MATERIALIZED (
         SELECT i.id, coalesce(n.ref ->> 'component', '') AS component,
-            i.node_generation <> n.generation AS is_node_removed,
-            w.organization_id
+            i.node_generation <> n.generation AS is_node_removed, w.organization_id
         FROM unnest($1::uuid[], $2::text[]) AS t (workflow_id, node_id)
         JOIN workflow_nodes n ON n.workflow_id = t.workflow_id AND n.node_id = t.node_id
         JOIN workflows w ON w.id = n.workflow_id
         CROSS JOIN LATERAL (
             (SELECT i.id, i.node_generation FROM workflow_node_queue_items i
              WHERE n.concurrency_key IS NOT NULL AND i.workflow_id = t.workflow_id
-               AND i.node_id = t.node_id
-               AND i.concurrency_key IS NULL AND ($4::uuid IS NULL OR i.id = $4)
+               AND i.node_id = t.node_id AND i.concurrency_key IS NULL
+               AND ($4::uuid IS NULL OR i.id = $4)
              ORDER BY i.concurrency_key, i.created_at, i.id LIMIT $3::int8)
             UNION ALL
             (SELECT i.id, i.node_generation FROM workflow_node_queue_items i
              WHERE n.concurrency_key IS NOT NULL AND i.workflow_id = t.workflow_id
-               AND i.node_id = t.node_id
-               AND i.concurrency_key = '' AND ($4 IS NULL OR i.id = $4)
+               AND i.node_id = t.node_id AND i.concurrency_key = ''
+               AND ($4 IS NULL OR i.id = $4)
              ORDER BY i.created_at, i.id LIMIT $3)) i),
     locked AS MATERIALIZED (
         SELECT i.id, i.workflow_id, i.node_id, i.run_id, i.root_event_id, i.event_id, i.created_at,
@@ -158,4 +161,5 @@ const FIND_UNRESOLVED: &str = "/* find_unresolved_items */
         ORDER BY uuid_send(i.id) FOR UPDATE OF i SKIP LOCKED)
     SELECT locked.*,
         bool_or(crashes > 0) OVER (PARTITION BY workflow_id, node_id) AS has_quarantined
-    FROM locked ORDER BY workflow_id, node_id, created_at, id LIMIT $3";
+    FROM locked
+    ORDER BY workflow_id, node_id, created_at, id LIMIT $3";

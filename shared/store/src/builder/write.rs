@@ -240,15 +240,14 @@ async fn insert_events(tx: &Tx, events: &[NewEvent], now: Timestamp) -> Result<u
         .query(
             "/* insert_events */
              INSERT INTO workflow_events
-                 (id, workflow_id, node_id, root_event_id, run_id, channel, type, data, targets, depth,
-                 execution_id, redactions, created_at)
+                 (id, workflow_id, node_id, root_event_id, run_id, channel, type, data, targets,
+                  depth, execution_id, redactions, created_at)
              SELECT t.id, t.workflow_id, t.node_id, t.root_event_id, t.run_id, t.channel, t.type,
-                 t.data,
-                 ARRAY(SELECT jsonb_array_elements_text(t.targets)), t.depth, t.execution_id,
-                     t.redactions, $12
+                 t.data, ARRAY(SELECT jsonb_array_elements_text(t.targets)), t.depth,
+                 t.execution_id, t.redactions, $12
              FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $13)
-                 AS t (id, workflow_id, node_id, root_event_id, channel, type, data, targets,
-                     depth, execution_id, redactions, run_id)
+                 AS t (id, workflow_id, node_id, root_event_id, channel, type, data, targets, depth,
+                       execution_id, redactions, run_id)
              RETURNING id",
             &[
                 (&collect(events, |event| event.id), Type::UUID_ARRAY),
@@ -289,30 +288,30 @@ async fn insert_executions(
         .query(
             "/* insert_executions */
              INSERT INTO workflow_node_executions
-                 (id, workflow_id, node_id, root_event_id, run_id, event_id, previous_execution_id, state,
-                 result, result_reason, result_message, component, configuration, residuals, policy, workflow_version,
-                 node_version, node_generation, concurrency_key, metadata, held, wake_at, last_sent_at, created_at, updated_at,
-                 started_at, finished_at)
+                 (id, workflow_id, node_id, root_event_id, run_id, event_id, previous_execution_id,
+                  state, result, result_reason, result_message, component, configuration, residuals,
+                  policy, workflow_version, node_version, node_generation, concurrency_key,
+                  metadata, held, wake_at, last_sent_at,
+                  created_at, updated_at, started_at, finished_at)
              SELECT t.id, t.workflow_id, t.node_id, t.root_event_id, t.run_id, t.event_id,
-                 t.previous_execution_id, t.state,
-                 t.result, t.result_reason, t.result_message, t.component, t.configuration, t.residuals, t.policy,
-                 t.workflow_version, n.version, n.generation, nullif(t.concurrency_key, ''),
-                 t.metadata, t.held,
-                 coalesce(t.wake_at, statement_timestamp() + make_interval(secs => t.wake_seconds)), $16, $16, $16,
-                 CASE WHEN t.state IN ('held', 'finished') THEN $16 END,
-                     CASE WHEN t.state = 'finished' THEN $16 END
-             FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $17,
-                 $18, $19, $20, $21, $22)
+                 t.previous_execution_id, t.state, t.result, t.result_reason, t.result_message,
+                 t.component, t.configuration, t.residuals, t.policy, t.workflow_version, n.version,
+                 n.generation, nullif(t.concurrency_key, ''), t.metadata, t.held,
+                 coalesce(t.wake_at, statement_timestamp() + make_interval(secs => t.wake_seconds)),
+                 $16, $16, $16, CASE WHEN t.state IN ('held', 'finished') THEN $16 END,
+                 CASE WHEN t.state = 'finished' THEN $16 END
+             FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $17, $18,
+                         $19, $20, $21, $22)
                  AS t (id, workflow_id, node_id, root_event_id, event_id, previous_execution_id,
-                     state, result, result_reason,
-                     result_message, component, configuration, residuals, policy, workflow_version, concurrency_key, run_id,
-                     metadata, held, wake_at, wake_seconds)
+                       state, result, result_reason, result_message, component, configuration,
+                       residuals, policy, workflow_version, concurrency_key, run_id, metadata, held,
+                       wake_at, wake_seconds)
              JOIN workflow_nodes n ON n.workflow_id = t.workflow_id AND n.node_id = t.node_id
-             JOIN workflows w ON w.id = t.workflow_id
-                 AND (t.state = 'finished' OR w.version = t.workflow_version)
+             JOIN workflows w
+               ON w.id = t.workflow_id AND (t.state = 'finished' OR w.version = t.workflow_version)
              RETURNING workflow_node_executions.workflow_id,
                  CASE WHEN failure_routed
-                     THEN derived_id(workflow_node_executions.id, 'error') END AS error_event_id",
+                      THEN derived_id(workflow_node_executions.id, 'error') END AS error_event_id",
             &[
                 (&collect(executions, |execution| execution.id), Type::UUID_ARRAY),
                 (&collect(executions, |execution| execution.node.0), Type::UUID_ARRAY),
@@ -321,8 +320,14 @@ async fn insert_executions(
                 (&collect(executions, |execution| execution.event_id), Type::UUID_ARRAY),
                 (&collect(executions, |execution| execution.previous_execution_id), Type::UUID_ARRAY),
                 (&collect(executions, |execution| execution.state.as_str()), Type::TEXT_ARRAY),
-                (&collect(executions, |execution| execution.result.map(ExecutionResult::as_str)), Type::TEXT_ARRAY),
-                (&collect(executions, |execution| execution.result_reason.map(ResultReason::as_str)), Type::TEXT_ARRAY),
+                (
+                    &collect(executions, |execution| execution.result.map(ExecutionResult::as_str)),
+                    Type::TEXT_ARRAY,
+                ),
+                (
+                    &collect(executions, |execution| execution.result_reason.map(ResultReason::as_str)),
+                    Type::TEXT_ARRAY,
+                ),
                 (&collect(executions, |execution| execution.result_message.as_deref()), Type::TEXT_ARRAY),
                 (&collect(executions, |execution| execution.component.as_str()), Type::TEXT_ARRAY),
                 (&collect(executions, |execution| execution.configuration.as_parameter()), Type::JSONB_ARRAY),
@@ -334,8 +339,14 @@ async fn insert_executions(
                 (&collect(executions, |execution| execution.run_id), Type::UUID_ARRAY),
                 (&collect(executions, |execution| execution.metadata.as_parameter()), Type::JSONB_ARRAY),
                 (&held, Type::JSONB_ARRAY),
-                (&collect(executions, |execution| execution.wake().and_then(WakeTime::at)), Type::TIMESTAMPTZ_ARRAY),
-                (&collect(executions, |execution| execution.wake().and_then(WakeTime::after_seconds)), Type::FLOAT8_ARRAY),
+                (
+                    &collect(executions, |execution| execution.wake().and_then(WakeTime::at)),
+                    Type::TIMESTAMPTZ_ARRAY,
+                ),
+                (
+                    &collect(executions, |execution| execution.wake().and_then(WakeTime::after_seconds)),
+                    Type::FLOAT8_ARRAY,
+                ),
             ],
         )
         .await?;
@@ -357,8 +368,8 @@ async fn insert_keys(tx: &Tx, keys: &[NewKey]) -> Result<usize, StoreError> {
             "/* insert_keys */
              INSERT INTO workflow_node_execution_kvs
                  (id, execution_id, workflow_id, node_id, key, value)
-             SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[],
-                 $6::text[])
+             SELECT *
+             FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[])
              RETURNING id",
             &[
                 (&collect(keys, |key| key.id), Type::UUID_ARRAY),
@@ -382,12 +393,11 @@ async fn insert_items(tx: &Tx, items: &[NewItem], now: Timestamp) -> Result<usiz
             "/* insert_items */
              INSERT INTO workflow_node_queue_items
                  (id, workflow_id, node_id, root_event_id, run_id, event_id, node_generation,
-                 concurrency_key, created_at, last_sent_at)
+                  concurrency_key, created_at, last_sent_at)
              SELECT t.id, t.workflow_id, t.node_id, t.root_event_id, t.run_id, t.event_id,
-                 n.generation,
-                 CASE WHEN n.concurrency_key IS NULL THEN '' END, $6, $6
-             FROM unnest($1, $2, $3, $4, $5, $7) AS t
-                 (id, workflow_id, node_id, root_event_id, event_id, run_id)
+                 n.generation, CASE WHEN n.concurrency_key IS NULL THEN '' END, $6, $6
+             FROM unnest($1, $2, $3, $4, $5, $7)
+                 AS t (id, workflow_id, node_id, root_event_id, event_id, run_id)
              JOIN workflow_nodes n ON n.workflow_id = t.workflow_id AND n.node_id = t.node_id
              RETURNING workflow_node_queue_items.id",
             &[

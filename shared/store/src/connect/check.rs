@@ -21,18 +21,18 @@ pub(crate) const SCHEMA_NEEDED: i32 = 26;
 const CHECK_CONNECTION: &str = "/* check_connection */
     SELECT current_user::text AS role,
         CASE WHEN current_user <> 'sealflow_api' THEN
-            set_config('join_collapse_limit', '1', false) || set_config('from_collapse_limit', '1', false)
-            || set_config('enable_material', 'off', false) END,
+            set_config('join_collapse_limit', '1', false)
+                || set_config('from_collapse_limit', '1', false)
+                || set_config('enable_material', 'off', false) END,
         schema_facts.version, schema_facts.oldest_code,
         (SELECT string_agg(name, ', ' ORDER BY name) FROM pg_settings
-         WHERE (name IN
-             ('idle_in_transaction_session_timeout', 'statement_timeout', 'lock_timeout')
+         WHERE (name IN ('idle_in_transaction_session_timeout', 'statement_timeout', 'lock_timeout')
                  AND setting = '0'
                OR name = 'plan_cache_mode' AND setting <> 'force_generic_plan'
                OR name IN ('enable_seqscan', 'enable_hashjoin', 'enable_mergejoin', 'jit')
-               AND setting <> 'off')
+                 AND setting <> 'off')
            AND NOT (SELECT rolsuper OR rolcreaterole FROM pg_roles
-               WHERE rolname = current_user)) AS missing
+                    WHERE rolname = current_user)) AS missing
     FROM schema_facts";
 
 /// Checks the role's settings and the schema, in one round trip.
@@ -66,8 +66,8 @@ fn decide(role: &str, version: i32, oldest_code: i32, missing: Option<&str>) -> 
     match missing {
         None => Ok(()),
         Some(settings) => Err(ConnectFailure::Setup(format!(
-            "role {role} has no {settings}: run migrate, which sets them, or ALTER ROLE {role}
-                SET …"
+            "role {role} has no {settings}: run migrate, which sets them, \
+             or ALTER ROLE {role} SET …"
         ))),
     }
 }
@@ -103,8 +103,8 @@ mod tests {
             SCHEMA_NEEDED,
             1,
             Some("lock_timeout"),
-            "role sealflow_api has no lock_timeout: run migrate, which sets them,
-                or ALTER ROLE sealflow_api SET …",
+            "role sealflow_api has no lock_timeout: run migrate, which sets them, \
+             or ALTER ROLE sealflow_api SET …",
         );
         assert!(too_old(None).to_string().starts_with("schema is older than V8"));
     }

@@ -231,21 +231,22 @@ const LOCK_SHARES: &str = "/* lock_shares */
         SELECT found.organization_id, set_config('lock_timeout', $2::text, true) FROM (
             SELECT DISTINCT w.organization_id
             FROM workflow_node_executions ex
-            CROSS JOIN LATERAL
-                (SELECT w.organization_id FROM workflows w WHERE w.id = ex.workflow_id OFFSET 0) w
+            CROSS JOIN LATERAL (
+                SELECT w.organization_id FROM workflows w WHERE w.id = ex.workflow_id OFFSET 0) w
             WHERE (SELECT count(*) FROM (SELECT FROM organizations LIMIT 2) counted) > 1
               AND ex.id = ANY($1::uuid[])
             ORDER BY w.organization_id) found),
     got AS MATERIALIZED (
-        SELECT own.organization_id, CASE WHEN (SELECT count(*) FROM own) > 1
-            THEN pg_try_advisory_xact_lock(hashtextextended(own.organization_id::text, 0))
-            ELSE pg_advisory_xact_lock(hashtextextended(own.organization_id::text, 0))
-                IS NOT NULL END AS is_got
+        SELECT own.organization_id,
+            CASE WHEN (SELECT count(*) FROM own) > 1
+                 THEN pg_try_advisory_xact_lock(hashtextextended(own.organization_id::text, 0))
+                 ELSE pg_advisory_xact_lock(hashtextextended(own.organization_id::text, 0))
+                     IS NOT NULL END AS is_got
         FROM own)
     SELECT set_config('sealflow.locked', coalesce(string_agg(ex.id::text, ','), ''), true)
     FROM workflow_node_executions ex
-    CROSS JOIN LATERAL
-        (SELECT w.organization_id FROM workflows w WHERE w.id = ex.workflow_id OFFSET 0) w
+    CROSS JOIN LATERAL (
+        SELECT w.organization_id FROM workflows w WHERE w.id = ex.workflow_id OFFSET 0) w
     WHERE (SELECT count(*) FROM got) > 0
       AND ex.id = ANY(string_to_array(current_setting('sealflow.locked'), ',')::uuid[])
       AND coalesce((SELECT got.is_got FROM got WHERE got.organization_id = w.organization_id), true)
@@ -266,27 +267,31 @@ const PUT_OFF_OVER_SHARE: &str = "/* put_off_over_share */
     held AS MATERIALIZED (
         SELECT w.organization_id, count(DISTINCT running.lease_token) AS claims
         FROM running
-        CROSS JOIN LATERAL
-            (SELECT w.organization_id FROM workflows w WHERE w.id = running.workflow_id OFFSET 0) w
+        CROSS JOIN LATERAL (
+            SELECT w.organization_id FROM workflows w WHERE w.id = running.workflow_id OFFSET 0) w
         WHERE (SELECT count(*) FROM running) >= $2::int8
         GROUP BY w.organization_id),
     over_share AS MATERIALIZED (
         SELECT held.organization_id FROM held
-        WHERE held.claims >= $3::int8 OR held.claims >= $2
-          AND (SELECT true FROM due_organizations() due
-              WHERE due.organization_id <> held.organization_id LIMIT 1) IS NOT NULL),
+        WHERE held.claims >= $3::int8
+          OR held.claims >= $2
+            AND (SELECT true FROM due_organizations() due
+                 WHERE due.organization_id <> held.organization_id
+                 LIMIT 1) IS NOT NULL),
     waiting AS MATERIALIZED (
         SELECT ex.id FROM workflow_node_executions ex
-        CROSS JOIN LATERAL
-            (SELECT w.organization_id FROM workflows w WHERE w.id = ex.workflow_id OFFSET 0) w
+        CROSS JOIN LATERAL (
+            SELECT w.organization_id FROM workflows w WHERE w.id = ex.workflow_id OFFSET 0) w
         JOIN over_share ON over_share.organization_id = w.organization_id
         WHERE ex.id = ANY($1::uuid[])
           AND ex.id = ANY(string_to_array(current_setting('sealflow.locked'), ',')::uuid[])
           AND coalesce(ex.state, '') = 'pending' AND coalesce(ex.run_at <= now(), true))
-    UPDATE workflow_node_executions ex SET updated_at = $4::timestamptz,
+    UPDATE workflow_node_executions ex
+    SET updated_at = $4::timestamptz,
         run_at = now() + make_interval(secs => least($6::float8,
             greatest($5::float8, extract(epoch FROM now() - ex.created_at) / 4)))
-    FROM waiting WHERE ex.id = waiting.id AND coalesce(ex.state, '') = 'pending'";
+    FROM waiting
+    WHERE ex.id = waiting.id AND coalesce(ex.state, '') = 'pending'";
 
 /// Seconds for which an execution is put off whose organization has its share: at first, and at
 /// most.
@@ -294,8 +299,8 @@ const PUT_OFF_SECONDS: [u32; 2] = [2, 30];
 
 const CLAIM: &str = "/* claim_executions */
     WITH startable AS (
-        SELECT ex.id, w.organization_id, w.version, n.concurrency_max IS NOT NULL AS is_limited,
-            root.hops
+        SELECT ex.id, w.organization_id, w.version,
+            n.concurrency_max IS NOT NULL AS is_limited, root.hops
         FROM workflow_node_executions ex
         JOIN workflow_events root ON root.id = ex.root_event_id
         JOIN workflow_runs run ON run.id = ex.run_id
@@ -316,11 +321,12 @@ const CLAIM: &str = "/* claim_executions */
     SET state = 'started', crashes = ex.crashes + 1, lease_token = $3,
         lease_until = now() + make_interval(secs => $4),
         started_at = coalesce(ex.started_at, $5), updated_at = $5
-    FROM startable WHERE ex.id = startable.id AND coalesce(ex.state, '') IN ('pending', 'started')
-    RETURNING ex.id, ex.workflow_id, startable.organization_id, ex.node_id, ex.run_id, ex.component, ex.configuration,
-        ex.residuals, ex.policy, ex.attempt, ex.key_attempt,
-        ex.metadata ->> 'unreadable_since' AS unreadable_since,
-        startable.version, startable.is_limited, startable.hops";
+    FROM startable
+    WHERE ex.id = startable.id AND coalesce(ex.state, '') IN ('pending', 'started')
+    RETURNING ex.id, ex.workflow_id, startable.organization_id, ex.node_id, ex.run_id, ex.component,
+        ex.configuration, ex.residuals, ex.policy, ex.attempt, ex.key_attempt,
+        ex.metadata ->> 'unreadable_since' AS unreadable_since, startable.version,
+        startable.is_limited, startable.hops";
 
 /// Read after the claim: what holds another token, or none.
 const FIND_REFUSED: &str = "/* find_refused */
@@ -359,11 +365,13 @@ const LOAD_SECRETS: &str = "/* load_secrets */
     CROSS JOIN LATERAL (
         SELECT refs.secret_name FROM workflow_node_secret_refs refs
         WHERE refs.workflow_id = ex.workflow_id AND refs.node_id = ex.node_id
-          AND refs.node_version = ex.node_version OFFSET 0) refs
+          AND refs.node_version = ex.node_version
+        OFFSET 0) refs
     CROSS JOIN LATERAL (
         SELECT s.id, s.domain_id, s.name, s.data FROM secrets s
         WHERE s.domain_type = 'org' AND s.domain_id = w.organization_id
-          AND s.name = refs.secret_name OFFSET 0) s
+          AND s.name = refs.secret_name
+        OFFSET 0) s
     WHERE ex.id = ANY($1) AND ex.lease_token = $2 AND ex.residuals <> '[]'
     ORDER BY s.id";
 

@@ -62,14 +62,14 @@ const END: &str = "/* end_unstartable */
     WITH ending AS (
         SELECT ex.id,
             CASE WHEN run.stop = 'run_limit' THEN 'run_limit'
-            WHEN run.stop IS NOT NULL OR ex.state = 'cancelling' OR o.deleted_at IS NOT NULL
-                THEN 'cancelled'
-            WHEN n.deleted_at IS NOT NULL OR w.deleted_at IS NOT NULL
-                OR ex.node_generation <> n.generation THEN 'node_removed'
-            WHEN ex.crashes >= $3 THEN 'crashed' END AS reason,
-            run.stop IS NULL
-                AND o.deleted_at IS NULL AS is_alone,
-                    coalesce(run.stop = 'timeout', false) AS is_timed_out, o.id AS organization_id
+                 WHEN run.stop IS NOT NULL OR ex.state = 'cancelling' OR o.deleted_at IS NOT NULL
+                 THEN 'cancelled'
+                 WHEN n.deleted_at IS NOT NULL OR w.deleted_at IS NOT NULL
+                   OR ex.node_generation <> n.generation
+                 THEN 'node_removed'
+                 WHEN ex.crashes >= $3 THEN 'crashed' END AS reason,
+            run.stop IS NULL AND o.deleted_at IS NULL AS is_alone,
+            coalesce(run.stop = 'timeout', false) AS is_timed_out, o.id AS organization_id
         FROM workflow_node_executions ex
         JOIN workflows w ON w.id = ex.workflow_id
         JOIN organizations o ON o.id = w.organization_id
@@ -77,19 +77,23 @@ const END: &str = "/* end_unstartable */
         JOIN workflow_runs run ON run.id = ex.run_id
         WHERE ex.id = ANY($1)
           AND (coalesce(ex.state, '') = 'pending'
-              OR coalesce(ex.state, '') IN ('started', 'cancelling') AND ex.lease_until <= now()))
+            OR coalesce(ex.state, '') IN ('started', 'cancelling') AND ex.lease_until <= now()))
     UPDATE workflow_node_executions ex
-    SET state = 'finished', result = CASE WHEN ending.reason IN ('cancelled', 'node_removed')
-        THEN 'cancelled' ELSE 'failed' END,
+    SET state = 'finished',
+        result = CASE WHEN ending.reason IN ('cancelled', 'node_removed') THEN 'cancelled'
+                      ELSE 'failed' END,
         result_reason = ending.reason,
         result_message = CASE ending.reason
-            WHEN 'crashed' THEN 'the process ended several times while it worked on this execution; it was given up'
+            WHEN 'crashed' THEN
+              'the process ended several times while it worked on this execution; it was given up'
             WHEN 'node_removed' THEN 'the node was removed from the workflow'
             WHEN 'run_limit' THEN 'the run is past its limit'
-            ELSE CASE WHEN ending.is_alone THEN 'the execution was cancelled'
+            ELSE CASE
+                WHEN ending.is_alone THEN 'the execution was cancelled'
                 WHEN ending.is_timed_out THEN 'the run took longer than its time-out'
                 ELSE 'the run was cancelled' END END,
         lease_token = NULL, lease_until = NULL, finished_at = $2, updated_at = $2
-    FROM ending WHERE ex.id = ending.id AND ending.reason IS NOT NULL AND ex.state <> 'finished'
+    FROM ending
+    WHERE ex.id = ending.id AND ending.reason IS NOT NULL AND ex.state <> 'finished'
     RETURNING ex.id, ex.result_reason, ending.organization_id,
         CASE WHEN ex.failure_routed THEN derived_id(ex.id, 'error') END AS error_event_id";

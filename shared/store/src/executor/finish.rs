@@ -300,12 +300,12 @@ const RECORD: &str = "/* record_outcomes */
     WITH outcome AS (
         SELECT * FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $23, $25)
             AS t (id, token, version, state, result, reason, message, wait_seconds, attempts,
-                record, keys, facts, failure_routed)),
+                  record, keys, facts, failure_routed)),
     current AS (
         SELECT outcome.*, ex.workflow_id, ex.node_id, w.version = outcome.version AS is_current,
             coalesce(ex.lease_token = outcome.token, false) AS is_held,
-            ex.id = ANY(string_to_array(current_setting('sealflow.locked'),
-                ',')::uuid[]) AS is_locked,
+            ex.id = ANY(string_to_array(current_setting('sealflow.locked'), ',')::uuid[])
+                AS is_locked,
             ex.state = 'cancelling' OR run.stop IS NOT NULL AS is_cancelled,
             ex.state = 'cancelling' OR run.stop IS NOT NULL OR n.deleted_at IS NOT NULL
                 OR coalesce(ex.node_generation, n.generation) <> n.generation AS routes_nothing
@@ -324,32 +324,35 @@ const RECORD: &str = "/* record_outcomes */
             result_message = current.message,
             metadata = ex.metadata || coalesce(current.facts, '{}')
                 || CASE WHEN current.record IS NULL THEN '{}'
-                ELSE jsonb_build_object('attempts', coalesce(ex.metadata -> 'attempts', '[]') || current.record) END,
-            attempt = least(ex.attempt + current.attempts, 30), key_attempt = least(ex.key_attempt + current.keys, 30), crashes = 0,
+                        ELSE jsonb_build_object('attempts',
+                            coalesce(ex.metadata -> 'attempts', '[]') || current.record) END,
+            attempt = least(ex.attempt + current.attempts, 30),
+            key_attempt = least(ex.key_attempt + current.keys, 30), crashes = 0,
             run_at = CASE WHEN NOT current.is_cancelled
-                THEN now() + make_interval(secs => current.wait_seconds) END,
+                          THEN now() + make_interval(secs => current.wait_seconds) END,
             lease_token = NULL, lease_until = NULL, updated_at = $1,
             failure_routed = current.failure_routed AND NOT current.routes_nothing,
             finished_at = CASE WHEN current.is_cancelled OR current.state = 'finished' THEN $1 END
         FROM current
         WHERE ex.id = current.id AND current.is_current AND current.is_locked
           AND coalesce(ex.state, '') IN ('started', 'cancelling') AND ex.lease_token = current.token
-        RETURNING ex.id, ex.workflow_id, ex.node_id, ex.root_event_id, ex.run_id, ex.event_id, ex.state, current.routes_nothing,
+        RETURNING ex.id, ex.workflow_id, ex.node_id, ex.root_event_id, ex.run_id, ex.event_id,
+            ex.state, current.routes_nothing,
             ex.failure_routed AND NOT current.failure_routed AS is_error_routed),
     output AS (
-        SELECT recorded.*, t.event_id AS output_id, t.channel, t.type, t.data, t.targets,
-            t.redactions
-        FROM unnest($13, $14, $15, $16, $17, $18, $24) AS t
-            (execution_id, event_id, channel, type, data, targets, redactions)
+        SELECT recorded.*,
+            t.event_id AS output_id, t.channel, t.type, t.data, t.targets, t.redactions
+        FROM unnest($13, $14, $15, $16, $17, $18, $24)
+            AS t (execution_id, event_id, channel, type, data, targets, redactions)
         JOIN recorded ON recorded.id = t.execution_id),
     event AS (
         INSERT INTO workflow_events
-            (id, workflow_id, node_id, root_event_id, run_id, channel, type, data, targets, depth, execution_id,
-            redactions, created_at)
+            (id, workflow_id, node_id, root_event_id, run_id, channel, type, data, targets, depth,
+             execution_id, redactions, created_at)
         SELECT output.output_id, output.workflow_id, output.node_id, output.root_event_id,
             output.run_id, output.channel, output.type, output.data,
             CASE WHEN output.routes_nothing THEN '{}'
-                ELSE ARRAY(SELECT jsonb_array_elements_text(output.targets)) END,
+                 ELSE ARRAY(SELECT jsonb_array_elements_text(output.targets)) END,
             parent.depth + 1, output.id, output.redactions, $1
         FROM output JOIN workflow_events parent ON parent.id = output.event_id
         RETURNING id),
@@ -361,24 +364,25 @@ const RECORD: &str = "/* record_outcomes */
         JOIN output ON output.output_id = t.event_id AND NOT output.routes_nothing
         CROSS JOIN LATERAL (
             SELECT n.generation, n.concurrency_key, n.items_full, n.version, n.ref
-                FROM workflow_nodes n
+            FROM workflow_nodes n
             WHERE n.workflow_id = output.workflow_id AND n.node_id = t.node_id OFFSET 0) n),
     item AS (
         INSERT INTO workflow_node_queue_items
-            (id, workflow_id, node_id, root_event_id, run_id, event_id, node_generation, concurrency_key,
-            created_at, last_sent_at)
+            (id, workflow_id, node_id, root_event_id, run_id, event_id, node_generation,
+             concurrency_key, created_at, last_sent_at)
         SELECT id, workflow_id, node_id, root_event_id, run_id, event_id, generation,
             CASE WHEN concurrency_key IS NULL THEN '' END, $1, $1
         FROM target WHERE NOT items_full
         RETURNING event_id),
     refused AS (
         INSERT INTO workflow_node_executions
-            (id, workflow_id, node_id, root_event_id, run_id, event_id, previous_execution_id, state, result,
-            result_reason, result_message, component, configuration, workflow_version, node_version, last_sent_at, created_at,
-            updated_at, started_at, finished_at)
+            (id, workflow_id, node_id, root_event_id, run_id, event_id, previous_execution_id,
+             state, result, result_reason, result_message, component, configuration,
+             workflow_version, node_version, last_sent_at,
+             created_at, updated_at, started_at, finished_at)
         SELECT target.id, target.workflow_id, target.node_id, target.root_event_id, target.run_id,
-            target.event_id, target.execution_id, 'finished',
-            'failed', 'limit', $22, target.component, '{}', outcome.version, target.version, $1, $1, $1, $1, $1
+            target.event_id, target.execution_id, 'finished', 'failed', 'limit', $22,
+            target.component, '{}', outcome.version, target.version, $1, $1, $1, $1, $1
         FROM target JOIN outcome ON outcome.id = target.execution_id
         -- After the event, which the route of an error reads.
         JOIN event ON event.id = target.event_id
@@ -391,8 +395,8 @@ const RECORD: &str = "/* record_outcomes */
     SELECT current.id, current.workflow_id, current.node_id, current.is_held, current.is_locked,
         recorded.id IS NOT NULL AS is_recorded, recorded.state = 'finished' AS is_finished,
         recorded.run_id, EXISTS (
-        SELECT FROM output JOIN item ON item.event_id = output.output_id
+            SELECT FROM output JOIN item ON item.event_id = output.output_id
             WHERE output.id = recorded.id) AS is_routed,
         ARRAY(SELECT derived_id(error.of, 'error') FROM error
-            WHERE error.execution_id = current.id) AS error_event_ids
+              WHERE error.execution_id = current.id) AS error_event_ids
     FROM current LEFT JOIN recorded ON recorded.id = current.id";

@@ -15,14 +15,13 @@ pub(super) const HELD_BEGIN: i32 = 22;
 /// [`StoreError::Setup`] when somebody holds a lock for long, [`StoreError::Unavailable`] when the
 /// database can't be reached.
 pub(super) async fn build_indexes_of_held(client: &Client) -> Result<(), StoreError> {
-    let create = "CREATE INDEX CONCURRENTLY IF
-        NOT EXISTS workflow_node_executions_wakes ON workflow_node_executions
-            (coalesce(wake_at, 'infinity'))
-         WHERE state = 'held'";
+    let create = "CREATE INDEX CONCURRENTLY IF NOT EXISTS workflow_node_executions_wakes
+        ON workflow_node_executions (coalesce(wake_at, 'infinity'))
+        WHERE state = 'held'";
     build_index(client, "workflow_node_executions_wakes", create).await?;
-    let create = "CREATE INDEX CONCURRENTLY IF
-        NOT EXISTS workflow_node_executions_held ON workflow_node_executions (workflow_id, node_id)
-         WHERE state = 'held'";
+    let create = "CREATE INDEX CONCURRENTLY IF NOT EXISTS workflow_node_executions_held
+        ON workflow_node_executions (workflow_id, node_id)
+        WHERE state = 'held'";
     build_index(client, "workflow_node_executions_held", create).await
 }
 

@@ -6,8 +6,7 @@ DECLARE
     role_name text;
 BEGIN
     FOREACH role_name IN ARRAY ARRAY['sealflow_api', 'sealflow_webhook', 'sealflow_builder',
-        'sealflow_executor', 'sealflow_sweeper',
-        'sealflow_rewrap']
+        'sealflow_executor', 'sealflow_sweeper', 'sealflow_rewrap']
     LOOP
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role_name) THEN
             BEGIN

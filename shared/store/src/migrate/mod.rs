@@ -2,8 +2,8 @@
 //! write.
 
 mod indexes;
-mod old_runs;
 mod passwords;
+mod runs;
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ const TRIES_MAX: u32 = 60;
 const CLOSE_SCHEMA: &str = include_str!("close_schema.sql");
 const MAKE_ROLES: &str = include_str!("make_roles.sql");
 const ROLE_SETTINGS: &str = include_str!("role_settings.sql");
-const SETTLE_WAITS: &str = include_str!("settle_waits.sql");
+const WAIT_LIMITS: &str = include_str!("wait_limits.sql");
 
 /// How the roles of functions log in, as far as a role itself has to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,7 +75,7 @@ pub async fn migrate(store: &Store, login: RoleLogin) -> Result<Vec<String>, Sto
     // pg_catalog comes first unless it is named, and temporary tables last only if they are.
     let settings = format!(
         "SET search_path = public, pg_temp;
-        SET lock_timeout = '{LOCK_TIMEOUT_SECONDS}s'"
+         SET lock_timeout = '{LOCK_TIMEOUT_SECONDS}s'"
     );
     client.batch_execute(&settings).await?;
     run_script(&client, "close_schema", CLOSE_SCHEMA).await?;
@@ -83,9 +83,9 @@ pub async fn migrate(store: &Store, login: RoleLogin) -> Result<Vec<String>, Sto
     refuse_a_gap(&client).await?;
     run_script(&client, "make_roles", MAKE_ROLES).await?;
     let mut applied = Vec::new();
-    if newest_that_ran(&client).await? <= old_runs::RUNS_BEGIN {
-        run_to(Target::Version(old_runs::RUNS_BEGIN), &mut client, &mut applied).await?;
-        old_runs::give_runs(&client).await?;
+    if newest_that_ran(&client).await? <= runs::RUNS_BEGIN {
+        run_to(Target::Version(runs::RUNS_BEGIN), &mut client, &mut applied).await?;
+        runs::give_runs(&client).await?;
     }
     if newest_that_ran(&client).await? <= indexes::HELD_BEGIN {
         run_to(Target::Version(indexes::HELD_BEGIN), &mut client, &mut applied).await?;
@@ -98,8 +98,8 @@ pub async fn migrate(store: &Store, login: RoleLogin) -> Result<Vec<String>, Sto
             &[(&login.word(), Type::TEXT)],
         )
         .await?;
-    run_script(&client, "settle_waits", SETTLE_WAITS).await?;
-    run_script(&client, "settle_roles", ROLE_SETTINGS).await?;
+    run_script(&client, "wait_limits", WAIT_LIMITS).await?;
+    run_script(&client, "role_settings", ROLE_SETTINGS).await?;
     if login == RoleLogin::Password {
         refuse_tokens(&client).await?;
     }
@@ -118,8 +118,8 @@ async fn lock(client: &Client) -> Result<(), StoreError> {
         tokio::time::sleep(TRY_PAUSE).await;
     }
     Err(StoreError::Setup(
-        "another session holds the lock of migrations: SELECT pid FROM pg_locks
-            WHERE locktype = 'advisory' finds it"
+        "another session holds the lock of migrations: SELECT pid FROM pg_locks \
+         WHERE locktype = 'advisory' finds it"
             .into(),
     ))
 }
@@ -159,18 +159,19 @@ async fn refuse_tokens(client: &Client) -> Result<(), StoreError> {
     let rows = client
         .query_typed(
             "/* refuse_tokens */
-             SELECT string_agg(r.rolname::text, ', ' ORDER BY r.rolname) FROM pg_roles r
+             SELECT string_agg(r.rolname::text, ', ' ORDER BY r.rolname)
+             FROM pg_roles r
              WHERE r.rolname = ANY($1) AND EXISTS (SELECT FROM pg_roles WHERE rolname = 'rds_iam')
-               AND pg_has_role(r.oid, (SELECT oid FROM pg_roles WHERE rolname = 'rds_iam'),
-                   'MEMBER')",
+               AND pg_has_role(r.oid,
+                   (SELECT oid FROM pg_roles WHERE rolname = 'rds_iam'), 'MEMBER')",
             &[(&FUNCTION_ROLES.as_slice(), Type::TEXT_ARRAY)],
         )
         .await?;
     match rows.first().and_then(|row| row.get::<_, Option<String>>(0)) {
         None => Ok(()),
         Some(roles) => Err(StoreError::Setup(format!(
-            "RDS takes no password from a role that has rds_iam: as the master, REVOKE rds_iam
-                FROM {roles} CASCADE; then migrate again"
+            "RDS takes no password from a role that has rds_iam: as the master, REVOKE rds_iam \
+             FROM {roles} CASCADE; then migrate again"
         ))),
     }
 }
@@ -215,8 +216,9 @@ async fn refuse_an_open_schema(client: &Client) -> Result<(), StoreError> {
     let rows = client
         .query_typed(
             "/* refuse_an_open_schema */
-             SELECT coalesce(r.rolname::text, 'PUBLIC') FROM pg_namespace n
-                 CROSS JOIN aclexplode(n.nspacl) a
+             SELECT coalesce(r.rolname::text, 'PUBLIC')
+             FROM pg_namespace n
+             CROSS JOIN aclexplode(n.nspacl) a
              LEFT JOIN pg_roles r ON r.oid = a.grantee
              WHERE n.nspname = 'public' AND a.privilege_type = 'CREATE' AND a.grantee <> n.nspowner
                AND r.rolname IS DISTINCT FROM current_user AND r.rolsuper IS NOT TRUE
@@ -226,9 +228,9 @@ async fn refuse_an_open_schema(client: &Client) -> Result<(), StoreError> {
         .await?;
     if let Some(who) = rows.first().map(|row| row.get::<_, String>(0)) {
         return Err(StoreError::Setup(format!(
-            "{who} may create in the schema public,
-                so what migrations run could be somebody else's: as its owner, REVOKE CREATE ON SCHEMA \
-             public FROM {who}"
+            "{who} may create in the schema public, \
+             so what migrations run could be somebody else's: as its owner, \
+             REVOKE CREATE ON SCHEMA public FROM {who}"
         )));
     }
     refuse_things_of_others(client).await
@@ -254,8 +256,8 @@ async fn refuse_things_of_others(client: &Client) -> Result<(), StoreError> {
                    WHERE typnamespace = 'public'::regnamespace) thing (named, oid, owner)
              JOIN pg_roles r ON r.oid = thing.owner
              WHERE r.rolname <> current_user AND NOT r.rolsuper
-               AND NOT EXISTS
-                   (SELECT FROM pg_depend d WHERE d.objid = thing.oid AND d.deptype = 'e')
+               AND NOT EXISTS (
+                   SELECT FROM pg_depend d WHERE d.objid = thing.oid AND d.deptype = 'e')
              ORDER BY 1 LIMIT 1",
             &[],
         )
@@ -275,13 +277,8 @@ async fn migrations_that_ran(client: &Client) -> Result<Vec<i32>, StoreError> {
     if !is_there.first().is_some_and(|row| row.get(0)) {
         return Ok(Vec::new());
     }
-    let known = client
-        .query_typed(
-            "/* migrate */ SELECT version
-        FROM refinery_schema_history",
-            &[],
-        )
-        .await?;
+    let versions = "/* migrate */ SELECT version FROM refinery_schema_history";
+    let known = client.query_typed(versions, &[]).await?;
     Ok(known.iter().map(|row| row.get(0)).collect())
 }
 
@@ -329,7 +326,8 @@ pub async fn bootstrap(
             "/* bootstrap */
              WITH organization AS (
                  INSERT INTO organizations (id, name, created_at, updated_at)
-                     VALUES ($1, $2, $3, $3) RETURNING id)
+                 VALUES ($1, $2, $3, $3)
+                 RETURNING id)
              INSERT INTO api_tokens (id, organization_id, name, token_sha256, created_at)
              SELECT $4, organization.id, 'bootstrap', $5, $3 FROM organization",
             &[

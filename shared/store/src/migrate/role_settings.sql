@@ -12,14 +12,14 @@ BEGIN
     FOR wanted IN
         SELECT r.rolname, r.oid, r.rolconnlimit, w.connections
         FROM (VALUES ('sealflow_api', 20), ('sealflow_webhook', 20), ('sealflow_builder', 20),
-            ('sealflow_executor', 20),
-            ('sealflow_sweeper', 3), ('sealflow_rewrap', 3)) AS w (rolname, connections)
+                     ('sealflow_executor', 20), ('sealflow_sweeper', 3), ('sealflow_rewrap', 3))
+            AS w (rolname, connections)
         JOIN pg_roles r ON r.rolname = w.rolname
     LOOP
         BEGIN
             IF wanted.rolconnlimit <> wanted.connections THEN
-                EXECUTE format('ALTER ROLE %I CONNECTION LIMIT %s', wanted.rolname,
-                    wanted.connections);
+                EXECUTE format('ALTER ROLE %I CONNECTION LIMIT %s',
+                    wanted.rolname, wanted.connections);
             END IF;
             -- On RDS a role with rds_iam logs in by token alone, so one that has a password must
             -- not have it. Where we may not take it away, migrate says who may.
@@ -35,8 +35,8 @@ BEGIN
                 END IF;
             END IF;
         EXCEPTION WHEN internal_error THEN
-            -- "tuple concurrently updated": another database of the cluster was migrated at the same
-            -- moment.
+            -- "tuple concurrently updated": another database of the cluster was migrated at the
+            -- same moment.
             NULL;
         END;
         FOREACH setting SLICE 1 IN ARRAY ARRAY[
@@ -59,18 +59,17 @@ BEGIN
             IF NOT EXISTS (
                 SELECT FROM pg_db_role_setting s
                 WHERE s.setrole = wanted.oid
-                  AND s.setdatabase =
-                      (SELECT oid FROM pg_database WHERE datname = current_database())
+                  AND s.setdatabase = (
+                      SELECT oid FROM pg_database WHERE datname = current_database())
                   AND (setting[1] || '=' || setting[2]) = ANY (s.setconfig))
             THEN
-                EXECUTE format('ALTER ROLE %I IN DATABASE %I SET %s = %L', wanted.rolname,
-                    current_database(), setting[1],
-                    setting[2]);
+                EXECUTE format('ALTER ROLE %I IN DATABASE %I SET %s = %L',
+                    wanted.rolname, current_database(), setting[1], setting[2]);
             END IF;
         END LOOP;
         IF NOT has_database_privilege(wanted.oid, current_database(), 'CONNECT') THEN
-            EXECUTE format('GRANT CONNECT ON DATABASE %I TO %I', current_database(),
-                wanted.rolname);
+            EXECUTE format('GRANT CONNECT ON DATABASE %I TO %I',
+                current_database(), wanted.rolname);
         END IF;
     END LOOP;
 END

@@ -104,28 +104,31 @@ pub(crate) async fn stop_and_settle_runs(
 const LOCK_RUNS: &str = "/* lock_ended_runs */
     WITH ended AS MATERIALIZED (
         SELECT id, set_config('lock_timeout', '300ms', true) FROM workflow_runs
-            WHERE id = ANY($1::uuid[]))
-    SELECT r.id FROM ended JOIN workflow_runs r ON r.id = ended.id ORDER BY r.id
-        FOR NO KEY UPDATE OF r";
+        WHERE id = ANY($1::uuid[]))
+    SELECT r.id FROM ended JOIN workflow_runs r ON r.id = ended.id
+    ORDER BY r.id FOR NO KEY UPDATE OF r";
 
 /// Leaves the runs' ids in a setting of the transaction, where [`SETTLE`] finds them. An execution
 /// that handed something on has an item of its own event, which nobody else sees before the commit.
 const LOCK_RUNS_OF: &str = "/* lock_runs_of_ended */
     WITH ended AS MATERIALIZED (
         SELECT DISTINCT x.run_id, set_config('lock_timeout', '300ms', true)
-            FROM workflow_node_executions x
-        WHERE x.id = ANY($1::uuid[]) AND coalesce(x.state, '') = 'finished' AND NOT EXISTS (
-            SELECT FROM workflow_events v JOIN workflow_node_queue_items i ON i.event_id = v.id
-                WHERE v.execution_id = x.id)),
+        FROM workflow_node_executions x
+        WHERE x.id = ANY($1::uuid[]) AND coalesce(x.state, '') = 'finished'
+          AND NOT EXISTS (
+              SELECT FROM workflow_events v
+              JOIN workflow_node_queue_items i ON i.event_id = v.id
+              WHERE v.execution_id = x.id)),
     locked AS (
-        SELECT r.id FROM ended JOIN workflow_runs r ON r.id = ended.run_id ORDER BY r.id
-            FOR NO KEY UPDATE OF r)
+        SELECT r.id FROM ended JOIN workflow_runs r ON r.id = ended.run_id
+        ORDER BY r.id FOR NO KEY UPDATE OF r)
     SELECT set_config('sealflow.ended_runs', coalesce(string_agg(id::text, ','), ''), true)
-        FROM locked";
+    FROM locked";
 
 const STOP: &str = "/* stop_runs */
     UPDATE workflow_runs SET stop = $2::text, stopped_by = $3::text, updated_at = $4::timestamptz
-    WHERE id = ANY($1::uuid[]) AND stop IS NULL AND coalesce(state, '') = 'running' RETURNING id";
+    WHERE id = ANY($1::uuid[]) AND stop IS NULL AND coalesce(state, '') = 'running'
+    RETURNING id";
 
 /// Items and executions are counted by one statement, after the lock. A failure counts that no edge
 /// took and that was not redriven, in a form that the index of dead letters has not, and each is
@@ -133,24 +136,28 @@ const STOP: &str = "/* stop_runs */
 /// say so in the execution.
 const SETTLE: &str = "/* settle_runs */
     UPDATE workflow_runs r
-        SET state = 'finished', finished_at = $2::timestamptz, updated_at = $2, result =
-        CASE WHEN r.stop IN ('run_limit', 'timeout') THEN 'failed'
-        WHEN r.stop IS NOT NULL THEN 'cancelled'
-        WHEN (SELECT true FROM workflow_node_executions x
-              WHERE x.run_id = r.id AND x.result = 'failed'
-                AND coalesce(x.redriven_event_id, x.id) = x.id AND NOT x.failure_routed AND (
-                  SELECT true FROM workflow_events o
-                  WHERE o.execution_id = x.id AND o.channel = 'failure'
-                    AND cardinality(o.targets) > 0 LIMIT 1) IS NULL LIMIT 1) IS NOT NULL
-            THEN 'failed'
-        WHEN (SELECT true FROM workflow_node_executions x WHERE x.run_id = r.id
-            AND x.result = 'cancelled' LIMIT 1) IS NOT NULL
-            THEN 'cancelled'
-        ELSE 'passed' END
+    SET state = 'finished', finished_at = $2::timestamptz, updated_at = $2,
+        result = CASE
+            WHEN r.stop IN ('run_limit', 'timeout') THEN 'failed'
+            WHEN r.stop IS NOT NULL THEN 'cancelled'
+            WHEN (SELECT true FROM workflow_node_executions x
+                  WHERE x.run_id = r.id AND x.result = 'failed'
+                    AND coalesce(x.redriven_event_id, x.id) = x.id AND NOT x.failure_routed
+                    AND (
+                        SELECT true FROM workflow_events o
+                        WHERE o.execution_id = x.id AND o.channel = 'failure'
+                          AND cardinality(o.targets) > 0
+                        LIMIT 1) IS NULL
+                  LIMIT 1) IS NOT NULL THEN 'failed'
+            WHEN (SELECT true FROM workflow_node_executions x
+                  WHERE x.run_id = r.id AND x.result = 'cancelled'
+                  LIMIT 1) IS NOT NULL THEN 'cancelled'
+            ELSE 'passed' END
     WHERE r.id = ANY(coalesce($1::uuid[],
         string_to_array(current_setting('sealflow.ended_runs', true), ',')::uuid[]))
       AND coalesce(r.state, '') = 'running'
       AND (SELECT true FROM workflow_node_queue_items i WHERE i.run_id = r.id LIMIT 1) IS NULL
-      AND (SELECT true FROM workflow_node_executions x WHERE x.run_id = r.id
-          AND x.state <> 'finished' LIMIT 1) IS NULL
+      AND (SELECT true FROM workflow_node_executions x
+           WHERE x.run_id = r.id AND x.state <> 'finished'
+           LIMIT 1) IS NULL
     RETURNING r.id, r.result";

@@ -177,17 +177,17 @@ async fn end_round(tx: &Tx, run_id: RunId, ids: &[ExecutionId], now: Timestamp) 
 
 const LOCK_NODES: &str = "/* end_stopped_run: lock nodes */
     WITH node AS MATERIALIZED (
-    SELECT n.workflow_id, n.node_id FROM workflow_nodes n
-    WHERE n.concurrency_max IS NOT NULL AND (n.workflow_id, n.node_id) IN (
-        SELECT x.workflow_id, x.node_id FROM (
-            SELECT x.workflow_id, x.node_id FROM workflow_node_executions x
-            JOIN workflow_runs run ON run.id = x.run_id AND run.stop IS NOT NULL
-            WHERE x.run_id = $1::uuid AND x.state <> 'finished'
-              AND coalesce(x.state, '') IN ('pending', 'started')
-            ORDER BY x.id LIMIT $2::int8) x)
-    ORDER BY n.workflow_id, n.node_id FOR NO KEY UPDATE OF n)
+        SELECT n.workflow_id, n.node_id FROM workflow_nodes n
+        WHERE n.concurrency_max IS NOT NULL AND (n.workflow_id, n.node_id) IN (
+            SELECT x.workflow_id, x.node_id FROM (
+                SELECT x.workflow_id, x.node_id FROM workflow_node_executions x
+                JOIN workflow_runs run ON run.id = x.run_id AND run.stop IS NOT NULL
+                WHERE x.run_id = $1::uuid AND x.state <> 'finished'
+                  AND coalesce(x.state, '') IN ('pending', 'started')
+                ORDER BY x.id LIMIT $2::int8) x)
+        ORDER BY n.workflow_id, n.node_id FOR NO KEY UPDATE OF n)
     SELECT set_config('sealflow.stopping_nodes', coalesce(string_agg(node_id, ','), ''), true)
-        FROM node";
+    FROM node";
 
 /// A pending execution frees a slot when it ends: it is taken only where its node is locked or has
 /// no limit. Leaves the ids in a setting of the transaction.
@@ -197,69 +197,78 @@ const LOCK_EXECUTIONS: &str = "/* end_stopped_run: lock executions */
         JOIN workflow_runs run ON run.id = x.run_id AND run.stop IS NOT NULL
         JOIN workflow_nodes n ON n.workflow_id = x.workflow_id AND n.node_id = x.node_id
         WHERE x.run_id = $1::uuid AND x.state <> 'finished'
-          AND (coalesce(x.state, '') = 'started' OR coalesce(x.state, '') = 'pending'
-            AND (n.concurrency_max IS NULL
-                OR n.node_id = ANY(string_to_array(current_setting('sealflow.stopping_nodes', true), ','))))
+          AND (coalesce(x.state, '') = 'started'
+            OR coalesce(x.state, '') = 'pending'
+              AND (n.concurrency_max IS NULL
+                OR n.node_id = ANY(string_to_array(
+                    current_setting('sealflow.stopping_nodes', true), ','))))
         ORDER BY x.id LIMIT $2::int8),
     locked AS MATERIALIZED (
-        SELECT x.id FROM open JOIN workflow_node_executions x ON x.id = open.id ORDER BY x.id
-            FOR NO KEY UPDATE OF x)
+        SELECT x.id FROM open JOIN workflow_node_executions x ON x.id = open.id
+        ORDER BY x.id FOR NO KEY UPDATE OF x)
     SELECT id,
         set_config('sealflow.stopping',
-            (SELECT coalesce(string_agg(id::text, ','), '') FROM locked), true) FROM locked";
+            (SELECT coalesce(string_agg(id::text, ','), '') FROM locked), true)
+    FROM locked";
 
 const END_EXECUTIONS: &str = "/* end_stopped_run: executions */
     UPDATE workflow_node_executions x SET
         state = CASE x.state WHEN 'pending' THEN 'finished' ELSE 'cancelling' END,
-        result = CASE x.state WHEN 'pending' THEN CASE run.stop WHEN 'run_limit' THEN 'failed'
-            ELSE 'cancelled' END END,
-        result_reason = CASE x.state WHEN 'pending' THEN CASE run.stop WHEN 'run_limit'
-            THEN 'run_limit' ELSE 'cancelled' END END,
-        result_message = CASE x.state WHEN 'pending' THEN CASE run.stop
-            WHEN 'run_limit' THEN 'the run is past its limit'
-            WHEN 'timeout' THEN 'the run took longer than its time-out, before this execution started'
-            ELSE 'the run was cancelled before this execution started' END END,
+        result = CASE x.state WHEN 'pending' THEN
+            CASE run.stop WHEN 'run_limit' THEN 'failed' ELSE 'cancelled' END END,
+        result_reason = CASE x.state WHEN 'pending' THEN
+            CASE run.stop WHEN 'run_limit' THEN 'run_limit' ELSE 'cancelled' END END,
+        result_message = CASE x.state WHEN 'pending' THEN
+            CASE run.stop
+                WHEN 'run_limit' THEN 'the run is past its limit'
+                WHEN 'timeout' THEN
+                    'the run took longer than its time-out, before this execution started'
+                ELSE 'the run was cancelled before this execution started' END END,
         finished_at = CASE x.state WHEN 'pending' THEN $1::timestamptz END,
         cancelled_by = coalesce(x.cancelled_by, run.stopped_by), updated_at = $1
     FROM workflow_runs run
-    WHERE x.id = ANY(string_to_array(nullif(current_setting('sealflow.stopping', true), ''),
-        ',')::uuid[])
+    WHERE x.id = ANY(string_to_array(
+        nullif(current_setting('sealflow.stopping', true), ''), ',')::uuid[])
       AND run.id = x.run_id AND x.state IN ('pending', 'started')
     RETURNING x.id";
 
 /// Items that somebody holds are his: he sees the stop.
 const END_ITEMS: &str = "/* end_stopped_run: items */
     WITH waiting AS MATERIALIZED (
-        SELECT i.id FROM workflow_node_queue_items i WHERE i.run_id = $1::uuid
+        SELECT i.id FROM workflow_node_queue_items i
+        WHERE i.run_id = $1::uuid
         ORDER BY uuid_send(i.id) LIMIT cardinality($2::uuid[]) FOR UPDATE SKIP LOCKED),
     numbered AS (
         SELECT waiting.id, row_number() OVER (ORDER BY waiting.id) AS nth FROM waiting
         JOIN workflow_runs run ON run.id = $1 AND run.stop IS NOT NULL),
     taken AS (
-        DELETE FROM workflow_node_queue_items i USING numbered WHERE i.id = numbered.id
+        DELETE FROM workflow_node_queue_items i USING numbered
+        WHERE i.id = numbered.id
         RETURNING numbered.nth, i.workflow_id, i.node_id, i.root_event_id, i.run_id, i.event_id),
     ended AS (
-    INSERT INTO workflow_node_executions
-        (id, workflow_id, node_id, root_event_id, run_id, event_id, previous_execution_id, state, result,
-        result_reason, result_message, component, configuration, cancelled_by, workflow_version, node_version, last_sent_at,
-        created_at, updated_at, started_at, finished_at)
-    SELECT ($2::uuid[])[taken.nth], taken.workflow_id, taken.node_id, taken.root_event_id,
-        taken.run_id, taken.event_id,
-        event.execution_id, 'finished', CASE run.stop WHEN 'run_limit' THEN 'failed'
-            ELSE 'cancelled' END,
-        CASE run.stop WHEN 'run_limit' THEN 'run_limit' ELSE 'cancelled' END,
-        CASE run.stop WHEN 'run_limit' THEN 'the run is past its limit'
-            WHEN 'timeout' THEN 'the run took longer than its time-out, while this event waited'
-            ELSE 'the run was cancelled while this event waited' END,
-        coalesce(n.ref ->> 'component', ''), '{}', run.stopped_by, w.version, n.version, $3::timestamptz, $3, $3, $3, $3
-    FROM taken
-    JOIN workflow_runs run ON run.id = taken.run_id
-    JOIN workflow_nodes n ON n.workflow_id = taken.workflow_id AND n.node_id = taken.node_id
-    JOIN workflows w ON w.id = taken.workflow_id
-    JOIN workflow_events event ON event.id = taken.event_id
-    RETURNING workflow_id, node_id, run_id)
-    SELECT ended.workflow_id, ended.node_id, n.concurrency_key IS NOT NULL AS is_keyed,
-        run.organization_id
+        INSERT INTO workflow_node_executions
+            (id, workflow_id, node_id, root_event_id, run_id, event_id, previous_execution_id,
+             state, result, result_reason, result_message, component, configuration, cancelled_by,
+             workflow_version, node_version, last_sent_at,
+             created_at, updated_at, started_at, finished_at)
+        SELECT ($2::uuid[])[taken.nth], taken.workflow_id, taken.node_id, taken.root_event_id,
+            taken.run_id, taken.event_id, event.execution_id, 'finished',
+            CASE run.stop WHEN 'run_limit' THEN 'failed' ELSE 'cancelled' END,
+            CASE run.stop WHEN 'run_limit' THEN 'run_limit' ELSE 'cancelled' END,
+            CASE run.stop
+                WHEN 'run_limit' THEN 'the run is past its limit'
+                WHEN 'timeout' THEN 'the run took longer than its time-out, while this event waited'
+                ELSE 'the run was cancelled while this event waited' END,
+            coalesce(n.ref ->> 'component', ''), '{}', run.stopped_by, w.version, n.version,
+            $3::timestamptz, $3, $3, $3, $3
+        FROM taken
+        JOIN workflow_runs run ON run.id = taken.run_id
+        JOIN workflow_nodes n ON n.workflow_id = taken.workflow_id AND n.node_id = taken.node_id
+        JOIN workflows w ON w.id = taken.workflow_id
+        JOIN workflow_events event ON event.id = taken.event_id
+        RETURNING workflow_id, node_id, run_id)
+    SELECT ended.workflow_id, ended.node_id,
+        n.concurrency_key IS NOT NULL AS is_keyed, run.organization_id
     FROM ended
     JOIN workflow_runs run ON run.id = ended.run_id
     JOIN workflow_nodes n ON n.workflow_id = ended.workflow_id AND n.node_id = ended.node_id";

@@ -108,12 +108,13 @@ const READ: &str = "/* look_at_run: read */
 const FIND_OPEN: &str = "/* find_open_of_stopped */
     (SELECT i.event_id, NULL::uuid AS execution_id, false AS is_held
      FROM workflow_node_queue_items i JOIN workflow_runs r ON r.id = i.run_id AND r.stop IS NOT NULL
-     WHERE i.run_id = $1::uuid LIMIT $2::int8)
+     WHERE i.run_id = $1::uuid
+     LIMIT $2::int8)
     UNION ALL
     (SELECT NULL, x.id, coalesce(x.state, '') = 'held'
      FROM workflow_node_executions x JOIN workflow_runs r ON r.id = x.run_id AND r.stop IS NOT NULL
      WHERE x.run_id = $1 AND x.state <> 'finished' AND coalesce(x.state, '') IN ('pending', 'held')
-         LIMIT $2)";
+     LIMIT $2)";
 
 fn wake_of(row: &Row) -> Result<Message, StoreError> {
     let event_id: Option<EventId> = column(row, "event_id")?;
@@ -139,7 +140,7 @@ pub async fn find_runs_due_soon(
         .query(
             "/* find_runs_due_soon */
              SELECT organization_id, id, extract(epoch FROM due_at - now())::float8 AS seconds_left
-                 FROM workflow_runs
+             FROM workflow_runs
              WHERE state = 'running' AND due_at IS NOT NULL AND stop IS NULL
                AND due_at > now() AND due_at <= now() + make_interval(secs => $1::float8)
              ORDER BY due_at LIMIT $2::int8",

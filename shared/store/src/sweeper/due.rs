@@ -35,13 +35,13 @@ pub(super) const CLOCKS_SECONDS: u32 = 60;
 /// Seconds of the backoff after each send: 1, 2, 4, 8, 15 minutes. In SQL, by `sent_count`.
 const BACKOFF: &str = "(ARRAY[0, 60, 120, 240, 480, 900])[least(sent_count, 5) + 1]";
 /// The same by [`SENT_IN_A_ROW`].
-pub(super) const BACKOFF_IN_A_ROW: &str = "(ARRAY[0, 60, 120, 240, 480,
-    900])[CASE WHEN last_sent_at >= updated_at THEN least(sent_count, 5) ELSE 0 END + 1]";
+pub(super) const BACKOFF_IN_A_ROW: &str = "(ARRAY[0, 60, 120, 240, 480, 900])[CASE
+    WHEN last_sent_at >= updated_at THEN least(sent_count, 5) ELSE 0 END + 1]";
 
 /// Sends since the execution's state last changed: what was claimed meanwhile was delivered, and
 /// starts anew.
-pub(super) const SENT_IN_A_ROW: &str = "CASE WHEN last_sent_at >= updated_at THEN sent_count
-    ELSE 0 END";
+pub(super) const SENT_IN_A_ROW: &str = "CASE
+    WHEN last_sent_at >= updated_at THEN sent_count ELSE 0 END";
 
 /// The nodes that one search has looked at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -71,8 +71,8 @@ pub async fn find_due_nodes(
         "/* find_due_nodes */
          WITH RECURSIVE waiting AS (
              (SELECT workflow_id, node_id FROM workflow_node_queue_items
-              WHERE (workflow_id, node_id) > ($2::uuid, $3::text) ORDER BY workflow_id, node_id
-                  LIMIT 1)
+              WHERE (workflow_id, node_id) > ($2::uuid, $3::text)
+              ORDER BY workflow_id, node_id LIMIT 1)
              UNION ALL
              SELECT next.workflow_id, next.node_id
              FROM waiting CROSS JOIN LATERAL (
@@ -86,8 +86,8 @@ pub async fn find_due_nodes(
                  n.concurrency_key IS NOT NULL AS is_keyed
              FROM (SELECT workflow_id, node_id FROM waiting LIMIT $4::int8) seen
              -- One that is not there is sent like any other, until its items are given up.
-             LEFT JOIN workflow_nodes n ON n.workflow_id = seen.workflow_id
-                 AND n.node_id = seen.node_id
+             LEFT JOIN workflow_nodes n
+               ON n.workflow_id = seen.workflow_id AND n.node_id = seen.node_id
              JOIN workflows w ON w.id = seen.workflow_id),
          due AS MATERIALIZED (
              SELECT i.id, i.last_sent_at
@@ -115,8 +115,7 @@ pub async fn find_due_nodes(
              FROM node CROSS JOIN LATERAL (
                  (SELECT id, last_sent_at, sent_count FROM workflow_node_queue_items i
                   WHERE NOT node.is_unlimited AND i.workflow_id = node.workflow_id
-                    AND i.node_id = node.node_id
-                    AND i.concurrency_key IS NULL
+                    AND i.node_id = node.node_id AND i.concurrency_key IS NULL
                   ORDER BY i.concurrency_key, i.created_at, i.id LIMIT 1)
                  UNION ALL
                  (SELECT id, last_sent_at, sent_count FROM workflow_node_queue_items i
@@ -126,17 +125,22 @@ pub async fn find_due_nodes(
                   ORDER BY i.created_at, i.id LIMIT 1)) i
              WHERE i.last_sent_at <= now() - make_interval(secs => $1 + {BACKOFF})),
          locked AS MATERIALIZED (
-             SELECT i.id FROM due JOIN workflow_node_queue_items i ON i.id = due.id
-                 AND i.last_sent_at = due.last_sent_at
+             SELECT i.id FROM due
+             JOIN workflow_node_queue_items i ON i.id = due.id AND i.last_sent_at = due.last_sent_at
              ORDER BY uuid_send(i.id) FOR NO KEY UPDATE OF i SKIP LOCKED),
          sent AS (
              UPDATE workflow_node_queue_items i
-                 SET last_sent_at = now(), sent_count = sent_count + 1
-             FROM locked WHERE i.id = locked.id RETURNING i.id, i.workflow_id, i.node_id)
-         SELECT node.workflow_id, node.node_id, node.organization_id, ARRAY(
-             SELECT sent.id FROM sent WHERE sent.workflow_id = node.workflow_id
-                 AND sent.node_id = node.node_id) AS item_ids
-         FROM node ORDER BY node.workflow_id, node.node_id"
+             SET last_sent_at = now(), sent_count = sent_count + 1
+             FROM locked
+             WHERE i.id = locked.id
+             RETURNING i.id, i.workflow_id, i.node_id)
+         SELECT node.workflow_id, node.node_id, node.organization_id,
+             ARRAY(
+                 SELECT sent.id FROM sent
+                 WHERE sent.workflow_id = node.workflow_id
+                   AND sent.node_id = node.node_id) AS item_ids
+         FROM node
+         ORDER BY node.workflow_id, node.node_id"
     );
     let rows = store
         .query(
@@ -205,21 +209,24 @@ pub async fn find_due_executions(
              UNION ALL
              (SELECT id, NULL, last_sent_at FROM workflow_node_executions
               WHERE state IN ('started', 'cancelling') AND lease_until <= now()
-                AND greatest(last_sent_at,
-                    lease_until) <= now() - make_interval(secs => {BACKOFF_IN_A_ROW})
+                AND greatest(last_sent_at, lease_until)
+                    <= now() - make_interval(secs => {BACKOFF_IN_A_ROW})
               ORDER BY lease_until LIMIT $2)),
          locked AS MATERIALIZED (
-             SELECT ex.id FROM due JOIN workflow_node_executions ex ON ex.id = due.id
-                 AND ex.last_sent_at = due.seen_at
+             SELECT ex.id FROM due
+             JOIN workflow_node_executions ex ON ex.id = due.id AND ex.last_sent_at = due.seen_at
              ORDER BY uuid_send(ex.id) FOR NO KEY UPDATE OF ex SKIP LOCKED),
          sent AS (
              UPDATE workflow_node_executions ex
-                 SET last_sent_at = now(), sent_count = {SENT_IN_A_ROW} + 1
-             FROM locked WHERE ex.id = locked.id AND ex.state <> 'finished'
+             SET last_sent_at = now(), sent_count = {SENT_IN_A_ROW} + 1
+             FROM locked
+             WHERE ex.id = locked.id AND ex.state <> 'finished'
              RETURNING ex.id, ex.workflow_id)
          SELECT sent.id, w.organization_id,
              greatest(0, ceil(extract(epoch FROM due.run_at - now())))::int AS delay_seconds
-         FROM sent JOIN due ON due.id = sent.id JOIN workflows w ON w.id = sent.workflow_id",
+         FROM sent
+         JOIN due ON due.id = sent.id
+         JOIN workflows w ON w.id = sent.workflow_id",
         overdue("run_at IS NULL"),
         overdue("run_at IS NOT NULL"),
     );
@@ -263,9 +270,11 @@ pub async fn take_back_sends(
                  ORDER BY uuid_send(id) FOR NO KEY UPDATE SKIP LOCKED),
              items AS (
                  UPDATE workflow_node_queue_items i SET sent_count = greatest(sent_count - 1, 0)
-                     FROM item WHERE i.id = item.id)
+                 FROM item
+                 WHERE i.id = item.id)
              UPDATE workflow_node_executions x SET sent_count = greatest(sent_count - 1, 0)
-             FROM execution WHERE x.id = execution.id AND x.state <> 'finished'",
+             FROM execution
+             WHERE x.id = execution.id AND x.state <> 'finished'",
             &[(&item_ids, Type::UUID_ARRAY), (&execution_ids, Type::UUID_ARRAY)],
         )
         .await

@@ -19,8 +19,8 @@ pub async fn find_due_held(
              (SELECT id, wake_at, last_sent_at AS seen_at FROM workflow_node_executions
               WHERE state = 'held'
                 AND coalesce(wake_at, 'infinity') <= now() - make_interval(secs => $1::float8)
-                AND greatest(last_sent_at,
-                    wake_at) <= now() - make_interval(secs => {BACKOFF_IN_A_ROW})
+                AND greatest(last_sent_at, wake_at)
+                    <= now() - make_interval(secs => {BACKOFF_IN_A_ROW})
               ORDER BY coalesce(wake_at, 'infinity') LIMIT $2::int8)
              UNION
              (SELECT id, wake_at, last_sent_at FROM workflow_node_executions
@@ -32,8 +32,8 @@ pub async fn find_due_held(
              UNION
              (SELECT x.id, NULL, x.last_sent_at
               FROM workflow_execution_wakes c
-                  JOIN workflow_node_executions x ON x.workflow_id = c.workflow_id
-                      AND x.id = c.execution_id
+              JOIN workflow_node_executions x
+                ON x.workflow_id = c.workflow_id AND x.id = c.execution_id
               WHERE c.handled_at IS NULL AND c.created_at <= now() - make_interval(secs => $1)
                 AND coalesce(x.state, '') = 'held'
                 AND x.last_sent_at <= now() - make_interval(secs => {BACKOFF_IN_A_ROW})
@@ -41,8 +41,8 @@ pub async fn find_due_held(
              UNION
              (SELECT x.id, NULL, x.last_sent_at
               FROM workflow_execution_calls c
-                  JOIN workflow_node_executions x ON x.workflow_id = c.workflow_id
-                      AND x.id = c.execution_id
+              JOIN workflow_node_executions x
+                ON x.workflow_id = c.workflow_id AND x.id = c.execution_id
               WHERE c.handled_at IS NULL AND c.created_at <= now() - make_interval(secs => $1)
                 AND coalesce(x.state, '') = 'held'
                 AND x.last_sent_at <= now() - make_interval(secs => {BACKOFF_IN_A_ROW})
@@ -53,12 +53,14 @@ pub async fn find_due_held(
              ORDER BY uuid_send(x.id) FOR NO KEY UPDATE OF x SKIP LOCKED),
          sent AS (
              UPDATE workflow_node_executions x
-                 SET last_sent_at = now(), sent_count = {SENT_IN_A_ROW} + 1
-             FROM locked WHERE x.id = locked.id AND coalesce(x.state, '') = 'held'
+             SET last_sent_at = now(), sent_count = {SENT_IN_A_ROW} + 1
+             FROM locked
+             WHERE x.id = locked.id AND coalesce(x.state, '') = 'held'
              RETURNING x.id, x.workflow_id)
          SELECT sent.id, w.organization_id, (
              SELECT greatest(0,
-                 ceil(extract(epoch FROM min(coalesce(due.wake_at, now())) - now())))::int FROM due
+                 ceil(extract(epoch FROM min(coalesce(due.wake_at, now())) - now())))::int
+             FROM due
              WHERE due.id = sent.id) AS delay_seconds
          FROM sent JOIN workflows w ON w.id = sent.workflow_id"
     );
@@ -89,11 +91,11 @@ pub async fn mark_full_workflows(store: &Store) -> Result<usize, StoreError> {
                  SELECT next.workflow_id FROM at CROSS JOIN LATERAL (
                      SELECT x.workflow_id FROM workflow_node_executions x
                      WHERE x.state = 'held' AND x.workflow_id > at.workflow_id
-                         ORDER BY x.workflow_id, x.node_id LIMIT 1) next),
+                     ORDER BY x.workflow_id, x.node_id LIMIT 1) next),
              full_workflow AS (
                  SELECT at.workflow_id FROM at WHERE EXISTS (
-                     SELECT FROM workflow_node_executions x WHERE x.workflow_id = at.workflow_id
-                         AND x.state = 'held'
+                     SELECT FROM workflow_node_executions x
+                     WHERE x.workflow_id = at.workflow_id AND x.state = 'held'
                      OFFSET $1::int8 - 1 LIMIT 1)),
              seen AS MATERIALIZED (
                  SELECT workflow_id FROM full_workflow
@@ -102,10 +104,12 @@ pub async fn mark_full_workflows(store: &Store) -> Result<usize, StoreError> {
              -- A workflow that somebody holds is marked by the next tick.
              changed AS MATERIALIZED (
                  SELECT w.id FROM seen JOIN workflows w ON w.id = seen.workflow_id
-                 WHERE w.held_full <> EXISTS
-                     (SELECT FROM full_workflow f WHERE f.workflow_id = w.id)
+                 WHERE w.held_full <> EXISTS (
+                     SELECT FROM full_workflow f WHERE f.workflow_id = w.id)
                  ORDER BY w.id FOR NO KEY UPDATE OF w SKIP LOCKED)
-             UPDATE workflows w SET held_full = NOT w.held_full FROM changed WHERE w.id = changed.id
+             UPDATE workflows w SET held_full = NOT w.held_full
+             FROM changed
+             WHERE w.id = changed.id
              RETURNING w.id",
             &[(&domain::limits::HELD_EXECUTIONS_MAX, Type::INT8)],
         )

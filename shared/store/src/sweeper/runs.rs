@@ -16,8 +16,8 @@ pub async fn find_due_runs(store: &Store, rows_max: i64) -> Result<Vec<RunId>, S
     let rows = store
         .query(
             "/* find_due_runs */
-             SELECT id FROM workflow_runs WHERE state = 'running' AND due_at IS NOT NULL
-                 AND stop IS NULL AND due_at <= now()
+             SELECT id FROM workflow_runs
+             WHERE state = 'running' AND due_at IS NOT NULL AND stop IS NULL AND due_at <= now()
              ORDER BY due_at LIMIT $1::int8",
             &[(&rows_max, Type::INT8)],
         )
@@ -36,8 +36,9 @@ pub async fn stop_runs_of_deleted(tx: &Tx, rows_max: i64, now: Timestamp) -> Res
              SELECT r.id FROM organizations o CROSS JOIN LATERAL (
                  SELECT r.id FROM workflow_runs r
                  WHERE r.organization_id = o.id AND r.state = 'running' AND r.stop IS NULL
-                     LIMIT $1::int8) r
-             WHERE o.deleted_at IS NOT NULL LIMIT $1",
+                 LIMIT $1::int8) r
+             WHERE o.deleted_at IS NOT NULL
+             LIMIT $1",
             &[(&rows_max, Type::INT8)],
         )
         .await?;
@@ -66,13 +67,15 @@ pub async fn find_stopped_runs(
              WITH found AS MATERIALIZED (
                  SELECT id FROM workflow_runs
                  WHERE state = 'running' AND stop IS NOT NULL
-                   AND coalesce(looked_at,
-                       created_at) < $1::timestamptz - make_interval(secs => $2::float8)
-                           AND updated_at < $1::timestamptz - make_interval(secs => $2::float8)
+                   AND coalesce(looked_at, created_at)
+                       < $1::timestamptz - make_interval(secs => $2::float8)
+                   AND updated_at < $1::timestamptz - make_interval(secs => $2::float8)
                  ORDER BY coalesce(looked_at, created_at) LIMIT $3::int8
-                     FOR NO KEY UPDATE SKIP LOCKED)
-             UPDATE workflow_runs r SET looked_at = $1 FROM found WHERE r.id = found.id
-                 RETURNING r.id",
+                 FOR NO KEY UPDATE SKIP LOCKED)
+             UPDATE workflow_runs r SET looked_at = $1
+             FROM found
+             WHERE r.id = found.id
+             RETURNING r.id",
             &[(&now, Type::TIMESTAMPTZ), (&f64::from(grace_seconds), Type::FLOAT8), (&rows_max, Type::INT8)],
         )
         .await?;

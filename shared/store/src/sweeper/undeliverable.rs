@@ -23,40 +23,47 @@ pub async fn end_undeliverable_items(
     let rows = tx
         .query(
             &format!(
-            "/* end_undeliverable_items */
-             WITH tried AS (
-                 SELECT i.id, i.last_sent_at, w.organization_id
-                 FROM workflow_node_queue_items i JOIN workflows w ON w.id = i.workflow_id
-                 WHERE i.sent_count >= $3
-                   AND i.last_sent_at <
-                       (SELECT committed_at FROM function_heartbeats WHERE function = 'builder')),
-             reached AS MATERIALIZED ({}),
-             lost AS (
-                 SELECT i.id, row_number() OVER (ORDER BY i.id) AS nth FROM (
-                     SELECT i.id FROM workflow_node_queue_items i
-                     WHERE i.id IN (
-                         SELECT tried.id FROM tried
-                             JOIN reached ON reached.organization_id = tried.organization_id
-                         WHERE tried.last_sent_at < reached.at)
-                     -- Not by the index of the ids, or all items there are would be walked over.
-                     ORDER BY uuid_send(i.id) LIMIT cardinality($1) FOR UPDATE SKIP LOCKED) i),
-             taken AS (
-                 DELETE FROM workflow_node_queue_items i USING lost WHERE i.id = lost.id
-                 RETURNING lost.nth, i.workflow_id, i.node_id, i.root_event_id, i.run_id, i.event_id)
-             INSERT INTO workflow_node_executions
-                 (id, workflow_id, node_id, root_event_id, run_id, event_id, previous_execution_id, state,
-                 result, result_reason, result_message, component, configuration, workflow_version, node_version, last_sent_at,
-                 created_at, updated_at, started_at, finished_at)
-             SELECT ($1::uuid[])[taken.nth], taken.workflow_id, taken.node_id, taken.root_event_id,
-                 taken.run_id, taken.event_id, ev.execution_id,
-                 'finished', 'failed', 'undeliverable', 'this item was sent to the builder many times and never taken',
-                 coalesce(n.ref ->> 'component', ''), '{{}}', w.version, coalesce(n.version, w.version), $2, $2, $2, $2, $2
-             FROM taken
-             LEFT JOIN workflow_nodes n ON n.workflow_id = taken.workflow_id
-                 AND n.node_id = taken.node_id
-             JOIN workflows w ON w.id = taken.workflow_id
-             JOIN workflow_events ev ON ev.id = taken.event_id
-             RETURNING id, run_id",
+                "/* end_undeliverable_items */
+                 WITH tried AS (
+                     SELECT i.id, i.last_sent_at, w.organization_id
+                     FROM workflow_node_queue_items i JOIN workflows w ON w.id = i.workflow_id
+                     WHERE i.sent_count >= $3
+                       AND i.last_sent_at < (
+                           SELECT committed_at FROM function_heartbeats
+                           WHERE function = 'builder')),
+                 reached AS MATERIALIZED ({}),
+                 lost AS (
+                     SELECT i.id, row_number() OVER (ORDER BY i.id) AS nth FROM (
+                       SELECT i.id FROM workflow_node_queue_items i
+                       WHERE i.id IN (
+                           SELECT tried.id FROM tried
+                           JOIN reached ON reached.organization_id = tried.organization_id
+                           WHERE tried.last_sent_at < reached.at)
+                       -- Not by the index of the ids, or all items there are would be walked over.
+                       ORDER BY uuid_send(i.id)
+                       LIMIT cardinality($1) FOR UPDATE SKIP LOCKED) i),
+                 taken AS (
+                     DELETE FROM workflow_node_queue_items i USING lost
+                     WHERE i.id = lost.id
+                     RETURNING lost.nth, i.workflow_id, i.node_id, i.root_event_id,
+                         i.run_id, i.event_id)
+                 INSERT INTO workflow_node_executions
+                     (id, workflow_id, node_id, root_event_id, run_id, event_id,
+                      previous_execution_id, state, result, result_reason, result_message,
+                      component, configuration, workflow_version, node_version, last_sent_at,
+                      created_at, updated_at, started_at, finished_at)
+                 SELECT ($1::uuid[])[taken.nth], taken.workflow_id, taken.node_id,
+                     taken.root_event_id, taken.run_id, taken.event_id, ev.execution_id, 'finished',
+                     'failed', 'undeliverable',
+                     'this item was sent to the builder many times and never taken',
+                     coalesce(n.ref ->> 'component', ''), '{{}}', w.version,
+                     coalesce(n.version, w.version), $2, $2, $2, $2, $2
+                 FROM taken
+                 LEFT JOIN workflow_nodes n
+                   ON n.workflow_id = taken.workflow_id AND n.node_id = taken.node_id
+                 JOIN workflows w ON w.id = taken.workflow_id
+                 JOIN workflow_events ev ON ev.id = taken.event_id
+                 RETURNING id, run_id",
                 reached(BUILT)
             ),
             &[(&ids, Type::UUID_ARRAY), (&now, Type::TIMESTAMPTZ), (&domain::limits::SENDS_MAX, Type::INT4)],
@@ -85,11 +92,12 @@ pub async fn end_undeliverable_executions(
                  WITH tried AS (
                      SELECT ex.id, ex.last_sent_at, w.organization_id
                      FROM workflow_node_executions ex JOIN workflows w ON w.id = ex.workflow_id
-                         WHERE {UNDELIVERABLE}),
+                     WHERE {UNDELIVERABLE}),
                  reached AS MATERIALIZED ({})
                  SELECT tried.id FROM tried
-                     JOIN reached ON reached.organization_id = tried.organization_id
-                 WHERE tried.last_sent_at < reached.at ORDER BY tried.id LIMIT $2",
+                 JOIN reached ON reached.organization_id = tried.organization_id
+                 WHERE tried.last_sent_at < reached.at
+                 ORDER BY tried.id LIMIT $2",
                 reached(STARTED)
             ),
             &[(&domain::limits::SENDS_MAX, Type::INT4), (&rows_max, Type::INT8)],
@@ -103,7 +111,8 @@ pub async fn end_undeliverable_executions(
         "/* end_undeliverable_executions */
          UPDATE workflow_node_executions ex
          SET state = 'finished', result = 'failed', result_reason = 'undeliverable',
-             result_message = 'this execution was sent to the executor many times and never taken', finished_at = $3, updated_at = $3
+             result_message = 'this execution was sent to the executor many times and never taken',
+             finished_at = $3, updated_at = $3
          WHERE ex.id = ANY($2) AND {UNDELIVERABLE}
          RETURNING ex.id"
     );
@@ -124,14 +133,15 @@ pub async fn end_undeliverable_executions(
 /// Sent in vain since its state last changed, while the executor was at work.
 const UNDELIVERABLE: &str =
     "ex.state = 'pending' AND ex.sent_count >= $1 AND ex.last_sent_at >= ex.updated_at
-    AND coalesce(ex.run_at, ex.last_sent_at) <= now()
-    AND ex.last_sent_at <
-        (SELECT committed_at FROM function_heartbeats WHERE function = 'executor')";
+     AND coalesce(ex.run_at, ex.last_sent_at) <= now()
+     AND ex.last_sent_at < (
+         SELECT committed_at FROM function_heartbeats WHERE function = 'executor')";
 
 /// When the newest of each node's that the builder has worked on happened.
 const BUILT: &str = "SELECT ev.created_at FROM workflow_node_executions x
-        JOIN workflow_events ev ON ev.id = x.event_id
-    WHERE x.workflow_id = n.workflow_id AND x.node_id = n.node_id ORDER BY x.id DESC LIMIT 1";
+    JOIN workflow_events ev ON ev.id = x.event_id
+    WHERE x.workflow_id = n.workflow_id AND x.node_id = n.node_id
+    ORDER BY x.id DESC LIMIT 1";
 
 /// When the newest of each node's that the executor has started was made; what the builder finished
 /// itself has one time for both. Only among the newest hundred of a node, for the builder may have
@@ -139,9 +149,10 @@ const BUILT: &str = "SELECT ev.created_at FROM workflow_node_executions x
 /// undeliverable yet.
 const STARTED: &str = "SELECT x.created_at FROM (
         SELECT x.id, x.created_at, x.started_at FROM workflow_node_executions x
-        WHERE x.workflow_id = n.workflow_id AND x.node_id = n.node_id ORDER BY x.id DESC
-            LIMIT 100) x
-    WHERE x.started_at <> x.created_at ORDER BY x.id DESC LIMIT 1";
+        WHERE x.workflow_id = n.workflow_id AND x.node_id = n.node_id
+        ORDER BY x.id DESC LIMIT 100) x
+    WHERE x.started_at <> x.created_at
+    ORDER BY x.id DESC LIMIT 1";
 
 /// How far a function has come in each organization of what was `tried`; `newest` says it of one
 /// node.

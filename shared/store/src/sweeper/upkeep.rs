@@ -16,10 +16,11 @@ pub async fn forget_deduplications(
     let rows = store
         .query(
             "/* forget_deduplications */
-             DELETE FROM webhook_deduplications WHERE (webhook_id, key) IN (
+             DELETE FROM webhook_deduplications
+             WHERE (webhook_id, key) IN (
                  SELECT webhook_id, key FROM webhook_deduplications
-                 WHERE created_at < $1 - make_interval(secs => $2 * 3600) ORDER BY created_at
-                     LIMIT $3)
+                 WHERE created_at < $1 - make_interval(secs => $2 * 3600)
+                 ORDER BY created_at LIMIT $3)
              RETURNING webhook_id",
             &[
                 (&now, Type::TIMESTAMPTZ),
@@ -85,10 +86,10 @@ pub async fn count_waiting_items(
         .query(
             "/* count_waiting_items */
              SELECT (SELECT count(*)
-                 FROM (SELECT FROM workflow_node_queue_items LIMIT $2) counted) AS items,
-                 coalesce(extract(epoch FROM $1 - (
-                     SELECT created_at FROM workflow_node_queue_items ORDER BY id
-                         LIMIT 1))::float8, 0) AS oldest_seconds",
+                     FROM (SELECT FROM workflow_node_queue_items LIMIT $2) counted) AS items,
+                    coalesce(extract(epoch FROM $1 - (
+                        SELECT created_at FROM workflow_node_queue_items
+                        ORDER BY id LIMIT 1))::float8, 0) AS oldest_seconds",
             &[(&now, Type::TIMESTAMPTZ), (&items_max, Type::INT8)],
         )
         .await?;
@@ -108,7 +109,7 @@ pub async fn mark_full_nodes(store: &Store) -> Result<usize, StoreError> {
             "/* mark_full_nodes */
              WITH RECURSIVE waiting AS (
                  (SELECT workflow_id, node_id FROM workflow_node_queue_items
-                     ORDER BY workflow_id, node_id LIMIT 1)
+                  ORDER BY workflow_id, node_id LIMIT 1)
                  UNION ALL
                  SELECT next.workflow_id, next.node_id
                  FROM waiting CROSS JOIN LATERAL (
@@ -127,14 +128,16 @@ pub async fn mark_full_nodes(store: &Store) -> Result<usize, StoreError> {
              -- A node that somebody holds is marked by the next tick.
              changed AS MATERIALIZED (
                  SELECT n.workflow_id, n.node_id
-                 FROM seen JOIN workflow_nodes n ON n.workflow_id = seen.workflow_id
-                     AND n.node_id = seen.node_id
+                 FROM seen
+                 JOIN workflow_nodes n
+                   ON n.workflow_id = seen.workflow_id AND n.node_id = seen.node_id
                  WHERE n.items_full <> EXISTS (
-                     SELECT FROM full_node f WHERE f.workflow_id = n.workflow_id
-                         AND f.node_id = n.node_id)
+                     SELECT FROM full_node f
+                     WHERE f.workflow_id = n.workflow_id AND f.node_id = n.node_id)
                  ORDER BY n.workflow_id, n.node_id FOR NO KEY UPDATE OF n SKIP LOCKED)
              UPDATE workflow_nodes n SET items_full = NOT n.items_full
-             FROM changed WHERE n.workflow_id = changed.workflow_id AND n.node_id = changed.node_id
+             FROM changed
+             WHERE n.workflow_id = changed.workflow_id AND n.node_id = changed.node_id
              RETURNING n.node_id",
             &[(&domain::limits::NODE_ITEMS_MAX, Type::INT8)],
         )

@@ -1,5 +1,6 @@
 //! The items that the builder takes, their order, and the items that it leaves out.
 
+use domain::execution::{ExecutionState, ResultReason};
 use domain::ids::{EventId, ItemId};
 use domain::limits::{CLAIM_ITEMS_MAX, CRASHES_MAX};
 use domain::message::Message;
@@ -7,6 +8,7 @@ use local::stack::SUPERUSER;
 use process::{BatchResponse, Deadline};
 use serde_json::{Value, json};
 use store::builder::{Begin, begin_quarantined};
+use tests::rows::{failed, open, passed};
 use tests::world::{batch, build, event, messages, node};
 use tests::{PostgresWire, Workflow, World, wait_for};
 
@@ -136,7 +138,7 @@ async fn an_item_that_crashed_too_often_ends_as_crashed_and_the_queue_goes_on_i9
     crashed(&world, poison, CRASHES_MAX).await;
     let (builder, executor) = (world.builder(), world.executor("127.0.0.1:9"));
     build(&builder, &[node(&workflow, "work")]).await;
-    assert_eq!(world.executions().await, "work|finished|failed|crashed", "I9");
+    assert_eq!(world.executions().await, [failed("work", ResultReason::Crashed)], "I9");
     let sent = world.queues.take();
     assert_eq!(messages(&sent), [node(&workflow, "work")], "I4: it took no slot, so the next is woken");
     build(&builder, &messages(&sent)).await;
@@ -210,13 +212,13 @@ async fn a_quarantined_item_at_which_another_is_at_work_is_left_to_him_i9() {
     for _ in 0..3 {
         build(&builder, &[event(quarantined)]).await;
     }
-    assert_eq!(world.executions().await, "", "it has crashed as often as is allowed only if he does");
+    assert_eq!(world.executions().await, [], "it has crashed as often as is allowed only if he does");
     let wakes = world.queues.take();
     assert!(!wakes.is_empty() && wakes.iter().all(|sent| sent.delay_seconds == 1), "{wakes:?}");
     // He died: his time is over.
     world.database.sql("UPDATE workflow_node_queue_items SET suspect_until = now()").await;
     build(&builder, &[event(quarantined)]).await;
-    assert_eq!(world.executions().await, "work|finished|failed|crashed");
+    assert_eq!(world.executions().await, [failed("work", ResultReason::Crashed)]);
 }
 
 #[tokio::test]
@@ -341,8 +343,8 @@ async fn a_template_error_names_the_field_and_shows_the_span_and_the_queue_goes_
             .filter(|sent| matches!(sent, Message::Node { .. }))
             .collect();
     }
-    let failed = "work|finished|failed|template_error";
-    assert_eq!(world.executions().await, format!("{failed}\n{failed}\nwork|pending||"), "I9");
+    let bad = failed("work", ResultReason::TemplateError);
+    assert_eq!(world.executions().await, [bad.clone(), bad, open("work", ExecutionState::Pending)], "I9");
     let sql = "SELECT result_message FROM workflow_node_executions WHERE result = 'failed' ORDER BY id DESC LIMIT 1";
     let message = world.database.sql(sql).await;
     assert!(message.starts_with("configuration.url: ") && message.contains('^'), "{message}");
@@ -364,7 +366,7 @@ async fn a_workflow_applied_between_plan_and_write_is_planned_anew() {
         world.apply_again(&workflow, nodes.clone(), edges("new")).await;
         gate.let_through();
     });
-    assert_eq!(world.executions().await, "first|finished|passed|\nnew|finished|passed|");
+    assert_eq!(world.executions().await, [passed("first"), passed("new")]);
     let sql = "SELECT DISTINCT workflow_version FROM workflow_node_executions";
     assert_eq!(world.database.sql(sql).await, "2", "one transaction plans with one version");
 }
@@ -420,7 +422,7 @@ async fn a_connection_lost_before_the_commit_leaves_everything_as_it_was_i3() {
     });
     assert_eq!(response.failures().count(), 0);
     assert_eq!(messages(&world.queues.take()), wakes, "it is sent anew: no record is at fault");
-    assert_eq!((world.executions().await.as_str(), world.items().await), ("", 1), "I3");
+    assert_eq!((world.executions().await, world.items().await), (vec![], 1), "I3");
     build(&builder, &wakes).await;
     assert_eq!((started(&world).await.as_str(), world.items().await), ("1", 0), "I3");
 }

@@ -1,6 +1,6 @@
 //! Claims of the executor and what may end an execution.
 
-use domain::execution::ExecutionResult;
+use domain::execution::{ExecutionResult, ExecutionState, ResultReason};
 use domain::ids::{EventId, ExecutionId, LeaseToken};
 use domain::limits::CRASHES_MAX;
 use domain::message::Message;
@@ -11,6 +11,7 @@ use store::executor::{
     ClaimScope, ExecutionClaims, FinishKind, FinishRow, FinishedExecution, NewOutput, Refusal,
     claim_executions, finish_executions,
 };
+use tests::rows::{cancelled, failed, open, passed};
 use tests::world::{build, event, execute, node};
 use tests::{Workflow, World, wait_for};
 use uuid::Uuid;
@@ -157,7 +158,7 @@ async fn crashes_are_counted_until_the_execution_is_given_up_i9() {
     // The same by way of the handler: it is ended, and frees its slot for the next.
     world.start(&workflow, "start", json!({})).await;
     execute(&world.executor("127.0.0.1:9"), &[Message::Execution { execution_id: id }]).await;
-    assert_eq!(world.executions().await, "work|finished|failed|crashed", "I9");
+    assert_eq!(world.executions().await, [failed("work", ResultReason::Crashed)], "I9");
     let sent = world.queues.take();
     assert_eq!(sent.iter().map(|sent| &sent.message).collect::<Vec<_>>(), [&node(&workflow, "work")], "I4");
 }
@@ -240,7 +241,7 @@ async fn attempts_end_with_the_policy_and_the_failure_is_emitted_once() {
             .await;
     }
     world.run_to_end(&world.builder(), &executor).await;
-    let expected = "work|finished|failed|component_error\nafter|finished|passed|";
+    let expected = [failed("work", ResultReason::ComponentError), passed("after")];
     assert_eq!(world.executions().await, expected);
     let sql = "SELECT jsonb_array_length(metadata -> 'attempts') FROM workflow_node_executions WHERE node_id = 'work'";
     assert_eq!(world.database.sql(sql).await, "2", "each attempt leaves its record");
@@ -264,7 +265,7 @@ async fn a_cancelled_run_starts_nothing_any_more() {
     world.run_to_end(&builder, &executor).await;
     assert_eq!(
         world.executions().await,
-        "work|finished|cancelled|cancelled\nwork|finished|cancelled|cancelled"
+        [cancelled("work", ResultReason::Cancelled), cancelled("work", ResultReason::Cancelled)]
     );
     assert!(target.requests().is_empty(), "no component starts");
     assert_eq!(world.items().await, 0, "items of a cancelled run end");
@@ -277,7 +278,7 @@ async fn a_cancel_ends_what_is_pending_and_frees_its_slot() {
     let run_id = world.start(&workflow, "start", json!({})).await;
     build(&world.builder(), &[event(run_id)]).await;
     world.cancel(run_id).await;
-    assert_eq!(world.executions().await, "work|finished|cancelled|cancelled");
+    assert_eq!(world.executions().await, [cancelled("work", ResultReason::Cancelled)]);
     assert_eq!(world.database.sql("SELECT cancelled_by FROM workflow_node_executions").await, "token:test");
 }
 
@@ -296,9 +297,13 @@ async fn outputs_of_a_cancelled_run_are_recorded_and_route_nothing() {
     tokio::join!(execute(&executor, &messages), async {
         target.await_requests(1, tests::WAIT_MAX).await.unwrap();
         world.cancel(run_id).await;
-        assert_eq!(world.executions().await, "work|cancelling||", "what runs is marked");
+        assert_eq!(
+            world.executions().await,
+            [open("work", ExecutionState::Cancelling)],
+            "what runs is marked"
+        );
     });
-    assert_eq!(world.executions().await, "work|finished|cancelled|cancelled");
+    assert_eq!(world.executions().await, [cancelled("work", ResultReason::Cancelled)]);
     let outputs = "SELECT channel, targets FROM workflow_events WHERE execution_id IS NOT NULL";
     assert_eq!(world.database.sql(outputs).await, "success|{}", "recorded, and routed to nobody");
     assert_eq!((world.items().await, world.queues.take()), (0, vec![]));
@@ -312,8 +317,8 @@ async fn items_of_a_removed_node_end_and_a_re_added_id_does_not_revive_them() {
     let waiting = world.start(&workflow, "start", json!({})).await;
     let removed = world.apply_again(&workflow, json!([start()]), json!([])).await;
     build(&world.builder(), &[node(&workflow, "work")]).await;
-    let ended = "work|finished|cancelled|node_removed";
-    assert_eq!(world.executions().await, format!("{ended}\n{ended}"), "all of them, whatever the limit");
+    let ended = cancelled("work", ResultReason::NodeRemoved);
+    assert_eq!(world.executions().await, [ended.clone(), ended], "all of them, whatever the limit");
     // A late item of the removed node's life, committed by a transaction that did not know of it,
     // after the id is back.
     let nodes = json!([start(), http("work", "https://target.test", json!({}))]);
@@ -355,7 +360,7 @@ async fn an_execution_of_a_removed_node_is_ended_before_its_start_and_a_running_
         world.apply_again(&workflow, json!([start(), after]), json!([])).await;
     });
     execute(&executor, &[Message::Execution { execution_id: late }]).await;
-    assert_eq!(world.executions().await, "work|finished|passed|\nwork|finished|cancelled|node_removed");
+    assert_eq!(world.executions().await, [passed("work"), cancelled("work", ResultReason::NodeRemoved)]);
     assert_eq!((target.requests().len(), world.items().await), (1, 0));
 }
 
@@ -393,7 +398,7 @@ async fn a_claim_whose_commit_was_not_answered_still_runs_i8() {
     );
     wire.lose_next_commit();
     execute(&executor, &[Message::Execution { execution_id: id }]).await;
-    assert_eq!(world.executions().await, "work|finished|passed|", "the claim held, and its token is known");
+    assert_eq!(world.executions().await, [passed("work")], "the claim held, and its token is known");
     assert_eq!(target.requests().len(), 1);
 }
 
@@ -417,7 +422,7 @@ async fn an_outcome_whose_commit_was_not_answered_is_recorded_once_and_sent_i3()
         target.await_requests(1, tests::WAIT_MAX).await.unwrap();
         wire.lose_next_commit();
     });
-    assert_eq!(world.executions().await, "work|finished|passed|");
+    assert_eq!(world.executions().await, [passed("work")]);
     let outputs = "SELECT count(*) FROM workflow_events WHERE execution_id IS NOT NULL";
     assert_eq!((world.database.count(outputs).await, world.items().await), (1, 1), "I3");
     let sent = world.queues.take();
@@ -477,7 +482,7 @@ async fn without_time_left_nothing_is_claimed_and_the_message_comes_again() {
     let response =
         executor::handle(tests::world::batch(&message, 1), deadline, &world.executor("127.0.0.1:9")).await;
     assert_eq!(response.failures().count(), 1);
-    assert_eq!(world.executions().await, "work|pending||");
+    assert_eq!(world.executions().await, [open("work", ExecutionState::Pending)]);
 }
 
 #[tokio::test]
@@ -530,11 +535,11 @@ async fn a_node_that_another_holds_makes_nothing_wait_but_what_is_to_end_there_i
     let messages = [unstartable, startable].map(|execution_id| Message::Execution { execution_id });
     let executor = world.executor(&target.host_port());
     execute(&executor, &messages).await;
-    assert_eq!(world.executions().await, "work|pending||\nwork|finished|passed|");
+    assert_eq!(world.executions().await, [open("work", ExecutionState::Pending), passed("work")]);
     let sent = world.queues.take();
     let late: Vec<_> = sent.iter().filter(|sent| sent.message == messages[0]).collect();
     assert!(late.len() == 1 && late[0].delay_seconds == 1, "{sent:?}");
     holder.batch_execute("COMMIT").await.unwrap();
     execute(&executor, &messages[..1]).await;
-    assert_eq!(world.executions().await, "work|finished|cancelled|cancelled\nwork|finished|passed|");
+    assert_eq!(world.executions().await, [cancelled("work", ResultReason::Cancelled), passed("work")]);
 }

@@ -1,5 +1,6 @@
 //! Cancelling one execution: it ends, and the rest of its run goes on.
 
+use domain::execution::{ExecutionState, ResultReason};
 use domain::function::Actor;
 use domain::ids::{EventId, ExecutionId, LeaseToken};
 use domain::message::Message;
@@ -8,6 +9,7 @@ use serde_json::{Value, json};
 use store::api::{ExecutionCancel, cancel_execution};
 use store::executor::{ClaimScope, claim_executions};
 use store::{FreedSlot, StoreError};
+use tests::rows::{cancelled, open, passed};
 use tests::world::{build, event, execute, messages, node};
 use tests::{WAIT_MAX, Workflow, World};
 use uuid::Uuid;
@@ -62,10 +64,16 @@ async fn a_pending_execution_ends_at_once_and_its_slot_wakes_the_next_i4() {
     assert_eq!(world.database.sql(sql).await, "finished|cancelled|cancelled|token:test|t");
     assert_eq!((world.run_state(run_id).await, world.run_state(second).await), ("cancelled", "running"));
     build(&world.builder(), &[node(&workflow, "work")]).await;
-    assert_eq!(world.executions().await, "work|finished|cancelled|cancelled\nwork|pending||");
+    assert_eq!(
+        world.executions().await,
+        [cancelled("work", ResultReason::Cancelled), open("work", ExecutionState::Pending)]
+    );
     // Its message comes late: nothing starts.
     execute(&world.executor("127.0.0.1:9"), &[Message::Execution { execution_id: first }]).await;
-    assert_eq!(world.executions().await, "work|finished|cancelled|cancelled\nwork|pending||");
+    assert_eq!(
+        world.executions().await,
+        [cancelled("work", ResultReason::Cancelled), open("work", ExecutionState::Pending)]
+    );
 }
 
 #[tokio::test]
@@ -94,10 +102,11 @@ async fn a_running_execution_is_marked_and_its_output_is_recorded_and_routed_now
         assert_eq!(cancel(&world, work).await.unwrap(), None, "once more says the same");
     });
     world.run_to_end(&builder, &executor).await;
-    let sql = "SELECT node_id, state, result, result_reason FROM workflow_node_executions ORDER BY node_id";
+    let mut executions = world.executions().await;
+    executions.sort_unstable_by(|one, other| one.node_id.cmp(&other.node_id));
     assert_eq!(
-        world.database.sql(sql).await,
-        "after|finished|passed|\nbeside|finished|passed|\nwork|finished|cancelled|cancelled",
+        executions,
+        [passed("after"), passed("beside"), cancelled("work", ResultReason::Cancelled)],
         "the rest of the run goes on"
     );
     let sql = format!("SELECT channel, targets FROM workflow_events WHERE execution_id = '{work}'");
@@ -149,7 +158,7 @@ async fn what_has_ended_or_is_anothers_is_not_cancelled_i6() {
     let refused = cancel_execution(world.api(), &foreign).await;
     assert!(matches!(refused, Err(StoreError::NotFound)), "I6: {refused:?}");
     assert!(matches!(cancel(&world, ExecutionId(Uuid::new_v4())).await, Err(StoreError::NotFound)));
-    assert_eq!(world.executions().await, "work|pending||", "I6");
+    assert_eq!(world.executions().await, [open("work", ExecutionState::Pending)], "I6");
     cancel(&world, id).await.unwrap();
     let again = cancel(&world, id).await;
     assert!(matches!(again, Err(StoreError::Conflict(_))), "{again:?}");
@@ -163,12 +172,12 @@ async fn a_cancel_locks_the_node_before_the_execution() {
     let holder = world.database.connect_admin().await;
     let lock = "BEGIN; SELECT FROM workflow_nodes WHERE node_id = 'work' FOR NO KEY UPDATE";
     holder.batch_execute(lock).await.unwrap();
-    let (cancelled, ()) = tokio::join!(cancel(&world, id), async {
+    let (ended, ()) = tokio::join!(cancel(&world, id), async {
         world.database.wait_for_blocked(1).await;
         let free = "SELECT count(*) FROM (SELECT FROM workflow_node_executions FOR UPDATE SKIP LOCKED) free";
         assert_eq!(world.database.count(free).await, 1, "whoever holds the node may go on to its executions");
         holder.batch_execute("COMMIT").await.unwrap();
     });
-    assert_eq!(cancelled.unwrap(), None);
-    assert_eq!(world.executions().await, "work|finished|cancelled|cancelled");
+    assert_eq!(ended.unwrap(), None);
+    assert_eq!(world.executions().await, [cancelled("work", ResultReason::Cancelled)]);
 }

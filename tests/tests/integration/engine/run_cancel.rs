@@ -1,8 +1,10 @@
 //! Cancelling a run beside those who are at work on it, and beside other runs.
 
+use domain::execution::ResultReason;
 use domain::limits::STOP_ROUND_ROWS_MAX;
 use serde_json::{Value, json};
 use store::FreedSlot;
+use tests::rows::{cancelled, passed};
 use tests::world::{build, event};
 use tests::{PostgresWire, Workflow, World};
 
@@ -29,7 +31,7 @@ async fn a_run_that_ends_while_its_cancel_waits_stays_as_it_ended() {
         world.database.wait_for_blocked(1).await;
         holder.batch_execute("COMMIT").await.unwrap();
     });
-    assert_eq!(world.executions().await, "work|finished|passed|");
+    assert_eq!(world.executions().await, [passed("work")]);
     assert_eq!(world.database.sql("SELECT result, stop FROM workflow_runs").await, "passed|");
 }
 
@@ -44,7 +46,7 @@ async fn a_cancel_waits_for_no_lock_of_an_item() {
     holder.batch_execute("COMMIT").await.unwrap();
     assert_eq!(world.run_state(run_id).await, "running", "an item is open work, also of a stopped run");
     build(&world.builder(), &[event(run_id)]).await;
-    assert_eq!(world.executions().await, "work|finished|cancelled|cancelled");
+    assert_eq!(world.executions().await, [cancelled("work", ResultReason::Cancelled)]);
     assert_eq!(world.run_state(run_id).await, "cancelled");
 }
 
@@ -108,7 +110,11 @@ async fn a_cancel_waits_for_a_builder_that_has_read_the_run_and_not_written_yet_
         world.database.wait_for_blocked(1).await;
         gate.let_through();
     });
-    assert_eq!(world.executions().await, "work|finished|cancelled|cancelled", "I8: nothing lives on");
+    assert_eq!(
+        world.executions().await,
+        [cancelled("work", ResultReason::Cancelled)],
+        "I8: nothing lives on"
+    );
 }
 
 #[tokio::test]

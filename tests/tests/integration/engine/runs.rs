@@ -277,7 +277,7 @@ async fn every_way_in_which_work_ends_ends_its_run_i8() {
             }
             _ => world.run_to_end(&builder, &executor).await,
         }
-        assert_eq!(world.run_state(run_id).await, expected, "{way}: {}", world.executions().await);
+        assert_eq!(world.run_state(run_id).await, expected, "{way}: {:?}", world.executions().await);
     }
 }
 

@@ -1,5 +1,6 @@
 //! The sweeper: what was committed and never delivered comes back, and nothing is sent in vain.
 
+use domain::execution::ExecutionState;
 use domain::ids::ExecutionId;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use process::Deadline;
 use serde_json::{Value, json};
 use sweeper::{Swept, sweep};
 use tests::queues::Sent;
+use tests::rows::open;
 use tests::world::{build, event, execute, messages, node};
 use tests::{Workflow, World};
 
@@ -268,7 +270,7 @@ async fn long_waits_between_attempts_use_up_no_sends() {
         retry(&world, id, 0, 3_600).await;
         let _ = world.queues.take();
     }
-    assert_eq!(world.executions().await, "work|pending||");
+    assert_eq!(world.executions().await, [open("work", ExecutionState::Pending)]);
 }
 
 pub(super) async fn heartbeat(world: &World, function: &str, seconds_from_now: i32) {

@@ -1,6 +1,7 @@
 //! `wait`: a timer's row is the truth; it is never early, costs nothing while it waits, and ends
 //! when it is cancelled (I8).
 
+use domain::execution::{ExecutionState, ResultReason};
 use std::slice::from_ref;
 
 use domain::function::Actor;
@@ -10,6 +11,7 @@ use domain::message::Message;
 use serde_json::{Value, json};
 use store::api::{delete_organization, delete_workflow};
 use sweeper::sweep;
+use tests::rows::{cancelled, open, passed};
 use tests::world::{build, event, execute};
 use tests::{PostgresWire, Workflow, World};
 
@@ -58,7 +60,11 @@ async fn a_wait_ends_no_earlier_than_it_says_and_hands_its_input_on_i8() {
         [(message.clone(), 90)]
     );
     build(&world.builder(), from_ref(&message)).await;
-    assert_eq!(world.executions().await, "wait|held||", "an early message changes nothing");
+    assert_eq!(
+        world.executions().await,
+        [open("wait", ExecutionState::Held)],
+        "an early message changes nothing"
+    );
     let again = world.queues.take();
     assert!(
         again.len() == 1 && (89..=90).contains(&again[0].delay_seconds),
@@ -68,9 +74,9 @@ async fn a_wait_ends_no_earlier_than_it_says_and_hands_its_input_on_i8() {
 
     world.pass(91).await;
     build(&world.builder(), from_ref(&message)).await;
-    assert_eq!(world.executions().await, "wait|finished|passed|");
+    assert_eq!(world.executions().await, [passed("wait")]);
     deliver(&world).await;
-    assert_eq!(world.executions().await, "wait|finished|passed|\nend|finished|passed|");
+    assert_eq!(world.executions().await, [passed("wait"), passed("end")]);
     let data = "SELECT node_id, type, data FROM workflow_events WHERE node_id IN ('wait', 'end') ORDER BY id";
     let input = r#"{"a": [1], "pause": "90s"}"#;
     assert_eq!(
@@ -99,7 +105,7 @@ async fn what_is_not_to_wait_goes_on_in_the_same_transaction() {
     for configuration in [json!({ "for": 0 }), json!({ "until": "2020-01-01T00:00:00Z" })] {
         let world = World::create().await;
         let (_, run_id) = waiting(&world, configuration).await;
-        assert_eq!(world.executions().await, "wait|finished|passed|\nend|finished|passed|");
+        assert_eq!(world.executions().await, [passed("wait"), passed("end")]);
         assert_eq!((world.run_state(run_id).await, world.queues.take()), ("passed", vec![]));
     }
 }
@@ -122,7 +128,7 @@ async fn what_comes_behind_a_wait_that_is_over_sees_what_it_mentions() {
     let workflow = world.workflow(nodes, edges).await;
     let run_id = world.start(&workflow, "start", json!({ "n": 7 })).await;
     build(&world.builder(), &[event(run_id)]).await;
-    assert!(world.executions().await.ends_with("check|finished|passed|\nend|finished|passed|"));
+    assert!(world.executions().await.ends_with(&[passed("check"), passed("end")]));
 
     let world = World::create().await;
     let nodes = json!([
@@ -135,7 +141,7 @@ async fn what_comes_behind_a_wait_that_is_over_sees_what_it_mentions() {
     let workflow = world.workflow(nodes, edges).await;
     let run_id = world.start(&workflow, "start", json!({ "n": 7 })).await;
     build(&world.builder(), &[event(run_id)]).await;
-    assert!(world.executions().await.ends_with("end|finished|passed|"), "claimed at the wait itself");
+    assert!(world.executions().await.ends_with(&[passed("end")]), "claimed at the wait itself");
 }
 
 #[tokio::test]
@@ -189,7 +195,10 @@ async fn a_wait_holds_no_slot_unless_its_node_says_so_i4() {
     let (workflow, _) = waiting(&world, json!({ "for": "30 days" })).await;
     let next = world.start(&workflow, "start", json!({})).await;
     build(&world.builder(), &[event(next)]).await;
-    assert_eq!((world.executions().await.as_str(), world.items().await), ("wait|held||\nwait|held||", 0));
+    assert_eq!(
+        (world.executions().await, world.items().await),
+        (vec![open("wait", ExecutionState::Held), open("wait", ExecutionState::Held)], 0)
+    );
 
     let world = World::create().await;
     let mut limited = wait(json!({ "for": "30 days" }));
@@ -197,7 +206,10 @@ async fn a_wait_holds_no_slot_unless_its_node_says_so_i4() {
     let (workflow, run_id) = waiting_at(&world, limited).await;
     let next = world.start(&workflow, "start", json!({})).await;
     build(&world.builder(), &[event(next)]).await;
-    assert_eq!((world.executions().await.as_str(), world.items().await), ("wait|held||", 1));
+    assert_eq!(
+        (world.executions().await, world.items().await),
+        (vec![open("wait", ExecutionState::Held)], 1)
+    );
     let _ = world.queues.take();
     world.cancel(run_id).await;
     let held = Message::Wake { execution_id: id_of(&world, "wait").await };
@@ -205,8 +217,8 @@ async fn a_wait_holds_no_slot_unless_its_node_says_so_i4() {
     assert_eq!(world.run_state(run_id).await, "cancelled");
     deliver(&world).await;
     assert_eq!(
-        (world.executions().await.as_str(), world.items().await),
-        ("wait|finished|cancelled|cancelled\nwait|held||", 0),
+        (world.executions().await, world.items().await),
+        (vec![cancelled("wait", ResultReason::Cancelled), open("wait", ExecutionState::Held)], 0),
         "the next one is woken by the freed slot"
     );
 }
@@ -268,7 +280,7 @@ async fn a_wait_that_is_made_while_its_run_is_cancelled_does_not_live_on_i8() {
     );
     let held = Message::Wake { execution_id: id_of(&world, "wait").await };
     build(&world.builder(), &[held]).await;
-    assert_eq!(world.executions().await, "wait|finished|cancelled|cancelled");
+    assert_eq!(world.executions().await, [cancelled("wait", ResultReason::Cancelled)]);
     assert_eq!(world.run_state(run_id).await, "cancelled");
 }
 
@@ -307,7 +319,7 @@ async fn a_wait_that_code_of_before_made_ends_as_it_did() {
     let message = Message::Execution { execution_id: id_of(&world, "wait").await };
     execute(&world.executor(""), &[message]).await;
     deliver(&world).await;
-    assert_eq!(world.executions().await, "wait|finished|passed|\nend|finished|passed|");
+    assert_eq!(world.executions().await, [passed("wait"), passed("end")]);
     let data = "SELECT data FROM workflow_events WHERE node_id = 'wait'";
     assert_eq!(world.database.sql(data).await, r#"{"for": "30 days"}"#);
     assert_eq!(world.run_state(run_id).await, "passed");

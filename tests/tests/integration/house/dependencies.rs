@@ -6,12 +6,13 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use cargo_metadata::{Metadata, MetadataCommand, Package};
 use toml::Table;
 
 use super::fences::host;
+use super::rust_files;
 
 fn metadata() -> Metadata {
     MetadataCommand::new()
@@ -113,19 +114,4 @@ fn each_dependency_is_used() {
         }
     }
     assert!(unused.is_empty(), "no source names these dependencies:\n{}", unused.join("\n"));
-}
-
-fn rust_files(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).expect("the folder is there").filter_map(Result::ok);
-    entries
-        .flat_map(|entry| {
-            let path = entry.path();
-            let is_built = path.file_name().is_some_and(|name| name == "target");
-            match path.is_dir() {
-                true if !is_built => rust_files(&path),
-                _ if path.extension().is_some_and(|extension| extension == "rs") => vec![path],
-                _ => Vec::new(),
-            }
-        })
-        .collect()
 }

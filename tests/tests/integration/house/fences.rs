@@ -9,6 +9,8 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, PackageId};
 use domain::execution::{ExecutionResult, ExecutionState};
 use domain::run::RunState;
 
+use super::rust_files;
+
 /// The test crate, which looks at everything and is delivered to nobody, and the crates of the
 /// development loop.
 const NOT_DELIVERED: [&str; 3] = ["tests", "local", "xtask"];
@@ -192,16 +194,13 @@ fn every_crate_that_functions_link_may_log_as_our_own() {
 }
 
 /// Rust files below `folder`, those of tests left out.
-fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        let name = path.file_name().unwrap().to_str().unwrap();
-        if path.is_dir() && !["tests", "target", "domain"].contains(&name) {
-            sources(&path, found);
-        } else if name.ends_with(".rs") && name != "tests.rs" {
-            found.push(path);
-        }
-    }
+/// The sources below a folder that are neither tests nor the crate of the words.
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let is_source = |path: &PathBuf| {
+        let mut parts = path.strip_prefix(folder).expect("below it").components();
+        !parts.any(|part| ["tests", "domain", "tests.rs"].iter().any(|other| part.as_os_str() == *other))
+    };
+    rust_files(folder).into_iter().filter(is_source).collect()
 }
 
 #[test]
@@ -211,10 +210,8 @@ fn no_string_stands_for_a_state() {
     let words = words.chain(RunState::ALL.iter().map(|word| word.as_str()));
     let words: Vec<String> = words.map(|word| format!("\"{word}\"")).collect();
     let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
-    let mut files = Vec::new();
-    for folder in ["functions", "shared"] {
-        sources(&root.join(folder), &mut files);
-    }
+    let files: Vec<PathBuf> =
+        ["functions", "shared"].iter().flat_map(|folder| sources(&root.join(folder))).collect();
     assert!(files.len() > 100, "the sources were found");
     for file in files {
         let text = fs::read_to_string(&file).unwrap();

@@ -9,7 +9,9 @@
 //! each of them; where none can, [`WITHOUT_TEST`] says why.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use super::rust_files;
 
 /// Limits whose tests reach the other side without arithmetic on the name: the limit and the test,
 /// which must be there.
@@ -251,18 +253,4 @@ fn limit_of(line: &str) -> Option<String> {
     let is_limit = name.split('_').any(|word| matches!(word, "MAX" | "MIN"))
         || ["_AT_ONCE", "_PER_SECOND", "KEPT_FOR"].iter().any(|end| name.ends_with(end));
     is_limit.then(|| name.to_owned())
-}
-
-fn rust_files(folder: &Path) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder).expect("the folder is there").filter_map(Result::ok) {
-        let path = entry.path();
-        if path.is_dir() {
-            files.extend(rust_files(&path));
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            files.push(path);
-        }
-    }
-    files.sort();
-    files
 }

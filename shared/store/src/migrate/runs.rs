@@ -17,20 +17,20 @@ pub(super) const RUNS_BEGIN: i32 = 14;
 const INDEXES: [(&str, &str); 3] = [
     (
         "workflow_node_executions_open_run",
-        "CREATE INDEX CONCURRENTLY IF
-            NOT EXISTS workflow_node_executions_open_run ON workflow_node_executions (run_id)
+        "CREATE INDEX CONCURRENTLY IF NOT EXISTS workflow_node_executions_open_run
+         ON workflow_node_executions (run_id)
          WHERE state <> 'finished'",
     ),
     (
         "workflow_node_executions_not_passed",
-        "CREATE INDEX CONCURRENTLY IF
-            NOT EXISTS workflow_node_executions_not_passed ON workflow_node_executions (run_id)
+        "CREATE INDEX CONCURRENTLY IF NOT EXISTS workflow_node_executions_not_passed
+         ON workflow_node_executions (run_id)
          WHERE result IN ('failed', 'cancelled')",
     ),
     (
         "workflow_node_queue_items_of_run",
-        "CREATE INDEX CONCURRENTLY IF
-            NOT EXISTS workflow_node_queue_items_of_run ON workflow_node_queue_items (run_id)",
+        "CREATE INDEX CONCURRENTLY IF NOT EXISTS workflow_node_queue_items_of_run
+         ON workflow_node_queue_items (run_id)",
     ),
 ];
 
@@ -94,16 +94,17 @@ async fn give(client: &Client, ids: &[EventId]) -> Result<(), tokio_postgres::Er
 const FIND: &str = "/* give_runs: find */
     SELECT workflow_id, id FROM (
         SELECT e.workflow_id, e.id,
-            sum(x.executions) OVER
-                (ORDER BY e.workflow_id, e.id) - x.executions AS executions_before
+            sum(x.executions) OVER (ORDER BY e.workflow_id, e.id) - x.executions
+                AS executions_before
         FROM (SELECT workflow_id, id FROM workflow_events
-              WHERE (workflow_id, id) > ($1, $2) AND execution_id IS NULL AND root_event_id = id
-                AND run_id IS NULL
+              WHERE (workflow_id, id) > ($1, $2)
+                AND execution_id IS NULL AND root_event_id = id AND run_id IS NULL
               ORDER BY workflow_id, id LIMIT $3) e
-        CROSS JOIN LATERAL
-            (SELECT count(*) AS executions FROM workflow_node_executions x
-                WHERE x.root_event_id = e.id) x) found
-    WHERE executions_before < $4 ORDER BY workflow_id, id";
+        CROSS JOIN LATERAL (
+            SELECT count(*) AS executions FROM workflow_node_executions x
+            WHERE x.root_event_id = e.id) x) found
+    WHERE executions_before < $4
+    ORDER BY workflow_id, id";
 
 const LOCK: &str = "/* give_runs: lock */
     SELECT id FROM workflow_events WHERE id = ANY($1) ORDER BY id FOR UPDATE";
@@ -121,39 +122,43 @@ const INSERT: &str = "/* give_runs: insert */
         LEFT JOIN workflow_run_marks m ON m.root_event_id = e.id
         CROSS JOIN LATERAL (
             SELECT coalesce(bool_or(x.state <> 'finished'), false) AS has_open,
-                coalesce(bool_or(x.result = 'failed' AND x.redriven_event_id IS NULL
-                    AND NOT EXISTS (
-                    SELECT FROM workflow_events o
-                    WHERE o.execution_id = x.id AND o.channel = 'failure'
-                      AND cardinality(o.targets) > 0)), false) AS has_failed,
+                coalesce(bool_or(
+                    x.result = 'failed' AND x.redriven_event_id IS NULL AND NOT EXISTS (
+                        SELECT FROM workflow_events o
+                        WHERE o.execution_id = x.id AND o.channel = 'failure'
+                          AND cardinality(o.targets) > 0)), false) AS has_failed,
                 coalesce(bool_or(x.result = 'cancelled'), false) AS has_cancelled,
                 max(x.finished_at) AS ended_at, min(x.workflow_version) AS workflow_version
             FROM workflow_node_executions x WHERE x.root_event_id = e.id) x
         WHERE e.id = ANY($1))
     INSERT INTO workflow_runs
-        (id, organization_id, workflow_id, workflow_version, node_id, root_event_id, path, name, state, result,
-        stop, stopped_by, created_at, updated_at, finished_at)
+        (id, organization_id, workflow_id, workflow_version, node_id, root_event_id, path, name,
+         state, result, stop, stopped_by, created_at, updated_at, finished_at)
     SELECT id, organization_id, workflow_id, coalesce(workflow_version, version), node_id, id,
         ARRAY[id], custom_name,
         CASE WHEN is_open THEN 'running' ELSE 'finished' END,
-        CASE WHEN NOT is_open THEN CASE WHEN reason = 'run_limit' THEN 'failed'
-            WHEN reason = 'cancelled' THEN 'cancelled'
-            WHEN has_failed THEN 'failed' WHEN has_cancelled THEN 'cancelled' ELSE 'passed' END END,
+        CASE WHEN NOT is_open THEN
+            CASE WHEN reason = 'run_limit' THEN 'failed'
+                 WHEN reason = 'cancelled' THEN 'cancelled'
+                 WHEN has_failed THEN 'failed'
+                 WHEN has_cancelled THEN 'cancelled'
+                 ELSE 'passed' END END,
         reason, marked_by, created_at, coalesce(ended_at, created_at),
         CASE WHEN NOT is_open THEN coalesce(ended_at, created_at) END
     FROM counted
     ON CONFLICT (id) DO NOTHING";
 
 const GIVE_EVENTS: &str = "/* give_runs: events */
-    UPDATE workflow_events SET run_id = root_event_id WHERE root_event_id = ANY($1)
-        AND run_id IS NULL";
+    UPDATE workflow_events SET run_id = root_event_id
+    WHERE root_event_id = ANY($1) AND run_id IS NULL";
 
 const GIVE_ITEMS: &str = "/* give_runs: items */
-    UPDATE workflow_node_queue_items SET run_id = root_event_id WHERE root_event_id = ANY($1)
-        AND run_id IS NULL";
+    UPDATE workflow_node_queue_items SET run_id = root_event_id
+    WHERE root_event_id = ANY($1) AND run_id IS NULL";
 
 const GIVE_EXECUTIONS: &str = "/* give_runs: executions */
-    UPDATE workflow_node_executions x SET run_id = root_event_id,
+    UPDATE workflow_node_executions x
+    SET run_id = root_event_id,
         failure_routed = x.result IS NOT NULL AND x.result = 'failed' AND EXISTS (
             SELECT FROM workflow_events o
             WHERE o.execution_id = x.id AND o.channel = 'failure' AND cardinality(o.targets) > 0)
