@@ -13,14 +13,15 @@ use crate::failure::{Failure, Problem};
 
 /// Bytes of an answer: a page of the API has fewer.
 const ANSWER_BYTES_MAX: u64 = 16 * 1024 * 1024;
-/// How long a request may take.
+/// The longest time of a request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(35);
 /// Rows of a page of the API.
 const PAGE_ROWS_MAX: u32 = 200;
 /// The variable that holds the token.
 const TOKEN_VARIABLE: &str = "SEALFLOW_TOKEN";
 
-/// Characters that a query keeps.
+/// The characters that are percent-encoded in a query's value: all but letters, digits, `-`, `.`,
+/// `_` and `~`.
 const QUERY_VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// A client of the API.
@@ -80,6 +81,11 @@ impl Api {
         self.request(Method::PUT, path, query, Some(body))
     }
 
+    /// `PATCH` of a body.
+    pub(crate) fn patch(&self, path: &str, body: &Body) -> Result<Value, Failure> {
+        self.request(Method::PATCH, path, &[], Some(body))
+    }
+
     /// `POST` of a body.
     pub(crate) fn post(&self, path: &str, body: &Body) -> Result<Value, Failure> {
         self.request(Method::POST, path, &[], Some(body))
@@ -90,8 +96,8 @@ impl Api {
         self.request(Method::DELETE, path, &[], None).map(drop)
     }
 
-    /// Rows of a list, newest first: as many pages as `limit` rows need. The second is the cursor
-    /// of what is left.
+    /// Up to `limit` rows of a list, newest first, from as many pages as they need; and the cursor
+    /// of the rows that are left.
     pub(crate) fn list(
         &self,
         path: &str,
@@ -203,8 +209,8 @@ pub(crate) fn invoke(
     Err(Failure::Failed(format!("the function {function} failed: {}", message.unwrap_or("it says no more"))))
 }
 
-/// One segment of a path. A name that a gateway would change on its way (it decodes paths, and cuts
-/// them at a `?`) goes as `~` and its base64url.
+/// One segment of a path. A gateway decodes paths and cuts them at a `?`: a name that it would
+/// change is sent as `~` and the name's base64url.
 pub(crate) fn segment(text: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     let is_dots = text.bytes().all(|byte| byte == b'.');
@@ -221,9 +227,8 @@ fn parse_base(base: &str, variable: &str) -> Result<Uri, Failure> {
         .ok_or_else(|| Failure::Usage(format!("{variable} is no URL such as https://api.example.com")))
 }
 
-/// No redirect is followed, for the token would go along; a proxy of the environment is not used
-/// towards this machine. After a time-out nobody knows whether the request was carried out, and
-/// this says so.
+/// The failure of a request that got no answer. After a time-out the request may have been carried
+/// out, and the message says so.
 fn not_reached(base: impl std::fmt::Display, error: &ureq::Error) -> Failure {
     Failure::Failed(match error {
         ureq::Error::Timeout(_) => format!(
@@ -234,6 +239,8 @@ fn not_reached(base: impl std::fmt::Display, error: &ureq::Error) -> Failure {
     })
 }
 
+/// A client of one address. It follows no redirect, because the token would go along, and uses no
+/// proxy of the environment towards this machine.
 fn agent(uri: &Uri, timeout: Duration) -> Agent {
     let proxy = if is_loopback(uri) { None } else { Proxy::try_from_env() };
     Agent::config_builder()

@@ -4,9 +4,10 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
     admin, completion, dlq_list, dlq_redrive, event_list, execution_cancel, execution_list,
-    execution_release, execution_show, expr, queue_list, run_cancel, run_list, run_start, run_watch,
-    secret_delete, secret_list, secret_set, token_create, token_list, token_revoke, webhook_list,
-    webhook_rotate, webhook_set, workflow_apply, workflow_delete, workflow_list, workflow_show,
+    execution_release, execution_show, expr, organization_set, organization_show, queue_list, run_cancel,
+    run_list, run_start, run_watch, secret_delete, secret_list, secret_set, token_create, token_list,
+    token_revoke, webhook_list, webhook_rotate, webhook_set, workflow_apply, workflow_delete, workflow_list,
+    workflow_show,
 };
 use crate::output::Format;
 
@@ -67,6 +68,9 @@ pub(crate) enum Command {
     /// Make, list and revoke tokens of the API.
     #[command(subcommand)]
     Token(Token),
+    /// Show the organization, and change how long its runs are kept.
+    #[command(subcommand)]
+    Organization(Organization),
     /// The manual tasks of operators: schema, first organization, another KMS key.
     #[command(subcommand)]
     Admin(admin::Admin),
@@ -160,6 +164,14 @@ pub(crate) enum Token {
     List(token_list::List),
     /// Revoke a token: it is refused from now on.
     Revoke(token_revoke::Revoke),
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Organization {
+    /// Show the organization of the token.
+    Show(organization_show::Show),
+    /// Change the organization of the token.
+    Set(organization_set::Set),
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use clap::CommandFactory as _;
 
 use crate::api::Api;
 use crate::arguments::{
-    Arguments, Command, Dlq, Event, Execution, Queue, Run, Secret, Token, Webhook, Workflow,
+    Arguments, Command, Dlq, Event, Execution, Organization, Queue, Run, Secret, Token, Webhook, Workflow,
 };
 use crate::context::Context;
 use crate::failure::Failure;
@@ -49,6 +49,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         Command::Token(Token::Create(command)) => command.run(&context),
         Command::Token(Token::List(command)) => command.run(&context),
         Command::Token(Token::Revoke(command)) => command.run(&context),
+        Command::Organization(Organization::Show(command)) => command.run(&context),
+        Command::Organization(Organization::Set(command)) => command.run(&context),
         Command::Event(Event::List(command)) => command.run(&context),
         Command::Queue(Queue::List(command)) => command.run(&context),
         Command::Admin(_) | Command::Completion(_) | Command::Expr(_) => {

@@ -8,16 +8,16 @@ use serde_json::json;
 
 use crate::output::{Format, json_line, printable, printable_lines};
 
-/// Why a command fails.
+/// The reason why a command fails.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// The command line asks for something that can't be.
+    /// The command line asks for something impossible.
     Usage(String),
-    /// Something that the command needs is not there.
+    /// Something that the command needs is missing or broken.
     Failed(String),
     /// The API refused.
     Refused(Box<Refusal>),
-    /// The run that was watched didn't pass; all is said.
+    /// The command has printed everything, such as the end of a watched run that did not pass.
     Silent,
 }
 
@@ -25,7 +25,7 @@ pub(crate) enum Failure {
 #[derive(Debug)]
 pub(crate) struct Refusal {
     pub(crate) problem: Problem,
-    /// The text that was sent, if its lines help.
+    /// The text that was sent, if the errors point into its lines.
     pub(crate) source: Option<Source>,
 }
 
@@ -55,7 +55,7 @@ pub(crate) struct Place {
     pub(crate) span: Option<(usize, usize)>,
 }
 
-/// A file whose lines errors point into.
+/// A file that errors point into, by its lines.
 #[derive(Debug)]
 pub(crate) struct Source {
     pub(crate) name: String,
@@ -113,8 +113,8 @@ impl Failure {
     }
 }
 
-/// `FILE:LINE:COLUMN: LEVEL: FIELD: MESSAGE`, and below it the expression, else the line of the
-/// file, with a caret.
+/// `FILE:LINE:COLUMN: LEVEL: FIELD: MESSAGE`. Below it stands the expression, or else the line of
+/// the file, with a caret.
 pub(crate) fn render_place(level: &str, place: &Place, source: Option<&Source>) -> String {
     let mut text = String::new();
     if let (Some(source), true) = (source, place.line > 0) {
@@ -146,7 +146,7 @@ fn excerpt(place: &Place, text: &str) -> Option<String> {
     }
     let start = column.saturating_sub(EXCERPT_CHARS);
     let end = (column + EXCERPT_CHARS).min(chars.len());
-    // One sign a character, so that the caret stands where it should.
+    // One sign for each character, so that the caret stands in the right column.
     let shown: String = chars[start..end].iter().map(|c| if c.is_control() { ' ' } else { *c }).collect();
     Some(format!(" | {shown}\n | {}^\n", " ".repeat(column - start)))
 }

@@ -15,7 +15,7 @@ pub(crate) struct Limit {
     pub(crate) limit: u32,
 }
 
-/// A list: where it is, what filters it, and how a row is shown.
+/// A list: its path, its filters, and the form of a row.
 pub(crate) struct Listing<'a> {
     pub(crate) path: &'a str,
     pub(crate) resource: &'a str,

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
-/// How answers are printed.
+/// The form in which answers are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
     /// Tables and sentences.
@@ -25,8 +25,8 @@ macro_rules! say {
 }
 pub(crate) use say;
 
-/// Writes to standard output. Who reads it may stop (`| head`): then there is nobody left to tell,
-/// and that is no failure.
+/// Writes to standard output. A program that reads the output may stop (`| head`), which is no
+/// failure.
 pub(crate) fn emit(text: &str) {
     let mut output = std::io::stdout().lock();
     if let Err(error) = output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
@@ -64,7 +64,7 @@ pub(crate) fn print_table(header: &[&str], rows: Vec<Vec<String>>) {
 
 fn render_table(header: &[&str], rows: Vec<Vec<String>>) -> String {
     let mut table = Table::new();
-    // Lines are never folded: what is selected and pasted (ids) stays whole.
+    // Lines are never folded, so that an id that is selected and pasted stays whole.
     table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(header.iter().map(|name| Cell::new(name.to_uppercase())));
     for row in rows {
@@ -77,7 +77,7 @@ fn render_table(header: &[&str], rows: Vec<Vec<String>>) -> String {
         .join("\n")
 }
 
-/// Prints JSON, indented. What steers a terminal is escaped, as JSON itself can say it.
+/// Prints JSON, indented. Characters that steer a terminal are written as escapes of JSON.
 pub(crate) fn print_json(value: &Value) {
     say!("{}", render_json(value));
 }
@@ -92,7 +92,7 @@ pub(crate) fn json_line(value: &Value) -> String {
 }
 
 fn escape_json(text: &str) -> String {
-    // Whatever steers and is not a line break of the layout stands in a string.
+    // Outside of strings, JSON has no steering character but the line breaks of its layout.
     let escape = |c: char| {
         let is_in_string = c != '\n' && is_steering(c);
         if is_in_string { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() }
@@ -100,7 +100,7 @@ fn escape_json(text: &str) -> String {
     text.chars().map(escape).collect()
 }
 
-/// A field of a row as text: nothing for null and for what is not there.
+/// A field of a row as text: empty for null and for a missing field.
 pub(crate) fn text(row: &Value, field: &str) -> String {
     match &row[field] {
         Value::Null => String::new(),
@@ -117,7 +117,7 @@ fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// A field that is a time, as the clock on the wall shows it.
+/// A field that is a time, in the machine's time zone.
 pub(crate) fn time(row: &Value, field: &str) -> String {
     let text = text(row, field);
     match text.parse::<Timestamp>() {
@@ -135,13 +135,13 @@ pub(crate) fn time_of_day(row: &Value, field: &str) -> String {
     }
 }
 
-/// How an execution ended: its result, with the reason where that says more.
+/// The result of an execution, with the reason if that says more.
 pub(crate) fn outcome(execution: &Value) -> String {
     let (result, reason) = (text(execution, "result"), text(execution, "result_reason"));
     if reason.is_empty() || reason == result { result } else { format!("{result} ({reason})") }
 }
 
-/// How a run stands: its result once it has one.
+/// The result of a run once it has one, before that its state.
 pub(crate) fn run_outcome(run: &Value) -> String {
     let result = text(run, "result");
     if result.is_empty() { text(run, "state") } else { result }

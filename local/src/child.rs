@@ -2,9 +2,9 @@
 //! it.
 //!
 //! The thread matters: `setpriv --pdeathsig` fires when the *thread* that started the child ends,
-//! so a short-lived one would kill the child at once. Each child leads a process group of its own,
-//! so that Ctrl-C in a terminal reaches only us and we stop everything in order. What `Drop` can't
-//! do (we were killed) the janitor does.
+//! so the end of a short-lived thread would kill the child at once. Each child leads a process
+//! group of its own, so that Ctrl-C in a terminal reaches only us and we stop everything in order.
+//! If we are killed, no `Drop` runs, and the janitor ends the children.
 
 use std::io;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -23,7 +23,7 @@ use crate::janitor;
 
 pub use rustix::process::Signal;
 
-/// How long a child may take to end after its stop signal before it is killed.
+/// The longest time from a child's stop signal to its end. After that time the child is killed.
 const STOP_SECONDS_MAX: u64 = 5;
 
 /// The stack of a waiting thread, which calls nothing deep.
@@ -40,7 +40,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts `command` as the leader of a new process group; `stop_signal` is what asks it to end.
+    /// Starts `command` as the leader of a new process group; `stop_signal` asks the group to end.
     ///
     /// # Errors
     ///
@@ -62,7 +62,7 @@ impl Process {
         Ok(Self { name: name.to_owned(), pid, stop_signal, child, exited })
     }
 
-    /// The name that it was given at its start.
+    /// The name that the process was given at its start.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -72,7 +72,7 @@ impl Process {
         self.pid.as_raw_nonzero().get()
     }
 
-    /// How it ended, or `None` while it runs.
+    /// The status with which it ended, or `None` while it runs.
     pub fn exit_status(&self) -> Option<ExitStatus> {
         *self.exited.borrow()
     }
@@ -84,9 +84,9 @@ impl Process {
         status.unwrap_or_else(|| ExitStatus::from_raw(0))
     }
 
-    /// Sends a signal to the whole process group; nothing happens when it has ended.
+    /// Sends a signal to the whole process group; nothing happens when the child has ended.
     pub fn signal(&self, signal: Signal) {
-        // The lock is held by the reaper while it reaps, so the id is still this child's.
+        // The thread that reaps the child holds the same lock, so the id is still this child's.
         let child = lock(&self.child);
         if child.is_some() {
             // An error means that the group is gone already.
@@ -94,8 +94,8 @@ impl Process {
         }
     }
 
-    /// Asks it to end, waits a bounded time, then kills it. Blocks; quick for a process that has
-    /// ended.
+    /// Asks the process to end, waits a bounded time, then kills it. Blocks, but not for a process
+    /// that has ended.
     pub fn stop(&self) {
         self.signal(self.stop_signal);
         if !self.has_ended_within(Duration::from_secs(STOP_SECONDS_MAX)) {
@@ -133,8 +133,8 @@ impl std::fmt::Display for Process {
     }
 }
 
-/// A command that dies with us where `setpriv` exists: `program` with its arguments still to be
-/// added.
+/// A command for `program`, still without arguments. Where `setpriv` exists, the child dies with
+/// us.
 pub fn command(program: impl Into<PathBuf>) -> Command {
     let program = program.into();
     match setpriv() {
@@ -147,7 +147,7 @@ pub fn command(program: impl Into<PathBuf>) -> Command {
     }
 }
 
-/// Where `setpriv` (util-linux) is, if it is there.
+/// The path of `setpriv` (util-linux), if this machine has it.
 pub fn setpriv() -> Option<&'static PathBuf> {
     static SETPRIV: OnceLock<Option<PathBuf>> = OnceLock::new();
     SETPRIV.get_or_init(|| find_program("setpriv")).as_ref()
@@ -169,7 +169,7 @@ fn run(
     let child = match command.process_group(0).spawn() {
         Ok(child) => child,
         Err(error) => {
-            // A failed send means that `start` is gone, and nobody asks.
+            // A failed send means that `start` is gone and needs no answer.
             let _nobody_asks = started.send(Err(error));
             return;
         }
@@ -178,12 +178,12 @@ fn run(
     janitor::add_process(pid, stop_signal);
     *lock(slot) = Some(child);
     let _nobody_asks = started.send(Ok(pid));
-    // Wait without reaping first: so long as it isn't reaped its id can't become another's.
+    // First wait without reaping: until the child is reaped, its id can't become another process's.
     while let Err(rustix::io::Errno::INTR) =
         waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT)
     {}
     let mut child = lock(slot);
-    // The processes that it left behind in its group go with it.
+    // The processes that the child left behind in its group go with it.
     let _gone = kill_process_group(pid, Signal::KILL);
     let status = child.take().and_then(|mut child| child.wait().ok());
     janitor::remove_process(pid);
@@ -236,7 +236,7 @@ mod tests {
             }
         };
         drop(process);
-        // It was killed with the others; how soon it is gone is the kernel's.
+        // The process was killed with its group, but the kernel may take a moment to remove it.
         let ended = async {
             loop {
                 let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();

@@ -1,5 +1,5 @@
-//! The one place in this crate that reads the clock: the stand-in for a cloud tells the time to
-//! those who run in it.
+//! The one place in this crate that reads the clock: the stand-in for a cloud gives the time to the
+//! functions that run in it.
 
 /// Now, for deadlines and time stamps.
 #[expect(

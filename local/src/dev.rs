@@ -21,10 +21,10 @@ use crate::stack::{StackOptions, find_in_environment};
 /// reads.
 const ENVIRONMENTS_FILE: &str = "SEALFLOW_DEV_ENVIRONMENTS";
 
-/// Where `cargo lambda invoke` looks for functions unless told otherwise.
+/// The default port at which `cargo lambda invoke` looks for functions.
 pub const INVOKE_PORT: u16 = 9000;
 
-/// How long `cargo lambda watch` may take from start to accepting invocations.
+/// The longest time from the start of `cargo lambda watch` to its first accepted invocation.
 const WATCH_START_SECONDS_MAX: u64 = 30;
 
 /// Serves API and webhooks on `port` until it is dropped, with the functions under `cargo lambda

@@ -46,7 +46,7 @@ impl Folder {
         Ok(Self { path, is_kept })
     }
 
-    /// Where it is.
+    /// The folder's path.
     pub fn path(&self) -> &Path {
         &self.path
     }

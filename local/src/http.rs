@@ -22,7 +22,7 @@ use tokio::task::{AbortHandle, JoinSet};
 /// The most that is read of an answer: six Lambda payloads, more than any honest answer has.
 const ANSWER_BYTES_MAX: usize = 36 * 1024 * 1024;
 
-/// How long a request may take when the caller sets no limit of its own.
+/// The longest time of a request whose caller sets no limit, seconds.
 const REQUEST_SECONDS_MAX: u64 = 120;
 
 /// A request whose body was read.
@@ -33,8 +33,8 @@ pub type Response = http::Response<Bytes>;
 
 /// The runtime that everything in this crate runs on.
 ///
-/// It is one of its own, so that servers and pollers go on while a test blocks its thread, and
-/// outlive the runtime of the test that started them when a stack is shared.
+/// It belongs to no test. Servers and pollers go on while a test blocks its thread, and those of a
+/// shared stack outlive the test that started them.
 pub fn runtime() -> &'static Runtime {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
     RUNTIME.get_or_init(|| {
@@ -56,7 +56,7 @@ pub struct Server {
 
 impl Server {
     /// Listens on a free loopback port and answers every request with `handler`. A body above
-    /// `body_bytes_max` is answered 413 and never reaches it.
+    /// `body_bytes_max` is answered 413 and never reaches `handler`.
     ///
     /// # Errors
     ///
@@ -112,8 +112,8 @@ impl Drop for Server {
     }
 }
 
-/// Listens on a loopback port (0: any free one) for a server that is started later, whose address
-/// is known now.
+/// Listens on a loopback port (0: any free one) for a server that is started later. Its address is
+/// known at once.
 ///
 /// # Errors
 ///
@@ -143,7 +143,7 @@ pub fn json(status: u16, value: &serde_json::Value) -> Response {
 ///
 /// # Errors
 ///
-/// When nobody answers, after `limit`, or when the answer is larger than any honest one.
+/// When no answer comes within `limit`, or the answer is larger than any honest one.
 pub async fn send(request: Request, limit: Duration) -> Result<Response> {
     static CLIENT: OnceLock<Client<HttpConnector, Full<Bytes>>> = OnceLock::new();
     let client = CLIENT.get_or_init(|| {
@@ -154,7 +154,8 @@ pub async fn send(request: Request, limit: Duration) -> Result<Response> {
     });
     let host = request.uri().authority().map(ToString::to_string).unwrap_or_default();
     let pending = client.request(request.map(Full::new));
-    // Connections belong to our runtime: one made on a test's would break when that test ends.
+    // Connections belong to our runtime: a connection of a test's runtime would break when that
+    // test ends.
     let work = runtime().spawn(async move {
         let (parts, body) = pending.await?.into_parts();
         let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
@@ -205,11 +206,11 @@ where
             Some(_ended) = connections.join_next() => continue,
         };
         let Ok((stream, _)) = stream else {
-            // Out of file descriptors, most likely: not a reason to spin.
+            // Most likely there is no free file descriptor; without the pause this loop would spin.
             tokio::time::sleep(Duration::from_millis(20)).await;
             continue;
         };
-        // Without it each small answer waits for the other side's delayed ACK.
+        // Without TCP_NODELAY each small answer waits for the other side's delayed ACK.
         let _slower = stream.set_nodelay(true);
         let handler = handler.clone();
         let service = service_fn(move |request| {

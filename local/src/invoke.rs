@@ -1,4 +1,4 @@
-//! Invoking functions, whoever runs them: our own runner, or `cargo lambda watch`.
+//! Invoking functions, which our own runner or `cargo lambda watch` runs.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,8 +9,8 @@ use bytes::Bytes;
 use crate::http;
 use crate::lambda::{Answer, Lambda};
 
-/// How long an invocation through `cargo lambda watch` may take: it may compile first, and never
-/// answers for a function that crashed.
+/// The longest time of an invocation through `cargo lambda watch`, which may compile first, and
+/// never answers for a function that crashed.
 const REMOTE_SECONDS_MAX: u64 = 180;
 
 /// The runner of the functions.
@@ -27,7 +27,7 @@ impl Invoker {
     ///
     /// # Errors
     ///
-    /// When there is no such function, or nobody answers.
+    /// When there is no such function, or no answer comes.
     pub async fn invoke(&self, function: &str, payload: impl Into<Bytes>) -> Result<Answer> {
         match self {
             Self::Runner(lambda) => lambda.invoke(function, payload.into()).await,
@@ -35,8 +35,8 @@ impl Invoker {
         }
     }
 
-    /// As [`Invoker::invoke`], for what an invocation caused that was `hops` away from the outside
-    /// world; only our own runner counts.
+    /// As [`Invoker::invoke`], for an invocation that is `hops` invocations away from the outside
+    /// world. Only our own runner counts hops.
     ///
     /// # Errors
     ///
@@ -48,7 +48,7 @@ impl Invoker {
         }
     }
 
-    /// How many invocations of a function run at one time.
+    /// The most invocations of a function that run at one time.
     pub fn instances_max(&self, function: &str) -> usize {
         match self {
             Self::Runner(lambda) => lambda.options(function).map_or(1, |options| options.instances_max),

@@ -86,6 +86,6 @@ fn start() -> Option<Mutex<ChildStdin>> {
         .current_dir("/")
         .spawn()
         .ok()?;
-    // It ends after us, so nobody could wait for it.
+    // The janitor ends after us, so no code of ours could wait for it.
     child.stdin.take().map(Mutex::new)
 }

@@ -2,7 +2,8 @@
 //! and a Lambda runner for the very function binaries that run on AWS. Demo, development loop,
 //! tests and benchmarks stand on it.
 //!
-//! For development machines only: everything binds loopback and trusts whoever reaches it.
+//! For development machines only: everything binds loopback and trusts every client that reaches
+//! it.
 
 pub mod child;
 mod clock;

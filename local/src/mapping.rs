@@ -1,5 +1,6 @@
-//! Event source mappings: a queue is polled, its messages become an SQS event, and what the
-//! function did not report as failed is deleted. Visibility and dead letters are SQS's own.
+//! Event source mappings: a queue is polled, its messages become an SQS event, and the messages
+//! that the function did not report as failed are deleted. Visibility and dead letters are SQS's
+//! own.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -26,7 +27,8 @@ use crate::stack::REGION;
 /// The pause after the first empty poll; each further one doubles it. ministack's long poll answers
 /// 50 ms late.
 const PAUSE_MS_MIN: u64 = 5;
-/// The longest pause between two polls, and so what an idle queue adds to the first message's way.
+/// The longest pause between two polls, and so the longest delay of the first message in an idle
+/// queue.
 const PAUSE_MS_MAX: u64 = 50;
 /// The pause after an error, which is most likely a stand-in that a test has stopped.
 const ERROR_PAUSE_MS: u64 = 200;
@@ -34,7 +36,7 @@ const ERROR_PAUSE_MS: u64 = 200;
 /// The polled queue, and the function for which it is polled.
 #[derive(Debug, Clone)]
 pub struct MappingOptions {
-    /// Where SQS is.
+    /// The URL of SQS.
     pub endpoint: String,
     /// The queue.
     pub queue_url: String,
@@ -42,11 +44,11 @@ pub struct MappingOptions {
     pub function: String,
     /// The most messages in one event, 1 to 10.
     pub batch_size: usize,
-    /// The most invocations at one time; what the function has instances for, unless named.
+    /// The most invocations at one time; unless named, the function's most instances.
     pub concurrency: Option<usize>,
 }
 
-/// A running mapping; dropped, it polls no more, and what is in flight ends.
+/// A running mapping. Dropped, it polls no more, and the deliveries in flight go on to their end.
 #[derive(Debug)]
 pub struct Mapping {
     is_polling: watch::Sender<bool>,
@@ -124,7 +126,7 @@ impl Mapping {
         Self { is_polling, counts, task }
     }
 
-    /// Polls no more until [`Self::resume`]; what is in flight ends.
+    /// Polls no more until [`Self::resume`]; the deliveries in flight go on to their end.
     pub fn pause(&self) {
         self.is_polling.send_replace(false);
     }
@@ -134,23 +136,23 @@ impl Mapping {
         self.is_polling.send_replace(true);
     }
 
-    /// How many messages were received so far, those received again included.
+    /// The number of messages received so far; a message that is received again counts again.
     pub fn messages(&self) -> u64 {
         self.counts.messages.load(Ordering::SeqCst)
     }
 
-    /// How many invocations were made so far.
+    /// The number of invocations made so far.
     pub fn invocations(&self) -> u64 {
         self.counts.invocations.load(Ordering::SeqCst)
     }
 
-    /// How many records failed so far: reported by the function, or in an invocation that failed as
-    /// a whole.
+    /// The number of records that failed so far: reported by the function, or in an invocation that
+    /// failed as a whole.
     pub fn failures(&self) -> u64 {
         self.counts.failures.load(Ordering::SeqCst)
     }
 
-    /// How many invocations run now.
+    /// The number of invocations that run now.
     pub fn in_flight(&self) -> u64 {
         self.counts.in_flight.load(Ordering::SeqCst)
     }
@@ -189,7 +191,7 @@ async fn poll(poller: Arc<Poller>, mut polling: watch::Receiver<bool>) {
         pause_ms = PAUSE_MS_MIN;
         poller.counts.in_flight.fetch_add(1, Ordering::SeqCst);
         let poller = Arc::clone(&poller);
-        // Not aborted with the mapping: a delivery that has begun ends.
+        // A delivery that has begun goes on to its end, even when the mapping is dropped.
         runtime().spawn(async move {
             poller.deliver(&messages).await;
             poller.counts.in_flight.fetch_sub(1, Ordering::SeqCst);
@@ -204,7 +206,7 @@ impl Poller {
         self.counts.messages.fetch_add(messages.len() as u64, Ordering::SeqCst);
         self.counts.invocations.fetch_add(1, Ordering::SeqCst);
         if let Err(error) = self.record.add(&options.queue_url, messages) {
-            // The leak check would search less than it says.
+            // The leak check will miss these messages.
             eprintln!("local: cannot record messages: {error:#}");
         }
         let event = event(messages, &sqs::queue_arn(&options.queue_url)).to_string();
@@ -229,8 +231,8 @@ impl Poller {
     }
 }
 
-/// The trace header that SQS kept of the sender; a proxy of a test puts it among the sender's own
-/// attributes.
+/// The sender's trace header, which SQS keeps as an attribute of the system. The proxy of a test
+/// puts it among the sender's own attributes instead.
 fn trace_of(message: &Message) -> Option<&str> {
     let name = lineage::MESSAGE_ATTRIBUTE;
     let kept = message.attributes.get(name).map(String::as_str);
@@ -273,9 +275,9 @@ fn message_attributes(message: &Message) -> Value {
     Value::Object(attributes.collect())
 }
 
-/// The ids that the function reported as failed; `None` when the whole batch failed: by an error of
-/// the function, an answer of another shape, or an id that isn't in the batch
-/// (ReportBatchItemFailures).
+/// The ids that the function reported as failed (ReportBatchItemFailures). `None` means that the
+/// whole batch failed: the function failed, its answer has another shape, or it names an id that
+/// isn't in the batch.
 fn failed_records(answer: &Answer, messages: &[Message]) -> Option<HashSet<String>> {
     if answer.is_error {
         return None;

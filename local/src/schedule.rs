@@ -23,7 +23,7 @@ impl Schedule {
             ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
             loop {
                 ticks.tick().await;
-                // A failed sweep is in the function's log, and the next one makes it good.
+                // A failed sweep is in the function's log, and the next one finds the same rows.
                 let _in_its_log = invoker.invoke(&function, "{}").await;
             }
         });

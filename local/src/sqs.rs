@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::http;
 use crate::stack::REGION;
 
-/// How long one call may take.
+/// The longest time of one call.
 const CALL_SECONDS_MAX: u64 = 30;
 
 /// The most messages that one call of SQS receives or deletes.
@@ -55,7 +55,7 @@ pub struct QueueOptions {
 pub struct QueuePair {
     /// The queue.
     pub url: String,
-    /// Where its messages go after too many receipts.
+    /// The dead-letter queue, which gets the queue's messages after too many receipts.
     pub dead_letter_url: String,
 }
 
@@ -130,7 +130,7 @@ pub async fn send(endpoint: &str, queue_url: &str, body: &str, group: Option<&st
     call(endpoint, "SendMessage", &request).await.map(drop)
 }
 
-/// How many messages a queue has: visible, in flight and delayed.
+/// The numbers of a queue's messages: visible, in flight and delayed.
 ///
 /// # Errors
 ///

@@ -200,8 +200,8 @@ async fn template() -> &'static str {
         let name = stack.postgres().create_database("template").await.expect("a database is made");
         let store = store_at(stack.postgres().url(SUPERUSER, &name));
         store::migrate(&store, store::RoleLogin::Url).await.expect("the migrations run");
-        // Nobody may be connected to a template: the session of the migration ends when its
-        // connection is dropped.
+        // No session may be connected to a template: that of the migration ends when its connection
+        // is dropped.
         let database = connect(&stack.postgres().url(SUPERUSER, "postgres")).await;
         let sql = format!("SELECT FROM pg_stat_activity WHERE datname = '{name}'");
         wait_for("the end of the migration's session", || async {

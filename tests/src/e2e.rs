@@ -3,8 +3,8 @@
 //!
 //! A test file shares one [`Product`]; each test is a [`Story`] with an organization of its own, so
 //! that stories run side by side. A story that has ended left nothing behind: no waiting item, no
-//! active execution, no lease; when none is at work any more, the queues are empty and no secret is
-//! found anywhere (I1).
+//! active execution, no lease. Once no story is at work any more, the queues are empty. No secret
+//! is found anywhere (I1).
 
 pub mod cli;
 pub mod issuer;
@@ -29,9 +29,9 @@ pub use cli::{Cli, Ended};
 pub use outside::{Outside, Received, Reply};
 pub use transcript::Transcript;
 
-/// How long a run may take to end: retries and leases of seconds are part of some.
+/// The longest time until a run ends: some runs have retries and leases of seconds.
 pub const RUN_SECONDS_MAX: u64 = 45;
-/// How long one request may take.
+/// The longest time of one request.
 const REQUEST_MAX: Duration = Duration::from_secs(30);
 /// The pause between two looks at a run.
 const LOOK_PAUSE: Duration = Duration::from_millis(25);
@@ -42,16 +42,16 @@ pub struct Product {
     pub sealflow: Sealflow,
     /// The host that workflows call.
     pub target: Outside,
-    /// A host that may be called and never is, unless something broke out.
+    /// A host that may be called but never is. A request to it means that something broke out.
     pub other: Outside,
     stories: AtomicUsize,
     places: Mutex<Vec<(String, Vec<u8>)>>,
 }
 
-/// A product that the tests of one file share, each on a runtime of its own.
+/// A product that the tests of one file share; each test has a runtime of its own.
 ///
-/// The database lets each function's role have few connections, whatever products there are: one
-/// that no test holds is stopped when another starts.
+/// Each function's role may have few connections, for all products together. So the start of a
+/// product stops every product that no test holds.
 pub struct Shared {
     product: Mutex<Option<Arc<Product>>>,
     starts: AsyncMutex<()>,
@@ -128,16 +128,16 @@ impl Product {
         Story { product: self, organization, counted: Counted(&self.stories) }
     }
 
-    /// Something else that the leak check searches: what a command printed, …
+    /// Adds a place that the leak check searches, such as the output of a command.
     pub fn add_place(&self, name: &str, content: Vec<u8>) {
         lock(&self.places).push((name.to_owned(), content));
     }
 
-    /// I1: none of `secrets` is found in the database, logs, messages, answers and the added
+    /// Checks I1: none of `secrets` is found in the database, logs, messages, answers and the added
     /// places, in any form.
     ///
     /// # Panics
-    /// When one is, or a place can't be read.
+    /// When a secret is found, or a place can't be read.
     pub async fn assert_no_leaks(&self, secrets: &[&str]) {
         let report = self.leaks(secrets).await;
         assert!(report.is_clean(), "{report}");
@@ -153,10 +153,10 @@ impl Product {
         leaks::check_everything(&self.sealflow, secrets, more).await.expect("every place is read")
     }
 
-    /// Sends a request to the front; an answer of the API is held against its document.
+    /// Sends a request to the front. An answer of the API is compared with the API's document.
     ///
     /// # Panics
-    /// When nobody answers.
+    /// When the front does not answer.
     pub async fn send(&self, request: Request<Bytes>) -> Response<Bytes> {
         let (method, path) = (request.method().to_string(), request.uri().path().to_owned());
         let answer = local::http::send(request, REQUEST_MAX).await.expect("the front answers");
@@ -184,7 +184,7 @@ pub async fn stack() -> Arc<Stack> {
     Arc::clone(STACK.get_or_init(start).await)
 }
 
-/// Counts a story as at work until it is dropped, also by a panic.
+/// Counts a story as at work until this is dropped, even by a panic.
 struct Counted<'a>(&'a AtomicUsize);
 
 impl Drop for Counted<'_> {
@@ -193,7 +193,7 @@ impl Drop for Counted<'_> {
     }
 }
 
-/// One test's organization, with what a user does.
+/// One test's organization, with the actions of a user.
 pub struct Story<'a> {
     /// The product that it is in.
     pub product: &'a Product,
@@ -226,7 +226,7 @@ impl Story<'_> {
         (answer.status().as_u16(), json_of(&answer))
     }
 
-    /// Gets a path that must be there.
+    /// Gets a path that must exist.
     ///
     /// # Panics
     /// When the answer is not 200.
@@ -236,7 +236,7 @@ impl Story<'_> {
         answer
     }
 
-    /// Applies a definition whatever comes of it.
+    /// Applies a definition; gives the answer even if the definition is refused.
     pub async fn try_apply(&self, definition: &str) -> (u16, Value) {
         let body = Bytes::from(definition.to_owned());
         self.call_with("PUT", "/v1/workflows", "application/yaml", body).await
@@ -335,7 +335,7 @@ impl Story<'_> {
     /// Posts to a webhook.
     ///
     /// # Panics
-    /// When nobody answers.
+    /// When the front does not answer.
     pub async fn post(&self, url: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> (u16, Value) {
         let mut request = Request::post(url);
         for (name, value) in headers {
@@ -347,7 +347,7 @@ impl Story<'_> {
     }
 
     /// The rows that intake has stored for the organization: root events, the work that waits or
-    /// runs for them, and deduplication keys. Work that runs meanwhile does not change them.
+    /// runs for them, and deduplication keys. The rows stay the same while that work goes on.
     ///
     /// # Panics
     /// When the database refuses.
@@ -374,8 +374,8 @@ impl Story<'_> {
     }
 
     /// The end of a story: nothing waits, nothing is active and nothing holds a lease. The last
-    /// story at work finds the queues empty, and neither the secrets nor the organization's token
-    /// anywhere (I1).
+    /// story at work finds the queues empty. Neither the secrets nor the organization's token is
+    /// found anywhere (I1).
     ///
     /// # Panics
     /// When something is left or found.
@@ -392,7 +392,7 @@ impl Story<'_> {
         let Story { product, organization, counted } = self;
         drop(counted);
         if product.stories.load(Ordering::SeqCst) == 0 {
-            // As long as a queue hides what a killed function had received, and some more.
+            // A queue hides the messages of a killed function for a while; this wait is longer.
             sealflow.await_empty_queues(2 * WAIT_MAX).await.expect("the queues are empty");
         }
         let secrets: Vec<&str> = secrets.iter().copied().chain([organization.token.as_str()]).collect();
@@ -416,7 +416,7 @@ pub fn make_secret(label: &str) -> String {
     format!("{label}/{}+\"&<'%=\\{}", &random[..12], &random[12..])
 }
 
-/// A definition with `TARGET` and `OTHER` replaced by the origins of the outside world.
+/// A definition with the origins of the outside world in the place of `TARGET` and `OTHER`.
 #[must_use]
 pub fn placed(product: &Product, definition: &str) -> String {
     definition.replace("TARGET", &product.target.url()).replace("OTHER", &product.other.url())

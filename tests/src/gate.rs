@@ -17,7 +17,7 @@ impl Gate {
         Self { arrived: Semaphore::new(0), open: Semaphore::new(0) }
     }
 
-    /// A gate that stops nobody.
+    /// A gate that is always open.
     #[must_use]
     pub fn open() -> Self {
         Self { arrived: Semaphore::new(0), open: Semaphore::new(Semaphore::MAX_PERMITS) }
@@ -29,7 +29,7 @@ impl Gate {
         take(&self.open).await;
     }
 
-    /// Waits until somebody stands at the gate.
+    /// Waits until a step has reached the gate.
     pub async fn wait_for_arrival(&self) {
         take(&self.arrived).await;
     }

@@ -20,7 +20,7 @@ use crate::queues::aws_config;
 
 const BODY_BYTES_MAX: usize = 1024 * 1024;
 const KEY_BYTES: usize = 32;
-/// The text of every refusal, which nobody repeats.
+/// The text of every refusal. No log, answer or row may repeat it.
 pub const REFUSED: &str = "arn:aws:kms:canary is refused";
 
 /// The key that [`FakeKms::sealer`] seals under.

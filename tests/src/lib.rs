@@ -1,8 +1,8 @@
 //! Fixtures of the integration tests: a database of one's own, a world with workflows in it, a
 //! queue that remembers, a wire that counts, and the crash suite.
 //!
-//! Tests drive the functions as libraries, on real Postgres, each as its own role. Whatever can't
-//! be used ends the test with a panic that says what was being done.
+//! Tests drive the functions as libraries, on real Postgres, each as its own role. A fixture that
+//! fails ends the test with a panic that names the failed step.
 
 pub mod aws_wire;
 pub mod bench;
@@ -30,7 +30,7 @@ pub use world::{Workflow, World};
 use std::future::Future;
 use std::time::Duration;
 
-/// How long any wait for a state may take.
+/// The longest wait for a state.
 pub const WAIT_MAX: Duration = Duration::from_secs(20);
 /// The pause between two looks at a state.
 const LOOK_PAUSE: Duration = Duration::from_millis(5);

@@ -1,6 +1,6 @@
-//! A server that asks for IAM tokens, as RDS does: it ends TLS before a real Postgres, asks for a
-//! password in clear text, and checks that it is a signed request of now, for this server and this
-//! role, by code that shares nothing with what makes tokens.
+//! A server that asks for IAM tokens, as RDS does. It ends TLS before a real Postgres and asks for
+//! a password in clear text. The password must be a request that was signed just now, for this
+//! server and this role. The check shares no code with the making of tokens.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -19,38 +19,38 @@ use tokio_rustls::TlsAcceptor;
 
 /// The name in its certificate.
 pub const HOST: &str = "db.sealflow.test";
-/// The only access key that it takes.
+/// The only access key that it accepts.
 pub const ACCESS_KEY_ID: &str = "AKIDLOGIN";
-/// The region that tokens must be of.
+/// The region that tokens must name.
 pub const REGION: &str = "eu-central-1";
 
 /// The faults that the server may have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Server {
-    /// Nothing.
+    /// No fault.
     #[default]
     Right,
     /// It offers no TLS.
     PlainText,
     /// Its certificate has another name.
     OtherName,
-    /// Its certificate was valid once.
+    /// Its certificate has expired.
     Expired,
-    /// It knows the role no more.
+    /// It does not know the role any more.
     RoleMissing,
 }
 
-/// How the server decides about a login.
+/// The rules by which the server accepts a login.
 pub struct Policy {
     /// The secret key behind [`ACCESS_KEY_ID`].
     pub secret_key: String,
-    /// The session token that must go along.
+    /// The session token that the request must hold.
     pub session_token: String,
     /// The host that tokens must be for.
     pub host: String,
     /// The port that tokens must be for; None: the server's own.
     pub port: Option<u16>,
-    /// A password that is taken in a token's place.
+    /// A password that is accepted in place of a token.
     pub password: Option<String>,
 }
 
@@ -73,7 +73,8 @@ struct Shared {
 }
 
 impl LoginServer {
-    /// A server before the Postgres at `url` (of any role: the password counts).
+    /// Starts a server before the Postgres at `url`. The role in `url` does not matter; its
+    /// password is used for every role.
     ///
     /// # Panics
     /// When it can't be set up.
@@ -102,7 +103,8 @@ impl LoginServer {
         Self { port, root, shift_seconds, seen }
     }
 
-    /// `postgres://ROLE@HOST:PORT/DATABASE`, by its name and not by DNS.
+    /// `postgres://ROLE@HOST:PORT/DATABASE`, with the address beside the name, so that DNS is not
+    /// asked.
     #[must_use]
     pub fn url(&self, role: &str, database: &str) -> String {
         format!("postgres://{role}@{HOST}:{}/{database}?hostaddr=127.0.0.1", self.port)
@@ -114,7 +116,7 @@ impl LoginServer {
         &self.root
     }
 
-    /// Its clock is so far from ours from now on.
+    /// Sets the server's clock off from ours by so much.
     pub fn shift_clock(&self, by: SignedDuration) {
         self.shift_seconds.store(by.as_secs(), Ordering::SeqCst);
     }
@@ -175,7 +177,7 @@ impl Shared {
         }
         let mut server = TcpStream::connect(&self.target.0).await.ok()?;
         server.write_all(&startup_message(&startup)).await.ok()?;
-        // The real server asks for the password of its own.
+        // The real server asks for its own password.
         let mut asked = [0; 9];
         server.read_exact(&mut asked).await.ok()?;
         server.write_all(&message(b'p', self.target.1.as_bytes())).await.ok()?;
@@ -190,7 +192,7 @@ impl Shared {
         self.is_token(password, user).is_some()
     }
 
-    /// Checks a token as RDS does: AWS Signature Version 4 over a presigned GET, by the books.
+    /// Checks a token as RDS does: AWS Signature Version 4 over a presigned GET, in every part.
     fn is_token(&self, token: &str, user: &str) -> Option<()> {
         let host = format!("{}:{}", self.policy.host, self.policy.port.unwrap_or(self.port));
         let query = token.strip_prefix(&format!("{host}/?"))?;
@@ -213,7 +215,7 @@ impl Shared {
         let in_time = made <= now + SignedDuration::from_mins(5)
             && lasts <= 900
             && now <= made + SignedDuration::from_secs(lasts);
-        // A BTreeMap has its names in order, as the canonical query has.
+        // The names of a BTreeMap are in order, as the canonical query needs them.
         let query: Vec<String> = parts.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let empty = hex::encode(digest(&SHA256, b""));
         let canonical = format!("GET\n/\n{}\nhost:{host}\n\nhost\n{empty}", query.join("&"));
@@ -293,7 +295,7 @@ fn message(kind: u8, text: &[u8]) -> BytesMut {
     message
 }
 
-/// An ErrorResponse, whose text quotes as servers do.
+/// Sends an ErrorResponse with a server's text.
 async fn refuse(client: &mut (impl AsyncWrite + Unpin), sqlstate: &str, routine: &str) {
     let fields = format!("SFATAL\0VFATAL\0C{sqlstate}\0MPAM authentication failed\0R{routine}\0");
     let _ = client.write_all(&message(b'E', fields.as_bytes())).await;

@@ -2,6 +2,10 @@
 
 /// The state before V27, from the newest.
 pub const BEFORE_V27: &str = "
+    DROP FUNCTION delete_expired_run;
+    DROP INDEX workflow_node_executions_redriven;
+    ALTER TABLE workflow_runs DROP COLUMN expired_at;
+    ALTER TABLE organizations DROP COLUMN retention_days;
     ALTER TABLE workflow_node_executions
         DROP CONSTRAINT workflow_node_executions_attempts, DROP CONSTRAINT workflow_node_executions_counts,
         ADD CONSTRAINT workflow_node_executions_attempt_check CHECK (attempt BETWEEN 1 AND 30),

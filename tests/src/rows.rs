@@ -11,7 +11,7 @@ pub struct Execution {
     pub state: ExecutionState,
     /// Its result, once it is finished.
     pub result: Option<ExecutionResult>,
-    /// Why it did not pass.
+    /// The reason if it did not pass.
     pub reason: Option<ResultReason>,
 }
 

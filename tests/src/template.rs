@@ -1,4 +1,4 @@
-//! `template.yaml` as one deployment has it: read with its tags, conditions decided.
+//! `template.yaml` as one deployment has it: its tags are read and its conditions decided.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,20 +8,21 @@ use serde_json::{Map, Value, json};
 /// Parameters that are given; the others have their defaults.
 pub type Given<'g> = &'g [(&'g str, &'g str)];
 
-/// Policies that roles may share: of the network, and AWS's own for traces.
+/// Policies that roles may share: the network's, and AWS's own for traces.
 const SHARED_POLICIES: [&str; 2] =
     ["NetworkPolicy", "arn:${AWS::Partition}:iam::aws:policy/AWSXRayDaemonWriteAccess"];
 
-/// The template as one deployment has it: conditions decided, what has no value left out.
+/// The template as one deployment has it. Its conditions are decided, and entries without a value
+/// are left out.
 #[derive(Debug)]
 pub struct Deployment {
-    /// The section of that name.
+    /// The section `Rules`.
     pub rules: Value,
-    /// The section of that name.
+    /// The section `Parameters`: each parameter's value.
     pub parameters: BTreeMap<String, String>,
-    /// The section of that name.
+    /// The section `Conditions`.
     pub conditions: Map<String, Value>,
-    /// The section of that name.
+    /// The section `Resources`.
     pub resources: Map<String, Value>,
 }
 
@@ -107,7 +108,8 @@ impl Deployment {
         list(&self.resources["SecretsKey"]["Properties"]["KeyPolicy"]["Statement"])
     }
 
-    /// `WHO may ACTION for PURPOSE`, of the key's policy, without the account's own statement.
+    /// The permissions of the key's policy, each as `PRINCIPAL may ACTION for PURPOSE`. The
+    /// account's own statement is left out.
     pub fn uses_of_the_key(&self) -> BTreeSet<String> {
         let uses = self
             .key_statements()
@@ -120,7 +122,7 @@ impl Deployment {
         .collect()
     }
 
-    /// `ACTION: only WHO`, of the key's policy.
+    /// The denials of the key's policy, each as `ACTION: only PRINCIPAL`.
     pub fn denials(&self) -> BTreeSet<String> {
         let denied = self.key_statements().into_iter().filter(|statement| statement["Effect"] == "Deny");
         denied
@@ -139,8 +141,8 @@ impl Deployment {
             .collect()
     }
 
-    /// Every statement that IAM has of a role: role and statement. Policies that roles share may do
-    /// the network alone.
+    /// Every statement of every role, as (role, statement). Policies that roles share may only
+    /// allow actions on the network.
     pub fn statements(&self) -> Vec<(&str, &Value)> {
         assert_eq!(self.of_type("AWS::IAM::RolePolicy").count(), 0, "not read here");
         let network = self.of_type("AWS::IAM::ManagedPolicy");
@@ -170,8 +172,8 @@ impl Deployment {
             .collect()
     }
 
-    /// `ROLE: ACTION on RESOURCE [for PURPOSE]`, of a service; `ROLE: ACTION on RESOURCE alone`
-    /// where any other is denied.
+    /// The rights to a service, each as `ROLE: ACTION on RESOURCE [for PURPOSE]`; or as `ROLE:
+    /// ACTION on RESOURCE alone` if every other resource is denied.
     pub fn rights(&self, service: &str) -> BTreeSet<String> {
         let mut rights = BTreeSet::new();
         for (role, statement) in self.statements() {
@@ -197,14 +199,14 @@ impl Deployment {
         rights
     }
 
-    /// A variable of a function's own.
+    /// The value of a function's environment variable.
     pub fn variable(&self, function: &str, name: &str) -> String {
         word(&self.resources[function]["Properties"]["Environment"]["Variables"][name])
     }
 }
 
-/// The next value as JSON, scalars as text; what has a tag is a map of the tag. None at the end of
-/// a collection.
+/// The next value as JSON, with scalars as text. A value with a tag becomes a map from the tag to
+/// the value. None at the end of a collection.
 fn value<'t>(events: &mut impl Iterator<Item = Event<'t>>) -> Option<Value> {
     let (tag, value) = match events.next()? {
         Event::Scalar(text, _, _, tag) => (tag, json!(text)),
@@ -228,7 +230,7 @@ fn value<'t>(events: &mut impl Iterator<Item = Event<'t>>) -> Option<Value> {
     Some(tag.as_deref().map_or_else(|| value.clone(), tagged))
 }
 
-/// A list, or what stands in its place.
+/// The items of a list, or the single value in its place.
 pub fn list(value: &Value) -> Vec<&Value> {
     value.as_array().map_or_else(|| vec![value], |list| list.iter().collect())
 }
@@ -247,8 +249,8 @@ pub fn words(value: &Value) -> String {
     list(value).into_iter().map(word).collect::<Vec<_>>().join("+")
 }
 
-/// The encryption context that a statement asks for: a purpose, and that organization and secret
-/// are named.
+/// The purpose in the encryption context that a statement asks for. The statement must also ask
+/// that the context names an organization and a secret.
 pub fn context(statement: &Value) -> String {
     let condition = &statement["Condition"];
     let purpose = &condition["StringEquals"]["kms:EncryptionContext:purpose"];
@@ -260,7 +262,7 @@ pub fn context(statement: &Value) -> String {
     words(purpose)
 }
 
-/// Lines to compare with.
+/// The expected lines as a set.
 pub fn set<const N: usize>(lines: [&str; N]) -> BTreeSet<String> {
     lines.map(str::to_owned).into()
 }

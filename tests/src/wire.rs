@@ -1,5 +1,5 @@
-//! A wire to Postgres that reads along: counts round trips and commits, holds a statement back,
-//! breaks around a COMMIT, takes guards out of statements, or is down.
+//! A wire to Postgres that reads the traffic. It counts round trips and commits, holds a statement
+//! back, breaks around a COMMIT, removes guards from statements, or is down.
 
 mod message;
 
@@ -22,35 +22,36 @@ pub struct PostgresWire {
     port: u16,
     record: Arc<Record>,
     is_down: watch::Sender<bool>,
-    /// How many times the sandboxes at this end were put to sleep, and how their connections
-    /// answer.
+    /// The number of times that the sandboxes at this end were put to sleep, and the behaviour of
+    /// their connections after it.
     sleep: watch::Sender<(u64, Asleep)>,
 }
 
-/// How a connection answers whose sandbox slept for so long that the server has ended it.
+/// The behaviour of a connection that the server ended while the client's sandbox slept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Asleep {
-    /// It is reset at its first bytes, as a host or a proxy does that knows it no more.
+    /// The connection is reset at its first bytes, as by a host or a proxy that has forgotten it.
     #[default]
     Reset,
-    /// Its bytes go nowhere, as behind a firewall that forgot it.
+    /// The connection's bytes get no answer, as behind a firewall that has forgotten it.
     Silent,
 }
 
-/// The traffic over the wire since it was last asked.
+/// The traffic over the wire since the last look at it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
-    /// The statements of each round trip by the names in their comments: what was sent after all
-    /// that was outstanding was answered.
+    /// The statements of each round trip, by the names in their comments. A round trip begins with
+    /// the first statement after all earlier ones were answered.
     pub round_trips: Vec<Vec<String>>,
     /// Commits of transactions that wrote.
     pub commits: usize,
-    /// Statements that were prepared: once for each connection, and in no round trip of these.
+    /// Statements that were prepared: once for each connection. They are in none of the round
+    /// trips.
     pub prepared: usize,
 }
 
 impl Traffic {
-    /// The same but for the heartbeat, which an instance notes at most once in ten seconds.
+    /// The traffic without the heartbeat, which an instance writes at most once in ten seconds.
     #[must_use]
     pub fn without_heartbeat(mut self) -> Self {
         let all = self.round_trips.len();
@@ -74,10 +75,10 @@ pub struct PreparedStatement {
 /// The fate of a COMMIT.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CommitFate {
-    /// It is carried.
+    /// The COMMIT is carried.
     #[default]
     Carried,
-    /// The connection breaks before it reaches the server: the transaction is rolled back.
+    /// The connection breaks before the COMMIT reaches the server: the transaction is rolled back.
     LostBefore,
     /// The server commits, and the connection breaks before its answer arrives.
     LostAfter,
@@ -102,20 +103,20 @@ struct Record {
     forgotten: AtomicUsize,
 }
 
-/// One connection's course.
+/// The state of one connection.
 #[derive(Default)]
 struct Session {
     /// Answers that have not come yet.
     outstanding: usize,
-    /// Whether a statement was sent whose Sync was not.
+    /// Whether a statement was sent, but not yet its Sync.
     is_group_open: bool,
     in_transaction: bool,
     is_writing: bool,
-    /// Set once a COMMIT was sent whose answer must not arrive.
+    /// Set once a COMMIT was sent, if its answer must not arrive.
     is_cutting: bool,
     /// Answers that the wire has given in the server's place: the server's own are dropped.
     answered_early: usize,
-    /// [`Record::forgotten`] when it began.
+    /// The value of [`Record::forgotten`] when the connection began.
     forgotten_before: usize,
     /// The role that has logged in.
     role: String,
@@ -125,9 +126,9 @@ struct Session {
 
 /// The effect of a client's message.
 enum Ask {
-    /// It makes a statement ready, and runs nothing.
+    /// The message prepares this text and runs nothing.
     Prepares(String),
-    /// It runs this text.
+    /// The message runs this text.
     Runs(String),
     Other,
 }
@@ -151,8 +152,8 @@ impl Session {
         }
     }
 
-    /// Whether its sandbox is awake: it waits for an answer, or is in a transaction. Such a
-    /// connection ends like any that breaks.
+    /// Whether the connection waits for an answer or is in a transaction. Then its sandbox is
+    /// awake, and the connection ends like any that breaks.
     fn is_at_work(&self) -> bool {
         self.outstanding > 0 || self.in_transaction
     }
@@ -176,7 +177,7 @@ impl PostgresWire {
                 if *down.borrow() {
                     continue;
                 }
-                // A server that has gone is gone for the client too.
+                // Without the server, the client's connection ends too.
                 let Ok(server) = TcpStream::connect(&target).await else { continue };
                 let _ = (client.set_nodelay(true), server.set_nodelay(true));
                 let shared = Arc::clone(&shared);
@@ -208,18 +209,18 @@ impl PostgresWire {
         format!("127.0.0.1:{}", self.port)
     }
 
-    /// Breaks all connections and takes none from now on.
+    /// Breaks all connections and accepts none from now on.
     pub fn go_down(&self) {
         self.is_down.send_replace(true);
     }
 
-    /// Takes connections again.
+    /// Accepts connections again.
     pub fn come_up(&self) {
         self.is_down.send_replace(false);
     }
 
-    /// The effect of a minute of sleep on the sandboxes at this end: the server has ended all their
-    /// connections, and they were not told.
+    /// Does to the sandboxes at this end what a minute of sleep does: the server ends all their
+    /// connections, and the sandboxes get no notice.
     pub fn put_to_sleep(&self, how: Asleep) {
         self.sleep.send_modify(|(count, asleep)| {
             *count += 1;
@@ -234,7 +235,7 @@ impl PostgresWire {
         lock(&self.record.sent_asleep).clone()
     }
 
-    /// Asks `choose` what is to become of each COMMIT.
+    /// Lets `choose` decide the fate of each COMMIT.
     pub fn choose_fate(&self, choose: impl Fn() -> CommitFate + Send + Sync + 'static) {
         *lock(&self.record.fate) = Some(Arc::new(choose));
     }
@@ -249,24 +250,25 @@ impl PostgresWire {
         *lock(&self.record.commit_pause) = by;
     }
 
-    /// Takes a text out of all statements from now on: a guard whose absence a suite must notice.
+    /// Removes a text from all statements from now on. The text is a guard, and a suite must notice
+    /// that it is missing.
     pub fn remove_from_statements(&self, text: &'static str) {
         lock(&self.record.removed).push(text);
     }
 
-    /// Statements from which something was taken out.
+    /// The number of statements from which a text was removed.
     #[must_use]
     pub fn removals(&self) -> usize {
         self.record.removals.load(Ordering::Relaxed)
     }
 
-    /// Answers each COMMIT at once and carries it so much later: what follows a commit comes before
-    /// it.
+    /// Answers each COMMIT at once and carries it only later, so that the client's next steps come
+    /// before its commit.
     pub fn commit_late(&self, by: Duration) {
         *lock(&self.record.commit_late) = Some(by);
     }
 
-    /// The same address by way of this wire.
+    /// The same address through this wire.
     #[must_use]
     pub fn url(&self, url: &str) -> String {
         let (start, rest) = url.split_once('@').unwrap_or(("", url));
@@ -294,8 +296,8 @@ impl PostgresWire {
         *lock(&self.record.lost_answer) = Some(text.to_owned());
     }
 
-    /// From now on the server doesn't know the statements any more that were prepared so far, as
-    /// behind a pooler that changed servers.
+    /// Makes the server forget all statements that were prepared so far, as behind a pooler that
+    /// changed servers.
     pub fn forget_statements(&self) {
         self.record.forgotten.fetch_add(1, Ordering::Relaxed);
     }
@@ -306,7 +308,7 @@ impl PostgresWire {
         lock(&self.record.statements).iter().cloned().collect()
     }
 
-    /// Whether the answer that was to be lost has been.
+    /// Whether the answer of [`Self::lose_answer`] is lost already.
     #[must_use]
     pub fn has_lost_answer(&self) -> bool {
         lock(&self.record.lost_answer).is_none()
@@ -334,7 +336,7 @@ async fn carry(
     }
 }
 
-/// Writes to a half that is only lent, so that the connection outlives its carriage.
+/// Writes to a borrowed half, so that the connection outlives `carry`.
 struct ToClient<'a>(&'a OwnedWriteHalf);
 
 impl ToClient<'_> {
@@ -351,7 +353,8 @@ impl ToClient<'_> {
     }
 }
 
-/// The server is gone. Nothing tells the client so before it sends something.
+/// Keeps the client's connection after the server's end. The client notices that end only when it
+/// sends something.
 async fn stay_asleep(mut client: TcpStream, how: Asleep, record: &Record, session: &Mutex<Session>) {
     let mut bytes = Vec::with_capacity(64 * 1024);
     let mut is_named = false;
@@ -361,7 +364,7 @@ async fn stay_asleep(mut client: TcpStream, how: Asleep, record: &Record, sessio
             lock(&record.sent_asleep).push(first_name(&bytes, session));
         }
         if how == Asleep::Reset {
-            // Closing with nothing left to wait for sends a reset.
+            // With a linger of zero, the close sends a reset.
             let _ = client.set_zero_linger();
             return;
         }
@@ -387,7 +390,7 @@ async fn carry_requests(
                 let held = lock(&record.held)
                     .take_if(|(text, _)| matches!(&ask, Ask::Runs(run) if run.contains(text.as_str())));
                 if let Some((_, gate)) = held {
-                    // The messages that were sent along with it, before it, are not held.
+                    // The messages before the held one go on to the server.
                     if to.write_all(&bytes[carried..sent]).await.is_err() {
                         return;
                     }
@@ -448,8 +451,8 @@ async fn carry_answers(
             let message = &bytes[seen..seen + length];
             seen += length;
             let mut session = lock(session);
-            // Nothing else was outstanding when a COMMIT was answered early, so the next answer is
-            // its own.
+            // Nothing else was outstanding when a COMMIT was answered early, so the server's next
+            // answer belongs to that COMMIT.
             let is_known = session.answered_early > 0 && matches!(message[0], b'C' | b'Z');
             if message[0] == b'Z' {
                 session.outstanding -= 1;
@@ -470,7 +473,7 @@ async fn carry_answers(
     }
 }
 
-/// The name of the first statement in what was sent that has one.
+/// The name of the first named statement in the bytes.
 fn first_name(mut bytes: &[u8], session: &Mutex<Session>) -> String {
     while let Some(length) = message_length(bytes, true) {
         if let Ask::Runs(text) | Ask::Prepares(text) = lock(session).ask(&bytes[..length])
@@ -495,7 +498,7 @@ fn take_guards_out(message: &mut [u8], record: &Record) {
     }
 }
 
-/// Reads what is there; false at the end.
+/// Reads the bytes that are there; false at the end of the stream.
 async fn read_all(from: &mut OwnedReadHalf, bytes: &mut Vec<u8>) -> bool {
     if !matches!(from.read_buf(bytes).await, Ok(1..)) {
         return false;

@@ -46,13 +46,13 @@ pub struct Workflow {
     pub id: WorkflowId,
     /// `workflows.version`
     pub version: i64,
-    /// As it was applied.
+    /// The definition as it was applied.
     pub definition: Definition,
     /// Its live webhooks.
     pub webhooks: Vec<CurrentWebhook>,
 }
 
-/// Seconds that a component may take in tests.
+/// The longest time of a component in tests, seconds.
 pub const COMPONENT_SECONDS: u32 = 5;
 
 impl World {
@@ -116,7 +116,7 @@ impl World {
         let current = old.map(|old| Current { definition: &old.definition, webhooks: &old.webhooks });
         let wanted = Wanted { definition: &definition, secret_refs: &secret_refs };
         let plan = apply_plan::plan(current, wanted, &mut || self.id());
-        // Credentials that open nothing: its key or token is the test's to set.
+        // Credentials that no request has: a test that needs a key or a token sets its own.
         let credential = |authentication: Authentication| match authentication.credential_kind() {
             Some(CredentialKind::SigningKey) => WebhookCredential {
                 signing_keys: Some(vec![0]),
@@ -218,7 +218,7 @@ impl World {
         cancel_run(&self.api, &cancel, &|| self.id()).await.expect("the run is cancelled").freed
     }
 
-    /// The result of a run, or else how it stands.
+    /// The result of a run, or else its state.
     pub async fn run_state(&self, run_id: EventId) -> &'static str {
         let run = load_run(&self.api, self.organization_id, run_id.into()).await.expect("it is there").run;
         run.result.map_or(run.state.as_str(), |result| result.as_str())
@@ -286,7 +286,7 @@ impl World {
         }
     }
 
-    /// A sweeper that waits no longer than `grace_seconds`.
+    /// A sweeper with a grace of `grace_seconds`.
     #[must_use]
     pub fn sweeper(&self, grace_seconds: u32) -> sweeper::Deps {
         sweeper::Deps {
@@ -296,12 +296,14 @@ impl World {
             ids: self.ids.clone(),
             grace_seconds,
             net: sweeper::runs::Net::default(),
+            retention_days_max: None,
+            retention_place: sweeper::retention::Place::default(),
             metrics: process::Metrics::off(),
         }
     }
 
-    /// Delivers what was sent, again and again, until nothing is sent any more. Delays are not
-    /// waited for.
+    /// Delivers the sent messages, again and again, until no message is sent any more. Delays are
+    /// skipped.
     pub async fn run_to_end(&self, builder: &builder::Deps, executor: &executor::Deps) {
         for _ in 0..ROUNDS_MAX {
             let sent = self.queues.take();
@@ -320,8 +322,7 @@ impl World {
         panic!("the run does not end within {ROUNDS_MAX} rounds");
     }
 
-    /// Lets time go by for timers: what is to run, to be woken or was sent then lies so much
-    /// further back.
+    /// Lets time pass for timers: moves the times of runs, wakes and sends so much further back.
     pub async fn pass(&self, seconds: u32) {
         let sql = format!(
             "UPDATE workflow_node_executions SET run_at = run_at - interval '{seconds} seconds', wake_at = wake_at - interval '{seconds} seconds',
@@ -333,7 +334,7 @@ impl World {
     /// All executions, in order of their ids.
     ///
     /// # Panics
-    /// When a word is none of ours.
+    /// When a state, result or reason is none of ours.
     pub async fn executions(&self) -> Vec<Execution> {
         let sql = "SELECT node_id, state, result, result_reason FROM workflow_node_executions ORDER BY id";
         let row = |line: &str| match line.split('|').collect::<Vec<_>>()[..] {
@@ -348,23 +349,23 @@ impl World {
         self.database.sql(sql).await.lines().map(row).collect()
     }
 
-    /// Makes Postgres refuse new rows of a table for which a condition holds, as it would refuse
-    /// what can't be stored.
+    /// Makes Postgres refuse new rows of a table for which a condition holds, as it would refuse a
+    /// value that can't be stored.
     pub async fn refuse(&self, table: &str, condition: &str) {
         let sql = format!("ALTER TABLE {table} ADD CONSTRAINT poison CHECK (NOT ({condition})) NOT VALID");
         self.database.sql(&sql).await;
     }
 
-    /// Waiting items.
+    /// The number of waiting items.
     pub async fn items(&self) -> i64 {
         self.database.count("SELECT count(*) FROM workflow_node_queue_items").await
     }
 }
 
-/// Rounds of deliveries that a run may take.
+/// The most rounds of deliveries that a run may take.
 const ROUNDS_MAX: usize = 100;
 
-/// The messages of what was sent.
+/// The messages that were sent, without their delays and groups.
 #[must_use]
 pub fn messages(sent: &[Sent]) -> Vec<Message> {
     sent.iter().map(|sent| sent.message.clone()).collect()
@@ -388,7 +389,7 @@ pub async fn execute(deps: &executor::Deps, messages: &[Message]) {
     assert_eq!(response, BatchResponse::default(), "nothing is to be delivered again");
 }
 
-/// The message group of delivered messages: what they were sent for.
+/// The message group of delivered messages, which is the id of their organization.
 pub const GROUP: Uuid = Uuid::from_u128(0x6709);
 
 /// A batch as SQS hands it to a function, each message received so many times.
@@ -400,7 +401,7 @@ pub fn batch(messages: &[Message], receives: u32) -> SqsBatch {
     batch_of_group(messages, receives, Some(GROUP))
 }
 
-/// The same; `None` where a queue tells no group.
+/// A [`batch`] of messages with this group; `None` for a queue that tells no group.
 ///
 /// # Panics
 /// Never: it has the shape of an event.

@@ -11,10 +11,9 @@ use tokio::sync::Mutex;
 
 /// Chosen once; `cargo xtask crash` rolls a new one each time.
 const SEED: u64 = 20_261_125;
-/// How long a COMMIT is held back: long enough for another function to look at what is not
-/// committed yet.
+/// The time for which a COMMIT is held back, so that another function can act before it.
 const PAUSE: Duration = Duration::from_millis(100);
-/// How often a run without a guard is tried whose absence shows by chance.
+/// The most runs without a guard if its absence shows only by chance.
 const RUNS_MAX: u64 = 6;
 /// `cargo xtask crash --outages` has 20 s.
 const OUTAGE: Duration = Duration::from_secs(4);
@@ -121,7 +120,8 @@ async fn sending_before_the_commit_makes_the_suite_fail() {
     assert_noticed(&report, &["I8: where nothing goes wrong"]);
 }
 
-/// A step whose statement has another name now would never be reached, and nobody would miss it.
+/// The steps of failpoints name statements. If a statement got another name, its step would never
+/// be reached, and no test would notice.
 #[test]
 fn steps_within_transactions_are_named_after_statements_that_there_are() {
     let mut sql = String::new();

@@ -9,7 +9,7 @@ use crate::environments::{self, Environment};
 use crate::workspace::{Workspace, without_own_package};
 use crate::{build_binaries, succeed};
 
-/// Builds everything, then runs `deploy/check`; arguments go along.
+/// Builds everything, then runs `deploy/check` with the arguments.
 ///
 /// # Errors
 ///
@@ -20,7 +20,7 @@ pub(crate) fn run(workspace: &Workspace, rest: &[String]) -> Result<()> {
     check(workspace, rest)
 }
 
-/// Runs `deploy/check` with what is built.
+/// Runs `deploy/check` with the binaries that are built.
 ///
 /// # Errors
 ///

@@ -22,17 +22,17 @@ pub(crate) enum Environment {
     Dev,
     /// cargo-fuzz.
     Fuzz,
-    /// checkov, whose packages fit with nobody else's.
+    /// checkov; its packages fit with those of no other tool.
     Checkov,
 }
 
-/// Written last, so that an environment that was cut short is made anew.
+/// The file that is written last: an environment without it was cut short and is made anew.
 const STAMP: &str = ".sealflow-stamp";
 
-/// Where the lists of packages are.
+/// The folder of the lists of packages.
 const REQUIREMENTS: &str = "xtask/requirements";
 
-/// How much of pip's log is shown when it fails, bytes.
+/// The bytes of pip's log that are shown when pip fails.
 const LOG_BYTES_SHOWN: usize = 2_000;
 
 impl Environment {
@@ -65,13 +65,13 @@ impl Environment {
         }
     }
 
-    /// A program in it.
+    /// A program in the environment.
     pub(crate) fn program(self, workspace: &Workspace, name: &str) -> PathBuf {
         workspace.target().join(self.name()).join("bin").join(name)
     }
 }
 
-/// Makes those that are missing or were made of other packages.
+/// Makes the environments that are missing or were made of other packages.
 ///
 /// # Errors
 ///
@@ -97,11 +97,11 @@ pub(crate) fn ensure(workspace: &Workspace, environments: &[Environment]) -> Res
     Ok(())
 }
 
-/// Removes all of them.
+/// Removes all environments.
 ///
 /// # Errors
 ///
-/// When one can't be removed.
+/// When an environment can't be removed.
 pub(crate) fn remove(workspace: &Workspace) -> Result<()> {
     for environment in Environment::ALL {
         let folder = workspace.target().join(environment.name());
@@ -130,8 +130,8 @@ fn make(folder: &Path, requirements: &[PathBuf]) -> Result<()> {
         "--disable-pip-version-check",
         "--no-input",
         "--require-hashes",
-        // The lists are whole: looking for dependencies, pip would meet newer versions, which they
-        // don't name.
+        // The lists name every dependency. Pip itself would look for newer versions, which the
+        // lists don't name.
         "--no-deps",
     ]);
     for list in requirements {
@@ -153,7 +153,8 @@ fn run(mut command: Command, log: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Whether `sealflow-local` will find a Postgres on this machine: the same places in short.
+/// Whether `sealflow-local` will find a Postgres on this machine. The places are the same, looked
+/// at more simply.
 fn has_postgres() -> bool {
     let on_path = std::env::var_os("PATH")
         .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join("postgres").is_file()));

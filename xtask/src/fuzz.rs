@@ -13,8 +13,8 @@ const TARGETS: [&str; 4] = ["parser", "template", "evaluator", "parts"];
 const SECONDS: u32 = 60;
 /// Seconds for each target within `cargo xtask test`: less than a minute together.
 const SECONDS_IN_TEST: u32 = 12;
-/// The options of libFuzzer: inputs of so many bytes; one that takes so many seconds or so much
-/// memory is a finding.
+/// The options of libFuzzer: the most bytes of an input, and the seconds and megabytes above which
+/// an input is a finding.
 const LIMITS: [&str; 3] = ["-max_len=512", "-timeout=10", "-rss_limit_mb=2048"];
 
 /// `cargo xtask fuzz [SECONDS]`
@@ -61,7 +61,7 @@ fn fuzz(workspace: &Workspace, seconds: u32) -> Result<()> {
     Ok(())
 }
 
-/// libFuzzer is compiled from C++.
+/// Checks that there is a C++ compiler: libFuzzer is compiled from C++.
 fn check_compiler() -> Result<()> {
     let compiler = std::env::var_os("CXX").unwrap_or_else(|| "c++".into());
     let mut command = Command::new(&compiler);

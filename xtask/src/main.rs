@@ -1,4 +1,4 @@
-//! `cargo xtask`: what a developer and CI run. Alone, it lists the commands.
+//! `cargo xtask`: the commands of developers and of CI. Without a command it lists them.
 //!
 //! It is thin (std and anyhow), so that it compiles in a moment: the work is done by
 //! `sealflow-local`, Cargo and pip.
@@ -25,7 +25,7 @@ use environments::Environment;
 use steps::{Steps, say};
 use workspace::{Workspace, without_own_package};
 
-/// A command: its name, what it does, and the function that does it.
+/// A command: its name, its description and its function.
 type Task = (&'static str, &'static str, fn(&Workspace, &[String]) -> Result<()>);
 
 const TASKS: [Task; 15] = [
@@ -112,7 +112,7 @@ fn demo(workspace: &Workspace, rest: &[String]) -> Result<()> {
 
 fn dev(workspace: &Workspace, rest: &[String]) -> Result<()> {
     environments::ensure(workspace, &[Environment::Stack, Environment::Dev])?;
-    // All of them now, so that cargo lambda watch has only changes to build.
+    // All binaries are built now, so that cargo lambda watch has only changes to build.
     build_binaries(workspace)?;
     become_local(workspace, "dev", rest)
 }
@@ -172,20 +172,20 @@ fn build_binaries(workspace: &Workspace) -> Result<()> {
         say("building everything, the first time for some minutes");
     }
     let mut build = workspace.cargo(&["build", "--workspace", "--bins"]);
-    // Cargo's bar shows how far it is; where there is no terminal, its lines do.
+    // Cargo's bar shows the progress; without a terminal, Cargo's lines do.
     if program.exists() && std::io::stderr().is_terminal() {
         build.arg("--quiet");
     }
     succeed(build)
 }
 
-/// Replaces this process, so that signals reach whom they are meant for.
+/// Replaces this process by `sealflow-local`, so that signals reach that program directly.
 fn become_local(workspace: &Workspace, command: &str, rest: &[String]) -> Result<()> {
     let program = workspace.binary("sealflow-local");
     let mut local = Command::new(&program);
     local.arg(command).args(rest).env("SEALFLOW_VENV_DIR", workspace.target()).current_dir(workspace.root());
     without_own_package(&mut local);
-    // Only returns when it fails.
+    // `exec` returns only when it fails.
     let error = local.exec();
     Err(error).with_context(|| format!("cannot run {}", program.display()))
 }

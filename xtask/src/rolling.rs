@@ -1,5 +1,5 @@
-//! `cargo xtask rolling REV`: the functions of another commit beside today's, as a deployment has
-//! them for a while.
+//! `cargo xtask rolling REV`: the functions of another commit beside today's, as during a
+//! deployment.
 
 use std::path::Path;
 use std::process::Command;
@@ -11,7 +11,7 @@ use crate::steps::say;
 use crate::workspace::Workspace;
 use crate::{build_binaries, run_crash, succeed};
 
-/// The functions that run beside each other.
+/// The functions that run in both releases.
 const FUNCTIONS: [&str; 5] = ["api", "webhook", "builder", "executor", "sweeper"];
 
 /// `cargo xtask rolling REV [further arguments of the crash suite]`
@@ -38,7 +38,7 @@ pub(crate) fn run(workspace: &Workspace, rest: &[String]) -> Result<()> {
     run_crash(workspace, &[&["--beside".to_owned(), beside.to_owned()], further].concat())
 }
 
-/// The files of a commit, in a folder that may have those of another one.
+/// Writes the files of a commit into a folder, in place of those of an earlier commit.
 fn check_out(root: &Path, revision: &str, source: &Path) -> Result<()> {
     if source.exists() {
         std::fs::remove_dir_all(source).with_context(|| format!("cannot remove {}", source.display()))?;
@@ -49,7 +49,7 @@ fn check_out(root: &Path, revision: &str, source: &Path) -> Result<()> {
         vec!["read-tree".to_owned(), revision.to_owned()],
         vec!["checkout-index".to_owned(), "--all".to_owned(), format!("--prefix={}/", source.display())],
     ] {
-        // An index of its own: that of the working tree stays as it is.
+        // Git uses an index of its own, so that the index of the working tree stays as it is.
         let mut git = Command::new("git");
         git.args(arguments).current_dir(root).env("GIT_INDEX_FILE", &index);
         succeed(git).with_context(|| format!("is {revision} a commit of this repository?"))?;

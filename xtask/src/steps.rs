@@ -1,4 +1,4 @@
-//! Telling what is done, how long it takes, and what came of it.
+//! The report of the steps: the name, the time and the result of each.
 
 use std::io::{IsTerminal, Write};
 use std::sync::mpsc;
@@ -7,15 +7,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-/// How often a sign of life is given where it stays in the log.
+/// The time between two signs of life in a log, where each of them stays.
 const LOG_SECONDS: u64 = 15;
 
-/// Says what is being done.
+/// Prints the name of a step or task.
 pub(crate) fn say(what: &str) {
     eprintln!("xtask: {what}");
 }
 
-/// Does something silent and long, with a sign of life on standard error.
+/// Does a long and silent task, with signs of life on standard error.
 pub(crate) fn with_progress<T>(what: &str, work: impl FnOnce() -> T) -> T {
     let is_terminal = std::io::stderr().is_terminal();
     say(what);
@@ -39,12 +39,12 @@ pub(crate) fn with_progress<T>(what: &str, work: impl FnOnce() -> T) -> T {
     });
     let result = work();
     drop(done);
-    // It only prints, so it has not panicked with anything that matters.
+    // The ticker only prints, so a panic in it does not matter.
     let _ended = ticker.join();
     result
 }
 
-/// Steps that are all taken even when one fails, and told in the end.
+/// Steps that are all taken even when one fails, with a summary at the end.
 #[derive(Default)]
 pub(crate) struct Steps {
     taken: Vec<Taken>,
@@ -57,7 +57,7 @@ struct Taken {
 }
 
 impl Steps {
-    /// Takes a step; whether it went well.
+    /// Takes a step; gives whether it succeeded.
     pub(crate) fn run(&mut self, name: &'static str, work: impl FnOnce() -> Result<()>) -> bool {
         say(name);
         let started = Instant::now();

@@ -1,8 +1,8 @@
 //! Checks of the deployment templates, offline.
 //!
 //! `sam validate --lint` sees little inside SAM resources, so the template is also transformed as
-//! CloudFormation would, and the result linted: that finds wrong runtimes, timeouts, properties and
-//! references. checkov looks for what is open, not encrypted or not kept.
+//! CloudFormation would, and the result is linted. That finds wrong runtimes, timeouts, properties
+//! and references. checkov looks for resources that are open, not encrypted or not kept.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ const TRANSFORM: &str = include_str!("transform.py");
 /// W3037 doesn't know the newest IAM actions.
 const IGNORED: &str = "W3037";
 
-/// The region whose rules are asked; any would do.
+/// The region whose rules apply; any region would do.
 const REGION: &str = "us-east-1";
 
 /// Checks of checkov that don't fit, each with its reason.
@@ -37,8 +37,8 @@ const NOT_CHECKED: [(&str, &str); 7] = [
     ("CKV_AWS_173", "no variable holds a secret, and Lambda encrypts variables at rest"),
 ];
 
-/// Defaults of the database's template under which everything in it is made: checkov decides
-/// conditions by them.
+/// Parameters of the database's template, each with its default and another value. With the other
+/// values every resource is made: checkov decides conditions by the defaults.
 const LARGE_DATABASE: [(&str, &str, &str); 3] =
     [("Engine", "rds", "aurora"), ("Nat", "one", "two"), ("Standby", "'false'", "'true'")];
 

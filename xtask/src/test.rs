@@ -50,7 +50,7 @@ const ROOM_GIB: u64 = 10;
 /// GiB that a run needs once all is built.
 const ROOM_AGAIN_GIB: u64 = 3;
 
-/// Says before the first minute, and not in the tenth, that the disk is too full.
+/// Refuses a disk that is too full at the start, and not after ten minutes.
 fn check_room(workspace: &Workspace) -> Result<()> {
     let needed = if workspace.target().join("debug/deps").is_dir() { ROOM_AGAIN_GIB } else { ROOM_GIB } << 20;
     let output = Command::new("df").arg("-Pk").arg(workspace.target()).output().context("cannot run df")?;
@@ -126,7 +126,8 @@ fn on_a_stack(workspace: &Workspace, arguments: &[&str]) -> Result<()> {
     result
 }
 
-/// `sealflow-local stack`, which ends when our end of its standard input closes, however we end.
+/// `sealflow-local stack`. It ends when its standard input closes, so it ends with us even if we
+/// are killed.
 struct Stack {
     child: Child,
     environment: Vec<(String, String)>,

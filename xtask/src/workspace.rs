@@ -1,4 +1,4 @@
-//! Where things are.
+//! The folders of the workspace, and Cargo in them.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -29,7 +29,7 @@ impl Workspace {
         &self.root
     }
 
-    /// Where everything goes that is made.
+    /// The folder of everything that is built.
     pub(crate) fn target(&self) -> &Path {
         &self.target
     }
@@ -49,8 +49,8 @@ impl Workspace {
     }
 }
 
-/// `cargo run` tells its program about xtask's own package. What we start must not see that: build
-/// scripts that look at it (ring's) would run again whenever the same build is started by hand.
+/// Removes the variables in which `cargo run` describes xtask's own package. A build script that
+/// reads them (ring's) would run again whenever the same build is started by hand.
 pub(crate) fn without_own_package(command: &mut Command) {
     let own = |name: &str| {
         ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_"].iter().any(|start| name.starts_with(start))

@@ -9,7 +9,7 @@ use crate::api::invoke;
 use crate::failure::Failure;
 use crate::output::{Format, emit, print_json, printable, say, text};
 
-/// How long an invocation may take: as long as a Lambda function may run.
+/// The longest time of an invocation: Lambda's limit for a function.
 const TIMEOUT: Duration = Duration::from_secs(900);
 
 /// The manual tasks of operators: schema, first organization, another KMS key.

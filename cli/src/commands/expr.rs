@@ -124,7 +124,7 @@ fn source(expression: &str, field: Option<Field>) -> Result<Source, Failure> {
 fn run_batch(recorded: &Recorded) -> Result<(), Failure> {
     let output = BufWriter::new(std::io::stdout().lock());
     match batch::answer_all(recorded, std::io::stdin().lock(), output) {
-        // The reader of the answers may stop: then there is nobody left to tell.
+        // A program that reads the answers may stop (`| head`), which is no failure.
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
             Err(Failure::Failed(format!("the lines can't be read or answered: {error}")))
         }
@@ -132,7 +132,7 @@ fn run_batch(recorded: &Recorded) -> Result<(), Failure> {
     }
 }
 
-/// JSON, so that 1 and "1" differ.
+/// The value as JSON, so that 1 and "1" differ.
 fn render(value: &Value) -> String {
     format!("{}\n", printable_lines(&format!("{value:#}")))
 }

@@ -10,6 +10,8 @@ pub(crate) mod execution_list;
 pub(crate) mod execution_release;
 pub(crate) mod execution_show;
 pub(crate) mod expr;
+pub(crate) mod organization_set;
+pub(crate) mod organization_show;
 pub(crate) mod queue_list;
 pub(crate) mod run_cancel;
 pub(crate) mod run_list;

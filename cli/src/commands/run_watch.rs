@@ -12,16 +12,16 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::{Format, duration, outcome, printable, run_outcome, say, shortened, text, time_of_day};
 
-/// How long a run is watched unless said otherwise, seconds.
+/// The time for which a run is watched unless the caller names another, seconds.
 pub(crate) const TIMEOUT_SECONDS: u64 = 3_600;
-/// Between two looks.
+/// The pause between two looks.
 const INTERVAL: Duration = Duration::from_millis(300);
-/// Looks that may fail in a row before the watch does.
+/// The watch fails after so many failed looks in a row.
 const FAILURES_MAX: u32 = 5;
-/// Executions of a run: the engine's own limit, and what a batch may overshoot it by.
+/// The most executions of a run: the engine's limit, and those by which a batch may exceed it.
 const EXECUTIONS_MAX: u32 = 20_000;
-/// How far back a look reaches before the newest change that was seen: clocks differ, and commits
-/// don't come in their order.
+/// The time before the newest change seen so far that each look reads again: clocks differ, and
+/// commits don't come in the order of their times.
 const OVERLAP: SignedDuration = SignedDuration::from_secs(30);
 /// Characters of a message on a line.
 const MESSAGE_CHARS_MAX: usize = 160;
@@ -65,7 +65,7 @@ pub(crate) fn watch(context: &Context, run_id: &str, timeout_seconds: u64) -> Re
     }
 }
 
-/// Whether the next look may fare better.
+/// Whether the next look may succeed.
 fn may_pass(failure: &Failure) -> bool {
     match failure {
         Failure::Refused(refusal) => matches!(refusal.problem.status, 429 | 500..),
@@ -74,7 +74,8 @@ fn may_pass(failure: &Failure) -> bool {
     }
 }
 
-/// The state is read first: once it says that the run has ended, no change can come after it.
+/// Prints the changed executions of a run and gives the run. The run is read first: once its state
+/// says that it has ended, no execution changes after that read.
 fn look(context: &Context, run_id: &str, progress: &mut Progress) -> Result<Value, Failure> {
     let mut answer =
         context.api.get(&format!("/v1/runs/{}", segment(run_id)), &[("limit", "1".to_owned())])?;

@@ -1,4 +1,5 @@
-//! Many expressions: one JSON object a line in, one a line out, in order.
+//! Many expressions: each line of the input is a JSON object, and its answer is one on a line of
+//! the output, in the same order.
 
 use std::io::{self, BufRead, Read as _, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,13 +10,13 @@ use serde_json::{Map, Value, json};
 
 use super::{Mistake, Phase, Recorded, Source, store};
 
-/// Bytes of a line: secrets, and an object as large as a definition.
+/// The most bytes of a line: it may hold secrets, and an object as large as a definition.
 pub(crate) const LINE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Answers every line of `input`; lines of white space are passed over.
 ///
 /// # Errors
-/// When input or output fails, never because of what a line holds.
+/// When input or output fails, never because of the content of a line.
 pub(crate) fn answer_all(
     recorded: &Recorded,
     input: impl io::Read,
@@ -39,7 +40,7 @@ pub(crate) fn answer_all(
         }
         serde_json::to_writer(&mut output, &answer(recorded, &line))?;
         output.write_all(b"\n")?;
-        // Whoever waits for this answer before asking on gets it.
+        // A caller may wait for this answer before it sends the next line.
         if input.buffer().is_empty() {
             output.flush()?;
         }
@@ -71,7 +72,7 @@ fn answer(recorded: &Recorded, line: &[u8]) -> Value {
         let message = format!("the line is longer than {LINE_BYTES_MAX} bytes");
         return with_id(refuse(ErrorKind::Limit, message), Value::Null);
     }
-    // Neither this reader's nor our errors repeat what the line holds.
+    // No error repeats the content of the line, which may hold secrets.
     let fields = match serde_json::from_slice(line) {
         Ok(Value::Object(fields)) => fields,
         Ok(_) => {
@@ -83,7 +84,7 @@ fn answer(recorded: &Recorded, line: &[u8]) -> Value {
         }
     };
     let id = fields.get("id").cloned().unwrap_or_default();
-    // A bug that one line meets leaves the others their answers.
+    // A panic over one line leaves the other lines their answers.
     let answered = catch_unwind(AssertUnwindSafe(|| match Question::read(fields) {
         Ok(question) => question.answer(recorded).unwrap_or_else(|mistake| mistake.to_json()),
         Err(message) => refuse(ErrorKind::Other, message.to_owned()),
@@ -256,7 +257,7 @@ mod tests {
         check(json!({ "expr": "[1][2]" }), "build", "range", [0, 6]);
         check(json!({ "expr": "len(1..9999999)" }), "build", "limit", [4, 14]);
         check(json!({ "expr": "fromJSON('{')" }), "build", "other", [0, 13]);
-        // A place in the reference as it is shown.
+        // The span counts in the reference as it is shown: `{{ secrets("a").k }}`.
         check(json!({ "expr": "secrets('a').k" }), "run", "secret", [0, 20]);
         check(json!({ "expr": "secrets('a').k", "secrets": { "a": {} } }), "run", "secret", [0, 20]);
         check(

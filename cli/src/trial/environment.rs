@@ -1,4 +1,4 @@
-//! A recorded event and what came before it, as expressions see them.
+//! A recorded event and the events before it, as expressions see them.
 
 use expression::{Environment, Lookup, Value};
 use jiff::Timestamp;
@@ -22,10 +22,10 @@ pub(crate) struct Recorded {
 pub(crate) struct EnvironmentError(pub(crate) &'static str);
 
 impl Recorded {
-    /// Reads the file's content; `now` is the time where it has none.
+    /// Reads the file's content; `now` is the time if the file has none.
     ///
     /// # Errors
-    /// When it has another shape.
+    /// When the content has another shape.
     pub(crate) fn read(content: Json, now: Timestamp) -> Result<Self, EnvironmentError> {
         let Json::Object(mut names) = content else { return Err(EnvironmentError("it is no object")) };
         let mut take = |name: &str| names.remove(name).unwrap_or_default();
@@ -57,7 +57,7 @@ impl Recorded {
         self.now
     }
 
-    /// The run, whose start is a time and not the text that JSON has for it.
+    /// The run, with its start as a time and not as JSON's text.
     fn run(&self) -> Value<'_> {
         let (Json::Object(fields), Some(started_at)) = (&self.run, self.started_at) else {
             return Value::json(&self.run);

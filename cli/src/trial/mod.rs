@@ -1,4 +1,4 @@
-//! Trying expressions: what apply, builder and executor do with them, without any of the three.
+//! Trying expressions: the steps of apply, builder and executor, without any of the three.
 //!
 //! Everything here is a plain function of its inputs.
 
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 pub(crate) enum Source {
     /// A string of a configuration, read as that kind of field.
     Text(String, FieldKind),
-    /// A JSON value whose every string is read as a typed field. Keys are never templates.
+    /// A JSON value in which every string is read as a typed field. Keys are never templates.
     Object(Value),
 }
 
@@ -38,20 +38,20 @@ pub(crate) struct Mistake {
     pub(crate) kind: ErrorKind,
     /// A sentence for the author; it names the place in an object.
     pub(crate) message: String,
-    /// Bytes of the string that holds it.
+    /// The bytes of the mistake within `source`.
     pub(crate) span: Span,
-    /// The string that holds it.
+    /// The string that holds the mistake.
     source: String,
 }
 
 /// The result that the builder stores.
 pub(crate) struct Stored {
-    /// The value that people see: everything resolved, and the author's reference where a secret
-    /// goes.
+    /// The value that people see: resolved, but with the author's reference in the place of a
+    /// secret.
     pub(crate) display: Value,
     /// The fields that the executor renders, each with its place in `display`.
     fields: Vec<SecretField>,
-    /// The secrets that it needs, as (name, key), each once and in order.
+    /// The secrets that the value needs, as (name, key), each once and in order.
     pub(crate) refs: Vec<(String, String)>,
 }
 
@@ -124,7 +124,7 @@ impl Mistake {
 }
 
 impl Stored {
-    /// Whether no secret and no instant of an attempt is in it.
+    /// Whether the value depends on no secret and on no instant of an attempt.
     pub(crate) fn is_known(&self) -> bool {
         self.fields.is_empty()
     }
@@ -134,7 +134,7 @@ impl Stored {
         json!(self.fields)
     }
 
-    /// The value that the executor makes of it.
+    /// The value that the executor renders from this result.
     ///
     /// # Errors
     /// A secret that is missing, or can't be placed.
@@ -182,7 +182,8 @@ pub(crate) fn store(source: &Source, recorded: &Recorded) -> Result<Stored, Mist
     Ok(Stored { display, fields, refs })
 }
 
-/// Parses and checks all strings; the configuration as it was written, and the templates in it.
+/// Parses and checks all strings; gives the configuration as it was written, and the templates in
+/// it.
 fn apply(source: &Source) -> Result<(Value, Vec<Field<Template>>), Mistake> {
     match source {
         Source::Text(text, kind) => Ok((Value::Null, vec![parse(String::new(), text, *kind)?])),
@@ -228,7 +229,7 @@ fn parse(pointer: String, source: &str, kind: FieldKind) -> Result<Field<Templat
     Ok(Field { pointer, source: source.to_owned(), content: template })
 }
 
-/// Puts a value in its place, which is there because the template was found in it.
+/// Puts a value in its place. The place exists, because the template was found in it.
 fn put(document: &mut Value, pointer: &str, value: Value) {
     if let Some(place) = document.pointer_mut(pointer) {
         *place = value;

@@ -1,4 +1,4 @@
-//! Bodies: their size, their content type, and reading them without repeating them.
+//! Request bodies: their size, their content type, and reading without repeating them in errors.
 
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, header};
@@ -8,10 +8,10 @@ use zeroize::Zeroizing;
 
 use crate::error::ApiError;
 
-/// A body that says that it is JSON. It may hold secrets, so it is wiped when dropped.
+/// A body with the content type of JSON. It may hold secrets, so it is wiped when dropped.
 pub(crate) struct JsonBody(Zeroizing<Vec<u8>>);
 
-/// A body that says that it is YAML or JSON; UTF-8.
+/// A body in UTF-8 with the content type of YAML or JSON.
 pub(crate) struct DefinitionBody(pub(crate) String);
 
 impl<S: Send + Sync> FromRequest<S> for JsonBody {
@@ -46,8 +46,7 @@ impl JsonBody {
         &self.0
     }
 
-    /// Reads the body. The error names the place and never what stands there, which may be a
-    /// secret.
+    /// Reads the body. The error names the place and never the text there, which may be a secret.
     pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
         serde_json::from_slice(&self.0).map_err(|error| {
             let what = match error.classify() {
@@ -66,7 +65,7 @@ async fn read(request: Request) -> Result<Vec<u8>, ApiError> {
         return Err(ApiError::TooLarge(API_BODY_BYTES_MAX));
     }
     let bytes = axum::body::to_bytes(request.into_body(), API_BODY_BYTES_MAX).await;
-    // The body came whole with the invocation, so the one error that there is is its size.
+    // The body came whole with the invocation, so its size is the only possible error.
     bytes.map(Vec::from).map_err(|_| ApiError::TooLarge(API_BODY_BYTES_MAX))
 }
 

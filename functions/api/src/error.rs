@@ -1,23 +1,23 @@
-//! Which error goes where. Every answer that is no success is a problem of RFC 9457
+//! The errors of the API. Every answer that is no success is a problem of RFC 9457
 //! (`application/problem+json`).
 //!
 //! | status | type                | when |
 //! |--------|---------------------|------|
 //! | 400    | `invalid_request`   | a body, query or path can't be read, or a value in it is not allowed |
 //! | 401    | `unauthorized`      | no token, or one that may not be used |
-//! | 404    | `not_found`         | not there, or another organization's: both read alike |
+//! | 404    | `not_found`         | not there, or of another organization: the answer is the same |
 //! | 405    | `method_not_allowed`| the path is there and has no such method |
 //! | 409    | `conflict`          | the caller's knowledge is out of date: read again, then decide |
-//! | 410    | `gone`              | what the call is for has ended: it comes too late |
-//! | 413    | `too_large`         | the body is larger than any that is accepted |
+//! | 410    | `gone`              | the target of the call has ended: the call comes too late |
+//! | 413    | `too_large`         | the body is larger than the limit |
 //! | 415    | `media_type`        | the body is neither JSON nor, for definitions, YAML |
 //! | 422    | `invalid_definition`| a definition has errors; `errors` has all of them with their places |
 //! | 429    | `queue_full`        | a node has as many waiting items as are allowed |
 //! | 500    | `internal`          | a bug or a wrong set-up; the log says more |
 //! | 503    | `unavailable`       | database or key service can't be reached: try again |
 //!
-//! No text of another crate's error goes out (it may quote what was sent), and no body is repeated:
-//! it may hold a secret.
+//! No answer has the text of another crate's error, which may quote the request. No answer repeats
+//! a body, which may hold a secret.
 
 use api_types::ProblemDetails;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -29,7 +29,7 @@ use vault_seal::SealError;
 
 use crate::views;
 
-/// Why a request is not answered with success, named for what the caller does about it.
+/// The failure of a request. Each variant is named for the caller's reaction to it.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ApiError {
     #[error("{0}")]
@@ -129,7 +129,7 @@ impl From<StoreError> for ApiError {
             }
             StoreError::Rejected { ref constraint, .. } => {
                 tracing::warn!(%error, constraint, "the database refused what a request brought");
-                Self::Invalid("the database refuses what the request brings".to_owned())
+                Self::Invalid("the database refuses a value of the request".to_owned())
             }
             StoreError::Corrupt(_) | StoreError::Refused { .. } | StoreError::Setup(_) => {
                 tracing::error!(%error, "the database can't be used as it is");
@@ -155,7 +155,7 @@ impl From<SealError> for ApiError {
     }
 }
 
-/// Says what it was that isn't there.
+/// Names the kind of thing that was not found.
 pub(crate) trait NotFoundAs<T> {
     fn not_found_as(self, what: &'static str) -> Result<T, ApiError>;
 }

@@ -1,4 +1,4 @@
-//! Bodies that bring secrets: read into types that wipe themselves and can't be printed.
+//! Request bodies with secrets. They are read into types that wipe themselves and can't be printed.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -27,10 +27,11 @@ pub(crate) struct SecretValueBody {
     /// The value.
     #[serde(deserialize_with = "read_value")]
     pub(crate) value: SecretValue,
-    /// Where it may be sent; not given: the present entry's hosts stay.
+    /// The hosts to which the value may be sent; not given: the present entry's hosts stay.
     #[serde(default)]
     hosts: Option<Vec<String>>,
-    /// The places in a request where it may stand; not given: the present entry's places stay.
+    /// The places in a request where the value may stand; not given: the present entry's places
+    /// stay.
     #[serde(default, rename = "in")]
     placements: Option<Vec<String>>,
     /// Whether a value that is too short to be scrubbed is accepted all the same.
@@ -44,17 +45,17 @@ pub(crate) fn read_value<'de, D: Deserializer<'de>>(deserializer: D) -> Result<S
 }
 
 impl SecretValueBody {
-    /// The hosts that are given, read.
+    /// The given hosts, parsed.
     pub(crate) fn hosts(&self, key: &str) -> Result<Option<Vec<AllowedHost>>, ApiError> {
         read_all(self.hosts.as_deref(), &format!("the hosts of `{key}`"))
     }
 
-    /// The places that are given, read.
+    /// The given places, parsed.
     pub(crate) fn placements(&self, key: &str) -> Result<Option<Vec<Placement>>, ApiError> {
         read_all(self.placements.as_deref(), &format!("the places of `{key}` (`in`)"))
     }
 
-    /// Refuses what could not be found again in an output.
+    /// Refuses a value that is too short to be scrubbed from outputs, unless it is allowed.
     pub(crate) fn check_length(&self, key: &str) -> Result<(), ApiError> {
         if self.value.len() >= SECRET_VALUE_BYTES_MIN || self.allow_short {
             return Ok(());

@@ -14,7 +14,7 @@ use crate::Deps;
 use crate::auth::Caller;
 use crate::error::{ApiError, NotFoundAs as _};
 
-/// The trigger that people know to be started by hand.
+/// The name of the trigger that is started by hand, for messages.
 const START: &str = "start";
 /// Times that a start is planned: once more when the workflow was applied meanwhile.
 const PLANS_MAX: u32 = 2;
@@ -27,7 +27,7 @@ struct StartRequest {
 }
 
 /// Starts a run of a workflow and returns the id of its root event. `body` is `{"node_id"?,
-/// "data"?}`; `hops` says how often sealflow has called sealflow on the way here.
+/// "data"?}`; `hops` is the number of calls from sealflow to sealflow before this start.
 ///
 /// # Errors
 /// [`ApiError::Conflict`] when the workflow is applied faster than it can be read.
@@ -74,7 +74,7 @@ pub(crate) async fn start_workflow(
                 return Ok(event_id.into());
             }
             BeginOutcome::Full => return Err(ApiError::QueueFull),
-            // No sender's key was given.
+            // This can't happen: a start has no deduplication key.
             BeginOutcome::Duplicate(_) => return Err(ApiError::Internal),
             BeginOutcome::Outdated => {}
         }
@@ -82,7 +82,8 @@ pub(crate) async fn start_workflow(
     Err(ApiError::Conflict("the workflow is being applied: try again".to_owned()))
 }
 
-/// Data is checked like a webhook's: what could not be stored and read back is refused here.
+/// Reads the body. Its data is checked like a webhook's: data that can't be stored and read back is
+/// refused.
 fn read_request(body: &[u8]) -> Result<StartRequest, ApiError> {
     let refuse = |error: JsonError| ApiError::Invalid(format!("the body can't be taken: {error}"));
     let Value::Object(mut body) = parse_strict(body).map_err(refuse)? else {

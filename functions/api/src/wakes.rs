@@ -1,4 +1,4 @@
-//! Wakes after a commit. They are hints: what is not sent, the sweeper makes good.
+//! Wakes after a commit. They are hints: the sweeper sends again what was not sent.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Wakes of held executions: a transaction of their own for a batch, and one each for those that
-//! crashed a worker.
+//! Wakes of held executions: one transaction for a batch, and one for each execution that crashed a
+//! worker before.
 
 use std::collections::BTreeMap;
 
@@ -24,14 +24,13 @@ use crate::{Deps, PlanDeps};
 /// The executions of a transaction.
 #[derive(Clone, Copy)]
 enum WakeTarget<'a> {
-    /// Those that never crashed a worker.
+    /// Executions that never crashed a worker, together.
     Batch(&'a [ExecutionId]),
-    /// One, alone.
+    /// One execution, alone.
     One(ExecutionId, Fallback),
 }
 
-/// Wakes executions whose messages came for the first time; returns those that are to be woken
-/// alone.
+/// Wakes executions whose messages arrive for the first time. Returns the executions to wake alone.
 ///
 /// # Errors
 /// See [`StoreError`]; nothing was committed.
@@ -45,18 +44,19 @@ pub(crate) async fn wake(ids: &[ExecutionId], deps: &Deps) -> Result<Vec<Executi
             Ok(woken.quarantined)
         }
         Err(error) if error.is_infrastructure() && !error.is_lock_timeout() => Err(error),
-        // One row was refused, or can't be read by this version, or somebody is long at work on one
-        // run: each is woken alone, so that only it waits or fails.
+        // One row was refused, this version can't read one row, or another transaction holds one
+        // run for long. Each execution is woken alone, so that only the affected one fails or
+        // waits.
         Err(error) => {
-            tracing::warn!(%error, "a batch of wakes could not be recorded; they are done one by one");
+            tracing::warn!(%error, "a batch of wakes could not be recorded; each execution is woken alone");
             Ok(ids.to_vec())
         }
     }
 }
 
-/// Wakes executions one by one, each with a crash committed on it before. Where the database fails,
-/// or the time is over, the others get fresh wakes. Returns those for which none could be sent:
-/// their messages are to be delivered again.
+/// Wakes executions one by one. A crash is committed on each before its wake. If the database fails
+/// or the time is over, the remaining executions get fresh wakes. Returns the executions whose
+/// fresh wake could not be sent: their messages must be delivered again.
 pub(crate) async fn wake_each(
     quarantined: &BTreeMap<ExecutionId, Option<OrganizationId>>,
     deadline: Deadline,
@@ -69,8 +69,8 @@ pub(crate) async fn wake_each(
             && deadline.left() >= TIME_OF_ONE
             && match wake_alone(*id, deps).await {
                 Ok(woken) => woken == Alone::Done,
-                // Another version may have written what this one can't read: fresh wakes would meet
-                // it each second, and the sweeper's come at growing intervals.
+                // Another version may have written a form that this one can't read. Fresh wakes
+                // would fail each second; the sweeper's wakes come at growing intervals.
                 Err(error @ (StoreError::Corrupt(_) | StoreError::Refused { .. })) => {
                     tracing::error!(execution_id = %id, %error, "a held execution can't be woken by this version of sealflow");
                     true
@@ -98,9 +98,9 @@ pub(crate) async fn wake_each(
 /// The result for one execution.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Alone {
-    /// It was looked at.
+    /// The wake was handled, or the execution is held no more.
     Done,
-    /// Somebody else is at work on it.
+    /// Another builder wakes the execution, or holds its row.
     Waits,
 }
 
@@ -108,7 +108,7 @@ async fn wake_alone(id: ExecutionId, deps: &Deps) -> Result<Alone, StoreError> {
     let begun = deps.store.run_tx("begin_wake", |tx| async move { begin_wake(&tx, id).await }).await?;
     let crashes = match begun {
         BegunWake::Begun(crashes) => crashes,
-        // Another wake is at work on it, which may have read before this one's cause was there.
+        // The other wake may have read the causes before this wake's cause was committed.
         BegunWake::Busy => return Ok(Alone::Waits),
         BegunWake::Gone => return Ok(Alone::Done),
     };
@@ -125,7 +125,7 @@ async fn wake_alone(id: ExecutionId, deps: &Deps) -> Result<Alone, StoreError> {
             woken.send(deps).await;
             Ok(Alone::Done)
         }
-        // A statement that takes too long is as bad as a process that ends: what was counted stays.
+        // A statement's time-out counts like a crash: the committed count stays.
         Err(error) if error.is_statement_timeout() => Err(error),
         Err(error) => {
             deps.store.run_tx("forgive_wake", |tx| async move { forgive_wake(&tx, id).await }).await?;
@@ -134,7 +134,7 @@ async fn wake_alone(id: ExecutionId, deps: &Deps) -> Result<Alone, StoreError> {
     }
 }
 
-/// The result of a transaction.
+/// The result of a transaction over wakes.
 #[derive(Default)]
 struct WokenBatch {
     built: BatchOutcome,
@@ -145,7 +145,7 @@ struct WokenBatch {
 }
 
 impl WokenBatch {
-    /// Tells what was committed, and sends what follows from it.
+    /// Logs the executions that ended, and sends the messages of the transaction.
     async fn send(&mut self, deps: &Deps) {
         for (execution_id, result) in self.ended.drain(..) {
             tracing::info!(%execution_id, %result, "a held execution ended");
@@ -176,7 +176,7 @@ async fn wake_in(tx: Tx, target: WakeTarget<'_>, deps: &PlanDeps) -> Result<Woke
     };
     let FoundWoken { mut executions, locked } = lock_woken(&tx, ids).await?;
     let mut woken = WokenBatch::default();
-    // Contention is no failure: they are looked at a second later.
+    // Contention is no failure: a locked execution gets a wake a second later.
     woken.built.messages.extend(
         locked
             .into_iter()
@@ -214,7 +214,7 @@ async fn wake_in(tx: Tx, target: WakeTarget<'_>, deps: &PlanDeps) -> Result<Woke
     Ok(woken)
 }
 
-/// The workflows by which outputs are routed, in the version that holds now, and their full nodes.
+/// The workflows that route the outputs, in their current versions, and their full nodes.
 async fn routes(
     tx: &Tx,
     executions: &[WokenExecution],

@@ -1,8 +1,8 @@
 //! The builder: turns queue items into executions that hold only secret references.
 //!
 //! One invocation takes a batch of wakes and goes through claim, load, plan, write, commit, send.
-//! The plan is a pure function ([`plan::plan`]); `transaction` is the transaction around it. There
-//! is no KMS here and no secret's value.
+//! The plan is a pure function ([`plan::plan`]), and `transaction` runs it. The builder calls no
+//! KMS and has no secret's value.
 
 mod batch;
 mod component_set;
@@ -47,12 +47,12 @@ pub struct Deps {
     pub queue: Queue,
     /// Counters for the operator.
     pub metrics: Metrics,
-    /// The dependencies of what happens within a transaction.
+    /// The dependencies of the work within a transaction.
     pub plan: PlanDeps,
 }
 
-/// The dependencies of what happens within a transaction. Neither Postgres nor a queue is among
-/// them: nothing there begins another transaction, and messages are sent after the commit.
+/// The dependencies of the work within a transaction. Neither Postgres nor a queue is among them:
+/// this work begins no other transaction, and messages are sent after the commit.
 pub struct PlanDeps {
     /// The clock.
     pub clock: Clock,
@@ -60,18 +60,18 @@ pub struct PlanDeps {
     pub ids: Ids,
     /// Definitions of workflows by version.
     pub definitions: Definitions,
-    /// The base of links.
+    /// The base URL of links.
     pub public_url: String,
     /// Components and evaluator.
     pub components: ComponentSet,
-    /// How long a batch may be planned: [`PLAN_TIME_MAX`] unless a test says otherwise.
+    /// The longest time for planning a batch: [`PLAN_TIME_MAX`], unless a test sets another.
     pub time_max: Duration,
 }
 
-/// Handles one batch of messages and names those to deliver again.
+/// Handles one batch of messages, and returns the ids of those to deliver again.
 ///
-/// Only trouble with the infrastructure has a message delivered again; whatever is wrong with a
-/// record becomes a failed execution.
+/// Only a failure of the infrastructure has a message delivered again. A bad record becomes a
+/// failed execution.
 pub async fn handle(batch: SqsBatch, deadline: Deadline, deps: &Deps) -> BatchResponse {
     let mut response = BatchResponse::default();
     let (mut fresh, mut again) = (Vec::new(), Vec::new());
@@ -113,7 +113,7 @@ pub async fn handle(batch: SqsBatch, deadline: Deadline, deps: &Deps) -> BatchRe
             put_off(received, &error, &mut response, deps).await;
         }
     }
-    // Quarantined items come after the others are safe.
+    // Quarantined items are built after the other items are committed.
     match quarantine::build_quarantined(&wakes_of(&again), quarantined, later, deadline, deps).await {
         Ok(true) => {
             deps.queue.send(again.iter().filter_map(once_more).collect()).await;
@@ -135,21 +135,21 @@ fn message_of_wake(received: &Received) -> Option<(ExecutionId, String)> {
     }
 }
 
-/// The held executions that messages wake, with the organizations that the messages are of, where
-/// they say it.
+/// The held executions that messages wake, each with the organization that the message names, if it
+/// names one.
 fn woken(received: &[Received]) -> BTreeMap<ExecutionId, Option<OrganizationId>> {
     let woken = received.iter().filter_map(|one| Some((message_of_wake(one)?.0, one.organization_id)));
     woken.collect()
 }
 
-/// A received message, for a moment later.
+/// A received message, to be sent again with a short delay. None if it can't be read or names no
+/// organization.
 fn once_more(received: &Received) -> Option<Outgoing> {
     Some(wakes::again(received.organization_id?, received.message.as_ref().ok()?.clone()))
 }
 
-/// Has messages delivered again. Where something of ours failed they are sent anew instead, and
-/// acked: a message that was received before puts an item in quarantine, and an outage is no
-/// record's fault.
+/// Has messages delivered again. After a failure of the infrastructure they are sent anew and acked
+/// instead: a redelivered message puts its item in quarantine, and an outage is no record's fault.
 async fn put_off(received: Vec<Received>, error: &StoreError, response: &mut BatchResponse, deps: &Deps) {
     tracing::warn!(%error, messages = received.len(), "the batch failed; its messages are sent again");
     let delay_seconds = if error.is_lock_timeout() { LOCKED_WAKE_SECONDS } else { OUTAGE_WAKE_SECONDS };
@@ -171,7 +171,8 @@ fn wakes_of(received: &[Received]) -> Wakes {
         match message {
             Ok(Message::Event { event_id }) => wakes.event_ids.push(*event_id),
             Ok(Message::Node { workflow_id, node_id }) => wakes.nodes.push((*workflow_id, node_id.clone())),
-            // An execution's message belongs to the other queue; here it says nothing.
+            // Wakes and runs are handled elsewhere; an execution's message belongs to the other
+            // queue.
             Ok(Message::Execution { .. } | Message::Wake { .. } | Message::Run { .. }) | Err(_) => {}
         }
     }
@@ -183,14 +184,14 @@ fn wakes_of(received: &[Received]) -> Wakes {
 }
 
 impl BatchOutcome {
-    /// Sends what was committed; what could not be sent is the sweeper's.
+    /// Sends the messages of a committed transaction. The sweeper sends again for those that fail.
     async fn send(&mut self, deps: &Deps) {
         deps.metrics.count(Metric::ItemsBuilt, std::mem::take(&mut self.items));
         let report = deps.queue.send(std::mem::take(&mut self.messages)).await;
         if !report.unsent.is_empty() {
             tracing::warn!(
                 unsent = report.unsent.len(),
-                "messages were not sent; the sweeper makes them good"
+                "messages were not sent; the sweeper sends them again"
             );
         }
         if self.has_written {

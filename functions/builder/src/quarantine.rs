@@ -1,6 +1,6 @@
-//! Quarantined items: items whose message was received before, together, with a crash counted on
-//! each beforehand; then items that were at work before and are not known to be harmless, one item
-//! at a time, alone in the process.
+//! Quarantined items. Items of redelivered messages are built first, in one transaction, with a
+//! crash counted on each beforehand. Items that crashed a worker before, and items that a batch
+//! left out, are built after them, one at a time and alone in the process.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -18,18 +18,18 @@ use crate::search::{find_all, is_full};
 use crate::transaction::{BatchError, ClaimTarget, build_once};
 use crate::wakes::{again, node_message, wakes_again};
 
-/// The time that one transaction over quarantined items may take; an item for which there is none
-/// gets a fresh wake.
+/// The time that one transaction over quarantined items may take. An item gets a fresh wake when
+/// less time is left.
 pub(crate) const TIME_OF_ONE: Duration = Duration::from_secs(3);
 
-/// Builds the items of messages that were received before, and then, one by one, those that a batch
-/// left out. `again` is what the batch wants to be looked at again; what has to wait here is added
-/// to it, and equal ones are sent once: were it one for each item, wakes would grow from look to
-/// look. Tells whether there may be more for the redelivered wakes than was found: they are sent
-/// once more.
+/// Builds the items of redelivered messages, and then, one by one, the items that a batch left out.
+/// `again` has the batch's wakes for a later look; the wakes of items that have to wait here are
+/// added. Equal wakes are sent once: one for each item would multiply them from look to look.
+/// Returns whether the redelivered wakes may have more items than were found: then the caller sends
+/// these wakes once more.
 ///
 /// # Errors
-/// [`BatchError`] when the database failed; what was committed stays.
+/// [`BatchError`] when the database failed; committed work stays.
 pub async fn build_quarantined(
     redelivered: &Wakes,
     left_out: Vec<QuarantinedItem>,
@@ -54,7 +54,7 @@ async fn build_each(
     if !redelivered.event_ids.is_empty() || !redelivered.nodes.is_empty() {
         let found = find_all(redelivered, deps).await?;
         is_cut = is_full(&found);
-        // An item that never crashed a worker is harmless, or does it now for the first time.
+        // An item without a crash is harmless, or crashes the worker now for the first time.
         let (first, before): (Vec<_>, Vec<_>) = found.into_iter().partition(|item| item.crashes == 0);
         if first.len() > 1 && deadline.left() >= TIME_OF_ONE {
             match build_together(&first, &mut items, again, deps).await {
@@ -79,7 +79,7 @@ async fn build_each(
             again.push(wake);
             continue;
         }
-        // Items behind one that was not resolved were left out with it.
+        // Items behind an unresolved item were left out with it, so their node is woken again.
         match build_one(&item, deps).await {
             Ok(Alone::Done) if item.concurrency_key.is_some() => {}
             Ok(Alone::Done | Alone::Waits) => again.push(wake),
@@ -97,9 +97,10 @@ fn wake_of(item: &QuarantinedItem) -> Outgoing {
     again(item.organization_id, node_message(&item.node))
 }
 
-/// Builds the items of redelivered wakes in one transaction, with a crash committed on each before:
-/// if it crashes the worker, each goes alone the next time. The transaction itself takes the count
-/// back. What it leaves out goes to `alone`; tells whether there may be more.
+/// Builds the items of redelivered wakes in one transaction. A crash is committed on each item
+/// before, and the transaction itself takes the count back. If the transaction crashes the worker,
+/// the counts stay, and each item is built alone the next time. Items that the transaction leaves
+/// out are added to `alone`. Returns whether there may be more items.
 async fn build_together(
     items: &[QuarantinedItem],
     alone: &mut Vec<QuarantinedItem>,
@@ -108,7 +109,7 @@ async fn build_together(
 ) -> Result<bool, BatchError> {
     let ids: Vec<ItemId> = items.iter().map(|item| item.id).collect();
     let mut begun = Vec::new();
-    // By their events alone: of an item that came since, no crash is counted.
+    // These wakes name events and no nodes: an item that came since has no crash counted on it.
     let mut wakes = Wakes::default();
     for (item, begin) in items.iter().zip(begin(&ids, deps).await?) {
         match begin {
@@ -130,7 +131,7 @@ async fn build_together(
             again.extend(built.skipped.iter().flat_map(wakes_again));
             Ok(built.is_cut)
         }
-        // A statement that takes too long is as bad as a process that ends: what was counted stays.
+        // A statement's time-out counts like a crash: the committed count stays.
         Err(error) if error.is_statement_timeout() => Err(error.into()),
         Err(error) => {
             forgive(&begun, deps).await?;
@@ -144,7 +145,8 @@ async fn build_together(
     }
 }
 
-/// Counts a crash on items before the work, and commits: if it crashes the worker, the count stays.
+/// Counts a crash on items before the work, and commits. If the work crashes the worker, the count
+/// stays.
 async fn begin(ids: &[ItemId], deps: &Deps) -> Result<Vec<Begin>, StoreError> {
     deps.store.run_tx("begin_quarantined", |tx| async move { begin_quarantined(&tx, ids).await }).await
 }
@@ -155,9 +157,9 @@ async fn forgive(ids: &[ItemId], deps: &Deps) -> Result<(), StoreError> {
 
 /// The outcome of one item.
 enum Alone {
-    /// It was looked at.
+    /// The transaction ran, or the item was gone.
     Done,
-    /// Somebody else is at work on it, or holds its node.
+    /// Another builder works on the item, or another transaction holds its node or run.
     Waits,
 }
 
@@ -169,7 +171,7 @@ async fn build_one(item: &QuarantinedItem, deps: &Deps) -> Result<Alone, BatchEr
     };
     let fallback = if crashes >= CRASHES_MAX { Fallback::Crashed } else { Fallback::None };
     let result = commit_and_send(item, fallback, deps).await;
-    // As in a batch of them: after so many of those the item is given up.
+    // A statement's time-out counts like a crash: at `CRASHES_MAX` the item is given up.
     if matches!(&result, Err(BatchError::Store(error)) if error.is_statement_timeout()) {
         return result;
     }

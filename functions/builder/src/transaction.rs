@@ -19,10 +19,10 @@ use crate::plan::{Fallback, PlanInput, Slots, plan};
 use crate::wakes::{error_wakes, held_by_others, leftover_wakes, node_message, stopped_wakes};
 use crate::{Deps, PlanDeps};
 
-/// Why a batch was not built.
+/// The reason why a batch was not built.
 #[derive(Debug, thiserror::Error)]
 pub enum BatchError {
-    /// The database; its messages are delivered again.
+    /// The database failed; the messages are delivered again.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -34,13 +34,14 @@ pub struct BatchOutcome {
     pub messages: Vec<Outgoing>,
     /// Items that were left out, to be built alone.
     pub quarantined: Vec<QuarantinedItem>,
-    /// Messages that make somebody look again a moment later.
+    /// Delayed wakes for items and nodes that other transactions hold.
     pub again: Vec<Outgoing>,
-    /// Whether there may be more for the wakes than was found: they are sent once more.
+    /// Whether there may be more items for the wakes than were found: then the wakes are sent
+    /// again.
     pub(crate) is_cut: bool,
     /// Whether rows were written.
     pub(crate) has_written: bool,
-    /// Items that became executions.
+    /// The number of items that became executions.
     pub(crate) items: u64,
     /// Runs of items that ended while their keys were resolved.
     pub(crate) ended_runs: Vec<RunId>,
@@ -48,22 +49,23 @@ pub struct BatchOutcome {
     pub(crate) skipped: Vec<WokenNode>,
 }
 
-/// The executions of a transaction.
+/// The items that a transaction claims.
 #[derive(Clone, Copy)]
 pub enum ClaimTarget<'a> {
-    /// All that the wakes name, quarantined items left out.
+    /// All items that the wakes name, without quarantined ones.
     Batch(&'a Wakes, LockMode),
-    /// All that the wakes name, with items that were begun in quarantine; others in quarantine are
-    /// left out.
+    /// All items that the wakes name, among them the listed ones, on which a crash was counted.
+    /// Other quarantined items are left out.
     Begun(&'a Wakes, &'a [ItemId]),
     /// One item, alone.
     One(&'a QuarantinedItem, Fallback),
 }
 
-/// How long a batch may be planned: the server ends a session that leaves its transaction alone for
-/// five seconds, which would look like an outage. One that takes longer is built one by one.
+/// The longest time for planning a batch. The server ends a session whose transaction is idle for
+/// five seconds, which would look like an outage. The items of a batch that takes longer are built
+/// one by one.
 pub const PLAN_TIME_MAX: Duration = Duration::from_secs(3);
-/// Times that a batch is planned anew because a workflow was applied meanwhile.
+/// The most plans of one batch: an apply during the transaction makes another plan necessary.
 pub(crate) const PLANS_MAX: u32 = 3;
 
 /// Runs one transaction, planning anew when a workflow was applied meanwhile.
@@ -138,8 +140,9 @@ async fn build_in(tx: Tx, target: ClaimTarget<'_>, deps: &PlanDeps) -> Result<Ba
     Ok(built)
 }
 
-/// A node that is looked at again. Where an item that woke it was taken, for it only ends, the node
-/// itself is named: the item may have been the one that a wake for a free slot named.
+/// A skipped node for the next try. The claim may have taken an item of the node that only ends and
+/// needs no slot. A wake for a free slot may have named that item's event, so the next try names
+/// the node itself.
 fn named_if_taken(node: &WokenNode, claims: &Claims) -> WokenNode {
     let is_taken = claims.items.iter().any(|item| item.node == node.key);
     WokenNode { is_named: node.is_named || is_taken, ..node.clone() }

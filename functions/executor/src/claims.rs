@@ -1,4 +1,5 @@
-//! From messages to claims: what was claimed runs, and everything else is answered for.
+//! From messages to claims: claimed executions run, and refused ones are ended, sent again or
+//! returned as quarantined.
 
 use std::time::{Duration, Instant};
 
@@ -26,8 +27,8 @@ pub async fn execute_batch(
         return Ok(Vec::new());
     }
     if !has_time(deadline, deps) {
-        // A message that is delivered again counts as received; there is nothing wrong with this
-        // one. The invocation has only begun.
+        // The invocation has only begun, so its time-out is too short. Each redelivery raises the
+        // receive count of these messages, although nothing is wrong with them.
         tracing::error!(
             left_seconds = deadline.left().as_secs(),
             component_seconds_max = deps.run.times.component_seconds_max,
@@ -37,17 +38,18 @@ pub async fn execute_batch(
     }
     let claimed = claim(ids, ClaimScope::Batch, deps).await?;
     let refused = claimed.claims.refused.clone();
-    // Side by side: ending what may not start waits for locks, and the leases of the others run.
+    // Both at the same time: the end of unstartable executions waits for locks, while the leases of
+    // the claimed ones run.
     let (quarantined, ()) =
         tokio::join!(settle_refused(refused, deps), finisher::run_and_finish(claimed, deadline, deps));
     Ok(quarantined)
 }
 
-/// A claim with the token that names it.
+/// A claim with its lease token.
 pub struct Claimed {
     /// The executions that were claimed and those that were not.
     pub claims: ExecutionClaims,
-    /// Before the leases began.
+    /// An instant before the leases began.
     pub since: Instant,
     /// `lease_token`
     pub token: LeaseToken,
@@ -70,7 +72,7 @@ pub async fn claim(ids: &[ExecutionId], scope: ClaimScope, deps: &Deps) -> Resul
     Ok(Claimed { claims, since, token })
 }
 
-/// Seconds after which what another transaction holds is looked at again.
+/// Seconds after which an execution that another transaction holds is tried again.
 pub const LOCKED_WAKE_SECONDS: u16 = 1;
 
 /// Whether a component and the recording of its outcome still fit into the invocation.
@@ -80,8 +82,9 @@ pub fn has_time(deadline: Deadline, deps: &Deps) -> bool {
     deadline.left() >= Duration::from_secs(u64::from(needed))
 }
 
-/// Answers for what was not claimed: ends what may not start, sends what is not due or held by
-/// another once more. Returns the quarantined executions.
+/// Handles the executions that were not claimed. Ends those that may not start. Sends a delayed
+/// message for those that are not due or that another transaction holds. Returns the quarantined
+/// ones.
 pub async fn settle_refused(refused: Vec<RefusedExecution>, deps: &Deps) -> Vec<RefusedExecution> {
     let mut late = Vec::new();
     let (mut quarantined, mut unstartable) = (Vec::new(), Vec::new());
@@ -101,15 +104,16 @@ pub async fn settle_refused(refused: Vec<RefusedExecution>, deps: &Deps) -> Vec<
     quarantined
 }
 
-/// A message for an execution that is to run in so many milliseconds; None where the sweeper will
-/// send it.
+/// The message for an execution that is due in `millis` milliseconds. None for a time beyond the
+/// queue's longest delay: then the sweeper sends it.
 #[must_use]
 pub fn delayed(execution_id: ExecutionId, organization_id: OrganizationId, millis: i64) -> Option<Outgoing> {
     let wait = Duration::from_millis(u64::try_from(millis).unwrap_or(0));
     Outgoing::after(organization_id, Message::Execution { execution_id }, wait)
 }
 
-/// Contention is no failure: a fresh wake, and the message is acked.
+/// The fresh message for a locked execution. Contention is no failure: the received message is
+/// acked.
 fn looked_at_again(execution: &RefusedExecution) -> Outgoing {
     Outgoing {
         delay_seconds: LOCKED_WAKE_SECONDS,
@@ -137,7 +141,7 @@ async fn end(unstartable: &[RefusedExecution], deps: &Deps) {
             let again = unstartable.iter().map(looked_at_again);
             send(again.collect(), deps).await;
         }
-        // The rows are as they were: the sweeper brings them back.
+        // The rows are unchanged: the sweeper sends for them again.
         Err(error) => tracing::warn!(%error, "executions that may not start could not be ended"),
     }
 }

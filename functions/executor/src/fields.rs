@@ -1,8 +1,9 @@
-//! The fields of an execution's configuration that hold secrets: read, and held against what the
-//! component and apply allow.
+//! The fields of an execution's configuration that hold secrets. They are read, and checked against
+//! the rules of the component and of apply.
 //!
-//! The row is not trusted for where a secret goes: a value that became the method, or that chose
-//! the host of a URL, would be told in a message or sent where nobody looked (I7).
+//! The stored row is not trusted with the place of a secret. A secret as the method would be
+//! repeated in a message. A secret that chose the host of a URL would be sent to a host that no
+//! check approved (I7).
 
 use components::{Component, FieldRule, field_rule};
 use domain::execution::ResultReason;
@@ -17,16 +18,16 @@ use crate::secret_problem::{SecretProblem, fails};
 pub struct Fields {
     /// The fields.
     pub fields: Vec<SecretField>,
-    /// The configuration as people see it, with a text in the place of each field.
+    /// The configuration for display, with a text in the place of each field.
     pub configuration: Value,
 }
 
 impl Fields {
-    /// Reads an execution's fields, as this version stores them or as the one before did.
+    /// Reads an execution's fields, in the form of this version or the older form.
     ///
     /// # Errors
-    /// [`SecretProblem::Unreadable`] when they are not what a builder writes;
-    /// [`SecretProblem::Fails`] when a secret stands where none may.
+    /// [`SecretProblem::Unreadable`] when they have neither form; [`SecretProblem::Fails`] when a
+    /// secret stands in a place where none may.
     pub fn read(execution: &ClaimedExecution, component: &dyn Component) -> Result<Self, SecretProblem> {
         let read = |text: &JsonText| text.read().map_err(|_| SecretProblem::Unreadable);
         let (mut configuration, residuals) = (read(&execution.configuration)?, read(&execution.residuals)?);
@@ -84,8 +85,8 @@ impl Fields {
     }
 }
 
-/// Whether no secret chooses scheme, host and port of a URL together with something else. Fields of
-/// other kinds have none.
+/// Whether a URL is one secret as a whole, or has a literal scheme, host and port before parts that
+/// are encoded for their places. True for fields of other kinds.
 fn is_bounded(field: &SecretField, rule: FieldRule) -> bool {
     if rule.kind != FieldKind::Url {
         return true;
@@ -97,8 +98,8 @@ fn is_bounded(field: &SecretField, rule: FieldRule) -> bool {
     }
 }
 
-/// Whether each code is made with a secret: one under a known key would tell of what it is the code
-/// of.
+/// Whether each authentication code has a secret in its key. A code under a known key would reveal
+/// something about its data.
 fn has_secret_keys(part: &Part) -> bool {
     match part {
         Part::Text(_) | Part::Secret(_) | Part::SentAt(_) | Part::Request(_) => true,
@@ -110,13 +111,13 @@ fn has_secret_keys(part: &Part) -> bool {
     }
 }
 
-/// True if the parts are one secret as it is, or a text out of its JSON: with anything else in it,
-/// whether it is a key could be made to tell of the secret.
+/// True if the parts are one unchanged secret, or one text in its JSON. With other text beside the
+/// secret, the check whether the whole is a valid key would reveal something about the secret.
 fn is_one_secret(parts: &[Part]) -> bool {
     matches!(parts, [Part::Secret(reference)] if !reference.is_base64 || !reference.path.is_empty())
 }
 
-/// True if there is a part of the request in it.
+/// True if a part of the request stands in `part`.
 fn has_request(part: &Part) -> bool {
     match part {
         Part::Request(_) => true,
@@ -126,7 +127,8 @@ fn has_request(part: &Part) -> bool {
     }
 }
 
-/// True if a part of the request stands in it as text: the data of a code is the one place for it.
+/// True if a part of the request stands in `part` outside the data of an authentication code, its
+/// only allowed place.
 fn has_loose_request(part: &Part) -> bool {
     match part {
         Part::Request(_) => true,
@@ -139,13 +141,13 @@ fn has_loose_request(part: &Part) -> bool {
     }
 }
 
-/// Whether a text has a URL's scheme, host and port, and where they end.
+/// Whether a text has a URL's scheme, host and port, and the character that ends them.
 fn has_origin(head: &str) -> bool {
     head.split_once("://").is_some_and(|(_, rest)| rest.find(['/', '?', '#']).is_some_and(|end| end > 0))
 }
 
-/// Whether the parts of a URL behind its beginning stay in the place for which they are encoded:
-/// what may stand in a path only is not to be found in a query.
+/// Whether each part of a URL after its beginning stands in the place for which it is encoded: a
+/// part for the path must not stand in the query.
 fn is_encoded(head: &str, rest: &[Part]) -> bool {
     let mut is_path = !head.contains(['?', '#']);
     rest.iter().all(|part| match part {

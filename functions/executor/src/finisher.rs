@@ -1,5 +1,5 @@
-//! Runs claimed executions concurrently and records each as soon as it has ended and the finisher
-//! is free: a slow component never holds back the others.
+//! Runs claimed executions concurrently, and records each as soon as it has ended and the finisher
+//! is free. A slow component never delays the outcomes of other executions.
 
 use std::time::{Duration, Instant};
 
@@ -26,17 +26,18 @@ use crate::run::run_execution;
 use crate::secrets::{OpenedSecrets, open_secrets};
 use crate::{Deps, RunDeps, freed_wakes, send};
 
-/// Times that an outcome is routed anew because the workflow was applied meanwhile.
+/// The most routings of one outcome: an apply in between makes another routing necessary.
 const ROUTES_MAX: u32 = 3;
-/// The pause before what another transaction holds is tried again.
+/// The pause between two tries to record outcomes that another transaction's locks block.
 const LOCKED_PAUSE: Duration = Duration::from_millis(100);
-/// The end of an invocation, in which nothing is tried again.
+/// The last part of an invocation, in which no outcome is tried again.
 const LAST_MOMENT: Duration = Duration::from_secs(1);
-/// Times that recording is tried while the database is away; then the lease lapses and the sweeper
-/// takes over.
+/// The most tries to record outcomes while the database is away. After them the leases lapse, and
+/// the sweeper takes over.
 const RECORD_TRIES_MAX: u32 = 4;
 
-/// Runs everything that was claimed and records it. Returns when nothing of it is at work any more.
+/// Runs the claimed executions and records their outcomes. Returns when no execution runs and no
+/// outcome waits.
 pub async fn run_and_finish(claimed: Claimed, deadline: Deadline, deps: &Deps) {
     let Claimed { mut claims, since, token } = claimed;
     if claims.executions.is_empty() {
@@ -56,7 +57,7 @@ pub async fn run_and_finish(claimed: Claimed, deadline: Deadline, deps: &Deps) {
         drop(sender);
     };
     let record_all = Finisher { since, deadline, token, locked: Vec::new(), deps }.record_all(&mut receiver);
-    // Both on this task: nothing outlives the invocation.
+    // Both run on this task, so nothing outlives the invocation.
     tokio::join!(run_all, record_all);
 }
 
@@ -89,15 +90,15 @@ struct Recording {
     decision: Decision,
 }
 
-/// Records outcomes as they come. Those whose node or execution another transaction holds are tried
-/// again until their lease ends; others wait for them no longer than
-/// [`store::executor::FINISH_WAIT_MILLIS`] for each node that is held.
+/// Records outcomes as they come. An outcome whose node or execution another transaction holds is
+/// tried again until its lease ends. It delays the other outcomes by no more than
+/// [`store::executor::FINISH_WAIT_MILLIS`] for each locked node.
 struct Finisher<'a> {
-    /// Before the leases began.
+    /// An instant before the leases began.
     since: Instant,
     deadline: Deadline,
     token: LeaseToken,
-    /// Outcomes that wait for somebody's lock.
+    /// Outcomes that wait for another transaction's lock.
     locked: Vec<Recording>,
     deps: &'a Deps,
 }
@@ -123,8 +124,8 @@ impl Finisher<'_> {
         }
     }
 
-    /// The outcomes since the last look: none when all is recorded; empty after a pause in which
-    /// nothing ended, while something waits for a lock.
+    /// The outcomes since the last call. None: all outcomes are recorded. Empty: no execution ended
+    /// during a pause, and an outcome waits for a lock.
     async fn next(&self, receiver: &mut mpsc::UnboundedReceiver<Ended>) -> Option<Vec<Ended>> {
         let mut ended = Vec::new();
         if self.locked.is_empty() {
@@ -147,7 +148,8 @@ impl Finisher<'_> {
         self.since.elapsed() >= lease || self.deadline.left() < LAST_MOMENT
     }
 
-    /// Records what is free, then what is locked, a node at a time; what is still locked is kept.
+    /// Records the free outcomes, then the locked ones node by node. Outcomes that are still locked
+    /// are kept in `self.locked`.
     async fn record(&mut self, recordings: Vec<Recording>) {
         let mut locked = record(recordings, LockMode::SkipLocked, self.token, self.deps).await;
         while let Some(first) = locked.first() {
@@ -176,7 +178,7 @@ impl Finisher<'_> {
     }
 }
 
-/// Records outcomes; gives back those that another transaction's locks stood in the way of.
+/// Records outcomes. Returns those that another transaction's locks blocked.
 async fn record(
     recordings: Vec<Recording>,
     mode: LockMode,
@@ -189,7 +191,8 @@ async fn record(
         }
         Err(Refused) => recordings,
     };
-    // One row was refused: each is recorded alone, and the one that fails alone fails for good.
+    // One row was refused. Each outcome is recorded alone, and the one that is refused alone
+    // becomes a failed execution.
     tracing::warn!(outcomes = refused.len(), "the database refused outcomes; they are recorded one by one");
     let mut locked = Vec::new();
     for recording in refused {
@@ -215,7 +218,7 @@ async fn record(
 /// The database refused a row, as [`StoreError::Rejected`] says.
 struct Refused;
 
-/// Random in 0..=1.
+/// A random number in 0..=1.
 fn jitter(deps: &Deps) -> f64 {
     let (high, _) = deps.ids.random::<uuid::Uuid>().as_u64_pair();
     #[expect(clippy::cast_precision_loss, reason = "a random fraction needs no more than 53 bits")]
@@ -223,7 +226,7 @@ fn jitter(deps: &Deps) -> f64 {
     fraction
 }
 
-/// The failure that takes the place of an outcome that the database refuses.
+/// The failure that replaces an outcome that the database refuses.
 fn without_output(recording: Recording) -> Recording {
     let message = "the database refused the output; look for unusual characters or sizes in it".to_owned();
     let kind = FinishKind::End { result: ExecutionResult::Failed, reason: Some(ResultReason::Limit) };
@@ -240,8 +243,8 @@ fn without_output(recording: Recording) -> Recording {
     }
 }
 
-/// Records outcomes in one transaction, again where the workflow was applied meanwhile; gives the
-/// executions that others hold.
+/// Records outcomes in one transaction, and routes them again where the workflow was applied
+/// meanwhile. Returns the executions that other transactions hold.
 async fn record_batch(
     recordings: &[Recording],
     mode: LockMode,
@@ -257,8 +260,8 @@ async fn record_batch(
         match record_once(&open, &versions, mode, token, deps).await {
             Ok((finished, freed)) => {
                 open = settle(open, finished, freed, &mut locked, deps).await;
-                // The recordings that are still open were routed with an old version: ask for a
-                // newer one than the known one.
+                // The recordings that are still open were routed with an old version: the next try
+                // asks for a newer one.
                 for (_, version) in &mut versions {
                     *version += 1;
                 }
@@ -319,7 +322,7 @@ async fn record_once(
                 attempt_record: record.clone(),
                 facts: facts.clone(),
                 output,
-                // A version that came meanwhile may have given the node a limit.
+                // A newer version may have given the node a limit.
                 may_have_limit: recording.is_limited || *version != recording.workflow_version,
             })
         })
@@ -342,8 +345,8 @@ fn measure(recording: &Recording, deps: &Deps) {
     deps.metrics.add(Metric::ExecutionSeconds, recording.duration.as_secs_f64());
 }
 
-/// Sends what follows from what was recorded; returns what is to be routed again, and adds what
-/// others hold to `locked`.
+/// Sends the messages of the recorded outcomes. Returns the recordings to route again, and adds the
+/// executions that other transactions hold to `locked`.
 async fn settle<'a>(
     open: Vec<&'a Recording>,
     finished: Vec<FinishedExecution>,

@@ -1,5 +1,4 @@
-//! The outside world as a component sees it: the guarded client, with everything that comes back
-//! scrubbed.
+//! The outside world of a component: the guarded client, whose answers are scrubbed.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -35,22 +34,22 @@ pub struct GuardedHost {
     pub tokens: Arc<TokenCache>,
     /// The clock.
     pub clock: Clock,
-    /// Whose execution it is.
+    /// The organization of the execution.
     pub organization_id: OrganizationId,
-    /// Number of times that sealflow has called sealflow, with the next call.
+    /// The number of calls from sealflow to sealflow, with the next call.
     pub hop_count: u32,
-    /// The secrets that its fields refer to.
+    /// The secrets that the execution's fields refer to.
     pub uses: Vec<SecretUse>,
-    /// The field that is rendered over the request.
+    /// The field that is rendered when the request is made: a signature over it.
     pub late: Option<LateField>,
     /// The values that are scrubbed.
     pub secrets: Secrets,
-    /// Lengths of the values, and of texts in them, that were placed: each with the JSON pointer of
-    /// its field.
+    /// The lengths of the values, and of the texts in values, that were placed, each with the JSON
+    /// pointer of its field.
     pub placed: Vec<(String, usize)>,
     /// When the attempt began.
     pub started_at: Timestamp,
-    /// Whether the whole URL is one secret: then what stands in the way is told in one way.
+    /// Whether the whole URL is one secret: then every failure to reach it has the same message.
     pub is_whole_url: bool,
 }
 
@@ -58,9 +57,9 @@ pub struct GuardedHost {
 pub struct SecretUse {
     /// JSON pointer of the field.
     pub pointer: String,
-    /// Such as `github.token`.
+    /// The name and key, such as `github.token`.
     pub label: String,
-    /// The hosts that it may go to; empty for any.
+    /// The hosts to which the secret may be sent; empty: any host.
     pub allowed_hosts: Vec<AllowedHost>,
 }
 
@@ -69,14 +68,13 @@ pub struct SecretUse {
 pub struct Secrets {
     /// Label and value.
     pub values: Vec<(String, Zeroizing<String>)>,
-    /// Texts that were made of them and are searched for whole.
+    /// Texts that were made of the values; the scrubber searches for each as a whole.
     pub made: Vec<Made>,
-    /// Those that came while the component ran: codes over the request, tokens of an issuer.
+    /// Texts that were made while the component ran: codes over the request, tokens of an issuer.
     pub late: Mutex<Vec<Made>>,
-    /// Places that were scrubbed so far.
+    /// The number of places that were scrubbed so far.
     pub places: AtomicUsize,
-    /// Whether something came in that looks as if it had been scrubbed: then what was can't be told
-    /// from it.
+    /// Whether a text came in that looks like a scrubbed one: then the two can't be told apart.
     pub is_imitated: AtomicBool,
 }
 
@@ -96,16 +94,16 @@ impl Secrets {
     }
 }
 
-/// The scrubbing that was done while a component ran.
+/// The scrubbing that happened while a component ran.
 #[derive(Clone, Copy, Default)]
 pub struct ScrubbedBefore {
-    /// Places.
+    /// The number of scrubbed places.
     pub places: usize,
-    /// Whether texts came in that look as if they had been scrubbed.
+    /// Whether a text came in that looks like a scrubbed one.
     pub is_imitated: bool,
 }
 
-/// The label of what was made of a credential without a secret.
+/// The label of a text that was made of a credential without a secret.
 const CREDENTIAL_LABEL: &str = "authorization";
 
 /// The beginning of the JSON pointers of a credential's fields.
@@ -114,19 +112,19 @@ const CREDENTIAL: &str = "/authorization/";
 /// The status by which a target refuses a token (RFC 9110, section 15.5.2).
 const UNAUTHORIZED: u16 = 401;
 
-/// A request on its way: what both tries of it have in common.
+/// The parts of a request that both of its tries have in common.
 struct Sending {
     method: &'static str,
     url: String,
     headers: Vec<(String, String)>,
     body: Bytes,
     until: Instant,
-    /// Whether a secret is used, or a credential, which is one.
+    /// Whether the request uses a secret, or a credential, which counts as one.
     used_secret: bool,
 }
 
 impl GuardedHost {
-    /// A scrubber for what the component hands back, and what was scrubbed before.
+    /// The scrubber for the component's outcome, and the scrubbing so far.
     pub fn into_scrubber(self) -> (Scrubber, ScrubbedBefore) {
         let places = self.secrets.places.load(Ordering::Relaxed);
         let is_imitated = self.secrets.is_imitated.load(Ordering::Relaxed);
@@ -152,9 +150,8 @@ impl GuardedHost {
         Ok(self.scrubbed(response, sent))
     }
 
-    /// Sends a request with the token of an issuer. Where the target refuses a token that was kept,
-    /// it is forgotten, and the request sent once more with another; it has the same idempotency
-    /// key.
+    /// Sends a request with the token of an issuer. If the target refuses a cached token, the token
+    /// is forgotten, and the request is sent once more with a new one and the same idempotency key.
     async fn send_with_token(
         &self,
         sending: &Sending,
@@ -167,8 +164,8 @@ impl GuardedHost {
             return Ok(response);
         }
         self.tokens.forget(key, &issued);
-        // A token that was asked for just now is no old one, and a target that redirected has acted
-        // on the request already.
+        // A token that was fetched during this attempt is not stale, so a new one would not help. A
+        // target that redirected has acted on the request already.
         if issued.asked_at >= self.started_at || response.redirects > 0 {
             return Ok(response);
         }
@@ -191,12 +188,13 @@ impl GuardedHost {
             labels: labels(credential_uses()),
             clock: self.clock,
         };
-        // A signed token is searched for, and so must hide nothing.
+        // The scrubber searches for a signed token. A token in which this could confirm guesses of
+        // a short value is refused.
         if matches!(&**credential, Credential::Jwt(_)) && !hides_no_value(&self.placed_in_credential()) {
             return Err(self.refused());
         }
         let getting = self.tokens.get(key, self.clock.now(), || issuer().fetch());
-        // Others may wait for the same answer longer than this execution does.
+        // The fetch is shared: only the wait of this execution ends with its time.
         let issued = tokio::time::timeout_at(sending.until, getting).await;
         let issued = issued.unwrap_or_else(|_| Err(too_late(credential)))?;
         let label = self.label_of(&["/authorization/client_secret", "/authorization/key"]);
@@ -206,8 +204,8 @@ impl GuardedHost {
         Ok(issued)
     }
 
-    /// Names the token of a credential: whose it is, of which secrets, with which values and
-    /// parameters.
+    /// The cache key of a credential's token: a hash of the organization, the secrets with their
+    /// hosts, and the parameters with their values.
     fn token_key(&self, credential: &Credential) -> TokenKey {
         let mut hash = Context::new(&SHA256);
         let mut add = |text: &str| {
@@ -218,12 +216,12 @@ impl GuardedHost {
         for used in self.uses.iter().filter(|used| is_of_credential(used)) {
             add(&used.pointer);
             add(&used.label);
-            // A secret that may go to other hosts now is another one: its issuer is held against
-            // them.
+            // Changed hosts make another cache key: the next fetch checks the issuer against the
+            // new hosts.
             add(&used.allowed_hosts.len().to_string());
             used.allowed_hosts.iter().for_each(|host| add(&host.to_string()));
         }
-        // A missing parameter is told from an empty one.
+        // A missing parameter differs from an empty one.
         for parameter in parameters(credential) {
             add(if parameter.is_some() { "1" } else { "0" });
             add(parameter.unwrap_or_default());
@@ -231,8 +229,8 @@ impl GuardedHost {
         hash.finish().as_ref().try_into().expect("SHA-256 has 32 bytes")
     }
 
-    /// The headers that sign a request. None where it can't be signed: why is not told, that may
-    /// tell of a key.
+    /// The headers that sign a request. None where it can't be signed. The cause is not told: it
+    /// may reveal something about a key.
     fn sign(&self, sending: &Sending, credential: &Credential) -> Option<Vec<(String, String)>> {
         let label = self.label_of(&["/authorization/secret_access_key", "/authorization/key"]);
         let placed: Vec<usize> = self.placed.iter().map(|(_, bytes)| *bytes).collect();
@@ -252,8 +250,8 @@ impl GuardedHost {
                 }
                 let (headers, signature) = sign_aws(keys, &request, self.clock.now())?;
                 self.secrets.add(label, &signature);
-                // S3 has it in a header: with it a guess of what stands in the body could be
-                // confirmed.
+                // A request to S3 has this hash in a header. With the hash a guess of a secret in
+                // the body could be confirmed.
                 self.secrets.add(label, &body_sha256(&request));
                 Some(headers)
             }
@@ -293,7 +291,8 @@ impl GuardedHost {
     }
 
     fn scrubbed(&self, response: Response, sent: Sent) -> HttpResponse {
-        // Made when the answer is whole, and dropped with it: the automaton holds the values.
+        // The scrubber's automaton holds the values: it is made after the whole answer, and dropped
+        // with it.
         let scrubber = self.secrets.scrubber();
         let scrub = |text: String| {
             self.secrets.is_imitated.fetch_or(text.contains(SCRUBBED), Ordering::Relaxed);
@@ -307,23 +306,23 @@ impl GuardedHost {
             status: response.status,
             headers: headers.map(|(name, value)| (scrub(name), scrub(value))).collect(),
             body: match String::from_utf8(response.body) {
-                // A body with NUL in it may be UTF-16, where no value would be found.
+                // A body with NUL may be UTF-16, in which the scrubber would find no value.
                 Ok(text) if !text.contains('\0') => HttpBody::Text(scrub(text)),
-                // A body that is no text can't be scrubbed: its length is kept, and its hash where
-                // no secret was used.
+                // A body that is no text can't be scrubbed. Its length is kept, and its hash only
+                // where no secret was used.
                 Ok(text) => binary(text.as_bytes(), sent),
                 Err(error) => binary(error.as_bytes(), sent),
             },
         }
     }
 
-    /// The lengths of what was placed into the credential.
+    /// The lengths of the values that were placed into the credential.
     fn placed_in_credential(&self) -> Vec<usize> {
         let of_credential = self.placed.iter().filter(|(pointer, _)| pointer.starts_with(CREDENTIAL));
         of_credential.map(|(_, bytes)| *bytes).collect()
     }
 
-    /// The label of the secret in the first of these fields that has one, else of any in the
+    /// The label of the secret in the first of these fields that has one, else of any secret in the
     /// credential.
     fn label_of(&self, pointers: &[&str]) -> &str {
         let at = |pointer: &&str| self.uses.iter().find(|used| used.pointer == *pointer);
@@ -348,8 +347,8 @@ fn labels<'u>(uses: impl Iterator<Item = &'u SecretUse>) -> Vec<String> {
     labels
 }
 
-/// Whether a secret is part of the credential: its values go to the issuer, and what the issuer
-/// gives goes to its hosts only.
+/// Whether a secret is part of the credential. Its value goes to the issuer, and the issuer's token
+/// goes only to the secret's hosts.
 fn is_of_credential(used: &SecretUse) -> bool {
     used.pointer.starts_with(CREDENTIAL)
 }
@@ -362,8 +361,8 @@ fn bearer(token: &str) -> (String, String) {
     ("Authorization".to_owned(), format!("Bearer {token}"))
 }
 
-/// Whether a request went out with a secret: then the answer is not told what could confirm a guess
-/// of it.
+/// Whether a request was sent with a secret. If it was, the component gets no part of the answer
+/// that could confirm a guess of the secret.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Sent {
     WithSecret,
@@ -375,8 +374,8 @@ fn binary(body: &[u8], sent: Sent) -> HttpBody {
     HttpBody::Binary { sha256: (sent == Sent::Plain).then(hash), bytes: body.len() }
 }
 
-/// Whether a header tells of a body what the scrubber can't take out: a hash of it, with which a
-/// guess of a secret in it could be confirmed, or its length, which compressed tells how much of a
+/// Whether a header reveals something about the body that the scrubber can't remove. A hash could
+/// confirm a guess of a secret in the body. The length of a compressed body shows how much of a
 /// guess is right.
 fn tells_of_body(name: &str) -> bool {
     matches!(
@@ -398,8 +397,8 @@ impl HttpClient for GuardedHost {
     }
 }
 
-/// Whether an error before the answer depends on the place to which a URL leads: its name, address,
-/// port, certificate, time or connection.
+/// Whether an error before the answer depends on the URL's target: its name, address, port,
+/// certificate, time or connection.
 fn tells_of_target(error: HttpError) -> bool {
     matches!(
         error,
@@ -412,7 +411,8 @@ fn tells_of_target(error: HttpError) -> bool {
     )
 }
 
-/// The failure of a URL that is one secret and could not be reached. The cause would tell of it.
+/// The failure to reach a URL that is one secret. It names no cause: the cause would reveal
+/// something about the URL.
 pub fn unreachable_url() -> HttpFailure {
     HttpFailure {
         reason: ResultReason::ComponentError,
@@ -424,7 +424,7 @@ pub fn unreachable_url() -> HttpFailure {
     }
 }
 
-/// A fault of a request itself, rather than of the way or the answer.
+/// Whether an error lies in the request itself, and not in the connection or the answer.
 fn is_of_request(error: HttpError) -> bool {
     matches!(
         error,

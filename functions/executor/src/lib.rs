@@ -132,7 +132,7 @@ async fn put_off(
 async fn send(messages: Vec<Outgoing>, deps: &Deps) {
     let report = deps.queue.send(messages).await;
     if !report.unsent.is_empty() {
-        tracing::warn!(unsent = report.unsent.len(), "messages were not sent; the sweeper makes them good");
+        tracing::warn!(unsent = report.unsent.len(), "messages were not sent; the sweeper sends them again");
     }
 }
 

@@ -1,4 +1,4 @@
-//! The fate of an execution once its component has ended.
+//! The decision about an execution after its component has ended.
 
 use domain::execution::{ExecutionResult, ResultReason};
 use domain::json::check_output;
@@ -17,10 +17,10 @@ use crate::secret_problem::SecretProblem;
 /// Seconds after which a claim that was given back is tried again.
 const GIVE_BACK_SECONDS: f64 = 15.0;
 
-/// Seconds between two tries to read what is stored.
+/// Seconds between two tries to read an execution that this version can't read.
 const UNREADABLE_WAIT_SECONDS: f64 = 60.0;
-/// Seconds for which what can't be read is given back: a deployment that goes on for longer has
-/// stopped.
+/// Seconds for which an unreadable execution is given back. A deployment that takes longer is
+/// stuck.
 const UNREADABLE_SECONDS_MAX: i64 = 3600;
 
 /// The place of a failure's message in its data.
@@ -52,7 +52,7 @@ pub struct Ended {
     pub finished_at: Timestamp,
 }
 
-/// How an ended execution is recorded; a pure decision.
+/// The pure decision about the record of an ended execution.
 pub struct Decision {
     /// The new state.
     pub kind: FinishKind,
@@ -64,12 +64,12 @@ pub struct Decision {
     pub facts: Option<Value>,
     /// Its output: channel and data.
     pub output: Option<(String, Value)>,
-    /// Places of that data which were blanked.
+    /// The blanked places of that data.
     pub redactions: Option<Redactions>,
 }
 
 impl Scrubbed {
-    /// Scrubs and redacts a component's outcome, and settles whether it can be stored.
+    /// Scrubs and redacts a component's outcome. An output that can't be stored becomes a failure.
     pub fn new(
         outcome: Outcome,
         scrubber: &Scrubber,
@@ -83,7 +83,8 @@ impl Scrubbed {
             let (mut data, found) = scrubber.scrub_json(data);
             places += found;
             redactions.redacted = redact(&mut data, policy);
-            // A text that merely looks so is data, and must not make the next node fail.
+            // A text that only looks like a scrubbed one is data, and must not make the next node
+            // fail.
             let is_told_apart = places > 0 && !before.is_imitated;
             redactions.scrubbed = if is_told_apart { scrubbed_places(&data) } else { Vec::new() };
             data
@@ -107,17 +108,17 @@ impl Scrubbed {
         Self { state: State::Ran(outcome), places, secrets, redactions: redactions.stored() }
     }
 
-    /// A failure of ours; its texts hold no secret.
+    /// A failure that sealflow itself words; its texts hold no secret.
     pub fn failed(failure: Failure) -> Self {
         Self { state: State::Ran(Outcome::Failed(failure)), ..Self::given_back() }
     }
 
-    /// With the labels of the secrets that were opened for it.
+    /// Adds the labels of the secrets that were opened for the execution.
     pub fn with_secrets(self, secrets: Vec<String>) -> Self {
         Self { secrets, ..self }
     }
 
-    /// The claim is given back: nothing was run.
+    /// A claim that is given back: no component ran.
     pub fn given_back() -> Self {
         Self { state: State::GivenBack, places: 0, secrets: Vec::new(), redactions: None }
     }
@@ -196,7 +197,7 @@ pub fn decide(ended: Ended, jitter: f64) -> Decision {
                 kind,
                 message: Some(failure.message),
                 record: Some(record),
-                // An event on `error` has the message too, with this mark.
+                // An event on the channel `error` repeats the message, and needs this mark.
                 facts: is_scrubbed.then(|| json!({ "message_scrubbed": true })),
                 output,
                 redactions,
@@ -210,8 +211,8 @@ fn give_back(wait_seconds: f64, facts: Option<Value>) -> Decision {
     Decision { kind, message: None, record: None, facts, output: None, redactions: None }
 }
 
-/// An execution whose fields or secrets were stored by another version waits for a version that
-/// reads them, and ends after a while.
+/// The decision about an execution whose fields or secrets this version can't read. It waits for a
+/// version that can, and ends as failed after an hour.
 fn decide_unreadable(execution: &ClaimedExecution, now: Timestamp, jitter: f64) -> Decision {
     let since = execution.unreadable_since.as_deref().and_then(|since| since.parse().ok()).unwrap_or(now);
     tracing::error!(execution_id = %execution.id, %since, "what is stored of this execution can't be read by this version of sealflow: deploy the version that wrote it");
@@ -226,9 +227,7 @@ fn decide_unreadable(execution: &ClaimedExecution, now: Timestamp, jitter: f64) 
     };
     Decision {
         kind: FinishKind::End { result: ExecutionResult::Failed, reason: Some(ResultReason::Crashed) },
-        message: Some(format!(
-            "what was stored of it can't be read by this version of sealflow; {what_to_do}"
-        )),
+        message: Some(format!("this version of sealflow can't read the stored execution; {what_to_do}")),
         record: None,
         facts: None,
         output: None,

@@ -1,4 +1,5 @@
-//! One execution: put the secrets in their places, run the component, scrub what came of it.
+//! The run of one execution: its secrets are put in their places, its component runs, and the
+//! outcome is scrubbed.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::OnceLock;
@@ -25,9 +26,9 @@ use crate::place::check_places;
 use crate::secret_problem::SecretProblem;
 use crate::secrets::{ExecutionSecrets, OpenedSecrets};
 
-/// Runs one claimed execution to its end; never longer than the component limit, and never with a
-/// panic. Where so much time went by since the claim that its lease could end before the component
-/// does, it is given back: somebody else would run it at the same time.
+/// Runs one claimed execution to its end, never longer than the component limit, and never with a
+/// panic. If its lease could end before the component does, the claim is given back: another
+/// executor could run the execution at the same time.
 pub async fn run_execution(
     execution: ClaimedExecution,
     since: Instant,
@@ -42,7 +43,7 @@ pub async fn run_execution(
     let limit = Duration::from_secs(u64::from(deps.times.component_seconds_max));
     let begun = OnceLock::new();
     let running = run(&execution, opened, &begun, deps);
-    // A panic fails this record alone; the hook has printed where it was.
+    // A panic fails this record alone; the panic hook has logged its place.
     let ran = AssertUnwindSafe(tokio::time::timeout(limit, running)).catch_unwind().await;
     let Begun { labels, is_whole_url } = begun.into_inner().unwrap_or_default();
     let scrubbed = match ran {
@@ -63,17 +64,17 @@ pub async fn run_execution(
     Ended { execution, scrubbed, started_at, finished_at: deps.clock.now() }
 }
 
-/// The facts of an execution whose secrets were opened, for one that is cut off.
+/// The facts of an execution for its failure when a time-out or a panic ends it.
 #[derive(Default)]
 struct Begun {
     /// Labels of the secrets.
     labels: Vec<String>,
-    /// True if a URL is one secret as a whole: its time-out is told like all that keeps such a URL
-    /// from being reached.
+    /// True if a URL is one secret as a whole: its time-out has the same message as every other
+    /// failure to reach it.
     is_whole_url: bool,
 }
 
-/// Whether the lease holds until a component that starts now has ended and was recorded.
+/// Whether the lease lasts until a component that starts now has ended and was recorded.
 fn has_lease(elapsed: Duration, times: &Times) -> bool {
     let needed = times.component_seconds_max + times.finish_margin_seconds;
     elapsed + Duration::from_secs(u64::from(needed)) <= Duration::from_secs(u64::from(times.lease_seconds))
@@ -91,7 +92,7 @@ async fn run(
     }
 }
 
-/// An execution whose configuration is whole: it holds secrets from here on.
+/// An execution whose configuration is complete: it holds the secrets' values.
 struct Prepared {
     component: &'static dyn Effect,
     configuration: Value,
@@ -145,18 +146,18 @@ struct Whole {
     configuration: Value,
     /// The fields that hold secrets, each with the most bytes that it could have.
     fields: Vec<(String, usize)>,
-    /// Texts that were made of secrets, which the scrubber searches for whole.
+    /// Texts that were made of secrets; the scrubber searches for each as a whole.
     made: Vec<Made>,
-    /// Texts that were taken out of values, which it searches for as values.
+    /// Texts that were taken out of values; the scrubber searches for them as for values.
     leaves: Vec<Made>,
     /// The field that is rendered once the request is made.
     late: Option<LateField>,
-    /// Lengths of what was placed, each with its field.
+    /// The lengths of the placed values, each with its field.
     placed: Vec<(String, usize)>,
 }
 
-/// Puts the rendered texts in their places. None where a value can't be placed: which one, and why,
-/// is not told (I1).
+/// Puts the rendered texts in their places. None where a value can't be placed. Neither the value
+/// nor the cause is told (I1).
 fn render_all(
     fields: Fields,
     component: &dyn Component,
@@ -170,7 +171,8 @@ fn render_all(
         _ => rendered_bytes_max(&field.parts, secrets),
     };
     let sizes: Vec<usize> = fields.iter().zip(&rules).map(|(field, rule)| bytes_max(field, rule)).collect();
-    // Before anything is rendered: a limit that depended on a text would tell of the values in it.
+    // The sizes are checked before the rendering: a limit on rendered texts would reveal something
+    // about the values in them.
     if !fits(secrets.bytes(), &sizes) {
         return None;
     }
@@ -198,8 +200,7 @@ fn render_all(
     Some(Whole { configuration, fields, made, leaves, late, placed })
 }
 
-/// Whether what was opened, and the texts at the largest size that they could have, keep to their
-/// limits.
+/// Whether the opened values, and the texts at their largest possible sizes, keep to their limits.
 fn fits(opened_bytes: usize, sizes: &[usize]) -> bool {
     let rendered_bytes = sizes.iter().fold(0, |sum: usize, size| sum.saturating_add(*size));
     opened_bytes <= OPENED_BYTES_MAX && rendered_bytes <= RENDERED_BYTES_MAX

@@ -1,5 +1,5 @@
-//! The secrets of a batch: opened once each, kept until the batch ends, known only to the
-//! executions that may use them.
+//! The secrets of a batch. Each is opened once, kept until the batch ends, and given only to the
+//! executions that may use it.
 
 use std::collections::HashMap;
 
@@ -16,11 +16,11 @@ use crate::fields::Fields;
 use crate::host::SecretUse;
 use crate::secret_problem::{SecretProblem, fails};
 
-/// A value with where it may go.
+/// A value with its bounds.
 pub struct OpenedSecret {
     /// The value.
     pub value: SecretValue,
-    /// Where it may go.
+    /// The hosts and placements that it may have.
     pub bounds: Bounds,
 }
 
@@ -34,14 +34,15 @@ pub struct OpenedSecrets {
 enum Opened {
     Value(OpenedSecret),
     Failed(OpenError),
-    /// Its entry has a format that this version doesn't know.
+    /// The entry has a format that this version does not know.
     Unreadable,
 }
 
-/// Opens what the batch refers to: each distinct sealed data key with one call of KMS.
+/// Opens the secrets that the batch refers to, with one call of KMS for each distinct sealed data
+/// key.
 ///
-/// Only references that apply allowed for the node's version are opened; the owner is the
-/// execution's organization.
+/// Only references that apply allowed for the node's version are opened. Only secrets of the
+/// execution's own organization are opened.
 pub async fn open_secrets(claims: &ExecutionClaims, deps: &RunDeps) -> OpenedSecrets {
     let mut opened = OpenedSecrets::default();
     let (mut wanted, mut requests) = (Vec::new(), Vec::new());
@@ -107,7 +108,7 @@ fn allowed_refs(execution: &ClaimedExecution, deps: &RunDeps) -> Vec<(String, St
 /// structure allows all places in it.
 fn is_allowed(execution: &ClaimedExecution, (name, key, path): &(String, String, String)) -> bool {
     let is_within = |field: &str| {
-        // Of a version that was applied before fields were noted.
+        // An empty field belongs to a version that was applied before fields were noted.
         field.is_empty()
             || path.strip_prefix(field).is_some_and(|below| below.is_empty() || below.starts_with('/'))
     };
@@ -123,7 +124,7 @@ pub struct ExecutionSecrets<'a> {
 }
 
 impl OpenedSecrets {
-    /// Gathers what an execution's fields refer to.
+    /// Gathers the secrets that an execution's fields refer to.
     ///
     /// # Errors
     /// The first problem.
@@ -179,7 +180,7 @@ impl ExecutionSecrets<'_> {
         self.secrets.iter().map(|(name, key, secret)| (format!("{name}.{key}"), value(secret))).collect()
     }
 
-    /// Each secret in each field, with the hosts that it may go to.
+    /// Each secret in each field, with the hosts to which it may be sent.
     pub fn uses(&self, fields: &Fields) -> Vec<SecretUse> {
         let hosts = |name: &str, key: &str| {
             self.bounds(name, key).map_or(Vec::new(), |bounds| bounds.allowed_hosts().to_vec())
@@ -205,7 +206,7 @@ impl ExecutionSecrets<'_> {
             .collect()
     }
 
-    /// Where the value of a key may go.
+    /// The bounds of the value of a key.
     pub fn bounds(&self, name: &str, key: &str) -> Option<&Bounds> {
         self.find(name, key).map(|secret| &secret.bounds)
     }

@@ -6,7 +6,7 @@ use store::{BootstrapIds, StoreError};
 
 use crate::{Deps, Response};
 
-/// As `organizations.name` in the schema.
+/// The limit of `organizations.name` in the schema.
 const ORGANIZATION_NAME_CHARS_MAX: usize = 128;
 
 pub(crate) async fn bootstrap(name: &str, deps: &Deps) -> Result<Response, StoreError> {
@@ -24,7 +24,7 @@ pub(crate) async fn bootstrap(name: &str, deps: &Deps) -> Result<Response, Store
     Ok(Response::Bootstrapped { organization_id: ids.organization_id, token })
 }
 
-/// 256 random bits; the prefix lets people and scanners see what it is.
+/// A token of 256 random bits. By its prefix people and scanners recognise it as a token.
 fn new_token() -> Result<String, StoreError> {
     let mut bytes = [0_u8; 32];
     getrandom::fill(&mut bytes).map_err(|_| StoreError::Setup("the system has no random numbers".into()))?;

@@ -20,7 +20,7 @@ const PHYSICAL_RESOURCE_ID: &str = "sealflow-schema";
 #[serde(rename_all = "PascalCase")]
 pub struct Deployment {
     request_type: RequestType,
-    /// A presigned address: whoever has it may answer.
+    /// A presigned address. Anybody who has it can answer.
     #[serde(rename = "ResponseURL")]
     response_url: String,
     stack_id: String,
@@ -58,8 +58,8 @@ struct Answer<'a> {
 struct Data {
     /// The migrations that ran, for the output of the stack.
     applied: String,
-    /// The newest migration of this code, which functions name in their descriptions: so they wait
-    /// for it.
+    /// The newest migration of this code. The functions' descriptions refer to it, so
+    /// CloudFormation deploys the functions after the migration.
     schema: String,
 }
 
@@ -69,7 +69,7 @@ impl Default for Data {
     }
 }
 
-/// Schema and roles, and with them their passwords where the functions log in by one.
+/// Migrates schema and roles, and sets the roles' passwords where the functions log in by password.
 async fn bring_up_to_date(deps: &Deps) -> Result<Vec<String>, Error> {
     let applied = migrate(deps).await?;
     if matches!(deps.login, DatabaseLogin::Parameter(_)) {
@@ -78,8 +78,8 @@ async fn bring_up_to_date(deps: &Deps) -> Result<Vec<String>, Error> {
     Ok(applied)
 }
 
-/// Migrates where a stack is created or updated, and tells CloudFormation how it went, whatever
-/// happened.
+/// Migrates when the stack is created or updated, and tells CloudFormation the outcome, also after
+/// a failure.
 pub(crate) async fn answer(deployment: Deployment, deps: &Deps) -> Result<(), Error> {
     let (status, reason, data) = match deployment.request_type {
         // The schema stays: it is the operator's data.
@@ -95,7 +95,7 @@ pub(crate) async fn answer(deployment: Deployment, deps: &Deps) -> Result<(), Er
             }
             Err(error) => {
                 tracing::error!(%error, "the deployment could not migrate");
-                // The log goes with a stack that is rolled back, so the cause stands here too.
+                // A rollback of the stack deletes the log, so the answer names the cause too.
                 let cause = deps.store.last_failure().map(|cause| format!(": {cause}"));
                 ("FAILED", format!("{error}{}", cause.unwrap_or_default()), Data::default())
             }

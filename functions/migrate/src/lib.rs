@@ -1,8 +1,8 @@
 //! Schema, roles and first organization: `{"migrate": {}}`, `{"passwords": {}}`, `{"bootstrap":
 //! {"organization": "name"}}`.
 //!
-//! Invoked by hand (`sealflow admin migrate` prints the command) or, with `MigrateOnDeploy`, by
-//! CloudFormation as a custom resource; it has no other way in.
+//! The function is invoked by hand (`sealflow admin migrate` prints the command) or, with
+//! `MigrateOnDeploy`, by CloudFormation as a custom resource. It has no other trigger.
 
 mod bootstrap;
 mod deployment;
@@ -20,7 +20,7 @@ pub use deployment::Deployment;
 pub struct Deps {
     /// Postgres, as the owner of the schema.
     pub store: Store,
-    /// How the function itself logs in, and so how the others do.
+    /// The login of this function to the database, and so the kind of login of all functions.
     pub login: DatabaseLogin,
     /// The clock.
     pub clock: Clock,
@@ -34,7 +34,7 @@ pub struct Deps {
 pub enum Request {
     /// Bring schema and roles up to date.
     Migrate {},
-    /// Set the passwords of the functions' roles to what their parameters say.
+    /// Set the passwords of the functions' roles to the values of their parameters.
     Passwords {},
     /// Make an organization and its first token.
     Bootstrap {
@@ -53,10 +53,11 @@ pub enum Invocation {
 }
 
 impl Invocation {
-    /// Reads a payload. Reading it here, and not in the runtime, gives an error in words that help.
+    /// Reads a payload. It is read here, because the runtime's error would not name the valid
+    /// requests.
     ///
     /// # Errors
-    /// [`Error::Payload`] names what there is.
+    /// [`Error::Payload`], which names the valid requests.
     pub fn read(payload: Value) -> Result<Self, Error> {
         let read = if payload.get("ResponseURL").is_some() {
             serde_json::from_value(payload).map(Self::Deployment)
@@ -88,23 +89,23 @@ pub enum Response {
         /// Its first token. Shown here and never again.
         token: String,
     },
-    /// A deployment was told how it went.
+    /// CloudFormation was told the outcome of a deployment.
     Deployed {},
 }
 
-/// Why nothing, or not all, was done.
+/// The reason why nothing, or not all, was done.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The database, or what it was asked.
+    /// The database failed, or refused a statement.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The parameters that hold the passwords.
+    /// The parameters with the passwords can't be used.
     #[error("{0}")]
     Passwords(String),
     /// A payload that is no request.
     #[error(r#"the payload is none of {{"migrate":{{}}}}, {{"passwords":{{}}}} and {{"bootstrap":{{"organization":"NAME"}}}}"#)]
     Payload,
-    /// CloudFormation could not be told; it waits until its time-out.
+    /// CloudFormation could not be told the outcome; it waits until its time-out.
     #[error("CloudFormation was not told how it went: {0}")]
     Deployment(String),
 }
@@ -112,7 +113,7 @@ pub enum Error {
 /// Handles an invocation.
 ///
 /// # Errors
-/// [`Error`]: nothing was changed by a bootstrap; a migration that failed left those before it.
+/// [`Error`]. A failed bootstrap changed nothing. After a failed migration those before it stay.
 pub async fn handle(invocation: Invocation, deps: &Deps) -> Result<Response, Error> {
     match invocation {
         Invocation::Request(Request::Migrate {}) => Ok(Response::Migrated { applied: migrate(deps).await? }),
@@ -123,7 +124,8 @@ pub async fn handle(invocation: Invocation, deps: &Deps) -> Result<Response, Err
             Ok(bootstrap::bootstrap(&organization, deps).await?)
         }
         Invocation::Deployment(deployment) => {
-            // An HTTP client's future is deep: boxed, or the compiler's limit of nesting is passed.
+            // An HTTP client's future is deeply nested: without the box it passes the compiler's
+            // limit.
             Box::pin(deployment::answer(deployment, deps)).await?;
             Ok(Response::Deployed {})
         }

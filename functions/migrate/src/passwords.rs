@@ -1,5 +1,5 @@
-//! The passwords of the functions' roles, each from the parameter that only its function (and this
-//! one) may read.
+//! The passwords of the functions' roles. Each comes from its own parameter, which only its
+//! function and this one may read.
 
 use database_login::PasswordParameter;
 use process::DatabaseLogin;
@@ -7,11 +7,11 @@ use store::{FUNCTION_ROLES, set_passwords};
 
 use crate::{Deps, Error};
 
-/// Characters of a password: the database may be reachable from anywhere.
+/// The fewest characters of a password: the database may be reachable from anywhere.
 const PASSWORD_CHARS_MIN: usize = 12;
 
-/// Sets every role's password to what the parameter of its name says, beside the one of this
-/// function's own role.
+/// Sets the password of each role to the value of the parameter with the role's name. These
+/// parameters have the same path as the parameter of this function.
 pub(crate) async fn set_all(deps: &Deps) -> Result<Vec<&'static str>, Error> {
     let DatabaseLogin::Parameter(own) = &deps.login else {
         return Err(Error::Passwords(
@@ -22,7 +22,7 @@ pub(crate) async fn set_all(deps: &Deps) -> Result<Vec<&'static str>, Error> {
         Error::Passwords(format!("the parameter {own} has no path that the others could stand beside"))
     })?;
     let identity = aws_client::identity().map_err(|error| Error::Passwords(error.to_string()))?;
-    // All are read before one is set: a missing parameter changes nothing.
+    // All passwords are read before one is set: a missing parameter changes nothing.
     let mut passwords = Vec::new();
     for role in FUNCTION_ROLES {
         let parameter = PasswordParameter::new(format!("{path}/{role}"), identity.clone(), deps.clock);
@@ -35,7 +35,7 @@ pub(crate) async fn set_all(deps: &Deps) -> Result<Vec<&'static str>, Error> {
     Ok(passwords.into_iter().map(|(role, _)| role).collect())
 }
 
-/// Refuses a password that is short; blanks around it don't count.
+/// Refuses a short password. Blanks around it don't count.
 fn check_length(parameter: &str, password: &str) -> Result<(), Error> {
     if password.trim().chars().count() < PASSWORD_CHARS_MIN {
         return Err(Error::Passwords(format!(

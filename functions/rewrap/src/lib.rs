@@ -1,10 +1,10 @@
 //! Moves all sealed values from one KMS key to another, without opening any (docs/deploying.md,
 //! "Another key").
 //!
-//! Invoked by hand (`sealflow admin rewrap`) with `{}`, and again with `{"after": …}` as long as an
-//! answer says `next`. Everything goes on meanwhile: a row that somebody changes is left alone and
-//! found by the next run, and each run finds only what is still under the old key. So it is over
-//! when a whole run has moved nothing.
+//! The function is invoked by hand (`sealflow admin rewrap`) with `{}`, and again with `{"after":
+//! …}` as long as an answer has `next`. The other functions keep working meanwhile. A row that
+//! changes meanwhile is skipped, and the next run finds it. Each run moves only values that are
+//! still under the old key, so the move is complete when a whole run has moved nothing.
 
 use std::time::Duration;
 
@@ -25,16 +25,17 @@ pub struct Deps {
     pub rewrapper: Rewrapper,
 }
 
-/// The time that is left of an invocation when it reads no more rows: enough for those that it has.
+/// The time left at which an invocation reads no more rows: enough to finish the rows that it has
+/// read.
 pub const RESERVE: Duration = Duration::from_secs(45);
-/// Values that an answer names as unreadable; the others are counted.
+/// The most unreadable values that an answer names; further ones are only counted.
 pub const UNREADABLE_MAX: usize = 100;
 
-/// Where to go on.
+/// The input of an invocation.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
-    /// The `next` of the last answer; not given: from the start.
+    /// The `next` of the last answer; not given: the work begins at its start.
     #[serde(default)]
     pub after: Option<Position>,
 }
@@ -43,9 +44,9 @@ pub struct Request {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Position {
-    /// The part that is at work.
+    /// The part of the work.
     pub part: Part,
-    /// The last row that was done there; null: none.
+    /// The last row of the part that was done; null: none.
     pub id: Option<Uuid>,
 }
 
@@ -57,7 +58,8 @@ pub enum Part {
     Secrets,
     /// Signing keys of webhooks.
     SigningKeys,
-    /// Signing keys from before a rotation. After the current ones, for a rotation moves them here.
+    /// Signing keys from before a rotation. They come after the current keys, because a rotation
+    /// moves current keys here.
     PreviousSigningKeys,
 }
 
@@ -89,18 +91,18 @@ impl Part {
 /// The work of one invocation. Names, ids and counts; no value.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Response {
-    /// Values that are under the new key now and were under the old one.
+    /// Values that were moved from the old key to the new one.
     pub moved: usize,
     /// Values that were not under the old key.
     pub elsewhere: usize,
-    /// Rows that somebody changed meanwhile: the next run looks at them.
+    /// Rows that changed meanwhile: the next run finds them.
     pub changed: usize,
-    /// Values that don't open in their place, damaged or moved there from another:
-    /// [`UNREADABLE_MAX`] are named.
+    /// Values that don't open in their place, because they are damaged or come from another place.
+    /// At most [`UNREADABLE_MAX`] are named.
     pub unreadable: Vec<Unreadable>,
-    /// All of these.
+    /// The number of all unreadable values.
     pub unreadable_count: usize,
-    /// Where to go on; null when all were looked at.
+    /// The position from which to go on; null when all values were done.
     pub next: Option<Position>,
 }
 
@@ -111,14 +113,14 @@ pub struct Unreadable {
     pub part: Part,
     /// `secrets.id` or `webhooks.id`.
     pub id: Uuid,
-    /// Whose it is.
+    /// The organization that owns it.
     pub organization_id: OrganizationId,
     /// The key in the secret; null when the row can't be read at all.
     pub key: Option<String>,
 }
 
-/// Why an invocation did not get past its first page. What it moved of that stays moved: the next
-/// one finds the rest.
+/// The reason why an invocation did not finish its first page. Values that it moved stay moved, and
+/// the next invocation finds the rest.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// There is no key to move from.
@@ -137,16 +139,15 @@ pub enum Error {
     Vault(#[from] RewrapError),
 }
 
-/// Moves what is left, until it is through or the time is nearly over.
+/// Moves values until all are done or the time is nearly over.
 ///
 /// # Errors
-/// [`Error`], when not even the first page could be done. Later ones that can't be done are the
-/// next invocation's.
+/// [`Error`], when the first page failed. A later page that fails is left to the next invocation.
 pub async fn handle(request: Request, deps: &Deps, deadline: Deadline) -> Result<Response, Error> {
     let mut response = Response::default();
     let mut next = Some(request.after.unwrap_or(Position { part: Part::Secrets, id: None }));
     let mut is_first = true;
-    // At least one page each time, so that whoever repeats gets to the end.
+    // Each invocation does at least one page, so that repeated invocations reach the end.
     while let Some(position) = next
         && (is_first || deadline.left() > RESERVE)
     {
@@ -172,7 +173,7 @@ pub async fn handle(request: Request, deps: &Deps, deadline: Deadline) -> Result
     Ok(response)
 }
 
-/// Moves the rows that come next, and says where to go on.
+/// Moves the next rows, and returns the position after them.
 async fn move_page(
     position: Position,
     deps: &Deps,
@@ -223,7 +224,7 @@ async fn move_rows(
         elsewhere += others;
         unreadable.extend(keys.into_iter().map(|key| (row.clone(), Some(key))));
     }
-    // Only once the page is done, for one that isn't comes again.
+    // Counted only after the whole page: a page that failed is done again.
     response.elsewhere += elsewhere;
     for (row, key) in unreadable {
         response.add_unreadable(part, &row, key);

@@ -18,7 +18,8 @@ async fn serve() -> anyhow::Result<()> {
     let kms = aws_client::config(aws_client::Service::Kms).context("KMS can't be reached")?;
     let clock = Clock::system();
     let store = database_login::open(&settings, "sealflow-rewrap", clock)?;
-    // Without a key to move from there is nothing to do, and whoever invokes is told so.
+    // Without a key to move from there is nothing to do, and each invocation answers with this
+    // error.
     let rewrapper = Some(settings.rewrap_from_key_id)
         .filter(|source| !source.is_empty())
         .ok_or(Error::NoSource)

@@ -1,9 +1,10 @@
-//! The sweeper, on a schedule: sends again what was committed and not delivered, and ends what
-//! can't be.
+//! The sweeper runs on a schedule. It sends wakes again for committed work that was not delivered,
+//! and ends work that can't be delivered.
 //!
 //! It decides nothing about the work itself: builder and executor look again under their own locks.
-//! Two at once do no harm.
+//! Two sweepers at the same time do no harm.
 
+pub mod retention;
 pub mod runs;
 
 use std::time::Duration;
@@ -35,8 +36,12 @@ pub struct Deps {
     /// Seconds that a committed row may wait for its wake; [`SWEEP_GRACE_SECONDS`] unless a test
     /// says otherwise.
     pub grace_seconds: u32,
-    /// The place of the search for runs that nobody ended.
+    /// The position of the search for runs that were not ended.
     pub net: runs::Net,
+    /// The operator's maximum of days for which a run is kept; None: what its organization says.
+    pub retention_days_max: Option<i32>,
+    /// The place of the search for runs that are older.
+    pub retention_place: retention::Place,
     /// Counters for the operator.
     pub metrics: Metrics,
 }
@@ -54,41 +59,46 @@ pub struct Swept {
     pub undeliverable: usize,
     /// Deduplication keys that were forgotten.
     pub deduplications: usize,
-    /// Previous keys and tokens of webhooks that were forgotten: their time was over.
+    /// Previous keys and tokens of webhooks that were forgotten: they are accepted no more.
     pub previous_keys: i64,
-    /// References to secrets of node versions that are over.
+    /// References to secrets that were forgotten: their node versions were superseded.
     pub secret_refs: i64,
-    /// Runs that their time-out stopped.
+    /// Runs that were stopped: their time-out was over, or their organization was deleted.
     pub runs_stopped: usize,
-    /// Runs that had nothing open and that nobody had ended.
+    /// Runs that had nothing open and were ended here.
     pub runs_settled: usize,
-    /// Messages that could not be sent; the next tick finds them again.
+    /// Runs that are older than their organization keeps runs.
+    pub runs_expired: i64,
+    /// Expired runs that were deleted.
+    pub runs_deleted: usize,
+    /// Messages that could not be sent; the next tick finds their rows again.
     pub unsent: usize,
 }
 
-/// Waiting items up to which they are counted for the metrics.
+/// The highest count of waiting items in the metrics.
 const COUNTED_ITEMS_MAX: i64 = 100_000;
 
-/// The grace that operators run with.
+/// The grace of a deployment that sets no other.
 pub const GRACE_SECONDS: u32 = SWEEP_GRACE_SECONDS;
 
-/// The part of a tick's time that is kept for the rest of it.
+/// The time at the end of a tick in which no search is repeated.
 const TIME_FOR_THE_REST: Duration = Duration::from_secs(5);
 
-/// Runs one tick. Each search is by itself: one that fails keeps none of the others from running. A
-/// search is bounded, and repeated until there is nothing left to find or the tick's time is used.
+/// Runs one tick. A search that fails does not keep the others from running. Each search is
+/// bounded, and repeated until it finds nothing more or the tick's time is used up.
 ///
 /// # Errors
-/// The first [`StoreError`] of a search, when all are through; the next tick goes on.
+/// The first [`StoreError`] of a search, after all searches have run; the next tick goes on.
 pub async fn sweep(deps: &Deps, deadline: Deadline) -> Result<Swept, StoreError> {
     let (store, now) = (&deps.store, deps.clock.now());
-    // Each search would wait for the connection by itself, for longer than the function may run.
+    // Without a connection each search would wait for one, and all together for longer than the
+    // function may run.
     store.connect_if_needed().await?;
     let mut failure = None;
     let mut swept = Swept::default();
     let is_time = || deadline.left() > TIME_FOR_THE_REST;
     or_none(runs::send_due_soon(&mut swept, deps).await, &mut failure);
-    // One after the other, so that none takes all of the time.
+    // The searches take turns, so that none takes all of the time.
     let mut place = Place::random(deps);
     let (mut has_nodes, mut has_executions, mut has_held, mut has_due, mut has_stopped) =
         (true, true, true, true, true);
@@ -116,8 +126,10 @@ pub async fn sweep(deps: &Deps, deadline: Deadline) -> Result<Swept, StoreError>
     or_none(mark_full_workflows(store).await, &mut failure);
     while is_full(or_none(cause_removed_lately(store, SWEEP_ROWS_MAX).await, &mut failure)) && is_time() {}
     while is_full(or_none(mark_late_causes(store, SWEEP_ROWS_MAX).await, &mut failure)) && is_time() {}
-    // Last: what was found above has one more wake on its way.
+    // This step is the last: work that a search found has one more wake on its way.
     while or_none(end_undeliverable(&mut swept, deps).await, &mut failure) && is_time() {}
+    or_none(retention::expire(&mut swept, &is_time, deps).await, &mut failure);
+    or_none(retention::delete(&mut swept, &is_time, deps).await, &mut failure);
     deps.metrics.count(Metric::Undeliverable, swept.undeliverable as u64);
     deps.metrics.count(Metric::WakesResent, (swept.nodes + swept.executions + swept.held) as u64);
     if deps.metrics.is_on() {
@@ -135,15 +147,17 @@ pub async fn sweep(deps: &Deps, deadline: Deadline) -> Result<Swept, StoreError>
         secret_refs = swept.secret_refs,
         runs_stopped = swept.runs_stopped,
         runs_settled = swept.runs_settled,
+        runs_expired = swept.runs_expired,
+        runs_deleted = swept.runs_deleted,
         unsent = swept.unsent,
         "swept"
     );
     failure.map_or(Ok(swept), Err)
 }
 
-/// The place of the search among nodes. It begins somewhere else with each tick, goes on from the
-/// first node behind the last, and ends where it began: where the time is not enough for all, none
-/// is always the last.
+/// The position of the search among nodes. Each tick begins at a random node, goes on with the
+/// first node after the last one, and ends where it began. So no node is always the last when the
+/// time is too short for all.
 struct Place {
     start: NodeKey,
     after: NodeKey,
@@ -156,8 +170,8 @@ impl Place {
         Self { after: start.clone(), start, has_wrapped: false }
     }
 
-    /// Goes on behind `last`, the last of a search that found more; None: there were no more nodes.
-    /// False where all were looked at.
+    /// Goes on after `last`, the last node of a search; None: the search came to the end of the
+    /// nodes. Returns false when all nodes were searched.
     fn go_on(&mut self, last: Option<NodeKey>) -> bool {
         match last {
             Some(last) => self.after = last,
@@ -168,7 +182,7 @@ impl Place {
     }
 }
 
-/// Wakes the nodes of one search; whether there may be more.
+/// Wakes the nodes of one search. Returns whether there may be more.
 async fn wake_nodes(place: &mut Place, swept: &mut Swept, deps: &Deps) -> Result<bool, StoreError> {
     let search = find_due_nodes(&deps.store, deps.grace_seconds, &place.after, SWEEP_ROWS_MAX).await?;
     let wakes = search.due.iter().map(|node| node_wake(node.organization_id, node.key.clone()));
@@ -187,14 +201,14 @@ async fn wake_nodes(place: &mut Place, swept: &mut Swept, deps: &Deps) -> Result
     Ok(place.go_on(search.last))
 }
 
-/// Wakes the executions of one search; whether there may be more.
+/// Wakes the executions of one search. Returns whether there may be more.
 async fn wake_executions(swept: &mut Swept, deps: &Deps) -> Result<bool, StoreError> {
     let due = find_due_executions(&deps.store, deps.grace_seconds, SWEEP_ROWS_MAX).await?;
     swept.executions += due.len();
     send_due(&due, |execution_id| Message::Execution { execution_id }, swept, deps).await
 }
 
-/// Wakes the held executions of one search; whether there may be more.
+/// Wakes the held executions of one search. Returns whether there may be more.
 async fn wake_held(swept: &mut Swept, deps: &Deps) -> Result<bool, StoreError> {
     let due = find_due_held(&deps.store, deps.grace_seconds, SWEEP_ROWS_MAX).await?;
     swept.held += due.len();
@@ -222,7 +236,7 @@ async fn send_due(
     Ok(is_full(due.len()))
 }
 
-/// Forgets what is over; whether there may be more.
+/// Forgets expired rows. Returns whether there may be more.
 async fn forget(swept: &mut Swept, now: Timestamp, deps: &Deps) -> Result<bool, StoreError> {
     let deduplications = forget_deduplications(&deps.store, now, SWEEP_ROWS_MAX).await?;
     let previous_keys = forget_previous_keys(&deps.store, now, SWEEP_ROWS_MAX).await?;
@@ -238,7 +252,8 @@ fn is_full(rows: usize) -> bool {
     i64::try_from(rows).unwrap_or(i64::MAX) >= SWEEP_ROWS_MAX
 }
 
-/// The result of a search; nothing where it failed. The failure is told once all are through.
+/// The result of a search, or the default value if it failed. The first failure is returned after
+/// all searches.
 fn or_none<T: Default>(found: Result<T, StoreError>, failure: &mut Option<StoreError>) -> T {
     found.unwrap_or_else(|error| {
         tracing::error!(%error, "a search of the sweeper failed");
@@ -251,7 +266,7 @@ fn node_wake(organization_id: OrganizationId, (workflow_id, node_id): NodeKey) -
     Outgoing::now(organization_id, Message::Node { workflow_id, node_id })
 }
 
-/// Ends what can't be delivered; whether there may be more.
+/// Ends work that can't be delivered. Returns whether there may be more.
 async fn end_undeliverable(swept: &mut Swept, deps: &Deps) -> Result<bool, StoreError> {
     let now = deps.clock.now();
     let ids: Vec<_> = (0..SWEEP_ROWS_MAX).map(|_| deps.ids.next(now)).collect();

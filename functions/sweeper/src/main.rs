@@ -28,6 +28,8 @@ async fn serve() -> anyhow::Result<()> {
         ids: Ids::new(),
         net: sweeper::runs::Net::default(),
         grace_seconds: settings.sweep_grace_seconds.unwrap_or(GRACE_SECONDS),
+        retention_days_max: settings.retention_days_max,
+        retention_place: sweeper::retention::Place::default(),
         metrics: Metrics::new(&settings.metrics_namespace, domain::function::Function::Sweeper),
     };
     let deps = &deps;

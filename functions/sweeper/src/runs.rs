@@ -1,5 +1,5 @@
-//! Runs are given what they are due: their time-out, the rest of a stop, and an end that nobody
-//! wrote.
+//! The sweeper's searches for runs: those past their time-out, those whose stop is not complete,
+//! and those with nothing open and no end.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -15,18 +15,18 @@ use store::{StoreError, end_stopped_run, find_runs_due_soon, stop_run};
 
 use crate::{Deps, Swept};
 
-/// Passes over the running runs in one tick.
+/// The most searches among the running runs in one tick.
 const PASSES: usize = 4;
 
-/// Runs of one search, each of which takes transactions of its own: the other searches have their
-/// turn after so many.
+/// Runs of one search, after which the other searches have their turn. Each run takes transactions
+/// of its own.
 const RUNS_A_TURN: i64 = 50;
 
-/// Stops runs whose time-out is over; whether there may be more. One that can't be stopped now
-/// keeps none of the others from it.
+/// Stops runs whose time-out is over. A run that can't be stopped now does not keep the others from
+/// being stopped. Returns whether there may be more.
 ///
 /// # Errors
-/// The first [`StoreError`], when all were tried.
+/// The first [`StoreError`], after all runs were tried.
 pub(crate) async fn stop_due(
     swept: &mut Swept,
     is_time: &(dyn Fn() -> bool + Sync),
@@ -36,7 +36,7 @@ pub(crate) async fn stop_due(
     let due = find_due_runs(&deps.store, RUNS_A_TURN).await?;
     let mut failure = None;
     for (at, run_id) in due.iter().enumerate() {
-        // One has its turn however little time is left.
+        // The first run is stopped however little time is left.
         if at > 0 && !is_time() {
             break;
         }
@@ -55,7 +55,7 @@ pub(crate) async fn stop_due(
     failure.map_or(Ok(is_many(due.len())), Err)
 }
 
-/// Seconds for which a tick looks ahead: until the next one has come, also where that is late.
+/// Seconds for which a tick looks ahead: until the next tick, even if that is late.
 const DUE_SOON_SECONDS: u32 = 90;
 
 /// Sends messages for runs whose time-out comes before the next tick.
@@ -72,11 +72,11 @@ pub(crate) async fn send_due_soon(swept: &mut Swept, deps: &Deps) -> Result<(), 
     Ok(())
 }
 
-/// Stops runs of organizations that were deleted, and goes on with stops that were not carried to
-/// their end; whether there may be more.
+/// Stops runs of deleted organizations, and completes stops that were begun. Returns whether there
+/// may be more.
 ///
 /// # Errors
-/// The first [`StoreError`], when all were tried.
+/// The first [`StoreError`], after all runs were tried.
 pub(crate) async fn end_stopped(
     swept: &mut Swept,
     is_time: &(dyn Fn() -> bool + Sync),
@@ -84,7 +84,7 @@ pub(crate) async fn end_stopped(
 ) -> Result<bool, StoreError> {
     let now = deps.clock.now();
     let work = |tx| async move { stop_runs_of_deleted(&tx, RUNS_A_TURN, now).await };
-    // Somebody may be at work on a run of one of them: that keeps no other stop from its end.
+    // Another transaction may hold one of these runs. The begun stops are completed all the same.
     let (of_deleted, mut failure) = match deps.store.run_tx("stop_runs_of_deleted", work).await {
         Ok(of_deleted) => (of_deleted, None),
         Err(error) => (Vec::new(), Some(error)),
@@ -121,9 +121,9 @@ async fn end_open(run_id: RunId, swept: &mut Swept, deps: &Deps) -> Result<(), S
     Ok(())
 }
 
-/// Ends runs that have nothing open. Each tick goes on where the one before ended, and begins anew
-/// behind the last running run: where thousands run for long, it takes some ticks to look at all of
-/// them.
+/// Ends runs that have nothing open. Each tick goes on where the previous one ended, and begins
+/// anew after the last running run. With thousands of long runs it takes several ticks to search
+/// all of them.
 ///
 /// # Errors
 /// See [`StoreError`].
@@ -149,7 +149,7 @@ pub(crate) async fn settle_left(
     Ok(())
 }
 
-/// The place of the search for runs that nobody ended; kept by a warm instance.
+/// The position of the search for runs that were not ended. A warm instance keeps it.
 pub struct Net(Mutex<RunPlace>);
 
 type RunPlace = (OrganizationId, RunId);

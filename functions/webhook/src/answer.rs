@@ -10,24 +10,24 @@ use serde_json::json;
 
 use crate::rate::TooFast;
 
-/// Seconds after which a node that was full may have room.
+/// Seconds after which a full node may have room.
 const FULL_RETRY_SECONDS: u32 = 30;
 
 /// The answer to a sender. None of the texts says more about a webhook than its sender knows.
 #[derive(Debug)]
 pub enum Answer {
-    /// Taken: the id of the event, which names its run too; for a repeated delivery the first
-    /// event's.
+    /// Accepted, with the id of the event, which is the run's id too. A repeated delivery gets the
+    /// id of the first event.
     Accepted(EventId),
-    /// No such address.
+    /// No webhook has the address.
     NotFound,
-    /// Only POST.
+    /// The method is not POST.
     WrongMethod,
     /// The credential is missing or wrong.
     Unauthorized,
-    /// The body is larger than a webhook's may be.
+    /// The body is larger than the limit.
     TooLarge,
-    /// The body can't be taken.
+    /// The body can't be read.
     BadBody(BodyError),
     /// The deduplication key is too long.
     BadKey,
@@ -35,7 +35,7 @@ pub enum Answer {
     TooManyHops,
     /// A target node has too many waiting items.
     Full,
-    /// The webhook is posted to faster than it may be.
+    /// The webhook's deliveries come faster than its rate limit.
     TooFast(TooFast),
     /// The database or the vault can't be reached, or the webhook changes faster than it can be
     /// read.
@@ -74,7 +74,7 @@ impl IntoResponse for Answer {
             ),
             Self::TooFast(_) => (
                 StatusCode::TOO_MANY_REQUESTS,
-                "this webhook is posted to too fast; send it again later".to_owned(),
+                "this webhook gets deliveries too fast; send this one again later".to_owned(),
             ),
             Self::Unavailable => (
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -94,7 +94,7 @@ impl IntoResponse for Answer {
 }
 
 impl Answer {
-    /// After how many seconds the same delivery may be accepted; None: never.
+    /// Seconds after which the same delivery may be accepted; None: never.
     fn retry_after_seconds(&self) -> Option<u32> {
         match self {
             Self::TooFast(TooFast { retry_after_seconds }) => Some(*retry_after_seconds),

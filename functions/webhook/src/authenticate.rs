@@ -1,5 +1,5 @@
-//! Whether a delivery carries its webhook's credential. Checked on the raw bytes, before anything
-//! is parsed.
+//! The check that a delivery carries its webhook's credential. It reads the raw bytes, before
+//! anything is parsed.
 
 use std::sync::Arc;
 
@@ -17,11 +17,11 @@ use crate::{Delivery, Deps};
 /// The result of checking a credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Credential {
-    /// It is the webhook's.
+    /// The credential is the webhook's.
     Good,
-    /// It is missing or not the webhook's.
+    /// The credential is missing or not the webhook's.
     Bad,
-    /// It can't be told: the vault is not there.
+    /// The check is not possible: the vault can't be reached or a key can't be opened.
     Unknown,
 }
 
@@ -53,9 +53,9 @@ pub async fn authenticate(
     if is_good { Credential::Good } else { Credential::Bad }
 }
 
-/// The credentials that a webhook knows, as they may stand in a delivery whose own is good. A
-/// sender that changes over to another header sends both for a while, and none is to be stored
-/// (I1).
+/// The credentials of a webhook that may stand elsewhere in an authenticated delivery. A sender
+/// that changes to another header sends both headers for a while, and neither credential may be
+/// stored (I1).
 pub struct KnownCredentials<'d> {
     sent_token: Option<&'d str>,
     token_hashes: Vec<&'d [u8]>,
@@ -65,7 +65,7 @@ pub struct KnownCredentials<'d> {
 }
 
 impl<'d> KnownCredentials<'d> {
-    /// Those of a delivery that was authenticated, with the signing keys that are open.
+    /// The credentials for an authenticated delivery, with the opened signing keys.
     pub fn of(delivery: &'d Delivery, stored: &'d StoredWebhook, opened: Option<Arc<OpenedKeys>>) -> Self {
         let is_signed = stored.authentication == Authentication::Signature;
         let has_token = matches!(stored.authentication, Authentication::Bearer | Authentication::HeaderToken);
@@ -80,7 +80,7 @@ impl<'d> KnownCredentials<'d> {
         }
     }
 
-    /// Whether one of them stands in a text.
+    /// Whether one of the credentials stands in a text.
     pub fn stand_in(&self, text: &str) -> bool {
         self.sent_token.is_some_and(|token| text.contains(token))
             || self
@@ -99,13 +99,13 @@ impl<'d> KnownCredentials<'d> {
     }
 }
 
-/// A text, its words, and what stands between the signs that join names and values.
+/// The words of a text, and its pieces between the characters that join names and values.
 fn pieces(text: &str) -> impl Iterator<Item = &str> {
     let joined = |letter: char| letter.is_whitespace() || ",;=&\"".contains(letter);
     text.split_whitespace().chain(text.split(joined)).filter(|piece| piece.len() >= WEBHOOK_KEY_BYTES_MIN)
 }
 
-/// The one value of a header. Two could be read in two ways: none is accepted.
+/// The only value of a header. Two values could be read in two ways, so neither is accepted.
 fn only_header<'d>(delivery: &'d Delivery, name: Option<&str>) -> Option<&'d str> {
     let mut values = delivery.headers.get_all(name?).iter();
     values.next().filter(|_| values.next().is_none()).and_then(|value| value.to_str().ok())
@@ -125,7 +125,8 @@ fn bearer(header: &str) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-/// Hashes are compared in constant time, and an attacker who measures learns of a hash only.
+/// Whether a token is the webhook's. Hashes are compared in constant time, and an attacker who
+/// measures the time learns something of a hash only.
 fn is_token(token: &str, webhook: &KnownWebhook, now: Timestamp) -> bool {
     let stored = &webhook.stored;
     let hash = digest(&SHA256, token.as_bytes());
@@ -152,7 +153,7 @@ fn hmac_key(key: &SigningKey) -> hmac::Key {
     hmac::Key::new(hmac::HMAC_SHA256, key.value.expose().as_bytes())
 }
 
-/// Whether a signature is that of the raw body.
+/// Whether a signature is that of the raw body by an accepted key.
 fn is_signature(signature: &str, body: &[u8], keys: &[SigningKey], now: Timestamp) -> bool {
     let Some(tag) = read_signature(signature) else { return false };
     keys.iter()

@@ -1,5 +1,5 @@
-//! Webhooks that a warm instance knows. A cached webhook serves only while its versions hold: the
-//! statement that stores an event checks them.
+//! The webhooks that a warm instance has cached. A cached webhook serves only while its versions
+//! hold: the statement that stores an event checks them.
 
 use std::sync::Arc;
 
@@ -10,9 +10,9 @@ use store::intake::StoredWebhook;
 
 use crate::keys::KeyCache;
 
-/// A webhook with what was made of it.
+/// A webhook with its compiled definition.
 pub struct KnownWebhook {
-    /// As it is stored, without the definition.
+    /// The stored row, without the definition.
     pub stored: StoredWebhook,
     /// The workflow's definition; None when it can't be read.
     pub compiled: Option<Compiled>,
@@ -20,16 +20,17 @@ pub struct KnownWebhook {
     pub definition_bytes: usize,
 }
 
-/// How long is kept what was loaded for an address, a webhook or none. Sealed keys that were moved
-/// to another KMS key keep their webhook's version; so nothing that was loaded is kept for ever.
+/// The time for which the result of a load is kept, a webhook or none. A move of sealed keys to
+/// another KMS key does not change the webhook's version, so no result is kept for ever.
 const KEPT_FOR: SignedDuration = SignedDuration::from_secs(60);
-/// How long nothing is reloaded for an address after it was.
+/// The shortest time between two loads of an address.
 const RELOAD_PAUSE: SignedDuration = SignedDuration::from_secs(1);
-/// Made-up addresses that an instance keeps as such.
+/// The most addresses without a webhook that an instance keeps.
 const ABSENT_MAX: usize = 2_000;
-/// Bytes that the webhooks of an instance may weigh; compiled, definitions take some times as much.
+/// Bytes that the cached webhooks may weigh together. A compiled definition takes several times its
+/// weight in memory.
 const WEBHOOKS_WEIGHT_MAX: usize = 16 * 1024 * 1024;
-/// Bytes that a webhook weighs beside its definition.
+/// Bytes that a webhook weighs besides its definition.
 const WEBHOOK_WEIGHT: usize = 4 * 1024;
 
 #[derive(Clone)]
@@ -48,7 +49,7 @@ impl<T> Loaded<T> {
     }
 }
 
-/// A cache by address, and one of opened keys; a clone is the same one.
+/// A cache of webhooks by address, and one of opened keys. A clone shares both.
 #[derive(Clone)]
 pub struct WebhookCache {
     webhooks: Arc<Cache<String, Loaded<Arc<KnownWebhook>>>>,
@@ -70,8 +71,8 @@ impl Default for WebhookCache {
 }
 
 impl WebhookCache {
-    /// The known webhook of an address: `None` where nothing is known, `Some(None)` where there is
-    /// no webhook.
+    /// The cached result for an address: `None` where nothing is cached, `Some(None)` where the
+    /// address has no webhook.
     pub fn get(&self, address: &str, now: Timestamp) -> Option<Option<Arc<KnownWebhook>>> {
         match self.webhooks.get(address).filter(|loaded| loaded.is_kept(now)) {
             Some(loaded) => Some(Some(loaded.what)),
@@ -79,14 +80,14 @@ impl WebhookCache {
         }
     }
 
-    /// Whether the address may be loaded again after its authentication failed: at most once a
+    /// Whether the address may be loaded again after a failed authentication: at most once a
     /// second.
     pub fn may_reload(&self, address: &str, now: Timestamp) -> bool {
         self.webhooks.get(address).is_none_or(|loaded| loaded.may_reload(now))
             && self.absent.get(address).is_none_or(|loaded| loaded.may_reload(now))
     }
 
-    /// Keeps what was loaded.
+    /// Keeps the result of a load: a webhook, or None.
     pub fn insert(&self, address: &str, webhook: Option<Arc<KnownWebhook>>, now: Timestamp) {
         let address = address.to_owned();
         match webhook {

@@ -1,4 +1,5 @@
-//! From a delivery to an event: known, authenticated, read, stored, and only then sent.
+//! From a delivery to an event. The webhook is loaded, the delivery is authenticated and read, the
+//! event is stored, and only then its message is sent.
 
 use domain::ids::{EventId, ItemId};
 use std::sync::Arc;
@@ -24,7 +25,7 @@ use crate::{Delivery, Deps};
 /// Characters of a webhook's address.
 const ADDRESS_CHARS: usize = 32;
 
-/// Takes a delivery.
+/// Accepts or refuses a delivery.
 pub async fn take(delivery: &Delivery, deps: &Deps) -> Answer {
     if !is_address(&delivery.address) {
         return Answer::NotFound;
@@ -42,8 +43,8 @@ pub async fn take(delivery: &Delivery, deps: &Deps) -> Answer {
     let event_id = deps.ids.next(now);
     match store_event(delivery, &webhook, event_id, hops, now, deps).await {
         Stored::Answer(answer) => answer,
-        // The webhook or its workflow changed: reload once, and check the credential again with
-        // what it is now.
+        // The webhook or its workflow changed: reload once, and check the credential against the
+        // new row.
         Stored::Stale => match reloaded(delivery, now, deps).await {
             Ok(webhook) => match store_event(delivery, &webhook, event_id, hops, now, deps).await {
                 Stored::Answer(answer) => answer,
@@ -54,8 +55,8 @@ pub async fn take(delivery: &Delivery, deps: &Deps) -> Answer {
     }
 }
 
-/// 128 bits in hex. Anything else is nobody's, and is not looked up: the database refuses some of
-/// it loudly.
+/// Whether a text is 128 bits in hex. Another text is no webhook's address, and is not looked up:
+/// the database would log an error for some of them.
 fn is_address(text: &str) -> bool {
     text.len() == ADDRESS_CHARS && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
@@ -70,8 +71,8 @@ async fn authenticated(
         None => load(delivery, now, deps).await?,
     };
     let credential = authenticate(delivery, &known, now, deps).await;
-    // Perhaps its key was rotated since, or moved to another KMS key: look, but at most once a
-    // second for each address.
+    // The key may have been rotated, or moved to another KMS key: reload, at most once a second for
+    // each address.
     if credential != Credential::Good && deps.cache.may_reload(&delivery.address, now) {
         return reloaded(delivery, now, deps).await;
     }
@@ -98,7 +99,7 @@ async fn load(delivery: &Delivery, now: Timestamp, deps: &Deps) -> Result<Arc<Kn
     webhook.ok_or(Answer::NotFound)
 }
 
-/// The known webhook that is made of a stored one.
+/// The webhook for the cache, made of the stored one.
 fn know(mut stored: StoredWebhook) -> KnownWebhook {
     let (nodes, edges) = (stored.nodes.take(), stored.edges.take());
     let definition_bytes = nodes.to_string().len() + edges.to_string().len();
@@ -115,7 +116,7 @@ fn know(mut stored: StoredWebhook) -> KnownWebhook {
 
 fn unavailable(error: &StoreError) -> Answer {
     if error.is_retryable() {
-        // That there is no connection was told where it was tried.
+        // A failed connection was already logged where it was tried.
         tracing::warn!(%error, "the database is unavailable");
     } else {
         tracing::error!(%error, "the database can't be used as it is");
@@ -188,7 +189,7 @@ async fn store_event(
                 let later = due.and_then(|due| Outgoing::after(stored.organization_id, run, due));
                 let messages = std::iter::once(message).chain(later).collect();
                 if !deps.queue.send(messages).await.unsent.is_empty() {
-                    tracing::warn!(run_id = %event_id, "the wake was not sent; the sweeper makes it good");
+                    tracing::warn!(run_id = %event_id, "the wake was not sent; the sweeper sends it again");
                 }
             }
             Answer::Accepted(event_id)
@@ -224,14 +225,15 @@ fn read_data(
         holds_credential: &|text| credentials.stand_in(text),
     };
     let data = event_data(&configuration, &request).map_err(Answer::BadBody)?;
-    // Headers and query come on top of the body's limit.
+    // The limit of the body does not count headers and query.
     if domain::json::compact_bytes(&data) > domain::limits::EVENT_DATA_BYTES_MAX {
         return Err(Answer::TooLarge);
     }
     Ok(data)
 }
 
-/// Read after authentication, scoped to the one webhook.
+/// The deduplication key from a header. It is read after authentication, and belongs to the one
+/// webhook. Err: it is too long.
 fn deduplication_key(headers: &HeaderMap, header: Option<&str>) -> Result<Option<String>, ()> {
     let Some(name) = header else { return Ok(None) };
     let value = headers.get(name).and_then(|value| value.to_str().ok()).filter(|value| !value.is_empty());

@@ -1,5 +1,5 @@
-//! Signing keys of webhooks: opened through the vault, and kept for a while, or each anonymous POST
-//! would cost a call of KMS.
+//! Signing keys of webhooks. The vault opens them, and they are kept for a while: otherwise each
+//! anonymous POST would cost a call of KMS.
 
 use std::sync::Arc;
 
@@ -12,38 +12,38 @@ use vault_open::{OpenError, OpenRequest};
 
 use crate::Deps;
 
-/// How long opened keys are kept.
+/// The time for which opened keys are kept.
 const KEYS_KEPT_FOR: SignedDuration = SignedDuration::from_secs(60);
-/// How long it counts that a key could not be opened.
+/// The time for which the failure to open a key is kept.
 const FAILURE_KEPT_FOR: SignedDuration = SignedDuration::from_secs(1);
-/// Webhooks whose keys are kept.
+/// The most webhooks whose keys are kept.
 const WEBHOOKS_MAX: usize = 2_000;
 
 /// An opened signing key.
 pub struct SigningKey {
     /// The key.
     pub value: SecretValue,
-    /// Until when it is accepted; None: as long as it is there.
+    /// The end of its acceptance; None: it is the current key.
     pub until: Option<Timestamp>,
 }
 
-/// The signing keys of a webhook, as far as they could be opened.
+/// The signing keys of a webhook that could be opened.
 pub struct OpenedKeys {
     opened_at: Timestamp,
     keys: Vec<SigningKey>,
-    /// Whether none is missing that may open later.
+    /// False if a key is missing that may open later.
     is_complete: bool,
 }
 
 impl OpenedKeys {
-    /// Those that are open.
+    /// The opened keys.
     pub fn keys(&self) -> &[SigningKey] {
         &self.keys
     }
 
-    /// Whether a signature that is by none of them is wrong. Where the current key is not open, or
-    /// the previous one may open later, it may be by that one, and a sender is not refused for our
-    /// trouble.
+    /// Whether a signature that fits none of the opened keys is wrong. It may fit a missing key:
+    /// the current one if it is not open, or one that may open later. A sender is not refused for
+    /// sealflow's own trouble.
     pub fn tell_what_is_wrong(&self) -> bool {
         self.is_complete && self.keys.iter().any(|key| key.until.is_none())
     }
@@ -53,7 +53,7 @@ impl OpenedKeys {
     }
 }
 
-/// Opened keys by webhook; a clone is the same one.
+/// Opened keys by webhook. A clone shares the same cache.
 #[derive(Clone)]
 pub struct KeyCache(Arc<Cache<WebhookId, Kept>>);
 
@@ -69,7 +69,7 @@ struct Kept {
     opened: Arc<OpenedKeys>,
 }
 
-/// The sealed form that keys were opened from: rotated, or moved to another KMS key, it is another.
+/// The sealed form from which keys were opened. A rotation and a move to another KMS key change it.
 #[derive(Clone, PartialEq, Eq)]
 struct Sealed {
     version: i64,
@@ -88,8 +88,8 @@ impl Sealed {
 }
 
 impl KeyCache {
-    /// The keys of a webhook as it is stored, if they are open. What was kept for too long, of any
-    /// webhook, goes from memory.
+    /// The cached keys of a webhook, if they were opened from its stored form. Expired keys of all
+    /// webhooks are dropped from memory.
     pub fn get(&self, stored: &StoredWebhook, now: Timestamp) -> Option<Arc<OpenedKeys>> {
         self.0.retain(|_, kept| kept.opened.are_kept(now));
         let kept = self.0.get(&stored.id).filter(|kept| kept.sealed == Sealed::of(stored))?;
@@ -101,7 +101,7 @@ impl KeyCache {
     }
 }
 
-/// The signing keys of a webhook: those that are kept, else opened anew.
+/// The signing keys of a webhook, from the cache or else opened now.
 pub async fn signing_keys(stored: &StoredWebhook, now: Timestamp, deps: &Deps) -> Arc<OpenedKeys> {
     if let Some(kept) = deps.cache.keys.get(stored, now) {
         return kept;
@@ -111,7 +111,7 @@ pub async fn signing_keys(stored: &StoredWebhook, now: Timestamp, deps: &Deps) -
     opened
 }
 
-/// The current key and, while it is accepted, the previous one.
+/// Opens the current key and, while it is accepted, the previous one.
 async fn open_keys(stored: &StoredWebhook, now: Timestamp, deps: &Deps) -> OpenedKeys {
     let read = |bytes: &Vec<u8>| {
         let entries = Entries::parse(bytes);
@@ -129,8 +129,8 @@ async fn open_keys(stored: &StoredWebhook, now: Timestamp, deps: &Deps) -> Opene
     let requests: Vec<OpenRequest> =
         taken.iter().map(|(entry, _)| OpenRequest { scope, entry: (*entry).clone() }).collect();
     let answers = deps.opener.open(&requests).await;
-    // The vault may have taken its time to refuse, and the next one shall not wait for it again at
-    // once.
+    // The time is read after the vault's answer. A slow refusal is kept from then on, so the next
+    // delivery does not wait for the vault at once.
     let mut opened = OpenedKeys { opened_at: deps.clock.now(), keys: Vec::new(), is_complete: true };
     for ((_, until), answer) in taken.iter().zip(answers) {
         match answer {
@@ -148,7 +148,7 @@ async fn open_keys(stored: &StoredWebhook, now: Timestamp, deps: &Deps) -> Opene
     opened
 }
 
-/// The entries that are accepted at a time, each with its end.
+/// The entries that are accepted at `now`, each with the end of its acceptance.
 fn taken_keys<'a>(
     entries: impl Iterator<Item = &'a Entry>,
     current: Option<&str>,
@@ -242,7 +242,7 @@ mod tests {
         check(&[None, later], true, true);
         check(&[None], true, true);
         check(&[None], false, false);
-        // The current key is damaged: for good, and still no reason to refuse its sender.
+        // The current key is damaged for good, which is still no reason to refuse its sender.
         check(&[later], true, false);
         check(&[], true, false);
     }

@@ -1,7 +1,7 @@
 //! The public intake: `POST /hooks/{address}` → 202 with the event's id.
 //!
-//! Apart from the API, with a role that sees no secret, no execution and no event; it opens webhook
-//! signing keys and nothing else. Whatever is refused leaves nothing stored.
+//! The intake is apart from the API. Its database role reads no secret, no execution and no event.
+//! It opens signing keys of webhooks and nothing else. A refused delivery leaves nothing stored.
 
 mod answer;
 mod authenticate;
@@ -42,9 +42,9 @@ pub struct Deps {
     pub clock: Clock,
     /// The source of ids.
     pub ids: Ids,
-    /// Webhooks that this instance knows.
+    /// The webhooks that this instance has cached.
     pub cache: WebhookCache,
-    /// How fast each of them is posted to.
+    /// The rate limits of the webhooks.
     pub rates: RateLimits,
     /// Counters for the operator.
     pub metrics: Metrics,
@@ -64,8 +64,8 @@ pub fn router(deps: &'static Deps) -> Router {
     Router::new()
         .route("/hooks/{address}", any(receive))
         .fallback(async || Answer::NotFound)
-        // The limit is checked with an answer of ours; this only keeps more than that from being
-        // read.
+        // `receive` checks the limit and answers; this layer only stops the reading of a larger
+        // body.
         .layer(DefaultBodyLimit::max(WEBHOOK_BODY_BYTES_MAX + 1))
         .layer(from_fn_with_state(deps, around))
         .with_state(deps)
@@ -96,7 +96,7 @@ async fn receive(
         return Answer::WrongMethod;
     }
     let delivery = Delivery { address, method, headers, query: query.unwrap_or_default(), body };
-    // A panic's message may quote the body, and the runtime would send it on. The hook has logged
-    // where.
+    // A panic's message may quote the body, and the runtime would send the message on. The panic
+    // hook has logged the place.
     AssertUnwindSafe(intake::take(&delivery, deps)).catch_unwind().await.unwrap_or(Answer::Unavailable)
 }

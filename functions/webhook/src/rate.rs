@@ -1,8 +1,8 @@
-//! How fast a webhook's deliveries are accepted (docs/decisions/0009): a bucket for each webhook, in
-//! this instance's memory.
+//! The rate limit of webhooks (docs/decisions/0009): a bucket for each webhook, in this instance's
+//! memory.
 //!
-//! It is asked after the credential was found good, so that nobody else can use up what belongs to
-//! a webhook's own sender; what strangers send costs no write, no wake and at most one read a
+//! The limit is checked after the credential, so that only a webhook's own sender can use up its
+//! bucket. A delivery with a wrong credential costs no write, no wake, and at most one read a
 //! second for each address.
 
 use domain::ids::WebhookId;
@@ -12,14 +12,14 @@ use std::sync::{Mutex, PoisonError};
 use domain::limits::{WEBHOOK_BURST_MAX, WEBHOOK_RATE_PER_SECOND};
 use jiff::{SignedDuration, Timestamp};
 
-/// Webhooks whose buckets are kept; above it, those that have filled up again are forgotten, which
-/// loses nothing.
+/// Webhooks whose buckets are kept. At the limit the full buckets are forgotten, which loses
+/// nothing; if none is full, all are forgotten.
 const BUCKETS_MAX: usize = 2_000;
 
 /// The buckets of an instance.
 #[derive(Default)]
 pub struct RateLimits {
-    /// When each bucket is full again: one time says all that there is to know of it.
+    /// The time at which each bucket is full again: this time alone describes the bucket.
     full_at: Mutex<HashMap<WebhookId, Timestamp>>,
 }
 
@@ -34,7 +34,7 @@ impl RateLimits {
     /// Takes one delivery out of a webhook's bucket.
     ///
     /// # Errors
-    /// `TooFast` when it is empty.
+    /// `TooFast` when the bucket is empty.
     pub fn take(&self, webhook_id: WebhookId, now: Timestamp) -> Result<(), TooFast> {
         let one = SignedDuration::from_secs(1) / i32::try_from(WEBHOOK_RATE_PER_SECOND).unwrap_or(i32::MAX);
         let whole = one * i32::try_from(WEBHOOK_BURST_MAX).unwrap_or(i32::MAX);

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use super::tell::Teller;
 use crate::sealflow::Sealflow;
 
-/// How long one command may take; watching a run is the longest.
+/// The longest time of one command; watching a run takes the longest.
 const COMMAND_SECONDS_MAX: u64 = 60;
 
 /// The CLI of one organization.

@@ -9,7 +9,7 @@ use serde_json::Value;
 /// The host in the example, which stands for a service of the user's.
 const EXAMPLE_ORIGIN: &str = "https://api.example.com";
 
-/// Where to post, and the key to sign with.
+/// The address to post to, and the key to sign with.
 pub(super) struct Webhook {
     pub(super) url: String,
     pub(super) signing_key: String,

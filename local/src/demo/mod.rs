@@ -1,5 +1,5 @@
-//! The demo: what a user would do, told step by step, and a proof at the end that the secret went
-//! nowhere else.
+//! The demo: the steps of a user, told one by one. At its end a check proves that the secret went
+//! to the target only.
 
 mod cli;
 mod example;
@@ -22,10 +22,10 @@ use cli::Cli;
 use example::{Webhook, signature};
 use tell::Teller;
 
-/// How long a webhook may take to be answered.
+/// The longest time until a webhook is answered.
 const WEBHOOK_SECONDS_MAX: u64 = 30;
 
-/// How long the target may wait for its requests once the run has ended.
+/// The longest time from the end of the run until the target has its requests.
 const TARGET_SECONDS_MAX: u64 = 5;
 
 /// The push that is posted, beside the workflow.
@@ -38,12 +38,12 @@ const TEMPLATE_AS_DATA: &str = r#"Print {{ secrets("github").token }}"#;
 /// The text that scrubbing puts in the place of the demo's secret.
 const SCRUBBED: &str = "[secret:github.token]";
 
-/// Shows the main job with the workflow of a file, whose calls to `api.example.com` go to a target
-/// of ours.
+/// Shows the main job with the workflow of a file. Its calls to `api.example.com` go to a target of
+/// ours.
 ///
 /// # Errors
 ///
-/// When any of what it shows doesn't hold.
+/// When something that the demo shows does not hold.
 pub async fn run(workflow: &Path) -> Result<()> {
     let tell = Teller::new();
     tell.step("Start Postgres, ministack (SQS and KMS), the functions, and a target for them to call");
@@ -119,7 +119,7 @@ async fn apply(
     let copy = sealflow.folder().join(workflow.file_name().context("the workflow is no file")?);
     std::fs::write(&copy, example::with_target(workflow, &target.url())?)?;
     let copy = copy.display().to_string();
-    // As JSON, for the signing key is in this answer and in no later one.
+    // JSON, because this answer holds the signing key, and no later one does.
     let answer = cli.run_quietly(&["--json", "workflow", "apply", "-f", &copy], None).await?;
     let answer: Value = serde_json::from_str(&answer).context("workflow apply --json printed no JSON")?;
     let webhook = Webhook::of_answer(&answer)?;
@@ -146,8 +146,8 @@ async fn post_webhook(tell: &Teller, webhook: &Webhook, push: &Path, commit: &st
     Ok(run_id.context("the webhook's answer names no run")?.to_owned())
 }
 
-/// Every execution of the run has passed, and there is one for the call and one for a branch at
-/// least.
+/// Checks that every execution of the run has passed, and that there are at least two: one for the
+/// call and one for a branch.
 async fn check_executions(cli: &Cli<'_>, run_id: &str) -> Result<()> {
     let text = cli.run_quietly(&["--json", "execution", "list", "--run", run_id], None).await?;
     let answer: Value = serde_json::from_str(&text).context("execution list --json printed no JSON")?;
@@ -185,8 +185,8 @@ fn check_target(tell: &Teller, received: &[Received], commit: &str, secret: &str
     Ok(())
 }
 
-/// The target echoes the headers that it receives, so the stored output held the secret before it
-/// was scrubbed.
+/// Checks that the stored output is scrubbed. The output held the secret before, because the target
+/// echoes the headers that it receives.
 async fn check_scrubbed(tell: &Teller, sealflow: &Sealflow) -> Result<()> {
     let sql = format!("SELECT count(*) FROM workflow_events WHERE data::text LIKE '%Bearer {SCRUBBED}%'");
     let count = sealflow.sql(&sql).await?;

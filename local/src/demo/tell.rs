@@ -1,4 +1,4 @@
-//! How the demo tells what it does.
+//! The output of the demo: its steps, with times.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;

@@ -17,10 +17,11 @@ use crate::folder::append_privately;
 use crate::http::Server;
 use crate::{clock, random};
 
-/// How long an instance may take from its start to asking for work (Lambda's init phase).
+/// The longest time from an instance's start to its first request for work (Lambda's init phase).
 const INIT_SECONDS_MAX: u64 = 10;
 
-/// How much of an oversized answer is read before its sender is told that it is too large.
+/// The most bytes of an answer that are read. A longer answer is refused as too large without being
+/// read to its end.
 const BODY_BYTES_MAX: usize = 4 * super::PAYLOAD_BYTES_MAX;
 
 /// A running instance; dropped, it is killed.

@@ -1,9 +1,10 @@
 //! A Lambda runner: real function binaries, the real runtime API, N instances of each function.
 //!
-//! As on Lambda, an instance takes one invocation at a time, the most recently used one first; one
-//! that dies or runs out of time fails its invocation and is replaced by the next; what is above
-//! the concurrency waits. Between invocations an instance is not frozen. Lambda's own limits hold:
-//! 6 MB of payload, ten seconds to initialise.
+//! As on Lambda, an instance takes one invocation at a time, and the most recently used idle
+//! instance comes first. An instance that dies or runs out of time fails its invocation, and a new
+//! one replaces it. Invocations above the concurrency wait. Between invocations an instance is not
+//! frozen, unless a test puts it to sleep. Lambda's own limits hold: 6 MB of payload, ten seconds
+//! to initialise.
 
 mod instance;
 mod runtime_api;
@@ -33,16 +34,16 @@ pub const PAYLOAD_BYTES_MAX: usize = 6 * 1024 * 1024;
 pub struct FunctionOptions {
     /// The program, which speaks the runtime API.
     pub binary: PathBuf,
-    /// A program of another release: every second instance runs it, as while a deployment goes on.
+    /// A program of another release: every second instance runs it, as during a deployment.
     pub binary_beside: Option<PathBuf>,
-    /// Environment beyond what Lambda itself sets; nothing of ours is passed on but `PATH` and
-    /// `RUST_BACKTRACE`.
+    /// The environment beside the variables that Lambda itself sets. Of our own environment only
+    /// `PATH` and `RUST_BACKTRACE` are passed on.
     pub environment: BTreeMap<String, String>,
-    /// The environment that each instance gets beside that.
+    /// Further variables for each instance.
     pub environment_of_instance: EnvironmentOfInstance,
     /// The most instances at one time.
     pub instances_max: usize,
-    /// How long one invocation may take.
+    /// The longest time of one invocation.
     pub timeout: Duration,
     /// The way to treat a chain of invocations that is longer than [`lineage::HOPS_MAX`].
     pub recursive_loop: RecursiveLoop,
@@ -50,7 +51,7 @@ pub struct FunctionOptions {
     pub memory_megabytes: u32,
 }
 
-/// A function's setting of that name.
+/// A function's `RecursiveLoop`, a setting of Lambda.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RecursiveLoop {
     /// Chains go on, as the template says for functions that queues drive.
@@ -82,8 +83,8 @@ pub struct Lambda {
     functions: RwLock<BTreeMap<String, Arc<Function>>>,
 }
 
-/// One function with its instances. A change of options makes a new one; the old ends with its last
-/// invocation.
+/// One function with its instances. A change of options makes a new `Function`; the old one ends
+/// with its last invocation.
 #[derive(Debug)]
 struct Function {
     name: String,
@@ -134,7 +135,7 @@ impl Answer {
     ///
     /// # Errors
     ///
-    /// When the function failed (what its error says), or answered no JSON.
+    /// When the function failed (with its error's message), or answered no JSON.
     pub fn json(&self) -> Result<Value> {
         let value: Value = serde_json::from_slice(&self.payload).context("the function answered no JSON")?;
         if self.is_error {
@@ -209,9 +210,9 @@ impl Lambda {
         self.functions.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
     }
 
-    /// Invokes a function and waits for its answer, first for a free instance. A failure of the
-    /// function is an answer. The invocation goes on when the returned future is dropped, as on
-    /// Lambda.
+    /// Waits for a free instance, invokes the function and waits for its answer. A failure of the
+    /// function is an answer, not an error. The invocation goes on when the returned future is
+    /// dropped, as on Lambda.
     ///
     /// # Errors
     ///
@@ -220,7 +221,7 @@ impl Lambda {
         self.invoke_after(name, payload, 0).await
     }
 
-    /// As [`Lambda::invoke`], for what an invocation caused that was `hops` away from the outside
+    /// As [`Lambda::invoke`], for an invocation that is `hops` invocations away from the outside
     /// world.
     ///
     /// # Errors
@@ -252,8 +253,8 @@ impl Lambda {
         Ok(self.function(name)?.living().iter().map(|instance| instance.pid()).collect())
     }
 
-    /// Kills a function's instances as the kernel would; their invocations fail. Gives how many
-    /// there were.
+    /// Kills a function's instances as the kernel would; their invocations fail. Gives the number
+    /// of instances.
     ///
     /// # Errors
     ///
@@ -264,8 +265,8 @@ impl Lambda {
         Ok(living.len())
     }
 
-    /// Freezes a function's idle instances, as Lambda does between two invocations; the next
-    /// invocation thaws the one that it takes. Gives how many there were.
+    /// Freezes a function's idle instances, as Lambda does between two invocations. An invocation
+    /// thaws the instance that it takes. Gives the number of idle instances.
     ///
     /// # Errors
     ///
@@ -321,7 +322,7 @@ impl Function {
     async fn invoke(&self, payload: Bytes, hops: u32) -> Answer {
         if self.options.recursive_loop == RecursiveLoop::Terminate && hops > lineage::HOPS_MAX {
             self.note("a recursive loop was stopped");
-            // Nothing fails, and nothing is delivered again.
+            // The answer is a success, so no message is delivered again.
             return Answer { payload: Bytes::from_static(b"{}"), is_error: false };
         }
         self.hops_max.fetch_max(hops, Ordering::Relaxed);
@@ -374,8 +375,8 @@ impl Function {
         all.into_iter().filter(|instance| instance.is_usable()).collect()
     }
 
-    /// A line of the runner's own in the function's log. What ended is seen there, so an error
-    /// changes nothing.
+    /// Adds a line of the runner's own to the function's log. The line is only for readers of the
+    /// log, so an error in writing it is ignored.
     fn note(&self, line: &str) {
         use std::io::Write;
         if let Ok(mut log) = append_privately(&self.log) {

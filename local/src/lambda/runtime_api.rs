@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::http::{Request, Response, answer, json as json_answer};
 
-/// Where all paths begin.
+/// The beginning of all paths.
 const PREFIX: &str = "/2018-06-01/runtime/";
 
 /// One invocation on its way into the instance.
@@ -25,7 +25,7 @@ pub(super) struct Work {
     pub(super) trace: String,
 }
 
-/// How the function answered.
+/// The function's answer.
 #[derive(Debug)]
 pub(super) enum Outcome {
     Response(Bytes),
@@ -135,7 +135,7 @@ impl RuntimeApi {
             );
         }
         if let Some((_, reply)) = running.take() {
-            // Nobody waits any more when it was timed out a moment ago.
+            // A failed send means that the invocation ran out of time just before.
             let _nobody_waits = reply.send(outcome);
         }
         accepted()

@@ -1,10 +1,10 @@
 //! The leak check: whether a secret can be found in what was stored, logged, sent or answered, in
 //! any form.
 //!
-//! It shares no code with the scrubbing that it checks. Two halves make the forms: places are
-//! *read* the ways a reader would (SQL, JSON, URL and HTML escapes undone, `views`), and searched
-//! for the ways a value is *written* (raw, hex, base64 at its three alignments, and each of these
-//! as hex again, `needles`).
+//! It shares no code with the scrubbing that it checks. A form has two halves. A place is *read* as
+//! a reader would read it: with SQL, JSON, URL and HTML escapes undone (`views`). In each reading,
+//! a value is searched for as it may be *written*: raw, in hex, in base64 at its three alignments,
+//! and each of these in hex again (`needles`).
 
 pub mod command;
 mod needles;
@@ -35,9 +35,9 @@ pub struct Place {
 pub struct Finding {
     /// The place's name.
     pub place: String,
-    /// How the value was written there: `raw`, `base64`, …
+    /// The way in which the value was written there: `raw`, `base64`, …
     pub written: &'static str,
-    /// The encoding that had to be undone to see it: `as is`, `URL`, …
+    /// The encoding that had to be undone to read the value: `as is`, `URL`, …
     pub read: &'static str,
 }
 
@@ -90,12 +90,12 @@ impl Place {
 }
 
 impl Report {
-    /// Whether nothing was found, somewhere.
+    /// Whether places were searched and nothing was found.
     pub fn is_clean(&self) -> bool {
         self.findings.is_empty() && !self.places.is_empty()
     }
 
-    /// How many places hold a secret.
+    /// The number of places that hold a secret.
     pub fn places_found(&self) -> usize {
         self.places
             .iter()

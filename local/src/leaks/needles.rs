@@ -1,4 +1,4 @@
-//! How a value may be written.
+//! The ways in which a value may be written.
 
 use std::collections::BTreeSet;
 

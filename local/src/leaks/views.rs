@@ -1,4 +1,4 @@
-//! How a place may be read: as it is, and with one or two kinds of escapes undone.
+//! The readings of a place: as it is, and with one or two kinds of escapes undone.
 
 /// A place's bytes with some escapes undone.
 pub(super) struct View {

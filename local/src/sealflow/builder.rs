@@ -1,4 +1,4 @@
-//! The options of a local product, and the finding of binaries.
+//! The options of a local product, and the search for its binaries.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -12,22 +12,22 @@ use super::{FUNCTIONS, Prepared, Sealflow};
 use crate::lambda::FunctionOptions;
 use crate::stack::{PostgresOptions, Stack, StackOptions};
 
-/// Names the folder of the function binaries, and so overrides the search.
+/// The variable that names the folder of the function binaries and so replaces the search.
 pub const BINARIES_VARIABLE: &str = "SEALFLOW_BIN_DIR";
 
-/// How long a component may take locally unless chosen, seconds: short, for all other times derive
+/// The default of a component's longest time, seconds. It is short, because all other times derive
 /// from it.
 const COMPONENT_SECONDS_DEFAULT: u32 = 20;
 
-/// How often the sweeper runs locally unless chosen; on AWS it is once a minute.
+/// The default time between two starts of the sweeper, seconds. On AWS it is a minute.
 const SWEEP_SECONDS_DEFAULT: u64 = 5;
 
-/// Receipts after which a message becomes a dead letter.
+/// The default number of receipts after which a message becomes a dead letter.
 const RECEIVES_MAX_DEFAULT: u32 = 5;
 
 type Change = Box<dyn FnOnce(&mut FunctionOptions) + Send>;
 
-/// Chooses, then starts.
+/// The options of a product that is not started yet.
 pub struct Builder {
     pub(super) bin_dir: Option<PathBuf>,
     pub(super) stack: Option<Arc<Stack>>,
@@ -75,7 +75,7 @@ impl Default for Builder {
 }
 
 impl Builder {
-    /// Where the function binaries are, instead of beside the running program.
+    /// Takes the function binaries of this folder, instead of those beside the running program.
     pub fn bin_dir(mut self, folder: impl Into<PathBuf>) -> Self {
         self.bin_dir = Some(folder.into());
         self
@@ -88,7 +88,7 @@ impl Builder {
         self
     }
 
-    /// Starts stand-ins of its own whatever the environment says.
+    /// Starts stand-ins of its own, even if the environment names others.
     pub fn own_stack(mut self) -> Self {
         self.stack_options = self.stack_options.own();
         self
@@ -119,14 +119,14 @@ impl Builder {
         self
     }
 
-    /// How long a component may take, 1 to 300 seconds; lease, timeouts and visibility derive from
-    /// it.
+    /// Sets a component's longest time, 1 to 300 seconds. Lease, timeouts and visibility derive
+    /// from it.
     pub fn component_seconds_max(mut self, seconds: u32) -> Self {
         self.component_seconds_max = seconds;
         self
     }
 
-    /// For how long a received message is hidden, on both queues; derived unless named.
+    /// Sets for how long a received message is hidden, on both queues. Unless named, it is derived.
     pub fn visibility_timeout_seconds(mut self, seconds: u32) -> Self {
         self.visibility_timeout_seconds = Some(seconds);
         self
@@ -138,7 +138,7 @@ impl Builder {
         self
     }
 
-    /// How often the sweeper runs: every 5 seconds unless named.
+    /// Sets the time between two starts of the sweeper: 5 seconds unless named.
     pub fn sweep_every(mut self, period: Duration) -> Self {
         self.sweep_period = Some(period);
         self
@@ -224,13 +224,14 @@ impl Builder {
         Prepared::new(self).await
     }
 
-    /// Starts everything: migrated, and bootstrapped unless told otherwise.
+    /// Starts everything. The database is migrated, and an organization is bootstrapped unless the
+    /// options say otherwise.
     ///
     /// # Errors
     ///
     /// When a binary is missing, or `migrate` fails (the end of its log).
     pub async fn start(self) -> Result<Sealflow> {
-        // First of all, because without binaries nothing else is worth starting.
+        // The binaries come first, because without them nothing else is worth starting.
         let bin_dir = find_binaries(self.bin_dir.clone())?;
         self.prepare().await?.start_functions(&bin_dir).await
     }

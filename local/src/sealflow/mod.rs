@@ -1,4 +1,5 @@
-//! The whole product on one machine: the stand-ins, the functions, what invokes them, and a front.
+//! The whole product on one machine: the stand-ins, the functions, the mappings and the schedule
+//! that invoke them, and a front.
 //!
 //! ```no_run
 //! # async fn test() -> anyhow::Result<()> {
@@ -39,16 +40,16 @@ use crate::stack::{SUPERUSER, Stack};
 /// database roles.
 pub const FUNCTIONS: [&str; 7] = ["api", "webhook", "builder", "executor", "sweeper", "migrate", "rewrap"];
 
-/// How long a request to the front may take.
+/// The longest time of a request to the front.
 const REQUEST_SECONDS_MAX: u64 = 60;
 
-/// How often a wait looks again.
+/// The pause between two looks of a wait.
 const LOOK_MS: u64 = 20;
 
 /// A running product; dropped, everything stops and its files go.
 #[derive(Debug)]
 pub struct Sealflow {
-    // Dropped in this order: who invokes, who is invoked, what they write to.
+    // Dropped in this order: the invokers, the functions, and the stores that both write to.
     _schedule: Option<Schedule>,
     nodes_mapping: Mapping,
     executions_mapping: Mapping,
@@ -77,7 +78,7 @@ pub struct Queues {
 pub struct Organization {
     /// Its id.
     pub id: String,
-    /// Lets in whoever shows it.
+    /// The token that its requests to the API carry.
     pub token: String,
 }
 
@@ -87,7 +88,7 @@ impl Sealflow {
         Builder::default()
     }
 
-    /// Where API and webhooks are: `http://127.0.0.1:PORT`.
+    /// The address of the API and the webhooks: `http://127.0.0.1:PORT`.
     pub fn gateway_url(&self) -> String {
         self.gateway.url()
     }
@@ -124,7 +125,7 @@ impl Sealflow {
     ///
     /// # Panics
     ///
-    /// When another process runs the functions, which the caller chose.
+    /// When another process runs the functions, as the caller chose.
     pub fn lambda(&self) -> &Arc<Lambda> {
         self.lambda.as_ref().expect("the functions run in this process unless another was named")
     }
@@ -188,7 +189,7 @@ impl Sealflow {
     ///
     /// # Errors
     ///
-    /// What `psql` says.
+    /// When `psql` fails: its message.
     pub async fn sql(&self, sql: &str) -> Result<String> {
         self.stack.postgres().sql(&self.database, sql).await
     }
@@ -197,7 +198,7 @@ impl Sealflow {
     ///
     /// # Errors
     ///
-    /// When nobody answers, or the answer is no JSON.
+    /// When the front does not answer, or answers no JSON.
     pub async fn get(&self, path: &str) -> Result<(u16, Value)> {
         self.request("GET", path, None).await
     }
@@ -206,7 +207,7 @@ impl Sealflow {
     ///
     /// # Errors
     ///
-    /// When nobody answers, or the answer is no JSON.
+    /// When the front does not answer, or answers no JSON.
     pub async fn post(&self, path: &str, body: &Value) -> Result<(u16, Value)> {
         self.request("POST", path, Some(body)).await
     }
@@ -216,7 +217,7 @@ impl Sealflow {
     ///
     /// # Errors
     ///
-    /// When nobody answers, or the answer is no JSON.
+    /// When the front does not answer, or answers no JSON.
     pub async fn request(&self, method: &str, path: &str, body: Option<&Value>) -> Result<(u16, Value)> {
         let body = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
         let request = ::http::Request::builder()
@@ -239,7 +240,7 @@ impl Sealflow {
     ///
     /// # Errors
     ///
-    /// When it still gives something else after `limit`: what it gave last.
+    /// When the query still gives something else after `limit`; the error shows its last rows.
     pub async fn await_sql(&self, sql: &str, expected: &str, limit: Duration) -> Result<()> {
         let until = Instant::now() + limit;
         loop {
@@ -259,7 +260,7 @@ impl Sealflow {
     ///
     /// # Errors
     ///
-    /// When there is still something after `limit`: what.
+    /// When a message or a delivery is still there after `limit`; the error shows their numbers.
     pub async fn await_empty_queues(&self, limit: Duration) -> Result<()> {
         let endpoint = self.stack.ministack().url();
         let until = Instant::now() + limit;

@@ -1,5 +1,5 @@
-//! Between the stand-ins and the functions: a database, queues, a key, and what each function is
-//! told of them.
+//! The things between the stand-ins and the functions: a database, queues, a key, and the
+//! environment in which each function finds them.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -28,13 +28,13 @@ const TIMEOUT_SECONDS: u64 = 30;
 /// The timeout of `migrate` and `rewrap`, seconds: a large table takes its time.
 const BY_HAND_TIMEOUT_SECONDS: u64 = 300;
 
-/// AWS asks for a queue's visibility of at least so many timeouts of its function.
+/// AWS asks that a message stays hidden for at least so many timeouts of the queue's function.
 const VISIBILITY_TIMEOUTS: u32 = 6;
 
 /// The environment of each function, by its name.
 pub type Environments = BTreeMap<String, BTreeMap<String, String>>;
 
-/// Everything that the functions need is there; they are not.
+/// A product without its functions: everything that they need is there.
 pub struct Prepared {
     builder: Builder,
     stack: Arc<Stack>,
@@ -82,7 +82,7 @@ impl Prepared {
         Ok(prepared)
     }
 
-    /// The environment of each function, for anyone that starts them.
+    /// The environment of each function, for a caller that starts them itself.
     pub fn environments(&self) -> &Environments {
         &self.environments
     }
@@ -92,7 +92,7 @@ impl Prepared {
         self.folder.path()
     }
 
-    /// Starts the functions of `bin_dir` in our runner, and all else.
+    /// Starts everything, with the functions of `bin_dir` in our runner.
     ///
     /// # Errors
     ///
@@ -121,7 +121,7 @@ impl Prepared {
     ///
     /// # Errors
     ///
-    /// When nobody answers there, or `migrate` fails.
+    /// When nothing answers there, or `migrate` fails.
     pub async fn start_remote(self, url: &str) -> Result<Sealflow> {
         self.start(Invoker::Remote(url.to_owned()), None).await
     }
@@ -228,7 +228,7 @@ fn nodes_visibility_seconds() -> u32 {
     VISIBILITY_TIMEOUTS * u32::try_from(TIMEOUT_SECONDS).unwrap_or(u32::MAX / VISIBILITY_TIMEOUTS)
 }
 
-/// Queues of this run: others may use the same stand-in.
+/// Creates queues with a random name, because other runs may use the same stand-in.
 async fn create_queues(
     builder: &Builder,
     endpoint: &str,

@@ -11,17 +11,17 @@ use super::tools;
 use crate::child::{self, Process, Signal};
 use crate::net;
 
-/// How long one may take from start to accepting connections: moto imports for some seconds on a
-/// busy machine.
+/// The longest time from the start of a stand-in to its first accepted connection: moto imports for
+/// some seconds on a busy machine.
 const START_SECONDS_MAX: u64 = 60;
 
-/// How often another free port is tried when somebody took ours first.
+/// The most attempts to start on a free port: another process may take the port first.
 const PORT_ATTEMPTS_MAX: u32 = 3;
 
 /// The region that everything local is in.
 pub const REGION: &str = "us-east-1";
 
-/// Which stand-in.
+/// The kinds of stand-ins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// SQS and KMS, quick; its cipher is not authenticated.
@@ -112,8 +112,8 @@ impl Kind {
 fn ministack(folder: &Path, port: u16) -> Result<Command> {
     let mut command = python(&tools::find_in_environment("venv", "ministack")?);
     command.env("BIND_HOST", "127.0.0.1").env("MINISTACK_HOST", "127.0.0.1");
-    // It asks nobody who they are, browsers included, so it has no Lambda and nothing else that
-    // could be made to run something.
+    // ministack asks no client for credentials, not even a browser's page. So Lambda and all other
+    // services that could run code are off.
     command.env("SERVICES", "sqs,kms,ssm");
     command.env("GATEWAY_PORT", port.to_string()).env("SFTP_ENABLED", "0").env("IOT_MTLS_ENABLED", "0");
     // It would write its state below the shared temp directory; WARNING, for it logs a line a

@@ -29,7 +29,7 @@ pub const SHARED_MINISTACK: &str = "SEALFLOW_TEST_MINISTACK";
 /// Names a running moto: `http://127.0.0.1:PORT`.
 pub const SHARED_MOTO: &str = "SEALFLOW_TEST_MOTO";
 
-/// Which stand-ins to start, and how.
+/// The stand-ins to start, with their options.
 #[derive(Debug, Clone, Default)]
 pub struct StackOptions {
     postgres: Option<PostgresOptions>,

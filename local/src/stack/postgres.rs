@@ -2,9 +2,9 @@
 //!
 //! It binds loopback only and asks for a random password, the same for the superuser and the
 //! functions' roles: other users of the machine reach the port too. `max_connections` is 200.
-//! Unless asked for durability it runs with `fsync` and `full_page_writes` off: nothing here
-//! survives a crash of the machine, while `synchronous_commit` stays on, so that a commit's order
-//! of events is the real one.
+//! Unless it is durable, `fsync` and `full_page_writes` are off: nothing here has to survive a
+//! crash of the machine. `synchronous_commit` stays on, so that the events of a commit have their
+//! real order.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
@@ -18,10 +18,10 @@ use anyhow::{Context, Result, bail};
 use super::tools;
 use crate::child::{self, Process, Signal};
 
-/// How long the server may take from start to accepting connections.
+/// The longest time from the server's start to its first accepted connection.
 const START_SECONDS_MAX: u64 = 30;
 
-/// How often another free port is tried when somebody took ours first.
+/// The most attempts to start on a free port: another process may take the port first.
 const PORT_ATTEMPTS_MAX: u32 = 3;
 
 /// The cluster's superuser.
@@ -45,7 +45,7 @@ pub struct PostgresOptions {
     pub bin_dir: Option<PathBuf>,
 }
 
-/// A server to test against: our own, or one that this process was told of.
+/// A server to test against: our own, or one that ran before.
 #[derive(Debug)]
 pub struct Postgres {
     process: Option<Process>,
@@ -55,15 +55,15 @@ pub struct Postgres {
     log: Option<PathBuf>,
 }
 
-/// The user that a server runs as when we are root, which Postgres refuses.
+/// The user that a server runs as. Postgres refuses to run as root.
 enum RunAs {
     Ourselves,
     User {
         uid: u32,
         gid: u32,
     },
-    /// In a user namespace where we are somebody else: for binaries or a temp directory that only
-    /// we can reach.
+    /// Root, with another user id in a namespace of its own: for binaries or a temp directory that
+    /// only root can reach.
     Namespace,
 }
 
@@ -98,8 +98,8 @@ impl Postgres {
         Ok(server)
     }
 
-    /// One that runs already, named by `postgres://USER:PASSWORD@HOST:PORT/…`, the password that of
-    /// all roles.
+    /// A server that runs already, at `postgres://USER:PASSWORD@HOST:PORT/…`. The password is that
+    /// of all roles.
     ///
     /// # Errors
     ///
@@ -141,7 +141,7 @@ impl Postgres {
         self.url_through(&self.host_port, role, database)
     }
 
-    /// The same by way of a proxy at `HOST:PORT`.
+    /// The same address through a proxy at `HOST:PORT`.
     pub fn url_through(&self, host_port: &str, role: &str, database: &str) -> String {
         match self.password.as_str() {
             "" => format!("postgres://{role}@{host_port}/{database}"),
@@ -158,8 +158,8 @@ impl Postgres {
         self.create_database_from(prefix, "template0").await
     }
 
-    /// Like [`Self::create_database`], as a copy of the database `template`, which nobody may be
-    /// connected to.
+    /// Like [`Self::create_database`], as a copy of the database `template`. No session may be
+    /// connected to the template.
     ///
     /// # Errors
     ///
@@ -170,7 +170,7 @@ impl Postgres {
         Ok(name)
     }
 
-    /// Drops a database, throwing out who is connected.
+    /// Drops a database and ends the sessions that are connected to it.
     ///
     /// # Errors
     ///
@@ -183,7 +183,7 @@ impl Postgres {
     ///
     /// # Errors
     ///
-    /// What `psql` says.
+    /// When `psql` fails: its message.
     pub async fn sql(&self, database: &str, sql: &str) -> Result<String> {
         let mut command = self.client("psql", database);
         command.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-c", sql]);
@@ -195,7 +195,7 @@ impl Postgres {
     ///
     /// # Errors
     ///
-    /// What `pg_dump` says.
+    /// When `pg_dump` fails: its message.
     pub async fn dump(&self, database: &str) -> Result<Vec<u8>> {
         let mut command = self.client("pg_dump", database);
         command.arg("--inserts");
@@ -252,7 +252,7 @@ impl RunAs {
         bail!("Postgres refuses to run as root, and `setpriv` or `unshare` (util-linux) isn't there")
     }
 
-    /// The program as that user, with a signal for when we die.
+    /// The program as that user; it gets `signal` when we die.
     fn command(&self, program: &Path, signal: &str) -> Command {
         let Some(setpriv) = child::setpriv() else { return self.in_namespace(program) };
         let mut command = Command::new(setpriv);
@@ -280,7 +280,8 @@ impl RunAs {
     }
 }
 
-/// The machine's `postgres` user if there is one (its home tells its ids), else `nobody`.
+/// The ids of the machine's `postgres` user, which are those of its home; without one, the ids of
+/// `nobody`.
 fn other_user() -> (u32, u32) {
     const NOBODY: (u32, u32) = (65_534, 65_534);
     fs::metadata("/var/lib/postgresql")
@@ -344,12 +345,12 @@ fn settings(port: u16, options: &PostgresOptions) -> Vec<(String, String)> {
         ("log_timezone", "UTC"),
     ];
     let ours = ours.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
-    // The last one wins.
+    // Postgres takes the last value of a setting.
     ours.chain(options.settings.iter().cloned()).collect()
 }
 
-/// The postmaster writes its state into line 8 of `postmaster.pid`: reading it disturbs no log with
-/// failed logins.
+/// Waits until the postmaster has written into line 8 of `postmaster.pid` that it is ready.
+/// Attempts to log in would fill the log with failures.
 async fn await_ready(process: &Process, data: &Path, log: &Path) -> Result<()> {
     let started = Instant::now();
     loop {
@@ -371,7 +372,7 @@ async fn await_ready(process: &Process, data: &Path, log: &Path) -> Result<()> {
 ///
 /// # Errors
 ///
-/// When this machine has no `pg_dump`, and what it says.
+/// When this machine has no `pg_dump`, or `pg_dump` fails: its message.
 pub async fn dump_database(url: &str) -> Result<Vec<u8>> {
     let mut command = Command::new(tools::find_postgres()?.join("pg_dump"));
     command.args(["--inserts", "--dbname"]).arg(url).env("PGCONNECT_TIMEOUT", "10");
@@ -396,8 +397,7 @@ fn clean_environment(command: &mut Command) {
     }
 }
 
-/// Both outputs of a command go to the end of a file, so that a child needs no thread of ours to be
-/// heard.
+/// Appends both outputs of a command to a file, so that no thread of ours has to read them.
 pub(super) fn log_to(command: &mut Command, log: &Path) -> Result<()> {
     let file: File = OpenOptions::new()
         .create(true)

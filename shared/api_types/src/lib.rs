@@ -25,7 +25,7 @@ pub use history::{Event, QueueItem, WaitingFor};
 pub use list::{
     DeadLetterList, EventList, ExecutionList, QueueItemList, RunList, SecretList, TokenList, WorkflowList,
 };
-pub use organization::{Health, Organization};
+pub use organization::{ChangeOrganization, Health, Organization};
 pub use problem::{DefinitionProblem, ProblemDetails};
 pub use query::{
     ApplyQuery, DeadLetterQuery, DeleteOrganizationQuery, EventQuery, ExecutionQuery, PageQuery,

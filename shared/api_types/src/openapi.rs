@@ -6,10 +6,10 @@ use serde_json::{Map, Value, json};
 
 use crate::body::{NewToken, RotateWebhook, SecretValue, SecretValues, SetWebhookKey, StartRun};
 use crate::{
-    Applied, ApplyQuery, DeadLetterList, DeadLetterQuery, DeleteOrganizationQuery, EventList, EventQuery,
-    Execution, ExecutionAnswer, ExecutionList, ExecutionQuery, Health, NewTokenAnswer, Organization,
-    PageQuery, ProblemDetails, QueueItemList, QueueItemQuery, Redriven, RunAnswer, RunList, RunPage,
-    RunQuery, SecretAnswer, SecretList, StartedRun, Token, TokenList, WebhookAnswer, WebhookList,
+    Applied, ApplyQuery, ChangeOrganization, DeadLetterList, DeadLetterQuery, DeleteOrganizationQuery,
+    EventList, EventQuery, Execution, ExecutionAnswer, ExecutionList, ExecutionQuery, Health, NewTokenAnswer,
+    Organization, PageQuery, ProblemDetails, QueueItemList, QueueItemQuery, Redriven, RunAnswer, RunList,
+    RunPage, RunQuery, SecretAnswer, SecretList, StartedRun, Token, TokenList, WebhookAnswer, WebhookList,
     WebhookQuery, WorkflowDetail, WorkflowList,
 };
 
@@ -100,7 +100,7 @@ impl Operation {
 const PROBLEMS: [u16; 4] = [400, 401, 500, 503];
 
 /// All operations, in the order of their paths.
-pub const OPERATIONS: [Operation; 32] = [
+pub const OPERATIONS: [Operation; 33] = [
     Operation::new("GET", "/health", "health", "Whether the function runs").answer(200, of::<Health>),
     Operation::new(
         "GET",
@@ -149,6 +149,10 @@ pub const OPERATIONS: [Operation; 32] = [
     Operation::new("GET", "/v1/organization", "showOrganization", "The token's own organization")
         .answer(200, of::<Organization>)
         .problems(&[404]),
+    Operation::new("PATCH", "/v1/organization", "changeOrganization", "Changes how long runs are kept")
+        .json(of::<ChangeOrganization>)
+        .answer(200, of::<Organization>)
+        .problems(&[404, 413, 415]),
     Operation::new(
         "DELETE",
         "/v1/organization",

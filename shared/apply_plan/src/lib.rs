@@ -1,7 +1,7 @@
 //! The difference between a workflow's rows and a definition, as the rows that an apply writes.
 //!
-//! Pure: it does no I/O, reads no clock and makes no id. The API plans with it, and so do tests,
-//! which write most of these rows.
+//! The crate is pure: it does no I/O, reads no clock and makes no id. The API uses it, and so do
+//! tests to write most of these rows.
 
 mod plan;
 

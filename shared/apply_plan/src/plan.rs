@@ -1,5 +1,4 @@
-//! The plan of an apply: a plain function from the rows that are there and the definition that
-//! shall be.
+//! The plan of an apply: a plain function of the current rows and the wanted definition.
 
 use std::collections::BTreeSet;
 
@@ -12,12 +11,12 @@ use domain::webhook::Authentication;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-/// The workflow as it is.
+/// The workflow as it is stored.
 #[derive(Clone, Copy, Debug)]
 pub struct Current<'a> {
     /// The definition that was applied last.
     pub definition: &'a Definition,
-    /// Its live webhooks.
+    /// The live webhooks of the workflow.
     pub webhooks: &'a [CurrentWebhook],
 }
 
@@ -28,30 +27,30 @@ pub struct CurrentWebhook {
     pub id: WebhookId,
     /// The trigger node.
     pub node_id: String,
-    /// The proof that its senders give.
+    /// The proof that a sender must give.
     pub authentication: Authentication,
     /// The header of the signature or token, lower case.
     pub header_name: Option<String>,
-    /// The header whose value makes deliveries the same, lower case.
+    /// The header whose value identifies a repeated delivery, lower case.
     pub deduplication_header: Option<String>,
 }
 
-/// The definition that shall be.
+/// The wanted definition.
 #[derive(Clone, Copy, Debug)]
 pub struct Wanted<'a> {
     /// The definition, checked.
     pub definition: &'a Definition,
-    /// The secrets that its nodes refer to; one may stand there twice.
+    /// The references of its nodes to secrets; the list may have a reference twice.
     pub secret_refs: &'a [SecretRefWrite],
 }
 
-/// The changes that an apply writes. Credentials are made afterwards, for what is in `webhooks` and
-/// `webhooks_changed`.
+/// The changes that an apply writes. Credentials are made afterwards, for the webhooks in
+/// `webhooks` and `webhooks_changed`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {
     /// The nodes that are new or differ.
     pub nodes: Vec<NodeWrite>,
-    /// Ids of the nodes that are no longer there.
+    /// Ids of the nodes that are gone.
     pub nodes_removed: Vec<String>,
     /// The secrets that the nodes in `nodes` may open.
     pub secret_refs: Vec<SecretRefWrite>,
@@ -61,7 +60,7 @@ pub struct Plan {
     pub webhooks_changed: Vec<WebhookWanted>,
     /// Live webhooks whose node is no longer a webhook trigger.
     pub webhooks_removed: Vec<WebhookId>,
-    /// Nodes that the builder has to look at: removed ones, and those whose limit rose.
+    /// Nodes that the builder must look at: removed nodes, and nodes whose limit rose.
     pub node_ids_to_wake: Vec<String>,
 }
 
@@ -72,9 +71,9 @@ pub struct WebhookWanted {
     pub id: WebhookId,
     /// The trigger node.
     pub node_id: String,
-    /// Its authentication and headers.
+    /// The webhook's authentication and headers.
     pub configuration: WebhookConfiguration,
-    /// Whether a key or token is to be made for it.
+    /// Whether the webhook needs a new key or token.
     pub needs_credential: bool,
 }
 
@@ -115,7 +114,7 @@ pub fn plan(current: Option<Current<'_>>, wanted: Wanted<'_>, next_id: &mut dyn 
 /// The webhook of a node after planning.
 struct PlannedWebhook {
     id: Option<WebhookId>,
-    /// Whether the node's row has to be written for it.
+    /// Whether the webhook is new, so that the node's row must be written.
     is_new: bool,
 }
 
@@ -140,7 +139,7 @@ fn plan_webhook(
         && configuration.stored_header() == hook.header_name
         && configuration.deduplication_header == hook.deduplication_header;
     if !is_same {
-        // Authentications with the same kind of credential keep it when one becomes the other.
+        // A change between authentications with the same kind of credential keeps the credential.
         let needs_credential =
             configuration.authentication.credential_kind() != hook.authentication.credential_kind();
         let wanted = WebhookWanted { id: hook.id, node_id: node.id.clone(), configuration, needs_credential };
@@ -181,24 +180,24 @@ fn concurrency_max(node: &Node) -> Option<i32> {
     components::concurrency_max(node).map(|limit| i32::try_from(limit).unwrap_or(i32::MAX))
 }
 
-/// Whether items may wait there that nobody else would wake the builder for.
+/// Whether items may wait at the node for which only this apply can wake the builder.
 fn needs_wake(old: &Node, new: &Node) -> bool {
     let limit_rose = match (concurrency_max(old), concurrency_max(new)) {
         (Some(before), Some(after)) => after > before,
-        // Also a builder that looks at this moment, by what the node was before, leaves its items
-        // alone.
+        // A new limit needs a wake too: a builder that runs at this moment still uses the old node
+        // and leaves its items alone.
         (Some(_), None) | (None, Some(_)) => true,
         (None, None) => false,
     };
-    // With another key the limit holds for others than before.
+    // With another concurrency key the limit holds for other groups of executions.
     let limit_rose =
         limit_rose || (concurrency_max(old).is_some() && old.concurrency_key() != new.concurrency_key());
-    // A node of another type starts a new generation: what waits for the old one is ended like a
-    // removed node's.
+    // A node of another type starts a new generation: items of the old one end like those of a
+    // removed node.
     limit_rose || old.uses.node_type() != new.uses.node_type()
 }
 
-/// The references of the nodes that are written, each once.
+/// The references of the written nodes, each once.
 fn secret_refs(wanted: &[SecretRefWrite], nodes: &[NodeWrite]) -> Vec<SecretRefWrite> {
     let written: BTreeSet<&str> = nodes.iter().map(|node| node.node_id.as_str()).collect();
     let refs: BTreeSet<&SecretRefWrite> =

@@ -1,5 +1,5 @@
-//! One HTTPS request to AWS where no SDK client is worth its size: a parameter of SSM, the answer
-//! to a deployment.
+//! A single HTTPS request to AWS, where an SDK client is not worth its size: to read a parameter of
+//! SSM, or to answer a deployment.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,18 +17,19 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-/// How long the whole exchange may take.
+/// The longest time of the whole exchange.
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// Bytes of an answer that are read.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
-/// No answer was had. The text is our own: an address may be a credential.
+/// The error of a request without an answer. The text is our own, for an address may be a
+/// credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HttpsError {
     /// Time ran out.
     #[error("no answer in time")]
     TimedOut,
-    /// No connection, or one that broke.
+    /// No connection, or a broken one.
     #[error("no connection")]
     NoConnection,
     /// The answer is too long or broke off.
@@ -36,12 +37,12 @@ pub enum HttpsError {
     BadAnswer,
 }
 
-/// Sends a request, verified against the public authorities (plain http only where its address says
-/// so, as that of a stand-in does), and gives the answer's status and body. No proxy, no redirect,
-/// no connection that stays.
+/// Sends a request and returns the answer's status and body. The server is verified against the
+/// public authorities; plain http is used only for an `http` address, such as a stand-in's. There
+/// is no proxy, no redirect and no kept connection.
 ///
 /// # Errors
-/// [`HttpsError`]; whether the other side did its work is not known then.
+/// [`HttpsError`]: it is then unknown whether the server acted on the request.
 pub async fn send(request: Request<Full<Bytes>>) -> Result<(u16, Bytes), HttpsError> {
     timeout(TIMEOUT, exchange(request)).await.unwrap_or(Err(HttpsError::TimedOut))
 }
@@ -78,7 +79,7 @@ async fn talk(
     if let Some(Ok(authority)) = authority {
         request.headers_mut().insert(HOST, authority);
     }
-    // An origin is asked by the path alone.
+    // A request to an origin server has the path alone.
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str()).parse::<Uri>();
     *request.uri_mut() = path.map_err(|_| HttpsError::NoConnection)?;
     let (mut sender, connection) =
@@ -104,7 +105,7 @@ mod tests {
 
     use super::*;
 
-    /// The answer to a request whose server says `answer` and closes.
+    /// The result of a request to a server that sends `answer` and closes.
     async fn exchange(answer: Vec<u8>) -> Result<(u16, usize), HttpsError> {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let uri = format!("http://{}/", listener.local_addr().unwrap());

@@ -1,9 +1,9 @@
-//! How sealflow reaches AWS: region, credentials, endpoint, HTTP client, time-outs and retries of
-//! an SDK client.
+//! The access to AWS: region, credentials, endpoint, HTTP client, time-outs and retries of an SDK
+//! client.
 //!
 //! `aws-config` would bring a chain of credential sources that a Lambda function never uses; here
 //! the environment is the only one. This crate is also the one place that chooses the TLS provider
-//! of the SDK's client: ring.
+//! of the SDK's client, ring.
 
 mod https;
 mod parameter;
@@ -32,8 +32,8 @@ pub const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
 pub const OPERATION_TIMEOUT: Duration = Duration::from_secs(15);
 /// Attempts of one operation, the first included.
 pub const ATTEMPTS_MAX: u32 = 3;
-/// How long an idle connection is kept. A sandbox may be frozen for longer; what the peer closed
-/// meanwhile fails at once and is attempted again.
+/// The time for which an idle connection is kept. A sandbox may be frozen for longer. A connection
+/// that the peer closed meanwhile fails at once, and the operation is attempted again.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The AWS services that sealflow uses.
@@ -55,7 +55,7 @@ impl Service {
     }
 }
 
-/// The environment says too little to reach AWS: the function can't start.
+/// The error of an incomplete environment: the function can't start.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum Error {
     /// A variable is unset or empty.
@@ -76,7 +76,7 @@ pub struct Identity {
 /// `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`.
 ///
 /// # Errors
-/// [`Error::Missing`] when region or credentials are not there.
+/// [`Error::Missing`] when region or credentials are not set.
 pub fn identity() -> Result<Identity, Error> {
     identity_from(&|name| std::env::var(name).ok())
 }
@@ -107,14 +107,13 @@ pub fn identity_from(variable: &impl Fn(&'static str) -> Option<String>) -> Resu
 /// `AWS_ENDPOINT_URL`. No proxy variable is read.
 ///
 /// # Errors
-/// [`Error::Missing`] when region or credentials are not there; nothing else can be wrong before
-/// the first call.
+/// [`Error::Missing`] when region or credentials are not set. No other error is possible before the
+/// first call.
 pub fn config(service: Service) -> Result<SdkConfig, Error> {
     config_from(service, |name| std::env::var(name).ok())
 }
 
-/// [`config`] with the environment passed in: `variable` answers the value of the variable that it
-/// is asked for.
+/// [`config`] with the environment passed in: `variable` returns the value of the named variable.
 ///
 /// # Errors
 /// As [`config`].

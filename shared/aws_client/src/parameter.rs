@@ -1,8 +1,8 @@
-//! A parameter of Systems Manager, decrypted; one name reads a secret of Secrets Manager through it
-//! too.
+//! Reads a decrypted parameter of Systems Manager, or by a special name a secret of Secrets
+//! Manager.
 //!
-//! One signed request instead of an SDK client, which is ten times the code of everything else that
-//! a function links.
+//! It sends one signed request without an SDK client: the client is ten times the code of
+//! everything else that a function links.
 
 use std::time::SystemTime;
 
@@ -18,10 +18,10 @@ use crate::{HttpsError, Identity, send};
 const SERVICE: &str = "ssm";
 const TARGET: &str = "AmazonSSM.GetParameter";
 
-/// A parameter that was not read. No text of AWS is in it but the code of its error.
+/// The error of a parameter that was not read. Of AWS's answer it has only the error code.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ParameterError {
-    /// AWS answered no, with the code of its error, such as `ParameterNotFound`.
+    /// AWS refused, with this error code, such as `ParameterNotFound`.
     #[error("Systems Manager answers {0}")]
     Refused(String),
     /// AWS did not answer.

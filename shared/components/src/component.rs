@@ -1,19 +1,19 @@
-//! The base of all components: a name, channels, fields, and a check of what an author wrote.
+//! The base of all components: a name, channels, fields, and a check of the author's configuration.
 
 use secret_text::{Context, FieldKind};
 use serde_json::Value;
 
-/// A component, of whatever kind: each kind has a trait of its own ([`crate::Pure`],
-/// [`crate::Effect`], [`crate::Held`]) with what only it does. Its configuration arrives resolved:
-/// no string in it is a template any more.
+/// A component of any kind. Each kind has a trait of its own for its work: [`crate::Pure`],
+/// [`crate::Effect`], [`crate::Held`]. A component gets its configuration resolved: no string in it
+/// is a template any more.
 pub trait Component: Send + Sync {
-    /// The name by which a definition uses it.
+    /// The name of the component in a definition.
     fn name(&self) -> &'static str;
 
-    /// The channels on which it may emit.
+    /// The channels on which the component may emit.
     fn channels(&self) -> &'static [&'static str];
 
-    /// The fields that are not plain typed ones.
+    /// The rules of its fields; a field without a rule is [`FieldKind::Typed`].
     fn fields(&self) -> &'static [FieldSpec] {
         &[]
     }
@@ -23,19 +23,18 @@ pub trait Component: Send + Sync {
     fn check(&self, configuration: &Value) -> Vec<Problem>;
 }
 
-/// How one field of a component's configuration is read. Fields without one are
+/// The rules for one field of a component's configuration. Fields without rules are
 /// [`FieldKind::Typed`] and hold no secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FieldSpec {
-    /// JSON pointer pattern: `*` is any one index or key, a last `**` is the place itself and all
-    /// below it.
+    /// JSON pointer pattern: `*` is any one index or key; a final `**` is the place itself and
+    /// everything below it.
     pub path: &'static str,
-    /// How its strings are read.
+    /// The kind of the field's strings.
     pub kind: FieldKind,
     /// The kind of text that a secret would stand in; None where no secret may stand.
     pub secret: Option<Context>,
-    /// Whether what stands in it is a credential by nature, so that a literal there deserves a
-    /// warning.
+    /// Whether the field is meant for a credential, so that a literal in it deserves a warning.
     pub sensitive: bool,
 }
 
@@ -52,19 +51,19 @@ impl FieldSpec {
         Self { path, kind, secret: Some(context), sensitive: false }
     }
 
-    /// A field that is made for a secret.
+    /// A field that is meant for a secret.
     #[must_use]
     pub const fn sensitive(path: &'static str, kind: FieldKind) -> Self {
         Self { path, kind, secret: Some(Context::Line), sensitive: true }
     }
 
-    /// A field that is made for a secret of any characters, which is never sent as it is.
+    /// A field that is meant for a secret of any characters, which is never sent unchanged.
     #[must_use]
     pub const fn credential(path: &'static str) -> Self {
         Self { path, kind: FieldKind::Text, secret: Some(Context::Free), sensitive: true }
     }
 
-    /// A field that is made for a key: one secret as it is.
+    /// A field that is meant for a key that signs: one whole secret.
     #[must_use]
     pub const fn key(path: &'static str) -> Self {
         Self { path, kind: FieldKind::Text, secret: Some(Context::Key), sensitive: true }
@@ -87,16 +86,16 @@ impl FieldSpec {
 /// The rules for one place of a configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FieldRule {
-    /// How a string there is read.
+    /// The kind of a string at that place.
     pub kind: FieldKind,
     /// The kind of text that a secret would stand in; None where no secret may stand.
     pub secret: Option<Context>,
-    /// Whether what stands there is a credential by nature.
+    /// Whether the place is meant for a credential.
     pub sensitive: bool,
 }
 
-/// The rules for the place that `pointer` (a JSON pointer into the configuration) names: those of
-/// the first spec that fits.
+/// The rules for the place that `pointer` (a JSON pointer into the configuration) names: the rules
+/// of the first spec that matches.
 #[must_use]
 pub fn field_rule(component: &dyn Component, pointer: &str) -> FieldRule {
     component.fields().iter().find(|spec| spec.matches(pointer)).map_or(

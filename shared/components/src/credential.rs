@@ -1,25 +1,25 @@
-//! Short-lived credentials: what the executor makes of a node's `authorization` just before a
+//! Short-lived credentials, which the executor makes from a node's `authorization` just before a
 //! request is sent. None is ever stored.
 
-/// Bytes of a token that an issuer gives. Headers of requests leave room for one.
+/// Bytes of an issuer's token. Headers of requests leave room for one.
 pub const TOKEN_BYTES_MAX: usize = 16 * 1024;
 
-/// The means by which a request is signed, or a token is asked for. It may hold secrets, so it has
-/// no `Debug`.
+/// The credential that signs a request, or with which a token is requested. It may hold secrets, so
+/// it has no `Debug`.
 pub enum Credential {
     /// A token by the client credentials grant (RFC 6749, section 4.4).
     ClientCredentials(ClientCredentials),
-    /// A JSON Web Token, or what an issuer gives for one.
+    /// A JSON Web Token, or the token that an issuer gives for it.
     Jwt(Jwt),
     /// AWS Signature Version 4.
     AwsSigV4(AwsSigV4),
-    /// A header with a code over the request.
+    /// A header with a MAC of the request.
     Signature {
         /// The header's name.
         name: String,
         /// The header's value, as far as it is known before the request is made.
         value: String,
-        /// JSON pointer of the field that it is rendered from, once the request is made.
+        /// JSON pointer of the field from which the value is rendered, once the request is made.
         pointer: &'static str,
     },
 }
@@ -36,7 +36,7 @@ pub struct ClientCredentials {
     pub auth_method: AuthMethod,
     /// `scope`
     pub scope: Option<String>,
-    /// `audience`, which some issuers ask for.
+    /// `audience`, which some issuers require.
     pub audience: Option<String>,
 }
 
@@ -66,7 +66,7 @@ pub struct Jwt {
     pub audience: Option<String>,
     /// `scope`
     pub scope: Option<String>,
-    /// The use that is made of it.
+    /// The use of the token.
     pub exchange: Exchange,
 }
 
@@ -79,13 +79,13 @@ pub enum JwtAlgorithm {
     Es256,
 }
 
-/// The use that is made of a JSON Web Token.
+/// The use of a JSON Web Token.
 pub enum Exchange {
-    /// It is sent itself.
+    /// The token itself is sent.
     Itself,
     /// The issuer at this URL gives a token for it (RFC 7523).
     Grant(String),
-    /// GitHub at this URL gives a token of an app's installation for it.
+    /// GitHub at this URL gives an installation token of an app for it.
     Installation(String),
 }
 
@@ -93,9 +93,9 @@ pub enum Exchange {
 pub struct AwsSigV4 {
     /// The access key's id.
     pub access_key_id: String,
-    /// The key.
+    /// The secret access key.
     pub secret_access_key: String,
-    /// The session's token, of temporary keys.
+    /// The session token of temporary keys.
     pub session_token: Option<String>,
     /// Such as `eu-central-1`.
     pub region: String,

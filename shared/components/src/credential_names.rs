@@ -1,4 +1,4 @@
-//! Which names of headers and query parameters say that a credential is in them.
+//! The names of headers and query parameters that carry credentials.
 
 /// The words in such names, in lower case.
 const WORDS: [&str; 18] = [

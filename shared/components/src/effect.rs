@@ -12,24 +12,25 @@ use crate::host::{BoxFuture, Capability, Host};
 /// A component that calls the outside world. The executor runs it, with the secrets of its
 /// configuration in their places.
 pub trait Effect: Component {
-    /// Its needs of the outside world. Nothing else is in its reach.
+    /// The capabilities that the effect needs. It gets no others.
     fn needs(&self) -> &'static [Capability];
 
-    /// The place in a request of `part`, which is a part of the field at `pointer`, by the names
-    /// that the configuration came to. Asked only of fields in which a secret may stand.
+    /// The place of `part`, a part of the field at `pointer`, in a request. Names of headers and
+    /// parameters come from the resolved configuration. Called only for fields in which a secret
+    /// may stand.
     fn placement(&self, _configuration: &Value, _pointer: &str, _part: &Part) -> Placement {
         Placement::Body
     }
 
-    /// The URL, beside that of the field of kind [`secret_text::FieldKind::Url`], to which a secret
-    /// in the field at `pointer` is sent: the author's literal text, and the JSON pointer of the
-    /// field where it stands, or would.
+    /// A further URL to which a secret in the field at `pointer` is sent, in addition to that of
+    /// the field of kind [`secret_text::FieldKind::Url`]. It is the JSON pointer of the URL's
+    /// field, set or not, and the author's literal text.
     fn other_url(&self, _configuration: &Value, _pointer: &str) -> Option<(&'static str, String)> {
         None
     }
 
-    /// Does the work of one execution. The configuration holds the secrets' values: it is dropped
-    /// before anything is waited for.
+    /// Does the work of one execution. The configuration holds the secrets' values, so it is
+    /// dropped before the first wait.
     fn execute<'a>(
         &'a self,
         host: &'a Host<'a>,
@@ -38,12 +39,13 @@ pub trait Effect: Component {
     ) -> BoxFuture<'a, Outcome>;
 }
 
-/// The facts of the call that an effect is told, beside its configuration.
+/// The facts about one execution that an effect gets, in addition to its configuration.
 #[derive(Clone, Debug)]
 pub struct Call<'a> {
-    /// The execution that this is.
+    /// The id of the execution.
     pub execution_id: ExecutionId,
-    /// The same for every run of one attempt (`domain::outcome::idempotency_key`).
+    /// The idempotency key, the same for every run of one attempt
+    /// (`domain::outcome::idempotency_key`).
     pub idempotency_key: &'a str,
     /// Seconds that the component may take.
     pub seconds_max: u32,
@@ -58,8 +60,8 @@ pub struct Call<'a> {
 pub struct SecretPlace<'a> {
     /// JSON pointer into the configuration.
     pub pointer: &'a str,
-    /// The most bytes that its text could have, whatever the characters of the secrets are. Limits
-    /// are held by it and never by the length of the text, which would tell of them.
+    /// The most bytes that the text could have, for all characters of the secrets. Limits compare
+    /// this number and never the length of the text, which would reveal something of the secrets.
     pub bytes_max: usize,
 }
 

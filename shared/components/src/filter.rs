@@ -1,4 +1,4 @@
-//! `filter`: hands its input on where a condition holds, and holds it back where not.
+//! `filter`: passes its input on if a condition is true, else emits nothing.
 
 use domain::{
     definition::DEFAULT_CHANNEL,

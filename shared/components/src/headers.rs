@@ -1,8 +1,8 @@
 //! Names of headers.
 
-/// A header's name as Go writes it, `X-Github-Event`: the first letter and each behind a hyphen as
-/// a capital. Gateways change the case of names, so this is the one spelling that expressions can
-/// rely on.
+/// A header's name in Go's spelling, `X-Github-Event`: the first letter, and each letter after a
+/// hyphen, is a capital. Gateways change the case of names, so this is the one spelling that
+/// expressions can rely on.
 pub(crate) fn canonical_header_name(name: &str) -> String {
     let mut is_first = true;
     let canonical = name.chars().map(|letter| {

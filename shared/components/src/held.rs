@@ -1,4 +1,4 @@
-//! Held components: they stay open across transactions, and are woken by a time or by calls.
+//! Held components: they stay open across transactions until a time or a call wakes them.
 
 use domain::held::{Call, WakeTime};
 use domain::outcome::Failure;
@@ -7,13 +7,14 @@ use serde_json::Value;
 
 use crate::component::Component;
 
-/// A component that stays open. Its two functions are plain ones, called within the builder's
-/// transactions: they decide by what they are given, and no field of it takes a secret.
+/// A component that stays open. Its functions `open` and `wake` are plain ones, which the builder
+/// calls within its transactions: only their arguments decide. No field of the component may hold a
+/// secret.
 pub trait Held: Component {
     /// Opens an execution at `now`.
     ///
     /// # Errors
-    /// [`Failure`] where the configuration came to something that can't be held.
+    /// [`Failure`] where the resolved configuration is not valid.
     fn open(&self, configuration: &Value, now: Timestamp) -> Result<Step, Failure>;
 
     /// The calls that people may make of an open execution.
@@ -25,54 +26,54 @@ pub trait Held: Component {
     fn wake(&self, held: &Value, woken: &Woken<'_>) -> Step;
 }
 
-/// The input of a wake. One of its parts is due, else there is no wake.
+/// The input of a wake: the time has come, or there are calls, or both.
 #[derive(Clone, Copy, Debug)]
 pub struct Woken<'a> {
     /// Now.
     pub now: Timestamp,
-    /// Whether the time has come that it asked for.
+    /// Whether the requested time has come.
     pub is_time: bool,
-    /// Calls that were made since, in the order in which they were made.
+    /// The calls since the last step, in their order.
     pub calls: &'a [HeldCall],
 }
 
-/// A call that somebody made of a held execution.
+/// A call of a held execution, with its caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeldCall {
     /// The call.
     pub call: Call,
-    /// The token or user that made it.
+    /// The token or user that made the call.
     pub called_by: String,
-    /// The time at which it was made.
+    /// The time of the call.
     pub called_at: Timestamp,
 }
 
-/// The result of one call of a held component.
+/// The result of `open` or `wake`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Step {
-    /// Its emissions; each becomes an event of its own.
+    /// The emissions; each becomes an event of its own.
     pub emissions: Vec<Emission>,
     /// Facts for people, which are put into `metadata`: a map.
     pub facts: Value,
-    /// Its state after the step.
+    /// The state after the step.
     pub then: Then,
 }
 
 /// The state of a held execution after a step.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Then {
-    /// It is open.
+    /// The execution stays open.
     Held {
-        /// The facts that it keeps until it is woken.
+        /// The component's state until the next wake.
         held: Value,
         /// The time of its next wake; None: calls and causes alone wake it.
         wake: Option<WakeTime>,
     },
-    /// It has ended: passed, or as this says.
+    /// The execution has ended: it passed, or failed with this failure.
     Ended(Result<(), Failure>),
 }
 
-/// Something that a held execution emits.
+/// An emission of a held execution.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Emission {
     /// The channel; one that the component declares.
@@ -84,6 +85,6 @@ pub struct Emission {
 /// The data of an emission.
 #[derive(Clone, Debug, PartialEq)]
 pub enum EmissionData {
-    /// The data that the execution was opened with, with its marks.
+    /// The input of the execution, with its marks.
     Input,
 }

@@ -11,7 +11,7 @@ use crate::credential::Credential;
 /// A future that the executor can hold.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// One thing that an effect may ask of the outside world.
+/// One kind of access to the outside world that an effect may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Capability {
     /// Requests over HTTP ([`HttpClient`]).
@@ -23,19 +23,19 @@ pub trait HttpClient: Send + Sync {
     /// Sends a request through the guarded client and hands back an answer that is already
     /// scrubbed.
     ///
-    /// The implementation adds the facts that the component doesn't know: whether a secret was
-    /// used, the hosts that it may go to, the hop count.
+    /// The implementation adds the facts that the component doesn't have: the use of a secret, the
+    /// secret's allowed hosts, and the hop count.
     fn send(&self, request: HttpRequest) -> BoxFuture<'_, Result<HttpResponse, HttpFailure>>;
 }
 
-/// The outside world as one effect sees it: what it declared, and nothing else.
+/// The outside world as one effect sees it: its declared capabilities and no others.
 #[derive(Clone, Copy)]
 pub struct Host<'a> {
     http: Option<&'a dyn HttpClient>,
 }
 
 impl<'a> Host<'a> {
-    /// Of what there is, what an effect with these needs may use.
+    /// The host of an effect that declares `needs`.
     #[must_use]
     pub fn of(needs: &[Capability], http: &'a dyn HttpClient) -> Self {
         Self { http: needs.contains(&Capability::Http).then_some(http) }
@@ -44,7 +44,7 @@ impl<'a> Host<'a> {
     /// Sends a request over HTTP.
     ///
     /// # Errors
-    /// [`HttpFailure`]: what became of the request, or `undeclared` where the effect does not
+    /// [`HttpFailure`]: the failure of the request, or `undeclared` where the effect does not
     /// declare [`Capability::Http`].
     pub async fn http(&self, request: HttpRequest) -> Result<HttpResponse, HttpFailure> {
         match self.http {
@@ -64,9 +64,9 @@ pub struct HttpRequest {
     pub headers: Vec<(String, String)>,
     /// The body; empty for none.
     pub body: Vec<u8>,
-    /// How long the whole exchange may take.
+    /// The longest time of the whole exchange.
     pub timeout: Duration,
-    /// The means by which it is signed, or a token is asked for.
+    /// The credential that signs the request, or with which a token is requested.
     pub credential: Option<Credential>,
 }
 
@@ -75,7 +75,7 @@ pub struct HttpRequest {
 pub struct HttpResponse {
     /// The status code.
     pub status: u16,
-    /// Names and values, as they came.
+    /// Names and values, as they arrived.
     pub headers: Vec<(String, String)>,
     /// The body, decompressed.
     pub body: HttpBody,
@@ -86,17 +86,17 @@ pub struct HttpResponse {
 pub enum HttpBody {
     /// UTF-8 without NUL.
     Text(String),
-    /// Anything else: it can't be scrubbed, so only its length is kept, and its hash where no
+    /// Any other body. It can't be scrubbed, so only its length is kept, and its hash where no
     /// secret was used.
     Binary {
         /// SHA-256 in lower-case hex.
         sha256: Option<String>,
-        /// Its length.
+        /// The length of the body.
         bytes: usize,
     },
 }
 
-/// Why there is no answer. Its texts are our own and hold no secret.
+/// The failure of a request without an answer. The texts are our own and hold no secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpFailure {
     /// [`ResultReason::ComponentError`], [`ResultReason::Timeout`], or
@@ -104,11 +104,11 @@ pub struct HttpFailure {
     pub reason: ResultReason,
     /// A stable code such as `redirect_blocked`.
     pub code: &'static str,
-    /// A sentence for the person who wrote the workflow.
+    /// A sentence for the author of the workflow.
     pub message: String,
     /// Whether another attempt might pass.
     pub retryable: bool,
-    /// Whether the other side answered.
+    /// Whether the target answered.
     pub answered: bool,
 }
 
@@ -120,7 +120,7 @@ impl From<HttpFailure> for Failure {
 }
 
 impl HttpFailure {
-    /// The failure of an effect that asks for what it does not declare.
+    /// The failure of an effect that uses a capability without declaring it.
     fn undeclared() -> Self {
         Self {
             reason: ResultReason::ComponentError,
@@ -131,9 +131,9 @@ impl HttpFailure {
         }
     }
 
-    /// The one failure of a request that was refused before a connection was tried, where secrets
-    /// are used. It names the secrets and no field: which field it is, and why, may depend on a
-    /// value (I1).
+    /// The one failure of a request with secrets that was refused before a connection was tried. It
+    /// names the secrets but neither field nor reason, for both may depend on a secret's value
+    /// (I1).
     #[must_use]
     pub fn refused_secret(labels: &[String]) -> Self {
         let (noun, verb) = if labels.len() == 1 { ("the secret", "was") } else { ("the secrets", "were") };

@@ -1,4 +1,4 @@
-//! `if`: hands its input on, on the channel that a condition chooses.
+//! `if`: passes its input on, on the channel that a condition chooses.
 
 use domain::execution::ResultReason;
 use domain::outcome::{Failure, Outcome, Output};

@@ -1,12 +1,12 @@
 //! The components and triggers: one file each, found through one registry.
 //!
 //! This crate does no I/O. Each kind of component has a trait: a [`Pure`] one is a plain function
-//! from its resolved configuration and its input to an outcome; an [`Effect`] asks a [`Host`] for
-//! what it declares, which the executor implements over the guarded HTTP client; a [`Held`] one
-//! stays open, two plain functions by which it is opened and woken. What must not be here: a
-//! client, a clock, a secret store.
+//! from its resolved configuration and its input to an outcome; an [`Effect`] uses its declared
+//! capabilities through a [`Host`], which the executor implements over the guarded HTTP client; a
+//! [`Held`] one stays open, and plain functions open and wake it. The crate must have no client, no
+//! clock and no secret store.
 //!
-//! Adding a component touches its own file, a line here, and the list of `registry.rs`.
+//! A new component needs its own file, a line here, and a line in the list of `registry.rs`.
 
 mod component;
 pub mod credential;

@@ -1,4 +1,4 @@
-//! `noop`: hands its input on.
+//! `noop`: passes its input on.
 
 use domain::{
     definition::DEFAULT_CHANNEL,

@@ -1,4 +1,4 @@
-//! The one list of what there is.
+//! The list of all components and triggers.
 
 use domain::definition::{Concurrency, KeyedConcurrency, Node, Uses};
 
@@ -20,24 +20,24 @@ const COMPONENTS: &[AnyComponent] = &[
     AnyComponent::Pure(&Noop),
     AnyComponent::Held(&Wait),
 ];
-/// Effects for pending executions of the release before, which no definition uses; they go once
-/// none of those is left.
+/// Effects for pending executions of the previous release. No definition uses them. They are
+/// deleted from the code once no such execution is left.
 const EFFECTS_OF_BEFORE: &[&dyn Effect] = &[&PendingWait];
 const TRIGGERS: &[&dyn Trigger] = &[&Start, &Webhook];
 
 /// A component, by its kind.
 #[derive(Clone, Copy)]
 pub enum AnyComponent {
-    /// The builder finishes it in its own transaction.
+    /// A component that the builder finishes in its own transaction.
     Pure(&'static dyn Pure),
-    /// The executor runs it.
+    /// A component that the executor runs.
     Effect(&'static dyn Effect),
-    /// It stays open across transactions of the builder.
+    /// A component that stays open across transactions of the builder.
     Held(&'static dyn Held),
 }
 
 impl AnyComponent {
-    /// The part that components of all kinds have.
+    /// The base that components of all kinds have.
     #[must_use]
     pub fn base(self) -> &'static dyn Component {
         match self {
@@ -57,8 +57,9 @@ impl AnyComponent {
     }
 
     /// The number of executions of a node of this kind that may be active at once; None: no limit.
-    /// A pure one is never active, whatever the author says; a held one has a limit only where the
-    /// author says so, for with one of 1 a single open execution would block its node.
+    /// A pure component has none, whatever the author writes, for its executions are never active.
+    /// A held component has a limit only if the author sets one: a default of 1 would let a single
+    /// open execution block the node.
     #[must_use]
     pub fn concurrency_max(self, node: &Node) -> Option<u32> {
         match (self, &node.concurrency) {
@@ -105,7 +106,7 @@ pub fn held(name: &str) -> Option<&'static dyn Held> {
     }
 }
 
-/// The effect of that name, or what stands for an execution that code of before has made.
+/// The effect of that name, or the stand-in for pending executions that older code made.
 #[must_use]
 pub fn effect(name: &str) -> Option<&'static dyn Effect> {
     let of_before = || EFFECTS_OF_BEFORE.iter().copied().find(|effect| effect.name() == name);

@@ -1,20 +1,19 @@
-//! Reads configurations by hand: a message of serde's would repeat values, and secrets are among
-//! them.
+//! Reads configurations without serde: serde's messages repeat values, and secrets are among them.
 
 use serde_json::{Map, Value};
 
 use crate::{component::Problem, suggest::did_you_mean};
 
-/// Which configuration is read.
+/// The stage of a configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
-    /// The author's: a string with `{{` in it is not known yet.
+    /// The author's configuration: a string with `{{` in it is open.
     Template,
-    /// The resolved one: every string is final, whatever it looks like (I2).
+    /// The resolved configuration: every string is final, even one with `{{` in it (I2).
     Resolved,
 }
 
-/// Collects what is wrong.
+/// Reads values and collects the problems in them.
 pub(crate) struct Reader {
     stage: Stage,
     problems: Vec<Problem>,
@@ -43,7 +42,7 @@ impl Reader {
         self.stage == Stage::Template && value.as_str().is_some_and(holds_template)
     }
 
-    /// A map with no other than these fields. None where it is none, or not known yet.
+    /// A map with these fields and no others. None where the value is no map, or is open.
     pub(crate) fn object<'v>(
         &mut self,
         at: &str,
@@ -82,7 +81,7 @@ impl Reader {
         list
     }
 
-    /// A field that must be there.
+    /// A required field.
     pub(crate) fn required<'v>(
         &mut self,
         at: &str,
@@ -96,7 +95,7 @@ impl Reader {
         value
     }
 
-    /// Text; a number or a boolean is taken by its own.
+    /// A text; a number or a boolean counts as its written form.
     pub(crate) fn text(&mut self, at: &str, value: &Value) -> Option<String> {
         match value {
             _ if self.is_open(value) => None,

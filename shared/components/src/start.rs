@@ -1,4 +1,4 @@
-//! `start`: a run started by hand, or through the API, with whatever data the caller gives.
+//! `start`: a run started by hand or through the API, with any data from the caller.
 
 use serde_json::Value;
 

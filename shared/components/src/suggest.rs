@@ -1,6 +1,6 @@
-//! "Did you mean …": the closest of the words that would have been right.
+//! "Did you mean …": the closest of the allowed words.
 
-/// Characters of a word beyond which no suggestion is looked for.
+/// The most characters of a word that gets a suggestion.
 const WORD_CHARS_MAX: usize = 128;
 
 /// The candidate that `word` was probably meant to be, if one is near enough. Case does not count.

@@ -6,38 +6,38 @@ use serde_json::Value;
 use crate::component::Problem;
 use crate::webhook::WebhookConfiguration;
 
-/// A thing beside the workflow that a trigger needs: apply makes it, changes it and removes it with
-/// the node.
+/// A resource that a trigger needs outside of the workflow. Apply makes, changes and removes it
+/// with the node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Resource {
     /// A public address with its credential.
     Webhook(WebhookConfiguration),
 }
 
-/// A trigger: it turns the outside world into root events. Its configuration holds no templates but
-/// those that it names.
+/// A trigger: it turns the outside world into root events. Its configuration holds templates only
+/// in the fields that [`Trigger::templates`] names.
 pub trait Trigger: Send + Sync {
-    /// The name by which a definition uses it.
+    /// The name of the trigger in a definition.
     fn name(&self) -> &'static str;
 
-    /// The channels on which it emits.
+    /// The channels on which the trigger emits.
     fn channels(&self) -> &'static [&'static str] {
         &[DEFAULT_CHANNEL]
     }
 
-    /// JSON pointers of the fields that are templates over the root event: they are resolved when
-    /// it has arrived, and hold no secret.
+    /// JSON pointers of the fields that are templates over the root event. They are resolved once
+    /// the event has arrived, and hold no secret.
     fn templates(&self) -> &'static [&'static str] {
         &[]
     }
 
-    /// The resource that a node with this configuration needs. A checked configuration that needs
-    /// one can be read.
+    /// The resource that a node with this configuration needs; None for none. A checked
+    /// configuration can always be read.
     fn resource(&self, _configuration: &Value) -> Option<Resource> {
         None
     }
 
-    /// Whether people start it by hand or through the API.
+    /// Whether people start runs by hand or through the API.
     fn is_started_by_hand(&self) -> bool {
         false
     }

@@ -1,4 +1,4 @@
-//! `wait`: lets the run go on later, after a time or at a time.
+//! `wait`: lets the run go on later, after a duration or at a time.
 
 use std::time::Duration;
 
@@ -20,8 +20,8 @@ use crate::{
     shape::{Reader, Stage, type_name},
 };
 
-/// The component; its configuration is `for` or `until`. It hands its input on when its time has
-/// come, or when somebody releases it.
+/// The component; its configuration is `for` or `until`. It passes its input on when its time has
+/// come, or when somebody releases the execution.
 pub(crate) struct Wait;
 
 impl Component for Wait {
@@ -47,7 +47,7 @@ impl Held for Wait {
         if Duration::try_from(until.duration_since(now)).is_ok_and(is_too_long) {
             return Err(invalid(format!("until: {}", too_long())));
         }
-        // A time that is past counts as now.
+        // A time in the past counts as now.
         if until <= now {
             return Ok(over(json!({ "since": now.to_string(), "until": until.to_string() }), now, None));
         }
@@ -61,13 +61,13 @@ impl Held for Wait {
     }
 
     fn wake(&self, held: &Value, woken: &Woken<'_>) -> Step {
-        // Calls come before the time: somebody who released it in time is named.
+        // Calls count before the time: somebody who released the execution in time is named.
         let released = woken.calls.iter().find(|call| call.call == Call::Release);
         over(held.clone(), woken.now, released.map(|call| call.called_by.as_str()))
     }
 }
 
-/// The wait is over: its input goes on.
+/// The step that ends the wait: its input goes on.
 fn over(mut facts: Value, now: Timestamp, released_by: Option<&str>) -> Step {
     facts["ended_at"] = json!(now.to_string());
     if let Some(released_by) = released_by {
@@ -80,7 +80,7 @@ fn over(mut facts: Value, now: Timestamp, released_by: Option<&str>) -> Step {
     }
 }
 
-/// A `wait` that code of before made as a pending execution: the executor ends it when its time has
+/// A `wait` that older code made as a pending execution. The executor ends it when its time has
 /// come, with its configuration as output.
 pub(crate) struct PendingWait;
 
@@ -114,7 +114,7 @@ impl Effect for PendingWait {
     }
 }
 
-/// The time that a resolved configuration came to.
+/// The time that a resolved configuration names.
 fn read_time(configuration: &Value) -> Result<WakeTime, Failure> {
     let read = read(configuration, Stage::Resolved).map_err(|problems| {
         let texts: Vec<_> = problems
@@ -139,7 +139,7 @@ fn too_long() -> String {
     format!("must not be more than {} days away", WAIT_SECONDS_MAX / 86_400)
 }
 
-/// None where a template stands.
+/// Reads the time of the wait; None while a template leaves it open.
 fn read(configuration: &Value, stage: Stage) -> Result<Option<WakeTime>, Vec<Problem>> {
     let mut reader = Reader::new(stage);
     let mut time = None;

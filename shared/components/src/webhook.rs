@@ -26,16 +26,16 @@ fn default_header(authentication: Authentication) -> Option<&'static str> {
 /// The author's configuration of a webhook.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WebhookConfiguration {
-    /// How a sender proves itself.
+    /// The proof that a sender must give.
     pub authentication: Authentication,
     /// The header that carries the credential, in lower case; None for no authentication.
     pub header_name: Option<String>,
-    /// The header whose value makes a request known when it is sent again, in lower case.
+    /// The header whose value identifies a repeated request, in lower case.
     pub deduplication_header: Option<String>,
 }
 
 impl WebhookConfiguration {
-    /// `webhooks.header_name`: of signature and header token; null for bearer and none.
+    /// `webhooks.header_name`: the header of a signature or header token; null for bearer and none.
     #[must_use]
     pub fn stored_header(&self) -> Option<String> {
         match self.authentication {
@@ -47,7 +47,7 @@ impl WebhookConfiguration {
     /// Reads the configuration of a `webhook` node.
     ///
     /// # Errors
-    /// Every problem of it; a configuration that was applied has none.
+    /// Every problem of the configuration; one that was applied has none.
     pub fn read(configuration: &Value) -> Result<Self, Vec<Problem>> {
         let mut reader = Reader::new(Stage::Resolved);
         let read = Self::read_fields(&mut reader, configuration);
@@ -80,8 +80,8 @@ impl WebhookConfiguration {
     }
 }
 
-/// The template itself is the definition's to parse; what it comes to is known only once a request
-/// has arrived.
+/// Checks only that a template stands there: crate `definition` parses it, and its value is not
+/// known before a request arrives.
 fn read_deduplication_key(reader: &mut Reader, map: &Map<String, Value>) {
     let Some(value) = map.get("deduplication_key") else { return };
     if !value.as_str().is_some_and(holds_template) {
@@ -111,8 +111,7 @@ pub(crate) fn is_header_name(name: &str) -> bool {
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }
 
-/// The place of the template by which requests are known again, a JSON pointer into the
-/// configuration.
+/// The place of the template of the deduplication key, a JSON pointer into the configuration.
 pub const DEDUPLICATION_KEY: &str = "/deduplication_key";
 
 /// The trigger.
@@ -145,26 +144,26 @@ impl Trigger for Webhook {
     }
 }
 
-/// A request that arrived, its credential already checked.
+/// A request whose credential is already checked.
 #[derive(Clone, Copy)]
 pub struct WebhookRequest<'a> {
     /// The method, in capitals.
     pub method: &'a str,
-    /// Names and values, as they came.
+    /// Names and values, as they arrived.
     pub headers: &'a [(String, String)],
     /// The text after the `?`, still encoded; empty for none.
     pub query: &'a str,
     /// The raw body.
     pub body: &'a [u8],
-    /// Whether a text holds a credential that the webhook knows: the sender may put it anywhere, as
-    /// where a header was renamed.
+    /// Whether a text holds a credential of the webhook: a sender may put one anywhere, for example
+    /// in a renamed header.
     pub holds_credential: &'a dyn Fn(&str) -> bool,
 }
 
-/// Why a request was not taken; nothing of it is stored.
+/// The fault of a request that was refused; nothing of the request is stored.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum BodyError {
-    /// The body says that it is JSON and can't be taken as such.
+    /// The request declares its body as JSON, and the JSON was refused.
     #[error("the body can't be taken: {0}")]
     Json(#[source] JsonError),
     /// The body is neither JSON nor text.
@@ -177,11 +176,11 @@ pub enum BodyError {
 
 /// The data of the event that a request becomes: `body`, `headers`, `query`, `method`.
 ///
-/// The body is JSON where the sender says so (or says nothing and it is), a map where it is a form,
-/// else text. Header names are canonical (`X-Github-Event`), each with the list of its values;
-/// names in form and query have their text, or a list where they stand more than once. Headers and
-/// query parameters that carry credentials are left out, by name and by what they hold; the body is
-/// the sender's, and stays whole.
+/// The body is JSON if its content type says so, or if it has no content type and is valid JSON. A
+/// form becomes a map, any other body text. Header names are canonical (`X-Github-Event`), each
+/// with the list of its values. A name in the form or the query has its text, or a list where it
+/// stands more than once. Headers and query parameters with credentials are left out, by their
+/// names and by their values. The body is the sender's and stays whole.
 ///
 /// # Errors
 /// [`BodyError`]; the caller answers 400.
@@ -240,7 +239,7 @@ fn text_data(body: &[u8]) -> Result<Value, BodyError> {
     Ok(Value::String(no_nul(text.to_owned())?))
 }
 
-/// Names to their text, or to a list where a name stands more than once.
+/// A map from each name to its text, or to a list where the name stands more than once.
 fn form_map(form: &[u8]) -> Result<Map<String, Value>, BodyError> {
     let mut map = Map::new();
     for (name, value) in form_urlencoded::parse(form) {

@@ -1,5 +1,5 @@
-//! How a function's role logs in to Postgres: by a token of IAM, by a password that only it can
-//! read, or by its URL alone.
+//! The login of a function's role to Postgres: by a token of IAM, by a password that only the role
+//! can read, or by the URL alone.
 
 mod parameter;
 mod token;
@@ -14,10 +14,11 @@ use store::{Login, Store, StoreError, StoreSettings};
 pub use parameter::PasswordParameter;
 pub use token::IamToken;
 
-/// The store of a function as its settings say. Nothing is sent before the first statement.
+/// The store of a function, as its settings describe it. Nothing is sent before the first
+/// statement.
 ///
 /// # Errors
-/// [`StoreError::Setup`] says which setting is wrong.
+/// [`StoreError::Setup`] names the wrong setting.
 pub fn open(settings: &Settings, application_name: &'static str, clock: Clock) -> Result<Store, StoreError> {
     let identity = || {
         aws_client::identity()
@@ -39,7 +40,7 @@ pub fn open(settings: &Settings, application_name: &'static str, clock: Clock) -
     })
 }
 
-/// The same instant for crates that know no other.
+/// The same instant as a [`SystemTime`], for crates that take no other.
 fn system_time(at: Timestamp) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_micros(u64::try_from(at.as_microsecond()).unwrap_or(0))
 }

@@ -1,4 +1,4 @@
-//! A password that the function's role alone may read.
+//! Login with a password that only the function's role may read.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -13,7 +13,8 @@ use crate::system_time;
 
 const ADVICE: &str = "is the parameter the role's password? migrate sets those of the functions with {\"passwords\":{}}; its own is set by hand";
 
-/// Reads a parameter of Systems Manager once and keeps it until the server refuses it.
+/// Reads a password from a parameter of Systems Manager once, and keeps it until the server refuses
+/// it.
 pub struct PasswordParameter {
     name: String,
     identity: Identity,
@@ -35,7 +36,7 @@ impl PasswordParameter {
     /// The password, read anew.
     ///
     /// # Errors
-    /// [`NoPassword`] says which parameter, and why.
+    /// [`NoPassword`] names the parameter and the reason.
     pub async fn read(&self) -> Result<Zeroizing<String>, NoPassword> {
         let read = read_parameter(&self.name, &self.identity, system_time(self.clock.now())).await;
         read.map(Zeroizing::new).map_err(|error| NoPassword(format!("the parameter {}: {error}", self.name)))

@@ -1,4 +1,4 @@
-//! A token of IAM in a password's place.
+//! Login with a token of IAM instead of a password.
 
 use std::time::Duration;
 
@@ -13,12 +13,12 @@ use zeroize::Zeroizing;
 
 use crate::system_time;
 
-/// How long a token may be used to log in; a connection outlasts it.
+/// The time for which a token can be used to log in; a connection may outlast it.
 const LIFETIME: Duration = Duration::from_secs(900);
 const SERVICE: &str = "rds-db";
 const ADVICE: &str = "is the role there (run migrate), does it have rds_iam, may the function's IAM role do rds-db:connect as it, and is the clock right?";
 
-/// Makes a token for each connection; it costs no network.
+/// Makes a token for each connection, without a network call.
 pub struct IamToken {
     identity: Identity,
     now: Box<dyn Fn() -> Timestamp + Send + Sync>,
@@ -75,7 +75,7 @@ impl AskPassword for IamToken {
         async move { token.ok_or_else(|| NoPassword("the token can't be signed".into())) }.boxed()
     }
 
-    /// Each connection has a token of its own.
+    /// Does nothing: each connection has a token of its own, so none is kept.
     fn refused(&self) {}
 
     fn advice(&self) -> &'static str {

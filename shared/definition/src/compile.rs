@@ -25,13 +25,13 @@ pub enum NodeKind {
     Held,
 }
 
-/// The things that a node's templates mention, so that one bounded query loads them.
+/// The references of a node's templates to other data, which one bounded query loads.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeMentions {
     /// The ids of the nodes that `$["…"]` names, each once and in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub node_ids: Vec<String>,
-    /// `$` stands with a computed name or as a whole: any node may be meant.
+    /// `$` is used with a computed name or as a whole: any node may be meant.
     #[serde(default)]
     pub all_nodes: bool,
     /// `root()` is called.
@@ -68,7 +68,7 @@ pub struct FieldTemplate {
 pub struct SecretUse {
     /// The secret's name.
     pub name: String,
-    /// The key in it.
+    /// The key in the secret.
     pub key: String,
     /// JSON pointer of the field.
     pub pointer: String,
@@ -91,7 +91,7 @@ pub struct CompiledNode {
     pub concurrency_max: Option<u32>,
     /// The template of its concurrency key.
     pub concurrency_key: Option<Template>,
-    /// The things that configuration and keys mention.
+    /// The references of configuration and keys to other data.
     pub mentions: NodeMentions,
     /// The secrets that the configuration refers to, each once for each field and in order.
     pub secret_refs: Vec<SecretUse>,
@@ -108,8 +108,9 @@ impl CompiledNode {
     }
 }
 
-/// A node that can't be used: this version of sealflow doesn't know its component, or no longer
-/// takes a template of it. Its executions fail with `template_error`; its neighbours go on (I9).
+/// The error of a node that can't be used: this version of sealflow has no such component, or no
+/// longer accepts one of the node's templates. Executions of the node fail with `template_error`;
+/// other nodes go on (I9).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {message}")]
 pub struct NodeError {
@@ -131,7 +132,8 @@ pub struct Compiled {
 }
 
 impl Compiled {
-    /// The node of that id, or why it can't be used; None where there is none.
+    /// The node of that id, or the error for which it can't be used. None where there is no such
+    /// node.
     #[must_use]
     pub fn node(&self, id: &str) -> Option<Result<&CompiledNode, &NodeError>> {
         self.by_id.get(id).map(|index| self.nodes[*index].as_ref())
@@ -171,7 +173,7 @@ impl Compiled {
     }
 }
 
-/// Parses the templates of a definition; what is wrong with one node leaves the others usable.
+/// Parses the templates of a definition; an error in one node leaves the others usable.
 #[must_use]
 pub fn compile(definition: &Definition) -> Compiled {
     let index = |key: fn(&Node) -> &String| -> HashMap<String, usize> {
@@ -292,7 +294,7 @@ fn collect_mentions(compiled: &mut CompiledNode, definition: &Definition, by_nam
         mentions.node_ids.extend(named.map(|index| definition.nodes[*index].id.clone()));
         mentions.all_nodes |= found.dynamic_nodes;
         mentions.root |= found.root;
-        // A computed number says "as far as can be", and that is the depth of a run.
+        // A computed number counts as the largest possible one, the depth of a run.
         mentions.previous_max =
             mentions.previous_max.max(found.previous_max.min(RUN_DEPTH_MAX.unsigned_abs()));
         mentions.run |= found.run;

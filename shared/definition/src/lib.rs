@@ -1,13 +1,13 @@
-//! Definitions as they are stored: compiled, and resolved into what an execution keeps.
+//! Stored definitions: compiled, and resolved into the configuration of an execution.
 //!
 //! - [`compile()`] parses the templates of a stored definition once, node by node;
-//! - [`resolve()`] evaluates a node's templates into what an execution keeps: what people see, and
-//!   the fields that hold secrets, in parts;
+//! - [`resolve()`] evaluates a node's templates into the configuration that people see, and the
+//!   parts of the fields that hold secrets;
 //! - [`plan_root`] makes the root event of any trigger;
 //! - [`mod@pointer`] names places in a configuration.
 //!
-//! This crate does no I/O, reads no clock and makes no ids, and reads no YAML. What must not be
-//! here: a secret's value.
+//! This crate does no I/O, reads no clock and makes no ids, and reads no YAML. No value of a secret
+//! is ever in it.
 
 mod compile;
 pub mod pointer;

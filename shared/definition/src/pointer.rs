@@ -1,15 +1,15 @@
-//! JSON pointers (RFC 6901), and how a place is written for people.
+//! JSON pointers (RFC 6901), and the form of a place for people.
 
 use serde_json::Value;
 
-/// Calls `visit` with the pointer and the text of every string value, in order. Keys of maps are no
-/// values.
+/// Calls `visit` with the pointer and the text of every string value, in order. Keys of maps are
+/// not visited.
 pub fn strings<'v>(value: &'v Value, visit: &mut dyn FnMut(&str, &'v str)) {
     walk(value, &mut String::new(), visit);
 }
 
-// Recursion ends: definitions are at most DEFINITION_DEPTH_MAX deep, and were checked before they
-// were stored.
+// The recursion is bounded: definitions are at most DEFINITION_DEPTH_MAX deep, and were checked
+// before they were stored.
 fn walk<'v>(value: &'v Value, pointer: &mut String, visit: &mut dyn FnMut(&str, &'v str)) {
     let length = pointer.len();
     match value {
@@ -33,7 +33,8 @@ fn walk<'v>(value: &'v Value, pointer: &mut String, visit: &mut dyn FnMut(&str, 
     }
 }
 
-/// `/headers/0/value` of a configuration as `configuration.headers[0].value`, by what stands there.
+/// The place of a pointer for people: `/headers/0/value` of a configuration is
+/// `configuration.headers[0].value`. The values in `root` show which segments are indexes.
 pub fn field_path(prefix: &str, root: &Value, pointer: &str) -> String {
     let mut path = prefix.to_owned();
     let mut here = Some(root);
@@ -49,7 +50,7 @@ pub fn field_path(prefix: &str, root: &Value, pointer: &str) -> String {
     path
 }
 
-/// `.key`, or `["a key"]` where it is no plain word.
+/// A key as part of a place: `.key`, or `["a key"]` where it is no plain word.
 pub fn key_path(key: &str) -> String {
     let plain = !key.is_empty()
         && key.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_' || letter == '-');

@@ -1,4 +1,4 @@
-//! From a node's templates to what an execution keeps.
+//! Resolution: from a node's templates to the configuration and keys of an execution.
 
 use components::webhook::DEDUPLICATION_KEY;
 use domain::{
@@ -20,8 +20,8 @@ use crate::{
 
 /// The node's configuration, as an execution keeps it.
 pub struct Resolved {
-    /// The configuration as people see it: everything resolved, and the author's reference where a
-    /// secret goes.
+    /// The configuration as people see it: everything is resolved, and each secret is shown as the
+    /// author's reference.
     pub display: Value,
     /// The fields that hold a secret; empty for none. Stored in
     /// `workflow_node_executions.residuals`.
@@ -32,8 +32,8 @@ pub struct Resolved {
     pub refs: Vec<(String, String)>,
 }
 
-/// Why a configuration could not be resolved: the execution fails. It shows the author's text and
-/// no data.
+/// The error of a configuration that could not be resolved: the execution fails. It quotes the
+/// author's text and no data.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {message}")]
 pub struct ResolveError {
@@ -62,11 +62,10 @@ impl ResolveError {
     }
 }
 
-/// Resolves a node's configuration and keys; everything but secrets. `budget` is that of the
-/// record.
+/// Resolves a node's configuration and keys; everything but secrets. `budget` is the record's.
 ///
 /// # Errors
-/// [`ResolveError`]: the execution is recorded as failed, and its neighbours go on.
+/// [`ResolveError`]: the execution is recorded as failed, and other executions go on.
 pub fn resolve(
     node: &CompiledNode,
     env: &dyn Environment,
@@ -98,7 +97,7 @@ pub fn resolve(
 /// Resolves the name of a run, cut to its limit; None where the trigger has none.
 ///
 /// # Errors
-/// [`ResolveError`]; it never refuses the event, whose run then has no name.
+/// [`ResolveError`]: the caller takes the event all the same, and the run has no name.
 pub fn resolve_run_name(node: &CompiledNode, env: &dyn Environment) -> Option<Result<String, ResolveError>> {
     let template = node.run_name.as_ref()?;
     Some(resolve_text(template, env, &mut Budget::default(), || "run_name".to_owned()).map(|text| {
@@ -110,7 +109,7 @@ pub fn resolve_run_name(node: &CompiledNode, env: &dyn Environment) -> Option<Re
     }))
 }
 
-/// Resolves a node's concurrency key; None where it has none.
+/// Resolves a node's concurrency key; None where the node has none.
 ///
 /// # Errors
 /// [`ResolveError`]: the execution is recorded as failed, and takes no slot.
@@ -128,11 +127,11 @@ pub fn resolve_concurrency_key(
     Ok(Some(key))
 }
 
-/// Resolves the key by which a webhook knows a request again; None where the trigger has no such
-/// template, or it comes to nil or to empty text.
+/// Resolves the deduplication key of a webhook's request. None where the trigger has no such
+/// template, or its value is nil or an empty text.
 ///
 /// # Errors
-/// [`ResolveError`]; it never refuses the event, which then is known by no key.
+/// [`ResolveError`]: the caller takes the event all the same, without a deduplication key.
 pub fn resolve_deduplication_key(
     node: &CompiledNode,
     env: &dyn Environment,
@@ -176,7 +175,7 @@ fn resolve_keys(
     Ok(keys)
 }
 
-/// Postgres keeps no NUL in a text.
+/// The parts without NUL, which Postgres can't store in a text.
 fn storable(parts: Vec<Part>) -> Vec<Part> {
     let store = |part| match part {
         Part::Text(text) => Part::Text(storable_text(text)),

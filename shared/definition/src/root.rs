@@ -1,4 +1,4 @@
-//! From the data of a trigger's event to the root event that is stored, whatever trigger it is.
+//! From the data of any trigger's event to the root event that is stored.
 
 use std::collections::HashMap;
 
@@ -17,10 +17,10 @@ use crate::root_environment::RootEnvironment;
 pub struct RootPlan {
     /// The part that is stored.
     pub root: PlannedRoot,
-    /// The key by which the event is known again, by a template of the trigger.
+    /// The deduplication key of the event, by a template of the trigger.
     pub deduplication_key: Option<String>,
-    /// The fields of templates that came to nothing. None of them refuses an event: its run has no
-    /// name, or it is known by no key.
+    /// The fields whose templates failed. They refuse no event: the run has no name, or the event
+    /// no deduplication key.
     pub failed: Vec<String>,
 }
 

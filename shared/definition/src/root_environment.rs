@@ -1,15 +1,15 @@
-//! The environment of the name of a run: the root event alone.
+//! The environment of the templates of a run name: the root event alone.
 
 use expression::{Environment, Value};
 use jiff::Timestamp;
 
-/// An environment in which only `root()` is known.
+/// An environment that has only `root()`.
 pub struct RootEnvironment<'a> {
     /// The root event's data.
     pub data: &'a serde_json::Value,
-    /// Its type.
+    /// The root event's type.
     pub event_type: &'a str,
-    /// When it happened.
+    /// The time of the root event.
     pub created_at: Timestamp,
 }
 

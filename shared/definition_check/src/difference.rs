@@ -1,4 +1,4 @@
-//! The changes that applying a definition again makes.
+//! The changes that a further apply of a definition makes.
 
 use std::{collections::BTreeSet, fmt};
 
@@ -21,13 +21,13 @@ pub struct Changes {
     pub workflow: Vec<String>,
     /// Ids of the nodes that are new.
     pub added: Vec<String>,
-    /// Ids of the nodes that are no longer there.
+    /// Ids of the nodes that are gone.
     pub removed: Vec<String>,
     /// The nodes that differ.
     pub changed: Vec<NodeChange>,
     /// Edges that are new.
     pub edges_added: Vec<Edge>,
-    /// Edges that are no longer there.
+    /// Edges that are gone.
     pub edges_removed: Vec<Edge>,
 }
 

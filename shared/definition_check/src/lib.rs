@@ -1,12 +1,12 @@
 //! Definitions as authors write them: read with positions, checked with every error in one answer,
 //! and compared.
 //!
-//! - [`check()`] takes the author's YAML or JSON to a [`Checked`] definition, or to all of its
+//! - [`check()`] turns the author's YAML or JSON into a [`Checked`] definition, or into all of its
 //!   [`Problem`]s;
-//! - [`difference()`] says what applying a definition again changes.
+//! - [`difference()`] gives the changes that a further apply of a definition makes.
 //!
-//! Only the API links this crate: the reader of YAML is in no other function. It does no I/O, reads
-//! no clock and makes no ids. What must not be here: a secret's value.
+//! Only the API links this crate, so no other function has a reader of YAML. The crate does no I/O,
+//! reads no clock, makes no ids, and never has a secret's value.
 
 mod check;
 mod difference;

@@ -12,7 +12,7 @@ const LABEL_BYTES_MAX: usize = 63;
 /// A host that a secret may be sent to: an exact name or address, and optionally a port.
 ///
 /// Names are in their ASCII form and lower case; a name without a port stands for every port. There
-/// are no wildcards: a wildcard would trust whoever can make a name below it.
+/// are no wildcards: a wildcard would trust everybody who can make a name below it.
 ///
 /// ```
 /// let host: domain::allowed_host::AllowedHost = "API.example.com:8443".parse().unwrap();
@@ -27,10 +27,10 @@ pub struct AllowedHost {
     port: Option<u16>,
 }
 
-/// Why a text is no allowed host; for the person who wrote it.
+/// The fault of a text that is no allowed host, told to its author.
 #[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum AllowedHostError {
-    /// Not a name or an address, or not written the one way that is compared.
+    /// Not a name or an address, or not in the one spelling that is compared.
     #[error(
         "not a host: write it as `api.example.com`, in ASCII, without scheme, path or wildcard; an IPv6 address in brackets, as `[2001:db8::1]`"
     )]
@@ -97,7 +97,8 @@ fn parse_port(text: &str) -> Result<u16, AllowedHostError> {
     text.parse().ok().filter(|_| plain).ok_or(AllowedHostError::Port)
 }
 
-/// An address in the one spelling that URL parsers give, for names are compared as text.
+/// Whether the name is an address in the spelling of URL parsers. Only that spelling can match, for
+/// names are compared as text.
 fn is_address(name: &str) -> bool {
     if let Some(inner) = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         return inner.parse::<Ipv6Addr>().is_ok_and(|address| url_text(address) == inner);

@@ -10,8 +10,8 @@ use crate::retry::RetryPolicy;
 /// The channel of an edge that names none.
 pub const DEFAULT_CHANNEL: &str = "default";
 
-/// The channel of a failure that the channel `failure` does not take; every component has it, and
-/// only an edge makes it carry something.
+/// The channel of a failure that the channel `failure` does not take. Every component has it. An
+/// event is emitted on it only if an edge follows it.
 pub const ERROR_CHANNEL: &str = "error";
 
 /// A workflow's definition.
@@ -22,7 +22,7 @@ pub struct Definition {
     /// The purpose of the workflow, in its author's words.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
-    /// How long a run may take, seconds; None: as long as it needs.
+    /// The longest time of a run, seconds. None: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_seconds: Option<u32>,
     /// The nodes, in the author's order.
@@ -63,7 +63,7 @@ pub struct Node {
     pub id: String,
     /// The name that people see and expressions use.
     pub name: String,
-    /// Which trigger, component or blueprint the node is.
+    /// The node's trigger, component or blueprint.
     #[serde(flatten)]
     pub uses: Uses,
     /// The template as the author wrote it, `{{ }}` unresolved.
@@ -75,11 +75,11 @@ pub struct Node {
     /// Templates of the keys by which executions are found.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub keys: BTreeMap<String, String>,
-    /// How many executions may be active at once. None: the default of the component's kind (1 for
-    /// an effect, no limit for a pure or held one).
+    /// The limit of executions that are active at once. None: the default of the component's kind
+    /// (1 for an effect, no limit for a pure or held one).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<Concurrency>,
-    /// When to try again.
+    /// The policy for further attempts. None: one attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<RetryPolicy>,
     /// JSON pointers of the output that are blanked before it is stored.
@@ -91,8 +91,8 @@ pub struct Node {
 }
 
 impl Node {
-    /// The template of the key whose every value has the limit for itself; None: the limit is the
-    /// node's as a whole.
+    /// The template of the concurrency key: the limit holds for each of its values by itself. None:
+    /// the limit holds for the node as a whole.
     #[must_use]
     pub fn concurrency_key(&self) -> Option<&str> {
         match &self.concurrency {
@@ -102,8 +102,7 @@ impl Node {
     }
 }
 
-/// Which trigger, component or blueprint a node is; in YAML `trigger: webhook` or `component:
-/// http`.
+/// A node's trigger, component or blueprint; in YAML `trigger: webhook` or `component: http`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Uses {
@@ -135,7 +134,7 @@ impl Uses {
     }
 }
 
-/// How many executions of a node may be active at once.
+/// The limit of a node's executions that are active at once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Concurrency {
@@ -143,7 +142,7 @@ pub enum Concurrency {
     Limited(u32),
     /// The word `unlimited`.
     Unlimited(Unlimited),
-    /// At most so many for each value of a key.
+    /// A limit for each value of a key.
     Keyed(KeyedConcurrency),
 }
 
@@ -179,12 +178,12 @@ pub struct Position {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Edge {
-    /// The id of the node that it leaves.
+    /// The id of the node that the edge leaves.
     pub from: String,
-    /// The channel of that node that it follows.
+    /// The channel on which the edge leaves that node.
     #[serde(default = "default_channel")]
     pub channel: String,
-    /// The id of the node that it enters.
+    /// The id of the node that the edge enters.
     pub to: String,
 }
 

@@ -1,43 +1,43 @@
-//! The words of an execution: its state, its result, and why it did not pass.
+//! The words of an execution: its state, its result, and the reason for which it did not pass.
 
 use crate::words::words;
 
 words! {
     /// The state of an execution: `workflow_node_executions.state`.
     pub enum ExecutionState {
-        /// It waits for the executor.
+        /// The execution waits for the executor.
         Pending = "pending",
-        /// A claim of the executor has its lease.
+        /// A claim of the executor holds its lease.
         Started = "started",
         /// It stays open without a lease: a time, a call or a cause wakes it.
         Held = "held",
-        /// A claim has its lease, and it is to end.
+        /// A claim holds its lease, and the execution is to end.
         Cancelling = "cancelling",
-        /// It has a result, and never changes again.
+        /// The execution has a result, and never changes again.
         Finished = "finished",
     }
 }
 
 words! {
-    /// How an execution ended: `workflow_node_executions.result`.
+    /// The result of an execution: `workflow_node_executions.result`.
     pub enum ExecutionResult {
-        /// It did what it was to do.
+        /// The component did its work.
         Passed = "passed",
-        /// It did not; the reason tells why.
+        /// The execution failed; [`ResultReason`] has the reason.
         Failed = "failed",
-        /// It was ended before.
+        /// The execution was ended before its work was done.
         Cancelled = "cancelled",
     }
 }
 
 words! {
-    /// Why an execution did not pass: `workflow_node_executions.result_reason`.
+    /// The reason for which an execution did not pass: `workflow_node_executions.result_reason`.
     pub enum ResultReason {
         /// A template or expression of the configuration could not be resolved.
         TemplateError = "template_error",
-        /// A template would have taken a place for data that was redacted before it was stored.
+        /// A template read a place that was redacted before it was stored.
         Redacted = "redacted",
-        /// A secret or one of its keys is not there.
+        /// A secret or one of its keys does not exist.
         SecretMissing = "secret_missing",
         /// A secret may not be used in this way: host, component, or not known to the node.
         SecretDenied = "secret_denied",
@@ -45,15 +45,15 @@ words! {
         ComponentError = "component_error",
         /// The component took too long.
         Timeout = "timeout",
-        /// A limit of the engine.
+        /// A limit of the engine is exceeded.
         Limit = "limit",
-        /// The run's limit of depth or executions.
+        /// The run's limit of depth or executions is exceeded.
         RunLimit = "run_limit",
         /// The run or the execution was cancelled.
         Cancelled = "cancelled",
         /// The node is no longer part of the workflow.
         NodeRemoved = "node_removed",
-        /// The process ended while it worked on this, as often as is allowed.
+        /// The process crashed during this execution as often as is allowed.
         Crashed = "crashed",
         /// The sweeper's sends were used up.
         Undeliverable = "undeliverable",
@@ -61,7 +61,8 @@ words! {
 }
 
 impl ResultReason {
-    /// Whether an execution that ended so emits on `failure`: only a component's own failure does.
+    /// Whether an execution with this reason emits on `failure`: only a component's own failure
+    /// does.
     #[must_use]
     pub fn emits(self) -> bool {
         match self {

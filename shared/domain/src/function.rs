@@ -1,4 +1,4 @@
-//! The Lambda functions, and the actors of what was done.
+//! The Lambda functions, and the actors of recorded changes.
 
 use std::fmt;
 
@@ -9,22 +9,22 @@ words! {
     pub enum Function {
         /// The API.
         Api = "api",
-        /// Takes what comes from outside.
+        /// Accepts webhook deliveries.
         Webhook = "webhook",
-        /// Makes executions of queue items.
+        /// Makes executions from queue items.
         Builder = "builder",
         /// Runs executions.
         Executor = "executor",
-        /// Sends again what was lost.
+        /// Sends undelivered work again.
         Sweeper = "sweeper",
-        /// Sets the schema up.
+        /// Runs the migrations of the schema.
         Migrate = "migrate",
         /// Moves secrets to another KMS key.
         Rewrap = "rewrap",
     }
 }
 
-/// The doer of something: `created_by` and the like.
+/// The actor of a recorded change: `created_by` and the like.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Actor {
     /// A function of its own accord.

@@ -1,4 +1,4 @@
-//! Held executions: what wakes one.
+//! The causes, calls and times that wake held executions.
 
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use crate::words::words;
 words! {
     /// A cause for which a held execution is woken: `workflow_execution_wakes.cause`.
     pub enum WakeCause {
-        /// Its run is to end.
+        /// The execution's run is to end.
         Stopped = "stopped",
-        /// Somebody cancelled it.
+        /// Somebody cancelled the execution.
         Cancelled = "cancelled",
-        /// Its node was removed.
+        /// The execution's node was removed.
         NodeRemoved = "node_removed",
     }
 }
@@ -21,7 +21,7 @@ words! {
 words! {
     /// A call that people make of a held execution: `workflow_execution_calls.call`.
     pub enum Call {
-        /// It is to go on now.
+        /// The execution is to go on now.
         Release = "release",
     }
 }
@@ -29,14 +29,14 @@ words! {
 /// A time at which a held execution is to be woken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WakeTime {
-    /// That long after the step was recorded, by the database's clock.
+    /// This duration after the recording of the step, by the database's clock.
     After(Duration),
     /// At that time.
     At(Timestamp),
 }
 
 impl WakeTime {
-    /// The time, where it is one.
+    /// The time; None for a duration.
     #[must_use]
     pub fn at(self) -> Option<Timestamp> {
         match self {
@@ -45,7 +45,7 @@ impl WakeTime {
         }
     }
 
-    /// Seconds from the recording of the step, where it is a while.
+    /// Seconds from the recording of the step; None for a time.
     #[must_use]
     pub fn after_seconds(self) -> Option<f64> {
         match self {
@@ -54,7 +54,7 @@ impl WakeTime {
         }
     }
 
-    /// The time from `now` until then; nothing where it is past.
+    /// The duration from `now` to the wake; zero where the time is past.
     #[must_use]
     pub fn wait_from(self, now: Timestamp) -> Duration {
         match self {

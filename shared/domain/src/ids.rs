@@ -1,7 +1,6 @@
-//! Ids that must not be taken for one another: each table's ids are a type of their own.
+//! Ids, with a type of its own for each table, so that they can't be confused.
 
-/// Defines ids: UUIDs, each kind a type of its own. An id is written, read and stored as the UUID
-/// that it is.
+/// Defines ids: UUIDs, each kind a type of its own. An id is written, read and stored as its UUID.
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident;)*) => {$(
         $(#[$doc])*
@@ -45,11 +44,12 @@ macro_rules! ids {
 }
 
 ids! {
-    /// The id of a tenant: `organizations.id`. What it is read from decides whose rows are reached.
+    /// The id of a tenant: `organizations.id`. It decides which tenant's rows are reached, so its
+    /// source must be trusted.
     OrganizationId;
     /// The id of a workflow: `workflows.id`.
     WorkflowId;
-    /// The id of a run: that of the event which started it.
+    /// The id of a run: the id of its root event.
     RunId;
     /// The id of an event: `workflow_events.id`.
     EventId;
@@ -57,8 +57,8 @@ ids! {
     ItemId;
     /// The id of an execution: `workflow_node_executions.id`.
     ExecutionId;
-    /// The lease of a claim: `workflow_node_executions.lease_token`. Only who has it records an
-    /// outcome.
+    /// The lease of a claim: `workflow_node_executions.lease_token`. Only the claim that holds the
+    /// lease records an outcome.
     LeaseToken;
     /// The id of a search key: `workflow_node_execution_kvs.id`.
     KeyId;

@@ -1,7 +1,8 @@
-//! JSON as it comes in: from a webhook, the API or a component's output.
+//! JSON from outside: from a webhook, the API or a component's output.
 //!
-//! Postgres takes neither NUL nor lone surrogates in jsonb, and serde_json stops at 128 levels on
-//! reading back; one bad record must not fail a batch, so all of it is settled here.
+//! Postgres stores neither NUL nor lone surrogates in jsonb, and serde_json refuses to read back
+//! more than 128 levels. One bad record must not fail a batch, so such JSON is refused or mended
+//! here, before it is stored.
 
 use serde_json::Value;
 
@@ -10,7 +11,7 @@ use crate::limits::{
     NUMBER_CHARS_MAX, NUMBER_EXPONENT_MAX,
 };
 
-/// Why JSON was not taken. None of the texts repeats what was sent.
+/// The reason for which JSON was refused. No text repeats the sent data.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum JsonError {
     /// Not JSON, or not UTF-8.
@@ -27,7 +28,7 @@ pub enum JsonError {
     /// Too many values.
     #[error("more than {EVENT_DATA_VALUES_MAX} values")]
     Values,
-    /// It would take too much memory: small maps, mostly.
+    /// Too much memory, mostly because of many small maps.
     #[error("heavier than {EVENT_DATA_WEIGHT_MAX} bytes in memory: it has too many maps")]
     Weight,
     /// A number that is too long or too large.
@@ -48,7 +49,7 @@ pub enum JsonError {
 /// Integers stay integers where they fit i64; others become f64.
 ///
 /// # Errors
-/// [`JsonError`] for everything that could not be stored and read back.
+/// [`JsonError`] for JSON that could not be stored or read back.
 pub fn parse_strict(bytes: &[u8]) -> Result<Value, JsonError> {
     check_shape(bytes)?;
     let value: Value = serde_json::from_slice(bytes).map_err(|error| {
@@ -64,8 +65,8 @@ pub fn parse_strict(bytes: &[u8]) -> Result<Value, JsonError> {
     if has_nul(&value) { Err(JsonError::Character) } else { Ok(value) }
 }
 
-/// Reads JSON that a target answered: what can't be kept becomes U+FFFD; None when it is no JSON or
-/// past a limit.
+/// Reads JSON from a target's answer. Characters that Postgres can't store become U+FFFD. None when
+/// the text is no JSON or exceeds a limit.
 #[must_use]
 pub fn parse_lenient(text: &str) -> Option<Value> {
     check_shape(text.as_bytes()).ok()?;
@@ -77,7 +78,7 @@ pub fn parse_lenient(text: &str) -> Option<Value> {
 ///
 /// # Errors
 /// [`JsonError::Depth`], [`JsonError::Values`], [`JsonError::Weight`] or [`JsonError::Bytes`] when
-/// it is past a limit.
+/// the output exceeds a limit.
 pub fn check_output(value: Value) -> Result<Value, JsonError> {
     let value = replace_nul(integers_to_i64(value));
     let mut values = 0;
@@ -86,13 +87,13 @@ pub fn check_output(value: Value) -> Result<Value, JsonError> {
     if compact_bytes(&value) > EVENT_DATA_BYTES_MAX { Err(JsonError::Bytes) } else { Ok(value) }
 }
 
-/// Bytes of memory that any value takes at least.
+/// Bytes of memory that every value takes at least.
 const VALUE_WEIGHT: usize = 32;
 /// Bytes of memory that a map takes beside its entries, however few they are.
 const MAP_WEIGHT: usize = 640;
 
 /// Bytes of memory that a value takes: 32 for each value, 640 for each map, and its texts. A limit
-/// on the bytes of the text bounds nothing: 256 KiB of `{"a":1},` are 21 MiB.
+/// on the bytes of the text does not bound this memory: 256 KiB of `{"a":1},` take 21 MiB.
 #[must_use]
 pub fn weight(value: &Value) -> usize {
     VALUE_WEIGHT
@@ -150,8 +151,8 @@ fn check_value(value: &Value, depth: usize, values: &mut usize) -> Result<(), Js
     }
 }
 
-/// Depth, number of values and the length of numbers, found on the bytes before anything is built
-/// from them.
+/// Checks the depth, the numbers of values and maps, and the length of numbers. It reads the bytes
+/// alone, before a value is built from them.
 fn check_shape(bytes: &[u8]) -> Result<(), JsonError> {
     let (mut depth, mut values, mut maps, mut at) = (0_usize, 0_usize, 0_usize, 0);
     while at < bytes.len() {
@@ -180,12 +181,11 @@ fn check_shape(bytes: &[u8]) -> Result<(), JsonError> {
         if depth > EVENT_DATA_DEPTH_MAX {
             return Err(JsonError::Depth);
         }
-        // Keys and literals count here too, so this is a rough bound before anything is built; the
-        // exact one is below.
+        // Keys count here too, so this bound is rough; `check_value` has the exact one.
         if values > 4 * EVENT_DATA_VALUES_MAX {
             return Err(JsonError::Values);
         }
-        // Before anything is built; the exact weight is below.
+        // This bound is rough too; `check_weight` has the exact one.
         if maps * MAP_WEIGHT > EVENT_DATA_WEIGHT_MAX {
             return Err(JsonError::Weight);
         }
@@ -209,7 +209,7 @@ fn check_number(number: &[u8]) -> Result<(), JsonError> {
         return Ok(());
     };
     let size = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse::<u32>().ok());
-    // Digits that are no number are serde_json's to refuse, with their position.
+    // Digits that are no number pass here: serde_json refuses them with their position.
     if size.is_some_and(|size| size > NUMBER_EXPONENT_MAX) || (size.is_none() && digits.len() > 9) {
         return Err(JsonError::Number);
     }

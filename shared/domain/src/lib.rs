@@ -1,8 +1,8 @@
 //! The vocabulary of sealflow: definitions, messages, outcomes, limits and the plain decisions over
 //! them.
 //!
-//! This crate does no I/O, reads no clock and makes no ids; whatever it needs of the world is
-//! passed in. The same word is used here, in SQL, in the API, in the CLI and in the logs.
+//! This crate does no I/O, reads no clock and makes no ids; callers pass times and ids in. Its
+//! words are the same as in SQL, in the API, in the CLI and in the logs.
 
 pub mod allowed_host;
 pub mod definition;

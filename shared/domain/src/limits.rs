@@ -1,11 +1,12 @@
-//! Every limit that is not private to one crate. Going past one is a clear error, never a crash
+//! Every limit that is not private to one crate. Exceeding a limit is a clear error, never a crash
 //! (I10).
 //!
-//! The expression language keeps its own (`expression::limits`), for it is a library of its own.
+//! The limits of the expression language are in `expression::limits`, for it is a library of its
+//! own.
 
 /// Bytes of a workflow definition as it is sent to the API.
 pub const DEFINITION_BYTES_MAX: usize = 1024 * 1024;
-/// Maps of one definition: in memory, each takes some hundred times its shortest text.
+/// Maps of one definition. A map takes some hundred times the memory of its shortest text.
 pub const DEFINITION_MAPS_MAX: usize = 25_000;
 /// Nodes of one workflow.
 pub const NODES_MAX: usize = 500;
@@ -22,32 +23,34 @@ pub const DEFINITION_DEPTH_MAX: usize = 50;
 
 /// Bytes of a webhook's body.
 pub const WEBHOOK_BODY_BYTES_MAX: usize = 512 * 1024;
-/// Deliveries a second that one instance of the webhook function takes for one webhook, once its
+/// Deliveries a second that one instance of the webhook function accepts for one webhook, once its
 /// burst is used up.
 pub const WEBHOOK_RATE_PER_SECOND: u32 = 50;
-/// Deliveries that one instance of the webhook function takes for one webhook at once.
+/// Deliveries that one instance of the webhook function accepts for one webhook at once.
 pub const WEBHOOK_BURST_MAX: u32 = 100;
-/// Bytes of a webhook's signing key or token that is given, not made.
+/// Bytes of a webhook's signing key or token that the caller brings instead of having it made.
 pub const WEBHOOK_KEY_BYTES_MAX: usize = 1_024;
-/// Bytes under which a webhook's signing key or token could be guessed.
+/// The fewest bytes of a webhook's signing key or token; a shorter one could be guessed.
 pub const WEBHOOK_KEY_BYTES_MIN: usize = 16;
-/// Seconds for which the key before a rotation is accepted, where the caller names no number.
+/// Seconds for which a webhook's old key is accepted after a rotation, where the caller names no
+/// number.
 pub const WEBHOOK_KEY_KEPT_SECONDS_DEFAULT: u32 = 24 * 60 * 60;
-/// Seconds for which the key before a rotation may be accepted.
+/// The most seconds for which a webhook's old key may be accepted after a rotation.
 pub const WEBHOOK_KEY_KEPT_SECONDS_MAX: u32 = 30 * 24 * 60 * 60;
 /// Bytes of a request to the API; a definition is the largest.
 pub const API_BODY_BYTES_MAX: usize = DEFINITION_BYTES_MAX + 64 * 1024;
 /// Bytes of an event's `data`, as compact JSON and after scrubbing.
 pub const EVENT_DATA_BYTES_MAX: usize = 512 * 1024;
-/// Weight of an event's `data`: the memory that it takes once it is read ([`crate::json::weight`]).
+/// Weight of an event's `data`: the memory that the data takes once it is read
+/// ([`crate::json::weight`]).
 pub const EVENT_DATA_WEIGHT_MAX: usize = 8 * 1024 * 1024;
 /// Nesting of an event's `data` (serde_json stops at 128 on reading back).
 pub const EVENT_DATA_DEPTH_MAX: usize = 50;
 /// Values (scalars, lists and maps) in one event's `data`.
 pub const EVENT_DATA_VALUES_MAX: usize = 100_000;
-/// Characters of a number in JSON that comes in.
+/// Characters of a number in JSON from outside.
 pub const NUMBER_CHARS_MAX: usize = 40;
-/// The largest absolute exponent of a number in JSON that comes in.
+/// The largest absolute exponent of a number in JSON from outside.
 pub const NUMBER_EXPONENT_MAX: u32 = 308;
 
 /// Bytes of an HTTP response, on the wire and after decompression.
@@ -60,7 +63,7 @@ pub const HTTP_URL_BYTES_MAX: usize = 16 * 1024;
 pub const HTTP_REQUEST_HEADERS_BYTES_MAX: usize = 128 * 1024;
 /// Redirects that one request follows.
 pub const HTTP_REDIRECTS_MAX: usize = 5;
-/// Hops (sealflow calling a sealflow webhook) after which a webhook refuses.
+/// Hops (calls of sealflow to a sealflow webhook) after which a webhook refuses the next one.
 pub const HTTP_HOPS_MAX: u32 = 10;
 
 /// Bytes of an execution's resolved configuration, as compact JSON.
@@ -78,7 +81,7 @@ pub const KEY_BYTES_MAX: usize = 1024;
 /// Characters of a run's name.
 pub const CUSTOM_NAME_CHARS_MAX: usize = 256;
 
-/// Events from a root event down to the deepest of its run.
+/// Events from a root event down to the deepest event of its run.
 pub const RUN_DEPTH_MAX: i32 = 1_000;
 /// Executions of one run.
 pub const RUN_EXECUTIONS_MAX: i64 = 10_000;
@@ -87,7 +90,7 @@ pub const NODE_ITEMS_MAX: i64 = 100_000;
 
 /// Bytes of one value of a secret.
 pub const SECRET_VALUE_BYTES_MAX: usize = 64 * 1024;
-/// Bytes under which a secret's value can't be scrubbed safely.
+/// The fewest bytes of a secret's value; a shorter one can't be scrubbed safely.
 pub const SECRET_VALUE_BYTES_MIN: usize = 8;
 /// Keys of one secret.
 pub const SECRET_KEYS_MAX: usize = 100;
@@ -105,15 +108,15 @@ pub const PAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 pub const ATTEMPTS_MAX: u32 = 30;
 /// Seconds that a component may take.
 pub const COMPONENT_SECONDS_MAX: u32 = 300;
-/// Held executions of a workflow, above which none is opened.
+/// Held executions of a workflow; beyond this number none is opened.
 pub const HELD_EXECUTIONS_MAX: i64 = 100_000;
-/// Bytes that the component of a held execution keeps, and of the facts that it tells at once.
+/// Bytes of a held component's state, and bytes of the facts that it reports in one step.
 pub const HELD_BYTES_MAX: usize = 64 * 1024;
 /// Events that a held execution emits at once.
 pub const EMISSIONS_MAX: usize = 100;
 /// Seconds until the next wake of a held execution, and so of a `wait`: 366 days.
 pub const WAIT_SECONDS_MAX: u64 = 366 * 24 * 60 * 60;
-/// The highest limited concurrency of a node; above it, say `unlimited`.
+/// The highest concurrency limit of a node; a higher one must be `unlimited`.
 pub const CONCURRENCY_MAX: u32 = 1_000;
 /// Bytes of a concurrency key.
 pub const CONCURRENCY_KEY_BYTES_MAX: usize = 1024;
@@ -127,13 +130,16 @@ pub const TOKEN_NAME_CHARS_MAX: usize = 128;
 pub const CRASHES_MAX: i32 = 3;
 /// Sends of the sweeper after which an item ends as `undeliverable`.
 pub const SENDS_MAX: i32 = 8;
-/// Pending executions that the removal of nodes or of an organization ends; more have only nodes
-/// without a limit, and those end when they are due.
+/// Pending executions that the removal of nodes or of an organization ends. Only nodes without a
+/// concurrency limit have more; those beyond this number end when they are due.
 pub const REMOVED_EXECUTIONS_MAX: i64 = 1_000;
 /// Executions and items of a stopped run that one transaction ends.
 pub const STOP_ROUND_ROWS_MAX: i64 = 500;
 /// The longest time-out of a run, seconds: 366 days.
 pub const RUN_TIMEOUT_SECONDS_MAX: u32 = 366 * 86_400;
+/// The most days for which an organization may say that finished runs are kept; for ever is another
+/// answer.
+pub const RETENTION_DAYS_MAX: i32 = 3_650;
 /// Rows that one search of the sweeper takes in a tick.
 pub const SWEEP_ROWS_MAX: i64 = 500;
 /// Seconds that a committed row may wait for its wake before the sweeper sends one.
@@ -141,25 +147,25 @@ pub const SWEEP_GRACE_SECONDS: u32 = 30;
 
 /// Queue items that one builder transaction claims.
 pub const CLAIM_ITEMS_MAX: i64 = 50;
-/// Weight ([`crate::json::weight`]) of what the templates of one record look at: events, and
-/// configurations behind them.
+/// Weight ([`crate::json::weight`]) of the events and configurations that the templates of one
+/// record look at.
 pub const LOOKED_AT_WEIGHT_MAX: usize = 64 * 1024 * 1024;
 /// Bytes, as JSON text, of the earlier events and configurations that one transaction of the
 /// builder loads for templates to look at. A batch that looks at more is built record by record; a
 /// record that looks at more fails.
 pub const ANCESTORS_BYTES_MAX: i64 = 16 * 1024 * 1024;
-/// Executions that the builder makes of one claimed item by going on through pure nodes.
+/// Executions that the builder makes from one claimed item by going on through pure nodes.
 pub const GO_ON_EXECUTIONS_MAX: usize = 100;
-/// Bytes of events and configurations that one builder transaction writes by going on; above it, it
-/// goes on by message.
+/// Bytes of events and configurations that one builder transaction writes by going on. Beyond them,
+/// the builder sends a message for the next node instead.
 pub const GO_ON_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Seconds that SQS can hold a message back.
 pub const QUEUE_DELAY_SECONDS_MAX: u32 = 900;
 /// Bytes of a message's body.
 pub const MESSAGE_BYTES_MAX: usize = 1024;
-/// Seconds after which a message is looked at again that met an outage of ours.
+/// Seconds until a message is tried again after an outage of ours.
 pub const OUTAGE_WAKE_SECONDS: u16 = 10;
-/// Hours for which a deduplication key answers with the first event.
+/// Hours for which a repeated deduplication key is answered with its first event.
 pub const DEDUPLICATION_HOURS: u32 = 24;
 /// Bytes of a deduplication key.
 pub const DEDUPLICATION_KEY_BYTES_MAX: usize = 256;

@@ -1,7 +1,7 @@
 //! The messages of the queues: a version, a kind and ids, nothing else.
 //!
-//! A message is a hint to look into Postgres, never a claim; an id in it is looked up and never
-//! trusted for the organization.
+//! A message is a hint to look into Postgres, never a claim. Its ids are looked up; the rows found,
+//! not the message, decide the organization.
 
 use crate::ids::{EventId, ExecutionId, RunId, WorkflowId};
 use serde::{Deserialize, Serialize};
@@ -12,24 +12,24 @@ use crate::limits::MESSAGE_BYTES_MAX;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Message {
-    /// An event was committed together with queue items: look at those.
+    /// An event was committed together with queue items: look at these items.
     Event {
         /// `workflow_events.id`
         event_id: EventId,
     },
-    /// A node may have a free slot and items that wait: look at it.
+    /// A node may have a free slot and items that wait: look at the node.
     Node {
         /// `workflow_nodes.workflow_id`
         workflow_id: WorkflowId,
         /// `workflow_nodes.node_id`
         node_id: String,
     },
-    /// A held execution may have something due: look at it.
+    /// A held execution may be due: look at the execution.
     Wake {
         /// `workflow_node_executions.id`
         execution_id: ExecutionId,
     },
-    /// A run may have something due of its own, its time-out or the rest of a stop: look at it.
+    /// A run's time-out or the rest of its stop may be due: look at the run.
     Run {
         /// `workflow_runs.id`
         run_id: RunId,
@@ -51,7 +51,7 @@ struct Body {
     message: Message,
 }
 
-/// Why a body is no message. Such a message goes to the dead-letter queue.
+/// The fault of a body that is no message. Such a body goes to the dead-letter queue.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum MessageError {
     /// The body is not the JSON of a message.
@@ -60,7 +60,7 @@ pub enum MessageError {
     /// The body is longer than any message of ours.
     #[error("the body is longer than {MESSAGE_BYTES_MAX} bytes")]
     TooLong,
-    /// Written by a version of sealflow that this one does not know.
+    /// The body has a version that this code does not read.
     #[error("the message has version {0}, this is version {VERSION}")]
     Version(u64),
 }

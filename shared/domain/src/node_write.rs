@@ -8,7 +8,7 @@ use crate::ids::WebhookId;
 /// A row of `workflow_nodes`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NodeWrite {
-    /// Chosen by the author.
+    /// The author's id of the node.
     pub node_id: String,
     /// The name that people see.
     pub name: String,
@@ -20,22 +20,22 @@ pub struct NodeWrite {
     pub configuration: Value,
     /// Executions that may be active at once; None: no limit.
     pub concurrency_max: Option<i32>,
-    /// Template of the key whose every value has that limit for itself.
+    /// Template of the concurrency key: the limit holds for each of its values by itself.
     pub concurrency_key: Option<String>,
-    /// The place at which the console draws it.
+    /// The place at which the console draws the node.
     pub position: Option<Value>,
-    /// Its webhook, for webhook triggers.
+    /// The node's webhook, for webhook triggers.
     pub webhook_id: Option<WebhookId>,
 }
 
-/// A row of `workflow_node_secret_refs`; its version is the one that the apply makes.
+/// A row of `workflow_node_secret_refs`, for the node's version that the apply makes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SecretRefWrite {
     /// The node.
     pub node_id: String,
     /// `secrets.name`
     pub secret_name: String,
-    /// The key in it.
+    /// The key in the secret.
     pub secret_key: String,
     /// JSON pointer of the field that refers to it.
     pub field: String,

@@ -1,4 +1,4 @@
-//! How an execution ends, and what a component says of its work.
+//! The outcome of an execution, as its component reports it.
 
 use crate::ids::ExecutionId;
 use serde_json::Value;
@@ -23,20 +23,20 @@ pub struct Output {
     pub data: Value,
 }
 
-/// How a component failed. Its texts are our own and hold no secret.
+/// The failure of a component. The texts are our own and hold no secret.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Failure {
     /// [`ResultReason::ComponentError`] or [`ResultReason::Timeout`] for a component's own failure.
     pub reason: ResultReason,
     /// A stable code such as `redirect_blocked`.
     pub code: String,
-    /// A sentence for the person who wrote the workflow.
+    /// A sentence for the author of the workflow.
     pub message: String,
     /// The data that is emitted on `failure`, beside `error`; an object.
     pub data: Value,
     /// Whether another attempt might pass.
     pub retryable: bool,
-    /// Whether the other side answered: then the next attempt gets the next idempotency key.
+    /// Whether the target answered: if so, the next attempt gets the next idempotency key.
     pub answered: bool,
 }
 
@@ -63,16 +63,16 @@ impl Failure {
     }
 }
 
-/// `result_message` of an execution that stands for an item which its node had no room for.
+/// `result_message` of an execution whose item found its node full.
 pub const NODE_FULL: &str =
     "the node has as many waiting items as are allowed (100000): this event was not taken";
 
-/// `result_message` of an execution that its workflow had no room to hold.
+/// `result_message` of an execution whose workflow has no room for a further held execution.
 pub const HELD_FULL: &str =
     "the workflow has as many held executions as are allowed (100000): this one was not opened";
 
-/// The idempotency key of an attempt (1 is the first): the same after a crash, the next after an
-/// answer.
+/// The idempotency key of an execution. `attempt` counts from 1: it stays after a crash and rises
+/// after an answer.
 #[must_use]
 pub fn idempotency_key(execution_id: ExecutionId, attempt: i32) -> String {
     if attempt <= 1 { execution_id.to_string() } else { format!("{execution_id}-{attempt}") }

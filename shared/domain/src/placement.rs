@@ -1,4 +1,4 @@
-//! Where in a request a secret may stand.
+//! Places in a request at which a secret may stand.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,7 +6,7 @@ use std::str::FromStr;
 /// Bytes of a placement as it is written.
 pub const PLACEMENT_BYTES_MAX: usize = 128;
 
-/// A place in a request: where a secret may stand, or where one does.
+/// A place of a secret in a request: one that is allowed, or one that is used.
 ///
 /// ```
 /// use domain::placement::Placement;
@@ -18,7 +18,7 @@ pub const PLACEMENT_BYTES_MAX: usize = 128;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Placement {
-    /// The header `Authorization`, whichever way it is made.
+    /// The header `Authorization`, in whichever field it is written.
     Authorization,
     /// The body.
     Body,
@@ -30,13 +30,13 @@ pub enum Placement {
     Query,
     /// A parameter of that name in the `query` field.
     QueryParameter(String),
-    /// The key of a signature. It is never sent itself.
+    /// The key of a signature. The key itself is never sent.
     Signing,
-    /// The whole URL is this value.
+    /// The URL as a whole: the secret is the URL.
     Url,
 }
 
-/// Why a text is no placement; for the person who wrote it.
+/// The fault of a text that is no placement, told to its author.
 #[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
 #[error(
     "not a place in a request: it is one of authorization, header:NAME, path, query, query:NAME, url, body, signing"
@@ -53,7 +53,7 @@ impl Placement {
         }
     }
 
-    /// Whether a secret that may stand here may stand at `used`.
+    /// Whether a secret that is allowed at this place is allowed at `used`.
     #[must_use]
     pub fn admits(&self, used: &Self) -> bool {
         self == used || (*self == Self::Query && matches!(used, Self::QueryParameter(_)))
@@ -101,7 +101,7 @@ impl FromStr for Placement {
     }
 }
 
-/// A token of RFC 9110, which the name of a header is.
+/// Whether the text is a token of RFC 9110, as a header's name must be.
 fn is_header_name(name: &str) -> bool {
     let sign = |byte: u8| b"!#$%&'*+-.^_`|~".contains(&byte);
     !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || sign(byte))

@@ -2,27 +2,29 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Places that one event names; where there are more, the whole of its data counts as one.
+/// The most places that one event names. With more, the whole of its data counts as one place.
 pub const REDACTIONS_MAX: usize = 200;
 
-/// Bytes of the names of these places together; where there are more, the whole of its data counts
-/// as one.
+/// The most bytes of all these places' pointers together. With more, the whole of the data counts
+/// as one place.
 pub const REDACTIONS_BYTES_MAX: usize = 16 * 1024;
 
 /// Places of an event's data that hold no data, as JSON pointers. Stored in
 /// `workflow_events.redactions`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Redactions {
-    /// Places that the node's `redact` named: blanked whole. No template reads or copies it.
+    /// Places that the node's `redact` named. They were blanked, and no template reads or copies
+    /// one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub redacted: Vec<String>,
-    /// Texts in which a secret was replaced by its name. No field that may hold a secret takes one.
+    /// Texts in which a secret was replaced by its name. No field that may hold a secret accepts
+    /// one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scrubbed: Vec<String>,
 }
 
 impl Redactions {
-    /// Within the limit; None where there are none.
+    /// The redactions within the limits; None where there are none.
     #[must_use]
     pub fn stored(self) -> Option<Self> {
         let within = |places: Vec<String>| {

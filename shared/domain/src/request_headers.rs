@@ -1,18 +1,18 @@
-//! Which headers of a request are sealflow's own, for the check of a definition and for the client
-//! alike; and the count of hops.
+//! The headers of a request that sealflow sets itself, for the check of definitions and for the
+//! client; and the count of hops.
 
 use crate::limits::HTTP_HOPS_MAX;
 
-/// The header in which calls of the `http` component count how often sealflow called sealflow.
+/// The header in which the `http` component counts the calls from sealflow to sealflow.
 pub const HOPS_HEADER: &str = "sealflow-hops";
 
-/// Workflows have called each other more than [`HTTP_HOPS_MAX`] times.
+/// The error of workflows that have called each other more than [`HTTP_HOPS_MAX`] times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("workflows have called each other more than {HTTP_HOPS_MAX} times")]
 pub struct TooManyHops;
 
-/// The count in a request's [`HOPS_HEADER`]. One that can't be read is no reason to refuse: it is
-/// the sender's own header.
+/// The count in a request's [`HOPS_HEADER`]. A value that can't be read counts as 0: it is a header
+/// of the sender's own.
 ///
 /// # Errors
 /// [`TooManyHops`].
@@ -38,8 +38,8 @@ const OURS: &[&str] = &[
     "upgrade",
 ];
 
-/// Whether an author can't choose the header of that name, in any case. All names for proxies are
-/// among them.
+/// Whether an author may not set the header of that name, in any case. All `proxy-` names are among
+/// them.
 #[must_use]
 pub fn is_ours(name: &str) -> bool {
     let name = name.to_ascii_lowercase();

@@ -1,4 +1,4 @@
-//! When a node's execution is tried again: the author's `retry:`.
+//! The further attempts of a node's executions: the author's `retry:`.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +13,7 @@ pub struct RetryPolicy {
     /// Seconds before the second attempt.
     #[serde(default = "initial_interval_default")]
     pub initial_interval: u32,
-    /// How the wait grows.
+    /// The growth of the wait.
     #[serde(default)]
     pub backoff: Backoff,
     /// The longest wait, seconds.
@@ -21,7 +21,7 @@ pub struct RetryPolicy {
     pub max_interval: u32,
 }
 
-/// How the wait between attempts grows.
+/// The growth of the wait between attempts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Backoff {
@@ -46,8 +46,8 @@ fn max_interval_default() -> u32 {
 impl RetryPolicy {
     /// Seconds to wait after `attempt` (1 is the first) failed; None when no attempt is left.
     ///
-    /// `jitter` is a random number in 0..=1 that the caller brings: the wait is shortened by up to
-    /// a tenth, so that what failed together is not tried again together.
+    /// `jitter` is a random number in 0..=1 from the caller. It shortens the wait by up to a tenth,
+    /// so that executions that failed together are not tried again together.
     #[must_use]
     pub fn wait_seconds_after(&self, attempt: u32, jitter: f64) -> Option<f64> {
         if attempt >= self.max_attempts.min(ATTEMPTS_MAX) {

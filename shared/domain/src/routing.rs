@@ -1,4 +1,4 @@
-//! Where an event goes: the edges that leave its node on its channel.
+//! The routing of events by the edges that leave a node on a channel.
 
 use crate::definition::Edge;
 

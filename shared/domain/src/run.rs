@@ -1,28 +1,28 @@
-//! Runs: how they stand, and why they are to end. How one ended is an
+//! The states of runs, and the reasons for which they are to end. The result of a run is an
 //! [`crate::execution::ExecutionResult`].
 
 use crate::words::words;
 
 words! {
-    /// How a run stands: `workflow_runs.state`.
+    /// The state of a run: `workflow_runs.state`.
     pub enum RunState {
-        /// Something of it waits or is at work.
+        /// The run has a queue item or an unfinished execution.
         Running = "running",
-        /// It has no queue item and no unfinished execution.
+        /// The run has no queue item and no unfinished execution.
         Finished = "finished",
     }
 }
 
 words! {
-    /// Why a run is to end: `workflow_runs.stop`.
+    /// The reason for which a run is to end: `workflow_runs.stop`.
     pub enum RunStop {
-        /// Somebody cancelled it.
+        /// Somebody cancelled the run.
         Cancelled = "cancelled",
-        /// It is past one of its limits.
+        /// The run exceeds one of its limits.
         RunLimit = "run_limit",
-        /// It took longer than its workflow's time-out.
+        /// The run took longer than its workflow's time-out.
         Timeout = "timeout",
-        /// The execution that it is a part of ends.
+        /// The execution that owns the run ends.
         Owner = "owner",
     }
 }

@@ -1,17 +1,18 @@
-//! How much of the executors one organization may have.
+//! The share of the executors that one organization may use.
 
-/// Executors of which one organization may have something to do at one time.
+/// The numbers of executors that may work for one organization at the same time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Share {
-    /// While another organization has an execution that is due.
+    /// The number while another organization has a due execution.
     pub beside_others: u32,
-    /// While none has: all but one, which is free for whoever comes next; of few, all.
+    /// The number while no other organization has a due execution: all executors but one, which
+    /// stays free for the next organization. With fewer than four executors, all of them.
     pub alone: u32,
 }
 
 impl Share {
-    /// Of so many executors; half of them while others have work, unless it is `given`. Of fewer
-    /// than four none is left free: one that died counts until its lease ends.
+    /// The share of `executors`: while others have work, half of them, or `given`. With fewer than
+    /// four none is kept free, for a crashed executor counts until its lease ends.
     #[must_use]
     pub fn of(executors: u32, given: Option<u32>) -> Self {
         let alone = if executors < 4 { executors.max(1) } else { executors - 1 };

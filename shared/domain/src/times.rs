@@ -1,16 +1,16 @@
-//! The four times of an execution, derived from the one setting that an operator has.
+//! The times of the executor, derived from the component limit, the operator's one setting.
 
 use crate::limits::COMPONENT_SECONDS_MAX;
 
-/// Times of the executor, seconds. component limit + finish margin < lease < function timeout <=
-/// visibility.
+/// The times of the executor, seconds. Their order: component limit + finish margin < lease <
+/// function timeout <= visibility timeout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Times {
-    /// How long a component may take.
+    /// The longest time of a component: the component limit.
     pub component_seconds_max: u32,
-    /// How long recording an outcome may take, database trouble included.
+    /// The longest time to record an outcome, database trouble included.
     pub finish_margin_seconds: u32,
-    /// How long a claim keeps others away.
+    /// The lease: the time in which one claim alone may record the outcome.
     pub lease_seconds: u32,
     /// The executor function's timeout.
     pub function_timeout_seconds: u32,
@@ -18,7 +18,7 @@ pub struct Times {
     pub visibility_timeout_seconds: u32,
 }
 
-/// The setting is outside of what can be derived from.
+/// The error of a component limit out of range.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("the component limit must be 1 to {COMPONENT_SECONDS_MAX} seconds")]
 pub struct TimesError;

@@ -1,9 +1,9 @@
-//! How a webhook's sender proves itself.
+//! The authentication of a webhook's senders.
 
 use crate::words::words;
 
 words! {
-    /// How a sender proves itself: `webhooks.authentication`.
+    /// The proof that a sender must give: `webhooks.authentication`.
     pub enum Authentication {
         /// HMAC-SHA256 of the raw body in a header, in hex after `sha256=`.
         Signature = "signature",
@@ -11,7 +11,7 @@ words! {
         Bearer = "bearer",
         /// The token alone in a header.
         HeaderToken = "header_token",
-        /// Anybody who knows the address.
+        /// No proof: anybody who knows the address may send.
         None = "none",
     }
 }
@@ -19,14 +19,14 @@ words! {
 /// The kinds of credential that authentications have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CredentialKind {
-    /// A key that signs bodies; it must be had in the clear to check one.
+    /// A key that signs bodies. A check needs the key in the clear.
     SigningKey,
-    /// A token that is sent along; its hash is enough.
+    /// A token that the sender sends. Its hash is enough for a check.
     Token,
 }
 
 impl Authentication {
-    /// The kind of its credential; None: it has none.
+    /// The kind of credential; None: no credential.
     #[must_use]
     pub fn credential_kind(self) -> Option<CredentialKind> {
         match self {

@@ -12,7 +12,7 @@ macro_rules! words {
         }
 
         impl $name {
-            /// All of them, in their order.
+            /// All words of the set, in their order.
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
 
             /// The word.
@@ -68,11 +68,11 @@ macro_rules! words {
 }
 pub(crate) use words;
 
-/// A text that is none of a closed set's words.
+/// The error of a text that is no word of a closed set.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be one of {}", .known.join(", "))]
 pub struct UnknownWord {
-    /// The words that there are.
+    /// All words of the set.
     pub known: Vec<&'static str>,
 }
 

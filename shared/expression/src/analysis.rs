@@ -1,4 +1,4 @@
-//! The dependencies of a tree, found without evaluating it.
+//! The dependencies of a tree, found without an evaluation.
 
 use std::collections::BTreeSet;
 
@@ -53,7 +53,7 @@ pub(crate) fn mentions(tree: &Tree) -> Mentions {
     found
 }
 
-/// The places of data that literal steps lead to, each as far as they go.
+/// The places of data that literal steps lead to, each as far as the literal steps go.
 fn places(tree: &Tree) -> Vec<(String, String, Span)> {
     /// A node's name and the steps from its entry on.
     type Path = (String, Vec<String>);
@@ -88,7 +88,8 @@ fn is_nodes(node: &Node) -> bool {
     matches!(&node.kind, Kind::Variable(name) if &**name == NODES)
 }
 
-/// How far back `previous` with these arguments looks; as far as can be where that is computed.
+/// The steps that `previous` goes back with these arguments; the largest number where it is
+/// computed.
 fn depth_of(tree: &Tree, arguments: &[Id]) -> u32 {
     match arguments.first().map(|id| &tree.nodes[*id as usize].kind) {
         None => 1,
@@ -97,8 +98,8 @@ fn depth_of(tree: &Tree, arguments: &[Id]) -> u32 {
     }
 }
 
-/// Unknown names that are told of one template: nobody reads more, and finding what was meant takes
-/// time.
+/// The most unknown names that are reported of one template: nobody reads more, and the search for
+/// suggestions takes time.
 const UNKNOWN_NAMES_MAX: usize = 20;
 
 /// The first free variables and called functions that sealflow does not register.

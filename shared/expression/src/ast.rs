@@ -1,4 +1,4 @@
-//! The typed tree of an expression, flat: children come before their parents and are named by
+//! The typed, flat tree of an expression: children come before their parents, which name them by
 //! index.
 //!
 //! The nodes of a subtree are contiguous.
@@ -19,16 +19,16 @@ pub(crate) type Id = u32;
 /// One node.
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
-    /// Where it stands in the source, in bytes.
+    /// The place of the node in the source, in bytes.
     pub span: [u32; 2],
-    /// The first node of its subtree.
+    /// The first node of the subtree.
     pub first: Id,
     /// The kind of the node.
     pub kind: Kind,
 }
 
 impl Node {
-    /// Where it stands in the source.
+    /// The place of the node in the source.
     pub fn span(&self) -> Span {
         Span::new(self.span[0] as usize, self.span[1] as usize)
     }
@@ -69,7 +69,7 @@ pub(crate) enum Kind {
     Sequence(Vec<Id>),
     /// `object.key`, `object[key]`; `?.` where the flag is set.
     Member(Id, Id, bool),
-    /// The end of an optional chain: where a `?.` in it meets nil, the whole is nil.
+    /// The end of an optional chain: where a `?.` in the chain meets nil, the whole chain is nil.
     Chain(Id),
     /// `object[from:to]`
     Slice(Id, Option<Id>, Option<Id>),
@@ -92,13 +92,13 @@ pub(crate) enum Kind {
 /// A builtin with a closure: `list | which(body, extra)`.
 #[derive(Clone, Debug)]
 pub(crate) struct LoopNode {
-    /// Which builtin.
+    /// The builtin.
     pub which: Loop,
     /// The number of the closure, which `#` names.
     pub scope: u32,
-    /// The list that it goes over.
+    /// The list of the loop.
     pub list: Id,
-    /// The closure; `count` and `sum` can do without.
+    /// The closure; it is optional for `count` and `sum`.
     pub body: Option<Id>,
     /// The order of `sortBy`, the start of `reduce`.
     pub extra: Option<Id>,
@@ -176,8 +176,8 @@ impl BinaryOp {
 }
 
 impl Kind {
-    /// The child that a chain of operators or accesses goes on through. It is walked without
-    /// recursion.
+    /// The child through which a chain of operators or accesses goes on. Such chains are walked
+    /// without recursion.
     pub fn spine(&self) -> Option<Id> {
         match self {
             Kind::Binary(_, left, _) | Kind::And(left, _) | Kind::Or(left, _) | Kind::Coalesce(left, _) => {

@@ -20,7 +20,7 @@ impl Span {
     }
 }
 
-/// The kind of a mistake; stable words, also on the command line.
+/// The kind of a mistake. The words are stable; the command line prints them too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorKind {
@@ -30,7 +30,7 @@ pub enum ErrorKind {
     Name,
     /// An operation that the types of its operands do not allow.
     Type,
-    /// An index, slice or number outside of what the operation takes.
+    /// An index, slice or number outside of the operation's range.
     Range,
     /// A limit of [`crate::limits`] is reached.
     Limit,
@@ -67,9 +67,9 @@ impl ErrorKind {
 pub struct Error {
     /// The kind of the mistake.
     pub kind: ErrorKind,
-    /// One sentence for the person who wrote the workflow.
+    /// One sentence for the author of the workflow.
     pub message: String,
-    /// Where, in bytes of the field's source.
+    /// The place of the mistake, in bytes of the field's source.
     pub span: Span,
     /// The expression's line and a caret line, where the source is known.
     excerpt: Option<Box<str>>,

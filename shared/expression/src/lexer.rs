@@ -1,10 +1,10 @@
-//! Source text to tokens.
+//! The lexer: from source text to tokens.
 
 use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Span};
 
-/// One token and where it stands.
+/// One token and its place.
 #[derive(Clone, Debug)]
 pub(crate) struct Token {
     pub kind: TokenKind,
@@ -26,12 +26,12 @@ pub(crate) enum TokenKind {
     End,
 }
 
-/// Where an expression ends.
+/// The end of an expression.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Until {
-    /// At the end of the source.
+    /// The end of the source.
     End,
-    /// At the first `}}` that is neither in a string nor closes brackets of the expression.
+    /// The first `}}` that is neither in a string nor closes brackets of the expression.
     Braces,
 }
 
@@ -45,8 +45,8 @@ const SYMBOLS: &[&str] = &[
     "!", "?", ":", ".", ",", ";", "|", "=", "#", "(", ")", "[", "]", "{", "}",
 ];
 
-/// Splits `source` from byte `start` into tokens; the last one is [`TokenKind::End`], and where it
-/// stands for a `}}` its span covers it.
+/// Splits `source` from byte `start` into tokens; the last one is [`TokenKind::End`], whose span
+/// covers the closing `}}` if there is one.
 pub(crate) fn lex(source: &str, start: usize, until: Until) -> Result<Vec<Token>, Error> {
     Lexer { source, at: start, tokens: Vec::new(), open: 0 }.run(until)
 }
@@ -193,7 +193,7 @@ impl Lexer<'_> {
         Ok(())
     }
 
-    /// A text in backquotes: no escapes, a doubled backquote stands for one.
+    /// A text in backquotes: it has no escapes, and a doubled backquote stands for one.
     fn raw(&mut self) -> Result<(), Error> {
         let start = self.at;
         let mut text = String::new();

@@ -1,10 +1,10 @@
-//! The expression language of sealflow: Go's `expr` as workflow authors write it, in which a secret
-//! can be placed and not looked at.
+//! The expression language of sealflow: Go's `expr`, in which a secret can be placed but not looked
+//! at.
 //!
 //! A string of a configuration is parsed once into a [`Template`]. The builder evaluates it
-//! ([`Template::resolve`]); a reference to a secret stays one, in a list of parts that the executor
-//! renders (`secret_text`). The crate does no I/O and reads no clock: `now()` and all data come
-//! from the [`Environment`]. The language is described for authors in [`guide`].
+//! ([`Template::resolve`]); a reference to a secret stays a reference, in a list of parts that the
+//! executor renders (`secret_text`). The crate does no I/O and reads no clock: `now()` and all data
+//! come from the [`Environment`]. The language is described for authors in [`guide`].
 //!
 //! ```
 //! use expression::{Environment, FieldKind, Template, Value};
@@ -32,28 +32,27 @@
 //!
 //! # The law
 //!
-//! For every template that is taken, and every environment: rendering its parts with the secrets
-//! gives what evaluating it with their values as plain texts gives ([`Template::evaluate`]).
-//! Numbers and booleans out of a secret's JSON are texts, as they are written. For two secrets of
-//! any values the parts, the display and every error are the same.
+//! For every accepted template and every environment, the parts rendered with the secrets equal the
+//! template evaluated with the secrets' values as plain texts ([`Template::evaluate`]). Numbers and
+//! booleans out of a secret's JSON count as texts, as they are written. For two secrets of any
+//! values the parts, the display and every error are the same.
 //!
 //! # Invariants
 //!
 //! - Texts from data and from secrets are never parsed (I2). Only [`Template::parse`] parses, and
 //!   only the author's text.
-//! - A secret is named by literals, `secrets("name").key` or `secrets("name")["key"]`, and this is
-//!   checked while parsing.
-//! - No value of a secret is here but in [`Template::evaluate`]; the environment never hears of
-//!   one.
-//! - What would have to look at a secret is refused: while parsing where it shows, else while
-//!   evaluating.
+//! - A secret is named by literals, `secrets("name").key` or `secrets("name")["key"]`. The parser
+//!   checks this.
+//! - Only [`Template::evaluate`] has values of secrets, and the environment never gets one.
+//! - An operation that would have to look at a secret is refused: by the parser where the tree
+//!   shows it, else by the evaluator.
 //! - No error holds a value.
-//! - Nothing panics, overflows the stack or runs away; see [`limits`].
+//! - No input causes a panic, a stack overflow or unbounded work; see [`limits`].
 //!
 //! # Where it differs from Go's `expr` 1.17.7
 //!
 //! Measured by `tests/golden.rs` over Go's own results: of 367 expressions that people wrote 365
-//! agree (99.4 %), of 4,542 generated ones 4,528 (99.7 %). What differs, and why:
+//! agree (99.4 %), of 4,542 generated ones 4,528 (99.7 %). The differences, with their reasons:
 //!
 //! | expression | Go | here | why |
 //! |---|---|---|---|
@@ -64,7 +63,7 @@
 //! | `groupBy(groupBy(array, ok).i, …)` | an empty map | error | a missing group is nil here, in Go an empty list |
 //! | `groupBy(list, str)?.[i]` and 2 more with a key of another type | nil | error | a map whose keys are all texts is a map of texts, so that it is the same after it was stored |
 //!
-//! What the data do not show:
+//! Differences that these data do not show:
 //!
 //! - JSON numbers without a fraction are integers, in Go floats: `string(1000000)` is `1000000`,
 //!   and `%` works on them.
@@ -77,7 +76,7 @@
 //! - Accepted beyond Go: a map as the body of a closure without a second pair of braces, `map(x,
 //!   {a: #})`.
 //! - Sorting is stable.
-//! - Infinite numbers and what is no number are the texts `+Inf`, `-Inf`, `NaN` in JSON.
+//! - Infinite numbers and NaN are the texts `+Inf`, `-Inf`, `NaN` in JSON.
 
 mod analysis;
 mod ast;

@@ -1,4 +1,4 @@
-//! The limits. Each is held by a test on both sides of it.
+//! The limits of the language. A test covers both sides of each.
 
 /// Longest source of one field, in bytes.
 pub const SOURCE_BYTES_MAX: usize = 64 * 1024;
@@ -17,8 +17,8 @@ pub const NODES_MAX: usize = 5_000;
 /// element touched, or 16 bytes read or made.
 pub const FUEL_MAX: u64 = 2_000_000;
 
-/// Memory that the values made by the evaluations of one record may take together, in bytes (never
-/// given back while they run).
+/// Memory of all values that the evaluations of one record make, in bytes. Freed values still
+/// count.
 pub const MEMORY_BYTES_MAX: u64 = 32 * 1024 * 1024;
 
 /// Most elements of one `a..b`.

@@ -1,4 +1,4 @@
-//! Places of data that were blanked before it was stored: what stands there is no data.
+//! Marks: places of data that hold no data, because they were blanked before storage.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 /// neither read nor copy one.
 #[derive(Debug, Default)]
 pub struct Marks {
-    /// The place itself was: what it is called in messages.
+    /// The name of the place in messages, if the place itself is marked.
     label: Option<Arc<str>>,
     /// The marks below, by key or index.
     children: BTreeMap<String, Marks>,
@@ -17,8 +17,8 @@ pub struct Marks {
 const PLACE_WEIGHT: usize = 1024;
 
 impl Marks {
-    /// Marks the places that `pointers` (JSON pointers) name. In messages a place is called `what`
-    /// and its pointer.
+    /// Marks the places that `pointers` (JSON pointers) name. Messages name a place by `what` and
+    /// its pointer.
     pub fn of<'p>(what: &str, pointers: impl IntoIterator<Item = &'p str>) -> Marks {
         let mut marks = Marks::default();
         for pointer in pointers {
@@ -36,7 +36,7 @@ impl Marks {
         self.label.is_none() && self.children.is_empty()
     }
 
-    /// Bytes that it counts for in memory.
+    /// Bytes of memory that the marks count for.
     pub fn weight(&self) -> usize {
         PLACE_WEIGHT + self.children.values().map(Marks::weight).sum::<usize>()
     }

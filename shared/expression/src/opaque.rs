@@ -1,9 +1,8 @@
-//! Secrets while an expression is evaluated: values that can be placed into a text and not looked
-//! at.
+//! Secrets during an evaluation: values that can be placed into a text, but not looked at.
 //!
-//! A reference evaluates to an [`Opaque`], a list of parts. The closed list of what may be done
-//! with one stands here, in [`call`] and [`binary`]; whatever is not on it is refused, so that
-//! neither success nor failure, time nor message depends on a secret.
+//! A reference evaluates to an [`Opaque`], a list of parts. [`call`] and [`binary`] have the closed
+//! list of operations that are allowed on it. Every other operation is refused, so that no success,
+//! failure, message or duration depends on a secret.
 
 use std::sync::Arc;
 
@@ -21,7 +20,7 @@ use crate::{
     value::{List, Text, Value},
 };
 
-/// Something that holds a secret. Cheap to clone.
+/// A value that holds a secret. Cheap to clone.
 #[derive(Clone)]
 pub struct Opaque {
     kind: OpaqueKind,
@@ -31,17 +30,18 @@ pub struct Opaque {
 /// The kind of an [`Opaque`]: the uses that are still open to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OpaqueKind {
-    /// It is a text.
+    /// A text.
     Text,
-    /// It is the JSON in a secret, from which a path leads to a text.
+    /// The JSON in a secret; a path leads from it to a text.
     Json,
-    /// It is bytes: key or data of a code.
+    /// Bytes: the key or the data of a MAC.
     Bytes,
-    /// It is no secret: what stood there was blanked. Its part is the name of the place.
+    /// No secret, but a place that was blanked. Its one part is the name of the place.
     Redacted,
 }
 
-/// Said of a code under a key that is no secret: it would tell of what it is the code of.
+/// The error of an `hmac` with a key that is no secret: its result would let people guess secrets
+/// in its data.
 pub(crate) const HMAC_KEY: &str =
     "the key of `hmac` is a secret, `fromBase64` of one, a place in its JSON, or another `hmac` as \"bytes\"";
 
@@ -62,11 +62,11 @@ pub(crate) fn check_word(builtin: Builtin, argument: usize, text: &str) -> Resul
     if is_known { Ok(()) } else { Err(Fault::other(otherwise)) }
 }
 
-/// Work and memory that a part counts for, beside its text.
+/// Work and memory that a part costs, in addition to its text.
 const PART_BYTES: usize = 64;
 
 impl Opaque {
-    /// The value of a key.
+    /// A reference to the value of a key.
     pub(crate) fn reference(name: &str, key: &str) -> Opaque {
         Opaque::of(OpaqueKind::Text, vec![Part::Secret(Reference::to(name, key))])
     }
@@ -92,7 +92,7 @@ impl Opaque {
     /// The parts of a text.
     ///
     /// # Errors
-    /// Where it is no text: JSON without a path, or bytes.
+    /// Where the value is no text: JSON without a path, or bytes.
     pub(crate) fn text_parts(&self) -> Result<&[Part], Fault> {
         match (self.kind, self.parts.as_slice()) {
             (OpaqueKind::Text, parts) => Ok(parts),
@@ -111,7 +111,7 @@ impl Opaque {
         }
     }
 
-    /// The one reference that it is.
+    /// The reference, if the value is a single one.
     fn as_reference(&self) -> Option<&Reference> {
         match self.parts.as_slice() {
             [Part::Secret(reference)] => Some(reference),
@@ -122,7 +122,7 @@ impl Opaque {
     /// `fromJSON(reference)[step]`
     ///
     /// # Errors
-    /// Where it is no JSON, or the path is too long.
+    /// Where the value is no JSON, or the path is too long.
     pub(crate) fn step(&self, step: Step) -> Result<Opaque, Fault> {
         let Some(reference) = self.as_reference().filter(|_| self.kind == OpaqueKind::Json) else {
             return Err(refused("[…]"));
@@ -135,7 +135,7 @@ impl Opaque {
         Ok(Opaque::of(OpaqueKind::Json, vec![Part::Secret(reference)]))
     }
 
-    /// Bytes that it counts for.
+    /// Bytes that the value costs.
     fn weight(&self) -> usize {
         let bytes = |part: &Part| match part {
             Part::Text(text) => text.len(),
@@ -176,7 +176,7 @@ fn advice(what: &str) -> &'static str {
     }
 }
 
-/// An operator of which a side holds a secret.
+/// Applies an operator of which one side holds a secret.
 pub(crate) fn binary<'a>(
     op: BinaryOp,
     left: &Value<'a>,
@@ -193,7 +193,7 @@ pub(crate) fn binary<'a>(
     Ok(pieces.into_value())
 }
 
-/// A builtin of which an argument holds a secret, or that makes something to be placed.
+/// Calls a builtin of which an argument holds a secret, or whose result is to be placed.
 pub(crate) fn call<'a>(
     builtin: Builtin,
     arguments: &[Value<'a>],
@@ -238,10 +238,10 @@ pub(crate) fn call<'a>(
     }
 }
 
-/// A text under an encoding.
+/// Puts a text under an encoding.
 ///
 /// # Errors
-/// Where it is no text, or its encodings are nested too deeply.
+/// Where the value is no text, or its encodings are nested too deeply.
 pub(crate) fn encode_text(encoding: Encoding, opaque: &Opaque, budget: &mut Budget) -> Result<Opaque, Fault> {
     let parts = opaque.text_parts()?;
     check_dots(encoding, parts)?;
@@ -270,8 +270,8 @@ fn check_nesting(part: &Part) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Refuses text of dots alone beside a secret in a path: together they could be `..`, and whether
-/// they are must not be asked.
+/// Refuses a text of dots alone beside a secret in a path. Together they could be `..`, and a check
+/// of that would look at the secret.
 fn check_dots(encoding: Encoding, parts: &[Part]) -> Result<(), Fault> {
     let is_path = encoding == Encoding::UrlPath;
     if !is_path && encoding != Encoding::Segment {
@@ -310,7 +310,7 @@ fn join<'a>(arguments: &[Value<'a>], budget: &mut Budget) -> Outcome<'a> {
     Ok(pieces.into_value())
 }
 
-/// `fromJSON(reference)`, whose places are then named by a path.
+/// `fromJSON(reference)`. A path then names a place in the JSON.
 fn from_json<'a>(value: &Value<'a>) -> Outcome<'a> {
     let is_source = |opaque: &Opaque| {
         opaque.kind != OpaqueKind::Json
@@ -351,7 +351,7 @@ fn hmac<'a>(arguments: &[Value<'a>], opened: Option<&dyn Secrets>, budget: &mut 
     let format = word(&arguments[3], MacFormat::named, FORMATS)?;
     let key = match &arguments[1] {
         Value::Opaque(opaque) if is_key(opaque) => opaque.parts.to_vec(),
-        // While trying out, references have their values.
+        // In a trial, references have their values.
         Value::Text(text) if opened.is_some() => vec![Part::Text((**text).to_owned())],
         _ => {
             return Err(Fault::new(ErrorKind::Secret, HMAC_KEY));
@@ -411,7 +411,7 @@ fn word<T>(value: &Value<'_>, named: fn(&str) -> Option<T>, otherwise: &'static 
     value.as_str().and_then(named).ok_or_else(|| Fault::other(otherwise))
 }
 
-/// A code of known texts.
+/// Renders a MAC whose texts are all known.
 fn rendered<'a>(opaque: &Opaque, secrets: &dyn Secrets) -> Outcome<'a> {
     struct Nothing;
     impl secret_text::Secrets for Nothing {
@@ -434,15 +434,15 @@ fn rendered<'a>(opaque: &Opaque, secrets: &dyn Secrets) -> Outcome<'a> {
 #[derive(Default)]
 pub(crate) struct Pieces {
     parts: Vec<Part>,
-    /// Known text behind the parts.
+    /// Known text after the parts.
     pub text: String,
 }
 
 impl Pieces {
-    /// Adds a text, or something opaque that is one.
+    /// Adds a text, known or opaque.
     ///
     /// # Errors
-    /// Where it is none.
+    /// Where the value is no text.
     pub fn place(&mut self, value: &Value<'_>, budget: &mut Budget) -> Result<(), Fault> {
         match value {
             Value::Text(text) => {
@@ -461,13 +461,13 @@ impl Pieces {
         }
     }
 
-    /// Adds something opaque as a JSON text in quotes.
+    /// Adds an opaque value as a JSON text in quotes.
     pub fn place_json(&mut self, opaque: &Opaque, budget: &mut Budget) -> Result<(), Fault> {
         let encoded = encode_text(Encoding::Json, opaque, budget)?;
         self.place(&Value::Opaque(encoded), budget)
     }
 
-    /// The parts; None where all of it is known.
+    /// The parts; `Err` with the text where all of it is known.
     pub fn into_parts(mut self) -> Result<Vec<Part>, String> {
         if self.parts.is_empty() {
             return Err(self.text);

@@ -1,5 +1,5 @@
-//! The treatment of secrets by a tree, found without evaluating it: where it would have to look at
-//! one, and how each is used.
+//! The use of secrets by a tree, found without an evaluation: the nodes that would have to look at
+//! a secret, and the use of each reference.
 
 use std::collections::BTreeMap;
 
@@ -17,29 +17,29 @@ use crate::{
 /// The shape of a node's value, as far as it is known.
 #[derive(Clone, Debug, PartialEq)]
 enum Shape {
-    /// It holds no secret.
+    /// No secret in it.
     Known,
-    /// It is a secret, or a text that holds one.
+    /// A secret, or a text that holds one.
     Text,
-    /// It is the JSON in a secret, or a place in it.
+    /// The JSON in a secret, or a place in it.
     Json,
-    /// It is bytes.
+    /// Bytes.
     Bytes,
     /// A list of such values, and whether one of them surely holds a secret.
     List(Box<Shape>, bool),
     /// A map of such values.
     Map(BTreeMap<String, Shape>),
-    /// It may hold a secret somewhere; the evaluator looks.
+    /// Perhaps a secret in it; the evaluator decides.
     Unknown,
 }
 
 impl Shape {
-    /// Whether it is opaque itself.
+    /// Whether the value itself is opaque.
     fn is_opaque(&self) -> bool {
         matches!(self, Shape::Text | Shape::Json | Shape::Bytes)
     }
 
-    /// Whether it is opaque, or surely holds something that is.
+    /// Whether the value is opaque or surely holds an opaque value.
     fn holds_opaque(&self) -> bool {
         match self {
             Shape::Known | Shape::Unknown => false,
@@ -49,14 +49,14 @@ impl Shape {
         }
     }
 
-    /// One of several, of which any may be meant.
+    /// The shape of one of several values, any of which it may be.
     fn any(shapes: impl IntoIterator<Item = Shape>) -> Shape {
         let mut shapes = shapes.into_iter();
         let Some(first) = shapes.next() else { return Shape::Known };
         if shapes.all(|shape| shape == first) { first } else { Shape::Unknown }
     }
 
-    /// The value of one of two branches: opaque where one of them is.
+    /// The value of one of two branches: opaque where one branch is.
     fn branch(self, other: Shape) -> Shape {
         match (self, other) {
             (one, other) if one == other => one,
@@ -86,13 +86,13 @@ impl Shape {
 /// The use of the values of a template's expressions.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Values {
-    /// They are printed into a text.
+    /// The values are printed into a text.
     Printed,
-    /// The one there is, is the field's value.
+    /// The one value is the field's value.
     Whole,
 }
 
-/// Refuses a tree that would have to look at a secret, as far as it shows.
+/// Refuses a tree that would have to look at a secret, as far as its shapes show.
 pub(crate) fn check(tree: &Tree, roots: impl Iterator<Item = Id>, values: Values) -> Result<(), Error> {
     let is_printed = values == Values::Printed;
     let makes_opaque = |node: &crate::ast::Node| {
@@ -126,8 +126,8 @@ pub(crate) fn check(tree: &Tree, roots: impl Iterator<Item = Id>, values: Values
     Ok(())
 }
 
-/// Refuses `request` outside of the data of `hmac`: as text it would carry secrets of one field
-/// into another.
+/// Refuses `request` outside of the data of `hmac`: a part of the request, placed as text, would
+/// carry secrets of one field into another.
 fn check_requests(tree: &Tree) -> Result<(), Error> {
     let mut is_data = vec![false; tree.nodes.len()];
     for node in &tree.nodes {
@@ -158,7 +158,7 @@ impl Checker<'_> {
         self.shapes.get(id as usize).unwrap_or(&Shape::Unknown)
     }
 
-    /// Refuses a child that is opaque, or surely holds something that is.
+    /// Refuses a child that is opaque or surely holds an opaque value.
     fn look(&self, what: &str, ids: &[Id]) -> Result<(), Fault> {
         if ids.iter().any(|id| self.of(*id).holds_opaque()) { Err(refused(what)) } else { Ok(()) }
     }
@@ -245,7 +245,7 @@ impl Checker<'_> {
         }
     }
 
-    /// A word that is written out is one of those that there are.
+    /// Refuses a literal word that `builtin` does not know.
     fn check_word(&self, builtin: Builtin, id: Id, argument: usize) -> Result<(), Fault> {
         match self.literal(id).map(|word| opaque::check_word(builtin, argument, word)) {
             Some(Err(fault)) => Err(fault),
@@ -379,8 +379,8 @@ impl Checker<'_> {
     }
 }
 
-/// Whether a node surely makes a text of several, or encodes one. What data chooses among is not
-/// known before.
+/// Whether a node surely joins texts or encodes one. A choice by data is not known before the
+/// evaluation.
 pub(crate) fn is_composed(tree: &Tree, id: Id) -> bool {
     match &tree.nodes[id as usize].kind {
         Kind::Choose(_, one, other) => is_composed(tree, *one) || is_composed(tree, *other),
@@ -421,14 +421,14 @@ pub(crate) fn is_composed(tree: &Tree, id: Id) -> bool {
     }
 }
 
-/// The references of a tree, each place once, and how each is used.
+/// The references of a tree with their uses, each place once.
 pub(crate) fn secret_refs(tree: &Tree) -> Vec<SecretRef> {
     let mut roles: Vec<SecretRole> = vec![SecretRole::Placed; tree.nodes.len()];
     let mut mark = |root: Id, role: SecretRole| {
         let first = tree.nodes[root as usize].first as usize;
         roles[first..=root as usize].fill(role);
     };
-    // The encoding of a URL stands above the codes in it.
+    // Encodings first: a MAC's key inside of an encoding stays a signing key.
     for node in &tree.nodes {
         if let Kind::Encode(place, child) = &node.kind {
             mark(*child, SecretRole::InUrl(*place));

@@ -1,4 +1,4 @@
-//! The name that was perhaps meant.
+//! Suggestions of the name that was perhaps meant.
 
 use crate::{
     SEALFLOW_NAMES,
@@ -37,10 +37,11 @@ pub(crate) fn among<'c>(name: &str, candidates: impl Iterator<Item = &'c str>) -
         .map(|(_, c)| c)
 }
 
-/// Longer names are not looked at.
+/// The most letters of a name that gets a suggestion.
 const LETTERS_MAX: usize = 32;
 
-/// Letters to add, drop, change or swap with their neighbour; capitals count as small letters half.
+/// The edits from one name to the other: letters to add, drop, change or swap with their neighbour.
+/// Another case of a letter is no edit, but names that differ only in case have the distance 1.
 fn distance(a: &[char], b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut rows = vec![vec![0; b.len() + 1]; a.len() + 1];

@@ -43,7 +43,7 @@ enum Part {
     Expression(Span, Id),
 }
 
-/// The references of a template to things outside of itself, found without evaluating it.
+/// The references of a template to things outside of itself, found without an evaluation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mentions {
     /// Nodes named by `$["Name"]` or `$.Name`, each place once.
@@ -53,8 +53,8 @@ pub struct Mentions {
     pub places: Vec<(String, String, Span)>,
     /// `root()` is called.
     pub root: bool,
-    /// The largest `n` of `previous(n)`; 0: not used; `previous()` is `previous(1)`; `u32::MAX`: it
-    /// is computed.
+    /// The largest `n` of `previous(n)`, where `previous()` is `previous(1)`. 0: not used.
+    /// `u32::MAX`: `n` is computed.
     pub previous_max: u32,
     /// `$` is used with a computed name, or as a whole.
     pub dynamic_nodes: bool,
@@ -75,24 +75,24 @@ pub struct SecretRef {
     pub name: String,
     /// The key in it.
     pub key: String,
-    /// Where it stands in the source.
+    /// The place of the reference in the source.
     pub span: Span,
-    /// How it is used there.
+    /// The use of the secret at that place.
     pub role: SecretRole,
 }
 
-/// How a reference is used.
+/// The use of a referenced secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SecretRole {
-    /// It is placed into the field's text.
+    /// The secret is placed into the field's text.
     Placed,
-    /// It is the key of `hmac`, which is never sent itself.
+    /// The secret is the key of an `hmac`. The key itself is never sent.
     Signing,
-    /// It is placed into a URL.
+    /// The secret is placed into a URL.
     InUrl(Encoding),
 }
 
-/// Where the scheme, host and port of a URL come from.
+/// The source of a URL's scheme, host and port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UrlOrigin {
     /// The author's literal text.
@@ -112,23 +112,23 @@ pub enum UrlOrigin {
 
 /// The result of a template without its secrets.
 pub struct Resolution {
-    /// The value as people see it: everything resolved, and the reference that the author wrote
-    /// where a secret goes.
+    /// The value as people see it: everything is resolved, and each secret is shown as the
+    /// reference that the author wrote.
     pub display: serde_json::Value,
-    /// The texts in it that hold secrets.
+    /// The texts in the value that hold secrets.
     pub placed: Vec<Placed>,
 }
 
 /// A text that holds secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Placed {
-    /// JSON pointer into what the template comes to; empty for the whole.
+    /// JSON pointer into the template's value; empty for the whole.
     pub pointer: String,
     /// The parts of the text.
     pub parts: Vec<SecretPart>,
 }
 
-/// Values of secrets, for trying out and for tests.
+/// Values of secrets, for trials and tests.
 pub trait Secrets {
     /// The value of `key` in the secret `name`.
     fn get(&self, name: &str, key: &str) -> Option<&str>;
@@ -139,7 +139,7 @@ pub trait Secrets {
     }
 }
 
-/// The world that a template may see. All of it is known data; secrets are never in it.
+/// The data that a template may read. No secret is in it.
 pub trait Environment {
     /// The value of a variable: `$`, and in test harnesses others. `None`: no such variable.
     fn variable(&self, name: &str) -> Option<Value<'_>>;
@@ -147,7 +147,7 @@ pub trait Environment {
     /// Calls `root()`, `previous(n)`, `run()`, `workflow()`, `app()`, `now()`. `None`: no such
     /// function.
     ///
-    /// A method of a variable, `memory.find(x)`, is asked for as `memory.find`.
+    /// The method of a variable has a name with a dot: `memory.find(x)` calls `memory.find`.
     fn call(&self, name: &str, args: &[Value<'_>]) -> Option<Result<Value<'_>, String>>;
 
     /// Whether some of the data is marked.
@@ -155,8 +155,8 @@ pub trait Environment {
         false
     }
 
-    /// The same data for a field in which a secret may stand, where that differs: texts in which a
-    /// secret was scrubbed are marked there.
+    /// The data for a field in which a secret may stand: texts with a scrubbed secret are marked in
+    /// it. `None`: the same data as for every field.
     fn for_secret_field(&self) -> Option<&dyn Environment> {
         None
     }
@@ -171,7 +171,7 @@ impl Template {
         parse(source, kind).map_err(|error| error.in_source(source))
     }
 
-    /// Whether there is no expression in it at all.
+    /// Whether the string has no expression.
     pub fn is_literal(&self) -> bool {
         self.0.parts.iter().all(|part| matches!(part, Part::Literal(_)))
     }
@@ -181,23 +181,23 @@ impl Template {
         &self.0.source
     }
 
-    /// How the string is read.
+    /// The kind of field, which decides how the string is read.
     pub fn kind(&self) -> FieldKind {
         self.0.kind
     }
 
-    /// Its references to things outside of itself.
+    /// The references to things outside of the template.
     pub fn mentions(&self) -> Mentions {
         analysis::mentions(&self.0.tree)
     }
 
-    /// The secrets that it refers to, with their places.
+    /// The secrets that the template refers to, with their places.
     pub fn secret_refs(&self) -> Vec<SecretRef> {
         placement::secret_refs(&self.0.tree)
     }
 
-    /// Whether it surely comes to something that is composed: text beside an expression, an
-    /// encoding, a code, texts joined.
+    /// Whether the result is surely composed: text beside an expression, an encoding, an HMAC or
+    /// joined texts.
     pub fn is_composed(&self) -> bool {
         match self.0.parts.as_slice() {
             [Part::Expression(_, root)] => placement::is_composed(&self.0.tree, *root),
@@ -206,7 +206,7 @@ impl Template {
         }
     }
 
-    /// Where scheme, host and port come from, for [`FieldKind::Url`].
+    /// The source of scheme, host and port, for [`FieldKind::Url`].
     pub fn url_origin(&self) -> UrlOrigin {
         self.0.origin.clone()
     }
@@ -216,37 +216,38 @@ impl Template {
         analysis::names(&self.0.tree)
     }
 
-    /// The first free variables and called functions that sealflow does not register, each with its
-    /// place and, where one is near, the name that was perhaps meant. Refused when a workflow is
-    /// applied.
+    /// The first free variables and called functions that sealflow does not register. Each error
+    /// has the place and, where one is near, the name that was perhaps meant. A workflow with such
+    /// a name can't be applied.
     pub fn unknown_names(&self) -> Vec<Error> {
         let found = analysis::unknown_names(&self.0.tree);
         found.into_iter().map(|error| error.in_source(&self.0.source)).collect()
     }
 
-    /// Evaluates it. A reference to a secret stays one, and is placed into a text.
+    /// Evaluates the template. A reference to a secret stays a reference, which is placed into a
+    /// text.
     ///
     /// # Errors
-    /// What the expression raises, with its place; also where it would have to look at a secret.
+    /// The error of the expression, with its place; also where it would have to look at a secret.
     pub fn resolve(&self, env: &dyn Environment) -> Result<Resolution, Error> {
         self.resolve_within(env, &mut Budget::default())
     }
 
-    /// [`Template::resolve`] with what is left of a budget that several templates share.
+    /// [`Template::resolve`] within the rest of a budget that several templates share.
     ///
     /// # Errors
-    /// What the expression raises, with its place; also where the budget is used up.
+    /// The error of the expression, with its place; also where the budget is used up.
     pub fn resolve_within(&self, env: &dyn Environment, budget: &mut Budget) -> Result<Resolution, Error> {
         self.run(env, None, budget).map_err(|error| error.in_source(&self.0.source))
     }
 
-    /// Evaluates it with the values of secrets, which then are texts like others.
+    /// Evaluates the template with the secrets' values, which are then plain texts.
     ///
-    /// For trying out and for tests: for every template that [`Template::resolve`] takes, it gives
-    /// what rendering the parts gives.
+    /// For trials and tests. Where [`Template::resolve`] succeeds, the value equals the rendered
+    /// parts.
     ///
     /// # Errors
-    /// What the expression raises.
+    /// The error of the expression.
     pub fn evaluate(&self, env: &dyn Environment, secrets: &dyn Secrets) -> Result<serde_json::Value, Error> {
         self.run(env, Some(secrets), &mut Budget::default()).map(|resolution| resolution.display)
     }
@@ -266,7 +267,8 @@ impl Template {
         resolution.map_err(|error| if env.holds_marks() { self.of_marks(error) } else { error })
     }
 
-    /// A template that refers to no secret can only have met a place that was blanked.
+    /// The error in terms of redaction, if the template refers to no secret: then only a blanked
+    /// place can have caused it.
     fn of_marks(&self, error: Error) -> Error {
         if error.kind != ErrorKind::Secret || !self.0.tree.refs.is_empty() {
             return error;
@@ -343,7 +345,7 @@ fn parse(source: &str, kind: FieldKind) -> Result<Template, Error> {
     Ok(template)
 }
 
-/// Reads a template, without a check of what it does with secrets.
+/// Reads a template without the check of its secrets.
 fn read(source: &str, kind: FieldKind) -> Result<Template, Error> {
     if source.len() > SOURCE_BYTES_MAX {
         let message = format!("a field is at most {SOURCE_BYTES_MAX} bytes long");
@@ -426,7 +428,7 @@ fn read_url(source: &str, parser: &mut Parser<'_>, parts: &mut [Part]) -> Result
         return Err(Error::new(ErrorKind::Other, message, Span::new(0, end)));
     };
     let (origin, path_begins) = url::origin(&source[head.start..head.end])?;
-    // The literal text so far, as if each template were nothing.
+    // The literal text so far, without the expressions.
     let mut before = String::new();
     for index in 0..parts.len() {
         match parts[index] {
@@ -447,8 +449,8 @@ fn read_url(source: &str, parser: &mut Parser<'_>, parts: &mut [Part]) -> Result
     Ok(origin)
 }
 
-/// An expression under its encoding. `urlPath` and `escapeURL` as the whole expression encode once,
-/// not twice.
+/// Puts an expression under its encoding. `urlPath` and `escapeURL` as the whole expression encode
+/// once, not twice.
 fn encoded(parser: &mut Parser<'_>, root: Id, place: Encoding) -> Result<Id, Error> {
     let (place, child) = match parser.kind(root) {
         Kind::Builtin(Builtin::UrlPath, arguments) if place == Encoding::Segment => {
@@ -491,7 +493,7 @@ mod tests {
         }
     }
 
-    /// The expressions that the check at apply refuses would be refused without it too.
+    /// The evaluator itself refuses the expressions that the check at apply refuses.
     #[test]
     fn the_evaluator_itself_looks_at_no_secret_i1() {
         for line in include_str!("../tests/vectors/looked_at.txt").lines() {

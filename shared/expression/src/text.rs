@@ -1,6 +1,6 @@
-//! Texts as Go has them: bytes that are mostly UTF-8.
+//! Go's texts: bytes that are mostly UTF-8.
 
-/// Bytes as text; each byte that is not part of UTF-8 becomes U+FFFD, as where Go encodes to JSON.
+/// Bytes as text; each byte that is not part of UTF-8 becomes U+FFFD, as in Go's JSON.
 pub(crate) fn from_bytes(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {

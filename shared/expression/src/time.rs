@@ -42,7 +42,7 @@ impl Time {
         Ok(Time::new(instant.to_zoned(self.0.time_zone().clone())))
     }
 
-    /// Nanoseconds from `earlier` to this time, cut to what 64 bits hold, as in Go.
+    /// Nanoseconds from `earlier` to this time, clamped to 64 bits as in Go.
     pub(crate) fn since(&self, earlier: &Time) -> i64 {
         let difference = self.instant().as_nanosecond() - earlier.instant().as_nanosecond();
         difference.clamp(i128::from(i64::MIN), i128::from(i64::MAX)) as i64
@@ -78,7 +78,7 @@ pub(crate) fn zone_name(zone: &TimeZone) -> String {
     }
 }
 
-/// The fault for a time that the calendar does not hold.
+/// The fault of a time outside of the calendar.
 pub(crate) fn out_of_range() -> Fault {
     Fault::range("the time is out of range")
 }

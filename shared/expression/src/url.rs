@@ -1,4 +1,4 @@
-//! URL fields: what the author's literal text fixes, and the place of each template in it.
+//! URL fields: the origin in the author's literal text, and the place of each template.
 
 use secret_text::Encoding;
 
@@ -57,7 +57,8 @@ fn host_and_port(authority: &str) -> Option<(String, Option<u16>)> {
             if host.is_empty() || !host.chars().all(allowed) {
                 return None;
             }
-            // Of letters beyond ASCII the parser of the connection has its own small form.
+            // Only ASCII is lowered here: the connection's URL parser lowers other letters in its
+            // own way.
             (host.to_ascii_lowercase(), port.to_owned())
         }
     };
@@ -68,12 +69,11 @@ fn host_and_port(authority: &str) -> Option<(String, Option<u16>)> {
     Some((host, port))
 }
 
-/// The place of a template after the literal text `before`, which is not in the origin; `after` is
-/// the literal text that follows.
+/// The place of a template outside of the origin, between the literal texts `before` and `after`.
 ///
 /// # Errors
-/// An error where literal text around it could turn the value into something else: half of a `%XX`,
-/// dots alone.
+/// An error where literal text around the template could change the value's meaning: half of a
+/// `%XX`, or dots alone.
 pub(crate) fn place(
     before: &str,
     path_begins: usize,

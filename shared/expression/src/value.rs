@@ -13,7 +13,7 @@ pub enum Value<'a> {
     Nil,
     /// `true` or `false`.
     Bool(bool),
-    /// An integer. Integers stay integers until an operator says otherwise.
+    /// An integer. Integers stay integers until an operator makes floats of them.
     Int(i64),
     /// A floating-point number; may be infinite or not a number.
     Float(f64),
@@ -31,7 +31,7 @@ pub enum Value<'a> {
     Zone(TimeZone),
     /// A month or a day of the week.
     Calendar(Calendar),
-    /// Something that holds a secret: it can be placed into a text, and not looked at.
+    /// A value that holds a secret: it can be placed into a text, but not looked at.
     Opaque(Opaque),
 }
 
@@ -49,7 +49,7 @@ pub enum Calendar {
 pub enum Text<'a> {
     /// Part of the caller's data or of the template.
     Borrowed(&'a str),
-    /// Made by an evaluation; as it grew, so that it need not be copied.
+    /// Made by an evaluation. The text stays in the `String` in which it grew, to save a copy.
     Shared(Arc<String>),
 }
 
@@ -67,7 +67,7 @@ pub enum List<'a> {
 /// Items of a JSON array of which some are marked. Behind a pointer, so that a value stays small.
 pub struct MarkedItems<'a> {
     items: &'a [serde_json::Value],
-    /// The index of the first one in the array.
+    /// The index of the first item in the array.
     from: usize,
     marks: &'a Marks,
 }
@@ -85,14 +85,14 @@ pub enum Map<'a> {
     Json(&'a serde_json::Map<String, serde_json::Value>),
     /// Such an object in which something is marked.
     Marked(&'a serde_json::Map<String, serde_json::Value>, &'a Marks),
-    /// A map that the caller looks up when asked.
+    /// A map of the caller whose entries are looked up on demand.
     Lookup(&'a (dyn Lookup + 'a)),
     /// Made by an evaluation.
     Shared(Arc<Nested<BTreeMap<Key<'a>, Value<'a>>>>),
 }
 
-/// A collection made by an evaluation, which knows how deeply it is nested, so that nothing
-/// recurses without bound.
+/// A collection made by an evaluation. It keeps its depth of nesting, so that every recursion is
+/// bounded.
 pub struct Nested<T> {
     depth: u32,
     holds_opaque: bool,
@@ -100,8 +100,7 @@ pub struct Nested<T> {
 }
 
 impl<T> Nested<T> {
-    /// Levels of made collections from here down, itself included. Borrowed JSON below counts as
-    /// nothing.
+    /// Levels of made collections from here down, itself included. Borrowed JSON below counts as 0.
     pub fn depth(&self) -> u32 {
         self.depth
     }
@@ -115,15 +114,15 @@ impl<T> Deref for Nested<T> {
     }
 }
 
-/// A map that is looked up when asked, so that it need not exist as a whole (`$`).
+/// A map whose entries are looked up on demand, so that it need not exist as a whole (`$`).
 pub trait Lookup: Sync {
     /// The value for `key`; `None` where there is no such key.
     fn get(&self, key: &str) -> Option<Value<'_>>;
 
-    /// All keys, in any order. Asked only where an expression takes the map as a whole.
+    /// All keys, in any order. Called only where an expression takes the map as a whole.
     fn keys(&self) -> Vec<String>;
 
-    /// Whether something in it is marked.
+    /// Whether a place in the map is marked.
     fn holds_marks(&self) -> bool {
         false
     }
@@ -140,7 +139,7 @@ pub enum Key<'a> {
     Int(i64),
     /// A float, by the bits of its order-preserving form.
     Float(FloatKey),
-    /// Text, which is what keys mostly are.
+    /// Text, the usual kind of key.
     Text(Text<'a>),
     /// A duration in nanoseconds.
     Duration(i64),
@@ -201,7 +200,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// A map that is looked up when asked.
+    /// A map whose entries are looked up on demand.
     pub fn lookup(map: &'a (dyn Lookup + 'a)) -> Value<'a> {
         Value::Map(Map::Lookup(map))
     }
@@ -255,7 +254,8 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// Whether it is opaque, or something in it is. Data of the caller's never holds a secret.
+    /// Whether the value is opaque or holds an opaque value. Unmarked data of the caller never
+    /// does.
     pub fn holds_opaque(&self) -> bool {
         match self {
             Value::Opaque(_) => true,
@@ -296,13 +296,13 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// The value as JSON. What JSON has no form for becomes text; what exceeds the limits of one
-    /// evaluation, null.
+    /// The value as JSON. A value that JSON has no form for becomes text. A value beyond the limits
+    /// of one evaluation becomes null.
     pub fn to_json(&self) -> serde_json::Value {
         crate::template::to_json(self)
     }
 
-    /// The text, if it is one.
+    /// The text, if the value is one.
     pub fn as_str(&self) -> Option<&str> {
         match self {
             Value::Text(text) => Some(text),
@@ -310,7 +310,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// The integer, if it is one (or a float without a fraction that fits).
+    /// The integer, if the value is one (or a float without a fraction that fits).
     pub fn as_i64(&self) -> Option<i64> {
         match self {
             Value::Int(n) => Some(*n),
@@ -320,13 +320,13 @@ impl<'a> Value<'a> {
     }
 }
 
-/// A value in marked data.
+/// The value at a place below `marks`; `None`: nothing there is marked.
 fn below<'a>(value: &'a serde_json::Value, marks: Option<&'a Marks>) -> Value<'a> {
     marks.map_or_else(|| Value::json(value), |marks| Value::marked(value, marks))
 }
 
 impl<'a> List<'a> {
-    /// Items `from..to`, which must be there.
+    /// Items `from..to` of borrowed JSON, which must exist. `None` for a list of an evaluation.
     pub(crate) fn json_slice(&self, from: usize, to: usize) -> Option<List<'a>> {
         match self {
             List::Json(items) => Some(List::Json(&items[from..to])),
@@ -337,7 +337,7 @@ impl<'a> List<'a> {
         }
     }
 
-    /// How many items there are.
+    /// The number of items.
     pub fn len(&self) -> usize {
         match self {
             List::Json(items) => items.len(),
@@ -370,7 +370,7 @@ impl<'a> List<'a> {
 }
 
 impl<'a> Map<'a> {
-    /// How many entries there are.
+    /// The number of entries.
     pub fn len(&self) -> usize {
         match self {
             Map::Json(entries) | Map::Marked(entries, _) => entries.len(),
@@ -387,8 +387,8 @@ impl<'a> Map<'a> {
     /// The value under a key of any kind; `None` where there is none.
     ///
     /// # Errors
-    /// Where the key is of a kind that the map cannot have: a list, or no text although all keys
-    /// are texts.
+    /// Where the map can't have such a key: a list, or any other key than text in a map of text
+    /// keys.
     pub(crate) fn look_up(&self, key: &Value<'a>) -> Result<Option<Value<'a>>, ()> {
         match (self, key) {
             (map, Value::Text(key)) => Ok(map.get(key)),
@@ -400,8 +400,8 @@ impl<'a> Map<'a> {
         }
     }
 
-    /// Whether there are keys and all of them are texts. It depends on the entries and not on how
-    /// they are kept.
+    /// Whether there are keys and all of them are texts. The answer depends on the entries, not on
+    /// their storage.
     fn has_text_keys(&self) -> bool {
         let is_text = |key: Option<(&Key<'a>, &Value<'a>)>| matches!(key, Some((Key::Text(_), _)));
         match self {
@@ -446,7 +446,7 @@ impl<'a> Map<'a> {
 }
 
 impl<'a> Key<'a> {
-    /// The value that this key was made of.
+    /// The value that this key was made from.
     pub fn to_value(&self) -> Value<'a> {
         match self {
             Key::Nil => Value::Nil,
@@ -528,7 +528,7 @@ impl Ord for Text<'_> {
     }
 }
 
-/// A JSON number as the value it is read as.
+/// The value of a JSON number.
 fn number(n: &serde_json::Number) -> Value<'static> {
     match n.as_i64() {
         Some(int) => Value::Int(int),

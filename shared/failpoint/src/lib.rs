@@ -2,10 +2,10 @@
 //! world has one.
 //!
 //! A step is armed by the environment variable `FAILPOINTS` (`NAME=ACTION;…`, the syntax of the
-//! `fail` crate) when the process starts. `return(abort)` ends the process there, as a crash does;
-//! `return(stop)` freezes it until somebody sends SIGCONT, as Lambda does to a sandbox;
-//! `3*off->1*return(abort)->off` does so at the fourth time. Only builds with debug assertions have
-//! steps: what is released has none, whatever its environment says
+//! `fail` crate) when the process starts. `return(abort)` ends the process at the step, as a crash
+//! does; `return(stop)` freezes the process until it gets SIGCONT, as Lambda freezes a sandbox;
+//! `3*off->1*return(abort)->off` ends the process at the fourth passage of the step. Only builds
+//! with debug assertions have steps. A released program has none, whatever its environment sets
 //! (docs/decisions/0014-failpoints-in-debug-builds.md).
 
 /// Arms the steps that `FAILPOINTS` names. Called once, when a process starts.
@@ -19,7 +19,8 @@ pub fn arm() {
 #[cfg(not(debug_assertions))]
 pub fn arm() {}
 
-/// The step `AREA.WHAT` is reached: `build.before_commit`, `claim_executions.after_commit`.
+/// Obeys the action of the step `AREA.WHAT`, if the step is armed: `build.before_commit`,
+/// `claim_executions.after_commit`.
 #[cfg(debug_assertions)]
 pub fn step(area: &str, what: &str) {
     let name = format!("{area}.{what}");
@@ -33,7 +34,7 @@ pub fn step(_: &str, _: &str) {}
 
 #[cfg(debug_assertions)]
 fn obey(name: &str, action: Option<&str>) {
-    // Read by the crash suite, which counts what was hit.
+    // The crash suite reads this line and counts the steps that were hit.
     eprintln!("failpoint: {name} {}", action.unwrap_or("abort"));
     if action == Some("stop") {
         // A process can always signal itself.

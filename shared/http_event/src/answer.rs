@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use http::header::SET_COOKIE;
 use serde::Serialize;
 
-/// A response as the gateway takes it.
+/// A response in the gateway's form.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HttpAnswer {
@@ -21,7 +21,7 @@ pub struct HttpAnswer {
 
 impl HttpAnswer {
     /// The answer with a response's status, headers and body. Values of one header are joined with
-    /// commas, as the gateway would.
+    /// commas, as the gateway would join them.
     pub async fn of(response: Response) -> Self {
         let (parts, body) = response.into_parts();
         let (mut headers, mut cookies) = (BTreeMap::<String, String>::new(), Vec::new());
@@ -36,7 +36,7 @@ impl HttpAnswer {
                 .and_modify(|known| *known = format!("{known},{value}"))
                 .or_insert(value);
         }
-        // Bodies are whole in memory, so reading one fails only if a handler made it fail.
+        // Bodies are whole in memory: a read fails only if a handler made a body that fails.
         let bytes = to_bytes(body, usize::MAX).await.unwrap_or_default();
         let (body, is_base64_encoded) = match String::from_utf8(bytes.into()) {
             Ok(text) => (text, false),

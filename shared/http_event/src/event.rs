@@ -12,8 +12,8 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use crate::path::routed_path;
 
-/// Characters that a query can't hold, though a sender may have written them; percent-encoded ones
-/// stay.
+/// Characters that are not allowed in a query, though a sender may write them. Percent-encoded
+/// characters stay.
 const QUERY: &AsciiSet = &CONTROLS
     .add(b' ')
     .add(b'"')
@@ -27,7 +27,7 @@ const QUERY: &AsciiSet = &CONTROLS
     .add(b'\\')
     .add(b'^');
 
-/// A request as the gateway sends it: as much of it as we read.
+/// A request as the gateway sends it: the fields that we read.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HttpEvent {
@@ -55,16 +55,17 @@ struct HttpContext {
     method: String,
 }
 
-/// An event that is no request: of another payload format, or not the gateway's.
+/// The error of an event that is no request: it has another payload format, or is not the
+/// gateway's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the event is no request of an HTTP API with payload format 2.0")]
 pub struct BadEvent;
 
 impl HttpEvent {
-    /// The request that it is of.
+    /// The request of the event.
     ///
     /// # Errors
-    /// [`BadEvent`] when a part can't stand in a request.
+    /// [`BadEvent`] when a part of the event can't stand in a request.
     pub fn into_request(self) -> Result<Request, BadEvent> {
         let mut uri =
             if self.raw_path.starts_with('/') { routed_path(&self.raw_path) } else { "/".to_owned() };

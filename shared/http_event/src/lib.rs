@@ -1,9 +1,8 @@
-//! API Gateway's HTTP API in front of a router: its event as a request, and the response as its
-//! answer.
+//! The adapter between API Gateway's HTTP API and a router: from the gateway's event to a request,
+//! and from the response to the gateway's answer.
 //!
-//! `lambda_http` would do, but for two things: it reads the path as a URL, which gives `..` and `#`
-//! a meaning that they had lost, and it links tables of every text encoding, a tenth of the
-//! function.
+//! `lambda_http` has two faults. It reads the path as a URL, so that a decoded `..` or `#` gets its
+//! special meaning back. It also links tables of every text encoding, a tenth of the function.
 //!
 //! Source: API Gateway developer guide, "Create AWS Lambda proxy integrations for HTTP APIs",
 //! payload format 2.0.
@@ -36,8 +35,8 @@ pub async fn serve(router: Router) -> Result<(), lambda_runtime::Error> {
     .await
 }
 
-/// Answers one request; what is none gets 400, for it is its sender's fault and no failure of the
-/// function.
+/// Answers one request. An event that is no request gets 400, for the fault is its sender's and not
+/// the function's.
 pub async fn handle(event: HttpEvent, router: Router) -> HttpAnswer {
     let request = match event.into_request() {
         Ok(request) => request,

@@ -1,23 +1,23 @@
 //! Names in paths: one segment each, so that a name never chooses another resource.
 //!
-//! The HTTP API decodes the path once before it invokes the function and hands out nothing else:
-//! `bug%232` arrives as `bug#2`, `team%2Fdeploy` as two segments, and what follows a decoded `?` is
-//! cut off. So a segment is taken as it arrives, never decoded again, and a name that would not
-//! survive the way is sent as `~` and its base64url, which no gateway changes. The CLI does that by
-//! itself.
+//! The HTTP API decodes the path once and gives the function only the decoded form. `bug%232`
+//! arrives as `bug#2`, `team%2Fdeploy` as two segments, and the text after a decoded `?` is cut
+//! off. So this crate decodes no segment again. A client sends a name that the gateway would change
+//! as `~` and its base64url. The CLI does so by itself.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// An encoded segment begins with it.
+/// The first character of an encoded segment.
 const ENCODED: char = '~';
 
-/// RFC 3986's unreserved characters stay.
+/// The characters that are percent-encoded: all but RFC 3986's unreserved ones.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// The path for the router, which decodes each segment once: each is percent-encoded, an encoded
-/// one as what it stands for. One that can't be read becomes a segment that no resource has.
+/// The path for the router, which decodes each segment once. Each segment is percent-encoded; one
+/// with `~` is replaced by the name that it encodes. A `~` segment that can't be decoded stays, and
+/// names no resource.
 pub(crate) fn routed_path(arrived: &str) -> String {
     let segments = arrived.split('/').map(|segment| {
         let name = segment.strip_prefix(ENCODED).and_then(|encoded| {

@@ -1,10 +1,9 @@
-//! Which addresses are special: the IANA special-purpose registries of IPv4 and IPv6, and metadata
-//! services.
+//! Special addresses: the IANA special-purpose registries of IPv4 and IPv6, and metadata services.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// IANA IPv4 Special-Purpose Address Registry, multicast and reserved space; also the blocks there
-/// that are globally reachable, for nobody serves an API from them.
+/// The IANA IPv4 Special-Purpose Address Registry, multicast and reserved space. The registry's
+/// globally reachable blocks are included, for nobody serves an API from them.
 const SPECIAL_V4: [(Ipv4Addr, u8); 19] = [
     (Ipv4Addr::new(0, 0, 0, 0), 8),        // this network
     (Ipv4Addr::new(10, 0, 0, 0), 8),       // private
@@ -40,7 +39,8 @@ const SPECIAL_V6: [(Ipv6Addr, u8); 5] = [
     (Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20), // documentation
 ];
 
-/// Where clouds serve credentials and settings to whoever asks. Not even an allow-list opens them.
+/// The addresses at which clouds serve credentials and settings to everybody who asks. Not even the
+/// allow-list opens them.
 const METADATA: [IpAddr; 8] = [
     IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254)), // EC2, Azure, Google
     IpAddr::V4(Ipv4Addr::new(169, 254, 170, 2)),   // ECS credentials
@@ -52,7 +52,7 @@ const METADATA: [IpAddr; 8] = [
     IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x23)), // EKS credentials
 ];
 
-/// Whether an address is not of the public internet.
+/// Whether an address is outside of the public internet.
 pub(crate) fn is_special(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => SPECIAL_V4.iter().any(|&(network, prefix)| in_v4(v4, network, prefix)),
@@ -63,13 +63,13 @@ pub(crate) fn is_special(address: IpAddr) -> bool {
     }
 }
 
-/// Whether an address is of a metadata service, also when it is written as a mapped one.
+/// Whether an address is a metadata service's, IPv4-mapped forms included.
 pub(crate) fn is_metadata(address: IpAddr) -> bool {
     METADATA.contains(&address.to_canonical())
 }
 
-/// Whether connecting to `address` reaches what listens on `endpoint`: the same, or any loopback or
-/// unspecified address for one that is itself such.
+/// Whether a connection to `address` reaches the listener on `endpoint`. The addresses are equal,
+/// or both are loopback or unspecified ones; the ports are equal.
 pub(crate) fn reaches(address: SocketAddr, endpoint: SocketAddr) -> bool {
     let (ip, other) = (address.ip().to_canonical(), endpoint.ip().to_canonical());
     let own = |ip: IpAddr| ip.is_loopback() || ip.is_unspecified();

@@ -1,4 +1,4 @@
-//! The client: checks, hops, and what comes back.
+//! The client: checks, hops and the response.
 
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ impl GuardedClient {
         Self::with_network(settings, Arc::new(SystemNetwork))
     }
 
-    /// A client on a network of the caller's, for tests.
+    /// A client on the caller's network, for tests.
     #[must_use]
     pub fn with_network(settings: GuardSettings, network: Arc<dyn Network>) -> Self {
         let connector = Connector::new(&settings, network);
@@ -45,8 +45,8 @@ impl GuardedClient {
     ///
     /// # Errors
     /// [`HttpError`] when there is no whole response; [`HttpError::is_retryable`] says whether
-    /// another attempt may help. The target may have acted on the request all the same when the
-    /// error is [`HttpError::Timeout`], [`HttpError::ConnectionLost`], or about a response.
+    /// another attempt may help. After [`HttpError::Timeout`], [`HttpError::ConnectionLost`] or an
+    /// error about a response, the target may have acted on the request all the same.
     pub async fn send(&self, request: Request) -> Result<Response, HttpError> {
         let limit = request.timeout.min(TIMEOUT_MAX);
         tokio::time::timeout(limit, self.follow(request)).await.unwrap_or(Err(HttpError::Timeout))
@@ -102,8 +102,8 @@ fn location(headers: &HeaderMap) -> Result<&str, HttpError> {
 fn finish(answer: Answer, target: Target, redirects: usize) -> Result<Response, HttpError> {
     let mut headers = answer.headers;
     let body = decode(&mut headers, answer.body)?;
-    // With other characters in the place of its bytes, a value that echoes a secret could no longer
-    // be scrubbed (I1).
+    // A value that is not UTF-8 is left out: with replacement characters in it, an echoed secret
+    // could no longer be scrubbed (I1).
     let text = |(name, value): (&HeaderName, &HeaderValue)| {
         let value = std::str::from_utf8(value.as_bytes()).ok()?;
         Some((name.as_str().to_owned(), value.to_owned()))

@@ -58,8 +58,8 @@ impl Connector {
         tokio::time::timeout(settings.connect_timeout, work).await.unwrap_or(Err(HttpError::Timeout))
     }
 
-    /// The addresses that passed. A name with none that passes is refused; an address that doesn't
-    /// pass is never tried.
+    /// The addresses that pass the guard. An address that doesn't pass is never tried, and a name
+    /// without one that passes is refused.
     async fn addresses(
         &self,
         settings: &GuardSettings,
@@ -77,7 +77,7 @@ impl Connector {
         let listed = settings.listed(target.host_text(), port);
         let admitted: Vec<_> = answers
             .into_iter()
-            // The port is the URL's, whatever a resolver answers.
+            // The port is always the URL's, never a resolver's.
             .map(|answer| SocketAddr::new(answer.ip(), port))
             .filter(|address| settings.admits(*address, listed))
             .take(ADDRESSES_MAX)
@@ -85,14 +85,14 @@ impl Connector {
         if admitted.is_empty() { Err(HttpError::AddressRefused) } else { Ok(admitted) }
     }
 
-    /// The first address that takes a connection. Each gets its share of the time, so that a dead
-    /// one leaves some for the next.
+    /// A connection to the first address that accepts one. Each address gets its share of the time,
+    /// so that a dead one leaves time for the next.
     async fn dial(&self, addresses: &[SocketAddr], time: Duration) -> Result<TcpStream, HttpError> {
         let share = time / u32::try_from(addresses.len()).expect("at most ADDRESSES_MAX");
         for address in addresses {
             if let Ok(Ok(stream)) = tokio::time::timeout(share, self.network.connect(*address)).await {
-                // Without it a small request waits for the peer's delayed acknowledgement; failing
-                // to set it is only slower.
+                // Without this option a small request waits for the peer's delayed acknowledgement.
+                // If it can't be set, the request is only slower.
                 let _ = stream.set_nodelay(true);
                 return Ok(stream);
             }

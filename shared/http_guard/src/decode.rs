@@ -1,4 +1,4 @@
-//! Content encodings, undone with a limit.
+//! Decoding of content encodings, within a limit.
 
 use std::io::Read;
 
@@ -11,8 +11,8 @@ use crate::HttpError;
 /// Encodings that one body may have on top of each other.
 const LAYERS_MAX: usize = 2;
 
-/// Undoes the content encodings that the response names, and takes their headers out. An encoding
-/// that was not asked for is an error: what can't be read can't be scrubbed.
+/// Decodes the content encodings that the response names, and removes their headers. An encoding
+/// that was not asked for is an error: a body that can't be read can't be scrubbed.
 pub(crate) fn decode(headers: &mut HeaderMap, mut body: Vec<u8>) -> Result<Vec<u8>, HttpError> {
     let mut layers = Vec::new();
     for value in headers.get_all(header::CONTENT_ENCODING) {

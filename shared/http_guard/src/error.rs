@@ -1,19 +1,19 @@
-//! Why a request has no response.
+//! The errors of a request without a response.
 
-/// Why a request has no response. The texts are for the person who wrote the workflow and hold no
-/// value of the request.
+/// The error of a request without a response. The texts are for the author of the workflow and hold
+/// no value of the request.
 #[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum HttpError {
-    /// The URL is not one that this client takes.
+    /// The URL is not one that this client accepts.
     #[error("the URL is not a plain http or https URL: {0}")]
     InvalidUrl(&'static str),
     /// The method is not one that this client sends.
     #[error("the method is not one of GET, HEAD, POST, PUT, PATCH, DELETE and OPTIONS")]
     InvalidMethod,
-    /// A header that may not be sent; counted from 0 in the request's headers.
+    /// A header may not be sent.
     #[error("header {} can't be sent: {reason}", index + 1)]
     InvalidHeader {
-        /// Position in [`crate::Request::headers`].
+        /// Its position in [`crate::Request::headers`], from 0.
         index: usize,
         /// The fault of the header.
         reason: &'static str,
@@ -21,11 +21,11 @@ pub enum HttpError {
     /// The request's body is too large.
     #[error("the request's body is larger than {} bytes", crate::REQUEST_BYTES_MAX)]
     RequestTooLarge,
-    /// The URL, a DNS answer or a redirect leads to an address that is not to be reached. All
-    /// refusals read alike.
+    /// The URL, a DNS answer or a redirect leads to a refused address. All such refusals have the
+    /// same text.
     #[error("the target's address may not be called from here")]
     AddressRefused,
-    /// A secret of the request names hosts, and this is none of them.
+    /// A secret of the request names hosts, and the target is none of them.
     #[error("a secret of this request may not be sent to this host")]
     HostNotAllowed,
     /// A request with a secret over plain http.
@@ -37,7 +37,7 @@ pub enum HttpError {
     /// The target redirected too often.
     #[error("the target redirected more than {} times", domain::limits::HTTP_REDIRECTS_MAX)]
     RedirectLimit,
-    /// The time was up: connecting, waiting for the head of the response, or as a whole.
+    /// A time limit was exceeded: to connect, to the head of the response, or of the whole request.
     #[error("the target did not answer in time")]
     Timeout,
     /// The host's name has no address.
@@ -52,7 +52,7 @@ pub enum HttpError {
     /// The connection broke before the response was whole.
     #[error("the connection was lost before the response was whole")]
     ConnectionLost,
-    /// The response is no HTTP, or its content encoding is not what it says.
+    /// The response is no HTTP, or is not in the content encoding that it names.
     #[error("the target's response is malformed")]
     ResponseInvalid,
     /// The response is larger than a response may be, on the wire or after decompression.

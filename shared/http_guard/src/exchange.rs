@@ -23,12 +23,12 @@ const RESPONSE_HEADERS_MAX: usize = 100;
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
-    /// Still encoded; empty for a redirect, whose body nobody reads.
+    /// The body, still encoded. It is empty for a redirect, whose body is never read.
     pub(crate) body: Vec<u8>,
 }
 
-/// Sends one request and reads its response. The connection is driven here and dropped at the end:
-/// nothing of it outlives the call, and no other request ever meets what a target sent unasked.
+/// Sends one request and reads its response. The connection is driven here and dropped at the end.
+/// Nothing of it outlives the call, so unrequested data of a target never reaches another request.
 pub(crate) async fn exchange(
     settings: &GuardSettings,
     stream: Box<dyn Stream>,
@@ -37,7 +37,8 @@ pub(crate) async fn exchange(
 ) -> Result<Answer, HttpError> {
     let request = build(target, outgoing)?;
     let (mut sender, connection) = http1::Builder::new()
-        // hyper looks at this between reads and may go past it; the exact limit is checked below.
+        // hyper checks this limit between reads and may exceed it; the exact limit is checked
+        // below.
         .max_buf_size(2 * HEAD_BYTES_MAX)
         .max_headers(RESPONSE_HEADERS_MAX)
         .handshake(TokioIo::new(stream))
@@ -61,14 +62,14 @@ pub(crate) async fn exchange(
     tokio::select! {
         biased;
         answer = &mut conversation => return answer,
-        // It ends first when the target closes after its response; what it read is still on its way
-        // to the conversation.
+        // The connection ends first when the target closes it after the response. The conversation
+        // still gets the data that was read.
         _ = &mut connection => {}
     }
     conversation.await
 }
 
-/// Whether the response sends the caller elsewhere.
+/// Whether the response is a redirect.
 pub(crate) fn is_redirect(status: StatusCode, headers: &HeaderMap) -> bool {
     matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) && headers.contains_key(header::LOCATION)
 }

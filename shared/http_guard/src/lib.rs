@@ -1,14 +1,14 @@
-//! The HTTP client that meets the outside world: every socket address is checked before it is
-//! connected to.
+//! The HTTP client for the outside world: every socket address is checked before a connection to
+//! it.
 //!
 //! - Addresses of the special-purpose ranges, of metadata services, of the Lambda runtime and of
 //!   the operator's own ranges are refused, whether they are written in the URL in any spelling,
-//!   answered by DNS or reached by a redirect. A name is resolved once for each connection, and
-//!   what was checked is what is connected to.
-//! - No proxy from the environment, no connection that outlives its request, no task in the
-//!   background.
+//!   answered by DNS or reached by a redirect. A name is resolved once for each connection, so the
+//!   client connects to exactly the checked addresses.
+//! - The client uses no proxy from the environment. No connection outlives its request, and no task
+//!   runs in the background.
 //! - Redirects are followed here, so that each hop passes the same checks.
-//! - Errors are our own texts: no URL, header, body or foreign error shows in them.
+//! - Errors have our own texts: they quote no URL, header, body or foreign error.
 
 mod address;
 mod client;

@@ -9,8 +9,8 @@ use tokio::net::TcpStream;
 /// The return type of [`Network`]'s methods.
 pub type NetworkFuture<'a, T> = Pin<Box<dyn Future<Output = io::Result<T>> + Send + 'a>>;
 
-/// DNS and TCP. The guard asks for addresses, checks each, and connects to none that it has not
-/// checked.
+/// DNS and TCP. The guard resolves the addresses of a name, checks each, and connects only to
+/// checked ones.
 pub trait Network: Send + Sync {
     /// All addresses of a name, with the port set. Called once for each connection.
     fn resolve<'a>(&'a self, host: &'a str, port: u16) -> NetworkFuture<'a, Vec<SocketAddr>>;

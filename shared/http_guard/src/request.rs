@@ -15,7 +15,7 @@ use crate::HttpError;
 pub const REQUEST_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Headers of a request.
 pub const HEADERS_MAX: usize = 100;
-/// The header that counts sealflow calling sealflow.
+/// The header that counts the calls from sealflow to sealflow.
 pub const HOPS_HEADER: HeaderName = HeaderName::from_static(domain::request_headers::HOPS_HEADER);
 
 const USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("sealflow/", env!("CARGO_PKG_VERSION")));
@@ -31,16 +31,18 @@ pub struct Request {
     pub headers: Vec<(String, String)>,
     /// The body; empty for none.
     pub body: Bytes,
-    /// Time for all of it, redirects included; at most [`crate::TIMEOUT_MAX`].
+    /// Time for the whole exchange, redirects included; at most [`crate::TIMEOUT_MAX`].
     pub timeout: Duration,
-    /// Whether the execution used a secret: then https alone, and no redirect to another origin.
+    /// Whether the execution used a secret. If so, only https is allowed, and no redirect to
+    /// another origin.
     pub used_secret: bool,
-    /// For each secret that names hosts, its hosts: every list must name where a connection goes.
-    /// Empty: no secret does.
+    /// The host lists of the secrets that name hosts. Every list must name the host of each
+    /// connection. Empty: no secret names hosts.
     pub allowed_hosts: Vec<Vec<AllowedHost>>,
-    /// Redirects that are followed; at most [`domain::limits::HTTP_REDIRECTS_MAX`].
+    /// Redirects that may be followed; at most [`domain::limits::HTTP_REDIRECTS_MAX`].
     pub redirects_max: usize,
-    /// The value of `Sealflow-Hops`: how often sealflow has called sealflow, this call included.
+    /// The value of `Sealflow-Hops`: the number of calls from sealflow to sealflow, this call
+    /// included.
     pub hop_count: u32,
 }
 
@@ -48,12 +50,12 @@ pub struct Request {
 pub struct Response {
     /// 200 to 999.
     pub status: u16,
-    /// Names in lower case, in the order of the response; those whose value is not UTF-8 are left
-    /// out. `content-encoding` and `content-length` are gone where the body was decoded.
+    /// Names in lower case, in the order of the response; headers whose value is not UTF-8 are left
+    /// out. `content-encoding` and `content-length` are removed where the body was decoded.
     pub headers: Vec<(String, String)>,
     /// The body after content-decoding, at most 4 MiB.
     pub body: Vec<u8>,
-    /// The URL that answered, after redirects; it may hold secrets like the request's.
+    /// The URL that answered, after redirects. It may hold secrets, as the request's URL may.
     pub url: String,
     /// Redirects that were followed.
     pub redirects: usize,
@@ -71,7 +73,7 @@ pub(crate) struct Outgoing {
 pub(crate) enum Origin {
     /// The same scheme, host and port.
     Same,
-    /// Elsewhere.
+    /// Another origin.
     Other,
 }
 
@@ -92,8 +94,8 @@ impl Outgoing {
         Ok(Self { method: parse_method(method)?, headers, body })
     }
 
-    /// The request that a browser would send on after a redirect: 303 asks for the result by GET,
-    /// as 301 and 302 do after a POST.
+    /// The request that a browser would send after a redirect. After 303 the method becomes GET, as
+    /// after 301 and 302 to a POST.
     pub(crate) fn redirected(mut self, status: StatusCode, origin: Origin) -> Self {
         let moved = matches!(status, StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND);
         let other = status == StatusCode::SEE_OTHER;
@@ -119,8 +121,8 @@ impl Outgoing {
     }
 }
 
-/// Whether a header goes along to another origin. Any other may hold a credential of the author's,
-/// whatever its name.
+/// Whether a header is sent to another origin too. A header outside of this list may hold a
+/// credential of the author's.
 fn goes_along(name: &HeaderName) -> bool {
     const NAMES: [HeaderName; 17] = [
         header::ACCEPT,

@@ -13,7 +13,8 @@ use crate::address;
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time from the request to the head of its response, for each hop.
 pub const HEADERS_TIMEOUT: Duration = Duration::from_secs(120);
-/// Time of a request as a whole, redirects included; what a request asks for is cut to it.
+/// The longest time of a whole request, redirects included. A longer time-out of a request is cut
+/// to it.
 pub const TIMEOUT_MAX: Duration = Duration::from_secs(domain::limits::COMPONENT_SECONDS_MAX as u64);
 /// Entries of the allow-list, and of the operator's ranges.
 const ENTRIES_MAX: usize = 1_000;
@@ -29,15 +30,15 @@ pub struct IpRange {
 /// nothing else.
 #[derive(Clone, Debug)]
 pub struct GuardSettings {
-    /// `host:port` pairs that may be special addresses and plain http, with secrets too. Each has a
-    /// port.
+    /// `host:port` pairs that may have special addresses and may be called by plain http, even with
+    /// secrets. Each has a port.
     pub allow: Vec<AllowedHost>,
-    /// Ranges that are refused in addition to the special-purpose ones, except for what `allow`
-    /// names.
+    /// Ranges that are refused in addition to the special-purpose ones, except for the hosts in
+    /// `allow`.
     pub deny: Vec<IpRange>,
-    /// Sockets that are refused whatever `allow` says: the Lambda runtime's API.
+    /// Sockets that are refused even if `allow` names them: the Lambda runtime's API.
     pub never: Vec<SocketAddr>,
-    /// Certificates of authorities that are trusted beside the public ones.
+    /// Certificates of authorities that are trusted in addition to the public ones.
     pub extra_roots: Vec<CertificateDer<'static>>,
     /// Time to resolve, connect and shake hands.
     pub connect_timeout: Duration,
@@ -45,7 +46,7 @@ pub struct GuardSettings {
     pub headers_timeout: Duration,
 }
 
-/// A variable says something that can't be understood: the function can't start.
+/// The error of a variable that can't be read: the function can't start.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum SettingsError {
     /// `SEALFLOW_HTTP_ALLOW`
@@ -77,9 +78,9 @@ impl Default for GuardSettings {
 /// Whether the operator's allow-list names a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Listed {
-    /// It does.
+    /// The list names the host.
     Allowed,
-    /// It doesn't.
+    /// The list does not name the host.
     No,
 }
 
@@ -88,7 +89,7 @@ impl GuardSettings {
     /// (ranges) and `AWS_LAMBDA_RUNTIME_API`, whose address is never connected to.
     ///
     /// # Errors
-    /// [`SettingsError`] names the variable that can't be understood.
+    /// [`SettingsError`] names the variable that can't be read.
     pub fn from_env() -> Result<Self, SettingsError> {
         Self::from_variables(|name| std::env::var(name).ok())
     }
@@ -105,8 +106,8 @@ impl GuardSettings {
         let deny = list(variable("SEALFLOW_HTTP_DENY")).ok_or(SettingsError::Deny)?;
         let never = match variable("AWS_LAMBDA_RUNTIME_API").filter(|value| !value.is_empty()) {
             Some(value) => {
-                // Lambda gives host and port; `cargo lambda watch` adds a scheme and the function's
-                // name.
+                // Lambda's value is host and port; `cargo lambda watch` adds a scheme and the
+                // function's name.
                 let value = value.strip_prefix("http://").unwrap_or(&value);
                 let address = value.split('/').next().unwrap_or_default().replace("localhost:", "127.0.0.1:");
                 vec![address.parse().map_err(|_| SettingsError::RuntimeApi)?]
@@ -123,7 +124,8 @@ impl GuardSettings {
         if is_named { Listed::Allowed } else { Listed::No }
     }
 
-    /// Whether this socket may be connected to, for a host that the allow-list names or not.
+    /// Whether a connection to this socket is allowed. `host` says whether the allow-list names the
+    /// host.
     pub(crate) fn admits(&self, socket: SocketAddr, host: Listed) -> bool {
         let ip = socket.ip();
         let never = self.never.iter().any(|endpoint| address::reaches(socket, *endpoint));
@@ -159,7 +161,7 @@ impl FromStr for IpRange {
     }
 }
 
-/// A list with commas between; empty entries are nothing.
+/// A list with commas between the entries; empty entries are skipped.
 fn list<T: FromStr>(text: Option<String>) -> Option<Vec<T>> {
     let text = text.unwrap_or_default();
     let entries = text.split(',').map(str::trim).filter(|entry| !entry.is_empty());

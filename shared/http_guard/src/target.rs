@@ -1,4 +1,4 @@
-//! One hop's URL, taken apart.
+//! The URL of one hop.
 
 use domain::limits::HTTP_URL_BYTES_MAX;
 use http::HeaderValue;
@@ -7,20 +7,20 @@ use url::{Host, Position, Url};
 
 use crate::HttpError;
 
-/// Where one hop goes. Host and port are what the guard checks and what is connected to: there is
-/// no second parser.
+/// The target of one hop. The guard checks the same host and port that are connected to, for there
+/// is no second parser.
 #[derive(Clone)]
 pub(crate) struct Target(Url);
 
 impl Target {
-    /// Reads a URL. What parsers read differently (control characters, backslashes, a user name) is
-    /// refused.
+    /// Reads a URL. Text that parsers read differently (control characters, backslashes, a user
+    /// name) is refused.
     pub(crate) fn parse(text: &str) -> Result<Self, HttpError> {
         check_text(text)?;
         Self::check(Url::parse(text).map_err(|_| HttpError::InvalidUrl("it can't be read"))?)
     }
 
-    /// Where a `Location` leads from here.
+    /// The target to which a `Location` leads from this one.
     pub(crate) fn join(&self, location: &str) -> Result<Self, HttpError> {
         check_text(location)?;
         Self::check(self.0.join(location).map_err(|_| HttpError::InvalidUrl("a redirect can't be read"))?)
@@ -62,7 +62,7 @@ impl Target {
         self.0.port_or_known_default().expect("checked when made")
     }
 
-    /// Scheme, host and port are the same.
+    /// Whether scheme, host and port are the same.
     pub(crate) fn has_origin_of(&self, other: &Self) -> bool {
         self.0.origin() == other.0.origin()
     }
@@ -89,8 +89,8 @@ fn check_text(text: &str) -> Result<(), HttpError> {
     if text.len() > HTTP_URL_BYTES_MAX {
         return Err(HttpError::InvalidUrl("it is too long"));
     }
-    // URL parsers drop tabs and line breaks and read a backslash as a slash: what stands there is
-    // not what is called.
+    // URL parsers drop tabs and line breaks and read a backslash as a slash: the called URL would
+    // differ from the written one.
     if text.chars().any(|c| c.is_whitespace() || c.is_control() || c == '\\') {
         return Err(HttpError::InvalidUrl("it has a space, a control character or a backslash"));
     }

@@ -1,4 +1,4 @@
-//! The cache that a warm instance keeps, within a weight.
+//! The cache of a warm instance, bounded by weight.
 
 use std::borrow::Borrow;
 use std::cmp::Reverse;
@@ -6,9 +6,9 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// A cache whose entries weigh no more than `weight_max` together. Where there would be more, the
-/// heaviest are forgotten, and of those that weigh the same the oldest: somebody's large ones push
-/// out nobody's small ones.
+/// A cache whose entries weigh no more than `weight_max` together. To make room, it forgets the
+/// heaviest entries first, and among equal ones the oldest. So the large entries of one
+/// organization go before the small ones of others.
 pub struct Cache<K, V> {
     weight_max: usize,
     kept: Mutex<Kept<K, V>>,
@@ -18,19 +18,19 @@ struct Kept<K, V> {
     entries: HashMap<K, Entry<V>>,
     /// The weight of all entries.
     weight: usize,
-    /// Entries that were ever kept.
+    /// The number of all entries that were ever kept.
     inserted: u64,
 }
 
 struct Entry<V> {
     value: V,
     weight: usize,
-    /// `Kept::inserted` when it came.
+    /// `Kept::inserted` at the time of its insertion.
     number: u64,
 }
 
 impl<K: Clone + Eq + Hash, V: Clone> Cache<K, V> {
-    /// An empty one.
+    /// An empty cache.
     #[must_use]
     pub fn new(weight_max: usize) -> Self {
         Self { weight_max, kept: Mutex::new(Kept { entries: HashMap::new(), weight: 0, inserted: 0 }) }
@@ -45,14 +45,14 @@ impl<K: Clone + Eq + Hash, V: Clone> Cache<K, V> {
         self.lock().entries.get(key).map(|entry| entry.value.clone())
     }
 
-    /// Keeps an entry instead of the one that the key has. One that weighs more than all may is not
-    /// kept.
+    /// Keeps an entry in the place of the key's earlier one. An entry heavier than `weight_max` is
+    /// not kept.
     pub fn insert(&self, key: K, weight: usize, value: V) {
         self.lock().insert(key, weight, value, self.weight_max);
     }
 
-    /// The entry of that key if it can still be used, else one that is made now; nobody else makes
-    /// one meanwhile.
+    /// The entry of that key if it can still be used, else a new one. The cache is locked
+    /// meanwhile, so that the entry is made once.
     pub fn get_or_insert(
         &self,
         key: K,

@@ -1,6 +1,6 @@
 use jiff::{SignedDuration, Timestamp};
 
-/// Tells the time. Tests shift it.
+/// The source of the time. Tests shift it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Clock {
     shift: SignedDuration,
@@ -25,7 +25,7 @@ impl Clock {
         Self { shift }
     }
 
-    /// Now, to the microsecond: what Postgres keeps of it.
+    /// Now, to the microsecond, the precision of Postgres.
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
     pub fn now(&self) -> Timestamp {
@@ -34,11 +34,11 @@ impl Clock {
     }
 }
 
-/// The time that a function assumes it has left where the deadline lies in the past (a development
-/// server's constant).
+/// The time left that a function assumes where the deadline lies in the past, as a development
+/// server's constant does.
 pub const DEADLINE_LEAST: std::time::Duration = std::time::Duration::from_secs(30);
 
-/// When an invocation ends.
+/// The end of an invocation.
 #[derive(Clone, Copy, Debug)]
 pub struct Deadline {
     at: std::time::Instant,
@@ -60,7 +60,7 @@ impl Deadline {
         Self { at: std::time::Instant::now() + left }
     }
 
-    /// How much time is left.
+    /// The time that is left.
     #[must_use]
     pub fn left(&self) -> std::time::Duration {
         self.at.saturating_duration_since(std::time::Instant::now())

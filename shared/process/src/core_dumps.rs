@@ -1,14 +1,14 @@
 use rustix::process::{Resource, Rlimit, setrlimit};
 
-/// Keeps the kernel from writing this process's memory to a file when it dies, and other processes
-/// of the same user from reading it: opened secrets are in it. First thing in `main` of whatever
-/// opens some.
+/// Protects this process's memory, which holds opened secrets: the kernel writes it to no file at a
+/// crash, and other processes of the same user can't read it. Every program that opens secrets
+/// calls this first in `main`.
 ///
-/// The limit alone doesn't hold where `core_pattern` is a pipe; on Linux the process is made
-/// undumpable too, as [prctl(2)](https://man7.org/linux/man-pages/man2/prctl.2.html) says.
+/// The limit alone has no effect where `core_pattern` is a pipe. So on Linux the process is made
+/// undumpable too; see [prctl(2)](https://man7.org/linux/man-pages/man2/prctl.2.html).
 ///
 /// # Errors
-/// The system's own, which it has no reason to give: both may always be lowered.
+/// The system's error. None is expected, for a process may always lower both.
 pub fn forbid_core_dumps() -> std::io::Result<()> {
     #[cfg(target_os = "linux")]
     rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)?;

@@ -16,8 +16,8 @@ impl Ids {
         Self { context: Arc::new(std::sync::Mutex::new(ContextV7::new())) }
     }
 
-    /// The next id, larger than every one that this source made before with a clock that does not
-    /// go back.
+    /// The next id. It is larger than every earlier id of this source, as long as the clock does
+    /// not go back.
     #[must_use]
     pub fn next<T: From<Uuid>>(&self, now: Timestamp) -> T {
         let seconds = u64::try_from(now.as_second()).unwrap_or(0);

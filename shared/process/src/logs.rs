@@ -28,16 +28,16 @@ pub const OWN_CRATES: [&str; 21] = [
     "webhook",
 ];
 
-/// The runtime prints a handler's error with its Debug form. Ours are told where they arise, in our
-/// own words.
+/// The log target with which the runtime prints a handler's error in its Debug form. Our code logs
+/// errors itself, in our own words.
 const HANDLER_ERRORS: &str = "lambda_runtime::layers::panic";
 
 /// Starts logging to standard output, a JSON object a line, and sets a panic hook that prints the
 /// location only. In debug builds it arms the failpoints too.
 ///
-/// `RUST_LOG` chooses among our own crates' levels. Crates of others log at WARN at most whatever
-/// it says, since some of them log what they handle (tokio-postgres logs parameters at DEBUG). A
-/// panic's message may quote data, so it is not printed.
+/// `RUST_LOG` sets the level of our own crates. Foreign crates never log below WARN, since some of
+/// them log the data that they handle (tokio-postgres logs parameters at DEBUG). A panic's message
+/// may quote data, so it is not printed.
 pub fn start_logs(rust_log: &str) {
     failpoint::arm();
     let level = highest_level(rust_log);
@@ -58,8 +58,7 @@ pub fn start_logs(rust_log: &str) {
     }));
 }
 
-/// The level that `RUST_LOG` asks for at the widest, as far as we follow it: one word for all of
-/// our own crates.
+/// The most verbose level in `RUST_LOG`. It counts for all of our own crates.
 fn highest_level(rust_log: &str) -> LevelFilter {
     let asked = rust_log.to_ascii_lowercase();
     let levels =

@@ -1,8 +1,8 @@
 //! Metrics in CloudWatch's embedded format: a log line that CloudWatch reads as numbers.
 //!
 //! Source: CloudWatch User Guide, "Specification: Embedded metric format". The namespace is the
-//! stack's name and the one dimension the function: an id as a dimension would be a metric, and its
-//! price, for each execution.
+//! stack's name, and the function is the only dimension. An id as a dimension would make a metric,
+//! at its price, of each execution.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -23,11 +23,11 @@ pub enum Metric {
     ExecutionsFailed,
     /// Seconds from the claim of an execution to its outcome.
     ExecutionSeconds,
-    /// Seconds from the sending of a wake to the function that takes it.
+    /// Seconds from the sending of a wake to its arrival at a function.
     WakeAgeSeconds,
     /// Queue items that wait, all organizations together.
     ItemsWaiting,
-    /// Seconds for which the oldest of them waits.
+    /// Seconds for which the oldest queue item waits.
     OldestItemSeconds,
     /// Items and executions that ended as undeliverable.
     Undeliverable,
@@ -42,7 +42,7 @@ pub enum Metric {
 }
 
 impl Metric {
-    /// All of them.
+    /// All metrics.
     pub const ALL: [Self; 12] = [
         Self::ItemsBuilt,
         Self::ExecutionsPassed,
@@ -58,7 +58,7 @@ impl Metric {
         Self::ColdStarts,
     ];
 
-    /// Its name in CloudWatch.
+    /// The name of the metric in CloudWatch.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -84,13 +84,13 @@ impl Metric {
         }
     }
 
-    /// Whether each value counts by itself, for percentiles; of the others one line has the sum.
+    /// Whether each value is written, for percentiles. Of other metrics a line has the sum.
     fn is_measured(self) -> bool {
         self.unit() == "Seconds"
     }
 }
 
-/// The most values of one metric in a line, which is CloudWatch's limit; more are left out.
+/// The most values of one metric in a line, by CloudWatch's limit. Further values are left out.
 const VALUES_MAX: usize = 100;
 
 /// The counts of a function since its last line.
@@ -101,8 +101,8 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Metrics of `function` below `namespace`; none are kept or written where that is empty. The
-    /// first line tells of a cold start.
+    /// Metrics of `function` below `namespace`; none are kept or written where the namespace is
+    /// empty. The first line counts a cold start.
     #[must_use]
     pub fn new(namespace: &str, function: Function) -> Self {
         let metrics = Self { namespace: namespace.to_owned(), function, values: Mutex::default() };
@@ -113,17 +113,17 @@ impl Metrics {
     /// Metrics that go nowhere.
     #[must_use]
     pub fn off() -> Self {
-        // Nothing is written, so the name is never seen.
+        // Nothing is written, so the function does not matter.
         Self::new("", Function::Api)
     }
 
-    /// Whether anything is kept: what costs something to find out is asked for only then.
+    /// Whether values are kept. Callers compute a costly value only then.
     #[must_use]
     pub fn is_on(&self) -> bool {
         !self.namespace.is_empty()
     }
 
-    /// Adds to what is counted.
+    /// Adds to a count.
     pub fn count(&self, metric: Metric, count: u64) {
         if count > 0 {
             self.add(metric, count as f64);
@@ -146,10 +146,10 @@ impl Metrics {
         }
     }
 
-    /// Writes what was counted as one line to standard output, and begins anew.
+    /// Writes the values as one line to standard output, and begins anew.
     pub fn write(&self, now: Timestamp) {
         if let Some(line) = self.line(now) {
-            // A log that can't be written is Lambda's trouble, and no metric is worth failing for.
+            // A failed write is ignored: no metric is worth a failed invocation.
             let _ = writeln!(std::io::stdout().lock(), "{line}");
         }
     }

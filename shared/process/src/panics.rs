@@ -2,17 +2,17 @@ use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt as _;
 
-/// An invocation panicked. The panic hook has logged where; what the panic said goes nowhere, for
-/// it may quote data.
+/// The error of an invocation that panicked. The panic hook has logged the place. The panic's
+/// message is dropped, for it may quote data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the invocation ended with a panic; the log says where")]
 pub struct Panicked;
 
-/// Runs the work of an invocation so that the Lambda runtime never sees a panic: it would send the
-/// panic's message on, to the log and to whoever invoked the function.
+/// Runs the work of an invocation so that no panic reaches the Lambda runtime. The runtime would
+/// send the panic's message to the log and to the invoker of the function.
 ///
 /// # Errors
-/// [`Panicked`]: the invocation fails, and what it was given is delivered again.
+/// [`Panicked`]: the invocation fails, and its messages are delivered again.
 pub async fn contain_panics<T>(work: impl Future<Output = T>) -> Result<T, Panicked> {
     AssertUnwindSafe(work).catch_unwind().await.map_err(|_| Panicked)
 }

@@ -1,20 +1,22 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use domain::limits::RETENTION_DAYS_MAX;
 use domain::share::Share;
 use domain::times::Times;
 
 /// The settings that a function reads from its environment, once, in `main`.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// `SEALFLOW_DATABASE_URL`: where Postgres is, with the function's own role and no password.
+    /// `SEALFLOW_DATABASE_URL`: the address of Postgres with the function's own role and no
+    /// password.
     pub database_url: String,
-    /// `SEALFLOW_DATABASE_LOGIN`: what the role logs in with.
+    /// `SEALFLOW_DATABASE_LOGIN`: the credential with which the role logs in.
     pub database_login: DatabaseLogin,
-    /// `SEALFLOW_DATABASE_CA`: the one authority whose certificates are believed, in PEM; empty for
-    /// the public ones and those of RDS.
+    /// `SEALFLOW_DATABASE_CA`: the one authority whose certificates are trusted, in PEM; empty for
+    /// the public authorities and those of RDS.
     pub database_root: String,
-    /// `SEALFLOW_DATABASE_CONNECT_SECONDS`: how long connecting may take; 5 if not set.
+    /// `SEALFLOW_DATABASE_CONNECT_SECONDS`: the longest time to connect; 5 if not set.
     pub database_connect_timeout: Duration,
     /// `SEALFLOW_METRICS_NAMESPACE`: the CloudWatch namespace of the metrics; empty for none.
     pub metrics_namespace: String,
@@ -31,19 +33,23 @@ pub struct Settings {
     /// `SEALFLOW_PUBLIC_URL`: the base of webhook addresses and of links, without a slash at its
     /// end.
     pub public_url: String,
-    /// `SEALFLOW_HTTP_ALLOW`: `host:port,…` that the `http` component may reach although they are
-    /// not public.
+    /// `SEALFLOW_HTTP_ALLOW`: the targets (`host:port,…`) that the `http` component may reach
+    /// although they are not public.
     pub http_allow: String,
-    /// Derived from `SEALFLOW_COMPONENT_SECONDS_MAX`, 300 if not set.
+    /// The times derived from `SEALFLOW_COMPONENT_SECONDS_MAX`, which is 300 if not set.
     pub times: Times,
-    /// One organization's share of `SEALFLOW_EXECUTOR_INSTANCES`,
-    /// `SEALFLOW_ORGANIZATION_EXECUTORS_MAX` beside others; None where the first is not set.
+    /// One organization's share of `SEALFLOW_EXECUTOR_INSTANCES`.
+    /// `SEALFLOW_ORGANIZATION_EXECUTORS_MAX` is the share while other organizations have work. None
+    /// where the first variable is not set.
     pub executor_share: Option<Share>,
-    /// `SEALFLOW_SWEEP_GRACE_SECONDS`: how long a committed row may wait for its wake; None where
-    /// it is not set.
+    /// `SEALFLOW_SWEEP_GRACE_SECONDS`: the time that a committed row may wait for its wake; None
+    /// where it is not set.
     pub sweep_grace_seconds: Option<u32>,
-    /// `SEALFLOW_DATA_KEY_CACHE_SECONDS`: how long the executor keeps opened data keys; 0, the
-    /// default, keeps none.
+    /// `SEALFLOW_RETENTION_DAYS_MAX`: days for which a finished run is kept at most, whatever its
+    /// organization says; None where it is 0 or not set.
+    pub retention_days_max: Option<i32>,
+    /// `SEALFLOW_DATA_KEY_CACHE_SECONDS`: the time for which the executor keeps opened data keys;
+    /// 0, the default, keeps none.
     pub data_key_cache_seconds: u32,
     /// `RUST_LOG`: the level of our own crates' logs.
     pub rust_log: String,
@@ -52,7 +58,7 @@ pub struct Settings {
 /// The credential with which a role logs in to the database.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum DatabaseLogin {
-    /// Empty: what the URL says.
+    /// Empty: the credential in the URL, if any.
     #[default]
     Url,
     /// `iam`: a token of IAM.
@@ -61,14 +67,14 @@ pub enum DatabaseLogin {
     Parameter(String),
 }
 
-/// Every problem of the environment at once.
+/// The error with all problems of the environment.
 #[derive(Debug, thiserror::Error)]
 #[error("the environment is not complete: {}", .problems.join("; "))]
 pub struct SettingsError {
     problems: Vec<String>,
 }
 
-/// The names of settings, as a function lists those that it needs.
+/// The names of settings that a function may require.
 pub const REQUIRED_NAMES: [&str; 5] = [
     "SEALFLOW_DATABASE_URL",
     "SEALFLOW_NODE_QUEUE_URL",
@@ -77,7 +83,7 @@ pub const REQUIRED_NAMES: [&str; 5] = [
     "SEALFLOW_PUBLIC_URL",
 ];
 
-/// Variables that Lambda itself sets, and stand-ins for it must.
+/// Variables that Lambda itself sets, and that its stand-ins must set.
 const LAMBDA_NAMES: [&str; 7] = [
     "AWS_LAMBDA_RUNTIME_API",
     "AWS_LAMBDA_FUNCTION_NAME",
@@ -90,7 +96,7 @@ const LAMBDA_NAMES: [&str; 7] = [
 
 const COMPONENT_SECONDS_DEFAULT: u32 = 300;
 const CONNECT_SECONDS_DEFAULT: u32 = 5;
-/// A function behind API Gateway has 29 seconds in all.
+/// Less than the 29 seconds that a function behind API Gateway has in all.
 const CONNECT_SECONDS_MAX: u32 = 25;
 
 impl Settings {
@@ -100,7 +106,8 @@ impl Settings {
     /// [`SettingsError`] names every variable in `required` that is missing and every one that
     /// can't be read.
     pub fn from_env(required: &[&str]) -> Result<Self, SettingsError> {
-        // A variable that is no text is none of ours: reading it as such would panic, and quote it.
+        // A variable that is not UTF-8 is none of ours and is skipped: `std::env::vars` would panic
+        // and quote it.
         let texts = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
         Self::read(&texts.collect(), required)
@@ -130,13 +137,19 @@ impl Settings {
             }
         };
         let sweep_grace_seconds = optional("SEALFLOW_SWEEP_GRACE_SECONDS", "seconds");
+        // The value 0 means not set: a CloudFormation parameter always has a number.
+        let retention_days_max = optional("SEALFLOW_RETENTION_DAYS_MAX", "days").filter(|days| *days > 0);
+        let retention_days_max = retention_days_max.map(|days| i32::try_from(days).unwrap_or(i32::MAX));
         let data_key_cache_seconds = optional("SEALFLOW_DATA_KEY_CACHE_SECONDS", "seconds");
         let connect_seconds =
             optional("SEALFLOW_DATABASE_CONNECT_SECONDS", "seconds").unwrap_or(CONNECT_SECONDS_DEFAULT);
-        // 0 is how a template says that it is not set.
+        // The value 0 means not set: a CloudFormation parameter always has a number.
         let given = optional("SEALFLOW_ORGANIZATION_EXECUTORS_MAX", "executors").filter(|given| *given > 0);
         let executor_share =
             optional("SEALFLOW_EXECUTOR_INSTANCES", "instances").map(|instances| Share::of(instances, given));
+        if retention_days_max.is_some_and(|days| days > RETENTION_DAYS_MAX) {
+            problems.push(format!("SEALFLOW_RETENTION_DAYS_MAX is more than {RETENTION_DAYS_MAX} days"));
+        }
         if !(1..=CONNECT_SECONDS_MAX).contains(&connect_seconds) {
             problems
                 .push(format!("SEALFLOW_DATABASE_CONNECT_SECONDS is not from 1 to {CONNECT_SECONDS_MAX}"));
@@ -173,6 +186,7 @@ impl Settings {
             times,
             executor_share,
             sweep_grace_seconds,
+            retention_days_max,
             data_key_cache_seconds: data_key_cache_seconds.unwrap_or(0),
             rust_log: text("RUST_LOG"),
         })

@@ -3,7 +3,7 @@ use domain::message::{Message, MessageError};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// The event that an SQS event source mapping hands to a function: as much of it as we read.
+/// The event that an SQS event source mapping passes to a function: the fields that we read.
 ///
 /// Source: the Lambda developer guide, "Using Lambda with Amazon SQS".
 #[derive(Debug, Deserialize)]
@@ -41,15 +41,15 @@ pub struct Received {
     pub message_id: String,
     /// The message, or the reason why it can't be read.
     pub message: Result<Message, MessageError>,
-    /// Whether it was handed out before: the function that had it may have died of it.
+    /// Whether the message was delivered before: it may have crashed its function then.
     pub is_redelivered: bool,
-    /// The organization, as far as the sender said it: for the message's group alone, never for
-    /// what may be read.
+    /// The organization that the sender named. It serves as the message group alone, and never
+    /// decides which rows may be read.
     pub organization_id: Option<OrganizationId>,
 }
 
 impl SqsBatch {
-    /// For how long each message was on its way, seconds, its own delay included.
+    /// The age of each message since it was sent, seconds, its delay included.
     #[must_use]
     pub fn ages_seconds(&self, now: Timestamp) -> Vec<f64> {
         let sent = |record: &Record| record.attributes.sent_timestamp.as_ref()?.parse::<i64>().ok();
@@ -90,7 +90,7 @@ struct ItemFailure {
 }
 
 impl BatchResponse {
-    /// Has a message delivered again.
+    /// Asks SQS to deliver a message again.
     pub fn fail(&mut self, message_id: impl Into<String>) {
         self.batch_item_failures.push(ItemFailure { item_identifier: message_id.into() });
     }

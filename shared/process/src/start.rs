@@ -5,9 +5,9 @@ use tracing::Instrument as _;
 
 use crate::start_logs;
 
-/// The whole of a function's `main`: logs first, then `serve`. Whatever keeps a function from
-/// starting is one line of level ERROR, which raises the operator's alarm; Lambda itself would only
-/// say that the process ended.
+/// Runs a function's `main`: it starts the logs, then `serve`. A failure to start is one line of
+/// level ERROR, which raises the operator's alarm; Lambda itself would only report that the process
+/// ended.
 pub async fn serve_function<E: Into<Box<dyn std::error::Error + Send + Sync>>>(
     serve: impl Future<Output = Result<(), E>>,
 ) -> ExitCode {
@@ -22,16 +22,16 @@ pub async fn serve_function<E: Into<Box<dyn std::error::Error + Send + Sync>>>(
     }
 }
 
-/// The work of one invocation, whose log lines carry Lambda's request id: REPORT lines and errors
-/// of one invocation belong together.
+/// Runs the work of one invocation. Its log lines carry Lambda's request id, which connects the
+/// errors and the REPORT line of an invocation.
 ///
-/// The work comes boxed: it is deep, and the compiler's limit of nesting is near.
+/// The future is boxed, for its type is deep and near the compiler's limit of nesting.
 pub async fn in_invocation<T>(request_id: &str, work: BoxFuture<'_, T>) -> T {
-    // Of the lowest level that is never filtered away.
+    // Level ERROR, for a span of that level is never filtered away.
     work.instrument(tracing::error_span!("invocation", request_id)).await
 }
 
-/// An error with its causes, each said once.
+/// The text of an error with its causes, repeated texts left out.
 fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     let mut said: Vec<String> = causes.map(ToString::to_string).collect();

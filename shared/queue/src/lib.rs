@@ -1,7 +1,7 @@
 //! Sending messages: the one user of the SQS SDK.
 //!
-//! Sends come after commit. What can't be sent is reported and left to the sweeper; it never fails
-//! the caller.
+//! Sends come after the commit. Unsent messages are reported and left to the sweeper; they never
+//! fail the caller.
 
 mod send;
 mod sqs;
@@ -23,8 +23,8 @@ pub struct Outgoing {
     pub organization_id: OrganizationId,
     /// The content of the message.
     pub message: Message,
-    /// Seconds before it can be received; what is above 900 (SQS's limit) is sent with 900, for an
-    /// early message is delayed again.
+    /// Seconds before the message can be received. More than 900 (SQS's limit) are sent as 900, for
+    /// a message that arrives early is delayed again.
     pub delay_seconds: u16,
 }
 
@@ -35,8 +35,8 @@ impl Outgoing {
         Self { organization_id, message, delay_seconds: 0 }
     }
 
-    /// A message to be received after `wait`, never earlier; None where SQS can't hold it so long,
-    /// and the sweeper will send it.
+    /// A message to be received after `wait`, never earlier; None where SQS can't hold it that
+    /// long; the sweeper sends it later.
     #[must_use]
     pub fn after(organization_id: OrganizationId, message: Message, wait: Duration) -> Option<Self> {
         let seconds = u16::try_from(wait.as_millis().div_ceil(1000)).ok()?;
@@ -53,13 +53,12 @@ impl Outgoing {
     }
 }
 
-/// The outcome of a send. Nothing in it needs handling: the sweeper makes good the messages that
-/// were not sent.
+/// The outcome of a send. The caller need not handle it: the sweeper resends the unsent messages.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct SendReport {
-    /// Messages that SQS took.
+    /// Messages that SQS accepted.
     pub sent: usize,
-    /// Messages that it did not take, or that are longer than a message may be.
+    /// Messages that SQS did not accept, or that are too long.
     pub unsent: Vec<Outgoing>,
     /// Calls of SQS, retries of single entries included.
     pub calls: usize,
@@ -88,15 +87,15 @@ impl Queue {
     }
 
     /// Sends messages: events and nodes to the builder's queue, executions to the executor's. Equal
-    /// ones are sent once; ten go in one call. Entries that SQS refuses are tried again up to
-    /// [`ATTEMPTS_MAX`] times in all; what stays unsent is logged (its number alone) and reported.
+    /// messages are sent once; ten go in one call. Entries that fail are tried up to
+    /// [`ATTEMPTS_MAX`] times in all. Unsent messages are counted in the log and reported.
     pub async fn send(&self, messages: Vec<Outgoing>) -> SendReport {
         self.sender.send(messages).await
     }
 
-    /// Sends messages that were received once more, each by its id; returns the ids of those that
-    /// were not sent. A message that is delivered again counts as received once more, as if it had
-    /// crashed a worker.
+    /// Sends received messages anew, each with the id of its delivery, and returns the ids of those
+    /// that were not sent. A caller sends them anew because a redelivery would raise their receive
+    /// count, as if they had crashed a worker.
     pub async fn send_again(&self, received: Vec<(String, Outgoing)>) -> Vec<String> {
         let report = self.send(received.iter().map(|(_, outgoing)| outgoing.clone()).collect()).await;
         let unsent = received.into_iter().filter(|(_, outgoing)| report.unsent.contains(outgoing));

@@ -1,4 +1,4 @@
-//! Batches, retries and what stays unsent, apart from the SDK so that it is tested without one.
+//! Batches, retries and unsent messages, separate from the SDK so that tests need none.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -11,10 +11,10 @@ use crate::{Outgoing, SendReport, fits};
 
 /// Messages in one call of SQS.
 pub const BATCH_MAX: usize = 10;
-/// Calls of SQS that are under way at the same time, for each queue.
+/// Calls of SQS in progress at the same time, for each queue.
 pub const BATCHES_AT_ONCE: usize = 4;
-/// Times that an entry is tried. A call that fails as a whole was already retried by the SDK and is
-/// not tried again.
+/// Attempts to send an entry. A call that fails as a whole is not tried again here, for the SDK has
+/// already retried it.
 pub const ATTEMPTS_MAX: usize = 3;
 /// The wait before the second attempt; it doubles for each later one.
 const RETRY_WAIT: Duration = Duration::from_millis(50);
@@ -30,9 +30,9 @@ pub(crate) struct BatchEntry {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum EntryResult {
     Sent,
-    /// SQS's trouble: worth another try.
+    /// A fault of SQS: another attempt may help.
     Failed,
-    /// Our fault: the same message would be refused again.
+    /// A fault of ours: SQS would refuse the same message again.
     Refused,
 }
 
@@ -160,7 +160,7 @@ mod tests {
 
     use super::*;
 
-    /// Answers from a script, by call; what the script does not say is sent.
+    /// Answers each call from a script. Calls beyond the script are sent.
     #[derive(Default)]
     struct Script {
         answers: Vec<Option<Vec<EntryResult>>>,
@@ -287,8 +287,8 @@ mod tests {
         assert_eq!((delay(0), delay(900), delay(901), delay(u16::MAX)), (0, 900, 900, 900));
     }
 
-    /// Counts the calls that are under way; each gives way once, so that all come together that
-    /// may.
+    /// Counts the calls in progress. Each call yields once, so that all calls that may run at the
+    /// same time do.
     #[derive(Default)]
     struct Crowd {
         now: Mutex<usize>,

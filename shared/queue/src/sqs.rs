@@ -7,7 +7,7 @@ use aws_types::SdkConfig;
 
 use crate::send::{BatchEntry, CallFailed, EntryResult, Transport};
 
-/// SQS itself, or what answers at the endpoint of the configuration.
+/// SQS, or the stand-in at the endpoint of the configuration.
 pub(crate) struct Sqs(Client);
 
 impl Sqs {
@@ -39,7 +39,7 @@ impl Transport for Sqs {
             .send()
             .await
             .map_err(|error| CallFailed { code: error.code().unwrap_or("no answer").to_owned() })?;
-        // An entry that the answer names as neither taken nor failed counts as failed.
+        // An entry that the answer does not name counts as failed.
         let mut results = vec![EntryResult::Failed; entries.len()];
         let mut set = |id: &str, result| {
             if let Some(slot) = id.parse().ok().and_then(|index: usize| results.get_mut(index)) {

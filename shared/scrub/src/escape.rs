@@ -1,6 +1,6 @@
-//! Escapes: a few characters that stand for one.
+//! Escapes: several characters that stand for one.
 
-/// The meaning of one escape at the start of some bytes, and the number of bytes that it takes.
+/// One escape at the start of some bytes: its meaning and its number of bytes.
 pub(crate) struct Escape {
     pub(crate) decoded: Decoded,
     pub(crate) length: usize,
@@ -12,7 +12,7 @@ pub(crate) enum Decoded {
     Char(char),
 }
 
-/// A number of digits alone: `from_str_radix` would take a sign.
+/// Reads a number of digits alone: `from_str_radix` would accept a sign.
 pub(crate) fn number(digits: &[u8], radix: u32) -> Option<u32> {
     let legal = digits.iter().all(|digit| char::from(*digit).is_digit(radix));
     let text = std::str::from_utf8(digits).ok().filter(|_| legal)?;

@@ -4,7 +4,7 @@ use serde_json::{Map, Number, Value};
 
 use crate::Scrubber;
 
-/// Scrubs a value. It is as deep as its reader allowed, so recursion is safe.
+/// Scrubs a value. Its reader limited its depth, so the recursion is safe.
 pub(crate) fn scrub(scrubber: &Scrubber, value: Value) -> (Value, usize) {
     match value {
         Value::String(text) => {
@@ -46,7 +46,8 @@ fn scrub_map(scrubber: &Scrubber, map: Map<String, Value>) -> (Value, usize) {
         let (key, in_key) = scrubber.scrub_text(&key);
         let (item, in_item) = scrub(scrubber, item);
         places += in_key + in_item;
-        // Two keys that held secrets may look alike now; neither value is lost.
+        // Two keys that held secrets may now be equal. A number makes them unique, so that no value
+        // is lost.
         let mut unique = key.clone();
         let mut copy = 2;
         while scrubbed.contains_key(&unique) {

@@ -1,4 +1,4 @@
-//! Undoing encodings, so that values are searched for as they are.
+//! Decodes a text, so that plain values can be searched for in it.
 
 use std::ops::Range;
 
@@ -6,13 +6,13 @@ use crate::entities;
 use crate::escape::{Decoded, Escape, number};
 use crate::needles::{Label, Needles};
 
-/// Characters of base64 that eight bytes need at least, wherever they start.
+/// The fewest base64 characters that encode eight bytes at any alignment.
 const BASE64_RUN_MIN: usize = 11;
-/// Digits of hex that eight bytes need.
+/// Digits of hex that encode eight bytes.
 const HEX_RUN_MIN: usize = 16;
 
-/// Searches the bytes as they are and under up to `layers` encodings; reports ranges of `bytes`.
-/// Gives the number of bytes that were searched, which is its work.
+/// Searches the bytes as they are and under up to `layers` encodings, and reports ranges of
+/// `bytes`. Returns the number of searched bytes, the measure of its work.
 pub(crate) fn search(
     needles: &Needles,
     bytes: &[u8],
@@ -53,26 +53,26 @@ pub(crate) fn search(
     searched
 }
 
-/// A text with its escapes undone, and where each came from.
+/// A text with its escapes decoded, and the place of each escape in the text.
 struct View {
     bytes: Vec<u8>,
     jumps: Vec<Jump>,
 }
 
-/// Escapes of one size that follow each other. Between jumps text and view go on side by side; an
-/// escape that keeps its length is none.
+/// A row of escapes of one size. Between jumps, text and view advance by the same number of bytes,
+/// so an escape that keeps its length is no jump.
 struct Jump {
-    /// Where the first begins, in the view and in the text.
+    /// The start of the first escape, in the view and in the text.
     decoded: u32,
     source: u32,
-    /// Bytes of each, in the view and in the text.
+    /// Bytes of each escape, in the view and in the text.
     decoded_bytes: u8,
     source_bytes: u8,
     count: u32,
 }
 
 impl Jump {
-    /// Bytes of all of them, in the view and in the text.
+    /// Bytes of all escapes of the jump, in the view and in the text.
     fn lengths(&self) -> (usize, usize) {
         let count = self.count as usize;
         (usize::from(self.decoded_bytes) * count, usize::from(self.source_bytes) * count)
@@ -80,7 +80,7 @@ impl Jump {
 }
 
 impl View {
-    /// Nothing when there is no escape to undo.
+    /// The view of a text; None when the text has no escape.
     fn of(text: &[u8], escape: fn(&[u8]) -> Option<Escape>) -> Option<Self> {
         let mut next = next_escape(text, 0, escape);
         next.as_ref()?;
@@ -103,7 +103,7 @@ impl View {
         Some(view)
     }
 
-    /// Notes an escape of `length` bytes at `source`, which was undone at `decoded`.
+    /// Notes an escape of `length` bytes at `source`, which was decoded at `decoded`.
     fn jump(&mut self, decoded: usize, source: usize, length: usize) {
         let made = self.bytes.len() - decoded;
         if made == length {
@@ -130,7 +130,7 @@ impl View {
         });
     }
 
-    /// The part of the text that a range of the view came from; escapes are taken whole.
+    /// The part of the text that a range of the view came from, with whole escapes.
     fn source(&self, range: Range<usize>) -> Range<usize> {
         self.source_of(range.start).start..self.source_of(range.end - 1).end
     }
@@ -149,7 +149,7 @@ impl View {
     }
 }
 
-/// The first escape from `from` on, and where it starts.
+/// The first escape from `from` on, and its start.
 fn next_escape(text: &[u8], from: usize, escape: fn(&[u8]) -> Option<Escape>) -> Option<(usize, Escape)> {
     // Every escape starts with one of these.
     let starts = |byte: &u8| matches!(byte, b'\\' | b'%' | b'+' | b'&');
@@ -210,19 +210,19 @@ fn unescape_form(text: &[u8]) -> Option<Escape> {
     }
 }
 
-/// The value of each byte as a digit; [`NO_DIGIT`] for a byte that is none.
+/// The value of each byte as a digit; [`NO_DIGIT`] for a byte that is no digit.
 type Digits = [u8; 256];
 
 const NO_DIGIT: u8 = u8::MAX;
 
-/// base64 and base64url together.
+/// The digits of base64 and base64url together.
 static BASE64_DIGITS: Digits = {
     let digits = [NO_DIGIT; 256];
     let digits = with_digits(digits, b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/", 0);
     with_digits(digits, b"-_", 62)
 };
 
-/// Either case.
+/// The digits of hex in either case.
 static HEX_DIGITS: Digits = {
     let digits = with_digits([NO_DIGIT; 256], b"0123456789abcdef", 0);
     with_digits(digits, b"ABCDEF", 10)
@@ -237,23 +237,23 @@ const fn with_digits(mut digits: Digits, bytes: &[u8], first: u8) -> Digits {
     digits
 }
 
-/// Digits of an encoding that follow each other, line breaks aside.
+/// A row of digits of one encoding, with no other bytes than line breaks between them.
 struct Run {
     digits: Vec<u8>,
-    /// The lines: which digit begins each, and where that stands in the text.
+    /// The first digit of each line: its index, and its place in the text.
     lines: Vec<(usize, usize)>,
 }
 
 impl Run {
-    /// Where the bytes of `range` came from, when digits of `BITS` bits were packed from `phase`
-    /// on. Digits that share bits with a neighbour are taken too.
+    /// The part of the text that the bytes of `range` came from, when digits of `BITS` bits were
+    /// packed from `phase` on. A digit that is only partly in the range is included.
     fn source<const BITS: usize>(&self, phase: usize, range: Range<usize>) -> Range<usize> {
         let first = phase + range.start * 8 / BITS;
         let last = phase + (range.end * 8 - 1) / BITS;
         self.position(first)..self.position(last) + 1
     }
 
-    /// Where a digit stands in the text.
+    /// The place of a digit in the text.
     fn position(&self, digit: usize) -> usize {
         let line = self.lines.partition_point(|(first, _)| *first <= digit).saturating_sub(1);
         let (first, at) = self.lines[line];
@@ -270,7 +270,7 @@ fn for_runs(text: &[u8], length_min: usize, digits: &Digits, each: &mut dyn FnMu
             at += 1;
             continue;
         }
-        // Most runs are words: measure first, and collect only what is long enough.
+        // Most runs are words: measure first, and collect only long enough runs.
         let end = run_end(text, at, digits);
         if end - at >= length_min {
             let mut run = Run { digits: Vec::with_capacity(end - at), lines: Vec::new() };
@@ -300,7 +300,7 @@ fn run_end(text: &[u8], start: usize, digits: &Digits) -> usize {
         while is_digit(at) {
             at += 1;
         }
-        // An encoder breaks long lines; the next line goes on.
+        // Encoders break long lines: the run continues on the next line.
         let broken = match text.get(at..) {
             Some([b'\r', b'\n', ..]) => 2,
             Some([b'\n', ..]) => 1,

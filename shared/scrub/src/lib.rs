@@ -1,19 +1,19 @@
-//! Takes secret values out of what is stored, logged or shown (I1).
+//! Removes secret values from texts before they are stored, logged or shown (I1).
 //!
-//! A [`Scrubber`] is made of the values that an execution used and of codes that were made of them.
-//! It searches a text for each value, also in lower case, each of its lines, each of its leaves if
-//! it is JSON, and path, query and longer parts if it is a URL, in these forms: as it is;
-//! JSON-escaped; URL-encoded (either hex case, `+` for a space); with HTML entities; in hex; in
-//! base64 and base64url at any alignment, padded or not, also broken into lines. It does so by
-//! undoing the forms in the text and searching for the plain values, so that it does not matter
-//! which characters an encoder chose to escape. Texts of up to [`DEEP_BYTES_MAX`] bytes are
-//! searched under two such layers (base64 in JSON, JSON in JSON), longer ones under one.
+//! A [`Scrubber`] has the values that an execution used, and texts that were made of them, such as
+//! MACs. It searches a text for each value, its lower-case form and its lines. Of a JSON value it
+//! also searches for the leaves; of a URL, for path, query and longer parts. It finds all of these
+//! in these forms: plain; JSON-escaped; URL-encoded (either hex case, `+` for a space); with HTML
+//! entities; in hex; in base64 and base64url at any alignment, padded or not, also broken into
+//! lines. The scrubber decodes the text and searches for the plain values, so an encoder's choice
+//! of characters to escape does not matter. Texts of up to [`DEEP_BYTES_MAX`] bytes are searched
+//! under two layers of encoding (base64 in JSON, JSON in JSON), longer ones under one.
 //!
-//! Not found is a value that was changed in other ways, or whose encoded form stands right behind a
-//! piece of text that takes its first character for the end of an escape (`%4` before `1…`).
+//! A value that was changed in other ways is not found. Nor is an encoded value right after the
+//! beginning of an escape, which takes the value's first character as its end (`%4` before `1…`).
 //!
-//! Scrub before anything is cut: half a value is not found. Strings under eight bytes are not
-//! searched for, or `true` and `1` would blank every output.
+//! Callers scrub before they cut a text, for half a value is not found. Strings under eight bytes
+//! are not searched for: `true` and `1` would blank every output.
 //!
 //! ```
 //! let scrubber = scrub::Scrubber::new(&[("github.token", "s3cr\"t-value")], &[]);
@@ -38,16 +38,16 @@ use needles::{Label, Needles};
 /// Bytes up to which a text is searched under two layers of encoding.
 pub const DEEP_BYTES_MAX: usize = 512 * 1024;
 
-/// Takes the secrets of one execution out of texts. It holds them in its automaton, so it can't be
-/// printed; it is made when an answer is whole, and dropped with it.
+/// Removes the secrets of one execution from texts. Its automaton holds them, so it can't be
+/// printed. It is made when an answer is whole, and dropped with the answer.
 pub struct Scrubber {
     needles: Needles,
 }
 
 impl Scrubber {
     /// A scrubber for `values`, each with its label (`github.token`), and for texts that were made
-    /// of them (codes, encodings of encodings), each with the label of a value in it. Values are
-    /// cut into lines, leaves and parts; what was made is found as a whole.
+    /// of them (MACs, encodings of encodings), each with the label of a value in it. Values are
+    /// also searched for by lines, leaves and parts; made texts only as a whole.
     #[must_use]
     pub fn new(values: &[(&str, &str)], made: &[(&str, &str)]) -> Self {
         let mut gathered = sources::collect(values);
@@ -78,7 +78,7 @@ impl Scrubber {
         (scrubbed, places.len())
     }
 
-    /// [`Scrubber::scrub_text`] for bytes that need not be text.
+    /// [`Scrubber::scrub_text`] for bytes that may be no text.
     #[must_use]
     pub fn scrub_bytes(&self, bytes: &[u8]) -> (Vec<u8>, usize) {
         let places = self.places(bytes);
@@ -100,15 +100,15 @@ impl Scrubber {
         if self.is_empty() { (value, 0) } else { json::scrub(self, value) }
     }
 
-    /// Bytes that are searched in a text and in the texts that undoing encodings makes of it: the
-    /// work of scrubbing it. For tests.
+    /// Bytes of a text and of its decoded forms that are searched: the work of scrubbing the text.
+    /// For tests.
     #[doc(hidden)]
     #[must_use]
     pub fn searched_bytes(&self, text: &str) -> usize {
         layers::search(&self.needles, text.as_bytes(), layers_of(text.as_bytes()), &mut |_, _| {})
     }
 
-    /// Where secrets stand, in order and apart from each other.
+    /// The places of secrets, in order and apart from each other.
     fn places(&self, bytes: &[u8]) -> Vec<Place> {
         let mut found = Vec::new();
         let layers = layers_of(bytes);
@@ -127,8 +127,8 @@ struct Place {
     label: Label,
 }
 
-/// Joins what overlaps, and parts of one value that touch; the longest part gives the label. Ends
-/// never split a character.
+/// Joins places that overlap, and parts of one value that touch. The longest part gives the label.
+/// No place begins or ends within a character.
 fn merge(bytes: &[u8], mut found: Vec<Place>) -> Vec<Place> {
     let continues = |at: usize| bytes.get(at).is_some_and(|byte| byte & 0xc0 == 0x80);
     for place in &mut found {

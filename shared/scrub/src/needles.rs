@@ -1,5 +1,5 @@
 //! The strings that are searched for, and the search: one automaton (Aho and Corasick, 1975), whose
-//! work depends on the length of the text and not on the number or the shape of the strings.
+//! work depends on the length of the text, not on the number or the content of the strings.
 
 use std::collections::HashSet;
 use std::hash::BuildHasher as _;
@@ -10,23 +10,23 @@ use aho_corasick::nfa::contiguous::NFA;
 use aho_corasick::{Anchored, MatchKind};
 use zeroize::Zeroizing;
 
-/// Bytes under which a string is not searched for.
+/// The fewest bytes of a string that is searched for.
 pub const BYTES_MIN: usize = domain::limits::SECRET_VALUE_BYTES_MIN;
 
-/// Bytes of the parts that a long value is searched by: finds a value that was cut.
+/// Bytes of the chunks of a long value. A search for chunks finds a value that was cut.
 const CHUNK_BYTES: usize = 128;
 
-/// Which secret a string belongs to.
+/// The secret that a string belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Label(usize);
 
-/// Strings that are gathered.
+/// The strings while they are gathered.
 pub(crate) struct Gathered {
     list: Vec<Zeroizing<Vec<u8>>>,
-    /// The label of each.
+    /// The label of each string.
     owners: Vec<Label>,
     labels: Vec<String>,
-    /// Keyed hashes of the strings, so that each is there once.
+    /// Keyed hashes of the strings, so that each string is kept once.
     known: HashSet<u64>,
 }
 
@@ -35,12 +35,13 @@ impl Gathered {
         Self { list: Vec::new(), owners: Vec::new(), labels: Vec::new(), known: HashSet::new() }
     }
 
-    /// Adds a string that is found as a whole; one that is too short, or there already, is nothing.
+    /// Adds a string that is found as a whole. A string that is too short, or known already, is
+    /// skipped.
     pub(crate) fn add(&mut self, text: &str, label: &str) {
         self.add_bytes(text.as_bytes(), label);
     }
 
-    /// Adds a string that is found by its parts where it is long.
+    /// Adds a string. A long one is found by its chunks.
     pub(crate) fn add_in_chunks(&mut self, text: &str, label: &str) {
         let bytes = text.as_bytes();
         if bytes.len() <= CHUNK_BYTES {
@@ -49,7 +50,7 @@ impl Gathered {
         for chunk in bytes.chunks_exact(CHUNK_BYTES) {
             self.add_bytes(chunk, label);
         }
-        // The rest may be too short to be searched for alone.
+        // The last chunk is a full one from the end: the rest alone may be too short for a search.
         self.add_bytes(&bytes[bytes.len() - CHUNK_BYTES..], label);
     }
 
@@ -101,7 +102,7 @@ impl Needles {
         format!("[secret:{}]", self.labels[label.0])
     }
 
-    /// A label that itself holds a secret (a key that is named as its value) is not shown.
+    /// Hides labels that hold a secret, as where a key has its value as its name.
     fn hide_labels(&mut self) {
         for at in 0..self.labels.len() {
             let mut seen = false;
@@ -112,8 +113,8 @@ impl Needles {
         }
     }
 
-    /// Reports where strings stand; what overlaps is reported as one, with the label of its longest
-    /// string. Later reports may overlap earlier ones.
+    /// Reports the places of strings. Overlapping strings are reported as one place, with the label
+    /// of the longest. Later reports may overlap earlier ones.
     pub(crate) fn find(&self, bytes: &[u8], report: &mut dyn FnMut(Range<usize>, Label)) {
         let Some(automaton) = &self.automaton else { return };
         let mut state = automaton.start_state(Anchored::No).expect("the automaton searches anywhere");
@@ -123,8 +124,7 @@ impl Needles {
             if !automaton.is_match(state) {
                 continue;
             }
-            // Of the strings that end here the first is the longest, and the others stand within
-            // it.
+            // The first of the strings that end here is the longest; the others lie within it.
             let pattern = automaton.match_pattern(state, 0).as_usize();
             let (length, label) = (self.lengths[pattern], self.owners[pattern]);
             let range = at + 1 - length..at + 1;
@@ -140,7 +140,7 @@ impl Needles {
     }
 }
 
-/// Strings that overlap, as far as they were met.
+/// The overlapping strings that were found so far.
 struct Open {
     range: Range<usize>,
     label: Label,

@@ -5,8 +5,8 @@ use zeroize::Zeroize;
 
 use crate::needles::Gathered;
 
-/// Bytes from which a single segment or parameter of a URL is searched for: shorter ones are mostly
-/// words (`services`).
+/// The fewest bytes of a single segment or parameter of a URL that is searched for: shorter ones
+/// are mostly words (`services`).
 const URL_PART_BYTES_MIN: usize = 12;
 
 /// The needles of all values.
@@ -23,19 +23,19 @@ pub(crate) fn collect(values: &[(&str, &str)]) -> Gathered {
 
 fn add_with_lines(needles: &mut Gathered, label: &str, text: &str) {
     needles.add_in_chunks(text, label);
-    // Names of headers come back in lower case.
+    // A value may come back in lower case, as a header's name does.
     let mut lower = text.to_lowercase();
     if lower != text {
         needles.add_in_chunks(&lower, label);
     }
     lower.zeroize();
-    // Whitespace around a line is the first thing that a target changes.
+    // Targets often change the whitespace around a line.
     text.lines().for_each(|line| needles.add_in_chunks(line.trim(), label));
     add_url_parts(needles, label, text.trim());
 }
 
-/// Of a value that is a URL (a hook whose path is the secret): what a target sees of it and likes
-/// to repeat. Not its host.
+/// Adds the parts of a value that is a URL (a hook whose path is the secret), for a target sees
+/// them and may repeat them. The host is left out.
 fn add_url_parts(needles: &mut Gathered, label: &str, text: &str) {
     let Some((_, rest)) =
         text.split_once("://").filter(|(scheme, _)| scheme.bytes().all(|byte| byte.is_ascii_alphanumeric()))
@@ -58,7 +58,7 @@ fn add_url_parts(needles: &mut Gathered, label: &str, text: &str) {
     }
 }
 
-/// Adds the leaves of a JSON value, and wipes it: it is a copy of the secret.
+/// Adds the leaves of a JSON value and wipes the value, for it is a copy of the secret.
 fn add_leaves(needles: &mut Gathered, label: &str, value: Value) {
     match value {
         Value::String(mut text) => {

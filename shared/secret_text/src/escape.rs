@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-/// Everything but letters, digits, `-`, `.`, `_` and `~` as `%XX`: fit for a path segment, a query
-/// key or value.
+/// Writes everything but letters, digits, `-`, `.`, `_` and `~` as `%XX`, for a path segment or a
+/// key or value of a query.
 pub fn percent_encode(text: &str, out: &mut String) {
     for byte in text.bytes() {
         match byte {

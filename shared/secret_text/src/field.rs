@@ -16,14 +16,14 @@ pub struct SecretField {
     pub parts: Vec<Part>,
 }
 
-/// The stored parts are not such as this version writes. Another version may write them: the
+/// The error of stored parts that this version can't read. Another version may read them: the
 /// execution is given back, not failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the stored parts can't be read by this version of sealflow")]
 pub struct Unreadable;
 
-/// Reads the stored list. Nothing in it is trusted: two fields for one place, or one within
-/// another, are refused.
+/// Reads the stored list. Nothing in the list is trusted: two fields for one place, or a field
+/// within another, are refused.
 ///
 /// # Errors
 /// [`Unreadable`].
@@ -34,8 +34,7 @@ pub fn read_fields(stored: &Value) -> Result<Vec<SecretField>, Unreadable> {
     let overlap = |pair: &[&str]| {
         pair[1].strip_prefix(pair[0]).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
-    // A path that begins with another and a slash need not stand right behind it: `/a`, `/a-b`,
-    // `/a/b`.
+    // A path below another does not always come right after it in the order: `/a`, `/a-b`, `/a/b`.
     let is_within = |path: &str| {
         path.match_indices('/').any(|(at, _)| at > 0 && paths.binary_search(&&path[..at]).is_ok())
     };

@@ -1,8 +1,8 @@
-//! How a string of a configuration is read.
+//! The kinds of strings in a configuration.
 
 use serde::{Deserialize, Serialize};
 
-/// How a string of a configuration is read.
+/// The kind of a string in a configuration. It decides how the string is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FieldKind {

@@ -1,4 +1,4 @@
-//! A place in a secret's JSON. Numbers keep the spelling that they were written with.
+//! A place in a secret's JSON. Numbers keep their spelling.
 
 use std::collections::BTreeMap;
 

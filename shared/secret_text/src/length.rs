@@ -1,4 +1,4 @@
-//! Limits on what is rendered, held before anything is rendered.
+//! Limits on the rendered texts, which hold before anything is rendered.
 
 use crate::part::{Encoding, Part, Reference};
 use crate::request_part::RequestPart;
@@ -23,15 +23,15 @@ pub trait Secrets {
     }
 }
 
-/// The most bytes that `parts` can render to, by the lengths of the values and not by their
+/// The most bytes that `parts` can render to. The lengths of the values decide, not their
 /// characters.
 #[must_use]
 pub fn rendered_bytes_max(parts: &[Part], secrets: &dyn Secrets) -> usize {
     parts.iter().fold(0, |sum: usize, part| sum.saturating_add(part_bytes(part, secrets)))
 }
 
-/// The most bytes of a URL of `parts` as a parser writes it, which encodes what is no plain
-/// character.
+/// The most bytes of a URL of `parts` as a URL parser writes it. The parser encodes characters that
+/// are not plain.
 #[must_use]
 pub fn url_bytes_max(parts: &[Part], secrets: &dyn Secrets) -> usize {
     let bytes = |part: &Part| match part {
@@ -45,10 +45,10 @@ pub fn url_bytes_max(parts: &[Part], secrets: &dyn Secrets) -> usize {
 fn part_bytes(part: &Part, secrets: &dyn Secrets) -> usize {
     match part {
         Part::Text(text) => text.len(),
-        // Neither a leaf of JSON nor what base64 says is longer than the value.
+        // Neither a leaf of the JSON nor the decoded base64 is longer than the value.
         Part::Secret(Reference { name, key, .. }) => secrets.value_bytes(name, key),
         Part::SentAt(_) => INSTANT_BYTES,
-        // In the data of codes only, which have one length.
+        // Only in the data of MACs, whose length is fixed.
         Part::Request(part) => secrets.request_bytes(*part),
         Part::Encoded(Encoding::Base64, parts) => {
             rendered_bytes_max(parts, secrets).div_ceil(3).saturating_mul(4)
@@ -65,7 +65,7 @@ fn part_bytes(part: &Part, secrets: &dyn Secrets) -> usize {
 }
 
 impl Encoding {
-    /// The most bytes that one byte becomes.
+    /// The most bytes that the encoding makes of one byte.
     fn growth_max(self) -> usize {
         match self {
             Encoding::Base64 => 2,
@@ -75,12 +75,12 @@ impl Encoding {
         }
     }
 
-    /// Bytes that stand around what is encoded.
+    /// Bytes that the encoding puts around its text.
     fn bytes_around(self) -> usize {
         if self == Encoding::Json { 2 } else { 0 }
     }
 
-    /// Bytes that a known text becomes, without what stands around it.
+    /// Bytes of a known text in this encoding, without the bytes around it.
     fn bytes_of(self, text: &str) -> usize {
         let mut encoded = String::new();
         self.write(text, &mut encoded);

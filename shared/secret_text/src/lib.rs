@@ -1,23 +1,23 @@
 //! Texts with secrets in them: a list of [`Part`]s that the builder makes and stores, and that the
 //! executor renders.
 //!
-//! A secret can be placed into a text, and never looked at. An expression that refers to one comes
-//! to a list of parts: known text, references, and a closed set of encodings. Everything that
-//! depends on data was decided before. What renders them ([`render()`]) knows no expression, no
+//! A secret can be placed into a text, and never looked at. An expression that refers to a secret
+//! evaluates to a list of parts: known text, references, and a closed set of encodings. The builder
+//! decided everything that depends on data. The renderer ([`render()`]) has no expression, no
 //! template and no event.
 //!
-//! # What a value can be refused for
+//! # Reasons to refuse a value
 //!
-//! Each question is asked of one value alone, never of the text around it, so that nobody can ask
-//! about a part of a value: a control character where the text is a line (outside of base64, URL
-//! encoding, JSON and hashes); a path segment `.` or `..`; a colon in a user name; JSON with the
-//! path that is named; base64 where bytes are wanted. A refusal ([`Refused`]) says none of it.
+//! Each check looks at one value alone, never at the text around it, so that nobody can test a part
+//! of a value. A value is refused for: a control character in a line (outside of base64, URL
+//! encoding, JSON and hashes); a path segment `.` or `..`; a colon in a user name; JSON without the
+//! named path; no base64 where bytes are wanted. A refusal ([`Refused`]) does not name its reason.
 //!
 //! # Lengths
 //!
-//! Limits are held by [`rendered_bytes_max`], which counts each value at the largest size that its
-//! encodings could give it. A limit on what was rendered would tell how many characters of a value
-//! an encoder escaped.
+//! [`rendered_bytes_max`] holds the limits. It counts each value at the largest size that its
+//! encodings could give it. A limit on the rendered text would reveal how many characters of a
+//! value an encoder escaped.
 //!
 //! This crate does no I/O, reads no clock and knows no key of the vault.
 

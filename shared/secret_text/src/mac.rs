@@ -1,15 +1,15 @@
-//! Message authentication codes (RFC 2104), with which an author signs requests.
+//! Message authentication codes (MACs, RFC 2104), with which an author signs requests.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use ring::hmac;
 use serde::{Deserialize, Serialize};
 
-/// The hash of a code.
+/// The hash of a MAC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Algorithm {
-    /// SHA-1; for targets that know nothing newer.
+    /// SHA-1; for targets that support nothing newer.
     Sha1,
     /// SHA-256
     Sha256,
@@ -19,7 +19,7 @@ pub enum Algorithm {
     Sha512,
 }
 
-/// How a code is written.
+/// The written form of a MAC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MacFormat {
@@ -29,7 +29,7 @@ pub enum MacFormat {
     Base64,
     /// Base64 for URLs, without padding.
     Base64url,
-    /// Not text: key or data of another code.
+    /// Not text: the key or the data of another MAC.
     Bytes,
 }
 
@@ -54,7 +54,7 @@ impl Algorithm {
         Self::ALL.iter().copied().find(|algorithm| algorithm.word() == word)
     }
 
-    /// Bytes of a code.
+    /// Bytes of a MAC.
     #[must_use]
     pub fn bytes(self) -> usize {
         match self {
@@ -97,7 +97,7 @@ impl MacFormat {
         Self::ALL.iter().copied().find(|format| format.word() == word)
     }
 
-    /// A code as text; None for [`MacFormat::Bytes`].
+    /// A MAC as text; None for [`MacFormat::Bytes`].
     pub(crate) fn write(self, code: &[u8]) -> Option<String> {
         match self {
             Self::Hex => Some(hex::encode(code)),
@@ -107,7 +107,7 @@ impl MacFormat {
         }
     }
 
-    /// Bytes of a code as text.
+    /// Bytes of a MAC as text.
     pub(crate) fn written_bytes(self, code_bytes: usize) -> usize {
         match self {
             Self::Hex => 2 * code_bytes,

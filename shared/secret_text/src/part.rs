@@ -26,15 +26,15 @@ pub enum Part {
     Secret(Reference),
     /// The instant of the attempt.
     SentAt(TimeFormat),
-    /// A part of the request that the text goes with; in the data of a code only.
+    /// A part of the request that the text belongs to; in the data of a MAC only.
     Request(RequestPart),
     /// Parts under an encoding.
     Encoded(Encoding, Vec<Part>),
-    /// The authentication code of parts.
+    /// The message authentication code (MAC) of parts.
     Mac {
         /// The hash.
         algorithm: Algorithm,
-        /// How the code is written.
+        /// The written form of the MAC.
         format: MacFormat,
         /// The key.
         key: Vec<Part>,
@@ -48,11 +48,11 @@ pub enum Part {
 pub struct Reference {
     /// The secret's name.
     pub name: Arc<str>,
-    /// The key in it.
+    /// The key in the secret.
     pub key: Arc<str>,
-    /// Whether the value is base64 of what is meant.
+    /// Whether the value is base64, to be decoded first.
     pub is_base64: bool,
-    /// The way into the value's JSON; empty for the value itself.
+    /// The steps into the value's JSON; empty for the value itself.
     pub path: Vec<Step>,
 }
 
@@ -97,7 +97,7 @@ impl Part {
         }
     }
 
-    /// Calls `each` with every reference to a secret, keys of codes included.
+    /// Calls `each` with every reference to a secret, keys of MACs included.
     pub fn each_reference<'p>(&'p self, each: &mut dyn FnMut(&'p Reference)) {
         match self {
             Part::Text(_) | Part::SentAt(_) | Part::Request(_) => {}
@@ -109,12 +109,12 @@ impl Part {
 }
 
 impl Reference {
-    /// The value of a key.
+    /// A reference to the whole value of a key.
     pub fn to(name: impl Into<Arc<str>>, key: impl Into<Arc<str>>) -> Self {
         Self { name: name.into(), key: key.into(), is_base64: false, path: Vec::new() }
     }
 
-    /// Whether it is a value as it is.
+    /// Whether the reference is to the unchanged value.
     #[must_use]
     pub fn is_whole(&self) -> bool {
         !self.is_base64 && self.path.is_empty()
@@ -125,7 +125,7 @@ fn nesting(parts: &[Part]) -> usize {
     parts.iter().map(Part::nesting).max().unwrap_or(0)
 }
 
-/// Adds a part behind others; text that meets text becomes one.
+/// Adds a part after others. Text after text is joined.
 pub fn append(parts: &mut Vec<Part>, part: Part) {
     match (parts.last_mut(), part) {
         (_, Part::Text(text)) if text.is_empty() => {}

@@ -1,4 +1,4 @@
-//! From parts and opened values to a text. No evaluator is here.
+//! Rendering: from parts and opened values to a text, without an evaluator.
 
 use base64::engine::general_purpose::STANDARD;
 use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
@@ -13,7 +13,7 @@ use crate::part::{Encoding, Part, Reference};
 use crate::request_part::RequestPart;
 use crate::{escape, mac::MacFormat};
 
-/// Base64 as `fromBase64` reads it: padded; the bits that are left over may be anything.
+/// Base64 as `fromBase64` reads it: padded, with any value in the unused bits.
 const FROM_BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),
@@ -24,7 +24,7 @@ pub trait Values: Secrets {
     /// The value of `key` in the secret `name`.
     fn get(&self, name: &str, key: &str) -> Option<&str>;
 
-    /// A part of the request that the text goes with; None while there is none.
+    /// A part of the request that the text belongs to. None: there is no request yet.
     fn request(&self, _part: RequestPart) -> Option<RequestText<'_>> {
         None
     }
@@ -32,43 +32,47 @@ pub trait Values: Secrets {
 
 /// A part of a request.
 pub struct RequestText<'a> {
-    /// Its bytes, as they are sent.
+    /// The bytes of the part, as they are sent.
     pub bytes: &'a [u8],
     /// The lengths of the secret values that may stand in it.
     pub value_bytes: &'a [usize],
 }
 
-/// The kind of field that a text stands in, and with it what a value is refused for there.
+/// The kind of field that a text stands in. It decides which values are refused there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Context {
     /// A line, such as a header's value: a value with a control character is refused.
     Line,
     /// A line that ends at a colon, such as the user name of basic authorization.
     UserName,
-    /// A line that goes with a request that is made: codes in it may be over [`Part::Request`].
+    /// A line for a request that is already made: MACs in it may have [`Part::Request`] in their
+    /// data.
     Signature,
-    /// A key that signs: one secret as it is, or a text out of its JSON. With anything beside it or
-    /// around it, whether the whole is a key could be made to tell of the secret, letter by letter.
+    /// A key that signs: one whole secret, or a text out of its JSON. Other text around the
+    /// secret is not allowed: an author could vary it and learn the secret letter by letter, from
+    /// whether the whole is still a key.
     Key,
     /// A text of any characters, such as a body, or one that is encoded as a whole.
     Free,
 }
 
-/// A value can't be placed here. Which one and why is not told: that may tell of the value (I1).
+/// The error of a value that can't be placed. It names neither the value nor the reason, for the
+/// reason could reveal something of the value (I1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a secret can't be placed here")]
 pub struct Refused;
 
-/// A text that holds secrets. It has no `Debug`, and is wiped when it is dropped.
+/// A text that holds secrets. The type has no `Debug`, and its texts are wiped when they are
+/// dropped.
 pub struct Rendered {
     /// The text.
     pub text: Zeroizing<String>,
-    /// Texts that were made of secrets and in which no value is found by undoing one encoding:
-    /// codes, and outcomes of an encoding of an encoding, at each level. The scrubber searches for
-    /// them whole. What was made of values that are too short to be searched for is none of them;
-    /// what would be made of such a value and of a longer one is refused.
+    /// Texts made of secrets that hide their values even after one decoding: MACs, and each level
+    /// of nested encodings. The scrubber searches for these texts as a whole. Texts made only of
+    /// values that are too short for a search are left out. A text of such a short value and a
+    /// longer one is refused.
     pub made: Vec<Made>,
-    /// Texts that were taken out of values by a path, for the scrubber as values.
+    /// Texts that a path took out of values. The scrubber searches for them like values.
     pub leaves: Vec<Made>,
     /// The lengths of the values, or of the texts in them, that were placed.
     pub value_bytes: Vec<usize>,
@@ -105,7 +109,7 @@ pub fn render(
     Ok(Rendered { text, made, leaves, value_bytes })
 }
 
-/// The questions about a value before it is placed.
+/// The checks of a value before it is placed.
 #[derive(Clone, Copy, Default)]
 struct Questions {
     no_controls: bool,
@@ -113,7 +117,7 @@ struct Questions {
     no_dots: Option<Dots>,
 }
 
-/// Which segments of a path `.` and `..` must not be.
+/// The parts of a path that must not be `.` or `..`.
 #[derive(Clone, Copy)]
 enum Dots {
     /// The value as a whole.
@@ -131,7 +135,7 @@ impl Questions {
         }
     }
 
-    /// The questions that are left below an encoding.
+    /// The checks that are left below an encoding.
     fn under(self, encoding: Encoding) -> Self {
         match encoding {
             Encoding::Xml => self,
@@ -160,12 +164,11 @@ struct Renderer<'a> {
     made: Vec<Made>,
     leaves: Vec<Made>,
     value_bytes: Vec<usize>,
-    /// Of the values that were placed since this was set.
+    /// The lengths of the values that were placed since this field was reset.
     lengths: Lengths,
 }
 
-/// Whether there are values among several that are long enough to be searched for, and such that
-/// are not.
+/// The two kinds of values in a text: long enough for the scrubber's search, and too short.
 #[derive(Clone, Copy, Default)]
 struct Lengths {
     is_some_long: bool,
@@ -186,7 +189,8 @@ impl Lengths {
 
 impl Renderer<'_> {
     fn text(&mut self, parts: &[Part], questions: Questions) -> Result<Zeroizing<String>, Refused> {
-        // All of it at once: what a growing text leaves behind would not be wiped.
+        // The whole capacity at once: a text that grows would leave copies behind that are not
+        // wiped.
         let mut text = Zeroizing::new(String::with_capacity(rendered_bytes_max(parts, self.values)));
         for part in parts {
             match part {
@@ -199,7 +203,8 @@ impl Renderer<'_> {
                     text.push_str(&value);
                 }
                 Part::SentAt(format) => text.push_str(&format.write(self.sent_at)),
-                // A text could carry it out of the place where its secrets may stand.
+                // As text, a part of the request could carry its secrets to a place where they may
+                // not stand.
                 Part::Request(_) => return Err(Refused),
                 Part::Encoded(encoding, inner) => {
                     let before = std::mem::take(&mut self.lengths);
@@ -224,12 +229,12 @@ impl Renderer<'_> {
         Ok(text)
     }
 
-    /// Notes what was made of the secrets in `parts`.
+    /// Notes a text that was made of the secrets in `parts`, for the scrubber.
     ///
     /// # Errors
-    /// Where a value that is too short to be searched for is in it beside a longer one: searched
-    /// for, it would confirm guesses of the short one, and not searched for, it would give the
-    /// longer one away.
+    /// [`Refused`] where the text has a value too short for a search beside a longer one. A search
+    /// for the text would confirm guesses of the short value; without a search, the text could give
+    /// the longer one away.
     fn note(&mut self, parts: &[Part], text: &str) -> Result<(), Refused> {
         let Some(label) = label(parts) else { return Ok(()) };
         match self.lengths {
@@ -247,8 +252,8 @@ impl Renderer<'_> {
         self.value_bytes.push(bytes);
     }
 
-    /// Notes a text that was taken out of a value: what the scrubber cuts the value into need not
-    /// have it.
+    /// Notes a text that was taken out of a value: the scrubber's own pieces of the value need not
+    /// include it.
     fn note_leaf(&mut self, reference: &Reference, leaf: &str) {
         if !reference.is_whole() {
             let label = format!("{}.{}", reference.name, reference.key);
@@ -262,7 +267,7 @@ impl Renderer<'_> {
         if !reference.is_base64 {
             return leaf(whole, reference);
         }
-        // Bytes alone are no text; with a path they are JSON.
+        // Bytes without a path are no text; with a path they are JSON.
         if reference.path.is_empty() {
             return Err(Refused);
         }
@@ -270,7 +275,7 @@ impl Renderer<'_> {
         leaf(std::str::from_utf8(&decoded).map_err(|_| Refused)?, reference)
     }
 
-    /// Key or data of a code, in which bytes may stand.
+    /// The key or the data of a MAC, in which bytes may stand.
     fn bytes(&mut self, parts: &[Part]) -> Result<Zeroizing<Vec<u8>>, Refused> {
         let mut bytes = Zeroizing::new(Vec::with_capacity(rendered_bytes_max(parts, self.values)));
         for part in parts {
@@ -324,7 +329,7 @@ fn label(parts: &[Part]) -> Option<String> {
 }
 
 impl Encoding {
-    /// Encodes a text behind another.
+    /// Appends the encoded text to `out`.
     pub(crate) fn write(self, plain: &str, out: &mut String) {
         match self {
             Encoding::Base64 => STANDARD.encode_string(plain, out),
@@ -343,9 +348,9 @@ impl Encoding {
     }
 }
 
-/// Whether a text that is made of values of these lengths may be searched for: one in which a value
-/// too short to be searched for stands beside a longer one would confirm guesses of the short one,
-/// and not searched for, it would give the longer one away.
+/// Whether a text made of values of these lengths is safe: false where a value too short for the
+/// scrubber's search stands beside a longer one. A search for the text would confirm guesses of the
+/// short value; without a search, the text could give the longer one away.
 #[must_use]
 pub fn hides_no_value(value_bytes: &[usize]) -> bool {
     let mut lengths = Lengths::default();
@@ -462,7 +467,7 @@ mod tests {
         assert!(made_of(code("key"), &VALUES).is_err(), "there is no request");
         assert!(made_of(json!([{ "request": "body" }]), &Sent(&[])).is_err());
         assert!(made_of(json!([op("base64", json!([{ "request": "body" }]))]), &Sent(&[])).is_err());
-        // A short value that stands in the body would be confirmed by a code that is searched for.
+        // A search for the MAC would confirm guesses of a short value in the body.
         assert_eq!(made_of(code("token"), &Sent(&[40])).ok().unwrap().made.len(), 1);
         assert!(made_of(code("token"), &Sent(&[40, 3])).is_err());
     }
@@ -501,7 +506,7 @@ mod tests {
         refused(&json!([op("segment", json!([secret("dot")]))]), Context::Free);
         taken(&json!([op("segment", json!([secret("dots")]))]), Context::Free);
         refused(&json!([op("urlPath", json!(["x", secret("dots")]))]), Context::Free);
-        // The text around a value asks nothing of it.
+        // The text around a value changes none of its checks.
         taken(&json!([op("urlPath", json!([".", secret("token"), "./"]))]), Context::Free);
         taken(&json!([op("query", json!([secret("dot")]))]), Context::Free);
         for path in [json!([]), json!(["none"]), json!(["user", "x"])] {

@@ -1,9 +1,9 @@
-//! `request`: a part of the request as it is sent, which is known when the rest of it is made.
+//! `request`: a part of the request as it is sent, known when all but the signature is made.
 
 use serde::{Deserialize, Serialize};
 
-/// A part of a request. It stands in the data of a code and nowhere else: what other fields placed
-/// there must not move (I1).
+/// A part of a request. It stands in the data of a MAC and nowhere else: secrets that other fields
+/// placed there must not move to another place (I1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RequestPart {

@@ -1,8 +1,8 @@
-//! Fields as the version before stored them: expressions that were left to evaluate.
+//! The older stored form of fields with secrets: expressions that the executor was to evaluate.
 //!
-//! What they were made of (texts, references, `+`, encodings, base64, lists and maps) is read as
-//! parts, so that executions that were pending while sealflow was upgraded go on. Everything else
-//! would have to look at a secret. To be deleted one release after the one that came with parts.
+//! Texts, references, `+`, encodings, base64, lists and maps are read as parts, so that executions
+//! that are pending during an upgrade go on. Every other expression is refused: it would have to
+//! look at a secret. This module is to be deleted one release after the release that brought parts.
 
 use serde_json::{Map, Value};
 
@@ -16,7 +16,7 @@ const NODES_MAX: usize = 5_000;
 /// the configuration.
 ///
 /// # Errors
-/// [`Unreadable`] where they are none, or would have to look at a secret.
+/// [`Unreadable`] where they are no residuals, or would have to look at a secret.
 pub fn read_residuals(stored: &Value, configuration: &mut Value) -> Result<Vec<SecretField>, Unreadable> {
     let mut fields = Vec::new();
     for residual in stored.as_array().ok_or(Unreadable)? {
@@ -39,7 +39,7 @@ enum Made {
     Map(Vec<(String, Made)>),
 }
 
-/// The value as it is shown; the texts that hold secrets become fields.
+/// The value as people see it; the texts that hold secrets become fields.
 fn put(made: Made, path: &str, fields: &mut Vec<SecretField>) -> Value {
     match made {
         Made::Known(value) => value,
@@ -69,7 +69,7 @@ fn read_one(residual: &Value) -> Option<Made> {
     if nodes.is_empty() || nodes.len() > NODES_MAX {
         return None;
     }
-    // Children come before their parents, and each has one.
+    // Children come before their parents, and each child has one parent.
     let mut made: Vec<Option<Made>> = Vec::with_capacity(nodes.len());
     for node in nodes {
         let next = read_node(node, refs, &mut made)?;
@@ -124,7 +124,7 @@ fn read_node(node: &Value, refs: &[Value], made: &mut [Option<Made>]) -> Option<
             for pair in content.as_array()? {
                 let (key, value) = (child(pair.get(0)?)?, child(pair.get(1)?)?);
                 let Made::Known(Value::String(key)) = key else { return None };
-                // Of two equal keys the first wins.
+                // The first of two equal keys wins.
                 if !entries.iter().any(|(known, _)| *known == key) {
                     entries.push((key, value));
                 }

@@ -1,11 +1,11 @@
-//! The text that people see where a secret goes: the reference that the author wrote.
+//! The text that people see in the place of a secret: the reference that the author wrote.
 
 use std::fmt::Write as _;
 
 use crate::part::{Encoding, Part, Reference, Step};
 
-/// Parts as a template: known text as it is, everything else in `{{ }}`. It is never read as a
-/// template again (I2).
+/// Parts as a template: known text as it is, everything else in `{{ }}`. The result is never read
+/// as a template again (I2).
 #[must_use]
 pub fn show(parts: &[Part]) -> String {
     let mut shown = String::new();
@@ -39,7 +39,7 @@ fn expression(part: &Part, out: &mut String) {
         Part::Request(part) => called("request", out, |out| quoted(part.word(), out)),
         Part::Encoded(encoding, parts) => match function(*encoding) {
             Some(name) => called(name, out, |out| joined(parts, out)),
-            // The place in a URL says it; the author wrote nothing.
+            // The place in a URL implies this encoding; the author wrote no function.
             None => joined(parts, out),
         },
         Part::Mac { algorithm, format, key, data } => called("hmac", out, |out| {

@@ -22,7 +22,7 @@ pub enum StoreError {
         /// The SQLSTATE, when the server gave one.
         sqlstate: Option<String>,
     },
-    /// The server refused what was written (SQLSTATE class 22, 23 or 54): the record is bad, others
+    /// The server refused the written data (SQLSTATE class 22, 23 or 54): the record is bad, others
     /// may be good.
     #[error("the database refused the data{}", sqlstate_note(.sqlstate))]
     Rejected {
@@ -50,15 +50,15 @@ fn sqlstate_note(sqlstate: &Option<String>) -> String {
 }
 
 impl StoreError {
-    /// Whether the same call may pass if it is made again.
+    /// Whether the same call may pass on another try.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         matches!(self, Self::Unavailable { .. })
     }
 
-    /// Whether something of ours failed, and nothing that a record has done: the database is away,
-    /// has no room, or is not as this code needs it. A statement that took too long is none of
-    /// these, for the record may be why.
+    /// Whether the database failed and no record is the cause: it is away, has no room, or is not
+    /// as this code needs it. A statement that took too long is no such failure, for the record may
+    /// be the cause.
     #[must_use]
     pub fn is_infrastructure(&self) -> bool {
         match self {
@@ -86,7 +86,7 @@ impl StoreError {
             .is_none_or(|code| matches!(code.as_str(), "57P01" | "57P02" | "57P03" | "57P05" | "25P03"))
     }
 
-    /// Whether the server doesn't know a prepared statement any more, or what it gives has other
+    /// Whether the server no longer knows a prepared statement, or the statement's result has other
     /// types since: it has not run.
     pub(crate) fn is_stale_statement(&self) -> bool {
         matches!(self, Self::Unavailable { sqlstate: Some(code) } if code == UNKNOWN_STATEMENT || code == STALE_PLAN)
@@ -109,8 +109,8 @@ impl StoreError {
 const QUERY_CANCELED: &str = "57014";
 /// SQLSTATE of a prepared statement that the server doesn't know.
 const UNKNOWN_STATEMENT: &str = "26000";
-/// SQLSTATE of a plan whose result has changed its types, which is that of anything that the server
-/// doesn't do; the routine tells.
+/// SQLSTATE of a plan whose result has changed its types. Other unsupported operations have it too;
+/// the server's routine tells them apart.
 const STALE_PLAN: &str = "0A000";
 const STALE_PLAN_ROUTINE: &str = "RevalidateCachedQuery";
 
@@ -139,7 +139,7 @@ impl StoreError {
 impl From<tokio_postgres::Error> for StoreError {
     fn from(error: tokio_postgres::Error) -> Self {
         let Some(db) = error.as_db_error() else {
-            // A conversion error is ours; all else is the connection.
+            // A conversion error is a fault of this code; any other is one of the connection.
             let conversion =
                 error.source().is_some_and(|source| source.is::<tokio_postgres::types::WrongType>())
                     || error.to_string().starts_with("error deserializing column")

@@ -3,10 +3,10 @@ use domain::function::Function;
 use jiff::Timestamp;
 use tokio_postgres::types::Type;
 
-/// Notes that a function has committed work; the sweeper fails nothing as undeliverable while the
-/// function itself is down.
+/// Notes that a function has committed work. By this the sweeper ends nothing as undeliverable
+/// while the function itself is down.
 ///
-/// An instance notes it at most once every ten seconds, so this may be called after every commit.
+/// An instance writes it at most once every ten seconds, so the call may follow every commit.
 ///
 /// # Errors
 /// See [`StoreError`].

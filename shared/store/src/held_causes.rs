@@ -1,5 +1,5 @@
-//! Causes for which held executions are woken. They are inserted rows: nobody but its own wake
-//! changes a held execution.
+//! The causes for which held executions are woken. A cause is an inserted row: a held execution is
+//! changed by its own wake alone.
 
 use domain::function::Actor;
 use domain::held::WakeCause;
@@ -12,7 +12,7 @@ use tokio_postgres::types::Type;
 use crate::types::column;
 use crate::{Store, StoreError, Tx};
 
-/// A held execution that something is due of: send its wake after the commit.
+/// A held execution with something due: send its wake after the commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeldWake {
     /// `workflow_node_executions.id`
@@ -36,8 +36,8 @@ fn held_wake(row: &Row) -> Result<HeldWake, StoreError> {
     })
 }
 
-/// Leaves a cause for held executions of nodes that were removed, or removed and added again, at
-/// most [`REMOVED_EXECUTIONS_MAX`] of those that have none yet.
+/// Inserts a cause for held executions whose node was removed, or removed and added again: at most
+/// [`REMOVED_EXECUTIONS_MAX`], and only where no unhandled one is there.
 ///
 /// # Errors
 /// See [`StoreError`].
@@ -77,8 +77,8 @@ pub(crate) async fn cause_removed(
     rows.iter().map(held_wake).collect()
 }
 
-/// Leaves a cause for held executions of a stopped run, at most `rows_max` of those that have none
-/// yet.
+/// Inserts a cause for held executions of a stopped run: at most `rows_max`, and only where no
+/// unhandled one is there.
 ///
 /// # Errors
 /// See [`StoreError`].
@@ -113,8 +113,8 @@ pub(crate) async fn cause_stopped(
     rows.iter().map(held_wake).collect()
 }
 
-/// Leaves the cause that somebody cancelled a held execution, once until it is handled; None where
-/// it is not held. The execution's row is locked.
+/// Inserts the cause of a cancel for a held execution, unless an unhandled one is there. None: the
+/// execution is not held. The caller holds the lock of its row.
 ///
 /// # Errors
 /// See [`StoreError`].
@@ -145,9 +145,9 @@ pub(crate) async fn cause_cancelled(
     rows.first().map(held_wake).transpose()
 }
 
-/// Leaves a cause for held executions of nodes that were removed, or began another life, within the
-/// last day and have none yet, at most `rows_max`: those that an apply had no room for, or that
-/// were opened while it was committed. Returns how many they are.
+/// Inserts a cause for held executions whose node was removed or got another generation within the
+/// last day: at most `rows_max`, and only where no unhandled one is there. An apply had no room for
+/// them, or they were opened while it was committed. Returns their number.
 ///
 /// # Errors
 /// See [`StoreError`].
@@ -193,8 +193,8 @@ pub async fn cause_removed_lately(store: &Store, rows_max: i64) -> Result<usize,
     Ok(rows.len())
 }
 
-/// Marks causes of executions that have ended, at most `rows_max`: they came while the end was
-/// written, and nobody reads them any more. Returns how many they are.
+/// Marks the unhandled causes of finished executions, at most `rows_max`: they were inserted while
+/// the end was written, and no wake reads them any more. Returns their number.
 ///
 /// # Errors
 /// See [`StoreError`].

@@ -1,4 +1,4 @@
-//! The beginning of runs: know a webhook, take an event of any trigger.
+//! The beginning of runs: the load of a webhook, and the intake of any trigger's event.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use tokio_postgres::types::Type;
 use crate::types::{column, word};
 use crate::{Store, StoreError};
 
-/// A webhook with what an instance may keep of it.
+/// A webhook, with all columns that an instance may keep in its memory.
 #[derive(Clone, Debug)]
 pub struct StoredWebhook {
     /// `webhooks.id`
@@ -31,11 +31,11 @@ pub struct StoredWebhook {
     pub authentication: Authentication,
     /// The header of the signature or token, lower case.
     pub header_name: Option<String>,
-    /// The header that makes deliveries the same, lower case.
+    /// The header whose value identifies a delivery, lower case.
     pub deduplication_header: Option<String>,
     /// The sealed signing key.
     pub signing_keys: Option<Vec<u8>>,
-    /// The name of its entry.
+    /// The name of the sealed key's entry.
     pub current_key_name: Option<String>,
     /// The sealed signing key before a rotation.
     pub previous_signing_keys: Option<Vec<u8>>,
@@ -43,7 +43,7 @@ pub struct StoredWebhook {
     pub token_sha256: Option<Vec<u8>>,
     /// SHA-256 of the token before a rotation.
     pub previous_token_sha256: Option<Vec<u8>>,
-    /// Until when the previous key or token is accepted.
+    /// The time until which the previous key or token is accepted.
     pub previous_until: Option<Timestamp>,
     /// `workflows.name`
     pub workflow_name: String,
@@ -110,7 +110,7 @@ pub struct NewRun<'a> {
     pub organization_id: OrganizationId,
     /// The workflow.
     pub workflow_id: WorkflowId,
-    /// `workflows.version` that the targets are of.
+    /// `workflows.version` of the definition that has the targets.
     pub version_planned: i64,
     /// The trigger node.
     pub node_id: &'a str,
@@ -120,7 +120,7 @@ pub struct NewRun<'a> {
     pub data: &'a Value,
     /// The ids of the items, one for each target.
     pub item_ids: &'a [ItemId],
-    /// How often sealflow has called sealflow on the way here.
+    /// The number of calls from sealflow to sealflow before this event.
     pub hops: i32,
     /// The delivery, where a webhook took the event.
     pub delivery: Option<WebhookDelivery<'a>>,
@@ -135,27 +135,28 @@ pub struct WebhookDelivery<'a> {
     pub webhook_id: WebhookId,
     /// `webhooks.version`, as the instance knows it.
     pub version: i64,
-    /// The sender's key, by which a delivery is known again.
+    /// The sender's key, by which a delivery is recognised.
     pub deduplication_key: Option<&'a str>,
 }
 
 /// The result of [`begin_run`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BeginOutcome {
-    /// The run is committed with its event and its items. Its time-out comes after so long, if it
-    /// has one and has not ended already.
+    /// The run is committed with its event and its items. The duration is that until its time-out;
+    /// None: it has no time-out, or has ended already.
     Begun(Option<Duration>),
-    /// The sender's key was seen before: this is the first event's id.
+    /// The sender's key is that of an earlier event, which has this id.
     Duplicate(EventId),
-    /// The workflow has another version than the planned one or was deleted, or the webhook has:
-    /// load it and plan again, once.
+    /// The workflow or the webhook has another version than the planned one, or was deleted: load
+    /// and plan again, once.
     Outdated,
     /// A target has as many waiting items as are allowed.
     Full,
 }
 
-/// Begins a run, whatever trigger took its event: the sender's key, the event, the run and its
-/// items in one transaction, where what was planned with still holds. To do it again does nothing.
+/// Begins a run for an event of any trigger. One transaction writes the sender's key, the event,
+/// the run and its items, where the planned versions still hold. A second call with the same event
+/// changes nothing.
 ///
 /// # Errors
 /// [`StoreError::Rejected`] when the data can't be stored.

@@ -1,4 +1,4 @@
-//! JSON as its text: a batch of rows stays small, whatever maps and lists it is made of.
+//! JSON as its text: a batch of rows stays small, however many maps and lists it has.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -10,8 +10,8 @@ use tokio_postgres::types::{FromSql, Json, Type};
 
 use crate::StoreError;
 
-/// A `jsonb` column as text. Read, it takes up to a hundred times as much memory; so it is read
-/// where it is looked at, and let go. Cheap to clone.
+/// A `jsonb` column as text. Its value takes up to a hundred times as much memory, so it is read
+/// where it is used, and dropped. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct JsonText(Arc<RawValue>);
 
@@ -19,7 +19,7 @@ impl JsonText {
     /// The text of a value.
     ///
     /// # Panics
-    /// Where a map of it has keys that are no texts.
+    /// If a map in it has keys that are no texts.
     #[must_use]
     pub fn of(value: &impl Serialize) -> Self {
         Self(to_raw_value(value).expect("what is stored has texts as keys").into())
@@ -28,8 +28,8 @@ impl JsonText {
     /// The value.
     ///
     /// # Errors
-    /// [`StoreError::Corrupt`] where it holds a number that is none of ours: Postgres takes larger
-    /// ones.
+    /// [`StoreError::Corrupt`] where it holds a number beyond this code's range: Postgres takes
+    /// larger ones.
     pub fn read(&self) -> Result<Value, StoreError> {
         serde_json::from_str(self.0.get()).map_err(|_| StoreError::Corrupt("json"))
     }
@@ -40,7 +40,7 @@ impl JsonText {
         self.0.get() == "[]"
     }
 
-    /// Its length.
+    /// The length of the text.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.0.get().len()

@@ -2,8 +2,8 @@
 //! function.
 //!
 //! The first line of each statement is a comment with the function's name (it shows in
-//! pg_stat_statements). Each is prepared once for each connection, with its types, and kept.
-//! [`Store::run_tx`] is the only way to a transaction.
+//! pg_stat_statements). Each statement is prepared once for each connection, with its types, and
+//! kept. [`Store::run_tx`] is the only way to a transaction.
 //!
 //! Two layers: a module of this folder is about one thing of the domain (runs, slots, locks) and is
 //! used by several functions; a folder named after a function has the transactions of that function

@@ -1,4 +1,4 @@
-//! Locks of those who claim, wake and end executions, in the order of locks: nodes, then
+//! The locks of claims, wakes and ends of executions, in the order of locks: nodes, then
 //! executions.
 
 use tokio_postgres::types::Type;
@@ -16,7 +16,7 @@ pub enum LockMode {
 }
 
 impl LockMode {
-    /// Lets the transaction wait no longer than that for a lock, from here on, if it waits at all.
+    /// Limits the transaction's waits for locks to `millis` from here on, in the mode that waits.
     pub(crate) async fn limit_wait(self, tx: &Tx, millis: u32) -> Result<(), StoreError> {
         match self {
             Self::SkipLocked => Ok(()),
@@ -25,10 +25,10 @@ impl LockMode {
     }
 }
 
-/// How long the builder waits with [`LockMode::Wait`], milliseconds.
+/// Milliseconds for which the builder waits with [`LockMode::Wait`].
 pub const LOCK_WAIT_MILLIS: u32 = 300;
 
-/// From here on the transaction waits no longer than [`LOCK_WAIT_MILLIS`] for a lock.
+/// Limits the transaction's waits for locks to [`LOCK_WAIT_MILLIS`] from here on.
 pub(crate) async fn wait_briefly(tx: &Tx) -> Result<(), StoreError> {
     wait_no_longer(tx, LOCK_WAIT_MILLIS).await
 }
@@ -44,7 +44,8 @@ async fn wait_no_longer(tx: &Tx, millis: u32) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Nodes come before executions in the order of locks; a slot is freed under the node's lock.
+/// Locks the limited nodes of executions. They come before executions in the order of locks, and a
+/// slot is freed under the node's lock.
 pub(crate) const LOCK_NODES: &str = "/* lock_nodes_of_executions */
     SELECT n.workflow_id, n.node_id FROM workflow_nodes n
     WHERE n.concurrency_max IS NOT NULL AND (n.workflow_id, n.node_id) IN (
@@ -52,8 +53,9 @@ pub(crate) const LOCK_NODES: &str = "/* lock_nodes_of_executions */
     ORDER BY n.workflow_id, n.node_id
     FOR NO KEY UPDATE OF n";
 
-/// The same, leaving out what others hold. Leaves the executions whose node it got, or that has no
-/// limit any more, in a setting of the transaction for [`LOCK_FREE_EXECUTIONS`].
+/// As [`LOCK_NODES`], without the nodes that another transaction holds. Puts the executions whose
+/// node it locked, or whose node no longer has a limit, into a setting of the transaction for
+/// [`LOCK_FREE_EXECUTIONS`].
 pub(crate) const LOCK_FREE_NODES: &str = "/* lock_free_nodes */
     WITH ending AS MATERIALIZED (
         SELECT id, workflow_id, node_id FROM workflow_node_executions WHERE id = ANY($1)),
@@ -69,9 +71,8 @@ pub(crate) const LOCK_FREE_NODES: &str = "/* lock_free_nodes */
     WHERE n.concurrency_max IS NULL
       OR (n.workflow_id, n.node_id) IN (SELECT workflow_id, node_id FROM node)";
 
-/// Locks executions that nobody holds and that need no lock of their node ($2) or have it. Leaves
-/// their ids in a setting of the transaction, where the statements that are sent along with it find
-/// them.
+/// Locks free executions, those of $2 only where [`LOCK_FREE_NODES`] has their node. Puts their ids
+/// into a setting of the transaction, where the statements that are sent along with it find them.
 pub(crate) const LOCK_FREE_EXECUTIONS: &str = "/* lock_free_executions */
     WITH locked AS (
         SELECT id FROM workflow_node_executions

@@ -6,7 +6,7 @@ use tokio_postgres::Row;
 use crate::StoreError;
 use crate::types::column;
 
-/// A node's key: workflow and node id.
+/// A node's key: the ids of workflow and node.
 pub type NodeKey = (WorkflowId, String);
 
 pub(crate) fn node_key(row: &Row) -> Result<NodeKey, StoreError> {

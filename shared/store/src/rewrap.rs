@@ -1,5 +1,5 @@
-//! The rewrap function's statements: read sealed bytes in order, and replace those that nobody
-//! changed meanwhile.
+//! The rewrap function's statements: they read sealed bytes in order, and replace the bytes that
+//! did not change meanwhile.
 
 use domain::ids::OrganizationId;
 use tokio_postgres::types::Type;
@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::types::column;
 use crate::{Store, StoreError};
 
-/// Rows that are read at once.
+/// The number of rows that are read at once.
 pub const REWRAP_ROWS_MAX: i64 = 32;
 /// Sealed bytes that are read at once; a single row may have more.
 pub const REWRAP_BYTES_MAX: i64 = 8 * 1024 * 1024;
@@ -29,14 +29,14 @@ pub enum SealedColumn {
 pub struct SealedRow {
     /// `secrets.id` or `webhooks.id`.
     pub id: Uuid,
-    /// Whose it is.
+    /// Its organization.
     pub organization_id: OrganizationId,
     /// The bytes.
     pub data: Vec<u8>,
 }
 
-/// The rows that come next after `after` (None: the first ones), by id; empty when there is none.
-/// Deleted webhooks that still have keys are among them.
+/// The next rows by id, after `after` (None: the first ones); empty when there are no more. Deleted
+/// webhooks that still have keys are among them.
 ///
 /// # Errors
 /// See [`StoreError`].
@@ -62,8 +62,8 @@ pub async fn next_sealed_rows(
         .collect()
 }
 
-/// A statement that reads `id`, `organization_id`, `data` of what comes after $1 by id: $2 rows at
-/// most, and $3 bytes but for the first.
+/// A statement that reads `id`, `organization_id`, `data` of the rows after $1 by id: $2 rows at
+/// most, and $3 bytes at most, but always one row.
 macro_rules! next_sealed_sql {
     ($name:literal, $candidates:literal) => {
         concat!(
@@ -107,8 +107,8 @@ fn select(sealed: SealedColumn) -> &'static str {
     }
 }
 
-/// Replaces the sealed bytes of a row, unless they are no longer `row.data`: whether it did. Times
-/// and versions stay, for the values do.
+/// Replaces the sealed bytes of a row if they are still `row.data`, and returns whether it did.
+/// Times and versions stay, because the values stay.
 ///
 /// # Errors
 /// See [`StoreError`].

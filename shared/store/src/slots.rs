@@ -15,21 +15,21 @@ pub struct FreedSlot {
     pub node: NodeKey,
     /// Its organization.
     pub organization_id: OrganizationId,
-    /// At a node with a key: the event of the first item that waits, for a message names ids alone,
-    /// and no key.
+    /// At a node with a concurrency key: the event of the first waiting item, for a message names
+    /// ids and no key.
     pub event_id: Option<EventId>,
 }
 
 impl FreedSlot {
-    /// The wake of the builder.
+    /// The wake for the builder.
     #[must_use]
     pub fn wake(&self) -> Message {
         wake_of_slot(&self.node, self.event_id)
     }
 }
 
-/// The wake for a free slot of a node: for that of a concurrency key the event of the first item
-/// that waits for it.
+/// The wake for a free slot of a node. For the slot of a concurrency key it names the event of the
+/// first waiting item.
 #[must_use]
 pub fn wake_of_slot((workflow_id, node_id): &NodeKey, event_id: Option<EventId>) -> Message {
     match event_id {
@@ -38,7 +38,8 @@ pub fn wake_of_slot((workflow_id, node_id): &NodeKey, event_id: Option<EventId>)
     }
 }
 
-/// The slots that executions leave free: a later statement than the node's lock and their end.
+/// Finds the slots that ended executions leave free. It comes after the nodes' locks and the end of
+/// the executions.
 pub(crate) const FIND_FREED: &str = "/* find_freed_slots */
     WITH freed AS MATERIALIZED (
         SELECT DISTINCT workflow_id, node_id, coalesce(concurrency_key, '') AS concurrency_key

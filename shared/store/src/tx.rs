@@ -23,10 +23,10 @@ pub struct Tx {
     id: Arc<OnceLock<String>>,
 }
 
-/// Times that a closure is run when it loses against other transactions.
+/// The number of runs of a closure that loses against other transactions.
 const RUNS_MAX: u32 = 5;
-/// Looks at a transaction whose COMMIT was not answered, and the pause between two: as long as an
-/// idle transaction may last.
+/// The number of questions after a COMMIT that was not answered, and the pause between two:
+/// together as long as an idle transaction may last.
 const LOST_COMMIT_LOOKS_MAX: u32 = 50;
 const LOST_COMMIT_PAUSE: Duration = Duration::from_millis(100);
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
@@ -36,13 +36,13 @@ impl Store {
     /// Runs `work` in one READ COMMITTED transaction and commits it.
     ///
     /// `work` may run again (serialization failure, deadlock, a lost COMMIT that did not hold, a
-    /// connection that was lost before its first answer), so it makes no ids, and no call to
-    /// anything but this transaction. BEGIN travels with its first statement. When COMMIT is not
-    /// answered, the server is asked what became of it, so that what held is success.
+    /// connection that was lost before its first answer), so it makes no ids, and calls nothing but
+    /// this transaction. BEGIN travels with the first statement. When COMMIT is not answered, the
+    /// server is asked whether the transaction was committed, so that a commit is a success.
     ///
     /// # Errors
-    /// What `work` returned, or [`StoreError::Unavailable`] when the connection was lost and the
-    /// server can't tell what held.
+    /// The error of `work`, or [`StoreError::Unavailable`] when the connection was lost and the
+    /// server can't tell whether the transaction was committed.
     pub async fn run_tx<T, W, F>(&self, name: &'static str, work: W) -> Result<T, StoreError>
     where
         W: Fn(Tx) -> F,
@@ -59,14 +59,14 @@ impl Store {
                     drop(held);
                     held = self.hold().await?;
                 }
-                // The server had ended the connection without our knowing it: nothing has begun.
+                // The server had ended the reused connection: nothing has begun.
                 Err(error) if held.is_reused && error.is_lost_connection() && !tx.is_answered() => {
                     tracing::info!(transaction = name, "the connection was lost; the transaction runs again");
                     drop(held);
                     held = self.hold_new().await?;
                 }
-                // The server no longer knows a statement, or its result has other types since a
-                // migration: none of it held.
+                // The server no longer knows a statement, or the statement's result has other types
+                // since a migration: nothing was written.
                 Err(error) if held.is_reused && error.is_stale_statement() => {
                     tracing::info!(
                         transaction = name,
@@ -100,7 +100,7 @@ impl Store {
             Ok(value) => Ok(value),
             Err(error) => {
                 if begun && connection.client.batch_execute("ROLLBACK").await.is_err() {
-                    // It stays marked as in a transaction, so nobody uses it again.
+                    // The connection stays marked as in a transaction, so it is not used again.
                     return Err(error);
                 }
                 Err(error)
@@ -122,8 +122,8 @@ impl Store {
         committed
     }
 
-    /// The connection was lost before COMMIT's answer: asks the server, on another one, what became
-    /// of the transaction.
+    /// Asks the server, on another connection, for the result of a transaction whose COMMIT was not
+    /// answered.
     async fn find_lost_commit(&self, tx: &Tx) -> Result<(), StoreError> {
         let Some(id) = tx.id.get() else { return Err(StoreError::Unavailable { sqlstate: None }) };
         tracing::warn!(transaction_id = id, "a COMMIT was not answered");
@@ -188,7 +188,7 @@ impl Tx {
         self.query(sql, &params).await
     }
 
-    /// As [`Tx::query_with`], but without a thing to look for it is not sent and gives no rows.
+    /// As [`Tx::query_with`]; where `wanted` is empty, the statement is not sent and gives no rows.
     pub(crate) async fn query_unless_empty<T, const N: usize>(
         &self,
         wanted: &[T],

@@ -18,13 +18,12 @@ pub fn column<'row, T: FromSql<'row>>(row: &'row Row, name: &'static str) -> Res
 /// Reads one column that holds a word of a closed set ([`domain::words`]).
 ///
 /// # Errors
-/// [`StoreError::Corrupt`] when the column is not there, or its word is none that this version
-/// knows.
+/// [`StoreError::Corrupt`] when the column is not there, or this version does not know its word.
 pub fn word<T: FromStr>(row: &Row, name: &'static str) -> Result<T, StoreError> {
     column::<&str>(row, name)?.parse().map_err(|_| StoreError::Corrupt(name))
 }
 
-/// [`word`], of a column that may be null.
+/// As [`word`], for a column that may be null.
 ///
 /// # Errors
 /// As [`word`].
@@ -33,7 +32,7 @@ pub fn word_if_any<T: FromStr>(row: &Row, name: &'static str) -> Result<Option<T
     text.map(|text| text.parse().map_err(|_| StoreError::Corrupt(name))).transpose()
 }
 
-/// One column of many rows, as the arrays that `unnest` takes.
+/// One field of many values, as an array for `unnest`.
 pub(crate) fn collect<'a, R, T>(rows: &'a [R], column: impl Fn(&'a R) -> T) -> Vec<T> {
     rows.iter().map(column).collect()
 }

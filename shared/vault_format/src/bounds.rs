@@ -1,11 +1,11 @@
-//! Where a value may go.
+//! The bounds of a secret value.
 
 use domain::placement::Placement;
 
 use domain::allowed_host::AllowedHost;
 
-/// Where a value may go: the hosts that it may be sent to, and the places in a request where it may
-/// stand. Both are bound to the ciphertext, and change only with the value.
+/// The bounds of a value: the hosts that it may be sent to, and the places in a request where it
+/// may stand. Both are bound to the ciphertext, and change only with the value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Bounds {
     allowed_hosts: Vec<AllowedHost>,
@@ -13,7 +13,7 @@ pub struct Bounds {
 }
 
 impl Bounds {
-    /// Bounds of hosts and places; empty means anywhere. Places are put in order, each once.
+    /// The bounds of these hosts and places; empty means anywhere. Places are sorted, each once.
     #[must_use]
     pub fn new(allowed_hosts: Vec<AllowedHost>, mut placements: Vec<Placement>) -> Self {
         placements.sort();
@@ -21,13 +21,13 @@ impl Bounds {
         Self { allowed_hosts, placements }
     }
 
-    /// Where the value may be sent; empty means anywhere.
+    /// The hosts that the value may be sent to; empty means any host.
     #[must_use]
     pub fn allowed_hosts(&self) -> &[AllowedHost] {
         &self.allowed_hosts
     }
 
-    /// Where in a request the value may stand, in order; empty means anywhere.
+    /// The places in a request where the value may stand, in order; empty means any place.
     #[must_use]
     pub fn placements(&self) -> &[Placement] {
         &self.placements

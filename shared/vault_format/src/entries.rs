@@ -15,8 +15,8 @@
 //!   ciphertext         4 bytes length, AES-256-GCM ciphertext and tag
 //! ```
 //!
-//! Numbers are big-endian. There is exactly one way to write a list, and the reader takes no other:
-//! what is read and written again has the same bytes, so changing one entry leaves the others as
+//! Numbers are big-endian. A list has exactly one form, and the reader accepts no other. A list
+//! that is read and written again has the same bytes, so a change of one entry leaves the others as
 //! they were. An entry without places is one of version 1, byte for byte, in a list of either
 //! version.
 
@@ -27,9 +27,9 @@ use domain::allowed_host::AllowedHost;
 
 use crate::Bounds;
 
-/// The version of lists and entries that name no places; it is part of the associated data too.
+/// The version of lists and entries without places; the associated data holds it too.
 pub const FORMAT_VERSION: u8 = 1;
-/// The version of entries that name places, and of the lists that hold one.
+/// The version of entries with places, and of lists that hold such an entry.
 pub const FORMAT_VERSION_PLACES: u8 = 2;
 /// Bytes of a key name.
 pub const KEY_NAME_BYTES_MAX: usize = 128;
@@ -46,13 +46,14 @@ pub const TAG_BYTES: usize = 16;
 /// Bytes of a host as it is shown: brackets, colon and port included.
 const HOST_BYTES_MAX: usize = 260;
 
-/// Why a list of entries can't be read or made.
+/// The fault of a list of entries that can't be read or made.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum EntryError {
-    /// The bytes are not what this version writes: the row was damaged or tampered with.
+    /// The bytes are not in the form that this version writes: the row was damaged or tampered
+    /// with.
     #[error("the sealed data is corrupt")]
     Corrupt,
-    /// A newer version of sealflow wrote it.
+    /// A newer version of sealflow wrote the bytes.
     #[error("the sealed data has a format of a newer version of sealflow")]
     UnknownVersion,
     /// A key name is empty, too long or has other characters than letters, digits, `_`, `-` and
@@ -73,7 +74,7 @@ pub enum EntryError {
     TooManyPlacements,
 }
 
-/// One sealed value. Without its key it says only its name, hosts and places.
+/// One sealed value. Key name, hosts and places are readable without the data key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     key_name: String,
@@ -88,8 +89,8 @@ impl Entry {
     ///
     /// # Errors
     /// [`EntryError::KeyName`], [`EntryError::TooManyHosts`], [`EntryError::ValueTooLong`] are for
-    /// the person who wrote the secret; [`EntryError::Corrupt`] means that ciphertext or wrapped
-    /// key can't have come from sealing.
+    /// the author of the secret. [`EntryError::Corrupt`] means that ciphertext or wrapped key can't
+    /// be the result of sealing.
     pub fn new(
         key_name: String,
         bounds: Bounds,
@@ -124,8 +125,8 @@ impl Entry {
         if length && key_name.bytes().all(legal) { Ok(()) } else { Err(EntryError::KeyName) }
     }
 
-    /// The same entry with its data key wrapped anew, as moving to another KMS key does: what the
-    /// ciphertext is bound to is neither.
+    /// The same entry with its data key wrapped anew, for the move to another KMS key. The
+    /// ciphertext is bound to neither the KMS key nor the wrapped data key.
     ///
     /// # Errors
     /// [`EntryError::Corrupt`] when these bytes can't be a wrapped key.
@@ -139,7 +140,7 @@ impl Entry {
         &self.key_name
     }
 
-    /// Where the value may go.
+    /// The allowed hosts and places of the value.
     #[must_use]
     pub fn bounds(&self) -> &Bounds {
         &self.bounds
@@ -163,7 +164,7 @@ impl Entry {
         &self.ciphertext
     }
 
-    /// Bytes of the value, which the ciphertext shows.
+    /// Bytes of the value, from the length of the ciphertext.
     #[must_use]
     pub fn value_bytes(&self) -> usize {
         self.ciphertext.len() - TAG_BYTES
@@ -211,9 +212,9 @@ impl Entries {
     /// Reads `secrets.data`.
     ///
     /// # Errors
-    /// [`EntryError::UnknownVersion`] for what another version may read; [`EntryError::Corrupt`]
-    /// for anything else that [`Entries::to_bytes`] would not have written, whatever is wrong with
-    /// it.
+    /// [`EntryError::UnknownVersion`] for bytes that another version may read.
+    /// [`EntryError::Corrupt`] for all other bytes that [`Entries::to_bytes`] would not have
+    /// written.
     pub fn parse(bytes: &[u8]) -> Result<Self, EntryError> {
         let mut reader = Reader(bytes);
         let [version] = reader.array()?;
@@ -270,7 +271,7 @@ impl Entries {
     /// Adds an entry, or replaces the one of the same key. The others keep their bytes.
     ///
     /// # Errors
-    /// [`EntryError::TooManyKeys`] when the key is new and there are as many as there may be.
+    /// [`EntryError::TooManyKeys`] when the key is new and the secret has as many as are allowed.
     pub fn put(&mut self, entry: Entry) -> Result<(), EntryError> {
         match self.position(&entry.key_name) {
             Ok(at) => self.0[at] = entry,
@@ -280,7 +281,7 @@ impl Entries {
         Ok(())
     }
 
-    /// Takes the entry of one key out. The others keep their bytes.
+    /// Removes the entry of one key. The others keep their bytes.
     pub fn remove(&mut self, key_name: &str) -> Option<Entry> {
         self.position(key_name).ok().map(|at| self.0.remove(at))
     }

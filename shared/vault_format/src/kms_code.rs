@@ -1,9 +1,9 @@
 //! The meaning of KMS's error codes for a caller.
 
-/// Whether KMS refuses the caller or the key, so that an operator must act and trying again is
-/// useless until then. Codes as in the [KMS API
-/// Reference](https://docs.aws.amazon.com/kms/latest/APIReference/CommonErrors.html) and that of
-/// each operation.
+/// Whether KMS refuses the caller or the key: an operator must act, and another attempt is useless
+/// until then. The codes are from the [KMS API
+/// Reference](https://docs.aws.amazon.com/kms/latest/APIReference/CommonErrors.html), common errors
+/// and those of each operation.
 #[must_use]
 pub fn is_refusal(code: &str) -> bool {
     matches!(

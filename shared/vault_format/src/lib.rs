@@ -1,10 +1,10 @@
-//! The form of a sealed secret at rest, the things that it is bound to, and the meaning of KMS's
-//! error codes. No client of KMS and no key here.
+//! The form of a sealed secret at rest, its binding, and the meaning of KMS's error codes. This
+//! crate has no client of KMS and no key.
 //!
 //! `secrets.data` is [`Entries`]: a version byte and a list of [`Entry`], each sealed by itself.
-//! Key names, allowed hosts and places are readable without opening. [`Scope`] makes the encryption
-//! context and the associated data that bind an entry to its organization, secret, purpose, key
-//! name, hosts and places: moved elsewhere, it does not open (I6).
+//! Key names, allowed hosts and places are readable without an opened value. [`Scope`] makes the
+//! encryption context and the associated data that bind an entry to its organization, secret,
+//! purpose, key name, hosts and places. An entry that is moved elsewhere does not open (I6).
 
 mod bounds;
 mod entries;

@@ -27,10 +27,10 @@ impl Purpose {
     }
 }
 
-/// The place that an entry is sealed for. An entry opens in no other.
+/// The owner and the purpose that an entry is sealed for. An entry opens in no other scope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Scope {
-    /// `organizations.id`, looked up and never taken from a message.
+    /// `organizations.id`, looked up in the database and never taken from a message.
     pub organization_id: OrganizationId,
     /// `secrets.id`; for [`Purpose::Webhook`] the webhook's id.
     pub secret_id: Uuid,
@@ -50,8 +50,8 @@ impl Scope {
     }
 
     /// The associated data of one entry's ciphertext. Every part has its length before it, so that
-    /// no two different entries have the same bytes. Of an entry without places it is what it was
-    /// before there were any.
+    /// no two different entries have the same bytes. An entry without places has the same
+    /// associated data as in the format before places.
     #[must_use]
     pub fn associated_data(&self, key_name: &str, bounds: &Bounds) -> Vec<u8> {
         let (allowed_hosts, placements) = (bounds.allowed_hosts(), bounds.placements());

@@ -2,9 +2,9 @@
 
 use zeroize::{Zeroize, Zeroizing};
 
-/// An opened value of a secret: text that is wiped when dropped.
+/// An opened value of a secret: text that is wiped when it is dropped.
 ///
-/// It can't be printed, compared, copied or serialised by accident; whoever needs the text calls
+/// It can't be printed, compared, copied or serialised by accident. Code that needs the text calls
 /// [`SecretValue::expose`].
 ///
 /// ```compile_fail
@@ -21,13 +21,13 @@ use zeroize::{Zeroize, Zeroizing};
 /// ```
 pub struct SecretValue(Zeroizing<String>);
 
-/// The bytes are not UTF-8: a secret is text. They were wiped.
+/// The error of bytes that are not UTF-8, for a secret is text. The bytes were wiped.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("the value of a secret is not UTF-8 text")]
 pub struct NotText;
 
 impl SecretValue {
-    /// Takes the text over; it is not copied.
+    /// Takes the text over without a copy.
     #[must_use]
     pub fn new(text: String) -> Self {
         Self(Zeroizing::new(text))
@@ -36,7 +36,7 @@ impl SecretValue {
     /// Takes bytes over, without a copy.
     ///
     /// # Errors
-    /// [`NotText`] when they are not UTF-8; the bytes are wiped then too.
+    /// [`NotText`] when the bytes are not UTF-8; they are wiped then too.
     pub fn from_bytes(bytes: Vec<u8>) -> Result<Self, NotText> {
         match String::from_utf8(bytes) {
             Ok(text) => Ok(Self::new(text)),
@@ -47,7 +47,7 @@ impl SecretValue {
         }
     }
 
-    /// The text. What is made of it must be scrubbed like it.
+    /// The text. Every text that is made of it must be scrubbed like the text itself.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0

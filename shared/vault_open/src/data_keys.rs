@@ -15,9 +15,9 @@ use zeroize::Zeroizing;
 
 use crate::OpenError;
 
-/// Calls of KMS that are under way at the same time.
+/// Calls of KMS in progress at the same time.
 pub const DECRYPTS_AT_ONCE: usize = 8;
-/// Data keys that a cache holds at most.
+/// The most data keys of a cache.
 pub const CACHE_KEYS_MAX: usize = 256;
 
 type OpenedKey = Result<Arc<LessSafeKey>, OpenError>;
@@ -25,7 +25,7 @@ type OpenedKey = Result<Arc<LessSafeKey>, OpenError>;
 /// Opens data keys.
 pub(crate) struct DataKeys {
     client: Client,
-    /// None unless the operator gave a lifetime: then nothing is kept at all.
+    /// None, and no key is kept, unless the operator sets a lifetime.
     cache: Option<Cache>,
     calls: AtomicU64,
 }
@@ -53,8 +53,8 @@ impl DataKeys {
         self.calls.swap(0, Ordering::Relaxed)
     }
 
-    /// Opens each distinct key once. A wrapped key counts as another one in another place, for
-    /// there KMS must refuse it.
+    /// Opens each distinct key once. The same wrapped key in another scope counts as another key,
+    /// for KMS must refuse it there.
     pub(crate) async fn open_all(
         &self,
         distinct: HashSet<(Scope, Vec<u8>)>,

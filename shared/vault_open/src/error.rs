@@ -1,20 +1,20 @@
-//! Why an entry does not open.
+//! The errors of opening an entry.
 
 use aws_sdk_kms::error::{ProvideErrorMetadata, SdkError};
 
-/// Why an entry does not open. No variant carries text of KMS, which names keys, roles and
-/// contexts.
+/// The error of an entry that does not open. No variant carries text of KMS, which names keys,
+/// roles and contexts.
 #[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum OpenError {
-    /// The ciphertext is damaged or was sealed for another place: the execution fails, trying again
-    /// is useless.
+    /// The ciphertext is damaged or was sealed for another scope. The execution fails, for another
+    /// attempt is useless.
     #[error("the sealed value does not open here: it was damaged, or sealed for another place")]
     Corrupt,
-    /// Throttling, time-out or network: the claim is given back and tried again.
+    /// Throttling, time-out or network. The claim is given back, and the execution tried again.
     #[error("the vault's key service could not be reached")]
     Unavailable,
-    /// KMS refuses this function or this key (disabled, deleted, no permission): tried again, with
-    /// an alarm.
+    /// KMS refuses this function or this key (disabled, deleted, no permission). The execution is
+    /// tried again, and an alarm is raised.
     #[error("the vault's key may not be used")]
     Denied,
 }
@@ -47,8 +47,8 @@ impl OpenError {
                 Self::Corrupt
             }
             Some(code) if vault_format::is_refusal(code) => Self::Denied,
-            // Throttling, limits, internal errors, and what KMS may invent: an unknown code must
-            // fail nobody for good.
+            // Throttling, limits, internal errors, and codes that KMS may add: an unknown code must
+            // fail no execution for good.
             _ => Self::Unavailable,
         }
     }

@@ -16,10 +16,10 @@ use data_keys::DataKeys;
 pub use data_keys::{CACHE_KEYS_MAX, DECRYPTS_AT_ONCE};
 pub use error::OpenError;
 
-/// An entry to be opened, and the place where it was found.
+/// An entry to be opened, and its scope.
 pub struct OpenRequest {
-    /// Where the entry was found: looked up, never taken from a message. Any other place does not
-    /// open it.
+    /// The scope in which the entry was found: looked up, never taken from a message. The entry
+    /// opens in no other scope.
     pub scope: Scope,
     /// The entry.
     pub entry: Entry,
@@ -45,14 +45,14 @@ impl Opener {
         self
     }
 
-    /// Calls of KMS since the last time that this was asked.
+    /// Calls of KMS since the last call of this function.
     pub fn take_calls(&self) -> u64 {
         self.data_keys.take_calls()
     }
 
-    /// Opens entries, with one call of KMS for each distinct wrapped data key and place among them,
-    /// [`DECRYPTS_AT_ONCE`] at a time. The answers come in the order of the requests; one that
-    /// fails leaves the others alone.
+    /// Opens entries, with one call of KMS for each distinct pair of scope and wrapped data key,
+    /// [`DECRYPTS_AT_ONCE`] at a time. The results are in the order of the requests; a failed one
+    /// does not affect the others.
     pub async fn open(&self, requests: &[OpenRequest]) -> Vec<Result<SecretValue, OpenError>> {
         let place = |request: &OpenRequest| (request.scope, request.entry.wrapped_data_key().to_vec());
         failpoint::step("decrypt", "before");

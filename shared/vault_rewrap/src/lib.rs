@@ -1,11 +1,11 @@
-//! Moving sealed values from one KMS key to another: the third part of the vault, linked by
-//! `rewrap` alone (I7).
+//! The move of sealed values from one KMS key to another: the third part of the vault, which only
+//! `rewrap` links (I7).
 //!
 //! KMS re-encrypts the wrapped data keys
 //! ([`ReEncrypt`](https://docs.aws.amazon.com/kms/latest/APIReference/API_ReEncrypt.html)); neither
-//! a data key nor a value leaves it in the clear, and ciphertexts stay as they are. Both keys and
-//! both encryption contexts are named in each call, so what was sealed under a third key, or for
-//! another place, is not moved.
+//! a data key nor a value leaves KMS in the clear, and ciphertexts stay unchanged. Each call names
+//! both keys and both encryption contexts, so values that were sealed under a third key, or for
+//! another scope, are not moved.
 
 use std::collections::{HashMap, HashSet};
 
@@ -17,11 +17,11 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 use vault_format::{Entries, Scope};
 
-/// Calls of KMS that are under way at the same time: few, for the quota is shared with the
-/// executor.
+/// Calls of KMS in progress at the same time: few, for the executor shares the quota.
 pub const REENCRYPTS_AT_ONCE: usize = 8;
 
-/// Why nothing could be moved. No variant carries text of KMS, which names keys and roles.
+/// The error of a move that could not be made. No variant carries text of KMS, which names keys and
+/// roles.
 #[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum RewrapError {
     /// KMS refuses this function or one of the keys: an operator must act.
@@ -29,19 +29,19 @@ pub enum RewrapError {
         "KMS refuses to move data keys: both keys must be there and enabled, and the rewrap function's role needs kms:ReEncryptFrom on the one and kms:ReEncryptTo on the other"
     )]
     Denied,
-    /// Throttling, time-out or network: worth another try.
+    /// Throttling, time-out or network: another attempt may help.
     #[error("the vault's key service could not be reached; run it again")]
     Unavailable,
 }
 
-/// Both keys are the same: everything would be moved for ever, from itself to itself.
+/// Both keys are the same: every value would be moved for ever, from the key to itself.
 #[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
 #[error("the key that values are to be moved from is the one that they are sealed under already")]
 pub struct SameKey;
 
-/// The sealed entries of one column of a row, and the place where they were found.
+/// The sealed entries of one column of a row, and their scope.
 pub struct RewrapRequest {
-    /// Where the entries were found: looked up, never taken from a message.
+    /// The scope in which the entries were found: looked up, never taken from a message.
     pub scope: Scope,
     /// The entries.
     pub entries: Entries,
@@ -50,15 +50,15 @@ pub struct RewrapRequest {
 /// The outcome for the entries of one [`RewrapRequest`].
 #[derive(Debug, PartialEq, Eq)]
 pub struct Rewrapped {
-    /// The entries, those that could be moved under the new key.
+    /// All entries; those that could be moved are under the new key.
     pub entries: Entries,
     /// Values that were moved.
     pub moved: usize,
-    /// Values whose data key is not wrapped by the old key: moved before, sealed since, or under a
-    /// third key.
+    /// Values whose data key is not under the old key: moved before, sealed under the new key, or
+    /// under a third key.
     pub elsewhere: usize,
-    /// Names of the keys whose values do not open in this place: damaged, or moved here from
-    /// another one.
+    /// Names of the keys whose values do not open in this scope: damaged, or put here from another
+    /// one.
     pub unreadable: Vec<String>,
 }
 
@@ -69,7 +69,7 @@ pub struct Rewrapper {
     destination_key_id: String,
 }
 
-/// One data key in its place.
+/// One wrapped data key and its scope.
 type Place = (Scope, Vec<u8>);
 
 /// The answer of KMS about one data key.
@@ -80,7 +80,7 @@ enum Reencrypted {
 }
 
 impl Rewrapper {
-    /// Moves from the KMS key `source_key_id` to `destination_key_id` (ids or ARNs).
+    /// A rewrapper from the KMS key `source_key_id` to `destination_key_id` (ids or ARNs).
     ///
     /// # Errors
     /// [`SameKey`].
@@ -96,13 +96,13 @@ impl Rewrapper {
         Ok(Self { client: Client::new(config), source_key_id, destination_key_id })
     }
 
-    /// Moves what is under the old key, with one call of KMS for each distinct wrapped data key and
-    /// place, [`REENCRYPTS_AT_ONCE`] at a time. The answers come in the order of the requests.
-    /// Nothing is stored: that is the caller's.
+    /// Moves the values that are under the old key, with one call of KMS for each distinct pair of
+    /// scope and wrapped data key, [`REENCRYPTS_AT_ONCE`] at a time. The results are in the order
+    /// of the requests. The caller stores them.
     ///
     /// # Errors
-    /// [`RewrapError`], when KMS can't be asked. A value that does not open is no error: it is
-    /// named in [`Rewrapped::unreadable`].
+    /// [`RewrapError`], when KMS can't be asked. A value that does not open is no error:
+    /// [`Rewrapped::unreadable`] names it.
     pub async fn rewrap(&self, requests: Vec<RewrapRequest>) -> Result<Vec<Rewrapped>, RewrapError> {
         let places = requests.iter().flat_map(|request| {
             request.entries.iter().map(|entry| (request.scope, entry.wrapped_data_key().to_vec()))
@@ -141,8 +141,7 @@ impl Rewrapper {
             .send()
             .await;
         match answer {
-            // KMS answers with a ciphertext; anything else is an answer that can't be trusted to be
-            // one, so nothing is written.
+            // An answer of KMS without a ciphertext can't be trusted, so nothing is written.
             Ok(answer) => answer
                 .ciphertext_blob
                 .map(|blob| Reencrypted::Moved(blob.into_inner()))

@@ -1,4 +1,4 @@
-//! Sealing: the half of the vault that the API may use. It can write values and read none back
+//! Sealing: the half of the vault that the API may use. It can write values but read none back
 //! (I7).
 
 use aws_sdk_kms::Client;
@@ -11,16 +11,17 @@ use ring::rand::{SecureRandom, SystemRandom};
 use vault_format::{Bounds, Entry, EntryError, NONCE_BYTES, Scope, SecretValue};
 use zeroize::Zeroizing;
 
-/// Why values could not be sealed. No variant carries text of KMS, which names keys and roles.
+/// The error of values that could not be sealed. No variant carries text of KMS, which names keys
+/// and roles.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum SealError {
-    /// The values break a limit of the format: for the person who sent them.
+    /// The values exceed a limit of the format: told to the person who sent them.
     #[error(transparent)]
     Invalid(#[from] EntryError),
     /// KMS refuses this function or this key: an operator must act.
     #[error("the vault's key may not be used")]
     Denied,
-    /// Throttling, time-out or network: worth another try.
+    /// Throttling, time-out or network: another attempt may help.
     #[error("the vault's key service could not be reached")]
     Unavailable,
     /// KMS answered something that is no data key, or the machine has no random numbers.
@@ -29,7 +30,7 @@ pub enum SealError {
 }
 
 impl SealError {
-    /// Whether the same call may succeed later without anybody acting.
+    /// Whether the same call may succeed later without an operator's help.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         matches!(self, Self::Unavailable)
@@ -42,7 +43,7 @@ pub struct SealRequest {
     pub key_name: String,
     /// The value.
     pub value: SecretValue,
-    /// Where it may go.
+    /// The allowed hosts and places of the value.
     pub bounds: Bounds,
 }
 
@@ -60,8 +61,8 @@ impl Sealer {
         Self { client: Client::new(config), key_id: key_id.into() }
     }
 
-    /// Seals values for one place, all under one new data key: one call of KMS, however many there
-    /// are (none if there is nothing). The entries come in the order of the requests.
+    /// Seals values for one scope, all under one new data key. One call of KMS is enough for all of
+    /// them; no value needs no call. The entries are in the order of the requests.
     ///
     /// # Errors
     /// [`SealError`]; nothing is sealed then. Limits are checked before KMS is called.
@@ -93,7 +94,7 @@ impl Sealer {
     }
 }
 
-/// The limits, tried on an entry of the same size, so that they stand in one place.
+/// Checks the limits by making an entry of the same size, so that one place has them all.
 fn check(request: &SealRequest) -> Result<(), EntryError> {
     let sealed_bytes = request.value.len() + vault_format::TAG_BYTES;
     let (key_name, bounds) = (request.key_name.clone(), request.bounds.clone());

@@ -12,14 +12,14 @@ use super::neighbours::Neighbours;
 pub struct Report {
     /// Each workload.
     pub workloads: Vec<Measured>,
-    /// The effect of one organization's trouble on others.
+    /// The effect of one organization's slow and failing nodes on the others.
     pub neighbours: Option<Neighbours>,
 }
 
 /// One workload.
 #[derive(Clone, Debug)]
 pub struct Measured {
-    /// Its name and what it is.
+    /// Its name and a description.
     pub name: String,
     /// Its traffic.
     pub wires: Wires,
@@ -62,10 +62,9 @@ pub struct Run {
     pub stand_ins: f64,
     /// The most memory of an instance of each function, in MiB.
     pub peaks: Vec<(String, f64)>,
-    /// The server's counters.
+    /// The counters of Postgres.
     pub counters: Counters,
-    /// Seconds from the event to the end of its run: the median, and what one of a hundred took
-    /// longer than.
+    /// Seconds from the event to the end of its run: the median and the 99th percentile.
     pub latency: (f64, f64),
 }
 
@@ -112,7 +111,7 @@ impl Measured {
     }
 }
 
-/// Statements that the table names.
+/// The most statements that the table names.
 const STATEMENTS_SHOWN: usize = 12;
 
 impl fmt::Display for Report {
@@ -213,7 +212,7 @@ impl fmt::Display for Report {
 }
 
 impl Report {
-    /// The whole, each run by itself.
+    /// The whole report as JSON, with each run by itself.
     #[must_use]
     pub fn to_json(&self) -> Value {
         let run = |run: &Run| {

@@ -1,4 +1,4 @@
-//! Starting, loading, measuring.
+//! The run of the benchmark: start, load and measurement.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -25,15 +25,15 @@ use crate::database::connect;
 
 /// The functions whose CPU time counts.
 const FUNCTIONS: [&str; 4] = ["webhook", "builder", "executor", "sweeper"];
-/// The server, where a function's name can stand too.
+/// The name of the server, which may stand in place of a function's name.
 const POSTGRES: &str = "postgres";
-/// Seconds of the run at low load.
+/// The time of the run at low load, seconds.
 const LOW_SECONDS: u32 = 10;
-/// Deliveries before anything is measured: connections, caches and prepared statements are there
-/// then.
+/// The deliveries before the measurement. They make connections, fill caches and prepare
+/// statements.
 const WARM_UP: usize = 200;
 
-/// Measures.
+/// Measures every workload.
 ///
 /// # Panics
 /// When something does not start, or a run does not end.
@@ -75,7 +75,7 @@ struct Product {
     sent: AtomicUsize,
 }
 
-/// Counts the traffic by proxies; they take CPU time, so nothing else is measured meanwhile.
+/// Counts the traffic with proxies. Proxies take CPU time, so nothing else is measured meanwhile.
 async fn count_wires(stack: &Arc<Stack>, workload: Workload, options: &Options) -> Wires {
     let wire = PostgresWire::to(stack.postgres().host_port()).await;
     let aws = AwsWire::to(stack.ministack().url()).await;
@@ -117,8 +117,8 @@ async fn measure_workload(
     product.deliver(WARM_UP, options.at_once).await;
     ended(&product.client, &product.sealflow).await;
     let mut runs = Vec::new();
-    // A machine is not equally fast all the time: what counts for a run is how fast it was just
-    // before and just after.
+    // A machine is not equally fast all the time: a run counts by the machine's speed just before
+    // and just after it.
     let mut before = pgbench.measure(stack).await;
     for number in 1..=options.runs {
         let run = product.measure(product.deliver(options.deliveries, options.at_once)).await;
@@ -169,7 +169,7 @@ impl Product {
         }
         let sealflow = choose(builder).start().await.expect("the product starts");
         let client = connect(&sealflow.superuser_url()).await;
-        // The looks of the load tool go by indexes, or they would be measured too.
+        // The load tool's own queries use indexes: their scans would be measured too.
         client
             .batch_execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements; SET enable_seqscan = off")
             .await
@@ -194,7 +194,7 @@ impl Product {
         }
     }
 
-    /// Finished executions of long ago, with their events.
+    /// Writes finished executions of a day ago, with their events and runs.
     async fn fill(&self, executions: usize) {
         let sql = format!(
             "SET session_replication_role = replica;
@@ -215,7 +215,7 @@ impl Product {
         self.client.batch_execute(&sql).await.expect("the history is written");
     }
 
-    /// Delivers so many, so many at one time.
+    /// Sends `count` deliveries, `at_once` at one time.
     async fn deliver(&self, count: usize, at_once: usize) {
         let next = AtomicUsize::new(0);
         let sender = async || {
@@ -226,7 +226,7 @@ impl Product {
         join_all((0..at_once).map(|_| sender())).await;
     }
 
-    /// Delivers so many a second for a while.
+    /// Sends `per_second` deliveries a second for [`LOW_SECONDS`].
     async fn trickle(&self, per_second: u32) {
         let mut ticks = tokio::time::interval(Duration::from_secs(1) / per_second);
         for _ in 0..per_second * LOW_SECONDS {
@@ -237,7 +237,7 @@ impl Product {
 
     async fn post(&self) {
         let number = self.sent.fetch_add(1, Ordering::Relaxed);
-        // 429: the bucket of this webhook is empty.
+        // A 429 (the bucket of this webhook is empty) is tried again.
         post(&self.hooks[number % self.hooks.len()], number, &[429], LOOK_PAUSE).await;
     }
 

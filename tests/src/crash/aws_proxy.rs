@@ -34,7 +34,7 @@ impl QueueFaults {
         Self { lost_percent: 4, doubled_percent: 6, late_percent: 8, refused_percent: 2, broken_percent: 2 };
 }
 
-/// A proxy in front of an AWS service for those who call it.
+/// A proxy between the functions and an AWS service.
 pub struct AwsProxy {
     server: Server,
     state: Arc<State>,
@@ -171,8 +171,9 @@ impl State {
     }
 }
 
-/// SQS keeps the trace header of who sends as an attribute of the system. Of a batch's messages the
-/// stand-in keeps the sender's attributes alone.
+/// Puts the sender's trace header among the message's own attributes. SQS keeps the header as an
+/// attribute of the system, but for messages of a batch the stand-in keeps only their own
+/// attributes.
 fn keep_trace(request: &Request, entry: &mut Value) {
     if let Some(trace) = request.headers().get("x-amzn-trace-id").and_then(|value| value.to_str().ok()) {
         entry["MessageAttributes"] =

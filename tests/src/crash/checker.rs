@@ -1,21 +1,21 @@
-//! The independent look: what must hold of everything that happened, read from the database and
-//! from what the target was sent. It shares no code with the functions.
+//! The independent check: rules for everything that happened, read from the database and from the
+//! requests at the target. It shares no code with the functions.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use local::sealflow::Sealflow;
 use local::target::Received;
 
-/// Something that must not be.
+/// A broken rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// The rule that is broken, with its invariant.
+    /// The rule, with its invariant.
     pub rule: &'static str,
-    /// Where: ids, nodes, counts.
+    /// The place: ids, nodes, counts.
     pub place: String,
 }
 
-/// Violations that are shown of one rule.
+/// The most violations of one rule that are shown.
 const SHOWN_MAX: usize = 5;
 
 /// A rule that is a query: each row is a violation.
@@ -101,7 +101,7 @@ const RULES: [(&str, &str); 19] = [
          WHERE active > concurrency_max",
     ),
     (
-        // An item whose insert was committed before the taker began was visible to it.
+        // An item was visible to a taker if its insert was committed before the taker began.
         "I4: the item taken is the smallest of those that were visible",
         "SELECT taken.node_id, taken.id, earlier.id FROM audit.item_changes taken
          JOIN workflow_nodes n ON n.workflow_id = taken.workflow_id AND n.node_id = taken.node_id AND n.concurrency_max IS NOT NULL
@@ -152,15 +152,15 @@ const RULES: [(&str, &str); 19] = [
     ),
 ];
 
-/// The requests of the suite, to be found in the database.
+/// The successful requests of the suite; each must be found in the database.
 pub(super) struct Asked {
     /// Keys of webhook deliveries that were answered 202.
     pub delivery_keys: BTreeSet<String>,
-    /// Runs that the API said it started.
+    /// The ids of the runs that the API answered to have started.
     pub run_ids: BTreeSet<String>,
 }
 
-/// Everything that must not be and is.
+/// Checks all rules; gives the violations.
 pub(super) async fn check(sealflow: &Sealflow, requests: &[Received], asked: &Asked) -> Vec<Violation> {
     let mut found = Vec::new();
     for (rule, sql) in RULES {
@@ -181,7 +181,8 @@ fn add(found: &mut Vec<Violation>, rule: &'static str, places: impl Iterator<Ite
     }
 }
 
-/// I5: the target can tell who sent what, and nothing that passed was not sent.
+/// Checks I5: the target can tell the execution of each request. Checks I3: each execution that
+/// passed has sent its request.
 async fn check_effects(sealflow: &Sealflow, requests: &[Received], found: &mut Vec<Violation>) {
     let sql = "SELECT x.id, w.name, x.node_id, x.result = 'passed' OR x.result_reason = 'component_error', x.key_attempt
                FROM workflow_node_executions x JOIN workflows w ON w.id = x.workflow_id WHERE x.component = 'http'";
@@ -212,8 +213,8 @@ async fn check_effects(sealflow: &Sealflow, requests: &[Received], found: &mut V
         }
     }
     add(found, "I5: every effect carries the key of an execution of that node", unknown.into_iter());
-    // A key goes up only with an answer, and the last one was answered where that is how it ended:
-    // the target is always there.
+    // A key's attempt rises only with an answer. The last attempt was answered too if the execution
+    // ended by an answer: the target is always there.
     let mut missing = Vec::new();
     for (id, (workflow, node, was_answered, key_attempt)) in &executions {
         let answered = if *was_answered == "t" { *key_attempt } else { key_attempt - 1 };
@@ -223,7 +224,8 @@ async fn check_effects(sealflow: &Sealflow, requests: &[Received], found: &mut V
     add(found, "I3: every attempt that was answered was seen by the target", missing.into_iter());
 }
 
-/// I3: what was answered as taken is there, once.
+/// Checks I3: each delivery that was answered 202 is one event, and each run that was started is
+/// there.
 async fn check_intake(sealflow: &Sealflow, asked: &Asked, found: &mut Vec<Violation>) {
     let keys = sealflow.sql("SELECT d.key, count(e.id) FROM webhook_deduplications d LEFT JOIN workflow_events e ON e.id = d.event_id GROUP BY d.key");
     let keys = keys.await.expect("the keys are read");

@@ -121,11 +121,11 @@ const LAST_PASSES: u32 = 20;
 const PASSES_MAX: u32 = 9;
 /// Steps that are armed in one instance.
 const STEPS_ARMED: usize = 2;
-/// How long a frozen process stays so: past the server's patience with an idle transaction (5 s) in
-/// some, past a lease in others.
+/// The times for which a process stays frozen. Some are longer than the server's limit for an idle
+/// transaction (5 s), some are longer than a lease.
 const FREEZE_SECONDS: [f64; 4] = [0.3, 2.0, 6.5, 14.5];
 
-/// Which faults the processes get.
+/// The faults that the processes get.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Faults {
     /// None.
@@ -149,7 +149,7 @@ impl Faults {
             let failpoints = match self {
                 _ if !is_armed.load(Ordering::SeqCst) => None,
                 Self::Everywhere => Some(strike(function, seed, number)),
-                // Every other one, so that somebody is there to take over.
+                // Every other instance is frozen, so that another one can take over.
                 Self::FrozenExecutors if function == "executor" && number % 2 == 0 => {
                     Some("component.after=1*off->1*return(stop)->off".to_owned())
                 }
@@ -159,7 +159,7 @@ impl Faults {
         })
     }
 
-    /// How long the process with this id stays frozen.
+    /// The time for which the process with this id stays frozen.
     fn freeze(self, seed: u64, pid: i32) -> Duration {
         let mut dice = fastrand::Rng::with_seed(seed ^ u64::from(pid.unsigned_abs()));
         let seconds = match self {

@@ -1,11 +1,10 @@
 //! The crash suite: the whole product with real function processes that are killed and frozen at
 //! every step, a queue that loses, doubles and delays messages, and a database whose COMMITs get
-//! lost; then an independent look at what the database and the target remember of it (I3, I4, I5,
-//! I8).
+//! lost; then an independent check of the database and of the target's requests (I3, I4, I5, I8).
 //!
-//! What goes wrong follows from a seed: which step of which instance, and what becomes of which
-//! send. The processes' own timing does not, so a seed that is run again meets the same faults, not
-//! to the microsecond the same course.
+//! The faults follow from a seed: the instances and their steps, and the fates of messages. The
+//! processes' own timing does not follow from it. So a seed that is run again has the same faults,
+//! but not exactly the same course.
 
 mod audit;
 mod aws_proxy;

@@ -44,25 +44,24 @@ pub struct Options {
     pub faults: Faults,
     /// The faults of messages.
     pub queue: QueueFaults,
-    /// How many of a hundred COMMITs get lost, before or after the server has seen them.
+    /// The number of COMMITs in a hundred that get lost, before or after the server has seen them.
     pub commits_lost_percent: u32,
-    /// How long each of Postgres, SQS and KMS is down, one after the other in the middle of the
-    /// load.
+    /// The time for which each of Postgres, SQS and KMS is down, one after the other in the middle
+    /// of the load.
     pub outages: Option<Duration>,
     /// Whether the sweeper comes by itself.
     pub is_swept: bool,
     /// The guard that is taken out.
     pub without: Option<Guard>,
-    /// Whether somebody tends runs: releases, cancels and redrives.
+    /// Whether runs are tended: released, cancelled and redriven.
     pub is_tended: bool,
     /// Functions of another commit that run beside today's.
     pub beside: Option<Beside>,
-    /// How long each COMMIT is held back: what a missing lock lets through comes through more
-    /// often.
+    /// The time for which each COMMIT is held back, so that a missing lock shows more often.
     pub commit_pause: Duration,
-    /// How long nothing at all may happen while there is work.
+    /// The longest time without progress while there is work.
     pub stall_max: Duration,
-    /// How long the work may take to end once nothing goes wrong any more.
+    /// The longest time from the end of the faults to the end of all work.
     pub heal_max: Duration,
 }
 

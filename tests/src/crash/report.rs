@@ -15,7 +15,7 @@ pub struct Report {
     pub seed: u64,
     /// The guard that was taken out.
     pub without: Option<Guard>,
-    /// How long Postgres, SQS and KMS were down each.
+    /// The time for which Postgres, SQS and KMS were down each.
     pub outages: Option<Duration>,
     /// Whether processes were to be struck at every step.
     pub is_struck_everywhere: bool,
@@ -47,9 +47,9 @@ pub struct Report {
     pub tended: BTreeMap<String, usize>,
     /// The longest chain of invocations that led to the executor.
     pub hops_max: u32,
-    /// How long it took.
+    /// The time that the run of the suite took.
     pub took: Duration,
-    /// The things that must not be and are.
+    /// The rules that were broken.
     pub violations: Vec<Violation>,
 }
 

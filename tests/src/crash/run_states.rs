@@ -75,8 +75,8 @@ impl Seen {
     }
 }
 
-/// Runs that had nothing open and that only the sweeper's net has ended: whoever ended their last
-/// work should have.
+/// Violations: runs without open work that only the sweeper ended. The transaction that ended their
+/// last work should have ended them.
 pub(super) fn left_to_the_sweeper(logs: &Path) -> Vec<Violation> {
     let log = std::fs::read(logs.join("sweeper.log")).unwrap_or_default();
     let text = String::from_utf8_lossy(&log);

@@ -130,8 +130,8 @@ edges:
   - { from: bad, channel: failure, to: after }
 "#;
 
-/// Two ways through pure nodes into one node that takes one at a time: whoever goes on must not
-/// pass who waits.
+/// Two ways through pure nodes into one node that takes one item at a time: an event that goes on
+/// must not pass a waiting item.
 const JOIN: &str = r#"
 name: NAME
 nodes:

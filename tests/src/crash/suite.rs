@@ -1,4 +1,4 @@
-//! Starting, loading, healing and checking.
+//! The run of the suite: start, load, healing and check.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -28,15 +28,15 @@ use super::tended::{self, Tending};
 use crate::e2e::signature;
 use crate::wire::{Asleep, CommitFate, PostgresWire};
 
-/// A running product with everything that can go wrong around it.
+/// A running product behind proxies that can fail.
 pub struct Suite {
     /// The product.
     pub sealflow: Arc<Sealflow>,
-    /// Between the functions and Postgres.
+    /// The proxy between the functions and Postgres.
     pub wire: Arc<PostgresWire>,
-    /// Between the functions and SQS.
+    /// The proxy between the functions and SQS.
     pub queue: Arc<AwsProxy>,
-    /// Between the functions and KMS.
+    /// The proxy between the functions and KMS.
     pub kms: Arc<AwsProxy>,
     /// The target of the workflows' calls.
     pub target: Target,
@@ -50,33 +50,33 @@ pub struct Suite {
     number: usize,
     sleeps: usize,
     stalls: Vec<Violation>,
-    /// Whether instances that start are given faults.
+    /// Whether instances get faults when they start.
     is_armed: Arc<AtomicBool>,
     run_states: RunStates,
     tending: Option<Tending>,
     _thaw: Thaw,
 }
 
-/// How long the grace of the sweeper is, seconds: short where messages get lost.
+/// The grace of the sweeper, seconds: short, because messages get lost.
 const GRACE_SECONDS: &str = "1";
-/// The grace where none may get lost: longer than an item waits behind a limit on a slow machine,
-/// for its slot is free for a moment before its wake comes.
+/// The grace in runs that lose no message. It is longer than an item waits behind a limit on a slow
+/// machine, because a slot is already free for a moment when the wake for it arrives.
 const GRACE_SECONDS_CALM: &str = "60";
-/// The grace where a guard is missing and the sweeper is to notice.
+/// The grace in runs without a guard: the sweeper is to notice that the guard is missing.
 const GRACE_SECONDS_WITHOUT: &str = "15";
-/// Open work of one copy of all shapes above which no further run is started.
+/// The open work of one copy of all shapes above which no further run starts.
 const OPEN_MAX: usize = 60;
-/// How long messages may be left once all work has ended: as long as a queue hides what a killed
-/// function had received.
+/// The longest time that messages may be left after all work has ended: a queue hides the messages
+/// that a killed function had received for that long.
 const QUEUES_MAX: Duration = Duration::from_secs(60);
-/// How long one webhook delivery is tried.
+/// The time for which one webhook delivery is retried.
 const DELIVERY_MAX: Duration = Duration::from_secs(120);
 /// The pause between two looks at the work.
 const LOOK_PAUSE: Duration = Duration::from_millis(100);
 /// The pause between two shifts of the sweeper's clock while healing.
 const SHIFT_PAUSE: Duration = Duration::from_secs(8);
 
-/// Times in a load that the instances sleep.
+/// The number of times in a load that the instances sleep.
 const SLEEPS: usize = 20;
 
 const OPEN: &str = "SELECT (SELECT count(*) FROM workflow_node_queue_items)
@@ -100,8 +100,8 @@ pub async fn run(options: Options) -> Report {
         .map(|length| (tokio::spawn(outages::drive(breakable, options.executions_min, length)), 4 * length));
     suite.load().await;
     if let Some((outages, limit)) = outages {
-        // Where the load has stalled, which is a violation, the next outage would be waited for in
-        // vain.
+        // The wait is bounded: after a stalled load, which is a violation, the next outage never
+        // comes.
         if let Ok(ended) = tokio::time::timeout(limit, outages).await {
             ended.expect("the outages end");
         }
@@ -186,7 +186,8 @@ impl Suite {
         suite
     }
 
-    /// Code of another commit may know nothing of what is done to the runs.
+    /// Runs are tended only if all code is today's: another commit may not know the requests for
+    /// it.
     fn is_tended(&self) -> bool {
         self.options.is_tended && self.options.beside.is_none()
     }
@@ -198,7 +199,7 @@ impl Suite {
 
     async fn set_up(&mut self) {
         for copy in 0..self.options.copies {
-            // A tenant for each copy.
+            // Each copy has a tenant of its own.
             let token = if copy == 0 {
                 self.sealflow.token().to_owned()
             } else {
@@ -221,8 +222,8 @@ impl Suite {
         }
     }
 
-    /// Calls the API for a tenant; the answer's JSON, if it is a good one. A definition is no JSON
-    /// object.
+    /// Calls the API for a tenant; gives the answer's JSON if the status is a success. A body that
+    /// begins with `{` is sent as JSON, any other as a definition in YAML.
     async fn call(&self, token: &str, method: &str, path: &str, body: String) -> Option<Value> {
         let content_type = if body.starts_with('{') { "application/json" } else { "application/yaml" };
         let request = Request::builder()
@@ -236,7 +237,7 @@ impl Suite {
         answer.status().is_success().then(|| serde_json::from_slice(answer.body()).expect("JSON"))
     }
 
-    /// From now on things go wrong as the options say.
+    /// Starts the faults that the options name.
     async fn let_go_wrong(&self) {
         let Options { seed, faults, queue, commits_lost_percent, without, .. } = self.options;
         for (function, _) in STEPS {
@@ -279,8 +280,8 @@ impl Suite {
         }
     }
 
-    /// Starts runs of all shapes until as many executions were made as the options say, or nothing
-    /// happens any more.
+    /// Starts runs of all shapes until there are as many executions as the options say, or no
+    /// further progress.
     ///
     /// # Panics
     /// When a look fails.
@@ -307,8 +308,8 @@ impl Suite {
         }
     }
 
-    /// So many times in a load every idle instance is put to sleep, and all connections are ended
-    /// without telling anybody.
+    /// Puts every idle instance to sleep and silently ends all connections, [`SLEEPS`] times in a
+    /// load.
     fn sleep_now_and_then(&mut self, executions: usize) {
         let has_faults = !self.options.is_calm() && self.options.without.is_none();
         if !has_faults || executions * SLEEPS < self.options.executions_min * (self.sleeps + 1) {
@@ -321,7 +322,7 @@ impl Suite {
         self.wire.put_to_sleep(Asleep::Reset);
     }
 
-    /// Open work, and all executions.
+    /// The numbers of open work and of all executions.
     pub(super) async fn work(&self) -> (usize, usize) {
         let row = self.sealflow.sql(OPEN).await.expect("the work is counted");
         let (open, executions) = row.split_once('|').expect("two columns");
@@ -350,8 +351,8 @@ impl Suite {
         }
     }
 
-    /// The start that was answered 202: the delivery's key or the run's id. A start without that
-    /// answer may be there all the same.
+    /// Starts a run. If the start was answered 202, gives whether it is a webhook's, and the
+    /// delivery's key or the run's id. Without that answer the run may exist all the same.
     async fn start_run(&self, shape: Shape, copy: usize, number: usize) -> Option<(bool, String)> {
         let workflow = format!("{}-{copy}", shape.name);
         if shape.is_webhook {
@@ -365,7 +366,7 @@ impl Suite {
         Some((false, answer["run_id"].as_str().unwrap_or_default().to_owned()))
     }
 
-    /// Delivers until it is taken, as senders do.
+    /// Repeats a delivery until it is accepted, as senders do.
     async fn deliver(&self, workflow: &str, key: &str, number: usize) {
         let (url, signing_key) = &self.hooks[workflow];
         let body = json!({ "n": number }).to_string();
@@ -386,8 +387,8 @@ impl Suite {
         panic!("seed {}: {key} was never taken", self.options.seed);
     }
 
-    /// Nothing goes wrong from now on, but for the faults that living instances still carry; waits
-    /// until all work has ended, at most as long as the options say.
+    /// Ends the faults, except for those that living instances still carry. Then waits until all
+    /// work has ended, at most as long as the options say.
     pub async fn heal(&mut self) {
         self.is_armed.store(false, Ordering::SeqCst);
         if let Some(tending) = &self.tending {
@@ -402,23 +403,24 @@ impl Suite {
         if self.options.beside.is_some() {
             self.await_settled_runs().await;
         }
-        // Also until the last frozen process has woken up and was heard out: its invocation is
-        // still in flight.
+        // This also waits for the last frozen process: until it has woken up and answered, its
+        // invocation is in flight.
         if let Err(error) = self.sealflow.await_empty_queues(QUEUES_MAX).await {
             let (rule, place) = ("the queues are empty in the end", format!("{error:#}"));
             self.stalls.push(Violation { rule, place });
         }
     }
 
-    /// Waits until no work is open, at most so long; the backoff of the sweeper passes quicker than
-    /// time does.
+    /// Waits at most `limit` until no work is open. The sweeper's backoff is shortened by shifts of
+    /// its clock.
     pub async fn drain(&self, limit: Duration) {
         let shift = "UPDATE workflow_node_queue_items SET last_sent_at = last_sent_at - interval '2 minutes';
             UPDATE workflow_node_executions SET last_sent_at = last_sent_at - interval '2 minutes' WHERE state <> 'finished'";
         self.shift_until(limit, shift, async || self.work().await.0 == 0).await;
     }
 
-    /// Code that knows nothing of runs ends work and leaves the runs to today's sweeper.
+    /// Waits until today's sweeper has ended all runs. Another commit's code may know nothing of
+    /// runs: it ends their work and leaves the runs open.
     async fn await_settled_runs(&self) {
         let sweeper = self.sealflow.lambda();
         sweeper.reconfigure("sweeper", |options| options.binary_beside = None).expect("it is there");
@@ -430,8 +432,8 @@ impl Suite {
         self.shift_until(self.options.heal_max, shift, is_over).await;
     }
 
-    /// Waits until something is over, at most so long. The clock of the sweeper is the database's:
-    /// a test may shift it rather than wait for minutes.
+    /// Waits at most `limit` until `is_over`. The sweeper reckons with times in the database:
+    /// `shift` moves these back, so that the test need not wait for minutes.
     async fn shift_until(&self, limit: Duration, shift: &str, is_over: impl AsyncFn() -> bool) {
         let (until, mut shifted) = (Instant::now() + limit, Instant::now());
         while !is_over().await && Instant::now() < until {
@@ -443,7 +445,7 @@ impl Suite {
         }
     }
 
-    /// Looks at everything that happened.
+    /// Checks everything that happened.
     ///
     /// # Panics
     /// When a look fails.

@@ -1,5 +1,5 @@
-//! Runs that somebody tends while everything goes wrong: waits that are released, executions and
-//! runs that are cancelled, failures that are redriven, errors that a handler takes.
+//! Runs that are tended during faults: waits are released, executions and runs are cancelled,
+//! failures are redriven, and errors go to a handler.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,8 +17,8 @@ use super::shapes::Shape;
 /// The name of the shape, with which the names of its workflows begin.
 pub(super) const NAME: &str = "tended";
 
-/// A wait on the way, one behind a limit, one that ends only when somebody says so; a failure that
-/// is redriven, and one that an edge takes.
+/// A shape with three waits: a short one, one behind a limit, and one that ends only by a release.
+/// It has two failures: one that is redriven, and one that an edge takes.
 pub(super) const SHAPE: Shape = Shape { name: NAME, is_webhook: false, definition: TENDED };
 
 const TENDED: &str = r#"

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{Product, Story};
 
-/// How long one command may take.
+/// The longest time of one command.
 const COMMAND_MAX: Duration = Duration::from_secs(60);
 
 /// The CLI of one organization. What its commands print is searched by the leak check.

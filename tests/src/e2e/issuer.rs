@@ -1,5 +1,6 @@
-//! A local issuer of tokens and the API that takes them. They check what they are sent, as strictly
-//! as their originals say it, and answer with what they got, so that what is not scrubbed is seen.
+//! A local issuer of tokens and the API that accepts them. Both check requests as strictly as the
+//! specifications of their originals. Both repeat the request in the answer, so that a missing
+//! scrub shows.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,7 +21,7 @@ pub const KEY_PKCS1: &str = include_str!("../../keys/rsa_pkcs1.pem");
 /// The same key in the form that Google gives.
 pub const KEY_PKCS8: &str = include_str!("../../keys/rsa_pkcs8.pem");
 
-/// The time that `/oauth/slow` takes.
+/// The time that `/oauth/slow` takes for its answer.
 const SLOW: Duration = Duration::from_secs(4);
 const BODY_BYTES_MAX: usize = 1024 * 1024;
 
@@ -36,7 +37,7 @@ pub struct Record {
     pub client_id: String,
     /// Its secret.
     pub client_secret: String,
-    /// The secret key of the AWS account, whose id is `AKIDCANARY`.
+    /// The secret key of the AWS account. Its access key id is `AKIDCANARY`.
     pub aws_key: String,
     /// The key of signed requests.
     pub signing_key: String,
@@ -45,19 +46,19 @@ pub struct Record {
 
 #[derive(Default)]
 struct State {
-    /// Tokens that the API takes.
+    /// Tokens that the API accepts.
     valid: Vec<String>,
     /// All tokens that were ever given.
     given: Vec<String>,
-    /// Requests by path: what came.
+    /// The received requests, by path.
     requests: BTreeMap<String, Vec<Value>>,
 }
 
 impl IssuerWorld {
-    /// Starts one on a free loopback port.
+    /// Starts an issuer on a free loopback port.
     ///
     /// # Panics
-    /// When there is none.
+    /// When there is no free port.
     pub async fn start() -> Self {
         let record = Arc::new(Record {
             client_id: make_secret("client"),
@@ -103,7 +104,7 @@ impl IssuerWorld {
         self.record.state().given.clone()
     }
 
-    /// The API takes none of today's tokens any more.
+    /// Makes the API refuse all tokens that were given so far.
     pub fn revoke_all(&self) {
         self.record.state().valid.clear();
     }
@@ -166,7 +167,7 @@ impl Record {
             "/oauth/token" | "/oauth/slow" => self.client_credentials(&parts, 3600),
             "/oauth/expired" => self.client_credentials(&parts, 0),
             "/oauth/down" => (503, json!({ "error": self.client_secret })),
-            // The first request meets an issuer that is busy.
+            // The first request is answered that the issuer is busy.
             "/oauth/busy" if self.count(&parts.path) == 1 => (503, Value::Null),
             "/oauth/busy" => self.client_credentials(&parts, 3600),
             "/oauth/moved" => return moved("/oauth/token"),
@@ -199,7 +200,7 @@ impl Record {
         (if is_right { 200 } else { 401 }, parts.shown())
     }
 
-    /// A new token; its characters differ from each other's by more than a number.
+    /// A new token. Tokens are random: they differ in more than a number at their end.
     fn give(&self) -> String {
         let token = format!("tok-{}", process::Ids::new().random::<uuid::Uuid>().simple());
         let mut state = self.state();
@@ -208,7 +209,7 @@ impl Record {
         token
     }
 
-    /// RFC 6749, sections 2.3.1 and 4.4.
+    /// Answers a grant of client credentials (RFC 6749, sections 2.3.1 and 4.4).
     fn client_credentials(&self, parts: &Parts, expires_in: u32) -> (u16, Value) {
         let form = parts.form();
         let decoded = |text: &str| {
@@ -222,7 +223,7 @@ impl Record {
         let posted = || Some((form.get("client_id")?.clone(), form.get("client_secret")?.clone()));
         let client = basic.or_else(posted);
         if client != Some((self.client_id.clone(), self.client_secret.clone())) {
-            // A bad issuer repeats what it was shown.
+            // A bad issuer repeats the request, credentials included.
             return (401, json!({ "error": "invalid_client", "error_description": parts.shown() }));
         }
         if form.get("grant_type").map(String::as_str) != Some("client_credentials") {
@@ -235,7 +236,7 @@ impl Record {
         )
     }
 
-    /// RFC 7523, section 2.1.
+    /// Answers a grant by a signed assertion (RFC 7523, section 2.1).
     fn jwt_grant(&self, parts: &Parts) -> (u16, Value) {
         let form = parts.form();
         let is_grant = form
@@ -253,8 +254,9 @@ impl Record {
         (200, json!({ "access_token": self.give(), "token_type": "bearer", "expires_in": "3600" }))
     }
 
-    /// RFC 7523 as Salesforce has it: who signs in is the subject, the audience is its login,
-    /// nothing is said of scope or lifetime, and the assertion lives for three minutes at most.
+    /// Answers a grant by RFC 7523 as Salesforce has it. The subject is the user, the audience is
+    /// Salesforce's login address, the assertion has no scope and lives for at most three minutes.
+    /// The answer names no lifetime.
     fn salesforce(&self, parts: &Parts) -> (u16, Value) {
         let form = parts.form();
         let is_for_us = |claims: &Value| {
@@ -276,7 +278,7 @@ impl Record {
         )
     }
 
-    /// GitHub's `POST /app/installations/{id}/access_tokens`.
+    /// Answers GitHub's `POST /app/installations/{id}/access_tokens`.
     fn installation(&self, parts: &Parts) -> (u16, Value) {
         let token = parts.header("authorization").strip_prefix("Bearer ").unwrap_or_default();
         if parts.method != "POST" || claims(token).is_none_or(|claims| claims["iss"] != "4711") {
@@ -296,7 +298,7 @@ impl Record {
         (status, shown)
     }
 
-    /// AWS Signature Version 4, reckoned from its description.
+    /// Checks AWS Signature Version 4, by code written from AWS's description.
     fn is_signed_by_aws(&self, parts: &Parts) -> bool {
         let authorization = parts.header("authorization");
         let field = |name: &str| {
@@ -329,7 +331,7 @@ impl Record {
         hex::encode(mac(&key, to_sign.as_bytes())) == signature
     }
 
-    /// A code over the time, the method, the path, the query and the body.
+    /// Checks a code over the time, the method, the path, the query and the body.
     fn is_signed(&self, parts: &Parts) -> bool {
         let Some((time, code)) =
             parts.header("x-signature").strip_prefix("t=").and_then(|value| value.split_once(",v1="))

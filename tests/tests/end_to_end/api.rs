@@ -1,5 +1,5 @@
-//! The management API, end to end: who gets in, what belongs to whom (I6), what never comes out
-//! (I1), and how errors read.
+//! The management API, end to end: tokens, the border between organizations (I6), secrets that
+//! never come out (I1), and the text of errors.
 
 use bytes::Bytes;
 use http::Request;
@@ -38,8 +38,8 @@ async fn called(story: &Story<'_>, secret: &str, who: &str) -> String {
     word(&run["id"])
 }
 
-/// All routes with what names something of the organization `of`: its workflow, run, execution and
-/// secret.
+/// All routes, each with the names and ids of the organization `of`: its workflow, run, execution
+/// and secret.
 async fn routes(of: &Story<'_>, run: &str) -> Vec<(&'static str, String)> {
     let workflow = word(&of.get("/v1/workflows/calling").await["id"]);
     let call = word(&of.execution(run, "call").await["id"]);
@@ -149,8 +149,8 @@ async fn one_organization_sees_and_changes_nothing_of_another_i6() {
         checked += 1;
     }
     assert_eq!(checked, 39);
-    // Names are an organization's own: the same ones are there for others, and change nothing of
-    // theirs.
+    // Each organization has its own names: `mine` uses the same names, and this changes nothing of
+    // `theirs`.
     mine.set_secret("github", "token", "another value of mine").await;
     mine.apply(&placed(product, CALLING)).await;
     mine.run("calling", json!({ "who": "Eve" })).await;
@@ -158,11 +158,15 @@ async fn one_organization_sees_and_changes_nothing_of_another_i6() {
     assert_eq!(
         eves[0].header("authorization"),
         Some("Bearer another value of mine"),
-        "a secret of its own organization"
+        "the secret is that of the run's own organization"
     );
     assert_eq!(mine.call("DELETE", "/v1/secrets/github", None).await.0, 204);
     assert_eq!(mine.call("DELETE", "/v1/organization?name=mine", None).await.0, 204);
-    assert_eq!(mine.call("GET", "/v1/workflows", None).await.0, 401, "its tokens are of no use from then on");
+    assert_eq!(
+        mine.call("GET", "/v1/workflows", None).await.0,
+        401,
+        "tokens of a deleted organization are refused"
+    );
     let after = (theirs.stored().await, theirs.get("/v1/secrets").await, theirs.get("/v1/workflows").await);
     assert_eq!(after, before);
     assert_eq!(theirs.run("calling", json!({ "who": "Ada" })).await["result"], "passed");
@@ -188,8 +192,8 @@ async fn secrets_go_in_and_never_come_out_i1() {
         "{answer}"
     );
     assert_eq!(answer["secret"]["keys"][0]["in"], json!(["header:x-key"]), "{answer}");
-    // Another value of the key keeps hosts and places, another key leaves it alone, and a new one
-    // says where it may go.
+    // A new value of a key keeps its hosts and places. A change of another key leaves it alone. A
+    // new key must name its hosts and places.
     put(&format!("{path}/token"), json!({ "value": second })).await;
     let (status, answer) = put(&format!("{path}/other"), json!({ "value": third })).await;
     assert_eq!((status, word(&answer["detail"]).contains("the key `other` is new")), (400, true), "{answer}");
@@ -209,7 +213,7 @@ async fn secrets_go_in_and_never_come_out_i1() {
     for get in [path.to_owned(), format!("{path}/token")] {
         assert_eq!(story.call("GET", &get, None).await.0, 405, "{get}");
     }
-    // A map replaces all keys.
+    // A map of values replaces all keys of the secret.
     let (_, answer) = put(path, json!({ "values": { "only": { "value": third, "hosts": [] } } })).await;
     assert_eq!(answer["secret"]["keys"].as_array().unwrap().len(), 1);
 
@@ -220,7 +224,7 @@ async fn secrets_go_in_and_never_come_out_i1() {
         put(&format!("{path}/pin"), json!({ "value": short, "hosts": [], "allow_short": true })).await;
     assert_eq!((status, &answer["secret"]["keys"][1]["short"]), (200, &json!(true)), "{answer}");
 
-    // Whatever is wrong with a body, the answer never repeats it.
+    // The answer to a malformed body never repeats the body.
     let canary = make_secret("malformed");
     let quoted = json!(canary).to_string();
     for body in [
@@ -256,7 +260,7 @@ async fn secrets_go_in_and_never_come_out_i1() {
     }
     let (status, _) =
         put(&format!("{path}/big"), json!({ "value": "x".repeat(64 * 1024), "hosts": [] })).await;
-    assert_eq!(status, 200, "the largest value");
+    assert_eq!(status, 200, "a value of the most bytes is accepted");
     assert_eq!(story.call("DELETE", &format!("{path}/none"), None).await.0, 404);
     assert_eq!(story.call("DELETE", &format!("{path}/only"), None).await.0, 204);
     assert_eq!(story.call("DELETE", path, None).await.0, 204);
@@ -298,7 +302,7 @@ async fn pages_follow_each_other_and_have_each_row_once() {
         sorted.sort();
         sorted.dedup();
         sorted.reverse();
-        assert_eq!((ids.len(), &ids), (rows, &sorted), "{path}: newest first, each once");
+        assert_eq!((ids.len(), &ids), (rows, &sorted), "{path}: each row once, the newest first");
         if name == "runs" {
             assert_eq!(ids, started);
         }
@@ -365,7 +369,7 @@ edges:
     assert!(errors.iter().any(|error| error["line"] == 21), "an edge twice: {answer:#}");
     let expression = errors.iter().find(|error| error["line"] == 12).unwrap();
     assert!(expression["expression"].as_str().unwrap().contains("^^^"), "{expression:#}");
-    assert_eq!(story.get("/v1/workflows").await["workflows"], json!([]), "nothing was applied");
+    assert_eq!(story.get("/v1/workflows").await["workflows"], json!([]), "no workflow was applied");
     for (text, word) in
         [("a: &x 1\nb: *x\n", "alias"), ("a: 1\na: 2\n", "twice"), ("a: !x 1\n", "tag"), ("[", "")]
     {
@@ -406,7 +410,7 @@ async fn an_apply_says_what_changes_and_knows_when_it_is_out_of_date() {
     assert_eq!(
         (&same["webhooks"][0]["url"], same["webhooks"][0].get("token")),
         (&hook["url"], None),
-        "shown once"
+        "the token is shown only once"
     );
     let changed = definition.replace("/calling/", "/changed/").replace("name: Hook", "name: Renamed");
     let (_, second) = apply(&changed, "?expected_version=1").await;
@@ -416,7 +420,7 @@ async fn an_apply_says_what_changes_and_knows_when_it_is_out_of_date() {
     assert_eq!(ids, ["hook", "call"], "{second:#}");
     assert_eq!(second["webhooks"][0]["url"], hook["url"]);
     assert_eq!(apply(&definition, "?expected_version=1").await.0, 409);
-    // Two at once with the same expectation: one.
+    // Of two applies at once with the same expected version, one succeeds.
     let third = definition.replace("/calling/", "/third/");
     let both = [apply(&definition, "?expected_version=2"), apply(&third, "?expected_version=2")];
     let both = futures_util::future::join_all(both).await;
@@ -453,7 +457,7 @@ async fn what_waits_for_a_deleted_workflow_or_organization_ends_and_starts_nothi
             story.workflows()
         );
         product.sealflow.await_sql(&sql, "0|5", tests::WAIT_MAX).await.unwrap();
-        assert_eq!(product.target.requests("/deleted/").len(), before + 1, "{what}: nothing else started");
+        assert_eq!(product.target.requests("/deleted/").len(), before + 1, "{what}: no other call is made");
         assert_eq!(story.post(&hook, &[("content-type", "application/json")], "{}").await.0, 404, "{what}");
         let secrets = format!("SELECT count(*) FROM secrets WHERE domain_id = '{}'", story.organization.id);
         let left = if what.starts_with("/v1/organization") { "0" } else { "1" };
@@ -479,7 +483,7 @@ async fn the_list_of_executions_shows_references_and_no_values_i1() {
         assert_eq!(
             call["configuration"]["url"],
             format!("{}/calling/Ada", product.target.url()),
-            "all else is resolved"
+            "all other templates are resolved"
         );
         assert_eq!(call["keys"], json!({ "who": "Ada" }));
         assert!(call.get("residuals").is_none() && call.get("lease_token").is_none(), "{call:#}");
@@ -490,8 +494,7 @@ async fn the_list_of_executions_shows_references_and_no_values_i1() {
         (&shown["run"]["name"], &shown["run"]["workflow_name"]),
         (&json!("for Ada"), &json!("calling"))
     );
-    // A shown text is never taken back as a template: the start's data with the reference in it
-    // stays text.
+    // A shown reference never becomes a template again: in the data of a start it stays text.
     let text = r#"{{ secrets("github").token }}"#;
     let again = story.run("calling", json!({ "who": text })).await;
     assert_eq!((&again["result"], &again["name"]), (&json!("passed"), &json!(format!("for {text}"))));

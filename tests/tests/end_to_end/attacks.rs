@@ -1,6 +1,6 @@
-//! The attacks on secrets that were tried on earlier forms, against the running product: with the
-//! token of somebody who may apply workflows, and with the API's role in the database. Nothing is
-//! learned, and nothing leaves to another host or place (I1, I7).
+//! Attacks on secrets, against the running product. An attacker has the token of an author of
+//! workflows, or a role in the database: the API's or the builder's. No attack learns a secret's
+//! value or sends a secret to another host or place (I1, I7).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ async fn product() -> Arc<Product> {
     PRODUCT.get(|builder| builder).await
 }
 
-/// `start → call` with these fields of the call's configuration.
+/// The workflow `start → call`, with these fields of the call's configuration.
 fn calling(product: &Product, name: &str, configuration: &str) -> String {
     let definition = format!(
         "name: {name}\nnodes:\n  - {{ id: start, name: Start, trigger: start }}\n  - id: call\n    name: Call\n    component: http\n    \
@@ -24,7 +24,7 @@ fn calling(product: &Product, name: &str, configuration: &str) -> String {
     placed(product, &definition)
 }
 
-/// Sets `github.token` for the target, to stand in the header `Authorization`.
+/// Sets `github.token`, which may go to the target only, and only in the header `Authorization`.
 async fn set_token(story: &Story<'_>, value: &str) {
     let body =
         json!({ "value": value, "hosts": [story.product.target.host_port()], "in": ["authorization"] });
@@ -44,23 +44,24 @@ async fn an_author_spells_no_secret_out_and_takes_none_elsewhere_i1() {
     let token = "secrets(\"github\").token";
     let looked = "a secret can be placed into a text, not looked at";
     for (name, configuration, said) in [
-        // A letter for each node, by whether it fails.
+        // Each node would tell one letter by its failure.
         ("condition", header(&format!("{{{{ {token}[0:1] == \"g\" ? \"a\" : int(\"b\") }}}}")), looked),
         ("contains", header(&format!("{{{{ {token} contains \"g\" ? 1 : 2 }}}}")), looked),
         ("matches", header(&format!("{{{{ {token} matches \"^g\" ? 1 : 2 }}}}")), looked),
         ("length", header(&format!("{{{{ len({token}) }}}}")), looked),
         ("fail", header(&format!("{{{{ int({token}) }}}}")), looked),
         ("nothing", header(&format!("{{{{ {token} ?? \"x\" }}}}")), looked),
-        // Candidates that the scrubber would mark.
+        // The scrubber would mark the right one of several candidates.
         ("marks", header(&format!("{{{{ join(map(0..39, \"p\" + {token}[#:#+1]), \",\") }}}}")), looked),
         ("sorted", header(&format!("{{{{ sort([{token}, \"g\"])[0] }}}}")), looked),
-        // Whether it begins with a slash; with one that may stand in paths, below.
+        // The failure would tell whether the value begins with a slash. A secret that may stand in
+        // paths follows below.
         (
             "dots",
             format!("url: 'TARGET/{{{{ urlPath(\".\" + {token}) }}}}'"),
             "may stand in authorization only",
         ),
-        // Elsewhere.
+        // The secret would go to another host.
         (
             "host",
             format!("url: 'OTHER/x', headers: [ {{ name: Authorization, value: '{{{{ {token} }}}}' }} ]"),
@@ -80,7 +81,7 @@ async fn an_author_spells_no_secret_out_and_takes_none_elsewhere_i1() {
             ),
             "URL must begin with a literal scheme and host",
         ),
-        // As the content of a gist, or where logs have it.
+        // The secret would stand in a public place, such as a gist, or in one that logs have.
         (
             "gist",
             format!(
@@ -113,10 +114,10 @@ async fn an_author_spells_no_secret_out_and_takes_none_elsewhere_i1() {
     }
     assert!(
         product.target.requests("").is_empty() && product.other.requests("").is_empty(),
-        "nothing was sent"
+        "no request was sent"
     );
-    // The failure at run time doesn't depend on the value: it is the same for another of its
-    // length.
+    // A failure at run time doesn't depend on the value: another value of the same length fails in
+    // the same way.
     let known_key = "{{ hmac(\"sha256\", [root().data.k, secrets(\"mine\").key][root().data.at], secrets(\"github\").token, \"hex\") }}";
     story.apply(&calling(product, "late", &header(known_key))).await;
     let mut told = Vec::new();
@@ -133,8 +134,8 @@ async fn an_author_spells_no_secret_out_and_takes_none_elsewhere_i1() {
     assert_eq!(told[0], told[1]);
     assert_eq!(told[0].1, "template_error");
     assert!(product.target.requests("").is_empty());
-    // A dot before a value would make a segment of dots of one that begins with a slash: refused,
-    // whatever the value begins with.
+    // A dot before a value that begins with a slash would make a segment of dots. So a dot beside a
+    // secret is always refused.
     story
         .apply(&calling(product, "slash", "url: 'TARGET/p/{{ urlPath(\".\" + secrets(\"paths\").key) }}'"))
         .await;
@@ -176,7 +177,7 @@ async fn the_apis_role_sends_a_secret_nowhere_else_and_opens_none_i7() {
     };
     let sealed: String = api.query_one(&data(organization(&story)), &[]).await.unwrap().get(0);
 
-    // The entry with another host: it is bound to the one that it has.
+    // An entry with another host does not open, because its value is sealed for its own hosts.
     let (host, elsewhere) = (product.target.host_port(), product.other.host_port());
     assert_eq!(host.len(), elsewhere.len(), "both have ports of five digits");
     let moved = sealed.replace(&hex::encode(&host), &hex::encode(&elsewhere));
@@ -195,7 +196,7 @@ async fn the_apis_role_sends_a_secret_nowhere_else_and_opens_none_i7() {
     assert_eq!(reason, "secret_denied");
     assert!(message.contains("can't be opened here"), "{message}");
 
-    // The entry in another organization.
+    // An entry that was copied to another organization does not open.
     set_token(&other, "a-value-of-the-other-organization").await;
     api.batch_execute(&set(&sealed, organization(&other))).await.unwrap();
     other.apply(&calling(product, "stolen", &authorized("TARGET"))).await;
@@ -204,8 +205,8 @@ async fn the_apis_role_sends_a_secret_nowhere_else_and_opens_none_i7() {
     assert_eq!(reason, "secret_denied");
     assert!(message.contains("can't be opened here"), "{message}");
 
-    // The definition as apply would never write it: the token in a body, the reference allowed
-    // there.
+    // A forged definition, which apply would never write: the token stands in a body, and a forged
+    // reference allows that.
     api.batch_execute(&set(&sealed, organization(&story))).await.unwrap();
     let body = json!({ "text": "{{ secrets(\"github\").token }}" });
     let forged = format!(
@@ -220,7 +221,7 @@ async fn the_apis_role_sends_a_secret_nowhere_else_and_opens_none_i7() {
     let (reason, message) = ended(story.execution(&word(&run["id"]), "call").await);
     assert_eq!(reason, "secret_denied", "{message}");
     assert!(message.contains("may stand in authorization only, and stands in body"), "{message}");
-    assert!(product.other.requests("").is_empty(), "nothing went to the other host");
+    assert!(product.other.requests("").is_empty(), "the other host gets no request");
     story.end(&[&secret]).await;
     other.end(&[&secret]).await;
 }
@@ -258,7 +259,8 @@ async fn the_builders_role_moves_a_secret_nowhere_i7() {
             json!([{ "path": "/url", "parts": [format!("{other}/"), token] }]),
         ),
     ] {
-        // As the builder writes them, an hour ago, so that the sweeper has them executed.
+        // The rows look as if the builder had written them an hour ago, so that the sweeper has
+        // them executed.
         let row = builder
             .query_one("SELECT gen_random_uuid()::text, gen_random_uuid()::text", &[])
             .await
@@ -282,7 +284,7 @@ async fn the_builders_role_moves_a_secret_nowhere_i7() {
         let expected = "finished|failed|secret_denied";
         product.sealflow.await_sql(&ended, expected, Duration::from_secs(30)).await.expect(what);
     }
-    assert_eq!(product.target.requests("/genuine").len(), 1, "only the genuine one was sent");
+    assert_eq!(product.target.requests("/genuine").len(), 1, "only the genuine call was sent");
     assert!(product.other.requests("").is_empty());
     story.end(&[&secret]).await;
 }

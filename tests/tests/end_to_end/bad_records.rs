@@ -1,6 +1,6 @@
-//! One bad record of a batch, end to end through the function binaries: nine pass and one execution
-//! fails, whether the database refuses it or a component or the evaluator panics over it. What a
-//! panic said is found nowhere (I1, I9).
+//! One bad record of a batch, end to end through the function binaries. The database refuses the
+//! record, or a component or the evaluator panics over it: that one execution fails, and the other
+//! nine pass. The message of a panic is stored and logged nowhere (I1, I9).
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,20 +10,20 @@ use serde_json::{Value, json};
 use tests::e2e::{Product, Reply, Story, make_secret, placed, word};
 use tests::panicking::{COMPONENT_PANICS, EVALUATOR_PANICS};
 
-/// Records of a batch, and which of them is bad.
+/// The number of records of a batch, and the index of the bad one.
 const BATCH: usize = 10;
 const POISON: usize = 4;
 
-/// SQLSTATEs of the classes that say that the data is at fault: 22, 23 and 54.
+/// SQLSTATEs of the classes 22, 23 and 54: the data is at fault.
 const REFUSALS: [&str; 6] = ["22003", "22021", "22P05", "23514", "54000", "54001"];
 
-/// One instance of each function, so that ten messages are one batch; everything logs.
+/// One instance of each function, so that ten messages are one batch. All functions log everything.
 fn one_by_one(builder: Builder) -> Builder {
     let one = |options: &mut local::lambda::FunctionOptions| options.instances_max = 1;
     builder.rust_log("trace").component_seconds_max(5).function("builder", one).function("executor", one)
 }
 
-/// `start → call → after`, the call with this configuration.
+/// The workflow `start → call → after`, with this configuration of the call.
 fn calling(product: &Product, name: &str, configuration: &str) -> String {
     let definition = format!(
         "name: {name}\nnodes:\n  - {{ id: start, name: Start, trigger: start }}\n  - {{ id: call, name: Call, component: http, concurrency: \
@@ -33,8 +33,8 @@ fn calling(product: &Product, name: &str, configuration: &str) -> String {
     placed(product, &definition)
 }
 
-/// Makes Postgres refuse rows of a table that say `refuse-SQLSTATE`, with an error that quotes
-/// them.
+/// Makes Postgres refuse rows of a table that contain `refuse-SQLSTATE`, with an error that quotes
+/// the row.
 async fn refuse(product: &Product, table: &str, column: &str, only: &str) {
     let sql = format!(
         "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -48,8 +48,8 @@ async fn refuse(product: &Product, table: &str, column: &str, only: &str) {
     product.sealflow.sql(&sql).await.unwrap();
 }
 
-/// Ten runs, the fifth of them with the word `poison`, delivered to the function behind `what` in
-/// one batch; their ids.
+/// Starts ten runs, the fifth with the word `poison`, and delivers them in one batch to the
+/// function behind `what`; gives their ids.
 async fn batch(story: &Story<'_>, workflow: &str, what: Queue, poison: &str) -> Vec<String> {
     let sealflow = &story.product.sealflow;
     let mapping = match what {
@@ -70,19 +70,19 @@ async fn batch(story: &Story<'_>, workflow: &str, what: Queue, poison: &str) -> 
     runs
 }
 
-/// A word that is written alike everywhere, and stands nowhere by chance.
+/// A random word that every encoding writes in the same way.
 fn canary() -> String {
     process::Ids::new().random::<uuid::Uuid>().simple().to_string()
 }
 
-/// Which function's batch it is.
+/// The queue of a batch, and so its function.
 enum Queue {
     Nodes,
     Executions,
 }
 
-/// Nine of the runs pass whole, and the bad one has one execution, failed for this reason; gives
-/// that.
+/// Checks that nine runs pass as a whole, and that the bad one has one execution, failed for this
+/// reason; gives that execution.
 async fn nine_pass(story: &Story<'_>, runs: &[String], node_id: &str, reason: &str) -> Value {
     for (n, run) in runs.iter().enumerate().filter(|(n, _)| *n != POISON) {
         let (ended, executions) = (story.ended(run).await, story.executions(run).await);
@@ -141,13 +141,13 @@ async fn an_output_that_the_database_refuses_the_executor_fails_alone_i9() {
     story.apply(&calling(&product, "outputs", configuration)).await;
     refuse(&product, "workflow_events", "data", "NEW.execution_id IS NOT NULL").await;
     for (round, sqlstate) in REFUSALS.into_iter().enumerate() {
-        // All answer at the same moment, so that outcomes are recorded together.
+        // All calls are answered at the same moment, so that their outcomes are recorded together.
         product.target.script("/outputs/", vec![Reply::Late(Duration::from_millis(300)); BATCH]);
         let runs = batch(&story, "outputs", Queue::Executions, &format!("refuse-{sqlstate} {canary}")).await;
         let failed = nine_pass(&story, &runs, "call", "limit").await;
         assert!(!failed["result_message"].to_string().contains("refuse-"), "our own text: {failed:#}");
         let sent = product.target.requests("/outputs/").len();
-        assert_eq!(sent, (round + 1) * BATCH, "{sqlstate}: a replay records again and sends nothing again");
+        assert_eq!(sent, (round + 1) * BATCH, "{sqlstate}: a replay records again and sends no call again");
         let replays = log(&product, "executor").matches("the database refused outcomes").count();
         assert!(replays > round, "{sqlstate} was not refused");
     }
@@ -179,10 +179,10 @@ async fn a_panic_over_a_secret_fails_one_execution_and_tells_nothing_i1_i9() {
         assert_eq!(
             executor.matches("\"message\":\"panic\"").count(),
             round + 1,
-            "it is logged where: {executor}"
+            "each panic is logged with its place: {executor}"
         );
         assert!(executor.contains("tests/src/panicking.rs:"), "{executor}");
-        assert!(!executor.contains("holds"), "nothing of its message: {executor}");
+        assert!(!executor.contains("holds"), "the log has nothing of the panic's message: {executor}");
     }
     story.end(&[&secret]).await;
 }
@@ -215,7 +215,7 @@ edges:
         assert_eq!(product.target.requests("/pure/").len(), (round + 1) * (BATCH - 1), "{poison}");
         let builder = log(&product, "builder");
         assert_eq!(builder.matches("\"message\":\"panic\"").count(), round + 1, "{builder}");
-        assert!(!builder.contains(&canary), "nothing of its message: {builder}");
+        assert!(!builder.contains(&canary), "the log has nothing of the panic's message: {builder}");
     }
     story.end(&[]).await;
 }

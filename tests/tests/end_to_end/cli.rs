@@ -1,6 +1,6 @@
-//! The command line as a user has it: every command for people and for scripts, its exit statuses,
-//! and what it never does: print a value, take one as an argument, or let data steer the terminal
-//! (I1).
+//! The command line as a user has it: every command for people and for scripts, and the exit
+//! statuses. A command never prints a secret's value, never takes a value as an argument, and never
+//! lets data steer the terminal (I1).
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -31,10 +31,10 @@ edges:
   - { from: start, to: call }
 "#;
 
-/// Of an organization.
+/// The most characters of an organization's name.
 const ORGANIZATION_NAME_CHARS_MAX: usize = 128;
 
-/// Writes a definition to a file beside the product's own.
+/// Writes a definition to a file in the product's folder.
 fn file(story: &Story<'_>, name: &str, text: &str) -> PathBuf {
     let path = story.product.sealflow.folder().join(name);
     std::fs::write(&path, placed(story.product, text)).unwrap();
@@ -55,7 +55,7 @@ async fn every_command_answers_people_and_scripts_as_it_did() {
     let set = ["secret", "set", "github", "token", "--host", "127.0.0.1", "--in", "authorization", "-"];
     cli.run_with(&set, &secret).await.passed();
     cli.run("secret list --json").await.passed();
-    // The target's port is not 443: the host alone does not allow it.
+    // The target's port is not 443, so the host without a port does not allow it.
     let host = product.target.host_port();
     cli.run_with(&["secret", "set", "github", "token", "--host", &host, "-", "--json"], &secret)
         .await
@@ -92,6 +92,16 @@ async fn every_command_answers_people_and_scripts_as_it_did() {
         }
     }
 
+    for line in [
+        "organization show",
+        "organization set --retention 30d",
+        "organization set --retention forever --json",
+    ] {
+        cli.run(line).await.passed();
+    }
+    let refused = cli.run("organization set --retention 3651d").await;
+    assert_eq!(refused.code, 1, "{refused:?}");
+    assert_eq!(cli.run("organization set --retention 30").await.code, 2);
     cli.run("webhook rotate greeting/hook").await.passed();
     let hook = word(&cli.run("webhook list --workflow greeting --json").await.json()["webhooks"][0]["id"]);
     cli.run(&format!("webhook rotate {hook} --keep-previous 0 --json")).await.passed();
@@ -138,7 +148,7 @@ async fn a_secret_comes_from_standard_input_alone_i1() {
         let set = cli.run_with(&["secret", "set", "github", "token", "--any-host", "-"], &input).await;
         assert_eq!((set.code, set.err.contains("one newline at the end was left out")), (0, true), "{set:?}");
         let run = story.run("input", json!({ "who": "x" })).await;
-        // Two newlines: one is part of the value, and a header can't hold it.
+        // Of two newlines one belongs to the value, and a header can't hold it.
         let expected = if value.ends_with('\n') { "failed" } else { "passed" };
         assert_eq!(run["result"], expected);
     }
@@ -154,7 +164,7 @@ async fn a_secret_comes_from_standard_input_alone_i1() {
         .await;
     assert_eq!(short.code, 0, "{short:?}");
     assert!(cli.run("secret list").await.passed().contains("pin (short: not scrubbed)"));
-    // The argument that was refused is what its user typed; it went no further.
+    // The refused argument was not passed on: the leak check finds it nowhere.
     story.end(&[&secret, &argument]).await;
 }
 
@@ -259,8 +269,7 @@ async fn errors_have_a_place_and_exit_statuses_a_meaning() {
         assert_eq!((ended.code, ended.err.contains(said)), (code, true), "{name}={value}: {ended:?}");
     }
 
-    // A run that fails is a failure of the command that watches it; one that is cancelled is shown
-    // as such.
+    // The command that watches a run fails if the run fails. A cancelled run is shown as cancelled.
     let failed =
         cli.run_with(&["run", "start", "statuses", "--data", r#"{"who": "x"}"#, "--watch"], "").await;
     assert_eq!(failed.code, 1, "{failed:?}");
@@ -270,7 +279,7 @@ async fn errors_have_a_place_and_exit_statuses_a_meaning() {
     );
     assert!(
         failed.out.contains("sealflow secret set github token --host HOST --in PLACE -"),
-        "the way out: {failed:?}"
+        "the message names the command that helps: {failed:?}"
     );
     let set = cli
         .run_with(&["secret", "set", "github", "token", "--any-host", "-"], "a value of eight or more")
@@ -312,7 +321,7 @@ async fn the_schema_is_brought_up_to_date_and_an_organization_made_i6() {
     );
     let rewrap = cli.with("SEALFLOW_INVOKE_URL", "").run("admin rewrap").await;
     assert!(rewrap.code == 0 && rewrap.err.contains("`next` isn't null"), "{rewrap:?}");
-    // Without an address it says how to do the same on AWS, and does nothing.
+    // Without an address the command prints how to do the same on AWS, and does nothing.
     let nowhere = cli.with("SEALFLOW_INVOKE_URL", "").run("admin migrate").await;
     assert_eq!((nowhere.code, nowhere.out.contains("aws lambda invoke")), (0, true), "{nowhere:?}");
     assert_eq!(cli.with("SEALFLOW_INVOKE_URL", "http://127.0.0.1:1").run("admin migrate").await.code, 1);
@@ -367,9 +376,9 @@ edges:
     assert_eq!(redriven.code, 1, "one of the two is unknown: {redriven:?}");
     assert!(redriven.out.contains(&format!("{letter} redriven, run ")), "{redriven:?}");
     let again = cli.run(&format!("dlq redrive {letter}")).await;
-    assert!(again.code == 1 && !again.err.is_empty(), "once: {again:?}");
+    assert!(again.code == 1 && !again.err.is_empty(), "a dead letter is redriven once: {again:?}");
 
-    // The run goes on, as far as the node that waits for a day; that alone is cancelled.
+    // The run goes on to the node that waits for a day. Only that execution is cancelled.
     let held = "execution list --node hold --state held --json";
     until("the redriven run waits", async || {
         let waiting = cli.run(held).await.json();
@@ -386,7 +395,7 @@ edges:
     };
     assert_eq!(wait_for("the run ends", result).await, "cancelled");
 
-    // Another one is released: its input goes on.
+    // Another wait is released: its input goes on.
     let _ = cli.run("run start letters").await.passed();
     let waits = async || cli.run(held).await.json()["executions"][0]["id"].as_str().map(str::to_owned);
     let waits = wait_for("the next run waits", waits).await;

@@ -1,6 +1,6 @@
-//! I2, end to end: data is never code. What outsiders send reaches the target as it was sent, in
-//! the place that the author gave it, or the execution fails cleanly; it opens no secret, and no
-//! other host hears anything.
+//! I2, end to end: data is never code. Data of outsiders reaches the target unchanged, in the place
+//! that the author gave it, or the execution fails cleanly. It opens no secret, and no other host
+//! gets a request.
 
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ async fn product() -> Arc<Product> {
     PRODUCT.get(|builder| builder).await
 }
 
-/// Everything that looks like code to some part of us, in keys and in values.
+/// Texts that look like code to some part of the product, in keys and in values.
 fn templates() -> Value {
     json!({
         "plain": "{{ secrets(\"github\").token }}",
@@ -99,8 +99,7 @@ async fn templates_in_a_webhooks_body_reach_the_target_word_for_word_i2() {
     );
     assert_eq!(only("/hooked-text").body, plain.as_bytes());
 
-    // The shown configuration is the data too: no reference in it was followed, and none was taken
-    // for one.
+    // The shown configuration holds the data unchanged: no text in it was taken for a reference.
     let shown = story.execution(&run_id, "whole").await;
     assert_eq!(shown["configuration"]["body"]["json"], body);
     let by_key = story.get(&format!("/v1/executions?key=plain&value={}", percent(&plain))).await;
@@ -114,7 +113,7 @@ async fn templates_in_a_webhooks_body_reach_the_target_word_for_word_i2() {
     assert_eq!(product.other.requests("").len(), 0);
 }
 
-/// The payloads that outsiders put where the author expected a word.
+/// The payloads that outsiders send in place of the word that the author expected.
 fn payloads(other: &str) -> Vec<String> {
     let mut payloads: Vec<String> = [
         "plain",
@@ -172,7 +171,8 @@ fn payloads(other: &str) -> Vec<String> {
     payloads
 }
 
-/// `ID`, `CONFIGURATION` of a node for each place of a request; `n` tells the payloads apart.
+/// A node for each place of a request, as `ID` and `CONFIGURATION`. `n` is the number of the
+/// payload.
 const PLACES: &[(&str, &str)] = &[
     ("path", "url: 'TARGET/path/{{ root().data.n }}/{{ root().data.p }}/end'"),
     ("inside", "url: 'TARGET/inside/{{ root().data.n }}/a{{ root().data.p }}b/end'"),
@@ -279,7 +279,7 @@ fn is_of(request: &Received, path: &str, n: usize) -> bool {
     rest.is_empty() || rest.starts_with(['/', '?'])
 }
 
-/// A payload that can't be sent in its place at all: dots alone as a segment, a character that ends
+/// Whether a payload can't be sent in its place: dots alone as a segment, or a character that ends
 /// a header.
 fn may_fail(place: &str, payload: &str) -> bool {
     let dots = ["", ".", "./", "/", "..", "../../user/keys", "..;/x", "..\\..\\x", "/../..", "//evil.test/x"];
@@ -291,9 +291,9 @@ fn may_fail(place: &str, payload: &str) -> bool {
     }
 }
 
-/// Whether the request holds the payload, whole and alone, in its place.
+/// Whether the request holds exactly the payload in its place.
 fn is_one_part(place: &str, n: usize, payload: &str, request: &Received) -> bool {
-    // The characters that a browser, proxy or framework could take for a border of a part.
+    // A browser, proxy or framework could take these characters for a border of a part.
     let part = |text: &str| !text.contains(['/', '?', '#', '&', '=', '\\', ';', ' ', '+', '@', ':']);
     let between = |before: &str, after: &str| {
         let found = request.path.strip_prefix(&format!("/{place}/{n}{before}"))?.strip_suffix(after)?;
@@ -392,8 +392,7 @@ async fn data_can_not_choose_where_a_secret_goes_i2() {
             "{url}: {answer}"
         );
     }
-    // Without a secret the whole address may come from data; the guard of addresses holds there
-    // too.
+    // Without a secret the whole address may come from data. The guard of addresses checks it too.
     let open = definition("{{ root().data.url }}").replace("{{ secrets(\"github\").token }}", "x");
     story.apply(&open).await;
     for (url, result) in [

@@ -1,6 +1,6 @@
-//! I1, where it is hardest: everything logs at `RUST_LOG=trace`, and whatever can fail with a
-//! secret in its hands does. Nothing of it is found anywhere afterwards; and the check that says so
-//! does find what is planted.
+//! I1 under the hardest conditions: all functions log at `RUST_LOG=trace`, and every step that
+//! handles a secret fails. Afterwards no secret is found anywhere. The check itself is tested with
+//! a planted secret, which it finds.
 
 use std::io::Read;
 use std::net::TcpListener;
@@ -30,10 +30,11 @@ async fn issuer() -> &'static IssuerWorld {
     ISSUER.get_or_init(IssuerWorld::start).await
 }
 
-/// A site that workflows may call, with a certificate for its address that nobody known has signed.
+/// A site that workflows may call. Its certificate is for its address, but no known authority has
+/// signed it.
 struct Stranger {
     host_port: String,
-    /// The bytes of a request that it could read.
+    /// The bytes of requests that the site could decrypt.
     heard: Arc<Mutex<Vec<u8>>>,
 }
 
@@ -56,7 +57,7 @@ static STRANGER: LazyLock<Stranger> = LazyLock::new(|| {
         for mut stream in listener.incoming().flatten() {
             let mut connection = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
             let mut bytes = Vec::new();
-            // Ends with the client's alert.
+            // The connection ends with the client's alert.
             let _ = rustls::Stream::new(&mut connection, &mut stream).read_to_end(&mut bytes);
             shared.lock().unwrap().extend(bytes);
         }
@@ -66,7 +67,7 @@ static STRANGER: LazyLock<Stranger> = LazyLock::new(|| {
 
 const REFERENCE: &str = r#"{{ secrets("github").token }}"#;
 
-/// `start → call` with this configuration of the call.
+/// The workflow `start → call`, with this configuration of the call.
 fn calling(product: &Product, name: &str, configuration: &str) -> String {
     let definition = format!(
         "name: {name}\nnodes:\n  - {{ id: start, name: Start, trigger: start }}\n  - id: call\n    name: Call\n    component: http\n    \
@@ -75,14 +76,14 @@ fn calling(product: &Product, name: &str, configuration: &str) -> String {
     placed(product, &definition).replace("REF", REFERENCE)
 }
 
-/// Applies such a workflow, runs it once and gives the execution of the call.
+/// Applies a [`calling`] workflow, runs it once and gives the execution of the call.
 async fn called(story: &Story<'_>, name: &str, configuration: &str) -> Value {
     story.apply(&calling(story.product, name, configuration)).await;
     let run = story.run(name, json!({})).await;
     story.execution(&word(&run["id"]), "call").await
 }
 
-/// The code of the failure of an execution, or its reason where no component ran.
+/// The code of an execution's failure, or the reason if no component ran.
 fn code(execution: &Value) -> String {
     let code = execution["metadata"]["attempts"][0]["error"]["code"].as_str();
     code.or(execution["result_reason"].as_str()).unwrap_or("passed").to_owned()
@@ -130,7 +131,10 @@ async fn failures_with_a_secret_in_their_hands_do_not_tell_it_i1() {
         let execution = called(&story, name, &configuration).await;
         assert_eq!(code(&execution), expected, "{name}: {execution:#}");
     }
-    assert!(STRANGER.heard.lock().unwrap().is_empty(), "nothing is sent to whom no certificate proves");
+    assert!(
+        STRANGER.heard.lock().unwrap().is_empty(),
+        "a site without a trusted certificate gets no request"
+    );
     story.end(&[&secret]).await;
 }
 
@@ -188,13 +192,13 @@ async fn short_lived_credentials_are_not_told_i1() {
             called(&story, name, &format!("url: '{url}{path}', authorization: {authorization}")).await;
         assert_eq!(code(&execution), expected, "{name}: {execution:#}");
     }
-    // At apply it is said where a credential may not go.
+    // Apply refuses a credential for a host that it may not go to.
     let elsewhere = format!("url: 'TARGET/x', authorization: {}", client("client_secret"));
     let (status, answer) = story.try_apply(&calling(product, "elsewhere", &elsewhere)).await;
     assert_eq!(status, 422, "{answer:#}");
     assert!(answer.to_string().contains("idp.client_secret` may be sent to"), "{answer:#}");
     let given = issuer.given();
-    assert!(given.len() >= 3, "tokens were given");
+    assert!(given.len() >= 3, "the issuer gave tokens");
     let lines = [KEY_PKCS8, KEY_PKCS1].map(|key| key.lines().nth(3).unwrap());
     let signatures: Vec<String> = issuer
         .requests("/signed/e2e")
@@ -286,7 +290,8 @@ async fn a_redirect_takes_no_secret_to_another_origin_i1_i2() {
         }
     }
     assert_eq!(product.other.requests("/stolen").len(), 0);
-    // Within the origin a redirect is followed, secret and all; without a secret, to others too.
+    // Within one origin a redirect is followed, with the secret. Without a secret, a redirect to
+    // another origin is followed too.
     product.target.script("/redirect/header", [Reply::Redirect(307, "/redirected?to=here".to_owned())]);
     assert_eq!(code(&called(&story, "header", places[0].1).await), "passed");
     assert_eq!(product.target.requests("/redirected")[0].header("a"), Some(secret.as_str()));
@@ -309,7 +314,7 @@ async fn a_secret_goes_to_its_allowed_hosts_only_i1() {
         assert_eq!(status, 200, "{answer}");
     };
     let configuration = "url: 'TARGET/hosts', headers: [ { name: A, value: 'REF' } ]";
-    // At apply, where the host is literal.
+    // Apply refuses the host, because it is literal.
     set(json!(["api.example.com", product.other.host_port()])).await;
     let definition = calling(product, "hosts", configuration);
     let (status, answer) = story.try_apply(&definition).await;
@@ -320,12 +325,12 @@ async fn a_secret_goes_to_its_allowed_hosts_only_i1() {
     assert_eq!((&error["line"], &error["column"]), (&json!(7), &json!(column)), "{answer:#}");
     let (_, answer) = story.try_apply(&definition.replace("trigger: start", "trigger: strat")).await;
     let all = answer["errors"].to_string();
-    assert!(all.contains("strat") && all.contains(&said), "every error in one answer: {answer:#}");
+    assert!(all.contains("strat") && all.contains(&said), "one answer has all errors: {answer:#}");
     assert_eq!(story.get("/v1/workflows").await["workflows"], json!([]), "nothing was applied");
     set(json!([product.target.host_port()])).await;
     assert_eq!(code(&called(&story, "hosts", configuration).await), "passed");
     assert_eq!(product.target.requests("/hosts").len(), 1);
-    // At each connection, for hosts may change afterwards.
+    // Each connection is checked too, because the allowed hosts may change after apply.
     set(json!(["api.example.com", product.other.host_port()])).await;
     let run = story.run("hosts", json!({})).await;
     let denied = story.execution(&word(&run["id"]), "call").await;
@@ -360,7 +365,7 @@ async fn credentials_of_senders_and_callers_are_not_logged_i1() {
         assert_eq!(status, if kind == "none" { 202 } else { 401 }, "{kind}");
         if kind != "none" {
             let (status, _) = story.post(&url, &[("x-token", "wrong")], canary.clone()).await;
-            assert_eq!(status, 401, "a body that is not taken is not logged");
+            assert_eq!(status, 401, "the post is refused, and its body must not be logged");
         }
     }
     for (path, body) in
@@ -378,7 +383,8 @@ async fn the_leak_check_finds_what_is_planted() {
     let product = &product().await;
     let story = product.story("planted").await;
     let planted = make_secret("planted");
-    // As a user does who types a secret into plain configuration: it is stored and shown.
+    // The secret stands in plain configuration, as if a user had typed it there: it is stored and
+    // shown.
     let definition = format!(
         "{{ name: planted, nodes: [ {{ id: start, name: Start, trigger: start }}, {{ id: call, name: Call, component: http, \
          configuration: {{ url: TARGET/planted, headers: [ {{ name: A, value: {} }} ] }} }} ], edges: [ {{ from: start, to: call }} ] }}",
@@ -389,7 +395,7 @@ async fn the_leak_check_finds_what_is_planted() {
     let report = product.leaks(&[&planted]).await;
     let found = |place: &str| report.findings.iter().any(|finding| finding.place == place);
     assert!(found("database dump"), "{report}");
-    // The API's answers are a place too, and so is every log.
+    // The API's answers and every log are searched too.
     story.get("/v1/workflows/planted").await;
     let report = product.leaks(&[&planted]).await;
     assert!(report.findings.iter().any(|finding| finding.place == "answers.txt"), "{report}");

@@ -1,6 +1,5 @@
 //! The main job, end to end: a webhook becomes a run that calls the outside world with a secret,
-//! branches, retries, and leaves history that people can search and in which no secret stands (I1,
-//! I5).
+//! branches and retries. Its history can be searched and holds no secret (I1, I5).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,14 +21,14 @@ async fn example(story: &Story<'_>, secret: &str) -> (String, String) {
     story.set_secret("github", "token", secret).await;
     let definition = EXAMPLE.replace("https://api.example.com", &story.product.target.url());
     let answer = story.apply(&definition).await;
-    // The target is plain http, which the operator allows; the secret is there, so nothing else is
-    // to be said.
+    // The only warning is about plain http, which the operator allows for the target. The secret
+    // exists, so no other warning is due.
     let warnings = answer["warnings"].as_array().unwrap();
     assert!(warnings.iter().all(|warning| word(&warning["message"]).contains("plain http")), "{warnings:?}");
     (word(&answer["webhooks"][0]["url"]), word(&answer["webhooks"][0]["signing_key"]))
 }
 
-/// Posts a push of a commit, signed; gives the run's id.
+/// Posts a signed push of a commit; gives the run's id.
 async fn push(story: &Story<'_>, (url, key): &(String, String), commit: &str) -> String {
     let body = PUSH.replace("0d1a26e67d8f5eaf1f6ba5c57fc3c7d91ac0fd1c", commit);
     let signed = signature(key, body.as_bytes());
@@ -69,7 +68,7 @@ async fn a_push_goes_down_the_success_branch_and_leaves_a_history_without_the_se
     assert_eq!((&ok["previous_execution_id"], &done["previous_execution_id"]), (&call["id"], &ok["id"]));
     assert_eq!(
         call["configuration"]["headers"][0]["value"], r#"Bearer {{ secrets("github").token }}"#,
-        "the reference as its author wrote it"
+        "the reference stands as its author wrote it"
     );
     assert_eq!(call["metadata"]["attempts"][0]["secrets"], json!(["github.token"]));
     assert!(call["metadata"]["attempts"][0]["scrubbed"].as_i64().unwrap() > 0);
@@ -146,7 +145,7 @@ async fn a_failure_that_is_routed_does_not_fail_the_run_and_one_that_goes_nowher
     let results = story.get("/v1/runs?workflow=failing").await;
     let results: Vec<_> =
         results["runs"].as_array().unwrap().iter().map(|run| word(&run["result"])).collect();
-    assert_eq!(results, ["passed", "passed", "failed"], "newest first");
+    assert_eq!(results, ["passed", "passed", "failed"], "the newest run comes first");
     story.end(&[]).await;
 }
 
@@ -303,7 +302,7 @@ edges:
     let run = story.run("derived", json!({})).await;
     assert_eq!((&run["result"], &run["executions"]), (&json!("passed"), &json!(nodes.len())));
     let run_id = word(&run["id"]);
-    // An address that is wholly a secret is called, and neither it nor its path is kept.
+    // A URL that is wholly a secret is called, and neither the URL nor its path is stored.
     product.target.heard(&format!("/derived/{hook_path}"), 1).await;
     let data = story.event(&run_id, "hook").await["data"].to_string();
     assert!(!data.contains(&hook_path), "{data}");
@@ -320,7 +319,7 @@ edges:
     assert_eq!(headers["X-Kept"], json!(["yes"]));
     assert_eq!(headers["X-Echo"], json!(["[secret:github.token]"]));
     assert!(headers.get("Set-Cookie").is_none(), "{headers}");
-    // The target did get what the author meant.
+    // The target did get the values that the author meant.
     let basic = tests::e2e::outside::base64(format!("me:{secret}").as_bytes());
     let heard = product.target.requests("/derived");
     assert!(heard.iter().any(|request| request.header("authorization") == Some(&format!("Basic {basic}"))));

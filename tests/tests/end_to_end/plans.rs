@@ -1,6 +1,6 @@
-//! The plan of every statement that the functions use, as their roles have it, on small and on
-//! larger tables, before and after statistics were gathered: no statement walks over a table that
-//! grows, and those of the hot path take the indexes that `tests/data/plans.txt` names.
+//! The plan of every statement that the functions use, under the function's role. Plans are taken
+//! on small and on larger tables, before and after statistics were gathered. No statement scans a
+//! table that grows. Statements of the hot path take the indexes that `tests/data/plans.txt` names.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -12,8 +12,8 @@ use tests::database::connect;
 use tests::e2e::{Product, Story, placed, stack, word};
 use tests::wire::PreparedStatement;
 
-/// Tables that grow with the work. A scan over one of them is a bug, whatever the planner thinks of
-/// its size.
+/// Tables that grow with the work. A scan of one of them is a bug, even if the planner takes the
+/// table for small.
 const GROWING: [&str; 13] = [
     "webhook_deduplications",
     "webhooks",
@@ -30,7 +30,8 @@ const GROWING: [&str; 13] = [
     "workflows",
 ];
 
-/// Statements that a function must have prepared, or the test would look at less than it says.
+/// The least number of statements that the functions must have prepared. With fewer, the test would
+/// check less than it says.
 const STATEMENTS_MIN: usize = 60;
 
 const WORKFLOW: &str = r#"
@@ -67,7 +68,8 @@ edges:
   - { from: start, to: park }
 "#;
 
-/// Parks runs; one is released, of one the execution is cancelled, and one is cancelled as a whole.
+/// Starts three runs that wait. In the first the execution is released, in the second it is
+/// cancelled, and the third run is cancelled.
 async fn park(story: &Story<'_>) {
     story.apply(PARKED).await;
     for what in ["release", "cancel", "run"] {
@@ -87,7 +89,7 @@ async fn park(story: &Story<'_>) {
     }
 }
 
-/// Does what users and functions do, so that all statements are prepared.
+/// Uses the whole product as users do, so that the functions prepare all statements.
 async fn use_everything(product: &Product, story: &Story<'_>) {
     story.set_secret("vault", "key", "a-value-of-the-vault").await;
     let applied = story.apply(&placed(product, WORKFLOW)).await;
@@ -132,8 +134,8 @@ async fn use_everything(product: &Product, story: &Story<'_>) {
     product.sealflow.invoke("sweeper", &json!({})).await.expect("the sweeper sweeps");
 }
 
-/// `rows` more of each table that grows: other workflows of other organizations, and work of this
-/// one.
+/// SQL that adds `rows` rows to each table that grows: workflows of other organizations, and work
+/// of this workflow.
 fn fill(workflow: &str, rows: usize) -> String {
     format!(
         "SET session_replication_role = replica;
@@ -175,7 +177,7 @@ fn fill(workflow: &str, rows: usize) -> String {
     )
 }
 
-/// Walks that are meant: by the beginning of the statement's name, the index, and why.
+/// Scans that are intended: the beginning of the statement's name, the index, and the reason.
 const MEANT: [(&str, &str, &str); 14] = [
     (
         "sealflow_sweeper: ",
@@ -229,7 +231,7 @@ async fn columns(product: &Product) -> Columns {
     indexes.filter_map(|mut parts| Some((parts.next()?, parts.collect()))).collect()
 }
 
-/// The columns of an index that a condition gives values for.
+/// The columns of an index for which a condition gives values.
 fn searched<'a>(columns: &'a [String], condition: &str) -> Vec<&'a str> {
     let is_in = |column: &&str| {
         [format!("({column} "), format!("ROW({column},"), format!(", {column})")]
@@ -252,7 +254,7 @@ fn scans(statement: &str, plan: &Value, columns: &Columns, found: &mut Vec<Strin
         || matches!(kind, "Index Scan" | "Index Only Scan" | "Bitmap Index Scan")
             && !is_searched
             && !MEANT.iter().any(|(of, name, _)| statement.starts_with(of) && index.starts_with(name));
-    // A bitmap's index stands without its table's name.
+    // A bitmap scan of an index has no table name.
     let table = plan["Relation Name"].as_str().unwrap_or(index);
     if is_walk && GROWING.iter().any(|growing| table.starts_with(growing)) {
         found.push(format!("{table} {index} {condition}"));
@@ -260,7 +262,7 @@ fn scans(statement: &str, plan: &Value, columns: &Columns, found: &mut Vec<Strin
     plan["Plans"].as_array().into_iter().flatten().for_each(|plan| scans(statement, plan, columns, found));
 }
 
-/// The generic plan of a statement, as its role has it.
+/// The generic plan of a statement, on a connection of its role.
 async fn plan(client: &tokio_postgres::Client, statement: &PreparedStatement) -> Value {
     let mut types = Vec::new();
     for oid in &statement.types {
@@ -308,7 +310,7 @@ fn name(statement: &PreparedStatement) -> String {
     }
 }
 
-/// Characters of a statement without a name that tell it from others.
+/// The characters that identify a statement without a name.
 const NAME_MAX: usize = 120;
 
 /// The plans of all statements, as `role: statement`.
@@ -318,14 +320,14 @@ async fn plans(product: &Product, statements: &[PreparedStatement]) -> Vec<(Stri
     roles.dedup();
     for role in roles {
         let client = connect(&product.sealflow.database_url(role)).await;
-        // Statements hand each other these within a transaction; stable functions are tried while
-        // planning.
+        // Statements of one transaction pass these settings on. Planning calls stable functions,
+        // which read them.
         let ids = vec![uuid::Uuid::nil().to_string(); 10].join(",");
         client
             .batch_execute(&format!("SET sealflow.locked = '{ids}'; SET sealflow.node_locked = '{ids}'"))
             .await
             .unwrap();
-        // As `store/src/connect/check.rs` has it for its connections.
+        // `store/src/connect/check.rs` gives its connections the same settings.
         if role != "sealflow_api" {
             let own = "SET join_collapse_limit = 1; SET from_collapse_limit = 1; SET enable_material = off";
             client.batch_execute(own).await.unwrap();
@@ -337,7 +339,7 @@ async fn plans(product: &Product, statements: &[PreparedStatement]) -> Vec<(Stri
     found
 }
 
-/// The roles whose statements are run for each event.
+/// The roles with statements that are run for each event.
 const HOT: [&str; 3] = ["sealflow_webhook", "sealflow_builder", "sealflow_executor"];
 
 /// The lines of `tests/data/plans.txt`, by statement.
@@ -349,8 +351,8 @@ fn known() -> BTreeMap<String, String> {
         .collect()
 }
 
-/// Statements that are prepared only where transactions meet, a message came twice, or a run ends
-/// there by chance: they may not walk, and are not compared.
+/// Statements that are prepared only sometimes: when transactions meet, when a message comes twice,
+/// or when a run happens to end there. They must not scan either, but are not compared.
 const SOMETIMES: [&str; 9] = [
     "begin_quarantined",
     "claim_one",
@@ -363,8 +365,8 @@ const SOMETIMES: [&str; 9] = [
     "settle_runs",
 ];
 
-/// Compares each statement's indexes with those that are known; says where the new list is when
-/// they differ.
+/// Compares each statement's indexes with the known ones. If they differ, the message names the
+/// file with the new list.
 fn compare(seen: &BTreeMap<String, BTreeSet<String>>) {
     let known = known();
     let mut differences = Vec::new();
@@ -387,15 +389,15 @@ fn compare(seen: &BTreeMap<String, BTreeSet<String>>) {
     std::fs::write(&list, lines).unwrap();
     assert!(
         differences.is_empty(),
-        "plans differ from tests/data/plans.txt; where that is meant, take the lines of {}:\n{}",
+        "plans differ from tests/data/plans.txt; if that is intended, copy the lines of {}:\n{}",
         list.display(),
         differences.join("\n")
     );
 }
 
-/// The states of the statistics at which plans are looked at, each with the SQL that leads there.
-/// Autovacuum looks at one table after the other, so at 1 k rows each in turn is known as it was when
-/// it had hardly a row, then as it is.
+/// The states of the statistics in which plans are taken, each with the SQL that leads to it.
+/// Autovacuum analyses one table after the other. So at 1 k rows each table in turn first gets the
+/// statistics of one row, and later those of its real size.
 fn steps(rows: usize) -> Vec<(String, Option<String>)> {
     let mut steps = vec![("before statistics".to_owned(), None)];
     if rows == 1_000 {

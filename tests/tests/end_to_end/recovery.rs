@@ -1,6 +1,6 @@
-//! The troubles around the functions, end to end: processes that are killed, messages that are lost
-//! or come many times, records that poison their batch. Nothing is lost, nothing doubled (I3),
-//! effects are identifiable (I5), Postgres is the truth (I8), and one bad item stops nothing (I9).
+//! Failures around the functions, end to end: killed processes, lost and repeated messages, records
+//! that poison their batch. No work is lost or doubled (I3), effects are identifiable (I5),
+//! Postgres is the truth (I8), and one bad item stops no other (I9).
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ fn hurried(builder: Builder) -> Builder {
         .environment("sweeper", "SEALFLOW_SWEEP_GRACE_SECONDS", "1")
 }
 
-/// As [`hurried`]; it sweeps only when it is told to.
+/// As [`hurried`], but the sweeper runs only when a test invokes it.
 fn swept_by_hand(builder: Builder) -> Builder {
     hurried(builder).no_sweeps()
 }
@@ -28,7 +28,7 @@ fn swept_by_hand(builder: Builder) -> Builder {
 /// The lease that follows from the component limit.
 const LEASE: Duration = Duration::from_secs(12);
 
-/// `start → call → after`, the call to `TARGET/NAME/n`.
+/// The workflow `start → call → after`, with the call to `TARGET/NAME/n`.
 fn chain(product: &Product, name: &str, concurrency: &str) -> String {
     let definition = r"
 name: NAME
@@ -70,10 +70,10 @@ async fn an_execution_whose_process_is_killed_runs_again_after_its_lease_with_th
     assert!(product.sealflow.lambda().kill("executor").unwrap() > 0);
     let waiting = story.start("killed", json!({ "n": 1 })).await;
     all_pass(&story, &[run.clone(), waiting]).await;
-    // The claim came before the kill by less than the component's time.
+    // Between the claim and the kill passed less than the component's longest time.
     assert!(
         killed.elapsed() > LEASE - Duration::from_secs(3),
-        "before the lease was over: {:?}",
+        "the execution ran again before its lease was over: {:?}",
         killed.elapsed()
     );
     let call = story.execution(&run, "call").await;
@@ -83,7 +83,7 @@ async fn an_execution_whose_process_is_killed_runs_again_after_its_lease_with_th
     assert_eq!(
         (&call["attempt"], &call["crashes"]),
         (&json!(1), &json!(0)),
-        "no attempt was used, and the crash is forgiven"
+        "no attempt is used up, and the crash is no longer counted"
     );
     assert_eq!(product.target.requests("/killed-after/0").len(), 1);
     story.end(&[]).await;
@@ -99,8 +99,8 @@ async fn what_kills_its_process_each_time_ends_as_crashed_and_its_neighbours_go_
     for crash in 1..=3 {
         product.target.heard("/poison/0", crash).await;
         assert!(product.sealflow.lambda().kill("executor").unwrap() > 0);
-        // The clock of leases is the database's: a test may shift it rather than wait. The backoff
-        // of wakes too.
+        // Leases and the backoff of wakes go by times in the database: the test moves these back
+        // instead of waiting.
         let expire = format!(
             "UPDATE workflow_node_executions SET lease_until = now() - interval '1 second', last_sent_at = now() - interval '1 hour'
              WHERE root_event_id = '{poison}' AND state = 'started'"
@@ -146,7 +146,7 @@ async fn runs_end_once_although_builders_and_executors_are_killed_at_work_i3() {
     let heard = product.target.requests("/chaos");
     let keys: BTreeSet<_> =
         heard.iter().map(|request| (&request.path, request.header("idempotency-key"))).collect();
-    assert_eq!(keys.len(), all, "a target that heard one twice can tell");
+    assert_eq!(keys.len(), all, "a target can tell repeated calls by their keys");
     story.end(&[]).await;
 }
 
@@ -172,7 +172,7 @@ async fn when_every_message_is_lost_the_sweeper_ends_all_work_i8() {
     sealflow.nodes_mapping().resume();
     assert_eq!(product.target.requests("/lost").len(), 0);
     swept("nodes").await;
-    // Five wait behind one limit: one wake for all, and the first of them is pending.
+    // Five items wait behind one limit: one wake makes the first of them pending.
     let pending =
         format!("SELECT count(*) FROM workflow_node_executions WHERE workflow_id IN ({})", story.workflows());
     sealflow.await_sql(&pending, "1", tests::WAIT_MAX).await.unwrap();
@@ -180,9 +180,9 @@ async fn when_every_message_is_lost_the_sweeper_ends_all_work_i8() {
         "SELECT sum(sent_count) FROM workflow_node_queue_items WHERE workflow_id IN ({})",
         story.workflows()
     );
-    assert_eq!(sealflow.sql(&sent).await.unwrap(), "0", "those behind the limit cost no message");
+    assert_eq!(sealflow.sql(&sent).await.unwrap(), "0", "items behind the limit cost no message");
 
-    // The executor's message is lost as well.
+    // The message for the executor is lost too.
     until("the execution's message", || async {
         sqs::count(sealflow.stack().ministack().url(), &sealflow.queues().executions.url).await.unwrap()[0]
             > 0
@@ -193,7 +193,11 @@ async fn when_every_message_is_lost_the_sweeper_ends_all_work_i8() {
     swept("executions").await;
     all_pass(&story, &runs).await;
     let paths: Vec<_> = product.target.requests("/lost/").into_iter().map(|request| request.path).collect();
-    assert_eq!(paths, (0..5).map(|n| format!("/lost/{n}")).collect::<Vec<_>>(), "once each, in order (I4)");
+    assert_eq!(
+        paths,
+        (0..5).map(|n| format!("/lost/{n}")).collect::<Vec<_>>(),
+        "each call once, in order (I4)"
+    );
     story.end(&[]).await;
 }
 
@@ -246,8 +250,8 @@ async fn messages_that_come_many_times_or_name_nothing_do_no_harm_i3_i6() {
     story.end(&[]).await;
 }
 
-/// The answers of a target that can't be kept as they are, each with its result: the body that is
-/// stored, or code and message of the failure.
+/// Answers of a target that can't be stored as they are, each with its result: the stored body, or
+/// the code and the message of the failure.
 #[expect(clippy::type_complexity, reason = "a table")]
 fn poisonous_answers() -> Vec<(&'static str, Vec<u8>, Result<Value, (&'static str, &'static str)>)> {
     let as_text = |text: String| (text.clone().into_bytes(), Ok(json!(text)));
@@ -331,7 +335,7 @@ edges:
             assert_eq!(
                 product.target.requests(&format!("/answers/{kind}/{n}")).len(),
                 1,
-                "{kind} {n}: sent once"
+                "{kind} {n}: the call is sent once"
             );
         }
         let call = story.execution(&runs[4], "call").await;
@@ -417,7 +421,7 @@ edges:
         (with("json", json!("[1e131071, 1e131071]")), "template_error", no_json),
         (with("json", json!("[".repeat(20_000))), "template_error", no_json),
         (with("json", json!("[".repeat(20_000) + &"]".repeat(20_000))), "template_error", no_json),
-        // Postgres can't keep it, so it is kept as U+FFFD.
+        // Postgres can't store NUL, so U+FFFD is stored in its place.
         (with("json", json!(r#""\u0000""#)), "", ""),
     ];
     let failing = poisons.iter().filter(|(_, reason, _)| !reason.is_empty()).count();
@@ -434,7 +438,7 @@ edges:
             let is_failing = n == 4 && !reason.is_empty();
             assert_eq!(ended["result"], if is_failing { "failed" } else { "passed" }, "{n} {poison:.80}");
         }
-        // A template's message goes on with the expression; none repeats data.
+        // The message of a template has further lines with the expression. No message repeats data.
         let ended = story.execution(&runs[4], "call").await;
         let said = ended["result_message"].as_str().unwrap_or_default();
         assert_eq!(ended["result_reason"].as_str().unwrap_or_default(), reason, "{poison:.80}: {said}");

@@ -12,7 +12,7 @@ use serde_json::json;
 use tests::crash::AwsProxy;
 use tests::{Asleep, PostgresWire, WAIT_MAX};
 
-/// Longer than a connection may be idle without being looked at (`PROBED_AFTER` of the store).
+/// Longer than a connection may be idle without a probe (`PROBED_AFTER` of the store).
 const IDLE: Duration = Duration::from_millis(5_200);
 /// Runs that wait for one slot.
 const WAITING: usize = 20;
@@ -48,8 +48,8 @@ async fn await_passed(sealflow: &Sealflow, count: usize) {
     sealflow.await_empty_queues(WAIT_MAX).await.unwrap();
 }
 
-/// Puts every instance to sleep; whoever is awake next finds the connections as a sandbox does that
-/// slept for a minute.
+/// Puts every instance to sleep. The next invocation finds its connections as after a minute of
+/// sleep.
 async fn sleep(sealflow: &Sealflow, wire: &PostgresWire, how: Asleep, long: bool) {
     for function in ["api", "webhook", "builder", "executor", "sweeper"] {
         assert!(
@@ -94,7 +94,7 @@ async fn instances_that_slept_lose_nothing_and_do_nothing_twice_i3_i5() {
         .await
         .unwrap();
     let hook = apply(&sealflow, &target).await;
-    // Everybody has a connection before they sleep.
+    // Every instance has a connection before its sleep.
     everything_passes(&sealflow, &target, &hook, 1).await;
 
     sleep(&sealflow, &wire, Asleep::Reset, true).await;
@@ -108,7 +108,7 @@ async fn instances_that_slept_lose_nothing_and_do_nothing_twice_i3_i5() {
         wire.sent_asleep()
     );
 
-    // A short sleep: nobody looks first, and the first statement is sent once more.
+    // A short sleep: no probe comes first, and the first statement is sent once more.
     sleep(&sealflow, &wire, Asleep::Reset, false).await;
     everything_passes(&sealflow, &target, &hook, 4).await;
     assert!(wire.sent_asleep().iter().any(|name| name == "begin_run"), "{:?}", wire.sent_asleep());

@@ -1,5 +1,5 @@
-//! Intake, end to end: who may post, what is taken, and that whatever is refused leaves nothing
-//! stored (I1, I10).
+//! Intake, end to end: authentication, the accepted deliveries, and the refused ones, which leave
+//! nothing stored (I1, I10).
 
 use bytes::Bytes;
 use serde_json::json;
@@ -8,13 +8,13 @@ use tests::e2e::{Product, Shared, Story, make_secret, placed, signature, until, 
 
 async fn product() -> Arc<Product> {
     static PRODUCT: Shared = Shared::new();
-    // Whatever is logged at all: of senders' credentials nothing may be (I1).
+    // Everything is logged: no log may hold a sender's credentials (I1).
     PRODUCT.get(|builder| builder.rust_log("trace")).await
 }
 
 const JSON: (&str, &str) = ("content-type", "application/json");
 
-/// A workflow whose webhook has this configuration and calls `TARGET/NAME/taken`.
+/// A workflow with a webhook of this configuration; it calls `TARGET/NAME/taken`.
 fn hooked(name: &str, configuration: &str) -> String {
     format!(
         "name: {name}\nnodes:\n  - {{ id: hook, name: Hook, trigger: webhook, configuration: {{ {configuration} }} }}\n  - {{ id: call, \
@@ -30,7 +30,8 @@ async fn apply(story: &Story<'_>, definition: &str) -> (String, String) {
     (word(&hook["url"]), credential.to_owned())
 }
 
-/// A post that is refused with this status, with problem details, and leaves nothing stored.
+/// Posts, and checks that the post is refused with this status and problem details, and leaves
+/// nothing stored.
 async fn refused(
     story: &Story<'_>,
     status: u16,
@@ -45,7 +46,7 @@ async fn refused(
     assert_eq!(story.stored().await, before, "{headers:?}");
 }
 
-/// A post that is taken; gives the run's id.
+/// Posts, and checks that the post is accepted; gives the run's id.
 async fn taken(story: &Story<'_>, url: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> String {
     let (status, answer) = story.post(url, headers, body).await;
     assert_eq!(status, 202, "{headers:?}: {answer}");
@@ -124,7 +125,7 @@ async fn each_authentication_takes_its_credential_and_nothing_else() {
     assert_eq!(none, "");
     taken(&story, &url, &[JSON], body).await;
 
-    // A key is in the one answer that shows it, and nowhere else.
+    // A key stands only in the answer that shows it.
     let credentials: Vec<&str> = credentials.iter().map(String::as_str).collect();
     let report = product.leaks(&credentials).await;
     let elsewhere: Vec<_> = report.findings.iter().filter(|finding| finding.place != "answers.txt").collect();
@@ -210,7 +211,7 @@ async fn what_can_not_be_taken_is_refused_and_leaves_nothing_i10() {
     refused(&story, 400, &url, &with("text/plain"), vec![0xff, 0xfe]).await;
     refused(&story, 400, &url, &with("application/x-www-form-urlencoded"), "a=%00").await;
     refused(&story, 400, &format!("{url}?a=%00"), &json, "{}").await;
-    // Authentication comes first: who has no credential learns nothing about the body.
+    // Authentication comes first: a sender without a credential learns nothing about the body.
     refused(&story, 401, &url, &[JSON], "{").await;
 
     let largest = 512 * 1024;
@@ -219,7 +220,7 @@ async fn what_can_not_be_taken_is_refused_and_leaves_nothing_i10() {
     refused(&story, 413, &url, &with("text/plain"), text(2 * largest)).await;
     refused(&story, 413, &url, &[("content-type", "text/plain")], text(largest + 1)).await;
 
-    // Both sides of the limits: what is just small enough is taken.
+    // The other side of the limits: bodies that are just small enough are accepted.
     let run = taken(&story, &url, &json, nested(48)).await;
     assert_eq!(story.ended(&run).await["result"], "passed");
     taken(&story, &url, &with("text/plain"), text(largest - 4_096)).await;
@@ -256,8 +257,8 @@ async fn each_call_counts_one_hop_more_and_the_eleventh_is_refused_i10() {
         hooked("circle", "authentication: none")
             .replace("TARGET/circle/taken", &format!("{to}, method: POST"))
     };
-    // The front is no target of this product, so each hop is posted by hand with the count that the
-    // one before it sent.
+    // The product's calls can't reach its own front, so the test posts each hop, with the count
+    // that the call before it has sent.
     story.apply(&placed(product, &circle("TARGET/circle/hop"))).await;
     for hops in 0..=10 {
         let count = hops.to_string();
@@ -317,12 +318,13 @@ async fn a_delivery_that_comes_again_is_answered_with_the_first_event_i3() {
         assert_eq!(taken(&story, &url, &delivery("one"), body).await, first);
     }
     assert_eq!(story.stored().await, rows);
-    // Many at once: one event.
+    // Many deliveries with one key at once become one event.
     let delivered = delivery("together");
     let together =
         futures_util::future::join_all((0..8).map(|_| taken(&story, &url, &delivered, "{}"))).await;
     assert!(together.iter().all(|id| *id == together[0]), "{together:?}");
-    // Another key, none, an empty one, and the same key at another webhook are events of their own.
+    // These deliveries are events of their own: with another key, without a key, with an empty key,
+    // and with the same key at another webhook.
     let second = taken(&story, &url, &delivery("two"), "{}").await;
     let bare = taken(&story, &url, &[JSON, ("authorization", &bearer)], "{}").await;
     let (empty, again) =
@@ -333,7 +335,7 @@ async fn a_delivery_that_comes_again_is_answered_with_the_first_event_i3() {
     all.sort();
     all.dedup();
     assert_eq!(all.len(), 7);
-    // Read after authentication: an outsider can't ask which keys are known.
+    // The key is read after authentication: an outsider can't find out the known keys.
     refused(&story, 401, &url, &[JSON, ("x-delivery", "one")], "{}").await;
     let long = "k".repeat(257);
     refused(&story, 400, &url, &[JSON, ("authorization", &bearer), ("x-delivery", &long)], "{}").await;
@@ -355,12 +357,12 @@ async fn a_delivery_is_known_again_by_an_expression_and_one_that_says_nothing_re
     assert_eq!(taken(&story, &url, &headers, r#"{"id": "one", "a": 2}"#).await, first);
     let number = taken(&story, &url, &headers, r#"{"id": 7}"#).await;
     assert_eq!(taken(&story, &url, &headers, r#"{"id": 7, "a": 2}"#).await, number);
-    // Read after authentication, and the key of one webhook is none of another.
+    // The key is read after authentication, and a key counts for its own webhook only.
     refused(&story, 401, &url, &[JSON], r#"{"id": "one"}"#).await;
     let elsewhere = [JSON, ("authorization", &format!("Bearer {other_token}"))];
     let mut all = vec![first, number, taken(&story, &other_url, &elsewhere, r#"{"id": "one"}"#).await];
-    // At the limit it is a key; past it, failing, nil, empty or a map it is none, and each delivery
-    // is an event of its own.
+    // A value at the limit of bytes is a key. A longer value, a failing expression, nil, an empty
+    // text and a map are no keys, so each such delivery is an event of its own.
     let id = |bytes: usize| json!({ "id": "k".repeat(bytes) }).to_string();
     let longest = taken(&story, &url, &headers, id(256)).await;
     assert_eq!(taken(&story, &url, &headers, id(256)).await, longest);
@@ -374,7 +376,7 @@ async fn a_delivery_is_known_again_by_an_expression_and_one_that_says_nothing_re
     all.sort();
     all.dedup();
     assert_eq!(all.len(), events);
-    // Another template is followed at once.
+    // Another template counts at once.
     apply(&story, &hooked("by-id", &configuration.replace("body.id", "body.a"))).await;
     let again = taken(&story, &url, &headers, r#"{"id": "one", "a": 1}"#).await;
     assert!(!all.contains(&again));
@@ -390,10 +392,10 @@ async fn a_warm_instance_follows_an_apply_at_once() {
     let (url, token) = apply(&story, &hooked("warm", "authentication: bearer")).await;
     let bearer = format!("Bearer {token}");
     let old = [JSON, ("authorization", bearer.as_str())];
-    // Both instances know it.
+    // Both instances have loaded the webhook.
     futures_util::future::join_all((0..4).map(|_| taken(&story, &url, &old, "{}"))).await;
 
-    // Another path of the edges: the very next event goes there.
+    // The apply changes the path of the edges: the very next event takes it.
     let rerouted = hooked("warm", "authentication: bearer").replace("warm/taken", "warm/rerouted");
     apply(&story, &rerouted).await;
     let run = taken(&story, &url, &old, "{}").await;
@@ -405,15 +407,15 @@ async fn a_warm_instance_follows_an_apply_at_once() {
     assert_eq!(story.ended(&run).await["executions"], 2);
     product.target.heard("/warm/more", 1).await;
 
-    // Another header: the token stays, its old place fails at once, and the new one works within
-    // the second for which nothing is loaded again.
+    // The apply changes the token's header. The token stays, and its old header fails at once. An
+    // instance loads a webhook at most once a second, so the new header may take a second to work.
     let (same_url, shown) = apply(&story, &hooked("warm", "authentication: header_token")).await;
     assert_eq!((same_url, shown.as_str()), (url.clone(), ""), "a token that stays is not shown again");
     refused(&story, 401, &url, &old, "{}").await;
     let moved = [JSON, ("x-token", token.as_str())];
     until("the token's new place", || async { story.post(&url, &moved, "{}").await.0 == 202 }).await;
 
-    // Another credential: the same for it.
+    // The apply changes the kind of credential: the same holds for the key.
     let (_, key) = apply(&story, &hooked("warm", "authentication: signature")).await;
     let signed = signature(&key, b"{}");
     refused(&story, 401, &url, &moved, "{}").await;
@@ -424,12 +426,13 @@ async fn a_warm_instance_follows_an_apply_at_once() {
         refused(&story, 401, &url, &moved, "{}").await;
     }
 
-    // None, and then no webhook at all.
+    // The apply removes the authentication. Then the workflow and its webhook are deleted.
     apply(&story, &hooked("warm", "authentication: none")).await;
     until("no token is needed", || async { story.post(&url, &[JSON], "{}").await.0 == 202 }).await;
     let (status, _) = story.call("DELETE", "/v1/workflows/warm", None).await;
     assert_eq!(status, 204);
-    // An instance that still knows a credential says 401 for a second at most; none takes anything.
+    // An instance that still has an old credential answers 401 for at most a second. No instance
+    // accepts a delivery.
     let stored = story.stored().await;
     for _ in 0..4 {
         assert!([401, 404].contains(&story.post(&url, &[JSON], "{}").await.0));
@@ -459,18 +462,18 @@ async fn a_rotated_key_works_beside_the_old_one_for_a_while_and_a_revoked_one_fa
     assert_eq!(post(&old).await, 202);
     let second = rotate(3_600).await;
     until("the new key", || async { post(&second).await == 202 }).await;
-    assert_eq!(post(&old).await, 202, "the old one is taken for a while");
+    assert_eq!(post(&old).await, 202, "the old key is accepted for a while");
     let third = rotate(0).await;
-    assert_eq!([post(&old).await, post(&second).await], [401, 401], "revoked at once, on warm instances too");
+    assert_eq!(
+        [post(&old).await, post(&second).await],
+        [401, 401],
+        "both keys are revoked at once, on warm instances too"
+    );
     until("the third key", || async { post(&third).await == 202 }).await;
     let given = make_secret("given");
     let set = json!({ "key": given, "keep_previous_seconds": 0 });
     let (status, answer) = story.call("PUT", "/v1/webhooks/rotation/hook/key", Some(&set)).await;
-    assert_eq!(
-        (status, answer["webhook"].get("signing_key")),
-        (200, None),
-        "what its owner knows is not shown"
-    );
+    assert_eq!((status, answer["webhook"].get("signing_key")), (200, None), "a given key is not shown");
     assert_eq!(post(&third).await, 401);
     until("the given key", || async { post(&given).await == 202 }).await;
     let keys = [old.as_str(), &second, &third];

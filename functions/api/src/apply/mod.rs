@@ -23,35 +23,35 @@ use crate::error::ApiError;
 use crate::views;
 use credentials::{Credentials, make_credentials};
 
-/// Times that an apply without an expected version is planned, each against what another apply
-/// left.
+/// The most plans of one apply without an expected version: another apply makes a new plan
+/// necessary.
 const PLANS_MAX: u32 = 5;
 
 /// The options of an apply.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct ApplyOptions {
-    /// The version that the caller knows; 0: there is no such workflow yet. None: whatever there
-    /// is.
+    /// The version that the workflow must have; 0: the workflow must not exist yet. None: any
+    /// version.
     pub(crate) expected_version: Option<i64>,
-    /// Whether anything is written.
+    /// Whether the apply writes.
     pub(crate) mode: ApplyMode,
 }
 
 /// Whether an apply writes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum ApplyMode {
-    /// It does.
+    /// The changes are written.
     #[default]
     Write,
-    /// It says what it would change.
+    /// The changes are only reported.
     Check,
 }
 
-/// Applies a definition, or says what applying it would change.
+/// Applies a definition, or only reports the changes that this would make.
 ///
 /// # Errors
-/// [`ApiError::Definition`] with every error of it; [`ApiError::Conflict`] when the workflow does
-/// not have the expected version.
+/// [`ApiError::Definition`] with every error of the definition; [`ApiError::Conflict`] when the
+/// workflow does not have the expected version.
 pub(crate) async fn apply(
     deps: &Deps,
     caller: &Caller,
@@ -112,11 +112,11 @@ fn plan_apply(
     plan(current, Wanted { definition: &checked.definition, secret_refs: &secret_refs }, next_id)
 }
 
-/// How one try of an apply ends.
+/// The failure of one try of an apply.
 enum ApplyError {
     /// Another apply came between: plan again, unless the caller expects a version.
     Outdated(&'static str),
-    /// It can't be applied.
+    /// The apply fails.
     Failed(ApiError),
 }
 
@@ -237,7 +237,7 @@ fn applied_row(current: Option<CurrentWorkflow>, write: WorkflowWrite, version: 
     }
 }
 
-/// The webhooks as they are after the apply, those that got a credential with it.
+/// The webhooks after the apply. A webhook with a new credential shows it.
 fn webhook_views(
     deps: &Deps,
     workflow_id: WorkflowId,

@@ -1,5 +1,5 @@
-//! Secrets that a definition refers to: a warning where one is not there yet, an error where it may
-//! not go where the node sends it.
+//! The secrets that a definition refers to. A missing secret gives a warning. A secret that may not
+//! be sent to the node's host, or may not stand in the node's field, gives an error.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -16,15 +16,14 @@ use crate::error::ApiError;
 /// The findings on references to secrets.
 #[derive(Default)]
 pub(super) struct Findings {
-    /// Those to a secret that is not there yet, or that a later version refuses.
+    /// References to a secret that is not there yet, or that a later version of sealflow refuses.
     pub(super) warnings: Vec<Problem>,
-    /// Those to a secret whose allowed hosts the node's literal host is none of, or whose places
-    /// the field is none of. The executor looks again at each connection, for both may change
-    /// afterwards.
+    /// References to a secret that may not be sent to the node's literal host, or may not stand in
+    /// its field. The executor checks again at each connection, because both may change afterwards.
     pub(super) errors: Vec<Problem>,
 }
 
-/// Looks at the secrets that a definition refers to, as they are now.
+/// Checks a definition's references against the secrets as they are now.
 ///
 /// # Errors
 /// [`ApiError`] when the database can't be reached.
@@ -55,7 +54,7 @@ pub(super) async fn find_problems(
     Ok(findings)
 }
 
-/// The usability of a reference as things are.
+/// The usability of a reference at present.
 #[derive(Debug, PartialEq, Eq)]
 enum Usability {
     Usable,
@@ -92,7 +91,7 @@ fn check(secret: &NodeSecretRef, entries: Option<&Entries>) -> Usability {
             "the secret `{name}.{key}` is the whole URL and names no hosts; set it with `--host`: a later version of sealflow refuses it"
         ));
     }
-    // Without a target the host is the secret's own, known only when it is opened.
+    // Without a target the host is part of a secret, and known only when the secret is opened.
     let is_reached = |target: &&UrlTarget| hosts.iter().any(|host| host.matches(&target.host, target.port));
     let Some(target) = secret.targets.iter().find(|target| !hosts.is_empty() && !is_reached(target)) else {
         return Usability::Usable;

@@ -1,4 +1,4 @@
-//! The routes, one file a resource.
+//! The routes, one file for each resource.
 
 mod dead_letters;
 mod events;
@@ -33,7 +33,10 @@ use crate::error::ApiError;
 pub fn router(deps: Arc<Deps>) -> Router {
     Router::new()
         .route("/health", get(health))
-        .route("/v1/organization", get(organization::show).delete(organization::delete))
+        .route(
+            "/v1/organization",
+            get(organization::show).patch(organization::change).delete(organization::delete),
+        )
         .route("/v1/workflows", get(workflows::list).put(workflows::apply))
         .route("/v1/workflows/{workflow}", get(workflows::show).delete(workflows::delete))
         .route("/v1/workflows/{workflow}/runs", post(runs::start))
@@ -64,19 +67,19 @@ pub fn router(deps: Arc<Deps>) -> Router {
         .with_state(deps)
 }
 
-/// Says only that the function runs: it asks nothing of the database, for anybody may call it.
+/// Reports only that the function runs. It does not use the database, because anybody may call it.
 async fn health() -> axum::Json<Health> {
     axum::Json(Health { status: "ok".to_owned() })
 }
 
-/// The layer around every request: a log line without query and body, no caching, and a panic that
-/// ends as a problem.
+/// The layer around every request. It writes a log line without query and body, forbids caching,
+/// and turns a panic into a problem.
 async fn around(State(deps): State<Arc<Deps>>, request: Request, next: Next) -> Response {
     let begun = deps.clock.now();
     let method = request.method().clone();
     let path = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
     let answered = AssertUnwindSafe(next.run(request)).catch_unwind().await;
-    // The panic hook has logged where; its message may quote data and goes nowhere.
+    // The panic hook has logged the place. The panic's message may quote data, and is dropped.
     let mut response = answered.unwrap_or_else(|_| ApiError::Internal.into_response());
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     let duration_ms = deps.clock.now().as_millisecond() - begun.as_millisecond();
@@ -139,7 +142,7 @@ mod tests {
 
     use super::*;
 
-    /// Dependencies that reach nothing: the database's port is closed, and nobody calls AWS.
+    /// Dependencies that reach nothing: the database's port is closed, and no test calls AWS.
     fn deps() -> Arc<Deps> {
         let url = "postgres://sealflow_api@127.0.0.1:1/none".to_owned();
         let aws = |service| aws_client::config_from(service, |_| Some("x".to_owned())).unwrap();
@@ -150,6 +153,7 @@ mod tests {
             clock: Clock::system(),
             ids: Ids::new(),
             public_url: "http://127.0.0.1".to_owned(),
+            retention_days_max: None,
             metrics: Metrics::off(),
         })
     }
@@ -169,6 +173,7 @@ mod tests {
         assert_eq!(status("GET", "/health", None).await, StatusCode::OK);
         let guarded = [
             ("GET", "/v1/organization"),
+            ("PATCH", "/v1/organization"),
             ("DELETE", "/v1/organization"),
             ("GET", "/v1/workflows"),
             ("PUT", "/v1/workflows"),
@@ -202,7 +207,7 @@ mod tests {
         ];
         for (method, path) in guarded {
             assert_eq!(status(method, path, None).await, StatusCode::UNAUTHORIZED, "{method} {path}");
-            // A token that can't be ours is not looked up; one that can be, is.
+            // A token without the prefix of sealflow is not looked up; one with the prefix is.
             assert_eq!(
                 status(method, path, Some("other")).await,
                 StatusCode::UNAUTHORIZED,

@@ -1,8 +1,8 @@
-//! `/v1/secrets`: written and listed, never read back.
+//! `/v1/secrets`: secrets are written and listed, and their values are never read back.
 //!
-//! Sealing calls KMS, so it comes before the transaction: it needs the secret's id and the hosts
-//! that stay, which are looked up first and checked again under the row's lock. Lost against
-//! another change, it is done once more.
+//! Sealing calls KMS, so it comes before the transaction. It needs the secret's id and the hosts
+//! that stay. Both are loaded first, and checked again under the row's lock. If another change came
+//! first, the value is sealed once more.
 
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ use crate::guessable::guessable;
 use crate::query::ApiQuery;
 use crate::secret_body::{SecretMapBody, SecretValueBody};
 
-/// Times that a change is sealed.
+/// The most times that one change is sealed.
 const SEALS_MAX: u32 = 2;
 /// Bytes of a secret's name.
 const NAME_BYTES_MAX: usize = 128;
@@ -45,7 +45,7 @@ pub(super) async fn list(
     read_list_answer(page, secret_view)
 }
 
-/// `PUT /v1/secrets/{name}`: these keys replace all that there are.
+/// `PUT /v1/secrets/{name}`: the given keys replace all keys of the secret.
 pub(super) async fn put_all(
     State(deps): State<Arc<Deps>>,
     caller: Caller,
@@ -118,21 +118,21 @@ struct Values {
 struct NewValue {
     key: String,
     value: SecretValue,
-    /// None: the present entry's.
+    /// None: those of the present entry stay.
     hosts: Option<Vec<AllowedHost>>,
-    /// None: the present entry's.
+    /// None: those of the present entry stay.
     placements: Option<Vec<Placement>>,
 }
 
 impl NewValue {
-    /// The bounds of the value: hosts and places that are given, and the rest as it is.
+    /// The bounds of the value: the given hosts and places, or else those of the present entry.
     fn bounds(&self, present: Option<&Entry>) -> Bounds {
         let present = present.map(Entry::bounds).cloned().unwrap_or_default();
         let hosts = self.hosts.clone().unwrap_or_else(|| present.allowed_hosts().to_vec());
         Bounds::new(hosts, self.placements.clone().unwrap_or_else(|| present.placements().to_vec()))
     }
 
-    /// A new key comes with where its value may go.
+    /// Refuses a new key without the hosts and places of its value.
     fn check_is_bounded(&self) -> Result<(), ApiError> {
         let key = &self.key;
         let missing = match (&self.hosts, &self.placements) {
@@ -192,7 +192,7 @@ async fn put(deps: &Deps, caller: &Caller, name: &str, new: Values) -> Result<Js
 }
 
 fn changed_meanwhile() -> ApiError {
-    ApiError::Conflict("the secret is being changed by somebody else: try again".to_owned())
+    ApiError::Conflict("another request is changing the secret: try again".to_owned())
 }
 
 fn check_count(present: &Entries, new: &Values) -> Result<(), ApiError> {
@@ -208,18 +208,18 @@ fn seal_requests(new: &Values, present: &Entries) -> Vec<SealRequest> {
         .iter()
         .map(|new| SealRequest {
             key_name: new.key.clone(),
-            // A copy for this try; both are wiped.
+            // A copy for this try. Both copies are wiped.
             value: SecretValue::new(new.value.expose().to_owned()),
             bounds: new.bounds(present.get(&new.key)),
         })
         .collect()
 }
 
-/// The bytes with the sealed entries in their places; None when hosts or places that were to stay
-/// are no longer those that were sealed.
+/// The bytes of the secret with the sealed entries. None when hosts or places that stay have
+/// changed since the sealing.
 fn merge(new: &Values, present: &Entries, current: Entries, sealed: &[Entry]) -> Option<Vec<u8>> {
     let is_stale = |new: &NewValue| new.bounds(present.get(&new.key)) != new.bounds(current.get(&new.key));
-    // A key that was taken out meanwhile is a new one, which says where it may go.
+    // A key that was deleted meanwhile is a new one, which needs its own hosts and places.
     let is_new_again = |new: &NewValue| current.get(&new.key).is_none() && new.check_is_bounded().is_err();
     if new.values.iter().any(|new| is_stale(new) || is_new_again(new)) {
         return None;

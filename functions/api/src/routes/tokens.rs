@@ -1,5 +1,5 @@
-//! `/v1/tokens`: who may call the API. A token is shown once, and ends when it is revoked or past
-//! its time.
+//! `/v1/tokens`: the tokens that may call the API. A token is shown once. It ends when it is
+//! revoked or its time is over.
 
 use std::sync::Arc;
 
@@ -34,7 +34,7 @@ pub(super) async fn list(
     Ok(list_answer(page, views::token))
 }
 
-/// `POST`: makes one.
+/// `POST`: makes a token.
 pub(super) async fn create(
     State(deps): State<Arc<Deps>>,
     caller: Caller,
@@ -58,7 +58,7 @@ pub(super) async fn create(
     Ok((StatusCode::CREATED, Json(answer)))
 }
 
-/// `POST …/revoke`: from now on it is refused; once more is no error.
+/// `POST …/revoke`: the token is refused from now on. A second revocation is no error.
 pub(super) async fn revoke(
     State(deps): State<Arc<Deps>>,
     caller: Caller,

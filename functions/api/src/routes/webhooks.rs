@@ -1,7 +1,7 @@
-//! `/v1/webhooks`: where a workflow is posted to, and with which key.
+//! `/v1/webhooks`: the webhooks of workflows, and their keys and tokens.
 //!
 //! A webhook is named by its id, or by workflow and node. Sealing calls KMS, so it comes before the
-//! write, which holds only for the version that it was made for.
+//! write. The write is refused if the webhook's version has changed since it was read.
 
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ use crate::token::random_key;
 use crate::views;
 use crate::webhook_credential::{KeptCredential, alone, check_credential};
 
-/// Times that a rotation is made, each against what another left.
+/// The most tries of one rotation: another change of the webhook makes a new try necessary.
 const ROTATIONS_MAX: u32 = 2;
 
 /// `GET`: the live webhooks of one workflow, without keys and tokens.
@@ -54,7 +54,7 @@ struct SetBody {
     /// The signing key or token.
     #[serde(deserialize_with = "read_value")]
     key: SecretValue,
-    /// As in a rotation.
+    /// Seconds for which the previous key is accepted, as in a rotation.
     #[serde(default = "kept_by_default")]
     keep_previous_seconds: u32,
 }
@@ -85,7 +85,7 @@ pub(super) async fn rotate_of_node(
     change(&deps, &caller, webhook, None, body.keep_previous_seconds).await
 }
 
-/// `PUT /v1/webhooks/{webhook}/key`: takes a key or token that somebody else made.
+/// `PUT /v1/webhooks/{webhook}/key`: sets a key or token that was made elsewhere.
 pub(super) async fn set(
     State(deps): State<Arc<Deps>>,
     caller: Caller,
@@ -111,7 +111,7 @@ pub(super) async fn set_of_node(
     change(&deps, &caller, webhook, Some(body.key), body.keep_previous_seconds).await
 }
 
-/// Puts a key that is given, or a new one, beside the present one.
+/// Sets the given key, or a new one, beside the present one.
 async fn change(
     deps: &Deps,
     caller: &Caller,
@@ -150,7 +150,7 @@ async fn change(
             }
         }
     }
-    Err(ApiError::Conflict("the webhook is being changed by somebody else: try again".to_owned()))
+    Err(ApiError::Conflict("another request is changing the webhook: try again".to_owned()))
 }
 
 fn check_kept(seconds: u32) -> Result<(), ApiError> {
@@ -163,8 +163,8 @@ fn check_kept(seconds: u32) -> Result<(), ApiError> {
     )))
 }
 
-/// The new credential with the present one beside it. A key from before the present one is dropped:
-/// two are accepted, never three.
+/// The rotation that puts the new credential beside the present one. An older credential is
+/// dropped: two are accepted, never three.
 fn rotation(
     keys: &WebhookKeys,
     kept: KeptCredential,
@@ -187,7 +187,7 @@ fn rotation(
     })
 }
 
-/// The entry of the present signing key, as it is: it needn't be opened to be kept.
+/// The sealed entry of the present signing key. It is kept without being opened.
 fn current_entry(keys: &WebhookKeys) -> Result<Option<Entry>, ApiError> {
     let (Some(bytes), Some(name)) = (&keys.credential.signing_keys, &keys.credential.current_key_name) else {
         return Ok(None);
@@ -240,7 +240,7 @@ mod tests {
 
     #[test]
     fn the_present_signing_key_stays_beside_the_new_one_byte_by_byte_and_an_older_one_goes() {
-        // As it was stored when both stood in one column.
+        // The older stored form, in which both keys stand in one column.
         let before = signing(&[entry("m", 1), entry("z", 2)], "z");
         let rotated = rotation(&before, KeptCredential::SigningKey(entry("a", 3)), 60, NOW).unwrap();
         let entries = |bytes: Option<&Vec<u8>>| {

@@ -44,8 +44,15 @@ pub(crate) fn definition_problem(problem: Problem) -> DefinitionProblem {
 }
 
 /// An organization as the API shows it.
-pub(crate) fn organization(row: OrganizationRow) -> Organization {
-    Organization { id: row.id, name: row.name, created_at: row.created_at, updated_at: row.updated_at }
+pub(crate) fn organization(row: OrganizationRow, retention_days_max: Option<i32>) -> Organization {
+    Organization {
+        id: row.id,
+        name: row.name,
+        retention_days: row.retention_days,
+        retention_days_max,
+        created_at: row.created_at,
+        updated_at: row.updated_at,
+    }
 }
 
 /// A token as the API shows it, without itself.

@@ -1,4 +1,4 @@
-//! The data that a node's templates may see: known data only, never a secret.
+//! The data that a node's templates may read. It holds no secret's value.
 
 use domain::ids::WorkflowId;
 use std::sync::Arc;
@@ -11,8 +11,8 @@ use serde_json::Value as Json;
 use store::builder::RunFacts;
 use store::{JsonText, StoreError};
 
-/// An event as expressions see it: `{data, type, timestamp, config}`, and from `previous()` also
-/// `node`; the timestamp is text, as in recorded events.
+/// An event in expressions: `{data, type, timestamp, config}`. `previous()` adds `node`. The
+/// timestamp is text, as in recorded events.
 #[derive(Clone)]
 pub(super) struct Entry {
     pub node_id: String,
@@ -24,19 +24,19 @@ pub(super) struct Entry {
     pub marks: Option<Arc<EntryMarks>>,
 }
 
-/// Places of an event's data that hold no data.
+/// The marks of an event's data: places that were redacted or scrubbed.
 pub(super) struct EntryMarks {
     /// Places that were redacted.
     pub redacted: Marks,
-    /// These, and texts in which a secret was scrubbed.
+    /// Redacted places, and texts in which a secret was scrubbed.
     pub all: Marks,
 }
 
 impl EntryMarks {
-    /// Reads the marks of an event of the node of that name; None where there are none.
+    /// Reads the marks of an event of the node `node_name`; None without marks.
     ///
     /// # Errors
-    /// [`StoreError::Corrupt`] when they are not what this version writes.
+    /// [`StoreError::Corrupt`] when the stored marks do not have this version's form.
     pub fn read(redactions: Option<&JsonText>, node_name: &str) -> Result<Option<Arc<Self>>, StoreError> {
         let Some(redactions) = redactions else { return Ok(None) };
         let stored = serde_json::from_value(redactions.read()?);
@@ -48,7 +48,7 @@ impl EntryMarks {
         Ok((!marks.all.is_empty()).then(|| Arc::new(marks)))
     }
 
-    /// Bytes that they count for in memory.
+    /// Bytes that the marks count for in memory.
     pub fn weight(&self) -> usize {
         self.redacted.weight() + self.all.weight()
     }
@@ -59,7 +59,7 @@ impl EntryMarks {
 pub(super) enum MarkScope {
     /// Places that were redacted.
     Redacted,
-    /// These, and texts in which a secret was scrubbed.
+    /// Redacted places, and texts in which a secret was scrubbed.
     All,
 }
 
@@ -68,7 +68,7 @@ impl Entry {
         Value::map(self.fields(scope))
     }
 
-    /// With the name of its node.
+    /// The event with its node's name.
     fn named_value(&self, scope: MarkScope) -> Value<'_> {
         let mut fields = self.fields(scope);
         fields.push(("node".to_owned(), Value::str(&self.node_name)));
@@ -95,13 +95,13 @@ impl Entry {
 
 /// The ancestors of the event that a node works on, nearest first.
 ///
-/// The rows of this transaction come first, whole; of those behind them, only the ones asked for
-/// was loaded.
+/// The events that this transaction made come first, all of them. Of the older events only the
+/// requested ones were loaded.
 #[derive(Clone, Default)]
 pub(super) struct Ancestors {
     /// Events that the transaction made, nearest last.
     pub made: Vec<Arc<Entry>>,
-    /// Loaded ones with their distance from the claimed event, which is 1 itself.
+    /// Loaded events, each with its distance; the claimed event has the distance 1.
     pub loaded: Arc<Vec<(usize, Entry)>>,
 }
 
@@ -133,12 +133,12 @@ pub(super) struct PlanEnvironment<'a> {
     pub public_url: &'a str,
     pub ancestors: &'a Ancestors,
     pub run: &'a RunFacts,
-    /// The data of the run's root event, where it is mentioned.
+    /// The data of the run's root event; None unless a template mentions it.
     pub root: Option<&'a Json>,
     pub now: Timestamp,
     /// The places that count as marked here.
     pub scope: MarkScope,
-    /// The same for fields in which a secret may stand.
+    /// The environment for fields that may hold a secret.
     pub for_secret_field: Option<&'a PlanEnvironment<'a>>,
 }
 

@@ -1,7 +1,8 @@
-//! The plan: from loaded rows to rows and messages, a pure function with tests of its own.
+//! The plan: a pure function from loaded rows to new rows and messages, with tests of its own.
 //!
-//! Each record plans into its own scratch, and only what succeeds is merged; a record that fails
-//! (template, limit, panic) becomes a failed execution, and its neighbours go on (I9).
+//! Each record is planned into a scratch of its own, which is merged as a whole. A record that
+//! fails (template, limit, panic) becomes a failed execution, and the other records are still
+//! planned (I9).
 
 mod environment;
 mod held_step;
@@ -34,18 +35,20 @@ pub use self::wake::{WakeInput, WakePlan, plan_wakes};
 use crate::ComponentSet;
 use crate::definitions::Workflow;
 
-/// The fate of a record that was planned before in vain.
+/// The treatment of a record whose earlier tries failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fallback {
-    /// Plan it as it is.
+    /// No try failed: the record is planned.
     None,
-    /// It crashed the worker too often: a failed execution, `crashed`.
+    /// The record crashed the worker too often: it becomes a failed execution with the reason
+    /// `crashed`.
     Crashed,
-    /// The database refused its rows: a failed execution, `limit`.
+    /// The database refused the record's rows: it becomes a failed execution with the reason
+    /// `limit`.
     Refused,
 }
 
-/// Said of a definition that this version can't read.
+/// The message for a definition that this version can't read.
 const UNREADABLE: &str = "the workflow's definition was written by a newer version of sealflow";
 
 /// The input of a plan.
@@ -54,20 +57,20 @@ pub struct PlanInput<'a> {
     pub items: &'a [ClaimedItem],
     /// The data that was loaded for them.
     pub loaded: &'a Loaded,
-    /// Their workflows.
+    /// The workflows of the items.
     pub workflows: &'a HashMap<WorkflowId, Arc<Workflow>>,
     /// Now.
     pub now: Timestamp,
-    /// The base of links.
+    /// The base URL of links.
     pub public_url: &'a str,
-    /// How records are to end that can't be planned.
+    /// The treatment of records whose earlier tries failed.
     pub fallback: Fallback,
     /// Components and evaluator.
     pub components: ComponentSet,
 }
 
 impl PlanInput<'_> {
-    /// The version of each workflow that is planned with.
+    /// The version of each workflow in this plan.
     fn versions(&self) -> Vec<(WorkflowId, i64)> {
         let mut versions: Vec<_> =
             self.workflows.values().map(|workflow| (workflow.id, workflow.version)).collect();
@@ -76,7 +79,7 @@ impl PlanInput<'_> {
     }
 }
 
-/// Rows to write and messages to send once they are committed.
+/// Rows to write, and messages to send after the commit.
 #[derive(Default)]
 pub struct Plan {
     /// The rows.
@@ -130,7 +133,7 @@ impl RunProgress {
     }
 }
 
-/// Whether rows have work that is still to be done.
+/// Whether the rows contain unfinished work.
 fn has_open_work(rows: &WriteBatch) -> bool {
     !rows.items.is_empty()
         || rows.executions.iter().any(|execution| execution.state != ExecutionState::Finished)
@@ -155,7 +158,7 @@ fn plan_item(
     if let Some((reason, message)) = ending_of(input, item, progress) {
         return record.end(slots.clone(), ids().into(), reason, message);
     }
-    // A bug that one record brings to light must not take its neighbours along.
+    // A panic fails this record alone; the others are still planned.
     catch_unwind(AssertUnwindSafe(|| record.plan(slots.clone(), ids))).unwrap_or_else(|_| {
         let message = "planning this execution failed inside sealflow; please report it";
         record.end(slots.clone(), ids().into(), ResultReason::Crashed, Some(message.to_owned()))
@@ -164,8 +167,8 @@ fn plan_item(
 
 const TIMED_OUT: &str = "the run took longer than its time-out, while this event waited";
 
-/// How an item ends that is not to be planned: its run or its node is over, or it was planned in
-/// vain before.
+/// The end of an item that is not planned: its run or its node is over, or its earlier tries
+/// failed.
 fn ending_of(
     input: &PlanInput<'_>,
     item: &ClaimedItem,
@@ -180,7 +183,7 @@ fn ending_of(
     }
     match input.fallback {
         Fallback::Crashed => {
-            let message = "building this execution ended the process several times; it was given up";
+            let message = "building this execution ended the process several times, so it was ended";
             Some((ResultReason::Crashed, Some(message.to_owned())))
         }
         Fallback::Refused => {
@@ -200,7 +203,7 @@ fn merge(into: &mut WriteBatch, from: WriteBatch) {
     into.run_limits.extend(from.run_limits);
 }
 
-/// A concurrency key that still has a free slot and items that wait gets a wake: executions that
+/// The wakes of concurrency keys that have both a free slot and waiting items: executions that
 /// ended at once took no slot.
 fn freed_wakes(input: &PlanInput<'_>, slots: &Slots) -> Vec<Outgoing> {
     slots

@@ -1,4 +1,4 @@
-//! One claimed item: its execution, and what it leads to within the same transaction.
+//! One claimed item: its execution, and the executions that going on adds in the same transaction.
 
 use domain::ids::ExecutionId;
 use std::cell::Cell;
@@ -22,11 +22,11 @@ use super::step::{Out, Step, StepSlot};
 use super::{PlanInput, Slots, UNREADABLE};
 use crate::definitions::Workflow;
 
-/// The stored form of a concurrency key that comes to empty text: `""` is that of a node without a
-/// key.
+/// The stored value of a concurrency key that resolves to empty text. The value `""` is reserved
+/// for nodes without a key.
 const EMPTY_KEY: &str = "(empty)";
 
-/// Said of an event whose data this version can't read.
+/// The message for an event whose data this version can't read.
 const UNREADABLE_EVENT: &str = "an event that this node works on or looks at can't be read";
 
 /// The additions of one record, merged only as a whole.
@@ -38,7 +38,7 @@ pub(super) struct Scratch {
     pub budget: Budget,
 }
 
-/// A claimed item with what was loaded for it.
+/// A claimed item with the data that was loaded for it.
 pub(super) struct Record<'a> {
     pub input: &'a PlanInput<'a>,
     pub item: &'a ClaimedItem,
@@ -47,7 +47,8 @@ pub(super) struct Record<'a> {
     workflow: Option<&'a Workflow>,
 }
 
-/// The data that a record's templates may look at: read from its rows, and let go with the record.
+/// The data that a record's templates may read. It is parsed from the loaded rows, and dropped with
+/// the record.
 struct Seen {
     event: Arc<Value>,
     ancestors: Ancestors,
@@ -65,7 +66,7 @@ impl<'a> Record<'a> {
         self.event.is_some_and(|event| event.depth >= RUN_DEPTH_MAX)
     }
 
-    /// The item as a finished execution that did nothing.
+    /// The item as a finished execution whose component did not run.
     pub fn end(
         &self,
         slots: Slots,
@@ -121,7 +122,8 @@ impl<'a> Record<'a> {
         scratch
     }
 
-    /// The value of the concurrency key of the item's node, or else the way the item ends.
+    /// The value of the concurrency key for the item; Err: the reason and message with which the
+    /// item ends.
     pub fn concurrency_key(&self) -> Result<String, (ResultReason, Option<String>)> {
         let (Some(event), Some(workflow)) = (self.event, self.workflow) else {
             return Err((ResultReason::TemplateError, Some(UNREADABLE.to_owned())));
@@ -137,8 +139,8 @@ impl<'a> Record<'a> {
         let seen = self.see(event).map_err(|(reason, message)| (reason, Some(message)))?;
         let environment =
             self.environment(workflow, &seen.ancestors, seen.root.as_deref(), MarkScope::Redacted);
-        // Without a template the definition is of another version than the node's row: then nothing
-        // of this is written.
+        // A definition without the template has another version than the node's row: then nothing
+        // of this plan is written.
         resolve_concurrency_key(node, &environment)
             .map(|key| key.filter(|key| !key.is_empty()).unwrap_or_else(|| EMPTY_KEY.to_owned()))
             .map_err(|error| (error.reason, Some(format!("{}: {}", error.field, error.rendered))))
@@ -164,16 +166,17 @@ impl<'a> Record<'a> {
         }
     }
 
-    /// The name of a node, by which messages call it.
+    /// The name of a node for messages; its id where the definition has no such node.
     fn name_of<'n>(&'n self, node_id: &'n str) -> &'n str {
         let node = self.workflow.and_then(|workflow| workflow.compiled.stored_node(node_id));
         node.map_or(node_id, |node| &node.name)
     }
 
-    /// Reads what the templates of the record may look at.
+    /// Reads the data that the templates of the record may use.
     ///
     /// # Errors
-    /// The reason and a sentence for the author, where it is too heavy or can't be read.
+    /// The result reason and a sentence for the author, when the data is too heavy or can't be
+    /// read.
     fn see(&self, event: &InputEvent) -> Result<Seen, (ResultReason, String)> {
         let unreadable = |_: StoreError| (ResultReason::TemplateError, UNREADABLE_EVENT.to_owned());
         let left = Cell::new(LOOKED_AT_WEIGHT_MAX);

@@ -6,15 +6,15 @@ use domain::message::Message;
 use store::builder::{self, ClaimedItem, LimitKey};
 use store::{NodeKey, wake_of_slot};
 
-/// The common state of a batch's records: limited nodes whose lock this transaction holds, with the
-/// free slots of their concurrency keys, and the bytes that may still be written by going on.
+/// The state that a batch's records share: the free slots of limited nodes whose lock this
+/// transaction holds, and the bytes that going on may still write.
 #[derive(Clone, Debug)]
 pub struct Slots {
     keys: BTreeMap<LimitKey, Free>,
     bytes_left: usize,
 }
 
-/// The free slots of a concurrency key, and who waits for them.
+/// The free slots of a concurrency key, and the items that wait for them.
 #[derive(Clone, Debug)]
 struct Free {
     slots: i64,
@@ -33,7 +33,7 @@ fn without_key(node: &NodeKey) -> LimitKey {
 }
 
 impl Slots {
-    /// The concurrency keys of the claim and the nodes that lie downstream.
+    /// The slots of the claim's concurrency keys and of the nodes downstream.
     #[must_use]
     pub fn new(claimed: &[builder::Slots], downstream: &[builder::Slots]) -> Self {
         let free = |slots: &builder::Slots| Free {
@@ -45,7 +45,8 @@ impl Slots {
         Self { keys: keys.collect(), ..Self::default() }
     }
 
-    /// Whether the transaction may go on with an event of so many bytes; if so they are used up.
+    /// Takes the bytes of an event out of the limit for going on. False, with nothing taken, if
+    /// fewer are left.
     pub(super) fn take_bytes(&mut self, bytes: usize) -> bool {
         match self.bytes_left.checked_sub(bytes) {
             Some(left) => {
@@ -56,22 +57,22 @@ impl Slots {
         }
     }
 
-    /// Whether the node's lock is held.
+    /// Whether this transaction holds the node's lock.
     #[must_use]
     pub fn is_locked(&self, node: &NodeKey) -> bool {
         self.keys.contains_key(&without_key(node))
     }
 
-    /// A claimed item becomes an active execution: it takes a slot of its concurrency key.
+    /// Takes a slot of a claimed item's concurrency key: the item becomes an active execution.
     pub(super) fn take_claimed(&mut self, item: &ClaimedItem) {
         if let Some(free) = item.limit_key().and_then(|key| self.keys.get_mut(&key)) {
             free.slots -= 1;
         }
     }
 
-    /// Keeps a slot for a step that is gone on to, if one is free and nobody waits: going on never
-    /// jumps a queue. Its turn comes after other steps; then it is given back, and taken where the
-    /// step's execution stays open.
+    /// Keeps a slot for a step of going on, if one is free and no item waits: going on never jumps
+    /// the queue. At the step's turn the slot is given back, and taken again if the step's
+    /// execution stays open.
     pub(super) fn keep(&mut self, node: &NodeKey) -> bool {
         match self.keys.get_mut(&without_key(node)) {
             Some(free) if free.slots > 0 && !free.is_waiting => {
@@ -82,21 +83,21 @@ impl Slots {
         }
     }
 
-    /// Gives back a slot that was kept.
+    /// Gives back a kept slot.
     pub(super) fn give_back(&mut self, node: &NodeKey) {
         if let Some(free) = self.keys.get_mut(&without_key(node)) {
             free.slots += 1;
         }
     }
 
-    /// Takes the slot that was kept, and given back at the step's turn.
+    /// Takes again the slot that was kept, and was given back at the step's turn.
     pub(super) fn take_kept(&mut self, node: &NodeKey) {
         if let Some(free) = self.keys.get_mut(&without_key(node)) {
             free.slots -= 1;
         }
     }
 
-    /// An item is put behind the others.
+    /// Notes that an item waits at the node.
     pub(super) fn wait(&mut self, node: &NodeKey) {
         if let Some(free) = self.keys.get_mut(&without_key(node)) {
             free.is_waiting = true;

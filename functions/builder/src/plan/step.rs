@@ -1,5 +1,5 @@
-//! The steps of a record: a node at work on an event, and the nodes that it goes on to within the
-//! transaction.
+//! The steps of a record. One step runs one node on one event; going on adds steps for the next
+//! nodes in the same transaction.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -31,24 +31,24 @@ pub(super) struct Step<'a> {
     pub previous_execution_id: Option<ExecutionId>,
     pub depth: i32,
     pub data: Arc<Value>,
-    /// The same as it is stored.
+    /// The data in its stored form.
     pub text: JsonText,
-    /// Places of it that were blanked, as they are stored.
+    /// The blanked places of the data, in their stored form.
     pub redactions: Option<JsonText>,
     pub ancestors: Ancestors,
     pub root: Option<Arc<Value>>,
-    /// The slot that it may take.
+    /// The slot that the step may take.
     pub slot: StepSlot,
 }
 
 /// The slot that a step may take, if its execution stays open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum StepSlot {
-    /// That of the claimed item's concurrency key.
+    /// A slot of the claimed item's concurrency key.
     Claimed,
-    /// One that was kept for it when it was gone on to.
+    /// A slot that was kept when going on added the step.
     Kept,
-    /// None: its node has no limit.
+    /// No slot: the node has no limit.
     None,
 }
 
@@ -80,8 +80,8 @@ struct Source<'s> {
 impl Record<'_> {
     pub(super) fn take_step<'s>(&self, step: Step<'s>, workflow: &'s Workflow, out: &mut Out<'_, 's>) {
         if step.slot == StepSlot::Kept {
-            // Taken once more where its execution stays open: one that fails, or ends at once,
-            // leaves it to those that wait.
+            // An execution that stays open takes the kept slot again. One that fails or ends at
+            // once leaves the slot to waiting items.
             out.scratch.slots.give_back(&(workflow.id, step.node_id.to_owned()));
         }
         let mut execution = self.new_execution(&step, workflow, (out.ids)().into());
@@ -106,7 +106,7 @@ impl Record<'_> {
         };
         let resolved = match (self.input.components.resolve)(node, &environment, &mut out.scratch.budget) {
             Ok(resolved) => resolved,
-            // The steps before it took what there was: it gets a budget of its own, by a message.
+            // Earlier steps used up the record's budget. A message gives this step a new budget.
             Err(_) if out.scratch.budget.is_used_up() && step.slot != StepSlot::Claimed => {
                 return self.leave_to_a_message(&step, workflow, out);
             }
@@ -133,7 +133,7 @@ impl Record<'_> {
         }
     }
 
-    /// Commits an item for a step that was gone on to, and a wake for it.
+    /// Replaces a step of going on by a queue item and its wake.
     fn leave_to_a_message(&self, step: &Step<'_>, workflow: &Workflow, out: &mut Out<'_, '_>) {
         let key = (workflow.id, step.node_id.to_owned());
         out.scratch.slots.wait(&key);
@@ -180,7 +180,7 @@ impl Record<'_> {
         out.scratch.rows.executions.push(execution);
     }
 
-    /// An execution stays open: it takes its slot.
+    /// Takes the slot of a step whose execution stays open.
     fn take_slot(&self, step: &Step<'_>, workflow: &Workflow, out: &mut Out<'_, '_>) {
         match step.slot {
             StepSlot::Claimed => out.scratch.slots.take_claimed(self.item),
@@ -189,7 +189,7 @@ impl Record<'_> {
         }
     }
 
-    /// Opens a held execution; one that ends at once is like a pure one.
+    /// Opens a held execution. One that ends at once is recorded like a pure one.
     fn open<'s>(&self, mut work: Work<'s>, out: &mut Out<'_, 's>) {
         let Some(component) = work.node.component_name().and_then(self.input.components.held) else {
             let failure = not_a_component();
@@ -255,7 +255,7 @@ impl Record<'_> {
         let event_id = (out.ids)().into();
         let event_type = format!("{}.{}", node.node.uses.name(), output.channel);
         let targets: Vec<&str> = workflow.compiled.targets(&node.node.id, output.channel).collect();
-        // Data that is passed on keeps its marks.
+        // An output that equals the input keeps the input's marks.
         let (data, text, redactions) = if output.data == *step.data {
             (Arc::clone(&step.data), step.text.clone(), step.redactions.clone())
         } else {
@@ -283,7 +283,7 @@ impl Record<'_> {
             data: Arc::clone(&data),
             configuration: Some(Arc::clone(configuration)),
             created_at: self.input.now,
-            // They were read once already, with the event that came in.
+            // These marks were already read with the incoming event, so they can be read here.
             marks: EntryMarks::read(redactions.as_ref(), &node.node.name).unwrap_or_default(),
         }));
         let mut wakes = false;
@@ -321,7 +321,8 @@ impl Record<'_> {
         let node = workflow.compiled.node(next.node_id);
         // A node that can't be compiled becomes a failed execution, which needs no slot.
         let limit = node.and_then(Result::ok).and_then(|node| node.concurrency_max);
-        // A key is made from the event, so an item of a keyed node waits until it was looked at.
+        // A concurrency key depends on the event, so a keyed node gets an item whose key is
+        // resolved first.
         let is_keyed = limit.is_some() && matches!(node, Some(Ok(node)) if node.concurrency_key.is_some());
         let is_room = is_room && !is_keyed && out.scratch.slots.take_bytes(next.text.bytes());
         if is_room && (limit.is_none() || out.scratch.slots.keep(&key)) {
@@ -330,13 +331,14 @@ impl Record<'_> {
             return false;
         }
         out.scratch.rows.items.push(self.new_item(&next, key.clone(), out.ids));
-        // Behind a limit whose lock is held, the freeing of the slot sends the wake.
+        // A limited node whose lock this transaction holds needs no wake: the next freed slot sends
+        // it.
         let needs_wake = limit.is_none() || is_keyed || !out.scratch.slots.is_locked(&key);
         out.scratch.slots.wait(&key);
         needs_wake
     }
 
-    /// Runs a pure component and settles whether its output can be kept.
+    /// Runs a pure component, and refuses an output that can't be stored.
     fn run_pure(
         &self,
         node: &CompiledNode,
@@ -377,7 +379,7 @@ fn finish_failed(scratch: &mut Scratch, mut execution: NewExecution, message: St
     scratch.rows.executions.push(execution);
 }
 
-/// The part of the node, beside its configuration, that the executor needs.
+/// The parts of the node that the executor needs besides its configuration.
 fn policy(node: &CompiledNode) -> Value {
     let mut policy = serde_json::Map::new();
     if let Some(retry) = &node.node.retry {

@@ -1,4 +1,4 @@
-//! The plan of wakes: from held executions that were locked and read to what becomes of them.
+//! The plan of wakes: a pure function from locked held executions to new rows and messages.
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -27,15 +27,15 @@ use crate::definitions::Workflow;
 
 /// The input of a plan of wakes.
 pub struct WakeInput<'a> {
-    /// The executions, each locked.
+    /// The executions, all of them locked.
     pub executions: &'a [WokenExecution],
-    /// Their workflows.
+    /// The workflows of these executions.
     pub workflows: &'a HashMap<WorkflowId, Arc<Workflow>>,
     /// Nodes with as many waiting items as are allowed.
     pub full_nodes: &'a [NodeKey],
     /// Now.
     pub now: Timestamp,
-    /// The end of executions that can't be woken.
+    /// The treatment of executions whose earlier wakes failed.
     pub fallback: Fallback,
     /// Components.
     pub components: ComponentSet,
@@ -44,16 +44,16 @@ pub struct WakeInput<'a> {
 /// The plan for woken executions.
 #[derive(Default)]
 pub struct WakePlan {
-    /// Those that changed.
+    /// The executions that changed.
     pub wakes: Vec<RecordedWake>,
-    /// Their emissions.
+    /// The rows of their emissions.
     pub rows: WriteBatch,
-    /// Messages to send once that is committed.
+    /// Messages to send after the commit.
     pub messages: Vec<Outgoing>,
 }
 
-/// Plans wakes. `ids` makes the ids of new rows. An execution of which nothing is due stays as it
-/// is; a message for its time is sent, if that is near.
+/// Plans wakes. `ids` makes the ids of new rows. An execution with nothing due does not change. If
+/// its wake time is near, the plan has a delayed message for it.
 #[must_use]
 pub fn plan_wakes(input: &WakeInput<'_>, ids: &mut dyn FnMut() -> Uuid) -> WakePlan {
     let mut plan = WakePlan::default();
@@ -70,7 +70,8 @@ pub fn plan_wakes(input: &WakeInput<'_>, ids: &mut dyn FnMut() -> Uuid) -> WakeP
     plan
 }
 
-/// A wake for the time of an execution; None where that is far away, and the sweeper sends it.
+/// The wake of an execution in `millis` milliseconds. None without a time. None also for a time
+/// beyond the queue's longest delay: then the sweeper sends the wake.
 fn later(execution: &WokenExecution, millis: Option<i64>) -> Option<Outgoing> {
     let wait = Duration::from_millis(u64::try_from(millis?).unwrap_or(0));
     Outgoing::after(execution.organization_id, Message::Wake { execution_id: execution.id }, wait)
@@ -79,11 +80,11 @@ fn later(execution: &WokenExecution, millis: Option<i64>) -> Option<Outgoing> {
 /// A step that is due.
 struct Due {
     step: Step,
-    /// The actor that ended it, if one did.
+    /// The actor that ended the execution, if one did.
     cancelled_by: Option<String>,
 }
 
-/// The step that is due; None: nothing is.
+/// The due step of an execution; None: nothing is due.
 fn step_of(input: &WakeInput<'_>, execution: &WokenExecution) -> Option<Due> {
     if let Some((failure, cancelled_by)) = ending_of(input, execution) {
         return Some(Due { step: ended(failure), cancelled_by });
@@ -91,7 +92,7 @@ fn step_of(input: &WakeInput<'_>, execution: &WokenExecution) -> Option<Due> {
     if !execution.is_time && execution.calls.is_empty() {
         return None;
     }
-    // A bug that one execution brings to light must not take the others along.
+    // A panic ends this execution alone; the others are still woken.
     let step = catch_unwind(AssertUnwindSafe(|| component_step(input, execution))).unwrap_or_else(|_| {
         let message = "waking this execution failed inside sealflow; please report it";
         ended(Failure::new(ResultReason::Crashed, "panic", message))
@@ -103,7 +104,7 @@ fn ended(failure: Failure) -> Step {
     Step { emissions: Vec::new(), facts: json!({}), then: Then::Ended(Err(failure)) }
 }
 
-/// The end of an execution whatever its component would say, and the actor behind it.
+/// The end that takes precedence over the component's step, and the actor that caused it.
 fn ending_of(input: &WakeInput<'_>, execution: &WokenExecution) -> Option<(Failure, Option<String>)> {
     let end = |reason: ResultReason, message: &str| Failure::new(reason, reason.as_str(), message);
     if let Some(stop) = execution.stop {
@@ -134,11 +135,11 @@ fn ending_of(input: &WakeInput<'_>, execution: &WokenExecution) -> Option<(Failu
     match input.fallback {
         Fallback::None => None,
         Fallback::Crashed => {
-            let message = "waking this execution ended the process several times; it was given up";
+            let message = "waking this execution ended the process several times, so it was ended";
             Some((end(ResultReason::Crashed, message), None))
         }
         Fallback::Refused => {
-            let message = "the database refused what this execution came to";
+            let message = "the database refused the outcome of this wake";
             Some((end(ResultReason::Limit, message), None))
         }
     }
@@ -213,7 +214,7 @@ fn take(
     });
 }
 
-/// An emission as an event with its items, for which the builder is woken.
+/// Adds the event of an emission, its items, and the message that wakes the builder for them.
 fn emit(
     input: &WakeInput<'_>,
     execution: &WokenExecution,
@@ -262,7 +263,7 @@ fn emit(
     }
 }
 
-/// A failed execution in the place of an item for which a node has no room.
+/// The failed execution that replaces an item of a full node.
 fn refused(
     execution: &WokenExecution,
     workflow: &Workflow,
@@ -369,7 +370,7 @@ mod tests {
         })
     }
 
-    /// Result, reason, and the actor that ended it.
+    /// The result, the reason, and the actor that ended the execution.
     fn end(
         execution: &WokenExecution,
         fallback: Fallback,
@@ -452,7 +453,7 @@ mod tests {
         );
     }
 
-    /// It stays open until it is called.
+    /// A component that stays open until a call.
     struct Patient;
 
     impl components::Component for Patient {

@@ -1,8 +1,8 @@
 //! Tokens that issuers gave, kept for minutes and in memory only.
 //!
-//! A token is looked up only by an execution whose credential was allowed and opened in this batch:
-//! the key is made of the opened values. Executions that need the same token at once share one
-//! fetch, and what became of it.
+//! The cache key is made of the opened values. So only an execution whose credential was allowed
+//! and opened in this batch can look up a token. Executions that need the same token at once share
+//! one fetch and its outcome.
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -17,17 +17,18 @@ use process::Cache;
 
 use super::Issued;
 
-/// Tokens that are kept.
+/// The most tokens that are kept.
 pub const TOKENS_MAX: usize = 200;
-/// Seconds for which a token is kept, however long it lives.
+/// The most seconds for which a token is kept, even if it is valid for longer.
 pub const KEPT_SECONDS_MAX: i64 = 300;
-/// Seconds after which a fetch that nobody went on with is begun anew.
+/// Seconds after which an unfinished fetch counts as abandoned, and another one begins.
 const FETCH_SECONDS_MAX: i64 = 30;
 
-/// The outcome of a fetch, shared by all who wait for it.
+/// The outcome of a fetch, shared by all executions that wait for it.
 pub type Fetched = Result<Arc<Issued>, HttpFailure>;
 
-/// Names a token: a hash of the organization, the secrets, their opened values and every parameter.
+/// The cache key of a token: a hash of the organization, the secrets, their opened values and every
+/// parameter.
 pub type TokenKey = [u8; 32];
 
 /// Tokens of one process.
@@ -46,7 +47,7 @@ struct Slot {
 }
 
 impl Slot {
-    /// True if its present or later content can be used.
+    /// True if its token is valid, or its fetch is under way.
     fn is_usable(&self, now: Timestamp) -> bool {
         let since = |instant: Timestamp| now.as_second() - instant.as_second();
         match self.fetch.peek() {
@@ -58,7 +59,7 @@ impl Slot {
 }
 
 impl TokenCache {
-    /// The token of that key: kept, on its way, or fetched now.
+    /// The token of a key: from the cache, from a fetch under way, or from a new fetch.
     ///
     /// # Errors
     /// The failure of the fetch; the next execution fetches anew.
@@ -66,10 +67,10 @@ impl TokenCache {
     where
         F: Future<Output = Fetched> + Send + 'static,
     {
-        // A token that ended, or that could not be had, goes from memory with the next one.
+        // Tokens that ended, and failed fetches, leave the memory here.
         self.0.retain(|_, slot| slot.is_usable(now));
         let begin = || {
-            // A panic would be kept, and would meet everybody who asks for the token.
+            // A panic would be kept, and would hit every execution that asks for the token.
             let fetch = AssertUnwindSafe(fetch())
                 .catch_unwind()
                 .map(|fetched| fetched.unwrap_or_else(|_| Err(crashed())));
@@ -78,7 +79,7 @@ impl TokenCache {
         self.0.get_or_insert(key, 1, |slot| slot.is_usable(now), begin).fetch.await
     }
 
-    /// Forgets a token that a target refused, unless another took its place.
+    /// Forgets a token that a target refused, unless another one replaced it.
     pub fn forget(&self, key: TokenKey, refused: &Arc<Issued>) {
         let is_it =
             |slot: &Slot| matches!(slot.fetch.peek(), Some(Ok(issued)) if Arc::ptr_eq(issued, refused));

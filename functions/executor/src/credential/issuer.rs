@@ -1,4 +1,4 @@
-//! Asking an issuer for a token, and reading what it answers.
+//! The request for an issuer's token, and the reading of its answer.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +24,7 @@ use super::{issuer_url, jwt};
 
 /// Time that an issuer has for its answer.
 const ISSUER_TIMEOUT: Duration = Duration::from_secs(10);
-/// Bytes of an issuer's answer.
+/// The most bytes of an issuer's answer.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 /// The grant of RFC 7523, section 2.1.
 const JWT_GRANT: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
@@ -35,19 +35,19 @@ pub struct Issued {
     pub token: Zeroizing<String>,
     /// Other tokens that came with it.
     pub others: Vec<Zeroizing<String>>,
-    /// When it was asked for.
+    /// The time of the request for it.
     pub asked_at: Timestamp,
-    /// When it ends.
+    /// The time at which it ends here, which may be before its end at the issuer.
     pub ends_at: Timestamp,
 }
 
-/// An issuer, and what it is asked with.
+/// An issuer, and the inputs of a request to it.
 pub struct Issuer {
     /// The guarded client.
     pub client: Arc<GuardedClient>,
     /// The credential.
     pub credential: Arc<Credential>,
-    /// For each of the credential's secrets that names hosts, its hosts.
+    /// The hosts of each of the credential's secrets that names hosts.
     pub allowed_hosts: Vec<Vec<AllowedHost>>,
     /// The value of `Sealflow-Hops`.
     pub hop_count: u32,
@@ -62,7 +62,8 @@ impl Issuer {
     ///
     /// # Errors
     /// [`HttpFailure`] with the code `credential_refused`, or `credential_unavailable`, which is
-    /// tried again. Of what the issuer answered only words of RFC 6749 are repeated.
+    /// tried again. The message repeats nothing of the issuer's answer but its status and error
+    /// words of RFC 6749.
     pub async fn fetch(self) -> Result<Arc<Issued>, HttpFailure> {
         let refused = || HttpFailure::refused_secret(&self.labels);
         let asked_at = self.clock.now();
@@ -94,12 +95,13 @@ struct Asked {
     url: Url,
     headers: Vec<(String, String)>,
     body: Bytes,
-    /// The field of the answer in which the token is.
+    /// The field of the answer that holds the token.
     token_field: &'static str,
 }
 
 impl Asked {
-    /// None where the credential can't be asked with.
+    /// The request for a token with a credential. None where the credential has no usable issuer or
+    /// key.
     fn new(credential: &Credential, now: Timestamp) -> Option<Self> {
         let url = Url::parse(issuer_url(credential)?).ok()?;
         let accept = ("Accept".to_owned(), "application/json".to_owned());
@@ -230,8 +232,8 @@ fn read(host: &str, token_field: &str, response: Response, now: Timestamp) -> Re
     })
 }
 
-/// When a token ends: `expires_in`, also as text, or GitHub's `expires_at`. Where the issuer
-/// doesn't say, it is kept as long as any is.
+/// The end of a token: `expires_in`, also as text, or GitHub's `expires_at`. A token without
+/// either, or with a later end, is kept for `KEPT_SECONDS_MAX`.
 fn ends_at(answer: &Value, now: Timestamp) -> Timestamp {
     let seconds = answer.get("expires_in").and_then(|seconds| match seconds {
         Value::String(text) => text.trim().parse::<f64>().ok(),
@@ -248,7 +250,7 @@ fn ends_at(answer: &Value, now: Timestamp) -> Timestamp {
     }
 }
 
-/// The issuer could not be asked.
+/// The failure of a request for which the issuer gave no usable answer.
 fn unreachable_issuer(host: &str, error: HttpError) -> HttpFailure {
     match error {
         HttpError::HostNotAllowed => HttpFailure {
@@ -277,7 +279,7 @@ fn unreachable_issuer(host: &str, error: HttpError) -> HttpFailure {
     }
 }
 
-/// Why an issuer gave no answer, in words that don't take it for the target.
+/// The cause of a missing answer, in words that fit an issuer and not the target.
 fn why_unreachable(error: HttpError) -> &'static str {
     match error {
         HttpError::Timeout => "it did not answer in time",
@@ -288,7 +290,7 @@ fn why_unreachable(error: HttpError) -> &'static str {
     }
 }
 
-/// The execution's time was up before the issuer answered.
+/// The failure of an execution whose time was over before the issuer's answer.
 pub fn too_late(credential: &Credential) -> HttpFailure {
     let url = issuer_url(credential).and_then(|url| Url::parse(url).ok());
     let host = url.as_ref().and_then(Url::host_str).unwrap_or_default();
@@ -303,7 +305,7 @@ fn unavailable(message: String) -> HttpFailure {
     HttpFailure { retryable: true, ..failure("credential_unavailable", message) }
 }
 
-/// The target has not seen the request: its idempotency key stays.
+/// A failure before the target got the request: the idempotency key stays.
 fn failure(code: &'static str, message: String) -> HttpFailure {
     HttpFailure { reason: ResultReason::ComponentError, code, message, retryable: false, answered: false }
 }

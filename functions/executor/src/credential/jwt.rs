@@ -11,14 +11,14 @@ use rustls_pki_types::pem::PemObject as _;
 use serde_json::json;
 use zeroize::{Zeroize as _, Zeroizing};
 
-/// Seconds before now at which a token begins: the clock of an issuer may be behind.
+/// Seconds by which a token begins before now: an issuer's clock may be slow.
 const BEFORE_SECONDS: i64 = 60;
-/// Seconds after now at which it ends. Salesforce takes three minutes in all, and no issuer takes
-/// fewer.
+/// Seconds after now at which a token ends. Salesforce accepts a life of three minutes at most, and
+/// no issuer accepts less.
 const AFTER_SECONDS: i64 = 120;
 
-/// Signs a token. None where the key is not one of its algorithm: why is not told, that may tell of
-/// the key (I1).
+/// Signs a token. None where the key does not fit the algorithm. The cause is not told: it may
+/// reveal something about the key (I1).
 pub fn sign(jwt: &Jwt, now: Timestamp) -> Option<Zeroizing<String>> {
     let algorithm = match jwt.algorithm {
         JwtAlgorithm::Rs256 => "RS256",

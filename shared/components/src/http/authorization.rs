@@ -1,4 +1,4 @@
-//! The field `authorization`: what stands in it, and the header that it becomes.
+//! The field `authorization`: its forms, and the header that it becomes.
 //!
 //! | `type` | fields |
 //! |---|---|
@@ -11,7 +11,7 @@
 //! | `aws_sigv4` | `access_key_id`, `secret_access_key`, `region`, `service`; `session_token` |
 //! | `hmac` | `name`, `template` |
 //!
-//! Fields behind the semicolon may be left out.
+//! Fields after the semicolon are optional.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use domain::placement::Placement;
@@ -29,7 +29,7 @@ use super::header::{check_header_name, check_header_value};
 pub(super) const AT: &str = "/authorization";
 /// The address of GitHub's API.
 const GITHUB_API_URL: &str = "https://api.github.com";
-/// Bytes of the words, dates and codes of a signature.
+/// Bytes of the words, dates and MACs of a signature.
 const SIGNATURE_BYTES: usize = 1024;
 
 /// The field as the author wrote it.
@@ -119,14 +119,14 @@ impl Fields<'_, '_> {
         self.reader.text(&child(AT, name), value)
     }
 
-    /// Text that becomes a part of a header.
+    /// A text that becomes a part of a header.
     fn line(&mut self, name: &str) -> Option<String> {
         let text = self.text(name)?;
         check_header_value(self.reader, &child(AT, name), &text);
         Some(text)
     }
 
-    /// None where it is there and could not be read.
+    /// None where the field is there and could not be read.
     fn optional(&mut self, name: &str) -> Option<Option<String>> {
         if self.map.contains_key(name) { self.text(name).map(Some) } else { Some(None) }
     }
@@ -144,7 +144,8 @@ impl Fields<'_, '_> {
         }
     }
 
-    /// The literal URL of an issuer: no data and no secret chooses whom a credential is shown to.
+    /// The literal URL of an issuer: no data and no secret chooses the server that receives a
+    /// credential.
     fn issuer_url(&mut self, name: &str) -> Option<String> {
         let value = self.reader.required(AT, self.map, name)?;
         if self.reader.is_open(value) {
@@ -200,7 +201,8 @@ impl Fields<'_, '_> {
             _ => JwtAlgorithm::Rs256,
         };
         let token_url = token_url?;
-        // Issuers know themselves by the address of their token endpoint (RFC 7523, section 3).
+        // The audience of a token is its issuer, identified by the token endpoint (RFC 7523,
+        // section 3).
         let audience = audience?.or_else(|| token_url.clone());
         Some(Authorization::Made(Credential::Jwt(Jwt {
             key: key?,
@@ -267,7 +269,7 @@ fn installation_url(api_url: &str, id: &str) -> String {
     format!("{}/app/installations/{id}/access_tokens", api_url.trim_end_matches('/'))
 }
 
-/// The headers that the field sets, as far as its author's text tells.
+/// The headers that the field sets, as far as literal text in it shows.
 pub(super) fn header_names(value: &Value) -> Vec<&str> {
     let text = |name: &str| value.get(name).and_then(Value::as_str).filter(|text| !text.contains("{{"));
     match text("type") {
@@ -281,7 +283,7 @@ pub(super) fn header_names(value: &Value) -> Vec<&str> {
 }
 
 impl Authorization {
-    /// The header that it is; None where the executor makes one.
+    /// The header of the field; None where the executor makes it.
     pub(super) fn header(&self) -> Option<(String, String)> {
         let standard = |value: String| Some(("Authorization".to_owned(), value));
         match self {
@@ -294,8 +296,8 @@ impl Authorization {
         }
     }
 
-    /// The most bytes of the headers that it becomes, here or towards an issuer, whatever the
-    /// characters of its secrets are.
+    /// The most bytes of the headers that the field becomes, in this request or in one to an
+    /// issuer. The bound does not depend on the characters of secrets.
     pub(super) fn bytes_max(&self, call: &Call<'_>) -> usize {
         let most = |name: &str, text: &str| call.bytes_max(&child(AT, name), text.len());
         match self {
@@ -305,7 +307,7 @@ impl Authorization {
             }
             Self::Header { name, value } => name.len() + most("value", value),
             Self::Made(Credential::ClientCredentials(client)) => {
-                // A byte becomes three where it is percent-encoded.
+                // Percent-encoding makes three bytes of one.
                 let plain =
                     3 * (most("client_id", &client.client_id) + most("client_secret", &client.client_secret));
                 ((plain + 1).div_ceil(3) * 4).max(TOKEN_BYTES_MAX)
@@ -319,7 +321,7 @@ impl Authorization {
                     + optional("audience", &jwt.audience)
                     + optional("key_id", &jwt.key_id)
                     + optional("scope", &jwt.scope);
-                // JSON writes a byte as six at most.
+                // JSON makes at most six bytes of one.
                 (SIGNATURE_BYTES + (6 * claims).div_ceil(3) * 4).max(TOKEN_BYTES_MAX)
             }
             Self::Made(Credential::AwsSigV4(keys)) => {
@@ -335,7 +337,7 @@ impl Authorization {
     }
 }
 
-/// The place of a secret of the field in the request, or in the request to an issuer.
+/// The place of the field's secret in the request, or in the request to an issuer.
 pub(super) fn placement(configuration: &Value, field: &str) -> Placement {
     let text =
         |name: &str| configuration.pointer(&child(AT, name)).and_then(Value::as_str).unwrap_or_default();
@@ -354,7 +356,8 @@ pub(super) fn placement(configuration: &Value, field: &str) -> Placement {
     }
 }
 
-/// The URL of the issuer that a credential is shown to, beside that of the request.
+/// The pointer and the URL of the issuer that receives the credential, in addition to the request's
+/// own URL.
 pub(super) fn issuer_url(configuration: &Value) -> Option<(&'static str, String)> {
     let text = |name: &str| configuration.pointer(&child(AT, name)).and_then(Value::as_str);
     match text("type")? {

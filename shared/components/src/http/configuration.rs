@@ -28,7 +28,7 @@ const METHODS: &[&str] = &["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPT
 const TIMEOUT_SECONDS_DEFAULT: u32 = 30;
 /// Items of `query`, `headers`, `form` and `success_codes`.
 const ITEMS_MAX: usize = 200;
-/// A configuration whose every value is known.
+/// A configuration without open values.
 pub(super) struct Configuration {
     pub method: &'static str,
     pub url: Url,
@@ -56,7 +56,7 @@ pub(super) enum Body {
 
 /// Reads a configuration: the author's, where templates leave values open, or the resolved one.
 ///
-/// Without problems the result is None only while something is open.
+/// `Ok(None)` means that a template leaves a value open.
 pub(super) fn read(value: &Value, stage: Stage) -> Result<Option<Configuration>, Vec<Problem>> {
     let mut reader = Reader::new(stage);
     let read = read_fields(&mut reader, value);

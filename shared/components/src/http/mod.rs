@@ -1,4 +1,4 @@
-//! `http`: sends a request and hands on what came back.
+//! `http`: sends a request and passes the response on.
 
 mod authorization;
 mod configuration;
@@ -104,8 +104,8 @@ impl Effect for Http {
     ) -> BoxFuture<'a, Outcome> {
         Box::pin(async move {
             let read = configuration::read(&configuration, Stage::Resolved);
-            // Ten executions wait for their targets at the same time: each holds its request's
-            // bytes, and no tree of values.
+            // Ten executions wait for their targets at the same time. Each keeps the bytes of its
+            // request in memory, but not the larger tree of values.
             drop(configuration);
             let configuration = match read {
                 Ok(Some(configuration)) => configuration,
@@ -128,7 +128,7 @@ impl Effect for Http {
     }
 }
 
-/// Where in the request a part of a field stands.
+/// The place in the request at which a part of a field stands.
 fn placement(configuration: &Value, pointer: &str, part: &Part) -> Placement {
     let text = |pointer: &str| configuration.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let mut segments = pointer.split('/').skip(1);
@@ -159,8 +159,8 @@ fn failed(failure: HttpFailure) -> Outcome {
     Outcome::Failed(failure.into())
 }
 
-/// The failure of a configuration that came to something else than it must. It names fields, never
-/// values. Fields without a secret are named first: what is wrong with them does not depend on one.
+/// The failure of a resolved configuration with problems. It names fields, never values. Fields
+/// without a secret come first, for their problems do not depend on a secret.
 fn invalid(problems: &[Problem], call: &Call<'_>) -> Outcome {
     let texts: Vec<_> = problems
         .iter()

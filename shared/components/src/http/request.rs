@@ -9,20 +9,21 @@ use super::authorization::{self, Authorization};
 use super::configuration::{Body, Configuration, Pair};
 use crate::{component::Problem, effect::Call, host::HttpRequest};
 
-/// The header by which a target can tell that it saw a request before (I5).
+/// The header by which a target can recognise a repeated request (I5).
 const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 /// Bytes of the headers that sealflow adds, and of the words around a credential.
 const HEADERS_ADDED_BYTES: usize = 512;
 
-/// Whether URL and headers keep to their limits, each secret counted at the largest size that it
-/// could have. Without a secret the limits are those of the client, which can say more.
+/// Whether URL and headers with secrets keep to their limits. Each secret counts at the largest
+/// size that it could have. A URL or headers without a secret are left to the client's limits,
+/// whose errors can say more.
 pub(super) fn fits(configuration: &Configuration, call: &Call<'_>) -> bool {
     let holds_secret = |pointer: &str| call.is_within_secret(pointer);
     let query = &configuration.query;
     if holds_secret("/url") || query.iter().any(|pair| holds_secret(&pair.pointer)) {
         let bytes =
             query.iter().fold(call.bytes_max("/url", configuration.url.as_str().len()), |sum, pair| {
-                // `&` and `=`, and at most three bytes for one.
+                // `&`, `=`, and at most three bytes for each byte of name and value.
                 sum + 2 + 3 * (pair.name.len() + call.bytes_max(&pair.pointer, pair.value.len()))
             });
         if bytes > HTTP_URL_BYTES_MAX {

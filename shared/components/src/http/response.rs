@@ -1,4 +1,4 @@
-//! From an answer to an outcome.
+//! From the answer of a target to an outcome.
 
 use std::{collections::BTreeMap, ops::RangeInclusive};
 
@@ -15,8 +15,7 @@ use crate::credential_names::is_credential;
 use crate::headers::canonical_header_name;
 use crate::host::{HttpBody, HttpResponse};
 
-/// The outcome that an answer makes: `status`, `headers` and `body`; on failure with `error` beside
-/// them.
+/// The outcome of an answer: `status`, `headers` and `body`, and on failure `error` too.
 pub(super) fn outcome(answer: HttpResponse, success: &[RangeInclusive<u16>]) -> Outcome {
     let status = answer.status;
     let too_large = match &answer.body {
@@ -58,8 +57,8 @@ pub(super) fn outcome(answer: HttpResponse, success: &[RangeInclusive<u16>]) -> 
     Outcome::Passed(Some(Output { channel: SUCCESS, data }))
 }
 
-/// Whether the server may answer otherwise soon: time-outs, `Too Early`, `Too Many Requests`, and
-/// its own errors.
+/// Whether a later attempt may get another status: after time-outs, `Too Early`, `Too Many
+/// Requests`, and errors of the server.
 fn is_passing(status: u16) -> bool {
     matches!(status, 408 | 425 | 429 | 500..=599)
 }

@@ -42,7 +42,7 @@ impl<'s> Collector<'s> {
         self.warnings.push(position.problem(field, message));
     }
 
-    /// Counts templates of a node towards those of the workflow.
+    /// Adds templates of a node to the count of the workflow.
     pub(super) fn count_templates(&mut self, count: usize) {
         let before = self.templates;
         self.templates += count;
@@ -64,8 +64,8 @@ impl<'s> Collector<'s> {
         self.warnings.push(problem);
     }
 
-    /// The place of a byte of a text: exact where the text stands on one line as it is, else the
-    /// text's own.
+    /// The place of a byte of a text. It is exact where the text stands unchanged on one line; else
+    /// it is the place of the whole text.
     pub(super) fn place_in(&self, spot: &Spot<&str>, byte: usize) -> Position {
         let Some(before) = spot.value.get(..byte) else {
             return spot.position;

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::source::{Content, Tree};
 
-/// The node names that a template may use, and what comes before it.
+/// The node names that a template may use, and the nodes that come before it.
 pub(super) struct Names<'d> {
     id: Option<&'d str>,
     ids_by_name: &'d BTreeMap<&'d str, Option<&'d str>>,
@@ -83,8 +83,7 @@ impl<'d> Names<'d> {
     }
 }
 
-/// Refuses functions and variables that do not exist, and `previous` with a number that leads
-/// nowhere.
+/// Refuses functions and variables that do not exist, and `previous` with a number below 1.
 pub(super) fn check_functions(spot: &Spot<&str>, template: &Template, out: &mut Collector<'_>) {
     for (name, span) in template.names() {
         if !SEALFLOW_NAMES.contains(&name.as_str()) {
@@ -102,7 +101,7 @@ fn steps_nowhere(call: &str) -> bool {
     argument.replace(' ', "").parse::<i64>().is_ok_and(|steps| steps < 1)
 }
 
-/// Parses a template; what is wrong with it is said.
+/// Parses a template and reports its errors.
 pub(super) fn parse(spot: &Spot<&str>, kind: FieldKind, out: &mut Collector<'_>) -> Option<Template> {
     match Template::parse(spot.value, kind) {
         Ok(template) => Some(template),
@@ -121,7 +120,7 @@ struct Field<'t> {
     template: Template,
 }
 
-/// Checks a component's configuration; the references to secrets in it.
+/// Checks a component's configuration, and returns the references to secrets in it.
 pub(super) fn check(
     node: &DraftNode<'_>,
     component: AnyComponent,
@@ -139,7 +138,8 @@ pub(super) fn check(
         let spot = || Spot::new(text, position, field_path(&prefix, &value, pointer));
         if is_plain(text, rule.kind) {
             warn_of_credentials(&spot(), rule, out);
-            // A literal URL has an origin too; what is wrong with it, the component has said.
+            // A literal URL goes on: it has an origin too. The component's own check has reported a
+            // malformed one.
             if rule.kind != FieldKind::Url || misshapen.iter().any(|at| at == pointer) {
                 return;
             }
@@ -147,7 +147,7 @@ pub(super) fn check(
         let spot = spot();
         match Template::parse(spot.value, rule.kind) {
             Ok(template) => fields.push(Field { pointer: pointer.to_owned(), spot, rule, template }),
-            // However it is written: none may stand here.
+            // No secret may stand here, in whichever form it is written.
             Err(error) if error.kind == ErrorKind::Secret && rule.secret.is_none() => {
                 out.error_in(&spot, error.span, refusal(component, pointer));
             }
@@ -168,8 +168,8 @@ pub(super) fn check(
     check_secrets(node, component, effect, &value, &fields, out)
 }
 
-/// Checks a trigger's configuration, which holds no templates but those over the root event that
-/// the trigger names.
+/// Checks a trigger's configuration. Its only templates are in the fields that the trigger names,
+/// and read the root event.
 pub(super) fn check_trigger(node: &DraftNode<'_>, trigger: &dyn Trigger, out: &mut Collector<'_>) {
     check_shape(node, |value| trigger.check(value), out);
     let Some(tree) = node.configuration else { return };
@@ -188,7 +188,7 @@ pub(super) fn check_trigger(node: &DraftNode<'_>, trigger: &dyn Trigger, out: &m
     });
 }
 
-/// Checks the shape; the pointers at which something is wrong.
+/// Checks the shape, and returns the pointers of the problems.
 fn check_shape(
     node: &DraftNode<'_>,
     check: impl Fn(&Value) -> Vec<components::Problem>,
@@ -208,7 +208,7 @@ fn check_shape(
     pointers
 }
 
-/// A template in a key would stay text, which its author did not mean.
+/// Warns of a template in a map's key: it stays text, which its author surely did not mean.
 fn check_keys_of_maps(tree: &Tree, field: &str, out: &mut Collector<'_>) {
     match &tree.content {
         Content::List(items) => items.iter().for_each(|item| check_keys_of_maps(item, field, out)),
@@ -299,7 +299,7 @@ fn check_secrets(
     refs
 }
 
-/// Where in the request a reference stands; None where a template chooses it.
+/// The place of a reference in the request; None where a template chooses the place.
 fn place_of(
     role: SecretRole,
     effect: &dyn Effect,
@@ -334,7 +334,7 @@ fn target_of(url: &str) -> Option<UrlTarget> {
     })
 }
 
-/// The host as the parser spells it whose word counts at the connection.
+/// The host in the spelling of the URL parser that connections use.
 fn connected_host(scheme: &str, host: String) -> String {
     let url = url::Url::parse(&format!("{scheme}://{host}/")).ok();
     url.and_then(|url| url.host_str().map(str::to_owned)).unwrap_or(host)
@@ -360,7 +360,7 @@ fn refusal(component: &dyn Component, pointer: &str) -> String {
     format!("a secret can't stand in `{field}` of `{name}`, only in {}", places.join(", "))
 }
 
-/// Where a node uses a secret, event data must not choose the server that it goes to (I2).
+/// Refuses a URL whose server event data chooses, in a node that uses a secret (I2).
 fn check_origin(field: &Field<'_>, out: &mut Collector<'_>) {
     match field.template.url_origin() {
         UrlOrigin::Secret(_) => {}

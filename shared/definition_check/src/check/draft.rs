@@ -1,5 +1,5 @@
-//! From the tree to the parts of a definition, each with its place; what is missing or wrong is
-//! left out and said.
+//! From the tree to the parts of a definition, each with its place. Missing and wrong parts are
+//! left out and reported.
 
 use domain::{
     definition::{
@@ -23,7 +23,7 @@ use crate::source::{Content, Position, Tree};
 
 /// Output paths that one node may blank.
 const REDACT_PATHS_MAX: usize = 50;
-/// Bytes of one of them.
+/// Bytes of one such path.
 const REDACT_PATH_BYTES_MAX: usize = 512;
 
 /// A definition as far as it could be read.
@@ -51,7 +51,7 @@ pub(super) struct DraftNode<'t> {
     pub concurrency_key: Option<Spot<&'t str>>,
     pub retry: Option<Spot<RetryPolicy>>,
     pub redact: Option<Spot<Vec<String>>>,
-    /// Where `keys` stands.
+    /// The place of `keys`.
     pub keys_position: Option<Position>,
     pub drawn: Option<Drawn>,
 }
@@ -219,7 +219,7 @@ fn read_edge(index: usize, tree: &Tree, out: &mut Collector<'_>) -> Option<Draft
     let (from, to) = (end("from"), end("to"));
     let channel = match tree.get("channel").map(|tree| (&tree.content, tree.position)) {
         None => Spot::new(DEFAULT_CHANNEL.to_owned(), tree.position, field.clone()),
-        // The channels of `if` are called so, and nobody should have to quote them.
+        // `true` and `false` are channels of `if`; an author need not quote them.
         Some((Content::Bool(flag), position)) => {
             Spot::new(flag.to_string(), position, format!("{field}.channel"))
         }

@@ -1,4 +1,4 @@
-//! Names, ids and edges: what the nodes are to each other.
+//! The relations between nodes: names, ids and edges.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -10,7 +10,7 @@ use super::{
     draft::{Draft, DraftEdge, DraftNode},
 };
 
-/// Checks what the nodes are to each other.
+/// Checks the relations between the nodes.
 pub(super) fn check(draft: &Draft<'_>, out: &mut Collector<'_>) {
     check_unique(draft, "id", |node| node.id.as_ref(), out);
     check_unique(draft, "name", |node| node.name.as_ref(), out);
@@ -34,7 +34,7 @@ pub(super) fn check(draft: &Draft<'_>, out: &mut Collector<'_>) {
     check_reachable(draft, out);
 }
 
-/// The ids of all nodes that can come before each other, by the edges.
+/// For each node, the nodes that can come before it, by the edges.
 pub(super) struct Ancestry<'d> {
     before: HashMap<&'d str, Vec<&'d str>>,
 }
@@ -48,7 +48,8 @@ impl<'d> Ancestry<'d> {
         Self { before }
     }
 
-    /// The nodes from which a chain of edges leads to this one; itself only in a circle.
+    /// The nodes from which a chain of edges leads to `id`. The node itself is among them only in a
+    /// circle.
     pub(super) fn of(&self, id: &str) -> HashSet<&'d str> {
         reach(self.before.get(id).into_iter().flatten().copied().collect(), &self.before)
     }

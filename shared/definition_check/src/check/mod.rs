@@ -1,6 +1,6 @@
 //! Checks a definition: every error in one answer.
 //!
-//! Reading goes on after an error wherever it can. Only text that is no YAML at all, or is past a
+//! Reading goes on after an error wherever it can. Only a text that is no YAML at all, or exceeds a
 //! limit, ends it early.
 
 mod collect;
@@ -38,7 +38,7 @@ pub struct NodeSecretRef {
     pub node_id: String,
     /// The secret's name.
     pub name: String,
-    /// The key in it.
+    /// The key in the secret.
     pub key: String,
     /// Such as `nodes[1].configuration.url`.
     pub field: String,
@@ -48,17 +48,17 @@ pub struct NodeSecretRef {
     pub line: usize,
     /// The column, from 1.
     pub column: usize,
-    /// The targets that it is sent to, as far as they stand literally in the node's URLs: to be
-    /// held against the secret's allowed hosts.
+    /// The targets that the secret is sent to, as far as the node's URLs name them literally. The
+    /// caller compares them with the secret's allowed hosts.
     pub targets: Vec<UrlTarget>,
-    /// Its place in the request, where that doesn't depend on a template: to be held against
-    /// the secret's places.
+    /// The secret's place in the request, where no template chooses it. The caller compares it with
+    /// the secret's allowed places.
     #[serde(skip)]
     pub place: Option<Placement>,
 }
 
 impl NodeSecretRef {
-    /// A problem at the place of this reference: a secret that isn't there yet, or may not go to
+    /// A problem at the place of this reference: the secret does not exist yet, or may not go to
     /// this host.
     #[must_use]
     pub fn problem(&self, message: impl Into<String>) -> Problem {
@@ -78,27 +78,27 @@ impl NodeSecretRef {
 pub struct UrlTarget {
     /// `http` or `https`.
     pub scheme: String,
-    /// The host as a connection to it is checked: in lower case, punycode, one spelling of each
-    /// address.
+    /// The host in the spelling that a connection checks: lower case, punycode, one spelling of
+    /// each address.
     pub host: String,
-    /// The port, or what the scheme says.
+    /// The port, or the scheme's default.
     pub port: u16,
 }
 
 /// A definition that can't be applied.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Refused {
-    /// All that is wrong, in the order of the lines; at most [`PROBLEMS_MAX`] and a last one that
-    /// counts the others.
+    /// All problems, in the order of the lines: at most [`PROBLEMS_MAX`], and a last one that
+    /// counts the rest.
     pub problems: Vec<Problem>,
-    /// The references to secrets that were found all the same: whoever knows the secrets may find
-    /// more that is wrong.
+    /// The references to secrets that were found all the same: the caller, which can look the
+    /// secrets up, may find more problems.
     pub secret_refs: Vec<NodeSecretRef>,
 }
 
 impl Refused {
-    /// All problems with those that somebody else found, in the order of the lines; only these
-    /// where they are too many already.
+    /// All problems together with `more`, in the order of the lines. `more` is left out where the
+    /// problems here exceed the limit already.
     #[must_use]
     pub fn with_found(self, more: Vec<Problem>) -> Vec<Problem> {
         if self.problems.len() > PROBLEMS_MAX {
@@ -111,7 +111,7 @@ impl Refused {
 /// Reads and checks YAML or JSON.
 ///
 /// # Errors
-/// [`Refused`]; the caller answers with all of it.
+/// [`Refused`]: the caller answers with all its problems.
 pub fn check(text: &str) -> Result<Checked, Refused> {
     let (tree, problems) = source::read(text);
     let mut collector = Collector::new(text, problems);

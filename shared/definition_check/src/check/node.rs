@@ -1,4 +1,4 @@
-//! The rules for one node, by the thing that it uses.
+//! The rules for one node, by its trigger or component.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use super::{
     graph::Ancestry,
 };
 
-/// Checks all nodes; the references to secrets of those that may have some.
+/// Checks all nodes, and returns their references to secrets.
 pub(super) fn check_all(draft: &Draft<'_>, out: &mut Collector<'_>) -> Vec<NodeSecretRef> {
     let ids_by_name: BTreeMap<&str, Option<&str>> = draft
         .nodes
@@ -83,7 +83,7 @@ fn check_component(
         refuse(node.redact.as_ref(), &format!("{held}: its output comes from no target"), out);
     }
     let refs = configuration::check(node, component, names, out);
-    // Templates of text that is stored as it is: no secret may stand there.
+    // The results of these templates are stored in the clear: no secret may stand in them.
     let key = node.concurrency_key.iter().map(|spot| (spot, "a concurrency key"));
     for (spot, place) in node.keys.iter().map(|(_, spot)| (spot, "the value of a key")).chain(key) {
         if let Some(template) = configuration::parse(spot, FieldKind::Text, out) {
@@ -117,8 +117,8 @@ fn refuse<T>(spot: Option<&Spot<T>>, message: &str, out: &mut Collector<'_>) {
     }
 }
 
-/// The templates of a trigger are resolved when the root event is made: there is nothing yet but
-/// that event.
+/// Checks a template of a trigger. It is resolved when the root event is made, so it can read that
+/// event alone.
 pub(super) fn check_root_template(spot: &Spot<&str>, kind: FieldKind, what: &str, out: &mut Collector<'_>) {
     let Some(template) = configuration::parse(spot, kind, out) else { return };
     configuration::check_functions(spot, &template, out);

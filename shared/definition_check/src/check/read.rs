@@ -1,4 +1,4 @@
-//! Reads the values that a tree is made of; what doesn't fit is said and left out.
+//! Reads the values of a tree. Wrong values are reported and left out.
 
 use components::suggest::did_you_mean;
 use domain::limits::{NAME_CHARS_MAX, NODE_ID_CHARS_MAX};
@@ -8,7 +8,7 @@ use definition::pointer::key_path;
 
 use crate::source::{Content, Entry, Tree};
 
-/// A map with no other than these fields.
+/// A map with these fields and no others.
 pub(super) fn map<'t>(
     tree: &'t Tree,
     field: &str,

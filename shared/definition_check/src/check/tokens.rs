@@ -1,6 +1,6 @@
 //! Shapes of credentials that people paste into configurations.
 
-/// A prefix, how many more characters make it a token, and what it is.
+/// The shapes: a prefix, the fewest characters after it, and the kind of credential.
 const SHAPES: &[(&str, usize, &str)] = &[
     ("ghp_", 30, "a GitHub token"),
     ("gho_", 30, "a GitHub token"),

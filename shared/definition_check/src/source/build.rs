@@ -1,4 +1,4 @@
-//! Makes a tree of what a reader comes across, one thing after another.
+//! Builds the tree from the values that a reader meets, one after another.
 
 use std::collections::HashMap;
 
@@ -19,15 +19,16 @@ enum Frame {
         position: Position,
         entries: Vec<Entry>,
         key: Option<(String, Position)>,
-        /// The keys so far and their lines: looking through the entries would be quadratic.
+        /// The keys so far and their lines, for a quick check of duplicates: a search through the
+        /// entries would be quadratic.
         lines: HashMap<String, usize>,
     },
 }
 
-/// Why reading can't go on.
+/// A limit is exceeded: reading stops.
 pub(super) struct TooMuch;
 
-/// Collects values as they come, and what is wrong with them.
+/// Collects the values in their order, and the problems in them.
 #[derive(Default)]
 pub(super) struct Builder {
     stack: Vec<Frame>,
@@ -84,12 +85,12 @@ impl Builder {
         }
     }
 
-    /// Whether what comes next is a key.
+    /// Whether the next value is a key.
     pub(super) fn expects_key(&self) -> bool {
         matches!(self.stack.last(), Some(Frame::Map { key: None, .. }))
     }
 
-    /// A key of the innermost map.
+    /// Adds a key to the innermost map.
     pub(super) fn key(&mut self, text: String, position: Position) {
         if text.contains('\0') {
             self.problem(position, "a key holds the character U+0000");
@@ -99,7 +100,7 @@ impl Builder {
         }
     }
 
-    /// A value: of the pending key, of the list, or the whole.
+    /// Adds a value: to the pending key, to the list, or as the whole tree.
     pub(super) fn add(&mut self, mut value: Tree) {
         if matches!(&value.content, Content::Text(text) if text.contains('\0')) {
             self.problem(value.position, "the text holds the character U+0000");
@@ -118,7 +119,7 @@ impl Builder {
                         entries.push(Entry { key, position, value });
                     }
                 }
-                // A list or map in the place of a key.
+                // The value is a list or map in the place of a key.
                 None => {
                     let position = value.position;
                     self.key(String::new(), position);
@@ -128,7 +129,7 @@ impl Builder {
         }
     }
 
-    /// Where the reader is, such as `nodes[1].configuration`.
+    /// The place of the reader, such as `nodes[1].configuration`.
     fn path(&self) -> String {
         let mut path = String::new();
         for frame in &self.stack {

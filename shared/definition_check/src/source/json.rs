@@ -1,5 +1,5 @@
-//! JSON with positions. serde_json has already found the text to be JSON, so this reader only takes
-//! it apart.
+//! JSON with positions. serde_json has already accepted the text as JSON, so this reader only
+//! splits it.
 
 use serde::de::IgnoredAny;
 
@@ -10,8 +10,8 @@ use super::{
 };
 use crate::problem::Problem;
 
-/// Whether the text is a JSON map. (YAML in flow style, and JSON with a mistake in it, are the YAML
-/// reader's.)
+/// Whether the text is a JSON map. The YAML reader reads YAML in flow style, and JSON with a
+/// mistake in it.
 pub(super) fn is_json(text: &str) -> bool {
     text.trim_start().starts_with('{') && serde_json::from_str::<IgnoredAny>(text).is_ok()
 }

@@ -1,9 +1,9 @@
-//! The author's text as a tree in which everything knows its line and column.
+//! The author's text as a tree in which each value has its line and column.
 //!
-//! YAML (1.2, core schema) through the events of saphyr-parser, JSON through a small reader of its
-//! own (YAML knows no surrogate pairs). Refused, with the place: aliases and anchors, tags,
-//! duplicate keys, keys that are no text, several documents, NUL, and more depth or bytes than the
-//! limits allow.
+//! YAML (1.2, core schema) is read from the events of saphyr-parser. JSON has a small reader of its
+//! own, for YAML has no surrogate pairs. These are refused, with their places: aliases and anchors,
+//! tags, duplicate keys, keys that are no text, several documents, NUL, and more depth or bytes
+//! than the limits allow.
 
 mod build;
 mod json;
@@ -56,7 +56,7 @@ pub(crate) enum Content {
     Text(String),
     List(Vec<Tree>),
     Map(Vec<Entry>),
-    /// Something that was refused, and said so already.
+    /// A value that was refused and already reported.
     Refused,
 }
 
@@ -69,7 +69,7 @@ pub(crate) struct Entry {
 }
 
 impl Tree {
-    /// The value of that key, if this is a map that has it.
+    /// The value of that key, if this is a map with such a key.
     pub(crate) fn get(&self, key: &str) -> Option<&Tree> {
         match &self.content {
             Content::Map(entries) => entries.iter().find(|entry| entry.key == key).map(|entry| &entry.value),
@@ -77,8 +77,8 @@ impl Tree {
         }
     }
 
-    /// The author's place for what a JSON pointer names: the key of a list or map, the
-    /// value itself otherwise; where there is no such place, the nearest around it.
+    /// The author's place for a JSON pointer: the key where the value is a list or map, else the
+    /// value itself. Where the pointer names nothing, the nearest place around it.
     pub(crate) fn locate(&self, pointer: &str) -> Position {
         let (mut here, mut position) = (self, self.position);
         for segment in segments(pointer) {
@@ -109,7 +109,7 @@ impl Tree {
         self.walk(&mut String::new(), visit);
     }
 
-    // Recursion ends: a tree is at most DEFINITION_DEPTH_MAX deep.
+    // The recursion is bounded: a tree is at most DEFINITION_DEPTH_MAX deep.
     fn walk<'t>(&'t self, pointer: &mut String, visit: &mut dyn FnMut(&str, &'t str, Position)) {
         let length = pointer.len();
         match &self.content {
@@ -133,7 +133,7 @@ impl Tree {
         }
     }
 
-    /// The value without its places. What was refused is null.
+    /// The value without its places. A refused value is null.
     pub(crate) fn to_value(&self) -> Value {
         match &self.content {
             Content::Null | Content::Refused => Value::Null,
@@ -151,7 +151,7 @@ impl Tree {
         }
     }
 
-    /// Whether something in it was refused.
+    /// Whether the tree has a refused value.
     pub(crate) fn has_refused(&self) -> bool {
         match &self.content {
             Content::Refused => true,
@@ -176,7 +176,7 @@ impl Tree {
     }
 }
 
-/// Reads YAML or JSON: the tree, and what was refused in it. None where no tree could be made.
+/// Reads YAML or JSON into a tree and the problems in it. None where no tree could be made.
 pub(crate) fn read(text: &str) -> (Option<Tree>, Vec<Problem>) {
     if text.len() > DEFINITION_BYTES_MAX {
         let message = format!("the definition is larger than {DEFINITION_BYTES_MAX} bytes");

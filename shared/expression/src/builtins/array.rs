@@ -90,7 +90,7 @@ pub(crate) fn uniq_key<'a>(value: &Value<'a>) -> Option<Key<'a>> {
     match value {
         // Numbers are equal by value whatever their type.
         Value::Float(x) if x.fract() == 0.0 && x.abs() < 9.0e15 => Some(Key::Int(*x as i64)),
-        // A float that is no number equals nothing, itself included.
+        // NaN equals nothing, itself included.
         Value::Float(x) if x.is_nan() => None,
         Value::Time(_) | Value::List(_) | Value::Map(_) | Value::Zone(_) => None,
         value => Key::of(value),

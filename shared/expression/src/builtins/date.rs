@@ -9,7 +9,7 @@ use crate::{
     value::Value,
 };
 
-/// `date(x)` and `date(x, zone)`: of RFC 3339 text, a day, a Unix time in s, ms, µs or ns, or a
+/// `date(x)` and `date(x, zone)`: `x` is RFC 3339 text, a day, a Unix time in s, ms, µs or ns, or a
 /// time. Nil stays nil.
 pub(super) fn date<'a>(arguments: &[Value<'a>], budget: &mut Budget) -> Outcome<'a> {
     let zone = match arguments.get(1) {
@@ -39,7 +39,7 @@ pub(super) fn date<'a>(arguments: &[Value<'a>], budget: &mut Budget) -> Outcome<
     }
 }
 
-/// A Unix time whose unit shows in its size, as the origin guesses it.
+/// A Unix time. Its size decides its unit, as in the original.
 fn unix<'a>(n: i64, zone: TimeZone) -> Outcome<'a> {
     let scale: i128 = match n.unsigned_abs() {
         1_000_000_000_000_000_000.. => 1,
@@ -51,7 +51,7 @@ fn unix<'a>(n: i64, zone: TimeZone) -> Outcome<'a> {
     Ok(Value::Time(Time::new(instant.to_zoned(zone))))
 }
 
-/// RFC 3339, or a day, which begins in `zone`.
+/// Reads RFC 3339, or a day that begins in `zone`.
 fn read(text: &str, zone: TimeZone) -> Result<Time, Fault> {
     let malformed = || Fault::other("the text is no date such as `2006-01-02` and no time with a zone");
     if let Some(day) = day(text) {
@@ -102,7 +102,7 @@ fn rfc3339(text: &str) -> Option<Timestamp> {
         }
         _ => return None,
     };
-    // Checked by the calendar: a 24th hour and a 61st second are none.
+    // Second 60 is refused here; the calendar refuses hour 24.
     if second > 59 {
         return None;
     }

@@ -30,8 +30,8 @@ fn printed(value: &Value<'_>, budget: &mut Budget) -> Result<String, Fault> {
     Ok(text)
 }
 
-/// Everything but letters, digits, `-`, `.`, `_` and `~` as `%XX`: fit for a path segment, a query
-/// key or value.
+/// Writes everything but letters, digits, `-`, `.`, `_` and `~` as `%XX`, for a path segment or a
+/// key or value of a query.
 pub(crate) fn percent_encode(text: &str, budget: &mut Budget) -> Result<String, Fault> {
     budget.grow(text.len().saturating_mul(3))?;
     let mut out = String::with_capacity(text.len());
@@ -39,7 +39,7 @@ pub(crate) fn percent_encode(text: &str, budget: &mut Budget) -> Result<String, 
     Ok(out)
 }
 
-/// A path: slashes stay, each segment is encoded, and `.` and `..` are refused.
+/// Encodes a path: slashes stay, each segment is encoded, and `.` and `..` are refused.
 pub(crate) fn url_path(text: &str, budget: &mut Budget) -> Result<String, Fault> {
     let mut segments = Vec::new();
     for segment in text.split('/') {

@@ -6,9 +6,9 @@ use jiff::civil::DateTime;
 
 use crate::{eval::Fault, time::Time};
 
-/// Go's `RFC3339Nano`, which is how a time goes into JSON.
+/// Go's `RFC3339Nano`, the layout of a time in JSON.
 pub(crate) const RFC3339_NANO: &str = "2006-01-02T15:04:05.999999999Z07:00";
-/// How Go prints a time.
+/// The layout in which Go prints a time.
 const TIME_STRING: &str = "2006-01-02 15:04:05.999999999 -0700 MST";
 
 const MONTHS: [&str; 12] = [
@@ -27,7 +27,8 @@ const MONTHS: [&str; 12] = [
 ];
 const WEEKDAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 
-/// The pieces of a layout that stand for something, longer ones first where one begins another.
+/// The pieces of a layout that stand for a part of a time. A piece comes before the shorter ones
+/// that it begins with.
 const PIECES: &[&str] = &[
     "January",
     "Jan",
@@ -64,14 +65,14 @@ const PIECES: &[&str] = &[
     "5",
 ];
 
-/// A time by a layout.
+/// The time in a layout.
 pub(crate) fn format(time: &Time, layout: &str) -> String {
     let mut out = String::with_capacity(layout.len() + 16);
     let mut at = 0;
     while at < layout.len() {
         let rest = &layout[at..];
         if let Some(piece) = fraction(rest) {
-            // The separator of `.000` is part of it; so is the second before `_2006` not of `_2`.
+            // A fraction such as `.000` includes its separator.
             write_fraction(&mut out, time, piece);
             at += piece.len();
         } else if let Some(piece) = piece(rest) {
@@ -97,7 +98,7 @@ pub(crate) fn weekday(number: i8) -> &'static str {
     usize::try_from(number).ok().and_then(|index| WEEKDAYS.get(index).copied()).unwrap_or("?")
 }
 
-/// How Go prints a time.
+/// A time as Go prints it.
 pub(crate) fn time_text(time: &Time) -> String {
     format(time, TIME_STRING)
 }
@@ -115,7 +116,7 @@ fn piece(rest: &str) -> Option<&'static str> {
     }
 }
 
-/// `.000`, `,999` and the like, where no digit follows.
+/// The fraction that `rest` begins with: `.000`, `,999` and the like, with no digit after it.
 fn fraction(rest: &str) -> Option<&str> {
     let bytes = rest.as_bytes();
     let (separator, digit) = (*bytes.first()?, *bytes.get(1)?);
@@ -207,7 +208,7 @@ fn write_offset(out: &mut String, time: &Time, piece: &str) {
     }
 }
 
-/// How Go prints a duration: `1h30m0s`, `1.5s`, `100µs`.
+/// A duration as Go prints it: `1h30m0s`, `1.5s`, `100µs`.
 pub(crate) fn duration_text(nanoseconds: i64) -> String {
     let sign = if nanoseconds < 0 { "-" } else { "" };
     let total = nanoseconds.unsigned_abs();
@@ -229,7 +230,7 @@ pub(crate) fn duration_text(nanoseconds: i64) -> String {
     }
 }
 
-/// `value / unit` with the digits after the point that are needed.
+/// `value / unit` with as many decimal digits as are needed.
 fn decimal(value: u64, unit: u64) -> String {
     let (whole, rest) = (value / unit, value % unit);
     if rest == 0 {
@@ -290,8 +291,8 @@ fn amount(number: &str, scale: i128) -> Option<i128> {
     Some(whole * scale + part * scale / 10_i128.pow(fraction.len() as u32))
 }
 
-/// A float as `%v` gives it, which is how `string()` and lists print it: with an exponent below
-/// `1e-04` and from `1e+06` on.
+/// A float in the form of `%v`, for `string()` and lists: it has an exponent below `1e-04` and from
+/// `1e+06` on.
 pub(crate) fn float_verbatim(x: f64) -> String {
     if let Some(text) = special(x) {
         return text.to_owned();
@@ -300,15 +301,15 @@ pub(crate) fn float_verbatim(x: f64) -> String {
     if (-4..EXPONENT_FROM).contains(&exponent) { plain(x) } else { scientific(x, 2) }
 }
 
-/// From this exponent on, `%v` writes one.
+/// From this exponent on, `%v` writes a float with an exponent.
 const EXPONENT_FROM: i32 = 6;
 
-/// A float as `strconv.FormatFloat(x, 'f', -1, 64)` gives it, which is how a template prints it.
+/// A float in the form of `strconv.FormatFloat(x, 'f', -1, 64)`, for templates.
 pub(crate) fn float_decimal(x: f64) -> String {
     special(x).map_or_else(|| plain(x), str::to_owned)
 }
 
-/// A float as Go's JSON writes it; `None` where JSON has no number for it.
+/// A float in the form of Go's JSON; `None` where JSON has no number for it.
 pub(crate) fn float_json(x: f64) -> Option<String> {
     if !x.is_finite() {
         return None;
@@ -339,7 +340,7 @@ fn digits(x: f64) -> (String, i32) {
     (digits.to_owned(), exponent.parse().unwrap_or(0))
 }
 
-/// `1e+06`: the exponent has a sign and at least `width` digits.
+/// A number such as `1e+06`: the exponent has a sign and at least `width` digits.
 fn scientific(x: f64, width: usize) -> String {
     let (digits, exponent) = digits(x);
     let sign = if exponent < 0 { '-' } else { '+' };

@@ -18,10 +18,10 @@ use crate::{
     value::{Calendar, Text, Value},
 };
 
-/// Bytes of memory that a byte of JSON text may become, maps aside.
+/// Bytes of memory that one byte of JSON text may take, without maps.
 const PARSED_BYTES_PER_BYTE: usize = 16;
 
-/// A value as JSON. What JSON has no form for becomes text: infinite numbers, keys that are no
+/// A value as JSON. Infinite numbers and keys that are no texts have no form in JSON and become
 /// texts.
 pub(crate) fn encode(value: &Value<'_>, budget: &mut Budget) -> Result<Json, Fault> {
     budget.grow(size_of::<Json>())?;
@@ -58,8 +58,8 @@ pub(crate) fn encode(value: &Value<'_>, budget: &mut Budget) -> Result<Json, Fau
     })
 }
 
-/// A value as JSON in which each opaque text stands as people see it; beside it where they stand,
-/// and their parts.
+/// A value as JSON in which each opaque text is shown as people see it, and the places and parts of
+/// these texts.
 pub(crate) fn encode_placed(
     value: &Value<'_>,
     pointer: &mut String,
@@ -117,7 +117,7 @@ pub(crate) fn encode_result(value: Value<'_>, budget: &mut Budget) -> Result<Jso
     }
 }
 
-/// JSON as a value of its own.
+/// JSON as a value that borrows nothing.
 pub(crate) fn decode(json: &Json) -> Value<'static> {
     match json {
         Json::Null => Value::Nil,
@@ -136,7 +136,7 @@ pub(crate) fn decode(json: &Json) -> Value<'static> {
 /// Reads a JSON text.
 pub(crate) fn parse(text: &str, budget: &mut Budget) -> Result<Value<'static>, Fault> {
     budget.grow(text.len().saturating_mul(PARSED_BYTES_PER_BYTE))?;
-    // Before it is read: a map of one small entry takes a hundred times its text.
+    // Charged before the text is read: a map with one small entry takes a hundred times its text.
     for _ in text.bytes().filter(|byte| *byte == b'{') {
         budget.grow_map(0)?;
     }
@@ -148,7 +148,7 @@ pub(crate) fn parse(text: &str, budget: &mut Budget) -> Result<Value<'static>, F
     Ok(decode(&json))
 }
 
-/// Levels of lists and maps. The parser has bounded them already.
+/// Levels of lists and maps. The parser has bounded them, so the recursion is safe.
 pub(crate) fn nesting(json: &Json) -> usize {
     match json {
         Json::Array(items) => 1 + items.iter().map(nesting).max().unwrap_or(0),
@@ -157,7 +157,8 @@ pub(crate) fn nesting(json: &Json) -> usize {
     }
 }
 
-/// As Go's `json.MarshalIndent` writes it, with two spaces, sorted keys, and `<`, `>`, `&` escaped.
+/// Writes a value as Go's `json.MarshalIndent` does: with two spaces, sorted keys, and `<`, `>`,
+/// `&` escaped.
 pub(crate) fn write(
     value: &Value<'_>,
     level: usize,

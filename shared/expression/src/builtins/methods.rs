@@ -1,4 +1,4 @@
-//! The methods of times, durations and zones, as Go has them.
+//! Go's methods of times, durations and zones.
 
 use jiff::{Span as Interval, civil::DateTime, tz::TimeZone};
 

@@ -1,4 +1,5 @@
-//! The builtin functions: their names, how many arguments they take, and where each is.
+//! The builtin functions: their names, their numbers of arguments, and the Rust functions behind
+//! them.
 
 mod array;
 mod date;
@@ -47,7 +48,7 @@ macro_rules! builtins {
                 match self { $(Builtin::$variant => ($min, $max),)* }
             }
 
-            /// Calls it. The number of arguments has been checked.
+            /// Calls the builtin. The number of arguments was checked before.
             pub fn call<'a>(self, arguments: &[Value<'a>], budget: &mut Budget) -> Outcome<'a> {
                 match self { $(Builtin::$variant => $function(arguments, budget),)* }
             }
@@ -55,7 +56,7 @@ macro_rules! builtins {
     };
 }
 
-/// As many arguments as one likes.
+/// Any number of arguments.
 const MANY: usize = usize::MAX;
 
 builtins! {
@@ -114,7 +115,7 @@ builtins! {
     Request "request" 1 1 placed;
 }
 
-/// A builtin that makes something to be placed is called in `opaque`.
+/// The entry of a builtin whose result is to be placed; `opaque` calls these builtins.
 fn placed<'a>(_: &[Value<'a>], _: &mut Budget) -> Outcome<'a> {
     Err(Fault::other("it makes something to be placed"))
 }
@@ -125,12 +126,12 @@ impl Builtin {
         Builtin::ALL.iter().copied().find(|builtin| builtin.name() == name)
     }
 
-    /// Whether what it makes is to be placed, whatever its arguments are.
+    /// Whether the builtin's result is to be placed, even if no argument holds a secret.
     pub fn is_placed(self) -> bool {
         matches!(self, Builtin::Hmac | Builtin::SentAt | Builtin::Request)
     }
 
-    /// Whether it takes `count` arguments.
+    /// Checks that the builtin takes `count` arguments.
     pub fn check_count(self, count: usize) -> Result<(), String> {
         let (min, max) = self.counts();
         if (min..=max).contains(&count) {
@@ -211,22 +212,22 @@ impl Loop {
         Loop::ALL.iter().copied().find(|which| which.name() == name)
     }
 
-    /// Whether it can do without a closure.
+    /// Whether the closure is optional.
     pub fn body_is_optional(self) -> bool {
         matches!(self, Loop::Count | Loop::Sum)
     }
 
-    /// Whether it takes an argument after the closure.
+    /// Whether the builtin takes an argument after the closure.
     pub fn has_extra(self) -> bool {
         matches!(self, Loop::SortBy | Loop::Reduce)
     }
 
-    /// Whether its closure knows `#acc`.
+    /// Whether the closure has `#acc`.
     pub fn has_acc(self) -> bool {
         self == Loop::Reduce
     }
 
-    /// Whether its closure knows `#index`.
+    /// Whether the closure has `#index`.
     pub fn has_index(self) -> bool {
         matches!(self, Loop::Map | Loop::Reduce)
     }

@@ -15,8 +15,8 @@ pub(super) fn min<'a>(arguments: &[Value<'a>], budget: &mut Budget) -> Outcome<'
     extreme(arguments, |found, next| next < found, 0, budget)
 }
 
-/// The largest or smallest number, lists looked into. One argument that is neither number nor list
-/// is itself.
+/// The largest or smallest number among the arguments and in their lists. A single argument of
+/// another type is returned unchanged.
 fn extreme<'a>(
     arguments: &[Value<'a>],
     wins: fn(f64, f64) -> bool,
@@ -70,7 +70,7 @@ pub(super) fn median<'a>(arguments: &[Value<'a>], budget: &mut Budget) -> Outcom
     }))
 }
 
-/// All numbers, lists looked into.
+/// Collects the numbers among the arguments and in their lists.
 fn gather(
     arguments: &[Value<'_>],
     numbers: &mut Vec<f64>,
@@ -129,7 +129,7 @@ pub(super) fn floor<'a>(arguments: &[Value<'a>], _: &mut Budget) -> Outcome<'a> 
     rounded(&arguments[0], f64::floor)
 }
 
-/// Halves go away from zero.
+/// Rounds to the nearest integer, halves away from zero.
 pub(super) fn round<'a>(arguments: &[Value<'a>], _: &mut Budget) -> Outcome<'a> {
     rounded(&arguments[0], f64::round)
 }

@@ -1,4 +1,4 @@
-//! Values as text: as a template prints them, and as `%v` does.
+//! Values as text: in a template's form, and in the form of Go's `%v`.
 
 use super::go_format;
 use crate::{
@@ -8,8 +8,8 @@ use crate::{
     value::{Calendar, Key, Value},
 };
 
-/// As a template prints a value: nil is `null`, floats are decimal, everything else is as `%v` has
-/// it.
+/// Prints a value in a template's form: nil is `null`, floats are decimal, and other values are as
+/// in `%v`.
 pub(crate) fn template(value: &Value<'_>, out: &mut String, budget: &mut Budget) -> Result<(), Fault> {
     match value {
         Value::Nil => push(out, "null", budget),
@@ -18,7 +18,7 @@ pub(crate) fn template(value: &Value<'_>, out: &mut String, budget: &mut Budget)
     }
 }
 
-/// As Go's `%v` prints a value, which is what `string()` gives.
+/// Prints a value in the form of Go's `%v`, for `string()`.
 pub(crate) fn verbatim(value: &Value<'_>, out: &mut String, budget: &mut Budget) -> Result<(), Fault> {
     match value {
         Value::Opaque(_) => Err(opaque::refused("a printed list")),

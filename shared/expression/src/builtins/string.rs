@@ -7,13 +7,13 @@ use crate::{
     value::{Text, Value},
 };
 
-/// A part of a text; shares what is borrowed.
+/// A part of a text, without a copy where the text is borrowed.
 fn part<'a>(whole: &Text<'a>, part: &str, budget: &mut Budget) -> Outcome<'a> {
     if part.len() == whole.len() {
         return Ok(Value::Text(whole.clone()));
     }
     if let Text::Borrowed(whole) = whole {
-        // `part` is a part of `whole`, so that its place in memory gives the place in the text.
+        // `part` lies within `whole`, so its address gives its place in the text.
         let start = (part.as_ptr() as usize).wrapping_sub(whole.as_ptr() as usize);
         if let Some(borrowed) = whole.get(start..).and_then(|rest| rest.get(..part.len())) {
             return Ok(Value::str(borrowed));
@@ -44,7 +44,7 @@ pub(super) fn trim_suffix<'a>(arguments: &[Value<'a>], budget: &mut Budget) -> O
     part(whole, whole.strip_suffix(suffix).unwrap_or(whole), budget)
 }
 
-/// The text that `trimPrefix` and `trimSuffix` take away: a space where none is given.
+/// The text that `trimPrefix` and `trimSuffix` remove; the default is a space.
 fn affix<'v>(arguments: &'v [Value<'_>]) -> Result<&'v str, Fault> {
     if arguments.len() > 1 { text(arguments, 1).map(|text| &**text) } else { Ok(" ") }
 }
@@ -61,8 +61,8 @@ pub(super) fn lower<'a>(arguments: &[Value<'a>], budget: &mut Budget) -> Outcome
     Ok(Value::string(whole.chars().map(lower_char).collect::<String>()))
 }
 
-/// Go maps each character to one: where the full mapping has several, the simple one counts (`ß`
-/// stays).
+/// The capital of a character. Go maps each character to one: where the full mapping has several,
+/// the simple one counts (`ß` stays).
 fn upper_char(c: char) -> char {
     let mut mapped = c.to_uppercase();
     match (mapped.next(), mapped.next()) {
@@ -78,7 +78,7 @@ fn upper_char(c: char) -> char {
     }
 }
 
-/// `İ` is the only character whose small form has several; Go takes the first.
+/// The small form of a character. Only that of `İ` has several characters; Go takes the first.
 fn lower_char(c: char) -> char {
     c.to_lowercase().next().unwrap_or(c)
 }

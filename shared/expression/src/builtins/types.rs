@@ -10,7 +10,7 @@ use crate::{
     value::{Calendar, Value},
 };
 
-/// Base64 as Go's `StdEncoding`: padded; the bits that are left over may be anything.
+/// Base64 as Go's `StdEncoding`: padded, with any value in the unused bits.
 const BASE64: engine::GeneralPurpose = engine::GeneralPurpose::new(
     &alphabet::STANDARD,
     engine::GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),
@@ -38,7 +38,7 @@ pub(super) fn float<'a>(arguments: &[Value<'a>], _: &mut Budget) -> Outcome<'a> 
         Value::Float(x) => Ok(Value::Float(*x)),
         Value::Text(text) => {
             let number: Option<f64> = text.parse().ok();
-            // Digits that give infinity are too many; the word does not have any.
+            // Digits that give infinity are out of range; the word `Inf` has no digits.
             let fits = |x: &f64| x.is_finite() || !text.contains(|c: char| c.is_ascii_digit());
             number.filter(fits).map(Value::Float).ok_or_else(|| Fault::other("the text is no number"))
         }
@@ -97,7 +97,7 @@ pub(super) fn len<'a>(arguments: &[Value<'a>], budget: &mut Budget) -> Outcome<'
     Ok(Value::Int(length as i64))
 }
 
-/// `object[key]`, and nil where that is an error.
+/// `object[key]`; nil where the access is an error.
 pub(super) fn get<'a>(arguments: &[Value<'a>], _: &mut Budget) -> Outcome<'a> {
     Ok(eval::member(&arguments[0], &arguments[1]).unwrap_or(Value::Nil))
 }

@@ -71,7 +71,7 @@ fn integer(key: &Value<'_>) -> Result<i64, Fault> {
     }
 }
 
-/// `object[from:to]`; what reaches outside is cut. Texts are cut by bytes.
+/// `object[from:to]`. The range is cut to the object. Texts are sliced by bytes.
 fn slice<'a>(
     object: &Value<'a>,
     from: Option<&Value<'a>>,

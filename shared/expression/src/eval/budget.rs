@@ -37,7 +37,7 @@ pub(crate) struct Fault {
 }
 
 impl Budget {
-    /// Whether something asked for more than was left.
+    /// Whether an evaluation needed more than was left.
     #[must_use]
     pub fn is_used_up(&self) -> bool {
         self.is_used_up
@@ -95,7 +95,7 @@ impl Budget {
         }
     }
 
-    /// Refuses what is nested too deeply to be handled without recursion running wild.
+    /// Refuses a value that is nested too deeply, so that every recursion is bounded.
     pub(crate) fn check_depth<'a>(&self, value: Value<'a>) -> Result<Value<'a>, Fault> {
         if value.depth() as usize > VALUE_NESTING_MAX {
             return Err(Fault::limit("the value is nested too deeply"));
@@ -115,7 +115,7 @@ impl Fault {
         Fault::new(ErrorKind::Type, message)
     }
 
-    /// A number, index or slice outside of what is allowed.
+    /// A number, index or slice out of range.
     pub fn range(message: impl Into<Cow<'static, str>>) -> Fault {
         Fault::new(ErrorKind::Range, message)
     }
@@ -125,17 +125,17 @@ impl Fault {
         Fault::new(ErrorKind::Limit, message)
     }
 
-    /// Text that does not hold what it should.
+    /// A text with unfit content.
     pub fn other(message: impl Into<Cow<'static, str>>) -> Fault {
         Fault::new(ErrorKind::Other, message)
     }
 
-    /// The error, where it happened.
+    /// The error with its place.
     pub fn at(self, span: Span) -> Box<Error> {
         Box::new(Error::new(self.kind, self.message, span))
     }
 
-    /// The error in function `name`, where it happened.
+    /// The error in function `name`, with its place.
     pub fn within(self, name: &str, span: Span) -> Box<Error> {
         match self.kind {
             ErrorKind::Limit | ErrorKind::Secret => self.at(span),

@@ -11,20 +11,20 @@ use crate::{
     value::{Key, List, Text, Value},
 };
 
-/// The things that a closure can go over: the items of a list, or the bytes of a text as in Go.
+/// The items of a loop: those of a list, or the bytes of a text as in Go.
 pub(crate) enum Items<'a> {
     List(List<'a>),
     Bytes(Text<'a>),
 }
 
-/// From which end a list is searched.
+/// The end from which a list is searched.
 #[derive(Clone, Copy)]
 enum End {
     First,
     Last,
 }
 
-/// The answer of a closure to an item that is searched for.
+/// The answer of a closure that a search looks for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Truth {
     True,
@@ -42,7 +42,7 @@ impl<'a> Items<'a> {
         }
     }
 
-    /// How many there are.
+    /// The number of items.
     pub fn len(&self) -> usize {
         match self {
             Items::List(list) => list.len(),
@@ -75,7 +75,7 @@ impl<'a> Machine<'a> {
         self.run_loop(id, node, list, extra)
     }
 
-    /// A builtin with a closure over a list that is known.
+    /// A builtin with a closure over an evaluated list.
     pub fn run_loop(
         &mut self,
         id: Id,

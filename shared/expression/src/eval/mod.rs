@@ -31,12 +31,12 @@ use crate::{
 /// The result of evaluating a node; errors are boxed to keep it small.
 pub(crate) type Eval<'a> = Result<Value<'a>, Box<Error>>;
 
-/// Where a machine gets secrets from.
+/// The secrets of a machine.
 #[derive(Clone, Copy)]
 pub(crate) struct Vault<'a> {
     /// The references, by index.
     pub refs: &'a [(String, String)],
-    /// The values, while an expression is tried out; `None`: a reference is opaque.
+    /// The values, in a trial. `None`: references are opaque.
     pub secrets: Option<&'a dyn Secrets>,
 }
 
@@ -94,7 +94,7 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// Adds where it happened to a fault.
+    /// Adds the place of node `id` to a fault.
     pub fn fault(&self, id: Id, fault: Fault) -> Box<Error> {
         fault.at(self.node(id).span())
     }
@@ -105,7 +105,7 @@ impl<'a> Machine<'a> {
             let value = self.eval_leaf(id)?;
             return self.read(id, value);
         }
-        // Only a `?.` outside of its chain gives nothing, and the parser makes none.
+        // Only a `?.` outside of a chain gives `None`, and the parser makes no such node.
         Ok(self.eval_open(id)?.unwrap_or(Value::Nil))
     }
 
@@ -120,7 +120,7 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// A value that an expression comes to: a place that was blanked is none.
+    /// The value that an expression reads. A blanked place is an error.
     #[inline]
     fn read(&self, id: Id, value: Value<'a>) -> Eval<'a> {
         match &value {
@@ -162,8 +162,8 @@ impl<'a> Machine<'a> {
         Ok(Some(value))
     }
 
-    /// The value of the most frequent access by far, `object.name` in a map; `None` for every
-    /// other.
+    /// The value of the most frequent access by far, `object.name` in a map; `None` for every other
+    /// access.
     #[inline]
     fn name_in_data(&self, id: Id, object: &Value<'a>) -> Option<Value<'a>> {
         let Kind::Member(_, key, _) = &self.node(id).kind else { return None };
@@ -182,7 +182,7 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// One node of a chain, whose first child has the value `left`.
+    /// The value of one node of a chain, whose first child has the value `left`.
     fn step(&mut self, id: Id, left: Value<'a>) -> Result<Option<Value<'a>>, Box<Error>> {
         self.tick(id)?;
         let left = self.read(id, left)?;
@@ -258,7 +258,7 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// A node that is no chain.
+    /// The value of a node that is no chain.
     fn eval_leaf(&mut self, id: Id) -> Eval<'a> {
         self.tick(id)?;
         match &self.node(id).kind {
@@ -438,7 +438,7 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// Calls a method: of the environment where the object is a variable of it, else of a time or
+    /// Calls a method: one of the environment if the object is its variable, else one of a time or
     /// duration.
     pub fn method(
         &mut self,

@@ -1,4 +1,4 @@
-//! Operators on values, with the types as Go has them.
+//! Operators on values, with Go's types.
 
 use std::{cmp::Ordering, collections::BTreeSet};
 
@@ -12,7 +12,7 @@ use crate::{
 };
 
 impl<'a> Machine<'a> {
-    /// An operator that always evaluates both sides.
+    /// The value of an operator that always evaluates both sides.
     pub fn binary(&mut self, id: Id, op: BinaryOp, left: &Value<'a>, right: &Value<'a>) -> Eval<'a> {
         let result = match op {
             _ if left.holds_opaque() || right.holds_opaque() => {
@@ -81,7 +81,7 @@ fn binary<'a>(
     }
 }
 
-/// Go's `math.Pow`, which differs from C's in nothing that matters but the names.
+/// Go's `math.Pow`, from which Rust's `powf` differs in nothing that matters.
 fn power(a: f64, b: f64) -> f64 {
     a.powf(b)
 }
@@ -258,7 +258,7 @@ pub(crate) fn equal<'a>(left: &Value<'a>, right: &Value<'a>, budget: &mut Budget
     }
 }
 
-/// How two values are ordered; `None` where a number is not one. An error where they have no order.
+/// The order of two values. `None` where one is NaN; an error where their types have no order.
 pub(crate) fn order<'a>(
     op: BinaryOp,
     left: &Value<'a>,
@@ -318,8 +318,8 @@ pub(crate) fn sort_by_key<'a>(
     }
 }
 
-/// The values that differ from all before them. Simple values are found by a set, others by
-/// comparing.
+/// The values that differ from all before them. Simple values are looked up in a set, others are
+/// compared.
 pub(crate) fn distinct<'a>(
     items: impl Iterator<Item = Value<'a>>,
     budget: &mut Budget,

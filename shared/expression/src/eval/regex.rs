@@ -10,16 +10,17 @@ use crate::{
     value::Value,
 };
 
-/// Compiled expressions that one evaluation keeps.
+/// The most compiled expressions of one evaluation's cache.
 const CACHED_MAX: usize = 16;
 
-/// Sizes of programs that are told apart to know what a match costs, in bytes.
+/// The size classes of compiled programs, bytes. The class decides the cost of a match.
 const SIZES: [usize; 4] = [1024, 4 * 1024, 12 * 1024, REGEX_PROGRAM_BYTES_MAX];
 
-/// A pattern that fits in none of [`SIZES`] but in this is too large, and else malformed.
+/// The size that separates too large patterns from malformed ones: a pattern outside of [`SIZES`]
+/// that compiles within this size is too large.
 const LARGE: usize = 1024 * 1024;
 
-/// Bytes of program that cost one unit of work for each byte of the haystack.
+/// Bytes of a program that cost one unit of work for each byte of the haystack.
 const PROGRAM_BYTES_PER_UNIT: usize = 256;
 
 /// The expressions that an evaluation compiled, by their pattern.

@@ -1,9 +1,9 @@
-//! The chain that is being walked: nodes of which a child is evaluated first. Most are short and
-//! take no memory.
+//! The chain that is being walked: the nodes whose first child is evaluated before them. Most
+//! chains are short and allocate nothing.
 
 use crate::ast::Id;
 
-/// As many ids as most expressions need together.
+/// A number of ids that is enough for most expressions.
 const INLINE: usize = 16;
 
 /// A stack of nodes.
@@ -15,7 +15,7 @@ pub(super) struct Spine {
 }
 
 impl Spine {
-    /// How many there are.
+    /// The number of nodes.
     #[inline]
     pub fn len(&self) -> usize {
         self.length
@@ -31,7 +31,7 @@ impl Spine {
         self.length += 1;
     }
 
-    /// Takes the last node, if there are more than `base`.
+    /// Removes the last node, if there are more than `base`.
     #[inline]
     pub fn pop_above(&mut self, base: usize) -> Option<Id> {
         if self.length <= base {
@@ -44,7 +44,8 @@ impl Spine {
         }
     }
 
-    /// Takes nodes down to `base` until one `is_end`, which is taken too; whether there was one.
+    /// Removes nodes down to `base`, up to and including the first that `is_end`. Returns whether
+    /// there was one.
     pub fn pop_until(&mut self, base: usize, is_end: impl Fn(Id) -> bool) -> bool {
         while let Some(id) = self.pop_above(base) {
             if is_end(id) {

@@ -52,7 +52,7 @@ impl Parser<'_> {
         self.push(kind, span, first)
     }
 
-    /// `(a, b)`, after the arguments that are there already.
+    /// `(a, b)`, added to the given arguments.
     pub(super) fn arguments(&mut self, mut arguments: Vec<Id>) -> Step<Vec<Id>> {
         let given = arguments.len();
         self.expect("(")?;

@@ -1,5 +1,5 @@
-//! Tokens to the flat tree. Expressions by precedence; operands and calls are in files of their
-//! own.
+//! The parser: from tokens to the flat tree. Expressions by precedence are parsed here; operands
+//! and calls have files of their own.
 
 mod call;
 mod operand;
@@ -25,14 +25,14 @@ pub(crate) struct Tree {
     pub refs: Vec<(String, String)>,
     /// The value node of each `let` slot.
     pub slots: Vec<Id>,
-    /// How many closures there are.
+    /// The number of closures.
     pub scopes: u32,
 }
 
 /// Recursive calls of the parser, brackets and operators together. It bounds the stack.
 const RECURSION_MAX: usize = 200;
 
-/// How strongly operators bind, as in Go's `expr`.
+/// The operators with their precedence, as in Go's `expr`; a higher number binds more strongly.
 const OPERATORS: &[(&str, u8, Operator)] = &[
     ("|", 0, Operator::Pipe),
     ("or", 10, Operator::Or),
@@ -114,7 +114,7 @@ impl<'s> Parser<'s> {
         }
     }
 
-    /// Parses the expression that begins at byte `start`. Gives its node and the byte after it
+    /// Parses the expression that begins at byte `start`. Returns its node and the byte after it
     /// (after the `}}`).
     pub fn parse(&mut self, start: usize, until: Until) -> Result<(Id, usize), Error> {
         self.tokens = lex(self.source, start, until)?;
@@ -144,7 +144,7 @@ impl<'s> Parser<'s> {
         self.tree.nodes[id as usize].first
     }
 
-    /// Where a parsed node stands.
+    /// The place of a parsed node.
     pub fn span(&self, id: Id) -> Span {
         self.tree.nodes[id as usize].span()
     }
@@ -229,7 +229,7 @@ impl<'s> Parser<'s> {
         self.at.checked_sub(1).map_or(0, |before| self.tokens[before].span.end)
     }
 
-    /// Where the subtree of `id` begins in the source, brackets apart.
+    /// The first byte of the subtree of `id` in the source, without brackets around it.
     fn start_of(&self, id: Id) -> usize {
         self.tree.nodes[id as usize].span[0] as usize
     }
@@ -374,7 +374,7 @@ impl<'s> Parser<'s> {
             Operator::Or => Kind::Or(left, self.expression(binds + 1)?),
             Operator::And => Kind::And(left, self.expression(binds + 1)?),
             Operator::Coalesce => Kind::Coalesce(left, self.expression(binds + 1)?),
-            // To the right: `2 ** 3 ** 2` is `2 ** (3 ** 2)`.
+            // Right-associative: `2 ** 3 ** 2` is `2 ** (3 ** 2)`.
             Operator::Binary(BinaryOp::Power) => Kind::Binary(BinaryOp::Power, left, self.expression(binds)?),
             Operator::Binary(op) => Kind::Binary(op, left, self.expression(binds + 1)?),
         };
@@ -382,7 +382,7 @@ impl<'s> Parser<'s> {
         self.push(kind, span, first)
     }
 
-    /// `a < b < c` is `a < b && b < c`; what stands in the middle is read twice.
+    /// `a < b < c` is `a < b && b < c`; the operand in the middle is parsed twice.
     fn comparison(&mut self, left: Id, op: BinaryOp, binds: u8) -> Step<Id> {
         let (first, start) = (self.first(left), self.start_of(left));
         let mut middle = self.at;

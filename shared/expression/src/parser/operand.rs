@@ -1,4 +1,4 @@
-//! Operands: literals, names, brackets, prefix operators, and what follows them (`.name`, `[i]`,
+//! Operands: literals, names, brackets, prefix operators, and their postfixes (`.name`, `[i]`,
 //! `[a:b]`, calls).
 
 use std::sync::Arc;
@@ -11,22 +11,22 @@ use crate::{
     value::Value,
 };
 
-/// How strongly `not` and `!` bind.
+/// The precedence of `not` and `!`.
 const NOT_BINDS: u8 = 50;
-/// How strongly the signs bind: less than `**`.
+/// The precedence of the signs: lower than that of `**`.
 const SIGN_BINDS: u8 = 90;
 
-/// The way in which a part of something is looked up.
+/// The way in which a part of a value is looked up.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Access {
-    /// `.` or `[`: of nil it is an error.
+    /// `.` or `[`: a part of nil is an error.
     Plain,
-    /// `?.`: of nil it is nil.
+    /// `?.`: a part of nil is nil.
     Optional,
 }
 
 impl Parser<'_> {
-    /// An operand with everything that belongs to it.
+    /// An operand with its prefixes and postfixes.
     pub(super) fn operand(&mut self) -> Step<Id> {
         let span = self.token().span;
         let first = self.next_id();
@@ -137,7 +137,7 @@ impl Parser<'_> {
         value.ok_or_else(|| self.error(ErrorKind::Syntax, "this number is malformed or too large", span))
     }
 
-    /// `#`, `#acc`, `#index`, and the `#` that is left out before `.name`.
+    /// `#`, `#acc`, `#index`, and the `#` that an author leaves out before `.name`.
     fn pointer(&mut self) -> Step<Id> {
         let span = self.token().span;
         let Some(scope) = self.scopes.last() else {
@@ -218,7 +218,7 @@ impl Parser<'_> {
         }
     }
 
-    /// Everything that follows an operand and belongs to it.
+    /// The postfixes of an operand.
     pub(super) fn postfix(&mut self, mut node: Id) -> Step<Id> {
         loop {
             let TokenKind::Symbol(symbol) = self.token().kind else { return Ok(node) };
@@ -250,7 +250,7 @@ impl Parser<'_> {
             TokenKind::Symbol(word) if word.starts_with(|c: char| c.is_ascii_alphabetic()) => word.into(),
             _ => return Err(self.error(ErrorKind::Syntax, "expected a name after the dot", token.span)),
         };
-        // A name goes on with the chain that it follows; a bracket ends it.
+        // A name continues the chain before it; a bracket ends the chain.
         let (object, chained) = match *self.kind(object) {
             Kind::Chain(inner) => (inner, true),
             _ => (object, optional),

@@ -8,7 +8,7 @@ use super::page::{Page, PageRequest, read_page};
 use crate::types::{column, word_if_any};
 use crate::{Store, StoreError};
 
-/// Which dead letters are listed. What is None does not filter.
+/// The filter of a list of dead letters. A field that is None filters nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeadLetterFilter {
     /// The workflow.
@@ -41,11 +41,11 @@ pub struct DeadLetterRow {
     pub event_id: EventId,
     /// The component that it was built with.
     pub component: String,
-    /// Why it failed.
+    /// The reason of its failure.
     pub result_reason: Option<ResultReason>,
     /// A sentence for the person who wrote the workflow.
     pub result_message: Option<String>,
-    /// The attempt that was the last.
+    /// Its last attempt.
     pub attempt: i32,
     /// When the builder made it.
     pub created_at: Timestamp,
@@ -83,8 +83,8 @@ pub async fn list_dead_letters(
     filter: &DeadLetterFilter,
     page: PageRequest,
 ) -> Result<Page<DeadLetterRow>, StoreError> {
-    // Each workflow gives its newest by the partial index of failures; what passed is never walked
-    // over.
+    // Each workflow gives its newest failures by their partial index, so executions that passed are
+    // not read.
     let rows = store
         .query(
             "/* list_dead_letters */

@@ -8,7 +8,7 @@ use super::page::{PAGE_COLUMN_BYTES_MAX, Page, PageRequest, read_page};
 use crate::types::column;
 use crate::{Store, StoreError};
 
-/// Which events are listed. What is None does not filter.
+/// The filter of a list of events. A field that is None filters nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EventFilter {
     /// The workflow.
@@ -79,8 +79,8 @@ pub async fn list_events(
     filter: &EventFilter,
     page: PageRequest,
 ) -> Result<Page<EventRow>, StoreError> {
-    // Each workflow gives its newest by the index (workflow_id, id); other organizations' rows are
-    // never walked over.
+    // Each workflow gives its newest events by the index (workflow_id, id), so rows of other
+    // organizations are not read.
     let rows = store
         .query(
             "/* list_events */

@@ -7,7 +7,7 @@ use tokio_postgres::types::Type;
 use crate::types::{column, word};
 use crate::{HeldWake, Store, StoreError, Tx};
 
-/// A call that somebody makes of a held execution.
+/// A person's call of a held execution.
 #[derive(Clone, Debug)]
 pub struct ExecutionCall {
     /// `workflow_execution_calls.id`
@@ -25,9 +25,9 @@ pub struct ExecutionCall {
 /// The result of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallOutcome {
-    /// It is committed, or was before: the caller sends the wake.
+    /// The call is committed, or was before: the caller sends the wake.
     Made(HeldWake),
-    /// The execution is not held: it stands so.
+    /// The execution is not held; this is its state.
     NotHeld(ExecutionState),
     /// The execution is held, and is to end: it was cancelled, its run stopped, or its node
     /// removed.
@@ -35,8 +35,9 @@ pub enum CallOutcome {
 }
 
 /// Makes a call of a held execution, by the database's clock. The execution's row is locked before
-/// its state is read: a call that is made is read by the wake that ends it, or comes too late and
-/// is told so. The same call of the same actor is made once until it is handled.
+/// its state is read: a wake reads the call before it ends the execution, or the call comes too
+/// late and the result says so. The same call of the same actor is inserted once until it is
+/// handled.
 ///
 /// # Errors
 /// [`StoreError::NotFound`] when there is no such execution in the organization.

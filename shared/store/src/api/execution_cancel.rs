@@ -26,7 +26,7 @@ pub struct ExecutionCancel {
 /// The wakes that a cancel leaves to its caller.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CancelledExecution {
-    /// A slot of its node that is free now and that somebody waits for.
+    /// A slot of its node that is free now and that an item waits for.
     pub freed: Option<FreedSlot>,
     /// The execution itself, where it is held: it ends by its wake.
     pub held: Option<HeldWake>,
@@ -39,9 +39,9 @@ impl CancelledExecution {
     }
 }
 
-/// Cancels one execution and nothing else of its run: what is pending ends at once, what runs is
-/// marked `cancelling`, so that its output is recorded and routes nothing; what is held gets a
-/// cause, and ends by its wake. One that is `cancelling` already stays so.
+/// Cancels one execution and nothing else of its run. A pending execution ends at once. A started
+/// one becomes `cancelling`: its output is recorded and goes nowhere. A held one gets a cause, and
+/// ends by its wake. One that is `cancelling` already stays so.
 ///
 /// # Errors
 /// [`StoreError::NotFound`] when there is no such execution in the organization,
@@ -67,7 +67,7 @@ async fn cancel_in(tx: Tx, cancel: &ExecutionCancel) -> Result<CancelledExecutio
     if found.is_empty() {
         return Err(StoreError::NotFound);
     }
-    // The node before the execution: one that ends while it is pending frees a slot.
+    // The node is locked before the execution: the end of a pending execution frees a slot.
     let (_, _, cancelled, held, freed, _) = futures_util::try_join!(
         tx.query_with(LOCK_NODES, [(ids, Type::UUID_ARRAY)]),
         tx.query_with(LOCK_EXECUTIONS, [(ids, Type::UUID_ARRAY)]),

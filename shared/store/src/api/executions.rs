@@ -9,7 +9,7 @@ use super::page::{PAGE_COLUMN_BYTES_MAX, Page, PageRequest, read_page};
 use crate::types::{column, word, word_if_any};
 use crate::{Store, StoreError};
 
-/// Which executions are listed. What is None does not filter.
+/// The filter of a list of executions. A field that is None filters nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ExecutionFilter {
     /// The workflow.
@@ -24,7 +24,7 @@ pub struct ExecutionFilter {
     pub key: Option<String>,
     /// A value of `workflow_node_execution_kvs`.
     pub value: Option<String>,
-    /// The execution that they run inside of.
+    /// The execution in which they run.
     pub parent_execution_id: Option<ExecutionId>,
     /// The execution that emitted their event.
     pub previous_execution_id: Option<ExecutionId>,
@@ -52,11 +52,11 @@ pub struct ExecutionRow {
     pub event_id: EventId,
     /// The execution that emitted that event.
     pub previous_execution_id: Option<ExecutionId>,
-    /// The execution that it runs inside of.
+    /// The execution in which it runs.
     pub parent_execution_id: Option<ExecutionId>,
     /// Its state.
     pub state: ExecutionState,
-    /// How it ended.
+    /// Its result.
     pub result: Option<ExecutionResult>,
     /// The reason where it did not pass.
     pub result_reason: Option<ResultReason>,
@@ -64,7 +64,7 @@ pub struct ExecutionRow {
     pub result_message: Option<String>,
     /// The component that it was built with.
     pub component: String,
-    /// Everything resolved, and a secret shown as the reference that the author wrote.
+    /// The resolved configuration. A secret stands there as the author's reference.
     pub configuration: Value,
     /// Facts about its course.
     pub metadata: Value,
@@ -76,9 +76,9 @@ pub struct ExecutionRow {
     pub attempt: i32,
     /// Claims in a row without a recorded outcome.
     pub crashes: i32,
-    /// Not before this time (a retry).
+    /// The earliest time of its next claim.
     pub run_at: Option<Timestamp>,
-    /// The time of its wake, where it is held and asked for one.
+    /// The time of its wake, where it is held and has one.
     pub wake_at: Option<Timestamp>,
     /// The actor that cancelled it.
     pub cancelled_by: Option<String>,
@@ -94,8 +94,8 @@ pub struct ExecutionRow {
     pub started_at: Option<Timestamp>,
     /// When it ended.
     pub finished_at: Option<Timestamp>,
-    /// Milliseconds from its first claim (without one: from its making) to its end; None while it
-    /// has not ended.
+    /// Milliseconds from its first claim, or without one from its creation, to its end; None while
+    /// it has not ended.
     pub duration_ms: Option<i64>,
 }
 
@@ -149,9 +149,9 @@ pub async fn list_executions(
     filter: &ExecutionFilter,
     page: PageRequest,
 ) -> Result<Page<ExecutionRow>, StoreError> {
-    // Each workflow gives its newest by the index (workflow_id, id); other organizations' rows are
-    // never walked over. Keys are looked up into an array, for below an OR the planner makes no
-    // join of IN and would walk over all executions.
+    // Each workflow gives its newest executions by the index (workflow_id, id), so rows of other
+    // organizations are not read. Keys are looked up into an array: below an OR the planner makes
+    // no join of an IN, and would walk over all executions.
     let rows = store
         .query(
             "/* list_executions */

@@ -1,9 +1,8 @@
 //! The reads and writes of the API. Every statement takes the organization and reaches rows only
 //! through its workflows (I6).
 //!
-//! Rows are shown as they are: their fields have the names of the columns, and the API answers with
-//! them. These must not be here: `workflow_node_executions.residuals`, leases, sealed bytes on
-//! their way to an answer.
+//! The API answers with these rows: their fields have the names of the columns. They must not have
+//! `workflow_node_executions.residuals`, leases, or sealed bytes on their way to an answer.
 
 mod dead_letters;
 mod events;
@@ -29,7 +28,7 @@ pub use events::{EventFilter, EventRow, list_events};
 pub use execution_call::{CallOutcome, ExecutionCall, call_execution};
 pub use execution_cancel::{CancelledExecution, ExecutionCancel, cancel_execution};
 pub use executions::{ExecutionFilter, ExecutionRow, list_executions, load_execution};
-pub use organizations::{OrganizationRow, delete_organization, load_organization};
+pub use organizations::{OrganizationRow, delete_organization, load_organization, set_retention};
 pub use page::{Page, PageRequest};
 pub use queue_items::{QueueItemFilter, QueueItemRow, list_queue_items};
 pub use redrive::{Redrive, RedriveOutcome, redrive_execution};

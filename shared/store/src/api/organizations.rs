@@ -14,6 +14,8 @@ pub struct OrganizationRow {
     pub id: OrganizationId,
     /// The name that people use.
     pub name: String,
+    /// Days for which a finished run is kept; None: for ever.
+    pub retention_days: Option<i32>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it last changed.
@@ -25,6 +27,7 @@ impl OrganizationRow {
         Ok(Self {
             id: column(row, "id")?,
             name: column(row, "name")?,
+            retention_days: column(row, "retention_days")?,
             created_at: column(row, "created_at")?,
             updated_at: column(row, "updated_at")?,
         })
@@ -42,7 +45,7 @@ pub async fn load_organization(
     let rows = store
         .query(
             "/* load_organization */
-             SELECT id, name, created_at, updated_at FROM organizations
+             SELECT id, name, retention_days, created_at, updated_at FROM organizations
              WHERE id = $1 AND deleted_at IS NULL",
             &[(&organization_id, Type::UUID)],
         )
@@ -50,9 +53,30 @@ pub async fn load_organization(
     rows.first().map_or(Err(StoreError::NotFound), OrganizationRow::from_row)
 }
 
-/// Deletes the organization: its secrets go and its webhooks end, in one transaction. The sweeper
-/// stops its runs, 500 at a time; builder and executor, which look at `deleted_at`, start nothing
-/// of them.
+/// Sets the days for which the organization keeps its finished runs; None: for ever.
+///
+/// # Errors
+/// [`StoreError::NotFound`] when it was deleted.
+pub async fn set_retention(
+    store: &Store,
+    organization_id: OrganizationId,
+    days: Option<i32>,
+    now: Timestamp,
+) -> Result<OrganizationRow, StoreError> {
+    let rows = store
+        .query(
+            "/* set_retention */
+             UPDATE organizations SET retention_days = $2, updated_at = $3
+             WHERE id = $1 AND deleted_at IS NULL
+             RETURNING id, name, retention_days, created_at, updated_at",
+            &[(&organization_id, Type::UUID), (&days, Type::INT4), (&now, Type::TIMESTAMPTZ)],
+        )
+        .await?;
+    rows.first().map_or(Err(StoreError::NotFound), OrganizationRow::from_row)
+}
+
+/// Deletes the organization, its secrets and its webhooks in one transaction. The sweeper stops its
+/// runs, 500 at a time. Builder and executor read `deleted_at` and start nothing of these runs.
 ///
 /// # Errors
 /// [`StoreError::NotFound`] when it was deleted before.
@@ -65,8 +89,7 @@ pub async fn delete_organization(
 }
 
 async fn delete_in(tx: Tx, organization_id: OrganizationId, now: Timestamp) -> Result<(), StoreError> {
-    // The row's lock keeps out whoever writes a secret or applies a workflow: they hold it FOR
-    // SHARE.
+    // The row's lock keeps out writes of secrets and definitions, which hold the row FOR SHARE.
     let deleted = tx
         .query(
             "/* delete_organization: organization */
@@ -93,6 +116,6 @@ async fn delete_in(tx: Tx, organization_id: OrganizationId, now: Timestamp) -> R
         &[(&organization_id, Type::UUID), (&now, Type::TIMESTAMPTZ)],
     )
     .await?;
-    // The first of them; the sweeper stops the runs, in batches.
+    // Ends the first pending executions; the sweeper stops the runs, in batches.
     end_pending_of_organization(&tx, organization_id, now).await
 }

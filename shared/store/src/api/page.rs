@@ -5,12 +5,12 @@ use uuid::Uuid;
 use crate::StoreError;
 use crate::types::column;
 
-/// Which page of a list is asked for. Lists are newest first, by id.
+/// The request for a page of a list. Lists are newest first, by id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PageRequest {
     /// Only rows with a smaller id; None: from the newest.
     pub before: Option<Uuid>,
-    /// Rows at most; more than [`PAGE_ROWS_MAX`] are not given.
+    /// The number of rows at most; more than [`PAGE_ROWS_MAX`] are not given.
     pub rows: u32,
 }
 
@@ -30,14 +30,14 @@ pub struct Page<T> {
     pub next: Option<Uuid>,
 }
 
-/// Bytes of large columns (data, configuration) that a page may hold. Short of the page's limit by
-/// what 200 rows have besides.
+/// Bytes of large columns (data, configuration) that a page may hold. The rest of the page's limit
+/// is for the other columns of 200 rows.
 pub(crate) const PAGE_COLUMN_BYTES_MAX: i64 = (domain::limits::PAGE_BYTES_MAX - 512 * 1024) as i64;
 
 /// Reads the rows of a page.
 ///
-/// The statement has a column `id` and a column `candidates`: how many rows there were before the
-/// page was cut, at most one more than were asked for.
+/// The statement has a column `id` and a column `candidates`: the number of rows before the page
+/// was cut, at most one more than the request.
 pub(crate) fn read_page<T>(
     rows: &[Row],
     from_row: impl Fn(&Row) -> Result<T, StoreError>,

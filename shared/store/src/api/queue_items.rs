@@ -8,7 +8,7 @@ use super::page::{Page, PageRequest, read_page};
 use crate::types::column;
 use crate::{Store, StoreError};
 
-/// Which queue items are listed. What is None does not filter.
+/// The filter of a list of queue items. A field that is None filters nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct QueueItemFilter {
     /// The workflow.
@@ -19,12 +19,12 @@ pub struct QueueItemFilter {
     pub run_id: Option<RunId>,
 }
 
-/// Executions that are named as holding the slots which an item waits for.
+/// The number of named executions that hold the slots for which an item waits.
 const HOLDERS_MAX: i64 = 10;
-/// Items before it that are counted; behind more, it says so many.
+/// The number of items before an item up to which they are counted.
 const AHEAD_MAX: i64 = 1_000;
 
-/// A row of `workflow_node_queue_items`, and what it waits for.
+/// A row of `workflow_node_queue_items`, with the reason of its wait.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueueItemRow {
     /// `workflow_node_queue_items.id`
@@ -39,8 +39,8 @@ pub struct QueueItemRow {
     pub event_id: EventId,
     /// `workflow_nodes.generation` when it was routed.
     pub node_generation: i32,
-    /// Times that a builder crashed with this item at work: alone, or in a batch of what was
-    /// received before.
+    /// Times that a builder crashed at work on this item: alone, or in a batch of redelivered
+    /// items.
     pub crashes: i32,
     /// When it was routed.
     pub created_at: Timestamp,
@@ -52,8 +52,9 @@ pub struct QueueItemRow {
     /// key.
     pub concurrency_key: Option<String>,
     /// `{"reason": "concurrency", "limit", "executions", "ahead"}` while executions hold all slots
-    /// of its node, or of its key: up to ten of them, and how many items are before it, counted up
-    /// to 1,000. Else `{"reason": "delivery"}`: the builder takes it when its wake arrives.
+    /// of its node, or of its key. Up to ten executions are named, and the items before it are
+    /// counted up to 1,000. Else `{"reason": "delivery"}`: the builder takes the item when its wake
+    /// arrives.
     pub waiting_for: Value,
 }
 
@@ -86,9 +87,9 @@ pub async fn list_queue_items(
     filter: &QueueItemFilter,
     page: PageRequest,
 ) -> Result<Page<QueueItemRow>, StoreError> {
-    // One statement, so one snapshot. Slots are counted once for each node and key of the page;
-    // items before one are walked over in the order of the index that gives them to the builder, no
-    // further than is counted.
+    // One statement, so one snapshot. Slots are counted once for each node and key of the page. The
+    // items before an item are walked over in the order of the builder's index, no further than
+    // they are counted.
     let rows = store
         .query(
             "/* list_queue_items */

@@ -33,15 +33,15 @@ pub enum RedriveOutcome {
         /// Its time-out comes after so long at most, if it has one.
         due: Option<Duration>,
     },
-    /// It can't be, for this reason.
+    /// The execution can't be redriven, for this reason.
     Refused(&'static str),
     /// The node has as many waiting items as are allowed.
     Full,
 }
 
 /// Routes a copy of a failed execution's event to its node alone. The failed execution stays and
-/// remembers the copy, so that a second redrive is refused; what counts for its run is what comes
-/// of the copy.
+/// has the copy's id, so that a second redrive is refused. The result of its run counts the copy's
+/// execution in its place.
 ///
 /// # Errors
 /// [`StoreError::NotFound`] when there is no such execution in the organization.
@@ -74,6 +74,7 @@ async fn redrive_in(tx: Tx, redrive: &Redrive) -> Result<RedriveOutcome, StoreEr
         ("is_routed", "the failure was routed: what followed it has dealt with it"),
         ("is_workflow_deleted", "the workflow was deleted"),
         ("is_node_removed", "the node was removed from the workflow"),
+        ("is_run_expired", "the run is older than the organization keeps runs, and is being deleted"),
         ("is_run_cancelled", "the run was cancelled"),
         ("is_run_timed_out", "the run took longer than its time-out"),
         ("is_run_at_limit", "the run is at its limit"),
@@ -103,14 +104,14 @@ async fn redrive_in(tx: Tx, redrive: &Redrive) -> Result<RedriveOutcome, StoreEr
     Ok(RedriveOutcome::Redriven { run_id: column(row, "run_id")?, due })
 }
 
-/// Locks what is the caller's and nothing else: another tenant's row is not held up by asking for
-/// it.
+/// Locks the row only if it is of the caller's organization: a request can't hold up another
+/// tenant's row.
 const LOCK: &str = "/* redrive_execution: lock */
     SELECT x.id FROM workflow_node_executions x JOIN workflows w ON w.id = x.workflow_id
     WHERE w.organization_id = $1 AND x.id = $2 FOR NO KEY UPDATE OF x";
 
-/// The run's row is held by a redrive, which adds work to a run that may have ended, as by
-/// everybody who ends one.
+/// Locks the run's row, as a transaction that settles the run does: a redrive adds work to a run
+/// that may have ended.
 const LOCK_RUN: &str = "/* redrive_execution: lock run */
     SELECT run.id FROM workflow_runs run
     WHERE run.organization_id = $1
@@ -126,6 +127,7 @@ const FIND: &str = "/* redrive_execution: find */
               AND cardinality(o.targets) > 0) AS is_routed,
         w.deleted_at IS NOT NULL AS is_workflow_deleted,
         n.deleted_at IS NOT NULL AS is_node_removed,
+        run.expired_at IS NOT NULL AS is_run_expired,
         coalesce(run.stop IN ('cancelled', 'owner'), false) AS is_run_cancelled,
         coalesce(run.stop = 'timeout', false) AS is_run_timed_out,
         coalesce(run.stop = 'run_limit', false) OR $3 <= (

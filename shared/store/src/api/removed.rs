@@ -8,10 +8,10 @@ use crate::runs::settle_runs;
 use crate::types::column;
 use crate::{StoreError, Tx};
 
-/// Ends pending executions of nodes that the transaction removes: without it a wait or a retry of
-/// theirs would live on until it is due, with its slot. The nodes are locked before; what runs is
-/// ended by its finish, what is held gets a cause and ends by its wake. The sweeper leaves the
-/// causes for which one transaction has no room.
+/// Ends pending executions of nodes that the transaction removes and has locked: otherwise a retry
+/// would live on until it is due, with its slot. A started execution ends by its finish. A held one
+/// gets a cause, and ends by its wake. The sweeper inserts the causes for which one transaction has
+/// no room.
 ///
 /// # Errors
 /// See [`StoreError`].
@@ -51,15 +51,15 @@ pub(super) async fn end_pending_of_nodes(
 /// The work that a removal of nodes leaves.
 #[derive(Default)]
 pub(super) struct RemovedWork {
-    /// Runs of what ended, to be settled at the end of the transaction: runs come last in the order
-    /// of locks.
+    /// Runs of the ended executions. They are settled at the end of the transaction, for runs come
+    /// last in the order of locks.
     pub ended_runs: Vec<RunId>,
     /// Held executions that are to end.
     pub held: Vec<HeldWake>,
 }
 
-/// Ends pending executions of an organization that the transaction deletes. Nobody is woken for
-/// their slots: what waits ends as well.
+/// Ends pending executions of an organization that the transaction deletes. Their free slots need
+/// no wake: the waiting items end as well.
 ///
 /// # Errors
 /// See [`StoreError`].

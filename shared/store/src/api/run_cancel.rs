@@ -19,8 +19,9 @@ pub struct RunCancel {
     pub now: Timestamp,
 }
 
-/// Cancels a run: stops it, ends what waits and what is pending, and marks what runs `cancelling`.
-/// A run that has ended stays as it is. The caller wakes the builder for what is returned.
+/// Cancels a run: stops it, ends its waiting items and pending executions, and makes its started
+/// executions `cancelling`. A run that has ended stays as it is. The caller sends the returned
+/// wakes.
 ///
 /// # Errors
 /// [`StoreError::NotFound`] when there is no such run in the organization.

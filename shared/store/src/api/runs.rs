@@ -9,20 +9,20 @@ use super::page::{Page, PageRequest, read_page};
 use crate::types::{column, word, word_if_any};
 use crate::{Store, StoreError};
 
-/// Which runs are listed. What is None does not filter.
+/// The filter of a list of runs. A field that is None filters nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RunFilter {
     /// The workflow.
     pub workflow_id: Option<WorkflowId>,
     /// The trigger node.
     pub node_id: Option<String>,
-    /// How they stand.
+    /// Their state.
     pub state: Option<RunState>,
-    /// How they ended.
+    /// Their result.
     pub result: Option<ExecutionResult>,
     /// The beginning of their name.
     pub name_prefix: Option<String>,
-    /// Not those that began before this.
+    /// The earliest time of their beginning.
     pub since: Option<Timestamp>,
 }
 
@@ -47,9 +47,9 @@ pub struct RunRow {
     pub state: RunState,
     /// `passed`, `failed` or `cancelled`.
     pub result: Option<ExecutionResult>,
-    /// Why the run is to end, or was.
+    /// The reason of its stop.
     pub stop: Option<RunStop>,
-    /// The doer of that.
+    /// The actor that stopped it.
     pub stopped_by: Option<String>,
     /// When its time-out stops it.
     pub due_at: Option<Timestamp>,
@@ -59,7 +59,7 @@ pub struct RunRow {
     pub finished_at: Option<Timestamp>,
 }
 
-/// A run, and what of it was counted at that moment.
+/// A run with its counts at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunDetail {
     /// The run.
@@ -70,8 +70,8 @@ pub struct RunDetail {
     pub executions: i64,
     /// Executions that are not finished.
     pub executions_active: i64,
-    /// Executions that failed, whose failure no edge took, and that were not redriven: of those
-    /// counts what the redrive came to.
+    /// Executions that failed, whose failure no edge took, and that were not redriven. A redriven
+    /// one counts by the execution of its copy.
     pub failures_unrouted: i64,
     /// Executions that were cancelled.
     pub executions_cancelled: i64,
@@ -109,8 +109,8 @@ enum Along {
 }
 
 impl Along {
-    /// The one that has the fewest rows beside those that are wanted.
-    /// `by_name` is [`Self::Name`] where few runs have the name.
+    /// The index with the fewest rows beside the wanted ones. `by_name` is [`Self::Name`] where few
+    /// runs have the name.
     fn of(filter: &RunFilter, by_name: Option<Self>) -> Self {
         if filter.state == Some(RunState::Running) {
             Self::Running
@@ -125,7 +125,7 @@ impl Along {
         }
     }
 
-    /// The condition that the index has, in the form in which it has it.
+    /// The condition of the index, in the index's own form.
     fn condition(self) -> &'static str {
         match self {
             Self::Organization => "r.organization_id = $1",
@@ -142,8 +142,8 @@ impl Along {
     }
 }
 
-/// Names above whose number a prefix is no narrow search: the newest runs are looked through
-/// instead.
+/// The number of names above which a prefix is no narrow search: the list then goes through the
+/// newest runs.
 const NAMES_FEW: i64 = 1_000;
 
 /// Top runs of the organization, newest first.
@@ -179,8 +179,8 @@ pub async fn list_runs(
     read_page(&rows, RunRow::from_row)
 }
 
-/// The conditions of what is filtered by. Written out only then: a condition that may be none hides
-/// from Postgres how many rows there are.
+/// The conditions of the fields that filter, and no others: a condition that a NULL switches off
+/// hides from Postgres how many rows it leaves.
 fn conditions(filter: &RunFilter, page: PageRequest) -> String {
     let conditions = [
         (filter.workflow_id.is_some(), " AND r.workflow_id = $2"),
@@ -233,13 +233,13 @@ async fn has_few_of_the_name(
     column(rows.first().ok_or(StoreError::Corrupt("count_run_names"))?, "is_few")
 }
 
-/// The smallest UUIDv7 of that millisecond.
+/// The smallest UUIDv7 of the time's millisecond.
 fn first_id_of(time: Timestamp) -> RunId {
     let millis = u128::try_from(time.as_millisecond()).unwrap_or(0);
     RunId::from_u128(millis << 80)
 }
 
-/// One run, with what is counted of it in the same snapshot.
+/// One run with its counts, of one snapshot.
 ///
 /// # Errors
 /// [`StoreError::NotFound`] when there is no such run in the organization.

@@ -18,7 +18,7 @@ pub struct SecretRow {
     pub id: Uuid,
     /// The name that expressions use.
     pub name: String,
-    /// Where values are kept.
+    /// The keeper of the values.
     pub provider: String,
     /// Sealed entries.
     pub data: Vec<u8>,
@@ -111,7 +111,7 @@ pub async fn load_secret(
     Ok(load_secrets_named(store, organization_id, &[name]).await?.pop())
 }
 
-/// Those of the named secrets that are there.
+/// The named secrets, as far as they are there.
 ///
 /// # Errors
 /// [`StoreError::Unavailable`] when the database can't be reached.
@@ -131,15 +131,15 @@ pub async fn load_secrets_named(
     rows.iter().map(SecretRow::from_row).collect()
 }
 
-/// Changes the sealed entries of one secret, its row locked: `change` gets the bytes as they are
-/// now (None: no row yet) and says what they shall be. Sealing was done before; this makes no other
+/// Changes the sealed entries of one secret under the lock of its row. `change` gets the present
+/// bytes (None: no row yet) and returns the new ones. These were sealed before: `change` makes no
 /// network call.
 ///
 /// # Errors
-/// [`StoreError::Conflict`] when the row is no longer the one that was sealed for, or `change`
-/// found its knowledge stale: load and seal again. [`StoreError::NotFound`] when the organization
-/// was deleted; [`StoreError::Rejected`] with the constraint `secrets_max` when the organization
-/// has as many secrets as it may have.
+/// [`StoreError::Conflict`] when the bytes were sealed for another row, or `change` returned
+/// [`SecretWrite::Stale`]: load and seal again. [`StoreError::NotFound`] when the organization was
+/// deleted; [`StoreError::Rejected`] with the constraint `secrets_max` when the organization has as
+/// many secrets as it may have.
 pub async fn change_secret(
     store: &Store,
     secret: SecretIdentity<'_>,

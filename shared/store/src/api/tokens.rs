@@ -8,7 +8,7 @@ use super::page::{Page, PageRequest, read_page};
 use crate::types::column;
 use crate::{Store, StoreError, Tx};
 
-/// The caller of the API: a token that may be used, of an organization that lives.
+/// The caller of the API: a live token of a live organization.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
     /// The one organization that the token reaches.
@@ -19,8 +19,8 @@ pub struct Caller {
     pub token_name: String,
 }
 
-/// The caller whose token has this SHA-256; None: no such token, revoked, past its end, or its
-/// organization was deleted.
+/// The caller whose token has this SHA-256. None: there is no such token, it was revoked or has
+/// expired, or its organization was deleted.
 ///
 /// # Errors
 /// [`StoreError::Unavailable`] when the database can't be reached.
@@ -49,7 +49,7 @@ pub async fn authenticate_token(
     }))
 }
 
-/// A token, as the API shows it: never the token itself.
+/// A token as the API shows it: without the token itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenRow {
     /// `api_tokens.id`
@@ -60,7 +60,7 @@ pub struct TokenRow {
     pub created_at: Timestamp,
     /// The name of the token that made it; None for an organization's first one.
     pub created_by: Option<String>,
-    /// From when it is refused; None: never.
+    /// The time from which it is refused; None: never.
     pub expires_at: Option<Timestamp>,
     /// When it was revoked.
     pub revoked_at: Option<Timestamp>,
@@ -107,11 +107,11 @@ pub async fn list_tokens(
 pub struct NewToken<'a> {
     /// `api_tokens.id`
     pub id: TokenId,
-    /// Its purpose; no other live token of the organization has the name.
+    /// The token's purpose, in words; no other live token of the organization has the name.
     pub name: &'a str,
     /// SHA-256 of the token.
     pub token_sha256: &'a [u8],
-    /// From when it is refused; None: never.
+    /// The time from which it is refused; None: never.
     pub expires_at: Option<Timestamp>,
     /// The name of the token that makes it.
     pub created_by: &'a Actor,
@@ -121,7 +121,7 @@ pub struct NewToken<'a> {
 ///
 /// # Errors
 /// [`StoreError::Conflict`] when a live token has the name, or the organization has as many live
-/// ones as it may.
+/// tokens as are allowed.
 pub async fn create_token(
     store: &Store,
     organization_id: OrganizationId,
@@ -175,10 +175,10 @@ async fn create_in(
     rows.first().map_or(Err(StoreError::Corrupt("create_token")), TokenRow::from_row)
 }
 
-/// Revokes a token, by its id or by the name that it has while it lives.
+/// Revokes a token, by its id, or by its name while it lives.
 ///
 /// # Errors
-/// [`StoreError::NotFound`]; [`StoreError::Conflict`] when it is the last one that lasts.
+/// [`StoreError::NotFound`]; [`StoreError::Conflict`] when it is the last one that does not expire.
 pub async fn revoke_token(
     store: &Store,
     organization_id: OrganizationId,
@@ -194,7 +194,8 @@ async fn revoke_in(
     reference: &str,
     now: Timestamp,
 ) -> Result<TokenRow, StoreError> {
-    // One at a time in an organization, or two could revoke each other's last one.
+    // One at a time in an organization: two calls could each revoke the token that the other counts
+    // as left.
     lock_organization(&tx, organization_id).await?;
     let found = tx
         .query(
@@ -215,7 +216,7 @@ async fn revoke_in(
     if token.revoked_at.is_some() {
         return Ok(token);
     }
-    // Others may end by themselves, and then nobody would get in any more.
+    // Tokens that expire end by themselves: without this one nobody would get in any more.
     if token.expires_at.is_none() && !column::<bool>(found, "has_other")? {
         return Err(StoreError::Conflict(
             "this is the last token of the organization that does not expire: make another such one first, then revoke this",

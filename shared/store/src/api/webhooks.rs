@@ -19,15 +19,15 @@ pub struct WebhookRow {
     pub node_id: String,
     /// The last part of its URL.
     pub address: String,
-    /// How a caller shows that it may post: `signature`, `bearer`, `header_token` or `none`.
+    /// The proof that a caller gives: `signature`, `bearer`, `header_token` or `none`.
     pub authentication: Authentication,
     /// The header of the signature or token, lower case.
     pub header_name: Option<String>,
-    /// The header whose value makes deliveries the same, lower case.
+    /// The header whose value identifies a delivery, lower case.
     pub deduplication_header: Option<String>,
-    /// Until when the key or token before a rotation is accepted; null: none is.
+    /// The time until which the key or token before a rotation is accepted; None: none is.
     pub previous_until: Option<Timestamp>,
-    /// Raised by each change of its key or authentication.
+    /// The number that each change of its key or authentication raises.
     pub version: i64,
     /// When it was made.
     pub created_at: Timestamp,
@@ -53,7 +53,7 @@ impl WebhookRow {
     }
 }
 
-/// The live webhooks of one workflow, by node id. A workflow has no more of them than nodes, so
+/// The live webhooks of one workflow, by node id. A workflow has no more webhooks than nodes, so
 /// there are no pages.
 ///
 /// # Errors
@@ -78,7 +78,7 @@ pub async fn list_webhooks(
     rows.iter().map(WebhookRow::from_row).collect()
 }
 
-/// Which webhook is meant.
+/// A way to name a webhook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WebhookReference<'a> {
     /// By its id.
@@ -101,7 +101,7 @@ pub struct WebhookKeys {
     pub credential: WebhookCredential,
 }
 
-/// The one live webhook that is meant.
+/// The live webhook of a reference.
 ///
 /// # Errors
 /// [`StoreError::NotFound`] when there is none, or it is another organization's.
@@ -149,22 +149,23 @@ pub struct WebhookRotation {
     pub id: WebhookId,
     /// `webhooks.version`, as it was when the credential was made.
     pub version_planned: i64,
-    /// `webhooks.signing_keys`, as they were then. A move to another KMS key changes them and not
-    /// the version.
+    /// `webhooks.signing_keys`, as they were when the credential was made. A move to another KMS
+    /// key changes them and not the version.
     pub signing_keys_planned: Option<Vec<u8>>,
     /// The credential.
     pub credential: WebhookCredential,
-    /// The sealed entry of the signing key before, as long as that is to be accepted.
+    /// The sealed entry of the previous signing key, if that key is still accepted.
     pub previous_signing_keys: Option<Vec<u8>>,
-    /// The token before, as long as that is to be accepted.
+    /// SHA-256 of the previous token, if that token is still accepted.
     pub previous_token_sha256: Option<Vec<u8>>,
-    /// Until when the previous key or token is accepted; None: it is accepted no more.
+    /// The time until which the previous key or token is accepted; None: it is not.
     pub previous_until: Option<Timestamp>,
-    /// The time.
+    /// Now.
     pub now: Timestamp,
 }
 
-/// Writes a new credential and raises the version, so that no instance goes on with what it knows.
+/// Writes a new credential and raises the version, so that no instance goes on with the credential
+/// in its memory.
 ///
 /// # Errors
 /// [`StoreError::Conflict`] when the webhook has another version or other sealed bytes by now, or

@@ -1,4 +1,4 @@
-//! Applying a workflow: what differs, in one transaction.
+//! The apply of a workflow: its differences, in one transaction.
 
 use domain::definition::Definition;
 use domain::function::Actor;
@@ -32,13 +32,13 @@ pub struct WorkflowWrite {
     pub organization_id: OrganizationId,
     /// The workflow; for a new one an id that was made for it.
     pub workflow_id: WorkflowId,
-    /// The version that all of this was planned against; None: the workflow is new.
+    /// The version with which the apply was planned; None: the workflow is new.
     pub version_planned: Option<i64>,
     /// The whole definition.
     pub definition: Definition,
     /// The nodes that are new or differ.
     pub nodes: Vec<NodeWrite>,
-    /// Ids of the nodes that are no longer there.
+    /// Ids of the nodes that are no longer in the definition.
     pub nodes_removed: Vec<String>,
     /// The secrets that the nodes in `nodes` may open.
     pub secret_refs: Vec<SecretRefWrite>,
@@ -67,7 +67,7 @@ pub struct WebhookWrite {
     pub authentication: Authentication,
     /// The header of the signature or token, lower case.
     pub header_name: Option<String>,
-    /// The header whose value makes deliveries the same, lower case.
+    /// The header whose value identifies a delivery, lower case.
     pub deduplication_header: Option<String>,
     /// The credential that its callers are checked with.
     pub credential: WebhookCredential,
@@ -82,10 +82,9 @@ pub struct WebhookChange {
     pub authentication: Authentication,
     /// The header of the signature or token, lower case.
     pub header_name: Option<String>,
-    /// The header whose value makes deliveries the same, lower case.
+    /// The header whose value identifies a delivery, lower case.
     pub deduplication_header: Option<String>,
-    /// The credential that its callers are checked with from now on; None: the credential stays as
-    /// it is.
+    /// The new credential that its callers are checked with; None: the present one stays.
     pub credential: Option<WebhookCredential>,
 }
 
@@ -96,20 +95,20 @@ pub struct WebhookCredential {
     pub signing_keys: Option<Vec<u8>>,
     /// The name of that entry.
     pub current_key_name: Option<String>,
-    /// Only for `bearer` and `header_token`.
+    /// SHA-256 of the token; only for `bearer` and `header_token`.
     pub token_sha256: Option<Vec<u8>>,
 }
 
 /// Writes an apply in one transaction.
 ///
-/// The workflow's row is locked first, so two applies of one workflow follow each other; nodes that
-/// change are locked in their order, so a builder that starts executions there has either ended or
-/// sees the new limits.
+/// The lock of the workflow's row makes two applies of one workflow follow each other. Then the
+/// nodes that change are locked in their order: a builder that starts executions there has ended,
+/// or reads the new limits.
 ///
 /// # Errors
-/// [`StoreError::Conflict`] when the workflow no longer has the planned version, or one of that
-/// name was made meanwhile: load and plan again. [`StoreError::NotFound`] when the organization was
-/// deleted.
+/// [`StoreError::Conflict`] when the workflow no longer has the planned version, or another
+/// workflow of that name was made meanwhile: load and plan again. [`StoreError::NotFound`] when the
+/// organization was deleted.
 pub async fn apply_workflow(store: &Store, write: &WorkflowWrite) -> Result<AppliedWorkflow, StoreError> {
     let applied = store.run_tx("apply_workflow", |tx| apply_in(tx, write)).await;
     match applied {
@@ -146,8 +145,8 @@ async fn apply_in(tx: Tx, write: &WorkflowWrite) -> Result<AppliedWorkflow, Stor
     Ok(AppliedWorkflow { version, held: removed.held })
 }
 
-/// Keeps the organization from being deleted while something is written that its deletion would
-/// have taken along.
+/// Keeps the organization from being deleted during a transaction whose rows the deletion would
+/// miss.
 pub(super) async fn share_organization(tx: &Tx, organization_id: OrganizationId) -> Result<(), StoreError> {
     let rows = tx
         .query(
@@ -326,10 +325,10 @@ async fn free_names(tx: &Tx, write: &WorkflowWrite) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Under another key the items that wait are resolved anew; active executions keep theirs. Where a
-/// node gets its first key, or loses it, the builder sees by the items themselves that they are not
-/// resolved. An item that somebody holds at this moment keeps its key, for no transaction waits for
-/// an item's lock.
+/// Makes waiting items unresolved where their node's key is replaced by another; active executions
+/// keep their value. Where a node gets its first key or loses its key, the builder recognises
+/// unresolved items by their value. An item that another transaction holds keeps its value, for no
+/// transaction waits for an item's lock.
 async fn change_concurrency_keys(tx: &Tx, write: &WorkflowWrite) -> Result<(), StoreError> {
     if write.version_planned.is_none() || write.nodes.is_empty() {
         return Ok(());
@@ -354,8 +353,8 @@ async fn change_concurrency_keys(tx: &Tx, write: &WorkflowWrite) -> Result<(), S
     Ok(())
 }
 
-/// A removed id that comes back, or one that becomes another type of node, starts a new generation:
-/// items of its earlier life do not revive.
+/// A removed node that is added again, or a node that gets another type, starts a new generation:
+/// items of the generation before do not revive.
 async fn write_nodes(tx: &Tx, write: &WorkflowWrite, version: i64) -> Result<(), StoreError> {
     if write.nodes.is_empty() {
         return Ok(());
@@ -491,8 +490,8 @@ async fn insert_webhooks(tx: &Tx, write: &WorkflowWrite) -> Result<(), StoreErro
     Ok(())
 }
 
-/// A new credential takes the place of the old one at once; rotation, where two are valid for a
-/// while, is another operation.
+/// A new credential takes the place of the old one at once. A rotation, with two valid credentials
+/// for a while, is another operation.
 async fn change_webhook(tx: &Tx, write: &WorkflowWrite, change: &WebhookChange) -> Result<(), StoreError> {
     let credential = change.credential.clone().unwrap_or_default();
     let rows = tx

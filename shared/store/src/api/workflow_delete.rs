@@ -13,8 +13,8 @@ use crate::{Store, StoreError, Tx};
 /// The nodes and held executions that a deletion ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeletedWorkflow {
-    /// The nodes that lived. The caller wakes the builder for them after the commit, for it ends
-    /// their waiting items.
+    /// The nodes that were live. The caller wakes the builder for them after the commit, and the
+    /// builder ends their waiting items.
     pub node_ids: Vec<String>,
     /// Held executions that are to end: the caller sends their wakes.
     pub held: Vec<HeldWake>,
@@ -67,7 +67,7 @@ async fn delete_in(
         &[(&workflow_id, Type::UUID), (&now, Type::TIMESTAMPTZ)],
     )
     .await?;
-    // The version is raised too: what was planned with the definition from before is planned again.
+    // The version is raised too, so plans with the definition from before are made anew.
     tx.query(
         "/* delete_workflow: workflow */
          WITH deleted AS (

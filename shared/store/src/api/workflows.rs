@@ -15,13 +15,13 @@ use crate::{Store, StoreError};
 pub struct WorkflowRow {
     /// `workflows.id`
     pub id: WorkflowId,
-    /// Unique in the organization among live workflows.
+    /// The name; unique in the organization among live workflows.
     pub name: String,
     /// The purpose of the workflow.
     pub description: String,
     /// `workflows.timeout_seconds`
     pub timeout_seconds: Option<i64>,
-    /// Raised by each apply that changes something.
+    /// The number that each apply with a change raises.
     pub version: i64,
     /// The token or user that made it.
     pub created_by: String,

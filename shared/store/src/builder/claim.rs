@@ -11,7 +11,7 @@ use crate::nodes::{NodeKey, key_arrays, node_key};
 use crate::types::column;
 use crate::{StoreError, Tx};
 
-/// A queue item that this transaction has taken.
+/// A queue item that this transaction has claimed.
 #[derive(Clone, Debug)]
 pub struct ClaimedItem {
     /// `workflow_node_queue_items.id`
@@ -26,8 +26,8 @@ pub struct ClaimedItem {
     pub event_id: EventId,
     /// When it was routed.
     pub created_at: Timestamp,
-    /// Whether the node is not the one that the item was routed to: removed, or removed and added
-    /// again.
+    /// Whether the node that the item was routed to is gone: removed, deleted with its workflow, or
+    /// in a later generation.
     pub is_node_removed: bool,
     /// The component of the node's row, for items whose node is no longer in the definition.
     pub component: String,
@@ -67,21 +67,22 @@ pub struct StoredDefinition {
 /// The result of a transaction's claim.
 #[derive(Clone, Debug, Default)]
 pub struct Claims {
-    /// Taken items: those of limited nodes in their order, then the others by id.
+    /// Claimed items: those of limited nodes in their order, then the others.
     pub items: Vec<ClaimedItem>,
-    /// The concurrency keys that were looked at, after the claim.
+    /// The slots of the wanted concurrency keys, read after the claim.
     pub slots: Vec<Slots>,
-    /// Items that the claim left out for they crashed a worker before: they are built alone.
+    /// Items that the claim left out: those that crashed a worker before, and the rest of their
+    /// concurrency key's pick. They are built alone.
     pub quarantined: Vec<QuarantinedItem>,
     /// Definitions that were asked for.
     pub definitions: Vec<StoredDefinition>,
 }
 
-/// Takes items: of each of `keys`, whose nodes are locked, the smallest for its free slots; of the
-/// wakes' events and named nodes what needs no slot. A concurrency key whose pick holds a
-/// quarantined item is left out whole, and so is each quarantined item that needs no slot.
-/// Quarantined items are searched for where some waited when the nodes were locked: whoever has
-/// made one since has it in hand.
+/// Claims items. Each of `keys`, whose nodes are locked, gives its first items, one for each free
+/// slot. The wakes' events and named nodes give the items that need no slot. A concurrency key
+/// whose pick holds a quarantined item is left out as a whole; a quarantined item that needs no
+/// slot is left out by itself. Quarantined items are searched for only where some waited when the
+/// nodes were locked: a later one belongs to the builder that quarantined it.
 ///
 /// # Errors
 /// See [`StoreError`].
@@ -134,8 +135,8 @@ pub async fn claim_items(
     })
 }
 
-/// Takes one quarantined item: where it needs a slot and its node is locked, only if it is the next
-/// of its concurrency key.
+/// Claims one quarantined item. An item that needs a slot has its node locked, and is claimed only
+/// if it is the next of its concurrency key.
 ///
 /// # Errors
 /// See [`StoreError`].
@@ -174,9 +175,9 @@ const CLAIM_ONE: &str = "/* claim_one */
     RETURNING i.id, i.workflow_id, i.node_id, i.run_id, i.root_event_id, i.event_id, i.created_at,
         i.concurrency_key, item.component, item.is_node_removed";
 
-/// Items that others hold are not waited for, and nothing that comes after one at its key is taken.
-/// The ids are ordered in a form that no index has: by the index, all items there are would be
-/// walked over for a few.
+/// An item that another transaction holds is not waited for, and no later item of its concurrency
+/// key is claimed. The ids are ordered in a form that no index has: by the index a few items would
+/// cost a walk over all.
 const CLAIM_LIMITED: &str = "/* claim_limited */
     WITH wanted AS MATERIALIZED (
         SELECT t.workflow_id, t.node_id, t.concurrency_key,
@@ -211,8 +212,8 @@ const CLAIM_LIMITED: &str = "/* claim_limited */
     FROM taken
     ORDER BY workflow_id, node_id, created_at, id";
 
-/// Takes items that need no slot: those of nodes without a limit, and those that only end, for
-/// their node was removed, is in another life, or their run is to end.
+/// Claims items that need no slot: items of nodes without a limit, and items that only end, because
+/// their node was removed or has a later generation, or their run was stopped.
 const CLAIM_UNLIMITED: &str = "/* claim_unlimited */
     WITH wanted AS (
         SELECT i.id FROM workflow_node_queue_items i WHERE i.event_id = ANY($1::uuid[])
@@ -238,8 +239,8 @@ const CLAIM_UNLIMITED: &str = "/* claim_unlimited */
           AND (n.concurrency_max IS NULL OR n.deleted_at IS NOT NULL OR w.deleted_at IS NOT NULL
             OR i.node_generation <> n.generation
             OR (SELECT run.stop FROM workflow_runs run WHERE run.id = i.run_id) IS NOT NULL)
-        -- The order of the ids, in a form that no index has: by the index, all items there are
-        -- would be walked over for a few.
+        -- The ids are ordered in a form that no index has: by the index a few items would cost a
+        -- walk over all.
         ORDER BY uuid_send(i.id) LIMIT $4::int8
         FOR UPDATE OF i SKIP LOCKED)
     DELETE FROM workflow_node_queue_items i USING picked

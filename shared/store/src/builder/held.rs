@@ -19,7 +19,7 @@ use crate::types::collect;
 use crate::types::{column, word, word_if_any};
 use crate::{JsonText, StoreError, Tx};
 
-/// A held execution that a wake looks at, with all that may be due.
+/// A held execution under the lock of a wake, with everything that may be due of it.
 #[derive(Clone, Debug)]
 pub struct WokenExecution {
     /// `workflow_node_executions.id`
@@ -38,9 +38,9 @@ pub struct WokenExecution {
     pub crashes: i32,
     /// Whether its node has a limit.
     pub is_limited: bool,
-    /// Whether the time has come that it asked for.
+    /// Whether the time of its wake has come.
     pub is_time: bool,
-    /// Milliseconds until then; None: it asked for no time.
+    /// Milliseconds until the time of its wake; None: it has none.
     pub millis_left: Option<i64>,
     /// `workflow_runs.stop`
     pub stop: Option<RunStop>,
@@ -50,15 +50,16 @@ pub struct WokenExecution {
     pub organization_id: OrganizationId,
     /// Whether the organization was deleted.
     pub is_organization_deleted: bool,
-    /// Whether the node is not the one that it was opened at: removed, or removed and added again.
+    /// Whether the node that it was opened at is gone: removed, deleted with its workflow, or in a
+    /// later generation.
     pub is_node_removed: bool,
     /// `workflows.version`, now.
     pub workflow_version: i64,
-    /// Events from the root down to the one that it works on.
+    /// Events from the root down to the event that it works on.
     pub depth: i32,
     /// The data of that event.
     pub data: JsonText,
-    /// Places of it that were blanked.
+    /// Places of the data that were blanked.
     pub redactions: Option<JsonText>,
     /// Causes that no wake has handled.
     pub causes: Vec<StoredCause>,
@@ -95,12 +96,12 @@ pub struct StoredCall {
 pub struct FoundWoken {
     /// Held executions whose lock this transaction has.
     pub executions: Vec<WokenExecution>,
-    /// Those that others hold, or whose node or run.
+    /// Held executions that another transaction holds, or whose node or run it holds.
     pub locked: Vec<(ExecutionId, OrganizationId)>,
 }
 
-/// Locks held executions, by their nodes, themselves and their runs, and then reads what is due of
-/// them. Nobody waits: what others hold is told.
+/// Locks the nodes, rows and runs of held executions, in this order, and then reads what is due of
+/// them. It waits for no lock: executions that another transaction holds are returned in `locked`.
 ///
 /// # Errors
 /// See [`StoreError`].
@@ -154,16 +155,17 @@ fn of_row<'e>(
     Ok(executions.iter_mut().find(|execution| execution.id == id))
 }
 
-/// As the builder locks the runs of what it claims: whoever stops one waits, and then sees what is
-/// written here, or the stop is seen. A run that is being stopped is left out.
+/// Locks the runs as a batch of the builder does. A stop waits for this lock and then finds the
+/// rows that are written here, or this transaction reads the stop. A run that is being stopped is
+/// left out.
 const LOCK_RUNS_OF_WOKEN: &str = "/* lock_runs_of_woken */
     WITH own AS MATERIALIZED (
         SELECT DISTINCT run_id FROM workflow_node_executions WHERE id = ANY($1::uuid[]))
     SELECT r.id FROM own JOIN workflow_runs r ON r.id = own.run_id
     ORDER BY uuid_send(r.id) FOR KEY SHARE OF r SKIP LOCKED";
 
-/// A later statement than the locks, and its own time: a timer may have come due while a lock was
-/// waited for.
+/// This statement comes after the locks. A timer is due by the statement's own time, for it may
+/// have come since the transaction began.
 const READ: &str = "/* read_woken */
     SELECT x.id, x.workflow_id, x.node_id, x.run_id, x.root_event_id, x.component,
         x.held AS kept, x.crashes,
@@ -231,8 +233,8 @@ fn woken_execution(row: &Row) -> Result<WokenExecution, StoreError> {
     })
 }
 
-/// Definitions of workflows, and those of their nodes that are full: what the outputs of woken
-/// executions are routed by.
+/// Loads the definitions of `definitions_of` and the full nodes of `workflow_ids`, by which the
+/// outputs of woken executions are routed.
 ///
 /// # Errors
 /// See [`StoreError`].
@@ -275,8 +277,8 @@ pub struct RecordedWake {
     pub call_ids: Vec<CallId>,
 }
 
-/// Records wakes and what came of them, in one round trip. Returns the errors that edges take, and
-/// slots that are free now.
+/// Records wakes and the rows that follow from them, in one round trip. Returns the events of
+/// errors that edges take, and the slots that are free now.
 ///
 /// # Errors
 /// As [`write_batch`].
@@ -325,8 +327,8 @@ async fn record(tx: &Tx, wakes: &[RecordedWake], now: Timestamp) -> Result<Vec<R
     .await
 }
 
-/// Marks exactly the causes and calls that were read, by their ids: one that came since is nobody's
-/// yet.
+/// Marks exactly the causes and calls that were read, by their ids: a later one is left to the next
+/// wake.
 const RECORD: &str = "/* record_wakes */
     WITH outcome AS (
         SELECT *
@@ -356,16 +358,16 @@ const RECORD: &str = "/* record_wakes */
 /// The result of [`begin_wake`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BegunWake {
-    /// It is counted; the execution has so many crashes, without this one.
+    /// The crash is counted; the number is that of the crashes before it.
     Begun(i32),
-    /// Somebody else wakes it, or holds its row.
+    /// Another wake is at work on it, or another transaction holds its row.
     Busy,
-    /// It is held no more.
+    /// It is no longer held.
     Gone,
 }
 
-/// Counts a crash on a held execution before it is woken alone, and keeps others from it for a
-/// while.
+/// Counts a crash on a held execution before it is woken alone, and keeps other such wakes from it
+/// for [`QUARANTINE_SECONDS`].
 ///
 /// # Errors
 /// See [`StoreError`].
@@ -400,7 +402,7 @@ pub async fn begin_wake(tx: &Tx, id: ExecutionId) -> Result<BegunWake, StoreErro
     }
 }
 
-/// Takes a crash back that was counted before a wake: the process is still there, and nothing was
+/// Takes back the crash that was counted before a wake: the process lived, and no outcome was
 /// recorded.
 ///
 /// # Errors

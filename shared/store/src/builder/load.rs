@@ -11,24 +11,24 @@ use crate::nodes::{NodeKey, key_arrays, node_key};
 use crate::types::{column, word_if_any};
 use crate::{JsonText, StoreError, Tx};
 
-/// The facts that the plan of a batch needs to know.
+/// The request for the rows that a batch's plan needs.
 #[derive(Clone, Debug, Default)]
 pub struct LoadRequest {
     /// The claimed items' events.
     pub event_ids: Vec<EventId>,
     /// Their runs.
     pub run_ids: Vec<RunId>,
-    /// Runs whose root event's data is mentioned.
+    /// Runs for which a template mentions the root event's data.
     pub runs_with_data: Vec<RunId>,
-    /// Events whose ancestors are mentioned, and which of them.
+    /// The ancestors that templates mention, by event.
     pub ancestors: Vec<AncestorRequest>,
     /// Limited nodes that the plan might go on with.
     pub downstream: Vec<NodeKey>,
-    /// Workflows whose full nodes matter.
+    /// Workflows whose full nodes are looked for.
     pub workflow_ids: Vec<WorkflowId>,
 }
 
-/// Which ancestors of an event are wanted.
+/// The ancestors of an event that are wanted.
 #[derive(Clone, Debug)]
 pub struct AncestorRequest {
     /// The event; it is its own ancestor at distance 1.
@@ -67,7 +67,7 @@ pub struct InputEvent {
 pub struct AncestorEvent {
     /// The claimed item's event.
     pub of_event_id: EventId,
-    /// 1 is that event itself.
+    /// Steps back from that event; 1 is the event itself.
     pub distance: i32,
     /// The node that the ancestor comes from.
     pub node_id: String,
@@ -83,7 +83,7 @@ pub struct AncestorEvent {
     pub created_at: Timestamp,
 }
 
-/// The facts that a plan must know of a run.
+/// The facts of a run that a plan needs.
 #[derive(Clone, Debug)]
 pub struct RunFacts {
     /// The run.
@@ -117,23 +117,24 @@ pub struct Loaded {
     pub ancestors: Vec<AncestorEvent>,
     /// Their runs.
     pub runs: Vec<RunFacts>,
-    /// The downstream nodes whose lock this transaction got.
+    /// The slots of the downstream nodes whose lock this transaction got.
     pub downstream_slots: Vec<Slots>,
     /// Nodes with as many waiting items as are allowed: no event is routed to them.
     pub full_nodes: Vec<NodeKey>,
 }
 
-/// Loads what a batch's plan needs, in one round trip.
+/// Loads the rows that a batch's plan needs, in one round trip.
 ///
 /// # Errors
 /// [`StoreError::Rejected`] when the wanted ancestors are more than
 /// [`domain::limits::ANCESTORS_BYTES_MAX`] together: replay record by record.
 pub async fn load_batch(tx: &Tx, request: &LoadRequest) -> Result<Loaded, StoreError> {
     let (workflow_ids, node_ids) = key_arrays(&request.downstream);
-    // A node with a concurrency key is not gone on with.
+    // The plan does not go on with a node that has a concurrency key.
     let key = |node: &NodeKey| LimitKey { node: node.clone(), concurrency_key: String::new() };
     let keys: Vec<LimitKey> = request.downstream.iter().map(key).collect();
-    // Polled, and so sent, in this order: stops are read once the runs are locked.
+    // The statements are sent in this order, in which their futures are polled: stops are read
+    // after the runs are locked.
     let (_, events, ancestors, runs, full, locked, slots) = futures_util::try_join!(
         tx.query_with(LOCK_RUNS, [(&request.run_ids, Type::UUID_ARRAY)]),
         tx.query_with(LOAD_EVENTS, [(&request.event_ids, Type::UUID_ARRAY)]),
@@ -159,15 +160,15 @@ pub async fn load_batch(tx: &Tx, request: &LoadRequest) -> Result<Loaded, StoreE
         events: events.iter().map(input_event).collect::<Result<_, _>>()?,
         ancestors,
         runs: runs.iter().map(run_facts).collect::<Result<_, _>>()?,
-        // Counts of nodes that were not locked may be of the past: they are not handed on.
+        // Counts of nodes that were not locked may be out of date: they are dropped.
         downstream_slots: slots.into_iter().filter(|slots| locked.contains(&slots.key.node)).collect(),
         full_nodes: full.iter().map(node_key).collect::<Result<_, _>>()?,
     })
 }
 
-/// The lock that a row which points at the run takes anyhow, before it is read whether the run was
-/// stopped: whoever stops it waits for this lock, and then sees what is written here, or the stop
-/// is seen. Nobody waits long for it: the transaction holds nodes of others.
+/// Locks the runs before their stops are read, in the mode that the insert of a row of the run
+/// takes. A stop waits for this lock and then finds the rows that are written here, or this
+/// transaction reads the stop. The wait is short: the transaction holds nodes that others wait for.
 const LOCK_RUNS: &str = "/* lock_runs */
     WITH wanted AS MATERIALIZED (
         SELECT id, set_config('lock_timeout', '300ms', true) FROM workflow_runs
@@ -230,8 +231,8 @@ const LOAD_ANCESTORS: &str = "/* load_ancestors */
         FROM nearest JOIN wanted ON wanted.event_id = nearest.of_event_id
         WHERE nearest.distance <= wanted.distance_max
           OR (nearest.nth = 1 AND wanted.node_ids::jsonb ? nearest.node_id)),
-    -- The sum grows row by row and EXISTS stops at the first row past the limit, so counting costs
-    -- no more than loading may.
+    -- The sum grows row by row, and EXISTS stops at the first row past the limit: the count reads
+    -- no more than a load may.
     total AS MATERIALIZED (
         SELECT EXISTS (
             SELECT FROM (
@@ -253,8 +254,8 @@ const LOAD_ANCESTORS: &str = "/* load_ancestors */
     LEFT JOIN workflow_node_executions ex ON ex.id = found.execution_id
     ORDER BY found.of_event_id, found.distance";
 
-/// Ancestors above whose number their bytes are counted; fewer can't be too many, though jsonb's
-/// text is up to half longer than ours.
+/// The number of ancestors above which their bytes are counted. Fewer can't be past the limit,
+/// although jsonb's text is up to half longer than ours.
 const COUNTED_FROM: i64 = ANCESTORS_BYTES_MAX / (2 * (EVENT_DATA_BYTES_MAX + CONFIGURATION_BYTES_MAX)) as i64;
 
 async fn load_ancestors(tx: &Tx, requests: &[AncestorRequest]) -> Result<Vec<AncestorEvent>, StoreError> {

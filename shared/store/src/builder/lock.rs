@@ -22,26 +22,27 @@ pub struct Wakes {
 pub struct LimitKey {
     /// The node.
     pub node: NodeKey,
-    /// The value of its template.
+    /// The value of the node's template for the key.
     pub concurrency_key: String,
 }
 
-/// A node that something waits at, or that was named.
+/// A node at which a woken event waits, or that a message names.
 #[derive(Clone, Debug)]
 pub struct WokenNode {
     /// Its key.
     pub key: NodeKey,
-    /// Whether it has a limit, and so needs its lock. A removed one needs none: its items only end.
+    /// Whether it has a limit, and so needs its lock. A removed node needs no lock: its items only
+    /// end.
     pub is_limited: bool,
-    /// Whether an item waits that crashed a worker before.
+    /// Whether an item that crashed a worker before waits.
     pub has_quarantined: bool,
-    /// Whether an item waits whose concurrency key is not resolved.
+    /// Whether an item with an unresolved concurrency key waits.
     pub has_unresolved: bool,
-    /// Of a limited node: the concurrency keys that the wakes ask to look at.
+    /// The concurrency keys that the wakes ask to look at; none at a node without a limit.
     pub concurrency_keys: Vec<String>,
-    /// The woken events that wait there.
+    /// The woken events that wait at the node.
     pub event_ids: Vec<EventId>,
-    /// Whether it was named.
+    /// Whether a message names it.
     pub is_named: bool,
     /// `workflows.version`.
     pub workflow_version: i64,
@@ -50,7 +51,7 @@ pub struct WokenNode {
 }
 
 impl WokenNode {
-    /// Whether its limit, if it has one, holds for the node as a whole.
+    /// Whether it has a limit that holds for the node as a whole.
     #[must_use]
     pub fn has_no_key(&self) -> bool {
         self.concurrency_keys == [""]
@@ -86,14 +87,14 @@ impl LockedNodes {
         self.woken.iter().filter(|node| node.is_limited && self.locked.contains(&node.key))
     }
 
-    /// Those of them where items wait whose concurrency key is not resolved.
+    /// Limited nodes whose lock this transaction holds, and where items with an unresolved
+    /// concurrency key wait.
     #[must_use]
     pub fn unresolved(&self) -> Vec<NodeKey> {
         self.held().filter(|node| node.has_unresolved).map(|node| node.key.clone()).collect()
     }
 
-    /// The concurrency keys that a claim looks at: those of the wakes, and those that were
-    /// `resolved` since.
+    /// The concurrency keys that a claim looks at: those of the wakes, and the `resolved` ones.
     #[must_use]
     pub fn limit_keys(&self, resolved: Vec<LimitKey>) -> Vec<LimitKey> {
         sorted(self.held().flat_map(WokenNode::limit_keys).chain(resolved).collect())
@@ -115,7 +116,7 @@ pub(super) fn limit_key_arrays(keys: &[LimitKey]) -> (Vec<WorkflowId>, Vec<&str>
 
 /// Finds the nodes of the wakes and locks the limited ones.
 ///
-/// The lock is a statement of its own: what is decided on is read by later ones.
+/// The lock is a statement of its own: later statements read the rows that decisions rest on.
 ///
 /// # Errors
 /// See [`StoreError`].
@@ -134,7 +135,7 @@ pub async fn lock_woken_nodes(tx: &Tx, wakes: &Wakes, mode: LockMode) -> Result<
     Ok(LockedNodes { woken, locked: locked.iter().map(node_key).collect::<Result<_, _>>()? })
 }
 
-/// Finds the nodes of the wakes, and what of each is to be looked at.
+/// Finds the nodes of the wakes, with the concurrency keys and events of each.
 pub(super) async fn find_woken_nodes(tx: &Tx, wakes: &Wakes) -> Result<Vec<WokenNode>, StoreError> {
     let (workflow_ids, node_ids) = key_arrays(&wakes.nodes);
     let rows = tx

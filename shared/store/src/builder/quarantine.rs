@@ -9,7 +9,7 @@ use crate::nodes::{NodeKey, key_arrays, node_key};
 use crate::types::column;
 use crate::{StoreError, Tx};
 
-/// An item that was at work before, or whose message was received before.
+/// An item that crashed a worker before, or whose message was received before.
 #[derive(Clone, Debug)]
 pub struct QuarantinedItem {
     /// `workflow_node_queue_items.id`
@@ -40,14 +40,15 @@ pub(super) fn quarantined_item(row: &Row) -> Result<QuarantinedItem, StoreError>
 /// The items that a search for quarantined items finds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Search {
-    /// Those that crashed a worker before, and what a limited node's pick holds beside one.
+    /// Items that crashed a worker before, and the other items of a limited node's pick that holds
+    /// one.
     Quarantined,
-    /// All that a claim might take.
+    /// All items that a claim might take.
     All,
 }
 
-/// All items that a claim of the wakes might take: their message was received before, or the batch
-/// was refused.
+/// All items that a claim of the wakes might take, for a message that was received before or a
+/// batch that was refused.
 ///
 /// # Errors
 /// See [`StoreError`].
@@ -75,9 +76,9 @@ pub async fn find_all_quarantined(
     Ok(items)
 }
 
-/// Finds the items of the wakes that a batch leaves out, at most `items_max`: of each of `keys` the
-/// whole pick for its free slots, in order, when it holds a quarantined item; and the quarantined
-/// items among what needs no slot.
+/// Finds the items of the wakes that a batch leaves out, at most `items_max`. Each of `keys` gives
+/// its whole pick for the free slots, in order, if the pick holds a quarantined item. Quarantined
+/// items that need no slot are found too.
 pub(super) async fn find_quarantined(
     tx: &Tx,
     wakes: &Wakes,
@@ -161,7 +162,8 @@ const FIND_UNRESOLVED_QUARANTINED: &str = "/* find_unresolved_quarantined */
 /// The outcome for an item in [`begin_quarantined`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Begin {
-    /// One more crash is counted, for as long as the work takes; the times before this one.
+    /// One more crash is counted for the time of the work; the number is that of the crashes before
+    /// it.
     Begun(i32),
     /// Another builder works on it, or died over it a moment ago: look again later.
     Busy,
@@ -169,12 +171,12 @@ pub enum Begin {
     Gone,
 }
 
-/// Seconds for which a builder that works on a quarantined item is taken to live: longer than its
-/// transaction can last.
+/// Seconds for which a quarantined item belongs to the builder that works on it: longer than the
+/// builder's transaction can last.
 pub const QUARANTINE_SECONDS: u32 = 20;
 
-/// Counts one more crash on items before they are worked on, but on those that somebody works on.
-/// Commit before going on. Gives what became of each, in the order of `item_ids`.
+/// Counts one more crash on each item before the work on it, except where another builder works on
+/// it. Commit before the work begins. Returns an outcome for each item, in the order of `item_ids`.
 ///
 /// # Errors
 /// See [`StoreError`].
@@ -205,11 +207,11 @@ pub async fn begin_quarantined(tx: &Tx, item_ids: &[ItemId]) -> Result<Vec<Begin
     Ok(item_ids.iter().map(|id| found.get(id).copied().unwrap_or(Begin::Gone)).collect())
 }
 
-/// Takes the count of [`begin_quarantined`] back: the process lived. An item that was built is
-/// gone, and nothing is written. In the transaction that builds the items, the count comes back if
+/// Takes back the crash that [`begin_quarantined`] counted: the process lived. For an item that was
+/// built nothing is written. In the transaction that builds the items, the crash still counts if
 /// the process ends before the commit.
 ///
-/// Without this, contention for a slot would be counted as crashes.
+/// Without this, contention for a slot would count as crashes.
 ///
 /// # Errors
 /// See [`StoreError`].

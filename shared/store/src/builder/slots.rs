@@ -12,14 +12,14 @@ use crate::{StoreError, Tx};
 pub struct Slots {
     /// The node and the concurrency key.
     pub key: LimitKey,
-    /// Limit less active executions; items that this transaction has taken are not counted.
+    /// The limit minus active executions; items that this transaction has claimed are not counted.
     pub free: i64,
-    /// The event of the first item that waits, if one does.
+    /// The event of the first waiting item.
     pub next_event_id: Option<EventId>,
 }
 
-/// Slots of concurrency keys of nodes whose lock is held; what is no live node with a limit has
-/// none. At a node without a key an item that is not resolved waits like any other.
+/// Slots of concurrency keys of nodes whose lock is held. A node that was removed or has no limit
+/// has none. At a node without a key an unresolved item waits like any other.
 pub(super) async fn read_slots(tx: &Tx, keys: &[LimitKey]) -> Result<Vec<Slots>, StoreError> {
     let (workflow_ids, node_ids, concurrency_keys) = limit_key_arrays(keys);
     let rows = tx

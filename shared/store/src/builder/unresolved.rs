@@ -10,12 +10,12 @@ use crate::nodes::{NodeKey, key_arrays, node_key};
 use crate::types::column;
 use crate::{StoreError, Tx};
 
-/// Items whose concurrency key is not resolved, of nodes whose lock is held.
+/// Items with an unresolved concurrency key, of nodes whose lock is held.
 #[derive(Clone, Debug, Default)]
 pub struct UnresolvedItems {
     /// The items, in their order; they still wait.
     pub items: Vec<ClaimedItem>,
-    /// Those of nodes whose first items hold one that crashed a worker before: they are resolved
+    /// Items of nodes whose first items hold one that crashed a worker before: they are resolved
     /// alone.
     pub quarantined: Vec<QuarantinedItem>,
     /// Definitions that were asked for.
@@ -26,9 +26,9 @@ pub struct UnresolvedItems {
     pub plain_items: usize,
 }
 
-/// Finds unresolved items of locked nodes, at most `items_max`; or the one that is named, whatever
-/// it did before. At a node without a key there is nothing to resolve: its items were made by code
-/// that knew of no key `""`, or its key was dropped, and get that one.
+/// Finds unresolved items of locked nodes, at most `items_max`; or only the item of `only`, even if
+/// it crashed a worker before. Unresolved items of a node without a key get the key `""`: older
+/// code made them, or the node had a key.
 ///
 /// # Errors
 /// See [`StoreError`].
@@ -73,8 +73,8 @@ pub async fn find_unresolved_items(
     Ok(unresolved)
 }
 
-/// Stores what concurrency keys came to, and takes the items that end instead, whose executions are
-/// in `batch`; in one round trip.
+/// Stores resolved concurrency keys, and takes the items that end instead, whose executions are in
+/// `batch`; in one round trip.
 ///
 /// # Errors
 /// [`StoreError::Conflict`] when one of the items is gone, and those of [`write_batch`].
@@ -109,7 +109,8 @@ const STORE_KEYS: &str = "/* store_keys */
     WHERE i.id = t.id
     RETURNING i.id";
 
-/// Null of code that knew of no key `''`, and what was resolved while the node had a key.
+/// Finds items of nodes without a key: with a null of code before the key `''`, or with a value
+/// from the time when the node had a key.
 const RESOLVE_PLAIN: &str = "/* resolve_plain_items */
     WITH found AS MATERIALIZED (
         SELECT i.id FROM unnest($1::uuid[], $2::text[]) AS t (workflow_id, node_id)
@@ -132,8 +133,8 @@ const RESOLVE_PLAIN: &str = "/* resolve_plain_items */
     WHERE i.id = locked.id
     RETURNING i.workflow_id, i.node_id";
 
-/// Only what nobody holds: no transaction waits for an item's lock. `''` is of a time when the node
-/// had no key.
+/// Leaves out items that another transaction holds: no transaction waits for an item's lock. An
+/// item with `''` is from the time when the node had no key.
 const FIND_UNRESOLVED: &str = "/* find_unresolved_items */
     WITH found AS MATERIALIZED (
         SELECT i.id, coalesce(n.ref ->> 'component', '') AS component,

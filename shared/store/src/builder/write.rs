@@ -30,7 +30,7 @@ pub struct NewEvent {
     pub event_type: String,
     /// The data of the event.
     pub data: JsonText,
-    /// Places of it that were blanked (`domain::redactions::Redactions`).
+    /// Places of the data that were blanked (`domain::redactions::Redactions`).
     pub redactions: Option<JsonText>,
     /// The nodes that it was routed to.
     pub targets: Vec<String>,
@@ -57,7 +57,7 @@ pub struct NewExecution {
     pub previous_execution_id: Option<ExecutionId>,
     /// Pending, held or finished.
     pub state: ExecutionState,
-    /// How it ended.
+    /// Its result.
     pub result: Option<ExecutionResult>,
     /// The reason where it did not pass.
     pub result_reason: Option<ResultReason>,
@@ -77,7 +77,7 @@ pub struct NewExecution {
     pub concurrency_key: Option<String>,
     /// Facts for people.
     pub metadata: JsonText,
-    /// The facts of a held one.
+    /// The columns that a held execution has beside these.
     pub held: Option<NewHeld>,
 }
 
@@ -91,8 +91,8 @@ pub struct NewHeld {
 }
 
 impl NewExecution {
-    /// A finished execution that passed and did nothing, of a run and its root event, over an
-    /// event.
+    /// A finished execution that passed, with empty values in all other fields. The pair is its run
+    /// and the root event of its top run.
     #[must_use]
     pub fn passed(
         id: ExecutionId,
@@ -169,15 +169,15 @@ pub struct WriteBatch {
     pub keys: Vec<NewKey>,
     /// Queue items.
     pub items: Vec<NewItem>,
-    /// Runs to stop, for they are past their limit.
+    /// Runs past their limit, which are stopped.
     pub run_limits: Vec<RunId>,
-    /// Runs of which work ended and none was added.
+    /// Runs of which the batch ends work and adds none.
     pub ended_runs: Vec<RunId>,
-    /// The version of each workflow that was planned with.
+    /// The version of each workflow with which the batch was planned.
     pub versions: Vec<(WorkflowId, i64)>,
 }
 
-/// An event on the channel `error` of a failed execution, which items wait for: its wake is sent
+/// An event on the channel `error` of a failed execution. Items wait with it, so its wake is sent
 /// after the commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ErrorEvent {
@@ -187,8 +187,8 @@ pub struct ErrorEvent {
     pub workflow_id: WorkflowId,
 }
 
-/// Writes a batch in one round trip. The database routes the failures of executions that an edge on
-/// `error` takes.
+/// Writes a batch in one round trip. A failure that an edge on `error` takes is routed by the
+/// database.
 ///
 /// # Errors
 /// [`StoreError::Conflict`] when a workflow has another version than the plan: reload and plan once
@@ -200,8 +200,9 @@ pub async fn write_batch(tx: &Tx, batch: &WriteBatch, now: Timestamp) -> Result<
 }
 
 async fn write_rows(tx: &Tx, batch: &WriteBatch, now: Timestamp) -> Result<Vec<ErrorEvent>, StoreError> {
-    // Polled, and so sent, in this order: rows point at those before them, events at executions
-    // when the transaction ends.
+    // The statements are sent in this order, in which their futures are polled. Rows point at rows
+    // that are inserted before them; only the pointer from an event to its execution is checked at
+    // the end of the transaction.
     let written = futures_util::try_join!(
         insert_events(tx, &batch.events, now),
         insert_executions(tx, &batch.executions, now),
@@ -272,9 +273,9 @@ async fn insert_events(tx: &Tx, events: &[NewEvent], now: Timestamp) -> Result<u
     Ok(rows.len())
 }
 
-/// An execution that is to run gets the node's version from the snapshot in which the workflow has
-/// the planned one. An apply in between would pair a configuration that the old version resolved
-/// with the secrets that the new one may open.
+/// Inserts an unfinished execution only where the workflow still has the planned version, in the
+/// statement that reads the node's version. An apply between the two would pair a configuration of
+/// the old version with the secrets that the new version may open.
 async fn insert_executions(
     tx: &Tx,
     executions: &[NewExecution],

@@ -8,16 +8,17 @@ use super::diagnosis::ConnectFailure;
 use crate::migrate::NEWEST_MIGRATION;
 
 /// The migration that this code needs at least.
-pub(crate) const SCHEMA_NEEDED: i32 = 26;
+pub(crate) const SCHEMA_NEEDED: i32 = 38;
 
-/// A function's role must have its time-outs, or a frozen sandbox would hold its locks for ever,
-/// and its settings of the planner, or a plan that was made when a table was nearly empty would
-/// scan it from end to end. Owners are not asked: they are people and migrations.
+/// A function's role must have its time-outs: without them a frozen sandbox would hold its locks
+/// for ever. It must have its settings of the planner: without them a plan that was made over a
+/// nearly empty table would scan the grown one. Owners are not checked: they are people and
+/// migrations.
 ///
-/// The statements of functions are written to begin with the few rows at hand, and are joined in
-/// that order: while tables are small every order costs the same, and the one that is taken would
-/// be kept when they have grown. That order belongs to the statements, so each release brings it
-/// along instead of the role having it. The lists of the API are written for the planner to choose.
+/// A statement of a function begins with the few rows at hand, and its joins keep the written
+/// order. While tables are small every order costs the same, and a plan with a bad one would be
+/// kept when they have grown. The order belongs to the statements, so the code of each release sets
+/// it, and not the role. For the lists of the API the planner chooses the order.
 const CHECK_CONNECTION: &str = "/* check_connection */
     SELECT current_user::text AS role,
         CASE WHEN current_user <> 'sealflow_api' THEN
@@ -92,7 +93,7 @@ mod tests {
     fn a_schema_that_does_not_fit_is_refused_with_what_to_do() {
         check(SCHEMA_NEEDED, 1, None, "");
         check(SCHEMA_NEEDED + 90, NEWEST_MIGRATION, None, "");
-        check(SCHEMA_NEEDED - 1, 1, None, "schema is at V25, this code needs V26: run migrate");
+        check(SCHEMA_NEEDED - 1, 1, None, "schema is at V37, this code needs V38: run migrate");
         check(
             NEWEST_MIGRATION + 1,
             NEWEST_MIGRATION + 1,

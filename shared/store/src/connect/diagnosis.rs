@@ -1,5 +1,5 @@
-//! Why there is no connection, in our own words: what a server or a library says may quote what was
-//! sent.
+//! The causes of a missing connection, in our own words: the text of a server or a library may
+//! quote sent values.
 
 use std::error::Error;
 use std::io;
@@ -9,7 +9,7 @@ use rustls::CertificateError;
 use super::login::NoPassword;
 use crate::StoreError;
 
-/// Why a connection was not made.
+/// The cause for which a connection was not made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ConnectFailure {
     #[error("dns: the host's name has no address")]
@@ -52,17 +52,17 @@ pub(crate) enum ConnectFailure {
     Setup(String),
 }
 
-/// The questions about the login itself.
+/// Questions about the login itself.
 const ROLE_ADVICE: &str =
     "may the role log in from here, and does it need a password or token (SEALFLOW_DATABASE_LOGIN)?";
 
 impl ConnectFailure {
-    /// The failure behind an error of connecting; `advice` is what to look at when the login is
-    /// refused.
+    /// The failure behind an error of connecting; `advice` names the thing to look at when the
+    /// login is refused.
     pub(super) fn of(error: &tokio_postgres::Error, advice: Option<&'static str>) -> Self {
         if let Some(db) = error.as_db_error() {
-            // A role that isn't there has a code in common with a refused one; the place in the
-            // server tells them apart.
+            // A missing role and a refused one have a code in common; the server's routine tells
+            // them apart.
             let is_missing = db.routine() == Some("InitializeSessionUserId");
             return match db.code().code() {
                 "28000" if is_missing => Self::RoleMissing,
@@ -87,10 +87,10 @@ impl ConnectFailure {
                 | io::ErrorKind::UnexpectedEof
                 | io::ErrorKind::BrokenPipe,
             ) => Self::Closed,
-            // The rest of what the system says before there is a connection is the resolver's.
+            // Every other error of the system before a connection is one of the resolver.
             Some(_) => Self::Dns,
             None if error.is_closed() => Self::Closed,
-            // TLS without a cause is the server's "no" to it.
+            // An error of TLS without a cause means that the server refuses TLS.
             None if error.to_string().contains("TLS") => Self::NoTls,
             None => Self::LoginRefused(advice.unwrap_or(ROLE_ADVICE)),
         }
@@ -113,7 +113,7 @@ impl ConnectFailure {
         }
     }
 
-    /// Whether the server said no to who we are.
+    /// Whether the server refused the login.
     pub(super) fn is_refused_login(&self) -> bool {
         matches!(self, Self::LoginRefused(_))
     }
@@ -130,7 +130,7 @@ impl From<ConnectFailure> for StoreError {
 
 fn tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
     error.downcast_ref::<rustls::Error>().or_else(|| {
-        // An io::Error keeps its cause to itself: `source` skips it.
+        // `source` of an io::Error skips the error inside it.
         error.downcast_ref::<io::Error>()?.get_ref()?.downcast_ref::<rustls::Error>()
     })
 }

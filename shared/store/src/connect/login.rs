@@ -25,14 +25,14 @@ pub trait AskPassword: Send + Sync {
         port: u16,
     ) -> BoxFuture<'a, Result<Zeroizing<String>, NoPassword>>;
 
-    /// The server has refused the last one: one that is kept is to be asked for anew.
+    /// The server has refused the last password: a kept one must be asked for anew.
     fn refused(&self);
 
     /// The thing to look at when the server refuses the login, as a question.
     fn advice(&self) -> &'static str;
 }
 
-/// No password could be had; the text says why and holds none.
+/// No password could be had. The text says the cause and holds no password.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct NoPassword(pub String);

@@ -1,5 +1,5 @@
-//! The one connection of an instance: made when first needed, looked after when it was idle, made
-//! again when it is lost.
+//! The one connection of an instance. It is made at its first use, probed after it was idle, and
+//! made again after it was lost.
 
 mod check;
 mod diagnosis;
@@ -29,26 +29,26 @@ use crate::error::statement_name;
 /// A statement's parameter with its type.
 pub(crate) type Param<'a> = (&'a (dyn ToSql + Sync), Type);
 
-/// How a function reaches Postgres.
+/// The settings with which a function reaches Postgres.
 #[derive(Clone, Debug)]
 pub struct StoreSettings {
     /// `postgres://role@host:port/database`. Its `sslmode` decides about TLS; without one, loopback
-    /// goes without and everything else with. Where there is TLS, the server's certificate and name
-    /// are verified.
+    /// has no TLS and every other host has it. With TLS, the server's certificate and name are
+    /// verified.
     pub url: String,
     /// The name that the server shows for the connection.
     pub application_name: &'static str,
     /// The credential that the role logs in with.
     pub login: Login,
-    /// The one authority whose certificates are believed, in PEM; empty for the public ones and
+    /// The one authority whose certificates are trusted, in PEM; empty for the public ones and
     /// those of RDS.
     pub own_root: String,
-    /// How long connecting may take: address, TLS and login.
+    /// The time that connecting may take: address, TLS and login.
     pub connect_timeout: Duration,
 }
 
 impl StoreSettings {
-    /// Settings of a database on this machine, whose URL is all that it takes.
+    /// Settings for a database on this machine, from its URL alone.
     #[must_use]
     pub fn local(url: impl Into<String>, application_name: &'static str) -> Self {
         Self {
@@ -71,11 +71,11 @@ pub struct Store {
     login: Login,
     connect_timeout: Duration,
     connection: Mutex<Option<Arc<Connection>>>,
-    /// Connections that were made, the first one included.
+    /// Tries to connect since the last [`Store::take_connects`], failed ones included.
     connects: AtomicU64,
-    /// The last failure that was told, and when.
+    /// The last failure that was logged as an error, and the time.
     told: std::sync::Mutex<Option<(ConnectFailure, Instant)>>,
-    /// When this instance last noted that it works.
+    /// The time of this instance's last heartbeat.
     heartbeat_at: std::sync::Mutex<Option<Timestamp>>,
 }
 
@@ -85,29 +85,31 @@ pub(crate) struct Connection {
     /// Set while a transaction is open: a connection whose transaction was abandoned (a dropped
     /// future) is not used again.
     pub(crate) in_transaction: AtomicBool,
-    /// When the server last answered something.
+    /// The time of the server's last answer.
     used_at: std::sync::Mutex<Instant>,
 }
 
 /// The connection, held for one caller alone.
 pub(crate) struct Held<'a> {
     pub(crate) connection: Arc<Connection>,
-    /// Whether it was there before: then the server may have ended it without a word.
+    /// Whether it was open before: then the server may have ended it since.
     pub(crate) is_reused: bool,
     _guard: MutexGuard<'a, Option<Arc<Connection>>>,
 }
 
-/// How long connecting may take unless the operator says otherwise.
+/// The time that connecting may take, unless the operator sets another.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// After this silence of the network a connection is given up.
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(15);
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(5);
-/// A connection that was idle for longer is probed before it is used: a sandbox that slept was not
-/// told that the server has ended it, which the server does after 14 seconds at the earliest.
+/// A connection that was idle for longer is probed before it is used: a sandbox that slept does not
+/// know whether the server ended the connection. The server does so after 14 seconds at the
+/// earliest.
 const PROBED_AFTER: Duration = Duration::from_secs(5);
-/// How long the probe may take.
+/// The time that the probe may take.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
-/// The same failure to connect is told once in so long: an invocation may try more than once.
+/// The time in which the same failure to connect is one error in the log: an invocation may try
+/// more than once.
 const TELL_PAUSE: Duration = Duration::from_secs(30);
 const PROBE: &str = "/* probe */ SELECT 1";
 /// The time between two heartbeats of one instance.
@@ -131,7 +133,8 @@ impl Connection {
         !self.client.is_closed() && !self.in_transaction.load(Ordering::Acquire)
     }
 
-    /// Whether the server is still there, which is asked only after a while without an answer.
+    /// Whether the server is still there. It is asked only after [`PROBED_AFTER`] without an
+    /// answer.
     async fn is_alive(&self) -> bool {
         if self.used_at.lock().unwrap_or_else(PoisonError::into_inner).elapsed() <= PROBED_AFTER {
             return true;
@@ -149,7 +152,7 @@ impl Store {
     pub fn new(settings: StoreSettings) -> Result<Self, StoreError> {
         let mut config: Config = settings
             .url
-            // We always verify; Postgres's own clients do with these words.
+            // TLS always verifies here. Postgres's own clients verify with these words alone.
             .replace("sslmode=verify-full", "sslmode=require")
             .replace("sslmode=verify-ca", "sslmode=require")
             .parse()
@@ -194,7 +197,7 @@ impl Store {
         })
     }
 
-    /// Makes sure that there is a connection, for work that is not worth beginning without one.
+    /// Connects where there is no connection, for work that is of no use without one.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] or [`StoreError::Setup`]; the log says why.
@@ -202,18 +205,18 @@ impl Store {
         self.hold().await.map(drop)
     }
 
-    /// Why the last connection was not made, as the log has it.
+    /// The cause of the last failure to connect, as the log has it.
     pub fn last_failure(&self) -> Option<String> {
         let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         told.as_ref().map(|(failure, _)| failure.to_string())
     }
 
-    /// Connections made since the last call.
+    /// Tries to connect since the last call, failed ones included.
     pub fn take_connects(&self) -> u64 {
         self.connects.swap(0, Ordering::Relaxed)
     }
 
-    /// Whether the last heartbeat is long enough ago; if so, this is the next one.
+    /// Whether a heartbeat is due; if so, `now` is noted as its time.
     pub(crate) fn is_heartbeat_due(&self, now: Timestamp) -> bool {
         let mut last = self.heartbeat_at.lock().unwrap_or_else(PoisonError::into_inner);
         let is_due = last.is_none_or(|last| now.duration_since(last) >= HEARTBEAT_PAUSE);
@@ -223,9 +226,9 @@ impl Store {
         is_due
     }
 
-    /// Runs one statement in a transaction of its own, once more where a connection that was there
-    /// before turns out to be lost: the first try may have passed all the same, so the statement
-    /// only reads, or recognises its own rows.
+    /// Runs one statement in a transaction of its own. Where a reused connection turns out to be
+    /// lost, the statement runs once more. The first try may have passed all the same, so the
+    /// statement only reads, or recognises its own rows.
     pub(crate) async fn query(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Row>, StoreError> {
         let held = self.hold().await?;
         match held.query(sql, params).await {
@@ -241,8 +244,8 @@ impl Store {
         }
     }
 
-    /// As [`Store::query`] for a statement that must not run twice: a lost connection is an error.
-    /// One that the server no longer knew has not run.
+    /// As [`Store::query`], for a statement that must not run twice: a lost connection is an error.
+    /// A statement that the server no longer knows has not run, so it runs once more.
     pub(crate) async fn query_once(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Row>, StoreError> {
         let held = self.hold().await?;
         match held.query(sql, params).await {
@@ -254,8 +257,7 @@ impl Store {
         }
     }
 
-    /// The connection, held for the caller alone: the one that is there where it is known or was
-    /// just seen to live, else a new one.
+    /// The connection, held for the caller alone: the present one if it is alive, else a new one.
     pub(crate) async fn hold(&self) -> Result<Held<'_>, StoreError> {
         let guard = self.connection.lock().await;
         if let Some(connection) = guard.as_ref().filter(|connection| connection.is_usable())
@@ -290,13 +292,13 @@ impl Store {
         Ok(Connection::new(self.within_time(connecting).await?))
     }
 
-    /// A connection of its own for migrations, whose role and schema are not checked.
+    /// A connection of its own for migrations, without the check of role and schema.
     pub(crate) async fn connect_to_migrate(&self) -> Result<Client, StoreError> {
         self.within_time(self.log_in()).await
     }
 
-    /// A failure is one line of level ERROR, which raises the operator's alarm: nothing works
-    /// without the database.
+    /// Connects within the time-out. A failure is one line of level ERROR, which raises the
+    /// operator's alarm: nothing works without the database.
     async fn within_time(
         &self,
         connecting: impl Future<Output = Result<Client, ConnectFailure>>,
@@ -388,7 +390,7 @@ where
     T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
 {
     if connection.await.is_err() {
-        // The text may quote what was sent; that the connection is gone is all that matters.
+        // The error's text may quote sent values, so it is not logged.
         tracing::warn!("the database connection was lost");
     }
 }

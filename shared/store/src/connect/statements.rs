@@ -9,22 +9,23 @@ use tokio_postgres::{Client, Error, Row, Statement};
 
 use super::Param;
 
-/// Statements that one connection keeps; the one that was not used for longest goes.
+/// The number of statements that one connection keeps; the one with the longest time without use
+/// goes first.
 pub(crate) const STATEMENTS_MAX: usize = 200;
 
 /// The prepared statements of one connection. Planning a statement takes up to ten times as long as
-/// running it, so each is prepared once, with the types of its parameters; they go with the
+/// running it, so each is prepared once, with the types of its parameters. They end with the
 /// connection.
 #[derive(Default)]
 pub(crate) struct Statements {
     kept: std::sync::Mutex<Kept<Statement>>,
-    /// Held from the moment at which a statement is asked for until it is on its way. Statements
-    /// whose futures are polled together are sent in that order, whether they must be prepared or
-    /// not: a decision rests on a lock that was sent before it.
+    /// A statement holds this from its request until it is sent. So statements whose futures are
+    /// polled together are sent in that order, whether they must be prepared or not: a decision
+    /// rests on a lock that was sent before it.
     turn: tokio::sync::Mutex<()>,
 }
 
-/// Things that are kept by a text.
+/// Values that are kept by a text.
 struct Kept<T> {
     statements: HashMap<String, (T, u64)>,
     uses: u64,
@@ -61,7 +62,7 @@ impl Statements {
         if let Some(statement) = kept {
             return Ok(statement);
         }
-        // Boxed, as it is deep and rare, and part of every future of every function.
+        // Boxed: this future is deep and rare, and part of every future of every function.
         let statement = Box::pin(client.prepare_typed(sql, types)).await?;
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).put(sql, statement.clone());
         Ok(statement)
@@ -80,9 +81,9 @@ impl Statements {
         self.query_behind(client, || None, sql, params).await.1
     }
 
-    /// As [`Statements::query`]. Where `first` gives something, these are sent before it, in the
-    /// same flight: plain SQL, and a statement without parameters, whose rows come back too. It is
-    /// asked once it is this statement's turn.
+    /// As [`Statements::query`]. Where `first` gives a pair, plain SQL and a statement without
+    /// parameters, the two are sent before this statement in the same flight, and the rows of the
+    /// pair's statement come back too. `first` is called when it is this statement's turn.
     ///
     /// # Errors
     /// As [`Statements::query`].
@@ -95,8 +96,8 @@ impl Statements {
     ) -> (Option<Vec<Row>>, Result<Vec<Row>, Error>) {
         let types: Vec<Type> = params.iter().map(|(_, ty)| ty.clone()).collect();
         let values: Vec<&(dyn ToSql + Sync)> = params.iter().map(|(value, _)| *value).collect();
-        // The place in the row is taken before anything else is done, and what has to be prepared
-        // is on its way for all at once.
+        // The place in the order is taken first, and the statements that must be prepared are all
+        // sent to the server at once.
         let (turn, statement) = join!(self.turn.lock(), self.prepared(client, sql, &types));
         let statement = match statement {
             Ok(statement) => statement,
@@ -118,7 +119,7 @@ impl Statements {
             join!(client.batch_execute(begin), facts)
         };
         let mut all = Box::pin(async { join!(begin, client.query(&statement, &values)) });
-        // The first poll sends; the answers may take their time, and the next is sent meanwhile.
+        // The first poll sends the statement. The next one is sent while its answer is on the way.
         let polled = poll!(all.as_mut());
         drop(turn);
         let ((begun, facts), rows) = match polled {

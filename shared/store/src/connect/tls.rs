@@ -1,4 +1,4 @@
-//! Whom a database's certificate is believed from.
+//! The authorities by which a database's certificate is trusted.
 
 use std::sync::Arc;
 
@@ -9,15 +9,15 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::StoreError;
 
-/// The authorities of RDS and Aurora, which no public list has: subject and public key of each, one
-/// DER value after the other. `cargo xtask rds-roots` writes the file.
+/// The authorities of RDS and Aurora, which no public list has: the subject and public key of each,
+/// one DER value after the other. `cargo xtask rds-roots` writes the file.
 static RDS_ROOTS: &[u8] = include_bytes!("rds_roots.der");
 
 const PEM_BEGIN: &str = "-----BEGIN CERTIFICATE-----";
 const PEM_END: &str = "-----END CERTIFICATE-----";
 
-/// TLS that verifies the server's certificate and name: against `own_root` (PEM) alone where it is
-/// given, else against the public authorities and those of RDS.
+/// TLS that verifies the server's certificate and name: by `own_root` (PEM) alone where it is
+/// given, else by the public authorities and those of RDS.
 ///
 /// # Errors
 /// [`StoreError::Setup`] when `own_root` is no certificate.
@@ -48,8 +48,8 @@ fn own_roots(text: &str) -> Result<RootCertStore, StoreError> {
     if roots.is_empty() { Err(problem()) } else { Ok(roots) }
 }
 
-/// PEM that lost its line breaks on the way through parameters and variables: they became spaces,
-/// or are spelled `\n`.
+/// Restores PEM whose line breaks became spaces, or are spelled `\n`, on the way through parameters
+/// and variables.
 fn with_lines(text: &str) -> String {
     let mut lines = String::new();
     for part in text.split(PEM_BEGIN).skip(1) {
@@ -75,8 +75,8 @@ fn rds_roots() -> Vec<TrustAnchor<'static>> {
     anchors
 }
 
-/// The content of the DER value at the start, and what follows it. The file's values have two bytes
-/// of length at most.
+/// The content of the DER value at the start, and the bytes after it. The file's values have two
+/// bytes of length at most.
 fn split_value(bytes: &'static [u8]) -> Option<(&'static [u8], &'static [u8])> {
     let (header, length) = match *bytes.get(1..4)? {
         [0x81, length, _] => (3, usize::from(length)),

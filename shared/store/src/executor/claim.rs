@@ -10,10 +10,10 @@ use crate::locks::LOCK_FREE_EXECUTIONS;
 use crate::types::column;
 use crate::{JsonText, StoreError, Tx};
 
-/// Which executions a claim takes.
+/// The executions that a claim takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClaimScope {
-    /// A batch: those that never crashed a worker.
+    /// A batch: executions without a crash since their last recorded outcome.
     Batch,
     /// One quarantined execution, alone in the process.
     Alone,
@@ -32,7 +32,7 @@ pub struct ClaimedExecution {
     pub node_id: String,
     /// The run.
     pub run_id: RunId,
-    /// How often sealflow has called sealflow on the way to the run's root event.
+    /// The number of calls from sealflow to sealflow before the run's root event.
     pub hops: i32,
     /// The component that it was built with.
     pub component: String,
@@ -48,16 +48,16 @@ pub struct ClaimedExecution {
     pub key_attempt: i32,
     /// `workflows.version` now.
     pub workflow_version: i64,
-    /// Whether its node has a limit, by that version.
+    /// Whether its node has a limit in that version.
     pub is_limited: bool,
-    /// Since when it was given back because what is stored can't be read; RFC 3339.
+    /// The time since which it is given back because its stored data can't be read; RFC 3339.
     pub unreadable_since: Option<String>,
     /// Secrets that the node's version may open.
     pub allowed: Vec<AllowedRef>,
 }
 
 impl ClaimedExecution {
-    /// Whether a field of it holds a secret.
+    /// Whether one of its fields holds a secret.
     #[must_use]
     pub fn has_secrets(&self) -> bool {
         !self.residuals.is_empty_list()
@@ -88,13 +88,13 @@ pub struct StoredSecret {
     pub data: Vec<u8>,
 }
 
-/// Why an execution was not claimed.
+/// The reason for which an execution was not claimed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// Finished, or another claim is at work: nothing to do.
     Settled,
-    /// It is to run later, in so many milliseconds; also for its organization has its share of
-    /// claims.
+    /// It is due in so many milliseconds: its time has not come, or its organization has its share
+    /// of claims.
     NotDue(i64),
     /// Another transaction holds its row: look again in a moment.
     Busy,
@@ -111,7 +111,7 @@ pub struct RefusedExecution {
     pub id: ExecutionId,
     /// The organization.
     pub organization_id: OrganizationId,
-    /// Why.
+    /// The reason.
     pub refusal: Refusal,
 }
 
@@ -122,7 +122,7 @@ pub struct ExecutionClaims {
     pub executions: Vec<ClaimedExecution>,
     /// The sealed secrets that their residuals name, each once.
     pub secrets: Vec<StoredSecret>,
-    /// The others.
+    /// Executions that were not claimed.
     pub refused: Vec<RefusedExecution>,
 }
 
@@ -133,17 +133,17 @@ pub struct ClaimTerms {
     pub scope: ClaimScope,
     /// The token of its lease.
     pub token: LeaseToken,
-    /// How long the lease holds, by the database's clock.
+    /// Seconds for which the lease holds, by the database's clock.
     pub lease_seconds: u32,
-    /// How many claims one organization may hold at one time; None: any number.
+    /// The number of claims that one organization may hold at one time; None: any number.
     pub share: Option<Share>,
 }
 
-/// Claims executions, and loads what running them needs, in one round trip. What another
-/// transaction holds is left out ([`Refusal::Busy`]): nothing waits for a row. What is of an
-/// organization that holds its share of claims is put off ([`Refusal::NotDue`]): an invocation is
-/// held up by its slowest execution, so that one organization's slow ones, spread over all of them,
-/// would keep everybody else's waiting.
+/// Claims executions and loads the data that their run needs, in one round trip. An execution that
+/// another transaction holds is left out ([`Refusal::Busy`]): a claim waits for no row. An
+/// execution whose organization has its share of claims is put off ([`Refusal::NotDue`]). An
+/// invocation lasts as long as its slowest execution, so slow executions of one organization in all
+/// invocations would keep other organizations waiting.
 ///
 /// # Errors
 /// See [`StoreError`].
@@ -221,11 +221,11 @@ pub async fn claim_executions(
     })
 }
 
-/// One claim of an organization after the other, or executors that all begin at one moment would
-/// each see the share free. Only where there is more than one organization. A batch of one
-/// organization waits for the claim before it, which is through in two round trips; in a batch of
-/// several nobody waits for another's: the executions whose organization has a claim under way are
-/// left for a moment later.
+/// Claims of one organization follow each other: executors that begin at the same moment would each
+/// count a free share. The lock is taken only where there is more than one organization. A batch of
+/// one organization waits for the claim before it, which takes two round trips. A batch of several
+/// organizations waits for none: executions of an organization with a claim under way are
+/// [`Refusal::Busy`].
 const LOCK_SHARES: &str = "/* lock_shares */
     WITH own AS MATERIALIZED (
         SELECT found.organization_id, set_config('lock_timeout', $2::text, true) FROM (
@@ -252,12 +252,12 @@ const LOCK_SHARES: &str = "/* lock_shares */
       AND coalesce((SELECT got.is_got FROM got WHERE got.organization_id = w.organization_id), true)
     HAVING (SELECT count(*) FROM got) > 0";
 
-/// How long a claim waits for another one of the same organization, milliseconds.
+/// Milliseconds for which a claim waits for another claim of the same organization.
 const SHARE_WAIT_MILLIS: u32 = 300;
 
-/// Puts off pending executions whose organization has its share, the longer the longer they wait: a
-/// message that went round at once would go round for as long as the organization is busy, and the
-/// sweeper would take it for lost. What runs is read only where there is more than one
+/// Puts off pending executions whose organization has its share, by a quarter of their age. Without
+/// a delay the message would come back at once for as long as the organization is busy, and the
+/// sweeper would count it as lost. Running executions are read only where there is more than one
 /// organization.
 const PUT_OFF_OVER_SHARE: &str = "/* put_off_over_share */
     WITH running AS MATERIALIZED (
@@ -293,8 +293,7 @@ const PUT_OFF_OVER_SHARE: &str = "/* put_off_over_share */
     FROM waiting
     WHERE ex.id = waiting.id AND coalesce(ex.state, '') = 'pending'";
 
-/// Seconds for which an execution is put off whose organization has its share: at first, and at
-/// most.
+/// Seconds by which [`PUT_OFF_OVER_SHARE`] puts an execution off: at least, and at most.
 const PUT_OFF_SECONDS: [u32; 2] = [2, 30];
 
 const CLAIM: &str = "/* claim_executions */
@@ -328,7 +327,7 @@ const CLAIM: &str = "/* claim_executions */
         ex.metadata ->> 'unreadable_since' AS unreadable_since, startable.version,
         startable.is_limited, startable.hops";
 
-/// Read after the claim: what holds another token, or none.
+/// Finds the executions that do not hold the claim's token. It is read after the claim.
 const FIND_REFUSED: &str = "/* find_refused */
     SELECT ex.id, w.organization_id,
         ex.id <> ALL(string_to_array(current_setting('sealflow.locked'), ',')::uuid[]) AS is_busy,
@@ -356,8 +355,8 @@ const LOAD_ALLOWED: &str = "/* load_allowed_refs */
         AND refs.node_version = ex.node_version
     WHERE ex.id = ANY($1) AND ex.lease_token = $2";
 
-/// The owner of a secret comes from execution and workflow; its name must be one that the node's
-/// version may open.
+/// The owner of a secret is the organization of the execution's workflow. Its name must be one that
+/// the node's version may open.
 const LOAD_SECRETS: &str = "/* load_secrets */
     SELECT DISTINCT ON (s.id) s.id, s.domain_id, s.name, s.data
     FROM workflow_node_executions ex

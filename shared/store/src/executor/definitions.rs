@@ -5,7 +5,7 @@ use tokio_postgres::types::Type;
 use crate::types::column;
 use crate::{Store, StoreError};
 
-/// The edges of a workflow as of a version.
+/// The edges of a workflow in one version.
 #[derive(Clone, Debug)]
 pub struct StoredEdges {
     /// `workflows.id`

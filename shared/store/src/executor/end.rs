@@ -9,12 +9,12 @@ use crate::slots::{FIND_FREED, FreedSlot, freed_slot};
 use crate::types::{column, word};
 use crate::{StoreError, Tx};
 
-/// An execution that was ended without being started.
+/// An execution that [`end_unstartable`] has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndedExecution {
     /// `workflow_node_executions.id`
     pub id: ExecutionId,
-    /// Why.
+    /// The reason.
     pub reason: ResultReason,
     /// The organization.
     pub organization_id: OrganizationId,
@@ -22,12 +22,13 @@ pub struct EndedExecution {
     pub error_event_id: Option<EventId>,
 }
 
-/// Ends what a claim may not start: of a cancelled run, a removed node or an earlier life of it, a
-/// deleted workflow or organization, or with its crashes used up. Nodes are locked before
-/// executions; a node with a freed slot gets a wake.
+/// Ends executions that a claim may not start: cancelled ones, those of a stopped run, of a removed
+/// node or an earlier generation, of a deleted workflow or organization, and those with all their
+/// crashes used up. Nodes are locked before executions. A freed slot that an item waits for gets a
+/// wake.
 ///
 /// # Errors
-/// Waits a moment only for what others hold: then see [`StoreError::is_lock_timeout`].
+/// The wait for other transactions' locks is short: then see [`StoreError::is_lock_timeout`].
 pub async fn end_unstartable(
     tx: &Tx,
     ids: &[ExecutionId],
@@ -85,7 +86,7 @@ const END: &str = "/* end_unstartable */
         result_reason = ending.reason,
         result_message = CASE ending.reason
             WHEN 'crashed' THEN
-              'the process ended several times while it worked on this execution; it was given up'
+              'the process ended several times while it worked on this execution, which was ended'
             WHEN 'node_removed' THEN 'the node was removed from the workflow'
             WHEN 'run_limit' THEN 'the run is past its limit'
             ELSE CASE

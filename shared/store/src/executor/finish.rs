@@ -26,14 +26,15 @@ pub enum FinishKind {
     End {
         /// Passed or failed.
         result: ExecutionResult,
-        /// Why it did not pass.
+        /// The reason where it did not pass.
         reason: Option<ResultReason>,
     },
     /// Its outcome is recorded, and the next attempt waits so many seconds.
     Retry {
         /// Seconds from now, by the database's clock.
         wait_seconds: f64,
-        /// Whether the author's policy counts it as an attempt; a claim that is given back is none.
+        /// Whether the author's policy counts the claim as an attempt; a claim that is given back
+        /// is not counted.
         is_counted: bool,
         /// Whether the other side answered: then the next attempt gets the next idempotency key.
         is_answered: bool,
@@ -51,18 +52,18 @@ pub struct NewOutput {
     pub event_type: String,
     /// The event's data, scrubbed.
     pub data: Value,
-    /// Places of it that were blanked.
+    /// Places of the data that were blanked.
     pub redactions: Option<Redactions>,
     /// The nodes that it goes to, with the ids of the items that it becomes there.
     pub targets: Vec<(String, ItemId)>,
 }
 
-/// One claimed execution and what becomes of it.
+/// A claimed execution and its outcome.
 #[derive(Clone, Debug)]
 pub struct FinishRow {
     /// `workflow_node_executions.id`
     pub execution_id: ExecutionId,
-    /// The claim that may finish it.
+    /// The token of the claim that may finish it.
     pub token: LeaseToken,
     /// `workflows.version` that the output was routed with.
     pub workflow_version: i64,
@@ -76,8 +77,8 @@ pub struct FinishRow {
     pub facts: Option<Value>,
     /// The output that it emits; none on a retry.
     pub output: Option<NewOutput>,
-    /// Whether its node can be one with a limit: then its end may free a slot, and is recorded
-    /// under the node's lock.
+    /// Whether its node may have a limit: then its end may free a slot, and is recorded under the
+    /// node's lock.
     pub may_have_limit: bool,
 }
 
@@ -106,24 +107,24 @@ pub enum FinishedExecution {
         id: ExecutionId,
         /// Whether its output became queue items.
         is_routed: bool,
-        /// Events on the channel `error` that became queue items: of itself, or of targets that
-        /// were full.
+        /// Events on the channel `error` that became queue items: its own, and those of targets
+        /// that were full.
         error_event_ids: Vec<EventId>,
     },
     /// The lease was lost: another claim finishes it, and this outcome is dropped.
     LeaseLost(ExecutionId),
     /// The workflow was applied meanwhile: route again with the new version and finish again.
     VersionMoved(ExecutionId),
-    /// Another transaction holds its node or itself: record it a moment later.
+    /// Another transaction holds its row or its node: record the outcome a moment later.
     Locked(ExecutionId),
 }
 
-/// How long [`finish_executions`] waits for a node with [`LockMode::Wait`], milliseconds: longer
-/// than a builder's transaction takes, and short enough for those whose outcomes wait behind it.
+/// Milliseconds for which [`finish_executions`] waits for a node with [`LockMode::Wait`]: longer
+/// than a builder's transaction takes, and short enough for the outcomes that wait behind it.
 pub const FINISH_WAIT_MILLIS: u32 = 50;
 
-/// Records outcomes, their outputs and the next queue items, for those whose lease still holds, in
-/// one round trip. Also tells which nodes have a freed slot and items that wait.
+/// Records outcomes, their outputs and the next queue items in one round trip, where the lease
+/// still holds. Returns also the freed slots that items wait for.
 ///
 /// With [`LockMode::SkipLocked`] the outcomes whose node or execution another transaction holds are
 /// left out ([`FinishedExecution::Locked`]). [`LockMode::Wait`] waits for the nodes,
@@ -146,8 +147,8 @@ pub async fn finish_executions(
         LockMode::SkipLocked => (LOCK_FREE_NODES, &limited),
         LockMode::Wait => (LOCK_NODES, &[]),
     };
-    // The outcomes that end a run are mostly known before: then its end is written in the same
-    // round trip.
+    // An outcome that may end a run is mostly known beforehand: then the run's end is written in
+    // the same round trip.
     let leaves: Vec<ExecutionId> = if rows.iter().any(FinishRow::is_leaf) { ids.clone() } else { Vec::new() };
     let ((), _, _, recorded, freed, _) = futures_util::try_join!(
         mode.limit_wait(tx, FINISH_WAIT_MILLIS),
@@ -158,14 +159,15 @@ pub async fn finish_executions(
         settle_runs_of(tx, &leaves, now),
     )?;
     if leaves.is_empty() {
-        // An execution that was to go on did not: its run was stopped, its node removed, or its
-        // targets are full.
+        // An output with targets may have gone nowhere all the same: its run was stopped, its node
+        // was removed, or its targets are full.
         settle_runs(tx, &ended_runs(&recorded)?, now).await?;
     }
     let outcomes: HashMap<ExecutionId, FinishedExecution> =
         recorded.iter().map(finished_execution).collect::<Result<_, _>>()?;
     let outcome = |id: &ExecutionId| outcomes.get(id).cloned().unwrap_or(FinishedExecution::LeaseLost(*id));
-    // A node that was looked at without its lock may have no slot free any more.
+    // A freed slot counts only where an outcome at its node was recorded: another node's slots may
+    // have been counted without its lock.
     let decided: HashSet<NodeKey> = recorded
         .iter()
         .filter(|row| row.try_get("is_recorded").unwrap_or(false))
@@ -201,7 +203,7 @@ fn finished_execution(row: &Row) -> Result<(ExecutionId, FinishedExecution), Sto
     } else if !is_locked {
         FinishedExecution::Locked(id)
     } else {
-        // Only the workflow's version stood in the way.
+        // Only the workflow's version differs.
         FinishedExecution::VersionMoved(id)
     };
     Ok((id, finished))
@@ -288,14 +290,15 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// Outputs, their routing and the next items come only from what the update returned. A cancelled
-/// run's outputs are recorded and route nothing; neither do those of a removed node, or of an
-/// earlier life of it. Where a target has as many waiting items as are allowed, a failed execution
-/// takes the place of the item. The database routes failures that an edge on `error` takes.
+/// Outputs, their routes and the next items come only from the rows that the update returned. The
+/// output of a stopped run, a cancelled execution, a removed node or an earlier generation of its
+/// node is recorded and goes nowhere. Where a target has as many waiting items as are allowed, a
+/// failed execution takes the place of the item. A failure that an edge on `error` takes is routed
+/// by the database.
 ///
-/// The locked executions stand in the transaction's setting. `is_held` is read before the update
-/// clears the lease. The state stands in a form that no partial index has: over that of the leases,
-/// with all that were at work a moment ago, the executions would be found by walking.
+/// A setting of the transaction holds the ids of the locked executions. `is_held` is read before
+/// the update clears the lease. The condition on the state has a form that no partial index has:
+/// the index of leases would be walked over, with all executions that were at work a moment ago.
 const RECORD: &str = "/* record_outcomes */
     WITH outcome AS (
         SELECT * FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $23, $25)
@@ -384,7 +387,7 @@ const RECORD: &str = "/* record_outcomes */
             target.event_id, target.execution_id, 'finished', 'failed', 'limit', $22,
             target.component, '{}', outcome.version, target.version, $1, $1, $1, $1, $1
         FROM target JOIN outcome ON outcome.id = target.execution_id
-        -- After the event, which the route of an error reads.
+        -- The event is inserted first: the trigger that routes errors reads it.
         JOIN event ON event.id = target.event_id
         WHERE target.items_full
         RETURNING id, previous_execution_id, failure_routed),

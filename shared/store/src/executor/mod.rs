@@ -1,4 +1,4 @@
-//! The executor's statements: claim with a lease, finish, end what may not start.
+//! The executor's statements: claim with a lease, finish, and end executions that may not start.
 
 mod claim;
 mod definitions;

@@ -1,5 +1,5 @@
--- Runs before every migration: nobody but the owner may create in the schema, or a function of
--- somebody else's, better fitting than the one that a migration means, would be run by the owner.
+-- Runs before every migration. Nobody but the owner may create in the schema: otherwise the owner
+-- could run another person's function that fits a migration's call better than the intended one.
 DO $$
 BEGIN
     REVOKE CREATE ON SCHEMA public FROM PUBLIC;

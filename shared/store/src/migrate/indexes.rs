@@ -1,4 +1,4 @@
-//! Indexes over tables that are large, built between two migrations while functions go on.
+//! Indexes over large tables, built between two migrations while functions go on.
 
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
@@ -12,8 +12,8 @@ pub(super) const HELD_BEGIN: i32 = 22;
 /// Builds the indexes over held executions.
 ///
 /// # Errors
-/// [`StoreError::Setup`] when somebody holds a lock for long, [`StoreError::Unavailable`] when the
-/// database can't be reached.
+/// [`StoreError::Setup`] when another session holds a lock for long, [`StoreError::Unavailable`]
+/// when the database can't be reached.
 pub(super) async fn build_indexes_of_held(client: &Client) -> Result<(), StoreError> {
     let create = "CREATE INDEX CONCURRENTLY IF NOT EXISTS workflow_node_executions_wakes
         ON workflow_node_executions (coalesce(wake_at, 'infinity'))
@@ -25,8 +25,27 @@ pub(super) async fn build_indexes_of_held(client: &Client) -> Result<(), StoreEr
     build_index(client, "workflow_node_executions_held", create).await
 }
 
-/// Builds an index while others write. Whoever holds a lock breaks the build off, and leaves an
-/// index that is not used: it goes before the next try, for `IF NOT EXISTS` would take it for done.
+/// The migration after which the indexes that the end of runs needs are built.
+pub(super) const RUNS_EXPIRE: i32 = 37;
+
+/// Builds the index of expired runs, and the one by which a foreign key looks for redriven
+/// executions of an event that is deleted.
+///
+/// # Errors
+/// As [`build_indexes_of_held`].
+pub(super) async fn build_indexes_of_expired(client: &Client) -> Result<(), StoreError> {
+    let create = "CREATE INDEX CONCURRENTLY IF NOT EXISTS workflow_runs_expired
+        ON workflow_runs (expired_at)
+        WHERE expired_at IS NOT NULL";
+    build_index(client, "workflow_runs_expired", create).await?;
+    let create = "CREATE INDEX CONCURRENTLY IF NOT EXISTS workflow_node_executions_redriven
+        ON workflow_node_executions (redriven_event_id)
+        WHERE redriven_event_id IS NOT NULL";
+    build_index(client, "workflow_node_executions_redriven", create).await
+}
+
+/// Builds an index while others write. A build that another session's lock breaks off leaves an
+/// invalid index, which is dropped before the next try: `IF NOT EXISTS` would take it for done.
 pub(super) async fn build_index(client: &Client, name: &str, create: &str) -> Result<(), StoreError> {
     let mut tries = LockTries::default();
     loop {

@@ -1,6 +1,6 @@
--- Runs before every migration: makes the functions' roles where they are missing, and nothing more.
--- Migrations that make them too find them there; whether they log in by token is decided after the
--- migrations, for who may grant that is RDS's matter.
+-- Runs before every migration: makes the missing roles of functions, and nothing more. Migrations
+-- that make roles too find them there. The login by token is granted after the migrations, for RDS
+-- decides who may grant it.
 DO $$
 DECLARE
     role_name text;

@@ -1,5 +1,4 @@
-//! Bringing the schema up to date beside functions that run, and the rows that only its owner may
-//! write.
+//! Migrations beside running functions, and the rows that only the schema's owner may write.
 
 mod indexes;
 mod passwords;
@@ -22,14 +21,14 @@ mod embedded {
 }
 
 /// The newest migration that this code was built with.
-pub const NEWEST_MIGRATION: i32 = 35;
+pub const NEWEST_MIGRATION: i32 = 38;
 
-/// Advisory lock that one migration at a time holds ("sealflow" in ASCII).
+/// The key of the advisory lock that one migrate at a time holds ("sealflow" in ASCII).
 const MIGRATION_LOCK: i64 = 0x7365_616C_666C_6F77;
-/// A migration that waits for a lock makes everybody wait behind it, so it waits for less than
-/// functions do, and tries again.
+/// Seconds for which a migration waits for a lock. Functions wait behind it meanwhile, so it waits
+/// for less than they do, and tries again.
 const LOCK_TIMEOUT_SECONDS: u32 = 2;
-/// Between two tries; what waited behind the last one gets through meanwhile.
+/// The pause between two tries. Statements that waited behind the last try get through meanwhile.
 const TRY_PAUSE: Duration = Duration::from_secs(1);
 /// Tries of one call; with their pauses they fit into the function's time-out.
 const TRIES_MAX: u32 = 60;
@@ -39,14 +38,14 @@ const MAKE_ROLES: &str = include_str!("make_roles.sql");
 const ROLE_SETTINGS: &str = include_str!("role_settings.sql");
 const WAIT_LIMITS: &str = include_str!("wait_limits.sql");
 
-/// How the roles of functions log in, as far as a role itself has to know.
+/// The login of the functions' roles, as far as it needs a right of the role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RoleLogin {
     /// As their URLs say; nothing is changed.
     Url,
     /// By token of IAM: on RDS they get `rds_iam`.
     Iam,
-    /// By password: on RDS they lose `rds_iam`, with which no password is taken.
+    /// By password: on RDS they lose `rds_iam`, with which RDS takes no password.
     Password,
 }
 
@@ -61,18 +60,19 @@ impl RoleLogin {
 }
 
 /// Brings the schema up to date and returns the names of the migrations that ran. Roles get their
-/// settings again whatever ran before.
+/// settings each time.
 ///
-/// Two at once wait for each other. Functions may go on meanwhile: a migration waits at most 2 s
+/// Two calls at once wait for each other. Functions go on meanwhile: a migration waits at most 2 s
 /// for a lock and tries again.
 ///
 /// # Errors
 /// [`StoreError::Unavailable`] when the database can't be reached, [`StoreError::Setup`] when
-/// others may create in the schema or a migration fails; those before it stay.
+/// others may create in the schema or a migration fails. The migrations before it stay.
 pub async fn migrate(store: &Store, login: RoleLogin) -> Result<Vec<String>, StoreError> {
     let mut client = store.connect_to_migrate().await?;
     lock(&client).await?;
-    // pg_catalog comes first unless it is named, and temporary tables last only if they are.
+    // pg_catalog is searched first unless it is named. Temporary tables are searched last only if
+    // they are named.
     let settings = format!(
         "SET search_path = public, pg_temp;
          SET lock_timeout = '{LOCK_TIMEOUT_SECONDS}s'"
@@ -91,6 +91,10 @@ pub async fn migrate(store: &Store, login: RoleLogin) -> Result<Vec<String>, Sto
         run_to(Target::Version(indexes::HELD_BEGIN), &mut client, &mut applied).await?;
         indexes::build_indexes_of_held(&client).await?;
     }
+    if newest_that_ran(&client).await? <= indexes::RUNS_EXPIRE {
+        run_to(Target::Version(indexes::RUNS_EXPIRE), &mut client, &mut applied).await?;
+        indexes::build_indexes_of_expired(&client).await?;
+    }
     run_to(Target::Latest, &mut client, &mut applied).await?;
     client
         .query_typed(
@@ -106,7 +110,7 @@ pub async fn migrate(store: &Store, login: RoleLogin) -> Result<Vec<String>, Sto
     Ok(applied)
 }
 
-/// One at a time. The lock ends with the connection, whatever happens.
+/// Takes the lock of migrations, for one migrate at a time. It ends with the connection.
 async fn lock(client: &Client) -> Result<(), StoreError> {
     for tries in 1..=TRIES_MAX {
         let got = "/* migrate */ SELECT pg_try_advisory_lock($1)";
@@ -124,7 +128,7 @@ async fn lock(client: &Client) -> Result<(), StoreError> {
     ))
 }
 
-/// Runs a script that belongs to no history.
+/// Runs a script that is no migration: the history does not have it.
 async fn run_script(client: &Client, name: &str, sql: &str) -> Result<(), StoreError> {
     let mut tries = LockTries::default();
     while let Err(error) = client.batch_execute(sql).await {
@@ -133,13 +137,12 @@ async fn run_script(client: &Client, name: &str, sql: &str) -> Result<(), StoreE
     Ok(())
 }
 
-/// How often something has lost against whoever holds a lock.
+/// The number of tries that failed because another session held a lock.
 #[derive(Default)]
 struct LockTries(u32);
 
 impl LockTries {
-    /// Waits for a moment after such a loss; any other SQLSTATE, and one loss too many, is an
-    /// error.
+    /// Waits for a moment after such a try. Any other SQLSTATE is an error, and so is the last try.
     async fn wait_or_fail(&mut self, name: &str, sqlstate: Option<String>) -> Result<(), StoreError> {
         self.0 += 1;
         let is_lock = matches!(sqlstate.as_deref(), Some("55P03" | "40P01"));
@@ -176,7 +179,7 @@ async fn refuse_tokens(client: &Client) -> Result<(), StoreError> {
     }
 }
 
-/// Runs migrations up to one, trying again where somebody holds a lock.
+/// Runs the migrations up to `target`, and tries again where another session holds a lock.
 async fn run_to(target: Target, client: &mut Client, applied: &mut Vec<String>) -> Result<(), StoreError> {
     let mut tries = LockTries::default();
     while let Err(sqlstate) = run_once(target, client, applied).await {
@@ -185,15 +188,15 @@ async fn run_to(target: Target, client: &mut Client, applied: &mut Vec<String>) 
     Ok(())
 }
 
-/// Runs what has not run yet; each migration in a transaction of its own, so what ran before a
-/// failure stays.
+/// Runs the migrations that have not run yet. Each has a transaction of its own, so the migrations
+/// before a failure stay.
 async fn run_once(
     target: Target,
     client: &mut Client,
     applied: &mut Vec<String>,
 ) -> Result<(), Option<String>> {
-    // A schema that a newer migrate has made is none of an older one's business: a deployment that
-    // is rolled back must get through.
+    // A migration in the history that this code does not have is no error: a deployment that is
+    // rolled back must get through.
     let runner = embedded::migrations::runner().set_abort_missing(false).set_target(target);
     match runner.run_async(client).await {
         Ok(report) => {
@@ -236,8 +239,9 @@ async fn refuse_an_open_schema(client: &Client) -> Result<(), StoreError> {
     refuse_things_of_others(client).await
 }
 
-/// A function that fits better than the one that a migration means, a table of that name with a
-/// trigger, an operator: all would run somebody else's code as the owner.
+/// Refuses a schema with objects of another owner. A function that fits a migration's call better
+/// than the intended one, a table with a trigger, an operator: each would run the other owner's
+/// code with the rights of the schema's owner.
 async fn refuse_things_of_others(client: &Client) -> Result<(), StoreError> {
     let rows = client
         .query_typed(
@@ -286,8 +290,7 @@ async fn newest_that_ran(client: &Client) -> Result<i32, StoreError> {
     Ok(migrations_that_ran(client).await?.into_iter().max().unwrap_or(0))
 }
 
-/// Migrations below the newest one that ran and that are not in the history would be passed over
-/// for good.
+/// Refuses a history with a gap: a missing migration below the newest one that ran would never run.
 async fn refuse_a_gap(client: &Client) -> Result<(), StoreError> {
     let ran = migrations_that_ran(client).await?;
     let newest = ran.iter().max().copied().unwrap_or(0);

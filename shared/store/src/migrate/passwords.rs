@@ -14,11 +14,11 @@ pub const FUNCTION_ROLES: [&str; 6] = [
     "sealflow_rewrap",
 ];
 
-/// Sets passwords of [`FUNCTION_ROLES`], each given with its role. What is sent are their SCRAM
-/// verifiers, so that a server that logs statements never has a password itself.
+/// Sets passwords of [`FUNCTION_ROLES`], each given with its role. Their SCRAM verifiers are sent,
+/// so that a server that logs statements never has a password itself.
 ///
 /// # Errors
-/// See [`StoreError`]; roles that had no turn have the passwords of before.
+/// See [`StoreError`]; the failed role and those after it keep their passwords.
 pub async fn set_passwords(store: &Store, passwords: &[(&str, Zeroizing<String>)]) -> Result<(), StoreError> {
     let client = store.connect_to_migrate().await?;
     for (role, password) in passwords {

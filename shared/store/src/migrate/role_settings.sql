@@ -1,13 +1,13 @@
--- Runs after every migration, whatever ran before: a restored dump brings roles without their
--- settings, and roles belong to the whole cluster. Each row is written only where it differs, for
--- it takes one writer at a time. The setting sealflow.login is 'iam', 'password' or 'url'.
+-- Runs after every migration, even if none was due: a restored dump brings roles without their
+-- settings, and roles belong to the whole cluster. A setting is written only where it differs, for
+-- its row takes one writer at a time. The setting sealflow.login is 'iam', 'password' or 'url'.
 DO $$
 DECLARE
     wanted record;
     setting text[];
     login constant text := current_setting('sealflow.login');
 BEGIN
-    -- Only the roles that are named here may connect.
+    -- Only the roles of this list may connect.
     EXECUTE format('REVOKE ALL ON DATABASE %I FROM PUBLIC', current_database());
     FOR wanted IN
         SELECT r.rolname, r.oid, r.rolconnlimit, w.connections
@@ -21,8 +21,8 @@ BEGIN
                 EXECUTE format('ALTER ROLE %I CONNECTION LIMIT %s',
                     wanted.rolname, wanted.connections);
             END IF;
-            -- On RDS a role with rds_iam logs in by token alone, so one that has a password must
-            -- not have it. Where we may not take it away, migrate says who may.
+            -- On RDS a role with rds_iam logs in by token alone, so a role with a password must not
+            -- have it. Where this session may not revoke rds_iam, migrate says who may.
             IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'rds_iam') THEN
                 IF login = 'iam' AND NOT pg_has_role(wanted.oid, 'rds_iam', 'MEMBER') THEN
                     EXECUTE format('GRANT rds_iam TO %I', wanted.rolname);
@@ -48,9 +48,9 @@ BEGIN
             ['tcp_keepalives_count', '3'],
             ['tcp_user_timeout', '15s'],
             ['jit', 'off'],
-            -- The plan of a statement does not depend on what the statistics were when it was first
-            -- run, and goes by indexes from row to row: a merge or a hash would walk over a whole
-            -- table, or over a whole index, which is the same.
+            -- The plan of a statement does not depend on the statistics of its first run, and goes
+            -- by indexes from row to row. A merge or a hash would walk over a whole table or a
+            -- whole index.
             ['plan_cache_mode', 'force_generic_plan'],
             ['enable_seqscan', 'off'],
             ['enable_hashjoin', 'off'],

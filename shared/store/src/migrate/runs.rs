@@ -1,5 +1,5 @@
-//! Between V14 and V15: rows that were there before runs were rows get theirs, in batches, while
-//! functions go on.
+//! The step between V14 and V15: events, items and executions from before V14 get the rows of their
+//! runs, in batches, while functions go on.
 
 use domain::ids::{EventId, WorkflowId};
 use tokio_postgres::Client;
@@ -12,8 +12,8 @@ use crate::StoreError;
 /// The migration after which rows get their runs.
 pub(super) const RUNS_BEGIN: i32 = 14;
 
-/// Indexes that are built while others write; each has its line, for none may stand in a
-/// transaction.
+/// Indexes that are built while others write. Each is a statement of its own, for none may stand in
+/// a transaction.
 const INDEXES: [(&str, &str); 3] = [
     (
         "workflow_node_executions_open_run",
@@ -34,16 +34,17 @@ const INDEXES: [(&str, &str); 3] = [
     ),
 ];
 
-/// Runs that one transaction gives their rows, and their executions, but that one run may have
-/// more.
+/// The most runs that get their rows in one transaction, and the most executions of these runs
+/// together; one run alone may have more.
 const TOGETHER: [i64; 2] = [200, 5_000];
 
-/// Builds the indexes of runs, and gives each root event without a run its row, and all rows of the
-/// run its id. What was done stays if it fails, and the next call goes on.
+/// Builds the indexes of runs, gives each root event without a run the row of its run, and gives
+/// all rows of the run its id. A failure keeps the finished batches, and the next call goes on
+/// after them.
 ///
 /// # Errors
-/// [`StoreError::Setup`] when somebody holds a lock for long, [`StoreError::Unavailable`] when the
-/// database can't be reached.
+/// [`StoreError::Setup`] when another session holds a lock for long, [`StoreError::Unavailable`]
+/// when the database can't be reached.
 pub(super) async fn give_runs(client: &Client) -> Result<(), StoreError> {
     for (name, create) in INDEXES {
         build_index(client, name, create).await?;
@@ -78,8 +79,8 @@ pub(super) async fn give_runs(client: &Client) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// The lock keeps out whoever adds a row to the run, for such a row points at the root event: what
-/// is counted after it stays so.
+/// The lock keeps out every insert of a row of the run, for such a row points at the root event. So
+/// the counts after it stay true.
 async fn give(client: &Client, ids: &[EventId]) -> Result<(), tokio_postgres::Error> {
     client.batch_execute("BEGIN").await?;
     for statement in [LOCK, INSERT, GIVE_EVENTS, GIVE_ITEMS, GIVE_EXECUTIONS] {
@@ -109,8 +110,8 @@ const FIND: &str = "/* give_runs: find */
 const LOCK: &str = "/* give_runs: lock */
     SELECT id FROM workflow_events WHERE id = ANY($1) ORDER BY id FOR UPDATE";
 
-/// The state is what the counts said before, but that items of a stopped run are open work now: the
-/// sweeper ends those, and the run.
+/// The state follows from the counts, as before V14. Only the items of a stopped run are open work
+/// now: the sweeper ends them, and the run.
 const INSERT: &str = "/* give_runs: insert */
     WITH counted AS (
         SELECT e.*, w.organization_id, w.version, m.reason, m.created_by AS marked_by,

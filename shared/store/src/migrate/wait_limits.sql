@@ -1,5 +1,5 @@
--- Runs after every migration: an API of before V25 that applied a workflow meanwhile gave its waits
--- the limit of before.
+-- Runs after every migration: an API from before V25 that applied a workflow meanwhile gave its
+-- waits the old limit.
 UPDATE workflow_nodes n SET concurrency_max = NULL
 FROM workflows w CROSS JOIN LATERAL jsonb_array_elements(w.nodes) AS node
 WHERE w.id = n.workflow_id AND node ->> 'id' = n.node_id AND n.ref ->> 'component' = 'wait'

@@ -1,4 +1,4 @@
-//! Runs: how they end, are stopped, and time out, whichever function has to do with it.
+//! Runs: their end, stop and time-out, for all functions.
 
 mod settle;
 mod stop;

@@ -1,4 +1,4 @@
-//! Runs: whoever ends work of a run, and adds none to it, settles it.
+//! The end of runs: a transaction that ends work of a run, and adds none to it, settles the run.
 
 use domain::execution::ExecutionResult;
 use domain::function::Actor;
@@ -20,12 +20,12 @@ pub struct SettledRun {
     pub result: ExecutionResult,
 }
 
-/// Ends those of the runs that have nothing open: no queue item and no unfinished execution.
+/// Ends the runs without open work: without a queue item and an unfinished execution.
 ///
 /// It comes last in a transaction: the runs are locked in one ordered statement, after nodes,
-/// executions and items. Two that end the last two things of a run come one after the other, and
-/// the second sees what the first has left. So a run never stays `running` with nothing open, nor
-/// ends with work open.
+/// executions and items. Two transactions that end the last two pieces of work of a run follow each
+/// other, and the second finds nothing open. So a run never stays `running` without open work, nor
+/// ends with open work.
 ///
 /// # Errors
 /// See [`StoreError`].
@@ -48,8 +48,8 @@ fn settled_run(row: &Row) -> Result<SettledRun, StoreError> {
     Ok(SettledRun { id: column(row, "id")?, result: word(row, "result")? })
 }
 
-/// [`settle_runs`] of the runs of executions, as far as they ended and handed nothing on. A run
-/// that goes on is not locked.
+/// As [`settle_runs`], for the runs of executions that ended and handed nothing on. A run that goes
+/// on is not locked.
 ///
 /// # Errors
 /// See [`StoreError`].
@@ -69,7 +69,8 @@ pub(crate) async fn settle_runs_of(
     rows.iter().map(settled_run).collect()
 }
 
-/// Stops runs that still run, and settles them and others, all locked in one statement.
+/// Stops the running ones of `stopped`, and settles `stopped` and `ended`, all locked in one
+/// statement.
 ///
 /// # Errors
 /// See [`StoreError`].
@@ -100,7 +101,7 @@ pub(crate) async fn stop_and_settle_runs(
     newly_stopped.iter().map(|row| column(row, "id")).collect()
 }
 
-/// Nobody waits long for a run's row: the transaction holds nodes, which others wait for.
+/// The wait for a run's row is short: the transaction holds nodes that others wait for.
 const LOCK_RUNS: &str = "/* lock_ended_runs */
     WITH ended AS MATERIALIZED (
         SELECT id, set_config('lock_timeout', '300ms', true) FROM workflow_runs
@@ -108,8 +109,9 @@ const LOCK_RUNS: &str = "/* lock_ended_runs */
     SELECT r.id FROM ended JOIN workflow_runs r ON r.id = ended.id
     ORDER BY r.id FOR NO KEY UPDATE OF r";
 
-/// Leaves the runs' ids in a setting of the transaction, where [`SETTLE`] finds them. An execution
-/// that handed something on has an item of its own event, which nobody else sees before the commit.
+/// Puts the runs' ids into a setting of the transaction, where [`SETTLE`] finds them. An execution
+/// that handed something on has an item of its own event, which no other transaction sees before
+/// the commit.
 const LOCK_RUNS_OF: &str = "/* lock_runs_of_ended */
     WITH ended AS MATERIALIZED (
         SELECT DISTINCT x.run_id, set_config('lock_timeout', '300ms', true)
@@ -130,10 +132,10 @@ const STOP: &str = "/* stop_runs */
     WHERE id = ANY($1::uuid[]) AND stop IS NULL AND coalesce(state, '') = 'running'
     RETURNING id";
 
-/// Items and executions are counted by one statement, after the lock. A failure counts that no edge
-/// took and that was not redriven, in a form that the index of dead letters has not, and each is
-/// looked up by itself: both would be walked over. Code before V14 routes a failure and does not
-/// say so in the execution.
+/// One statement counts items and executions, after the lock. A failure counts if no edge took it
+/// and it was not redriven. This condition has a form that the index of dead letters does not have,
+/// and each failure is looked up by itself: otherwise index and events would be walked over. Code
+/// before V14 routes a failure without a mark in the execution.
 const SETTLE: &str = "/* settle_runs */
     UPDATE workflow_runs r
     SET state = 'finished', finished_at = $2::timestamptz, updated_at = $2,

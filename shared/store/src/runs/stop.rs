@@ -1,4 +1,5 @@
-//! Stopping a run: nothing new of it starts, and what waits or is pending ends, in rounds.
+//! The stop of a run: nothing new of it starts, and its items and pending executions end, in
+//! rounds.
 
 use domain::function::Actor;
 use domain::ids::{ExecutionId, OrganizationId, RunId};
@@ -15,12 +16,12 @@ use crate::slots::{FIND_FREED, FreedSlot, freed_slot};
 use crate::types::column;
 use crate::{Store, StoreError, Tx};
 
-/// Writes into a run's row that it is to end, if it still runs. A transaction of its own that locks
-/// nothing else.
+/// Writes the stop into a run's row, if the run is not finished. It has a transaction of its own,
+/// which locks nothing else.
 ///
-/// It waits for builders that are at work on the run: each has a lock of the row before it reads
-/// whether the run was stopped. What they write is there when [`end_stopped_run`] looks, and
-/// whoever comes later sees the stop.
+/// It waits for builders at work on the run: each locks the row before it reads whether the run was
+/// stopped. [`end_stopped_run`] finds the rows that these builders write, and every later
+/// transaction reads the stop.
 ///
 /// # Errors
 /// See [`StoreError`].
@@ -55,19 +56,20 @@ pub async fn stop_run(
 pub(crate) const LOCK: &str =
     "/* stop_run: lock */ SELECT id FROM workflow_runs WHERE id = $1::uuid FOR UPDATE";
 
-/// The time-out of a run that was redriven meanwhile is another one. It may have come while the
-/// lock was waited for.
+/// The time-out is compared with the statement's own time: a redrive may have moved it meanwhile,
+/// and it may have come during the wait for the lock.
 pub(crate) const STOP: &str = "/* stop_run */
     UPDATE workflow_runs SET stop = $2::text, stopped_by = $3::text, updated_at = $4::timestamptz
     WHERE id = $1::uuid AND coalesce(state, '') = 'running' AND stop IS NULL
       AND ($2 <> 'timeout' OR due_at <= statement_timestamp())";
 
-/// Ends what is open of a stopped run, round by round, until there is nothing more that a round
-/// could end: what is at work ends by itself. Held executions get a cause, and end by their wakes.
-/// `next_id` makes the ids of the executions that waiting items become.
+/// Ends the open work of a stopped run, round by round, until a round finds no more. Waiting items
+/// and pending executions end at once. Started executions become `cancelling`, and end by
+/// themselves. Held executions get a cause, and end by their wakes. `next_id` makes the ids of the
+/// executions that waiting items become.
 ///
 /// # Errors
-/// See [`StoreError`]; the rounds before it stay, and the sweeper goes on.
+/// See [`StoreError`]. The rounds before it stay, and the sweeper goes on.
 pub async fn end_stopped_run(
     store: &Store,
     run_id: RunId,
@@ -81,7 +83,7 @@ pub async fn end_stopped_run(
         let work = |tx| async move { end_round(&tx, run_id, ids, now).await };
         let mut round = match store.run_tx("end_stopped_run", work).await {
             Ok(round) => round,
-            // The rounds before have left wakes, which are to be sent all the same.
+            // The caller must still send the wakes of the rounds before.
             Err(error) if !stopped.is_empty() => {
                 tracing::warn!(%error, %run_id, "a stop broke off; the sweeper goes on");
                 return Ok(stopped);
@@ -101,7 +103,7 @@ pub async fn end_stopped_run(
 /// The wakes that the rounds of a stop leave to their caller.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StoppedRun {
-    /// Slots that are free now and that somebody waits for.
+    /// Slots that are free now and that items wait for.
     pub freed: Vec<FreedSlot>,
     /// Held executions that are to end.
     pub held: Vec<HeldWake>,
@@ -128,12 +130,12 @@ pub(crate) fn wakes_of<'a>(
     freed.chain(held.iter().map(|held| (held.organization_id, held.wake())))
 }
 
-/// Rounds of one call: what a run at its limit may have open.
+/// Rounds of one call: enough for the open work of a run at its limit.
 const STOP_ROUNDS: i64 = RUN_EXECUTIONS_MAX / STOP_ROUND_ROWS_MAX + 1;
 
 /// The outcome of one round.
 struct Round {
-    /// Whether there may be more.
+    /// Whether more work may be open.
     is_full: bool,
     freed: Vec<FreedSlot>,
     held: Vec<HeldWake>,
@@ -158,8 +160,8 @@ async fn end_round(tx: &Tx, run_id: RunId, ids: &[ExecutionId], now: Timestamp) 
     )?;
     let mut freed: Vec<FreedSlot> = freed.iter().map(freed_slot).collect::<Result<_, _>>()?;
     for row in &items {
-        // An item that ended may be the one that a wake for a free slot names: then its node is
-        // looked at as a whole.
+        // The wake for a free slot of a concurrency key names the event of the first item, which
+        // may have ended here. So the node of such an item gets a wake as a whole.
         if column(row, "is_keyed")? {
             let slot = FreedSlot {
                 node: node_key(row)?,
@@ -189,8 +191,8 @@ const LOCK_NODES: &str = "/* end_stopped_run: lock nodes */
     SELECT set_config('sealflow.stopping_nodes', coalesce(string_agg(node_id, ','), ''), true)
     FROM node";
 
-/// A pending execution frees a slot when it ends: it is taken only where its node is locked or has
-/// no limit. Leaves the ids in a setting of the transaction.
+/// Locks open executions, and leaves their ids in a setting of the transaction. A pending execution
+/// frees a slot when it ends, so it is locked only where its node is locked or has no limit.
 const LOCK_EXECUTIONS: &str = "/* end_stopped_run: lock executions */
     WITH open AS MATERIALIZED (
         SELECT x.id FROM workflow_node_executions x
@@ -232,7 +234,7 @@ const END_EXECUTIONS: &str = "/* end_stopped_run: executions */
       AND run.id = x.run_id AND x.state IN ('pending', 'started')
     RETURNING x.id";
 
-/// Items that somebody holds are his: he sees the stop.
+/// An item that another transaction holds is left to that transaction, which reads the stop.
 const END_ITEMS: &str = "/* end_stopped_run: items */
     WITH waiting AS MATERIALIZED (
         SELECT i.id FROM workflow_node_queue_items i

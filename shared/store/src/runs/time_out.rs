@@ -1,4 +1,4 @@
-//! The look at one run: its time-out, and the rest of a stop.
+//! The look at one run: its time-out, and the open work of a stopped run.
 
 use domain::function::Actor;
 use domain::ids::{EventId, ExecutionId, OrganizationId, RunId};
@@ -17,7 +17,7 @@ use crate::{Store, StoreError, Tx};
 /// The result of a look at a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RunLook {
-    /// Nothing is due of it.
+    /// Nothing of it is due.
     Over,
     /// Its time-out comes in so many milliseconds.
     NotDue(OrganizationId, i64),
@@ -25,19 +25,19 @@ pub enum RunLook {
     Stopped {
         /// The organization.
         organization_id: OrganizationId,
-        /// The wakes that end what is open of it.
+        /// The wakes that end its open work.
         wakes: Vec<Message>,
-        /// Whether more may be open of it.
+        /// Whether more of its work may be open.
         is_full: bool,
     },
 }
 
-/// Stops a run whose time-out has come, and finds what is open of a stopped one, at most
-/// [`STOP_ROUND_ROWS_MAX`] of it: whoever is woken for it sees the stop and ends it. What is at
-/// work ends by itself. A run of which nothing is due is not locked.
+/// Stops a run whose time-out has come, and finds the open work of a stopped run, at most
+/// [`STOP_ROUND_ROWS_MAX`] items and as many executions. The woken function reads the stop and ends
+/// the work. Started executions end by themselves. A run of which nothing is due is not locked.
 ///
 /// # Errors
-/// See [`StoreError`]. Waits a moment only for who is at work on the run: then see
+/// See [`StoreError`]. The wait for another transaction at work on the run is short: then see
 /// [`StoreError::is_lock_timeout`].
 pub async fn look_at_run(
     store: &Store,
@@ -87,7 +87,7 @@ enum Due {
     Stopped,
 }
 
-/// Reads the time-out or the stop that is due of a run; None where neither is, or it has ended.
+/// Reads the time-out or the stop of a run; None: it has neither, or has ended.
 fn facts(rows: &[Row]) -> Result<Option<(OrganizationId, Due)>, StoreError> {
     let Some(run) = rows.first() else { return Ok(None) };
     let millis_left: Option<i64> = column(run, "millis_left")?;
@@ -104,7 +104,7 @@ const READ: &str = "/* look_at_run: read */
         ceil(extract(epoch FROM due_at - statement_timestamp()) * 1000)::int8 AS millis_left
     FROM workflow_runs WHERE id = $1::uuid";
 
-/// Of a run that is not stopped it finds nothing.
+/// Finds the open work of a stopped run, and nothing of another run.
 const FIND_OPEN: &str = "/* find_open_of_stopped */
     (SELECT i.event_id, NULL::uuid AS execution_id, false AS is_held
      FROM workflow_node_queue_items i JOIN workflow_runs r ON r.id = i.run_id AND r.stop IS NOT NULL
@@ -126,8 +126,8 @@ fn wake_of(row: &Row) -> Result<Message, StoreError> {
     Ok(if is_held { Message::Wake { execution_id } } else { Message::Execution { execution_id } })
 }
 
-/// Runs whose time-out comes within so many seconds, each with the seconds until then: their
-/// messages carry it to the second.
+/// Runs whose time-out comes within `seconds`, each with the seconds until then, which are the
+/// delay of its message.
 ///
 /// # Errors
 /// See [`StoreError`].

@@ -28,36 +28,35 @@ pub struct DueExecution {
     pub delay_seconds: i32,
 }
 
-/// Seconds by which a function's clock, which says when a row was written, and the database's, by
-/// which timers go, may differ: a timer that was perhaps too far away for a queue when it was made
-/// is sent by the sweeper too.
+/// Seconds by which a function's clock and the database's may differ. A row has the function's
+/// time, a timer goes by the database's: the sweeper also sends a timer that was perhaps beyond a
+/// queue's longest delay when it was set.
 pub(super) const CLOCKS_SECONDS: u32 = 60;
-/// Seconds of the backoff after each send: 1, 2, 4, 8, 15 minutes. In SQL, by `sent_count`.
+/// SQL of the backoff in seconds, by `sent_count`: 1, 2, 4, 8, 15 minutes.
 const BACKOFF: &str = "(ARRAY[0, 60, 120, 240, 480, 900])[least(sent_count, 5) + 1]";
-/// The same by [`SENT_IN_A_ROW`].
+/// SQL of the backoff in seconds, by [`SENT_IN_A_ROW`].
 pub(super) const BACKOFF_IN_A_ROW: &str = "(ARRAY[0, 60, 120, 240, 480, 900])[CASE
     WHEN last_sent_at >= updated_at THEN least(sent_count, 5) ELSE 0 END + 1]";
 
-/// Sends since the execution's state last changed: what was claimed meanwhile was delivered, and
-/// starts anew.
+/// SQL of the number of sends since the execution's state last changed: a claim shows that a
+/// message arrived, so the count begins anew.
 pub(super) const SENT_IN_A_ROW: &str = "CASE
     WHEN last_sent_at >= updated_at THEN sent_count ELSE 0 END";
 
 /// The nodes that one search has looked at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NodeSearch {
-    /// Those that get a wake.
+    /// The nodes that get a wake.
     pub due: Vec<DueNode>,
-    /// The last one that was looked at, from which the next search goes on; None: there are no
-    /// more.
+    /// The last node of the search, after which the next search goes on; None: there are no more.
     pub last: Option<NodeKey>,
 }
 
-/// Looks at nodes with waiting items, at most `nodes_max` of those that come `after`, and records
-/// the send where items are past their grace: for a limited node on the first item of a concurrency
-/// key with a free slot, or on its first that is not resolved; for what needs no slot on each item
-/// of the wake. Items behind a limit cost nothing. What others hold, and another sweeper sends, is
-/// left to them.
+/// Looks at nodes with waiting items, at most `nodes_max` of those after `after`, and records a
+/// send where items are past their grace. A limited node has it recorded on the first item of a
+/// concurrency key with a free slot, and on its first unresolved item. A node without a limit has
+/// it recorded on each item of the wake. Items behind a limit cost nothing. An item that another
+/// transaction holds, such as another sweeper's, is left out.
 ///
 /// # Errors
 /// See [`StoreError`].
@@ -85,7 +84,7 @@ pub async fn find_due_nodes(
                      OR w.deleted_at IS NOT NULL AS is_unlimited,
                  n.concurrency_key IS NOT NULL AS is_keyed
              FROM (SELECT workflow_id, node_id FROM waiting LIMIT $4::int8) seen
-             -- One that is not there is sent like any other, until its items are given up.
+             -- A node without a row is sent like any other, until its items end as undeliverable.
              LEFT JOIN workflow_nodes n
                ON n.workflow_id = seen.workflow_id AND n.node_id = seen.node_id
              JOIN workflows w ON w.id = seen.workflow_id),
@@ -150,7 +149,7 @@ pub async fn find_due_nodes(
                 (&after.0, Type::UUID),
                 (&after.1, Type::TEXT),
                 (&nodes_max, Type::INT8),
-                // One wake takes as many, and the builder wakes itself for what is left.
+                // One wake claims so many items; the builder wakes itself for the rest.
                 (&domain::limits::CLAIM_ITEMS_MAX, Type::INT8),
             ],
         )
@@ -170,8 +169,8 @@ pub async fn find_due_nodes(
     Ok(search)
 }
 
-/// Pending executions past their grace. Those that wait for their first claim and those whose time
-/// has come are searched by themselves: many of the one must not keep the others from being found.
+/// SQL of pending executions past their grace. Executions that wait for their first claim and
+/// executions whose time has come have a search each: many of one kind must not hide the other.
 fn overdue(which: &str) -> String {
     format!(
         "(SELECT id, run_at, last_sent_at AS seen_at FROM workflow_node_executions
@@ -183,8 +182,8 @@ fn overdue(which: &str) -> String {
 }
 
 /// Finds pending executions past their grace, timers that come due within the queue's longest
-/// delay, and expired leases, and records the send. A timer that whoever made it could send with a
-/// delay is looked at only once it is overdue.
+/// delay, and expired leases, and records the send. A timer within a queue's longest delay was sent
+/// when it was set, so it is looked at only once it is overdue.
 ///
 /// # Errors
 /// See [`StoreError`].
@@ -249,8 +248,8 @@ pub(super) fn due_execution(row: &Row) -> Result<DueExecution, StoreError> {
     })
 }
 
-/// Takes sends back that SQS did not take: they are due again at the same time, and count for
-/// nothing. Of what others hold they count.
+/// Takes back sends that SQS refused: they count neither for the backoff nor for
+/// [`domain::limits::SENDS_MAX`]. On a row that another transaction holds the send still counts.
 ///
 /// # Errors
 /// See [`StoreError`].

@@ -3,8 +3,8 @@ use tokio_postgres::types::Type;
 use super::due::{BACKOFF_IN_A_ROW, CLOCKS_SECONDS, DueExecution, SENT_IN_A_ROW, due_execution};
 use crate::{Store, StoreError};
 
-/// Finds held executions of which something is due past its grace (their time, a cause, a call),
-/// and those whose time comes within the queue's longest delay, and records the send.
+/// Finds held executions with something due past its grace (their time, a cause, a call), and held
+/// executions whose time comes within the queue's longest delay. Records the send.
 ///
 /// # Errors
 /// See [`StoreError`].
@@ -74,8 +74,8 @@ pub async fn find_due_held(
     rows.iter().map(due_execution).collect()
 }
 
-/// Keeps the mark of workflows with as many held executions as are allowed; returns how many marks
-/// changed.
+/// Keeps the mark of workflows with as many held executions as are allowed; returns the number of
+/// changed marks.
 ///
 /// # Errors
 /// See [`StoreError`].
@@ -101,7 +101,7 @@ pub async fn mark_full_workflows(store: &Store) -> Result<usize, StoreError> {
                  SELECT workflow_id FROM full_workflow
                  UNION
                  SELECT id FROM workflows WHERE held_full),
-             -- A workflow that somebody holds is marked by the next tick.
+             -- A workflow that another transaction holds is marked by the next tick.
              changed AS MATERIALIZED (
                  SELECT w.id FROM seen JOIN workflows w ON w.id = seen.workflow_id
                  WHERE w.held_full <> EXISTS (

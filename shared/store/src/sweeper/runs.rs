@@ -8,7 +8,7 @@ use crate::runs::{SettledRun, settle_runs, stop_and_settle_runs};
 use crate::types::column;
 use crate::{Store, StoreError, Tx};
 
-/// Runs whose time-out is over, the longest overdue first.
+/// Runs whose time-out has come, the longest overdue first.
 ///
 /// # Errors
 /// See [`StoreError`].
@@ -25,7 +25,7 @@ pub async fn find_due_runs(store: &Store, rows_max: i64) -> Result<Vec<RunId>, S
     rows.iter().map(|row| column(row, "id")).collect()
 }
 
-/// Stops running runs of organizations that were deleted; returns them.
+/// Stops running runs of deleted organizations, and returns them.
 ///
 /// # Errors
 /// See [`StoreError`].
@@ -50,8 +50,8 @@ pub async fn stop_runs_of_deleted(tx: &Tx, rows_max: i64, now: Timestamp) -> Res
     Ok(run_ids)
 }
 
-/// Stopped runs that still run and that nobody has stopped or looked at within the grace, the
-/// longest unlooked-at first. They count as looked at.
+/// Stopped runs that still run, whose stop and last look are older than the grace; the one with the
+/// oldest look first. The search counts as a look.
 ///
 /// # Errors
 /// See [`StoreError`].
@@ -82,19 +82,18 @@ pub async fn find_stopped_runs(
     rows.iter().map(|row| column(row, "id")).collect()
 }
 
-/// The runs that one search of the net has looked at.
+/// The runs that one search has looked at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RunSearch {
-    /// Those that had nothing open, and are ended now.
+    /// The runs that had nothing open, and are ended now.
     pub settled: Vec<SettledRun>,
-    /// The last one that was looked at, from which the next search goes on; None: there are no
-    /// more.
+    /// The last run of the search, after which the next search goes on; None: there are no more.
     pub last: Option<(OrganizationId, RunId)>,
 }
 
-/// Ends runs that have nothing open and were not ended: a net under code that ends work and knows
-/// nothing of runs. It looks at running runs past their grace, at most `rows_max` of those that
-/// come `after`, in the order of their organizations.
+/// Ends running runs without open work, which older code leaves: it ends work and knows no rows of
+/// runs. It looks at running runs past their grace, at most `rows_max` of those after `after`, in
+/// the order of their organizations.
 ///
 /// # Errors
 /// See [`StoreError`].
@@ -105,8 +104,8 @@ pub async fn settle_left_runs(
     rows_max: i64,
     now: Timestamp,
 ) -> Result<RunSearch, StoreError> {
-    // Runs that somebody holds are being ended. Nothing is waited for, so the order of the locks
-    // doesn't matter.
+    // A run that another transaction holds is being ended. No lock is waited for, so their order
+    // does not matter.
     let rows = tx
         .query(
             "/* look_at_runs */

@@ -8,10 +8,10 @@ use crate::slots::{FIND_FREED, FreedSlot, freed_slot};
 use crate::types::column;
 use crate::{StoreError, Tx};
 
-/// Ends items whose sends are used up, as failed executions; only where the builder has since
-/// worked on an event of the organization that is newer than the last send: while it is down, or
-/// has a backlog, nothing is the item's fault. `ids` are those of the executions, as many as rows
-/// may be ended.
+/// Ends items whose sends are used up, as failed executions. An item ends only where the builder
+/// has since worked on an event of the organization that is newer than the item's last send: a
+/// builder that is down or has a backlog is no fault of the item. `ids` are those of the
+/// executions, one for each item that may end.
 ///
 /// # Errors
 /// See [`StoreError`].
@@ -39,7 +39,7 @@ pub async fn end_undeliverable_items(
                            SELECT tried.id FROM tried
                            JOIN reached ON reached.organization_id = tried.organization_id
                            WHERE tried.last_sent_at < reached.at)
-                       -- Not by the index of the ids, or all items there are would be walked over.
+                       -- Not by the index of the ids: it would be walked over with all items.
                        ORDER BY uuid_send(i.id)
                        LIMIT cardinality($1) FOR UPDATE SKIP LOCKED) i),
                  taken AS (
@@ -74,9 +74,9 @@ pub async fn end_undeliverable_items(
     rows.iter().map(|row| column(row, "id")).collect()
 }
 
-/// Ends pending executions whose sends are used up; only where the executor has since started one
-/// of the organization's that is newer than the last send. Also tells which nodes have a freed slot
-/// and items that wait.
+/// Ends pending executions whose sends are used up. One ends only where the executor has since
+/// started an execution of the organization that is newer than the last send. Returns also the
+/// freed slots that items wait for.
 ///
 /// # Errors
 /// See [`StoreError`].
@@ -130,23 +130,24 @@ pub async fn end_undeliverable_executions(
     Ok((ended, freed.iter().map(freed_slot).collect::<Result<_, _>>()?))
 }
 
-/// Sent in vain since its state last changed, while the executor was at work.
+/// The condition of an execution that was sent in vain since its state last changed, while the
+/// executor was at work.
 const UNDELIVERABLE: &str =
     "ex.state = 'pending' AND ex.sent_count >= $1 AND ex.last_sent_at >= ex.updated_at
      AND coalesce(ex.run_at, ex.last_sent_at) <= now()
      AND ex.last_sent_at < (
          SELECT committed_at FROM function_heartbeats WHERE function = 'executor')";
 
-/// When the newest of each node's that the builder has worked on happened.
+/// The time of the newest event of each node that the builder has worked on.
 const BUILT: &str = "SELECT ev.created_at FROM workflow_node_executions x
     JOIN workflow_events ev ON ev.id = x.event_id
     WHERE x.workflow_id = n.workflow_id AND x.node_id = n.node_id
     ORDER BY x.id DESC LIMIT 1";
 
-/// When the newest of each node's that the executor has started was made; what the builder finished
-/// itself has one time for both. Only among the newest hundred of a node, for the builder may have
-/// finished all of them: where a hundred are pending or were refused since, nothing ends as
-/// undeliverable yet.
+/// The creation time of the newest execution of each node that the executor has started. An
+/// execution that the builder finished itself has the same time for creation and start. The search
+/// ends after the newest hundred of a node, for the builder may have finished all of them. Where
+/// the newest hundred are pending or were refused, nothing ends as undeliverable yet.
 const STARTED: &str = "SELECT x.created_at FROM (
         SELECT x.id, x.created_at, x.started_at FROM workflow_node_executions x
         WHERE x.workflow_id = n.workflow_id AND x.node_id = n.node_id
@@ -154,8 +155,8 @@ const STARTED: &str = "SELECT x.created_at FROM (
     WHERE x.started_at <> x.created_at
     ORDER BY x.id DESC LIMIT 1";
 
-/// How far a function has come in each organization of what was `tried`; `newest` says it of one
-/// node.
+/// SQL of the newest work that a function has reached, for each organization of `tried`; `newest`
+/// gives it for one node.
 fn reached(newest: &str) -> String {
     format!(
         "SELECT own.organization_id, max(newest.created_at) AS at

@@ -4,7 +4,7 @@ use tokio_postgres::types::Type;
 use crate::types::column;
 use crate::{Store, StoreError};
 
-/// Forgets deduplication keys older than their hours; returns how many.
+/// Forgets deduplication keys older than their hours; returns their number.
 ///
 /// # Errors
 /// See [`StoreError`].
@@ -32,7 +32,7 @@ pub async fn forget_deduplications(
     Ok(rows.len())
 }
 
-/// Forgets webhooks' previous keys and tokens that are accepted no more; returns how many.
+/// Forgets previous keys and tokens of webhooks that are no longer accepted; returns their number.
 ///
 /// # Errors
 /// See [`StoreError`].
@@ -46,7 +46,8 @@ pub async fn forget_previous_keys(store: &Store, now: Timestamp, rows_max: i64) 
     column(rows.first().ok_or(StoreError::Corrupt("forget_previous_keys"))?, "forgotten")
 }
 
-/// Forgets references to secrets of node versions that were superseded a day ago; returns how many.
+/// Forgets references to secrets of node versions that were superseded a day ago; returns their
+/// number.
 ///
 /// # Errors
 /// See [`StoreError`].
@@ -67,13 +68,13 @@ const SECRET_REFS_KEPT_HOURS: i32 = 24;
 /// Waiting items, for the operator's metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct WaitingItems {
-    /// Queue items, counted no further than was asked for.
+    /// The number of queue items, counted up to the caller's limit.
     pub items: i64,
-    /// For how long the oldest of them waits, seconds.
+    /// Seconds for which the oldest item has waited.
     pub oldest_seconds: f64,
 }
 
-/// Counts what waits, in all organizations together, up to `items_max`.
+/// Counts the waiting items of all organizations together, up to `items_max`.
 ///
 /// # Errors
 /// See [`StoreError`].
@@ -98,8 +99,8 @@ pub async fn count_waiting_items(
     Ok(WaitingItems { items: column(row, "items")?, oldest_seconds: oldest_seconds.max(0.0) })
 }
 
-/// Keeps the mark of nodes with as many waiting items as are allowed; returns how many marks
-/// changed.
+/// Keeps the mark of nodes with as many waiting items as are allowed; returns the number of changed
+/// marks.
 ///
 /// # Errors
 /// See [`StoreError`].
@@ -125,7 +126,7 @@ pub async fn mark_full_nodes(store: &Store) -> Result<usize, StoreError> {
                  SELECT workflow_id, node_id FROM full_node
                  UNION
                  SELECT workflow_id, node_id FROM workflow_nodes WHERE items_full),
-             -- A node that somebody holds is marked by the next tick.
+             -- A node that another transaction holds is marked by the next tick.
              changed AS MATERIALIZED (
                  SELECT n.workflow_id, n.node_id
                  FROM seen

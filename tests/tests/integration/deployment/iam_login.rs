@@ -1,5 +1,5 @@
-//! Logging in to a database as on AWS, with the real functions: what gets in, what does not, and
-//! what the operator reads then.
+//! Logins of the real functions to a database as on AWS: the accepted ones, the refused ones, and
+//! the cause that the operator reads.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -29,14 +29,14 @@ fn policy() -> Policy {
     }
 }
 
-/// A function alone, with a log of its own.
+/// A single function, with a log of its own.
 struct Function {
     lambda: Lambda,
     folder: local::folder::Folder,
 }
 
 impl Function {
-    /// The sweeper, for it needs nothing but a database to run through.
+    /// Adds the sweeper, which needs only a database for a run.
     fn new(url: String, root: &str, more: &[(&str, &str)]) -> Self {
         let folder = local::folder::Folder::create("login").unwrap();
         let lambda = Lambda::new(folder.path());
@@ -115,7 +115,7 @@ async fn a_wrong_token_does_not_get_in_and_one_cause_says_what_to_look_at_i1() {
         server.shift_clock(shift);
         let function = Function::new(server.url("sealflow_sweeper", database.name()), server.root(), more);
         assert!(!function.runs().await, "{what}");
-        assert!(!server.seen().is_empty(), "{what}: a token was sent");
+        assert!(!server.seen().is_empty(), "{what}: the function sends a token");
         function.says_alone(refused);
         function.keeps_to_itself(&server.seen());
     };
@@ -143,7 +143,7 @@ async fn a_token_of_another_role_does_not_get_in() {
     let settings = StoreSettings { own_root: server.root().to_owned(), ..StoreSettings::local(url, "test") };
     let store = Store::new(settings).unwrap();
     assert!(store::api::authenticate_token(&store, &[0; 32], Timestamp::UNIX_EPOCH).await.is_err());
-    assert_eq!(server.seen(), [token.to_string()], "it was tried");
+    assert_eq!(server.seen(), [token.to_string()], "the token was tried");
 }
 
 fn encoded(text: &str) -> String {
@@ -201,7 +201,7 @@ async fn whatever_else_keeps_a_function_from_its_database_has_a_cause_of_its_own
         server.seen().len()
     };
     let name = database.name();
-    // No token leaves for a server that is not the right one.
+    // No token is sent to a wrong server.
     assert_eq!(check(Server::PlainText, true, name, "no TLS: the server offers none").await, 0);
     assert_eq!(check(Server::Right, false, name, "certificate: unknown authority").await, 0);
     assert_eq!(check(Server::OtherName, true, name, "certificate: wrong name").await, 0);
@@ -240,7 +240,7 @@ async fn a_database_that_is_not_there_has_a_cause_too() {
         "dns: the host's name has no address",
     )
     .await;
-    // It accepts, and says nothing.
+    // This port accepts connections and never answers.
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("postgres://sealflow_sweeper@127.0.0.1:{}/none", silent.local_addr().unwrap().port());
     check(&url, "timed out").await;
@@ -286,7 +286,7 @@ async fn a_password_comes_from_its_parameter_and_is_read_again_when_it_is_refuse
     function.keeps_to_itself(&[first.to_owned(), second.to_owned()]);
 }
 
-/// `env -i FUNCTION`: what a deployment without variables logs, as the alarm's filter reads it.
+/// The log of `env -i FUNCTION`, a deployment without variables, as the alarm's filter reads it.
 #[tokio::test]
 async fn a_function_without_its_variables_says_so_in_one_line() {
     for (name, more) in [

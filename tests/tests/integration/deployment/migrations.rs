@@ -1,5 +1,5 @@
-//! Migrations beside functions that run, on a schema that nobody else writes into, with roles that
-//! have their settings whatever ran before.
+//! Migrations: they run beside working functions, refuse a schema that others may write into, and
+//! give every role its settings.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tests::older_schema::{BEFORE_V13, BEFORE_V27};
 use tests::{Database, WAIT_MAX, wait_for};
 use tokio_postgres::error::SqlState;
 
-/// The state before V9, as far as it can be had back from that before V13.
+/// SQL that restores the schema before V9 from that before V13, as far as possible.
 const BEFORE_V9: &str =
     "ALTER TABLE workflow_node_secret_refs DROP CONSTRAINT workflow_node_secret_refs_pkey, DROP COLUMN field,
         ADD PRIMARY KEY (workflow_id, node_id, node_version, secret_name, secret_key);
@@ -34,14 +34,15 @@ async fn a_migration_behind_an_open_reader_stops_no_function() {
         let waiting = "SELECT count(*) > 0 FROM pg_locks WHERE relation = 'workflow_node_secret_refs'::regclass AND mode = 'AccessExclusiveLock' AND NOT granted";
         (database.sql(waiting).await == "t").then_some(())
     };
-    // Twice it waits and gives up; a function that comes behind it waits no longer than that.
+    // The migration waits for the lock and gives up, twice. A function behind it in the queue of
+    // the lock waits only that long.
     let function = database.connect("api").await;
     for _ in 0..2 {
         wait_for("the migration waits", waits).await;
         let answer =
             tokio::time::timeout(WAIT_MAX, function.batch_execute("SELECT FROM workflow_node_secret_refs"))
                 .await;
-        let answer = answer.expect("it gets through while the reader still reads");
+        let answer = answer.expect("the function gets through while the reader still reads");
         assert_eq!(
             answer.err().and_then(|error| error.code().cloned()),
             None,
@@ -113,11 +114,12 @@ async fn migrate_runs_nothing_where_others_may_have_put_something_i7() {
         let migrated = store::migrate(&database.admin_store(), RoleLogin::Url).await;
         migrated.err().map(|error| error.to_string()).unwrap_or_default()
     };
-    // A role of a function may create: migrate says so, and runs nothing.
+    // A function's role may create objects in the schema: migrate names the role and runs nothing.
     let database = Database::create().await;
     database.sql("GRANT CREATE ON SCHEMA public TO sealflow_webhook").await;
     assert!(refused(&database).await.starts_with("sealflow_webhook may create in the schema public"));
-    // It has created: a function that fits better than the one that migrations mean.
+    // The role has created a function. Postgres would prefer it to the function that migrations
+    // mean.
     let evil = "CREATE FUNCTION public.format(text, name) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'run by %', current_user; END $$";
     database.connect("webhook").await.batch_execute(evil).await.unwrap();
     database.sql("REVOKE CREATE ON SCHEMA public FROM sealflow_webhook").await;
@@ -127,8 +129,8 @@ async fn migrate_runs_nothing_where_others_may_have_put_something_i7() {
     );
     database.sql("DROP FUNCTION public.format(text, name)").await;
     assert_eq!(refused(&database).await, "");
-    // A table that migrations would write into, with a trigger of somebody else's; and a role that
-    // has nothing to do with us.
+    // A foreign role has created a table that migrations would write into, so its triggers would
+    // run.
     let mallory = "GRANT CREATE ON SCHEMA public TO mallory; SET ROLE mallory; CREATE TABLE public.refinery_note (x int); RESET ROLE;";
     database
         .sql(&format!(
@@ -142,13 +144,13 @@ async fn migrate_runs_nothing_where_others_may_have_put_something_i7() {
     );
     database.sql("DROP TABLE public.refinery_note").await;
     assert_eq!(refused(&database).await, "");
-    // The rights of everybody, as before Postgres 15, are taken back without being asked.
+    // Rights of PUBLIC, as they were before Postgres 15, are taken back without a question.
     database.sql("GRANT CREATE ON SCHEMA public TO PUBLIC").await;
     assert_eq!(refused(&database).await, "");
     let may_create = "SELECT has_schema_privilege('sealflow_webhook', 'public', 'CREATE')";
     assert_eq!(database.sql(may_create).await, "f");
     let may_connect = "SELECT count(*) FROM pg_database d, aclexplode(d.datacl) a WHERE d.datname = current_database() AND a.grantee = 0";
-    assert_eq!(database.sql(may_connect).await, "0", "nobody else may even connect");
+    assert_eq!(database.sql(may_connect).await, "0", "PUBLIC may not even connect");
 }
 
 #[tokio::test]
@@ -157,9 +159,9 @@ async fn an_older_migrate_leaves_a_newer_schema_alone() {
     database
         .sql("INSERT INTO refinery_schema_history (version, name, applied_on, checksum) VALUES (999, 'later', '2030-01-01T00:00:00Z', '1')")
         .await;
-    // A deployment that is rolled back invokes the migrate function of before.
+    // A deployment that is rolled back invokes the older migrate function.
     assert_eq!(store::migrate(&database.admin_store(), RoleLogin::Url).await.unwrap(), Vec::<String>::new());
-    // A migration that is missing below others would never run.
+    // A migration that is missing below a newer one would never run.
     database.sql("DELETE FROM refinery_schema_history WHERE version = 6").await;
     let refused = store::migrate(&database.admin_store(), RoleLogin::Url).await.unwrap_err().to_string();
     assert!(refused.starts_with("the history has V999 and not V6, which would never run"), "{refused}");
@@ -167,13 +169,14 @@ async fn an_older_migrate_leaves_a_newer_schema_alone() {
 
 #[tokio::test]
 async fn roles_are_made_without_rds_iam_and_get_it_only_for_a_login_by_token() {
-    // A cluster of its own: rds_iam would be seen by everybody's migrations.
+    // The test has a cluster of its own: the migrations of all tests in one cluster would find
+    // rds_iam.
     let stack = local::stack::StackOptions::new().postgres().own().start().await.unwrap();
     let server = stack.postgres();
     let name = server.create_database("rds").await.unwrap();
     let run = async |sql: &str| server.sql(&name, sql).await.unwrap();
-    // As a superuser, so that its owner may not grant it: what any role is to others from Postgres
-    // 16 on.
+    // rds_iam is a superuser, so the database's owner may not grant it. From Postgres 16 on, this
+    // holds for any role without the admin option.
     run("CREATE ROLE rds_iam SUPERUSER; CREATE ROLE owner LOGIN CREATEROLE PASSWORD 'owner'").await;
     run(&format!("ALTER DATABASE \"{name}\" OWNER TO owner; ALTER SCHEMA public OWNER TO owner")).await;
     for role in store::FUNCTION_ROLES {
@@ -187,7 +190,7 @@ async fn roles_are_made_without_rds_iam_and_get_it_only_for_a_login_by_token() {
             .unwrap();
     let holders = "SELECT coalesce(string_agg(rolname, ',' ORDER BY rolname), '') FROM pg_roles
         WHERE rolname LIKE 'sealflow\\_%' AND pg_has_role(oid, 'rds_iam', 'MEMBER')";
-    // The owner may not grant rds_iam, and need not for passwords.
+    // The owner may not grant rds_iam. Logins by password do not need it.
     store::migrate(&store, RoleLogin::Password).await.unwrap();
     assert_eq!(run(holders).await, "");
     run("ALTER ROLE rds_iam NOSUPERUSER; GRANT rds_iam TO owner WITH ADMIN OPTION").await;
@@ -197,7 +200,7 @@ async fn roles_are_made_without_rds_iam_and_get_it_only_for_a_login_by_token() {
     assert_eq!(run(holders).await, all);
     store::migrate(&store, RoleLogin::Password).await.unwrap();
     assert_eq!(run(holders).await, "");
-    // The grant that the owner may not take away is named, with the role that may.
+    // The error names the grant that the owner may not revoke, and the role that may revoke it.
     run("REVOKE rds_iam FROM owner CASCADE; GRANT rds_iam TO sealflow_api; ALTER ROLE owner NOCREATEROLE")
         .await;
     let refused = store::migrate(&store, RoleLogin::Password).await.unwrap_err().to_string();

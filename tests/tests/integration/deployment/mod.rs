@@ -1,4 +1,4 @@
-//! The deployment by an operator: the template, migrations, logins.
+//! Deployment: the template, migrations and logins.
 
 mod iam_login;
 mod migrations;

@@ -1,6 +1,6 @@
 //! Rows as the release before wrote them: residuals of the older form, entries without places,
-//! references without fields, a retry that waits. This release goes on with them: nothing fails for
-//! good, and no request has a second idempotency key (I5, I9).
+//! references without fields, a waiting retry. This release goes on with them: no execution fails
+//! because of its form, and no request gets a second idempotency key (I5, I9).
 
 use local::target::Target;
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ use vault_format::{Purpose, Scope};
 
 const SECRET: &str = "a-value-of-the-release-before";
 
-/// `Bearer {{ secrets("vault").key }}` in the older form.
+/// The residuals of `Bearer {{ secrets("vault").key }}` in the older form.
 fn residuals() -> Value {
     let node = |op: &str, content: Value| json!({ "op": op, "v": content, "at": [0, 1] });
     json!([{
@@ -21,7 +21,7 @@ fn residuals() -> Value {
     }])
 }
 
-/// Residuals of the older form that would have to look at the secret.
+/// Residuals of the older form whose operation depends on the secret's value.
 fn unreadable() -> Value {
     let node = |op: &str, content: Value| json!({ "op": op, "v": content, "at": [0, 1] });
     json!([{ "path": "/headers/0/value", "expr": [node("secret", json!(0)), node("slice", json!([0, null, null]))], "refs": [["vault", "key"]] }])
@@ -41,7 +41,7 @@ impl Stage {
         let scope = Scope { organization_id, secret_id: id, purpose: Purpose::Secret };
         let hosts = target.host_port();
         let data = kms.sealed(&scope, &[("key", SECRET, &[&hosts])]).await;
-        assert_eq!(data[0], 1, "an entry without places is written as ever");
+        assert_eq!(data[0], 1, "an entry without places has the older version of the format");
         let sql = format!(
             "INSERT INTO secrets (id, name, domain_type, domain_id, data, created_by, created_at, updated_at)
              VALUES ('{id}', 'vault', 'org', '{organization_id}', '\\x{}', 'test', now(), now())",
@@ -49,13 +49,13 @@ impl Stage {
         );
         world.database.sql(&sql).await;
         let executor = world.executor_at(world.database.url("executor"), &hosts, &kms.url());
-        // The KMS lives as long as the test.
+        // The KMS has to live as long as the test.
         std::mem::forget(kms);
         Self { world, target, executor }
     }
 
-    /// A call that is pending, as the release before would have it after an attempt that was
-    /// `answered` or not.
+    /// A pending call, as the release before stored it. `key_attempt` is below `attempt` if the
+    /// last attempt got no answer.
     async fn pending(&self, residuals: &Value, attempt: i32, key_attempt: i32) -> String {
         let nodes = json!([
             { "id": "start", "name": "start", "trigger": "start" },
@@ -65,7 +65,7 @@ impl Stage {
         let workflow = self.world.workflow(nodes, json!([{ "from": "start", "to": "call" }])).await;
         let run = self.world.start(&workflow, "start", json!({})).await;
         build(&self.world.builder(), &[event(run)]).await;
-        // Written by the owner: no function's role may change these.
+        // The owner writes these columns: no function's role may change them.
         let sql = format!(
             "UPDATE workflow_node_executions SET residuals = '{residuals}', attempt = {attempt}, key_attempt = {key_attempt},
                  run_at = CASE WHEN {attempt} > 1 THEN now() END,
@@ -109,9 +109,9 @@ async fn what_a_release_can_not_read_is_given_back_and_keeps_its_key_i9() {
     let stage = Stage::create().await;
     let id = stage.pending(&unreadable(), 2, 1).await;
     stage.execute().await;
-    assert_eq!(stage.ended(&id).await, "pending|||2|1", "neither an attempt nor another key");
+    assert_eq!(stage.ended(&id).await, "pending|||2|1", "no attempt is counted, and the key stays");
     assert!(stage.target.requests().is_empty());
-    // A release that reads it goes on.
+    // A release that can read the residuals goes on with the execution.
     let due = format!(
         "UPDATE workflow_node_executions SET residuals = '{}', run_at = now() WHERE id = '{id}'",
         residuals()

@@ -1,5 +1,5 @@
-//! Runs that were there before runs were rows: each gets the row that the old query would have
-//! said, while functions of before go on.
+//! Runs from before runs were rows: each gets a row with the state that the old query gives, while
+//! older functions go on.
 
 use serde_json::json;
 use store::RoleLogin;
@@ -24,7 +24,7 @@ const STATES_NOW: &str = "
     SELECT string_agg(e.data ->> 'what' || '=' || coalesce(r.result, r.state), ' ' ORDER BY e.data ->> 'what')
     FROM workflow_runs r JOIN workflow_events e ON e.id = r.id";
 
-/// As code before V14 starts a run: no run, no id of one.
+/// SQL that starts a run as code before V14 does: without a row and an id for the run.
 fn start(workflow: &Workflow, what: &str) -> String {
     format!(
         "INSERT INTO workflow_events (id, workflow_id, node_id, root_event_id, channel, type, data, targets, depth, created_at)
@@ -33,8 +33,8 @@ fn start(workflow: &Workflow, what: &str) -> String {
     )
 }
 
-/// An execution of the run, as code before V14 makes and ends them; `columns` are state, result and
-/// the rest.
+/// SQL that makes an execution of the run as code before V14 does. `columns` are the state, the
+/// result and the columns that belong to them.
 fn execution(workflow: &Workflow, what: &str, columns: &str, values: &str) -> String {
     format!(
         "INSERT INTO workflow_node_executions (id, workflow_id, node_id, root_event_id, event_id, component, configuration, workflow_version,
@@ -60,7 +60,8 @@ fn mark(what: &str, reason: &str) -> String {
     )
 }
 
-/// The failure of the run's execution, which an edge took.
+/// SQL that makes the event of a failure of the run's execution, with an edge that took the
+/// failure.
 fn failure_event(workflow: &Workflow, what: &str) -> String {
     format!(
         "INSERT INTO workflow_events (id, workflow_id, node_id, root_event_id, channel, type, data, targets, depth, execution_id, created_at)
@@ -73,7 +74,7 @@ fn failure_event(workflow: &Workflow, what: &str) -> String {
 
 const FINISHED: &str = "state, result, finished_at";
 
-/// A run in each of the states that there were.
+/// Makes a run in each of the states before V14.
 async fn runs_of_before(world: &World) -> Workflow {
     let nodes = json!([
         { "id": "start", "name": "start", "trigger": "start" },
@@ -148,8 +149,8 @@ async fn every_run_has_the_state_that_it_had_before() {
     let routed = "SELECT string_agg(e.data ->> 'what', ' ') FROM workflow_node_executions x JOIN workflow_events e ON e.id = x.root_event_id
         WHERE x.failure_routed";
     assert_eq!(world.database.sql(routed).await, "routed");
-    // The only runs that differ: an item of a stopped run is open work now, and the sweeper ends
-    // it.
+    // Only one state differs: the item of a stopped run counts as open work now, and the sweeper
+    // ends it.
     world
         .database
         .sql(&format!(
@@ -170,8 +171,8 @@ async fn every_run_has_the_state_that_it_had_before() {
 async fn functions_of_before_write_on_while_runs_become_rows() {
     let world = World::create().await;
     let workflow = runs_of_before(&world).await;
-    // One of them is in the middle of a run: the migration waits for it, and gives the run its row
-    // when it has committed.
+    // An older function is in the middle of the start of a run. The migration waits for its commit,
+    // and then gives the run its row.
     let writer = world.database.connect_admin().await;
     let begun = format!("BEGIN;{}{}", start(&workflow, "meanwhile"), item(&workflow, "meanwhile"));
     writer.batch_execute(&begun).await.unwrap();
@@ -180,8 +181,8 @@ async fn functions_of_before_write_on_while_runs_become_rows() {
     world.database.wait_for_blocked(1).await;
     writer.batch_execute("COMMIT").await.unwrap();
     migration.await.unwrap().expect("it migrates");
-    // And after it: a run, its execution, its end, a cancel, a redrive, all as code before V14
-    // writes them.
+    // Older functions write on after the migration: a start of a run, a cancel and a redrive, all
+    // as before V14.
     world.database.sql(&format!("{}{}", start(&workflow, "late"), item(&workflow, "late"))).await;
     world
         .database
@@ -197,8 +198,8 @@ async fn functions_of_before_write_on_while_runs_become_rows() {
         workflow.id
     );
     world.database.sql(&redrive).await;
-    // A failure that an edge took, recorded by code that doesn't say so in the execution: the
-    // sweeper ends the run as passed.
+    // An edge took this failure, and the older code doesn't note that in the execution. The sweeper
+    // still ends the run as passed.
     let routed = format!(
         "{}{}",
         start(&workflow, "routed late"),
@@ -214,7 +215,7 @@ async fn functions_of_before_write_on_while_runs_become_rows() {
         world.database.sql(runs).await,
         "failed=running, late=running, meanwhile=running, routed late=passed, stopped late=running by cancelled"
     );
-    // A stop of code of today is a mark for code of before.
+    // A stop by today's code leaves a mark for older code.
     world.database.sql("UPDATE workflow_runs SET stop = 'timeout', stopped_by = 'test' WHERE id = (SELECT id FROM workflow_events WHERE data ->> 'what' = 'late')").await;
     let marks = "SELECT m.reason FROM workflow_run_marks m JOIN workflow_events e ON e.id = m.root_event_id WHERE e.data ->> 'what' = 'late'";
     assert_eq!(world.database.sql(marks).await, "run_limit");
@@ -224,8 +225,8 @@ async fn functions_of_before_write_on_while_runs_become_rows() {
 async fn an_index_whose_build_was_broken_off_is_built_again() {
     let world = World::create().await;
     runs_of_before(&world).await;
-    // Whoever has an older snapshot holds up an index that is built beside others, for longer than
-    // the migration waits for a lock.
+    // A transaction with an older snapshot holds up the concurrent build of an index, for longer
+    // than the migration waits for a lock.
     let reader = world.database.connect_admin().await;
     reader.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM api_tokens").await.unwrap();
     let store = world.database.admin_store();

@@ -1,5 +1,4 @@
-//! I7 on AWS: who may do what with keys and queues, by `template.yaml`, in each way that it can be
-//! deployed.
+//! I7 on AWS: the rights to keys and queues in `template.yaml`, for each way to deploy it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -52,7 +51,7 @@ fn the_account_administers_the_key_and_can_not_use_it_i7() {
         assert!(!is_use && !verb.contains('*'), "I7: {action}");
     }
     let key = &deployment.resources["SecretsKey"];
-    // A stack that fails while it is made leaves no key that nobody needs; any other way it stays.
+    // The key is deleted only if the creation of the stack fails, because no value needs it then.
     let policies = (&key["DeletionPolicy"], &key["UpdateReplacePolicy"]);
     assert_eq!(policies, (&json!("RetainExceptOnCreate"), &json!("Retain")));
 }

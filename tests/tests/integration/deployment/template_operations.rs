@@ -1,5 +1,5 @@
-//! That the operator is told the truth and AWS does not stop the engine, by `template.yaml` in each
-//! way that it can be deployed.
+//! Operation by `template.yaml`, for each way to deploy it: alarms and logs tell the operator the
+//! truth, and AWS does not stop the engine.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +18,7 @@ fn functions(deployment: &Deployment) -> BTreeMap<&str, &Value> {
     functions.map(|(name, function)| (name.strip_suffix("Function").unwrap(), function)).collect()
 }
 
-/// Alarms on a metric of AWS by what they watch.
+/// The resources that have an alarm on a metric of AWS.
 fn alarms(deployment: &Deployment, namespace: &str, metric: &str) -> BTreeSet<String> {
     let alarms = deployment.of_type("AWS::CloudWatch::Alarm").map(|(_, alarm)| alarm);
     alarms
@@ -73,7 +73,7 @@ fn queues_the_front_and_a_silent_sweeper_raise_an_alarm() {
     assert_eq!(alarms(&deployment, "AWS/ApiGateway", "5xx"), set(["HttpApi"]));
     assert_eq!(alarms(&deployment, "AWS/Lambda", "Invocations"), set(["SweeperFunction"]));
     let silent = &deployment.resources["SweeperSilent"]["Properties"];
-    // A metric that is not there is the silence itself.
+    // A sweeper that does not run writes no data, so missing data must raise the alarm.
     assert_eq!(silent["TreatMissingData"], "breaching");
     assert_eq!(
         (&silent["ComparisonOperator"], &silent["Threshold"]),
@@ -113,9 +113,13 @@ fn a_young_account_can_deploy_and_an_old_one_can_reserve() {
             .filter(|(_, function)| !function["ReservedConcurrentExecutions"].is_null());
         of.map(|(name, _)| name.to_owned()).collect::<BTreeSet<_>>()
     };
-    assert_eq!(reserved(TOKEN), BTreeSet::new(), "57 instances are more than a young account has");
+    assert_eq!(
+        reserved(TOKEN),
+        BTreeSet::new(),
+        "a young account has fewer than the 57 instances to reserve"
+    );
     assert_eq!(reserved(RESERVED), set(["Api", "Builder", "Executor", "Migrate", "Sweeper", "Webhook"]));
-    // The mappings bound builder and executor either way.
+    // The mappings bound builder and executor in both cases.
     for given in [TOKEN, RESERVED] {
         let deployment = Deployment::of(given);
         for (function, event) in [("Builder", "Nodes"), ("Executor", "Executions")] {
@@ -153,7 +157,7 @@ fn the_functions_code_manages_no_network_interfaces_i7() {
         of.flat_map(|statement| list(&statement["Action"]).into_iter().map(word).collect::<Vec<_>>())
             .collect()
     };
-    assert_eq!(actions("Allow"), actions("Deny"), "what Lambda's service may do, the code may not");
+    assert_eq!(actions("Allow"), actions("Deny"), "the code may not do what Lambda's service may do");
     let denial = statements.iter().find(|statement| statement["Effect"] == "Deny").unwrap();
     let function =
         json!({ "!Sub": "arn:${AWS::Partition}:lambda:${AWS::Region}:${AWS::AccountId}:function:*" });
@@ -171,7 +175,8 @@ fn logs_are_json_and_nothing_of_them_is_dropped_on_the_way() {
     for (name, function) in functions(&Deployment::of(MOVING)) {
         let logging = &function["LoggingConfig"];
         assert_eq!(logging["LogFormat"], "JSON", "{name}");
-        // RUST_LOG decides; Lambda would drop lines without a level, which metrics are.
+        // RUST_LOG alone filters. At a higher level Lambda would drop metrics, which are lines
+        // without a level.
         assert_eq!(logging["ApplicationLogLevel"], "TRACE", "{name}");
     }
 }
@@ -195,7 +200,7 @@ fn each_function_reads_its_own_password_and_no_other_i7() {
         for (name, function) in functions(&deployment) {
             let login = word(&function["Environment"]["Variables"]["SEALFLOW_DATABASE_LOGIN"]);
             assert_eq!(login, format!("parameter:{prefix}{path}/{}", role_of(name)));
-            // Migrate sets all of them.
+            // Migrate sets the passwords of all roles.
             let own = if name == "Migrate" { "*".to_owned() } else { role_of(name) };
             let parameter = format!("parameter{prefix}{path}/{own}");
             let right = rights
@@ -230,7 +235,7 @@ fn functions_wait_for_migrations_where_a_deployment_runs_them() {
     assert_eq!(
         migrated["Schema"],
         store::NEWEST_MIGRATION.to_string(),
-        "it runs when there is a newer migration"
+        "migrate runs again when there is a newer migration"
     );
     assert_eq!(migrated["ServiceTimeout"], "330");
     for name in ["Api", "Webhook", "Builder", "Executor", "Sweeper"] {
@@ -238,12 +243,16 @@ fn functions_wait_for_migrations_where_a_deployment_runs_them() {
             let described = &deployment.resources[&format!("{name}Function")]["Properties"]["Description"];
             described["!Sub"][1]["Schema"].clone()
         };
-        // Naming its answer is what makes a function wait, and nothing changes where there is no
-        // answer.
+        // A function waits for migrate because its description names migrate's answer. Without that
+        // answer the description has the same text.
         assert_eq!(schema(&deployment), json!({ "!GetAtt": "Migrated.Schema" }), "{name}");
         assert_eq!(schema(&Deployment::of(TOKEN)), store::NEWEST_MIGRATION.to_string(), "{name}");
     }
-    assert_eq!(deployment.resources["MigrateFunction"]["DependsOn"], Value::Null, "it can't wait for itself");
+    assert_eq!(
+        deployment.resources["MigrateFunction"]["DependsOn"],
+        Value::Null,
+        "migrate can't wait for itself"
+    );
     assert!(!Deployment::of(TOKEN).resources.contains_key("Migrated"));
 }
 
@@ -268,7 +277,7 @@ fn a_login_by_token_without_a_resource_id_is_not_deployed() {
 fn functions_behind_the_front_end_before_it_gives_up() {
     let deployment = Deployment::of(TOKEN);
     let text = include_str!("../../../../template.yaml");
-    assert!(text.contains("    Timeout: 29\n"), "of all that say no other");
+    assert!(text.contains("    Timeout: 29\n"), "the time-out of all functions that name no other");
     for (name, function) in functions(&deployment) {
         match name {
             "Api" | "Webhook" | "Sweeper" => assert_eq!(function["Timeout"], Value::Null, "{name}"),
@@ -308,7 +317,8 @@ fn the_example_of_samconfig_builds_what_it_deploys() {
         .filter_map(|line| line.trim().strip_prefix('"')?.split_once('='))
         .map(|(name, _)| name)
         .collect();
-    // `sam build` reads this section too; a parameter elsewhere would reach `sam deploy` alone.
+    // `sam build` reads this section too. A parameter in another section would reach `sam deploy`
+    // only.
     assert!(names.contains("Architecture") && !later.contains("parameter_overrides"), "{names:?}");
     let parameters = Deployment::of(TOKEN).parameters;
     let required = ["DatabaseHost"];

@@ -1,4 +1,4 @@
-//! The items that the builder takes, their order, and the items that it leaves out.
+//! The items that the builder claims, their order, and the items that it leaves out.
 
 use domain::execution::{ExecutionState, ResultReason};
 use domain::ids::{EventId, ItemId};
@@ -27,7 +27,7 @@ async fn one_node(world: &World, concurrency: Value) -> Workflow {
         .await
 }
 
-/// The numbers of the runs whose executions are there, in order of the executions.
+/// The numbers of the runs whose executions passed or are active, in order of the executions.
 async fn started(world: &World) -> String {
     let sql = "SELECT string_agg(e.data ->> 'n', ',' ORDER BY x.id) FROM workflow_node_executions x
         JOIN workflow_events e ON e.id = x.event_id WHERE x.state <> 'finished' OR x.result = 'passed'";
@@ -59,7 +59,8 @@ async fn where_there_is_a_limit_the_smallest_item_is_taken_i4() {
     for n in 0..4 {
         world.start(&workflow, "start", json!({ "n": n })).await;
     }
-    // Order is (created_at, id), whatever the order of the ids alone, or of the messages.
+    // The order is (created_at, id). Neither the order of the ids alone nor that of the messages
+    // matters.
     world.database.sql("UPDATE workflow_node_queue_items i SET created_at = now() - make_interval(secs => (e.data ->> 'n')::int)
         FROM workflow_events e WHERE e.id = i.event_id AND (e.data ->> 'n')::int >= 2").await;
     let builder = world.builder();
@@ -140,7 +141,11 @@ async fn an_item_that_crashed_too_often_ends_as_crashed_and_the_queue_goes_on_i9
     build(&builder, &[node(&workflow, "work")]).await;
     assert_eq!(world.executions().await, [failed("work", ResultReason::Crashed)], "I9");
     let sent = world.queues.take();
-    assert_eq!(messages(&sent), [node(&workflow, "work")], "I4: it took no slot, so the next is woken");
+    assert_eq!(
+        messages(&sent),
+        [node(&workflow, "work")],
+        "I4: the crashed item took no slot, so the next one is woken"
+    );
     build(&builder, &messages(&sent)).await;
     assert_eq!(started(&world).await, "1");
     drop(executor);
@@ -212,10 +217,14 @@ async fn a_quarantined_item_at_which_another_is_at_work_is_left_to_him_i9() {
     for _ in 0..3 {
         build(&builder, &[event(quarantined)]).await;
     }
-    assert_eq!(world.executions().await, [], "it has crashed as often as is allowed only if he does");
+    assert_eq!(
+        world.executions().await,
+        [],
+        "the last crash counts only once the worker on the item has died"
+    );
     let wakes = world.queues.take();
     assert!(!wakes.is_empty() && wakes.iter().all(|sent| sent.delay_seconds == 1), "{wakes:?}");
-    // He died: his time is over.
+    // The worker on the item has died: its time for the item is over.
     world.database.sql("UPDATE workflow_node_queue_items SET suspect_until = now()").await;
     build(&builder, &[event(quarantined)]).await;
     assert_eq!(world.executions().await, [failed("work", ResultReason::Crashed)]);
@@ -242,7 +251,7 @@ async fn more_redelivered_items_than_one_claim_takes_are_all_built_i8() {
             .collect();
         receives = 1;
     }
-    assert_eq!(world.items().await, 0, "without the sweeper");
+    assert_eq!(world.items().await, 0, "all items are built without the sweeper");
 }
 
 #[tokio::test]
@@ -262,7 +271,7 @@ async fn a_removed_node_with_active_executions_is_emptied_without_the_sweeper_i8
         build(&builder, &wakes).await;
         wakes = messages(&world.queues.take());
     }
-    assert_eq!(world.items().await, 0, "the one that is active holds nobody up");
+    assert_eq!(world.items().await, 0, "the active execution holds no item up");
 }
 
 #[tokio::test]
@@ -295,7 +304,7 @@ async fn items_of_a_removed_node_end_although_one_of_them_is_in_quarantine() {
     build(&builder, &[node(&workflow, "work")]).await;
     crashed(&world, runs[2], 1).await;
     world.apply_again(&workflow, json!([start()]), json!([])).await;
-    // The slot is still taken by what runs there.
+    // An active execution still has the slot.
     build(&builder, &[node(&workflow, "work")]).await;
     assert_eq!(world.items().await, 0, "a removed node's items end whatever its limit");
 }
@@ -398,7 +407,7 @@ async fn a_batch_whose_commit_was_not_answered_is_built_once_and_sent_i3() {
     wire.lose_next_commit();
     build(&builder, &[event(run_id)]).await;
     assert_eq!((started(&world).await.as_str(), world.items().await), ("1", 0), "I3");
-    assert_eq!(world.queues.take().len(), 1, "a rerun that finds its own rows sends");
+    assert_eq!(world.queues.take().len(), 1, "the rerun finds its own rows and sends the wake");
 }
 
 #[tokio::test]
@@ -412,7 +421,7 @@ async fn a_connection_lost_before_the_commit_leaves_everything_as_it_was_i3() {
     let deadline = Deadline::after(std::time::Duration::from_secs(60));
     let (response, ()) = tokio::join!(builder::handle(batch(&wakes, 1), deadline, &builder), async {
         gate.wait_for_arrival().await;
-        // The statement before may still be at work.
+        // The session is ended once it is idle: its last statement may still run.
         let sql = format!(
             "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename <> '{SUPERUSER}' AND datname = current_database() AND application_name = 'sealflow-test' AND state = 'idle in transaction'"
         );
@@ -421,7 +430,7 @@ async fn a_connection_lost_before_the_commit_leaves_everything_as_it_was_i3() {
         gate.let_through();
     });
     assert_eq!(response.failures().count(), 0);
-    assert_eq!(messages(&world.queues.take()), wakes, "it is sent anew: no record is at fault");
+    assert_eq!(messages(&world.queues.take()), wakes, "the wake is sent anew, because no record is at fault");
     assert_eq!((world.executions().await, world.items().await), (vec![], 1), "I3");
     build(&builder, &wakes).await;
     assert_eq!((started(&world).await.as_str(), world.items().await), ("1", 0), "I3");
@@ -473,7 +482,7 @@ async fn however_many_quarantined_items_have_to_wait_their_node_gets_one_wake_i1
     for n in 0..5 {
         wakes.push(event(world.start(&workflow, "start", json!({ "n": n })).await));
     }
-    // Somebody is at work on each of them.
+    // Another builder is at work on each item.
     let busy =
         "UPDATE workflow_node_queue_items SET crashes = 1, suspect_until = now() + interval '1 minute'";
     world.database.sql(busy).await;
@@ -510,7 +519,7 @@ async fn what_cancelled_runs_have_waiting_at_the_head_ends_at_one_look_i4() {
     let cancelled = "SELECT count(*) FROM workflow_node_executions WHERE result = 'cancelled'";
     assert_eq!((world.database.count(cancelled).await, world.items().await), (30, 2));
     assert_eq!(started(&world).await, "0", "I4: the slot is taken");
-    assert_eq!(world.queues.take(), [], "and nobody is woken for it");
+    assert_eq!(world.queues.take(), [], "no item is woken for the taken slot");
     end_active(&world).await;
     build(&builder, &[node(&workflow, "work")]).await;
     assert_eq!(started(&world).await, "0,31", "I4");
@@ -534,5 +543,9 @@ async fn a_batch_that_is_planned_for_too_long_is_built_one_by_one_i9_i10() {
         names.filter(|name| name == "begin_quarantined").count()
     };
     assert_eq!(begun(builder::PLAN_TIME_MAX).await, 0);
-    assert_eq!(begun(std::time::Duration::ZERO).await, 2, "I10: the server would end the transaction");
+    assert_eq!(
+        begun(std::time::Duration::ZERO).await,
+        2,
+        "I10: each item alone, before the server ends the transaction"
+    );
 }

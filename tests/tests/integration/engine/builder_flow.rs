@@ -1,4 +1,5 @@
-//! The way of an event through the builder: going on through pure nodes, fan-out, ancestors.
+//! The way of an event through the builder: several pure nodes in one transaction, fan-out,
+//! ancestors.
 
 use domain::execution::ExecutionState;
 use domain::limits::GO_ON_EXECUTIONS_MAX;
@@ -43,11 +44,11 @@ async fn a_chain_of_five_pure_nodes_is_one_invocation_and_one_commit_with_all_ro
     assert_eq!(
         world.database.sql(sql).await,
         "5|1|6|t",
-        "all rows that a slow path would have left, in one commit"
+        "one commit leaves all rows that single steps would have left"
     );
     let chain = "SELECT count(*) FROM workflow_node_executions x JOIN workflow_node_executions p ON p.id = x.previous_execution_id
         JOIN workflow_events e ON e.id = x.event_id AND e.execution_id = p.id";
-    assert_eq!(world.database.count(chain).await, 4, "each works on the event of the one before");
+    assert_eq!(world.database.count(chain).await, 4, "each execution works on the event of the one before");
     assert_eq!((world.items().await, world.queues.take()), (0, vec![]));
     let commits = wire.take().without_heartbeat().commits;
     assert_eq!(commits, 1, "one commit");
@@ -90,7 +91,7 @@ async fn going_on_never_jumps_a_queue_i4() {
     let nodes = json!([start(), noop("a"), http("work", "https://target.test/", json!(1))]);
     let workflow = world.workflow(nodes, edges(&[("start", "a"), ("a", "work")])).await;
     let builder = world.builder();
-    // A free slot and nobody waiting: taken in the same transaction.
+    // A slot is free and no item waits: the slot is taken in the same transaction.
     let first = world.start(&workflow, "start", json!({})).await;
     build(&builder, &[event(first)]).await;
     assert_eq!(world.executions().await, [passed("a"), open("work", ExecutionState::Pending)]);
@@ -103,7 +104,7 @@ async fn going_on_never_jumps_a_queue_i4() {
     let second = world.start(&workflow, "start", json!({})).await;
     build(&builder, &[event(second)]).await;
     assert_eq!((world.items().await, world.queues.take()), (1, vec![]));
-    // A slot is free but somebody waits: behind the others, and the node is woken.
+    // A slot is free but an item waits: the new item goes behind it, and the node is woken.
     world.database.sql("UPDATE workflow_node_executions SET state = 'finished', result = 'passed', finished_at = now() WHERE state <> 'finished'").await;
     let third = world.start(&workflow, "start", json!({})).await;
     build(&builder, &[event(third)]).await;
@@ -112,7 +113,11 @@ async fn going_on_never_jumps_a_queue_i4() {
     assert_eq!(messages(&sent), [node(&workflow, "work")]);
     build(&builder, &messages(&sent)).await;
     let sql = "SELECT root_event_id FROM workflow_node_executions WHERE state = 'pending'";
-    assert_eq!(world.database.sql(sql).await, second.to_string(), "I4: the one that waited longer");
+    assert_eq!(
+        world.database.sql(sql).await,
+        second.to_string(),
+        "I4: the item that waited longer gets the slot"
+    );
 }
 
 #[tokio::test]
@@ -165,10 +170,10 @@ async fn a_fan_out_reaches_each_target_once_i3() {
     assert_eq!(
         world.database.sql("SELECT node_id FROM workflow_node_queue_items").await,
         "d",
-        "I4: one slot"
+        "I4: `d` has one slot"
     );
     let sql = "SELECT targets FROM workflow_events WHERE node_id = 'a'";
-    assert_eq!(world.database.sql(sql).await, "{b,c,d,e}", "the nodes it was routed to");
+    assert_eq!(world.database.sql(sql).await, "{b,c,d,e}", "the event names the nodes that it was routed to");
 }
 
 #[tokio::test]
@@ -222,7 +227,8 @@ async fn a_loop_ends_at_the_runs_depth_i10() {
 async fn names_and_distances_look_along_the_events_own_ancestors() {
     let world = World::create().await;
     let url = |path: &str| format!("https://target.test/{path}");
-    // Two ways to `last`, each with another `A` behind it: neither sees the other's.
+    // Two ways lead to `last`, one through `left`, one through `right`. Each event sees only the
+    // nodes of its own way.
     let left =
         json!({ "id": "left", "name": "Left", "component": "if", "configuration": { "expression": "true" } });
     let last = http(
@@ -261,7 +267,7 @@ async fn ancestors_that_other_transactions_committed_are_loaded_with_their_confi
     let sent = world.queues.take();
     tests::world::execute(&executor, &messages(&sent)).await;
     let sent = world.queues.take();
-    // A cold instance: all of it comes from Postgres.
+    // A fresh instance of the builder loads all ancestors from Postgres.
     build(&world.builder(), &messages(&sent)).await;
     let sql = "SELECT configuration ->> 'url' FROM workflow_node_executions WHERE node_id = 'second'";
     assert_eq!(world.database.sql(sql).await, "https://target.test/true/200/http.success/false/7");
@@ -316,7 +322,7 @@ async fn messages_that_could_not_be_sent_fail_nothing_i8() {
     assert_eq!(
         world.executions().await,
         [open("work", ExecutionState::Pending)],
-        "I8: what was committed stays"
+        "I8: the committed execution stays"
     );
 }
 
@@ -332,5 +338,5 @@ async fn a_burst_larger_than_one_claim_is_taken_in_several() {
     build(&builder, &[node(&workflow, "a")]).await;
     assert_eq!(world.items().await, 10, "I10");
     world.run_to_end(&builder, &executor).await;
-    assert_eq!(world.items().await, 0, "I3: the rest is looked at again");
+    assert_eq!(world.items().await, 0, "I3: the rest is claimed later");
 }

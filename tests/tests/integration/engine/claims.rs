@@ -1,4 +1,4 @@
-//! Claims of the executor and what may end an execution.
+//! The claims of the executor, and the ends of executions.
 
 use domain::execution::{ExecutionResult, ExecutionState, ResultReason};
 use domain::ids::{EventId, ExecutionId, LeaseToken};
@@ -85,7 +85,7 @@ async fn finish(world: &World, workflow: &Workflow, id: ExecutionId, token: Leas
     finished[0].clone()
 }
 
-/// Leases go by the database's clock; this is how a test lets them lapse.
+/// Lets all leases expire. Leases go by the database's clock, so their times are moved.
 async fn expire_leases(world: &World) {
     let sql = "UPDATE workflow_node_executions SET lease_until = now() - interval '1 second' WHERE lease_until IS NOT NULL";
     world.database.sql(sql).await;
@@ -106,7 +106,7 @@ async fn a_stale_lease_cannot_finish_i5() {
     assert_eq!(claim(&world, id, ClaimScope::Alone, fresh).await.executions.len(), 1);
     assert_eq!(finish(&world, &workflow, id, stale).await, FinishedExecution::LeaseLost(id), "I5");
     let outputs = "SELECT count(*) FROM workflow_events WHERE execution_id IS NOT NULL";
-    assert_eq!(world.database.count(outputs).await, 0, "I5: nothing of the stale run is kept");
+    assert_eq!(world.database.count(outputs).await, 0, "I5: no output of the stale lease is kept");
     let recorded = finish(&world, &workflow, id, fresh).await;
     assert_eq!(recorded, FinishedExecution::Recorded { id, is_routed: false, error_event_ids: vec![] });
     assert_eq!(
@@ -126,7 +126,7 @@ async fn a_live_lease_keeps_others_away_i5() {
     for scope in [ClaimScope::Batch, ClaimScope::Alone] {
         let second = claim(&world, id, scope, LeaseToken(Uuid::new_v4())).await;
         assert!(second.executions.is_empty(), "I5");
-        assert_eq!(refusals(&second), [Refusal::Settled], "its message is acked");
+        assert_eq!(refusals(&second), [Refusal::Settled], "the second claim's message is acked");
     }
 }
 
@@ -153,9 +153,9 @@ async fn crashes_are_counted_until_the_execution_is_given_up_i9() {
         expire_leases(&world).await;
         let batch = claim(&world, id, ClaimScope::Batch, LeaseToken(Uuid::new_v4())).await;
         let expected = if crash < CRASHES_MAX { Refusal::Quarantined } else { Refusal::Unstartable };
-        assert_eq!(refusals(&batch), [expected], "a batch leaves it out after crash {crash}");
+        assert_eq!(refusals(&batch), [expected], "a batch leaves the execution out after crash {crash}");
     }
-    // The same by way of the handler: it is ended, and frees its slot for the next.
+    // The handler ends the execution and frees its slot for the next item.
     world.start(&workflow, "start", json!({})).await;
     execute(&world.executor("127.0.0.1:9"), &[Message::Execution { execution_id: id }]).await;
     assert_eq!(world.executions().await, [failed("work", ResultReason::Crashed)], "I9");
@@ -190,7 +190,7 @@ async fn a_retry_gets_the_next_key_only_after_an_answer_i5() {
     let target = Target::start().await.unwrap();
     let more = json!({ "concurrency": "unlimited", "retry": { "max_attempts": 3, "initial_interval": 60 } });
     let answered = one_node(&world, &format!("{}/status/500", target.url()), more.clone()).await;
-    // Nobody listens there.
+    // No server listens at this port.
     let silent = one_node(&world, "http://127.0.0.1:9/", more).await;
     let (one, other) = (pending(&world, &answered).await, pending(&world, &silent).await);
     let messages = [one, other].map(|execution_id| Message::Execution { execution_id });
@@ -202,19 +202,19 @@ async fn a_retry_gets_the_next_key_only_after_an_answer_i5() {
     assert_eq!(
         world.database.sql(&sql(one)).await,
         "pending|2|2",
-        "I5: a target that replays its 500 would never pass"
+        "I5: an answer needs a new key: a target that replays its 500 would never pass"
     );
     assert_eq!(
         world.database.sql(&sql(other)).await,
         "pending|2|1",
-        "I5: without an answer it may have had an effect"
+        "I5: without an answer the key stays: the request may have had an effect"
     );
-    // Early messages are delayed again, by what is left.
+    // Early messages are delayed again, by the time that is left.
     let _ = world.queues.take();
     execute(&executor, &messages).await;
     let delays: Vec<_> = world.queues.take().iter().map(|sent| sent.delay_seconds).collect();
     assert!(delays.len() == 2 && delays.iter().all(|delay| (50..=60).contains(delay)), "{delays:?}");
-    // Due now: the second attempt carries the second key.
+    // Once it is due, the second attempt carries the second key.
     world.database.sql("UPDATE workflow_node_executions SET run_at = now()").await;
     execute(&executor, &messages[..1]).await;
     let requests = target.requests();
@@ -253,7 +253,8 @@ async fn a_cancelled_run_starts_nothing_any_more() {
     let world = World::create().await;
     let target = Target::start().await.unwrap();
     let workflow = one_node(&world, &target.url(), json!({})).await;
-    // One at the builder's, one that was pending, and one that slipped past the cancel.
+    // The second run's item still waits for the builder. The first run's execution is pending and
+    // slipped past the cancel.
     let (first, second) =
         (world.start(&workflow, "start", json!({})).await, world.start(&workflow, "start", json!({})).await);
     build(&world.builder(), &[event(first)]).await;
@@ -300,12 +301,16 @@ async fn outputs_of_a_cancelled_run_are_recorded_and_route_nothing() {
         assert_eq!(
             world.executions().await,
             [open("work", ExecutionState::Cancelling)],
-            "what runs is marked"
+            "the running execution is marked"
         );
     });
     assert_eq!(world.executions().await, [cancelled("work", ResultReason::Cancelled)]);
     let outputs = "SELECT channel, targets FROM workflow_events WHERE execution_id IS NOT NULL";
-    assert_eq!(world.database.sql(outputs).await, "success|{}", "recorded, and routed to nobody");
+    assert_eq!(
+        world.database.sql(outputs).await,
+        "success|{}",
+        "the output is recorded and routed to no node"
+    );
     assert_eq!((world.items().await, world.queues.take()), (0, vec![]));
 }
 
@@ -318,9 +323,9 @@ async fn items_of_a_removed_node_end_and_a_re_added_id_does_not_revive_them() {
     let removed = world.apply_again(&workflow, json!([start()]), json!([])).await;
     build(&world.builder(), &[node(&workflow, "work")]).await;
     let ended = cancelled("work", ResultReason::NodeRemoved);
-    assert_eq!(world.executions().await, [ended.clone(), ended], "all of them, whatever the limit");
-    // A late item of the removed node's life, committed by a transaction that did not know of it,
-    // after the id is back.
+    assert_eq!(world.executions().await, [ended.clone(), ended], "both items end, whatever the limit");
+    // `late` has an item of the removed node's generation. A transaction that did not know of the
+    // removal committed it after the id was back.
     let nodes = json!([start(), http("work", "https://target.test", json!({}))]);
     let back = world.apply_again(&removed, nodes, json!([{ "from": "start", "to": "work" }])).await;
     let late = world.start(&back, "start", json!({})).await;
@@ -336,7 +341,7 @@ async fn items_of_a_removed_node_end_and_a_re_added_id_does_not_revive_them() {
     assert_eq!(
         world.database.sql(&sql(late)).await,
         "finished|node_removed",
-        "an earlier life does not revive"
+        "an item of an earlier generation does not revive"
     );
     assert_eq!(world.database.sql(&sql(fresh)).await, "pending|");
     let _ = (first, waiting);
@@ -381,7 +386,7 @@ async fn an_output_is_routed_with_the_edges_of_the_transaction_that_finishes() {
         world.apply_again(&workflow, nodes.clone(), edges("new")).await;
     });
     let sql = "SELECT node_id FROM workflow_node_queue_items";
-    assert_eq!(world.database.sql(sql).await, "new", "applied meanwhile: planned anew");
+    assert_eq!(world.database.sql(sql).await, "new", "the output is planned again after the apply");
 }
 
 #[tokio::test]
@@ -398,7 +403,11 @@ async fn a_claim_whose_commit_was_not_answered_still_runs_i8() {
     );
     wire.lose_next_commit();
     execute(&executor, &[Message::Execution { execution_id: id }]).await;
-    assert_eq!(world.executions().await, [passed("work")], "the claim held, and its token is known");
+    assert_eq!(
+        world.executions().await,
+        [passed("work")],
+        "the claim was committed, and the executor knows its token"
+    );
     assert_eq!(target.requests().len(), 1);
 }
 
@@ -428,7 +437,7 @@ async fn an_outcome_whose_commit_was_not_answered_is_recorded_once_and_sent_i3()
     let sent = world.queues.take();
     assert!(
         matches!(sent.as_slice(), [one] if matches!(one.message, Message::Event { .. })),
-        "a rerun that finds its own rows sends: {sent:?}"
+        "the rerun finds its own rows and sends the wake: {sent:?}"
     );
 }
 
@@ -445,7 +454,7 @@ async fn a_poison_output_fails_alone() {
         messages.push(event(run));
     }
     build(&world.builder(), &messages).await;
-    // The target echoes the path, and so the poison.
+    // The target echoes the path, so its answer holds the poison.
     world.refuse("workflow_events", "data::text LIKE '%poison%'").await;
     let sent = world.queues.take();
     execute(&world.executor(&target.host_port()), &tests::world::messages(&sent)).await;
@@ -496,14 +505,14 @@ async fn what_another_transaction_holds_is_left_out_and_looked_at_again_a_second
     let lock = format!("BEGIN; SELECT FROM workflow_node_executions WHERE id = '{held}' FOR NO KEY UPDATE");
     holder.batch_execute(&lock).await.unwrap();
     let executor = world.executor(&target.host_port());
-    // Whoever waited for the lock would be thrown out by lock_timeout, and the batch would be
-    // delivered again.
+    // A claim that waited for the lock would end by lock_timeout, and the batch would be delivered
+    // again.
     execute(&executor, &messages).await;
     let sql = "SELECT state, result, crashes FROM workflow_node_executions ORDER BY id";
     assert_eq!(
         world.database.sql(sql).await,
         "pending||0\nfinished|passed|0",
-        "I9: neither failed nor counted"
+        "I9: the locked execution has not failed and counts no crash"
     );
     let late: Vec<_> = world.queues.take().into_iter().filter(|sent| sent.message == messages[0]).collect();
     assert!(
@@ -511,7 +520,7 @@ async fn what_another_transaction_holds_is_left_out_and_looked_at_again_a_second
         "a fresh wake, and the message is acked: {late:?}"
     );
     let again = claim(&world, held, ClaimScope::Alone, LeaseToken(Uuid::new_v4())).await;
-    assert_eq!(refusals(&again), [Refusal::Busy], "alone too");
+    assert_eq!(refusals(&again), [Refusal::Busy], "a claim alone is refused too");
     holder.batch_execute("COMMIT").await.unwrap();
     execute(&executor, &messages[..1]).await;
     assert_eq!(world.database.sql(sql).await, "finished|passed|0\nfinished|passed|0");

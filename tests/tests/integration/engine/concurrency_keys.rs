@@ -36,7 +36,7 @@ async fn one_node(world: &World, concurrency: Value) -> Workflow {
     world.workflow(json!([start(), http(concurrency)]), edges()).await
 }
 
-/// Starts a run for each word, such as `a1`: its repo is `a`.
+/// Starts a run for each word. The letter of a word is its repo: `a` for `a1`.
 async fn start_all(world: &World, workflow: &Workflow, words: &[&str]) -> Vec<Message> {
     let mut wakes = Vec::new();
     for word in words {
@@ -90,16 +90,16 @@ async fn each_key_has_its_own_slots_and_its_own_order_i4() {
     let sent = messages(&world.queues.take());
     assert!(!sent.iter().any(is_node), "a waiting item costs no message: {sent:?}");
     let keys = "SELECT string_agg(concurrency_key, ',' ORDER BY id) FROM workflow_node_executions";
-    assert_eq!(world.database.sql(keys).await, "a,a,b,c,b", "the execution knows whose slot it holds");
+    assert_eq!(world.database.sql(keys).await, "a,a,b,c,b", "each execution keeps the key of its slot");
     build(&builder, &wakes).await;
     assert_eq!((waiting(&world).await.as_str(), world.queues.take()), ("a3 a4 b3", vec![]), "I4");
-    // A slot of `c` is free: it is of no use to others.
+    // A slot of `c` is free, but items of other keys can't use it.
     end(&world, &["c1"]).await;
     build(&builder, &[node(&workflow, "work")]).await;
     assert_eq!(active(&world).await, "a1 a2 b1 b2", "I4");
     end(&world, &["a2"]).await;
     build(&builder, &[node(&workflow, "work")]).await;
-    assert_eq!(active(&world).await, "a1 b1 b2 a3", "I4: the smallest of its key");
+    assert_eq!(active(&world).await, "a1 b1 b2 a3", "I4: the smallest item of key `a` gets the slot");
 }
 
 #[tokio::test]
@@ -128,7 +128,7 @@ async fn an_item_that_was_not_seen_yet_is_seen_before_later_ones_are_taken_i4() 
     let builder = world.builder();
     build(&builder, &start_all(&world, &workflow, &["a1", "a2", "b1"]).await).await;
     assert_eq!((active(&world).await.as_str(), waiting(&world).await.as_str()), ("a1 b1", "a2"));
-    // Older than what waits, committed later, and of the same key.
+    // `a0` is older than the waiting item, is committed later, and has the same key.
     start_all(&world, &workflow, &["a0"]).await;
     world
         .database
@@ -185,7 +185,7 @@ async fn another_key_is_that_of_what_waits_and_active_executions_keep_theirs_i4(
     let other = json!({ "max": 1, "key": "{{ root().data.word }}" });
     let workflow = world.apply_again(&workflow, json!([start(), http(other)]), edges()).await;
     build(&builder, &[node(&workflow, "work")]).await;
-    assert_eq!(active(&world).await, "a1 a2", "I4: it waits for another key now");
+    assert_eq!(active(&world).await, "a1 a2", "I4: `a2` has another key now, with a free slot");
     let keys = "SELECT string_agg(concurrency_key, ' ' ORDER BY id) FROM workflow_node_executions";
     assert_eq!(world.database.sql(keys).await, "a a2", "an active execution keeps its key");
 }
@@ -202,7 +202,7 @@ async fn a_node_gets_a_key_and_loses_it_while_items_wait_i4() {
     assert_eq!((active(&world).await.as_str(), waiting(&world).await.as_str()), ("a1 a2 b1", "b2"));
     let workflow = world.apply_again(&workflow, json!([start(), http(json!(4))]), edges()).await;
     build(&builder, &[node(&workflow, "work")]).await;
-    assert_eq!(active(&world).await, "a1 a2 b1 b2", "I4: four at once");
+    assert_eq!(active(&world).await, "a1 a2 b1 b2", "I4: without a key the node takes four at once");
     let unlimited = world.apply_again(&workflow, json!([start(), http(json!("unlimited"))]), edges()).await;
     build(&builder, &start_all(&world, &unlimited, &["a3", "a4"]).await).await;
     assert_eq!(world.items().await, 0);
@@ -212,13 +212,13 @@ async fn a_node_gets_a_key_and_loses_it_while_items_wait_i4() {
 async fn an_item_whose_key_is_not_of_its_node_is_resolved_and_not_forgotten_i4() {
     let world = World::create().await;
     let builder = world.builder();
-    // Made while the node had no key, by whoever had read so before the apply.
+    // The transaction of these items read the node before the apply gave it a key.
     let workflow = one_node(&world, keyed(1)).await;
     let wakes = start_all(&world, &workflow, &["a1", "a2", "b1"]).await;
     world.database.sql("UPDATE workflow_node_queue_items SET concurrency_key = ''").await;
     build(&builder, &wakes).await;
     assert_eq!((active(&world).await.as_str(), waiting(&world).await.as_str()), ("a1 b1", "a2"), "I4");
-    // Resolved while the node had a key, and held when that was dropped.
+    // `a2` was resolved while the node had a key, and still waits when the key is dropped.
     let workflow = world.apply_again(&workflow, json!([start(), http(json!(2))]), edges()).await;
     build(&builder, &[node(&workflow, "work")]).await;
     assert_eq!((active(&world).await.as_str(), world.items().await), ("a1 b1 a2", 0), "I4");
@@ -242,8 +242,8 @@ async fn a_wake_for_a_freed_slot_outlives_the_item_that_it_names_i4() {
     build(&builder, &start_all(&world, &workflow, &["a1", "a2", "a3"]).await).await;
     let freed = finish(&world, "a1").await;
     let wake = freed[0].wake();
-    // The run of the item that the wake names is cancelled, and somebody has the node: the item
-    // ends without its lock.
+    // The wake names the item `a2`, and its run is cancelled. Another transaction holds the node:
+    // the item ends without the node's lock.
     let mark = "INSERT INTO workflow_run_marks (root_event_id, workflow_id, reason, created_by, created_at)
         SELECT id, workflow_id, 'cancelled', 'test', now() FROM workflow_events WHERE data ->> 'word' = 'a2'";
     world.database.sql(mark).await;
@@ -252,13 +252,13 @@ async fn a_wake_for_a_freed_slot_outlives_the_item_that_it_names_i4() {
     holder.batch_execute(lock).await.unwrap();
     let _ = world.queues.take();
     build(&builder, &[wake]).await;
-    assert_eq!(waiting(&world).await, "a3", "it has ended");
+    assert_eq!(waiting(&world).await, "a3", "the item of the cancelled run has ended");
     holder.batch_execute("COMMIT").await.unwrap();
     build(&builder, &messages(&world.queues.take())).await;
     assert_eq!(
         (active(&world).await.as_str(), world.items().await),
         ("a3", 0),
-        "I4: the next one has the slot"
+        "I4: the next item has the slot"
     );
 }
 
@@ -271,8 +271,12 @@ async fn items_of_a_removed_node_end_seen_or_not() {
     let workflow = world.apply_again(&workflow, json!([start()]), json!([])).await;
     build(&world.builder(), &[node(&workflow, "work")]).await;
     let removed = cancelled("work", ResultReason::NodeRemoved);
-    assert_eq!(world.executions().await, [removed.clone(), removed.clone(), removed], "what is pending too");
-    // A late item of that life, after the id is back.
+    assert_eq!(
+        world.executions().await,
+        [removed.clone(), removed.clone(), removed],
+        "the pending execution ends too"
+    );
+    // `c1` is a late item of the removed node's generation. It comes after the id is back.
     let workflow = world.apply_again(&workflow, json!([start(), http(keyed(1))]), edges()).await;
     let wakes = start_all(&world, &workflow, &["c1", "d1"]).await;
     let sql = "UPDATE workflow_node_queue_items i SET node_generation = 1 FROM workflow_events e WHERE e.id = i.event_id AND e.data ->> 'word' = 'c1'";
@@ -370,10 +374,10 @@ async fn whoever_frees_a_slot_wakes_only_where_its_key_waits_i4() {
         organization_id: world.organization_id,
         event_id: Some(world.database.sql(next).await.parse().unwrap()),
     };
-    assert_eq!(finish(&world, "b1").await, [], "only another key waits");
-    assert_eq!(finish(&world, "a1").await, [freed], "I4: the event of the item that waits for this key");
+    assert_eq!(finish(&world, "b1").await, [], "no item of key `b` waits");
+    assert_eq!(finish(&world, "a1").await, [freed], "I4: the wake is for the item that waits for this key");
     start_all(&world, &workflow, &["d1"]).await;
-    assert_eq!(finish(&world, "c1").await, [], "what is not resolved has its own wake");
+    assert_eq!(finish(&world, "c1").await, [], "an unresolved item has a wake of its own");
 }
 
 /// Lets an hour go by for the sweeper.
@@ -390,7 +394,7 @@ async fn many_items_behind_one_key_cost_no_message_and_a_lost_wake_is_made_good_
     let workflow = one_node(&world, keyed(1)).await;
     let builder = world.builder();
     build(&builder, &start_all(&world, &workflow, &["a1", "a2", "b1", "c1"]).await).await;
-    // Foreign keys are left out: only the items matter here.
+    // Foreign keys are not checked: only the items matter here.
     let sql = format!(
         "SET session_replication_role = replica;
          INSERT INTO workflow_node_queue_items (id, workflow_id, node_id, root_event_id, run_id, event_id, node_generation, created_at, last_sent_at, concurrency_key)
@@ -407,14 +411,14 @@ async fn many_items_behind_one_key_cost_no_message_and_a_lost_wake_is_made_good_
     };
     assert_eq!(node_wakes().await, 0, "I4: 20,000 items behind one key cost no message");
     end(&world, &["b1", "c1"]).await;
-    assert_eq!(node_wakes().await, 0, "slots of other keys are of no use to them");
+    assert_eq!(node_wakes().await, 0, "free slots of other keys cost no message");
     end(&world, &["a1"]).await;
-    assert_eq!(node_wakes().await, 1, "I8: one wake");
+    assert_eq!(node_wakes().await, 1, "I8: one wake for the freed slot");
     assert_eq!(world.database.count("SELECT sum(sent_count) FROM workflow_node_queue_items").await, 1);
     build(&builder, &[node(&workflow, "work")]).await;
     assert_eq!(node_wakes().await, 0);
     start_all(&world, &workflow, &["d1"]).await;
-    assert_eq!(node_wakes().await, 1, "I8: what was never seen");
+    assert_eq!(node_wakes().await, 1, "I8: one wake for the unresolved item");
     build(&builder, &[node(&workflow, "work")]).await;
     assert!(active(&world).await.contains("d1"));
 }
@@ -451,7 +455,7 @@ async fn an_unresolved_quarantined_item_is_resolved_alone_and_given_up_after_its
     assert_eq!(
         (active(&world).await.as_str(), world.items().await),
         ("a1 b1 c1 e1", 0),
-        "I9: it holds nobody back"
+        "I9: the item with too many crashes holds no other back"
     );
 }
 
@@ -465,7 +469,7 @@ async fn what_was_received_before_is_seen_and_built_alone_i9() {
     assert_eq!(response, BatchResponse::default());
     assert_eq!((active(&world).await.as_str(), waiting(&world).await.as_str()), ("a1 b1", "a2"));
     let crashes = "SELECT sum(crashes) FROM workflow_node_queue_items";
-    assert_eq!(world.database.count(crashes).await, 0, "the process lived");
+    assert_eq!(world.database.count(crashes).await, 0, "no crash is counted while the process lives");
 }
 
 #[tokio::test]
@@ -487,7 +491,7 @@ async fn an_item_that_comes_while_a_slot_of_its_key_is_being_freed_does_not_slee
     let builder = world.builder();
     build(&builder, &start_all(&world, &workflow, &["a1"]).await).await;
     let _ = world.queues.take();
-    // Whoever frees the slot holds the node.
+    // The transaction that frees the slot holds the node.
     let finisher = world.database.connect_admin().await;
     let lock = "BEGIN; SELECT FROM workflow_nodes WHERE node_id = 'work' FOR NO KEY UPDATE;
         UPDATE workflow_node_executions SET state = 'finished', result = 'passed', finished_at = now()";
@@ -497,7 +501,7 @@ async fn an_item_that_comes_while_a_slot_of_its_key_is_being_freed_does_not_slee
     let wakes: Vec<_> = sent.iter().map(|sent| (sent.message.clone(), sent.delay_seconds)).collect();
     let next = "SELECT event_id FROM workflow_node_queue_items";
     let next = event(world.database.sql(next).await.parse().unwrap());
-    assert_eq!(wakes, [(next, 1)], "I4: contention is a fresh wake, a second late");
+    assert_eq!(wakes, [(next, 1)], "I4: after contention a fresh wake comes a second later");
     finisher.batch_execute("COMMIT").await.unwrap();
     build(&builder, &messages(&sent)).await;
     assert_eq!((active(&world).await.as_str(), world.items().await), ("a2", 0), "I4");

@@ -25,7 +25,7 @@ fn noop(id: &str) -> Value {
     json!({ "id": id, "name": id.to_uppercase(), "component": "noop" })
 }
 
-/// `start` → `first` → `work` → `last`, where `work` calls `url`.
+/// The workflow `start` → `first` → `work` → `last`, in which `work` calls `url`.
 async fn chain(world: &World, url: &str) -> Workflow {
     world.workflow(chain_nodes(url), chain_edges()).await
 }
@@ -81,7 +81,7 @@ async fn redrive(world: &World, execution_id: ExecutionId) -> RedriveOutcome {
     redrive_as(world, world.organization_id, execution_id).await.unwrap()
 }
 
-/// Delivers the wake of the redriven event, and what follows.
+/// Delivers the wake of the redriven event, and all messages that follow from it.
 async fn deliver(world: &World, target: &Target) {
     let sql = "SELECT event_id FROM workflow_node_queue_items";
     let event_id: EventId = world.database.sql(sql).await.parse().unwrap();
@@ -107,7 +107,7 @@ async fn a_redrive_routes_a_copy_to_the_node_alone_and_what_it_comes_to_counts_i
             AND c.depth = o.depth AND c.root_event_id = o.root_event_id AND c.execution_id = o.execution_id
         FROM workflow_node_executions x JOIN workflow_events o ON o.id = x.event_id JOIN workflow_events c ON c.id = x.redriven_event_id";
     assert_eq!(world.database.sql(copy).await, "redrive|{work}|t|t");
-    // Mended meanwhile: what is redriven is built anew, with what the node is now.
+    // The node is mended meanwhile: the redriven execution is built anew from today's definition.
     let url = format!("{}/{{{{ $[\"Start\"].data.n }}}}/{{{{ previous(2).data.n }}}}", target.url());
     world.apply_again(&workflow, chain_nodes(&url), chain_edges()).await;
     deliver(&world, &target).await;
@@ -122,7 +122,7 @@ async fn a_redrive_routes_a_copy_to_the_node_alone_and_what_it_comes_to_counts_i
     let sql = "SELECT DISTINCT a.previous_execution_id = b.previous_execution_id FROM workflow_node_executions a, workflow_node_executions b
         WHERE a.node_id = 'work' AND b.node_id = 'work'";
     assert_eq!(world.database.sql(sql).await, "t");
-    assert_eq!(target.requests().last().unwrap().path, "/1/1", "the same ancestors as before");
+    assert_eq!(target.requests().last().unwrap().path, "/1/1", "the copy has the same ancestors");
 }
 
 #[tokio::test]
@@ -152,7 +152,8 @@ async fn redriven_twice_it_is_redriven_once_i3() {
 async fn what_fails_again_is_listed_again_and_can_be_redriven_again() {
     let world = World::create().await;
     let target = Target::start().await.unwrap();
-    // Right behind the trigger: the copy is of the root event, and is no root event itself.
+    // `work` stands right behind the trigger: the copy is one of the root event, but is no root
+    // event itself.
     let nodes = |path: &str| json!([start(), http("work", &format!("{}{path}", target.url()))]);
     let edges = json!([{ "from": "start", "to": "work" }]);
     let workflow = world.workflow(nodes("/status/500"), edges.clone()).await;
@@ -179,7 +180,7 @@ async fn what_fails_a_run_is_listed_and_nothing_else() {
     let workflow = chain(&world, &format!("{}/status/500", target.url())).await;
     let run_id = run(&world, &target, &workflow, json!({})).await;
     let failed = only_letter(&world).await;
-    // One whose failure is routed, and one that passes.
+    // The second workflow routes its failure, and the third one passes.
     let nodes = json!([start(), http("work", &format!("{}/status/500", target.url())), noop("mend")]);
     let edges =
         json!([{ "from": "start", "to": "work" }, { "from": "work", "channel": "failure", "to": "mend" }]);
@@ -234,8 +235,8 @@ async fn what_can_not_be_redriven_is_refused_and_says_why() {
     let workflow = chain(&world, &format!("{}/status/500", target.url())).await;
     let run_id = run(&world, &target, &workflow, json!({})).await;
     let failed = only_letter(&world).await;
-    // While somebody holds the row: who is told that there is no such execution has waited for none
-    // of its locks.
+    // Another transaction holds the row. A caller of a foreign organization is told that there is
+    // no such execution, without waiting for the row's lock.
     let owner = world.database.connect_admin().await;
     let lock = format!("BEGIN; SELECT FROM workflow_node_executions WHERE id = '{failed}' FOR UPDATE");
     owner.batch_execute(&lock).await.unwrap();
@@ -274,7 +275,7 @@ async fn what_can_not_be_redriven_is_refused_and_says_why() {
     assert_eq!(
         redrive(&world, failed).await,
         RedriveOutcome::Redriven { run_id: run_id.into(), due: None },
-        "a run that had ended was not cancelled"
+        "a run that has ended can't be cancelled any more"
     );
     let routed = json!([start(), http("work", &format!("{}/status/500", target.url())), noop("mend")]);
     let edges =
@@ -296,7 +297,7 @@ async fn a_run_with_as_many_executions_as_are_allowed_takes_no_redrive_i10() {
     let workflow = chain(&world, &format!("{}/status/500", target.url())).await;
     let run_id = run(&world, &target, &workflow, json!({})).await;
     let failed = only_letter(&world).await;
-    // Two are there. Foreign keys are left out: only the count matters here.
+    // Two executions are there. Foreign keys are not checked: only the count matters here.
     let insert = |count: i64| {
         format!(
             "SET session_replication_role = replica;

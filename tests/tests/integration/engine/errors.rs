@@ -1,4 +1,5 @@
-//! Failures that an edge on the channel `error` takes, whoever ends the execution.
+//! Failures that an edge on the channel `error` takes, for every function that may end the
+//! execution.
 
 use std::time::Duration;
 

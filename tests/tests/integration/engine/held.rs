@@ -1,4 +1,4 @@
-//! Held executions: changed by their own wake alone, woken by committed rows, and lost by nobody.
+//! Held executions: only their own wake changes them, committed rows wake them, and none is lost.
 
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ async fn build_one(builder: &builder::Deps, id: ExecutionId) {
     build(builder, &[wake(id)]).await;
 }
 
-/// Its time has come.
+/// Makes the execution's wake due.
 async fn make_due(world: &World, id: ExecutionId) {
     let sql = format!(
         "UPDATE workflow_node_executions SET wake_at = now() - interval '1 second' WHERE id = '{id}'"
@@ -105,7 +105,8 @@ async fn a_release_ends_a_wait_once_and_says_who_it_was() {
 async fn what_is_due_is_judged_by_the_statements_time_and_not_the_transactions_i8() {
     let world = World::create().await;
     let (_, _, id) = held(&world).await;
-    // The naive form: the transaction began before the time came, and its now() never gets there.
+    // The naive form compares with now(). The transaction began before the time came, so its now()
+    // never reaches that time.
     let naive = world.database.connect_admin().await;
     naive.batch_execute("BEGIN; SELECT 1").await.unwrap();
     let soon = format!(
@@ -128,7 +129,7 @@ async fn what_is_due_is_judged_by_the_statements_time_and_not_the_transactions_i
         assert_eq!(
             (row.get(0), row.get(1)),
             (false, true),
-            "by now() the message is acked, and nobody comes"
+            "by now() the message would be acked, and no other would come"
         );
         gate.let_through();
     });
@@ -148,7 +149,7 @@ async fn a_wake_whose_row_is_locked_comes_again_and_is_never_acked_i8() {
     build(&world.builder(), &[wake(id)]).await;
     let sent: Vec<_> =
         world.queues.take().into_iter().map(|sent| (sent.message, sent.delay_seconds)).collect();
-    assert_eq!(sent, [(wake(id), 1)], "a second later");
+    assert_eq!(sent, [(wake(id), 1)], "a fresh wake comes a second later");
     holder.batch_execute("COMMIT").await.unwrap();
     build(&world.builder(), &[wake(id)]).await;
     assert_eq!(state(&world, id).await, "finished|passed|");
@@ -156,7 +157,7 @@ async fn a_wake_whose_row_is_locked_comes_again_and_is_never_acked_i8() {
 
 #[tokio::test]
 async fn a_run_that_somebody_holds_keeps_no_other_wake_waiting_i8() {
-    // A stop takes the first lock, an end the second.
+    // A stop of a run takes the first lock, an end the second.
     for lock in ["FOR UPDATE", "FOR NO KEY UPDATE"] {
         let world = World::create().await;
         let ((_, busy_run, busy), (_, _, free)) = (held(&world).await, held(&world).await);
@@ -193,8 +194,8 @@ async fn a_wake_without_a_group_is_no_less_i8() {
         let deadline = Deadline::after(Duration::from_secs(60));
         builder::handle(batch_of_group(&[wake(id)], receives, None), deadline, &world.builder()).await
     };
-    // A message whose execution is locked comes again: its organization, for a fresh wake, is not
-    // known.
+    // The execution is locked and its organization is not known, so no fresh wake can be sent: the
+    // message itself comes again.
     let holder = world.database.connect_admin().await;
     let lock = format!("BEGIN; SELECT FROM workflow_node_executions WHERE id = '{id}' FOR UPDATE");
     holder.batch_execute(&lock).await.unwrap();
@@ -223,11 +224,15 @@ async fn what_another_version_wrote_waits_for_it_and_keeps_no_other_wake_waiting
     assert_eq!(state(&world, good).await, "finished|passed|", "I9");
     let left = format!("SELECT state, crashes FROM workflow_node_executions WHERE id = '{unreadable}'");
     assert_eq!(world.database.sql(&left).await, "held|0");
-    // Not each second: the sweeper sends it, at growing intervals.
+    // The builder sends no wake for it each second: the sweeper does, at growing intervals.
     let sent: Vec<Message> = world.queues.take().into_iter().map(|sent| sent.message).collect();
     assert!(!sent.contains(&wake(unreadable)), "{sent:?}");
     assert_eq!(sweep(&world.sweeper(0), tests::tick()).await.unwrap().held, 1);
-    assert_eq!(sweep(&world.sweeper(0), tests::tick()).await.unwrap().held, 0, "with backoff");
+    assert_eq!(
+        sweep(&world.sweeper(0), tests::tick()).await.unwrap().held,
+        0,
+        "the next message comes after a backoff"
+    );
 }
 
 #[tokio::test]
@@ -237,7 +242,8 @@ async fn exactly_the_causes_that_were_read_are_marked_i3() {
     let insert = format!(
         "INSERT INTO workflow_execution_wakes (workflow_id, execution_id, cause) SELECT workflow_id, id, 'stopped' FROM workflow_node_executions WHERE id = '{id}'"
     );
-    // The naive form marks what is unhandled by then, and with it a cause that nobody has read.
+    // The naive form marks all causes that are unhandled at that time, and with them one that was
+    // never read.
     let naive = world.database.connect_admin().await;
     naive.batch_execute("BEGIN").await.unwrap();
     let read =
@@ -247,9 +253,9 @@ async fn exactly_the_causes_that_were_read_are_marked_i3() {
         .execute("UPDATE workflow_execution_wakes SET handled_at = now() WHERE handled_at IS NULL", &[])
         .await
         .unwrap();
-    assert_eq!((read.len(), marked), (0, 1), "marked, and never read");
+    assert_eq!((read.len(), marked), (0, 1), "a cause is marked without having been read");
     naive.batch_execute("ROLLBACK").await.unwrap();
-    // Ours: one cause was read, another comes before the mark.
+    // Ours: one cause is read, and another one is inserted before the mark.
     let (wire, is_marked) = (
         PostgresWire::to(world.database.host_port()).await,
         "SELECT count(*) FROM workflow_execution_wakes WHERE handled_at IS NOT NULL",
@@ -278,7 +284,8 @@ async fn a_call_that_comes_while_the_execution_ends_is_told_so() {
         build_one(&builder, id),
         async {
             gate.wait_for_arrival().await;
-            // Without the lock it would be taken here: the state that is committed is `held`.
+            // Without the lock the call would be accepted here: the committed state is still
+            // `held`.
             assert_eq!(state(&world, id).await, "held||");
             release(&world, id, "anna").await
         },
@@ -288,7 +295,7 @@ async fn a_call_that_comes_while_the_execution_ends_is_told_so() {
         }
     );
     assert_eq!(outcome.unwrap(), CallOutcome::NotHeld(ExecutionState::Finished));
-    assert_eq!(open(&world).await, (0, 0), "none was made");
+    assert_eq!(open(&world).await, (0, 0), "no call was made");
 }
 
 #[tokio::test]
@@ -308,8 +315,8 @@ async fn a_call_before_the_end_is_read_by_it() {
 async fn a_cancel_and_a_wake_of_one_run_never_wait_for_each_other_in_a_circle() {
     let world = World::create().await;
     let (_, run_id, id) = held(&world).await;
-    // The naive form: a cancel writes the run and then the execution, a wake the execution and then
-    // the run.
+    // The naive form: a cancel writes the run and then the execution, while a wake writes the
+    // execution and then the run.
     let (cancel, woken) = (world.database.connect_admin().await, world.database.connect_admin().await);
     let (run, execution) = (
         format!("UPDATE workflow_runs SET updated_at = now() WHERE id = '{run_id}'"),
@@ -376,7 +383,7 @@ async fn cancelling_one_execution_ends_it_by_its_wake_and_names_who_did() {
         now: world.now(),
     };
     let cancelled = cancel_execution(world.api(), &cancel).await.unwrap();
-    assert_eq!(state(&world, id).await, "held||", "nobody but its wake changes it");
+    assert_eq!(state(&world, id).await, "held||", "only its wake changes the execution");
     assert_eq!(cancelled.wakes().map(|(_, message)| message).collect::<Vec<_>>(), [wake(id)]);
     build(&world.builder(), &[wake(id)]).await;
     assert_eq!(state(&world, id).await, "finished|cancelled|cancelled");
@@ -408,14 +415,22 @@ async fn whatever_wake_is_lost_the_sweeper_sends_it_again_i8() {
         assert_eq!(
             (swept.held, world.queues.take()),
             (0, vec![]),
-            "{cause}: within its grace it is on its way"
+            "{cause}: within the grace the wake is on its way"
         );
         assert_eq!(sweep(&world.sweeper(0), tests::tick()).await.unwrap().held, 1, "{cause}");
         let sent = world.queues.take();
         assert_eq!(sent.iter().map(|sent| sent.message.clone()).collect::<Vec<_>>(), [wake(id)], "{cause}");
-        assert_eq!(sweep(&world.sweeper(0), tests::tick()).await.unwrap().held, 0, "{cause}: with backoff");
+        assert_eq!(
+            sweep(&world.sweeper(0), tests::tick()).await.unwrap().held,
+            0,
+            "{cause}: the next message comes after a backoff"
+        );
         world.pass(61).await;
-        assert_eq!(sweep(&world.sweeper(0), tests::tick()).await.unwrap().held, 1, "{cause}: and once more");
+        assert_eq!(
+            sweep(&world.sweeper(0), tests::tick()).await.unwrap().held,
+            1,
+            "{cause}: once more after the backoff"
+        );
         world.run_to_end(&world.builder(), &world.executor("")).await;
         assert_ne!(world.run_state(run_id).await, "running", "{cause}: I8");
     }
@@ -434,7 +449,7 @@ async fn a_wake_that_takes_processes_along_is_given_up_and_its_neighbours_go_on_
         world.database.sql(&sql).await;
     };
     let count = format!("SELECT crashes FROM workflow_node_executions WHERE id = '{poison}'");
-    // Nothing is due of it: what was counted before the look is taken back.
+    // The execution is not due: the crash that was counted before the look is taken back.
     let later = format!(
         "UPDATE workflow_node_executions SET wake_at = now() + interval '1 hour' WHERE id = '{poison}'"
     );
@@ -448,8 +463,8 @@ async fn a_wake_that_takes_processes_along_is_given_up_and_its_neighbours_go_on_
     again(&[poison]).await;
     assert_eq!(world.database.count(&count).await, 0);
     make_due(&world, poison).await;
-    // One that crashed a worker is left out of a batch and goes alone; after so many it is given
-    // up, and its component isn't called.
+    // A wake that crashed a worker is left out of the batch and handled alone. After `CRASHES_MAX`
+    // crashes its execution is given up, and the component isn't called.
     crashes(CRASHES_MAX).await;
     again(&[good, poison]).await;
     assert_eq!(state(&world, good).await, "finished|passed|", "I9");
@@ -462,7 +477,7 @@ async fn a_wake_that_takes_processes_along_is_given_up_and_its_neighbours_go_on_
         format!("UPDATE workflow_node_executions SET crashes = {} WHERE id = '{twice}'", CRASHES_MAX - 1);
     world.database.sql(&sql).await;
     build(&world.builder(), &[wake(twice)]).await;
-    assert_eq!(state(&world, twice).await, "finished|passed|", "one less, and it is woken alone");
+    assert_eq!(state(&world, twice).await, "finished|passed|", "one crash fewer: the wake is handled alone");
 }
 
 #[tokio::test]
@@ -502,8 +517,8 @@ async fn a_wake_that_the_database_refuses_fails_alone_i9() {
 async fn a_workflow_holds_so_many_and_no_more_i10() {
     let world = World::create().await;
     let (workflow, _, _) = held(&world).await;
-    // One is there already; what counts is the rows, so they share an event and differ by their
-    // nodes' ids.
+    // One held execution is there already. Only the number of rows matters, so all of them share
+    // one event.
     let fill = format!(
         "ALTER TABLE workflow_node_executions DROP CONSTRAINT workflow_node_executions_event_id_workflow_id_node_id_key;
          INSERT INTO workflow_node_executions (id, workflow_id, node_id, root_event_id, run_id, event_id, state, component, configuration,
@@ -526,5 +541,5 @@ async fn a_workflow_holds_so_many_and_no_more_i10() {
     assert_eq!(opened().await, "finished|limit", "I10");
     world.database.sql("UPDATE workflow_node_executions SET state = 'finished', result = 'passed', finished_at = now(), held = NULL, wake_at = NULL WHERE state = 'held'").await;
     assert_eq!(mark_full_workflows(&sweeper).await.unwrap(), 1);
-    assert_eq!(opened().await, "held|", "and open again");
+    assert_eq!(opened().await, "held|", "the workflow is open again");
 }

@@ -16,6 +16,7 @@ mod poison;
 mod queue_items;
 mod redactions;
 mod redelivered;
+mod retention;
 mod run_cancel;
 mod run_messages;
 mod runs;

@@ -1,5 +1,5 @@
-//! Records and workflows that would take a system down: each has its outcome, and what is beside it
-//! goes on (I9, I10).
+//! Records and workflows that would take a system down: each gets an outcome, and its neighbours go
+//! on (I9, I10).
 
 use domain::ids::{EventId, ExecutionId};
 
@@ -49,20 +49,24 @@ async fn forty_two_way_diamonds_end_at_the_runs_limit_and_another_run_goes_on_i1
             "SELECT count(*) FROM workflow_node_executions WHERE root_event_id = '{run}' AND result = 'passed'"
         )
     };
-    assert_eq!(world.database.count(&of(beside)).await, 1, "in the midst of it");
+    assert_eq!(
+        world.database.count(&of(beside)).await,
+        1,
+        "another run passes in the midst of the large one"
+    );
     world.run_to_end(&builder, &executor).await;
 
     let passed = world.database.count(&of(run_id)).await;
-    // One batch is over the limit at most, for one builder was at work.
+    // One builder was at work, so at most one batch is over the limit.
     let batch =
         i64::try_from(domain::limits::GO_ON_EXECUTIONS_MAX).unwrap() * domain::limits::CLAIM_ITEMS_MAX;
     assert!((RUN_EXECUTIONS_MAX - batch..=RUN_EXECUTIONS_MAX + batch).contains(&passed), "{passed}");
     let ends = "SELECT DISTINCT result, result_reason FROM workflow_node_executions WHERE result <> 'passed'";
     assert_eq!(world.database.sql(ends).await, "failed|run_limit");
-    assert_eq!(world.items().await, 0, "and nothing waits any more");
+    assert_eq!(world.items().await, 0, "no item waits any more");
 }
 
-/// A workflow whose one node calls `url`, with a run that was built.
+/// A workflow with one node that calls `url`, and a run of it whose execution is built.
 async fn one_call(world: &World, url: &str) -> (Workflow, EventId, ExecutionId) {
     let workflow = world.workflow(json!([start(), http("work", url)]), json!([edge("start", "work")])).await;
     let run_id = world.start(&workflow, "start", json!({})).await;
@@ -78,7 +82,7 @@ async fn a_loop_through_calls_ends_at_the_runs_depth_i10() {
     let edges = json!([edge("start", "work"), { "from": "work", "channel": "success", "to": "work" }]);
     let workflow = world.workflow(json!([start(), http("work", &target.url())]), edges).await;
     let run_id = world.start(&workflow, "start", json!({})).await;
-    // As if it had gone round almost as often as is allowed.
+    // The run's depth is set close to the limit, as if the loop had gone round almost that often.
     world.database.sql(&format!("UPDATE workflow_events SET depth = {}", RUN_DEPTH_MAX - 4)).await;
     build(&world.builder(), &[event(run_id)]).await;
     world.run_to_end(&world.builder(), &world.executor(&target.host_port())).await;
@@ -139,9 +143,10 @@ async fn an_item_of_a_component_that_this_version_lacks_fails_and_its_neighbours
 
 #[tokio::test]
 async fn a_node_that_looks_at_more_events_than_fit_fails_alone_i9_i10() {
-    /// More than are left uncounted.
+    /// The number of events. With far fewer ancestors, the builder would not count their bytes.
     const EVENTS: i64 = 70;
-    /// All of them together stay below the limit; the last one is made as long as a case needs.
+    /// The length of each event's text. All together stay below the limit; each case lengthens the
+    /// last one as it needs.
     const TEXT_CHARS: i64 = ANCESTORS_BYTES_MAX / (EVENTS + 1);
     let world = World::create().await;
     let looks = json!({ "id": "work", "name": "work", "component": "http", "concurrency": "unlimited",
@@ -150,7 +155,7 @@ async fn a_node_that_looks_at_more_events_than_fit_fails_alone_i9_i10() {
     let workflow = world.workflow(nodes, json!([edge("start", "step"), edge("step", "work")])).await;
     let run_id = world.start(&workflow, "start", json!({ "which": "start" })).await;
     world.database.sql("DELETE FROM workflow_node_queue_items").await;
-    // A long way of events, each with a part of the limit's bytes; the run's root is among them.
+    // A long chain of events, each with a part of the limit's bytes. It begins with the run's root.
     let long_way = format!(
         "DO $$
          DECLARE
@@ -177,7 +182,7 @@ async fn a_node_that_looks_at_more_events_than_fit_fails_alone_i9_i10() {
     let last = format!("(SELECT id FROM workflow_events WHERE depth = {EVENTS} + 1)");
     let other = world.start(&workflow, "start", json!({ "which": "start" })).await;
     let build_with = async |total: i64| {
-        // The second run's own event is looked at as well.
+        // The sum includes the second run's own event, which is read too.
         let missing = total - world.database.count(bytes).await;
         let grow = format!(
             "UPDATE workflow_events SET data = jsonb_build_object('x', repeat('x', length(data ->> 'x') + {missing})) WHERE id = {last}"
@@ -199,7 +204,7 @@ async fn a_node_that_looks_at_more_events_than_fit_fails_alone_i9_i10() {
     assert_eq!(
         build_with(ANCESTORS_BYTES_MAX + 1).await,
         "f|pending|\nt|pending|",
-        "I9: each alone, both fit"
+        "I9: both executions fit when each is built alone"
     );
     let alone = world.database.count(bytes).await - ANCESTORS_BYTES_MAX;
     assert_eq!(

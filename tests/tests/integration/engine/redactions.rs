@@ -102,7 +102,7 @@ async fn what_was_blanked_is_noted_passed_on_and_sent_nowhere_i1() {
     assert!(executions.iter().all(|execution| execution["result"] == "passed"), "{executions:#?}");
 }
 
-/// A sender who writes what a scrubbed place looks like makes no execution fail.
+/// A sender's text that looks like a scrubbed place makes no execution fail.
 #[tokio::test]
 async fn a_text_that_looks_scrubbed_is_data_i2() {
     let stage = Stage::create().await;

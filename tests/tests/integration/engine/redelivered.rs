@@ -15,7 +15,7 @@ fn deadline() -> Deadline {
     Deadline::after(Duration::from_secs(60))
 }
 
-/// Starts runs at a node, whose wakes were received before.
+/// Starts runs with one node; gives their wakes, for a test to deliver as received before.
 async fn redelivered(world: &World, concurrency: Value) -> Vec<Message> {
     let configuration = json!({ "url": "https://target.test/" });
     let nodes = json!([
@@ -35,7 +35,7 @@ async fn transactions(world: &World) -> i64 {
     world.database.count("SELECT count(DISTINCT xmin::text) FROM workflow_node_executions").await
 }
 
-/// How many items wait with each number of crashes.
+/// The number of waiting items for each number of crashes.
 async fn crashes(world: &World) -> String {
     let sql = "SELECT string_agg(crashes || ':' || items, ',') FROM (
         SELECT crashes, count(*) AS items FROM workflow_node_queue_items GROUP BY crashes ORDER BY crashes) found";

@@ -1,4 +1,4 @@
-//! Cancelling a run beside those who are at work on it, and beside other runs.
+//! Cancelling a run beside functions that are at work on it, and beside other runs.
 
 use domain::execution::ResultReason;
 use domain::limits::STOP_ROUND_ROWS_MAX;

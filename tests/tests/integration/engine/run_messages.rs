@@ -163,9 +163,9 @@ async fn a_run_that_somebody_holds_is_looked_at_again() {
     assert_eq!(response, BatchResponse::default(), "contention is no failure");
     let [(first, _), (second, later)] = again.as_slice() else { panic!("each once: {again:?}") };
     assert_eq!((first, second), (&run(run_id), &run(other)));
-    assert!(*later >= 80, "nobody else's message is sent again: {again:?}");
+    assert!(*later >= 80, "the other run's message keeps its own delay: {again:?}");
     assert_eq!(world.run_state(run_id).await, "running");
-    // Nothing is due of the other one, so nobody waits for who is at work on it.
+    // The other run is not due, so the builder does not wait for its lock.
     holder
         .batch_execute(&format!("SELECT FROM workflow_runs WHERE id = '{other}' FOR UPDATE"))
         .await

@@ -1,4 +1,5 @@
-//! Runs: whoever ends the last thing of a run ends the run, whoever else is at work on it.
+//! Runs: the transaction that ends the last open work of a run ends the run, even beside other
+//! transactions on the same run.
 
 use std::time::Duration;
 
@@ -32,7 +33,7 @@ async fn two_branches(world: &World, url: &str) -> Workflow {
     world.workflow(nodes, edges).await
 }
 
-/// A run of it whose executions are pending; their wakes, the left one's first.
+/// A run of the workflow with two pending executions, and their wakes: the left one's comes first.
 async fn two_pending(world: &World, workflow: &Workflow) -> (EventId, Vec<Message>) {
     let run_id = world.start(workflow, "start", json!({})).await;
     build(&world.builder(), &[event(run_id)]).await;
@@ -55,8 +56,8 @@ fn id_of(wake: &Message) -> ExecutionId {
     }
 }
 
-/// The naive form: the last thing ends, and the run with it, in one statement that looks whether
-/// anything else is open.
+/// The naive form: one statement ends an execution, looks for other open work, and ends the run if
+/// there is none.
 fn end_and_count(execution: &str, run: EventId) -> String {
     format!(
         "WITH ended AS (
@@ -73,7 +74,8 @@ async fn two_that_end_the_last_two_things_of_a_run_end_it_i8() {
     let world = World::create().await;
     let target = Target::start().await.unwrap();
     let workflow = two_branches(&world, &target.url()).await;
-    // The naive form: each sees what the other has not committed yet.
+    // The naive form: each transaction sees the other's execution still open, because that end is
+    // not committed yet.
     let (naive, _) = two_pending(&world, &workflow).await;
     let (one, other) = (world.database.connect_admin().await, world.database.connect_admin().await);
     one.batch_execute("BEGIN").await.unwrap();
@@ -88,9 +90,10 @@ async fn two_that_end_the_last_two_things_of_a_run_end_it_i8() {
     assert_eq!(
         (world.database.count(&open).await, world.run_state(naive).await),
         (0, "running"),
-        "it runs for ever"
+        "the run never ends"
     );
-    // Ours: the second waits for the run's row, and then sees what the first has left.
+    // Ours: the second transaction waits for the run's row, and then sees the end that the first
+    // has committed.
     let (run_id, wakes) = two_pending(&world, &workflow).await;
     let first = format!(
         "BEGIN; UPDATE workflow_node_executions SET state = 'finished', result = 'passed', finished_at = now()
@@ -118,8 +121,9 @@ async fn items_and_executions_are_counted_by_one_statement_i8() {
     let items = format!("SELECT count(*) FROM workflow_node_queue_items WHERE run_id = '{run_id}'");
     let before = world.database.count(&executions).await;
     build(&world.builder(), &[event(run_id)]).await;
-    assert_eq!((before, world.database.count(&items).await), (0, 0), "by two counts nothing is open");
-    // Ours, while a builder holds the item of the other branch and has not committed its execution.
+    assert_eq!((before, world.database.count(&items).await), (0, 0), "by two counts no work is open");
+    // Ours, while another transaction holds the item of the other branch, as a builder does before
+    // it commits the execution.
     let world = World::create().await;
     let workflow = two_branches(&world, "https://target.test/").await;
     let run_id = world.start(&workflow, "start", json!({})).await;
@@ -241,7 +245,7 @@ async fn every_way_in_which_work_ends_ends_its_run_i8() {
                 execute(&executor, &wakes).await;
             }
             "undeliverable item" | "undeliverable execution" => {
-                // Something that is newer was at work since.
+                // Newer work has passed both functions since.
                 let newer = world.start(&workflow, "start", json!({})).await;
                 build(&builder, &[event(newer)]).await;
                 world.run_to_end(&builder, &executor).await;
@@ -254,7 +258,7 @@ async fn every_way_in_which_work_ends_ends_its_run_i8() {
                 let sql = format!("UPDATE {table} SET {sent_in_vain} WHERE run_id = '{run_id}'");
                 world.database.sql(&sql).await;
                 if way == "undeliverable execution" {
-                    // It was pending again when the newer one began.
+                    // The execution is made pending again, and older than the newer work.
                     let sql = format!("UPDATE workflow_node_executions SET state = 'pending', result = NULL, result_reason = NULL, result_message = NULL,
                         finished_at = NULL, updated_at = now() - interval '2 hours', created_at = now() - interval '2 hours' WHERE run_id = '{run_id}' AND node_id = 'work';
                         UPDATE workflow_runs SET state = 'running', result = NULL, finished_at = NULL WHERE id = '{run_id}'");
@@ -302,7 +306,7 @@ async fn a_redrive_runs_its_run_on_and_the_run_ends_again() {
     world.apply_again(&workflow, nodes, json!([{ "from": "start", "to": "work" }])).await;
     build(&builder, &[event(copy)]).await;
     world.run_to_end(&builder, &executor).await;
-    assert_eq!(world.run_state(run_id).await, "passed", "what counts is what came of the copy");
+    assert_eq!(world.run_state(run_id).await, "passed", "the result of the copy counts");
 }
 
 #[tokio::test]
@@ -327,7 +331,7 @@ async fn each_redrive_has_the_whole_time_out() {
         let failed: ExecutionId = world.database.sql(failed).await.parse().unwrap();
         let due_in = Some(Duration::from_secs(3600));
         let redriven = RedriveOutcome::Redriven { run_id: run_id.into(), due: due_in };
-        assert_eq!(redrive(&world, failed).await, redriven, "a message carries it");
+        assert_eq!(redrive(&world, failed).await, redriven, "the redrive gives the time-out for a message");
         assert_eq!(world.database.count(due).await, 1);
         wake = world.database.sql("SELECT event_id FROM workflow_node_queue_items").await.parse().unwrap();
     }
@@ -341,8 +345,8 @@ async fn a_redrive_and_the_end_of_the_run_wait_for_each_other_i8() {
     let (run_id, wakes) = two_pending(&world, &workflow).await;
     let executor = world.executor(&target.host_port());
     execute(&executor, &wakes[..1]).await;
-    // The last thing ends; its transaction holds the run while the other branch's failure is
-    // redriven.
+    // The last open execution ends. Its transaction holds the run while the failure of the other
+    // branch is redriven.
     let last = world.database.connect_admin().await;
     let end = format!(
         "BEGIN; UPDATE workflow_node_executions SET state = 'finished', result = 'passed', finished_at = now() WHERE id = '{}';
@@ -355,7 +359,11 @@ async fn a_redrive_and_the_end_of_the_run_wait_for_each_other_i8() {
         last.batch_execute("COMMIT").await.unwrap();
     });
     assert_eq!(outcome, RedriveOutcome::Redriven { run_id: run_id.into(), due: None });
-    assert_eq!((world.run_state(run_id).await, world.items().await), ("running", 1), "I8: it has work again");
+    assert_eq!(
+        (world.run_state(run_id).await, world.items().await),
+        ("running", 1),
+        "I8: the run has work again"
+    );
 }
 
 #[tokio::test]
@@ -363,12 +371,16 @@ async fn the_sweeper_ends_a_run_that_code_of_before_left_open() {
     let world = World::create().await;
     let workflow = two_branches(&world, "https://target.test/").await;
     let (run_id, _) = two_pending(&world, &workflow).await;
-    // Code before V14 ends executions and knows nothing of runs.
+    // Code before V14 ends executions but does not know runs.
     let end =
         "UPDATE workflow_node_executions SET state = 'finished', result = 'passed', finished_at = now()";
     world.database.sql(end).await;
     let sweeper = world.sweeper(60);
-    assert_eq!(sweep(&sweeper, tests::tick()).await.unwrap().runs_settled, 0, "it may be at work on it");
+    assert_eq!(
+        sweep(&sweeper, tests::tick()).await.unwrap().runs_settled,
+        0,
+        "within the grace a function may be at work on the run"
+    );
     world.database.sql("UPDATE workflow_runs SET created_at = created_at - interval '2 minutes'").await;
     assert_eq!(sweep(&sweeper, tests::tick()).await.unwrap().runs_settled, 1);
     assert_eq!(world.run_state(run_id).await, ExecutionResult::Passed.as_str());
@@ -379,7 +391,7 @@ async fn the_sweeper_goes_on_with_a_stop_that_was_not_carried_to_its_end() {
     let world = World::create().await;
     let workflow = two_branches(&world, "https://target.test/").await;
     let run_id = world.start(&workflow, "start", json!({})).await;
-    // Its rounds never came.
+    // The stop is recorded, but none of its rounds was carried out.
     world.database.sql("UPDATE workflow_runs SET stop = 'cancelled', stopped_by = 'test', updated_at = now() - interval '2 minutes', created_at = now() - interval '2 minutes'").await;
     sweep(&world.sweeper(60), tests::tick()).await.unwrap();
     assert_eq!((world.items().await, world.run_state(run_id).await), (0, "cancelled"));
@@ -395,7 +407,7 @@ async fn a_run_that_somebody_holds_keeps_no_other_from_its_time_out_i9() {
     let workflow = two_branches(&world, "https://target.test/").await;
     let (held, other) =
         (world.start(&workflow, "start", json!({})).await, world.start(&workflow, "start", json!({})).await);
-    // The held one is due first.
+    // The held run is due first.
     let due = format!(
         "UPDATE workflow_runs SET due_at = now() - make_interval(secs => CASE id WHEN '{held}' THEN 60 ELSE 30 END)"
     );
@@ -405,7 +417,7 @@ async fn a_run_that_somebody_holds_keeps_no_other_from_its_time_out_i9() {
         .batch_execute(&format!("BEGIN; SELECT FROM workflow_runs WHERE id = '{held}' FOR KEY SHARE"))
         .await
         .unwrap();
-    assert!(sweep(&world.sweeper(3_600), tests::tick()).await.is_err(), "it is told");
+    assert!(sweep(&world.sweeper(3_600), tests::tick()).await.is_err(), "the sweep reports the held run");
     assert_eq!((world.run_state(held).await, world.run_state(other).await), ("running", "failed"), "I9");
     holder.batch_execute("COMMIT").await.unwrap();
     sweep(&world.sweeper(3_600), tests::tick()).await.unwrap();

@@ -1,4 +1,4 @@
-//! How many secrets an organization has.
+//! The limit of an organization's secrets.
 
 use domain::function::Actor;
 use domain::limits::SECRETS_MAX;

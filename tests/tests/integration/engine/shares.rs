@@ -46,7 +46,7 @@ async fn make_pending(world: &World, organizations: usize, each: usize) -> Vec<V
 /// Two claims while others have work, and three at most.
 const TWO_OF_THREE: Option<Share> = Some(Share { beside_others: 2, alone: 3 });
 
-/// One claim, whatever others have.
+/// One claim, with or without work of others.
 const ONE: Option<Share> = Some(Share { beside_others: 1, alone: 1 });
 
 /// One invocation claims these.
@@ -58,7 +58,7 @@ async fn claim(world: &World, ids: &[ExecutionId], share: Option<Share>) -> Exec
     store.run_tx("claim", |tx| async move { claim_executions(&tx, ids, terms, now).await }).await.unwrap()
 }
 
-/// How many executions are to run later.
+/// The number of executions that are to run later.
 fn put_off(claims: &ExecutionClaims) -> usize {
     let is_later = |refusal| matches!(refusal, Refusal::NotDue(millis) if (1..=30_000).contains(&millis));
     claims.refused.iter().filter(|refused| is_later(refused.refusal)).count()

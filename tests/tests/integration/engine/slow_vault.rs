@@ -1,5 +1,5 @@
-//! A vault that takes its time: nobody else waits for it, and what waited too long for its lease is
-//! given back.
+//! A slow vault: executions without secrets do not wait for it, and an execution that waited too
+//! long for its lease is given back.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! The sweeper: what was committed and never delivered comes back, and nothing is sent in vain.
+//! The sweeper: committed work whose message was lost is sent again, and no message is sent in
+//! vain.
 
 use domain::execution::ExecutionState;
 use domain::ids::ExecutionId;
@@ -37,7 +38,7 @@ async fn tick(world: &World) -> Vec<Sent> {
     world.queues.take()
 }
 
-/// Lets so many seconds go by for all rows, as far as the sweeper looks at time.
+/// Lets so many seconds pass: moves back all times that the sweeper reads.
 async fn pass(world: &World, seconds: u32) {
     for (table, columns) in [
         ("workflow_node_queue_items", vec!["last_sent_at", "created_at"]),
@@ -108,7 +109,7 @@ async fn with_every_message_lost_all_work_still_ends_i8() {
             messages(&sent).into_iter().partition(|message| matches!(message, Message::Execution { .. }));
         build(&builder, &nodes).await;
         execute(&executor, &executions).await;
-        // Whatever the functions sent is lost.
+        // All messages of the functions are lost.
         let _ = world.queues.take();
     }
     let sql =
@@ -130,7 +131,7 @@ async fn items_behind_a_limit_cost_no_message_i4() {
     let sent = tick(&world).await;
     assert!(
         sent.len() == 1 && is_execution(&sent[0], running),
-        "I4: only what holds the slot is sent: {sent:?}"
+        "I4: only the execution that holds the slot is sent: {sent:?}"
     );
     assert_eq!(world.database.count("SELECT sum(sent_count) FROM workflow_node_queue_items").await, 0);
     world
@@ -140,7 +141,7 @@ async fn items_behind_a_limit_cost_no_message_i4() {
     let sent = tick(&world).await;
     assert_eq!(messages(&sent), [node(&workflow, "work")], "one wake for a node with a free slot");
     let sql = "SELECT sent_count FROM workflow_node_queue_items ORDER BY created_at, id LIMIT 2";
-    assert_eq!(world.database.sql(sql).await, "1\n0", "recorded on its smallest waiting item");
+    assert_eq!(world.database.sql(sql).await, "1\n0", "the send is counted on the smallest waiting item");
     assert_eq!(sent[0].group, world.organization_id.to_string());
 }
 
@@ -199,13 +200,13 @@ async fn an_expired_lease_is_sent_and_a_live_one_is_not_i5() {
     world.database.sql(&lease(expired, "-1 second")).await;
     let sent = tick(&world).await;
     assert!(sent.len() == 1 && is_execution(&sent[0], expired), "{sent:?}");
-    assert_eq!(tick(&world).await, [], "not again at once");
+    assert_eq!(tick(&world).await, [], "no second message at once");
     pass(&world, 60).await;
     let sent = tick(&world).await;
-    assert_eq!(sent.len(), 2, "both have lapsed now: {sent:?}");
+    assert_eq!(sent.len(), 2, "both leases have expired now: {sent:?}");
 }
 
-/// Makes an execution wait for a retry, as the executor recorded it so many seconds ago.
+/// Makes an execution wait for a retry. The executor recorded the retry `recorded_ago` seconds ago.
 async fn retry(world: &World, id: ExecutionId, recorded_ago: i32, due_in: i32) {
     let sql = format!(
         "UPDATE workflow_node_executions SET updated_at = now() - interval '{recorded_ago} seconds', run_at = now() + interval '{due_in} seconds'
@@ -221,14 +222,14 @@ async fn a_timer_is_sent_with_its_delay_once_it_comes_within_fifteen_minutes() {
     let id = pending(&world, &workflow).await;
     pass(&world, 10_000).await;
     retry(&world, id, 60, 1_800).await;
-    assert_eq!(tick(&world).await, [], "too far away for the queue");
+    assert_eq!(tick(&world).await, [], "the retry is too far away for a delay in the queue");
     pass(&world, 1_000).await;
     let sent = tick(&world).await;
     assert!(sent.len() == 1 && is_execution(&sent[0], id), "{sent:?}");
     assert!((795..=800).contains(&sent[0].delay_seconds), "never early, at most 2 s late: {sent:?}");
     for _ in 0..8 {
         pass(&world, 100).await;
-        assert_eq!(tick(&world).await, [], "its message is on its way");
+        assert_eq!(tick(&world).await, [], "the retry's message is on its way");
     }
     pass(&world, GRACE + 60).await;
     let sent = tick(&world).await;
@@ -266,7 +267,7 @@ async fn long_waits_between_attempts_use_up_no_sends() {
             0,
             "attempt {attempt}"
         );
-        // Its message arrives, and another attempt is recorded.
+        // The message arrives, and the executor records the next retry.
         retry(&world, id, 0, 3_600).await;
         let _ = world.queues.take();
     }
@@ -281,8 +282,8 @@ pub(super) async fn heartbeat(world: &World, function: &str, seconds_from_now: i
     world.database.sql(&sql).await;
 }
 
-/// Another workflow of the organization has an execution that was made and started at this time, on
-/// an event that is as new.
+/// Adds an execution to another workflow of the organization. The execution and its event were
+/// created at `at`, and the execution has started.
 pub(super) async fn reached(world: &World, like: &Workflow, at: &str) {
     let other = one_node(world, json!("unlimited")).await;
     let sql = format!(
@@ -316,23 +317,23 @@ async fn an_item_ends_as_undeliverable_only_where_the_builder_was_at_work_since(
     );
     world.database.sql(&used_up).await;
     let undeliverable = async || sweep(&world.sweeper(GRACE), tests::tick()).await.unwrap().undeliverable;
-    assert_eq!(undeliverable().await, 0, "the builder never worked: nothing is the item's fault");
+    assert_eq!(undeliverable().await, 0, "the builder never worked, so the item is not at fault");
     heartbeat(&world, "builder", -60).await;
-    assert_eq!(undeliverable().await, 0, "nor while it is down");
+    assert_eq!(undeliverable().await, 0, "the builder is down, so the item is not at fault");
     heartbeat(&world, "executor", 60).await;
-    assert_eq!(undeliverable().await, 0, "the other function's work says nothing");
+    assert_eq!(undeliverable().await, 0, "the executor's work says nothing about the builder");
     heartbeat(&world, "builder", 60).await;
     reached(&world, &workflow, "ev.created_at - interval '1 minute'").await;
     assert_eq!(
         undeliverable().await,
         0,
-        "nor while it works on what came before the last send: its message waits in the queue"
+        "the builder works on older events: the item's message still waits in the queue"
     );
     reached(&world, &workflow, "ev.created_at + interval '1 minute'").await;
     assert_eq!(undeliverable().await, 1);
     let ended = "SELECT count(*) FROM workflow_node_executions WHERE result_reason = 'undeliverable'";
     assert_eq!(world.database.count(ended).await, 1);
-    assert_eq!(world.items().await, 1, "one below the limit stays");
+    assert_eq!(world.items().await, 1, "the item below the limit of sends stays");
     assert_eq!(undeliverable().await, 0);
 }
 
@@ -361,7 +362,7 @@ async fn a_pending_execution_ends_as_undeliverable_and_its_slot_wakes_the_next()
     assert_eq!(
         sweep(&world.sweeper(GRACE), tests::tick()).await.unwrap().undeliverable,
         0,
-        "its message waits behind older ones"
+        "the execution's message waits behind older ones"
     );
     reached(&world, &workflow, "ev.created_at + interval '1 minute'").await;
     let _ = world.queues.take();
@@ -371,7 +372,7 @@ async fn a_pending_execution_ends_as_undeliverable_and_its_slot_wakes_the_next()
     assert_eq!(
         messages(&world.queues.take()),
         [node(&workflow, "work")],
-        "I4: at once, whatever the item's grace"
+        "I4: the freed slot wakes the node at once, even within the item's grace"
     );
 }
 
@@ -384,7 +385,7 @@ async fn builder_and_executor_note_that_they_work_at_most_once_in_ten_seconds() 
     let (builder, executor) = (world.builder(), world.executor(&target.host_port()));
     build(&builder, &[node(&workflow, "work")]).await;
     let noted = "SELECT string_agg(function, ',' ORDER BY function) FROM function_heartbeats";
-    assert_eq!(world.database.sql(noted).await, "", "nothing was done");
+    assert_eq!(world.database.sql(noted).await, "", "no work was done");
     let mut first = String::new();
     for _ in 0..2 {
         let run_id = world.start(&workflow, "start", json!({})).await;
@@ -394,7 +395,7 @@ async fn builder_and_executor_note_that_they_work_at_most_once_in_ten_seconds() 
             .database
             .sql("SELECT string_agg(committed_at::text, ',' ORDER BY function) FROM function_heartbeats")
             .await;
-        assert!(first.is_empty() || first == now, "not again within ten seconds");
+        assert!(first.is_empty() || first == now, "no second note within ten seconds");
         first = now;
     }
     assert_eq!(world.database.sql(noted).await, "builder,executor");
@@ -409,7 +410,7 @@ async fn two_sweepers_at_once_send_and_count_once() {
     }
     pending(&world, &unlimited).await;
     pass(&world, GRACE).await;
-    // Others hold the rows: they are left alone, and nobody waits.
+    // Another transaction holds the rows: the sweeper skips them and does not wait.
     let holder = world.database.connect_admin().await;
     holder
         .batch_execute("BEGIN; SELECT FROM workflow_node_queue_items FOR UPDATE; SELECT FROM workflow_node_executions FOR UPDATE")
@@ -437,7 +438,7 @@ async fn what_could_not_be_sent_is_told_and_found_again_i8() {
     let swept = sweep(&world.sweeper(GRACE), tests::tick()).await.unwrap();
     assert_eq!(swept, Swept { nodes: 1, unsent: 1, ..Swept::default() });
     let counts = "SELECT (SELECT sum(sent_count) FROM workflow_node_queue_items) + coalesce((SELECT sum(sent_count) FROM workflow_node_executions), 0)";
-    assert_eq!(world.database.count(counts).await, 0, "what SQS did not take counts for nothing");
+    assert_eq!(world.database.count(counts).await, 0, "a message that SQS did not accept is not counted");
     world.queues.come_up();
     pass(&world, GRACE + 60).await;
     assert_eq!(messages(&tick(&world).await), [node(&workflow, "work")]);
@@ -450,7 +451,7 @@ async fn many_of_one_kind_keep_no_other_from_being_found_i8() {
     let workflow = one_node(&world, json!("unlimited")).await;
     let id = pending(&world, &workflow).await;
     pass(&world, 1_000).await;
-    // As many fresh pending ones as a tick takes, all older than the retry that is due.
+    // There are as many pending executions as a tick takes, all older than the retry that is due.
     let sql = format!(
         "WITH event AS (
              INSERT INTO workflow_events (id, workflow_id, node_id, root_event_id, channel, type, data, targets, depth, created_at)
@@ -514,7 +515,7 @@ async fn a_search_is_bounded_and_repeated_until_the_time_of_the_tick_is_used_i10
     world.database.sql(&sql).await;
     world.database.sql("DELETE FROM workflow_node_queue_items").await;
     pass(&world, GRACE).await;
-    // Behind a backlog of resends, time-outs and stops go on too.
+    // Time-outs and stops go on behind a backlog of resends.
     let (late, stopped) =
         (world.start(&workflow, "start", json!({})).await, world.start(&workflow, "start", json!({})).await);
     world.database.sql(&format!("DELETE FROM workflow_node_queue_items; UPDATE workflow_runs SET due_at = now() WHERE id = '{late}'")).await;
@@ -529,13 +530,13 @@ async fn a_search_is_bounded_and_repeated_until_the_time_of_the_tick_is_used_i10
     assert_eq!(
         world.queues.take().len(),
         usize::try_from(most).unwrap(),
-        "I10: the time of the tick is used"
+        "I10: a tick without time left sends one page"
     );
     pass(&world, 3_600).await;
     assert_eq!(
         tick(&world).await.len(),
         usize::try_from(most).unwrap() + 100,
-        "I8: it searches until all are found"
+        "I8: the tick searches until all are found"
     );
     let _ = run_id;
 }
@@ -544,7 +545,7 @@ async fn a_search_is_bounded_and_repeated_until_the_time_of_the_tick_is_used_i10
 async fn a_node_is_full_with_as_many_waiting_items_as_are_allowed_i10() {
     let world = World::create().await;
     let workflow = one_node(&world, json!(1)).await;
-    // Foreign keys are left out: only the count matters here.
+    // Foreign keys are not checked: only the count matters here.
     let insert = |count: i64| {
         format!(
             "SET session_replication_role = replica;
@@ -570,7 +571,7 @@ async fn a_node_is_full_with_as_many_waiting_items_as_are_allowed_i10() {
 async fn a_tick_wakes_a_thousand_nodes_whose_messages_were_lost_i8() {
     let world = World::create().await;
     let workflow = one_node(&world, json!("unlimited")).await;
-    // Foreign keys are left out: only the items matter here.
+    // Foreign keys are not checked: only the items matter here.
     let sql = format!(
         "SET session_replication_role = replica;
          INSERT INTO workflow_nodes (workflow_id, node_id, name, type, ref, configuration, version, created_at, updated_at)
@@ -587,5 +588,5 @@ async fn a_tick_wakes_a_thousand_nodes_whose_messages_were_lost_i8() {
     let woken: BTreeSet<_> = messages(&tick(&world).await).into_iter().collect();
     assert_eq!(woken.len(), 1_000, "I8");
     let sent = "SELECT count(*) FROM workflow_node_queue_items WHERE sent_count = 1";
-    assert_eq!(world.database.count(sent).await, 10_000, "each once");
+    assert_eq!(world.database.count(sent).await, 10_000, "each item is sent once");
 }

@@ -1,5 +1,5 @@
-//! `wait`: a timer's row is the truth; it is never early, costs nothing while it waits, and ends
-//! when it is cancelled (I8).
+//! `wait`: the timer's row decides. A wait is never too short, costs nothing while it lasts, and
+//! ends when it is cancelled (I8).
 
 use domain::execution::{ExecutionState, ResultReason};
 use std::slice::from_ref;
@@ -25,7 +25,7 @@ fn wait(configuration: Value) -> Value {
     json!({ "id": "wait", "name": "Wait", "component": "wait", "configuration": configuration })
 }
 
-/// `start` → `wait` → `end`, and a run of it that has come to the wait.
+/// The workflow `start` → `wait` → `end`, and a run of it that has come to the wait.
 async fn waiting_at(world: &World, node: Value) -> (Workflow, EventId) {
     let nodes = json!([start(), node, { "id": "end", "name": "End", "component": "noop" }]);
     let edges = json!([{ "from": "start", "to": "wait" }, { "from": "wait", "to": "end" }]);
@@ -44,7 +44,7 @@ async fn id_of(world: &World, node: &str) -> ExecutionId {
     world.database.sql(&sql).await.parse().expect("an execution")
 }
 
-/// Delivers what was sent, until nothing is sent any more.
+/// Delivers the sent messages, until no message is sent any more.
 async fn deliver(world: &World) {
     world.run_to_end(&world.builder(), &world.executor("")).await;
 }
@@ -68,7 +68,7 @@ async fn a_wait_ends_no_earlier_than_it_says_and_hands_its_input_on_i8() {
     let again = world.queues.take();
     assert!(
         again.len() == 1 && (89..=90).contains(&again[0].delay_seconds),
-        "and is delayed again: {again:?}"
+        "an early message is delayed again: {again:?}"
     );
     assert_eq!(world.run_state(run_id).await, "running");
 
@@ -88,7 +88,7 @@ async fn a_wait_ends_no_earlier_than_it_says_and_hands_its_input_on_i8() {
         FROM workflow_node_executions WHERE node_id = 'wait'";
     assert_eq!(world.database.sql(facts).await, "t|t|t|f");
     build(&world.builder(), from_ref(&message)).await;
-    assert_eq!(world.queues.take(), [], "a message for what has ended says nothing");
+    assert_eq!(world.queues.take(), [], "a message for an ended execution causes no other");
 }
 
 #[tokio::test]
@@ -141,7 +141,10 @@ async fn what_comes_behind_a_wait_that_is_over_sees_what_it_mentions() {
     let workflow = world.workflow(nodes, edges).await;
     let run_id = world.start(&workflow, "start", json!({ "n": 7 })).await;
     build(&world.builder(), &[event(run_id)]).await;
-    assert!(world.executions().await.ends_with(&[passed("end")]), "claimed at the wait itself");
+    assert!(
+        world.executions().await.ends_with(&[passed("end")]),
+        "the builder claims the wait and goes on to the end"
+    );
 }
 
 #[tokio::test]
@@ -169,7 +172,7 @@ async fn a_timer_at_the_edge_of_what_a_queue_holds_is_sent_in_time_whoever_s_clo
     let world = World::create().await;
     waiting(&world, json!({ "for": 901 })).await;
     assert_eq!(world.queues.take(), []);
-    // The function's clock was five seconds ahead of the database's, by which the timer goes.
+    // The function's clock was five seconds ahead. The timer goes by the database's clock.
     let ahead = "UPDATE workflow_node_executions SET updated_at = updated_at + interval '5 seconds'";
     world.database.sql(ahead).await;
     world.pass(2).await;
@@ -219,7 +222,7 @@ async fn a_wait_holds_no_slot_unless_its_node_says_so_i4() {
     assert_eq!(
         (world.executions().await, world.items().await),
         (vec![cancelled("wait", ResultReason::Cancelled), open("wait", ExecutionState::Held)], 0),
-        "the next one is woken by the freed slot"
+        "the freed slot wakes the next item"
     );
 }
 
@@ -237,24 +240,24 @@ async fn a_wait_of_what_is_removed_ends_with_it_i4() {
     let (workflow, run_id) = waiting(&world, json!({ "for": "30 days" })).await;
     let workflow = world.apply_again(&workflow, json!([start()]), json!([])).await;
     wake_all().await;
-    assert_eq!(ended().await, "finished|cancelled|node_removed", "its node");
+    assert_eq!(ended().await, "finished|cancelled|node_removed", "the node was removed");
     assert_eq!(world.run_state(run_id).await, "cancelled");
     let nodes = json!([start(), wait(json!({ "for": "30 days" }))]);
     let workflow = world.apply_again(&workflow, nodes, json!([{ "from": "start", "to": "wait" }])).await;
     let run_id = world.start(&workflow, "start", json!({})).await;
     build(&world.builder(), &[event(run_id)]).await;
-    assert_eq!(ended().await, "held||", "that of the node that is back");
+    assert_eq!(ended().await, "held||", "the node is back, and its wait is held");
 
     let by = Actor::Token("test".into());
     let deleted = delete_workflow(world.api(), world.organization_id, workflow.id, &by, world.now()).await;
     assert_eq!(deleted.expect("it is deleted").held.len(), 1);
     wake_all().await;
-    assert_eq!(ended().await, "finished|cancelled|node_removed", "its workflow");
+    assert_eq!(ended().await, "finished|cancelled|node_removed", "the workflow was deleted");
 
     let (_, run_id) = waiting(&world, json!({ "for": "30 days" })).await;
     delete_organization(world.api(), world.organization_id, world.now()).await.expect("it is deleted");
     wake_all().await;
-    assert_eq!(ended().await, "finished|cancelled|cancelled", "its organization");
+    assert_eq!(ended().await, "finished|cancelled|cancelled", "the organization was deleted");
     assert_eq!(world.run_state(run_id).await, "cancelled");
 }
 
@@ -288,7 +291,7 @@ async fn a_wait_that_is_made_while_its_run_is_cancelled_does_not_live_on_i8() {
 async fn a_removal_tells_so_many_waits_and_the_sweeper_the_others_i10() {
     let world = World::create().await;
     let (workflow, _) = waiting(&world, json!({ "for": "30 days" })).await;
-    // One is there already.
+    // One held execution is there already.
     let insert = format!(
         "WITH event AS (
              INSERT INTO workflow_events (id, workflow_id, node_id, root_event_id, channel, type, data, targets, depth, created_at)
@@ -335,7 +338,7 @@ async fn a_migration_takes_the_limit_that_no_definition_gave_i4() {
     let call = json!({ "id": "call", "name": "Call", "component": "http", "configuration": { "url": "https://a.test" } });
     let nodes = json!([start(), wait(json!({ "for": "30 days" })), limited, call]);
     world.workflow(nodes, json!([])).await;
-    // As the release before had it.
+    // The schema and the rows are made as the release before V25 had them.
     world.database.sql(tests::older_schema::BEFORE_V27).await;
     let before = "UPDATE workflow_nodes SET concurrency_max = 1 WHERE node_id = 'wait';
         UPDATE schema_facts SET version = 24;
@@ -349,7 +352,7 @@ async fn a_migration_takes_the_limit_that_no_definition_gave_i4() {
     let limits = "SELECT string_agg(format('%s %s', node_id, coalesce(concurrency_max::text, 'none')), ',' ORDER BY node_id)
         FROM workflow_nodes WHERE type = 'component'";
     assert_eq!(world.database.sql(limits).await, "call 1,limited 1,wait none");
-    // An API of before applies it again, and the next migrate settles it.
+    // An API of that release applies the old limit again, and the next migrate removes it.
     world.database.sql("UPDATE workflow_nodes SET concurrency_max = 1 WHERE node_id = 'wait'").await;
     store::migrate(&world.database.admin_store(), store::RoleLogin::Url).await.unwrap();
     assert_eq!(world.database.sql(limits).await, "call 1,limited 1,wait none");

@@ -1,5 +1,4 @@
-//! Migrations never change once they are there: their checksums stand in
-//! `migrations/checksums.txt`.
+//! Released migrations never change: their checksums stand in `migrations/checksums.txt`.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -10,8 +9,8 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../migrations")
 }
 
-/// A line for each migration, in their order: the SHA-256 of its bytes, two spaces, its name, as
-/// `sha256sum` has it.
+/// A line for each migration, in order, in the format of `sha256sum`: the SHA-256 of its bytes, two
+/// spaces, its name.
 fn checksums() -> String {
     let files = std::fs::read_dir(folder()).expect("there are migrations");
     let names = files.map(|file| file.expect("it is readable").file_name().into_string().expect("a name"));

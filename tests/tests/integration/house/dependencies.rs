@@ -1,8 +1,7 @@
 //! Dependencies: each is used, has a licence that `deny.toml` allows, comes from the registry, and
-//! is none of those that it bans.
+//! is not banned by `deny.toml`.
 //!
-//! `cargo deny check` says the same of `deny.toml` and more, where it is installed; it takes
-//! minutes to build.
+//! `cargo deny check` checks the same and more, where it is installed. It takes minutes to build.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -17,7 +16,7 @@ use super::rust_files;
 fn metadata() -> Metadata {
     MetadataCommand::new()
         .manifest_path(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml"))
-        // For this machine alone: what only others link was never fetched.
+        // For this machine alone: packages that only other platforms link were never fetched.
         .other_options(["--locked", "--offline", "--filter-platform", &host()].map(str::to_owned))
         .exec()
         .expect("cargo metadata")
@@ -34,7 +33,7 @@ fn texts<'a>(table: &'a Table, section: &str, list: &str, field: Option<&str>) -
     values.map(|value| text(value).expect("a text")).collect()
 }
 
-/// The packages that this machine's build has, without ours.
+/// The packages in this machine's build that are not ours.
 fn foreign(metadata: &Metadata) -> impl Iterator<Item = &Package> {
     metadata.packages.iter().filter(|package| package.source.is_some())
 }
@@ -54,7 +53,7 @@ fn each_licence_is_allowed() {
     };
     let is_allowed = |package: &Package| {
         let Some(text) = package.license.as_deref() else { return false };
-        // Some write `MIT/Apache-2.0`.
+        // Some packages write `MIT/Apache-2.0`.
         let expression = spdx::Expression::parse_mode(text, spdx::ParseMode::LAX);
         expression.is_ok_and(|expression| {
             expression.evaluate(|requirement| {
@@ -83,7 +82,7 @@ fn nothing_that_is_banned_or_from_elsewhere_is_there() {
     }
 }
 
-/// Dependencies that no source names, and why they are there.
+/// Dependencies that no source names, each with its reason.
 const NOT_NAMED: [(&str, &str, &str); 3] = [
     ("vault_rewrap", "aws_client", "the fixtures of vault_open's tests, which its own share"),
     ("vault_rewrap", "domain", "the same"),

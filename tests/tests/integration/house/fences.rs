@@ -1,4 +1,4 @@
-//! The allowed dependencies, held by a look at the graph of dependencies.
+//! The allowed dependencies, checked in the graph of dependencies.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
@@ -11,8 +11,7 @@ use domain::run::RunState;
 
 use super::rust_files;
 
-/// The test crate, which looks at everything and is delivered to nobody, and the crates of the
-/// development loop.
+/// Crates that are not delivered: the test crate, which uses everything, and those for development.
 const NOT_DELIVERED: [&str; 3] = ["tests", "local", "xtask"];
 
 struct Graph {
@@ -25,7 +24,7 @@ impl Graph {
     fn load() -> Self {
         let metadata = MetadataCommand::new()
             .manifest_path(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml"))
-            // For this machine alone: what only others link was never fetched.
+            // For this machine alone: packages that only other platforms link were never fetched.
             .other_options(["--locked", "--offline", "--filter-platform", &host()].map(str::to_owned))
             .exec()
             .unwrap();
@@ -44,7 +43,7 @@ impl Graph {
         self.metadata[id].name.as_str()
     }
 
-    /// Our crates that name `dependency` themselves.
+    /// Our crates that depend on `dependency` directly.
     fn direct_users(&self, dependency: &str) -> BTreeSet<&str> {
         let members = self.metadata.workspace_members.iter();
         members
@@ -64,7 +63,7 @@ impl Graph {
             .collect()
     }
 
-    /// All that a crate of ours links, itself included.
+    /// The names of all packages that a crate of ours links, itself included.
     fn tree(&self, member: &str) -> BTreeSet<&str> {
         let is_member = |id: &&PackageId| self.name(id) == member;
         let mut open: Vec<&PackageId> = self.metadata.workspace_members.iter().filter(is_member).collect();
@@ -190,11 +189,10 @@ fn every_crate_that_functions_link_may_log_as_our_own() {
         .filter(|name| linked.contains(name) && graph.tree(name).contains("tracing"))
         .collect();
     let missing: Vec<_> = ours.iter().filter(|name| !process::OWN_CRATES.contains(name)).collect();
-    assert!(missing.is_empty(), "what these log below WARN is thrown away: {missing:?}");
+    assert!(missing.is_empty(), "logs of these crates below WARN are dropped: {missing:?}");
 }
 
-/// Rust files below `folder`, those of tests left out.
-/// The sources below a folder that are neither tests nor the crate of the words.
+/// The Rust files below a folder, without tests and without `domain`, which defines the words.
 fn sources(folder: &Path) -> Vec<PathBuf> {
     let is_source = |path: &PathBuf| {
         let mut parts = path.strip_prefix(folder).expect("below it").components();

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use super::rust_files;
 
-/// The folders of the store that have the transactions of one function.
+/// The folders of the store that each hold the transactions of one function.
 const FUNCTIONS: [&str; 4] = ["api", "builder", "executor", "sweeper"];
-/// Columns of a statement's line.
+/// The most columns of a line of a statement.
 const SQL_COLUMNS_MAX: usize = 100;
 
 fn root() -> PathBuf {
@@ -18,7 +18,7 @@ fn store() -> PathBuf {
     root().join("shared/store/src")
 }
 
-/// The function whose folder a file stands in.
+/// The function in whose folder a file stands.
 fn owner<'a>(folder: &Path, file: &'a Path) -> Option<&'a str> {
     let first = file.strip_prefix(folder).ok()?.components().next()?.as_os_str().to_str()?;
     FUNCTIONS.contains(&first).then_some(first)
@@ -45,7 +45,7 @@ fn a_functions_transactions_are_its_own() {
     }
     assert!(
         found.is_empty(),
-        "what several functions use has a module of its own in the store:\n{}",
+        "code that several functions use has a module of its own in the store:\n{}",
         found.join("\n")
     );
 }

@@ -1,20 +1,19 @@
-//! Each named limit has a test on both sides (I10): held for all of them here, by reading the
-//! sources.
+//! Each named limit has a test on both sides (I10). These tests check that by reading the sources.
 //!
-//! A limit is a constant whose name says so (`…_MAX`, `…_MIN`, `…_AT_ONCE`, `…_PER_SECOND`,
+//! A limit is a constant with such a name (`…_MAX`, `…_MIN`, `…_AT_ONCE`, `…_PER_SECOND`,
 //! `KEPT_FOR`), in `domain::limits` or beside the code that keeps it. Its name must stand in a
 //! test, at the limit and one step past it (`NAME` with `NAME + 1`, `NAME - 1`, or a range that
-//! ends at it); where several files have a limit of that name, each in a test of its own crate.
-//! Where a test reaches the other side in another way, [`HELD_OTHERWISE`] names the test, once for
-//! each of them; where none can, [`WITHOUT_TEST`] says why.
+//! ends at it). If several files have a limit of one name, each of them needs this in a test of its
+//! own crate. [`HELD_OTHERWISE`] names the tests that reach the other side in another way, one
+//! entry for each file. [`WITHOUT_TEST`] gives the reasons for limits that no test can reach.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::rust_files;
 
-/// Limits whose tests reach the other side without arithmetic on the name: the limit and the test,
-/// which must be there.
+/// Limits with tests that reach the other side without arithmetic on the name: the limit and the
+/// test. Both must exist.
 const HELD_OTHERWISE: &[(&str, &str)] = &[
     ("AHEAD_MAX", "holders_and_items_before_it_are_named_and_counted_up_to_a_limit_i10"),
     ("ADDRESSES_MAX", "so_many_addresses_of_a_name_are_tried_and_no_more_i10"),
@@ -76,22 +75,22 @@ const HELD_OTHERWISE: &[(&str, &str)] = &[
     ("WEBHOOK_BODY_BYTES_MAX", "what_can_not_be_taken_is_refused_and_leaves_nothing_i10"),
 ];
 
-/// Limits without a test of their own, and why.
+/// Limits without a test of their own, each with its reason.
 const WITHOUT_TEST: &[(&str, &str)] = &[
     ("LOST_COMMIT_LOOKS_MAX", "a bound of a wait of five seconds; the loop's end reads as a lost connection"),
     ("TRIES_MAX", "a bound of a wait of minutes for a lock; the loop's end reads as a failed migration"),
     ("RECURSION_MAX", "a fence behind NESTING_MAX, which is reached first whatever the text"),
 ];
 
-/// Where limits are: everything that is delivered.
+/// The folders of limits: all code that is delivered.
 const SOURCES: [&str; 2] = ["shared", "functions"];
-/// Where tests are, beside the sources' own.
+/// The folders of tests.
 const TESTS: [&str; 3] = ["shared", "functions", "tests"];
 
 struct Sources {
-    /// Names of limits with the files that they are in.
+    /// The names of limits, with the files that declare them.
     limits: BTreeMap<String, BTreeSet<String>>,
-    /// The text of tests by crate, `shared/domain` for one.
+    /// The text of tests, by the crate's folder, such as `shared/domain`.
     tests: BTreeMap<String, String>,
 }
 
@@ -100,9 +99,10 @@ impl Sources {
         self.tests.values().map(String::as_str).collect()
     }
 
-    /// The files whose limit of that name no test holds, as far as the exceptions go.
+    /// The files that declare the limit `name` and have no test for it; none if there are as many
+    /// exceptions.
     fn without_test(&self, name: &str, files: &BTreeSet<String>) -> Vec<String> {
-        // A limit in `domain` is kept, and tested, elsewhere.
+        // A limit in `domain` is applied, and so tested, in another crate.
         let is_held = |file: &String| {
             let own = crate_of(file);
             let is_others = |crate_name: &String| files.iter().any(|file| crate_of(file) == *crate_name);
@@ -118,10 +118,10 @@ impl Sources {
     }
 }
 
-/// The crate of the limits that several crates keep.
+/// The crate of the limits that several crates apply.
 const MODEL: &str = "shared/domain";
 
-/// The folder of the crate that a file is of.
+/// The folder of the crate that a file belongs to.
 fn crate_of(file: &str) -> String {
     file.split('/').take(2).collect::<Vec<_>>().join("/")
 }
@@ -137,7 +137,7 @@ fn every_limit_has_a_test_on_both_sides_i10() {
         .filter(|(_, missing)| !missing.is_empty())
         .map(|(name, missing)| format!("{name} ({})", missing.join(", ")))
         .collect();
-    assert!(missing.is_empty(), "without a test on both sides:\n  {}", missing.join("\n  "));
+    assert!(missing.is_empty(), "limits without a test on both sides:\n  {}", missing.join("\n  "));
 }
 
 #[test]
@@ -188,7 +188,7 @@ fn a_limit_without_a_second_side_is_noticed_i10() {
     check("A_MAX as usize + 1; A_MAX", true);
 }
 
-/// Whether a text has the name with a step past it, or as the end of a range that includes it.
+/// Whether a text has the name with one step past it, or as the end of an inclusive range.
 fn is_on_both_sides(name: &str, text: &str) -> bool {
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     text.match_indices(name).any(|(at, _)| {

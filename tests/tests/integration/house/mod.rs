@@ -12,7 +12,7 @@ mod state_machine;
 
 use std::path::{Path, PathBuf};
 
-/// The Rust files below a folder, in order; what was built is left out.
+/// The Rust files below a folder, in order, without those in `target`.
 fn rust_files(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).expect("the folder is there").filter_map(Result::ok) {

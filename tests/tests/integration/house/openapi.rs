@@ -1,5 +1,5 @@
-//! `docs/openapi.json` describes the API as it is: it is made of the wire types, and has the routes
-//! that the router has.
+//! `docs/openapi.json` describes the API as it is: the wire types generate it, and it has the
+//! routes of the router.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -25,7 +25,7 @@ fn the_router_and_the_document_have_the_same_operations() {
     let mut routed = BTreeSet::new();
     for route in router.expect("there is a router").split(".route(").skip(1) {
         let path = route.split('"').nth(1).expect("a route has a path");
-        for method in ["get", "put", "post", "delete"] {
+        for method in ["get", "put", "post", "patch", "delete"] {
             if route.contains(&format!("{method}(")) {
                 routed.insert((method.to_uppercase(), shape(path)));
             }
@@ -34,12 +34,13 @@ fn the_router_and_the_document_have_the_same_operations() {
     let described: BTreeSet<(String, String)> =
         OPERATIONS.iter().map(|operation| (operation.method.to_owned(), shape(operation.path))).collect();
     let differences: Vec<_> = routed.symmetric_difference(&described).collect();
-    assert!(differences.is_empty(), "in one of the two: {differences:?}");
+    assert!(differences.is_empty(), "operations in only one of the two: {differences:?}");
     let ids: BTreeSet<&str> = OPERATIONS.iter().map(|operation| operation.id).collect();
-    assert_eq!(ids.len(), OPERATIONS.len(), "an id stands for one operation");
+    assert_eq!(ids.len(), OPERATIONS.len(), "each operation has an id of its own");
 }
 
-/// A path without the names of its parameters: the router has one name for two of them.
+/// A path without the names of its parameters. The router's names differ: it has one name for two
+/// parameters of the document.
 fn shape(path: &str) -> String {
     let segment = |segment: &str| if segment.starts_with('{') { "{}".to_owned() } else { segment.to_owned() };
     path.split('/').map(segment).collect::<Vec<_>>().join("/")
@@ -52,7 +53,7 @@ fn an_answer_that_is_not_described_is_found() {
         std::panic::catch_unwind(move || tests::openapi::check(method, path, status, JSON, &body)).is_err()
     };
     let organization = json!({ "id": "0190a5d0-ac96-774b-8cce-b302099a8057", "name": "N",
-        "created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z" });
+        "retention_days": 90, "retention_days_max": null, "created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z" });
     tests::openapi::check("GET", "/v1/organization", 200, JSON, &organization);
     let mut more = organization.clone();
     more["token_sha256"] = json!("x");

@@ -1,24 +1,24 @@
-//! The things that a document or a comment cites are there: files, headings, tests.
+//! Citations in documents and comments: the cited files, headings and tests exist.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Endings of the files that are cited by a path.
+/// The endings of files that a path may cite.
 const ENDINGS: [&str; 9] = [".rs", ".sql", ".md", ".yaml", ".toml", ".txt", ".json", ".py", ".sh"];
 
-/// Folders that paths are cited from.
+/// The folders in which cited paths may begin.
 const ROOTS: [&str; 4] = ["", "shared", "functions", "tests/tests/integration"];
 
-/// Underscores from which on a word in backticks is the name of a test.
+/// The number of underscores from which on a word in backticks is taken for the name of a test.
 const TEST_NAME_UNDERSCORES_MIN: usize = 4;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("it is a folder of the workspace").to_owned()
 }
 
-/// The files that git has, and those that are new.
+/// The files that git tracks, and the new ones that it does not ignore.
 fn files() -> Vec<String> {
     let output = Command::new("git")
         .args(["ls-files", "--cached", "--others", "--exclude-standard"])
@@ -33,7 +33,7 @@ fn read(name: &str) -> String {
     fs::read_to_string(root().join(name)).unwrap_or_default()
 }
 
-/// The texts in backticks in a document, blocks of code left out.
+/// The texts in backticks in a document, without blocks of code.
 fn quoted(text: &str) -> Vec<String> {
     let prose: String = text.split("```").step_by(2).collect();
     prose.split('`').skip(1).step_by(2).map(str::to_owned).collect()
@@ -44,20 +44,20 @@ fn comments(text: &str, sign: &str) -> Vec<String> {
     text.lines().filter_map(|line| line.split_once(sign)).map(|(_, comment)| comment.to_owned()).collect()
 }
 
-/// A path with alternatives in braces is one path for each.
+/// The paths that a path with alternatives in braces stands for.
 fn expanded(path: &str) -> Vec<String> {
     let Some((before, rest)) = path.split_once('{') else { return vec![path.to_owned()] };
     let Some((among, after)) = rest.split_once('}') else { return vec![path.to_owned()] };
     among.split(',').flat_map(|one| expanded(&format!("{before}{one}{after}"))).collect()
 }
 
-/// Whether a path is there: from a root, from the folder of the file that cites it, or as the end
-/// of a path.
+/// Whether a path exists: below one of [`ROOTS`], below the folder of the citing file, or as the
+/// end of a file's path.
 fn is_there(path: &str, from: &str, all: &[String]) -> bool {
     let folder = Path::new(from).parent().unwrap_or(Path::new(""));
     let is_file = |path: &Path| {
         let path = path.to_string_lossy();
-        // A path through `..` is looked up as it is.
+        // A path with `..` in it is looked up on the disk.
         all.iter().any(|name| *name == path) || path.contains("..") && root().join(&*path).exists()
     };
     ROOTS.iter().any(|root| is_file(&Path::new(root).join(path)))
@@ -71,7 +71,7 @@ fn paths(text: &str) -> impl Iterator<Item = &str> {
     text.split(move |character| !is_part(character))
         .map(|word| word.trim_end_matches(['.', ',']))
         .filter(|word| word.contains('/') && !word.starts_with('/') && !word.contains('*'))
-        // What a build writes there is no file of the repository.
+        // Files that a build writes are not files of the repository.
         .filter(|word| !word.starts_with("target/") && !word.starts_with("dist/"))
         .filter(|word| ENDINGS.iter().any(|ending| word.ends_with(ending)))
 }
@@ -112,7 +112,7 @@ fn each_path_that_a_document_or_comment_cites_is_there() {
     let mut dangling = Vec::new();
     for name in &all {
         let text = read(name);
-        // The changelog says what was; a comment is what follows the signs.
+        // The changelog is left out: it may cite files of the past.
         let cited: Vec<String> = match name.rsplit('.').next() {
             Some("md") if name != "CHANGELOG.md" => quoted(&text),
             Some("rs") => comments(&text, "//"),
@@ -136,7 +136,7 @@ const NOT_KEPT: [&str; 7] = [
     "functions/api/src/views/thing.rs",
     "functions/api/src/routes/things.rs",
     "cli/src/commands/thing_show.rs",
-    "migrations/V36__what_it_does.sql",
+    "migrations/V39__what_it_does.sql",
 ];
 
 #[test]
@@ -166,7 +166,7 @@ fn each_test_that_a_document_names_is_there() {
         for word in quoted(&read(name)) {
             let is_name = word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
             if is_name && word.matches('_').count() >= TEST_NAME_UNDERSCORES_MIN && !tests.contains(&word) {
-                // Columns, fields and statements have long names too.
+                // Columns, fields and statements have names with many underscores too.
                 if !words.contains(&word) {
                     dangling.push(format!("{name}: {word}"));
                 }

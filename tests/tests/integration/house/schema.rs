@@ -1,5 +1,5 @@
-//! The schema: names and relations, what the database itself refuses, migrations, and the plans of
-//! hot statements.
+//! The schema: names and relations, rows that the database itself refuses, migrations, and the
+//! plans of hot statements.
 
 use std::process::Command;
 
@@ -240,7 +240,7 @@ async fn no_row_can_point_into_another_workflow_i6() {
         ),
     ];
     for (mine, theirs) in cases {
-        // Deferred keys too: the transaction is to end.
+        // Deferred foreign keys are checked too, as at the end of the transaction.
         let check = |sql: &str, end: &str| format!("BEGIN; {sql}; SET CONSTRAINTS ALL IMMEDIATE; {end}");
         assert_eq!(refusal(&world, &check(&mine, "ROLLBACK")).await, None, "{mine}");
         let refused = refusal(&world, &check(&theirs, "COMMIT")).await;
@@ -328,7 +328,7 @@ async fn migrating_twice_at_once_runs_each_migration_once() {
         store::migrate(&second, store::RoleLogin::Url)
     );
     let (one, other) = (one.unwrap(), other.unwrap());
-    assert_eq!(one.len().min(other.len()), 0, "one of them finds nothing to do");
+    assert_eq!(one.len().min(other.len()), 0, "one of the two migrations finds nothing to do");
     assert!(one.len().max(other.len()) >= 2);
     assert_eq!(store::migrate(&first, store::RoleLogin::Url).await.unwrap(), Vec::<String>::new());
 }
@@ -338,7 +338,8 @@ async fn two_databases_of_one_cluster_can_be_migrated_at_once() {
     let databases = futures_util::future::join_all((0..4).map(|_| Database::create_empty())).await;
     for round in 0..3 {
         let migrations = databases.iter().map(|database| async {
-            // Roles are cluster-wide: what is written about them must not collide.
+            // Roles belong to the whole cluster: migrations that write them at the same time must
+            // not collide.
             database.sql("DROP SCHEMA public CASCADE; CREATE SCHEMA public; GRANT USAGE ON SCHEMA public TO public").await;
             store::migrate(&database.admin_store(), store::RoleLogin::Url).await
         });
@@ -361,7 +362,7 @@ fn schema_of(database: &Database) -> String {
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8(output.stdout).unwrap();
-    // Newer versions write a random word around the dump.
+    // Newer versions of pg_dump write a random word around the dump.
     text.lines()
         .filter(|line| !line.starts_with("\\restrict") && !line.starts_with("\\unrestrict"))
         .collect::<Vec<_>>()
@@ -388,14 +389,14 @@ async fn psql_in_order_and_the_migrate_function_make_the_same_schema() {
     assert_eq!(by_hand, migrated);
 }
 
-/// Tables that grow with the work; the others have a row a node or fewer.
+/// The tables that grow with the work. The others have at most one row for each node.
 const LARGE_TABLES: [&str; 4] = [
     "workflow_events",
     "workflow_node_queue_items",
     "workflow_node_executions",
     "workflow_node_execution_kvs",
 ];
-/// Indexes that hot statements stand on.
+/// The indexes that hot statements need.
 const HOT_INDEXES: [&str; 4] = [
     "workflow_node_queue_items_order",
     "workflow_node_executions_active",
@@ -403,8 +404,8 @@ const HOT_INDEXES: [&str; 4] = [
     "workflow_node_executions_leases",
 ];
 
-/// Fills a database as after some months: much that has ended, some that is at work. Foreign keys
-/// are left out while loading.
+/// Fills a database as after some months: much ended work and some open work. Foreign keys are not
+/// checked while loading.
 async fn load(world: &World) {
     world
         .database
@@ -438,7 +439,8 @@ async fn load(world: &World) {
         .await;
 }
 
-/// The statistics of a table or index, once the sessions of the functions have ended and reported.
+/// The statistics of a table or index. The functions' sessions are ended first, because a session
+/// reports its statistics at its end.
 async fn scans(world: &World, sql: &str) -> String {
     let sessions = "FROM pg_stat_activity WHERE datname = current_database() AND usename LIKE 'sealflow\\_%'";
     wait_for("the end of the functions' sessions", || async {
@@ -450,7 +452,7 @@ async fn scans(world: &World, sql: &str) -> String {
     world.database.sql(sql).await
 }
 
-/// Has the server write plans to its log, where it can; sessions that begin later do.
+/// Makes the server log the plans of sessions that begin later; false if it can't.
 async fn log_plans(database: &Database) -> bool {
     let client = database.connect_admin().await;
     if client.batch_execute("LOAD 'auto_explain'").await.is_err() {
@@ -462,7 +464,7 @@ async fn log_plans(database: &Database) -> bool {
     true
 }
 
-/// The logged plans of a database that walk over a table.
+/// The logged plans of a database that scan a large table.
 fn plans_with_scans(database: &Database) -> String {
     let log = database.server().log().map(|log| std::fs::read_to_string(log).unwrap()).unwrap_or_default();
     let mut entries: Vec<String> = Vec::new();
@@ -494,7 +496,7 @@ async fn hot_statements_walk_over_no_large_table() {
     let workflow = world.workflow(nodes, edges).await;
     load(&world).await;
     let has_plans = log_plans(&world.database).await;
-    // Loading and ANALYZE scanned; from here on it counts.
+    // Loading and ANALYZE have scanned the tables; the counts begin after them.
     world.database.sql("SELECT pg_stat_force_next_flush()").await;
     world.database.sql("SELECT pg_stat_reset()").await;
     let (builder, executor) = (world.builder(), world.executor(&target.host_port()));
@@ -512,7 +514,7 @@ async fn hot_statements_walk_over_no_large_table() {
     let scanned = scans(&world, &sql).await;
     let plans =
         if has_plans && !scanned.is_empty() { plans_with_scans(&world.database) } else { String::new() };
-    assert_eq!(scanned, "", "tables that were walked over, and how often: {plans}");
+    assert_eq!(scanned, "", "large tables that were scanned, and how often: {plans}");
     for index in HOT_INDEXES {
         let sql = format!("SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname = '{index}'");
         assert_ne!(scans(&world, &sql).await, "0", "{index} is not used");
@@ -521,7 +523,7 @@ async fn hot_statements_walk_over_no_large_table() {
     assert_eq!(world.database.count(sql).await, 6);
 }
 
-/// The words of each CHECK of the form `column IN (…)`, of the table's column.
+/// The words that the CHECKs of a table allow in a column, by the form `column IN (…)`.
 async fn words_in_check(database: &Database, table: &str, column: &str) -> String {
     database
         .sql(&format!(
@@ -557,7 +559,7 @@ async fn words_are_spelled_as_the_checks_have_them() {
     check("workflow_execution_calls", "call", Call::ALL.iter().map(|word| word.as_str()).collect()).await;
     let types = [NodeType::Trigger, NodeType::Component, NodeType::Blueprint].map(NodeType::as_str).to_vec();
     check("workflow_nodes", "type", types).await;
-    // Only those that take hints have a heartbeat.
+    // Only the functions that queues wake have a heartbeat.
     let functions = [Function::Builder, Function::Executor].map(Function::as_str).to_vec();
     check("function_heartbeats", "function", functions).await;
 }

@@ -1,4 +1,4 @@
-//! `docs/state_machine.md` says what the schema allows.
+//! `docs/state_machine.md` has exactly the states that the schema allows.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use domain::run::{RunState, RunStop};
 
 const PAGE: &str = include_str!("../../../../docs/state_machine.md");
 
-/// The states of the diagram below a heading, those at the edge left out.
+/// The states of the diagram below a heading, without its start and its end.
 fn states(heading: &str) -> BTreeSet<&str> {
     let section = PAGE.split_once(&format!("\n## {heading}\n")).expect("the heading is there").1;
     let diagram = section.split_once("stateDiagram-v2\n").expect("a diagram").1.split_once("```").unwrap().0;

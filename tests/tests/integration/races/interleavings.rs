@@ -1,5 +1,5 @@
-//! The interleavings of transactions, stepped through on real Postgres, in pairs: the naive form
-//! shows its anomaly, and ours does not.
+//! Interleavings of transactions, step by step on real Postgres. The tests come in pairs: the naive
+//! form shows an anomaly, and our form does not.
 
 use domain::execution::ExecutionResult;
 use domain::ids::{ExecutionId, LeaseToken};
@@ -80,9 +80,10 @@ async fn active(world: &World) -> i64 {
     world.database.count("SELECT count(*) FROM workflow_node_executions WHERE state <> 'finished'").await
 }
 
-// Rule 2: what is decided on is read by a later statement than the lock.
+// Rule 2: a statement after the lock reads the rows that a decision needs.
 
-/// Waits for the lock and reads in one go, and makes executions of what it took.
+/// One statement that waits for the lock, reads the items, and makes executions of those that it
+/// took.
 const NAIVE_CLAIM: &str = "
     WITH node AS (
         SELECT workflow_id, node_id, concurrency_max FROM workflow_nodes WHERE workflow_id = 'WORKFLOW' AND node_id = 'work' FOR NO KEY UPDATE),
@@ -146,7 +147,8 @@ async fn a_builder_that_waited_for_the_lock_sees_the_slot_taken_i4() {
     assert_eq!(one.unwrap(), 1);
     match other {
         Ok(taken) => assert_eq!(taken, 0, "I4: the slot is taken"),
-        // On a machine so busy that the short wait ran out nothing was taken either.
+        // On a very busy machine the short wait for the lock may end first. Then no item is taken
+        // either.
         Err(error) => assert!(error.is_lock_timeout(), "{error}"),
     }
     assert_eq!((active(&world).await, world.items().await), (1, 1), "I4");
@@ -255,7 +257,7 @@ async fn builders_that_route_to_each_others_nodes_both_commit() {
     assert_eq!(world.items().await, 2);
 }
 
-// Rule 7: claims come first, plans after.
+// Rule 7: claims come before plans.
 
 #[tokio::test]
 async fn naive_planning_first_and_deleting_after_makes_two_executions_of_one_item_i3() {
@@ -268,7 +270,8 @@ async fn naive_planning_first_and_deleting_after_makes_two_executions_of_one_ite
         FROM workflow_node_queue_items";
     let delete = "DELETE FROM workflow_node_queue_items";
     let constraint = "workflow_node_executions_event_id_workflow_id_node_id_key";
-    // With the backstop of I3 the second builder fails; without it the anomaly is seen.
+    // With the constraint that is I3's backstop, the second builder fails. Without it the anomaly
+    // shows.
     for (has_backstop, executions) in [(true, 1), (false, 2)] {
         let (first, second) = (world.database.connect_admin().await, world.database.connect_admin().await);
         if !has_backstop {
@@ -298,7 +301,7 @@ async fn naive_planning_first_and_deleting_after_makes_two_executions_of_one_ite
         assert_eq!(
             active(&world).await,
             executions,
-            "the anomaly: two executions of one item, but for the backstop"
+            "the anomaly: two executions of one item, unless the backstop is there"
         );
     }
 }
@@ -340,8 +343,8 @@ async fn many_builders_woken_for_the_same_make_each_execution_once_i3() {
     assert_eq!((active(&world).await, world.items().await), (20, 0), "I3");
 }
 
-// Rule 9: whoever frees a slot locks the node first and looks for waiting items in a later
-// statement.
+// Rule 9: a transaction that frees a slot locks the node first, and looks for waiting items in a
+// later statement.
 
 /// One active execution of `work`, claimed with the token.
 async fn claimed_execution(world: &World, workflow: &Workflow, token: LeaseToken) -> ExecutionId {
@@ -374,17 +377,17 @@ async fn naive_a_finisher_without_the_nodes_lock_lets_an_item_sleep_i4() {
     )
     .await;
     let waiting = finisher.query("SELECT FROM workflow_node_queue_items", &[]).await.unwrap();
-    assert!(waiting.is_empty(), "the finisher sees nobody waiting, and will send no wake");
-    // An item comes; its builder still sees the slot taken.
+    assert!(waiting.is_empty(), "the finisher sees no waiting item and will send no wake");
+    // An item comes. The builder still sees the slot taken.
     let event_id = world.start(&workflow, "start", json!({})).await;
     build(&world.builder(), &[event(event_id)]).await;
     run(&finisher, "COMMIT").await;
     assert_eq!(
         (active(&world).await, world.items().await),
         (0, 1),
-        "the anomaly: a free slot and an item that waits"
+        "the anomaly: a slot is free and an item waits"
     );
-    assert_eq!(world.queues.take(), [], "the anomaly: nobody is woken");
+    assert_eq!(world.queues.take(), [], "the anomaly: no wake is sent");
 }
 
 async fn finish_at_gate(
@@ -424,17 +427,18 @@ async fn an_item_that_comes_while_a_slot_is_being_freed_does_not_sleep_i4() {
     let (freed, ()) = tokio::join!(finish_at_gate(&store, execution_id, token, &gate, world.now()), async {
         gate.wait_for_arrival().await;
         let event_id = world.start(&workflow, "start", json!({})).await;
-        // The builder can't have the node: it waits a moment, then has itself woken again.
+        // The finisher holds the node: the builder waits a moment for it, then sends a fresh wake
+        // for later.
         build(&builder, &[event(event_id)]).await;
         gate.let_through();
     });
-    assert_eq!(freed.unwrap(), [], "nobody waited when the finisher looked");
+    assert_eq!(freed.unwrap(), [], "no item waited when the finisher looked");
     let sent = world.queues.take();
     let wakes: Vec<_> = sent.iter().map(|sent| (sent.message.clone(), sent.delay_seconds)).collect();
     assert_eq!(
         wakes,
         [(node(&workflow, "work"), 1)],
-        "I4: contention is a fresh wake, a second late, and the message is acked"
+        "I4: after contention a fresh wake comes a second later, and the message is acked"
     );
     build(&builder, &[node(&workflow, "work")]).await;
     assert_eq!((active(&world).await, world.items().await), (1, 0), "I4");

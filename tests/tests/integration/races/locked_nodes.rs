@@ -1,12 +1,12 @@
-//! One organization's locks and the outcomes of others: what is free is recorded at once, what is
-//! held is recorded when it is given back.
+//! One organization's locks and the outcomes of others: an outcome of free rows is recorded at
+//! once, an outcome of locked rows once their lock ends.
 
 use local::target::Target;
 use serde_json::{Value, json};
 use tests::world::{build, event, execute, messages};
 use tests::{Workflow, World, wait_for};
 
-/// `start` → `work`, an http node that calls `url`, with a limit or none.
+/// The workflow `start` → `work`: an http node that calls `url`, with or without a limit.
 async fn one_node(world: &World, url: &str, concurrency: Value) -> Workflow {
     let nodes = json!([
         { "id": "start", "name": "start", "trigger": "start" },
@@ -15,7 +15,7 @@ async fn one_node(world: &World, url: &str, concurrency: Value) -> Workflow {
     world.workflow(nodes, json!([{ "from": "start", "to": "work" }])).await
 }
 
-/// How many executions of a workflow are in a state.
+/// The number of executions of a workflow in a state.
 async fn in_state(world: &World, workflow: &Workflow, state: &str) -> i64 {
     let sql = format!(
         "SELECT count(*) FROM workflow_node_executions WHERE workflow_id = '{}' AND state = '{state}'",
@@ -24,9 +24,9 @@ async fn in_state(world: &World, workflow: &Workflow, state: &str) -> i64 {
     world.database.count(&sql).await
 }
 
-/// Whether a workflow's execution is finished, and whether the executor has waited for somebody's
-/// lock for longer than it would for its own sake ([`store::executor::FINISH_WAIT_MILLIS`], many
-/// times over).
+/// Whether a workflow's execution is finished, and whether the executor waits for a lock for more
+/// than a second. That is many times [`store::executor::FINISH_WAIT_MILLIS`], the longest wait that
+/// it allows itself.
 async fn looked_at(world: &World, workflow: &Workflow) -> (bool, bool) {
     let sql = format!(
         "SELECT EXISTS (SELECT FROM workflow_node_executions WHERE workflow_id = '{}' AND state = 'finished'),
@@ -38,8 +38,8 @@ async fn looked_at(world: &World, workflow: &Workflow) -> (bool, bool) {
     (found.starts_with('t'), found.ends_with('t'))
 }
 
-/// Two workflows in one batch of the executor; what `lock` locks of the first one is held while the
-/// second one is to be recorded.
+/// Runs two workflows in one batch of the executor. `lock` locks rows of the first workflow while
+/// the outcome of the second one is to be recorded.
 async fn hold(concurrency: Value, lock: &str) {
     let world = World::create().await;
     let target = Target::start().await.unwrap();
@@ -64,16 +64,20 @@ async fn hold(concurrency: Value, lock: &str) {
             let (is_recorded, is_waiting) = looked_at(&world, &free).await;
             assert!(
                 is_recorded || !is_waiting,
-                "I5: the executor waits for a lock and has not recorded what is free"
+                "I5: the executor waits for a lock before it has recorded the free outcome"
             );
             is_recorded.then_some(())
         })
         .await;
-        assert_eq!(in_state(&world, &held, "started").await, 1, "I5: what is held is still at work");
+        assert_eq!(in_state(&world, &held, "started").await, 1, "I5: the locked outcome is not recorded yet");
         holder.batch_execute("COMMIT").await.unwrap();
     });
-    assert_eq!(in_state(&world, &held, "finished").await, 1, "I5: it is recorded, and not run again");
-    assert_eq!(target.requests().len(), 2, "I5: each was called once");
+    assert_eq!(
+        in_state(&world, &held, "finished").await,
+        1,
+        "I5: the locked outcome is recorded, and its call not repeated"
+    );
+    assert_eq!(target.requests().len(), 2, "I5: each workflow called the target once");
 }
 
 #[tokio::test]
@@ -92,7 +96,7 @@ async fn a_run_that_somebody_holds_keeps_no_other_item_of_its_batch_waiting_i9()
     assert_eq!(world.run_state(held).await, "running");
     holder.batch_execute("COMMIT").await.unwrap();
     let again = messages(&world.queues.take());
-    assert!(!again.is_empty(), "I8: it is woken again");
+    assert!(!again.is_empty(), "I8: the locked run is woken again");
     build(&world.builder(), &again).await;
     assert_eq!(world.run_state(held).await, "passed");
     let crashes = "SELECT count(*) FROM workflow_node_queue_items WHERE crashes > 0";
@@ -117,7 +121,11 @@ async fn marks_and_sends_that_are_taken_back_wait_for_nobody_s_lock() {
     let store = world.database.store("sweeper");
     store::sweeper::mark_full_nodes(&store).await.unwrap();
     let marked = "SELECT DISTINCT workflow_id FROM workflow_nodes WHERE items_full";
-    assert_eq!(world.database.sql(marked).await, held.id.to_string(), "the others are marked anew");
+    assert_eq!(
+        world.database.sql(marked).await,
+        held.id.to_string(),
+        "only the locked node keeps its old mark"
+    );
     let items = world.database.sql("SELECT id FROM workflow_node_queue_items").await.parse().unwrap();
     store::sweeper::take_back_sends(&store, &[items], &[]).await.unwrap();
     holder.batch_execute("COMMIT").await.unwrap();
@@ -126,7 +134,7 @@ async fn marks_and_sends_that_are_taken_back_wait_for_nobody_s_lock() {
     let _ = (free, run_id);
 }
 
-/// So that there is time to lock between the claim and the answer.
+/// The path of a slow answer: it leaves time for a lock between the claim and the answer.
 const SLOW: &str = "/delay/2000";
 
 #[tokio::test]

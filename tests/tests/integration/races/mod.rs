@@ -1,4 +1,4 @@
-//! The things that go on at once: interleavings, locks, outages, tries.
+//! Work that goes on at the same time: interleavings, locks, outages, retries.
 
 mod interleavings;
 mod locked_nodes;

@@ -1,5 +1,5 @@
-//! An outage of ours puts nothing in quarantine (I9): its messages are sent anew, and what they
-//! wake is built and run as if nothing had been.
+//! An outage of ours puts no item in quarantine (I9). The messages of the outage are sent anew, and
+//! their items and executions are handled as without an outage.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use tests::queues::Sent;
 use tests::world::{GROUP, batch, build, event, execute, messages};
 use tests::{PostgresWire, Workflow, World};
 
-/// Items of a test, which come in batches of ten.
+/// The items of a test. They come in batches of ten.
 const ITEMS: usize = 30;
 
 fn nodes(url: &str) -> Value {
@@ -34,14 +34,15 @@ fn deadline() -> Deadline {
     Deadline::after(Duration::from_secs(60))
 }
 
-/// The messages that were sent anew are those that were received, for their organization and later.
+/// Asserts that the received messages were sent anew: each once, later, and for the same
+/// organization.
 fn assert_sent_anew(mut sent: Vec<Sent>, mut expected: Vec<Message>) {
     for sent in &sent {
         assert_eq!((sent.delay_seconds, &sent.group), (u64::from(OUTAGE_WAKE_SECONDS), &GROUP.to_string()));
     }
     sent.sort_by(|one, other| one.message.cmp(&other.message));
     expected.sort();
-    assert_eq!(messages(&sent), expected, "I3: each once");
+    assert_eq!(messages(&sent), expected, "I3: each message is sent once");
 }
 
 #[tokio::test]
@@ -55,7 +56,7 @@ async fn items_that_met_an_outage_are_built_in_batches_and_none_alone_i9() {
     wire.go_down();
     for some in wakes.chunks(10) {
         let response = builder::handle(batch(some, 1), deadline(), &builder).await;
-        assert_eq!(response, BatchResponse::default(), "I9: none is delivered again");
+        assert_eq!(response, BatchResponse::default(), "I9: no message is delivered again");
     }
     let sent = world.queues.take();
     assert_sent_anew(sent.clone(), wakes.clone());
@@ -65,14 +66,23 @@ async fn items_that_met_an_outage_are_built_in_batches_and_none_alone_i9() {
         build(&builder, some).await;
     }
     let traffic = wire.take().without_heartbeat();
-    assert_eq!((traffic.commits, world.items().await), (ITEMS / 10, 0), "I9: as many as without an outage");
-    // Delivered again, what may have crashed a worker is looked for and counted before.
+    assert_eq!(
+        (traffic.commits, world.items().await),
+        (ITEMS / 10, 0),
+        "I9: as many commits as without an outage"
+    );
+    // Messages that are delivered again may have crashed a worker, so crashes are counted before
+    // the work.
     let wakes = start_all(&world, &workflow).await;
     for some in wakes.chunks(10) {
         builder::handle(batch(some, 2), deadline(), &builder).await;
     }
     let commits = wire.take().without_heartbeat().commits;
-    assert_eq!((commits, world.items().await), (2 * ITEMS / 10, 0), "I9: one that counts, one that builds");
+    assert_eq!(
+        (commits, world.items().await),
+        (2 * ITEMS / 10, 0),
+        "I9: one commit counts the crashes, one builds"
+    );
 }
 
 #[tokio::test]
@@ -108,5 +118,5 @@ async fn a_message_that_sqs_does_not_take_anew_is_delivered_again_i9() {
     wire.go_down();
     world.queues.go_down();
     let response = builder::handle(batch(&[event(world.id())], 1), deadline(), &builder).await;
-    assert_eq!(response.failures().collect::<Vec<_>>(), ["0"], "I3: SQS has it still");
+    assert_eq!(response.failures().collect::<Vec<_>>(), ["0"], "I3: SQS still has the message");
 }

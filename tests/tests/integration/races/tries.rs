@@ -1,8 +1,7 @@
-//! How often something is tried again when others are quicker or the database refuses: so often and
-//! no more (I10).
+//! The number of retries when others are quicker or the database refuses: each has a limit (I10).
 //!
-//! The database itself plays the others: a trigger makes the first so many writes of a table do
-//! nothing, as a write does whose version was taken meanwhile, or fail.
+//! The database itself plays the others: a trigger spoils the first writes of a table. A spoilt
+//! write fails, or it writes no row, as after another transaction took its version.
 
 use domain::ids::ExecutionId;
 use std::sync::Arc;
@@ -33,14 +32,14 @@ enum First {
     Error(&'static str),
 }
 
-/// Makes the first `count` writes (`INSERT`, `UPDATE`) of a table come to nothing or fail, whoever
-/// writes.
+/// Makes the first `count` writes (`INSERT`, `UPDATE`) of a table write no row or fail, for every
+/// role.
 async fn spoil(world: &World, table: &str, write: &str, count: u32, first: First) {
     let spoilt = match first {
         First::Nothing => "RETURN NULL".to_owned(),
         First::Error(sqlstate) => format!("RAISE EXCEPTION 'spoilt' USING ERRCODE = '{sqlstate}'"),
     };
-    // A sequence counts on although the transaction is rolled back.
+    // A sequence keeps its count when the transaction is rolled back.
     let sql = format!(
         "DROP TRIGGER IF EXISTS spoil ON {table};
          DROP SEQUENCE IF EXISTS spoilt; CREATE SEQUENCE spoilt;
@@ -54,7 +53,7 @@ async fn spoil(world: &World, table: &str, write: &str, count: u32, first: First
     world.database.sql(&sql).await;
 }
 
-/// Says of the first `count` runs that begin that they were planned with a version of before.
+/// Answers the first `count` starts of runs that they were planned with an outdated version.
 async fn outdate(world: &World, count: u32) {
     let sql = format!(
         "DROP SEQUENCE IF EXISTS spoilt; CREATE SEQUENCE spoilt;
@@ -85,7 +84,7 @@ async fn tried(world: &World) -> i64 {
 struct Api {
     world: World,
     router: Router,
-    /// Answers as long as it is there.
+    /// The KMS: it answers until it is dropped.
     _kms: FakeKms,
 }
 
@@ -100,6 +99,7 @@ impl Api {
             clock: Clock::system(),
             ids: world.ids.clone(),
             public_url: "https://sealflow.test".to_owned(),
+            retention_days_max: None,
             metrics: process::Metrics::off(),
         }));
         let ids =
@@ -127,8 +127,8 @@ impl Api {
         (parts.status.as_u16(), answer)
     }
 
-    /// With one write less than `max` spoilt the call passes; with `max` it is a conflict, and
-    /// nothing is tried once more.
+    /// Checks that a call writes at most `max` times. With one spoilt write fewer the call passes;
+    /// with more it is a conflict.
     async fn check(&self, max: u32, spoilt: (&str, &str), call: (&str, &str, Value)) {
         let ((table, write), (method, path, body)) = (spoilt, call);
         spoil(&self.world, table, write, max - 1, First::Nothing).await;
@@ -159,10 +159,10 @@ async fn the_api_tries_again_so_often_and_then_says_conflict_i10() {
     let value = json!({ "value": "value-of-sixteen", "hosts": [] });
     let (status, answer) = api.call("PUT", "/v1/secrets/github/token", value.clone()).await;
     assert_eq!(status, 200, "{answer}");
-    // A rotation and the sealing of a secret: what was sealed in vain is sealed once more.
+    // A rotation and a secret seal their value once more if the first write was in vain.
     api.check(2, ("webhooks", "UPDATE"), ("POST", "/v1/webhooks/w/hook/rotate", json!({}))).await;
     api.check(2, ("secrets", "UPDATE"), ("PUT", "/v1/secrets/github/token", value)).await;
-    // A start, which reads the workflow again.
+    // A start reads the workflow again.
     let start = async || {
         let (status, _) = api.call("POST", "/v1/workflows/w/runs", json!({ "data": {} })).await;
         (status, tried(&api.world).await)
@@ -171,7 +171,7 @@ async fn the_api_tries_again_so_often_and_then_says_conflict_i10() {
     assert_eq!(start().await, (202, 2));
     outdate(&api.world, 1_000).await;
     assert_eq!(start().await, (409, 2));
-    // An apply, which plans anew; each needs something to change.
+    // An apply plans anew. Each apply here has a change, or it would write nothing.
     spoil(&api.world, "webhooks", "UPDATE", 4, First::Nothing).await;
     let (status, answer) = api.call("PUT", "/v1/workflows", definition("x-two")).await;
     assert_eq!((status, tried(&api.world).await), (200, 5), "{answer}");
@@ -180,7 +180,7 @@ async fn the_api_tries_again_so_often_and_then_says_conflict_i10() {
     assert_eq!((status, tried(&api.world).await), (409, 5), "{answer}");
 }
 
-/// A world with `start → work`, the work a call of a target.
+/// A world with the workflow `start → work`, in which `work` calls the target.
 async fn working(target: &Target) -> (World, Workflow) {
     let world = World::create().await;
     let nodes = json!([
@@ -197,12 +197,12 @@ async fn the_builder_plans_anew_so_often_and_then_the_batch_comes_again_i10() {
     let target = Target::start().await.unwrap();
     let (world, workflow) = working(&target).await;
     let run = world.start(&workflow, "start", json!({})).await;
-    // Its rows are not written, as where the workflow was applied between plan and write.
+    // The builder's rows are not written, as after an apply between plan and write.
     spoil(&world, "workflow_node_executions", "INSERT", PLANS_MAX, First::Nothing).await;
     let builder = world.builder();
     let deadline = Deadline::after(std::time::Duration::from_secs(60));
     let response = builder::handle(batch(&[event(run)], 1), deadline, &builder).await;
-    assert_ne!(response, BatchResponse::default(), "its message is delivered again");
+    assert_ne!(response, BatchResponse::default(), "the message is delivered again");
     assert_eq!(
         (tried(&world).await, world.items().await),
         (i64::from(PLANS_MAX), 1),
@@ -213,7 +213,7 @@ async fn the_builder_plans_anew_so_often_and_then_the_batch_comes_again_i10() {
     assert_eq!((tried(&world).await, world.items().await), (i64::from(PLANS_MAX), 0));
 }
 
-/// A world whose one execution is pending; gives its id.
+/// Makes one pending execution; gives its id.
 async fn pending(world: &World, workflow: &Workflow) -> ExecutionId {
     let run = world.start(workflow, "start", json!({})).await;
     build(&world.builder(), &[event(run)]).await;
@@ -221,8 +221,8 @@ async fn pending(world: &World, workflow: &Workflow) -> ExecutionId {
     world.database.sql(&sql).await.parse().unwrap()
 }
 
-/// Executes with the first `count` writes of a table spoilt; gives the execution's state and how
-/// often they were tried.
+/// Executes while the first `count` writes of a table are spoilt; gives the execution's state and
+/// the number of tried writes.
 async fn executed(count: u32, table: &str, write: &str, first: First) -> (String, i64) {
     let target = Target::start().await.unwrap();
     let (world, workflow) = working(&target).await;
@@ -230,7 +230,7 @@ async fn executed(count: u32, table: &str, write: &str, first: First) -> (String
     let executor = world.executor(&target.host_port());
     spoil(&world, table, write, count, first).await;
     execute(&executor, &[Message::Execution { execution_id: id }]).await;
-    assert_eq!(target.requests().len(), 1, "it is recorded again, and not run again");
+    assert_eq!(target.requests().len(), 1, "the recording is tried again, and not the call");
     let sql = format!("SELECT state FROM workflow_node_executions WHERE id = '{id}'");
     (world.database.sql(&sql).await, tried(&world).await)
 }
@@ -238,7 +238,7 @@ async fn executed(count: u32, table: &str, write: &str, first: First) -> (String
 #[tokio::test]
 async fn an_outcome_that_can_not_be_recorded_is_tried_so_often_and_then_the_lease_lapses_i10() {
     const RECORD_TRIES_MAX: u32 = 4;
-    // 58000: trouble of the server's, which says nothing of the data.
+    // SQLSTATE 58000 is an error of the server, not of the data.
     let tried = async |count: u32| executed(count, "workflow_events", "INSERT", First::Error("58000")).await;
     assert_eq!(tried(RECORD_TRIES_MAX - 1).await, ("finished".to_owned(), i64::from(RECORD_TRIES_MAX)));
     assert_eq!(tried(RECORD_TRIES_MAX).await, ("started".to_owned(), i64::from(RECORD_TRIES_MAX)));
@@ -247,7 +247,7 @@ async fn an_outcome_that_can_not_be_recorded_is_tried_so_often_and_then_the_leas
 #[tokio::test]
 async fn an_outcome_is_routed_anew_so_often_and_then_the_lease_lapses_i10() {
     const ROUTES_MAX: u32 = 3;
-    // The row is left alone although its lease holds, as where the workflow was applied meanwhile.
+    // The row is not written although its lease is live, as after an apply meanwhile.
     let routed = async |count: u32| {
         executed(count, "workflow_node_executions", "UPDATE OF result", First::Nothing).await
     };
@@ -258,8 +258,8 @@ async fn an_outcome_is_routed_anew_so_often_and_then_the_lease_lapses_i10() {
 #[tokio::test]
 async fn a_transaction_that_loses_against_others_runs_so_often_and_then_gives_up_i10() {
     const RUNS_MAX: u32 = 5;
-    // 40001: a serialization failure. What is given up is tried again by whoever called, here the
-    // recording of an outcome.
+    // SQLSTATE 40001 is a serialization failure. After the last try of a transaction, its caller
+    // tries again: here the recording of an outcome.
     let (state, runs) = executed(RUNS_MAX - 1, "workflow_events", "INSERT", First::Error("40001")).await;
     assert_eq!((state.as_str(), runs), ("finished", i64::from(RUNS_MAX)));
     let target = Target::start().await.unwrap();
@@ -272,7 +272,7 @@ async fn a_transaction_that_loses_against_others_runs_so_often_and_then_gives_up
     let response = builder::handle(batch(&[event(run)], 1), deadline, &builder).await;
     assert_eq!(response, BatchResponse::default());
     let sent = tests::world::messages(&world.queues.take());
-    assert_eq!(sent, [event(run)], "it is sent anew, for no record is at fault");
+    assert_eq!(sent, [event(run)], "the wake is sent anew, because no record is at fault");
     assert_eq!(tried(&world).await, i64::from(RUNS_MAX));
 }
 
@@ -285,7 +285,7 @@ async fn a_statement_that_the_server_forgot_or_planned_for_other_types_runs_once
         { "id": "start", "name": "Start", "trigger": "start" }, { "id": "a", "name": "A", "component": "noop" },
     ]);
     let workflow = world.workflow(nodes, json!([{ "from": "start", "to": "a" }])).await;
-    // One in a transaction of its own, and one among others.
+    // The first statement is alone in its transaction, the second one is one of several.
     let both = async || {
         let found = store::api::find_workflow(&store, world.organization_id, &workflow.id.to_string()).await;
         let begun = world.begin(&store, &workflow, "start", world.id(), json!({})).await;

@@ -1,4 +1,4 @@
-//! The parts that people and machines reach: the management API, the command line, webhooks.
+//! The routes that people and machines call.
 
 mod pages;
 mod run_list;

@@ -1,4 +1,4 @@
-//! Pages of lists with large rows end before they are larger than Lambda's answer may be.
+//! Pages of lists: a page with large rows ends before it is larger than Lambda's longest answer.
 
 use domain::ids::OrganizationId;
 use domain::limits::PAGE_BYTES_MAX;
@@ -7,13 +7,13 @@ use store::Store;
 use store::api::{EventFilter, ExecutionFilter, PageRequest, list_events, list_executions, list_secrets};
 use tests::World;
 
-/// Bytes of large columns that a page may hold: what is beside them takes the rest.
+/// The most bytes of large columns on a page. The other columns take the rest.
 const COLUMN_BYTES_MAX: usize = PAGE_BYTES_MAX - 512 * 1024;
-/// Rows that fill a page to the byte.
+/// The number of rows that fill a page to the byte.
 const ROWS: usize = 7;
 const ROW_BYTES: usize = COLUMN_BYTES_MAX / ROWS;
 
-/// The rows of the first page and whether there is another one.
+/// The number of rows of the first page, and whether there is another page.
 async fn first_page(what: &str, store: &Store, organization_id: OrganizationId) -> (usize, bool) {
     let page = PageRequest { before: None, rows: 200 };
     match what {
@@ -35,12 +35,12 @@ async fn first_page(what: &str, store: &Store, organization_id: OrganizationId) 
 
 #[tokio::test]
 async fn a_page_has_a_limit_of_bytes_on_both_sides_in_each_list_i10() {
-    assert_eq!(ROWS * ROW_BYTES, COLUMN_BYTES_MAX, "the rows fill it to the byte");
+    assert_eq!(ROWS * ROW_BYTES, COLUMN_BYTES_MAX, "the rows fill a page to the byte");
     let world = World::create().await;
     let nodes = json!([{ "id": "start", "name": "start", "trigger": "start" }, { "id": "work", "name": "work", "component": "noop" }]);
     let workflow = world.workflow(nodes, json!([])).await;
     let (workflow_id, organization_id) = (workflow.id, world.organization_id);
-    // A string's quotes and an execution's empty metadata count too.
+    // The quotes of a string and the empty metadata of an execution count too.
     let filler = |beside: usize| format!("repeat('x', {})", ROW_BYTES - beside);
     let insert = format!(
         "INSERT INTO workflow_events (id, workflow_id, node_id, root_event_id, channel, type, data, targets, depth, created_at)
@@ -65,16 +65,20 @@ async fn a_page_has_a_limit_of_bytes_on_both_sides_in_each_list_i10() {
             "{what} at the limit"
         );
     }
-    // One byte more in one row of each.
+    // One row of each list gets one byte more.
     let longer = "UPDATE workflow_events SET data = to_jsonb((data #>> '{}') || 'x') WHERE id = (SELECT max(id::text)::uuid FROM workflow_events);
          UPDATE workflow_node_executions SET configuration = to_jsonb((configuration #>> '{}') || 'x')
          WHERE id = (SELECT max(id::text)::uuid FROM workflow_node_executions);
          UPDATE secrets SET data = data || '\\x00' WHERE name = 's1'";
     world.database.sql(longer).await;
     for what in ["events", "executions", "secrets"] {
-        assert_eq!(first_page(what, world.api(), organization_id).await, (ROWS - 1, true), "{what} past it");
+        assert_eq!(
+            first_page(what, world.api(), organization_id).await,
+            (ROWS - 1, true),
+            "{what} past the limit"
+        );
     }
-    // A row that is larger than a page by itself is given alone, or the list would end there.
+    // A row that is larger than a page has a page of its own, or the list would end there.
     world
         .database
         .sql(&format!("UPDATE workflow_events SET data = to_jsonb(repeat('x', {PAGE_BYTES_MAX} + 1))"))

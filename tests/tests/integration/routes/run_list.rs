@@ -1,4 +1,4 @@
-//! Lists of runs: each filter goes along an index, whatever else there is.
+//! Lists of runs: each filter goes along an index, even among many other runs.
 
 use domain::execution::ExecutionResult;
 use domain::run::RunState;
@@ -7,13 +7,14 @@ use serde_json::{Value, json};
 use store::api::{PageRequest, RunFilter, list_runs};
 use tests::{PostgresWire, World};
 
-/// Runs of another organization, and of this one: nearly all of them passed.
+/// The number of runs of each of two organizations. Nearly all of them passed.
 const RUNS: usize = 50_000;
-/// Buffers that a page of ten may read: a few for each row, and some for the way to them.
+/// The most buffers that a page of ten runs may read: a few for each row, and some for the way
+/// through the index.
 const BUFFERS_MAX: i64 = 400;
 
-/// Every thousandth run failed, every five thousandth runs, and each has a name; they began within
-/// the last hundred hours.
+/// SQL that makes the runs of an organization. Of a thousand runs one failed, of five thousand one
+/// still runs, and each has a name. They began within the last hundred hours.
 fn fill(organization: &str, workflow: &str) -> String {
     format!(
         "SET session_replication_role = replica;

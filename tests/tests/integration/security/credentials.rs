@@ -1,6 +1,6 @@
-//! Short-lived credentials: the real executor and guarded client against an issuer that checks what
-//! it is sent, and an API that takes only what the issuer gave and repeats it. Whatever comes of
-//! it, no token and no key is stored (I1).
+//! Short-lived credentials: the real executor and guarded client, an issuer that checks its
+//! requests, and an API that accepts only the issuer's tokens and repeats them in its answer. In
+//! every outcome, no token and no key is stored (I1).
 
 use domain::ids::EventId;
 use jiff::SignedDuration;
@@ -14,7 +14,7 @@ use tests::kms::FakeKms;
 use tests::world::{build, event, execute, messages};
 use vault_format::{Purpose, Scope};
 
-/// A port that nobody listens at.
+/// A port without a server.
 const CLOSED_PORT: u16 = 9;
 
 struct Stage {
@@ -65,17 +65,17 @@ impl Stage {
         self.world.database.sql(&sql).await;
     }
 
-    /// Runs `count` calls of one configuration in one batch of the executor; each as it ended, and
-    /// what it emitted.
+    /// Runs `count` calls of one configuration in one batch of the executor; gives the end of each,
+    /// and its output.
     async fn run_many(&self, count: usize, configuration: &Value) -> Vec<Value> {
         let run = self.start(count, configuration, &json!({ "max_attempts": 1 })).await;
         execute(&self.executor, &messages(&self.world.queues.take())).await;
-        // The wakes of what comes next: nothing does.
+        // The wakes of the next nodes: there are none.
         drop(self.world.queues.take());
         self.ended(run).await
     }
 
-    /// Starts a run of `count` calls; their messages wait.
+    /// Starts a run of `count` calls; their messages wait in the queue.
     async fn start(&self, count: usize, configuration: &Value, retry: &Value) -> EventId {
         let mut nodes = vec![json!({ "id": "start", "name": "start", "trigger": "start" })];
         let mut edges = Vec::new();
@@ -91,7 +91,7 @@ impl Stage {
         run
     }
 
-    /// The executions of a run as they ended, and what they emitted.
+    /// The ends of a run's executions, and their outputs.
     async fn ended(&self, run: EventId) -> Vec<Value> {
         let sql = format!(
             "SELECT jsonb_agg(jsonb_build_object('result', x.result, 'reason', x.result_reason, 'message', x.result_message,
@@ -125,7 +125,7 @@ impl Stage {
         self.issuer.requests("/oauth/token").len()
     }
 
-    /// I1: nothing of a credential is in the database.
+    /// Asserts I1: nothing of a credential is in the database.
     async fn assert_no_leaks(&self) {
         let sql = "SELECT row_to_json(e)::text FROM workflow_events e
              UNION ALL SELECT row_to_json(x)::text FROM workflow_node_executions x";
@@ -142,7 +142,7 @@ impl Stage {
             [&record.client_id, &record.client_secret, &record.aws_key, &record.signing_key]
                 .map(String::clone),
         );
-        // A line out of the middle of the key.
+        // One line from the middle of each key.
         secrets.extend([KEY_PKCS1, KEY_PKCS8].iter().filter_map(|key| key.lines().nth(3)).map(str::to_owned));
         let secrets: Vec<&str> = secrets.iter().map(String::as_str).collect();
         let report = leaks::check(&secrets, vec![Place::new("rows", rows)]);
@@ -150,7 +150,7 @@ impl Stage {
     }
 }
 
-/// A code over time, method, path, query and body.
+/// An authorization by a code over time, method, path, query and body.
 fn signed() -> Value {
     let over = "sent_at(\"unix\") + \".\" + request(\"method\") + \".\" + request(\"path\") + \".\" + request(\"query\") + \".\" + request(\"body\")";
     json!({
@@ -176,9 +176,9 @@ async fn a_token_of_client_credentials_is_used_and_never_stored_i1() {
         let body = passed(&ended);
         assert_eq!(body["headers"]["authorization"], "Bearer [secret:idp.client_secret]", "{body:#}");
     }
-    assert_eq!(stage.asked(), 2, "a token is asked for once for each way of asking");
+    assert_eq!(stage.asked(), 2, "one token is asked for with each method");
     passed(&stage.call("/api/basic", &stage.client("/oauth/token")).await);
-    assert_eq!(stage.asked(), 2, "and kept");
+    assert_eq!(stage.asked(), 2, "the token is kept");
     stage.assert_no_leaks().await;
 }
 
@@ -198,8 +198,8 @@ async fn ten_executions_at_once_ask_once_and_a_refused_token_is_asked_for_once_m
     let sent = stage.issuer.requests("/api/ten").split_off(before);
     let keys: Vec<&Value> = sent.iter().map(|request| &request["headers"]["idempotency-key"]).collect();
     assert!(matches!(keys.as_slice(), [first, second] if first == second && first.is_string()), "{keys:?}");
-    // A token that was asked for just now is no old one: it is forgotten, and the request is not
-    // sent again.
+    // A target may refuse a token that was asked for just now. Then the token is forgotten, and the
+    // request is not sent again.
     stage.issuer.revoke_all();
     let (asked, refusing) = (stage.asked(), "/jwt-api/refuses");
     let mut fresh = stage.client("/oauth/token");
@@ -209,7 +209,7 @@ async fn ten_executions_at_once_ask_once_and_a_refused_token_is_asked_for_once_m
         assert_eq!((ended["result"].as_str(), ended["code"].as_str()), (Some("failed"), Some("http_status")));
     }
     assert_eq!((stage.issuer.requests(refusing).len(), stage.asked() - asked), (2, 2));
-    // A target that redirected has acted on the request: it is not sent again either.
+    // A target that redirected has acted on the request, so this request is not sent again either.
     passed(&stage.call("/api/behind", &stage.client("/oauth/token")).await);
     stage.issuer.revoke_all();
     let ended = stage.call("/moved-api", &stage.client("/oauth/token")).await;
@@ -265,7 +265,7 @@ async fn tokens_for_a_signed_assertion_are_used_and_never_stored_i1() {
 async fn tokens_that_come_with_a_token_are_scrubbed_too_i1() {
     let stage = Stage::create().await;
     let ended = stage.call("/api/companions", &stage.client("/oauth/token")).await;
-    // The API knows the refresh token too, and answers with both.
+    // The issuer gives a refresh token too, and the API answers with both tokens.
     assert_eq!(
         passed(&ended)["given"],
         json!(["[secret:idp.client_secret]", "[secret:idp.client_secret]"]),
@@ -285,10 +285,10 @@ async fn a_token_is_kept_for_the_secret_as_it_is_now_i6_i7() {
         stage.put("idp", hosts, &keys).await;
         stage.call("/api/kept", &authorization).await
     };
-    // Another value: the issuer is asked about that one.
+    // The secret gets another value: the issuer is asked about the new value.
     let ended = set(&[&stage.issuer.host_port()], "a-value-that-was-set-since").await;
     assert_eq!(ended["code"], "credential_refused", "{ended:#}");
-    // Fewer hosts: its issuer is none of them any more, though the target is.
+    // The secret gets fewer hosts: the target is still one of them, but the issuer is not.
     let elsewhere = json!({ "url": format!("{}/kept", stage.other.url()), "authorization": authorization });
     let both = [stage.issuer.host_port(), stage.other.host_port()];
     passed(&set(&[&both[0], &both[1]], &record.client_secret).await);
@@ -299,7 +299,7 @@ async fn a_token_is_kept_for_the_secret_as_it_is_now_i6_i7() {
     assert!(ended["message"].as_str().unwrap().contains("to the issuer"), "{ended:#}");
     let asked = stage.asked();
     passed(&set(&[&stage.issuer.host_port()], &record.client_secret).await);
-    assert_eq!(stage.asked(), asked, "the token of the secret as it was is still there");
+    assert_eq!(stage.asked(), asked, "the token of the secret's earlier state is still kept");
 }
 
 #[tokio::test]
@@ -322,7 +322,7 @@ async fn a_later_attempt_asks_and_signs_anew_and_keeps_its_key_while_nothing_was
         execute(&later, &messages(&stage.world.queues.take())).await;
         stage.ended(run).await.remove(0)
     };
-    // The issuer is busy: nothing was sent, so the attempt's key stays.
+    // The issuer is busy: no request was sent, so the attempt keeps its key.
     let url = format!("{}/api/later", stage.issuer.url());
     let ended = run_twice(json!({ "url": url, "authorization": stage.client("/oauth/busy") })).await;
     passed(&ended);
@@ -469,7 +469,7 @@ async fn a_credential_that_gives_no_token_ends_in_a_clear_reason_i1() {
         );
         assert!(ended["message"].as_str().unwrap().contains(&said), "{name}: {ended:#}");
     }
-    assert!(stage.issuer.requests("/api/never").is_empty(), "without a token nothing is sent");
+    assert!(stage.issuer.requests("/api/never").is_empty(), "without a token no request is sent");
     stage.assert_no_leaks().await;
 }
 
@@ -484,7 +484,7 @@ async fn each_value_is_held_against_the_connection_that_carries_it_i7() {
         (Some("secret_denied"), Some("host_not_allowed"))
     );
     assert!(stage.other.requests("/").is_empty());
-    // The key of another host is not asked about the issuer.
+    // A header's key that may go to the target only is not compared with the issuer's host.
     let mut both = stage.client("/oauth/token");
     for key in ["client_id", "client_secret"] {
         both[key] = json!(format!("{{{{ secrets(\"both\").{key} }}}}"));
@@ -494,7 +494,7 @@ async fn each_value_is_held_against_the_connection_that_carries_it_i7() {
     assert_eq!(ended["result"], "passed", "{ended:#}");
     let sent = &stage.other.requests("/x")[0];
     assert!(sent.header("authorization").unwrap().starts_with("Bearer tok-"));
-    // And the issuer's host is one of the credential's.
+    // The issuer's host must be one of the credential's hosts.
     let elsewhere = json!({
         "type": "oauth2_client_credentials",
         "token_url": format!("{}/oauth/token", stage.issuer.url()),
@@ -523,7 +523,7 @@ async fn an_issuer_has_no_more_time_than_the_execution() {
     assert_eq!(ended["code"], "credential_unavailable", "{ended:#}");
     let message = ended["message"].as_str().unwrap();
     assert!(message.contains("the issuer 127.0.0.1 gave no token: it did not answer in time"), "{message}");
-    assert!(began.elapsed().as_secs() < 4, "the issuer answers later than that");
+    assert!(began.elapsed().as_secs() < 4, "the executor does not wait for the issuer's answer");
     assert!(stage.issuer.requests("/api/slow").is_empty());
 }
 
@@ -552,8 +552,8 @@ async fn what_is_signed_confirms_no_guess_of_a_short_value_and_its_hash_is_not_s
         let ended = stage.run(&configuration).await;
         assert_eq!(ended["code"], "invalid_configuration", "{ended:#}");
     }
-    assert!(stage.issuer.requests("/signed/x").is_empty(), "nothing was sent");
-    // A long one is signed, and neither the signature nor the hash of the body is stored.
+    assert!(stage.issuer.requests("/signed/x").is_empty(), "no request was sent");
+    // A long value is signed, and neither the signature nor the hash of the body is stored.
     let long = "{{ fromJSON(secrets(\"vault\").pins).long }}";
     let configuration = json!({ "method": "POST", "url": format!("{}/aws/s3", stage.issuer.url()), "body": { "text": long },
         "authorization": aws("s3"), "success_codes": [200, 401] });

@@ -1,6 +1,6 @@
-//! I1 over random secrets: whatever form a target echoes a secret in, and however its answer is cut
-//! up on the way, nothing of it is found afterwards. The real executor, guarded client and
-//! database; a target that writes its answers byte by byte as it was told.
+//! I1 over random secrets: a target echoes a secret in many forms, in answers that are cut in many
+//! places, and nothing of the secret is found in the database. Executor, guarded client and
+//! database are the real ones. The target writes exactly the bytes that a test gives it.
 
 use std::collections::HashMap;
 use std::io::Write as _;
@@ -20,13 +20,13 @@ use tokio::net::{TcpListener, TcpStream};
 use vault_format::{Purpose, Scope};
 
 const MARK: &str = "[secret:vault.value]";
-/// Random secrets of each kind.
+/// The number of random secrets of each kind.
 const ROUNDS: usize = 4;
 
-/// The answer that a target writes, piece by piece, each flushed.
+/// The pieces of a target's answer; each is written and flushed by itself.
 type Answer = Vec<Vec<u8>>;
 
-/// A target that answers each path as it was told, and keeps what it was sent.
+/// A target that has one answer for each path and keeps the received requests.
 struct Echo {
     address: String,
     record: Arc<Record>,
@@ -85,7 +85,7 @@ fn whole(headers: &str, body: &[u8]) -> Answer {
     vec![[head.as_bytes(), body].concat()]
 }
 
-/// The body in chunks that end at these places, each written by itself.
+/// An answer with the body in chunks that end at these places. Each chunk is written by itself.
 fn chunked(body: &[u8], ends: &[usize]) -> Answer {
     let mut pieces =
         vec![b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n".to_vec()];
@@ -113,7 +113,8 @@ fn zlib(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// Every form of a part of a secret: the value, one of its lines, a leaf of its JSON.
+/// Answers with a part of a secret in every form. A part is the value, one of its lines or a leaf
+/// of its JSON.
 fn forms(part: &str) -> Vec<(String, Answer)> {
     let mut forms: Vec<(String, Answer)> =
         FORMS.iter().map(|form| ((*form).to_owned(), whole("", &encoded(form, part)))).collect();
@@ -146,7 +147,7 @@ fn forms(part: &str) -> Vec<(String, Answer)> {
             whole(&format!("x-echo: Basic {}\r\n", base64(format!("me:{part}").as_bytes())), b"{}"),
         );
     }
-    // A border of chunks at every offset, and every byte a chunk.
+    // A border between two chunks at every offset, and a chunk for every byte.
     for offset in 0..=part.len() {
         let border = "before ".len() + offset;
         more(&format!("chunks-{offset}"), chunked(text.as_bytes(), &[border]));
@@ -161,7 +162,7 @@ fn forms(part: &str) -> Vec<(String, Answer)> {
     forms
 }
 
-/// Random numbers that a seed repeats.
+/// Random numbers, repeatable by their seed.
 struct Random(u64);
 
 impl Random {
@@ -179,7 +180,7 @@ impl Random {
         (0..chars).map(|_| alphabet[self.below(alphabet.len())]).collect()
     }
 
-    /// A seed of the system's, or the one that `SEALFLOW_TEST_SEED` names.
+    /// Takes the seed that `SEALFLOW_TEST_SEED` names, or else a random one.
     fn new() -> Self {
         let named = std::env::var("SEALFLOW_TEST_SEED").ok().map(|seed| seed.parse().unwrap());
         let seed = named.unwrap_or_else(|| process::Ids::new().random::<uuid::Uuid>().as_u64_pair().0 | 1);
@@ -236,8 +237,8 @@ impl Bench {
         self.world.database.sql(&sql).await;
     }
 
-    /// Calls the target once for each answer with this secret; gives what was stored for each:
-    /// output or failure, as text.
+    /// Calls the target once for each answer, with this secret; gives the stored text of each call,
+    /// which is its output or its failure.
     async fn stored(&self, secret: &str, answers: Vec<(String, Answer)>) -> Vec<(String, String)> {
         self.set_secret(secret).await;
         self.echo.record.heard.lock().unwrap().clear();
@@ -255,7 +256,7 @@ impl Bench {
         assert_eq!(heard.len(), runs.len());
         assert!(
             heard.iter().all(|request| request.ends_with(secret.as_bytes())),
-            "the target has it in its hands"
+            "each request carries the secret"
         );
         let mut stored = Vec::new();
         for (run, name) in runs {
@@ -268,7 +269,7 @@ impl Bench {
         stored
     }
 
-    /// Nothing of these is found in any row that an execution leaves.
+    /// Asserts that none of these parts is in a row that an execution leaves.
     async fn assert_nothing_left(&self, parts: &[&str], what: &str) {
         let sql = "SELECT row_to_json(e)::text FROM workflow_events e WHERE execution_id IS NOT NULL
              UNION ALL SELECT row_to_json(x)::text FROM workflow_node_executions x";
@@ -281,7 +282,7 @@ impl Bench {
             .await;
     }
 
-    /// A secret, of which the target echoes each part in every form.
+    /// Checks a secret: the target echoes each of its parts in every form.
     async fn check(&self, secret: &str, parts: &[&str]) {
         for part in parts {
             for (form, data) in self.stored(secret, forms(part)).await {
@@ -297,7 +298,8 @@ async fn random_secrets_are_scrubbed_in_every_form_and_across_every_border_i1() 
     let (bench, mut random) = (Bench::create().await, Random::new());
     for _ in 0..ROUNDS {
         let chars = 8 + random.below(30);
-        // Blanks at its ends would be lost where a line ends.
+        // The secret neither begins nor ends with a blank, which would be lost at the end of a
+        // line.
         let odd = format!("x{}x", random.text(ODD, chars - 2));
         bench.check(&odd, &[&odd]).await;
         let plain = random.text(LETTERS, chars);
@@ -363,13 +365,13 @@ async fn what_is_echoed_in_other_encodings_of_characters_is_not_kept_as_text_i1(
     ];
     for (form, data) in bench.stored(secret, answers).await {
         assert!(data.contains("\"bytes\"") || form == "header", "{form}: {data}");
-        assert!(!data.contains("sha256"), "a digest is a guess to be checked: {form}: {data}");
+        assert!(!data.contains("sha256"), "a digest would confirm a guess: {form}: {data}");
         assert!(
             !data.contains("canary") && !data.contains('\u{fffd}') && !data.contains("0123"),
             "{form}: {data}"
         );
     }
-    // All bytes of it are UTF-8, each second one NUL.
+    // This UTF-16 is valid UTF-8 too: every second byte is NUL.
     let utf_16: Vec<u8> = ascii.encode_utf16().flat_map(u16::to_le_bytes).collect();
     let (_, data) = bench.stored(ascii, vec![("ascii".to_owned(), whole("", &utf_16))]).await.remove(0);
     assert!(data.contains("\"bytes\"") && !data.contains("sha256"), "{data}");
@@ -393,7 +395,7 @@ async fn digests_of_an_answer_with_a_secret_in_it_are_not_kept_i1() {
     let stored = bench.stored(secret, vec![("digests".to_owned(), whole(&headers, b"body"))]).await;
     let (_, data) = &stored[0];
     assert!(data.contains("kept") && !data.contains("hash-of-the-body"), "{data}");
-    assert!(!data.contains("Content-Length"), "it tells the length of what was sent: {data}");
+    assert!(!data.contains("Content-Length"), "the header would tell the length of the body: {data}");
 }
 
 #[tokio::test]
@@ -412,8 +414,8 @@ async fn a_secret_across_a_limit_of_ours_is_not_cut_in_two_i1() {
     let (bench, mut random) = (Bench::create().await, Random::new());
     let secret = random.text(LETTERS, 12);
     let around = |before: usize, after: usize| format!("{}{secret}{}", " ".repeat(before), " ".repeat(after));
-    // The limit of the bytes that can be stored: a body that ends at it, and one that goes past it,
-    // wherever the secret lies.
+    // At the limit of the bytes that are stored: bodies that end at it and bodies that go past it,
+    // with the secret at each place around it.
     let stored: Vec<(String, Answer)> = (0..=secret.len())
         .flat_map(|offset| {
             let body = around(HTTP_STORED_BYTES_MAX - offset, 0);
@@ -428,7 +430,7 @@ async fn a_secret_across_a_limit_of_ours_is_not_cut_in_two_i1() {
         assert!(data.contains(MARK) || data.contains("can be stored"), "{form}: {} bytes", data.len());
     }
     bench.assert_nothing_left(&[&secret], &secret).await;
-    // The limit of the bytes that are read at all.
+    // At the limit of the bytes that are read.
     let read: Vec<(String, Answer)> = [0, 5, secret.len()]
         .into_iter()
         .map(|offset| {

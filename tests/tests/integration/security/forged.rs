@@ -1,5 +1,5 @@
-//! Rows that the builder's SQL role could write, if it were taken over, open nothing that apply had
-//! not allowed, and send nothing where a secret may not go.
+//! Rows that an attacker could write with the builder's SQL role. They open no secret that apply
+//! had not allowed, and send no secret to a place that it may not go to.
 
 use domain::ids::{EventId, ExecutionId, OrganizationId, WorkflowId};
 use domain::message::Message;
@@ -15,7 +15,7 @@ use vault_format::{Bounds, Purpose, Scope};
 const TOKEN: &str = "value-of-the-token-0123456789";
 const OTHER: &str = "value-of-the-other-0123456789";
 
-/// A world whose secret `github` has the keys `token` (for the target only) and `other`.
+/// A world with the secret `github`, which has the keys `token` (for the target only) and `other`.
 struct Forge {
     world: World,
     kms: FakeKms,
@@ -80,7 +80,7 @@ impl Forge {
         self.world.database.sql(&sql).await;
     }
 
-    /// Sets the one key of a secret, which may stand in these places.
+    /// Makes a secret with one key. The key's value may stand in these places.
     async fn set_placed_secret(
         &self,
         name: &str,
@@ -138,7 +138,8 @@ impl Forge {
         self.world.database.sql(&sql).await
     }
 
-    /// The same workflow in another organization; with the organization's id.
+    /// Makes the same workflow in another organization; gives the organization's id and the
+    /// workflow.
     async fn their_workflow(&self) -> (OrganizationId, Workflow) {
         let theirs = OrganizationId(Uuid::new_v4());
         let ids = BootstrapIds { organization_id: theirs, token_id: self.world.id() };
@@ -222,11 +223,11 @@ async fn parts_that_ask_about_a_value_are_not_rendered_i7() {
         json!("v"),
     ] {
         let id = forge.forge(forge.node("token"), &[field("/headers/0/value", &parts)]).await;
-        assert_eq!(forge.run(id).await, "pending||", "it is given back: {parts}");
+        assert_eq!(forge.run(id).await, "pending||", "the execution is given back: {parts}");
     }
     let twice = json!([{ "path": "/headers/0/value", "parts": [token] }, { "path": "/headers/0/value", "parts": ["x"] }]);
     let id = forge.forge(forge.node("token"), &[("residuals", format!("'{twice}'::jsonb"))]).await;
-    assert_eq!(forge.run(id).await, "pending||", "two fields for one place");
+    assert_eq!(forge.run(id).await, "pending||", "two fields for one place are not rendered");
     forge.assert_nothing_opened_nor_sent("unknown parts");
 }
 
@@ -252,7 +253,8 @@ async fn a_secret_is_not_moved_to_another_field_of_its_node_i7() {
 #[tokio::test]
 async fn a_url_that_is_made_of_a_secret_and_something_else_is_not_called_i7() {
     let forge = Forge::create().await;
-    // Of a version that was applied before fields were noted, the reference may stand in any field.
+    // The reference names no field, as in versions that were applied before fields were stored: the
+    // secret may stand in any field.
     forge.world.database.sql("UPDATE workflow_node_secret_refs SET field = ''").await;
     let token = json!({ "secret": ["github", "token"] });
     for parts in [
@@ -261,7 +263,7 @@ async fn a_url_that_is_made_of_a_secret_and_something_else_is_not_called_i7() {
         json!([format!("{}/", forge.elsewhere.url()), token]),
         json!([token, token]),
         json!([{ "op": "base64", "parts": [token] }]),
-        // A part that may stand in the path only, in the query.
+        // An operation for the path stands in the query, and one for the query in the path.
         json!([format!("{}/?q=", forge.target.url()), { "op": "segment", "parts": [token] }]),
         json!([format!("{}/", forge.target.url()), { "op": "query", "parts": [token] }]),
     ] {
@@ -286,12 +288,12 @@ async fn a_secret_stands_only_in_the_places_that_its_entry_names_i1() {
     let said = forge.world.database.sql(&said).await;
     assert!(said.contains("may stand in authorization, body only, and stands in header:x-value"), "{said}");
     assert!(forge.target.requests().is_empty());
-    // The name that the configuration came to counts, in any spelling.
+    // The place is that of the header's final name, in any spelling.
     let renamed = "jsonb_set(e.configuration, '{headers,0,name}', '\"AUTHORIZATION\"')";
     let id = forge.forge(forge.node("token"), &[("configuration", renamed.to_owned())]).await;
     assert_eq!(forge.run(id).await, "finished|passed|");
     assert_eq!(forge.target.requests()[0].header("authorization"), Some(TOKEN));
-    // A code may stand anywhere; its key needs `signing`.
+    // A code may stand in any place. The key of the code needs the place `signing`.
     let code = |data: Value| {
         let key = json!([{ "secret": ["github", "token"] }]);
         json!([{ "op": "hmac", "algorithm": "sha256", "format": "hex", "key": key, "parts": data }])
@@ -306,14 +308,15 @@ async fn a_secret_stands_only_in_the_places_that_its_entry_names_i1() {
     assert_eq!(
         forge.run(id).await,
         "finished|failed|secret_denied",
-        "what is signed stands where the code does"
+        "the signed value has the place of the code"
     );
 }
 
 #[tokio::test]
 async fn a_forged_credential_shows_a_secret_to_no_other_issuer_and_signs_with_no_other_key_i7() {
     let forge = Forge::create().await;
-    // Of a version that was applied before fields were noted, the reference may stand in any field.
+    // The reference names no field, as in versions that were applied before fields were stored: the
+    // secret may stand in any field.
     forge.world.database.sql("UPDATE workflow_node_secret_refs SET field = ''").await;
     let hosts = [forge.target.host_port()];
     let set = async |places: &[&str]| {
@@ -409,7 +412,7 @@ async fn a_residual_in_a_place_that_may_hold_no_secret_opens_nothing_i7() {
         let id = forge.forge(forge.node("token"), &[("residuals", moved)]).await;
         assert_eq!(forge.run(id).await, "finished|failed|secret_denied", "{path:?}");
     }
-    // Beside one in its place.
+    // The misplaced residual stands beside one in its right place.
     let beside = "e.residuals || jsonb_set(e.residuals, '{0,path}', '\"/method\"')";
     let id = forge.forge(forge.node("token"), &[("residuals", beside.to_owned())]).await;
     assert_eq!(forge.run(id).await, "finished|failed|secret_denied");
@@ -429,7 +432,7 @@ async fn a_version_of_the_node_that_apply_never_made_allows_nothing_i7() {
 #[tokio::test]
 async fn another_organizations_secret_is_not_reached_by_its_name_i6() {
     let forge = Forge::create().await;
-    // An organization without secrets, whose node refers to a secret of the same name.
+    // The other organization has no secrets, but its node refers to a secret of the same name.
     let (_, workflow) = forge.their_workflow().await;
     let id = forge.forge((workflow.id, "token"), &[version_of(&workflow, "token")]).await;
     assert_eq!(forge.run(id).await, "finished|failed|secret_missing", "I6");
@@ -457,7 +460,11 @@ async fn an_execution_in_another_organizations_workflow_opens_what_that_workflow
     assert_eq!(forge.run(id).await, "finished|passed|");
     let opened = forge.kms.take_decrypts();
     assert_eq!(opened.len(), 1);
-    assert_eq!(opened[0]["organization_id"], theirs.to_string(), "I6: by the workflow, whoever made the row");
+    assert_eq!(
+        opened[0]["organization_id"],
+        theirs.to_string(),
+        "I6: the organization is the workflow's, not the row's maker's"
+    );
     assert_eq!(forge.target.requests()[0].header("x-value"), Some(THEIR_OTHER));
 }
 
@@ -466,7 +473,8 @@ async fn what_the_sweeper_can_write_opens_nothing_i7() {
     let forge = Forge::create().await;
     let sweeper = forge.world.database.connect("sweeper").await;
     let (id, genuine) = (forge.world.id(), forge.genuine);
-    // A copy of the genuine execution for another node, also with more of its columns.
+    // SQL that copies the genuine execution for another node, with further columns if they are
+    // named.
     let insert = |columns: &str| {
         format!(
             "INSERT INTO workflow_node_executions (id, workflow_id, node_id, root_event_id, event_id, state, component, configuration,
@@ -505,7 +513,7 @@ async fn a_row_that_was_moved_to_another_organization_does_not_open_i6() {
     store::bootstrap(&forge.world.database.admin_store(), ids, "Theirs", &hash, forge.world.now())
         .await
         .unwrap();
-    // All that a superuser could move: the workflow with its runs, and the secret's row.
+    // A superuser moves all that can be moved: the workflow with its runs, and the secret's row.
     let moved = format!(
         "SET session_replication_role = replica;
          UPDATE workflows SET organization_id = '{theirs}'; UPDATE workflow_runs SET organization_id = '{theirs}';
@@ -523,7 +531,7 @@ async fn a_forged_url_does_not_send_a_secret_to_a_host_that_it_does_not_name() {
     let url = format!("jsonb_set(e.configuration, '{{url}}', '\"{}/x\"')", forge.elsewhere.url());
     let id = forge.forge(forge.node("token"), &[("configuration", url)]).await;
     assert_eq!(forge.run(id).await, "finished|failed|secret_denied");
-    assert!(forge.elsewhere.requests().is_empty(), "the other host hears nothing");
+    assert!(forge.elsewhere.requests().is_empty(), "the other host gets no request");
     assert!(forge.target.requests().is_empty());
 }
 

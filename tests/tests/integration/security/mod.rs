@@ -1,4 +1,4 @@
-//! The things that nobody may see or do: secrets, tokens, roles, attacks.
+//! Everything that must stay secret or forbidden: secrets, tokens, roles, attacks.
 
 mod credentials;
 mod echo;

@@ -1,5 +1,5 @@
-//! Moving sealed values to another KMS key: nothing is opened, lost or taken along that is not
-//! under the old key, and everything goes on meanwhile.
+//! Moving sealed values to another KMS key. No value is opened or lost, only values under the old
+//! key move, and all work goes on meanwhile.
 
 use domain::ids::WebhookId;
 use std::time::Duration;
@@ -33,7 +33,7 @@ impl Vault {
         Self { world, kms, deps }
     }
 
-    /// A secret of the world's organization whose keys are sealed under `key`; gives its id.
+    /// Makes a secret of the world's organization, with its keys sealed under `key`; gives its id.
     async fn secret(&self, key: &str, values: &[(&str, &str, &[&str])]) -> Uuid {
         let id = self.world.id();
         self.put_secret(id, &self.kms.sealed_under(key, &self.scope(id), values).await).await;
@@ -53,7 +53,7 @@ impl Vault {
         Scope { organization_id: self.world.organization_id, secret_id, purpose: Purpose::Secret }
     }
 
-    /// A webhook with a current and a previous signing key, of a workflow of its own.
+    /// Makes a workflow with a webhook that has a current and a previous signing key.
     async fn webhook(&self) -> WebhookId {
         let node =
             serde_json::json!({ "id": "hook", "name": "Hook", "trigger": "webhook", "configuration": {} });
@@ -117,7 +117,7 @@ async fn everything_moves_and_nothing_needs_the_old_key_any_more() {
         let entries = vault.data(column, "webhooks", webhook.0).await;
         assert_eq!(vault.open(scope, &entries).await, opened(&[(key, VALUE)]), "{column}");
     }
-    // Nothing but the wrapping is other than before: times and versions too, for the values are.
+    // Only the wrapping has changed. Times and versions are the same, because the values are.
     let after = vault.data("data", "secrets", secret).await;
     for (old, new) in before.iter().zip(after.iter()) {
         assert_eq!(
@@ -129,7 +129,7 @@ async fn everything_moves_and_nothing_needs_the_old_key_any_more() {
     let sql = "SELECT count(*) FROM secrets WHERE updated_at = '2026-01-02' UNION ALL
                SELECT count(*) FROM webhooks WHERE updated_at = '2026-01-02' AND version = 1";
     assert_eq!(vault.world.database.sql(sql).await, "1\n1");
-    // Both values of the secret are under one data key, which is one call.
+    // Both values of the secret are under one data key, so they need one call.
     let asked = vault.kms.take_reencrypts();
     assert_eq!(asked.len(), 3);
     for call in &asked {
@@ -172,19 +172,24 @@ async fn one_secret_may_lie_under_both_keys() {
     assert_eq!(vault.run().await, Response { moved: 1, elsewhere: 1, ..Response::default() });
     vault.kms.disable(KEY);
     assert_eq!(vault.open_secret(id).await, opened(&[("new", VALUE), ("old", VALUE)]));
-    assert_eq!(vault.data("data", "secrets", id).await.get("new"), entries.get("new"), "left as it was");
+    assert_eq!(
+        vault.data("data", "secrets", id).await.get("new"),
+        entries.get("new"),
+        "the entry under the new key is left as it was"
+    );
 }
 
 #[tokio::test]
 async fn what_does_not_open_in_its_place_is_named_and_stops_nothing_i6_i9() {
     let vault = Vault::create().await;
     let first = vault.secret(KEY, &[("token", VALUE, &[])]).await;
-    // A row that was copied from another secret, one that is damaged, and after them a good one.
+    // A row is copied from another secret, one is damaged, one is of a later version. The last one
+    // is good.
     let copied = vault.world.id();
     vault.put_secret(copied, &vault.data("data", "secrets", first).await.to_bytes()).await;
     let damaged = vault.world.id();
     vault.put_secret(damaged, b"no entries").await;
-    // Written by a version that comes later: its entries are as good as they were afterwards.
+    // The format's first byte is that of a later version, which this version must leave alone.
     let (later, mut sealed) = (vault.world.id(), vault.data("data", "secrets", first).await.to_bytes());
     sealed[0] = u8::MAX;
     vault.put_secret(later, &sealed).await;
@@ -200,9 +205,13 @@ async fn what_does_not_open_in_its_place_is_named_and_stops_nothing_i6_i9() {
         assert_eq!(vault.open_secret(id).await, opened(&[("token", VALUE)]));
     }
     let sql = format!("SELECT encode(data, 'escape') FROM secrets WHERE id = '{damaged}'");
-    assert_eq!(vault.world.database.sql(&sql).await, "no entries", "left as it was");
+    assert_eq!(vault.world.database.sql(&sql).await, "no entries", "the damaged row is left as it was");
     let sql = format!("SELECT encode(data, 'hex') FROM secrets WHERE id = '{later}'");
-    assert_eq!(vault.world.database.sql(&sql).await, hex::encode(sealed), "left as it was");
+    assert_eq!(
+        vault.world.database.sql(&sql).await,
+        hex::encode(sealed),
+        "the later version's row is left as it was"
+    );
 }
 
 #[tokio::test]
@@ -238,9 +247,13 @@ async fn what_is_set_meanwhile_is_not_overwritten_i3() {
         });
         let others = usize::from(table == "webhooks");
         assert_eq!(response, Response { moved: others, changed: 1, ..Response::default() }, "{column}");
-        assert_eq!(vault.data(column, table, id).await.to_bytes(), sealed, "{column}: not overwritten");
+        assert_eq!(
+            vault.data(column, table, id).await.to_bytes(),
+            sealed,
+            "{column}: the newer value is not overwritten"
+        );
         let next = vault.run().await;
-        assert_eq!((next.moved, next.changed), (1, 0), "{column}: the next run finds it");
+        assert_eq!((next.moved, next.changed), (1, 0), "{column}: the next run moves the newer value");
         vault.kms.disable(KEY);
         let entries = vault.data(column, table, id).await;
         assert_eq!(vault.open(scope, &entries).await, opened(&[("newer", "correct-horse")]), "{column}");
@@ -273,7 +286,7 @@ async fn a_rotation_that_was_begun_before_brings_no_old_bytes_back_i3() {
     };
     let before = rotation().await;
     assert_eq!(vault.run().await.moved, 2);
-    assert_eq!(vault.run().await.moved, 0, "it is over");
+    assert_eq!(vault.run().await.moved, 0, "no value is left to move");
     let late = rotate_webhook(&api, organization, &before).await;
     assert!(matches!(late, Err(StoreError::Conflict(_))), "{late:?}");
     rotate_webhook(&api, organization, &rotation().await).await.unwrap();
@@ -288,7 +301,8 @@ async fn so_many_calls_of_kms_are_under_way_at_once_and_no_more_i10() {
     for _ in 0..count {
         ids.push(vault.secret(KEY, &[("token", VALUE, &[])]).await);
     }
-    // Held until as many have come together as may; then each that goes makes room for the next.
+    // Holds the calls until `at_once` of them have arrived. Then each call that goes on makes room
+    // for the next one.
     let let_through = async |at_once: usize| {
         let gate = vault.kms.hold();
         for _ in 0..at_once {
@@ -347,7 +361,7 @@ async fn a_run_that_has_no_time_left_says_where_to_go_on_and_gets_to_the_end() {
         let Some(next) = after else { break };
         turns.push((next.part, next.id.is_some()));
     }
-    assert_eq!(moved, count + 2, "each one once");
+    assert_eq!(moved, count + 2, "each value is moved once");
     let expected = [
         (Part::Secrets, true),
         (Part::Secrets, true),

@@ -1,4 +1,4 @@
-//! I7: each function's role can do what the function needs and no more; its time-outs and
+//! I7: each function's role has the rights that the function needs and no others. Its time-outs and
 //! connection limits are set.
 
 use std::collections::BTreeMap;
@@ -34,7 +34,7 @@ const PRIVILEGES: [(&str, [&str; 6]); 19] = [
     ("workflow_runs", ["SIU", "I", "SU", "SU", "SU", ""]),
     ("workflow_versions", ["SI", "", "", "", "", ""]),
 ];
-/// `workflows`: the same, apart for its length.
+/// The privileges on `workflows`, as a further row of [`PRIVILEGES`].
 const WORKFLOWS: [&str; 6] = ["SIU", "S", "S", "S", "SU", "S"];
 
 /// Statements that a role is refused, by role.
@@ -262,7 +262,7 @@ async fn a_function_of_its_owners_rights_is_run_by_the_sweeper_alone_i7() {
     let sql = "SELECT p.proname, p.proconfig::text, string_agg(r.rolname, ',' ORDER BY r.rolname)
         FROM pg_proc p LEFT JOIN pg_roles r ON r.rolname LIKE 'sealflow\\_%' AND has_function_privilege(r.oid, p.oid, 'EXECUTE')
         WHERE p.prosecdef AND p.pronamespace = 'public'::regnamespace GROUP BY 1, 2";
-    // Triggers run nobody's own call.
+    // Functions of triggers run without a right to call them, so no role has one.
     let expected = [
         ("forget_previous_webhook_keys", "sealflow_sweeper"),
         ("forget_secret_refs", "sealflow_sweeper"),
@@ -314,12 +314,12 @@ async fn no_role_is_more_than_a_login_i7() {
         FROM pg_roles WHERE rolname LIKE 'sealflow\\_%'";
     assert_eq!(database.sql(sql).await, "f|t|6", "I7");
     let sql = "SELECT count(*) FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.member WHERE r.rolname LIKE 'sealflow\\_%'";
-    assert_eq!(database.count(sql).await, 0, "I7: member of nothing");
+    assert_eq!(database.count(sql).await, 0, "I7: no role is a member of another");
 }
 
 #[tokio::test]
 async fn every_role_has_its_time_outs() {
-    // As migrated, not as copied: that is what functions log in to.
+    // The database is migrated and not copied, as the one of the functions is.
     let database = Database::create_empty().await;
     store::migrate(&database.admin_store(), store::RoleLogin::Url).await.unwrap();
     for role in ROLES {
@@ -331,7 +331,7 @@ async fn every_role_has_its_time_outs() {
             ("tcp_keepalives_idle", "5"),
             ("tcp_keepalives_interval", "3"),
             ("tcp_keepalives_count", "3"),
-            // Told in milliseconds, as the socket has it.
+            // Postgres gives the socket's value, in milliseconds.
             ("tcp_user_timeout", "15000"),
         ];
         for (name, value) in expected {
@@ -384,7 +384,8 @@ async fn a_frozen_builder_lets_go_of_its_locks() {
             (database.sql(sql).await == "work").then_some(())
         })
         .await;
-        // Thawed, it learns at its COMMIT that nothing held, and runs again on a new connection.
+        // The thawed transaction learns at its COMMIT that the server had ended it. It runs again
+        // on a new connection.
         gate.let_through();
         gate.wait_for_arrival().await;
         gate.let_through();
@@ -394,7 +395,7 @@ async fn a_frozen_builder_lets_go_of_its_locks() {
 
 #[tokio::test]
 async fn connection_limits_leave_room_below_the_servers() {
-    /// Postgres's own default; what is not for functions: the superuser, migrations, people.
+    /// The default of Postgres. [`RESERVE`] of them are for the superuser, migrations and people.
     const CONNECTIONS_MAX: i64 = 100;
     const RESERVE: i64 = 10;
     let database = Database::create().await;

@@ -1,8 +1,8 @@
-//! I1: what anybody sees of an execution does not depend on a part of a secret's value. For two
-//! values of one length whose answers to the questions that a value is asked are the same (a
-//! control character, a segment of dots, a colon, JSON, base64), all of it is the same: parts,
-//! display, result, reason, message, attempts, counts of scrubbed places, events, and whether a
-//! request was made.
+//! I1: nothing visible of an execution depends on a part of a secret's value. The code asks few
+//! questions about a value: whether it has a control character, a segment of dots or a colon, and
+//! whether it is JSON or base64. Two values of one length with the same answers leave the same
+//! traces: parts, display, result, reason, message, attempts, counts of scrubbed places, events,
+//! and whether a request was made.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,7 +20,8 @@ use tests::{Workflow, World};
 use tokio::io::AsyncReadExt as _;
 use vault_format::{Purpose, Scope};
 
-/// A world with a target that answers the same to all, and counts; it is the issuer of tokens too.
+/// A world with a target that answers every request in the same way and counts the requests. The
+/// target is the issuer of tokens too.
 struct Stage {
     world: World,
     kms: FakeKms,
@@ -32,7 +33,7 @@ struct Stage {
 
 /// The beginning of the issuer's paths.
 const ISSUER: &str = "/issuer";
-/// The token that the issuer gives to all.
+/// The one token that the issuer gives.
 const TOKEN: &str = "token-of-the-issuer-0123";
 
 impl Stage {
@@ -91,14 +92,14 @@ impl Stage {
         self.world.database.sql(&sql).await;
     }
 
-    /// Runs a workflow of one call once; what is left of it, without ids and times, and the number
-    /// of requests.
+    /// Runs a workflow of one call once; gives the stored traces of the call, without ids and
+    /// times, and the number of requests.
     async fn run(&self, workflow: &Workflow, executor: &executor::Deps) -> Value {
         let (mut left, requests) = self.run_all(workflow, executor).await;
         json!([left.remove(0), requests])
     }
 
-    /// Runs a workflow once; what is left of each call, and the number of all requests.
+    /// Runs a workflow once; gives the stored traces of each call, and the number of all requests.
     async fn run_all(&self, workflow: &Workflow, executor: &executor::Deps) -> (Vec<Value>, usize) {
         let run = self.world.start(workflow, "start", json!({ "n": 1 })).await;
         build(&self.world.builder(), &[event(run)]).await;
@@ -119,11 +120,12 @@ impl Stage {
 }
 
 const PLAIN: [&str; 2] = ["first-value-0123", "second/?&%+<\"'>."];
-// Both texts have eight bytes or more: whether one has fewer is told where it is signed together
-// with a longer one.
+// Both users have eight bytes or more. A text of fewer bytes is refused where it is signed together
+// with a longer one, so its length would show.
 const JSON: [&str; 2] = [r#"{"user":"ann-012345678","n":17}"#, r#"{"user":"bcd-ef\u002e0","n":99}"#];
 
-/// Two secrets of one length and shape; what differs are their characters.
+/// Two sets of secrets. The values of a key have one length and one shape, and differ in their
+/// characters.
 fn values(which: usize) -> [(&'static str, &'static str); 8] {
     [
         (
@@ -145,7 +147,7 @@ fn values(which: usize) -> [(&'static str, &'static str); 8] {
     ]
 }
 
-/// Texts that hold a secret, each in its own way. Each is a template that apply takes.
+/// Texts that hold a secret, each in its own way. Each is a template that apply accepts.
 const TEXTS: &[&str] = &[
     r#"{{ secrets("vault").token }}"#,
     r#"Bearer {{ secrets("vault").token }} and {{ root().data.n }}"#,
@@ -170,12 +172,13 @@ const TEXTS: &[&str] = &[
     r#"{{ secrets("vault").token }}{{ secrets("vault").gone }}"#,
 ];
 
-/// Generated configurations.
+/// The number of generated configurations.
 const GENERATED: usize = 200;
-/// Chooses them.
+/// The seed that generates them.
 const SEED: u64 = 12;
 
-/// A text of a random template: whatever an author may do with a secret, within each other.
+/// The text of a random template: the operations that an author may use on a secret, nested in each
+/// other.
 fn generated(dice: &mut fastrand::Rng, depth: usize) -> String {
     let leaves = [
         r#"secrets("vault").token"#,
@@ -235,7 +238,7 @@ fn shapes(target: &str, text: &str) -> Vec<Value> {
     ]
 }
 
-/// Each kind of credential with a text in it, and with keys that are keys and keys that are none.
+/// Each kind of credential with a text in it. Some of its keys are valid keys, others are not.
 fn credentials(target: &str, text: &str) -> Vec<Value> {
     let issuer = format!("{target}{ISSUER}/token");
     let made = [
@@ -258,8 +261,8 @@ fn credentials(target: &str, text: &str) -> Vec<Value> {
         .collect()
 }
 
-/// Texts whose lengths differ by the characters of a secret, padded to both sides of the limits of
-/// a URL and of a header.
+/// Texts whose length depends on the characters of a secret. They are padded to lengths on both
+/// sides of the limits of a URL and of the headers.
 fn at_the_limits(target: &str) -> Vec<Value> {
     type Place = (usize, usize, &'static str, fn(&str, String) -> Value);
     let places: [Place; 3] = [
@@ -275,7 +278,7 @@ fn at_the_limits(target: &str) -> Vec<Value> {
             r#"{{ escapeURL(hmac("sha256", secrets("vault").token, "data", "base64")) }}"#,
             |target, text| json!({ "url": target, "query": { "q": text } }),
         ),
-        // Beside what the client adds.
+        // 500 bytes are left for the headers that the client adds.
         (
             HTTP_REQUEST_HEADERS_BYTES_MAX,
             500,
@@ -285,7 +288,7 @@ fn at_the_limits(target: &str) -> Vec<Value> {
     ];
     let mut all = Vec::new();
     for (limit, least, text, configuration) in places {
-        // From where it never fits to where it always does.
+        // The padding goes from a length that never fits to one that always fits.
         for less in (least..least + 200).step_by(5) {
             all.push(configuration(target, format!("{}{text}", "x".repeat(limit - less))));
         }
@@ -312,7 +315,7 @@ async fn nothing_that_anybody_sees_depends_on_a_part_of_a_value_i1() {
     let executor = stage.executor();
     for (key, value) in values(0) {
         let other = values(1).into_iter().find(|(name, _)| *name == key).unwrap().1;
-        assert_eq!(value.len(), other.len(), "{key}: of one length");
+        assert_eq!(value.len(), other.len(), "{key}: both values have one length");
         assert_ne!(value, other);
     }
     let (mut sent, mut refused) = (0, 0);
@@ -330,7 +333,8 @@ async fn nothing_that_anybody_sees_depends_on_a_part_of_a_value_i1() {
         }
         asked[which] = stage.asked.swap(0, Ordering::SeqCst);
     }
-    // Texts that one value makes equal share a token, so only the issuer's own count differs.
+    // A value may make two texts equal, and then they share a token: so only the issuer's count may
+    // differ.
     assert!(asked.iter().all(|asked| *asked > 20), "{asked:?}");
     let [first, second] = left;
     for ((one, other), some) in first.iter().zip(&second).zip(configurations.chunks(10)) {
@@ -339,7 +343,7 @@ async fn nothing_that_anybody_sees_depends_on_a_part_of_a_value_i1() {
         }
         assert_eq!((one.0.len(), one.1), (some.len(), other.1));
         let passed = one.0.iter().filter(|left| left[1] == "passed").count();
-        assert_eq!(one.1, passed, "those that passed were sent, and no others");
+        assert_eq!(one.1, passed, "exactly the calls that passed were sent");
         sent += passed;
         refused += some.len() - passed;
     }
@@ -371,15 +375,18 @@ async fn all_that_is_refused_before_a_connection_is_refused_in_one_way_i1() {
     for configuration in causes {
         let workflow = stage.workflow(&configuration).await;
         let left = stage.run(&workflow, &executor).await;
-        assert_eq!(left[1], 0, "nothing is sent: {configuration}");
+        assert_eq!(left[1], 0, "no request is sent: {configuration}");
         let message = left[0][3].as_str().unwrap();
         assert!(
             message.contains("was to be placed into something that can't be sent"),
             "{configuration}: {message}"
         );
         let secrets = left[0][7]["attempts"][0]["secrets"].clone();
-        assert!(message.contains(secrets[0].as_str().unwrap()), "it names the secret: {message}");
-        assert!(!message.contains("header") || !message.contains("X-A"), "and no field: {message}");
+        assert!(message.contains(secrets[0].as_str().unwrap()), "the message names the secret: {message}");
+        assert!(
+            !message.contains("header") || !message.contains("X-A"),
+            "the message names no field: {message}"
+        );
         let channel = left[0][8][0][0].clone();
         let code = left[0][8][0][2]["error"]["code"].clone();
         seen.push(json!([
@@ -399,8 +406,8 @@ async fn all_that_is_refused_before_a_connection_is_refused_in_one_way_i1() {
 #[tokio::test]
 async fn a_url_that_is_one_secret_and_leads_nowhere_is_told_in_one_way_i1() {
     let stage = Stage::create().await;
-    // A port that nobody listens at, one that speaks no TLS, one that never answers, and one that
-    // ends each connection.
+    // Four ports: one without a server, one without TLS, one that never answers, and one that ends
+    // each connection.
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let ending = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -408,7 +415,7 @@ async fn a_url_that_is_one_secret_and_leads_nowhere_is_told_in_one_way_i1() {
         (silent.local_addr().unwrap().port(), ending.local_addr().unwrap().port());
     let ends = tokio::spawn(async move {
         while let Ok((mut connection, _)) = ending.accept().await {
-            // Read, so that the request was sent.
+            // The port reads first, so that the request is sent.
             let _ = connection.read(&mut [0; 16]).await;
         }
     });
@@ -416,7 +423,8 @@ async fn a_url_that_is_one_secret_and_leads_nowhere_is_told_in_one_way_i1() {
         [closed, stage.target.port(), silent_port, ending_port].map(|port| format!("127.0.0.1:{port}"));
     let allow = ports.join(",");
     let url = stage.world.database.url("executor");
-    // The component's limit is the request's own: whichever strikes, it is told in the same way.
+    // The component's time limit lies between the two time-outs of the request. Both limits are
+    // reported in the same way.
     let mut executor = stage.world.executor_at(url, &allow, &stage.kms.url());
     executor.run.times = Times::derive(1).unwrap();
     let mut told = Vec::new();
@@ -499,7 +507,7 @@ async fn what_is_made_of_secrets_or_taken_out_of_them_comes_back_scrubbed_i1() {
             triple(&format!("{token}z")),
         ),
         (body(r#"{{ hmac("sha256", secrets("vault").token, "data", "hex") }}"#), true, code(token, "data")),
-        // A value that can't be searched for hides none that can.
+        // A value that is too short to be searched for hides no other value from the search.
         (
             body(r#"{{ toBase64(toBase64(toBase64(secrets("vault").token + secrets("vault").short))) }}"#),
             false,
@@ -533,7 +541,8 @@ const LETTERS: &str = "abcdefghijklmnopqrstuvwxyz0123456789-";
 #[tokio::test]
 async fn a_mark_stands_for_a_whole_value_and_never_for_the_beginning_of_one_i1() {
     let known = "A".repeat(127);
-    // Answers with what it was sent, and with the known text before each letter.
+    // The target answers with the body that it received, and with the known text before each
+    // letter.
     let guesses: Vec<String> = LETTERS.chars().map(|letter| format!("{known}{letter}")).collect();
     let stage = Stage::answering(move |request| {
         json_answer(200, &json!({ "sent": String::from_utf8_lossy(request.body()), "guesses": guesses }))
@@ -556,7 +565,7 @@ async fn a_mark_stands_for_a_whole_value_and_never_for_the_beginning_of_one_i1()
         assert!(!sent.contains("token-of-the-vault"), "{sent}");
         if body.get("json").is_some() {
             let sent: Value = serde_json::from_str(sent).unwrap();
-            // Texts of the author's beside a secret are no secrets.
+            // The author's own texts beside a secret are no secrets.
             assert_eq!(
                 (&sent["user"], &sent["n"]),
                 (&json!("author-text-0123"), &json!(123456789012345678_u64))

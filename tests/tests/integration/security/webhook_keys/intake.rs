@@ -1,4 +1,4 @@
-//! The API and a warm instance of the webhook function, as tests of keys use them.
+//! The API and a warm instance of the webhook function, for tests of keys.
 
 use aws_client::Service;
 use axum::Router;
@@ -41,6 +41,7 @@ pub(crate) fn api_under(key: &str, world: &World, kms: &FakeKms) -> Router {
         clock: Clock::system(),
         ids: world.ids.clone(),
         public_url: "https://sealflow.test".to_owned(),
+        retention_days_max: None,
         metrics: process::Metrics::off(),
     }))
 }
@@ -154,14 +155,14 @@ impl Intake {
         self.post(hook, signed(key)).await.0
     }
 
-    /// The warm instance, so much later.
+    /// Shifts the clock of the warm instance.
     pub(crate) fn later(&mut self, by: SignedDuration) {
         let clock = Clock::shifted(by);
         self.deps = warm_instance(&self.world, &self.kms, clock, self.deps.cache.clone());
         self.webhook = webhook::router(self.deps);
     }
 
-    /// Moves what is sealed to another KMS key, until nothing is left.
+    /// Moves all sealed values to another KMS key.
     pub(crate) async fn move_keys(&self) {
         let deps = rewrap::Deps {
             store: self.world.database.store("rewrap"),

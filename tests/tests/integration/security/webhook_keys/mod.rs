@@ -26,17 +26,22 @@ async fn a_rotated_signing_key_works_on_a_warm_instance_beside_the_one_before() 
     let rotated = intake.rotate(&hook, 3_600).await;
     let new = word(&rotated["signing_key"]);
     assert!(new != old && rotated["previous_until"].is_string() && rotated["url"] == hook["url"]);
-    // Its first delivery finds what is known out of date, so the instance looks again at once.
-    assert_eq!(intake.post_signed(&hook, &old).await, StatusCode::ACCEPTED, "it is kept for an hour");
+    // At the first delivery the instance sees that its cached webhook is out of date, so it loads
+    // the webhook again at once.
+    assert_eq!(
+        intake.post_signed(&hook, &old).await,
+        StatusCode::ACCEPTED,
+        "the previous key is kept for an hour"
+    );
     assert_eq!(intake.post_signed(&hook, &new).await, StatusCode::ACCEPTED);
     let (_, list) = intake.call("GET", "/v1/webhooks?workflow=w", &Value::Null).await;
-    assert!(list["webhooks"][0]["signing_key"].is_null(), "it is shown once: {list}");
+    assert!(list["webhooks"][0]["signing_key"].is_null(), "the key is shown once: {list}");
 
     let newest = word(&intake.rotate(&hook, 3_600).await["signing_key"]);
     assert_eq!(
         intake.post_signed(&hook, &newest).await,
         StatusCode::UNAUTHORIZED,
-        "looked at within this second"
+        "the webhook was loaded within this second"
     );
     wait_for("the newest key", || async {
         (intake.post_signed(&hook, &newest).await == StatusCode::ACCEPTED).then_some(())
@@ -46,7 +51,7 @@ async fn a_rotated_signing_key_works_on_a_warm_instance_beside_the_one_before() 
     assert_eq!(
         intake.post_signed(&hook, &old).await,
         StatusCode::UNAUTHORIZED,
-        "two keys are taken, never three"
+        "two keys are accepted, never three"
     );
 }
 
@@ -105,7 +110,7 @@ async fn a_given_key_is_set_and_neither_shown_nor_stored_in_the_clear_i1() {
     let bearer = intake.hook("b", "bearer").await;
     let path = format!("/v1/webhooks/{}/key", word(&bearer["id"]));
     let (status, _) = intake.call("PUT", &path, &json!({ "key": "0123456789 abcdefgh" })).await;
-    assert_eq!(status, 400, "no header can carry it");
+    assert_eq!(status, 400, "no header can carry a key with a blank");
     let (status, _) = intake.call("PUT", &path, &json!({ "key": "0123456789-abcdefgh" })).await;
     assert_eq!(status, 200);
     assert_eq!(intake.post(&bearer, self::bearer("0123456789-abcdefgh")).await.0, StatusCode::ACCEPTED);
@@ -124,8 +129,8 @@ async fn a_credential_is_not_stored_wherever_a_sender_in_transition_puts_it_i1()
         assert!(rows.contains("kept"), "{what}: {rows}");
     };
     let header_of = |name: &str| json!({ "authentication": "header_token", "header_name": name });
-    // The header is renamed, and the old one is used as the key of deliveries; the sender sends
-    // both, and more.
+    // The token's header is renamed, and the old header becomes the key of deliveries. The sender
+    // puts the tokens into both, and into other places.
     let old = word(&intake.hook_as("w", header_of("X-Old")).await["token"]);
     let mut configuration = header_of("X-New");
     configuration["deduplication_header"] = json!("X-Old");
@@ -143,13 +148,14 @@ async fn a_credential_is_not_stored_wherever_a_sender_in_transition_puts_it_i1()
         assert_eq!(intake.post_with(&hook, &query, &headers).await.0, StatusCode::ACCEPTED);
     }
     stored("renamed", &[&old, &new]).await;
-    // From a token in a header to a bearer token.
+    // The authentication changes from a token in a header to a bearer token.
     let hook = intake.hook_as("w", json!({ "authentication": "bearer" })).await;
     let headers =
         [("authorization", format!("Bearer {new}")), ("x-new", new.clone()), ("x-kept", "kept".to_owned())];
     assert_eq!(intake.post_with(&hook, "", &headers).await.0, StatusCode::ACCEPTED);
     stored("another type", &[&old, &new]).await;
-    // A signature proves the body to whoever takes it, and a key all bodies.
+    // A signature must not be stored either: with it, others could send the same body again. With
+    // the key they could send any body.
     let signature_of = |name: &str| json!({ "authentication": "signature", "header_name": name });
     let key = word(&intake.hook_as("s", signature_of("X-Old")).await["signing_key"]);
     let hook = intake.hook_as("s", signature_of("X-New")).await;
@@ -219,7 +225,8 @@ async fn opened_keys_are_used_for_a_minute_and_then_opened_again_i1() {
     let mut intake = Intake::create().await;
     let hook = intake.hook("w", "signature").await;
     let key = word(&hook["signing_key"]);
-    // Wrong ones make it load the webhook again; its keys grow no younger by that.
+    // A wrong signature makes the instance load the webhook again. This does not prolong the minute
+    // of its opened keys.
     for (seconds, is_right, calls) in
         [(0, true, 1), (30, false, 0), (45, true, 0), (90, true, 1), (120, true, 0)]
     {
@@ -255,7 +262,7 @@ async fn a_damaged_key_refuses_nobody() {
         intake.world.database.sql(&sql).await;
         let expected = if is_previous_kept { StatusCode::ACCEPTED } else { StatusCode::SERVICE_UNAVAILABLE };
         assert_eq!(intake.post_signed(&hook, &previous).await, expected);
-        // It can't be told that this is the right one; nor that it isn't.
+        // The instance can't tell whether this key is the right one.
         assert_eq!(intake.post_signed(&hook, &current).await, StatusCode::SERVICE_UNAVAILABLE);
     }
 }
@@ -265,7 +272,7 @@ async fn a_warm_instance_goes_on_when_its_keys_moved_and_the_old_kms_key_ended()
     let mut intake = Intake::create().await;
     let hook = intake.hook("w", "signature").await;
     let key = word(&hook["signing_key"]);
-    // Loaded and not opened: the worst that an instance can be left with.
+    // The instance has loaded the key but not opened it, which is the worst case.
     assert_eq!(intake.post(&hook, ("x-other", String::new())).await.0, StatusCode::UNAUTHORIZED);
     intake.move_keys().await;
     intake.kms.disable(KEY);
@@ -284,7 +291,8 @@ async fn a_previous_key_that_kms_refuses_takes_the_current_one_not_along() {
     let current = word(&intake.rotate(&hook, 3_600).await["signing_key"]);
     intake.kms.disable(KEY);
     assert_eq!(intake.post_signed(&hook, &current).await, StatusCode::ACCEPTED);
-    // By the previous key or by nobody: that can't be told, and a sender is not refused for it.
+    // The signature may be by the previous key or by an attacker's. The instance can't tell, so it
+    // does not refuse the sender.
     for unknown in [previous.as_str(), "a key of an attacker"] {
         assert_eq!(intake.post_signed(&hook, unknown).await, StatusCode::SERVICE_UNAVAILABLE);
     }
@@ -319,13 +327,13 @@ async fn a_webhook_that_is_posted_to_too_fast_is_told_when_to_try_again_and_othe
     let (hook, other) = (intake.hook("w", "bearer").await, intake.hook("other", "bearer").await);
     let header = |hook: &Value| bearer(&word(&hook["token"]));
     assert_eq!(intake.post(&hook, header(&hook)).await, (StatusCode::ACCEPTED, None));
-    // The requests of a stranger take nothing out of the bucket.
+    // Requests with a wrong token take nothing out of the bucket.
     for _ in 0..domain::limits::WEBHOOK_BURST_MAX + 10 {
         assert_eq!(intake.post(&hook, bearer("a stranger's token")).await.0, StatusCode::UNAUTHORIZED);
     }
     assert_eq!(intake.post(&hook, header(&hook)).await, (StatusCode::ACCEPTED, None));
-    // As if its bucket had been emptied half a minute from now, so that the test's own speed
-    // doesn't matter.
+    // The bucket is emptied as of half a minute from now, so that the test's own speed doesn't
+    // matter.
     let (id, then) =
         (word(&hook["id"]).parse::<WebhookId>().unwrap(), intake.world.now() + SignedDuration::from_secs(30));
     while intake.deps.rates.take(id, then).is_ok() {}
@@ -377,9 +385,17 @@ async fn a_deliverys_key_is_known_for_24_hours_and_no_longer_i10() {
     assert_eq!(outcome, BeginOutcome::Begun(None));
     assert_eq!(take(start + day).await.1, BeginOutcome::Duplicate(first));
     let (second, outcome) = take(start + day + tick).await;
-    assert_eq!(outcome, BeginOutcome::Begun(None), "its time is over, whether the sweeper was there or not");
+    assert_eq!(
+        outcome,
+        BeginOutcome::Begun(None),
+        "the delivery's key ends after 24 hours, even without the sweeper"
+    );
     let end = start + day + tick + day;
-    assert_eq!(take(end).await.1, BeginOutcome::Duplicate(second), "from then on it is known anew");
+    assert_eq!(
+        take(end).await.1,
+        BeginOutcome::Duplicate(second),
+        "the delivery's key is known for another 24 hours"
+    );
     assert_eq!(intake.events().await, 2);
 
     let sweeper = intake.world.database.store("sweeper");
@@ -391,7 +407,11 @@ async fn a_deliverys_key_is_known_for_24_hours_and_no_longer_i10() {
         sweeper::sweep(&deps, tests::tick()).await.unwrap().deduplications
     };
     let minute = SignedDuration::from_mins(1);
-    assert_eq!((swept(day - minute).await, swept(day + minute).await), (0, 1), "a tick does so");
+    assert_eq!(
+        (swept(day - minute).await, swept(day + minute).await),
+        (0, 1),
+        "a tick of the sweeper forgets the key"
+    );
 }
 
 #[tokio::test]
@@ -413,12 +433,16 @@ async fn the_sweeper_forgets_a_previous_key_once_it_is_taken_no_more_i7() {
     let second = SignedDuration::from_secs(1);
     let hour = SignedDuration::from_secs(3_600);
     assert_eq!(sweep(Clock::shifted(hour - 30 * second)).await, 0);
-    assert_eq!(intake.world.database.sql(stored).await, "1|1|2|1|1", "as long as it is taken it stays");
+    assert_eq!(
+        intake.world.database.sql(stored).await,
+        "1|1|2|1|1",
+        "a previous key stays as long as it is accepted"
+    );
     assert_eq!(sweep(Clock::shifted(hour + second)).await, 2);
     assert_eq!(
         intake.world.database.sql(stored).await,
         "0|0|0|1|1",
-        "forgotten, and the current one is there"
+        "the previous keys are forgotten, and the current ones stay"
     );
     assert_eq!(sweep(Clock::shifted(hour + second)).await, 0);
     let [(signature, key), (token_hook, token)] = current.as_slice() else { panic!("two webhooks") };

@@ -1,0 +1,160 @@
+use domain::ids::{OrganizationId, RunId};
+use jiff::Timestamp;
+use tokio_postgres::types::Type;
+use uuid::Uuid;
+
+use crate::types::column;
+use crate::{Store, StoreError};
+
+/// The days for which an organization keeps its finished runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// The tenant.
+    pub organization_id: OrganizationId,
+    /// Days after the end of a run, 1 or more.
+    pub days: i32,
+}
+
+/// The organizations from `from` on, in order of their ids, that don't keep their runs for ever.
+/// The operator's maximum holds for each of them.
+///
+/// # Errors
+/// See [`StoreError`].
+pub async fn find_retentions(
+    store: &Store,
+    from: OrganizationId,
+    operators_days: Option<i32>,
+    rows_max: i64,
+) -> Result<Vec<Retention>, StoreError> {
+    let rows = store
+        .query(
+            "/* find_retentions */
+             SELECT id, least(retention_days, $2) AS days FROM organizations
+             WHERE id >= $1 AND least(retention_days, $2) IS NOT NULL
+             ORDER BY id LIMIT $3",
+            &[(&from, Type::UUID), (&operators_days, Type::INT4), (&rows_max, Type::INT8)],
+        )
+        .await?;
+    rows.iter()
+        .map(|row| Ok(Retention { organization_id: column(row, "id")?, days: column(row, "days")? }))
+        .collect()
+}
+
+/// The outcome of a look at old runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExpiredRuns {
+    /// Runs that expired.
+    pub expired: i64,
+    /// The last run that was looked at; None: there are no older ones behind it.
+    pub last: Option<RunId>,
+}
+
+/// Looks at the runs of an organization behind `after` that are old enough by their ids, and has
+/// those expire that have ended so long ago. A run that somebody else holds has its turn later.
+///
+/// # Errors
+/// See [`StoreError`].
+pub async fn expire_runs(
+    store: &Store,
+    retention: Retention,
+    after: RunId,
+    now: Timestamp,
+    rows_max: i64,
+) -> Result<ExpiredRuns, StoreError> {
+    let ended_before = now - jiff::SignedDuration::from_hours(24 * i64::from(retention.days));
+    let rows = store
+        .query(
+            "/* expire_runs */
+             WITH looked_at AS MATERIALIZED (
+                 SELECT id, coalesce(state, '') = 'finished' AND expired_at IS NULL
+                     AND parent_run_id IS NULL AND finished_at < $4 AS is_old
+                 FROM workflow_runs
+                 WHERE organization_id = $1 AND id > $2 AND id < $3
+                 ORDER BY organization_id, id LIMIT $6),
+             old AS MATERIALIZED (
+                 SELECT r.id FROM looked_at JOIN workflow_runs r ON r.id = looked_at.id
+                 WHERE looked_at.is_old
+                 ORDER BY uuid_send(r.id) FOR NO KEY UPDATE OF r SKIP LOCKED),
+             expired AS (
+                 UPDATE workflow_runs r SET expired_at = $5
+                 FROM old
+                 WHERE r.id = old.id AND coalesce(r.state, '') = 'finished'
+                 RETURNING r.id)
+             SELECT (SELECT count(*) FROM expired) AS expired,
+                    (SELECT id FROM looked_at ORDER BY id DESC LIMIT 1) AS last,
+                    (SELECT count(*) FROM looked_at) >= $6 AS has_more",
+            &[
+                (&retention.organization_id, Type::UUID),
+                (&after, Type::UUID),
+                (&first_id_at(ended_before), Type::UUID),
+                (&ended_before, Type::TIMESTAMPTZ),
+                (&now, Type::TIMESTAMPTZ),
+                (&rows_max, Type::INT8),
+            ],
+        )
+        .await?;
+    let row = rows.first().ok_or(StoreError::Corrupt("expire_runs"))?;
+    let last = if column(row, "has_more")? { column(row, "last")? } else { None };
+    Ok(ExpiredRuns { expired: column(row, "expired")?, last })
+}
+
+/// The smallest id of version 7 of a moment (RFC 9562, section 5.7): the milliseconds come first.
+fn first_id_at(moment: Timestamp) -> RunId {
+    let milliseconds = u64::try_from(moment.as_millisecond()).unwrap_or_default();
+    RunId(Uuid::from_u128(u128::from(milliseconds) << 80))
+}
+
+/// Runs that expired before a moment, those first that did so first.
+///
+/// # Errors
+/// See [`StoreError`].
+pub async fn find_expired_runs(
+    store: &Store,
+    before: Timestamp,
+    rows_max: i64,
+) -> Result<Vec<RunId>, StoreError> {
+    let rows = store
+        .query(
+            "/* find_expired_runs */
+             SELECT id FROM workflow_runs
+             WHERE expired_at IS NOT NULL AND expired_at <= $1
+             ORDER BY expired_at LIMIT $2",
+            &[(&before, Type::TIMESTAMPTZ), (&rows_max, Type::INT8)],
+        )
+        .await?;
+    rows.iter().map(|row| column(row, "id")).collect()
+}
+
+/// Deletes an expired run with all that belongs to it; the number of its executions. None where
+/// somebody holds it, or where it is not to go any more.
+///
+/// # Errors
+/// See [`StoreError`]; [`StoreError::is_lock_timeout`] where somebody holds an execution of it.
+pub async fn delete_expired_run(
+    store: &Store,
+    run_id: RunId,
+    operators_days: Option<i32>,
+) -> Result<Option<i64>, StoreError> {
+    let rows = store
+        .query(
+            "/* delete_expired_run */ SELECT delete_expired_run($1, $2) AS executions",
+            &[(&run_id, Type::UUID), (&operators_days, Type::INT4)],
+        )
+        .await?;
+    column(rows.first().ok_or(StoreError::Corrupt("delete_expired_run"))?, "executions")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_id_of_a_moment_comes_before_all_that_are_made_then_and_after_those_before() {
+        let moment = Timestamp::from_millisecond(1_700_000_000_123).unwrap();
+        let version_7 =
+            |milliseconds: u128, random: u128| RunId(Uuid::from_u128(milliseconds << 80 | 7 << 76 | random));
+        let (last_before, first) =
+            (version_7(1_700_000_000_122, (1 << 76) - 1), version_7(1_700_000_000_123, 0));
+        assert!(last_before < first_id_at(moment) && first_id_at(moment) < first);
+    }
+}
