@@ -42,7 +42,7 @@ async fn a_migration_behind_an_open_reader_stops_no_function() {
         let answer =
             tokio::time::timeout(WAIT_MAX, function.batch_execute("SELECT FROM workflow_node_secret_refs"))
                 .await;
-        let answer = answer.expect("the function gets through while the reader still reads");
+        let answer = answer.expect("it gets through while the reader still reads");
         assert_eq!(
             answer.err().and_then(|error| error.code().cloned()),
             None,
