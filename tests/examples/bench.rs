@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use tests::bench::{Options, Profile, Workload, run};
 
-const USAGE: &str = "bench [--workloads w1,w2,w3,w4] [--runs N] [--deliveries N] [--at-once N] [--low-rate N] [--history N] [--instances N] [--json FILE] [--profile FUNCTION|postgres] [--profile-to FOLDER]";
+const USAGE: &str = "bench [--workloads w1,w2,w3,w4,w5] [--runs N] [--deliveries N] [--at-once N] [--low-rate N] [--history N] [--instances N] [--json FILE] [--profile FUNCTION|postgres] [--profile-to FOLDER]";
 
 #[tokio::main]
 async fn main() {
@@ -27,7 +27,9 @@ async fn main() {
                 };
                 let names = value();
                 options.has_neighbours = names.split(',').any(|name| name == "w4");
-                options.workloads = names.split(',').filter(|name| *name != "w4").map(named).collect();
+                options.has_retention = names.split(',').any(|name| name == "w5");
+                let others = names.split(',').filter(|name| !["w4", "w5"].contains(name));
+                options.workloads = others.map(named).collect();
             }
             "--runs" => options.runs = number(value()),
             "--deliveries" => options.deliveries = number(value()),

@@ -16,6 +16,7 @@ pub mod older_schema;
 pub mod openapi;
 pub mod panicking;
 pub mod queues;
+pub mod release;
 pub mod rows;
 pub mod template;
 pub mod wire;

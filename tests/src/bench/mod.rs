@@ -11,6 +11,7 @@ mod options;
 mod pgbench;
 mod profile;
 mod report;
+mod retention;
 mod suite;
 mod workloads;
 

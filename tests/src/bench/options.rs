@@ -23,6 +23,8 @@ pub struct Options {
     pub history: usize,
     /// Whether it is measured what one organization's trouble does to others (`w4`).
     pub has_neighbours: bool,
+    /// Whether the deletion of old runs is measured (`w5`).
+    pub has_retention: bool,
     /// Instances of builder and executor each.
     pub instances: usize,
     /// A run of each workload more, for a flame graph.
@@ -44,6 +46,7 @@ impl Options {
             low_rate: 10,
             history: 0,
             has_neighbours: true,
+            has_retention: false,
             instances: 2,
             profile: None,
             bin_dir,

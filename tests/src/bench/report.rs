@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::measure::{Counters, median};
 use super::neighbours::Neighbours;
+use super::retention::Retention;
 
 /// The measurements.
 #[derive(Clone, Debug)]
@@ -14,6 +15,8 @@ pub struct Report {
     pub workloads: Vec<Measured>,
     /// The effect of one organization's slow and failing nodes on the others.
     pub neighbours: Option<Neighbours>,
+    /// The deletion of old runs, and its effect on others.
+    pub retention: Option<Retention>,
 }
 
 /// One workload.
@@ -203,12 +206,25 @@ impl fmt::Display for Report {
                 f,
                 "\nw4: 99 organizations beside one with locked, slow and failing nodes; from event to end of their runs"
             )?;
-            writeln!(f, "  alone:  median {:.0} ms, 99 of 100 {:.0} ms", alone.0 * 1e3, alone.1 * 1e3)?;
-            writeln!(f, "  beside: median {:.0} ms, 99 of 100 {:.0} ms", beside.0 * 1e3, beside.1 * 1e3)?;
-            writeln!(f, "  ratio:  median {:.2}, 99 of 100 {:.2}", beside.0 / alone.0, beside.1 / alone.1)?;
+            write_ratio(f, alone, beside)?;
+        }
+        if let Some(retention) = &self.retention {
+            let Retention { executions, seconds, samples, lock_waits, dangling, .. } = retention;
+            writeln!(f, "\nw5: {executions} executions of old runs were deleted in {seconds:.0} s")?;
+            writeln!(f, "  from event to end of the runs of a load of 20 a second")?;
+            write_ratio(f, retention.alone, retention.beside)?;
+            writeln!(f, "  sessions that waited for a lock, in {samples} looks: {lock_waits:?}")?;
+            writeln!(f, "  rows whose foreign key leads nowhere: {dangling}")?;
         }
         Ok(())
     }
+}
+
+/// A load's median and 99 of 100, alone and beside something, seconds.
+fn write_ratio(f: &mut fmt::Formatter<'_>, alone: (f64, f64), beside: (f64, f64)) -> fmt::Result {
+    writeln!(f, "  alone:  median {:.0} ms, 99 of 100 {:.0} ms", alone.0 * 1e3, alone.1 * 1e3)?;
+    writeln!(f, "  beside: median {:.0} ms, 99 of 100 {:.0} ms", beside.0 * 1e3, beside.1 * 1e3)?;
+    writeln!(f, "  ratio:  median {:.2}, 99 of 100 {:.2}", beside.0 / alone.0, beside.1 / alone.1)
 }
 
 impl Report {
@@ -254,6 +270,17 @@ impl Report {
         let neighbours = self.neighbours.map(|Neighbours { alone, beside }| {
             json!({ "alone": { "median": alone.0, "p99": alone.1 }, "beside": { "median": beside.0, "p99": beside.1 } })
         });
-        json!({ "workloads": workloads.collect::<Vec<_>>(), "neighbours_seconds": neighbours })
+        let retention = self.retention.as_ref().map(|retention| {
+            json!({
+                "executions": retention.executions,
+                "seconds": retention.seconds,
+                "alone_seconds": { "median": retention.alone.0, "p99": retention.alone.1 },
+                "beside_seconds": { "median": retention.beside.0, "p99": retention.beside.1 },
+                "looks": retention.samples,
+                "lock_waits": retention.lock_waits,
+                "dangling": retention.dangling,
+            })
+        });
+        json!({ "workloads": workloads.collect::<Vec<_>>(), "neighbours_seconds": neighbours, "retention": retention })
     }
 }

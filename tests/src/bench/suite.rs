@@ -18,6 +18,7 @@ use super::options::Options;
 use super::pgbench::Pgbench;
 use super::profile::Sampling;
 use super::report::{Measured, Report, Run, Wires};
+use super::retention;
 use super::workloads::{COPIES, Workload};
 use crate::PostgresWire;
 use crate::aws_wire::AwsWire;
@@ -61,7 +62,11 @@ pub async fn run(options: &Options) -> Report {
         true => Some(neighbours::measure(&stack, options).await),
         false => None,
     };
-    Report { workloads, neighbours }
+    let retention = match options.has_retention {
+        true => Some(retention::measure(&stack, options).await),
+        false => None,
+    };
+    Report { workloads, neighbours, retention }
 }
 
 /// A running product with one workload's workflows.

@@ -78,11 +78,11 @@ pub struct Claims {
     pub definitions: Vec<StoredDefinition>,
 }
 
-/// Claims items. Each of `keys`, whose nodes are locked, gives its first items, one for each free
-/// slot. The wakes' events and named nodes give the items that need no slot. A concurrency key
-/// whose pick holds a quarantined item is left out as a whole; a quarantined item that needs no
-/// slot is left out by itself. Quarantined items are searched for only where some waited when the
-/// nodes were locked: a later one belongs to the builder that quarantined it.
+/// Claims items. Each of `keys`, whose nodes are locked, gives its first items for its free slots.
+/// The wakes' events and named nodes give the items that need no slot. A concurrency key whose pick
+/// holds a quarantined item is left out as a whole; a quarantined item that needs no slot is left
+/// out by itself. Quarantined items are searched for only where some waited when the nodes were
+/// locked: a later one belongs to the builder that quarantined it.
 ///
 /// # Errors
 /// See [`StoreError`].

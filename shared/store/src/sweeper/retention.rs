@@ -15,8 +15,8 @@ pub struct Retention {
     pub days: i32,
 }
 
-/// The organizations from `from` on, in order of their ids, that don't keep their runs for ever.
-/// The operator's maximum holds for each of them.
+/// The organizations that don't keep their runs for ever, from `from` on, in the order of their
+/// ids. The operator's maximum holds for each of them.
 ///
 /// # Errors
 /// See [`StoreError`].
@@ -45,12 +45,13 @@ pub async fn find_retentions(
 pub struct ExpiredRuns {
     /// Runs that expired.
     pub expired: i64,
-    /// The last run that was looked at; None: there are no older ones behind it.
+    /// The last run of the look; None: no further run is old enough.
     pub last: Option<RunId>,
 }
 
-/// Looks at the runs of an organization behind `after` that are old enough by their ids, and has
-/// those expire that have ended so long ago. A run that somebody else holds has its turn later.
+/// Looks at the runs of an organization after `after` that are old enough by their ids, and marks
+/// those as expired that ended so many days ago. A run that another transaction holds has its turn
+/// later.
 ///
 /// # Errors
 /// See [`StoreError`].
@@ -104,7 +105,7 @@ fn first_id_at(moment: Timestamp) -> RunId {
     RunId(Uuid::from_u128(u128::from(milliseconds) << 80))
 }
 
-/// Runs that expired before a moment, those first that did so first.
+/// Runs that expired before a moment, the earliest first.
 ///
 /// # Errors
 /// See [`StoreError`].
@@ -125,11 +126,12 @@ pub async fn find_expired_runs(
     rows.iter().map(|row| column(row, "id")).collect()
 }
 
-/// Deletes an expired run with all that belongs to it; the number of its executions. None where
-/// somebody holds it, or where it is not to go any more.
+/// Deletes an expired run with everything that belongs to it, and returns the number of its
+/// executions. None: another transaction holds the run, or the run is not to be deleted any more.
 ///
 /// # Errors
-/// See [`StoreError`]; [`StoreError::is_lock_timeout`] where somebody holds an execution of it.
+/// See [`StoreError`]; [`StoreError::is_lock_timeout`] where another transaction holds an execution
+/// of the run.
 pub async fn delete_expired_run(
     store: &Store,
     run_id: RunId,

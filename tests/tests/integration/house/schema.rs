@@ -1,16 +1,14 @@
 //! The schema: names and relations, rows that the database itself refuses, migrations, and the
 //! plans of hot statements.
 
-use std::process::Command;
-
 use domain::definition::NodeType;
 use domain::execution::{ExecutionResult, ExecutionState, ResultReason};
 use domain::function::Function;
 use domain::held::{Call, WakeCause};
 use domain::run::{RunState, RunStop};
 use domain::webhook::Authentication;
-use local::stack::find_postgres;
 use serde_json::{Value, json};
+use tests::release::schema;
 use tests::world::{build, event};
 use tests::{Database, Workflow, World, wait_for};
 use tokio_postgres::error::SqlState;
@@ -349,26 +347,6 @@ async fn two_databases_of_one_cluster_can_be_migrated_at_once() {
     }
 }
 
-fn schema_of(database: &Database) -> String {
-    let output = Command::new(find_postgres().unwrap().join("pg_dump"))
-        .args([
-            "--schema-only",
-            "--no-owner",
-            "--exclude-table=refinery_schema_history",
-            "--dbname",
-            &database.admin_url(),
-        ])
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let text = String::from_utf8(output.stdout).unwrap();
-    // Newer versions of pg_dump write a random word around the dump.
-    text.lines()
-        .filter(|line| !line.starts_with("\\restrict") && !line.starts_with("\\unrestrict"))
-        .collect::<Vec<_>>()
-        .join("\n")
-}
-
 #[tokio::test]
 async fn psql_in_order_and_the_migrate_function_make_the_same_schema() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../migrations");
@@ -384,7 +362,7 @@ async fn psql_in_order_and_the_migrate_function_make_the_same_schema() {
         by_hand.server().sql(&by_hand.name, &sql).await.unwrap();
     }
     store::migrate(&migrated.admin_store(), store::RoleLogin::Url).await.unwrap();
-    let (by_hand, migrated) = (schema_of(&by_hand), schema_of(&migrated));
+    let (by_hand, migrated) = (schema(&by_hand), schema(&migrated));
     assert!(by_hand.contains("CREATE TABLE public.workflow_node_executions"));
     assert_eq!(by_hand, migrated);
 }
