@@ -17,6 +17,8 @@ const ANSWER_BYTES_MAX: u64 = 16 * 1024 * 1024;
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(35);
 /// Rows of a page of the API.
 const PAGE_ROWS_MAX: u32 = 200;
+/// Requests for one list. A search through very much then ends with a cursor.
+const LIST_REQUESTS: usize = 200;
 /// The variable that holds the token.
 const TOKEN_VARIABLE: &str = "SEALFLOW_TOKEN";
 
@@ -107,7 +109,9 @@ impl Api {
     ) -> Result<(Vec<Value>, Value), Failure> {
         let mut rows = Vec::new();
         let mut cursor = Value::Null;
-        loop {
+        // A page of a search may be empty and still have a cursor: it looked at as many rows as it
+        // may.
+        for _ in 0..LIST_REQUESTS {
             let left = limit.saturating_sub(u32::try_from(rows.len()).unwrap_or(u32::MAX));
             let mut query = query.to_vec();
             query.push(("limit", left.min(PAGE_ROWS_MAX).to_string()));
@@ -118,13 +122,13 @@ impl Api {
             let Value::Array(page) = answer[resource].take() else {
                 return Err(Failure::Failed(format!("the API's answer has no `{resource}`")));
             };
-            let is_last = answer["next_cursor"].is_null() || page.is_empty();
             rows.extend(page);
             cursor = answer["next_cursor"].take();
-            if is_last || rows.len() >= limit as usize {
-                return Ok((rows, cursor));
+            if cursor.is_null() || rows.len() >= limit as usize {
+                break;
             }
         }
+        Ok((rows, cursor))
     }
 
     fn request(

@@ -4,7 +4,8 @@ use serde_json::Value;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
-use super::page::{PAGE_COLUMN_BYTES_MAX, Page, PageRequest, read_page};
+use super::page::{PAGE_COLUMN_BYTES_MAX, Page, PageRequest};
+use super::search::{Along, Search, read_search};
 use crate::types::column;
 use crate::{Store, StoreError};
 
@@ -79,43 +80,51 @@ pub async fn list_events(
     filter: &EventFilter,
     page: PageRequest,
 ) -> Result<Page<EventRow>, StoreError> {
-    // Each workflow gives its newest events by the index (workflow_id, id), so rows of other
-    // organizations are not read.
     let rows = store
         .query(
-            "/* list_events */
-             SELECT q.id, q.workflow_id, q.node_id, q.run_id, q.channel, q.type, q.data,
-                    q.custom_name, q.targets, q.depth, q.execution_id, q.created_at, q.candidates
-             FROM (SELECT c.*, count(*) OVER () AS candidates,
-                          row_number() OVER (ORDER BY c.id DESC) AS place,
-                          sum(octet_length(c.data::text)) OVER (ORDER BY c.id DESC) AS bytes
-                   FROM (SELECT e.*
-                         FROM workflows w
-                         CROSS JOIN LATERAL (
-                             SELECT v.id, v.workflow_id, v.node_id, v.run_id, v.channel,
-                                    v.type, v.data, v.custom_name, v.targets, v.depth,
-                                    v.execution_id, v.created_at
-                             FROM workflow_events v
-                             WHERE v.workflow_id = w.id AND ($3::uuid IS NULL OR v.id < $3)
-                               AND ($5::text IS NULL OR v.node_id = $5)
-                               AND ($6::uuid IS NULL OR v.root_event_id = $6)
-                               AND ($7::text IS NULL OR v.channel = $7)
-                             ORDER BY v.id DESC LIMIT $4 + 1) e
-                         WHERE w.organization_id = $1 AND ($2::uuid IS NULL OR w.id = $2)
-                         ORDER BY e.id DESC LIMIT $4 + 1) c) q
-             WHERE q.place = 1 OR (q.place <= $4 AND q.bytes <= $8)
-             ORDER BY q.id DESC",
+            &search(filter, page).statement(),
             &[
                 (&organization_id, Type::UUID),
                 (&filter.workflow_id, Type::UUID),
                 (&page.before, Type::UUID),
                 (&page.rows_max(), Type::INT8),
+                (&PAGE_COLUMN_BYTES_MAX, Type::INT8),
                 (&filter.node_id, Type::TEXT),
                 (&filter.run_id, Type::UUID),
                 (&filter.channel, Type::TEXT),
-                (&PAGE_COLUMN_BYTES_MAX, Type::INT8),
             ],
         )
         .await?;
-    read_page(&rows, EventRow::from_row)
+    read_search(&rows, EventRow::from_row)
+}
+
+/// The search for events: along those of the run, or along the newest.
+fn search(filter: &EventFilter, page: PageRequest) -> Search {
+    let mut workflows = String::new();
+    if filter.workflow_id.is_some() {
+        workflows += " AND id = $2";
+    }
+    let looked_at = if filter.run_id.is_some() {
+        workflows += " AND id = (SELECT workflow_id FROM workflow_runs WHERE id = $7)";
+        "x.root_event_id = $7"
+    } else {
+        "x.workflow_id = w.id"
+    };
+    let filters = [
+        (filter.node_id.is_some(), " AND x.node_id = $6"),
+        (filter.channel.is_some(), " AND x.channel = $8"),
+    ];
+    Search {
+        name: "list_events",
+        table: "workflow_events",
+        columns: "x.id, x.workflow_id, x.node_id, x.run_id, x.channel, x.type, x.data,
+            x.custom_name, x.targets, x.depth, x.execution_id, x.created_at",
+        bytes: "octet_length(x.data::text)",
+        joins: "",
+        workflows,
+        along: Along { from: "workflow_events x", join: "", id: "x.id" },
+        looked_at: looked_at.to_owned(),
+        filters: filters.iter().filter(|(is_wanted, _)| *is_wanted).map(|(_, filter)| *filter).collect(),
+        has_before: page.before.is_some(),
+    }
 }

@@ -5,7 +5,8 @@ use serde_json::Value;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
-use super::page::{PAGE_COLUMN_BYTES_MAX, Page, PageRequest, read_page};
+use super::page::{PAGE_COLUMN_BYTES_MAX, Page, PageRequest};
+use super::search::{Along, Search, read_search};
 use crate::types::{column, word, word_if_any};
 use crate::{Store, StoreError};
 
@@ -149,54 +150,9 @@ pub async fn list_executions(
     filter: &ExecutionFilter,
     page: PageRequest,
 ) -> Result<Page<ExecutionRow>, StoreError> {
-    // Each workflow gives its newest executions by the index (workflow_id, id), so rows of other
-    // organizations are not read. Keys are looked up into an array: below an OR the planner makes
-    // no join of an IN, and would walk over all executions.
     let rows = store
         .query(
-            "/* list_executions */
-             SELECT q.id, q.workflow_id, q.node_id, n.name AS node_name, q.run_id,
-                    q.event_id, q.previous_execution_id, q.parent_execution_id, q.state, q.result,
-                    q.result_reason, q.result_message, q.component, q.configuration, q.metadata,
-                    q.workflow_version, q.attempt, q.crashes, q.run_at, q.wake_at, q.cancelled_by,
-                    q.redriven_event_id, q.concurrency_key, q.created_at, q.updated_at,
-                    q.started_at, q.finished_at, q.candidates,
-                    (SELECT coalesce(jsonb_object_agg(k.key, k.value), '{}')
-                     FROM workflow_node_execution_kvs k
-                     WHERE k.execution_id = q.id) AS keys
-             FROM (SELECT c.*, count(*) OVER () AS candidates,
-                          row_number() OVER (ORDER BY c.id DESC) AS place,
-                          sum(octet_length(c.configuration::text) + octet_length(c.metadata::text))
-                            OVER (ORDER BY c.id DESC) AS bytes
-                   FROM (SELECT e.*
-                         FROM workflows w
-                         CROSS JOIN LATERAL (
-                             SELECT x.id, x.workflow_id, x.node_id, x.run_id, x.event_id,
-                                    x.previous_execution_id, x.parent_execution_id, x.state,
-                                    x.result, x.result_reason, x.result_message, x.component,
-                                    x.configuration, x.metadata, x.workflow_version, x.attempt,
-                                    x.crashes, x.run_at, x.wake_at, x.cancelled_by,
-                                    x.redriven_event_id, x.concurrency_key, x.created_at,
-                                    x.updated_at, x.started_at, x.finished_at
-                             FROM workflow_node_executions x
-                             WHERE x.workflow_id = w.id AND ($3::uuid IS NULL OR x.id < $3)
-                               AND ($6::text IS NULL OR x.node_id = $6)
-                               AND ($7::text IS NULL OR x.state = $7)
-                               AND ($8::text IS NULL OR x.result = $8)
-                               AND ($9::uuid IS NULL OR x.parent_execution_id = $9)
-                               AND ($10::uuid IS NULL OR x.previous_execution_id = $10)
-                               AND ($11::uuid IS NULL OR x.root_event_id = $11)
-                               AND ($12::timestamptz IS NULL OR x.updated_at >= $12)
-                               AND (($13::text IS NULL AND $14::text IS NULL) OR x.id = ANY (ARRAY(
-                                   SELECT k.execution_id FROM workflow_node_execution_kvs k
-                                   WHERE k.workflow_id = w.id AND ($13::text IS NULL OR k.key = $13)
-                                     AND ($14::text IS NULL OR k.value = $14))))
-                             ORDER BY x.id DESC LIMIT $4 + 1) e
-                         WHERE w.organization_id = $1 AND ($2::uuid IS NULL OR w.id = $2)
-                         ORDER BY e.id DESC LIMIT $4 + 1) c) q
-             JOIN workflow_nodes n ON n.workflow_id = q.workflow_id AND n.node_id = q.node_id
-             WHERE q.place = 1 OR (q.place <= $4 AND q.bytes <= $5)
-             ORDER BY q.id DESC",
+            &search(filter, page).statement(),
             &[
                 (&organization_id, Type::UUID),
                 (&filter.workflow_id, Type::UUID),
@@ -215,8 +171,86 @@ pub async fn list_executions(
             ],
         )
         .await?;
-    read_page(&rows, ExecutionRow::from_row)
+    read_search(&rows, ExecutionRow::from_row)
 }
+
+/// The search for executions: along the index that has the fewest rows beside the wanted ones.
+fn search(filter: &ExecutionFilter, page: PageRequest) -> Search {
+    let mut workflows = String::new();
+    if filter.workflow_id.is_some() {
+        workflows += " AND id = $2";
+    }
+    // The executions that an execution is followed by, or that run within it, are of its run.
+    let of_run = if filter.run_id.is_some() {
+        Some("$11")
+    } else if filter.previous_execution_id.is_some() {
+        Some("(SELECT root_event_id FROM workflow_node_executions WHERE id = $10)")
+    } else if filter.parent_execution_id.is_some() {
+        Some("(SELECT root_event_id FROM workflow_node_executions WHERE id = $9)")
+    } else {
+        None
+    };
+    // What the index says needs no filter.
+    let (has_both, mut has_node) = (filter.key.is_some() && filter.value.is_some(), filter.node_id.is_some());
+    let newest = Along { from: "workflow_node_executions x", join: "", id: "x.id" };
+    let (along, looked_at) = if let Some(run) = of_run {
+        workflows += &format!(" AND id = (SELECT workflow_id FROM workflow_runs WHERE id = {run})");
+        (newest, format!("x.root_event_id = {run}"))
+    } else if has_both {
+        let keys = Along {
+            from: "workflow_node_execution_kvs k",
+            join: "JOIN workflow_node_executions x ON x.id = k.execution_id",
+            id: "k.execution_id",
+        };
+        (keys, "k.workflow_id = w.id AND k.key = $13 AND k.value = $14".to_owned())
+    } else if has_node {
+        has_node = false;
+        (newest, "x.workflow_id = w.id AND x.node_id = $6".to_owned())
+    } else {
+        (newest, "x.workflow_id = w.id".to_owned())
+    };
+    let filters = [
+        (has_node, " AND x.node_id = $6"),
+        (filter.state.is_some(), " AND x.state = $7"),
+        (filter.result.is_some(), " AND x.result = $8"),
+        (filter.parent_execution_id.is_some(), " AND x.parent_execution_id = $9"),
+        (filter.previous_execution_id.is_some(), " AND x.previous_execution_id = $10"),
+        (filter.updated_since.is_some(), " AND x.updated_at >= $12"),
+        (filter.key.is_some() && filter.value.is_none(), HAS_KEY),
+        (filter.key.is_none() && filter.value.is_some(), HAS_VALUE),
+        (has_both && of_run.is_some(), HAS_BOTH),
+    ];
+    Search {
+        name: "list_executions",
+        table: "workflow_node_executions",
+        columns: COLUMNS,
+        bytes: "octet_length(x.configuration::text) + octet_length(x.metadata::text)",
+        joins: "JOIN workflow_nodes n ON n.workflow_id = x.workflow_id AND n.node_id = x.node_id",
+        workflows,
+        along,
+        looked_at,
+        filters: filters.iter().filter(|(is_wanted, _)| *is_wanted).map(|(_, filter)| *filter).collect(),
+        has_before: page.before.is_some(),
+    }
+}
+
+const HAS_KEY: &str = " AND EXISTS (
+    SELECT FROM workflow_node_execution_kvs k WHERE k.execution_id = x.id AND k.key = $13)";
+const HAS_VALUE: &str = " AND EXISTS (
+    SELECT FROM workflow_node_execution_kvs k WHERE k.execution_id = x.id AND k.value = $14)";
+const HAS_BOTH: &str = " AND EXISTS (
+    SELECT FROM workflow_node_execution_kvs k
+    WHERE k.execution_id = x.id AND k.key = $13 AND k.value = $14)";
+
+/// The columns of [`ExecutionRow`].
+const COLUMNS: &str = "x.id, x.workflow_id, x.node_id, n.name AS node_name, x.run_id, x.event_id,
+    x.previous_execution_id, x.parent_execution_id, x.state, x.result, x.result_reason,
+    x.result_message, x.component, x.configuration, x.metadata, x.workflow_version, x.attempt,
+    x.crashes, x.run_at, x.wake_at, x.cancelled_by, x.redriven_event_id, x.concurrency_key,
+    x.created_at, x.updated_at, x.started_at, x.finished_at,
+    (SELECT coalesce(jsonb_object_agg(k.key, k.value), '{}')
+     FROM workflow_node_execution_kvs k
+     WHERE k.execution_id = x.id) AS keys";
 
 /// One execution.
 ///
@@ -229,20 +263,14 @@ pub async fn load_execution(
 ) -> Result<ExecutionRow, StoreError> {
     let rows = store
         .query(
-            "/* load_execution */
-             SELECT x.id, x.workflow_id, x.node_id, n.name AS node_name, x.run_id,
-                    x.event_id, x.previous_execution_id, x.parent_execution_id, x.state, x.result,
-                    x.result_reason, x.result_message, x.component, x.configuration, x.metadata,
-                    x.workflow_version, x.attempt, x.crashes, x.run_at, x.wake_at, x.cancelled_by,
-                    x.redriven_event_id, x.concurrency_key, x.created_at, x.updated_at,
-                    x.started_at, x.finished_at,
-                    (SELECT coalesce(jsonb_object_agg(k.key, k.value), '{}')
-                     FROM workflow_node_execution_kvs k
-                     WHERE k.execution_id = x.id) AS keys
-             FROM workflow_node_executions x
-             JOIN workflows w ON w.id = x.workflow_id
-             JOIN workflow_nodes n ON n.workflow_id = x.workflow_id AND n.node_id = x.node_id
-             WHERE w.organization_id = $1 AND x.id = $2",
+            &format!(
+                "/* load_execution */
+                 SELECT {COLUMNS}
+                 FROM workflow_node_executions x
+                 JOIN workflows w ON w.id = x.workflow_id
+                 JOIN workflow_nodes n ON n.workflow_id = x.workflow_id AND n.node_id = x.node_id
+                 WHERE w.organization_id = $1 AND x.id = $2"
+            ),
             &[(&organization_id, Type::UUID), (&execution_id, Type::UUID)],
         )
         .await?;

@@ -16,6 +16,7 @@ mod redrive;
 mod removed;
 mod run_cancel;
 mod runs;
+mod search;
 mod secrets;
 mod tokens;
 mod webhooks;

@@ -2,3 +2,4 @@
 
 mod pages;
 mod run_list;
+mod searches;

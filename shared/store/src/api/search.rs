@@ -1,0 +1,119 @@
+//! Lists that filter: a page looks at a bounded number of rows, and says how far it came.
+
+use tokio_postgres::Row;
+
+use super::page::Page;
+use crate::StoreError;
+use crate::types::column;
+
+/// Rows that one page looks at, all workflows of the organization together. A page that finds fewer
+/// than asked for among them ends there, and the next one goes on behind them.
+pub(super) const SEARCH_ROWS_MAX: i64 = 10_000;
+
+/// A list over a table of the work, newest first. Parameters of its statement: `$1` is the
+/// organization, `$2` the workflow, `$3` the id before which the page begins, `$4` the number of
+/// rows, `$5` the bytes of large columns.
+pub(super) struct Search {
+    /// The first comment of the statement.
+    pub(super) name: &'static str,
+    /// The table of the rows, which are `x`.
+    pub(super) table: &'static str,
+    /// The columns of a row, with those of `joins`.
+    pub(super) columns: &'static str,
+    /// The large columns' bytes.
+    pub(super) bytes: &'static str,
+    /// Joins to `x`.
+    pub(super) joins: &'static str,
+    /// A condition for the workflows.
+    pub(super) workflows: String,
+    /// The table whose index the search goes along, as `x` or with a join to `x`.
+    pub(super) along: Along,
+    /// The conditions for the rows that are looked at, of a workflow `w`: columns that the index has
+    /// in front of the id.
+    pub(super) looked_at: String,
+    /// The conditions for `x`, each with `AND` before it.
+    pub(super) filters: String,
+    /// Whether there are rows before which the page begins.
+    pub(super) has_before: bool,
+}
+
+/// The table whose index a search goes along.
+#[derive(Clone, Copy)]
+pub(super) struct Along {
+    /// The table.
+    pub(super) from: &'static str,
+    /// The join to the rows of the list; empty where the table is theirs.
+    pub(super) join: &'static str,
+    /// The id of the list's row, in the table.
+    pub(super) id: &'static str,
+}
+
+impl Search {
+    /// The statement. Each workflow gives its newest rows that match, out of those that it may look
+    /// at. A workflow that had more to look at cuts the page at the last row that it looked at: a
+    /// match of it may come right behind.
+    pub(super) fn statement(&self) -> String {
+        let Self { name, table, columns, bytes, joins, workflows, looked_at, filters, .. } = self;
+        let Along { from, join, id } = self.along;
+        let before = if self.has_before { format!(" AND {id} < $3") } else { String::new() };
+        // Where every row matches, more than a page need not be looked at.
+        let looks = if filters.is_empty() { 0 } else { SEARCH_ROWS_MAX };
+        format!(
+            "/* {name} */
+             WITH wanted AS MATERIALIZED (
+                 SELECT id, greatest($4::int8 + 1, {looks} / count(*) OVER ()) AS looks
+                 FROM workflows
+                 WHERE organization_id = $1::uuid{workflows}),
+             cut AS MATERIALIZED (
+                 SELECT last.id
+                 FROM wanted w
+                 CROSS JOIN LATERAL (
+                     SELECT {id} AS id FROM {from} WHERE {looked_at}{before}
+                     ORDER BY {id} DESC OFFSET w.looks - 1 LIMIT 1) last
+                 ORDER BY last.id DESC LIMIT 1),
+             found AS MATERIALIZED (
+                 SELECT x.id
+                 FROM wanted w
+                 CROSS JOIN LATERAL (
+                     SELECT x.id
+                     FROM (SELECT x.* FROM {from} {join}
+                           WHERE {looked_at}{before}
+                           ORDER BY {id} DESC LIMIT w.looks) x
+                     WHERE x.workflow_id = w.id{filters}
+                     ORDER BY x.id DESC LIMIT $4 + 1) x
+                 WHERE (SELECT id FROM cut) IS NULL OR x.id >= (SELECT id FROM cut)
+                 ORDER BY x.id DESC LIMIT $4 + 1)
+             SELECT page.*, (SELECT id FROM cut) AS looked_to
+             FROM (SELECT) one
+             LEFT JOIN (
+                 SELECT q.*
+                 FROM (SELECT {columns}, count(*) OVER () AS candidates,
+                              row_number() OVER (ORDER BY x.id DESC) AS place,
+                              sum({bytes}) OVER (ORDER BY x.id DESC) AS bytes
+                       FROM found
+                       JOIN {table} x ON x.id = found.id
+                       {joins}) q
+                 WHERE q.place = 1 OR (q.place <= $4 AND q.bytes <= $5::int8)) page ON true
+             ORDER BY page.id DESC"
+        )
+    }
+}
+
+/// Reads the page of a [`Search`]: one row without an id where nothing was found.
+pub(super) fn read_search<T>(
+    rows: &[Row],
+    from_row: impl Fn(&Row) -> Result<T, StoreError>,
+) -> Result<Page<T>, StoreError> {
+    let first = rows.first().ok_or(StoreError::Corrupt("looked_to"))?;
+    let looked_to = column(first, "looked_to")?;
+    let Some(candidates) = column::<Option<i64>>(first, "candidates")? else {
+        return Ok(Page { rows: Vec::new(), next: looked_to });
+    };
+    let next = match rows.last() {
+        Some(last) if i64::try_from(rows.len()).is_ok_and(|given| given < candidates) => {
+            Some(column(last, "id")?)
+        }
+        _ => looked_to,
+    };
+    Ok(Page { rows: rows.iter().map(from_row).collect::<Result<_, _>>()?, next })
+}
