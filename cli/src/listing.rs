@@ -28,12 +28,16 @@ pub(crate) struct Listing<'a> {
 /// Fetches and prints a list.
 pub(crate) fn print_listing(context: &Context, listing: &Listing<'_>) -> Result<(), Failure> {
     let (rows, next) = context.api.list(listing.path, listing.resource, &listing.query, listing.limit)?;
+    let rows_given = rows.len();
     match context.format {
         Format::Json => print_json(&json!({ listing.resource: rows, "next_cursor": next })),
         Format::Human => {
             print_table(listing.header, rows.iter().map(listing.row).collect());
-            if !next.is_null() {
-                eprintln!("there are more; --limit N shows them");
+            let is_full = rows_given >= listing.limit as usize;
+            match next.is_null() {
+                true => {}
+                false if is_full => eprintln!("there are more; --limit N shows them"),
+                false => eprintln!("there may be older ones: name a run or a node to find them"),
             }
         }
     }
