@@ -6,9 +6,9 @@
 
 mod batch;
 mod component_set;
+mod concurrency_keys;
 pub mod definitions;
 mod held;
-mod limit_keys;
 mod load_request;
 pub mod plan;
 mod quarantine;

@@ -12,8 +12,8 @@ use store::builder::{
 };
 use store::{LockMode, StoreError, Tx};
 
+use crate::concurrency_keys::{Resolve, resolve_items};
 use crate::definitions::{Workflows, cache_definitions, cached_workflows};
-use crate::limit_keys::{Resolve, resolve_items};
 use crate::load_request::{load_request, without_data};
 use crate::plan::{Fallback, PlanInput, Slots, plan};
 use crate::wakes::{error_wakes, held_by_others, leftover_wakes, node_message, stopped_wakes};

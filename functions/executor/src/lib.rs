@@ -17,6 +17,7 @@ mod place;
 mod quarantine;
 mod redact;
 mod run;
+mod scrub_outcome;
 mod secret_problem;
 mod secrets;
 mod serve;

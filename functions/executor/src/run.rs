@@ -21,8 +21,9 @@ use crate::RunDeps;
 use crate::credential::LateField;
 use crate::fields::Fields;
 use crate::host::{GuardedHost, Secrets, unreachable_url};
-use crate::outcome::{Ended, Scrubbed};
+use crate::outcome::Ended;
 use crate::place::check_places;
+use crate::scrub_outcome::Scrubbed;
 use crate::secret_problem::SecretProblem;
 use crate::secrets::{ExecutionSecrets, OpenedSecrets};
 

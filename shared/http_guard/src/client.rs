@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use domain::allowed_host::AllowedHost;
 use domain::limits::HTTP_REDIRECTS_MAX;
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::header::{HeaderName, HeaderValue};
 
+use crate::allowed_hosts::Rules;
 use crate::connect::Connector;
 use crate::decode::decode;
-use crate::exchange::{Answer, exchange, is_redirect};
-use crate::request::{Origin, Outgoing};
-use crate::settings::{GuardSettings, Listed, TIMEOUT_MAX};
+use crate::exchange::{Answer, exchange};
+use crate::redirects::{Origin, is_redirect, location};
+use crate::request::Outgoing;
+use crate::settings::{GuardSettings, TIMEOUT_MAX};
 use crate::target::Target;
 use crate::{HttpError, Network, Request, Response, SystemNetwork};
 
@@ -18,12 +19,6 @@ use crate::{HttpError, Network, Request, Response, SystemNetwork};
 pub struct GuardedClient {
     settings: GuardSettings,
     connector: Connector,
-}
-
-/// The rules that each hop of one request must keep to.
-struct Rules {
-    used_secret: bool,
-    allowed_hosts: Vec<Vec<AllowedHost>>,
 }
 
 impl GuardedClient {
@@ -82,21 +77,10 @@ impl GuardedClient {
     }
 
     async fn hop(&self, rules: &Rules, target: &Target, outgoing: &Outgoing) -> Result<Answer, HttpError> {
-        let (host, port) = (target.host_text(), target.port());
-        if rules.used_secret && !target.is_https() && self.settings.listed(host, port) == Listed::No {
-            return Err(HttpError::PlainHttpWithSecret);
-        }
-        if !rules.allowed_hosts.iter().all(|hosts| hosts.iter().any(|allowed| allowed.matches(host, port))) {
-            return Err(HttpError::HostNotAllowed);
-        }
+        rules.check(target, &self.settings)?;
         let stream = self.connector.connect(&self.settings, target).await?;
         exchange(&self.settings, stream, target, outgoing).await
     }
-}
-
-fn location(headers: &HeaderMap) -> Result<&str, HttpError> {
-    let value = headers.get(header::LOCATION).and_then(|value| value.to_str().ok());
-    value.ok_or(HttpError::InvalidUrl("a redirect can't be read"))
 }
 
 fn finish(answer: Answer, target: Target, redirects: usize) -> Result<Response, HttpError> {

@@ -10,6 +10,7 @@ use hyper_util::rt::TokioIo;
 
 use crate::HttpError;
 use crate::connect::Stream;
+use crate::redirects::is_redirect;
 use crate::request::Outgoing;
 use crate::settings::GuardSettings;
 use crate::target::Target;
@@ -67,11 +68,6 @@ pub(crate) async fn exchange(
         _ = &mut connection => {}
     }
     conversation.await
-}
-
-/// Whether the response is a redirect.
-pub(crate) fn is_redirect(status: StatusCode, headers: &HeaderMap) -> bool {
-    matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) && headers.contains_key(header::LOCATION)
 }
 
 fn build(target: &Target, outgoing: &Outgoing) -> Result<http::Request<Full<bytes::Bytes>>, HttpError> {

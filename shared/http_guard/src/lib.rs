@@ -11,12 +11,14 @@
 //! - Errors have our own texts: they quote no URL, header, body or foreign error.
 
 mod address;
+mod allowed_hosts;
 mod client;
 mod connect;
 mod decode;
 mod error;
 mod exchange;
 mod network;
+mod redirects;
 mod request;
 mod settings;
 mod target;

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use domain::allowed_host::AllowedHost;
 use domain::limits::HTTP_REQUEST_HEADERS_BYTES_MAX;
 use domain::request_headers::is_ours;
+use http::Method;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use http::{Method, StatusCode};
 
 use crate::HttpError;
 
@@ -68,15 +68,6 @@ pub(crate) struct Outgoing {
     pub(crate) body: Bytes,
 }
 
-/// The origin that a redirect leads to.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Origin {
-    /// The same scheme, host and port.
-    Same,
-    /// Another origin.
-    Other,
-}
-
 impl Outgoing {
     pub(crate) fn prepare(
         method: &str,
@@ -93,57 +84,6 @@ impl Outgoing {
         headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip, deflate"));
         Ok(Self { method: parse_method(method)?, headers, body })
     }
-
-    /// The request that a browser would send after a redirect. After 303 the method becomes GET, as
-    /// after 301 and 302 to a POST.
-    pub(crate) fn redirected(mut self, status: StatusCode, origin: Origin) -> Self {
-        let moved = matches!(status, StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND);
-        let other = status == StatusCode::SEE_OTHER;
-        if (moved && self.method == Method::POST) || (other && self.method != Method::HEAD) {
-            self.method = Method::GET;
-            self.body = Bytes::new();
-            for name in [
-                header::CONTENT_TYPE,
-                header::CONTENT_ENCODING,
-                header::CONTENT_LANGUAGE,
-                header::CONTENT_LOCATION,
-            ] {
-                self.headers.remove(name);
-            }
-        }
-        if origin == Origin::Other {
-            let names: Vec<_> = self.headers.keys().filter(|name| !goes_along(name)).cloned().collect();
-            for name in names {
-                self.headers.remove(name);
-            }
-        }
-        self
-    }
-}
-
-/// Whether a header is sent to another origin too. A header outside of this list may hold a
-/// credential of the author's.
-fn goes_along(name: &HeaderName) -> bool {
-    const NAMES: [HeaderName; 17] = [
-        header::ACCEPT,
-        header::ACCEPT_CHARSET,
-        header::ACCEPT_ENCODING,
-        header::ACCEPT_LANGUAGE,
-        header::CACHE_CONTROL,
-        header::CONTENT_ENCODING,
-        header::CONTENT_LANGUAGE,
-        header::CONTENT_TYPE,
-        header::IF_MATCH,
-        header::IF_MODIFIED_SINCE,
-        header::IF_NONE_MATCH,
-        header::IF_RANGE,
-        header::IF_UNMODIFIED_SINCE,
-        header::RANGE,
-        header::USER_AGENT,
-        HOPS_HEADER,
-        HeaderName::from_static("idempotency-key"),
-    ];
-    NAMES.contains(name)
 }
 
 fn parse_method(text: &str) -> Result<Method, HttpError> {

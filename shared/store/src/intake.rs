@@ -1,4 +1,6 @@
-//! The beginning of runs: the load of a webhook, and the intake of any trigger's event.
+//! The beginning of runs: the load of a webhook, and the intake of any trigger's event. The rows are
+//! written by the function `begin_run` of the database (`migrations/V19__one_intake.sql`), which also
+//! holds the deduplication of deliveries.
 
 use std::time::Duration;
 

@@ -4,15 +4,16 @@
 //! items that crashed a worker.
 
 mod claim;
+mod concurrency_keys;
 mod held;
 mod load;
 mod lock;
 mod quarantine;
 mod slots;
-mod unresolved;
 mod write;
 
 pub use claim::{ClaimedItem, Claims, StoredDefinition, claim_items, claim_one};
+pub use concurrency_keys::{UnresolvedItems, find_unresolved_items, write_resolved};
 pub use held::{
     BegunWake, FoundWoken, RecordedWake, StoredCall, StoredCause, WokenExecution, begin_wake, forgive_wake,
     load_routes, lock_woken, record_wakes,
@@ -23,5 +24,4 @@ pub use quarantine::{
     Begin, QUARANTINE_SECONDS, QuarantinedItem, begin_quarantined, find_all_quarantined, release_quarantined,
 };
 pub use slots::Slots;
-pub use unresolved::{UnresolvedItems, find_unresolved_items, write_resolved};
 pub use write::{ErrorEvent, NewEvent, NewExecution, NewHeld, NewItem, NewKey, WriteBatch, write_batch};
