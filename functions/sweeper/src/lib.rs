@@ -126,10 +126,10 @@ pub async fn sweep(deps: &Deps, deadline: Deadline) -> Result<Swept, StoreError>
     or_none(mark_full_workflows(store).await, &mut failure);
     while is_full(or_none(cause_removed_lately(store, SWEEP_ROWS_MAX).await, &mut failure)) && is_time() {}
     while is_full(or_none(mark_late_causes(store, SWEEP_ROWS_MAX).await, &mut failure)) && is_time() {}
-    // This step is the last: work that a search found has one more wake on its way.
+    // This comes after all searches: work that one of them found has one more wake on its way.
     while or_none(end_undeliverable(&mut swept, deps).await, &mut failure) && is_time() {}
+    or_none(retention::delete(&mut swept, deadline, deps).await, &mut failure);
     or_none(retention::expire(&mut swept, &is_time, deps).await, &mut failure);
-    or_none(retention::delete(&mut swept, &is_time, deps).await, &mut failure);
     deps.metrics.count(Metric::Undeliverable, swept.undeliverable as u64);
     deps.metrics.count(Metric::WakesResent, (swept.nodes + swept.executions + swept.held) as u64);
     if deps.metrics.is_on() {

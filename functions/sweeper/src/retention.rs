@@ -1,114 +1,151 @@
 //! The end of history: a run that is older than its organization keeps runs expires, and is deleted
 //! a minute later.
 
-use std::sync::{Mutex, PoisonError};
+use std::collections::HashMap;
+use std::time::Duration;
 
 use domain::ids::{OrganizationId, RunId};
 use domain::limits::SWEEP_ROWS_MAX;
 use jiff::SignedDuration;
+use process::Deadline;
 use store::StoreError;
-use store::sweeper::{delete_expired_run, expire_runs, find_expired_runs, find_retentions};
+use store::sweeper::{
+    Deletion, Retention, delete_expired_run, expire_runs, find_expired_runs, find_retentions,
+    has_many_expired, put_off_expired_run,
+};
+use tokio::sync::Mutex;
 
 use crate::{Deps, Swept};
 
 /// Seconds between the two steps: a redrive that began before the first has ended by then.
 const EXPIRED_SECONDS: i64 = 60;
+/// Expired runs above which no more expire: deletion comes first.
+const EXPIRED_MANY: i64 = 10_000;
 /// Organizations of one search.
 const ORGANIZATIONS_A_SEARCH: i64 = 100;
 /// Runs of one search, each of which takes a transaction of its own.
 const RUNS_A_SEARCH: i64 = 100;
+/// The time that a tick must have left for one deletion and the rest of the tick: a statement of
+/// the role ends after ten seconds.
+const TIME_FOR_A_DELETION: Duration = Duration::from_secs(11);
+/// Hours after which a deletion that failed is tried again.
+const FAILED_HOURS: i64 = 1;
+/// Organizations whose place is kept; beyond that all places are forgotten.
+const PLACES_MANY: usize = 10_000;
+/// The smallest id of an organization.
+const FIRST: OrganizationId = OrganizationId::from_u128(0);
 
-/// The place of the search for old runs, kept from tick to tick: where the time is not enough for
-/// all, the next tick goes on behind the last run.
+/// The place of the search for old runs. It is kept from tick to tick: where the time is not enough
+/// for all organizations, the next tick goes on.
 #[derive(Default)]
-pub struct Place(Mutex<Option<(OrganizationId, RunId)>>);
+pub struct Place(Mutex<Places>);
 
-impl Place {
-    fn get(&self) -> (OrganizationId, RunId) {
-        let place = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        place.unwrap_or((OrganizationId::from_u128(0), RunId::from_u128(0)))
-    }
+struct Places {
+    /// The next organization.
+    next: OrganizationId,
+    /// The last run of the page before, of organizations with more old runs than one page.
+    runs: HashMap<OrganizationId, RunId>,
+}
 
-    fn set(&self, place: Option<(OrganizationId, RunId)>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = place;
+impl Default for Places {
+    fn default() -> Self {
+        Self { next: FIRST, runs: HashMap::new() }
     }
 }
 
-/// Has old runs expire, organization by organization.
+/// Deletes expired runs. A run that can't be deleted now is put off, and holds up no other run.
 ///
 /// # Errors
-/// See [`StoreError`]; the next tick goes on.
-pub(crate) async fn expire(
-    swept: &mut Swept,
-    is_time: &(dyn Fn() -> bool + Sync),
-    deps: &Deps,
-) -> Result<(), StoreError> {
-    loop {
-        let (from, after) = deps.retention_place.get();
-        let days_max = deps.retention_days_max;
-        let retentions = find_retentions(&deps.store, from, days_max, ORGANIZATIONS_A_SEARCH).await?;
-        let Some(last) = retentions.last() else {
-            deps.retention_place.set(None);
-            return Ok(());
-        };
-        let is_last = i64::try_from(retentions.len()).is_ok_and(|found| found < ORGANIZATIONS_A_SEARCH);
-        let behind_last = OrganizationId::from_u128(last.organization_id.0.as_u128().saturating_add(1));
-        for retention in retentions {
-            let id = retention.organization_id;
-            let mut after = if id == from { after } else { RunId::from_u128(0) };
-            loop {
-                if !is_time() {
-                    deps.retention_place.set(Some((id, after)));
-                    return Ok(());
-                }
-                let now = deps.clock.now();
-                let found = expire_runs(&deps.store, retention, after, now, SWEEP_ROWS_MAX).await?;
-                swept.runs_expired += found.expired;
-                match found.last {
-                    Some(last) => after = last,
-                    None => break,
-                }
-            }
-        }
-        if is_last {
-            deps.retention_place.set(None);
-            return Ok(());
-        }
-        deps.retention_place.set(Some((behind_last, RunId::from_u128(0))));
-    }
-}
-
-/// Deletes expired runs. One that can't be deleted now keeps none of the others from it.
-///
-/// # Errors
-/// The first [`StoreError`], when all were tried.
-pub(crate) async fn delete(
-    swept: &mut Swept,
-    is_time: &(dyn Fn() -> bool + Sync),
-    deps: &Deps,
-) -> Result<(), StoreError> {
+/// The first [`StoreError`], after all runs were tried.
+pub(crate) async fn delete(swept: &mut Swept, deadline: Deadline, deps: &Deps) -> Result<(), StoreError> {
+    let is_time = || deadline.left() > TIME_FOR_A_DELETION;
     let before = deps.clock.now() - SignedDuration::from_secs(EXPIRED_SECONDS);
     let mut failure = None;
-    while is_time() {
+    let mut has_more = true;
+    while has_more && is_time() {
         let run_ids = find_expired_runs(&deps.store, before, RUNS_A_SEARCH).await?;
-        let deleted_before = swept.runs_deleted;
+        has_more = i64::try_from(run_ids.len()).is_ok_and(|found| found >= RUNS_A_SEARCH);
+        let mut locked = 0;
         for run_id in &run_ids {
             if !is_time() {
                 break;
             }
             match delete_expired_run(&deps.store, *run_id, deps.retention_days_max).await {
-                Ok(Some(_)) => swept.runs_deleted += 1,
-                Ok(None) => {}
+                Ok(Deletion::Deleted) => swept.runs_deleted += 1,
+                Ok(Deletion::Kept) => {}
+                Ok(Deletion::Locked) => {
+                    locked += 1;
+                    put_off_expired_run(&deps.store, *run_id, deps.clock.now()).await?;
+                }
                 Err(error) => {
-                    tracing::warn!(%run_id, %error, "the expired run was not deleted; the next tick tries again");
+                    tracing::error!(%run_id, %error, "the expired run was not deleted; it is tried again in an hour");
+                    failure.get_or_insert(error);
+                    let until = deps.clock.now() + SignedDuration::from_hours(FAILED_HOURS);
+                    put_off_expired_run(&deps.store, *run_id, until).await?;
+                }
+            }
+        }
+        // A run that is held can't be put off: a page of nothing else is left to the next tick.
+        has_more &= locked < run_ids.len();
+    }
+    failure.map_or(Ok(()), Err)
+}
+
+/// Marks old runs as expired: a page of each organization in turn, in rounds while a round finds
+/// some.
+///
+/// # Errors
+/// The first [`StoreError`], after all organizations had their turn or the time was used up.
+pub(crate) async fn expire(
+    swept: &mut Swept,
+    is_time: &(dyn Fn() -> bool + Sync),
+    deps: &Deps,
+) -> Result<(), StoreError> {
+    let mut places = deps.retention_place.0.lock().await;
+    let (mut failure, mut has_expired, mut rounds) = (None, false, 0);
+    while is_time() && !has_many_expired(&deps.store, EXPIRED_MANY).await? {
+        let (from, days_max) = (places.next, deps.retention_days_max);
+        let retentions = find_retentions(&deps.store, from, days_max, ORGANIZATIONS_A_SEARCH).await?;
+        let Some(last) = retentions.last() else {
+            places.next = FIRST;
+            rounds += 1;
+            // The first round began wherever the tick before had ended.
+            if rounds > 1 && !has_expired {
+                break;
+            }
+            has_expired = false;
+            continue;
+        };
+        places.next = OrganizationId::from_u128(last.organization_id.0.as_u128().saturating_add(1));
+        for retention in retentions {
+            if !is_time() {
+                places.next = retention.organization_id;
+                break;
+            }
+            match expire_page(retention, &mut places, deps).await {
+                Ok(expired) => {
+                    swept.runs_expired += expired;
+                    has_expired |= expired > 0;
+                }
+                Err(error) => {
                     failure.get_or_insert(error);
                 }
             }
         }
-        let is_full = i64::try_from(run_ids.len()).is_ok_and(|found| found >= RUNS_A_SEARCH);
-        if !is_full || swept.runs_deleted == deleted_before {
-            break;
-        }
     }
     failure.map_or(Ok(()), Err)
+}
+
+/// Looks at the next page of an organization's old runs, and returns the number that expired.
+async fn expire_page(retention: Retention, places: &mut Places, deps: &Deps) -> Result<i64, StoreError> {
+    let id = retention.organization_id;
+    let after = places.runs.remove(&id).unwrap_or(RunId::from_u128(0));
+    let found = expire_runs(&deps.store, retention, after, deps.clock.now(), SWEEP_ROWS_MAX).await?;
+    if let Some(last) = found.last {
+        if places.runs.len() >= PLACES_MANY {
+            places.runs.clear();
+        }
+        places.runs.insert(id, last);
+    }
+    Ok(found.expired)
 }

@@ -16,8 +16,8 @@ pub struct KnownWebhook {
     pub stored: StoredWebhook,
     /// The workflow's definition; None when it can't be read.
     pub compiled: Option<Compiled>,
-    /// Bytes of the definition's text.
-    pub definition_bytes: usize,
+    /// Bytes of memory that the definition takes ([`domain::json::weight`]).
+    pub definition_weight: usize,
 }
 
 /// The time for which the result of a load is kept, a webhook or none. A move of sealed keys to
@@ -27,9 +27,9 @@ const KEPT_FOR: SignedDuration = SignedDuration::from_secs(60);
 const RELOAD_PAUSE: SignedDuration = SignedDuration::from_secs(1);
 /// The most addresses without a webhook that an instance keeps.
 const ABSENT_MAX: usize = 2_000;
-/// Bytes that the cached webhooks may weigh together. A compiled definition takes several times its
-/// weight in memory.
-const WEBHOOKS_WEIGHT_MAX: usize = 16 * 1024 * 1024;
+/// Bytes of memory that the cached webhooks may weigh together. A compiled definition takes up to
+/// twice its weight.
+const WEBHOOKS_WEIGHT_MAX: usize = 32 * 1024 * 1024;
 /// Bytes that a webhook weighs besides its definition.
 const WEBHOOK_WEIGHT: usize = 4 * 1024;
 
@@ -94,7 +94,7 @@ impl WebhookCache {
             Some(what) => {
                 self.absent.retain(|absent, _| *absent != address);
                 self.webhooks.retain(|_, loaded| loaded.is_kept(now));
-                let weight = WEBHOOK_WEIGHT + what.definition_bytes;
+                let weight = WEBHOOK_WEIGHT + what.definition_weight;
                 self.webhooks.insert(address, weight, Loaded { at: now, what });
             }
             None => {
@@ -134,8 +134,8 @@ pub(crate) mod tests {
         }
     }
 
-    fn webhook(definition_bytes: usize) -> KnownWebhook {
-        KnownWebhook { stored: stored(0), compiled: None, definition_bytes }
+    fn webhook(definition_weight: usize) -> KnownWebhook {
+        KnownWebhook { stored: stored(0), compiled: None, definition_weight }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! event is stored, and only then its message is sent.
 
 use domain::ids::{EventId, ItemId};
+use domain::json::weight;
 use std::sync::Arc;
 
 use axum::http::HeaderMap;
@@ -102,7 +103,7 @@ async fn load(delivery: &Delivery, now: Timestamp, deps: &Deps) -> Result<Arc<Kn
 /// The webhook for the cache, made of the stored one.
 fn know(mut stored: StoredWebhook) -> KnownWebhook {
     let (nodes, edges) = (stored.nodes.take(), stored.edges.take());
-    let definition_bytes = nodes.to_string().len() + edges.to_string().len();
+    let definition_weight = weight(&nodes) + weight(&edges);
     let definition: Option<Definition> = serde_json::from_value(json!({
         "name": stored.workflow_name,
         "description": stored.workflow_description,
@@ -111,7 +112,7 @@ fn know(mut stored: StoredWebhook) -> KnownWebhook {
     }))
     .ok();
     let compiled = definition.map(|definition| definition::compile(&definition));
-    KnownWebhook { stored, compiled, definition_bytes }
+    KnownWebhook { stored, compiled, definition_weight }
 }
 
 fn unavailable(error: &StoreError) -> Answer {

@@ -2,7 +2,7 @@
 
 use std::borrow::Borrow;
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -16,24 +16,35 @@ pub struct Cache<K, V> {
 
 struct Kept<K, V> {
     entries: HashMap<K, Entry<V>>,
+    /// The keys in the order in which they are forgotten.
+    ranks: BTreeMap<Rank, K>,
     /// The weight of all entries.
     weight: usize,
-    /// The number of all entries that were ever kept.
+    /// Entries that were ever kept.
     inserted: u64,
 }
 
+/// The heaviest first, and of those that weigh the same the oldest.
+type Rank = (Reverse<usize>, u64);
+
 struct Entry<V> {
     value: V,
-    weight: usize,
-    /// `Kept::inserted` at the time of its insertion.
-    number: u64,
+    rank: Rank,
 }
 
 impl<K: Clone + Eq + Hash, V: Clone> Cache<K, V> {
     /// An empty cache.
     #[must_use]
     pub fn new(weight_max: usize) -> Self {
-        Self { weight_max, kept: Mutex::new(Kept { entries: HashMap::new(), weight: 0, inserted: 0 }) }
+        Self {
+            weight_max,
+            kept: Mutex::new(Kept {
+                entries: HashMap::new(),
+                ranks: BTreeMap::new(),
+                weight: 0,
+                inserted: 0,
+            }),
+        }
     }
 
     /// The entry of that key.
@@ -74,8 +85,10 @@ impl<K: Clone + Eq + Hash, V: Clone> Cache<K, V> {
     /// Forgets the entries of which `is_kept` is false.
     pub fn retain(&self, mut is_kept: impl FnMut(&K, &V) -> bool) {
         let mut kept = self.lock();
-        kept.entries.retain(|key, entry| is_kept(key, &entry.value));
-        kept.weight = kept.entries.values().map(|entry| entry.weight).sum();
+        let is_forgotten = |(key, entry): &(&K, &Entry<V>)| !is_kept(key, &entry.value);
+        let forgotten: Vec<K> =
+            kept.entries.iter().filter(is_forgotten).map(|(key, _)| key.clone()).collect();
+        forgotten.iter().for_each(|key| kept.remove(key));
     }
 
     /// Entries that are kept.
@@ -93,29 +106,22 @@ impl<K: Clone + Eq + Hash, V> Kept<K, V> {
     fn insert(&mut self, key: K, weight: usize, value: V, weight_max: usize) {
         self.remove(&key);
         let Some(room) = weight_max.checked_sub(weight) else { return };
-        if self.weight > room {
-            self.make_room(room);
+        while self.weight > room {
+            let Some((_, first)) = self.ranks.first_key_value() else { break };
+            let first = first.clone();
+            self.remove(&first);
         }
         self.inserted += 1;
         self.weight += weight;
-        self.entries.insert(key, Entry { value, weight, number: self.inserted });
-    }
-
-    fn make_room(&mut self, room: usize) {
-        let rank = |entry: &Entry<V>| (Reverse(entry.weight), entry.number);
-        let mut ranked: Vec<_> = self.entries.iter().map(|(key, entry)| (rank(entry), key.clone())).collect();
-        ranked.sort_unstable_by_key(|(rank, _)| *rank);
-        for (_, key) in ranked {
-            if self.weight <= room {
-                break;
-            }
-            self.remove(&key);
-        }
+        let rank = (Reverse(weight), self.inserted);
+        self.ranks.insert(rank, key.clone());
+        self.entries.insert(key, Entry { value, rank });
     }
 
     fn remove(&mut self, key: &K) {
-        if let Some(entry) = self.entries.remove(key) {
-            self.weight -= entry.weight;
+        if let Some(Entry { rank, .. }) = self.entries.remove(key) {
+            self.ranks.remove(&rank);
+            self.weight -= rank.0.0;
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::{StoreError, Tx};
 pub enum LockMode {
     /// Leave it out.
     SkipLocked,
-    /// Wait a moment ([`LOCK_WAIT_MILLIS`]); then the transaction fails, see
+    /// Wait a moment, as long as the caller says; then the transaction fails, see
     /// [`StoreError::is_lock_timeout`].
     Wait,
 }
@@ -25,7 +25,7 @@ impl LockMode {
     }
 }
 
-/// Milliseconds for which the builder waits with [`LockMode::Wait`].
+/// Milliseconds for which a builder waits for a node, and an end of executions for its locks.
 pub const LOCK_WAIT_MILLIS: u32 = 300;
 
 /// Limits the transaction's waits for locks to [`LOCK_WAIT_MILLIS`] from here on.

@@ -109,30 +109,34 @@ COMMENT ON FUNCTION public.begin_run(for_organization uuid, for_workflow uuid, v
 -- Name: delete_expired_run(uuid, integer); Type: FUNCTION; Schema: public; Owner: -
 --
 
-CREATE FUNCTION public.delete_expired_run(for_run uuid, operators_days integer) RETURNS bigint
+CREATE FUNCTION public.delete_expired_run(for_run uuid, operators_days integer) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET lock_timeout TO '100ms'
     AS $$
 DECLARE
     is_due boolean;
-    deleted bigint;
 BEGIN
-    SELECT coalesce(run.state = 'finished' AND run.finished_at < now() - make_interval(
-        days => least(o.retention_days, CASE WHEN operators_days < 1 THEN 1 ELSE operators_days END)),
-        false)
+    SELECT coalesce(run.state = 'finished' AND greatest(run.created_at, run.finished_at)
+        < now() - make_interval(hours => 24 * public.runs_kept_days(
+            o.retention_days, CASE WHEN operators_days < 1 THEN 1 ELSE operators_days END,
+            o.deleted_at)), false)
     INTO is_due
     FROM public.workflow_runs run
     JOIN public.organizations o ON o.id = run.organization_id
     WHERE run.id = for_run AND run.parent_run_id IS NULL AND run.expired_at IS NOT NULL
     FOR UPDATE OF run SKIP LOCKED;
     IF NOT FOUND THEN
-        RETURN NULL;
+        RETURN 'locked';
     END IF;
-    IF NOT is_due THEN
+    IF NOT is_due
+        OR EXISTS (SELECT FROM public.workflow_node_queue_items WHERE run_id = for_run)
+        OR EXISTS (SELECT FROM public.workflow_node_executions
+                   WHERE run_id = for_run AND state <> 'finished')
+    THEN
         -- It was redriven meanwhile, or its organization keeps runs for longer now.
         UPDATE public.workflow_runs SET expired_at = NULL WHERE id = for_run;
-        RETURN NULL;
+        RETURN 'kept';
     END IF;
     DELETE FROM public.workflow_node_execution_kvs kv
     USING public.workflow_node_executions ex
@@ -149,10 +153,9 @@ BEGIN
     DELETE FROM public.workflow_run_marks WHERE root_event_id = for_run;
     -- Events point at executions too, until the end of the transaction.
     DELETE FROM public.workflow_node_executions WHERE root_event_id = for_run;
-    GET DIAGNOSTICS deleted = ROW_COUNT;
     DELETE FROM public.workflow_events WHERE root_event_id = for_run;
     DELETE FROM public.workflow_runs WHERE id = for_run;
-    RETURN deleted;
+    RETURN 'deleted';
 END $$;
 
 
@@ -160,7 +163,7 @@ END $$;
 -- Name: FUNCTION delete_expired_run(for_run uuid, operators_days integer); Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON FUNCTION public.delete_expired_run(for_run uuid, operators_days integer) IS 'Deletes an expired run with all that belongs to it; the number of its executions, or null where it is locked or is not to go.';
+COMMENT ON FUNCTION public.delete_expired_run(for_run uuid, operators_days integer) IS 'Deletes an expired run with all that belongs to it: deleted; kept, where it is not to go any more; locked, where a transaction holds it.';
 
 
 --
@@ -546,6 +549,24 @@ END $$;
 --
 
 COMMENT ON FUNCTION public.route_error() IS 'Of an execution that fails: where an edge leaves its node on error, an event with the reason, routed to the edges'' nodes that are not full.';
+
+
+--
+-- Name: runs_kept_days(integer, integer, timestamp with time zone); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.runs_kept_days(own_days integer, operators_days integer, deleted_at timestamp with time zone) RETURNS integer
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $$
+    SELECT least(own_days, operators_days, CASE WHEN deleted_at IS NOT NULL THEN 90 END)
+$$;
+
+
+--
+-- Name: FUNCTION runs_kept_days(own_days integer, operators_days integer, deleted_at timestamp with time zone); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.runs_kept_days(own_days integer, operators_days integer, deleted_at timestamp with time zone) IS 'Days for which finished runs of an organization are kept; null: for ever.';
 
 
 --
@@ -2627,66 +2648,66 @@ COMMENT ON COLUMN public.workflows.held_full IS 'Whether so many executions are 
 -- Data for Name: api_tokens; Type: TABLE DATA; Schema: public; Owner: -
 --
 
-INSERT INTO public.api_tokens VALUES ('01a22727-b4e8-7752-a46f-69a7c6a9d1f1', '01a22727-b4e8-7752-a46f-69a6f62c074d', 'bootstrap', '\x0634104b35134f39b2cab6c134e0967f0634104b35134f39b2cab6c134e0967f', '2026-11-29 11:54:03.368889+00', NULL, NULL, NULL);
+INSERT INTO public.api_tokens VALUES ('01a22739-796c-72fa-b381-cfcc22ab33c0', '01a22739-796c-72fa-b381-cfcb62c14ef3', 'bootstrap', '\x8551f086701d466a9d4f4bb3ca53e3d38551f086701d466a9d4f4bb3ca53e3d3', '2026-11-29 12:13:27.788778+00', NULL, NULL, NULL);
 
 
 --
 -- Data for Name: function_heartbeats; Type: TABLE DATA; Schema: public; Owner: -
 --
 
-INSERT INTO public.function_heartbeats VALUES ('builder', '2026-11-29 11:54:03.438456+00');
-INSERT INTO public.function_heartbeats VALUES ('executor', '2026-11-29 11:54:03.465204+00');
+INSERT INTO public.function_heartbeats VALUES ('builder', '2026-11-29 12:13:27.856787+00');
+INSERT INTO public.function_heartbeats VALUES ('executor', '2026-11-29 12:13:27.882895+00');
 
 
 --
 -- Data for Name: organizations; Type: TABLE DATA; Schema: public; Owner: -
 --
 
-INSERT INTO public.organizations VALUES ('01a22727-b4e8-7752-a46f-69a6f62c074d', 'Test', '2026-11-29 11:54:03.368889+00', '2026-11-29 11:54:03.368889+00', NULL, 90);
+INSERT INTO public.organizations VALUES ('01a22739-796c-72fa-b381-cfcb62c14ef3', 'Test', '2026-11-29 12:13:27.788778+00', '2026-11-29 12:13:27.788778+00', NULL, 90);
 
 
 --
 -- Data for Name: refinery_schema_history; Type: TABLE DATA; Schema: public; Owner: -
 --
 
-INSERT INTO public.refinery_schema_history VALUES (1, 'core', '2026-11-29T11:54:02.701251031Z', '12950079251172916946');
-INSERT INTO public.refinery_schema_history VALUES (2, 'roles', '2026-11-29T11:54:02.812623326Z', '7627170915157192335');
-INSERT INTO public.refinery_schema_history VALUES (3, 'redrive_and_keys', '2026-11-29T11:54:02.817760809Z', '4372819896270766050');
-INSERT INTO public.refinery_schema_history VALUES (4, 'forget_previous_keys', '2026-11-29T11:54:02.823999995Z', '14756070120769353977');
-INSERT INTO public.refinery_schema_history VALUES (5, 'suspects_at_work', '2026-11-29T11:54:02.826802725Z', '762409812740386310');
-INSERT INTO public.refinery_schema_history VALUES (6, 'sweeper_columns', '2026-11-29T11:54:02.828735968Z', '3625681619222118746');
-INSERT INTO public.refinery_schema_history VALUES (7, 'rewrap', '2026-11-29T11:54:02.829467259Z', '2340598591633061044');
-INSERT INTO public.refinery_schema_history VALUES (8, 'schema_facts', '2026-11-29T11:54:02.830449754Z', '9048056669194534348');
-INSERT INTO public.refinery_schema_history VALUES (9, 'secret_ref_fields', '2026-11-29T11:54:02.835262222Z', '6771474374970825070');
-INSERT INTO public.refinery_schema_history VALUES (10, 'finished_is_finished', '2026-11-29T11:54:02.8378017Z', '9563688276472676598');
-INSERT INTO public.refinery_schema_history VALUES (11, 'redactions', '2026-11-29T11:54:02.838933598Z', '3058807792297777368');
-INSERT INTO public.refinery_schema_history VALUES (12, 'one_path_for_limits', '2026-11-29T11:54:02.839744988Z', '4304430398896418526');
-INSERT INTO public.refinery_schema_history VALUES (13, 'time_outs_of_runs', '2026-11-29T11:54:02.841235181Z', '13574100927908238001');
-INSERT INTO public.refinery_schema_history VALUES (14, 'runs_are_rows', '2026-11-29T11:54:02.843337747Z', '10868873885272253087');
-INSERT INTO public.refinery_schema_history VALUES (15, 'every_row_has_a_run', '2026-11-29T11:54:02.871725762Z', '18371719909395532708');
-INSERT INTO public.refinery_schema_history VALUES (16, 'events_are_checked', '2026-11-29T11:54:02.873558691Z', '5830112600637171278');
-INSERT INTO public.refinery_schema_history VALUES (17, 'executions_are_checked', '2026-11-29T11:54:02.874695777Z', '699376938546157043');
-INSERT INTO public.refinery_schema_history VALUES (18, 'one_way_to_the_root', '2026-11-29T11:54:02.875934835Z', '8078736704463569068');
-INSERT INTO public.refinery_schema_history VALUES (19, 'one_intake', '2026-11-29T11:54:02.877141134Z', '5759931496415452609');
-INSERT INTO public.refinery_schema_history VALUES (20, 'errors_are_routed', '2026-11-29T11:54:02.878156278Z', '12862087968437596736');
-INSERT INTO public.refinery_schema_history VALUES (21, 'room_for_held', '2026-11-29T11:54:02.87912997Z', '17090962296666685821');
-INSERT INTO public.refinery_schema_history VALUES (22, 'held_executions', '2026-11-29T11:54:02.881325044Z', '5059921298939048689');
-INSERT INTO public.refinery_schema_history VALUES (23, 'held_indexes', '2026-11-29T11:54:02.903774422Z', '1123389557356632848');
-INSERT INTO public.refinery_schema_history VALUES (24, 'held_executions_are_checked', '2026-11-29T11:54:02.904603724Z', '514437081579392107');
-INSERT INTO public.refinery_schema_history VALUES (25, 'waits_are_held', '2026-11-29T11:54:02.905196358Z', '2068492857984083850');
-INSERT INTO public.refinery_schema_history VALUES (26, 'fewer_indexes', '2026-11-29T11:54:02.906249739Z', '2265138005055641577');
-INSERT INTO public.refinery_schema_history VALUES (27, 'cheaper_executions', '2026-11-29T11:54:02.907324813Z', '9960236589683618121');
-INSERT INTO public.refinery_schema_history VALUES (28, 'cheaper_items', '2026-11-29T11:54:02.909277645Z', '14876909534543969512');
-INSERT INTO public.refinery_schema_history VALUES (29, 'cheaper_events', '2026-11-29T11:54:02.910100733Z', '5728450063115670163');
-INSERT INTO public.refinery_schema_history VALUES (30, 'cheaper_keys', '2026-11-29T11:54:02.910713286Z', '13582368485307296064');
-INSERT INTO public.refinery_schema_history VALUES (31, 'cheaper_runs', '2026-11-29T11:54:02.911255746Z', '9949723877673003395');
-INSERT INTO public.refinery_schema_history VALUES (32, 'executions_are_checked_again', '2026-11-29T11:54:02.912442015Z', '17745554789040284618');
-INSERT INTO public.refinery_schema_history VALUES (33, 'items_are_checked_again', '2026-11-29T11:54:02.913353074Z', '4071985467136824562');
-INSERT INTO public.refinery_schema_history VALUES (34, 'runs_are_checked_again', '2026-11-29T11:54:02.913761843Z', '18277732353775343941');
-INSERT INTO public.refinery_schema_history VALUES (35, 'due_organizations_by_key', '2026-11-29T11:54:02.914265204Z', '13217831311940407784');
-INSERT INTO public.refinery_schema_history VALUES (36, 'organizations_keep_runs_for_days', '2026-11-29T11:54:02.91487947Z', '5350702118504945280');
-INSERT INTO public.refinery_schema_history VALUES (37, 'runs_expire', '2026-11-29T11:54:02.915492224Z', '8469062937069993684');
-INSERT INTO public.refinery_schema_history VALUES (38, 'expired_runs_are_deleted', '2026-11-29T11:54:02.921210488Z', '13098349618866724007');
+INSERT INTO public.refinery_schema_history VALUES (1, 'core', '2026-11-29T12:13:27.519543403Z', '12950079251172916946');
+INSERT INTO public.refinery_schema_history VALUES (2, 'roles', '2026-11-29T12:13:27.560919289Z', '7627170915157192335');
+INSERT INTO public.refinery_schema_history VALUES (3, 'redrive_and_keys', '2026-11-29T12:13:27.5655996Z', '4372819896270766050');
+INSERT INTO public.refinery_schema_history VALUES (4, 'forget_previous_keys', '2026-11-29T12:13:27.568946532Z', '14756070120769353977');
+INSERT INTO public.refinery_schema_history VALUES (5, 'suspects_at_work', '2026-11-29T12:13:27.570372869Z', '762409812740386310');
+INSERT INTO public.refinery_schema_history VALUES (6, 'sweeper_columns', '2026-11-29T12:13:27.571270748Z', '3625681619222118746');
+INSERT INTO public.refinery_schema_history VALUES (7, 'rewrap', '2026-11-29T12:13:27.571913767Z', '2340598591633061044');
+INSERT INTO public.refinery_schema_history VALUES (8, 'schema_facts', '2026-11-29T12:13:27.572858606Z', '9048056669194534348');
+INSERT INTO public.refinery_schema_history VALUES (9, 'secret_ref_fields', '2026-11-29T12:13:27.574891569Z', '6771474374970825070');
+INSERT INTO public.refinery_schema_history VALUES (10, 'finished_is_finished', '2026-11-29T12:13:27.576255813Z', '9563688276472676598');
+INSERT INTO public.refinery_schema_history VALUES (11, 'redactions', '2026-11-29T12:13:27.5771987Z', '3058807792297777368');
+INSERT INTO public.refinery_schema_history VALUES (12, 'one_path_for_limits', '2026-11-29T12:13:27.577942319Z', '4304430398896418526');
+INSERT INTO public.refinery_schema_history VALUES (13, 'time_outs_of_runs', '2026-11-29T12:13:27.579323659Z', '13574100927908238001');
+INSERT INTO public.refinery_schema_history VALUES (14, 'runs_are_rows', '2026-11-29T12:13:27.580625527Z', '10868873885272253087');
+INSERT INTO public.refinery_schema_history VALUES (15, 'every_row_has_a_run', '2026-11-29T12:13:27.594575112Z', '18371719909395532708');
+INSERT INTO public.refinery_schema_history VALUES (16, 'events_are_checked', '2026-11-29T12:13:27.595942832Z', '5830112600637171278');
+INSERT INTO public.refinery_schema_history VALUES (17, 'executions_are_checked', '2026-11-29T12:13:27.596954431Z', '699376938546157043');
+INSERT INTO public.refinery_schema_history VALUES (18, 'one_way_to_the_root', '2026-11-29T12:13:27.598047471Z', '8078736704463569068');
+INSERT INTO public.refinery_schema_history VALUES (19, 'one_intake', '2026-11-29T12:13:27.599201753Z', '5759931496415452609');
+INSERT INTO public.refinery_schema_history VALUES (20, 'errors_are_routed', '2026-11-29T12:13:27.600227703Z', '12862087968437596736');
+INSERT INTO public.refinery_schema_history VALUES (21, 'room_for_held', '2026-11-29T12:13:27.601187174Z', '17090962296666685821');
+INSERT INTO public.refinery_schema_history VALUES (22, 'held_executions', '2026-11-29T12:13:27.602295327Z', '5059921298939048689');
+INSERT INTO public.refinery_schema_history VALUES (23, 'held_indexes', '2026-11-29T12:13:27.612801967Z', '1123389557356632848');
+INSERT INTO public.refinery_schema_history VALUES (24, 'held_executions_are_checked', '2026-11-29T12:13:27.613498266Z', '514437081579392107');
+INSERT INTO public.refinery_schema_history VALUES (25, 'waits_are_held', '2026-11-29T12:13:27.614006704Z', '2068492857984083850');
+INSERT INTO public.refinery_schema_history VALUES (26, 'fewer_indexes', '2026-11-29T12:13:27.615007166Z', '2265138005055641577');
+INSERT INTO public.refinery_schema_history VALUES (27, 'cheaper_executions', '2026-11-29T12:13:27.61600836Z', '9960236589683618121');
+INSERT INTO public.refinery_schema_history VALUES (28, 'cheaper_items', '2026-11-29T12:13:27.617877798Z', '14876909534543969512');
+INSERT INTO public.refinery_schema_history VALUES (29, 'cheaper_events', '2026-11-29T12:13:27.618546195Z', '5728450063115670163');
+INSERT INTO public.refinery_schema_history VALUES (30, 'cheaper_keys', '2026-11-29T12:13:27.619118939Z', '13582368485307296064');
+INSERT INTO public.refinery_schema_history VALUES (31, 'cheaper_runs', '2026-11-29T12:13:27.619634187Z', '9949723877673003395');
+INSERT INTO public.refinery_schema_history VALUES (32, 'executions_are_checked_again', '2026-11-29T12:13:27.62066145Z', '17745554789040284618');
+INSERT INTO public.refinery_schema_history VALUES (33, 'items_are_checked_again', '2026-11-29T12:13:27.621456255Z', '4071985467136824562');
+INSERT INTO public.refinery_schema_history VALUES (34, 'runs_are_checked_again', '2026-11-29T12:13:27.621840448Z', '18277732353775343941');
+INSERT INTO public.refinery_schema_history VALUES (35, 'due_organizations_by_key', '2026-11-29T12:13:27.622319212Z', '13217831311940407784');
+INSERT INTO public.refinery_schema_history VALUES (36, 'organizations_keep_runs_for_days', '2026-11-29T12:13:27.622878396Z', '5350702118504945280');
+INSERT INTO public.refinery_schema_history VALUES (37, 'runs_expire', '2026-11-29T12:13:27.623476528Z', '8469062937069993684');
+INSERT INTO public.refinery_schema_history VALUES (38, 'expired_runs_are_deleted', '2026-11-29T12:13:27.626991811Z', '13766013228535550192');
 
 
 --
@@ -2718,18 +2739,18 @@ INSERT INTO public.schema_facts VALUES (true, 38, 1);
 -- Data for Name: workflow_events; Type: TABLE DATA; Schema: public; Owner: -
 --
 
-INSERT INTO public.workflow_events VALUES ('01a22727-b50e-7582-b159-a53cd4849814', '01a22727-b4f2-7403-b42a-b588754f22c9', 'start', '01a22727-b50e-7582-b159-a53cd4849814', 'default', 'start', '{"for": "0s", "what": "passed", "status": 200}', NULL, '{work}', 1, 0, NULL, '2026-11-29 11:54:03.406757+00', NULL, 0, '01a22727-b50e-7582-b159-a53cd4849814');
-INSERT INTO public.workflow_events VALUES ('01a22727-b53f-7501-a6d2-affa81af900b', '01a22727-b4f2-7403-b42a-b588754f22c9', 'work', '01a22727-b50e-7582-b159-a53cd4849814', 'success', 'http.success', '{"body": {"body": "", "path": "/status/200", "method": "GET", "headers": {"host": ["127.0.0.1:1"], "connection": ["close"], "user-agent": ["sealflow/0.1.0"], "sealflow-hops": ["1"], "accept-encoding": ["gzip, deflate"], "idempotency-key": ["01a22727-b525-7341-a229-e6a63d9576fe"]}}, "status": 200, "headers": {"Date": ["Sun, 29 Nov 2026 11:54:03 GMT"], "Connection": ["close"], "Content-Type": ["application/json"], "Content-Length": ["258"]}}', NULL, '{wait}', 2, 0, '01a22727-b525-7341-a229-e6a63d9576fe', '2026-11-29 11:54:03.456499+00', NULL, 0, '01a22727-b50e-7582-b159-a53cd4849814');
-INSERT INTO public.workflow_events VALUES ('01a22727-b54b-75a2-96d0-49e54ec1c0a8', '01a22727-b4f2-7403-b42a-b588754f22c9', 'wait', '01a22727-b50e-7582-b159-a53cd4849814', 'default', 'wait.default', '{"body": {"body": "", "path": "/status/200", "method": "GET", "headers": {"host": ["127.0.0.1:1"], "connection": ["close"], "user-agent": ["sealflow/0.1.0"], "sealflow-hops": ["1"], "accept-encoding": ["gzip, deflate"], "idempotency-key": ["01a22727-b525-7341-a229-e6a63d9576fe"]}}, "status": 200, "headers": {"Date": ["Sun, 29 Nov 2026 11:54:03 GMT"], "Connection": ["close"], "Content-Type": ["application/json"], "Content-Length": ["258"]}}', NULL, '{}', 3, 0, '01a22727-b54b-75a2-96d0-49e4ab93d2b4', '2026-11-29 11:54:03.467711+00', NULL, 0, '01a22727-b50e-7582-b159-a53cd4849814');
-INSERT INTO public.workflow_events VALUES ('01a22727-b54f-7390-9cf0-a429d8053109', '01a22727-b4f2-7403-b42a-b588754f22c9', 'start', '01a22727-b54f-7390-9cf0-a429d8053109', 'default', 'start', '{"for": "no time", "what": "failed", "status": 200}', NULL, '{work}', 1, 0, NULL, '2026-11-29 11:54:03.471093+00', NULL, 0, '01a22727-b54f-7390-9cf0-a429d8053109');
-INSERT INTO public.workflow_events VALUES ('01a22727-b558-77db-b4a0-dbf8fc4b9f60', '01a22727-b4f2-7403-b42a-b588754f22c9', 'work', '01a22727-b54f-7390-9cf0-a429d8053109', 'success', 'http.success', '{"body": {"body": "", "path": "/status/200", "method": "GET", "headers": {"host": ["127.0.0.1:1"], "connection": ["close"], "user-agent": ["sealflow/0.1.0"], "sealflow-hops": ["1"], "accept-encoding": ["gzip, deflate"], "idempotency-key": ["01a22727-b551-7786-a43b-b8b938090d04"]}}, "status": 200, "headers": {"Date": ["Sun, 29 Nov 2026 11:54:03 GMT"], "Connection": ["close"], "Content-Type": ["application/json"], "Content-Length": ["258"]}}', NULL, '{wait}', 2, 0, '01a22727-b551-7786-a43b-b8b938090d04', '2026-11-29 11:54:03.480258+00', NULL, 0, '01a22727-b54f-7390-9cf0-a429d8053109');
-INSERT INTO public.workflow_events VALUES ('01a22727-b561-7696-9233-05ffabedb38d', '01a22727-b4f2-7403-b42a-b588754f22c9', 'start', '01a22727-b561-7696-9233-05ffabedb38d', 'default', 'start', '{"for": "0s", "what": "retrying", "status": 500}', NULL, '{work}', 1, 0, NULL, '2026-11-29 11:54:03.490022+00', NULL, 0, '01a22727-b561-7696-9233-05ffabedb38d');
-INSERT INTO public.workflow_events VALUES ('01a22727-b57e-7320-83f5-6f5676f74f74', '01a22727-b4f2-7403-b42a-b588754f22c9', 'start', '01a22727-b57e-7320-83f5-6f5676f74f74', 'default', 'start', '{"for": "30 days", "what": "held", "status": 200}', NULL, '{work}', 1, 0, NULL, '2026-11-29 11:54:03.518263+00', NULL, 0, '01a22727-b57e-7320-83f5-6f5676f74f74');
-INSERT INTO public.workflow_events VALUES ('01a22727-b586-722f-aa4f-a0dfbdda5ac7', '01a22727-b4f2-7403-b42a-b588754f22c9', 'work', '01a22727-b57e-7320-83f5-6f5676f74f74', 'success', 'http.success', '{"body": {"body": "", "path": "/status/200", "method": "GET", "headers": {"host": ["127.0.0.1:1"], "connection": ["close"], "user-agent": ["sealflow/0.1.0"], "sealflow-hops": ["1"], "accept-encoding": ["gzip, deflate"], "idempotency-key": ["01a22727-b580-71c2-b1ee-aa0d0fd0bd72"]}}, "status": 200, "headers": {"Date": ["Sun, 29 Nov 2026 11:54:03 GMT"], "Connection": ["close"], "Content-Type": ["application/json"], "Content-Length": ["258"]}}', NULL, '{wait}', 2, 0, '01a22727-b580-71c2-b1ee-aa0d0fd0bd72', '2026-11-29 11:54:03.526359+00', NULL, 0, '01a22727-b57e-7320-83f5-6f5676f74f74');
-INSERT INTO public.workflow_events VALUES ('01a22727-b58c-77c4-8d87-a419e39d0d1d', '01a22727-b4f2-7403-b42a-b588754f22c9', 'start', '01a22727-b58c-77c4-8d87-a419e39d0d1d', 'default', 'start', '{"for": "0s", "what": "cancelled", "status": 200}', NULL, '{work}', 1, 0, NULL, '2026-11-29 11:54:03.532672+00', NULL, 0, '01a22727-b58c-77c4-8d87-a419e39d0d1d');
-INSERT INTO public.workflow_events VALUES ('01a22727-b59d-703b-b028-275b9d7b2fab', '01a22727-b4f2-7403-b42a-b588754f22c9', 'start', '01a22727-b59d-703b-b028-275b9d7b2fab', 'default', 'start', '{"for": "0s", "what": "pending", "status": 200}', NULL, '{work}', 1, 0, NULL, '2026-11-29 11:54:03.549131+00', NULL, 0, '01a22727-b59d-703b-b028-275b9d7b2fab');
-INSERT INTO public.workflow_events VALUES ('01a22727-b5a2-75c1-9fd1-9ee212029a02', '01a22727-b4f2-7403-b42a-b588754f22c9', 'limited', '01a22727-b5a2-75c1-9fd1-9ee212029a02', 'default', 'start', '{"for": "0s", "what": "slot", "status": 200}', NULL, '{one}', 1, 0, NULL, '2026-11-29 11:54:03.554954+00', NULL, 0, '01a22727-b5a2-75c1-9fd1-9ee212029a02');
-INSERT INTO public.workflow_events VALUES ('01a22727-b5ab-7217-bcab-0bde386fc8bb', '01a22727-b4f2-7403-b42a-b588754f22c9', 'limited', '01a22727-b5ab-7217-bcab-0bde386fc8bb', 'default', 'start', '{"for": "0s", "what": "waiting", "status": 200}', NULL, '{one}', 1, 0, NULL, '2026-11-29 11:54:03.563629+00', NULL, 0, '01a22727-b5ab-7217-bcab-0bde386fc8bb');
+INSERT INTO public.workflow_events VALUES ('01a22739-7992-7235-83d2-581ff1a24156', '01a22739-7976-7077-b9f7-e128a7348fce', 'start', '01a22739-7992-7235-83d2-581ff1a24156', 'default', 'start', '{"for": "0s", "what": "passed", "status": 200}', NULL, '{work}', 1, 0, NULL, '2026-11-29 12:13:27.826676+00', NULL, 0, '01a22739-7992-7235-83d2-581ff1a24156');
+INSERT INTO public.workflow_events VALUES ('01a22739-79c1-75ac-a268-2198e0c8f189', '01a22739-7976-7077-b9f7-e128a7348fce', 'work', '01a22739-7992-7235-83d2-581ff1a24156', 'success', 'http.success', '{"body": {"body": "", "path": "/status/200", "method": "GET", "headers": {"host": ["127.0.0.1:1"], "connection": ["close"], "user-agent": ["sealflow/0.1.0"], "sealflow-hops": ["1"], "accept-encoding": ["gzip, deflate"], "idempotency-key": ["01a22739-79aa-74d5-88c2-f8456f3fbed0"]}}, "status": 200, "headers": {"Date": ["Sun, 29 Nov 2026 12:13:27 GMT"], "Connection": ["close"], "Content-Type": ["application/json"], "Content-Length": ["258"]}}', NULL, '{wait}', 2, 0, '01a22739-79aa-74d5-88c2-f8456f3fbed0', '2026-11-29 12:13:27.87462+00', NULL, 0, '01a22739-7992-7235-83d2-581ff1a24156');
+INSERT INTO public.workflow_events VALUES ('01a22739-79cd-7194-9d9a-646522bccabf', '01a22739-7976-7077-b9f7-e128a7348fce', 'wait', '01a22739-7992-7235-83d2-581ff1a24156', 'default', 'wait.default', '{"body": {"body": "", "path": "/status/200", "method": "GET", "headers": {"host": ["127.0.0.1:1"], "connection": ["close"], "user-agent": ["sealflow/0.1.0"], "sealflow-hops": ["1"], "accept-encoding": ["gzip, deflate"], "idempotency-key": ["01a22739-79aa-74d5-88c2-f8456f3fbed0"]}}, "status": 200, "headers": {"Date": ["Sun, 29 Nov 2026 12:13:27 GMT"], "Connection": ["close"], "Content-Type": ["application/json"], "Content-Length": ["258"]}}', NULL, '{}', 3, 0, '01a22739-79cd-7194-9d9a-6464d44b567c', '2026-11-29 12:13:27.885364+00', NULL, 0, '01a22739-7992-7235-83d2-581ff1a24156');
+INSERT INTO public.workflow_events VALUES ('01a22739-79d0-760b-9a3a-ef4b67fe272d', '01a22739-7976-7077-b9f7-e128a7348fce', 'start', '01a22739-79d0-760b-9a3a-ef4b67fe272d', 'default', 'start', '{"for": "no time", "what": "failed", "status": 200}', NULL, '{work}', 1, 0, NULL, '2026-11-29 12:13:27.888451+00', NULL, 0, '01a22739-79d0-760b-9a3a-ef4b67fe272d');
+INSERT INTO public.workflow_events VALUES ('01a22739-79d8-76df-9f84-8bb7f47acd19', '01a22739-7976-7077-b9f7-e128a7348fce', 'work', '01a22739-79d0-760b-9a3a-ef4b67fe272d', 'success', 'http.success', '{"body": {"body": "", "path": "/status/200", "method": "GET", "headers": {"host": ["127.0.0.1:1"], "connection": ["close"], "user-agent": ["sealflow/0.1.0"], "sealflow-hops": ["1"], "accept-encoding": ["gzip, deflate"], "idempotency-key": ["01a22739-79d2-7751-8869-abd8382283eb"]}}, "status": 200, "headers": {"Date": ["Sun, 29 Nov 2026 12:13:27 GMT"], "Connection": ["close"], "Content-Type": ["application/json"], "Content-Length": ["258"]}}', NULL, '{wait}', 2, 0, '01a22739-79d2-7751-8869-abd8382283eb', '2026-11-29 12:13:27.896744+00', NULL, 0, '01a22739-79d0-760b-9a3a-ef4b67fe272d');
+INSERT INTO public.workflow_events VALUES ('01a22739-79e1-735b-8ea3-a88df2011854', '01a22739-7976-7077-b9f7-e128a7348fce', 'start', '01a22739-79e1-735b-8ea3-a88df2011854', 'default', 'start', '{"for": "0s", "what": "retrying", "status": 500}', NULL, '{work}', 1, 0, NULL, '2026-11-29 12:13:27.905397+00', NULL, 0, '01a22739-79e1-735b-8ea3-a88df2011854');
+INSERT INTO public.workflow_events VALUES ('01a22739-79ec-7567-be0e-f677bd94c482', '01a22739-7976-7077-b9f7-e128a7348fce', 'start', '01a22739-79ec-7567-be0e-f677bd94c482', 'default', 'start', '{"for": "30 days", "what": "held", "status": 200}', NULL, '{work}', 1, 0, NULL, '2026-11-29 12:13:27.916725+00', NULL, 0, '01a22739-79ec-7567-be0e-f677bd94c482');
+INSERT INTO public.workflow_events VALUES ('01a22739-79f4-75d4-9e26-993d56d43b7d', '01a22739-7976-7077-b9f7-e128a7348fce', 'work', '01a22739-79ec-7567-be0e-f677bd94c482', 'success', 'http.success', '{"body": {"body": "", "path": "/status/200", "method": "GET", "headers": {"host": ["127.0.0.1:1"], "connection": ["close"], "user-agent": ["sealflow/0.1.0"], "sealflow-hops": ["1"], "accept-encoding": ["gzip, deflate"], "idempotency-key": ["01a22739-79ee-7136-8a50-6ec9f6e33c03"]}}, "status": 200, "headers": {"Date": ["Sun, 29 Nov 2026 12:13:27 GMT"], "Connection": ["close"], "Content-Type": ["application/json"], "Content-Length": ["258"]}}', NULL, '{wait}', 2, 0, '01a22739-79ee-7136-8a50-6ec9f6e33c03', '2026-11-29 12:13:27.924258+00', NULL, 0, '01a22739-79ec-7567-be0e-f677bd94c482');
+INSERT INTO public.workflow_events VALUES ('01a22739-79fa-75cb-9571-1cc2b070353f', '01a22739-7976-7077-b9f7-e128a7348fce', 'start', '01a22739-79fa-75cb-9571-1cc2b070353f', 'default', 'start', '{"for": "0s", "what": "cancelled", "status": 200}', NULL, '{work}', 1, 0, NULL, '2026-11-29 12:13:27.930338+00', NULL, 0, '01a22739-79fa-75cb-9571-1cc2b070353f');
+INSERT INTO public.workflow_events VALUES ('01a22739-7a0a-7238-b637-881c974fa20e', '01a22739-7976-7077-b9f7-e128a7348fce', 'start', '01a22739-7a0a-7238-b637-881c974fa20e', 'default', 'start', '{"for": "0s", "what": "pending", "status": 200}', NULL, '{work}', 1, 0, NULL, '2026-11-29 12:13:27.946176+00', NULL, 0, '01a22739-7a0a-7238-b637-881c974fa20e');
+INSERT INTO public.workflow_events VALUES ('01a22739-7a10-77f5-a8ea-f5071a31babd', '01a22739-7976-7077-b9f7-e128a7348fce', 'limited', '01a22739-7a10-77f5-a8ea-f5071a31babd', 'default', 'start', '{"for": "0s", "what": "slot", "status": 200}', NULL, '{one}', 1, 0, NULL, '2026-11-29 12:13:27.952341+00', NULL, 0, '01a22739-7a10-77f5-a8ea-f5071a31babd');
+INSERT INTO public.workflow_events VALUES ('01a22739-7a18-70fc-a8cf-7e33addb4335', '01a22739-7976-7077-b9f7-e128a7348fce', 'limited', '01a22739-7a18-70fc-a8cf-7e33addb4335', 'default', 'start', '{"for": "0s", "what": "waiting", "status": 200}', NULL, '{one}', 1, 0, NULL, '2026-11-29 12:13:27.960652+00', NULL, 0, '01a22739-7a18-70fc-a8cf-7e33addb4335');
 
 
 --
@@ -2748,36 +2769,36 @@ INSERT INTO public.workflow_events VALUES ('01a22727-b5ab-7217-bcab-0bde386fc8bb
 -- Data for Name: workflow_node_execution_kvs; Type: TABLE DATA; Schema: public; Owner: -
 --
 
-INSERT INTO public.workflow_node_execution_kvs VALUES ('01a22727-b525-7341-a229-e6a74997c9b7', '01a22727-b525-7341-a229-e6a63d9576fe', '01a22727-b4f2-7403-b42a-b588754f22c9', 'work', 'what', 'passed');
-INSERT INTO public.workflow_node_execution_kvs VALUES ('01a22727-b551-7786-a43b-b8ba0dede74b', '01a22727-b551-7786-a43b-b8b938090d04', '01a22727-b4f2-7403-b42a-b588754f22c9', 'work', 'what', 'failed');
-INSERT INTO public.workflow_node_execution_kvs VALUES ('01a22727-b574-7265-9ebd-c0952b5cbda3', '01a22727-b574-7265-9ebd-c09403d50307', '01a22727-b4f2-7403-b42a-b588754f22c9', 'work', 'what', 'retrying');
-INSERT INTO public.workflow_node_execution_kvs VALUES ('01a22727-b580-71c2-b1ee-aa0e0953984b', '01a22727-b580-71c2-b1ee-aa0d0fd0bd72', '01a22727-b4f2-7403-b42a-b588754f22c9', 'work', 'what', 'held');
-INSERT INTO public.workflow_node_execution_kvs VALUES ('01a22727-b58e-76b9-b36f-4fcc031605d3', '01a22727-b58e-76b9-b36f-4fcbcbe614ff', '01a22727-b4f2-7403-b42a-b588754f22c9', 'work', 'what', 'cancelled');
-INSERT INTO public.workflow_node_execution_kvs VALUES ('01a22727-b59f-7218-96ee-990b43c28b04', '01a22727-b59f-7218-96ee-990a5f5c122e', '01a22727-b4f2-7403-b42a-b588754f22c9', 'work', 'what', 'pending');
-INSERT INTO public.workflow_node_execution_kvs VALUES ('01a22727-b5a8-76d9-b80c-86176f7c9bd8', '01a22727-b5a8-76d9-b80c-861676f40064', '01a22727-b4f2-7403-b42a-b588754f22c9', 'one', 'what', 'slot');
+INSERT INTO public.workflow_node_execution_kvs VALUES ('01a22739-79aa-74d5-88c2-f8460f44df2a', '01a22739-79aa-74d5-88c2-f8456f3fbed0', '01a22739-7976-7077-b9f7-e128a7348fce', 'work', 'what', 'passed');
+INSERT INTO public.workflow_node_execution_kvs VALUES ('01a22739-79d2-7751-8869-abd94084bc8c', '01a22739-79d2-7751-8869-abd8382283eb', '01a22739-7976-7077-b9f7-e128a7348fce', 'work', 'what', 'failed');
+INSERT INTO public.workflow_node_execution_kvs VALUES ('01a22739-79e3-76d2-9ac0-f7805b643505', '01a22739-79e3-76d2-9ac0-f77ff2ebc6b5', '01a22739-7976-7077-b9f7-e128a7348fce', 'work', 'what', 'retrying');
+INSERT INTO public.workflow_node_execution_kvs VALUES ('01a22739-79ee-7136-8a50-6eca5b1316d5', '01a22739-79ee-7136-8a50-6ec9f6e33c03', '01a22739-7976-7077-b9f7-e128a7348fce', 'work', 'what', 'held');
+INSERT INTO public.workflow_node_execution_kvs VALUES ('01a22739-79fc-743b-afb1-ec7db2a0ed40', '01a22739-79fc-743b-afb1-ec7c0b13058c', '01a22739-7976-7077-b9f7-e128a7348fce', 'work', 'what', 'cancelled');
+INSERT INTO public.workflow_node_execution_kvs VALUES ('01a22739-7a0c-7092-aee0-6f2a33d31add', '01a22739-7a0c-7092-aee0-6f2965ddfe62', '01a22739-7976-7077-b9f7-e128a7348fce', 'work', 'what', 'pending');
+INSERT INTO public.workflow_node_execution_kvs VALUES ('01a22739-7a15-777d-aaaf-c1e38687f7c5', '01a22739-7a15-777d-aaaf-c1e24c8d5dce', '01a22739-7976-7077-b9f7-e128a7348fce', 'one', 'what', 'slot');
 
 
 --
 -- Data for Name: workflow_node_executions; Type: TABLE DATA; Schema: public; Owner: -
 --
 
-INSERT INTO public.workflow_node_executions VALUES ('01a22727-b525-7341-a229-e6a63d9576fe', '01a22727-b4f2-7403-b42a-b588754f22c9', 'work', '01a22727-b50e-7582-b159-a53cd4849814', '01a22727-b50e-7582-b159-a53cd4849814', NULL, NULL, 'finished', 'passed', NULL, NULL, 'http', '{"url": "http://127.0.0.1:1/status/200"}', '[]', '{"retry": {"backoff": "fixed", "max_attempts": 2, "max_interval": 300, "initial_interval": 3600}}', '{"attempts": [{"attempt": 1, "secrets": [], "scrubbed": 0, "started_at": "2026-11-29T11:54:03.454445Z", "finished_at": "2026-11-29T11:54:03.455727Z"}]}', 1, 1, 1, 1, 0, NULL, NULL, NULL, '2026-11-29 11:54:03.429481+00', 0, NULL, '2026-11-29 11:54:03.429481+00', '2026-11-29 11:54:03.456499+00', '2026-11-29 11:54:03.439915+00', '2026-11-29 11:54:03.456499+00', NULL, NULL, 1, '01a22727-b50e-7582-b159-a53cd4849814', false, NULL, NULL, NULL);
-INSERT INTO public.workflow_node_executions VALUES ('01a22727-b54b-75a2-96d0-49e4ab93d2b4', '01a22727-b4f2-7403-b42a-b588754f22c9', 'wait', '01a22727-b50e-7582-b159-a53cd4849814', '01a22727-b53f-7501-a6d2-affa81af900b', '01a22727-b525-7341-a229-e6a63d9576fe', NULL, 'finished', 'passed', NULL, NULL, 'wait', '{"for": "0s"}', '[]', '{}', '{"wait": {"since": "2026-11-29T11:54:03.467711Z", "until": "2026-11-29T11:54:03.467711Z", "ended_at": "2026-11-29T11:54:03.467711Z"}}', 1, 1, 1, 1, 0, NULL, NULL, NULL, '2026-11-29 11:54:03.467711+00', 0, NULL, '2026-11-29 11:54:03.467711+00', '2026-11-29 11:54:03.467711+00', '2026-11-29 11:54:03.467711+00', '2026-11-29 11:54:03.467711+00', NULL, NULL, 1, '01a22727-b50e-7582-b159-a53cd4849814', false, NULL, NULL, NULL);
-INSERT INTO public.workflow_node_executions VALUES ('01a22727-b551-7786-a43b-b8b938090d04', '01a22727-b4f2-7403-b42a-b588754f22c9', 'work', '01a22727-b54f-7390-9cf0-a429d8053109', '01a22727-b54f-7390-9cf0-a429d8053109', NULL, NULL, 'finished', 'passed', NULL, NULL, 'http', '{"url": "http://127.0.0.1:1/status/200"}', '[]', '{"retry": {"backoff": "fixed", "max_attempts": 2, "max_interval": 300, "initial_interval": 3600}}', '{"attempts": [{"attempt": 1, "secrets": [], "scrubbed": 0, "started_at": "2026-11-29T11:54:03.478656Z", "finished_at": "2026-11-29T11:54:03.480072Z"}]}', 1, 1, 1, 1, 0, NULL, NULL, NULL, '2026-11-29 11:54:03.473463+00', 0, NULL, '2026-11-29 11:54:03.473463+00', '2026-11-29 11:54:03.480258+00', '2026-11-29 11:54:03.477231+00', '2026-11-29 11:54:03.480258+00', NULL, NULL, 1, '01a22727-b54f-7390-9cf0-a429d8053109', false, NULL, NULL, NULL);
-INSERT INTO public.workflow_node_executions VALUES ('01a22727-b55d-73a4-967e-81581ad48106', '01a22727-b4f2-7403-b42a-b588754f22c9', 'wait', '01a22727-b54f-7390-9cf0-a429d8053109', '01a22727-b558-77db-b4a0-dbf8fc4b9f60', '01a22727-b551-7786-a43b-b8b938090d04', NULL, 'finished', 'failed', 'component_error', 'the configuration came to no time: for: must be seconds, or a text such as `90s`, `1h30m` or `2 days`, and at most 366 days', 'wait', '{"for": "no time"}', '[]', '{}', '{}', 1, 1, 1, 1, 0, NULL, NULL, NULL, '2026-11-29 11:54:03.48573+00', 0, NULL, '2026-11-29 11:54:03.48573+00', '2026-11-29 11:54:03.48573+00', '2026-11-29 11:54:03.48573+00', '2026-11-29 11:54:03.48573+00', NULL, NULL, 1, '01a22727-b54f-7390-9cf0-a429d8053109', false, NULL, NULL, NULL);
-INSERT INTO public.workflow_node_executions VALUES ('01a22727-b574-7265-9ebd-c09403d50307', '01a22727-b4f2-7403-b42a-b588754f22c9', 'work', '01a22727-b561-7696-9233-05ffabedb38d', '01a22727-b561-7696-9233-05ffabedb38d', NULL, NULL, 'pending', NULL, NULL, 'the server answered with status 500', 'http', '{"url": "http://127.0.0.1:1/status/500"}', '[]', '{"retry": {"backoff": "fixed", "max_attempts": 2, "max_interval": 300, "initial_interval": 3600}}', '{"attempts": [{"error": {"code": "http_status", "message": "the server answered with status 500"}, "attempt": 1, "secrets": [], "scrubbed": 0, "started_at": "2026-11-29T11:54:03.513261Z", "finished_at": "2026-11-29T11:54:03.514334Z"}]}', 1, 1, 2, 2, 0, '2026-11-29 11:58:39.551744+00', NULL, NULL, '2026-11-29 11:54:03.508011+00', 0, NULL, '2026-11-29 11:54:03.508011+00', '2026-11-29 11:54:03.514445+00', '2026-11-29 11:54:03.511858+00', NULL, NULL, NULL, 1, '01a22727-b561-7696-9233-05ffabedb38d', false, NULL, NULL, NULL);
-INSERT INTO public.workflow_node_executions VALUES ('01a22727-b580-71c2-b1ee-aa0d0fd0bd72', '01a22727-b4f2-7403-b42a-b588754f22c9', 'work', '01a22727-b57e-7320-83f5-6f5676f74f74', '01a22727-b57e-7320-83f5-6f5676f74f74', NULL, NULL, 'finished', 'passed', NULL, NULL, 'http', '{"url": "http://127.0.0.1:1/status/200"}', '[]', '{"retry": {"backoff": "fixed", "max_attempts": 2, "max_interval": 300, "initial_interval": 3600}}', '{"attempts": [{"attempt": 1, "secrets": [], "scrubbed": 0, "started_at": "2026-11-29T11:54:03.525297Z", "finished_at": "2026-11-29T11:54:03.526281Z"}]}', 1, 1, 1, 1, 0, NULL, NULL, NULL, '2026-11-29 11:54:03.520632+00', 0, NULL, '2026-11-29 11:54:03.520632+00', '2026-11-29 11:54:03.526359+00', '2026-11-29 11:54:03.523961+00', '2026-11-29 11:54:03.526359+00', NULL, NULL, 1, '01a22727-b57e-7320-83f5-6f5676f74f74', false, NULL, NULL, NULL);
-INSERT INTO public.workflow_node_executions VALUES ('01a22727-b58a-700b-b546-95c4c3200da9', '01a22727-b4f2-7403-b42a-b588754f22c9', 'wait', '01a22727-b57e-7320-83f5-6f5676f74f74', '01a22727-b586-722f-aa4f-a0dfbdda5ac7', '01a22727-b580-71c2-b1ee-aa0d0fd0bd72', NULL, 'held', NULL, NULL, NULL, 'wait', '{"for": "30 days"}', '[]', '{}', '{"wait": {"since": "2026-11-29T11:54:03.530938Z", "until": "2026-12-29T11:54:03.530938Z"}}', 1, 1, 1, 1, 0, NULL, NULL, NULL, '2026-11-29 11:54:03.530938+00', 0, NULL, '2026-11-29 11:54:03.530938+00', '2026-11-29 11:54:03.530938+00', '2026-11-29 11:54:03.530938+00', NULL, NULL, NULL, 1, '01a22727-b57e-7320-83f5-6f5676f74f74', false, '{"since": "2026-11-29T11:54:03.530938Z", "until": "2026-12-29T11:54:03.530938Z"}', '2026-12-29 11:54:03.53165+00', NULL);
-INSERT INTO public.workflow_node_executions VALUES ('01a22727-b58e-76b9-b36f-4fcbcbe614ff', '01a22727-b4f2-7403-b42a-b588754f22c9', 'work', '01a22727-b58c-77c4-8d87-a419e39d0d1d', '01a22727-b58c-77c4-8d87-a419e39d0d1d', NULL, NULL, 'finished', 'cancelled', 'cancelled', 'the run was cancelled before this execution started', 'http', '{"url": "http://127.0.0.1:1/status/200"}', '[]', '{"retry": {"backoff": "fixed", "max_attempts": 2, "max_interval": 300, "initial_interval": 3600}}', '{}', 1, 1, 1, 1, 0, NULL, NULL, NULL, '2026-11-29 11:54:03.534961+00', 0, 'token:test', '2026-11-29 11:54:03.534961+00', '2026-11-29 11:54:03.538318+00', NULL, '2026-11-29 11:54:03.538318+00', NULL, NULL, 1, '01a22727-b58c-77c4-8d87-a419e39d0d1d', false, NULL, NULL, NULL);
-INSERT INTO public.workflow_node_executions VALUES ('01a22727-b59f-7218-96ee-990a5f5c122e', '01a22727-b4f2-7403-b42a-b588754f22c9', 'work', '01a22727-b59d-703b-b028-275b9d7b2fab', '01a22727-b59d-703b-b028-275b9d7b2fab', NULL, NULL, 'pending', NULL, NULL, NULL, 'http', '{"url": "http://127.0.0.1:1/status/200"}', '[]', '{"retry": {"backoff": "fixed", "max_attempts": 2, "max_interval": 300, "initial_interval": 3600}}', '{}', 1, 1, 1, 1, 0, NULL, NULL, NULL, '2026-11-29 11:54:03.551315+00', 0, NULL, '2026-11-29 11:54:03.551315+00', '2026-11-29 11:54:03.551315+00', NULL, NULL, NULL, NULL, 1, '01a22727-b59d-703b-b028-275b9d7b2fab', false, NULL, NULL, NULL);
-INSERT INTO public.workflow_node_executions VALUES ('01a22727-b5a8-76d9-b80c-861676f40064', '01a22727-b4f2-7403-b42a-b588754f22c9', 'one', '01a22727-b5a2-75c1-9fd1-9ee212029a02', '01a22727-b5a2-75c1-9fd1-9ee212029a02', NULL, NULL, 'pending', NULL, NULL, NULL, 'http', '{"url": "http://127.0.0.1:1/status/200"}', '[]', '{}', '{}', 1, 1, 1, 1, 0, NULL, NULL, NULL, '2026-11-29 11:54:03.560206+00', 0, NULL, '2026-11-29 11:54:03.560206+00', '2026-11-29 11:54:03.560206+00', NULL, NULL, NULL, NULL, 1, '01a22727-b5a2-75c1-9fd1-9ee212029a02', false, NULL, NULL, NULL);
+INSERT INTO public.workflow_node_executions VALUES ('01a22739-79aa-74d5-88c2-f8456f3fbed0', '01a22739-7976-7077-b9f7-e128a7348fce', 'work', '01a22739-7992-7235-83d2-581ff1a24156', '01a22739-7992-7235-83d2-581ff1a24156', NULL, NULL, 'finished', 'passed', NULL, NULL, 'http', '{"url": "http://127.0.0.1:1/status/200"}', '[]', '{"retry": {"backoff": "fixed", "max_attempts": 2, "max_interval": 300, "initial_interval": 3600}}', '{"attempts": [{"attempt": 1, "secrets": [], "scrubbed": 0, "started_at": "2026-11-29T12:13:27.872379Z", "finished_at": "2026-11-29T12:13:27.873835Z"}]}', 1, 1, 1, 1, 0, NULL, NULL, NULL, '2026-11-29 12:13:27.850143+00', 0, NULL, '2026-11-29 12:13:27.850143+00', '2026-11-29 12:13:27.87462+00', '2026-11-29 12:13:27.857842+00', '2026-11-29 12:13:27.87462+00', NULL, NULL, 1, '01a22739-7992-7235-83d2-581ff1a24156', false, NULL, NULL, NULL);
+INSERT INTO public.workflow_node_executions VALUES ('01a22739-79cd-7194-9d9a-6464d44b567c', '01a22739-7976-7077-b9f7-e128a7348fce', 'wait', '01a22739-7992-7235-83d2-581ff1a24156', '01a22739-79c1-75ac-a268-2198e0c8f189', '01a22739-79aa-74d5-88c2-f8456f3fbed0', NULL, 'finished', 'passed', NULL, NULL, 'wait', '{"for": "0s"}', '[]', '{}', '{"wait": {"since": "2026-11-29T12:13:27.885364Z", "until": "2026-11-29T12:13:27.885364Z", "ended_at": "2026-11-29T12:13:27.885364Z"}}', 1, 1, 1, 1, 0, NULL, NULL, NULL, '2026-11-29 12:13:27.885364+00', 0, NULL, '2026-11-29 12:13:27.885364+00', '2026-11-29 12:13:27.885364+00', '2026-11-29 12:13:27.885364+00', '2026-11-29 12:13:27.885364+00', NULL, NULL, 1, '01a22739-7992-7235-83d2-581ff1a24156', false, NULL, NULL, NULL);
+INSERT INTO public.workflow_node_executions VALUES ('01a22739-79d2-7751-8869-abd8382283eb', '01a22739-7976-7077-b9f7-e128a7348fce', 'work', '01a22739-79d0-760b-9a3a-ef4b67fe272d', '01a22739-79d0-760b-9a3a-ef4b67fe272d', NULL, NULL, 'finished', 'passed', NULL, NULL, 'http', '{"url": "http://127.0.0.1:1/status/200"}', '[]', '{"retry": {"backoff": "fixed", "max_attempts": 2, "max_interval": 300, "initial_interval": 3600}}', '{"attempts": [{"attempt": 1, "secrets": [], "scrubbed": 0, "started_at": "2026-11-29T12:13:27.895356Z", "finished_at": "2026-11-29T12:13:27.896663Z"}]}', 1, 1, 1, 1, 0, NULL, NULL, NULL, '2026-11-29 12:13:27.890592+00', 0, NULL, '2026-11-29 12:13:27.890592+00', '2026-11-29 12:13:27.896744+00', '2026-11-29 12:13:27.894133+00', '2026-11-29 12:13:27.896744+00', NULL, NULL, 1, '01a22739-79d0-760b-9a3a-ef4b67fe272d', false, NULL, NULL, NULL);
+INSERT INTO public.workflow_node_executions VALUES ('01a22739-79dd-7252-a510-4ac6de2929b3', '01a22739-7976-7077-b9f7-e128a7348fce', 'wait', '01a22739-79d0-760b-9a3a-ef4b67fe272d', '01a22739-79d8-76df-9f84-8bb7f47acd19', '01a22739-79d2-7751-8869-abd8382283eb', NULL, 'finished', 'failed', 'component_error', 'the configuration came to no time: for: must be seconds, or a text such as `90s`, `1h30m` or `2 days`, and at most 366 days', 'wait', '{"for": "no time"}', '[]', '{}', '{}', 1, 1, 1, 1, 0, NULL, NULL, NULL, '2026-11-29 12:13:27.901409+00', 0, NULL, '2026-11-29 12:13:27.901409+00', '2026-11-29 12:13:27.901409+00', '2026-11-29 12:13:27.901409+00', '2026-11-29 12:13:27.901409+00', NULL, NULL, 1, '01a22739-79d0-760b-9a3a-ef4b67fe272d', false, NULL, NULL, NULL);
+INSERT INTO public.workflow_node_executions VALUES ('01a22739-79e3-76d2-9ac0-f77ff2ebc6b5', '01a22739-7976-7077-b9f7-e128a7348fce', 'work', '01a22739-79e1-735b-8ea3-a88df2011854', '01a22739-79e1-735b-8ea3-a88df2011854', NULL, NULL, 'pending', NULL, NULL, 'the server answered with status 500', 'http', '{"url": "http://127.0.0.1:1/status/500"}', '[]', '{"retry": {"backoff": "fixed", "max_attempts": 2, "max_interval": 300, "initial_interval": 3600}}', '{"attempts": [{"error": {"code": "http_status", "message": "the server answered with status 500"}, "attempt": 1, "secrets": [], "scrubbed": 0, "started_at": "2026-11-29T12:13:27.912298Z", "finished_at": "2026-11-29T12:13:27.913503Z"}]}', 1, 1, 2, 2, 0, '2026-11-29 12:18:18.328945+00', NULL, NULL, '2026-11-29 12:13:27.907584+00', 0, NULL, '2026-11-29 12:13:27.907584+00', '2026-11-29 12:13:27.913607+00', '2026-11-29 12:13:27.911064+00', NULL, NULL, NULL, 1, '01a22739-79e1-735b-8ea3-a88df2011854', false, NULL, NULL, NULL);
+INSERT INTO public.workflow_node_executions VALUES ('01a22739-79ee-7136-8a50-6ec9f6e33c03', '01a22739-7976-7077-b9f7-e128a7348fce', 'work', '01a22739-79ec-7567-be0e-f677bd94c482', '01a22739-79ec-7567-be0e-f677bd94c482', NULL, NULL, 'finished', 'passed', NULL, NULL, 'http', '{"url": "http://127.0.0.1:1/status/200"}', '[]', '{"retry": {"backoff": "fixed", "max_attempts": 2, "max_interval": 300, "initial_interval": 3600}}', '{"attempts": [{"attempt": 1, "secrets": [], "scrubbed": 0, "started_at": "2026-11-29T12:13:27.922982Z", "finished_at": "2026-11-29T12:13:27.924137Z"}]}', 1, 1, 1, 1, 0, NULL, NULL, NULL, '2026-11-29 12:13:27.918944+00', 0, NULL, '2026-11-29 12:13:27.918944+00', '2026-11-29 12:13:27.924258+00', '2026-11-29 12:13:27.921809+00', '2026-11-29 12:13:27.924258+00', NULL, NULL, 1, '01a22739-79ec-7567-be0e-f677bd94c482', false, NULL, NULL, NULL);
+INSERT INTO public.workflow_node_executions VALUES ('01a22739-79f8-724b-b478-022992e9c99a', '01a22739-7976-7077-b9f7-e128a7348fce', 'wait', '01a22739-79ec-7567-be0e-f677bd94c482', '01a22739-79f4-75d4-9e26-993d56d43b7d', '01a22739-79ee-7136-8a50-6ec9f6e33c03', NULL, 'held', NULL, NULL, NULL, 'wait', '{"for": "30 days"}', '[]', '{}', '{"wait": {"since": "2026-11-29T12:13:27.928956Z", "until": "2026-12-29T12:13:27.928956Z"}}', 1, 1, 1, 1, 0, NULL, NULL, NULL, '2026-11-29 12:13:27.928956+00', 0, NULL, '2026-11-29 12:13:27.928956+00', '2026-11-29 12:13:27.928956+00', '2026-11-29 12:13:27.928956+00', NULL, NULL, NULL, 1, '01a22739-79ec-7567-be0e-f677bd94c482', false, '{"since": "2026-11-29T12:13:27.928956Z", "until": "2026-12-29T12:13:27.928956Z"}', '2026-12-29 12:13:27.92957+00', NULL);
+INSERT INTO public.workflow_node_executions VALUES ('01a22739-79fc-743b-afb1-ec7c0b13058c', '01a22739-7976-7077-b9f7-e128a7348fce', 'work', '01a22739-79fa-75cb-9571-1cc2b070353f', '01a22739-79fa-75cb-9571-1cc2b070353f', NULL, NULL, 'finished', 'cancelled', 'cancelled', 'the run was cancelled before this execution started', 'http', '{"url": "http://127.0.0.1:1/status/200"}', '[]', '{"retry": {"backoff": "fixed", "max_attempts": 2, "max_interval": 300, "initial_interval": 3600}}', '{}', 1, 1, 1, 1, 0, NULL, NULL, NULL, '2026-11-29 12:13:27.932503+00', 0, 'token:test', '2026-11-29 12:13:27.932503+00', '2026-11-29 12:13:27.935599+00', NULL, '2026-11-29 12:13:27.935599+00', NULL, NULL, 1, '01a22739-79fa-75cb-9571-1cc2b070353f', false, NULL, NULL, NULL);
+INSERT INTO public.workflow_node_executions VALUES ('01a22739-7a0c-7092-aee0-6f2965ddfe62', '01a22739-7976-7077-b9f7-e128a7348fce', 'work', '01a22739-7a0a-7238-b637-881c974fa20e', '01a22739-7a0a-7238-b637-881c974fa20e', NULL, NULL, 'pending', NULL, NULL, NULL, 'http', '{"url": "http://127.0.0.1:1/status/200"}', '[]', '{"retry": {"backoff": "fixed", "max_attempts": 2, "max_interval": 300, "initial_interval": 3600}}', '{}', 1, 1, 1, 1, 0, NULL, NULL, NULL, '2026-11-29 12:13:27.948537+00', 0, NULL, '2026-11-29 12:13:27.948537+00', '2026-11-29 12:13:27.948537+00', NULL, NULL, NULL, NULL, 1, '01a22739-7a0a-7238-b637-881c974fa20e', false, NULL, NULL, NULL);
+INSERT INTO public.workflow_node_executions VALUES ('01a22739-7a15-777d-aaaf-c1e24c8d5dce', '01a22739-7976-7077-b9f7-e128a7348fce', 'one', '01a22739-7a10-77f5-a8ea-f5071a31babd', '01a22739-7a10-77f5-a8ea-f5071a31babd', NULL, NULL, 'pending', NULL, NULL, NULL, 'http', '{"url": "http://127.0.0.1:1/status/200"}', '[]', '{}', '{}', 1, 1, 1, 1, 0, NULL, NULL, NULL, '2026-11-29 12:13:27.957343+00', 0, NULL, '2026-11-29 12:13:27.957343+00', '2026-11-29 12:13:27.957343+00', NULL, NULL, NULL, NULL, 1, '01a22739-7a10-77f5-a8ea-f5071a31babd', false, NULL, NULL, NULL);
 
 
 --
 -- Data for Name: workflow_node_queue_items; Type: TABLE DATA; Schema: public; Owner: -
 --
 
-INSERT INTO public.workflow_node_queue_items VALUES ('01a22727-b5ab-7217-bcab-0bdf9e726d64', '01a22727-b4f2-7403-b42a-b588754f22c9', 'one', '01a22727-b5ab-7217-bcab-0bde386fc8bb', '01a22727-b5ab-7217-bcab-0bde386fc8bb', 1, 0, '2026-11-29 11:54:03.563629+00', '2026-11-29 11:54:03.563629+00', 0, '', NULL, '01a22727-b5ab-7217-bcab-0bde386fc8bb');
+INSERT INTO public.workflow_node_queue_items VALUES ('01a22739-7a18-70fc-a8cf-7e34debf3024', '01a22739-7976-7077-b9f7-e128a7348fce', 'one', '01a22739-7a18-70fc-a8cf-7e33addb4335', '01a22739-7a18-70fc-a8cf-7e33addb4335', 1, 0, '2026-11-29 12:13:27.960652+00', '2026-11-29 12:13:27.960652+00', 0, '', NULL, '01a22739-7a18-70fc-a8cf-7e33addb4335');
 
 
 --
@@ -2790,46 +2811,46 @@ INSERT INTO public.workflow_node_queue_items VALUES ('01a22727-b5ab-7217-bcab-0b
 -- Data for Name: workflow_nodes; Type: TABLE DATA; Schema: public; Owner: -
 --
 
-INSERT INTO public.workflow_nodes VALUES ('01a22727-b4f2-7403-b42a-b588754f22c9', 'limited', 'limited', 'trigger', 'ready', NULL, '{"trigger": "start"}', '{}', NULL, NULL, NULL, NULL, '{}', NULL, 1, 1, false, 0, '2026-11-29 11:54:03.37905+00', '2026-11-29 11:54:03.37905+00', NULL, NULL);
-INSERT INTO public.workflow_nodes VALUES ('01a22727-b4f2-7403-b42a-b588754f22c9', 'one', 'one', 'component', 'ready', NULL, '{"component": "http"}', '{"url": "http://127.0.0.1:1/status/{{ root().data.status }}"}', NULL, NULL, NULL, 1, '{}', NULL, 1, 1, false, 0, '2026-11-29 11:54:03.37905+00', '2026-11-29 11:54:03.37905+00', NULL, NULL);
-INSERT INTO public.workflow_nodes VALUES ('01a22727-b4f2-7403-b42a-b588754f22c9', 'start', 'start', 'trigger', 'ready', NULL, '{"trigger": "start"}', '{}', NULL, NULL, NULL, NULL, '{}', NULL, 1, 1, false, 0, '2026-11-29 11:54:03.37905+00', '2026-11-29 11:54:03.37905+00', NULL, NULL);
-INSERT INTO public.workflow_nodes VALUES ('01a22727-b4f2-7403-b42a-b588754f22c9', 'wait', 'wait', 'component', 'ready', NULL, '{"component": "wait"}', '{"for": "{{ root().data.for }}"}', NULL, NULL, NULL, NULL, '{}', NULL, 1, 1, false, 0, '2026-11-29 11:54:03.37905+00', '2026-11-29 11:54:03.37905+00', NULL, NULL);
-INSERT INTO public.workflow_nodes VALUES ('01a22727-b4f2-7403-b42a-b588754f22c9', 'work', 'work', 'component', 'ready', NULL, '{"component": "http"}', '{"url": "http://127.0.0.1:1/status/{{ root().data.status }}"}', NULL, NULL, NULL, NULL, '{}', NULL, 1, 1, false, 0, '2026-11-29 11:54:03.37905+00', '2026-11-29 11:54:03.37905+00', NULL, NULL);
+INSERT INTO public.workflow_nodes VALUES ('01a22739-7976-7077-b9f7-e128a7348fce', 'limited', 'limited', 'trigger', 'ready', NULL, '{"trigger": "start"}', '{}', NULL, NULL, NULL, NULL, '{}', NULL, 1, 1, false, 0, '2026-11-29 12:13:27.798756+00', '2026-11-29 12:13:27.798756+00', NULL, NULL);
+INSERT INTO public.workflow_nodes VALUES ('01a22739-7976-7077-b9f7-e128a7348fce', 'one', 'one', 'component', 'ready', NULL, '{"component": "http"}', '{"url": "http://127.0.0.1:1/status/{{ root().data.status }}"}', NULL, NULL, NULL, 1, '{}', NULL, 1, 1, false, 0, '2026-11-29 12:13:27.798756+00', '2026-11-29 12:13:27.798756+00', NULL, NULL);
+INSERT INTO public.workflow_nodes VALUES ('01a22739-7976-7077-b9f7-e128a7348fce', 'start', 'start', 'trigger', 'ready', NULL, '{"trigger": "start"}', '{}', NULL, NULL, NULL, NULL, '{}', NULL, 1, 1, false, 0, '2026-11-29 12:13:27.798756+00', '2026-11-29 12:13:27.798756+00', NULL, NULL);
+INSERT INTO public.workflow_nodes VALUES ('01a22739-7976-7077-b9f7-e128a7348fce', 'wait', 'wait', 'component', 'ready', NULL, '{"component": "wait"}', '{"for": "{{ root().data.for }}"}', NULL, NULL, NULL, NULL, '{}', NULL, 1, 1, false, 0, '2026-11-29 12:13:27.798756+00', '2026-11-29 12:13:27.798756+00', NULL, NULL);
+INSERT INTO public.workflow_nodes VALUES ('01a22739-7976-7077-b9f7-e128a7348fce', 'work', 'work', 'component', 'ready', NULL, '{"component": "http"}', '{"url": "http://127.0.0.1:1/status/{{ root().data.status }}"}', NULL, NULL, NULL, NULL, '{}', NULL, 1, 1, false, 0, '2026-11-29 12:13:27.798756+00', '2026-11-29 12:13:27.798756+00', NULL, NULL);
 
 
 --
 -- Data for Name: workflow_run_marks; Type: TABLE DATA; Schema: public; Owner: -
 --
 
-INSERT INTO public.workflow_run_marks VALUES ('01a22727-b58c-77c4-8d87-a419e39d0d1d', '01a22727-b4f2-7403-b42a-b588754f22c9', 'cancelled', 'token:test', '2026-11-29 11:54:03.538318+00');
+INSERT INTO public.workflow_run_marks VALUES ('01a22739-79fa-75cb-9571-1cc2b070353f', '01a22739-7976-7077-b9f7-e128a7348fce', 'cancelled', 'token:test', '2026-11-29 12:13:27.935599+00');
 
 
 --
 -- Data for Name: workflow_runs; Type: TABLE DATA; Schema: public; Owner: -
 --
 
-INSERT INTO public.workflow_runs VALUES ('01a22727-b50e-7582-b159-a53cd4849814', '01a22727-b4e8-7752-a46f-69a6f62c074d', '01a22727-b4f2-7403-b42a-b588754f22c9', 1, 'start', '01a22727-b50e-7582-b159-a53cd4849814', NULL, NULL, NULL, '{01a22727-b50e-7582-b159-a53cd4849814}', NULL, 'finished', 'passed', NULL, NULL, NULL, NULL, '2026-11-29 11:54:03.406757+00', '2026-11-29 11:54:03.467711+00', '2026-11-29 11:54:03.467711+00', NULL);
-INSERT INTO public.workflow_runs VALUES ('01a22727-b54f-7390-9cf0-a429d8053109', '01a22727-b4e8-7752-a46f-69a6f62c074d', '01a22727-b4f2-7403-b42a-b588754f22c9', 1, 'start', '01a22727-b54f-7390-9cf0-a429d8053109', NULL, NULL, NULL, '{01a22727-b54f-7390-9cf0-a429d8053109}', NULL, 'finished', 'failed', NULL, NULL, NULL, NULL, '2026-11-29 11:54:03.471093+00', '2026-11-29 11:54:03.48573+00', '2026-11-29 11:54:03.48573+00', NULL);
-INSERT INTO public.workflow_runs VALUES ('01a22727-b561-7696-9233-05ffabedb38d', '01a22727-b4e8-7752-a46f-69a6f62c074d', '01a22727-b4f2-7403-b42a-b588754f22c9', 1, 'start', '01a22727-b561-7696-9233-05ffabedb38d', NULL, NULL, NULL, '{01a22727-b561-7696-9233-05ffabedb38d}', NULL, 'running', NULL, NULL, NULL, NULL, NULL, '2026-11-29 11:54:03.490022+00', '2026-11-29 11:54:03.490022+00', NULL, NULL);
-INSERT INTO public.workflow_runs VALUES ('01a22727-b57e-7320-83f5-6f5676f74f74', '01a22727-b4e8-7752-a46f-69a6f62c074d', '01a22727-b4f2-7403-b42a-b588754f22c9', 1, 'start', '01a22727-b57e-7320-83f5-6f5676f74f74', NULL, NULL, NULL, '{01a22727-b57e-7320-83f5-6f5676f74f74}', NULL, 'running', NULL, NULL, NULL, NULL, NULL, '2026-11-29 11:54:03.518263+00', '2026-11-29 11:54:03.518263+00', NULL, NULL);
-INSERT INTO public.workflow_runs VALUES ('01a22727-b58c-77c4-8d87-a419e39d0d1d', '01a22727-b4e8-7752-a46f-69a6f62c074d', '01a22727-b4f2-7403-b42a-b588754f22c9', 1, 'start', '01a22727-b58c-77c4-8d87-a419e39d0d1d', NULL, NULL, NULL, '{01a22727-b58c-77c4-8d87-a419e39d0d1d}', NULL, 'finished', 'cancelled', 'cancelled', 'token:test', NULL, NULL, '2026-11-29 11:54:03.532672+00', '2026-11-29 11:54:03.538318+00', '2026-11-29 11:54:03.538318+00', NULL);
-INSERT INTO public.workflow_runs VALUES ('01a22727-b59d-703b-b028-275b9d7b2fab', '01a22727-b4e8-7752-a46f-69a6f62c074d', '01a22727-b4f2-7403-b42a-b588754f22c9', 1, 'start', '01a22727-b59d-703b-b028-275b9d7b2fab', NULL, NULL, NULL, '{01a22727-b59d-703b-b028-275b9d7b2fab}', NULL, 'running', NULL, NULL, NULL, NULL, NULL, '2026-11-29 11:54:03.549131+00', '2026-11-29 11:54:03.549131+00', NULL, NULL);
-INSERT INTO public.workflow_runs VALUES ('01a22727-b5a2-75c1-9fd1-9ee212029a02', '01a22727-b4e8-7752-a46f-69a6f62c074d', '01a22727-b4f2-7403-b42a-b588754f22c9', 1, 'limited', '01a22727-b5a2-75c1-9fd1-9ee212029a02', NULL, NULL, NULL, '{01a22727-b5a2-75c1-9fd1-9ee212029a02}', NULL, 'running', NULL, NULL, NULL, NULL, NULL, '2026-11-29 11:54:03.554954+00', '2026-11-29 11:54:03.554954+00', NULL, NULL);
-INSERT INTO public.workflow_runs VALUES ('01a22727-b5ab-7217-bcab-0bde386fc8bb', '01a22727-b4e8-7752-a46f-69a6f62c074d', '01a22727-b4f2-7403-b42a-b588754f22c9', 1, 'limited', '01a22727-b5ab-7217-bcab-0bde386fc8bb', NULL, NULL, NULL, '{01a22727-b5ab-7217-bcab-0bde386fc8bb}', NULL, 'running', NULL, NULL, NULL, NULL, NULL, '2026-11-29 11:54:03.563629+00', '2026-11-29 11:54:03.563629+00', NULL, NULL);
+INSERT INTO public.workflow_runs VALUES ('01a22739-7992-7235-83d2-581ff1a24156', '01a22739-796c-72fa-b381-cfcb62c14ef3', '01a22739-7976-7077-b9f7-e128a7348fce', 1, 'start', '01a22739-7992-7235-83d2-581ff1a24156', NULL, NULL, NULL, '{01a22739-7992-7235-83d2-581ff1a24156}', NULL, 'finished', 'passed', NULL, NULL, NULL, NULL, '2026-11-29 12:13:27.826676+00', '2026-11-29 12:13:27.885364+00', '2026-11-29 12:13:27.885364+00', NULL);
+INSERT INTO public.workflow_runs VALUES ('01a22739-79d0-760b-9a3a-ef4b67fe272d', '01a22739-796c-72fa-b381-cfcb62c14ef3', '01a22739-7976-7077-b9f7-e128a7348fce', 1, 'start', '01a22739-79d0-760b-9a3a-ef4b67fe272d', NULL, NULL, NULL, '{01a22739-79d0-760b-9a3a-ef4b67fe272d}', NULL, 'finished', 'failed', NULL, NULL, NULL, NULL, '2026-11-29 12:13:27.888451+00', '2026-11-29 12:13:27.901409+00', '2026-11-29 12:13:27.901409+00', NULL);
+INSERT INTO public.workflow_runs VALUES ('01a22739-79e1-735b-8ea3-a88df2011854', '01a22739-796c-72fa-b381-cfcb62c14ef3', '01a22739-7976-7077-b9f7-e128a7348fce', 1, 'start', '01a22739-79e1-735b-8ea3-a88df2011854', NULL, NULL, NULL, '{01a22739-79e1-735b-8ea3-a88df2011854}', NULL, 'running', NULL, NULL, NULL, NULL, NULL, '2026-11-29 12:13:27.905397+00', '2026-11-29 12:13:27.905397+00', NULL, NULL);
+INSERT INTO public.workflow_runs VALUES ('01a22739-79ec-7567-be0e-f677bd94c482', '01a22739-796c-72fa-b381-cfcb62c14ef3', '01a22739-7976-7077-b9f7-e128a7348fce', 1, 'start', '01a22739-79ec-7567-be0e-f677bd94c482', NULL, NULL, NULL, '{01a22739-79ec-7567-be0e-f677bd94c482}', NULL, 'running', NULL, NULL, NULL, NULL, NULL, '2026-11-29 12:13:27.916725+00', '2026-11-29 12:13:27.916725+00', NULL, NULL);
+INSERT INTO public.workflow_runs VALUES ('01a22739-79fa-75cb-9571-1cc2b070353f', '01a22739-796c-72fa-b381-cfcb62c14ef3', '01a22739-7976-7077-b9f7-e128a7348fce', 1, 'start', '01a22739-79fa-75cb-9571-1cc2b070353f', NULL, NULL, NULL, '{01a22739-79fa-75cb-9571-1cc2b070353f}', NULL, 'finished', 'cancelled', 'cancelled', 'token:test', NULL, NULL, '2026-11-29 12:13:27.930338+00', '2026-11-29 12:13:27.935599+00', '2026-11-29 12:13:27.935599+00', NULL);
+INSERT INTO public.workflow_runs VALUES ('01a22739-7a0a-7238-b637-881c974fa20e', '01a22739-796c-72fa-b381-cfcb62c14ef3', '01a22739-7976-7077-b9f7-e128a7348fce', 1, 'start', '01a22739-7a0a-7238-b637-881c974fa20e', NULL, NULL, NULL, '{01a22739-7a0a-7238-b637-881c974fa20e}', NULL, 'running', NULL, NULL, NULL, NULL, NULL, '2026-11-29 12:13:27.946176+00', '2026-11-29 12:13:27.946176+00', NULL, NULL);
+INSERT INTO public.workflow_runs VALUES ('01a22739-7a10-77f5-a8ea-f5071a31babd', '01a22739-796c-72fa-b381-cfcb62c14ef3', '01a22739-7976-7077-b9f7-e128a7348fce', 1, 'limited', '01a22739-7a10-77f5-a8ea-f5071a31babd', NULL, NULL, NULL, '{01a22739-7a10-77f5-a8ea-f5071a31babd}', NULL, 'running', NULL, NULL, NULL, NULL, NULL, '2026-11-29 12:13:27.952341+00', '2026-11-29 12:13:27.952341+00', NULL, NULL);
+INSERT INTO public.workflow_runs VALUES ('01a22739-7a18-70fc-a8cf-7e33addb4335', '01a22739-796c-72fa-b381-cfcb62c14ef3', '01a22739-7976-7077-b9f7-e128a7348fce', 1, 'limited', '01a22739-7a18-70fc-a8cf-7e33addb4335', NULL, NULL, NULL, '{01a22739-7a18-70fc-a8cf-7e33addb4335}', NULL, 'running', NULL, NULL, NULL, NULL, NULL, '2026-11-29 12:13:27.960652+00', '2026-11-29 12:13:27.960652+00', NULL, NULL);
 
 
 --
 -- Data for Name: workflow_versions; Type: TABLE DATA; Schema: public; Owner: -
 --
 
-INSERT INTO public.workflow_versions VALUES ('01a22727-b4f2-7403-b42a-b588754f22c9', 1, '[{"id": "start", "name": "start", "trigger": "start", "configuration": {}}, {"id": "limited", "name": "limited", "trigger": "start", "configuration": {}}, {"id": "work", "keys": {"what": "{{ root().data.what }}"}, "name": "work", "retry": {"backoff": "fixed", "max_attempts": 2, "max_interval": 300, "initial_interval": 3600}, "component": "http", "concurrency": "unlimited", "configuration": {"url": "http://127.0.0.1:1/status/{{ root().data.status }}"}}, {"id": "one", "keys": {"what": "{{ root().data.what }}"}, "name": "one", "component": "http", "concurrency": 1, "configuration": {"url": "http://127.0.0.1:1/status/{{ root().data.status }}"}}, {"id": "wait", "name": "wait", "component": "wait", "configuration": {"for": "{{ root().data.for }}"}}]', '[{"to": "work", "from": "start", "channel": "default"}, {"to": "one", "from": "limited", "channel": "default"}, {"to": "wait", "from": "work", "channel": "success"}]', 'token:test', '2026-11-29 11:54:03.37905+00');
+INSERT INTO public.workflow_versions VALUES ('01a22739-7976-7077-b9f7-e128a7348fce', 1, '[{"id": "start", "name": "start", "trigger": "start", "configuration": {}}, {"id": "limited", "name": "limited", "trigger": "start", "configuration": {}}, {"id": "work", "keys": {"what": "{{ root().data.what }}"}, "name": "work", "retry": {"backoff": "fixed", "max_attempts": 2, "max_interval": 300, "initial_interval": 3600}, "component": "http", "concurrency": "unlimited", "configuration": {"url": "http://127.0.0.1:1/status/{{ root().data.status }}"}}, {"id": "one", "keys": {"what": "{{ root().data.what }}"}, "name": "one", "component": "http", "concurrency": 1, "configuration": {"url": "http://127.0.0.1:1/status/{{ root().data.status }}"}}, {"id": "wait", "name": "wait", "component": "wait", "configuration": {"for": "{{ root().data.for }}"}}]', '[{"to": "work", "from": "start", "channel": "default"}, {"to": "one", "from": "limited", "channel": "default"}, {"to": "wait", "from": "work", "channel": "success"}]', 'token:test', '2026-11-29 12:13:27.798756+00');
 
 
 --
 -- Data for Name: workflows; Type: TABLE DATA; Schema: public; Owner: -
 --
 
-INSERT INTO public.workflows VALUES ('01a22727-b4f2-7403-b42a-b588754f22c9', '01a22727-b4e8-7752-a46f-69a6f62c074d', 'workflow 01a22727-b4f2-7403-b42a-b588754f22c9', '', '[{"id": "start", "name": "start", "trigger": "start", "configuration": {}}, {"id": "limited", "name": "limited", "trigger": "start", "configuration": {}}, {"id": "work", "keys": {"what": "{{ root().data.what }}"}, "name": "work", "retry": {"backoff": "fixed", "max_attempts": 2, "max_interval": 300, "initial_interval": 3600}, "component": "http", "concurrency": "unlimited", "configuration": {"url": "http://127.0.0.1:1/status/{{ root().data.status }}"}}, {"id": "one", "keys": {"what": "{{ root().data.what }}"}, "name": "one", "component": "http", "concurrency": 1, "configuration": {"url": "http://127.0.0.1:1/status/{{ root().data.status }}"}}, {"id": "wait", "name": "wait", "component": "wait", "configuration": {"for": "{{ root().data.for }}"}}]', '[{"to": "work", "from": "start", "channel": "default"}, {"to": "one", "from": "limited", "channel": "default"}, {"to": "wait", "from": "work", "channel": "success"}]', 1, 'token:test', '2026-11-29 11:54:03.37905+00', '2026-11-29 11:54:03.37905+00', NULL, NULL, false);
+INSERT INTO public.workflows VALUES ('01a22739-7976-7077-b9f7-e128a7348fce', '01a22739-796c-72fa-b381-cfcb62c14ef3', 'workflow 01a22739-7976-7077-b9f7-e128a7348fce', '', '[{"id": "start", "name": "start", "trigger": "start", "configuration": {}}, {"id": "limited", "name": "limited", "trigger": "start", "configuration": {}}, {"id": "work", "keys": {"what": "{{ root().data.what }}"}, "name": "work", "retry": {"backoff": "fixed", "max_attempts": 2, "max_interval": 300, "initial_interval": 3600}, "component": "http", "concurrency": "unlimited", "configuration": {"url": "http://127.0.0.1:1/status/{{ root().data.status }}"}}, {"id": "one", "keys": {"what": "{{ root().data.what }}"}, "name": "one", "component": "http", "concurrency": 1, "configuration": {"url": "http://127.0.0.1:1/status/{{ root().data.status }}"}}, {"id": "wait", "name": "wait", "component": "wait", "configuration": {"for": "{{ root().data.for }}"}}]', '[{"to": "work", "from": "start", "channel": "default"}, {"to": "one", "from": "limited", "channel": "default"}, {"to": "wait", "from": "work", "channel": "success"}]', 1, 'token:test', '2026-11-29 12:13:27.798756+00', '2026-11-29 12:13:27.798756+00', NULL, NULL, false);
 
 
 --
@@ -3722,6 +3743,14 @@ REVOKE ALL ON FUNCTION public.refuse_what_is_not_held() FROM PUBLIC;
 --
 
 REVOKE ALL ON FUNCTION public.route_error() FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION runs_kept_days(own_days integer, operators_days integer, deleted_at timestamp with time zone); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.runs_kept_days(own_days integer, operators_days integer, deleted_at timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.runs_kept_days(own_days integer, operators_days integer, deleted_at timestamp with time zone) TO sealflow_sweeper;
 
 
 --

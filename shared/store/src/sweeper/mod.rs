@@ -13,7 +13,8 @@ pub use crate::held_causes::{cause_removed_lately, mark_late_causes};
 pub use due::{DueExecution, DueNode, NodeSearch, find_due_executions, find_due_nodes, take_back_sends};
 pub use held::{find_due_held, mark_full_workflows};
 pub use retention::{
-    ExpiredRuns, Retention, delete_expired_run, expire_runs, find_expired_runs, find_retentions,
+    Deletion, ExpiredRuns, Retention, delete_expired_run, expire_runs, find_expired_runs, find_retentions,
+    has_many_expired, put_off_expired_run,
 };
 pub use runs::{RunSearch, find_due_runs, find_stopped_runs, settle_left_runs, stop_runs_of_deleted};
 pub use undeliverable::{end_undeliverable_executions, end_undeliverable_items};

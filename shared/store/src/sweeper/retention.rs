@@ -1,5 +1,5 @@
 use domain::ids::{OrganizationId, RunId};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
@@ -29,8 +29,8 @@ pub async fn find_retentions(
     let rows = store
         .query(
             "/* find_retentions */
-             SELECT id, least(retention_days, $2) AS days FROM organizations
-             WHERE id >= $1 AND least(retention_days, $2) IS NOT NULL
+             SELECT id, runs_kept_days(retention_days, $2, deleted_at) AS days FROM organizations
+             WHERE id >= $1 AND runs_kept_days(retention_days, $2, deleted_at) IS NOT NULL
              ORDER BY id LIMIT $3",
             &[(&from, Type::UUID), (&operators_days, Type::INT4), (&rows_max, Type::INT8)],
         )
@@ -62,7 +62,7 @@ pub async fn expire_runs(
     now: Timestamp,
     rows_max: i64,
 ) -> Result<ExpiredRuns, StoreError> {
-    let ended_before = now - jiff::SignedDuration::from_hours(24 * i64::from(retention.days));
+    let ended_before = now - SignedDuration::from_hours(24 * i64::from(retention.days));
     let rows = store
         .query(
             "/* expire_runs */
@@ -126,25 +126,80 @@ pub async fn find_expired_runs(
     rows.iter().map(|row| column(row, "id")).collect()
 }
 
-/// Deletes an expired run with everything that belongs to it, and returns the number of its
-/// executions. None: another transaction holds the run, or the run is not to be deleted any more.
+/// The outcome of the deletion of an expired run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deletion {
+    /// The run is gone, with all that belonged to it.
+    Deleted,
+    /// The run stays, and is not expired any more: it runs again, or its organization keeps runs
+    /// for longer now.
+    Kept,
+    /// Another transaction holds the run or an execution of it.
+    Locked,
+}
+
+/// Deletes an expired run with all that belongs to it.
 ///
 /// # Errors
-/// See [`StoreError`]; [`StoreError::is_lock_timeout`] where another transaction holds an execution
-/// of the run.
+/// See [`StoreError`].
 pub async fn delete_expired_run(
     store: &Store,
     run_id: RunId,
     operators_days: Option<i32>,
-) -> Result<Option<i64>, StoreError> {
+) -> Result<Deletion, StoreError> {
     let rows = store
         .query(
-            "/* delete_expired_run */ SELECT delete_expired_run($1, $2) AS executions",
+            "/* delete_expired_run */ SELECT delete_expired_run($1, $2) AS outcome",
             &[(&run_id, Type::UUID), (&operators_days, Type::INT4)],
         )
-        .await?;
-    column(rows.first().ok_or(StoreError::Corrupt("delete_expired_run"))?, "executions")
+        .await;
+    let rows = match rows {
+        Err(error) if error.is_lock_timeout() => return Ok(Deletion::Locked),
+        rows => rows?,
+    };
+    match column(rows.first().ok_or(StoreError::Corrupt("delete_expired_run"))?, "outcome")? {
+        "deleted" => Ok(Deletion::Deleted),
+        "kept" => Ok(Deletion::Kept),
+        _ => Ok(Deletion::Locked),
+    }
 }
+
+/// Puts an expired run off to `until`, so that it holds up no other run.
+///
+/// # Errors
+/// See [`StoreError`].
+pub async fn put_off_expired_run(store: &Store, run_id: RunId, until: Timestamp) -> Result<(), StoreError> {
+    store
+        .query(
+            "/* put_off_expired_run */
+             UPDATE workflow_runs SET expired_at = $2
+             WHERE id = (SELECT id FROM workflow_runs WHERE id = $1 AND expired_at IS NOT NULL
+                         FOR NO KEY UPDATE SKIP LOCKED)",
+            &[(&run_id, Type::UUID), (&until, Type::TIMESTAMPTZ)],
+        )
+        .await?;
+    Ok(())
+}
+
+/// Whether as many runs as `most` have expired and are not deleted yet.
+///
+/// # Errors
+/// See [`StoreError`].
+pub async fn has_many_expired(store: &Store, most: i64) -> Result<bool, StoreError> {
+    let rows = store
+        .query(
+            "/* has_many_expired */
+             SELECT EXISTS (
+                 SELECT FROM workflow_runs WHERE expired_at IS NOT NULL
+                 ORDER BY expired_at OFFSET $1 - 1 LIMIT 1) AS has_many",
+            &[(&most, Type::INT8)],
+        )
+        .await?;
+    column(rows.first().ok_or(StoreError::Corrupt("has_many_expired"))?, "has_many")
+}
+
+/// A sender's key is known for so long; the answer to it names a run, which must be there.
+const _: () = assert!(domain::limits::DEDUPLICATION_HOURS <= 24, "a run is kept for a day at least");
 
 #[cfg(test)]
 mod tests {

@@ -39,7 +39,8 @@ async fn the_database_of_each_release_migrates_and_its_runs_go_on_i8() {
                 "UPDATE workflow_node_executions
                  SET run_at = now() - interval '1 hour', last_sent_at = now() - interval '1 hour',
                      wake_at = CASE WHEN state = 'held' THEN now() - interval '1 hour' END
-                 WHERE state <> 'finished'",
+                 WHERE state <> 'finished';
+                 UPDATE organizations SET retention_days = NULL",
             )
             .await;
         for _ in 0..5 {

@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 use local::target::Target;
 use serde_json::{Value, json};
 use store::api::{ExecutionCall, Redrive, RedriveOutcome, call_execution, redrive_execution, set_retention};
-use store::sweeper::delete_expired_run;
+use store::sweeper::{Deletion, delete_expired_run};
 use sweeper::{Swept, sweep};
 use tests::world::{build, event};
 use tests::{Workflow, World};
@@ -51,7 +51,8 @@ fn id_of(world: &World, days: i64) -> EventId {
 /// Moves the end of a run back by so many days.
 async fn ended(world: &World, run_id: EventId, days: i64) {
     let sql = format!(
-        "UPDATE workflow_runs SET finished_at = finished_at - interval '{days} days' WHERE id = '{run_id}'"
+        "UPDATE workflow_runs SET finished_at = finished_at - interval '{days} days', created_at = created_at - interval '{days} days'
+         WHERE id = '{run_id}'"
     );
     world.database.sql(&sql).await;
 }
@@ -225,6 +226,7 @@ async fn a_run_that_runs_again_or_may_stay_after_all_is_not_deleted_i3() {
         world.database.sql(&sql).await == "t"
     };
     let delete = async |run_id: EventId| delete_expired_run(&store, run_id.into(), None).await.unwrap();
+    let kept = (Deletion::Kept, false);
     keep_days(&world, Some(KEPT_DAYS)).await;
     let run_id = old(&world, &target, &workflow).await;
     let before = rows(&world, run_id).await;
@@ -236,39 +238,49 @@ async fn a_run_that_runs_again_or_may_stay_after_all_is_not_deleted_i3() {
         "UPDATE organizations SET retention_days = NULL",
     ] {
         world.database.sql(&format!("UPDATE workflow_runs SET expired_at = now(); {change}")).await;
-        assert_eq!((delete(run_id).await, is_expired(run_id).await), (None, false), "{change}");
+        assert_eq!((delete(run_id).await, is_expired(run_id).await), kept, "{change}");
         assert_eq!(rows(&world, run_id).await, before, "{change}");
     }
     world.database.sql("UPDATE organizations SET retention_days = 30").await;
-    assert_eq!((delete(run_id).await, is_expired(run_id).await), (None, false), "it did not expire");
+    assert_eq!(delete(run_id).await, Deletion::Locked, "it did not expire");
     world.database.sql("UPDATE workflow_runs SET expired_at = now()").await;
-    assert_eq!(delete(run_id).await, Some(2));
+    assert_eq!(delete(run_id).await, Deletion::Deleted);
     assert_eq!(rows(&world, run_id).await, NO_ROWS);
 }
 
 #[tokio::test]
-async fn the_sweepers_role_deletes_no_run_otherwise_i6() {
+async fn the_sweepers_role_deletes_no_run_that_is_young_or_at_work_i6() {
     let (world, target) = (World::create().await, Target::start().await.unwrap());
     let workflow = workflow(&world, &target).await;
-    let run_id = run(&world, &target, &workflow, 0, json!({ "status": 200, "for": "0s" })).await;
-    world.database.sql("UPDATE organizations SET retention_days = NULL").await;
-    let before = rows(&world, run_id).await;
+    let young = run(&world, &target, &workflow, 0, json!({ "status": 200, "for": "0s" })).await;
+    let waiting = json!({ "status": 200, "for": "40 days" });
+    let at_work = run(&world, &target, &workflow, OLD_DAYS, waiting).await;
+    let sql = format!(
+        "UPDATE workflow_runs SET created_at = now() - interval '31 days' WHERE id = '{at_work}';
+         UPDATE organizations SET retention_days = NULL"
+    );
+    world.database.sql(&sql).await;
     let role = world.database.connect("sweeper").await;
-    // The worst that it can say: it expired, and nothing is kept.
-    role.batch_execute(&format!("UPDATE workflow_runs SET expired_at = now() WHERE id = '{run_id}'"))
-        .await
-        .unwrap();
-    for days in ["0", "-1", "1", "NULL"] {
-        let sql = format!("SELECT delete_expired_run('{run_id}', {days})");
-        role.batch_execute(&sql).await.unwrap();
+    for run_id in [young, at_work] {
+        let before = rows(&world, run_id).await;
+        for days in ["0", "-1", "1", "NULL"] {
+            // The worst that it can say: the run ended long ago and expired, and the operator keeps
+            // runs for a day.
+            let sql = format!(
+                "UPDATE workflow_runs SET state = 'finished', result = 'passed', finished_at = '2000-01-01', expired_at = now()
+                 WHERE id = '{run_id}'; SELECT delete_expired_run('{run_id}', {days})"
+            );
+            role.batch_execute(&sql).await.unwrap();
+        }
+        assert_eq!(rows(&world, run_id).await, before);
     }
-    for table in
-        ["workflow_runs", "workflow_events", "workflow_node_executions", "workflow_node_execution_kvs"]
-    {
-        let refused = role.batch_execute(&format!("DELETE FROM {table}")).await.unwrap_err();
-        assert_eq!(refused.code().map(|code| code.code()), Some("42501"), "{table}");
+    let moved = format!("UPDATE workflow_runs SET created_at = '2000-01-01' WHERE id = '{young}'");
+    let tables =
+        ["workflow_runs", "workflow_events", "workflow_node_executions", "workflow_node_execution_kvs"];
+    for sql in tables.map(|table| format!("DELETE FROM {table}")).into_iter().chain([moved]) {
+        let refused = role.batch_execute(&sql).await.unwrap_err();
+        assert_eq!(refused.code().map(|code| code.code()), Some("42501"), "{sql}");
     }
-    assert_eq!(rows(&world, run_id).await, before);
 }
 
 #[tokio::test]
@@ -284,10 +296,11 @@ async fn a_run_that_somebody_holds_waits_and_holds_up_no_other() {
     let work = one(&world, held, "work").await;
     let lock = format!("BEGIN; SELECT FROM workflow_node_executions WHERE id = '{work}' FOR NO KEY UPDATE");
     holder.batch_execute(&lock).await.unwrap();
-    let swept = sweep(&world.sweeper(3_600), tests::tick()).await;
-    assert!(swept.unwrap_err().is_lock_timeout());
+    assert_eq!(tick(&world, None).await.runs_deleted, 1);
     assert_eq!(rows(&world, other).await, NO_ROWS);
     holder.batch_execute("COMMIT").await.unwrap();
+    assert_eq!(tick(&world, None).await.runs_deleted, 0, "it was put off");
+    world.database.sql("UPDATE workflow_runs SET expired_at = now() - interval '61 seconds'").await;
     let lock = format!("BEGIN; SELECT FROM workflow_runs WHERE id = '{held}' FOR NO KEY UPDATE");
     holder.batch_execute(&lock).await.unwrap();
     assert_eq!(tick(&world, None).await.runs_deleted, 0, "skipped");
@@ -296,28 +309,85 @@ async fn a_run_that_somebody_holds_waits_and_holds_up_no_other() {
     assert_eq!(rows(&world, held).await, NO_ROWS);
 }
 
+/// SQL that makes runs of the workflow without anything in them, which began and ended [`OLD_DAYS`]
+/// ago, or run since then. `n` tells their ids apart.
+fn empty_runs(world: &World, workflow: &Workflow, ids: std::ops::Range<usize>, state: &str) -> String {
+    let (result, end) = if state == "running" { ("NULL", "NULL") } else { ("'passed'", "past.at") };
+    format!(
+        "INSERT INTO workflow_runs (id, organization_id, workflow_id, workflow_version, node_id, root_event_id, path, state, result, created_at, updated_at, finished_at)
+         SELECT made.id, '{0}', '{1}', 1, 'start', made.id, ARRAY[made.id], '{state}', {result}, past.at, past.at, {end}
+         FROM generate_series({2}, {3}) n
+         CROSS JOIN (SELECT now() - interval '{OLD_DAYS} days' AS at) past
+         CROSS JOIN LATERAL (SELECT (lpad(to_hex((extract(epoch FROM past.at) * 1000)::bigint), 12, '0') || '70008000' || lpad(n::text, 12, '0'))::uuid AS id) made",
+        world.organization_id,
+        workflow.id,
+        ids.start,
+        ids.end - 1
+    )
+}
+
+async fn count(world: &World, condition: &str) -> i64 {
+    world.database.count(&format!("SELECT count(*) FROM workflow_runs WHERE {condition}")).await
+}
+
 #[tokio::test]
-async fn old_runs_of_many_organizations_expire_and_the_next_tick_goes_on_where_one_was_cut_off() {
+async fn more_old_runs_than_a_page_expire_in_one_tick_and_are_deleted_in_the_next() {
     let (world, target) = (World::create().await, Target::start().await.unwrap());
     let workflow = workflow(&world, &target).await;
     keep_days(&world, Some(KEPT_DAYS)).await;
-    for _ in 0..3 {
-        old(&world, &target, &workflow).await;
-    }
-    // More organizations than one search finds, before and after ours.
-    world
-        .database
-        .sql(
-            "INSERT INTO organizations (id, name, created_at, updated_at)
-             SELECT gen_random_uuid(), 'other-' || n, now(), now() FROM generate_series(1, 250) AS n",
-        )
-        .await;
+    world.database.sql(&empty_runs(&world, &workflow, 0..1_200, "finished")).await;
+    assert_eq!(sweep_twice(&world).await, (1_200, 1_200));
+    assert_eq!(count(&world, "true").await, 0);
+}
+
+#[tokio::test]
+async fn the_next_tick_goes_on_behind_runs_that_began_long_ago_and_did_not_end() {
+    let (world, target) = (World::create().await, Target::start().await.unwrap());
+    let workflow = workflow(&world, &target).await;
+    keep_days(&world, Some(KEPT_DAYS)).await;
+    world.database.sql(&empty_runs(&world, &workflow, 0..1_200, "running")).await;
+    world.database.sql(&empty_runs(&world, &workflow, 1_200..1_201, "finished")).await;
+    // The sweeper ends those that have nothing open: now, and not before the days.
     let sweeper = world.sweeper(3_600);
-    // A tick without time looks at nothing, and one with time at all.
-    let none = process::Deadline::after(std::time::Duration::ZERO);
-    assert_eq!(sweep(&sweeper, none).await.unwrap().runs_expired, 0);
-    assert_eq!(sweep(&sweeper, tests::tick()).await.unwrap().runs_expired, 3);
-    assert_eq!(sweep(&sweeper, tests::tick()).await.unwrap().runs_expired, 0, "once");
+    assert_eq!(sweep(&sweeper, tests::tick()).await.unwrap().runs_expired, 0, "two pages, and no more");
+    assert_eq!(sweep(&sweeper, tests::tick()).await.unwrap().runs_expired, 1);
+}
+
+#[tokio::test]
+async fn runs_that_may_stay_or_cannot_go_hold_up_no_other() {
+    let (world, target) = (World::create().await, Target::start().await.unwrap());
+    let workflow = workflow(&world, &target).await;
+    keep_days(&world, Some(KEPT_DAYS)).await;
+    let (stuck, last) = (old(&world, &target, &workflow).await, old(&world, &target, &workflow).await);
+    // More than one search finds: they expired, and then were begun again by older code.
+    world.database.sql(&empty_runs(&world, &workflow, 0..250, "finished")).await;
+    assert_eq!(tick(&world, None).await.runs_expired, 252);
+    let sql = format!(
+        "UPDATE workflow_runs SET expired_at = now() - interval '2 minutes', finished_at = now() WHERE id NOT IN ('{stuck}', '{last}');
+         UPDATE workflow_runs SET expired_at = now() - interval '3 minutes' WHERE id = '{stuck}';
+         UPDATE workflow_runs SET expired_at = now() - interval '1 minutes' WHERE id = '{last}';
+         CREATE TABLE blocker (id uuid REFERENCES workflow_runs (id)); INSERT INTO blocker VALUES ('{stuck}')"
+    );
+    world.database.sql(&sql).await;
+    let swept = sweep(&world.sweeper(3_600), tests::tick()).await;
+    assert!(swept.is_err(), "the operator is told: {swept:?}");
+    assert_eq!(rows(&world, last).await, NO_ROWS);
+    assert_eq!(count(&world, "expired_at IS NULL").await, 250);
+    let put_off = format!("id = '{stuck}' AND expired_at > now() + interval '50 minutes'");
+    assert_eq!(count(&world, &put_off).await, 1);
+}
+
+#[tokio::test]
+async fn runs_of_a_deleted_organization_go_after_ninety_days() {
+    let (world, target) = (World::create().await, Target::start().await.unwrap());
+    let workflow = workflow(&world, &target).await;
+    keep_days(&world, None).await;
+    let run_id = run(&world, &target, &workflow, 91, json!({ "status": 200, "for": "0s" })).await;
+    ended(&world, run_id, 91).await;
+    assert_eq!(tick(&world, None).await.runs_expired, 0, "for ever");
+    store::api::delete_organization(world.api(), world.organization_id, world.now()).await.unwrap();
+    assert_eq!(sweep_twice(&world).await, (1, 1));
+    assert_eq!(rows(&world, run_id).await, NO_ROWS);
 }
 
 /// Runs beside the one that is deleted.
@@ -332,17 +402,21 @@ async fn deleting_a_run_costs_what_it_has_whatever_else_there_is() {
         let role = world.database.connect("sweeper").await;
         let sql = format!(
             "BEGIN; UPDATE workflow_runs SET expired_at = now() WHERE id = '{run_id}';
-             SELECT delete_expired_run('{run_id}', NULL); ROLLBACK;
+             SELECT delete_expired_run('{run_id}', NULL); SET CONSTRAINTS ALL IMMEDIATE; ROLLBACK;
              BEGIN; UPDATE workflow_runs SET expired_at = now() WHERE id = '{run_id}';
              EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) SELECT delete_expired_run('{run_id}', NULL);
              ROLLBACK"
         );
         let answers = role.simple_query(&sql).await.unwrap();
-        let plan = answers.iter().filter_map(|message| match message {
-            tokio_postgres::SimpleQueryMessage::Row(row) => row.get(0),
-            _ => None,
-        });
-        let plan: Value = serde_json::from_str(plan.last().expect("a plan")).unwrap();
+        let texts: Vec<&str> = answers
+            .iter()
+            .filter_map(|message| match message {
+                tokio_postgres::SimpleQueryMessage::Row(row) => row.get(0),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(texts[0], "deleted");
+        let plan: Value = serde_json::from_str(texts[1]).unwrap();
         let number = |key: &str| plan[0]["Plan"][key].as_i64().unwrap();
         number("Shared Hit Blocks") + number("Shared Read Blocks")
     };
@@ -357,6 +431,12 @@ async fn deleting_a_run_costs_what_it_has_whatever_else_there_is() {
              SELECT run, '{1}', 'start', run, run, 'default', 'start', '{{}}', ARRAY['work'], 1, now() FROM copy;
          INSERT INTO workflow_node_executions (id, workflow_id, node_id, root_event_id, run_id, event_id, state, result, component, configuration, workflow_version, node_version, created_at, updated_at, last_sent_at, finished_at)
              SELECT execution, '{1}', 'work', run, run, run, 'finished', 'passed', 'http', '{{}}', 1, 1, now(), now(), now(), now() FROM copy;
+         INSERT INTO workflow_node_execution_kvs (id, workflow_id, execution_id, node_id, key, value)
+             SELECT gen_random_uuid(), '{1}', execution, 'work', 'who', 'Ada' FROM copy;
+         INSERT INTO workflow_execution_calls (id, workflow_id, execution_id, call, called_by, created_at)
+             SELECT gen_random_uuid(), '{1}', execution, 'release', 'token:test', now() FROM copy;
+         INSERT INTO workflow_execution_wakes (workflow_id, execution_id, cause, created_at)
+             SELECT '{1}', execution, 'cancelled', now() FROM copy;
          SET session_replication_role = origin; ANALYZE;",
         world.organization_id, workflow.id
     );
@@ -380,5 +460,6 @@ async fn one_organizations_retention_touches_no_other_i6() {
     world.database.sql(&sql).await;
     assert_eq!(sweep_twice(&world).await, (0, 0));
     let store = world.database.store("sweeper");
-    assert_eq!(delete_expired_run(&store, RunId::from(run_id), None).await.unwrap(), None);
+    let deletion = delete_expired_run(&store, RunId::from(run_id), None).await.unwrap();
+    assert_eq!(deletion, Deletion::Locked, "it has not expired");
 }
