@@ -25,6 +25,8 @@ const PACE: Duration = Duration::from_millis(50);
 const ALONE: Duration = Duration::from_secs(20);
 /// The pause between two looks at the sessions that wait for a lock.
 const SAMPLE_PAUSE: Duration = Duration::from_millis(10);
+/// The most time that the deletion may take.
+const DELETION_MAX: Duration = Duration::from_secs(3_600);
 /// The pause between two looks at what is left.
 const PROGRESS_PAUSE: Duration = Duration::from_secs(2);
 
@@ -155,7 +157,9 @@ async fn until_gone(sealflow: &Sealflow, runs: usize) -> f64 {
     let old = "SELECT count(*) FROM workflow_runs WHERE finished_at < now() - interval '30 days'";
     let runs = i64::try_from(runs).expect("a number of runs");
     let mut began = None;
+    let until = Instant::now() + DELETION_MAX;
     loop {
+        assert!(Instant::now() < until, "old runs are left: {}", sealflow.end_of_log("sweeper"));
         let left: i64 = client.query_one(old, &[]).await.expect("Postgres answers").get(0);
         if left < runs && began.is_none() {
             began = Some(Instant::now());

@@ -39,12 +39,11 @@ impl<'a> Transcript<'a> {
 }
 
 /// Masks, in this order.
-const MASKS: [(&str, &str); 10] = [
+const MASKS: [(&str, &str); 9] = [
     (r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?Z?", "<time>"),
     (r"[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9:]{8} GMT", "<time>"),
     (r"\b[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}\b", "<time>"),
     (r"/hooks/[0-9a-f]{32}", "/hooks/<address>"),
-    (r"\b(sf_)?[0-9a-f]{64}\b", "<random>"),
     (r"https?://(127\.0\.0\.1|localhost):[0-9]+", "<origin>"),
     (r"127\.0\.0\.1:[0-9]+", "<host>"),
     (r"\b[0-9]+(\.[0-9]+)? (ms|s)\b", "<duration>"),
@@ -54,19 +53,26 @@ const MASKS: [(&str, &str); 10] = [
 ];
 
 fn masked(text: &str) -> String {
-    let mut known: Vec<String> = Vec::new();
-    let id = Regex::new("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}").expect("it is one");
-    let mut number = |found: &Captures<'_>| {
-        let at = known.iter().position(|id| *id == found[0]).unwrap_or_else(|| {
-            known.push(found[0].to_owned());
-            known.len() - 1
-        });
-        format!("<id {}>", at + 1)
-    };
-    let numbered = id.replace_all(text, |found: &Captures<'_>| number(found)).into_owned();
+    let numbered = numbered(text, "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "id");
+    // Tokens and keys; the same one has the same number.
+    let numbered = self::numbered(&numbered, "[0-9a-f]{64}", "random");
     MASKS.iter().fold(numbered, |text, (pattern, mask)| {
         Regex::new(pattern).expect("it is one").replace_all(&text, *mask).into_owned()
     })
+}
+
+/// Replaces each text of that pattern by its name and the number of its first place.
+fn numbered(text: &str, pattern: &str, name: &str) -> String {
+    let mut known: Vec<String> = Vec::new();
+    let mut number = |found: &Captures<'_>| {
+        let at = known.iter().position(|one| *one == found[0]).unwrap_or_else(|| {
+            known.push(found[0].to_owned());
+            known.len() - 1
+        });
+        format!("<{name} {}>", at + 1)
+    };
+    let pattern = Regex::new(pattern).expect("it is one");
+    pattern.replace_all(text, |found: &Captures<'_>| number(found)).into_owned()
 }
 
 #[cfg(test)]

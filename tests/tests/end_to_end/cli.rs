@@ -113,11 +113,18 @@ async fn every_command_answers_people_and_scripts_as_it_did() {
     let bearer = format!("Bearer {given}");
     assert_eq!(story.post(&url, &[("authorization", &bearer)], "{}").await.0, 202);
 
+    // What is shown while it runs depends on the moment.
+    let watched =
+        Cli::of(&story).run_with(&["run", "start", "greeting", "--data", data, "--watch"], "").await.passed();
+    for said in ["started run ", "Call", "finished", "passed", "run passed after 1 execution\n"] {
+        assert!(watched.contains(said), "{said}: {watched}");
+    }
     for line in ["secret delete github token", "secret delete github", "workflow delete greeting"] {
         cli.run(line).await.passed();
         assert_eq!(cli.run(line).await.code, 1, "{line}: gone");
     }
     cli.run("--help").await.passed();
+    assert!(Cli::of(&story).run("--version").await.passed().starts_with("sealflow "));
     assert!(Cli::of(&story).run("completion bash").await.passed().contains("sealflow"));
     insta::assert_snapshot!("every_command", cli.masked());
     story.end(&[&secret, &given]).await;

@@ -30,12 +30,18 @@ fn a_functions_transactions_are_its_own() {
     let mut look = |folder: &Path, file: &Path, owner: Option<&str>, path: &str| {
         let text = fs::read_to_string(file).expect("a source");
         for function in FUNCTIONS.into_iter().filter(|function| Some(*function) != owner) {
-            if text.contains(&format!("{path}::{function}::")) {
+            let is_used = [
+                format!("{path}::{function}::"),
+                format!("{path}::{{{function}::"),
+                format!("super::super::{function}::"),
+            ];
+            if is_used.iter().any(|used| text.contains(used.as_str())) {
                 let file = file.strip_prefix(folder).expect("below it").display().to_string();
                 found.push(format!("{file} uses {path}::{function}"));
             }
         }
     };
+    assert!(rust_files(&store()).len() > 50, "the sources were found");
     for file in rust_files(&store()) {
         look(&store(), &file, owner(&store(), &file), "crate");
     }
