@@ -2,7 +2,7 @@
 
 /// The state before V27, from the newest.
 pub const BEFORE_V27: &str = "
-    DROP FUNCTION delete_expired_run;
+    DROP FUNCTION delete_expired_run, runs_kept_days;
     DROP INDEX workflow_node_executions_redriven;
     ALTER TABLE workflow_runs DROP COLUMN expired_at;
     ALTER TABLE organizations DROP COLUMN retention_days;

@@ -190,7 +190,8 @@ pub async fn has_many_expired(store: &Store, most: i64) -> Result<bool, StoreErr
         .query(
             "/* has_many_expired */
              SELECT EXISTS (
-                 SELECT FROM workflow_runs WHERE expired_at IS NOT NULL
+                 SELECT FROM workflow_runs
+                 WHERE expired_at IS NOT NULL AND expired_at > '-infinity'
                  ORDER BY expired_at OFFSET $1 - 1 LIMIT 1) AS has_many",
             &[(&most, Type::INT8)],
         )

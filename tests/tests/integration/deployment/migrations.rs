@@ -83,6 +83,9 @@ async fn a_migration_behind_an_open_reader_stops_no_function() {
             "V33__items_are_checked_again",
             "V34__runs_are_checked_again",
             "V35__due_organizations_by_key",
+            "V36__organizations_keep_runs_for_days",
+            "V37__runs_expire",
+            "V38__expired_runs_are_deleted",
         ]
     );
     assert_eq!(store::migrate(&database.admin_store(), RoleLogin::Url).await.unwrap(), Vec::<String>::new());

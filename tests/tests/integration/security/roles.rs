@@ -272,7 +272,9 @@ async fn a_function_of_its_owners_rights_is_run_by_the_sweeper_alone_i7() {
         ("stop_marked_run", ""),
     ]
     .map(|(name, role)| format!("{name}|{{\"search_path=pg_catalog, pg_temp\"}}|{role}"));
-    assert_eq!(database.sql(sql).await, expected.join("\n"), "I7");
+    let deletes =
+        "delete_expired_run|{\"search_path=pg_catalog, pg_temp\",lock_timeout=100ms}|sealflow_sweeper";
+    assert_eq!(database.sql(sql).await, format!("{deletes}\n{}", expected.join("\n")), "I7");
     let intake = "SELECT string_agg(r.rolname, ',' ORDER BY r.rolname) FROM pg_roles r
         WHERE r.rolname LIKE 'sealflow\\_%' AND has_function_privilege(r.oid, 'begin_run'::regproc, 'EXECUTE')";
     assert_eq!(database.sql(intake).await, "sealflow_api,sealflow_webhook", "I7");
