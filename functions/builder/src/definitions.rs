@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use bounded_cache::Cache;
 use definition::Compiled;
 use domain::definition::Definition;
 use domain::ids::{OrganizationId, WorkflowId};
 use domain::json::weight;
-use process::Cache;
 use serde_json::json;
 use store::builder::{LockedNodes, StoredDefinition};
 

@@ -5,8 +5,8 @@ use domain::ids::WorkflowId;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use bounded_cache::Cache;
 use domain::definition::Edge;
-use process::Cache;
 use store::StoreError;
 use store::executor::load_edges;
 

@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
+use bounded_cache::Cache;
 use definition::Compiled;
 use jiff::{SignedDuration, Timestamp};
-use process::Cache;
 use store::intake::StoredWebhook;
 
 use crate::keys::KeyCache;

@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
+use bounded_cache::Cache;
 use domain::ids::WebhookId;
 use jiff::{SignedDuration, Timestamp};
-use process::Cache;
 use store::intake::StoredWebhook;
 use vault_format::{Entries, Entry, Purpose, Scope, SecretValue};
 use vault_open::{OpenError, OpenRequest};

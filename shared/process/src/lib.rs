@@ -3,7 +3,6 @@
 //! These are the edges of the world. They are made once in `main` and passed in; nothing else reads
 //! the environment, the clock or the random source.
 
-mod cache;
 mod clock;
 mod core_dumps;
 mod ids;
@@ -14,7 +13,6 @@ mod settings;
 mod sqs;
 mod start;
 
-pub use cache::Cache;
 pub use clock::{Clock, DEADLINE_LEAST, Deadline};
 pub use core_dumps::forbid_core_dumps;
 pub use ids::Ids;

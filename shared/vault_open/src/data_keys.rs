@@ -1,12 +1,13 @@
 //! Data keys: one KMS call for each, and the cache that an operator may switch on.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use aws_sdk_kms::Client;
 use aws_sdk_kms::primitives::Blob;
+use bounded_cache::Cache;
 use futures_util::StreamExt as _;
 use futures_util::stream;
 use ring::aead::{AES_256_GCM, LessSafeKey, UnboundKey};
@@ -26,15 +27,16 @@ type OpenedKey = Result<Arc<LessSafeKey>, OpenError>;
 pub(crate) struct DataKeys {
     client: Client,
     /// None, and no key is kept, unless the operator sets a lifetime.
-    cache: Option<Cache>,
+    cache: Option<KeyCache>,
     calls: AtomicU64,
 }
 
-struct Cache {
+struct KeyCache {
     lifetime: Duration,
-    kept: Mutex<HashMap<(Scope, Vec<u8>), Kept>>,
+    kept: Cache<(Scope, Vec<u8>), Kept>,
 }
 
+#[derive(Clone)]
 struct Kept {
     key: Arc<LessSafeKey>,
     until: Instant,
@@ -46,7 +48,7 @@ impl DataKeys {
     }
 
     pub(crate) fn keep_for(&mut self, lifetime: Duration) {
-        self.cache = (!lifetime.is_zero()).then(|| Cache { lifetime, kept: Mutex::default() });
+        self.cache = (!lifetime.is_zero()).then(|| KeyCache::new(lifetime));
     }
 
     pub(crate) fn take_calls(&self) -> u64 {
@@ -96,21 +98,22 @@ impl DataKeys {
     }
 }
 
-impl Cache {
+impl KeyCache {
+    fn new(lifetime: Duration) -> Self {
+        Self { lifetime, kept: Cache::new(CACHE_KEYS_MAX) }
+    }
+
     fn get(&self, scope: Scope, wrapped: &[u8]) -> Option<Arc<LessSafeKey>> {
-        let cache = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = cache.get(&(scope, wrapped.to_vec())).filter(|kept| kept.until > Instant::now())?;
-        Some(Arc::clone(&kept.key))
+        let kept = self.kept.get(&(scope, wrapped.to_vec()))?;
+        (kept.until > Instant::now()).then_some(kept.key)
     }
 
     fn put(&self, scope: Scope, wrapped: &[u8], key: &Arc<LessSafeKey>) {
         let now = Instant::now();
-        let mut cache = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        cache.retain(|_, kept| kept.until > now);
-        if cache.len() < CACHE_KEYS_MAX {
-            cache
-                .insert((scope, wrapped.to_vec()), Kept { key: Arc::clone(key), until: now + self.lifetime });
-        }
+        // A key whose time is over goes from memory.
+        self.kept.retain(|_, kept| kept.until > now);
+        let kept = Kept { key: Arc::clone(key), until: now + self.lifetime };
+        self.kept.insert((scope, wrapped.to_vec()), 1, kept);
     }
 }
 
@@ -127,12 +130,13 @@ mod tests {
         };
         let key = UnboundKey::new(&AES_256_GCM, &[0; 32]).map(LessSafeKey::new).unwrap();
         let key = Arc::new(key);
-        let cache = Cache { lifetime: Duration::from_secs(60), kept: Mutex::default() };
+        let cache = KeyCache::new(Duration::from_secs(60));
         let wrapped = |at: usize| at.to_be_bytes();
         for at in 0..=CACHE_KEYS_MAX {
             cache.put(scope, &wrapped(at), &key);
         }
-        assert!(cache.get(scope, &wrapped(CACHE_KEYS_MAX - 1)).is_some());
-        assert!(cache.get(scope, &wrapped(CACHE_KEYS_MAX)).is_none());
+        assert_eq!(cache.kept.count(), CACHE_KEYS_MAX);
+        assert!(cache.get(scope, &wrapped(0)).is_none(), "the oldest went");
+        assert!(cache.get(scope, &wrapped(CACHE_KEYS_MAX)).is_some(), "CACHE_KEYS_MAX + 1");
     }
 }

@@ -8,12 +8,12 @@ use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use bounded_cache::Cache;
 use components::{BoxFuture, HttpFailure};
 use domain::execution::ResultReason;
 use futures_util::FutureExt as _;
 use futures_util::future::Shared;
 use jiff::Timestamp;
-use process::Cache;
 
 use super::Issued;
 
