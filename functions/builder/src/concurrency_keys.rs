@@ -1,5 +1,5 @@
-//! Concurrency keys: what they come to is stored before an item is taken, in the transaction that
-//! then claims.
+//! Concurrency keys: each is resolved (`plan/record.rs`) and stored before its item is claimed, in the
+//! transaction that then claims.
 
 use domain::ids::{ItemId, RunId, WorkflowId};
 use domain::limits::CLAIM_ITEMS_MAX;

@@ -2,14 +2,12 @@
 
 use std::sync::Arc;
 
-use domain::limits::HTTP_REDIRECTS_MAX;
 use http::header::{HeaderName, HeaderValue};
 
 use crate::allowed_hosts::Rules;
 use crate::connect::Connector;
 use crate::decode::decode;
 use crate::exchange::{Answer, exchange};
-use crate::redirects::{Origin, is_redirect, location};
 use crate::request::Outgoing;
 use crate::settings::{GuardSettings, TIMEOUT_MAX};
 use crate::target::Target;
@@ -47,43 +45,21 @@ impl GuardedClient {
         tokio::time::timeout(limit, self.follow(request)).await.unwrap_or(Err(HttpError::Timeout))
     }
 
-    async fn follow(&self, request: Request) -> Result<Response, HttpError> {
-        let Request {
-            method, url, headers, body, used_secret, allowed_hosts, redirects_max, hop_count, ..
-        } = request;
-        let redirects_max = redirects_max.min(HTTP_REDIRECTS_MAX);
-        let used_secret = used_secret || !allowed_hosts.is_empty();
-        let rules = Rules { used_secret, allowed_hosts };
-        let mut outgoing = Outgoing::prepare(&method, &headers, body, hop_count)?;
-        let mut target = Target::parse(&url)?;
-        let mut redirects = 0;
-        loop {
-            let answer = self.hop(&rules, &target, &outgoing).await?;
-            if !is_redirect(answer.status, &answer.headers) {
-                return finish(answer, target, redirects);
-            }
-            if redirects == redirects_max {
-                return Err(HttpError::RedirectLimit);
-            }
-            let next = target.join(location(&answer.headers)?)?;
-            let origin = if next.has_origin_of(&target) { Origin::Same } else { Origin::Other };
-            if rules.used_secret && origin == Origin::Other {
-                return Err(HttpError::RedirectBlocked);
-            }
-            outgoing = outgoing.redirected(answer.status, origin);
-            target = next;
-            redirects += 1;
-        }
-    }
-
-    async fn hop(&self, rules: &Rules, target: &Target, outgoing: &Outgoing) -> Result<Answer, HttpError> {
+    /// One request to one target, behind all checks.
+    pub(crate) async fn hop(
+        &self,
+        rules: &Rules,
+        target: &Target,
+        outgoing: &Outgoing,
+    ) -> Result<Answer, HttpError> {
         rules.check(target, &self.settings)?;
         let stream = self.connector.connect(&self.settings, target).await?;
         exchange(&self.settings, stream, target, outgoing).await
     }
 }
 
-fn finish(answer: Answer, target: Target, redirects: usize) -> Result<Response, HttpError> {
+/// The response of the last hop.
+pub(crate) fn finish(answer: Answer, target: Target, redirects: usize) -> Result<Response, HttpError> {
     let mut headers = answer.headers;
     let body = decode(&mut headers, answer.body)?;
     // A value that is not UTF-8 is left out: with replacement characters in it, an echoed secret

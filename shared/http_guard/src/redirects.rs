@@ -1,11 +1,15 @@
-//! Redirects: which answers are one, and the request that follows.
+//! Redirects: which answers are one, which of them are followed, and the request that follows.
 
 use bytes::Bytes;
+use domain::limits::HTTP_REDIRECTS_MAX;
 use http::header::{self, HeaderMap, HeaderName};
 use http::{Method, StatusCode};
 
+use crate::allowed_hosts::Rules;
+use crate::client::{GuardedClient, finish};
 use crate::request::Outgoing;
-use crate::{HOPS_HEADER, HttpError};
+use crate::target::Target;
+use crate::{HOPS_HEADER, HttpError, Request, Response};
 
 /// The origin that a redirect leads to.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -14,6 +18,38 @@ pub(crate) enum Origin {
     Same,
     /// Another origin.
     Other,
+}
+
+impl GuardedClient {
+    /// Sends a request and follows its redirects.
+    pub(crate) async fn follow(&self, request: Request) -> Result<Response, HttpError> {
+        let Request {
+            method, url, headers, body, used_secret, allowed_hosts, redirects_max, hop_count, ..
+        } = request;
+        let redirects_max = redirects_max.min(HTTP_REDIRECTS_MAX);
+        let used_secret = used_secret || !allowed_hosts.is_empty();
+        let rules = Rules { used_secret, allowed_hosts };
+        let mut outgoing = Outgoing::prepare(&method, &headers, body, hop_count)?;
+        let mut target = Target::parse(&url)?;
+        let mut redirects = 0;
+        loop {
+            let answer = self.hop(&rules, &target, &outgoing).await?;
+            if !is_redirect(answer.status, &answer.headers) {
+                return finish(answer, target, redirects);
+            }
+            if redirects == redirects_max {
+                return Err(HttpError::RedirectLimit);
+            }
+            let next = target.join(location(&answer.headers)?)?;
+            let origin = if next.has_origin_of(&target) { Origin::Same } else { Origin::Other };
+            if rules.used_secret && origin == Origin::Other {
+                return Err(HttpError::RedirectBlocked);
+            }
+            outgoing = outgoing.redirected(answer.status, origin);
+            target = next;
+            redirects += 1;
+        }
+    }
 }
 
 /// Whether the response is a redirect.

@@ -1,5 +1,5 @@
 //! Opening: the half of the vault that only the executor (purpose `secret`) and the webhook
-//! function (purpose `webhook`) link (I7).
+//! function (purpose `webhook`) link (I7). `data_keys.rs` has the calls of KMS.
 
 mod data_keys;
 mod error;

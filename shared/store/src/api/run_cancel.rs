@@ -1,3 +1,5 @@
+//! The cancel of a run by a caller of the API; its effect is that of a stop (`runs/stop.rs`).
+
 use domain::function::Actor;
 use domain::ids::{ExecutionId, OrganizationId, RunId};
 use domain::run::RunStop;

@@ -1,3 +1,6 @@
+//! Items whose concurrency key is not resolved: their search, and the record of their keys. The
+//! builder's `plan/record.rs` evaluates the keys.
+
 use domain::ids::{ItemId, WorkflowId};
 use jiff::Timestamp;
 use tokio_postgres::types::Type;

@@ -1,3 +1,6 @@
+//! The claim of executions: it begins a lease, or takes over one that has run out. `finish.rs` ends
+//! the lease, and records nothing without it.
+
 use domain::ids::{ExecutionId, LeaseToken, OrganizationId, RunId, WorkflowId};
 use domain::share::Share;
 use jiff::Timestamp;

@@ -1,4 +1,5 @@
-//! The look at one run: its time-out, and the open work of a stopped run.
+//! The look at one run: its time-out, and the open work of a stopped run. A time-out stops a run as a
+//! cancel does (`stop.rs`); `sweeper/runs.rs` finds overdue runs.
 
 use domain::function::Actor;
 use domain::ids::{EventId, ExecutionId, OrganizationId, RunId};

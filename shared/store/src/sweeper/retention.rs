@@ -1,3 +1,6 @@
+//! The search for old runs, and their deletion by the function `delete_expired_run` of the database
+//! (`migrations/V38__expired_runs_are_deleted.sql`).
+
 use domain::ids::{OrganizationId, RunId};
 use jiff::{SignedDuration, Timestamp};
 use tokio_postgres::types::Type;
