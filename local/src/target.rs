@@ -146,8 +146,8 @@ fn echo(received: &Received) -> Value {
     json!({ "method": received.method, "path": received.path, "headers": headers, "body": body })
 }
 
-/// The number after `name` anywhere in the path: `/status/500`, `/builds/status/500?x`. A status
-/// must be one.
+/// The number after `name` anywhere in the path: `/status/500`, `/builds/status/500?x`. A number
+/// after `/status/` counts only if it is a valid HTTP status (200 to 599).
 fn parameter<Number: std::str::FromStr + PartialOrd + From<u16>>(path: &str, name: &str) -> Option<Number> {
     let (_, after) = path.split_once(name)?;
     let digits = after.split(|character: char| !character.is_ascii_digit()).next()?;

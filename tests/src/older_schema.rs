@@ -1,6 +1,6 @@
 //! Ways back to schemas of before, for tests of migrations.
 
-/// The state before V27, from the newest.
+/// SQL that takes the newest schema back to the state before V27.
 pub const BEFORE_V27: &str = "
     DROP FUNCTION delete_expired_run, runs_kept_days;
     DROP INDEX workflow_node_executions_redriven;
@@ -30,7 +30,7 @@ pub const BEFORE_V27: &str = "
     UPDATE schema_facts SET version = 26;
     DELETE FROM refinery_schema_history WHERE version >= 27;";
 
-/// The state before V13, as far as it can be had back from that before V27.
+/// SQL that takes the state before V27 back to the state before V13, as far as that is possible.
 pub const BEFORE_V13: &str = "
     DROP TRIGGER workflow_node_executions_builder ON workflow_node_executions;
     DROP TABLE workflow_execution_wakes, workflow_execution_calls;

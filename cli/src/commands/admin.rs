@@ -107,7 +107,8 @@ fn print_aws_command(payload: &Value, format: Format) {
 }
 
 /// `FUNCTION` is the name that the stack's output `MigrateFunction` or `RewrapFunction` shows.
-/// Without the time-out's end the AWS CLI would invoke once more after a minute.
+/// `--cli-read-timeout 0` turns the AWS CLI's time-out off. With the time-out, the AWS CLI would
+/// invoke a second time after a minute.
 fn aws_command(payload: &Value) -> String {
     let payload = payload.to_string().replace('\'', r"'\''");
     format!(

@@ -27,8 +27,8 @@ impl List {
     }
 }
 
-/// Keys with the hosts that they may go to and the places where they may stand; one that is too
-/// short to be scrubbed says so.
+/// Keys with the hosts that they may go to and the places where they may stand; a note marks each
+/// key whose value is too short to be scrubbed.
 fn keys(row: &Value) -> String {
     let keys = row["keys"].as_array().map(Vec::as_slice).unwrap_or_default();
     let shown = keys.iter().map(|key| {

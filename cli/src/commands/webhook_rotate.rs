@@ -36,8 +36,8 @@ pub(crate) struct Keep {
 }
 
 impl Webhook {
-    /// The path of something of the webhook's. A workflow's name may have slashes; a node's id has
-    /// none.
+    /// The API path of `what` (such as `rotate` or `key`) under this webhook. A workflow's name may
+    /// have slashes; a node's id has none.
     pub(super) fn path(&self, what: &str) -> String {
         match self.webhook.rsplit_once('/') {
             Some((workflow, node)) => format!("/v1/webhooks/{}/{}/{what}", segment(workflow), segment(node)),

@@ -1,14 +1,14 @@
-//! Values whose guess could be confirmed.
+//! Secret values so short that an author could find out whether a guess is right.
 //!
 //! The scrubber marks a value, each of its lines and each leaf of its JSON wherever a target sends
-//! them back. Whoever may apply workflows can let a target send guesses: the right one is marked.
-//! That takes too long for anything but a short piece.
+//! them back. An author who may apply workflows can have a target send guesses back, and sees which
+//! of them is scrubbed. That takes too long for anything but a short piece.
 
 use domain::limits::SECRET_VALUE_BYTES_MIN;
 use serde_json::Value;
 use vault_format::SecretValue;
 
-/// Bytes from which on a piece of a value is too long to be guessed.
+/// The most bytes of a piece that can still be guessed.
 const GUESS_BYTES_MAX: usize = 15;
 
 /// A warning for each key whose value, a line of it or a leaf of its JSON is short enough to be
@@ -28,7 +28,7 @@ pub(crate) fn guessable<'v>(values: impl Iterator<Item = (&'v str, &'v SecretVal
 const URL_PART_BYTES_MIN: usize = 12;
 
 fn short_piece(value: &str) -> Option<&'static str> {
-    // Shorter ones are not searched for, so that nothing is marked.
+    // The scrubber doesn't search for shorter pieces, so it confirms no guess of them.
     let is_short = |piece: &str| (SECRET_VALUE_BYTES_MIN..=GUESS_BYTES_MAX).contains(&piece.len());
     if is_short(value) {
         return Some("the value");
@@ -50,7 +50,7 @@ fn url_parts(value: &str) -> Vec<&str> {
     let (authority, target) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let user = authority.rsplit_once('@').map_or("", |(user, _)| user);
-    // Shorter ones are mostly words, and not searched for.
+    // Shorter segments and parameters are mostly words. The scrubber doesn't search for them.
     let segments =
         path.split('/').chain(query.split(['&', '='])).filter(|part| part.len() >= URL_PART_BYTES_MIN);
     [user, target, path, path.trim_start_matches('/'), query]

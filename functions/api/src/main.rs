@@ -15,7 +15,7 @@ async fn main() -> ExitCode {
 }
 
 async fn serve() -> anyhow::Result<()> {
-    // It has secrets in its memory too, on their way to being sealed.
+    // This function, like the executor, has secrets in memory: those that it is about to seal.
     process::forbid_core_dumps()?;
     let settings = Settings::from_env(&[
         "SEALFLOW_DATABASE_URL",

@@ -17,8 +17,8 @@ pub async fn build(wakes: &Wakes, deps: &Deps) -> Result<BatchOutcome, BatchErro
         return Ok(BatchOutcome::default());
     }
     let mut built = match build_once(ClaimTarget::Batch(wakes, LockMode::SkipLocked), deps).await {
-        // One record's data was refused, or somebody is long at work on one run: each is built
-        // alone, so that only it fails or waits.
+        // One record's data was refused, or another transaction holds one run for long: each is
+        // built alone, so that only it fails or waits.
         Err(error) if matches!(error, StoreError::Rejected { .. }) || error.is_lock_timeout() => {
             let why =
                 if error.is_lock_timeout() { "a run is locked" } else { "the database refused a batch" };

@@ -18,7 +18,7 @@ use crate::plan::{Fallback, PlanInput, plan_keys};
 pub(crate) enum Resolve {
     /// The first of each node.
     First,
-    /// One alone, and how it is to end if not as planned.
+    /// One item alone, and the result with which it ends if it can't be built as planned.
     One(ItemId, Fallback),
 }
 
@@ -33,12 +33,12 @@ pub(crate) struct Resolved {
     pub(crate) ended_runs: Vec<RunId>,
     /// Items that have a key now, or that ended.
     pub(crate) items: usize,
-    /// Failures of items that ended, which edges on `error` take.
+    /// Events on the channel `error` of items that failed and have such an edge.
     pub(crate) errors: Vec<ErrorEvent>,
 }
 
 impl Resolved {
-    /// Whether there may be more than one transaction resolves.
+    /// Whether items may be left over: one transaction resolves a limited number.
     pub(crate) fn is_cut(&self) -> bool {
         i64::try_from(self.items).unwrap_or(i64::MAX) >= CLAIM_ITEMS_MAX
     }

@@ -27,7 +27,7 @@ pub struct Workflow {
 
 /// Weight ([`weight`]) of the definitions that an instance keeps.
 const DEFINITIONS_WEIGHT_MAX: usize = 64 * 1024 * 1024;
-/// Weight of a workflow beside its nodes and edges.
+/// Weight of a workflow, not counting its nodes and edges.
 const WORKFLOW_WEIGHT: usize = 4 * 1024;
 
 /// A cache of workflows; an entry serves only the version that it was made from.
@@ -85,7 +85,7 @@ pub(crate) fn cache_definitions(
     workflows.extend(known.map(|workflow| (workflow.id, workflow)));
 }
 
-/// The workflows of the nodes that are cached, and the ids of those that are not.
+/// The nodes' workflows: those in the cache, and the ids of the others.
 pub(crate) fn cached_workflows(nodes: &LockedNodes, deps: &PlanDeps) -> (Workflows, Vec<WorkflowId>) {
     let (mut cached, mut uncached) = (HashMap::new(), Vec::new());
     for node in &nodes.woken {

@@ -54,9 +54,10 @@ pub(crate) async fn wake(ids: &[ExecutionId], deps: &Deps) -> Result<Vec<Executi
     }
 }
 
-/// Wakes executions one by one. A crash is committed on each before its wake. If the database fails
-/// or the time is over, the remaining executions get fresh wakes. Returns the executions whose
-/// fresh wake could not be sent: their messages must be delivered again.
+/// Wakes executions one by one. Before each wake, a crash is counted on the execution and
+/// committed; a wake that succeeds takes it back. If the database fails or the time is over, the
+/// remaining executions get fresh wakes. Returns the executions whose fresh wake could not be sent:
+/// their messages must be delivered again.
 pub(crate) async fn wake_each(
     quarantined: &BTreeMap<ExecutionId, Option<OrganizationId>>,
     deadline: Deadline,

@@ -24,9 +24,9 @@ pub(crate) const TIME_OF_ONE: Duration = Duration::from_secs(3);
 
 /// Builds the items of redelivered messages, and then, one by one, the items that a batch left out.
 /// `again` has the batch's wakes for a later look; the wakes of items that have to wait here are
-/// added. Equal wakes are sent once: one for each item would multiply them from look to look.
-/// Returns whether the redelivered wakes may have more items than were found: then the caller sends
-/// these wakes once more.
+/// added. Equal wakes are sent once. With one wake for each item, their number would grow with
+/// every look. Returns whether the redelivered wakes may have more items than were found: then the
+/// caller sends these wakes once more.
 ///
 /// # Errors
 /// [`BatchError`] when the database failed; committed work stays.
@@ -109,7 +109,8 @@ async fn build_together(
 ) -> Result<bool, BatchError> {
     let ids: Vec<ItemId> = items.iter().map(|item| item.id).collect();
     let mut begun = Vec::new();
-    // These wakes name events and no nodes: an item that came since has no crash counted on it.
+    // These wakes name events only. A wake of the node would also take newer items, on which no
+    // crash is counted.
     let mut wakes = Wakes::default();
     for (item, begin) in items.iter().zip(begin(&ids, deps).await?) {
         match begin {

@@ -1,4 +1,4 @@
-//! Messages that make somebody look, now or a moment later.
+//! Messages that make a builder look at rows, now or a moment later.
 
 use domain::ids::{OrganizationId, RunId};
 use domain::limits::CLAIM_ITEMS_MAX;
@@ -9,11 +9,11 @@ use store::builder::{Claims, ErrorEvent, LimitKey, LockedNodes, QuarantinedItem,
 
 use crate::definitions::Workflows;
 
-/// Seconds after which what could not be locked is looked at again.
+/// Seconds until the builder looks again at rows that it could not lock.
 pub(crate) const LOCKED_WAKE_SECONDS: u16 = 1;
 
-/// The messages that make somebody look at the node again a moment later: where it has a
-/// concurrency key, at the same items.
+/// The messages by which a builder looks at the node again a moment later. For a node with a
+/// concurrency key they name the same items.
 pub(crate) fn wakes_again(node: &WokenNode) -> impl Iterator<Item = Outgoing> {
     let is_whole = node.is_named || node.has_no_key();
     let named = is_whole.then(|| node_message(&node.key));
@@ -22,13 +22,13 @@ pub(crate) fn wakes_again(node: &WokenNode) -> impl Iterator<Item = Outgoing> {
     named.into_iter().chain(events).map(|message| again(node.organization_id, message))
 }
 
-/// A message that makes somebody look again a moment later.
+/// A message that is delivered a moment later, so that a builder looks again.
 pub(crate) fn again(organization_id: OrganizationId, message: Message) -> Outgoing {
     Outgoing { delay_seconds: LOCKED_WAKE_SECONDS, ..Outgoing::now(organization_id, message) }
 }
 
-/// A slot is free and an item waits that was not taken, though nothing of its key is in quarantine:
-/// somebody holds the item, for no transaction waits for an item's lock.
+/// Wakes for nodes where a slot is free and an item waits, but the item was not taken and no item
+/// of its key is in quarantine. Another transaction has locked that item: claims skip locked items.
 pub(crate) fn held_by_others(
     nodes: &LockedNodes,
     slots: &[store::builder::Slots],
@@ -48,9 +48,8 @@ pub(crate) fn held_by_others(
     held.map(|node| again(node.organization_id, node_message(&node.key))).collect()
 }
 
-/// Nodes of which one claim could not take all are looked at again: those that need no slot, and
-/// those with a concurrency key, of which there may be more than were looked at; of the others the
-/// plan knows.
+/// Wakes for nodes that may have more items than one claim takes: nodes without a limit, and nodes
+/// with concurrency keys. For other nodes the plan makes the wakes.
 pub(crate) fn leftover_wakes(nodes: &LockedNodes, claims: &Claims) -> Vec<Outgoing> {
     if i64::try_from(claims.items.len()).unwrap_or(i64::MAX) < CLAIM_ITEMS_MAX {
         return Vec::new();
@@ -66,7 +65,8 @@ pub(crate) fn node_message((workflow_id, node_id): &NodeKey) -> Message {
     Message::Node { workflow_id: *workflow_id, node_id: node_id.clone() }
 }
 
-/// The messages for runs that are past their limit: what is open of them ends at once.
+/// The messages for runs past their limit. They make the builder end the open work of these runs at
+/// once.
 pub(crate) fn stopped_wakes(run_ids: &[RunId], claims: &Claims, workflows: &Workflows) -> Vec<Outgoing> {
     let wake = |run_id: &RunId| {
         let item = claims.items.iter().find(|item| item.run_id == *run_id)?;
@@ -76,8 +76,8 @@ pub(crate) fn stopped_wakes(run_ids: &[RunId], claims: &Claims, workflows: &Work
     run_ids.iter().filter_map(wake).collect()
 }
 
-/// The wakes for failures that edges on `error` take. Where the definition can't be read, the
-/// sweeper sends it.
+/// The wakes for failures that were routed along an edge on `error`. If a definition can't be read,
+/// the sweeper sends that wake.
 pub(crate) fn error_wakes<'a>(
     errors: &'a [ErrorEvent],
     workflows: &'a Workflows,

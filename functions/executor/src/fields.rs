@@ -1,9 +1,9 @@
 //! The fields of an execution's configuration that hold secrets. They are read, and checked against
 //! the rules of the component and of apply.
 //!
-//! The stored row is not trusted with the place of a secret. A secret as the method would be
-//! repeated in a message. A secret that chose the host of a URL would be sent to a host that no
-//! check approved (I7).
+//! The stored row is not trusted with the place of a secret. If a secret stood in the field
+//! `method`, a message would repeat it. A secret that chose the host of a URL would be sent to a
+//! host that no check approved (I7).
 
 use components::{Component, FieldRule, field_rule};
 use domain::execution::ResultReason;
@@ -63,7 +63,7 @@ impl Fields {
         Ok(Self { fields, configuration })
     }
 
-    /// True if a URL is one secret as a whole.
+    /// True if the whole URL is one secret.
     pub fn has_whole_url(&self, component: &dyn Component) -> bool {
         let is_url = |field: &SecretField| field_rule(component, &field.path).kind == FieldKind::Url;
         self.fields.iter().any(|field| is_url(field) && matches!(field.parts.as_slice(), [Part::Secret(_)]))
@@ -85,8 +85,8 @@ impl Fields {
     }
 }
 
-/// Whether a URL is one secret as a whole, or has a literal scheme, host and port before parts that
-/// are encoded for their places. True for fields of other kinds.
+/// Whether the whole URL is one secret, or the URL has a literal scheme, host and port before parts
+/// that are encoded for their places. True for fields of other kinds.
 fn is_bounded(field: &SecretField, rule: FieldRule) -> bool {
     if rule.kind != FieldKind::Url {
         return true;

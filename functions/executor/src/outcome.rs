@@ -81,7 +81,7 @@ pub fn decide(ended: Ended, jitter: f64) -> Decision {
                 }
                 None => FinishKind::End { result: ExecutionResult::Failed, reason: Some(failure.reason) },
             };
-            // Only a component's own failure emits, and only once no attempt is left.
+            // Only a component's own failure emits an event, and only after the last attempt.
             let output = (wait.is_none() && failure.reason.emits())
                 .then(|| ("failure".to_owned(), failure.event_data()));
             let output = output.filter(|(_, data)| check_output(data.clone()).is_ok());

@@ -1,4 +1,4 @@
-//! Where in a request secrets stand, held against the places that their entries name.
+//! Compares the places where secrets stand in a request with the places that their entries allow.
 
 use components::Effect;
 use domain::execution::ResultReason;

@@ -65,13 +65,13 @@ pub async fn run_execution(
     Ended { execution, scrubbed, started_at, finished_at: deps.clock.now() }
 }
 
-/// The facts of an execution for its failure when a time-out or a panic ends it.
+/// Facts that the record of the failure needs when a time-out or a panic ends an execution.
 #[derive(Default)]
 struct Begun {
     /// Labels of the secrets.
     labels: Vec<String>,
-    /// True if a URL is one secret as a whole: its time-out has the same message as every other
-    /// failure to reach it.
+    /// True if the whole URL is one secret. Then a time-out gives the same message as any other
+    /// failure to reach that URL.
     is_whole_url: bool,
 }
 

@@ -14,12 +14,12 @@ pub enum SecretProblem {
     },
     /// The claim is given back and tried again.
     TriedAgain,
-    /// It was stored in a form that this version can't read, and another one may: the claim is
-    /// given back for a while.
+    /// The secret, or the field that holds it, is stored in a form that this version of sealflow
+    /// can't read but another version may be able to. The claim is given back for a while.
     Unreadable,
 }
 
-/// A failure of the author's.
+/// A failure that the author can mend: the execution fails with this message.
 pub fn fails(reason: ResultReason, message: String) -> SecretProblem {
     SecretProblem::Fails { reason, message }
 }

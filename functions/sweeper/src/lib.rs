@@ -40,7 +40,7 @@ pub struct Deps {
     pub net: runs::Net,
     /// The operator's maximum of days for which a run is kept; None: what its organization says.
     pub retention_days_max: Option<i32>,
-    /// The place of the search for runs that are older.
+    /// The position of the search for runs that are older than their organization's retention.
     pub retention_place: retention::Place,
     /// Counters for the operator.
     pub metrics: Metrics,
@@ -67,7 +67,7 @@ pub struct Swept {
     pub runs_stopped: usize,
     /// Runs that had nothing open and were ended here.
     pub runs_settled: usize,
-    /// Runs that are older than their organization keeps runs.
+    /// Runs past their organization's retention, newly marked as expired.
     pub runs_expired: i64,
     /// Expired runs that were deleted.
     pub runs_deleted: usize,
@@ -126,7 +126,8 @@ pub async fn sweep(deps: &Deps, deadline: Deadline) -> Result<Swept, StoreError>
     or_none(mark_full_workflows(store).await, &mut failure);
     while is_full(or_none(cause_removed_lately(store, SWEEP_ROWS_MAX).await, &mut failure)) && is_time() {}
     while is_full(or_none(mark_late_causes(store, SWEEP_ROWS_MAX).await, &mut failure)) && is_time() {}
-    // This comes after all searches: work that one of them found has one more wake on its way.
+    // This comes after all searches: work that a search of this tick found gets one more wake
+    // before it can end as undeliverable.
     while or_none(end_undeliverable(&mut swept, deps).await, &mut failure) && is_time() {}
     or_none(retention::delete(&mut swept, deadline, deps).await, &mut failure);
     or_none(retention::expire(&mut swept, &is_time, deps).await, &mut failure);
@@ -155,9 +156,9 @@ pub async fn sweep(deps: &Deps, deadline: Deadline) -> Result<Swept, StoreError>
     failure.map_or(Ok(swept), Err)
 }
 
-/// The position of the search among nodes. Each tick begins at a random node, goes on with the
-/// first node after the last one, and ends where it began. So no node is always the last when the
-/// time is too short for all.
+/// The position of the search among nodes. Each tick begins at a random node, continues at the
+/// first node when it reaches the last one, and ends where it began. So no node is always the last
+/// when the time is too short for all.
 struct Place {
     start: NodeKey,
     after: NodeKey,

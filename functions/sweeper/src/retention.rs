@@ -1,5 +1,5 @@
-//! The end of history: a run that is older than its organization keeps runs expires, and is deleted
-//! a minute later.
+//! The end of history: a run that is older than its organization's retention is marked as expired,
+//! and is deleted a minute later.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -17,16 +17,16 @@ use tokio::sync::Mutex;
 
 use crate::{Deps, Swept};
 
-/// Seconds between the two steps: a redrive that began before the first has ended by then.
+/// Seconds between expiry and deletion. A redrive that began before the expiry has ended by then.
 const EXPIRED_SECONDS: i64 = 60;
-/// Expired runs above which no more expire: deletion comes first.
+/// If this many expired runs wait for deletion, no more runs expire in this tick.
 const EXPIRED_MANY: i64 = 10_000;
 /// Organizations of one search.
 const ORGANIZATIONS_A_SEARCH: i64 = 100;
 /// Runs of one search, each of which takes a transaction of its own.
 const RUNS_A_SEARCH: i64 = 100;
-/// The time that a tick must have left for one deletion and the rest of the tick: a statement of
-/// the role ends after ten seconds.
+/// The time that a tick must have left for one deletion and the rest of the tick: the database ends
+/// a statement of the sweeper's role after ten seconds.
 const TIME_FOR_A_DELETION: Duration = Duration::from_secs(11);
 /// Hours after which a deletion that failed is tried again.
 const FAILED_HOURS: i64 = 1;
@@ -43,7 +43,8 @@ pub struct Place(Mutex<Places>);
 struct Places {
     /// The next organization.
     next: OrganizationId,
-    /// The last run of the page before, of organizations with more old runs than one page.
+    /// For each organization with more than one page of old runs: the last run of its previous
+    /// page.
     runs: HashMap<OrganizationId, RunId>,
 }
 
@@ -85,14 +86,15 @@ pub(crate) async fn delete(swept: &mut Swept, deadline: Deadline, deps: &Deps) -
                 }
             }
         }
-        // A run that is held can't be put off: a page of nothing else is left to the next tick.
+        // A run that another transaction has locked can't be put off. If all runs of a page are
+        // locked, the rest is left to the next tick.
         has_more &= locked < run_ids.len();
     }
     failure.map_or(Ok(()), Err)
 }
 
-/// Marks old runs as expired: a page of each organization in turn, in rounds while a round finds
-/// some.
+/// Marks old runs as expired. Each round takes one page of each organization. Rounds go on as long
+/// as one of them marks a run.
 ///
 /// # Errors
 /// The first [`StoreError`], after all organizations had their turn or the time was used up.

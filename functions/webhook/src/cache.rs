@@ -1,5 +1,5 @@
-//! The webhooks that a warm instance has cached. A cached webhook serves only while its versions
-//! hold: the statement that stores an event checks them.
+//! The webhooks that a warm instance has cached. A cached webhook is used only while its version
+//! and its workflow's version are current. The statement that stores an event checks both.
 
 use std::sync::Arc;
 

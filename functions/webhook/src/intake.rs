@@ -233,8 +233,8 @@ fn read_data(
     Ok(data)
 }
 
-/// The deduplication key from a header. It is read after authentication, and belongs to the one
-/// webhook. Err: it is too long.
+/// The deduplication key from a header. It is read after authentication, and is compared only with
+/// keys of the same webhook. Err: it is too long.
 fn deduplication_key(headers: &HeaderMap, header: Option<&str>) -> Result<Option<String>, ()> {
     let Some(name) = header else { return Ok(None) };
     let value = headers.get(name).and_then(|value| value.to_str().ok()).filter(|value| !value.is_empty());

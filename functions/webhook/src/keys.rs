@@ -41,9 +41,9 @@ impl OpenedKeys {
         &self.keys
     }
 
-    /// Whether a signature that fits none of the opened keys is wrong. It may fit a missing key:
-    /// the current one if it is not open, or one that may open later. A sender is not refused for
-    /// sealflow's own trouble.
+    /// Whether a signature is certainly wrong if it matches none of the opened keys. If the current
+    /// key is not open, or another key may open later, the signature may match that key. A sender
+    /// is not refused for sealflow's own trouble.
     pub fn tell_what_is_wrong(&self) -> bool {
         self.is_complete && self.keys.iter().any(|key| key.until.is_none())
     }
@@ -129,8 +129,8 @@ async fn open_keys(stored: &StoredWebhook, now: Timestamp, deps: &Deps) -> Opene
     let requests: Vec<OpenRequest> =
         taken.iter().map(|(entry, _)| OpenRequest { scope, entry: (*entry).clone() }).collect();
     let answers = deps.opener.open(&requests).await;
-    // The time is read after the vault's answer. A slow refusal is kept from then on, so the next
-    // delivery does not wait for the vault at once.
+    // The time is read after the vault's answer. The failure is kept from this time on. So after a
+    // slow refusal, the next delivery does not ask the vault again right away.
     let mut opened = OpenedKeys { opened_at: deps.clock.now(), keys: Vec::new(), is_complete: true };
     for ((_, until), answer) in taken.iter().zip(answers) {
         match answer {

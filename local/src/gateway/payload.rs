@@ -62,8 +62,8 @@ pub(super) fn event(request: &Request) -> Value {
     event
 }
 
-/// The response for a function's answer; `None` when the answer is none, for which the gateway says
-/// 500.
+/// The response for a function's answer. `None` when the function's answer is not a valid response;
+/// then the gateway answers 500.
 pub(super) fn response(answer: &[u8]) -> Option<Response> {
     let answer: Value = serde_json::from_slice(answer).ok()?;
     // Without a status the whole answer is the body (payload 2.0's short form).

@@ -17,8 +17,8 @@ pub(super) fn of(secret: &str) -> Vec<Needle> {
     let json = serde_json::to_string(secret).expect("a string is JSON");
     let mut forms: Vec<(&'static str, Vec<u8>)> = vec![
         ("raw", raw.to_vec()),
-        // As it is seen after one JSON string too many was undone, and within hex, which no view
-        // undoes.
+        // Some escapes of JSON stay in every view: those of a third level of JSON, of JSON within
+        // URL or HTML escapes, and of JSON within hex.
         ("JSON", json.as_bytes()[1..json.len() - 1].to_vec()),
     ];
     for alignment in 0..3 {
@@ -33,8 +33,8 @@ pub(super) fn of(secret: &str) -> Vec<Needle> {
     forms.into_iter().map(|(form, bytes)| Needle { form, bytes }).collect()
 }
 
-/// The characters of an encoded text that depend on `value` alone when it starts at a byte
-/// `alignment` of three: the first and last few depend on what stands before and after it.
+/// The characters that depend on `value` alone, if `value` starts `alignment` bytes after a
+/// multiple of three. The first and last few are left out: they also depend on the bytes around it.
 fn base64_inside(value: &[u8], alignment: usize, encode: impl Fn(&[u8]) -> String) -> Vec<u8> {
     let mut bytes = vec![0; alignment];
     bytes.extend_from_slice(value);

@@ -81,8 +81,8 @@ impl Builder {
         self
     }
 
-    /// Uses stand-ins that are there already: Postgres and ministack. A test that puts a proxy
-    /// before one needs them first.
+    /// Uses stand-ins that are there already: Postgres and ministack. A test that puts a proxy in
+    /// front of Postgres or ministack has to start these first.
     pub fn stack(mut self, stack: Arc<Stack>) -> Self {
         self.stack = Some(stack);
         self
@@ -215,7 +215,7 @@ impl Builder {
     }
 
     /// Starts the stand-ins, makes database, queues and key, and works out the functions'
-    /// environments; starts none.
+    /// environments; it starts no function.
     ///
     /// # Errors
     ///

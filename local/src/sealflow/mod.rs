@@ -43,7 +43,7 @@ pub const FUNCTIONS: [&str; 7] = ["api", "webhook", "builder", "executor", "swee
 /// The longest time of a request to the front.
 const REQUEST_SECONDS_MAX: u64 = 60;
 
-/// The pause between two looks of a wait.
+/// The pause between two checks while waiting for a state.
 const LOOK_MS: u64 = 20;
 
 /// A running product; dropped, everything stops and its files go.

@@ -1,4 +1,4 @@
-//! A real Postgres of its own: fresh data folder, a free loopback port, gone at the end.
+//! A real Postgres server for one stack: fresh data folder, a free loopback port, gone at the end.
 //!
 //! It binds loopback only and asks for a random password, the same for the superuser and the
 //! functions' roles: other users of the machine reach the port too. `max_connections` is 200.

@@ -23,8 +23,8 @@ pub trait Effect: Component {
     }
 
     /// A further URL to which a secret in the field at `pointer` is sent, in addition to that of
-    /// the field of kind [`secret_text::FieldKind::Url`]. It is the JSON pointer of the URL's
-    /// field, set or not, and the author's literal text.
+    /// the field of kind [`secret_text::FieldKind::Url`]. Returns the JSON pointer of the field
+    /// with that URL (whether or not the author set it), and the URL as literal text.
     fn other_url(&self, _configuration: &Value, _pointer: &str) -> Option<(&'static str, String)> {
         None
     }
@@ -60,8 +60,9 @@ pub struct Call<'a> {
 pub struct SecretPlace<'a> {
     /// JSON pointer into the configuration.
     pub pointer: &'a str,
-    /// The most bytes that the text could have, for all characters of the secrets. Limits compare
-    /// this number and never the length of the text, which would reveal something of the secrets.
+    /// The most bytes that the rendered text could have, whatever characters the secrets consist
+    /// of. Limits compare this number and never the length of the text, which would reveal
+    /// something of the secrets.
     pub bytes_max: usize,
 }
 

@@ -61,13 +61,14 @@ impl Held for Wait {
     }
 
     fn wake(&self, held: &Value, woken: &Woken<'_>) -> Step {
-        // Calls count before the time: somebody who released the execution in time is named.
+        // A release counts even if the time has passed too, so the facts name the caller who
+        // released.
         let released = woken.calls.iter().find(|call| call.call == Call::Release);
         over(held.clone(), woken.now, released.map(|call| call.called_by.as_str()))
     }
 }
 
-/// The step that ends the wait: its input goes on.
+/// The step that ends the wait and emits the execution's input.
 fn over(mut facts: Value, now: Timestamp, released_by: Option<&str>) -> Step {
     facts["ended_at"] = json!(now.to_string());
     if let Some(released_by) = released_by {

@@ -39,7 +39,8 @@ words! {
         Redacted = "redacted",
         /// A secret or one of its keys does not exist.
         SecretMissing = "secret_missing",
-        /// A secret may not be used in this way: host, component, or not known to the node.
+        /// The secret may not be sent to this host, be used by this component or stand in this
+        /// place, or the node does not refer to it.
         SecretDenied = "secret_denied",
         /// The component itself failed.
         ComponentError = "component_error",

@@ -11,8 +11,8 @@ pub const HOPS_HEADER: &str = "sealflow-hops";
 #[error("workflows have called each other more than {HTTP_HOPS_MAX} times")]
 pub struct TooManyHops;
 
-/// The count in a request's [`HOPS_HEADER`]. A value that can't be read counts as 0: it is a header
-/// of the sender's own.
+/// The count in a request's [`HOPS_HEADER`]. A value that can't be read counts as 0, because then
+/// sealflow did not write the header.
 ///
 /// # Errors
 /// [`TooManyHops`].
@@ -38,8 +38,8 @@ const OURS: &[&str] = &[
     "upgrade",
 ];
 
-/// Whether an author may not set the header of that name, in any case. All `proxy-` names are among
-/// them.
+/// Whether this header name, in any case, is one that an author may not set. This includes all
+/// names that begin with `proxy-`.
 #[must_use]
 pub fn is_ours(name: &str) -> bool {
     let name = name.to_ascii_lowercase();

@@ -1,4 +1,5 @@
-//! Redirects: which answers are one, which of them are followed, and the request that follows.
+//! Redirects: which responses are redirects, which of them are followed, and the request that
+//! follows.
 
 use bytes::Bytes;
 use domain::limits::HTTP_REDIRECTS_MAX;
@@ -64,8 +65,8 @@ pub(crate) fn location(headers: &HeaderMap) -> Result<&str, HttpError> {
 }
 
 impl Outgoing {
-    /// The request that a browser would send after a redirect. After 303 the method becomes GET, as
-    /// after 301 and 302 to a POST.
+    /// The request that a browser would send after a redirect. The method becomes GET after 303,
+    /// and also after 301 or 302 if it was POST.
     pub(crate) fn redirected(mut self, status: StatusCode, origin: Origin) -> Self {
         let moved = matches!(status, StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND);
         let other = status == StatusCode::SEE_OTHER;

@@ -96,7 +96,7 @@ async fn a_response_has_a_limit_on_the_wire_i10() {
     check(sized(max + 1), Err(HttpError::ResponseTooLarge)).await;
     check(chunked(&body(max), 65_536), Ok(max)).await;
     check(chunked(&body(max + 1), 65_536), Err(HttpError::ResponseTooLarge)).await;
-    // It is refused for what it announces, before it is sent.
+    // A response that announces too many bytes is refused before its body arrives.
     let announced = b"HTTP/1.1 200 OK\r\ncontent-length: 99999999999\r\n\r\n".to_vec();
     check(announced, Err(HttpError::ResponseTooLarge)).await;
 }

@@ -9,8 +9,8 @@ use tokio_postgres::Client;
 /// Ticks of a second in `/proc` (`sysconf(_SC_CLK_TCK)`, which is 100 on every Linux of today).
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// CPU seconds of a process; with those of its ended children where `with_children`. 0 where it is
-/// gone.
+/// CPU seconds of a process, with those of its ended children if `children` is `Counted`. 0 where
+/// the process is gone.
 fn cpu_seconds(pid: i32, children: Children) -> f64 {
     let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else { return 0.0 };
     // The second field is a name in brackets, which may hold anything.
@@ -26,7 +26,7 @@ fn cpu_seconds(pid: i32, children: Children) -> f64 {
     (own + ended) / TICKS_PER_SECOND
 }
 
-/// Whether what a process's ended children have used counts as its own.
+/// Whether the CPU time of ended children is added to that of their parent.
 #[derive(Clone, Copy)]
 enum Children {
     Counted,
@@ -48,7 +48,7 @@ pub fn ended_children_cpu_seconds() -> f64 {
     cpu_seconds(own, Children::Counted) - cpu_seconds(own, Children::Apart)
 }
 
-/// The processes that this one has started and that live.
+/// The living child processes of `parent`.
 pub(super) fn children_of(parent: i32) -> Vec<i32> {
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
     processes
@@ -117,12 +117,12 @@ const STATEMENTS: &str = "SELECT coalesce(jsonb_agg(jsonb_build_object('name', c
         'calls', calls, 'rows', rows, 'plan', total_plan_time, 'exec', total_exec_time)), '[]')::text
     FROM pg_stat_statements s JOIN pg_database d ON d.oid = s.dbid WHERE d.datname = current_database() AND query NOT LIKE '%pg_stat_statements%'";
 
-/// The counts since then.
+/// The counts since `start`.
 ///
 /// # Panics
 /// When the server has no `pg_stat_statements`.
 pub async fn read(client: &Client, start: &Start) -> Counters {
-    // Backends tell what they did when they are idle, a second later at most.
+    // Backends report their counters when they become idle, at most a second later.
     tokio::time::sleep(std::time::Duration::from_millis(1_200)).await;
     let text: String = client.query_one(STATEMENTS, &[]).await.expect("the statements are counted").get(0);
     let statements: Vec<Value> = serde_json::from_str(&text).expect("JSON");

@@ -1,7 +1,7 @@
 //! W4: whether one organization's trouble reaches the others. A hundred organizations are in every
-//! batch; one of them has nodes that are locked, slow and failing. What counts is how long the runs
-//! of the others take with and without it, at a load that the machine carries: at saturation they
-//! would share its cores, which is no trouble.
+//! batch; one of them has nodes that are locked, slow and failing. It compares how long the other
+//! organizations' runs take with and without the noisy one. The load stays below saturation: at
+//! saturation all would merely share the machine's cores, which this test doesn't judge.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +22,7 @@ const ORGANIZATIONS: usize = 100;
 const DELIVERIES: usize = 6;
 /// Deliveries to each workflow of the noisy one.
 const NOISE: usize = 60;
-/// Executors and builders: with two, half of them is one.
+/// Executors and builders. It is 8, because with two instances half of them would be only one.
 const INSTANCES: usize = 8;
 /// From one delivery to the next: 50 a second to the quiet ones, and 15 to the noisy one in the
 /// same time.
@@ -36,7 +36,8 @@ const LOCKED: Duration = Duration::from_secs(6);
 /// Seconds from the event to the end of its run, for the runs of the quiet organizations.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Neighbours {
-    /// Median and 99 of 100, alone; medians of all runs.
+    /// Median and 99th percentile without the noisy organization. Each is the median over all runs
+    /// of the benchmark.
     pub alone: (f64, f64),
     /// The same beside the noisy one.
     pub beside: (f64, f64),
@@ -62,7 +63,7 @@ const NOISY: [(&str, &str); 3] = [
     ("locked", "configuration: { url: TARGET/locked }, concurrency: 3"),
 ];
 
-/// Measures both.
+/// Measures the quiet organizations alone and beside the noisy one.
 ///
 /// # Panics
 /// When something does not start, or a run does not end.
@@ -92,7 +93,7 @@ pub async fn measure(stack: &Arc<Stack>, options: &Options) -> Neighbours {
         );
         noise.push(apply(&sealflow, &noisy.token, definition).await);
     }
-    // Caches and prepared statements.
+    // A warm-up fills caches and prepares statements.
     load(&quiet, 2, QUIET_PACE / 4).await;
     ended(&client, &sealflow).await;
     let (mut alone, mut beside) = (Vec::new(), Vec::new());

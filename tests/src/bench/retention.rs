@@ -37,11 +37,12 @@ pub struct Retention {
     pub executions: usize,
     /// Seconds from the first deletion to the last.
     pub seconds: f64,
-    /// Median and 99 of 100 of the seconds from an event to the end of its run, alone.
+    /// Median and 99th percentile of the seconds from an event to the end of its run, without the
+    /// deletion.
     pub alone: (f64, f64),
     /// The same beside the deletion.
     pub beside: (f64, f64),
-    /// Looks at the sessions.
+    /// The number of times that the sessions were looked at.
     pub samples: usize,
     /// Sessions that waited for a lock in a look, by their roles.
     pub lock_waits: BTreeMap<String, usize>,
@@ -124,7 +125,7 @@ async fn fill(client: &Client, runs: usize) {
     assert_eq!(count_dangling(client).await, 0, "the history is one that could have been");
 }
 
-/// Delivers until it is over.
+/// Delivers until `is_over` is set.
 async fn load(hooks: &[String], is_over: &AtomicBool) {
     let mut ticks = tokio::time::interval(PACE);
     let mut posts = tokio::task::JoinSet::new();
@@ -171,7 +172,7 @@ async fn until_gone(sealflow: &Sealflow, runs: usize) -> f64 {
     }
 }
 
-/// Looks at the sessions that wait for a lock, until it is over.
+/// Looks at the sessions that wait for a lock, until `is_over` is set.
 async fn sample(sealflow: &Sealflow, is_over: &AtomicBool) -> (usize, BTreeMap<String, usize>) {
     let client = connect(&sealflow.superuser_url()).await;
     let sql = "SELECT usename::text FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND usename LIKE 'sealflow%'";

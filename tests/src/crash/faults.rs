@@ -106,7 +106,8 @@ fn may_freeze(step: &str) -> bool {
         || step == "decrypt.after"
 }
 
-/// A step that every instance passes often: there it ends, if it came by no other that strikes.
+/// A step that every instance reaches often. An instance ends there if no other armed step has
+/// killed it before.
 const LAST_STEPS: [(&str, &str); 5] = [
     ("builder", "build.after_commit"),
     ("executor", "component.after"),
@@ -114,7 +115,7 @@ const LAST_STEPS: [(&str, &str); 5] = [
     ("webhook", "begin_run.after_statement"),
     ("api", "begin_run.after_statement"),
 ];
-/// Times that the last step is passed.
+/// The number of times, at least, that an instance passes its last step before it ends there.
 const LAST_PASSES: u32 = 20;
 
 /// Times that a step is passed before it strikes, at most.
@@ -170,9 +171,9 @@ impl Faults {
     }
 }
 
-/// The faults of an instance: some steps, the time at which each strikes, and how. The first to
-/// strike is the only one, or the first of some freezes; an instance that comes by none of them
-/// ends at its last step.
+/// The faults of an instance: some steps, the time at which each strikes, and how. If the first one
+/// to strike kills the instance, no other follows; freezes may follow each other. An instance that
+/// reaches none of them ends at its last step.
 fn strike(function: &str, seed: u64, number: u64) -> String {
     let steps = STEPS.iter().find(|(name, _)| *name == function).map_or(&[][..], |(_, steps)| steps);
     let own = function.bytes().fold(seed, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(byte)));

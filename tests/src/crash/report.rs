@@ -25,7 +25,7 @@ pub struct Report {
     pub runs: usize,
     /// Executions that ended as crashed, for their process was struck each time.
     pub crashed: usize,
-    /// Runs that the API said had ended, while others went on.
+    /// Runs that the API showed as ended while other runs still went on.
     pub runs_watched: usize,
     /// Requests that the target got.
     pub effects: usize,

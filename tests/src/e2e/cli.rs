@@ -38,7 +38,7 @@ impl Ended {
         self.out
     }
 
-    /// The JSON that a command printed that must have passed.
+    /// The JSON that a command printed. The command must have passed.
     ///
     /// # Panics
     /// When it has failed, or printed no JSON.

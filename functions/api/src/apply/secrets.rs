@@ -19,7 +19,8 @@ pub(super) struct Findings {
     /// References to a secret that is not there yet, or that a later version of sealflow refuses.
     pub(super) warnings: Vec<Problem>,
     /// References to a secret that may not be sent to the node's literal host, or may not stand in
-    /// its field. The executor checks again at each connection, because both may change afterwards.
+    /// its field. The executor checks again at each connection, because the secret's hosts and
+    /// places may change afterwards.
     pub(super) errors: Vec<Problem>,
 }
 

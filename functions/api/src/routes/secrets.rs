@@ -1,8 +1,8 @@
 //! `/v1/secrets`: secrets are written and listed, and their values are never read back.
 //!
-//! Sealing calls KMS, so it comes before the transaction. It needs the secret's id and the hosts
-//! that stay. Both are loaded first, and checked again under the row's lock. If another change came
-//! first, the value is sealed once more.
+//! Sealing calls KMS, so it comes before the transaction. It needs the secret's id, and for each
+//! key the hosts and places that the request does not change. These are loaded first, and checked
+//! again under the row's lock. If another change came first, the value is sealed once more.
 
 use std::sync::Arc;
 
@@ -118,9 +118,9 @@ struct Values {
 struct NewValue {
     key: String,
     value: SecretValue,
-    /// None: those of the present entry stay.
+    /// The new hosts; None keeps the hosts of the present entry.
     hosts: Option<Vec<AllowedHost>>,
-    /// None: those of the present entry stay.
+    /// The new places; None keeps the places of the present entry.
     placements: Option<Vec<Placement>>,
 }
 
@@ -215,11 +215,12 @@ fn seal_requests(new: &Values, present: &Entries) -> Vec<SealRequest> {
         .collect()
 }
 
-/// The bytes of the secret with the sealed entries. None when hosts or places that stay have
-/// changed since the sealing.
+/// The bytes of the secret with the sealed entries. None if another change meanwhile gave the
+/// secret other hosts or places than those that were sealed.
 fn merge(new: &Values, present: &Entries, current: Entries, sealed: &[Entry]) -> Option<Vec<u8>> {
     let is_stale = |new: &NewValue| new.bounds(present.get(&new.key)) != new.bounds(current.get(&new.key));
-    // A key that was deleted meanwhile is a new one, which needs its own hosts and places.
+    // If the key was deleted meanwhile, this change creates it, so the request must give hosts and
+    // places.
     let is_new_again = |new: &NewValue| current.get(&new.key).is_none() && new.check_is_bounded().is_err();
     if new.values.iter().any(|new| is_stale(new) || is_new_again(new)) {
         return None;

@@ -7,7 +7,7 @@ use store::builder::{self, ClaimedItem, LimitKey};
 use store::{NodeKey, wake_of_slot};
 
 /// The state that a batch's records share: the free slots of limited nodes whose lock this
-/// transaction holds, and the bytes that going on may still write.
+/// transaction holds, and the bytes that may still be written for going on.
 #[derive(Clone, Debug)]
 pub struct Slots {
     keys: BTreeMap<LimitKey, Free>,
@@ -70,9 +70,9 @@ impl Slots {
         }
     }
 
-    /// Keeps a slot for a step of going on, if one is free and no item waits: going on never jumps
-    /// the queue. At the step's turn the slot is given back, and taken again if the step's
-    /// execution stays open.
+    /// Keeps a free slot for a step that going on adds, but only if no item waits: such a step
+    /// never passes a waiting item. At the step's turn the slot is given back, and taken again if
+    /// the step's execution stays open.
     pub(super) fn keep(&mut self, node: &NodeKey) -> bool {
         match self.keys.get_mut(&without_key(node)) {
             Some(free) if free.slots > 0 && !free.is_waiting => {

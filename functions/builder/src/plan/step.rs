@@ -283,7 +283,8 @@ impl Record<'_> {
             data: Arc::clone(&data),
             configuration: Some(Arc::clone(configuration)),
             created_at: self.input.now,
-            // These marks were already read with the incoming event, so they can be read here.
+            // These marks came with the incoming event and could be read there, so reading them
+            // can't fail here.
             marks: EntryMarks::read(redactions.as_ref(), &node.node.name).unwrap_or_default(),
         }));
         let mut wakes = false;

@@ -193,7 +193,7 @@ fn going_on_never_jumps_a_queue() {
     };
     let both = vec!["a".to_owned(), "b".to_owned()];
     let one = vec!["a".to_owned()];
-    // I4: taken where a slot is free and nobody waits; else an item, with a wake only where its
+    // I4: taken where a slot is free and no item waits; else an item, with a wake only where its
     // lock is not held.
     assert_eq!(plan_with(vec![slots("b", 1, false)]), (both, 0, vec!["execution"]));
     assert_eq!(plan_with(vec![slots("b", 0, false)]), (one.clone(), 1, vec![]));

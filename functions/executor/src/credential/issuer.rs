@@ -47,7 +47,7 @@ pub struct Issuer {
     pub client: Arc<GuardedClient>,
     /// The credential.
     pub credential: Arc<Credential>,
-    /// The hosts of each of the credential's secrets that names hosts.
+    /// For each secret of the credential that is limited to hosts: these hosts.
     pub allowed_hosts: Vec<Vec<AllowedHost>>,
     /// The value of `Sealflow-Hops`.
     pub hop_count: u32,

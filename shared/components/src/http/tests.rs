@@ -208,7 +208,8 @@ fn a_request_that_would_be_too_large_for_other_values_is_not_sent_i1() {
     }
     let max = HTTP_REQUEST_HEADERS_BYTES_MAX;
     for (authorization, field, free) in [
-        // Percent-encoded, with a colon, as base64.
+        // The client secret is percent-encoded, joined to the id with a colon, and base64-encoded.
+        // So it may grow to four times its length.
         (
             json!({ "type": "oauth2_client_credentials", "token_url": "https://i.example", "client_id": "i", "client_secret": "s" }),
             "client_secret",

@@ -39,7 +39,7 @@ pub(super) fn date<'a>(arguments: &[Value<'a>], budget: &mut Budget) -> Outcome<
     }
 }
 
-/// A Unix time. Its size decides its unit, as in the original.
+/// A Unix time. Its size decides its unit, as in Go's `expr`.
 fn unix<'a>(n: i64, zone: TimeZone) -> Outcome<'a> {
     let scale: i128 = match n.unsigned_abs() {
         1_000_000_000_000_000_000.. => 1,

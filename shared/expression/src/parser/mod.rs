@@ -365,7 +365,7 @@ impl<'s> Parser<'s> {
         OPERATORS.iter().find(|(s, _, _)| *s == symbol).copied()
     }
 
-    /// The right side of an operator, and the node of both sides.
+    /// Parses the right side of an operator and adds the node that joins both sides.
     fn apply(&mut self, left: Id, operator: Operator, binds: u8) -> Step<Id> {
         let first = self.first(left);
         let kind = match operator {

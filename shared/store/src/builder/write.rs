@@ -171,14 +171,14 @@ pub struct WriteBatch {
     pub items: Vec<NewItem>,
     /// Runs past their limit, which are stopped.
     pub run_limits: Vec<RunId>,
-    /// Runs of which the batch ends work and adds none.
+    /// Runs in which the batch ends work without adding any.
     pub ended_runs: Vec<RunId>,
     /// The version of each workflow with which the batch was planned.
     pub versions: Vec<(WorkflowId, i64)>,
 }
 
-/// An event on the channel `error` of a failed execution. Items wait with it, so its wake is sent
-/// after the commit.
+/// An event on the channel `error` of a failed execution. Queue items wait for work on this event,
+/// so its wake is sent after the commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ErrorEvent {
     /// `workflow_events.id`
@@ -274,8 +274,8 @@ async fn insert_events(tx: &Tx, events: &[NewEvent], now: Timestamp) -> Result<u
 }
 
 /// Inserts an unfinished execution only where the workflow still has the planned version, in the
-/// statement that reads the node's version. An apply between the two would pair a configuration of
-/// the old version with the secrets that the new version may open.
+/// statement that reads the node's version. With two statements, an apply between them could pair a
+/// configuration of the old version with the secrets that the new version may open.
 async fn insert_executions(
     tx: &Tx,
     executions: &[NewExecution],

@@ -16,9 +16,10 @@ pub(crate) const SCHEMA_NEEDED: i32 = 38;
 /// migrations.
 ///
 /// A statement of a function begins with the few rows at hand, and its joins keep the written
-/// order. While tables are small every order costs the same, and a plan with a bad one would be
-/// kept when they have grown. The order belongs to the statements, so the code of each release sets
-/// it, and not the role. For the lists of the API the planner chooses the order.
+/// order. While tables are small, all join orders cost the same. The planner could choose a bad
+/// order, and Postgres would keep that plan after the tables have grown. The order belongs to the
+/// statements. So the code, not the role, sets these options. For the lists of the API the planner
+/// chooses the order.
 const CHECK_CONNECTION: &str = "/* check_connection */
     SELECT current_user::text AS role,
         CASE WHEN current_user <> 'sealflow_api' THEN

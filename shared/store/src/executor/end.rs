@@ -28,7 +28,7 @@ pub struct EndedExecution {
 /// wake.
 ///
 /// # Errors
-/// The wait for other transactions' locks is short: then see [`StoreError::is_lock_timeout`].
+/// The wait for locks is short. If it runs out, [`StoreError::is_lock_timeout`] is true.
 pub async fn end_unstartable(
     tx: &Tx,
     ids: &[ExecutionId],

@@ -3,7 +3,7 @@ use tokio_postgres::types::Type;
 use super::due::{BACKOFF_IN_A_ROW, CLOCKS_SECONDS, DueExecution, SENT_IN_A_ROW, due_execution};
 use crate::{Store, StoreError};
 
-/// Finds held executions with something due past its grace (their time, a cause, a call), and held
+/// Finds held executions whose time, cause or call is overdue by more than the grace, and held
 /// executions whose time comes within the queue's longest delay. Records the send.
 ///
 /// # Errors
@@ -74,8 +74,8 @@ pub async fn find_due_held(
     rows.iter().map(due_execution).collect()
 }
 
-/// Keeps the mark of workflows with as many held executions as are allowed; returns the number of
-/// changed marks.
+/// Sets or clears the mark `held_full`, which says that a workflow has as many held executions as
+/// are allowed; returns the number of changed marks.
 ///
 /// # Errors
 /// See [`StoreError`].

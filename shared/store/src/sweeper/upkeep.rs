@@ -4,7 +4,8 @@ use tokio_postgres::types::Type;
 use crate::types::column;
 use crate::{Store, StoreError};
 
-/// Forgets deduplication keys older than their hours; returns their number.
+/// Forgets expired deduplication keys, which are older than `DEDUPLICATION_HOURS`; returns their
+/// number.
 ///
 /// # Errors
 /// See [`StoreError`].
@@ -46,8 +47,8 @@ pub async fn forget_previous_keys(store: &Store, now: Timestamp, rows_max: i64) 
     column(rows.first().ok_or(StoreError::Corrupt("forget_previous_keys"))?, "forgotten")
 }
 
-/// Forgets references to secrets of node versions that were superseded a day ago; returns their
-/// number.
+/// Forgets the secret references of node versions that a newer version replaced more than a day
+/// ago; returns their number.
 ///
 /// # Errors
 /// See [`StoreError`].
@@ -99,8 +100,8 @@ pub async fn count_waiting_items(
     Ok(WaitingItems { items: column(row, "items")?, oldest_seconds: oldest_seconds.max(0.0) })
 }
 
-/// Keeps the mark of nodes with as many waiting items as are allowed; returns the number of changed
-/// marks.
+/// Sets or clears the mark `items_full`, which says that a node has as many waiting items as are
+/// allowed; returns the number of changed marks.
 ///
 /// # Errors
 /// See [`StoreError`].

@@ -1,5 +1,5 @@
 //! Nodes with as many waiting items as are allowed: routing to one ends as a failed execution. The
-//! mark's own threshold has its test beside the sweeper's.
+//! number at which the sweeper marks a node as full is tested in `sweeper.rs`.
 
 use local::target::Target;
 use serde_json::{Value, json};

@@ -1,6 +1,6 @@
 //! Places that were blanked before an event was stored: the real executor writes them beside the
-//! event, and the real builder lets no template take one for data (I1). The next node fails, and
-//! nothing is sent.
+//! event, and the real builder lets no template use a blanked place as if it were data (I1). The
+//! next node fails, and nothing is sent.
 
 use domain::ids::EventId;
 use local::http::{Request, Server, json as json_answer};
