@@ -17,8 +17,8 @@ const ANSWER_BYTES_MAX: u64 = 16 * 1024 * 1024;
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(35);
 /// Rows of a page of the API.
 const PAGE_ROWS_MAX: u32 = 200;
-/// Requests for one list. A search through very much then ends with a cursor.
-const LIST_REQUESTS: usize = 200;
+/// Pages without a row, after which a search through very much ends with its cursor.
+const EMPTY_PAGES_TRIED: usize = 200;
 /// The variable that holds the token.
 const TOKEN_VARIABLE: &str = "SEALFLOW_TOKEN";
 
@@ -107,11 +107,11 @@ impl Api {
         query: &[(&str, String)],
         limit: u32,
     ) -> Result<(Vec<Value>, Value), Failure> {
-        let mut rows = Vec::new();
+        let (mut rows, mut empty_pages) = (Vec::new(), 0);
         let mut cursor = Value::Null;
         // A page of a search may be empty and still have a cursor: it looked at as many rows as it
         // may.
-        for _ in 0..LIST_REQUESTS {
+        while empty_pages < EMPTY_PAGES_TRIED {
             let left = limit.saturating_sub(u32::try_from(rows.len()).unwrap_or(u32::MAX));
             let mut query = query.to_vec();
             query.push(("limit", left.min(PAGE_ROWS_MAX).to_string()));
@@ -122,6 +122,7 @@ impl Api {
             let Value::Array(page) = answer[resource].take() else {
                 return Err(Failure::Failed(format!("the API's answer has no `{resource}`")));
             };
+            empty_pages += usize::from(page.is_empty());
             rows.extend(page);
             cursor = answer["next_cursor"].take();
             if cursor.is_null() || rows.len() >= limit as usize {

@@ -37,7 +37,7 @@ pub(crate) fn print_listing(context: &Context, listing: &Listing<'_>) -> Result<
             match next.is_null() {
                 true => {}
                 false if is_full => eprintln!("there are more; --limit N shows them"),
-                false => eprintln!("there may be older ones: name a run or a node to find them"),
+                false => eprintln!("there may be older ones: name a run, a node or a workflow to find them"),
             }
         }
     }

@@ -51,6 +51,7 @@ pub struct Decision {
 /// Decides how an ended execution is recorded. `jitter` is a random number in 0..=1.
 pub fn decide(ended: Ended, jitter: f64) -> Decision {
     let Ended { execution, scrubbed, started_at, finished_at } = ended;
+    let scrubbed = scrubbed.into_parts();
     let outcome = match scrubbed.state {
         State::Ran(outcome) => outcome,
         State::GivenBack => return give_back(GIVE_BACK_SECONDS * (1.0 + jitter), None),
@@ -164,10 +165,7 @@ mod tests {
                 unreadable_since: None,
                 allowed: Vec::new(),
             },
-            scrubbed: Scrubbed {
-                state: outcome.map_or(State::GivenBack, State::Ran),
-                ..Scrubbed::given_back()
-            },
+            scrubbed: Scrubbed::of_state(outcome.map_or(State::GivenBack, State::Ran)),
             started_at: time,
             finished_at: time,
         }
@@ -220,7 +218,7 @@ mod tests {
         let start = Timestamp::from_second(1_000).unwrap();
         let at = |since: Option<Timestamp>, seconds: i64, attempt: i32| {
             let mut ended = ended(None, attempt, json!({}));
-            ended.scrubbed.state = State::Unreadable;
+            ended.scrubbed = Scrubbed::of_state(State::Unreadable);
             ended.execution.unreadable_since = since.map(|since| since.to_string());
             ended.finished_at = Timestamp::from_second(1_000 + seconds).unwrap();
             decide(ended, 0.0)

@@ -14,8 +14,16 @@ use crate::secret_problem::SecretProblem;
 /// The place of a failure's message in its data.
 pub(crate) const ERROR_MESSAGE: &str = "/error/message";
 
-/// An outcome without a secret in it.
+/// An outcome without a secret in it. Only this module makes one.
 pub struct Scrubbed {
+    state: State,
+    places: usize,
+    secrets: Vec<String>,
+    redactions: Option<Redactions>,
+}
+
+/// The parts of a scrubbed outcome, for its record.
+pub(crate) struct ScrubbedParts {
     /// The outcome itself.
     pub(crate) state: State,
     /// Places that were scrubbed.
@@ -34,6 +42,18 @@ pub(crate) enum State {
 }
 
 impl Scrubbed {
+    /// The parts, for the record.
+    pub(crate) fn into_parts(self) -> ScrubbedParts {
+        let Self { state, places, secrets, redactions } = self;
+        ScrubbedParts { state, places, secrets, redactions }
+    }
+
+    /// An outcome as a test has it.
+    #[cfg(test)]
+    pub(crate) fn of_state(state: State) -> Self {
+        Self { state, ..Self::given_back() }
+    }
+
     /// Scrubs and redacts a component's outcome. An output that can't be stored becomes a failure.
     pub fn new(
         outcome: Outcome,

@@ -27,9 +27,11 @@ const ORGANIZATIONS_A_SEARCH: i64 = 100;
 const RUNS_A_SEARCH: i64 = 100;
 /// The time that a tick must have left for one deletion and the rest of the tick: the database ends
 /// a statement of the sweeper's role after ten seconds.
-const TIME_FOR_A_DELETION: Duration = Duration::from_secs(11);
+const TIME_FOR_A_DELETION: Duration = Duration::from_secs(15);
 /// Hours after which a deletion that failed is tried again.
 const FAILED_HOURS: i64 = 1;
+/// Pages of an organization in one turn, while no run of them expires.
+const PAGES_A_TURN: usize = 10;
 /// Organizations whose place is kept; beyond that all places are forgotten.
 const PLACES_MANY: usize = 10_000;
 /// The smallest id of an organization.
@@ -71,19 +73,23 @@ pub(crate) async fn delete(swept: &mut Swept, deadline: Deadline, deps: &Deps) -
             if !is_time() {
                 break;
             }
-            match delete_expired_run(&deps.store, *run_id, deps.retention_days_max).await {
-                Ok(Deletion::Deleted) => swept.runs_deleted += 1,
-                Ok(Deletion::Kept) => {}
+            let deletion = delete_expired_run(&deps.store, *run_id, deps.retention_days_max).await;
+            let until = match &deletion {
+                Ok(Deletion::Deleted) => {
+                    swept.runs_deleted += 1;
+                    continue;
+                }
+                Ok(Deletion::Kept) => continue,
                 Ok(Deletion::Locked) => {
                     locked += 1;
-                    put_off_expired_run(&deps.store, *run_id, deps.clock.now()).await?;
+                    deps.clock.now()
                 }
-                Err(error) => {
-                    tracing::error!(%run_id, %error, "the expired run was not deleted; it is tried again in an hour");
-                    failure.get_or_insert(error);
-                    let until = deps.clock.now() + SignedDuration::from_hours(FAILED_HOURS);
-                    put_off_expired_run(&deps.store, *run_id, until).await?;
-                }
+                Err(_) => deps.clock.now() + SignedDuration::from_hours(FAILED_HOURS),
+            };
+            let put_off = put_off_expired_run(&deps.store, *run_id, until).await;
+            for error in [deletion.err(), put_off.err()].into_iter().flatten() {
+                tracing::error!(%run_id, %error, "the expired run was not deleted; it is tried again in an hour");
+                failure.get_or_insert(error);
             }
         }
         // A run that another transaction has locked can't be put off. If all runs of a page are
@@ -119,8 +125,9 @@ pub(crate) async fn expire(
             continue;
         };
         places.next = OrganizationId::from_u128(last.organization_id.0.as_u128().saturating_add(1));
+        let expired_before = swept.runs_expired;
         for retention in retentions {
-            if !is_time() {
+            if !is_time() || swept.runs_expired - expired_before >= EXPIRED_MANY {
                 places.next = retention.organization_id;
                 break;
             }
@@ -138,16 +145,27 @@ pub(crate) async fn expire(
     failure.map_or(Ok(()), Err)
 }
 
-/// Looks at the next page of an organization's old runs, and returns the number that expired.
+/// Looks at the next pages of an organization's old runs, until some expire, and returns their
+/// number.
 async fn expire_page(retention: Retention, places: &mut Places, deps: &Deps) -> Result<i64, StoreError> {
     let id = retention.organization_id;
-    let after = places.runs.remove(&id).unwrap_or(RunId::from_u128(0));
-    let found = expire_runs(&deps.store, retention, after, deps.clock.now(), SWEEP_ROWS_MAX).await?;
-    if let Some(last) = found.last {
-        if places.runs.len() >= PLACES_MANY {
-            places.runs.clear();
+    let mut after = places.runs.remove(&id).unwrap_or(RunId::from_u128(0));
+    for _ in 0..PAGES_A_TURN {
+        let found = expire_runs(&deps.store, retention, after, deps.clock.now(), SWEEP_ROWS_MAX).await?;
+        let Some(last) = found.last else { return Ok(found.expired) };
+        after = last;
+        if found.expired > 0 {
+            keep_place(places, id, after);
+            return Ok(found.expired);
         }
-        places.runs.insert(id, last);
     }
-    Ok(found.expired)
+    keep_place(places, id, after);
+    Ok(0)
+}
+
+fn keep_place(places: &mut Places, id: OrganizationId, after: RunId) {
+    if places.runs.len() >= PLACES_MANY {
+        places.runs.clear();
+    }
+    places.runs.insert(id, after);
 }

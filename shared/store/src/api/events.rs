@@ -102,10 +102,10 @@ pub async fn list_events(
 fn search(filter: &EventFilter, page: PageRequest) -> Search {
     let mut workflows = String::new();
     if filter.workflow_id.is_some() {
-        workflows += " AND id = $2";
+        workflows += " AND w.id = $2";
     }
     let looked_at = if filter.run_id.is_some() {
-        workflows += " AND id = (SELECT workflow_id FROM workflow_runs WHERE id = $7)";
+        workflows += " AND w.id = (SELECT workflow_id FROM workflow_runs WHERE id = $7)";
         "x.root_event_id = $7"
     } else {
         "x.workflow_id = w.id"

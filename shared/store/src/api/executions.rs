@@ -178,7 +178,7 @@ pub async fn list_executions(
 fn search(filter: &ExecutionFilter, page: PageRequest) -> Search {
     let mut workflows = String::new();
     if filter.workflow_id.is_some() {
-        workflows += " AND id = $2";
+        workflows += " AND w.id = $2";
     }
     // The executions that an execution is followed by, or that run within it, are of its run.
     let of_run = if filter.run_id.is_some() {
@@ -194,7 +194,8 @@ fn search(filter: &ExecutionFilter, page: PageRequest) -> Search {
     let (has_both, mut has_node) = (filter.key.is_some() && filter.value.is_some(), filter.node_id.is_some());
     let newest = Along { from: "workflow_node_executions x", join: "", id: "x.id" };
     let (along, looked_at) = if let Some(run) = of_run {
-        workflows += &format!(" AND id = (SELECT workflow_id FROM workflow_runs WHERE id = {run})");
+        let of_run = format!("SELECT workflow_id FROM workflow_runs WHERE id = {run}");
+        workflows += &format!(" AND w.id = ({of_run})");
         (newest, format!("x.root_event_id = {run}"))
     } else if has_both {
         let keys = Along {

@@ -6,8 +6,9 @@ use super::page::Page;
 use crate::StoreError;
 use crate::types::column;
 
-/// Rows that one page looks at, all workflows of the organization together. A page that finds fewer
-/// than asked for among them ends there, and the next one goes on behind them.
+/// Rows that one page looks at, all workflows of the organization together, but one more than the
+/// page may give of each. A page that finds fewer than asked for among them ends there, and the next
+/// one goes on behind them.
 pub(super) const SEARCH_ROWS_MAX: i64 = 10_000;
 
 /// A list over a table of the work, newest first. Parameters of its statement: `$1` is the
@@ -61,9 +62,10 @@ impl Search {
         format!(
             "/* {name} */
              WITH wanted AS MATERIALIZED (
-                 SELECT id, greatest($4::int8 + 1, {looks} / count(*) OVER ()) AS looks
-                 FROM workflows
-                 WHERE organization_id = $1::uuid{workflows}),
+                 SELECT w.id, greatest($4::int8 + 1, {looks} / count(*) OVER ()) AS looks
+                 FROM workflows w
+                 WHERE w.organization_id = $1::uuid{workflows}
+                   AND (SELECT true FROM {from} WHERE {looked_at}{before} LIMIT 1)),
              cut AS MATERIALIZED (
                  SELECT last.id
                  FROM wanted w
@@ -77,11 +79,11 @@ impl Search {
                  CROSS JOIN LATERAL (
                      SELECT x.id
                      FROM (SELECT x.* FROM {from} {join}
-                           WHERE {looked_at}{before}
+                           WHERE {looked_at}{before} AND {id} >= coalesce(
+                               (SELECT id FROM cut), '00000000-0000-0000-0000-000000000000')
                            ORDER BY {id} DESC LIMIT w.looks) x
                      WHERE x.workflow_id = w.id{filters}
                      ORDER BY x.id DESC LIMIT $4 + 1) x
-                 WHERE (SELECT id FROM cut) IS NULL OR x.id >= (SELECT id FROM cut)
                  ORDER BY x.id DESC LIMIT $4 + 1)
              SELECT page.*, (SELECT id FROM cut) AS looked_to
              FROM (SELECT) one

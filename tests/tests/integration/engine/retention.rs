@@ -345,11 +345,11 @@ async fn the_next_tick_goes_on_behind_runs_that_began_long_ago_and_did_not_end()
     let (world, target) = (World::create().await, Target::start().await.unwrap());
     let workflow = workflow(&world, &target).await;
     keep_days(&world, Some(KEPT_DAYS)).await;
-    world.database.sql(&empty_runs(&world, &workflow, 0..1_200, "running")).await;
-    world.database.sql(&empty_runs(&world, &workflow, 1_200..1_201, "finished")).await;
+    world.database.sql(&empty_runs(&world, &workflow, 0..11_000, "running")).await;
+    world.database.sql(&empty_runs(&world, &workflow, 11_000..11_001, "finished")).await;
     // The sweeper ends those that have nothing open: now, and not before the days.
     let sweeper = world.sweeper(3_600);
-    assert_eq!(sweep(&sweeper, tests::tick()).await.unwrap().runs_expired, 0, "two pages, and no more");
+    assert_eq!(sweep(&sweeper, tests::tick()).await.unwrap().runs_expired, 0, "two turns, and no more");
     assert_eq!(sweep(&sweeper, tests::tick()).await.unwrap().runs_expired, 1);
 }
 

@@ -225,3 +225,26 @@ async fn bounded(world: &World, wire: &PostgresWire, large: &Workflow, one: Uuid
     }
     assert!(seen.len() > 20, "with and without a cursor: {}", seen.len());
 }
+
+#[tokio::test]
+async fn workflows_without_rows_take_nothing_from_a_search() {
+    let world = World::create().await;
+    let nodes = json!([{ "id": "start", "name": "start", "trigger": "start" }, { "id": "work", "name": "work", "component": "noop" }]);
+    let busy = world.workflow(nodes, json!([])).await;
+    world.database.sql(&fill(&busy, 20_000)).await;
+    // As a deployment leaves them that applies and deletes for each branch.
+    let sql = format!(
+        "INSERT INTO workflows (id, organization_id, name, nodes, edges, version, created_by, created_at, updated_at, deleted_at)
+         SELECT gen_random_uuid(), organization_id, 'old-' || n, nodes, edges, 1, created_by, created_at, updated_at, now()
+         FROM workflows CROSS JOIN generate_series(1, 500) n WHERE id = '{}'",
+        busy.id
+    );
+    world.database.sql(&sql).await;
+    let filter = ExecutionFilter { result: Some(ExecutionResult::Cancelled), ..ExecutionFilter::default() };
+    let (found, number) = pages(async |page| {
+        let page = list_executions(world.api(), world.organization_id, &filter, page).await.unwrap();
+        (page.rows.iter().map(|row| row.id.0).collect(), page.next)
+    })
+    .await;
+    assert_eq!((found.len(), number), (0, 3), "20,000 rows are two pages, and the end");
+}
