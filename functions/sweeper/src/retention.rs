@@ -88,7 +88,7 @@ pub(crate) async fn delete(swept: &mut Swept, deadline: Deadline, deps: &Deps) -
             };
             let put_off = put_off_expired_run(&deps.store, *run_id, until).await;
             for error in [deletion.err(), put_off.err()].into_iter().flatten() {
-                tracing::error!(%run_id, %error, "the expired run was not deleted; it is tried again in an hour");
+                tracing::error!(%run_id, %error, "the expired run was not deleted; it is tried again");
                 failure.get_or_insert(error);
             }
         }
@@ -99,8 +99,8 @@ pub(crate) async fn delete(swept: &mut Swept, deadline: Deadline, deps: &Deps) -
     failure.map_or(Ok(()), Err)
 }
 
-/// Marks old runs as expired. Each round takes one page of each organization. Rounds go on as long
-/// as one of them marks a run.
+/// Marks old runs as expired. Each round gives each organization a turn. Rounds go on as long as one
+/// of them marks a run.
 ///
 /// # Errors
 /// The first [`StoreError`], after all organizations had their turn or the time was used up.
@@ -131,7 +131,7 @@ pub(crate) async fn expire(
                 places.next = retention.organization_id;
                 break;
             }
-            match expire_page(retention, &mut places, deps).await {
+            match expire_turn(retention, &mut places, deps).await {
                 Ok(expired) => {
                     swept.runs_expired += expired;
                     has_expired |= expired > 0;
@@ -147,7 +147,7 @@ pub(crate) async fn expire(
 
 /// Looks at the next pages of an organization's old runs, until some expire, and returns their
 /// number.
-async fn expire_page(retention: Retention, places: &mut Places, deps: &Deps) -> Result<i64, StoreError> {
+async fn expire_turn(retention: Retention, places: &mut Places, deps: &Deps) -> Result<i64, StoreError> {
     let id = retention.organization_id;
     let mut after = places.runs.remove(&id).unwrap_or(RunId::from_u128(0));
     for _ in 0..PAGES_A_TURN {

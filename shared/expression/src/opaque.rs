@@ -92,7 +92,7 @@ impl Opaque {
     /// The parts of a text.
     ///
     /// # Errors
-    /// Where the value is no text: JSON without a path, or bytes.
+    /// A value that is no text: JSON without a path, or bytes.
     pub(crate) fn text_parts(&self) -> Result<&[Part], Fault> {
         match (self.kind, self.parts.as_slice()) {
             (OpaqueKind::Text, parts) => Ok(parts),
@@ -122,7 +122,7 @@ impl Opaque {
     /// `fromJSON(reference)[step]`
     ///
     /// # Errors
-    /// Where the value is no JSON, or the path is too long.
+    /// A value that is no JSON, or a path that is too long.
     pub(crate) fn step(&self, step: Step) -> Result<Opaque, Fault> {
         let Some(reference) = self.as_reference().filter(|_| self.kind == OpaqueKind::Json) else {
             return Err(refused("[…]"));
@@ -241,7 +241,7 @@ pub(crate) fn call<'a>(
 /// Puts a text under an encoding.
 ///
 /// # Errors
-/// Where the value is no text, or its encodings are nested too deeply.
+/// A value that is no text, or whose encodings are nested too deeply.
 pub(crate) fn encode_text(encoding: Encoding, opaque: &Opaque, budget: &mut Budget) -> Result<Opaque, Fault> {
     let parts = opaque.text_parts()?;
     check_dots(encoding, parts)?;
@@ -442,7 +442,7 @@ impl Pieces {
     /// Adds a text, known or opaque.
     ///
     /// # Errors
-    /// Where the value is no text.
+    /// A value that is no text.
     pub fn place(&mut self, value: &Value<'_>, budget: &mut Budget) -> Result<(), Fault> {
         match value {
             Value::Text(text) => {

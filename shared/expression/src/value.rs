@@ -387,7 +387,7 @@ impl<'a> Map<'a> {
     /// The value under a key of any kind; `None` where there is none.
     ///
     /// # Errors
-    /// Where the map can't have such a key: a list, or any other key than text in a map of text
+    /// A key that the map can't have: a list, or any other key than text in a map of text
     /// keys.
     pub(crate) fn look_up(&self, key: &Value<'a>) -> Result<Option<Value<'a>>, ()> {
         match (self, key) {

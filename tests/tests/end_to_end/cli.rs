@@ -113,7 +113,7 @@ async fn every_command_answers_people_and_scripts_as_it_did() {
     let bearer = format!("Bearer {given}");
     assert_eq!(story.post(&url, &[("authorization", &bearer)], "{}").await.0, 202);
 
-    // What is shown while it runs depends on the moment.
+    // The lines of a run that is at work depend on the moment, so they stay out of the snapshot.
     let watched =
         Cli::of(&story).run_with(&["run", "start", "greeting", "--data", data, "--watch"], "").await.passed();
     for said in ["started run ", "Call", "finished", "passed", "run passed after 1 execution\n"] {

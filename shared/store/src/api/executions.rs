@@ -190,7 +190,7 @@ fn search(filter: &ExecutionFilter, page: PageRequest) -> Search {
     } else {
         None
     };
-    // What the index says needs no filter.
+    // A condition that the index has already needs no filter.
     let (has_both, mut has_node) = (filter.key.is_some() && filter.value.is_some(), filter.node_id.is_some());
     let newest = Along { from: "workflow_node_executions x", join: "", id: "x.id" };
     let (along, looked_at) = if let Some(run) = of_run {

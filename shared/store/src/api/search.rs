@@ -57,7 +57,7 @@ impl Search {
         let Self { name, table, columns, bytes, joins, workflows, looked_at, filters, .. } = self;
         let Along { from, join, id } = self.along;
         let before = if self.has_before { format!(" AND {id} < $3") } else { String::new() };
-        // Where every row matches, more than a page need not be looked at.
+        // Without a filter every row matches, and a page looks at no more rows than it gives.
         let looks = if filters.is_empty() { 0 } else { SEARCH_ROWS_MAX };
         format!(
             "/* {name} */
