@@ -2,19 +2,58 @@
 
 /// SQL that takes the newest schema back to the state before V27.
 pub const BEFORE_V27: &str = "
+    ALTER TABLE workflow_runs DROP CONSTRAINT workflow_runs_check,
+        ADD CONSTRAINT workflow_runs_state_check CHECK (true), ADD CONSTRAINT workflow_runs_result_check CHECK (true),
+        ADD CONSTRAINT workflow_runs_stop_check CHECK (true), ADD CONSTRAINT workflow_runs_finished CHECK (true),
+        ADD CONSTRAINT workflow_runs_stop CHECK (true), ADD CONSTRAINT workflow_runs_top CHECK (true),
+        ADD FOREIGN KEY (organization_id, workflow_id) REFERENCES workflows (organization_id, id);
+    ALTER TABLE workflow_events DROP CONSTRAINT workflow_events_check,
+        ADD CONSTRAINT workflow_events_workflow_id_id_key UNIQUE (workflow_id, id),
+        ADD CONSTRAINT workflow_events_channel_check CHECK (true), ADD CONSTRAINT workflow_events_type_check CHECK (true),
+        ADD CONSTRAINT workflow_events_custom_name_check CHECK (true), ADD CONSTRAINT workflow_events_depth_check CHECK (true),
+        ADD CONSTRAINT workflow_events_hops_check CHECK (true), ADD CONSTRAINT workflow_events_redactions_check CHECK (true),
+        ADD CONSTRAINT workflow_events_root CHECK (true);
+    ALTER TABLE workflow_run_marks DROP CONSTRAINT workflow_run_marks_of_run,
+        ADD FOREIGN KEY (workflow_id, root_event_id) REFERENCES workflow_events (workflow_id, id);
+    ALTER TABLE workflow_node_queue_items DROP CONSTRAINT workflow_node_queue_items_check,
+        DROP CONSTRAINT workflow_node_queue_items_of_event,
+        ADD FOREIGN KEY (workflow_id, event_id) REFERENCES workflow_events (workflow_id, id),
+        ADD CONSTRAINT workflow_node_queue_items_of_run FOREIGN KEY (workflow_id, root_event_id, run_id)
+            REFERENCES workflow_runs (workflow_id, root_event_id, id),
+        ADD CONSTRAINT workflow_node_queue_items_concurrency_key_check CHECK (true);
+    ALTER TABLE workflow_node_executions DROP CONSTRAINT workflow_node_executions_check,
+        DROP CONSTRAINT workflow_node_executions_of_event, DROP CONSTRAINT workflow_node_executions_of_redrive,
+        ADD FOREIGN KEY (workflow_id, event_id) REFERENCES workflow_events (workflow_id, id),
+        ADD FOREIGN KEY (workflow_id, redriven_event_id) REFERENCES workflow_events (workflow_id, id),
+        ADD CONSTRAINT workflow_node_executions_of_run FOREIGN KEY (workflow_id, root_event_id, run_id)
+            REFERENCES workflow_runs (workflow_id, root_event_id, id),
+        ADD CONSTRAINT workflow_node_executions_state_check CHECK (true),
+        ADD CONSTRAINT workflow_node_executions_result_check CHECK (true),
+        ADD CONSTRAINT workflow_node_executions_result_reason_check CHECK (true),
+        ADD CONSTRAINT workflow_node_executions_reason CHECK (true),
+        ADD CONSTRAINT workflow_node_executions_finished CHECK (true),
+        ADD CONSTRAINT workflow_node_executions_concurrency_key_check CHECK (true),
+        ADD CONSTRAINT workflow_node_executions_residuals_check CHECK (true),
+        ADD CONSTRAINT workflow_node_executions_lease CHECK (true),
+        ADD CONSTRAINT workflow_node_executions_held_check CHECK (held IS NULL OR true),
+        ADD CONSTRAINT workflow_node_executions_redriven CHECK (true);
+    ALTER TABLE webhook_deduplications ADD FOREIGN KEY (webhook_id) REFERENCES webhooks (id);
+    CREATE INDEX workflow_node_executions_active ON workflow_node_executions (workflow_id, node_id) WHERE state <> 'finished';
+    CREATE INDEX workflow_node_executions_active_keys ON workflow_node_executions (workflow_id, node_id, concurrency_key)
+        WHERE state <> 'finished' AND concurrency_key IS NOT NULL;
+    DROP INDEX workflow_events_with_run, workflow_node_executions_unfinished;
+    DROP FUNCTION is_run, is_event, is_queue_item, is_execution;
     DROP FUNCTION delete_expired_run, runs_kept_days;
     DROP INDEX workflow_node_executions_redriven;
     ALTER TABLE workflow_runs DROP COLUMN expired_at;
     ALTER TABLE organizations DROP COLUMN retention_days;
     ALTER TABLE workflow_node_executions
-        DROP CONSTRAINT workflow_node_executions_attempts, DROP CONSTRAINT workflow_node_executions_counts,
         ADD CONSTRAINT workflow_node_executions_attempt_check CHECK (attempt BETWEEN 1 AND 30),
         ADD CONSTRAINT workflow_node_executions_key_attempt_check CHECK (key_attempt BETWEEN 1 AND 30),
         ADD CONSTRAINT workflow_node_executions_crashes_check CHECK (crashes >= 0),
         ADD CONSTRAINT workflow_node_executions_sent_count_check CHECK (sent_count >= 0),
         ADD FOREIGN KEY (workflow_id, node_id) REFERENCES workflow_nodes (workflow_id, node_id);
     ALTER TABLE workflow_node_queue_items
-        DROP CONSTRAINT workflow_node_queue_items_counts,
         ADD CONSTRAINT workflow_node_queue_items_crashes_check CHECK (crashes >= 0),
         ADD CONSTRAINT workflow_node_queue_items_sent_count_check CHECK (sent_count >= 0),
         ADD FOREIGN KEY (workflow_id, node_id) REFERENCES workflow_nodes (workflow_id, node_id);

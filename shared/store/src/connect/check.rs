@@ -99,7 +99,7 @@ mod tests {
             NEWEST_MIGRATION + 1,
             NEWEST_MIGRATION + 1,
             None,
-            "schema too new: it takes code from V39 on, this code is of V38; deploy the newer functions",
+            "schema too new: it takes code from V50 on, this code is of V49; deploy the newer functions",
         );
         check(
             SCHEMA_NEEDED,

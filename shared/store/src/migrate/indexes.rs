@@ -44,6 +44,24 @@ pub(super) async fn build_indexes_of_expired(client: &Client) -> Result<(), Stor
     build_index(client, "workflow_node_executions_redriven", create).await
 }
 
+/// The migration after which the indexes of rows with their run are built.
+pub(super) const ROWS_WITH_RUN: i32 = 40;
+
+/// Builds the index by which rows name an event together with its run, and the one over executions
+/// that take a slot.
+///
+/// # Errors
+/// As [`build_indexes_of_held`].
+pub(super) async fn build_indexes_of_rows_with_run(client: &Client) -> Result<(), StoreError> {
+    let create = "CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS workflow_events_with_run
+        ON workflow_events (workflow_id, id, run_id, root_event_id)";
+    build_index(client, "workflow_events_with_run", create).await?;
+    let create = "CREATE INDEX CONCURRENTLY IF NOT EXISTS workflow_node_executions_unfinished
+        ON workflow_node_executions (workflow_id, node_id, concurrency_key)
+        WHERE state <> 'finished'";
+    build_index(client, "workflow_node_executions_unfinished", create).await
+}
+
 /// Builds an index while others write. A build that another session's lock breaks off leaves an
 /// invalid index, which is dropped before the next try: `IF NOT EXISTS` would take it for done.
 pub(super) async fn build_index(client: &Client, name: &str, create: &str) -> Result<(), StoreError> {

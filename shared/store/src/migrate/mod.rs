@@ -21,7 +21,7 @@ mod embedded {
 }
 
 /// The newest migration that this code was built with.
-pub const NEWEST_MIGRATION: i32 = 38;
+pub const NEWEST_MIGRATION: i32 = 49;
 
 /// The key of the advisory lock that one migrate at a time holds ("sealflow" in ASCII).
 const MIGRATION_LOCK: i64 = 0x7365_616C_666C_6F77;
@@ -94,6 +94,10 @@ pub async fn migrate(store: &Store, login: RoleLogin) -> Result<Vec<String>, Sto
     if newest_that_ran(&client).await? <= indexes::RUNS_EXPIRE {
         run_to(Target::Version(indexes::RUNS_EXPIRE), &mut client, &mut applied).await?;
         indexes::build_indexes_of_expired(&client).await?;
+    }
+    if newest_that_ran(&client).await? <= indexes::ROWS_WITH_RUN {
+        run_to(Target::Version(indexes::ROWS_WITH_RUN), &mut client, &mut applied).await?;
+        indexes::build_indexes_of_rows_with_run(&client).await?;
     }
     run_to(Target::Latest, &mut client, &mut applied).await?;
     client

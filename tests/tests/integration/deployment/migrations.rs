@@ -86,6 +86,17 @@ async fn a_migration_behind_an_open_reader_stops_no_function() {
             "V36__organizations_keep_runs_for_days",
             "V37__runs_expire",
             "V38__expired_runs_are_deleted",
+            "V39__runs_are_checked_by_a_function",
+            "V40__events_are_checked_by_a_function",
+            "V41__items_belong_to_their_events_run",
+            "V42__executions_belong_to_their_events_run",
+            "V43__events_are_known_with_their_run",
+            "V44__deliveries_lock_no_webhook",
+            "V45__runs_are_held_to_it",
+            "V46__events_are_held_to_it",
+            "V47__items_are_held_to_it",
+            "V48__executions_are_held_to_it",
+            "V49__marks_are_held_to_it",
         ]
     );
     assert_eq!(store::migrate(&database.admin_store(), RoleLogin::Url).await.unwrap(), Vec::<String>::new());

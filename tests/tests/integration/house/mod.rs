@@ -9,6 +9,7 @@ mod openapi;
 mod references;
 mod schema;
 mod state_machine;
+mod words;
 
 use std::path::{Path, PathBuf};
 

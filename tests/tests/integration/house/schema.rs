@@ -1,12 +1,6 @@
 //! The schema: names and relations, rows that the database itself refuses, migrations, and the
 //! plans of hot statements.
 
-use domain::definition::NodeType;
-use domain::execution::{ExecutionResult, ExecutionState, ResultReason};
-use domain::function::Function;
-use domain::held::{Call, WakeCause};
-use domain::run::{RunState, RunStop};
-use domain::webhook::Authentication;
 use serde_json::{Value, json};
 use tests::release::schema;
 use tests::world::{build, event};
@@ -189,6 +183,7 @@ async fn no_row_can_point_into_another_workflow_i6() {
         (run_id, world.database.sql(&sql).await)
     };
     let ((my_event, my_execution), (their_event, their_execution)) = (run(&mine).await, run(&other).await);
+    let (next_run, _) = run(&mine).await;
     let mine = mine.id;
     let event = |columns: &str, values: &str| {
         format!("INSERT INTO workflow_events (id, workflow_id, node_id, channel, type, data, targets, depth, created_at, {columns})
@@ -210,9 +205,13 @@ async fn no_row_can_point_into_another_workflow_i6() {
         )
     };
     let (my_event, their_event) = (my_event.to_string(), their_event.to_string());
+    let next_run = next_run.to_string();
     let cases = [
         (item(&my_event, &my_event), item(&their_event, &my_event)),
         (item(&my_event, &my_event), item(&my_event, &their_event)),
+        // Nor into another run: a row's run is that of its event.
+        (item(&my_event, &my_event), item(&next_run, &my_event)),
+        (execution(&my_event, &my_event, "NULL"), execution(&next_run, &my_event, "NULL")),
         (execution(&my_event, &my_event, "NULL"), execution(&their_event, &my_event, "NULL")),
         (execution(&my_event, &my_event, "NULL"), execution(&my_event, &their_event, "NULL")),
         (
@@ -299,6 +298,54 @@ async fn checks_tie_an_executions_state_to_its_columns() {
 }
 
 #[tokio::test]
+async fn checks_tie_the_columns_of_runs_events_and_items() {
+    let world = World::create().await;
+    let workflow = workflow(&world).await;
+    world.start(&workflow, "start", json!({})).await;
+    let cases = [
+        ("workflow_runs", "state = 'finished', result = 'passed', finished_at = now()", true),
+        ("workflow_runs", "state = 'finished', result = 'passed'", false),
+        ("workflow_runs", "result = 'passed', finished_at = now()", false),
+        ("workflow_runs", "state = 'waiting'", false),
+        ("workflow_runs", "stop = 'cancelled', stopped_by = 'test'", true),
+        ("workflow_runs", "stop = 'cancelled'", false),
+        ("workflow_runs", "stop = 'bored', stopped_by = 'test'", false),
+        ("workflow_runs", "path = '{}'", false),
+        ("workflow_runs", "iteration = 1", false),
+        ("workflow_events", "depth = 1001", true),
+        ("workflow_events", "depth = 1002", false),
+        ("workflow_events", "hops = 11", false),
+        ("workflow_events", "channel = ''", false),
+        ("workflow_events", "type = ''", false),
+        ("workflow_events", "custom_name = repeat('n', 257)", false),
+        ("workflow_events", "redactions = '[]'", false),
+        ("workflow_node_queue_items", "crashes = 1, sent_count = 1", true),
+        ("workflow_node_queue_items", "crashes = -1", false),
+        ("workflow_node_queue_items", "sent_count = -1", false),
+        ("workflow_node_queue_items", "concurrency_key = repeat('k', 1025)", false),
+    ];
+    for (table, set, is_allowed) in cases {
+        let sql = format!("BEGIN; UPDATE {table} SET {set}; ROLLBACK");
+        let expected = (!is_allowed).then_some(SqlState::CHECK_VIOLATION);
+        assert_eq!(refusal(&world, &sql).await, expected, "{table}: {set}");
+    }
+}
+
+/// A statement that writes reads the text of each CHECK of its table anew.
+#[tokio::test]
+async fn a_table_of_the_work_has_one_check_which_calls_a_function() {
+    let database = Database::create().await;
+    for table in ["workflow_runs", "workflow_events", "workflow_node_executions", "workflow_node_queue_items"]
+    {
+        let sql = format!(
+            "SELECT count(*) || ' ' || bool_and(convalidated) || ' ' || bool_and(pg_get_constraintdef(oid) LIKE 'CHECK (is\\_%')
+             FROM pg_constraint WHERE contype = 'c' AND conrelid = '{table}'::regclass"
+        );
+        assert_eq!(database.sql(&sql).await, "1 true true", "{table}");
+    }
+}
+
+#[tokio::test]
 async fn names_are_unique_among_what_lives() {
     let world = World::create().await;
     let workflow = workflow(&world).await;
@@ -377,7 +424,7 @@ const LARGE_TABLES: [&str; 4] = [
 /// The indexes that hot statements need.
 const HOT_INDEXES: [&str; 4] = [
     "workflow_node_queue_items_order",
-    "workflow_node_executions_active",
+    "workflow_node_executions_unfinished",
     "workflow_node_executions_pending",
     "workflow_node_executions_leases",
 ];
@@ -499,45 +546,4 @@ async fn hot_statements_walk_over_no_large_table() {
     }
     let sql = "SELECT count(*) FROM workflow_node_executions WHERE node_id = 'last' AND result = 'passed'";
     assert_eq!(world.database.count(sql).await, 6);
-}
-
-/// The words that the CHECKs of a table allow in a column, by the form `column IN (…)`.
-async fn words_in_check(database: &Database, table: &str, column: &str) -> String {
-    database
-        .sql(&format!(
-            "SELECT string_agg(word, ' ' ORDER BY word) FROM (
-                 SELECT DISTINCT (regexp_matches(definition, '(?:''|[{{,])([a-z_]+)(?=[,}}''])', 'g'))[1] AS word
-                 FROM (SELECT pg_get_constraintdef(c.oid) AS definition FROM pg_constraint c
-                       WHERE c.conrelid = '{table}'::regclass AND c.contype = 'c') checks
-                 WHERE definition LIKE 'CHECK (({column} = ANY (ARRAY[%'
-                    OR definition LIKE 'CHECK (({column} = ANY (''{{%'
-                    OR definition LIKE 'CHECK (({column} = ''%') words"
-        ))
-        .await
-}
-
-#[tokio::test]
-async fn words_are_spelled_as_the_checks_have_them() {
-    let database = Database::create().await;
-    let check = async |table: &str, column: &str, words: Vec<&str>| {
-        let mut words = words;
-        words.sort_unstable();
-        assert_eq!(words_in_check(&database, table, column).await, words.join(" "), "{table}.{column}");
-    };
-    let executions = "workflow_node_executions";
-    check(executions, "state", ExecutionState::ALL.iter().map(|word| word.as_str()).collect()).await;
-    check(executions, "result", ExecutionResult::ALL.iter().map(|word| word.as_str()).collect()).await;
-    check(executions, "result_reason", ResultReason::ALL.iter().map(|word| word.as_str()).collect()).await;
-    check("workflow_runs", "state", RunState::ALL.iter().map(|word| word.as_str()).collect()).await;
-    check("workflow_runs", "result", ExecutionResult::ALL.iter().map(|word| word.as_str()).collect()).await;
-    check("workflow_runs", "stop", RunStop::ALL.iter().map(|word| word.as_str()).collect()).await;
-    check("webhooks", "authentication", Authentication::ALL.iter().map(|word| word.as_str()).collect()).await;
-    let causes = WakeCause::ALL.iter().map(|word| word.as_str()).collect();
-    check("workflow_execution_wakes", "cause", causes).await;
-    check("workflow_execution_calls", "call", Call::ALL.iter().map(|word| word.as_str()).collect()).await;
-    let types = [NodeType::Trigger, NodeType::Component, NodeType::Blueprint].map(NodeType::as_str).to_vec();
-    check("workflow_nodes", "type", types).await;
-    // Only the functions that queues wake have a heartbeat.
-    let functions = [Function::Builder, Function::Executor].map(Function::as_str).to_vec();
-    check("function_heartbeats", "function", functions).await;
 }
