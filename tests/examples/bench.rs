@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use tests::bench::{Options, Profile, Workload, run};
 
-const USAGE: &str = "bench [--workloads w1,w2,w3,w4,w5] [--runs N] [--deliveries N] [--at-once N] [--low-rate N] [--history N] [--instances N] [--json FILE] [--profile FUNCTION|postgres] [--profile-to FOLDER]";
+const USAGE: &str = "bench [--workloads w1,w2,w3,w4,w5,w6] [--runs N] [--deliveries N] [--at-once N] [--low-rate N] [--history N] [--instances N] [--json FILE] [--profile FUNCTION|postgres] [--profile-to FOLDER]";
 
 #[tokio::main]
 async fn main() {
@@ -28,7 +28,8 @@ async fn main() {
                 let names = value();
                 options.has_neighbours = names.split(',').any(|name| name == "w4");
                 options.has_retention = names.split(',').any(|name| name == "w5");
-                let others = names.split(',').filter(|name| !["w4", "w5"].contains(name));
+                options.has_lost = names.split(',').any(|name| name == "w6");
+                let others = names.split(',').filter(|name| !["w4", "w5", "w6"].contains(name));
                 options.workloads = others.map(named).collect();
             }
             "--runs" => options.runs = number(value()),

@@ -5,6 +5,7 @@
 //! it, and counts, are what is compared.
 
 mod drive;
+mod lost;
 mod measure;
 mod neighbours;
 mod options;

@@ -25,6 +25,8 @@ pub struct Options {
     pub has_neighbours: bool,
     /// Whether the deletion of old runs is measured (`w5`).
     pub has_retention: bool,
+    /// Whether all messages are lost (`w6`).
+    pub has_lost: bool,
     /// Instances of builder and executor each.
     pub instances: usize,
     /// A run of each workload more, for a flame graph.
@@ -47,6 +49,7 @@ impl Options {
             history: 0,
             has_neighbours: true,
             has_retention: false,
+            has_lost: false,
             instances: 2,
             profile: None,
             bin_dir,

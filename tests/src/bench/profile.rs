@@ -57,7 +57,9 @@ impl Profile {
         }
         std::fs::create_dir_all(&self.folder).expect("the folder of --profile-to can be made");
         let samples = self.folder.join(format!("{workload}-{}.perf", self.of));
-        let pids: Vec<String> = pids.iter().map(i32::to_string).collect();
+        // One that has ended meanwhile, as a worker of the autovacuum, would end perf at once.
+        let is_there = |pid: &&i32| Path::new("/proc").join(pid.to_string()).exists();
+        let pids: Vec<String> = pids.iter().filter(is_there).map(i32::to_string).collect();
         let perf = Command::new("perf")
             .args(["record", "--quiet", "--event", "cpu-clock", "--freq", SAMPLES_PER_SECOND])
             .args(["--call-graph", CALL_GRAPH, "--pid", &pids.join(","), "--output"])

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
+use super::lost::Lost;
 use super::measure::{Counters, median};
 use super::neighbours::Neighbours;
 use super::retention::Retention;
@@ -17,6 +18,8 @@ pub struct Report {
     pub neighbours: Option<Neighbours>,
     /// The deletion of old runs, and its effect on others.
     pub retention: Option<Retention>,
+    /// Sweeps until lost work ended (`w6`).
+    pub lost: Option<Lost>,
 }
 
 /// One workload.
@@ -216,6 +219,11 @@ impl fmt::Display for Report {
             writeln!(f, "  sessions that waited for a lock, in {samples} looks: {lock_waits:?}")?;
             writeln!(f, "  rows whose foreign key leads nowhere: {dangling}")?;
         }
+        if let Some(Lost { items, items_sweeps, executions, executions_sweeps }) = self.lost {
+            writeln!(f, "\nw6: sweeps until all work had ended whose messages were lost")?;
+            writeln!(f, "  {items} items: {items_sweeps}")?;
+            writeln!(f, "  {executions} executions: {executions_sweeps}")?;
+        }
         Ok(())
     }
 }
@@ -281,6 +289,17 @@ impl Report {
                 "dangling": retention.dangling,
             })
         });
-        json!({ "workloads": workloads.collect::<Vec<_>>(), "neighbours_seconds": neighbours, "retention": retention })
+        let lost = self.lost.map(|lost| {
+            json!({
+                "items": { "lost": lost.items, "sweeps": lost.items_sweeps },
+                "executions": { "lost": lost.executions, "sweeps": lost.executions_sweeps },
+            })
+        });
+        json!({
+            "workloads": workloads.collect::<Vec<_>>(),
+            "neighbours_seconds": neighbours,
+            "retention": retention,
+            "lost": lost,
+        })
     }
 }

@@ -12,6 +12,7 @@ use serde_json::json;
 use tokio_postgres::Client;
 
 use super::drive::{LOOK_PAUSE, apply, ended, post};
+use super::lost;
 use super::measure::{self, Counters};
 use super::neighbours;
 use super::options::Options;
@@ -66,7 +67,11 @@ pub async fn run(options: &Options) -> Report {
         true => Some(retention::measure(&stack, options).await),
         false => None,
     };
-    Report { workloads, neighbours, retention }
+    let lost = match options.has_lost {
+        true => Some(lost::measure(&stack, options).await),
+        false => None,
+    };
+    Report { workloads, neighbours, retention, lost }
 }
 
 /// A running product with one workload's workflows.
