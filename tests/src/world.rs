@@ -296,6 +296,7 @@ impl World {
             ids: self.ids.clone(),
             grace_seconds,
             net: sweeper::runs::Net::default(),
+            places: sweeper::places::Places::default(),
             retention_days_max: None,
             retention_place: sweeper::retention::Place::default(),
             metrics: process::Metrics::off(),

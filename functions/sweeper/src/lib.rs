@@ -4,6 +4,7 @@
 //! It decides nothing about the work itself: builder and executor look again under their own locks.
 //! Two sweepers at the same time do no harm.
 
+pub mod places;
 pub mod retention;
 pub mod runs;
 
@@ -23,6 +24,8 @@ use store::sweeper::{
 };
 use store::{NodeKey, Store, StoreError};
 
+use crate::places::{FIRST, Places, first_node};
+
 /// The dependencies of the sweeper, made once.
 pub struct Deps {
     /// Postgres.
@@ -38,6 +41,8 @@ pub struct Deps {
     pub grace_seconds: u32,
     /// The position of the search for runs that were not ended.
     pub net: runs::Net,
+    /// The places of searches that look at some rows in each tick.
+    pub places: Places,
     /// The operator's maximum of days for which a run is kept; None: what its organization says.
     pub retention_days_max: Option<i32>,
     /// The position of the search for runs that are older than their organization's retention.
@@ -122,8 +127,8 @@ pub async fn sweep(deps: &Deps, deadline: Deadline) -> Result<Swept, StoreError>
     }
     or_none(runs::settle_left(&mut swept, &is_time, deps).await, &mut failure);
     while or_none(forget(&mut swept, now, deps).await, &mut failure) && is_time() {}
-    or_none(mark_full_nodes(store).await, &mut failure);
-    or_none(mark_full_workflows(store).await, &mut failure);
+    while or_none(forget_refs(&mut swept, now, deps).await, &mut failure) && is_time() {}
+    or_none(mark_full(deps).await, &mut failure);
     while is_full(or_none(cause_removed_lately(store, SWEEP_ROWS_MAX).await, &mut failure)) && is_time() {}
     while is_full(or_none(mark_late_causes(store, SWEEP_ROWS_MAX).await, &mut failure)) && is_time() {}
     // This comes after all searches: work that a search of this tick found gets one more wake
@@ -241,11 +246,31 @@ async fn send_due(
 async fn forget(swept: &mut Swept, now: Timestamp, deps: &Deps) -> Result<bool, StoreError> {
     let deduplications = forget_deduplications(&deps.store, now, SWEEP_ROWS_MAX).await?;
     let previous_keys = forget_previous_keys(&deps.store, now, SWEEP_ROWS_MAX).await?;
-    let secret_refs = forget_secret_refs(&deps.store, now, SWEEP_ROWS_MAX).await?;
     swept.deduplications += deduplications;
     swept.previous_keys += previous_keys;
-    swept.secret_refs += secret_refs;
-    Ok(is_full(deduplications) || previous_keys >= SWEEP_ROWS_MAX || secret_refs >= SWEEP_ROWS_MAX)
+    Ok(is_full(deduplications) || previous_keys >= SWEEP_ROWS_MAX)
+}
+
+/// Forgets references of node versions that are over. Returns whether there may be more.
+async fn forget_refs(swept: &mut Swept, now: Timestamp, deps: &Deps) -> Result<bool, StoreError> {
+    let place = &deps.places.secret_refs;
+    let (forgotten, last) =
+        forget_secret_refs(&deps.store, now, &place.after(first_node()), SWEEP_ROWS_MAX).await?;
+    swept.secret_refs += forgotten;
+    // A node whose references are kept is looked at in each round, so a round ends with the tick.
+    let may_be_more = last.is_some() && forgotten > 0;
+    place.keep(last);
+    Ok(may_be_more)
+}
+
+/// Marks some of the nodes and workflows that are full, and all that are full no more.
+async fn mark_full(deps: &Deps) -> Result<(), StoreError> {
+    let Places { full_nodes, full_workflows, .. } = &deps.places;
+    let after = full_nodes.after(first_node());
+    full_nodes.keep(mark_full_nodes(&deps.store, &after, SWEEP_ROWS_MAX).await?);
+    let after = full_workflows.after(FIRST);
+    full_workflows.keep(mark_full_workflows(&deps.store, after, SWEEP_ROWS_MAX).await?);
+    Ok(())
 }
 
 /// Whether a search found as much as it may.

@@ -27,6 +27,7 @@ async fn serve() -> anyhow::Result<()> {
         clock,
         ids: Ids::new(),
         net: sweeper::runs::Net::default(),
+        places: sweeper::places::Places::default(),
         grace_seconds: settings.sweep_grace_seconds.unwrap_or(GRACE_SECONDS),
         retention_days_max: settings.retention_days_max,
         retention_place: sweeper::retention::Place::default(),

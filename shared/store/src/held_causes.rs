@@ -156,28 +156,16 @@ pub async fn cause_removed_lately(store: &Store, rows_max: i64) -> Result<usize,
     let rows = store
         .query(
             "/* cause_removed_lately */
-             WITH RECURSIVE at (workflow_id, node_id) AS (
-                 (SELECT x.workflow_id, x.node_id FROM workflow_node_executions x
-                  WHERE x.state = 'held' AND x.workflow_id > '00000000-0000-0000-0000-000000000000'
-                  ORDER BY x.workflow_id, x.node_id LIMIT 1)
-                 UNION ALL
-                 SELECT next.workflow_id, next.node_id FROM at CROSS JOIN LATERAL (
-                     SELECT x.workflow_id, x.node_id FROM workflow_node_executions x
-                     WHERE x.state = 'held'
-                       AND (x.workflow_id, x.node_id) > (at.workflow_id, at.node_id)
-                     ORDER BY x.workflow_id, x.node_id LIMIT 1) next)
              INSERT INTO workflow_execution_wakes (workflow_id, execution_id, cause)
              SELECT held.workflow_id, held.id, $1::text
-             FROM at
-             CROSS JOIN LATERAL (
-                 SELECT n.deleted_at, n.generation FROM workflow_nodes n
-                 WHERE n.workflow_id = at.workflow_id AND n.node_id = at.node_id
-                   AND (n.deleted_at IS NOT NULL OR n.generation > 1)
+             FROM (
+                 SELECT n.workflow_id, n.node_id, n.deleted_at, n.generation FROM workflow_nodes n
+                 WHERE (n.deleted_at IS NOT NULL OR n.generation > 1)
                    AND n.updated_at > now() - interval '1 day'
                  OFFSET 0) n
              CROSS JOIN LATERAL (
                  SELECT x.workflow_id, x.id FROM workflow_node_executions x
-                 WHERE x.workflow_id = at.workflow_id AND x.node_id = at.node_id
+                 WHERE x.workflow_id = n.workflow_id AND x.node_id = n.node_id
                    AND x.state = 'held'
                    AND (n.deleted_at IS NOT NULL OR x.node_generation <> n.generation)
                    AND (SELECT true FROM workflow_execution_wakes c

@@ -6,6 +6,7 @@
 mod api;
 mod attacks;
 mod bad_records;
+mod buffers;
 mod circles;
 mod cli;
 mod injection;

@@ -14,7 +14,7 @@ use tests::wire::PreparedStatement;
 
 /// Tables that grow with the work. A scan of one of them is a bug, even if the planner takes the
 /// table for small.
-const GROWING: [&str; 13] = [
+pub(super) const GROWING: [&str; 13] = [
     "webhook_deduplications",
     "webhooks",
     "secrets",
@@ -89,8 +89,36 @@ async fn park(story: &Story<'_>) {
     }
 }
 
+/// Reads every list, and looks up what has an id.
+pub(super) async fn read_everything(story: &Story<'_>, run: &str, execution: &str) {
+    for path in [
+        "/v1/workflows".to_owned(),
+        "/v1/workflows/plans".to_owned(),
+        "/v1/workflows/plans/webhooks".to_owned(),
+        "/v1/runs".to_owned(),
+        "/v1/runs?workflow=plans".to_owned(),
+        format!("/v1/runs/{run}"),
+        "/v1/executions".to_owned(),
+        "/v1/executions?workflow=plans&state=finished".to_owned(),
+        "/v1/executions?workflow=plans&node=call".to_owned(),
+        "/v1/executions?key=k&value=1".to_owned(),
+        format!("/v1/executions?run={run}"),
+        format!("/v1/executions/{execution}"),
+        "/v1/events".to_owned(),
+        format!("/v1/events?run={run}"),
+        "/v1/queue-items".to_owned(),
+        "/v1/dead-letters".to_owned(),
+        "/v1/secrets".to_owned(),
+        "/v1/tokens".to_owned(),
+        "/v1/organization".to_owned(),
+    ] {
+        let (status, answer) = story.call("GET", &path, None).await;
+        assert!(matches!(status, 200 | 404), "{path}: {status} {answer}");
+    }
+}
+
 /// Uses the whole product as users do, so that the functions prepare all statements.
-async fn use_everything(product: &Product, story: &Story<'_>) {
+pub(super) async fn use_everything(product: &Product, story: &Story<'_>) {
     story.set_secret("vault", "key", "a-value-of-the-vault").await;
     let applied = story.apply(&placed(product, WORKFLOW)).await;
     let hook = word(&applied["webhooks"][0]["url"]);
@@ -102,30 +130,7 @@ async fn use_everything(product: &Product, story: &Story<'_>) {
     let run = story.run("plans", json!({ "n": 1 })).await;
     let id = word(&run["id"]);
     let failed = story.execution(&id, "fails").await;
-    for path in [
-        "/v1/workflows".to_owned(),
-        "/v1/workflows/plans".to_owned(),
-        "/v1/workflows/plans/webhooks".to_owned(),
-        "/v1/runs".to_owned(),
-        "/v1/runs?workflow=plans".to_owned(),
-        format!("/v1/runs/{id}"),
-        "/v1/executions".to_owned(),
-        "/v1/executions?workflow=plans&state=finished".to_owned(),
-        "/v1/executions?workflow=plans&node=call".to_owned(),
-        "/v1/executions?key=k&value=1".to_owned(),
-        format!("/v1/executions?run={id}"),
-        format!("/v1/executions/{}", word(&failed["id"])),
-        "/v1/events".to_owned(),
-        format!("/v1/events?run={id}"),
-        "/v1/queue-items".to_owned(),
-        "/v1/dead-letters".to_owned(),
-        "/v1/secrets".to_owned(),
-        "/v1/tokens".to_owned(),
-        "/v1/organization".to_owned(),
-    ] {
-        let (status, answer) = story.call("GET", &path, None).await;
-        assert!(matches!(status, 200 | 404), "{path}: {status} {answer}");
-    }
+    read_everything(story, &id, &word(&failed["id"])).await;
     story.call("POST", &format!("/v1/executions/{}/redrive", word(&failed["id"])), None).await;
     park(story).await;
     let running = story.start("plans", json!({ "n": 2 })).await;
@@ -136,7 +141,7 @@ async fn use_everything(product: &Product, story: &Story<'_>) {
 
 /// SQL that adds `rows` rows to each table that grows: workflows of other organizations, and work
 /// of this workflow.
-fn fill(workflow: &str, rows: usize) -> String {
+pub(super) fn fill(workflow: &str, rows: usize) -> String {
     format!(
         "SET session_replication_role = replica;
          CREATE TEMPORARY TABLE made AS SELECT gen_random_uuid() AS id, gen_random_uuid() AS workflow_id, n::text AS n FROM generate_series(1, {rows}) n;

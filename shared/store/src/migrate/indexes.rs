@@ -47,8 +47,8 @@ pub(super) async fn build_indexes_of_expired(client: &Client) -> Result<(), Stor
 /// The migration after which the indexes of rows with their run are built.
 pub(super) const ROWS_WITH_RUN: i32 = 40;
 
-/// Builds the index by which rows name an event together with its run, and the one over executions
-/// that take a slot.
+/// Builds the index by which rows name an event together with its run, the one over executions that
+/// take a slot, and two by which the sweeper finds what it looks for.
 ///
 /// # Errors
 /// As [`build_indexes_of_held`].
@@ -59,7 +59,15 @@ pub(super) async fn build_indexes_of_rows_with_run(client: &Client) -> Result<()
     let create = "CREATE INDEX CONCURRENTLY IF NOT EXISTS workflow_node_executions_unfinished
         ON workflow_node_executions (workflow_id, node_id, concurrency_key)
         WHERE state <> 'finished'";
-    build_index(client, "workflow_node_executions_unfinished", create).await
+    build_index(client, "workflow_node_executions_unfinished", create).await?;
+    let create = "CREATE INDEX CONCURRENTLY IF NOT EXISTS workflow_node_executions_tried
+        ON workflow_node_executions (last_sent_at)
+        WHERE state = 'pending' AND sent_count >= 8";
+    build_index(client, "workflow_node_executions_tried", create).await?;
+    let create = "CREATE INDEX CONCURRENTLY IF NOT EXISTS workflow_nodes_renewed
+        ON workflow_nodes (updated_at)
+        WHERE deleted_at IS NOT NULL OR generation > 1";
+    build_index(client, "workflow_nodes_renewed", create).await
 }
 
 /// Builds an index while others write. A build that another session's lock breaks off leaves an

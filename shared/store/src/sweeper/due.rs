@@ -174,7 +174,8 @@ pub async fn find_due_nodes(
 fn overdue(which: &str) -> String {
     format!(
         "(SELECT id, run_at, last_sent_at AS seen_at FROM workflow_node_executions
-          WHERE state = 'pending' AND {which} AND coalesce(run_at, last_sent_at) <= now()
+          WHERE state = 'pending' AND {which}
+            AND coalesce(run_at, last_sent_at) <= now() - make_interval(secs => $1)
             AND greatest(last_sent_at, updated_at, run_at) + make_interval(secs => $1)
                 <= now() - make_interval(secs => {BACKOFF_IN_A_ROW})
           ORDER BY coalesce(run_at, last_sent_at) LIMIT $2)"
@@ -200,7 +201,8 @@ pub async fn find_due_executions(
              {}
              UNION ALL
              (SELECT id, run_at, last_sent_at AS seen_at FROM workflow_node_executions
-              WHERE state = 'pending' AND run_at > now()
+              WHERE state = 'pending' AND run_at IS NOT NULL
+                AND coalesce(run_at, last_sent_at) > now()
                 AND coalesce(run_at, last_sent_at) <= now() + make_interval(secs => $3)
                 AND run_at - updated_at > make_interval(secs => $3 - {CLOCKS_SECONDS})
                 AND {SENT_IN_A_ROW} = 0

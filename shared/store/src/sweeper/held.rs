@@ -1,6 +1,8 @@
+use domain::ids::WorkflowId;
 use tokio_postgres::types::Type;
 
 use super::due::{BACKOFF_IN_A_ROW, CLOCKS_SECONDS, DueExecution, SENT_IN_A_ROW, due_execution};
+use crate::types::column;
 use crate::{Store, StoreError};
 
 /// Finds held executions whose time, cause or call is overdue by more than the grace, and held
@@ -75,44 +77,55 @@ pub async fn find_due_held(
 }
 
 /// Sets or clears the mark `held_full`, which says that a workflow has as many held executions as
-/// are allowed; returns the number of changed marks.
+/// are allowed. Looks at the marked workflows, and at most `workflows_max` of those with held
+/// executions after `after`. Returns the last of them; None: there are no more.
 ///
 /// # Errors
 /// See [`StoreError`].
-pub async fn mark_full_workflows(store: &Store) -> Result<usize, StoreError> {
+pub async fn mark_full_workflows(
+    store: &Store,
+    after: WorkflowId,
+    workflows_max: i64,
+) -> Result<Option<WorkflowId>, StoreError> {
     let rows = store
         .query(
             "/* mark_full_workflows */
              WITH RECURSIVE at AS (
                  (SELECT workflow_id FROM workflow_node_executions
-                  WHERE state = 'held' AND workflow_id > '00000000-0000-0000-0000-000000000000'
+                  WHERE state = 'held' AND workflow_id > $2::uuid
                   ORDER BY workflow_id, node_id LIMIT 1)
                  UNION ALL
                  SELECT next.workflow_id FROM at CROSS JOIN LATERAL (
                      SELECT x.workflow_id FROM workflow_node_executions x
                      WHERE x.state = 'held' AND x.workflow_id > at.workflow_id
                      ORDER BY x.workflow_id, x.node_id LIMIT 1) next),
-             full_workflow AS (
-                 SELECT at.workflow_id FROM at WHERE EXISTS (
+             seen AS MATERIALIZED (SELECT workflow_id FROM at LIMIT $3::int8),
+             known AS MATERIALIZED (
+                 SELECT workflow_id FROM seen UNION SELECT id FROM workflows WHERE held_full),
+             counted AS MATERIALIZED (
+                 SELECT known.workflow_id, EXISTS (
                      SELECT FROM workflow_node_executions x
-                     WHERE x.workflow_id = at.workflow_id AND x.state = 'held'
-                     OFFSET $1::int8 - 1 LIMIT 1)),
-             seen AS MATERIALIZED (
-                 SELECT workflow_id FROM full_workflow
-                 UNION
-                 SELECT id FROM workflows WHERE held_full),
+                     WHERE x.workflow_id = known.workflow_id AND x.state = 'held'
+                     OFFSET $1::int8 - 1 LIMIT 1) AS is_full
+                 FROM known),
              -- A workflow that another transaction holds is marked by the next tick.
              changed AS MATERIALIZED (
-                 SELECT w.id FROM seen JOIN workflows w ON w.id = seen.workflow_id
-                 WHERE w.held_full <> EXISTS (
-                     SELECT FROM full_workflow f WHERE f.workflow_id = w.id)
-                 ORDER BY w.id FOR NO KEY UPDATE OF w SKIP LOCKED)
-             UPDATE workflows w SET held_full = NOT w.held_full
-             FROM changed
-             WHERE w.id = changed.id
-             RETURNING w.id",
-            &[(&domain::limits::HELD_EXECUTIONS_MAX, Type::INT8)],
+                 SELECT w.id FROM counted JOIN workflows w ON w.id = counted.workflow_id
+                 WHERE w.held_full <> counted.is_full
+                 ORDER BY w.id FOR NO KEY UPDATE OF w SKIP LOCKED),
+             marked AS (
+                 UPDATE workflows w SET held_full = NOT w.held_full
+                 FROM changed
+                 WHERE w.id = changed.id)
+             SELECT workflow_id FROM seen
+             WHERE (SELECT count(*) FROM seen) >= $3
+             ORDER BY workflow_id DESC LIMIT 1",
+            &[
+                (&domain::limits::HELD_EXECUTIONS_MAX, Type::INT8),
+                (&after, Type::UUID),
+                (&workflows_max, Type::INT8),
+            ],
         )
         .await?;
-    Ok(rows.len())
+    rows.first().map(|row| column(row, "workflow_id")).transpose()
 }

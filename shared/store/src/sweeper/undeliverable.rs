@@ -1,4 +1,5 @@
 use domain::ids::{ExecutionId, RunId};
+use domain::limits::SENDS_MAX;
 use jiff::Timestamp;
 use tokio_postgres::types::Type;
 
@@ -27,7 +28,7 @@ pub async fn end_undeliverable_items(
                  WITH tried AS (
                      SELECT i.id, i.last_sent_at, w.organization_id
                      FROM workflow_node_queue_items i JOIN workflows w ON w.id = i.workflow_id
-                     WHERE i.sent_count >= $3
+                     WHERE i.sent_count >= {SENDS_MAX}
                        AND i.last_sent_at < (
                            SELECT committed_at FROM function_heartbeats
                            WHERE function = 'builder')),
@@ -66,7 +67,7 @@ pub async fn end_undeliverable_items(
                  RETURNING id, run_id",
                 reached(BUILT)
             ),
-            &[(&ids, Type::UUID_ARRAY), (&now, Type::TIMESTAMPTZ), (&domain::limits::SENDS_MAX, Type::INT4)],
+            &[(&ids, Type::UUID_ARRAY), (&now, Type::TIMESTAMPTZ)],
         )
         .await?;
     let run_ids: Vec<RunId> = rows.iter().map(|row| column(row, "run_id")).collect::<Result<_, _>>()?;
@@ -85,6 +86,7 @@ pub async fn end_undeliverable_executions(
     rows_max: i64,
     now: Timestamp,
 ) -> Result<(Vec<ExecutionId>, Vec<FreedSlot>), StoreError> {
+    let undeliverable = undeliverable();
     let found = tx
         .query(
             &format!(
@@ -92,15 +94,15 @@ pub async fn end_undeliverable_executions(
                  WITH tried AS (
                      SELECT ex.id, ex.last_sent_at, w.organization_id
                      FROM workflow_node_executions ex JOIN workflows w ON w.id = ex.workflow_id
-                     WHERE {UNDELIVERABLE}),
+                     WHERE {undeliverable}),
                  reached AS MATERIALIZED ({})
                  SELECT tried.id FROM tried
                  JOIN reached ON reached.organization_id = tried.organization_id
                  WHERE tried.last_sent_at < reached.at
-                 ORDER BY tried.id LIMIT $2",
+                 ORDER BY tried.id LIMIT $1",
                 reached(STARTED)
             ),
-            &[(&domain::limits::SENDS_MAX, Type::INT4), (&rows_max, Type::INT8)],
+            &[(&rows_max, Type::INT8)],
         )
         .await?;
     let ids: Vec<ExecutionId> = found.iter().map(|row| column(row, "id")).collect::<Result<_, _>>()?;
@@ -112,17 +114,14 @@ pub async fn end_undeliverable_executions(
          UPDATE workflow_node_executions ex
          SET state = 'finished', result = 'failed', result_reason = 'undeliverable',
              result_message = 'this execution was sent to the executor many times and never taken',
-             finished_at = $3, updated_at = $3
-         WHERE ex.id = ANY($2) AND {UNDELIVERABLE}
+             finished_at = $2, updated_at = $2
+         WHERE ex.id = ANY($1) AND {undeliverable}
          RETURNING ex.id"
     );
     let (_, _, ended, freed, _) = futures_util::try_join!(
         tx.query_with(LOCK_NODES, [(&ids, Type::UUID_ARRAY)]),
         tx.query_with(LOCK_EXECUTIONS, [(&ids, Type::UUID_ARRAY)]),
-        tx.query_with(
-            &end,
-            [(&domain::limits::SENDS_MAX, Type::INT4), (&ids, Type::UUID_ARRAY), (&now, Type::TIMESTAMPTZ)],
-        ),
+        tx.query_with(&end, [(&ids, Type::UUID_ARRAY), (&now, Type::TIMESTAMPTZ)],),
         tx.query_with(FIND_FREED, [(&ids, Type::UUID_ARRAY)]),
         settle_runs_of(tx, &ids, now),
     )?;
@@ -130,13 +129,17 @@ pub async fn end_undeliverable_executions(
     Ok((ended, freed.iter().map(freed_slot).collect::<Result<_, _>>()?))
 }
 
-/// The condition of an execution that was sent in vain since its state last changed, while the
-/// executor was at work.
-const UNDELIVERABLE: &str =
-    "ex.state = 'pending' AND ex.sent_count >= $1 AND ex.last_sent_at >= ex.updated_at
-     AND coalesce(ex.run_at, ex.last_sent_at) <= now()
-     AND ex.last_sent_at < (
-         SELECT committed_at FROM function_heartbeats WHERE function = 'executor')";
+/// SQL of the condition of an execution that was sent in vain since its state last changed, while
+/// the executor was at work. The number of sends is no parameter: by it the planner knows that a
+/// partial index holds all of them.
+fn undeliverable() -> String {
+    format!(
+        "ex.state = 'pending' AND ex.sent_count >= {SENDS_MAX} AND ex.last_sent_at >= ex.updated_at
+         AND coalesce(ex.run_at, ex.last_sent_at) <= now()
+         AND ex.last_sent_at < (
+             SELECT committed_at FROM function_heartbeats WHERE function = 'executor')"
+    )
+}
 
 /// The time of the newest event of each node that the builder has worked on.
 const BUILT: &str = "SELECT ev.created_at FROM workflow_node_executions x

@@ -1,6 +1,8 @@
+use domain::ids::WorkflowId;
 use jiff::Timestamp;
 use tokio_postgres::types::Type;
 
+use crate::nodes::{NodeKey, node_key};
 use crate::types::column;
 use crate::{Store, StoreError};
 
@@ -48,19 +50,35 @@ pub async fn forget_previous_keys(store: &Store, now: Timestamp, rows_max: i64) 
 }
 
 /// Forgets the secret references of node versions that a newer version replaced more than a day
-/// ago; returns their number.
+/// ago, at most `nodes_max` of the nodes after `after`. Returns their number, and the last node;
+/// None: there are no more.
 ///
 /// # Errors
 /// See [`StoreError`].
-pub async fn forget_secret_refs(store: &Store, now: Timestamp, rows_max: i64) -> Result<i64, StoreError> {
+pub async fn forget_secret_refs(
+    store: &Store,
+    now: Timestamp,
+    after: &NodeKey,
+    nodes_max: i64,
+) -> Result<(i64, Option<NodeKey>), StoreError> {
     let rows = store
         .query(
             "/* forget_secret_refs */
-             SELECT forget_secret_refs($1 - make_interval(hours => $2), $3) AS forgotten",
-            &[(&now, Type::TIMESTAMPTZ), (&SECRET_REFS_KEPT_HOURS, Type::INT4), (&rows_max, Type::INT8)],
+             SELECT forgotten, last_workflow AS workflow_id, last_node AS node_id
+             FROM forget_secret_refs_after($1 - make_interval(hours => $2), $3, $4, $5)",
+            &[
+                (&now, Type::TIMESTAMPTZ),
+                (&SECRET_REFS_KEPT_HOURS, Type::INT4),
+                (&after.0, Type::UUID),
+                (&after.1, Type::TEXT),
+                (&nodes_max, Type::INT8),
+            ],
         )
         .await?;
-    column(rows.first().ok_or(StoreError::Corrupt("forget_secret_refs"))?, "forgotten")
+    let row = rows.first().ok_or(StoreError::Corrupt("forget_secret_refs"))?;
+    let is_last = column::<Option<WorkflowId>>(row, "workflow_id")?.is_none();
+    let last = if is_last { None } else { Some(node_key(row)?) };
+    Ok((column(row, "forgotten")?, last))
 }
 
 /// Hours for which references of a superseded version are kept: a builder may still plan with it.
@@ -101,16 +119,22 @@ pub async fn count_waiting_items(
 }
 
 /// Sets or clears the mark `items_full`, which says that a node has as many waiting items as are
-/// allowed; returns the number of changed marks.
+/// allowed. Looks at the marked nodes, and at most `nodes_max` of those with waiting items after
+/// `after`. Returns the last of them; None: there are no more.
 ///
 /// # Errors
 /// See [`StoreError`].
-pub async fn mark_full_nodes(store: &Store) -> Result<usize, StoreError> {
+pub async fn mark_full_nodes(
+    store: &Store,
+    after: &NodeKey,
+    nodes_max: i64,
+) -> Result<Option<NodeKey>, StoreError> {
     let rows = store
         .query(
             "/* mark_full_nodes */
              WITH RECURSIVE waiting AS (
                  (SELECT workflow_id, node_id FROM workflow_node_queue_items
+                  WHERE (workflow_id, node_id) > ($2::uuid, $3::text)
                   ORDER BY workflow_id, node_id LIMIT 1)
                  UNION ALL
                  SELECT next.workflow_id, next.node_id
@@ -118,31 +142,39 @@ pub async fn mark_full_nodes(store: &Store) -> Result<usize, StoreError> {
                      SELECT i.workflow_id, i.node_id FROM workflow_node_queue_items i
                      WHERE (i.workflow_id, i.node_id) > (waiting.workflow_id, waiting.node_id)
                      ORDER BY i.workflow_id, i.node_id LIMIT 1) next),
-             full_node AS (
-                 SELECT waiting.* FROM waiting WHERE EXISTS (
-                     SELECT FROM workflow_node_queue_items i
-                     WHERE i.workflow_id = waiting.workflow_id AND i.node_id = waiting.node_id
-                     ORDER BY created_at, id OFFSET $1 - 1 LIMIT 1)),
-             seen AS MATERIALIZED (
-                 SELECT workflow_id, node_id FROM full_node
+             seen AS MATERIALIZED (SELECT workflow_id, node_id FROM waiting LIMIT $4::int8),
+             known AS MATERIALIZED (
+                 SELECT workflow_id, node_id FROM seen
                  UNION
                  SELECT workflow_id, node_id FROM workflow_nodes WHERE items_full),
+             counted AS MATERIALIZED (
+                 SELECT known.workflow_id, known.node_id, EXISTS (
+                     SELECT FROM workflow_node_queue_items i
+                     WHERE i.workflow_id = known.workflow_id AND i.node_id = known.node_id
+                     ORDER BY created_at, id OFFSET $1 - 1 LIMIT 1) AS is_full
+                 FROM known),
              -- A node that another transaction holds is marked by the next tick.
              changed AS MATERIALIZED (
                  SELECT n.workflow_id, n.node_id
-                 FROM seen
+                 FROM counted
                  JOIN workflow_nodes n
-                   ON n.workflow_id = seen.workflow_id AND n.node_id = seen.node_id
-                 WHERE n.items_full <> EXISTS (
-                     SELECT FROM full_node f
-                     WHERE f.workflow_id = n.workflow_id AND f.node_id = n.node_id)
-                 ORDER BY n.workflow_id, n.node_id FOR NO KEY UPDATE OF n SKIP LOCKED)
-             UPDATE workflow_nodes n SET items_full = NOT n.items_full
-             FROM changed
-             WHERE n.workflow_id = changed.workflow_id AND n.node_id = changed.node_id
-             RETURNING n.node_id",
-            &[(&domain::limits::NODE_ITEMS_MAX, Type::INT8)],
+                   ON n.workflow_id = counted.workflow_id AND n.node_id = counted.node_id
+                 WHERE n.items_full <> counted.is_full
+                 ORDER BY n.workflow_id, n.node_id FOR NO KEY UPDATE OF n SKIP LOCKED),
+             marked AS (
+                 UPDATE workflow_nodes n SET items_full = NOT n.items_full
+                 FROM changed
+                 WHERE n.workflow_id = changed.workflow_id AND n.node_id = changed.node_id)
+             SELECT workflow_id, node_id FROM seen
+             WHERE (SELECT count(*) FROM seen) >= $4
+             ORDER BY workflow_id DESC, node_id DESC LIMIT 1",
+            &[
+                (&domain::limits::NODE_ITEMS_MAX, Type::INT8),
+                (&after.0, Type::UUID),
+                (&after.1, Type::TEXT),
+                (&nodes_max, Type::INT8),
+            ],
         )
         .await?;
-    Ok(rows.len())
+    rows.first().map(node_key).transpose()
 }

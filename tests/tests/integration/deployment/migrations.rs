@@ -97,6 +97,7 @@ async fn a_migration_behind_an_open_reader_stops_no_function() {
             "V47__items_are_held_to_it",
             "V48__executions_are_held_to_it",
             "V49__marks_are_held_to_it",
+            "V50__sweeps_look_at_some",
         ]
     );
     assert_eq!(store::migrate(&database.admin_store(), RoleLogin::Url).await.unwrap(), Vec::<String>::new());

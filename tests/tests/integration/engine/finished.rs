@@ -1,7 +1,7 @@
 //! A finished execution never changes again, for any function's role; and references of versions
 //! that are over are forgotten.
 
-use domain::ids::ExecutionId;
+use domain::ids::{ExecutionId, WorkflowId};
 use serde_json::json;
 use store::sweeper::forget_secret_refs;
 use tests::World;
@@ -80,7 +80,8 @@ async fn references_of_a_version_that_is_over_are_forgotten_a_day_later() {
     let second = world.apply_again(&first, nodes("second"), edges.clone()).await;
     world.apply_again(&second, nodes("third"), edges).await;
     let store = world.database.store("sweeper");
-    let forget = async || forget_secret_refs(&store, world.now(), 100).await.unwrap();
+    let first = (WorkflowId::from_u128(0), String::new());
+    let forget = async || forget_secret_refs(&store, world.now(), &first, 100).await.unwrap().0;
     let left = async || {
         let sql = "SELECT string_agg(secret_key, ',' ORDER BY secret_key) FROM workflow_node_secret_refs";
         world.database.sql(sql).await
@@ -101,6 +102,10 @@ async fn references_of_a_version_that_is_over_are_forgotten_a_day_later() {
     world.database.sql(end).await;
     assert_eq!((forget().await, left().await.as_str()), (1, "third"));
     assert_eq!(forget().await, 0);
+    let node = (second.id, "call".to_owned());
+    let some = forget_secret_refs(&store, world.now(), &first, 1).await.unwrap();
+    assert_eq!(some, (0, Some(node.clone())), "a search that found as many as it may goes on");
+    assert_eq!(forget_secret_refs(&store, world.now(), &node, 1).await.unwrap(), (0, None));
     // The sweeper's role has no other way to the table.
     let role = world.database.connect("sweeper").await;
     for sql in [

@@ -1,6 +1,7 @@
 //! One organization's locks and the outcomes of others: an outcome of free rows is recorded at
 //! once, an outcome of locked rows once their lock ends.
 
+use domain::ids::WorkflowId;
 use local::target::Target;
 use serde_json::{Value, json};
 use tests::world::{build, event, execute, messages};
@@ -119,7 +120,7 @@ async fn marks_and_sends_that_are_taken_back_wait_for_nobody_s_lock() {
     );
     holder.batch_execute(&lock).await.unwrap();
     let store = world.database.store("sweeper");
-    store::sweeper::mark_full_nodes(&store).await.unwrap();
+    store::sweeper::mark_full_nodes(&store, &(WorkflowId::from_u128(0), String::new()), 100).await.unwrap();
     let marked = "SELECT DISTINCT workflow_id FROM workflow_nodes WHERE items_full";
     assert_eq!(
         world.database.sql(marked).await,
@@ -129,7 +130,7 @@ async fn marks_and_sends_that_are_taken_back_wait_for_nobody_s_lock() {
     let items = world.database.sql("SELECT id FROM workflow_node_queue_items").await.parse().unwrap();
     store::sweeper::take_back_sends(&store, &[items], &[]).await.unwrap();
     holder.batch_execute("COMMIT").await.unwrap();
-    store::sweeper::mark_full_nodes(&store).await.unwrap();
+    store::sweeper::mark_full_nodes(&store, &(WorkflowId::from_u128(0), String::new()), 100).await.unwrap();
     assert_eq!(world.database.sql(marked).await, "");
     let _ = (free, run_id);
 }

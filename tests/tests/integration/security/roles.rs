@@ -1,6 +1,7 @@
 //! I7: each function's role has the rights that the function needs and no others. Its time-outs and
 //! connection limits are set.
 
+use domain::ids::WorkflowId;
 use std::collections::BTreeMap;
 
 use serde_json::json;
@@ -266,6 +267,7 @@ async fn a_function_of_its_owners_rights_is_run_by_the_sweeper_alone_i7() {
     let expected = [
         ("forget_previous_webhook_keys", "sealflow_sweeper"),
         ("forget_secret_refs", "sealflow_sweeper"),
+        ("forget_secret_refs_after", "sealflow_sweeper"),
         ("give_run", ""),
         ("mark_stopped_run", ""),
         ("route_error", ""),
@@ -346,16 +348,17 @@ async fn every_role_has_its_time_outs() {
 #[tokio::test]
 async fn a_role_without_a_time_out_is_refused_at_the_start() {
     let database = Database::create().await;
+    let first = (WorkflowId::from_u128(0), String::new());
     for setting in ["idle_in_transaction_session_timeout", "statement_timeout", "lock_timeout"] {
         let name = &database.name;
         database.sql(&format!("ALTER ROLE sealflow_sweeper IN DATABASE \"{name}\" SET {setting} = 0")).await;
-        let error = store::sweeper::mark_full_nodes(&database.store("sweeper")).await.unwrap_err();
+        let error = store::sweeper::mark_full_nodes(&database.store("sweeper"), &first, 1).await.unwrap_err();
         assert!(matches!(&error, StoreError::Setup(text) if text.contains(setting)), "{error}");
         database
             .sql(&format!("ALTER ROLE sealflow_sweeper IN DATABASE \"{name}\" SET {setting} = '5s'"))
             .await;
     }
-    store::sweeper::mark_full_nodes(&database.store("sweeper")).await.unwrap();
+    store::sweeper::mark_full_nodes(&database.store("sweeper"), &first, 1).await.unwrap();
 }
 
 #[tokio::test]
