@@ -27,9 +27,9 @@ GRANT EXECUTE ON FUNCTION is_run
 -- The foreign key to the workflow is gone: a workflow's row is never deleted, a run begins with the
 -- ids of the row that its transaction has read, and each intake of a workflow put a lock on that
 -- one row.
--- Functions lock a node before its rows, and so does this: nobody waits here who holds what we wait
--- for.
-LOCK TABLE workflow_nodes IN ACCESS EXCLUSIVE MODE;
+-- Functions lock a workflow, then a node, then its rows, and so does this. One that holds rows and then reads a node
+-- is told of the circle after a second, and tries again.
+LOCK TABLE workflows, workflow_nodes IN ACCESS EXCLUSIVE MODE;
 ALTER TABLE workflow_runs
     DROP CONSTRAINT workflow_runs_organization_id_workflow_id_fkey,
     DROP CONSTRAINT workflow_runs_state_check,

@@ -19,8 +19,8 @@ REVOKE ALL ON FUNCTION is_event FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION is_event
     TO sealflow_api, sealflow_webhook, sealflow_builder, sealflow_executor, sealflow_sweeper;
 
--- Functions lock a node before its rows, and so does this: nobody waits here who holds what we wait
--- for.
+-- Functions lock a node before its rows, and so does this. One that holds rows and then reads a node
+-- is told of the circle after a second, and tries again.
 LOCK TABLE workflow_nodes IN ACCESS EXCLUSIVE MODE;
 ALTER TABLE workflow_events
     DROP CONSTRAINT workflow_events_channel_check,

@@ -18,8 +18,8 @@ GRANT EXECUTE ON FUNCTION is_queue_item
 
 -- One foreign key holds what two held: that an item's run is a run of its workflow, and now also
 -- that it is its event's.
--- Functions lock a node before its rows, and so does this: nobody waits here who holds what we wait
--- for.
+-- Functions lock a node before its rows, and so does this. One that holds rows and then reads a node
+-- is told of the circle after a second, and tries again.
 LOCK TABLE workflow_nodes IN ACCESS EXCLUSIVE MODE;
 ALTER TABLE workflow_node_queue_items
     DROP CONSTRAINT workflow_node_queue_items_of_run,

@@ -38,8 +38,8 @@ GRANT EXECUTE ON FUNCTION is_execution
     TO sealflow_api, sealflow_webhook, sealflow_builder, sealflow_executor, sealflow_sweeper;
 
 -- One foreign key for run and event, as V41.
--- Functions lock a node before its rows, and so does this: nobody waits here who holds what we wait
--- for.
+-- Functions lock a node before its rows, and so does this. One that holds rows and then reads a node
+-- is told of the circle after a second, and tries again.
 LOCK TABLE workflow_nodes IN ACCESS EXCLUSIVE MODE;
 ALTER TABLE workflow_node_executions
     DROP CONSTRAINT workflow_node_executions_of_run,

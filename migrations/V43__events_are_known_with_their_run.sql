@@ -1,7 +1,7 @@
 -- Every foreign key to an event names its run now, and lists are as well read by that index. A mark
 -- of a run that was stopped belongs to the run, as its root event does.
--- Functions lock a node before its rows, and so does this: nobody waits here who holds what we wait
--- for.
+-- Functions lock a node before its rows, and so does this. One that holds rows and then reads a node
+-- is told of the circle after a second, and tries again.
 LOCK TABLE workflow_nodes IN ACCESS EXCLUSIVE MODE;
 ALTER TABLE workflow_run_marks
     DROP CONSTRAINT workflow_run_marks_workflow_id_root_event_id_fkey,

@@ -1,7 +1,5 @@
 -- As V45.
 ALTER TABLE workflow_node_executions
-    VALIDATE CONSTRAINT workflow_node_executions_check,
-    VALIDATE CONSTRAINT workflow_node_executions_of_event,
-    VALIDATE CONSTRAINT workflow_node_executions_of_redrive;
+    VALIDATE CONSTRAINT workflow_node_executions_check;
 
 UPDATE schema_facts SET version = 48;

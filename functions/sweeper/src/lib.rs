@@ -20,7 +20,8 @@ use serde::Serialize;
 use store::sweeper::{
     DueExecution, DueNode, cause_removed_lately, end_undeliverable_executions, end_undeliverable_items,
     find_due_executions, find_due_held, find_due_nodes, forget_deduplications, forget_previous_keys,
-    forget_secret_refs, mark_full_nodes, mark_full_workflows, mark_late_causes, take_back_sends,
+    forget_secret_refs, mark_full_nodes, mark_full_workflows, mark_late_causes, oldest_transaction_seconds,
+    take_back_sends,
 };
 use store::{NodeKey, Store, StoreError};
 
@@ -90,7 +91,8 @@ pub const GRACE_SECONDS: u32 = SWEEP_GRACE_SECONDS;
 const TIME_FOR_THE_REST: Duration = Duration::from_secs(5);
 
 /// Runs one tick. A search that fails does not keep the others from running. Each search is
-/// bounded, and repeated until it finds nothing more or the tick's time is used up.
+/// bounded, and repeated until it finds nothing more or the tick's time is used up; those with a
+/// place are repeated a few times, and go on in the next tick.
 ///
 /// # Errors
 /// The first [`StoreError`] of a search, after all searches have run; the next tick goes on.
@@ -127,8 +129,18 @@ pub async fn sweep(deps: &Deps, deadline: Deadline) -> Result<Swept, StoreError>
     }
     or_none(runs::settle_left(&mut swept, &is_time, deps).await, &mut failure);
     while or_none(forget(&mut swept, now, deps).await, &mut failure) && is_time() {}
-    while or_none(forget_refs(&mut swept, now, deps).await, &mut failure) && is_time() {}
-    or_none(mark_full(deps).await, &mut failure);
+    for _ in 0..PASSES {
+        if !or_none(forget_refs(&mut swept, now, deps).await, &mut failure) || !is_time() {
+            break;
+        }
+    }
+    for _ in 0..PASSES {
+        let may_be_more = or_none(mark_nodes(deps).await, &mut failure);
+        if !(may_be_more | or_none(mark_workflows(deps).await, &mut failure)) || !is_time() {
+            break;
+        }
+    }
+    or_none(report_old_transaction(store).await, &mut failure);
     while is_full(or_none(cause_removed_lately(store, SWEEP_ROWS_MAX).await, &mut failure)) && is_time() {}
     while is_full(or_none(mark_late_causes(store, SWEEP_ROWS_MAX).await, &mut failure)) && is_time() {}
     // This comes after all searches: work that a search of this tick found gets one more wake
@@ -257,20 +269,39 @@ async fn forget_refs(swept: &mut Swept, now: Timestamp, deps: &Deps) -> Result<b
     let (forgotten, last) =
         forget_secret_refs(&deps.store, now, &place.after(first_node()), SWEEP_ROWS_MAX).await?;
     swept.secret_refs += forgotten;
-    // A node whose references are kept is looked at in each round, so a round ends with the tick.
-    let may_be_more = last.is_some() && forgotten > 0;
-    place.keep(last);
-    Ok(may_be_more)
+    Ok(place.keep(last))
 }
 
-/// Marks some of the nodes and workflows that are full, and all that are full no more.
-async fn mark_full(deps: &Deps) -> Result<(), StoreError> {
-    let Places { full_nodes, full_workflows, .. } = &deps.places;
-    let after = full_nodes.after(first_node());
-    full_nodes.keep(mark_full_nodes(&deps.store, &after, SWEEP_ROWS_MAX).await?);
-    let after = full_workflows.after(FIRST);
-    full_workflows.keep(mark_full_workflows(&deps.store, after, SWEEP_ROWS_MAX).await?);
+/// Seconds after which an open transaction is reported. None of ours is open for a minute, but a
+/// migration that validates a large table.
+const OLD_TRANSACTION_SECONDS: f64 = 900.0;
+
+/// Writes an error where a transaction has been open for long: what was deleted meanwhile is walked
+/// over by each claim.
+async fn report_old_transaction(store: &Store) -> Result<(), StoreError> {
+    let seconds = oldest_transaction_seconds(store).await?;
+    if seconds >= OLD_TRANSACTION_SECONDS {
+        tracing::error!(seconds, "a transaction of the database is open for long, and slows all work down");
+    }
     Ok(())
+}
+
+/// Searches of one kind in a tick that go on where the one before ended, not from the beginning.
+const PASSES: usize = 10;
+
+/// Marks some of the nodes that are full, and all that are full no more. Returns whether there may
+/// be more.
+async fn mark_nodes(deps: &Deps) -> Result<bool, StoreError> {
+    let place = &deps.places.full_nodes;
+    let last = mark_full_nodes(&deps.store, &place.after(first_node()), SWEEP_ROWS_MAX).await?;
+    Ok(place.keep(last))
+}
+
+/// As [`mark_nodes`], for workflows with held executions.
+async fn mark_workflows(deps: &Deps) -> Result<bool, StoreError> {
+    let place = &deps.places.full_workflows;
+    let last = mark_full_workflows(&deps.store, place.after(FIRST), SWEEP_ROWS_MAX).await?;
+    Ok(place.keep(last))
 }
 
 /// Whether a search found as much as it may.

@@ -8,7 +8,7 @@ use store::NodeKey;
 /// The place of each such search. A warm instance keeps them; a new one begins at the first row.
 #[derive(Default)]
 pub struct Places {
-    /// Nodes with secret references of versions that are over.
+    /// Nodes with secret references, of which those of versions that are over go.
     pub(crate) secret_refs: Place<NodeKey>,
     /// Nodes that may have as many waiting items as are allowed.
     pub(crate) full_nodes: Place<NodeKey>,
@@ -31,9 +31,11 @@ impl<K: Clone> Place<K> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone().unwrap_or(first)
     }
 
-    /// Keeps the last row of a search; None: there were no more.
-    pub(crate) fn keep(&self, last: Option<K>) {
+    /// Keeps the last row of a search; None: there were no more. Returns whether there may be more.
+    pub(crate) fn keep(&self, last: Option<K>) -> bool {
+        let may_be_more = last.is_some();
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = last;
+        may_be_more
     }
 }
 

@@ -258,7 +258,7 @@ pub async fn load_run(
                     (SELECT count(*) FROM workflow_node_queue_items i
                      WHERE i.run_id = r.id) AS items_waiting
              FROM workflow_runs r
-             JOIN workflows w ON w.id = r.workflow_id
+             JOIN workflows w ON w.id = r.workflow_id AND w.organization_id = r.organization_id
              JOIN workflow_events e ON e.id = r.root_event_id
              CROSS JOIN LATERAL (
                  SELECT count(*) AS executions,

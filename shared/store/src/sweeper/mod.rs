@@ -20,5 +20,5 @@ pub use runs::{RunSearch, find_due_runs, find_stopped_runs, settle_left_runs, st
 pub use undeliverable::{end_undeliverable_executions, end_undeliverable_items};
 pub use upkeep::{
     WaitingItems, count_waiting_items, forget_deduplications, forget_previous_keys, forget_secret_refs,
-    mark_full_nodes,
+    mark_full_nodes, oldest_transaction_seconds,
 };

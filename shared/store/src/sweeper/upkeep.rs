@@ -84,6 +84,21 @@ pub async fn forget_secret_refs(
 /// Hours for which references of a superseded version are kept: a builder may still plan with it.
 const SECRET_REFS_KEPT_HOURS: i32 = 24;
 
+/// The seconds for which the oldest transaction of the database has been open; 0 where none is.
+///
+/// # Errors
+/// See [`StoreError`].
+pub async fn oldest_transaction_seconds(store: &Store) -> Result<f64, StoreError> {
+    let rows = store
+        .query(
+            "/* oldest_transaction */
+             SELECT oldest_transaction_seconds() AS seconds",
+            &[],
+        )
+        .await?;
+    column(rows.first().ok_or(StoreError::Corrupt("oldest_transaction"))?, "seconds")
+}
+
 /// Waiting items, for the operator's metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct WaitingItems {

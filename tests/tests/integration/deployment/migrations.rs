@@ -96,8 +96,11 @@ async fn a_migration_behind_an_open_reader_stops_no_function() {
             "V46__events_are_held_to_it",
             "V47__items_are_held_to_it",
             "V48__executions_are_held_to_it",
-            "V49__marks_are_held_to_it",
-            "V50__sweeps_look_at_some",
+            "V49__executions_are_held_to_their_event",
+            "V50__executions_are_held_to_their_redrive",
+            "V51__marks_are_held_to_it",
+            "V52__sweeps_look_at_some",
+            "V53__the_oldest_transaction",
         ]
     );
     assert_eq!(store::migrate(&database.admin_store(), RoleLogin::Url).await.unwrap(), Vec::<String>::new());

@@ -12,6 +12,7 @@ mod finished;
 mod full_nodes;
 mod held;
 mod missing_node;
+mod old_transaction;
 mod poison;
 mod queue_items;
 mod redactions;

@@ -204,6 +204,12 @@ async fn no_row_can_point_into_another_workflow_i6() {
             VALUES (gen_random_uuid(), '{execution}', '{mine}', 'work', 'k', 'v')"
         )
     };
+    let redriven = |event: &str| {
+        format!(
+            "UPDATE workflow_node_executions SET state = 'finished', result = 'failed', finished_at = now(), redriven_event_id = '{event}'
+            WHERE id = '{my_execution}'"
+        )
+    };
     let (my_event, their_event) = (my_event.to_string(), their_event.to_string());
     let next_run = next_run.to_string();
     let cases = [
@@ -219,6 +225,7 @@ async fn no_row_can_point_into_another_workflow_i6() {
             execution(&my_event, &my_event, &format!("'{their_execution}'")),
         ),
         (key(&my_execution), key(&their_execution)),
+        (redriven(&my_event), redriven(&next_run)),
         (
             event("root_event_id, execution_id", &format!("'{my_event}', '{my_execution}'")),
             event("root_event_id, execution_id", &format!("'{their_event}', '{my_execution}'")),

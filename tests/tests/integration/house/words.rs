@@ -22,7 +22,7 @@ async fn words_in_check(database: &Database, table: &str, column: &str) -> Strin
                     OR definition LIKE 'CHECK (({column} = ANY (''{{%'
                     OR definition LIKE 'CHECK (({column} = ''%'
                  UNION ALL
-                 SELECT (regexp_matches(p.prosrc, '\\m{column} = ANY \\(\\s*(''[^'']*'')', 'g'))[1]
+                 SELECT (regexp_matches(p.prosrc, '\\m{column} = ANY \\(\\s*(''[^'']*'')'))[1]
                  FROM rules
                  JOIN pg_depend d ON d.classid = 'pg_constraint'::regclass AND d.objid = rules.oid
                      AND d.refclassid = 'pg_proc'::regclass

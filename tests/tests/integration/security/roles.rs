@@ -270,6 +270,7 @@ async fn a_function_of_its_owners_rights_is_run_by_the_sweeper_alone_i7() {
         ("forget_secret_refs_after", "sealflow_sweeper"),
         ("give_run", ""),
         ("mark_stopped_run", ""),
+        ("oldest_transaction_seconds", "sealflow_sweeper"),
         ("route_error", ""),
         ("stop_marked_run", ""),
     ]

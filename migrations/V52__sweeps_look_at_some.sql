@@ -48,4 +48,4 @@ COMMENT ON FUNCTION forget_secret_refs_after IS
 REVOKE ALL ON FUNCTION forget_secret_refs_after FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION forget_secret_refs_after TO sealflow_sweeper;
 
-UPDATE schema_facts SET version = 50;
+UPDATE schema_facts SET version = 52;
