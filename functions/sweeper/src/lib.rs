@@ -135,8 +135,12 @@ pub async fn sweep(deps: &Deps, deadline: Deadline) -> Result<Swept, StoreError>
         }
     }
     for _ in 0..PASSES {
-        let may_be_more = or_none(mark_nodes(deps).await, &mut failure);
-        if !(may_be_more | or_none(mark_workflows(deps).await, &mut failure)) || !is_time() {
+        if !or_none(mark_nodes(deps).await, &mut failure) || !is_time() {
+            break;
+        }
+    }
+    for _ in 0..PASSES {
+        if !or_none(mark_workflows(deps).await, &mut failure) || !is_time() {
             break;
         }
     }

@@ -434,7 +434,7 @@ async fn each_statement_takes_its_indexes_and_walks_over_no_table_that_grows() {
     let wire = PostgresWire::to(stack().await.postgres().host_port()).await;
     let endpoint = wire.host_port();
     let product = Product::start(move |builder| {
-        // What the test writes is never due: it would be worked off while plans are taken.
+        // Rows of the test are never due: they would be worked off while plans are taken.
         builder.database_endpoint(endpoint).sweep_every(Duration::from_millis(500)).environment(
             "sweeper",
             "SEALFLOW_SWEEP_GRACE_SECONDS",

@@ -167,8 +167,9 @@ pub async fn load_batch(tx: &Tx, request: &LoadRequest) -> Result<Loaded, StoreE
 }
 
 /// Locks the runs before their stops are read, in the mode that the insert of an event of the run
-/// takes; items and executions name no run by a foreign key. A stop waits for this lock and then finds the rows that are written here, or this
-/// transaction reads the stop. The wait is short: the transaction holds nodes that others wait for.
+/// takes; items and executions name no run by a foreign key. A stop waits for this lock and then
+/// finds the rows that are written here, or this transaction reads the stop. The wait is short: the
+/// transaction holds nodes that others wait for.
 const LOCK_RUNS: &str = "/* lock_runs */
     WITH wanted AS MATERIALIZED (
         SELECT id, set_config('lock_timeout', '300ms', true) FROM workflow_runs
