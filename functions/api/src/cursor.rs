@@ -4,26 +4,53 @@ use axum::Json;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domain::limits::{PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX};
-use store::api::{Page, PageRequest};
+use jiff::Timestamp;
+use store::api::{Page, PageRequest, QueueItemPlace};
 use uuid::Uuid;
 
 use crate::error::ApiError;
 
 /// The page that `cursor` and `limit` of a query ask for.
 pub(crate) fn page_request(cursor: Option<&str>, limit: Option<u32>) -> Result<PageRequest, ApiError> {
+    let rows = page_rows(limit)?;
+    let before =
+        cursor.map(|cursor| read_cursor(cursor, |bytes| Uuid::from_slice(bytes).ok())).transpose()?;
+    Ok(PageRequest { before, rows })
+}
+
+/// The number of rows that `limit` of a query asks for.
+pub(crate) fn page_rows(limit: Option<u32>) -> Result<u32, ApiError> {
     let rows = limit.unwrap_or(PAGE_ROWS_DEFAULT);
     if !(1..=PAGE_ROWS_MAX).contains(&rows) {
         return Err(ApiError::Invalid(format!("`limit` must be 1 to {PAGE_ROWS_MAX}")));
     }
-    let before = cursor.map(read_cursor).transpose()?;
-    Ok(PageRequest { before, rows })
+    Ok(rows)
 }
 
-fn read_cursor(cursor: &str) -> Result<Uuid, ApiError> {
+fn read_cursor<T>(cursor: &str, read: impl Fn(&[u8]) -> Option<T>) -> Result<T, ApiError> {
     let bytes = URL_SAFE_NO_PAD.decode(cursor).ok();
     bytes
-        .and_then(|bytes| Uuid::from_slice(&bytes).ok())
+        .and_then(|bytes| read(&bytes))
         .ok_or_else(|| ApiError::Invalid("`cursor` is none of ours".to_owned()))
+}
+
+/// The place in the list of queue items that `cursor` of a query names: the microsecond, then the
+/// id.
+pub(crate) fn read_item_cursor(cursor: &str) -> Result<QueueItemPlace, ApiError> {
+    read_cursor(cursor, |bytes| {
+        let (microsecond, id) = bytes.split_first_chunk::<8>()?;
+        Some(QueueItemPlace {
+            created_at: Timestamp::from_microsecond(i64::from_be_bytes(*microsecond)).ok()?,
+            id: Uuid::from_slice(id).ok()?.into(),
+        })
+    })
+}
+
+/// The cursor that [`read_item_cursor`] reads.
+pub(crate) fn item_cursor(place: QueueItemPlace) -> String {
+    let mut bytes = place.created_at.as_microsecond().to_be_bytes().to_vec();
+    bytes.extend_from_slice(place.id.0.as_bytes());
+    URL_SAFE_NO_PAD.encode(bytes)
 }
 
 /// The cursor that a page's answer has; None on the last page.
@@ -59,6 +86,18 @@ mod tests {
         let cursor = next_cursor(Some(id));
         assert_eq!(page_request(cursor.as_deref(), None).unwrap().before, Some(id));
         assert_eq!(next_cursor(None), None);
+    }
+
+    #[test]
+    fn a_place_among_items_reads_back() {
+        let place = QueueItemPlace {
+            created_at: "2026-01-02T03:04:05.678901Z".parse().unwrap(),
+            id: Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0001).into(),
+        };
+        assert_eq!(read_item_cursor(&item_cursor(place)).unwrap(), place);
+        for cursor in ["", "AAAA", next_cursor(Some(place.id.0)).unwrap().as_str()] {
+            assert!(matches!(read_item_cursor(cursor), Err(ApiError::Invalid(_))), "{cursor}");
+        }
     }
 
     #[test]

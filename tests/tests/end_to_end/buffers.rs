@@ -24,10 +24,9 @@ const MORE_PAGES: f64 = 100.0;
 const STATEMENTS_MIN: usize = 30;
 
 /// Statements that read more where there is more, each with the reason.
-const MEANT: [(&str, &str); 3] = [
+const MEANT: [(&str, &str); 2] = [
     ("count_waiting_items", "what waits is counted, up to 100,000 items"),
     ("mark_full_nodes", "the items of each node are counted, up to 100,000"),
-    ("list_queue_items", "a list over all that waits in an organization has no index of its own yet"),
 ];
 
 /// The mean of the buffers of each statement of the API and the sweeper, by name.

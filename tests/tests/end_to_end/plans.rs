@@ -183,7 +183,7 @@ pub(super) fn fill(workflow: &str, rows: usize) -> String {
 }
 
 /// Scans that are intended: the beginning of the statement's name, the index, and the reason.
-const MEANT: [(&str, &str, &str); 14] = [
+const MEANT: [(&str, &str, &str); 13] = [
     (
         "sealflow_sweeper: ",
         "workflow_node_queue_items_order",
@@ -221,11 +221,6 @@ const MEANT: [(&str, &str, &str); 14] = [
     ("sealflow_sweeper: find_due_nodes", "workflow_node_queue_items_pkey", "the same"),
     ("sealflow_api: redrive_execution", "workflow_runs_pkey", "the same"),
     ("", "workflow_node_queue_items_suspects", "only items that ended a process before"),
-    (
-        "sealflow_api: list_queue_items",
-        "",
-        "a list over all that waits in an organization has no index of its own yet",
-    ),
 ];
 
 /// The columns of each index, in their order.

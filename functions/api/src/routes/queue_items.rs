@@ -10,7 +10,7 @@ use store::api::{QueueItemFilter, list_queue_items};
 use super::{query_id, query_workflow};
 use crate::Deps;
 use crate::auth::Caller;
-use crate::cursor::{page_request, read_list_answer};
+use crate::cursor::{item_cursor, page_rows, read_item_cursor};
 use crate::error::ApiError;
 use crate::query::ApiQuery;
 use crate::views;
@@ -21,12 +21,14 @@ pub(super) async fn list(
     caller: Caller,
     ApiQuery(query): ApiQuery<QueueItemQuery>,
 ) -> Result<Json<QueueItemList>, ApiError> {
-    let page = page_request(query.cursor.as_deref(), query.limit)?;
+    let before = query.cursor.as_deref().map(read_item_cursor).transpose()?;
+    let rows_max = page_rows(query.limit)?;
     let filter = QueueItemFilter {
         workflow_id: query_workflow(&deps, &caller, query.workflow.as_deref()).await?,
         run_id: query_id(query.run.as_deref(), "run")?,
         node_id: query.node,
     };
-    let page = list_queue_items(&deps.store, caller.organization_id, &filter, page).await?;
-    read_list_answer(page, views::queue_item)
+    let page = list_queue_items(&deps.store, caller.organization_id, &filter, before, rows_max).await?;
+    let rows = page.rows.into_iter().map(views::queue_item).collect::<Result<Vec<_>, _>>()?;
+    Ok(Json(QueueItemList::from((rows, page.next.map(item_cursor)))))
 }

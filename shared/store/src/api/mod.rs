@@ -31,7 +31,7 @@ pub use execution_cancel::{CancelledExecution, ExecutionCancel, cancel_execution
 pub use executions::{ExecutionFilter, ExecutionRow, list_executions, load_execution};
 pub use organizations::{OrganizationRow, delete_organization, load_organization, set_retention};
 pub use page::{Page, PageRequest};
-pub use queue_items::{QueueItemFilter, QueueItemRow, list_queue_items};
+pub use queue_items::{QueueItemFilter, QueueItemPage, QueueItemPlace, QueueItemRow, list_queue_items};
 pub use redrive::{Redrive, RedriveOutcome, redrive_execution};
 pub use run_cancel::{RunCancel, cancel_run};
 pub use runs::{RunDetail, RunFilter, RunRow, list_runs, load_run};

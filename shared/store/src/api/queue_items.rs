@@ -1,10 +1,10 @@
 use domain::ids::{EventId, ItemId, OrganizationId, RunId, WorkflowId};
+use domain::limits::PAGE_ROWS_MAX;
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
-use super::page::{Page, PageRequest, read_page};
 use crate::types::column;
 use crate::{Store, StoreError};
 
@@ -59,6 +59,10 @@ pub struct QueueItemRow {
 }
 
 impl QueueItemRow {
+    fn place(&self) -> QueueItemPlace {
+        QueueItemPlace { created_at: self.created_at, id: self.id }
+    }
+
     fn from_row(row: &Row) -> Result<Self, StoreError> {
         Ok(Self {
             id: column(row, "id")?,
@@ -77,7 +81,57 @@ impl QueueItemRow {
     }
 }
 
-/// Waiting items of the organization's workflows.
+/// An item's place in the list, which is ordered as the builder takes items.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueueItemPlace {
+    /// [`QueueItemRow::created_at`].
+    pub created_at: Timestamp,
+    /// [`QueueItemRow::id`].
+    pub id: ItemId,
+}
+
+/// A page of waiting items.
+#[derive(Clone, Debug, PartialEq)]
+pub struct QueueItemPage {
+    /// The items, newest first.
+    pub rows: Vec<QueueItemRow>,
+    /// The place before which the next page begins; None: this is the last one.
+    pub next: Option<QueueItemPlace>,
+}
+
+/// The items of a run: by the run's index.
+const OF_RUN: &str = "
+    SELECT i.* FROM workflow_node_queue_items i
+    JOIN workflows w ON w.id = i.workflow_id
+    WHERE i.run_id = $7 AND w.organization_id = $1 AND ($2::uuid IS NULL OR w.id = $2)
+      AND ($6::text IS NULL OR i.node_id = $6)
+      AND ($3::timestamptz IS NULL OR (i.created_at, i.id) < ($3, $4))
+    ORDER BY i.created_at DESC, i.id DESC LIMIT $5 + 1";
+
+/// The newest items of each node at which items wait, by the builder's index. The nodes are found
+/// by steps along it, for a node's own row can be gone.
+const OF_NODES: &str = "
+    SELECT i.*
+    FROM workflows w
+    CROSS JOIN LATERAL (
+        WITH RECURSIVE nodes (node_id) AS (
+            SELECT (SELECT min(i.node_id) FROM workflow_node_queue_items i
+                    WHERE i.workflow_id = w.id AND i.node_id >= coalesce($6, ''))
+            UNION ALL
+            SELECT (SELECT min(i.node_id) FROM workflow_node_queue_items i
+                    WHERE i.workflow_id = w.id AND i.node_id > nodes.node_id)
+            FROM nodes WHERE nodes.node_id IS NOT NULL AND $6::text IS NULL)
+        SELECT node_id FROM nodes WHERE node_id = coalesce($6, node_id)) nodes
+    CROSS JOIN LATERAL (
+        SELECT i.* FROM workflow_node_queue_items i
+        WHERE i.workflow_id = w.id AND i.node_id = nodes.node_id
+          AND (i.created_at, i.id) < (coalesce($3::timestamptz, 'infinity'),
+              coalesce($4::uuid, '00000000-0000-0000-0000-000000000000'))
+        ORDER BY i.created_at DESC, i.id DESC LIMIT $5 + 1) i
+    WHERE w.organization_id = $1 AND ($2::uuid IS NULL OR w.id = $2) AND $7::uuid IS NULL
+    ORDER BY i.created_at DESC, i.id DESC LIMIT $5 + 1";
+
+/// Waiting items of the organization's workflows: at most `rows_max`, from `before` on.
 ///
 /// # Errors
 /// [`StoreError::Unavailable`] when the database can't be reached.
@@ -85,15 +139,20 @@ pub async fn list_queue_items(
     store: &Store,
     organization_id: OrganizationId,
     filter: &QueueItemFilter,
-    page: PageRequest,
-) -> Result<Page<QueueItemRow>, StoreError> {
+    before: Option<QueueItemPlace>,
+    rows_max: u32,
+) -> Result<QueueItemPage, StoreError> {
+    let found = if filter.run_id.is_some() { OF_RUN } else { OF_NODES };
+    let rows_max = rows_max.clamp(1, PAGE_ROWS_MAX);
     // One statement, so one snapshot. Slots are counted once for each node and key of the page. The
-    // items before an item are walked over in the order of the builder's index, no further than
+    // items before an item are walked over in the order of the builder's indexes, no further than
     // they are counted.
     let rows = store
         .query(
-            "/* list_queue_items */
-             WITH page AS MATERIALIZED (
+            &format!(
+                "/* list_queue_items */
+             WITH found AS MATERIALIZED ({found}),
+             page AS MATERIALIZED (
                  SELECT i.id, i.workflow_id, i.node_id, i.run_id, i.event_id,
                         i.node_generation, i.crashes, i.created_at, i.last_sent_at,
                         i.sent_count, i.concurrency_key,
@@ -102,21 +161,17 @@ pub async fn list_queue_items(
                              THEN n.concurrency_max END AS concurrency_max,
                         CASE WHEN n.concurrency_key IS NULL THEN ''
                              ELSE i.concurrency_key END AS limit_key
-                 FROM workflow_node_queue_items i
+                 FROM found i
                  JOIN workflows w ON w.id = i.workflow_id
                  LEFT JOIN workflow_nodes n
-                   ON n.workflow_id = i.workflow_id AND n.node_id = i.node_id
-                 WHERE w.organization_id = $1 AND ($2::uuid IS NULL OR w.id = $2)
-                   AND ($3::uuid IS NULL OR i.id < $3)
-                   AND ($5::text IS NULL OR i.node_id = $5) AND ($6::uuid IS NULL OR i.run_id = $6)
-                 ORDER BY i.id DESC LIMIT $4 + 1),
+                   ON n.workflow_id = i.workflow_id AND n.node_id = i.node_id),
              slots AS MATERIALIZED (
                  SELECT wanted.*, ARRAY(
                      SELECT x.id FROM workflow_node_executions x
                      WHERE x.workflow_id = wanted.workflow_id AND x.node_id = wanted.node_id
                        AND x.state <> 'finished'
                        AND coalesce(x.concurrency_key, '') = wanted.limit_key
-                     ORDER BY x.id LIMIT $7) AS executions
+                     ORDER BY x.id LIMIT $8) AS executions
                  FROM (SELECT DISTINCT workflow_id, node_id, limit_key, concurrency_max FROM page
                        WHERE concurrency_max IS NOT NULL AND limit_key IS NOT NULL) wanted
                  CROSS JOIN LATERAL
@@ -125,28 +180,37 @@ pub async fn list_queue_items(
              SELECT q.id, q.workflow_id, q.node_id, q.run_id, q.event_id, q.node_generation,
                     q.crashes, q.created_at, q.last_sent_at, q.sent_count,
                     nullif(q.concurrency_key, '') AS concurrency_key,
-                    (SELECT count(*) FROM page) AS candidates,
                     CASE WHEN slots.node_id IS NULL THEN jsonb_build_object('reason', 'delivery')
                          ELSE jsonb_build_object('reason', 'concurrency',
                              'limit', slots.concurrency_max,
                              'executions', to_jsonb(slots.executions),
-                             'ahead', (SELECT count(*) FROM (
-                                 SELECT FROM workflow_node_queue_items i
-                                 WHERE i.workflow_id = q.workflow_id AND i.node_id = q.node_id
-                                   AND (i.created_at, i.id) < (q.created_at, q.id)
-                                   AND coalesce(i.concurrency_key, '') = slots.limit_key
-                                 LIMIT $8) ahead))
+                             'ahead', CASE WHEN slots.limit_key = '' THEN (
+                                 SELECT count(*) FROM (
+                                     SELECT FROM workflow_node_queue_items i
+                                     WHERE i.workflow_id = q.workflow_id AND i.node_id = q.node_id
+                                       AND (i.created_at, i.id) < (q.created_at, q.id)
+                                       AND coalesce(i.concurrency_key, '') = ''
+                                     LIMIT $9) ahead)
+                             ELSE (
+                                 SELECT count(*) FROM (
+                                     SELECT FROM workflow_node_queue_items i
+                                     WHERE i.workflow_id = q.workflow_id AND i.node_id = q.node_id
+                                       AND i.concurrency_key = slots.limit_key
+                                       AND (i.created_at, i.id) < (q.created_at, q.id)
+                                     LIMIT $9) ahead) END)
                     END AS waiting_for
              FROM page q
              LEFT JOIN slots
                ON slots.workflow_id = q.workflow_id AND slots.node_id = q.node_id
                  AND slots.limit_key = q.limit_key
-             ORDER BY q.id DESC LIMIT $4",
+             ORDER BY q.created_at DESC, q.id DESC"
+            ),
             &[
                 (&organization_id, Type::UUID),
                 (&filter.workflow_id, Type::UUID),
-                (&page.before, Type::UUID),
-                (&page.rows_max(), Type::INT8),
+                (&before.map(|place| place.created_at), Type::TIMESTAMPTZ),
+                (&before.map(|place| place.id), Type::UUID),
+                (&i64::from(rows_max), Type::INT8),
                 (&filter.node_id, Type::TEXT),
                 (&filter.run_id, Type::UUID),
                 (&HOLDERS_MAX, Type::INT8),
@@ -154,5 +218,10 @@ pub async fn list_queue_items(
             ],
         )
         .await?;
-    read_page(&rows, QueueItemRow::from_row)
+    let mut items = rows.iter().map(QueueItemRow::from_row).collect::<Result<Vec<_>, _>>()?;
+    let asked = usize::try_from(rows_max).unwrap_or(usize::MAX);
+    let more = items.len() > asked;
+    items.truncate(asked);
+    let next = items.last().filter(|_| more).map(QueueItemRow::place);
+    Ok(QueueItemPage { rows: items, next })
 }

@@ -7,7 +7,7 @@ use domain::limits::{CONCURRENCY_KEY_BYTES_MAX, CRASHES_MAX};
 use domain::message::Message;
 use process::{BatchResponse, Deadline};
 use serde_json::{Value, json};
-use store::api::{PageRequest, QueueItemFilter, list_queue_items};
+use store::api::{QueueItemFilter, list_queue_items};
 use store::executor::{ClaimScope, FinishKind, FinishRow, claim_executions, finish_executions};
 use store::{FreedSlot, LockMode};
 use sweeper::sweep;
@@ -531,9 +531,8 @@ async fn a_waiting_item_says_which_executions_hold_the_slots_of_its_key() {
     let holder =
         world.database.sql("SELECT id FROM workflow_node_executions WHERE concurrency_key = 'a'").await;
     start_all(&world, &workflow, &["a4"]).await;
-    let page = PageRequest { before: None, rows: 10 };
     let filter = QueueItemFilter::default();
-    let page = list_queue_items(world.api(), world.organization_id, &filter, page).await.unwrap();
+    let page = list_queue_items(world.api(), world.organization_id, &filter, None, 10).await.unwrap();
     let found: Vec<_> =
         page.rows.into_iter().rev().map(|row| (row.concurrency_key, row.waiting_for)).collect();
     let behind =

@@ -3,7 +3,7 @@
 
 use domain::limits::SENDS_MAX;
 use serde_json::json;
-use store::api::{PageRequest, QueueItemFilter, list_queue_items};
+use store::api::{QueueItemFilter, list_queue_items};
 use sweeper::sweep;
 use tests::World;
 
@@ -17,9 +17,8 @@ async fn an_item_of_a_node_that_is_not_there_is_listed_sent_and_given_up() {
     let moved =
         "UPDATE workflow_node_queue_items SET node_id = 'gone', last_sent_at = now() - interval '1 hour'";
     world.database.sql(moved).await;
-    let page = PageRequest { before: None, rows: 10 };
     let filter = QueueItemFilter::default();
-    let listed = list_queue_items(world.api(), world.organization_id, &filter, page).await.unwrap();
+    let listed = list_queue_items(world.api(), world.organization_id, &filter, None, 10).await.unwrap();
     assert_eq!(listed.rows[0].node_id, "gone");
 
     sweep(&world.sweeper(GRACE), tests::tick()).await.unwrap();

@@ -2,7 +2,7 @@
 
 use domain::ids::ItemId;
 use serde_json::{Value, json};
-use store::api::{PageRequest, QueueItemFilter, list_queue_items};
+use store::api::{QueueItemFilter, list_queue_items};
 use tests::world::{build, event, node};
 use tests::{Workflow, World};
 
@@ -17,8 +17,7 @@ async fn one_node(world: &World, concurrency: Value) -> Workflow {
 /// The cause of each item's wait, oldest first.
 async fn waiting_for(world: &World, workflow: &Workflow) -> Vec<Value> {
     let filter = QueueItemFilter { workflow_id: Some(workflow.id), ..QueueItemFilter::default() };
-    let page = PageRequest { before: None, rows: 200 };
-    let page = list_queue_items(world.api(), world.organization_id, &filter, page).await.unwrap();
+    let page = list_queue_items(world.api(), world.organization_id, &filter, None, 200).await.unwrap();
     page.rows.into_iter().rev().map(|row| row.waiting_for).collect()
 }
 
@@ -112,10 +111,59 @@ async fn holders_and_items_before_it_are_named_and_counted_up_to_a_limit_i10() {
             );
             let last: ItemId = world.database.sql(&sql).await.parse().unwrap();
             let filter = QueueItemFilter { workflow_id: Some(workflow.id), ..QueueItemFilter::default() };
-            let next = uuid::Uuid::from_u128(last.0.as_u128() + 1);
-            let page = PageRequest { before: Some(next), rows: 1 };
-            let page = list_queue_items(world.api(), world.organization_id, &filter, page).await.unwrap();
+            let page = list_queue_items(world.api(), world.organization_id, &filter, None, 1).await.unwrap();
             assert_eq!((page.rows[0].id, &page.rows[0].waiting_for["ahead"]), (last, &json!(ahead)), "I10");
         }
+    }
+}
+
+/// Items of two workflows with two nodes each, several of one moment, and one of another
+/// organization.
+#[tokio::test]
+async fn pages_of_items_leave_none_out_and_repeat_none_whatever_they_filter() {
+    let world = World::create().await;
+    let workflows = [one_node(&world, json!(1)).await, one_node(&world, json!(1)).await];
+    for (number, workflow) in workflows.iter().enumerate() {
+        for (node, items) in [("work", 7), ("gone", 5)] {
+            let run = uuid::Uuid::from_u128(number as u128 + 1);
+            let sql = format!(
+                "SET session_replication_role = replica;
+                 INSERT INTO workflow_node_queue_items (id, workflow_id, node_id, root_event_id, run_id, event_id, node_generation, created_at, last_sent_at)
+                 SELECT id, '{}', '{node}', id, '{run}', id, 1, '2000-01-01'::timestamptz + n / 3 * interval '1 microsecond', now()
+                 FROM (SELECT gen_random_uuid() AS id, n FROM generate_series(1, {items}) n) ids;
+                 SET session_replication_role = DEFAULT",
+                workflow.id
+            );
+            world.database.sql(&sql).await;
+        }
+    }
+    let all = QueueItemFilter::default();
+    let first = QueueItemFilter { workflow_id: Some(workflows[0].id), ..all.clone() };
+    let node = QueueItemFilter { node_id: Some("gone".to_owned()), ..all.clone() };
+    let run = QueueItemFilter { run_id: Some(uuid::Uuid::from_u128(2).into()), ..all.clone() };
+    let run_and_node = QueueItemFilter { node_id: node.node_id.clone(), ..run.clone() };
+    let run_elsewhere = QueueItemFilter { workflow_id: first.workflow_id, ..run.clone() };
+    for (filter, expected) in
+        [(all, 24), (first, 12), (node, 10), (run, 12), (run_and_node, 5), (run_elsewhere, 0)]
+    {
+        for rows_max in [1, 2, 5, expected.max(1), 200] {
+            let mut found = Vec::new();
+            let mut before = None;
+            loop {
+                let page = list_queue_items(world.api(), world.organization_id, &filter, before, rows_max);
+                let page = page.await.unwrap();
+                assert!(page.rows.len() <= usize::try_from(rows_max).unwrap());
+                found.extend(page.rows.iter().map(|row| (row.created_at, row.id)));
+                before = page.next;
+                if before.is_none() {
+                    break;
+                }
+            }
+            assert!(found.is_sorted_by(|a, b| a > b), "newest first: {filter:?} by {rows_max}");
+            assert_eq!(found.len(), usize::try_from(expected).unwrap(), "{filter:?} by {rows_max}");
+        }
+        let others = domain::ids::OrganizationId(uuid::Uuid::from_u128(9));
+        let page = list_queue_items(world.api(), others, &filter, None, 200).await.unwrap();
+        assert_eq!(page.rows, [], "I6: another organization sees none");
     }
 }
