@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use components::credential::Credential;
-use components::{BoxFuture, HttpBody, HttpClient, HttpFailure, HttpRequest, HttpResponse};
+use components::{BoxFuture, HttpBody, HttpClient, HttpFailure, HttpHead, HttpRequest, HttpResponse};
 use domain::allowed_host::AllowedHost;
 use domain::execution::ResultReason;
 use domain::ids::OrganizationId;
 use domain::limits::HTTP_REDIRECTS_MAX;
-use http_guard::{GuardedClient, HttpError, Request, Response};
+use http_content::text;
+use http_guard::{Failed, GuardedClient, Head, HttpError, Redirects, Request, Response};
 use jiff::Timestamp;
 use process::Clock;
 use ring::digest::{Context, SHA256};
@@ -119,8 +120,15 @@ struct Sending {
     headers: Vec<(String, String)>,
     body: Bytes,
     until: Instant,
+    redirects: Redirects,
     /// Whether the request uses a secret, or a credential, which counts as one.
     used_secret: bool,
+}
+
+impl Sending {
+    fn sent(&self) -> Sent {
+        if self.used_secret { Sent::WithSecret } else { Sent::Plain }
+    }
 }
 
 impl GuardedHost {
@@ -132,10 +140,12 @@ impl GuardedHost {
     }
 
     async fn exchange(&self, request: HttpRequest) -> Result<HttpResponse, HttpFailure> {
-        let HttpRequest { method, url, headers, body, timeout, credential } = request;
+        let HttpRequest { method, url, headers, body, timeout, credential, follows_redirects } = request;
+        let redirects =
+            if follows_redirects { Redirects::Follow(HTTP_REDIRECTS_MAX) } else { Redirects::Stop };
         let used_secret = !self.uses.is_empty() || credential.is_some();
         let until = Instant::now() + timeout;
-        let sending = Sending { method, url, headers, body: body.into(), until, used_secret };
+        let sending = Sending { method, url, headers, body: body.into(), until, redirects, used_secret };
         let response = match credential {
             None => self.send(&sending, Vec::new()).await?,
             Some(credential) if issuer_url(&credential).is_some() => {
@@ -146,8 +156,7 @@ impl GuardedHost {
                 self.send(&sending, headers).await?
             }
         };
-        let sent = if used_secret { Sent::WithSecret } else { Sent::Plain };
-        Ok(self.scrubbed(response, sent))
+        Ok(self.scrubbed(response, sending.sent()))
     }
 
     /// Sends a request with the token of an issuer. If the target refuses a cached token, the token
@@ -160,7 +169,7 @@ impl GuardedHost {
         let key = self.token_key(&credential);
         let issued = self.token(sending, key, &credential).await?;
         let response = self.send(sending, vec![bearer(&issued.token)]).await?;
-        if response.status != UNAUTHORIZED {
+        if response.head.status != UNAUTHORIZED {
             return Ok(response);
         }
         self.tokens.forget(key, &issued);
@@ -280,40 +289,50 @@ impl GuardedHost {
             timeout: sending.until.saturating_duration_since(Instant::now()),
             used_secret: sending.used_secret,
             allowed_hosts: hosts(self.uses.iter()),
-            redirects_max: HTTP_REDIRECTS_MAX,
+            redirects: sending.redirects,
             hop_count: self.hop_count,
         };
-        self.client.send(request).await.map_err(|error| match error {
+        self.client.send(request).await.map_err(|Failed { error, head }| match error {
             error if sending.used_secret && is_of_request(error) => self.refused(),
             error if self.is_whole_url && tells_of_target(error) => unreachable_url(),
-            error => failure(error),
+            error => {
+                let scrubber = self.secrets.scrubber();
+                let head = head.map(|head| self.scrubbed_head(&scrubber, head, sending.sent()));
+                failure(error, head)
+            }
         })
+    }
+
+    fn scrub(&self, scrubber: &Scrubber, text: &str) -> String {
+        self.secrets.is_imitated.fetch_or(text.contains(SCRUBBED), Ordering::Relaxed);
+        let (text, places) = scrubber.scrub_text(text);
+        self.secrets.places.fetch_add(places, Ordering::Relaxed);
+        text
+    }
+
+    fn scrubbed_head(&self, scrubber: &Scrubber, head: Head, sent: Sent) -> HttpHead {
+        let headers = head.headers.iter().filter(|(name, _)| sent == Sent::Plain || !tells_of_body(name));
+        let scrub = |text| self.scrub(scrubber, text);
+        HttpHead {
+            status: head.status,
+            headers: headers.map(|(name, value)| (scrub(name), scrub(value))).collect(),
+        }
     }
 
     fn scrubbed(&self, response: Response, sent: Sent) -> HttpResponse {
         // The scrubber's automaton holds the values: it is made after the whole answer, and dropped
         // with it.
         let scrubber = self.secrets.scrubber();
-        let scrub = |text: String| {
-            self.secrets.is_imitated.fetch_or(text.contains(SCRUBBED), Ordering::Relaxed);
-            let (text, places) = scrubber.scrub_text(&text);
-            self.secrets.places.fetch_add(places, Ordering::Relaxed);
-            text
+        let content_type = response.head.headers.iter().find(|(name, _)| name == "content-type");
+        // A text is read in its charset before it is scrubbed: in the bytes of another one the
+        // scrubber would find no value.
+        let body = match text(content_type.map(|(_, value)| value.as_str()), response.body) {
+            Ok(text) => HttpBody::Text(self.scrub(&scrubber, &text)),
+            // A body that is no text can't be scrubbed. Its length is kept, and its hash only where
+            // no secret was used.
+            Err(bytes) => binary(&bytes, sent),
         };
-        let headers =
-            response.headers.into_iter().filter(|(name, _)| sent == Sent::Plain || !tells_of_body(name));
-        HttpResponse {
-            status: response.status,
-            headers: headers.map(|(name, value)| (scrub(name), scrub(value))).collect(),
-            body: match String::from_utf8(response.body) {
-                // A body with NUL may be UTF-16, in which the scrubber would find no value.
-                Ok(text) if !text.contains('\0') => HttpBody::Text(scrub(text)),
-                // A body that is no text can't be scrubbed. Its length is kept, and its hash only
-                // where no secret was used.
-                Ok(text) => binary(text.as_bytes(), sent),
-                Err(error) => binary(error.as_bytes(), sent),
-            },
-        }
+        HttpResponse { head: self.scrubbed_head(&scrubber, response.head, sent), body }
     }
 
     /// The lengths of the values that were placed into the credential.
@@ -405,7 +424,7 @@ fn tells_of_target(error: HttpError) -> bool {
         HttpError::Dns
             | HttpError::AddressRefused
             | HttpError::Connect
-            | HttpError::Tls
+            | HttpError::Tls(_)
             | HttpError::Timeout
             | HttpError::ConnectionLost
     )
@@ -414,14 +433,9 @@ fn tells_of_target(error: HttpError) -> bool {
 /// The failure to reach a URL that is one secret. It names no cause: the cause would reveal
 /// something about the URL.
 pub fn unreachable_url() -> HttpFailure {
-    HttpFailure {
-        reason: ResultReason::ComponentError,
-        code: "unreachable",
-        message: "the target of a URL that is one secret could not be reached, or did not answer in time"
-            .to_owned(),
-        retryable: true,
-        answered: false,
-    }
+    let message = "the target of a URL that is one secret could not be reached, or did not answer in time";
+    let failure = HttpFailure::new(ResultReason::ComponentError, "unreachable", message.to_owned());
+    HttpFailure { retryable: true, ..failure }
 }
 
 /// Whether an error lies in the request itself, and not in the connection or the answer.
@@ -435,7 +449,7 @@ fn is_of_request(error: HttpError) -> bool {
     )
 }
 
-fn failure(error: HttpError) -> HttpFailure {
+fn failure(error: HttpError, head: Option<HttpHead>) -> HttpFailure {
     let reason = match error {
         HttpError::Timeout => ResultReason::Timeout,
         HttpError::HostNotAllowed | HttpError::PlainHttpWithSecret => ResultReason::SecretDenied,
@@ -444,15 +458,15 @@ fn failure(error: HttpError) -> HttpFailure {
     let answered = matches!(
         error,
         HttpError::RedirectBlocked
+            | HttpError::RedirectInvalid(_)
             | HttpError::RedirectLimit
             | HttpError::ResponseInvalid
             | HttpError::ResponseTooLarge
     );
     HttpFailure {
-        reason,
-        code: error.code(),
-        message: error.to_string(),
         retryable: error.is_retryable(),
         answered,
+        head,
+        ..HttpFailure::new(reason, error.code(), error.to_string())
     }
 }

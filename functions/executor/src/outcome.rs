@@ -75,7 +75,7 @@ pub fn decide(ended: Ended, jitter: f64) -> Decision {
         },
         Outcome::Failed(failure) => {
             record["error"] = json!({ "code": failure.code, "message": failure.message });
-            let wait = wait_before_retry(&execution, &failure, jitter);
+            let wait = wait_before_retry(&execution, &failure, finished_at, jitter);
             let kind = match wait {
                 Some(wait_seconds) => {
                     FinishKind::Retry { wait_seconds, is_counted: true, is_answered: failure.answered }
@@ -84,8 +84,7 @@ pub fn decide(ended: Ended, jitter: f64) -> Decision {
             };
             // Only a component's own failure emits an event, and only after the last attempt.
             let output = (wait.is_none() && failure.reason.emits())
-                .then(|| ("failure".to_owned(), failure.event_data()));
-            let output = output.filter(|(_, data)| check_output(data.clone()).is_ok());
+                .then(|| ("failure".to_owned(), storable_failure(&failure)));
             let redactions = scrubbed.redactions;
             let is_scrubbed = redactions
                 .as_ref()
@@ -132,15 +131,34 @@ fn decide_unreadable(execution: &ClaimedExecution, now: Timestamp, jitter: f64) 
     }
 }
 
-fn wait_before_retry(execution: &ClaimedExecution, failure: &Failure, jitter: f64) -> Option<f64> {
+/// The policy's wait, or the one that the target asks for, where that is longer.
+fn wait_before_retry(
+    execution: &ClaimedExecution,
+    failure: &Failure,
+    now: Timestamp,
+    jitter: f64,
+) -> Option<f64> {
     let policy: RetryPolicy = serde_json::from_value(execution.policy.get("retry")?.clone()).ok()?;
     let attempt = u32::try_from(execution.attempt).ok()?;
-    if failure.retryable { policy.wait_seconds_after(attempt, jitter) } else { None }
+    let wait = policy.wait_seconds_after(attempt, jitter).filter(|_| failure.retryable)?;
+    Some(failure.retry_after.map_or(wait, |after| wait.max(after.wait_seconds(now))))
+}
+
+/// The data of a failure's event. What can't be stored of the target's answer is left out: the
+/// failure itself is never lost.
+fn storable_failure(failure: &Failure) -> Value {
+    if let Ok(data) = check_output(failure.event_data()) {
+        return data;
+    }
+    let status = failure.data.get("status").filter(|status| status.is_number());
+    let data = json!({ "status": status, "body": { "left_out": "it can't be stored" } });
+    Failure { data, ..failure.clone() }.event_data()
 }
 
 #[cfg(test)]
 mod tests {
     use domain::ids::{ExecutionId, RunId, WorkflowId};
+    use domain::retry::RetryAfter;
 
     use super::*;
 
@@ -196,14 +214,50 @@ mod tests {
     }
 
     #[test]
+    fn the_server_says_when_and_a_day_at_most() {
+        let policy = json!({ "retry": { "max_attempts": 3, "initial_interval": 4, "backoff": "fixed" } });
+        let check = |after: Option<RetryAfter>, expected: f64| {
+            let Some(Outcome::Failed(failed)) = failure(true, true) else { unreachable!("it failed") };
+            let outcome = Outcome::Failed(Failure { retry_after: after, ..failed });
+            let kind = decide(ended(Some(outcome), 1, policy.clone()), 0.0).kind;
+            let FinishKind::Retry { wait_seconds, .. } = kind else { panic!("{kind:?}") };
+            assert!((wait_seconds - expected).abs() < f64::EPSILON, "{after:?}: {wait_seconds}");
+        };
+        check(None, 4.0);
+        check(Some(RetryAfter::Seconds(3)), 4.0);
+        check(Some(RetryAfter::Seconds(6)), 6.0);
+        check(Some(RetryAfter::Seconds(86_401)), 86_400.0);
+        check(Some(RetryAfter::At(Timestamp::from_second(1_060).unwrap())), 60.0);
+        check(Some(RetryAfter::At(Timestamp::from_second(900).unwrap())), 4.0);
+    }
+
+    #[test]
+    fn a_failure_whose_answer_can_not_be_stored_still_emits() {
+        let mut deep = json!(1);
+        for _ in 0..200 {
+            deep = json!([deep]);
+        }
+        let large = json!("x".repeat(domain::limits::EVENT_DATA_BYTES_MAX));
+        for body in [deep, large] {
+            let Some(Outcome::Failed(failed)) = failure(false, true) else { unreachable!("it failed") };
+            let data = json!({ "status": 500, "headers": {}, "body": body });
+            let outcome = Outcome::Failed(Failure { data, ..failed });
+            let (channel, data) = decide(ended(Some(outcome), 1, json!({})), 0.0).output.unwrap();
+            assert_eq!((channel.as_str(), &data["status"]), ("failure", &json!(500)));
+            assert_eq!(data["error"]["code"], "http_status");
+            assert_eq!(data["body"]["left_out"], "it can't be stored");
+        }
+    }
+
+    #[test]
     fn a_failure_emits_once_no_attempt_is_left() {
         let policy = json!({ "retry": { "max_attempts": 2 } });
         assert!(decide(ended(failure(true, true), 1, policy.clone()), 0.0).output.is_none());
         let (channel, data) = decide(ended(failure(true, true), 2, policy), 0.0).output.unwrap();
         assert_eq!(channel, "failure");
         assert_eq!(data["error"]["code"], "http_status");
-        let limit = Outcome::Failed(Failure::new(ResultReason::Limit, "output", "too large"));
-        assert!(decide(ended(Some(limit), 1, json!({})), 0.0).output.is_none());
+        let missing = Outcome::Failed(Failure::new(ResultReason::SecretMissing, "secret_missing", "none"));
+        assert!(decide(ended(Some(missing), 1, json!({})), 0.0).output.is_none());
     }
 
     #[test]

@@ -127,12 +127,18 @@ impl From<SecretProblem> for Box<Scrubbed> {
     }
 }
 
+/// The output, or the component's failure where it can't be stored. The target has answered, so the
+/// status is kept: whoever looks at the failure has to know that the request was made.
 fn storable(output: Output) -> Outcome {
+    let status = output.data.get("status").filter(|status| status.is_number()).cloned();
     match check_output(output.data) {
         Ok(data) => Outcome::Passed(Some(Output { channel: output.channel, data })),
         Err(error) => {
             let message = format!("the output can't be stored: {error}");
-            Outcome::Failed(Failure::new(ResultReason::Limit, "output", message))
+            let failure = Failure::new(ResultReason::ComponentError, "output_can_not_be_stored", message);
+            let data = status
+                .map_or_else(|| serde_json::json!({}), |status| serde_json::json!({ "status": status }));
+            Outcome::Failed(Failure { data, answered: true, ..failure })
         }
     }
 }

@@ -5,6 +5,7 @@ use std::{future::Future, pin::Pin, time::Duration};
 use domain::execution::ResultReason;
 use domain::limits::SECRET_VALUE_BYTES_MIN;
 use domain::outcome::Failure;
+use domain::retry::RetryAfter;
 
 use crate::credential::Credential;
 
@@ -68,15 +69,15 @@ pub struct HttpRequest {
     pub timeout: Duration,
     /// The credential that signs the request, or with which a token is requested.
     pub credential: Option<Credential>,
+    /// Whether redirects are followed. If not, the redirect is the answer.
+    pub follows_redirects: bool,
 }
 
 /// An answer, scrubbed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HttpResponse {
-    /// The status code.
-    pub status: u16,
-    /// Names and values, as they arrived.
-    pub headers: Vec<(String, String)>,
+    /// Status and headers.
+    pub head: HttpHead,
     /// The body, decompressed.
     pub body: HttpBody,
 }
@@ -84,7 +85,8 @@ pub struct HttpResponse {
 /// The body of an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HttpBody {
-    /// UTF-8 without NUL.
+    /// Text without NUL, read in the charset that the answer names, else as UTF-8; without a byte
+    /// order mark.
     Text(String),
     /// Any other body. It can't be scrubbed, so only its length is kept, and its hash where no
     /// secret was used.
@@ -110,25 +112,39 @@ pub struct HttpFailure {
     pub retryable: bool,
     /// Whether the target answered.
     pub answered: bool,
+    /// The time before which the server asks not to be asked again.
+    pub retry_after: Option<RetryAfter>,
+    /// The last head that arrived, scrubbed: of an answer that broke off, or of a redirect.
+    pub head: Option<HttpHead>,
+}
+
+/// The head of an answer, scrubbed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpHead {
+    /// The status code.
+    pub status: u16,
+    /// Names and values, as they arrived.
+    pub headers: Vec<(String, String)>,
 }
 
 impl From<HttpFailure> for Failure {
     fn from(failure: HttpFailure) -> Self {
-        let HttpFailure { reason, code, message, retryable, answered } = failure;
-        Self { retryable, answered, ..Self::new(reason, code, message) }
+        let HttpFailure { reason, code, message, retryable, answered, retry_after, head: _ } = failure;
+        Self { retryable, answered, retry_after, ..Self::new(reason, code, message) }
     }
 }
 
 impl HttpFailure {
+    /// A failure before the target answered, that another attempt would not mend.
+    #[must_use]
+    pub fn new(reason: ResultReason, code: &'static str, message: String) -> Self {
+        Self { reason, code, message, retryable: false, answered: false, retry_after: None, head: None }
+    }
+
     /// The failure of an effect that uses a capability without declaring it.
     fn undeclared() -> Self {
-        Self {
-            reason: ResultReason::ComponentError,
-            code: "undeclared",
-            message: "the component sends requests and does not declare it; please report it".to_owned(),
-            retryable: false,
-            answered: false,
-        }
+        let message = "the component sends requests and does not declare it; please report it";
+        Self::new(ResultReason::ComponentError, "undeclared", message.to_owned())
     }
 
     /// The one failure of a request with secrets that was refused before a connection was tried. It
@@ -145,12 +161,6 @@ impl HttpFailure {
              twice together with a longer one, too many bytes",
             labels.join(", ")
         );
-        Self {
-            reason: ResultReason::ComponentError,
-            code: "invalid_configuration",
-            message,
-            retryable: false,
-            answered: false,
-        }
+        Self::new(ResultReason::ComponentError, "invalid_configuration", message)
     }
 }

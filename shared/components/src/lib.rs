@@ -32,7 +32,9 @@ pub mod webhook;
 pub use component::{Component, FieldRule, FieldSpec, Problem, field_rule};
 pub use effect::{Call, Effect, SecretPlace};
 pub use held::{Emission, EmissionData, Held, HeldCall, Step, Then, Woken};
-pub use host::{BoxFuture, Capability, Host, HttpBody, HttpClient, HttpFailure, HttpRequest, HttpResponse};
+pub use host::{
+    BoxFuture, Capability, Host, HttpBody, HttpClient, HttpFailure, HttpHead, HttpRequest, HttpResponse,
+};
 pub use pure::Pure;
 pub use registry::{
     AnyComponent, component, component_names, concurrency_max, effect, held, pure, trigger, trigger_names,

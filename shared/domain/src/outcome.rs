@@ -4,6 +4,7 @@ use crate::ids::ExecutionId;
 use serde_json::Value;
 
 use crate::execution::ResultReason;
+use crate::retry::RetryAfter;
 
 /// The answer of a component: output to emit, or a failure.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,8 +37,11 @@ pub struct Failure {
     pub data: Value,
     /// Whether another attempt might pass.
     pub retryable: bool,
-    /// Whether the target answered: if so, the next attempt gets the next idempotency key.
+    /// Whether the target answered, and not something between: if so, the next attempt gets the
+    /// next idempotency key.
     pub answered: bool,
+    /// The time before which the target asks not to be asked again.
+    pub retry_after: Option<RetryAfter>,
 }
 
 impl Failure {
@@ -51,6 +55,7 @@ impl Failure {
             data: Value::Object(serde_json::Map::new()),
             retryable: false,
             answered: false,
+            retry_after: None,
         }
     }
 

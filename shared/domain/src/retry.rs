@@ -1,5 +1,6 @@
 //! The further attempts of a node's executions: the author's `retry:`.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::limits::ATTEMPTS_MAX;
@@ -30,6 +31,47 @@ pub enum Backoff {
     /// Twice as long each time.
     #[default]
     Exponential,
+}
+
+/// The time before which a server asks not to be asked again: the header `Retry-After` (RFC 9110,
+/// section 10.2.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RetryAfter {
+    /// So many seconds from its answer on.
+    Seconds(u32),
+    /// Not before this time.
+    At(Timestamp),
+}
+
+impl RetryAfter {
+    /// Reads the header's value. None where it is neither a number of seconds nor a date.
+    #[must_use]
+    pub fn read(value: &str) -> Option<Self> {
+        let value = value.trim();
+        if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Some(Self::Seconds(value.parse().unwrap_or(u32::MAX)));
+        }
+        let date = jiff::fmt::rfc2822::parse(value).ok()?;
+        Some(Self::At(date.timestamp()))
+    }
+
+    /// [`RetryAfter::read`] of the header among an answer's headers.
+    #[must_use]
+    pub fn of(headers: &[(String, String)]) -> Option<Self> {
+        let header = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("retry-after"));
+        header.and_then(|(_, value)| Self::read(value))
+    }
+
+    /// The wait from `now` on, seconds: at most [`RETRY_INTERVAL_SECONDS_MAX`], whatever the server
+    /// asks for.
+    #[must_use]
+    pub fn wait_seconds(self, now: Timestamp) -> f64 {
+        let seconds = match self {
+            Self::Seconds(seconds) => f64::from(seconds),
+            Self::At(at) => at.duration_since(now).as_secs_f64(),
+        };
+        seconds.clamp(0.0, f64::from(RETRY_INTERVAL_SECONDS_MAX))
+    }
 }
 
 /// The longest wait that a policy may name, seconds.
@@ -126,5 +168,25 @@ mod tests {
         check(RETRY_INTERVAL_SECONDS_MAX, RETRY_INTERVAL_SECONDS_MAX, 0);
         check(1, RETRY_INTERVAL_SECONDS_MAX + 1, 1);
         check(RETRY_INTERVAL_SECONDS_MAX + 1, RETRY_INTERVAL_SECONDS_MAX + 1, 2);
+    }
+
+    #[test]
+    fn a_server_says_when_in_seconds_or_as_a_date_and_a_day_at_most() {
+        let now: Timestamp = "1994-11-06T08:49:37Z".parse().unwrap();
+        let check = |value: &str, expected: Option<f64>| {
+            assert_eq!(RetryAfter::read(value).map(|after| after.wait_seconds(now)), expected, "{value:?}");
+        };
+        check("6", Some(6.0));
+        check(" 120 ", Some(120.0));
+        check("0", Some(0.0));
+        check("Sun, 06 Nov 1994 08:50:37 GMT", Some(60.0));
+        check("Sun, 06 Nov 1994 08:49:07 GMT", Some(0.0));
+        check("86400", Some(86_400.0));
+        check("86401", Some(86_400.0));
+        check("99999999999999999999", Some(86_400.0));
+        check("Wed, 06 Nov 2999 08:50:37 GMT", Some(86_400.0));
+        for odd in ["", "soon", "-1", "1.5", "6 seconds", "***"] {
+            check(odd, None);
+        }
     }
 }

@@ -2,16 +2,18 @@
 
 use std::sync::Arc;
 
-use http::header::{HeaderName, HeaderValue};
+use domain::limits::HTTP_RESPONSE_BYTES_MAX;
+use http::StatusCode;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http_content::{CodingError, decode};
 
 use crate::allowed_hosts::Rules;
 use crate::connect::Connector;
-use crate::decode::decode;
 use crate::exchange::{Answer, exchange};
 use crate::request::Outgoing;
 use crate::settings::{GuardSettings, TIMEOUT_MAX};
 use crate::target::Target;
-use crate::{HttpError, Network, Request, Response, SystemNetwork};
+use crate::{Failed, Head, HttpError, Network, Request, Response, SystemNetwork};
 
 /// The guarded client. Made once, in `main`; it keeps no connection.
 pub struct GuardedClient {
@@ -37,12 +39,14 @@ impl GuardedClient {
     /// Every hop passes all checks.
     ///
     /// # Errors
-    /// [`HttpError`] when there is no whole response; [`HttpError::is_retryable`] says whether
+    /// [`Failed`] when there is no whole response; [`HttpError::is_retryable`] says whether
     /// another attempt may help. After [`HttpError::Timeout`], [`HttpError::ConnectionLost`] or an
     /// error about a response, the target may have acted on the request all the same.
-    pub async fn send(&self, request: Request) -> Result<Response, HttpError> {
+    pub async fn send(&self, request: Request) -> Result<Response, Failed> {
         let limit = request.timeout.min(TIMEOUT_MAX);
-        tokio::time::timeout(limit, self.follow(request)).await.unwrap_or(Err(HttpError::Timeout))
+        let mut seen = None;
+        let sent = tokio::time::timeout(limit, self.follow(request, &mut seen)).await;
+        sent.unwrap_or(Err(HttpError::Timeout)).map_err(|error| Failed { error, head: seen })
     }
 
     /// One request to one target, behind all checks.
@@ -51,28 +55,39 @@ impl GuardedClient {
         rules: &Rules,
         target: &Target,
         outgoing: &Outgoing,
+        seen: &mut Option<Head>,
     ) -> Result<Answer, HttpError> {
         rules.check(target, &self.settings)?;
         let stream = self.connector.connect(&self.settings, target).await?;
-        exchange(&self.settings, stream, target, outgoing).await
+        exchange(stream, target, outgoing, seen).await
+    }
+}
+
+impl Head {
+    pub(crate) fn of(status: StatusCode, headers: &HeaderMap) -> Self {
+        // A value that is not UTF-8 is left out: with replacement characters in it, an echoed
+        // secret could no longer be scrubbed (I1).
+        let text = |(name, value): (&HeaderName, &HeaderValue)| {
+            let value = std::str::from_utf8(value.as_bytes()).ok()?;
+            Some((name.as_str().to_owned(), value.to_owned()))
+        };
+        Self { status: status.as_u16(), headers: headers.iter().filter_map(text).collect() }
     }
 }
 
 /// The response of the last hop.
 pub(crate) fn finish(answer: Answer, target: Target, redirects: usize) -> Result<Response, HttpError> {
     let mut headers = answer.headers;
-    let body = decode(&mut headers, answer.body)?;
-    // A value that is not UTF-8 is left out: with replacement characters in it, an echoed secret
-    // could no longer be scrubbed (I1).
-    let text = |(name, value): (&HeaderName, &HeaderValue)| {
-        let value = std::str::from_utf8(value.as_bytes()).ok()?;
-        Some((name.as_str().to_owned(), value.to_owned()))
+    let codings = headers.get_all(header::CONTENT_ENCODING).iter().map(HeaderValue::as_bytes);
+    let body = match decode(codings, &answer.body, HTTP_RESPONSE_BYTES_MAX) {
+        Ok(None) => answer.body,
+        Ok(Some(decoded)) => {
+            headers.remove(header::CONTENT_ENCODING);
+            headers.remove(header::CONTENT_LENGTH);
+            decoded
+        }
+        Err(CodingError::Invalid) => return Err(HttpError::ResponseInvalid),
+        Err(CodingError::TooLarge) => return Err(HttpError::ResponseTooLarge),
     };
-    Ok(Response {
-        status: answer.status.as_u16(),
-        headers: headers.iter().filter_map(text).collect(),
-        body,
-        url: target.into_text(),
-        redirects,
-    })
+    Ok(Response { head: Head::of(answer.status, &headers), body, url: target.into_text(), redirects })
 }

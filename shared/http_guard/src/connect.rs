@@ -117,6 +117,45 @@ impl Connector {
 
 /// A refusal by rustls is final; a connection that broke during the handshake is not.
 fn tls_error(error: &io::Error) -> HttpError {
-    let refused = error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
-    if refused { HttpError::Tls } else { HttpError::Connect }
+    let refused = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    refused.map_or(HttpError::Connect, |error| HttpError::Tls(tls_fault(error)))
+}
+
+/// The fault in words for the author: who has to change what.
+fn tls_fault(error: &rustls::Error) -> &'static str {
+    use rustls::{AlertDescription, CertificateError, Error};
+    match error {
+        Error::InvalidCertificate(fault) => match fault {
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+                "the target's certificate has expired"
+            }
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+                "the target's certificate is not valid yet"
+            }
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                "the target's certificate is for other names than the URL's host"
+            }
+            CertificateError::UnknownIssuer => {
+                "the target's certificate is from an authority that is not known here, or the target leaves out a certificate of its chain"
+            }
+            CertificateError::Revoked => "the target's certificate was revoked",
+            _ => "the target's certificate was not accepted",
+        },
+        Error::InvalidMessage(_) => {
+            "the target does not speak TLS at this port; perhaps the URL has to begin with http://"
+        }
+        Error::PeerIncompatible(_)
+        | Error::AlertReceived(AlertDescription::ProtocolVersion | AlertDescription::InsufficientSecurity) => {
+            "the target speaks neither TLS 1.2 nor TLS 1.3 with a cipher that is accepted"
+        }
+        Error::AlertReceived(AlertDescription::HandshakeFailure) => {
+            "the target refused the handshake: it may have no cipher in common, or not know the URL's host"
+        }
+        Error::AlertReceived(AlertDescription::UnrecognisedName) => "the target does not know the URL's host",
+        Error::AlertReceived(AlertDescription::CertificateRequired | AlertDescription::BadCertificate) => {
+            "the target asks for a certificate of the client"
+        }
+        Error::AlertReceived(_) => "the target refused the handshake",
+        _ => "the target's certificate or TLS version was not accepted",
+    }
 }

@@ -1,5 +1,30 @@
 //! The errors of a request without a response.
 
+/// The end of a request without a whole response. The head may echo secret values, so it can't be
+/// printed before it is scrubbed.
+pub struct Failed {
+    /// What ended it.
+    pub error: HttpError,
+    /// The last head that arrived, of the answer that broke off or of a redirect before it.
+    pub head: Option<Head>,
+}
+
+impl From<HttpError> for Failed {
+    fn from(error: HttpError) -> Self {
+        Self { error, head: None }
+    }
+}
+
+/// The head of a response.
+#[derive(Clone)]
+pub struct Head {
+    /// 200 to 999.
+    pub status: u16,
+    /// Names in lower case, in the order of the response; headers whose value is not UTF-8 are left
+    /// out.
+    pub headers: Vec<(String, String)>,
+}
+
 /// The error of a request without a response. The texts are for the author of the workflow and hold
 /// no value of the request.
 #[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
@@ -34,6 +59,9 @@ pub enum HttpError {
     /// A request with a secret was redirected to another origin.
     #[error("the target redirected a request that uses a secret to another origin")]
     RedirectBlocked,
+    /// The target redirected to something that can't be requested.
+    #[error("the target redirected to something that can't be requested: {0}")]
+    RedirectInvalid(&'static str),
     /// The target redirected too often.
     #[error("the target redirected more than {} times", domain::limits::HTTP_REDIRECTS_MAX)]
     RedirectLimit,
@@ -47,8 +75,8 @@ pub enum HttpError {
     #[error("the target could not be connected to")]
     Connect,
     /// No secure connection, mostly because of the target's certificate.
-    #[error("no secure connection: the target's certificate or TLS version was not accepted")]
-    Tls,
+    #[error("no secure connection: {0}")]
+    Tls(&'static str),
     /// The connection broke before the response was whole.
     #[error("the connection was lost before the response was whole")]
     ConnectionLost,
@@ -73,11 +101,12 @@ impl HttpError {
             Self::HostNotAllowed => "host_not_allowed",
             Self::PlainHttpWithSecret => "plain_http_with_secret",
             Self::RedirectBlocked => "redirect_blocked",
+            Self::RedirectInvalid(_) => "redirect_invalid",
             Self::RedirectLimit => "redirect_limit",
             Self::Timeout => "timeout",
             Self::Dns => "dns",
             Self::Connect => "connect",
-            Self::Tls => "tls",
+            Self::Tls(_) => "tls",
             Self::ConnectionLost => "connection_lost",
             Self::ResponseInvalid => "response_invalid",
             Self::ResponseTooLarge => "response_too_large",

@@ -8,12 +8,11 @@ use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 
-use crate::HttpError;
 use crate::connect::Stream;
 use crate::redirects::is_redirect;
 use crate::request::Outgoing;
-use crate::settings::GuardSettings;
 use crate::target::Target;
+use crate::{Head, HttpError};
 
 /// Bytes of the names and values of a response's headers.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
@@ -24,17 +23,17 @@ const RESPONSE_HEADERS_MAX: usize = 100;
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
-    /// The body, still encoded. It is empty for a redirect, whose body is never read.
+    /// The body, still encoded. It is empty for a redirect that is followed: its body is never read.
     pub(crate) body: Vec<u8>,
 }
 
 /// Sends one request and reads its response. The connection is driven here and dropped at the end.
 /// Nothing of it outlives the call, so unrequested data of a target never reaches another request.
 pub(crate) async fn exchange(
-    settings: &GuardSettings,
     stream: Box<dyn Stream>,
     target: &Target,
     outgoing: &Outgoing,
+    seen: &mut Option<Head>,
 ) -> Result<Answer, HttpError> {
     let request = build(target, outgoing)?;
     let (mut sender, connection) = http1::Builder::new()
@@ -46,17 +45,21 @@ pub(crate) async fn exchange(
         .await
         .map_err(|error| classify(&error))?;
     let conversation = async move {
-        let head = tokio::time::timeout(settings.headers_timeout, sender.send_request(request));
-        let response = head.await.map_err(|_| HttpError::Timeout)?.map_err(|error| classify(&error))?;
+        let response = sender.send_request(request).await.map_err(|error| classify(&error))?;
         let (head, body) = response.into_parts();
         if head.status.is_informational() {
             return Err(HttpError::ResponseInvalid);
         }
+        *seen = Some(Head::of(head.status, &head.headers));
         let bytes: usize = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
         if bytes > HEAD_BYTES_MAX {
             return Err(HttpError::ResponseTooLarge);
         }
-        let body = if is_redirect(head.status, &head.headers) { Vec::new() } else { read(body).await? };
+        let body = if outgoing.follows && is_redirect(head.status, &head.headers) {
+            Vec::new()
+        } else {
+            read(body).await?
+        };
         Ok(Answer { status: head.status, headers: head.headers, body })
     };
     tokio::pin!(conversation, connection);

@@ -14,7 +14,6 @@ mod address;
 mod allowed_hosts;
 mod client;
 mod connect;
-mod decode;
 mod error;
 mod exchange;
 mod network;
@@ -24,7 +23,7 @@ mod settings;
 mod target;
 
 pub use client::GuardedClient;
-pub use error::HttpError;
+pub use error::{Failed, Head, HttpError};
 pub use network::{Network, NetworkFuture, SystemNetwork};
-pub use request::{HEADERS_MAX, HOPS_HEADER, REQUEST_BYTES_MAX, Request, Response};
-pub use settings::{CONNECT_TIMEOUT, GuardSettings, HEADERS_TIMEOUT, IpRange, SettingsError, TIMEOUT_MAX};
+pub use request::{HEADERS_MAX, HOPS_HEADER, REQUEST_BYTES_MAX, Redirects, Request, Response};
+pub use settings::{CONNECT_TIMEOUT, GuardSettings, IpRange, SettingsError, TIMEOUT_MAX};

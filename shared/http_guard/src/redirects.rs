@@ -10,7 +10,7 @@ use crate::allowed_hosts::Rules;
 use crate::client::{GuardedClient, finish};
 use crate::request::Outgoing;
 use crate::target::Target;
-use crate::{HOPS_HEADER, HttpError, Request, Response};
+use crate::{HOPS_HEADER, Head, HttpError, Redirects, Request, Response};
 
 /// The origin that a redirect leads to.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -22,33 +22,40 @@ pub(crate) enum Origin {
 }
 
 impl GuardedClient {
-    /// Sends a request and follows its redirects.
-    pub(crate) async fn follow(&self, request: Request) -> Result<Response, HttpError> {
-        let Request {
-            method, url, headers, body, used_secret, allowed_hosts, redirects_max, hop_count, ..
-        } = request;
-        let redirects_max = redirects_max.min(HTTP_REDIRECTS_MAX);
+    /// Sends a request and follows its redirects. Each head is put in `seen` as it arrives.
+    pub(crate) async fn follow(
+        &self,
+        request: Request,
+        seen: &mut Option<Head>,
+    ) -> Result<Response, HttpError> {
+        let Request { method, url, headers, body, used_secret, allowed_hosts, redirects, hop_count, .. } =
+            request;
+        let follows = match redirects {
+            Redirects::Follow(most) => Some(most.min(HTTP_REDIRECTS_MAX)),
+            Redirects::Stop => None,
+        };
         let used_secret = used_secret || !allowed_hosts.is_empty();
         let rules = Rules { used_secret, allowed_hosts };
-        let mut outgoing = Outgoing::prepare(&method, &headers, body, hop_count)?;
+        let mut outgoing = Outgoing::prepare(&method, &headers, body, hop_count, redirects)?;
         let mut target = Target::parse(&url)?;
-        let mut redirects = 0;
+        let mut followed = 0;
         loop {
-            let answer = self.hop(&rules, &target, &outgoing).await?;
-            if !is_redirect(answer.status, &answer.headers) {
-                return finish(answer, target, redirects);
-            }
-            if redirects == redirects_max {
+            let answer = self.hop(&rules, &target, &outgoing, seen).await?;
+            let redirects_max = match follows {
+                Some(most) if is_redirect(answer.status, &answer.headers) => most,
+                _ => return finish(answer, target, followed),
+            };
+            if followed == redirects_max {
                 return Err(HttpError::RedirectLimit);
             }
-            let next = target.join(location(&answer.headers)?)?;
+            let next = target.join(&location(&answer.headers)?)?;
             let origin = if next.has_origin_of(&target) { Origin::Same } else { Origin::Other };
             if rules.used_secret && origin == Origin::Other {
                 return Err(HttpError::RedirectBlocked);
             }
             outgoing = outgoing.redirected(answer.status, origin);
             target = next;
-            redirects += 1;
+            followed += 1;
         }
     }
 }
@@ -58,11 +65,16 @@ pub(crate) fn is_redirect(status: StatusCode, headers: &HeaderMap) -> bool {
     matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) && headers.contains_key(header::LOCATION)
 }
 
-/// The URL or reference that a redirect leads to.
-pub(crate) fn location(headers: &HeaderMap) -> Result<&str, HttpError> {
-    let value = headers.get(header::LOCATION).and_then(|value| value.to_str().ok());
-    value.ok_or(HttpError::InvalidUrl("a redirect can't be read"))
+/// The URL or reference that a redirect leads to. Spaces and bytes that are not ASCII are
+/// percent-encoded, as browsers do it: many servers send a file's name as it is.
+pub(crate) fn location(headers: &HeaderMap) -> Result<String, HttpError> {
+    let value = headers.get(header::LOCATION).ok_or(HttpError::RedirectInvalid("it names no target"))?;
+    Ok(percent_encoding::percent_encode(value.as_bytes().trim_ascii(), SPACE).to_string())
 }
+
+/// What is percent-encoded in a redirect's target, beside bytes that are not ASCII. Control
+/// characters are left, and refused.
+const SPACE: &percent_encoding::AsciiSet = &percent_encoding::AsciiSet::EMPTY.add(b' ');
 
 impl Outgoing {
     /// The request that a browser would send after a redirect. The method becomes GET after 303,

@@ -9,7 +9,7 @@ use domain::request_headers::is_ours;
 use http::Method;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
-use crate::HttpError;
+use crate::{Head, HttpError};
 
 /// Bytes of a request's body.
 pub const REQUEST_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -39,20 +39,27 @@ pub struct Request {
     /// The host lists of the secrets that name hosts. Every list must name the host of each
     /// connection. Empty: no secret names hosts.
     pub allowed_hosts: Vec<Vec<AllowedHost>>,
-    /// Redirects that may be followed; at most [`domain::limits::HTTP_REDIRECTS_MAX`].
-    pub redirects_max: usize,
+    /// What happens with a redirect.
+    pub redirects: Redirects,
     /// The value of `Sealflow-Hops`: the number of calls from sealflow to sealflow, this call
     /// included.
     pub hop_count: u32,
 }
 
+/// What happens with a redirect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Redirects {
+    /// So many are followed, at most [`domain::limits::HTTP_REDIRECTS_MAX`]; one more is an error.
+    Follow(usize),
+    /// None is followed: the redirect is the response.
+    Stop,
+}
+
 /// A response. It may echo secret values, so it can't be printed before it is scrubbed.
 pub struct Response {
-    /// 200 to 999.
-    pub status: u16,
-    /// Names in lower case, in the order of the response; headers whose value is not UTF-8 are left
-    /// out. `content-encoding` and `content-length` are removed where the body was decoded.
-    pub headers: Vec<(String, String)>,
+    /// Status and headers. `content-encoding` and `content-length` are removed where the body was
+    /// decoded.
+    pub head: Head,
     /// The body after content-decoding, at most 4 MiB.
     pub body: Vec<u8>,
     /// The URL that answered, after redirects. It may hold secrets, as the request's URL may.
@@ -66,6 +73,8 @@ pub(crate) struct Outgoing {
     pub(crate) method: Method,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+    /// Whether a redirect is followed; then its body is not read.
+    pub(crate) follows: bool,
 }
 
 impl Outgoing {
@@ -74,6 +83,7 @@ impl Outgoing {
         headers: &[(String, String)],
         body: Bytes,
         hop_count: u32,
+        redirects: Redirects,
     ) -> Result<Self, HttpError> {
         if body.len() > REQUEST_BYTES_MAX {
             return Err(HttpError::RequestTooLarge);
@@ -82,7 +92,8 @@ impl Outgoing {
         headers.entry(header::USER_AGENT).or_insert(USER_AGENT);
         headers.insert(HOPS_HEADER, HeaderValue::from(hop_count));
         headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip, deflate"));
-        Ok(Self { method: parse_method(method)?, headers, body })
+        let follows = redirects != Redirects::Stop;
+        Ok(Self { method: parse_method(method)?, headers, body, follows })
     }
 }
 
@@ -126,7 +137,7 @@ mod tests {
 
     fn prepare(headers: &[(&str, &str)]) -> Result<Outgoing, HttpError> {
         let headers: Vec<_> = headers.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
-        Outgoing::prepare("GET", &headers, Bytes::new(), 1)
+        Outgoing::prepare("GET", &headers, Bytes::new(), 1, Redirects::Follow(0))
     }
 
     #[test]
@@ -170,7 +181,11 @@ mod tests {
     #[test]
     fn only_known_methods_are_sent() {
         let check = |method: &str, expected: bool| {
-            assert_eq!(Outgoing::prepare(method, &[], Bytes::new(), 1).is_ok(), expected, "{method:?}");
+            assert_eq!(
+                Outgoing::prepare(method, &[], Bytes::new(), 1, Redirects::Stop).is_ok(),
+                expected,
+                "{method:?}"
+            );
         };
         for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] {
             check(method, true);
@@ -193,7 +208,8 @@ mod tests {
         assert!(many(HEADERS_MAX) && !many(HEADERS_MAX + 1));
         let large = |bytes: usize| prepare(&[("x-a", &"b".repeat(bytes - 3))]).is_ok();
         assert!(large(HTTP_REQUEST_HEADERS_BYTES_MAX) && !large(HTTP_REQUEST_HEADERS_BYTES_MAX + 1));
-        let body = |bytes: usize| Outgoing::prepare("POST", &[], vec![0; bytes].into(), 1).err();
+        let body =
+            |bytes: usize| Outgoing::prepare("POST", &[], vec![0; bytes].into(), 1, Redirects::Stop).err();
         assert_eq!(body(REQUEST_BYTES_MAX), None);
         assert_eq!(body(REQUEST_BYTES_MAX + 1), Some(HttpError::RequestTooLarge));
     }

@@ -11,8 +11,6 @@ use crate::address;
 
 /// Time to resolve, connect and shake hands.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Time from the request to the head of its response, for each hop.
-pub const HEADERS_TIMEOUT: Duration = Duration::from_secs(120);
 /// The longest time of a whole request, redirects included. A longer time-out of a request is cut
 /// to it.
 pub const TIMEOUT_MAX: Duration = Duration::from_secs(domain::limits::COMPONENT_SECONDS_MAX as u64);
@@ -42,8 +40,6 @@ pub struct GuardSettings {
     pub extra_roots: Vec<CertificateDer<'static>>,
     /// Time to resolve, connect and shake hands.
     pub connect_timeout: Duration,
-    /// Time from the request to the head of its response, for each hop.
-    pub headers_timeout: Duration,
 }
 
 /// The error of a variable that can't be read: the function can't start.
@@ -70,7 +66,6 @@ impl Default for GuardSettings {
             never: Vec::new(),
             extra_roots: Vec::new(),
             connect_timeout: CONNECT_TIMEOUT,
-            headers_timeout: HEADERS_TIMEOUT,
         }
     }
 }

@@ -22,8 +22,14 @@ impl Target {
 
     /// The target to which a `Location` leads from this one.
     pub(crate) fn join(&self, location: &str) -> Result<Self, HttpError> {
-        check_text(location)?;
-        Self::check(self.0.join(location).map_err(|_| HttpError::InvalidUrl("a redirect can't be read"))?)
+        let joined = check_text(location).and_then(|()| {
+            Self::check(self.0.join(location).map_err(|_| HttpError::InvalidUrl("it can't be read"))?)
+        });
+        // The fault is the target's, so it is not that of the request's URL.
+        joined.map_err(|error| match error {
+            HttpError::InvalidUrl(fault) => HttpError::RedirectInvalid(fault),
+            error => error,
+        })
     }
 
     fn check(mut url: Url) -> Result<Self, HttpError> {

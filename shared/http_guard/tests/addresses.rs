@@ -8,7 +8,7 @@ use std::net::TcpListener;
 use std::process::Command;
 use std::time::Duration;
 
-use common::{World, allowing, get, ok, redirect};
+use common::{World, allowing, get, ok, redirect, send};
 use http_guard::{GuardSettings, GuardedClient, HttpError};
 
 /// Hosts that mean an address which is not to be reached.
@@ -178,7 +178,7 @@ async fn the_operators_ranges_are_refused_and_the_allow_list_opens_one_port_of_o
     let settings =
         GuardSettings { deny: vec!["8.0.0.0/8".parse().unwrap()], ..allowing(&["127.0.0.1:4000"]) };
     let client = world.client(settings);
-    let error = async |url: &str| client.send(get(url)).await.err();
+    let error = async |url: &str| send(&client, get(url)).await.err();
     assert_eq!(error("http://127.0.0.1:4000/").await, None);
     assert_eq!(error("http://2130706433:4000/").await, None);
     for url in ["http://127.0.0.1:4001/", "http://localhost.example:4000/", "http://127.0.0.2:4000/"] {
@@ -195,7 +195,7 @@ async fn the_runtime_api_and_metadata_stay_closed_on_an_allowed_host() {
     world.name("a.example", &[&["127.0.0.1", "169.254.169.254", "fd00:ec2::254", "::1"]]);
     let settings =
         GuardSettings { never: vec!["127.0.0.1:9001".parse().unwrap()], ..allowing(&["a.example:9001"]) };
-    let error = world.client(settings).send(get("http://a.example:9001/")).await.err();
+    let error = send(&world.client(settings), get("http://a.example:9001/")).await.err();
     assert_eq!((error, world.connected().len()), (Some(HttpError::AddressRefused), 0));
 }
 
@@ -217,12 +217,12 @@ async fn proxies_of_the_environment_are_ignored() {
     let Ok(target) = std::env::var(CHILD_TARGET) else { return run_with_proxies() };
     let client = GuardedClient::new(allowing(&[&target]));
     let request = get(&format!("http://{target}/"));
-    assert_eq!(client.send(request).await.unwrap().body, b"direct");
+    assert_eq!(send(&client, request).await.unwrap().body, b"direct");
     for url in FORBIDDEN.iter().map(|host| format!("https://{host}/")).chain(["https://10.1.2.3/".to_owned()])
     {
         let mut request = get(&url);
         request.timeout = Duration::from_secs(2);
-        assert_eq!(client.send(request).await.err(), Some(HttpError::AddressRefused), "{url}");
+        assert_eq!(send(&client, request).await.err(), Some(HttpError::AddressRefused), "{url}");
     }
 }
 

@@ -7,7 +7,7 @@ mod common;
 use std::io::Write;
 use std::time::Duration;
 
-use common::{World, allowing, get, ok};
+use common::{World, allowing, get, ok, send};
 use domain::limits::HTTP_RESPONSE_BYTES_MAX;
 use http_guard::{GuardSettings, HttpError, Request, TIMEOUT_MAX};
 
@@ -72,7 +72,7 @@ async fn a_header_that_is_not_utf_8_is_left_out_i1() {
         b"HTTP/1.1 200 OK\r\nx-latin: canary-\xfc\r\nx-utf-8: \xc3\xbc\r\ncontent-length: 0\r\n\r\n".to_vec()
     })
     .await;
-    let headers = world.send(get("http://a.example/")).await.unwrap().headers;
+    let headers = world.send(get("http://a.example/")).await.unwrap().head.headers;
     assert_eq!(
         headers,
         [("x-utf-8".to_owned(), "ü".to_owned()), ("content-length".to_owned(), "0".to_owned())]
@@ -113,7 +113,7 @@ async fn a_compressed_response_has_the_same_limit_when_decoded_i10() {
         let world = answering(move || sent.clone()).await;
         let result = world.send(get("http://a.example/")).await;
         let result = result.map(|response| {
-            assert!(response.headers.iter().all(|(name, _)| !name.starts_with("content-")));
+            assert!(response.head.headers.iter().all(|(name, _)| !name.starts_with("content-")));
             response.body.len()
         });
         assert_eq!(result, expected);
@@ -162,6 +162,54 @@ async fn what_is_no_response_is_told_apart() {
         .await;
 }
 
+/// The status of an answer is known as soon as it has arrived, whatever comes after it.
+#[tokio::test]
+async fn what_breaks_off_after_its_head_still_has_its_status() {
+    let check = async |sent: &[u8], expected: HttpError| {
+        let answer = sent.to_vec();
+        let world = answering(move || answer.clone()).await;
+        let request = Request { timeout: Duration::from_secs(5), ..get("http://a.example/") };
+        let failed = world.client(GuardSettings::default()).send(request).await.err().unwrap();
+        assert_eq!(failed.error, expected, "{sent:?}");
+        let head = failed.head.unwrap();
+        assert_eq!(head.status, 207);
+        assert!(head.headers.contains(&("x-request-id".to_owned(), "r1".to_owned())));
+    };
+    let after = |rest: &str| format!("HTTP/1.1 207 Multi\r\nx-request-id: r1\r\n{rest}").into_bytes();
+    check(&after("content-length: 10\r\n\r\nshort"), HttpError::ConnectionLost).await;
+    check(&after("content-length: 99999999\r\n\r\n"), HttpError::ResponseTooLarge).await;
+    check(&after("transfer-encoding: chunked\r\n\r\nzz\r\n"), HttpError::ConnectionLost).await;
+    check(&after("content-encoding: gzip\r\ncontent-length: 3\r\n\r\nabc"), HttpError::ResponseInvalid).await;
+    check(&after("content-encoding: zstd\r\ncontent-length: 3\r\n\r\nabc"), HttpError::ResponseInvalid).await;
+}
+
+#[tokio::test]
+async fn a_slow_body_ends_with_the_requests_time_and_its_status_is_known() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let head = b"HTTP/1.1 202 Accepted\r\ncontent-length: 9\r\n\r\nnot";
+        tokio::io::AsyncWriteExt::write_all(&mut stream, head).await.unwrap();
+        std::future::pending::<()>().await;
+    });
+    let client = http_guard::GuardedClient::new(allowing(&[&address]));
+    let request = Request { timeout: Duration::from_millis(300), ..get(&format!("http://{address}/")) };
+    let failed = client.send(request).await.err().unwrap();
+    assert_eq!((failed.error, failed.head.map(|head| head.status)), (HttpError::Timeout, Some(202)));
+}
+
+/// Servers put a charset, or a word of their own, where the content coding belongs.
+#[tokio::test]
+async fn a_content_encoding_that_is_none_leaves_the_body_as_it_is() {
+    for word in ["UTF-8", "none", "iso-8859-1", "x-custom"] {
+        let sent = format!("HTTP/1.1 200 OK\r\ncontent-encoding: {word}\r\ncontent-length: 2\r\n\r\nok");
+        let world = answering(move || sent.clone().into_bytes()).await;
+        let response = world.send(get("http://a.example/")).await.unwrap();
+        assert_eq!((response.head.status, response.body.as_slice()), (200, b"ok".as_slice()), "{word}");
+    }
+}
+
 #[tokio::test]
 async fn waiting_ends_for_the_connection_the_head_and_the_whole_i10() {
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -173,12 +221,10 @@ async fn waiting_ends_for_the_connection_the_head_and_the_whole_i10() {
 
     let started = std::time::Instant::now();
     let whole = Request { timeout: short, ..request("http") };
-    assert_eq!(client(allowing(&[&address])).send(whole).await.err(), Some(HttpError::Timeout));
-    let headers = GuardSettings { headers_timeout: short, ..allowing(&[&address]) };
-    assert_eq!(client(headers).send(request("http")).await.err(), Some(HttpError::Timeout));
+    assert_eq!(send(&client(allowing(&[&address])), whole).await.err(), Some(HttpError::Timeout));
     // The listener accepts and never shakes hands.
     let connecting = GuardSettings { connect_timeout: short, ..allowing(&[&address]) };
-    assert_eq!(client(connecting).send(request("https")).await.err(), Some(HttpError::Timeout));
+    assert_eq!(send(&client(connecting), request("https")).await.err(), Some(HttpError::Timeout));
     assert!(started.elapsed() < Duration::from_secs(4), "a longer limit ended it");
     assert_eq!(world.connected(), [""; 0]);
 }
@@ -188,18 +234,14 @@ async fn no_request_asks_for_more_time_than_a_component_has_i10() {
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = silent.local_addr().unwrap().to_string();
     let second = Duration::from_secs(1);
-    let settings = GuardSettings {
-        connect_timeout: 2 * TIMEOUT_MAX,
-        headers_timeout: 2 * TIMEOUT_MAX,
-        ..allowing(&[&address])
-    };
+    let settings = GuardSettings { connect_timeout: 2 * TIMEOUT_MAX, ..allowing(&[&address]) };
     let client = http_guard::GuardedClient::new(settings);
     for (asked, expected) in
         [(TIMEOUT_MAX - second, TIMEOUT_MAX - second), (TIMEOUT_MAX + second, TIMEOUT_MAX)]
     {
         let started = tokio::time::Instant::now();
         let request = Request { timeout: asked, ..get(&format!("http://{address}/")) };
-        assert_eq!(client.send(request).await.err(), Some(HttpError::Timeout));
+        assert_eq!(send(&client, request).await.err(), Some(HttpError::Timeout));
         // Timers count whole milliseconds, and round up.
         let late = started.elapsed() - expected;
         assert!(late < Duration::from_millis(5), "{late:?}");
@@ -214,10 +256,33 @@ async fn a_certificate_is_for_its_name_and_from_a_known_authority() {
     }
     world.secure_site("8.8.8.8:443", "a.example", |_| ok("secure")).await;
     assert_eq!(world.send(get("https://a.example/")).await.unwrap().body, b"secure");
-    assert_eq!(world.send(get("https://b.example/")).await.err(), Some(HttpError::Tls));
+    assert_eq!(
+        world.send(get("https://b.example/")).await.err(),
+        Some(HttpError::Tls("the target's certificate is for other names than the URL's host"))
+    );
+    let plain = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = plain.local_addr().unwrap().to_string();
+    tokio::spawn(async move {
+        let (mut stream, _) = plain.accept().await.unwrap();
+        let _ = tokio::io::AsyncReadExt::read(&mut stream, &mut [0; 4096]).await.unwrap();
+        tokio::io::AsyncWriteExt::write_all(&mut stream, b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
+    });
+    assert_eq!(
+        send(&http_guard::GuardedClient::new(allowing(&[&address])), get(&format!("https://{address}/")))
+            .await
+            .err(),
+        Some(HttpError::Tls(
+            "the target does not speak TLS at this port; perhaps the URL has to begin with http://"
+        ))
+    );
     let stranger =
         http_guard::GuardedClient::with_network(GuardSettings::default(), std::sync::Arc::new(world.clone()));
-    assert_eq!(stranger.send(get("https://a.example/")).await.err(), Some(HttpError::Tls));
+    assert_eq!(
+        send(&stranger, get("https://a.example/")).await.err(),
+        Some(HttpError::Tls(
+            "the target's certificate is from an authority that is not known here, or the target leaves out a certificate of its chain"
+        ))
+    );
 }
 
 #[tokio::test]
@@ -249,7 +314,7 @@ async fn a_request_may_move_between_threads() {
     fn check<T: Send>(_: &T) {}
     let world = answering(|| ok("")).await;
     let client = world.client(GuardSettings::default());
-    let sending = client.send(get("http://a.example/"));
+    let sending = send(&client, get("http://a.example/"));
     check(&sending);
     assert!(sending.await.is_ok());
 }

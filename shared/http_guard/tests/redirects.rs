@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{World, allowing, get, ok, redirect};
+use common::{World, allowing, get, ok, redirect, send};
 use http_guard::{HttpError, Request};
 
 const SECRET: &str = "hunter2-hunter2-hunter2";
@@ -153,7 +153,7 @@ async fn a_redirect_to_what_is_no_url_is_an_error() {
     {
         let world = redirecting(302, location).await;
         let error = world.send(get("https://a.example/start")).await.err();
-        assert!(matches!(error, Some(HttpError::InvalidUrl(_))), "{location}: {error:?}");
+        assert!(matches!(error, Some(HttpError::RedirectInvalid(_))), "{location}: {error:?}");
     }
 }
 
@@ -167,7 +167,7 @@ async fn a_status_without_location_is_a_response_like_any_other() {
                 format!("HTTP/1.1 {status} X\r\ncontent-length: 0\r\n\r\n").into_bytes()
             })
             .await;
-        assert_eq!(world.send(get("http://a.example/")).await.unwrap().status, status);
+        assert_eq!(world.send(get("http://a.example/")).await.unwrap().head.status, status);
     }
 }
 
@@ -178,9 +178,9 @@ async fn a_secret_goes_over_plain_http_to_allowed_hosts_alone_i1() {
     assert_eq!(world.send(request()).await.err(), Some(HttpError::PlainHttpWithSecret));
     assert_eq!(world.connected(), [""; 0]);
     let client = world.client(allowing(&["a.example:80"]));
-    assert_eq!(client.send(request()).await.unwrap().body, b"plain");
+    assert_eq!(send(&client, request()).await.unwrap().body, b"plain");
     let elsewhere = Request { url: "http://b.example/".into(), ..request() };
-    assert_eq!(client.send(elsewhere).await.err(), Some(HttpError::PlainHttpWithSecret));
+    assert_eq!(send(&client, elsewhere).await.err(), Some(HttpError::PlainHttpWithSecret));
 }
 
 #[tokio::test]
@@ -211,4 +211,55 @@ async fn a_secret_with_hosts_counts_as_used_whatever_the_caller_says_i1() {
     let request = Request { allowed_hosts: hosts, ..get("https://a.example/start") };
     assert_eq!(world.send(request).await.err(), Some(HttpError::RedirectBlocked));
     assert_eq!(world.heard("9.9.9.9:443").len(), 0);
+}
+
+/// Many servers send a file's name in `Location` as it is.
+#[tokio::test]
+async fn odd_but_usable_redirects_are_followed() {
+    for (location, line) in [
+        ("/files/annual report.pdf", "GET /files/annual%20report.pdf"),
+        ("/files/jährlich.pdf", "GET /files/j%C3%A4hrlich.pdf"),
+        (" /files/a%20b.pdf ", "GET /files/a%20b.pdf"),
+        ("/search?q=a b&r=ü", "GET /search?q=a%20b&r=%C3%BC"),
+        ("?page=2", "GET /start?page=2"),
+    ] {
+        let world = redirecting(302, location).await;
+        let mut request = get("https://a.example/start");
+        request.used_secret = true;
+        let sent = world.send(request).await;
+        // `?page=2` leads to the start, which redirects again.
+        assert!(sent.is_ok() || location.starts_with('?'), "{location}");
+        assert_eq!(world.heard("8.8.8.8:443")[1].line(), line, "{location}");
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_that_can_not_be_requested_is_the_targets_fault_and_its_status_is_known() {
+    for location in [
+        "ftp://a.example/x",
+        "https://user:pass@a.example/",
+        "https://a.example:0/",
+        "\\\\b.example\\x",
+        "https://",
+    ] {
+        let world = redirecting(302, location).await;
+        let client = world.client(http_guard::GuardSettings::default());
+        let failed = client.send(with_secret("header")).await.err().unwrap();
+        assert!(matches!(failed.error, HttpError::RedirectInvalid(_)), "{location}: {:?}", failed.error);
+        assert_eq!(failed.head.unwrap().status, 302, "{location}");
+    }
+}
+
+/// A login answers with its ticket in `Location`.
+#[tokio::test]
+async fn a_redirect_can_be_the_answer() {
+    for location in ["https://b.example/?ticket=1", "/next", "nowhere:"] {
+        let world = redirecting(302, location).await;
+        let mut request = with_secret("header");
+        request.redirects = http_guard::Redirects::Stop;
+        let response = world.send(request).await.unwrap();
+        assert_eq!((response.head.status, response.redirects), (302, 0));
+        assert!(response.head.headers.contains(&("location".to_owned(), location.to_owned())));
+        assert_eq!(world.connected(), ["8.8.8.8:443"]);
+    }
 }

@@ -45,6 +45,8 @@ pub enum Reply {
     Redirect(u16, String),
     /// 200 with a body of this type.
     Body(&'static str, Vec<u8>),
+    /// This status with these headers and this body, and nothing of the request.
+    Whole(u16, Vec<(&'static str, String)>, Vec<u8>),
     /// 200 with these headers and the echo of the request.
     Headers(Vec<(&'static str, String)>),
 }
@@ -148,6 +150,11 @@ impl Record {
                 with_headers(answer(status, "text/plain", "moved"), &[("location", to)])
             }
             Some(Reply::Body(content_type, body)) => answer(200, content_type, body),
+            Some(Reply::Whole(status, headers, body)) => {
+                let mut response = answer(status, "text/plain", body);
+                response.headers_mut().clear();
+                with_headers(response, &headers)
+            }
             Some(Reply::Headers(headers)) => with_headers(echo(&received, 200), &headers),
         }
     }

@@ -17,5 +17,6 @@ mod new_kms_key;
 mod plans;
 mod recovery;
 mod sleep;
+mod targets;
 mod tokens;
 mod webhook;

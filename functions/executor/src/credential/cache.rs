@@ -88,13 +88,8 @@ impl TokenCache {
 }
 
 fn crashed() -> HttpFailure {
-    HttpFailure {
-        reason: ResultReason::Crashed,
-        code: "panic",
-        message: "asking the issuer for a token failed inside sealflow; please report it".to_owned(),
-        retryable: false,
-        answered: false,
-    }
+    let message = "asking the issuer for a token failed inside sealflow; please report it";
+    HttpFailure::new(ResultReason::Crashed, "panic", message.to_owned())
 }
 
 #[cfg(test)]

@@ -11,8 +11,9 @@ use components::credential::{AuthMethod, ClientCredentials, Credential, Exchange
 use domain::allowed_host::AllowedHost;
 use domain::execution::ResultReason;
 use domain::limits::SECRET_VALUE_BYTES_MIN;
+use domain::retry::RetryAfter;
 use form_urlencoded::{Serializer, byte_serialize};
-use http_guard::{GuardedClient, HttpError, Request, Response};
+use http_guard::{GuardedClient, HttpError, Redirects, Request, Response};
 use jiff::{SignedDuration, Timestamp};
 use process::Clock;
 use serde_json::Value;
@@ -77,10 +78,10 @@ impl Issuer {
             timeout: ISSUER_TIMEOUT,
             used_secret: true,
             allowed_hosts: self.allowed_hosts.clone(),
-            redirects_max: 0,
+            redirects: Redirects::Follow(0),
             hop_count: self.hop_count,
         };
-        let response = self.client.send(request).await.map_err(|error| match error {
+        let response = self.client.send(request).await.map_err(|failed| match failed.error {
             HttpError::InvalidUrl(_) | HttpError::InvalidHeader { .. } | HttpError::RequestTooLarge => {
                 refused()
             }
@@ -188,7 +189,8 @@ const ERROR_WORDS: [&str; 10] = [
 ];
 
 fn read(host: &str, token_field: &str, response: Response, now: Timestamp) -> Result<Issued, HttpFailure> {
-    let status = response.status;
+    let status = response.head.status;
+    let retry_after = RetryAfter::of(&response.head.headers);
     let body = Zeroizing::new(response.body);
     let answer: Value = Some(&body)
         .filter(|body| body.len() <= ANSWER_BYTES_MAX)
@@ -201,7 +203,7 @@ fn read(host: &str, token_field: &str, response: Response, now: Timestamp) -> Re
         let is_passing = matches!(status, 408 | 425 | 429 | 500..=599)
             || matches!(word, Some("server_error" | "temporarily_unavailable"));
         return Err(if is_passing {
-            unavailable(format!("the issuer {host} gave no token ({said})"))
+            HttpFailure { retry_after, ..unavailable(format!("the issuer {host} gave no token ({said})")) }
         } else {
             refused(format!(
                 "the issuer {host} refused the credential ({said}); check its id and its secret or key, and what it is allowed there"
@@ -253,23 +255,19 @@ fn ends_at(answer: &Value, now: Timestamp) -> Timestamp {
 /// The failure of a request for which the issuer gave no usable answer.
 fn unreachable_issuer(host: &str, error: HttpError) -> HttpFailure {
     match error {
-        HttpError::HostNotAllowed => HttpFailure {
-            reason: ResultReason::SecretDenied,
-            code: error.code(),
-            message: format!(
+        HttpError::HostNotAllowed => HttpFailure::new(
+            ResultReason::SecretDenied,
+            error.code(),
+            format!(
                 "a secret of this credential may not be sent to the issuer {host}: set it with `--host {host}` beside its other hosts"
             ),
-            retryable: false,
-            answered: false,
-        },
-        HttpError::PlainHttpWithSecret => HttpFailure {
-            reason: ResultReason::SecretDenied,
-            code: error.code(),
-            message: format!("the issuer {host} is not asked over plain http"),
-            retryable: false,
-            answered: false,
-        },
-        HttpError::RedirectBlocked | HttpError::RedirectLimit => {
+        ),
+        HttpError::PlainHttpWithSecret => HttpFailure::new(
+            ResultReason::SecretDenied,
+            error.code(),
+            format!("the issuer {host} is not asked over plain http"),
+        ),
+        HttpError::RedirectBlocked | HttpError::RedirectInvalid(_) | HttpError::RedirectLimit => {
             refused(format!("the issuer {host} answered with a redirect, which is not followed"))
         }
         HttpError::ResponseInvalid | HttpError::ResponseTooLarge | HttpError::AddressRefused => {
@@ -285,7 +283,7 @@ fn why_unreachable(error: HttpError) -> &'static str {
         HttpError::Timeout => "it did not answer in time",
         HttpError::Dns => "its name could not be resolved",
         HttpError::Connect => "it could not be connected to",
-        HttpError::Tls => "its certificate or TLS version was not accepted",
+        HttpError::Tls(fault) => fault,
         _ => "the connection was lost before its answer was whole",
     }
 }
@@ -307,11 +305,12 @@ fn unavailable(message: String) -> HttpFailure {
 
 /// A failure before the target got the request: the idempotency key stays.
 fn failure(code: &'static str, message: String) -> HttpFailure {
-    HttpFailure { reason: ResultReason::ComponentError, code, message, retryable: false, answered: false }
+    HttpFailure::new(ResultReason::ComponentError, code, message)
 }
 
 #[cfg(test)]
 mod tests {
+    use http_guard::Head;
     use serde_json::json;
 
     use super::*;
@@ -323,7 +322,8 @@ mod tests {
     }
 
     fn answer_of(status: u16, body: Vec<u8>, token_field: &str) -> Result<Issued, HttpFailure> {
-        let response = Response { status, headers: Vec::new(), body, url: String::new(), redirects: 0 };
+        let head = Head { status, headers: vec![("retry-after".to_owned(), "7".to_owned())] };
+        let response = Response { head, body, url: String::new(), redirects: 0 };
         read("idp.example", token_field, response, Timestamp::from_second(NOW).unwrap())
     }
 
@@ -362,6 +362,7 @@ mod tests {
             let failure = answer(status, &body, "access_token").err().unwrap();
             assert_eq!(failure.code, code, "{body}");
             assert_eq!(failure.retryable, code == "credential_unavailable");
+            assert_eq!(failure.retry_after.is_some(), failure.retryable, "the issuer says when");
             assert!(
                 failure.message.contains(said) && failure.message.contains("idp.example"),
                 "{}",

@@ -5,10 +5,11 @@
 //! | `method` | `GET` (default), `HEAD`, `POST`, `PUT`, `PATCH`, `DELETE`, `OPTIONS` |
 //! | `url` | `http://` or `https://`, without user name and password |
 //! | `query` | a map, or a list of `{name, value}`; added to what the URL has |
-//! | `headers` | a list of `{name, value}` |
+//! | `headers` | a map, or a list of `{name, value}` |
 //! | `authorization` | a map with a `type`; see `authorization.rs` |
 //! | `body` | one of `json` (anything), `form` (a map), `text`, `xml` |
-//! | `success_codes` | a list of status codes and of ranges such as `"200-299"` (default) |
+//! | `success_codes` | a list of status codes and of ranges such as `"200-299"` (default; `"200-399"` with `redirects: stop`) |
+//! | `redirects` | `follow` (default), up to five; `stop`: the redirect is the answer |
 //! | `timeout_seconds` | 1 to the component limit; 30 by default |
 
 use std::ops::RangeInclusive;
@@ -25,6 +26,7 @@ use crate::{
 };
 
 const METHODS: &[&str] = &["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+const REDIRECTS: &[&str] = &["follow", "stop"];
 const TIMEOUT_SECONDS_DEFAULT: u32 = 30;
 /// Items of `query`, `headers`, `form` and `success_codes`.
 const ITEMS_MAX: usize = 200;
@@ -38,6 +40,7 @@ pub(super) struct Configuration {
     pub body: Option<Body>,
     pub success: Vec<RangeInclusive<u16>>,
     pub timeout_seconds: u32,
+    pub follows_redirects: bool,
 }
 
 /// A name and a value, and the JSON pointer of the value.
@@ -65,8 +68,17 @@ pub(super) fn read(value: &Value, stage: Stage) -> Result<Option<Configuration>,
 }
 
 fn read_fields(reader: &mut Reader, value: &Value) -> Option<Configuration> {
-    let fields =
-        ["method", "url", "query", "headers", "authorization", "body", "success_codes", "timeout_seconds"];
+    let fields = [
+        "method",
+        "url",
+        "query",
+        "headers",
+        "authorization",
+        "body",
+        "success_codes",
+        "redirects",
+        "timeout_seconds",
+    ];
     let map = reader.object("", value, &fields)?;
     let method = match map.get("method") {
         None => Some("GET"),
@@ -77,7 +89,14 @@ fn read_fields(reader: &mut Reader, value: &Value) -> Option<Configuration> {
     let headers = map.get("headers").map_or(Some(Vec::new()), |headers| read_headers(reader, headers));
     let authorization = optional(map.get("authorization"), |value| authorization::read(reader, value));
     let body = optional(map.get("body"), |value| read_body(reader, value));
-    let success = map.get("success_codes").map_or(Some(vec![200..=299]), |codes| read_success(reader, codes));
+    let redirects = match map.get("redirects") {
+        None => Some(REDIRECTS[0]),
+        Some(word) => reader.word("/redirects", word, REDIRECTS),
+    };
+    let success = match map.get("success_codes") {
+        None => Some(vec![200..=if redirects == Some("stop") { 399 } else { 299 }]),
+        Some(codes) => read_success(reader, codes),
+    };
     let timeout_seconds = map
         .get("timeout_seconds")
         .map_or(Some(TIMEOUT_SECONDS_DEFAULT), |seconds| read_timeout(reader, seconds));
@@ -93,6 +112,7 @@ fn read_fields(reader: &mut Reader, value: &Value) -> Option<Configuration> {
         body: body?,
         success: success?,
         timeout_seconds: timeout_seconds?,
+        follows_redirects: redirects? != "stop",
     })
 }
 
@@ -131,6 +151,16 @@ fn read_query(reader: &mut Reader, value: &Value) -> Option<Vec<Pair>> {
 }
 
 fn read_headers(reader: &mut Reader, value: &Value) -> Option<Vec<Pair>> {
+    if let Some(map) = value.as_object() {
+        for (name, value) in map.iter().take(ITEMS_MAX) {
+            let at = child("/headers", name);
+            check_header_name(reader, &at, name);
+            if !reader.is_open(value) {
+                check_header_value(reader, &at, value.as_str().unwrap_or_default());
+            }
+        }
+        return read_map(reader, "/headers", value);
+    }
     let pairs = read_pairs(reader, "/headers", value);
     if let Some(list) = value.as_array() {
         for (index, entry) in list.iter().take(ITEMS_MAX).enumerate() {
@@ -147,12 +177,10 @@ fn read_headers(reader: &mut Reader, value: &Value) -> Option<Vec<Pair>> {
 }
 
 fn check_one_authorization(reader: &mut Reader, headers: &Value, authorization: &Value) {
-    let headers: Vec<&str> = headers
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(|header| header.get("name").and_then(Value::as_str))
-        .collect();
+    let listed = headers.as_array().into_iter().flatten();
+    let listed = listed.filter_map(|header| header.get("name").and_then(Value::as_str));
+    let mapped = headers.as_object().into_iter().flat_map(|map| map.keys().map(String::as_str));
+    let headers: Vec<&str> = listed.chain(mapped).collect();
     for name in authorization::header_names(authorization) {
         if headers.iter().any(|header| header.eq_ignore_ascii_case(name)) {
             reader.problem("/authorization", format!("the header `{name}` stands in `headers` too"));

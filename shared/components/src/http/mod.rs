@@ -42,6 +42,7 @@ impl Component for Http {
                 FieldSpec::secret("/query/*", FieldKind::Text, Context::Free),
                 FieldSpec::plain("/query/*/name", FieldKind::Text),
                 FieldSpec::secret("/query/*/value", FieldKind::Text, Context::Free),
+                FieldSpec::secret("/headers/*", FieldKind::Text, Context::Line),
                 FieldSpec::plain("/headers/*/name", FieldKind::Text),
                 FieldSpec::secret("/headers/*/value", FieldKind::Text, Context::Line),
                 FieldSpec::plain("/authorization/type", FieldKind::Text),
@@ -144,6 +145,7 @@ fn placement(configuration: &Value, pointer: &str, part: &Part) -> Placement {
         (Some("query"), Some(name), None) => {
             Placement::QueryParameter(name.replace("~1", "/").replace("~0", "~"))
         }
+        (Some("headers"), Some(name), None) => Placement::header(&name.replace("~1", "/").replace("~0", "~")),
         (Some("headers"), Some(index), _) => Placement::header(text(&format!("/headers/{index}/name"))),
         (Some("authorization"), field, _) => {
             authorization::placement(configuration, field.unwrap_or_default())
@@ -155,8 +157,13 @@ fn placement(configuration: &Value, pointer: &str, part: &Part) -> Placement {
 /// Problems that one failure names.
 const PROBLEMS_SHOWN_MAX: usize = 5;
 
-fn failed(failure: HttpFailure) -> Outcome {
-    Outcome::Failed(failure.into())
+fn failed(mut failure: HttpFailure) -> Outcome {
+    let head = failure.head.take().map(response::head_data);
+    let failure: Failure = failure.into();
+    Outcome::Failed(match head {
+        Some(data) => Failure { data, ..failure },
+        None => failure,
+    })
 }
 
 /// The failure of a resolved configuration with problems. It names fields, never values. Fields

@@ -59,6 +59,7 @@ pub(super) fn build(configuration: Configuration, call: &Call<'_>) -> Result<Htt
         headers,
         body,
         timeout: Duration::from_secs(seconds.into()),
+        follows_redirects: configuration.follows_redirects,
         credential: match configuration.authorization {
             Some(Authorization::Made(credential)) => Some(credential),
             _ => None,

@@ -7,37 +7,48 @@ use domain::{
     json::{parse_lenient, storable_text},
     limits::HTTP_STORED_BYTES_MAX,
     outcome::{Failure, Outcome, Output},
+    retry::RetryAfter,
 };
+use http_content::{Kind, kind};
 use serde_json::{Value, json};
 
 use super::SUCCESS;
 use crate::credential_names::is_credential;
 use crate::headers::canonical_header_name;
-use crate::host::{HttpBody, HttpResponse};
+use crate::host::{HttpBody, HttpHead, HttpResponse};
 
 /// The outcome of an answer: `status`, `headers` and `body`, and on failure `error` too.
 pub(super) fn outcome(answer: HttpResponse, success: &[RangeInclusive<u16>]) -> Outcome {
-    let status = answer.status;
+    let HttpHead { status, headers } = answer.head;
+    let content_type = header(&headers, "content-type").map(str::to_owned);
+    let retry_after = RetryAfter::of(&headers);
     let too_large = match &answer.body {
         HttpBody::Text(text) => Some(text.len()).filter(|bytes| *bytes > HTTP_STORED_BYTES_MAX),
         HttpBody::Binary { .. } => None,
     };
     let body = match (answer.body, too_large) {
         (_, Some(bytes)) => json!({ "bytes": bytes }),
-        (HttpBody::Binary { sha256: Some(sha256), bytes }, None) => {
-            json!({ "sha256": sha256, "bytes": bytes })
+        (HttpBody::Binary { sha256, bytes }, None) => {
+            let mut body = json!({ "bytes": bytes });
+            if let Some(content_type) = content_type {
+                body["type"] = Value::String(storable_text(content_type));
+            }
+            if let Some(sha256) = sha256 {
+                body["sha256"] = Value::String(sha256);
+            }
+            body
         }
-        (HttpBody::Binary { sha256: None, bytes }, None) => json!({ "bytes": bytes }),
         (HttpBody::Text(text), None) => {
-            parse_lenient(&text).unwrap_or_else(|| Value::String(storable_text(text)))
+            read_text(&text, content_type.as_deref()).unwrap_or_else(|| Value::String(storable_text(text)))
         }
     };
-    let data = json!({ "status": status, "headers": kept_headers(answer.headers), "body": body });
+    let data = json!({ "status": status, "headers": kept_headers(headers), "body": body });
     let failed = |code: &str, message: String, retryable| {
         Outcome::Failed(Failure {
             data: data.clone(),
             retryable,
-            answered: true,
+            answered: !is_from_between(status),
+            retry_after,
             ..Failure::new(ResultReason::ComponentError, code, message)
         })
     };
@@ -57,6 +68,36 @@ pub(super) fn outcome(answer: HttpResponse, success: &[RangeInclusive<u16>]) -> 
     Outcome::Passed(Some(Output { channel: SUCCESS, data }))
 }
 
+/// The value of a text whose type says that it is JSON. Where the type says nothing, only a map or a
+/// list is taken for JSON: `1.10` may be a version.
+fn read_text(text: &str, content_type: Option<&str>) -> Option<Value> {
+    match kind(content_type) {
+        Kind::Json => parse_lenient(text),
+        Kind::JsonLines => {
+            let lines = text.lines().filter(|line| !line.trim().is_empty());
+            lines.map(parse_lenient).collect::<Option<Vec<_>>>().map(Value::Array)
+        }
+        Kind::Unsaid => parse_lenient(text).filter(|value| value.is_object() || value.is_array()),
+        Kind::Form | Kind::Multipart(_) | Kind::Text => None,
+    }
+}
+
+/// The data of a request whose answer broke off, or whose redirect could not be followed.
+pub(super) fn head_data(head: HttpHead) -> Value {
+    json!({ "status": head.status, "headers": kept_headers(head.headers) })
+}
+
+fn header<'h>(headers: &'h [(String, String)], name: &str) -> Option<&'h str> {
+    headers.iter().find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+}
+
+/// Whether a status may come from a server between, or says that nothing was done. The target may
+/// have acted or act on the request all the same, so the next attempt keeps the idempotency key
+/// (I5).
+fn is_from_between(status: u16) -> bool {
+    matches!(status, 408 | 425 | 429 | 502 | 503 | 504)
+}
+
 /// Whether a later attempt may get another status: after time-outs, `Too Early`, `Too Many
 /// Requests`, and errors of the server.
 fn is_passing(status: u16) -> bool {
@@ -72,4 +113,77 @@ fn kept_headers(headers: Vec<(String, String)>) -> BTreeMap<String, Vec<String>>
         }
     }
     kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(status: u16, headers: &[(&str, &str)], body: HttpBody) -> Outcome {
+        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        outcome(HttpResponse { head: HttpHead { status, headers }, body }, &[200..=299])
+    }
+
+    fn body(content_type: &str, text: &str) -> Value {
+        let headers = [("Content-Type", content_type)];
+        let headers = if content_type.is_empty() { &[][..] } else { &headers };
+        match of(200, headers, HttpBody::Text(text.to_owned())) {
+            Outcome::Passed(Some(output)) => output.data["body"].clone(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn text_is_text_and_json_is_json_where_the_type_says_so() {
+        for text_type in ["text/plain", "text/html; charset=utf-8", "application/xml", "text/csv"] {
+            for text in ["1.10", "007", "true", "null", "\"x\"", "{\"a\": 1}", "[1]"] {
+                assert_eq!(body(text_type, text), json!(text), "{text_type}");
+            }
+        }
+        for json_type in ["application/json", "application/problem+json; charset=utf-8", "text/json"] {
+            assert_eq!(body(json_type, "1.10"), json!(1.1), "{json_type}");
+            assert_eq!(body(json_type, "\"x\""), json!("x"));
+            assert_eq!(body(json_type, "{\"a\": 1}"), json!({ "a": 1 }));
+            assert_eq!(body(json_type, "{oops"), json!("{oops"));
+        }
+        for vague in ["", "application/octet-stream", "application/x-unknown"] {
+            for text in ["1.10", "007", "true", "null", "\"x\"", "ok"] {
+                assert_eq!(body(vague, text), json!(text), "{vague}");
+            }
+            assert_eq!(body(vague, " {\"a\": 1}\n"), json!({ "a": 1 }));
+            assert_eq!(body(vague, "[1, 2]"), json!([1, 2]));
+        }
+    }
+
+    #[test]
+    fn lines_of_json_are_a_list() {
+        let lines = "{\"a\": 1}\n\n{\"a\": 2}\r\n3";
+        assert_eq!(body("application/x-ndjson", lines), json!([{ "a": 1 }, { "a": 2 }, 3]));
+        assert_eq!(body("application/jsonl", ""), json!([]));
+        assert_eq!(body("application/jsonl", "{\"a\": 1}\noops"), json!("{\"a\": 1}\noops"));
+    }
+
+    #[test]
+    fn what_is_no_text_is_told_by_its_length_and_type() {
+        let image = || HttpBody::Binary { sha256: None, bytes: 7 };
+        let Outcome::Passed(Some(output)) = of(200, &[("content-type", "image/png")], image()) else {
+            panic!("a body that is no text is an answer");
+        };
+        assert_eq!(output.data["body"], json!({ "bytes": 7, "type": "image/png" }));
+    }
+
+    #[test]
+    fn the_server_says_when() {
+        let after = |status, value: &str| match of(
+            status,
+            &[("Retry-After", value)],
+            HttpBody::Text(String::new()),
+        ) {
+            Outcome::Failed(failure) => failure.retry_after,
+            passed @ Outcome::Passed(_) => panic!("{passed:?}"),
+        };
+        assert_eq!(after(429, "6"), Some(RetryAfter::Seconds(6)));
+        assert!(matches!(after(503, "Sun, 06 Nov 1994 08:49:37 GMT"), Some(RetryAfter::At(_))));
+        assert_eq!(after(500, "soon"), None);
+    }
 }

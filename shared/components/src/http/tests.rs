@@ -19,7 +19,7 @@ use crate::{
     component::field_rule,
     credential::TOKEN_BYTES_MAX,
     effect::SecretPlace,
-    host::{HttpBody, HttpClient, HttpFailure, HttpRequest, HttpResponse},
+    host::{HttpBody, HttpClient, HttpFailure, HttpHead, HttpRequest, HttpResponse},
 };
 
 /// Answers once, and keeps what it was asked.
@@ -37,7 +37,12 @@ impl HttpClient for OneAnswer {
 }
 
 fn text(status: u16, body: &str) -> HttpResponse {
-    HttpResponse { status, headers: vec![], body: HttpBody::Text(body.to_owned()) }
+    answer(status, &[], HttpBody::Text(body.to_owned()))
+}
+
+fn answer(status: u16, headers: &[(&str, &str)], body: HttpBody) -> HttpResponse {
+    let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    HttpResponse { head: HttpHead { status, headers }, body }
 }
 
 fn call<'a>(secret_fields: &'a [SecretPlace<'a>], secret_labels: &'a [String]) -> Call<'a> {
@@ -250,10 +255,10 @@ fn a_request_that_would_be_too_large_for_other_values_is_not_sent_i1() {
 
 #[test]
 fn an_answer_becomes_status_headers_and_body() {
-    let answer = HttpResponse {
-        status: 201,
-        headers: [
-            ("Content-Type", "text/x"),
+    let answer = answer(
+        201,
+        &[
+            ("Content-Type", "application/json"),
             ("X-A", "1"),
             ("X-A", "2"),
             ("Set-Cookie", "s"),
@@ -266,20 +271,18 @@ fn an_answer_becomes_status_headers_and_body() {
             ("X-Jwt-Assertion", "s"),
             ("Ocp-Apim-Subscription-Key", "s"),
             ("Set-Cookie2", "s"),
-        ]
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .to_vec(),
-        body: HttpBody::Text(r#"{"id": 7}"#.to_owned()),
-    };
+        ],
+        HttpBody::Text(r#"{"id": 7}"#.to_owned()),
+    );
     let (outcome, _) = execute(&json!({ "url": "https://a.example" }), &[], Ok(answer));
-    let data = json!({ "status": 201, "headers": { "Content-Type": ["text/x"], "X-A": ["1", "2"] }, "body": { "id": 7 } });
+    let data = json!({ "status": 201, "headers": { "Content-Type": ["application/json"], "X-A": ["1", "2"] }, "body": { "id": 7 } });
     assert_eq!(outcome, Outcome::Passed(Some(Output { channel: "success", data })));
 }
 
 #[test]
 fn a_body_that_is_no_json_is_text_and_one_that_is_no_text_is_a_hash() {
     let body = |body: HttpBody| {
-        let answer = HttpResponse { status: 200, headers: vec![], body };
+        let answer = answer(200, &[], body);
         match execute(&json!({ "url": "https://a.example" }), &[], Ok(answer)).0 {
             Outcome::Passed(Some(output)) => output.data["body"].clone(),
             other => panic!("{other:?}"),
@@ -305,13 +308,24 @@ fn failure(configuration: &Value, answer: Result<HttpResponse, HttpFailure>) -> 
 #[test]
 fn a_status_that_is_no_success_fails_with_the_answer_beside_it() {
     let configuration = json!({ "url": "https://a.example", "success_codes": [404, "200-204"] });
-    for (status, retryable) in
-        [(205, false), (400, false), (408, true), (425, true), (429, true), (500, true), (503, true)]
-    {
+    // What may come from a server between keeps the idempotency key (I5).
+    for (status, retryable, answered) in [
+        (205, false, true),
+        (400, false, true),
+        (408, true, false),
+        (425, true, false),
+        (429, true, false),
+        (500, true, true),
+        (501, true, true),
+        (502, true, false),
+        (503, true, false),
+        (504, true, false),
+        (505, true, true),
+    ] {
         let failure = failure(&configuration, Ok(text(status, "[1]")));
         assert_eq!(
             (failure.code.as_str(), failure.retryable, failure.answered),
-            ("http_status", retryable, true)
+            ("http_status", retryable, answered)
         );
         assert_eq!(failure.reason, ResultReason::ComponentError);
         let expected = json!({ "status": status, "headers": {}, "body": [1],
@@ -338,16 +352,13 @@ fn a_body_can_be_stored_up_to_its_limit() {
 
 #[test]
 fn what_the_host_says_of_a_failure_is_kept() {
-    let answer = HttpFailure {
-        reason: ResultReason::Timeout,
-        code: "timeout",
-        message: "no answer within 5 seconds".into(),
-        retryable: true,
-        answered: false,
-    };
-    let failure = failure(&json!({ "url": "https://a.example" }), Err(answer));
+    let late = HttpFailure::new(ResultReason::Timeout, "timeout", "no answer within 5 seconds".into());
+    let head = text(202, "").head;
+    let late = HttpFailure { retryable: true, head: Some(head), ..late };
+    let failure = failure(&json!({ "url": "https://a.example" }), Err(late));
     assert_eq!((failure.reason, failure.code.as_str()), (ResultReason::Timeout, "timeout"));
     assert!(failure.retryable && !failure.answered);
+    assert_eq!(failure.data, json!({ "status": 202, "headers": {} }), "the status is known");
 }
 
 #[test]

@@ -133,7 +133,7 @@ impl World {
 
     /// Sends with default settings.
     pub async fn send(&self, request: Request) -> Result<Response, HttpError> {
-        self.client(GuardSettings::default()).send(request).await
+        send(&self.client(GuardSettings::default()), request).await
     }
 
     pub fn resolved(&self) -> Vec<String> {
@@ -206,6 +206,11 @@ async fn read_request(stream: &mut (impl AsyncRead + Unpin)) -> Option<Heard> {
     }
 }
 
+/// Sends with a client, and drops the head of an answer that broke off.
+pub async fn send(client: &GuardedClient, request: Request) -> Result<Response, HttpError> {
+    client.send(request).await.map_err(|failed| failed.error)
+}
+
 /// A GET without secrets.
 pub fn get(url: &str) -> Request {
     Request {
@@ -213,7 +218,7 @@ pub fn get(url: &str) -> Request {
         url: url.to_owned(),
         headers: vec![],
         body: vec![].into(),
-        redirects_max: domain::limits::HTTP_REDIRECTS_MAX,
+        redirects: http_guard::Redirects::Follow(domain::limits::HTTP_REDIRECTS_MAX),
         timeout: Duration::from_secs(10),
         used_secret: false,
         allowed_hosts: vec![],
