@@ -19,12 +19,16 @@ pub enum Answer {
     /// Accepted, with the id of the event, which is the run's id too. A repeated delivery gets the
     /// id of the first event.
     Accepted(EventId),
+    /// A sender asked whether somebody is there; this is what it wants to hear.
+    Handshake(String),
     /// No webhook has the address.
     NotFound,
-    /// The method is not POST.
+    /// The method is not POST, and the webhook answers no handshake by it.
     WrongMethod,
     /// The credential is missing or wrong.
     Unauthorized,
+    /// The signature is right, and its time is too long ago or in the future.
+    TooOld,
     /// The body is larger than the limit.
     TooLarge,
     /// The body can't be read.
@@ -50,11 +54,23 @@ impl IntoResponse for Answer {
                 let body = Json(json!({ "event_id": event_id, "run_id": event_id }));
                 return (StatusCode::ACCEPTED, body).into_response();
             }
+            Self::Handshake(text) => {
+                let headers = [
+                    (header::CONTENT_TYPE, "text/plain; charset=utf-8"),
+                    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+                ];
+                return (StatusCode::OK, headers, text).into_response();
+            }
             Self::NotFound => (StatusCode::NOT_FOUND, "there is no webhook at this address".to_owned()),
             Self::WrongMethod => (StatusCode::METHOD_NOT_ALLOWED, "a webhook takes POST".to_owned()),
             Self::Unauthorized => {
                 (StatusCode::UNAUTHORIZED, "the signature or token is missing or wrong".to_owned())
             }
+            Self::TooOld => (
+                StatusCode::UNAUTHORIZED,
+                "the signature is right, but its time is too long ago or in the future; check the sender's clock"
+                    .to_owned(),
+            ),
             Self::TooLarge => (
                 StatusCode::PAYLOAD_TOO_LARGE,
                 format!("the body is larger than {} bytes", domain::limits::WEBHOOK_BODY_BYTES_MAX),

@@ -3,12 +3,15 @@
 
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use components::webhook::{SignatureScheme, TokenForm, WebhookConfiguration};
 use domain::limits::WEBHOOK_KEY_BYTES_MIN;
 use domain::webhook::Authentication;
 use jiff::Timestamp;
 use ring::digest::{SHA256, digest};
-use ring::hmac;
 use store::intake::StoredWebhook;
+use webhook_signature::{Verdict, check, codes, read_code};
 
 use crate::cache::KnownWebhook;
 use crate::keys::{OpenedKeys, SigningKey, signing_keys};
@@ -21,6 +24,8 @@ pub enum Credential {
     Good,
     /// The credential is missing or not the webhook's.
     Bad,
+    /// The signature is right, and its time is too long ago or in the future.
+    Old,
     /// The check is not possible: the vault can't be reached or a key can't be opened.
     Unknown,
 }
@@ -33,56 +38,87 @@ pub async fn authenticate(
     deps: &Deps,
 ) -> Credential {
     let stored = &webhook.stored;
-    let is_good = match stored.authentication {
-        Authentication::None => true,
+    let Some(configuration) = &webhook.configuration else { return Credential::Unknown };
+    match stored.authentication {
+        Authentication::None => Credential::Good,
         Authentication::Bearer | Authentication::HeaderToken => {
-            sent_token(delivery, stored).is_some_and(|token| is_token(token, webhook, now))
+            let sent = SentToken::of(delivery, stored, configuration);
+            let is_good = sent.is_some_and(|sent| is_token(&sent.token, webhook, now));
+            if is_good { Credential::Good } else { Credential::Bad }
         }
         Authentication::Signature => {
-            let Some(signature) = only_header(delivery, stored.header_name.as_deref()) else {
+            let header = signature_header(configuration);
+            if only_header(delivery, header).is_none() {
                 return Credential::Bad;
-            };
-            let opened = signing_keys(stored, now, deps).await;
-            let is_good = is_signature(signature, &delivery.body, opened.keys(), now);
-            if !is_good && !opened.tell_what_is_wrong() {
-                return Credential::Unknown;
             }
-            is_good
+            let opened = signing_keys(stored, now, deps).await;
+            let keys = accepted(opened.keys(), now);
+            match with_signed(delivery, |signed| check(&configuration.scheme, header, signed, keys, now)) {
+                Verdict::Good => Credential::Good,
+                Verdict::Old => Credential::Old,
+                Verdict::Bad if opened.tell_what_is_wrong() => Credential::Bad,
+                Verdict::Bad => Credential::Unknown,
+            }
         }
-    };
-    if is_good { Credential::Good } else { Credential::Bad }
+    }
+}
+
+/// The keys that are accepted now.
+fn accepted(keys: &[SigningKey], now: Timestamp) -> impl Iterator<Item = &[u8]> {
+    let accepted = keys.iter().filter(move |key| key.until.is_none_or(|until| now < until));
+    accepted.map(|key| key.value.expose().as_bytes())
+}
+
+fn signature_header(configuration: &WebhookConfiguration) -> &str {
+    configuration.header_name.as_deref().unwrap_or_default()
+}
+
+/// Hands on the delivery as its signature depends on it.
+fn with_signed<T>(delivery: &Delivery, then: impl FnOnce(&webhook_signature::Delivery<'_>) -> T) -> T {
+    let header = |name: &str| only_header(delivery, name);
+    then(&webhook_signature::Delivery { header: &header, body: &delivery.body, url: &delivery.url })
 }
 
 /// The credentials of a webhook that may stand elsewhere in an authenticated delivery. A sender
 /// that changes to another header sends both headers for a while, and neither credential may be
 /// stored (I1).
 pub struct KnownCredentials<'d> {
-    sent_token: Option<&'d str>,
+    sent: Option<SentToken>,
     token_hashes: Vec<&'d [u8]>,
     opened: Option<Arc<OpenedKeys>>,
-    /// The signature of the body by each key.
-    signatures: Vec<hmac::Tag>,
+    scheme: &'d SignatureScheme,
+    /// The signatures of the delivery by each key.
+    signatures: Vec<Vec<u8>>,
 }
 
 impl<'d> KnownCredentials<'d> {
     /// The credentials for an authenticated delivery, with the opened signing keys.
-    pub fn of(delivery: &'d Delivery, stored: &'d StoredWebhook, opened: Option<Arc<OpenedKeys>>) -> Self {
+    pub fn of(
+        delivery: &Delivery,
+        stored: &'d StoredWebhook,
+        configuration: &'d WebhookConfiguration,
+        opened: Option<Arc<OpenedKeys>>,
+    ) -> Self {
         let is_signed = stored.authentication == Authentication::Signature;
         let has_token = matches!(stored.authentication, Authentication::Bearer | Authentication::HeaderToken);
         let opened = opened.filter(|_| is_signed);
-        let sign = |key: &SigningKey| hmac::sign(&hmac_key(key), &delivery.body);
+        let (scheme, header) = (&configuration.scheme, signature_header(configuration));
+        let sign = |key: &SigningKey| {
+            with_signed(delivery, |signed| codes(scheme, header, signed, key.value.expose().as_bytes()))
+        };
         let hashes = stored.token_sha256.iter().chain(&stored.previous_token_sha256);
         Self {
-            sent_token: sent_token(delivery, stored).filter(|_| has_token),
+            sent: SentToken::of(delivery, stored, configuration).filter(|_| has_token),
             token_hashes: hashes.map(Vec::as_slice).collect(),
-            signatures: opened.iter().flat_map(|opened| opened.keys()).map(sign).collect(),
+            signatures: opened.iter().flat_map(|opened| opened.keys()).flat_map(sign).collect(),
             opened,
+            scheme,
         }
     }
 
     /// Whether one of the credentials stands in a text.
     pub fn stand_in(&self, text: &str) -> bool {
-        self.sent_token.is_some_and(|token| text.contains(token))
+        self.sent.as_ref().is_some_and(|sent| text.contains(&sent.token) || text.contains(&sent.written))
             || self
                 .opened
                 .iter()
@@ -93,36 +129,62 @@ impl<'d> KnownCredentials<'d> {
 
     fn are(&self, piece: &str) -> bool {
         let hash = digest(&SHA256, piece.as_bytes());
-        let tag = read_signature(piece).unwrap_or_default();
+        let code = read_code(self.scheme, piece).unwrap_or_default();
         self.token_hashes.iter().any(|known| is_equal(hash.as_ref(), known))
-            || self.signatures.iter().any(|known| is_equal(&tag, known.as_ref()))
+            || self.signatures.iter().any(|known| is_equal(&code, known))
     }
 }
 
 /// The words of a text, and its pieces between the characters that join names and values.
 fn pieces(text: &str) -> impl Iterator<Item = &str> {
-    let joined = |letter: char| letter.is_whitespace() || ",;=&\"".contains(letter);
-    text.split_whitespace().chain(text.split(joined)).filter(|piece| piece.len() >= WEBHOOK_KEY_BYTES_MIN)
+    let joined = |letter: char| letter.is_whitespace() || ",;&\"".contains(letter);
+    let named = move |letter: char| letter == '=' || joined(letter);
+    let pieces = text.split_whitespace().chain(text.split(joined)).chain(text.split(named));
+    pieces.filter(|piece| piece.len() >= WEBHOOK_KEY_BYTES_MIN)
 }
 
 /// The only value of a header. Two values could be read in two ways, so neither is accepted.
-fn only_header<'d>(delivery: &'d Delivery, name: Option<&str>) -> Option<&'d str> {
-    let mut values = delivery.headers.get_all(name?).iter();
+fn only_header<'d>(delivery: &'d Delivery, name: &str) -> Option<&'d str> {
+    let mut values = delivery.headers.get_all(name).iter();
     values.next().filter(|_| values.next().is_none()).and_then(|value| value.to_str().ok())
 }
 
-fn sent_token<'d>(delivery: &'d Delivery, stored: &StoredWebhook) -> Option<&'d str> {
-    match stored.authentication {
-        Authentication::Bearer => only_header(delivery, Some("authorization")).and_then(bearer),
-        Authentication::Signature | Authentication::HeaderToken | Authentication::None => {
-            only_header(delivery, stored.header_name.as_deref())
+/// The token that a sender sent.
+struct SentToken {
+    token: String,
+    /// As it stands in the header.
+    written: String,
+}
+
+impl SentToken {
+    fn of(delivery: &Delivery, stored: &StoredWebhook, configuration: &WebhookConfiguration) -> Option<Self> {
+        if stored.authentication == Authentication::Bearer {
+            let token = only_header(delivery, "authorization").and_then(bearer)?;
+            return Some(Self { token: token.to_owned(), written: token.to_owned() });
         }
+        let written = only_header(delivery, stored.header_name.as_deref()?)?;
+        Some(match configuration.token_form {
+            TokenForm::Plain => Self { token: written.to_owned(), written: written.to_owned() },
+            TokenForm::Basic => {
+                let (token, written) = basic(written)?;
+                Self { token, written: written.to_owned() }
+            }
+        })
     }
 }
 
 fn bearer(header: &str) -> Option<&str> {
     let (scheme, token) = header.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// The password of basic authentication (RFC 7617), and the text that it was sent as.
+fn basic(header: &str) -> Option<(String, &str)> {
+    let (scheme, written) = header.split_once(' ')?;
+    let written = written.trim();
+    let pair = scheme.eq_ignore_ascii_case("basic").then(|| STANDARD.decode(written).ok())??;
+    let (_, password) = std::str::from_utf8(&pair).ok()?.split_once(':')?;
+    Some((password.to_owned(), written))
 }
 
 /// Whether a token is the webhook's. Hashes are compared in constant time, and an attacker who
@@ -143,24 +205,6 @@ fn is_equal(one: &[u8], other: &[u8]) -> bool {
         && one.iter().zip(other).fold(0, |differing, (one, other)| differing | (one ^ other)) == 0
 }
 
-/// `sha256=<hex>`, as GitHub sends it.
-fn read_signature(signature: &str) -> Option<Vec<u8>> {
-    let signature = signature.trim();
-    hex::decode(signature.strip_prefix("sha256=").unwrap_or(signature)).ok()
-}
-
-fn hmac_key(key: &SigningKey) -> hmac::Key {
-    hmac::Key::new(hmac::HMAC_SHA256, key.value.expose().as_bytes())
-}
-
-/// Whether a signature is that of the raw body by an accepted key.
-fn is_signature(signature: &str, body: &[u8], keys: &[SigningKey], now: Timestamp) -> bool {
-    let Some(tag) = read_signature(signature) else { return false };
-    keys.iter()
-        .filter(|key| key.until.is_none_or(|until| now < until))
-        .any(|key| hmac::verify(&hmac_key(key), body, &tag).is_ok())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -169,33 +213,13 @@ mod tests {
         SigningKey { value: vault_format::SecretValue::new(text.to_owned()), until }
     }
 
-    fn signed(text: &str, body: &[u8]) -> String {
-        format!(
-            "sha256={}",
-            hex::encode(hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, text.as_bytes()), body))
-        )
-    }
-
-    #[test]
-    fn a_signature_is_taken_as_github_sends_it() {
-        // The example of GitHub's documentation, "Validating webhook deliveries".
-        let signature = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
-        let keys = [key("It's a Secret to Everybody", None)];
-        let now = Timestamp::UNIX_EPOCH;
-        assert!(is_signature(signature, b"Hello, World!", &keys, now));
-        assert!(!is_signature(signature, b"Hello, World?", &keys, now));
-        assert!(!is_signature("sha256=zz", b"Hello, World!", &keys, now));
-        assert!(!is_signature("", b"Hello, World!", &keys, now));
-        assert!(!is_signature(&signature[..40], b"Hello, World!", &keys, now));
-    }
-
     #[test]
     fn while_a_key_is_rotated_both_are_taken_and_then_one() {
         let at = |second| Timestamp::from_second(second).unwrap();
         let keys = [key("new", None), key("old", Some(at(100)))];
-        assert!(is_signature(&signed("old", b"x"), b"x", &keys, at(99)));
-        assert!(!is_signature(&signed("old", b"x"), b"x", &keys, at(100)));
-        assert!(is_signature(&signed("new", b"x"), b"x", &keys, at(100)));
+        let taken = |now| accepted(&keys, now).collect::<Vec<_>>();
+        assert_eq!(taken(at(99)), [b"new", b"old"]);
+        assert_eq!(taken(at(100)), [b"new"]);
     }
 
     #[test]
@@ -204,5 +228,28 @@ mod tests {
         assert_eq!(bearer("bearer abc"), Some("abc"));
         assert_eq!(bearer("Basic abc"), None);
         assert_eq!(bearer("abc"), None);
+    }
+
+    #[test]
+    fn a_basic_token_is_the_password_of_any_user() {
+        let sent = |pair: &str| format!("Basic {}", STANDARD.encode(pair));
+        let password = |header: &str| basic(header).map(|(password, _)| password);
+        assert_eq!(password(&sent("user:the:word")).as_deref(), Some("the:word"));
+        assert_eq!(password(&sent(":word").replace("Basic", "basic")).as_deref(), Some("word"));
+        assert_eq!(password(&sent("word")), None);
+        assert_eq!(password("Basic *"), None);
+        assert_eq!(password("Bearer abc"), None);
+    }
+
+    #[test]
+    fn a_text_is_searched_in_words_and_between_names_and_values() {
+        let found: Vec<_> = pieces("a t=1234567890123456,v1=abcdefghijklmnopqrst== x").collect();
+        for piece in [
+            "t=1234567890123456,v1=abcdefghijklmnopqrst==",
+            "v1=abcdefghijklmnopqrst==",
+            "abcdefghijklmnopqrst",
+        ] {
+            assert!(found.contains(&piece), "{piece}: {found:?}");
+        }
     }
 }

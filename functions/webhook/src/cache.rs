@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use bounded_cache::Cache;
+use components::webhook::WebhookConfiguration;
 use definition::Compiled;
 use jiff::{SignedDuration, Timestamp};
 use store::intake::StoredWebhook;
@@ -16,6 +17,8 @@ pub struct KnownWebhook {
     pub stored: StoredWebhook,
     /// The workflow's definition; None when it can't be read.
     pub compiled: Option<Compiled>,
+    /// The configuration of the trigger; None when it can't be read.
+    pub configuration: Option<WebhookConfiguration>,
     /// Bytes of memory that the definition takes ([`domain::json::weight`]).
     pub definition_weight: usize,
 }
@@ -135,7 +138,7 @@ pub(crate) mod tests {
     }
 
     fn webhook(definition_weight: usize) -> KnownWebhook {
-        KnownWebhook { stored: stored(0), compiled: None, definition_weight }
+        KnownWebhook { stored: stored(0), compiled: None, configuration: None, definition_weight }
     }
 
     #[test]

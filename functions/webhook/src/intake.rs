@@ -5,13 +5,15 @@ use domain::ids::{EventId, ItemId};
 use domain::json::weight;
 use std::sync::Arc;
 
-use axum::http::HeaderMap;
-use components::webhook::{WebhookConfiguration, WebhookRequest, event_data};
+use axum::http::header::CONTENT_ENCODING;
+use axum::http::{HeaderMap, HeaderValue, Method};
+use components::webhook::{WebhookConfiguration, WebhookRequest, event_data, handshake_answer};
 use definition::plan_root;
 use domain::definition::Definition;
-use domain::limits::DEDUPLICATION_KEY_BYTES_MAX;
+use domain::limits::{DEDUPLICATION_KEY_BYTES_MAX, WEBHOOK_BODY_BYTES_MAX};
 use domain::message::Message;
 use domain::request_headers::{HOPS_HEADER, hop_count};
+use http_content::{CodingError, decode};
 use jiff::Timestamp;
 use queue::Outgoing;
 use serde_json::{Value, json};
@@ -31,6 +33,9 @@ pub async fn take(delivery: &Delivery, deps: &Deps) -> Answer {
     if !is_address(&delivery.address) {
         return Answer::NotFound;
     }
+    if let Some(answer) = unauthenticated_handshake(delivery, deps).await {
+        return answer;
+    }
     let header = delivery.headers.get(HOPS_HEADER).and_then(|value| value.to_str().ok());
     let Ok(hops) = hop_count(header) else { return Answer::TooManyHops };
     let now = deps.clock.now();
@@ -40,6 +45,9 @@ pub async fn take(delivery: &Delivery, deps: &Deps) -> Answer {
     };
     if let Err(too_fast) = deps.rates.take(webhook.stored.id, now) {
         return Answer::TooFast(too_fast);
+    }
+    if let Some(answer) = authenticated_handshake(delivery, &webhook) {
+        return answer;
     }
     let event_id = deps.ids.next(now);
     match store_event(delivery, &webhook, event_id, hops, now, deps).await {
@@ -54,6 +62,40 @@ pub async fn take(delivery: &Delivery, deps: &Deps) -> Answer {
             Err(answer) => answer,
         },
     }
+}
+
+/// The answer to a handshake that comes without a credential, and to any other request that is no
+/// delivery.
+async fn unauthenticated_handshake(delivery: &Delivery, deps: &Deps) -> Option<Answer> {
+    let is_asked = delivery.method != Method::POST;
+    if is_asked && !matches!(delivery.method, Method::GET | Method::HEAD) {
+        return Some(Answer::WrongMethod);
+    }
+    if !is_asked && delivery.query.is_empty() {
+        return None;
+    }
+    let now = deps.clock.now();
+    let webhook = match deps.cache.get(&delivery.address, now) {
+        Some(Some(known)) => known,
+        Some(None) => return Some(Answer::NotFound),
+        None => match load(delivery, now, deps).await {
+            Ok(known) => known,
+            Err(answer) => return Some(answer),
+        },
+    };
+    let configuration = webhook.configuration.as_ref()?;
+    let answer = handshake_answer(configuration, delivery.method.as_str(), &delivery.query, None);
+    answer.map(Answer::Handshake).or(is_asked.then_some(Answer::WrongMethod))
+}
+
+/// The answer to a handshake that carries the webhook's credential.
+fn authenticated_handshake(delivery: &Delivery, webhook: &KnownWebhook) -> Option<Answer> {
+    let configuration = webhook.configuration.as_ref()?;
+    if configuration.handshakes.is_empty() {
+        return None;
+    }
+    let (method, query) = (delivery.method.as_str(), &delivery.query);
+    handshake_answer(configuration, method, query, Some(&delivery.body)).map(Answer::Handshake)
 }
 
 /// Whether a text is 128 bits in hex. Another text is no webhook's address, and is not looked up:
@@ -89,6 +131,7 @@ fn known_by(credential: Credential, webhook: Arc<KnownWebhook>) -> Result<Arc<Kn
     match credential {
         Credential::Good => Ok(webhook),
         Credential::Bad => Err(Answer::Unauthorized),
+        Credential::Old => Err(Answer::TooOld),
         Credential::Unknown => Err(Answer::Unavailable),
     }
 }
@@ -112,7 +155,9 @@ fn know(mut stored: StoredWebhook) -> KnownWebhook {
     }))
     .ok();
     let compiled = definition.map(|definition| definition::compile(&definition));
-    KnownWebhook { stored, compiled, definition_weight }
+    let node = compiled.as_ref().and_then(|compiled| compiled.stored_node(&stored.node_id));
+    let configuration = node.and_then(|node| WebhookConfiguration::read(&node.configuration).ok());
+    KnownWebhook { stored, compiled, configuration, definition_weight }
 }
 
 fn unavailable(error: &StoreError) -> Answer {
@@ -138,10 +183,13 @@ async fn store_event(
     now: Timestamp,
     deps: &Deps,
 ) -> Stored {
-    let Some(compiled) = &webhook.compiled else { return Stored::Answer(Answer::Unavailable) };
+    let (Some(compiled), Some(configuration)) = (&webhook.compiled, &webhook.configuration) else {
+        return Stored::Answer(Answer::Unavailable);
+    };
     let stored = &webhook.stored;
-    let credentials = KnownCredentials::of(delivery, stored, deps.cache.keys.get(stored, now));
-    let data = match read_data(delivery, webhook, &credentials) {
+    let opened = deps.cache.keys.get(stored, now);
+    let credentials = KnownCredentials::of(delivery, stored, configuration, opened);
+    let data = match read_data(delivery, configuration, &credentials) {
         Ok(data) => data,
         Err(answer) => return Stored::Answer(answer),
     };
@@ -157,7 +205,8 @@ async fn store_event(
     for field in &plan.failed {
         tracing::info!(node_id = node.id, field, "a template of the trigger can't be resolved");
     }
-    let key = header_key.or(plan.deduplication_key);
+    let data_key = || data_key(&data, configuration.deduplication_data);
+    let key = header_key.or(plan.deduplication_key).or_else(data_key);
     let item_ids: Vec<ItemId> = plan.root.targets.iter().map(|_| deps.ids.next(now)).collect();
     let run = NewRun {
         event_id,
@@ -204,13 +253,9 @@ async fn store_event(
 
 fn read_data(
     delivery: &Delivery,
-    webhook: &KnownWebhook,
+    configuration: &WebhookConfiguration,
     credentials: &KnownCredentials<'_>,
 ) -> Result<Value, Answer> {
-    let node = webhook.compiled.as_ref().and_then(|compiled| compiled.stored_node(&webhook.stored.node_id));
-    let configuration = node
-        .and_then(|node| WebhookConfiguration::read(&node.configuration).ok())
-        .ok_or(Answer::Unavailable)?;
     let headers: Vec<(String, String)> = delivery
         .headers
         .iter()
@@ -218,19 +263,37 @@ fn read_data(
             (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
         })
         .collect();
+    // The signature is of the bytes on the wire; only a delivery that is authentic is inflated.
+    let codings = delivery.headers.get_all(CONTENT_ENCODING).iter().map(HeaderValue::as_bytes);
+    let inflated = match decode(codings, &delivery.body, WEBHOOK_BODY_BYTES_MAX) {
+        Ok(inflated) => inflated,
+        Err(CodingError::TooLarge) => return Err(Answer::TooLarge),
+        Err(error @ CodingError::Invalid) => return Err(Answer::BadBody(error.into())),
+    };
     let request = WebhookRequest {
         method: delivery.method.as_str(),
         headers: &headers,
         query: &delivery.query,
-        body: &delivery.body,
+        body: inflated.as_deref().unwrap_or(&delivery.body),
         holds_credential: &|text| credentials.stand_in(text),
     };
-    let data = event_data(&configuration, &request).map_err(Answer::BadBody)?;
+    let data = event_data(configuration, &request).map_err(Answer::BadBody)?;
     // The limit of the body does not count headers and query.
     if domain::json::compact_bytes(&data) > domain::limits::EVENT_DATA_BYTES_MAX {
         return Err(Answer::TooLarge);
     }
     Ok(data)
+}
+
+/// The deduplication key of a sender that puts the delivery's id into its body. A value that can be
+/// none refuses no event.
+fn data_key(data: &Value, pointer: Option<&str>) -> Option<String> {
+    let key = match data.pointer(pointer?)? {
+        Value::String(text) => text.clone(),
+        Value::Number(number) => number.to_string(),
+        _ => return None,
+    };
+    (1..=DEDUPLICATION_KEY_BYTES_MAX).contains(&key.len()).then_some(key)
 }
 
 /// The deduplication key from a header. It is read after authentication, and is compared only with
@@ -247,6 +310,20 @@ fn deduplication_key(headers: &HeaderMap, header: Option<&str>) -> Result<Option
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_key_of_the_body_is_text_or_a_number_within_its_limit_on_both_sides_i10() {
+        let key = |id: Value| data_key(&json!({ "body": { "id": id } }), Some("/body/id"));
+        assert_eq!(key(json!("evt_1")).as_deref(), Some("evt_1"));
+        assert_eq!(key(json!(7)).as_deref(), Some("7"));
+        assert!(key(json!("k".repeat(DEDUPLICATION_KEY_BYTES_MAX))).is_some());
+        assert!(key(json!("k".repeat(DEDUPLICATION_KEY_BYTES_MAX + 1))).is_none());
+        for none in [json!(""), json!(null), json!([1]), json!({})] {
+            assert_eq!(key(none), None);
+        }
+        assert_eq!(data_key(&json!({}), Some("/body/id")), None);
+        assert_eq!(data_key(&json!({ "body": { "id": 1 } }), None), None);
+    }
 
     #[test]
     fn a_deduplication_key_has_a_limit_on_both_sides_i10() {

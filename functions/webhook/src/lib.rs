@@ -56,6 +56,8 @@ pub(crate) struct Delivery {
     pub method: Method,
     pub headers: HeaderMap,
     pub query: String,
+    /// The whole URL, as far as the sender's own spelling is known.
+    pub url: String,
     pub body: Bytes,
 }
 
@@ -80,6 +82,15 @@ async fn around(State(deps): State<&'static Deps>, request: Request, next: Next)
     response
 }
 
+/// The URL that the sender called, which some senders sign. A gateway ends TLS, and says so.
+fn called_url(headers: &HeaderMap, address: &str, query: &str) -> String {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let scheme = text("x-forwarded-proto").unwrap_or("http");
+    let host = text("host").unwrap_or_default();
+    let query = if query.is_empty() { String::new() } else { format!("?{query}") };
+    format!("{scheme}://{host}/hooks/{address}{query}")
+}
+
 async fn receive(
     State(deps): State<&'static Deps>,
     Path(address): Path<String>,
@@ -92,10 +103,9 @@ async fn receive(
     if body.len() > WEBHOOK_BODY_BYTES_MAX {
         return Answer::TooLarge;
     }
-    if method != Method::POST {
-        return Answer::WrongMethod;
-    }
-    let delivery = Delivery { address, method, headers, query: query.unwrap_or_default(), body };
+    let query = query.unwrap_or_default();
+    let url = called_url(&headers, &address, &query);
+    let delivery = Delivery { address, method, headers, query, url, body };
     // A panic's message may quote the body, and the runtime would send the message on. The panic
     // hook has logged the place.
     AssertUnwindSafe(intake::take(&delivery, deps)).catch_unwind().await.unwrap_or(Answer::Unavailable)

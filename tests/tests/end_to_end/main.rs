@@ -16,6 +16,7 @@ mod memory;
 mod new_kms_key;
 mod plans;
 mod recovery;
+mod senders;
 mod sleep;
 mod targets;
 mod tokens;

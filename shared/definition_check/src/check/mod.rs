@@ -9,6 +9,7 @@ mod draft;
 mod graph;
 mod node;
 mod read;
+mod spelling;
 mod tokens;
 
 use domain::{definition::Definition, placement::Placement};
@@ -115,9 +116,10 @@ impl Refused {
 pub fn check(text: &str) -> Result<Checked, Refused> {
     let (tree, problems) = source::read(text);
     let mut collector = Collector::new(text, problems);
-    let Some(tree) = tree else {
+    let Some(mut tree) = tree else {
         return Err(Refused { problems: collector.into_errors(), secret_refs: Vec::new() });
     };
+    spelling::keep(&mut tree);
     let draft = draft::read(&tree, &mut collector);
     graph::check(&draft, &mut collector);
     let secret_refs = node::check_all(&draft, &mut collector);

@@ -76,10 +76,10 @@ impl Builder {
     pub(super) fn end(&mut self) {
         match self.stack.pop() {
             Some(Frame::List { position, items }) => {
-                self.add(Tree { content: Content::List(items), position });
+                self.add(Tree::new(Content::List(items), position));
             }
             Some(Frame::Map { position, entries, .. }) => {
-                self.add(Tree { content: Content::Map(entries), position });
+                self.add(Tree::new(Content::Map(entries), position));
             }
             None => {}
         }

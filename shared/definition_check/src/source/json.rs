@@ -62,13 +62,13 @@ impl Reader<'_> {
         let is_key = self.builder.expects_key();
         match serde_json::from_str::<String>(literal) {
             Ok(text) if is_key => self.builder.key(text, position),
-            Ok(text) => self.builder.add(Tree { content: Content::Text(text), position }),
+            Ok(text) => self.builder.add(Tree::new(Content::Text(text), position)),
             Err(_) => {
                 self.builder.problem(position, "the text holds half of a surrogate pair");
                 if is_key {
                     self.builder.key(String::new(), position);
                 } else {
-                    self.builder.add(Tree { content: Content::Refused, position });
+                    self.builder.add(Tree::new(Content::Refused, position));
                 }
             }
         }
@@ -88,7 +88,7 @@ impl Reader<'_> {
                 Content::Refused
             }
         };
-        self.builder.add(Tree { content, position });
+        self.builder.add(Tree::scalar(content, &self.text[self.at..self.at + length], position));
         self.advance(length);
     }
 

@@ -45,6 +45,8 @@ impl Position {
 pub(crate) struct Tree {
     pub content: Content,
     pub position: Position,
+    /// How the author wrote a scalar that is not text.
+    pub spelling: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -69,10 +71,31 @@ pub(crate) struct Entry {
 }
 
 impl Tree {
+    /// A value without a spelling of its own.
+    pub(crate) fn new(content: Content, position: Position) -> Self {
+        Self { content, position, spelling: None }
+    }
+
+    /// A scalar, with its spelling where it is not text.
+    pub(crate) fn scalar(content: Content, spelling: &str, position: Position) -> Self {
+        let spelling = (!matches!(content, Content::Text(_))).then(|| spelling.to_owned());
+        Self { content, position, spelling }
+    }
+
     /// The value of that key, if this is a map with such a key.
     pub(crate) fn get(&self, key: &str) -> Option<&Tree> {
         match &self.content {
             Content::Map(entries) => entries.iter().find(|entry| entry.key == key).map(|entry| &entry.value),
+            _ => None,
+        }
+    }
+
+    /// [`Tree::get`], to change it.
+    pub(crate) fn get_mut(&mut self, key: &str) -> Option<&mut Tree> {
+        match &mut self.content {
+            Content::Map(entries) => {
+                entries.iter_mut().find(|entry| entry.key == key).map(|entry| &mut entry.value)
+            }
             _ => None,
         }
     }

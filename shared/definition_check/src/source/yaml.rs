@@ -82,7 +82,7 @@ fn take_scalar(builder: &mut Builder, text: Cow<'_, str>, style: ScalarStyle, po
         return builder.key(text.into_owned(), position);
     }
     match content {
-        Ok(content) => builder.add(Tree { content, position }),
+        Ok(content) => builder.add(Tree::scalar(content, &text, position)),
         Err(message) => refuse(builder, position, message),
     }
 }
@@ -101,7 +101,7 @@ fn refuse(builder: &mut Builder, position: Position, message: &str) {
     if builder.expects_key() {
         builder.key(String::new(), position);
     } else {
-        builder.add(Tree { content: Content::Refused, position });
+        builder.add(Tree::new(Content::Refused, position));
     }
 }
 

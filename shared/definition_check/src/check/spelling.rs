@@ -1,0 +1,118 @@
+//! Text fields take a scalar as it is written: `+15551234567` and `1.10` are no numbers there.
+
+use components::{Component, component, field_rule};
+use expression::FieldKind;
+
+use definition::pointer::escape;
+
+use crate::source::{Content, Tree};
+
+/// Replaces the numbers and booleans in text fields of configurations, and in keys, by their
+/// spelling.
+pub(super) fn keep(tree: &mut Tree) {
+    let Some(Content::List(nodes)) = tree.get_mut("nodes").map(|nodes| &mut nodes.content) else { return };
+    for node in nodes {
+        if let Some(Content::Map(keys)) = node.get_mut("keys").map(|keys| &mut keys.content) {
+            keys.iter_mut().for_each(|entry| spell(&mut entry.value));
+        }
+        if let Some(run_name) = node.get_mut("run_name") {
+            spell(run_name);
+        }
+        let name = match node.get("component").map(|name| &name.content) {
+            Some(Content::Text(name)) => name.clone(),
+            _ => continue,
+        };
+        if let (Some(component), Some(tree)) = (component(&name), node.get_mut("configuration")) {
+            walk(tree, component.base(), &mut String::new());
+        }
+    }
+}
+
+// The recursion is bounded: a tree is at most DEFINITION_DEPTH_MAX deep.
+fn walk(tree: &mut Tree, component: &dyn Component, pointer: &mut String) {
+    let length = pointer.len();
+    match &mut tree.content {
+        Content::List(items) => {
+            for (index, item) in items.iter_mut().enumerate() {
+                pointer.push_str(&format!("/{index}"));
+                walk(item, component, pointer);
+                pointer.truncate(length);
+            }
+        }
+        Content::Map(entries) => {
+            for entry in entries {
+                pointer.push('/');
+                pointer.push_str(&escape(&entry.key));
+                walk(&mut entry.value, component, pointer);
+                pointer.truncate(length);
+            }
+        }
+        _ if field_rule(component, pointer).kind == FieldKind::Text => spell(tree),
+        _ => {}
+    }
+}
+
+fn spell(tree: &mut Tree) {
+    let is_scalar = matches!(tree.content, Content::Bool(_) | Content::Integer(_) | Content::Float(_));
+    if let Some(spelling) = tree.spelling.take_if(|_| is_scalar) {
+        tree.content = Content::Text(spelling);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::check;
+
+    /// A text field takes a scalar as it is written, in YAML and in JSON; other fields take its value.
+    #[test]
+    fn a_text_field_takes_the_spelling_of_a_scalar() {
+        let yaml = "
+name: w
+nodes:
+  - { id: s, name: S, trigger: start, run_name: 007 }
+  - id: a
+    name: A
+    component: http
+    keys: { order: 0012, ok: true }
+    configuration:
+      url: https://a.example/
+      method: POST
+      query: { version: 1.10, list: 1e3 }
+      headers: { X-Id: +49, X-Flag: True }
+      authorization: { type: basic, username: 0123, password: 0x1F }
+      body: { form: { To: +15551234567, big: 12345678901234567890, on: yes } }
+      timeout_seconds: 9
+      success_codes: [200]
+edges: [{ from: s, to: a }]
+    ";
+        let checked = check(yaml).unwrap();
+        let node = &checked.definition.nodes[1];
+        let texts = [
+            ("/query/version", "1.10"),
+            ("/query/list", "1e3"),
+            ("/headers/X-Id", "+49"),
+            ("/headers/X-Flag", "True"),
+            ("/authorization/username", "0123"),
+            ("/authorization/password", "0x1F"),
+            ("/body/form/To", "+15551234567"),
+            ("/body/form/big", "12345678901234567890"),
+            ("/body/form/on", "yes"),
+        ];
+        for (pointer, expected) in texts {
+            assert_eq!(node.configuration.pointer(pointer).unwrap(), expected, "{pointer}");
+        }
+        assert_eq!(node.configuration["timeout_seconds"], 9);
+        assert_eq!(node.configuration["success_codes"], serde_json::json!([200]));
+        assert_eq!((node.keys["order"].as_str(), node.keys["ok"].as_str()), ("0012", "true"));
+        assert_eq!(checked.definition.nodes[0].run_name.as_deref(), Some("007"));
+        let json = r#"{"name":"w","nodes":[{"id":"s","name":"S","trigger":"start"},{"id":"a","name":"A","component":"http",
+        "configuration":{"url":"https://a.example/","query":{"v":1.10},"body":{"json":{"v":1.10,"f":true}}}}],"edges":[{"from":"s","to":"a"}]}"#;
+        let configuration = &check(json).unwrap().definition.nodes[1].configuration;
+        assert_eq!(configuration["query"]["v"], "1.10");
+        assert_eq!(
+            configuration["body"]["json"],
+            serde_json::json!({ "v": 1.1, "f": true }),
+            "JSON keeps types"
+        );
+    }
+}
