@@ -121,4 +121,21 @@ mod tests {
         assert_eq!(key("{{ root().data.body.other }}"), (None, 0));
         assert_eq!(key("{{ root().data.body }}"), (None, 1));
     }
+
+    #[test]
+    fn a_header_is_found_in_any_spelling() {
+        let data = json!({ "headers": { "X-Github-Event": ["push"], "Etag": ["e"] }, "other": { "X-Github-Event": 1 } });
+        let name = |template: &str| {
+            let node = json!({ "id": "a", "name": "A", "trigger": "start", "run_name": template });
+            planned(node, &data).root.run_name.unwrap()
+        };
+        for spelling in ["X-GitHub-Event", "x-github-event", "X-Github-Event"] {
+            assert_eq!(name(&format!("{{{{ root().data.headers[\"{spelling}\"][0] }}}}")), "push");
+            assert_eq!(name(&format!("{{{{ root().data?.headers?.[\"{spelling}\"]?.[0] }}}}")), "push");
+            assert_eq!(name(&format!("{{{{ root().data.headers[\"{spelling}\" + \"\"][0] }}}}")), "push");
+        }
+        assert_eq!(name("{{ root().data.headers.ETag[0] }}"), "e");
+        assert_eq!(name("{{ root().data.headers[\"X-Other\"] ?? \"none\" }}"), "none");
+        assert_eq!(name("{{ root().data.other[\"x-github-event\"] ?? \"none\" }}"), "none", "only headers");
+    }
 }

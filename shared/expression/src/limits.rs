@@ -33,8 +33,5 @@ pub const REGEX_PATTERN_BYTES_MAX: usize = 4 * 1024;
 /// Largest compiled regular expression, in bytes.
 pub const REGEX_PROGRAM_BYTES_MAX: usize = 32 * 1024;
 
-/// Longest text that `matches` looks at, in bytes.
-pub const REGEX_HAYSTACK_BYTES_MAX: usize = 16 * 1024;
-
 /// Deepest nesting of values: of event payloads, of `fromJSON` and of results.
 pub const VALUE_NESTING_MAX: usize = 50;

@@ -411,6 +411,17 @@ impl<'a> Map<'a> {
         }
     }
 
+    /// The value under the first text key that differs from this one in the case of ASCII letters
+    /// alone. Only data has headers, so only its maps are looked through.
+    pub(crate) fn get_in_any_case(&self, key: &str) -> Option<Value<'a>> {
+        let entries = match self {
+            Map::Json(entries) | Map::Marked(entries, _) => entries,
+            Map::Lookup(_) | Map::Shared(_) => return None,
+        };
+        let found = entries.keys().find(|found| found.eq_ignore_ascii_case(key))?;
+        self.get(found)
+    }
+
     /// The value under a text key.
     pub fn get(&self, key: &str) -> Option<Value<'a>> {
         match self {

@@ -68,23 +68,28 @@ const PIECES: &[&str] = &[
 /// The time in a layout.
 pub(crate) fn format(time: &Time, layout: &str) -> String {
     let mut out = String::with_capacity(layout.len() + 16);
-    let mut at = 0;
-    while at < layout.len() {
-        let rest = &layout[at..];
-        if let Some(piece) = fraction(rest) {
+    for piece in layout_pieces(layout) {
+        match piece {
             // A fraction such as `.000` includes its separator.
-            write_fraction(&mut out, time, piece);
-            at += piece.len();
-        } else if let Some(piece) = piece(rest) {
-            write_piece(&mut out, time, piece);
-            at += piece.len();
-        } else {
-            let Some(c) = rest.chars().next() else { break };
-            out.push(c);
-            at += c.len_utf8();
+            Ok(fraction) if fraction.starts_with(['.', ',']) => write_fraction(&mut out, time, fraction),
+            Ok(piece) => write_piece(&mut out, time, piece),
+            Err(between) => out.push(between),
         }
     }
     out
+}
+
+/// The pieces of a layout that stand for a part of a time (a fraction with its separator), and the
+/// characters between them.
+pub(super) fn layout_pieces(layout: &str) -> impl Iterator<Item = Result<&str, char>> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let rest = layout.get(at..).filter(|rest| !rest.is_empty())?;
+        let found = fraction(rest).or_else(|| piece(rest));
+        let next = found.map_or_else(|| Err(rest.chars().next().unwrap_or_default()), Ok);
+        at += next.map_or_else(char::len_utf8, str::len);
+        Some(next)
+    })
 }
 
 /// The English name of a month from 1.

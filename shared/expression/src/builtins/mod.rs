@@ -3,6 +3,7 @@
 
 mod array;
 mod date;
+mod date_text;
 mod escape;
 pub(crate) mod go_format;
 pub(crate) mod json;
@@ -95,7 +96,7 @@ builtins! {
     FromBase64 "fromBase64" 1 1 types::from_base64;
     Len "len" 1 1 types::len;
     Get "get" 2 2 types::get;
-    Date "date" 1 2 date::date;
+    Date "date" 1 3 date::date;
     Duration "duration" 1 1 date::duration;
     Timezone "timezone" 1 1 date::timezone;
     First "first" 1 1 array::first;

@@ -33,7 +33,7 @@ impl Default for Budget {
 #[derive(Debug)]
 pub(crate) struct Fault {
     kind: ErrorKind,
-    message: Cow<'static, str>,
+    pub(crate) message: Cow<'static, str>,
 }
 
 impl Budget {

@@ -25,7 +25,7 @@ use crate::{
     suggest,
     template::{Environment, Secrets},
     url,
-    value::{Key, Value},
+    value::{Key, Map, Value},
 };
 
 /// The result of evaluating a node; errors are boxed to keep it small.
@@ -166,11 +166,21 @@ impl<'a> Machine<'a> {
     /// access.
     #[inline]
     fn name_in_data(&self, id: Id, object: &Value<'a>) -> Option<Value<'a>> {
-        let Kind::Member(_, key, _) = &self.node(id).kind else { return None };
+        let Kind::Member(of, key, _) = &self.node(id).kind else { return None };
         match (object, &self.node(*key).kind) {
-            (Value::Map(map), Kind::Literal(Value::Text(name))) => Some(map.get(name).unwrap_or(Value::Nil)),
+            (Value::Map(map), Kind::Literal(Value::Text(name))) => {
+                Some(map.get(name).or_else(|| self.header(*of, map, name)).unwrap_or(Value::Nil))
+            }
             _ => None,
         }
+    }
+
+    /// The header of that name in any spelling, if `of` is the access to `headers`.
+    fn header(&self, of: Id, map: &Map<'a>, name: &str) -> Option<Value<'a>> {
+        let Kind::Member(_, key, _) = &self.node(of).kind else { return None };
+        let is_headers =
+            matches!(&self.node(*key).kind, Kind::Literal(Value::Text(key)) if &**key == "headers");
+        if is_headers { map.get_in_any_case(name) } else { None }
     }
 
     /// Takes one unit of work.
@@ -215,7 +225,7 @@ impl<'a> Machine<'a> {
                 left => Ok(Some(left)),
             },
             Kind::Member(_, _, true) if matches!(left, Value::Nil) => Ok(None),
-            Kind::Member(_, key, _) => self.member_step(id, left, *key),
+            Kind::Member(of, key, _) => self.member_step(id, *of, left, *key),
             Kind::Slice(_, from, to) => {
                 let from = from.map(|from| self.eval(from)).transpose()?;
                 let to = to.map(|to| self.eval(to)).transpose()?;
@@ -232,7 +242,13 @@ impl<'a> Machine<'a> {
         }
     }
 
-    fn member_step(&mut self, id: Id, object: Value<'a>, key: Id) -> Result<Option<Value<'a>>, Box<Error>> {
+    fn member_step(
+        &mut self,
+        id: Id,
+        of: Id,
+        object: Value<'a>,
+        key: Id,
+    ) -> Result<Option<Value<'a>>, Box<Error>> {
         if let Value::Opaque(json) = &object {
             let step = self.literal_step(key).ok_or_else(|| self.fault(id, opaque::refused("[…]")))?;
             let found = json.step(step).map_err(|fault| self.fault(id, fault))?;
@@ -242,7 +258,11 @@ impl<'a> Machine<'a> {
             return self.member(id, &object, key).map(Some);
         }
         let key = self.eval(key)?;
-        self.member(id, &object, &key).map(Some)
+        let found = self.member(id, &object, &key)?;
+        if let (Value::Nil, Value::Map(map), Value::Text(name)) = (&found, &object, &key) {
+            return Ok(Some(self.header(of, map, name).unwrap_or(Value::Nil)));
+        }
+        Ok(Some(found))
     }
 
     /// A literal step into the JSON of a secret.

@@ -6,7 +6,7 @@ use regex_lite::{Regex, RegexBuilder};
 
 use super::{Budget, Fault};
 use crate::{
-    limits::{REGEX_HAYSTACK_BYTES_MAX, REGEX_PATTERN_BYTES_MAX, REGEX_PROGRAM_BYTES_MAX},
+    limits::{REGEX_PATTERN_BYTES_MAX, REGEX_PROGRAM_BYTES_MAX},
     value::Value,
 };
 
@@ -48,11 +48,6 @@ pub(super) fn matches(
             return Err(Fault::of_type(format!("`matches` does not go with {left} and {right}")));
         }
     };
-    if hay.len() > REGEX_HAYSTACK_BYTES_MAX {
-        return Err(Fault::limit(format!(
-            "`matches` looks at no more than {REGEX_HAYSTACK_BYTES_MAX} bytes"
-        )));
-    }
     let Cache(cache) = cache;
     if !cache.contains_key(&**pattern) {
         if cache.len() >= CACHED_MAX {

@@ -1,7 +1,8 @@
 //! Times, durations and zones.
 //!
-//! `date` reads RFC 3339, days and Unix times. Layouts are those of Go: they show how 2 January
-//! 2006, 15:04:05 would look. Months and days of the week are types of their own; `int()` makes
+//! `date` reads days, Unix times and the times that senders write, with their zone; a third argument
+//! names the zone of a text in a layout. Layouts are those of Go: they show how 2 January 2006,
+//! 15:04:05 would look. Months and days of the week are types of their own; `int()` makes
 //! numbers of them.
 //!
 //! ```
@@ -9,6 +10,8 @@
 //! example(r#"date("2026-03-07").Format("02.01.2006")"#, serde_json::json!("07.03.2026"));
 //! example(r#"date("2026-03-07T15:04:05Z").Add(duration("90m")).Format("15:04")"#, serde_json::json!("16:34"));
 //! example(r#"date("2026-07-01", "Europe/Berlin").Format("-07:00 MST")"#, serde_json::json!("+02:00 CEST"));
+//! example(r#"date("2024-01-16T18:56:16.000+0100").Unix()"#, serde_json::json!(1705427776));
+//! example(r#"date("16/01/2024 18:56", "02/01/2006 15:04", "Europe/Berlin").Unix()"#, serde_json::json!(1705427760));
 //! example(r#"date(1700000000).Year()"#, serde_json::json!(2023));
 //! example(r#"int(date("2026-03-07").Month())"#, serde_json::json!(3));
 //! example(r#"string(date("2026-03-07").Weekday())"#, serde_json::json!("Saturday"));
