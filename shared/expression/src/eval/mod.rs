@@ -177,6 +177,10 @@ impl<'a> Machine<'a> {
 
     /// The header of that name in any spelling, if `of` is the access to `headers`.
     fn header(&self, of: Id, map: &Map<'a>, name: &str) -> Option<Value<'a>> {
+        let of = match &self.node(of).kind {
+            Kind::Chain(inner) => *inner,
+            _ => of,
+        };
         let Kind::Member(_, key, _) = &self.node(of).kind else { return None };
         let is_headers =
             matches!(&self.node(*key).kind, Kind::Literal(Value::Text(key)) if &**key == "headers");
