@@ -59,12 +59,15 @@ impl Api {
         })?;
         let token =
             std::env::var(TOKEN_VARIABLE).ok().filter(|token| !token.is_empty()).ok_or_else(|| {
-                Failure::Usage(format!(
+                Failure::NoToken(format!(
                     "a token is needed: set {TOKEN_VARIABLE} (`sealflow admin bootstrap` makes the first)"
                 ))
             })?;
         let base = base.trim_end_matches('/').to_owned();
         let uri = parse_base(&base, "SEALFLOW_API_URL")?;
+        if base.ends_with("/v1") {
+            return Err(Failure::Usage("the API's address ends before `/v1`: leave that out".to_owned()));
+        }
         if uri.scheme_str() != Some("https") && !is_loopback(&uri) {
             return Err(Failure::Usage(
                 "the API is reached over https, unless it is on this machine".to_owned(),
@@ -120,7 +123,9 @@ impl Api {
             }
             let mut answer = self.get(path, &query)?;
             let Value::Array(page) = answer[resource].take() else {
-                return Err(Failure::Failed(format!("the API's answer has no `{resource}`")));
+                return Err(Failure::Failed(format!(
+                    "the answer has no `{resource}`, so it is not of sealflow's API: is SEALFLOW_API_URL right?"
+                )));
             };
             empty_pages += usize::from(page.is_empty());
             rows.extend(page);
@@ -160,7 +165,7 @@ impl Api {
         if status.is_success() {
             return read_json(&bytes);
         }
-        Err(Failure::refused(read_problem(status, &bytes)))
+        Err(Failure::refused(read_problem(&self.base, status, &bytes)))
     }
 }
 
@@ -175,14 +180,24 @@ fn read_json(bytes: &[u8]) -> Result<Value, Failure> {
     if bytes.is_empty() {
         return Ok(Value::Null);
     }
-    serde_json::from_slice(bytes).map_err(|_| Failure::Failed("the API's answer is not JSON".to_owned()))
+    serde_json::from_slice(bytes).map_err(|_| {
+        Failure::Failed(
+            "the answer is not JSON, so it is not sealflow's API: is SEALFLOW_API_URL right?".to_owned(),
+        )
+    })
 }
 
-fn read_problem(status: StatusCode, bytes: &[u8]) -> Problem {
+fn read_problem(base: &str, status: StatusCode, bytes: &[u8]) -> Problem {
     let mut problem: Problem = serde_json::from_slice(bytes).unwrap_or_default();
     problem.status = status.as_u16();
     if problem.detail.is_empty() {
-        problem.detail = format!("the API answers {status}");
+        // A gateway before the API answers for it when it can't.
+        let is_from_gateway = status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
+        problem.detail = if is_from_gateway {
+            format!("the API answers {status}")
+        } else {
+            format!("{base} answers {status}, and not as sealflow's API does: is SEALFLOW_API_URL right?")
+        };
     }
     problem
 }
@@ -235,13 +250,22 @@ fn parse_base(base: &str, variable: &str) -> Result<Uri, Failure> {
 /// The failure of a request that got no answer. After a time-out the request may have been carried
 /// out, and the message says so.
 fn not_reached(base: impl std::fmt::Display, error: &ureq::Error) -> Failure {
-    Failure::Failed(match error {
-        ureq::Error::Timeout(_) => format!(
+    match error {
+        ureq::Error::Timeout(_) => Failure::TimedOut(format!(
             "{base} did not answer in time; the request may have been carried out: look before you repeat it (a webhook's key that \
              was lost with the answer is replaced by `sealflow webhook rotate`)"
-        ),
-        error => format!("{base} can't be reached: {error}"),
-    })
+        )),
+        error => {
+            let text = error.to_string();
+            let is_plain = text.contains("InvalidContentType") || text.contains("corrupt message");
+            let hint = if is_plain {
+                " (it does not speak TLS there; perhaps the URL begins with http://)"
+            } else {
+                ""
+            };
+            Failure::Unreachable(format!("{base} can't be reached: {text}{hint}"))
+        }
+    }
 }
 
 /// A client of one address. It follows no redirect, because the token would go along, and uses no
@@ -293,9 +317,12 @@ mod tests {
 
     #[test]
     fn an_answer_that_is_no_problem_still_says_something() {
-        let problem = read_problem(StatusCode::BAD_GATEWAY, b"<html>");
+        let problem = read_problem("https://a", StatusCode::BAD_GATEWAY, b"<html>");
         assert_eq!(problem.detail, "the API answers 502 Bad Gateway");
-        let problem = read_problem(StatusCode::CONFLICT, br#"{"detail": "d", "errors": [{"line": 3}]}"#);
+        let problem = read_problem("https://a", StatusCode::NOT_FOUND, b"<html>");
+        assert!(problem.detail.ends_with("is SEALFLOW_API_URL right?"), "{}", problem.detail);
+        let conflict = br#"{"detail": "d", "errors": [{"line": 3}]}"#;
+        let problem = read_problem("https://a", StatusCode::CONFLICT, conflict);
         assert_eq!((problem.detail.as_str(), problem.errors[0].line), ("d", 3));
     }
 

@@ -9,11 +9,12 @@ use crate::commands::{
     token_revoke, webhook_list, webhook_rotate, webhook_set, workflow_apply, workflow_delete, workflow_list,
     workflow_show,
 };
+use crate::failure::EXIT_STATUSES;
 use crate::output::Format;
 
 /// Serverless workflows whose secrets stay sealed until the moment of use.
 #[derive(Parser)]
-#[command(name = "sealflow", version, propagate_version = true, arg_required_else_help = true)]
+#[command(name = "sealflow", version, propagate_version = true, arg_required_else_help = true, after_help = EXIT_STATUSES)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -116,7 +117,7 @@ pub(crate) enum Webhook {
 pub(crate) enum Run {
     /// Start a run of a workflow that has a `start` trigger.
     Start(run_start::Start),
-    /// Show a run as it goes; exit status 1 if it fails.
+    /// Show a run as it goes; exit status 3 if it fails, 9 if it is cancelled.
     Watch(run_watch::Watch),
     /// List runs.
     List(run_list::List),

@@ -17,9 +17,53 @@ pub(crate) enum Failure {
     Failed(String),
     /// The API refused.
     Refused(Box<Refusal>),
+    /// The caller has no token.
+    NoToken(String),
+    /// Nothing answers.
+    Unreachable(String),
+    /// The time of the command was over first.
+    TimedOut(String),
     /// The command has printed everything, such as the end of a watched run that did not pass.
-    Silent,
+    Silent(Exit),
 }
+
+/// The exit statuses of the command line, which scripts rely on: none is ever given another
+/// meaning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// Any other failure.
+    Failed = 1,
+    /// The command line asks for something impossible.
+    Usage = 2,
+    /// The run that was watched failed.
+    RunFailed = 3,
+    /// The token is missing or wrong, or may not do this.
+    NotAllowed = 4,
+    /// What the command names is not there.
+    NotFound = 5,
+    /// The state of things forbids it.
+    Conflict = 6,
+    /// The time was over first.
+    TimedOut = 7,
+    /// The API, or what it needs, can't be reached.
+    Unavailable = 8,
+    /// The run that was watched was cancelled.
+    RunCancelled = 9,
+}
+
+/// The exit statuses in words, for `--help`.
+pub(crate) const EXIT_STATUSES: &str = "\
+Exit status:
+  0  done
+  1  another failure
+  2  wrong usage
+  3  the run that was watched failed
+  4  the token is missing or wrong, or may not do this
+  5  not found
+  6  the state of things forbids it (a conflict)
+  7  timed out
+  8  the API, or what it needs, can't be reached
+  9  the run that was watched was cancelled";
 
 /// The API's answer.
 #[derive(Debug)]
@@ -68,11 +112,26 @@ impl Failure {
         Self::Refused(Box::new(Refusal { problem, source: None }))
     }
 
-    /// 2 for wrong usage, else 1.
+    /// The exit status of the command.
     pub(crate) fn exit_code(&self) -> ExitCode {
+        ExitCode::from(self.exit() as u8)
+    }
+
+    fn exit(&self) -> Exit {
         match self {
-            Self::Usage(_) => ExitCode::from(2),
-            _ => ExitCode::FAILURE,
+            Self::Usage(_) => Exit::Usage,
+            Self::Failed(_) => Exit::Failed,
+            Self::NoToken(_) => Exit::NotAllowed,
+            Self::Unreachable(_) => Exit::Unavailable,
+            Self::TimedOut(_) => Exit::TimedOut,
+            Self::Silent(exit) => *exit,
+            Self::Refused(refusal) => match refusal.problem.status {
+                401 | 403 => Exit::NotAllowed,
+                404 => Exit::NotFound,
+                409 | 410 | 412 => Exit::Conflict,
+                429 | 500.. => Exit::Unavailable,
+                _ => Exit::Failed,
+            },
         }
     }
 
@@ -92,14 +151,21 @@ impl Failure {
         match self {
             Self::Usage(text) => Some(json!({ "title": "Wrong usage", "detail": text })),
             Self::Failed(text) => Some(json!({ "title": "Failed", "detail": text })),
+            Self::NoToken(text) => Some(json!({ "title": "Not authorized", "detail": text })),
+            Self::Unreachable(text) => Some(json!({ "title": "Not reached", "detail": text })),
+            Self::TimedOut(text) => Some(json!({ "title": "Timed out", "detail": text })),
             Self::Refused(refusal) => Some(json!(refusal.problem)),
-            Self::Silent => None,
+            Self::Silent(_) => None,
         }
     }
 
     fn render(&self) -> String {
         match self {
-            Self::Usage(text) | Self::Failed(text) => format!("error: {}\n", printable_lines(text)),
+            Self::Usage(text)
+            | Self::Failed(text)
+            | Self::NoToken(text)
+            | Self::Unreachable(text)
+            | Self::TimedOut(text) => format!("error: {}\n", printable_lines(text)),
             Self::Refused(refusal) => {
                 let Refusal { problem, source } = refusal.as_ref();
                 let mut text = format!("error: {}\n", printable_lines(&problem.detail));
@@ -108,7 +174,7 @@ impl Failure {
                 }
                 text
             }
-            Self::Silent => String::new(),
+            Self::Silent(_) => String::new(),
         }
     }
 }
@@ -192,6 +258,29 @@ mod tests {
         let problem = Problem { detail: "a\u{1b}[31mb\u{7}".to_owned(), ..Problem::default() };
         let text = Failure::refused(problem).render();
         assert_eq!(text, "error: a\\u{1b}[31mb\\u{7}\n");
+    }
+
+    /// The numbers are a promise to scripts.
+    #[test]
+    fn each_failure_has_its_exit_status() {
+        let refused = |status| Failure::refused(Problem { status, ..Problem::default() }).exit() as u8;
+        let text = String::new;
+        assert_eq!(Failure::Failed(text()).exit() as u8, 1);
+        assert_eq!(Failure::Usage(text()).exit() as u8, 2);
+        assert_eq!(Failure::Silent(Exit::RunFailed).exit() as u8, 3);
+        assert_eq!((Failure::NoToken(text()).exit() as u8, refused(401), refused(403)), (4, 4, 4));
+        assert_eq!(refused(404), 5);
+        assert_eq!((refused(409), refused(410), refused(412)), (6, 6, 6));
+        assert_eq!(Failure::TimedOut(text()).exit() as u8, 7);
+        assert_eq!((Failure::Unreachable(text()).exit() as u8, refused(429), refused(503)), (8, 8, 8));
+        assert_eq!(Failure::Silent(Exit::RunCancelled).exit() as u8, 9);
+        assert_eq!((refused(400), refused(413), refused(422)), (1, 1, 1));
+        for line in EXIT_STATUSES.lines().skip(1) {
+            assert!(
+                line.trim().split_once("  ").is_some_and(|(number, _)| number.parse::<u8>().is_ok()),
+                "{line}"
+            );
+        }
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! `sealflow`: the command line of the API.
 //!
-//! Exit status: 0 for success, 1 for a failure (of a request, or of the run that was watched), 2
-//! for wrong usage.
+//! The exit statuses stand in `failure.rs`.
 
 mod api;
 mod arguments;

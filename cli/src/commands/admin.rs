@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use crate::api::invoke;
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 use crate::output::{Format, emit, print_json, printable, say, text};
 
 /// The longest time of an invocation: Lambda's limit for a function.
@@ -75,7 +75,7 @@ impl Admin {
 }
 
 fn migrate(invocation: &Invocation, payload: &Value, format: Format) -> Result<(), Failure> {
-    let Some(answer) = invocation.invoke("migrate", payload, format)? else { return Ok(()) };
+    let answer = invocation.invoke("migrate", payload, format)?;
     match format {
         Format::Json => print_json(&answer),
         Format::Human => emit(&render(&answer)),
@@ -84,14 +84,15 @@ fn migrate(invocation: &Invocation, payload: &Value, format: Format) -> Result<(
 }
 
 impl Invocation {
-    /// Invokes `function`; None when there is no URL and the command for AWS was printed in its
-    /// stead.
-    fn invoke(&self, function: &str, payload: &Value, format: Format) -> Result<Option<Value>, Failure> {
+    /// Invokes `function`. Without a URL the command for AWS is printed in its stead, and that is a
+    /// failure: nothing was done.
+    fn invoke(&self, function: &str, payload: &Value, format: Format) -> Result<Value, Failure> {
         let Some(url) = &self.invoke_url else {
             print_aws_command(payload, format);
-            return Ok(None);
+            // Nothing was done yet.
+            return Err(Failure::Silent(Exit::Usage));
         };
-        invoke(url, function, payload, TIMEOUT).map(Some)
+        invoke(url, function, payload, TIMEOUT)
     }
 }
 

@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 
 use crate::api::{Body, segment};
 use crate::context::Context;
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 use crate::output::{Format, print_json, printable, say, text};
 
 /// Route the events of failed executions to their nodes once more.
@@ -43,7 +43,7 @@ impl Redrive {
         if context.format == Format::Json {
             print_json(&answer(&redriven, &refused));
         }
-        if refused.is_empty() { Ok(()) } else { Err(Failure::Silent) }
+        if refused.is_empty() { Ok(()) } else { Err(Failure::Silent(Exit::Failed)) }
     }
 }
 

@@ -6,7 +6,7 @@ use expression::FieldKind;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 use crate::output::{Format, emit, print_json, printable, printable_lines};
 use crate::trial::{EnvironmentError, Mistake, Recorded, Source, Stored, batch, store};
 
@@ -181,7 +181,7 @@ fn to_json(stored: &Stored, show: Show) -> Value {
 
 fn refuse_in_json(mistake: &Mistake) -> Result<(), Failure> {
     print_json(&mistake.to_json());
-    Err(Failure::Silent)
+    Err(Failure::Silent(Exit::Failed))
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ pub(crate) struct Start {
     /// The event's data: JSON, or `@FILE`.
     #[arg(long, value_name = "JSON")]
     data: Option<String>,
-    /// Watch the run until it ends; exit status 1 if it fails.
+    /// Watch the run until it ends; exit status 3 if it fails, 9 if it is cancelled.
     #[arg(long)]
     watch: bool,
 }
@@ -52,7 +52,9 @@ fn read_data(data: Option<&str>) -> Result<Value, Failure> {
         },
         None => (data.to_owned(), "--data"),
     };
-    serde_json::from_str(&text).map_err(|error| {
+    // Some editors put a byte order mark before a text.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    serde_json::from_str(text).map_err(|error| {
         Failure::Usage(format!("{name} is no JSON: line {}, column {}", error.line(), error.column()))
     })
 }
@@ -65,6 +67,7 @@ mod tests {
     fn data_is_json_or_nothing() {
         assert_eq!(read_data(None).unwrap(), json!({}));
         assert_eq!(read_data(Some(r#"{"a": [1]}"#)).unwrap(), json!({ "a": [1] }));
+        assert_eq!(read_data(Some("\u{feff}[1]")).unwrap(), json!([1]));
         assert!(matches!(read_data(Some("{a}")), Err(Failure::Usage(_))));
         assert!(matches!(read_data(Some("@/does/not/exist")), Err(Failure::Failed(_))));
     }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::api::segment;
 use crate::context::Context;
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 use crate::output::{Format, duration, outcome, printable, run_outcome, say, shortened, text, time_of_day};
 
 /// The time for which a run is watched unless the caller names another, seconds.
@@ -26,7 +26,7 @@ const OVERLAP: SignedDuration = SignedDuration::from_secs(30);
 /// Characters of a message on a line.
 const MESSAGE_CHARS_MAX: usize = 160;
 
-/// Show a run as it goes; exit status 1 if it fails.
+/// Show a run as it goes; exit status 3 if it fails, 9 if it is cancelled.
 #[derive(Args)]
 pub(crate) struct Watch {
     /// Its id.
@@ -59,7 +59,7 @@ pub(crate) fn watch(context: &Context, run_id: &str, timeout_seconds: u64) -> Re
             }
         }
         if Instant::now() >= end {
-            return Err(Failure::Failed(format!("the run still runs after {timeout_seconds} seconds")));
+            return Err(Failure::TimedOut(format!("the run still runs after {timeout_seconds} seconds")));
         }
         std::thread::sleep(INTERVAL);
     }
@@ -69,8 +69,8 @@ pub(crate) fn watch(context: &Context, run_id: &str, timeout_seconds: u64) -> Re
 fn may_pass(failure: &Failure) -> bool {
     match failure {
         Failure::Refused(refusal) => matches!(refusal.problem.status, 429 | 500..),
-        Failure::Failed(_) => true,
-        Failure::Usage(_) | Failure::Silent => false,
+        Failure::Failed(_) | Failure::Unreachable(_) | Failure::TimedOut(_) => true,
+        Failure::Usage(_) | Failure::NoToken(_) | Failure::Silent(_) => false,
     }
 }
 
@@ -102,7 +102,13 @@ fn finish(context: &Context, run: &Value) -> Result<(), Failure> {
             say!("run {} after {executions} execution{plural}", printable(&outcome));
         }
     }
-    if outcome == ExecutionResult::Failed.as_str() { Err(Failure::Silent) } else { Ok(()) }
+    match run["result"].as_str() {
+        Some(result) if result == ExecutionResult::Passed.as_str() => Ok(()),
+        Some(result) if result == ExecutionResult::Cancelled.as_str() => {
+            Err(Failure::Silent(Exit::RunCancelled))
+        }
+        _ => Err(Failure::Silent(Exit::RunFailed)),
+    }
 }
 
 /// The part of a run that was shown already.

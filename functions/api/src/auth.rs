@@ -31,7 +31,7 @@ impl FromRequestParts<Arc<Deps>> for Caller {
         let token = header.and_then(bearer).ok_or(ApiError::Unauthorized)?;
         let caller = authenticate_token(&deps.store, &sha256(token), deps.clock.now())
             .await?
-            .ok_or(ApiError::Unauthorized)?;
+            .ok_or(ApiError::UnknownToken)?;
         Ok(Self { organization_id: caller.organization_id, actor: Actor::Token(caller.token_name) })
     }
 }

@@ -8,6 +8,9 @@ use zeroize::Zeroizing;
 
 use crate::error::ApiError;
 
+/// The mark that some editors put before a text in UTF-8. It is no part of it.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// A body with the content type of JSON. It may hold secrets, so it is wiped when dropped.
 pub(crate) struct JsonBody(Zeroizing<Vec<u8>>);
 
@@ -18,10 +21,21 @@ impl<S: Send + Sync> FromRequest<S> for JsonBody {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, ApiError> {
-        if !is_json(media_type(request.headers())) {
+        let media_type = media_type(request.headers());
+        let (is_json, says_nothing) = (is_json(media_type), media_type.is_empty());
+        let mut bytes = Zeroizing::new(read(request).await?);
+        // `curl -X POST` sends neither a body nor a type: nothing is said, so everything is left at
+        // its default.
+        if says_nothing && bytes.is_empty() {
+            return Ok(Self(Zeroizing::new(b"{}".to_vec())));
+        }
+        if !is_json {
             return Err(ApiError::MediaType("JSON (`Content-Type: application/json`)"));
         }
-        Ok(Self(Zeroizing::new(read(request).await?)))
+        if bytes.starts_with(BYTE_ORDER_MARK) {
+            bytes.drain(..BYTE_ORDER_MARK.len());
+        }
+        Ok(Self(bytes))
     }
 }
 

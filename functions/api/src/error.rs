@@ -36,6 +36,10 @@ pub(crate) enum ApiError {
     Invalid(String),
     #[error("a token is needed: `Authorization: Bearer sf_…`")]
     Unauthorized,
+    #[error(
+        "this token is none of this installation: it is mistyped, was revoked, or its organization was deleted"
+    )]
+    UnknownToken,
     #[error("there is no such {0}")]
     NotFound(&'static str),
     #[error("this path has no such method")]
@@ -69,7 +73,9 @@ impl ApiError {
         match self {
             Self::TooManyHops(_) => (StatusCode::LOOP_DETECTED, "loop_detected", "Workflows call each other"),
             Self::Invalid(_) => (StatusCode::BAD_REQUEST, "invalid_request", "The request can't be taken"),
-            Self::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized", "Not authorized"),
+            Self::Unauthorized | Self::UnknownToken => {
+                (StatusCode::UNAUTHORIZED, "unauthorized", "Not authorized")
+            }
             Self::NotFound(_) => (StatusCode::NOT_FOUND, "not_found", "Not found"),
             Self::MethodNotAllowed => {
                 (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Method not allowed")
@@ -107,7 +113,7 @@ impl IntoResponse for ApiError {
         let content_type = (header::CONTENT_TYPE, "application/problem+json");
         let mut response = (status, [content_type], body).into_response();
         let extra = match self {
-            Self::Unauthorized => Some((header::WWW_AUTHENTICATE, "Bearer")),
+            Self::Unauthorized | Self::UnknownToken => Some((header::WWW_AUTHENTICATE, "Bearer")),
             Self::Unavailable | Self::QueueFull => Some((header::RETRY_AFTER, "1")),
             _ => None,
         };

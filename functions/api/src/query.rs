@@ -20,7 +20,10 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for ApiQuery<T> {
         match Query::<T>::from_request_parts(parts, state).await {
             Ok(Query(query)) => Ok(Self(query)),
             Err(rejection) => {
-                Err(ApiError::Invalid(rejection.body_text().chars().take(DETAIL_CHARS_MAX).collect()))
+                let text = rejection.body_text();
+                let said = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(&text);
+                let detail = format!("the query can't be read: {said}");
+                Err(ApiError::Invalid(detail.chars().take(DETAIL_CHARS_MAX).collect()))
             }
         }
     }

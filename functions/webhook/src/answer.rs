@@ -16,9 +16,10 @@ const FULL_RETRY_SECONDS: u32 = 30;
 /// The answer to a sender. None of the texts says more about a webhook than its sender knows.
 #[derive(Debug)]
 pub enum Answer {
-    /// Accepted, with the id of the event, which is the run's id too. A repeated delivery gets the
-    /// id of the first event.
+    /// Accepted, with the id of the event, which is the run's id too.
     Accepted(EventId),
+    /// A repeated delivery, with the id of the first event.
+    Repeated(EventId),
     /// A sender asked whether somebody is there; this is what it wants to hear.
     Handshake(String),
     /// No webhook has the address.
@@ -52,6 +53,10 @@ impl IntoResponse for Answer {
         let (status, detail) = match self {
             Self::Accepted(event_id) => {
                 let body = Json(json!({ "event_id": event_id, "run_id": event_id }));
+                return (StatusCode::ACCEPTED, body).into_response();
+            }
+            Self::Repeated(event_id) => {
+                let body = Json(json!({ "event_id": event_id, "run_id": event_id, "duplicate": true }));
                 return (StatusCode::ACCEPTED, body).into_response();
             }
             Self::Handshake(text) => {

@@ -244,7 +244,7 @@ async fn store_event(
             }
             Answer::Accepted(event_id)
         }
-        Ok(BeginOutcome::Duplicate(first)) => Answer::Accepted(first),
+        Ok(BeginOutcome::Duplicate(first)) => Answer::Repeated(first),
         Ok(BeginOutcome::Full) => Answer::Full,
         Ok(BeginOutcome::Outdated) => return Stored::Stale,
         Err(error) => unavailable(&error),

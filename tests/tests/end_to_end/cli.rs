@@ -121,7 +121,7 @@ async fn every_command_answers_people_and_scripts_as_it_did() {
     }
     for line in ["secret delete github token", "secret delete github", "workflow delete greeting"] {
         cli.run(line).await.passed();
-        assert_eq!(cli.run(line).await.code, 1, "{line}: gone");
+        assert_eq!(cli.run(line).await.code, 5, "{line}: gone");
     }
     cli.run("--help").await.passed();
     assert!(Cli::of(&story).run("--version").await.passed().starts_with("sealflow "));
@@ -248,29 +248,35 @@ async fn errors_have_a_place_and_exit_statuses_a_meaning() {
     let path = file(&story, "statuses.yaml", &GREETING.replace("greeting", "statuses")).display().to_string();
     assert_eq!(cli.run(&format!("workflow apply -f {path} --expected-version 0")).await.code, 0);
     let conflict = cli.run(&format!("workflow apply -f {path} --expected-version 0")).await;
-    assert_eq!((conflict.code, conflict.err.contains("version 1")), (1, true), "{conflict:?}");
+    assert_eq!((conflict.code, conflict.err.contains("version 1")), (6, true), "{conflict:?}");
     for (line, code, said) in [
         ("nonsense", 2, "nonsense"),
         ("run list --limit 0", 2, "limit"),
         ("execution list --key =x", 2, "KEY=VALUE"),
         ("run start statuses --data {a}", 2, "no JSON"),
         ("workflow apply -f /does/not/exist", 1, "can't be read"),
-        ("workflow show none", 1, "no such workflow"),
-        ("run watch 01890000-0000-7000-8000-000000000001", 1, "no such run"),
-        ("execution show x", 1, "no such execution"),
-        ("run start none", 1, "no such workflow"),
-        ("secret delete none", 1, "no such secret"),
+        ("workflow show none", 5, "no such workflow"),
+        ("run watch 01890000-0000-7000-8000-000000000001", 5, "no such run"),
+        ("execution show x", 5, "no such execution"),
+        ("run start none", 5, "no such workflow"),
+        ("secret delete none", 5, "no such secret"),
     ] {
         let ended = cli.run(line).await;
         assert_eq!((ended.code, ended.err.contains(said)), (code, true), "{line}: {ended:?}");
     }
+    let api = format!("{}/v1/", product.sealflow.gateway_url());
+    let target = product.target.url();
+    let secure = target.replace("http://", "https://");
     for (name, value, code, said) in [
         ("SEALFLOW_API_URL", "", 2, "SEALFLOW_API_URL"),
-        ("SEALFLOW_TOKEN", "", 2, "SEALFLOW_TOKEN"),
-        ("SEALFLOW_TOKEN", "sf_wrong", 1, "a token is needed"),
+        ("SEALFLOW_TOKEN", "", 4, "SEALFLOW_TOKEN"),
+        ("SEALFLOW_TOKEN", "sf_wrong", 4, "this token is none of this installation"),
         ("SEALFLOW_TOKEN", "a\nb", 2, "can't have"),
         ("SEALFLOW_API_URL", "http://api.example.com", 2, "https"),
-        ("SEALFLOW_API_URL", "http://127.0.0.1:1", 1, "can't be reached"),
+        ("SEALFLOW_API_URL", "http://127.0.0.1:1", 8, "can't be reached"),
+        ("SEALFLOW_API_URL", api.as_str(), 2, "leave that out"),
+        ("SEALFLOW_API_URL", target.as_str(), 1, "is SEALFLOW_API_URL right?"),
+        ("SEALFLOW_API_URL", secure.as_str(), 8, "perhaps the URL begins with http://"),
     ] {
         let ended = cli.with(name, value).run("run list").await;
         assert_eq!((ended.code, ended.err.contains(said)), (code, true), "{name}={value}: {ended:?}");
@@ -279,7 +285,7 @@ async fn errors_have_a_place_and_exit_statuses_a_meaning() {
     // The command that watches a run fails if the run fails. A cancelled run is shown as cancelled.
     let failed =
         cli.run_with(&["run", "start", "statuses", "--data", r#"{"who": "x"}"#, "--watch"], "").await;
-    assert_eq!(failed.code, 1, "{failed:?}");
+    assert_eq!(failed.code, 3, "{failed:?}");
     assert!(
         failed.out.contains("secret_missing") && failed.out.contains("run failed after 1 execution"),
         "{failed:?}"
@@ -301,9 +307,16 @@ async fn errors_have_a_place_and_exit_statuses_a_meaning() {
     let cancelled = cli.run(&format!("run cancel {slow}")).await.passed();
     assert!(cancelled.contains(&slow), "{cancelled}");
     let watched = cli.run(&format!("run watch {slow}")).await;
-    assert!(watched.out.contains("run cancelled"), "{watched:?}");
+    assert!(watched.code == 9 && watched.out.contains("run cancelled"), "{watched:?}");
     let late = cli.run(&format!("run watch {slow} --timeout 0")).await;
-    assert_eq!(late.code, 0, "a run that has ended needs no time: {late:?}");
+    assert_eq!(late.code, 9, "a run that has ended needs no time: {late:?}");
+    // What did not happen never exits 0.
+    let again = cli.run(&format!("run cancel {slow}")).await;
+    assert_eq!(again.code, 0, "it is cancelled, as asked for: {again:?}");
+    let failed_run =
+        word(&cli.run("run list --result failed --limit 1 --json").await.json()["runs"][0]["id"]);
+    let too_late = cli.run(&format!("run cancel {failed_run}")).await;
+    assert!(too_late.code == 6 && too_late.err.contains("the run has ended already: failed"), "{too_late:?}");
     story.end(&[]).await;
 }
 
@@ -327,11 +340,15 @@ async fn the_schema_is_brought_up_to_date_and_an_organization_made_i6() {
         "{nothing:?}"
     );
     let rewrap = cli.with("SEALFLOW_INVOKE_URL", "").run("admin rewrap").await;
-    assert!(rewrap.code == 0 && rewrap.err.contains("`next` isn't null"), "{rewrap:?}");
+    assert!(rewrap.code == 2 && rewrap.err.contains("`next` isn't null"), "{rewrap:?}");
     // Without an address the command prints how to do the same on AWS, and does nothing.
     let nowhere = cli.with("SEALFLOW_INVOKE_URL", "").run("admin migrate").await;
-    assert_eq!((nowhere.code, nowhere.out.contains("aws lambda invoke")), (0, true), "{nowhere:?}");
-    assert_eq!(cli.with("SEALFLOW_INVOKE_URL", "http://127.0.0.1:1").run("admin migrate").await.code, 1);
+    assert_eq!(
+        (nowhere.code, nowhere.out.contains("aws lambda invoke")),
+        (2, true),
+        "{nowhere:?}: nothing was done"
+    );
+    assert_eq!(cli.with("SEALFLOW_INVOKE_URL", "http://127.0.0.1:1").run("admin migrate").await.code, 8);
     for (name, code) in [
         (String::new(), 1),
         ("n".repeat(ORGANIZATION_NAME_CHARS_MAX), 0),
@@ -413,9 +430,9 @@ edges:
     let passed = async || result().await.filter(|result| result == "passed");
     let _ = wait_for("the released run ends", passed).await;
     let late = cli.run(&format!("execution release {waits}")).await;
-    assert!(late.code == 1 && late.err.contains("the execution has ended"), "{late:?}");
+    assert!(late.code == 6 && late.err.contains("the execution has ended"), "{late:?}");
     let not_held = cli.run(&format!("execution release {letter}")).await;
-    assert!(not_held.code == 1 && not_held.err.contains("nothing to release"), "{not_held:?}");
+    assert!(not_held.code == 6 && not_held.err.contains("nothing to release"), "{not_held:?}");
     let shown = cli.run(&format!("execution show {waits}")).await.passed();
     assert!(shown.contains("released_by"), "{shown}");
     story.end(&[]).await;

@@ -154,7 +154,7 @@ async fn a_retry_repeats_the_key_after_no_answer_and_takes_the_next_after_an_ans
     let product = &product().await;
     let story = product.story("retries").await;
     let replies =
-        [Reply::Late(Duration::from_secs(3)), Reply::Status(500), Reply::Status(503), Reply::Status(200)];
+        [Reply::Late(Duration::from_secs(3)), Reply::Status(500), Reply::Status(501), Reply::Status(200)];
     product.target.script("/retried", replies);
     story
         .apply(&placed(

@@ -23,7 +23,7 @@ struct Run {
 pub(super) fn run(invocation: &Invocation, format: Format) -> Result<(), Failure> {
     let mut run = Run::default();
     let ended = run.invoke(invocation, format);
-    if format == Format::Human && ended.is_ok() && run.answers == 0 {
+    if format == Format::Human && matches!(ended, Err(Failure::Silent(_))) {
         eprintln!(
             "While the answer's `next` isn't null, invoke it again with {{\"after\": NEXT}}; repeat all of it until nothing is moved."
         );
@@ -37,17 +37,17 @@ pub(super) fn run(invocation: &Invocation, format: Format) -> Result<(), Failure
 impl Run {
     fn invoke(&mut self, invocation: &Invocation, format: Format) -> Result<(), Failure> {
         let mut payload = json!({});
-        while let Some(answer) = invocation.invoke("rewrap", &payload, format)? {
+        loop {
+            let answer = invocation.invoke("rewrap", &payload, format)?;
             if format == Format::Json {
                 print_json(&answer);
             }
             self.add(&answer);
             if self.is_through {
-                break;
+                return Ok(());
             }
             payload = json!({ "after": answer["next"] });
         }
-        Ok(())
     }
 
     fn add(&mut self, answer: &Value) {

@@ -1,5 +1,6 @@
 //! `/v1/runs` and `/v1/workflows/{workflow}/runs`: start, list, show, cancel.
 
+use domain::execution::ExecutionResult;
 use domain::ids::{EventId, RunId};
 use std::sync::Arc;
 
@@ -89,5 +90,8 @@ pub(super) async fn cancel(
     tracing::info!(%run_id, "run cancelled");
     deps.wake(stopped.wakes()).await;
     let run = load_run(&deps.store, organization_id, run_id).await.not_found_as("run")?;
+    if let Some(result) = run.run.result.filter(|result| *result != ExecutionResult::Cancelled) {
+        return Err(ApiError::Conflict(format!("the run has ended already: {result}")));
+    }
     Ok((StatusCode::ACCEPTED, Json(RunAnswer { run: views::run_detail(run) })))
 }
