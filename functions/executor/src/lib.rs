@@ -12,6 +12,8 @@ mod edges;
 mod fields;
 mod finisher;
 mod host;
+#[cfg(test)]
+mod hostile;
 mod outcome;
 mod place;
 mod quarantine;

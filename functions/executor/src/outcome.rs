@@ -155,9 +155,32 @@ fn storable_failure(failure: &Failure) -> Value {
     Failure { data, ..failure.clone() }.event_data()
 }
 
+/// A claimed execution of a test.
+#[cfg(test)]
+pub(crate) fn claimed(attempt: i32, policy: Value) -> ClaimedExecution {
+    use domain::ids::{ExecutionId, OrganizationId, RunId, WorkflowId};
+    ClaimedExecution {
+        id: ExecutionId::from_u128(0),
+        workflow_id: WorkflowId::from_u128(0),
+        organization_id: OrganizationId::from_u128(0),
+        node_id: "n".into(),
+        run_id: RunId::from_u128(0),
+        hops: 0,
+        component: "http".into(),
+        configuration: store::JsonText::of(&json!({})),
+        residuals: store::JsonText::of(&json!([])),
+        policy,
+        attempt,
+        key_attempt: 1,
+        is_limited: false,
+        workflow_version: 1,
+        unreadable_since: None,
+        allowed: Vec::new(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use domain::ids::{ExecutionId, RunId, WorkflowId};
     use domain::retry::RetryAfter;
 
     use super::*;
@@ -165,24 +188,7 @@ mod tests {
     fn ended(outcome: Option<Outcome>, attempt: i32, policy: Value) -> Ended {
         let time = Timestamp::from_second(1_000).unwrap();
         Ended {
-            execution: ClaimedExecution {
-                id: ExecutionId::from_u128(0),
-                workflow_id: WorkflowId::from_u128(0),
-                organization_id: domain::ids::OrganizationId::from_u128(0),
-                node_id: "n".into(),
-                run_id: RunId::from_u128(0),
-                hops: 0,
-                component: "http".into(),
-                configuration: store::JsonText::of(&json!({})),
-                residuals: store::JsonText::of(&json!([])),
-                policy,
-                attempt,
-                key_attempt: 1,
-                is_limited: false,
-                workflow_version: 1,
-                unreadable_since: None,
-                allowed: Vec::new(),
-            },
+            execution: claimed(attempt, policy),
             scrubbed: Scrubbed::of_state(outcome.map_or(State::GivenBack, State::Ran)),
             started_at: time,
             finished_at: time,
