@@ -1,9 +1,9 @@
 //! The answers of the intake: RFC 9457 problem details, except for 202.
 
 use axum::Json;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use components::webhook::BodyError;
+use components::webhook::{BodyError, WebhookResponse};
 use domain::ids::EventId;
 use domain::request_headers::TooManyHops;
 use serde_json::json;
@@ -20,6 +20,10 @@ pub enum Answer {
     Accepted(EventId),
     /// A repeated delivery, with the id of the first event.
     Repeated(EventId),
+    /// Accepted and no run was wanted.
+    NotWanted,
+    /// The author's own answer to what was accepted.
+    Said(WebhookResponse),
     /// A sender asked whether somebody is there; this is what it wants to hear.
     Handshake(String),
     /// No webhook has the address.
@@ -58,6 +62,22 @@ impl IntoResponse for Answer {
             Self::Repeated(event_id) => {
                 let body = Json(json!({ "event_id": event_id, "run_id": event_id, "duplicate": true }));
                 return (StatusCode::ACCEPTED, body).into_response();
+            }
+            Self::NotWanted => {
+                return (StatusCode::ACCEPTED, Json(json!({ "filtered": true }))).into_response();
+            }
+            Self::Said(said) => {
+                let status = StatusCode::from_u16(said.status).unwrap_or(StatusCode::OK);
+                let mut response = (status, said.body).into_response();
+                let headers = response.headers_mut();
+                headers.remove(header::CONTENT_TYPE);
+                headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+                for (name, value) in said.headers {
+                    if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+                        headers.insert(name, value);
+                    }
+                }
+                return response;
             }
             Self::Handshake(text) => {
                 let headers = [

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use axum::http::header::CONTENT_ENCODING;
 use axum::http::{HeaderMap, HeaderValue, Method};
-use components::webhook::{WebhookConfiguration, WebhookRequest, event_data, handshake_answer};
+use components::webhook::{
+    WebhookConfiguration, WebhookRequest, WebhookResponse, event_data, handshake_answer,
+};
 use definition::plan_root;
 use domain::definition::Definition;
 use domain::limits::{DEDUPLICATION_KEY_BYTES_MAX, WEBHOOK_BODY_BYTES_MAX};
@@ -43,7 +45,8 @@ pub async fn take(delivery: &Delivery, deps: &Deps) -> Answer {
         Ok(webhook) => webhook,
         Err(answer) => return answer,
     };
-    if let Err(too_fast) = deps.rates.take(webhook.stored.id, now) {
+    let rate = webhook.configuration.as_ref().map(|configuration| configuration.rate).unwrap_or_default();
+    if let Err(too_fast) = deps.rates.take(webhook.stored.id, rate, now) {
         return Answer::TooFast(too_fast);
     }
     if let Some(answer) = authenticated_handshake(delivery, &webhook) {
@@ -205,6 +208,10 @@ async fn store_event(
     for field in &plan.failed {
         tracing::info!(node_id = node.id, field, "a template of the trigger can't be resolved");
     }
+    let said = plan.response.as_ref().and_then(WebhookResponse::of);
+    if !plan.is_wanted {
+        return Stored::Answer(said.map_or(Answer::NotWanted, Answer::Said));
+    }
     let data_key = || data_key(&data, configuration.deduplication_data);
     let key = header_key.or(plan.deduplication_key).or_else(data_key);
     let item_ids: Vec<ItemId> = plan.root.targets.iter().map(|_| deps.ids.next(now)).collect();
@@ -242,9 +249,9 @@ async fn store_event(
                     tracing::warn!(run_id = %event_id, "the wake was not sent; the sweeper sends it again");
                 }
             }
-            Answer::Accepted(event_id)
+            said.map_or(Answer::Accepted(event_id), Answer::Said)
         }
-        Ok(BeginOutcome::Duplicate(first)) => Answer::Repeated(first),
+        Ok(BeginOutcome::Duplicate(first)) => said.map_or(Answer::Repeated(first), Answer::Said),
         Ok(BeginOutcome::Full) => Answer::Full,
         Ok(BeginOutcome::Outdated) => return Stored::Stale,
         Err(error) => unavailable(&error),

@@ -5,11 +5,11 @@
 //! bucket. A delivery with a wrong credential costs no write, no wake, and at most one read a
 //! second for each address.
 
+use components::webhook::Rate;
 use domain::ids::WebhookId;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use domain::limits::{WEBHOOK_BURST_MAX, WEBHOOK_RATE_PER_SECOND};
 use jiff::{SignedDuration, Timestamp};
 
 /// Webhooks whose buckets are kept. At the limit the full buckets are forgotten, which loses
@@ -35,9 +35,9 @@ impl RateLimits {
     ///
     /// # Errors
     /// `TooFast` when the bucket is empty.
-    pub fn take(&self, webhook_id: WebhookId, now: Timestamp) -> Result<(), TooFast> {
-        let one = SignedDuration::from_secs(1) / i32::try_from(WEBHOOK_RATE_PER_SECOND).unwrap_or(i32::MAX);
-        let whole = one * i32::try_from(WEBHOOK_BURST_MAX).unwrap_or(i32::MAX);
+    pub fn take(&self, webhook_id: WebhookId, rate: Rate, now: Timestamp) -> Result<(), TooFast> {
+        let one = SignedDuration::from_secs(1) / i32::try_from(rate.per_second).unwrap_or(i32::MAX);
+        let whole = one * i32::try_from(rate.burst).unwrap_or(i32::MAX);
         let mut full_at = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
         if full_at.len() >= BUCKETS_MAX && !full_at.contains_key(&webhook_id) {
             full_at.retain(|_, full_at| *full_at > now);
@@ -59,23 +59,29 @@ impl RateLimits {
 
 #[cfg(test)]
 mod tests {
+    use domain::limits::{WEBHOOK_BURST_MAX, WEBHOOK_RATE_PER_SECOND};
+
     use super::*;
 
     const ONE: WebhookId = WebhookId::from_u128(1);
+    /// The rate of a webhook whose author says none.
+    fn most() -> Rate {
+        Rate::default()
+    }
 
     fn at(milliseconds: i64) -> Timestamp {
         Timestamp::from_millisecond(1_000_000 + milliseconds).unwrap()
     }
 
     fn taken(limits: &RateLimits, webhook: WebhookId, deliveries: u32, now: Timestamp) -> u32 {
-        (0..deliveries).map(|_| u32::from(limits.take(webhook, now).is_ok())).sum()
+        (0..deliveries).map(|_| u32::from(limits.take(webhook, most(), now).is_ok())).sum()
     }
 
     #[test]
     fn a_burst_has_a_limit_on_both_sides_i10() {
         let limits = RateLimits::default();
         assert_eq!(taken(&limits, ONE, WEBHOOK_BURST_MAX, at(0)), WEBHOOK_BURST_MAX);
-        assert_eq!(limits.take(ONE, at(0)), Err(TooFast { retry_after_seconds: 1 }));
+        assert_eq!(limits.take(ONE, most(), at(0)), Err(TooFast { retry_after_seconds: 1 }));
         assert_eq!(
             taken(&limits, ONE, WEBHOOK_BURST_MAX + 1, at(60_000)),
             WEBHOOK_BURST_MAX,
@@ -93,26 +99,33 @@ mod tests {
     }
 
     #[test]
+    fn a_webhook_can_have_a_rate_of_its_own() {
+        let (limits, rate) = (RateLimits::default(), Rate { per_second: 1, burst: 2 });
+        let taken = |now| (0..5).filter(|_| limits.take(ONE, rate, now).is_ok()).count();
+        assert_eq!((taken(at(0)), taken(at(999)), taken(at(1_000)), taken(at(60_000))), (2, 0, 1, 2));
+    }
+
+    #[test]
     fn webhooks_do_not_use_up_each_others_buckets() {
         let limits = RateLimits::default();
         taken(&limits, ONE, WEBHOOK_BURST_MAX + 1, at(0));
-        assert!(limits.take(WebhookId::from_u128(2), at(0)).is_ok());
+        assert!(limits.take(WebhookId::from_u128(2), most(), at(0)).is_ok());
     }
 
     #[test]
     fn a_clock_that_goes_back_locks_nobody_out_for_longer_than_it_went() {
         let limits = RateLimits::default();
-        assert!(limits.take(ONE, at(10_000)).is_ok());
-        let answer = limits.take(ONE, at(0));
+        assert!(limits.take(ONE, most(), at(10_000)).is_ok());
+        let answer = limits.take(ONE, most(), at(0));
         assert_eq!(answer, Err(TooFast { retry_after_seconds: 9 }), "10 s back, 2 s of burst");
-        assert!(limits.take(ONE, at(10_000)).is_ok());
+        assert!(limits.take(ONE, most(), at(10_000)).is_ok());
     }
 
     #[test]
     fn buckets_can_not_fill_the_memory() {
         let limits = RateLimits::default();
         for webhook in 0..=BUCKETS_MAX as u128 {
-            limits.take(WebhookId::from_u128(webhook), at(i64::try_from(webhook).unwrap())).unwrap();
+            limits.take(WebhookId::from_u128(webhook), most(), at(i64::try_from(webhook).unwrap())).unwrap();
         }
         assert!(limits.full_at.lock().unwrap().len() < BUCKETS_MAX);
     }

@@ -69,7 +69,7 @@ impl FieldSpec {
         Self { path, kind: FieldKind::Text, secret: Some(Context::Key), sensitive: true }
     }
 
-    fn matches(&self, pointer: &str) -> bool {
+    pub(crate) fn matches(&self, pointer: &str) -> bool {
         let mut pattern = self.path.split('/');
         let mut segments = pointer.split('/');
         loop {

@@ -39,4 +39,4 @@ pub use pure::Pure;
 pub use registry::{
     AnyComponent, component, component_names, concurrency_max, effect, held, pure, trigger, trigger_names,
 };
-pub use trigger::{Resource, Trigger};
+pub use trigger::{Resource, Trigger, trigger_template_kind};

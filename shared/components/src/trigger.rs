@@ -3,7 +3,9 @@
 use domain::definition::DEFAULT_CHANNEL;
 use serde_json::Value;
 
-use crate::component::Problem;
+use secret_text::FieldKind;
+
+use crate::component::{FieldSpec, Problem};
 use crate::webhook::WebhookConfiguration;
 
 /// A resource that a trigger needs outside of the workflow. Apply makes, changes and removes it
@@ -12,6 +14,12 @@ use crate::webhook::WebhookConfiguration;
 pub enum Resource {
     /// A public address with its credential.
     Webhook(WebhookConfiguration),
+}
+
+/// The kind of the template at a place of a trigger's configuration; None where none may stand.
+#[must_use]
+pub fn trigger_template_kind(trigger: &dyn Trigger, pointer: &str) -> Option<FieldKind> {
+    trigger.templates().iter().find(|spec| spec.matches(pointer)).map(|spec| spec.kind)
 }
 
 /// A trigger: it turns the outside world into root events. Its configuration holds templates only
@@ -25,9 +33,9 @@ pub trait Trigger: Send + Sync {
         &[DEFAULT_CHANNEL]
     }
 
-    /// JSON pointers of the fields that are templates over the root event. They are resolved once
-    /// the event has arrived, and hold no secret.
-    fn templates(&self) -> &'static [&'static str] {
+    /// The fields that are templates over the root event. They are resolved once the event has
+    /// arrived, and hold no secret.
+    fn templates(&self) -> &'static [FieldSpec] {
         &[]
     }
 

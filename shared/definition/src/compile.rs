@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use components::{AnyComponent, Component, FieldRule, component, field_rule};
+use components::{AnyComponent, Component, FieldRule, Trigger, component, field_rule, trigger_template_kind};
 use domain::{
     definition::{Definition, Edge, Node, Uses},
     limits::RUN_DEPTH_MAX,
@@ -206,7 +206,7 @@ pub(crate) fn compile_node(
     let component = match &node.uses {
         Uses::Trigger(name) => {
             let trigger = components::trigger(name).ok_or_else(|| unknown("trigger", name))?;
-            compiled.templates = trigger_templates(node, trigger.templates())?;
+            compiled.templates = trigger_templates(node, trigger)?;
             return Ok(compiled);
         }
         Uses::Component(name) => component(name).ok_or_else(|| unknown("component", name))?,
@@ -251,18 +251,22 @@ fn configuration_templates(node: &Node, component: &dyn Component) -> Result<Vec
     failed.map_or(Ok(templates), Err)
 }
 
-fn trigger_templates(node: &Node, pointers: &[&str]) -> Result<Vec<FieldTemplate>, NodeError> {
-    let sources = pointers.iter().filter_map(|pointer| {
-        let source = node.configuration.pointer(pointer)?.as_str()?;
-        Some((*pointer, source))
+fn trigger_templates(node: &Node, trigger: &dyn Trigger) -> Result<Vec<FieldTemplate>, NodeError> {
+    let (mut templates, mut failed) = (Vec::new(), None);
+    strings(&node.configuration, &mut |pointer, source| {
+        let Some(kind) = trigger_template_kind(trigger, pointer) else { return };
+        if failed.is_some() || is_plain(source, kind) {
+            return;
+        }
+        let field = field_path("configuration", &node.configuration, pointer);
+        match parse(&field, source, kind) {
+            Ok(template) => {
+                templates.push(FieldTemplate { pointer: pointer.to_owned(), template, takes_secret: false })
+            }
+            Err(error) => failed = Some(error),
+        }
     });
-    sources
-        .map(|(pointer, source)| {
-            let field = field_path("configuration", &node.configuration, pointer);
-            let template = parse(&field, source, FieldKind::Typed)?;
-            Ok(FieldTemplate { pointer: pointer.to_owned(), template, takes_secret: false })
-        })
-        .collect()
+    failed.map_or(Ok(templates), Err)
 }
 
 /// Whether a string of that kind is surely no template.

@@ -1,6 +1,6 @@
 //! Resolution: from a node's templates to the configuration and keys of an execution.
 
-use components::webhook::DEDUPLICATION_KEY;
+use components::webhook::{DEDUPLICATION_KEY, RESPONSE, WHEN};
 use domain::{
     execution::ResultReason,
     json::{check_output, compact_bytes, storable_text, weight},
@@ -155,6 +155,42 @@ pub fn resolve_deduplication_key(
         return Err(ResolveError::limit(path(), message));
     }
     Ok(Some(key).filter(|key| !key.is_empty()))
+}
+
+/// Whether a delivery makes a run: the value of the trigger's `when`, true where it has none.
+///
+/// # Errors
+/// [`ResolveError`], also where the value is neither true nor false: the caller takes the event all
+/// the same.
+pub fn resolve_when(node: &CompiledNode, env: &dyn Environment) -> Result<bool, ResolveError> {
+    let Some(field) = node.templates.iter().find(|field| field.pointer == WHEN) else { return Ok(true) };
+    let path = || "configuration.when".to_owned();
+    match resolve_known(&field.template, env, &mut Budget::default(), path)? {
+        Value::Bool(is_wanted) => Ok(is_wanted),
+        _ => {
+            let message = "`when` must be true or false".to_owned();
+            let (reason, rendered) = (ResultReason::TemplateError, message.clone());
+            Err(ResolveError { reason, field: path(), message, rendered })
+        }
+    }
+}
+
+/// Resolves the answer that a delivery gets at once. None where the trigger has none.
+///
+/// # Errors
+/// [`ResolveError`]: the caller gives the usual answer.
+pub fn resolve_response(node: &CompiledNode, env: &dyn Environment) -> Result<Option<Value>, ResolveError> {
+    let Some(response) = node.node.configuration.pointer(RESPONSE) else { return Ok(None) };
+    let (mut response, mut budget) = (response.clone(), Budget::default());
+    for field in &node.templates {
+        let Some(pointer) = field.pointer.strip_prefix(RESPONSE) else { continue };
+        let path = || field_path("configuration", &node.node.configuration, &field.pointer);
+        let value = resolve_known(&field.template, env, &mut budget, path)?;
+        if let Some(place) = response.pointer_mut(pointer) {
+            *place = value;
+        }
+    }
+    Ok(Some(response))
 }
 
 fn resolve_keys(

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::compile::{CompiledNode, NodeError, compile_node};
-use crate::resolve::{resolve_deduplication_key, resolve_run_name};
+use crate::resolve::{resolve_deduplication_key, resolve_response, resolve_run_name, resolve_when};
 use crate::root_environment::RootEnvironment;
 
 /// A root event before it is stored.
@@ -19,6 +19,10 @@ pub struct RootPlan {
     pub root: PlannedRoot,
     /// The deduplication key of the event, by a template of the trigger.
     pub deduplication_key: Option<String>,
+    /// Whether the trigger's `when` wants a run of it.
+    pub is_wanted: bool,
+    /// The trigger's `response`, resolved.
+    pub response: Option<Value>,
     /// The fields whose templates failed. They refuse no event: the run has no name, or the event
     /// no deduplication key.
     pub failed: Vec<String>,
@@ -41,7 +45,10 @@ pub fn plan_root(
     };
     let compiled = match compiled {
         Ok(compiled) => compiled,
-        Err(error) => return RootPlan { root, deduplication_key: None, failed: vec![error.field.clone()] },
+        Err(error) => {
+            let failed = vec![error.field.clone()];
+            return RootPlan { root, deduplication_key: None, is_wanted: true, response: None, failed };
+        }
     };
     let environment = RootEnvironment { data, event_type: node.uses.name(), created_at: now };
     let mut failed = Vec::new();
@@ -51,7 +58,15 @@ pub fn plan_root(
         .map_err(|error| failed.push(error.field))
         .ok()
         .flatten();
-    RootPlan { root, deduplication_key, failed }
+    let is_wanted = resolve_when(compiled, &environment).unwrap_or_else(|error| {
+        failed.push(error.field);
+        true
+    });
+    let response = resolve_response(compiled, &environment).unwrap_or_else(|error| {
+        failed.push(error.field);
+        None
+    });
+    RootPlan { root, deduplication_key, is_wanted, response, failed }
 }
 
 /// Compiles a trigger alone: its templates mention no other node.
@@ -120,6 +135,39 @@ mod tests {
         assert_eq!(key("{{ root().data.body.id }}"), (Some("7".into()), 0));
         assert_eq!(key("{{ root().data.body.other }}"), (None, 0));
         assert_eq!(key("{{ root().data.body }}"), (None, 1));
+    }
+
+    #[test]
+    fn only_what_is_wanted_makes_a_run_and_a_filter_that_fails_refuses_nothing() {
+        let wanted = |when: &str| {
+            let configuration = json!({ "authentication": "none", "when": when });
+            let node =
+                json!({ "id": "a", "name": "A", "trigger": "webhook", "configuration": configuration });
+            let plan = planned(node, &json!({ "body": { "action": "opened", "n": 7 } }));
+            (plan.is_wanted, plan.failed.len())
+        };
+        assert_eq!(wanted("root().data.body.action == \"opened\""), (true, 0));
+        assert_eq!(wanted("root().data.body.action in [\"closed\"]"), (false, 0));
+        assert_eq!(wanted("root().data.body.n"), (true, 1));
+        assert_eq!(wanted("root().data.body.x.y.z"), (true, 1));
+    }
+
+    #[test]
+    fn an_answer_is_rendered_of_the_delivery() {
+        let response = |body: Value, data: &Value| {
+            let response =
+                json!({ "status": 201, "body": body, "headers": { "X-Id": "{{ root().data.body.id }}" } });
+            let configuration = json!({ "authentication": "none", "response": response });
+            let node =
+                json!({ "id": "a", "name": "A", "trigger": "webhook", "configuration": configuration });
+            planned(node, data).response
+        };
+        let data = json!({ "body": { "id": 7, "text": "{{ root() }}" } });
+        let found =
+            response(json!({ "text": "got {{ root().data.body.text }}", "plain": "x" }), &data).unwrap();
+        assert_eq!(found["body"], json!({ "text": "got {{ root() }}", "plain": "x" }), "data is no template");
+        assert_eq!((&found["status"], &found["headers"]["X-Id"]), (&json!(201), &json!("7")));
+        assert_eq!(response(json!("{{ root().data.body.id.x.y }}"), &data), None, "it fails");
     }
 
     #[test]

@@ -211,3 +211,53 @@ async fn bodies_are_taken_compressed_marked_and_as_forms_with_files_i10() {
     assert_eq!(send("multipart/form-data; boundary=other", None, form.to_vec()).await.0, 400);
     story.end(&[]).await;
 }
+
+/// A slash command wants its answer at once; what is not wanted makes no run.
+#[tokio::test]
+async fn a_delivery_is_answered_and_filtered_as_its_author_says() {
+    let product = &product().await;
+    let story = product.story("answers").await;
+    let now = process::Clock::system().now();
+    let configuration = "sender: slack, when: 'root().data.body.command == \"/deploy\"', rate: { per_second: 5, burst: 3 }, \
+        response: { body: { response_type: ephemeral, text: 'deploying {{ root().data.body.text }} (no {{ root().data.headers[\"X-Slack-Request-Timestamp\"][0] }})' }, headers: { X-Who: '{{ root().data.body.user_name }}' } }";
+    let (url, key) = hook(&story, "slash", configuration).await;
+    let send = async |body: &str| {
+        let mut signed = headers(Sender::Slack, &key, &url, body.as_bytes(), now);
+        signed.retain(|(name, _)| name != "content-type");
+        let mut request = http::Request::post(&url).header(FORM.0, FORM.1);
+        for (name, value) in &signed {
+            request = request.header(name, value);
+        }
+        product.send(request.body(Bytes::copy_from_slice(body.as_bytes())).unwrap()).await
+    };
+    let answer = send("command=%2Fdeploy&text=api+%7B%7B+1+%7D%7D&user_name=ada").await;
+    let said: Value = serde_json::from_slice(answer.body()).unwrap();
+    let text = format!("deploying api {{{{ 1 }}}} (no {})", now.as_second());
+    assert_eq!(said, json!({ "response_type": "ephemeral", "text": text }), "I2: data is no template");
+    assert_eq!(
+        (answer.status().as_u16(), &answer.headers()["x-who"]),
+        (200, &http::HeaderValue::from_static("ada"))
+    );
+    assert_eq!(answer.headers()["content-type"], "application/json");
+    let runs = async || story.get("/v1/runs?workflow=slash").await["runs"].as_array().map_or(0, Vec::len);
+    assert_eq!(runs().await, 1);
+    assert_eq!(send("command=%2Fother&text=x&user_name=ada").await.status().as_u16(), 200);
+    assert_eq!(runs().await, 1, "it is not wanted");
+    assert_eq!(
+        send("command=%2Fother&text=x&user_name=a%0D%0AX-B:c").await.status().as_u16(),
+        202,
+        "I2: no such header"
+    );
+    let limited = send("command=%2Fother").await;
+    assert_eq!(
+        (limited.status().as_u16(), limited.headers().contains_key("retry-after")),
+        (429, true),
+        "its own rate"
+    );
+
+    let (url, _) = hook(&story, "filtered", "authentication: none, when: 'root().data.body.n > 1'").await;
+    assert_eq!(story.post(&url, &[JSON], "{\"n\": 1}").await, (202, json!({ "filtered": true })));
+    let (status, taken) = story.post(&url, &[JSON], "{\"n\": 2}").await;
+    assert_eq!((status, taken["run_id"].is_string()), (202, true));
+    story.end(&[]).await;
+}

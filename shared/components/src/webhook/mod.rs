@@ -3,15 +3,18 @@
 mod data;
 mod handshake;
 mod multipart;
+mod response;
 mod scheme;
 mod sender;
 
+use domain::limits::{WEBHOOK_BURST_MAX, WEBHOOK_RATE_PER_SECOND};
 use domain::webhook::Authentication;
+use secret_text::FieldKind;
 use serde_json::{Map, Value};
 
 use crate::credential_names::is_credential;
 use crate::{
-    component::Problem,
+    component::{FieldSpec, Problem},
     shape::{Reader, Stage, child, holds_template, item},
     trigger::{Resource, Trigger},
 };
@@ -19,6 +22,7 @@ use crate::{
 pub use data::{BodyError, WebhookRequest, event_data};
 pub use domain::webhook::{Handshake, MacAlgorithm, MacEncoding, Sender};
 pub use handshake::handshake_answer;
+pub use response::WebhookResponse;
 pub use scheme::{SignatureScheme, Signed, SignedPart, TimestampAt, TimestampRule};
 use sender::{Deduplication, Preset};
 
@@ -50,6 +54,24 @@ pub struct WebhookConfiguration {
     pub token_form: TokenForm,
     /// The requests that are answered at once.
     pub handshakes: Vec<Handshake>,
+    /// The deliveries that are taken.
+    pub rate: Rate,
+}
+
+/// The deliveries that each instance of the function takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// Deliveries a second, once the burst is used up.
+    pub per_second: u32,
+    /// Deliveries at once.
+    pub burst: u32,
+}
+
+impl Default for Rate {
+    /// The most that there is.
+    fn default() -> Self {
+        Self { per_second: WEBHOOK_RATE_PER_SECOND, burst: WEBHOOK_BURST_MAX }
+    }
 }
 
 /// The form in which a token is sent.
@@ -97,6 +119,9 @@ impl WebhookConfiguration {
             "deduplication_header",
             "deduplication_key",
             "handshake",
+            "when",
+            "response",
+            "rate",
         ];
         let map = reader.object("", configuration, &fields)?;
         let senders: Vec<_> = Sender::ALL.iter().map(|sender| sender.as_str()).collect();
@@ -108,6 +133,11 @@ impl WebhookConfiguration {
         let deduplication_header = read_header_name(reader, map, "", "deduplication_header");
         read_deduplication_key(reader, map);
         let handshakes = read_handshakes(reader, map, sender);
+        if map.get("when").is_some_and(|when| !when.is_string()) {
+            reader.problem(WHEN, "must be an expression such as root().data.body.action == \"opened\"");
+        }
+        response::check(reader, map);
+        let rate = read_rate(reader, map);
         let Proof { authentication, header_name, scheme, token_form } = proof?;
         if deduplication_header.is_some() && deduplication_header == header_name {
             reader.problem("/deduplication_header", "is the header of the credential");
@@ -129,6 +159,7 @@ impl WebhookConfiguration {
             scheme,
             token_form,
             handshakes: handshakes?,
+            rate: rate?,
         })
     }
 }
@@ -182,6 +213,23 @@ impl Proof {
     }
 }
 
+fn read_rate(reader: &mut Reader, map: &Map<String, Value>) -> Option<Rate> {
+    let most = Rate::default();
+    let Some(value) = map.get("rate") else { return Some(most) };
+    let map = reader.object("/rate", value, &["per_second", "burst"])?;
+    let mut read = |field: &str, limit: u32| {
+        let Some(value) = map.get(field) else { return Some(limit) };
+        let number = value.as_u64().and_then(|number| u32::try_from(number).ok());
+        let number = number.filter(|number| (1..=limit).contains(number));
+        if number.is_none() {
+            reader.problem(&child("/rate", field), format!("must be a whole number from 1 to {limit}"));
+        }
+        number
+    };
+    let (per_second, burst) = (read("per_second", most.per_second), read("burst", most.burst));
+    Some(Rate { per_second: per_second?, burst: burst? })
+}
+
 /// One handshake or a list of them; those of the sender if nothing is said.
 fn read_handshakes(reader: &mut Reader, map: &Map<String, Value>, sender: Sender) -> Option<Vec<Handshake>> {
     let Some(value) = map.get("handshake") else {
@@ -233,6 +281,10 @@ pub(crate) fn is_header_name(name: &str) -> bool {
 
 /// The place of the template of the deduplication key, a JSON pointer into the configuration.
 pub const DEDUPLICATION_KEY: &str = "/deduplication_key";
+/// The place of the expression that says which deliveries make a run.
+pub const WHEN: &str = "/when";
+/// The place of the answer that a delivery gets at once.
+pub const RESPONSE: &str = "/response";
 
 /// The trigger.
 pub(crate) struct Webhook;
@@ -242,8 +294,15 @@ impl Trigger for Webhook {
         "webhook"
     }
 
-    fn templates(&self) -> &'static [&'static str] {
-        &[DEDUPLICATION_KEY]
+    fn templates(&self) -> &'static [FieldSpec] {
+        const {
+            &[
+                FieldSpec::plain(DEDUPLICATION_KEY, FieldKind::Typed),
+                FieldSpec::plain(WHEN, FieldKind::Expression),
+                FieldSpec::plain("/response/body/**", FieldKind::Typed),
+                FieldSpec::plain("/response/headers/*", FieldKind::Text),
+            ]
+        }
     }
 
     fn resource(&self, configuration: &Value) -> Option<Resource> {
@@ -395,6 +454,29 @@ mod tests {
             ["/handshake/1"]
         );
         assert_eq!(pointers(json!({ "authentication": "basic", "header_name": "x-a" })), ["/header_name"]);
+    }
+
+    #[test]
+    fn a_rate_is_within_the_installations_on_both_sides_i10() {
+        let rate = |rate: Value| {
+            WebhookConfiguration::read(&json!({ "authentication": "none", "rate": rate }))
+                .map(|read| read.rate)
+                .ok()
+        };
+        let most = Rate::default();
+        assert_eq!(rate(json!({})), Some(most));
+        assert_eq!(rate(json!({ "per_second": 1, "burst": 1 })), Some(Rate { per_second: 1, burst: 1 }));
+        assert!(rate(json!({ "per_second": most.per_second, "burst": most.burst })).is_some());
+        for wrong in [
+            json!({ "per_second": 0 }),
+            json!({ "per_second": most.per_second + 1 }),
+            json!({ "burst": 0 }),
+            json!({ "burst": most.burst + 1 }),
+            json!({ "per_minute": 1 }),
+            json!(5),
+        ] {
+            assert_eq!(rate(wrong), None);
+        }
     }
 
     #[test]

@@ -5,7 +5,10 @@ use std::{
     collections::{BTreeMap, HashSet},
 };
 
-use components::{AnyComponent, Component, Effect, FieldRule, Trigger, field_rule, suggest::did_you_mean};
+use components::{
+    AnyComponent, Component, Effect, FieldRule, Trigger, field_rule, suggest::did_you_mean,
+    trigger_template_kind,
+};
 use definition::{is_plain, pointer::field_path};
 use domain::{limits::NODE_TEMPLATES_MAX, placement::Placement};
 use expression::{ErrorKind, FieldKind, SEALFLOW_NAMES, SecretRole, Template, UrlOrigin, suggest_name};
@@ -175,15 +178,17 @@ pub(super) fn check_trigger(node: &DraftNode<'_>, trigger: &dyn Trigger, out: &m
     let Some(tree) = node.configuration else { return };
     let (prefix, value) = (format!("{}.configuration", node.field), tree.to_value());
     tree.strings(&mut |pointer, text, position| {
-        if !text.contains("{{") {
+        let kind = trigger_template_kind(trigger, pointer);
+        if is_plain(text, kind.unwrap_or(FieldKind::Typed)) {
             return;
         }
         let field = field_path(&prefix, &value, pointer);
-        if trigger.templates().contains(&pointer) {
-            let what = format!("`{}`", pointer.trim_start_matches('/'));
-            check_root_template(&Spot::new(text, position, field), FieldKind::Typed, &what, out);
-        } else {
-            out.error(position, &field, "a trigger's configuration can't hold templates here");
+        match kind {
+            Some(kind) => {
+                let what = format!("`{}`", pointer.trim_start_matches('/').replace('/', "."));
+                check_root_template(&Spot::new(text, position, field), kind, &what, out);
+            }
+            None => out.error(position, &field, "a trigger's configuration can't hold templates here"),
         }
     });
 }
