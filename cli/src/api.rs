@@ -202,6 +202,33 @@ fn read_problem(base: &str, status: StatusCode, bytes: &[u8]) -> Problem {
     problem
 }
 
+/// A request to a webhook.
+pub(crate) struct Delivery<'d> {
+    pub(crate) url: &'d str,
+    pub(crate) headers: &'d [(String, String)],
+    pub(crate) body: &'d [u8],
+}
+
+/// The answer to a delivery.
+pub(crate) struct Delivered {
+    pub(crate) status: u16,
+    pub(crate) body: String,
+}
+
+/// Posts to a webhook.
+pub(crate) fn deliver(delivery: &Delivery<'_>) -> Result<Delivered, Failure> {
+    let uri = parse_base(delivery.url, "the webhook's address")?;
+    let mut request = Request::post(&uri);
+    for (name, value) in delivery.headers {
+        request = request.header(name, value);
+    }
+    let request = request
+        .body(delivery.body)
+        .map_err(|_| Failure::Usage("the key or a header has characters that it can't have".to_owned()))?;
+    let (status, body) = send(&agent(&uri, REQUEST_TIMEOUT), request, delivery.url)?;
+    Ok(Delivered { status: status.as_u16(), body: String::from_utf8_lossy(&body).into_owned() })
+}
+
 /// Invokes a function through Lambda's own path, as the local stack offers it.
 pub(crate) fn invoke(
     invoke_url: &str,

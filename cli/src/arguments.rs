@@ -6,8 +6,8 @@ use crate::commands::{
     admin, completion, dlq_list, dlq_redrive, event_list, execution_cancel, execution_list,
     execution_release, execution_show, expr, organization_set, organization_show, queue_list, run_cancel,
     run_list, run_start, run_watch, secret_delete, secret_list, secret_set, token_create, token_list,
-    token_revoke, webhook_list, webhook_rotate, webhook_set, workflow_apply, workflow_delete, workflow_list,
-    workflow_show,
+    token_revoke, webhook_list, webhook_rotate, webhook_send, webhook_set, workflow_apply, workflow_delete,
+    workflow_list, workflow_show,
 };
 use crate::failure::EXIT_STATUSES;
 use crate::output::Format;
@@ -111,6 +111,8 @@ pub(crate) enum Webhook {
     Rotate(webhook_rotate::Rotate),
     /// Set the key or token; it comes from standard input.
     Set(webhook_set::Set),
+    /// Send an event as the webhook's sender would; the key comes from standard input.
+    Send(webhook_send::Send),
 }
 
 #[derive(Subcommand)]

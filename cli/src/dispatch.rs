@@ -36,6 +36,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         Command::Webhook(Webhook::List(command)) => command.run(&context),
         Command::Webhook(Webhook::Rotate(command)) => command.run(&context),
         Command::Webhook(Webhook::Set(command)) => command.run(&context),
+        Command::Webhook(Webhook::Send(command)) => command.run(&context),
         Command::Run(Run::Start(command)) => command.run(&context),
         Command::Run(Run::Watch(command)) => command.run(&context),
         Command::Run(Run::List(command)) => command.run(&context),

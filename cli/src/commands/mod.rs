@@ -25,6 +25,7 @@ pub(crate) mod token_list;
 pub(crate) mod token_revoke;
 pub(crate) mod webhook_list;
 pub(crate) mod webhook_rotate;
+pub(crate) mod webhook_send;
 pub(crate) mod webhook_set;
 pub(crate) mod workflow_apply;
 pub(crate) mod workflow_delete;

@@ -113,6 +113,15 @@ async fn every_command_answers_people_and_scripts_as_it_did() {
     let bearer = format!("Bearer {given}");
     assert_eq!(story.post(&url, &[("authorization", &bearer)], "{}").await.0, 202);
 
+    let event = file(&story, "event.json", r#"{"who": "Eve"}"#).display().to_string();
+    let send = ["webhook", "send", "greeting/hook", "-f", &event, "--header", "X-Event: hello"];
+    let sent = Cli::of(&story).run_with(&send, &given).await.passed();
+    assert!(sent.starts_with("202 ") && sent.contains("run_id"), "{sent}");
+    let refused = Cli::of(&story).run_with(&send, "another key than that").await;
+    assert_eq!((refused.code, refused.out.starts_with("401 ")), (4, true), "{refused:?}");
+    let missing = Cli::of(&story).run_with(&["webhook", "send", "greeting/hok", "-f", &event], &given).await;
+    assert!(missing.code == 1 && missing.err.contains("it has: hook"), "{missing:?}");
+
     // The lines of a run that is at work depend on the moment, so they stay out of the snapshot.
     let watched =
         Cli::of(&story).run_with(&["run", "start", "greeting", "--data", data, "--watch"], "").await.passed();
