@@ -8,7 +8,7 @@ use secret_text::{Encoding, FieldKind, Part as SecretPart};
 use crate::{
     analysis,
     ast::{Id, Kind},
-    builtins::{Builtin, json},
+    builtins::{Builtin, json, print::check_is_sendable},
     error::{Error, ErrorKind, Span},
     eval::{Budget, Machine, Vault},
     lexer::Until,
@@ -287,6 +287,9 @@ impl Template {
                 Part::Expression(_, root) => {
                     let value = machine.eval(*root).map_err(|error| *error)?;
                     if parsed.whole {
+                        if parsed.kind != FieldKind::Expression {
+                            check_is_sendable(&value).map_err(|fault| *machine.fault(*root, fault))?;
+                        }
                         return finish_whole(value, *root, machine);
                     }
                     add(&value, *root, &mut pieces, machine).map_err(|error| *error)?;

@@ -15,18 +15,24 @@ pub(super) fn escape_xml<'a>(arguments: &[Value<'a>], budget: &mut Budget) -> Ou
 }
 
 pub(super) fn escape_url<'a>(arguments: &[Value<'a>], budget: &mut Budget) -> Outcome<'a> {
-    let text = printed(&arguments[0], budget)?;
+    let text = printed_in_url(&arguments[0], budget)?;
     percent_encode(&text, budget).map(Value::string)
 }
 
 pub(super) fn url_path_builtin<'a>(arguments: &[Value<'a>], budget: &mut Budget) -> Outcome<'a> {
-    let text = printed(&arguments[0], budget)?;
+    let text = printed_in_url(&arguments[0], budget)?;
     url_path(&text, budget).map(Value::string)
 }
 
 fn printed(value: &Value<'_>, budget: &mut Budget) -> Result<String, Fault> {
     let mut text = String::new();
     print::template(value, &mut text, budget)?;
+    Ok(text)
+}
+
+fn printed_in_url(value: &Value<'_>, budget: &mut Budget) -> Result<String, Fault> {
+    let mut text = String::new();
+    print::in_url(value, &mut text, budget)?;
     Ok(text)
 }
 

@@ -5,16 +5,48 @@ use crate::{
     eval::{Budget, Fault},
     opaque,
     time::zone_name,
-    value::{Calendar, Key, Value},
+    value::{Calendar, Key, List, Map, Value},
 };
 
 /// Prints a value in a template's form: nil is `null`, floats are decimal, and other values are as
-/// in `%v`.
+/// in `%v`. What nobody can have meant is a fault: a map, and a number that is none.
 pub(crate) fn template(value: &Value<'_>, out: &mut String, budget: &mut Budget) -> Result<(), Fault> {
+    check_is_sendable(value)?;
     match value {
         Value::Nil => push(out, "null", budget),
         Value::Float(x) => push(out, &go_format::float_decimal(*x), budget),
+        Value::Map(_) => Err(Fault::of_type("a map can't stand in a text: write it as JSON with toJSON(…)")),
+        Value::List(list) if list.iter().any(|item| matches!(item, Value::Map(_) | Value::List(_))) => Err(
+            Fault::of_type("a list of maps or lists can't stand in a text: write it as JSON with toJSON(…)"),
+        ),
         other => verbatim(other, out, budget),
+    }
+}
+
+/// Prints a value that becomes a part of a URL: in it nil and a list have no form that anybody
+/// means.
+pub(crate) fn in_url(value: &Value<'_>, out: &mut String, budget: &mut Budget) -> Result<(), Fault> {
+    match value {
+        Value::Nil => Err(Fault::of_type(
+            "this is nil, which a URL can't hold: say what stands there then, as in `x ?? \"\"`",
+        )),
+        Value::List(_) => {
+            Err(Fault::of_type("a list can't stand in a URL: join it, as in join(list, \",\")"))
+        }
+        other => template(other, out, budget),
+    }
+}
+
+/// Refuses infinity and NaN, wherever they stand: JSON has neither.
+pub(crate) fn check_is_sendable(value: &Value<'_>) -> Result<(), Fault> {
+    match value {
+        Value::Float(x) if !x.is_finite() => {
+            Err(Fault::range("this comes to infinity or to no number, perhaps by a division by zero"))
+        }
+        // Data has no such number, and can be large.
+        Value::List(List::Shared(items)) => items.iter().try_for_each(check_is_sendable),
+        Value::Map(Map::Shared(entries)) => entries.values().try_for_each(check_is_sendable),
+        _ => Ok(()),
     }
 }
 

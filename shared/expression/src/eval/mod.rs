@@ -362,7 +362,7 @@ impl<'a> Machine<'a> {
             return encoded.map(Value::Opaque).map_err(|fault| self.fault(id, fault));
         }
         let mut text = String::new();
-        self.print(id, value, &mut text)?;
+        builtins::print::in_url(value, &mut text, &mut self.budget).map_err(|fault| self.fault(id, fault))?;
         let encoded = url::encode(place, &text, &mut self.budget).map_err(|fault| self.fault(id, fault))?;
         Ok(Value::string(encoded))
     }
