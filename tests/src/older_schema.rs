@@ -41,6 +41,7 @@ pub const BEFORE_V27: &str = "
     CREATE INDEX workflow_node_executions_active ON workflow_node_executions (workflow_id, node_id) WHERE state <> 'finished';
     CREATE INDEX workflow_node_executions_active_keys ON workflow_node_executions (workflow_id, node_id, concurrency_key)
         WHERE state <> 'finished' AND concurrency_key IS NOT NULL;
+    DROP TABLE webhook_deliveries;
     DROP FUNCTION forget_secret_refs_after, oldest_transaction_seconds;
     DROP INDEX workflow_node_executions_tried, workflow_nodes_renewed, workflow_events_with_run, workflow_node_executions_unfinished;
     DROP FUNCTION is_run, is_event, is_queue_item, is_execution;

@@ -135,6 +135,26 @@ impl IntoResponse for Answer {
 }
 
 impl Answer {
+    /// The word for a refusal; None for what was taken.
+    pub fn refusal(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Accepted(_) | Self::Repeated(_) | Self::NotWanted | Self::Said(_) | Self::Handshake(_) => {
+                return None;
+            }
+            Self::NotFound => "not_found",
+            Self::WrongMethod => "wrong_method",
+            Self::Unauthorized => "unauthorized",
+            Self::TooOld => "too_old",
+            Self::TooLarge => "too_large",
+            Self::BadBody(_) => "bad_body",
+            Self::BadKey => "bad_key",
+            Self::TooManyHops => "too_many_hops",
+            Self::Full => "queue_full",
+            Self::TooFast(_) => "too_fast",
+            Self::Unavailable => "unavailable",
+        })
+    }
+
     /// Seconds after which the same delivery may be accepted; None: never.
     fn retry_after_seconds(&self) -> Option<u32> {
         match self {

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use process::{Clock, Ids, Metrics, Settings};
-use webhook::{Deps, RateLimits, WebhookCache, router};
+use webhook::{Deliveries, Deps, RateLimits, WebhookCache, router};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -25,6 +25,7 @@ async fn serve() -> anyhow::Result<()> {
         ids: Ids::new(),
         cache: WebhookCache::default(),
         rates: RateLimits::default(),
+        deliveries: Deliveries::default(),
         metrics: Metrics::new(&settings.metrics_namespace, domain::function::Function::Webhook),
     };
     // The process lives as long as its dependencies.

@@ -34,5 +34,5 @@ pub use query::{
 pub use run::{Run, RunAnswer, RunDetail, RunPage, StartedRun};
 pub use secret::{Secret, SecretAnswer, SecretKey};
 pub use token::{NewTokenAnswer, Token};
-pub use webhook::{ShownOnce, Webhook, WebhookAnswer, WebhookList};
+pub use webhook::{Deliveries, ShownOnce, Webhook, WebhookAnswer, WebhookList};
 pub use workflow::{Applied, Changes, NodeChange, Workflow, WorkflowDetail};

@@ -1,5 +1,6 @@
 //! Webhooks.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use domain::ids::{WebhookId, WorkflowId};
@@ -41,12 +42,30 @@ pub struct Webhook {
     pub deduplication_header: Option<String>,
     /// The time until which the key or token before a rotation is accepted.
     pub previous_until: Option<Timestamp>,
+    /// What became of its deliveries; in lists only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deliveries: Option<Deliveries>,
     /// The signing key, shown here only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signing_key: Option<ShownOnce>,
     /// The token, shown here only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<ShownOnce>,
+}
+
+/// What became of a webhook's deliveries. The counts are up to a minute late.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+pub struct Deliveries {
+    /// Those that were taken, repeated ones too.
+    pub accepted: i64,
+    /// Those that were refused, by reason: `unauthorized`, `too_old`, `too_large`, `bad_body`,
+    /// `bad_key`, `too_many_hops`, `queue_full`, `too_fast`, `wrong_method`, `unavailable`.
+    pub refused: BTreeMap<String, i64>,
+    /// When one was refused last.
+    pub refused_last_at: Option<Timestamp>,
+    /// Why that was.
+    pub refused_last_reason: Option<String>,
 }
 
 /// The webhooks of a workflow.

@@ -11,6 +11,7 @@
 
 pub mod builder;
 mod connect;
+pub mod deliveries;
 mod error;
 pub mod executor;
 mod heartbeat;

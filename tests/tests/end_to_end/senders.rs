@@ -173,6 +173,37 @@ async fn body_of(story: &Story<'_>, answer: &Value) -> Value {
     story.event(&word(&answer["event_id"]), "hook").await["data"]["body"].clone()
 }
 
+/// Whoever has only the workflow sees what its senders were told.
+#[tokio::test]
+async fn what_was_taken_and_refused_is_counted_by_reason() {
+    let product = &product().await;
+    let story = product.story("counted").await;
+    let (url, token) = hook(&story, "counted", "authentication: bearer").await;
+    let list = async || story.get("/v1/webhooks?workflow=counted").await["webhooks"][0]["deliveries"].clone();
+    let none = json!({ "accepted": 0, "refused": {}, "refused_last_at": null, "refused_last_reason": null });
+    assert_eq!(list().await, none);
+    let bearer = format!("Bearer {token}");
+    // The first is written at once, whatever it is; the next go with the first delivery a minute later.
+    assert_eq!(story.post(&url, &[JSON, ("authorization", "Bearer wrong")], "{}").await.0, 401);
+    let first = list().await;
+    assert_eq!(
+        (&first["refused"], &first["refused_last_reason"]),
+        (&json!({ "unauthorized": 1 }), &json!("unauthorized"))
+    );
+    assert!(first["refused_last_at"].is_string());
+    for (headers, body, status) in [
+        (vec![JSON, ("authorization", bearer.as_str())], "{}", 202),
+        (vec![JSON, ("authorization", bearer.as_str())], "{", 400),
+        (vec![JSON], "{}", 401),
+    ] {
+        assert_eq!(story.post(&url, &headers, body).await.0, status);
+    }
+    assert_eq!(list().await, first, "at most once a minute");
+    let shown = tests::e2e::cli::Cli::of(&story).run("webhook list --workflow counted").await.passed();
+    assert!(shown.contains("unauthorized=1") && shown.contains("unauthorized"), "{shown}");
+    story.end(&[]).await;
+}
+
 #[tokio::test]
 async fn bodies_are_taken_compressed_marked_and_as_forms_with_files_i10() {
     let product = &product().await;

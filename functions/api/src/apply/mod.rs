@@ -167,6 +167,7 @@ async fn load_current(deps: &Deps, caller: &Caller, name: &str) -> Result<Option
         return Ok(None);
     };
     let webhooks = list_webhooks(&deps.store, caller.organization_id, workflow.id).await?;
+    let webhooks = webhooks.into_iter().map(|listed| listed.row).collect();
     Ok(Some(CurrentWorkflow { workflow, definition, webhooks }))
 }
 
@@ -273,6 +274,7 @@ fn webhook_views(
             header_name: hook.header_name.clone(),
             deduplication_header: hook.deduplication_header.clone(),
             previous_until: None,
+            deliveries: None,
             signing_key,
             token,
         });

@@ -43,7 +43,7 @@ pub(super) async fn list(
         .await?
         .ok_or_else(|| ApiError::Invalid("`workflow` is missing: the id or name of a workflow".to_owned()))?;
     let rows = list_webhooks(&deps.store, caller.organization_id, workflow_id).await?;
-    let webhooks = rows.into_iter().map(|row| views::webhook(row, &deps.public_url)).collect();
+    let webhooks = rows.into_iter().map(|row| views::listed_webhook(row, &deps.public_url)).collect();
     Ok(Json(WebhookList { webhooks }))
 }
 

@@ -1,5 +1,5 @@
-use api_types::Webhook;
-use store::api::WebhookRow;
+use api_types::{Deliveries, Webhook};
+use store::api::{ListedWebhook, WebhookRow};
 
 /// A webhook as the API shows it, without its key or token.
 pub(crate) fn webhook(row: WebhookRow, public_url: &str) -> Webhook {
@@ -12,9 +12,18 @@ pub(crate) fn webhook(row: WebhookRow, public_url: &str) -> Webhook {
         header_name: row.header_name,
         deduplication_header: row.deduplication_header,
         previous_until: row.previous_until,
+        deliveries: None,
         signing_key: None,
         token: None,
     }
+}
+
+/// A webhook of a list, with the counts of its deliveries.
+pub(crate) fn listed_webhook(listed: ListedWebhook, public_url: &str) -> Webhook {
+    let ListedWebhook { row, accepted, refused, refused_last_at, refused_last_reason } = listed;
+    let refused = serde_json::from_value(refused).unwrap_or_default();
+    let deliveries = Deliveries { accepted, refused, refused_last_at, refused_last_reason };
+    Webhook { deliveries: Some(deliveries), ..webhook(row, public_url) }
 }
 
 /// The URL that deliveries are posted to.

@@ -278,13 +278,13 @@ fn unreachable_issuer(host: &str, error: HttpError) -> HttpFailure {
 }
 
 /// The cause of a missing answer, in words that fit an issuer and not the target.
-fn why_unreachable(error: HttpError) -> &'static str {
+fn why_unreachable(error: HttpError) -> String {
     match error {
-        HttpError::Timeout => "it did not answer in time",
-        HttpError::Dns => "its name could not be resolved",
-        HttpError::Connect => "it could not be connected to",
-        HttpError::Tls(fault) => fault,
-        _ => "the connection was lost before its answer was whole",
+        HttpError::Timeout => "it did not answer in time".to_owned(),
+        HttpError::Dns => "its name could not be resolved".to_owned(),
+        HttpError::Connect => "it could not be connected to".to_owned(),
+        HttpError::Tls(fault) => fault.replace("the target's", "its").replace("the target", "it"),
+        _ => "the connection was lost before its answer was whole".to_owned(),
     }
 }
 

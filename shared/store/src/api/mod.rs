@@ -41,8 +41,8 @@ pub use secrets::{
 };
 pub use tokens::{Caller, NewToken, TokenRow, authenticate_token, create_token, list_tokens, revoke_token};
 pub use webhooks::{
-    WebhookKeys, WebhookReference, WebhookRotation, WebhookRow, list_webhooks, load_webhook_keys,
-    rotate_webhook,
+    ListedWebhook, WebhookKeys, WebhookReference, WebhookRotation, WebhookRow, list_webhooks,
+    load_webhook_keys, rotate_webhook,
 };
 pub use workflow_apply::{
     AppliedWorkflow, WebhookChange, WebhookCredential, WebhookWrite, WorkflowWrite, apply_workflow,

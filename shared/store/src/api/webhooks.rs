@@ -35,6 +35,21 @@ pub struct WebhookRow {
     pub updated_at: Timestamp,
 }
 
+/// A live webhook with the counts of its deliveries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedWebhook {
+    /// The webhook.
+    pub row: WebhookRow,
+    /// Deliveries that were taken.
+    pub accepted: i64,
+    /// Deliveries that were refused: a map from each reason to their number.
+    pub refused: serde_json::Value,
+    /// When one was refused last.
+    pub refused_last_at: Option<Timestamp>,
+    /// Why that was.
+    pub refused_last_reason: Option<String>,
+}
+
 impl WebhookRow {
     fn from_row(row: &Row) -> Result<Self, StoreError> {
         Ok(Self {
@@ -62,20 +77,32 @@ pub async fn list_webhooks(
     store: &Store,
     organization_id: OrganizationId,
     workflow_id: WorkflowId,
-) -> Result<Vec<WebhookRow>, StoreError> {
+) -> Result<Vec<ListedWebhook>, StoreError> {
     let rows = store
         .query(
             "/* list_webhooks */
              SELECT h.id, h.workflow_id, h.node_id, h.address, h.authentication, h.header_name,
-                    h.deduplication_header, h.previous_until, h.version, h.created_at, h.updated_at
+                    h.deduplication_header, h.previous_until, h.version, h.created_at, h.updated_at,
+                    coalesce(d.accepted, 0) AS accepted, coalesce(d.refused, '{}') AS refused,
+                    d.refused_last_at, d.refused_last_reason
              FROM webhooks h JOIN workflows w ON w.id = h.workflow_id
+             LEFT JOIN webhook_deliveries d ON d.webhook_id = h.id
              WHERE w.organization_id = $1 AND h.workflow_id = $2
                AND h.deleted_at IS NULL AND w.deleted_at IS NULL
              ORDER BY h.node_id",
             &[(&organization_id, Type::UUID), (&workflow_id, Type::UUID)],
         )
         .await?;
-    rows.iter().map(WebhookRow::from_row).collect()
+    let listed = |row: &Row| {
+        Ok(ListedWebhook {
+            row: WebhookRow::from_row(row)?,
+            accepted: column(row, "accepted")?,
+            refused: column(row, "refused")?,
+            refused_last_at: column(row, "refused_last_at")?,
+            refused_last_reason: column(row, "refused_last_reason")?,
+        })
+    };
+    rows.iter().map(listed).collect()
 }
 
 /// A way to name a webhook.

@@ -309,6 +309,7 @@ async fn a_known_webhook_is_one_round_trip_one_commit_and_one_send() {
         ids: wired.world.ids.clone(),
         cache: webhook::WebhookCache::default(),
         rates: webhook::RateLimits::default(),
+        deliveries: webhook::Deliveries::default(),
         metrics: process::Metrics::off(),
     }));
     let post = async |delivery: &str| {

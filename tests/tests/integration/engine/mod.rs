@@ -5,6 +5,7 @@ mod builder_flow;
 mod claims;
 mod concurrency_keys;
 mod dead_letters;
+mod deliveries;
 mod earlier_life;
 mod errors;
 mod execution_cancel;

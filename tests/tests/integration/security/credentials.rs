@@ -422,7 +422,7 @@ async fn a_credential_that_gives_no_token_ends_in_a_clear_reason_i1() {
             no_tls,
             "component_error",
             "credential_unavailable",
-            format!("the issuer {host} gave no token: its certificate or TLS version was not accepted"),
+            format!("the issuer {host} gave no token: it does not speak TLS at this port"),
         ),
         (
             "an issuer without an address",

@@ -14,7 +14,7 @@ const ROLES: [&str; 6] = ["api", "webhook", "builder", "executor", "sweeper", "r
 
 /// The privileges of each role on each table, in the order of [`ROLES`]: Select, Insert, Update of
 /// at least one column, Delete.
-const PRIVILEGES: [(&str, [&str; 6]); 19] = [
+const PRIVILEGES: [(&str, [&str; 6]); 20] = [
     ("api_tokens", ["SIU", "", "", "", "", ""]),
     ("function_heartbeats", ["", "", "SIU", "SIU", "S", ""]),
     ("organizations", ["SU", "S", "S", "S", "S", ""]),
@@ -22,6 +22,7 @@ const PRIVILEGES: [(&str, [&str; 6]); 19] = [
     ("schema_facts", ["S", "S", "S", "S", "S", "S"]),
     ("secrets", ["SIUD", "", "", "S", "", "SU"]),
     ("webhook_deduplications", ["", "SIU", "", "", "SD", ""]),
+    ("webhook_deliveries", ["S", "SIU", "", "", "", ""]),
     ("webhooks", ["SIU", "S", "", "", "", "SU"]),
     ("workflow_events", ["SIU", "SI", "SIU", "SI", "S", ""]),
     ("workflow_execution_calls", ["SI", "", "SU", "", "S", ""]),

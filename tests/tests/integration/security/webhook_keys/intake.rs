@@ -60,6 +60,7 @@ pub(crate) fn warm_instance(
         ids: world.ids.clone(),
         cache,
         rates: webhook::RateLimits::default(),
+        deliveries: webhook::Deliveries::default(),
         metrics: process::Metrics::off(),
     }))
 }
