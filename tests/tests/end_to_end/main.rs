@@ -15,6 +15,7 @@ mod main_job;
 mod memory;
 mod new_kms_key;
 mod plans;
+mod recipes;
 mod recovery;
 mod senders;
 mod sleep;
