@@ -140,8 +140,16 @@ fn wait_before_retry(
 ) -> Option<f64> {
     let policy: RetryPolicy = serde_json::from_value(execution.policy.get("retry")?.clone()).ok()?;
     let attempt = u32::try_from(execution.attempt).ok()?;
-    let wait = policy.wait_seconds_after(attempt, jitter).filter(|_| failure.retryable)?;
-    Some(failure.retry_after.map_or(wait, |after| wait.max(after.wait_seconds(now))))
+    let status = failure.data.get("status").and_then(Value::as_u64);
+    let is_meant = match &policy.on {
+        // What is not the component's own failure is for its author to mend.
+        Some(on) => failure.reason.emits() && on.iter().any(|on| on.means(&failure.code, status)),
+        None => failure.retryable,
+    };
+    let wait = policy.wait_seconds_after(attempt, jitter).filter(|_| is_meant)?;
+    let wait = failure.retry_after.map_or(wait, |after| wait.max(after.wait_seconds(now)));
+    let elapsed = now.duration_since(execution.created_at).as_secs_f64();
+    policy.has_time(elapsed, wait).then_some(wait)
 }
 
 /// The data of a failure's event. What can't be stored of the target's answer is left out: the
@@ -170,6 +178,7 @@ pub(crate) fn claimed(attempt: i32, policy: Value) -> ClaimedExecution {
         configuration: store::JsonText::of(&json!({})),
         residuals: store::JsonText::of(&json!([])),
         policy,
+        created_at: Timestamp::from_second(1_000).unwrap_or_default(),
         attempt,
         key_attempt: 1,
         is_limited: false,
@@ -235,6 +244,30 @@ mod tests {
         check(Some(RetryAfter::Seconds(86_401)), 86_400.0);
         check(Some(RetryAfter::At(Timestamp::from_second(1_060).unwrap())), 60.0);
         check(Some(RetryAfter::At(Timestamp::from_second(900).unwrap())), 4.0);
+    }
+
+    #[test]
+    fn the_author_says_which_failures_are_tried_again_and_for_how_long() {
+        let policy = |on: Value, max_elapsed: u32| json!({ "retry": { "max_attempts": 3, "initial_interval": 4, "backoff": "fixed", "on": on, "max_elapsed": max_elapsed } });
+        let check = |reason, code: &str, status: u64, policy: Value, expected: bool| {
+            let data = json!({ "status": status });
+            let outcome = Outcome::Failed(Failure { data, ..Failure::new(reason, code, "m") });
+            let kind = decide(ended(Some(outcome), 1, policy.clone()), 0.0).kind;
+            assert_eq!(matches!(kind, FinishKind::Retry { .. }), expected, "{code} {status}: {policy}");
+        };
+        let own = ResultReason::ComponentError;
+        check(own, "http_status", 409, policy(json!([[409, 409]]), 60), true);
+        check(own, "http_status", 503, policy(json!([[409, 409]]), 60), false);
+        check(ResultReason::Timeout, "timeout", 0, policy(json!(["timeout"]), 60), true);
+        check(own, "http_status", 409, policy(json!([[409, 409]]), 4), true);
+        check(own, "http_status", 409, policy(json!([[409, 409]]), 3), false);
+        check(
+            ResultReason::SecretDenied,
+            "host_not_allowed",
+            0,
+            policy(json!(["host_not_allowed"]), 60),
+            false,
+        );
     }
 
     #[test]

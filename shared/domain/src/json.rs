@@ -74,6 +74,18 @@ pub fn parse_lenient(text: &str) -> Option<Value> {
     Some(replace_nul(integers_to_i64(value)))
 }
 
+/// The text with each half of a surrogate pair as U+FFFD, which serde_json would refuse.
+#[must_use]
+pub fn parsable(text: &str) -> std::borrow::Cow<'_, str> {
+    replace_lone_surrogates(text)
+}
+
+/// A value with the characters and numbers that Postgres can store.
+#[must_use]
+pub fn storable(value: Value) -> Value {
+    replace_nul(integers_to_i64(value))
+}
+
 /// Makes a component's output fit to be stored: NUL becomes U+FFFD.
 ///
 /// # Errors

@@ -20,6 +20,36 @@ pub struct RetryPolicy {
     /// The longest wait, seconds.
     #[serde(default = "max_interval_default")]
     pub max_interval: u32,
+    /// The failures that are tried again; None: those that may pass.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on: Option<Vec<RetryOn>>,
+    /// Seconds from the building of the execution on, after which no attempt begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_elapsed: Option<u32>,
+}
+
+/// A failure that is tried again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum RetryOn {
+    /// Answers with a status from the first to the second.
+    Statuses(u16, u16),
+    /// Failures with this code, such as `timeout`.
+    Code(String),
+}
+
+impl RetryOn {
+    /// Whether a failure with this code, of an answer with this status, is meant.
+    #[must_use]
+    pub fn means(&self, code: &str, status: Option<u64>) -> bool {
+        match self {
+            Self::Statuses(first, last) => {
+                code == "http_status"
+                    && status.is_some_and(|status| (u64::from(*first)..=u64::from(*last)).contains(&status))
+            }
+            Self::Code(meant) => meant == code,
+        }
+    }
 }
 
 /// The growth of the wait between attempts.
@@ -74,6 +104,8 @@ impl RetryAfter {
     }
 }
 
+/// The longest time of all attempts that a policy may name, seconds: 30 days.
+pub const RETRY_ELAPSED_SECONDS_MAX: u32 = 30 * 86_400;
 /// The longest wait that a policy may name, seconds.
 pub const RETRY_INTERVAL_SECONDS_MAX: u32 = 86_400;
 
@@ -120,7 +152,19 @@ impl RetryPolicy {
                 format!("must be at least initial_interval and at most {RETRY_INTERVAL_SECONDS_MAX} seconds"),
             ));
         }
+        if self.on.as_ref().is_some_and(Vec::is_empty) {
+            problems.push(("on", "must name at least one status or code".to_owned()));
+        }
+        if self.max_elapsed.is_some_and(|seconds| !(1..=RETRY_ELAPSED_SECONDS_MAX).contains(&seconds)) {
+            problems.push(("max_elapsed", format!("must be 1 to {RETRY_ELAPSED_SECONDS_MAX} seconds")));
+        }
         problems
+    }
+
+    /// Whether an attempt that begins after `wait_seconds` is still within the policy's time.
+    #[must_use]
+    pub fn has_time(&self, elapsed_seconds: f64, wait_seconds: f64) -> bool {
+        self.max_elapsed.is_none_or(|most| elapsed_seconds + wait_seconds <= f64::from(most))
     }
 }
 
@@ -129,7 +173,14 @@ mod tests {
     use super::*;
 
     fn policy(max_attempts: u32, backoff: Backoff) -> RetryPolicy {
-        RetryPolicy { max_attempts, initial_interval: 2, backoff, max_interval: 10 }
+        RetryPolicy {
+            max_attempts,
+            initial_interval: 2,
+            backoff,
+            max_interval: 10,
+            on: None,
+            max_elapsed: None,
+        }
     }
 
     #[test]
@@ -188,5 +239,28 @@ mod tests {
         for odd in ["", "soon", "-1", "1.5", "6 seconds", "***"] {
             check(odd, None);
         }
+    }
+
+    #[test]
+    fn a_policy_says_which_failures_are_tried_again() {
+        let on = |value: serde_json::Value| serde_json::from_value::<RetryOn>(value).unwrap();
+        let statuses = on(serde_json::json!([409, 423]));
+        assert!(statuses.means("http_status", Some(409)) && statuses.means("http_status", Some(423)));
+        assert!(!statuses.means("http_status", Some(424)) && !statuses.means("http_status", Some(408)));
+        assert!(!statuses.means("timeout", Some(409)), "the answer broke off");
+        let code = on(serde_json::json!("timeout"));
+        assert!(code.means("timeout", None) && !code.means("http_status", Some(500)));
+    }
+
+    #[test]
+    fn the_time_of_all_attempts_has_a_limit_on_both_sides() {
+        let with = |max_elapsed| RetryPolicy { max_elapsed, ..policy(3, Backoff::Fixed) };
+        assert!(with(Some(10)).has_time(4.0, 6.0) && !with(Some(10)).has_time(4.1, 6.0));
+        assert!(with(None).has_time(1e9, 1e9));
+        let problems = |max_elapsed| with(Some(max_elapsed)).problems().len();
+        assert_eq!((problems(1), problems(RETRY_ELAPSED_SECONDS_MAX)), (0, 0));
+        assert_eq!((problems(0), problems(RETRY_ELAPSED_SECONDS_MAX + 1)), (1, 1));
+        let empty = RetryPolicy { on: Some(Vec::new()), ..policy(3, Backoff::Fixed) };
+        assert_eq!(empty.problems()[0].0, "on");
     }
 }

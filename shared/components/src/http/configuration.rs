@@ -9,6 +9,7 @@
 //! | `authorization` | a map with a `type`; see `authorization.rs` |
 //! | `body` | one of `json` (anything), `form` (a map), `text`, `xml` |
 //! | `success_codes` | a list of status codes and of ranges such as `"200-299"` (default; `"200-399"` with `redirects: stop`) |
+//! | `select` | a map of names to literal JSON pointers: only these values of a JSON answer are kept |
 //! | `redirects` | `follow` (default), up to five; `stop`: the redirect is the answer |
 //! | `timeout_seconds` | 1 to the component limit; 30 by default |
 
@@ -20,6 +21,7 @@ use url::Url;
 
 use super::authorization::{self, Authorization};
 use super::header::{check_header_name, check_header_value};
+use super::select::Selection;
 use crate::{
     component::Problem,
     shape::{Reader, Stage, child, item},
@@ -41,6 +43,7 @@ pub(super) struct Configuration {
     pub success: Vec<RangeInclusive<u16>>,
     pub timeout_seconds: u32,
     pub follows_redirects: bool,
+    pub select: Option<Selection>,
 }
 
 /// A name and a value, and the JSON pointer of the value.
@@ -76,6 +79,7 @@ fn read_fields(reader: &mut Reader, value: &Value) -> Option<Configuration> {
         "authorization",
         "body",
         "success_codes",
+        "select",
         "redirects",
         "timeout_seconds",
     ];
@@ -97,6 +101,7 @@ fn read_fields(reader: &mut Reader, value: &Value) -> Option<Configuration> {
         None => Some(vec![200..=if redirects == Some("stop") { 399 } else { 299 }]),
         Some(codes) => read_success(reader, codes),
     };
+    let select = optional(map.get("select"), |value| super::select::read(reader, value));
     let timeout_seconds = map
         .get("timeout_seconds")
         .map_or(Some(TIMEOUT_SECONDS_DEFAULT), |seconds| read_timeout(reader, seconds));
@@ -113,6 +118,7 @@ fn read_fields(reader: &mut Reader, value: &Value) -> Option<Configuration> {
         success: success?,
         timeout_seconds: timeout_seconds?,
         follows_redirects: redirects? != "stop",
+        select: select?,
     })
 }
 

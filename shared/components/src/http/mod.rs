@@ -5,6 +5,7 @@ mod configuration;
 mod header;
 mod request;
 mod response;
+mod select;
 
 use domain::execution::ResultReason;
 use domain::outcome::{Failure, Outcome};
@@ -116,13 +117,13 @@ impl Effect for Http {
             if !request::fits(&configuration, call) {
                 return failed(HttpFailure::refused_secret(call.secret_labels));
             }
-            let success = configuration.success.clone();
+            let (success, selection) = (configuration.success.clone(), configuration.select.clone());
             let request = match request::build(configuration, call) {
                 Ok(request) => request,
                 Err(problem) => return invalid(&[problem], call),
             };
             match host.http(request).await {
-                Ok(answer) => response::outcome(answer, &success),
+                Ok(answer) => response::outcome(answer, &success, selection.as_ref()),
                 Err(failure) => failed(failure),
             }
         })

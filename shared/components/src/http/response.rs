@@ -13,20 +13,35 @@ use http_content::{Kind, kind};
 use serde_json::{Value, json};
 
 use super::SUCCESS;
+use super::select::{Selection, select};
 use crate::credential_names::is_credential;
 use crate::headers::canonical_header_name;
 use crate::host::{HttpBody, HttpHead, HttpResponse};
 
 /// The outcome of an answer: `status`, `headers` and `body`, and on failure `error` too.
-pub(super) fn outcome(answer: HttpResponse, success: &[RangeInclusive<u16>]) -> Outcome {
+pub(super) fn outcome(
+    answer: HttpResponse,
+    success: &[RangeInclusive<u16>],
+    selection: Option<&Selection>,
+) -> Outcome {
     let HttpHead { status, headers } = answer.head;
     let content_type = header(&headers, "content-type").map(str::to_owned);
     let retry_after = RetryAfter::of(&headers);
+    let is_success = success.iter().any(|range| range.contains(&status));
+    // Only an answer that is a success has what its author selects.
+    let selected = match (&answer.body, selection.filter(|_| is_success)) {
+        (HttpBody::Text(text), Some(selection)) => Some(select(text, selection)),
+        (HttpBody::Binary { .. }, Some(_)) => Some(None),
+        (_, None) => None,
+    };
     let too_large = match &answer.body {
+        _ if matches!(selected, Some(Some(_))) => None,
         HttpBody::Text(text) => Some(text.len()).filter(|bytes| *bytes > HTTP_STORED_BYTES_MAX),
         HttpBody::Binary { .. } => None,
     };
+    let is_unselectable = matches!(selected, Some(None));
     let body = match (answer.body, too_large) {
+        (_, None) if matches!(selected, Some(Some(_))) => selected.flatten().unwrap_or_default(),
         (_, Some(bytes)) => json!({ "bytes": bytes }),
         (HttpBody::Binary { sha256, bytes }, None) => {
             let mut body = json!({ "bytes": bytes });
@@ -52,12 +67,17 @@ pub(super) fn outcome(answer: HttpResponse, success: &[RangeInclusive<u16>]) -> 
             ..Failure::new(ResultReason::ComponentError, code, message)
         })
     };
-    if !success.iter().any(|range| range.contains(&status)) {
+    if !is_success {
         return failed(
             "http_status",
             format!("the server answered with status {status}"),
             is_passing(status),
         );
+    }
+    if is_unselectable {
+        let message =
+            format!("the server answered with status {status} and no JSON, so nothing of it can be selected");
+        return failed("nothing_to_select", message, false);
     }
     if let Some(bytes) = too_large {
         let message = format!(
@@ -121,7 +141,23 @@ mod tests {
 
     fn of(status: u16, headers: &[(&str, &str)], body: HttpBody) -> Outcome {
         let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        outcome(HttpResponse { head: HttpHead { status, headers }, body }, &[200..=299])
+        outcome(HttpResponse { head: HttpHead { status, headers }, body }, &[200..=299], None)
+    }
+
+    #[test]
+    fn of_a_large_answer_only_what_is_selected_is_kept() {
+        let selection = Selection::from([("next".to_owned(), "/next".to_owned())]);
+        let of = |status, text: String| {
+            let head = HttpHead { status, headers: Vec::new() };
+            outcome(HttpResponse { head, body: HttpBody::Text(text) }, &[200..=299], Some(&selection))
+        };
+        let large = format!("{{\"rows\": \"{}\", \"next\": 7}}", "x".repeat(HTTP_STORED_BYTES_MAX));
+        let Outcome::Passed(Some(output)) = of(200, large.clone()) else { panic!("it passes") };
+        assert_eq!(output.data["body"], json!({ "next": 7 }));
+        let Outcome::Failed(failure) = of(200, "<p>".to_owned()) else { panic!("it is no JSON") };
+        assert_eq!((failure.code.as_str(), &failure.data["status"]), ("nothing_to_select", &json!(200)));
+        let Outcome::Failed(failure) = of(500, "{\"error\": 1}".to_owned()) else { panic!("it fails") };
+        assert_eq!((failure.code.as_str(), &failure.data["body"]), ("http_status", &json!({ "error": 1 })));
     }
 
     fn body(content_type: &str, text: &str) -> Value {

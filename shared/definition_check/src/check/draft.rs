@@ -16,6 +16,7 @@ use domain::{
 use super::{
     collect::{Collector, Spot},
     read::{list, map, map_of_any, name, node_id, text},
+    retry_on,
 };
 use definition::pointer::key_path;
 
@@ -326,7 +327,8 @@ fn concurrency_number(tree: &Tree) -> Option<u32> {
 }
 
 fn read_retry(tree: &Tree, field: &str, out: &mut Collector<'_>) -> Option<Spot<RetryPolicy>> {
-    map(tree, field, &["max_attempts", "initial_interval", "backoff", "max_interval"], out)?;
+    let fields = ["max_attempts", "initial_interval", "backoff", "max_interval", "on", "max_elapsed"];
+    map(tree, field, &fields, out)?;
     let mut number = |name: &str, default: Option<u32>| -> Option<u32> {
         match tree.get(name).map(|value| (&value.content, value.position)) {
             None if default.is_none() => {
@@ -346,6 +348,10 @@ fn read_retry(tree: &Tree, field: &str, out: &mut Collector<'_>) -> Option<Spot<
     let max_attempts = number("max_attempts", None);
     let initial_interval = number("initial_interval", Some(5));
     let max_interval = number("max_interval", initial_interval.map(|initial| initial.max(300)));
+    let max_elapsed = match tree.get("max_elapsed") {
+        None => Some(None),
+        Some(_) => number("max_elapsed", None).map(Some),
+    };
     let backoff = match tree.get("backoff") {
         None => Some(Backoff::default()),
         Some(value) => match &value.content {
@@ -357,7 +363,13 @@ fn read_retry(tree: &Tree, field: &str, out: &mut Collector<'_>) -> Option<Spot<
             }
         },
     };
+    let on = match tree.get("on") {
+        None => Some(None),
+        Some(tree) => retry_on::read(tree, &format!("{field}.on"), out).map(Some),
+    };
     let policy = RetryPolicy {
+        on: on?,
+        max_elapsed: max_elapsed?,
         max_attempts: max_attempts?,
         initial_interval: initial_interval?,
         backoff: backoff?,

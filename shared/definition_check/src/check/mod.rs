@@ -9,6 +9,7 @@ mod draft;
 mod graph;
 mod node;
 mod read;
+mod retry_on;
 mod spelling;
 mod tokens;
 

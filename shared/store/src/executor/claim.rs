@@ -45,6 +45,8 @@ pub struct ClaimedExecution {
     pub residuals: JsonText,
     /// `{retry, redact}`
     pub policy: Value,
+    /// When it was built.
+    pub created_at: Timestamp,
     /// The attempt, from 1.
     pub attempt: i32,
     /// The attempt whose idempotency key is sent.
@@ -325,7 +327,7 @@ const CLAIM: &str = "/* claim_executions */
         started_at = coalesce(ex.started_at, $5), updated_at = $5
     FROM startable
     WHERE ex.id = startable.id AND coalesce(ex.state, '') IN ('pending', 'started')
-    RETURNING ex.id, ex.workflow_id, startable.organization_id, ex.node_id, ex.run_id, ex.component,
+    RETURNING ex.id, ex.created_at, ex.workflow_id, startable.organization_id, ex.node_id, ex.run_id, ex.component,
         ex.configuration, ex.residuals, ex.policy, ex.attempt, ex.key_attempt,
         ex.metadata ->> 'unreadable_since' AS unreadable_since, startable.version,
         startable.is_limited, startable.hops";
@@ -394,6 +396,7 @@ fn claimed_execution(row: &Row) -> Result<ClaimedExecution, StoreError> {
         workflow_version: column(row, "version")?,
         is_limited: column(row, "is_limited")?,
         unreadable_since: column(row, "unreadable_since")?,
+        created_at: column(row, "created_at")?,
         allowed: Vec::new(),
     })
 }
