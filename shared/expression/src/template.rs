@@ -357,6 +357,11 @@ fn read(source: &str, kind: FieldKind) -> Result<Template, Error> {
     let mut parser = Parser::new(source);
     let mut parts = Vec::new();
     if kind == FieldKind::Expression {
+        let start = source.len() - source.trim_start().len();
+        if source[start..].starts_with("{{") {
+            let message = "an expression stands here by itself: leave out `{{` and `}}`";
+            return Err(Error::new(ErrorKind::Syntax, message, Span::new(start, start + 2)));
+        }
         let (root, _) = parser.parse(0, Until::End)?;
         parts.push(Part::Expression(Span::new(0, source.len()), root));
     } else {

@@ -90,7 +90,10 @@ impl<'d> Names<'d> {
 pub(super) fn check_functions(spot: &Spot<&str>, template: &Template, out: &mut Collector<'_>) {
     for (name, span) in template.names() {
         if !SEALFLOW_NAMES.contains(&name.as_str()) {
-            let hint = suggest_name(&name).map_or(String::new(), |near| format!("; did you mean `{near}`?"));
+            let hint = match name.as_str() {
+                "null" | "None" | "undefined" => "; nothing is written `nil`".to_owned(),
+                _ => suggest_name(&name).map_or(String::new(), |near| format!("; did you mean `{near}`?")),
+            };
             out.error_in(spot, span, format!("there is no `{name}`{hint}"));
         } else if name == "previous" && spot.value.get(span.start..span.end).is_some_and(steps_nowhere) {
             out.error_in(spot, span, "`previous(n)` goes back n events: n must be at least 1");
@@ -139,6 +142,10 @@ pub(super) fn check(
     tree.strings(&mut |pointer, text, position| {
         let rule = field_rule(component, pointer);
         let spot = || Spot::new(text, position, field_path(&prefix, &value, pointer));
+        if let Some(start) = text.find("${{") {
+            let message = "the `$` before `{{` is sent as it stands; a template is written `{{ … }}`";
+            out.warning_in(&spot(), expression::Span::new(start, start + 1), message.to_owned());
+        }
         if is_plain(text, rule.kind) {
             warn_of_credentials(&spot(), rule, out);
             // A literal URL goes on: it has an origin too. The component's own check has reported a

@@ -52,7 +52,13 @@ pub(super) fn check_all(draft: &Draft<'_>, out: &mut Collector<'_>) -> Vec<NodeS
 }
 
 fn unknown(what: &str, name: &str, uses: &Spot<Uses>, known: &[&str], out: &mut Collector<'_>) {
-    let hint = did_you_mean(name, known.iter().copied());
+    let mut hint = did_you_mean(name, known.iter().copied());
+    if hint.is_empty() {
+        hint = match known {
+            [] => "; there are none yet".to_owned(),
+            known => format!("; there are {}", known.join(", ")),
+        };
+    }
     let other = match what {
         "component" if trigger(name).is_some() => "; it is a trigger",
         "trigger" if component(name).is_some() => "; it is a component",

@@ -225,7 +225,7 @@ fn what_a_node_may_say_depends_on_what_it_uses() {
     );
     check(
         "  - { id: a, name: A, blueprint: x }\n",
-        &["4:34 nodes[1].blueprint: there is no blueprint named `x`"],
+        &["4:34 nodes[1].blueprint: there is no blueprint named `x`; there are none yet"],
     );
     check(
         "  - { id: a, name: A, component: webhook }\n",

@@ -123,7 +123,10 @@ impl Builder {
                 None => {
                     let position = value.position;
                     self.key(String::new(), position);
-                    self.problem(position, "a key must be text");
+                    self.problem(
+                        position,
+                        "a key must be text; a value that is a template must be quoted: \"{{ … }}\"",
+                    );
                 }
             },
         }

@@ -60,7 +60,7 @@ fn what_yaml_has_and_definitions_do_not_is_refused_all_at_once() {
             "4:4 d: tags (`!`) are not allowed",
             "5:1 : `a` is given twice, first on line 1",
             "6:1 : a key must be text: quote it",
-            "7:3 [\"\"]: a key must be text",
+            "7:3 [\"\"]: a key must be text; a value that is a template must be quoted: \"{{ … }}\"",
             "9:4 e: JSON has no infinity and no NaN",
             "10:4 f: the text holds the character U+0000",
         ]

@@ -15,7 +15,12 @@ impl Parser<'_> {
     /// `left | name(arguments)`, after the `|`.
     pub(super) fn pipe(&mut self, left: Id) -> Step<Id> {
         let name = self.advance();
-        if name.kind != TokenKind::Name || !self.is("(") {
+        if name.kind == TokenKind::Name && !self.is("(") {
+            let text = &self.source[name.span.start..name.span.end];
+            let message = format!("a function behind `|` is called: `| {text}()`");
+            return Err(self.error(ErrorKind::Syntax, message, name.span));
+        }
+        if name.kind != TokenKind::Name {
             self.at -= usize::from(name.kind != TokenKind::Name && name.kind != TokenKind::End);
             return Err(self.unexpected());
         }

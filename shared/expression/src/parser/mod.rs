@@ -411,7 +411,12 @@ impl<'s> Parser<'s> {
             let kind = if self.accept(":") {
                 Kind::Or(node, self.nested(|p| p.expression(0))?)
             } else {
+                let (question, is_index) = (self.end(), self.is("["));
                 let yes = self.nested(|p| p.expression(0))?;
+                if is_index && !self.is(":") {
+                    let message = "an index that may be missing is written `?.[…]`";
+                    return Err(self.error(ErrorKind::Syntax, message, Span::new(question - 1, question)));
+                }
                 self.expect(":")?;
                 let no = self.nested(|p| p.expression(0))?;
                 Kind::Choose(node, yes, no)

@@ -1,0 +1,68 @@
+//! What authors get wrong most often, and what they are told.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+/// All problems of a node `a` with this component and configuration, as one text.
+fn problems(node: &str) -> String {
+    let text = format!(
+        "name: w\nnodes:\n  - {{ id: s, name: S, trigger: start }}\n  - id: a\n    name: A\n{node}\nedges: [{{ from: s, to: a }}]\n"
+    );
+    let refused = definition_check::check(&text).err();
+    let problems = refused.map(|refused| refused.problems).unwrap_or_default();
+    problems
+        .iter()
+        .map(|problem| {
+            format!("{}:{} {}: {}\n", problem.line, problem.column, problem.field, problem.message)
+        })
+        .collect()
+}
+
+/// What is wrong, and a part of what is said about it.
+const WRONG: [(&str, &str); 11] = [
+    (
+        "    component: if\n    configuration: { expression: '{{ root().data.x == 1 }}' }",
+        "leave out `{{` and `}}`",
+    ),
+    (
+        "    component: http\n    configuration:\n      url: {{ root().data.url }}",
+        "a value that is a template must be quoted",
+    ),
+    (
+        "    component: if\n    configuration:\n      expression: root().data.a ? 1 : 2",
+        "a text with `: ` in it must be quoted",
+    ),
+    ("    component: if\n    configuration: { expression: 'root().data.a?[0] == 1' }", "`?.[…]`"),
+    ("    component: if\n    configuration: { expression: 'root().data.a | upper == 1' }", "`| upper()`"),
+    (
+        "    component: if\n    configuration: { expression: 'root().data.a == null' }",
+        "nothing is written `nil`",
+    ),
+    ("    component: zzz", "there is no component named `zzz`; there are filter, http, if, noop, wait"),
+    ("    trigger: zzz", "there is no trigger named `zzz`; there are start, webhook"),
+    ("    blueprint: mine", "there is no blueprint named `mine`; there are none yet"),
+    (
+        "    component: http\n    configuration: { url: 'https://a.example/', header: { A: b } }",
+        "did you mean `headers`?",
+    ),
+    (
+        "    component: http\n    configuration: { url: 'https://a.example/', redirects: no }",
+        "must be one of follow, stop",
+    ),
+];
+
+#[test]
+fn who_writes_it_wrong_is_told_how_it_is_right() {
+    for (node, said) in WRONG {
+        let problems = problems(node);
+        assert!(problems.contains(said), "{node}\n{problems}");
+    }
+}
+
+#[test]
+fn a_dollar_before_a_template_is_warned_of_and_conditionals_stay() {
+    let text = "name: w\nnodes:\n  - { id: s, name: S, trigger: start }\n  - { id: a, name: A, component: http, configuration: { url: 'https://a.example/${{ root().data.x }}' } }\n  \
+                - { id: b, name: B, component: if, configuration: { expression: 'root().data.a ? [1][0] == 1 : false' } }\nedges: [{ from: s, to: a }, { from: s, to: b }]\n";
+    let checked = definition_check::check(text).unwrap();
+    let warnings: Vec<_> = checked.warnings.iter().map(|warning| warning.message.as_str()).collect();
+    assert_eq!(warnings, ["the `$` before `{{` is sent as it stands; a template is written `{{ … }}`"]);
+}
