@@ -7,7 +7,7 @@ use components::webhook::{TokenForm, WebhookConfiguration};
 use domain::webhook::Authentication;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use webhook_signature::{SentRequest, sign};
+use webhook_signature::{SentRequest, prepare, sign};
 
 use crate::api::{Delivery, deliver, segment};
 use crate::context::Context;
@@ -56,6 +56,11 @@ impl Send {
             reason = "the edge: what is below takes the time as it is given"
         )]
         let now = Timestamp::now();
+        let is_form = self.content_type.contains("x-www-form-urlencoded");
+        let request = SentRequest { url: &url, body: &body, is_form };
+        let (url, body) = prepare(&configuration.scheme, request, now).ok_or_else(|| {
+            Failure::Usage("this sender's events are maps of JSON, with their time in them".to_owned())
+        })?;
         if configuration.authentication != Authentication::None {
             let key = read_value()?;
             let request = SentRequest {

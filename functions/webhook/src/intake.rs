@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::http::header::CONTENT_ENCODING;
 use axum::http::{HeaderMap, HeaderValue, Method};
 use components::webhook::{
-    WebhookConfiguration, WebhookRequest, WebhookResponse, event_data, handshake_answer,
+    RESPONSE, WebhookConfiguration, WebhookRequest, WebhookResponse, event_data, handshake_answer,
 };
 use definition::plan_root;
 use domain::definition::Definition;
@@ -53,12 +53,15 @@ pub async fn take(delivery: &Delivery, deps: &Deps) -> Answer {
         return answer;
     }
     let event_id = deps.ids.next(now);
-    match store_event(delivery, &webhook, event_id, hops, now, deps).await {
+    // A delivery that is not wanted is looked at by no statement that compares versions, so only a
+    // webhook that was just loaded may say so.
+    let is_fresh = !deps.cache.may_reload(&delivery.address, now);
+    match store_event(delivery, &webhook, event_id, hops, is_fresh, now, deps).await {
         Stored::Answer(answer) => answer,
         // The webhook or its workflow changed: reload once, and check the credential against the
         // new row.
         Stored::Stale => match reloaded(delivery, now, deps).await {
-            Ok(webhook) => match store_event(delivery, &webhook, event_id, hops, now, deps).await {
+            Ok(webhook) => match store_event(delivery, &webhook, event_id, hops, true, now, deps).await {
                 Stored::Answer(answer) => answer,
                 Stored::Stale => Answer::Unavailable,
             },
@@ -183,6 +186,7 @@ async fn store_event(
     webhook: &KnownWebhook,
     event_id: EventId,
     hops: i32,
+    is_fresh: bool,
     now: Timestamp,
     deps: &Deps,
 ) -> Stored {
@@ -209,8 +213,14 @@ async fn store_event(
         tracing::info!(node_id = node.id, field, "a template of the trigger can't be resolved");
     }
     let said = plan.response.as_ref().and_then(WebhookResponse::of);
+    if !plan.is_wanted && !is_fresh {
+        return Stored::Stale;
+    }
     if !plan.is_wanted {
-        return Stored::Answer(said.map_or(Answer::NotWanted, Answer::Said));
+        // Who has an answer of its own has a sender that wants one: an empty one says nothing.
+        let is_said = configuration_says(webhook);
+        let nothing = WebhookResponse { status: 200, headers: Vec::new(), body: String::new() };
+        return Stored::Answer(if is_said { Answer::Said(nothing) } else { Answer::NotWanted });
     }
     let data_key = || data_key(&data, configuration.deduplication_data);
     let key = header_key.or(plan.deduplication_key).or_else(data_key);
@@ -290,6 +300,12 @@ fn read_data(
         return Err(Answer::TooLarge);
     }
     Ok(data)
+}
+
+/// Whether the trigger has an answer of its own.
+fn configuration_says(webhook: &KnownWebhook) -> bool {
+    let node = webhook.compiled.as_ref().and_then(|compiled| compiled.stored_node(&webhook.stored.node_id));
+    node.is_some_and(|node| node.configuration.pointer(RESPONSE).is_some())
 }
 
 /// The deduplication key of a sender that puts the delivery's id into its body. A value that can be

@@ -2,8 +2,8 @@
 //! memory.
 //!
 //! The limit is checked after the credential, so that only a webhook's own sender can use up its
-//! bucket. A delivery with a wrong credential costs no write, no wake, and at most one read a
-//! second for each address.
+//! bucket. A delivery with a wrong credential costs no wake, at most one read a second for each
+//! address, and one write of counts a minute.
 
 use components::webhook::Rate;
 use domain::ids::WebhookId;

@@ -1,7 +1,5 @@
 //! What authors get wrong most often, and what they are told.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 /// All problems of a node `a` with this component and configuration, as one text.
 fn problems(node: &str) -> String {
     let text = format!(

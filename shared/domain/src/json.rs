@@ -80,12 +80,6 @@ pub fn parsable(text: &str) -> std::borrow::Cow<'_, str> {
     replace_lone_surrogates(text)
 }
 
-/// A value with the characters and numbers that Postgres can store.
-#[must_use]
-pub fn storable(value: Value) -> Value {
-    replace_nul(integers_to_i64(value))
-}
-
 /// Makes a component's output fit to be stored: NUL becomes U+FFFD.
 ///
 /// # Errors
@@ -165,7 +159,10 @@ fn check_value(value: &Value, depth: usize, values: &mut usize) -> Result<(), Js
 
 /// Checks the depth, the numbers of values and maps, and the length of numbers. It reads the bytes
 /// alone, before a value is built from them.
-fn check_shape(bytes: &[u8]) -> Result<(), JsonError> {
+///
+/// # Errors
+/// [`JsonError::Depth`], [`JsonError::Values`], [`JsonError::Weight`] or [`JsonError::Number`].
+pub fn check_shape(bytes: &[u8]) -> Result<(), JsonError> {
     let (mut depth, mut values, mut maps, mut at) = (0_usize, 0_usize, 0_usize, 0);
     while at < bytes.len() {
         match bytes[at] {

@@ -288,7 +288,8 @@ impl Template {
                     let value = machine.eval(*root).map_err(|error| *error)?;
                     if parsed.whole {
                         if parsed.kind != FieldKind::Expression {
-                            check_is_sendable(&value).map_err(|fault| *machine.fault(*root, fault))?;
+                            check_is_sendable(&value, &mut machine.budget)
+                                .map_err(|fault| *machine.fault(*root, fault))?;
                         }
                         return finish_whole(value, *root, machine);
                     }

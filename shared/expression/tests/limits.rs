@@ -117,6 +117,7 @@ fn work_is_counted_where_it_is_done() {
         "map(1..1000, (1..100000) == (1..100000))",
         "map(1..1000, 100000 in 1..99999)",
         "map(1..10000, repeat('a', 16384) matches '(a|aa|aaa|b){1,9}c')",
+        "reduce(1..45, [#acc, #acc], 1)",
         "repeat('a', 1000000) matches '(a|aa|aaa|b){1,9}c'",
         "map(1..1000, replace(repeat('a', 100000), 'a', 'bb'))",
         "map(1..1000, upper(repeat('a', 100000)))",

@@ -53,6 +53,29 @@ pub fn sign(
     }
 }
 
+/// The URL and the body that a sender sends for these: the time that its body has is now, and a body
+/// that is no form has its hash in the URL, where the scheme wants that. None where the body is no
+/// JSON in which the time could stand.
+#[must_use]
+pub fn prepare(
+    scheme: &SignatureScheme,
+    request: SentRequest<'_>,
+    now: Timestamp,
+) -> Option<(String, Vec<u8>)> {
+    let (mut url, mut body) = (request.url.to_owned(), request.body.to_vec());
+    if let Some(TimestampAt::BodyMilliseconds(field)) = scheme.timestamp.as_ref().map(|rule| &rule.at) {
+        let mut json: serde_json::Value = serde_json::from_slice(&body).ok()?;
+        json.as_object_mut()?.insert((*field).to_owned(), now.as_millisecond().into());
+        body = serde_json::to_vec(&json).ok()?;
+    }
+    if scheme.signed == Signed::UrlAndForm && !request.is_form {
+        url.push(if url.contains('?') { '&' } else { '?' });
+        url.push_str("bodySHA256=");
+        url.push_str(&hex::encode(ring::digest::digest(&ring::digest::SHA256, &body)));
+    }
+    Some((url, body))
+}
+
 fn hmac_key(algorithm: MacAlgorithm, key: &[u8]) -> hmac::Key {
     let algorithm = match algorithm {
         MacAlgorithm::Sha256 => hmac::HMAC_SHA256,

@@ -272,13 +272,10 @@ async fn a_delivery_is_answered_and_filtered_as_its_author_says() {
     assert_eq!(answer.headers()["content-type"], "application/json");
     let runs = async || story.get("/v1/runs?workflow=slash").await["runs"].as_array().map_or(0, Vec::len);
     assert_eq!(runs().await, 1);
-    assert_eq!(send("command=%2Fother&text=x&user_name=ada").await.status().as_u16(), 200);
-    assert_eq!(runs().await, 1, "it is not wanted");
-    assert_eq!(
-        send("command=%2Fother&text=x&user_name=a%0D%0AX-B:c").await.status().as_u16(),
-        202,
-        "I2: no such header"
-    );
+    let other = send("command=%2Fother&text=x&user_name=ada").await;
+    assert_eq!((other.status().as_u16(), other.body().len(), runs().await), (200, 0, 1), "it is not wanted");
+    let injected = send("command=%2Fdeploy&text=x&user_name=a%0D%0AX-B:c").await;
+    assert_eq!(injected.status().as_u16(), 202, "I2: there is no such header");
     let limited = send("command=%2Fother").await;
     assert_eq!(
         (limited.status().as_u16(), limited.headers().contains_key("retry-after")),
@@ -290,5 +287,10 @@ async fn a_delivery_is_answered_and_filtered_as_its_author_says() {
     assert_eq!(story.post(&url, &[JSON], "{\"n\": 1}").await, (202, json!({ "filtered": true })));
     let (status, taken) = story.post(&url, &[JSON], "{\"n\": 2}").await;
     assert_eq!((status, taken["run_id"].is_string()), (202, true));
+    // A warm instance follows an apply: what was not wanted before is taken now.
+    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    let taking_all = "name: filtered\nnodes:\n  - { id: hook, name: Hook, trigger: webhook, configuration: { authentication: none } }\n  - { id: kept, name: Kept, component: noop }\nedges:\n  - { from: hook, to: kept }\n";
+    story.apply(taking_all).await;
+    assert_eq!(story.post(&url, &[JSON], "{\"n\": 1}").await.1["filtered"], json!(null));
     story.end(&[]).await;
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, ops::RangeInclusive};
 
 use domain::{
     execution::ResultReason,
-    json::{parse_lenient, storable_text},
+    json::{check_shape, parse_lenient, storable_text},
     limits::HTTP_STORED_BYTES_MAX,
     outcome::{Failure, Outcome, Output},
     retry::RetryAfter,
@@ -13,7 +13,7 @@ use http_content::{Kind, kind};
 use serde_json::{Value, json};
 
 use super::SUCCESS;
-use super::select::{Selection, select};
+use super::select::{Selection, Unselectable, select};
 use crate::credential_names::is_credential;
 use crate::headers::canonical_header_name;
 use crate::host::{HttpBody, HttpHead, HttpResponse};
@@ -31,17 +31,17 @@ pub(super) fn outcome(
     // Only an answer that is a success has what its author selects.
     let selected = match (&answer.body, selection.filter(|_| is_success)) {
         (HttpBody::Text(text), Some(selection)) => Some(select(text, selection)),
-        (HttpBody::Binary { .. }, Some(_)) => Some(None),
+        (HttpBody::Binary { .. }, Some(_)) => Some(Err(Unselectable::NoJson)),
         (_, None) => None,
     };
     let too_large = match &answer.body {
-        _ if matches!(selected, Some(Some(_))) => None,
+        _ if selected.is_some() => None,
         HttpBody::Text(text) => Some(text.len()).filter(|bytes| *bytes > HTTP_STORED_BYTES_MAX),
         HttpBody::Binary { .. } => None,
     };
-    let is_unselectable = matches!(selected, Some(None));
+    let unselectable = selected.as_ref().and_then(|selected| selected.as_ref().err().copied());
     let body = match (answer.body, too_large) {
-        (_, None) if matches!(selected, Some(Some(_))) => selected.flatten().unwrap_or_default(),
+        _ if selected.is_some() => selected.and_then(Result::ok).unwrap_or_default(),
         (_, Some(bytes)) => json!({ "bytes": bytes }),
         (HttpBody::Binary { sha256, bytes }, None) => {
             let mut body = json!({ "bytes": bytes });
@@ -57,7 +57,9 @@ pub(super) fn outcome(
             read_text(&text, content_type.as_deref()).unwrap_or_else(|| Value::String(storable_text(text)))
         }
     };
-    let data = json!({ "status": status, "headers": kept_headers(headers), "body": body });
+    // `json!` would copy the body.
+    let mut data = json!({ "status": status, "headers": kept_headers(headers) });
+    data["body"] = body;
     let failed = |code: &str, message: String, retryable| {
         Outcome::Failed(Failure {
             data: data.clone(),
@@ -74,9 +76,14 @@ pub(super) fn outcome(
             is_passing(status),
         );
     }
-    if is_unselectable {
-        let message =
-            format!("the server answered with status {status} and no JSON, so nothing of it can be selected");
+    if let Some(fault) = unselectable {
+        let fault = match fault {
+            Unselectable::NoJson => "no JSON, so nothing of it can be selected".to_owned(),
+            Unselectable::TooLarge => {
+                format!("more than {HTTP_STORED_BYTES_MAX} bytes of what is selected: name smaller values")
+            }
+        };
+        let message = format!("the server answered with status {status} and {fault}");
         return failed("nothing_to_select", message, false);
     }
     if let Some(bytes) = too_large {
@@ -94,6 +101,8 @@ fn read_text(text: &str, content_type: Option<&str>) -> Option<Value> {
     match kind(content_type) {
         Kind::Json => parse_lenient(text),
         Kind::JsonLines => {
+            // The limits of data hold for all lines together.
+            check_shape(text.as_bytes()).ok()?;
             let lines = text.lines().filter(|line| !line.trim().is_empty());
             lines.map(parse_lenient).collect::<Option<Vec<_>>>().map(Value::Array)
         }

@@ -3,8 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use domain::json::{parsable, storable};
+use domain::json::{parsable, parse_lenient};
+use domain::limits::HTTP_STORED_BYTES_MAX;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::shape::{Reader, child};
@@ -40,20 +42,41 @@ pub(super) fn read(reader: &mut Reader, value: &Value) -> Option<Selection> {
     Some(selection)
 }
 
-/// The selected values; nil where the answer has none at a path. None where the text is no JSON.
-pub(super) fn select(text: &str, selection: &Selection) -> Option<Value> {
+/// Why nothing can be selected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unselectable {
+    /// The text is no JSON.
+    NoJson,
+    /// The values are larger together than an answer may be that is stored.
+    TooLarge,
+}
+
+/// The selected values; nil where the answer has none at a path. A value becomes a tree only where
+/// it is small enough to be stored.
+pub(super) fn select(text: &str, selection: &Selection) -> Result<Value, Unselectable> {
     let mut root = Wanted::default();
     for (name, path) in selection {
         let steps = path.split('/').skip(1).map(|step| step.replace("~1", "/").replace("~0", "~"));
         let place = steps.fold(&mut root, |place, step| place.below.entry(step).or_default());
         place.names.push(name.clone());
     }
-    let mut found = selection.keys().map(|name| (name.clone(), Value::Null)).collect();
+    let values = selection.keys().map(|name| (name.clone(), Value::Null)).collect();
+    let mut found = Found { values, bytes: 0, is_too_large: false };
     let text = parsable(text);
     let mut deserializer = serde_json::Deserializer::from_str(&text);
-    Walk { wanted: &root, found: &mut found }.deserialize(&mut deserializer).ok()?;
-    deserializer.end().ok()?;
-    Some(storable(Value::Object(found)))
+    let walked = Walk { wanted: &root, found: &mut found }.deserialize(&mut deserializer);
+    if walked.and_then(|()| deserializer.end()).is_err() {
+        return Err(Unselectable::NoJson);
+    }
+    if found.is_too_large { Err(Unselectable::TooLarge) } else { Ok(Value::Object(found.values)) }
+}
+
+/// What was found so far.
+struct Found {
+    values: Map<String, Value>,
+    /// Bytes of the values' JSON, each as often as it is kept.
+    bytes: usize,
+    is_too_large: bool,
 }
 
 /// The places below which something is selected.
@@ -65,7 +88,7 @@ struct Wanted {
 
 struct Walk<'w, 'f> {
     wanted: &'w Wanted,
-    found: &'f mut Map<String, Value>,
+    found: &'f mut Found,
 }
 
 impl<'de> DeserializeSeed<'de> for Walk<'_, '_> {
@@ -75,13 +98,23 @@ impl<'de> DeserializeSeed<'de> for Walk<'_, '_> {
         if self.wanted.names.is_empty() {
             return deserializer.deserialize_any(self);
         }
-        let value = <Value as serde::Deserialize>::deserialize(deserializer)?;
-        self.wanted.keep(&value, self.found);
+        let raw = <&RawValue as serde::Deserialize>::deserialize(deserializer)?;
+        self.found.bytes += raw.get().len().saturating_mul(self.wanted.copies());
+        let value = if self.found.bytes > HTTP_STORED_BYTES_MAX { None } else { parse_lenient(raw.get()) };
+        match value {
+            Some(value) => self.wanted.keep(&value, &mut self.found.values),
+            None => self.found.is_too_large = true,
+        }
         Ok(())
     }
 }
 
 impl Wanted {
+    /// How often a value here, or a part of it, is kept at most.
+    fn copies(&self) -> usize {
+        self.names.len() + self.below.values().map(Self::copies).sum::<usize>()
+    }
+
     /// Keeps a value, and what is selected within it.
     fn keep(&self, value: &Value, found: &mut Map<String, Value>) {
         for name in &self.names {
@@ -165,7 +198,22 @@ mod tests {
     fn found(text: &str, selection: Value) -> Option<Value> {
         let mut reader = Reader::new(Stage::Resolved);
         let selection = read(&mut reader, &selection).unwrap();
-        select(text, &selection)
+        select(text, &selection).ok()
+    }
+
+    #[test]
+    fn a_value_is_no_larger_than_what_can_be_stored_i10() {
+        let of = |bytes: usize, names: usize| {
+            let text = format!("{{\"a\": \"{}\"}}", "x".repeat(bytes - 2));
+            let selection = (0..names).map(|n| (format!("n{n}"), "/a".to_owned())).collect();
+            select(&text, &selection).map(|_| ())
+        };
+        assert_eq!(of(HTTP_STORED_BYTES_MAX, 1), Ok(()));
+        assert_eq!(of(HTTP_STORED_BYTES_MAX + 1, 1), Err(Unselectable::TooLarge));
+        assert_eq!(of(HTTP_STORED_BYTES_MAX / 2 + 1, 2), Err(Unselectable::TooLarge));
+        let maps = format!("{{\"a\": [{}]}}", vec!["{\"\":0}"; 500_000].join(","));
+        let selection = Selection::from([("a".to_owned(), "/a".to_owned())]);
+        assert_eq!(select(&maps, &selection), Err(Unselectable::TooLarge));
     }
 
     #[test]
@@ -203,7 +251,7 @@ mod tests {
             Some(json!({ "b": null })),
             "what is not wanted does no harm"
         );
-        assert_eq!(found(&deep, json!({ "a": "/a" })), None);
+        assert_eq!(found(&deep, json!({ "a": "/a" })), None, "it can't be stored");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use domain::json::{JsonError, parse_strict};
+use domain::json::{JsonError, check_shape, parse_strict};
 use http_content::{CodingError, Kind, kind, text, without_byte_order_mark};
 use ring::digest::{SHA256, digest};
 use serde_json::{Map, Value, json};
@@ -100,6 +100,8 @@ fn body_data(request: &WebhookRequest<'_>) -> Result<Value, BodyError> {
             Err(body) => parse_strict(&body).map_err(BodyError::Json),
         },
         Kind::JsonLines => {
+            // The limits of data hold for all lines together.
+            check_shape(request.body).map_err(BodyError::Json)?;
             let lines = without_byte_order_mark(request.body).split(|byte| *byte == b'\n');
             let lines = lines.map(<[u8]>::trim_ascii).filter(|line| !line.is_empty());
             let values = lines.map(parse_strict).collect::<Result<_, _>>().map_err(BodyError::Json)?;
@@ -121,10 +123,8 @@ fn unsaid_data(content_type: Option<&str>, body: &[u8]) -> Result<Value, BodyErr
     if !text.trim_start().starts_with(['{', '[']) {
         return Ok(Value::String(text));
     }
-    match parse_strict(text.as_bytes()) {
-        Err(JsonError::Syntax { .. }) => Ok(Value::String(text)),
-        read => read.map_err(BodyError::Json),
-    }
+    // Nobody said that it is JSON: what can't be taken for it is text.
+    Ok(parse_strict(text.as_bytes()).unwrap_or(Value::String(text)))
 }
 
 fn text_data(content_type: Option<&str>, body: &[u8]) -> Result<Value, BodyError> {
@@ -244,7 +244,11 @@ mod tests {
         let json = [("content-type", "application/json")];
         assert_eq!(data(&json, "", b"{"), Err(BodyError::Json(JsonError::Syntax { line: 1, column: 1 })));
         assert_eq!(data(&json, "", br#""\u0000""#), Err(BodyError::Json(JsonError::Character)));
-        assert_eq!(data(&[], "", &b"[".repeat(20_000)), Err(BodyError::Json(JsonError::Depth)));
+        assert_eq!(data(&json, "", &b"[".repeat(20_000)), Err(BodyError::Json(JsonError::Depth)));
+        assert_eq!(data(&[], "", &b"[".repeat(20_000)).unwrap()["body"].as_str().map(str::len), Some(20_000));
+        let lines = [("content-type", "application/x-ndjson")];
+        let many = |count: usize| data(&lines, "", &b"{\"\":0}\n".repeat(count)).is_ok();
+        assert!(many(1_000) && !many(65_000), "the lines have the limits of data together");
         let form = [("content-type", "application/x-www-form-urlencoded")];
         assert_eq!(data(&form, "", b"a%00=1"), Err(BodyError::Nul));
         assert_eq!(data(&[], "a=%00", b""), Err(BodyError::Nul));

@@ -120,7 +120,8 @@ impl SignatureScheme {
             algorithm: algorithm?.and_then(|word| word.parse().ok()).unwrap_or(plain.algorithm),
             encoding: encoding?.and_then(|word| word.parse().ok()).unwrap_or(plain.encoding),
             prefix: prefix?.unwrap_or(plain.prefix),
-            is_list: map.get("prefix").is_some_and(|prefix| prefix != ""),
+            is_list: map.get("prefix").is_some_and(|prefix| prefix != "")
+                || matches!(&timestamp, Some(TimestampRule { at: TimestampAt::Field(_), .. })),
             is_prefix_optional: !is_prefix_given,
             signed: Signed::Parts(signed),
             timestamp,

@@ -100,4 +100,10 @@ mod tests {
         assert_eq!(policy("409"), Err(vec!["nodes[1].retry.on".to_owned()]));
         assert_eq!(policy("[]"), Err(vec!["nodes[1].retry.on".to_owned()]));
     }
+
+    #[test]
+    fn the_list_has_a_limit_on_both_sides() {
+        let many = |count: usize| policy(&format!("[{}]", vec!["409"; count].join(", "))).is_ok();
+        assert!(many(super::ENTRIES_MAX) && !many(super::ENTRIES_MAX + 1));
+    }
 }

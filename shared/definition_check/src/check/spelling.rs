@@ -1,6 +1,6 @@
 //! Text fields take a scalar as it is written: `+15551234567` and `1.10` are no numbers there.
 
-use components::{Component, component, field_rule};
+use components::{component, field_rule, trigger, trigger_template_kind};
 use expression::FieldKind;
 
 use definition::pointer::escape;
@@ -18,24 +18,35 @@ pub(super) fn keep(tree: &mut Tree) {
         if let Some(run_name) = node.get_mut("run_name") {
             spell(run_name);
         }
-        let name = match node.get("component").map(|name| &name.content) {
-            Some(Content::Text(name)) => name.clone(),
-            _ => continue,
+        let named = |node: &Tree, kind: &str| match node.get(kind).map(|name| &name.content) {
+            Some(Content::Text(name)) => Some(name.clone()),
+            _ => None,
         };
-        if let (Some(component), Some(tree)) = (component(&name), node.get_mut("configuration")) {
-            walk(tree, component.base(), &mut String::new());
+        let component = named(node, "component").and_then(|name| component(&name));
+        let trigger = named(node, "trigger").and_then(|name| trigger(&name));
+        let Some(tree) = node.get_mut("configuration") else { continue };
+        if let Some(component) = component {
+            walk(
+                tree,
+                &|pointer| field_rule(component.base(), pointer).kind == FieldKind::Text,
+                &mut String::new(),
+            );
+        }
+        if let Some(trigger) = trigger {
+            let is_text = |pointer: &str| trigger_template_kind(trigger, pointer) == Some(FieldKind::Text);
+            walk(tree, &is_text, &mut String::new());
         }
     }
 }
 
 // The recursion is bounded: a tree is at most DEFINITION_DEPTH_MAX deep.
-fn walk(tree: &mut Tree, component: &dyn Component, pointer: &mut String) {
+fn walk(tree: &mut Tree, is_text: &dyn Fn(&str) -> bool, pointer: &mut String) {
     let length = pointer.len();
     match &mut tree.content {
         Content::List(items) => {
             for (index, item) in items.iter_mut().enumerate() {
                 pointer.push_str(&format!("/{index}"));
-                walk(item, component, pointer);
+                walk(item, is_text, pointer);
                 pointer.truncate(length);
             }
         }
@@ -43,11 +54,11 @@ fn walk(tree: &mut Tree, component: &dyn Component, pointer: &mut String) {
             for entry in entries {
                 pointer.push('/');
                 pointer.push_str(&escape(&entry.key));
-                walk(&mut entry.value, component, pointer);
+                walk(&mut entry.value, is_text, pointer);
                 pointer.truncate(length);
             }
         }
-        _ if field_rule(component, pointer).kind == FieldKind::Text => spell(tree),
+        _ if is_text(pointer) => spell(tree),
         _ => {}
     }
 }
@@ -114,5 +125,13 @@ edges: [{ from: s, to: a }]
             serde_json::json!({ "v": 1.1, "f": true }),
             "JSON keeps types"
         );
+    }
+
+    #[test]
+    fn a_text_of_an_answer_takes_the_spelling_too() {
+        let text = "name: w\nnodes:\n  - { id: h, name: H, trigger: webhook, configuration: { authentication: none, response: { status: 201, headers: { X-Version: 1.10, X-Id: 007 }, body: { n: 1.10 } } } }\n";
+        let response = &check(text).unwrap().definition.nodes[0].configuration["response"];
+        let expected = serde_json::json!({ "status": 201, "headers": { "X-Version": "1.10", "X-Id": "007" }, "body": { "n": 1.1 } });
+        assert_eq!(*response, expected);
     }
 }

@@ -125,8 +125,8 @@ fn iso(text: &str) -> Option<Read> {
     let rest = rest.strip_prefix(['T', 't', ' '])?;
     let (time, rest) = clock(rest)?;
     let local = date.to_datetime(time);
-    let rest = rest.strip_prefix(' ').unwrap_or(rest);
     // Go prints `+0000 UTC`, and Ruby `UTC`.
+    let rest = rest.trim_start_matches(' ');
     let rest = rest.strip_suffix(" UTC").or(rest.strip_suffix(" GMT")).unwrap_or(rest);
     let offset_seconds = match rest {
         "" if is_annotated => return None,
@@ -267,6 +267,7 @@ mod tests {
             ("2024-01-16t18:56:16z", "2024-01-16T18:56:16Z"),
             ("2024-01-16 18:56:16 +0100", "2024-01-16T17:56:16Z"),
             ("2024-01-16 18:56:16 UTC", "2024-01-16T18:56:16Z"),
+            ("2024-01-16 18:56:16  UTC", "2024-01-16T18:56:16Z"),
             ("2024-01-16 18:56:16.25 +0000 UTC", "2024-01-16T18:56:16.25Z"),
             ("2024-01-16T18:56Z", "2024-01-16T18:56:00Z"),
             ("2024-01-16T18:56:16+01:00[Europe/Berlin]", "2024-01-16T17:56:16Z"),

@@ -11,7 +11,7 @@ use crate::{
 /// Prints a value in a template's form: nil is `null`, floats are decimal, and other values are as
 /// in `%v`. What nobody can have meant is a fault: a map, and a number that is none.
 pub(crate) fn template(value: &Value<'_>, out: &mut String, budget: &mut Budget) -> Result<(), Fault> {
-    check_is_sendable(value)?;
+    check_is_sendable(value, budget)?;
     match value {
         Value::Nil => push(out, "null", budget),
         Value::Float(x) => push(out, &go_format::float_decimal(*x), budget),
@@ -37,15 +37,19 @@ pub(crate) fn in_url(value: &Value<'_>, out: &mut String, budget: &mut Budget) -
     }
 }
 
-/// Refuses infinity and NaN, wherever they stand: JSON has neither.
-pub(crate) fn check_is_sendable(value: &Value<'_>) -> Result<(), Fault> {
+/// Refuses infinity and NaN, wherever they stand: JSON has neither. A list can stand in itself many
+/// times over, so each visit counts.
+pub(crate) fn check_is_sendable(value: &Value<'_>, budget: &mut Budget) -> Result<(), Fault> {
+    budget.work(1)?;
     match value {
         Value::Float(x) if !x.is_finite() => {
             Err(Fault::range("this comes to infinity or to no number, perhaps by a division by zero"))
         }
         // Data has no such number, and can be large.
-        Value::List(List::Shared(items)) => items.iter().try_for_each(check_is_sendable),
-        Value::Map(Map::Shared(entries)) => entries.values().try_for_each(check_is_sendable),
+        Value::List(List::Shared(items)) => items.iter().try_for_each(|item| check_is_sendable(item, budget)),
+        Value::Map(Map::Shared(entries)) => {
+            entries.values().try_for_each(|item| check_is_sendable(item, budget))
+        }
         _ => Ok(()),
     }
 }

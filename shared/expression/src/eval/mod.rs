@@ -25,7 +25,7 @@ use crate::{
     suggest,
     template::{Environment, Secrets},
     url,
-    value::{Key, Map, Value},
+    value::{Key, Value},
 };
 
 /// The result of evaluating a node; errors are boxed to keep it small.
@@ -169,22 +169,26 @@ impl<'a> Machine<'a> {
         let Kind::Member(of, key, _) = &self.node(id).kind else { return None };
         match (object, &self.node(*key).kind) {
             (Value::Map(map), Kind::Literal(Value::Text(name))) => {
-                Some(map.get(name).or_else(|| self.header(*of, map, name)).unwrap_or(Value::Nil))
+                // A header may be meant in another spelling: that search counts as work.
+                let found = map.get(name);
+                if found.is_some() || !self.is_headers(*of) {
+                    Some(found.unwrap_or(Value::Nil))
+                } else {
+                    None
+                }
             }
             _ => None,
         }
     }
 
-    /// The header of that name in any spelling, if `of` is the access to `headers`.
-    fn header(&self, of: Id, map: &Map<'a>, name: &str) -> Option<Value<'a>> {
+    /// Whether a node is the access to `headers`.
+    fn is_headers(&self, of: Id) -> bool {
         let of = match &self.node(of).kind {
             Kind::Chain(inner) => *inner,
             _ => of,
         };
-        let Kind::Member(_, key, _) = &self.node(of).kind else { return None };
-        let is_headers =
-            matches!(&self.node(*key).kind, Kind::Literal(Value::Text(key)) if &**key == "headers");
-        if is_headers { map.get_in_any_case(name) } else { None }
+        let Kind::Member(_, key, _) = &self.node(of).kind else { return false };
+        matches!(&self.node(*key).kind, Kind::Literal(Value::Text(key)) if &**key == "headers")
     }
 
     /// Takes one unit of work.
@@ -258,13 +262,16 @@ impl<'a> Machine<'a> {
             let found = json.step(step).map_err(|fault| self.fault(id, fault))?;
             return Ok(Some(Value::Opaque(found)));
         }
-        if let Kind::Literal(key) = &self.node(key).kind {
-            return self.member(id, &object, key).map(Some);
-        }
-        let key = self.eval(key)?;
+        let key = match &self.node(key).kind {
+            Kind::Literal(key) => key.clone(),
+            _ => self.eval(key)?,
+        };
         let found = self.member(id, &object, &key)?;
-        if let (Value::Nil, Value::Map(map), Value::Text(name)) = (&found, &object, &key) {
-            return Ok(Some(self.header(of, map, name).unwrap_or(Value::Nil)));
+        if let (Value::Nil, Value::Map(map), Value::Text(name)) = (&found, &object, &key)
+            && self.is_headers(of)
+        {
+            self.budget.work(map.len() as u64).map_err(|fault| self.fault(id, fault))?;
+            return Ok(Some(map.get_in_any_case(name).unwrap_or(Value::Nil)));
         }
         Ok(Some(found))
     }

@@ -229,6 +229,30 @@ fn what_is_signed_as_a_sender_signs_is_good() {
     }
 }
 
+/// A recorded event is sent as its sender would send it now.
+#[test]
+fn what_is_prepared_and_signed_is_good() {
+    let now = Timestamp::from_second(1_700_000_000).unwrap();
+    for (sender, body) in [
+        ("twilio", &b"{\"a\": 1}"[..]),
+        ("linear", b"{\"webhookTimestamp\": 5}"),
+        ("linear", b"{}"),
+        ("github", b"x"),
+    ] {
+        let configuration = json!({ "sender": sender });
+        let read = WebhookConfiguration::read(&configuration).unwrap();
+        let request = SentRequest { url: "https://in.example/hooks/0?a=1", body, is_form: false };
+        let (url, body) = crate::prepare(&read.scheme, request, now).unwrap();
+        let request = SentRequest { url: &url, body: &body, is_form: false };
+        let headers = sign(&read.scheme, &read.header_name.unwrap(), b"the-key", request, now);
+        let sent = Sent { headers, body: &body, url: &url };
+        assert_eq!(sent.check(&configuration, "the-key", now.as_second()), Verdict::Good, "{sender}");
+    }
+    let linear = WebhookConfiguration::read(&json!({ "sender": "linear" })).unwrap().scheme;
+    let text = SentRequest { url: "https://in.example/", body: b"no JSON", is_form: false };
+    assert_eq!(crate::prepare(&linear, text, now), None);
+}
+
 /// Every scheme by hand: what the presets do, and what none of them does.
 #[test]
 fn by_hand_all_of_it_can_be_said() {
@@ -245,6 +269,8 @@ fn by_hand_all_of_it_can_be_said() {
             "sha256",
         ),
         (json!({ "signed": "{body}a salt", "prefix": "" }), "sha256"),
+        (json!({ "signed": "{timestamp}.{body}", "timestamp": { "field": "t" } }), "sha256"),
+        (json!({ "signed": "{timestamp}.{body}", "prefix": "", "timestamp": { "field": "t" } }), "sha256"),
     ] {
         let configuration =
             json!({ "authentication": "signature", "header_name": "X-Sig", "signature": scheme });
