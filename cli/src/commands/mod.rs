@@ -12,6 +12,7 @@ pub(crate) mod execution_show;
 pub(crate) mod expr;
 pub(crate) mod organization_set;
 pub(crate) mod organization_show;
+mod paste;
 pub(crate) mod queue_list;
 pub(crate) mod run_cancel;
 pub(crate) mod run_list;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::Value;
 
+use super::paste::hint;
 use crate::api::Body;
 use crate::context::Context;
 use crate::failure::{Failure, Place, Source, render_place};
@@ -83,18 +84,24 @@ fn render(answer: &Value, source: &Source) -> String {
         (_, false) => writeln!(out, "checked only: nothing was changed"),
     };
     for hook in answer["webhooks"].as_array().into_iter().flatten() {
-        render_webhook(&mut out, hook);
+        render_webhook(&mut out, &name, hook);
     }
     out
 }
 
-fn render_webhook(out: &mut String, hook: &Value) {
+fn render_webhook(out: &mut String, workflow: &str, hook: &Value) {
     let (node, url) = (printable(&text(hook, "node_id")), printable(&text(hook, "url")));
     let _ = writeln!(out, "webhook {node}: {url} ({})", printable(&text(hook, "authentication")));
     for (field, name) in [("signing_key", "signing key"), ("token", "token")] {
         if let Some(value) = hook[field].as_str() {
             let _ = writeln!(out, "  {name}, shown only now: {}", printable(value));
         }
+    }
+    // Only who has just made a webhook has something to do at its sender.
+    let is_new = hook["signing_key"].is_string() || hook["token"].is_string();
+    let sender = hook["sender"].as_str().and_then(|sender| sender.parse().ok()).filter(|_| is_new);
+    if let Some(hint) = sender.and_then(|sender| hint(sender, &format!("{workflow}/{node}"))) {
+        let _ = writeln!(out, "  {hint}");
     }
 }
 
@@ -133,13 +140,14 @@ mod tests {
             "changes": { "workflow": [], "added": ["a"], "removed": [], "changed": [{ "id": "b", "fields": ["name", "keys"] }],
                 "edges_added": [{ "from": "a", "channel": "default", "to": "b" }], "edges_removed": [] },
             "warnings": [{ "line": 1, "column": 7, "field": "name", "message": "m" }],
-            "webhooks": [{ "node_id": "a", "url": "https://x/hooks/1", "authentication": "signature", "signing_key": "k" }],
+            "webhooks": [{ "node_id": "a", "url": "https://x/hooks/1", "authentication": "signature", "sender": "bitbucket", "signing_key": "k" }],
         });
         assert_eq!(
             render(&answer, &source()),
             "w.yaml:1:7: warning: name: m\n | name: w\n |       ^\n+ node a\n~ node b (name, keys)\n\
              + edge a -[default]-> b\napplied w, version 3\nwebhook a: https://x/hooks/1 (signature)\n\
-             \u{20} signing key, shown only now: k\n"
+             \u{20} signing key, shown only now: k\n\
+             \u{20} paste the address and the key: Repository settings, Webhooks, as URL and secret\n"
         );
     }
 

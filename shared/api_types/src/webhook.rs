@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use domain::ids::{WebhookId, WorkflowId};
-use domain::webhook::Authentication;
+use domain::webhook::{Authentication, Sender};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +42,9 @@ pub struct Webhook {
     pub deduplication_header: Option<String>,
     /// The time until which the key or token before a rotation is accepted.
     pub previous_until: Option<Timestamp>,
+    /// The service that sends; in the answer of an apply only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sender: Option<Sender>,
     /// What became of its deliveries; in lists only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deliveries: Option<Deliveries>,

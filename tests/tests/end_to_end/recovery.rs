@@ -256,7 +256,7 @@ async fn messages_that_come_many_times_or_name_nothing_do_no_harm_i3_i6() {
 fn poisonous_answers() -> Vec<(&'static str, Vec<u8>, Result<Value, (&'static str, &'static str)>)> {
     let as_text = |text: String| (text.clone().into_bytes(), Ok(json!(text)));
     let row = |kind, (body, expected)| (kind, body, expected);
-    let binary = |sha256: &str| Ok(json!({ "bytes": 3, "sha256": sha256 }));
+    let binary = |sha256: &str| Ok(json!({ "bytes": 3, "type": "application/json", "sha256": sha256 }));
     vec![
         ("nul", br#"{"a": "\u0000"}"#.to_vec(), Ok(json!({ "a": "\u{fffd}" }))),
         ("nul-key", br#"{"\u0000": 1}"#.to_vec(), Ok(json!({ "\u{fffd}": 1 }))),
@@ -293,7 +293,7 @@ fn poisonous_answers() -> Vec<(&'static str, Vec<u8>, Result<Value, (&'static st
         (
             "values",
             format!("[{}0]", "0,".repeat(120_000)).into_bytes(),
-            Err(("output", "the output can't be stored: more than 100000 values")),
+            Err(("output_can_not_be_stored", "the output can't be stored: more than 100000 values")),
         ),
     ]
 }

@@ -5,6 +5,7 @@ mod secrets;
 
 use api_types::{Applied, Webhook};
 use apply_plan::{Current, CurrentWebhook, Plan, Wanted, plan};
+use components::webhook::WebhookConfiguration;
 use definition_check::{Checked, NodeSecretRef, difference};
 use domain::definition::Definition;
 use domain::ids::WorkflowId;
@@ -274,10 +275,16 @@ fn webhook_views(
             header_name: hook.header_name.clone(),
             deduplication_header: hook.deduplication_header.clone(),
             previous_until: None,
+            sender: None,
             deliveries: None,
             signing_key,
             token,
         });
+    }
+    for view in &mut views {
+        let node = write.definition.nodes.iter().find(|node| node.id == view.node_id);
+        let configuration = node.and_then(|node| WebhookConfiguration::read(&node.configuration).ok());
+        view.sender = configuration.map(|configuration| configuration.sender);
     }
     views.sort_by(|one, other| one.node_id.cmp(&other.node_id));
     views

@@ -12,6 +12,7 @@ pub(crate) fn webhook(row: WebhookRow, public_url: &str) -> Webhook {
         header_name: row.header_name,
         deduplication_header: row.deduplication_header,
         previous_until: row.previous_until,
+        sender: None,
         deliveries: None,
         signing_key: None,
         token: None,

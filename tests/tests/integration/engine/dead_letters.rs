@@ -163,7 +163,9 @@ async fn what_fails_again_is_listed_again_and_can_be_redriven_again() {
     deliver(&world, &target).await;
     let second = only_letter(&world).await;
     assert!(second != first && world.run_state(run_id).await == "failed");
-    world.apply_again(&workflow, nodes("/{{ root().type }}/{{ previous().data }}"), edges).await;
+    world
+        .apply_again(&workflow, nodes("/{{ root().type }}/{{ previous().data.n ?? \"none\" }}"), edges)
+        .await;
     redrive(&world, second).await;
     deliver(&world, &target).await;
     assert_eq!(world.run_state(run_id).await, "passed");
