@@ -39,7 +39,7 @@ pub(crate) enum Exit {
     RunFailed = 3,
     /// The token is missing or wrong, or may not do this.
     NotAllowed = 4,
-    /// What the command names is not there.
+    /// The named thing is not there.
     NotFound = 5,
     /// The state of things forbids it.
     Conflict = 6,

@@ -1,8 +1,9 @@
-//! What a person does at the sender's side, once a webhook was made.
+//! Hints for the sender's side, for a person who has just made a webhook.
 
 use domain::webhook::Sender;
 
-/// What to do where. Some services take the key that was made; others make one, which is set here.
+/// The steps at a sender. Some services take the key that was made; others make one, which is set
+/// here.
 pub(super) fn hint(sender: Sender, webhook: &str) -> Option<String> {
     let take = |place: &str| Some(format!("paste the address and the key: {place}"));
     let give = |place: &str, key: &str| {

@@ -43,7 +43,7 @@ struct Answer {
     bytes: Vec<u8>,
     /// The status, where a whole head of HTTP comes first.
     status: Option<u16>,
-    /// Where the bytes are cut into writes.
+    /// The number of pauses between the writes of the bytes.
     pauses: usize,
     end: End,
 }
@@ -235,7 +235,7 @@ fn answer(rng: &mut Rng, id: u64, hop: usize) -> Answer {
     Answer { bytes, status, pauses, end }
 }
 
-/// What the target sent, by request.
+/// The statuses that the target sent, by request.
 type Sent = Arc<Mutex<HashMap<u64, Vec<(Option<u16>, End)>>>>;
 
 async fn serve(mut stream: TcpStream, sent: Sent) {
@@ -259,6 +259,7 @@ async fn serve(mut stream: TcpStream, sent: Sent) {
         if stream.write_all(bytes).await.is_err() {
             return;
         }
+        // A slow target: the client gets its answer in pieces.
         if answer.pauses > 0 {
             tokio::time::sleep(Duration::from_millis(3)).await;
         }
@@ -268,6 +269,7 @@ async fn serve(mut stream: TcpStream, sent: Sent) {
             let _ = stream.shutdown().await;
         }
         End::Reset => drop(stream.set_zero_linger()),
+        // The target says no more and does not close: only the request's own time ends it.
         End::Hang => tokio::time::sleep(TIME * 2).await,
     }
 }

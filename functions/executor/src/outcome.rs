@@ -142,7 +142,7 @@ fn wait_before_retry(
     let attempt = u32::try_from(execution.attempt).ok()?;
     let status = failure.data.get("status").and_then(Value::as_u64);
     let is_meant = match &policy.on {
-        // What is not the component's own failure is for its author to mend.
+        // Another failure than the component's own is for the author to mend.
         Some(on) => failure.reason.emits() && on.iter().any(|on| on.means(&failure.code, status)),
         None => failure.retryable,
     };

@@ -1,5 +1,5 @@
-//! What this instance took and refused, by webhook. It is added up in memory and written at most
-//! once a minute for each webhook, with a delivery: an instance has no time between them.
+//! Counts of taken and refused deliveries, by webhook. An instance adds them up in memory and writes
+//! them at most once a minute for each webhook, with a delivery: it has no time between them.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};

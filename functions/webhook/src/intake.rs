@@ -217,10 +217,10 @@ async fn store_event(
         return Stored::Stale;
     }
     if !plan.is_wanted {
-        // Who has an answer of its own has a sender that wants one: an empty one says nothing.
-        let is_said = configuration_says(webhook);
+        // A trigger with a `response` has a sender that reads it: an empty one says nothing.
+        let has_response = node.configuration.pointer(RESPONSE).is_some();
         let nothing = WebhookResponse { status: 200, headers: Vec::new(), body: String::new() };
-        return Stored::Answer(if is_said { Answer::Said(nothing) } else { Answer::NotWanted });
+        return Stored::Answer(if has_response { Answer::Said(nothing) } else { Answer::NotWanted });
     }
     let data_key = || data_key(&data, configuration.deduplication_data);
     let key = header_key.or(plan.deduplication_key).or_else(data_key);
@@ -300,12 +300,6 @@ fn read_data(
         return Err(Answer::TooLarge);
     }
     Ok(data)
-}
-
-/// Whether the trigger has an answer of its own.
-fn configuration_says(webhook: &KnownWebhook) -> bool {
-    let node = webhook.compiled.as_ref().and_then(|compiled| compiled.stored_node(&webhook.stored.node_id));
-    node.is_some_and(|node| node.configuration.pointer(RESPONSE).is_some())
 }
 
 /// The deduplication key of a sender that puts the delivery's id into its body. A value that can be

@@ -1,4 +1,4 @@
-//! What authors get wrong most often, and what they are told.
+//! Mistakes that authors make most often, and what they are told.
 
 /// All problems of a node `a` with this component and configuration, as one text.
 fn problems(node: &str) -> String {
@@ -15,7 +15,7 @@ fn problems(node: &str) -> String {
         .collect()
 }
 
-/// What is wrong, and a part of what is said about it.
+/// A mistake, and a part of what is said about it.
 const WRONG: [(&str, &str); 11] = [
     (
         "    component: if\n    configuration: { expression: '{{ root().data.x == 1 }}' }",

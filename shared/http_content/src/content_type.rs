@@ -1,4 +1,4 @@
-//! What a content type says of its body.
+//! Content types, and what they say of a body.
 
 /// The kind of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

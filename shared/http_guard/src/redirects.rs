@@ -72,7 +72,7 @@ pub(crate) fn location(headers: &HeaderMap) -> Result<String, HttpError> {
     Ok(percent_encoding::percent_encode(value.as_bytes().trim_ascii(), SPACE).to_string())
 }
 
-/// What is percent-encoded in a redirect's target, beside bytes that are not ASCII. Control
+/// The bytes percent-encoded in a redirect's target, beside those that are not ASCII. Control
 /// characters are left, and refused.
 const SPACE: &percent_encoding::AsciiSet = &percent_encoding::AsciiSet::EMPTY.add(b' ');
 

@@ -39,14 +39,14 @@ pub struct Request {
     /// The host lists of the secrets that name hosts. Every list must name the host of each
     /// connection. Empty: no secret names hosts.
     pub allowed_hosts: Vec<Vec<AllowedHost>>,
-    /// What happens with a redirect.
+    /// The treatment of a redirect.
     pub redirects: Redirects,
     /// The value of `Sealflow-Hops`: the number of calls from sealflow to sealflow, this call
     /// included.
     pub hop_count: u32,
 }
 
-/// What happens with a redirect.
+/// The treatment of a redirect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Redirects {
     /// So many are followed, at most [`domain::limits::HTTP_REDIRECTS_MAX`]; one more is an error.

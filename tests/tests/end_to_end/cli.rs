@@ -319,7 +319,7 @@ async fn errors_have_a_place_and_exit_statuses_a_meaning() {
     assert!(watched.code == 9 && watched.out.contains("run cancelled"), "{watched:?}");
     let late = cli.run(&format!("run watch {slow} --timeout 0")).await;
     assert_eq!(late.code, 9, "a run that has ended needs no time: {late:?}");
-    // What did not happen never exits 0.
+    // A command that did not do what was asked never exits 0.
     let again = cli.run(&format!("run cancel {slow}")).await;
     assert_eq!(again.code, 0, "it is cancelled, as asked for: {again:?}");
     let failed_run =

@@ -207,7 +207,7 @@ async fn what_can_not_be_taken_is_refused_and_leaves_nothing_i10() {
     for body in bad {
         refused(&story, 400, &url, &json, body).await;
     }
-    // What is no text is not lost: its length and its hash are kept.
+    // A body that is no text is not lost: its length and its hash are kept.
     for bytes in [b"a\0b".to_vec(), vec![0xff, 0xfe, 0xff]] {
         let run = taken(&story, &url, &with("text/plain"), bytes).await;
         story.ended(&run).await;

@@ -42,7 +42,7 @@ pub(super) fn read(reader: &mut Reader, value: &Value) -> Option<Selection> {
     Some(selection)
 }
 
-/// Why nothing can be selected.
+/// The reason why nothing can be selected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unselectable {
     /// The text is no JSON.
@@ -71,7 +71,7 @@ pub(super) fn select(text: &str, selection: &Selection) -> Result<Value, Unselec
     if found.is_too_large { Err(Unselectable::TooLarge) } else { Ok(Value::Object(found.values)) }
 }
 
-/// What was found so far.
+/// The findings so far.
 struct Found {
     values: Map<String, Value>,
     /// Bytes of the values' JSON, each as often as it is kept.

@@ -308,7 +308,7 @@ fn failure(configuration: &Value, answer: Result<HttpResponse, HttpFailure>) -> 
 #[test]
 fn a_status_that_is_no_success_fails_with_the_answer_beside_it() {
     let configuration = json!({ "url": "https://a.example", "success_codes": [404, "200-204"] });
-    // What may come from a server between keeps the idempotency key (I5).
+    // A status that may come from a server between keeps the idempotency key (I5).
     for (status, retryable, answered) in [
         (205, false, true),
         (400, false, true),

@@ -96,7 +96,7 @@ fn body_data(request: &WebhookRequest<'_>) -> Result<Value, BodyError> {
     match kind(content_type) {
         Kind::Json => match text(content_type, request.body.to_vec()) {
             Ok(text) => parse_strict(text.as_bytes()).map_err(BodyError::Json),
-            // What is no text is no JSON: the parser says where.
+            // A body that is no text is no JSON: the parser says where.
             Err(body) => parse_strict(&body).map_err(BodyError::Json),
         },
         Kind::JsonLines => {

@@ -54,7 +54,7 @@ pub enum SignedPart {
     Body,
 }
 
-/// Where the time of a delivery stands, and how old it may be.
+/// The place of a delivery's time, and how old it may be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TimestampRule {
     /// Its place.

@@ -6,7 +6,7 @@ use super::scheme::{
     SignatureScheme, Signed, SignedPart, TOLERANCE_SECONDS_DEFAULT, TimestampAt, TimestampRule,
 };
 
-/// What a sender's preset says.
+/// The settings of a sender's preset.
 pub(super) struct Preset {
     pub(super) authentication: Authentication,
     /// Lower case; None for bearer.
@@ -16,7 +16,7 @@ pub(super) struct Preset {
     pub(super) handshakes: &'static [Handshake],
 }
 
-/// Where the id of a delivery stands that a retry repeats.
+/// The place of a delivery's id, which a retry repeats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Deduplication {
     /// In a header, lower case.

@@ -112,7 +112,7 @@ fn position(span: &Span) -> Position {
 fn syntax_problem(error: &ScanError) -> Problem {
     let marker = error.marker();
     let position = Position { line: marker.line(), column: marker.col() + 1 };
-    // What authors most often mean is a text with a colon in it, such as `a ? b : c`.
+    // Authors most often mean a text with a colon in it, such as `a ? b : c`.
     let hint = match error.info() {
         info if info.contains("mapping values are not allowed") => "; a text with `: ` in it must be quoted",
         _ => "",
