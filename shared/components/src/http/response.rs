@@ -206,6 +206,8 @@ mod tests {
         assert_eq!(body("application/x-ndjson", lines), json!([{ "a": 1 }, { "a": 2 }, 3]));
         assert_eq!(body("application/jsonl", ""), json!([]));
         assert_eq!(body("application/jsonl", "{\"a\": 1}\noops"), json!("{\"a\": 1}\noops"));
+        let is_list = |count: usize| body("application/jsonl", &"{}\n".repeat(count)).is_array();
+        assert!(is_list(1_000) && !is_list(65_000), "the lines have the limits of data together");
     }
 
     #[test]
