@@ -287,8 +287,8 @@ async fn a_delivery_is_answered_and_filtered_as_its_author_says() {
     assert_eq!(story.post(&url, &[JSON], "{\"n\": 1}").await, (202, json!({ "filtered": true })));
     let (status, taken) = story.post(&url, &[JSON], "{\"n\": 2}").await;
     assert_eq!((status, taken["run_id"].is_string()), (202, true));
-    // A warm instance follows an apply within the second in which it trusts a webhook that it has
-    // loaded: what was not wanted before is taken now.
+    // A warm instance follows an apply. It trusts a webhook for a second after it has loaded it; after
+    // that it looks again before it says that an event is not wanted.
     tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
     let taking_all = "name: filtered\nnodes:\n  - { id: hook, name: Hook, trigger: webhook, configuration: { authentication: none } }\n  - { id: kept, name: Kept, component: noop }\nedges:\n  - { from: hook, to: kept }\n";
     story.apply(taking_all).await;
