@@ -10,6 +10,7 @@ use queue::Outgoing;
 use store::StoreError;
 use store::executor::{
     ClaimScope, ClaimTerms, ExecutionClaims, Refusal, RefusedExecution, claim_executions, end_unstartable,
+    take_turns,
 };
 
 use crate::{Deps, finisher, freed_wakes, send};
@@ -55,21 +56,75 @@ pub struct Claimed {
     pub token: LeaseToken,
 }
 
-/// Claims executions in one transaction.
+/// Claims executions in one transaction; those of nodes with a rate take their turns first.
 ///
 /// # Errors
 /// See [`StoreError`].
 pub async fn claim(ids: &[ExecutionId], scope: ClaimScope, deps: &Deps) -> Result<Claimed, StoreError> {
-    let (token, now, since) = (deps.ids.random(), deps.run.clock.now(), Instant::now());
+    let (token, since) = (deps.ids.random(), Instant::now());
     let terms = ClaimTerms { scope, token, lease_seconds: deps.run.times.lease_seconds, share: deps.share };
-    let claims = deps
-        .store
-        .run_tx("claim_executions", |tx| async move { claim_executions(&tx, ids, terms, now).await })
-        .await?;
+    let mut claims = claim_once(ids, terms, deps).await?;
+    let wanting = claims.refused.extract_if(.., |refused| refused.refusal == Refusal::NeedsTurn);
+    let wanting: Vec<RefusedExecution> = wanting.collect();
+    if !wanting.is_empty() {
+        claim_with_turns(&mut claims, wanting, terms, deps).await;
+    }
     for execution in &claims.executions {
         tracing::info!(execution_id = %execution.id, run_id = %execution.run_id, attempt = execution.attempt, "claimed");
     }
     Ok(Claimed { claims, since, token })
+}
+
+async fn claim_once(
+    ids: &[ExecutionId],
+    terms: ClaimTerms,
+    deps: &Deps,
+) -> Result<ExecutionClaims, StoreError> {
+    let now = deps.run.clock.now();
+    deps.store
+        .run_tx("claim_executions", |tx| async move { claim_executions(&tx, ids, terms, now).await })
+        .await
+}
+
+/// Takes turns, and claims the executions whose turn has come. Claims that are held already must
+/// not be lost by an error here: the others are looked at again.
+async fn claim_with_turns(
+    claims: &mut ExecutionClaims,
+    wanting: Vec<RefusedExecution>,
+    terms: ClaimTerms,
+    deps: &Deps,
+) {
+    let (ids, now): (Vec<ExecutionId>, _) =
+        (wanting.iter().map(|refused| refused.id).collect(), deps.run.clock.now());
+    let ids = &ids;
+    let turns = deps.store.run_tx("take_turns", |tx| async move { take_turns(&tx, ids, now).await }).await;
+    let turns = turns.unwrap_or_else(|error| {
+        tracing::warn!(%error, "turns could not be taken");
+        Vec::new()
+    });
+    let due: Vec<ExecutionId> =
+        turns.iter().filter(|turn| turn.due_in_millis <= 0).map(|turn| turn.id).collect();
+    let with_turn = if due.is_empty() {
+        ExecutionClaims::default()
+    } else {
+        claim_once(&due, terms, deps).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "executions that have their turn could not be claimed");
+            ExecutionClaims::default()
+        })
+    };
+    for refused in wanting {
+        let is_settled = with_turn.executions.iter().any(|claimed| claimed.id == refused.id)
+            || with_turn.refused.iter().any(|again| again.id == refused.id);
+        let later = turns.iter().find(|turn| turn.id == refused.id && turn.due_in_millis > 0);
+        let refusal = later.map_or(Refusal::Busy, |turn| Refusal::NotDue(turn.due_in_millis));
+        claims.refused.extend((!is_settled).then_some(RefusedExecution { refusal, ..refused }));
+    }
+    let ExecutionClaims { executions, secrets, refused } = with_turn;
+    claims.executions.extend(executions);
+    claims.refused.extend(refused);
+    let new: Vec<_> =
+        secrets.into_iter().filter(|secret| claims.secrets.iter().all(|had| had.id != secret.id)).collect();
+    claims.secrets.extend(new);
 }
 
 /// Seconds after which an execution that another transaction holds is tried again.
@@ -93,7 +148,7 @@ pub async fn settle_refused(refused: Vec<RefusedExecution>, deps: &Deps) -> Vec<
             Refusal::Settled => {}
             Refusal::Quarantined => quarantined.push(execution),
             Refusal::Unstartable => unstartable.push(execution),
-            Refusal::Busy => late.push(looked_at_again(&execution)),
+            Refusal::Busy | Refusal::NeedsTurn => late.push(looked_at_again(&execution)),
             Refusal::NotDue(millis) => late.extend(delayed(execution.id, execution.organization_id, millis)),
         }
     }

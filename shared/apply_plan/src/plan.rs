@@ -166,6 +166,7 @@ fn node_write(node: &Node, webhook_id: Option<WebhookId>) -> NodeWrite {
         configuration: node.configuration.clone(),
         concurrency_max: concurrency_max(node),
         concurrency_key: concurrency_max(node).and(node.concurrency_key()).map(str::to_owned),
+        rate: node.rate,
         position: node.position.map(|position| json!({ "x": position.x, "y": position.y })),
         webhook_id,
     }

@@ -108,6 +108,7 @@ fn changed_fields(old: &Node, new: &Node) -> Vec<String> {
         ("run_name", old.run_name != new.run_name),
         ("keys", old.keys != new.keys),
         ("concurrency", old.concurrency != new.concurrency),
+        ("rate", old.rate != new.rate),
         ("retry", old.retry != new.retry),
         ("redact", old.redact != new.redact),
         ("position", old.position != new.position),

@@ -79,6 +79,9 @@ pub struct Node {
     /// (1 for an effect, no limit for a pure or held one).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<Concurrency>,
+    /// The calls that it may make in a second. None: any number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<CallRate>,
     /// The policy for further attempts. None: one attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<RetryPolicy>,
@@ -162,6 +165,21 @@ pub enum Unlimited {
     /// `unlimited`
     #[serde(rename = "unlimited")]
     Unlimited,
+}
+
+/// The attempts of a node that may begin in a second.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CallRate {
+    /// Attempts a second, above 0; 0.5 is one in two seconds.
+    pub per_second: f64,
+    /// Attempts at once after a pause, at least 1.
+    #[serde(default = "one")]
+    pub burst: u32,
+}
+
+fn one() -> u32 {
+    1
 }
 
 /// The place at which the console draws a node.

@@ -118,6 +118,10 @@ pub const EMISSIONS_MAX: usize = 100;
 pub const WAIT_SECONDS_MAX: u64 = 366 * 24 * 60 * 60;
 /// The highest concurrency limit of a node; a higher one must be `unlimited`.
 pub const CONCURRENCY_MAX: u32 = 1_000;
+/// The highest number of calls a second for a node, and of its burst.
+pub const CALL_RATE_MAX: u32 = 1_000;
+/// The lowest number of calls a second for a node: one in a hundred seconds.
+pub const CALL_RATE_MIN: f64 = 0.01;
 /// Bytes of a concurrency key.
 pub const CONCURRENCY_KEY_BYTES_MAX: usize = 1024;
 

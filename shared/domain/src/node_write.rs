@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::definition::NodeType;
+use crate::definition::{CallRate, NodeType};
 use crate::ids::WebhookId;
 
 /// A row of `workflow_nodes`.
@@ -22,6 +22,8 @@ pub struct NodeWrite {
     pub concurrency_max: Option<i32>,
     /// Template of the concurrency key: the limit holds for each of its values by itself.
     pub concurrency_key: Option<String>,
+    /// The calls that it may make in a second; None: any number.
+    pub rate: Option<CallRate>,
     /// The place at which the console draws the node.
     pub position: Option<Value>,
     /// The node's webhook, for webhook triggers.

@@ -3,12 +3,12 @@
 
 use domain::{
     definition::{
-        Concurrency, DEFAULT_CHANNEL, Definition, Edge, KeyedConcurrency, Node, Position as Drawn, Unlimited,
-        Uses,
+        CallRate, Concurrency, DEFAULT_CHANNEL, Definition, Edge, KeyedConcurrency, Node, Position as Drawn,
+        Unlimited, Uses,
     },
     limits::{
-        CONCURRENCY_MAX, DESCRIPTION_CHARS_MAX, EDGES_MAX, KEY_BYTES_MAX, KEYS_MAX, NODES_MAX,
-        RUN_TIMEOUT_SECONDS_MAX,
+        CALL_RATE_MAX, CALL_RATE_MIN, CONCURRENCY_MAX, DESCRIPTION_CHARS_MAX, EDGES_MAX, KEY_BYTES_MAX,
+        KEYS_MAX, NODES_MAX, RUN_TIMEOUT_SECONDS_MAX,
     },
     retry::{Backoff, RetryPolicy},
 };
@@ -50,6 +50,7 @@ pub(super) struct DraftNode<'t> {
     pub concurrency: Option<Spot<Concurrency>>,
     /// The template in `concurrency`.
     pub concurrency_key: Option<Spot<&'t str>>,
+    pub rate: Option<Spot<CallRate>>,
     pub retry: Option<Spot<RetryPolicy>>,
     pub redact: Option<Spot<Vec<String>>>,
     /// The place of `keys`.
@@ -99,6 +100,7 @@ impl DraftNode<'_> {
             run_name: self.run_name.map(|spot| spot.value.to_owned()),
             keys: self.keys.into_iter().map(|(key, spot)| (key, spot.value.to_owned())).collect(),
             concurrency: self.concurrency.map(|spot| spot.value),
+            rate: self.rate.map(|spot| spot.value),
             retry: self.retry.map(|spot| spot.value),
             redact: self.redact.map(|spot| spot.value).unwrap_or_default(),
             position: self.drawn,
@@ -173,6 +175,7 @@ fn read_node<'t>(index: usize, tree: &'t Tree, out: &mut Collector<'_>) -> Optio
         "run_name",
         "keys",
         "concurrency",
+        "rate",
         "retry",
         "redact",
         "position",
@@ -199,6 +202,7 @@ fn read_node<'t>(index: usize, tree: &'t Tree, out: &mut Collector<'_>) -> Optio
         keys: keys.map(|tree| read_keys(tree, &at("keys"), out)).unwrap_or_default(),
         concurrency,
         concurrency_key,
+        rate: tree.get("rate").and_then(|tree| read_rate(tree, &at("rate"), out)),
         retry: tree.get("retry").and_then(|tree| read_retry(tree, &at("retry"), out)),
         redact: tree.get("redact").and_then(|tree| read_redact(tree, &at("redact"), out)),
         keys_position: keys.map(|tree| tree.position),
@@ -326,6 +330,49 @@ fn concurrency_number(tree: &Tree) -> Option<u32> {
     u32::try_from(*number).ok().filter(|number| (1..=CONCURRENCY_MAX).contains(number))
 }
 
+/// The calls that a node may make in a second.
+fn read_rate(tree: &Tree, field: &str, out: &mut Collector<'_>) -> Option<Spot<CallRate>> {
+    map(tree, field, &["per_second", "burst"], out)?;
+    let burst = match tree.get("burst").map(|value| (&value.content, value.position)) {
+        None => Some(1),
+        Some((Content::Integer(number), _))
+            if u32::try_from(*number).is_ok_and(|number| (1..=CALL_RATE_MAX).contains(&number)) =>
+        {
+            u32::try_from(*number).ok()
+        }
+        Some((_, position)) => {
+            let message = format!("must be a whole number from 1 to {CALL_RATE_MAX}");
+            out.error(position, &format!("{field}.burst"), message);
+            None
+        }
+    };
+    let per_second = match tree.get("per_second").map(|value| (number(value), value.position)) {
+        None => {
+            out.error(tree.position, field, "`per_second` is missing");
+            None
+        }
+        Some((Some(number), _)) if (CALL_RATE_MIN..=f64::from(CALL_RATE_MAX)).contains(&number) => {
+            Some(number)
+        }
+        Some((_, position)) => {
+            let message = format!("must be a number from {CALL_RATE_MIN} to {CALL_RATE_MAX}");
+            out.error(position, &format!("{field}.per_second"), message);
+            None
+        }
+    };
+    let rate = CallRate { per_second: per_second?, burst: burst? };
+    Some(Spot::new(rate, tree.position, field))
+}
+
+fn number(tree: &Tree) -> Option<f64> {
+    match tree.content {
+        #[expect(clippy::cast_precision_loss, reason = "far below the limit of exact integers, or refused")]
+        Content::Integer(number) => Some(number as f64),
+        Content::Float(number) => Some(number),
+        _ => None,
+    }
+}
+
 fn read_retry(tree: &Tree, field: &str, out: &mut Collector<'_>) -> Option<Spot<RetryPolicy>> {
     let fields = ["max_attempts", "initial_interval", "backoff", "max_interval", "on", "max_elapsed"];
     map(tree, field, &fields, out)?;
@@ -404,15 +451,13 @@ fn read_redact(tree: &Tree, field: &str, out: &mut Collector<'_>) -> Option<Spot
 
 fn read_drawn(tree: &Tree, field: &str, out: &mut Collector<'_>) -> Option<Drawn> {
     map(tree, field, &["x", "y"], out)?;
-    let mut number = |name: &str| match tree.get(name).map(|value| &value.content) {
-        #[expect(clippy::cast_precision_loss, reason = "pixels far below the limit of exact integers")]
-        Some(Content::Integer(number)) => Some(*number as f64),
-        Some(Content::Float(number)) => Some(*number),
-        _ => {
+    let mut pixels = |name: &str| {
+        let found = tree.get(name).and_then(number);
+        if found.is_none() {
             out.error(tree.position, field, format!("`{name}` must be a number"));
-            None
         }
+        found
     };
-    let (x, y) = (number("x"), number("y"));
+    let (x, y) = (pixels("x"), pixels("y"));
     Some(Drawn { x: x?, y: y? })
 }

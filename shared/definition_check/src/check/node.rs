@@ -80,11 +80,13 @@ fn check_component(
     if let AnyComponent::Pure(_) = component {
         let pure = format!("`{name}` is finished at once, within the builder");
         refuse(node.concurrency.as_ref(), &format!("{pure}: it has no concurrency"), out);
+        refuse(node.rate.as_ref(), &format!("{pure}: it calls nobody"), out);
         refuse(node.retry.as_ref(), &format!("{pure}: there is nothing to try again"), out);
         refuse(node.redact.as_ref(), &format!("{pure}: its output comes from no target"), out);
     }
     if let AnyComponent::Held(_) = component {
         let held = format!("`{name}` stays open within the database and calls nobody");
+        refuse(node.rate.as_ref(), &format!("{held}: it has no rate"), out);
         refuse(node.retry.as_ref(), &format!("{held}: there is nothing to try again"), out);
         refuse(node.redact.as_ref(), &format!("{held}: its output comes from no target"), out);
     }
@@ -102,6 +104,11 @@ fn check_component(
 
 fn check_trigger(node: &DraftNode<'_>, trigger: &dyn Trigger, out: &mut Collector<'_>) {
     refuse(node.concurrency.as_ref(), "a trigger has no concurrency", out);
+    refuse(
+        node.rate.as_ref(),
+        "a trigger calls nobody; what a webhook takes is `rate` in its configuration",
+        out,
+    );
     refuse(node.retry.as_ref(), "a trigger has nothing to try again", out);
     refuse(node.redact.as_ref(), "a trigger has no output of a target's", out);
     if let Some(position) = node.keys_position {

@@ -360,25 +360,31 @@ async fn write_nodes(tx: &Tx, write: &WorkflowWrite, version: i64) -> Result<(),
         return Ok(());
     }
     let nodes = &write.nodes;
+    let rates: Vec<_> = nodes.iter().map(|node| node.rate).collect();
+    let bursts: Vec<_> =
+        rates.iter().map(|rate| rate.and_then(|rate| i32::try_from(rate.burst).ok())).collect();
     let rows = tx
         .query(
             "/* apply_workflow: nodes */
              INSERT INTO workflow_nodes AS n
                  (workflow_id, node_id, name, type, ref, configuration, concurrency_max, position,
-                  webhook_id, concurrency_key, version, created_at, updated_at)
+                  webhook_id, concurrency_key, rate_per_second, rate_burst, version, created_at, updated_at)
              SELECT $1, new.node_id, new.name, new.type, new.ref, new.configuration,
                  new.concurrency_max, new.position, new.webhook_id, new.concurrency_key,
-                 $10, $11, $11
+                 new.rate_per_second, new.rate_burst, $10, $11, $11
              FROM unnest($2::text[], $3::text[], $4::text[], $5::jsonb[], $6::jsonb[],
-                         $7::integer[], $8::jsonb[], $9::uuid[], $12::text[])
+                         $7::integer[], $8::jsonb[], $9::uuid[], $12::text[],
+                         $13::float8[], $14::integer[])
                  AS new (node_id, name, type, ref, configuration, concurrency_max, position,
-                         webhook_id, concurrency_key)
+                         webhook_id, concurrency_key, rate_per_second, rate_burst)
              ORDER BY new.node_id
              ON CONFLICT (workflow_id, node_id) DO UPDATE SET
                  name = excluded.name, type = excluded.type, ref = excluded.ref,
                  configuration = excluded.configuration, concurrency_max = excluded.concurrency_max,
                  position = excluded.position, webhook_id = excluded.webhook_id,
-                 concurrency_key = excluded.concurrency_key, version = excluded.version,
+                 concurrency_key = excluded.concurrency_key,
+                 rate_per_second = excluded.rate_per_second, rate_burst = excluded.rate_burst,
+                 version = excluded.version,
                  updated_at = excluded.updated_at, deleted_at = NULL,
                  generation = n.generation + CASE
                      WHEN n.deleted_at IS NOT NULL OR n.type <> excluded.type THEN 1 ELSE 0 END
@@ -399,6 +405,11 @@ async fn write_nodes(tx: &Tx, write: &WorkflowWrite, version: i64) -> Result<(),
                     &nodes.iter().map(|node| node.concurrency_key.as_deref()).collect::<Vec<_>>(),
                     Type::TEXT_ARRAY,
                 ),
+                (
+                    &rates.iter().map(|rate| rate.map(|rate| rate.per_second)).collect::<Vec<_>>(),
+                    Type::FLOAT8_ARRAY,
+                ),
+                (&bursts, Type::INT4_ARRAY),
             ],
         )
         .await?;

@@ -101,6 +101,9 @@ pub enum Refusal {
     /// It is due in so many milliseconds: its time has not come, or its organization has its share
     /// of claims.
     NotDue(i64),
+    /// Its node has a rate, and this attempt has no turn yet: take one, see
+    /// [`super::take_turns`].
+    NeedsTurn,
     /// Another transaction holds its row: look again in a moment.
     Busy,
     /// It crashed a worker before: claim it alone.
@@ -311,12 +314,15 @@ const CLAIM: &str = "/* claim_executions */
         JOIN workflows w ON w.id = ex.workflow_id
         JOIN organizations o ON o.id = w.organization_id
         CROSS JOIN LATERAL (
-            SELECT n.concurrency_max, n.deleted_at, n.generation FROM workflow_nodes n
+            SELECT n.concurrency_max, n.rate_per_second, n.deleted_at, n.generation
+            FROM workflow_nodes n
             WHERE n.workflow_id = ex.workflow_id AND n.node_id = ex.node_id OFFSET 0) n
         WHERE ex.id = ANY($1)
           AND ex.id = ANY(string_to_array(current_setting('sealflow.locked'), ',')::uuid[])
           AND (coalesce(ex.state, '') = 'pending' AND coalesce(ex.run_at <= now(), true)
             OR coalesce(ex.state, '') = 'started' AND ex.lease_until <= now())
+          AND (n.rate_per_second IS NULL OR coalesce(ex.state, '') = 'started'
+            OR ex.turn_attempt >= ex.attempt)
           AND ex.crashes < $2 AND coalesce(ex.node_generation, n.generation) = n.generation
           AND coalesce(w.deleted_at, 'infinity') = 'infinity'
           AND coalesce(n.deleted_at, 'infinity') = 'infinity' AND o.deleted_at IS NULL
@@ -339,6 +345,8 @@ const FIND_REFUSED: &str = "/* find_refused */
         ex.state = 'finished'
             OR (ex.state IN ('started', 'cancelling') AND ex.lease_until > now()) AS is_settled,
         (extract(epoch FROM ex.run_at - now()) * 1000)::bigint AS due_in_millis,
+        n.rate_per_second IS NOT NULL AND ex.state = 'pending'
+            AND ex.turn_attempt < ex.attempt AS needs_turn,
         ex.state = 'cancelling' OR ex.crashes >= $3 OR w.deleted_at IS NOT NULL
             OR o.deleted_at IS NOT NULL OR n.deleted_at IS NOT NULL
             OR coalesce(ex.node_generation, n.generation) <> n.generation
@@ -348,7 +356,7 @@ const FIND_REFUSED: &str = "/* find_refused */
     JOIN workflows w ON w.id = ex.workflow_id
     JOIN organizations o ON o.id = w.organization_id
     CROSS JOIN LATERAL (
-        SELECT n.deleted_at, n.generation FROM workflow_nodes n
+        SELECT n.rate_per_second, n.deleted_at, n.generation FROM workflow_nodes n
         WHERE n.workflow_id = ex.workflow_id AND n.node_id = ex.node_id OFFSET 0) n
     WHERE ex.id = ANY($1) AND ex.lease_token IS DISTINCT FROM $2";
 
@@ -420,6 +428,8 @@ fn refused_execution(row: &Row) -> Result<RefusedExecution, StoreError> {
         Refusal::Unstartable
     } else if let Some(millis) = due_in_millis.filter(|millis| *millis > 0) {
         Refusal::NotDue(millis)
+    } else if column(row, "needs_turn")? {
+        Refusal::NeedsTurn
     } else {
         Refusal::Quarantined
     };

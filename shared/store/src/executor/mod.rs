@@ -4,6 +4,7 @@ mod claim;
 mod definitions;
 mod end;
 mod finish;
+mod turns;
 
 pub use claim::{
     AllowedRef, ClaimScope, ClaimTerms, ClaimedExecution, ExecutionClaims, Refusal, RefusedExecution,
@@ -14,3 +15,4 @@ pub use end::{EndedExecution, end_unstartable};
 pub use finish::{
     FINISH_WAIT_MILLIS, FinishKind, FinishRow, FinishedExecution, NewOutput, finish_executions,
 };
+pub use turns::{Turn, take_turns};

@@ -26,4 +26,5 @@ mod secret_count;
 mod shares;
 mod slow_vault;
 mod sweeper;
+mod turns;
 mod waits;

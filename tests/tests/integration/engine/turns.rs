@@ -1,0 +1,104 @@
+//! Turns: a node with a rate makes so many calls a second, whichever instances make them.
+
+use domain::ids::ExecutionId;
+use domain::message::Message;
+use local::target::Target;
+use serde_json::{Value, json};
+use store::executor::{Turn, take_turns};
+use tests::world::{build, event, execute};
+use tests::{Workflow, World};
+
+/// `start` → `work`, an http node with that rate.
+async fn one_node(world: &World, url: &str, rate: Value) -> Workflow {
+    let work = json!({
+        "id": "work", "name": "work", "component": "http", "configuration": { "url": url },
+        "concurrency": "unlimited", "rate": rate,
+    });
+    let start = json!({ "id": "start", "name": "start", "trigger": "start" });
+    world.workflow(json!([start, work]), json!([{ "from": "start", "to": "work" }])).await
+}
+
+/// So many pending executions of the node.
+async fn pending(world: &World, workflow: &Workflow, count: usize) -> Vec<ExecutionId> {
+    let mut wakes = Vec::new();
+    for _ in 0..count {
+        wakes.push(event(world.start(workflow, "start", json!({})).await));
+    }
+    build(&world.builder(), &wakes).await;
+    world.queues.take();
+    let ids = world.database.sql("SELECT id FROM workflow_node_executions ORDER BY created_at, id").await;
+    ids.lines().filter_map(|id| id.parse().ok()).collect()
+}
+
+async fn take(world: &World, ids: &[ExecutionId]) -> Vec<Turn> {
+    let now = world.now();
+    let store = world.database.store("executor");
+    store.run_tx("turns", |tx| async move { take_turns(&tx, ids, now).await }).await.unwrap()
+}
+
+/// The times of all turns in tenths of a second, from the first on.
+async fn tenths(world: &World) -> Vec<i64> {
+    let sql = "SELECT round(extract(epoch FROM run_at - min(run_at) OVER ()) * 10)
+               FROM workflow_node_executions WHERE turn_attempt = 1 ORDER BY run_at";
+    world.database.sql(sql).await.lines().filter_map(|line| line.parse().ok()).collect()
+}
+
+#[tokio::test]
+async fn turns_keep_the_rate_in_one_claim_and_over_many() {
+    let world = World::create().await;
+    let workflow = one_node(&world, "https://target.test", json!({ "per_second": 0.1, "burst": 3 })).await;
+    let ids = pending(&world, &workflow, 8).await;
+    let first = take(&world, &ids[0..5]).await;
+    let due = |turns: &[Turn]| turns.iter().filter(|turn| turn.due_in_millis <= 0).count();
+    assert_eq!((first.len(), due(&first)), (5, 3), "the burst may begin");
+    assert_eq!(due(&take(&world, &ids[5..8]).await), 0, "the burst is used up");
+    let times = tenths(&world).await;
+    // The second claim comes a moment after the first, and no turn before its place.
+    assert_eq!(times[0..3], [0, 0, 0]);
+    assert_eq!(times[3..8], [100, 200, 300, 400, 500], "one in ten seconds");
+    assert_eq!(take(&world, &ids).await, [], "a turn is taken once for an attempt");
+}
+
+#[tokio::test]
+async fn claims_at_one_moment_share_the_rate() {
+    let world = World::create().await;
+    let workflow = one_node(&world, "https://target.test", json!({ "per_second": 0.1, "burst": 2 })).await;
+    let ids = pending(&world, &workflow, 6).await;
+    let turns = futures_util::future::join_all(ids.iter().map(|id| take(&world, std::slice::from_ref(id))));
+    let due = turns.await.into_iter().flatten().filter(|turn| turn.due_in_millis <= 0).count();
+    assert_eq!(due, 2, "six instances asked at once");
+    let times = tenths(&world).await;
+    assert_eq!(times.len(), 6);
+    // Their transactions did not begin at the same instant: `now()` differs by less than a second.
+    assert!((395..=405).contains(&times[5]), "{times:?}");
+}
+
+#[tokio::test]
+async fn only_whose_turn_has_come_is_called_and_a_retry_takes_another() {
+    let world = World::create().await;
+    let target = Target::start().await.unwrap();
+    let url = format!("{}/status/503", target.url());
+    let workflow = {
+        let work = json!({
+            "id": "work", "name": "work", "component": "http", "configuration": { "url": url },
+            "concurrency": "unlimited", "rate": { "per_second": 0.01, "burst": 2 },
+            "retry": { "max_attempts": 2, "initial_interval": 1 },
+        });
+        let start = json!({ "id": "start", "name": "start", "trigger": "start" });
+        world.workflow(json!([start, work]), json!([{ "from": "start", "to": "work" }])).await
+    };
+    let ids = pending(&world, &workflow, 3).await;
+    let executor = world.executor(&target.host_port());
+    let messages: Vec<Message> = ids.iter().map(|id| Message::Execution { execution_id: *id }).collect();
+    execute(&executor, &messages).await;
+    assert_eq!(target.requests().len(), 2, "the burst, and no call before its time");
+    let later: Vec<_> = world.queues.take();
+    assert_eq!(later.len(), 3, "two retries, and one that waits for its turn: {later:?}");
+    // Its retry is due by its interval, but not by its turn.
+    world.database.sql("UPDATE workflow_node_executions SET run_at = now() WHERE attempt = 2").await;
+    execute(&executor, &messages).await;
+    assert_eq!(target.requests().len(), 2, "a retry is a call as well");
+    let waiting = "SELECT count(*) FROM workflow_node_executions
+                   WHERE state = 'pending' AND run_at > now() + interval '90 seconds'";
+    assert_eq!(world.database.count(waiting).await, 3);
+}
