@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use components::credential::Credential;
 use components::{BoxFuture, HttpBody, HttpClient, HttpFailure, HttpHead, HttpRequest, HttpResponse};
@@ -11,7 +12,9 @@ use domain::execution::ResultReason;
 use domain::ids::OrganizationId;
 use domain::limits::HTTP_REDIRECTS_MAX;
 use http_content::text;
-use http_guard::{Failed, GuardedClient, Head, HttpError, Redirects, Request, Response};
+use http_guard::{
+    ClientCertificate, Failed, GuardedClient, Head, HttpError, Redirects, Request, RequestTls, Response,
+};
 use jiff::Timestamp;
 use process::Clock;
 use ring::digest::{Context, SHA256};
@@ -121,6 +124,7 @@ struct Sending {
     body: Bytes,
     until: Instant,
     redirects: Redirects,
+    tls: RequestTls,
     /// Whether the request uses a secret, or a credential, which counts as one.
     used_secret: bool,
 }
@@ -140,12 +144,24 @@ impl GuardedHost {
     }
 
     async fn exchange(&self, request: HttpRequest) -> Result<HttpResponse, HttpFailure> {
-        let HttpRequest { method, url, headers, body, timeout, credential, follows_redirects } = request;
+        let HttpRequest {
+            method,
+            url,
+            headers,
+            body,
+            timeout,
+            credential,
+            follows_redirects,
+            keeps_binary,
+            tls,
+        } = request;
         let redirects =
             if follows_redirects { Redirects::Follow(HTTP_REDIRECTS_MAX) } else { Redirects::Stop };
-        let used_secret = !self.uses.is_empty() || credential.is_some();
+        let used_secret = !self.uses.is_empty() || credential.is_some() || tls.client.is_some();
         let until = Instant::now() + timeout;
-        let sending = Sending { method, url, headers, body: body.into(), until, redirects, used_secret };
+        let client = tls.client.map(|client| ClientCertificate { chain: client.chain, key: client.key });
+        let tls = RequestTls { authorities: tls.authorities, client };
+        let sending = Sending { method, url, headers, body: body.into(), until, redirects, tls, used_secret };
         let response = match credential {
             None => self.send(&sending, Vec::new()).await?,
             Some(credential) if issuer_url(&credential).is_some() => {
@@ -156,7 +172,7 @@ impl GuardedHost {
                 self.send(&sending, headers).await?
             }
         };
-        Ok(self.scrubbed(response, sending.sent()))
+        Ok(self.scrubbed(response, sending.sent(), keeps_binary))
     }
 
     /// Sends a request with the token of an issuer. If the target refuses a cached token, the token
@@ -290,6 +306,7 @@ impl GuardedHost {
             used_secret: sending.used_secret,
             allowed_hosts: hosts(self.uses.iter()),
             redirects: sending.redirects,
+            tls: sending.tls.clone(),
             hop_count: self.hop_count,
         };
         self.client.send(request).await.map_err(|Failed { error, head }| match error {
@@ -319,7 +336,7 @@ impl GuardedHost {
         }
     }
 
-    fn scrubbed(&self, response: Response, sent: Sent) -> HttpResponse {
+    fn scrubbed(&self, response: Response, sent: Sent, keeps_binary: bool) -> HttpResponse {
         // The scrubber's automaton holds the values: it is made after the whole answer, and dropped
         // with it.
         let scrubber = self.secrets.scrubber();
@@ -330,7 +347,7 @@ impl GuardedHost {
             Ok(text) => HttpBody::Text(self.scrub(&scrubber, &text)),
             // A body that is no text can't be scrubbed. Its length is kept, and its hash only where
             // no secret was used.
-            Err(bytes) => binary(&bytes, sent),
+            Err(bytes) => binary(&bytes, sent, keeps_binary),
         };
         HttpResponse { head: self.scrubbed_head(&scrubber, response.head, sent), body }
     }
@@ -388,9 +405,18 @@ enum Sent {
     Plain,
 }
 
-fn binary(body: &[u8], sent: Sent) -> HttpBody {
+/// Bytes of an answer that is no text and is kept.
+const BINARY_BYTES_MAX: usize = 64 * 1024;
+
+fn binary(body: &[u8], sent: Sent, is_kept: bool) -> HttpBody {
     let hash = || hex::encode(ring::digest::digest(&SHA256, body));
-    HttpBody::Binary { sha256: (sent == Sent::Plain).then(hash), bytes: body.len() }
+    let is_plain = sent == Sent::Plain;
+    let is_kept = is_kept && is_plain && body.len() <= BINARY_BYTES_MAX;
+    HttpBody::Binary {
+        sha256: is_plain.then(hash),
+        base64: is_kept.then(|| STANDARD.encode(body)),
+        bytes: body.len(),
+    }
 }
 
 /// Whether a header reveals something about the body that the scrubber can't remove. A hash could
@@ -446,6 +472,7 @@ fn is_of_request(error: HttpError) -> bool {
             | HttpError::InvalidMethod
             | HttpError::InvalidHeader { .. }
             | HttpError::RequestTooLarge
+            | HttpError::InvalidTls(_)
     )
 }
 

@@ -29,6 +29,12 @@ pub trait Effect: Component {
         None
     }
 
+    /// A field of the author's configuration that can't stand beside a secret: its JSON pointer,
+    /// and why.
+    fn without_secrets(&self, _configuration: &Value) -> Option<(&'static str, &'static str)> {
+        None
+    }
+
     /// Does the work of one execution. The configuration holds the secrets' values, so it is
     /// dropped before the first wait.
     fn execute<'a>(

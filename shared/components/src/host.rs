@@ -69,8 +69,29 @@ pub struct HttpRequest {
     pub timeout: Duration,
     /// The credential that signs the request, or with which a token is requested.
     pub credential: Option<Credential>,
+    /// Whether the bytes of an answer that is no text are kept, up to 64 KiB of them.
+    pub keeps_binary: bool,
+    /// TLS, where the target is inside a company.
+    pub tls: HttpTls,
     /// Whether redirects are followed. If not, the redirect is the answer.
     pub follows_redirects: bool,
+}
+
+/// TLS of one request. It may hold a secret, so it has no `Debug`.
+#[derive(Default)]
+pub struct HttpTls {
+    /// PEM of the authorities that are trusted in place of the public ones.
+    pub authorities: Option<String>,
+    /// The certificate that is shown to the target.
+    pub client: Option<HttpClientCertificate>,
+}
+
+/// A certificate with its key. It holds a secret, so it has no `Debug`.
+pub struct HttpClientCertificate {
+    /// PEM of the certificate and of those that lead to its authority.
+    pub chain: String,
+    /// PEM of the private key.
+    pub key: String,
 }
 
 /// An answer, scrubbed.
@@ -93,6 +114,8 @@ pub enum HttpBody {
     Binary {
         /// SHA-256 in lower-case hex.
         sha256: Option<String>,
+        /// The bytes, where they were asked for, are few, and no secret was used.
+        base64: Option<String>,
         /// The length of the body.
         bytes: usize,
     },
@@ -157,7 +180,7 @@ impl HttpFailure {
             "the request was not sent: {noun} {} {verb} to be placed into something that can't be sent. Which field it is, and why, is not \
              told, as that may tell of a value. Look for: control characters in a header or a whole URL, `.` or `..` as a segment of a \
              path, a colon in a user name, a value without the JSON or base64 that is read from it, a key that \
-             is no PEM of the kind that its algorithm needs, a value of fewer than {SECRET_VALUE_BYTES_MIN} bytes that is signed or encoded \
+             is no PEM of the kind that its algorithm needs, or does not belong to its certificate, a value of fewer than {SECRET_VALUE_BYTES_MIN} bytes that is signed or encoded \
              twice together with a longer one, too many bytes",
             labels.join(", ")
         );

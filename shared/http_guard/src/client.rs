@@ -6,6 +6,7 @@ use domain::limits::HTTP_RESPONSE_BYTES_MAX;
 use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http_content::{CodingError, decode};
+use tokio_rustls::TlsConnector;
 
 use crate::allowed_hosts::Rules;
 use crate::connect::Connector;
@@ -18,7 +19,7 @@ use crate::{Failed, Head, HttpError, Network, Request, Response, SystemNetwork};
 /// The guarded client. Made once, in `main`; it keeps no connection.
 pub struct GuardedClient {
     settings: GuardSettings,
-    connector: Connector,
+    pub(crate) connector: Connector,
 }
 
 impl GuardedClient {
@@ -55,10 +56,11 @@ impl GuardedClient {
         rules: &Rules,
         target: &Target,
         outgoing: &Outgoing,
+        tls: &TlsConnector,
         seen: &mut Option<Head>,
     ) -> Result<Answer, HttpError> {
         rules.check(target, &self.settings)?;
-        let stream = self.connector.connect(&self.settings, target).await?;
+        let stream = self.connector.connect(&self.settings, target, tls).await?;
         exchange(stream, target, outgoing, seen).await
     }
 }

@@ -1,12 +1,11 @@
 //! From a target to a connection, through the guard.
 
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::RootCertStore;
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -14,7 +13,7 @@ use url::Host;
 
 use crate::settings::GuardSettings;
 use crate::target::Target;
-use crate::{HttpError, Network};
+use crate::{HttpError, Network, tls};
 
 /// Addresses of one name that are tried.
 const ADDRESSES_MAX: usize = 8;
@@ -27,6 +26,8 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 /// Connects to targets.
 pub(crate) struct Connector {
     network: Arc<dyn Network>,
+    roots: RootCertStore,
+    /// TLS of requests that say nothing about it.
     tls: TlsConnector,
 }
 
@@ -34,14 +35,16 @@ impl Connector {
     pub(crate) fn new(settings: &GuardSettings, network: Arc<dyn Network>) -> Self {
         let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.into() };
         roots.add_parsable_certificates(settings.extra_roots.iter().cloned());
-        let mut config =
-            ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-                .with_safe_default_protocol_versions()
-                .expect("ring's provider has the suites of TLS 1.2 and 1.3")
-                .with_root_certificates(roots)
-                .with_no_client_auth();
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Self { network, tls: Arc::new(config).into() }
+        let config = tls::config(roots.clone(), None).expect("no certificate of a client is set");
+        Self { network, roots, tls: Arc::new(config).into() }
+    }
+
+    /// TLS as a request needs it.
+    pub(crate) fn tls_of(&self, request: &tls::RequestTls) -> Result<TlsConnector, HttpError> {
+        if request.authorities.is_none() && request.client.is_none() {
+            return Ok(self.tls.clone());
+        }
+        Ok(Arc::new(request.config(&self.roots)?).into())
     }
 
     /// Resolves once, checks every address, connects to one that passed, and shakes hands.
@@ -49,11 +52,12 @@ impl Connector {
         &self,
         settings: &GuardSettings,
         target: &Target,
+        tls: &TlsConnector,
     ) -> Result<Box<dyn Stream>, HttpError> {
         let work = async {
             let addresses = self.addresses(settings, target).await?;
             let stream = self.dial(&addresses, settings.connect_timeout).await?;
-            self.secure(target, stream).await
+            secure(target, stream, tls).await
         };
         tokio::time::timeout(settings.connect_timeout, work).await.unwrap_or(Err(HttpError::Timeout))
     }
@@ -99,63 +103,22 @@ impl Connector {
         }
         Err(HttpError::Connect)
     }
-
-    async fn secure(&self, target: &Target, stream: TcpStream) -> Result<Box<dyn Stream>, HttpError> {
-        if !target.is_https() {
-            return Ok(Box::new(stream));
-        }
-        let name = match target.host() {
-            Host::Domain(name) => ServerName::try_from(name.to_owned())
-                .map_err(|_| HttpError::InvalidUrl("its host can't have a certificate"))?,
-            Host::Ipv4(ip) => ServerName::IpAddress(std::net::IpAddr::V4(ip).into()),
-            Host::Ipv6(ip) => ServerName::IpAddress(std::net::IpAddr::V6(ip).into()),
-        };
-        let secured = self.tls.connect(name, stream).await;
-        secured.map(|stream| Box::new(stream) as Box<dyn Stream>).map_err(|error| tls_error(&error))
-    }
 }
 
-/// A refusal by rustls is final; a connection that broke during the handshake is not.
-fn tls_error(error: &io::Error) -> HttpError {
-    let refused = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    refused.map_or(HttpError::Connect, |error| HttpError::Tls(tls_fault(error)))
-}
-
-/// The fault in words for the author: who has to change what.
-fn tls_fault(error: &rustls::Error) -> &'static str {
-    use rustls::{AlertDescription, CertificateError, Error};
-    match error {
-        Error::InvalidCertificate(fault) => match fault {
-            CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-                "the target's certificate has expired"
-            }
-            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-                "the target's certificate is not valid yet"
-            }
-            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-                "the target's certificate is for other names than the URL's host"
-            }
-            CertificateError::UnknownIssuer => {
-                "the target's certificate is from an authority that is not known here, or the target leaves out a certificate of its chain"
-            }
-            CertificateError::Revoked => "the target's certificate was revoked",
-            _ => "the target's certificate was not accepted",
-        },
-        Error::InvalidMessage(_) => {
-            "the target does not speak TLS at this port; perhaps the URL has to begin with http://"
-        }
-        Error::PeerIncompatible(_)
-        | Error::AlertReceived(AlertDescription::ProtocolVersion | AlertDescription::InsufficientSecurity) => {
-            "the target speaks neither TLS 1.2 nor TLS 1.3 with a cipher that is accepted"
-        }
-        Error::AlertReceived(AlertDescription::HandshakeFailure) => {
-            "the target refused the handshake: it may have no cipher in common, or not know the URL's host"
-        }
-        Error::AlertReceived(AlertDescription::UnrecognisedName) => "the target does not know the URL's host",
-        Error::AlertReceived(AlertDescription::CertificateRequired | AlertDescription::BadCertificate) => {
-            "the target asks for a certificate of the client"
-        }
-        Error::AlertReceived(_) => "the target refused the handshake",
-        _ => "the target's certificate or TLS version was not accepted",
+async fn secure(
+    target: &Target,
+    stream: TcpStream,
+    tls: &TlsConnector,
+) -> Result<Box<dyn Stream>, HttpError> {
+    if !target.is_https() {
+        return Ok(Box::new(stream));
     }
+    let name = match target.host() {
+        Host::Domain(name) => ServerName::try_from(name.to_owned())
+            .map_err(|_| HttpError::InvalidUrl("its host can't have a certificate"))?,
+        Host::Ipv4(ip) => ServerName::IpAddress(std::net::IpAddr::V4(ip).into()),
+        Host::Ipv6(ip) => ServerName::IpAddress(std::net::IpAddr::V6(ip).into()),
+    };
+    let secured = tls.connect(name, stream).await;
+    secured.map(|stream| Box::new(stream) as Box<dyn Stream>).map_err(|error| tls::error(&error))
 }

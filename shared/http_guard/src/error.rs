@@ -43,6 +43,9 @@ pub enum HttpError {
         /// The fault of the header.
         reason: &'static str,
     },
+    /// The authorities, or the client's certificate or key, can't be used.
+    #[error("`tls` can't be used: {0}")]
+    InvalidTls(&'static str),
     /// The request's body is too large.
     #[error("the request's body is larger than {} bytes", crate::REQUEST_BYTES_MAX)]
     RequestTooLarge,
@@ -96,6 +99,7 @@ impl HttpError {
             Self::InvalidUrl(_) => "invalid_url",
             Self::InvalidMethod => "invalid_method",
             Self::InvalidHeader { .. } => "invalid_header",
+            Self::InvalidTls(_) => "invalid_tls",
             Self::RequestTooLarge => "request_too_large",
             Self::AddressRefused => "address_refused",
             Self::HostNotAllowed => "host_not_allowed",

@@ -12,7 +12,7 @@ use crate::connect::Stream;
 use crate::redirects::is_redirect;
 use crate::request::Outgoing;
 use crate::target::Target;
-use crate::{Head, HttpError};
+use crate::{Head, HttpError, cookies, tls};
 
 /// Bytes of the names and values of a response's headers.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
@@ -80,6 +80,9 @@ fn build(target: &Target, outgoing: &Outgoing) -> Result<http::Request<Full<byte
     *request.headers_mut() = outgoing.headers.clone();
     request.headers_mut().insert(header::HOST, target.host_header()?);
     request.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    if let Some(cookie) = cookies::header(outgoing) {
+        request.headers_mut().insert(header::COOKIE, cookie);
+    }
     let has_body = !outgoing.body.is_empty();
     if has_body || matches!(outgoing.method, Method::POST | Method::PUT | Method::PATCH) {
         request.headers_mut().insert(header::CONTENT_LENGTH, outgoing.body.len().into());
@@ -105,7 +108,9 @@ async fn read(mut body: Incoming) -> Result<Vec<u8>, HttpError> {
 }
 
 fn classify(error: &hyper::Error) -> HttpError {
-    if error.is_parse_too_large() {
+    if let Some(refusal) = tls::late_refusal(error) {
+        refusal
+    } else if error.is_parse_too_large() {
         HttpError::ResponseTooLarge
     } else if error.is_parse() {
         HttpError::ResponseInvalid

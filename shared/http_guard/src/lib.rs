@@ -12,8 +12,10 @@
 
 mod address;
 mod allowed_hosts;
+mod allowed_target;
 mod client;
 mod connect;
+mod cookies;
 mod error;
 mod exchange;
 mod network;
@@ -21,9 +23,12 @@ mod redirects;
 mod request;
 mod settings;
 mod target;
+mod tls;
 
+pub use allowed_target::AllowedTarget;
 pub use client::GuardedClient;
 pub use error::{Failed, Head, HttpError};
 pub use network::{Network, NetworkFuture, SystemNetwork};
 pub use request::{HEADERS_MAX, HOPS_HEADER, REQUEST_BYTES_MAX, Redirects, Request, Response};
 pub use settings::{CONNECT_TIMEOUT, GuardSettings, IpRange, SettingsError, TIMEOUT_MAX};
+pub use tls::{ClientCertificate, RequestTls};

@@ -8,6 +8,7 @@ use http::{Method, StatusCode};
 
 use crate::allowed_hosts::Rules;
 use crate::client::{GuardedClient, finish};
+use crate::cookies::Cookies;
 use crate::request::Outgoing;
 use crate::target::Target;
 use crate::{HOPS_HEADER, Head, HttpError, Redirects, Request, Response};
@@ -28,19 +29,22 @@ impl GuardedClient {
         request: Request,
         seen: &mut Option<Head>,
     ) -> Result<Response, HttpError> {
-        let Request { method, url, headers, body, used_secret, allowed_hosts, redirects, hop_count, .. } =
-            request;
+        let Request {
+            method, url, headers, body, used_secret, allowed_hosts, redirects, hop_count, tls, ..
+        } = request;
         let follows = match redirects {
             Redirects::Follow(most) => Some(most.min(HTTP_REDIRECTS_MAX)),
             Redirects::Stop => None,
         };
-        let used_secret = used_secret || !allowed_hosts.is_empty();
+        let used_secret = used_secret || !allowed_hosts.is_empty() || tls.client.is_some();
+        let tls = self.connector.tls_of(&tls)?;
         let rules = Rules { used_secret, allowed_hosts };
         let mut outgoing = Outgoing::prepare(&method, &headers, body, hop_count, redirects)?;
         let mut target = Target::parse(&url)?;
+        let mut cookies = Cookies::default();
         let mut followed = 0;
         loop {
-            let answer = self.hop(&rules, &target, &outgoing, seen).await?;
+            let answer = self.hop(&rules, &target, &outgoing, &tls, seen).await?;
             let redirects_max = match follows {
                 Some(most) if is_redirect(answer.status, &answer.headers) => most,
                 _ => return finish(answer, target, followed),
@@ -53,7 +57,9 @@ impl GuardedClient {
             if rules.used_secret && origin == Origin::Other {
                 return Err(HttpError::RedirectBlocked);
             }
+            cookies.take(&answer.headers, &target);
             outgoing = outgoing.redirected(answer.status, origin);
+            outgoing.chain_cookies = cookies.of(&next);
             target = next;
             followed += 1;
         }

@@ -9,7 +9,7 @@ use domain::request_headers::is_ours;
 use http::Method;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
-use crate::{Head, HttpError};
+use crate::{Head, HttpError, RequestTls};
 
 /// Bytes of a request's body.
 pub const REQUEST_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -41,6 +41,8 @@ pub struct Request {
     pub allowed_hosts: Vec<Vec<AllowedHost>>,
     /// The treatment of a redirect.
     pub redirects: Redirects,
+    /// TLS, where the target is not served by a public authority or asks for a certificate.
+    pub tls: RequestTls,
     /// The value of `Sealflow-Hops`: the number of calls from sealflow to sealflow, this call
     /// included.
     pub hop_count: u32,
@@ -73,6 +75,8 @@ pub(crate) struct Outgoing {
     pub(crate) method: Method,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+    /// The cookies that the targets before set for this one, as they stand in a `Cookie` header.
+    pub(crate) chain_cookies: Vec<u8>,
     /// Whether a redirect is followed; then its body is not read.
     pub(crate) follows: bool,
 }
@@ -93,7 +97,7 @@ impl Outgoing {
         headers.insert(HOPS_HEADER, HeaderValue::from(hop_count));
         headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip, deflate"));
         let follows = redirects != Redirects::Stop;
-        Ok(Self { method: parse_method(method)?, headers, body, follows })
+        Ok(Self { method: parse_method(method)?, headers, body, chain_cookies: Vec::new(), follows })
     }
 }
 

@@ -4,10 +4,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 use std::time::Duration;
 
-use domain::allowed_host::AllowedHost;
 use rustls::pki_types::CertificateDer;
 
-use crate::address;
+use crate::{AllowedTarget, address};
 
 /// Time to resolve, connect and shake hands.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -28,11 +27,11 @@ pub struct IpRange {
 /// nothing else.
 #[derive(Clone, Debug)]
 pub struct GuardSettings {
-    /// `host:port` pairs that may have special addresses and may be called by plain http, even with
-    /// secrets. Each has a port.
-    pub allow: Vec<AllowedHost>,
+    /// Hosts that may have special addresses and may be called by plain http, even with secrets; and
+    /// ranges of addresses that may be called under any name, which are no leave for plain http.
+    pub allow: Vec<AllowedTarget>,
     /// Ranges that are refused in addition to the special-purpose ones, except for the hosts in
-    /// `allow`.
+    /// `allow`. Of a range in `allow` they take their part away.
     pub deny: Vec<IpRange>,
     /// Sockets that are refused even if `allow` names them: the Lambda runtime's API.
     pub never: Vec<SocketAddr>,
@@ -46,7 +45,9 @@ pub struct GuardSettings {
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum SettingsError {
     /// `SEALFLOW_HTTP_ALLOW`
-    #[error("SEALFLOW_HTTP_ALLOW is a list of host:port, with commas between (at most {ENTRIES_MAX})")]
+    #[error(
+        "SEALFLOW_HTTP_ALLOW is a list of host:port, *.name:port and range:port such as 10.1.0.0/16:443, with commas between (at most {ENTRIES_MAX}); the port * is every port"
+    )]
     Allow,
     /// `SEALFLOW_HTTP_DENY`
     #[error(
@@ -94,10 +95,7 @@ impl GuardSettings {
     /// # Errors
     /// As [`GuardSettings::from_env`].
     pub fn from_variables(variable: impl Fn(&'static str) -> Option<String>) -> Result<Self, SettingsError> {
-        let allow: Vec<AllowedHost> = list(variable("SEALFLOW_HTTP_ALLOW")).ok_or(SettingsError::Allow)?;
-        if allow.iter().any(|host| host.port().is_none()) {
-            return Err(SettingsError::Allow);
-        }
+        let allow = list(variable("SEALFLOW_HTTP_ALLOW")).ok_or(SettingsError::Allow)?;
         let deny = list(variable("SEALFLOW_HTTP_DENY")).ok_or(SettingsError::Deny)?;
         let never = match variable("AWS_LAMBDA_RUNTIME_API").filter(|value| !value.is_empty()) {
             Some(value) => {
@@ -114,8 +112,7 @@ impl GuardSettings {
 
     /// Whether the operator's allow-list names this host and port, as a URL parser writes them.
     pub(crate) fn listed(&self, host: &str, port: u16) -> Listed {
-        let is_named =
-            self.allow.iter().any(|allowed| allowed.port().is_some() && allowed.matches(host, port));
+        let is_named = self.allow.iter().any(|allowed| allowed.names(host, port));
         if is_named { Listed::Allowed } else { Listed::No }
     }
 
@@ -127,12 +124,18 @@ impl GuardSettings {
         if never || address::is_metadata(ip) {
             return false;
         }
-        host == Listed::Allowed
-            || !(address::is_special(ip) || self.deny.iter().any(|range| range.contains(ip)))
+        let is_denied = self.deny.iter().any(|range| range.contains(ip));
+        let is_open =
+            || !address::is_special(ip) || self.allow.iter().any(|allowed| allowed.holds(ip, socket.port()));
+        host == Listed::Allowed || !is_denied && is_open()
     }
 }
 
 impl IpRange {
+    pub(crate) fn is_v6(&self) -> bool {
+        self.network.is_ipv6()
+    }
+
     /// Whether the address lies in the range.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
@@ -228,6 +231,20 @@ mod tests {
         check("169.254.169.254:80", false);
         check("[::ffff:169.254.169.254]:80", false);
         check("[fd00:ec2::254]:80", false);
+    }
+
+    #[test]
+    fn a_range_opens_its_addresses_but_neither_plain_http_nor_what_is_denied() {
+        let settings = GuardSettings {
+            deny: vec!["10.1.9.0/24".parse().unwrap()],
+            ..read("SEALFLOW_HTTP_ALLOW", "10.1.0.0/16:443,169.254.0.0/16:*,*.corp.example:80").unwrap()
+        };
+        let admits = |socket: &str| settings.admits(socket.parse().unwrap(), Listed::No);
+        assert!(admits("10.1.2.3:443") && admits("8.8.8.8:443"));
+        assert!(!admits("10.1.2.3:80") && !admits("10.2.2.3:443") && !admits("10.1.9.3:443"));
+        assert!(!admits("169.254.169.254:80"), "no entry opens a metadata service");
+        assert_eq!(settings.listed("10.1.2.3", 443), Listed::No);
+        assert_eq!(settings.listed("git.corp.example", 80), Listed::Allowed);
     }
 
     #[test]

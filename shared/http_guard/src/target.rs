@@ -55,6 +55,10 @@ impl Target {
         self.0.scheme() == "https"
     }
 
+    pub(crate) fn url(&self) -> &Url {
+        &self.0
+    }
+
     /// The host as text: lower case, ASCII, an IPv6 address in brackets.
     pub(crate) fn host_text(&self) -> &str {
         self.0.host_str().expect("checked when made")

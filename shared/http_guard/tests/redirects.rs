@@ -263,3 +263,64 @@ async fn a_redirect_can_be_the_answer() {
         assert_eq!(world.connected(), ["8.8.8.8:443"]);
     }
 }
+
+#[tokio::test]
+async fn cookies_go_along_within_one_chain_and_no_further() {
+    let world = World::new();
+    world.name("a.example", &[&["8.8.8.8"]]);
+    world.name("b.example", &[&["9.9.9.9"]]);
+    let set = |status: u16, location: &str, cookies: &[&str]| {
+        let cookies: String = cookies.iter().map(|cookie| format!("set-cookie: {cookie}\r\n")).collect();
+        format!("HTTP/1.1 {status} Found\r\nlocation: {location}\r\n{cookies}content-length: 0\r\n\r\n")
+            .into_bytes()
+    };
+    world
+        .secure_site("8.8.8.8:443", "a.example", move |heard| match heard.line() {
+            "GET /login" => {
+                set(302, "/next", &["session=s1; Path=/; Secure; HttpOnly", "deep=d; Path=/deep"])
+            }
+            "GET /next" => set(302, "https://b.example/other", &["session=s2; Path=/", "gone=g; Max-Age=0"]),
+            "GET /back" => ok("arrived"),
+            _ => ok("?"),
+        })
+        .await;
+    world
+        .secure_site("9.9.9.9:443", "b.example", move |_| {
+            set(302, "https://a.example/back", &["session=b; Domain=a.example", "own=b"])
+        })
+        .await;
+    let client = world.client(http_guard::GuardSettings::default());
+    let mut request = get("https://a.example/login");
+    request.headers.push(("Cookie".into(), "mine=1".into()));
+    assert_eq!(send(&client, request).await.unwrap().body, b"arrived");
+    let cookies: Vec<_> = world.heard("8.8.8.8:443").iter().map(|heard| heard.header("cookie")).collect();
+    let shown: Vec<_> = cookies.iter().map(Option::as_deref).collect();
+    assert_eq!(shown, [Some("mine=1"), Some("mine=1; session=s1"), Some("session=s2")]);
+    assert_eq!(world.heard("9.9.9.9:443")[0].header("cookie"), None, "another site's");
+    send(&client, get("https://a.example/back")).await.unwrap();
+    assert_eq!(world.heard("8.8.8.8:443").last().unwrap().header("cookie"), None, "the next request's");
+}
+
+#[tokio::test]
+async fn cookies_that_no_request_has_room_for_are_left_out_i10() {
+    let world = World::new();
+    world.name("a.example", &[&["8.8.8.8"]]);
+    world
+        .secure_site("8.8.8.8:443", "a.example", |heard| {
+            if heard.line() != "GET /start" {
+                return ok("arrived");
+            }
+            let cookies: String =
+                (0..20).map(|n| format!("set-cookie: c{n}={}; Path=/\r\n", "x".repeat(3_000))).collect();
+            format!("HTTP/1.1 302 Found\r\nlocation: /next\r\n{cookies}content-length: 0\r\n\r\n")
+                .into_bytes()
+        })
+        .await;
+    assert_eq!(world.send(get("https://a.example/start")).await.unwrap().body, b"arrived");
+    let cookie = world.heard("8.8.8.8:443")[1].header("cookie").unwrap();
+    assert!(
+        (30_000..=domain::limits::HTTP_REQUEST_HEADERS_BYTES_MAX).contains(&cookie.len()),
+        "{}",
+        cookie.len()
+    );
+}

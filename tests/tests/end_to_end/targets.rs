@@ -137,6 +137,34 @@ async fn a_failure_takes_its_edge_whatever_the_answer_was() {
 
 /// A login answers 302 with a ticket in `Location`; a download answers with a file's name as it is.
 #[tokio::test]
+async fn files_are_sent_and_kept() {
+    let product = &product().await;
+    let story = product.story("files").await;
+    let configuration = "method: POST, url: TARGET/files, binary_body: base64, body: { multipart: [ { name: note, value: '{{ root().data.note }}' }, { name: file, filename: a.bin, base64: AAH/ } ] }";
+    story.apply(&placed(product, &calling("files", configuration, ""))).await;
+    let image = Reply::Whole(200, vec![("content-type", "image/png".to_owned())], vec![0x89, 0, 0xff]);
+    product.target.script("/files", [image]);
+    let run = story.run("files", json!({ "note": "hello" })).await;
+    assert_eq!(run["result"], "passed", "{run}");
+    let heard = &product.target.requests("/files")[0];
+    let content_type = heard.header("content-type").unwrap();
+    let boundary = content_type.strip_prefix("multipart/form-data; boundary=").unwrap();
+    let expected = [
+        format!("--{boundary}\r\nContent-Disposition: form-data; name=\"note\"\r\n\r\nhello\r\n").into_bytes(),
+        format!("--{boundary}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.bin\"\r\nContent-Type: application/octet-stream\r\n\r\n").into_bytes(),
+        b"\x00\x01\xff\r\n".to_vec(),
+        format!("--{boundary}--\r\n").into_bytes(),
+    ];
+    assert_eq!(heard.body, expected.concat());
+    let body = data(&story, run["id"].as_str().unwrap(), "call").await["body"].clone();
+    assert_eq!(
+        (&body["bytes"], &body["base64"], &body["type"]),
+        (&json!(3), &json!("iQD/"), &json!("image/png"))
+    );
+    story.end(&[]).await;
+}
+
+#[tokio::test]
 async fn a_redirect_is_followed_or_is_the_answer_as_the_author_says_i1() {
     let product = &product().await;
     let story = product.story("redirects").await;

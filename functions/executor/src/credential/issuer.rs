@@ -13,7 +13,7 @@ use domain::execution::ResultReason;
 use domain::limits::SECRET_VALUE_BYTES_MIN;
 use domain::retry::RetryAfter;
 use form_urlencoded::{Serializer, byte_serialize};
-use http_guard::{GuardedClient, HttpError, Redirects, Request, Response};
+use http_guard::{GuardedClient, HttpError, Redirects, Request, RequestTls, Response};
 use jiff::{SignedDuration, Timestamp};
 use process::Clock;
 use serde_json::Value;
@@ -71,6 +71,7 @@ impl Issuer {
         let asked = Asked::new(&self.credential, asked_at).ok_or_else(refused)?;
         let host = asked.url.host_str().unwrap_or_default().to_owned();
         let request = Request {
+            tls: RequestTls::default(),
             method: "POST".to_owned(),
             url: asked.url.into(),
             headers: asked.headers,

@@ -7,9 +7,11 @@
 //! | `query` | a map, or a list of `{name, value}`; added to what the URL has |
 //! | `headers` | a map, or a list of `{name, value}` |
 //! | `authorization` | a map with a `type`; see `authorization.rs` |
-//! | `body` | one of `json` (anything), `form` (a map), `text`, `xml` |
+//! | `body` | one of `json` (anything), `form` (a map), `text`, `xml`, `multipart` (see `multipart.rs`) |
 //! | `success_codes` | a list of status codes and of ranges such as `"200-299"` (default; `"200-399"` with `redirects: stop`) |
 //! | `select` | a map of names to literal JSON pointers: only these values of a JSON answer are kept |
+//! | `binary_body` | `summary` (default): of an answer that is no text its length, type and hash; `base64`: up to 64 KiB of it too |
+//! | `tls` | `authorities` (PEM), `certificate` (PEM) with `key` (a secret); see `tls.rs` |
 //! | `redirects` | `follow` (default), up to five; `stop`: the redirect is the answer |
 //! | `timeout_seconds` | 1 to the component limit; 30 by default |
 
@@ -21,13 +23,16 @@ use url::Url;
 
 use super::authorization::{self, Authorization};
 use super::header::{check_header_name, check_header_value};
+use super::multipart::{self, FormPart};
 use super::select::Selection;
 use crate::{
     component::Problem,
+    host::HttpTls,
     shape::{Reader, Stage, child, item},
 };
 
 const METHODS: &[&str] = &["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+const BINARY_BODIES: &[&str] = &["summary", "base64"];
 const REDIRECTS: &[&str] = &["follow", "stop"];
 const TIMEOUT_SECONDS_DEFAULT: u32 = 30;
 /// Items of `query`, `headers`, `form` and `success_codes`.
@@ -44,6 +49,8 @@ pub(super) struct Configuration {
     pub timeout_seconds: u32,
     pub follows_redirects: bool,
     pub select: Option<Selection>,
+    pub keeps_binary: bool,
+    pub tls: HttpTls,
 }
 
 /// A name and a value, and the JSON pointer of the value.
@@ -58,6 +65,7 @@ pub(super) enum Body {
     Form(Vec<Pair>),
     Text(String),
     Xml(String),
+    Multipart(Vec<FormPart>),
 }
 
 /// Reads a configuration: the author's, where templates leave values open, or the resolved one.
@@ -80,6 +88,8 @@ fn read_fields(reader: &mut Reader, value: &Value) -> Option<Configuration> {
         "body",
         "success_codes",
         "select",
+        "binary_body",
+        "tls",
         "redirects",
         "timeout_seconds",
     ];
@@ -102,11 +112,24 @@ fn read_fields(reader: &mut Reader, value: &Value) -> Option<Configuration> {
         Some(codes) => read_success(reader, codes),
     };
     let select = optional(map.get("select"), |value| super::select::read(reader, value));
+    let binary_body = match map.get("binary_body") {
+        None => Some(BINARY_BODIES[0]),
+        Some(word) => reader.word("/binary_body", word, BINARY_BODIES),
+    };
+    let tls = match map.get("tls") {
+        None => Some(HttpTls::default()),
+        Some(value) => super::tls::read(reader, value),
+    };
     let timeout_seconds = map
         .get("timeout_seconds")
         .map_or(Some(TIMEOUT_SECONDS_DEFAULT), |seconds| read_timeout(reader, seconds));
     if let (Some(headers), Some(authorization)) = (map.get("headers"), map.get("authorization")) {
         check_one_authorization(reader, headers, authorization);
+    }
+    if let (Some(headers), Some(_)) = (map.get("headers"), value.pointer("/body/multipart"))
+        && header_names(headers).any(|name| name.eq_ignore_ascii_case("content-type"))
+    {
+        reader.problem("/headers", "`Content-Type` is set with the boundary of `body.multipart`");
     }
     Some(Configuration {
         method: method?,
@@ -119,6 +142,8 @@ fn read_fields(reader: &mut Reader, value: &Value) -> Option<Configuration> {
         timeout_seconds: timeout_seconds?,
         follows_redirects: redirects? != "stop",
         select: select?,
+        keeps_binary: binary_body? == "base64",
+        tls: tls?,
     })
 }
 
@@ -183,15 +208,17 @@ fn read_headers(reader: &mut Reader, value: &Value) -> Option<Vec<Pair>> {
 }
 
 fn check_one_authorization(reader: &mut Reader, headers: &Value, authorization: &Value) {
-    let listed = headers.as_array().into_iter().flatten();
-    let listed = listed.filter_map(|header| header.get("name").and_then(Value::as_str));
-    let mapped = headers.as_object().into_iter().flat_map(|map| map.keys().map(String::as_str));
-    let headers: Vec<&str> = listed.chain(mapped).collect();
     for name in authorization::header_names(authorization) {
-        if headers.iter().any(|header| header.eq_ignore_ascii_case(name)) {
+        if header_names(headers).any(|header| header.eq_ignore_ascii_case(name)) {
             reader.problem("/authorization", format!("the header `{name}` stands in `headers` too"));
         }
     }
+}
+
+fn header_names(headers: &Value) -> impl Iterator<Item = &str> {
+    let listed = headers.as_array().into_iter().flatten();
+    let listed = listed.filter_map(|header| header.get("name").and_then(Value::as_str));
+    listed.chain(headers.as_object().into_iter().flat_map(|map| map.keys().map(String::as_str)))
 }
 
 /// A list of `{name, value}`.
@@ -240,9 +267,9 @@ fn within_items(reader: &mut Reader, at: &str, count: usize) -> Option<()> {
 
 fn read_body(reader: &mut Reader, value: &Value) -> Option<Body> {
     const AT: &str = "/body";
-    let map = reader.object(AT, value, &["json", "form", "text", "xml"])?;
+    let map = reader.object(AT, value, &["json", "form", "text", "xml", "multipart"])?;
     if map.len() != 1 {
-        reader.problem(AT, "must have exactly one of json, form, text, xml");
+        reader.problem(AT, "must have exactly one of json, form, text, xml, multipart");
         return None;
     }
     let (name, value) = map.iter().next()?;
@@ -252,6 +279,7 @@ fn read_body(reader: &mut Reader, value: &Value) -> Option<Body> {
         "form" => read_map(reader, &at, value).map(Body::Form),
         "text" => reader.text(&at, value).map(Body::Text),
         "xml" => reader.text(&at, value).map(Body::Xml),
+        "multipart" => multipart::read(reader, value).map(Body::Multipart),
         _ => None,
     }
 }

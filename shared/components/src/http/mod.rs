@@ -3,9 +3,11 @@
 mod authorization;
 mod configuration;
 mod header;
+mod multipart;
 mod request;
 mod response;
 mod select;
+mod tls;
 
 use domain::execution::ResultReason;
 use domain::outcome::{Failure, Outcome};
@@ -76,6 +78,14 @@ impl Component for Http {
                 FieldSpec::secret("/body/form/*", FieldKind::Text, Context::Free),
                 FieldSpec::secret("/body/text", FieldKind::Text, Context::Free),
                 FieldSpec::secret("/body/xml", FieldKind::Text, Context::Free),
+                FieldSpec::plain("/body/multipart/*/name", FieldKind::Text),
+                FieldSpec::plain("/body/multipart/*/filename", FieldKind::Text),
+                FieldSpec::plain("/body/multipart/*/type", FieldKind::Text),
+                FieldSpec::plain("/body/multipart/*/base64", FieldKind::Text),
+                FieldSpec::secret("/body/multipart/*/value", FieldKind::Text, Context::Free),
+                FieldSpec::plain("/tls/authorities", FieldKind::Text),
+                FieldSpec::secret("/tls/certificate", FieldKind::Text, Context::Key),
+                FieldSpec::key("/tls/key"),
             ]
         }
     }
@@ -92,6 +102,12 @@ impl Effect for Http {
 
     fn placement(&self, configuration: &Value, pointer: &str, part: &Part) -> Placement {
         placement(configuration, pointer, part)
+    }
+
+    fn without_secrets(&self, configuration: &Value) -> Option<(&'static str, &'static str)> {
+        let keeps = configuration.get("binary_body").and_then(Value::as_str) == Some("base64");
+        let message = "`base64` needs a node without secrets: bytes that are no text can't be searched for what a target echoes";
+        keeps.then_some(("/binary_body", message))
     }
 
     fn other_url(&self, configuration: &Value, pointer: &str) -> Option<(&'static str, String)> {
@@ -151,6 +167,8 @@ fn placement(configuration: &Value, pointer: &str, part: &Part) -> Placement {
         (Some("authorization"), field, _) => {
             authorization::placement(configuration, field.unwrap_or_default())
         }
+        // The key signs the handshake, and is never sent.
+        (Some("tls"), ..) => Placement::Signing,
         _ => Placement::Body,
     }
 }

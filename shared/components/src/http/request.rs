@@ -7,6 +7,7 @@ use form_urlencoded::byte_serialize;
 
 use super::authorization::{self, Authorization};
 use super::configuration::{Body, Configuration, Pair};
+use super::multipart;
 use crate::{component::Problem, effect::Call, host::HttpRequest};
 
 /// The header by which a target can recognise a repeated request (I5).
@@ -47,9 +48,9 @@ pub(super) fn build(configuration: Configuration, call: &Call<'_>) -> Result<Htt
     let mut headers: Vec<(String, String)> =
         configuration.headers.iter().map(|pair| (pair.name.clone(), pair.value.clone())).collect();
     headers.extend(configuration.authorization.as_ref().and_then(Authorization::header));
-    let (content_type, body) = body_bytes(configuration.body.as_ref())?;
+    let (content_type, body) = body_bytes(configuration.body.as_ref(), call)?;
     if let Some(content_type) = content_type {
-        add_unless_given(&mut headers, "Content-Type", content_type);
+        add_unless_given(&mut headers, "Content-Type", &content_type);
     }
     add_unless_given(&mut headers, IDEMPOTENCY_KEY, call.idempotency_key);
     let seconds = configuration.timeout_seconds.min(call.seconds_max);
@@ -60,6 +61,8 @@ pub(super) fn build(configuration: Configuration, call: &Call<'_>) -> Result<Htt
         body,
         timeout: Duration::from_secs(seconds.into()),
         follows_redirects: configuration.follows_redirects,
+        keeps_binary: configuration.keeps_binary,
+        tls: configuration.tls,
         credential: match configuration.authorization {
             Some(Authorization::Made(credential)) => Some(credential),
             _ => None,
@@ -102,7 +105,7 @@ fn encode_pairs(pairs: &[Pair]) -> String {
     encoded
 }
 
-fn body_bytes(body: Option<&Body>) -> Result<(Option<&'static str>, Vec<u8>), Problem> {
+fn body_bytes(body: Option<&Body>, call: &Call<'_>) -> Result<(Option<String>, Vec<u8>), Problem> {
     let (content_type, body) = match body {
         None => return Ok((None, Vec::new())),
         Some(Body::Json(value)) => (
@@ -115,6 +118,10 @@ fn body_bytes(body: Option<&Body>) -> Result<(Option<&'static str>, Vec<u8>), Pr
         Some(Body::Form(pairs)) => ("application/x-www-form-urlencoded", encode_pairs(pairs).into_bytes()),
         Some(Body::Text(text)) => ("text/plain; charset=utf-8", text.clone().into_bytes()),
         Some(Body::Xml(text)) => ("application/xml", text.clone().into_bytes()),
+        Some(Body::Multipart(parts)) => {
+            let (boundary, body) = multipart::write(parts, call.idempotency_key)?;
+            return Ok((Some(format!("multipart/form-data; boundary={boundary}")), body));
+        }
     };
-    Ok((Some(content_type), body))
+    Ok((Some(content_type.to_owned()), body))
 }

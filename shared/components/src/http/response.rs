@@ -43,13 +43,16 @@ pub(super) fn outcome(
     let body = match (answer.body, too_large) {
         _ if selected.is_some() => selected.and_then(Result::ok).unwrap_or_default(),
         (_, Some(bytes)) => json!({ "bytes": bytes }),
-        (HttpBody::Binary { sha256, bytes }, None) => {
+        (HttpBody::Binary { sha256, base64, bytes }, None) => {
             let mut body = json!({ "bytes": bytes });
             if let Some(content_type) = content_type {
                 body["type"] = Value::String(storable_text(content_type));
             }
             if let Some(sha256) = sha256 {
                 body["sha256"] = Value::String(sha256);
+            }
+            if let Some(base64) = base64 {
+                body["base64"] = Value::String(base64);
             }
             body
         }
@@ -212,7 +215,7 @@ mod tests {
 
     #[test]
     fn what_is_no_text_is_told_by_its_length_and_type() {
-        let image = || HttpBody::Binary { sha256: None, bytes: 7 };
+        let image = || HttpBody::Binary { sha256: None, base64: None, bytes: 7 };
         let Outcome::Passed(Some(output)) = of(200, &[("content-type", "image/png")], image()) else {
             panic!("a body that is no text is an answer");
         };

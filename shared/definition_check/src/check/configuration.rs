@@ -302,6 +302,13 @@ fn check_secrets(
             "an issuer is asked over https: plain http is refused unless the operator allows this host";
         out.warning(position, &field, message);
     }
+    if !refs.is_empty()
+        && let Some((pointer, message)) = effect.and_then(|effect| effect.without_secrets(configuration))
+    {
+        let position = node.configuration.map_or(node.position, |tree| tree.locate(pointer));
+        let field = field_path(&format!("{}.configuration", node.field), configuration, pointer);
+        out.error(position, &field, message);
+    }
     if !refs.is_empty() {
         fields
             .iter()

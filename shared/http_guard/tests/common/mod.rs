@@ -9,9 +9,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use http_guard::{GuardSettings, GuardedClient, HttpError, Network, NetworkFuture, Request, Response};
+use http_guard::{
+    ClientCertificate, GuardSettings, GuardedClient, HttpError, Network, NetworkFuture, Request, Response,
+};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::RootCertStore;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
@@ -55,6 +60,7 @@ pub struct World {
 
 struct Authority {
     certificate: CertificateDer<'static>,
+    pem: String,
     issuer: Issuer<'static, KeyPair>,
 }
 
@@ -63,8 +69,9 @@ impl World {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(vec![]).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let certificate = params.self_signed(&key).unwrap().der().clone();
-        let authority = Authority { certificate, issuer: Issuer::new(params, key) };
+        let signed = params.self_signed(&key).unwrap();
+        let (certificate, pem) = (signed.der().clone(), signed.pem());
+        let authority = Authority { certificate, pem, issuer: Issuer::new(params, key) };
         Self { state: Arc::default(), authority: Arc::new(authority) }
     }
 
@@ -86,17 +93,53 @@ impl World {
         name: &str,
         answer: impl Fn(&Heard) -> Vec<u8> + Send + Sync + 'static,
     ) {
+        self.serve(address, Some(self.acceptor(name, None)), answer).await;
+    }
+
+    /// A secure site that asks its callers for a certificate of the authority.
+    pub async fn asking_site(
+        &self,
+        address: &str,
+        name: &str,
+        answer: impl Fn(&Heard) -> Vec<u8> + Send + Sync + 'static,
+    ) {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.authority.certificate.clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier =
+            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
+        self.serve(address, Some(self.acceptor(name, Some(verifier))), answer).await;
+    }
+
+    fn acceptor(&self, name: &str, verifier: Option<Arc<dyn ClientCertVerifier>>) -> TlsAcceptor {
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         let certificate = params.signed_by(&key, &self.authority.issuer).unwrap().der().clone();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = rustls::ServerConfig::builder_with_provider(provider)
+        let builder = rustls::ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
+            .unwrap();
+        let builder = match verifier {
+            Some(verifier) => builder.with_client_cert_verifier(verifier),
+            None => builder.with_no_client_auth(),
+        };
+        let config = builder
             .with_single_cert(vec![certificate], PrivateKeyDer::Pkcs8(key.serialize_der().into()))
             .unwrap();
-        self.serve(address, Some(TlsAcceptor::from(Arc::new(config))), answer).await;
+        TlsAcceptor::from(Arc::new(config))
+    }
+
+    /// PEM of the authority's certificate.
+    pub fn authority_pem(&self) -> String {
+        self.authority.pem.clone()
+    }
+
+    /// A certificate of the authority for a client.
+    pub fn client_certificate(&self) -> ClientCertificate {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec!["client.example".to_owned()]).unwrap();
+        let chain = params.signed_by(&key, &self.authority.issuer).unwrap().pem();
+        ClientCertificate { chain, key: key.serialize_pem() }
     }
 
     async fn serve(
@@ -222,6 +265,7 @@ pub fn get(url: &str) -> Request {
         timeout: Duration::from_secs(10),
         used_secret: false,
         allowed_hosts: vec![],
+        tls: http_guard::RequestTls::default(),
         hop_count: 1,
     }
 }

@@ -25,7 +25,7 @@ async fn pending(world: &World, workflow: &Workflow, count: usize) -> Vec<Execut
         wakes.push(event(world.start(workflow, "start", json!({})).await));
     }
     build(&world.builder(), &wakes).await;
-    world.queues.take();
+    let _ = world.queues.take();
     let ids = world.database.sql("SELECT id FROM workflow_node_executions ORDER BY created_at, id").await;
     ids.lines().filter_map(|id| id.parse().ok()).collect()
 }

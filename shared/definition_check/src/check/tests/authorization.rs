@@ -206,3 +206,29 @@ fn words_that_are_written_out_are_checked_at_apply() {
         assert!(found.len() == 1 && found[0].contains(said), "{text}: {found:?}");
     }
 }
+
+#[test]
+fn bytes_of_an_answer_are_not_kept_beside_a_secret_i1() {
+    let node = |more: &str| errors(&http(&format!("{URL}, binary_body: base64{more}")));
+    assert_eq!(node(""), [""; 0]);
+    let found = node(r#", headers: { X-Key: '{{ secrets("idp").key }}' }"#);
+    assert!(found.len() == 1 && found[0].contains("`base64` needs a node without secrets"), "{found:?}");
+}
+
+#[test]
+fn a_certificate_of_a_client_is_one_secret_as_it_is_i1() {
+    let node = |tls: &str| errors(&http(&format!("{URL}, tls: {{ {tls} }}")));
+    assert_eq!(
+        node(r#"certificate: '{{ secrets("mtls").cert }}', key: '{{ secrets("mtls").key }}'"#),
+        [""; 0]
+    );
+    for tls in [
+        r#"certificate: 'x{{ secrets("mtls").cert }}', key: '{{ secrets("mtls").key }}'"#,
+        r#"certificate: '{{ secrets("mtls").cert }}', key: '{{ secrets("mtls").key }} '"#,
+    ] {
+        let found = node(tls);
+        assert!(found.iter().any(|said| said.contains("a key is one secret as it is")), "{tls}: {found:?}");
+    }
+    let found = node(r#"authorities: '{{ secrets("mtls").ca }}'"#);
+    assert!(found.len() == 1, "authorities are no secret: {found:?}");
+}
