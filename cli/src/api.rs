@@ -165,7 +165,7 @@ impl Api {
         if status.is_success() {
             return read_json(&bytes);
         }
-        Err(Failure::refused(read_problem(&self.base, status, &bytes)))
+        Err(refusal(&self.base, status, &bytes))
     }
 }
 
@@ -187,19 +187,21 @@ fn read_json(bytes: &[u8]) -> Result<Value, Failure> {
     })
 }
 
-fn read_problem(base: &str, status: StatusCode, bytes: &[u8]) -> Problem {
+/// The failure that an answer tells of. A gateway before the API answers for it when it can't.
+fn refusal(base: &str, status: StatusCode, bytes: &[u8]) -> Failure {
     let mut problem: Problem = serde_json::from_slice(bytes).unwrap_or_default();
     problem.status = status.as_u16();
     if problem.detail.is_empty() {
-        // A gateway before the API answers for it when it can't.
         let is_from_gateway = status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
-        problem.detail = if is_from_gateway {
-            format!("the API answers {status}")
-        } else {
-            format!("{base} answers {status}, and not as sealflow's API does: is SEALFLOW_API_URL right?")
-        };
+        if !is_from_gateway {
+            // Its status says nothing about what the command names.
+            return Failure::Failed(format!(
+                "{base} answers {status}, and not as sealflow's API does: is SEALFLOW_API_URL right?"
+            ));
+        }
+        problem.detail = format!("the API answers {status}");
     }
-    problem
+    Failure::refused(problem)
 }
 
 /// A request to a webhook.
@@ -344,13 +346,20 @@ mod tests {
 
     #[test]
     fn an_answer_that_is_no_problem_still_says_something() {
-        let problem = read_problem("https://a", StatusCode::BAD_GATEWAY, b"<html>");
+        let refused = |status, bytes: &[u8]| match refusal("https://a", status, bytes) {
+            Failure::Refused(refusal) => refusal.problem,
+            other => panic!("{}", other.render()),
+        };
+        let problem = refused(StatusCode::BAD_GATEWAY, b"<html>");
         assert_eq!(problem.detail, "the API answers 502 Bad Gateway");
-        let problem = read_problem("https://a", StatusCode::NOT_FOUND, b"<html>");
-        assert!(problem.detail.ends_with("is SEALFLOW_API_URL right?"), "{}", problem.detail);
         let conflict = br#"{"detail": "d", "errors": [{"line": 3}]}"#;
-        let problem = read_problem("https://a", StatusCode::CONFLICT, conflict);
+        let problem = refused(StatusCode::CONFLICT, conflict);
         assert_eq!((problem.detail.as_str(), problem.errors[0].line), ("d", 3));
+        // Another server's 404 says nothing of a workflow.
+        match refusal("https://a", StatusCode::NOT_FOUND, b"<html>") {
+            Failure::Failed(text) => assert!(text.ends_with("is SEALFLOW_API_URL right?"), "{text}"),
+            other => panic!("{}", other.render()),
+        }
     }
 
     #[test]

@@ -159,7 +159,7 @@ impl Failure {
         }
     }
 
-    fn render(&self) -> String {
+    pub(crate) fn render(&self) -> String {
         match self {
             Self::Usage(text)
             | Self::Failed(text)

@@ -1,46 +1,48 @@
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::output::{Format, print_json, print_table, text, time};
+use crate::listing::{Limit, Listing, filters, print_listing};
+use crate::output::{text, time};
 
-/// List the webhooks of a workflow: where to post, how to show that one may, and what was taken and refused. The counts are up to a minute late.
+/// List webhooks: where to post, how to show that one may, and what was taken and refused. The counts are up to a minute late.
 #[derive(Args)]
 pub(crate) struct List {
-    /// The workflow's name or id.
-    #[arg(long, value_name = "WORKFLOW")]
-    workflow: String,
+    /// Of this workflow, by name or id.
+    #[arg(long)]
+    workflow: Option<String>,
+    #[command(flatten)]
+    limit: Limit,
 }
 
 impl List {
     pub(crate) fn run(&self, context: &Context) -> Result<(), Failure> {
-        // A workflow has few of them: the API gives no pages.
-        let answer = context.api.get("/v1/webhooks", &[("workflow", self.workflow.clone())])?;
-        match context.format {
-            Format::Json => print_json(&json!({ "webhooks": answer["webhooks"] })),
-            Format::Human => {
-                let rows = answer["webhooks"].as_array().map(Vec::as_slice).unwrap_or_default();
-                let header = [
-                    "id",
-                    "node",
-                    "url",
-                    "authentication",
-                    "accepted",
-                    "refused",
-                    "last refused",
-                    "previous key until",
-                ];
-                print_table(&header, rows.iter().map(row).collect());
-            }
-        }
-        Ok(())
+        let listing = Listing {
+            path: "/v1/webhooks",
+            resource: "webhooks",
+            query: filters(&[("workflow", &self.workflow)]),
+            limit: self.limit.limit,
+            header: &[
+                "id",
+                "workflow",
+                "node",
+                "url",
+                "authentication",
+                "accepted",
+                "refused",
+                "last refused",
+                "previous key until",
+            ],
+            row,
+        };
+        print_listing(context, &listing)
     }
 }
 
 fn row(hook: &Value) -> Vec<String> {
     let mut cells: Vec<String> =
-        ["id", "node_id", "url", "authentication"].map(|field| text(hook, field)).into();
+        ["id", "workflow_name", "node_id", "url", "authentication"].map(|field| text(hook, field)).into();
     let deliveries = &hook["deliveries"];
     let last = match deliveries["refused_last_reason"].as_str() {
         Some(reason) => format!("{} {reason}", time(deliveries, "refused_last_at")),

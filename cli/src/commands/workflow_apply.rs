@@ -1,8 +1,10 @@
 use std::fmt::Write as _;
+use std::fs::File;
 use std::io::Read as _;
 use std::path::PathBuf;
 
 use clap::Args;
+use domain::limits::DEFINITION_BYTES_MAX;
 use serde_json::Value;
 
 use super::paste::hint;
@@ -52,15 +54,19 @@ impl Apply {
     fn read(&self) -> Result<Source, Failure> {
         let name = self.file.display().to_string();
         let is_input = name == "-";
+        let most = DEFINITION_BYTES_MAX as u64 + 1;
+        let mut text = String::new();
         let read = if is_input {
-            let mut text = String::new();
-            std::io::stdin().read_to_string(&mut text).map(|_| text)
+            std::io::stdin().take(most).read_to_string(&mut text)
         } else {
-            std::fs::read_to_string(&self.file)
+            File::open(&self.file).and_then(|file| file.take(most).read_to_string(&mut text))
         };
         let name = if is_input { "standard input".to_owned() } else { name };
         match read {
-            Ok(text) => Ok(Source { name, text }),
+            Ok(bytes) if bytes > DEFINITION_BYTES_MAX => Err(Failure::Failed(format!(
+                "{name} is larger than a definition may be, which is {DEFINITION_BYTES_MAX} bytes"
+            ))),
+            Ok(_) => Ok(Source { name, text }),
             Err(error) => Err(Failure::Failed(format!("{name} can't be read: {error}"))),
         }
     }

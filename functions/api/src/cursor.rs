@@ -5,7 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domain::limits::{PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX};
 use jiff::Timestamp;
-use store::api::{Page, PageRequest, QueueItemPlace};
+use store::api::{Page, PageRequest, QueueItemPlace, WebhookPlace};
 use uuid::Uuid;
 
 use crate::error::ApiError;
@@ -53,6 +53,20 @@ pub(crate) fn item_cursor(place: QueueItemPlace) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
+/// The place in the list of webhooks that `cursor` of a query names: the workflow, then the node.
+pub(crate) fn read_webhook_cursor(cursor: &str) -> Result<WebhookPlace, ApiError> {
+    read_cursor(cursor, |bytes| {
+        let (workflow_id, node_id) = bytes.split_first_chunk::<16>()?;
+        let node_id = String::from_utf8(node_id.to_vec()).ok().filter(|node_id| !node_id.contains('\0'))?;
+        Some(WebhookPlace { workflow_id: Uuid::from_bytes(*workflow_id).into(), node_id })
+    })
+}
+
+/// The cursor that [`read_webhook_cursor`] reads.
+pub(crate) fn webhook_cursor(place: &WebhookPlace) -> String {
+    URL_SAFE_NO_PAD.encode([place.workflow_id.0.as_bytes(), place.node_id.as_bytes()].concat())
+}
+
 /// The cursor that a page's answer has; None on the last page.
 pub(crate) fn next_cursor(next: Option<Uuid>) -> Option<String> {
     next.map(|id| URL_SAFE_NO_PAD.encode(id.as_bytes()))
@@ -97,6 +111,17 @@ mod tests {
         assert_eq!(read_item_cursor(&item_cursor(place)).unwrap(), place);
         for cursor in ["", "AAAA", next_cursor(Some(place.id.0)).unwrap().as_str()] {
             assert!(matches!(read_item_cursor(cursor), Err(ApiError::Invalid(_))), "{cursor}");
+        }
+    }
+
+    #[test]
+    fn a_place_among_webhooks_reads_back() {
+        let place = WebhookPlace { workflow_id: Uuid::from_u128(7).into(), node_id: "hook".to_owned() };
+        assert_eq!(read_webhook_cursor(&webhook_cursor(&place)).unwrap(), place);
+        for cursor in
+            ["", "AAAA", URL_SAFE_NO_PAD.encode([b"0123456789abcdef".as_slice(), b"\0"].concat()).as_str()]
+        {
+            assert!(matches!(read_webhook_cursor(cursor), Err(ApiError::Invalid(_))), "{cursor}");
         }
     }
 

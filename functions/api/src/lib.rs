@@ -40,6 +40,8 @@ pub struct Deps {
     pub ids: Ids,
     /// The base of webhook addresses, without a slash at its end.
     pub public_url: String,
+    /// Seconds that a component may take in this deployment.
+    pub component_seconds_max: u32,
     /// The operator's maximum of days for which a run is kept; None: there is none.
     pub retention_days_max: Option<i32>,
     /// Counters for the operator.

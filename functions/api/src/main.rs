@@ -33,6 +33,7 @@ async fn serve() -> anyhow::Result<()> {
         clock,
         ids: Ids::new(),
         public_url: settings.public_url,
+        component_seconds_max: settings.times.component_seconds_max,
         retention_days_max: settings.retention_days_max,
         metrics: Metrics::new(&settings.metrics_namespace, domain::function::Function::Api),
     };

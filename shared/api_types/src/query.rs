@@ -92,6 +92,11 @@ queries! {
         /// Only on this channel.
         channel: Option<String>,
     }
+    /// The query of the list of webhooks.
+    WebhookQuery {
+        /// Only of this workflow, by id or name.
+        workflow: Option<String>,
+    }
     /// The query of the list of waiting items.
     QueueItemQuery {
         /// Only of this workflow, by id or name.
@@ -101,15 +106,6 @@ queries! {
         /// Only of this run.
         run: Option<String>,
     }
-}
-
-/// The query of the webhooks of a workflow.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub struct WebhookQuery {
-    /// The workflow, by id or name. It must be given.
-    pub workflow: Option<String>,
 }
 
 /// The query of an apply.

@@ -30,6 +30,9 @@ pub struct Webhook {
     pub id: WebhookId,
     /// The workflow.
     pub workflow_id: WorkflowId,
+    /// The workflow's name; in lists only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workflow_name: Option<String>,
     /// The trigger node.
     pub node_id: String,
     /// The URL that deliveries are posted to.
@@ -71,12 +74,14 @@ pub struct Deliveries {
     pub refused_last_reason: Option<String>,
 }
 
-/// The webhooks of a workflow.
+/// A page of webhooks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct WebhookList {
     /// Live ones, without keys and tokens.
     pub webhooks: Vec<Webhook>,
+    /// The `cursor` of the next page; nil on the last one.
+    pub next_cursor: Option<String>,
 }
 
 /// The answer of a rotation.

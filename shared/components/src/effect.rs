@@ -35,6 +35,11 @@ pub trait Effect: Component {
         None
     }
 
+    /// The seconds that the author's configuration asks for, literally, and the field that does.
+    fn seconds_asked(&self, _configuration: &Value) -> Option<(&'static str, u32)> {
+        None
+    }
+
     /// Does the work of one execution. The configuration holds the secrets' values, so it is
     /// dropped before the first wait.
     fn execute<'a>(

@@ -9,6 +9,7 @@ use components::webhook::WebhookConfiguration;
 use definition_check::{Checked, NodeSecretRef, difference};
 use domain::definition::Definition;
 use domain::ids::WorkflowId;
+use domain::limits::NODES_MAX;
 use domain::node_write::SecretRefWrite;
 use jiff::Timestamp;
 use store::StoreError;
@@ -59,7 +60,7 @@ pub(crate) async fn apply(
     text: &str,
     options: ApplyOptions,
 ) -> Result<Applied, ApiError> {
-    let checked = match definition_check::check(text) {
+    let checked = match definition_check::check_within(text, deps.component_seconds_max) {
         Ok(checked) => checked,
         Err(refused) => {
             let findings = secrets::find_problems(deps, caller, &refused.secret_refs).await?;
@@ -167,7 +168,10 @@ async fn load_current(deps: &Deps, caller: &Caller, name: &str) -> Result<Option
     else {
         return Ok(None);
     };
-    let webhooks = list_webhooks(&deps.store, caller.organization_id, workflow.id).await?;
+    // A workflow has no more webhooks than nodes.
+    let nodes_max = u32::try_from(NODES_MAX).expect("it is small");
+    let (webhooks, _) =
+        list_webhooks(&deps.store, caller.organization_id, Some(workflow.id), None, nodes_max).await?;
     let webhooks = webhooks.into_iter().map(|listed| listed.row).collect();
     Ok(Some(CurrentWorkflow { workflow, definition, webhooks }))
 }
@@ -267,6 +271,7 @@ fn webhook_views(
     for hook in &write.webhooks {
         let (signing_key, token) = made.shown(hook.id);
         views.push(Webhook {
+            workflow_name: None,
             id: hook.id,
             workflow_id,
             node_id: hook.node_id.clone(),

@@ -153,6 +153,7 @@ mod tests {
             clock: Clock::system(),
             ids: Ids::new(),
             public_url: "http://127.0.0.1".to_owned(),
+            component_seconds_max: 300,
             retention_days_max: None,
             metrics: Metrics::off(),
         })

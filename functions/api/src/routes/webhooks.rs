@@ -23,6 +23,7 @@ use super::{parse_id, query_workflow};
 use crate::Deps;
 use crate::auth::Caller;
 use crate::body::JsonBody;
+use crate::cursor::{page_rows, read_webhook_cursor, webhook_cursor};
 use crate::error::{ApiError, NotFoundAs as _};
 use crate::query::ApiQuery;
 use crate::secret_body::read_value;
@@ -33,18 +34,19 @@ use crate::webhook_credential::{KeptCredential, alone, check_credential};
 /// The most tries of one rotation: another change of the webhook makes a new try necessary.
 const ROTATIONS_MAX: u32 = 2;
 
-/// `GET`: the live webhooks of one workflow, without keys and tokens.
+/// `GET`: the live webhooks, of the newest workflow first, without keys and tokens.
 pub(super) async fn list(
     State(deps): State<Arc<Deps>>,
     caller: Caller,
     ApiQuery(query): ApiQuery<WebhookQuery>,
 ) -> Result<Json<WebhookList>, ApiError> {
-    let workflow_id = query_workflow(&deps, &caller, query.workflow.as_deref())
-        .await?
-        .ok_or_else(|| ApiError::Invalid("`workflow` is missing: the id or name of a workflow".to_owned()))?;
-    let rows = list_webhooks(&deps.store, caller.organization_id, workflow_id).await?;
+    let rows_max = page_rows(query.limit)?;
+    let after = query.cursor.as_deref().map(read_webhook_cursor).transpose()?;
+    let workflow_id = query_workflow(&deps, &caller, query.workflow.as_deref()).await?;
+    let (rows, next) =
+        list_webhooks(&deps.store, caller.organization_id, workflow_id, after.as_ref(), rows_max).await?;
     let webhooks = rows.into_iter().map(|row| views::listed_webhook(row, &deps.public_url)).collect();
-    Ok(Json(WebhookList { webhooks }))
+    Ok(Json(WebhookList { webhooks, next_cursor: next.as_ref().map(webhook_cursor) }))
 }
 
 /// The body that sets a key.

@@ -104,6 +104,11 @@ impl Effect for Http {
         placement(configuration, pointer, part)
     }
 
+    fn seconds_asked(&self, configuration: &Value) -> Option<(&'static str, u32)> {
+        let seconds = configuration.get("timeout_seconds").and_then(Value::as_u64)?;
+        Some(("/timeout_seconds", u32::try_from(seconds).ok()?))
+    }
+
     fn without_secrets(&self, configuration: &Value) -> Option<(&'static str, &'static str)> {
         let keeps = configuration.get("binary_body").and_then(Value::as_str) == Some("base64");
         let message = "`base64` needs a node without secrets: bytes that are no text can't be searched for what a target echoes";

@@ -354,6 +354,10 @@ fn read_rate(tree: &Tree, field: &str, out: &mut Collector<'_>) -> Option<Spot<C
         Some((Some(number), _)) if (CALL_RATE_MIN..=f64::from(CALL_RATE_MAX)).contains(&number) => {
             Some(number)
         }
+        // Already reported.
+        Some(_) if matches!(tree.get("per_second").map(|value| &value.content), Some(Content::Refused)) => {
+            None
+        }
         Some((_, position)) => {
             let message = format!("must be a number from {CALL_RATE_MIN} to {CALL_RATE_MAX}");
             out.error(position, &format!("{field}.per_second"), message);

@@ -13,6 +13,7 @@ mod retry_on;
 mod spelling;
 mod tokens;
 
+use domain::limits::COMPONENT_SECONDS_MAX;
 use domain::{definition::Definition, placement::Placement};
 use serde::Serialize;
 
@@ -110,11 +111,19 @@ impl Refused {
     }
 }
 
-/// Reads and checks YAML or JSON.
+/// Reads and checks YAML or JSON, with the widest limits that an operator can set.
 ///
 /// # Errors
 /// [`Refused`]: the caller answers with all its problems.
 pub fn check(text: &str) -> Result<Checked, Refused> {
+    check_within(text, COMPONENT_SECONDS_MAX)
+}
+
+/// [`check`] for a deployment in which a component may take `component_seconds_max` seconds.
+///
+/// # Errors
+/// As [`check`].
+pub fn check_within(text: &str, component_seconds_max: u32) -> Result<Checked, Refused> {
     let (tree, problems) = source::read(text);
     let mut collector = Collector::new(text, problems);
     let Some(mut tree) = tree else {
@@ -124,6 +133,7 @@ pub fn check(text: &str) -> Result<Checked, Refused> {
     let draft = draft::read(&tree, &mut collector);
     graph::check(&draft, &mut collector);
     let secret_refs = node::check_all(&draft, &mut collector);
+    node::check_seconds(&draft, component_seconds_max, &mut collector);
     match draft.into_definition() {
         Some(definition) if collector.is_clean() => {
             Ok(Checked { definition, warnings: collector.into_warnings(), secret_refs })

@@ -6,6 +6,7 @@ use components::{
     AnyComponent, Trigger, component, component_names, suggest::did_you_mean, trigger, trigger_names,
 };
 use domain::definition::Uses;
+use domain::limits::COMPONENT_SECONDS_MAX;
 use expression::{FieldKind, Template};
 
 use super::{
@@ -100,6 +101,27 @@ fn check_component(
         }
     }
     refs
+}
+
+/// Refuses what a component would be cut off at: the author would see a time-out that nobody wrote.
+pub(super) fn check_seconds(draft: &Draft<'_>, seconds_max: u32, out: &mut Collector<'_>) {
+    for node in &draft.nodes {
+        let (Some(Spot { value: Uses::Component(name), .. }), Some(tree)) = (&node.uses, node.configuration)
+        else {
+            continue;
+        };
+        let effect = component(name).and_then(AnyComponent::effect);
+        let asked = effect.and_then(|effect| effect.seconds_asked(&tree.to_value()));
+        // What no deployment allows is refused by the component itself.
+        let within = (seconds_max + 1)..=COMPONENT_SECONDS_MAX;
+        if let Some((pointer, _)) = asked.filter(|(_, seconds)| within.contains(seconds)) {
+            let field = format!("{}.configuration.{}", node.field, pointer.trim_start_matches('/'));
+            let message = format!(
+                "a component may take {seconds_max} seconds in this deployment (its parameter ComponentSecondsMax)"
+            );
+            out.error(tree.locate(pointer), &field, message);
+        }
+    }
 }
 
 fn check_trigger(node: &DraftNode<'_>, trigger: &dyn Trigger, out: &mut Collector<'_>) {

@@ -41,7 +41,7 @@ pub use secrets::{
 };
 pub use tokens::{Caller, NewToken, TokenRow, authenticate_token, create_token, list_tokens, revoke_token};
 pub use webhooks::{
-    ListedWebhook, WebhookKeys, WebhookReference, WebhookRotation, WebhookRow, list_webhooks,
+    ListedWebhook, WebhookKeys, WebhookPlace, WebhookReference, WebhookRotation, WebhookRow, list_webhooks,
     load_webhook_keys, rotate_webhook,
 };
 pub use workflow_apply::{

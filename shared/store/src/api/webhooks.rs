@@ -40,6 +40,8 @@ pub struct WebhookRow {
 pub struct ListedWebhook {
     /// The webhook.
     pub row: WebhookRow,
+    /// `workflows.name`
+    pub workflow_name: String,
     /// Deliveries that were taken.
     pub accepted: i64,
     /// Deliveries that were refused: a map from each reason to their number.
@@ -68,41 +70,71 @@ impl WebhookRow {
     }
 }
 
-/// The live webhooks of one workflow, by node id. A workflow has no more webhooks than nodes, so
-/// there are no pages.
+/// A place in the list of webhooks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebhookPlace {
+    /// The workflow.
+    pub workflow_id: WorkflowId,
+    /// The trigger node.
+    pub node_id: String,
+}
+
+/// The live webhooks after a place, of one workflow or of all: those of the newest workflow first,
+/// by node id within a workflow; and the place after which there are more. It goes along the index
+/// of the organization's workflows.
 ///
 /// # Errors
 /// [`StoreError::Unavailable`] when the database can't be reached.
 pub async fn list_webhooks(
     store: &Store,
     organization_id: OrganizationId,
-    workflow_id: WorkflowId,
-) -> Result<Vec<ListedWebhook>, StoreError> {
+    workflow_id: Option<WorkflowId>,
+    after: Option<&WebhookPlace>,
+    rows_max: u32,
+) -> Result<(Vec<ListedWebhook>, Option<WebhookPlace>), StoreError> {
+    let one_more = i64::from(rows_max) + 1;
+    let rows_max = rows_max as usize;
+    let after_workflow = after.map(|place| place.workflow_id);
+    let after_node = after.map(|place| place.node_id.as_str());
     let rows = store
         .query(
             "/* list_webhooks */
-             SELECT h.id, h.workflow_id, h.node_id, h.address, h.authentication, h.header_name,
+             SELECT h.id, h.workflow_id, w.name AS workflow_name, h.node_id, h.address, h.authentication, h.header_name,
                     h.deduplication_header, h.previous_until, h.version, h.created_at, h.updated_at,
                     coalesce(d.accepted, 0) AS accepted, coalesce(d.refused, '{}') AS refused,
                     d.refused_last_at, d.refused_last_reason
-             FROM webhooks h JOIN workflows w ON w.id = h.workflow_id
+             FROM workflows w JOIN webhooks h ON h.workflow_id = w.id
              LEFT JOIN webhook_deliveries d ON d.webhook_id = h.id
-             WHERE w.organization_id = $1 AND h.workflow_id = $2
+             WHERE w.organization_id = $1 AND ($2::uuid IS NULL OR w.id = $2)
+               AND ($3::uuid IS NULL OR w.id <= $3 AND (w.id < $3 OR h.node_id > $4))
                AND h.deleted_at IS NULL AND w.deleted_at IS NULL
-             ORDER BY h.node_id",
-            &[(&organization_id, Type::UUID), (&workflow_id, Type::UUID)],
+             ORDER BY w.id DESC, h.node_id
+             LIMIT $5",
+            &[
+                (&organization_id, Type::UUID),
+                (&workflow_id, Type::UUID),
+                (&after_workflow, Type::UUID),
+                (&after_node, Type::TEXT),
+                (&one_more, Type::INT8),
+            ],
         )
         .await?;
     let listed = |row: &Row| {
         Ok(ListedWebhook {
             row: WebhookRow::from_row(row)?,
+            workflow_name: column(row, "workflow_name")?,
             accepted: column(row, "accepted")?,
             refused: column(row, "refused")?,
             refused_last_at: column(row, "refused_last_at")?,
             refused_last_reason: column(row, "refused_last_reason")?,
         })
     };
-    rows.iter().map(listed).collect()
+    let mut rows: Vec<ListedWebhook> = rows.iter().map(listed).collect::<Result<_, StoreError>>()?;
+    let has_more = rows.len() > rows_max;
+    rows.truncate(rows_max);
+    let last = rows.last().filter(|_| has_more).map(|last| &last.row);
+    let next = last.map(|last| WebhookPlace { workflow_id: last.workflow_id, node_id: last.node_id.clone() });
+    Ok((rows, next))
 }
 
 /// A way to name a webhook.

@@ -99,6 +99,7 @@ impl Api {
             clock: Clock::system(),
             ids: world.ids.clone(),
             public_url: "https://sealflow.test".to_owned(),
+            component_seconds_max: 300,
             retention_days_max: None,
             metrics: process::Metrics::off(),
         }));

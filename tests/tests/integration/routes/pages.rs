@@ -4,7 +4,9 @@ use domain::ids::OrganizationId;
 use domain::limits::PAGE_BYTES_MAX;
 use serde_json::json;
 use store::Store;
-use store::api::{EventFilter, ExecutionFilter, PageRequest, list_events, list_executions, list_secrets};
+use store::api::{
+    EventFilter, ExecutionFilter, PageRequest, list_events, list_executions, list_secrets, list_webhooks,
+};
 use tests::World;
 
 /// The most bytes of large columns on a page. The other columns take the rest.
@@ -84,4 +86,38 @@ async fn a_page_has_a_limit_of_bytes_on_both_sides_in_each_list_i10() {
         .sql(&format!("UPDATE workflow_events SET data = to_jsonb(repeat('x', {PAGE_BYTES_MAX} + 1))"))
         .await;
     assert_eq!(first_page("events", world.api(), organization_id).await, (1, true));
+}
+
+#[tokio::test]
+async fn webhooks_of_all_workflows_come_in_pages_and_only_ones_own_i6() {
+    let world = World::create().await;
+    let store = world.database.store("api");
+    let organization_id = world.organization_id;
+    let hook = |id: &str| json!({ "id": id, "name": id, "trigger": "webhook", "configuration": { "authentication": "none" } });
+    for _ in 0..3 {
+        world.workflow(json!([hook("b"), hook("a"), hook("c")]), json!([])).await;
+    }
+    let all = list_webhooks(&store, organization_id, None, None, 200).await.unwrap();
+    assert_eq!((all.0.len(), all.1), (9, None));
+    let key = |hook: &store::api::ListedWebhook| (hook.row.workflow_id, hook.row.node_id.clone());
+    let expected: Vec<_> = all.0.iter().map(key).collect();
+    let nodes: String = all.0.iter().map(|hook| hook.row.node_id.as_str()).collect();
+    assert_eq!(nodes, "abcabcabc");
+    let newest_first = expected.iter().map(|(id, _)| *id).rev().is_sorted();
+    assert!(newest_first, "the newest workflow first: {expected:?}");
+    for size in [1, 2, 4, 9] {
+        let (mut found, mut after) = (Vec::new(), None);
+        loop {
+            let page = list_webhooks(&store, organization_id, None, after.as_ref(), size).await.unwrap();
+            assert!(!page.0.is_empty() && page.0.len() <= size as usize);
+            found.extend(page.0.iter().map(key));
+            after = page.1;
+            if after.is_none() {
+                break;
+            }
+        }
+        assert_eq!(found, expected, "pages of {size}");
+    }
+    let others = list_webhooks(&store, OrganizationId::from_u128(9), None, None, 200).await.unwrap();
+    assert_eq!(others.0.len(), 0, "I6");
 }
