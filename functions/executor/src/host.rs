@@ -399,7 +399,7 @@ fn bearer(token: &str) -> (String, String) {
 
 /// Whether a request was sent with a secret. If it was, the component gets no part of the answer
 /// that could confirm a guess of the secret.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Sent {
     WithSecret,
     Plain,
@@ -495,5 +495,25 @@ fn failure(error: HttpError, head: Option<HttpHead>) -> HttpFailure {
         answered,
         head,
         ..HttpFailure::new(reason, error.code(), error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_kept_where_asked_for_without_a_secret_and_within_the_limit_i1_i10() {
+        let kept = |bytes: usize, sent, asked| match binary(&vec![0xff; bytes], sent, asked) {
+            HttpBody::Binary { base64, sha256, bytes: told } => {
+                assert_eq!((told, sha256.is_some()), (bytes, sent == Sent::Plain));
+                base64.is_some()
+            }
+            HttpBody::Text(text) => panic!("{text}"),
+        };
+        assert!(kept(BINARY_BYTES_MAX, Sent::Plain, true));
+        assert!(!kept(BINARY_BYTES_MAX + 1, Sent::Plain, true));
+        assert!(!kept(1, Sent::WithSecret, true), "I1: the scrubber finds nothing in bytes");
+        assert!(!kept(1, Sent::Plain, false));
     }
 }

@@ -167,3 +167,16 @@ fn fault(error: &rustls::Error) -> &'static str {
         _ => "the target's certificate or TLS version was not accepted",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pem_text_has_so_many_certificates_on_both_sides_i10() {
+        let one = rcgen::generate_simple_self_signed(["a.example".to_owned()]).unwrap().cert.pem();
+        let read = |count: usize| certificates(&one.repeat(count)).map(|found| found.len());
+        assert_eq!(read(CERTIFICATES_MAX), Ok(CERTIFICATES_MAX));
+        assert!(matches!(read(CERTIFICATES_MAX + 1), Err(HttpError::InvalidTls(_))));
+    }
+}

@@ -1,17 +1,72 @@
 //! Targets as they really answer, end to end: gateways, servers that say when, odd heads, redirects
 //! that are the answer, and answers that can't be stored.
 
-use std::sync::Arc;
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use domain::limits::EVENT_DATA_DEPTH_MAX as DEPTH;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::RootCertStore;
+use rustls::pki_types::PrivateKeyDer;
+use rustls::server::WebPkiClientVerifier;
 use serde_json::{Value, json};
 use tests::e2e::{Product, Reply, Shared, Story, make_secret, placed};
 
 async fn product() -> Arc<Product> {
     static PRODUCT: Shared = Shared::new();
-    PRODUCT.get(|builder| builder.rust_log("trace")).await
+    PRODUCT.get(|builder| builder.rust_log("trace").http_allow(&COMPANY.host_port)).await
 }
+
+/// A site inside a company: its authority is known to nobody else, and it asks its callers for a
+/// certificate. Each answer says who called.
+struct Company {
+    host_port: String,
+    /// PEM of the authority.
+    authority: String,
+    /// PEM of a caller's certificate, and of its key.
+    caller: (String, String),
+}
+
+static COMPANY: LazyLock<Company> = LazyLock::new(|| {
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(vec![]).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = params.self_signed(&key).unwrap();
+    let issuer = Issuer::new(params, key);
+    let issued = |name: &str| {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        (params.signed_by(&key, &issuer).unwrap(), key)
+    };
+    let ((own, own_key), (caller, caller_key)) = (issued("127.0.0.1"), issued("caller.example"));
+    let mut roots = RootCertStore::empty();
+    roots.add(authority.der().clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let verifier =
+        WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build().unwrap();
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(vec![own.der().clone()], PrivateKeyDer::Pkcs8(own_key.serialize_der().into()))
+        .unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let host_port = listener.local_addr().unwrap().to_string();
+    let config = Arc::new(config);
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut connection = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
+            let mut tls = rustls::Stream::new(&mut connection, &mut stream);
+            // Without a certificate the handshake fails, and there is nobody to answer.
+            if tls.read(&mut [0; 4096]).is_ok() {
+                let _ = tls.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\ninside");
+            }
+        }
+    });
+    Company { host_port, authority: authority.pem(), caller: (caller.pem(), caller_key.serialize_pem()) }
+});
 
 /// `start → call → after`, and `call → failed` on the channel `failure`. The call has this
 /// configuration and these fields of its node.
@@ -137,18 +192,44 @@ async fn a_failure_takes_its_edge_whatever_the_answer_was() {
 
 /// A login answers 302 with a ticket in `Location`; a download answers with a file's name as it is.
 #[tokio::test]
+async fn a_company_is_called_with_a_client_certificate_that_is_a_secret_i1() {
+    let product = &product().await;
+    let story = product.story("company").await;
+    let (chain, key) = &COMPANY.caller;
+    story.set_secret("mtls", "key", key).await;
+    let pem = |text: &str| json!(text).to_string();
+    let configuration = |tls: &str| format!("url: 'https://{}/', tls: {{ {tls} }}", COMPANY.host_port);
+    let authorities = format!("authorities: {}", pem(&COMPANY.authority));
+    let client = format!("certificate: {}, key: '{{{{ secrets(\"mtls\").key }}}}'", pem(chain));
+    let called = async |name: &str, tls: &str| {
+        story.apply(&calling(name, &configuration(tls), "")).await;
+        let run = story.start(name, json!({})).await;
+        story.ended(&run).await;
+        data(&story, &run, "call").await
+    };
+    let data = called("inside", &format!("{authorities}, {client}")).await;
+    assert_eq!((&data["status"], &data["body"]), (&json!(200), &json!("inside")), "{data}");
+    let alone = called("no-certificate", &authorities).await;
+    assert!(alone["error"]["message"].as_str().unwrap().contains("certificate of the client"), "{alone}");
+    let stranger = called("no-authority", &client).await;
+    assert!(stranger["error"]["message"].as_str().unwrap().contains("not known here"), "{stranger}");
+    let lines: Vec<&str> = key.lines().filter(|line| !line.starts_with("---")).collect();
+    story.end(&lines).await;
+}
+
+#[tokio::test]
 async fn files_are_sent_and_kept() {
     let product = &product().await;
     let story = product.story("files").await;
-    let configuration = "method: POST, url: TARGET/files, binary_body: base64, body: { multipart: [ { name: note, value: '{{ root().data.note }}' }, { name: file, filename: a.bin, base64: AAH/ } ] }";
+    let configuration = "method: POST, url: TARGET/upload, binary_body: base64, body: { multipart: [ { name: note, value: '{{ root().data.note }}' }, { name: file, filename: a.bin, base64: AAH/ } ] }";
     story.apply(&placed(product, &calling("files", configuration, ""))).await;
     let image = Reply::Whole(200, vec![("content-type", "image/png".to_owned())], vec![0x89, 0, 0xff]);
-    product.target.script("/files", [image]);
+    product.target.script("/upload", [image]);
     let run = story.run("files", json!({ "note": "hello" })).await;
     assert_eq!(run["result"], "passed", "{run}");
-    let heard = &product.target.requests("/files")[0];
+    let heard = &product.target.requests("/upload")[0];
     let content_type = heard.header("content-type").unwrap();
-    let boundary = content_type.strip_prefix("multipart/form-data; boundary=").unwrap();
+    let boundary = content_type.strip_prefix("multipart/form-data; boundary=").expect(content_type);
     let expected = [
         format!("--{boundary}\r\nContent-Disposition: form-data; name=\"note\"\r\n\r\nhello\r\n").into_bytes(),
         format!("--{boundary}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.bin\"\r\nContent-Type: application/octet-stream\r\n\r\n").into_bytes(),

@@ -1,8 +1,9 @@
 use domain::{
     definition::{Concurrency, Unlimited, Uses},
     limits::{
-        CONCURRENCY_MAX, DESCRIPTION_CHARS_MAX, EDGES_MAX, KEY_BYTES_MAX, KEYS_MAX, NAME_CHARS_MAX,
-        NODE_ID_CHARS_MAX, NODE_TEMPLATES_MAX, NODES_MAX, RUN_TIMEOUT_SECONDS_MAX, WORKFLOW_TEMPLATES_MAX,
+        CALL_RATE_MAX, CALL_RATE_MIN, CONCURRENCY_MAX, DESCRIPTION_CHARS_MAX, EDGES_MAX, KEY_BYTES_MAX,
+        KEYS_MAX, NAME_CHARS_MAX, NODE_ID_CHARS_MAX, NODE_TEMPLATES_MAX, NODES_MAX, RUN_TIMEOUT_SECONDS_MAX,
+        WORKFLOW_TEMPLATES_MAX,
     },
     retry::Backoff,
 };
@@ -590,12 +591,18 @@ fn a_rate_is_a_number_of_calls_and_a_burst() {
     assert_eq!(found("{ per_second: 0.5, burst: 10 }"), "CallRate { per_second: 0.5, burst: 10 }");
     assert_eq!(found("{ per_second: 1000, burst: 1000 }"), "CallRate { per_second: 1000.0, burst: 1000 }");
     let per_second = "nodes[1].rate.per_second: must be a number from 0.01 to 1000; ";
-    for rate in ["0", "0.009", "1000.1", "-1", "'5'", "many"] {
+    let most = f64::from(CALL_RATE_MAX);
+    for rate in [most, CALL_RATE_MIN] {
+        assert!(found(&format!("{{ per_second: {rate} }}")).starts_with("CallRate"), "{rate}");
+    }
+    let (above, below) = ((most + 0.1).to_string(), (CALL_RATE_MIN - 0.001).to_string());
+    for rate in [above.as_str(), below.as_str(), "0", "-1", "'5'", "many"] {
         assert_eq!(found(&format!("{{ per_second: {rate} }}")), per_second, "{rate}");
     }
     assert_eq!(found("{ per_second: 1e309 }"), "nodes[1].rate.per_second: the number is too large; ");
     let burst = "nodes[1].rate.burst: must be a whole number from 1 to 1000; ";
-    for value in ["0", "1001", "1.5", "-1"] {
+    let above = (CALL_RATE_MAX + 1).to_string();
+    for value in ["0", above.as_str(), "1.5", "-1"] {
         assert_eq!(found(&format!("{{ per_second: 1, burst: {value} }}")), burst, "{value}");
     }
     assert_eq!(found("{ burst: 2 }"), "nodes[1].rate: `per_second` is missing; ");

@@ -99,7 +99,8 @@ pub async fn list_webhooks(
     let rows = store
         .query(
             "/* list_webhooks */
-             SELECT h.id, h.workflow_id, w.name AS workflow_name, h.node_id, h.address, h.authentication, h.header_name,
+             SELECT h.id, h.workflow_id, w.name AS workflow_name, h.node_id, h.address,
+                    h.authentication, h.header_name,
                     h.deduplication_header, h.previous_until, h.version, h.created_at, h.updated_at,
                     coalesce(d.accepted, 0) AS accepted, coalesce(d.refused, '{}') AS refused,
                     d.refused_last_at, d.refused_last_reason
