@@ -22,6 +22,7 @@ const HELD_OTHERWISE: &[(&str, &str)] = &[
     ("BASE64_RUN_MIN", "the_shortest_run_of_digits_is_that_of_the_shortest_value_i10"),
     ("BATCH_MAX", "ten_messages_are_one_call_and_each_kind_finds_its_queue"),
     ("BYTES_MIN", "strings_under_eight_bytes_are_not_searched_for_i10"),
+    ("CALL_RATE_MIN", "a_rate_is_a_number_of_calls_and_a_burst"),
     ("CLAIM_ITEMS_MAX", "a_burst_larger_than_one_claim_is_taken_in_several"),
     ("CONFIGURATION_BYTES_MAX", "a_resolved_configuration_has_a_limit_on_both_sides_i10"),
     ("DECRYPTS_AT_ONCE", "so_many_calls_of_kms_are_under_way_at_once_and_no_more_i10"),
