@@ -3,11 +3,11 @@
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    admin, completion, dlq_list, dlq_redrive, event_list, execution_cancel, execution_list,
-    execution_release, execution_show, expr, organization_set, organization_show, queue_list, run_cancel,
-    run_list, run_start, run_watch, secret_delete, secret_list, secret_set, token_create, token_list,
-    token_revoke, webhook_list, webhook_rotate, webhook_send, webhook_set, workflow_apply, workflow_delete,
-    workflow_list, workflow_show,
+    admin, audit_list, auth_status, completion, dlq_list, dlq_redrive, event_list, execution_cancel,
+    execution_list, execution_release, execution_show, expr, member_invite, member_list, member_remove,
+    member_set, organization_set, organization_show, queue_list, run_cancel, run_list, run_start, run_watch,
+    secret_delete, secret_list, secret_set, token_create, token_list, token_revoke, webhook_list,
+    webhook_rotate, webhook_send, webhook_set, workflow_apply, workflow_delete, workflow_list, workflow_show,
 };
 use crate::failure::EXIT_STATUSES;
 use crate::output::Format;
@@ -69,10 +69,19 @@ pub(crate) enum Command {
     /// Make, list and revoke tokens of the API.
     #[command(subcommand)]
     Token(Token),
+    /// Make, change and remove members: the people of the organization.
+    #[command(subcommand)]
+    Member(Member),
+    /// Show who did what.
+    #[command(subcommand)]
+    Audit(Audit),
+    /// Show whose token is used, and what it may do.
+    #[command(subcommand)]
+    Auth(Auth),
     /// Show the organization, and change how long its runs are kept.
     #[command(subcommand)]
     Organization(Organization),
-    /// The manual tasks of operators: schema, first organization, another KMS key.
+    /// The manual tasks of operators: schema, organizations, another KMS key.
     #[command(subcommand)]
     Admin(admin::Admin),
     /// Try an expression on a recorded event; needs neither API nor token.
@@ -167,6 +176,30 @@ pub(crate) enum Token {
     List(token_list::List),
     /// Revoke a token: it is refused from now on.
     Revoke(token_revoke::Revoke),
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Member {
+    /// Make a member; its token is shown once.
+    Invite(member_invite::Invite),
+    /// List members.
+    List(member_list::List),
+    /// Give a member another role.
+    Set(member_set::Set),
+    /// Remove a member, and the tokens that it made.
+    Remove(member_remove::Remove),
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Audit {
+    /// List who did what.
+    List(audit_list::List),
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Auth {
+    /// Show whose token is used, and what it may do.
+    Status(auth_status::Status),
 }
 
 #[derive(Subcommand)]

@@ -4,7 +4,8 @@ use clap::CommandFactory as _;
 
 use crate::api::Api;
 use crate::arguments::{
-    Arguments, Command, Dlq, Event, Execution, Organization, Queue, Run, Secret, Token, Webhook, Workflow,
+    Arguments, Audit, Auth, Command, Dlq, Event, Execution, Member, Organization, Queue, Run, Secret, Token,
+    Webhook, Workflow,
 };
 use crate::context::Context;
 use crate::failure::Failure;
@@ -50,6 +51,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         Command::Token(Token::Create(command)) => command.run(&context),
         Command::Token(Token::List(command)) => command.run(&context),
         Command::Token(Token::Revoke(command)) => command.run(&context),
+        Command::Member(Member::Invite(command)) => command.run(&context),
+        Command::Member(Member::List(command)) => command.run(&context),
+        Command::Member(Member::Set(command)) => command.run(&context),
+        Command::Member(Member::Remove(command)) => command.run(&context),
+        Command::Audit(Audit::List(command)) => command.run(&context),
+        Command::Auth(Auth::Status(command)) => command.run(&context),
         Command::Organization(Organization::Show(command)) => command.run(&context),
         Command::Organization(Organization::Set(command)) => command.run(&context),
         Command::Event(Event::List(command)) => command.run(&context),

@@ -38,6 +38,13 @@ pub(crate) fn read_value() -> Result<Zeroizing<String>, Failure> {
     let text = std::str::from_utf8(&bytes).map_err(|_| {
         Failure::Failed("the value is not UTF-8 text; encode it, for example with base64".to_owned())
     })?;
+    let text = match text.strip_prefix('\u{feff}') {
+        Some(rest) => {
+            eprintln!("a byte order mark before the value was left out");
+            rest
+        }
+        None => text,
+    };
     let value = strip_newline(text);
     if value.len() < text.len() {
         eprintln!("one newline at the end was left out");

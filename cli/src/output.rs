@@ -113,6 +113,16 @@ pub(crate) fn text(row: &Value, field: &str) -> String {
     }
 }
 
+/// A field that is an actor: its name, and its kind where that is no token.
+pub(crate) fn actor(row: &Value, field: &str) -> String {
+    let actor = &row[field];
+    match actor["kind"].as_str() {
+        None => String::new(),
+        Some("token" | "member") => text(actor, "name"),
+        Some(kind) => format!("{} ({kind})", text(actor, "name")),
+    }
+}
+
 fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use apply_plan::{Current, CurrentWebhook, Wanted};
+use domain::access::Action;
+use domain::actor::Actor;
 use domain::definition::Definition;
 use domain::ids::{EventId, ItemId, LeaseToken, OrganizationId, WorkflowId};
 use domain::message::Message;
@@ -15,7 +17,8 @@ use jiff::Timestamp;
 use process::{BatchResponse, Clock, Deadline, Ids, SqsBatch};
 use serde_json::{Value, json};
 use store::api::{
-    RunCancel, WebhookCredential, WebhookWrite, WorkflowWrite, apply_workflow, cancel_run, load_run,
+    AuditLine, AuditObject, Audited, RunCancel, WebhookCredential, WebhookWrite, WorkflowWrite,
+    apply_workflow, cancel_run, load_run,
 };
 use store::executor::{ClaimScope, ClaimTerms};
 use store::intake::{BeginOutcome, NewRun, begin_run};
@@ -37,6 +40,8 @@ pub struct World {
     /// The source of ids.
     pub ids: Ids,
     api: Store,
+    /// The line of what tests write.
+    line: AuditLine,
 }
 
 /// An applied workflow.
@@ -72,7 +77,30 @@ impl World {
         )
         .await
         .expect("an organization is made");
-        Self { database, queues, organization_id: bootstrap.organization_id, ids, api }
+        let organization_id = bootstrap.organization_id;
+        let line = AuditLine {
+            id: ids.next(now),
+            organization_id,
+            actor: Actor::token_named("test"),
+            action: Action::WorkflowsWrite,
+            object: AuditObject::new("test", "test"),
+            source_ip: None,
+            at: now,
+        };
+        Self { database, queues, organization_id, ids, api, line }
+    }
+
+    /// The API's store, for writes.
+    #[must_use]
+    pub fn audited(&self) -> Audited<'_> {
+        self.audited_at(&self.api)
+    }
+
+    /// As [`World::audited`], on another connection. Each write has a line of its own: writes with
+    /// the same line would wait for each other.
+    #[must_use]
+    pub fn audited_at<'s>(&self, store: &'s Store) -> Audited<'s> {
+        Audited::new(store, Box::leak(Box::new(AuditLine { id: self.id(), ..self.line.clone() })))
     }
 
     /// The time.
@@ -150,10 +178,10 @@ impl World {
             webhooks,
             webhooks_changed: Vec::new(),
             webhooks_removed: plan.webhooks_removed,
-            applied_by: domain::function::Actor::Token("test".to_owned()),
+            applied_by: Actor::token_named("test"),
             now: self.now(),
         };
-        let version = apply_workflow(&self.api, &write).await.expect("the workflow is applied").version;
+        let version = apply_workflow(self.audited(), &write).await.expect("the workflow is applied").version;
         let made = write.webhooks.iter().map(|hook| CurrentWebhook {
             id: hook.id,
             node_id: hook.node_id.clone(),
@@ -212,10 +240,10 @@ impl World {
         let cancel = RunCancel {
             organization_id: self.organization_id,
             run_id: run_id.into(),
-            cancelled_by: domain::function::Actor::Token("test".to_owned()),
+            cancelled_by: Actor::token_named("test"),
             now: self.now(),
         };
-        cancel_run(&self.api, &cancel, &|| self.id()).await.expect("the run is cancelled").freed
+        cancel_run(self.audited(), &cancel, &|| self.id()).await.expect("the run is cancelled").freed
     }
 
     /// The result of a run, or else its state.
@@ -298,6 +326,7 @@ impl World {
             net: sweeper::runs::Net::default(),
             places: sweeper::places::Places::default(),
             retention_days_max: None,
+            audit_days: 400,
             retention_place: sweeper::retention::Place::default(),
             metrics: process::Metrics::off(),
         }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::api::segment;
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::output::{Format, duration, emit, print_json, printable, printable_lines, text, time};
+use crate::output::{Format, actor, duration, emit, print_json, printable, printable_lines, text, time};
 
 /// Show one execution.
 #[derive(Args)]
@@ -52,7 +52,7 @@ fn render(execution: &Value) -> String {
     }
     line("not before", time(execution, "run_at"));
     line("held until", time(execution, "wake_at"));
-    line("cancelled by", text(execution, "cancelled_by"));
+    line("cancelled by", actor(execution, "cancelled_by"));
     line("redriven by", text(execution, "redriven_event_id"));
     line("slot of key", text(execution, "concurrency_key"));
     line("keys", text(execution, "keys"));

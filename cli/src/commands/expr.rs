@@ -90,6 +90,9 @@ fn read_environment(file: Option<&Path>) -> Result<Recorded, Failure> {
         .map_err(|EnvironmentError(reason)| Failure::Failed(format!("{name} is no environment: {reason}")))
 }
 
+/// What some editors and shells put before a text.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 fn read_json(file: &Path) -> Result<Value, Failure> {
     let name = file.display();
     let unreadable = |error| Failure::Failed(format!("{name} can't be read: {error}"));
@@ -99,7 +102,8 @@ fn read_json(file: &Path) -> Result<Value, Failure> {
     if bytes.len() as u64 > ENVIRONMENT_BYTES_MAX {
         return Err(Failure::Failed(format!("{name} is larger than {ENVIRONMENT_BYTES_MAX} bytes")));
     }
-    serde_json::from_slice(&bytes).map_err(|error| {
+    let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&bytes);
+    serde_json::from_slice(bytes).map_err(|error| {
         Failure::Failed(format!("{name} is no JSON: line {}, column {}", error.line(), error.column()))
     })
 }

@@ -1,6 +1,9 @@
 //! The commands, one file each: what it takes, and what it does.
 
+mod access;
 pub(crate) mod admin;
+pub(crate) mod audit_list;
+pub(crate) mod auth_status;
 pub(crate) mod completion;
 pub(crate) mod dlq_list;
 pub(crate) mod dlq_redrive;
@@ -10,6 +13,10 @@ pub(crate) mod execution_list;
 pub(crate) mod execution_release;
 pub(crate) mod execution_show;
 pub(crate) mod expr;
+pub(crate) mod member_invite;
+pub(crate) mod member_list;
+pub(crate) mod member_remove;
+pub(crate) mod member_set;
 pub(crate) mod organization_set;
 pub(crate) mod organization_show;
 mod paste;

@@ -64,7 +64,7 @@ impl List {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the edge: what is below takes the time as it is given")]
-fn parse_since(text: &str) -> Result<Timestamp, String> {
+pub(crate) fn parse_since(text: &str) -> Result<Timestamp, String> {
     since(text, Timestamp::now())
 }
 

@@ -4,7 +4,7 @@ use serde_json::Value;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::listing::{Limit, Listing, print_listing};
-use crate::output::{text, time};
+use crate::output::{actor, text, time};
 
 /// List secrets: names, keys, hosts, places and times.
 #[derive(Args)]
@@ -21,7 +21,7 @@ impl List {
             query: Vec::new(),
             limit: self.limit.limit,
             header: &["name", "keys", "updated", "by"],
-            row: |row| vec![text(row, "name"), keys(row), time(row, "updated_at"), text(row, "created_by")],
+            row: |row| vec![text(row, "name"), keys(row), time(row, "updated_at"), actor(row, "created_by")],
         };
         print_listing(context, &listing)
     }

@@ -3,9 +3,9 @@ use clap::Args;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::listing::{Limit, Listing, print_listing};
-use crate::output::{text, time};
+use crate::output::{actor, text, time};
 
-/// List tokens of the API: names and times, never a token itself.
+/// List tokens of the API: names, roles and times, never a token itself.
 #[derive(Args)]
 pub(crate) struct List {
     #[command(flatten)]
@@ -19,13 +19,16 @@ impl List {
             resource: "tokens",
             query: Vec::new(),
             limit: self.limit.limit,
-            header: &["id", "name", "created", "by", "expires", "revoked"],
+            header: &["id", "name", "role", "grants", "created", "by", "used", "expires", "revoked"],
             row: |row| {
                 vec![
                     text(row, "id"),
                     text(row, "name"),
+                    text(row, "role"),
+                    text(row, "grants"),
                     time(row, "created_at"),
-                    text(row, "created_by"),
+                    actor(row, "created_by"),
+                    time(row, "used_at"),
                     time(row, "expires_at"),
                     time(row, "revoked_at"),
                 ]

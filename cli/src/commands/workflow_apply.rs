@@ -55,18 +55,21 @@ impl Apply {
         let name = self.file.display().to_string();
         let is_input = name == "-";
         let most = DEFINITION_BYTES_MAX as u64 + 1;
-        let mut text = String::new();
+        let mut bytes = Vec::new();
         let read = if is_input {
-            std::io::stdin().take(most).read_to_string(&mut text)
+            std::io::stdin().take(most).read_to_end(&mut bytes)
         } else {
-            File::open(&self.file).and_then(|file| file.take(most).read_to_string(&mut text))
+            File::open(&self.file).and_then(|file| file.take(most).read_to_end(&mut bytes))
         };
         let name = if is_input { "standard input".to_owned() } else { name };
         match read {
-            Ok(bytes) if bytes > DEFINITION_BYTES_MAX => Err(Failure::Failed(format!(
+            Ok(read) if read > DEFINITION_BYTES_MAX => Err(Failure::Failed(format!(
                 "{name} is larger than a definition may be, which is {DEFINITION_BYTES_MAX} bytes"
             ))),
-            Ok(_) => Ok(Source { name, text }),
+            Ok(_) => match String::from_utf8(bytes) {
+                Ok(text) => Ok(Source { name, text }),
+                Err(_) => Err(Failure::Failed(format!("{name} is no text in UTF-8"))),
+            },
             Err(error) => Err(Failure::Failed(format!("{name} can't be read: {error}"))),
         }
     }

@@ -4,7 +4,7 @@ use serde_json::Value;
 use crate::api::segment;
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::output::{Format, print_json, print_table, printable, say, text, time};
+use crate::output::{Format, actor, print_json, print_table, printable, say, text, time};
 
 /// Show a workflow with its definition.
 #[derive(Args)]
@@ -38,7 +38,7 @@ fn print_workflow(workflow: &Value) {
     line("name", text(workflow, "name"));
     line("id", text(workflow, "id"));
     line("version", text(workflow, "version"));
-    line("created", format!("{} by {}", time(workflow, "created_at"), text(workflow, "created_by")));
+    line("created", format!("{} by {}", time(workflow, "created_at"), actor(workflow, "created_by")));
     line("updated", time(workflow, "updated_at"));
     if !workflow["deleted_at"].is_null() {
         line("deleted", time(workflow, "deleted_at"));

@@ -5,6 +5,7 @@
 //! |--------|---------------------|------|
 //! | 400    | `invalid_request`   | a body, query or path can't be read, or a value in it is not allowed |
 //! | 401    | `unauthorized`      | no token, or one that may not be used |
+//! | 403    | `forbidden`         | the caller's role or grants do not allow it, or the operator has suspended the organization |
 //! | 404    | `not_found`         | not there, or of another organization: the answer is the same |
 //! | 405    | `method_not_allowed`| the path is there and has no such method |
 //! | 409    | `conflict`          | the caller's knowledge is out of date: read again, then decide |
@@ -13,6 +14,7 @@
 //! | 415    | `media_type`        | the body is neither JSON nor, for definitions, YAML |
 //! | 422    | `invalid_definition`| a definition has errors; `errors` has all of them with their places |
 //! | 429    | `queue_full`        | a node has as many waiting items as are allowed |
+//! | 429    | `too_many_requests` | the token, or its organization, makes requests faster than it may |
 //! | 500    | `internal`          | a bug or a wrong set-up; the log says more |
 //! | 503    | `unavailable`       | database or key service can't be reached: try again |
 //!
@@ -23,7 +25,9 @@ use api_types::ProblemDetails;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use definition_check::Problem;
+use domain::access::Action;
 use domain::request_headers::TooManyHops;
+use process::TooFast;
 use store::StoreError;
 use vault_seal::SealError;
 
@@ -37,9 +41,17 @@ pub(crate) enum ApiError {
     #[error("a token is needed: `Authorization: Bearer sf_…`")]
     Unauthorized,
     #[error(
-        "this token is none of this installation: it is mistyped, was revoked, or its organization was deleted"
+        "this token is none of this installation: it is mistyped, has expired or was revoked, its maker was removed, or its organization was deleted"
     )]
     UnknownToken,
+    #[error("this token may not do that: it needs `{0}`")]
+    Forbidden(Action),
+    #[error("{0}")]
+    Escalation(&'static str),
+    #[error("this organization is suspended: ask whoever operates this installation")]
+    Suspended,
+    #[error("too many requests: try again in {} s", .0.retry_after_seconds)]
+    TooFast(TooFast),
     #[error("there is no such {0}")]
     NotFound(&'static str),
     #[error("this path has no such method")]
@@ -76,6 +88,10 @@ impl ApiError {
             Self::Unauthorized | Self::UnknownToken => {
                 (StatusCode::UNAUTHORIZED, "unauthorized", "Not authorized")
             }
+            Self::Forbidden(_) | Self::Escalation(_) | Self::Suspended => {
+                (StatusCode::FORBIDDEN, "forbidden", "Not allowed")
+            }
+            Self::TooFast(_) => (StatusCode::TOO_MANY_REQUESTS, "too_many_requests", "Too many requests"),
             Self::NotFound(_) => (StatusCode::NOT_FOUND, "not_found", "Not found"),
             Self::MethodNotAllowed => {
                 (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Method not allowed")
@@ -113,12 +129,17 @@ impl IntoResponse for ApiError {
         let content_type = (header::CONTENT_TYPE, "application/problem+json");
         let mut response = (status, [content_type], body).into_response();
         let extra = match self {
-            Self::Unauthorized | Self::UnknownToken => Some((header::WWW_AUTHENTICATE, "Bearer")),
-            Self::Unavailable | Self::QueueFull => Some((header::RETRY_AFTER, "1")),
+            Self::Unauthorized | Self::UnknownToken => {
+                Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")))
+            }
+            Self::Unavailable | Self::QueueFull => Some((header::RETRY_AFTER, HeaderValue::from_static("1"))),
+            Self::TooFast(TooFast { retry_after_seconds }) => {
+                Some((header::RETRY_AFTER, HeaderValue::from(retry_after_seconds)))
+            }
             _ => None,
         };
         if let Some((name, value)) = extra {
-            response.headers_mut().insert(name, HeaderValue::from_static(value));
+            response.headers_mut().insert(name, value);
         }
         response
     }

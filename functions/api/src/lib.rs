@@ -10,6 +10,7 @@ mod body;
 mod cursor;
 mod error;
 mod guessable;
+mod limits;
 mod query;
 mod routes;
 mod secret_body;
@@ -24,7 +25,8 @@ use queue::Queue;
 use store::Store;
 use vault_seal::Sealer;
 
-pub use routes::router;
+pub use limits::RequestLimits;
+pub use routes::{actions, router};
 
 /// The dependencies of the API, made once.
 pub struct Deps {
@@ -44,6 +46,8 @@ pub struct Deps {
     pub component_seconds_max: u32,
     /// The operator's maximum of days for which a run is kept; None: there is none.
     pub retention_days_max: Option<i32>,
+    /// How fast callers may be.
+    pub limits: RequestLimits,
     /// Counters for the operator.
     pub metrics: Metrics,
 }

@@ -35,6 +35,7 @@ async fn serve() -> anyhow::Result<()> {
         public_url: settings.public_url,
         component_seconds_max: settings.times.component_seconds_max,
         retention_days_max: settings.retention_days_max,
+        limits: api::RequestLimits::new(settings.token_rate_max),
         metrics: Metrics::new(&settings.metrics_namespace, domain::function::Function::Api),
     };
     http_event::serve(router(Arc::new(deps))).await.map_err(anyhow::Error::from_boxed)

@@ -7,7 +7,7 @@ use domain::ids::{ItemId, RunId};
 use domain::json::{JsonError, compact_bytes, parse_strict};
 use domain::limits::EVENT_DATA_BYTES_MAX;
 use serde_json::{Map, Value};
-use store::api::load_workflow;
+use store::api::{AuditObject, Audited, load_workflow};
 use store::intake::{BeginOutcome, NewRun, begin_run};
 
 use crate::Deps;
@@ -39,6 +39,7 @@ pub(crate) async fn start_workflow(
     hops: i32,
 ) -> Result<RunId, ApiError> {
     let request = read_request(body)?;
+    let mut is_noted = false;
     let now = deps.clock.now();
     let event_id = deps.ids.next(now);
     for _ in 0..PLANS_MAX {
@@ -66,6 +67,11 @@ pub(crate) async fn start_workflow(
             delivery: None,
             now,
         };
+        if !is_noted {
+            let line = caller.line(deps, AuditObject::new("workflow", row.id).named(&row.name));
+            Audited::new(&deps.store, &line).note().await?;
+            is_noted = true;
+        }
         match begin_run(&deps.store, &run).await? {
             BeginOutcome::Begun(due) => {
                 tracing::info!(workflow_id = %row.id, run_id = %event_id, organization_id = %caller.organization_id, "run started");

@@ -10,8 +10,11 @@ const TOKEN_PREFIX: &str = "sf_";
 const TOKEN_CHARS_MAX: usize = 128;
 
 /// The SHA-256 under which a token is kept.
-pub(crate) fn sha256(token: &str) -> Vec<u8> {
-    digest(&SHA256, token.as_bytes()).as_ref().to_vec()
+pub(crate) type TokenHash = [u8; 32];
+
+/// The SHA-256 of a token.
+pub(crate) fn sha256(token: &str) -> TokenHash {
+    digest(&SHA256, token.as_bytes()).as_ref().try_into().expect("SHA-256 has 32 bytes")
 }
 
 /// The token of an `Authorization` header, if it can be one of ours.

@@ -47,7 +47,7 @@ impl KeptCredential {
         key: SecretValue,
     ) -> Result<Self, ApiError> {
         if kind == CredentialKind::Token {
-            return Ok(Self::Token(sha256(key.expose())));
+            return Ok(Self::Token(sha256(key.expose()).to_vec()));
         }
         let scope = Scope { organization_id, secret_id: webhook_id.0, purpose: Purpose::Webhook };
         // The sealed bytes are bound to the name, so that it can't say `current`: what is current

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use domain::function::{Actor, Function};
+use domain::actor::Actor;
+use domain::function::Function;
 use domain::ids::RunId;
 use domain::message::Message;
 use queue::Outgoing;
@@ -20,7 +21,7 @@ const NEXT_LOOK: Duration = Duration::from_secs(60);
 /// # Errors
 /// See [`StoreError`].
 pub(crate) async fn look_at(run_id: RunId, deps: &Deps) -> Result<(), StoreError> {
-    let by = Actor::Function(Function::Builder);
+    let by = Actor::function(Function::Builder);
     let message = Message::Run { run_id };
     let messages: Vec<Outgoing> = match look_at_run(&deps.store, run_id, &by, deps.plan.clock.now()).await? {
         RunLook::Over => return Ok(()),

@@ -37,13 +37,66 @@ pub async fn execute_batch(
         );
         return Err(StoreError::Conflict("no time left in this invocation"));
     }
-    let claimed = claim(ids, ClaimScope::Batch, deps).await?;
-    let refused = claimed.claims.refused.clone();
-    // Both at the same time: the end of unstartable executions waits for locks, while the leases of
-    // the claimed ones run.
-    let (quarantined, ()) =
-        tokio::join!(settle_refused(refused, deps), finisher::run_and_finish(claimed, deadline, deps));
+    let token = deps.ids.random();
+    let claimed = claim(ids, ClaimScope::Batch, token, deps).await?;
+    let mut refused = claimed.claims.refused.clone();
+    let wanting: Vec<_> = refused.extract_if(.., |refused| refused.refusal == Refusal::NeedsTurn).collect();
+    // All at the same time: the end of unstartable executions waits for locks, and turns take two
+    // transactions, while the leases of the claimed ones run.
+    let (mut quarantined, (), with_turns) = tokio::join!(
+        settle_refused(refused, deps),
+        finisher::run_and_finish(claimed, deadline, deps),
+        execute_with_turns(wanting, token, deadline, deps),
+    );
+    quarantined.extend(with_turns);
     Ok(quarantined)
+}
+
+/// Takes turns, and executes what may begin. The others are looked at again at their time; returns
+/// the quarantined ones.
+async fn execute_with_turns(
+    wanting: Vec<RefusedExecution>,
+    token: LeaseToken,
+    deadline: Deadline,
+    deps: &Deps,
+) -> Vec<RefusedExecution> {
+    if wanting.is_empty() {
+        return Vec::new();
+    }
+    let ids: Vec<ExecutionId> = wanting.iter().map(|refused| refused.id).collect();
+    let (ids, now) = (&ids, deps.run.clock.now());
+    let turns = deps.store.run_tx("take_turns", |tx| async move { take_turns(&tx, ids, now).await }).await;
+    let turns = turns.unwrap_or_else(|error| {
+        tracing::warn!(%error, "turns could not be taken");
+        Vec::new()
+    });
+    let due: Vec<ExecutionId> =
+        turns.iter().filter(|turn| turn.due_in_millis == 0).map(|turn| turn.id).collect();
+    let claimed = if due.is_empty() {
+        None
+    } else {
+        let claimed = claim(&due, ClaimScope::Batch, token, deps).await;
+        claimed
+            .inspect_err(|error| tracing::warn!(%error, "executions with their turn could not be claimed"))
+            .ok()
+    };
+    let mut refused = claimed.as_ref().map(|claimed| claimed.claims.refused.clone()).unwrap_or_default();
+    for wanted in wanting {
+        let turn = turns.iter().find(|turn| turn.id == wanted.id);
+        let refusal = match turn.map(|turn| turn.due_in_millis) {
+            Some(0) if claimed.is_some() => continue,
+            // Its node is at work elsewhere, or something failed: it is looked at again.
+            None | Some(0) => Refusal::Busy,
+            Some(millis) => Refusal::NotDue(millis),
+        };
+        refused.push(RefusedExecution { refusal, ..wanted });
+    }
+    let run = async {
+        if let Some(claimed) = claimed {
+            finisher::run_and_finish(claimed, deadline, deps).await;
+        }
+    };
+    tokio::join!(settle_refused(refused, deps), run).0
 }
 
 /// A claim with its lease token.
@@ -56,75 +109,26 @@ pub struct Claimed {
     pub token: LeaseToken,
 }
 
-/// Claims executions in one transaction; those of nodes with a rate take their turns first.
+/// Claims executions in one transaction.
 ///
 /// # Errors
 /// See [`StoreError`].
-pub async fn claim(ids: &[ExecutionId], scope: ClaimScope, deps: &Deps) -> Result<Claimed, StoreError> {
-    let (token, since) = (deps.ids.random(), Instant::now());
+pub async fn claim(
+    ids: &[ExecutionId],
+    scope: ClaimScope,
+    token: LeaseToken,
+    deps: &Deps,
+) -> Result<Claimed, StoreError> {
+    let (now, since) = (deps.run.clock.now(), Instant::now());
     let terms = ClaimTerms { scope, token, lease_seconds: deps.run.times.lease_seconds, share: deps.share };
-    let mut claims = claim_once(ids, terms, deps).await?;
-    let wanting = claims.refused.extract_if(.., |refused| refused.refusal == Refusal::NeedsTurn);
-    let wanting: Vec<RefusedExecution> = wanting.collect();
-    if !wanting.is_empty() {
-        claim_with_turns(&mut claims, wanting, terms, deps).await;
-    }
+    let claims = deps
+        .store
+        .run_tx("claim_executions", |tx| async move { claim_executions(&tx, ids, terms, now).await })
+        .await?;
     for execution in &claims.executions {
         tracing::info!(execution_id = %execution.id, run_id = %execution.run_id, attempt = execution.attempt, "claimed");
     }
     Ok(Claimed { claims, since, token })
-}
-
-async fn claim_once(
-    ids: &[ExecutionId],
-    terms: ClaimTerms,
-    deps: &Deps,
-) -> Result<ExecutionClaims, StoreError> {
-    let now = deps.run.clock.now();
-    deps.store
-        .run_tx("claim_executions", |tx| async move { claim_executions(&tx, ids, terms, now).await })
-        .await
-}
-
-/// Takes turns, and claims the executions whose turn has come. Claims that are held already must
-/// not be lost by an error here: the others are looked at again.
-async fn claim_with_turns(
-    claims: &mut ExecutionClaims,
-    wanting: Vec<RefusedExecution>,
-    terms: ClaimTerms,
-    deps: &Deps,
-) {
-    let (ids, now): (Vec<ExecutionId>, _) =
-        (wanting.iter().map(|refused| refused.id).collect(), deps.run.clock.now());
-    let ids = &ids;
-    let turns = deps.store.run_tx("take_turns", |tx| async move { take_turns(&tx, ids, now).await }).await;
-    let turns = turns.unwrap_or_else(|error| {
-        tracing::warn!(%error, "turns could not be taken");
-        Vec::new()
-    });
-    let due: Vec<ExecutionId> =
-        turns.iter().filter(|turn| turn.due_in_millis <= 0).map(|turn| turn.id).collect();
-    let with_turn = if due.is_empty() {
-        ExecutionClaims::default()
-    } else {
-        claim_once(&due, terms, deps).await.unwrap_or_else(|error| {
-            tracing::warn!(%error, "executions that have their turn could not be claimed");
-            ExecutionClaims::default()
-        })
-    };
-    for refused in wanting {
-        let is_settled = with_turn.executions.iter().any(|claimed| claimed.id == refused.id)
-            || with_turn.refused.iter().any(|again| again.id == refused.id);
-        let later = turns.iter().find(|turn| turn.id == refused.id && turn.due_in_millis > 0);
-        let refusal = later.map_or(Refusal::Busy, |turn| Refusal::NotDue(turn.due_in_millis));
-        claims.refused.extend((!is_settled).then_some(RefusedExecution { refusal, ..refused }));
-    }
-    let ExecutionClaims { executions, secrets, refused } = with_turn;
-    claims.executions.extend(executions);
-    claims.refused.extend(refused);
-    let new: Vec<_> =
-        secrets.into_iter().filter(|secret| claims.secrets.iter().all(|had| had.id != secret.id)).collect();
-    claims.secrets.extend(new);
 }
 
 /// Seconds after which an execution that another transaction holds is tried again.

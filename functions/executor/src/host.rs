@@ -11,6 +11,7 @@ use domain::allowed_host::AllowedHost;
 use domain::execution::ResultReason;
 use domain::ids::OrganizationId;
 use domain::limits::HTTP_REDIRECTS_MAX;
+use domain::retry::{RetryAfter, is_from_between};
 use http_content::text;
 use http_guard::{
     ClientCertificate, Failed, GuardedClient, Head, HttpError, Redirects, Request, RequestTls, Response,
@@ -490,9 +491,12 @@ fn failure(error: HttpError, head: Option<HttpHead>) -> HttpFailure {
             | HttpError::ResponseInvalid
             | HttpError::ResponseTooLarge
     );
+    // A status from a server between is no answer of the target's, whatever came behind it.
+    let answered = answered && head.as_ref().is_none_or(|head| !is_from_between(head.status));
     HttpFailure {
         retryable: error.is_retryable(),
         answered,
+        retry_after: head.as_ref().and_then(|head| RetryAfter::of(&head.headers)),
         head,
         ..HttpFailure::new(reason, error.code(), error.to_string())
     }
@@ -501,6 +505,22 @@ fn failure(error: HttpError, head: Option<HttpHead>) -> HttpFailure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_breaks_off_keeps_what_its_head_says_i5() {
+        let of = |error, status, headers: &[(&str, &str)]| {
+            let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+            failure(error, Some(HttpHead { status, headers: headers.collect() }))
+        };
+        let late = of(HttpError::ConnectionLost, 503, &[("retry-after", "6")]);
+        assert_eq!((late.retry_after, late.retryable), (Some(RetryAfter::Seconds(6)), true));
+        for status in [502, 504, 524, 599] {
+            assert!(!of(HttpError::ResponseInvalid, status, &[]).answered, "{status}");
+            assert!(!of(HttpError::ResponseTooLarge, status, &[]).answered, "{status}");
+        }
+        assert!(of(HttpError::ResponseInvalid, 200, &[]).answered);
+        assert!(!of(HttpError::Timeout, 200, &[]).answered);
+    }
 
     #[test]
     fn bytes_are_kept_where_asked_for_without_a_secret_and_within_the_limit_i1_i10() {

@@ -17,7 +17,7 @@ pub async fn execute_alone(quarantined: Vec<RefusedExecution>, deadline: Deadlin
             send(vec![Outgoing::now(execution.organization_id, message)], deps).await;
             continue;
         }
-        match claim(&[execution.id], ClaimScope::Alone, deps).await {
+        match claim(&[execution.id], ClaimScope::Alone, deps.ids.random(), deps).await {
             Ok(claimed) => {
                 settle_refused(claimed.claims.refused.clone(), deps).await;
                 finisher::run_and_finish(claimed, deadline, deps).await;

@@ -25,7 +25,7 @@ pub(crate) async fn bootstrap(name: &str, deps: &Deps) -> Result<Response, Store
 }
 
 /// A token of 256 random bits. By its prefix people and scanners recognise it as a token.
-fn new_token() -> Result<String, StoreError> {
+pub(crate) fn new_token() -> Result<String, StoreError> {
     let mut bytes = [0_u8; 32];
     getrandom::fill(&mut bytes).map_err(|_| StoreError::Setup("the system has no random numbers".into()))?;
     Ok(format!("sf_{}", hex::encode(bytes)))

@@ -1,17 +1,19 @@
-//! Schema, roles and first organization: `{"migrate": {}}`, `{"passwords": {}}`, `{"bootstrap":
-//! {"organization": "name"}}`.
+//! Schema, roles and organizations: `{"migrate": {}}`, `{"passwords": {}}`, `{"bootstrap":
+//! {"organization": "name"}}`, and what an operator does with organizations that are there.
 //!
 //! The function is invoked by hand (`sealflow admin migrate` prints the command) or, with
 //! `MigrateOnDeploy`, by CloudFormation as a custom resource. It has no other trigger.
 
 mod bootstrap;
 mod deployment;
+mod operate;
 mod passwords;
 
 use domain::ids::OrganizationId;
 use process::{Clock, DatabaseLogin, Ids};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use store::operate::OrganizationChange;
 use store::{RoleLogin, Store, StoreError};
 
 pub use deployment::Deployment;
@@ -39,6 +41,30 @@ pub enum Request {
     /// Make an organization and its first token.
     Bootstrap {
         /// The organization's name.
+        organization: String,
+    },
+    /// List organizations.
+    Organizations {},
+    /// Refuse the tokens and webhooks of an organization.
+    Suspend {
+        /// Its name or id.
+        organization: String,
+    },
+    /// Take them again.
+    Resume {
+        /// Its name or id.
+        organization: String,
+    },
+    /// Set how many requests a second an instance of the API takes of an organization.
+    Limit {
+        /// Its name or id.
+        organization: String,
+        /// At least 1; null: as many as its tokens may make.
+        requests_per_second: Option<u32>,
+    },
+    /// Make an owner's token for an organization that has lost its own.
+    Token {
+        /// Its name or id.
         organization: String,
     },
 }
@@ -89,6 +115,11 @@ pub enum Response {
         /// Its first token. Shown here and never again.
         token: String,
     },
+    /// Organizations as they are now.
+    Organizations {
+        /// The newest first.
+        organizations: Vec<operate::Organization>,
+    },
     /// CloudFormation was told the outcome of a deployment.
     Deployed {},
 }
@@ -103,7 +134,7 @@ pub enum Error {
     #[error("{0}")]
     Passwords(String),
     /// A payload that is no request.
-    #[error(r#"the payload is none of {{"migrate":{{}}}}, {{"passwords":{{}}}} and {{"bootstrap":{{"organization":"NAME"}}}}"#)]
+    #[error(r#"the payload is none of {{"migrate":{{}}}}, {{"passwords":{{}}}}, {{"bootstrap":{{"organization":"NAME"}}}}, {{"organizations":{{}}}}, {{"suspend":…}}, {{"resume":…}}, {{"limit":{{"organization":"NAME","requests_per_second":10}}}} and {{"token":{{"organization":"NAME"}}}}"#)]
     Payload,
     /// CloudFormation could not be told the outcome; it waits until its time-out.
     #[error("CloudFormation was not told how it went: {0}")]
@@ -122,6 +153,20 @@ pub async fn handle(invocation: Invocation, deps: &Deps) -> Result<Response, Err
         }
         Invocation::Request(Request::Bootstrap { organization }) => {
             Ok(bootstrap::bootstrap(&organization, deps).await?)
+        }
+        Invocation::Request(Request::Organizations {}) => Ok(operate::list(deps).await?),
+        Invocation::Request(Request::Suspend { organization }) => {
+            Ok(operate::change(&organization, OrganizationChange::Suspend, deps).await?)
+        }
+        Invocation::Request(Request::Resume { organization }) => {
+            Ok(operate::change(&organization, OrganizationChange::Resume, deps).await?)
+        }
+        Invocation::Request(Request::Limit { organization, requests_per_second }) => {
+            let most = requests_per_second.map(|most| i32::try_from(most.max(1)).unwrap_or(i32::MAX));
+            Ok(operate::change(&organization, OrganizationChange::Limit(most), deps).await?)
+        }
+        Invocation::Request(Request::Token { organization }) => {
+            Ok(operate::token(&organization, deps).await?)
         }
         Invocation::Deployment(deployment) => {
             // An HTTP client's future is deeply nested: without the box it passes the compiler's
@@ -159,7 +204,7 @@ mod tests {
         let said = read(r#"{"bootstrap":{"organisation":"demo"}}"#).unwrap_err().to_string();
         assert_eq!(
             said,
-            r#"the payload is none of {"migrate":{}}, {"passwords":{}} and {"bootstrap":{"organization":"NAME"}}"#
+            r#"the payload is none of {"migrate":{}}, {"passwords":{}}, {"bootstrap":{"organization":"NAME"}}, {"organizations":{}}, {"suspend":…}, {"resume":…}, {"limit":{"organization":"NAME","requests_per_second":10}} and {"token":{"organization":"NAME"}}"#
         );
         let deployment = r#"{"RequestType":"Create","ResponseURL":"https://s3.test/x?sig=1","StackId":"s","RequestId":"r",
             "ResourceType":"AWS::CloudFormation::CustomResource","LogicalResourceId":"Migrated","ServiceToken":"arn",

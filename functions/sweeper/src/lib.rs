@@ -18,10 +18,10 @@ use process::{Clock, Deadline, Ids, Metric, Metrics};
 use queue::{Outgoing, Queue};
 use serde::Serialize;
 use store::sweeper::{
-    DueExecution, DueNode, cause_removed_lately, end_undeliverable_executions, end_undeliverable_items,
-    find_due_executions, find_due_held, find_due_nodes, forget_deduplications, forget_previous_keys,
-    forget_secret_refs, mark_full_nodes, mark_full_workflows, mark_late_causes, oldest_transaction_seconds,
-    take_back_sends,
+    DueExecution, DueNode, cause_removed_lately, end_audit_lines, end_undeliverable_executions,
+    end_undeliverable_items, find_due_executions, find_due_held, find_due_nodes, forget_deduplications,
+    forget_previous_keys, forget_secret_refs, mark_full_nodes, mark_full_workflows, mark_late_causes,
+    oldest_transaction_seconds, take_back_sends,
 };
 use store::{NodeKey, Store, StoreError};
 
@@ -46,6 +46,8 @@ pub struct Deps {
     pub places: Places,
     /// The operator's maximum of days for which a run is kept; None: what its organization says.
     pub retention_days_max: Option<i32>,
+    /// Days for which lines of the audit log are kept.
+    pub audit_days: i32,
     /// The position of the search for runs that are older than their organization's retention.
     pub retention_place: retention::Place,
     /// Counters for the operator.
@@ -67,6 +69,8 @@ pub struct Swept {
     pub deduplications: usize,
     /// Previous keys and tokens of webhooks that were forgotten: they are accepted no more.
     pub previous_keys: i64,
+    /// Lines of the audit log that ended.
+    pub audit_lines: i64,
     /// References to secrets that were forgotten: their node versions were superseded.
     pub secret_refs: i64,
     /// Runs that were stopped: their time-out was over, or their organization was deleted.
@@ -262,9 +266,11 @@ async fn send_due(
 async fn forget(swept: &mut Swept, now: Timestamp, deps: &Deps) -> Result<bool, StoreError> {
     let deduplications = forget_deduplications(&deps.store, now, SWEEP_ROWS_MAX).await?;
     let previous_keys = forget_previous_keys(&deps.store, now, SWEEP_ROWS_MAX).await?;
+    let audit_lines = end_audit_lines(&deps.store, deps.audit_days, SWEEP_ROWS_MAX).await?;
     swept.deduplications += deduplications;
+    swept.audit_lines += audit_lines;
     swept.previous_keys += previous_keys;
-    Ok(is_full(deduplications) || previous_keys >= SWEEP_ROWS_MAX)
+    Ok(is_full(deduplications) || previous_keys >= SWEEP_ROWS_MAX || audit_lines >= SWEEP_ROWS_MAX)
 }
 
 /// Forgets references of node versions that are over. Returns whether there may be more.

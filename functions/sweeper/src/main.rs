@@ -30,6 +30,7 @@ async fn serve() -> anyhow::Result<()> {
         places: sweeper::places::Places::default(),
         grace_seconds: settings.sweep_grace_seconds.unwrap_or(GRACE_SECONDS),
         retention_days_max: settings.retention_days_max,
+        audit_days: settings.audit_days,
         retention_place: sweeper::retention::Place::default(),
         metrics: Metrics::new(&settings.metrics_namespace, domain::function::Function::Sweeper),
     };

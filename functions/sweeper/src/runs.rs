@@ -4,7 +4,8 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use domain::function::{Actor, Function};
+use domain::actor::Actor;
+use domain::function::Function;
 use domain::ids::{OrganizationId, RunId};
 use domain::limits::SWEEP_ROWS_MAX;
 use domain::message::Message;
@@ -32,7 +33,7 @@ pub(crate) async fn stop_due(
     is_time: &(dyn Fn() -> bool + Sync),
     deps: &Deps,
 ) -> Result<bool, StoreError> {
-    let by = Actor::Function(Function::Sweeper);
+    let by = Actor::function(Function::Sweeper);
     let due = find_due_runs(&deps.store, RUNS_A_TURN).await?;
     let mut failure = None;
     for (at, run_id) in due.iter().enumerate() {

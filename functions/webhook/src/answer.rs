@@ -6,10 +6,11 @@ use axum::response::{IntoResponse, Response};
 use components::webhook::{BodyError, WebhookResponse};
 use domain::ids::EventId;
 use domain::request_headers::TooManyHops;
+use process::TooFast;
 use serde_json::json;
 
-use crate::rate::TooFast;
-
+/// Seconds after which a delivery to a suspended organization is to be sent again.
+const SUSPENDED_RETRY_SECONDS: u32 = 3_600;
 /// Seconds after which a full node may have room.
 const FULL_RETRY_SECONDS: u32 = 30;
 
@@ -46,6 +47,8 @@ pub enum Answer {
     Full,
     /// The webhook's deliveries come faster than its rate limit.
     TooFast(TooFast),
+    /// The operator has suspended the organization.
+    Suspended,
     /// The database or the vault can't be reached, or the webhook changes faster than it can be
     /// read.
     Unavailable,
@@ -117,6 +120,10 @@ impl IntoResponse for Answer {
                 StatusCode::TOO_MANY_REQUESTS,
                 "this webhook gets deliveries too fast; send this one again later".to_owned(),
             ),
+            Self::Suspended => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the organization of this webhook is suspended".to_owned(),
+            ),
             Self::Unavailable => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "sealflow can't take events right now; send it again".to_owned(),
@@ -151,6 +158,7 @@ impl Answer {
             Self::TooManyHops => "too_many_hops",
             Self::Full => "queue_full",
             Self::TooFast(_) => "too_fast",
+            Self::Suspended => "suspended",
             Self::Unavailable => "unavailable",
         })
     }
@@ -160,6 +168,7 @@ impl Answer {
         match self {
             Self::TooFast(TooFast { retry_after_seconds }) => Some(*retry_after_seconds),
             Self::Full => Some(FULL_RETRY_SECONDS),
+            Self::Suspended => Some(SUSPENDED_RETRY_SECONDS),
             Self::Unavailable => Some(1),
             _ => None,
         }
@@ -179,6 +188,7 @@ mod tests {
         };
         check(Answer::TooFast(TooFast { retry_after_seconds: 3 }), 429, Some("3"));
         check(Answer::Full, 429, Some("30"));
+        check(Answer::Suspended, 503, Some("3600"));
         check(Answer::Unavailable, 503, Some("1"));
         check(Answer::Unauthorized, 401, None);
         check(Answer::Accepted(EventId::from_u128(0)), 202, None);

@@ -115,6 +115,7 @@ pub(crate) mod tests {
     /// A webhook as it might be stored.
     pub(crate) fn stored(id: u128) -> StoredWebhook {
         StoredWebhook {
+            is_suspended: false,
             id: domain::ids::WebhookId::from_u128(id),
             version: 1,
             workflow_id: domain::ids::WorkflowId::from_u128(0),

@@ -9,7 +9,6 @@ mod cache;
 mod deliveries;
 mod intake;
 mod keys;
-mod rate;
 
 use std::panic::AssertUnwindSafe;
 
@@ -20,9 +19,11 @@ use axum::http::{HeaderMap, Method};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::any;
+use domain::ids::WebhookId;
 use domain::limits::WEBHOOK_BODY_BYTES_MAX;
+use domain::rate::Rate;
 use futures_util::FutureExt as _;
-use process::{Clock, Ids, Metric, Metrics};
+use process::{Clock, Ids, Metric, Metrics, RateLimits};
 use queue::Queue;
 use store::Store;
 use vault_open::Opener;
@@ -30,7 +31,6 @@ use vault_open::Opener;
 pub use answer::Answer;
 pub use cache::WebhookCache;
 pub use deliveries::Deliveries;
-pub use rate::RateLimits;
 
 /// The dependencies of the function, made once.
 pub struct Deps {
@@ -47,7 +47,9 @@ pub struct Deps {
     /// The webhooks that this instance has cached.
     pub cache: WebhookCache,
     /// The rate limits of the webhooks.
-    pub rates: RateLimits,
+    pub rates: RateLimits<WebhookId>,
+    /// The operator's maximum for each webhook.
+    pub rate_max: Rate,
     /// The counts of deliveries.
     pub deliveries: Deliveries,
     /// Counters for the operator.

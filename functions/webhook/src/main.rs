@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use process::{Clock, Ids, Metrics, Settings};
-use webhook::{Deliveries, Deps, RateLimits, WebhookCache, router};
+use webhook::{Deliveries, Deps, WebhookCache, router};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -24,7 +24,8 @@ async fn serve() -> anyhow::Result<()> {
         clock,
         ids: Ids::new(),
         cache: WebhookCache::default(),
-        rates: RateLimits::default(),
+        rates: process::RateLimits::default(),
+        rate_max: settings.webhook_rate_max,
         deliveries: Deliveries::default(),
         metrics: Metrics::new(&settings.metrics_namespace, domain::function::Function::Webhook),
     };

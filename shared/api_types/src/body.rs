@@ -1,5 +1,6 @@
 //! Bodies of requests.
 
+use domain::access::{Grant, Role};
 use domain::limits::WEBHOOK_KEY_KEPT_SECONDS_DEFAULT;
 use serde::{Deserialize, Serialize};
 #[cfg(feature = "openapi")]
@@ -12,8 +13,39 @@ use serde_json::Value;
 pub struct NewToken {
     /// Its purpose; no other live token of the organization has the name.
     pub name: String,
+    /// What it may do; no more than its maker.
+    pub role: Role,
+    /// What its role does not settle alone. Not given: what is usual for the role, as far as its
+    /// maker has it.
+    pub grants: Option<Vec<Grant>>,
     /// Seconds for which it is accepted; not given: until it is revoked.
     pub expires_in_seconds: Option<u64>,
+}
+
+/// The body that invites a member.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct NewMember {
+    /// The e-mail address by which the person is known.
+    pub email: String,
+    /// What it may do; no more than who invites.
+    pub role: Role,
+    /// As of a token.
+    pub grants: Option<Vec<Grant>>,
+    /// Seconds for which its token is accepted; not given: until it is removed.
+    pub expires_in_seconds: Option<u64>,
+}
+
+/// The body that changes a member.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ChangeMember {
+    /// What it may do.
+    pub role: Role,
+    /// As of a token.
+    pub grants: Option<Vec<Grant>>,
 }
 
 /// The body of a rotation.

@@ -6,6 +6,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::Actor;
+
 /// One run of a node over one event.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
@@ -53,7 +55,7 @@ pub struct Execution {
     /// The time of its wake, where it is held and asked for one.
     pub wake_at: Option<Timestamp>,
     /// The actor that cancelled it.
-    pub cancelled_by: Option<String>,
+    pub cancelled_by: Option<Actor>,
     /// The copy of its event with which it was redriven.
     pub redriven_event_id: Option<EventId>,
     /// The value of its node's concurrency key.

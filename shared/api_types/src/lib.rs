@@ -4,6 +4,7 @@
 //! column that is added or renamed changes no answer by itself. With the feature `openapi` the
 //! crate describes itself as OpenAPI 3.1 (`docs/openapi.json`).
 
+mod actor;
 mod body;
 mod execution;
 mod history;
@@ -19,16 +20,18 @@ mod token;
 mod webhook;
 mod workflow;
 
-pub use body::{NewToken, RotateWebhook, kept_by_default};
+pub use actor::{Actor, AuditLine, Me};
+pub use body::{ChangeMember, NewMember, NewToken, RotateWebhook, kept_by_default};
 pub use execution::{DeadLetter, Execution, ExecutionAnswer, Redriven};
 pub use history::{Event, QueueItem, WaitingFor};
 pub use list::{
-    DeadLetterList, EventList, ExecutionList, QueueItemList, RunList, SecretList, TokenList, WorkflowList,
+    AuditList, DeadLetterList, EventList, ExecutionList, MemberList, QueueItemList, RunList, SecretList,
+    TokenList, WorkflowList,
 };
 pub use organization::{ChangeOrganization, Health, Organization};
 pub use problem::{DefinitionProblem, ProblemDetails};
 pub use query::{
-    ApplyQuery, DeadLetterQuery, DeleteOrganizationQuery, EventQuery, ExecutionQuery, PageQuery,
+    ApplyQuery, AuditQuery, DeadLetterQuery, DeleteOrganizationQuery, EventQuery, ExecutionQuery, PageQuery,
     QueueItemQuery, RunQuery, WebhookQuery,
 };
 pub use run::{Run, RunAnswer, RunDetail, RunPage, StartedRun};

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{DeadLetter, Event, Execution, QueueItem, Run, Secret, Token, Workflow};
+use crate::{AuditLine, DeadLetter, Event, Execution, QueueItem, Run, Secret, Token, Workflow};
 
 /// Defines the page of a list.
 macro_rules! lists {
@@ -40,6 +40,10 @@ lists! {
     QueueItemList { queue_items: QueueItem };
     /// A page of secrets.
     SecretList { secrets: Secret };
+    /// A page of members; their names are e-mail addresses.
+    MemberList { members: Token };
+    /// A page of the audit log.
+    AuditList { audit: AuditLine };
     /// A page of tokens.
     TokenList { tokens: Token };
 }

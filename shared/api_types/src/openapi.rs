@@ -4,13 +4,15 @@ use schemars::generate::{SchemaGenerator, SchemaSettings};
 use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value, json};
 
-use crate::body::{NewToken, RotateWebhook, SecretValue, SecretValues, SetWebhookKey, StartRun};
+use crate::body::{
+    ChangeMember, NewMember, NewToken, RotateWebhook, SecretValue, SecretValues, SetWebhookKey, StartRun,
+};
 use crate::{
-    Applied, ApplyQuery, ChangeOrganization, DeadLetterList, DeadLetterQuery, DeleteOrganizationQuery,
-    EventList, EventQuery, Execution, ExecutionAnswer, ExecutionList, ExecutionQuery, Health, NewTokenAnswer,
-    Organization, PageQuery, ProblemDetails, QueueItemList, QueueItemQuery, Redriven, RunAnswer, RunList,
-    RunPage, RunQuery, SecretAnswer, SecretList, StartedRun, Token, TokenList, WebhookAnswer, WebhookList,
-    WebhookQuery, WorkflowDetail, WorkflowList,
+    Applied, ApplyQuery, AuditList, AuditQuery, ChangeOrganization, DeadLetterList, DeadLetterQuery,
+    DeleteOrganizationQuery, EventList, EventQuery, Execution, ExecutionAnswer, ExecutionList,
+    ExecutionQuery, Health, Me, MemberList, NewTokenAnswer, Organization, PageQuery, ProblemDetails,
+    QueueItemList, QueueItemQuery, Redriven, RunAnswer, RunList, RunPage, RunQuery, SecretAnswer, SecretList,
+    StartedRun, Token, TokenList, WebhookAnswer, WebhookList, WebhookQuery, WorkflowDetail, WorkflowList,
 };
 
 /// Makes the schema of a type.
@@ -97,10 +99,10 @@ impl Operation {
 }
 
 /// Statuses of the problems that any operation with a token may answer.
-const PROBLEMS: [u16; 4] = [400, 401, 500, 503];
+const PROBLEMS: [u16; 6] = [400, 401, 403, 429, 500, 503];
 
 /// All operations, in the order of their paths.
-pub const OPERATIONS: [Operation; 33] = [
+pub const OPERATIONS: [Operation; 39] = [
     Operation::new("GET", "/health", "health", "Whether the function runs").answer(200, of::<Health>),
     Operation::new(
         "GET",
@@ -137,7 +139,7 @@ pub const OPERATIONS: [Operation; 33] = [
         "Routes the event of a failed execution to its node once more",
     )
     .answer(202, of::<Redriven>)
-    .problems(&[404, 409, 429]),
+    .problems(&[404, 409]),
     Operation::new(
         "POST",
         "/v1/executions/{execution}/release",
@@ -194,6 +196,34 @@ pub const OPERATIONS: [Operation; 33] = [
     Operation::new("DELETE", "/v1/secrets/{name}/{key}", "deleteSecretKey", "Deletes one key of a secret")
         .empty()
         .problems(&[404, 409]),
+    Operation::new("GET", "/v1/me", "getMe", "Who the caller is, and what it may do").answer(200, of::<Me>),
+    Operation::new("GET", "/v1/members", "listMembers", "Members, the newest first")
+        .query(of::<PageQuery>)
+        .answer(200, of::<MemberList>),
+    Operation::new(
+        "POST",
+        "/v1/members",
+        "inviteMember",
+        "Makes a member, with a token that is shown in this answer only",
+    )
+    .json(of::<NewMember>)
+    .answer(201, of::<NewTokenAnswer>)
+    .problems(&[409]),
+    Operation::new("PATCH", "/v1/members/{member}", "changeMember", "Gives a member another role")
+        .json(of::<ChangeMember>)
+        .answer(200, of::<Token>)
+        .problems(&[409]),
+    Operation::new(
+        "DELETE",
+        "/v1/members/{member}",
+        "removeMember",
+        "Removes a member, and with it the tokens that it made",
+    )
+    .empty()
+    .problems(&[409]),
+    Operation::new("GET", "/v1/audit", "listAudit", "Who did what, newest first")
+        .query(of::<AuditQuery>)
+        .answer(200, of::<AuditList>),
     Operation::new("GET", "/v1/tokens", "listTokens", "Names and times of tokens; never a token")
         .query(of::<PageQuery>)
         .answer(200, of::<TokenList>),
@@ -263,7 +293,7 @@ pub const OPERATIONS: [Operation; 33] = [
     Operation::new("POST", "/v1/workflows/{workflow}/runs", "startRun", "Starts a run")
         .optional(of::<StartRun>)
         .answer(202, of::<StartedRun>)
-        .problems(&[404, 409, 413, 415, 429, 508]),
+        .problems(&[404, 409, 413, 415, 508]),
     Operation::new(
         "DELETE",
         "/v1/workflows/{workflow}",
@@ -411,16 +441,21 @@ fn responses(operation: &Operation, answers: &mut SchemaGenerator) -> Value {
 }
 
 /// The problems: status, name, and when.
-const DESCRIBED_PROBLEMS: [(u16, &str, &str); 12] = [
+const DESCRIBED_PROBLEMS: [(u16, &str, &str); 13] = [
     (400, "InvalidRequest", "A body, query or path can't be read, or a value in it is not allowed."),
     (401, "Unauthorized", "There is no token, or it may not be used."),
+    (403, "Forbidden", "The caller's role or grants do not allow it."),
     (404, "NotFound", "It is not there, or it is another organization's."),
     (409, "Conflict", "The caller's knowledge is out of date."),
     (410, "Gone", "The call comes too late."),
     (413, "TooLarge", "The body is too large."),
     (415, "MediaType", "The body is of another type."),
     (422, "InvalidDefinition", "The definition has errors."),
-    (429, "QueueFull", "A node has as many waiting items as are allowed."),
+    (
+        429,
+        "TooManyRequests",
+        "The token makes requests too fast, or a node has as many waiting items as are allowed.",
+    ),
     (500, "Internal", "A bug, or a wrong set-up."),
     (503, "Unavailable", "The database or the key service can't be reached."),
     (508, "LoopDetected", "Workflows call each other in a circle."),

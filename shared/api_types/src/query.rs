@@ -92,6 +92,17 @@ queries! {
         /// Only on this channel.
         channel: Option<String>,
     }
+    /// The query of the audit log.
+    AuditQuery {
+        /// Only of this action, such as `secrets:write`.
+        action: Option<String>,
+        /// Only of the token or member of this name.
+        actor: Option<String>,
+        /// Only of the object with this id or name.
+        object: Option<String>,
+        /// Only those at this time or later (RFC 3339).
+        since: Option<String>,
+    }
     /// The query of the list of webhooks.
     WebhookQuery {
         /// Only of this workflow, by id or name.

@@ -6,7 +6,7 @@ use domain::run::{RunState, RunStop};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::Execution;
+use crate::{Actor, Execution};
 
 /// All that began with one event of a trigger.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,7 +33,7 @@ pub struct Run {
     /// The reason for which it is to end, or was.
     pub stop: Option<RunStop>,
     /// The actor that stopped it.
-    pub stopped_by: Option<String>,
+    pub stopped_by: Option<Actor>,
     /// The time at which its time-out stops it.
     pub due_at: Option<Timestamp>,
     /// The time at which it began.

@@ -3,6 +3,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::Actor;
+
 /// A secret: names, hosts, places and times.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
@@ -16,7 +18,7 @@ pub struct Secret {
     /// Its keys.
     pub keys: Vec<SecretKey>,
     /// The actor that made it.
-    pub created_by: String,
+    pub created_by: Actor,
     /// The time at which it was made.
     pub created_at: Timestamp,
     /// The time at which a value last changed.

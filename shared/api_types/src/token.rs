@@ -1,10 +1,11 @@
 //! Tokens of the API.
 
+use domain::access::{Grant, Role};
 use domain::ids::TokenId;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::ShownOnce;
+use crate::{Actor, ShownOnce};
 
 /// A token, without itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,12 +13,20 @@ use crate::ShownOnce;
 pub struct Token {
     /// Its id.
     pub id: TokenId,
-    /// Its purpose, in words.
+    /// Its purpose, in words; of a member the e-mail address.
     pub name: String,
+    /// What it may do: never more than its maker.
+    pub role: Role,
+    /// What its role does not settle alone.
+    pub grants: Vec<Grant>,
     /// The time at which it was made.
     pub created_at: Timestamp,
-    /// The token that made it; null for an organization's first one.
-    pub created_by: Option<String>,
+    /// Who made it; null for an organization's first one.
+    pub created_by: Option<Actor>,
+    /// The time of its last use, to the minute.
+    pub used_at: Option<Timestamp>,
+    /// Requests that were refused because they came too fast.
+    pub throttled: i64,
     /// The time from which it is refused; null: never.
     pub expires_at: Option<Timestamp>,
     /// The time at which it was revoked.

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{DefinitionProblem, Webhook};
+use crate::{Actor, DefinitionProblem, Webhook};
 
 /// A workflow, without its definition.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,7 +22,7 @@ pub struct Workflow {
     /// Its version, raised by each apply that changes something.
     pub version: i64,
     /// The actor that made it.
-    pub created_by: String,
+    pub created_by: Actor,
     /// The time at which it was made.
     pub created_at: Timestamp,
     /// The time at which it was last applied with a change.

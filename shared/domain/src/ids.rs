@@ -70,6 +70,8 @@ ids! {
     WebhookId;
     /// The id of an API token: `api_tokens.id`.
     TokenId;
+    /// The id of a line of the audit log: `audit_log.id`.
+    AuditLineId;
 }
 
 impl From<EventId> for RunId {

@@ -4,6 +4,8 @@
 //! This crate does no I/O, reads no clock and makes no ids; callers pass times and ids in. Its
 //! words are the same as in SQL, in the API, in the CLI and in the logs.
 
+pub mod access;
+pub mod actor;
 pub mod allowed_host;
 pub mod definition;
 pub mod execution;
@@ -16,6 +18,7 @@ pub mod message;
 pub mod node_write;
 pub mod outcome;
 pub mod placement;
+pub mod rate;
 pub mod redactions;
 pub mod request_headers;
 pub mod retry;

@@ -125,6 +125,9 @@ pub const CALL_RATE_MIN: f64 = 0.01;
 /// Bytes of a concurrency key.
 pub const CONCURRENCY_KEY_BYTES_MAX: usize = 1024;
 
+/// Requests a second that an instance of the API takes of one token, and twice as many at once,
+/// where the operator says no other.
+pub const TOKEN_RATE_PER_SECOND: u32 = 50;
 /// Tokens of an organization that are not revoked.
 pub const TOKENS_MAX: i64 = 1_000;
 /// Characters of a token's name.

@@ -81,8 +81,9 @@ impl RetryAfter {
         if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
             return Some(Self::Seconds(value.parse().unwrap_or(u32::MAX)));
         }
-        let date = jiff::fmt::rfc2822::parse(value).ok()?;
-        Some(Self::At(date.timestamp()))
+        // Recipients read the two obsolete forms of a date as well (RFC 9110, section 5.6.7).
+        let date = httpdate::parse_http_date(value).ok().and_then(|date| Timestamp::try_from(date).ok());
+        date.or_else(|| Some(jiff::fmt::rfc2822::parse(value).ok()?.timestamp())).map(Self::At)
     }
 
     /// [`RetryAfter::read`] of the header among an answer's headers.
@@ -102,6 +103,15 @@ impl RetryAfter {
         };
         seconds.clamp(0.0, f64::from(RETRY_INTERVAL_SECONDS_MAX))
     }
+}
+
+/// Whether a status may come from a server between, or says that nothing was done. The target may
+/// have acted or act on the request all the same, so the next attempt keeps the idempotency key
+/// (I5). Beside the statuses of RFC 9110 and RFC 8470 these are nginx's 499 and those of Cloudflare
+/// and of load balancers for a target that answers late or breaks off.
+#[must_use]
+pub fn is_from_between(status: u16) -> bool {
+    matches!(status, 408 | 425 | 429 | 499 | 502..=504 | 520..=527 | 530 | 598 | 599)
 }
 
 /// The longest time of all attempts that a policy may name, seconds: 30 days.

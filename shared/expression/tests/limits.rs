@@ -83,6 +83,23 @@ fn length_of_patterns_and_the_work_of_what_they_look_at() {
 }
 
 #[test]
+fn what_real_deliveries_hold_is_worked_through() {
+    // A delivery has up to 512 KiB: a log, the commits of a push, alerts, a message in a message.
+    for source in [
+        "len(split(repeat('a,', 100000), ',')) == 100001",
+        "len(replace(repeat('ab', 200000), 'a', 'c')) == 400000",
+        "repeat('a', 500000) contains 'aab' == false",
+        "len(lower(repeat('A', 500000))) == 500000",
+        "len(filter(1..2048, # % 2 == 0)) == 1024",
+        "len(map(1..1000, {'id': #, 'name': string(#)})) == 1000",
+        "len(fromJSON('[' + repeat('1,', 100000) + '1]')) == 100001",
+        "len(toBase64(repeat('a', 250000))) == 333336",
+    ] {
+        holds(source, &format!("map(1..1000000, {source})"));
+    }
+}
+
+#[test]
 fn size_of_compiled_patterns() {
     holds("'aaab' matches '^a{1,50}b$'", "'aaab' matches '(?:a{1,50}){1,50}b'");
 }

@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use axum::body::Body;
 use axum::extract::Request;
@@ -51,9 +52,16 @@ struct RequestContext {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct HttpContext {
     method: String,
+    #[serde(default)]
+    source_ip: String,
 }
+
+/// The address that a request came from, as the gateway tells it: an extension of the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SourceIp(pub IpAddr);
 
 /// The error of an event that is no request: it has another payload format, or is not the
 /// gateway's.
@@ -83,6 +91,9 @@ impl HttpEvent {
             .uri(uri)
             .body(body)
             .map_err(|_| BadEvent)?;
+        if let Ok(address) = self.request_context.http.source_ip.parse() {
+            request.extensions_mut().insert(SourceIp(address));
+        }
         let headers = request.headers_mut();
         for (name, value) in &self.headers {
             let name = HeaderName::try_from(name).map_err(|_| BadEvent)?;

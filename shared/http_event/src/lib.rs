@@ -18,7 +18,7 @@ use lambda_runtime::{LambdaEvent, run, service_fn};
 use tower::ServiceExt as _;
 
 pub use answer::HttpAnswer;
-pub use event::{BadEvent, HttpEvent};
+pub use event::{BadEvent, HttpEvent, SourceIp};
 
 /// Serves invocations until the process is ended.
 ///

@@ -63,9 +63,28 @@ pub(crate) fn is_special(address: IpAddr) -> bool {
     }
 }
 
-/// Whether an address is a metadata service's, IPv4-mapped forms included.
+/// Whether an address is a metadata service's, in whatever form.
 pub(crate) fn is_metadata(address: IpAddr) -> bool {
-    METADATA.contains(&address.to_canonical())
+    forms(address).any(|form| METADATA.contains(&form))
+}
+
+/// The addresses that one stands for: itself, and the IPv4 address within it. A mapped address
+/// (RFC 4291) is its IPv4 address and nothing else; one of NAT64 (RFC 6052) or 6to4 (RFC 3056) leads
+/// to its own.
+pub(crate) fn forms(address: IpAddr) -> impl Iterator<Item = IpAddr> {
+    let address = address.to_canonical();
+    let within = match address {
+        IpAddr::V4(_) => None,
+        IpAddr::V6(v6) => {
+            let [.., a, b, c, d] = v6.octets();
+            match v6.segments() {
+                [0x64, 0xff9b, 0, 0, 0, 0, _, _] => Some(Ipv4Addr::new(a, b, c, d)),
+                [0x2002, high, low, ..] => Some(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low))),
+                _ => None,
+            }
+        }
+    };
+    std::iter::once(address).chain(within.map(IpAddr::V4))
 }
 
 /// Whether a connection to `address` reaches the listener on `endpoint`. The addresses are equal,
@@ -122,6 +141,20 @@ mod tests {
             &["3fff:fff:ffff::1", "4000::1", "5f00::1", "fc00::1", "fd00:ec2::254", "fe80::1", "fec0::1"],
         );
         check(true, &["ff02::1", "ffff::1"]);
+    }
+
+    #[test]
+    fn an_address_within_an_address_is_looked_at_too() {
+        let within =
+            |address: &str| forms(address.parse().unwrap()).map(|form| form.to_string()).collect::<Vec<_>>();
+        assert_eq!(within("8.8.8.8"), ["8.8.8.8"]);
+        assert_eq!(within("::ffff:10.0.0.1"), ["10.0.0.1"]);
+        assert_eq!(within("64:ff9b::a00:1"), ["64:ff9b::a00:1", "10.0.0.1"]);
+        assert_eq!(within("2002:a00:1::5"), ["2002:a00:1::5", "10.0.0.1"]);
+        assert_eq!(within("2606:4700::1111"), ["2606:4700::1111"]);
+        for address in ["64:ff9b::a9fe:a9fe", "2002:a9fe:a9fe::1", "::ffff:169.254.169.254"] {
+            assert!(is_metadata(address.parse().unwrap()), "{address}");
+        }
     }
 
     #[test]

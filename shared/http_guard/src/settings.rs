@@ -124,10 +124,15 @@ impl GuardSettings {
         if never || address::is_metadata(ip) {
             return false;
         }
-        let is_denied = self.deny.iter().any(|range| range.contains(ip));
-        let is_open =
-            || !address::is_special(ip) || self.allow.iter().any(|allowed| allowed.holds(ip, socket.port()));
-        host == Listed::Allowed || !is_denied && is_open()
+        let is_open = |form| {
+            !self.deny.iter().any(|range| range.contains(form))
+                && (!address::is_special(form)
+                    || self.allow.iter().any(|allowed| allowed.holds(form, socket.port())))
+        };
+        // A mapped address is special whatever it holds: nobody needs it. Others that hold an address
+        // are open only where both are.
+        let is_mapped = ip != ip.to_canonical();
+        host == Listed::Allowed || !is_mapped && address::forms(ip).all(is_open)
     }
 }
 
@@ -243,6 +248,22 @@ mod tests {
         assert!(admits("10.1.2.3:443") && admits("8.8.8.8:443"));
         assert!(!admits("10.1.2.3:80") && !admits("10.2.2.3:443") && !admits("10.1.9.3:443"));
         assert!(!admits("169.254.169.254:80"), "no entry opens a metadata service");
+        let wide = GuardSettings {
+            deny: vec!["10.0.0.0/8".parse().unwrap()],
+            ..read("SEALFLOW_HTTP_ALLOW", "[::/0]:*").unwrap()
+        };
+        let admits = |socket: &str| wide.admits(socket.parse().unwrap(), Listed::No);
+        assert!(admits("[64:ff9b::808:808]:443") && admits("[fd12::1]:443"));
+        for socket in [
+            "[64:ff9b::a00:1]:443",
+            "[64:ff9b::7f00:1]:443",
+            "[64:ff9b::a9fe:a9fe]:80",
+            "[::ffff:10.0.0.1]:443",
+            "[::ffff:8.8.8.8]:443",
+            "[2002:a00:1::1]:443",
+        ] {
+            assert!(!admits(socket), "{socket}");
+        }
         assert_eq!(settings.listed("10.1.2.3", 443), Listed::No);
         assert_eq!(settings.listed("git.corp.example", 80), Listed::Allowed);
     }

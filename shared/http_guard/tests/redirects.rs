@@ -265,6 +265,26 @@ async fn a_redirect_can_be_the_answer() {
 }
 
 #[tokio::test]
+async fn a_redirect_of_any_kind_can_be_the_answer_and_sends_nothing_again() {
+    for (status, location) in [
+        (301, "/l/abc"),
+        (303, "/orders/7"),
+        (307, "https://b.example/next"),
+        (308, "/moved"),
+        (302, "myapp://callback?code=abc"),
+        (302, "https://b.example/#access_token=abc"),
+    ] {
+        let world = redirecting(status, location).await;
+        let mut request = with_secret("body");
+        request.redirects = http_guard::Redirects::Stop;
+        let response = world.send(request).await.unwrap();
+        assert_eq!((response.head.status, response.redirects), (status, 0), "{location}");
+        assert!(response.head.headers.contains(&("location".to_owned(), location.to_owned())));
+        assert_eq!(world.heard("8.8.8.8:443").len(), 1, "{location}");
+    }
+}
+
+#[tokio::test]
 async fn cookies_go_along_within_one_chain_and_no_further() {
     let world = World::new();
     world.name("a.example", &[&["8.8.8.8"]]);

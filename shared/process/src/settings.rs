@@ -1,7 +1,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use domain::limits::RETENTION_DAYS_MAX;
+use domain::limits::{RETENTION_DAYS_MAX, TOKEN_RATE_PER_SECOND, WEBHOOK_RATE_PER_SECOND};
+use domain::rate::Rate;
 use domain::share::Share;
 use domain::times::Times;
 
@@ -48,6 +49,14 @@ pub struct Settings {
     /// `SEALFLOW_RETENTION_DAYS_MAX`: days for which a finished run is kept at most, whatever its
     /// organization says; None where it is 0 or not set.
     pub retention_days_max: Option<i32>,
+    /// `SEALFLOW_WEBHOOK_RATE_MAX`: deliveries a second that an instance takes of one webhook at
+    /// most, and twice as many at once.
+    pub webhook_rate_max: Rate,
+    /// `SEALFLOW_TOKEN_RATE_MAX`: requests a second that an instance of the API takes of one token
+    /// at most, and twice as many at once.
+    pub token_rate_max: Rate,
+    /// `SEALFLOW_AUDIT_DAYS`: days for which lines of the audit log are kept.
+    pub audit_days: i32,
     /// `SEALFLOW_DATA_KEY_CACHE_SECONDS`: the time for which the executor keeps opened data keys;
     /// 0, the default, keeps none.
     pub data_key_cache_seconds: u32,
@@ -96,6 +105,10 @@ const LAMBDA_NAMES: [&str; 7] = [
 
 const COMPONENT_SECONDS_DEFAULT: u32 = 300;
 const CONNECT_SECONDS_DEFAULT: u32 = 5;
+/// Days for which lines of the audit log are kept: as few as the database allows, and at most.
+const AUDIT_DAYS_MIN: u32 = 30;
+const AUDIT_DAYS_MAX: u32 = 3_650;
+const AUDIT_DAYS_DEFAULT: u32 = 400;
 /// Less than the 29 seconds that a function behind API Gateway has in all.
 const CONNECT_SECONDS_MAX: u32 = 25;
 
@@ -140,6 +153,14 @@ impl Settings {
         // The value 0 means not set: a CloudFormation parameter always has a number.
         let retention_days_max = optional("SEALFLOW_RETENTION_DAYS_MAX", "days").filter(|days| *days > 0);
         let retention_days_max = retention_days_max.map(|days| i32::try_from(days).unwrap_or(i32::MAX));
+        let rate = |given: Option<u32>, usual: u32| {
+            let per_second = given.filter(|given| *given > 0).unwrap_or(usual);
+            Rate { per_second, burst: per_second.saturating_mul(2) }
+        };
+        let webhook_rate_max =
+            rate(optional("SEALFLOW_WEBHOOK_RATE_MAX", "deliveries"), WEBHOOK_RATE_PER_SECOND);
+        let token_rate_max = rate(optional("SEALFLOW_TOKEN_RATE_MAX", "requests"), TOKEN_RATE_PER_SECOND);
+        let audit_days = optional("SEALFLOW_AUDIT_DAYS", "days").unwrap_or(AUDIT_DAYS_DEFAULT);
         let data_key_cache_seconds = optional("SEALFLOW_DATA_KEY_CACHE_SECONDS", "seconds");
         let connect_seconds =
             optional("SEALFLOW_DATABASE_CONNECT_SECONDS", "seconds").unwrap_or(CONNECT_SECONDS_DEFAULT);
@@ -149,6 +170,9 @@ impl Settings {
             optional("SEALFLOW_EXECUTOR_INSTANCES", "instances").map(|instances| Share::of(instances, given));
         if retention_days_max.is_some_and(|days| days > RETENTION_DAYS_MAX) {
             problems.push(format!("SEALFLOW_RETENTION_DAYS_MAX is more than {RETENTION_DAYS_MAX} days"));
+        }
+        if !(AUDIT_DAYS_MIN..=AUDIT_DAYS_MAX).contains(&audit_days) {
+            problems.push(format!("SEALFLOW_AUDIT_DAYS is not from {AUDIT_DAYS_MIN} to {AUDIT_DAYS_MAX}"));
         }
         if !(1..=CONNECT_SECONDS_MAX).contains(&connect_seconds) {
             problems
@@ -187,6 +211,9 @@ impl Settings {
             executor_share,
             sweep_grace_seconds,
             retention_days_max,
+            webhook_rate_max,
+            token_rate_max,
+            audit_days: i32::try_from(audit_days).unwrap_or(i32::MAX),
             data_key_cache_seconds: data_key_cache_seconds.unwrap_or(0),
             rust_log: text("RUST_LOG"),
         })
@@ -200,6 +227,20 @@ mod tests {
     fn of_lambda(more: &[(&str, &str)]) -> BTreeMap<String, String> {
         let lambda = LAMBDA_NAMES.iter().map(|name| (*name, "set"));
         lambda.chain(more.iter().copied()).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    }
+
+    #[test]
+    fn lines_of_the_audit_log_are_kept_for_so_many_days_on_both_sides_i10() {
+        let read = |days: u32| Settings::read(&of_lambda(&[("SEALFLOW_AUDIT_DAYS", &days.to_string())]), &[]);
+        for days in [AUDIT_DAYS_MIN, AUDIT_DAYS_MAX] {
+            assert_eq!(read(days).unwrap().audit_days, i32::try_from(days).unwrap());
+        }
+        for days in [AUDIT_DAYS_MIN - 1, AUDIT_DAYS_MAX + 1] {
+            assert!(read(days).unwrap_err().to_string().contains("SEALFLOW_AUDIT_DAYS"), "{days}");
+        }
+        let settings = Settings::read(&of_lambda(&[("SEALFLOW_WEBHOOK_RATE_MAX", "7")]), &[]).unwrap();
+        assert_eq!(settings.webhook_rate_max, Rate { per_second: 7, burst: 14 });
+        assert_eq!(settings.token_rate_max.per_second, TOKEN_RATE_PER_SECOND);
     }
 
     #[test]

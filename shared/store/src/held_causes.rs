@@ -1,7 +1,7 @@
 //! The causes for which held executions are woken. A cause is an inserted row: a held execution is
 //! changed by its own wake alone.
 
-use domain::function::Actor;
+use domain::actor::Actor;
 use domain::held::WakeCause;
 use domain::ids::{ExecutionId, OrganizationId, RunId, WorkflowId};
 use domain::limits::REMOVED_EXECUTIONS_MAX;

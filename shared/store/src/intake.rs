@@ -27,6 +27,8 @@ pub struct StoredWebhook {
     pub workflow_version: i64,
     /// The organization.
     pub organization_id: OrganizationId,
+    /// Whether the operator has suspended the organization.
+    pub is_suspended: bool,
     /// The trigger node.
     pub node_id: String,
     /// `signature`, `bearer`, `header_token` or `none`.
@@ -66,7 +68,7 @@ pub async fn load_webhook(store: &Store, address: &str) -> Result<Option<StoredW
         .query(
             "/* load_webhook */
              SELECT h.id, h.version, h.workflow_id, w.version AS workflow_version,
-                 w.organization_id, h.node_id, h.authentication, h.header_name,
+                 w.organization_id, o.suspended_at IS NOT NULL AS is_suspended, h.node_id, h.authentication, h.header_name,
                  h.deduplication_header, h.signing_keys, h.current_key_name,
                  h.previous_signing_keys, h.token_sha256, h.previous_token_sha256, h.previous_until,
                  w.name, w.description, w.nodes, w.edges
@@ -85,6 +87,7 @@ pub async fn load_webhook(store: &Store, address: &str) -> Result<Option<StoredW
         workflow_id: column(row, "workflow_id")?,
         workflow_version: column(row, "workflow_version")?,
         organization_id: column(row, "organization_id")?,
+        is_suspended: column(row, "is_suspended")?,
         node_id: column(row, "node_id")?,
         authentication: word(row, "authentication")?,
         header_name: column(row, "header_name")?,

@@ -21,6 +21,7 @@ mod json_text;
 mod locks;
 mod migrate;
 mod nodes;
+pub mod operate;
 pub mod rewrap;
 mod runs;
 mod slots;

@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use domain::actor::Actor;
 use tokio_postgres::Row;
 use tokio_postgres::types::FromSql;
 
@@ -30,6 +31,26 @@ pub fn word<T: FromStr>(row: &Row, name: &'static str) -> Result<T, StoreError> 
 pub fn word_if_any<T: FromStr>(row: &Row, name: &'static str) -> Result<Option<T>, StoreError> {
     let text: Option<&str> = column(row, name)?;
     text.map(|text| text.parse().map_err(|_| StoreError::Corrupt(name))).transpose()
+}
+
+/// Reads one column that holds an actor.
+///
+/// # Errors
+/// As [`column`].
+pub fn actor(row: &Row, name: &'static str) -> Result<Actor, StoreError> {
+    actor_if_any(row, name)?.ok_or(StoreError::Corrupt(name))
+}
+
+/// Reads one column that holds an actor, and may be null.
+///
+/// # Errors
+/// As [`column`].
+pub fn actor_if_any(row: &Row, name: &'static str) -> Result<Option<Actor>, StoreError> {
+    let text: Option<&str> = column(row, name)?;
+    Ok(text.map(|text| {
+        let Ok(actor) = text.parse();
+        actor
+    }))
 }
 
 /// One field of many values, as an array for `unnest`.

@@ -14,7 +14,8 @@ use domain::node_write::SecretRefWrite;
 use jiff::Timestamp;
 use store::StoreError;
 use store::api::{
-    WebhookRow, WorkflowRow, WorkflowWrite, apply_workflow, list_webhooks, load_workflow_named,
+    AuditObject, Audited, WebhookRow, WorkflowRow, WorkflowWrite, apply_workflow, list_webhooks,
+    load_workflow_named,
 };
 
 use uuid::Uuid;
@@ -214,7 +215,8 @@ async fn write(
         applied_by: caller.actor.clone(),
         now,
     };
-    let applied = match apply_workflow(&deps.store, &write).await {
+    let line = caller.line(deps, AuditObject::new("workflow", workflow_id).named(&write.definition.name));
+    let applied = match apply_workflow(Audited::new(&deps.store, &line), &write).await {
         Err(StoreError::Conflict(why)) => return Err(ApplyError::Outdated(why)),
         applied => applied?,
     };
@@ -227,7 +229,7 @@ async fn write(
 }
 
 fn applied_row(current: Option<CurrentWorkflow>, write: WorkflowWrite, version: i64) -> WorkflowRow {
-    let (created_by, created_at) = current.map_or((write.applied_by.to_string(), write.now), |current| {
+    let (created_by, created_at) = current.map_or((write.applied_by.clone(), write.now), |current| {
         (current.workflow.created_by, current.workflow.created_at)
     });
     WorkflowRow {

@@ -6,7 +6,9 @@ use api_types::{DeadLetterList, DeadLetterQuery, Redriven};
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use store::api::{DeadLetterFilter, Redrive, RedriveOutcome, list_dead_letters, redrive_execution};
+use store::api::{
+    AuditObject, Audited, DeadLetterFilter, Redrive, RedriveOutcome, list_dead_letters, redrive_execution,
+};
 
 use super::{parse_id, query_id, query_word, query_workflow};
 use crate::Deps;
@@ -44,8 +46,9 @@ pub(super) async fn redrive(
     let execution_id = parse_id(&execution, "execution")?;
     let now = deps.clock.now();
     let (event_id, item_id) = (deps.ids.next(now), deps.ids.next(now));
+    let line = caller.line(&deps, AuditObject::new("execution", execution_id));
     let redrive = Redrive { organization_id, execution_id, event_id, item_id, now };
-    match redrive_execution(&deps.store, &redrive).await.not_found_as("execution")? {
+    match redrive_execution(Audited::new(&deps.store, &line), &redrive).await.not_found_as("execution")? {
         RedriveOutcome::Redriven { run_id, due } => {
             tracing::info!(%execution_id, %event_id, "execution redriven");
             deps.wake_events(organization_id, &[event_id]).await;

@@ -7,7 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use store::api::{EventFilter, list_events};
 
-use super::{query_id, query_workflow};
+use super::{query_id, query_workflow, read_of_list};
 use crate::Deps;
 use crate::auth::Caller;
 use crate::cursor::{list_answer, page_request};
@@ -28,6 +28,8 @@ pub(super) async fn list(
         node_id: query.node,
         channel: query.channel,
     };
+    let payload = caller.payload();
+    caller.note_read(&deps, read_of_list("events", filter.run_id, filter.workflow_id)).await?;
     let page = list_events(&deps.store, caller.organization_id, &filter, page).await?;
-    Ok(list_answer(page, views::event))
+    Ok(list_answer(page, |row| views::event(row, payload)))
 }

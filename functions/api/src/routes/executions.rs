@@ -6,14 +6,15 @@ use api_types::{Execution, ExecutionAnswer, ExecutionList, ExecutionQuery};
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use domain::access::Action;
 use domain::execution::ExecutionState;
 use domain::held::Call;
 use store::api::{
-    CallOutcome, ExecutionCall, ExecutionCancel, ExecutionFilter, call_execution, cancel_execution,
-    list_executions, load_execution,
+    AuditObject, Audited, CallOutcome, ExecutionCall, ExecutionCancel, ExecutionFilter, call_execution,
+    cancel_execution, list_executions, load_execution,
 };
 
-use super::{parse_id, query_id, query_time, query_word, query_workflow};
+use super::{parse_id, query_id, query_time, query_word, query_workflow, read_of_list};
 use crate::Deps;
 use crate::auth::Caller;
 use crate::cursor::{list_answer, page_request};
@@ -40,8 +41,14 @@ pub(super) async fn list(
         key: query.key,
         value: query.value,
     };
+    let payload = caller.payload();
+    // What is found by a value says what the value is.
+    if filter.key.is_some() || filter.value.is_some() {
+        caller.require(Action::DataRead)?;
+    }
+    caller.note_read(&deps, read_of_list("executions", filter.run_id, filter.workflow_id)).await?;
     let page = list_executions(&deps.store, caller.organization_id, &filter, page).await?;
-    Ok(list_answer(page, views::execution))
+    Ok(list_answer(page, |row| views::execution(row, payload)))
 }
 
 /// `GET` of one.
@@ -51,8 +58,9 @@ pub(super) async fn show(
     Path(execution): Path<String>,
 ) -> Result<Json<Execution>, ApiError> {
     let id = parse_id(&execution, "execution")?;
-    let found = load_execution(&deps.store, caller.organization_id, id).await;
-    Ok(Json(views::execution(found.not_found_as("execution")?)))
+    let found = load_execution(&deps.store, caller.organization_id, id).await.not_found_as("execution")?;
+    caller.note_read(&deps, AuditObject::new("execution", id)).await?;
+    Ok(Json(views::execution(found, caller.payload())))
 }
 
 /// `POST /v1/executions/{execution}/cancel`: tells one execution to end; the rest of its run goes
@@ -65,13 +73,16 @@ pub(super) async fn cancel(
     let organization_id = caller.organization_id;
     let execution_id = parse_id(&execution, "execution")?;
     let now = deps.clock.now();
+    let line = caller.line(&deps, AuditObject::new("execution", execution_id));
+    let payload = caller.payload();
     let cancel = ExecutionCancel { organization_id, execution_id, cancelled_by: caller.actor, now };
-    let cancelled = cancel_execution(&deps.store, &cancel).await.not_found_as("execution")?;
+    let cancelled =
+        cancel_execution(Audited::new(&deps.store, &line), &cancel).await.not_found_as("execution")?;
     tracing::info!(%execution_id, "execution cancelled");
     deps.wake(cancelled.wakes()).await;
     let execution =
         load_execution(&deps.store, organization_id, execution_id).await.not_found_as("execution")?;
-    Ok((StatusCode::ACCEPTED, Json(ExecutionAnswer { execution: views::execution(execution) })))
+    Ok((StatusCode::ACCEPTED, Json(ExecutionAnswer { execution: views::execution(execution, payload) })))
 }
 
 /// `POST /v1/executions/{execution}/release`: a held execution goes on now.
@@ -90,15 +101,17 @@ pub(super) async fn release(
         return Err(ApiError::Conflict(message));
     }
     let id = deps.ids.next(deps.clock.now());
+    let line = caller.line(&deps, AuditObject::new("execution", execution_id));
+    let payload = caller.payload();
     let call =
         ExecutionCall { id, organization_id, execution_id, call: Call::Release, called_by: caller.actor };
-    match call_execution(&deps.store, &call).await.not_found_as("execution")? {
+    match call_execution(Audited::new(&deps.store, &line), &call).await.not_found_as("execution")? {
         CallOutcome::Made(held) => {
             tracing::info!(%execution_id, "execution released");
             deps.wake(std::iter::once((organization_id, held.wake()))).await;
             let row =
                 load_execution(&deps.store, organization_id, execution_id).await.not_found_as("execution")?;
-            Ok((StatusCode::ACCEPTED, Json(ExecutionAnswer { execution: views::execution(row) })))
+            Ok((StatusCode::ACCEPTED, Json(ExecutionAnswer { execution: views::execution(row, payload) })))
         }
         CallOutcome::Ending => Err(ApiError::Gone(
             "the execution is to end: its run was stopped, or its node removed".to_owned(),

@@ -1,8 +1,11 @@
 //! The routes, one file for each resource.
 
+mod audit;
 mod dead_letters;
 mod events;
 mod executions;
+mod me;
+mod members;
 mod organization;
 mod queue_items;
 mod runs;
@@ -11,56 +14,108 @@ mod tokens;
 mod webhooks;
 mod workflows;
 
-use domain::ids::WorkflowId;
+use domain::ids::{RunId, WorkflowId};
 use jiff::Timestamp;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use api_types::Health;
-use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderValue, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post, put};
+use axum::routing::{MethodRouter, delete, get, patch, post, put};
+use axum::{Extension, Router};
+use domain::access::Action;
 use futures_util::FutureExt as _;
 use process::Metric;
+use store::api::AuditObject;
 
 use crate::Deps;
 use crate::error::ApiError;
 
+/// The routes with their actions. Each route names its own: a caller that may not do it ends before
+/// the handler, and a route without one answers nobody.
+pub(crate) struct Routes {
+    router: Router<Arc<Deps>>,
+    /// Method, path and action of each.
+    actions: Vec<(&'static str, &'static str, Action)>,
+}
+
+impl Routes {
+    fn at(
+        mut self,
+        method: &'static str,
+        path: &'static str,
+        action: Action,
+        handler: MethodRouter<Arc<Deps>>,
+    ) -> Self {
+        self.actions.push((method, path, action));
+        Self { router: self.router.route(path, handler.layer(Extension(action))), ..self }
+    }
+
+    /// All of them.
+    pub(crate) fn all() -> Self {
+        use Action as A;
+        let routes = Self { router: Router::new(), actions: Vec::new() };
+        routes
+            .at("GET", "/v1/me", A::OrganizationRead, get(me::show))
+            .at("GET", "/v1/organization", A::OrganizationRead, get(organization::show))
+            .at("PATCH", "/v1/organization", A::OrganizationWrite, patch(organization::change))
+            .at("DELETE", "/v1/organization", A::OrganizationDelete, delete(organization::delete))
+            .at("GET", "/v1/workflows", A::WorkflowsRead, get(workflows::list))
+            .at("PUT", "/v1/workflows", A::WorkflowsWrite, put(workflows::apply))
+            .at("GET", "/v1/workflows/{workflow}", A::WorkflowsRead, get(workflows::show))
+            .at("DELETE", "/v1/workflows/{workflow}", A::WorkflowsWrite, delete(workflows::delete))
+            .at("POST", "/v1/workflows/{workflow}/runs", A::RunsStart, post(runs::start))
+            .at("GET", "/v1/secrets", A::SecretsRead, get(secrets::list))
+            .at("PUT", "/v1/secrets/{name}", A::SecretsWrite, put(secrets::put_all))
+            .at("DELETE", "/v1/secrets/{name}", A::SecretsWrite, delete(secrets::delete))
+            .at("PUT", "/v1/secrets/{name}/{key}", A::SecretsWrite, put(secrets::put_key))
+            .at("DELETE", "/v1/secrets/{name}/{key}", A::SecretsWrite, delete(secrets::delete_key))
+            .at("GET", "/v1/tokens", A::TokensRead, get(tokens::list))
+            .at("POST", "/v1/tokens", A::TokensWrite, post(tokens::create))
+            .at("POST", "/v1/tokens/{token}/revoke", A::TokensWrite, post(tokens::revoke))
+            .at("GET", "/v1/members", A::MembersRead, get(members::list))
+            .at("POST", "/v1/members", A::MembersWrite, post(members::invite))
+            .at("PATCH", "/v1/members/{member}", A::MembersWrite, patch(members::change))
+            .at("DELETE", "/v1/members/{member}", A::MembersWrite, delete(members::remove))
+            .at("GET", "/v1/audit", A::AuditRead, get(audit::list))
+            .at("GET", "/v1/runs", A::RunsRead, get(runs::list))
+            .at("GET", "/v1/runs/{run}", A::RunsRead, get(runs::show))
+            .at("POST", "/v1/runs/{run}/cancel", A::RunsCancel, post(runs::cancel))
+            .at("GET", "/v1/executions", A::RunsRead, get(executions::list))
+            .at("GET", "/v1/executions/{execution}", A::RunsRead, get(executions::show))
+            .at("POST", "/v1/executions/{execution}/cancel", A::RunsCancel, post(executions::cancel))
+            .at("POST", "/v1/executions/{execution}/redrive", A::RunsRedrive, post(dead_letters::redrive))
+            .at("POST", "/v1/executions/{execution}/release", A::RunsRelease, post(executions::release))
+            .at("GET", "/v1/dead-letters", A::RunsRead, get(dead_letters::list))
+            .at("GET", "/v1/events", A::RunsRead, get(events::list))
+            .at("GET", "/v1/queue-items", A::RunsRead, get(queue_items::list))
+            .at("GET", "/v1/webhooks", A::WebhooksRead, get(webhooks::list))
+            .at("POST", "/v1/webhooks/{webhook}/rotate", A::WebhooksWrite, post(webhooks::rotate))
+            .at("PUT", "/v1/webhooks/{webhook}/key", A::WebhooksWrite, put(webhooks::set))
+            .at(
+                "POST",
+                "/v1/webhooks/{webhook}/{node}/rotate",
+                A::WebhooksWrite,
+                post(webhooks::rotate_of_node),
+            )
+            .at("PUT", "/v1/webhooks/{webhook}/{node}/key", A::WebhooksWrite, put(webhooks::set_of_node))
+    }
+}
+
+/// Method, path and action of each route that needs a token.
+#[must_use]
+pub fn actions() -> Vec<(&'static str, &'static str, Action)> {
+    Routes::all().actions
+}
+
 /// The whole API as a service.
 pub fn router(deps: Arc<Deps>) -> Router {
-    Router::new()
+    Routes::all()
+        .router
         .route("/health", get(health))
-        .route(
-            "/v1/organization",
-            get(organization::show).patch(organization::change).delete(organization::delete),
-        )
-        .route("/v1/workflows", get(workflows::list).put(workflows::apply))
-        .route("/v1/workflows/{workflow}", get(workflows::show).delete(workflows::delete))
-        .route("/v1/workflows/{workflow}/runs", post(runs::start))
-        .route("/v1/secrets", get(secrets::list))
-        .route("/v1/secrets/{name}", put(secrets::put_all).delete(secrets::delete))
-        .route("/v1/secrets/{name}/{key}", put(secrets::put_key).delete(secrets::delete_key))
-        .route("/v1/tokens", get(tokens::list).post(tokens::create))
-        .route("/v1/tokens/{token}/revoke", post(tokens::revoke))
-        .route("/v1/runs", get(runs::list))
-        .route("/v1/runs/{run}", get(runs::show))
-        .route("/v1/runs/{run}/cancel", post(runs::cancel))
-        .route("/v1/executions", get(executions::list))
-        .route("/v1/executions/{execution}", get(executions::show))
-        .route("/v1/executions/{execution}/cancel", post(executions::cancel))
-        .route("/v1/executions/{execution}/redrive", post(dead_letters::redrive))
-        .route("/v1/executions/{execution}/release", post(executions::release))
-        .route("/v1/dead-letters", get(dead_letters::list))
-        .route("/v1/events", get(events::list))
-        .route("/v1/queue-items", get(queue_items::list))
-        .route("/v1/webhooks", get(webhooks::list))
-        .route("/v1/webhooks/{webhook}/rotate", post(webhooks::rotate))
-        .route("/v1/webhooks/{webhook}/key", put(webhooks::set))
-        .route("/v1/webhooks/{webhook}/{node}/rotate", post(webhooks::rotate_of_node))
-        .route("/v1/webhooks/{webhook}/{node}/key", put(webhooks::set_of_node))
         .fallback(async || ApiError::NotFound("path"))
         .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
         .layer(from_fn_with_state(Arc::clone(&deps), around))
@@ -87,6 +142,15 @@ async fn around(State(deps): State<Arc<Deps>>, request: Request, next: Next) -> 
     deps.metrics.count(Metric::DatabaseConnects, deps.store.take_connects());
     deps.metrics.write(deps.clock.now());
     response
+}
+
+/// What a list of runs' contents is read of: one run, one workflow, or all.
+fn read_of_list(kind: &'static str, run_id: Option<RunId>, workflow_id: Option<WorkflowId>) -> AuditObject {
+    match (run_id, workflow_id) {
+        (Some(run_id), _) => AuditObject::new("run", run_id),
+        (None, Some(workflow_id)) => AuditObject::new(kind, format!("workflow {workflow_id}")),
+        (None, None) => AuditObject::new(kind, "all"),
+    }
 }
 
 /// An id in a path.
@@ -155,6 +219,7 @@ mod tests {
             public_url: "http://127.0.0.1".to_owned(),
             component_seconds_max: 300,
             retention_days_max: None,
+            limits: crate::RequestLimits::new(domain::rate::Rate { per_second: 1_000, burst: 1_000 }),
             metrics: Metrics::off(),
         })
     }
@@ -172,41 +237,9 @@ mod tests {
     #[tokio::test]
     async fn nothing_but_health_is_answered_without_a_token_i6() {
         assert_eq!(status("GET", "/health", None).await, StatusCode::OK);
-        let guarded = [
-            ("GET", "/v1/organization"),
-            ("PATCH", "/v1/organization"),
-            ("DELETE", "/v1/organization"),
-            ("GET", "/v1/workflows"),
-            ("PUT", "/v1/workflows"),
-            ("GET", "/v1/workflows/w"),
-            ("DELETE", "/v1/workflows/w"),
-            ("POST", "/v1/workflows/w/runs"),
-            ("GET", "/v1/secrets"),
-            ("PUT", "/v1/secrets/s"),
-            ("DELETE", "/v1/secrets/s"),
-            ("PUT", "/v1/secrets/s/k"),
-            ("DELETE", "/v1/secrets/s/k"),
-            ("GET", "/v1/tokens"),
-            ("POST", "/v1/tokens"),
-            ("POST", "/v1/tokens/t/revoke"),
-            ("GET", "/v1/runs"),
-            ("GET", "/v1/runs/r"),
-            ("POST", "/v1/runs/r/cancel"),
-            ("GET", "/v1/executions"),
-            ("GET", "/v1/executions/e"),
-            ("POST", "/v1/executions/e/cancel"),
-            ("POST", "/v1/executions/e/redrive"),
-            ("POST", "/v1/executions/e/release"),
-            ("GET", "/v1/dead-letters"),
-            ("GET", "/v1/events"),
-            ("GET", "/v1/queue-items"),
-            ("GET", "/v1/webhooks"),
-            ("POST", "/v1/webhooks/h/rotate"),
-            ("PUT", "/v1/webhooks/h/key"),
-            ("POST", "/v1/webhooks/w/n/rotate"),
-            ("PUT", "/v1/webhooks/w/n/key"),
-        ];
-        for (method, path) in guarded {
+        let guarded = actions();
+        assert!(guarded.len() > 30);
+        for (method, path, _) in guarded {
             assert_eq!(status(method, path, None).await, StatusCode::UNAUTHORIZED, "{method} {path}");
             // A token without the prefix of sealflow is not looked up; one with the prefix is.
             assert_eq!(
@@ -220,6 +253,16 @@ mod tests {
                 "{method} {path}"
             );
         }
+    }
+
+    #[tokio::test]
+    async fn a_route_without_an_action_answers_nobody_i6() {
+        let deps = deps();
+        let open = async |caller: crate::auth::Caller| caller.organization_id.to_string();
+        let app = Router::new().route("/v1/open", get(open)).with_state(deps);
+        let request = Request::get("/v1/open").header(header::AUTHORIZATION, "Bearer sf_x");
+        let response = app.oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
     }
 
     #[tokio::test]

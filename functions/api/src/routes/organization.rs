@@ -7,7 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use domain::limits::RETENTION_DAYS_MAX;
-use store::api::{delete_organization, load_organization, set_retention};
+use store::api::{AuditObject, Audited, delete_organization, load_organization, set_retention};
 
 use crate::Deps;
 use crate::auth::Caller;
@@ -34,7 +34,10 @@ pub(super) async fn change(
     let change: ChangeOrganization = body.read()?;
     check_retention(change.retention_days, deps.retention_days_max)?;
     let now = deps.clock.now();
-    let row = set_retention(&deps.store, caller.organization_id, change.retention_days, now).await;
+    let line = caller.line(&deps, AuditObject::new("organization", caller.organization_id));
+    let row =
+        set_retention(Audited::new(&deps.store, &line), caller.organization_id, change.retention_days, now)
+            .await;
     let row = row.not_found_as("organization")?;
     tracing::info!(organization_id = %caller.organization_id, retention_days = ?change.retention_days, "retention set");
     Ok(Json(views::organization(row, deps.retention_days_max)))
@@ -68,7 +71,8 @@ pub(super) async fn delete(
             "deleting an organization takes all of its secrets, webhooks and runs along: repeat its name, `?name=NAME`".to_owned(),
         ));
     }
-    delete_organization(&deps.store, caller.organization_id, deps.clock.now())
+    let line = caller.line(&deps, AuditObject::new("organization", caller.organization_id));
+    delete_organization(Audited::new(&deps.store, &line), caller.organization_id, deps.clock.now())
         .await
         .not_found_as("organization")?;
     tracing::info!(organization_id = %caller.organization_id, "organization deleted");

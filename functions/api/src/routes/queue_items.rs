@@ -7,7 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use store::api::{QueueItemFilter, list_queue_items};
 
-use super::{query_id, query_workflow};
+use super::{query_id, query_workflow, read_of_list};
 use crate::Deps;
 use crate::auth::Caller;
 use crate::cursor::{item_cursor, page_rows, read_item_cursor};
@@ -28,7 +28,10 @@ pub(super) async fn list(
         run_id: query_id(query.run.as_deref(), "run")?,
         node_id: query.node,
     };
+    let payload = caller.payload();
+    caller.note_read(&deps, read_of_list("queue_items", filter.run_id, filter.workflow_id)).await?;
     let page = list_queue_items(&deps.store, caller.organization_id, &filter, before, rows_max).await?;
-    let rows = page.rows.into_iter().map(views::queue_item).collect::<Result<Vec<_>, _>>()?;
+    let rows =
+        page.rows.into_iter().map(|row| views::queue_item(row, payload)).collect::<Result<Vec<_>, _>>()?;
     Ok(Json(QueueItemList::from((rows, page.next.map(item_cursor)))))
 }

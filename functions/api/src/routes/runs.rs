@@ -1,5 +1,6 @@
 //! `/v1/runs` and `/v1/workflows/{workflow}/runs`: start, list, show, cancel.
 
+use domain::access::Action;
 use domain::execution::ExecutionResult;
 use domain::ids::{EventId, RunId};
 use std::sync::Arc;
@@ -9,9 +10,12 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use domain::request_headers::{HOPS_HEADER, hop_count};
-use store::api::{ExecutionFilter, RunCancel, RunFilter, cancel_run, list_executions, list_runs, load_run};
+use store::api::{
+    AuditObject, Audited, ExecutionFilter, RunCancel, RunFilter, cancel_run, list_executions, list_runs,
+    load_run,
+};
 
-use super::{parse_id, query_time, query_word, query_workflow};
+use super::{parse_id, query_time, query_word, query_workflow, read_of_list};
 use crate::Deps;
 use crate::auth::Caller;
 use crate::body::JsonBody;
@@ -50,8 +54,14 @@ pub(super) async fn list(
         name_prefix: query.name,
         since: query_time(query.since.as_deref(), "since")?,
     };
+    let payload = caller.payload();
+    // What is found by its name says how it begins.
+    if filter.name_prefix.is_some() {
+        caller.require(Action::DataRead)?;
+    }
+    caller.note_read(&deps, read_of_list("runs", None, filter.workflow_id)).await?;
     let page = list_runs(&deps.store, caller.organization_id, &filter, page).await?;
-    Ok(list_answer(page, views::run))
+    Ok(list_answer(page, |row| views::run(row, payload)))
 }
 
 /// `GET /v1/runs/{run}`: one run with a page of its executions, newest first.
@@ -66,14 +76,20 @@ pub(super) async fn show(
     // The state first: executions that come after it was read are in a later answer of a run that
     // still runs.
     let run = load_run(&deps.store, caller.organization_id, id).await.not_found_as("run")?;
+    caller.note_read(&deps, AuditObject::new("run", id)).await?;
+    let payload = caller.payload();
     let filter = ExecutionFilter {
         workflow_id: Some(run.run.workflow_id),
         run_id: Some(id),
         ..ExecutionFilter::default()
     };
     let page = list_executions(&deps.store, caller.organization_id, &filter, page).await?;
-    let executions = page.rows.into_iter().map(views::execution).collect();
-    Ok(Json(RunPage { run: views::run_detail(run), executions, next_cursor: next_cursor(page.next) }))
+    let executions = page.rows.into_iter().map(|row| views::execution(row, payload)).collect();
+    Ok(Json(RunPage {
+        run: views::run_detail(run, payload),
+        executions,
+        next_cursor: next_cursor(page.next),
+    }))
 }
 
 /// `POST /v1/runs/{run}/cancel`: tells a run to end.
@@ -84,14 +100,17 @@ pub(super) async fn cancel(
 ) -> Result<(StatusCode, Json<RunAnswer>), ApiError> {
     let organization_id = caller.organization_id;
     let run_id = parse_id(&run, "run")?;
+    let line = caller.line(&deps, AuditObject::new("run", run_id));
+    let payload = caller.payload();
     let cancel = RunCancel { organization_id, run_id, cancelled_by: caller.actor, now: deps.clock.now() };
     let next_id = || deps.ids.next(deps.clock.now());
-    let stopped = cancel_run(&deps.store, &cancel, &next_id).await.not_found_as("run")?;
+    let stopped =
+        cancel_run(Audited::new(&deps.store, &line), &cancel, &next_id).await.not_found_as("run")?;
     tracing::info!(%run_id, "run cancelled");
     deps.wake(stopped.wakes()).await;
     let run = load_run(&deps.store, organization_id, run_id).await.not_found_as("run")?;
     if let Some(result) = run.run.result.filter(|result| *result != ExecutionResult::Cancelled) {
         return Err(ApiError::Conflict(format!("the run has ended already: {result}")));
     }
-    Ok((StatusCode::ACCEPTED, Json(RunAnswer { run: views::run_detail(run) })))
+    Ok((StatusCode::ACCEPTED, Json(RunAnswer { run: views::run_detail(run, payload) })))
 }

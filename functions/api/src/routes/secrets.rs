@@ -10,12 +10,14 @@ use api_types::{PageQuery, Secret, SecretAnswer, SecretKey, SecretList};
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use domain::access::Action;
 use domain::allowed_host::AllowedHost;
 use domain::limits::SECRET_KEYS_MAX;
 use domain::placement::Placement;
 use store::StoreError;
 use store::api::{
-    SecretIdentity, SecretRow, SecretWrite, change_secret, delete_secret, list_secrets, load_secret,
+    AuditObject, Audited, SecretIdentity, SecretRow, SecretWrite, change_secret, delete_secret, list_secrets,
+    load_secret,
 };
 use vault_format::{Bounds, Entries, Entry, Purpose, Scope, SecretValue};
 use vault_seal::SealRequest;
@@ -80,7 +82,10 @@ pub(super) async fn delete(
     caller: Caller,
     Path(name): Path<String>,
 ) -> Result<StatusCode, ApiError> {
-    delete_secret(&deps.store, caller.organization_id, &name).await.not_found_as("secret")?;
+    let line = caller.line(&deps, AuditObject::new("secret", &name));
+    delete_secret(Audited::new(&deps.store, &line), caller.organization_id, &name)
+        .await
+        .not_found_as("secret")?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -91,16 +96,23 @@ pub(super) async fn delete_key(
     Path((name, key)): Path<(String, String)>,
 ) -> Result<StatusCode, ApiError> {
     let organization_id = caller.organization_id;
+    let line = caller.line(&deps, AuditObject::new("secret", format!("{name}.{key}")));
     for _ in 0..SEALS_MAX {
         let row =
             load_secret(&deps.store, organization_id, &name).await?.ok_or(ApiError::NotFound("secret"))?;
         parse(&row.data)?.get(&key).ok_or(ApiError::NotFound("key"))?;
         let secret = SecretIdentity { organization_id, name: &name, id: row.id };
-        let changed = change_secret(&deps.store, secret, &caller.actor, deps.clock.now(), |data| {
-            let mut entries = data.map_or_else(|| Ok(Entries::new()), parse)?;
-            let removed = entries.remove(&key);
-            Ok(removed.map_or(SecretWrite::Stale, |_| SecretWrite::Data(entries.to_bytes())))
-        });
+        let changed = change_secret(
+            Audited::new(&deps.store, &line),
+            secret,
+            &caller.actor,
+            deps.clock.now(),
+            |data| {
+                let mut entries = data.map_or_else(|| Ok(Entries::new()), parse)?;
+                let removed = entries.remove(&key);
+                Ok(removed.map_or(SecretWrite::Stale, |_| SecretWrite::Data(entries.to_bytes())))
+            },
+        );
         match changed.await {
             Err(StoreError::Conflict(_)) => {}
             changed => return Ok(changed.map(|()| StatusCode::NO_CONTENT)?),
@@ -157,11 +169,16 @@ fn read_value(key: String, body: SecretValueBody) -> Result<NewValue, ApiError> 
 
 async fn put(deps: &Deps, caller: &Caller, name: &str, new: Values) -> Result<Json<SecretAnswer>, ApiError> {
     let organization_id = caller.organization_id;
+    let keys: Vec<&str> = new.values.iter().map(|new| new.key.as_str()).collect();
+    let line = caller.line(deps, AuditObject::new("secret", audited_name(name, &keys)));
     for _ in 0..SEALS_MAX {
         let now = deps.clock.now();
         let row = load_secret(&deps.store, organization_id, name).await?;
         let present = row.as_ref().map_or_else(|| Ok(Entries::new()), |row| parse(&row.data))?;
         check_count(&present, &new)?;
+        if changes_bounds(&new, &present) {
+            caller.require(Action::SecretsBounds)?;
+        }
         for new in new.values.iter().filter(|new| present.get(&new.key).is_none()) {
             new.check_is_bounded()?;
         }
@@ -169,7 +186,7 @@ async fn put(deps: &Deps, caller: &Caller, name: &str, new: Values) -> Result<Js
         let scope = Scope { organization_id, secret_id: id, purpose: Purpose::Secret };
         let sealed = deps.sealer.seal(&scope, seal_requests(&new, &present)).await?;
         let secret = SecretIdentity { organization_id, name, id };
-        let changed = change_secret(&deps.store, secret, &caller.actor, now, |data| {
+        let changed = change_secret(Audited::new(&deps.store, &line), secret, &caller.actor, now, |data| {
             let current = data.map_or_else(|| Ok(Entries::new()), parse)?;
             Ok(merge(&new, &present, current, &sealed).map_or(SecretWrite::Stale, SecretWrite::Data))
         });
@@ -189,6 +206,22 @@ async fn put(deps: &Deps, caller: &Caller, name: &str, new: Values) -> Result<Js
         }
     }
     Err(changed_meanwhile())
+}
+
+/// Whether a key that is there would have other hosts or places. A new key has none yet.
+fn changes_bounds(new: &Values, present: &Entries) -> bool {
+    new.values.iter().any(|new| {
+        let entry = present.get(&new.key);
+        entry.is_some_and(|entry| new.bounds(Some(entry)) != *entry.bounds())
+    })
+}
+
+/// Keys that an audit line names.
+const KEYS_NAMED_MAX: usize = 20;
+
+fn audited_name(name: &str, keys: &[&str]) -> String {
+    let more = if keys.len() > KEYS_NAMED_MAX { ",…" } else { "" };
+    format!("{name}.{}{more}", keys.iter().take(KEYS_NAMED_MAX).copied().collect::<Vec<_>>().join(","))
 }
 
 fn changed_meanwhile() -> ApiError {
@@ -259,7 +292,7 @@ fn secret_view(row: SecretRow) -> Result<Secret, ApiError> {
         keys: keys.collect(),
         name: row.name,
         provider: row.provider,
-        created_by: row.created_by,
+        created_by: row.created_by.into(),
         created_at: row.created_at,
         updated_at: row.updated_at,
     })

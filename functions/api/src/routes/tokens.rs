@@ -7,9 +7,13 @@ use api_types::{NewTokenAnswer, PageQuery, ShownOnce, Token, TokenList};
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use domain::access::{Access, Grant, Grants, Role};
+use domain::actor::ActorKind;
 use domain::limits::TOKEN_NAME_CHARS_MAX;
 use jiff::{SignedDuration, Timestamp};
-use store::api::{NewToken, create_token, list_tokens, revoke_token};
+use store::api::{
+    AuditObject, Audited, NewToken, TokenRow, create_token, find_token, list_tokens, revoke_token,
+};
 
 use crate::Deps;
 use crate::auth::Caller;
@@ -30,7 +34,7 @@ pub(super) async fn list(
     ApiQuery(query): ApiQuery<PageQuery>,
 ) -> Result<Json<TokenList>, ApiError> {
     let page = page_request(query.cursor.as_deref(), query.limit)?;
-    let page = list_tokens(&deps.store, caller.organization_id, page).await?;
+    let page = list_tokens(&deps.store, caller.organization_id, ActorKind::Token, page).await?;
     Ok(list_answer(page, views::token))
 }
 
@@ -40,34 +44,98 @@ pub(super) async fn create(
     caller: Caller,
     body: JsonBody,
 ) -> Result<(StatusCode, Json<NewTokenAnswer>), ApiError> {
-    let create: api_types::NewToken = body.read()?;
-    let now = deps.clock.now();
-    check_name(&create.name)?;
-    let expires_at = create.expires_in_seconds.map(|seconds| expires_at(now, seconds)).transpose()?;
-    let token = new_token()?;
-    let new = NewToken {
-        id: deps.ids.next(now),
-        name: &create.name,
-        token_sha256: &sha256(&token),
-        expires_at,
-        created_by: &caller.actor,
-    };
-    let row = create_token(&deps.store, caller.organization_id, &new, now).await?;
-    tracing::info!(organization_id = %caller.organization_id, token_id = %row.id, "token made");
-    let answer = NewTokenAnswer { row: views::token(row), token: ShownOnce(token) };
-    Ok((StatusCode::CREATED, Json(answer)))
+    let new: api_types::NewToken = body.read()?;
+    check_name(&new.name)?;
+    let access = asked_access(&caller, new.role, new.grants)?;
+    let made = Made { kind: ActorKind::Token, name: &new.name, access, expires_in: new.expires_in_seconds };
+    make(&deps, &caller, made).await
 }
 
-/// `POST …/revoke`: the token is refused from now on. A second revocation is no error.
+/// `POST …/revoke`: the token is refused from now on, and so are the tokens that it made. A second
+/// revocation is no error.
 pub(super) async fn revoke(
     State(deps): State<Arc<Deps>>,
     caller: Caller,
     Path(reference): Path<String>,
 ) -> Result<Json<Token>, ApiError> {
-    let revoked = revoke_token(&deps.store, caller.organization_id, &reference, deps.clock.now()).await;
+    let found = find_token(&deps.store, caller.organization_id, ActorKind::Token, &reference).await;
+    let found = found.not_found_as("token")?;
+    check_may_end(&caller, &found)?;
+    let line = caller.line(&deps, AuditObject::new("token", found.id).named(&found.name));
+    let store = Audited::new(&deps.store, &line);
+    let revoked = revoke_token(store, caller.organization_id, found.id, deps.clock.now()).await;
     let row = revoked.not_found_as("token")?;
     tracing::info!(organization_id = %caller.organization_id, token_id = %row.id, "token revoked");
     Ok(Json(views::token(row)))
+}
+
+/// A token or a member that is to be made.
+pub(super) struct Made<'m> {
+    pub(super) kind: ActorKind,
+    pub(super) name: &'m str,
+    pub(super) access: Access,
+    /// Seconds.
+    pub(super) expires_in: Option<u64>,
+}
+
+/// Makes a token or a member.
+pub(super) async fn make(
+    deps: &Deps,
+    caller: &Caller,
+    made: Made<'_>,
+) -> Result<(StatusCode, Json<NewTokenAnswer>), ApiError> {
+    let Made { kind, name, access, expires_in } = made;
+    let now = deps.clock.now();
+    let expires_at = expires_in.map(|seconds| expires_at(now, seconds)).transpose()?;
+    if let Some(end) = caller.expires_at.filter(|end| expires_at.is_none_or(|at| at > *end)) {
+        return Err(ApiError::Invalid(format!(
+            "`expires_in_seconds` must end by {end}, as the token does that makes this one"
+        )));
+    }
+    let token = new_token()?;
+    let id = deps.ids.next(now);
+    let new = NewToken {
+        id,
+        kind,
+        name,
+        access,
+        token_sha256: &sha256(&token),
+        expires_at,
+        created_by: &caller.actor,
+    };
+    let line = caller.line(deps, AuditObject::new(kind.as_str(), id).named(name));
+    let row = create_token(Audited::new(&deps.store, &line), caller.organization_id, &new, now).await?;
+    tracing::info!(organization_id = %caller.organization_id, token_id = %row.id, %kind, role = %access.role(), "token made");
+    let answer = NewTokenAnswer { row: views::token(row), token: ShownOnce(token) };
+    Ok((StatusCode::CREATED, Json(answer)))
+}
+
+/// The access that is asked for. Nobody gives what they don't have.
+pub(super) fn asked_access(
+    caller: &Caller,
+    role: Role,
+    grants: Option<Vec<Grant>>,
+) -> Result<Access, ApiError> {
+    let access = match grants {
+        Some(grants) => Access::new(role, Grants::of(&grants)),
+        // What is usual, as far as the caller has it.
+        None => {
+            let usual = Access::new(role, role.usual_grants());
+            if usual.role() > caller.access.role() { usual } else { usual.and(caller.access) }
+        }
+    };
+    if caller.access.covers(access) {
+        return Ok(access);
+    }
+    Err(ApiError::Escalation("nobody gives more than they have: name a role and grants that are yours too"))
+}
+
+/// Refuses to end or change who may do more than the caller.
+pub(super) fn check_may_end(caller: &Caller, row: &TokenRow) -> Result<(), ApiError> {
+    if caller.access.role() >= row.role {
+        return Ok(());
+    }
+    Err(ApiError::Escalation("nobody ends or changes who may do more than themselves"))
 }
 
 fn check_name(name: &str) -> Result<(), ApiError> {

@@ -14,8 +14,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use store::StoreError;
 use store::api::{
-    WebhookKeys, WebhookReference, WebhookRotation, find_workflow, list_webhooks, load_webhook_keys,
-    rotate_webhook,
+    AuditObject, Audited, WebhookKeys, WebhookReference, WebhookRotation, find_workflow, list_webhooks,
+    load_webhook_keys, rotate_webhook,
 };
 use vault_format::{Entries, Entry, SecretValue};
 
@@ -137,8 +137,9 @@ async fn change(
         };
         check_credential(kind, &key)?;
         let kept = KeptCredential::keep(deps, kind, organization_id, keys.row.id, key).await?;
+        let line = caller.line(deps, AuditObject::new("webhook", keys.row.id));
         let rotation = rotation(&keys, kept, keep_previous_seconds, deps.clock.now())?;
-        match rotate_webhook(&deps.store, organization_id, &rotation).await {
+        match rotate_webhook(Audited::new(&deps.store, &line), organization_id, &rotation).await {
             Err(StoreError::Conflict(_)) => {}
             rotated => {
                 let row = rotated?;

@@ -7,7 +7,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use serde_json::json;
-use store::api::{delete_workflow, find_workflow, list_workflows, load_workflow};
+use store::api::{AuditObject, Audited, delete_workflow, find_workflow, list_workflows, load_workflow};
 
 use crate::Deps;
 use crate::apply::{ApplyMode, ApplyOptions};
@@ -51,7 +51,7 @@ pub(super) async fn show(
     let (row, definition) = found.not_found_as("workflow")?;
     Ok(Json(WorkflowDetail {
         workflow: views::workflow(row),
-        nodes: definition.nodes.iter().map(|node| json!(node)).collect(),
+        nodes: definition.nodes.iter().map(|node| views::node(node, caller.payload())).collect(),
         edges: definition.edges.iter().map(|edge| json!(edge)).collect(),
     }))
 }
@@ -63,10 +63,17 @@ pub(super) async fn delete(
     Path(workflow): Path<String>,
 ) -> Result<StatusCode, ApiError> {
     let organization_id = caller.organization_id;
-    let workflow_id =
-        find_workflow(&deps.store, organization_id, &workflow).await.not_found_as("workflow")?.id;
-    let deleted =
-        delete_workflow(&deps.store, organization_id, workflow_id, &caller.actor, deps.clock.now()).await;
+    let found = find_workflow(&deps.store, organization_id, &workflow).await.not_found_as("workflow")?;
+    let workflow_id = found.id;
+    let line = caller.line(&deps, AuditObject::new("workflow", workflow_id).named(found.name));
+    let deleted = delete_workflow(
+        Audited::new(&deps.store, &line),
+        organization_id,
+        workflow_id,
+        &caller.actor,
+        deps.clock.now(),
+    )
+    .await;
     let deleted = deleted.not_found_as("workflow")?;
     tracing::info!(%workflow_id, "workflow deleted");
     deps.wake_held(&deleted.held).await;

@@ -1,10 +1,11 @@
 use api_types::{Event, QueueItem};
 use store::api::{EventRow, QueueItemRow};
 
+use crate::auth::Payload;
 use crate::error::ApiError;
 
 /// An event as the API shows it.
-pub(crate) fn event(row: EventRow) -> Event {
+pub(crate) fn event(row: EventRow, payload: Payload) -> Event {
     Event {
         id: row.id,
         workflow_id: row.workflow_id,
@@ -12,8 +13,8 @@ pub(crate) fn event(row: EventRow) -> Event {
         run_id: row.run_id,
         channel: row.channel,
         r#type: row.r#type,
-        data: row.data,
-        run_name: row.run_name,
+        data: payload.of(row.data).unwrap_or_default(),
+        run_name: payload.of(row.run_name).flatten(),
         targets: row.targets,
         depth: row.depth,
         execution_id: row.execution_id,
@@ -22,7 +23,7 @@ pub(crate) fn event(row: EventRow) -> Event {
 }
 
 /// A waiting item as the API shows it.
-pub(crate) fn queue_item(row: QueueItemRow) -> Result<QueueItem, ApiError> {
+pub(crate) fn queue_item(row: QueueItemRow, payload: Payload) -> Result<QueueItem, ApiError> {
     Ok(QueueItem {
         id: row.id,
         workflow_id: row.workflow_id,
@@ -34,7 +35,7 @@ pub(crate) fn queue_item(row: QueueItemRow) -> Result<QueueItem, ApiError> {
         created_at: row.created_at,
         last_sent_at: row.last_sent_at,
         sent_count: row.sent_count,
-        concurrency_key: row.concurrency_key,
+        concurrency_key: payload.of(row.concurrency_key).flatten(),
         waiting_for: serde_json::from_value(row.waiting_for).map_err(|_| ApiError::Internal)?,
     })
 }

@@ -11,4 +11,4 @@ pub(crate) use execution::{dead_letter, execution};
 pub(crate) use history::{event, queue_item};
 pub(crate) use run::{run, run_detail};
 pub(crate) use webhook::{listed_webhook, webhook, webhook_url};
-pub(crate) use workflow::{changes, definition_problem, organization, token, workflow};
+pub(crate) use workflow::{audit_line, changes, definition_problem, node, organization, token, workflow};

@@ -1,8 +1,10 @@
 use api_types::{Run, RunDetail};
 use store::api::RunRow;
 
+use crate::auth::Payload;
+
 /// A run as the API shows it.
-pub(crate) fn run(row: RunRow) -> Run {
+pub(crate) fn run(row: RunRow, payload: Payload) -> Run {
     Run {
         id: row.id,
         workflow_id: row.workflow_id,
@@ -10,11 +12,11 @@ pub(crate) fn run(row: RunRow) -> Run {
         workflow_version: row.workflow_version,
         node_id: row.node_id,
         r#type: row.r#type,
-        name: row.name,
+        name: payload.of(row.name).flatten(),
         state: row.state,
         result: row.result,
         stop: row.stop,
-        stopped_by: row.stopped_by,
+        stopped_by: row.stopped_by.map(Into::into),
         due_at: row.due_at,
         created_at: row.created_at,
         finished_at: row.finished_at,
@@ -22,9 +24,9 @@ pub(crate) fn run(row: RunRow) -> Run {
 }
 
 /// A run with its counts as the API shows it.
-pub(crate) fn run_detail(detail: store::api::RunDetail) -> RunDetail {
+pub(crate) fn run_detail(detail: store::api::RunDetail, payload: Payload) -> RunDetail {
     RunDetail {
-        run: run(detail.run),
+        run: run(detail.run, payload),
         items_waiting: detail.items_waiting,
         executions: detail.executions,
         executions_active: detail.executions_active,

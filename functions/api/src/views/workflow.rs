@@ -1,7 +1,10 @@
-use api_types::{Changes, DefinitionProblem, NodeChange, Organization, Token, Workflow};
+use api_types::{AuditLine, Changes, DefinitionProblem, NodeChange, Organization, Token, Workflow};
 use definition_check::Problem;
-use serde_json::json;
-use store::api::{OrganizationRow, TokenRow, WorkflowRow};
+use domain::definition::Node;
+use serde_json::{Value, json};
+use store::api::{AuditRow, OrganizationRow, TokenRow, WorkflowRow};
+
+use crate::auth::Payload;
 
 /// A workflow as the API shows it.
 pub(crate) fn workflow(row: WorkflowRow) -> Workflow {
@@ -11,7 +14,7 @@ pub(crate) fn workflow(row: WorkflowRow) -> Workflow {
         description: row.description,
         timeout_seconds: row.timeout_seconds,
         version: row.version,
-        created_by: row.created_by,
+        created_by: row.created_by.into(),
         created_at: row.created_at,
         updated_at: row.updated_at,
         deleted_at: row.deleted_at,
@@ -60,9 +63,43 @@ pub(crate) fn token(row: TokenRow) -> Token {
     Token {
         id: row.id,
         name: row.name,
+        role: row.role,
+        grants: row.grants,
         created_at: row.created_at,
-        created_by: row.created_by,
+        created_by: row.created_by.map(Into::into),
+        used_at: row.used_at,
+        throttled: row.throttled,
         expires_at: row.expires_at,
         revoked_at: row.revoked_at,
+    }
+}
+
+/// A node of a definition. What its author wrote into it may be as telling as what runs carry.
+pub(crate) fn node(node: &Node, payload: Payload) -> Value {
+    let mut shown = json!(node);
+    if payload == Payload::Hidden {
+        if let Some(fields) = shown.as_object_mut() {
+            for field in ["configuration", "run_name", "keys", "redact"] {
+                fields.remove(field);
+            }
+        }
+        if shown["concurrency"].is_object() {
+            shown["concurrency"] = json!({ "max": shown["concurrency"]["max"] });
+        }
+    }
+    shown
+}
+
+/// A line of the audit log as the API shows it.
+pub(crate) fn audit_line(row: AuditRow) -> AuditLine {
+    AuditLine {
+        id: row.id,
+        created_at: row.created_at,
+        actor: row.actor.into(),
+        action: row.action,
+        object_kind: row.object_kind,
+        object_id: row.object_id,
+        object_name: row.object_name,
+        source_ip: row.source_ip,
     }
 }

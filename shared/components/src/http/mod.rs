@@ -138,6 +138,7 @@ impl Effect for Http {
             if !request::fits(&configuration, call) {
                 return failed(HttpFailure::refused_secret(call.secret_labels));
             }
+            let cut = Some(configuration.timeout_seconds).filter(|seconds| *seconds > call.seconds_max);
             let (success, selection) = (configuration.success.clone(), configuration.select.clone());
             let request = match request::build(configuration, call) {
                 Ok(request) => request,
@@ -145,7 +146,15 @@ impl Effect for Http {
             };
             match host.http(request).await {
                 Ok(answer) => response::outcome(answer, &success, selection.as_ref()),
-                Err(failure) => failed(failure),
+                Err(mut failure) => {
+                    if let (Some(asked), "timeout") = (cut, failure.code) {
+                        let most = call.seconds_max;
+                        failure.message += &format!(
+                            ": a component may take {most} seconds in this deployment, and `timeout_seconds` asks for {asked}"
+                        );
+                    }
+                    failed(failure)
+                }
             }
         })
     }

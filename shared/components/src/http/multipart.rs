@@ -79,7 +79,9 @@ pub(super) fn write(parts: &[FormPart], idempotency_key: &str) -> Result<(String
     for (index, part) in parts.iter().enumerate() {
         if memchr::memmem::find(&part.content, boundary.as_bytes()).is_some() {
             let message = "holds the boundary between the parts of this form";
-            return Err(Problem { pointer: item(AT, index), message: message.to_owned() });
+            // The field that may hold a secret: then no reason is told.
+            let pointer = child(&item(AT, index), "value");
+            return Err(Problem { pointer, message: message.to_owned() });
         }
         let mut head =
             format!("--{boundary}\r\nContent-Disposition: form-data; name=\"{}\"", escaped(&part.name));

@@ -7,7 +7,7 @@ use domain::{
     json::{check_shape, parse_lenient, storable_text},
     limits::HTTP_STORED_BYTES_MAX,
     outcome::{Failure, Outcome, Output},
-    retry::RetryAfter,
+    retry::{RetryAfter, is_from_between},
 };
 use http_content::{Kind, kind};
 use serde_json::{Value, json};
@@ -123,17 +123,10 @@ fn header<'h>(headers: &'h [(String, String)], name: &str) -> Option<&'h str> {
     headers.iter().find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
 }
 
-/// Whether a status may come from a server between, or says that nothing was done. The target may
-/// have acted or act on the request all the same, so the next attempt keeps the idempotency key
-/// (I5).
-fn is_from_between(status: u16) -> bool {
-    matches!(status, 408 | 425 | 429 | 502 | 503 | 504)
-}
-
 /// Whether a later attempt may get another status: after time-outs, `Too Early`, `Too Many
 /// Requests`, and errors of the server.
 fn is_passing(status: u16) -> bool {
-    matches!(status, 408 | 425 | 429 | 500..=599)
+    matches!(status, 408 | 425 | 429 | 499 | 500..=599)
 }
 
 fn kept_headers(headers: Vec<(String, String)>) -> BTreeMap<String, Vec<String>> {

@@ -612,6 +612,9 @@ fn a_form_that_would_break_is_refused() {
     });
     let (outcome, request) = execute(&own, &[], Ok(text(200, "")));
     assert!(request.is_none() && format!("{outcome:?}").contains("holds the boundary"), "{outcome:?}");
+    let (outcome, _) = execute(&own, &["/body/multipart/0/value"], Ok(text(200, "")));
+    let said = format!("{outcome:?}");
+    assert!(said.contains("is not told") && !said.contains("boundary"), "I1: {said}");
 }
 
 #[test]

@@ -32,7 +32,8 @@ pub fn handshake_answer(
 }
 
 fn url_verification(body: &[u8]) -> Option<String> {
-    let body: serde_json::Value = serde_json::from_slice(body).ok()?;
+    let body: serde_json::Value =
+        serde_json::from_slice(body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)).ok()?;
     (body.get("type")?.as_str()? == "url_verification")
         .then(|| body.get("challenge")?.as_str().map(str::to_owned))
         .flatten()
@@ -55,6 +56,8 @@ mod tests {
         let said = |text: &str| Some(text.to_owned());
         let slack = r#"{"type":"url_verification","token":"t","challenge":"c-1"}"#;
         assert_eq!(answer(json!("url_verification"), "POST", "", Some(slack)), said("c-1"));
+        let marked = format!("\u{feff}{slack}");
+        assert_eq!(answer(json!("url_verification"), "POST", "", Some(&marked)), said("c-1"));
         assert_eq!(answer(json!("url_verification"), "POST", "", None), None, "it is not authentic");
         assert_eq!(answer(json!("url_verification"), "POST", "", Some(r#"{"type":"event"}"#)), None);
         assert_eq!(answer(json!("url_verification"), "GET", "", None), None);

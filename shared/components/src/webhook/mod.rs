@@ -8,6 +8,7 @@ mod scheme;
 mod sender;
 
 use domain::limits::{WEBHOOK_BURST_MAX, WEBHOOK_RATE_PER_SECOND};
+use domain::rate::Rate;
 use domain::webhook::Authentication;
 use secret_text::FieldKind;
 use serde_json::{Map, Value};
@@ -58,21 +59,8 @@ pub struct WebhookConfiguration {
     pub rate: Rate,
 }
 
-/// The deliveries that each instance of the function takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rate {
-    /// Deliveries a second, once the burst is used up.
-    pub per_second: u32,
-    /// Deliveries at once.
-    pub burst: u32,
-}
-
-impl Default for Rate {
-    /// The most that there is.
-    fn default() -> Self {
-        Self { per_second: WEBHOOK_RATE_PER_SECOND, burst: WEBHOOK_BURST_MAX }
-    }
-}
+/// The most deliveries that each instance of the function takes of one webhook.
+pub const RATE_MAX: Rate = Rate { per_second: WEBHOOK_RATE_PER_SECOND, burst: WEBHOOK_BURST_MAX };
 
 /// The form in which a token is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -214,7 +202,7 @@ impl Proof {
 }
 
 fn read_rate(reader: &mut Reader, map: &Map<String, Value>) -> Option<Rate> {
-    let most = Rate::default();
+    let most = RATE_MAX;
     let Some(value) = map.get("rate") else { return Some(most) };
     let map = reader.object("/rate", value, &["per_second", "burst"])?;
     let mut read = |field: &str, limit: u32| {
@@ -463,7 +451,7 @@ mod tests {
                 .map(|read| read.rate)
                 .ok()
         };
-        let most = Rate::default();
+        let most = RATE_MAX;
         assert_eq!(rate(json!({})), Some(most));
         assert_eq!(rate(json!({ "per_second": 1, "burst": 1 })), Some(Rate { per_second: 1, burst: 1 }));
         assert!(rate(json!({ "per_second": most.per_second, "burst": most.burst })).is_some());

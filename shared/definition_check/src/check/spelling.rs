@@ -10,13 +10,30 @@ use crate::source::{Content, Tree};
 /// Replaces the numbers and booleans in text fields of configurations, and in keys, by their
 /// spelling.
 pub(super) fn keep(tree: &mut Tree) {
+    for field in ["name", "description"] {
+        if let Some(text) = tree.get_mut(field) {
+            spell(text);
+        }
+    }
+    if let Some(Content::List(edges)) = tree.get_mut("edges").map(|edges| &mut edges.content) {
+        let ends = edges.iter_mut().filter_map(|edge| match &mut edge.content {
+            Content::Map(ends) => Some(ends),
+            _ => None,
+        });
+        ends.flatten().filter(|end| end.key != "channel").for_each(|end| spell(&mut end.value));
+    }
     let Some(Content::List(nodes)) = tree.get_mut("nodes").map(|nodes| &mut nodes.content) else { return };
     for node in nodes {
         if let Some(Content::Map(keys)) = node.get_mut("keys").map(|keys| &mut keys.content) {
             keys.iter_mut().for_each(|entry| spell(&mut entry.value));
         }
-        if let Some(run_name) = node.get_mut("run_name") {
-            spell(run_name);
+        for field in ["id", "name", "run_name"] {
+            if let Some(text) = node.get_mut(field) {
+                spell(text);
+            }
+        }
+        if let Some(key) = node.get_mut("concurrency").and_then(|concurrency| concurrency.get_mut("key")) {
+            spell(key);
         }
         let named = |node: &Tree, kind: &str| match node.get(kind).map(|name| &name.content) {
             Some(Content::Text(name)) => Some(name.clone()),
@@ -75,6 +92,28 @@ mod tests {
     use crate::check;
 
     /// A text field takes a scalar as it is written, in YAML and in JSON; other fields take its value.
+    #[test]
+    fn names_and_what_looks_like_a_number_are_taken_as_they_are_written() {
+        let yaml = "name: 2024\ndescription: 1.10\nnodes:\n  - { id: 007, name: 404, trigger: start }\n  - id: a\n    name: 0x1F\n    \
+                    component: http\n    concurrency: { max: 1, key: 5 }\n    configuration:\n      url: https://a.example\n      \
+                    headers: [ { name: X-Commit, value: 12e4567 }, { name: X-Version, value: 1.10 } ]\n      \
+                    body: { form: { wallet: 0xdAC17F958D2ee523a2206206994597C13D831ec7, big: 1234567890123456789012345678901234567890 } }\n\
+                    edges:\n  - { from: 007, to: a }\n";
+        let definition =
+            check(yaml).unwrap_or_else(|refused| panic!("{:#?}", refused.problems)).definition;
+        assert_eq!((definition.name.as_str(), definition.description.as_str()), ("2024", "1.10"));
+        let ids: Vec<_> =
+            definition.nodes.iter().map(|node| (node.id.as_str(), node.name.as_str())).collect();
+        assert_eq!(ids, [("007", "404"), ("a", "0x1F")]);
+        assert_eq!(definition.nodes[1].concurrency_key(), Some("5"));
+        assert_eq!(definition.edges[0].from, "007");
+        let configuration = &definition.nodes[1].configuration;
+        assert_eq!(configuration["headers"][0]["value"], "12e4567");
+        assert_eq!(configuration["headers"][1]["value"], "1.10");
+        assert_eq!(configuration["body"]["form"]["wallet"], "0xdAC17F958D2ee523a2206206994597C13D831ec7");
+        assert_eq!(configuration["body"]["form"]["big"], "1234567890123456789012345678901234567890");
+    }
+
     #[test]
     fn a_text_field_takes_the_spelling_of_a_scalar() {
         let yaml = "

@@ -552,7 +552,7 @@ fn a_concurrency_key_is_a_template_without_secrets() {
     check_one("{ max: 1, key: '{{ $[\"Gone\"].data }}' }", "there is no node named `Gone`");
     check_one("{ max: 1 }", "`key` is missing");
     check_one("{ key: x }", "`max` is missing");
-    check_one("{ max: 1, key: 5 }", "concurrency.key: must be text, not a number");
+    check_one("{ max: 1, key: [5] }", "concurrency.key: must be text, not a list");
     check_one("{ max: one, key: x }", "concurrency.max: must be a number from 1 to 1000");
     check_one("{ max: 1, key: x, min: 1 }", "unknown field `min`");
     check_one("{ max: 1, key: '{{ 1 + }}' }", "");
@@ -599,7 +599,7 @@ fn a_rate_is_a_number_of_calls_and_a_burst() {
     for rate in [above.as_str(), below.as_str(), "0", "-1", "'5'", "many"] {
         assert_eq!(found(&format!("{{ per_second: {rate} }}")), per_second, "{rate}");
     }
-    assert_eq!(found("{ per_second: 1e309 }"), "nodes[1].rate.per_second: the number is too large; ");
+    assert_eq!(found("{ per_second: 1e309 }"), per_second);
     let burst = "nodes[1].rate.burst: must be a whole number from 1 to 1000; ";
     let above = (CALL_RATE_MAX + 1).to_string();
     for value in ["0", above.as_str(), "1.5", "-1"] {

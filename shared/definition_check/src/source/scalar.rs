@@ -30,6 +30,11 @@ pub(super) fn resolve(text: &str) -> Result<Content, &'static str> {
     }
 }
 
+/// Whether a plain scalar is a number by the core schema, whatever its size.
+pub(super) fn is_number(text: &str) -> bool {
+    number(text).is_some()
+}
+
 enum Number {
     Integer(i64),
     Float(f64),

@@ -72,7 +72,12 @@ fn take(builder: &mut Builder, event: Event<'_>, position: Position) -> Result<(
 
 fn take_scalar(builder: &mut Builder, text: Cow<'_, str>, style: ScalarStyle, position: Position) {
     let content = match style {
-        ScalarStyle::Plain => scalar::resolve(&text),
+        // What looks like a number and is none that JSON can hold is text: an address such as
+        // 0xdAC1…, the beginning of a commit's hash such as 12e4567.
+        ScalarStyle::Plain => match scalar::resolve(&text) {
+            Err(_) if scalar::is_number(&text) => Ok(Content::Text(text.clone().into_owned())),
+            content => content,
+        },
         _ => Ok(Content::Text(text.clone().into_owned())),
     };
     if builder.expects_key() {

@@ -1,11 +1,12 @@
+use domain::actor::Actor;
 use domain::execution::ExecutionState;
-use domain::function::Actor;
 use domain::held::Call;
 use domain::ids::{CallId, ExecutionId, OrganizationId};
 use tokio_postgres::types::Type;
 
+use super::Audited;
 use crate::types::{column, word};
-use crate::{HeldWake, Store, StoreError, Tx};
+use crate::{HeldWake, StoreError, Tx};
 
 /// A person's call of a held execution.
 #[derive(Clone, Debug)]
@@ -41,7 +42,7 @@ pub enum CallOutcome {
 ///
 /// # Errors
 /// [`StoreError::NotFound`] when there is no such execution in the organization.
-pub async fn call_execution(store: &Store, call: &ExecutionCall) -> Result<CallOutcome, StoreError> {
+pub async fn call_execution(store: Audited<'_>, call: &ExecutionCall) -> Result<CallOutcome, StoreError> {
     store.run_tx("call_execution", |tx| call_in(tx, call)).await
 }
 

@@ -1,14 +1,15 @@
-use domain::function::Actor;
+use domain::actor::Actor;
 use domain::ids::{ExecutionId, OrganizationId};
 use domain::message::Message;
 use jiff::Timestamp;
 use tokio_postgres::types::Type;
 
+use super::Audited;
 use crate::held_causes::{HeldWake, cause_cancelled};
 use crate::locks::{LOCK_EXECUTIONS, LOCK_NODES};
 use crate::runs::{settle_runs_of, wakes_of};
 use crate::slots::{FIND_FREED, FreedSlot, freed_slot};
-use crate::{Store, StoreError, Tx};
+use crate::{StoreError, Tx};
 
 /// An execution that is to end.
 #[derive(Clone, Debug)]
@@ -47,7 +48,7 @@ impl CancelledExecution {
 /// [`StoreError::NotFound`] when there is no such execution in the organization,
 /// [`StoreError::Conflict`] when it has ended.
 pub async fn cancel_execution(
-    store: &Store,
+    store: Audited<'_>,
     cancel: &ExecutionCancel,
 ) -> Result<CancelledExecution, StoreError> {
     store.run_tx("cancel_execution", |tx| cancel_in(tx, cancel)).await

@@ -1,3 +1,4 @@
+use domain::actor::Actor;
 use domain::execution::{ExecutionResult, ExecutionState, ResultReason};
 use domain::ids::{EventId, ExecutionId, OrganizationId, RunId, WorkflowId};
 use jiff::Timestamp;
@@ -7,7 +8,7 @@ use tokio_postgres::types::Type;
 
 use super::page::{PAGE_COLUMN_BYTES_MAX, Page, PageRequest};
 use super::search::{Along, Search, read_search};
-use crate::types::{column, word, word_if_any};
+use crate::types::{actor_if_any, column, word, word_if_any};
 use crate::{Store, StoreError};
 
 /// The filter of a list of executions. A field that is None filters nothing.
@@ -82,7 +83,7 @@ pub struct ExecutionRow {
     /// The time of its wake, where it is held and has one.
     pub wake_at: Option<Timestamp>,
     /// The actor that cancelled it.
-    pub cancelled_by: Option<String>,
+    pub cancelled_by: Option<Actor>,
     /// The copy of its event with which it was redriven.
     pub redriven_event_id: Option<EventId>,
     /// The value of its node's concurrency key.
@@ -127,7 +128,7 @@ impl ExecutionRow {
             crashes: column(row, "crashes")?,
             run_at: column(row, "run_at")?,
             wake_at: column(row, "wake_at")?,
-            cancelled_by: column(row, "cancelled_by")?,
+            cancelled_by: actor_if_any(row, "cancelled_by")?,
             redriven_event_id: column(row, "redriven_event_id")?,
             concurrency_key: column(row, "concurrency_key")?,
             created_at,

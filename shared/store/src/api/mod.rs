@@ -4,6 +4,7 @@
 //! The API answers with these rows: their fields have the names of the columns. They must not have
 //! `workflow_node_executions.residuals`, leases, or sealed bytes on their way to an answer.
 
+mod audit;
 mod dead_letters;
 mod events;
 mod execution_call;
@@ -24,6 +25,7 @@ mod workflow_apply;
 mod workflow_delete;
 mod workflows;
 
+pub use audit::{AuditFilter, AuditLine, AuditObject, AuditRow, Audited, list_audit_lines, note_read};
 pub use dead_letters::{DeadLetterFilter, DeadLetterRow, list_dead_letters};
 pub use events::{EventFilter, EventRow, list_events};
 pub use execution_call::{CallOutcome, ExecutionCall, call_execution};
@@ -39,7 +41,10 @@ pub use secrets::{
     SecretIdentity, SecretRow, SecretWrite, change_secret, delete_secret, list_secrets, load_secret,
     load_secrets_named,
 };
-pub use tokens::{Caller, NewToken, TokenRow, authenticate_token, create_token, list_tokens, revoke_token};
+pub use tokens::{
+    Caller, NewToken, TOKEN_CHAIN_MAX, TokenRow, authenticate_token, change_member, create_token, find_token,
+    list_tokens, note_use, revoke_token,
+};
 pub use webhooks::{
     ListedWebhook, WebhookKeys, WebhookPlace, WebhookReference, WebhookRotation, WebhookRow, list_webhooks,
     load_webhook_keys, rotate_webhook,

@@ -3,6 +3,7 @@ use jiff::Timestamp;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
+use super::Audited;
 use super::removed::end_pending_of_organization;
 use crate::types::column;
 use crate::{Store, StoreError, Tx};
@@ -58,21 +59,25 @@ pub async fn load_organization(
 /// # Errors
 /// [`StoreError::NotFound`] when it was deleted.
 pub async fn set_retention(
-    store: &Store,
+    store: Audited<'_>,
     organization_id: OrganizationId,
     days: Option<i32>,
     now: Timestamp,
 ) -> Result<OrganizationRow, StoreError> {
-    let rows = store
-        .query(
-            "/* set_retention */
-             UPDATE organizations SET retention_days = $2, updated_at = $3
-             WHERE id = $1 AND deleted_at IS NULL
-             RETURNING id, name, retention_days, created_at, updated_at",
-            &[(&organization_id, Type::UUID), (&days, Type::INT4), (&now, Type::TIMESTAMPTZ)],
-        )
-        .await?;
-    rows.first().map_or(Err(StoreError::NotFound), OrganizationRow::from_row)
+    store
+        .run_tx("set_retention", |tx| async move {
+            let rows = tx
+                .query(
+                    "/* set_retention */
+                     UPDATE organizations SET retention_days = $2, updated_at = $3
+                     WHERE id = $1 AND deleted_at IS NULL
+                     RETURNING id, name, retention_days, created_at, updated_at",
+                    &[(&organization_id, Type::UUID), (&days, Type::INT4), (&now, Type::TIMESTAMPTZ)],
+                )
+                .await?;
+            rows.first().map_or(Err(StoreError::NotFound), OrganizationRow::from_row)
+        })
+        .await
 }
 
 /// Deletes the organization, its secrets and its webhooks in one transaction. The sweeper stops its
@@ -81,7 +86,7 @@ pub async fn set_retention(
 /// # Errors
 /// [`StoreError::NotFound`] when it was deleted before.
 pub async fn delete_organization(
-    store: &Store,
+    store: Audited<'_>,
     organization_id: OrganizationId,
     now: Timestamp,
 ) -> Result<(), StoreError> {

@@ -5,8 +5,9 @@ use domain::limits::RUN_EXECUTIONS_MAX;
 use jiff::Timestamp;
 use tokio_postgres::types::Type;
 
+use super::Audited;
 use crate::types::column;
-use crate::{Store, StoreError, Tx};
+use crate::{StoreError, Tx};
 
 /// A failed execution whose event is to be tried once more.
 #[derive(Clone, Copy, Debug)]
@@ -45,7 +46,7 @@ pub enum RedriveOutcome {
 ///
 /// # Errors
 /// [`StoreError::NotFound`] when there is no such execution in the organization.
-pub async fn redrive_execution(store: &Store, redrive: &Redrive) -> Result<RedriveOutcome, StoreError> {
+pub async fn redrive_execution(store: Audited<'_>, redrive: &Redrive) -> Result<RedriveOutcome, StoreError> {
     store.run_tx("redrive_execution", |tx| redrive_in(tx, redrive)).await
 }
 

@@ -1,12 +1,13 @@
 //! The cancel of a run by a caller of the API; its effect is that of a stop (`runs/stop.rs`).
 
-use domain::function::Actor;
+use domain::actor::Actor;
 use domain::ids::{ExecutionId, OrganizationId, RunId};
 use domain::run::RunStop;
 use jiff::Timestamp;
 use tokio_postgres::types::Type;
 
-use crate::{StoppedRun, Store, StoreError, end_stopped_run, stop_run};
+use super::Audited;
+use crate::{StoppedRun, StoreError, end_stopped_run, stop_run};
 
 /// A run that is to end.
 #[derive(Clone, Debug)]
@@ -28,11 +29,12 @@ pub struct RunCancel {
 /// # Errors
 /// [`StoreError::NotFound`] when there is no such run in the organization.
 pub async fn cancel_run(
-    store: &Store,
+    store: Audited<'_>,
     cancel: &RunCancel,
     next_id: &(dyn Fn() -> ExecutionId + Sync),
 ) -> Result<StoppedRun, StoreError> {
     let found = store
+        .store()
         .query(
             "/* cancel_run: find */ SELECT id FROM workflow_runs
              WHERE organization_id = $1 AND id = $2 AND parent_run_id IS NULL",
@@ -42,6 +44,9 @@ pub async fn cancel_run(
     if found.is_empty() {
         return Err(StoreError::NotFound);
     }
+    // The line comes before the cancel, whose rounds are transactions of their own.
+    store.note().await?;
+    let store = store.store();
     stop_run(store, cancel.run_id, RunStop::Cancelled, &cancel.cancelled_by, cancel.now).await?;
     end_stopped_run(store, cancel.run_id, next_id, cancel.now).await
 }

@@ -1,3 +1,4 @@
+use domain::actor::Actor;
 use domain::execution::ExecutionResult;
 use domain::ids::{OrganizationId, RunId, WorkflowId};
 use domain::run::{RunState, RunStop};
@@ -6,7 +7,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use super::page::{Page, PageRequest, read_page};
-use crate::types::{column, word, word_if_any};
+use crate::types::{actor_if_any, column, word, word_if_any};
 use crate::{Store, StoreError};
 
 /// The filter of a list of runs. A field that is None filters nothing.
@@ -50,7 +51,7 @@ pub struct RunRow {
     /// The reason of its stop.
     pub stop: Option<RunStop>,
     /// The actor that stopped it.
-    pub stopped_by: Option<String>,
+    pub stopped_by: Option<Actor>,
     /// When its time-out stops it.
     pub due_at: Option<Timestamp>,
     /// When it began.
@@ -90,7 +91,7 @@ impl RunRow {
             state: word(row, "state")?,
             result: word_if_any(row, "result")?,
             stop: word_if_any(row, "stop")?,
-            stopped_by: column(row, "stopped_by")?,
+            stopped_by: actor_if_any(row, "stopped_by")?,
             due_at: column(row, "due_at")?,
             created_at: column(row, "created_at")?,
             finished_at: column(row, "finished_at")?,

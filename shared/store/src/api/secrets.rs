@@ -1,4 +1,4 @@
-use domain::function::Actor;
+use domain::actor::Actor;
 use domain::ids::OrganizationId;
 use domain::limits::SECRETS_MAX;
 use jiff::Timestamp;
@@ -6,9 +6,10 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
+use super::Audited;
 use super::page::{PAGE_COLUMN_BYTES_MAX, Page, PageRequest, read_page};
 use super::workflow_apply::share_organization;
-use crate::types::column;
+use crate::types::{actor, column};
 use crate::{Store, StoreError, Tx};
 
 /// A row of `secrets`. `data` is sealed: key names and hosts can be read out of it, values can't.
@@ -23,7 +24,7 @@ pub struct SecretRow {
     /// Sealed entries.
     pub data: Vec<u8>,
     /// The token or user that made it.
-    pub created_by: String,
+    pub created_by: Actor,
     /// When it was made.
     pub created_at: Timestamp,
     /// When a value last changed.
@@ -37,7 +38,7 @@ impl SecretRow {
             name: column(row, "name")?,
             provider: column(row, "provider")?,
             data: column(row, "data")?,
-            created_by: column(row, "created_by")?,
+            created_by: actor(row, "created_by")?,
             created_at: column(row, "created_at")?,
             updated_at: column(row, "updated_at")?,
         })
@@ -141,7 +142,7 @@ pub async fn load_secrets_named(
 /// deleted; [`StoreError::Rejected`] with the constraint `secrets_max` when the organization has as
 /// many secrets as it may have.
 pub async fn change_secret(
-    store: &Store,
+    store: Audited<'_>,
     secret: SecretIdentity<'_>,
     changed_by: &Actor,
     now: Timestamp,
@@ -239,18 +240,22 @@ async fn insert_secret(
 /// # Errors
 /// [`StoreError::NotFound`] when there is none of that name.
 pub async fn delete_secret(
-    store: &Store,
+    store: Audited<'_>,
     organization_id: OrganizationId,
     name: &str,
 ) -> Result<(), StoreError> {
-    let rows = store
-        .query_once(
-            "/* delete_secret */
-             DELETE FROM secrets
-             WHERE domain_type = 'org' AND domain_id = $1 AND name = $2
-             RETURNING id",
-            &[(&organization_id, Type::UUID), (&name, Type::TEXT)],
-        )
-        .await?;
-    if rows.is_empty() { Err(StoreError::NotFound) } else { Ok(()) }
+    store
+        .run_tx("delete_secret", |tx| async move {
+            let rows = tx
+                .query(
+                    "/* delete_secret */
+                     DELETE FROM secrets
+                     WHERE domain_type = 'org' AND domain_id = $1 AND name = $2
+                     RETURNING id",
+                    &[(&organization_id, Type::UUID), (&name, Type::TEXT)],
+                )
+                .await?;
+            if rows.is_empty() { Err(StoreError::NotFound) } else { Ok(()) }
+        })
+        .await
 }

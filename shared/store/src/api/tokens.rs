@@ -1,11 +1,13 @@
-use domain::function::Actor;
+use domain::access::{Access, Grant, Grants, Role};
+use domain::actor::{Actor, ActorKind};
 use domain::ids::{OrganizationId, TokenId};
 use jiff::Timestamp;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
+use super::Audited;
 use super::page::{Page, PageRequest, read_page};
-use crate::types::column;
+use crate::types::{actor_if_any, column, word};
 use crate::{Store, StoreError, Tx};
 
 /// The caller of the API: a live token of a live organization.
@@ -13,14 +15,20 @@ use crate::{Store, StoreError, Tx};
 pub struct Caller {
     /// The one organization that the token reaches.
     pub organization_id: OrganizationId,
-    /// `api_tokens.id`
-    pub token_id: TokenId,
-    /// `api_tokens.name`
-    pub token_name: String,
+    /// Whose token it is.
+    pub actor: Actor,
+    /// What it may do: no more than any of its makers may.
+    pub access: Access,
+    /// The time from which the token is refused; None: never.
+    pub expires_at: Option<Timestamp>,
+    /// Whether the operator has suspended the organization.
+    pub is_suspended: bool,
+    /// Requests a second of the organization that an instance takes; None: there is no such limit.
+    pub requests_per_second_max: Option<i32>,
 }
 
 /// The caller whose token has this SHA-256. None: there is no such token, it was revoked or has
-/// expired, or its organization was deleted.
+/// expired, one of its makers was revoked, or its organization was deleted.
 ///
 /// # Errors
 /// [`StoreError::Unavailable`] when the database can't be reached.
@@ -29,24 +37,60 @@ pub async fn authenticate_token(
     token_sha256: &[u8],
     now: Timestamp,
 ) -> Result<Option<Caller>, StoreError> {
-    let rows = store
-        .query(
-            "/* authenticate_token */
-             SELECT t.id, t.name, t.organization_id
-             FROM api_tokens t JOIN organizations o ON o.id = t.organization_id
-             WHERE t.token_sha256 = $1 AND coalesce(t.revoked_at, 'infinity') = 'infinity'
-               AND o.deleted_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > $2)",
-            &[(&token_sha256, Type::BYTEA), (&now, Type::TIMESTAMPTZ)],
-        )
-        .await?;
-    let Some(row) = rows.first() else {
+    let rows = store.query(AUTHENTICATE, &[(&token_sha256, Type::BYTEA), (&now, Type::TIMESTAMPTZ)]).await?;
+    let Some(own) = rows.first() else {
         return Ok(None);
     };
+    let mut access = access(own)?;
+    for maker in &rows[1..] {
+        access = access.and(self::access(maker)?);
+    }
+    let is_dead = |row: &Row| -> Result<bool, StoreError> { column(row, "is_dead") };
+    // A chain that is longer than any that can be made does not end in a maker that is known.
+    let is_whole = column::<Option<TokenId>>(&rows[rows.len() - 1], "made_by")?.is_none();
+    if !is_whole || rows.iter().map(is_dead).collect::<Result<Vec<_>, _>>()?.contains(&true) {
+        return Ok(None);
+    }
+    let kind = word(own, "kind")?;
     Ok(Some(Caller {
-        organization_id: column(row, "organization_id")?,
-        token_id: column(row, "id")?,
-        token_name: column(row, "name")?,
+        organization_id: column(own, "organization_id")?,
+        actor: Actor { kind, id: Some(column(own, "id")?), name: column(own, "name")? },
+        access,
+        expires_at: column(own, "expires_at")?,
+        is_suspended: column(own, "is_suspended")?,
+        requests_per_second_max: column(own, "requests_per_second_max")?,
     }))
+}
+
+/// The token and its makers, from the token on. An expired token is dead; a maker is only when it
+/// was revoked.
+const AUTHENTICATE: &str = "/* authenticate_token */
+    WITH RECURSIVE chain (id, depth) AS (
+        SELECT t.id, 1 FROM api_tokens t WHERE t.token_sha256 = $1
+        UNION ALL
+        SELECT own.made_by, chain.depth + 1
+        FROM chain JOIN api_tokens own ON own.id = chain.id
+        WHERE own.made_by IS NOT NULL AND chain.depth < 10)
+    SELECT t.id, t.kind, t.name, t.organization_id, t.role, t.grants, t.made_by,
+        t.expires_at, coalesce(t.revoked_at, 'infinity') <> 'infinity'
+            OR o.deleted_at IS NOT NULL
+            OR chain.depth = 1 AND t.expires_at IS NOT NULL AND t.expires_at <= $2 AS is_dead,
+        o.suspended_at IS NOT NULL AS is_suspended, o.requests_per_second_max
+    FROM chain
+    JOIN api_tokens t ON t.id = chain.id
+    JOIN organizations o ON o.id = t.organization_id
+    ORDER BY chain.depth";
+
+/// The most tokens of which each was made by the next. [`AUTHENTICATE`] follows no more.
+pub const TOKEN_CHAIN_MAX: i32 = 10;
+
+fn access(row: &Row) -> Result<Access, StoreError> {
+    Ok(Access::new(word(row, "role")?, Grants::of(&grants(row)?)))
+}
+
+fn grants(row: &Row) -> Result<Vec<Grant>, StoreError> {
+    let words: Vec<&str> = column(row, "grants")?;
+    words.into_iter().map(|word| word.parse().map_err(|_| StoreError::Corrupt("grants"))).collect()
 }
 
 /// A token as the API shows it: without the token itself.
@@ -54,12 +98,22 @@ pub async fn authenticate_token(
 pub struct TokenRow {
     /// `api_tokens.id`
     pub id: TokenId,
-    /// The token's purpose, in words.
+    /// A token for a program, or a member.
+    pub kind: ActorKind,
+    /// The token's purpose, in words; a member's e-mail address.
     pub name: String,
+    /// What it may do.
+    pub role: Role,
+    /// What its role does not settle alone.
+    pub grants: Vec<Grant>,
     /// When it was made.
     pub created_at: Timestamp,
-    /// The name of the token that made it; None for an organization's first one.
-    pub created_by: Option<String>,
+    /// Who made it; None for an organization's first one.
+    pub created_by: Option<Actor>,
+    /// When it was last used, to the minute.
+    pub used_at: Option<Timestamp>,
+    /// Requests that were refused because they came too fast.
+    pub throttled: i64,
     /// The time from which it is refused; None: never.
     pub expires_at: Option<Timestamp>,
     /// When it was revoked.
@@ -70,33 +124,57 @@ impl TokenRow {
     fn from_row(row: &Row) -> Result<Self, StoreError> {
         Ok(Self {
             id: column(row, "id")?,
+            kind: word(row, "kind")?,
             name: column(row, "name")?,
+            role: word(row, "role")?,
+            grants: grants(row)?,
             created_at: column(row, "created_at")?,
-            created_by: column(row, "created_by")?,
+            created_by: actor_if_any(row, "created_by")?,
+            used_at: column(row, "used_at")?,
+            throttled: column(row, "throttled")?,
             expires_at: column(row, "expires_at")?,
             revoked_at: column(row, "revoked_at")?,
         })
     }
 }
 
-/// The organization's tokens, newest first, revoked ones too.
+/// The columns of a [`TokenRow`].
+macro_rules! columns {
+    () => {
+        "t.id, t.kind, t.name, t.role, t.grants, t.created_at, t.created_by, t.expires_at,
+         t.revoked_at, t.used_at, t.throttled"
+    };
+}
+
+/// The organization's tokens for programs, or its members, newest first, revoked ones too.
 ///
 /// # Errors
 /// See [`StoreError`].
 pub async fn list_tokens(
     store: &Store,
     organization_id: OrganizationId,
+    kind: ActorKind,
     page: PageRequest,
 ) -> Result<Page<TokenRow>, StoreError> {
     let rows = store
         .query(
-            "/* list_tokens */
-             SELECT q.*, count(*) OVER () AS candidates FROM (
-                 SELECT id, name, created_at, created_by, expires_at, revoked_at FROM api_tokens
-                 WHERE organization_id = $1 AND ($2::uuid IS NULL OR id < $2)
-                 ORDER BY id DESC LIMIT $3 + 1) q
-             ORDER BY q.id DESC LIMIT $3",
-            &[(&organization_id, Type::UUID), (&page.before, Type::UUID), (&page.rows_max(), Type::INT8)],
+            concat!(
+                "/* list_tokens */
+                 SELECT q.*, count(*) OVER () AS candidates FROM (
+                     SELECT ",
+                columns!(),
+                " FROM api_tokens t
+                     WHERE t.organization_id = $1 AND ($2::uuid IS NULL OR t.id < $2)
+                       AND t.kind = $4
+                     ORDER BY t.id DESC LIMIT $3 + 1) q
+                 ORDER BY q.id DESC LIMIT $3"
+            ),
+            &[
+                (&organization_id, Type::UUID),
+                (&page.before, Type::UUID),
+                (&page.rows_max(), Type::INT8),
+                (&kind.as_str(), Type::TEXT),
+            ],
         )
         .await?;
     read_page(&rows, TokenRow::from_row)
@@ -107,13 +185,17 @@ pub async fn list_tokens(
 pub struct NewToken<'a> {
     /// `api_tokens.id`
     pub id: TokenId,
+    /// A token for a program, or a member.
+    pub kind: ActorKind,
     /// The token's purpose, in words; no other live token of the organization has the name.
     pub name: &'a str,
+    /// What it may do. The maker has that itself.
+    pub access: Access,
     /// SHA-256 of the token.
     pub token_sha256: &'a [u8],
     /// The time from which it is refused; None: never.
     pub expires_at: Option<Timestamp>,
-    /// The name of the token that makes it.
+    /// Who makes it.
     pub created_by: &'a Actor,
 }
 
@@ -123,7 +205,7 @@ pub struct NewToken<'a> {
 /// [`StoreError::Conflict`] when a live token has the name, or the organization has as many live
 /// tokens as are allowed.
 pub async fn create_token(
-    store: &Store,
+    store: Audited<'_>,
     organization_id: OrganizationId,
     token: &NewToken<'_>,
     now: Timestamp,
@@ -138,6 +220,9 @@ async fn create_in(
     now: Timestamp,
 ) -> Result<TokenRow, StoreError> {
     lock_organization(&tx, organization_id).await?;
+    // A token for a program counts as its maker. A member is a person, and counts as itself.
+    let made_by = token.created_by.id.filter(|_| token.kind == ActorKind::Token);
+    check_chain(&tx, made_by).await?;
     let live = tx
         .query(
             "/* create_token: live */
@@ -156,11 +241,15 @@ async fn create_in(
     }
     let rows = tx
         .query(
-            "/* create_token */
-             INSERT INTO api_tokens
-                 (id, organization_id, name, token_sha256, created_at, created_by, expires_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7)
-             RETURNING id, name, created_at, created_by, expires_at, revoked_at",
+            concat!(
+                "/* create_token */
+             INSERT INTO api_tokens AS t
+                 (id, organization_id, name, token_sha256, created_at, created_by, expires_at,
+                  kind, role, grants, made_by)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+             RETURNING ",
+                columns!()
+            ),
             &[
                 (&token.id, Type::UUID),
                 (&organization_id, Type::UUID),
@@ -169,29 +258,149 @@ async fn create_in(
                 (&now, Type::TIMESTAMPTZ),
                 (&token.created_by.to_string(), Type::TEXT),
                 (&token.expires_at, Type::TIMESTAMPTZ),
+                (&token.kind.as_str(), Type::TEXT),
+                (&token.access.role().as_str(), Type::TEXT),
+                (&words(&token.access), Type::TEXT_ARRAY),
+                (&made_by, Type::UUID),
             ],
         )
         .await?;
     rows.first().map_or(Err(StoreError::Corrupt("create_token")), TokenRow::from_row)
 }
 
-/// Revokes a token, by its id, or by its name while it lives.
+/// Each token counts as its maker, so that a chain of makers has to have an end that is near.
+async fn check_chain(tx: &Tx, maker: Option<TokenId>) -> Result<(), StoreError> {
+    let rows = tx
+        .query(
+            "/* create_token: chain */
+             WITH RECURSIVE chain (id, depth) AS (
+                 SELECT $1::uuid, 1
+                 UNION ALL
+                 SELECT own.made_by, chain.depth + 1
+                 FROM chain JOIN api_tokens own ON own.id = chain.id
+                 WHERE own.made_by IS NOT NULL AND chain.depth <= $2)
+             SELECT max(depth) AS makers FROM chain WHERE id IS NOT NULL",
+            &[(&maker, Type::UUID), (&TOKEN_CHAIN_MAX, Type::INT4)],
+        )
+        .await?;
+    let makers: Option<i32> = rows.first().map(|row| column(row, "makers")).transpose()?.flatten();
+    if makers.unwrap_or(0) >= TOKEN_CHAIN_MAX {
+        return Err(StoreError::Conflict(
+            "this token was made by a token that was made by a token, and so on: let a member make the new one",
+        ));
+    }
+    Ok(())
+}
+
+fn words(access: &Access) -> Vec<&'static str> {
+    access.grants().list().into_iter().map(Grant::as_str).collect()
+}
+
+/// A token or member, by its id, or by its name while it lives.
 ///
 /// # Errors
-/// [`StoreError::NotFound`]; [`StoreError::Conflict`] when it is the last one that does not expire.
-pub async fn revoke_token(
+/// [`StoreError::NotFound`].
+pub async fn find_token(
     store: &Store,
     organization_id: OrganizationId,
+    kind: ActorKind,
     reference: &str,
+) -> Result<TokenRow, StoreError> {
+    let rows = store
+        .query(
+            concat!(
+                "/* find_token */ SELECT ",
+                columns!(),
+                " FROM api_tokens t
+                  WHERE t.organization_id = $1 AND t.kind = $3
+                    AND (t.id::text = $2 OR (t.name = $2 AND t.revoked_at IS NULL))
+                  ORDER BY (t.id::text = $2) DESC LIMIT 1"
+            ),
+            &[(&organization_id, Type::UUID), (&reference, Type::TEXT), (&kind.as_str(), Type::TEXT)],
+        )
+        .await?;
+    rows.first().map_or(Err(StoreError::NotFound), TokenRow::from_row)
+}
+
+/// Gives a member another role and grants.
+///
+/// # Errors
+/// [`StoreError::NotFound`]; [`StoreError::Conflict`] when it is the last owner that does not
+/// expire.
+pub async fn change_member(
+    store: Audited<'_>,
+    organization_id: OrganizationId,
+    id: TokenId,
+    access: Access,
+) -> Result<TokenRow, StoreError> {
+    store
+        .run_tx("change_member", |tx| async move {
+            lock_organization(&tx, organization_id).await?;
+            if access.role() != Role::Owner {
+                check_other_owner(&tx, organization_id, id).await?;
+            }
+            let rows = tx
+                .query(
+                    concat!(
+                        "/* change_member */ UPDATE api_tokens t SET role = $3, grants = $4
+                         WHERE t.id = $1 AND t.organization_id = $2 AND t.kind = 'member'
+                           AND t.revoked_at IS NULL
+                         RETURNING ",
+                        columns!()
+                    ),
+                    &[
+                        (&id, Type::UUID),
+                        (&organization_id, Type::UUID),
+                        (&access.role().as_str(), Type::TEXT),
+                        (&words(&access), Type::TEXT_ARRAY),
+                    ],
+                )
+                .await?;
+            rows.first().map_or(Err(StoreError::NotFound), TokenRow::from_row)
+        })
+        .await
+}
+
+/// Revokes a token, or removes a member, and with it what it has made. A second revocation is no
+/// error.
+///
+/// # Errors
+/// [`StoreError::NotFound`]; [`StoreError::Conflict`] when it is the last owner that does not
+/// expire.
+pub async fn revoke_token(
+    store: Audited<'_>,
+    organization_id: OrganizationId,
+    id: TokenId,
     now: Timestamp,
 ) -> Result<TokenRow, StoreError> {
-    store.run_tx("revoke_token", |tx| revoke_in(tx, organization_id, reference, now)).await
+    store.run_tx("revoke_token", |tx| revoke_in(tx, organization_id, id, now)).await
+}
+
+/// Writes down that tokens were used, and how many of their requests came too fast.
+///
+/// # Errors
+/// See [`StoreError`].
+pub async fn note_use(
+    store: &Store,
+    token_id: TokenId,
+    throttled: i64,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    store
+        .query_once(
+            "/* note_token_use */ UPDATE api_tokens
+             SET used_at = greatest(used_at, $2), throttled = throttled + $3
+             WHERE id = $1",
+            &[(&token_id, Type::UUID), (&now, Type::TIMESTAMPTZ), (&throttled, Type::INT8)],
+        )
+        .await
+        .map(drop)
 }
 
 async fn revoke_in(
     tx: Tx,
     organization_id: OrganizationId,
-    reference: &str,
+    id: TokenId,
     now: Timestamp,
 ) -> Result<TokenRow, StoreError> {
     // One at a time in an organization: two calls could each revoke the token that the other counts
@@ -199,38 +408,65 @@ async fn revoke_in(
     lock_organization(&tx, organization_id).await?;
     let found = tx
         .query(
-            "/* revoke_token: find */
-             SELECT id, name, created_at, created_by, expires_at, revoked_at,
-                    EXISTS (SELECT FROM api_tokens other
-                            WHERE other.organization_id = $1 AND other.id <> t.id
-                              AND other.revoked_at IS NULL
-                              AND other.expires_at IS NULL) AS has_other
-             FROM api_tokens t
-             WHERE organization_id = $1 AND (id::text = $2 OR (name = $2 AND revoked_at IS NULL))
-             ORDER BY (id::text = $2) DESC LIMIT 1",
-            &[(&organization_id, Type::UUID), (&reference, Type::TEXT)],
+            concat!(
+                "/* revoke_token: find */ SELECT ",
+                columns!(),
+                " FROM api_tokens t WHERE t.organization_id = $1 AND t.id = $2"
+            ),
+            &[(&organization_id, Type::UUID), (&id, Type::UUID)],
         )
         .await?;
-    let found = found.first().ok_or(StoreError::NotFound)?;
-    let token = TokenRow::from_row(found)?;
+    let token = found.first().map_or(Err(StoreError::NotFound), TokenRow::from_row)?;
     if token.revoked_at.is_some() {
         return Ok(token);
     }
-    // Tokens that expire end by themselves: without this one nobody would get in any more.
-    if token.expires_at.is_none() && !column::<bool>(found, "has_other")? {
-        return Err(StoreError::Conflict(
-            "this is the last token of the organization that does not expire: make another such one first, then revoke this",
-        ));
-    }
+    check_other_owner(&tx, organization_id, id).await?;
     let rows = tx
         .query(
-            "/* revoke_token */
-             UPDATE api_tokens SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL
-             RETURNING id, name, created_at, created_by, expires_at, revoked_at",
-            &[(&token.id, Type::UUID), (&now, Type::TIMESTAMPTZ)],
+            concat!(
+                "/* revoke_token */ UPDATE api_tokens t SET revoked_at = $2
+                 WHERE t.id = $1 AND t.revoked_at IS NULL
+                 RETURNING ",
+                columns!()
+            ),
+            &[(&id, Type::UUID), (&now, Type::TIMESTAMPTZ)],
         )
         .await?;
     rows.first().map_or(Err(StoreError::NotFound), TokenRow::from_row)
+}
+
+/// Refuses to end the last owner that does not expire: nobody would get in any more. Tokens that
+/// expire end by themselves, and those that it made end with it.
+async fn check_other_owner(
+    tx: &Tx,
+    organization_id: OrganizationId,
+    ending: TokenId,
+) -> Result<(), StoreError> {
+    let rows = tx
+        .query(
+            "/* check_other_owner */
+             WITH RECURSIVE living (id) AS (
+                 SELECT t.id FROM api_tokens t
+                 WHERE t.organization_id = $1 AND t.made_by IS NULL AND t.revoked_at IS NULL
+                   AND t.id <> $2
+                 UNION ALL
+                 SELECT t.id FROM living JOIN api_tokens t ON t.made_by = living.id
+                 WHERE t.revoked_at IS NULL AND t.id <> $2)
+             SELECT coalesce(bool_or(t.role = 'owner' AND t.expires_at IS NULL), false) AS has_other,
+                 (SELECT own.role = 'owner' AND own.expires_at IS NULL
+                  FROM api_tokens own WHERE own.id = $2) AS is_one
+             FROM living JOIN api_tokens t ON t.id = living.id",
+            &[(&organization_id, Type::UUID), (&ending, Type::UUID)],
+        )
+        .await?;
+    let row = rows.first().ok_or(StoreError::Corrupt("check_other_owner"))?;
+    let is_one = column::<Option<bool>>(row, "is_one")?.unwrap_or(false);
+    if is_one && !column::<bool>(row, "has_other")? {
+        return Err(StoreError::Conflict(
+            "this is the last owner of the organization that does not expire, beside those that end with it: have the operator make another (`sealflow admin token`)",
+        ));
+    }
+    Ok(())
 }
 
 async fn lock_organization(tx: &Tx, organization_id: OrganizationId) -> Result<(), StoreError> {

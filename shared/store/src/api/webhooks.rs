@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
+use super::Audited;
 use super::workflow_apply::WebhookCredential;
 use crate::types::{column, word};
 use crate::{Store, StoreError};
@@ -106,8 +107,11 @@ pub async fn list_webhooks(
                     d.refused_last_at, d.refused_last_reason
              FROM workflows w JOIN webhooks h ON h.workflow_id = w.id
              LEFT JOIN webhook_deliveries d ON d.webhook_id = h.id
-             WHERE w.organization_id = $1 AND ($2::uuid IS NULL OR w.id = $2)
-               AND ($3::uuid IS NULL OR w.id <= $3 AND (w.id < $3 OR h.node_id > $4))
+             WHERE w.organization_id = $1
+               AND w.id >= coalesce($2::uuid, '00000000-0000-0000-0000-000000000000')
+               AND w.id <= least(coalesce($2, 'ffffffff-ffff-ffff-ffff-ffffffffffff'),
+                   coalesce($3::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
+               AND ($3::uuid IS NULL OR w.id < $3 OR h.node_id > $4)
                AND h.deleted_at IS NULL AND w.deleted_at IS NULL
              ORDER BY w.id DESC, h.node_id
              LIMIT $5",
@@ -231,13 +235,15 @@ pub struct WebhookRotation {
 /// [`StoreError::Conflict`] when the webhook has another version or other sealed bytes by now, or
 /// is gone: load it and decide again.
 pub async fn rotate_webhook(
-    store: &Store,
+    store: Audited<'_>,
     organization_id: OrganizationId,
     rotation: &WebhookRotation,
 ) -> Result<WebhookRow, StoreError> {
-    let rows = store
-        .query_once(
-            "/* rotate_webhook */
+    store
+        .run_tx("rotate_webhook", |tx| async move {
+            let rows = tx
+                .query(
+                    "/* rotate_webhook */
              UPDATE webhooks h
              SET signing_keys = $4, current_key_name = $5, token_sha256 = $6,
                  previous_token_sha256 = $7, previous_until = $8, previous_signing_keys = $10,
@@ -248,21 +254,23 @@ pub async fn rotate_webhook(
                AND w.id = h.workflow_id AND w.organization_id = $1 AND w.deleted_at IS NULL
              RETURNING h.id, h.workflow_id, h.node_id, h.address, h.authentication, h.header_name,
                  h.deduplication_header, h.previous_until, h.version, h.created_at, h.updated_at",
-            &[
-                (&organization_id, Type::UUID),
-                (&rotation.id, Type::UUID),
-                (&rotation.version_planned, Type::INT8),
-                (&rotation.credential.signing_keys, Type::BYTEA),
-                (&rotation.credential.current_key_name, Type::TEXT),
-                (&rotation.credential.token_sha256, Type::BYTEA),
-                (&rotation.previous_token_sha256, Type::BYTEA),
-                (&rotation.previous_until, Type::TIMESTAMPTZ),
-                (&rotation.now, Type::TIMESTAMPTZ),
-                (&rotation.previous_signing_keys, Type::BYTEA),
-                (&rotation.signing_keys_planned, Type::BYTEA),
-            ],
-        )
-        .await?;
-    let changed = StoreError::Conflict("the webhook was changed meanwhile");
-    rows.first().map_or(Err(changed), WebhookRow::from_row)
+                    &[
+                        (&organization_id, Type::UUID),
+                        (&rotation.id, Type::UUID),
+                        (&rotation.version_planned, Type::INT8),
+                        (&rotation.credential.signing_keys, Type::BYTEA),
+                        (&rotation.credential.current_key_name, Type::TEXT),
+                        (&rotation.credential.token_sha256, Type::BYTEA),
+                        (&rotation.previous_token_sha256, Type::BYTEA),
+                        (&rotation.previous_until, Type::TIMESTAMPTZ),
+                        (&rotation.now, Type::TIMESTAMPTZ),
+                        (&rotation.previous_signing_keys, Type::BYTEA),
+                        (&rotation.signing_keys_planned, Type::BYTEA),
+                    ],
+                )
+                .await?;
+            let changed = StoreError::Conflict("the webhook was changed meanwhile");
+            rows.first().map_or(Err(changed), WebhookRow::from_row)
+        })
+        .await
 }

@@ -1,7 +1,7 @@
 //! The apply of a workflow: its differences, in one transaction.
 
+use domain::actor::Actor;
 use domain::definition::Definition;
-use domain::function::Actor;
 use domain::ids::{OrganizationId, WebhookId, WorkflowId};
 use domain::node_write::{NodeWrite, SecretRefWrite};
 use domain::webhook::Authentication;
@@ -9,11 +9,12 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio_postgres::types::Type;
 
+use super::Audited;
 use super::removed::{RemovedWork, end_pending_of_nodes};
 use crate::held_causes::HeldWake;
 use crate::runs::settle_runs;
 use crate::types::column;
-use crate::{Store, StoreError, Tx};
+use crate::{StoreError, Tx};
 
 /// The result of an apply.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,7 +110,10 @@ pub struct WebhookCredential {
 /// [`StoreError::Conflict`] when the workflow no longer has the planned version, or another
 /// workflow of that name was made meanwhile: load and plan again. [`StoreError::NotFound`] when the
 /// organization was deleted.
-pub async fn apply_workflow(store: &Store, write: &WorkflowWrite) -> Result<AppliedWorkflow, StoreError> {
+pub async fn apply_workflow(
+    store: Audited<'_>,
+    write: &WorkflowWrite,
+) -> Result<AppliedWorkflow, StoreError> {
     let applied = store.run_tx("apply_workflow", |tx| apply_in(tx, write)).await;
     match applied {
         Err(StoreError::Rejected { constraint: Some(name), .. }) if name == "workflows_name_live" => {

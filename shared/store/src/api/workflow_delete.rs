@@ -1,14 +1,15 @@
-use domain::function::Actor;
+use domain::actor::Actor;
 use domain::ids::{OrganizationId, WorkflowId};
 use jiff::Timestamp;
 use tokio_postgres::types::Type;
 
+use super::Audited;
 use super::removed::end_pending_of_nodes;
 use super::workflow_apply::{lock_workflow, share_organization};
 use crate::held_causes::HeldWake;
 use crate::runs::settle_runs;
 use crate::types::column;
-use crate::{Store, StoreError, Tx};
+use crate::{StoreError, Tx};
 
 /// The nodes and held executions that a deletion ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,7 +26,7 @@ pub struct DeletedWorkflow {
 /// # Errors
 /// [`StoreError::NotFound`] when there is no such live workflow in the organization.
 pub async fn delete_workflow(
-    store: &Store,
+    store: Audited<'_>,
     organization_id: OrganizationId,
     workflow_id: WorkflowId,
     deleted_by: &Actor,

@@ -1,3 +1,4 @@
+use domain::actor::Actor;
 use domain::definition::Definition;
 use domain::ids::{OrganizationId, WorkflowId};
 use jiff::Timestamp;
@@ -7,7 +8,7 @@ use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use super::page::{Page, PageRequest, read_page};
-use crate::types::column;
+use crate::types::{actor, column};
 use crate::{Store, StoreError};
 
 /// A workflow without its definition.
@@ -24,7 +25,7 @@ pub struct WorkflowRow {
     /// The number that each apply with a change raises.
     pub version: i64,
     /// The token or user that made it.
-    pub created_by: String,
+    pub created_by: Actor,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it was last applied with a change.
@@ -41,7 +42,7 @@ impl WorkflowRow {
             description: column(row, "description")?,
             timeout_seconds: column::<Option<i32>>(row, "timeout_seconds")?.map(i64::from),
             version: column(row, "version")?,
-            created_by: column(row, "created_by")?,
+            created_by: actor(row, "created_by")?,
             created_at: column(row, "created_at")?,
             updated_at: column(row, "updated_at")?,
             deleted_at: column(row, "deleted_at")?,

@@ -1,7 +1,8 @@
 use domain::ids::{EventId, ExecutionId, ItemId, KeyId, RunId, WorkflowId};
 
+use domain::actor::Actor;
 use domain::execution::{ExecutionResult, ExecutionState, ResultReason};
-use domain::function::{Actor, Function};
+use domain::function::Function;
 use domain::held::WakeTime;
 use domain::run::RunStop;
 use jiff::Timestamp;
@@ -419,7 +420,7 @@ async fn end_runs(tx: &Tx, batch: &WriteBatch, now: Timestamp) -> Result<(), Sto
     if batch.run_limits.is_empty() {
         return settle_runs(tx, &batch.ended_runs, now).await.map(drop);
     }
-    let by = Actor::Function(Function::Builder);
+    let by = Actor::function(Function::Builder);
     let stopped =
         stop_and_settle_runs(tx, &batch.run_limits, RunStop::RunLimit, &by, &batch.ended_runs, now).await?;
     for run_id in stopped {

@@ -190,6 +190,7 @@ pub async fn claim_executions(
                 (&now, Type::TIMESTAMPTZ),
                 (&put_off[0], Type::FLOAT8),
                 (&put_off[1], Type::FLOAT8),
+                (&token, Type::UUID),
             ],
         ),
         tx.query_with(
@@ -271,7 +272,9 @@ const PUT_OFF_OVER_SHARE: &str = "/* put_off_over_share */
     WITH running AS MATERIALIZED (
         SELECT ex.workflow_id, ex.lease_token FROM workflow_node_executions ex
         WHERE (SELECT count(*) FROM (SELECT FROM organizations LIMIT 2) counted) > 1
-          AND ex.state IN ('started', 'cancelling') AND ex.lease_until > now()),
+          AND ex.state IN ('started', 'cancelling') AND ex.lease_until > now()
+          -- What this invocation has claimed already takes no further executor.
+          AND ex.lease_token IS DISTINCT FROM $7::uuid),
     held AS MATERIALIZED (
         SELECT w.organization_id, count(DISTINCT running.lease_token) AS claims
         FROM running

@@ -1,7 +1,7 @@
 //! The end of runs: a transaction that ends work of a run, and adds none to it, settles the run.
 
+use domain::actor::Actor;
 use domain::execution::ExecutionResult;
-use domain::function::Actor;
 use domain::ids::{ExecutionId, RunId};
 use domain::run::RunStop;
 use jiff::Timestamp;

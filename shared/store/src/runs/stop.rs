@@ -1,7 +1,7 @@
 //! The stop of a run: nothing new of it starts, and its items and pending executions end, in
 //! rounds.
 
-use domain::function::Actor;
+use domain::actor::Actor;
 use domain::ids::{ExecutionId, OrganizationId, RunId};
 use domain::limits::{RUN_EXECUTIONS_MAX, STOP_ROUND_ROWS_MAX};
 use domain::message::Message;

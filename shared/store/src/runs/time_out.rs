@@ -1,7 +1,7 @@
 //! The look at one run: its time-out, and the open work of a stopped run. A time-out stops a run as a
 //! cancel does (`stop.rs`); `sweeper/runs.rs` finds overdue runs.
 
-use domain::function::Actor;
+use domain::actor::Actor;
 use domain::ids::{EventId, ExecutionId, OrganizationId, RunId};
 use domain::limits::STOP_ROUND_ROWS_MAX;
 use domain::message::Message;

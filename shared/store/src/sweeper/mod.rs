@@ -19,6 +19,6 @@ pub use retention::{
 pub use runs::{RunSearch, find_due_runs, find_stopped_runs, settle_left_runs, stop_runs_of_deleted};
 pub use undeliverable::{end_undeliverable_executions, end_undeliverable_items};
 pub use upkeep::{
-    WaitingItems, count_waiting_items, forget_deduplications, forget_previous_keys, forget_secret_refs,
-    mark_full_nodes, oldest_transaction_seconds,
+    WaitingItems, count_waiting_items, end_audit_lines, forget_deduplications, forget_previous_keys,
+    forget_secret_refs, mark_full_nodes, oldest_transaction_seconds,
 };

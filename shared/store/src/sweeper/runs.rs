@@ -1,4 +1,5 @@
-use domain::function::{Actor, Function};
+use domain::actor::Actor;
+use domain::function::Function;
 use domain::ids::{OrganizationId, RunId};
 use domain::run::RunStop;
 use jiff::Timestamp;
@@ -44,7 +45,7 @@ pub async fn stop_runs_of_deleted(tx: &Tx, rows_max: i64, now: Timestamp) -> Res
         .await?;
     let run_ids: Vec<RunId> = rows.iter().map(|row| column(row, "id")).collect::<Result<_, _>>()?;
     if !run_ids.is_empty() {
-        let by = Actor::Function(Function::Sweeper);
+        let by = Actor::function(Function::Sweeper);
         stop_and_settle_runs(tx, &run_ids, RunStop::Cancelled, &by, &[], now).await?;
     }
     Ok(run_ids)

@@ -49,6 +49,21 @@ pub async fn forget_previous_keys(store: &Store, now: Timestamp, rows_max: i64) 
     column(rows.first().ok_or(StoreError::Corrupt("forget_previous_keys"))?, "forgotten")
 }
 
+/// Ends lines of the audit log that are older than so many days, by the database's clock; returns
+/// their number.
+///
+/// # Errors
+/// See [`StoreError`].
+pub async fn end_audit_lines(store: &Store, kept_days: i32, rows_max: i64) -> Result<i64, StoreError> {
+    let rows = store
+        .query(
+            "/* end_audit_lines */ SELECT end_audit_lines($1, $2) AS ended",
+            &[(&kept_days, Type::INT4), (&rows_max, Type::INT8)],
+        )
+        .await?;
+    column(rows.first().ok_or(StoreError::Corrupt("end_audit_lines"))?, "ended")
+}
+
 /// Forgets the secret references of node versions that a newer version replaced more than a day
 /// ago, at most `nodes_max` of the nodes after `after`. Returns their number, and the last node;
 /// None: there are no more.

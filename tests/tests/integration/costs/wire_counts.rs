@@ -308,7 +308,8 @@ async fn a_known_webhook_is_one_round_trip_one_commit_and_one_send() {
         clock: Clock::system(),
         ids: wired.world.ids.clone(),
         cache: webhook::WebhookCache::default(),
-        rates: webhook::RateLimits::default(),
+        rates: process::RateLimits::default(),
+        rate_max: components::webhook::RATE_MAX,
         deliveries: webhook::Deliveries::default(),
         metrics: process::Metrics::off(),
     }));

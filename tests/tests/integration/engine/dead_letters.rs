@@ -74,7 +74,7 @@ async fn redrive_as(
         item_id: world.id(),
         now: world.now(),
     };
-    store::api::redrive_execution(world.api(), &redrive).await
+    store::api::redrive_execution(world.audited(), &redrive).await
 }
 
 async fn redrive(world: &World, execution_id: ExecutionId) -> RedriveOutcome {
@@ -140,7 +140,10 @@ async fn redriven_twice_it_is_redriven_once_i3() {
         item_id: world.id(),
         now: world.now(),
     };
-    let (one, two) = tokio::join!(redrive(&world, failed), store::api::redrive_execution(&other, &second));
+    let (one, two) = tokio::join!(
+        redrive(&world, failed),
+        store::api::redrive_execution(world.audited_at(&other), &second)
+    );
     let outcomes = [one, two.unwrap()];
     let redriven = outcomes.iter().filter(|outcome| matches!(outcome, RedriveOutcome::Redriven { .. }));
     assert_eq!(redriven.count(), 1, "I3: {outcomes:?}");

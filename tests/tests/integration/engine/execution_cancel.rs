@@ -1,7 +1,7 @@
 //! Cancelling one execution: it ends, and the rest of its run goes on.
 
+use domain::actor::Actor;
 use domain::execution::{ExecutionState, ResultReason};
-use domain::function::Actor;
 use domain::ids::{EventId, ExecutionId, LeaseToken};
 use domain::message::Message;
 use local::target::Target;
@@ -40,10 +40,10 @@ async fn cancel(world: &World, execution_id: ExecutionId) -> Result<Option<Freed
     let cancel = ExecutionCancel {
         organization_id: world.organization_id,
         execution_id,
-        cancelled_by: Actor::Token("test".into()),
+        cancelled_by: Actor::token_named("test"),
         now: world.now(),
     };
-    cancel_execution(world.api(), &cancel).await.map(|cancelled| cancelled.freed)
+    cancel_execution(world.audited(), &cancel).await.map(|cancelled| cancelled.freed)
 }
 
 #[tokio::test]
@@ -152,10 +152,10 @@ async fn what_has_ended_or_is_anothers_is_not_cancelled_i6() {
     let foreign = ExecutionCancel {
         organization_id: domain::ids::OrganizationId(Uuid::new_v4()),
         execution_id: id,
-        cancelled_by: Actor::Token("other".into()),
+        cancelled_by: Actor::token_named("other"),
         now: world.now(),
     };
-    let refused = cancel_execution(world.api(), &foreign).await;
+    let refused = cancel_execution(world.audited(), &foreign).await;
     assert!(matches!(refused, Err(StoreError::NotFound)), "I6: {refused:?}");
     assert!(matches!(cancel(&world, ExecutionId(Uuid::new_v4())).await, Err(StoreError::NotFound)));
     assert_eq!(world.executions().await, [open("work", ExecutionState::Pending)], "I6");

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use domain::actor::Actor;
 use domain::execution::{ExecutionState, ResultReason};
-use domain::function::Actor;
 use domain::held::Call;
 use domain::ids::{EventId, ExecutionId, WorkflowId};
 use domain::limits::{CRASHES_MAX, HELD_EXECUTIONS_MAX};
@@ -57,9 +57,9 @@ async fn release(world: &World, execution_id: ExecutionId, by: &str) -> Result<C
         organization_id: world.organization_id,
         execution_id,
         call: Call::Release,
-        called_by: Actor::Token(by.to_owned()),
+        called_by: Actor::token_named(by),
     };
-    call_execution(world.api(), &call).await
+    call_execution(world.audited(), &call).await
 }
 
 async fn state(world: &World, id: ExecutionId) -> String {
@@ -96,9 +96,9 @@ async fn a_release_ends_a_wait_once_and_says_who_it_was() {
         organization_id: world.id(),
         execution_id: id,
         call: Call::Release,
-        called_by: Actor::Token("anna".to_owned()),
+        called_by: Actor::token_named("anna"),
     };
-    assert!(matches!(call_execution(world.api(), &foreign).await, Err(StoreError::NotFound)), "I6");
+    assert!(matches!(call_execution(world.audited(), &foreign).await, Err(StoreError::NotFound)), "I6");
 }
 
 #[tokio::test]
@@ -362,10 +362,10 @@ async fn a_call_after_a_cancel_is_told_that_the_execution_is_to_end() {
     let cancel = ExecutionCancel {
         organization_id: world.organization_id,
         execution_id: id,
-        cancelled_by: Actor::Token("anna".into()),
+        cancelled_by: Actor::token_named("anna"),
         now: world.now(),
     };
-    cancel_execution(world.api(), &cancel).await.unwrap();
+    cancel_execution(world.audited(), &cancel).await.unwrap();
     assert_eq!(release(&world, id, "berta").await.unwrap(), CallOutcome::Ending);
     build_one(&world.builder(), id).await;
     assert_eq!(state(&world, id).await, "finished|cancelled|cancelled");
@@ -379,10 +379,10 @@ async fn cancelling_one_execution_ends_it_by_its_wake_and_names_who_did() {
     let cancel = ExecutionCancel {
         organization_id: world.organization_id,
         execution_id: id,
-        cancelled_by: Actor::Token("anna".to_owned()),
+        cancelled_by: Actor::token_named("anna"),
         now: world.now(),
     };
-    let cancelled = cancel_execution(world.api(), &cancel).await.unwrap();
+    let cancelled = cancel_execution(world.audited(), &cancel).await.unwrap();
     assert_eq!(state(&world, id).await, "held||", "only its wake changes the execution");
     assert_eq!(cancelled.wakes().map(|(_, message)| message).collect::<Vec<_>>(), [wake(id)]);
     build(&world.builder(), &[wake(id)]).await;
@@ -390,7 +390,7 @@ async fn cancelling_one_execution_ends_it_by_its_wake_and_names_who_did() {
     let by = format!("SELECT cancelled_by FROM workflow_node_executions WHERE id = '{id}'");
     assert_eq!(world.database.sql(&by).await, "token:anna");
     assert_eq!((world.run_state(run_id).await, open(&world).await), ("cancelled", (0, 0)));
-    assert!(matches!(cancel_execution(world.api(), &cancel).await, Err(StoreError::Conflict(_))));
+    assert!(matches!(cancel_execution(world.audited(), &cancel).await, Err(StoreError::Conflict(_))));
 }
 
 #[tokio::test]

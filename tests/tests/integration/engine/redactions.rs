@@ -127,7 +127,7 @@ async fn a_failure_and_a_redrive_keep_their_marks() {
         item_id: stage.world.id(),
         now: stage.world.now(),
     };
-    store::api::redrive_execution(stage.world.api(), &redrive).await.unwrap();
+    store::api::redrive_execution(stage.world.audited(), &redrive).await.unwrap();
     let noted = stage.redactions(run).await;
     assert_eq!(noted.len(), 4, "{noted:?}");
     assert_eq!(noted[3], noted[2], "the copy has the marks of the event");

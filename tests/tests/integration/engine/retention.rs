@@ -1,7 +1,7 @@
 //! The end of history: a run goes with all that belongs to it once it is older than its
 //! organization keeps runs, and nothing else goes.
 
-use domain::function::Actor;
+use domain::actor::Actor;
 use domain::ids::{EventId, ExecutionId, OrganizationId, RunId};
 use jiff::SignedDuration;
 use local::target::Target;
@@ -67,7 +67,7 @@ async fn old(world: &World, target: &Target, workflow: &Workflow) -> EventId {
 }
 
 async fn keep_days(world: &World, days: Option<i32>) {
-    set_retention(world.api(), world.organization_id, days, world.now()).await.unwrap();
+    set_retention(world.audited(), world.organization_id, days, world.now()).await.unwrap();
 }
 
 /// The rows of a run in each table that has some.
@@ -120,7 +120,7 @@ async fn redrive(world: &World, execution_id: ExecutionId) -> RedriveOutcome {
         item_id: world.id(),
         now: world.now(),
     };
-    redrive_execution(world.api(), &redrive).await.unwrap()
+    redrive_execution(world.audited(), &redrive).await.unwrap()
 }
 
 #[tokio::test]
@@ -142,9 +142,9 @@ async fn an_old_run_goes_with_all_that_belongs_to_it_and_nothing_else_does_i6() 
         organization_id: world.organization_id,
         execution_id: one(&world, released, "wait").await,
         call: domain::held::Call::Release,
-        called_by: Actor::Token("test".to_owned()),
+        called_by: Actor::token_named("test"),
     };
-    call_execution(world.api(), &call).await.unwrap();
+    call_execution(world.audited(), &call).await.unwrap();
     let cancelled = run(&world, &target, &workflow, OLD_DAYS, held.clone()).await;
     world.cancel(cancelled).await;
     let mut wakes = Vec::new();
@@ -385,7 +385,7 @@ async fn runs_of_a_deleted_organization_go_after_ninety_days() {
     let run_id = run(&world, &target, &workflow, 91, json!({ "status": 200, "for": "0s" })).await;
     ended(&world, run_id, 91).await;
     assert_eq!(tick(&world, None).await.runs_expired, 0, "for ever");
-    store::api::delete_organization(world.api(), world.organization_id, world.now()).await.unwrap();
+    store::api::delete_organization(world.audited(), world.organization_id, world.now()).await.unwrap();
     assert_eq!(sweep_twice(&world).await, (1, 1));
     assert_eq!(rows(&world, run_id).await, NO_ROWS);
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::function::Actor;
+use domain::actor::Actor;
 use domain::ids::EventId;
 use domain::limits::{RUN_EXECUTIONS_MAX, STOP_ROUND_ROWS_MAX};
 use domain::message::Message;
@@ -91,7 +91,7 @@ async fn the_rest_of_a_stop_is_woken_for_i8() {
     let workflow = workflow(&world, &target).await;
     let [run_id, _] = two_runs(&world, &workflow).await;
     // The first transaction of a cancel, after which its API died.
-    let by = Actor::Token("anna".to_owned());
+    let by = Actor::token_named("anna");
     store::stop_run(world.api(), run_id.into(), RunStop::Cancelled, &by, world.now()).await.unwrap();
     build(&world.builder(), &[run(run_id)]).await;
     world.run_to_end(&world.builder(), &world.executor(&target.host_port())).await;

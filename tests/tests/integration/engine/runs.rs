@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
+use domain::actor::Actor;
 use domain::execution::ExecutionResult;
-use domain::function::Actor;
 use domain::ids::{EventId, ExecutionId};
 use domain::message::Message;
 use local::target::Target;
@@ -154,10 +154,10 @@ async fn cancel(world: &World, execution_id: ExecutionId) -> Result<(), StoreErr
     let cancel = ExecutionCancel {
         organization_id: world.organization_id,
         execution_id,
-        cancelled_by: Actor::Token("test".to_owned()),
+        cancelled_by: Actor::token_named("test"),
         now: world.now(),
     };
-    cancel_execution(world.api(), &cancel).await.map(drop)
+    cancel_execution(world.audited(), &cancel).await.map(drop)
 }
 
 async fn redrive(world: &World, execution_id: ExecutionId) -> RedriveOutcome {
@@ -168,7 +168,7 @@ async fn redrive(world: &World, execution_id: ExecutionId) -> RedriveOutcome {
         item_id: world.id(),
         now: world.now(),
     };
-    redrive_execution(world.api(), &redrive).await.unwrap()
+    redrive_execution(world.audited(), &redrive).await.unwrap()
 }
 
 #[tokio::test]
@@ -182,7 +182,7 @@ async fn a_run_that_leads_nowhere_has_ended_when_it_begins() {
 #[tokio::test]
 async fn every_way_in_which_work_ends_ends_its_run_i8() {
     let target = Target::start().await.unwrap();
-    let by = Actor::Token("test".to_owned());
+    let by = Actor::token_named("test");
     let ways = [
         ("passed", "passed"),
         ("failed", "failed"),
@@ -227,12 +227,12 @@ async fn every_way_in_which_work_ends_ends_its_run_i8() {
             "run cancelled" => drop(world.cancel(run_id).await),
             "node removed" => drop(world.apply_again(&workflow, json!([start()]), json!([])).await),
             "workflow deleted" => {
-                delete_workflow(world.api(), world.organization_id, workflow.id, &by, world.now())
+                delete_workflow(world.audited(), world.organization_id, workflow.id, &by, world.now())
                     .await
                     .unwrap();
             }
             "organization deleted" => {
-                delete_organization(world.api(), world.organization_id, world.now()).await.unwrap();
+                delete_organization(world.audited(), world.organization_id, world.now()).await.unwrap();
             }
             "organization deleted, the rest" => {
                 world.database.sql("UPDATE organizations SET deleted_at = now()").await;

@@ -1,6 +1,6 @@
 //! The limit of an organization's secrets.
 
-use domain::function::Actor;
+use domain::actor::Actor;
 use domain::limits::SECRETS_MAX;
 use store::StoreError;
 use store::api::{SecretIdentity, SecretWrite, change_secret};
@@ -18,7 +18,7 @@ async fn an_organization_has_so_many_secrets_and_no_more_i10() {
     world.database.sql(&sql).await;
     let set = async |name: &str| {
         let secret = SecretIdentity { organization_id, name, id: world.id() };
-        change_secret(world.api(), secret, &Actor::Token("test".into()), world.now(), |_| {
+        change_secret(world.audited(), secret, &Actor::token_named("test"), world.now(), |_| {
             Ok(SecretWrite::Data(vec![1, 0, 0]))
         })
         .await

@@ -30,16 +30,40 @@ async fn pending(world: &World, workflow: &Workflow, count: usize) -> Vec<Execut
     ids.lines().filter_map(|id| id.parse().ok()).collect()
 }
 
+/// So many seconds go by: all times are moved back.
+async fn turn_back(world: &World, seconds: u32) {
+    for (table, columns) in
+        [("workflow_node_executions", &["run_at"][..]), ("workflow_node_turns", &["starts_at", "next_at"])]
+    {
+        let sets: Vec<_> =
+            columns.iter().map(|column| format!("{column} = {column} - interval '{seconds} s'")).collect();
+        world.database.sql(&format!("UPDATE {table} SET {}", sets.join(", "))).await;
+    }
+}
+
 async fn take(world: &World, ids: &[ExecutionId]) -> Vec<Turn> {
     let now = world.now();
     let store = world.database.store("executor");
     store.run_tx("turns", |tx| async move { take_turns(&tx, ids, now).await }).await.unwrap()
 }
 
+/// All of these ask, and ask again until their node is free.
+async fn take_all(world: &World, ids: &[ExecutionId]) -> Vec<Turn> {
+    let mut left = ids.to_vec();
+    let mut turns = Vec::new();
+    while !left.is_empty() {
+        let asked =
+            futures_util::future::join_all(left.iter().map(|id| take(world, std::slice::from_ref(id))));
+        turns.extend(asked.await.into_iter().flatten());
+        left.retain(|id| turns.iter().all(|turn| turn.id != *id));
+    }
+    turns
+}
+
 /// The times of all turns in tenths of a second, from the first on.
 async fn tenths(world: &World) -> Vec<i64> {
     let sql = "SELECT round(extract(epoch FROM run_at - min(run_at) OVER ()) * 10)
-               FROM workflow_node_executions WHERE turn_attempt = 1 ORDER BY run_at";
+               FROM workflow_node_executions WHERE run_at IS NOT NULL ORDER BY run_at";
     world.database.sql(sql).await.lines().filter_map(|line| line.parse().ok()).collect()
 }
 
@@ -56,7 +80,11 @@ async fn turns_keep_the_rate_in_one_claim_and_over_many() {
     // The second claim comes a moment after the first, and no turn before its place.
     assert_eq!(times[0..3], [0, 0, 0]);
     assert_eq!(times[3..8], [100, 200, 300, 400, 500], "one in ten seconds");
-    assert_eq!(take(&world, &ids).await, [], "a turn is taken once for an attempt");
+    assert_eq!(take(&world, &ids).await, [], "nobody asks before its time, and nobody twice");
+    // Ten seconds later one may begin, and it is the one whose time it is.
+    turn_back(&world, 10).await;
+    let asked = take(&world, &ids).await;
+    assert_eq!(asked.iter().map(|turn| (turn.id, turn.due_in_millis)).collect::<Vec<_>>(), [(ids[3], 0)]);
 }
 
 #[tokio::test]
@@ -64,13 +92,57 @@ async fn claims_at_one_moment_share_the_rate() {
     let world = World::create().await;
     let workflow = one_node(&world, "https://target.test", json!({ "per_second": 0.1, "burst": 2 })).await;
     let ids = pending(&world, &workflow, 6).await;
-    let turns = futures_util::future::join_all(ids.iter().map(|id| take(&world, std::slice::from_ref(id))));
-    let due = turns.await.into_iter().flatten().filter(|turn| turn.due_in_millis <= 0).count();
+    let due = take_all(&world, &ids).await.into_iter().filter(|turn| turn.due_in_millis == 0).count();
     assert_eq!(due, 2, "six instances asked at once");
     let times = tenths(&world).await;
     assert_eq!(times.len(), 6);
     // Their transactions did not begin at the same instant: `now()` differs by less than a second.
     assert!((395..=405).contains(&times[5]), "{times:?}");
+}
+
+#[tokio::test]
+async fn attempts_that_come_late_all_together_are_held_to_the_rate() {
+    let world = World::create().await;
+    let workflow = one_node(&world, "https://target.test", json!({ "per_second": 0.1, "burst": 1 })).await;
+    let ids = pending(&world, &workflow, 6).await;
+    take(&world, &ids).await;
+    // Nobody could execute for ten minutes: the times of all have come.
+    turn_back(&world, 600).await;
+    let late = take(&world, &ids).await;
+    let go = |turns: &[Turn]| turns.iter().filter(|turn| turn.due_in_millis == 0).count();
+    assert_eq!((late.len(), go(&late)), (5, 1), "one has begun before, one may now");
+    turn_back(&world, 10).await;
+    assert_eq!(go(&take(&world, &ids).await), 1, "and the next in ten seconds");
+}
+
+#[tokio::test]
+async fn another_rate_begins_anew() {
+    let world = World::create().await;
+    let workflow = one_node(&world, "https://target.test", json!({ "per_second": 0.01, "burst": 1 })).await;
+    let ids = pending(&world, &workflow, 4).await;
+    take(&world, &ids[0..3]).await;
+    world.database.sql("UPDATE workflow_nodes SET rate_per_second = 100 WHERE node_id = 'work'").await;
+    assert_eq!(
+        take(&world, &ids[3..4]).await[0].due_in_millis,
+        0,
+        "what waits for the old rate holds up nobody"
+    );
+}
+
+#[tokio::test]
+async fn a_node_that_another_transaction_asks_about_holds_up_no_other() {
+    let world = World::create().await;
+    let workflow = one_node(&world, "https://target.test", json!({ "per_second": 1 })).await;
+    let ids = pending(&world, &workflow, 2).await;
+    take(&world, &ids[0..1]).await;
+    let (store, held) = (world.database.store("executor"), std::slice::from_ref(&ids[1]));
+    let (world, now) = (&world, world.now());
+    turn_back(world, 60).await;
+    let asked_meanwhile = store.run_tx("turns", |tx| async move {
+        take_turns(&tx, held, now).await?;
+        Ok(take(world, held).await)
+    });
+    assert_eq!(asked_meanwhile.await.unwrap(), [], "it is left out at once");
 }
 
 #[tokio::test]

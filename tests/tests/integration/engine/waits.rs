@@ -4,7 +4,7 @@
 use domain::execution::{ExecutionState, ResultReason};
 use std::slice::from_ref;
 
-use domain::function::Actor;
+use domain::actor::Actor;
 use domain::ids::{EventId, ExecutionId};
 use domain::limits::REMOVED_EXECUTIONS_MAX;
 use domain::message::Message;
@@ -248,14 +248,15 @@ async fn a_wait_of_what_is_removed_ends_with_it_i4() {
     build(&world.builder(), &[event(run_id)]).await;
     assert_eq!(ended().await, "held||", "the node is back, and its wait is held");
 
-    let by = Actor::Token("test".into());
-    let deleted = delete_workflow(world.api(), world.organization_id, workflow.id, &by, world.now()).await;
+    let by = Actor::token_named("test");
+    let deleted =
+        delete_workflow(world.audited(), world.organization_id, workflow.id, &by, world.now()).await;
     assert_eq!(deleted.expect("it is deleted").held.len(), 1);
     wake_all().await;
     assert_eq!(ended().await, "finished|cancelled|node_removed", "the workflow was deleted");
 
     let (_, run_id) = waiting(&world, json!({ "for": "30 days" })).await;
-    delete_organization(world.api(), world.organization_id, world.now()).await.expect("it is deleted");
+    delete_organization(world.audited(), world.organization_id, world.now()).await.expect("it is deleted");
     wake_all().await;
     assert_eq!(ended().await, "finished|cancelled|cancelled", "the organization was deleted");
     assert_eq!(world.run_state(run_id).await, "cancelled");

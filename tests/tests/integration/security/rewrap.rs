@@ -287,9 +287,9 @@ async fn a_rotation_that_was_begun_before_brings_no_old_bytes_back_i3() {
     let before = rotation().await;
     assert_eq!(vault.run().await.moved, 2);
     assert_eq!(vault.run().await.moved, 0, "no value is left to move");
-    let late = rotate_webhook(&api, organization, &before).await;
+    let late = rotate_webhook(vault.world.audited_at(&api), organization, &before).await;
     assert!(matches!(late, Err(StoreError::Conflict(_))), "{late:?}");
-    rotate_webhook(&api, organization, &rotation().await).await.unwrap();
+    rotate_webhook(vault.world.audited_at(&api), organization, &rotation().await).await.unwrap();
     assert_eq!(vault.run().await.moved, 0);
 }
 

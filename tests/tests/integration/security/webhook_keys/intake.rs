@@ -42,6 +42,7 @@ pub(crate) fn api_under(key: &str, world: &World, kms: &FakeKms) -> Router {
         ids: world.ids.clone(),
         public_url: "https://sealflow.test".to_owned(),
         component_seconds_max: 300,
+        limits: api::RequestLimits::new(domain::rate::Rate { per_second: 1_000, burst: 1_000 }),
         retention_days_max: None,
         metrics: process::Metrics::off(),
     }))
@@ -60,7 +61,8 @@ pub(crate) fn warm_instance(
         clock,
         ids: world.ids.clone(),
         cache,
-        rates: webhook::RateLimits::default(),
+        rates: process::RateLimits::default(),
+        rate_max: components::webhook::RATE_MAX,
         deliveries: webhook::Deliveries::default(),
         metrics: process::Metrics::off(),
     }))

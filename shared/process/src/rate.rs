@@ -1,51 +1,51 @@
-//! The rate limit of webhooks (docs/decisions/0009): a bucket for each webhook, in this instance's
-//! memory.
-//!
-//! The limit is checked after the credential, so that only a webhook's own sender can use up its
-//! bucket. A delivery with a wrong credential costs no wake, at most one read a second for each
-//! address, and one write of counts a minute.
+//! Rate limits (docs/decisions/0009): a bucket for each key, in this instance's memory.
 
-use components::webhook::Rate;
-use domain::ids::WebhookId;
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::{Mutex, PoisonError};
 
+use domain::rate::Rate;
 use jiff::{SignedDuration, Timestamp};
 
-/// Webhooks whose buckets are kept. At the limit the full buckets are forgotten, which loses
+/// Keys whose buckets are kept. At the limit the full buckets are forgotten, which loses
 /// nothing; if none is full, all are forgotten.
 const BUCKETS_MAX: usize = 2_000;
 
 /// The buckets of an instance.
-#[derive(Default)]
-pub struct RateLimits {
+pub struct RateLimits<K> {
     /// The time at which each bucket is full again: this time alone describes the bucket.
-    full_at: Mutex<HashMap<WebhookId, Timestamp>>,
+    full_at: Mutex<HashMap<K, Timestamp>>,
 }
 
-/// The webhook's bucket is empty.
+impl<K> Default for RateLimits<K> {
+    fn default() -> Self {
+        Self { full_at: Mutex::default() }
+    }
+}
+
+/// A bucket is empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooFast {
-    /// Whole seconds after which a delivery is accepted again, at least 1.
+    /// Whole seconds after which one more is taken, at least 1.
     pub retry_after_seconds: u32,
 }
 
-impl RateLimits {
-    /// Takes one delivery out of a webhook's bucket.
+impl<K: Copy + Eq + Hash> RateLimits<K> {
+    /// Takes one out of a key's bucket.
     ///
     /// # Errors
     /// `TooFast` when the bucket is empty.
-    pub fn take(&self, webhook_id: WebhookId, rate: Rate, now: Timestamp) -> Result<(), TooFast> {
+    pub fn take(&self, key: K, rate: Rate, now: Timestamp) -> Result<(), TooFast> {
         let one = SignedDuration::from_secs(1) / i32::try_from(rate.per_second).unwrap_or(i32::MAX);
         let whole = one * i32::try_from(rate.burst).unwrap_or(i32::MAX);
         let mut full_at = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
-        if full_at.len() >= BUCKETS_MAX && !full_at.contains_key(&webhook_id) {
+        if full_at.len() >= BUCKETS_MAX && !full_at.contains_key(&key) {
             full_at.retain(|_, full_at| *full_at > now);
             if full_at.len() >= BUCKETS_MAX {
                 full_at.clear();
             }
         }
-        let bucket = full_at.entry(webhook_id).or_insert(now);
+        let bucket = full_at.entry(key).or_insert(now);
         let next = (*bucket).max(now) + one;
         let excess = next.duration_since(now) - whole;
         if excess.is_positive() {
@@ -63,18 +63,18 @@ mod tests {
 
     use super::*;
 
-    const ONE: WebhookId = WebhookId::from_u128(1);
-    /// The rate of a webhook whose author says none.
+    const ONE: u32 = 1;
+
     fn most() -> Rate {
-        Rate::default()
+        Rate { per_second: WEBHOOK_RATE_PER_SECOND, burst: WEBHOOK_BURST_MAX }
     }
 
     fn at(milliseconds: i64) -> Timestamp {
         Timestamp::from_millisecond(1_000_000 + milliseconds).unwrap()
     }
 
-    fn taken(limits: &RateLimits, webhook: WebhookId, deliveries: u32, now: Timestamp) -> u32 {
-        (0..deliveries).map(|_| u32::from(limits.take(webhook, most(), now).is_ok())).sum()
+    fn taken(limits: &RateLimits<u32>, key: u32, count: u32, now: Timestamp) -> u32 {
+        (0..count).map(|_| u32::from(limits.take(key, most(), now).is_ok())).sum()
     }
 
     #[test]
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn after_its_burst_a_webhook_has_its_rate_i10() {
+    fn after_its_burst_a_key_has_its_rate_i10() {
         let limits = RateLimits::default();
         taken(&limits, ONE, WEBHOOK_BURST_MAX, at(0));
         assert_eq!(taken(&limits, ONE, WEBHOOK_RATE_PER_SECOND + 1, at(1_000)), WEBHOOK_RATE_PER_SECOND);
@@ -99,17 +99,17 @@ mod tests {
     }
 
     #[test]
-    fn a_webhook_can_have_a_rate_of_its_own() {
+    fn a_key_can_have_a_rate_of_its_own() {
         let (limits, rate) = (RateLimits::default(), Rate { per_second: 1, burst: 2 });
         let taken = |now| (0..5).filter(|_| limits.take(ONE, rate, now).is_ok()).count();
         assert_eq!((taken(at(0)), taken(at(999)), taken(at(1_000)), taken(at(60_000))), (2, 0, 1, 2));
     }
 
     #[test]
-    fn webhooks_do_not_use_up_each_others_buckets() {
+    fn keys_do_not_use_up_each_others_buckets() {
         let limits = RateLimits::default();
         taken(&limits, ONE, WEBHOOK_BURST_MAX + 1, at(0));
-        assert!(limits.take(WebhookId::from_u128(2), most(), at(0)).is_ok());
+        assert!(limits.take(2, most(), at(0)).is_ok());
     }
 
     #[test]
@@ -124,8 +124,8 @@ mod tests {
     #[test]
     fn buckets_can_not_fill_the_memory() {
         let limits = RateLimits::default();
-        for webhook in 0..=BUCKETS_MAX as u128 {
-            limits.take(WebhookId::from_u128(webhook), most(), at(i64::try_from(webhook).unwrap())).unwrap();
+        for key in 0..=u32::try_from(BUCKETS_MAX).unwrap() {
+            limits.take(key, most(), at(i64::from(key))).unwrap();
         }
         assert!(limits.full_at.lock().unwrap().len() < BUCKETS_MAX);
     }
