@@ -4,6 +4,7 @@
 //! Tests drive the functions as libraries, on real Postgres, each as its own role. A fixture that
 //! fails ends the test with a panic that names the failed step.
 
+pub mod api_world;
 pub mod aws_wire;
 pub mod bench;
 pub mod crash;

@@ -212,7 +212,7 @@ pub const OPERATIONS: [Operation; 39] = [
     Operation::new("PATCH", "/v1/members/{member}", "changeMember", "Gives a member another role")
         .json(of::<ChangeMember>)
         .answer(200, of::<Token>)
-        .problems(&[409]),
+        .problems(&[404, 409]),
     Operation::new(
         "DELETE",
         "/v1/members/{member}",
@@ -220,7 +220,7 @@ pub const OPERATIONS: [Operation; 39] = [
         "Removes a member, and with it the tokens that it made",
     )
     .empty()
-    .problems(&[409]),
+    .problems(&[404, 409]),
     Operation::new("GET", "/v1/audit", "listAudit", "Who did what, newest first")
         .query(of::<AuditQuery>)
         .answer(200, of::<AuditList>),

@@ -29,6 +29,7 @@ pub mod sweeper;
 mod tx;
 
 pub mod api;
+pub mod audit;
 pub mod types;
 
 pub use connect::{AskPassword, CONNECT_TIMEOUT, Login, NoPassword, Store, StoreSettings};

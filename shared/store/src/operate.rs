@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
-use crate::api::{AuditLine, AuditObject, Audited};
+use crate::audit::{AuditLine, AuditObject, Audited};
 use crate::types::column;
 use crate::{Store, StoreError};
 

@@ -31,8 +31,9 @@ pub(super) async fn list(
         node_id: query.node,
         reason: query_word(query.reason.as_deref(), "reason")?,
     };
+    let payload = caller.payload();
     let page = list_dead_letters(&deps.store, caller.organization_id, &filter, page).await?;
-    Ok(list_answer(page, views::dead_letter))
+    Ok(list_answer(page, |row| views::dead_letter(row, payload)))
 }
 
 /// `POST /v1/executions/{execution}/redrive`: routes a copy of a failed execution's event to its

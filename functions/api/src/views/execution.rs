@@ -18,7 +18,7 @@ pub(crate) fn execution(row: ExecutionRow, payload: Payload) -> Execution {
         state: row.state,
         result: row.result,
         result_reason: row.result_reason,
-        result_message: row.result_message,
+        result_message: own_words(row.result_message, payload),
         component: row.component,
         configuration: payload.of(row.configuration).unwrap_or_default(),
         metadata: match payload {
@@ -42,6 +42,14 @@ pub(crate) fn execution(row: ExecutionRow, payload: Payload) -> Execution {
     }
 }
 
+/// A message without what it quotes: the lines behind its first are its author's expression.
+fn own_words(message: Option<String>, payload: Payload) -> Option<String> {
+    match payload {
+        Payload::Shown => message,
+        Payload::Hidden => message.map(|text| text.lines().next().unwrap_or_default().to_owned()),
+    }
+}
+
 /// Of the facts about an execution those that hold nothing of its data: when each attempt began and
 /// ended, and with which code.
 fn course(metadata: &Value) -> Value {
@@ -62,7 +70,7 @@ fn course(metadata: &Value) -> Value {
 }
 
 /// A dead letter as the API shows it.
-pub(crate) fn dead_letter(row: DeadLetterRow) -> DeadLetter {
+pub(crate) fn dead_letter(row: DeadLetterRow, payload: Payload) -> DeadLetter {
     DeadLetter {
         id: row.id,
         workflow_id: row.workflow_id,
@@ -73,7 +81,7 @@ pub(crate) fn dead_letter(row: DeadLetterRow) -> DeadLetter {
         event_id: row.event_id,
         component: row.component,
         result_reason: row.result_reason,
-        result_message: row.result_message,
+        result_message: own_words(row.result_message, payload),
         attempt: row.attempt,
         created_at: row.created_at,
         finished_at: row.finished_at,

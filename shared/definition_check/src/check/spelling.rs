@@ -99,8 +99,7 @@ mod tests {
                     headers: [ { name: X-Commit, value: 12e4567 }, { name: X-Version, value: 1.10 } ]\n      \
                     body: { form: { wallet: 0xdAC17F958D2ee523a2206206994597C13D831ec7, big: 1234567890123456789012345678901234567890 } }\n\
                     edges:\n  - { from: 007, to: a }\n";
-        let definition =
-            check(yaml).unwrap_or_else(|refused| panic!("{:#?}", refused.problems)).definition;
+        let definition = check(yaml).unwrap_or_else(|refused| panic!("{:#?}", refused.problems)).definition;
         assert_eq!((definition.name.as_str(), definition.description.as_str()), ("2024", "1.10"));
         let ids: Vec<_> =
             definition.nodes.iter().map(|node| (node.id.as_str(), node.name.as_str())).collect();

@@ -25,7 +25,8 @@ mod workflow_apply;
 mod workflow_delete;
 mod workflows;
 
-pub use audit::{AuditFilter, AuditLine, AuditObject, AuditRow, Audited, list_audit_lines, note_read};
+pub use crate::audit::{AuditLine, AuditObject, Audited, note_read};
+pub use audit::{AuditFilter, AuditRow, list_audit_lines};
 pub use dead_letters::{DeadLetterFilter, DeadLetterRow, list_dead_letters};
 pub use events::{EventFilter, EventRow, list_events};
 pub use execution_call::{CallOutcome, ExecutionCall, call_execution};

@@ -452,7 +452,8 @@ async fn check_other_owner(
                  UNION ALL
                  SELECT t.id FROM living JOIN api_tokens t ON t.made_by = living.id
                  WHERE t.revoked_at IS NULL AND t.id <> $2)
-             SELECT coalesce(bool_or(t.role = 'owner' AND t.expires_at IS NULL), false) AS has_other,
+             SELECT coalesce(bool_or(t.role = 'owner' AND t.expires_at IS NULL), false)
+                    AS has_other,
                  (SELECT own.role = 'owner' AND own.expires_at IS NULL
                   FROM api_tokens own WHERE own.id = $2) AS is_one
              FROM living JOIN api_tokens t ON t.id = living.id",

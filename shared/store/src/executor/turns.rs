@@ -85,7 +85,8 @@ const TAKE_TURNS: &str = "/* take_turns */
         SELECT node.*, asked.attempts,
             -- A thousandth is the roundings'.
             least(asked.attempts, greatest(0, floor(node.rate_burst + 0.001
-                - node.rate_per_second * extract(epoch FROM used.starts_at - now()))))::bigint AS go,
+                - node.rate_per_second
+                * extract(epoch FROM used.starts_at - now()))))::bigint AS go,
             used.starts_at AS used_starts_at, used.next_at AS used_next_at
         FROM node
         JOIN (SELECT workflow_id, node_id, count(*) AS attempts FROM wanting
@@ -108,7 +109,8 @@ const TAKE_TURNS: &str = "/* take_turns */
         WHERE turns.workflow_id = counted.workflow_id AND turns.node_id = counted.node_id
         RETURNING turns.workflow_id, turns.node_id, turns.next_at),
     placed AS MATERIALIZED (
-        SELECT wanting.id, counted.go, w.organization_id, row_number() OVER whole_node <= go AS goes,
+        SELECT wanting.id, counted.go, w.organization_id,
+            row_number() OVER whole_node <= counted.go AS goes,
             -- The last of those that are put off has the last interval before the arrival time.
             greatest(now(), moved.next_at - make_interval(secs =>
                 (counted.attempts - row_number() OVER whole_node + counted.rate_burst)

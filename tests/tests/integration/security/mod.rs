@@ -1,5 +1,7 @@
 //! Everything that must stay secret or forbidden: secrets, tokens, roles, attacks.
 
+mod access;
+mod audit;
 mod credentials;
 mod echo;
 mod forged;

@@ -14,8 +14,9 @@ const ROLES: [&str; 6] = ["api", "webhook", "builder", "executor", "sweeper", "r
 
 /// The privileges of each role on each table, in the order of [`ROLES`]: Select, Insert, Update of
 /// at least one column, Delete.
-const PRIVILEGES: [(&str, [&str; 6]); 20] = [
+const PRIVILEGES: [(&str, [&str; 6]); 22] = [
     ("api_tokens", ["SIU", "", "", "", "", ""]),
+    ("audit_log", ["SI", "", "", "", "", ""]),
     ("function_heartbeats", ["", "", "SIU", "SIU", "S", ""]),
     ("organizations", ["SU", "S", "S", "S", "S", ""]),
     ("refinery_schema_history", ["", "", "", "", "", ""]),
@@ -31,6 +32,7 @@ const PRIVILEGES: [(&str, [&str; 6]); 20] = [
     ("workflow_node_executions", ["SIU", "", "SIU", "SIU", "SIU", ""]),
     ("workflow_node_queue_items", ["SIUD", "SI", "SIUD", "SI", "SUD", ""]),
     ("workflow_node_secret_refs", ["SI", "", "", "S", "", ""]),
+    ("workflow_node_turns", ["", "", "", "SIU", "", ""]),
     ("workflow_nodes", ["SIU", "S", "SU", "SU", "SU", ""]),
     ("workflow_run_marks", ["SI", "", "SI", "S", "S", ""]),
     ("workflow_runs", ["SIU", "I", "SU", "SU", "SU", ""]),
@@ -52,6 +54,12 @@ const FORBIDDEN: [(&str, &[&str]); 6] = [
             "DELETE FROM workflow_runs",
             "UPDATE workflow_runs SET organization_id = gen_random_uuid()",
             "DELETE FROM api_tokens",
+            "UPDATE api_tokens SET made_by = NULL",
+            "UPDATE api_tokens SET kind = 'member'",
+            "UPDATE audit_log SET actor = 'somebody'",
+            "DELETE FROM audit_log",
+            "UPDATE organizations SET suspended_at = NULL",
+            "SELECT end_audit_lines(30, 1)",
             "UPDATE api_tokens SET token_sha256 = ''",
             "UPDATE api_tokens SET expires_at = NULL",
             "UPDATE schema_facts SET oldest_code = 1",

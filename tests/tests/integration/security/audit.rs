@@ -1,0 +1,157 @@
+//! Who did what: a line for each write and for each read of data, which nobody can change.
+
+use domain::access::Role;
+use serde_json::{Value, json};
+use tests::World;
+use tests::api_world::ApiWorld;
+use tests::world::{build, event};
+
+/// The lines as `action object_kind`, the oldest first, without those of the tests' own writes.
+async fn lines(world: &World) -> Vec<String> {
+    let sql = "SELECT action || ' ' || object_kind FROM audit_log
+               WHERE object_kind <> 'test' ORDER BY id";
+    world.database.sql(sql).await.lines().map(str::to_owned).collect()
+}
+
+const DEFINITION: &str = "name: w\nnodes:\n  - { id: start, name: S, trigger: start }\n  - { id: hook, name: H, trigger: webhook, configuration: { authentication: signature } }\n  \
+                          - { id: hold, name: W, component: wait, configuration: { for: 1 day } }\n  \
+                          - { id: bad, name: B, component: if, configuration: { expression: 'int(root().data.x) == 1' } }\nedges:\n  \
+                          - { from: start, to: hold }\n  - { from: start, to: bad }\n";
+
+#[tokio::test]
+async fn each_write_has_its_line_with_who_what_and_when() {
+    let api = ApiWorld::create().await;
+    let owner = api.token(Role::Owner).await;
+    let call = async |method: &str, path: &str, body: Value, status: u16| {
+        let answer = api.call(&owner, method, path, &body).await;
+        assert_eq!(answer.status, status, "{method} {path}: {answer:?}");
+        answer.body
+    };
+    let mut expected: Vec<&str> = Vec::new();
+    call("PUT", "/v1/workflows", serde_json::from_str::<Value>(&yaml(DEFINITION)).unwrap(), 200).await;
+    expected.push("workflows:write workflow");
+    // Nothing changes, and a check writes nothing.
+    call("PUT", "/v1/workflows", serde_json::from_str::<Value>(&yaml(DEFINITION)).unwrap(), 200).await;
+    let secret = json!({ "value": "a-value-of-a-secret", "hosts": ["a.example"], "in": ["body"] });
+    call("PUT", "/v1/secrets/s/k", secret.clone(), 200).await;
+    call("PUT", "/v1/secrets/s", json!({ "values": { "k": { "value": "another-value-of-it" } } }), 200).await;
+    expected.extend(["secrets:write secret"; 2]);
+    call("POST", "/v1/webhooks/w/hook/rotate", json!({}), 200).await;
+    call("PUT", "/v1/webhooks/w/hook/key", json!({ "key": "0123456789abcdef" }), 200).await;
+    expected.extend(["webhooks:write webhook"; 2]);
+    let run = call("POST", "/v1/workflows/w/runs", json!({ "data": {} }), 202).await;
+    expected.push("runs:start workflow");
+    let run_id = run["run_id"].as_str().unwrap();
+    build(&api.world.builder(), &[event(run["event_id"].as_str().unwrap().parse().unwrap())]).await;
+    let executions = call("GET", &format!("/v1/executions?run={run_id}"), Value::Null, 200).await;
+    expected.push("data:read run");
+    let of = |node: &str| {
+        let rows = executions["executions"].as_array().unwrap();
+        rows.iter().find(|row| row["node_id"] == node).unwrap()["id"].as_str().unwrap().to_owned()
+    };
+    call("POST", &format!("/v1/executions/{}/redrive", of("bad")), Value::Null, 202).await;
+    call("POST", &format!("/v1/executions/{}/release", of("hold")), Value::Null, 202).await;
+    call("POST", &format!("/v1/executions/{}/cancel", of("hold")), Value::Null, 202).await;
+    call("POST", &format!("/v1/runs/{run_id}/cancel"), Value::Null, 202).await;
+    expected.extend([
+        "runs:redrive execution",
+        "runs:release execution",
+        "runs:cancel execution",
+        "runs:cancel run",
+    ]);
+    call("PATCH", "/v1/organization", json!({ "retention_days": 30 }), 200).await;
+    expected.push("organization:write organization");
+    call("POST", "/v1/tokens", json!({ "name": "ci", "role": "editor" }), 201).await;
+    call("POST", "/v1/tokens/ci/revoke", Value::Null, 200).await;
+    expected.extend(["tokens:write token"; 2]);
+    call("POST", "/v1/members", json!({ "email": "ann@example.com", "role": "viewer" }), 201).await;
+    call("PATCH", "/v1/members/ann@example.com", json!({ "role": "editor" }), 200).await;
+    call("DELETE", "/v1/members/ann@example.com", Value::Null, 204).await;
+    expected.extend(["members:write member"; 3]);
+    call("DELETE", "/v1/secrets/s/k", Value::Null, 204).await;
+    call("DELETE", "/v1/secrets/s", Value::Null, 204).await;
+    expected.extend(["secrets:write secret"; 2]);
+    call("DELETE", "/v1/workflows/w", Value::Null, 204).await;
+    expected.push("workflows:write workflow");
+    // What is refused has changed nothing, and leaves no line.
+    call("DELETE", "/v1/secrets/s", Value::Null, 404).await;
+    call("DELETE", "/v1/workflows/w", Value::Null, 404).await;
+    assert_eq!(lines(&api.world).await, expected);
+    let list = call("GET", "/v1/audit?action=secrets:write&limit=1", Value::Null, 200).await;
+    let line = &list["audit"][0];
+    assert_eq!((&line["actor"]["kind"], &line["actor"]["name"]), (&json!("token"), &json!("owner")));
+    assert_eq!((&line["object_kind"], &line["object_id"]), (&json!("secret"), &json!("s")));
+    assert!(!list["next_cursor"].is_null() && line["created_at"].is_string(), "{list}");
+    let one = call("GET", "/v1/audit?object=ann@example.com&actor=owner", Value::Null, 200).await;
+    assert_eq!(one["audit"].as_array().unwrap().len(), 3);
+    assert_eq!(call("GET", "/v1/audit?actor=ann@example.com", Value::Null, 200).await["audit"], json!([]));
+    let all = call("GET", "/v1/audit?limit=200", Value::Null, 200).await;
+    assert!(!all.to_string().contains("value-of"), "no value is in a line");
+    // Every route that writes was called.
+    let writes = api::actions().into_iter().filter(|(method, ..)| *method != "GET").count();
+    assert_eq!(writes, 22, "a new route that writes belongs into this test");
+    call("DELETE", "/v1/organization?name=Test", Value::Null, 204).await;
+    assert_eq!(lines(&api.world).await.last().unwrap(), "organization:delete organization");
+}
+
+/// A definition as JSON.
+fn yaml(text: &str) -> String {
+    let checked = definition_check::check(text).unwrap_or_else(|refused| panic!("{:?}", refused.problems));
+    serde_json::to_string(&checked.definition).unwrap()
+}
+
+#[tokio::test]
+async fn reads_of_data_have_one_line_for_each_actor_object_and_hour() {
+    let api = ApiWorld::create().await;
+    let (owner, operator, viewer) =
+        (api.token(Role::Owner).await, api.token(Role::Operator).await, api.token(Role::Viewer).await);
+    for _ in 0..3 {
+        for token in [&owner, &operator, &viewer] {
+            for path in ["/v1/events", "/v1/executions", "/v1/runs", "/v1/queue-items"] {
+                assert_eq!(api.call(token, "GET", path, &Value::Null).await.status, 200);
+            }
+        }
+    }
+    assert_eq!(lines(&api.world).await.len(), 2 * 4, "who sees no data reads none");
+    // Another instance writes no second line; an hour later there is one.
+    let store = api.world.database.store("api");
+    let again = ApiWorld::over(api.world, store, domain::rate::Rate { per_second: 100, burst: 100 }).await;
+    again.call(&owner, "GET", "/v1/events", &Value::Null).await;
+    assert_eq!(lines(&again.world).await.len(), 2 * 4);
+    let sql = "UPDATE audit_log SET read_key = regexp_replace(read_key, '[0-9]+$', '1')";
+    again.world.database.sql(sql).await;
+    let store = again.world.database.store("api");
+    let later = ApiWorld::over(again.world, store, domain::rate::Rate { per_second: 100, burst: 100 }).await;
+    later.call(&owner, "GET", "/v1/events", &Value::Null).await;
+    assert_eq!(lines(&later.world).await.len(), 2 * 4 + 1);
+}
+
+#[tokio::test]
+async fn a_line_is_changed_by_nobody_and_ends_by_age_alone() {
+    let api = ApiWorld::create().await;
+    let owner = api.token(Role::Owner).await;
+    api.call(&owner, "PATCH", "/v1/organization", &json!({ "retention_days": 30 })).await;
+    api.call(&owner, "PATCH", "/v1/organization", &json!({ "retention_days": 31 })).await;
+    let database = &api.world.database;
+    for role in ["api", "webhook", "builder", "executor", "sweeper", "rewrap"] {
+        for sql in ["UPDATE audit_log SET actor = 'x'", "DELETE FROM audit_log", "TRUNCATE audit_log"] {
+            let (client, connection) =
+                tokio_postgres::connect(&database.url(role), tokio_postgres::NoTls).await.unwrap();
+            tokio::spawn(connection);
+            let error = client.batch_execute(sql).await.unwrap_err();
+            let code = error.code().cloned();
+            assert_eq!(code, Some(tokio_postgres::error::SqlState::INSUFFICIENT_PRIVILEGE), "{role}: {sql}");
+        }
+    }
+    let store = database.store("sweeper");
+    assert!(store::sweeper::end_audit_lines(&store, 29, 100).await.is_err(), "younger lines can't be ended");
+    assert_eq!(store::sweeper::end_audit_lines(&store, 30, 100).await.unwrap(), 0);
+    // Time goes by.
+    let sql = "UPDATE audit_log SET created_at = created_at - interval '401 days'
+               WHERE id = (SELECT id FROM audit_log WHERE object_kind = 'organization' ORDER BY id LIMIT 1)";
+    database.sql(sql).await;
+    let before = database.count("SELECT count(*) FROM audit_log").await;
+    let swept = sweeper::sweep(&api.world.sweeper(3_600), tests::tick()).await.unwrap();
+    assert_eq!(swept.audit_lines, 1);
+    assert_eq!(database.count("SELECT count(*) FROM audit_log").await, before - 1);
+}
