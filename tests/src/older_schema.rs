@@ -41,6 +41,14 @@ pub const BEFORE_V27: &str = "
     CREATE INDEX workflow_node_executions_active ON workflow_node_executions (workflow_id, node_id) WHERE state <> 'finished';
     CREATE INDEX workflow_node_executions_active_keys ON workflow_node_executions (workflow_id, node_id, concurrency_key)
         WHERE state <> 'finished' AND concurrency_key IS NOT NULL;
+    DROP FUNCTION end_audit_lines;
+    DROP TABLE audit_log, workflow_node_turns;
+    DROP INDEX api_tokens_made_by;
+    ALTER TABLE api_tokens DROP COLUMN kind, DROP COLUMN role, DROP COLUMN grants, DROP COLUMN made_by, DROP COLUMN used_at,
+        DROP COLUMN throttled;
+    ALTER TABLE organizations DROP COLUMN suspended_at, DROP COLUMN requests_per_second_max;
+    ALTER TABLE workflow_nodes DROP COLUMN rate_per_second, DROP COLUMN rate_burst;
+    ALTER TABLE workflow_node_executions DROP COLUMN turn_attempt;
     DROP TABLE webhook_deliveries;
     DROP FUNCTION forget_secret_refs_after, oldest_transaction_seconds;
     DROP INDEX workflow_node_executions_tried, workflow_nodes_renewed, workflow_events_with_run, workflow_node_executions_unfinished;

@@ -132,3 +132,84 @@ impl RequestLimits {
         self.reads.insert(read_key, 1, ());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use domain::access::{Access, Grants, Role};
+    use domain::actor::{Actor, ActorKind};
+    use domain::limits::TOKEN_RATE_PER_SECOND;
+
+    use super::*;
+
+    fn limits() -> RequestLimits {
+        RequestLimits::new(Rate { per_second: TOKEN_RATE_PER_SECOND, burst: 2 * TOKEN_RATE_PER_SECOND })
+    }
+
+    fn found(organization: u128, most: Option<i32>) -> Caller {
+        Caller {
+            organization_id: OrganizationId::from_u128(organization),
+            actor: Actor { kind: ActorKind::Token, id: Some(TokenId::from_u128(1)), name: "n".to_owned() },
+            access: Access::new(Role::Owner, Grants::default()),
+            expires_at: None,
+            is_suspended: false,
+            requests_per_second_max: most,
+        }
+    }
+
+    fn token(number: usize) -> TokenHash {
+        let mut hash = [0; 32];
+        hash[..8].copy_from_slice(&number.to_be_bytes());
+        hash
+    }
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(1_000_000 + seconds).unwrap()
+    }
+
+    #[test]
+    fn a_token_has_its_rate_and_no_more_whatever_others_do_i10() {
+        let limits = limits();
+        limits.know(&token(1), &found(1, None));
+        limits.know(&token(2), &found(1, None));
+        let taken = |number, count: u32, now| {
+            (0..count).filter(|_| limits.take(&token(number), now).is_ok()).count() as u32
+        };
+        assert_eq!(taken(1, 2 * TOKEN_RATE_PER_SECOND + 1, at(0)), 2 * TOKEN_RATE_PER_SECOND);
+        assert_eq!(taken(1, TOKEN_RATE_PER_SECOND + 1, at(1)), TOKEN_RATE_PER_SECOND);
+        assert_eq!(taken(2, 1, at(1)), 1);
+        assert_eq!(limits.known()[&token(1)].throttled, 2, "each that was refused is counted");
+        // Tokens that are not known share a bucket, and take nothing from those that are.
+        let strangers = (100..1_000).filter(|number| limits.take(&token(*number), at(1)).is_ok()).count();
+        assert_eq!(strangers as u32, 2 * TOKEN_RATE_PER_SECOND);
+        assert_eq!(taken(2, 1, at(1)), 1);
+    }
+
+    #[test]
+    fn an_organizations_rate_holds_over_all_of_its_tokens() {
+        let limits = limits();
+        for (number, organization, most) in [(1, 1, Some(3)), (2, 1, Some(3)), (3, 2, Some(3)), (4, 3, None)]
+        {
+            limits.know(&token(number), &found(organization, most));
+        }
+        let taken = |number| (0..10).filter(|_| limits.take(&token(number), at(0)).is_ok()).count();
+        assert_eq!([taken(1), taken(2), taken(3), taken(4)], [6, 0, 6, 10]);
+        limits.know(&token(1), &found(1, None));
+        assert_eq!(taken(1), 10, "a limit that was taken away");
+    }
+
+    #[test]
+    fn what_is_remembered_can_not_fill_the_memory_i10() {
+        let limits = limits();
+        for number in 0..TOKENS_KNOWN_MAX {
+            limits.know(&token(number), &found(1, None));
+        }
+        assert_eq!(limits.known().len(), TOKENS_KNOWN_MAX);
+        limits.know(&token(TOKENS_KNOWN_MAX + 1), &found(1, None));
+        assert_eq!(limits.known().len(), 1, "all are known again with their next request");
+        for number in 0..=READS_KNOWN_MAX {
+            limits.noted(number.to_string());
+        }
+        assert_eq!(limits.reads.count(), READS_KNOWN_MAX);
+        assert!(limits.is_noted(&READS_KNOWN_MAX.to_string()) && !limits.is_noted("0"), "the oldest goes");
+    }
+}

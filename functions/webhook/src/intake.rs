@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::http::header::CONTENT_ENCODING;
 use axum::http::{HeaderMap, HeaderValue, Method};
 use components::webhook::{
-    RATE_MAX, RESPONSE, WebhookConfiguration, WebhookRequest, WebhookResponse, event_data, handshake_answer,
+    FASTEST, RESPONSE, WebhookConfiguration, WebhookRequest, WebhookResponse, event_data, handshake_answer,
 };
 use definition::plan_root;
 use domain::definition::Definition;
@@ -48,7 +48,7 @@ pub async fn take(delivery: &Delivery, deps: &Deps) -> Answer {
     if webhook.stored.is_suspended {
         return Answer::Suspended;
     }
-    let rate = webhook.configuration.as_ref().map_or(RATE_MAX, |configuration| configuration.rate);
+    let rate = webhook.configuration.as_ref().map_or(FASTEST, |configuration| configuration.rate);
     let rate = rate.at_most(deps.rate_max);
     if let Err(too_fast) = deps.rates.take(webhook.stored.id, rate, now) {
         return Answer::TooFast(too_fast);

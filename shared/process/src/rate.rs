@@ -124,7 +124,8 @@ mod tests {
     #[test]
     fn buckets_can_not_fill_the_memory() {
         let limits = RateLimits::default();
-        for key in 0..=u32::try_from(BUCKETS_MAX).unwrap() {
+        for key in 0..=BUCKETS_MAX {
+            let key = u32::try_from(key).unwrap();
             limits.take(key, most(), at(i64::from(key))).unwrap();
         }
         assert!(limits.full_at.lock().unwrap().len() < BUCKETS_MAX);

@@ -57,7 +57,7 @@ macro_rules! columns {
 }
 
 /// Organizations of one list.
-const ORGANIZATIONS_LISTED_MAX: i64 = 1_000;
+pub const ORGANIZATIONS_LISTED_MAX: i64 = 1_000;
 
 /// The live organizations, the newest first, up to a thousand.
 ///

@@ -328,6 +328,16 @@ mod tests {
     }
 
     #[test]
+    fn an_audit_line_names_so_many_keys_and_no_more_i10() {
+        let named = |count: usize| {
+            let keys: Vec<String> = (0..count).map(|key| format!("k{key}")).collect();
+            audited_name("s", &keys.iter().map(String::as_str).collect::<Vec<_>>())
+        };
+        assert_eq!(named(2), "s.k0,k1");
+        assert!(named(KEYS_NAMED_MAX).ends_with(",k19") && named(KEYS_NAMED_MAX + 1).ends_with(",k19,…"));
+    }
+
+    #[test]
     fn one_key_leaves_the_others_as_they_were() {
         let new = Values { values: vec![value("b", None)], replaces_all: false };
         let current = entries(&[entry("a", 1, &[]), entry("b", 2, &[])]);

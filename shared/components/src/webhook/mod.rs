@@ -60,7 +60,7 @@ pub struct WebhookConfiguration {
 }
 
 /// The most deliveries that each instance of the function takes of one webhook.
-pub const RATE_MAX: Rate = Rate { per_second: WEBHOOK_RATE_PER_SECOND, burst: WEBHOOK_BURST_MAX };
+pub const FASTEST: Rate = Rate { per_second: WEBHOOK_RATE_PER_SECOND, burst: WEBHOOK_BURST_MAX };
 
 /// The form in which a token is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -202,7 +202,7 @@ impl Proof {
 }
 
 fn read_rate(reader: &mut Reader, map: &Map<String, Value>) -> Option<Rate> {
-    let most = RATE_MAX;
+    let most = FASTEST;
     let Some(value) = map.get("rate") else { return Some(most) };
     let map = reader.object("/rate", value, &["per_second", "burst"])?;
     let mut read = |field: &str, limit: u32| {
@@ -451,7 +451,7 @@ mod tests {
                 .map(|read| read.rate)
                 .ok()
         };
-        let most = RATE_MAX;
+        let most = FASTEST;
         assert_eq!(rate(json!({})), Some(most));
         assert_eq!(rate(json!({ "per_second": 1, "burst": 1 })), Some(Rate { per_second: 1, burst: 1 }));
         assert!(rate(json!({ "per_second": most.per_second, "burst": most.burst })).is_some());

@@ -309,7 +309,7 @@ async fn a_known_webhook_is_one_round_trip_one_commit_and_one_send() {
         ids: wired.world.ids.clone(),
         cache: webhook::WebhookCache::default(),
         rates: process::RateLimits::default(),
-        rate_max: components::webhook::RATE_MAX,
+        rate_max: components::webhook::FASTEST,
         deliveries: webhook::Deliveries::default(),
         metrics: process::Metrics::off(),
     }));

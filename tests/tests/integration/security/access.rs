@@ -354,3 +354,21 @@ async fn a_suspended_organization_is_refused_and_its_use_is_noted() {
         lines["audit"].as_array().unwrap().iter().map(|line| line["object_name"].clone()).collect();
     assert_eq!(words, [json!("resumed"), json!("suspended")]);
 }
+
+#[tokio::test]
+async fn the_operator_sees_so_many_organizations_and_no_more_i10() {
+    use store::operate::{ORGANIZATIONS_LISTED_MAX, list_organizations};
+    let world = tests::World::create().await;
+    let admin = world.database.admin_store();
+    // The world has one already.
+    let make = async |count: i64| {
+        let sql = format!(
+            "INSERT INTO organizations (id, name, created_at, updated_at)
+             SELECT gen_random_uuid(), 'o' || n, now(), now() FROM generate_series(1, {count}) n"
+        );
+        world.database.sql(&sql).await;
+        i64::try_from(list_organizations(&admin).await.unwrap().len()).unwrap()
+    };
+    assert_eq!(make(ORGANIZATIONS_LISTED_MAX - 1).await, ORGANIZATIONS_LISTED_MAX);
+    assert_eq!(make(1).await, ORGANIZATIONS_LISTED_MAX);
+}

@@ -221,7 +221,7 @@ const CREDENTIAL_COLUMNS: [(&str, &[&str]); 6] = [
         &[
             "api_tokens INSERT: *",
             "api_tokens SELECT: *",
-            "api_tokens UPDATE: revoked_at",
+            "api_tokens UPDATE: grants,revoked_at,role,throttled,used_at",
             "secrets INSERT: *",
             "secrets SELECT: *",
             "secrets UPDATE: data,updated_at",
@@ -274,6 +274,7 @@ async fn a_function_of_its_owners_rights_is_run_by_the_sweeper_alone_i7() {
         WHERE p.prosecdef AND p.pronamespace = 'public'::regnamespace GROUP BY 1, 2";
     // Functions of triggers run without a right to call them, so no role has one.
     let expected = [
+        ("end_audit_lines", "sealflow_sweeper"),
         ("forget_previous_webhook_keys", "sealflow_sweeper"),
         ("forget_secret_refs", "sealflow_sweeper"),
         ("forget_secret_refs_after", "sealflow_sweeper"),

@@ -62,7 +62,7 @@ pub(crate) fn warm_instance(
         ids: world.ids.clone(),
         cache,
         rates: process::RateLimits::default(),
-        rate_max: components::webhook::RATE_MAX,
+        rate_max: components::webhook::FASTEST,
         deliveries: webhook::Deliveries::default(),
         metrics: process::Metrics::off(),
     }))
