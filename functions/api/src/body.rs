@@ -63,9 +63,13 @@ impl JsonBody {
     /// Reads the body. The error names the place and never the text there, which may be a secret.
     pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
         serde_json::from_slice(&self.0).map_err(|error| {
-            let what = match error.classify() {
-                serde_json::error::Category::Data => "is not of the expected shape",
-                _ => "is not valid JSON",
+            let text = error.to_string();
+            // The name of a field that is missing is ours. Other texts may quote the body.
+            let missing = text.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
+            let what = match (error.classify(), missing) {
+                (_, Some(field)) => format!("has no `{field}`"),
+                (serde_json::error::Category::Data, None) => "is not of the expected shape".to_owned(),
+                _ => "is not valid JSON".to_owned(),
             };
             ApiError::Invalid(format!("the body {what} (line {}, column {})", error.line(), error.column()))
         })

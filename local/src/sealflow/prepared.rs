@@ -189,6 +189,8 @@ impl Prepared {
             ("SEALFLOW_PUBLIC_URL", &public_url),
             ("SEALFLOW_HTTP_ALLOW", &http_allow),
             ("SEALFLOW_COMPONENT_SECONDS_MAX", &seconds),
+            // There is one instance here, for all who poll it.
+            ("SEALFLOW_TOKEN_RATE_MAX", "10000"),
             ("AWS_ENDPOINT_URL", aws),
             ("AWS_ENDPOINT_URL_SQS", builder.sqs_endpoint.as_deref().unwrap_or(aws)),
             ("AWS_ENDPOINT_URL_KMS", builder.kms_endpoint.as_deref().unwrap_or(aws)),

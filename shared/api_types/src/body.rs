@@ -1,5 +1,7 @@
-//! Bodies of requests.
+//! Bodies of requests. A field of a closed set is read as text: the API's own sentence says which
+//! words there are.
 
+#[cfg(feature = "openapi")]
 use domain::access::{Grant, Role};
 use domain::limits::WEBHOOK_KEY_KEPT_SECONDS_DEFAULT;
 use serde::{Deserialize, Serialize};
@@ -14,10 +16,12 @@ pub struct NewToken {
     /// Its purpose; no other live token of the organization has the name.
     pub name: String,
     /// What it may do; no more than its maker.
-    pub role: Role,
+    #[cfg_attr(feature = "openapi", schemars(with = "Role"))]
+    pub role: String,
     /// What its role does not settle alone. Not given: what is usual for the role, as far as its
     /// maker has it.
-    pub grants: Option<Vec<Grant>>,
+    #[cfg_attr(feature = "openapi", schemars(with = "Option<Vec<Grant>>"))]
+    pub grants: Option<Vec<String>>,
     /// Seconds for which it is accepted; not given: until it is revoked.
     pub expires_in_seconds: Option<u64>,
 }
@@ -30,9 +34,11 @@ pub struct NewMember {
     /// The e-mail address by which the person is known.
     pub email: String,
     /// What it may do; no more than who invites.
-    pub role: Role,
+    #[cfg_attr(feature = "openapi", schemars(with = "Role"))]
+    pub role: String,
     /// As of a token.
-    pub grants: Option<Vec<Grant>>,
+    #[cfg_attr(feature = "openapi", schemars(with = "Option<Vec<Grant>>"))]
+    pub grants: Option<Vec<String>>,
     /// Seconds for which its token is accepted; not given: until it is removed.
     pub expires_in_seconds: Option<u64>,
 }
@@ -43,9 +49,11 @@ pub struct NewMember {
 #[serde(deny_unknown_fields)]
 pub struct ChangeMember {
     /// What it may do.
-    pub role: Role,
+    #[cfg_attr(feature = "openapi", schemars(with = "Role"))]
+    pub role: String,
     /// As of a token.
-    pub grants: Option<Vec<Grant>>,
+    #[cfg_attr(feature = "openapi", schemars(with = "Option<Vec<Grant>>"))]
+    pub grants: Option<Vec<String>>,
 }
 
 /// The body of a rotation.

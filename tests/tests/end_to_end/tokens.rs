@@ -14,7 +14,7 @@ async fn product() -> Arc<Product> {
 
 /// The status of a request with another token.
 async fn status(story: &Story<'_>, token: &str) -> u16 {
-    let request = http::Request::get(format!("{}/v1/tokens", story.product.sealflow.gateway_url()))
+    let request = http::Request::get(format!("{}/v1/me", story.product.sealflow.gateway_url()))
         .header("authorization", format!("Bearer {token}"));
     story.product.send(request.body(bytes::Bytes::new()).unwrap()).await.status().as_u16()
 }
@@ -37,20 +37,26 @@ async fn is_kept_nowhere(product: &Product, token: &str) {
 async fn a_token_works_until_it_is_revoked_on_warm_instances_too_i6() {
     let product = &product().await;
     let (story, others) = (product.story("tokens").await, product.story("others").await);
-    let (code, made) = story.call("POST", "/v1/tokens", Some(&json!({ "name": "ci" }))).await;
+    let (code, made) =
+        story.call("POST", "/v1/tokens", Some(&json!({ "name": "ci", "role": "editor" }))).await;
     assert_eq!(code, 201, "{made}");
     let token = word(&made["token"]);
     assert!(token.starts_with("sf_") && token.len() == 67);
     assert_eq!(
         (&made["name"], &made["expires_at"], &made["created_by"]),
-        (&json!("ci"), &Value::Null, &json!("token:bootstrap"))
+        (
+            &json!("ci"),
+            &Value::Null,
+            &json!({ "kind": "token", "id": made["created_by"]["id"], "name": "bootstrap" })
+        )
     );
     assert_eq!(status(&story, &token).await, 200, "an instance that has seen it");
     // Shown once: neither listed nor stored.
     let listed = story.get("/v1/tokens").await;
     assert_eq!(listed["tokens"].as_array().unwrap().len(), 2);
     assert!(!listed.to_string().contains(&token));
-    let (code, answer) = story.call("POST", "/v1/tokens", Some(&json!({ "name": "ci" }))).await;
+    let (code, answer) =
+        story.call("POST", "/v1/tokens", Some(&json!({ "name": "ci", "role": "editor" }))).await;
     assert_eq!(code, 409, "{answer}");
     // Another organization sees and ends nothing.
     let id = word(&made["id"]);
@@ -62,9 +68,12 @@ async fn a_token_works_until_it_is_revoked_on_warm_instances_too_i6() {
     assert_eq!(status(&story, &token).await, 401, "at once");
     // Once more is no error; the name is free again.
     assert_eq!(story.call("POST", &format!("/v1/tokens/{id}/revoke"), Some(&json!({}))).await.0, 200);
-    assert_eq!(story.call("POST", "/v1/tokens", Some(&json!({ "name": "ci" }))).await.0, 201);
+    assert_eq!(
+        story.call("POST", "/v1/tokens", Some(&json!({ "name": "ci", "role": "editor" }))).await.0,
+        201
+    );
     // The last one that lasts stays, also where one is there that will end.
-    let short = json!({ "name": "short", "expires_in_seconds": 3600 });
+    let short = json!({ "name": "short", "role": "viewer", "expires_in_seconds": 3600 });
     assert_eq!(story.call("POST", "/v1/tokens", Some(&short)).await.0, 201);
     assert_eq!(story.call("POST", "/v1/tokens/ci/revoke", Some(&json!({}))).await.0, 200);
     let (code, answer) = story.call("POST", "/v1/tokens/bootstrap/revoke", Some(&json!({}))).await;
@@ -74,7 +83,7 @@ async fn a_token_works_until_it_is_revoked_on_warm_instances_too_i6() {
             answer["detail"]
                 .as_str()
                 .unwrap()
-                .contains("last token of the organization that does not expire")
+                .contains("last owner of the organization that does not expire")
         ),
         (409, true),
         "{answer}"
@@ -88,16 +97,23 @@ async fn a_token_works_until_it_is_revoked_on_warm_instances_too_i6() {
 async fn a_token_with_an_end_is_refused_from_then_on() {
     let product = &product().await;
     let story = product.story("expiry").await;
-    let (_, made) =
-        story.call("POST", "/v1/tokens", Some(&json!({ "name": "short", "expires_in_seconds": 3 }))).await;
+    let (_, made) = story
+        .call(
+            "POST",
+            "/v1/tokens",
+            Some(&json!({ "name": "short", "role": "viewer", "expires_in_seconds": 3 })),
+        )
+        .await;
     let token = word(&made["token"]);
     assert_eq!(status(&story, &token).await, 200);
     let (story, token) = (&story, &token);
     wait_for("the token's end", || async move { (status(story, token).await == 401).then_some(()) }).await;
     for bad in [
-        json!({ "name": "" }),
-        json!({ "name": "x", "expires_in_seconds": 0 }),
-        json!({ "name": "x", "role": "owner" }),
+        json!({ "name": "", "role": "viewer" }),
+        json!({ "name": "x", "role": "viewer", "expires_in_seconds": 0 }),
+        json!({ "name": "x" }),
+        json!({ "name": "x", "role": "king" }),
+        json!({ "name": "x", "role": "viewer", "admin": true }),
     ] {
         assert_eq!(story.call("POST", "/v1/tokens", Some(&bad)).await.0, 400, "{bad}");
     }
@@ -114,7 +130,9 @@ async fn an_organization_has_so_many_tokens_and_no_more_i10() {
         story.organization.id, story.organization.id
     );
     product.sealflow.sql(&fill).await.unwrap();
-    let create = async |name: &str| story.call("POST", "/v1/tokens", Some(&json!({ "name": name }))).await.0;
+    let create = async |name: &str| {
+        story.call("POST", "/v1/tokens", Some(&json!({ "name": name, "role": "viewer" }))).await.0
+    };
     assert_eq!(create("the last one").await, 201, "{TOKENS_MAX}");
     assert_eq!(create("one too many").await, 409, "{TOKENS_MAX} + 1");
     story.end(&[]).await;
@@ -125,7 +143,7 @@ async fn the_command_line_makes_lists_and_revokes_tokens() {
     let product = &product().await;
     let story = product.story("cli").await;
     let cli = Cli::of(&story);
-    let made = cli.run("token create deploy --expires 90d").await;
+    let made = cli.run("token create deploy --role admin --expires 90d").await;
     let token = made.out.trim().to_owned();
     assert!(
         token.starts_with("sf_")
@@ -139,9 +157,82 @@ async fn the_command_line_makes_lists_and_revokes_tokens() {
     assert_eq!(status(&story, &token).await, 401);
     let again = cli.run("token revoke deploy").await;
     assert_eq!((again.code, again.err.contains("there is no such token")), (5, true), "{again:?}");
-    assert_ne!(cli.run("token create x --expires soon").await.code, 0);
+    assert_ne!(cli.run("token create x --role viewer --expires soon").await.code, 0);
     story.end(&[]).await;
     is_kept_nowhere(product, &token).await;
+}
+
+#[tokio::test]
+async fn people_are_members_and_the_log_says_who_did_what() {
+    let product = &product().await;
+    let story = product.story("people").await;
+    let cli = Cli::of(&story);
+    let invited = cli.run("member invite ann@example.com --role viewer").await;
+    assert!(invited.err.contains("of the member ann@example.com (viewer), shown only now"), "{invited:?}");
+    let ann = cli.with("SEALFLOW_TOKEN", invited.out.trim());
+    let status = ann.run("auth status").await.passed();
+    assert!(
+        status.contains("ann@example.com") && status.contains("viewer") && !status.contains("runs:start"),
+        "{status}"
+    );
+    let refused = ann.run("secret list").await;
+    assert!(refused.code == 4 && refused.err.contains("it needs `secrets:read`"), "{refused:?}");
+    assert_eq!(ann.run("run list").await.code, 0);
+    let refused = ann.run("token create ci --role viewer").await;
+    assert_eq!(refused.code, 4, "{refused:?}");
+    let set = cli.run("member set ann@example.com --role editor --no-grants").await.passed();
+    assert_eq!(set, "ann@example.com is editor now, with: \n");
+    assert!(cli.run("member list").await.passed().contains("ann@example.com  editor"));
+    assert_eq!(cli.run("member remove ann@example.com").await.passed(), "removed ann@example.com\n");
+    assert_eq!(ann.run("run list").await.code, 4);
+    let log = cli.run("audit list --action members:write").await.passed();
+    let lines: Vec<&str> = log.lines().skip(1).collect();
+    assert!(
+        lines.len() == 3 && lines.iter().all(|line| line.contains("bootstrap") && line.contains("127.0.0.1")),
+        "{log}"
+    );
+    assert_eq!(
+        cli.run("audit list --object ann@example.com --since 1h --json").await.json()["audit"]
+            .as_array()
+            .unwrap()
+            .len(),
+        3
+    );
+    for wrong in [
+        "member invite ann",
+        "member invite a@b.example --role king",
+        "token create x",
+        "audit list --since soon",
+    ] {
+        assert_ne!(cli.run(wrong).await.code, 0, "{wrong}");
+    }
+    story.end(&[]).await;
+}
+
+#[tokio::test]
+async fn the_operator_lists_suspends_limits_and_helps_a_lost_owner() {
+    let product = &product().await;
+    let story = product.story("operated").await;
+    let cli = Cli::of(&story);
+    let id = story.organization.id.to_string();
+    assert!(cli.run("admin organizations").await.passed().contains(&format!("{id}  ")));
+    let suspended = cli.run(&format!("admin suspend {id}")).await.passed();
+    assert!(suspended.contains("suspended since"), "{suspended}");
+    let refused = cli.run("run list").await;
+    assert!(refused.code == 4 && refused.err.contains("suspended"), "{refused:?}");
+    assert!(cli.run(&format!("admin resume {id}")).await.passed().contains("active"));
+    assert_eq!(cli.run("run list").await.code, 0);
+    assert!(cli.run(&format!("admin limit {id} 7")).await.passed().contains("7 requests a second at most"));
+    assert!(!cli.run(&format!("admin limit {id} none")).await.passed().contains("requests a second"));
+    let made = cli.run(&format!("admin token {id} --json")).await.json();
+    let owner = cli.with("SEALFLOW_TOKEN", &word(&made["token"]));
+    assert_eq!(owner.run("auth status --json").await.json()["role"], "owner");
+    let log = owner.run("audit list --actor operator").await.passed();
+    assert!(log.contains("limited") && log.contains("suspended") && log.contains("tokens:write"), "{log}");
+    let unknown = cli.run("admin suspend nobody-has-this-name").await;
+    assert_ne!(unknown.code, 0, "{unknown:?}");
+    story.end(&[]).await;
+    is_kept_nowhere(product, &word(&made["token"])).await;
 }
 
 fn definition(name: &str) -> Value {

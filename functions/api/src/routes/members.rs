@@ -39,7 +39,7 @@ pub(super) async fn invite(
 ) -> Result<(StatusCode, Json<NewTokenAnswer>), ApiError> {
     let new: NewMember = body.read()?;
     check_email(&new.email)?;
-    let access = asked_access(&caller, new.role, new.grants)?;
+    let access = asked_access(&caller, &new.role, new.grants.as_deref())?;
     let made = Made { kind: ActorKind::Member, name: &new.email, access, expires_in: new.expires_in_seconds };
     make(&deps, &caller, made).await
 }
@@ -52,7 +52,7 @@ pub(super) async fn change(
     body: JsonBody,
 ) -> Result<Json<Token>, ApiError> {
     let change: ChangeMember = body.read()?;
-    let access = asked_access(&caller, change.role, change.grants)?;
+    let access = asked_access(&caller, &change.role, change.grants.as_deref())?;
     let found = find(&deps, &caller, &member).await?;
     check_may_end(&caller, &found)?;
     let line = caller.line(&deps, AuditObject::new("member", found.id).named(&found.name));

@@ -10,6 +10,7 @@ use axum::http::StatusCode;
 use domain::access::{Access, Grant, Grants, Role};
 use domain::actor::ActorKind;
 use domain::limits::TOKEN_NAME_CHARS_MAX;
+use domain::words::UnknownWord;
 use jiff::{SignedDuration, Timestamp};
 use store::api::{
     AuditObject, Audited, NewToken, TokenRow, create_token, find_token, list_tokens, revoke_token,
@@ -46,7 +47,7 @@ pub(super) async fn create(
 ) -> Result<(StatusCode, Json<NewTokenAnswer>), ApiError> {
     let new: api_types::NewToken = body.read()?;
     check_name(&new.name)?;
-    let access = asked_access(&caller, new.role, new.grants)?;
+    let access = asked_access(&caller, &new.role, new.grants.as_deref())?;
     let made = Made { kind: ActorKind::Token, name: &new.name, access, expires_in: new.expires_in_seconds };
     make(&deps, &caller, made).await
 }
@@ -113,9 +114,14 @@ pub(super) async fn make(
 /// The access that is asked for. Nobody gives what they don't have.
 pub(super) fn asked_access(
     caller: &Caller,
-    role: Role,
-    grants: Option<Vec<Grant>>,
+    role: &str,
+    grants: Option<&[String]>,
 ) -> Result<Access, ApiError> {
+    let wrong = |field: &str, error: UnknownWord| ApiError::Invalid(format!("`{field}` {error}"));
+    let role: Role = role.parse().map_err(|error| wrong("role", error))?;
+    let grants =
+        grants.map(|grants| grants.iter().map(|grant| grant.parse()).collect::<Result<Vec<Grant>, _>>());
+    let grants = grants.transpose().map_err(|error| wrong("grants", error))?;
     let access = match grants {
         Some(grants) => Access::new(role, Grants::of(&grants)),
         // What is usual, as far as the caller has it.
