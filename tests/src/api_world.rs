@@ -61,7 +61,7 @@ impl ApiWorld {
             clock: Clock::system(),
             ids: world.ids.clone(),
             public_url: "https://sealflow.test".to_owned(),
-            component_seconds_max: 300,
+            deployment: definition_check::Deployment::default(),
             retention_days_max: None,
             limits: api::RequestLimits::new(rate),
             metrics: process::Metrics::off(),

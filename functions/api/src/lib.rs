@@ -20,6 +20,7 @@ mod views;
 mod wakes;
 mod webhook_credential;
 
+use definition_check::Deployment;
 use process::{Clock, Ids, Metrics};
 use queue::Queue;
 use store::Store;
@@ -42,8 +43,8 @@ pub struct Deps {
     pub ids: Ids,
     /// The base of webhook addresses, without a slash at its end.
     pub public_url: String,
-    /// Seconds that a component may take in this deployment.
-    pub component_seconds_max: u32,
+    /// The operator's limits of what an author may ask for.
+    pub deployment: Deployment,
     /// The operator's maximum of days for which a run is kept; None: there is none.
     pub retention_days_max: Option<i32>,
     /// How fast callers may be.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use api::{Deps, router};
 use aws_client::Service;
+use definition_check::Deployment;
 use process::{Clock, Ids, Metrics, Settings};
 use vault_seal::Sealer;
 
@@ -33,7 +34,10 @@ async fn serve() -> anyhow::Result<()> {
         clock,
         ids: Ids::new(),
         public_url: settings.public_url,
-        component_seconds_max: settings.times.component_seconds_max,
+        deployment: Deployment {
+            component_seconds_max: settings.times.component_seconds_max,
+            webhook_rate_max: settings.webhook_rate_max.per_second,
+        },
         retention_days_max: settings.retention_days_max,
         limits: api::RequestLimits::new(settings.token_rate_max),
         metrics: Metrics::new(&settings.metrics_namespace, domain::function::Function::Api),

@@ -13,6 +13,6 @@ mod difference;
 mod problem;
 mod source;
 
-pub use check::{Checked, NodeSecretRef, PROBLEMS_MAX, Refused, UrlTarget, check, check_within};
+pub use check::{Checked, Deployment, NodeSecretRef, PROBLEMS_MAX, Refused, UrlTarget, check, check_within};
 pub use difference::{Changes, NodeChange, difference};
 pub use problem::Problem;

@@ -273,7 +273,7 @@ mod tests {
         assert!(viewer.can(Action::DataRead) && !viewer.can(Action::SecretsWrite), "a viewer writes nothing");
         let owner = Access::new(Role::Owner, none);
         assert!(Action::ALL.iter().all(|action| owner.can(*action)), "an owner has all");
-        assert_eq!(Grants::of(&Grant::ALL.to_vec()).list(), Grant::ALL);
+        assert_eq!(Grants::of(Grant::ALL).list(), Grant::ALL);
         assert_eq!(none.list(), []);
     }
 

@@ -61,7 +61,7 @@ pub(crate) async fn apply(
     text: &str,
     options: ApplyOptions,
 ) -> Result<Applied, ApiError> {
-    let checked = match definition_check::check_within(text, deps.component_seconds_max) {
+    let checked = match definition_check::check_within(text, deps.deployment) {
         Ok(checked) => checked,
         Err(refused) => {
             let findings = secrets::find_problems(deps, caller, &refused.secret_refs).await?;

@@ -217,7 +217,7 @@ mod tests {
             clock: Clock::system(),
             ids: Ids::new(),
             public_url: "http://127.0.0.1".to_owned(),
-            component_seconds_max: 300,
+            deployment: definition_check::Deployment::default(),
             retention_days_max: None,
             limits: crate::RequestLimits::new(domain::rate::Rate { per_second: 1_000, burst: 1_000 }),
             metrics: Metrics::off(),

@@ -13,7 +13,7 @@ mod retry_on;
 mod spelling;
 mod tokens;
 
-use domain::limits::COMPONENT_SECONDS_MAX;
+use domain::limits::{COMPONENT_SECONDS_MAX, WEBHOOK_RATE_PER_SECOND};
 use domain::{definition::Definition, placement::Placement};
 use serde::Serialize;
 
@@ -116,14 +116,30 @@ impl Refused {
 /// # Errors
 /// [`Refused`]: the caller answers with all its problems.
 pub fn check(text: &str) -> Result<Checked, Refused> {
-    check_within(text, COMPONENT_SECONDS_MAX)
+    check_within(text, Deployment::default())
 }
 
-/// [`check`] for a deployment in which a component may take `component_seconds_max` seconds.
+/// The operator's limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deployment {
+    /// Seconds that a component may take.
+    pub component_seconds_max: u32,
+    /// Deliveries a second of one webhook.
+    pub webhook_rate_max: u32,
+}
+
+impl Default for Deployment {
+    /// The widest limits that there are.
+    fn default() -> Self {
+        Self { component_seconds_max: COMPONENT_SECONDS_MAX, webhook_rate_max: WEBHOOK_RATE_PER_SECOND }
+    }
+}
+
+/// [`check`] for a deployment with these limits.
 ///
 /// # Errors
 /// As [`check`].
-pub fn check_within(text: &str, component_seconds_max: u32) -> Result<Checked, Refused> {
+pub fn check_within(text: &str, deployment: Deployment) -> Result<Checked, Refused> {
     let (tree, problems) = source::read(text);
     let mut collector = Collector::new(text, problems);
     let Some(mut tree) = tree else {
@@ -133,7 +149,7 @@ pub fn check_within(text: &str, component_seconds_max: u32) -> Result<Checked, R
     let draft = draft::read(&tree, &mut collector);
     graph::check(&draft, &mut collector);
     let secret_refs = node::check_all(&draft, &mut collector);
-    node::check_seconds(&draft, component_seconds_max, &mut collector);
+    node::check_deployment(&draft, deployment, &mut collector);
     match draft.into_definition() {
         Some(definition) if collector.is_clean() => {
             Ok(Checked { definition, warnings: collector.into_warnings(), secret_refs })

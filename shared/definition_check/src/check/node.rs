@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use components::{
     AnyComponent, Trigger, component, component_names, suggest::did_you_mean, trigger, trigger_names,
 };
+use definition::pointer::field_path;
 use domain::definition::Uses;
-use domain::limits::COMPONENT_SECONDS_MAX;
+use domain::limits::{COMPONENT_SECONDS_MAX, WEBHOOK_RATE_PER_SECOND};
 use expression::{FieldKind, Template};
 
 use super::{
-    NodeSecretRef,
+    Deployment, NodeSecretRef,
     collect::{Collector, Spot},
     configuration::{self, Names},
     draft::{Draft, DraftNode},
@@ -103,24 +104,41 @@ fn check_component(
     refs
 }
 
-/// Refuses what a component would be cut off at: the author would see a time-out that nobody wrote.
-pub(super) fn check_seconds(draft: &Draft<'_>, seconds_max: u32, out: &mut Collector<'_>) {
+/// Refuses what this deployment would cut: the author would see a time-out or a refusal that nobody
+/// wrote.
+pub(super) fn check_deployment(draft: &Draft<'_>, deployment: Deployment, out: &mut Collector<'_>) {
     for node in &draft.nodes {
-        let (Some(Spot { value: Uses::Component(name), .. }), Some(tree)) = (&node.uses, node.configuration)
-        else {
-            continue;
+        let (Some(uses), Some(tree)) = (&node.uses, node.configuration) else { continue };
+        let (pointer, message) = match &uses.value {
+            Uses::Component(name) => {
+                let effect = component(name).and_then(AnyComponent::effect);
+                let asked = effect.and_then(|effect| effect.seconds_asked(&tree.to_value()));
+                let most = deployment.component_seconds_max;
+                // What no deployment allows is refused by the component itself.
+                let cut = (most + 1)..=COMPONENT_SECONDS_MAX;
+                let Some((pointer, _)) = asked.filter(|(_, seconds)| cut.contains(seconds)) else { continue };
+                let message = format!(
+                    "a component may take {most} seconds in this deployment (its parameter ComponentSecondsMax)"
+                );
+                (pointer, message)
+            }
+            Uses::Trigger(_) => {
+                let asked = tree.get("rate").and_then(|rate| rate.get("per_second"));
+                let asked = asked.and_then(|asked| asked.to_value().as_u64());
+                let most = deployment.webhook_rate_max;
+                let cut = u64::from(most) + 1..=u64::from(WEBHOOK_RATE_PER_SECOND);
+                if !asked.is_some_and(|asked| cut.contains(&asked)) {
+                    continue;
+                }
+                let message = format!(
+                    "a webhook may have {most} deliveries a second in this deployment (its parameter WebhookDeliveriesPerSecondMax)"
+                );
+                ("/rate/per_second", message)
+            }
+            Uses::Blueprint(_) => continue,
         };
-        let effect = component(name).and_then(AnyComponent::effect);
-        let asked = effect.and_then(|effect| effect.seconds_asked(&tree.to_value()));
-        // What no deployment allows is refused by the component itself.
-        let within = (seconds_max + 1)..=COMPONENT_SECONDS_MAX;
-        if let Some((pointer, _)) = asked.filter(|(_, seconds)| within.contains(seconds)) {
-            let field = format!("{}.configuration.{}", node.field, pointer.trim_start_matches('/'));
-            let message = format!(
-                "a component may take {seconds_max} seconds in this deployment (its parameter ComponentSecondsMax)"
-            );
-            out.error(tree.locate(pointer), &field, message);
-        }
+        let field = field_path(&format!("{}.configuration", node.field), &tree.to_value(), pointer);
+        out.error(tree.locate(pointer), &field, message);
     }
 }
 

@@ -563,7 +563,9 @@ fn what_a_deployment_does_not_allow_is_refused_where_it_is_written() {
     let text = workflow(
         "  - { id: a, name: A, component: http, configuration: { url: 'https://a.example', timeout_seconds: 180 } }\n",
     );
-    let said = |most: u32| match check_within(&text, most) {
+    let within =
+        |component_seconds_max, webhook_rate_max| Deployment { component_seconds_max, webhook_rate_max };
+    let said = |most: u32| match check_within(&text, within(most, 50)) {
         Ok(_) => String::new(),
         Err(refused) => {
             refused.problems.iter().map(|found| format!("{}: {}", found.field, found.message)).collect()
@@ -572,6 +574,18 @@ fn what_a_deployment_does_not_allow_is_refused_where_it_is_written() {
     assert_eq!((said(300), said(180)), (String::new(), String::new()));
     let expected = "nodes[1].configuration.timeout_seconds: a component may take 179 seconds in this deployment (its parameter ComponentSecondsMax)";
     assert_eq!(said(179), expected);
+    let webhook = workflow(
+        "  - { id: a, name: A, trigger: webhook, configuration: { authentication: none, rate: { per_second: 20 } } }\n",
+    );
+    let said = |most: u32| match check_within(&webhook, within(300, most)) {
+        Ok(_) => String::new(),
+        Err(refused) => {
+            refused.problems.iter().map(|found| format!("{}: {}; ", found.field, found.message)).collect()
+        }
+    };
+    assert!(!said(20).contains("deployment"), "{}", said(20));
+    let expected = "nodes[1].configuration.rate.per_second: a webhook may have 19 deliveries a second in this deployment";
+    assert!(said(19).contains(expected), "{}", said(19));
 }
 
 #[test]

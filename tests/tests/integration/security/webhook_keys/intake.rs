@@ -41,7 +41,7 @@ pub(crate) fn api_under(key: &str, world: &World, kms: &FakeKms) -> Router {
         clock: Clock::system(),
         ids: world.ids.clone(),
         public_url: "https://sealflow.test".to_owned(),
-        component_seconds_max: 300,
+        deployment: definition_check::Deployment::default(),
         limits: api::RequestLimits::new(domain::rate::Rate { per_second: 1_000, burst: 1_000 }),
         retention_days_max: None,
         metrics: process::Metrics::off(),
