@@ -70,7 +70,7 @@ pub fn decide(ended: Ended, jitter: f64) -> Decision {
             message: None,
             record: Some(record),
             facts: None,
-            output: output.map(|output| (output.channel.to_owned(), output.data)),
+            output: output.map(|output| (output.channel.into_owned(), output.data)),
             redactions: scrubbed.redactions,
         },
         Outcome::Failed(failure) => {

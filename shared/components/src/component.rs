@@ -13,6 +13,17 @@ pub trait Component: Send + Sync {
     /// The channels on which the component may emit.
     fn channels(&self) -> &'static [&'static str];
 
+    /// The channels of a node with this configuration, the author's. They are those of all nodes,
+    /// unless the author names them.
+    fn channels_of(&self, _configuration: &Value) -> Vec<String> {
+        self.channels().iter().map(|channel| (*channel).to_owned()).collect()
+    }
+
+    /// Whether an edge on the channel `error` may leave it.
+    fn has_error_channel(&self) -> bool {
+        true
+    }
+
     /// The rules of its fields; a field without a rule is [`FieldKind::Typed`].
     fn fields(&self) -> &'static [FieldSpec] {
         &[]

@@ -1,5 +1,7 @@
 //! `filter`: passes its input on if a condition is true, else emits nothing.
 
+use std::borrow::Cow;
+
 use domain::{
     definition::DEFAULT_CHANNEL,
     outcome::{Outcome, Output},
@@ -37,7 +39,9 @@ impl Component for Filter {
 impl Pure for Filter {
     fn run(&self, configuration: &Value, input: &Value) -> Outcome {
         match condition(configuration) {
-            Ok(true) => Outcome::Passed(Some(Output { channel: DEFAULT_CHANNEL, data: input.clone() })),
+            Ok(true) => {
+                Outcome::Passed(Some(Output { channel: Cow::Borrowed(DEFAULT_CHANNEL), data: input.clone() }))
+            }
             Ok(false) => Outcome::Passed(None),
             Err(failure) => Outcome::Failed(failure),
         }
@@ -53,7 +57,7 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_held_back_and_that_is_passed() {
         let input = json!({ "a": 1 });
-        let on = Outcome::Passed(Some(Output { channel: "default", data: input.clone() }));
+        let on = Outcome::Passed(Some(Output { channel: Cow::Borrowed("default"), data: input.clone() }));
         assert_eq!(Filter.run(&json!({ "expression": true }), &input), on);
         assert_eq!(Filter.run(&json!({ "expression": false }), &input), Outcome::Passed(None));
         assert!(matches!(Filter.run(&json!({ "expression": null }), &input), Outcome::Failed(_)));

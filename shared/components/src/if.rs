@@ -1,5 +1,7 @@
 //! `if`: passes its input on, on the channel that a condition chooses.
 
+use std::borrow::Cow;
+
 use domain::execution::ResultReason;
 use domain::outcome::{Failure, Outcome, Output};
 use secret_text::FieldKind;
@@ -40,7 +42,7 @@ impl Pure for If {
         match condition(configuration) {
             Ok(holds) => {
                 let channel = if holds { TRUE } else { FALSE };
-                Outcome::Passed(Some(Output { channel, data: input.clone() }))
+                Outcome::Passed(Some(Output { channel: Cow::Borrowed(channel), data: input.clone() }))
             }
             Err(failure) => Outcome::Failed(failure),
         }
@@ -89,7 +91,8 @@ mod tests {
     fn the_condition_chooses_the_channel() {
         let input = json!([1, "x"]);
         let check = |condition: bool, channel| {
-            let expected = Outcome::Passed(Some(Output { channel, data: input.clone() }));
+            let expected =
+                Outcome::Passed(Some(Output { channel: Cow::Borrowed(channel), data: input.clone() }));
             assert_eq!(If.run(&json!({ "expression": condition }), &input), expected);
         };
         check(true, "true");

@@ -1,5 +1,7 @@
 //! `noop`: passes its input on.
 
+use std::borrow::Cow;
+
 use domain::{
     definition::DEFAULT_CHANNEL,
     outcome::{Outcome, Output},
@@ -33,7 +35,7 @@ impl Component for Noop {
 
 impl Pure for Noop {
     fn run(&self, _configuration: &Value, input: &Value) -> Outcome {
-        Outcome::Passed(Some(Output { channel: DEFAULT_CHANNEL, data: input.clone() }))
+        Outcome::Passed(Some(Output { channel: Cow::Borrowed(DEFAULT_CHANNEL), data: input.clone() }))
     }
 }
 
@@ -46,7 +48,8 @@ mod tests {
     #[test]
     fn the_input_goes_on_as_it_came() {
         let input = json!({ "a": ["{{ secrets(\"x\").y }}", null] });
-        let expected = Outcome::Passed(Some(Output { channel: "default", data: input.clone() }));
+        let expected =
+            Outcome::Passed(Some(Output { channel: Cow::Borrowed("default"), data: input.clone() }));
         assert_eq!(Noop.run(&json!({}), &input), expected);
     }
 

@@ -9,6 +9,9 @@ use crate::{
     if_::If,
     noop::Noop,
     start::Start,
+    stop::Stop,
+    switch::Switch,
+    transform::Transform,
     wait::{PendingWait, Wait},
     webhook::Webhook,
 };
@@ -18,6 +21,9 @@ const COMPONENTS: &[AnyComponent] = &[
     AnyComponent::Effect(&Http),
     AnyComponent::Pure(&If),
     AnyComponent::Pure(&Noop),
+    AnyComponent::Pure(&Stop),
+    AnyComponent::Pure(&Switch),
+    AnyComponent::Pure(&Transform),
     AnyComponent::Held(&Wait),
 ];
 /// Effects for pending executions of the previous release. No definition uses them. They are
@@ -140,7 +146,10 @@ mod tests {
 
     #[test]
     fn all_are_found_by_their_names() {
-        assert_eq!(component_names(), ["filter", "http", "if", "noop", "wait"]);
+        assert_eq!(
+            component_names(),
+            ["filter", "http", "if", "noop", "stop", "switch", "transform", "wait"]
+        );
         assert_eq!(trigger_names(), ["start", "webhook"]);
         let is_found = |name: &&str| component(name).is_some_and(|found| found.base().name() == *name);
         assert!(component_names().iter().all(is_found));

@@ -1,5 +1,7 @@
 //! `wait`: lets the run go on later, after a duration or at a time.
 
+use std::borrow::Cow;
+
 use std::time::Duration;
 
 use domain::{
@@ -110,7 +112,7 @@ impl Effect for PendingWait {
         configuration: Value,
         _call: &'a EffectCall<'a>,
     ) -> BoxFuture<'a, Outcome> {
-        let output = Output { channel: DEFAULT_CHANNEL, data: configuration };
+        let output = Output { channel: Cow::Borrowed(DEFAULT_CHANNEL), data: configuration };
         Box::pin(async { Outcome::Passed(Some(output)) })
     }
 }

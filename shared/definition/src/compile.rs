@@ -168,7 +168,11 @@ impl Compiled {
 
     /// The ids of the nodes that an event of `node_id` on `channel` is routed to, in the order of
     /// the edges.
-    pub fn targets<'a>(&'a self, node_id: &'a str, channel: &'a str) -> impl Iterator<Item = &'a str> {
+    pub fn targets<'a, 'c>(
+        &'a self,
+        node_id: &'c str,
+        channel: &'c str,
+    ) -> impl Iterator<Item = &'a str> + use<'a, 'c> {
         domain::routing::targets(&self.definition.edges, node_id, channel)
     }
 }

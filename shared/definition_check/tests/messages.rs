@@ -16,7 +16,7 @@ fn problems(node: &str) -> String {
 }
 
 /// A mistake, and a part of what is said about it.
-const WRONG: [(&str, &str); 11] = [
+const WRONG: [(&str, &str); 12] = [
     (
         "    component: if\n    configuration: { expression: '{{ root().data.x == 1 }}' }",
         "leave out `{{` and `}}`",
@@ -35,12 +35,19 @@ const WRONG: [(&str, &str); 11] = [
         "    component: if\n    configuration: { expression: 'root().data.a == null' }",
         "nothing is written `nil`",
     ),
-    ("    component: zzz", "there is no component named `zzz`; there are filter, http, if, noop, wait"),
+    (
+        "    component: zzz",
+        "there is no component named `zzz`; there are filter, http, if, noop, stop, switch, transform, wait",
+    ),
     ("    trigger: zzz", "there is no trigger named `zzz`; there are start, webhook"),
     ("    blueprint: mine", "there is no blueprint named `mine`; there are none yet"),
     (
         "    component: http\n    configuration: { url: 'https://a.example/', header: { A: b } }",
         "did you mean `headers`?",
+    ),
+    (
+        "    component: switch\n    configuration: { cases: [ { when: '{{ root().data.x }}', channel: a } ] }",
+        "leave out `{{` and `}}`",
     ),
     (
         "    component: http\n    configuration: { url: 'https://a.example/', redirects: no }",
@@ -63,4 +70,35 @@ fn a_dollar_before_a_template_is_warned_of_and_conditionals_stay() {
     let checked = definition_check::check(text).unwrap();
     let warnings: Vec<_> = checked.warnings.iter().map(|warning| warning.message.as_str()).collect();
     assert_eq!(warnings, ["the `$` before `{{` is sent as it stands; a template is written `{{ … }}`"]);
+}
+
+#[test]
+fn edges_leave_on_the_channels_that_a_switch_names_and_none_leaves_a_stop() {
+    let said = |edge: &str| {
+        let text = format!(
+            "name: w\nnodes:\n  - {{ id: s, name: S, trigger: start }}\n  - {{ id: a, name: A, component: switch, configuration: {{ cases: [ {{ when: '1 == 1', channel: red }} ] }} }}\n  \
+             - {{ id: b, name: B, component: noop }}\n  - {{ id: e, name: E, component: stop, configuration: {{ result: failed }} }}\nedges:\n  \
+             - {{ from: s, to: a }}\n  - {{ from: s, to: e }}\n  - {edge}\n"
+        );
+        let refused = definition_check::check(&text).err();
+        refused
+            .map(|refused| refused.problems.iter().map(|problem| problem.message.clone()).collect::<String>())
+    };
+    for channel in ["red", "otherwise", "error"] {
+        assert_eq!(said(&format!("{{ from: a, channel: {channel}, to: b }}")), None, "{channel}");
+    }
+    assert!(
+        said("{ from: a, channel: rde, to: b }")
+            .unwrap()
+            .contains("it has red, otherwise, error; did you mean `red`?")
+    );
+    assert!(
+        said("{ from: a, to: b }")
+            .unwrap()
+            .contains("must name a channel: `switch` has red, otherwise, error")
+    );
+    for channel in ["default", "error", "failed"] {
+        let said = said(&format!("{{ from: e, channel: {channel}, to: b }}")).unwrap();
+        assert!(said.contains("`stop` ends its branch: no edge leaves it"), "{said}");
+    }
 }

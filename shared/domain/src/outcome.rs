@@ -1,5 +1,7 @@
 //! The outcome of an execution, as its component reports it.
 
+use std::borrow::Cow;
+
 use crate::ids::ExecutionId;
 use serde_json::Value;
 
@@ -18,8 +20,8 @@ pub enum Outcome {
 /// The output of an execution.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Output {
-    /// The channel; one that the component declares.
-    pub channel: &'static str,
+    /// The channel; one that the component declares, or that its author names.
+    pub channel: Cow<'static, str>,
     /// The event's data.
     pub data: Value,
 }

@@ -4,7 +4,11 @@ use crate::definition::Edge;
 
 /// The ids of the nodes that an event of `node_id` on `channel` is routed to, in the order of the
 /// edges.
-pub fn targets<'a>(edges: &'a [Edge], node_id: &'a str, channel: &'a str) -> impl Iterator<Item = &'a str> {
+pub fn targets<'a, 'c>(
+    edges: &'a [Edge],
+    node_id: &'c str,
+    channel: &'c str,
+) -> impl Iterator<Item = &'a str> + use<'a, 'c> {
     edges
         .iter()
         .filter(move |edge| edge.from == node_id && edge.channel == channel)

@@ -223,7 +223,7 @@ impl Record<'_> {
             Then::Ended(Err(failure)) => fail(&mut work.execution, failure.message, failure.reason),
         }
         let output = |emission: Emission| Output {
-            channel: emission.channel,
+            channel: emission.channel.into(),
             data: match emission.data {
                 EmissionData::Input => (*work.step.data).clone(),
             },
@@ -254,7 +254,7 @@ impl Record<'_> {
         let Source { step, node, workflow, execution_id, configuration } = source;
         let event_id = (out.ids)().into();
         let event_type = format!("{}.{}", node.node.uses.name(), output.channel);
-        let targets: Vec<&str> = workflow.compiled.targets(&node.node.id, output.channel).collect();
+        let targets: Vec<&'s str> = workflow.compiled.targets(&node.node.id, &output.channel).collect();
         // An output that equals the input keeps the input's marks.
         let (data, text, redactions) = if output.data == *step.data {
             (Arc::clone(&step.data), step.text.clone(), step.redactions.clone())
@@ -267,7 +267,7 @@ impl Record<'_> {
             node: (workflow.id, node.node.id.clone()),
             run_id: self.item.run_id,
             root_event_id: self.item.root_event_id,
-            channel: output.channel.to_owned(),
+            channel: output.channel.clone().into_owned(),
             event_type: event_type.clone(),
             data: text.clone(),
             redactions: redactions.clone(),

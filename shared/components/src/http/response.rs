@@ -1,6 +1,6 @@
 //! From the answer of a target to an outcome.
 
-use std::{collections::BTreeMap, ops::RangeInclusive};
+use std::{borrow::Cow, collections::BTreeMap, ops::RangeInclusive};
 
 use domain::{
     execution::ResultReason,
@@ -95,7 +95,7 @@ pub(super) fn outcome(
         );
         return failed("response_too_large_to_store", message, false);
     }
-    Outcome::Passed(Some(Output { channel: SUCCESS, data }))
+    Outcome::Passed(Some(Output { channel: Cow::Borrowed(SUCCESS), data }))
 }
 
 /// The value of a text whose type says that it is JSON. Where the type says nothing, only a map or a

@@ -276,7 +276,7 @@ fn an_answer_becomes_status_headers_and_body() {
     );
     let (outcome, _) = execute(&json!({ "url": "https://a.example" }), &[], Ok(answer));
     let data = json!({ "status": 201, "headers": { "Content-Type": ["application/json"], "X-A": ["1", "2"] }, "body": { "id": 7 } });
-    assert_eq!(outcome, Outcome::Passed(Some(Output { channel: "success", data })));
+    assert_eq!(outcome, Outcome::Passed(Some(Output { channel: "success".into(), data })));
 }
 
 #[test]

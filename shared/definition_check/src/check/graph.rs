@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use components::{component, suggest::did_you_mean, trigger};
 use domain::definition::{ERROR_CHANNEL, NodeType, Uses};
 
+use crate::source::Tree;
+
 use super::{
     collect::{Collector, Spot},
     draft::{Draft, DraftEdge, DraftNode},
@@ -93,7 +95,8 @@ fn check_edge(edge: &DraftEdge, nodes: &BTreeMap<&str, &DraftNode<'_>>, out: &mu
     let from = edge.from.as_ref().and_then(|spot| find_end(spot, nodes, out));
     let to = edge.to.as_ref().and_then(|spot| find_end(spot, nodes, out));
     if let Some(uses) = from.and_then(|node| node.uses.as_ref()) {
-        check_channel(edge, &uses.value, out);
+        let configuration = from.and_then(|node| node.configuration);
+        check_channel(edge, &uses.value, configuration, out);
     }
     if let (Some(node), Some(spot)) = (to, &edge.to)
         && node.uses.as_ref().is_some_and(|uses| uses.value.node_type() == NodeType::Trigger)
@@ -121,22 +124,29 @@ fn find_end<'n, 't>(
     found
 }
 
-fn check_channel(edge: &DraftEdge, uses: &Uses, out: &mut Collector<'_>) {
+fn check_channel(edge: &DraftEdge, uses: &Uses, configuration: Option<&Tree>, out: &mut Collector<'_>) {
     let channels = match uses {
-        Uses::Component(name) => {
-            component(name).map(|component| [component.base().channels(), &[ERROR_CHANNEL]].concat())
-        }
-        Uses::Trigger(name) => trigger(name).map(|trigger| trigger.channels().to_vec()),
+        Uses::Component(name) => component(name).map(|component| {
+            let base = component.base();
+            let own = base.channels_of(&configuration.map(Tree::to_value).unwrap_or_default());
+            own.into_iter().chain(base.has_error_channel().then(|| ERROR_CHANNEL.to_owned())).collect()
+        }),
+        Uses::Trigger(name) => trigger(name)
+            .map(|trigger| trigger.channels().iter().map(|channel| (*channel).to_owned()).collect()),
         Uses::Blueprint(_) => None,
     };
-    let Some(channels) = channels else { return };
+    let Some(channels): Option<Vec<String>> = channels else { return };
+    if channels.is_empty() {
+        let message = format!("`{}` ends its branch: no edge leaves it", uses.name());
+        return out.error(edge.position, &edge.field, message);
+    }
     let channel = &edge.channel;
-    if !channels.contains(&channel.value.as_str()) {
+    if !channels.contains(&channel.value) {
         if channel.field == edge.field {
             let message = format!("must name a channel: `{}` has {}", uses.name(), channels.join(", "));
             return out.error(edge.position, &edge.field, message);
         }
-        let hint = did_you_mean(&channel.value, channels.iter().copied());
+        let hint = did_you_mean(&channel.value, channels.iter().map(String::as_str));
         let message = format!(
             "`{}` has no channel `{}`, it has {}{hint}",
             uses.name(),

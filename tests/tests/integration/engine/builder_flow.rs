@@ -340,3 +340,55 @@ async fn a_burst_larger_than_one_claim_is_taken_in_several() {
     world.run_to_end(&builder, &executor).await;
     assert_eq!(world.items().await, 0, "I3: the rest is claimed later");
 }
+
+#[tokio::test]
+async fn a_switch_routes_a_transform_shapes_and_a_stop_ends_its_branch_as_it_is_told() {
+    let world = World::create().await;
+    let nodes = json!([
+        start(),
+        { "id": "switch", "name": "Switch", "component": "switch", "configuration": {
+            "cases": [
+                { "when": "root().data.kind == 'order'", "channel": "order" },
+                { "when": "root().data.kind == 'refund' && root().data.total > 100", "channel": "large-refund" },
+            ],
+            "otherwise": "unknown",
+        } },
+        { "id": "shape", "name": "Shape", "component": "transform", "configuration": {
+            "output": { "id": "{{ root().data.id }}", "lines": ["{{ root().data.total * 2 }}", "n{{ root().data.id }}"], "fixed": true },
+        } },
+        { "id": "after", "name": "After", "component": "transform", "configuration": { "output": "{{ $[\"Shape\"].data.lines[0] }}" } },
+        { "id": "refuse", "name": "Refuse", "component": "stop", "configuration": { "result": "failed", "message": "refund {{ root().data.id }} needs a person" } },
+        { "id": "done", "name": "Done", "component": "stop", "configuration": { "result": "passed" } },
+    ]);
+    let edges = edges(&[
+        ("start", "switch"),
+        ("switch.order", "shape"),
+        ("shape", "after"),
+        ("switch.large-refund", "refuse"),
+        ("switch.unknown", "done"),
+    ]);
+    let workflow = world.workflow(nodes, edges).await;
+    let builder = world.builder();
+    for (data, expected) in [
+        (json!({ "kind": "order", "id": 7, "total": 3 }), "passed||switch,shape,after"),
+        (json!({ "kind": "refund", "id": 8, "total": 200 }), "failed|refund 8 needs a person|switch,refuse"),
+        (json!({ "kind": "refund", "id": 9, "total": 5 }), "passed||switch,done"),
+        (json!({ "kind": "spam", "id": 10, "total": 0 }), "passed||switch,done"),
+    ] {
+        let run_id = world.start(&workflow, "start", data.clone()).await;
+        build(&builder, &[event(run_id)]).await;
+        let sql = format!(
+            "SELECT max(r.result), coalesce(max(x.result_message), ''), string_agg(x.node_id, ',' ORDER BY x.id)
+             FROM workflow_runs r JOIN workflow_node_executions x ON x.run_id = r.id WHERE r.id = '{run_id}'"
+        );
+        assert_eq!(world.database.sql(&sql).await, expected, "{data}");
+    }
+    let made = "SELECT data FROM workflow_events WHERE type IN ('transform.default', 'switch.large-refund') ORDER BY id";
+    let made = world.database.sql(made).await;
+    let data: Vec<Value> = made.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(data[0], json!({ "id": 7, "lines": [6, "n7"], "fixed": true }));
+    assert_eq!(data[1], json!(6));
+    assert_eq!(data[2]["kind"], "refund", "a switch passes its input on");
+    let reasons = "SELECT DISTINCT result_reason, failure_routed FROM workflow_node_executions WHERE node_id = 'refuse'";
+    assert_eq!(world.database.sql(reasons).await, "component_error|f");
+}
