@@ -67,7 +67,8 @@ impl World {
         let ids = Ids::new();
         let api = database.store("api");
         let now = Clock::system().now();
-        let bootstrap = BootstrapIds { organization_id: ids.next(now), token_id: ids.next(now) };
+        let bootstrap =
+            BootstrapIds { organization_id: ids.next(now), token_id: ids.next(now), line_id: ids.next(now) };
         store::bootstrap(
             &database.admin_store(),
             bootstrap,

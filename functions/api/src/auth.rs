@@ -8,7 +8,7 @@ use axum::http::header;
 use axum::http::request::Parts;
 use domain::access::{Access, Action};
 use domain::actor::Actor;
-use domain::ids::OrganizationId;
+use domain::ids::{OrganizationId, TokenId};
 use http_event::SourceIp;
 use jiff::Timestamp;
 use store::api::{AuditLine, AuditObject, authenticate_token, note_read};
@@ -26,6 +26,8 @@ pub(crate) struct Caller {
     pub(crate) actor: Actor,
     /// What it may do.
     pub(crate) access: Access,
+    /// The token that made its token; None for a member, and for what the operator made.
+    pub(crate) made_by: Option<TokenId>,
     /// The time from which its token is refused; None: never.
     pub(crate) expires_at: Option<Timestamp>,
     /// The action of the route.
@@ -77,7 +79,17 @@ impl Caller {
         }
     }
 
-    /// Notes that the caller reads what runs carry, before it is read; once an hour for an object.
+    /// Notes that the caller reads rows of a list, if there are any.
+    pub(crate) async fn note_rows_read<T>(
+        &self,
+        deps: &Deps,
+        object: AuditObject,
+        rows: &[T],
+    ) -> Result<(), ApiError> {
+        if rows.is_empty() { Ok(()) } else { self.note_read(deps, object).await }
+    }
+
+    /// Notes that the caller reads what runs carry, before it is shown; once an hour for an object.
     pub(crate) async fn note_read(&self, deps: &Deps, object: AuditObject) -> Result<(), ApiError> {
         if self.payload() == Payload::Hidden {
             return Ok(());
@@ -102,7 +114,8 @@ impl FromRequestParts<Arc<Deps>> for Caller {
         let header = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         let token = sha256(header.and_then(bearer).ok_or(ApiError::Unauthorized)?);
         let now = deps.clock.now();
-        deps.limits.take(&token, now)?;
+        let source = parts.extensions.get::<SourceIp>().map(|source| source.0);
+        deps.limits.take(&token, source, now)?;
         let found = authenticate_token(&deps.store, &token, now).await?;
         let Some(found) = found else {
             deps.limits.forget(&token);
@@ -117,9 +130,10 @@ impl FromRequestParts<Arc<Deps>> for Caller {
             organization_id: found.organization_id,
             actor: found.actor,
             access: found.access,
+            made_by: found.made_by,
             expires_at: found.expires_at,
             action,
-            source_ip: parts.extensions.get::<SourceIp>().map(|address| address.0.to_string()),
+            source_ip: source.map(|source| source.to_string()),
         };
         caller.require(action)?;
         Ok(caller)

@@ -150,6 +150,7 @@ impl From<StoreError> for ApiError {
         match error {
             StoreError::NotFound => Self::NotFound("thing"),
             StoreError::Conflict(text) => Self::Conflict(text.to_owned()),
+            StoreError::Escalation(text) => Self::Escalation(text),
             StoreError::Unavailable { .. } => {
                 tracing::warn!(%error, "the database is unavailable");
                 Self::Unavailable

@@ -3,6 +3,7 @@
 //! database with every request.
 
 use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bounded_cache::Cache;
@@ -29,7 +30,7 @@ pub struct RequestLimits {
     rate_max: Rate,
     tokens: RateLimits<TokenHash>,
     organizations: RateLimits<OrganizationId>,
-    strangers: RateLimits<()>,
+    strangers: RateLimits<Option<IpAddr>>,
     known: Mutex<HashMap<TokenHash, Known>>,
     reads: Cache<String, ()>,
 }
@@ -64,11 +65,16 @@ impl RequestLimits {
     }
 
     /// Takes a request out of the buckets of its token and of its organization, before anything is
-    /// asked of the database. Tokens that are not known share one bucket.
-    pub(crate) fn take(&self, token: &TokenHash, now: Timestamp) -> Result<(), ApiError> {
+    /// asked of the database. Tokens that are not known share the bucket of their address.
+    pub(crate) fn take(
+        &self,
+        token: &TokenHash,
+        source: Option<IpAddr>,
+        now: Timestamp,
+    ) -> Result<(), ApiError> {
         let known = self.known().get(token).copied();
         let taken = match known {
-            None => self.strangers.take((), self.rate_max, now),
+            None => self.strangers.take(source.map(network), self.rate_max, now),
             Some(known) => self.tokens.take(*token, self.rate_max, now).and_then(|()| {
                 let rate = known.rate.unwrap_or(Rate { per_second: u32::MAX, burst: u32::MAX });
                 known.rate.map_or(Ok(()), |_| self.organizations.take(known.organization_id, rate, now))
@@ -133,6 +139,14 @@ impl RequestLimits {
     }
 }
 
+/// The addresses that one party has: of version 6 a whole network of 64 bits.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+        address => address,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use domain::access::{Access, Grants, Role};
@@ -150,6 +164,7 @@ mod tests {
             organization_id: OrganizationId::from_u128(organization),
             actor: Actor { kind: ActorKind::Token, id: Some(TokenId::from_u128(1)), name: "n".to_owned() },
             access: Access::new(Role::Owner, Grants::default()),
+            made_by: None,
             expires_at: None,
             is_suspended: false,
             requests_per_second_max: most,
@@ -172,15 +187,25 @@ mod tests {
         limits.know(&token(1), &found(1, None));
         limits.know(&token(2), &found(1, None));
         let taken = |number, count: u32, now| {
-            (0..count).filter(|_| limits.take(&token(number), now).is_ok()).count() as u32
+            (0..count).filter(|_| limits.take(&token(number), None, now).is_ok()).count() as u32
         };
         assert_eq!(taken(1, 2 * TOKEN_RATE_PER_SECOND + 1, at(0)), 2 * TOKEN_RATE_PER_SECOND);
         assert_eq!(taken(1, TOKEN_RATE_PER_SECOND + 1, at(1)), TOKEN_RATE_PER_SECOND);
         assert_eq!(taken(2, 1, at(1)), 1);
         assert_eq!(limits.known()[&token(1)].throttled, 2, "each that was refused is counted");
-        // Tokens that are not known share a bucket, and take nothing from those that are.
-        let strangers = (100..1_000).filter(|number| limits.take(&token(*number), at(1)).is_ok()).count();
-        assert_eq!(strangers as u32, 2 * TOKEN_RATE_PER_SECOND);
+        // Tokens that are not known share the bucket of their network, and take nothing from others.
+        let strangers = |source: &str| {
+            let source = Some(source.parse().unwrap());
+            (100..1_000).filter(|number| limits.take(&token(*number), source, at(1)).is_ok()).count() as u32
+        };
+        assert_eq!(strangers("192.0.2.1"), 2 * TOKEN_RATE_PER_SECOND);
+        assert_eq!([strangers("192.0.2.1"), strangers("::ffff:192.0.2.1")], [0, 0]);
+        assert_eq!(strangers("192.0.2.2"), 2 * TOKEN_RATE_PER_SECOND);
+        assert_eq!(strangers("2001:db8::1"), 2 * TOKEN_RATE_PER_SECOND);
+        assert_eq!(
+            [strangers("2001:db8::ffff:2"), strangers("2001:db8:0:1::1")],
+            [0, 2 * TOKEN_RATE_PER_SECOND]
+        );
         assert_eq!(taken(2, 1, at(1)), 1);
     }
 
@@ -191,7 +216,7 @@ mod tests {
         {
             limits.know(&token(number), &found(organization, most));
         }
-        let taken = |number| (0..10).filter(|_| limits.take(&token(number), at(0)).is_ok()).count();
+        let taken = |number| (0..10).filter(|_| limits.take(&token(number), None, at(0)).is_ok()).count();
         assert_eq!([taken(1), taken(2), taken(3), taken(4)], [6, 0, 6, 10]);
         limits.know(&token(1), &found(1, None));
         assert_eq!(taken(1), 10, "a limit that was taken away");

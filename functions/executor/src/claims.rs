@@ -1,7 +1,10 @@
 //! From messages to claims: claimed executions run, and refused ones are ended, sent again or
 //! returned as quarantined.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
 
 use domain::ids::{ExecutionId, LeaseToken, OrganizationId};
 use domain::message::Message;
@@ -70,33 +73,49 @@ async fn execute_with_turns(
         tracing::warn!(%error, "turns could not be taken");
         Vec::new()
     });
-    let due: Vec<ExecutionId> =
-        turns.iter().filter(|turn| turn.due_in_millis == 0).map(|turn| turn.id).collect();
-    let claimed = if due.is_empty() {
-        None
-    } else {
-        let claimed = claim(&due, ClaimScope::Batch, token, deps).await;
+    let mut groups: BTreeMap<i64, Vec<RefusedExecution>> = BTreeMap::new();
+    let mut refused = Vec::new();
+    for wanted in wanting {
+        match turns.iter().find(|turn| turn.id == wanted.id) {
+            Some(turn) if turn.has_turn => groups.entry(turn.due_in_millis).or_default().push(wanted),
+            Some(turn) => {
+                refused.push(RefusedExecution { refusal: Refusal::NotDue(turn.due_in_millis), ..wanted });
+            }
+            // Its node is at work elsewhere, or something failed: it is looked at again.
+            None => refused.push(RefusedExecution { refusal: Refusal::Busy, ..wanted }),
+        }
+    }
+    let groups = groups.into_iter().map(|(millis, wanted)| begin(wanted, millis, token, deadline, deps));
+    let (mut quarantined, begun) = tokio::join!(settle_refused(refused, deps), join_all(groups));
+    quarantined.extend(begun.into_iter().flatten());
+    quarantined
+}
+
+/// Executes what has its turn in so many milliseconds; returns the quarantined ones. Those that this
+/// invocation has no time for keep their turn, and are looked at again.
+async fn begin(
+    wanted: Vec<RefusedExecution>,
+    millis: i64,
+    token: LeaseToken,
+    deadline: Deadline,
+    deps: &Deps,
+) -> Vec<RefusedExecution> {
+    tokio::time::sleep(Duration::from_millis(u64::try_from(millis).unwrap_or(0))).await;
+    let ids: Vec<ExecutionId> = wanted.iter().map(|wanted| wanted.id).collect();
+    let claimed = if has_time(deadline, deps) {
+        let claimed = claim(&ids, ClaimScope::Batch, token, deps).await;
         claimed
             .inspect_err(|error| tracing::warn!(%error, "executions with their turn could not be claimed"))
             .ok()
+    } else {
+        None
     };
-    let mut refused = claimed.as_ref().map(|claimed| claimed.claims.refused.clone()).unwrap_or_default();
-    for wanted in wanting {
-        let turn = turns.iter().find(|turn| turn.id == wanted.id);
-        let refusal = match turn.map(|turn| turn.due_in_millis) {
-            Some(0) if claimed.is_some() => continue,
-            // Its node is at work elsewhere, or something failed: it is looked at again.
-            None | Some(0) => Refusal::Busy,
-            Some(millis) => Refusal::NotDue(millis),
-        };
-        refused.push(RefusedExecution { refusal, ..wanted });
-    }
-    let run = async {
-        if let Some(claimed) = claimed {
-            finisher::run_and_finish(claimed, deadline, deps).await;
-        }
+    let Some(claimed) = claimed else {
+        let busy = wanted.into_iter().map(|wanted| RefusedExecution { refusal: Refusal::Busy, ..wanted });
+        return settle_refused(busy.collect(), deps).await;
     };
-    tokio::join!(settle_refused(refused, deps), run).0
+    let refused = claimed.claims.refused.clone();
+    tokio::join!(settle_refused(refused, deps), finisher::run_and_finish(claimed, deadline, deps)).0
 }
 
 /// A claim with its lease token.

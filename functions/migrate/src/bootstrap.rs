@@ -16,8 +16,11 @@ pub(crate) async fn bootstrap(name: &str, deps: &Deps) -> Result<Response, Store
         )));
     }
     let now = deps.clock.now();
-    let ids =
-        BootstrapIds { organization_id: OrganizationId(deps.ids.next(now)), token_id: deps.ids.next(now) };
+    let ids = BootstrapIds {
+        organization_id: OrganizationId(deps.ids.next(now)),
+        token_id: deps.ids.next(now),
+        line_id: deps.ids.next(now),
+    };
     let token = new_token()?;
     store::bootstrap(&deps.store, ids, name, digest(&SHA256, token.as_bytes()).as_ref(), now).await?;
     tracing::info!(organization_id = %ids.organization_id, "bootstrapped");

@@ -107,6 +107,11 @@ impl<'s> Audited<'s> {
         Self { store, line }
     }
 
+    /// The line.
+    pub(crate) fn line(self) -> &'s AuditLine {
+        self.line
+    }
+
     /// The store, for reads.
     pub(crate) fn store(self) -> &'s Store {
         self.store
@@ -122,6 +127,29 @@ impl<'s> Audited<'s> {
         self.store
             .run_tx(name, |tx| async move {
                 let ((), done) = futures_util::try_join!(self.line.insert(&tx), work(tx.clone()))?;
+                Ok(done)
+            })
+            .await
+    }
+
+    /// As [`Audited::run_tx`], for work that may write nothing: then there is no line.
+    pub(crate) async fn run_tx_if<T, W, F>(
+        self,
+        name: &'static str,
+        work: W,
+        is_written: impl Fn(&T) -> bool,
+    ) -> Result<T, StoreError>
+    where
+        W: Fn(Tx) -> F,
+        F: Future<Output = Result<T, StoreError>>,
+    {
+        let (work, is_written) = (&work, &is_written);
+        self.store
+            .run_tx(name, |tx| async move {
+                let done = work(tx.clone()).await?;
+                if is_written(&done) {
+                    self.line.insert(&tx).await?;
+                }
                 Ok(done)
             })
             .await

@@ -16,6 +16,9 @@ pub enum StoreError {
     /// The caller's knowledge is out of date, or the row is there already: read again, then decide.
     #[error("conflict: {0}")]
     Conflict(&'static str),
+    /// The caller may not give or take what it asks for, or may not any more.
+    #[error("not allowed: {0}")]
+    Escalation(&'static str),
     /// The database can't be reached or is busy: try again.
     #[error("the database is unavailable{}", sqlstate_note(.sqlstate))]
     Unavailable {
@@ -66,6 +69,7 @@ impl StoreError {
             Self::Setup(_) => true,
             Self::NotFound
             | Self::Conflict(_)
+            | Self::Escalation(_)
             | Self::Rejected { .. }
             | Self::Corrupt(_)
             | Self::Refused { .. } => false,

@@ -7,6 +7,7 @@ use api_types::{Applied, Webhook};
 use apply_plan::{Current, CurrentWebhook, Plan, Wanted, plan};
 use components::webhook::WebhookConfiguration;
 use definition_check::{Checked, NodeSecretRef, difference};
+use domain::access::Action;
 use domain::definition::Definition;
 use domain::ids::WorkflowId;
 use domain::limits::NODES_MAX;
@@ -200,6 +201,10 @@ async fn write(
     now: Timestamp,
 ) -> Result<(WorkflowRow, Vec<Webhook>), ApplyError> {
     let workflow_id = current.as_ref().map_or_else(|| deps.ids.next(now), |current| current.workflow.id);
+    // A webhook that is there gets another key, or none.
+    if plan.webhooks_changed.iter().any(|wanted| wanted.needs_credential) {
+        caller.require(Action::WebhooksWrite)?;
+    }
     let made = make_credentials(deps, caller.organization_id, &plan).await?;
     let write = WorkflowWrite {
         organization_id: caller.organization_id,

@@ -10,7 +10,7 @@ use store::api::{
     AuditObject, Audited, DeadLetterFilter, Redrive, RedriveOutcome, list_dead_letters, redrive_execution,
 };
 
-use super::{parse_id, query_id, query_word, query_workflow};
+use super::{parse_id, query_id, query_word, query_workflow, read_of_list};
 use crate::Deps;
 use crate::auth::Caller;
 use crate::cursor::{list_answer, page_request};
@@ -33,6 +33,8 @@ pub(super) async fn list(
     };
     let payload = caller.payload();
     let page = list_dead_letters(&deps.store, caller.organization_id, &filter, page).await?;
+    let read = read_of_list("dead_letters", filter.run_id, filter.workflow_id);
+    caller.note_rows_read(&deps, read, &page.rows).await?;
     Ok(list_answer(page, |row| views::dead_letter(row, payload)))
 }
 

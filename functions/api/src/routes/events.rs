@@ -29,7 +29,8 @@ pub(super) async fn list(
         channel: query.channel,
     };
     let payload = caller.payload();
-    caller.note_read(&deps, read_of_list("events", filter.run_id, filter.workflow_id)).await?;
     let page = list_events(&deps.store, caller.organization_id, &filter, page).await?;
+    let read = read_of_list("events", filter.run_id, filter.workflow_id);
+    caller.note_rows_read(&deps, read, &page.rows).await?;
     Ok(list_answer(page, |row| views::event(row, payload)))
 }

@@ -46,8 +46,9 @@ pub(super) async fn list(
     if filter.key.is_some() || filter.value.is_some() {
         caller.require(Action::DataRead)?;
     }
-    caller.note_read(&deps, read_of_list("executions", filter.run_id, filter.workflow_id)).await?;
     let page = list_executions(&deps.store, caller.organization_id, &filter, page).await?;
+    let read = read_of_list("executions", filter.run_id, filter.workflow_id);
+    caller.note_rows_read(&deps, read, &page.rows).await?;
     Ok(list_answer(page, |row| views::execution(row, payload)))
 }
 
@@ -75,13 +76,14 @@ pub(super) async fn cancel(
     let now = deps.clock.now();
     let line = caller.line(&deps, AuditObject::new("execution", execution_id));
     let payload = caller.payload();
-    let cancel = ExecutionCancel { organization_id, execution_id, cancelled_by: caller.actor, now };
+    let cancel = ExecutionCancel { organization_id, execution_id, cancelled_by: caller.actor.clone(), now };
     let cancelled =
         cancel_execution(Audited::new(&deps.store, &line), &cancel).await.not_found_as("execution")?;
     tracing::info!(%execution_id, "execution cancelled");
     deps.wake(cancelled.wakes()).await;
     let execution =
         load_execution(&deps.store, organization_id, execution_id).await.not_found_as("execution")?;
+    caller.note_read(&deps, AuditObject::new("execution", execution_id)).await?;
     Ok((StatusCode::ACCEPTED, Json(ExecutionAnswer { execution: views::execution(execution, payload) })))
 }
 
@@ -103,14 +105,20 @@ pub(super) async fn release(
     let id = deps.ids.next(deps.clock.now());
     let line = caller.line(&deps, AuditObject::new("execution", execution_id));
     let payload = caller.payload();
-    let call =
-        ExecutionCall { id, organization_id, execution_id, call: Call::Release, called_by: caller.actor };
+    let call = ExecutionCall {
+        id,
+        organization_id,
+        execution_id,
+        call: Call::Release,
+        called_by: caller.actor.clone(),
+    };
     match call_execution(Audited::new(&deps.store, &line), &call).await.not_found_as("execution")? {
         CallOutcome::Made(held) => {
             tracing::info!(%execution_id, "execution released");
             deps.wake(std::iter::once((organization_id, held.wake()))).await;
             let row =
                 load_execution(&deps.store, organization_id, execution_id).await.not_found_as("execution")?;
+            caller.note_read(&deps, AuditObject::new("execution", execution_id)).await?;
             Ok((StatusCode::ACCEPTED, Json(ExecutionAnswer { execution: views::execution(row, payload) })))
         }
         CallOutcome::Ending => Err(ApiError::Gone(

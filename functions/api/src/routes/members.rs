@@ -11,7 +11,7 @@ use domain::actor::ActorKind;
 use domain::limits::TOKEN_NAME_CHARS_MAX;
 use store::api::{AuditObject, Audited, change_member, find_token, list_tokens, revoke_token};
 
-use super::tokens::{Made, asked_access, check_may_end, make};
+use super::tokens::{Made, asked_access, make};
 use crate::Deps;
 use crate::auth::Caller;
 use crate::body::JsonBody;
@@ -39,6 +39,7 @@ pub(super) async fn invite(
 ) -> Result<(StatusCode, Json<NewTokenAnswer>), ApiError> {
     let new: NewMember = body.read()?;
     check_email(&new.email)?;
+    check_may_invite(&caller)?;
     let access = asked_access(&caller, &new.role, new.grants.as_deref())?;
     let made = Made { kind: ActorKind::Member, name: &new.email, access, expires_in: new.expires_in_seconds };
     make(&deps, &caller, made).await
@@ -52,9 +53,9 @@ pub(super) async fn change(
     body: JsonBody,
 ) -> Result<Json<Token>, ApiError> {
     let change: ChangeMember = body.read()?;
+    check_may_invite(&caller)?;
     let access = asked_access(&caller, &change.role, change.grants.as_deref())?;
     let found = find(&deps, &caller, &member).await?;
-    check_may_end(&caller, &found)?;
     let line = caller.line(&deps, AuditObject::new("member", found.id).named(&found.name));
     let store = Audited::new(&deps.store, &line);
     let row = change_member(store, caller.organization_id, found.id, access).await.not_found_as("member")?;
@@ -69,7 +70,6 @@ pub(super) async fn remove(
     Path(member): Path<String>,
 ) -> Result<StatusCode, ApiError> {
     let found = find(&deps, &caller, &member).await?;
-    check_may_end(&caller, &found)?;
     let line = caller.line(&deps, AuditObject::new("member", found.id).named(&found.name));
     let now = deps.clock.now();
     let store = Audited::new(&deps.store, &line);
@@ -80,6 +80,16 @@ pub(super) async fn remove(
 
 async fn find(deps: &Deps, caller: &Caller, reference: &str) -> Result<store::api::TokenRow, ApiError> {
     find_token(&deps.store, caller.organization_id, ActorKind::Member, reference).await.not_found_as("member")
+}
+
+/// Refuses a program that a person made: what it invites or raises would stay when it is revoked.
+fn check_may_invite(caller: &Caller) -> Result<(), ApiError> {
+    if caller.made_by.is_none() {
+        return Ok(());
+    }
+    Err(ApiError::Escalation(
+        "a member invites and changes members, or a token of the operator; this token was made by another",
+    ))
 }
 
 /// The address is a name here: nothing is sent to it.

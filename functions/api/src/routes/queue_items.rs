@@ -29,8 +29,9 @@ pub(super) async fn list(
         node_id: query.node,
     };
     let payload = caller.payload();
-    caller.note_read(&deps, read_of_list("queue_items", filter.run_id, filter.workflow_id)).await?;
     let page = list_queue_items(&deps.store, caller.organization_id, &filter, before, rows_max).await?;
+    let read = read_of_list("queue_items", filter.run_id, filter.workflow_id);
+    caller.note_rows_read(&deps, read, &page.rows).await?;
     let rows =
         page.rows.into_iter().map(|row| views::queue_item(row, payload)).collect::<Result<Vec<_>, _>>()?;
     Ok(Json(QueueItemList::from((rows, page.next.map(item_cursor)))))

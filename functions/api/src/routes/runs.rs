@@ -59,8 +59,9 @@ pub(super) async fn list(
     if filter.name_prefix.is_some() {
         caller.require(Action::DataRead)?;
     }
-    caller.note_read(&deps, read_of_list("runs", None, filter.workflow_id)).await?;
     let page = list_runs(&deps.store, caller.organization_id, &filter, page).await?;
+    let read = read_of_list("runs", None, filter.workflow_id);
+    caller.note_rows_read(&deps, read, &page.rows).await?;
     Ok(list_answer(page, |row| views::run(row, payload)))
 }
 
@@ -102,7 +103,8 @@ pub(super) async fn cancel(
     let run_id = parse_id(&run, "run")?;
     let line = caller.line(&deps, AuditObject::new("run", run_id));
     let payload = caller.payload();
-    let cancel = RunCancel { organization_id, run_id, cancelled_by: caller.actor, now: deps.clock.now() };
+    let cancel =
+        RunCancel { organization_id, run_id, cancelled_by: caller.actor.clone(), now: deps.clock.now() };
     let next_id = || deps.ids.next(deps.clock.now());
     let stopped =
         cancel_run(Audited::new(&deps.store, &line), &cancel, &next_id).await.not_found_as("run")?;
@@ -112,5 +114,6 @@ pub(super) async fn cancel(
     if let Some(result) = run.run.result.filter(|result| *result != ExecutionResult::Cancelled) {
         return Err(ApiError::Conflict(format!("the run has ended already: {result}")));
     }
+    caller.note_read(&deps, AuditObject::new("run", run_id)).await?;
     Ok((StatusCode::ACCEPTED, Json(RunAnswer { run: views::run_detail(run, payload) })))
 }

@@ -96,7 +96,7 @@ pub(super) async fn delete_key(
     Path((name, key)): Path<(String, String)>,
 ) -> Result<StatusCode, ApiError> {
     let organization_id = caller.organization_id;
-    let line = caller.line(&deps, AuditObject::new("secret", format!("{name}.{key}")));
+    let line = caller.line(&deps, AuditObject::new("secret", &name).named(&key));
     for _ in 0..SEALS_MAX {
         let row =
             load_secret(&deps.store, organization_id, &name).await?.ok_or(ApiError::NotFound("secret"))?;
@@ -170,7 +170,7 @@ fn read_value(key: String, body: SecretValueBody) -> Result<NewValue, ApiError> 
 async fn put(deps: &Deps, caller: &Caller, name: &str, new: Values) -> Result<Json<SecretAnswer>, ApiError> {
     let organization_id = caller.organization_id;
     let keys: Vec<&str> = new.values.iter().map(|new| new.key.as_str()).collect();
-    let line = caller.line(deps, AuditObject::new("secret", audited_name(name, &keys)));
+    let line = caller.line(deps, AuditObject::new("secret", name).named(audited_keys(&keys)));
     for _ in 0..SEALS_MAX {
         let now = deps.clock.now();
         let row = load_secret(&deps.store, organization_id, name).await?;
@@ -219,9 +219,9 @@ fn changes_bounds(new: &Values, present: &Entries) -> bool {
 /// Keys that an audit line names.
 const KEYS_NAMED_MAX: usize = 20;
 
-fn audited_name(name: &str, keys: &[&str]) -> String {
+fn audited_keys(keys: &[&str]) -> String {
     let more = if keys.len() > KEYS_NAMED_MAX { ",…" } else { "" };
-    format!("{name}.{}{more}", keys.iter().take(KEYS_NAMED_MAX).copied().collect::<Vec<_>>().join(","))
+    format!("{}{more}", keys.iter().take(KEYS_NAMED_MAX).copied().collect::<Vec<_>>().join(","))
 }
 
 fn changed_meanwhile() -> ApiError {
@@ -248,10 +248,13 @@ fn seal_requests(new: &Values, present: &Entries) -> Vec<SealRequest> {
         .collect()
 }
 
-/// The bytes of the secret with the sealed entries. None if another change meanwhile gave the
-/// secret other hosts or places than those that were sealed.
+/// The bytes of the secret with the sealed entries. None if another change meanwhile made or deleted
+/// one of the keys, or gave it other hosts or places than those that were sealed.
 fn merge(new: &Values, present: &Entries, current: Entries, sealed: &[Entry]) -> Option<Vec<u8>> {
-    let is_stale = |new: &NewValue| new.bounds(present.get(&new.key)) != new.bounds(current.get(&new.key));
+    let is_stale = |new: &NewValue| {
+        let (before, now) = (present.get(&new.key), current.get(&new.key));
+        before.is_some() != now.is_some() || new.bounds(before) != new.bounds(now)
+    };
     // If the key was deleted meanwhile, this change creates it, so the request must give hosts and
     // places.
     let is_new_again = |new: &NewValue| current.get(&new.key).is_none() && new.check_is_bounded().is_err();
@@ -331,9 +334,9 @@ mod tests {
     fn an_audit_line_names_so_many_keys_and_no_more_i10() {
         let named = |count: usize| {
             let keys: Vec<String> = (0..count).map(|key| format!("k{key}")).collect();
-            audited_name("s", &keys.iter().map(String::as_str).collect::<Vec<_>>())
+            audited_keys(&keys.iter().map(String::as_str).collect::<Vec<_>>())
         };
-        assert_eq!(named(2), "s.k0,k1");
+        assert_eq!(named(2), "k0,k1");
         assert!(named(KEYS_NAMED_MAX).ends_with(",k19") && named(KEYS_NAMED_MAX + 1).ends_with(",k19,…"));
     }
 

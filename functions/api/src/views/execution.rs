@@ -18,7 +18,7 @@ pub(crate) fn execution(row: ExecutionRow, payload: Payload) -> Execution {
         state: row.state,
         result: row.result,
         result_reason: row.result_reason,
-        result_message: own_words(row.result_message, payload),
+        result_message: payload.of(row.result_message).flatten(),
         component: row.component,
         configuration: payload.of(row.configuration).unwrap_or_default(),
         metadata: match payload {
@@ -39,14 +39,6 @@ pub(crate) fn execution(row: ExecutionRow, payload: Payload) -> Execution {
         started_at: row.started_at,
         finished_at: row.finished_at,
         duration_ms: row.duration_ms,
-    }
-}
-
-/// A message without what it quotes: the lines behind its first are its author's expression.
-fn own_words(message: Option<String>, payload: Payload) -> Option<String> {
-    match payload {
-        Payload::Shown => message,
-        Payload::Hidden => message.map(|text| text.lines().next().unwrap_or_default().to_owned()),
     }
 }
 
@@ -81,7 +73,7 @@ pub(crate) fn dead_letter(row: DeadLetterRow, payload: Payload) -> DeadLetter {
         event_id: row.event_id,
         component: row.component,
         result_reason: row.result_reason,
-        result_message: own_words(row.result_message, payload),
+        result_message: payload.of(row.result_message).flatten(),
         attempt: row.attempt,
         created_at: row.created_at,
         finished_at: row.finished_at,

@@ -87,10 +87,21 @@ pub async fn list_audit_lines(
                 (&filter.object, Type::TEXT),
                 (&filter.since, Type::TIMESTAMPTZ),
                 (&looks, Type::INT8),
+                (&filter.since.map(id_before), Type::UUID),
             ],
         )
         .await?;
     read_search(&rows, AuditRow::from_row)
+}
+
+/// Milliseconds by which an id may be earlier than its line.
+const ID_SLACK_MILLIS: i64 = 60_000;
+
+/// An id that is smaller than those of lines from this time on: ids begin with the time (UUIDv7,
+/// RFC 9562 section 5.7), so that older lines are not looked at.
+fn id_before(since: Timestamp) -> AuditLineId {
+    let millis = since.as_millisecond().saturating_sub(ID_SLACK_MILLIS);
+    AuditLineId::from_u128(u128::try_from(millis).unwrap_or(0) << 80)
 }
 
 const LIST: &str = "/* list_audit_lines */
@@ -99,6 +110,7 @@ const LIST: &str = "/* list_audit_lines */
         FROM audit_log
         WHERE organization_id = $1 AND ($2::uuid IS NULL OR id < $2)
           AND ($7::timestamptz IS NULL OR created_at >= $7)
+          AND ($9::uuid IS NULL OR id >= $9)
         ORDER BY id DESC LIMIT $8),
     cut AS MATERIALIZED (
         SELECT id FROM looked_at ORDER BY id DESC OFFSET greatest($8, $3 + 2) - 1 LIMIT 1),

@@ -43,7 +43,9 @@ pub enum CallOutcome {
 /// # Errors
 /// [`StoreError::NotFound`] when there is no such execution in the organization.
 pub async fn call_execution(store: Audited<'_>, call: &ExecutionCall) -> Result<CallOutcome, StoreError> {
-    store.run_tx("call_execution", |tx| call_in(tx, call)).await
+    store
+        .run_tx_if("call_execution", |tx| call_in(tx, call), |made| matches!(made, CallOutcome::Made(_)))
+        .await
 }
 
 async fn call_in(tx: Tx, call: &ExecutionCall) -> Result<CallOutcome, StoreError> {

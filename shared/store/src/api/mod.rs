@@ -5,6 +5,7 @@
 //! `workflow_node_executions.residuals`, leases, or sealed bytes on their way to an answer.
 
 mod audit;
+mod callers;
 mod dead_letters;
 mod events;
 mod execution_call;
@@ -27,6 +28,7 @@ mod workflows;
 
 pub use crate::audit::{AuditLine, AuditObject, Audited, note_read};
 pub use audit::{AuditFilter, AuditRow, list_audit_lines};
+pub use callers::{Caller, TOKEN_CHAIN_MAX, authenticate_token};
 pub use dead_letters::{DeadLetterFilter, DeadLetterRow, list_dead_letters};
 pub use events::{EventFilter, EventRow, list_events};
 pub use execution_call::{CallOutcome, ExecutionCall, call_execution};
@@ -43,8 +45,7 @@ pub use secrets::{
     load_secrets_named,
 };
 pub use tokens::{
-    Caller, NewToken, TOKEN_CHAIN_MAX, TokenRow, authenticate_token, change_member, create_token, find_token,
-    list_tokens, note_use, revoke_token,
+    NewToken, TokenRow, change_member, create_token, find_token, list_tokens, note_use, revoke_token,
 };
 pub use webhooks::{
     ListedWebhook, WebhookKeys, WebhookPlace, WebhookReference, WebhookRotation, WebhookRow, list_webhooks,

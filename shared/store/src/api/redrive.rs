@@ -47,7 +47,13 @@ pub enum RedriveOutcome {
 /// # Errors
 /// [`StoreError::NotFound`] when there is no such execution in the organization.
 pub async fn redrive_execution(store: Audited<'_>, redrive: &Redrive) -> Result<RedriveOutcome, StoreError> {
-    store.run_tx("redrive_execution", |tx| redrive_in(tx, redrive)).await
+    store
+        .run_tx_if(
+            "redrive_execution",
+            |tx| redrive_in(tx, redrive),
+            |outcome| matches!(outcome, RedriveOutcome::Redriven { .. }),
+        )
+        .await
 }
 
 async fn redrive_in(tx: Tx, redrive: &Redrive) -> Result<RedriveOutcome, StoreError> {

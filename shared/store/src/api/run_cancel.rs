@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use tokio_postgres::types::Type;
 
 use super::Audited;
+use crate::types::column;
 use crate::{StoppedRun, StoreError, end_stopped_run, stop_run};
 
 /// A run that is to end.
@@ -36,16 +37,15 @@ pub async fn cancel_run(
     let found = store
         .store()
         .query(
-            "/* cancel_run: find */ SELECT id FROM workflow_runs
+            "/* cancel_run: find */ SELECT state <> 'finished' AS is_open FROM workflow_runs
              WHERE organization_id = $1 AND id = $2 AND parent_run_id IS NULL",
             &[(&cancel.organization_id, Type::UUID), (&cancel.run_id, Type::UUID)],
         )
         .await?;
-    if found.is_empty() {
-        return Err(StoreError::NotFound);
-    }
     // The line comes before the cancel, whose rounds are transactions of their own.
-    store.note().await?;
+    if column(found.first().ok_or(StoreError::NotFound)?, "is_open")? {
+        store.note().await?;
+    }
     let store = store.store();
     stop_run(store, cancel.run_id, RunStop::Cancelled, &cancel.cancelled_by, cancel.now).await?;
     end_stopped_run(store, cancel.run_id, next_id, cancel.now).await

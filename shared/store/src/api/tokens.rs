@@ -6,85 +6,13 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use super::Audited;
+use super::callers::{TOKEN_CHAIN_MAX, access_now, check_covers};
 use super::page::{Page, PageRequest, read_page};
+use crate::audit::AuditLine;
 use crate::types::{actor_if_any, column, word};
 use crate::{Store, StoreError, Tx};
 
-/// The caller of the API: a live token of a live organization.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Caller {
-    /// The one organization that the token reaches.
-    pub organization_id: OrganizationId,
-    /// Whose token it is.
-    pub actor: Actor,
-    /// What it may do: no more than any of its makers may.
-    pub access: Access,
-    /// The time from which the token is refused; None: never.
-    pub expires_at: Option<Timestamp>,
-    /// Whether the operator has suspended the organization.
-    pub is_suspended: bool,
-    /// Requests a second of the organization that an instance takes; None: there is no such limit.
-    pub requests_per_second_max: Option<i32>,
-}
-
-/// The caller whose token has this SHA-256. None: there is no such token, it was revoked or has
-/// expired, one of its makers was revoked, or its organization was deleted.
-///
-/// # Errors
-/// [`StoreError::Unavailable`] when the database can't be reached.
-pub async fn authenticate_token(
-    store: &Store,
-    token_sha256: &[u8],
-    now: Timestamp,
-) -> Result<Option<Caller>, StoreError> {
-    let rows = store.query(AUTHENTICATE, &[(&token_sha256, Type::BYTEA), (&now, Type::TIMESTAMPTZ)]).await?;
-    let Some(own) = rows.first() else {
-        return Ok(None);
-    };
-    let mut access = access(own)?;
-    for maker in &rows[1..] {
-        access = access.and(self::access(maker)?);
-    }
-    let is_dead = |row: &Row| -> Result<bool, StoreError> { column(row, "is_dead") };
-    // A chain that is longer than any that can be made does not end in a maker that is known.
-    let is_whole = column::<Option<TokenId>>(&rows[rows.len() - 1], "made_by")?.is_none();
-    if !is_whole || rows.iter().map(is_dead).collect::<Result<Vec<_>, _>>()?.contains(&true) {
-        return Ok(None);
-    }
-    let kind = word(own, "kind")?;
-    Ok(Some(Caller {
-        organization_id: column(own, "organization_id")?,
-        actor: Actor { kind, id: Some(column(own, "id")?), name: column(own, "name")? },
-        access,
-        expires_at: column(own, "expires_at")?,
-        is_suspended: column(own, "is_suspended")?,
-        requests_per_second_max: column(own, "requests_per_second_max")?,
-    }))
-}
-
-/// The token and its makers, from the token on. An expired token is dead; a maker is only when it
-/// was revoked.
-const AUTHENTICATE: &str = "/* authenticate_token */
-    WITH RECURSIVE chain (id, depth) AS (
-        SELECT t.id, 1 FROM api_tokens t WHERE t.token_sha256 = $1
-        UNION ALL
-        SELECT own.made_by, chain.depth + 1
-        FROM chain JOIN api_tokens own ON own.id = chain.id
-        WHERE own.made_by IS NOT NULL AND chain.depth < 10)
-    SELECT t.id, t.kind, t.name, t.organization_id, t.role, t.grants, t.made_by,
-        t.expires_at, coalesce(t.revoked_at, 'infinity') <> 'infinity'
-            OR o.deleted_at IS NOT NULL
-            OR chain.depth = 1 AND t.expires_at IS NOT NULL AND t.expires_at <= $2 AS is_dead,
-        o.suspended_at IS NOT NULL AS is_suspended, o.requests_per_second_max
-    FROM chain
-    JOIN api_tokens t ON t.id = chain.id
-    JOIN organizations o ON o.id = t.organization_id
-    ORDER BY chain.depth";
-
-/// The most tokens of which each was made by the next. [`AUTHENTICATE`] follows no more.
-pub const TOKEN_CHAIN_MAX: i32 = 10;
-
-fn access(row: &Row) -> Result<Access, StoreError> {
+pub(super) fn access(row: &Row) -> Result<Access, StoreError> {
     Ok(Access::new(word(row, "role")?, Grants::of(&grants(row)?)))
 }
 
@@ -210,16 +138,19 @@ pub async fn create_token(
     token: &NewToken<'_>,
     now: Timestamp,
 ) -> Result<TokenRow, StoreError> {
-    store.run_tx("create_token", |tx| create_in(tx, organization_id, token, now)).await
+    let line = store.line();
+    store.run_tx("create_token", |tx| create_in(tx, organization_id, token, line, now)).await
 }
 
 async fn create_in(
     tx: Tx,
     organization_id: OrganizationId,
     token: &NewToken<'_>,
+    line: &AuditLine,
     now: Timestamp,
 ) -> Result<TokenRow, StoreError> {
     lock_organization(&tx, organization_id).await?;
+    check_covers(&tx, line, &[token.access]).await?;
     // A token for a program counts as its maker. A member is a person, and counts as itself.
     let made_by = token.created_by.id.filter(|_| token.kind == ActorKind::Token);
     check_chain(&tx, made_by).await?;
@@ -333,9 +264,12 @@ pub async fn change_member(
     id: TokenId,
     access: Access,
 ) -> Result<TokenRow, StoreError> {
+    let line = store.line();
     store
         .run_tx("change_member", |tx| async move {
             lock_organization(&tx, organization_id).await?;
+            find_in(&tx, organization_id, id).await?;
+            check_covers(&tx, line, &[access, access_now(&tx, id, line.at).await?]).await?;
             if access.role() != Role::Owner {
                 check_other_owner(&tx, organization_id, id).await?;
             }
@@ -373,7 +307,15 @@ pub async fn revoke_token(
     id: TokenId,
     now: Timestamp,
 ) -> Result<TokenRow, StoreError> {
-    store.run_tx("revoke_token", |tx| revoke_in(tx, organization_id, id, now)).await
+    let line = store.line();
+    store
+        .run_tx_if(
+            "revoke_token",
+            |tx| revoke_in(tx, organization_id, id, line, now),
+            |(_, is_written)| *is_written,
+        )
+        .await
+        .map(|(row, _)| row)
 }
 
 /// Writes down that tokens were used, and how many of their requests came too fast.
@@ -397,28 +339,21 @@ pub async fn note_use(
         .map(drop)
 }
 
+/// Revokes; says whether the token was live until now.
 async fn revoke_in(
     tx: Tx,
     organization_id: OrganizationId,
     id: TokenId,
+    line: &AuditLine,
     now: Timestamp,
-) -> Result<TokenRow, StoreError> {
+) -> Result<(TokenRow, bool), StoreError> {
     // One at a time in an organization: two calls could each revoke the token that the other counts
     // as left.
     lock_organization(&tx, organization_id).await?;
-    let found = tx
-        .query(
-            concat!(
-                "/* revoke_token: find */ SELECT ",
-                columns!(),
-                " FROM api_tokens t WHERE t.organization_id = $1 AND t.id = $2"
-            ),
-            &[(&organization_id, Type::UUID), (&id, Type::UUID)],
-        )
-        .await?;
-    let token = found.first().map_or(Err(StoreError::NotFound), TokenRow::from_row)?;
+    let token = find_in(&tx, organization_id, id).await?;
+    check_covers(&tx, line, &[access_now(&tx, id, now).await?]).await?;
     if token.revoked_at.is_some() {
-        return Ok(token);
+        return Ok((token, false));
     }
     check_other_owner(&tx, organization_id, id).await?;
     let rows = tx
@@ -432,11 +367,27 @@ async fn revoke_in(
             &[(&id, Type::UUID), (&now, Type::TIMESTAMPTZ)],
         )
         .await?;
+    Ok((rows.first().map_or(Err(StoreError::NotFound), TokenRow::from_row)?, true))
+}
+
+/// The token of an organization that is to be changed.
+async fn find_in(tx: &Tx, organization_id: OrganizationId, id: TokenId) -> Result<TokenRow, StoreError> {
+    let rows = tx
+        .query(
+            concat!(
+                "/* find_token_to_change */ SELECT ",
+                columns!(),
+                " FROM api_tokens t WHERE t.organization_id = $1 AND t.id = $2"
+            ),
+            &[(&organization_id, Type::UUID), (&id, Type::UUID)],
+        )
+        .await?;
     rows.first().map_or(Err(StoreError::NotFound), TokenRow::from_row)
 }
 
 /// Refuses to end the last owner that does not expire: nobody would get in any more. Tokens that
-/// expire end by themselves, and those that it made end with it.
+/// expire end by themselves, those that it made end with it, and what an owner no longer is, its
+/// tokens are no longer either.
 async fn check_other_owner(
     tx: &Tx,
     organization_id: OrganizationId,
@@ -448,15 +399,14 @@ async fn check_other_owner(
              WITH RECURSIVE living (id) AS (
                  SELECT t.id FROM api_tokens t
                  WHERE t.organization_id = $1 AND t.made_by IS NULL AND t.revoked_at IS NULL
-                   AND t.id <> $2
+                   AND t.id <> $2 AND t.role = 'owner' AND t.expires_at IS NULL
                  UNION ALL
                  SELECT t.id FROM living JOIN api_tokens t ON t.made_by = living.id
-                 WHERE t.revoked_at IS NULL AND t.id <> $2)
-             SELECT coalesce(bool_or(t.role = 'owner' AND t.expires_at IS NULL), false)
-                    AS has_other,
+                 WHERE t.revoked_at IS NULL
+                   AND t.id <> $2 AND t.role = 'owner' AND t.expires_at IS NULL)
+             SELECT (SELECT id FROM living LIMIT 1) IS NOT NULL AS has_other,
                  (SELECT own.role = 'owner' AND own.expires_at IS NULL
-                  FROM api_tokens own WHERE own.id = $2) AS is_one
-             FROM living JOIN api_tokens t ON t.id = living.id",
+                  FROM api_tokens own WHERE own.id = $2) AS is_one",
             &[(&organization_id, Type::UUID), (&ending, Type::UUID)],
         )
         .await?;

@@ -15,4 +15,4 @@ pub use end::{EndedExecution, end_unstartable};
 pub use finish::{
     FINISH_WAIT_MILLIS, FinishKind, FinishRow, FinishedExecution, NewOutput, finish_executions,
 };
-pub use turns::{Turn, take_turns};
+pub use turns::{SOON_MILLIS, Turn, take_turns};

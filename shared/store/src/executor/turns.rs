@@ -16,12 +16,18 @@ pub struct Turn {
     pub id: ExecutionId,
     /// The organization.
     pub organization_id: OrganizationId,
-    /// Milliseconds until the attempt asks again; 0: it may begin now.
+    /// Whether the attempt has its turn; otherwise it asks again.
+    pub has_turn: bool,
+    /// Milliseconds until it may begin, at most [`SOON_MILLIS`], or until it asks again.
     pub due_in_millis: i64,
 }
 
-/// Lets pending attempts begin that are due, need a turn and are free, as far as their node's rate
-/// allows, whichever instances ask. The others are put off, each to a time of its own. Nodes that
+/// An attempt that may begin so soon has its turn, and its executor waits for it: a message waits
+/// whole seconds, in which most turns of a fast node would pass unused.
+pub const SOON_MILLIS: i64 = 1_000;
+
+/// Lets pending attempts begin now or soon that are due, need a turn and are free, as far as their
+/// node's rate allows, whichever instances ask. The others are put off, each to a time of its own. Nodes that
 /// another transaction asks about are left out, and so are their executions.
 ///
 /// # Errors
@@ -30,13 +36,17 @@ pub async fn take_turns(tx: &Tx, ids: &[ExecutionId], now: Timestamp) -> Result<
     let ((), _, rows) = futures_util::try_join!(
         wait_briefly(tx),
         tx.query_with(MAKE_TURNS, [(&ids, Type::UUID_ARRAY)]),
-        tx.query_with(TAKE_TURNS, [(&ids, Type::UUID_ARRAY), (&now, Type::TIMESTAMPTZ)]),
+        tx.query_with(
+            TAKE_TURNS,
+            [(&ids, Type::UUID_ARRAY), (&now, Type::TIMESTAMPTZ), (&SOON_MILLIS, Type::INT8)]
+        ),
     )?;
     rows.iter()
         .map(|row| {
             Ok(Turn {
                 id: column(row, "id")?,
                 organization_id: column(row, "organization_id")?,
+                has_turn: column(row, "has_turn")?,
                 due_in_millis: column(row, "due_in_millis")?,
             })
         })
@@ -58,7 +68,8 @@ const MAKE_TURNS: &str = "/* make_turns */
     ON CONFLICT DO NOTHING";
 
 /// The generic cell rate algorithm: a node's arrival time moves on by one interval for each attempt
-/// that begins, and an attempt may begin by `burst - 1` intervals before it. Times at which to ask
+/// that begins, and an attempt may begin by `burst - 1` intervals before it, so that the attempt of
+/// row number k begins at the arrival time and `k - burst` intervals. Times at which to ask
 /// again go by a second arrival time, with the attempts that were put off: each has one of its own,
 /// and no message is sent in vain. Attempts that come late all together are held to the first.
 const TAKE_TURNS: &str = "/* take_turns */
@@ -85,8 +96,9 @@ const TAKE_TURNS: &str = "/* take_turns */
         SELECT node.*, asked.attempts,
             -- A thousandth is the roundings'.
             least(asked.attempts, greatest(0, floor(node.rate_burst + 0.001
-                - node.rate_per_second
-                * extract(epoch FROM used.starts_at - now()))))::bigint AS go,
+                + node.rate_per_second
+                * ($3::bigint / 1000.0 - extract(epoch FROM used.starts_at - now())))))::bigint
+                AS go,
             used.starts_at AS used_starts_at, used.next_at AS used_next_at
         FROM node
         JOIN (SELECT workflow_id, node_id, count(*) AS attempts FROM wanting
@@ -111,6 +123,9 @@ const TAKE_TURNS: &str = "/* take_turns */
     placed AS MATERIALIZED (
         SELECT wanting.id, counted.go, w.organization_id,
             row_number() OVER whole_node <= counted.go AS goes,
+            greatest(now(), counted.used_starts_at + make_interval(secs =>
+                (row_number() OVER whole_node - counted.rate_burst) / counted.rate_per_second))
+                AS begin_at,
             -- The last of those that are put off has the last interval before the arrival time.
             greatest(now(), moved.next_at - make_interval(secs =>
                 (counted.attempts - row_number() OVER whole_node + counted.rate_burst)
@@ -125,11 +140,10 @@ const TAKE_TURNS: &str = "/* take_turns */
             ORDER BY wanting.created_at, wanting.id))
     UPDATE workflow_node_executions ex
     SET turn_attempt = CASE WHEN placed.goes THEN ex.attempt ELSE ex.turn_attempt END,
-        run_at = CASE WHEN placed.goes THEN now() ELSE placed.ask_at END,
+        run_at = CASE WHEN placed.goes THEN placed.begin_at ELSE placed.ask_at END,
         updated_at = $2::timestamptz
     FROM placed
     WHERE ex.id = placed.id AND coalesce(ex.state, '') = 'pending'
-    RETURNING ex.id, placed.organization_id,
-        CASE WHEN placed.goes THEN 0
-             ELSE greatest(1, ceil(extract(epoch FROM ex.run_at - now()) * 1000))
-        END::bigint AS due_in_millis";
+    RETURNING ex.id, placed.organization_id, placed.goes AS has_turn,
+        greatest(CASE WHEN placed.goes THEN 0 ELSE 1 END,
+            ceil(extract(epoch FROM ex.run_at - now()) * 1000))::bigint AS due_in_millis";

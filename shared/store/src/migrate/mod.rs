@@ -6,7 +6,9 @@ mod runs;
 
 use std::time::Duration;
 
-use domain::ids::{OrganizationId, TokenId};
+use domain::access::Action;
+use domain::actor::Actor;
+use domain::ids::{AuditLineId, OrganizationId, TokenId};
 use jiff::Timestamp;
 use refinery::Target;
 use tokio_postgres::Client;
@@ -315,9 +317,11 @@ pub struct BootstrapIds {
     pub organization_id: OrganizationId,
     /// `api_tokens.id`
     pub token_id: TokenId,
+    /// `audit_log.id`
+    pub line_id: AuditLineId,
 }
 
-/// Makes an organization and its first token.
+/// Makes an organization and its first token, with the first line of its audit log.
 ///
 /// # Errors
 /// [`StoreError::Rejected`] when the name is not allowed.
@@ -334,15 +338,23 @@ pub async fn bootstrap(
              WITH organization AS (
                  INSERT INTO organizations (id, name, created_at, updated_at)
                  VALUES ($1, $2, $3, $3)
-                 RETURNING id)
-             INSERT INTO api_tokens (id, organization_id, name, token_sha256, created_at)
-             SELECT $4, organization.id, 'bootstrap', $5, $3 FROM organization",
+                 RETURNING id),
+             token AS (
+                 INSERT INTO api_tokens (id, organization_id, name, token_sha256, created_at)
+                 SELECT $4, organization.id, 'bootstrap', $5, $3 FROM organization
+                 RETURNING id, organization_id, name)
+             INSERT INTO audit_log (id, organization_id, created_at, actor, action, object_kind,
+                 object_id, object_name)
+             SELECT $6, token.organization_id, $3, $7, $8, 'token', token.id, token.name FROM token",
             &[
                 (&ids.organization_id, Type::UUID),
                 (&name, Type::TEXT),
                 (&now, Type::TIMESTAMPTZ),
                 (&ids.token_id, Type::UUID),
                 (&token_sha256, Type::BYTEA),
+                (&ids.line_id, Type::UUID),
+                (&Actor::operator().to_string(), Type::TEXT),
+                (&Action::TokensWrite.as_str(), Type::TEXT),
             ],
         )
         .await?;

@@ -4,7 +4,7 @@ use domain::ids::ExecutionId;
 use domain::message::Message;
 use local::target::Target;
 use serde_json::{Value, json};
-use store::executor::{Turn, take_turns};
+use store::executor::{SOON_MILLIS, Turn, take_turns};
 use tests::world::{build, event, execute};
 use tests::{Workflow, World};
 
@@ -173,4 +173,37 @@ async fn only_whose_turn_has_come_is_called_and_a_retry_takes_another() {
     let waiting = "SELECT count(*) FROM workflow_node_executions
                    WHERE state = 'pending' AND run_at > now() + interval '90 seconds'";
     assert_eq!(world.database.count(waiting).await, 3);
+}
+
+#[tokio::test]
+async fn a_turn_that_comes_soon_is_given_with_its_time_and_a_fast_node_reaches_its_rate() {
+    let world = World::create().await;
+    let target = Target::start().await.unwrap();
+    let url = format!("{}/", target.url());
+    let workflow = one_node(&world, &url, json!({ "per_second": 20, "burst": 1 })).await;
+    let ids = pending(&world, &workflow, 30).await;
+    let turns = take(&world, &ids).await;
+    let with_turn: Vec<i64> =
+        turns.iter().filter(|turn| turn.has_turn).map(|turn| turn.due_in_millis).collect();
+    assert_eq!(with_turn.len(), 21, "those of the next second: {turns:?}");
+    let mut sorted = with_turn;
+    sorted.sort_unstable();
+    let expected: Vec<i64> = (0..21).map(|turn| turn * 50).collect();
+    assert_eq!(sorted, expected, "each has a moment of its own");
+    assert!(turns.iter().filter(|turn| !turn.has_turn).all(|turn| turn.due_in_millis > SOON_MILLIS));
+    // An executor waits for the moments, and nothing begins before its own.
+    turn_back(&world, 60).await;
+    world.database.sql("UPDATE workflow_node_executions SET run_at = NULL, turn_attempt = 0").await;
+    let executor = world.executor(&target.host_port());
+    let messages: Vec<Message> =
+        ids[..10].iter().map(|id| Message::Execution { execution_id: *id }).collect();
+    execute(&executor, &messages).await;
+    assert_eq!(target.requests().len(), 10, "none of them is put off");
+    let early = "SELECT count(*) FROM (
+            SELECT ex.started_at, row_number() OVER (ORDER BY ex.created_at, ex.id) AS number,
+                turns.starts_at - interval '500 ms' AS first
+            FROM workflow_node_executions ex JOIN workflow_node_turns turns USING (workflow_id, node_id)
+            WHERE ex.started_at IS NOT NULL) begun
+        WHERE started_at < first + (number - 1) * interval '50 ms'";
+    assert_eq!(world.database.count(early).await, 0, "none begins before its moment");
 }

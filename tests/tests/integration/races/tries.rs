@@ -104,8 +104,11 @@ impl Api {
             retention_days_max: None,
             metrics: process::Metrics::off(),
         }));
-        let ids =
-            BootstrapIds { organization_id: domain::ids::OrganizationId(world.id()), token_id: world.id() };
+        let ids = BootstrapIds {
+            organization_id: domain::ids::OrganizationId(world.id()),
+            token_id: world.id(),
+            line_id: world.id(),
+        };
         let hash = ring::digest::digest(&ring::digest::SHA256, TOKEN.as_bytes());
         store::bootstrap(&world.database.admin_store(), ids, "Tries", hash.as_ref(), world.now())
             .await

@@ -81,16 +81,26 @@ async fn with_canaries() -> ApiWorld {
         },
         { "id": "bad", "name": "bad", "component": "if", "configuration": { "expression": "int(root().data.c) == 1" } },
         { "id": "worse", "name": "worse", "component": "filter", "configuration": { "expression": format!("date(root().data.c) == date('{CANARY}')") } },
+        { "id": "halt", "name": "halt", "component": "stop", "configuration": { "result": "failed", "message": "of {{ root().data.c }}" } },
+        { "id": "form", "name": "form", "component": "http", "configuration": { "url": "https://a.example", "method": "POST", "body": { "form": "{{ root().data.form }}" } } },
+        { "id": "heads", "name": "heads", "component": "http", "configuration": { "url": "https://a.example", "headers": "{{ root().data.form }}" } },
         { "id": "missing", "name": "missing", "component": "http", "configuration": { "url": "https://a.example", "headers": { "X": "{{ root().data[root().data.c].x }}" } } },
     ]);
     let edges = json!([
         { "from": "start", "to": "call" }, { "from": "start", "to": "bad" },
         { "from": "start", "to": "worse" }, { "from": "start", "to": "missing" },
+        { "from": "start", "to": "halt" }, { "from": "start", "to": "form" }, { "from": "start", "to": "heads" },
     ]);
     let workflow = world.workflow(nodes, edges).await;
     let (builder, executor) = (world.builder(), world.executor(&target.host_port()));
     for _ in 0..2 {
-        let started = world.start(&workflow, "start", json!({ "c": CANARY, "n": { CANARY: 1 } })).await;
+        let started = world
+            .start(
+                &workflow,
+                "start",
+                json!({ "c": CANARY, "n": { CANARY: 1 }, "form": { CANARY: { "a": [{ CANARY: 1 }] } } }),
+            )
+            .await;
         build(&builder, &[event(started)]).await;
     }
     world.run_to_end(&builder, &executor).await;
@@ -352,7 +362,7 @@ async fn a_suspended_organization_is_refused_and_its_use_is_noted() {
     let lines = api.call(&owner, "GET", "/v1/audit?actor=operator", &Value::Null).await.body;
     let words: Vec<_> =
         lines["audit"].as_array().unwrap().iter().map(|line| line["object_name"].clone()).collect();
-    assert_eq!(words, [json!("resumed"), json!("suspended")]);
+    assert_eq!(words, [json!("resumed"), json!("suspended"), json!("bootstrap")]);
 }
 
 #[tokio::test]
@@ -371,4 +381,103 @@ async fn the_operator_sees_so_many_organizations_and_no_more_i10() {
     };
     assert_eq!(make(ORGANIZATIONS_LISTED_MAX - 1).await, ORGANIZATIONS_LISTED_MAX);
     assert_eq!(make(1).await, ORGANIZATIONS_LISTED_MAX);
+}
+
+#[tokio::test]
+async fn what_a_demoted_or_removed_member_had_asked_before_is_refused_when_it_is_its_turn() {
+    let api = ApiWorld::create().await;
+    let owner = api.token(Role::Owner).await;
+    let nobody = Actor::token_named("nobody");
+    let all = (Role::Owner, Role::Owner.usual_grants());
+    let (ann_id, ann) = api.token_of(&nobody, ActorKind::Member, "ann@example.com", all).await;
+    let (ben_id, ben) = api.token_of(&nobody, ActorKind::Member, "ben@example.com", all).await;
+    let admin = api.token(Role::Admin).await;
+    // What is authenticated waits for the organization's lock.
+    let (api, me) = (&api, "/v1/members/ann@example.com");
+    let waiting = async |token: &str, method: &str, path: &str, body: Value, meanwhile: String| {
+        let holder = api.world.database.connect_admin().await;
+        let lock = "BEGIN; SELECT FROM organizations FOR UPDATE";
+        holder.batch_execute(lock).await.unwrap();
+        let (answer, ()) = tokio::join!(api.call(token, method, path, &body), async {
+            let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+            tests::wait_for("it waits", || async {
+                (api.world.database.count(waits).await > 0).then_some(())
+            })
+            .await;
+            holder.batch_execute(&format!("{meanwhile}; COMMIT")).await.unwrap();
+        });
+        answer.status
+    };
+    let demote = |id| format!("UPDATE api_tokens SET role = 'viewer' WHERE id = '{id}'");
+    let remove = |id| format!("UPDATE api_tokens SET revoked_at = now() WHERE id = '{id}'");
+    let raise = |id| format!("UPDATE api_tokens SET role = 'owner' WHERE id = '{id}'");
+    let to_owner = json!({ "role": "owner" });
+    assert_eq!(waiting(&ann, "PATCH", me, to_owner.clone(), demote(ann_id)).await, 403);
+    assert_eq!(api.call(&owner, "PATCH", me, &to_owner).await.status, 200);
+    let invite = json!({ "email": "eve@example.com", "role": "owner" });
+    assert_eq!(waiting(&ann, "POST", "/v1/members", invite, remove(ann_id)).await, 403);
+    assert_eq!(api.world.database.count("SELECT count(*) FROM api_tokens WHERE name LIKE 'eve%'").await, 0);
+    // Who was raised meanwhile is not ended by who may do less.
+    api.world.database.sql(&demote(ben_id)).await;
+    let path = "/v1/members/ben@example.com";
+    assert_eq!(waiting(&admin, "DELETE", path, Value::Null, raise(ben_id)).await, 403);
+    assert_eq!(api.call(&ben, "GET", "/v1/me", &Value::Null).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_program_that_somebody_made_invites_and_raises_nobody() {
+    let api = ApiWorld::create().await;
+    let root = api.token(Role::Owner).await;
+    let made = api.call(&root, "POST", "/v1/tokens", &json!({ "name": "ci", "role": "owner" })).await;
+    let ci = made.body["token"].as_str().unwrap();
+    let invite = json!({ "email": "eve@example.com", "role": "viewer" });
+    assert_eq!(api.call(ci, "POST", "/v1/members", &invite).await.status, 403);
+    assert_eq!(api.call(&root, "POST", "/v1/members", &invite).await.status, 201);
+    let raise = json!({ "role": "admin" });
+    assert_eq!(api.call(ci, "PATCH", "/v1/members/eve@example.com", &raise).await.status, 403);
+    assert_eq!(api.call(ci, "DELETE", "/v1/members/eve@example.com", &Value::Null).await.status, 204);
+}
+
+#[tokio::test]
+async fn the_last_who_is_an_owner_with_all_its_makers_stays() {
+    let api = ApiWorld::create().await;
+    let nobody = Actor::token_named("nobody");
+    let all = (Role::Owner, Role::Owner.usual_grants());
+    let (_, root) = api.token_of(&nobody, ActorKind::Token, "root", all).await;
+    // The world's own first token is none that anybody has.
+    api.world.database.sql("UPDATE api_tokens SET revoked_at = now() WHERE name = 'bootstrap'").await;
+    let (ann_id, ann) = api.token_of(&nobody, ActorKind::Member, "ann@example.com", all).await;
+    let new = json!({ "name": "anns", "role": "owner" });
+    let anns = api.call(&ann, "POST", "/v1/tokens", &new).await.body["token"].as_str().unwrap().to_owned();
+    let admin = json!({ "role": "admin" });
+    assert_eq!(api.call(&root, "PATCH", "/v1/members/ann@example.com", &admin).await.status, 200);
+    // Her token is an owner's by its row and an admin's by its maker.
+    assert_eq!(api.call(&root, "POST", "/v1/tokens/root/revoke", &Value::Null).await.status, 409);
+    assert_eq!(api.call(&anns, "GET", "/v1/me", &Value::Null).await.body["role"], "admin");
+    assert_eq!(api.call(&anns, "POST", "/v1/tokens/anns/revoke", &Value::Null).await.status, 200, "its own");
+    let sql = format!("UPDATE api_tokens SET role = 'owner' WHERE id = '{ann_id}'");
+    api.world.database.sql(&sql).await;
+    assert_eq!(api.call(&root, "POST", "/v1/tokens/root/revoke", &Value::Null).await.status, 200);
+}
+
+#[tokio::test]
+async fn who_may_read_data_is_not_ended_by_who_may_not_and_a_webhooks_key_needs_its_grant() {
+    let api = ApiWorld::create().await;
+    let nobody = Actor::token_named("nobody");
+    let blind = api.token_of(&nobody, ActorKind::Token, "blind", (Role::Admin, Grants::default())).await.1;
+    let owner = api.token(Role::Owner).await;
+    api.token(Role::Admin).await;
+    assert_eq!(api.call(&blind, "POST", "/v1/tokens/admin/revoke", &Value::Null).await.status, 403);
+    assert_eq!(api.call(&blind, "POST", "/v1/tokens/blind/revoke", &Value::Null).await.status, 200);
+    let editor = api.token_of(&nobody, ActorKind::Token, "edits", (Role::Editor, Grants::default())).await.1;
+    let apply = async |token: &str, authentication: &str| {
+        let body = json!({ "name": "w", "nodes": [{ "id": "hook", "name": "H", "trigger": "webhook",
+            "configuration": { "authentication": authentication } }], "edges": [] });
+        api.call(token, "PUT", "/v1/workflows", &body).await.status
+    };
+    assert_eq!(apply(&editor, "signature").await, 200, "a new one takes nobody's key");
+    for other in ["bearer", "none"] {
+        assert_eq!(apply(&editor, other).await, 403, "{other}");
+    }
+    assert_eq!(apply(&owner, "bearer").await, 200);
 }

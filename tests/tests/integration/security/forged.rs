@@ -142,7 +142,8 @@ impl Forge {
     /// workflow.
     async fn their_workflow(&self) -> (OrganizationId, Workflow) {
         let theirs = OrganizationId(Uuid::new_v4());
-        let ids = BootstrapIds { organization_id: theirs, token_id: self.world.id() };
+        let ids =
+            BootstrapIds { organization_id: theirs, token_id: self.world.id(), line_id: self.world.id() };
         let hash = theirs.0.as_bytes().repeat(2);
         store::bootstrap(&self.world.database.admin_store(), ids, "Theirs", &hash, self.world.now())
             .await
@@ -508,7 +509,7 @@ async fn what_the_sweeper_can_write_opens_nothing_i7() {
 async fn a_row_that_was_moved_to_another_organization_does_not_open_i6() {
     let forge = Forge::create().await;
     let theirs = OrganizationId(Uuid::new_v4());
-    let ids = BootstrapIds { organization_id: theirs, token_id: forge.world.id() };
+    let ids = BootstrapIds { organization_id: theirs, token_id: forge.world.id(), line_id: forge.world.id() };
     let hash = theirs.0.as_bytes().repeat(2);
     store::bootstrap(&forge.world.database.admin_store(), ids, "Theirs", &hash, forge.world.now())
         .await

@@ -84,6 +84,7 @@ impl Intake {
         let ids = BootstrapIds {
             organization_id: domain::ids::OrganizationId(self.world.id()),
             token_id: self.world.id(),
+            line_id: self.world.id(),
         };
         let hash = ring::digest::digest(&ring::digest::SHA256, token.as_bytes());
         let store = self.world.database.admin_store();
