@@ -6,7 +6,7 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::{Format, print_json, printable, say};
 
-/// Let a held execution go on now: a `wait` is not waited for any longer.
+/// Let a held execution go on now: a `wait` or `time_gate` is not waited for any longer.
 #[derive(Args)]
 pub(crate) struct Release {
     /// Its id.

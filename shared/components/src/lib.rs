@@ -27,6 +27,7 @@ mod start;
 mod stop;
 pub mod suggest;
 mod switch;
+mod time_gate;
 mod transform;
 mod trigger;
 mod wait;

@@ -11,6 +11,7 @@ use crate::{
     start::Start,
     stop::Stop,
     switch::Switch,
+    time_gate::TimeGate,
     transform::Transform,
     wait::{PendingWait, Wait},
     webhook::Webhook,
@@ -23,6 +24,7 @@ const COMPONENTS: &[AnyComponent] = &[
     AnyComponent::Pure(&Noop),
     AnyComponent::Pure(&Stop),
     AnyComponent::Pure(&Switch),
+    AnyComponent::Held(&TimeGate),
     AnyComponent::Pure(&Transform),
     AnyComponent::Held(&Wait),
 ];
@@ -148,7 +150,7 @@ mod tests {
     fn all_are_found_by_their_names() {
         assert_eq!(
             component_names(),
-            ["filter", "http", "if", "noop", "stop", "switch", "transform", "wait"]
+            ["filter", "http", "if", "noop", "stop", "switch", "time_gate", "transform", "wait"]
         );
         assert_eq!(trigger_names(), ["start", "webhook"]);
         let is_found = |name: &&str| component(name).is_some_and(|found| found.base().name() == *name);

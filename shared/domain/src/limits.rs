@@ -116,6 +116,8 @@ pub const HELD_BYTES_MAX: usize = 64 * 1024;
 pub const EMISSIONS_MAX: usize = 100;
 /// Seconds until the next wake of a held execution, and so of a `wait`: 366 days.
 pub const WAIT_SECONDS_MAX: u64 = 366 * 24 * 60 * 60;
+/// Dates of `except` of a `time_gate`.
+pub const GATE_EXCEPT_MAX: usize = 400;
 /// The highest concurrency limit of a node; a higher one must be `unlimited`.
 pub const CONCURRENCY_MAX: u32 = 1_000;
 /// The highest number of calls a second for a node, and of its burst.

@@ -345,7 +345,8 @@ pub async fn bootstrap(
                  RETURNING id, organization_id, name)
              INSERT INTO audit_log (id, organization_id, created_at, actor, action, object_kind,
                  object_id, object_name)
-             SELECT $6, token.organization_id, $3, $7, $8, 'token', token.id, token.name FROM token",
+             SELECT $6, token.organization_id, $3, $7, $8, 'token', token.id, token.name
+             FROM token",
             &[
                 (&ids.organization_id, Type::UUID),
                 (&name, Type::TEXT),

@@ -9,7 +9,7 @@ use domain::ids::{EventId, ExecutionId, WorkflowId};
 use domain::limits::{CRASHES_MAX, HELD_EXECUTIONS_MAX};
 use domain::message::Message;
 use process::{BatchResponse, Deadline};
-use serde_json::json;
+use serde_json::{Value, json};
 use store::StoreError;
 use store::api::{CallOutcome, ExecutionCall, ExecutionCancel, call_execution, cancel_execution};
 use store::sweeper::mark_full_workflows;
@@ -549,4 +549,43 @@ async fn a_workflow_holds_so_many_and_no_more_i10() {
     // A marked workflow is looked at wherever the search is.
     assert_eq!(marked(workflow.id).await, (None, 0));
     assert_eq!(opened().await, "held|", "the workflow is open again");
+}
+
+#[tokio::test]
+async fn a_gate_lets_through_at_once_or_holds_until_it_opens_even_if_its_wake_comes_too_late() {
+    let world = World::create().await;
+    let gate = |id: &str, configuration: Value| json!({ "id": id, "name": id, "component": "time_gate", "configuration": configuration });
+    let nodes = json!([
+        { "id": "start", "name": "start", "trigger": "start" },
+        gate("open", json!({ "days": ["mon", "tue", "wed", "thu", "fri", "sat", "sun"] })),
+        gate("closed", json!({ "except": "{{ root().data.closed }}" })),
+        { "id": "end", "name": "end", "component": "noop" },
+    ]);
+    let edges = json!([
+        { "from": "start", "to": "open" }, { "from": "open", "to": "closed" }, { "from": "closed", "to": "end" },
+    ]);
+    let workflow = world.workflow(nodes, edges).await;
+    let today = jiff::Zoned::now().with_time_zone(jiff::tz::TimeZone::UTC).date();
+    let closed: Vec<String> =
+        (-1..3).map(|day| today.checked_add(jiff::Span::new().days(day)).unwrap().to_string()).collect();
+    let run_id = world.start(&workflow, "start", json!({ "closed": closed, "a": 1 })).await;
+    build(&world.builder(), &[event(run_id)]).await;
+    world.run_to_end(&world.builder(), &world.executor("")).await;
+    let sql = "SELECT id FROM workflow_node_executions WHERE node_id = 'closed'";
+    let id: ExecutionId = world.database.sql(sql).await.parse().unwrap();
+    assert_eq!(state(&world, id).await, "held||", "the open one let it through");
+    let opens = today.checked_add(jiff::Span::new().days(3)).unwrap();
+    let wake_at =
+        format!("SELECT wake_at = '{opens} 00:00:00+00' FROM workflow_node_executions WHERE id = '{id}'");
+    assert_eq!(world.database.sql(&wake_at).await, "t");
+    make_due(&world, id).await;
+    build(&world.builder(), &[wake(id)]).await;
+    assert_eq!(state(&world, id).await, "held||", "it is closed when its wake comes");
+    assert_eq!(world.database.sql(&wake_at).await, "t");
+    assert!(matches!(release(&world, id, "anna").await, Ok(CallOutcome::Made(_))));
+    build(&world.builder(), &[wake(id)]).await;
+    world.run_to_end(&world.builder(), &world.executor("")).await;
+    assert_eq!(world.run_state(run_id).await, "passed");
+    let data = "SELECT data ->> 'a' FROM workflow_events WHERE node_id = 'closed'";
+    assert_eq!(world.database.sql(data).await, "1", "its input goes on");
 }
