@@ -565,7 +565,7 @@ async fn a_gate_lets_through_at_once_or_holds_until_it_opens_even_if_its_wake_co
         { "from": "start", "to": "open" }, { "from": "open", "to": "closed" }, { "from": "closed", "to": "end" },
     ]);
     let workflow = world.workflow(nodes, edges).await;
-    let today = jiff::Zoned::now().with_time_zone(jiff::tz::TimeZone::UTC).date();
+    let today = world.now().to_zoned(jiff::tz::TimeZone::UTC).date();
     let closed: Vec<String> =
         (-1..3).map(|day| today.checked_add(jiff::Span::new().days(day)).unwrap().to_string()).collect();
     let run_id = world.start(&workflow, "start", json!({ "closed": closed, "a": 1 })).await;
