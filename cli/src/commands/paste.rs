@@ -27,6 +27,7 @@ pub(super) fn hint(sender: Sender, webhook: &str) -> Option<String> {
         Sender::Pagerduty => give("Integrations, Generic Webhooks (v3)", "secret, which is shown once"),
         Sender::Twilio => give("the number's or service's webhook URL", "account's auth token"),
         Sender::Linear => give("Settings, API, Webhooks", "signing secret"),
+        Sender::StandardWebhooks => give("the service's webhook settings", "signing secret (whsec_…)"),
     }
 }
 

@@ -57,23 +57,20 @@ impl Send {
         )]
         let now = Timestamp::now();
         let is_form = self.content_type.contains("x-www-form-urlencoded");
-        let request = SentRequest { url: &url, body: &body, is_form };
+        let id = format!("sealflow-{}", now.as_microsecond());
+        let request = SentRequest { url: &url, body: &body, is_form, id: &id };
         let (url, body) = prepare(&configuration.scheme, request, now).ok_or_else(|| {
             Failure::Usage("this sender's events are maps of JSON, with their time in them".to_owned())
         })?;
         if configuration.authentication != Authentication::None {
             let key = read_value()?;
-            let request = SentRequest {
-                url: &url,
-                body: &body,
-                is_form: self.content_type.contains("x-www-form-urlencoded"),
-            };
+            let request = SentRequest { url: &url, body: &body, is_form, id: &id };
             headers.extend(credential(&configuration, &key, request, now));
         }
         if let Some(name) = &configuration.deduplication_header
             && !headers.iter().any(|(given, _)| given.eq_ignore_ascii_case(name))
         {
-            headers.push((name.clone(), format!("sealflow-{}", now.as_microsecond())));
+            headers.push((name.clone(), id));
         }
         headers.push(("content-type".to_owned(), self.content_type.clone()));
         let answer = deliver(&Delivery { url: &url, headers: &headers, body: &body })?;
@@ -156,7 +153,7 @@ mod tests {
     fn each_authentication_is_proved_as_its_sender_does() {
         let headers = |configuration: Value| {
             let configuration = WebhookConfiguration::read(&configuration).unwrap();
-            let request = SentRequest { url: "https://x/hooks/1", body: b"{}", is_form: false };
+            let request = SentRequest { url: "https://x/hooks/1", body: b"{}", is_form: false, id: "i" };
             credential(&configuration, "the-key-of-the-sender", request, Timestamp::UNIX_EPOCH)
         };
         let one = |name: &str, value: &str| vec![(name.to_owned(), value.to_owned())];

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use components::webhook::{BodyError, WebhookResponse};
+use components::webhook::{BodyError, HandshakeAnswer, WebhookResponse};
 use domain::ids::EventId;
 use domain::request_headers::TooManyHops;
 use process::TooFast;
@@ -26,7 +26,7 @@ pub enum Answer {
     /// The author's own answer to what was accepted.
     Said(WebhookResponse),
     /// A sender asked whether somebody is there; this is what it wants to hear.
-    Handshake(String),
+    Handshake(HandshakeAnswer),
     /// No webhook has the address.
     NotFound,
     /// The method is not POST, and the webhook answers no handshake by it.
@@ -82,9 +82,10 @@ impl IntoResponse for Answer {
                 }
                 return response;
             }
-            Self::Handshake(text) => {
+            Self::Handshake(HandshakeAnswer { text, is_json }) => {
+                let kind = if is_json { "application/json" } else { "text/plain; charset=utf-8" };
                 let headers = [
-                    (header::CONTENT_TYPE, "text/plain; charset=utf-8"),
+                    (header::CONTENT_TYPE, kind),
                     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
                 ];
                 return (StatusCode::OK, headers, text).into_response();

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use axum::http::header::CONTENT_ENCODING;
 use axum::http::{HeaderMap, HeaderValue, Method};
 use components::webhook::{
-    FASTEST, RESPONSE, WebhookConfiguration, WebhookRequest, WebhookResponse, event_data, handshake_answer,
+    Asked, FASTEST, RESPONSE, WebhookConfiguration, WebhookRequest, WebhookResponse, event_data,
+    handshake_answer,
 };
 use definition::plan_root;
 use domain::definition::Definition;
@@ -94,8 +95,26 @@ async fn unauthenticated_handshake(delivery: &Delivery, deps: &Deps) -> Option<A
         },
     };
     let configuration = webhook.configuration.as_ref()?;
-    let answer = handshake_answer(configuration, delivery.method.as_str(), &delivery.query, None);
-    answer.map(Answer::Handshake).or(is_asked.then_some(Answer::WrongMethod))
+    handshake(delivery, configuration, None).or(is_asked.then_some(Answer::WrongMethod))
+}
+
+fn handshake(
+    delivery: &Delivery,
+    configuration: &WebhookConfiguration,
+    body: Option<&[u8]>,
+) -> Option<Answer> {
+    let header =
+        |name: &str| Some(String::from_utf8_lossy(delivery.headers.get(name)?.as_bytes()).into_owned());
+    let (method, query) = (delivery.method.as_str(), delivery.query.as_str());
+    let asked = Asked { method, query, header: &header, body };
+    handshake_answer(configuration, &asked).map(Answer::Handshake)
+}
+
+/// The body without its content coding; None where it has none. Only the body of a delivery that is
+/// authentic is inflated, for the signature is of the bytes on the wire.
+fn inflated(delivery: &Delivery) -> Result<Option<Vec<u8>>, CodingError> {
+    let codings = delivery.headers.get_all(CONTENT_ENCODING).iter().map(HeaderValue::as_bytes);
+    decode(codings, &delivery.body, WEBHOOK_BODY_BYTES_MAX)
 }
 
 /// The answer to a handshake that carries the webhook's credential.
@@ -104,8 +123,9 @@ fn authenticated_handshake(delivery: &Delivery, webhook: &KnownWebhook) -> Optio
     if configuration.handshakes.is_empty() {
         return None;
     }
-    let (method, query) = (delivery.method.as_str(), &delivery.query);
-    handshake_answer(configuration, method, query, Some(&delivery.body)).map(Answer::Handshake)
+    let inflated = inflated(delivery).ok()?;
+    let body = inflated.as_deref().unwrap_or(&delivery.body);
+    handshake(delivery, configuration, Some(body))
 }
 
 /// Whether a text is 128 bits in hex. Another text is no webhook's address, and is not looked up:
@@ -284,9 +304,7 @@ fn read_data(
             (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
         })
         .collect();
-    // The signature is of the bytes on the wire; only a delivery that is authentic is inflated.
-    let codings = delivery.headers.get_all(CONTENT_ENCODING).iter().map(HeaderValue::as_bytes);
-    let inflated = match decode(codings, &delivery.body, WEBHOOK_BODY_BYTES_MAX) {
+    let inflated = match inflated(delivery) {
         Ok(inflated) => inflated,
         Err(CodingError::TooLarge) => return Err(Answer::TooLarge),
         Err(error @ CodingError::Invalid) => return Err(Answer::BadBody(error.into())),

@@ -63,6 +63,9 @@ words! {
         Twilio = "twilio",
         /// Linear: "Webhooks", securing.
         Linear = "linear",
+        /// Senders that follow the Standard Webhooks specification: Svix and those that use it, and
+        /// GitLab with a signing token.
+        StandardWebhooks = "standard_webhooks",
     }
 }
 

@@ -56,7 +56,7 @@ pub fn check<'k>(
     let texts = signed_texts(scheme, delivery, text);
     let sent = read_signatures(scheme, value);
     let is_signed = keys.into_iter().any(|key| {
-        let key = hmac_key(scheme.algorithm, key);
+        let key = hmac_key(scheme, key);
         texts.iter().any(|text| sent.iter().any(|code| hmac::verify(&key, text, code).is_ok()))
     });
     if !is_signed {
@@ -75,7 +75,7 @@ pub fn codes(scheme: &SignatureScheme, header: &str, delivery: &Delivery<'_>, ke
     let value = (delivery.header)(header).unwrap_or_default();
     let timestamp = scheme.timestamp.as_ref().and_then(|rule| read_timestamp(rule, value, delivery));
     let text = timestamp.map(|timestamp| timestamp.text).unwrap_or_default();
-    let key = hmac_key(scheme.algorithm, key);
+    let key = hmac_key(scheme, key);
     let texts = signed_texts(scheme, delivery, &text);
     texts.iter().map(|text| hmac::sign(&key, text).as_ref().to_vec()).collect()
 }
@@ -92,7 +92,10 @@ pub fn read_code(scheme: &SignatureScheme, text: &str) -> Option<Vec<u8>> {
 }
 
 fn read_signatures(scheme: &SignatureScheme, value: &str) -> Vec<Vec<u8>> {
-    let items: Vec<&str> = if scheme.is_list { value.split(',').collect() } else { vec![value] };
+    let items: Vec<&str> = match scheme.separator {
+        Some(separator) => value.split(separator).collect(),
+        None => vec![value],
+    };
     let items = items.into_iter().map(str::trim);
     let items = items.filter(|item| scheme.is_prefix_optional || item.starts_with(&scheme.prefix));
     items.filter_map(|item| read_code(scheme, item)).take(SIGNATURES_MAX).collect()
@@ -110,8 +113,15 @@ fn read_timestamp(rule: &TimestampRule, signature: &str, delivery: &Delivery<'_>
         let seconds: i64 = text.parse().ok()?;
         Some(Time { text: text.to_owned(), milliseconds: seconds.checked_mul(1000)? })
     };
+    let written = |text: &str| {
+        let time: Timestamp = text.trim().parse().ok()?;
+        Some(Time { text: text.trim().to_owned(), milliseconds: time.as_millisecond() })
+    };
     match &rule.at {
-        TimestampAt::Header(name) => seconds((delivery.header)(name)?),
+        TimestampAt::Header(name) => {
+            let text = (delivery.header)(name)?;
+            seconds(text).or_else(|| written(text))
+        }
         TimestampAt::Field(name) => {
             let mut fields = signature.split(',').filter_map(|item| item.trim().split_once('='));
             seconds(fields.find(|(found, _)| found == name)?.1)
@@ -126,7 +136,10 @@ fn read_timestamp(rule: &TimestampRule, signature: &str, delivery: &Delivery<'_>
 /// The texts of which one must be signed.
 fn signed_texts(scheme: &SignatureScheme, delivery: &Delivery<'_>, timestamp: &str) -> Vec<Vec<u8>> {
     match &scheme.signed {
-        Signed::Parts(parts) => vec![signed::parts(parts, timestamp, delivery.body)],
+        // Without a header that is signed nothing is.
+        Signed::Parts(parts) => {
+            signed::parts(parts, timestamp, delivery.body, delivery.header).into_iter().collect()
+        }
         Signed::UrlAndForm => {
             let content_type = (delivery.header)("content-type").unwrap_or_default();
             let is_form =

@@ -5,17 +5,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use components::webhook::SignedPart;
 use url::Url;
 
-/// The parts, one after the other.
-pub(crate) fn parts(parts: &[SignedPart], timestamp: &str, body: &[u8]) -> Vec<u8> {
+/// The parts, one after the other; None where a header is missing.
+pub(crate) fn parts<'h>(
+    parts: &[SignedPart],
+    timestamp: &str,
+    body: &[u8],
+    header: impl Fn(&str) -> Option<&'h str>,
+) -> Option<Vec<u8>> {
     let mut text = Vec::with_capacity(body.len() + 64);
     for part in parts {
         text.extend_from_slice(match part {
             SignedPart::Text(fixed) => fixed.as_bytes(),
             SignedPart::Timestamp => timestamp.as_bytes(),
             SignedPart::Body => body,
+            SignedPart::Header(name) => header(name)?.as_bytes(),
         });
     }
-    text
+    Some(text)
 }
 
 /// The URL, then the names and values of a form by name, without anything between; the values of

@@ -37,7 +37,7 @@ async fn post(
 ) -> (u16, Value) {
     let configuration =
         components::webhook::WebhookConfiguration::read(&json!({ "sender": sender })).unwrap();
-    let request = SentRequest { url, body, is_form: true };
+    let request = SentRequest { url, body, is_form: true, id: "" };
     let now = process::Clock::system().now();
     let signed =
         sign(&configuration.scheme, &configuration.header_name.unwrap(), key.as_bytes(), request, now);

@@ -16,15 +16,16 @@ use serde_json::{Map, Value};
 use crate::credential_names::is_credential;
 use crate::{
     component::{FieldSpec, Problem},
-    shape::{Reader, Stage, child, holds_template, item},
+    shape::{Reader, Stage, child, holds_template},
     trigger::{Resource, Trigger},
 };
 
 pub use data::{BodyError, WebhookRequest, event_data};
 pub use domain::webhook::{Handshake, MacAlgorithm, MacEncoding, Sender};
-pub use handshake::handshake_answer;
+use handshake::read_handshakes;
+pub use handshake::{Asked, Challenge, HandshakeAnswer, WebhookHandshake, handshake_answer};
 pub use response::WebhookResponse;
-pub use scheme::{SignatureScheme, Signed, SignedPart, TimestampAt, TimestampRule};
+pub use scheme::{KeyForm, SignatureScheme, Signed, SignedPart, TimestampAt, TimestampRule};
 use sender::{Deduplication, Preset};
 
 fn default_header(authentication: Authentication) -> Option<&'static str> {
@@ -54,7 +55,7 @@ pub struct WebhookConfiguration {
     /// The form of the token.
     pub token_form: TokenForm,
     /// The requests that are answered at once.
-    pub handshakes: Vec<Handshake>,
+    pub handshakes: Vec<WebhookHandshake>,
     /// The deliveries that are taken.
     pub rate: Rate,
 }
@@ -216,24 +217,6 @@ fn read_rate(reader: &mut Reader, map: &Map<String, Value>) -> Option<Rate> {
     };
     let (per_second, burst) = (read("per_second", most.per_second), read("burst", most.burst));
     Some(Rate { per_second: per_second?, burst: burst? })
-}
-
-/// One handshake or a list of them; those of the sender if nothing is said.
-fn read_handshakes(reader: &mut Reader, map: &Map<String, Value>, sender: Sender) -> Option<Vec<Handshake>> {
-    let Some(value) = map.get("handshake") else {
-        return Some(Preset::of(sender).map_or(Vec::new(), |preset| preset.handshakes.to_vec()));
-    };
-    let words: Vec<_> = Handshake::ALL.iter().map(|handshake| handshake.as_str()).collect();
-    let mut read =
-        |at: &str, value: &Value| -> Option<Handshake> { reader.word(at, value, &words)?.parse().ok() };
-    match value.as_array() {
-        None => read("/handshake", value).map(|handshake| vec![handshake]),
-        Some(list) => {
-            let all: Vec<_> =
-                list.iter().enumerate().map(|(index, word)| read(&item("/handshake", index), word)).collect();
-            all.into_iter().collect()
-        }
-    }
 }
 
 /// Checks only that a template stands there: crate `definition` parses it, and its value is not
@@ -422,7 +405,10 @@ mod tests {
         let by_hand = read(json!({ "sender": "github", "deduplication_key": "{{ root().data.body.id }}" }));
         assert_eq!((by_hand.deduplication_header, by_hand.deduplication_data), (None, None));
         assert_eq!(read(json!({ "sender": "stripe" })).deduplication_data, Some("/body/id"));
-        assert_eq!(read(json!({ "sender": "slack" })).handshakes, [Handshake::UrlVerification]);
+        assert_eq!(
+            read(json!({ "sender": "slack" })).handshakes,
+            [WebhookHandshake::Named(Handshake::UrlVerification)]
+        );
         assert_eq!(read(json!({ "sender": "slack", "handshake": [] })).handshakes, []);
     }
 

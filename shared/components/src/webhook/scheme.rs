@@ -22,15 +22,26 @@ pub struct SignatureScheme {
     pub encoding: MacEncoding,
     /// The text before each signature, such as `v1=`.
     pub prefix: String,
-    /// Whether the header may hold several signatures, with commas between. Otherwise two could be
-    /// read in two ways, so neither is accepted.
-    pub is_list: bool,
+    /// The character between the signatures of one header, which may hold several. None: two could
+    /// be read in two ways, so neither is accepted.
+    pub separator: Option<char>,
     /// Whether the prefix may be left out.
     pub is_prefix_optional: bool,
     /// The text that is signed.
     pub signed: Signed,
+    /// How the key is written.
+    pub key_form: KeyForm,
     /// The time of the delivery; None: it has none that is checked.
     pub timestamp: Option<TimestampRule>,
+}
+
+/// How a signing key is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyForm {
+    /// The bytes of the text are the key.
+    Text,
+    /// The text is the key in base64, after `whsec_` or not.
+    Base64,
 }
 
 /// The text that is signed.
@@ -50,6 +61,8 @@ pub enum SignedPart {
     Text(String),
     /// The delivery's timestamp as it was sent.
     Timestamp,
+    /// The value of this header (lower-case name).
+    Header(String),
     /// The raw body.
     Body,
 }
@@ -66,7 +79,7 @@ pub struct TimestampRule {
 /// The place of a delivery's time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TimestampAt {
-    /// Seconds since 1970 in a header of its own (lower-case name).
+    /// In a header of its own (lower-case name): seconds since 1970, or as RFC 3339 writes it.
     Header(String),
     /// Seconds since 1970 in a field of the signature's header: `t` of `t=1,v1=…`.
     Field(String),
@@ -81,9 +94,10 @@ impl Default for SignatureScheme {
             algorithm: MacAlgorithm::Sha256,
             encoding: MacEncoding::Hex,
             prefix: "sha256=".to_owned(),
-            is_list: false,
+            separator: None,
             is_prefix_optional: true,
             signed: Signed::Parts(vec![SignedPart::Body]),
+            key_form: KeyForm::Text,
             timestamp: None,
         }
     }
@@ -116,14 +130,16 @@ impl SignatureScheme {
         }
         let plain = Self::default();
         let is_prefix_given = map.contains_key("prefix");
+        let is_list = map.get("prefix").is_some_and(|prefix| prefix != "")
+            || matches!(&timestamp, Some(TimestampRule { at: TimestampAt::Field(_), .. }));
         Some(Self {
             algorithm: algorithm?.and_then(|word| word.parse().ok()).unwrap_or(plain.algorithm),
             encoding: encoding?.and_then(|word| word.parse().ok()).unwrap_or(plain.encoding),
             prefix: prefix?.unwrap_or(plain.prefix),
-            is_list: map.get("prefix").is_some_and(|prefix| prefix != "")
-                || matches!(&timestamp, Some(TimestampRule { at: TimestampAt::Field(_), .. })),
+            separator: is_list.then_some(','),
             is_prefix_optional: !is_prefix_given,
             signed: Signed::Parts(signed),
+            key_form: KeyForm::Text,
             timestamp,
         })
     }
@@ -152,10 +168,13 @@ fn read_signed(reader: &mut Reader, text: &str) -> Option<Vec<SignedPart>> {
         let part = match name {
             "timestamp" => SignedPart::Timestamp,
             "body" => SignedPart::Body,
-            _ => {
-                reader.problem("/signature/signed", "knows {timestamp} and {body} only");
-                return None;
-            }
+            _ => match name.strip_prefix("header:").filter(|name| is_header_name(name)) {
+                Some(name) => SignedPart::Header(name.to_ascii_lowercase()),
+                None => {
+                    reader.problem("/signature/signed", "knows {timestamp}, {body} and {header:NAME} only");
+                    return None;
+                }
+            },
         };
         if !before.is_empty() {
             parts.push(SignedPart::Text(before.to_owned()));

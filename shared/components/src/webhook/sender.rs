@@ -3,7 +3,7 @@
 use domain::webhook::{Authentication, Handshake, MacAlgorithm, MacEncoding, Sender};
 
 use super::scheme::{
-    SignatureScheme, Signed, SignedPart, TOLERANCE_SECONDS_DEFAULT, TimestampAt, TimestampRule,
+    KeyForm, SignatureScheme, Signed, SignedPart, TOLERANCE_SECONDS_DEFAULT, TimestampAt, TimestampRule,
 };
 
 /// The settings of a sender's preset.
@@ -61,7 +61,7 @@ impl Preset {
             Sender::Stripe => {
                 let parts = vec![SignedPart::Timestamp, text("."), SignedPart::Body];
                 let at = TimestampAt::Field("t".to_owned());
-                let scheme = SignatureScheme { is_list: true, ..stamped("v1=", parts, at) };
+                let scheme = SignatureScheme { separator: Some(','), ..stamped("v1=", parts, at) };
                 signed("stripe-signature", scheme, Deduplication::Data("/body/id"))
             }
             Sender::Slack => {
@@ -78,7 +78,7 @@ impl Preset {
                 signed("x-shopify-hmac-sha256", scheme, Deduplication::Header("x-shopify-webhook-id"))
             }
             Sender::Pagerduty => {
-                let scheme = SignatureScheme { prefix: "v1=".to_owned(), is_list: true, ..bare() };
+                let scheme = SignatureScheme { prefix: "v1=".to_owned(), separator: Some(','), ..bare() };
                 signed("x-pagerduty-signature", scheme, Deduplication::Header("x-webhook-id"))
             }
             Sender::Bitbucket => signed("x-hub-signature", plain(), Deduplication::Header("x-request-uuid")),
@@ -103,6 +103,18 @@ impl Preset {
                 let timestamp = Some(TimestampRule { at, tolerance_seconds: 60 });
                 let scheme = SignatureScheme { timestamp, ..bare() };
                 signed("linear-signature", scheme, Deduplication::Header("linear-delivery"))
+            }
+            Sender::StandardWebhooks => {
+                let id = SignedPart::Header("webhook-id".to_owned());
+                let parts = vec![id, text("."), SignedPart::Timestamp, text("."), SignedPart::Body];
+                let at = TimestampAt::Header("webhook-timestamp".to_owned());
+                let scheme = SignatureScheme {
+                    encoding: MacEncoding::Base64,
+                    separator: Some(' '),
+                    key_form: KeyForm::Base64,
+                    ..stamped("v1,", parts, at)
+                };
+                signed("webhook-signature", scheme, Deduplication::Header("webhook-id"))
             }
         })
     }

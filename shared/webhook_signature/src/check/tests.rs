@@ -211,7 +211,7 @@ fn linear() {
 
 fn sign_as(sender: &str, key: &str, body: &[u8], now: i64) -> Vec<(String, String)> {
     let configuration = WebhookConfiguration::read(&json!({ "sender": sender })).unwrap();
-    let request = SentRequest { url: "https://in.example/hooks/0", body, is_form: true };
+    let request = SentRequest { url: "https://in.example/hooks/0", body, is_form: true, id: "msg-1" };
     let header = configuration.header_name.unwrap();
     sign(&configuration.scheme, &header, key.as_bytes(), request, Timestamp::from_second(now).unwrap())
 }
@@ -241,16 +241,76 @@ fn what_is_prepared_and_signed_is_good() {
     ] {
         let configuration = json!({ "sender": sender });
         let read = WebhookConfiguration::read(&configuration).unwrap();
-        let request = SentRequest { url: "https://in.example/hooks/0?a=1", body, is_form: false };
+        let request =
+            SentRequest { url: "https://in.example/hooks/0?a=1", body, is_form: false, id: "msg-1" };
         let (url, body) = crate::prepare(&read.scheme, request, now).unwrap();
-        let request = SentRequest { url: &url, body: &body, is_form: false };
+        let request = SentRequest { url: &url, body: &body, is_form: false, id: "msg-1" };
         let headers = sign(&read.scheme, &read.header_name.unwrap(), b"the-key", request, now);
         let sent = Sent { headers, body: &body, url: &url };
         assert_eq!(sent.check(&configuration, "the-key", now.as_second()), Verdict::Good, "{sender}");
     }
     let linear = WebhookConfiguration::read(&json!({ "sender": "linear" })).unwrap().scheme;
-    let text = SentRequest { url: "https://in.example/", body: b"no JSON", is_form: false };
+    let text = SentRequest { url: "https://in.example/", body: b"no JSON", is_form: false, id: "msg-1" };
     assert_eq!(crate::prepare(&linear, text, now), None);
+}
+
+/// Source: the test vector of the Standard Webhooks libraries.
+#[test]
+fn standard_webhooks() {
+    let signature = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";
+    let vector = [
+        ("webhook-id", "msg_p5jXN8AQM9LWM0D4loKWxJek"),
+        ("webhook-timestamp", "1614265330"),
+        ("webhook-signature", signature),
+    ];
+    let sent = Sent::new(&vector, br#"{"test": 2432232314}"#);
+    let key = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    check_vector("standard_webhooks", &sent, key, 1_614_265_330);
+    check_age("standard_webhooks", &sent, key, 1_614_265_330, 300);
+    let configuration = json!({ "sender": "standard_webhooks" });
+    let check = |value: &str| sent.with("webhook-signature", value).check(&configuration, key, 1_614_265_330);
+    // While a key is changed the header has a signature by each, and others of later versions.
+    assert_eq!(check(&format!("v1a,AAAA v1,AAAA {signature}")), Verdict::Good);
+    assert_eq!(check(&signature.replace("v1,", "v2,")), Verdict::Bad);
+    let bare = key.strip_prefix("whsec_").unwrap();
+    assert_eq!(sent.check(&configuration, bare, 1_614_265_330), Verdict::Good);
+    let mut none = Sent::new(&vector[1..], sent.body);
+    assert_eq!(none.check(&configuration, key, 1_614_265_330), Verdict::Bad, "no id");
+    none.headers.push(("webhook-id".to_owned(), "msg_other".to_owned()));
+    assert_eq!(none.check(&configuration, key, 1_614_265_330), Verdict::Bad, "another id");
+}
+
+/// Twitch, from its public description ("Handling webhook events"): id, time and body are signed, and
+/// the time is written as RFC 3339 does. Not tried against the sender.
+#[test]
+fn a_time_may_be_written_as_rfc_3339_does() {
+    let configuration = json!({
+        "authentication": "signature", "header_name": "Twitch-Eventsub-Message-Signature",
+        "signature": {
+            "signed": "{header:Twitch-Eventsub-Message-Id}{timestamp}{body}", "prefix": "sha256=",
+            "timestamp": { "header": "Twitch-Eventsub-Message-Timestamp" },
+        },
+    });
+    let at = "2026-11-30T09:00:00.123456789Z";
+    let key = hmac::Key::new(hmac::HMAC_SHA256, b"the key of a channel");
+    let code = hex::encode(hmac::sign(&key, format!("e76c{at}{{}}").as_bytes()));
+    let signature = format!("sha256={code}");
+    let sent = Sent::new(
+        &[
+            ("twitch-eventsub-message-id", "e76c"),
+            ("twitch-eventsub-message-timestamp", at),
+            ("twitch-eventsub-message-signature", &signature),
+        ],
+        b"{}",
+    );
+    let now = at.parse::<Timestamp>().unwrap().as_second();
+    let check = |now| sent.check(&configuration, "the key of a channel", now);
+    assert_eq!(
+        [check(now), check(now + 300), check(now + 301)],
+        [Verdict::Good, Verdict::Good, Verdict::Old]
+    );
+    let other = sent.with("twitch-eventsub-message-timestamp", "soon");
+    assert_eq!(other.check(&configuration, "the key of a channel", now), Verdict::Bad);
 }
 
 /// Every scheme by hand: what the presets do, and what none of them does.
@@ -269,6 +329,7 @@ fn by_hand_all_of_it_can_be_said() {
             "sha256",
         ),
         (json!({ "signed": "{body}a salt", "prefix": "" }), "sha256"),
+        (json!({ "signed": "{header:X-Id}.{body}", "prefix": "" }), "sha256"),
         (json!({ "signed": "{timestamp}.{body}", "timestamp": { "field": "t" } }), "sha256"),
         (json!({ "signed": "{timestamp}.{body}", "prefix": "", "timestamp": { "field": "t" } }), "sha256"),
     ] {
@@ -276,7 +337,7 @@ fn by_hand_all_of_it_can_be_said() {
             json!({ "authentication": "signature", "header_name": "X-Sig", "signature": scheme });
         let read = WebhookConfiguration::read(&configuration).unwrap();
         assert_eq!(read.scheme.algorithm.as_str(), algorithm);
-        let request = SentRequest { url: "", body: b"b", is_form: false };
+        let request = SentRequest { url: "", body: b"b", is_form: false, id: "msg-1" };
         let headers = sign(&read.scheme, "x-sig", b"key", request, Timestamp::from_second(now).unwrap());
         let sent = Sent { headers, body: b"b", url: "" };
         assert_eq!(sent.check(&configuration, "key", now), Verdict::Good, "{configuration}");
