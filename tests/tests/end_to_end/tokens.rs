@@ -272,6 +272,14 @@ async fn a_name_is_one_segment_and_never_another_resource() {
     ] {
         assert_eq!(story.call("GET", path, None).await.0, 404, "{path}");
     }
+    // No secret has such a name, and `delete` finds no other one by it.
+    let secret = json!({ "value": "canary-of-a-name", "hosts": ["a.example"], "in": ["body"] });
+    assert_eq!(story.call("PUT", "/v1/secrets/github/token", Some(&secret)).await.0, 200);
+    for name in ["github#x", "github?x", "github/..", "./github", "github.token#x"] {
+        let deleted = cli.run_with(&["secret", "delete", name], "").await;
+        assert_ne!(deleted.code, 0, "{name}: {deleted:?}");
+    }
+    assert!(story.get("/v1/secrets").await.to_string().contains("\"github\""));
     let (code, answer) = story.call("DELETE", "/v1/organization", None).await;
     assert_eq!(
         (code, answer["detail"].as_str().unwrap().contains("repeat its name")),
@@ -279,7 +287,7 @@ async fn a_name_is_one_segment_and_never_another_resource() {
         "{answer}"
     );
     assert_eq!(story.call("DELETE", "/v1/organization?name=other", None).await.0, 400);
-    story.end(&[]).await;
+    story.end(&["canary-of-a-name"]).await;
 }
 
 #[tokio::test]
