@@ -152,7 +152,7 @@ class Check:
         api = self.api
         expect(api.health() == {"status": "ok"}, "the function doesn't say that it runs")
         api.token = self.secrets["the first token"] = self.stack.invoke("MigrateFunction", {"bootstrap": {"organization": ORGANIZATION}})["token"]
-        status, text = api.answer("POST", "/v1/tokens", {"name": "second"})
+        status, text = api.answer("POST", "/v1/tokens", {"name": "second", "role": "owner"})
         expect(status == 201, f"POST /v1/tokens: {status} {text}")
         second = self.secrets["the second token"] = json.loads(text)["token"]
         expect(api.call("GET", "/v1/organization", token=second), "the second token shows no organization")

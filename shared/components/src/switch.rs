@@ -62,8 +62,14 @@ impl Component for Switch {
                 check_channel(&mut reader, "/otherwise", otherwise);
             }
             let cases = reader.required("", map, "cases");
-            if let Some(cases) = cases.and_then(|cases| reader.list("/cases", cases)) {
-                check_cases(&mut reader, cases);
+            match cases {
+                Some(cases) if reader.is_open(cases) => reader.problem("/cases", LITERAL),
+                Some(cases) => {
+                    if let Some(cases) = reader.list("/cases", cases) {
+                        check_cases(&mut reader, cases);
+                    }
+                }
+                None => {}
             }
         }
         reader.into_problems()
@@ -76,6 +82,9 @@ fn check_cases(reader: &mut Reader, cases: &[Value]) {
     }
     for (index, case) in cases.iter().enumerate() {
         let at = item("/cases", index);
+        if reader.is_open(case) {
+            reader.problem(&at, LITERAL);
+        }
         let Some(map) = reader.object(&at, case, &["when", "channel"]) else { continue };
         match reader.required(&at, map, "when") {
             Some(Value::String(text)) if text.trim().is_empty() => {
@@ -93,11 +102,18 @@ fn check_cases(reader: &mut Reader, cases: &[Value]) {
     }
 }
 
+/// Cases that a template made would have channels that run data chose.
+const LITERAL: &str = "must be written out: only `when` is a template";
+
+fn is_name(channel: &str) -> bool {
+    let is_plain = channel.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'));
+    !channel.is_empty() && channel.len() <= CHANNEL_CHARS_MAX && is_plain
+}
+
 /// A channel is literal: the edges are known when the workflow is applied.
 fn check_channel(reader: &mut Reader, at: &str, channel: &Value) {
     let text = channel.as_str().unwrap_or_default();
-    let is_plain = text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'));
-    if text.is_empty() || text.len() > CHANNEL_CHARS_MAX || !is_plain {
+    if !is_name(text) {
         let message =
             format!("must be a literal name of up to {CHANNEL_CHARS_MAX} letters, digits, `_` and `-`");
         reader.problem(at, message);
@@ -201,6 +217,13 @@ mod tests {
         assert_eq!((many(CASES_MAX).as_str(), many(CASES_MAX + 1).is_empty()), ("", false));
         assert!(many(0).contains("must have 1 to 50 cases"));
         assert!(said(json!({})).contains("`cases` is missing"));
+        // Data would choose the channel.
+        let literal = "must be written out: only `when` is a template";
+        assert_eq!(said(json!({ "cases": "{{ root().data.cases }}" })), format!("/cases: {literal}"));
+        assert_eq!(
+            said(json!({ "cases": [case("a"), "{{ root().data.case }}"] })),
+            format!("/cases/1: {literal}")
+        );
         assert!(
             said(json!({ "cases": [{ "when": 5, "channel": "a" }] }))
                 .contains("must be an expression, not a number")

@@ -158,6 +158,8 @@ const DAYS: [(&str, Weekday); 7] = [
     ("sat", Weekday::Saturday),
     ("sun", Weekday::Sunday),
 ];
+/// The end of a day, which is the next one's midnight.
+const END_OF_DAY: &str = "24:00";
 const FIELDS: [&str; 5] = ["days", "from", "to", "zone", "except"];
 
 /// Reads the hours; None while a template leaves them open.
@@ -173,8 +175,8 @@ fn read(configuration: &Value, stage: Stage) -> Result<Option<Gate>, Vec<Problem
         let to = read_time(&mut reader, map, "to");
         let zone = read_zone(&mut reader, map);
         let except = read_dates(&mut reader, map);
-        let is_whole_day = !map.contains_key("from") && !map.contains_key("to");
-        if from.is_some() && from == to && !is_whole_day {
+        let ends_with_the_day = map.get("to").is_none_or(|to| to == END_OF_DAY);
+        if from.is_some() && from == to && !ends_with_the_day {
             reader.problem("/to", "is the same time as `from`: leave both out for the whole day");
         }
         gate = (|| Some(Gate { days: days?, from: from?, to: to?, zone: zone?, except: except? }))();
@@ -207,7 +209,7 @@ fn read_time(reader: &mut Reader, map: &Map<String, Value>, name: &str) -> Optio
         return None;
     }
     let text = value.as_str().unwrap_or_default();
-    if name == "to" && text == "24:00" {
+    if name == "to" && text == END_OF_DAY {
         return Some(Time::midnight());
     }
     let time = Time::strptime("%H:%M", text).ok();
@@ -324,6 +326,11 @@ mod tests {
             ],
         );
         check(&json!({ "to": "24:00", "from": "12:00" }), &[("2026-11-25T23:59:59Z", "now")]);
+        for whole in
+            [json!({ "to": "24:00" }), json!({ "from": "00:00" }), json!({ "from": "00:00", "to": "24:00" })]
+        {
+            check(&whole, &[("2026-11-25T00:00:00Z", "now"), ("2026-11-25T23:59:59Z", "now")]);
+        }
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub fn word_if_any<T: FromStr>(row: &Row, name: &'static str) -> Result<Option<T
 /// Reads one column that holds an actor.
 ///
 /// # Errors
-/// As [`column`].
+/// As [`column()`].
 pub fn actor(row: &Row, name: &'static str) -> Result<Actor, StoreError> {
     actor_if_any(row, name)?.ok_or(StoreError::Corrupt(name))
 }
@@ -44,7 +44,7 @@ pub fn actor(row: &Row, name: &'static str) -> Result<Actor, StoreError> {
 /// Reads one column that holds an actor, and may be null.
 ///
 /// # Errors
-/// As [`column`].
+/// As [`column()`].
 pub fn actor_if_any(row: &Row, name: &'static str) -> Result<Option<Actor>, StoreError> {
     let text: Option<&str> = column(row, name)?;
     Ok(text.map(|text| {

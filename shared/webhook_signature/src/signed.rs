@@ -18,10 +18,20 @@ pub(crate) fn parts<'h>(
             SignedPart::Text(fixed) => fixed.as_bytes(),
             SignedPart::Timestamp => timestamp.as_bytes(),
             SignedPart::Body => body,
-            SignedPart::Header(name) => header(name)?.as_bytes(),
+            SignedPart::Header(name) => header(name).filter(|value| is_id(value))?.as_bytes(),
         });
     }
     Some(text)
+}
+
+/// Bytes of a header that is signed.
+const ID_BYTES_MAX: usize = 256;
+
+/// Whether a header has the form of an id. Nothing else is taken for one: a value with the
+/// characters that separate the parts could move the boundary between it and the body.
+fn is_id(value: &str) -> bool {
+    (1..=ID_BYTES_MAX).contains(&value.len())
+        && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
 }
 
 /// The URL, then the names and values of a form by name, without anything between; the values of
@@ -64,6 +74,14 @@ pub(crate) fn with_and_without_port(url: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_header_that_is_signed_is_an_id_within_its_limit_i10() {
+        assert!(is_id("msg_p5jXN8AQM9LWM0D4loKWxJek") && is_id(&"a".repeat(ID_BYTES_MAX)));
+        for value in ["", "msg_1.1614265330.{}", "a b", "a:b", &"a".repeat(ID_BYTES_MAX + 1)] {
+            assert!(!is_id(value), "{value}");
+        }
+    }
 
     #[test]
     fn a_url_is_tried_with_and_without_its_port() {

@@ -147,6 +147,10 @@ async fn apply_once(
     }
     warnings.extend(findings.warnings);
     let plan = plan_apply(current.as_ref(), checked, &mut || deps.ids.next(now));
+    // A webhook that is there would get another key, or none.
+    if plan.webhooks_changed.iter().any(|wanted| wanted.needs_credential) {
+        caller.require(Action::WebhooksWrite)?;
+    }
     let is_written = options.mode == ApplyMode::Write && !(changes.is_empty() && plan.is_empty());
     let (workflow, webhooks) = if is_written {
         let (workflow, webhooks) = write(deps, caller, checked, current, plan, now).await?;
@@ -201,10 +205,6 @@ async fn write(
     now: Timestamp,
 ) -> Result<(WorkflowRow, Vec<Webhook>), ApplyError> {
     let workflow_id = current.as_ref().map_or_else(|| deps.ids.next(now), |current| current.workflow.id);
-    // A webhook that is there gets another key, or none.
-    if plan.webhooks_changed.iter().any(|wanted| wanted.needs_credential) {
-        caller.require(Action::WebhooksWrite)?;
-    }
     let made = make_credentials(deps, caller.organization_id, &plan).await?;
     let write = WorkflowWrite {
         organization_id: caller.organization_id,

@@ -12,6 +12,11 @@ use crate::shape::{Reader, item};
 /// Characters of a challenge that is sent back.
 const CHALLENGE_CHARS_MAX: usize = 4_096;
 
+/// Handshakes of one webhook: anybody may ask for them.
+const HANDSHAKES_MAX: usize = 10;
+/// Bytes of the name of a parameter or field.
+const FIELD_BYTES_MAX: usize = 128;
+
 /// A handshake of a webhook: one that has a name, or one that its author describes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WebhookHandshake {
@@ -106,6 +111,10 @@ pub(super) fn read_handshakes(
     };
     match value.as_array() {
         None => read_handshake(reader, "/handshake", value).map(|handshake| vec![handshake]),
+        Some(list) if list.len() > HANDSHAKES_MAX => {
+            reader.problem("/handshake", format!("must have at most {HANDSHAKES_MAX} handshakes"));
+            None
+        }
         Some(list) => {
             let all: Vec<_> = list
                 .iter()
@@ -123,9 +132,9 @@ fn read_handshake(reader: &mut Reader, at: &str, value: &Value) -> Option<Webhoo
         return Some(WebhookHandshake::Named(reader.word(at, value, &words)?.parse().ok()?));
     }
     let map = reader.object(at, value, &["query", "header", "json"])?;
-    let query = map.get("query").map(|name| reader.text(&format!("{at}/query"), name));
+    let query = map.get("query").map(|name| read_name(reader, &format!("{at}/query"), name));
     let header = map.contains_key("header").then(|| read_header_name(reader, map, at, "header"));
-    let json = map.get("json").map(|name| reader.text(&format!("{at}/json"), name));
+    let json = map.get("json").map(|name| read_name(reader, &format!("{at}/json"), name));
     if header.iter().flatten().any(|name| is_credential(name)) {
         reader.problem(&format!("{at}/header"), "carries credentials, which are sent back to nobody");
     }
@@ -142,6 +151,15 @@ fn read_handshake(reader: &mut Reader, at: &str, value: &Value) -> Option<Webhoo
         None => None,
     };
     Some(WebhookHandshake::Echo { challenge, json })
+}
+
+fn read_name(reader: &mut Reader, at: &str, value: &Value) -> Option<String> {
+    let name = reader.text(at, value)?;
+    if (1..=FIELD_BYTES_MAX).contains(&name.len()) {
+        return Some(name);
+    }
+    reader.problem(at, format!("must be a name of 1 to {FIELD_BYTES_MAX} bytes"));
+    None
 }
 
 fn url_verification(body: &[u8]) -> Option<String> {
@@ -200,6 +218,20 @@ mod tests {
         };
         assert!(of(CHALLENGE_CHARS_MAX).is_some());
         assert!(of(CHALLENGE_CHARS_MAX + 1).is_none());
+    }
+
+    #[test]
+    fn handshakes_and_their_names_have_limits_on_both_sides_i10() {
+        let of = |count: usize| read(&json!(vec!["probe"; count])).is_ok();
+        assert!(of(HANDSHAKES_MAX) && !of(HANDSHAKES_MAX + 1));
+        for field in ["query", "json"] {
+            let named = |bytes: usize| {
+                let mut handshake = json!({ "query": "a" });
+                handshake[field] = json!("x".repeat(bytes));
+                read(&handshake).is_ok()
+            };
+            assert!(named(FIELD_BYTES_MAX) && !named(FIELD_BYTES_MAX + 1) && !named(0), "{field}");
+        }
     }
 
     #[test]

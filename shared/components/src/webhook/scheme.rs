@@ -117,6 +117,9 @@ impl SignatureScheme {
         let algorithm = words(MacAlgorithm::ALL.iter().map(|it| it.as_str()).collect(), "algorithm", reader);
         let encoding = words(MacEncoding::ALL.iter().map(|it| it.as_str()).collect(), "encoding", reader);
         let prefix = read_text(reader, map, "prefix");
+        if prefix.iter().flatten().any(|prefix| prefix.contains(',')) {
+            reader.problem("/signature/prefix", "must have no comma, which separates signatures; `v1,` is that of `sender: standard_webhooks`");
+        }
         let signed = read_text(reader, map, "signed").and_then(|text| match text {
             None => Some(vec![SignedPart::Body]),
             Some(text) => read_signed(reader, &text),

@@ -23,8 +23,20 @@ pub(super) fn check(draft: &Draft<'_>, out: &mut Collector<'_>) {
         }
     }
     let mut seen = HashMap::new();
+    // Once for each node: many edges may leave one with a large configuration.
+    let mut channels_of: HashMap<&str, Option<Vec<String>>> = HashMap::new();
     for edge in &draft.edges {
-        check_edge(edge, &nodes, out);
+        let (from, to) = check_edge(edge, &nodes, out);
+        if let Some((node, uses)) = from.and_then(|node| Some((node, node.uses.as_ref()?)))
+            && let Some(id) = &node.id
+        {
+            let found =
+                channels_of.entry(&id.value).or_insert_with(|| channels(&uses.value, node.configuration));
+            if let Some(channels) = found {
+                check_channel(edge, &uses.value, channels, out);
+            }
+        }
+        check_entered(edge, to, out);
         if let (Some(from), Some(to)) = (&edge.from, &edge.to) {
             let key = (from.value.as_str(), edge.channel.value.as_str(), to.value.as_str());
             if let Some(first) = seen.insert(key, edge.position.line) {
@@ -91,13 +103,18 @@ fn check_unique<'d>(
     }
 }
 
-fn check_edge(edge: &DraftEdge, nodes: &BTreeMap<&str, &DraftNode<'_>>, out: &mut Collector<'_>) {
+/// The nodes at the ends of an edge.
+fn check_edge<'n, 't>(
+    edge: &DraftEdge,
+    nodes: &BTreeMap<&str, &'n DraftNode<'t>>,
+    out: &mut Collector<'_>,
+) -> (Option<&'n DraftNode<'t>>, Option<&'n DraftNode<'t>>) {
     let from = edge.from.as_ref().and_then(|spot| find_end(spot, nodes, out));
     let to = edge.to.as_ref().and_then(|spot| find_end(spot, nodes, out));
-    if let Some(uses) = from.and_then(|node| node.uses.as_ref()) {
-        let configuration = from.and_then(|node| node.configuration);
-        check_channel(edge, &uses.value, configuration, out);
-    }
+    (from, to)
+}
+
+fn check_entered(edge: &DraftEdge, to: Option<&DraftNode<'_>>, out: &mut Collector<'_>) {
     if let (Some(node), Some(spot)) = (to, &edge.to)
         && node.uses.as_ref().is_some_and(|uses| uses.value.node_type() == NodeType::Trigger)
     {
@@ -124,8 +141,9 @@ fn find_end<'n, 't>(
     found
 }
 
-fn check_channel(edge: &DraftEdge, uses: &Uses, configuration: Option<&Tree>, out: &mut Collector<'_>) {
-    let channels = match uses {
+/// The channels of a node; None where they are not known.
+fn channels(uses: &Uses, configuration: Option<&Tree>) -> Option<Vec<String>> {
+    match uses {
         Uses::Component(name) => component(name).map(|component| {
             let base = component.base();
             let own = base.channels_of(&configuration.map(Tree::to_value).unwrap_or_default());
@@ -134,8 +152,10 @@ fn check_channel(edge: &DraftEdge, uses: &Uses, configuration: Option<&Tree>, ou
         Uses::Trigger(name) => trigger(name)
             .map(|trigger| trigger.channels().iter().map(|channel| (*channel).to_owned()).collect()),
         Uses::Blueprint(_) => None,
-    };
-    let Some(channels): Option<Vec<String>> = channels else { return };
+    }
+}
+
+fn check_channel(edge: &DraftEdge, uses: &Uses, channels: &[String], out: &mut Collector<'_>) {
     if channels.is_empty() {
         let message = format!("`{}` ends its branch: no edge leaves it", uses.name());
         return out.error(edge.position, &edge.field, message);

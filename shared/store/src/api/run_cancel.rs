@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use tokio_postgres::types::Type;
 
 use super::Audited;
-use crate::types::column;
-use crate::{StoppedRun, StoreError, end_stopped_run, stop_run};
+use crate::runs::stop_in;
+use crate::{StoppedRun, StoreError, end_stopped_run};
 
 /// A run that is to end.
 #[derive(Clone, Debug)]
@@ -37,16 +37,20 @@ pub async fn cancel_run(
     let found = store
         .store()
         .query(
-            "/* cancel_run: find */ SELECT state <> 'finished' AS is_open FROM workflow_runs
+            "/* cancel_run: find */ SELECT id FROM workflow_runs
              WHERE organization_id = $1 AND id = $2 AND parent_run_id IS NULL",
             &[(&cancel.organization_id, Type::UUID), (&cancel.run_id, Type::UUID)],
         )
         .await?;
-    // The line comes before the cancel, whose rounds are transactions of their own.
-    if column(found.first().ok_or(StoreError::NotFound)?, "is_open")? {
-        store.note().await?;
+    if found.is_empty() {
+        return Err(StoreError::NotFound);
     }
-    let store = store.store();
-    stop_run(store, cancel.run_id, RunStop::Cancelled, &cancel.cancelled_by, cancel.now).await?;
-    end_stopped_run(store, cancel.run_id, next_id, cancel.now).await
+    store
+        .run_tx_if(
+            "stop_run",
+            |tx| stop_in(tx, cancel.run_id, RunStop::Cancelled, &cancel.cancelled_by, cancel.now),
+            |is_stopped| *is_stopped,
+        )
+        .await?;
+    end_stopped_run(store.store(), cancel.run_id, next_id, cancel.now).await
 }

@@ -299,6 +299,8 @@ const PUT_OFF_OVER_SHARE: &str = "/* put_off_over_share */
           AND coalesce(ex.state, '') = 'pending' AND coalesce(ex.run_at <= now(), true))
     UPDATE workflow_node_executions ex
     SET updated_at = $4::timestamptz,
+        -- Its turn is over: many that come back together would exceed the rate of their node.
+        turn_attempt = least(ex.turn_attempt, ex.attempt - 1),
         run_at = now() + make_interval(secs => least($6::float8,
             greatest($5::float8, extract(epoch FROM now() - ex.created_at) / 4)))
     FROM waiting
@@ -347,7 +349,7 @@ const FIND_REFUSED: &str = "/* find_refused */
         ex.id <> ALL(string_to_array(current_setting('sealflow.locked'), ',')::uuid[]) AS is_busy,
         ex.state = 'finished'
             OR (ex.state IN ('started', 'cancelling') AND ex.lease_until > now()) AS is_settled,
-        (extract(epoch FROM ex.run_at - now()) * 1000)::bigint AS due_in_millis,
+        ceil(extract(epoch FROM ex.run_at - now()) * 1000)::bigint AS due_in_millis,
         n.rate_per_second IS NOT NULL AND ex.state = 'pending'
             AND ex.turn_attempt < ex.attempt AS needs_turn,
         ex.state = 'cancelling' OR ex.crashes >= $3 OR w.deleted_at IS NOT NULL

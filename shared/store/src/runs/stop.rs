@@ -32,25 +32,31 @@ pub async fn stop_run(
     stopped_by: &Actor,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let stopped_by = stopped_by.to_string();
-    let (stopped_by, stop) = (&stopped_by, stop.as_str());
-    store
-        .run_tx("stop_run", |tx| async move {
-            futures_util::try_join!(
-                tx.query_with(LOCK, [(&run_id, Type::UUID)]),
-                tx.query_with(
-                    STOP,
-                    [
-                        (&run_id, Type::UUID),
-                        (&stop, Type::TEXT),
-                        (&stopped_by, Type::TEXT),
-                        (&now, Type::TIMESTAMPTZ),
-                    ],
-                ),
-            )
-            .map(drop)
-        })
-        .await
+    store.run_tx("stop_run", |tx| stop_in(tx, run_id, stop, stopped_by, now)).await.map(drop)
+}
+
+/// Stops the run within a transaction; says whether it is stopped by this.
+pub(crate) async fn stop_in(
+    tx: Tx,
+    run_id: RunId,
+    stop: RunStop,
+    stopped_by: &Actor,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let (stop, stopped_by) = (stop.as_str(), stopped_by.to_string());
+    let (_, stopped) = futures_util::try_join!(
+        tx.query_with(LOCK, [(&run_id, Type::UUID)]),
+        tx.query_with(
+            STOP,
+            [
+                (&run_id, Type::UUID),
+                (&stop, Type::TEXT),
+                (&stopped_by, Type::TEXT),
+                (&now, Type::TIMESTAMPTZ),
+            ],
+        ),
+    )?;
+    Ok(!stopped.is_empty())
 }
 
 pub(crate) const LOCK: &str =
@@ -61,7 +67,8 @@ pub(crate) const LOCK: &str =
 pub(crate) const STOP: &str = "/* stop_run */
     UPDATE workflow_runs SET stop = $2::text, stopped_by = $3::text, updated_at = $4::timestamptz
     WHERE id = $1::uuid AND coalesce(state, '') = 'running' AND stop IS NULL
-      AND ($2 <> 'timeout' OR due_at <= statement_timestamp())";
+      AND ($2 <> 'timeout' OR due_at <= statement_timestamp())
+    RETURNING id";
 
 /// Ends the open work of a stopped run, round by round, until a round finds no more. Waiting items
 /// and pending executions end at once. Started executions become `cancelling`, and end by

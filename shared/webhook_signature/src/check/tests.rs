@@ -278,6 +278,18 @@ fn standard_webhooks() {
     assert_eq!(none.check(&configuration, key, 1_614_265_330), Verdict::Bad, "no id");
     none.headers.push(("webhook-id".to_owned(), "msg_other".to_owned()));
     assert_eq!(none.check(&configuration, key, 1_614_265_330), Verdict::Bad, "another id");
+    // The same signed text with its boundaries elsewhere: an old delivery would be a new one.
+    let nested = br#"{"text":".1893456000.{}"}"#;
+    let signed = sign_as("standard_webhooks", key, nested, 1_614_265_330);
+    let of = |name: &str| &signed.iter().find(|(found, _)| found == name).unwrap().1;
+    let moved = format!(r#"{}.1614265330.{{"text":""#, of("webhook-id"));
+    let headers = [
+        ("webhook-id", moved.as_str()),
+        ("webhook-timestamp", "1893456000"),
+        ("webhook-signature", of("webhook-signature")),
+    ];
+    let forged = Sent::new(&headers, br#"{}"}"#);
+    assert_eq!(forged.check(&configuration, key, 1_893_456_000), Verdict::Bad, "a boundary that moved");
 }
 
 /// Twitch, from its public description ("Handling webhook events"): id, time and body are signed, and

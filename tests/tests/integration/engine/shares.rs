@@ -72,6 +72,7 @@ async fn above_its_share_an_organization_waits_while_another_has_work() {
     assert_eq!(claim(&world, &noisy[0..2], TWO_OF_THREE).await.executions.len(), 2, "its first");
     assert_eq!(claim(&world, &noisy[2..4], TWO_OF_THREE).await.executions.len(), 2, "its second");
     let mixed = [noisy[4], noisy[5], quiet[0]];
+    world.database.sql("UPDATE workflow_node_executions SET turn_attempt = attempt").await;
     let third = claim(&world, &mixed, TWO_OF_THREE).await;
     let claimed: Vec<ExecutionId> = third.executions.iter().map(|execution| execution.id).collect();
     assert_eq!(claimed, [quiet[0]], "I6: the other one's is not held up");
@@ -79,6 +80,9 @@ async fn above_its_share_an_organization_waits_while_another_has_work() {
     let over = "SELECT DISTINCT state, crashes, sent_count FROM workflow_node_executions WHERE id IN";
     let over = world.database.sql(&format!("{over} ('{}', '{}')", noisy[4], noisy[5])).await;
     assert_eq!(over, format!("{}|0|0", ExecutionState::Pending), "nothing has happened to them");
+    let with_turn =
+        "SELECT count(*) FROM workflow_node_executions WHERE run_at > now() AND turn_attempt >= attempt";
+    assert_eq!(world.database.count(with_turn).await, 0, "those that come back together take turns anew");
     assert_eq!(put_off(&claim(&world, &mixed[0..2], None).await), 2, "a second message changes nothing");
 }
 

@@ -413,6 +413,10 @@ async fn what_a_demoted_or_removed_member_had_asked_before_is_refused_when_it_is
     let raise = |id| format!("UPDATE api_tokens SET role = 'owner' WHERE id = '{id}'");
     let to_owner = json!({ "role": "owner" });
     assert_eq!(waiting(&ann, "PATCH", me, to_owner.clone(), demote(ann_id)).await, 403);
+    // A viewer covers a viewer, and invites nobody all the same.
+    api.world.database.sql(&raise(ann_id)).await;
+    let viewer = json!({ "email": "eve@example.com", "role": "viewer", "grants": [] });
+    assert_eq!(waiting(&ann, "POST", "/v1/members", viewer, demote(ann_id)).await, 403);
     assert_eq!(api.call(&owner, "PATCH", me, &to_owner).await.status, 200);
     let invite = json!({ "email": "eve@example.com", "role": "owner" });
     assert_eq!(waiting(&ann, "POST", "/v1/members", invite, remove(ann_id)).await, 403);
