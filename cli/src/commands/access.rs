@@ -1,18 +1,21 @@
-//! The part of a command line that says what somebody may do.
+//! Roles and grants on the command line, and tokens and members as they are shown.
 
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::output::{Format, print_json, printable, say, text, time};
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::listing::{Limit, Listing, print_listing};
+use crate::output::{Format, actor, print_json, printable, say, text, time};
 
-/// What somebody may do.
+/// The role and grants that somebody gets.
 #[derive(Args)]
 pub(crate) struct Access {
-    /// What it may do: viewer, operator, editor, admin or owner; never more than you.
+    /// The role: viewer, operator, editor, admin or owner; never more than yours.
     #[arg(long, value_name = "ROLE", value_parser = ["viewer", "operator", "editor", "admin", "owner"])]
     role: String,
-    /// What its role does not settle alone: data:read, secrets:write. Given once or more, it takes
-    /// the place of what is usual for the role.
+    /// A right that the role does not settle alone: data:read, secrets:write. Given once or more, it
+    /// takes the place of what is usual for the role.
     #[arg(long = "grant", value_name = "GRANT", value_parser = ["data:read", "secrets:write"])]
     grants: Vec<String>,
     /// No grants at all.
@@ -44,6 +47,36 @@ pub(crate) fn print_made(made: &Value, what: &str, format: Format) {
             }
         }
     }
+}
+
+/// Prints the tokens or members at a path, under a header of nine columns.
+pub(crate) fn print_tokens(
+    context: &Context,
+    (path, resource): (&'static str, &'static str),
+    header: &'static [&'static str; 9],
+    limit: &Limit,
+) -> Result<(), Failure> {
+    let listing = Listing {
+        path,
+        resource,
+        query: Vec::new(),
+        limit: limit.limit,
+        header,
+        row: |row| {
+            vec![
+                text(row, "id"),
+                text(row, "name"),
+                text(row, "role"),
+                text(row, "grants"),
+                time(row, "created_at"),
+                actor(row, "created_by"),
+                time(row, "used_at"),
+                time(row, "expires_at"),
+                time(row, "revoked_at"),
+            ]
+        },
+    };
+    print_listing(context, &listing)
 }
 
 /// A time such as `90d`, in seconds.

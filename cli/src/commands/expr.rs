@@ -90,7 +90,7 @@ fn read_environment(file: Option<&Path>) -> Result<Recorded, Failure> {
         .map_err(|EnvironmentError(reason)| Failure::Failed(format!("{name} is no environment: {reason}")))
 }
 
-/// What some editors and shells put before a text.
+/// The byte order mark, which some editors and shells put before a text.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 fn read_json(file: &Path) -> Result<Value, Failure> {

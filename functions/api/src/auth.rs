@@ -24,7 +24,7 @@ pub(crate) struct Caller {
     pub(crate) organization_id: OrganizationId,
     /// The actor that is recorded as `created_by` and the like.
     pub(crate) actor: Actor,
-    /// What it may do.
+    /// Its role and grants.
     pub(crate) access: Access,
     /// The token that made its token; None for a member, and for what the operator made.
     pub(crate) made_by: Option<TokenId>,

@@ -1,4 +1,4 @@
-//! What the operator does with organizations.
+//! The operator's commands for organizations.
 
 use domain::ids::OrganizationId;
 use jiff::Timestamp;

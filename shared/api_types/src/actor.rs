@@ -1,4 +1,4 @@
-//! Who did what.
+//! Actors, and the lines of what they did.
 
 use domain::access::{Action, Grant, Role};
 use domain::actor::ActorKind;
@@ -6,7 +6,7 @@ use domain::ids::{AuditLineId, OrganizationId, TokenId};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// Who did something.
+/// The person, program or function that did something.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Actor {
@@ -29,7 +29,7 @@ impl From<domain::actor::Actor> for Actor {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Me {
-    /// Who it is.
+    /// The actor that it is.
     pub actor: Actor,
     /// Its organization.
     pub organization_id: OrganizationId,
@@ -37,7 +37,7 @@ pub struct Me {
     pub organization_name: String,
     /// Its role.
     pub role: Role,
-    /// What its role does not settle alone.
+    /// The rights that its role does not settle alone.
     pub grants: Vec<Grant>,
     /// All that it may do.
     pub actions: Vec<Action>,
@@ -53,7 +53,7 @@ pub struct AuditLine {
     pub id: AuditLineId,
     /// The time.
     pub created_at: Timestamp,
-    /// Who did it.
+    /// The actor that did it.
     pub actor: Actor,
     /// The action, such as `workflows:write`; `data:read` for reads.
     pub action: String,

@@ -15,10 +15,10 @@ use serde_json::Value;
 pub struct NewToken {
     /// Its purpose; no other live token of the organization has the name.
     pub name: String,
-    /// What it may do; no more than its maker.
+    /// Its role; no more than its maker's.
     #[cfg_attr(feature = "openapi", schemars(with = "Role"))]
     pub role: String,
-    /// What its role does not settle alone. Not given: what is usual for the role, as far as its
+    /// The rights that its role does not settle alone. Not given: what is usual for the role, as far as its
     /// maker has it.
     #[cfg_attr(feature = "openapi", schemars(with = "Option<Vec<Grant>>"))]
     pub grants: Option<Vec<String>>,
@@ -33,7 +33,7 @@ pub struct NewToken {
 pub struct NewMember {
     /// The e-mail address by which the person is known.
     pub email: String,
-    /// What it may do; no more than who invites.
+    /// Its role; no more than that of who invites.
     #[cfg_attr(feature = "openapi", schemars(with = "Role"))]
     pub role: String,
     /// As of a token.
@@ -48,7 +48,7 @@ pub struct NewMember {
 #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ChangeMember {
-    /// What it may do.
+    /// Its role.
     #[cfg_attr(feature = "openapi", schemars(with = "Role"))]
     pub role: String,
     /// As of a token.

@@ -15,13 +15,13 @@ pub struct Token {
     pub id: TokenId,
     /// Its purpose, in words; of a member the e-mail address.
     pub name: String,
-    /// What it may do: never more than its maker.
+    /// Its role: it may never do more than its maker.
     pub role: Role,
-    /// What its role does not settle alone.
+    /// The rights that its role does not settle alone.
     pub grants: Vec<Grant>,
     /// The time at which it was made.
     pub created_at: Timestamp,
-    /// Who made it; null for an organization's first one.
+    /// Its maker; null for an organization's first one.
     pub created_by: Option<Actor>,
     /// The time of its last use, to the minute.
     pub used_at: Option<Timestamp>,

@@ -48,7 +48,7 @@ pub struct Webhook {
     /// The service that sends; in the answer of an apply only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sender: Option<Sender>,
-    /// What became of its deliveries; in lists only.
+    /// The counts of its deliveries; in lists only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deliveries: Option<Deliveries>,
     /// The signing key, shown here only.
@@ -59,7 +59,7 @@ pub struct Webhook {
     pub token: Option<ShownOnce>,
 }
 
-/// What became of a webhook's deliveries. The counts are up to a minute late.
+/// The counts of a webhook's deliveries, up to a minute late.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Deliveries {

@@ -258,7 +258,7 @@ fn read_date(reader: &mut Reader, index: usize, value: &Value) -> Option<Date> {
     date
 }
 
-/// What was given instead, without its value.
+/// The type of the value that was given instead, without the value.
 fn given(value: &Value) -> &'static str {
     if value.is_string() { "another text" } else { type_name(value) }
 }

@@ -1,9 +1,9 @@
-//! Who may do what: roles, grants and actions, as one pure table.
+//! Permissions: roles, grants and actions, as one pure table.
 
 use crate::words::words;
 
 words! {
-    /// What a member or a token may do, from least to most: each role may do all that the one
+    /// The roles of members and tokens, from least to most: each role may do all that the one
     /// before it may. `api_tokens.role`.
     pub enum Role {
         /// Sees runs without their data.
@@ -20,7 +20,7 @@ words! {
 }
 
 words! {
-    /// What a role does not settle alone: `api_tokens.grants`.
+    /// The rights that a role does not settle alone: `api_tokens.grants`.
     pub enum Grant {
         /// Sees what runs carry: data of events, configurations, names, keys.
         DataRead = "data:read",
@@ -143,7 +143,7 @@ impl Grants {
     }
 }
 
-/// What an actor may do.
+/// The role and grants of an actor.
 ///
 /// ```
 /// use domain::access::{Access, Action, Grants, Role};
@@ -191,7 +191,7 @@ impl Access {
         is_granted && self.role >= Role::needed(action)
     }
 
-    /// What both may do. A token may do no more than its maker, whatever the maker has lost since.
+    /// The access that both have. A token may do no more than its maker, whatever the maker has lost since.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         let grants = Grants {

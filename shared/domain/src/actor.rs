@@ -1,4 +1,4 @@
-//! Who did something: `created_by` and the like.
+//! The actor who did something: `created_by` and the like.
 
 use std::convert::Infallible;
 use std::fmt;

@@ -9,7 +9,7 @@ use tokio_postgres::types::Type;
 
 use crate::{Store, StoreError, Tx};
 
-/// What something was done to.
+/// The object of an action.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditObject {
     /// Such as `workflow`.
@@ -40,11 +40,11 @@ pub struct AuditLine {
     pub id: AuditLineId,
     /// The tenant.
     pub organization_id: OrganizationId,
-    /// Who did it.
+    /// The actor.
     pub actor: Actor,
-    /// What was done.
+    /// The action.
     pub action: Action,
-    /// What it was done to.
+    /// The object that it was done to.
     pub object: AuditObject,
     /// The address that the request came from.
     pub source_ip: Option<String>,

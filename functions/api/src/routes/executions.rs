@@ -42,7 +42,7 @@ pub(super) async fn list(
         value: query.value,
     };
     let payload = caller.payload();
-    // What is found by a value says what the value is.
+    // A search by a value says what the value is.
     if filter.key.is_some() || filter.value.is_some() {
         caller.require(Action::DataRead)?;
     }

@@ -144,7 +144,7 @@ async fn around(State(deps): State<Arc<Deps>>, request: Request, next: Next) -> 
     response
 }
 
-/// What a list of runs' contents is read of: one run, one workflow, or all.
+/// The object of a read of runs' contents: one run, one workflow, or all.
 fn read_of_list(kind: &'static str, run_id: Option<RunId>, workflow_id: Option<WorkflowId>) -> AuditObject {
     match (run_id, workflow_id) {
         (Some(run_id), _) => AuditObject::new("run", run_id),

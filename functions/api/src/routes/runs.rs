@@ -55,7 +55,7 @@ pub(super) async fn list(
         since: query_time(query.since.as_deref(), "since")?,
     };
     let payload = caller.payload();
-    // What is found by its name says how it begins.
+    // A search by a name says how the name begins.
     if filter.name_prefix.is_some() {
         caller.require(Action::DataRead)?;
     }

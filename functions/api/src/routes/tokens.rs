@@ -121,7 +121,7 @@ pub(super) fn asked_access(
     let grants = grants.transpose().map_err(|error| wrong("grants", error))?;
     let access = match grants {
         Some(grants) => Access::new(role, Grants::of(&grants)),
-        // What is usual, as far as the caller has it.
+        // The usual grants, as far as the caller has them.
         None => {
             let usual = Access::new(role, role.usual_grants());
             if usual.role() > caller.access.role() { usual } else { usual.and(caller.access) }

@@ -53,7 +53,7 @@ pub struct Asked<'a> {
     pub body: Option<&'a [u8]>,
 }
 
-/// What a handshake is answered with.
+/// The answer to a handshake.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HandshakeAnswer {
     /// The body.
@@ -62,7 +62,7 @@ pub struct HandshakeAnswer {
     pub is_json: bool,
 }
 
-/// The answer to a handshake; None: the request is none that this webhook takes.
+/// Answers a handshake; None: the request is none that this webhook takes.
 #[must_use]
 pub fn handshake_answer(configuration: &WebhookConfiguration, asked: &Asked<'_>) -> Option<HandshakeAnswer> {
     let found =

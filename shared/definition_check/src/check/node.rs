@@ -114,7 +114,7 @@ pub(super) fn check_deployment(draft: &Draft<'_>, deployment: Deployment, out: &
                 let effect = component(name).and_then(AnyComponent::effect);
                 let asked = effect.and_then(|effect| effect.seconds_asked(&tree.to_value()));
                 let most = deployment.component_seconds_max;
-                // What no deployment allows is refused by the component itself.
+                // A time that no deployment allows is refused by the component itself.
                 let cut = (most + 1)..=COMPONENT_SECONDS_MAX;
                 let Some((pointer, _)) = asked.filter(|(_, seconds)| cut.contains(seconds)) else { continue };
                 let message = format!(

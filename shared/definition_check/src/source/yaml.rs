@@ -72,7 +72,7 @@ fn take(builder: &mut Builder, event: Event<'_>, position: Position) -> Result<(
 
 fn take_scalar(builder: &mut Builder, text: Cow<'_, str>, style: ScalarStyle, position: Position) {
     let content = match style {
-        // What looks like a number and is none that JSON can hold is text: an address such as
+        // A scalar that looks like a number, and is none that JSON can hold, is text: an address such as
         // 0xdAC1…, the beginning of a commit's hash such as 12e4567.
         ScalarStyle::Plain => match scalar::resolve(&text) {
             Err(_) if scalar::is_number(&text) => Ok(Content::Text(text.clone().into_owned())),

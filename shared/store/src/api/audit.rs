@@ -18,7 +18,7 @@ pub struct AuditRow {
     pub id: AuditLineId,
     /// When.
     pub created_at: Timestamp,
-    /// Who did it.
+    /// The actor.
     pub actor: Actor,
     /// The action.
     pub action: String,

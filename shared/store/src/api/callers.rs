@@ -19,7 +19,7 @@ pub struct Caller {
     pub organization_id: OrganizationId,
     /// Whose token it is.
     pub actor: Actor,
-    /// What it may do: no more than any of its makers may.
+    /// Its role and grants: no more than any of its makers may.
     pub access: Access,
     /// The token that made it; None for a member, and for what the operator made.
     pub made_by: Option<TokenId>,
@@ -64,7 +64,7 @@ pub async fn authenticate_token(
 /// A token with all its makers.
 #[derive(Clone, Copy, Debug)]
 struct Chain {
-    /// What all of them may do.
+    /// The access that all of them have.
     access: Access,
     /// Whether none was revoked, and the token has not expired.
     is_live: bool,
@@ -107,7 +107,7 @@ pub(super) async fn check_covers(tx: &Tx, line: &AuditLine, asked: &[Access]) ->
     ))
 }
 
-/// What a token may do as it stands now, with its makers.
+/// The access of a token as it stands now, with its makers.
 pub(super) async fn access_now(tx: &Tx, id: TokenId, now: Timestamp) -> Result<Access, StoreError> {
     Ok(chain_of(tx, id, now).await?.access)
 }

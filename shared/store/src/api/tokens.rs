@@ -30,9 +30,9 @@ pub struct TokenRow {
     pub kind: ActorKind,
     /// The token's purpose, in words; a member's e-mail address.
     pub name: String,
-    /// What it may do.
+    /// Its role.
     pub role: Role,
-    /// What its role does not settle alone.
+    /// The rights that its role does not settle alone.
     pub grants: Vec<Grant>,
     /// When it was made.
     pub created_at: Timestamp,
@@ -117,7 +117,7 @@ pub struct NewToken<'a> {
     pub kind: ActorKind,
     /// The token's purpose, in words; no other live token of the organization has the name.
     pub name: &'a str,
-    /// What it may do. The maker has that itself.
+    /// Its role and grants. The maker has them itself.
     pub access: Access,
     /// SHA-256 of the token.
     pub token_sha256: &'a [u8],

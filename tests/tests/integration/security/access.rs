@@ -447,7 +447,7 @@ async fn the_last_who_is_an_owner_with_all_its_makers_stays() {
     let api = ApiWorld::create().await;
     let nobody = Actor::token_named("nobody");
     let all = (Role::Owner, Role::Owner.usual_grants());
-    let (_, root) = api.token_of(&nobody, ActorKind::Token, "root", all).await;
+    let (_, root) = api.token_of(&nobody, ActorKind::Token, "first", all).await;
     // The world's own first token is none that anybody has.
     api.world.database.sql("UPDATE api_tokens SET revoked_at = now() WHERE name = 'bootstrap'").await;
     let (ann_id, ann) = api.token_of(&nobody, ActorKind::Member, "ann@example.com", all).await;
@@ -456,12 +456,12 @@ async fn the_last_who_is_an_owner_with_all_its_makers_stays() {
     let admin = json!({ "role": "admin" });
     assert_eq!(api.call(&root, "PATCH", "/v1/members/ann@example.com", &admin).await.status, 200);
     // Her token is an owner's by its row and an admin's by its maker.
-    assert_eq!(api.call(&root, "POST", "/v1/tokens/root/revoke", &Value::Null).await.status, 409);
+    assert_eq!(api.call(&root, "POST", "/v1/tokens/first/revoke", &Value::Null).await.status, 409);
     assert_eq!(api.call(&anns, "GET", "/v1/me", &Value::Null).await.body["role"], "admin");
     assert_eq!(api.call(&anns, "POST", "/v1/tokens/anns/revoke", &Value::Null).await.status, 200, "its own");
     let sql = format!("UPDATE api_tokens SET role = 'owner' WHERE id = '{ann_id}'");
     api.world.database.sql(&sql).await;
-    assert_eq!(api.call(&root, "POST", "/v1/tokens/root/revoke", &Value::Null).await.status, 200);
+    assert_eq!(api.call(&root, "POST", "/v1/tokens/first/revoke", &Value::Null).await.status, 200);
 }
 
 #[tokio::test]
