@@ -106,9 +106,9 @@ fn search(filter: &EventFilter, page: PageRequest) -> Search {
     }
     let looked_at = if filter.run_id.is_some() {
         workflows += " AND w.id = (SELECT workflow_id FROM workflow_runs WHERE id = $7)";
-        "x.root_event_id = $7"
+        ("x.root_event_id", "$7")
     } else {
-        "x.workflow_id = w.id"
+        ("x.workflow_id", "w.id")
     };
     let filters = [
         (filter.node_id.is_some(), " AND x.node_id = $6"),
@@ -123,7 +123,7 @@ fn search(filter: &EventFilter, page: PageRequest) -> Search {
         joins: "",
         workflows,
         along: Along { from: "workflow_events x", join: "", id: "x.id" },
-        looked_at: looked_at.to_owned(),
+        looked_at: vec![(looked_at.0, looked_at.1.to_owned())],
         filters: filters.iter().filter(|(is_wanted, _)| *is_wanted).map(|(_, filter)| *filter).collect(),
         has_before: page.before.is_some(),
     }

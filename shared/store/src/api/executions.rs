@@ -193,23 +193,24 @@ fn search(filter: &ExecutionFilter, page: PageRequest) -> Search {
     };
     // A condition that the index has already needs no filter.
     let (has_both, mut has_node) = (filter.key.is_some() && filter.value.is_some(), filter.node_id.is_some());
+    let workflow = "w.id".to_owned();
     let newest = Along { from: "workflow_node_executions x", join: "", id: "x.id" };
     let (along, looked_at) = if let Some(run) = of_run {
         let of_run = format!("SELECT workflow_id FROM workflow_runs WHERE id = {run}");
         workflows += &format!(" AND w.id = ({of_run})");
-        (newest, format!("x.root_event_id = {run}"))
+        (newest, vec![("x.root_event_id", run.to_owned())])
     } else if has_both {
         let keys = Along {
             from: "workflow_node_execution_kvs k",
             join: "JOIN workflow_node_executions x ON x.id = k.execution_id",
             id: "k.execution_id",
         };
-        (keys, "k.workflow_id = w.id AND k.key = $13 AND k.value = $14".to_owned())
+        (keys, vec![("k.workflow_id", workflow), ("k.key", "$13".to_owned()), ("k.value", "$14".to_owned())])
     } else if has_node {
         has_node = false;
-        (newest, "x.workflow_id = w.id AND x.node_id = $6".to_owned())
+        (newest, vec![("x.workflow_id", workflow), ("x.node_id", "$6".to_owned())])
     } else {
-        (newest, "x.workflow_id = w.id".to_owned())
+        (newest, vec![("x.workflow_id", workflow)])
     };
     let filters = [
         (has_node, " AND x.node_id = $6"),
