@@ -38,6 +38,12 @@ pub(crate) fn load_request(items: &[ClaimedItem], workflows: &Workflows, locked:
             request.runs_with_data.push(item.run_id);
         }
         request.ancestors.extend(ancestor_request(item.event_id, reach));
+        for node_id in &reach.visited {
+            let visit = (item.run_id, node_id.clone());
+            if !request.visits.contains(&visit) {
+                request.visits.push(visit);
+            }
+        }
         for node_id in &reach.limited {
             let key = (item.node.0, node_id.clone());
             if !locked.contains(&key) && !request.downstream.contains(&key) {

@@ -14,6 +14,8 @@ pub struct Reach {
     /// Limited nodes that are reached and may be gone on with: those with a concurrency key are
     /// not.
     pub limited: BTreeSet<String>,
+    /// Nodes that are reached and have a limit of visits, the first one too.
+    pub visited: BTreeSet<String>,
 }
 
 /// Follows the edges from `node_id` through pure nodes.
@@ -26,6 +28,9 @@ pub fn reach(compiled: &Compiled, node_id: &str) -> Reach {
         }
         let Some(Ok(node)) = compiled.node(id) else { continue };
         add_mentions(&mut reach.mentions, &node.mentions);
+        if node.node.max_visits.is_some() {
+            reach.visited.insert(id.to_owned());
+        }
         // A held one may have nothing to wait for, and then goes on like a pure one.
         if matches!(node.kind, NodeKind::Pure | NodeKind::Held) {
             open.extend(compiled.edges().iter().filter(|edge| edge.from == id).map(|edge| edge.to.as_str()));

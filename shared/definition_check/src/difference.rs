@@ -109,6 +109,7 @@ fn changed_fields(old: &Node, new: &Node) -> Vec<String> {
         ("keys", old.keys != new.keys),
         ("concurrency", old.concurrency != new.concurrency),
         ("rate", old.rate != new.rate),
+        ("max_visits", old.max_visits != new.max_visits),
         ("retry", old.retry != new.retry),
         ("redact", old.redact != new.redact),
         ("position", old.position != new.position),

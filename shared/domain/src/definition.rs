@@ -82,6 +82,9 @@ pub struct Node {
     /// The calls that it may make in a second. None: any number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<CallRate>,
+    /// The visits of a run: the executions that the node may have in one. None: any number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_visits: Option<u32>,
     /// The policy for further attempts. None: one attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<RetryPolicy>,

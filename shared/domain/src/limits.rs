@@ -83,6 +83,8 @@ pub const CUSTOM_NAME_CHARS_MAX: usize = 256;
 
 /// Events from a root event down to the deepest event of its run.
 pub const RUN_DEPTH_MAX: i32 = 1_000;
+/// The highest `max_visits`: visits of one node in one run.
+pub const VISITS_MAX: u32 = 1_000;
 /// Executions of one run.
 pub const RUN_EXECUTIONS_MAX: i64 = 10_000;
 /// Waiting items of one node.

@@ -97,15 +97,23 @@ pub fn plan(input: &PlanInput<'_>, mut slots: Slots, ids: &mut dyn FnMut() -> Uu
         let Some(run) = input.loaded.runs.iter().find(|run| run.id == item.run_id) else {
             continue;
         };
-        let progress = runs.entry(run.id).or_insert_with(|| RunProgress::of(run));
+        let progress = runs.entry(run.id).or_insert_with(|| RunProgress::of(run, input.loaded));
         let scratch = plan_item(input, item, run, progress, &slots, ids);
         progress.executions += i64::try_from(scratch.rows.executions.len()).unwrap_or(i64::MAX);
         progress.goes_on |= has_open_work(&scratch.rows);
         slots = scratch.slots;
+        progress.visits.extend(scratch.visits);
         merge(&mut plan.rows, scratch.rows);
         plan.messages.extend(scratch.messages);
     }
     plan.rows.versions = input.versions();
+    for (run_id, progress) in &mut runs {
+        let visits = std::mem::take(&mut progress.visits).into_iter();
+        let visits = visits.map(|(node_id, visits)| ((*run_id, node_id), visits));
+        plan.rows
+            .visits
+            .extend(visits.filter(|(visit, visits)| input.loaded.visits.get(visit) != Some(visits)));
+    }
     plan.rows.ended_runs =
         runs.into_iter().filter(|(_, progress)| !progress.goes_on).map(|(id, _)| id).collect();
     plan.messages.extend(freed_wakes(input, &slots));
@@ -115,13 +123,15 @@ pub fn plan(input: &PlanInput<'_>, mut slots: Slots, ids: &mut dyn FnMut() -> Uu
 /// The effects of a batch on a run so far.
 struct RunProgress {
     executions: i64,
+    /// Visits of its nodes with a limit of visits.
+    visits: BTreeMap<String, i32>,
     ending: Option<ResultReason>,
     is_timed_out: bool,
     goes_on: bool,
 }
 
 impl RunProgress {
-    fn of(run: &RunFacts) -> Self {
+    fn of(run: &RunFacts, loaded: &Loaded) -> Self {
         let ending = match run.stop {
             Some(RunStop::RunLimit) => Some(ResultReason::RunLimit),
             Some(RunStop::Cancelled | RunStop::Timeout | RunStop::Owner) => Some(ResultReason::Cancelled),
@@ -129,7 +139,9 @@ impl RunProgress {
             None => None,
         };
         let is_timed_out = run.stop == Some(RunStop::Timeout);
-        Self { executions: run.executions, ending, is_timed_out, goes_on: false }
+        let of_run = loaded.visits.iter().filter(|((run_id, _), _)| *run_id == run.id);
+        let visits = of_run.map(|((_, node_id), visits)| (node_id.clone(), *visits)).collect();
+        Self { executions: run.executions, visits, ending, is_timed_out, goes_on: false }
     }
 }
 
@@ -159,10 +171,11 @@ fn plan_item(
         return record.end(slots.clone(), ids().into(), reason, message);
     }
     // A panic fails this record alone; the others are still planned.
-    catch_unwind(AssertUnwindSafe(|| record.plan(slots.clone(), ids))).unwrap_or_else(|_| {
-        let message = "planning this execution failed inside sealflow; please report it";
-        record.end(slots.clone(), ids().into(), ResultReason::Crashed, Some(message.to_owned()))
-    })
+    catch_unwind(AssertUnwindSafe(|| record.plan(slots.clone(), progress.visits.clone(), ids)))
+        .unwrap_or_else(|_| {
+            let message = "planning this execution failed inside sealflow; please report it";
+            record.end(slots.clone(), ids().into(), ResultReason::Crashed, Some(message.to_owned()))
+        })
 }
 
 const TIMED_OUT: &str = "the run took longer than its time-out, while this event waited";

@@ -2,7 +2,7 @@
 
 use domain::ids::ExecutionId;
 use std::cell::Cell;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use definition::resolve_concurrency_key;
@@ -34,6 +34,8 @@ pub(super) struct Scratch {
     pub rows: WriteBatch,
     pub messages: Vec<Outgoing>,
     pub slots: Slots,
+    /// Visits of the run's nodes with a limit of visits.
+    pub visits: BTreeMap<String, i32>,
     /// Work and memory that are left for the templates of the record.
     pub budget: Budget,
 }
@@ -89,12 +91,18 @@ impl<'a> Record<'a> {
             rows: WriteBatch { executions: vec![execution], ..WriteBatch::default() },
             messages: Vec::new(),
             slots,
+            visits: BTreeMap::new(),
             budget: Budget::default(),
         }
     }
 
     /// Plans the item's execution and goes on through pure nodes, up to a limit.
-    pub fn plan(&self, slots: Slots, ids: &mut dyn FnMut() -> Uuid) -> Scratch {
+    pub fn plan(
+        &self,
+        slots: Slots,
+        visits: BTreeMap<String, i32>,
+        ids: &mut dyn FnMut() -> Uuid,
+    ) -> Scratch {
         let (Some(event), Some(workflow)) = (self.event, self.workflow) else {
             return self.end(slots, ids().into(), ResultReason::TemplateError, Some(UNREADABLE.to_owned()));
         };
@@ -102,8 +110,13 @@ impl<'a> Record<'a> {
             Ok(seen) => seen,
             Err((reason, message)) => return self.end(slots, ids().into(), reason, Some(message)),
         };
-        let mut scratch =
-            Scratch { rows: WriteBatch::default(), messages: Vec::new(), slots, budget: Budget::default() };
+        let mut scratch = Scratch {
+            rows: WriteBatch::default(),
+            messages: Vec::new(),
+            slots,
+            visits,
+            budget: Budget::default(),
+        };
         let mut steps = VecDeque::from([Step {
             node_id: &self.item.node.1,
             event_id: event.id,

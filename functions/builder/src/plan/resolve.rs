@@ -52,7 +52,7 @@ fn key_of(
     item: &ClaimedItem,
     run: &RunFacts,
 ) -> Result<String, (ResultReason, Option<String>)> {
-    if let Some(ending) = ending_of(input, item, &RunProgress::of(run)) {
+    if let Some(ending) = ending_of(input, item, &RunProgress::of(run, input.loaded)) {
         return Err(ending);
     }
     catch_unwind(AssertUnwindSafe(|| record.concurrency_key())).unwrap_or_else(|_| {

@@ -98,6 +98,14 @@ impl Record<'_> {
                 return out.scratch.rows.executions.push(execution);
             }
         };
+        if let Some(max) = node.node.max_visits
+            && out.scratch.visits.get(step.node_id).is_some_and(|visits| i64::from(*visits) >= i64::from(max))
+        {
+            return finish_failed(out.scratch, execution, too_many_visits(max), ResultReason::Limit);
+        }
+        if node.node.max_visits.is_some() {
+            *out.scratch.visits.entry(step.node_id.to_owned()).or_insert(0) += 1;
+        }
         let (ancestors, root) = (&step.ancestors, step.root.as_deref());
         let for_secret_field = self.environment(workflow, ancestors, root, MarkScope::All);
         let environment = PlanEnvironment {
@@ -136,6 +144,9 @@ impl Record<'_> {
     /// Replaces a step of going on by a queue item and its wake.
     fn leave_to_a_message(&self, step: &Step<'_>, workflow: &Workflow, out: &mut Out<'_, '_>) {
         let key = (workflow.id, step.node_id.to_owned());
+        if let Some(visits) = out.scratch.visits.get_mut(step.node_id) {
+            *visits -= 1;
+        }
         out.scratch.slots.wait(&key);
         out.scratch.rows.items.push(self.new_item(step, key, out.ids));
         let message = Message::Event { event_id: step.event_id };
@@ -362,6 +373,11 @@ impl Record<'_> {
             Outcome::Failed(failure) => Err(failure),
         }
     }
+}
+
+fn too_many_visits(max: u32) -> String {
+    let times = if max == 1 { "once".to_owned() } else { format!("{max} times") };
+    format!("the run has visited this node {times}, as often as its `max_visits` allows")
 }
 
 fn not_a_component() -> Failure {

@@ -8,7 +8,7 @@ use domain::{
     },
     limits::{
         CALL_RATE_MAX, CALL_RATE_MIN, CONCURRENCY_MAX, DESCRIPTION_CHARS_MAX, EDGES_MAX, KEY_BYTES_MAX,
-        KEYS_MAX, NODES_MAX, RUN_TIMEOUT_SECONDS_MAX,
+        KEYS_MAX, NODES_MAX, RUN_TIMEOUT_SECONDS_MAX, VISITS_MAX,
     },
     retry::{Backoff, RetryPolicy},
 };
@@ -51,6 +51,7 @@ pub(super) struct DraftNode<'t> {
     /// The template in `concurrency`.
     pub concurrency_key: Option<Spot<&'t str>>,
     pub rate: Option<Spot<CallRate>>,
+    pub max_visits: Option<Spot<u32>>,
     pub retry: Option<Spot<RetryPolicy>>,
     pub redact: Option<Spot<Vec<String>>>,
     /// The place of `keys`.
@@ -101,6 +102,7 @@ impl DraftNode<'_> {
             keys: self.keys.into_iter().map(|(key, spot)| (key, spot.value.to_owned())).collect(),
             concurrency: self.concurrency.map(|spot| spot.value),
             rate: self.rate.map(|spot| spot.value),
+            max_visits: self.max_visits.map(|spot| spot.value),
             retry: self.retry.map(|spot| spot.value),
             redact: self.redact.map(|spot| spot.value).unwrap_or_default(),
             position: self.drawn,
@@ -176,6 +178,7 @@ fn read_node<'t>(index: usize, tree: &'t Tree, out: &mut Collector<'_>) -> Optio
         "keys",
         "concurrency",
         "rate",
+        "max_visits",
         "retry",
         "redact",
         "position",
@@ -203,6 +206,7 @@ fn read_node<'t>(index: usize, tree: &'t Tree, out: &mut Collector<'_>) -> Optio
         concurrency,
         concurrency_key,
         rate: tree.get("rate").and_then(|tree| read_rate(tree, &at("rate"), out)),
+        max_visits: tree.get("max_visits").and_then(|tree| read_max_visits(tree, &at("max_visits"), out)),
         retry: tree.get("retry").and_then(|tree| read_retry(tree, &at("retry"), out)),
         redact: tree.get("redact").and_then(|tree| read_redact(tree, &at("redact"), out)),
         keys_position: keys.map(|tree| tree.position),
@@ -328,6 +332,21 @@ fn read_keyed_concurrency<'t>(
 fn concurrency_number(tree: &Tree) -> Option<u32> {
     let Content::Integer(number) = &tree.content else { return None };
     u32::try_from(*number).ok().filter(|number| (1..=CONCURRENCY_MAX).contains(number))
+}
+
+/// The visits that a node may have in a run.
+fn read_max_visits(tree: &Tree, field: &str, out: &mut Collector<'_>) -> Option<Spot<u32>> {
+    let number = match &tree.content {
+        Content::Refused => return None,
+        Content::Integer(number) => {
+            u32::try_from(*number).ok().filter(|number| (1..=VISITS_MAX).contains(number))
+        }
+        _ => None,
+    };
+    if number.is_none() {
+        out.error(tree.position, field, format!("must be a whole number from 1 to {VISITS_MAX}"));
+    }
+    number.map(|number| Spot::new(number, tree.position, field))
 }
 
 /// The calls that a node may make in a second.

@@ -46,6 +46,7 @@ pub(super) fn check(draft: &Draft<'_>, out: &mut Collector<'_>) {
         }
     }
     check_reachable(draft, out);
+    check_cycles(draft, out);
 }
 
 /// For each node, the nodes that can come before it, by the edges.
@@ -85,6 +86,47 @@ fn reach<'d>(start: Vec<&'d str>, next: &HashMap<&'d str, Vec<&'d str>>) -> Hash
     }
     found
 }
+
+/// Warns of each cycle of edges without a node that has a limit of visits.
+fn check_cycles(draft: &Draft<'_>, out: &mut Collector<'_>) {
+    let limited: HashSet<&str> = draft
+        .nodes
+        .iter()
+        .filter(|node| node.max_visits.is_some())
+        .filter_map(|node| node.id.as_ref().map(|id| id.value.as_str()))
+        .collect();
+    let mut after: HashMap<_, Vec<_>> = HashMap::new();
+    for (from, to) in ends(draft).filter(|(_, to)| !limited.contains(to)) {
+        after.entry(from).or_default().push(to);
+    }
+    let behind = |id: &str| reach(after.get(id).into_iter().flatten().copied().collect(), &after);
+    let mut known = HashSet::new();
+    for node in &draft.nodes {
+        let Some(id) = node.id.as_ref().map(|id| id.value.as_str()) else { continue };
+        let reached = behind(id);
+        if !reached.contains(id) || known.contains(id) {
+            continue;
+        }
+        let members: Vec<&str> =
+            draft.nodes.iter().filter_map(|node| node.id.as_ref().map(|id| id.value.as_str())).collect();
+        let members: Vec<&str> = members
+            .into_iter()
+            .filter(|other| reached.contains(other) && behind(other).contains(id))
+            .collect();
+        let names: Vec<String> =
+            members.iter().take(CYCLE_NAMES_MAX).map(|member| format!("`{member}`")).collect();
+        let more = if members.len() > CYCLE_NAMES_MAX { ", …" } else { "" };
+        let message = format!(
+            "a cycle that only the limits of a run end: {}{more}; give one of its nodes `max_visits`, such as `max_visits: 333`",
+            names.join(", ")
+        );
+        out.warning(node.position, &node.field, message);
+        known.extend(members);
+    }
+}
+
+/// The nodes of a cycle that a message names.
+const CYCLE_NAMES_MAX: usize = 5;
 
 fn check_unique<'d>(
     draft: &'d Draft<'_>,

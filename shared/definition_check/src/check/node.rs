@@ -149,6 +149,7 @@ fn check_trigger(node: &DraftNode<'_>, trigger: &dyn Trigger, out: &mut Collecto
         "a trigger calls nobody; what a webhook takes is `rate` in its configuration",
         out,
     );
+    refuse(node.max_visits.as_ref(), "a trigger begins runs, and no run visits it", out);
     refuse(node.retry.as_ref(), "a trigger has nothing to try again", out);
     refuse(node.redact.as_ref(), "a trigger has no output of a target's", out);
     if let Some(position) = node.keys_position {

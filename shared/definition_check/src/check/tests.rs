@@ -11,6 +11,7 @@ use domain::{
 use super::*;
 
 mod authorization;
+mod cycles;
 mod rates;
 mod secrets;
 

@@ -64,7 +64,8 @@ impl Search {
         let walk = self.walk();
         let order = walk.order(id);
         let from_first = walk.compare(id, ">=", &format!("'{FIRST_ID}'"));
-        let from_cut = walk.compare(id, ">=", &format!("coalesce((SELECT id FROM cut), '{FIRST_ID}')"));
+        let cut = format!("coalesce((SELECT id FROM cut), '{FIRST_ID}')");
+        let from_cut = walk.compare(id, ">=", &cut);
         let to_last = if self.has_before {
             walk.compare(id, "<", "$3")
         } else {
@@ -134,8 +135,8 @@ impl Walk<'_> {
     fn compare(&self, id: &str, than: &str, value: &str) -> String {
         match self {
             Self::Equal(columns) => {
-                let equal: String =
-                    columns.iter().map(|(column, value)| format!("{column} = {value} AND ")).collect();
+                let equal = columns.iter().map(|(column, value)| format!("{column} = {value} AND "));
+                let equal: String = equal.collect();
                 format!("{equal}{id} {than} {value}")
             }
             Self::Rows(columns) => {

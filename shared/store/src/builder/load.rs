@@ -1,3 +1,5 @@
+use std::collections::{BTreeMap, BTreeSet};
+
 use domain::ids::{EventId, ExecutionId, RunId, WorkflowId};
 use domain::limits::{ANCESTORS_BYTES_MAX, CONFIGURATION_BYTES_MAX, EVENT_DATA_BYTES_MAX};
 use domain::run::RunStop;
@@ -8,6 +10,7 @@ use tokio_postgres::types::Type;
 use super::lock::LimitKey;
 use super::slots::{Slots, read_slots};
 use crate::nodes::{NodeKey, key_arrays, node_key};
+use crate::runs::lock_runs;
 use crate::types::{column, word_if_any};
 use crate::{JsonText, StoreError, Tx};
 
@@ -26,6 +29,8 @@ pub struct LoadRequest {
     pub downstream: Vec<NodeKey>,
     /// Workflows whose full nodes are looked for.
     pub workflow_ids: Vec<WorkflowId>,
+    /// Nodes with a limit of visits, each with the run in which its visits are counted.
+    pub visits: Vec<(RunId, String)>,
 }
 
 /// The ancestors of an event that are wanted.
@@ -121,6 +126,8 @@ pub struct Loaded {
     pub downstream_slots: Vec<Slots>,
     /// Nodes with as many waiting items as are allowed: no event is routed to them.
     pub full_nodes: Vec<NodeKey>,
+    /// Visits of nodes with a limit of visits, by run. A node without a visit is left out.
+    pub visits: BTreeMap<(RunId, String), i32>,
 }
 
 /// Loads the rows that a batch's plan needs, in one round trip.
@@ -134,9 +141,13 @@ pub async fn load_batch(tx: &Tx, request: &LoadRequest) -> Result<Loaded, StoreE
     let key = |node: &NodeKey| LimitKey { node: node.clone(), concurrency_key: String::new() };
     let keys: Vec<LimitKey> = request.downstream.iter().map(key).collect();
     // The statements are sent in this order, in which their futures are polled: stops are read
-    // after the runs are locked.
-    let (_, events, ancestors, runs, full, locked, slots) = futures_util::try_join!(
+    // after the runs are locked. Visits are counted by one transaction after the other.
+    let visited: BTreeSet<RunId> = request.visits.iter().map(|(run_id, _)| *run_id).collect();
+    let visited: Vec<RunId> = visited.into_iter().collect();
+    let (_, (), visits, events, ancestors, runs, full, locked, slots) = futures_util::try_join!(
         tx.query_with(LOCK_RUNS, [(&request.run_ids, Type::UUID_ARRAY)]),
+        lock_runs(tx, &visited),
+        load_visits(tx, &request.visits),
         tx.query_with(LOAD_EVENTS, [(&request.event_ids, Type::UUID_ARRAY)]),
         load_ancestors(tx, &request.ancestors),
         tx.query_with(
@@ -163,7 +174,25 @@ pub async fn load_batch(tx: &Tx, request: &LoadRequest) -> Result<Loaded, StoreE
         // Counts of nodes that were not locked may be out of date: they are dropped.
         downstream_slots: slots.into_iter().filter(|slots| locked.contains(&slots.key.node)).collect(),
         full_nodes: full.iter().map(node_key).collect::<Result<_, _>>()?,
+        visits,
     })
+}
+
+async fn load_visits(
+    tx: &Tx,
+    visits: &[(RunId, String)],
+) -> Result<BTreeMap<(RunId, String), i32>, StoreError> {
+    let (run_ids, node_ids): (Vec<RunId>, Vec<&str>) =
+        visits.iter().map(|(run_id, node_id)| (*run_id, node_id.as_str())).unzip();
+    let load = "/* load_visits */
+        SELECT v.run_id, v.node_id, v.visits
+        FROM unnest($1::uuid[], $2::text[]) AS t (run_id, node_id)
+        JOIN workflow_run_visits v ON v.run_id = t.run_id AND v.node_id = t.node_id";
+    let rows = tx
+        .query_unless_empty(visits, load, [(&run_ids, Type::UUID_ARRAY), (&node_ids, Type::TEXT_ARRAY)])
+        .await?;
+    let visits = |row: &Row| Ok(((column(row, "run_id")?, column(row, "node_id")?), column(row, "visits")?));
+    rows.iter().map(visits).collect()
 }
 
 /// Locks the runs before their stops are read, in the mode that the insert of an event of the run

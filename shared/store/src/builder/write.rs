@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use domain::ids::{EventId, ExecutionId, ItemId, KeyId, RunId, WorkflowId};
 
 use domain::actor::Actor;
@@ -170,6 +172,8 @@ pub struct WriteBatch {
     pub keys: Vec<NewKey>,
     /// Queue items.
     pub items: Vec<NewItem>,
+    /// Visits of nodes with a limit of visits, by run, with those of this batch.
+    pub visits: BTreeMap<(RunId, String), i32>,
     /// Runs past their limit, which are stopped.
     pub run_limits: Vec<RunId>,
     /// Runs in which the batch ends work without adding any.
@@ -209,6 +213,7 @@ async fn write_rows(tx: &Tx, batch: &WriteBatch, now: Timestamp) -> Result<Vec<E
         insert_executions(tx, &batch.executions, now),
         insert_keys(tx, &batch.keys),
         insert_items(tx, &batch.items, now),
+        write_visits(tx, &batch.visits),
         end_runs(tx, batch, now),
     )?;
     let expected = (batch.events.len(), batch.executions.len(), batch.keys.len(), batch.items.len());
@@ -414,6 +419,25 @@ async fn insert_items(tx: &Tx, items: &[NewItem], now: Timestamp) -> Result<usiz
         )
         .await?;
     Ok(rows.len())
+}
+
+/// Each run is locked since its visits were read.
+async fn write_visits(tx: &Tx, visits: &BTreeMap<(RunId, String), i32>) -> Result<(), StoreError> {
+    if visits.is_empty() {
+        return Ok(());
+    }
+    let run_ids: Vec<RunId> = visits.keys().map(|(run_id, _)| *run_id).collect();
+    let node_ids: Vec<&str> = visits.keys().map(|(_, node_id)| node_id.as_str()).collect();
+    let counts: Vec<i32> = visits.values().copied().collect();
+    tx.query(
+        "/* write_visits */
+         INSERT INTO workflow_run_visits (run_id, node_id, visits)
+         SELECT * FROM unnest($1::uuid[], $2::text[], $3::int[])
+         ON CONFLICT (run_id, node_id) DO UPDATE SET visits = excluded.visits",
+        &[(&run_ids, Type::UUID_ARRAY), (&node_ids, Type::TEXT_ARRAY), (&counts, Type::INT4_ARRAY)],
+    )
+    .await
+    .map(drop)
 }
 
 async fn end_runs(tx: &Tx, batch: &WriteBatch, now: Timestamp) -> Result<(), StoreError> {

@@ -48,6 +48,14 @@ fn settled_run(row: &Row) -> Result<SettledRun, StoreError> {
     Ok(SettledRun { id: column(row, "id")?, result: word(row, "result")? })
 }
 
+/// Locks runs in the mode in which they are settled.
+///
+/// # Errors
+/// See [`StoreError`].
+pub(crate) async fn lock_runs(tx: &Tx, run_ids: &[RunId]) -> Result<(), StoreError> {
+    tx.query_unless_empty(run_ids, LOCK_RUNS, [(&run_ids, Type::UUID_ARRAY)]).await.map(drop)
+}
+
 /// As [`settle_runs`], for the runs of executions that ended and handed nothing on. A run that goes
 /// on is not locked.
 ///

@@ -27,4 +27,5 @@ mod shares;
 mod slow_vault;
 mod sweeper;
 mod turns;
+mod visits;
 mod waits;

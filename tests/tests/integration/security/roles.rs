@@ -14,7 +14,7 @@ const ROLES: [&str; 6] = ["api", "webhook", "builder", "executor", "sweeper", "r
 
 /// The privileges of each role on each table, in the order of [`ROLES`]: Select, Insert, Update of
 /// at least one column, Delete.
-const PRIVILEGES: [(&str, [&str; 6]); 22] = [
+const PRIVILEGES: [(&str, [&str; 6]); 23] = [
     ("api_tokens", ["SIU", "", "", "", "", ""]),
     ("audit_log", ["SI", "", "", "", "", ""]),
     ("function_heartbeats", ["", "", "SIU", "SIU", "S", ""]),
@@ -35,6 +35,7 @@ const PRIVILEGES: [(&str, [&str; 6]); 22] = [
     ("workflow_node_turns", ["", "", "", "SIU", "", ""]),
     ("workflow_nodes", ["SIU", "S", "SU", "SU", "SU", ""]),
     ("workflow_run_marks", ["SI", "", "SI", "S", "S", ""]),
+    ("workflow_run_visits", ["", "", "SIU", "", "", ""]),
     ("workflow_runs", ["SIU", "I", "SU", "SU", "SU", ""]),
     ("workflow_versions", ["SI", "", "", "", "", ""]),
 ];
