@@ -6,8 +6,9 @@ use crate::commands::{
     admin, audit_list, auth_status, completion, dlq_list, dlq_redrive, event_list, execution_cancel,
     execution_list, execution_release, execution_show, expr, member_invite, member_list, member_remove,
     member_set, organization_set, organization_show, queue_list, run_cancel, run_list, run_start, run_watch,
-    secret_delete, secret_list, secret_set, token_create, token_list, token_revoke, webhook_list,
-    webhook_rotate, webhook_send, webhook_set, workflow_apply, workflow_delete, workflow_list, workflow_show,
+    schedule_next, secret_delete, secret_list, secret_set, token_create, token_list, token_revoke,
+    webhook_list, webhook_rotate, webhook_send, webhook_set, workflow_apply, workflow_delete, workflow_list,
+    workflow_show,
 };
 use crate::failure::EXIT_STATUSES;
 use crate::output::Format;
@@ -54,6 +55,9 @@ pub(crate) enum Command {
     /// Start, watch, list and cancel runs.
     #[command(subcommand)]
     Run(Run),
+    /// Show the coming times of schedules.
+    #[command(subcommand)]
+    Schedule(Schedule),
     /// List, show and cancel executions.
     #[command(subcommand)]
     Execution(Execution),
@@ -134,6 +138,12 @@ pub(crate) enum Run {
     List(run_list::List),
     /// Cancel a run.
     Cancel(run_cancel::Cancel),
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Schedule {
+    /// Show the coming times of the schedules of a workflow, of a file, or of a description.
+    Next(schedule_next::Next),
 }
 
 #[derive(Subcommand)]

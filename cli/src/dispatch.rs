@@ -4,8 +4,8 @@ use clap::CommandFactory as _;
 
 use crate::api::Api;
 use crate::arguments::{
-    Arguments, Audit, Auth, Command, Dlq, Event, Execution, Member, Organization, Queue, Run, Secret, Token,
-    Webhook, Workflow,
+    Arguments, Audit, Auth, Command, Dlq, Event, Execution, Member, Organization, Queue, Run, Schedule,
+    Secret, Token, Webhook, Workflow,
 };
 use crate::context::Context;
 use crate::failure::Failure;
@@ -17,6 +17,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         Command::Admin(command) => return command.run(format),
         Command::Completion(command) => return command.run(Arguments::command()),
         Command::Expr(command) => return command.run(format),
+        Command::Schedule(Schedule::Next(command)) => {
+            return command.run(|| Api::new(arguments.global.api_url.as_deref()), format);
+        }
         _ => {}
     }
     // A value on the command line is refused before anything else is looked at.
@@ -61,7 +64,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         Command::Organization(Organization::Set(command)) => command.run(&context),
         Command::Event(Event::List(command)) => command.run(&context),
         Command::Queue(Queue::List(command)) => command.run(&context),
-        Command::Admin(_) | Command::Completion(_) | Command::Expr(_) => {
+        Command::Admin(_) | Command::Completion(_) | Command::Expr(_) | Command::Schedule(_) => {
             unreachable!("these have returned above")
         }
     }

@@ -41,8 +41,8 @@ pub const BEFORE_V27: &str = "
     CREATE INDEX workflow_node_executions_active ON workflow_node_executions (workflow_id, node_id) WHERE state <> 'finished';
     CREATE INDEX workflow_node_executions_active_keys ON workflow_node_executions (workflow_id, node_id, concurrency_key)
         WHERE state <> 'finished' AND concurrency_key IS NOT NULL;
-    DROP FUNCTION end_audit_lines;
-    DROP TABLE audit_log, workflow_node_turns, workflow_run_visits;
+    DROP FUNCTION end_audit_lines, begin_scheduled_run;
+    DROP TABLE audit_log, workflow_node_turns, workflow_run_visits, schedules;
     DROP INDEX api_tokens_made_by;
     ALTER TABLE api_tokens DROP COLUMN kind, DROP COLUMN role, DROP COLUMN grants, DROP COLUMN made_by, DROP COLUMN used_at,
         DROP COLUMN throttled;

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use apply_plan::{Current, CurrentWebhook, Wanted};
+use apply_plan::{Current, CurrentWebhook, ScheduleWanted, Wanted};
 use domain::access::Action;
 use domain::actor::Actor;
 use domain::definition::Definition;
 use domain::ids::{EventId, ItemId, LeaseToken, OrganizationId, WorkflowId};
 use domain::message::Message;
-use domain::node_write::SecretRefWrite;
+use domain::node_write::{ScheduleWrite, SecretRefWrite};
 use domain::times::Times;
 use domain::webhook::{Authentication, CredentialKind};
 use http_guard::{GuardSettings, GuardedClient};
@@ -175,6 +175,8 @@ impl World {
             definition: definition.clone(),
             nodes: plan.nodes,
             nodes_removed: plan.nodes_removed,
+            schedules: plan.schedules.iter().map(|wanted| self.schedule_write(id, wanted)).collect(),
+            schedules_removed: plan.schedules_removed,
             secret_refs: plan.secret_refs,
             webhooks,
             webhooks_changed: Vec::new(),
@@ -192,6 +194,12 @@ impl World {
         });
         let stay = known.into_iter().filter(|hook| !write.webhooks_removed.contains(&hook.id));
         Workflow { id, version, definition, webhooks: stay.chain(made).collect() }
+    }
+
+    fn schedule_write(&self, id: WorkflowId, wanted: &ScheduleWanted) -> ScheduleWrite {
+        let next = wanted.schedule.next(self.now());
+        let next = next.map(|time| (time, wanted.schedule.due_at(id, &wanted.node_id, time)));
+        ScheduleWrite { node_id: wanted.node_id.clone(), next, is_sent: false }
     }
 
     /// Starts a run at a trigger node; its items are committed, and nothing is sent.

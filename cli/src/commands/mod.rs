@@ -25,6 +25,7 @@ pub(crate) mod run_cancel;
 pub(crate) mod run_list;
 pub(crate) mod run_start;
 pub(crate) mod run_watch;
+pub(crate) mod schedule_next;
 pub(crate) mod secret_delete;
 pub(crate) mod secret_list;
 pub(crate) mod secret_set;

@@ -1,13 +1,15 @@
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Read as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use domain::limits::DEFINITION_BYTES_MAX;
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::paste::hint;
+use super::schedule_next::{coming, definition_schedules, readable};
 use crate::api::Body;
 use crate::context::Context;
 use crate::failure::{Failure, Place, Source, render_place};
@@ -29,7 +31,7 @@ pub(crate) struct Apply {
 
 impl Apply {
     pub(crate) fn run(&self, context: &Context) -> Result<(), Failure> {
-        let source = self.read()?;
+        let source = read_definition(&self.file)?;
         let mut query = Vec::new();
         query.extend(self.expected_version.map(|version| ("expected_version", version.to_string())));
         query.extend(self.check.then(|| ("check", "true".to_owned())));
@@ -39,7 +41,7 @@ impl Apply {
             Ok(answer) => {
                 match context.format {
                     Format::Json => print_json(&answer),
-                    Format::Human => emit(&render(&answer, &source)),
+                    Format::Human => emit(&render(&answer, &source, Timestamp::now())),
                 }
                 Ok(())
             }
@@ -50,32 +52,36 @@ impl Apply {
             Err(failure) => Err(failure),
         }
     }
+}
 
-    fn read(&self) -> Result<Source, Failure> {
-        let name = self.file.display().to_string();
-        let is_input = name == "-";
-        let most = DEFINITION_BYTES_MAX as u64 + 1;
-        let mut bytes = Vec::new();
-        let read = if is_input {
-            std::io::stdin().take(most).read_to_end(&mut bytes)
-        } else {
-            File::open(&self.file).and_then(|file| file.take(most).read_to_end(&mut bytes))
-        };
-        let name = if is_input { "standard input".to_owned() } else { name };
-        match read {
-            Ok(read) if read > DEFINITION_BYTES_MAX => Err(Failure::Failed(format!(
-                "{name} is larger than a definition may be, which is {DEFINITION_BYTES_MAX} bytes"
-            ))),
-            Ok(_) => match String::from_utf8(bytes) {
-                Ok(text) => Ok(Source { name, text }),
-                Err(_) => Err(Failure::Failed(format!("{name} is no text in UTF-8"))),
-            },
-            Err(error) => Err(Failure::Failed(format!("{name} can't be read: {error}"))),
-        }
+/// Reads a definition; `-` is standard input.
+pub(super) fn read_definition(file: &Path) -> Result<Source, Failure> {
+    let name = file.display().to_string();
+    let is_input = name == "-";
+    let most = DEFINITION_BYTES_MAX as u64 + 1;
+    let mut bytes = Vec::new();
+    let read = if is_input {
+        std::io::stdin().take(most).read_to_end(&mut bytes)
+    } else {
+        File::open(file).and_then(|file| file.take(most).read_to_end(&mut bytes))
+    };
+    let name = if is_input { "standard input".to_owned() } else { name };
+    match read {
+        Ok(read) if read > DEFINITION_BYTES_MAX => Err(Failure::Failed(format!(
+            "{name} is larger than a definition may be, which is {DEFINITION_BYTES_MAX} bytes"
+        ))),
+        Ok(_) => match String::from_utf8(bytes) {
+            Ok(text) => Ok(Source { name, text }),
+            Err(_) => Err(Failure::Failed(format!("{name} is no text in UTF-8"))),
+        },
+        Err(error) => Err(Failure::Failed(format!("{name} can't be read: {error}"))),
     }
 }
 
-fn render(answer: &Value, source: &Source) -> String {
+/// The times of a schedule that an answer shows.
+const TIMES_SHOWN: usize = 3;
+
+fn render(answer: &Value, source: &Source, now: Timestamp) -> String {
     let mut out = String::new();
     for warning in answer["warnings"].as_array().into_iter().flatten() {
         let place: Place = serde_json::from_value(warning.clone()).unwrap_or_default();
@@ -94,6 +100,13 @@ fn render(answer: &Value, source: &Source) -> String {
     };
     for hook in answer["webhooks"].as_array().into_iter().flatten() {
         render_webhook(&mut out, &name, hook);
+    }
+    // The API has taken the definition, so it can be read.
+    for found in definition_schedules(&source.text).unwrap_or_default() {
+        let times: Vec<String> =
+            coming(&found.schedule, now).take(TIMES_SHOWN).map(|time| readable(&time)).collect();
+        let times = if times.is_empty() { "no more".to_owned() } else { times.join(", ") };
+        let _ = writeln!(out, "schedule {}: {}", printable(&found.node_id), printable(&times));
     }
     out
 }
@@ -152,7 +165,7 @@ mod tests {
             "webhooks": [{ "node_id": "a", "url": "https://x/hooks/1", "authentication": "signature", "sender": "bitbucket", "signing_key": "k" }],
         });
         assert_eq!(
-            render(&answer, &source()),
+            render(&answer, &source(), Timestamp::UNIX_EPOCH),
             "w.yaml:1:7: warning: name: m\n | name: w\n |       ^\n+ node a\n~ node b (name, keys)\n\
              + edge a -[default]-> b\napplied w, version 3\nwebhook a: https://x/hooks/1 (signature)\n\
              \u{20} signing key, shown only now: k\n\
@@ -164,8 +177,11 @@ mod tests {
     fn an_apply_without_changes_says_so() {
         let mut answer =
             json!({ "workflow": { "name": "w", "version": 3 }, "applied": false, "changes": {} });
-        assert_eq!(render(&answer, &source()), "nothing changes: w has version 3\n");
+        assert_eq!(render(&answer, &source(), Timestamp::UNIX_EPOCH), "nothing changes: w has version 3\n");
         answer["changes"] = json!({ "removed": ["a"] });
-        assert_eq!(render(&answer, &source()), "- node a\nchecked only: nothing was changed\n");
+        assert_eq!(
+            render(&answer, &source(), Timestamp::UNIX_EPOCH),
+            "- node a\nchecked only: nothing was changed\n"
+        );
     }
 }

@@ -14,6 +14,7 @@ pub mod plan;
 mod quarantine;
 mod reach;
 mod runs;
+mod schedules;
 mod search;
 mod serve;
 mod transaction;
@@ -29,7 +30,7 @@ use domain::message::Message;
 use process::{BatchResponse, Clock, Deadline, Ids, Metric, Metrics, Received, SqsBatch};
 use queue::{Outgoing, Queue};
 use store::builder::Wakes;
-use store::{Store, StoreError};
+use store::{NodeKey, Store, StoreError};
 
 use crate::definitions::Definitions;
 use crate::transaction::{BatchError, BatchOutcome};
@@ -77,6 +78,7 @@ pub async fn handle(batch: SqsBatch, deadline: Deadline, deps: &Deps) -> BatchRe
     let (mut fresh, mut again) = (Vec::new(), Vec::new());
     let (mut fresh_wakes, mut again_wakes) = (Vec::new(), Vec::new());
     let mut of_runs: BTreeMap<RunId, Vec<Received>> = BTreeMap::new();
+    let mut of_schedules: BTreeMap<NodeKey, Vec<Received>> = BTreeMap::new();
     for received in batch.into_received() {
         match &received.message {
             Err(error) => {
@@ -86,6 +88,9 @@ pub async fn handle(batch: SqsBatch, deadline: Deadline, deps: &Deps) -> BatchRe
             Ok(Message::Wake { .. }) if received.is_redelivered => again_wakes.push(received),
             Ok(Message::Wake { .. }) => fresh_wakes.push(received),
             Ok(Message::Run { run_id }) => of_runs.entry(*run_id).or_default().push(received),
+            Ok(Message::Schedule { workflow_id, node_id }) => {
+                of_schedules.entry((*workflow_id, node_id.clone())).or_default().push(received);
+            }
             Ok(_) if received.is_redelivered => again.push(received),
             Ok(_) => fresh.push(received),
         }
@@ -110,6 +115,11 @@ pub async fn handle(batch: SqsBatch, deadline: Deadline, deps: &Deps) -> BatchRe
     }
     for (run_id, received) in of_runs {
         if let Err(error) = runs::look_at(run_id, deps).await {
+            put_off(received, &error, &mut response, deps).await;
+        }
+    }
+    for (key, received) in of_schedules {
+        if let Err(error) = schedules::look_at(&key, deps).await {
             put_off(received, &error, &mut response, deps).await;
         }
     }
@@ -171,9 +181,15 @@ fn wakes_of(received: &[Received]) -> Wakes {
         match message {
             Ok(Message::Event { event_id }) => wakes.event_ids.push(*event_id),
             Ok(Message::Node { workflow_id, node_id }) => wakes.nodes.push((*workflow_id, node_id.clone())),
-            // Wakes and runs are handled elsewhere; an execution's message belongs to the other
-            // queue.
-            Ok(Message::Execution { .. } | Message::Wake { .. } | Message::Run { .. }) | Err(_) => {}
+            // Wakes, runs and schedules are handled elsewhere; an execution's message belongs to the
+            // other queue.
+            Ok(
+                Message::Execution { .. }
+                | Message::Wake { .. }
+                | Message::Run { .. }
+                | Message::Schedule { .. },
+            )
+            | Err(_) => {}
         }
     }
     wakes.event_ids.sort_unstable();

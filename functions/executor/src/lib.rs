@@ -88,8 +88,13 @@ pub async fn handle(batch: SqsBatch, deadline: Deadline, deps: &Deps) -> BatchRe
                 messages.push((received.message_id, execution_id, received.organization_id));
             }
             // A wake of the builder belongs to the other queue; here it says nothing.
-            Ok(Message::Event { .. } | Message::Node { .. } | Message::Wake { .. } | Message::Run { .. }) => {
-            }
+            Ok(
+                Message::Event { .. }
+                | Message::Node { .. }
+                | Message::Wake { .. }
+                | Message::Run { .. }
+                | Message::Schedule { .. },
+            ) => {}
             Err(error) => {
                 tracing::error!(message_id = received.message_id, %error, "a message can't be read; it goes to the dead-letter queue");
                 response.fail(received.message_id);

@@ -7,6 +7,7 @@
 pub mod places;
 pub mod retention;
 pub mod runs;
+mod schedules;
 
 use std::time::Duration;
 
@@ -63,6 +64,8 @@ pub struct Swept {
     pub executions: usize,
     /// Wakes of held executions: due timers, causes and calls.
     pub held: usize,
+    /// Messages of schedules.
+    pub schedules: usize,
     /// Items and executions that ended as undeliverable.
     pub undeliverable: usize,
     /// Deduplication keys that were forgotten.
@@ -109,6 +112,7 @@ pub async fn sweep(deps: &Deps, deadline: Deadline) -> Result<Swept, StoreError>
     let mut swept = Swept::default();
     let is_time = || deadline.left() > TIME_FOR_THE_REST;
     or_none(runs::send_due_soon(&mut swept, deps).await, &mut failure);
+    while or_none(schedules::send_due(&mut swept, deps).await, &mut failure) && is_time() {}
     // The searches take turns, so that none takes all of the time.
     let mut place = Place::random(deps);
     let (mut has_nodes, mut has_executions, mut has_held, mut has_due, mut has_stopped) =
@@ -168,6 +172,7 @@ pub async fn sweep(deps: &Deps, deadline: Deadline) -> Result<Swept, StoreError>
         nodes = swept.nodes,
         executions = swept.executions,
         held = swept.held,
+        schedules = swept.schedules,
         undeliverable = swept.undeliverable,
         previous_keys = swept.previous_keys,
         secret_refs = swept.secret_refs,

@@ -57,7 +57,7 @@ pub(crate) async fn stop_due(
 }
 
 /// Seconds for which a tick looks ahead: until the next tick, even if that is late.
-const DUE_SOON_SECONDS: u32 = 90;
+pub(crate) const DUE_SOON_SECONDS: u32 = 90;
 
 /// Sends messages for runs whose time-out comes before the next tick.
 ///

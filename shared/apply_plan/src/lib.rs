@@ -5,4 +5,4 @@
 
 mod plan;
 
-pub use plan::{Current, CurrentWebhook, Plan, Wanted, WebhookWanted, plan};
+pub use plan::{Current, CurrentWebhook, Plan, ScheduleWanted, Wanted, WebhookWanted, plan};

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use components::schedule::Schedule;
 use components::webhook::WebhookConfiguration;
 use components::{Resource, trigger};
 use domain::definition::{Definition, Node, Uses};
@@ -60,6 +61,10 @@ pub struct Plan {
     pub webhooks_changed: Vec<WebhookWanted>,
     /// Live webhooks whose node is no longer a webhook trigger.
     pub webhooks_removed: Vec<WebhookId>,
+    /// Schedules that are new or differ.
+    pub schedules: Vec<ScheduleWanted>,
+    /// Ids of the nodes that are no longer a schedule.
+    pub schedules_removed: Vec<String>,
     /// Nodes that the builder must look at: removed nodes, and nodes whose limit rose.
     pub node_ids_to_wake: Vec<String>,
 }
@@ -75,6 +80,15 @@ pub struct WebhookWanted {
     pub configuration: WebhookConfiguration,
     /// Whether the webhook needs a new key or token.
     pub needs_credential: bool,
+}
+
+/// A schedule as the definition wants it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScheduleWanted {
+    /// The trigger node.
+    pub node_id: String,
+    /// The times.
+    pub schedule: Box<Schedule>,
 }
 
 impl Plan {
@@ -95,6 +109,7 @@ pub fn plan(current: Option<Current<'_>>, wanted: Wanted<'_>, next_id: &mut dyn 
         let old = old_nodes.iter().find(|old| old.id == node.id);
         let hook = old_webhooks.iter().find(|hook| hook.node_id == node.id);
         let webhook = plan_webhook(&mut plan, node, hook, next_id);
+        plan_schedule(&mut plan, node, old);
         if old != Some(node) || webhook.is_new {
             plan.nodes.push(node_write(node, webhook.id));
             if old.is_some_and(|old| needs_wake(old, node)) {
@@ -105,6 +120,8 @@ pub fn plan(current: Option<Current<'_>>, wanted: Wanted<'_>, next_id: &mut dyn 
     let stays = |id: &str| wanted.definition.nodes.iter().any(|node| node.id == id);
     plan.nodes_removed = old_nodes.iter().map(|node| node.id.clone()).filter(|id| !stays(id)).collect();
     plan.node_ids_to_wake.extend(plan.nodes_removed.iter().cloned());
+    let gone = old_nodes.iter().filter(|node| !stays(&node.id) && schedule(node).is_some());
+    plan.schedules_removed.extend(gone.map(|node| node.id.clone()));
     plan.webhooks_removed
         .extend(old_webhooks.iter().filter(|hook| !stays(&hook.node_id)).map(|hook| hook.id));
     plan.secret_refs = secret_refs(wanted.secret_refs, &plan.nodes);
@@ -148,11 +165,36 @@ fn plan_webhook(
     PlannedWebhook { id: Some(hook.id), is_new: false }
 }
 
+/// A schedule that differs begins anew with the first time after the apply; one that does not keeps
+/// its next time.
+fn plan_schedule(plan: &mut Plan, node: &Node, old: Option<&Node>) {
+    let before = old.and_then(schedule);
+    match schedule(node) {
+        Some(schedule) if before.as_ref() != Some(&schedule) => {
+            plan.schedules.push(ScheduleWanted { node_id: node.id.clone(), schedule });
+        }
+        None if before.is_some() => plan.schedules_removed.push(node.id.clone()),
+        _ => {}
+    }
+}
+
+fn schedule(node: &Node) -> Option<Box<Schedule>> {
+    match resource(node)? {
+        Resource::Schedule(schedule) => Some(schedule),
+        Resource::Webhook(_) => None,
+    }
+}
+
 fn webhook_configuration(node: &Node) -> Option<WebhookConfiguration> {
+    match resource(node)? {
+        Resource::Webhook(configuration) => Some(configuration),
+        Resource::Schedule(_) => None,
+    }
+}
+
+fn resource(node: &Node) -> Option<Resource> {
     match &node.uses {
-        Uses::Trigger(name) => match trigger(name)?.resource(&node.configuration)? {
-            Resource::Webhook(configuration) => Some(configuration),
-        },
+        Uses::Trigger(name) => trigger(name)?.resource(&node.configuration),
         Uses::Component(_) | Uses::Blueprint(_) => None,
     }
 }

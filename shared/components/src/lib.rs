@@ -8,6 +8,7 @@
 //!
 //! A new component needs its own file, a line here, and a line in the list of `registry.rs`.
 
+mod civil;
 mod component;
 pub mod credential;
 mod credential_names;
@@ -22,6 +23,7 @@ mod if_;
 mod noop;
 mod pure;
 mod registry;
+pub mod schedule;
 mod shape;
 mod start;
 mod stop;

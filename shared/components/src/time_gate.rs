@@ -4,7 +4,7 @@ use domain::{
     definition::DEFAULT_CHANNEL,
     execution::ResultReason,
     held::{Call, WakeTime},
-    limits::{GATE_EXCEPT_MAX, WAIT_SECONDS_MAX},
+    limits::{EXCEPT_DATES_MAX, WAIT_SECONDS_MAX},
     outcome::Failure,
 };
 use jiff::{
@@ -15,9 +15,10 @@ use jiff::{
 use serde_json::{Map, Value, json};
 
 use crate::{
+    civil::{DAYS, read_days, read_except, read_time_of_day, read_zone},
     component::{Component, Problem},
     held::{Emission, EmissionData, Held, Step, Then, Woken},
-    shape::{Reader, Stage, child, item, type_name},
+    shape::{Reader, Stage, child},
 };
 
 /// The component. It passes its input on at once while the gate is open, and otherwise when the
@@ -149,15 +150,6 @@ impl Gate {
     }
 }
 
-const DAYS: [(&str, Weekday); 7] = [
-    ("mon", Weekday::Monday),
-    ("tue", Weekday::Tuesday),
-    ("wed", Weekday::Wednesday),
-    ("thu", Weekday::Thursday),
-    ("fri", Weekday::Friday),
-    ("sat", Weekday::Saturday),
-    ("sun", Weekday::Sunday),
-];
 /// The end of a day, which is the next one's midnight.
 const END_OF_DAY: &str = "24:00";
 const FIELDS: [&str; 5] = ["days", "from", "to", "zone", "except"];
@@ -170,11 +162,15 @@ fn read(configuration: &Value, stage: Stage) -> Result<Option<Gate>, Vec<Problem
         if map.is_empty() {
             reader.problem("", "needs at least one of `days`, `from`, `to` and `except`");
         }
-        let days = read_days(&mut reader, map);
+        let days = if map.contains_key("days") {
+            read_days(&mut reader, map, "days")
+        } else {
+            Some(DAYS.map(|(_, day)| day).to_vec())
+        };
         let from = read_time(&mut reader, map, "from");
         let to = read_time(&mut reader, map, "to");
         let zone = read_zone(&mut reader, map);
-        let except = read_dates(&mut reader, map);
+        let except = read_except(&mut reader, map, EXCEPT_DATES_MAX);
         let ends_with_the_day = map.get("to").is_none_or(|to| to == END_OF_DAY);
         if from.is_some() && from == to && !ends_with_the_day {
             reader.problem("/to", "is the same time as `from`: leave both out for the whole day");
@@ -185,82 +181,13 @@ fn read(configuration: &Value, stage: Stage) -> Result<Option<Gate>, Vec<Problem
     if problems.is_empty() { Ok(gate) } else { Err(problems) }
 }
 
-fn read_days(reader: &mut Reader, map: &Map<String, Value>) -> Option<Vec<Weekday>> {
-    let Some(value) = map.get("days") else { return Some(DAYS.map(|(_, day)| day).to_vec()) };
-    let list = reader.list("/days", value)?;
-    if list.is_empty() {
-        reader.problem("/days", "names no day: leave it out for all of them");
-    }
-    let words = DAYS.map(|(word, _)| word);
-    let days: Vec<_> = list
-        .iter()
-        .enumerate()
-        .map(|(index, value)| reader.word(&item("/days", index), value, &words))
-        .collect();
-    days.into_iter()
-        .map(|word| DAYS.iter().find(|(name, _)| Some(*name) == word).map(|(_, day)| *day))
-        .collect()
-}
-
 /// A time of day in whole minutes; midnight if not given, or if the day ends at `24:00`.
 fn read_time(reader: &mut Reader, map: &Map<String, Value>, name: &str) -> Option<Time> {
     let Some(value) = map.get(name) else { return Some(Time::midnight()) };
-    if reader.is_open(value) {
-        return None;
-    }
-    let text = value.as_str().unwrap_or_default();
-    if name == "to" && text == END_OF_DAY {
+    if name == "to" && value == END_OF_DAY {
         return Some(Time::midnight());
     }
-    let time = Time::strptime("%H:%M", text).ok();
-    if time.is_none() {
-        reader.problem(
-            &child("", name),
-            format!("must be a time of day such as `09:00`, not {}", given(value)),
-        );
-    }
-    time
-}
-
-fn read_zone(reader: &mut Reader, map: &Map<String, Value>) -> Option<TimeZone> {
-    let Some(value) = map.get("zone") else { return Some(TimeZone::UTC) };
-    if reader.is_open(value) {
-        return None;
-    }
-    let zone = value.as_str().and_then(|name| TimeZone::get(name).ok());
-    if zone.is_none() {
-        reader.problem("/zone", "must be the IANA name of a time zone, such as `Europe/Berlin` or `UTC`");
-    }
-    zone
-}
-
-fn read_dates(reader: &mut Reader, map: &Map<String, Value>) -> Option<Vec<Date>> {
-    let Some(value) = map.get("except") else { return Some(Vec::new()) };
-    let list = reader.list("/except", value)?;
-    if list.len() > GATE_EXCEPT_MAX {
-        reader.problem("/except", format!("has {} dates: at most {GATE_EXCEPT_MAX}", list.len()));
-        return None;
-    }
-    let dates: Vec<_> =
-        list.iter().enumerate().map(|(index, value)| read_date(reader, index, value)).collect();
-    dates.into_iter().collect()
-}
-
-fn read_date(reader: &mut Reader, index: usize, value: &Value) -> Option<Date> {
-    if reader.is_open(value) {
-        return None;
-    }
-    let date = value.as_str().and_then(|text| Date::strptime("%Y-%m-%d", text).ok());
-    if date.is_none() {
-        let message = format!("must be a date such as `2026-12-25`, not {}", given(value));
-        reader.problem(&item("/except", index), message);
-    }
-    date
-}
-
-/// The type of the value that was given instead, without the value.
-fn given(value: &Value) -> &'static str {
-    if value.is_string() { "another text" } else { type_name(value) }
+    read_time_of_day(reader, &child("", name), value)
 }
 
 #[cfg(test)]
@@ -445,8 +372,8 @@ mod tests {
                 .collect();
             json!({ "except": dates })
         };
-        assert_eq!(TimeGate.check(&gate(GATE_EXCEPT_MAX)), []);
-        assert_eq!(TimeGate.check(&gate(GATE_EXCEPT_MAX + 1))[0].message, "has 401 dates: at most 400");
+        assert_eq!(TimeGate.check(&gate(EXCEPT_DATES_MAX)), []);
+        assert_eq!(TimeGate.check(&gate(EXCEPT_DATES_MAX + 1))[0].message, "has 401 dates: at most 400");
         let now = "2026-11-25T00:00:00Z";
         assert_eq!(opens(&gate(366), now), Ok("2027-11-26T00:00:00Z".to_owned()));
         assert_eq!(

@@ -6,6 +6,7 @@ use serde_json::Value;
 use secret_text::FieldKind;
 
 use crate::component::{FieldSpec, Problem};
+use crate::schedule::Schedule;
 use crate::webhook::WebhookConfiguration;
 
 /// A resource that a trigger needs outside of the workflow. Apply makes, changes and removes it
@@ -14,6 +15,8 @@ use crate::webhook::WebhookConfiguration;
 pub enum Resource {
     /// A public address with its credential.
     Webhook(WebhookConfiguration),
+    /// Times at which runs begin by themselves.
+    Schedule(Box<Schedule>),
 }
 
 /// The kind of the template at a place of a trigger's configuration; None where none may stand.

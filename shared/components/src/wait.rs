@@ -11,10 +11,11 @@ use domain::{
     limits::WAIT_SECONDS_MAX,
     outcome::{Failure, Outcome, Output},
 };
-use jiff::{SignedDuration, SpanRelativeTo, Timestamp};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::{
+    civil::duration,
     component::{Component, Problem},
     effect::{Call as EffectCall, Effect},
     held::{Emission, EmissionData, Held, Step, Then, Woken},
@@ -162,22 +163,14 @@ const UNTIL: &str =
     "must be a time with its offset, such as `2027-01-31T09:00:00+01:00`, and at most 366 days away";
 
 fn read_duration(reader: &mut Reader, value: &Value) -> Option<Duration> {
-    let duration = match value {
-        _ if reader.is_open(value) => return None,
-        Value::Number(seconds) => {
-            seconds.as_f64().and_then(|seconds| SignedDuration::try_from_secs_f64(seconds).ok())
-        }
-        Value::String(text) => text
-            .trim()
-            .parse::<jiff::Span>()
-            .ok()
-            .and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()),
-        other => {
-            reader.problem("/for", format!("{FOR}, not {}", type_name(other)));
-            return None;
-        }
-    };
-    match duration.map(Duration::try_from) {
+    if reader.is_open(value) {
+        return None;
+    }
+    if !matches!(value, Value::Number(_) | Value::String(_)) {
+        reader.problem("/for", format!("{FOR}, not {}", type_name(value)));
+        return None;
+    }
+    match duration(value).map(Duration::try_from) {
         Some(Ok(duration)) if !is_too_long(duration) => Some(duration),
         Some(Ok(_)) => {
             reader.problem("/for", too_long());
@@ -208,6 +201,8 @@ fn read_timestamp(reader: &mut Reader, value: &Value) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+
+    use jiff::SignedDuration;
 
     use super::*;
     use crate::held::HeldCall;

@@ -118,8 +118,18 @@ pub const HELD_BYTES_MAX: usize = 64 * 1024;
 pub const EMISSIONS_MAX: usize = 100;
 /// Seconds until the next wake of a held execution, and so of a `wait`: 366 days.
 pub const WAIT_SECONDS_MAX: u64 = 366 * 24 * 60 * 60;
-/// Dates of `except` of a `time_gate`.
-pub const GATE_EXCEPT_MAX: usize = 400;
+/// Dates of `except` of a `time_gate` or a `schedule`.
+pub const EXCEPT_DATES_MAX: usize = 400;
+/// Seconds between two times of a `schedule`, at least: the sweeper looks once a minute.
+pub const SCHEDULE_EVERY_SECONDS_MIN: i64 = 60;
+/// Times that a `schedule` lists.
+pub const SCHEDULE_TIMES_MAX: usize = 400;
+/// Times of day of a `schedule`.
+pub const SCHEDULE_DAY_TIMES_MAX: usize = 24;
+/// The longest `jitter` of a `schedule`, seconds: an hour.
+pub const SCHEDULE_JITTER_SECONDS_MAX: i64 = 3_600;
+/// The longest `window` of a `schedule`, seconds: 7 days.
+pub const SCHEDULE_WINDOW_SECONDS_MAX: i64 = 7 * 24 * 3_600;
 /// The highest concurrency limit of a node; a higher one must be `unlimited`.
 pub const CONCURRENCY_MAX: u32 = 1_000;
 /// The highest number of calls a second for a node, and of its burst.

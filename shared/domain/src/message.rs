@@ -34,6 +34,13 @@ pub enum Message {
         /// `workflow_runs.id`
         run_id: RunId,
     },
+    /// The time of a schedule may have come: look at the schedule.
+    Schedule {
+        /// `schedules.workflow_id`
+        workflow_id: WorkflowId,
+        /// `schedules.node_id`
+        node_id: String,
+    },
     /// An execution waits for the executor.
     Execution {
         /// `workflow_node_executions.id`
@@ -110,6 +117,7 @@ mod tests {
             Message::Execution { execution_id },
             Message::Wake { execution_id },
             Message::Run { run_id: RunId::from_u128(7) },
+            Message::Schedule { workflow_id, node_id: "nightly".into() },
         ] {
             assert_eq!(Message::parse(&message.to_body()), Ok(message));
         }

@@ -1,5 +1,6 @@
 //! The rows of a node that an apply writes.
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::definition::{CallRate, NodeType};
@@ -28,6 +29,17 @@ pub struct NodeWrite {
     pub position: Option<Value>,
     /// The node's webhook, for webhook triggers.
     pub webhook_id: Option<WebhookId>,
+}
+
+/// A row of `schedules`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScheduleWrite {
+    /// The trigger.
+    pub node_id: String,
+    /// The next time, and the moment at which it is looked at. None: there is none.
+    pub next: Option<(Timestamp, Timestamp)>,
+    /// Whether its message is sent after the commit, so that the sweeper need not send it.
+    pub is_sent: bool,
 }
 
 /// A row of `workflow_node_secret_refs`, for the node's version that the apply makes.

@@ -74,9 +74,11 @@ impl<T: Transport> Sender<T> {
                 continue;
             }
             let queue = match outgoing.message {
-                Message::Event { .. } | Message::Node { .. } | Message::Wake { .. } | Message::Run { .. } => {
-                    &mut nodes
-                }
+                Message::Event { .. }
+                | Message::Node { .. }
+                | Message::Wake { .. }
+                | Message::Run { .. }
+                | Message::Schedule { .. } => &mut nodes,
                 Message::Execution { .. } => &mut executions,
             };
             queue.push(BatchEntry { outgoing, body });

@@ -9,10 +9,11 @@ use domain::root::PlannedRoot;
 use domain::webhook::Authentication;
 use jiff::Timestamp;
 use serde_json::Value;
+use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use crate::types::{column, word};
-use crate::{Store, StoreError};
+use crate::{Store, StoreError, Tx};
 
 /// A webhook, with all columns that an instance may keep in its memory.
 #[derive(Clone, Debug)]
@@ -194,11 +195,42 @@ pub async fn begin_run(store: &Store, run: &NewRun<'_>) -> Result<BeginOutcome, 
             ],
         )
         .await?;
+    outcome(&rows, run.planned)
+}
+
+/// As [`begin_run`], for a schedule whose time has come; the caller has locked it.
+///
+/// # Errors
+/// As [`begin_run`].
+pub async fn begin_scheduled_run(tx: &Tx, run: &NewRun<'_>) -> Result<BeginOutcome, StoreError> {
+    let rows = tx
+        .query(
+            "/* begin_scheduled_run */
+             SELECT outcome, first_event_id, due_seconds
+             FROM begin_scheduled_run($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+            &[
+                (&run.workflow_id, Type::UUID),
+                (&run.node_id, Type::TEXT),
+                (&run.version_planned, Type::INT8),
+                (&run.event_id, Type::UUID),
+                (&run.planned.event_type, Type::TEXT),
+                (&run.data, Type::JSONB),
+                (&run.planned.run_name, Type::TEXT),
+                (&run.planned.targets, Type::TEXT_ARRAY),
+                (&run.item_ids, Type::UUID_ARRAY),
+                (&run.now, Type::TIMESTAMPTZ),
+            ],
+        )
+        .await?;
+    outcome(&rows, run.planned)
+}
+
+fn outcome(rows: &[Row], planned: &PlannedRoot) -> Result<BeginOutcome, StoreError> {
     let row = rows.first().ok_or(StoreError::Corrupt("begin_run"))?;
     match column::<&str>(row, "outcome")? {
         "begun" => {
             let seconds: Option<f64> = column(row, "due_seconds")?;
-            let seconds = seconds.filter(|_| !run.planned.targets.is_empty());
+            let seconds = seconds.filter(|_| !planned.targets.is_empty());
             Ok(BeginOutcome::Begun(seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())))
         }
         "duplicate" => Ok(BeginOutcome::Duplicate(column(row, "first_event_id")?)),

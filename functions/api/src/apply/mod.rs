@@ -1,6 +1,7 @@
 //! Applying a definition: check, compare, plan, make credentials, write in one transaction, wake.
 
 mod credentials;
+mod schedules;
 mod secrets;
 
 use api_types::{Applied, Webhook};
@@ -213,6 +214,8 @@ async fn write(
         definition: checked.definition.clone(),
         nodes: plan.nodes,
         nodes_removed: plan.nodes_removed,
+        schedules: schedules::write(&plan.schedules, workflow_id, now),
+        schedules_removed: plan.schedules_removed,
         secret_refs: plan.secret_refs,
         webhooks: made.webhooks.clone(),
         webhooks_changed: made.webhooks_changed.clone(),
@@ -229,6 +232,7 @@ async fn write(
     tracing::info!(%workflow_id, version, "workflow applied");
     deps.wake_nodes(caller.organization_id, workflow_id, plan.node_ids_to_wake).await;
     deps.wake_held(&applied.held).await;
+    schedules::send(deps, caller.organization_id, workflow_id, &write.schedules, now).await;
     let webhooks = webhook_views(deps, workflow_id, current.as_ref(), &write, &made);
     Ok((applied_row(current, write, version), webhooks))
 }

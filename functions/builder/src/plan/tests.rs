@@ -138,6 +138,7 @@ fn messages(plan: &Plan) -> Vec<&'static str> {
         Message::Execution { .. } => "execution",
         Message::Wake { .. } => "wake",
         Message::Run { .. } => "run",
+        Message::Schedule { .. } => "schedule",
     };
     plan.messages.iter().map(kind).collect()
 }

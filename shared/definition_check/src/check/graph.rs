@@ -114,8 +114,8 @@ fn check_cycles(draft: &Draft<'_>, out: &mut Collector<'_>) {
             .filter(|other| reached.contains(other) && behind(other).contains(id))
             .collect();
         let names: Vec<String> =
-            members.iter().take(CYCLE_NAMES_MAX).map(|member| format!("`{member}`")).collect();
-        let more = if members.len() > CYCLE_NAMES_MAX { ", …" } else { "" };
+            members.iter().take(CYCLE_NODES_SHOWN).map(|member| format!("`{member}`")).collect();
+        let more = if members.len() > CYCLE_NODES_SHOWN { ", …" } else { "" };
         let message = format!(
             "a cycle that only the limits of a run end: {}{more}; give one of its nodes `max_visits`, such as `max_visits: 333`",
             names.join(", ")
@@ -126,7 +126,7 @@ fn check_cycles(draft: &Draft<'_>, out: &mut Collector<'_>) {
 }
 
 /// The nodes of a cycle that a message names.
-const CYCLE_NAMES_MAX: usize = 5;
+const CYCLE_NODES_SHOWN: usize = 5;
 
 fn check_unique<'d>(
     draft: &'d Draft<'_>,

@@ -135,7 +135,7 @@ impl Walk<'_> {
     fn compare(&self, id: &str, than: &str, value: &str) -> String {
         match self {
             Self::Equal(columns) => {
-                let equal = columns.iter().map(|(column, value)| format!("{column} = {value} AND "));
+                let equal = columns.iter().map(|(name, value)| format!("{name} = {value} AND "));
                 let equal: String = equal.collect();
                 format!("{equal}{id} {than} {value}")
             }

@@ -3,7 +3,7 @@
 use domain::actor::Actor;
 use domain::definition::Definition;
 use domain::ids::{OrganizationId, WebhookId, WorkflowId};
-use domain::node_write::{NodeWrite, SecretRefWrite};
+use domain::node_write::{NodeWrite, ScheduleWrite, SecretRefWrite};
 use domain::webhook::Authentication;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -13,7 +13,7 @@ use super::Audited;
 use super::removed::{RemovedWork, end_pending_of_nodes};
 use crate::held_causes::HeldWake;
 use crate::runs::settle_runs;
-use crate::types::column;
+use crate::types::{collect, column};
 use crate::{StoreError, Tx};
 
 /// The result of an apply.
@@ -41,6 +41,10 @@ pub struct WorkflowWrite {
     pub nodes: Vec<NodeWrite>,
     /// Ids of the nodes that are no longer in the definition.
     pub nodes_removed: Vec<String>,
+    /// Schedules that are new or differ.
+    pub schedules: Vec<ScheduleWrite>,
+    /// Ids of the nodes that are no longer a schedule.
+    pub schedules_removed: Vec<String>,
     /// The secrets that the nodes in `nodes` may open.
     pub secret_refs: Vec<SecretRefWrite>,
     /// Webhooks that are new.
@@ -139,6 +143,7 @@ async fn apply_in(tx: Tx, write: &WorkflowWrite) -> Result<AppliedWorkflow, Stor
     free_names(&tx, write).await?;
     change_concurrency_keys(&tx, write).await?;
     write_nodes(&tx, write, version).await?;
+    write_schedules(&tx, write).await?;
     insert_secret_refs(&tx, write, version).await?;
     remove_webhooks(&tx, write).await?;
     insert_webhooks(&tx, write).await?;
@@ -355,6 +360,44 @@ async fn change_concurrency_keys(tx: &Tx, write: &WorkflowWrite) -> Result<(), S
     )
     .await?;
     Ok(())
+}
+
+async fn write_schedules(tx: &Tx, write: &WorkflowWrite) -> Result<(), StoreError> {
+    if !write.schedules_removed.is_empty() {
+        tx.query(
+            "/* apply_workflow: remove schedules */
+             DELETE FROM schedules WHERE workflow_id = $1::uuid AND node_id = ANY($2::text[])",
+            &[(&write.workflow_id, Type::UUID), (&write.schedules_removed, Type::TEXT_ARRAY)],
+        )
+        .await?;
+    }
+    if write.schedules.is_empty() {
+        return Ok(());
+    }
+    let schedules = &write.schedules;
+    let next: Vec<_> = schedules.iter().map(|schedule| schedule.next).collect();
+    tx.query(
+        "/* apply_workflow: schedules */
+         INSERT INTO schedules (workflow_id, node_id, next_at, due_at, sent_at, updated_at)
+         SELECT $1::uuid, new.node_id, new.next_at, new.due_at,
+             CASE WHEN new.is_sent THEN $6::timestamptz END, $6
+         FROM unnest($2::text[], $3::timestamptz[], $4::timestamptz[], $5::bool[])
+             AS new (node_id, next_at, due_at, is_sent)
+         ORDER BY new.node_id
+         ON CONFLICT (workflow_id, node_id) DO UPDATE SET
+             next_at = excluded.next_at, due_at = excluded.due_at, sent_at = excluded.sent_at,
+             updated_at = excluded.updated_at",
+        &[
+            (&write.workflow_id, Type::UUID),
+            (&collect(schedules, |schedule| schedule.node_id.as_str()), Type::TEXT_ARRAY),
+            (&collect(&next, |next| next.map(|(next_at, _)| next_at)), Type::TIMESTAMPTZ_ARRAY),
+            (&collect(&next, |next| next.map(|(_, due_at)| due_at)), Type::TIMESTAMPTZ_ARRAY),
+            (&collect(schedules, |schedule| schedule.is_sent), Type::BOOL_ARRAY),
+            (&write.now, Type::TIMESTAMPTZ),
+        ],
+    )
+    .await
+    .map(drop)
 }
 
 /// A removed node that is added again, or a node that gets another type, starts a new generation:

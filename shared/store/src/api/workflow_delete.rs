@@ -68,6 +68,11 @@ async fn delete_in(
         &[(&workflow_id, Type::UUID), (&now, Type::TIMESTAMPTZ)],
     )
     .await?;
+    tx.query(
+        "/* delete_workflow: schedules */ DELETE FROM schedules WHERE workflow_id = $1::uuid",
+        &[(&workflow_id, Type::UUID)],
+    )
+    .await?;
     // The version is raised too, so plans with the definition from before are made anew.
     tx.query(
         "/* delete_workflow: workflow */

@@ -9,6 +9,7 @@ mod held;
 mod load;
 mod lock;
 mod quarantine;
+mod schedules;
 mod slots;
 mod write;
 
@@ -23,5 +24,6 @@ pub use lock::{LimitKey, LockedNodes, Wakes, WokenNode, lock_woken_nodes};
 pub use quarantine::{
     Begin, QUARANTINE_SECONDS, QuarantinedItem, begin_quarantined, find_all_quarantined, release_quarantined,
 };
+pub use schedules::{LockedSchedule, NextTime, lock_schedule, write_schedule};
 pub use slots::Slots;
 pub use write::{ErrorEvent, NewEvent, NewExecution, NewHeld, NewItem, NewKey, WriteBatch, write_batch};

@@ -431,8 +431,10 @@ async fn write_visits(tx: &Tx, visits: &BTreeMap<(RunId, String), i32>) -> Resul
     let counts: Vec<i32> = visits.values().copied().collect();
     tx.query(
         "/* write_visits */
-         INSERT INTO workflow_run_visits (run_id, node_id, visits)
-         SELECT * FROM unnest($1::uuid[], $2::text[], $3::int[])
+         INSERT INTO workflow_run_visits (workflow_id, run_id, root_event_id, node_id, visits)
+         SELECT r.workflow_id, r.id, r.root_event_id, t.node_id, t.visits
+         FROM unnest($1::uuid[], $2::text[], $3::int[]) AS t (run_id, node_id, visits)
+         JOIN workflow_runs r ON r.id = t.run_id
          ON CONFLICT (run_id, node_id) DO UPDATE SET visits = excluded.visits",
         &[(&run_ids, Type::UUID_ARRAY), (&node_ids, Type::TEXT_ARRAY), (&counts, Type::INT4_ARRAY)],
     )

@@ -6,6 +6,7 @@ mod due;
 mod held;
 mod retention;
 mod runs;
+mod schedules;
 mod undeliverable;
 mod upkeep;
 
@@ -17,6 +18,7 @@ pub use retention::{
     has_many_expired, put_off_expired_run,
 };
 pub use runs::{RunSearch, find_due_runs, find_stopped_runs, settle_left_runs, stop_runs_of_deleted};
+pub use schedules::{DueSchedule, find_due_schedules};
 pub use undeliverable::{end_undeliverable_executions, end_undeliverable_items};
 pub use upkeep::{
     WaitingItems, count_waiting_items, end_audit_lines, forget_deduplications, forget_previous_keys,

@@ -105,6 +105,7 @@ async fn a_migration_behind_an_open_reader_stops_no_function() {
             "V55__calls_a_second",
             "V56__who_did_what",
             "V57__visits",
+            "V58__schedules",
         ]
     );
     assert_eq!(store::migrate(&database.admin_store(), RoleLogin::Url).await.unwrap(), Vec::<String>::new());

@@ -22,6 +22,7 @@ mod retention;
 mod run_cancel;
 mod run_messages;
 mod runs;
+mod schedules;
 mod secret_count;
 mod shares;
 mod slow_vault;

@@ -121,8 +121,8 @@ fn the_executor_links_no_evaluator_no_parser_and_no_reader_of_yaml_i1() {
         assert!(!tree.contains(name), "I1: the executor links {name}");
     }
     assert!(tree.contains("secret_text") && tree.contains("components"));
-    assert_eq!(graph.users("saphyr-parser"), set(["api", "definition_check"]));
-    assert_eq!(graph.users("definition"), set(["api", "builder", "definition_check", "webhook"]));
+    assert_eq!(graph.users("saphyr-parser"), set(["api", "definition_check", "sealflow"]));
+    assert_eq!(graph.users("definition"), set(["api", "builder", "definition_check", "sealflow", "webhook"]));
 }
 
 #[test]

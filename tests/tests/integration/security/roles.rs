@@ -14,12 +14,13 @@ const ROLES: [&str; 6] = ["api", "webhook", "builder", "executor", "sweeper", "r
 
 /// The privileges of each role on each table, in the order of [`ROLES`]: Select, Insert, Update of
 /// at least one column, Delete.
-const PRIVILEGES: [(&str, [&str; 6]); 23] = [
+const PRIVILEGES: [(&str, [&str; 6]); 24] = [
     ("api_tokens", ["SIU", "", "", "", "", ""]),
     ("audit_log", ["SI", "", "", "", "", ""]),
     ("function_heartbeats", ["", "", "SIU", "SIU", "S", ""]),
     ("organizations", ["SU", "S", "S", "S", "S", ""]),
     ("refinery_schema_history", ["", "", "", "", "", ""]),
+    ("schedules", ["SIUD", "", "SU", "", "SU", ""]),
     ("schema_facts", ["S", "S", "S", "S", "S", "S"]),
     ("secrets", ["SIUD", "", "", "S", "", "SU"]),
     ("webhook_deduplications", ["", "SIU", "", "", "SD", ""]),
@@ -268,7 +269,7 @@ async fn each_role_sees_and_changes_these_columns_of_credentials_and_no_other_i7
 }
 
 #[tokio::test]
-async fn a_function_of_its_owners_rights_is_run_by_the_sweeper_alone_i7() {
+async fn a_function_of_its_owners_rights_is_run_by_one_role_i7() {
     let database = Database::create().await;
     let sql = "SELECT p.proname, p.proconfig::text, string_agg(r.rolname, ',' ORDER BY r.rolname)
         FROM pg_proc p LEFT JOIN pg_roles r ON r.rolname LIKE 'sealflow\\_%' AND has_function_privilege(r.oid, p.oid, 'EXECUTE')
@@ -288,7 +289,8 @@ async fn a_function_of_its_owners_rights_is_run_by_the_sweeper_alone_i7() {
     .map(|(name, role)| format!("{name}|{{\"search_path=pg_catalog, pg_temp\"}}|{role}"));
     let deletes =
         "delete_expired_run|{\"search_path=pg_catalog, pg_temp\",lock_timeout=100ms}|sealflow_sweeper";
-    assert_eq!(database.sql(sql).await, format!("{deletes}\n{}", expected.join("\n")), "I7");
+    let begins = "begin_scheduled_run|{\"search_path=pg_catalog, public, pg_temp\"}|sealflow_builder";
+    assert_eq!(database.sql(sql).await, format!("{begins}\n{deletes}\n{}", expected.join("\n")), "I7");
     let intake = "SELECT string_agg(r.rolname, ',' ORDER BY r.rolname) FROM pg_roles r
         WHERE r.rolname LIKE 'sealflow\\_%' AND has_function_privilege(r.oid, 'begin_run'::regproc, 'EXECUTE')";
     assert_eq!(database.sql(intake).await, "sealflow_api,sealflow_webhook", "I7");
