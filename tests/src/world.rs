@@ -177,6 +177,7 @@ impl World {
             nodes_removed: plan.nodes_removed,
             schedules: plan.schedules.iter().map(|wanted| self.schedule_write(id, wanted)).collect(),
             schedules_removed: plan.schedules_removed,
+            error_handlers: plan.error_handlers,
             secret_refs: plan.secret_refs,
             webhooks,
             webhooks_changed: Vec::new(),

@@ -8,6 +8,7 @@ mod batch;
 mod component_set;
 mod concurrency_keys;
 pub mod definitions;
+mod failed_runs;
 mod held;
 mod load_request;
 pub mod plan;

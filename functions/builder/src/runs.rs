@@ -9,7 +9,7 @@ use domain::message::Message;
 use queue::Outgoing;
 use store::{RunLook, StoreError, look_at_run};
 
-use crate::Deps;
+use crate::{Deps, failed_runs};
 
 /// Time until a run is looked at again that had more open than one look finds. By then the sweeper
 /// has mostly ended it whole: sooner, the same rows would get wakes again and again behind a
@@ -25,6 +25,7 @@ pub(crate) async fn look_at(run_id: RunId, deps: &Deps) -> Result<(), StoreError
     let message = Message::Run { run_id };
     let messages: Vec<Outgoing> = match look_at_run(&deps.store, run_id, &by, deps.plan.clock.now()).await? {
         RunLook::Over => return Ok(()),
+        RunLook::Failed => return failed_runs::tell_of(run_id, deps).await,
         RunLook::NotDue(organization_id, millis) => {
             let wait = Duration::from_millis(u64::try_from(millis).unwrap_or(0));
             Outgoing::after(organization_id, message, wait).into_iter().collect()

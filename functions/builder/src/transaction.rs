@@ -16,7 +16,9 @@ use crate::concurrency_keys::{Resolve, resolve_items};
 use crate::definitions::{Workflows, cache_definitions, cached_workflows};
 use crate::load_request::{load_request, without_data};
 use crate::plan::{Fallback, PlanInput, Slots, plan};
-use crate::wakes::{error_wakes, held_by_others, leftover_wakes, node_message, stopped_wakes};
+use crate::wakes::{
+    error_wakes, failed_run_wakes, held_by_others, leftover_wakes, node_message, stopped_wakes,
+};
 use crate::{Deps, PlanDeps};
 
 /// The reason why a batch was not built.
@@ -126,7 +128,8 @@ async fn build_in(tx: Tx, target: ClaimTarget<'_>, deps: &PlanDeps) -> Result<Ba
     if claims.items.is_empty() {
         built.again = held_by_others(&nodes, &claims.slots, &built.quarantined);
         let rows = WriteBatch { ended_runs: std::mem::take(&mut built.ended_runs), ..WriteBatch::default() };
-        write_batch(&tx, &rows, deps.clock.now()).await?;
+        let written = write_batch(&tx, &rows, deps.clock.now()).await?;
+        built.messages.extend(failed_run_wakes(&written.settled));
     } else {
         plan_and_write(&tx, &mut built, &nodes, &claims, workflows, fallback, deps).await?;
         built.has_written = true;
@@ -176,9 +179,10 @@ async fn plan_and_write(
     if time.left().is_zero() && claims.items.len() > 1 {
         return Err(StoreError::Rejected { sqlstate: None, constraint: Some("plan_time_max".to_owned()) });
     }
-    let errors = write_batch(tx, &plan.rows, now).await?;
+    let written = write_batch(tx, &plan.rows, now).await?;
     built.messages.extend(plan.messages);
-    built.messages.extend(error_wakes(&errors, &workflows));
+    built.messages.extend(error_wakes(&written.errors, &workflows));
+    built.messages.extend(failed_run_wakes(&written.settled));
     built.messages.extend(stopped_wakes(&plan.rows.run_limits, claims, &workflows));
     built.messages.extend(leftover_wakes(nodes, claims));
     Ok(())

@@ -4,8 +4,8 @@ use domain::ids::{OrganizationId, RunId};
 use domain::limits::CLAIM_ITEMS_MAX;
 use domain::message::Message;
 use queue::Outgoing;
-use store::NodeKey;
 use store::builder::{Claims, ErrorEvent, LimitKey, LockedNodes, QuarantinedItem, WokenNode};
+use store::{NodeKey, SettledRun};
 
 use crate::definitions::Workflows;
 
@@ -86,4 +86,10 @@ pub(crate) fn error_wakes<'a>(
         let workflow = workflows.get(&error.workflow_id)?;
         Some(Outgoing::now(workflow.organization_id, Message::Event { event_id: error.id }))
     })
+}
+
+/// The messages for failed runs of which triggers of the type `on_error` are to be told.
+pub(crate) fn failed_run_wakes(settled: &[SettledRun]) -> impl Iterator<Item = Outgoing> + '_ {
+    let wakes = settled.iter().filter_map(SettledRun::wake);
+    wakes.map(|(organization_id, message)| Outgoing::now(organization_id, message))
 }

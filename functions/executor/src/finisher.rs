@@ -14,9 +14,9 @@ use jiff::SignedDuration;
 use process::{Deadline, Metric};
 use queue::Outgoing;
 use store::executor::{
-    ClaimedExecution, FinishKind, FinishRow, FinishedExecution, NewOutput, finish_executions,
+    ClaimedExecution, FinishKind, FinishRow, FinishedBatch, FinishedExecution, NewOutput, finish_executions,
 };
-use store::{FreedSlot, LockMode, StoreError, record_heartbeat};
+use store::{LockMode, StoreError, record_heartbeat};
 use tokio::sync::mpsc;
 
 use crate::claims::{Claimed, delayed};
@@ -24,7 +24,7 @@ use crate::edges::edges_of;
 use crate::outcome::{Decision, Ended, decide};
 use crate::run::run_execution;
 use crate::secrets::{OpenedSecrets, open_secrets};
-use crate::{Deps, RunDeps, freed_wakes, send};
+use crate::{Deps, RunDeps, failed_run_wakes, freed_wakes, send};
 
 /// The most routings of one outcome: an apply in between makes another routing necessary.
 const ROUTES_MAX: u32 = 3;
@@ -258,8 +258,8 @@ async fn record_batch(
         open.iter().map(|one| (one.workflow_id, one.workflow_version)).collect();
     while !open.is_empty() {
         match record_once(&open, &versions, mode, token, deps).await {
-            Ok((finished, freed)) => {
-                open = settle(open, finished, freed, &mut locked, deps).await;
+            Ok(finished) => {
+                open = settle(open, finished, &mut locked, deps).await;
                 // The recordings that are still open were routed with an old version: the next try
                 // asks for a newer one.
                 for (_, version) in &mut versions {
@@ -295,7 +295,7 @@ async fn record_once(
     mode: LockMode,
     token: LeaseToken,
     deps: &Deps,
-) -> Result<(Vec<FinishedExecution>, Vec<FreedSlot>), StoreError> {
+) -> Result<FinishedBatch, StoreError> {
     let edges = edges_of(versions, deps).await?;
     let now = deps.run.clock.now();
     let rows: Vec<FinishRow> = open
@@ -349,14 +349,14 @@ fn measure(recording: &Recording, deps: &Deps) {
 /// executions that other transactions hold to `locked`.
 async fn settle<'a>(
     open: Vec<&'a Recording>,
-    finished: Vec<FinishedExecution>,
-    freed: Vec<FreedSlot>,
+    finished: FinishedBatch,
     locked: &mut Vec<ExecutionId>,
     deps: &Deps,
 ) -> Vec<&'a Recording> {
-    let mut messages: Vec<Outgoing> = freed_wakes(freed).collect();
+    let mut messages: Vec<Outgoing> = freed_wakes(finished.freed).collect();
+    messages.extend(failed_run_wakes(&finished.settled));
     let (mut again, mut has_recorded) = (Vec::new(), false);
-    for outcome in finished {
+    for outcome in finished.outcomes {
         let (FinishedExecution::Recorded { id, .. }
         | FinishedExecution::LeaseLost(id)
         | FinishedExecution::VersionMoved(id)

@@ -112,6 +112,7 @@ pub async fn sweep(deps: &Deps, deadline: Deadline) -> Result<Swept, StoreError>
     let mut swept = Swept::default();
     let is_time = || deadline.left() > TIME_FOR_THE_REST;
     or_none(runs::send_due_soon(&mut swept, deps).await, &mut failure);
+    while or_none(runs::send_failed(&mut swept, deps).await, &mut failure) && is_time() {}
     while or_none(schedules::send_due(&mut swept, deps).await, &mut failure) && is_time() {}
     // The searches take turns, so that none takes all of the time.
     let mut place = Place::random(deps);

@@ -11,7 +11,9 @@ use domain::limits::SWEEP_ROWS_MAX;
 use domain::message::Message;
 use domain::run::RunStop;
 use queue::Outgoing;
-use store::sweeper::{find_due_runs, find_stopped_runs, settle_left_runs, stop_runs_of_deleted};
+use store::sweeper::{
+    find_due_runs, find_failed_runs, find_stopped_runs, settle_left_runs, stop_runs_of_deleted,
+};
 use store::{StoreError, end_stopped_run, find_runs_due_soon, stop_run};
 
 use crate::{Deps, Swept};
@@ -71,6 +73,22 @@ pub(crate) async fn send_due_soon(swept: &mut Swept, deps: &Deps) -> Result<(), 
     });
     swept.unsent += deps.queue.send(messages.collect()).await.unsent.len();
     Ok(())
+}
+
+/// Sends messages for failed runs of which triggers are to be told, where the message was lost.
+/// Returns whether there may be more.
+///
+/// # Errors
+/// See [`StoreError`].
+pub(crate) async fn send_failed(swept: &mut Swept, deps: &Deps) -> Result<bool, StoreError> {
+    let found = find_failed_runs(&deps.store, deps.grace_seconds, SWEEP_ROWS_MAX).await?;
+    let is_full = crate::is_full(found.len());
+    let messages = found
+        .into_iter()
+        .map(|(organization_id, run_id)| Outgoing::now(organization_id, Message::Run { run_id }));
+    let report = deps.queue.send(messages.collect()).await;
+    swept.unsent += report.unsent.len();
+    Ok(is_full && report.unsent.is_empty())
 }
 
 /// Stops runs of deleted organizations, and completes stops that were begun. Returns whether there

@@ -7,7 +7,7 @@ use components::webhook::WebhookConfiguration;
 use components::{Resource, trigger};
 use domain::definition::{Definition, Node, Uses};
 use domain::ids::WebhookId;
-use domain::node_write::{NodeWrite, SecretRefWrite};
+use domain::node_write::{ErrorHandlerWrite, NodeWrite, SecretRefWrite};
 use domain::webhook::Authentication;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -65,6 +65,8 @@ pub struct Plan {
     pub schedules: Vec<ScheduleWanted>,
     /// Ids of the nodes that are no longer a schedule.
     pub schedules_removed: Vec<String>,
+    /// All workflows that triggers of the type `on_error` watch, where they differ.
+    pub error_handlers: Option<Vec<ErrorHandlerWrite>>,
     /// Nodes that the builder must look at: removed nodes, and nodes whose limit rose.
     pub node_ids_to_wake: Vec<String>,
 }
@@ -124,6 +126,9 @@ pub fn plan(current: Option<Current<'_>>, wanted: Wanted<'_>, next_id: &mut dyn 
     plan.schedules_removed.extend(gone.map(|node| node.id.clone()));
     plan.webhooks_removed
         .extend(old_webhooks.iter().filter(|hook| !stays(&hook.node_id)).map(|hook| hook.id));
+    let (before, after) =
+        (current.map(|current| error_handlers(current.definition)), error_handlers(wanted.definition));
+    plan.error_handlers = (before.unwrap_or_default() != after).then_some(after);
     plan.secret_refs = secret_refs(wanted.secret_refs, &plan.nodes);
     plan
 }
@@ -178,17 +183,29 @@ fn plan_schedule(plan: &mut Plan, node: &Node, old: Option<&Node>) {
     }
 }
 
+/// The workflows that a definition's triggers watch.
+fn error_handlers(definition: &Definition) -> Vec<ErrorHandlerWrite> {
+    let of_node = |node: &Node| match resource(node) {
+        Some(Resource::ErrorHandler(handler)) => {
+            let write = |workflow_name| ErrorHandlerWrite { node_id: node.id.clone(), workflow_name };
+            handler.names(&definition.name).into_iter().map(write).collect()
+        }
+        _ => Vec::new(),
+    };
+    definition.nodes.iter().flat_map(of_node).collect()
+}
+
 fn schedule(node: &Node) -> Option<Box<Schedule>> {
     match resource(node)? {
         Resource::Schedule(schedule) => Some(schedule),
-        Resource::Webhook(_) => None,
+        Resource::Webhook(_) | Resource::ErrorHandler(_) => None,
     }
 }
 
 fn webhook_configuration(node: &Node) -> Option<WebhookConfiguration> {
     match resource(node)? {
         Resource::Webhook(configuration) => Some(configuration),
-        Resource::Schedule(_) => None,
+        Resource::Schedule(_) | Resource::ErrorHandler(_) => None,
     }
 }
 

@@ -21,6 +21,7 @@ mod http;
 #[path = "if.rs"]
 mod if_;
 mod noop;
+pub mod on_error;
 mod pure;
 mod registry;
 pub mod schedule;

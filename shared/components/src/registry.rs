@@ -8,6 +8,7 @@ use crate::{
     http::Http,
     if_::If,
     noop::Noop,
+    on_error::OnError,
     schedule::ScheduleTrigger,
     start::Start,
     stop::Stop,
@@ -32,7 +33,7 @@ const COMPONENTS: &[AnyComponent] = &[
 /// Effects for pending executions of the previous release. No definition uses them. They are
 /// deleted from the code once no such execution is left.
 const EFFECTS_OF_BEFORE: &[&dyn Effect] = &[&PendingWait];
-const TRIGGERS: &[&dyn Trigger] = &[&ScheduleTrigger, &Start, &Webhook];
+const TRIGGERS: &[&dyn Trigger] = &[&OnError, &ScheduleTrigger, &Start, &Webhook];
 
 /// A component, by its kind.
 #[derive(Clone, Copy)]
@@ -153,7 +154,7 @@ mod tests {
             component_names(),
             ["filter", "http", "if", "noop", "stop", "switch", "time_gate", "transform", "wait"]
         );
-        assert_eq!(trigger_names(), ["schedule", "start", "webhook"]);
+        assert_eq!(trigger_names(), ["on_error", "schedule", "start", "webhook"]);
         let is_found = |name: &&str| component(name).is_some_and(|found| found.base().name() == *name);
         assert!(component_names().iter().all(is_found));
         assert!(trigger_names().iter().all(|name| trigger(name).is_some_and(|found| found.name() == *name)));

@@ -6,6 +6,7 @@ use serde_json::Value;
 use secret_text::FieldKind;
 
 use crate::component::{FieldSpec, Problem};
+use crate::on_error::ErrorHandler;
 use crate::schedule::Schedule;
 use crate::webhook::WebhookConfiguration;
 
@@ -17,6 +18,8 @@ pub enum Resource {
     Webhook(WebhookConfiguration),
     /// Times at which runs begin by themselves.
     Schedule(Box<Schedule>),
+    /// The failed runs of which the trigger is told.
+    ErrorHandler(ErrorHandler),
 }
 
 /// The kind of the template at a place of a trigger's configuration; None where none may stand.

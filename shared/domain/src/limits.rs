@@ -120,6 +120,12 @@ pub const EMISSIONS_MAX: usize = 100;
 pub const WAIT_SECONDS_MAX: u64 = 366 * 24 * 60 * 60;
 /// Dates of `except` of a `time_gate` or a `schedule`.
 pub const EXCEPT_DATES_MAX: usize = 400;
+/// Workflows that an `on_error` trigger names.
+pub const WATCHED_WORKFLOWS_MAX: usize = 100;
+/// Failures of one run of which an `on_error` trigger is told.
+pub const FAILURES_TOLD_MAX: i64 = 20;
+/// Bytes of an event's data that such a trigger is told with the failure: 256 KiB.
+pub const FAILURE_DATA_BYTES_MAX: i64 = 256 * 1024;
 /// Seconds between two times of a `schedule`, at least: the sweeper looks once a minute.
 pub const SCHEDULE_EVERY_SECONDS_MIN: i64 = 60;
 /// Times that a `schedule` lists.

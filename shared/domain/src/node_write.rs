@@ -42,6 +42,15 @@ pub struct ScheduleWrite {
     pub is_sent: bool,
 }
 
+/// A row of `error_handlers`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ErrorHandlerWrite {
+    /// The trigger.
+    pub node_id: String,
+    /// The name of the workflow that it watches; empty: all of the organization.
+    pub workflow_name: String,
+}
+
 /// A row of `workflow_node_secret_refs`, for the node's version that the apply makes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SecretRefWrite {

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use domain::ids::{EventId, ItemId, OrganizationId, WebhookId, WorkflowId};
+use domain::ids::{EventId, ItemId, OrganizationId, RunId, WebhookId, WorkflowId};
 use domain::root::PlannedRoot;
 use domain::webhook::Authentication;
 use jiff::Timestamp;
@@ -209,6 +209,35 @@ pub async fn begin_scheduled_run(tx: &Tx, run: &NewRun<'_>) -> Result<BeginOutco
              SELECT outcome, first_event_id, due_seconds
              FROM begin_scheduled_run($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
             &[
+                (&run.workflow_id, Type::UUID),
+                (&run.node_id, Type::TEXT),
+                (&run.version_planned, Type::INT8),
+                (&run.event_id, Type::UUID),
+                (&run.planned.event_type, Type::TEXT),
+                (&run.data, Type::JSONB),
+                (&run.planned.run_name, Type::TEXT),
+                (&run.planned.targets, Type::TEXT_ARRAY),
+                (&run.item_ids, Type::UUID_ARRAY),
+                (&run.now, Type::TIMESTAMPTZ),
+            ],
+        )
+        .await?;
+    outcome(&rows, run.planned)
+}
+
+/// As [`begin_run`], for an `on_error` trigger that is told of the failed run `of_run`; the caller
+/// has locked what is noted of that run.
+///
+/// # Errors
+/// As [`begin_run`].
+pub async fn begin_error_run(tx: &Tx, of_run: RunId, run: &NewRun<'_>) -> Result<BeginOutcome, StoreError> {
+    let rows = tx
+        .query(
+            "/* begin_error_run */
+             SELECT outcome, first_event_id, due_seconds
+             FROM begin_error_run($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+            &[
+                (&of_run, Type::UUID),
                 (&run.workflow_id, Type::UUID),
                 (&run.node_id, Type::TEXT),
                 (&run.version_planned, Type::INT8),

@@ -332,10 +332,11 @@ async fn plans(product: &Product, statements: &[PreparedStatement]) -> Vec<(Stri
             .await
             .unwrap();
         // `store/src/connect/check.rs` gives its connections the same settings.
-        if role != "sealflow_api" {
-            let own = "SET join_collapse_limit = 1; SET from_collapse_limit = 1; SET enable_material = off";
-            client.batch_execute(own).await.unwrap();
-        }
+        let own = match role {
+            "sealflow_api" => "SET enable_bitmapscan = off",
+            _ => "SET join_collapse_limit = 1; SET from_collapse_limit = 1; SET enable_material = off",
+        };
+        client.batch_execute(own).await.unwrap();
         for statement in statements.iter().filter(|statement| statement.role == role) {
             found.push((format!("{role}: {}", name(statement)), plan(&client, statement).await));
         }

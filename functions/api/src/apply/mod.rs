@@ -216,6 +216,7 @@ async fn write(
         nodes_removed: plan.nodes_removed,
         schedules: schedules::write(&plan.schedules, workflow_id, now),
         schedules_removed: plan.schedules_removed,
+        error_handlers: plan.error_handlers,
         secret_refs: plan.secret_refs,
         webhooks: made.webhooks.clone(),
         webhooks_changed: made.webhooks_changed.clone(),

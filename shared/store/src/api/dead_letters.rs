@@ -84,7 +84,8 @@ pub async fn list_dead_letters(
     page: PageRequest,
 ) -> Result<Page<DeadLetterRow>, StoreError> {
     // Each workflow gives its newest failures by their partial index, so executions that passed are
-    // not read.
+    // not read. Rows are compared as a whole and ordered by both columns, as in a search
+    // (`search.rs`): no other index can give that order.
     let rows = store
         .query(
             "/* list_dead_letters */
@@ -99,9 +100,12 @@ pub async fn list_dead_letters(
                                     x.component, x.result_reason, x.result_message, x.attempt,
                                     x.created_at, x.finished_at
                              FROM workflow_node_executions x
-                             WHERE x.workflow_id = w.id AND x.result = 'failed'
+                             WHERE (x.workflow_id, x.id)
+                                   >= (w.id, '00000000-0000-0000-0000-000000000000')
+                               AND (x.workflow_id, x.id) < (w.id,
+                                   coalesce($3, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
+                               AND x.result = 'failed'
                                AND x.redriven_event_id IS NULL AND NOT x.failure_routed
-                               AND ($3::uuid IS NULL OR x.id < $3)
                                AND ($5::text IS NULL OR x.node_id = $5)
                                AND ($6::text IS NULL OR x.result_reason = $6)
                                AND ($7::uuid IS NULL OR x.root_event_id = $7)
@@ -110,7 +114,7 @@ pub async fn list_dead_letters(
                                    WHERE o.execution_id = x.id AND o.channel = 'failure'
                                      AND cardinality(o.targets) > 0
                                    OFFSET 0)
-                             ORDER BY x.id DESC LIMIT $4 + 1) e
+                             ORDER BY x.workflow_id DESC, x.id DESC LIMIT $4 + 1) e
                          WHERE w.organization_id = $1 AND ($2::uuid IS NULL OR w.id = $2)
                          ORDER BY e.id DESC LIMIT $4 + 1) c) q
              JOIN workflow_nodes n ON n.workflow_id = q.workflow_id AND n.node_id = q.node_id

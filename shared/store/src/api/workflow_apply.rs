@@ -3,7 +3,7 @@
 use domain::actor::Actor;
 use domain::definition::Definition;
 use domain::ids::{OrganizationId, WebhookId, WorkflowId};
-use domain::node_write::{NodeWrite, ScheduleWrite, SecretRefWrite};
+use domain::node_write::{ErrorHandlerWrite, NodeWrite, ScheduleWrite, SecretRefWrite};
 use domain::webhook::Authentication;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -45,6 +45,8 @@ pub struct WorkflowWrite {
     pub schedules: Vec<ScheduleWrite>,
     /// Ids of the nodes that are no longer a schedule.
     pub schedules_removed: Vec<String>,
+    /// All workflows that its triggers of the type `on_error` watch, where they differ.
+    pub error_handlers: Option<Vec<ErrorHandlerWrite>>,
     /// The secrets that the nodes in `nodes` may open.
     pub secret_refs: Vec<SecretRefWrite>,
     /// Webhooks that are new.
@@ -144,6 +146,9 @@ async fn apply_in(tx: Tx, write: &WorkflowWrite) -> Result<AppliedWorkflow, Stor
     change_concurrency_keys(&tx, write).await?;
     write_nodes(&tx, write, version).await?;
     write_schedules(&tx, write).await?;
+    if let Some(handlers) = &write.error_handlers {
+        write_error_handlers(&tx, write, handlers).await?;
+    }
     insert_secret_refs(&tx, write, version).await?;
     remove_webhooks(&tx, write).await?;
     insert_webhooks(&tx, write).await?;
@@ -398,6 +403,36 @@ async fn write_schedules(tx: &Tx, write: &WorkflowWrite) -> Result<(), StoreErro
     )
     .await
     .map(drop)
+}
+
+async fn write_error_handlers(
+    tx: &Tx,
+    write: &WorkflowWrite,
+    handlers: &[ErrorHandlerWrite],
+) -> Result<(), StoreError> {
+    remove_error_handlers(tx, write.workflow_id).await?;
+    tx.query_unless_empty(
+        handlers,
+        "/* apply_workflow: error handlers */
+         INSERT INTO error_handlers (organization_id, workflow_name, workflow_id, node_id)
+         SELECT $1::uuid, new.workflow_name, $2::uuid, new.node_id
+         FROM unnest($3::text[], $4::text[]) AS new (node_id, workflow_name)",
+        [
+            (&write.organization_id, Type::UUID),
+            (&write.workflow_id, Type::UUID),
+            (&collect(handlers, |handler| handler.node_id.as_str()), Type::TEXT_ARRAY),
+            (&collect(handlers, |handler| handler.workflow_name.as_str()), Type::TEXT_ARRAY),
+        ],
+    )
+    .await
+    .map(drop)
+}
+
+/// Ends the watching of a workflow's triggers.
+pub(super) async fn remove_error_handlers(tx: &Tx, workflow_id: WorkflowId) -> Result<(), StoreError> {
+    let remove = "/* remove_error_handlers */
+        DELETE FROM error_handlers WHERE workflow_id = $1::uuid";
+    tx.query(remove, &[(&workflow_id, Type::UUID)]).await.map(drop)
 }
 
 /// A removed node that is added again, or a node that gets another type, starts a new generation:

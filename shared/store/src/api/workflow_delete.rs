@@ -5,7 +5,7 @@ use tokio_postgres::types::Type;
 
 use super::Audited;
 use super::removed::end_pending_of_nodes;
-use super::workflow_apply::{lock_workflow, share_organization};
+use super::workflow_apply::{lock_workflow, remove_error_handlers, share_organization};
 use crate::held_causes::HeldWake;
 use crate::runs::settle_runs;
 use crate::types::column;
@@ -73,6 +73,7 @@ async fn delete_in(
         &[(&workflow_id, Type::UUID)],
     )
     .await?;
+    remove_error_handlers(&tx, workflow_id).await?;
     // The version is raised too, so plans with the definition from before are made anew.
     tx.query(
         "/* delete_workflow: workflow */

@@ -89,7 +89,7 @@ pub async fn write_resolved(
     now: Timestamp,
 ) -> Result<Vec<ErrorEvent>, StoreError> {
     let (ids, values): (Vec<ItemId>, Vec<&str>) = keys.iter().map(|(id, key)| (*id, key.as_str())).unzip();
-    let (stored, taken, errors) = futures_util::try_join!(
+    let (stored, taken, written) = futures_util::try_join!(
         tx.query_with(STORE_KEYS, [(&ids, Type::UUID_ARRAY), (&values, Type::TEXT_ARRAY)]),
         tx.query_with(
             "/* take_unresolved_items */ DELETE FROM workflow_node_queue_items
@@ -100,7 +100,7 @@ pub async fn write_resolved(
         write_batch(tx, batch, now),
     )?;
     if (stored.len(), taken.len()) == (keys.len(), ended.len()) {
-        Ok(errors)
+        Ok(written.errors)
     } else {
         Err(StoreError::Conflict("an item was taken meanwhile"))
     }

@@ -11,7 +11,7 @@ use tokio_postgres::types::{Json, Type};
 
 use super::claim::{StoredDefinition, load_definitions};
 use super::quarantine::QUARANTINE_SECONDS;
-use super::write::{ErrorEvent, WriteBatch, error_event, write_batch};
+use super::write::{WriteBatch, WrittenBatch, error_event, write_batch};
 use crate::locks::{LOCK_FREE_EXECUTIONS, LOCK_FREE_NODES};
 use crate::nodes::{NodeKey, node_key};
 use crate::slots::{FIND_FREED, FreedSlot, freed_slot};
@@ -287,10 +287,10 @@ pub async fn record_wakes(
     wakes: &[RecordedWake],
     rows: &WriteBatch,
     now: Timestamp,
-) -> Result<(Vec<ErrorEvent>, Vec<FreedSlot>), StoreError> {
+) -> Result<(WrittenBatch, Vec<FreedSlot>), StoreError> {
     let freeing: Vec<ExecutionId> =
         wakes.iter().filter(|wake| wake.frees_slot).map(|wake| wake.execution_id).collect();
-    let (recorded, mut errors, freed) = futures_util::try_join!(
+    let (recorded, mut written, freed) = futures_util::try_join!(
         record(tx, wakes, now),
         write_batch(tx, rows, now),
         tx.query_unless_empty(&freeing, FIND_FREED, [(&freeing, Type::UUID_ARRAY)]),
@@ -299,9 +299,9 @@ pub async fn record_wakes(
         return Err(StoreError::Conflict("not every wake was recorded"));
     }
     for row in &recorded {
-        errors.extend(error_event(row)?);
+        written.errors.extend(error_event(row)?);
     }
-    Ok((errors, freed.iter().map(freed_slot).collect::<Result<_, _>>()?))
+    Ok((written, freed.iter().map(freed_slot).collect::<Result<_, _>>()?))
 }
 
 async fn record(tx: &Tx, wakes: &[RecordedWake], now: Timestamp) -> Result<Vec<Row>, StoreError> {

@@ -5,6 +5,7 @@
 
 mod claim;
 mod concurrency_keys;
+mod failed_runs;
 mod held;
 mod load;
 mod lock;
@@ -15,6 +16,9 @@ mod write;
 
 pub use claim::{ClaimedItem, Claims, StoredDefinition, claim_items, claim_one};
 pub use concurrency_keys::{UnresolvedItems, find_unresolved_items, write_resolved};
+pub use failed_runs::{
+    FailedRun, RunFailure, StoredHandler, forget_failed_run, lock_failed_run, put_off_failed_run,
+};
 pub use held::{
     BegunWake, FoundWoken, RecordedWake, StoredCall, StoredCause, WokenExecution, begin_wake, forgive_wake,
     load_routes, lock_woken, record_wakes,
@@ -26,4 +30,6 @@ pub use quarantine::{
 };
 pub use schedules::{LockedSchedule, NextTime, lock_schedule, write_schedule};
 pub use slots::Slots;
-pub use write::{ErrorEvent, NewEvent, NewExecution, NewHeld, NewItem, NewKey, WriteBatch, write_batch};
+pub use write::{
+    ErrorEvent, NewEvent, NewExecution, NewHeld, NewItem, NewKey, WriteBatch, WrittenBatch, write_batch,
+};

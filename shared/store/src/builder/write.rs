@@ -12,7 +12,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::{Json, Type};
 
 use crate::nodes::NodeKey;
-use crate::runs::{settle_runs, stop_and_settle_runs};
+use crate::runs::{SettledRun, settle_runs, stop_and_settle_runs};
 use crate::types::{collect, column};
 use crate::{JsonText, StoreError, Tx};
 
@@ -192,19 +192,28 @@ pub struct ErrorEvent {
     pub workflow_id: WorkflowId,
 }
 
+/// What a written batch leaves to do after the commit.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WrittenBatch {
+    /// The events on the channel `error`.
+    pub errors: Vec<ErrorEvent>,
+    /// The runs that ended.
+    pub settled: Vec<SettledRun>,
+}
+
 /// Writes a batch in one round trip. A failure that an edge on `error` takes is routed by the
 /// database.
 ///
 /// # Errors
 /// [`StoreError::Conflict`] when a workflow has another version than the plan: reload and plan once
 /// more. [`StoreError::Rejected`] when a row is bad: replay record by record.
-pub async fn write_batch(tx: &Tx, batch: &WriteBatch, now: Timestamp) -> Result<Vec<ErrorEvent>, StoreError> {
-    let (changed, errors) =
+pub async fn write_batch(tx: &Tx, batch: &WriteBatch, now: Timestamp) -> Result<WrittenBatch, StoreError> {
+    let (changed, written) =
         futures_util::try_join!(check_versions(tx, &batch.versions), write_rows(tx, batch, now))?;
-    if changed { Err(StoreError::Conflict("the workflow was applied meanwhile")) } else { Ok(errors) }
+    if changed { Err(StoreError::Conflict("the workflow was applied meanwhile")) } else { Ok(written) }
 }
 
-async fn write_rows(tx: &Tx, batch: &WriteBatch, now: Timestamp) -> Result<Vec<ErrorEvent>, StoreError> {
+async fn write_rows(tx: &Tx, batch: &WriteBatch, now: Timestamp) -> Result<WrittenBatch, StoreError> {
     // The statements are sent in this order, in which their futures are polled. Rows point at rows
     // that are inserted before them; only the pointer from an event to its execution is checked at
     // the end of the transaction.
@@ -218,7 +227,8 @@ async fn write_rows(tx: &Tx, batch: &WriteBatch, now: Timestamp) -> Result<Vec<E
     )?;
     let expected = (batch.events.len(), batch.executions.len(), batch.keys.len(), batch.items.len());
     if (written.0, written.1.len(), written.2, written.3) == expected {
-        written.1.iter().filter_map(|row| error_event(row).transpose()).collect()
+        let errors = written.1.iter().filter_map(|row| error_event(row).transpose());
+        Ok(WrittenBatch { errors: errors.collect::<Result<_, _>>()?, settled: written.5 })
     } else {
         Err(StoreError::Conflict("not every row of the batch was written"))
     }
@@ -442,15 +452,15 @@ async fn write_visits(tx: &Tx, visits: &BTreeMap<(RunId, String), i32>) -> Resul
     .map(drop)
 }
 
-async fn end_runs(tx: &Tx, batch: &WriteBatch, now: Timestamp) -> Result<(), StoreError> {
+async fn end_runs(tx: &Tx, batch: &WriteBatch, now: Timestamp) -> Result<Vec<SettledRun>, StoreError> {
     if batch.run_limits.is_empty() {
-        return settle_runs(tx, &batch.ended_runs, now).await.map(drop);
+        return settle_runs(tx, &batch.ended_runs, now).await;
     }
     let by = Actor::function(Function::Builder);
-    let stopped =
+    let (stopped, settled) =
         stop_and_settle_runs(tx, &batch.run_limits, RunStop::RunLimit, &by, &batch.ended_runs, now).await?;
     for run_id in stopped {
         tracing::warn!(%run_id, "the run is past its limit");
     }
-    Ok(())
+    Ok(settled)
 }

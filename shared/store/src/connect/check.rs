@@ -8,7 +8,7 @@ use super::diagnosis::ConnectFailure;
 use crate::migrate::NEWEST_MIGRATION;
 
 /// The migration that this code needs at least.
-pub(crate) const SCHEMA_NEEDED: i32 = 58;
+pub(crate) const SCHEMA_NEEDED: i32 = 59;
 
 /// A function's role must have its time-outs: without them a frozen sandbox would hold its locks
 /// for ever. It must have its settings of the planner: without them a plan that was made over a
@@ -19,13 +19,15 @@ pub(crate) const SCHEMA_NEEDED: i32 = 58;
 /// order. While tables are small, all join orders cost the same. The planner could choose a bad
 /// order, and Postgres would keep that plan after the tables have grown. The order belongs to the
 /// statements. So the code, not the role, sets these options. For the lists of the API the planner
-/// chooses the order.
+/// chooses the order; it may not read a whole index into a bitmap and sort the rows, for each list
+/// has an index in its order.
 const CHECK_CONNECTION: &str = "/* check_connection */
     SELECT current_user::text AS role,
         CASE WHEN current_user <> 'sealflow_api' THEN
             set_config('join_collapse_limit', '1', false)
                 || set_config('from_collapse_limit', '1', false)
-                || set_config('enable_material', 'off', false) END,
+                || set_config('enable_material', 'off', false)
+            ELSE set_config('enable_bitmapscan', 'off', false) END,
         schema_facts.version, schema_facts.oldest_code,
         (SELECT string_agg(name, ', ' ORDER BY name) FROM pg_settings
          WHERE (name IN ('idle_in_transaction_session_timeout', 'statement_timeout', 'lock_timeout')
@@ -94,12 +96,12 @@ mod tests {
     fn a_schema_that_does_not_fit_is_refused_with_what_to_do() {
         check(SCHEMA_NEEDED, 1, None, "");
         check(SCHEMA_NEEDED + 90, NEWEST_MIGRATION, None, "");
-        check(SCHEMA_NEEDED - 1, 1, None, "schema is at V57, this code needs V58: run migrate");
+        check(SCHEMA_NEEDED - 1, 1, None, "schema is at V58, this code needs V59: run migrate");
         check(
             NEWEST_MIGRATION + 1,
             NEWEST_MIGRATION + 1,
             None,
-            "schema too new: it takes code from V59 on, this code is of V58; deploy the newer functions",
+            "schema too new: it takes code from V60 on, this code is of V59; deploy the newer functions",
         );
         check(
             SCHEMA_NEEDED,

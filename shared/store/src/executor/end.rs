@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use tokio_postgres::types::Type;
 
 use crate::locks::{LOCK_EXECUTIONS, LOCK_NODES, wait_briefly};
-use crate::runs::settle_runs_of;
+use crate::runs::{SettledRun, settle_runs_of};
 use crate::slots::{FIND_FREED, FreedSlot, freed_slot};
 use crate::types::{column, word};
 use crate::{StoreError, Tx};
@@ -33,8 +33,8 @@ pub async fn end_unstartable(
     tx: &Tx,
     ids: &[ExecutionId],
     now: Timestamp,
-) -> Result<(Vec<EndedExecution>, Vec<FreedSlot>), StoreError> {
-    let ((), _, _, ended, freed, _) = futures_util::try_join!(
+) -> Result<(Vec<EndedExecution>, Vec<FreedSlot>, Vec<SettledRun>), StoreError> {
+    let ((), _, _, ended, freed, settled) = futures_util::try_join!(
         wait_briefly(tx),
         tx.query_with(LOCK_NODES, [(&ids, Type::UUID_ARRAY)]),
         tx.query_with(LOCK_EXECUTIONS, [(&ids, Type::UUID_ARRAY)]),
@@ -56,7 +56,7 @@ pub async fn end_unstartable(
             })
         })
         .collect::<Result<_, StoreError>>()?;
-    Ok((ended, freed.iter().map(freed_slot).collect::<Result<_, _>>()?))
+    Ok((ended, freed.iter().map(freed_slot).collect::<Result<_, _>>()?, settled))
 }
 
 const END: &str = "/* end_unstartable */

@@ -10,7 +10,7 @@ use tokio_postgres::types::{Json, Type};
 
 use crate::locks::{LOCK_FREE_EXECUTIONS, LOCK_FREE_NODES, LOCK_NODES, LockMode};
 use crate::nodes::{NodeKey, node_key};
-use crate::runs::{settle_runs, settle_runs_of};
+use crate::runs::{SettledRun, settle_runs, settle_runs_of};
 use crate::slots::{FIND_FREED, FreedSlot, freed_slot};
 use crate::types::collect;
 use crate::types::column;
@@ -123,6 +123,17 @@ pub enum FinishedExecution {
 /// than a builder's transaction takes, and short enough for the outcomes that wait behind it.
 pub const FINISH_WAIT_MILLIS: u32 = 50;
 
+/// The result of [`finish_executions`].
+#[derive(Clone, Debug)]
+pub struct FinishedBatch {
+    /// The result of each row, in their order.
+    pub outcomes: Vec<FinishedExecution>,
+    /// Freed slots that items wait for.
+    pub freed: Vec<FreedSlot>,
+    /// The runs that ended.
+    pub settled: Vec<SettledRun>,
+}
+
 /// Records outcomes, their outputs and the next queue items in one round trip, where the lease
 /// still holds. Returns also the freed slots that items wait for.
 ///
@@ -138,7 +149,7 @@ pub async fn finish_executions(
     rows: &[FinishRow],
     mode: LockMode,
     now: Timestamp,
-) -> Result<(Vec<FinishedExecution>, Vec<FreedSlot>), StoreError> {
+) -> Result<FinishedBatch, StoreError> {
     let ids = collect(rows, |row| row.execution_id);
     let limited: Vec<ExecutionId> =
         rows.iter().filter(|row| row.may_have_limit).map(|row| row.execution_id).collect();
@@ -150,7 +161,7 @@ pub async fn finish_executions(
     // An outcome that may end a run is mostly known beforehand: then the run's end is written in
     // the same round trip.
     let leaves: Vec<ExecutionId> = if rows.iter().any(FinishRow::is_leaf) { ids.clone() } else { Vec::new() };
-    let ((), _, _, recorded, freed, _) = futures_util::try_join!(
+    let ((), _, _, recorded, freed, mut settled) = futures_util::try_join!(
         mode.limit_wait(tx, FINISH_WAIT_MILLIS),
         tx.query_unless_empty(&limited, lock_nodes, [(&limited, Type::UUID_ARRAY)]),
         tx.query_with(LOCK_FREE_EXECUTIONS, [(&ids, Type::UUID_ARRAY), (&may_be_locked, Type::UUID_ARRAY)]),
@@ -161,7 +172,7 @@ pub async fn finish_executions(
     if leaves.is_empty() {
         // An output with targets may have gone nowhere all the same: its run was stopped, its node
         // was removed, or its targets are full.
-        settle_runs(tx, &ended_runs(&recorded)?, now).await?;
+        settled = settle_runs(tx, &ended_runs(&recorded)?, now).await?;
     }
     let outcomes: HashMap<ExecutionId, FinishedExecution> =
         recorded.iter().map(finished_execution).collect::<Result<_, _>>()?;
@@ -175,7 +186,7 @@ pub async fn finish_executions(
         .collect::<Result<_, _>>()?;
     let mut freed: Vec<FreedSlot> = freed.iter().map(freed_slot).collect::<Result<_, _>>()?;
     freed.retain(|slot| decided.contains(&slot.node));
-    Ok((ids.iter().map(outcome).collect(), freed))
+    Ok(FinishedBatch { outcomes: ids.iter().map(outcome).collect(), freed, settled })
 }
 
 /// The runs of executions that ended and handed nothing on.

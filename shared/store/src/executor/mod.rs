@@ -13,6 +13,6 @@ pub use claim::{
 pub use definitions::{StoredEdges, load_edges};
 pub use end::{EndedExecution, end_unstartable};
 pub use finish::{
-    FINISH_WAIT_MILLIS, FinishKind, FinishRow, FinishedExecution, NewOutput, finish_executions,
+    FINISH_WAIT_MILLIS, FinishKind, FinishRow, FinishedBatch, FinishedExecution, NewOutput, finish_executions,
 };
 pub use turns::{SOON_MILLIS, Turn, take_turns};

@@ -2,7 +2,8 @@
 
 use domain::actor::Actor;
 use domain::execution::ExecutionResult;
-use domain::ids::{ExecutionId, RunId};
+use domain::ids::{ExecutionId, OrganizationId, RunId};
+use domain::message::Message;
 use domain::run::RunStop;
 use jiff::Timestamp;
 use tokio_postgres::Row;
@@ -18,6 +19,16 @@ pub struct SettledRun {
     pub id: RunId,
     /// `workflow_runs.result`
     pub result: ExecutionResult,
+    /// The organization, where triggers of the type `on_error` are to be told that it failed.
+    pub told: Option<OrganizationId>,
+}
+
+impl SettledRun {
+    /// The message by which a builder tells of the failed run.
+    #[must_use]
+    pub fn wake(&self) -> Option<(OrganizationId, Message)> {
+        self.told.map(|organization_id| (organization_id, Message::Run { run_id: self.id }))
+    }
 }
 
 /// Ends the runs without open work: without a queue item and an unfinished execution.
@@ -45,7 +56,7 @@ pub(crate) async fn settle_runs(
 }
 
 fn settled_run(row: &Row) -> Result<SettledRun, StoreError> {
-    Ok(SettledRun { id: column(row, "id")?, result: word(row, "result")? })
+    Ok(SettledRun { id: column(row, "id")?, result: word(row, "result")?, told: column(row, "told")? })
 }
 
 /// Locks runs in the mode in which they are settled.
@@ -77,7 +88,7 @@ pub(crate) async fn settle_runs_of(
     rows.iter().map(settled_run).collect()
 }
 
-/// Stops the running ones of `stopped`, and settles `stopped` and `ended`, all locked in one
+/// Stops the running ones of `stopped`, which are returned first, and settles `stopped` and `ended`, all locked in one
 /// statement.
 ///
 /// # Errors
@@ -89,11 +100,11 @@ pub(crate) async fn stop_and_settle_runs(
     stopped_by: &Actor,
     ended: &[RunId],
     now: Timestamp,
-) -> Result<Vec<RunId>, StoreError> {
+) -> Result<(Vec<RunId>, Vec<SettledRun>), StoreError> {
     let run_ids: Vec<RunId> = stopped.iter().chain(ended).copied().collect();
     let stopped_by = stopped_by.to_string();
     let stop = stop.as_str();
-    let (_, newly_stopped, _) = futures_util::try_join!(
+    let (_, newly_stopped, settled) = futures_util::try_join!(
         tx.query_with(LOCK_RUNS, [(&run_ids, Type::UUID_ARRAY)]),
         tx.query_with(
             STOP,
@@ -106,7 +117,8 @@ pub(crate) async fn stop_and_settle_runs(
         ),
         tx.query_with(SETTLE, [(&run_ids, Type::UUID_ARRAY), (&now, Type::TIMESTAMPTZ)]),
     )?;
-    newly_stopped.iter().map(|row| column(row, "id")).collect()
+    let newly_stopped = newly_stopped.iter().map(|row| column(row, "id")).collect::<Result<_, _>>()?;
+    Ok((newly_stopped, settled.iter().map(settled_run).collect::<Result<_, _>>()?))
 }
 
 /// The wait for a run's row is short: the transaction holds nodes that others wait for.
@@ -170,4 +182,7 @@ const SETTLE: &str = "/* settle_runs */
       AND (SELECT true FROM workflow_node_executions x
            WHERE x.run_id = r.id AND x.state <> 'finished'
            LIMIT 1) IS NULL
-    RETURNING r.id, r.result";
+    RETURNING r.id, r.result,
+        CASE WHEN r.result = 'failed' AND r.parent_run_id IS NULL
+               AND has_error_handler(r.workflow_id, r.root_event_id)
+             THEN r.organization_id END AS told";

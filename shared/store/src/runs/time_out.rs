@@ -20,6 +20,8 @@ use crate::{Store, StoreError, Tx};
 pub enum RunLook {
     /// Nothing of it is due.
     Over,
+    /// It failed, and triggers of the type `on_error` are to be told.
+    Failed,
     /// Its time-out comes in so many milliseconds.
     NotDue(OrganizationId, i64),
     /// It is stopped.
@@ -49,6 +51,7 @@ pub async fn look_at_run(
     let rows = store.query(READ, &[(&run_id, Type::UUID)]).await?;
     match facts(&rows)? {
         None => return Ok(RunLook::Over),
+        Some((_, Due::Told)) => return Ok(RunLook::Failed),
         Some((organization_id, Due::In(millis))) if millis > 0 => {
             return Ok(RunLook::NotDue(organization_id, millis));
         }
@@ -73,6 +76,7 @@ async fn look_in(tx: &Tx, run_id: RunId, by: &String, now: Timestamp) -> Result<
     )?;
     Ok(match facts(&run)? {
         None => RunLook::Over,
+        Some((_, Due::Told)) => RunLook::Failed,
         Some((organization_id, Due::In(millis))) => RunLook::NotDue(organization_id, millis),
         Some((organization_id, Due::Stopped)) => RunLook::Stopped {
             organization_id,
@@ -86,6 +90,8 @@ enum Due {
     /// Milliseconds until its time-out.
     In(i64),
     Stopped,
+    /// Triggers are to be told that it failed.
+    Told,
 }
 
 /// Reads the time-out or the stop of a run; None: it has neither, or has ended.
@@ -93,6 +99,7 @@ fn facts(rows: &[Row]) -> Result<Option<(OrganizationId, Due)>, StoreError> {
     let Some(run) = rows.first() else { return Ok(None) };
     let millis_left: Option<i64> = column(run, "millis_left")?;
     let due = match (word(run, "state")?, column(run, "is_stopped")?, millis_left) {
+        (RunState::Finished, ..) if column(run, "is_told_of")? => Due::Told,
         (RunState::Finished, ..) | (RunState::Running, false, None) => return Ok(None),
         (RunState::Running, false, Some(millis)) => Due::In(millis),
         (RunState::Running, true, _) => Due::Stopped,
@@ -102,8 +109,9 @@ fn facts(rows: &[Row]) -> Result<Option<(OrganizationId, Due)>, StoreError> {
 
 const READ: &str = "/* look_at_run: read */
     SELECT organization_id, state, stop IS NOT NULL AS is_stopped,
-        ceil(extract(epoch FROM due_at - statement_timestamp()) * 1000)::int8 AS millis_left
-    FROM workflow_runs WHERE id = $1::uuid";
+        ceil(extract(epoch FROM due_at - statement_timestamp()) * 1000)::int8 AS millis_left,
+        (SELECT true FROM failed_runs WHERE run_id = $1::uuid) IS NOT NULL AS is_told_of
+    FROM workflow_runs WHERE id = $1";
 
 /// Finds the open work of a stopped run, and nothing of another run.
 const FIND_OPEN: &str = "/* find_open_of_stopped */

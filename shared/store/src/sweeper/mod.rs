@@ -3,6 +3,7 @@
 //! running two at once does no harm.
 
 mod due;
+mod failed_runs;
 mod held;
 mod retention;
 mod runs;
@@ -12,6 +13,7 @@ mod upkeep;
 
 pub use crate::held_causes::{cause_removed_lately, mark_late_causes};
 pub use due::{DueExecution, DueNode, NodeSearch, find_due_executions, find_due_nodes, take_back_sends};
+pub use failed_runs::find_failed_runs;
 pub use held::{find_due_held, mark_full_workflows};
 pub use retention::{
     Deletion, ExpiredRuns, Retention, delete_expired_run, expire_runs, find_expired_runs, find_retentions,

@@ -46,7 +46,7 @@ pub async fn stop_runs_of_deleted(tx: &Tx, rows_max: i64, now: Timestamp) -> Res
     let run_ids: Vec<RunId> = rows.iter().map(|row| column(row, "id")).collect::<Result<_, _>>()?;
     if !run_ids.is_empty() {
         let by = Actor::function(Function::Sweeper);
-        stop_and_settle_runs(tx, &run_ids, RunStop::Cancelled, &by, &[], now).await?;
+        let _ = stop_and_settle_runs(tx, &run_ids, RunStop::Cancelled, &by, &[], now).await?;
     }
     Ok(run_ids)
 }

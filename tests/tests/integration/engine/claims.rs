@@ -78,11 +78,11 @@ async fn finish(world: &World, workflow: &Workflow, id: ExecutionId, token: Leas
         output: Some(output),
     };
     let (store, rows, now) = (world.database.store("executor"), &[row], world.now());
-    let (finished, _) = store
+    let finished = store
         .run_tx("finish", |tx| async move { finish_executions(&tx, rows, LockMode::SkipLocked, now).await })
         .await
         .unwrap();
-    finished[0].clone()
+    finished.outcomes[0].clone()
 }
 
 /// Lets all leases expire. Leases go by the database's clock, so their times are moved.

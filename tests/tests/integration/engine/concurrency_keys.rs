@@ -359,7 +359,7 @@ async fn finish(world: &World, word: &str) -> Vec<FreedSlot> {
     let rows = &[row];
     let finished = store
         .run_tx("finish", |tx| async move { finish_executions(&tx, rows, LockMode::SkipLocked, now).await });
-    finished.await.unwrap().1
+    finished.await.unwrap().freed
 }
 
 #[tokio::test]

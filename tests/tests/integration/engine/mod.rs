@@ -9,6 +9,7 @@ mod deliveries;
 mod earlier_life;
 mod errors;
 mod execution_cancel;
+mod failed_runs;
 mod finished;
 mod full_nodes;
 mod held;

@@ -410,7 +410,7 @@ async fn finish_at_gate(
     };
     let rows = &[row];
     let work = |tx| async move {
-        let (_, freed) = finish_executions(&tx, rows, LockMode::Wait, now).await?;
+        let freed = finish_executions(&tx, rows, LockMode::Wait, now).await?.freed;
         gate.pass().await;
         Ok(freed)
     };

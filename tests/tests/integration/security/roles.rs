@@ -14,9 +14,11 @@ const ROLES: [&str; 6] = ["api", "webhook", "builder", "executor", "sweeper", "r
 
 /// The privileges of each role on each table, in the order of [`ROLES`]: Select, Insert, Update of
 /// at least one column, Delete.
-const PRIVILEGES: [(&str, [&str; 6]); 24] = [
+const PRIVILEGES: [(&str, [&str; 6]); 26] = [
     ("api_tokens", ["SIU", "", "", "", "", ""]),
     ("audit_log", ["SI", "", "", "", "", ""]),
+    ("error_handlers", ["SID", "", "S", "", "", ""]),
+    ("failed_runs", ["", "", "SUD", "", "SU", ""]),
     ("function_heartbeats", ["", "", "SIU", "SIU", "S", ""]),
     ("organizations", ["SU", "S", "S", "S", "S", ""]),
     ("refinery_schema_history", ["", "", "", "", "", ""]),
@@ -281,7 +283,9 @@ async fn a_function_of_its_owners_rights_is_run_by_one_role_i7() {
         ("forget_secret_refs", "sealflow_sweeper"),
         ("forget_secret_refs_after", "sealflow_sweeper"),
         ("give_run", ""),
+        ("has_error_handler", "sealflow_api,sealflow_builder,sealflow_executor,sealflow_sweeper"),
         ("mark_stopped_run", ""),
+        ("note_failed_run", ""),
         ("oldest_transaction_seconds", "sealflow_sweeper"),
         ("route_error", ""),
         ("stop_marked_run", ""),
@@ -289,7 +293,9 @@ async fn a_function_of_its_owners_rights_is_run_by_one_role_i7() {
     .map(|(name, role)| format!("{name}|{{\"search_path=pg_catalog, pg_temp\"}}|{role}"));
     let deletes =
         "delete_expired_run|{\"search_path=pg_catalog, pg_temp\",lock_timeout=100ms}|sealflow_sweeper";
-    let begins = "begin_scheduled_run|{\"search_path=pg_catalog, public, pg_temp\"}|sealflow_builder";
+    let begins = ["begin_error_run", "begin_scheduled_run"]
+        .map(|name| format!("{name}|{{\"search_path=pg_catalog, public, pg_temp\"}}|sealflow_builder"))
+        .join("\n");
     assert_eq!(database.sql(sql).await, format!("{begins}\n{deletes}\n{}", expected.join("\n")), "I7");
     let intake = "SELECT string_agg(r.rolname, ',' ORDER BY r.rolname) FROM pg_roles r
         WHERE r.rolname LIKE 'sealflow\\_%' AND has_function_privilege(r.oid, 'begin_run'::regproc, 'EXECUTE')";
