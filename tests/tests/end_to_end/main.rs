@@ -9,6 +9,7 @@ mod bad_records;
 mod buffers;
 mod circles;
 mod cli;
+mod examples;
 mod injection;
 mod leaks;
 mod main_job;

@@ -1,0 +1,161 @@
+//! The workflows in `examples/`, run from the command line alone, as their comments say. The service
+//! that they name is a stand-in, and what waits for hours waits for a second.
+
+use std::sync::Arc;
+
+use jiff::ToSpan;
+use serde_json::{Value, json};
+use tests::e2e::{Cli, Product, Reply, Shared, Story, make_secret, until};
+
+const SERVICE: &str = "https://api.example.com";
+
+async fn product() -> Arc<Product> {
+    static PRODUCT: Shared = Shared::new();
+    PRODUCT.get(|builder| builder).await
+}
+
+/// Applies an example, with other texts in the place of some of its own.
+async fn apply(story: &Story<'_>, cli: &Cli<'_>, name: &str, instead: &[(&str, &str)]) -> String {
+    let path = format!("{}/../examples/{name}.yaml", env!("CARGO_MANIFEST_DIR"));
+    let mut text = std::fs::read_to_string(&path).unwrap_or_else(|_| panic!("{path}"));
+    let target = story.product.target.url();
+    for (old, new) in instead.iter().chain([&(SERVICE, target.as_str())]) {
+        assert!(text.contains(old), "{name} has {old}");
+        text = text.replace(old, new);
+    }
+    cli.run_with(&["workflow", "apply", "-f", "-"], &text).await.passed()
+}
+
+async fn set_secret(story: &Story<'_>, cli: &Cli<'_>, name: &str, value: &str) {
+    let host = story.product.target.host_port();
+    let set = ["secret", "set", name, "token", "--host", &host, "--in", "authorization", "-"];
+    cli.run_with(&set, value).await.passed();
+}
+
+/// The runs of a workflow, once there are so many that have ended.
+async fn ended_runs(cli: &Cli<'_>, workflow: &str, count: usize) -> Vec<Value> {
+    let line = format!("run list --workflow {workflow} --state finished --json");
+    until(&format!("{count} runs of {workflow} end"), || async {
+        cli.run(&line).await.json()["runs"].as_array().is_some_and(|runs| runs.len() >= count)
+    })
+    .await;
+    cli.run(&line).await.json()["runs"].as_array().cloned().unwrap_or_default()
+}
+
+#[tokio::test]
+async fn a_nightly_backup_begins_at_its_time_and_what_fails_is_told_i1_i8() {
+    let product = &product().await;
+    let story = product.story("nightly").await;
+    let cli = Cli::of(&story);
+    let (backup, chat) = (make_secret("backup"), make_secret("chat"));
+    set_secret(&story, &cli, "backup", &backup).await;
+    set_secret(&story, &cli, "chat", &chat).await;
+    apply(&story, &cli, "tell-of-failures", &[]).await;
+    let path = format!("{}/../examples/nightly-backup.yaml", env!("CARGO_MANIFEST_DIR"));
+    let next = cli.run(&format!("schedule next -f {path} -n 2 --after 2027-03-27T12:00:00Z")).await.passed();
+    assert!(next.contains("2027-03-28 03:30:00 +02:00") && next.contains("2027-03-29 02:30:00"), "{next}");
+    // In place of the night: in two and in four seconds.
+    let now = process::Clock::system().now();
+    let times = [2, 4].map(|seconds| now.checked_add(seconds.seconds()).unwrap().to_string());
+    let at = format!("at: [\"{}\", \"{}\"]", times[0], times[1]);
+    product.target.script("/backups", [Reply::Status(201), Reply::Status(400)]);
+    let said = apply(&story, &cli, "nightly-backup", &[("cron: \"30 2 * * *\"", &at)]).await;
+    assert!(said.contains("schedule nightly: "), "{said}");
+    let runs = ended_runs(&cli, "nightly-backup", 2).await;
+    let results: Vec<&Value> = runs.iter().map(|run| &run["result"]).collect();
+    assert_eq!(results, [&json!("failed"), &json!("passed")], "the newest first");
+    let backups = product.target.requests("/backups");
+    assert_eq!(
+        (backups.len(), backups[0].header("authorization")),
+        (2, Some(format!("Bearer {backup}").as_str()))
+    );
+    let told = ended_runs(&cli, "tell-of-failures", 1).await;
+    assert_eq!(
+        (told[0]["name"].as_str(), told[0]["result"].as_str()),
+        (Some("of nightly-backup"), Some("passed"))
+    );
+    let [message] = product.target.requests("/chat").try_into().expect("one message");
+    let text = message.json()["text"].as_str().unwrap_or_default().to_owned();
+    assert!(text.starts_with("nightly-backup failed (component_error): no backup of "), "{text}");
+    story.end(&[&backup, &chat]).await;
+}
+
+#[tokio::test]
+async fn a_job_is_polled_until_it_is_done_or_too_late() {
+    let product = &product().await;
+    let story = product.story("poll").await;
+    let cli = Cli::of(&story);
+    apply(&story, &cli, "poll-until-done", &[("for: 30s", "for: 0.1"), ("max_visits: 20", "max_visits: 3")])
+        .await;
+    let state = |state: &str| {
+        Reply::Body("application/json", json!({ "state": state, "result": 42 }).to_string().into_bytes())
+    };
+    product.target.script("/jobs/7", [state("busy"), state("busy"), state("done")]);
+    product.target.script("/jobs/8", (0..9).map(|_| state("busy")));
+    let started =
+        cli.run_with(&["run", "start", "poll-until-done", "--data", r#"{"job": 7}"#, "--watch"], "").await;
+    started.passed();
+    assert_eq!(product.target.requests("/jobs/7").len(), 3);
+    let late =
+        cli.run_with(&["run", "start", "poll-until-done", "--data", r#"{"job": 8}"#, "--watch"], "").await;
+    assert_eq!(late.code, 3, "{late:?}");
+    assert!(late.out.contains("the job is not done after twenty looks"), "{late:?}");
+    assert_eq!(product.target.requests("/jobs/8").len(), 3, "I10: the fourth visit is refused");
+    story.end(&[]).await;
+}
+
+#[tokio::test]
+async fn a_call_waits_for_office_hours_or_is_let_through() {
+    let product = &product().await;
+    let story = product.story("office").await;
+    let cli = Cli::of(&story);
+    // The gate is closed for the next hours, whatever the time is.
+    let zone = jiff::tz::TimeZone::UTC;
+    let hour = |hours: i64| {
+        let time = process::Clock::system().now().checked_add(hours.hours()).unwrap().to_zoned(zone.clone());
+        format!("\"{}\"", time.strftime("%H:%M"))
+    };
+    let (from, to) = (format!("from: {}", hour(3)), format!("to: {}", hour(4)));
+    let instead = [
+        ("days: [mon, tue, wed, thu, fri]", "days: [mon, tue, wed, thu, fri, sat, sun]"),
+        ("from: \"09:00\"", from.as_str()),
+        ("to: \"17:00\"", to.as_str()),
+        ("zone: Europe/Berlin", "zone: UTC"),
+    ];
+    apply(&story, &cli, "business-hours", &instead).await;
+    let data = r#"{"name": "Ada", "phone": "+15551234567"}"#;
+    cli.run_with(&["run", "start", "business-hours", "--data", data], "").await.passed();
+    let held = "execution list --state held --json";
+    until("the call is held", || async {
+        cli.run(held).await.json()["executions"].as_array().is_some_and(|held| held.len() == 1)
+    })
+    .await;
+    assert_eq!(product.target.requests("/calls").len(), 0);
+    let id = cli.run(held).await.json()["executions"][0]["id"].as_str().unwrap_or_default().to_owned();
+    cli.run(&format!("execution release {id}")).await.passed();
+    let runs = ended_runs(&cli, "business-hours", 1).await;
+    assert_eq!(runs[0]["result"], "passed");
+    assert_eq!(product.target.requests("/calls")[0].json(), json!({ "name": "Ada", "to": "+15551234567" }));
+    story.end(&[]).await;
+}
+
+#[tokio::test]
+async fn a_ticket_goes_to_those_who_can_help() {
+    let product = &product().await;
+    let story = product.story("tickets").await;
+    let cli = Cli::of(&story);
+    apply(&story, &cli, "route-tickets", &[]).await;
+    let tickets = [
+        (json!({ "kind": "outage", "customer": "A" }), "/on-call"),
+        (json!({ "kind": "bug", "customer": "B" }), "/engineers"),
+        (json!({ "kind": "invoice", "customer": "C", "amount": 2_000 }), "/manager"),
+        (json!({ "kind": "invoice", "customer": "D", "amount": 20 }), "/accounts"),
+        (json!({ "kind": "praise", "customer": "E" }), "/support"),
+    ];
+    for (data, path) in &tickets {
+        let start = ["run", "start", "route-tickets", "--data", &data.to_string(), "--watch"];
+        cli.run_with(&start, "").await.passed();
+        assert_eq!(product.target.requests(path).len(), 1, "{data}");
+    }
+    story.end(&[]).await;
+}
