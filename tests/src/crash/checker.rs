@@ -19,7 +19,7 @@ pub struct Violation {
 const SHOWN_MAX: usize = 5;
 
 /// A rule that is a query: each row is a violation.
-const RULES: [(&str, &str); 19] = [
+const RULES: [(&str, &str); 24] = [
     (
         "I3: nothing is left: no item waits",
         "SELECT node_id, id, created_at, sent_count, crashes FROM workflow_node_queue_items",
@@ -139,6 +139,41 @@ const RULES: [(&str, &str); 19] = [
          WHERE x.node_id = 'unresolvable' AND x.result = 'failed' GROUP BY x.id
          HAVING (count(e.id) = 1) <> x.failure_routed
              OR count(e.id) <> 1 AND (SELECT run.stop FROM workflow_runs run WHERE run.id = x.run_id) IS NULL",
+    ),
+    (
+        "I8: each time of a schedule has one run",
+        "SELECT w.name, t.time, count(e.id) FROM workflows w CROSS JOIN LATERAL jsonb_array_elements(w.nodes) n
+         CROSS JOIN LATERAL jsonb_array_elements_text(n -> 'configuration' -> 'at') AS t (time)
+         LEFT JOIN workflow_events e ON e.workflow_id = w.id AND e.type = 'schedule' AND (e.data ->> 'scheduled_at')::timestamptz = t.time::timestamptz
+         WHERE n ->> 'trigger' = 'schedule' GROUP BY w.name, t.time HAVING count(e.id) <> 1",
+    ),
+    (
+        "I3: a schedule begins no run but at its times, and none before",
+        "SELECT w.name, e.id, e.data ->> 'scheduled_at' FROM workflow_events e JOIN workflows w ON w.id = e.workflow_id
+         WHERE e.type = 'schedule' AND (e.created_at < (e.data ->> 'scheduled_at')::timestamptz OR NOT EXISTS (
+             SELECT FROM jsonb_array_elements(w.nodes) n CROSS JOIN LATERAL jsonb_array_elements_text(n -> 'configuration' -> 'at') AS t (time)
+             WHERE n ->> 'trigger' = 'schedule' AND t.time::timestamptz = (e.data ->> 'scheduled_at')::timestamptz))",
+    ),
+    (
+        "I3: each failed run was told of once, or as often as it failed",
+        "SELECT r.node_id, r.id, r.name, count(e.id) FROM workflow_runs r JOIN workflow_events root ON root.id = r.root_event_id AND root.type <> 'on_error'
+         LEFT JOIN workflow_events e ON e.type = 'on_error' AND e.data -> 'run' ->> 'id' = r.id::text
+         WHERE EXISTS (SELECT FROM error_handlers h WHERE h.organization_id = r.organization_id)
+         GROUP BY r.id HAVING CASE
+             WHEN EXISTS (SELECT FROM workflow_node_executions x WHERE x.run_id = r.id AND x.redriven_event_id IS NOT NULL) THEN r.result = 'failed' AND count(e.id) = 0
+             ELSE count(e.id) <> CASE WHEN r.result = 'failed' THEN 1 ELSE 0 END END",
+    ),
+    (
+        "I3: nothing is left: everybody was told, and no time is due",
+        "SELECT run_id, created_at, sent_at FROM failed_runs UNION ALL SELECT workflow_id, due_at, sent_at FROM schedules WHERE due_at IS NOT NULL",
+    ),
+    (
+        "I10: as many visits are counted as there were",
+        "SELECT x.node_id, x.run_id, count(*), coalesce(v.visits, 0) FROM workflow_node_executions x
+         JOIN workflow_nodes n ON n.workflow_id = x.workflow_id AND n.node_id = x.node_id
+         LEFT JOIN workflow_run_visits v ON v.run_id = x.run_id AND v.node_id = x.node_id
+         WHERE x.node_id = 'turn' AND x.result = 'passed' GROUP BY x.node_id, x.run_id, v.visits
+         HAVING count(*) <> coalesce(v.visits, 0) OR count(*) > 4",
     ),
     (
         "I3: every call of a held execution was read",

@@ -18,6 +18,7 @@ mod run_states;
 mod shapes;
 mod suite;
 mod tended;
+mod timed;
 
 pub use aws_proxy::{AwsProxy, QueueFaults};
 pub use backlog::{Backlog, backlog};

@@ -1,31 +1,48 @@
 //! The workflows of the suite: shapes in which work can be lost, doubled or come in the wrong
 //! order.
 
+use jiff::Timestamp;
+
+use super::timed;
+
 /// A workflow of the suite.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Shape {
     /// The workflow's name begins with it.
     pub name: &'static str,
-    /// Whether its runs begin with a webhook, each delivery with a key of its own.
-    pub is_webhook: bool,
-    /// The definition, with NAME and TARGET in it.
+    /// The beginning of its runs.
+    pub begin: Begin,
+    /// The definition, with NAME, TARGET and TIMES in it.
     pub definition: &'static str,
 }
 
+/// The beginning of a workflow's runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Begin {
+    /// The suite starts them.
+    ByHand,
+    /// A webhook takes deliveries, each with a key of its own.
+    Webhook,
+    /// They begin by themselves.
+    Itself,
+}
+
 impl Shape {
-    /// The definition of the `copy`-th workflow of this shape, with the target in its place.
-    pub fn definition(&self, copy: usize, target: &str) -> String {
-        self.definition.replace("NAME", &format!("{}-{copy}", self.name)).replace("TARGET", target)
+    /// The definition of the `copy`-th workflow of this shape, with the target in its place and times
+    /// after `now`.
+    pub fn definition(&self, copy: usize, target: &str, now: Timestamp) -> String {
+        let named = self.definition.replace("NAME", &format!("{}-{copy}", self.name));
+        named.replace("TARGET", target).replace("TIMES", &timed::times(now))
     }
 }
 
 /// All shapes.
 pub(super) const SHAPES: [Shape; 5] = [
-    Shape { name: "chain", is_webhook: false, definition: CHAIN },
-    Shape { name: "fan", is_webhook: true, definition: FAN },
-    Shape { name: "loop", is_webhook: false, definition: LOOP },
-    Shape { name: "failing", is_webhook: false, definition: FAILING },
-    Shape { name: "join", is_webhook: false, definition: JOIN },
+    Shape { name: "chain", begin: Begin::ByHand, definition: CHAIN },
+    Shape { name: "fan", begin: Begin::Webhook, definition: FAN },
+    Shape { name: "loop", begin: Begin::ByHand, definition: LOOP },
+    Shape { name: "failing", begin: Begin::ByHand, definition: FAILING },
+    Shape { name: "join", begin: Begin::ByHand, definition: JOIN },
 ];
 
 /// One node after the other: one at a time, ten at a time, as many as there are; pure nodes and a

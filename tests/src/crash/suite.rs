@@ -13,6 +13,7 @@ use local::leaks;
 use local::sealflow::Sealflow;
 use local::stack::{PostgresOptions, StackOptions};
 use local::target::Target;
+use process::Clock;
 use serde_json::{Value, json};
 
 use super::audit;
@@ -23,8 +24,9 @@ use super::options::{Beside, Guard, Options};
 use super::outages;
 use super::report::Report;
 use super::run_states::{self, RunStates};
-use super::shapes::{SHAPES, Shape};
+use super::shapes::{Begin, SHAPES, Shape};
 use super::tended::{self, Tending};
+use super::timed;
 use crate::e2e::signature;
 use crate::wire::{Asleep, CommitFate, PostgresWire};
 
@@ -80,7 +82,8 @@ const SHIFT_PAUSE: Duration = Duration::from_secs(8);
 const SLEEPS: usize = 20;
 
 const OPEN: &str = "SELECT (SELECT count(*) FROM workflow_node_queue_items)
-    + (SELECT count(*) FROM workflow_node_executions WHERE state <> 'finished'), (SELECT count(*) FROM workflow_node_executions)";
+    + (SELECT count(*) FROM workflow_node_executions WHERE state <> 'finished')
+    + (SELECT count(*) FROM schedules WHERE due_at IS NOT NULL) + (SELECT count(*) FROM failed_runs), (SELECT count(*) FROM workflow_node_executions)";
 
 /// Runs the suite.
 ///
@@ -194,7 +197,10 @@ impl Suite {
 
     fn shapes(&self) -> Vec<Shape> {
         let tended = self.is_tended().then_some(tended::SHAPE);
-        SHAPES.into_iter().chain(tended).collect()
+        // Another commit's code may know neither schedules nor handlers.
+        let new = [timed::TIMED, timed::WATCHING, timed::VISITED];
+        let new = new.into_iter().filter(|_| self.options.beside.is_none());
+        SHAPES.into_iter().chain(tended).chain(new).collect()
     }
 
     async fn set_up(&mut self) {
@@ -211,10 +217,10 @@ impl Suite {
             self.call(&token, "PUT", "/v1/secrets/crash/token", secret).await.expect("the secret is set");
             self.tokens.push(token.clone());
             for shape in self.shapes() {
-                let definition = shape.definition(copy, &self.target.url());
+                let definition = shape.definition(copy, &self.target.url(), Clock::system().now());
                 let applied = self.call(&token, "PUT", "/v1/workflows", definition).await;
                 let applied = applied.expect("the workflow is applied");
-                if shape.is_webhook {
+                if shape.begin == Begin::Webhook {
                     let word = |name: &str| applied["webhooks"][0][name].as_str().expect("a word").to_owned();
                     self.hooks.insert(format!("{}-{copy}", shape.name), (word("url"), word("signing_key")));
                 }
@@ -333,7 +339,8 @@ impl Suite {
     async fn start_round(&mut self) {
         let first = self.number;
         let Options { copies, burst, .. } = self.options;
-        let shapes = self.shapes();
+        let mut shapes = self.shapes();
+        shapes.retain(|shape| shape.begin != Begin::Itself);
         let workflows =
             (0..burst * copies).flat_map(|round| shapes.iter().map(move |shape| (*shape, round % copies)));
         let starts: FuturesUnordered<_> = workflows
@@ -355,7 +362,7 @@ impl Suite {
     /// delivery's key or the run's id. Without that answer the run may exist all the same.
     async fn start_run(&self, shape: Shape, copy: usize, number: usize) -> Option<(bool, String)> {
         let workflow = format!("{}-{copy}", shape.name);
-        if shape.is_webhook {
+        if shape.begin == Begin::Webhook {
             let key = format!("delivery-{number}");
             self.deliver(&workflow, &key, number).await;
             return Some((true, key));
@@ -415,7 +422,9 @@ impl Suite {
     /// its clock.
     pub async fn drain(&self, limit: Duration) {
         let shift = "UPDATE workflow_node_queue_items SET last_sent_at = last_sent_at - interval '2 minutes';
-            UPDATE workflow_node_executions SET last_sent_at = last_sent_at - interval '2 minutes' WHERE state <> 'finished'";
+            UPDATE workflow_node_executions SET last_sent_at = last_sent_at - interval '2 minutes' WHERE state <> 'finished';
+            UPDATE schedules SET sent_at = sent_at - interval '2 minutes';
+            UPDATE failed_runs SET sent_at = sent_at - interval '2 minutes', created_at = created_at - interval '2 minutes'";
         self.shift_until(limit, shift, async || self.work().await.0 == 0).await;
     }
 

@@ -12,14 +12,14 @@ use local::sealflow::Sealflow;
 use serde_json::Value;
 use tokio::task::AbortHandle;
 
-use super::shapes::Shape;
+use super::shapes::{Begin, Shape};
 
 /// The name of the shape, with which the names of its workflows begin.
 pub(super) const NAME: &str = "tended";
 
 /// A shape with three waits: a short one, one behind a limit, and one that ends only by a release.
 /// It has two failures: one that is redriven, and one that an edge takes.
-pub(super) const SHAPE: Shape = Shape { name: NAME, is_webhook: false, definition: TENDED };
+pub(super) const SHAPE: Shape = Shape { name: NAME, begin: Begin::ByHand, definition: TENDED };
 
 const TENDED: &str = r#"
 name: NAME
