@@ -7,88 +7,95 @@ use domain::execution::ResultReason;
 use domain::ids::{EventId, ItemId, RunId};
 use domain::message::Message;
 use domain::run::RunStop;
+use process::Deadline;
 use queue::Outgoing;
 use serde_json::{Value, json};
 use store::builder::{
-    FailedRun, RunFailure, StoredHandler, forget_failed_run, lock_failed_run, put_off_failed_run,
+    FailedRun, FoundFailure, RunFailure, find_handlers, forget_failed_run, lock_failed_run,
+    put_off_failed_run,
 };
 use store::intake::{BeginOutcome, NewRun, begin_error_run};
-use store::{StoreError, Tx};
+use store::{NodeKey, StoreError, Tx};
 
+use crate::quarantine::TIME_OF_ONE;
 use crate::transaction::PLANS_MAX;
 use crate::{Deps, PlanDeps};
 
-/// Tells the triggers that watch the run's workflow. A message that comes twice finds that everybody
-/// was told.
+/// Tells the triggers that watch the run's workflow, each in a transaction of its own: one that can't
+/// be told now is put off, and keeps no other from being told. A message that comes twice finds that
+/// they were told. What there is no time for is left to the sweeper.
 ///
 /// # Errors
-/// See [`StoreError`].
-pub(crate) async fn tell_of(run_id: RunId, deps: &Deps) -> Result<(), StoreError> {
-    let mut plans = 1;
-    let messages = loop {
-        match deps.store.run_tx("tell_of_failed_run", |tx| tell_in(tx, run_id, &deps.plan)).await {
-            // A workflow was applied meanwhile.
-            Err(StoreError::Conflict(_)) if plans < PLANS_MAX => plans += 1,
-            // A target is full. All or none of the triggers are told.
-            Err(StoreError::Conflict(why)) => {
-                tracing::warn!(%run_id, why, "a failed run is told of later");
-                let put_off = |tx| async move { put_off_failed_run(&tx, run_id).await };
-                return deps.store.run_tx("put_off_failed_run", put_off).await;
-            }
-            messages => break messages?,
+/// [`StoreError`] where the infrastructure failed.
+pub(crate) async fn tell_of(run_id: RunId, deadline: Deadline, deps: &Deps) -> Result<(), StoreError> {
+    for handler in find_handlers(&deps.store, run_id).await? {
+        if deadline.left() < TIME_OF_ONE {
+            break;
         }
-    };
-    deps.queue.send(messages).await;
+        match tell_one(run_id, &handler, deps).await {
+            Ok(messages) => {
+                deps.queue.send(messages).await;
+            }
+            Err(error) if error.is_infrastructure() && !error.is_lock_timeout() => return Err(error),
+            // Its target is full, it is applied again and again, or a newer version wrote it.
+            Err(error) => {
+                tracing::warn!(%run_id, workflow_id = %handler.0, node_id = handler.1, %error, "a trigger is told of a failed run later");
+                put_off_failed_run(&deps.store, run_id, &handler).await?;
+            }
+        }
+    }
     Ok(())
 }
 
-async fn tell_in(tx: Tx, run_id: RunId, deps: &PlanDeps) -> Result<Vec<Outgoing>, StoreError> {
-    let Some(failed) = lock_failed_run(&tx, run_id).await? else {
-        forget_failed_run(&tx, run_id).await?;
-        return Ok(Vec::new());
-    };
-    if failed.is_suspended {
-        put_off_failed_run(&tx, run_id).await?;
-        return Ok(Vec::new());
-    }
-    let mut messages = Vec::new();
-    for handler in &failed.handlers {
-        let Some((node, wanted)) = read(&handler.nodes, &handler.node_id) else {
-            // A newer version wrote it, and tells it.
-            return Err(StoreError::Corrupt("workflows.nodes"));
-        };
-        for data in events_of(&failed, run_id, &wanted) {
-            let event_id: EventId = deps.ids.next(failed.now);
-            match begin(&tx, run_id, &Told { failed: &failed, handler, node: &node, data, event_id }, deps)
-                .await?
-            {
-                BeginOutcome::Begun(due) => {
-                    let run = Message::Run { run_id: event_id.into() };
-                    messages.push(Outgoing::now(failed.organization_id, Message::Event { event_id }));
-                    messages.extend(due.and_then(|due| Outgoing::after(failed.organization_id, run, due)));
-                    tracing::info!(run_id = %event_id, failed_run_id = %run_id, "run started for a failed run");
-                }
-                BeginOutcome::Full => {
-                    return Err(StoreError::Conflict("a target of an on_error trigger is full"));
-                }
-                BeginOutcome::Outdated => {
-                    return Err(StoreError::Conflict("the workflow was applied meanwhile"));
-                }
-                BeginOutcome::Duplicate(_) => {}
-            }
+async fn tell_one(run_id: RunId, handler: &NodeKey, deps: &Deps) -> Result<Vec<Outgoing>, StoreError> {
+    let mut plans = 1;
+    loop {
+        match deps.store.run_tx("tell_of_failed_run", |tx| tell_in(tx, run_id, handler, &deps.plan)).await {
+            // The workflow was applied meanwhile.
+            Err(StoreError::Conflict(OUTDATED)) if plans < PLANS_MAX => plans += 1,
+            messages => return messages,
         }
     }
-    forget_failed_run(&tx, run_id).await?;
+}
+
+const OUTDATED: &str = "the workflow was applied meanwhile";
+
+async fn tell_in(tx: Tx, run_id: RunId, key: &NodeKey, deps: &PlanDeps) -> Result<Vec<Outgoing>, StoreError> {
+    let failed = match lock_failed_run(&tx, run_id, key).await? {
+        FoundFailure::None => return Ok(Vec::new()),
+        FoundFailure::Over => {
+            forget_failed_run(&tx, run_id, key).await?;
+            return Ok(Vec::new());
+        }
+        FoundFailure::Due(failed) => failed,
+    };
+    if failed.is_suspended {
+        return Err(StoreError::Conflict("the organization is suspended"));
+    }
+    let node: Node =
+        serde_json::from_value(failed.handler.clone()).map_err(|_| StoreError::Corrupt("workflows.nodes"))?;
+    let handler = ErrorHandler::read(&node.configuration).ok_or(StoreError::Corrupt("workflows.nodes"))?;
+    let mut messages = Vec::new();
+    for data in events_of(&failed, run_id, &handler) {
+        let event_id: EventId = deps.ids.next(failed.now);
+        match begin(&tx, run_id, &Told { failed: &failed, node: &node, data, event_id }, deps).await? {
+            BeginOutcome::Begun(due) => {
+                let run = Message::Run { run_id: event_id.into() };
+                messages.push(Outgoing::now(failed.organization_id, Message::Event { event_id }));
+                messages.extend(due.and_then(|due| Outgoing::after(failed.organization_id, run, due)));
+                tracing::info!(run_id = %event_id, failed_run_id = %run_id, "run started for a failed run");
+            }
+            BeginOutcome::Full => return Err(StoreError::Conflict("a target of the trigger is full")),
+            BeginOutcome::Outdated => return Err(StoreError::Conflict(OUTDATED)),
+            BeginOutcome::Duplicate(_) => {}
+        }
+    }
+    forget_failed_run(&tx, run_id, key).await?;
     Ok(messages)
 }
 
-/// The trigger of that id, and what it takes.
-fn read(nodes: &Value, node_id: &str) -> Option<(Node, ErrorHandler)> {
-    let node = nodes.as_array()?.iter().find(|node| node["id"] == node_id)?;
-    let node: Node = serde_json::from_value(node.clone()).ok()?;
-    let handler = ErrorHandler::read(&node.configuration)?;
-    Some((node, handler))
-}
+/// The sentence in the place of a message that names a secret.
+const NAMES_A_SECRET: &str = "the message names a secret: it is shown with the execution";
 
 /// The data of the events for one trigger.
 fn events_of(failed: &FailedRun, run_id: RunId, handler: &ErrorHandler) -> Vec<Value> {
@@ -106,7 +113,7 @@ fn events_of(failed: &FailedRun, run_id: RunId, handler: &ErrorHandler) -> Vec<V
             "node": { "id": failure.node_id, "name": failure.node_name },
             "error": {
                 "reason": failure.reason.as_str(),
-                "message": failure.message,
+                "message": failure.message.as_deref().unwrap_or(NAMES_A_SECRET),
                 "execution_id": failure.execution_id.to_string(),
             },
             "data": failure.data,
@@ -136,19 +143,18 @@ fn of_stop(stop: Option<RunStop>) -> Option<(ResultReason, &'static str)> {
     }
 }
 
-/// A failed run and one trigger that is told of it.
+/// An event for a trigger.
 struct Told<'a> {
     failed: &'a FailedRun,
-    handler: &'a StoredHandler,
     node: &'a Node,
     data: Value,
     event_id: EventId,
 }
 
 async fn begin(tx: &Tx, of_run: RunId, told: &Told<'_>, deps: &PlanDeps) -> Result<BeginOutcome, StoreError> {
-    let Told { failed, handler, node, data, event_id } = told;
+    let Told { failed, node, data, event_id } = told;
     let edges: Vec<Edge> =
-        serde_json::from_value(handler.edges.clone()).map_err(|_| StoreError::Corrupt("workflows.edges"))?;
+        serde_json::from_value(failed.edges.clone()).map_err(|_| StoreError::Corrupt("workflows.edges"))?;
     let plan = plan_root(node, compile_trigger(node).as_ref(), &edges, data, failed.now);
     for field in &plan.failed {
         tracing::info!(node_id = node.id, field, "a template of the trigger can't be resolved");
@@ -157,8 +163,8 @@ async fn begin(tx: &Tx, of_run: RunId, told: &Told<'_>, deps: &PlanDeps) -> Resu
     let run = NewRun {
         event_id: *event_id,
         organization_id: failed.organization_id,
-        workflow_id: handler.workflow_id,
-        version_planned: handler.workflow_version,
+        workflow_id: failed.handler_workflow_id,
+        version_planned: failed.handler_version,
         node_id: &node.id,
         planned: &plan.root,
         data,

@@ -115,7 +115,7 @@ pub async fn handle(batch: SqsBatch, deadline: Deadline, deps: &Deps) -> BatchRe
         Err(error) => put_off(fresh_wakes, &error, &mut response, deps).await,
     }
     for (run_id, received) in of_runs {
-        if let Err(error) = runs::look_at(run_id, deps).await {
+        if let Err(error) = runs::look_at(run_id, deadline, deps).await {
             put_off(received, &error, &mut response, deps).await;
         }
     }

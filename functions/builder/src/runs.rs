@@ -6,6 +6,7 @@ use domain::actor::Actor;
 use domain::function::Function;
 use domain::ids::RunId;
 use domain::message::Message;
+use process::Deadline;
 use queue::Outgoing;
 use store::{RunLook, StoreError, look_at_run};
 
@@ -20,12 +21,12 @@ const NEXT_LOOK: Duration = Duration::from_secs(60);
 ///
 /// # Errors
 /// See [`StoreError`].
-pub(crate) async fn look_at(run_id: RunId, deps: &Deps) -> Result<(), StoreError> {
+pub(crate) async fn look_at(run_id: RunId, deadline: Deadline, deps: &Deps) -> Result<(), StoreError> {
     let by = Actor::function(Function::Builder);
     let message = Message::Run { run_id };
     let messages: Vec<Outgoing> = match look_at_run(&deps.store, run_id, &by, deps.plan.clock.now()).await? {
         RunLook::Over => return Ok(()),
-        RunLook::Failed => return failed_runs::tell_of(run_id, deps).await,
+        RunLook::Failed => return failed_runs::tell_of(run_id, deadline, deps).await,
         RunLook::NotDue(organization_id, millis) => {
             let wait = Duration::from_millis(u64::try_from(millis).unwrap_or(0));
             Outgoing::after(organization_id, message, wait).into_iter().collect()

@@ -11,12 +11,17 @@ use domain::message::Message;
 use jiff::{SignedDuration, Timestamp};
 use queue::Outgoing;
 use serde_json::Value;
-use store::builder::{LockedSchedule, NextTime, lock_schedule, write_schedule};
+use store::builder::{FoundSchedule, LockedSchedule, NextTime, lock_schedule, write_schedule};
 use store::intake::{BeginOutcome, NewRun, begin_scheduled_run};
 use store::{NodeKey, StoreError, Tx};
 
 use crate::transaction::PLANS_MAX;
 use crate::{Deps, PlanDeps};
+
+/// A message may come so much before its time, where the clocks of two machines differ: then it is
+/// sent again. One that comes earlier is of a time that is over, and there is another one for the
+/// next.
+const EARLY: SignedDuration = SignedDuration::from_secs(5);
 
 /// The pause before another look where a target is full, or the organization is suspended. The time
 /// is made up for as the author says.
@@ -41,17 +46,27 @@ pub(crate) async fn look_at(key: &NodeKey, deps: &Deps) -> Result<(), StoreError
 }
 
 async fn look_in(tx: Tx, key: &NodeKey, deps: &PlanDeps) -> Result<Vec<Outgoing>, StoreError> {
-    let Some(found) = lock_schedule(&tx, key).await? else { return Ok(Vec::new()) };
+    let found = match lock_schedule(&tx, key).await? {
+        FoundSchedule::Live(found) => found,
+        FoundSchedule::None => return Ok(Vec::new()),
+        FoundSchedule::Dead(now) => return end(&tx, key, now).await,
+    };
     let Some((next_at, due_at)) = found.next else { return Ok(Vec::new()) };
     let (organization_id, now) = (found.organization_id, found.now);
     if due_at > now {
-        return Ok(later(organization_id, key, due_at, now).into_iter().collect());
+        let is_soon = due_at.duration_since(now) <= EARLY;
+        let again = later(organization_id, key, due_at, now).filter(|_| is_soon);
+        return Ok(again.into_iter().collect());
     }
-    let (node, schedule) = read(&found.nodes, &key.1)?;
+    let Some(node) = found.nodes.as_array().into_iter().flatten().find(|node| node["id"] == key.1) else {
+        // Code of the release before removed the node.
+        return end(&tx, key, now).await;
+    };
+    let (node, schedule) = read(node)?;
     if found.is_suspended {
         return put_off(&tx, key, next_at, &found).await;
     }
-    let look = schedule.look(next_at, now, found.is_running);
+    let look = schedule.look(key.0, &key.1, next_at, now, found.is_running);
     let (mut messages, mut run_id) = (Vec::new(), None);
     if let Some(firing) = look.firing {
         let data = schedule.event_data(firing, now);
@@ -82,13 +97,16 @@ async fn look_in(tx: Tx, key: &NodeKey, deps: &PlanDeps) -> Result<Vec<Outgoing>
     Ok(messages)
 }
 
-/// The trigger of that id, and its schedule.
-fn read(nodes: &Value, node_id: &str) -> Result<(Node, Schedule), StoreError> {
+/// Ends a schedule whose workflow, node or organization is gone.
+async fn end(tx: &Tx, key: &NodeKey, now: Timestamp) -> Result<Vec<Outgoing>, StoreError> {
+    write_schedule(tx, key, NextTime { next: None, is_sent: false }, None, now).await?;
+    Ok(Vec::new())
+}
+
+/// A trigger, and its schedule.
+fn read(node: &Value) -> Result<(Node, Schedule), StoreError> {
     let unreadable = StoreError::Corrupt("workflows.nodes");
-    let node = nodes.as_array().into_iter().flatten().find(|node| node["id"] == node_id);
-    let Some(node) = node.and_then(|node| serde_json::from_value::<Node>(node.clone()).ok()) else {
-        return Err(unreadable);
-    };
+    let Ok(node) = serde_json::from_value::<Node>(node.clone()) else { return Err(unreadable) };
     let resource = match &node.uses {
         Uses::Trigger(name) => trigger(name).and_then(|trigger| trigger.resource(&node.configuration)),
         Uses::Component(_) | Uses::Blueprint(_) => None,

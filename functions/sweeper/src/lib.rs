@@ -112,13 +112,18 @@ pub async fn sweep(deps: &Deps, deadline: Deadline) -> Result<Swept, StoreError>
     let mut swept = Swept::default();
     let is_time = || deadline.left() > TIME_FOR_THE_REST;
     or_none(runs::send_due_soon(&mut swept, deps).await, &mut failure);
-    while or_none(runs::send_failed(&mut swept, deps).await, &mut failure) && is_time() {}
-    while or_none(schedules::send_due(&mut swept, deps).await, &mut failure) && is_time() {}
     // The searches take turns, so that none takes all of the time.
     let mut place = Place::random(deps);
     let (mut has_nodes, mut has_executions, mut has_held, mut has_due, mut has_stopped) =
         (true, true, true, true, true);
-    while has_nodes || has_executions || has_held || has_due || has_stopped {
+    let (mut has_schedules, mut has_failed) = (true, true);
+    while has_schedules || has_failed || has_nodes || has_executions || has_held || has_due || has_stopped {
+        if has_schedules {
+            has_schedules = or_none(schedules::send_due(&mut swept, deps).await, &mut failure) && is_time();
+        }
+        if has_failed {
+            has_failed = or_none(runs::send_failed(&mut swept, deps).await, &mut failure) && is_time();
+        }
         if has_nodes {
             has_nodes = or_none(wake_nodes(&mut place, &mut swept, deps).await, &mut failure) && is_time();
         }

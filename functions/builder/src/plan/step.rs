@@ -2,6 +2,7 @@
 //! nodes in the same transaction.
 
 use std::collections::VecDeque;
+use std::collections::btree_map::Entry as Slot;
 use std::sync::Arc;
 
 use components::{Emission, EmissionData, Step as HeldStep, Then};
@@ -144,8 +145,12 @@ impl Record<'_> {
     /// Replaces a step of going on by a queue item and its wake.
     fn leave_to_a_message(&self, step: &Step<'_>, workflow: &Workflow, out: &mut Out<'_, '_>) {
         let key = (workflow.id, step.node_id.to_owned());
-        if let Some(visits) = out.scratch.visits.get_mut(step.node_id) {
-            *visits -= 1;
+        // The visit is the later step's.
+        if let Slot::Occupied(mut visits) = out.scratch.visits.entry(step.node_id.to_owned()) {
+            *visits.get_mut() -= 1;
+            if *visits.get() == 0 {
+                visits.remove();
+            }
         }
         out.scratch.slots.wait(&key);
         out.scratch.rows.items.push(self.new_item(step, key, out.ids));

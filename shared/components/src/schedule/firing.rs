@@ -28,36 +28,79 @@ pub struct Look {
     pub next_at: Option<Timestamp>,
 }
 
+/// Times that are counted one by one as missed. Behind them the last one is looked for from now.
+const MISSED_COUNTED: u32 = 1_000;
+
+/// How far back the last time is looked for, in this order.
+const LOOKED_BACK: [SignedDuration; 4] = [
+    SignedDuration::from_hours(1),
+    SignedDuration::from_hours(6),
+    SignedDuration::from_hours(24),
+    SignedDuration::from_hours(8 * 24),
+];
+
+const NANOSECOND: SignedDuration = SignedDuration::from_nanos(1);
+
 impl Schedule {
-    /// Looks at a schedule at `now`, when its time `next_at` has come. `is_running`: its last run
-    /// still goes on.
+    /// Looks at the schedule of a node at `now`, when its time `next_at` is to be looked at.
+    /// `is_running`: its last run still goes on. A time counts by the moment at which it is looked at,
+    /// with its jitter: until then it has not come, and from then on it may be late.
     #[must_use]
-    pub fn look(&self, next_at: Timestamp, now: Timestamp, is_running: bool) -> Look {
-        let oldest = now.checked_sub(self.window).unwrap_or(Timestamp::MIN).min(now);
-        let first = if next_at < oldest {
-            self.next(oldest.checked_sub(SignedDuration::from_nanos(1)).unwrap_or(oldest))
+    pub fn look(
+        &self,
+        workflow_id: WorkflowId,
+        node_id: &str,
+        next_at: Timestamp,
+        now: Timestamp,
+        is_running: bool,
+    ) -> Look {
+        let due_at = |time: Timestamp| self.due_at(workflow_id, node_id, time);
+        let has_come = |time: &Timestamp| due_at(*time) <= now;
+        let oldest = now.checked_sub(self.window.max(IN_TIME)).unwrap_or(Timestamp::MIN);
+        // The jitter of a time that is old enough is over too.
+        let first = if due_at(next_at) < oldest {
+            let from = oldest.checked_sub(self.jitter).unwrap_or(Timestamp::MIN).max(next_at);
+            let times = std::iter::successors(self.next(from), |time| self.next(*time));
+            times.into_iter().find(|time| due_at(*time) >= oldest)
         } else {
             Some(next_at)
         };
-        let Some(first) = first.filter(|first| *first <= now) else {
+        let Some(first) = first.filter(has_come) else {
             return Look { firing: None, next_at: first };
         };
         let (mut last, mut missed, mut next) = (first, 0, self.next(first));
         while self.catch_up != CatchUp::All
-            && let Some(time) = next.filter(|time| *time <= now)
+            && let Some(time) = next.filter(has_come)
         {
-            (last, missed, next) = (time, missed + 1, self.next(time));
+            missed += 1;
+            if missed == MISSED_COUNTED {
+                last = self.last_before(now, &has_come).unwrap_or(time);
+                next = self.next(last);
+                break;
+            }
+            (last, next) = (time, self.next(time));
         }
-        let is_late = now.duration_since(last) > IN_TIME;
+        let is_late = now.duration_since(due_at(last)) > IN_TIME;
         let is_left_out =
             self.catch_up == CatchUp::None && is_late || self.overlap == Overlap::Skip && is_running;
         Look { firing: (!is_left_out).then_some(Firing { scheduled_at: last, missed }), next_at: next }
+    }
+
+    /// The last time that has come.
+    fn last_before(&self, now: Timestamp, has_come: &dyn Fn(&Timestamp) -> bool) -> Option<Timestamp> {
+        LOOKED_BACK.into_iter().find_map(|back| {
+            let from = now.checked_sub(back + self.jitter).ok()?.checked_sub(NANOSECOND).ok()?;
+            std::iter::successors(self.next(from), |time| self.next(*time)).take_while(has_come).last()
+        })
     }
 
     /// The moment at which a time of this node is looked at: as much later as its share of the
     /// jitter says, which is always the same.
     #[must_use]
     pub fn due_at(&self, workflow_id: WorkflowId, node_id: &str, time: Timestamp) -> Timestamp {
+        if self.jitter.is_zero() {
+            return time;
+        }
         let most = self.jitter.as_millis();
         let share = i128::from(number_of(workflow_id, node_id, time)) % (most + 1);
         let share = i64::try_from(share).map_or(SignedDuration::ZERO, SignedDuration::from_millis);

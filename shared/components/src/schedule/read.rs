@@ -31,8 +31,10 @@ const EVERY: &str =
 const MOMENT: &str = "must be a time such as `2026-12-24T18:00`, which is in `zone`, or one with its offset, such as \
     `2026-12-24T18:00:00+01:00`";
 const NEVER: &str = "names no time that ever comes";
-/// A schedule that has no time in the first century after this moment has none.
+/// A schedule that has no time after this day has none.
 const LOOKED_FROM: Date = date(2000, 1, 1);
+/// The first times, whose distances are compared with the jitter.
+const TIMES_COMPARED: usize = 60;
 /// The day from which days and intervals are counted, if the author names none. It is a Monday.
 const ANCHOR: Date = date(2001, 1, 1);
 
@@ -80,8 +82,15 @@ fn read_schedule(reader: &mut Reader, map: &Map<String, Value>) -> Option<Schedu
         window: window?.unwrap_or(SignedDuration::from_hours(24)),
     };
     let from = LOOKED_FROM.to_zoned(TimeZone::UTC).ok()?.timestamp();
-    if schedule.next(from).is_none() {
+    let compared = if schedule.jitter.is_zero() { 1 } else { TIMES_COMPARED };
+    let times = std::iter::successors(schedule.next(from), |time| schedule.next(*time));
+    let times: Vec<Timestamp> = times.take(compared).collect();
+    if times.is_empty() {
         reader.problem("", NEVER);
+    }
+    // With a longer jitter a time would come after the next one.
+    if times.windows(2).any(|pair| pair[1].duration_since(pair[0]) <= schedule.jitter) {
+        reader.problem("/jitter", "must be shorter than the time between two times");
     }
     Some(schedule)
 }

@@ -259,13 +259,17 @@ fn in_each_zone_from_2020_to_2040_the_times_are_those_that_its_clocks_show() {
     assert!(zones > 400 && jumps.len() > 1_000, "{zones} zones, {} jumps", jumps.len());
 }
 
+/// The node whose jitter counts.
+const NODE: (WorkflowId, &str) = (WorkflowId::from_u128(1), "nightly");
+
 fn look(
     configuration: &Value,
     next_at: &str,
     now: &str,
     is_running: bool,
 ) -> (Option<(String, u32)>, Option<String>) {
-    let look = schedule(configuration).look(at(next_at), at(now), is_running);
+    let (workflow, node) = NODE;
+    let look = schedule(configuration).look(workflow, node, at(next_at), at(now), is_running);
     let firing = look.firing.map(|firing| (firing.scheduled_at.to_string(), firing.missed));
     (firing, look.next_at.map(|next| next.to_string()))
 }
@@ -462,4 +466,54 @@ fn each_part_of_a_schedule_has_its_limit_i10() {
     assert!(!is_valid(more("jitter", SCHEDULE_JITTER_SECONDS_MAX + 1)) && !is_valid(more("jitter", -1)));
     assert!(is_valid(more("window", SCHEDULE_WINDOW_SECONDS_MAX)) && is_valid(more("window", 0)));
     assert!(!is_valid(more("window", SCHEDULE_WINDOW_SECONDS_MAX + 1)) && !is_valid(more("window", -1)));
+}
+
+#[test]
+fn a_time_with_jitter_is_late_only_behind_its_own_moment() {
+    for (more, window) in [("none", "1d"), ("last", "5m"), ("last", "0s"), ("all", "0s")] {
+        let configuration = json!({ "every": "3h", "jitter": "1h", "catch_up": more, "window": window });
+        let schedule = schedule(&configuration);
+        let mut shares = 0;
+        for hour in 0..100 {
+            let time = at("2026-11-25T00:00:00Z").checked_add(SignedDuration::from_hours(3 * hour)).unwrap();
+            let due = schedule.due_at(NODE.0, NODE.1, time);
+            let now = due.checked_add(SignedDuration::from_secs(90)).unwrap();
+            let look = schedule.look(NODE.0, NODE.1, time, now, false);
+            assert_eq!(
+                look.firing,
+                Some(Firing { scheduled_at: time, missed: 0 }),
+                "{configuration} {time} {due}"
+            );
+            assert_eq!(look.next_at, schedule.next(time));
+            shares += due.duration_since(time).as_secs();
+        }
+        assert!(shares > 100 * 600, "they come later by half an hour on the average");
+    }
+    // A time whose own moment has not come is not missed.
+    let hourly = schedule(&json!({ "every": "1h", "jitter": "59m" }));
+    let (mut time, mut fired) = (at("2026-11-25T00:00:00Z"), 0);
+    for _ in 0..200 {
+        let look = hourly.look(NODE.0, NODE.1, time, hourly.due_at(NODE.0, NODE.1, time), false);
+        fired += usize::from(look.firing == Some(Firing { scheduled_at: time, missed: 0 }));
+        time = look.next_at.unwrap();
+    }
+    assert_eq!(fired, 200);
+    let pointer = |configuration: Value| ScheduleTrigger.check(&configuration)[0].pointer.clone();
+    assert_eq!(pointer(json!({ "every": "1h", "jitter": "1h" })), "/jitter");
+    assert_eq!(pointer(json!({ "cron": "0,10 9 * * *", "jitter": "10m" })), "/jitter");
+}
+
+#[test]
+fn a_long_outage_of_a_short_schedule_is_looked_at_in_bounded_work() {
+    let minutely = json!({ "cron": "* * * * *", "window": "7d", "zone": "Europe/Berlin" });
+    // Over the jump of the clocks in October 2027.
+    let (due, now) = ("2027-10-28T00:00:00Z", "2027-11-02T00:00:30Z");
+    let seen = look(&minutely, due, now, false);
+    assert_eq!(
+        seen,
+        (Some(("2027-11-02T00:00:00Z".to_owned(), 1_000)), Some("2027-11-02T00:01:00Z".to_owned()))
+    );
+    let daily = json!({ "every": "10m", "window": "7d" });
+    let seen = look(&daily, "2027-10-27T00:00:00Z", "2027-11-02T00:00:30Z", false);
+    assert_eq!(seen.0, Some(("2027-11-02T00:00:00Z".to_owned(), 864)));
 }

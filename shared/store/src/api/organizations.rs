@@ -93,6 +93,14 @@ pub async fn delete_organization(
     store.run_tx("delete_organization", |tx| delete_in(tx, organization_id, now)).await
 }
 
+/// What begins runs by itself.
+const DELETE_TRIGGERS: [&str; 2] = [
+    "/* delete_organization: schedules */ DELETE FROM schedules s USING workflows w
+     WHERE w.organization_id = $1::uuid AND s.workflow_id = w.id",
+    "/* delete_organization: error handlers */
+     DELETE FROM error_handlers WHERE organization_id = $1::uuid",
+];
+
 async fn delete_in(tx: Tx, organization_id: OrganizationId, now: Timestamp) -> Result<(), StoreError> {
     // The row's lock keeps out writes of secrets and definitions, which hold the row FOR SHARE.
     let deleted = tx
@@ -121,6 +129,9 @@ async fn delete_in(tx: Tx, organization_id: OrganizationId, now: Timestamp) -> R
         &[(&organization_id, Type::UUID), (&now, Type::TIMESTAMPTZ)],
     )
     .await?;
+    for delete in DELETE_TRIGGERS {
+        tx.query(delete, &[(&organization_id, Type::UUID)]).await?;
+    }
     // Ends the first pending executions; the sweeper stops the runs, in batches.
     end_pending_of_organization(&tx, organization_id, now).await
 }

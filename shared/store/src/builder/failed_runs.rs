@@ -10,10 +10,41 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use crate::locks::wait_briefly;
+use crate::nodes::NodeKey;
 use crate::types::{column, word, word_if_any};
-use crate::{StoreError, Tx};
+use crate::{Store, StoreError, Tx};
 
-/// A failed run with its failures, and the triggers that watch its workflow.
+/// The triggers that are to be told of a run.
+///
+/// # Errors
+/// See [`StoreError`].
+pub async fn find_handlers(store: &Store, run_id: RunId) -> Result<Vec<NodeKey>, StoreError> {
+    let rows = store
+        .query(
+            "/* find_handlers */
+             SELECT handler_workflow_id, handler_node_id FROM failed_runs
+             WHERE run_id = $1::uuid ORDER BY handler_workflow_id, handler_node_id",
+            &[(&run_id, Type::UUID)],
+        )
+        .await?;
+    rows.iter()
+        .map(|row| Ok((column(row, "handler_workflow_id")?, column(row, "handler_node_id")?)))
+        .collect()
+}
+
+/// The result of [`lock_failed_run`].
+#[derive(Clone, Debug)]
+pub enum FoundFailure {
+    /// The trigger was told.
+    None,
+    /// Nobody is to be told any more: the run goes on again, the trigger or the organization is gone,
+    /// or it failed a day ago.
+    Over,
+    /// The trigger is to be told.
+    Due(Box<FailedRun>),
+}
+
+/// A failed run with its failures, and a trigger that is to be told of it.
 #[derive(Clone, Debug)]
 pub struct FailedRun {
     /// The tenant.
@@ -34,8 +65,14 @@ pub struct FailedRun {
     pub stop: Option<RunStop>,
     /// The failures that no edge took, oldest first, at most [`FAILURES_TOLD_MAX`].
     pub failures: Vec<RunFailure>,
-    /// The triggers that watch its workflow.
-    pub handlers: Vec<StoredHandler>,
+    /// The workflow of the trigger.
+    pub handler_workflow_id: WorkflowId,
+    /// Its version.
+    pub handler_version: i64,
+    /// The trigger, as `workflows.nodes` has it.
+    pub handler: Value,
+    /// The edges that leave it, a list.
+    pub edges: Value,
     /// Now, by the database's clock.
     pub now: Timestamp,
 }
@@ -51,46 +88,34 @@ pub struct RunFailure {
     pub node_name: String,
     /// The reason.
     pub reason: ResultReason,
-    /// The sentence for the author.
-    pub message: String,
+    /// The sentence for the author; None where it names a secret.
+    pub message: Option<String>,
     /// The data of the event that it worked on; None where it is larger than
     /// [`FAILURE_DATA_BYTES_MAX`], or places of it were blanked.
     pub data: Option<Value>,
 }
 
-/// A trigger of the type `on_error`, with the definition of its workflow.
-#[derive(Clone, Debug)]
-pub struct StoredHandler {
-    /// The workflow of the trigger.
-    pub workflow_id: WorkflowId,
-    /// `workflows.version`
-    pub workflow_version: i64,
-    /// The trigger.
-    pub node_id: String,
-    /// `workflows.nodes`
-    pub nodes: Value,
-    /// `workflows.edges`
-    pub edges: Value,
-}
-
-/// Locks what is noted of a failed run, and reads it in later statements. None: everybody was told.
+/// Locks what is noted of a failed run for a trigger, and reads it in later statements.
 ///
 /// # Errors
 /// See [`StoreError`]. The wait for another transaction is short: then see
 /// [`StoreError::is_lock_timeout`].
-pub async fn lock_failed_run(tx: &Tx, run_id: RunId) -> Result<Option<FailedRun>, StoreError> {
-    let (_, _, runs, failures, handlers) = futures_util::try_join!(
+pub async fn lock_failed_run(tx: &Tx, run_id: RunId, handler: &NodeKey) -> Result<FoundFailure, StoreError> {
+    let key = [(&run_id as _, Type::UUID), (&handler.0 as _, Type::UUID), (&handler.1 as _, Type::TEXT)];
+    let (_, locked, runs, failures) = futures_util::try_join!(
         wait_briefly(tx),
-        tx.query_with(LOCK, [(&run_id, Type::UUID)]),
-        tx.query_with(READ, [(&run_id, Type::UUID)]),
+        tx.query_with(LOCK, key.clone()),
+        tx.query_with(READ, key),
         tx.query_with(
             FAILURES,
             [(&run_id, Type::UUID), (&FAILURES_TOLD_MAX, Type::INT8), (&FAILURE_DATA_BYTES_MAX, Type::INT8),],
         ),
-        tx.query_with(HANDLERS, [(&run_id, Type::UUID)]),
     )?;
-    let Some(row) = runs.first() else { return Ok(None) };
-    Ok(Some(FailedRun {
+    if locked.is_empty() {
+        return Ok(FoundFailure::None);
+    }
+    let Some(row) = runs.first() else { return Ok(FoundFailure::Over) };
+    Ok(FoundFailure::Due(Box::new(FailedRun {
         organization_id: column(row, "organization_id")?,
         is_suspended: column(row, "is_suspended")?,
         workflow_name: column(row, "workflow_name")?,
@@ -100,50 +125,62 @@ pub async fn lock_failed_run(tx: &Tx, run_id: RunId) -> Result<Option<FailedRun>
         finished_at: column(row, "finished_at")?,
         stop: word_if_any(row, "stop")?,
         failures: failures.iter().map(failure).collect::<Result<_, _>>()?,
-        handlers: handlers.iter().map(handler).collect::<Result<_, _>>()?,
+        handler_workflow_id: handler.0,
+        handler_version: column(row, "version")?,
+        handler: column(row, "handler")?,
+        edges: column(row, "edges")?,
         now: column(row, "now")?,
-    }))
+    })))
 }
 
 const LOCK: &str = "/* lock_failed_run */
-    SELECT run_id FROM failed_runs WHERE run_id = $1::uuid FOR UPDATE";
+    SELECT run_id FROM failed_runs
+    WHERE run_id = $1::uuid AND handler_workflow_id = $2::uuid AND handler_node_id = $3::text
+    FOR UPDATE";
 
-/// A run that was redriven meanwhile has not failed: it is told of when it fails again.
+/// A run that was redriven meanwhile has not failed: it is told of when it fails again. Of the
+/// handler's definition only the trigger and its edges are read.
 const READ: &str = "/* read_failed_run */
     SELECT r.organization_id, o.suspended_at IS NOT NULL AS is_suspended, w.name AS workflow_name,
-        r.name, r.node_id, r.created_at, r.finished_at, r.stop, statement_timestamp() AS now
+        r.name, r.node_id, r.created_at, r.finished_at, r.stop, handling.version, n.node AS handler,
+        (SELECT coalesce(jsonb_agg(edge), '[]')
+         FROM jsonb_array_elements(handling.edges) AS edge
+         WHERE edge ->> 'from' = f.handler_node_id) AS edges,
+        statement_timestamp() AS now
     FROM failed_runs f
     JOIN workflow_runs r ON r.id = f.run_id AND coalesce(r.state, '') = 'finished'
     JOIN workflows w ON w.id = r.workflow_id
     JOIN organizations o ON o.id = r.organization_id AND o.deleted_at IS NULL
-    WHERE f.run_id = $1::uuid";
+    JOIN workflows handling
+      ON handling.id = f.handler_workflow_id
+        AND coalesce(handling.deleted_at, 'infinity') = 'infinity'
+    CROSS JOIN LATERAL (
+        SELECT node FROM jsonb_array_elements(handling.nodes) AS node
+        WHERE node ->> 'id' = f.handler_node_id AND node ->> 'trigger' = 'on_error') n
+    WHERE f.run_id = $1::uuid AND f.handler_workflow_id = $2::uuid
+      AND f.handler_node_id = $3::text AND f.created_at > now() - interval '1 day'";
 
+/// The message of a failure that names a secret is left out: in the handler it would be a text like
+/// any other.
 const FAILURES: &str = "/* read_failures */
-    SELECT x.id, x.node_id, n.name AS node_name, x.result_reason,
-        coalesce(x.result_message, '') AS message,
+    WITH failed AS MATERIALIZED (
+        SELECT x.id, x.workflow_id, x.node_id, x.event_id, x.result_reason,
+            CASE WHEN NOT x.metadata @> '{\"message_scrubbed\": true}'
+                 THEN coalesce(x.result_message, '') END AS message
+        FROM workflow_node_executions x
+        WHERE x.run_id = $1::uuid AND x.result = 'failed'
+          AND coalesce(x.redriven_event_id, x.id) = x.id AND NOT x.failure_routed
+          AND (SELECT true FROM workflow_events o
+               WHERE o.execution_id = x.id AND o.channel = 'failure'
+                 AND cardinality(o.targets) > 0
+               LIMIT 1) IS NULL)
+    SELECT failed.id, failed.node_id, n.name AS node_name, failed.result_reason, failed.message,
         CASE WHEN ev.redactions IS NULL AND octet_length(ev.data::text) <= $3::int8
              THEN ev.data END AS data
-    FROM workflow_node_executions x
-    JOIN workflow_nodes n ON n.workflow_id = x.workflow_id AND n.node_id = x.node_id
-    JOIN workflow_events ev ON ev.id = x.event_id
-    WHERE x.run_id = $1::uuid AND x.result = 'failed'
-      AND coalesce(x.redriven_event_id, x.id) = x.id AND NOT x.failure_routed
-      AND (SELECT true FROM workflow_events o
-           WHERE o.execution_id = x.id AND o.channel = 'failure' AND cardinality(o.targets) > 0
-           LIMIT 1) IS NULL
-    ORDER BY x.id LIMIT $2::int8";
-
-const HANDLERS: &str = "/* read_error_handlers */
-    SELECT DISTINCT ON (h.workflow_id, h.node_id) w.id AS workflow_id, w.version, h.node_id,
-        w.nodes, w.edges
-    FROM failed_runs f
-    JOIN workflows of_run ON of_run.id = f.workflow_id
-    JOIN error_handlers h
-      ON h.organization_id = f.organization_id AND h.workflow_name IN (of_run.name, '')
-    JOIN workflows w
-      ON w.id = h.workflow_id AND coalesce(w.deleted_at, 'infinity') = 'infinity'
-    WHERE f.run_id = $1::uuid
-    ORDER BY h.workflow_id, h.node_id";
+    FROM (SELECT * FROM failed ORDER BY id LIMIT $2::int8) failed
+    JOIN workflow_nodes n ON n.workflow_id = failed.workflow_id AND n.node_id = failed.node_id
+    JOIN workflow_events ev ON ev.id = failed.event_id
+    ORDER BY failed.id";
 
 fn failure(row: &Row) -> Result<RunFailure, StoreError> {
     Ok(RunFailure {
@@ -156,35 +193,36 @@ fn failure(row: &Row) -> Result<RunFailure, StoreError> {
     })
 }
 
-fn handler(row: &Row) -> Result<StoredHandler, StoreError> {
-    Ok(StoredHandler {
-        workflow_id: column(row, "workflow_id")?,
-        workflow_version: column(row, "version")?,
-        node_id: column(row, "node_id")?,
-        nodes: column(row, "nodes")?,
-        edges: column(row, "edges")?,
-    })
-}
-
-/// Notes that everybody was told of a run.
+/// Notes that a trigger was told of a run, or is not to be told any more. The note must be locked.
 ///
 /// # Errors
 /// See [`StoreError`].
-pub async fn forget_failed_run(tx: &Tx, run_id: RunId) -> Result<(), StoreError> {
-    let forget = "/* forget_failed_run */ DELETE FROM failed_runs WHERE run_id = $1::uuid";
-    tx.query(forget, &[(&run_id, Type::UUID)]).await.map(drop)
-}
-
-/// Puts a failed run off: the sweeper sends its message after the grace.
-///
-/// # Errors
-/// See [`StoreError`].
-pub async fn put_off_failed_run(tx: &Tx, run_id: RunId) -> Result<(), StoreError> {
+pub async fn forget_failed_run(tx: &Tx, run_id: RunId, handler: &NodeKey) -> Result<(), StoreError> {
     tx.query(
-        "/* put_off_failed_run */
-         UPDATE failed_runs SET sent_at = statement_timestamp() WHERE run_id = $1::uuid",
-        &[(&run_id, Type::UUID)],
+        "/* forget_failed_run */
+         DELETE FROM failed_runs
+         WHERE run_id = $1::uuid AND handler_workflow_id = $2::uuid AND handler_node_id = $3::text",
+        &[(&run_id, Type::UUID), (&handler.0, Type::UUID), (&handler.1, Type::TEXT)],
     )
     .await
     .map(drop)
+}
+
+/// Puts a note off, the longer the older it is: the sweeper sends its message then.
+///
+/// # Errors
+/// See [`StoreError`].
+pub async fn put_off_failed_run(store: &Store, run_id: RunId, handler: &NodeKey) -> Result<(), StoreError> {
+    store
+        .query(
+            "/* put_off_failed_run */
+             UPDATE failed_runs
+             SET sent_at = statement_timestamp()
+                 + least(statement_timestamp() - created_at, interval '1 hour')
+             WHERE run_id = $1::uuid AND handler_workflow_id = $2::uuid
+               AND handler_node_id = $3::text",
+            &[(&run_id, Type::UUID), (&handler.0, Type::UUID), (&handler.1, Type::TEXT)],
+        )
+        .await
+        .map(drop)
 }

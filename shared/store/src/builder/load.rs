@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use domain::ids::{EventId, ExecutionId, RunId, WorkflowId};
 use domain::limits::{ANCESTORS_BYTES_MAX, CONFIGURATION_BYTES_MAX, EVENT_DATA_BYTES_MAX};
@@ -10,7 +10,7 @@ use tokio_postgres::types::Type;
 use super::lock::LimitKey;
 use super::slots::{Slots, read_slots};
 use crate::nodes::{NodeKey, key_arrays, node_key};
-use crate::runs::lock_runs;
+use crate::runs::LOCK_ENDED_RUNS;
 use crate::types::{column, word_if_any};
 use crate::{JsonText, StoreError, Tx};
 
@@ -141,12 +141,11 @@ pub async fn load_batch(tx: &Tx, request: &LoadRequest) -> Result<Loaded, StoreE
     let key = |node: &NodeKey| LimitKey { node: node.clone(), concurrency_key: String::new() };
     let keys: Vec<LimitKey> = request.downstream.iter().map(key).collect();
     // The statements are sent in this order, in which their futures are polled: stops are read
-    // after the runs are locked. Visits are counted by one transaction after the other.
-    let visited: BTreeSet<RunId> = request.visits.iter().map(|(run_id, _)| *run_id).collect();
-    let visited: Vec<RunId> = visited.into_iter().collect();
-    let (_, (), visits, events, ancestors, runs, full, locked, slots) = futures_util::try_join!(
-        tx.query_with(LOCK_RUNS, [(&request.run_ids, Type::UUID_ARRAY)]),
-        lock_runs(tx, &visited),
+    // after the runs are locked. Visits are counted by one transaction after the other: then all runs
+    // are locked as for their end, in one ordered statement.
+    let lock = if request.visits.is_empty() { LOCK_RUNS } else { LOCK_ENDED_RUNS };
+    let (_, visits, events, ancestors, runs, full, locked, slots) = futures_util::try_join!(
+        tx.query_with(lock, [(&request.run_ids, Type::UUID_ARRAY)]),
         load_visits(tx, &request.visits),
         tx.query_with(LOAD_EVENTS, [(&request.event_ids, Type::UUID_ARRAY)]),
         load_ancestors(tx, &request.ancestors),

@@ -17,7 +17,8 @@ mod write;
 pub use claim::{ClaimedItem, Claims, StoredDefinition, claim_items, claim_one};
 pub use concurrency_keys::{UnresolvedItems, find_unresolved_items, write_resolved};
 pub use failed_runs::{
-    FailedRun, RunFailure, StoredHandler, forget_failed_run, lock_failed_run, put_off_failed_run,
+    FailedRun, FoundFailure, RunFailure, find_handlers, forget_failed_run, lock_failed_run,
+    put_off_failed_run,
 };
 pub use held::{
     BegunWake, FoundWoken, RecordedWake, StoredCall, StoredCause, WokenExecution, begin_wake, forgive_wake,
@@ -28,7 +29,7 @@ pub use lock::{LimitKey, LockedNodes, Wakes, WokenNode, lock_woken_nodes};
 pub use quarantine::{
     Begin, QUARANTINE_SECONDS, QuarantinedItem, begin_quarantined, find_all_quarantined, release_quarantined,
 };
-pub use schedules::{LockedSchedule, NextTime, lock_schedule, write_schedule};
+pub use schedules::{FoundSchedule, LockedSchedule, NextTime, lock_schedule, write_schedule};
 pub use slots::Slots;
 pub use write::{
     ErrorEvent, NewEvent, NewExecution, NewHeld, NewItem, NewKey, WriteBatch, WrittenBatch, write_batch,

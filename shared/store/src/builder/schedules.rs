@@ -33,23 +33,34 @@ pub struct LockedSchedule {
     pub now: Timestamp,
 }
 
+/// The result of [`lock_schedule`].
+#[derive(Clone, Debug)]
+pub enum FoundSchedule {
+    /// There is no such schedule.
+    None,
+    /// Its workflow or organization was deleted; now, by the database's clock.
+    Dead(Timestamp),
+    /// A schedule of a live workflow.
+    Live(LockedSchedule),
+}
+
 /// Locks a schedule, and reads it in a later statement: a firing that came before has ended then.
-/// None: there is no such schedule in a live workflow.
 ///
 /// # Errors
 /// See [`StoreError`]. The wait for another transaction is short: then see
 /// [`StoreError::is_lock_timeout`].
-pub async fn lock_schedule(tx: &Tx, key: &NodeKey) -> Result<Option<LockedSchedule>, StoreError> {
+pub async fn lock_schedule(tx: &Tx, key: &NodeKey) -> Result<FoundSchedule, StoreError> {
     let (workflow_id, node_id) = (&key.0, &key.1);
-    let (_, _, rows) = futures_util::try_join!(
+    let (_, locked, rows) = futures_util::try_join!(
         wait_briefly(tx),
         tx.query_with(LOCK, [(workflow_id, Type::UUID), (node_id, Type::TEXT)]),
         tx.query_with(READ, [(workflow_id, Type::UUID), (node_id, Type::TEXT)]),
     )?;
-    let Some(row) = rows.first() else { return Ok(None) };
+    let Some(locked) = locked.first() else { return Ok(FoundSchedule::None) };
+    let Some(row) = rows.first() else { return Ok(FoundSchedule::Dead(column(locked, "now")?)) };
     let (next_at, due_at): (Option<Timestamp>, Option<Timestamp>) =
         (column(row, "next_at")?, column(row, "due_at")?);
-    Ok(Some(LockedSchedule {
+    Ok(FoundSchedule::Live(LockedSchedule {
         organization_id: column(row, "organization_id")?,
         is_suspended: column(row, "is_suspended")?,
         workflow_id: *workflow_id,
@@ -63,7 +74,8 @@ pub async fn lock_schedule(tx: &Tx, key: &NodeKey) -> Result<Option<LockedSchedu
 }
 
 const LOCK: &str = "/* lock_schedule */
-    SELECT node_id FROM schedules WHERE workflow_id = $1::uuid AND node_id = $2::text
+    SELECT statement_timestamp() AS now FROM schedules
+    WHERE workflow_id = $1::uuid AND node_id = $2::text
     FOR NO KEY UPDATE";
 
 const READ: &str = "/* read_schedule */

@@ -49,7 +49,7 @@ pub(crate) async fn settle_runs(
         return Ok(Vec::new());
     }
     let (_, rows) = futures_util::try_join!(
-        tx.query_with(LOCK_RUNS, [(&run_ids, Type::UUID_ARRAY)]),
+        tx.query_with(LOCK_ENDED_RUNS, [(&run_ids, Type::UUID_ARRAY)]),
         tx.query_with(SETTLE, [(&run_ids, Type::UUID_ARRAY), (&now, Type::TIMESTAMPTZ)]),
     )?;
     rows.iter().map(settled_run).collect()
@@ -57,14 +57,6 @@ pub(crate) async fn settle_runs(
 
 fn settled_run(row: &Row) -> Result<SettledRun, StoreError> {
     Ok(SettledRun { id: column(row, "id")?, result: word(row, "result")?, told: column(row, "told")? })
-}
-
-/// Locks runs in the mode in which they are settled.
-///
-/// # Errors
-/// See [`StoreError`].
-pub(crate) async fn lock_runs(tx: &Tx, run_ids: &[RunId]) -> Result<(), StoreError> {
-    tx.query_unless_empty(run_ids, LOCK_RUNS, [(&run_ids, Type::UUID_ARRAY)]).await.map(drop)
 }
 
 /// As [`settle_runs`], for the runs of executions that ended and handed nothing on. A run that goes
@@ -105,7 +97,7 @@ pub(crate) async fn stop_and_settle_runs(
     let stopped_by = stopped_by.to_string();
     let stop = stop.as_str();
     let (_, newly_stopped, settled) = futures_util::try_join!(
-        tx.query_with(LOCK_RUNS, [(&run_ids, Type::UUID_ARRAY)]),
+        tx.query_with(LOCK_ENDED_RUNS, [(&run_ids, Type::UUID_ARRAY)]),
         tx.query_with(
             STOP,
             [
@@ -122,7 +114,7 @@ pub(crate) async fn stop_and_settle_runs(
 }
 
 /// The wait for a run's row is short: the transaction holds nodes that others wait for.
-const LOCK_RUNS: &str = "/* lock_ended_runs */
+pub(crate) const LOCK_ENDED_RUNS: &str = "/* lock_ended_runs */
     WITH ended AS MATERIALIZED (
         SELECT id, set_config('lock_timeout', '300ms', true) FROM workflow_runs
         WHERE id = ANY($1::uuid[]))

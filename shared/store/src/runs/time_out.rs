@@ -110,7 +110,7 @@ fn facts(rows: &[Row]) -> Result<Option<(OrganizationId, Due)>, StoreError> {
 const READ: &str = "/* look_at_run: read */
     SELECT organization_id, state, stop IS NOT NULL AS is_stopped,
         ceil(extract(epoch FROM due_at - statement_timestamp()) * 1000)::int8 AS millis_left,
-        (SELECT true FROM failed_runs WHERE run_id = $1::uuid) IS NOT NULL AS is_told_of
+        (SELECT true FROM failed_runs WHERE run_id = $1::uuid LIMIT 1) IS NOT NULL AS is_told_of
     FROM workflow_runs WHERE id = $1";
 
 /// Finds the open work of a stopped run, and nothing of another run.

@@ -21,11 +21,12 @@ pub async fn find_failed_runs(
             "/* find_failed_runs */
              UPDATE failed_runs f SET sent_at = statement_timestamp()
              FROM (
-                 SELECT run_id FROM failed_runs
+                 SELECT run_id, handler_workflow_id, handler_node_id FROM failed_runs
                  WHERE coalesce(sent_at, created_at) < now() - make_interval(secs => $1::float8)
                  ORDER BY coalesce(sent_at, created_at) LIMIT $2::int8
                  FOR NO KEY UPDATE SKIP LOCKED) due
-             WHERE f.run_id = due.run_id
+             WHERE f.run_id = due.run_id AND f.handler_workflow_id = due.handler_workflow_id
+               AND f.handler_node_id = due.handler_node_id
              RETURNING f.organization_id, f.run_id",
             &[(&f64::from(grace_seconds), Type::FLOAT8), (&rows_max, Type::INT8)],
         )

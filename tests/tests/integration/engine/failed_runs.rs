@@ -192,21 +192,74 @@ async fn a_run_past_its_time_out_is_told_of_as_a_whole() {
 }
 
 #[tokio::test]
-async fn a_failed_run_is_put_off_while_a_target_is_full_and_then_told_of_to_all_i10() {
+async fn a_trigger_whose_target_is_full_is_told_later_and_keeps_no_other_from_being_told_i9_i10() {
     let world = World::create().await;
     let workflow = failing(&world, Some(json!({}))).await;
     handling(&world, json!({ "workflows": "all" })).await;
-    let set_full =
-        |is_full: bool| format!("UPDATE workflow_nodes SET items_full = {is_full} WHERE node_id = 'tell'");
+    let set_full = |is_full: bool| {
+        format!(
+            "UPDATE workflow_nodes SET items_full = {is_full} WHERE node_id = 'tell' AND workflow_id = '{}'",
+            workflow.id
+        )
+    };
     world.database.sql(&set_full(true)).await;
     let run_id = fail(&world, &workflow).await;
     let message = [Message::Run { run_id: run_id.into() }];
+    world.database.sql("UPDATE failed_runs SET created_at = now() - interval '10 minutes'").await;
     build(&world.builder(), &message).await;
-    assert_eq!(told(&world).await, Vec::<String>::new(), "none of them is told before the others");
-    assert_eq!(world.database.sql("SELECT sent_at IS NOT NULL FROM failed_runs").await, "t");
+    assert_eq!(told(&world).await.len(), 1, "the other one is told");
+    let put_off = "SELECT handler_node_id, sent_at > now() + interval '9 minutes' FROM failed_runs";
+    assert_eq!(world.database.sql(put_off).await, "failed|t", "the longer the older it is");
     world.database.sql(&set_full(false)).await;
     build(&world.builder(), &message).await;
-    assert_eq!(told(&world).await.len(), 2);
+    assert_eq!(
+        (told(&world).await.len(), world.database.sql("SELECT count(*) FROM failed_runs").await.as_str()),
+        (2, "0")
+    );
+    // After a day nobody waits for it.
+    world.database.sql(&set_full(true)).await;
+    let run_id = fail(&world, &workflow).await;
+    world.database.sql("UPDATE failed_runs SET created_at = now() - interval '25 hours'").await;
+    build(&world.builder(), &[Message::Run { run_id: run_id.into() }]).await;
+    assert_eq!(
+        (told(&world).await.len(), world.database.sql("SELECT count(*) FROM failed_runs").await.as_str()),
+        (2, "0")
+    );
+}
+
+#[tokio::test]
+async fn a_handler_has_one_hop_more_and_no_message_that_names_a_secret_i1_i10() {
+    let world = World::create().await;
+    let workflow = failing(&world, Some(json!({}))).await;
+    for (hops, expected) in [(0, "1"), (9, "10"), (10, "10")] {
+        let run_id = fail(&world, &workflow).await;
+        let sql = format!(
+            "SET session_replication_role = replica; UPDATE workflow_events SET hops = {hops} WHERE id = '{run_id}';
+             UPDATE workflow_node_executions SET metadata = '{{\"message_scrubbed\": true}}' WHERE run_id = '{run_id}'; SET session_replication_role = DEFAULT"
+        );
+        world.database.sql(&sql).await;
+        build(&world.builder(), &[Message::Run { run_id: run_id.into() }]).await;
+        let sql = format!(
+            "SELECT hops, data->'error'->>'message' FROM workflow_events WHERE type = 'on_error' AND data->'run'->>'id' = '{run_id}'"
+        );
+        let message = "the message names a secret: it is shown with the execution";
+        assert_eq!(world.database.sql(&sql).await, format!("{expected}|{message}"));
+    }
+}
+
+#[tokio::test]
+async fn so_many_triggers_are_told_of_a_run_and_no_more_i10() {
+    let world = World::create().await;
+    let workflow = failing(&world, None).await;
+    let handler = handling(&world, json!({ "workflows": "all" })).await;
+    world.database.sql(&format!(
+        "INSERT INTO workflow_nodes (workflow_id, node_id, name, type, ref, configuration, version, created_at, updated_at)
+             SELECT '{0}', 'n' || n, 'n' || n, 'trigger', '{{}}', '{{}}', 1, now(), now() FROM generate_series(1, 100) n;
+         INSERT INTO error_handlers SELECT organization_id, '', '{0}', 'n' || n FROM organizations o, workflows w, generate_series(1, 100) n
+             WHERE false OR w.id = '{0}' AND o.id = w.organization_id", handler.id
+    ).replace("SELECT organization_id, ''", "SELECT w.organization_id, ''")).await;
+    fail(&world, &workflow).await;
+    assert_eq!(world.database.sql("SELECT count(*) FROM failed_runs").await, "100", "of 101");
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ const ROLES: [&str; 6] = ["api", "webhook", "builder", "executor", "sweeper", "r
 const PRIVILEGES: [(&str, [&str; 6]); 26] = [
     ("api_tokens", ["SIU", "", "", "", "", ""]),
     ("audit_log", ["SI", "", "", "", "", ""]),
-    ("error_handlers", ["SID", "", "S", "", "", ""]),
+    ("error_handlers", ["SID", "", "", "", "", ""]),
     ("failed_runs", ["", "", "SUD", "", "SU", ""]),
     ("function_heartbeats", ["", "", "SIU", "SIU", "S", ""]),
     ("organizations", ["SU", "S", "S", "S", "S", ""]),
