@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::workflow_apply::read_definition;
 use crate::api::{Api, segment};
 use crate::failure::{Failure, Place, render_place};
-use crate::output::{Format, print_json, print_table, printable, printable_lines, say};
+use crate::output::{Format, now, print_json, print_table, printable, printable_lines, say};
 
 /// Times of one schedule that a call shows.
 const TIMES_MAX: u16 = 1_000;
@@ -61,7 +61,7 @@ impl Next {
         format: Format,
     ) -> Result<(), Failure> {
         let found = self.find(api)?;
-        let after = self.after.unwrap_or_else(Timestamp::now);
+        let after = self.after.unwrap_or_else(now);
         let rows: Vec<(String, Option<String>)> =
             found.iter().flat_map(|found| self.rows(found, after)).collect();
         match format {

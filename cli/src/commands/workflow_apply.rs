@@ -13,7 +13,7 @@ use super::schedule_next::{coming, definition_schedules, readable};
 use crate::api::Body;
 use crate::context::Context;
 use crate::failure::{Failure, Place, Source, render_place};
-use crate::output::{Format, emit, print_json, printable, text};
+use crate::output::{Format, emit, now, print_json, printable, text};
 
 /// Apply a definition: what differs is changed, and said.
 #[derive(Args)]
@@ -41,7 +41,7 @@ impl Apply {
             Ok(answer) => {
                 match context.format {
                     Format::Json => print_json(&answer),
-                    Format::Human => emit(&render(&answer, &source, Timestamp::now())),
+                    Format::Human => emit(&render(&answer, &source, now())),
                 }
                 Ok(())
             }

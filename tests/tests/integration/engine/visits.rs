@@ -114,3 +114,27 @@ async fn a_visit_that_fails_is_one_too_i10() {
         WHERE node_id = 'turn' AND result_reason <> 'limit' GROUP BY 1";
     assert_eq!(world.database.sql(sql).await, "template_error|3");
 }
+
+/// What is more than going on carries is left to a message. The visit is that of the later step.
+#[tokio::test]
+async fn a_visit_that_is_left_to_a_message_is_counted_once_i10() {
+    let world = World::create().await;
+    // Each node has a configuration and an output of 250 KiB. The first output and 65 nodes are nearly
+    // as much as goes on, so that the next configuration is too much.
+    let ids: Vec<String> = (0..80).map(|n| format!("turn{n}")).collect();
+    let node = |id: &String| json!({ "id": id, "name": id, "component": "transform", "max_visits": 1, "configuration": { "output": "{{ root().data }}" } });
+    let mut nodes: Vec<Value> = ids.iter().map(node).collect();
+    nodes.push(json!({ "id": "start", "name": "start", "trigger": "start" }));
+    let mut edges = vec![json!({ "from": "start", "to": "turn0" })];
+    edges.extend(ids.windows(2).map(|pair| json!({ "from": pair[0], "to": pair[1] })));
+    let workflow = world.workflow(json!(nodes), json!(edges)).await;
+    let run_id = world.start(&workflow, "start", json!("x".repeat(250 * 1024))).await;
+    build(&world.builder(), &[event(run_id)]).await;
+    let sent = world.queues.take();
+    assert!(!sent.is_empty(), "not everything goes on in one transaction");
+    build(&world.builder(), &messages(&sent)).await;
+    world.run_to_end(&world.builder(), &world.executor("")).await;
+    assert_eq!(world.run_state(run_id).await, "passed");
+    let sql = "SELECT count(*), min(visits), max(visits) FROM workflow_run_visits";
+    assert_eq!(world.database.sql(sql).await, "80|1|1");
+}
