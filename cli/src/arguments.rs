@@ -3,12 +3,12 @@
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    admin, audit_list, auth_status, completion, dlq_list, dlq_redrive, event_list, execution_cancel,
-    execution_list, execution_release, execution_show, expr, member_invite, member_list, member_remove,
-    member_set, organization_set, organization_show, queue_list, run_cancel, run_list, run_start, run_watch,
-    schedule_next, secret_delete, secret_list, secret_set, token_create, token_list, token_revoke,
-    webhook_list, webhook_rotate, webhook_send, webhook_set, workflow_apply, workflow_delete, workflow_list,
-    workflow_show,
+    admin, approval_decide, approval_list, audit_list, auth_status, completion, dlq_list, dlq_redrive,
+    event_list, execution_cancel, execution_list, execution_release, execution_show, expr, member_invite,
+    member_list, member_remove, member_set, organization_set, organization_show, queue_list, run_cancel,
+    run_list, run_start, run_watch, schedule_next, secret_delete, secret_list, secret_set, token_create,
+    token_list, token_revoke, webhook_list, webhook_rotate, webhook_send, webhook_set, workflow_apply,
+    workflow_delete, workflow_list, workflow_show,
 };
 use crate::failure::EXIT_STATUSES;
 use crate::output::Format;
@@ -55,6 +55,9 @@ pub(crate) enum Command {
     /// Start, watch, list and cancel runs.
     #[command(subcommand)]
     Run(Run),
+    /// List approvals that wait, and decide.
+    #[command(subcommand)]
+    Approval(Approval),
     /// Show the coming times of schedules.
     #[command(subcommand)]
     Schedule(Schedule),
@@ -138,6 +141,16 @@ pub(crate) enum Run {
     List(run_list::List),
     /// Cancel a run.
     Cancel(run_cancel::Cancel),
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Approval {
+    /// List approvals that wait: what is asked, until when, and whether you may decide.
+    List(approval_list::List),
+    /// Vote for what an approval asks.
+    Approve(approval_decide::Approve),
+    /// Vote against what an approval asks.
+    Reject(approval_decide::Reject),
 }
 
 #[derive(Subcommand)]

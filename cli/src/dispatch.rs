@@ -4,8 +4,8 @@ use clap::CommandFactory as _;
 
 use crate::api::Api;
 use crate::arguments::{
-    Arguments, Audit, Auth, Command, Dlq, Event, Execution, Member, Organization, Queue, Run, Schedule,
-    Secret, Token, Webhook, Workflow,
+    Approval, Arguments, Audit, Auth, Command, Dlq, Event, Execution, Member, Organization, Queue, Run,
+    Schedule, Secret, Token, Webhook, Workflow,
 };
 use crate::context::Context;
 use crate::failure::Failure;
@@ -49,6 +49,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         Command::Execution(Execution::Show(command)) => command.run(&context),
         Command::Execution(Execution::Cancel(command)) => command.run(&context),
         Command::Execution(Execution::Release(command)) => command.run(&context),
+        Command::Approval(Approval::List(command)) => command.run(&context),
+        Command::Approval(Approval::Approve(command)) => command.run(&context),
+        Command::Approval(Approval::Reject(command)) => command.run(&context),
         Command::Dlq(Dlq::List(command)) => command.run(&context),
         Command::Dlq(Dlq::Redrive(command)) => command.run(&context),
         Command::Token(Token::Create(command)) => command.run(&context),

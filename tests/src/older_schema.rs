@@ -41,6 +41,10 @@ pub const BEFORE_V27: &str = "
     CREATE INDEX workflow_node_executions_active ON workflow_node_executions (workflow_id, node_id) WHERE state <> 'finished';
     CREATE INDEX workflow_node_executions_active_keys ON workflow_node_executions (workflow_id, node_id, concurrency_key)
         WHERE state <> 'finished' AND concurrency_key IS NOT NULL;
+    DROP FUNCTION start_run;
+    ALTER TABLE workflow_runs DROP COLUMN started_by;
+    DROP INDEX workflow_node_executions_approvals, workflow_execution_calls_votes;
+    ALTER TABLE workflow_execution_calls DROP COLUMN data, DROP COLUMN voter;
     DROP TRIGGER workflow_runs_failed ON workflow_runs;
     DROP FUNCTION end_audit_lines, begin_scheduled_run, begin_error_run, note_failed_run, has_error_handler;
     DROP TABLE audit_log, workflow_node_turns, workflow_run_visits, schedules, error_handlers, failed_runs;

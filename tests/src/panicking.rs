@@ -5,7 +5,8 @@
 //! functions' own binaries; what is delivered can't be.
 
 use components::{
-    BoxFuture, Call, Capability, Component, Effect, FieldSpec, Held, Host, Problem, Pure, Step, Woken,
+    BoxFuture, Call, Capability, Component, Effect, FieldSpec, Held, Host, Opening, Problem, Pure, Step,
+    Woken,
 };
 use definition::{CompiledNode, ResolveError, Resolved};
 use domain::outcome::{Failure, Outcome};
@@ -149,8 +150,8 @@ impl Component for PanickingWait {
 }
 
 impl Held for PanickingWait {
-    fn open(&self, configuration: &Value, now: Timestamp) -> Result<Step, Failure> {
-        Self::real().open(configuration, now)
+    fn open(&self, configuration: &Value, opening: Opening) -> Result<Step, Failure> {
+        Self::real().open(configuration, opening)
     }
 
     fn wake(&self, held: &Value, woken: &Woken<'_>) -> Step {

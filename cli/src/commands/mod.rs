@@ -2,6 +2,8 @@
 
 mod access;
 pub(crate) mod admin;
+pub(crate) mod approval_decide;
+pub(crate) mod approval_list;
 pub(crate) mod audit_list;
 pub(crate) mod auth_status;
 pub(crate) mod completion;

@@ -11,7 +11,7 @@ use domain::actor::Actor;
 use domain::ids::{OrganizationId, TokenId};
 use http_event::SourceIp;
 use jiff::Timestamp;
-use store::api::{AuditLine, AuditObject, authenticate_token, note_read};
+use store::api::{AuditLine, AuditObject, Person, authenticate_token, note_read};
 
 use crate::Deps;
 use crate::error::ApiError;
@@ -28,6 +28,8 @@ pub(crate) struct Caller {
     pub(crate) access: Access,
     /// The token that made its token; None for a member, and for what the operator made.
     pub(crate) made_by: Option<TokenId>,
+    /// The person, as whom it votes and starts runs.
+    pub(crate) person: Person,
     /// The time from which its token is refused; None: never.
     pub(crate) expires_at: Option<Timestamp>,
     /// The action of the route.
@@ -91,9 +93,12 @@ impl Caller {
 
     /// Notes that the caller reads what runs carry, before it is shown; once an hour for an object.
     pub(crate) async fn note_read(&self, deps: &Deps, object: AuditObject) -> Result<(), ApiError> {
-        if self.payload() == Payload::Hidden {
-            return Ok(());
-        }
+        if self.payload() == Payload::Hidden { Ok(()) } else { self.note_shown(deps, object).await }
+    }
+
+    /// As [`Caller::note_read`], where the caller is shown something although it sees no data
+    /// elsewhere.
+    pub(crate) async fn note_shown(&self, deps: &Deps, object: AuditObject) -> Result<(), ApiError> {
         let line = AuditLine { action: Action::DataRead, ..self.line(deps, object) };
         let key = line.read_key();
         if deps.limits.is_noted(&key) {
@@ -131,6 +136,7 @@ impl FromRequestParts<Arc<Deps>> for Caller {
             actor: found.actor,
             access: found.access,
             made_by: found.made_by,
+            person: found.person,
             expires_at: found.expires_at,
             action,
             source_ip: source.map(|source| source.to_string()),

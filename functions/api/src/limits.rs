@@ -165,6 +165,7 @@ mod tests {
             actor: Actor { kind: ActorKind::Token, id: Some(TokenId::from_u128(1)), name: "n".to_owned() },
             access: Access::new(Role::Owner, Grants::default()),
             made_by: None,
+            person: store::api::Person { id: TokenId::from_u128(1), name: "n".to_owned() },
             expires_at: None,
             is_suspended: false,
             requests_per_second_max: most,

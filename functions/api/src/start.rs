@@ -8,7 +8,7 @@ use domain::json::{JsonError, compact_bytes, parse_strict};
 use domain::limits::EVENT_DATA_BYTES_MAX;
 use serde_json::{Map, Value};
 use store::api::{AuditObject, Audited, load_workflow};
-use store::intake::{BeginOutcome, NewRun, begin_run};
+use store::intake::{BeginOutcome, NewRun, start_run};
 
 use crate::Deps;
 use crate::auth::Caller;
@@ -72,7 +72,7 @@ pub(crate) async fn start_workflow(
             Audited::new(&deps.store, &line).note().await?;
             is_noted = true;
         }
-        match begin_run(&deps.store, &run).await? {
+        match start_run(&deps.store, caller.person.id, &run).await? {
             BeginOutcome::Begun(due) => {
                 tracing::info!(workflow_id = %row.id, run_id = %event_id, organization_id = %caller.organization_id, "run started");
                 deps.wake_events(caller.organization_id, &[event_id]).await;

@@ -5,6 +5,7 @@
 //! crate describes itself as OpenAPI 3.1 (`docs/openapi.json`).
 
 mod actor;
+mod approval;
 mod body;
 mod execution;
 mod history;
@@ -21,12 +22,13 @@ mod webhook;
 mod workflow;
 
 pub use actor::{Actor, AuditLine, Me};
+pub use approval::{Approval, ApprovalDecision, VoteDecision};
 pub use body::{ChangeMember, NewMember, NewToken, RotateWebhook, kept_by_default};
 pub use execution::{DeadLetter, Execution, ExecutionAnswer, Redriven};
 pub use history::{Event, QueueItem, WaitingFor};
 pub use list::{
-    AuditList, DeadLetterList, EventList, ExecutionList, MemberList, QueueItemList, RunList, SecretList,
-    TokenList, WorkflowList,
+    ApprovalList, AuditList, DeadLetterList, EventList, ExecutionList, MemberList, QueueItemList, RunList,
+    SecretList, TokenList, WorkflowList,
 };
 pub use organization::{ChangeOrganization, Health, Organization};
 pub use problem::{DefinitionProblem, ProblemDetails};

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AuditLine, DeadLetter, Event, Execution, QueueItem, Run, Secret, Token, Workflow};
+use crate::{Approval, AuditLine, DeadLetter, Event, Execution, QueueItem, Run, Secret, Token, Workflow};
 
 /// Defines the page of a list.
 macro_rules! lists {
@@ -32,6 +32,8 @@ lists! {
     RunList { runs: Run };
     /// A page of executions.
     ExecutionList { executions: Execution };
+    /// A page of approvals that wait.
+    ApprovalList { approvals: Approval };
     /// A page of dead letters.
     DeadLetterList { dead_letters: DeadLetter };
     /// A page of events.

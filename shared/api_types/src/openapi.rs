@@ -8,11 +8,12 @@ use crate::body::{
     ChangeMember, NewMember, NewToken, RotateWebhook, SecretValue, SecretValues, SetWebhookKey, StartRun,
 };
 use crate::{
-    Applied, ApplyQuery, AuditList, AuditQuery, ChangeOrganization, DeadLetterList, DeadLetterQuery,
-    DeleteOrganizationQuery, EventList, EventQuery, Execution, ExecutionAnswer, ExecutionList,
-    ExecutionQuery, Health, Me, MemberList, NewTokenAnswer, Organization, PageQuery, ProblemDetails,
-    QueueItemList, QueueItemQuery, Redriven, RunAnswer, RunList, RunPage, RunQuery, SecretAnswer, SecretList,
-    StartedRun, Token, TokenList, WebhookAnswer, WebhookList, WebhookQuery, WorkflowDetail, WorkflowList,
+    Applied, ApplyQuery, Approval, ApprovalDecision, ApprovalList, AuditList, AuditQuery, ChangeOrganization,
+    DeadLetterList, DeadLetterQuery, DeleteOrganizationQuery, EventList, EventQuery, Execution,
+    ExecutionAnswer, ExecutionList, ExecutionQuery, Health, Me, MemberList, NewTokenAnswer, Organization,
+    PageQuery, ProblemDetails, QueueItemList, QueueItemQuery, Redriven, RunAnswer, RunList, RunPage,
+    RunQuery, SecretAnswer, SecretList, StartedRun, Token, TokenList, WebhookAnswer, WebhookList,
+    WebhookQuery, WorkflowDetail, WorkflowList,
 };
 
 /// Makes the schema of a type.
@@ -102,8 +103,23 @@ impl Operation {
 const PROBLEMS: [u16; 6] = [400, 401, 403, 429, 500, 503];
 
 /// All operations, in the order of their paths.
-pub const OPERATIONS: [Operation; 39] = [
+pub const OPERATIONS: [Operation; 42] = [
     Operation::new("GET", "/health", "health", "Whether the function runs").answer(200, of::<Health>),
+    Operation::new("GET", "/v1/approvals", "listApprovals", "Approvals that wait")
+        .query(of::<PageQuery>)
+        .answer(200, of::<ApprovalList>),
+    Operation::new("GET", "/v1/approvals/{approval}", "showApproval", "One approval")
+        .answer(200, of::<Approval>)
+        .problems(&[404]),
+    Operation::new(
+        "POST",
+        "/v1/approvals/{approval}",
+        "decideApproval",
+        "Votes for or against what an approval asks",
+    )
+    .json(of::<ApprovalDecision>)
+    .answer(200, of::<Approval>)
+    .problems(&[404, 409, 410, 413, 415]),
     Operation::new(
         "GET",
         "/v1/dead-letters",

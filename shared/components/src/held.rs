@@ -1,6 +1,7 @@
 //! Held components: they stay open across transactions until a time or a call wakes them.
 
 use domain::held::{Call, WakeTime};
+use domain::ids::ExecutionId;
 use domain::outcome::Failure;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -11,11 +12,11 @@ use crate::component::Component;
 /// calls within its transactions: only their arguments decide. No field of the component may hold a
 /// secret.
 pub trait Held: Component {
-    /// Opens an execution at `now`.
+    /// Opens an execution.
     ///
     /// # Errors
     /// [`Failure`] where the resolved configuration is not valid.
-    fn open(&self, configuration: &Value, now: Timestamp) -> Result<Step, Failure>;
+    fn open(&self, configuration: &Value, opening: Opening) -> Result<Step, Failure>;
 
     /// The calls that people may make of an open execution.
     fn calls(&self) -> &'static [Call] {
@@ -24,6 +25,15 @@ pub trait Held: Component {
 
     /// Goes on with an execution that is due.
     fn wake(&self, held: &Value, woken: &Woken<'_>) -> Step;
+}
+
+/// The input of an opening.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Opening {
+    /// The execution that is opened.
+    pub execution_id: ExecutionId,
+    /// Now.
+    pub now: Timestamp,
 }
 
 /// The input of a wake: the time has come, or there are calls, or both.
@@ -46,6 +56,8 @@ pub struct HeldCall {
     pub called_by: String,
     /// The time of the call.
     pub called_at: Timestamp,
+    /// What the caller said with it; null: nothing.
+    pub data: Value,
 }
 
 /// The result of `open` or `wake`.
@@ -87,4 +99,6 @@ pub struct Emission {
 pub enum EmissionData {
     /// The input of the execution, with its marks.
     Input,
+    /// Data of the component's own.
+    Made(Value),
 }

@@ -8,6 +8,7 @@
 //!
 //! A new component needs its own file, a line here, and a line in the list of `registry.rs`.
 
+pub mod approval;
 mod civil;
 mod component;
 pub mod credential;
@@ -38,7 +39,7 @@ pub mod webhook;
 
 pub use component::{Component, FieldRule, FieldSpec, Problem, field_rule};
 pub use effect::{Call, Effect, SecretPlace};
-pub use held::{Emission, EmissionData, Held, HeldCall, Step, Then, Woken};
+pub use held::{Emission, EmissionData, Held, HeldCall, Opening, Step, Then, Woken};
 pub use host::{
     BoxFuture, Capability, Host, HttpBody, HttpClient, HttpFailure, HttpHead, HttpRequest, HttpResponse,
 };

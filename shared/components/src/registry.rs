@@ -4,6 +4,7 @@ use domain::definition::{Concurrency, KeyedConcurrency, Node, Uses};
 
 use crate::{
     Component, Effect, Held, Pure, Trigger,
+    approval::Approval,
     filter::Filter,
     http::Http,
     if_::If,
@@ -20,6 +21,7 @@ use crate::{
 };
 
 const COMPONENTS: &[AnyComponent] = &[
+    AnyComponent::Held(&Approval),
     AnyComponent::Pure(&Filter),
     AnyComponent::Effect(&Http),
     AnyComponent::Pure(&If),
@@ -152,7 +154,7 @@ mod tests {
     fn all_are_found_by_their_names() {
         assert_eq!(
             component_names(),
-            ["filter", "http", "if", "noop", "stop", "switch", "time_gate", "transform", "wait"]
+            ["approval", "filter", "http", "if", "noop", "stop", "switch", "time_gate", "transform", "wait"]
         );
         assert_eq!(trigger_names(), ["on_error", "schedule", "start", "webhook"]);
         let is_found = |name: &&str| component(name).is_some_and(|found| found.base().name() == *name);

@@ -17,7 +17,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     civil::{DAYS, read_days, read_except, read_time_of_day, read_zone},
     component::{Component, Problem},
-    held::{Emission, EmissionData, Held, Step, Then, Woken},
+    held::{Emission, EmissionData, Held, Opening, Step, Then, Woken},
     shape::{Reader, Stage, child},
 };
 
@@ -40,7 +40,7 @@ impl Component for TimeGate {
 }
 
 impl Held for TimeGate {
-    fn open(&self, configuration: &Value, now: Timestamp) -> Result<Step, Failure> {
+    fn open(&self, configuration: &Value, Opening { now, .. }: Opening) -> Result<Step, Failure> {
         step(configuration, now, now)
     }
 
@@ -194,15 +194,20 @@ fn read_time(reader: &mut Reader, map: &Map<String, Value>, name: &str) -> Optio
 mod tests {
     use super::*;
     use crate::held::HeldCall;
+    use domain::ids::ExecutionId;
 
     fn at(text: &str) -> Timestamp {
         text.parse().expect("a time")
     }
 
+    fn opening(now: &str) -> Opening {
+        Opening { execution_id: ExecutionId::from_u128(1), now: at(now) }
+    }
+
     /// The time at which the gate lets an execution go on that comes at this time.
     fn opens(configuration: &Value, now: &str) -> Result<String, String> {
         assert_eq!(TimeGate.check(configuration), [], "{configuration}");
-        let step = TimeGate.open(configuration, at(now)).map_err(|failure| failure.message)?;
+        let step = TimeGate.open(configuration, opening(now)).map_err(|failure| failure.message)?;
         Ok(match step.then {
             Then::Held { wake: Some(WakeTime::At(time)), .. } => {
                 assert!(step.emissions.is_empty() && time > at(now));
@@ -296,7 +301,8 @@ mod tests {
     #[test]
     fn a_wake_that_comes_late_finds_the_gate_closed_again_and_a_release_goes_through() {
         let gate = json!({ "from": "09:00", "to": "17:00" });
-        let Then::Held { held, .. } = TimeGate.open(&gate, at("2026-11-25T18:00:00Z")).unwrap().then else {
+        let Then::Held { held, .. } = TimeGate.open(&gate, opening("2026-11-25T18:00:00Z")).unwrap().then
+        else {
             panic!("it is held")
         };
         let woken = |now: &str, calls: &[HeldCall]| {
@@ -316,6 +322,7 @@ mod tests {
             call: Call::Release,
             called_by: "token:ann".to_owned(),
             called_at: at("2026-11-25T19:00:00Z"),
+            data: Value::Null,
         };
         let released = woken("2026-11-25T19:00:00Z", &[call]);
         assert_eq!(released.then, Then::Ended(Ok(())));
@@ -356,7 +363,7 @@ mod tests {
             "must be a date such as `2026-12-25`, not another text",
         );
         assert_eq!(TimeGate.check(&json!({ "from": "{{ root().data.from }}" })), [], "it is left open");
-        let failure = TimeGate.open(&json!({ "from": "soon" }), at("2026-11-25T12:00:00Z")).unwrap_err();
+        let failure = TimeGate.open(&json!({ "from": "soon" }), opening("2026-11-25T12:00:00Z")).unwrap_err();
         assert_eq!(
             failure.message,
             "the configuration came to no gate: from: must be a time of day such as `09:00`, not another text"

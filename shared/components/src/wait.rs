@@ -18,7 +18,7 @@ use crate::{
     civil::duration,
     component::{Component, Problem},
     effect::{Call as EffectCall, Effect},
-    held::{Emission, EmissionData, Held, Step, Then, Woken},
+    held::{Emission, EmissionData, Held, Opening, Step, Then, Woken},
     host::{BoxFuture, Capability, Host},
     shape::{Reader, Stage, type_name},
 };
@@ -42,7 +42,7 @@ impl Component for Wait {
 }
 
 impl Held for Wait {
-    fn open(&self, configuration: &Value, now: Timestamp) -> Result<Step, Failure> {
+    fn open(&self, configuration: &Value, Opening { now, .. }: Opening) -> Result<Step, Failure> {
         let (until, wake) = match read_time(configuration)? {
             WakeTime::After(wait) => (now.checked_add(wait).unwrap_or(Timestamp::MAX), WakeTime::After(wait)),
             WakeTime::At(until) => (until, WakeTime::At(until)),
@@ -202,16 +202,21 @@ fn read_timestamp(reader: &mut Reader, value: &Value) -> Option<Timestamp> {
 mod tests {
     use serde_json::json;
 
+    use domain::ids::ExecutionId;
     use jiff::SignedDuration;
 
     use super::*;
+
+    fn opening(now: Timestamp) -> Opening {
+        Opening { execution_id: ExecutionId::from_u128(1), now }
+    }
     use crate::held::HeldCall;
 
     const NOW: &str = "2026-11-25T12:00:00Z";
 
     fn seconds(configuration: &Value) -> Result<f64, String> {
         let now = NOW.parse().expect("a time");
-        let step = Wait.open(configuration, now).map_err(|failure| failure.message)?;
+        let step = Wait.open(configuration, opening(now)).map_err(|failure| failure.message)?;
         Ok(match step.then {
             Then::Held { wake: Some(wake), .. } => wake.wait_from(now).as_secs_f64(),
             Then::Held { wake: None, .. } => panic!("it has a time"),
@@ -278,7 +283,7 @@ mod tests {
     fn its_input_goes_on_when_it_is_over_and_who_released_it_is_said() {
         let (opened, later): (Timestamp, Timestamp) =
             (NOW.parse().unwrap(), "2026-11-25T12:30:00Z".parse().unwrap());
-        let step = Wait.open(&json!({ "for": "1h" }), opened).unwrap();
+        let step = Wait.open(&json!({ "for": "1h" }), opening(opened)).unwrap();
         assert_eq!(step.emissions, []);
         let Then::Held { held, .. } = step.then else { panic!("{:?}", step.then) };
         assert_eq!(held, json!({ "since": NOW, "until": "2026-11-25T13:00:00Z" }));
@@ -289,7 +294,12 @@ mod tests {
         let step = over(&[]);
         assert_eq!((step.emissions.as_slice(), &step.then), (on.as_slice(), &Then::Ended(Ok(()))));
         assert_eq!(step.facts, json!({ "wait": waited }));
-        let call = |by: &str| HeldCall { call: Call::Release, called_by: by.to_owned(), called_at: later };
+        let call = |by: &str| HeldCall {
+            call: Call::Release,
+            called_by: by.to_owned(),
+            called_at: later,
+            data: Value::Null,
+        };
         let step = over(&[call("token:first"), call("token:second")]);
         assert_eq!(step.facts["wait"]["released_by"], "token:first");
         assert_eq!(step.emissions, on);
@@ -300,7 +310,7 @@ mod tests {
         for configuration in
             [json!({ "for": 0 }), json!({ "until": NOW }), json!({ "until": "2020-01-01T00:00:00Z" })]
         {
-            let step = Wait.open(&configuration, NOW.parse().unwrap()).unwrap();
+            let step = Wait.open(&configuration, opening(NOW.parse().unwrap())).unwrap();
             assert_eq!(step.then, Then::Ended(Ok(())), "{configuration}");
             assert_eq!(step.emissions.len(), 1, "{configuration}");
         }

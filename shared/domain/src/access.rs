@@ -52,6 +52,8 @@ words! {
         RunsRedrive = "runs:redrive",
         /// Lets a held execution go on.
         RunsRelease = "runs:release",
+        /// Decides what an approval asks, where the approval names them.
+        ApprovalsDecide = "approvals:decide",
         /// Sees what runs carry.
         DataRead = "data:read",
         /// Sees names of secrets and where they may go.
@@ -91,6 +93,7 @@ impl Role {
             | Action::WorkflowsRead
             | Action::RunsRead
             | Action::DataRead
+            | Action::ApprovalsDecide
             | Action::MembersRead => Self::Viewer,
             Action::RunsStart
             | Action::RunsCancel

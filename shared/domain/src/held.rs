@@ -23,6 +23,10 @@ words! {
     pub enum Call {
         /// The execution is to go on now.
         Release = "release",
+        /// A vote for what an approval asks.
+        Approve = "approve",
+        /// A vote against it.
+        Reject = "reject",
     }
 }
 

@@ -120,6 +120,16 @@ pub const EMISSIONS_MAX: usize = 100;
 pub const WAIT_SECONDS_MAX: u64 = 366 * 24 * 60 * 60;
 /// Dates of `except` of a `time_gate` or a `schedule`.
 pub const EXCEPT_DATES_MAX: usize = 400;
+/// Lines of the approvers of an `approval`, and the most votes that it may need.
+pub const APPROVERS_MAX: usize = 20;
+/// Fields of the form of an `approval`.
+pub const FORM_FIELDS_MAX: usize = 20;
+/// Options of a field of a form.
+pub const FORM_OPTIONS_MAX: usize = 50;
+/// Bytes of the message, the approvers and the form of an `approval` together, as JSON: 10 KiB.
+pub const APPROVAL_BYTES_MAX: usize = 10 * 1024;
+/// Bytes of a vote's comment and form together, as JSON.
+pub const VOTE_BYTES_MAX: usize = 1_000;
 /// Workflows that an `on_error` trigger names.
 pub const WATCHED_WORKFLOWS_MAX: usize = 100;
 /// Failures of one run of which an `on_error` trigger is told.

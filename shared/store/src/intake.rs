@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use domain::ids::{EventId, ItemId, OrganizationId, RunId, WebhookId, WorkflowId};
+use domain::ids::{EventId, ItemId, OrganizationId, RunId, TokenId, WebhookId, WorkflowId};
 use domain::root::PlannedRoot;
 use domain::webhook::Authentication;
 use jiff::Timestamp;
@@ -192,6 +192,41 @@ pub async fn begin_run(store: &Store, run: &NewRun<'_>) -> Result<BeginOutcome, 
                 (&delivery.map(|delivery| delivery.version), Type::INT8),
                 (&delivery.and_then(|delivery| delivery.deduplication_key), Type::TEXT),
                 (&f64::from(domain::limits::DEDUPLICATION_HOURS), Type::FLOAT8),
+            ],
+        )
+        .await?;
+    outcome(&rows, run.planned)
+}
+
+/// As [`begin_run`], for a run that a person starts, or their token.
+///
+/// # Errors
+/// As [`begin_run`].
+pub async fn start_run(
+    store: &Store,
+    started_by: TokenId,
+    run: &NewRun<'_>,
+) -> Result<BeginOutcome, StoreError> {
+    let rows = store
+        .query(
+            "/* start_run */
+             SELECT outcome, first_event_id, due_seconds
+             FROM start_run($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+            &[
+                (&started_by, Type::UUID),
+                (&run.organization_id, Type::UUID),
+                (&run.workflow_id, Type::UUID),
+                (&run.version_planned, Type::INT8),
+                (&run.node_id, Type::TEXT),
+                (&run.event_id, Type::UUID),
+                (&run.planned.channel, Type::TEXT),
+                (&run.planned.event_type, Type::TEXT),
+                (&run.data, Type::JSONB),
+                (&run.planned.run_name, Type::TEXT),
+                (&run.hops, Type::INT4),
+                (&run.planned.targets, Type::TEXT_ARRAY),
+                (&run.item_ids, Type::UUID_ARRAY),
+                (&run.now, Type::TIMESTAMPTZ),
             ],
         )
         .await?;

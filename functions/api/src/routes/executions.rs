@@ -111,6 +111,8 @@ pub(super) async fn release(
         execution_id,
         call: Call::Release,
         called_by: caller.actor.clone(),
+        data: None,
+        voter: None,
     };
     match call_execution(Audited::new(&deps.store, &line), &call).await.not_found_as("execution")? {
         CallOutcome::Made(held) => {
@@ -121,6 +123,8 @@ pub(super) async fn release(
             caller.note_read(&deps, AuditObject::new("execution", execution_id)).await?;
             Ok((StatusCode::ACCEPTED, Json(ExecutionAnswer { execution: views::execution(row, payload) })))
         }
+        // A release is no vote.
+        CallOutcome::Voted(_) => Err(ApiError::Internal),
         CallOutcome::Ending => Err(ApiError::Gone(
             "the execution is to end: its run was stopped, or its node removed".to_owned(),
         )),

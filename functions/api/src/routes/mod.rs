@@ -1,5 +1,6 @@
 //! The routes, one file for each resource.
 
+mod approvals;
 mod audit;
 mod dead_letters;
 mod events;
@@ -89,6 +90,9 @@ impl Routes {
             .at("POST", "/v1/executions/{execution}/cancel", A::RunsCancel, post(executions::cancel))
             .at("POST", "/v1/executions/{execution}/redrive", A::RunsRedrive, post(dead_letters::redrive))
             .at("POST", "/v1/executions/{execution}/release", A::RunsRelease, post(executions::release))
+            .at("GET", "/v1/approvals", A::RunsRead, get(approvals::list))
+            .at("GET", "/v1/approvals/{approval}", A::RunsRead, get(approvals::show))
+            .at("POST", "/v1/approvals/{approval}", A::ApprovalsDecide, post(approvals::decide))
             .at("GET", "/v1/dead-letters", A::RunsRead, get(dead_letters::list))
             .at("GET", "/v1/events", A::RunsRead, get(events::list))
             .at("GET", "/v1/queue-items", A::RunsRead, get(queue_items::list))

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::collections::btree_map::Entry as Slot;
 use std::sync::Arc;
 
-use components::{Emission, EmissionData, Step as HeldStep, Then};
+use components::{Emission, EmissionData, Opening, Step as HeldStep, Then};
 use definition::{CompiledNode, NodeKind, ResolveError};
 use domain::execution::{ExecutionResult, ExecutionState, ResultReason};
 use domain::ids::{EventId, ExecutionId};
@@ -211,7 +211,8 @@ impl Record<'_> {
             let failure = not_a_component();
             return finish_failed(out.scratch, work.execution, failure.message, failure.reason);
         };
-        let opened = component.open(&work.configuration, self.input.now);
+        let opened = component
+            .open(&work.configuration, Opening { execution_id: work.execution.id, now: self.input.now });
         let opened = opened.and_then(|step| check_step(component, step, self.input.now));
         let HeldStep { emissions, facts, then } = match opened {
             Ok(opened) => opened,
@@ -242,6 +243,7 @@ impl Record<'_> {
             channel: emission.channel.into(),
             data: match emission.data {
                 EmissionData::Input => (*work.step.data).clone(),
+                EmissionData::Made(data) => data,
             },
         };
         let outputs = emissions.into_iter().map(output).collect();

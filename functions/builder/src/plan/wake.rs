@@ -15,8 +15,8 @@ use domain::run::RunStop;
 use jiff::Timestamp;
 use queue::Outgoing;
 use serde_json::json;
-use store::NodeKey;
 use store::builder::{NewEvent, NewExecution, NewItem, RecordedWake, WokenExecution, WriteBatch};
+use store::{JsonText, NodeKey};
 use uuid::Uuid;
 
 use super::held_step::check_step;
@@ -157,6 +157,7 @@ fn component_step(input: &WakeInput<'_>, execution: &WokenExecution) -> Step {
             call: call.call,
             called_by: call.called_by.clone(),
             called_at: call.called_at,
+            data: call.data.clone(),
         })
         .collect();
     let woken = Woken { now: input.now, is_time: execution.is_time, calls: &calls };
@@ -224,8 +225,9 @@ fn emit(
     ids: &mut dyn FnMut() -> Uuid,
 ) {
     let event_id = ids().into();
-    let (data, redactions) = match emission.data {
+    let (data, redactions) = match &emission.data {
         EmissionData::Input => (execution.data.clone(), execution.redactions.clone()),
+        EmissionData::Made(data) => (JsonText::of(data), None),
     };
     let targets: Vec<String> =
         workflow.compiled.targets(&execution.node.1, emission.channel).map(str::to_owned).collect();
@@ -290,7 +292,6 @@ mod tests {
     use domain::held::Call;
     use domain::ids::{CallId, CauseId, OrganizationId, RunId};
     use domain::run::RunStop;
-    use store::JsonText;
     use store::builder::{StoredCall, StoredCause};
 
     use super::*;
@@ -414,7 +415,7 @@ mod tests {
         assert_eq!(end(&all, Fallback::Crashed), failed(ResultReason::Crashed));
         assert_eq!(end(&all, Fallback::Refused), failed(ResultReason::Limit));
         assert_eq!(end(&all, Fallback::None), (Some(ExecutionResult::Passed), None, None));
-        all.component = "approval".to_owned();
+        all.component = "nothing".to_owned();
         assert_eq!(end(&all, Fallback::None), failed(ResultReason::ComponentError), "no such component");
     }
 
@@ -471,7 +472,11 @@ mod tests {
     }
 
     impl components::Held for Patient {
-        fn open(&self, _configuration: &serde_json::Value, _now: Timestamp) -> Result<Step, Failure> {
+        fn open(
+            &self,
+            _configuration: &serde_json::Value,
+            _opening: components::Opening,
+        ) -> Result<Step, Failure> {
             unreachable!("it is open")
         }
 
@@ -506,6 +511,7 @@ mod tests {
             call: Call::Release,
             called_by: "token:anna".into(),
             called_at: NOW.parse().unwrap(),
+            data: serde_json::Value::Null,
         };
         let called = WokenExecution { calls: vec![call], is_time: false, ..execution() };
         let plan = planned(&called, Fallback::None, components, &[]);

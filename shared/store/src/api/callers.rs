@@ -23,12 +23,24 @@ pub struct Caller {
     pub access: Access,
     /// The token that made it; None for a member, and for what the operator made.
     pub made_by: Option<TokenId>,
+    /// The person, or the program that nobody's token made: the first of its makers, by whom all
+    /// that it does is counted once.
+    pub person: Person,
     /// The time from which the token is refused; None: never.
     pub expires_at: Option<Timestamp>,
     /// Whether the operator has suspended the organization.
     pub is_suspended: bool,
     /// Requests a second of the organization that an instance takes; None: there is no such limit.
     pub requests_per_second_max: Option<i32>,
+}
+
+/// The first maker of a token: itself, where no token made it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Person {
+    /// `api_tokens.id`
+    pub id: TokenId,
+    /// Its name.
+    pub name: String,
 }
 
 /// The caller whose token has this SHA-256. None: there is no such token, it was revoked or has
@@ -50,11 +62,13 @@ pub async fn authenticate_token(
         return Ok(None);
     }
     let kind = word(own, "kind")?;
+    let first = rows.last().unwrap_or(own);
     Ok(Some(Caller {
         organization_id: column(own, "organization_id")?,
         actor: Actor { kind, id: Some(column(own, "id")?), name: column(own, "name")? },
         access: chain.access,
         made_by: column(own, "made_by")?,
+        person: Person { id: column(first, "id")?, name: column(first, "name")? },
         expires_at: column(own, "expires_at")?,
         is_suspended: column(own, "is_suspended")?,
         requests_per_second_max: column(own, "requests_per_second_max")?,

@@ -1,11 +1,12 @@
 use domain::actor::Actor;
 use domain::execution::ExecutionState;
 use domain::held::Call;
-use domain::ids::{CallId, ExecutionId, OrganizationId};
+use domain::ids::{CallId, ExecutionId, OrganizationId, TokenId};
+use serde_json::Value;
 use tokio_postgres::types::Type;
 
 use super::Audited;
-use crate::types::{column, word};
+use crate::types::{column, word, word_if_any};
 use crate::{HeldWake, StoreError, Tx};
 
 /// A person's call of a held execution.
@@ -21,6 +22,10 @@ pub struct ExecutionCall {
     pub call: Call,
     /// The actor that makes it.
     pub called_by: Actor,
+    /// What the actor says with it.
+    pub data: Option<Value>,
+    /// Of a vote: the person whose vote it is. Each person has one.
+    pub voter: Option<TokenId>,
 }
 
 /// The result of a call.
@@ -28,10 +33,12 @@ pub struct ExecutionCall {
 pub enum CallOutcome {
     /// The call is committed, or was before: the caller sends the wake.
     Made(HeldWake),
+    /// The voter has voted before, with this call. Nothing is written.
+    Voted(Call),
     /// The execution is not held; this is its state.
     NotHeld(ExecutionState),
-    /// The execution is held, and is to end: it was cancelled, its run stopped, or its node
-    /// removed.
+    /// The execution is held, and is to end: it was cancelled, its run stopped, its node removed, or
+    /// the time of a vote is over.
     Ending,
 }
 
@@ -50,7 +57,7 @@ pub async fn call_execution(store: Audited<'_>, call: &ExecutionCall) -> Result<
 
 async fn call_in(tx: Tx, call: &ExecutionCall) -> Result<CallOutcome, StoreError> {
     let (word_of_call, called_by) = (call.call.as_str(), call.called_by.to_string());
-    let (locked, state, _) = futures_util::try_join!(
+    let (locked, state, inserted) = futures_util::try_join!(
         tx.query_with(
             "/* call_execution: lock */
              SELECT x.id FROM workflow_node_executions x JOIN workflows w ON w.id = x.workflow_id
@@ -65,18 +72,25 @@ async fn call_in(tx: Tx, call: &ExecutionCall) -> Result<CallOutcome, StoreError
                       OR (SELECT true FROM workflow_execution_wakes c
                           WHERE c.workflow_id = x.workflow_id AND c.execution_id = x.id
                             AND coalesce(c.handled_at, 'infinity') = 'infinity'
-                          LIMIT 1) IS NOT NULL AS is_ending
+                          LIMIT 1) IS NOT NULL AS is_ending,
+                    (SELECT c.call FROM workflow_execution_calls c
+                     WHERE c.execution_id = x.id AND c.voter = $3::uuid) AS voted
              FROM workflow_node_executions x
              JOIN workflows w ON w.id = x.workflow_id
              JOIN workflow_runs run ON run.id = x.run_id
              JOIN workflow_nodes n ON n.workflow_id = x.workflow_id AND n.node_id = x.node_id
              WHERE w.organization_id = $1::uuid AND x.id = $2::uuid",
-            [(&call.organization_id, Type::UUID), (&call.execution_id, Type::UUID)],
+            [
+                (&call.organization_id, Type::UUID),
+                (&call.execution_id, Type::UUID),
+                (&call.voter, Type::UUID),
+            ],
         ),
         tx.query_with(
             "/* call_execution */
-             INSERT INTO workflow_execution_calls (id, workflow_id, execution_id, call, called_by)
-             SELECT $1::uuid, x.workflow_id, x.id, $4::text, $5::text
+             INSERT INTO workflow_execution_calls
+                 (id, workflow_id, execution_id, call, called_by, data, voter)
+             SELECT $1::uuid, x.workflow_id, x.id, $4::text, $5::text, $6::jsonb, $7::uuid
              FROM workflow_node_executions x JOIN workflows w ON w.id = x.workflow_id
              WHERE w.organization_id = $2::uuid AND x.id = $3::uuid
                AND coalesce(x.state, '') = 'held'
@@ -84,13 +98,19 @@ async fn call_in(tx: Tx, call: &ExecutionCall) -> Result<CallOutcome, StoreError
                     WHERE c.workflow_id = x.workflow_id AND c.execution_id = x.id
                       AND c.call = $4 AND c.called_by = $5
                       AND coalesce(c.handled_at, 'infinity') = 'infinity'
-                    LIMIT 1) IS NULL",
+                    LIMIT 1) IS NULL
+               AND (SELECT true FROM workflow_execution_calls c
+                    WHERE c.execution_id = x.id AND c.voter = $7) IS NULL
+               AND ($7::uuid IS NULL OR statement_timestamp() < x.wake_at)
+             RETURNING id",
             [
                 (&call.id, Type::UUID),
                 (&call.organization_id, Type::UUID),
                 (&call.execution_id, Type::UUID),
                 (&word_of_call, Type::TEXT),
                 (&called_by, Type::TEXT),
+                (&call.data, Type::JSONB),
+                (&call.voter, Type::UUID),
             ],
         ),
     )?;
@@ -98,8 +118,12 @@ async fn call_in(tx: Tx, call: &ExecutionCall) -> Result<CallOutcome, StoreError
         return Err(StoreError::NotFound);
     }
     let row = state.first().ok_or(StoreError::NotFound)?;
+    let voted: Option<Call> = word_if_any(row, "voted")?;
     Ok(match word(row, "state")? {
+        ExecutionState::Held if let Some(before) = voted => CallOutcome::Voted(before),
         ExecutionState::Held if column(row, "is_ending")? => CallOutcome::Ending,
+        // The time of a vote is over, although its wake has not come.
+        ExecutionState::Held if call.voter.is_some() && inserted.is_empty() => CallOutcome::Ending,
         ExecutionState::Held => CallOutcome::Made(HeldWake {
             execution_id: call.execution_id,
             organization_id: call.organization_id,

@@ -4,6 +4,7 @@
 //! The API answers with these rows: their fields have the names of the columns. They must not have
 //! `workflow_node_executions.residuals`, leases, or sealed bytes on their way to an answer.
 
+mod approvals;
 mod audit;
 mod callers;
 mod dead_letters;
@@ -27,8 +28,9 @@ mod workflow_delete;
 mod workflows;
 
 pub use crate::audit::{AuditLine, AuditObject, Audited, note_read};
+pub use approvals::{ApprovalRow, list_approvals, load_approval};
 pub use audit::{AuditFilter, AuditRow, list_audit_lines};
-pub use callers::{Caller, TOKEN_CHAIN_MAX, authenticate_token};
+pub use callers::{Caller, Person, TOKEN_CHAIN_MAX, authenticate_token};
 pub use dead_letters::{DeadLetterFilter, DeadLetterRow, list_dead_letters};
 pub use events::{EventFilter, EventRow, list_events};
 pub use execution_call::{CallOutcome, ExecutionCall, call_execution};

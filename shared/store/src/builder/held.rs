@@ -89,6 +89,8 @@ pub struct StoredCall {
     pub called_by: String,
     /// The time at which it was made.
     pub called_at: Timestamp,
+    /// What the caller said with it; null: nothing.
+    pub data: Value,
 }
 
 /// The result of a look at held executions.
@@ -140,6 +142,7 @@ pub async fn lock_woken(tx: &Tx, ids: &[ExecutionId]) -> Result<FoundWoken, Stor
                 call: word(row, "call")?,
                 called_by: column(row, "called_by")?,
                 called_at: column(row, "created_at")?,
+                data: column(row, "data")?,
             };
             execution.calls.push(call);
         }
@@ -199,7 +202,7 @@ const READ_CAUSES: &str = "/* read_causes */
     ORDER BY c.created_at, uuid_send(c.id)";
 
 const READ_CALLS: &str = "/* read_calls */
-    SELECT c.id, c.execution_id, c.call, c.called_by, c.created_at
+    SELECT c.id, c.execution_id, c.call, c.called_by, c.created_at, coalesce(c.data, 'null') AS data
     FROM workflow_node_executions x
     CROSS JOIN LATERAL (
         SELECT c.* FROM workflow_execution_calls c

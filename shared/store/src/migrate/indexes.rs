@@ -70,6 +70,20 @@ pub(super) async fn build_indexes_of_rows_with_run(client: &Client) -> Result<()
     build_index(client, "workflow_nodes_renewed", create).await
 }
 
+/// The migration after which the index over approvals is built.
+pub(super) const APPROVALS: i32 = 59;
+
+/// Builds the index over approvals that wait.
+///
+/// # Errors
+/// As [`build_indexes_of_held`].
+pub(super) async fn build_index_of_approvals(client: &Client) -> Result<(), StoreError> {
+    let create = "CREATE INDEX CONCURRENTLY IF NOT EXISTS workflow_node_executions_approvals
+        ON workflow_node_executions (workflow_id, id)
+        WHERE component = 'approval' AND state = 'held'";
+    build_index(client, "workflow_node_executions_approvals", create).await
+}
+
 /// Builds an index while others write. A build that another session's lock breaks off leaves an
 /// invalid index, which is dropped before the next try: `IF NOT EXISTS` would take it for done.
 pub(super) async fn build_index(client: &Client, name: &str, create: &str) -> Result<(), StoreError> {

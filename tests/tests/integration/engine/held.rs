@@ -58,6 +58,8 @@ async fn release(world: &World, execution_id: ExecutionId, by: &str) -> Result<C
         execution_id,
         call: Call::Release,
         called_by: Actor::token_named(by),
+        data: None,
+        voter: None,
     };
     call_execution(world.audited(), &call).await
 }
@@ -97,6 +99,8 @@ async fn a_release_ends_a_wait_once_and_says_who_it_was() {
         execution_id: id,
         call: Call::Release,
         called_by: Actor::token_named("anna"),
+        data: None,
+        voter: None,
     };
     assert!(matches!(call_execution(world.audited(), &foreign).await, Err(StoreError::NotFound)), "I6");
 }

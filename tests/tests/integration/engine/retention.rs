@@ -143,6 +143,8 @@ async fn an_old_run_goes_with_all_that_belongs_to_it_and_nothing_else_does_i6() 
         execution_id: one(&world, released, "wait").await,
         call: domain::held::Call::Release,
         called_by: Actor::token_named("test"),
+        data: None,
+        voter: None,
     };
     call_execution(world.audited(), &call).await.unwrap();
     let cancelled = run(&world, &target, &workflow, OLD_DAYS, held.clone()).await;

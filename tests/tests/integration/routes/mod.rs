@@ -1,5 +1,6 @@
 //! The routes that people and machines call.
 
+mod approvals;
 mod pages;
 mod run_list;
 mod searches;

@@ -15,8 +15,9 @@ async fn lines(world: &World) -> Vec<String> {
 
 const DEFINITION: &str = "name: w\nnodes:\n  - { id: start, name: S, trigger: start }\n  - { id: hook, name: H, trigger: webhook, configuration: { authentication: signature } }\n  \
                           - { id: hold, name: W, component: wait, configuration: { for: 1 day } }\n  \
+                          - { id: ask, name: A, component: approval, configuration: { approvers: [{ anyone: true }], self: allow } }\n  \
                           - { id: bad, name: B, component: if, configuration: { expression: 'int(root().data.x) == 1' } }\nedges:\n  \
-                          - { from: start, to: hold }\n  - { from: start, to: bad }\n";
+                          - { from: start, to: hold }\n  - { from: start, to: bad }\n  - { from: start, to: ask }\n";
 
 #[tokio::test]
 async fn each_write_has_its_line_with_who_what_and_when() {
@@ -49,6 +50,10 @@ async fn each_write_has_its_line_with_who_what_and_when() {
         let rows = executions["executions"].as_array().unwrap();
         rows.iter().find(|row| row["node_id"] == node).unwrap()["id"].as_str().unwrap().to_owned()
     };
+    // The same vote again is none.
+    for _ in 0..2 {
+        call("POST", &format!("/v1/approvals/{}", of("ask")), json!({ "decision": "approve" }), 200).await;
+    }
     call("POST", &format!("/v1/executions/{}/redrive", of("bad")), Value::Null, 202).await;
     call("POST", &format!("/v1/executions/{}/release", of("hold")), Value::Null, 202).await;
     call("POST", &format!("/v1/executions/{}/cancel", of("hold")), Value::Null, 202).await;
@@ -57,6 +62,8 @@ async fn each_write_has_its_line_with_who_what_and_when() {
         call("POST", &format!("/v1/runs/{run_id}/cancel"), Value::Null, 202).await;
     }
     expected.extend([
+        "approvals:decide execution",
+        "data:read execution",
         "runs:redrive execution",
         "runs:release execution",
         // Its answer shows the execution.
@@ -102,7 +109,7 @@ async fn each_write_has_its_line_with_who_what_and_when() {
     assert!(!all.to_string().contains("value-of"), "no value is in a line");
     // Every route that writes was called.
     let writes = api::actions().into_iter().filter(|(method, ..)| *method != "GET").count();
-    assert_eq!(writes, 22, "a new route that writes belongs into this test");
+    assert_eq!(writes, 23, "a new route that writes belongs into this test");
     call("DELETE", "/v1/organization?name=Test", Value::Null, 204).await;
     assert_eq!(lines(&api.world).await.last().unwrap(), "organization:delete organization");
 }
