@@ -19,7 +19,7 @@ pub struct Violation {
 const SHOWN_MAX: usize = 5;
 
 /// A rule that is a query: each row is a violation.
-const RULES: [(&str, &str); 24] = [
+const RULES: [(&str, &str); 25] = [
     (
         "I3: nothing is left: no item waits",
         "SELECT node_id, id, created_at, sent_count, crashes FROM workflow_node_queue_items",
@@ -72,8 +72,9 @@ const RULES: [(&str, &str); 24] = [
              WHEN x.result = 'cancelled' AND x.workflow_id IN (SELECT id FROM workflows WHERE name LIKE 'tended-%') THEN count(e.id)
              WHEN x.node_id = 'unresolvable' AND x.result_reason = 'template_error' THEN count(e.id) FILTER (WHERE e.channel = 'error')
              WHEN x.result = 'passed' AND x.component = 'filter' THEN count(e.id) FILTER (WHERE e.channel = 'default')
+             WHEN x.result = 'passed' AND x.component = 'approval' THEN 2
              WHEN x.result = 'passed' OR x.result_reason IN ('component_error', 'timeout') AND x.component = 'http' THEN 1
-             ELSE 0 END OR count(e.id) > 1",
+             ELSE 0 END OR count(e.id) > CASE WHEN x.component = 'approval' THEN 2 ELSE 1 END",
     ),
     (
         "I3: every execution ended once",
@@ -174,6 +175,14 @@ const RULES: [(&str, &str); 24] = [
          LEFT JOIN workflow_run_visits v ON v.run_id = x.run_id AND v.node_id = x.node_id
          WHERE x.node_id = 'turn' AND x.result = 'passed' GROUP BY x.node_id, x.run_id, v.visits
          HAVING count(*) <> coalesce(v.visits, 0) OR count(*) > 4",
+    ),
+    (
+        "I3: an approval asked once, and ended once by its vote, or expired without one",
+        "SELECT x.id, x.metadata, ends.channels, votes.call FROM workflow_node_executions x
+         CROSS JOIN LATERAL (SELECT string_agg(e.channel, ',' ORDER BY e.channel <> 'requested') AS channels FROM workflow_events e WHERE e.execution_id = x.id) ends
+         LEFT JOIN LATERAL (SELECT c.call FROM workflow_execution_calls c WHERE c.execution_id = x.id) votes ON true
+         WHERE x.component = 'approval' AND x.result = 'passed' AND ends.channels IS DISTINCT FROM 'requested,' || CASE votes.call
+             WHEN 'approve' THEN 'approved' WHEN 'reject' THEN 'rejected' ELSE 'expired' END",
     ),
     (
         "I3: every call of a held execution was read",

@@ -17,7 +17,7 @@ use super::shapes::{Begin, Shape};
 /// The name of the shape, with which the names of its workflows begin.
 pub(super) const NAME: &str = "tended";
 
-/// A shape with three waits: a short one, one behind a limit, and one that ends only by a release.
+/// A shape with an approval, which people answer or not, and three waits: a short one, one behind a limit, and one that ends only by a release.
 /// It has two failures: one that is redriven, and one that an edge takes.
 pub(super) const SHAPE: Shape = Shape { name: NAME, begin: Begin::ByHand, definition: TENDED };
 
@@ -33,6 +33,9 @@ nodes:
   - { id: unresolvable, name: Unresolvable, component: http, configuration: { url: 'TARGET/NAME/unresolvable/{{ root().data.n.nothing.there }}' } }
   - { id: told, name: Told, component: noop }
   - { id: long, name: Long, component: wait, configuration: { for: 30 days } }
+  - { id: ask, name: Ask, component: approval, configuration: { approvers: [{ anyone: true }], self: allow, expires: 3, message: 'n {{ root().data.n }}?' } }
+  - { id: asked, name: Asked, component: noop }
+  - { id: answered, name: Answered, component: noop }
 edges:
   - { from: start, to: nap }
   - { from: nap, to: call }
@@ -42,6 +45,11 @@ edges:
   - { from: start, to: unresolvable }
   - { from: unresolvable, channel: error, to: told }
   - { from: start, to: long }
+  - { from: start, to: ask }
+  - { from: ask, channel: requested, to: asked }
+  - { from: ask, channel: approved, to: answered }
+  - { from: ask, channel: rejected, to: answered }
+  - { from: ask, channel: expired, to: answered }
 "#;
 
 /// The pause between two rounds.
@@ -111,6 +119,15 @@ impl Tender {
         if is_calm {
             return;
         }
+        for approval in self.rows(token, "/v1/approvals?limit=20", "approvals").await {
+            let decision = match dice.u32(..10) {
+                0..=2 => "approve",
+                3 | 4 => "reject",
+                _ => continue,
+            };
+            let path = format!("/v1/approvals/{}", word(&approval, "id"));
+            self.post_with(token, &path, format!("{{\"decision\":\"{decision}\"}}")).await;
+        }
         let letters = format!("/v1/dead-letters?workflow={workflow}&limit=20");
         for letter in self.rows(token, &letters, "dead_letters").await {
             if dice.u32(..10) < 2 {
@@ -126,25 +143,29 @@ impl Tender {
     }
 
     async fn rows(&self, token: &str, path: &str, name: &str) -> Vec<Value> {
-        let answer = self.call(token, "GET", path).await;
+        let answer = self.call(token, "GET", path, String::new()).await;
         answer.and_then(|answer| answer[name].as_array().cloned()).unwrap_or_default()
     }
 
     async fn post(&self, token: &str, path: &str) {
+        self.post_with(token, path, "{}".to_owned()).await;
+    }
+
+    async fn post_with(&self, token: &str, path: &str, body: String) {
         // A later round does again what fails here, unless it has ended by then.
-        if self.call(token, "POST", path).await.is_some() {
+        if self.call(token, "POST", path, body).await.is_some() {
             let kind = path.trim_start_matches("/v1/").split('/').step_by(2).collect::<Vec<_>>().join(" ");
             *self.done.lock().unwrap_or_else(PoisonError::into_inner).entry(kind).or_default() += 1;
         }
     }
 
-    async fn call(&self, token: &str, method: &str, path: &str) -> Option<Value> {
+    async fn call(&self, token: &str, method: &str, path: &str, body: String) -> Option<Value> {
         let request = Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.sealflow.gateway_url()))
             .header("authorization", format!("Bearer {token}"))
             .header("content-type", "application/json")
-            .body(Bytes::from_static(if method == "GET" { b"" } else { b"{}" }))
+            .body(Bytes::from(body))
             .expect("a request");
         let answer = local::http::send(request, Duration::from_secs(60)).await.ok()?;
         answer.status().is_success().then(|| serde_json::from_slice(answer.body()).expect("JSON"))

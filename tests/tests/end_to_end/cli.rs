@@ -70,6 +70,7 @@ async fn every_command_answers_people_and_scripts_as_it_did() {
     let execution = word(&listed["executions"][0]["id"]);
     for line in [
         "workflow list".to_owned(),
+        "approval list".to_owned(),
         "workflow show greeting".to_owned(),
         "secret list".to_owned(),
         "run list".to_owned(),

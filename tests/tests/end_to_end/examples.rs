@@ -159,3 +159,82 @@ async fn a_ticket_goes_to_those_who_can_help() {
     }
     story.end(&[]).await;
 }
+
+#[tokio::test]
+async fn a_deployment_waits_for_somebody_who_did_not_ask_for_it_i1() {
+    let product = &product().await;
+    let story = product.story("approve").await;
+    let cli = Cli::of(&story);
+    let deploy = make_secret("deploy");
+    set_secret(&story, &cli, "deploy", &deploy).await;
+    apply(&story, &cli, "approve-production", &[("expires: 4h", "expires: 3s")]).await;
+    let member = cli.run("member invite bob@example.com --role operator --json").await.json();
+    let bob = cli.with("SEALFLOW_TOKEN", member["token"].as_str().expect("a token"));
+    // Another run for each end; gives the approval's id.
+    let open = async |build: &str| {
+        let data = json!({ "build": build }).to_string();
+        cli.run_with(&["run", "start", "approve-production", "--data", &data], "").await.passed();
+        let mut id = String::new();
+        until("it asks", || async {
+            let listed = bob.run("approval list --json").await.json();
+            listed["approvals"]
+                .as_array()
+                .is_some_and(|rows| rows.iter().any(|row| row["run_name"] == json!(format!("build {build}"))))
+        })
+        .await;
+        let listed = bob.run("approval list --json").await.json();
+        for row in listed["approvals"].as_array().into_iter().flatten() {
+            if row["run_name"] == json!(format!("build {build}")) {
+                id = row["id"].as_str().unwrap_or_default().to_owned();
+            }
+        }
+        id
+    };
+    let result = async |build: &str| {
+        let name = format!("build {build}");
+        let mut found = Value::Null;
+        until("it ends", || async {
+            let runs = cli.run("run list --workflow approve-production --state finished --json").await.json();
+            runs["runs"].as_array().is_some_and(|runs| runs.iter().any(|run| run["name"] == json!(name)))
+        })
+        .await;
+        let runs = cli.run("run list --workflow approve-production --state finished --json").await.json();
+        for run in runs["runs"].as_array().into_iter().flatten().filter(|run| run["name"] == json!(name)) {
+            found = run["result"].clone();
+        }
+        found
+    };
+    let id = open("1.4.2").await;
+    let own = cli.run_with(&["approval", "approve", &id, "--field", "window=now"], "").await;
+    assert_eq!(own.code, 4, "who started it does not decide: {own:?}");
+    let missing = bob.run(&format!("approval approve {id}")).await;
+    assert!(missing.code == 1 && missing.err.contains("the field `window` is missing"), "{missing:?}");
+    let said = bob
+        .run_with(&["approval", "approve", &id, "--comment", "tests are green", "--field", "window=now"], "")
+        .await
+        .passed();
+    assert_eq!(said, "approved: Ask of approve-production\n");
+    assert_eq!(result("1.4.2").await, "passed");
+    let [deployed] = product.target.requests("/deployments").try_into().expect("one deployment");
+    assert_eq!(
+        deployed.json(),
+        json!({ "build": "1.4.2", "window": "now", "approved_by": "bob@example.com" })
+    );
+    assert_eq!(deployed.header("authorization"), Some(format!("Bearer {deploy}").as_str()));
+    let again = bob.run(&format!("approval reject {id}")).await;
+    assert_eq!(again.code, 6, "it has ended: {again:?}");
+
+    let id = open("1.4.3").await;
+    bob.run_with(&["approval", "reject", &id, "--comment", "not on a Friday"], "").await.passed();
+    assert_eq!(result("1.4.3").await, "failed");
+    open("1.4.4").await;
+    assert_eq!(result("1.4.4").await, "failed", "nobody has answered");
+    let letters = cli.run("dlq list").await.passed();
+    assert!(
+        letters.contains("rejected by bob@example.com: not on a Friday")
+            && letters.contains("nobody has answered"),
+        "{letters}"
+    );
+    assert_eq!(product.target.requests("/deployments").len(), 1);
+    story.end(&[&deploy]).await;
+}
