@@ -1,10 +1,11 @@
+LOCK TABLE workflow_runs, workflow_execution_calls, workflow_node_executions IN ACCESS EXCLUSIVE MODE;
+
 -- The migrate function has built this one while functions went on (store/src/migrate/indexes.rs).
 CREATE INDEX IF NOT EXISTS workflow_node_executions_approvals
     ON workflow_node_executions (workflow_id, id)
     WHERE component = 'approval' AND state = 'held';
 
 -- Votes are calls with data, and each voter has one.
-LOCK TABLE workflow_execution_calls IN ACCESS EXCLUSIVE MODE;
 ALTER TABLE workflow_execution_calls
     DROP CONSTRAINT workflow_execution_calls_call_check,
     ADD CONSTRAINT workflow_execution_calls_call_check CHECK (call IN ('release', 'approve', 'reject')),
@@ -37,5 +38,31 @@ END $$;
 COMMENT ON FUNCTION start_run IS 'As begin_run, for a run that somebody starts.';
 REVOKE ALL ON FUNCTION start_run FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION start_run TO sealflow_api;
+
+-- Who started the failed run has started what follows from it.
+CREATE OR REPLACE FUNCTION begin_error_run(
+    of_run uuid, for_workflow uuid, trigger_node text, version_planned bigint, new_event uuid,
+    event_type text, event_data jsonb, run_name text, target_ids text[], item_ids uuid[],
+    at timestamptz)
+RETURNS TABLE (outcome text, first_event_id uuid, due_seconds float8)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+DECLARE
+    of_organization uuid;
+    of_hops int;
+BEGIN
+    SELECT f.organization_id, least(root.hops + 1, 10) INTO of_organization, of_hops
+    FROM public.failed_runs f JOIN public.workflow_events root ON root.id = f.root_event_id
+    WHERE f.run_id = of_run AND f.handler_workflow_id = for_workflow
+      AND f.handler_node_id = trigger_node;
+    IF NOT FOUND THEN
+        RETURN QUERY SELECT 'outdated', NULL::uuid, NULL::float8;
+        RETURN;
+    END IF;
+    RETURN QUERY SELECT * FROM public.begin_run(
+        of_organization, for_workflow, version_planned, trigger_node, new_event, 'default',
+        event_type, event_data, run_name, of_hops, target_ids, item_ids, at, NULL, NULL, NULL, NULL);
+    UPDATE public.workflow_runs SET started_by = (SELECT started_by FROM public.workflow_runs WHERE id = of_run)
+    WHERE id = new_event AND started_by IS NULL;
+END $$;
 
 UPDATE schema_facts SET version = 60;

@@ -28,9 +28,11 @@ pub struct Approval {
     pub state: ExecutionState,
     /// What is asked; null where the caller may not see it, and after the end.
     pub message: Option<String>,
-    /// Those who may vote: `{"user"}`, `{"role"}` or `"anyone"`. Empty after the end.
+    /// Those who may vote: `{"user"}`, `{"role"}` or `"anyone"`. Empty where the caller may not see
+    /// it, and after the end.
     pub approvers: Vec<Value>,
-    /// The fields that an approver fills in: `{"name", "label", "type", "required", "options"}`.
+    /// The fields that an approver fills in: `{"name", "label", "type", "required", "options"}`. Empty
+    /// as `approvers`.
     pub form: Vec<Value>,
     /// The approvals that it takes; null after the end.
     pub needed: Option<u32>,

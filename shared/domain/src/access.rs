@@ -93,12 +93,12 @@ impl Role {
             | Action::WorkflowsRead
             | Action::RunsRead
             | Action::DataRead
-            | Action::ApprovalsDecide
             | Action::MembersRead => Self::Viewer,
             Action::RunsStart
             | Action::RunsCancel
             | Action::RunsRedrive
             | Action::RunsRelease
+            | Action::ApprovalsDecide
             | Action::SecretsRead
             | Action::WebhooksRead => Self::Operator,
             Action::WorkflowsWrite | Action::SecretsWrite | Action::WebhooksWrite => Self::Editor,

@@ -30,7 +30,8 @@ const ONE_VOTE: &str = "workflow_execution_calls_votes";
 
 fn may_vote(caller: &Caller, row: &ApprovalRow, request: &Request) -> Result<(), &'static str> {
     let id = caller.person.id.to_string();
-    let is_starter = row.started_by == Some(caller.person.id);
+    let is_starter = row.started_by == Some(caller.person.id)
+        || row.starter.as_deref() == Some(caller.person.name.as_str());
     request.may_vote(Voter { id: &id, name: &caller.person.name, role: caller.access.role(), is_starter })
 }
 
@@ -82,7 +83,7 @@ pub(super) async fn decide(
     };
     let form = decision.form.unwrap_or_default();
     let comment = decision.comment.as_deref().filter(|comment| !comment.is_empty());
-    request
+    let form = request
         .check_vote(comment, &form, call == Call::Approve)
         .map_err(|problems| ApiError::Invalid(problems.join("; ")))?;
     let voter = caller.person.id.to_string();
@@ -147,7 +148,7 @@ async fn shown(deps: &Deps, caller: &Caller, row: ApprovalRow) -> Result<Json<Ap
 }
 
 fn shows_data(approval: &Approval) -> bool {
-    approval.message.is_some() || approval.run_name.is_some()
+    approval.message.is_some() || approval.run_name.is_some() || !approval.approvers.is_empty()
 }
 
 /// What is asked is shown to those who decide, and to those who see what runs carry.
@@ -156,6 +157,7 @@ fn view(caller: &Caller, row: ApprovalRow) -> Approval {
     let may_decide = request.as_ref().is_some_and(|request| {
         row.state == ExecutionState::Held && row.own_vote.is_none() && may_vote(caller, &row, request).is_ok()
     });
-    let payload = if may_decide { Payload::Shown } else { caller.payload() };
-    views::approval(row, request, may_decide, payload)
+    let payload = caller.payload();
+    let asked = if may_decide { Payload::Shown } else { payload };
+    views::approval(row, request, may_decide, asked, payload)
 }

@@ -6,15 +6,17 @@ use store::api::ApprovalRow;
 
 use crate::auth::Payload;
 
-/// An approval as the API shows it; `payload`: whether the message and the run's name are shown.
+/// An approval as the API shows it; `asked`: whether it shows what is asked, of whom, and the form;
+/// `payload`: whether it shows what runs carry.
 pub(crate) fn approval(
     row: ApprovalRow,
     request: Option<Request>,
     may_decide: bool,
+    asked: Payload,
     payload: Payload,
 ) -> Approval {
     let list = |of: fn(&Request) -> Value| {
-        let list = request.as_ref().map(of).unwrap_or_default();
+        let list = asked.of(request.as_ref().map(of)).flatten().unwrap_or_default();
         list.as_array().cloned().unwrap_or_default()
     };
     Approval {
@@ -26,7 +28,7 @@ pub(crate) fn approval(
         run_id: row.run_id,
         run_name: payload.of(row.run_name).flatten(),
         state: row.state,
-        message: payload.of(request.as_ref().map(|request| request.message.clone())).flatten(),
+        message: asked.of(request.as_ref().map(|request| request.message.clone())).flatten(),
         approvers: list(|request| json!(request.approvers)),
         form: list(|request| json!(request.form)),
         needed: request.as_ref().map(Request::needed),

@@ -38,7 +38,8 @@ pub enum FormType {
 }
 
 impl Request {
-    /// Checks what comes with a vote. A rejection needs no field of the form.
+    /// Checks what comes with a vote, and gives the form's values in their types: a text that is the
+    /// number or the boolean that a field takes counts as such. A rejection needs no field of the form.
     ///
     /// # Errors
     /// A sentence for each thing that is wrong.
@@ -47,7 +48,7 @@ impl Request {
         comment: Option<&str>,
         form: &Map<String, Value>,
         is_approval: bool,
-    ) -> Result<(), Vec<String>> {
+    ) -> Result<Map<String, Value>, Vec<String>> {
         if compact_bytes(&json!([comment, form])) > VOTE_BYTES_MAX {
             return Err(vec![format!("comment and form have more than {VOTE_BYTES_MAX} bytes together")]);
         }
@@ -60,30 +61,47 @@ impl Request {
                 format!("the form has no field `{name}`")
             })
             .collect();
+        let mut taken = Map::new();
         for field in &self.form {
             match form.get(&field.name) {
                 None if field.required && is_approval => {
                     problems.push(format!("the field `{}` is missing", field.name));
                 }
-                Some(value) if !field.takes(value) => {
-                    problems.push(format!("the field `{}` must be {}", field.name, field.meaning()));
-                }
-                _ => {}
+                None => {}
+                Some(value) => match field.take(value) {
+                    Some(value) => {
+                        taken.insert(field.name.clone(), value);
+                    }
+                    None => problems.push(format!("the field `{}` must be {}", field.name, field.meaning())),
+                },
             }
         }
-        if problems.is_empty() { Ok(()) } else { Err(problems) }
+        if problems.is_empty() { Ok(taken) } else { Err(problems) }
     }
 }
 
 impl FormField {
-    fn takes(&self, value: &Value) -> bool {
+    /// The value in the type of the field; None: it is of another.
+    fn take(&self, value: &Value) -> Option<Value> {
         match self.kind {
-            FormType::Text => value.is_string(),
-            FormType::Number => value.is_number(),
-            FormType::Boolean => value.is_boolean(),
+            FormType::Text => value.is_string().then(|| value.clone()),
             FormType::Choice => {
-                value.as_str().is_some_and(|text| self.options.iter().any(|option| option == text))
+                let text = value.as_str()?;
+                self.options.iter().any(|option| option == text).then(|| value.clone())
             }
+            FormType::Number => {
+                let number = match value {
+                    Value::String(text) => serde_json::from_str::<Value>(text.trim()).ok()?,
+                    value => value.clone(),
+                };
+                // As everywhere in data: what is no integer of 64 bits is a float.
+                number.as_i64().map(Value::from).or_else(|| number.as_f64().map(Value::from))
+            }
+            FormType::Boolean => match value {
+                Value::Bool(_) => Some(value.clone()),
+                Value::String(text) => text.trim().parse::<bool>().ok().map(Value::Bool),
+                _ => None,
+            },
         }
     }
 

@@ -49,16 +49,26 @@ impl Component for Approval {
     }
 
     fn check(&self, configuration: &Value) -> Vec<Problem> {
-        read::read(configuration, Stage::Template).err().unwrap_or_default()
+        match read::read(configuration, Stage::Template) {
+            Err(problems) => problems,
+            Ok(Some(asked)) if compact_bytes(&asked.request.to_held()) > APPROVAL_BYTES_MAX => {
+                vec![Problem { pointer: String::new(), message: too_large() }]
+            }
+            Ok(_) => Vec::new(),
+        }
     }
 }
 
 impl Held for Approval {
     fn open(&self, configuration: &Value, opening: Opening) -> Result<Step, Failure> {
-        let asked = read::read(configuration, Stage::Resolved)
-            .ok()
-            .flatten()
-            .ok_or_else(|| invalid("the configuration came to no approval"))?;
+        let asked = read::read(configuration, Stage::Resolved).map_err(|problems| {
+            let texts: Vec<_> = problems
+                .iter()
+                .map(|problem| format!("{}: {}", problem.pointer.trim_start_matches('/'), problem.message))
+                .collect();
+            invalid(&format!("the configuration came to no approval: {}", texts.join("; ")))
+        })?;
+        let asked = asked.ok_or_else(|| invalid("the configuration came to no approval"))?;
         let expires_at = opening
             .now
             .checked_add(asked.expires)
@@ -66,9 +76,7 @@ impl Held for Approval {
         let request = Request { expires_at, since: opening.now, votes: Vec::new(), ..asked.request };
         let held = request.to_held();
         if compact_bytes(&held) > APPROVAL_BYTES_MAX {
-            return Err(invalid(&format!(
-                "message, approvers and form have more than {APPROVAL_BYTES_MAX} bytes together"
-            )));
+            return Err(invalid(&too_large()));
         }
         let emission = Emission {
             channel: REQUESTED,
@@ -98,12 +106,13 @@ impl Held for Approval {
             // A vote counts if it was made before the end, whenever it is read. The first decision ends
             // it: what comes behind counts no more.
             if request.outcome().is_none() && call.called_at < request.expires_at {
-                request.votes.extend(Vote::of(call));
+                request.take(Vote::of(call));
             }
         }
         match request.outcome() {
             Some(outcome) => over(&request, outcome.as_str(), woken.now),
-            None if woken.is_time => over(&request, EXPIRED, woken.now),
+            // The wake may have begun a moment before.
+            None if woken.is_time || woken.now >= request.expires_at => over(&request, EXPIRED, woken.now),
             None => Step {
                 emissions: Vec::new(),
                 facts: facts(&request, None),
@@ -143,6 +152,10 @@ fn facts(request: &Request, end: Option<(&str, Timestamp)>) -> Value {
         facts["ended_at"] = json!(now.to_string());
     }
     json!({ "approval": facts })
+}
+
+fn too_large() -> String {
+    format!("message, approvers and form have more than {APPROVAL_BYTES_MAX} bytes together")
 }
 
 fn invalid(what: &str) -> Failure {

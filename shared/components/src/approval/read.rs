@@ -55,6 +55,12 @@ fn read_map(reader: &mut Reader, map: &Map<String, Value>) -> Option<Asked> {
         Some(value) => reader.text("/message", value),
     };
     let expires = read_expires(reader, map.get("expires"));
+    if requires == Some(Requires::All) && is_rejected_by_one == Some(false) {
+        reader.problem(
+            "/reject",
+            "`majority` goes with a number of approvals: where all are needed, one rejection decides",
+        );
+    }
     let (approvers, requires) = (approvers?, requires?);
     // One person counts for one line, and has one vote: more could never be.
     if let Requires::Some(count) = requires
@@ -90,7 +96,13 @@ fn read_approvers(reader: &mut Reader, value: &Value) -> Option<Vec<Approver>> {
         .enumerate()
         .map(|(index, value)| read_approver(reader, &item("/approvers", index), value))
         .collect();
-    approvers.into_iter().collect()
+    let approvers: Vec<Approver> = approvers.into_iter().collect::<Option<_>>()?;
+    for (index, approver) in approvers.iter().enumerate() {
+        if matches!(approver, Approver::User(_)) && approvers[..index].contains(approver) {
+            reader.problem(&item("/approvers", index), "is named twice: each person has one vote");
+        }
+    }
+    Some(approvers)
 }
 
 fn read_approver(reader: &mut Reader, at: &str, value: &Value) -> Option<Approver> {

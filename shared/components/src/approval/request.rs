@@ -146,6 +146,21 @@ impl Request {
         }
     }
 
+    /// Adds a vote. One of a name that has voted is left out: somebody who was invited anew is nobody
+    /// else. Of approvals for `all` those are kept that bring it nearer, so that what is held stays
+    /// small.
+    pub(super) fn take(&mut self, vote: Option<Vote>) {
+        let Some(vote) = vote.filter(|vote| self.votes.iter().all(|known| known.name != vote.name)) else {
+            return;
+        };
+        let before = self.lines_with_one();
+        let is_for_all = self.requires == Requires::All && vote.decision == Decision::Approve;
+        self.votes.push(vote);
+        if is_for_all && self.lines_with_one() == before {
+            self.votes.pop();
+        }
+    }
+
     /// Whether somebody may vote.
     ///
     /// # Errors
@@ -178,20 +193,24 @@ impl Request {
         }
         let approvals: Vec<&Vote> = of(Decision::Approve).collect();
         let is_approved = match self.requires {
-            Requires::All => self.has_one_for_each(&approvals),
+            Requires::All => self.lines_with_one() == self.approvers.len(),
             Requires::Some(count) => u32::try_from(approvals.len()).unwrap_or(u32::MAX) >= count,
         };
         is_approved.then_some(Outcome::Approved)
     }
 
-    /// Whether there is an approval for each line of the approvers, each by another person: a
-    /// matching, by augmenting paths.
-    fn has_one_for_each(&self, approvals: &[&Vote]) -> bool {
+    /// The most lines of the approvers that have an approval, each by another person: a matching, by
+    /// augmenting paths.
+    fn lines_with_one(&self) -> usize {
+        let approvals: Vec<&Vote> =
+            self.votes.iter().filter(|vote| vote.decision == Decision::Approve).collect();
         let mut line_of: Vec<Option<usize>> = vec![None; approvals.len()];
-        (0..self.approvers.len()).all(|line| {
+        let mut lines = 0;
+        for line in 0..self.approvers.len() {
             let mut seen = vec![false; approvals.len()];
-            self.assign(line, approvals, &mut seen, &mut line_of)
-        })
+            lines += usize::from(self.assign(line, &approvals, &mut seen, &mut line_of));
+        }
+        lines
     }
 
     fn assign(

@@ -53,8 +53,8 @@ fn votes(text: &str) -> Vec<HeldCall> {
 fn result(configuration: &Value, cast: &str) -> String {
     let mut kept = held(&open(configuration));
     for call in votes(cast) {
-        let step =
-            Approval.wake(&kept, &Woken { now: call.called_at, is_time: false, calls: &[call.clone()] });
+        let step = Approval
+            .wake(&kept, &Woken { now: call.called_at, is_time: false, calls: std::slice::from_ref(&call) });
         match step.then {
             Then::Held { held, .. } => kept = held,
             Then::Ended(Ok(())) => return step.emissions[0].channel.to_owned(),
@@ -176,6 +176,33 @@ fn a_vote_counts_if_it_was_made_before_the_end_whenever_it_is_read() {
     assert_eq!(step.emissions[0].channel, "expired");
 }
 
+/// The wake may read a moment before the end, and go on a moment behind it.
+#[test]
+fn a_wake_that_reaches_the_end_while_it_works_ends_it() {
+    let configuration = json!({ "approvers": [{ "anyone": true }], "require": 2, "expires": "10m" });
+    let kept = held(&open(&configuration));
+    let calls = [vote(Call::Approve, "ann", Role::Operator, 9)];
+    for (now, expected) in [("2026-11-25T12:09:59Z", "open"), ("2026-11-25T12:10:00Z", "expired")] {
+        let step = Approval.wake(&kept, &Woken { now: at(now), is_time: false, calls: &calls });
+        assert_eq!(step.emissions.first().map_or("open", |emission| emission.channel), expected, "{now}");
+    }
+}
+
+#[test]
+fn votes_that_change_nothing_are_not_kept_i10() {
+    let configuration = json!({ "approvers": [{ "user": "boss" }, { "anyone": true }], "require": "all" });
+    let mut request = Request::from_held(&held(&open(&configuration))).unwrap();
+    for person in 0..500 {
+        request.take(Vote::of(&vote(Call::Approve, &format!("p{person}"), Role::Operator, 1)));
+    }
+    assert_eq!((request.votes.len(), request.outcome()), (1, None));
+    // Her second vote, after she was invited anew, is none.
+    request.take(Vote::of(&vote(Call::Reject, "p0", Role::Operator, 2)));
+    assert_eq!((request.votes.len(), request.outcome()), (1, None));
+    request.take(Vote::of(&vote(Call::Approve, "boss", Role::Operator, 3)));
+    assert_eq!(request.outcome(), Some(Outcome::Approved));
+}
+
 #[test]
 fn those_who_are_named_may_vote_and_not_who_started_the_run() {
     let request = |approvers: Value, more: &str| {
@@ -215,10 +242,13 @@ fn a_form_is_checked_by_its_fields_i10() {
     assert_eq!(said(json!({}), true), "the field `ticket` is missing");
     assert_eq!(said(json!({}), false), "", "a rejection needs none");
     assert_eq!(
-        said(json!({ "ticket": 1, "count": "2", "sure": "yes", "window": "never", "x": 1 }), true),
+        said(json!({ "ticket": 1, "count": "two", "sure": "yes", "window": "never", "x": 1 }), true),
         "the form has no field `x`; the field `ticket` must be a text; the field `count` must be a number; \
          the field `sure` must be true or false; the field `window` must be one of now, later"
     );
+    let texts = json!({ "ticket": "1.10", "count": "1.50", "sure": "true" }).as_object().unwrap().clone();
+    let taken = request.check_vote(None, &texts, true).unwrap();
+    assert_eq!(Value::Object(taken), json!({ "ticket": "1.10", "count": 1.5, "sure": true }), "text is text");
     // `[null,{"ticket":""}]` has 20 bytes.
     let ticket = |bytes: usize| said(json!({ "ticket": "x".repeat(bytes - 20) }), true);
     assert_eq!(ticket(VOTE_BYTES_MAX), "");

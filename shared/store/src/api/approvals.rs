@@ -31,6 +31,8 @@ pub struct ApprovalRow {
     pub run_name: Option<String>,
     /// The member or token that started the run.
     pub started_by: Option<TokenId>,
+    /// Their name.
+    pub starter: Option<String>,
     /// Its state.
     pub state: ExecutionState,
     /// What it holds: a `components::approval::Request`; null after its end.
@@ -54,6 +56,7 @@ impl ApprovalRow {
             run_id: column(row, "run_id")?,
             run_name: column(row, "run_name")?,
             started_by: column(row, "started_by")?,
+            starter: column(row, "starter")?,
             state: word(row, "state")?,
             request: column(row, "request")?,
             votes: column(row, "votes")?,
@@ -64,7 +67,9 @@ impl ApprovalRow {
 }
 
 const COLUMNS: &str = "x.id, x.workflow_id, w.name AS workflow_name, x.node_id, n.name AS node_name,
-    x.run_id, run.name AS run_name, run.started_by, x.state, coalesce(x.held, 'null') AS request,
+    x.run_id, run.name AS run_name, run.started_by,
+    (SELECT name FROM api_tokens WHERE id = run.started_by) AS starter, x.state,
+    coalesce(x.held, 'null') AS request,
     (SELECT count(*) FROM workflow_execution_calls c
      WHERE c.workflow_id = x.workflow_id AND c.execution_id = x.id) AS votes,
     (SELECT c.call FROM workflow_execution_calls c

@@ -24,7 +24,8 @@ pub struct ExecutionCall {
     pub called_by: Actor,
     /// What the actor says with it.
     pub data: Option<Value>,
-    /// Of a vote: the person whose vote it is. Each person has one.
+    /// Of a vote: the person whose vote it is. Each person has one, and a name in `data` too: somebody
+    /// who was removed and invited anew is nobody else.
     pub voter: Option<TokenId>,
 }
 
@@ -74,7 +75,9 @@ async fn call_in(tx: Tx, call: &ExecutionCall) -> Result<CallOutcome, StoreError
                             AND coalesce(c.handled_at, 'infinity') = 'infinity'
                           LIMIT 1) IS NOT NULL AS is_ending,
                     (SELECT c.call FROM workflow_execution_calls c
-                     WHERE c.execution_id = x.id AND c.voter = $3::uuid) AS voted
+                     WHERE c.execution_id = x.id AND c.voter IS NOT NULL
+                       AND (c.voter = $3::uuid OR c.data ->> 'name' = $4::jsonb ->> 'name')
+                     LIMIT 1) AS voted
              FROM workflow_node_executions x
              JOIN workflows w ON w.id = x.workflow_id
              JOIN workflow_runs run ON run.id = x.run_id
@@ -84,6 +87,7 @@ async fn call_in(tx: Tx, call: &ExecutionCall) -> Result<CallOutcome, StoreError
                 (&call.organization_id, Type::UUID),
                 (&call.execution_id, Type::UUID),
                 (&call.voter, Type::UUID),
+                (&call.data, Type::JSONB),
             ],
         ),
         tx.query_with(
@@ -100,7 +104,9 @@ async fn call_in(tx: Tx, call: &ExecutionCall) -> Result<CallOutcome, StoreError
                       AND coalesce(c.handled_at, 'infinity') = 'infinity'
                     LIMIT 1) IS NULL
                AND (SELECT true FROM workflow_execution_calls c
-                    WHERE c.execution_id = x.id AND c.voter = $7) IS NULL
+                    WHERE c.execution_id = x.id AND c.voter IS NOT NULL
+                      AND (c.voter = $7 OR c.data ->> 'name' = $6 ->> 'name')
+                    LIMIT 1) IS NULL
                AND ($7::uuid IS NULL OR statement_timestamp() < x.wake_at)
              RETURNING id",
             [

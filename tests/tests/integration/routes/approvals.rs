@@ -63,13 +63,19 @@ async fn member(api: &ApiWorld, root: &str, email: &str, role: &str) -> String {
     invited.body["token"].as_str().unwrap_or_else(|| panic!("{invited:?}")).to_owned()
 }
 
+async fn without_data(api: &ApiWorld, root: &str, email: &str) -> String {
+    let invite = json!({ "email": email, "role": "operator", "grants": [] });
+    let invited = api.call(root, "POST", "/v1/members", &invite).await;
+    invited.body["token"].as_str().unwrap_or_else(|| panic!("{invited:?}")).to_owned()
+}
+
 #[tokio::test]
 async fn a_run_goes_on_by_the_decision_of_those_who_are_asked_and_a_vote_counts_once_i3() {
     let api = ApiWorld::create().await;
     let root = api.token(Role::Owner).await;
     let (ann, bob, cid) = (
         member(&api, &root, "ann@example.com", "operator").await,
-        member(&api, &root, "bob@example.com", "viewer").await,
+        without_data(&api, &root, "bob@example.com").await,
         member(&api, &root, "cid@example.com", "operator").await,
     );
     let approval = json!({
@@ -79,7 +85,7 @@ async fn a_run_goes_on_by_the_decision_of_those_who_are_asked_and_a_vote_counts_
     let workflow = workflow(&api, approval).await;
     let (id, run_id) = open(&api, &workflow, &ann).await;
     assert_eq!(ran(&api, run_id).await, "told", "the request is told at once");
-    // Bob is a viewer without data:read, and sees what he is asked. Cid, who is not asked, may read data.
+    // Bob is without data:read, and sees what he is asked. Cid, who is not asked, may read data.
     let shown =
         async |token: &str| api.call(token, "GET", &format!("/v1/approvals/{id}"), &Value::Null).await.body;
     let of_bob = shown(&bob).await;
@@ -89,7 +95,13 @@ async fn a_run_goes_on_by_the_decision_of_those_who_are_asked_and_a_vote_counts_
     );
     assert_eq!(shown(&cid).await["may_decide"], false);
     let viewer = api.token(Role::Viewer).await;
+    assert_eq!(of_bob["run_name"], Value::Null);
     let of_viewer = api.call(&viewer, "GET", "/v1/approvals", &Value::Null).await;
+    assert!(
+        !of_viewer.text.contains("bob@example.com") && !of_viewer.text.contains("tonight"),
+        "{of_viewer:?}"
+    );
+    assert_eq!(vote(&api, &viewer, id, json!({ "decision": "approve" })).await.0, 403);
     assert!(
         !of_viewer.text.contains("canary-build") && of_viewer.body["approvals"][0]["id"] == json!(id),
         "{of_viewer:?}"
@@ -244,7 +256,60 @@ async fn approvals_of_another_organization_are_not_there_and_no_release_ends_one
     let told: ExecutionId = api.world.database.sql(sql).await.parse().unwrap();
     assert_eq!(vote(&api, &root, told, json!({ "decision": "approve" })).await.0, 404);
     let nobody = Actor::token_named("nobody");
-    let poor = (Role::Viewer, Grants::default());
-    let (_, viewer) = api.token_of(&nobody, ActorKind::Token, "poor", poor).await;
-    assert_eq!(vote(&api, &viewer, id, json!({ "decision": "approve" })).await.0, 200, "anyone is anyone");
+    let viewer = api.token_of(&nobody, ActorKind::Token, "poor", (Role::Viewer, Grants::default())).await.1;
+    assert_eq!(
+        vote(&api, &viewer, id, json!({ "decision": "approve" })).await.0,
+        403,
+        "a viewer changes nothing"
+    );
+}
+
+#[tokio::test]
+async fn somebody_who_is_invited_anew_is_nobody_else() {
+    let api = ApiWorld::create().await;
+    let root = api.token(Role::Owner).await;
+    let ann = member(&api, &root, "ann@example.com", "operator").await;
+    let bob = member(&api, &root, "bob@example.com", "operator").await;
+    let workflow = workflow(&api, json!({ "approvers": [{ "anyone": true }], "require": 2 })).await;
+    let (id, run_id) = open(&api, &workflow, &ann).await;
+    assert_eq!(vote(&api, &bob, id, json!({ "decision": "approve" })).await.0, 200);
+    for email in ["ann@example.com", "bob@example.com"] {
+        assert_eq!(
+            api.call(&root, "DELETE", &format!("/v1/members/{email}"), &Value::Null).await.status,
+            204
+        );
+    }
+    let ann = member(&api, &root, "ann@example.com", "operator").await;
+    let bob = member(&api, &root, "bob@example.com", "operator").await;
+    assert_eq!(vote(&api, &ann, id, json!({ "decision": "approve" })).await.0, 403, "she started it");
+    assert_eq!(vote(&api, &bob, id, json!({ "decision": "approve" })).await.0, 200, "it is the same vote");
+    assert_eq!(vote(&api, &bob, id, json!({ "decision": "reject" })).await.0, 409);
+    assert_eq!(api.world.database.sql("SELECT count(*) FROM workflow_execution_calls").await, "1");
+    wake(&api, id).await;
+    assert_eq!(ran(&api, run_id).await, "told");
+}
+
+#[tokio::test]
+async fn who_started_a_run_that_failed_does_not_decide_about_what_its_handler_asks() {
+    let api = ApiWorld::create().await;
+    let root = api.token(Role::Owner).await;
+    let ann = member(&api, &root, "ann@example.com", "operator").await;
+    let nodes = json!([
+        { "id": "start", "name": "start", "trigger": "start" },
+        { "id": "failed", "name": "failed", "trigger": "on_error" },
+        node("bad", "stop", json!({ "result": "failed", "message": "m" })),
+        node("ask", "approval", json!({ "approvers": [{ "anyone": true }] })),
+    ]);
+    let edges = json!([{ "from": "start", "to": "bad" }, { "from": "failed", "to": "ask" }]);
+    let workflow = api.world.workflow(nodes, edges).await;
+    let started = api.call(&ann, "POST", &format!("/v1/workflows/{}/runs", workflow.id), &json!({})).await;
+    let run_id: EventId = started.body["run_id"].as_str().unwrap().parse().unwrap();
+    build(&api.world.builder(), &[event(run_id)]).await;
+    for _ in 0..3 {
+        build(&api.world.builder(), &messages(&api.world.queues.take())).await;
+    }
+    let id = api.world.database.sql("SELECT id FROM workflow_node_executions WHERE node_id = 'ask'").await;
+    let id: ExecutionId = id.parse().unwrap();
+    assert_eq!(vote(&api, &ann, id, json!({ "decision": "approve" })).await.0, 403);
+    assert_eq!(vote(&api, &root, id, json!({ "decision": "approve" })).await.0, 200);
 }
