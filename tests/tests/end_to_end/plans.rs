@@ -14,7 +14,11 @@ use tests::wire::PreparedStatement;
 
 /// Tables that grow with the work. A scan of one of them is a bug, even if the planner takes the
 /// table for small.
-pub(super) const GROWING: [&str; 13] = [
+pub(super) const GROWING: [&str; 17] = [
+    "error_handlers",
+    "failed_runs",
+    "schedules",
+    "workflow_run_visits",
     "webhook_deduplications",
     "webhooks",
     "secrets",
@@ -68,6 +72,47 @@ edges:
   - { from: start, to: park }
 "#;
 
+const ASKED: &str = "
+name: asked
+nodes:
+  - { id: start, name: Start, trigger: start }
+  - { id: clock, name: Clock, trigger: schedule, configuration: { at: [TIME] } }
+  - { id: failed, name: Failed, trigger: on_error, configuration: { workflows: [plans] } }
+  - { id: ask, name: Ask, component: approval, configuration: { approvers: [{ anyone: true }], self: allow } }
+  - { id: end, name: End, component: noop, max_visits: 3 }
+edges:
+  - { from: start, to: ask }
+  - { from: clock, to: end }
+  - { from: failed, to: end }
+  - { from: ask, channel: approved, to: end }
+";
+
+/// A run that asks, one that begins at its time, and one for a run that fails.
+async fn ask(story: &Story<'_>) {
+    let soon = process::Clock::system().now().checked_add(jiff::SignedDuration::from_secs(2)).unwrap();
+    story.apply(&ASKED.replace("TIME", &format!("'{soon}'"))).await;
+    let run = story.start("asked", json!({})).await;
+    let id = tests::wait_for("it asks", || async {
+        let (_, answer) = story.call("GET", "/v1/approvals", None).await;
+        answer["approvals"][0]["id"].as_str().map(str::to_owned)
+    })
+    .await;
+    let path = format!("/v1/approvals/{id}");
+    story.call("GET", &path, None).await;
+    let (status, answer) = story.call("POST", &path, Some(&json!({ "decision": "approve" }))).await;
+    assert_eq!(status, 200, "{answer}");
+    story.ended(&run).await;
+    story.run("plans", json!({ "n": 3 })).await;
+    for trigger in ["clock", "failed"] {
+        let path = format!("/v1/runs?workflow=asked&node={trigger}&state=finished");
+        tests::wait_for("its run ends", || async {
+            let (_, answer) = story.call("GET", &path, None).await;
+            answer["runs"][0]["id"].as_str().map(str::to_owned)
+        })
+        .await;
+    }
+}
+
 /// Starts three runs that wait. In the first the execution is released, in the second it is
 /// cancelled, and the third run is cancelled.
 async fn park(story: &Story<'_>) {
@@ -108,6 +153,7 @@ pub(super) async fn read_everything(story: &Story<'_>, run: &str, execution: &st
         format!("/v1/events?run={run}"),
         "/v1/queue-items".to_owned(),
         "/v1/dead-letters".to_owned(),
+        "/v1/approvals".to_owned(),
         "/v1/secrets".to_owned(),
         "/v1/tokens".to_owned(),
         "/v1/organization".to_owned(),
@@ -133,6 +179,7 @@ pub(super) async fn use_everything(product: &Product, story: &Story<'_>) {
     read_everything(story, &id, &word(&failed["id"])).await;
     story.call("POST", &format!("/v1/executions/{}/redrive", word(&failed["id"])), None).await;
     park(story).await;
+    ask(story).await;
     let running = story.start("plans", json!({ "n": 2 })).await;
     story.call("POST", &format!("/v1/runs/{running}/cancel"), None).await;
     story.ended(&running).await;
@@ -177,6 +224,12 @@ pub(super) fn fill(workflow: &str, rows: usize) -> String {
          INSERT INTO workflow_node_execution_kvs (id, execution_id, workflow_id, node_id, key, value) SELECT id, id, '{workflow}', 'call', 'k', n FROM made;
          INSERT INTO workflow_node_queue_items (id, workflow_id, node_id, root_event_id, run_id, event_id, node_generation, created_at, last_sent_at)
              SELECT id, '{workflow}', 'call', id, id, id, 1, now(), now() FROM made;
+         INSERT INTO schedules (workflow_id, node_id, next_at, due_at, updated_at)
+             SELECT workflow_id, 'call', now() + interval '30 days', now() + interval '30 days', now() FROM made;
+         INSERT INTO error_handlers (organization_id, workflow_name, workflow_id, node_id) SELECT id, n, workflow_id, 'call' FROM made;
+         INSERT INTO failed_runs (run_id, handler_workflow_id, handler_node_id, workflow_id, root_event_id, organization_id, created_at)
+             SELECT id, workflow_id, 'call', workflow_id, id, id, now() FROM made;
+         INSERT INTO workflow_run_visits (workflow_id, run_id, root_event_id, node_id, visits) SELECT workflow_id, id, id, 'call', 1 FROM made;
          DROP TABLE made;
          SET session_replication_role = DEFAULT"
     )
