@@ -73,9 +73,7 @@ fn form(fields: &[String]) -> Result<Map<String, Value>, Failure> {
         let Some((name, value)) = field.split_once('=').filter(|(name, _)| !name.is_empty()) else {
             return Err(Failure::Usage("--field takes NAME=VALUE".to_owned()));
         };
-        let scalar =
-            serde_json::from_str::<Value>(value).ok().filter(|value| value.is_number() || value.is_boolean());
-        form.insert(name.to_owned(), scalar.unwrap_or_else(|| json!(value)));
+        form.insert(name.to_owned(), json!(value));
     }
     Ok(form)
 }

@@ -37,9 +37,9 @@ const WRONG: [(&str, &str); 12] = [
     ),
     (
         "    component: zzz",
-        "there is no component named `zzz`; there are filter, http, if, noop, stop, switch, time_gate, transform, wait",
+        "there is no component named `zzz`; there are approval, filter, http, if, noop, stop, switch, time_gate, transform, wait",
     ),
-    ("    trigger: zzz", "there is no trigger named `zzz`; there are start, webhook"),
+    ("    trigger: zzz", "there is no trigger named `zzz`; there are on_error, schedule, start, webhook"),
     ("    blueprint: mine", "there is no blueprint named `mine`; there are none yet"),
     (
         "    component: http\n    configuration: { url: 'https://a.example/', header: { A: b } }",

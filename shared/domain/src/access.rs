@@ -229,6 +229,7 @@ mod tests {
         (Action::RunsCancel, "oeaO"),
         (Action::RunsRedrive, "oeaO"),
         (Action::RunsRelease, "oeaO"),
+        (Action::ApprovalsDecide, "oeaO"),
         (Action::DataRead, "oeaO"),
         (Action::SecretsRead, "oeaO"),
         (Action::SecretsWrite, "eaO"),
