@@ -79,7 +79,13 @@ CREATE TRIGGER workflow_runs_failed AFTER UPDATE OF state ON workflow_runs FOR E
     WHEN (NEW.result = 'failed' AND OLD.result IS NULL AND NEW.parent_run_id IS NULL)
     EXECUTE FUNCTION note_failed_run();
 
+-- Who started a run may be kept from deciding about it.
+ALTER TABLE workflow_runs ADD COLUMN started_by uuid;
+COMMENT ON COLUMN workflow_runs.started_by IS
+    'The member or token that started it, or the maker of the token; null: nobody did, as for a webhook.';
+
 -- As begin_scheduled_run. A handler that calls the failing workflow again has one hop more.
+-- Who started the failed run has started what follows from it.
 CREATE FUNCTION begin_error_run(
     of_run uuid, for_workflow uuid, trigger_node text, version_planned bigint, new_event uuid,
     event_type text, event_data jsonb, run_name text, target_ids text[], item_ids uuid[],
@@ -101,6 +107,8 @@ BEGIN
     RETURN QUERY SELECT * FROM public.begin_run(
         of_organization, for_workflow, version_planned, trigger_node, new_event, 'default',
         event_type, event_data, run_name, of_hops, target_ids, item_ids, at, NULL, NULL, NULL, NULL);
+    UPDATE public.workflow_runs SET started_by = (SELECT started_by FROM public.workflow_runs WHERE id = of_run)
+    WHERE id = new_event AND started_by IS NULL;
 END $$;
 COMMENT ON FUNCTION begin_error_run IS
     'As begin_run, for a trigger of the type on_error that is to be told of a failed run, and for no other node. The organization is that of the failed run, and its calls from sealflow to sealflow are counted on.';

@@ -17,10 +17,6 @@ CREATE UNIQUE INDEX workflow_execution_calls_votes ON workflow_execution_calls (
     WHERE voter IS NOT NULL;
 GRANT INSERT (data, voter) ON workflow_execution_calls TO sealflow_api;
 
--- Who started a run may be kept from deciding about it.
-ALTER TABLE workflow_runs ADD COLUMN started_by uuid;
-COMMENT ON COLUMN workflow_runs.started_by IS
-    'The member or token that started it, or the maker of the token; null: nobody did, as for a webhook.';
 GRANT UPDATE (started_by) ON workflow_runs TO sealflow_api;
 
 CREATE FUNCTION start_run(
@@ -38,31 +34,5 @@ END $$;
 COMMENT ON FUNCTION start_run IS 'As begin_run, for a run that somebody starts.';
 REVOKE ALL ON FUNCTION start_run FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION start_run TO sealflow_api;
-
--- Who started the failed run has started what follows from it.
-CREATE OR REPLACE FUNCTION begin_error_run(
-    of_run uuid, for_workflow uuid, trigger_node text, version_planned bigint, new_event uuid,
-    event_type text, event_data jsonb, run_name text, target_ids text[], item_ids uuid[],
-    at timestamptz)
-RETURNS TABLE (outcome text, first_event_id uuid, due_seconds float8)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
-DECLARE
-    of_organization uuid;
-    of_hops int;
-BEGIN
-    SELECT f.organization_id, least(root.hops + 1, 10) INTO of_organization, of_hops
-    FROM public.failed_runs f JOIN public.workflow_events root ON root.id = f.root_event_id
-    WHERE f.run_id = of_run AND f.handler_workflow_id = for_workflow
-      AND f.handler_node_id = trigger_node;
-    IF NOT FOUND THEN
-        RETURN QUERY SELECT 'outdated', NULL::uuid, NULL::float8;
-        RETURN;
-    END IF;
-    RETURN QUERY SELECT * FROM public.begin_run(
-        of_organization, for_workflow, version_planned, trigger_node, new_event, 'default',
-        event_type, event_data, run_name, of_hops, target_ids, item_ids, at, NULL, NULL, NULL, NULL);
-    UPDATE public.workflow_runs SET started_by = (SELECT started_by FROM public.workflow_runs WHERE id = of_run)
-    WHERE id = new_event AND started_by IS NULL;
-END $$;
 
 UPDATE schema_facts SET version = 60;

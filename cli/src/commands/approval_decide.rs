@@ -6,12 +6,12 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::{Format, print_json, printable, say, text};
 
-/// What comes with a vote.
+/// The vote and its words.
 #[derive(Args)]
 pub(crate) struct Vote {
     /// The id of the approval.
     approval: String,
-    /// What you say to it.
+    /// Your comment.
     #[arg(long, value_name = "TEXT")]
     comment: Option<String>,
     /// A field of the form. Can be given more than once.

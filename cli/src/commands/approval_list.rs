@@ -41,7 +41,7 @@ impl List {
     }
 }
 
-/// What the caller has to do with an approval.
+/// The caller's own part in an approval.
 fn own(row: &Value) -> &'static str {
     match (row["own_vote"].as_str(), row["may_decide"].as_bool()) {
         (Some("approve"), _) => "approved",

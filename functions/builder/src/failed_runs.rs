@@ -1,10 +1,9 @@
 //! Failed runs: the events of the triggers of the type `on_error` that watch their workflows.
 
 use components::on_error::{ErrorHandler, OncePer};
-use definition::{compile_trigger, plan_root};
-use domain::definition::{Edge, Node};
+use domain::definition::Node;
 use domain::execution::ResultReason;
-use domain::ids::{EventId, ItemId, RunId};
+use domain::ids::{EventId, RunId};
 use domain::message::Message;
 use domain::run::RunStop;
 use process::Deadline;
@@ -19,6 +18,7 @@ use store::{NodeKey, StoreError, Tx};
 
 use crate::quarantine::TIME_OF_ONE;
 use crate::transaction::PLANS_MAX;
+use crate::trigger::plan_trigger;
 use crate::{Deps, PlanDeps};
 
 /// Tells the triggers that watch the run's workflow, each in a transaction of its own: one that can't
@@ -120,7 +120,7 @@ fn events_of(failed: &FailedRun, run_id: RunId, handler: &ErrorHandler) -> Vec<V
         })
     };
     let taken = failed.failures.iter().filter(|failure| handler.takes(failure.reason));
-    // What ended the run as a whole comes before the failures within it.
+    // The end of the run as a whole comes before the failures within it.
     let of_run =
         of_stop(failed.stop).filter(|(reason, _)| handler.takes(*reason)).map(|(reason, message)| {
             let error = json!({ "reason": reason.as_str(), "message": message, "execution_id": null });
@@ -153,20 +153,14 @@ struct Told<'a> {
 
 async fn begin(tx: &Tx, of_run: RunId, told: &Told<'_>, deps: &PlanDeps) -> Result<BeginOutcome, StoreError> {
     let Told { failed, node, data, event_id } = told;
-    let edges: Vec<Edge> =
-        serde_json::from_value(failed.edges.clone()).map_err(|_| StoreError::Corrupt("workflows.edges"))?;
-    let plan = plan_root(node, compile_trigger(node).as_ref(), &edges, data, failed.now);
-    for field in &plan.failed {
-        tracing::info!(node_id = node.id, field, "a template of the trigger can't be resolved");
-    }
-    let item_ids: Vec<ItemId> = plan.root.targets.iter().map(|_| deps.ids.next(failed.now)).collect();
+    let (planned, item_ids) = plan_trigger(node, &failed.edges, data, failed.now, deps)?;
     let run = NewRun {
         event_id: *event_id,
         organization_id: failed.organization_id,
         workflow_id: failed.handler_workflow_id,
         version_planned: failed.handler_version,
         node_id: &node.id,
-        planned: &plan.root,
+        planned: &planned,
         data,
         item_ids: &item_ids,
         hops: 0,

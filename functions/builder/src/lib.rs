@@ -19,6 +19,7 @@ mod schedules;
 mod search;
 mod serve;
 mod transaction;
+mod trigger;
 mod wakes;
 
 use std::collections::BTreeMap;

@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use components::schedule::{Schedule, event_id};
 use components::{Resource, trigger};
-use definition::{compile_trigger, plan_root};
-use domain::definition::{Edge, Node, Uses};
-use domain::ids::{ItemId, OrganizationId, RunId};
+use domain::definition::{Node, Uses};
+use domain::ids::{OrganizationId, RunId};
 use domain::message::Message;
 use jiff::{SignedDuration, Timestamp};
 use queue::Outgoing;
@@ -16,6 +15,7 @@ use store::intake::{BeginOutcome, NewRun, begin_scheduled_run};
 use store::{NodeKey, StoreError, Tx};
 
 use crate::transaction::PLANS_MAX;
+use crate::trigger::plan_trigger;
 use crate::{Deps, PlanDeps};
 
 /// A message may come so much before its time, where the clocks of two machines differ: then it is
@@ -151,20 +151,14 @@ struct Begun<'a> {
 
 async fn begin(tx: &Tx, begun: &Begun<'_>, deps: &PlanDeps) -> Result<BeginOutcome, StoreError> {
     let Begun { found, node, data, scheduled_at } = begun;
-    let edges: Vec<Edge> =
-        serde_json::from_value(found.edges.clone()).map_err(|_| StoreError::Corrupt("workflows.edges"))?;
-    let plan = plan_root(node, compile_trigger(node).as_ref(), &edges, data, found.now);
-    for field in &plan.failed {
-        tracing::info!(node_id = node.id, field, "a template of the trigger can't be resolved");
-    }
-    let item_ids: Vec<ItemId> = plan.root.targets.iter().map(|_| deps.ids.next(found.now)).collect();
+    let (planned, item_ids) = plan_trigger(node, &found.edges, data, found.now, deps)?;
     let run = NewRun {
         event_id: event_id(found.workflow_id, &node.id, *scheduled_at),
         organization_id: found.organization_id,
         workflow_id: found.workflow_id,
         version_planned: found.workflow_version,
         node_id: &node.id,
-        planned: &plan.root,
+        planned: &planned,
         data,
         item_ids: &item_ids,
         hops: 0,

@@ -26,7 +26,7 @@ pub struct Approval {
     pub run_name: Option<String>,
     /// `held` while it waits, `finished` after its end.
     pub state: ExecutionState,
-    /// What is asked; null where the caller may not see it, and after the end.
+    /// The question; null where the caller may not see it, and after the end.
     pub message: Option<String>,
     /// Those who may vote: `{"user"}`, `{"role"}` or `"anyone"`. Empty where the caller may not see
     /// it, and after the end.
@@ -66,7 +66,7 @@ pub enum VoteDecision {
 pub struct ApprovalDecision {
     /// The decision.
     pub decision: VoteDecision,
-    /// What the voter says to it; with the form up to 1,000 bytes.
+    /// The voter's comment; with the form up to 1,000 bytes.
     #[serde(default)]
     pub comment: Option<String>,
     /// The fields of the form, by their names.

@@ -56,7 +56,7 @@ pub struct HeldCall {
     pub called_by: String,
     /// The time of the call.
     pub called_at: Timestamp,
-    /// What the caller said with it; null: nothing.
+    /// The caller's words with it; null: none.
     pub data: Value,
 }
 

@@ -151,7 +151,8 @@ fn shows_data(approval: &Approval) -> bool {
     approval.message.is_some() || approval.run_name.is_some() || !approval.approvers.is_empty()
 }
 
-/// What is asked is shown to those who decide, and to those who see what runs carry.
+/// An approval for the caller: the question is shown to those who decide, and to those who see what
+/// runs carry.
 fn view(caller: &Caller, row: ApprovalRow) -> Approval {
     let request = Request::from_held(&row.request);
     let may_decide = request.as_ref().is_some_and(|request| {

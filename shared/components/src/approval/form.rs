@@ -12,7 +12,7 @@ use super::Request;
 pub struct FormField {
     /// Its name.
     pub name: String,
-    /// What is asked.
+    /// The question to the approver.
     pub label: Option<String>,
     /// The type of its value.
     #[serde(rename = "type")]

@@ -22,7 +22,7 @@ pub struct Request {
     pub is_self_allowed: bool,
     /// The fields that an approver fills in.
     pub form: Vec<FormField>,
-    /// What is asked.
+    /// The question.
     pub message: String,
     /// When it was opened.
     pub since: Timestamp,
@@ -80,7 +80,7 @@ pub struct Vote {
     pub role: Role,
     /// When.
     pub at: Timestamp,
-    /// What they said to it.
+    /// Their comment.
     pub comment: Option<String>,
     /// The fields that they filled in.
     pub form: Map<String, Value>,
@@ -178,7 +178,7 @@ impl Request {
         }
     }
 
-    /// What the votes come to; None: they decide nothing yet.
+    /// The result of the votes; None: they decide nothing yet.
     #[must_use]
     pub fn outcome(&self) -> Option<Outcome> {
         let of = |decision: Decision| self.votes.iter().filter(move |vote| vote.decision == decision);

@@ -35,7 +35,7 @@ pub struct ApprovalRow {
     pub starter: Option<String>,
     /// Its state.
     pub state: ExecutionState,
-    /// What it holds: a `components::approval::Request`; null after its end.
+    /// Its request, a `components::approval::Request`; null after its end.
     pub request: Value,
     /// The votes so far, those that no wake has read among them.
     pub votes: i64,

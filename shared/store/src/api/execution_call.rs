@@ -22,7 +22,7 @@ pub struct ExecutionCall {
     pub call: Call,
     /// The actor that makes it.
     pub called_by: Actor,
-    /// What the actor says with it.
+    /// The actor's words with it.
     pub data: Option<Value>,
     /// Of a vote: the person whose vote it is. Each person has one, and a name in `data` too: somebody
     /// who was removed and invited anew is nobody else.

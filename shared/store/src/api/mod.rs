@@ -22,6 +22,7 @@ mod runs;
 mod search;
 mod secrets;
 mod tokens;
+mod trigger_writes;
 mod webhooks;
 mod workflow_apply;
 mod workflow_delete;

@@ -5,7 +5,8 @@ use tokio_postgres::types::Type;
 
 use super::Audited;
 use super::removed::end_pending_of_nodes;
-use super::workflow_apply::{lock_workflow, remove_error_handlers, share_organization};
+use super::trigger_writes::remove_error_handlers;
+use super::workflow_apply::{lock_workflow, share_organization};
 use crate::held_causes::HeldWake;
 use crate::runs::settle_runs;
 use crate::types::column;

@@ -89,7 +89,7 @@ pub struct StoredCall {
     pub called_by: String,
     /// The time at which it was made.
     pub called_at: Timestamp,
-    /// What the caller said with it; null: nothing.
+    /// The caller's words with it; null: none.
     pub data: Value,
 }
 

@@ -192,7 +192,7 @@ pub struct ErrorEvent {
     pub workflow_id: WorkflowId,
 }
 
-/// What a written batch leaves to do after the commit.
+/// The rest of a written batch, for after the commit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WrittenBatch {
     /// The events on the channel `error`.
