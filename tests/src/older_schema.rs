@@ -41,7 +41,10 @@ pub const BEFORE_V27: &str = "
     CREATE INDEX workflow_node_executions_active ON workflow_node_executions (workflow_id, node_id) WHERE state <> 'finished';
     CREATE INDEX workflow_node_executions_active_keys ON workflow_node_executions (workflow_id, node_id, concurrency_key)
         WHERE state <> 'finished' AND concurrency_key IS NOT NULL;
-    DROP FUNCTION start_run;
+    DROP TABLE execution_joins;
+    DROP FUNCTION cause_joins, start_run;
+    DROP INDEX workflow_node_executions_joins;
+    ALTER TABLE workflow_nodes DROP COLUMN merges;
     ALTER TABLE workflow_runs DROP COLUMN started_by;
     DROP INDEX workflow_node_executions_approvals, workflow_execution_calls_votes;
     ALTER TABLE workflow_execution_calls DROP COLUMN data, DROP COLUMN voter;

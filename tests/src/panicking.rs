@@ -30,7 +30,7 @@ pub fn executor_components() -> executor::ComponentSet {
 /// The builder's components: `noop` and the resolving of templates.
 #[must_use]
 pub fn builder_components() -> builder::ComponentSet {
-    builder::ComponentSet { pure, held: components::held, resolve }
+    builder::ComponentSet { pure, resolve, ..builder::ComponentSet::default() }
 }
 
 fn effect(name: &str) -> Option<&'static dyn Effect> {

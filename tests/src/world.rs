@@ -178,6 +178,8 @@ impl World {
             schedules: plan.schedules.iter().map(|wanted| self.schedule_write(id, wanted)).collect(),
             schedules_removed: plan.schedules_removed,
             error_handlers: plan.error_handlers,
+            merges: plan.merges,
+            joins_changed: plan.joins_changed,
             secret_refs: plan.secret_refs,
             webhooks,
             webhooks_changed: Vec::new(),

@@ -1,6 +1,6 @@
 //! Components and evaluator: a panic in one of them fails that record only.
 
-use components::{Held, Pure};
+use components::{Held, Join, Pure};
 use definition::{CompiledNode, ResolveError, Resolved};
 use expression::{Budget, Environment};
 
@@ -12,12 +12,19 @@ pub struct ComponentSet {
     pub pure: fn(&str) -> Option<&'static dyn Pure>,
     /// Finds a held component by its name.
     pub held: fn(&str) -> Option<&'static dyn Held>,
+    /// Finds a join by its name.
+    pub join: fn(&str) -> Option<&'static dyn Join>,
     /// Resolves a node's templates.
     pub resolve: fn(&CompiledNode, &dyn Environment, &mut Budget) -> Result<Resolved, ResolveError>,
 }
 
 impl Default for ComponentSet {
     fn default() -> Self {
-        Self { pure: components::pure, held: components::held, resolve: definition::resolve }
+        Self {
+            pure: components::pure,
+            held: components::held,
+            join: components::join,
+            resolve: definition::resolve,
+        }
     }
 }

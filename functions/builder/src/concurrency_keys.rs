@@ -1,12 +1,12 @@
 //! Concurrency keys: each is resolved (`plan/record.rs`) and stored before its item is claimed, in the
 //! transaction that then claims.
 
-use domain::ids::{ItemId, RunId, WorkflowId};
+use domain::ids::{ItemId, WorkflowId};
 use domain::limits::CLAIM_ITEMS_MAX;
 use store::builder::{
     ErrorEvent, LimitKey, LockedNodes, QuarantinedItem, find_unresolved_items, load_batch, write_resolved,
 };
-use store::{NodeKey, StoreError, Tx};
+use store::{EndedWork, NodeKey, StoreError, Tx};
 
 use crate::PlanDeps;
 use crate::definitions::{Workflows, cache_definitions};
@@ -29,8 +29,8 @@ pub(crate) struct Resolved {
     pub(crate) keys: Vec<LimitKey>,
     /// Items that were left out, to be resolved alone.
     pub(crate) quarantined: Vec<QuarantinedItem>,
-    /// Runs of items that ended.
-    pub(crate) ended_runs: Vec<RunId>,
+    /// The work of items that ended.
+    pub(crate) ended: EndedWork,
     /// Items that have a key now, or that ended.
     pub(crate) items: usize,
     /// Events on the channel `error` of items that failed and have such an edge.
@@ -90,7 +90,7 @@ pub(crate) async fn resolve_items(
     };
     let plan = plan_keys(&input, &mut || deps.ids.next(now));
     resolved.errors = write_resolved(tx, &plan.keys, &plan.ended, &plan.rows, now).await?;
-    resolved.ended_runs = plan.ended_runs;
+    resolved.ended = plan.ended_work;
     for (id, concurrency_key) in plan.keys {
         if let Some(item) = found.items.iter().find(|item| item.id == id) {
             resolved.keys.push(LimitKey { node: item.node.clone(), concurrency_key });

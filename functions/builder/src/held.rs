@@ -18,7 +18,7 @@ use crate::definitions::{Workflows, cache_definitions};
 use crate::plan::{Fallback, WakeInput, plan_wakes};
 use crate::quarantine::TIME_OF_ONE;
 use crate::transaction::{BatchOutcome, PLANS_MAX};
-use crate::wakes::{again, error_wakes, failed_run_wakes};
+use crate::wakes::{again, error_wakes, settled_wakes};
 use crate::{Deps, PlanDeps};
 
 /// The executions of a transaction.
@@ -211,7 +211,7 @@ async fn wake_in(tx: Tx, target: WakeTarget<'_>, deps: &PlanDeps) -> Result<Woke
     woken.built.has_written = true;
     woken.ended = plan.wakes.iter().filter_map(|wake| Some((wake.execution_id, wake.result?))).collect();
     woken.built.messages.extend(error_wakes(&written.errors, &workflows));
-    woken.built.messages.extend(failed_run_wakes(&written.settled));
+    woken.built.messages.extend(settled_wakes(&written.settled));
     woken.built.messages.extend(freed.iter().map(|slot| Outgoing::now(slot.organization_id, slot.wake())));
     Ok(woken)
 }

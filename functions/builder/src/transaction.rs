@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::ids::{ItemId, RunId};
+use domain::ids::ItemId;
 use domain::limits::CLAIM_ITEMS_MAX;
 use process::Deadline;
 use queue::Outgoing;
@@ -10,15 +10,13 @@ use store::builder::{
     Claims, LockedNodes, QuarantinedItem, Wakes, WokenNode, WriteBatch, claim_items, claim_one, load_batch,
     lock_woken_nodes, release_quarantined, write_batch,
 };
-use store::{LockMode, StoreError, Tx};
+use store::{EndedWork, LockMode, StoreError, Tx};
 
 use crate::concurrency_keys::{Resolve, resolve_items};
 use crate::definitions::{Workflows, cache_definitions, cached_workflows};
 use crate::load_request::{load_request, without_data};
 use crate::plan::{Fallback, PlanInput, Slots, plan};
-use crate::wakes::{
-    error_wakes, failed_run_wakes, held_by_others, leftover_wakes, node_message, stopped_wakes,
-};
+use crate::wakes::{error_wakes, held_by_others, leftover_wakes, node_message, settled_wakes, stopped_wakes};
 use crate::{Deps, PlanDeps};
 
 /// The reason why a batch was not built.
@@ -45,8 +43,8 @@ pub struct BatchOutcome {
     pub(crate) has_written: bool,
     /// The number of items that became executions.
     pub(crate) items: u64,
-    /// Runs of items that ended while their keys were resolved.
-    pub(crate) ended_runs: Vec<RunId>,
+    /// What ended while keys were resolved.
+    pub(crate) ended: EndedWork,
     /// Limited nodes that another transaction held.
     pub(crate) skipped: Vec<WokenNode>,
 }
@@ -119,7 +117,7 @@ async fn build_in(tx: Tx, target: ClaimTarget<'_>, deps: &PlanDeps) -> Result<Ba
     let mut built = BatchOutcome {
         skipped: nodes.skipped().map(|node| named_if_taken(node, &claims)).collect(),
         quarantined: resolved.quarantined,
-        ended_runs: resolved.ended_runs,
+        ended: resolved.ended,
         has_written: has_resolved,
         messages,
         ..BatchOutcome::default()
@@ -127,9 +125,9 @@ async fn build_in(tx: Tx, target: ClaimTarget<'_>, deps: &PlanDeps) -> Result<Ba
     built.quarantined.append(&mut claims.quarantined);
     if claims.items.is_empty() {
         built.again = held_by_others(&nodes, &claims.slots, &built.quarantined);
-        let rows = WriteBatch { ended_runs: std::mem::take(&mut built.ended_runs), ..WriteBatch::default() };
+        let rows = WriteBatch { ended: std::mem::take(&mut built.ended), ..WriteBatch::default() };
         let written = write_batch(&tx, &rows, deps.clock.now()).await?;
-        built.messages.extend(failed_run_wakes(&written.settled));
+        built.messages.extend(settled_wakes(&written.settled));
     } else {
         plan_and_write(&tx, &mut built, &nodes, &claims, workflows, fallback, deps).await?;
         built.has_written = true;
@@ -175,14 +173,14 @@ async fn plan_and_write(
     };
     let time = Deadline::after(deps.time_max);
     let mut plan = plan(&input, slots, &mut || deps.ids.next(now));
-    plan.rows.ended_runs.append(&mut built.ended_runs);
+    plan.rows.ended.append(&mut built.ended);
     if time.left().is_zero() && claims.items.len() > 1 {
         return Err(StoreError::Rejected { sqlstate: None, constraint: Some("plan_time_max".to_owned()) });
     }
     let written = write_batch(tx, &plan.rows, now).await?;
     built.messages.extend(plan.messages);
     built.messages.extend(error_wakes(&written.errors, &workflows));
-    built.messages.extend(failed_run_wakes(&written.settled));
+    built.messages.extend(settled_wakes(&written.settled));
     built.messages.extend(stopped_wakes(&plan.rows.run_limits, claims, &workflows));
     built.messages.extend(leftover_wakes(nodes, claims));
     Ok(())

@@ -5,7 +5,7 @@ use domain::limits::CLAIM_ITEMS_MAX;
 use domain::message::Message;
 use queue::Outgoing;
 use store::builder::{Claims, ErrorEvent, LimitKey, LockedNodes, QuarantinedItem, WokenNode};
-use store::{NodeKey, SettledRun};
+use store::{NodeKey, Settled};
 
 use crate::definitions::Workflows;
 
@@ -88,8 +88,8 @@ pub(crate) fn error_wakes<'a>(
     })
 }
 
-/// The messages for failed runs of which triggers of the type `on_error` are to be told.
-pub(crate) fn failed_run_wakes(settled: &[SettledRun]) -> impl Iterator<Item = Outgoing> + '_ {
-    let wakes = settled.iter().filter_map(SettledRun::wake);
-    wakes.map(|(organization_id, message)| Outgoing::now(organization_id, message))
+/// The messages for failed runs of which triggers of the type `on_error` are to be told, and for joins
+/// that may decide.
+pub(crate) fn settled_wakes(settled: &Settled) -> impl Iterator<Item = Outgoing> + '_ {
+    settled.wakes().map(|(organization_id, message)| Outgoing::now(organization_id, message))
 }

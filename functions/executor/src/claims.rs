@@ -16,7 +16,7 @@ use store::executor::{
     take_turns,
 };
 
-use crate::{Deps, failed_run_wakes, finisher, freed_wakes, send};
+use crate::{Deps, finisher, freed_wakes, send, settled_wakes};
 
 /// Executes a batch; returns the quarantined executions that it left out.
 ///
@@ -208,7 +208,7 @@ async fn end(unstartable: &[RefusedExecution], deps: &Deps) {
     match ended {
         Ok((ended, freed, settled)) => {
             let mut messages: Vec<Outgoing> = freed_wakes(freed).collect();
-            messages.extend(failed_run_wakes(&settled));
+            messages.extend(settled_wakes(&settled));
             for execution in ended {
                 tracing::info!(execution_id = %execution.id, reason = %execution.reason, "ended without a start");
                 let wake = |event_id| Outgoing::now(execution.organization_id, Message::Event { event_id });

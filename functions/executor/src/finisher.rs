@@ -24,7 +24,7 @@ use crate::edges::edges_of;
 use crate::outcome::{Decision, Ended, decide};
 use crate::run::run_execution;
 use crate::secrets::{OpenedSecrets, open_secrets};
-use crate::{Deps, RunDeps, failed_run_wakes, freed_wakes, send};
+use crate::{Deps, RunDeps, freed_wakes, send, settled_wakes};
 
 /// The most routings of one outcome: an apply in between makes another routing necessary.
 const ROUTES_MAX: u32 = 3;
@@ -354,7 +354,7 @@ async fn settle<'a>(
     deps: &Deps,
 ) -> Vec<&'a Recording> {
     let mut messages: Vec<Outgoing> = freed_wakes(finished.freed).collect();
-    messages.extend(failed_run_wakes(&finished.settled));
+    messages.extend(settled_wakes(&finished.settled));
     let (mut again, mut has_recorded) = (Vec::new(), false);
     for outcome in finished.outcomes {
         let (FinishedExecution::Recorded { id, .. }

@@ -34,7 +34,7 @@ use domain::times::Times;
 use http_guard::GuardedClient;
 use process::{BatchResponse, Clock, Deadline, Ids, Metrics, SqsBatch};
 use queue::{Outgoing, Queue};
-use store::{FreedSlot, SettledRun, Store, StoreError};
+use store::{FreedSlot, Settled, Store, StoreError};
 use vault_open::Opener;
 
 pub use component_set::{ComponentSet, Render};
@@ -144,10 +144,10 @@ async fn send(messages: Vec<Outgoing>, deps: &Deps) {
     }
 }
 
-/// The messages for failed runs of which triggers of the type `on_error` are to be told.
-fn failed_run_wakes(settled: &[SettledRun]) -> impl Iterator<Item = Outgoing> + '_ {
-    let wakes = settled.iter().filter_map(SettledRun::wake);
-    wakes.map(|(organization_id, message)| Outgoing::now(organization_id, message))
+/// The messages for failed runs of which triggers of the type `on_error` are to be told, and for joins
+/// that may decide.
+fn settled_wakes(settled: &Settled) -> impl Iterator<Item = Outgoing> + '_ {
+    settled.wakes().map(|(organization_id, message)| Outgoing::now(organization_id, message))
 }
 
 fn freed_wakes(freed: Vec<FreedSlot>) -> impl Iterator<Item = Outgoing> {

@@ -349,11 +349,11 @@ async fn end_undeliverable(swept: &mut Swept, deps: &Deps) -> Result<bool, Store
     let now = deps.clock.now();
     let ids: Vec<_> = (0..SWEEP_ROWS_MAX).map(|_| deps.ids.next(now)).collect();
     let ids = &ids;
-    let items = deps
+    let (items, settled) = deps
         .store
         .run_tx("end_undeliverable_items", |tx| async move { end_undeliverable_items(&tx, ids, now).await })
         .await?;
-    let (executions, freed) = deps
+    let (executions, freed, settled_too) = deps
         .store
         .run_tx("end_undeliverable_executions", |tx| async move {
             end_undeliverable_executions(&tx, SWEEP_ROWS_MAX, now).await
@@ -363,7 +363,9 @@ async fn end_undeliverable(swept: &mut Swept, deps: &Deps) -> Result<bool, Store
         tracing::error!(%execution_id, "undeliverable: its wakes were used up");
     }
     let freed = freed.into_iter().map(|slot| Outgoing::now(slot.organization_id, slot.wake()));
-    swept.unsent += deps.queue.send(freed.collect()).await.unsent.len();
+    let ended = settled.wakes().chain(settled_too.wakes());
+    let ended = ended.map(|(organization_id, message)| Outgoing::now(organization_id, message));
+    swept.unsent += deps.queue.send(freed.chain(ended).collect()).await.unsent.len();
     swept.undeliverable += items.len() + executions.len();
     Ok(is_full(items.len()) || is_full(executions.len()))
 }

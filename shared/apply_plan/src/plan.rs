@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use components::schedule::Schedule;
 use components::webhook::WebhookConfiguration;
 use components::{Resource, trigger};
+use definition::merges_of;
 use domain::definition::{Definition, Node, Uses};
 use domain::ids::WebhookId;
-use domain::node_write::{ErrorHandlerWrite, NodeWrite, SecretRefWrite};
+use domain::node_write::{ErrorHandlerWrite, MergesWrite, NodeWrite, SecretRefWrite};
 use domain::webhook::Authentication;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -67,6 +68,10 @@ pub struct Plan {
     pub schedules_removed: Vec<String>,
     /// All workflows that triggers of the type `on_error` watch, where they differ.
     pub error_handlers: Option<Vec<ErrorHandlerWrite>>,
+    /// The joins that are reached from nodes, where they differ.
+    pub merges: Vec<MergesWrite>,
+    /// Ids of the joins whose edges, or what comes before them, differ.
+    pub joins_changed: Vec<String>,
     /// Nodes that the builder must look at: removed nodes, and nodes whose limit rose.
     pub node_ids_to_wake: Vec<String>,
 }
@@ -129,6 +134,7 @@ pub fn plan(current: Option<Current<'_>>, wanted: Wanted<'_>, next_id: &mut dyn 
     let (before, after) =
         (current.map(|current| error_handlers(current.definition)), error_handlers(wanted.definition));
     plan.error_handlers = (before.unwrap_or_default() != after).then_some(after);
+    plan_joins(&mut plan, current.map(|current| current.definition), wanted.definition);
     plan.secret_refs = secret_refs(wanted.secret_refs, &plan.nodes);
     plan
 }
@@ -180,6 +186,33 @@ fn plan_schedule(plan: &mut Plan, node: &Node, old: Option<&Node>) {
         }
         None if before.is_some() => plan.schedules_removed.push(node.id.clone()),
         _ => {}
+    }
+}
+
+/// The joins that are reached from each node, where they differ, and the joins that may decide
+/// otherwise by the new definition.
+fn plan_joins(plan: &mut Plan, old: Option<&Definition>, new: &Definition) {
+    let (before, after) = (old.map(merges_of).unwrap_or_default(), merges_of(new));
+    let ids: BTreeSet<&str> = before.keys().chain(after.keys()).copied().collect();
+    let mut changed: BTreeSet<&str> = BTreeSet::new();
+    for id in ids {
+        let (was, is) =
+            (before.get(id).cloned().unwrap_or_default(), after.get(id).cloned().unwrap_or_default());
+        if was == is {
+            continue;
+        }
+        changed.extend(was.iter().chain(&is).filter(|join| was.contains(join) != is.contains(join)));
+        let merges = is.into_iter().map(str::to_owned).collect();
+        plan.merges.push(MergesWrite { node_id: id.to_owned(), merges });
+    }
+    if let Some(old) = old {
+        let entering = |definition: &Definition| -> BTreeSet<(String, String)> {
+            definition.edges.iter().map(|edge| (edge.from.clone(), edge.to.clone())).collect()
+        };
+        let (was, is) = (entering(old), entering(new));
+        let joins = after.iter().filter(|(id, merges)| merges.contains(id)).map(|(id, _)| *id);
+        changed.extend(joins.filter(|id| was.symmetric_difference(&is).any(|(_, to)| to == id)));
+        plan.joins_changed = changed.into_iter().map(str::to_owned).collect();
     }
 }
 

@@ -3,6 +3,7 @@
 use domain::held::{Call, WakeTime};
 use domain::ids::ExecutionId;
 use domain::outcome::Failure;
+use domain::redactions::Redactions;
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -101,4 +102,6 @@ pub enum EmissionData {
     Input,
     /// Data of the component's own.
     Made(Value),
+    /// Data of the component's own, with the places in it that were blanked.
+    Marked(Value, Redactions),
 }

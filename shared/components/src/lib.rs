@@ -3,7 +3,8 @@
 //! This crate does no I/O. Each kind of component has a trait: a [`Pure`] one is a plain function
 //! from its resolved configuration and its input to an outcome; an [`Effect`] uses its declared
 //! capabilities through a [`Host`], which the executor implements over the guarded HTTP client; a
-//! [`Held`] one stays open, and plain functions open and wake it. The crate must have no client, no
+//! [`Held`] one stays open, and plain functions open and wake it; a [`Join`] stays open until branches
+//! have arrived. The crate must have no client, no
 //! clock and no secret store.
 //!
 //! A new component needs its own file, a line here, and a line in the list of `registry.rs`.
@@ -21,6 +22,8 @@ mod host;
 mod http;
 #[path = "if.rs"]
 mod if_;
+mod join;
+mod merge;
 mod noop;
 pub mod on_error;
 mod pure;
@@ -43,8 +46,10 @@ pub use held::{Emission, EmissionData, Held, HeldCall, Opening, Step, Then, Woke
 pub use host::{
     BoxFuture, Capability, Host, HttpBody, HttpClient, HttpFailure, HttpHead, HttpRequest, HttpResponse,
 };
+pub use join::{Arrival, Join, Joined, JoinedEvent};
 pub use pure::Pure;
 pub use registry::{
-    AnyComponent, component, component_names, concurrency_max, effect, held, pure, trigger, trigger_names,
+    AnyComponent, component, component_names, concurrency_max, effect, held, join, pure, trigger,
+    trigger_names,
 };
 pub use trigger::{Resource, Trigger, trigger_template_kind};

@@ -3,11 +3,12 @@
 use domain::definition::{Concurrency, KeyedConcurrency, Node, Uses};
 
 use crate::{
-    Component, Effect, Held, Pure, Trigger,
+    Component, Effect, Held, Join, Pure, Trigger,
     approval::Approval,
     filter::Filter,
     http::Http,
     if_::If,
+    merge::Merge,
     noop::Noop,
     on_error::OnError,
     schedule::ScheduleTrigger,
@@ -25,6 +26,7 @@ const COMPONENTS: &[AnyComponent] = &[
     AnyComponent::Pure(&Filter),
     AnyComponent::Effect(&Http),
     AnyComponent::Pure(&If),
+    AnyComponent::Join(&Merge),
     AnyComponent::Pure(&Noop),
     AnyComponent::Pure(&Stop),
     AnyComponent::Pure(&Switch),
@@ -46,6 +48,8 @@ pub enum AnyComponent {
     Effect(&'static dyn Effect),
     /// A component that stays open across transactions of the builder.
     Held(&'static dyn Held),
+    /// A component that stays open until branches of its run have arrived.
+    Join(&'static dyn Join),
 }
 
 impl AnyComponent {
@@ -56,6 +60,7 @@ impl AnyComponent {
             Self::Pure(component) => component,
             Self::Effect(component) => component,
             Self::Held(component) => component,
+            Self::Join(component) => component,
         }
     }
 
@@ -64,18 +69,29 @@ impl AnyComponent {
     pub fn effect(self) -> Option<&'static dyn Effect> {
         match self {
             Self::Effect(component) => Some(component),
-            Self::Pure(_) | Self::Held(_) => None,
+            Self::Pure(_) | Self::Held(_) | Self::Join(_) => None,
+        }
+    }
+
+    /// The component, if it is a join.
+    #[must_use]
+    pub fn join(self) -> Option<&'static dyn Join> {
+        match self {
+            Self::Join(component) => Some(component),
+            Self::Pure(_) | Self::Effect(_) | Self::Held(_) => None,
         }
     }
 
     /// The number of executions of a node of this kind that may be active at once; None: no limit.
     /// A pure component has none, whatever the author writes, for its executions are never active.
     /// A held component has a limit only if the author sets one: a default of 1 would let a single
-    /// open execution block the node.
+    /// open execution block the node. A join has none: a run has one open execution of it.
     #[must_use]
     pub fn concurrency_max(self, node: &Node) -> Option<u32> {
         match (self, &node.concurrency) {
-            (Self::Pure(_), _) | (Self::Held(_), None) | (_, Some(Concurrency::Unlimited(_))) => None,
+            (Self::Pure(_) | Self::Join(_), _)
+            | (Self::Held(_), None)
+            | (_, Some(Concurrency::Unlimited(_))) => None,
             (Self::Effect(_), None) => Some(1),
             (_, Some(Concurrency::Limited(max) | Concurrency::Keyed(KeyedConcurrency { max, .. }))) => {
                 Some(*max)
@@ -105,7 +121,7 @@ pub fn component(name: &str) -> Option<AnyComponent> {
 pub fn pure(name: &str) -> Option<&'static dyn Pure> {
     match component(name) {
         Some(AnyComponent::Pure(component)) => Some(component),
-        Some(AnyComponent::Effect(_) | AnyComponent::Held(_)) | None => None,
+        Some(AnyComponent::Effect(_) | AnyComponent::Held(_) | AnyComponent::Join(_)) | None => None,
     }
 }
 
@@ -114,8 +130,14 @@ pub fn pure(name: &str) -> Option<&'static dyn Pure> {
 pub fn held(name: &str) -> Option<&'static dyn Held> {
     match component(name) {
         Some(AnyComponent::Held(component)) => Some(component),
-        Some(AnyComponent::Pure(_) | AnyComponent::Effect(_)) | None => None,
+        Some(AnyComponent::Pure(_) | AnyComponent::Effect(_) | AnyComponent::Join(_)) | None => None,
     }
+}
+
+/// The join of that name.
+#[must_use]
+pub fn join(name: &str) -> Option<&'static dyn Join> {
+    component(name)?.join()
 }
 
 /// The effect of that name, or the stand-in for pending executions that older code made.
@@ -154,7 +176,19 @@ mod tests {
     fn all_are_found_by_their_names() {
         assert_eq!(
             component_names(),
-            ["approval", "filter", "http", "if", "noop", "stop", "switch", "time_gate", "transform", "wait"]
+            [
+                "approval",
+                "filter",
+                "http",
+                "if",
+                "merge",
+                "noop",
+                "stop",
+                "switch",
+                "time_gate",
+                "transform",
+                "wait"
+            ]
         );
         assert_eq!(trigger_names(), ["on_error", "schedule", "start", "webhook"]);
         let is_found = |name: &&str| component(name).is_some_and(|found| found.base().name() == *name);

@@ -10,6 +10,7 @@ use domain::{
 use expression::{FieldKind, Template};
 use serde::{Deserialize, Serialize};
 
+use crate::merges::merges_of;
 use crate::pointer::{field_path, key_path, strings};
 
 /// The kind of a node, as the engine sees it.
@@ -23,6 +24,8 @@ pub enum NodeKind {
     Effect,
     /// Open across transactions of the builder.
     Held,
+    /// Open until branches of the run have arrived.
+    Join,
 }
 
 /// The references of a node's templates to other data, which one bounded query loads.
@@ -129,6 +132,7 @@ pub struct Compiled {
     nodes: Vec<Result<CompiledNode, NodeError>>,
     by_id: HashMap<String, usize>,
     by_name: HashMap<String, usize>,
+    merges: HashMap<String, Vec<String>>,
 }
 
 impl Compiled {
@@ -166,6 +170,23 @@ impl Compiled {
         &self.definition.edges
     }
 
+    /// The ids of the joins that are reached from the node, itself among them.
+    #[must_use]
+    pub fn merges(&self, id: &str) -> &[String] {
+        self.merges.get(id).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// The names of the nodes with an edge to `id`, each once and in the order of the edges.
+    #[must_use]
+    pub fn sources(&self, id: &str) -> Vec<&str> {
+        let mut names = Vec::new();
+        for edge in self.definition.edges.iter().filter(|edge| edge.to == id) {
+            let name = self.stored_node(&edge.from).map(|node| node.name.as_str());
+            names.extend(name.filter(|name| !names.contains(name)));
+        }
+        names
+    }
+
     /// The ids of the nodes that an event of `node_id` on `channel` is routed to, in the order of
     /// the edges.
     pub fn targets<'a, 'c>(
@@ -185,7 +206,10 @@ pub fn compile(definition: &Definition) -> Compiled {
     };
     let (by_id, by_name) = (index(|node| &node.id), index(|node| &node.name));
     let nodes = definition.nodes.iter().map(|node| compile_node(node, definition, &by_name)).collect();
-    Compiled { definition: definition.clone(), nodes, by_id, by_name }
+    let owned =
+        |(id, merges): (&str, Vec<&str>)| (id.to_owned(), merges.into_iter().map(str::to_owned).collect());
+    let merges = merges_of(definition).into_iter().map(owned).collect();
+    Compiled { definition: definition.clone(), nodes, by_id, by_name, merges }
 }
 
 pub(crate) fn compile_node(
@@ -220,6 +244,7 @@ pub(crate) fn compile_node(
         AnyComponent::Pure(_) => NodeKind::Pure,
         AnyComponent::Effect(_) => NodeKind::Effect,
         AnyComponent::Held(_) => NodeKind::Held,
+        AnyComponent::Join(_) => NodeKind::Join,
     };
     compiled.concurrency_max = component.concurrency_max(node);
     compiled.templates = configuration_templates(node, component.base())?;

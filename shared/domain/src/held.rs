@@ -15,6 +15,8 @@ words! {
         Cancelled = "cancelled",
         /// The execution's node was removed.
         NodeRemoved = "node_removed",
+        /// An event has arrived at the join, or a branch before it has ended.
+        Upstream = "upstream",
     }
 }
 

@@ -118,6 +118,8 @@ pub const HELD_BYTES_MAX: usize = 64 * 1024;
 pub const EMISSIONS_MAX: usize = 100;
 /// Seconds until the next wake of a held execution, and so of a `wait`: 366 days.
 pub const WAIT_SECONDS_MAX: u64 = 366 * 24 * 60 * 60;
+/// Sources of a `merge`: nodes with an edge to it.
+pub const MERGE_SOURCES_MAX: usize = 64;
 /// Dates of `except` of a `time_gate` or a `schedule`.
 pub const EXCEPT_DATES_MAX: usize = 400;
 /// Lines of the approvers of an `approval`, and the most votes that it may need.

@@ -51,6 +51,15 @@ pub struct ErrorHandlerWrite {
     pub workflow_name: String,
 }
 
+/// The joins that are reached from a node: `workflow_nodes.merges`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MergesWrite {
+    /// The node.
+    pub node_id: String,
+    /// The ids of the joins, itself among them.
+    pub merges: Vec<String>,
+}
+
 /// A row of `workflow_node_secret_refs`, for the node's version that the apply makes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SecretRefWrite {

@@ -77,6 +77,48 @@ pub(crate) async fn cause_removed(
     rows.iter().map(held_wake).collect()
 }
 
+/// Inserts a cause for open joins that an apply changes: at most [`REMOVED_EXECUTIONS_MAX`], and only
+/// where no unhandled one is there. The others look by themselves a little later.
+///
+/// # Errors
+/// See [`StoreError`].
+pub(crate) async fn cause_joins_changed(
+    tx: &Tx,
+    workflow_id: WorkflowId,
+    node_ids: &[String],
+) -> Result<Vec<HeldWake>, StoreError> {
+    if node_ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let cause = WakeCause::Upstream.as_str();
+    let rows = tx
+        .query(
+            "/* cause_joins_changed */
+             WITH held AS MATERIALIZED (
+                 SELECT x.workflow_id, x.id FROM workflow_node_executions x
+                 WHERE x.workflow_id = $1::uuid AND x.node_id = ANY($2::text[]) AND x.state = 'held'
+                   AND (SELECT true FROM workflow_execution_wakes c
+                        WHERE c.workflow_id = x.workflow_id AND c.execution_id = x.id
+                          AND c.cause = $3 AND coalesce(c.handled_at, 'infinity') = 'infinity'
+                        LIMIT 1) IS NULL
+                 ORDER BY uuid_send(x.id) LIMIT $4::int8),
+             caused AS (
+                 INSERT INTO workflow_execution_wakes (workflow_id, execution_id, cause)
+                 SELECT workflow_id, id, $3::text FROM held
+                 RETURNING execution_id)
+             SELECT caused.execution_id, w.organization_id
+             FROM caused JOIN workflows w ON w.id = $1",
+            &[
+                (&workflow_id, Type::UUID),
+                (&node_ids, Type::TEXT_ARRAY),
+                (&cause, Type::TEXT),
+                (&REMOVED_EXECUTIONS_MAX, Type::INT8),
+            ],
+        )
+        .await?;
+    rows.iter().map(held_wake).collect()
+}
+
 /// Inserts a cause for held executions of a stopped run: at most `rows_max`, and only where no
 /// unhandled one is there.
 ///

@@ -42,6 +42,9 @@ pub use migrate::{
     BootstrapIds, FUNCTION_ROLES, NEWEST_MIGRATION, RoleLogin, bootstrap, migrate, set_passwords,
 };
 pub use nodes::NodeKey;
-pub use runs::{RunLook, SettledRun, StoppedRun, end_stopped_run, find_runs_due_soon, look_at_run, stop_run};
+pub use runs::{
+    AskedJoin, EndedWork, RunLook, Settled, SettledRun, StoppedRun, end_stopped_run, find_runs_due_soon,
+    look_at_run, stop_run,
+};
 pub use slots::{FreedSlot, wake_of_slot};
 pub use tx::Tx;

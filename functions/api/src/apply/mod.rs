@@ -217,6 +217,8 @@ async fn write(
         schedules: schedules::write(&plan.schedules, workflow_id, now),
         schedules_removed: plan.schedules_removed,
         error_handlers: plan.error_handlers,
+        merges: plan.merges,
+        joins_changed: plan.joins_changed,
         secret_refs: plan.secret_refs,
         webhooks: made.webhooks.clone(),
         webhooks_changed: made.webhooks_changed.clone(),

@@ -101,14 +101,20 @@ impl Entry {
 pub(super) struct Ancestors {
     /// Events that the transaction made, nearest last.
     pub made: Vec<Arc<Entry>>,
-    /// Loaded events, each with its distance; the claimed event has the distance 1.
-    pub loaded: Arc<Vec<(usize, Entry)>>,
+    /// Loaded events, each with its distance; the claimed event has the distance 1. One without a
+    /// distance came to a join beside the last event.
+    pub loaded: Arc<Vec<(Option<usize>, Entry)>>,
 }
 
 impl Ancestors {
     fn nearest(&self, node_id: &str) -> Option<&Entry> {
         let made = self.made.iter().rev().find(|entry| entry.node_id == node_id).map(AsRef::as_ref);
         made.or_else(|| self.loaded.iter().map(|(_, entry)| entry).find(|entry| entry.node_id == node_id))
+    }
+
+    /// The id of the node that the present event comes from.
+    pub fn source(&self) -> Option<&str> {
+        self.at(1).map(|entry| entry.node_id.as_str())
     }
 
     fn holds_marks(&self) -> bool {
@@ -121,7 +127,7 @@ impl Ancestors {
             Some(index) => self.made.get(index).map(AsRef::as_ref),
             None => {
                 let behind = distance - self.made.len();
-                self.loaded.iter().find(|(loaded, _)| *loaded == behind).map(|(_, entry)| entry)
+                self.loaded.iter().find(|(loaded, _)| *loaded == Some(behind)).map(|(_, entry)| entry)
             }
         }
     }

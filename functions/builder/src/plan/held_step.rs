@@ -1,6 +1,6 @@
 //! The bounds of a held component's step, whatever component it is.
 
-use components::{Held, Step, Then};
+use components::{Component, Step, Then};
 use domain::execution::ResultReason;
 use domain::json::compact_bytes;
 use domain::limits::{EMISSIONS_MAX, HELD_BYTES_MAX, WAIT_SECONDS_MAX};
@@ -12,7 +12,7 @@ use jiff::Timestamp;
 /// # Errors
 /// [`Failure`] with which the execution ends: the component asks for more than it may, which is a
 /// bug of ours.
-pub(super) fn check_step(component: &dyn Held, step: Step, now: Timestamp) -> Result<Step, Failure> {
+pub(super) fn check_step(component: &dyn Component, step: Step, now: Timestamp) -> Result<Step, Failure> {
     let limit = |what: String| {
         Err(Failure::new(ResultReason::Limit, "held_limit", format!("{what}; please report it")))
     };

@@ -25,6 +25,7 @@ use domain::limits::RUN_EXECUTIONS_MAX;
 use domain::run::RunStop;
 use jiff::Timestamp;
 use queue::Outgoing;
+use store::AskedJoin;
 use store::builder::{ClaimedItem, Loaded, RunFacts, WriteBatch};
 use uuid::Uuid;
 
@@ -101,6 +102,7 @@ pub fn plan(input: &PlanInput<'_>, mut slots: Slots, ids: &mut dyn FnMut() -> Uu
         let scratch = plan_item(input, item, run, progress, &slots, ids);
         progress.executions += i64::try_from(scratch.rows.executions.len()).unwrap_or(i64::MAX);
         progress.goes_on |= has_open_work(&scratch.rows);
+        plan.rows.ended.joins.extend(asked_joins(input, item, &scratch.rows));
         slots = scratch.slots;
         progress.visits.extend(scratch.visits);
         merge(&mut plan.rows, scratch.rows);
@@ -114,7 +116,7 @@ pub fn plan(input: &PlanInput<'_>, mut slots: Slots, ids: &mut dyn FnMut() -> Uu
             .visits
             .extend(visits.filter(|(visit, visits)| input.loaded.visits.get(visit) != Some(visits)));
     }
-    plan.rows.ended_runs =
+    plan.rows.ended.runs =
         runs.into_iter().filter(|(_, progress)| !progress.goes_on).map(|(id, _)| id).collect();
     plan.messages.extend(freed_wakes(input, &slots));
     plan
@@ -145,9 +147,25 @@ impl RunProgress {
     }
 }
 
+/// The joins behind an item's node towards which nothing of its record goes on: this end of work may
+/// decide them.
+fn asked_joins(input: &PlanInput<'_>, item: &ClaimedItem, rows: &WriteBatch) -> Vec<AskedJoin> {
+    let Some(workflow) = input.workflows.get(&item.node.0) else { return Vec::new() };
+    let open = rows.executions.iter().filter(|execution| execution.state != ExecutionState::Finished);
+    let open = open.chain(rows.arrivals.iter().map(|arrival| &arrival.execution));
+    let open: Vec<&str> = open
+        .map(|execution| execution.node.1.as_str())
+        .chain(rows.items.iter().map(|item| item.node.1.as_str()))
+        .collect();
+    let goes_on = |join: &String| open.iter().any(|id| workflow.compiled.merges(id).contains(join));
+    let merges = workflow.compiled.merges(&item.node.1).iter().filter(|join| !goes_on(join));
+    merges.map(|join| AskedJoin { run_id: item.run_id, node_id: join.clone() }).collect()
+}
+
 /// Whether the rows contain unfinished work.
 fn has_open_work(rows: &WriteBatch) -> bool {
     !rows.items.is_empty()
+        || !rows.arrivals.is_empty()
         || rows.executions.iter().any(|execution| execution.state != ExecutionState::Finished)
 }
 
@@ -213,6 +231,7 @@ fn merge(into: &mut WriteBatch, from: WriteBatch) {
     into.executions.extend(from.executions);
     into.keys.extend(from.keys);
     into.items.extend(from.items);
+    into.arrivals.extend(from.arrivals);
     into.run_limits.extend(from.run_limits);
 }
 

@@ -225,7 +225,7 @@ impl<'a> Record<'a> {
             Some(_) if event.id == self.run.root_event_id => Some(Arc::clone(&data)),
             text => text.as_ref().map(&read).transpose()?,
         };
-        let mut loaded = vec![(1, own)];
+        let mut loaded = vec![(Some(1), own)];
         for ancestor in &self.input.loaded.ancestors {
             if ancestor.of_event_id != event.id || ancestor.distance <= 1 {
                 continue;
@@ -239,7 +239,8 @@ impl<'a> Record<'a> {
                 created_at: ancestor.created_at,
                 marks: marks(ancestor.redactions.as_ref(), &ancestor.node_id)?,
             };
-            loaded.push((usize::try_from(ancestor.distance).unwrap_or(usize::MAX), entry));
+            let distance = usize::try_from(ancestor.distance).ok().filter(|_| ancestor.is_on_the_way);
+            loaded.push((distance, entry));
         }
         Ok(Seen { event: data, ancestors: Ancestors { made: Vec::new(), loaded: Arc::new(loaded) }, root })
     }

@@ -1,14 +1,15 @@
 //! Concurrency keys of items that the builder sees for the first time.
 
-use domain::ids::{ItemId, RunId};
+use domain::ids::ItemId;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use domain::execution::ResultReason;
+use store::EndedWork;
 use store::builder::{ClaimedItem, RunFacts, WriteBatch};
 use uuid::Uuid;
 
 use super::record::Record;
-use super::{PlanInput, RunProgress, Slots, ending_of, merge};
+use super::{PlanInput, RunProgress, Slots, asked_joins, ending_of, merge};
 
 /// The plan for items whose key was not known yet.
 #[derive(Default)]
@@ -17,9 +18,9 @@ pub struct KeyPlan {
     pub keys: Vec<(ItemId, String)>,
     /// Items that end, for their key can't be known or their run or node is over.
     pub ended: Vec<ItemId>,
-    /// The runs of those; whether they have other work is seen when the transaction has done all of
-    /// its own.
-    pub ended_runs: Vec<RunId>,
+    /// The runs of those, and joins behind them; whether the runs have other work is seen when the
+    /// transaction has done all of its own.
+    pub ended_work: EndedWork,
     /// Their executions. They take no slot.
     pub rows: WriteBatch,
 }
@@ -37,7 +38,8 @@ pub fn plan_keys(input: &PlanInput<'_>, ids: &mut dyn FnMut() -> Uuid) -> KeyPla
             Ok(key) => plan.keys.push((item.id, key)),
             Err((reason, message)) => {
                 plan.ended.push(item.id);
-                plan.ended_runs.push(item.run_id);
+                plan.ended_work.runs.push(item.run_id);
+                plan.ended_work.joins.extend(asked_joins(input, item, &WriteBatch::default()));
                 merge(&mut plan.rows, record.end(Slots::default(), ids().into(), reason, message).rows);
             }
         }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::collections::btree_map::Entry as Slot;
 use std::sync::Arc;
 
-use components::{Emission, EmissionData, Opening, Step as HeldStep, Then};
+use components::{Arrival, Emission, EmissionData, Opening, Step as HeldStep, Then};
 use definition::{CompiledNode, NodeKind, ResolveError};
 use domain::execution::{ExecutionResult, ExecutionState, ResultReason};
 use domain::ids::{EventId, ExecutionId};
@@ -15,7 +15,7 @@ use domain::message::Message;
 use domain::outcome::{Failure, HELD_FULL, NODE_FULL, Outcome, Output};
 use queue::Outgoing;
 use serde_json::{Value, json};
-use store::builder::{NewEvent, NewExecution, NewHeld, NewItem, NewKey};
+use store::builder::{NewArrival, NewEvent, NewExecution, NewHeld, NewItem, NewKey};
 use store::{JsonText, NodeKey};
 use uuid::Uuid;
 
@@ -138,6 +138,7 @@ impl Record<'_> {
         match node.kind {
             NodeKind::Effect => self.start_pending(work, out),
             NodeKind::Held => self.open(work, out),
+            NodeKind::Join => self.arrive(work, out),
             NodeKind::Pure | NodeKind::Trigger => self.finish_pure(work, out),
         }
     }
@@ -243,11 +244,40 @@ impl Record<'_> {
             channel: emission.channel.into(),
             data: match emission.data {
                 EmissionData::Input => (*work.step.data).clone(),
-                EmissionData::Made(data) => data,
+                EmissionData::Made(data) | EmissionData::Marked(data, _) => data,
             },
         };
         let outputs = emissions.into_iter().map(output).collect();
         self.record(work, outputs, out);
+    }
+
+    /// Hands the event over to the join of its run.
+    fn arrive(&self, work: Work<'_>, out: &mut Out<'_, '_>) {
+        let Work { step, node, workflow, mut execution, configuration } = work;
+        let Some(component) = node.component_name().and_then(self.input.components.join) else {
+            let failure = not_a_component();
+            return finish_failed(out.scratch, execution, failure.message, failure.reason);
+        };
+        let Arrival { held, wake, stops } = match component.arrive(&configuration, self.input.now) {
+            Ok(arrival) => arrival,
+            Err(failure) => return finish_failed(out.scratch, execution, failure.message, failure.reason),
+        };
+        if self.run.is_held_full {
+            return finish_failed(out.scratch, execution, HELD_FULL.to_owned(), ResultReason::Limit);
+        }
+        execution.state = ExecutionState::Held;
+        execution.result = None;
+        execution.held = Some(NewHeld { held: JsonText::of(&held), wake: Some(wake) });
+        let source = step.ancestors.source().unwrap_or_default();
+        let entering = workflow.compiled.edges().iter().filter(|edge| edge.to == step.node_id);
+        let order = entering.map(|edge| &edge.from).position(|from| from == source);
+        out.scratch.rows.arrivals.push(NewArrival {
+            execution,
+            source_node_id: source.to_owned(),
+            source_order: order.and_then(|order| i32::try_from(order).ok()).unwrap_or(i32::MAX),
+            stops,
+            merges: workflow.compiled.merges(step.node_id).to_vec(),
+        });
     }
 
     fn finish_pure<'s>(&self, work: Work<'s>, out: &mut Out<'_, 's>) {

@@ -372,6 +372,7 @@ fn what_a_record_looks_at_has_a_limit_of_weight_on_both_sides_i10() {
         world.loaded.ancestors.push(AncestorEvent {
             of_event_id: event.id,
             distance: 2,
+            is_on_the_way: true,
             node_id: "b".into(),
             event_type: "far".into(),
             data: JsonText::of(&"x".repeat(rest)),
@@ -401,6 +402,7 @@ fn marks_count_towards_what_a_record_looks_at_i10() {
         world.loaded.ancestors.extend((2..ancestors + 2).map(|distance| AncestorEvent {
             of_event_id,
             distance,
+            is_on_the_way: true,
             node_id: "b".into(),
             event_type: "far".into(),
             data: JsonText::of(&json!({})),

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use components::{Emission, EmissionData, HeldCall, Step, Then, Woken};
+use components::{Emission, EmissionData, HeldCall, Joined, JoinedEvent, Step, Then, Woken};
 use domain::execution::{ExecutionResult, ResultReason};
 use domain::held::WakeCause;
 use domain::ids::{EventId, ExecutionId, WorkflowId};
@@ -15,8 +15,8 @@ use domain::run::RunStop;
 use jiff::Timestamp;
 use queue::Outgoing;
 use serde_json::json;
-use store::builder::{NewEvent, NewExecution, NewItem, RecordedWake, WokenExecution, WriteBatch};
-use store::{JsonText, NodeKey};
+use store::builder::{NewEvent, NewExecution, NewItem, RecordedWake, WokenExecution, WokenJoin, WriteBatch};
+use store::{AskedJoin, JsonText, NodeKey};
 use uuid::Uuid;
 
 use super::held_step::check_step;
@@ -89,7 +89,8 @@ fn step_of(input: &WakeInput<'_>, execution: &WokenExecution) -> Option<Due> {
     if let Some((failure, cancelled_by)) = ending_of(input, execution) {
         return Some(Due { step: ended(failure), cancelled_by });
     }
-    if !execution.is_time && execution.calls.is_empty() {
+    let is_asked = execution.causes.iter().any(|cause| cause.cause == WakeCause::Upstream);
+    if !execution.is_time && execution.calls.is_empty() && !is_asked {
         return None;
     }
     // A panic ends this execution alone; the others are still woken.
@@ -146,6 +147,9 @@ fn ending_of(input: &WakeInput<'_>, execution: &WokenExecution) -> Option<(Failu
 }
 
 fn component_step(input: &WakeInput<'_>, execution: &WokenExecution) -> Step {
+    if let Some(join) = &execution.join {
+        return join_step(input, execution, join).unwrap_or_else(ended);
+    }
     let Some(component) = (input.components.held)(&execution.component) else {
         let message = format!("this version of sealflow has no held component named {}", execution.component);
         return ended(Failure::new(ResultReason::ComponentError, "not_a_component", message));
@@ -164,6 +168,39 @@ fn component_step(input: &WakeInput<'_>, execution: &WokenExecution) -> Step {
     check_step(component, component.wake(&execution.held, &woken), input.now).unwrap_or_else(ended)
 }
 
+/// The step of a join, by the definition that is in force now.
+fn join_step(input: &WakeInput<'_>, execution: &WokenExecution, join: &WokenJoin) -> Result<Step, Failure> {
+    let unreadable = || Failure::new(ResultReason::TemplateError, "unreadable", UNREADABLE);
+    let component = (input.components.join)(&execution.component).ok_or_else(unreadable)?;
+    let workflow = input.workflows.get(&execution.node.0).ok_or_else(unreadable)?;
+    let sources = workflow.compiled.sources(&execution.node.1);
+    let name = |id: &str| {
+        let node = workflow.compiled.stored_node(id);
+        node.map_or_else(|| id.to_owned(), |node| node.name.clone())
+    };
+    let mut events = Vec::new();
+    for arrived in &join.arrived {
+        let read = |text: &JsonText| text.read().map_err(|_| unreadable());
+        let redactions = arrived.redactions.as_ref().map(read).transpose()?;
+        events.push(JoinedEvent {
+            source: name(&arrived.source_node_id),
+            data: arrived.data.as_ref().map(read).transpose()?,
+            redactions: redactions
+                .map(|redactions| serde_json::from_value(redactions).map_err(|_| unreadable()))
+                .transpose()?,
+        });
+    }
+    let joined = Joined {
+        now: input.now,
+        is_time: execution.is_time,
+        sources: &sources,
+        events: &events,
+        is_stopped: join.arrived.iter().any(|arrived| arrived.stops),
+        is_open: join.is_open,
+    };
+    check_step(component, component.wake(&execution.held, &joined), input.now)
+}
+
 fn take(
     input: &WakeInput<'_>,
     execution: &WokenExecution,
@@ -180,6 +217,7 @@ fn take(
         workflow => (due.step, workflow),
     };
     let items = plan.rows.items.len();
+    let is_failed = matches!(step.then, Then::Ended(Err(_)));
     if let Some(workflow) = workflow {
         for emission in &step.emissions {
             emit(input, execution, workflow, emission, plan, ids);
@@ -193,8 +231,14 @@ fn take(
             (Some(reason.result()), Some(reason), Some(cut_message(failure.message)), None, None)
         }
     };
-    if result.is_some() && plan.rows.items.len() == items {
-        plan.rows.ended_runs.push(execution.run_id);
+    let routed = &plan.rows.items[items..];
+    let is_failure_routed = is_failed && !routed.is_empty();
+    if result.is_some() {
+        if routed.is_empty() {
+            plan.rows.ended.runs.push(execution.run_id);
+        }
+        let asked = workflow.map(|workflow| asked_joins(execution, workflow, routed));
+        plan.rows.ended.joins.extend(asked.unwrap_or_default());
     }
     if let Some(wake) = wake {
         let millis = i64::try_from(wake.wait_from(input.now).as_millis()).ok();
@@ -210,9 +254,18 @@ fn take(
         wake,
         cancelled_by: due.cancelled_by,
         frees_slot: result.is_some() && execution.is_limited,
+        is_failure_routed,
         cause_ids: execution.causes.iter().map(|cause| cause.id).collect(),
         call_ids: execution.calls.iter().map(|call| call.id).collect(),
     });
+}
+
+/// The joins behind an execution that has ended, but those towards which its items go.
+fn asked_joins(execution: &WokenExecution, workflow: &Workflow, routed: &[NewItem]) -> Vec<AskedJoin> {
+    let goes_on =
+        |join: &String| routed.iter().any(|item| workflow.compiled.merges(&item.node.1).contains(join));
+    let merges = workflow.compiled.merges(&execution.node.1).iter().filter(|join| !goes_on(join));
+    merges.map(|join| AskedJoin { run_id: execution.run_id, node_id: join.clone() }).collect()
 }
 
 /// Adds the event of an emission, its items, and the message that wakes the builder for them.
@@ -228,6 +281,9 @@ fn emit(
     let (data, redactions) = match &emission.data {
         EmissionData::Input => (execution.data.clone(), execution.redactions.clone()),
         EmissionData::Made(data) => (JsonText::of(data), None),
+        EmissionData::Marked(data, redactions) => {
+            (JsonText::of(data), Some(JsonText::of(&json!(redactions))))
+        }
     };
     let targets: Vec<String> =
         workflow.compiled.targets(&execution.node.1, emission.channel).map(str::to_owned).collect();
@@ -322,6 +378,7 @@ mod tests {
             redactions: None,
             causes: Vec::new(),
             calls: Vec::new(),
+            join: None,
         }
     }
 
@@ -442,13 +499,13 @@ mod tests {
         let [event] = plan.rows.events.as_slice() else { panic!("one event") };
         assert_eq!((event.targets.as_slice(), event.depth), (["end".to_owned()].as_slice(), 2));
         assert_eq!(event.redactions.as_ref().unwrap().read().unwrap(), json!({ "redacted": ["/a"] }));
-        assert_eq!((plan.rows.items.len(), plan.rows.ended_runs.len(), plan.messages.len()), (1, 0, 1));
+        assert_eq!((plan.rows.items.len(), plan.rows.ended.runs.len(), plan.messages.len()), (1, 0, 1));
         let full = [(WorkflowId::from_u128(2), "end".to_owned())];
         let plan = planned(&marked, Fallback::None, ComponentSet::default(), &full);
         let [refused] = plan.rows.executions.as_slice() else { panic!("one execution") };
         assert_eq!((refused.node.1.as_str(), refused.result_reason), ("end", Some(ResultReason::Limit)));
         assert_eq!(
-            (plan.rows.items.len(), plan.rows.ended_runs.len(), plan.messages.len()),
+            (plan.rows.items.len(), plan.rows.ended.runs.len(), plan.messages.len()),
             (0, 1, 0),
             "I10"
         );
@@ -502,7 +559,7 @@ mod tests {
         let plan = planned(&execution(), Fallback::None, components, &[]);
         let [wake] = plan.wakes.as_slice() else { panic!("one wake") };
         assert_eq!((wake.result, wake.held.as_ref()), (None, Some(&json!({ "looks": 1 }))));
-        assert_eq!((plan.rows.events.len(), plan.rows.items.len(), plan.rows.ended_runs.len()), (1, 1, 0));
+        assert_eq!((plan.rows.events.len(), plan.rows.items.len(), plan.rows.ended.runs.len()), (1, 1, 0));
         let mut delays: Vec<u16> = plan.messages.iter().map(|message| message.delay_seconds).collect();
         delays.sort_unstable();
         assert_eq!(delays, [0, 60], "the event's and its own");

@@ -1,8 +1,8 @@
 //! A node's configuration: its shape, its templates, its secrets.
 
 use std::{
-    cell::OnceCell,
-    collections::{BTreeMap, HashSet},
+    cell::{OnceCell, RefCell},
+    collections::{BTreeMap, BTreeSet, HashSet},
 };
 
 use components::{
@@ -20,6 +20,7 @@ use super::{
     collect::{Collector, Spot},
     draft::DraftNode,
     graph::Ancestry,
+    joins::Join,
     node::check_root_template,
     tokens,
 };
@@ -33,6 +34,8 @@ pub(super) struct Names<'d> {
     redacted: &'d BTreeMap<&'d str, &'d [String]>,
     ancestry: &'d Ancestry<'d>,
     before: OnceCell<HashSet<&'d str>>,
+    /// The nodes without which a template of this node fails or comes to nil.
+    demanded: RefCell<BTreeSet<&'d str>>,
 }
 
 impl<'d> Names<'d> {
@@ -42,7 +45,33 @@ impl<'d> Names<'d> {
         redacted: &'d BTreeMap<&'d str, &'d [String]>,
         ancestry: &'d Ancestry<'d>,
     ) -> Self {
-        Self { id, ids_by_name, redacted, ancestry, before: OnceCell::new() }
+        Self { id, ids_by_name, redacted, ancestry, before: OnceCell::new(), demanded: RefCell::default() }
+    }
+
+    /// The names of two nodes that the templates demand although no event comes along both: neither
+    /// comes before the other, one run may have both, and no join before this node takes in both.
+    pub(super) fn siblings(&self, joins: &[Join<'_>]) -> Option<(&'d str, &'d str)> {
+        let own = self.id?;
+        let demanded: Vec<(&str, &str)> = self
+            .demanded
+            .borrow()
+            .iter()
+            .filter_map(|name| Some((*name, self.ids_by_name.get(name).copied().flatten()?)))
+            .filter(|(_, id)| self.comes_before(id, own))
+            .collect();
+        let joins: Vec<&Join<'_>> = joins.iter().filter(|join| self.comes_before(join.id, own)).collect();
+        let before: Vec<HashSet<&str>> = demanded.iter().map(|(_, id)| self.ancestry.of(id)).collect();
+        for (index, (name, id)) in demanded.iter().enumerate() {
+            for (other_index, (other, other_id)) in demanded.iter().enumerate().skip(index + 1) {
+                let is_before = before[other_index].contains(id) || before[index].contains(other_id);
+                let is_of_one_run = !before[index].is_disjoint(&before[other_index]);
+                let is_joined = joins.iter().any(|join| join.takes_in(id) && join.takes_in(other_id));
+                if !is_before && is_of_one_run && !is_joined {
+                    return Some((name, other));
+                }
+            }
+        }
+        None
     }
 
     fn comes_before(&self, id: &str, own: &'d str) -> bool {
@@ -67,6 +96,12 @@ impl<'d> Names<'d> {
             }
         }
         for (name, span) in mentions.nodes {
+            // A text that has an answer for nil demands nothing.
+            if !["??", "?.", "nil"].iter().any(|answer| spot.value.contains(answer))
+                && let Some((name, _)) = self.ids_by_name.get_key_value(name.as_str())
+            {
+                self.demanded.borrow_mut().insert(name);
+            }
             match (self.ids_by_name.get(name.as_str()), self.id) {
                 (None, _) => {
                     let by_id = self.ids_by_name.iter().find(|(_, id)| **id == Some(name.as_str()));

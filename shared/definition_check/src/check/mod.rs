@@ -7,6 +7,7 @@ mod collect;
 mod configuration;
 mod draft;
 mod graph;
+mod joins;
 mod node;
 mod read;
 mod retry_on;

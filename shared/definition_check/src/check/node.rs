@@ -16,6 +16,7 @@ use super::{
     configuration::{self, Names},
     draft::{Draft, DraftNode},
     graph::Ancestry,
+    joins,
 };
 
 /// Checks all nodes, and returns their references to secrets.
@@ -33,13 +34,19 @@ pub(super) fn check_all(draft: &Draft<'_>, out: &mut Collector<'_>) -> Vec<NodeS
         .filter_map(|node| Some((node.name.as_ref()?.value.as_str(), node.redact.as_ref()?.value.as_slice())))
         .collect();
     let ancestry = Ancestry::new(draft);
+    let joins = joins::check(draft, &ancestry, out);
     let mut refs = Vec::new();
     for node in &draft.nodes {
         let names =
             Names::new(node.id.as_ref().map(|id| id.value.as_str()), &ids_by_name, &redacted, &ancestry);
         match node.uses.as_ref().map(|uses| (&uses.value, uses)) {
             Some((Uses::Component(name), uses)) => match component(name) {
-                Some(component) => refs.extend(check_component(node, component, &names, out)),
+                Some(component) => {
+                    refs.extend(check_component(node, component, &names, out));
+                    if component.join().is_none() {
+                        joins::check_siblings(node, &names, &joins, out);
+                    }
+                }
                 None => unknown("component", name, uses, &component_names(), out),
             },
             Some((Uses::Trigger(name), uses)) => match trigger(name) {
@@ -91,6 +98,14 @@ fn check_component(
         refuse(node.rate.as_ref(), &format!("{held}: it has no rate"), out);
         refuse(node.retry.as_ref(), &format!("{held}: there is nothing to try again"), out);
         refuse(node.redact.as_ref(), &format!("{held}: its output comes from no target"), out);
+    }
+    if let AnyComponent::Join(_) = component {
+        let join = format!("a run has one open execution of `{name}`, which takes in all that arrives");
+        refuse(node.concurrency.as_ref(), &format!("{join}: it has no concurrency"), out);
+        refuse(node.rate.as_ref(), &format!("{join}: it has no rate"), out);
+        refuse(node.max_visits.as_ref(), &format!("{join}: its visits aren't counted"), out);
+        refuse(node.retry.as_ref(), &format!("{join}: there is nothing to try again"), out);
+        refuse(node.redact.as_ref(), &format!("{join}: its output comes from no target"), out);
     }
     let refs = configuration::check(node, component, names, out);
     // The results of these templates are stored in the clear: no secret may stand in them.

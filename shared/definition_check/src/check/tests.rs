@@ -12,6 +12,7 @@ use super::*;
 
 mod authorization;
 mod cycles;
+mod joins;
 mod rates;
 mod secrets;
 

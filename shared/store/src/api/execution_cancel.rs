@@ -29,14 +29,14 @@ pub struct ExecutionCancel {
 pub struct CancelledExecution {
     /// A slot of its node that is free now and that an item waits for.
     pub freed: Option<FreedSlot>,
-    /// The execution itself, where it is held: it ends by its wake.
-    pub held: Option<HeldWake>,
+    /// The execution itself, where it is held, as it ends by its wake; and joins behind it.
+    pub held: Vec<HeldWake>,
 }
 
 impl CancelledExecution {
     /// The wakes, each with its organization.
     pub fn wakes(&self) -> impl Iterator<Item = (OrganizationId, Message)> {
-        wakes_of(self.freed.as_slice(), self.held.as_slice())
+        wakes_of(self.freed.as_slice(), &self.held)
     }
 }
 
@@ -69,7 +69,7 @@ async fn cancel_in(tx: Tx, cancel: &ExecutionCancel) -> Result<CancelledExecutio
         return Err(StoreError::NotFound);
     }
     // The node is locked before the execution: the end of a pending execution frees a slot.
-    let (_, _, cancelled, held, freed, _) = futures_util::try_join!(
+    let (_, _, cancelled, held, freed, settled) = futures_util::try_join!(
         tx.query_with(LOCK_NODES, [(ids, Type::UUID_ARRAY)]),
         tx.query_with(LOCK_EXECUTIONS, [(ids, Type::UUID_ARRAY)]),
         tx.query_with(
@@ -87,6 +87,7 @@ async fn cancel_in(tx: Tx, cancel: &ExecutionCancel) -> Result<CancelledExecutio
     if cancelled.is_empty() && held.is_none() {
         return Err(StoreError::Conflict("the execution has ended"));
     }
+    let held = held.into_iter().chain(settled.joins).collect();
     Ok(CancelledExecution { freed: freed.first().map(freed_slot).transpose()?, held })
 }
 

@@ -1,10 +1,10 @@
-use domain::ids::{OrganizationId, RunId, WorkflowId};
+use domain::ids::{ExecutionId, OrganizationId, WorkflowId};
 use domain::limits::REMOVED_EXECUTIONS_MAX;
 use jiff::Timestamp;
 use tokio_postgres::types::Type;
 
 use crate::held_causes::{HeldWake, cause_removed};
-use crate::runs::settle_runs;
+use crate::runs::settle_runs_of;
 use crate::types::column;
 use crate::{StoreError, Tx};
 
@@ -33,7 +33,7 @@ pub(super) async fn end_pending_of_nodes(
                  WHERE workflow_id = $1 AND node_id = ANY($2) AND state = 'pending'
                  ORDER BY id LIMIT $4 FOR NO KEY UPDATE)
                AND state = 'pending'
-             RETURNING run_id",
+             RETURNING id",
             &[
                 (&workflow_id, Type::UUID),
                 (&node_ids, Type::TEXT_ARRAY),
@@ -43,7 +43,7 @@ pub(super) async fn end_pending_of_nodes(
         )
         .await?;
     Ok(RemovedWork {
-        ended_runs: rows.iter().map(|row| column(row, "run_id")).collect::<Result<_, _>>()?,
+        ended: rows.iter().map(|row| column(row, "id")).collect::<Result<_, _>>()?,
         held: cause_removed(tx, workflow_id, node_ids).await?,
     })
 }
@@ -51,9 +51,9 @@ pub(super) async fn end_pending_of_nodes(
 /// The work that a removal of nodes leaves.
 #[derive(Default)]
 pub(super) struct RemovedWork {
-    /// Runs of the ended executions. They are settled at the end of the transaction, for runs come
-    /// last in the order of locks.
-    pub ended_runs: Vec<RunId>,
+    /// The ended executions. Their runs are settled at the end of the transaction, for runs come last
+    /// in the order of locks.
+    pub ended: Vec<ExecutionId>,
     /// Held executions that are to end.
     pub held: Vec<HeldWake>,
 }
@@ -81,7 +81,7 @@ pub(super) async fn end_pending_of_organization(
                  WHERE w.organization_id = $1 AND x.state = 'pending'
                  ORDER BY x.id LIMIT $3 FOR NO KEY UPDATE OF x SKIP LOCKED)
                AND state = 'pending'
-             RETURNING run_id",
+             RETURNING id",
             &[
                 (&organization_id, Type::UUID),
                 (&now, Type::TIMESTAMPTZ),
@@ -89,6 +89,6 @@ pub(super) async fn end_pending_of_organization(
             ],
         )
         .await?;
-    let run_ids: Vec<RunId> = rows.iter().map(|row| column(row, "run_id")).collect::<Result<_, _>>()?;
-    settle_runs(tx, &run_ids, now).await.map(drop)
+    let ids: Vec<ExecutionId> = rows.iter().map(|row| column(row, "id")).collect::<Result<_, _>>()?;
+    settle_runs_of(tx, &ids, now).await.map(drop)
 }

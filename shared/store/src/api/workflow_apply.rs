@@ -3,17 +3,17 @@
 use domain::actor::Actor;
 use domain::definition::Definition;
 use domain::ids::{OrganizationId, WebhookId, WorkflowId};
-use domain::node_write::{ErrorHandlerWrite, NodeWrite, ScheduleWrite, SecretRefWrite};
+use domain::node_write::{ErrorHandlerWrite, MergesWrite, NodeWrite, ScheduleWrite, SecretRefWrite};
 use domain::webhook::Authentication;
 use jiff::Timestamp;
 use serde_json::Value;
-use tokio_postgres::types::Type;
+use tokio_postgres::types::{Json, Type};
 
 use super::Audited;
 use super::removed::{RemovedWork, end_pending_of_nodes};
 use super::trigger_writes::{write_error_handlers, write_schedules};
-use crate::held_causes::HeldWake;
-use crate::runs::settle_runs;
+use crate::held_causes::{HeldWake, cause_joins_changed};
+use crate::runs::settle_runs_of;
 use crate::types::column;
 use crate::{StoreError, Tx};
 
@@ -22,7 +22,8 @@ use crate::{StoreError, Tx};
 pub struct AppliedWorkflow {
     /// The workflow's new version.
     pub version: i64,
-    /// Held executions of removed nodes, which are to end: the caller sends their wakes.
+    /// Held executions of removed nodes, which are to end, and joins that may decide now: the caller
+    /// sends their wakes.
     pub held: Vec<HeldWake>,
 }
 
@@ -48,6 +49,10 @@ pub struct WorkflowWrite {
     pub schedules_removed: Vec<String>,
     /// All workflows that its triggers of the type `on_error` watch, where they differ.
     pub error_handlers: Option<Vec<ErrorHandlerWrite>>,
+    /// The joins that are reached from nodes, where they differ.
+    pub merges: Vec<MergesWrite>,
+    /// Ids of the joins whose edges, or what comes before them, differ.
+    pub joins_changed: Vec<String>,
     /// The secrets that the nodes in `nodes` may open.
     pub secret_refs: Vec<SecretRefWrite>,
     /// Webhooks that are new.
@@ -156,8 +161,12 @@ async fn apply_in(tx: Tx, write: &WorkflowWrite) -> Result<AppliedWorkflow, Stor
     for change in &write.webhooks_changed {
         change_webhook(&tx, write, change).await?;
     }
-    settle_runs(&tx, &removed.ended_runs, write.now).await?;
-    Ok(AppliedWorkflow { version, held: removed.held })
+    write_merges(&tx, write).await?;
+    let mut held = removed.held;
+    held.extend(cause_joins_changed(&tx, write.workflow_id, &write.joins_changed).await?);
+    let settled = settle_runs_of(&tx, &removed.ended, write.now).await?;
+    held.extend(settled.joins);
+    Ok(AppliedWorkflow { version, held })
 }
 
 /// Keeps the organization from being deleted during a transaction whose rows the deletion would
@@ -211,6 +220,7 @@ async fn lock_nodes(tx: &Tx, write: &WorkflowWrite) -> Result<(), StoreError> {
         .iter()
         .map(|node| &node.node_id)
         .chain(&write.nodes_removed)
+        .chain(write.merges.iter().map(|merges| &merges.node_id))
         .map(String::as_str)
         .collect();
     tx.query(
@@ -429,6 +439,23 @@ async fn write_nodes(tx: &Tx, write: &WorkflowWrite, version: i64) -> Result<(),
         )
         .await?;
     if rows.len() == nodes.len() { Ok(()) } else { Err(StoreError::Corrupt("workflow_nodes")) }
+}
+
+async fn write_merges(tx: &Tx, write: &WorkflowWrite) -> Result<(), StoreError> {
+    if write.merges.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<&str> = write.merges.iter().map(|merges| merges.node_id.as_str()).collect();
+    let merges: Vec<Json<&Vec<String>>> = write.merges.iter().map(|merges| Json(&merges.merges)).collect();
+    tx.query(
+        "/* apply_workflow: merges */
+         UPDATE workflow_nodes n SET merges = ARRAY(SELECT jsonb_array_elements_text(new.merges))
+         FROM unnest($2::text[], $3::jsonb[]) AS new (node_id, merges)
+         WHERE n.workflow_id = $1 AND n.node_id = new.node_id",
+        &[(&write.workflow_id, Type::UUID), (&ids, Type::TEXT_ARRAY), (&merges, Type::JSONB_ARRAY)],
+    )
+    .await?;
+    Ok(())
 }
 
 async fn insert_secret_refs(tx: &Tx, write: &WorkflowWrite, version: i64) -> Result<(), StoreError> {

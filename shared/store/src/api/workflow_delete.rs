@@ -8,7 +8,7 @@ use super::removed::end_pending_of_nodes;
 use super::trigger_writes::remove_error_handlers;
 use super::workflow_apply::{lock_workflow, share_organization};
 use crate::held_causes::HeldWake;
-use crate::runs::settle_runs;
+use crate::runs::settle_runs_of;
 use crate::types::column;
 use crate::{StoreError, Tx};
 
@@ -92,6 +92,6 @@ async fn delete_in(
         ],
     )
     .await?;
-    settle_runs(&tx, &removed.ended_runs, now).await?;
+    settle_runs_of(&tx, &removed.ended, now).await?;
     Ok(DeletedWorkflow { node_ids, held: removed.held })
 }

@@ -10,6 +10,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::{Json, Type};
 
 use super::claim::{StoredDefinition, load_definitions};
+use super::joins::{WokenJoin, read_arrived, read_joins};
 use super::quarantine::QUARANTINE_SECONDS;
 use super::write::{WriteBatch, WrittenBatch, error_event, write_batch};
 use crate::locks::{LOCK_FREE_EXECUTIONS, LOCK_FREE_NODES};
@@ -65,6 +66,8 @@ pub struct WokenExecution {
     pub causes: Vec<StoredCause>,
     /// Calls that no wake has handled, in the order in which they were made.
     pub calls: Vec<StoredCall>,
+    /// What has arrived, of a join.
+    pub join: Option<WokenJoin>,
 }
 
 /// A row of `workflow_execution_wakes`.
@@ -108,15 +111,27 @@ pub struct FoundWoken {
 /// # Errors
 /// See [`StoreError`].
 pub async fn lock_woken(tx: &Tx, ids: &[ExecutionId]) -> Result<FoundWoken, StoreError> {
-    let (_, _, runs, rows, causes, calls) = futures_util::try_join!(
+    let (_, _, runs, rows, causes, calls, joins, arrived) = futures_util::try_join!(
         tx.query_with(LOCK_FREE_NODES, [(&ids, Type::UUID_ARRAY)]),
         tx.query_with(LOCK_FREE_EXECUTIONS, [(&ids, Type::UUID_ARRAY), (&ids, Type::UUID_ARRAY)]),
         tx.query_with(LOCK_RUNS_OF_WOKEN, [(&ids, Type::UUID_ARRAY)]),
         tx.query_with(READ, [(&ids, Type::UUID_ARRAY)]),
         tx.query_with(READ_CAUSES, [(&ids, Type::UUID_ARRAY)]),
         tx.query_with(READ_CALLS, [(&ids, Type::UUID_ARRAY)]),
+        read_joins(tx, ids),
+        read_arrived(tx, ids),
     )?;
-    let runs: HashSet<RunId> = runs.iter().map(|row| column(row, "id")).collect::<Result<_, _>>()?;
+    // A join that is woken decides by what its run has open, so all runs of its batch are locked as
+    // for their end.
+    let is_locked = |row: &Row| Ok(joins.is_empty() || column(row, "is_locked_whole")?);
+    let runs: HashSet<RunId> = runs
+        .iter()
+        .filter_map(|row| match is_locked(row) {
+            Ok(true) => Some(column(row, "id")),
+            Ok(false) => None,
+            Err(error) => Some(Err(error)),
+        })
+        .collect::<Result<_, _>>()?;
     let mut found = FoundWoken::default();
     for row in &rows {
         if column(row, "is_locked")? && runs.contains(&column(row, "run_id")?) {
@@ -133,6 +148,17 @@ pub async fn lock_woken(tx: &Tx, ids: &[ExecutionId]) -> Result<FoundWoken, Stor
                 caused_by: column(row, "caused_by")?,
             };
             execution.causes.push(cause);
+        }
+    }
+    for (id, is_open) in joins {
+        if let Some(execution) = found.executions.iter_mut().find(|execution| execution.id == id) {
+            execution.join = Some(WokenJoin { is_open, ..WokenJoin::default() });
+        }
+    }
+    for (id, arrived) in arrived {
+        let execution = found.executions.iter_mut().find(|execution| execution.id == id);
+        if let Some(join) = execution.and_then(|execution| execution.join.as_mut()) {
+            join.arrived.push(arrived);
         }
     }
     for row in &calls {
@@ -160,12 +186,20 @@ fn of_row<'e>(
 
 /// Locks the runs as a batch of the builder does. A stop waits for this lock and then finds the
 /// rows that are written here, or this transaction reads the stop. A run that is being stopped is
-/// left out.
+/// left out. If a join is among the executions, the runs are locked as for their end too, before
+/// anything is read: whoever ends work before a join does it under this lock.
 const LOCK_RUNS_OF_WOKEN: &str = "/* lock_runs_of_woken */
     WITH own AS MATERIALIZED (
-        SELECT DISTINCT run_id FROM workflow_node_executions WHERE id = ANY($1::uuid[]))
-    SELECT r.id FROM own JOIN workflow_runs r ON r.id = own.run_id
-    ORDER BY uuid_send(r.id) FOR KEY SHARE OF r SKIP LOCKED";
+        SELECT DISTINCT run_id FROM workflow_node_executions WHERE id = ANY($1::uuid[])),
+    whole AS MATERIALIZED (
+        SELECT r.id FROM own JOIN workflow_runs r ON r.id = own.run_id
+        WHERE (SELECT true FROM workflow_node_executions
+               WHERE id = ANY($1::uuid[]) AND component = 'merge' LIMIT 1) IS NOT NULL
+        ORDER BY uuid_send(r.id) FOR NO KEY UPDATE OF r SKIP LOCKED),
+    shared AS MATERIALIZED (
+        SELECT r.id FROM own JOIN workflow_runs r ON r.id = own.run_id
+        ORDER BY uuid_send(r.id) FOR KEY SHARE OF r SKIP LOCKED)
+    SELECT shared.id, shared.id IN (SELECT whole.id FROM whole) AS is_locked_whole FROM shared";
 
 /// This statement comes after the locks. A timer is due by the statement's own time, for it may
 /// have come since the transaction began.
@@ -233,6 +267,7 @@ fn woken_execution(row: &Row) -> Result<WokenExecution, StoreError> {
         redactions: column(row, "redactions")?,
         causes: Vec::new(),
         calls: Vec::new(),
+        join: None,
     })
 }
 
@@ -274,6 +309,8 @@ pub struct RecordedWake {
     pub cancelled_by: Option<String>,
     /// Whether its end frees a slot of its node.
     pub frees_slot: bool,
+    /// Whether it failed, and an edge took the event by which it says so.
+    pub is_failure_routed: bool,
     /// The causes that were read.
     pub cause_ids: Vec<CauseId>,
     /// The calls that were read.
@@ -325,6 +362,7 @@ async fn record(tx: &Tx, wakes: &[RecordedWake], now: Timestamp) -> Result<Vec<R
             (&now, Type::TIMESTAMPTZ),
             (&cause_ids, Type::UUID_ARRAY),
             (&call_ids, Type::UUID_ARRAY),
+            (&collect(wakes, |wake| wake.is_failure_routed), Type::BOOL_ARRAY),
         ],
     )
     .await
@@ -336,8 +374,9 @@ const RECORD: &str = "/* record_wakes */
     WITH outcome AS (
         SELECT *
         FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::jsonb[], $6::jsonb[],
-                    $7::timestamptz[], $8::float8[], $9::text[])
-            AS t (id, result, reason, message, facts, held, wake_at, wake_seconds, cancelled_by)),
+                    $7::timestamptz[], $8::float8[], $9::text[], $13::bool[])
+            AS t (id, result, reason, message, facts, held, wake_at, wake_seconds, cancelled_by,
+                  failure_routed)),
     handled AS (
         UPDATE workflow_execution_wakes SET handled_at = $10::timestamptz
         WHERE id = ANY($11::uuid[])),
@@ -347,7 +386,7 @@ const RECORD: &str = "/* record_wakes */
     UPDATE workflow_node_executions x SET
         state = CASE WHEN o.result IS NULL THEN 'held' ELSE 'finished' END,
         result = o.result, result_reason = o.reason, result_message = o.message,
-        metadata = x.metadata || o.facts, held = o.held,
+        metadata = x.metadata || o.facts, held = o.held, failure_routed = o.failure_routed,
         wake_at = coalesce(o.wake_at,
             statement_timestamp() + make_interval(secs => o.wake_seconds)),
         crashes = 0, woken_until = NULL, sent_count = 0, last_sent_at = $10,
@@ -356,7 +395,8 @@ const RECORD: &str = "/* record_wakes */
     FROM outcome o
     WHERE x.id = o.id AND coalesce(x.state, '') = 'held'
     RETURNING x.id, x.workflow_id,
-        CASE WHEN x.failure_routed THEN derived_id(x.id, 'error') END AS error_event_id";
+        CASE WHEN x.failure_routed AND NOT o.failure_routed
+             THEN derived_id(x.id, 'error') END AS error_event_id";
 
 /// The result of [`begin_wake`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

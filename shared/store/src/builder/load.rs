@@ -74,6 +74,9 @@ pub struct AncestorEvent {
     pub of_event_id: EventId,
     /// Steps back from that event; 1 is the event itself.
     pub distance: i32,
+    /// Whether `previous(distance)` names it: it is on the way along the last event that each join
+    /// took in.
+    pub is_on_the_way: bool,
     /// The node that the ancestor comes from.
     pub node_id: String,
     /// Its type.
@@ -236,34 +239,49 @@ const LOCK_DOWNSTREAM: &str = "/* lock_downstream */
     FOR NO KEY UPDATE OF n SKIP LOCKED";
 
 /// Walks from each event over the execution that emitted it to that execution's event, up to the
-/// root event.
+/// root event. From a join it goes on with the last event of each source. A way that is found twice
+/// is gone once, and all ways together have an end: past it, the ancestors are too many.
 const LOAD_ANCESTORS: &str = "/* load_ancestors */
     WITH RECURSIVE wanted AS (
         SELECT * FROM unnest($1::uuid[], $2::text[], $3::int[])
             AS t (event_id, node_ids, distance_max)),
-    chain AS (
-        SELECT wanted.event_id AS of_event_id, 1 AS distance, ev.id, ev.node_id, ev.execution_id
+    steps AS (
+        SELECT wanted.event_id AS of_event_id, 1 AS distance, true AS is_on_the_way,
+            0 AS source_order, ev.id, ev.node_id, ev.execution_id
         FROM wanted JOIN workflow_events ev ON ev.id = wanted.event_id
-        UNION ALL
-        SELECT chain.of_event_id, chain.distance + 1, ev.id, ev.node_id, ev.execution_id
-        FROM chain
-        JOIN workflow_node_executions ex ON ex.id = chain.execution_id
-        JOIN workflow_events ev ON ev.id = ex.event_id
-        WHERE chain.distance < $4),
+        UNION
+        SELECT steps.of_event_id, steps.distance + 1,
+            steps.is_on_the_way AND coalesce(joined.is_last, true),
+            coalesce(joined.source_order, 0), ev.id, ev.node_id, ev.execution_id
+        FROM steps
+        JOIN workflow_node_executions ex ON ex.id = steps.execution_id
+        LEFT JOIN LATERAL (
+            SELECT j.event_id, j.source_order,
+                row_number() OVER (ORDER BY j.arrived DESC) = 1 AS is_last
+            FROM (
+                SELECT DISTINCT ON (j.source_node_id) j.* FROM execution_joins j
+                WHERE j.execution_id = ex.id AND NOT j.is_late
+                ORDER BY j.source_node_id, j.arrived DESC) j
+            WHERE ex.component = 'merge') joined ON true
+        JOIN workflow_events ev ON ev.id = coalesce(joined.event_id, ex.event_id)
+        WHERE steps.distance < $4),
+    chain AS MATERIALIZED (SELECT * FROM steps LIMIT $7::int8),
     nearest AS (
         SELECT chain.*,
-            row_number() OVER (PARTITION BY of_event_id, node_id ORDER BY distance) AS nth
+            row_number() OVER (
+                PARTITION BY of_event_id, node_id ORDER BY distance, source_order) AS nth
         FROM chain),
     found AS MATERIALIZED (
-        SELECT nearest.of_event_id, nearest.distance, nearest.id, nearest.execution_id,
-            count(*) OVER () AS rows
+        SELECT nearest.of_event_id, nearest.distance, nearest.is_on_the_way, nearest.source_order,
+            nearest.id, nearest.execution_id, count(*) OVER () AS rows
         FROM nearest JOIN wanted ON wanted.event_id = nearest.of_event_id
-        WHERE nearest.distance <= wanted.distance_max
-          OR (nearest.nth = 1 AND wanted.node_ids::jsonb ? nearest.node_id)),
+        WHERE (nearest.is_on_the_way AND nearest.distance <= wanted.distance_max)
+          OR (nearest.nth = 1
+            AND (wanted.node_ids::jsonb ? nearest.node_id OR wanted.distance_max >= $4 - 1))),
     -- The sum grows row by row, and EXISTS stops at the first row past the limit: the count reads
     -- no more than a load may.
     total AS MATERIALIZED (
-        SELECT EXISTS (
+        SELECT (SELECT count(*) FROM chain) >= $7 OR EXISTS (
             SELECT FROM (
                 SELECT sum(size.bytes) OVER (ROWS UNBOUNDED PRECEDING) AS bytes
                 FROM found CROSS JOIN LATERAL (
@@ -274,18 +292,22 @@ const LOAD_ANCESTORS: &str = "/* load_ancestors */
                     WHERE ev.id = found.id OFFSET 0) size
                 WHERE found.rows > $5) counted
             WHERE counted.bytes > $6) AS is_too_much)
-    SELECT found.of_event_id, found.distance, ev.node_id, ev.type, ev.created_at, ev.redactions,
-        total.is_too_much,
+    SELECT found.of_event_id, found.distance, found.is_on_the_way, ev.node_id, ev.type,
+        ev.created_at, ev.redactions, total.is_too_much,
         CASE WHEN NOT total.is_too_much THEN ev.data END AS data,
         CASE WHEN NOT total.is_too_much THEN ex.configuration END AS configuration
     FROM found CROSS JOIN total
     JOIN workflow_events ev ON ev.id = found.id
     LEFT JOIN workflow_node_executions ex ON ex.id = found.execution_id
-    ORDER BY found.of_event_id, found.distance";
+    ORDER BY found.of_event_id, found.distance, found.source_order";
 
 /// The number of ancestors above which their bytes are counted. Fewer can't be past the limit,
 /// although jsonb's text is up to half longer than ours.
 const COUNTED_FROM: i64 = ANCESTORS_BYTES_MAX / (2 * (EVENT_DATA_BYTES_MAX + CONFIGURATION_BYTES_MAX)) as i64;
+
+/// Steps of all ways of a load together: those of a hundred runs without a join, each at its limit of
+/// depth.
+const ANCESTOR_STEPS_MAX: i64 = 100 * (domain::limits::RUN_DEPTH_MAX as i64 + 1);
 
 async fn load_ancestors(tx: &Tx, requests: &[AncestorRequest]) -> Result<Vec<AncestorEvent>, StoreError> {
     if requests.is_empty() {
@@ -305,6 +327,7 @@ async fn load_ancestors(tx: &Tx, requests: &[AncestorRequest]) -> Result<Vec<Anc
                 (&(domain::limits::RUN_DEPTH_MAX + 1), Type::INT4),
                 (&COUNTED_FROM, Type::INT8),
                 (&ANCESTORS_BYTES_MAX, Type::INT8),
+                (&ANCESTOR_STEPS_MAX, Type::INT8),
             ],
         )
         .await?;
@@ -337,6 +360,7 @@ fn ancestor_event(row: &Row) -> Result<AncestorEvent, StoreError> {
     Ok(AncestorEvent {
         of_event_id: column(row, "of_event_id")?,
         distance: column(row, "distance")?,
+        is_on_the_way: column(row, "is_on_the_way")?,
         node_id: column(row, "node_id")?,
         event_type: column(row, "type")?,
         data: column(row, "data")?,

@@ -7,6 +7,7 @@ mod claim;
 mod concurrency_keys;
 mod failed_runs;
 mod held;
+mod joins;
 mod load;
 mod lock;
 mod quarantine;
@@ -24,6 +25,7 @@ pub use held::{
     BegunWake, FoundWoken, RecordedWake, StoredCall, StoredCause, WokenExecution, begin_wake, forgive_wake,
     load_routes, lock_woken, record_wakes,
 };
+pub use joins::{ArrivedEvent, NewArrival, WokenJoin};
 pub use load::{AncestorEvent, AncestorRequest, InputEvent, LoadRequest, Loaded, RunFacts, load_batch};
 pub use lock::{LimitKey, LockedNodes, Wakes, WokenNode, lock_woken_nodes};
 pub use quarantine::{

@@ -11,8 +11,9 @@ use jiff::Timestamp;
 use tokio_postgres::Row;
 use tokio_postgres::types::{Json, Type};
 
+use super::joins::{NewArrival, find_joins, record_arrivals};
 use crate::nodes::NodeKey;
-use crate::runs::{SettledRun, settle_runs, stop_and_settle_runs};
+use crate::runs::{EndedWork, LOCK_ENDED_RUNS, Settled, settle_runs, stop_and_settle_runs};
 use crate::types::{collect, column};
 use crate::{JsonText, StoreError, Tx};
 
@@ -176,8 +177,10 @@ pub struct WriteBatch {
     pub visits: BTreeMap<(RunId, String), i32>,
     /// Runs past their limit, which are stopped.
     pub run_limits: Vec<RunId>,
-    /// Runs in which the batch ends work without adding any.
-    pub ended_runs: Vec<RunId>,
+    /// Events that arrive at joins.
+    pub arrivals: Vec<NewArrival>,
+    /// The work that the batch ends.
+    pub ended: EndedWork,
     /// The version of each workflow with which the batch was planned.
     pub versions: Vec<(WorkflowId, i64)>,
 }
@@ -197,8 +200,8 @@ pub struct ErrorEvent {
 pub struct WrittenBatch {
     /// The events on the channel `error`.
     pub errors: Vec<ErrorEvent>,
-    /// The runs that ended.
-    pub settled: Vec<SettledRun>,
+    /// The runs that ended, and the joins that may decide.
+    pub settled: Settled,
 }
 
 /// Writes a batch in one round trip. A failure that an edge on `error` takes is routed by the
@@ -217,18 +220,43 @@ async fn write_rows(tx: &Tx, batch: &WriteBatch, now: Timestamp) -> Result<Writt
     // The statements are sent in this order, in which their futures are polled. Rows point at rows
     // that are inserted before them; only the pointer from an event to its execution is checked at
     // the end of the transaction.
-    let written = futures_util::try_join!(
-        insert_events(tx, &batch.events, now),
-        insert_executions(tx, &batch.executions, now),
-        insert_keys(tx, &batch.keys),
-        insert_items(tx, &batch.items, now),
-        write_visits(tx, &batch.visits),
-        end_runs(tx, batch, now),
-    )?;
+    let of_arrivals = batch.arrivals.iter().map(|arrival| arrival.execution.run_id);
+    let run_ids: Vec<RunId> =
+        of_arrivals.chain(batch.ended.run_ids()).chain(batch.run_limits.iter().copied()).collect();
+    let executions: Vec<&NewExecution> = batch.executions.iter().collect();
+    let rows = async {
+        futures_util::try_join!(
+            insert_events(tx, &batch.events, now),
+            insert_executions(tx, &executions, now),
+            insert_keys(tx, &batch.keys),
+            insert_items(tx, &batch.items, now),
+            write_visits(tx, &batch.visits),
+        )
+    };
+    let (written, settled) = if batch.arrivals.is_empty() {
+        futures_util::try_join!(rows, end_runs(tx, batch, &batch.ended, now))?
+    } else {
+        // All runs are locked in one statement, and the joins are read after it.
+        let (written, _, arrivals) = futures_util::try_join!(
+            rows,
+            tx.query_with(LOCK_ENDED_RUNS, [(&run_ids, Type::UUID_ARRAY)]),
+            find_joins(tx, &batch.arrivals),
+        )?;
+        let ended = batch.ended.with_arrivals(&arrivals);
+        let (opened, (), settled) = futures_util::try_join!(
+            insert_executions(tx, &arrivals.opened, now),
+            record_arrivals(tx, &arrivals, now),
+            end_runs(tx, batch, &ended, now),
+        )?;
+        if opened.len() != arrivals.opened.len() {
+            return Err(StoreError::Conflict("not every join was opened"));
+        }
+        (written, settled)
+    };
     let expected = (batch.events.len(), batch.executions.len(), batch.keys.len(), batch.items.len());
     if (written.0, written.1.len(), written.2, written.3) == expected {
         let errors = written.1.iter().filter_map(|row| error_event(row).transpose());
-        Ok(WrittenBatch { errors: errors.collect::<Result<_, _>>()?, settled: written.5 })
+        Ok(WrittenBatch { errors: errors.collect::<Result<_, _>>()?, settled })
     } else {
         Err(StoreError::Conflict("not every row of the batch was written"))
     }
@@ -294,7 +322,7 @@ async fn insert_events(tx: &Tx, events: &[NewEvent], now: Timestamp) -> Result<u
 /// configuration of the old version with the secrets that the new version may open.
 async fn insert_executions(
     tx: &Tx,
-    executions: &[NewExecution],
+    executions: &[&NewExecution],
     now: Timestamp,
 ) -> Result<Vec<Row>, StoreError> {
     if executions.is_empty() {
@@ -452,13 +480,18 @@ async fn write_visits(tx: &Tx, visits: &BTreeMap<(RunId, String), i32>) -> Resul
     .map(drop)
 }
 
-async fn end_runs(tx: &Tx, batch: &WriteBatch, now: Timestamp) -> Result<Vec<SettledRun>, StoreError> {
+async fn end_runs(
+    tx: &Tx,
+    batch: &WriteBatch,
+    ended: &EndedWork,
+    now: Timestamp,
+) -> Result<Settled, StoreError> {
     if batch.run_limits.is_empty() {
-        return settle_runs(tx, &batch.ended_runs, now).await;
+        return settle_runs(tx, ended, now).await;
     }
     let by = Actor::function(Function::Builder);
     let (stopped, settled) =
-        stop_and_settle_runs(tx, &batch.run_limits, RunStop::RunLimit, &by, &batch.ended_runs, now).await?;
+        stop_and_settle_runs(tx, &batch.run_limits, RunStop::RunLimit, &by, ended, now).await?;
     for run_id in stopped {
         tracing::warn!(%run_id, "the run is past its limit");
     }

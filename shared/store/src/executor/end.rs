@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use tokio_postgres::types::Type;
 
 use crate::locks::{LOCK_EXECUTIONS, LOCK_NODES, wait_briefly};
-use crate::runs::{SettledRun, settle_runs_of};
+use crate::runs::{Settled, settle_runs_of};
 use crate::slots::{FIND_FREED, FreedSlot, freed_slot};
 use crate::types::{column, word};
 use crate::{StoreError, Tx};
@@ -33,7 +33,7 @@ pub async fn end_unstartable(
     tx: &Tx,
     ids: &[ExecutionId],
     now: Timestamp,
-) -> Result<(Vec<EndedExecution>, Vec<FreedSlot>, Vec<SettledRun>), StoreError> {
+) -> Result<(Vec<EndedExecution>, Vec<FreedSlot>, Settled), StoreError> {
     let ((), _, _, ended, freed, settled) = futures_util::try_join!(
         wait_briefly(tx),
         tx.query_with(LOCK_NODES, [(&ids, Type::UUID_ARRAY)]),

@@ -1,7 +1,7 @@
 use std::collections::{HashMap, HashSet};
 
 use domain::execution::{ExecutionResult, ExecutionState, ResultReason};
-use domain::ids::{EventId, ExecutionId, ItemId, LeaseToken, RunId};
+use domain::ids::{EventId, ExecutionId, ItemId, LeaseToken};
 use domain::redactions::Redactions;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -10,7 +10,7 @@ use tokio_postgres::types::{Json, Type};
 
 use crate::locks::{LOCK_FREE_EXECUTIONS, LOCK_FREE_NODES, LOCK_NODES, LockMode};
 use crate::nodes::{NodeKey, node_key};
-use crate::runs::{SettledRun, settle_runs, settle_runs_of};
+use crate::runs::{Settled, settle_runs_of};
 use crate::slots::{FIND_FREED, FreedSlot, freed_slot};
 use crate::types::collect;
 use crate::types::column;
@@ -130,8 +130,8 @@ pub struct FinishedBatch {
     pub outcomes: Vec<FinishedExecution>,
     /// Freed slots that items wait for.
     pub freed: Vec<FreedSlot>,
-    /// The runs that ended.
-    pub settled: Vec<SettledRun>,
+    /// The runs that ended, and the joins that may decide.
+    pub settled: Settled,
 }
 
 /// Records outcomes, their outputs and the next queue items in one round trip, where the lease
@@ -171,8 +171,8 @@ pub async fn finish_executions(
     )?;
     if leaves.is_empty() {
         // An output with targets may have gone nowhere all the same: its run was stopped, its node
-        // was removed, or its targets are full.
-        settled = settle_runs(tx, &ended_runs(&recorded)?, now).await?;
+        // was removed, or its targets are full. Or it went elsewhere than towards a join.
+        settled = settle_runs_of(tx, &ended(&recorded)?, now).await?;
     }
     let outcomes: HashMap<ExecutionId, FinishedExecution> =
         recorded.iter().map(finished_execution).collect::<Result<_, _>>()?;
@@ -189,15 +189,18 @@ pub async fn finish_executions(
     Ok(FinishedBatch { outcomes: ids.iter().map(outcome).collect(), freed, settled })
 }
 
-/// The runs of executions that ended and handed nothing on.
-fn ended_runs(recorded: &[Row]) -> Result<Vec<RunId>, StoreError> {
-    let mut run_ids = Vec::new();
+/// The executions that ended and handed nothing on, or are before a join.
+fn ended(recorded: &[Row]) -> Result<Vec<ExecutionId>, StoreError> {
+    let mut ids = Vec::new();
     for row in recorded {
-        if column(row, "is_recorded")? && column(row, "is_finished")? && !column::<bool>(row, "is_routed")? {
-            run_ids.push(column(row, "run_id")?);
+        if column(row, "is_recorded")?
+            && column(row, "is_finished")?
+            && (!column::<bool>(row, "is_routed")? || column(row, "has_merges")?)
+        {
+            ids.push(column(row, "id")?);
         }
     }
-    Ok(run_ids)
+    Ok(ids)
 }
 
 fn finished_execution(row: &Row) -> Result<(ExecutionId, FinishedExecution), StoreError> {
@@ -322,12 +325,13 @@ const RECORD: &str = "/* record_outcomes */
                 AS is_locked,
             ex.state = 'cancelling' OR run.stop IS NOT NULL AS is_cancelled,
             ex.state = 'cancelling' OR run.stop IS NOT NULL OR n.deleted_at IS NOT NULL
-                OR coalesce(ex.node_generation, n.generation) <> n.generation AS routes_nothing
+                OR coalesce(ex.node_generation, n.generation) <> n.generation AS routes_nothing,
+            cardinality(n.merges) > 0 AS has_merges
         FROM outcome
         JOIN workflow_node_executions ex ON ex.id = outcome.id
         JOIN workflows w ON w.id = ex.workflow_id
         CROSS JOIN LATERAL (
-            SELECT n.deleted_at, n.generation FROM workflow_nodes n
+            SELECT n.deleted_at, n.generation, n.merges FROM workflow_nodes n
             WHERE n.workflow_id = ex.workflow_id AND n.node_id = ex.node_id OFFSET 0) n
         JOIN workflow_runs run ON run.id = ex.run_id),
     recorded AS (
@@ -408,7 +412,7 @@ const RECORD: &str = "/* record_outcomes */
         SELECT previous_execution_id, id FROM refused WHERE failure_routed)
     SELECT current.id, current.workflow_id, current.node_id, current.is_held, current.is_locked,
         recorded.id IS NOT NULL AS is_recorded, recorded.state = 'finished' AS is_finished,
-        recorded.run_id, EXISTS (
+        current.has_merges, EXISTS (
             SELECT FROM output JOIN item ON item.event_id = output.output_id
             WHERE output.id = recorded.id) AS is_routed,
         ARRAY(SELECT derived_id(error.of, 'error') FROM error

@@ -84,6 +84,20 @@ pub(super) async fn build_index_of_approvals(client: &Client) -> Result<(), Stor
     build_index(client, "workflow_node_executions_approvals", create).await
 }
 
+/// The migration after which the index over open joins is built.
+pub(super) const JOINS: i32 = 60;
+
+/// Builds the index by which a run has one open join of a node.
+///
+/// # Errors
+/// As [`build_indexes_of_held`].
+pub(super) async fn build_index_of_joins(client: &Client) -> Result<(), StoreError> {
+    let create = "CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS workflow_node_executions_joins
+        ON workflow_node_executions (run_id, node_id, node_generation)
+        WHERE state = 'held' AND component = 'merge'";
+    build_index(client, "workflow_node_executions_joins", create).await
+}
+
 /// Builds an index while others write. A build that another session's lock breaks off leaves an
 /// invalid index, which is dropped before the next try: `IF NOT EXISTS` would take it for done.
 pub(super) async fn build_index(client: &Client, name: &str, create: &str) -> Result<(), StoreError> {

@@ -4,7 +4,7 @@ mod settle;
 mod stop;
 mod time_out;
 
-pub use settle::SettledRun;
+pub use settle::{AskedJoin, EndedWork, Settled, SettledRun};
 pub(crate) use settle::{LOCK_ENDED_RUNS, settle_runs, settle_runs_of, stop_and_settle_runs};
 pub use stop::{StoppedRun, end_stopped_run, stop_run};
 pub(crate) use stop::{stop_in, wakes_of};

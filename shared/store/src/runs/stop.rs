@@ -160,10 +160,10 @@ async fn end_round(tx: &Tx, run_id: RunId, ids: &[ExecutionId], now: Timestamp) 
         cause_stopped(tx, run_id, STOP_ROUND_ROWS_MAX),
     )?;
     let ended: Vec<ExecutionId> = locked.iter().map(|row| column(row, "id")).collect::<Result<_, _>>()?;
-    let run_ids = [run_id];
+    let stopped = vec![run_id].into();
     let (freed, _) = futures_util::try_join!(
         tx.query_unless_empty(&ended, FIND_FREED, [(&ended, Type::UUID_ARRAY)]),
-        settle_runs(tx, &run_ids, now),
+        settle_runs(tx, &stopped, now),
     )?;
     let mut freed: Vec<FreedSlot> = freed.iter().map(freed_slot).collect::<Result<_, _>>()?;
     for row in &items {

@@ -5,7 +5,7 @@ use domain::run::RunStop;
 use jiff::Timestamp;
 use tokio_postgres::types::Type;
 
-use crate::runs::{SettledRun, settle_runs, stop_and_settle_runs};
+use crate::runs::{EndedWork, SettledRun, settle_runs, stop_and_settle_runs};
 use crate::types::column;
 use crate::{Store, StoreError, Tx};
 
@@ -46,7 +46,8 @@ pub async fn stop_runs_of_deleted(tx: &Tx, rows_max: i64, now: Timestamp) -> Res
     let run_ids: Vec<RunId> = rows.iter().map(|row| column(row, "id")).collect::<Result<_, _>>()?;
     if !run_ids.is_empty() {
         let by = Actor::function(Function::Sweeper);
-        let _ = stop_and_settle_runs(tx, &run_ids, RunStop::Cancelled, &by, &[], now).await?;
+        let _ =
+            stop_and_settle_runs(tx, &run_ids, RunStop::Cancelled, &by, &EndedWork::default(), now).await?;
     }
     Ok(run_ids)
 }
@@ -129,5 +130,5 @@ pub async fn settle_left_runs(
         Some(row) => Some((column(row, "organization_id")?, column(row, "id")?)),
         None => None,
     };
-    Ok(RunSearch { settled: settle_runs(tx, &run_ids, now).await?, last })
+    Ok(RunSearch { settled: settle_runs(tx, &run_ids.into(), now).await?.runs, last })
 }

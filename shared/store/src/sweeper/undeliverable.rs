@@ -1,10 +1,10 @@
-use domain::ids::{ExecutionId, RunId};
+use domain::ids::ExecutionId;
 use domain::limits::SENDS_MAX;
 use jiff::Timestamp;
 use tokio_postgres::types::Type;
 
 use crate::locks::{LOCK_EXECUTIONS, LOCK_NODES};
-use crate::runs::{settle_runs, settle_runs_of};
+use crate::runs::{Settled, settle_runs_of};
 use crate::slots::{FIND_FREED, FreedSlot, freed_slot};
 use crate::types::column;
 use crate::{StoreError, Tx};
@@ -20,7 +20,7 @@ pub async fn end_undeliverable_items(
     tx: &Tx,
     ids: &[ExecutionId],
     now: Timestamp,
-) -> Result<Vec<ExecutionId>, StoreError> {
+) -> Result<(Vec<ExecutionId>, Settled), StoreError> {
     let rows = tx
         .query(
             &format!(
@@ -64,15 +64,15 @@ pub async fn end_undeliverable_items(
                    ON n.workflow_id = taken.workflow_id AND n.node_id = taken.node_id
                  JOIN workflows w ON w.id = taken.workflow_id
                  JOIN workflow_events ev ON ev.id = taken.event_id
-                 RETURNING id, run_id",
+                 RETURNING id",
                 reached(BUILT)
             ),
             &[(&ids, Type::UUID_ARRAY), (&now, Type::TIMESTAMPTZ)],
         )
         .await?;
-    let run_ids: Vec<RunId> = rows.iter().map(|row| column(row, "run_id")).collect::<Result<_, _>>()?;
-    settle_runs(tx, &run_ids, now).await?;
-    rows.iter().map(|row| column(row, "id")).collect()
+    let ids: Vec<ExecutionId> = rows.iter().map(|row| column(row, "id")).collect::<Result<_, _>>()?;
+    let settled = settle_runs_of(tx, &ids, now).await?;
+    Ok((ids, settled))
 }
 
 /// Ends pending executions whose sends are used up. One ends only where the executor has since
@@ -85,7 +85,7 @@ pub async fn end_undeliverable_executions(
     tx: &Tx,
     rows_max: i64,
     now: Timestamp,
-) -> Result<(Vec<ExecutionId>, Vec<FreedSlot>), StoreError> {
+) -> Result<(Vec<ExecutionId>, Vec<FreedSlot>, Settled), StoreError> {
     let undeliverable = undeliverable();
     let found = tx
         .query(
@@ -107,7 +107,7 @@ pub async fn end_undeliverable_executions(
         .await?;
     let ids: Vec<ExecutionId> = found.iter().map(|row| column(row, "id")).collect::<Result<_, _>>()?;
     if ids.is_empty() {
-        return Ok((Vec::new(), Vec::new()));
+        return Ok((Vec::new(), Vec::new(), Settled::default()));
     }
     let end = format!(
         "/* end_undeliverable_executions */
@@ -118,7 +118,7 @@ pub async fn end_undeliverable_executions(
          WHERE ex.id = ANY($1) AND {undeliverable}
          RETURNING ex.id"
     );
-    let (_, _, ended, freed, _) = futures_util::try_join!(
+    let (_, _, ended, freed, settled) = futures_util::try_join!(
         tx.query_with(LOCK_NODES, [(&ids, Type::UUID_ARRAY)]),
         tx.query_with(LOCK_EXECUTIONS, [(&ids, Type::UUID_ARRAY)]),
         tx.query_with(&end, [(&ids, Type::UUID_ARRAY), (&now, Type::TIMESTAMPTZ)],),
@@ -126,7 +126,7 @@ pub async fn end_undeliverable_executions(
         settle_runs_of(tx, &ids, now),
     )?;
     let ended = ended.iter().map(|row| column(row, "id")).collect::<Result<_, _>>()?;
-    Ok((ended, freed.iter().map(freed_slot).collect::<Result<_, _>>()?))
+    Ok((ended, freed.iter().map(freed_slot).collect::<Result<_, _>>()?, settled))
 }
 
 /// SQL of the condition of an execution that was sent in vain since its state last changed, while

@@ -13,6 +13,7 @@ mod failed_runs;
 mod finished;
 mod full_nodes;
 mod held;
+mod merges;
 mod missing_node;
 mod old_transaction;
 mod poison;

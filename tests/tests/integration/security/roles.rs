@@ -14,10 +14,11 @@ const ROLES: [&str; 6] = ["api", "webhook", "builder", "executor", "sweeper", "r
 
 /// The privileges of each role on each table, in the order of [`ROLES`]: Select, Insert, Update of
 /// at least one column, Delete.
-const PRIVILEGES: [(&str, [&str; 6]); 26] = [
+const PRIVILEGES: [(&str, [&str; 6]); 27] = [
     ("api_tokens", ["SIU", "", "", "", "", ""]),
     ("audit_log", ["SI", "", "", "", "", ""]),
     ("error_handlers", ["SID", "", "", "", "", ""]),
+    ("execution_joins", ["S", "", "SI", "", "", ""]),
     ("failed_runs", ["", "", "SUD", "", "SU", ""]),
     ("function_heartbeats", ["", "", "SIU", "SIU", "S", ""]),
     ("organizations", ["SU", "S", "S", "S", "S", ""]),
