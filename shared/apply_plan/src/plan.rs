@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 
 use components::schedule::Schedule;
 use components::webhook::WebhookConfiguration;
-use components::{Resource, trigger};
-use definition::merges_of;
+use components::{Resource, merges_of, trigger};
 use domain::definition::{Definition, Node, Uses};
 use domain::ids::WebhookId;
 use domain::node_write::{ErrorHandlerWrite, MergesWrite, NodeWrite, SecretRefWrite};

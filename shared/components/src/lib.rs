@@ -24,6 +24,7 @@ mod http;
 mod if_;
 mod join;
 mod merge;
+mod merges;
 mod noop;
 pub mod on_error;
 mod pure;
@@ -47,6 +48,7 @@ pub use host::{
     BoxFuture, Capability, Host, HttpBody, HttpClient, HttpFailure, HttpHead, HttpRequest, HttpResponse,
 };
 pub use join::{Arrival, Join, Joined, JoinedEvent};
+pub use merges::merges_of;
 pub use pure::Pure;
 pub use registry::{
     AnyComponent, component, component_names, concurrency_max, effect, held, join, pure, trigger,

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use components::{AnyComponent, Component, FieldRule, Trigger, component, field_rule, trigger_template_kind};
+use components::{
+    AnyComponent, Component, FieldRule, Trigger, component, field_rule, merges_of, trigger_template_kind,
+};
 use domain::{
     definition::{Definition, Edge, Node, Uses},
     limits::RUN_DEPTH_MAX,
@@ -10,7 +12,6 @@ use domain::{
 use expression::{FieldKind, Template};
 use serde::{Deserialize, Serialize};
 
-use crate::merges::merges_of;
 use crate::pointer::{field_path, key_path, strings};
 
 /// The kind of a node, as the engine sees it.

@@ -10,7 +10,6 @@
 //! is ever in it.
 
 mod compile;
-mod merges;
 pub mod pointer;
 mod resolve;
 mod root;
@@ -19,6 +18,5 @@ mod root_environment;
 pub use compile::{
     Compiled, CompiledNode, FieldTemplate, NodeError, NodeKind, NodeMentions, SecretUse, compile, is_plain,
 };
-pub use merges::merges_of;
 pub use resolve::{ResolveError, Resolved, resolve, resolve_concurrency_key};
 pub use root::{RootPlan, compile_trigger, plan_root};

@@ -19,7 +19,7 @@ pub struct Violation {
 const SHOWN_MAX: usize = 5;
 
 /// A rule that is a query: each row is a violation.
-const RULES: [(&str, &str); 25] = [
+const RULES: [(&str, &str); 28] = [
     (
         "I3: nothing is left: no item waits",
         "SELECT node_id, id, created_at, sent_count, crashes FROM workflow_node_queue_items",
@@ -38,16 +38,19 @@ const RULES: [(&str, &str); 25] = [
              SELECT CASE WHEN r.stop IN ('run_limit', 'timeout') THEN 'failed' WHEN r.stop IS NOT NULL THEN 'cancelled'
                  WHEN bool_or(x.result = 'failed' AND x.redriven_event_id IS NULL AND NOT EXISTS (
                      SELECT FROM workflow_events o
-                     WHERE o.execution_id = x.id AND o.channel IN ('failure', 'error') AND o.type <> 'redrive' AND cardinality(o.targets) > 0)) THEN 'failed'
+                     WHERE o.execution_id = x.id AND o.channel IN ('failure', 'error', 'fail', 'timeout') AND o.type <> 'redrive' AND cardinality(o.targets) > 0)) THEN 'failed'
                  WHEN bool_or(x.result = 'cancelled') THEN 'cancelled' ELSE 'passed' END AS result
              FROM workflow_node_executions x WHERE x.root_event_id = r.id) c
          WHERE r.result IS DISTINCT FROM c.result",
     ),
     (
         "I3: every event has exactly one execution for each of its targets",
-        "SELECT e.node_id, e.id, t.target, count(x.id) FROM workflow_events e CROSS JOIN LATERAL unnest(e.targets) AS t (target)
-         LEFT JOIN workflow_node_executions x ON x.event_id = e.id AND x.node_id = t.target
-         GROUP BY e.node_id, e.id, t.target HAVING count(x.id) <> 1",
+        // A merge works on all events that have arrived at it.
+        "SELECT e.node_id, e.id, t.target, x.count + j.count FROM workflow_events e CROSS JOIN LATERAL unnest(e.targets) AS t (target)
+         CROSS JOIN LATERAL (SELECT count(*) FROM workflow_node_executions x WHERE x.event_id = e.id AND x.node_id = t.target
+             AND NOT EXISTS (SELECT FROM execution_joins j WHERE j.execution_id = x.id)) x
+         CROSS JOIN LATERAL (SELECT count(*) FROM execution_joins j WHERE j.event_id = e.id AND j.node_id = t.target) j
+         WHERE x.count + j.count <> 1",
     ),
     (
         "I3: no execution is without an event that was routed to its node",
@@ -73,7 +76,7 @@ const RULES: [(&str, &str); 25] = [
              WHEN x.node_id = 'unresolvable' AND x.result_reason = 'template_error' THEN count(e.id) FILTER (WHERE e.channel = 'error')
              WHEN x.result = 'passed' AND x.component = 'filter' THEN count(e.id) FILTER (WHERE e.channel = 'default')
              WHEN x.result = 'passed' AND x.component = 'approval' THEN 2
-             WHEN x.result = 'passed' OR x.result_reason IN ('component_error', 'timeout') AND x.component = 'http' THEN 1
+             WHEN x.result = 'passed' OR x.result_reason IN ('component_error', 'timeout') AND x.component IN ('http', 'merge') THEN 1
              ELSE 0 END OR count(e.id) > CASE WHEN x.component = 'approval' THEN 2 ELSE 1 END",
     ),
     (
@@ -175,6 +178,23 @@ const RULES: [(&str, &str); 25] = [
          LEFT JOIN workflow_run_visits v ON v.run_id = x.run_id AND v.node_id = x.node_id
          WHERE x.node_id = 'turn' AND x.result = 'passed' GROUP BY x.node_id, x.run_id, v.visits
          HAVING count(*) <> coalesce(v.visits, 0) OR count(*) > 4",
+    ),
+    (
+        "I3: a merge decides once in each run in which something arrived",
+        "SELECT w.name, j.node_id, j.run_id, count(DISTINCT j.execution_id) FROM execution_joins j JOIN workflows w ON w.id = j.workflow_id
+         GROUP BY w.name, j.node_id, j.run_id HAVING count(DISTINCT j.execution_id) <> 1",
+    ),
+    (
+        "I3: no merge of all decides while something may still arrive",
+        "SELECT node_id, run_id, source_node_id FROM execution_joins WHERE is_late AND node_id IN ('all', 'strict', 'last')",
+    ),
+    (
+        "I3: a merge goes on with what has arrived, and fails where it must",
+        "SELECT x.node_id, x.id, x.result, x.metadata FROM workflow_node_executions x
+         CROSS JOIN LATERAL (SELECT count(DISTINCT source_node_id) AS sources FROM execution_joins j WHERE j.execution_id = x.id AND NOT j.is_late) j
+         WHERE x.component = 'merge' AND j.sources > 0
+           AND (x.result <> CASE WHEN x.node_id IN ('strict', 'two') AND j.sources < 2 THEN 'failed' ELSE 'passed' END
+             OR j.sources <> jsonb_array_length(x.metadata #> '{merge,arrived}'))",
     ),
     (
         "I3: an approval asked once, and ended once by its vote, or expired without one",

@@ -11,6 +11,7 @@ mod aws_proxy;
 mod backlog;
 mod checker;
 mod faults;
+mod merged;
 mod options;
 mod outages;
 mod report;

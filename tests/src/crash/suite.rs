@@ -20,6 +20,7 @@ use super::audit;
 use super::aws_proxy::{AwsProxy, QueueFaults};
 use super::checker::{Asked, Violation, check};
 use super::faults::{Faults, STEPS, Thaw, struck};
+use super::merged;
 use super::options::{Beside, Guard, Options};
 use super::outages;
 use super::report::Report;
@@ -197,8 +198,8 @@ impl Suite {
 
     fn shapes(&self) -> Vec<Shape> {
         let tended = self.is_tended().then_some(tended::SHAPE);
-        // Another commit's code may know neither schedules nor handlers.
-        let new = [timed::TIMED, timed::WATCHING, timed::VISITED];
+        // Another commit's code may know neither schedules nor handlers nor merges.
+        let new = [timed::TIMED, timed::WATCHING, timed::VISITED, merged::MERGED];
         let new = new.into_iter().filter(|_| self.options.beside.is_none());
         SHAPES.into_iter().chain(tended).chain(new).collect()
     }

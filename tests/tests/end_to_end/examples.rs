@@ -238,3 +238,36 @@ async fn a_deployment_waits_for_somebody_who_did_not_ask_for_it_i1() {
     assert_eq!(product.target.requests("/deployments").len(), 1);
     story.end(&[&deploy]).await;
 }
+
+#[tokio::test]
+async fn a_build_comes_to_three_regions_before_the_traffic_is_switched_i1() {
+    let product = &product().await;
+    let story = product.story("regions").await;
+    let cli = Cli::of(&story);
+    let deploy = make_secret("deploy");
+    set_secret(&story, &cli, "deploy", &deploy).await;
+    apply(&story, &cli, "deploy-regions", &[]).await;
+    let done = |id: &str| Reply::Body("application/json", json!({ "id": id }).to_string().into_bytes());
+    for region in ["europe", "america", "asia"] {
+        product.target.script(&format!("/{region}/deployments"), [done(region), Reply::Status(400)]);
+    }
+    let start = async |build: &str| {
+        let data = json!({ "build": build }).to_string();
+        cli.run_with(&["run", "start", "deploy-regions", "--data", &data, "--watch"], "").await
+    };
+    start("1").await.passed();
+    let [switched] = product.target.requests("/traffic").try_into().expect("one switch");
+    assert_eq!(switched.json(), json!({ "build": "1", "deployments": ["europe", "america", "asia"] }));
+    for region in ["europe", "america", "asia"] {
+        let [sent] = product.target.requests(&format!("/{region}/deployments")).try_into().expect("one");
+        assert_eq!(sent.header("authorization"), Some(format!("Bearer {deploy}").as_str()));
+    }
+    // One region takes it, and two do not.
+    product.target.script("/europe/deployments", [done("europe")]);
+    let failed = start("2").await;
+    assert_eq!(failed.code, 1, "{failed:?}");
+    assert_eq!(product.target.requests("/traffic").len(), 1, "nothing is switched");
+    let [told] = product.target.requests("/room").try_into().expect("one message");
+    assert_eq!(told.json(), json!({ "text": "2 did not come to America, Asia" }));
+    story.end(&[&deploy]).await;
+}

@@ -307,7 +307,7 @@ const COUNTED_FROM: i64 = ANCESTORS_BYTES_MAX / (2 * (EVENT_DATA_BYTES_MAX + CON
 
 /// Steps of all ways of a load together: those of a hundred runs without a join, each at its limit of
 /// depth.
-const ANCESTOR_STEPS_MAX: i64 = 100 * (domain::limits::RUN_DEPTH_MAX as i64 + 1);
+const STEPS_OF_A_LOAD: i64 = 100 * (domain::limits::RUN_DEPTH_MAX as i64 + 1);
 
 async fn load_ancestors(tx: &Tx, requests: &[AncestorRequest]) -> Result<Vec<AncestorEvent>, StoreError> {
     if requests.is_empty() {
@@ -327,7 +327,7 @@ async fn load_ancestors(tx: &Tx, requests: &[AncestorRequest]) -> Result<Vec<Anc
                 (&(domain::limits::RUN_DEPTH_MAX + 1), Type::INT4),
                 (&COUNTED_FROM, Type::INT8),
                 (&ANCESTORS_BYTES_MAX, Type::INT8),
-                (&ANCESTOR_STEPS_MAX, Type::INT8),
+                (&STEPS_OF_A_LOAD, Type::INT8),
             ],
         )
         .await?;

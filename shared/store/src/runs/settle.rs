@@ -216,15 +216,15 @@ pub(crate) const LOCK_ENDED_RUNS: &str = "/* lock_ended_runs */
 /// at it, or at a node from which it is reached.
 const LOCK_RUNS_OF: &str = "/* lock_runs_of_ended */
     WITH own AS MATERIALIZED (
-        SELECT x.id, x.run_id, n.merges,
+        SELECT x.id, x.run_id, coalesce(n.merges, '{}') AS merges,
             NOT EXISTS (
                 SELECT FROM workflow_events v
                 JOIN workflow_node_queue_items i ON i.event_id = v.id
                 WHERE v.execution_id = x.id) AS is_leaf
         FROM workflow_node_executions x
-        CROSS JOIN LATERAL (
+        LEFT JOIN LATERAL (
             SELECT n.merges FROM workflow_nodes n
-            WHERE n.workflow_id = x.workflow_id AND n.node_id = x.node_id OFFSET 0) n
+            WHERE n.workflow_id = x.workflow_id AND n.node_id = x.node_id OFFSET 0) n ON true
         WHERE x.id = ANY($1::uuid[]) AND coalesce(x.state, '') = 'finished'),
     asked AS MATERIALIZED (
         SELECT DISTINCT own.run_id, m.node_id

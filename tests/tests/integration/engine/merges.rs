@@ -481,3 +481,46 @@ async fn a_dead_branch_and_the_first_arrival_do_not_look_past_each_other() {
         assert_eq!(world.run_state(run_id).await, "failed");
     }
 }
+
+/// ✗✗ A merge that asks about the nodes before it alone decides while an event waits in its own queue.
+#[tokio::test]
+async fn a_merge_does_not_decide_while_an_event_waits_at_it() {
+    let world = World::create().await;
+    let target = Target::start().await.unwrap();
+    let http = |id: &str| node(id, "http", json!({ "url": format!("{}/echo", target.url()) }));
+    let workflow = workflow(&world, &[http("a"), http("b")], json!({})).await;
+    let run_id = start(&world, &workflow, json!({})).await;
+    let work = messages(&world.queues.take());
+    execute(&world.executor(&target.host_port()), &work[..1]).await;
+    let first = messages(&world.queues.take());
+    build(&world.builder(), &first).await;
+    let wake = messages(&world.queues.take());
+    execute(&world.executor(&target.host_port()), &work[1..]).await;
+    assert_eq!((joins(&world).await.as_str(), world.items().await), ("held", 1));
+    build(&world.builder(), &wake).await;
+    assert_eq!(joins(&world).await, "held", "the other event waits at it");
+    deliver(&world, "").await;
+    assert_eq!((arrived(&world).await.as_str(), world.run_state(run_id).await), ("a, b", "passed"));
+}
+
+/// Twenty branches arrive in the hands of four builders at once: one join, and each event is in it.
+#[tokio::test]
+async fn arrivals_of_builders_at_the_same_time_make_one_join_i3() {
+    let world = World::create().await;
+    let ids: Vec<String> = (0..20).map(|n| format!("b{n}")).collect();
+    let branches: Vec<Value> = ids.iter().map(|id| pass(id)).collect();
+    let workflow = workflow(&world, &branches, json!({})).await;
+    let run_id = world.start(&workflow, "start", json!({})).await;
+    let builders: Vec<_> = (0..4).map(|_| world.builder()).collect();
+    let messages: Vec<Message> =
+        ids.iter().map(|id| Message::Node { workflow_id: workflow.id, node_id: id.clone() }).collect();
+    futures_util::future::join_all(
+        builders.iter().zip(messages.chunks(5)).map(|(builder, messages)| build(builder, messages)),
+    )
+    .await;
+    sweep(&world.sweeper(0), tests::tick()).await.unwrap();
+    deliver(&world, "").await;
+    assert_eq!((joins(&world).await.as_str(), world.run_state(run_id).await), ("finished passed", "passed"));
+    assert_eq!(world.database.count("SELECT count(*) FROM execution_joins").await, 20);
+    assert_eq!(outputs(&world, "after").await.len(), 1);
+}

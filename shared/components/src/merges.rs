@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use components::join;
 use domain::definition::{Definition, Uses};
+
+use crate::registry::join;
 
 /// For each node from which a join is reached, the ids of the joins, in their order. A join is
 /// reached from itself.
