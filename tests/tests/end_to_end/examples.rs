@@ -265,7 +265,7 @@ async fn a_build_comes_to_three_regions_before_the_traffic_is_switched_i1() {
     // One region takes it, and two do not.
     product.target.script("/europe/deployments", [done("europe")]);
     let failed = start("2").await;
-    assert_eq!(failed.code, 1, "{failed:?}");
+    assert_eq!(failed.code, 3, "{failed:?}");
     assert_eq!(product.target.requests("/traffic").len(), 1, "nothing is switched");
     let [told] = product.target.requests("/room").try_into().expect("one message");
     assert_eq!(told.json(), json!({ "text": "2 did not come to America, Asia" }));

@@ -14,8 +14,9 @@ use tests::wire::PreparedStatement;
 
 /// Tables that grow with the work. A scan of one of them is a bug, even if the planner takes the
 /// table for small.
-pub(super) const GROWING: [&str; 17] = [
+pub(super) const GROWING: [&str; 18] = [
     "error_handlers",
+    "execution_joins",
     "failed_runs",
     "schedules",
     "workflow_run_visits",
@@ -134,6 +135,33 @@ async fn park(story: &Story<'_>) {
     }
 }
 
+/// Branches that come together, and one that comes too late.
+async fn join(story: &Story<'_>) {
+    story
+        .apply(
+            r#"
+name: joined
+nodes:
+  - { id: start, name: Start, trigger: start }
+  - { id: a, name: A, component: noop }
+  - { id: b, name: B, component: noop }
+  - { id: c, name: C, component: wait, configuration: { for: 1 } }
+  - { id: m, name: M, component: merge, configuration: { mode: any } }
+  - { id: end, name: End, component: transform, configuration: { output: '{{ $["A"].data }}' } }
+edges:
+  - { from: start, to: a }
+  - { from: start, to: b }
+  - { from: start, to: c }
+  - { from: a, to: m }
+  - { from: b, to: m }
+  - { from: c, to: m }
+  - { from: m, channel: success, to: end }
+"#,
+        )
+        .await;
+    story.run("joined", json!({})).await;
+}
+
 /// Reads every list, and looks up what has an id.
 pub(super) async fn read_everything(story: &Story<'_>, run: &str, execution: &str) {
     for path in [
@@ -180,6 +208,7 @@ pub(super) async fn use_everything(product: &Product, story: &Story<'_>) {
     story.call("POST", &format!("/v1/executions/{}/redrive", word(&failed["id"])), None).await;
     park(story).await;
     ask(story).await;
+    join(story).await;
     let running = story.start("plans", json!({ "n": 2 })).await;
     story.call("POST", &format!("/v1/runs/{running}/cancel"), None).await;
     story.ended(&running).await;
@@ -230,6 +259,9 @@ pub(super) fn fill(workflow: &str, rows: usize) -> String {
          INSERT INTO failed_runs (run_id, handler_workflow_id, handler_node_id, workflow_id, root_event_id, organization_id, created_at)
              SELECT id, workflow_id, 'call', workflow_id, id, id, now() FROM made;
          INSERT INTO workflow_run_visits (workflow_id, run_id, root_event_id, node_id, visits) SELECT workflow_id, id, id, 'call', 1 FROM made;
+         INSERT INTO execution_joins (execution_id, event_id, workflow_id, run_id, root_event_id, node_id, source_node_id, source_order, stops, is_late,
+             created_at)
+             SELECT id, id, '{workflow}', id, id, 'm', 'a', 0, false, false, now() FROM made;
          DROP TABLE made;
          SET session_replication_role = DEFAULT"
     )
