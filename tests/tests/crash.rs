@@ -107,6 +107,20 @@ async fn without_the_lock_of_nodes_the_suite_fails() {
     panic!("nothing of {rules:?} was noticed in {RUNS_MAX} runs");
 }
 
+/// The ends of two branches look past each other: a run that never ends, or a merge that is never asked.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_lock_of_runs_the_suite_fails() {
+    let rules = ["I3: nothing is left", "I8: every run has ended", "I8: where nothing goes wrong"];
+    for seed in SEED..SEED + RUNS_MAX {
+        let report = alone(contended(seed).without(Guard::RunLock)).await;
+        assert!(report.guard_removals > 0, "the guard has another text now: {report}");
+        if is_noticed(&report, &rules) {
+            return;
+        }
+    }
+    panic!("nothing of {rules:?} was noticed in {RUNS_MAX} runs");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_sweeper_the_suite_fails() {
     let losing = Options { queue: QueueFaults::USUAL, ..Options::calm(SEED, 250) };

@@ -14,6 +14,8 @@ pub enum Guard {
     LeaseToken,
     /// The lock of limited nodes.
     NodeLock,
+    /// The lock of runs.
+    RunLock,
     /// The sweeper.
     Sweeper,
     /// Sending after the commit, and not before.

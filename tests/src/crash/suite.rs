@@ -282,6 +282,10 @@ impl Suite {
                 self.wire.remove_from_statements("FOR NO KEY UPDATE OF n SKIP LOCKED");
                 self.wire.remove_from_statements("FOR NO KEY UPDATE OF n");
             }
+            Some(Guard::RunLock) => {
+                self.wire.remove_from_statements("FOR NO KEY UPDATE OF r SKIP LOCKED");
+                self.wire.remove_from_statements("FOR NO KEY UPDATE OF r");
+            }
             Some(Guard::SendAfterCommit) => self.wire.commit_late(Duration::from_millis(200)),
             Some(Guard::Sweeper) | None => {}
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use components::{Emission, EmissionData, HeldCall, Joined, JoinedEvent, Step, Then, Woken};
 use domain::execution::{ExecutionResult, ResultReason};
-use domain::held::WakeCause;
+use domain::held::{WakeCause, WakeTime};
 use domain::ids::{EventId, ExecutionId, WorkflowId};
 use domain::message::Message;
 use domain::outcome::{Failure, NODE_FULL};
@@ -60,6 +60,7 @@ pub fn plan_wakes(input: &WakeInput<'_>, ids: &mut dyn FnMut() -> Uuid) -> WakeP
     for execution in input.executions {
         match step_of(input, execution) {
             Some(due) => take(input, execution, due, &mut plan, ids),
+            None if execution.join.is_some() => {}
             None => plan.messages.extend(later(execution, execution.millis_left)),
         }
     }
@@ -240,7 +241,9 @@ fn take(
         let asked = workflow.map(|workflow| asked_joins(execution, workflow, routed));
         plan.rows.ended.joins.extend(asked.unwrap_or_default());
     }
-    if let Some(wake) = wake {
+    // A join's looks are a net, so the sweeper sends for them; its time-out has a time of its own.
+    let is_look = execution.join.is_some() && matches!(wake, Some(WakeTime::After(_)));
+    if let Some(wake) = wake.filter(|_| !is_look) {
         let millis = i64::try_from(wake.wait_from(input.now).as_millis()).ok();
         plan.messages.extend(later(execution, millis));
     }

@@ -94,7 +94,7 @@ impl Join for Merge {
         match state.settings.decide(joined, state.is_over(joined)) {
             Some(decision) => state.end(joined, decision),
             None => {
-                state.looks += 1;
+                state.looks += usize::from(joined.is_time);
                 let wake = state.next_wake(joined.now);
                 Step {
                     emissions: Vec::new(),
@@ -112,7 +112,7 @@ struct State {
     since: Timestamp,
     /// Its time-out.
     until: Option<Timestamp>,
-    /// The number of looks that decided nothing.
+    /// The number of looks of its own that decided nothing.
     looks: usize,
     /// Whether the next wake is the time-out's.
     is_last: bool,
