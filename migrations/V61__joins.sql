@@ -51,7 +51,8 @@ CREATE INDEX execution_joins_place ON execution_joins (run_id, node_id, executio
 CREATE INDEX execution_joins_event ON execution_joins (workflow_id, event_id, run_id, root_event_id);
 CREATE INDEX execution_joins_execution ON execution_joins (workflow_id, execution_id);
 
-GRANT SELECT ON execution_joins TO sealflow_api, sealflow_builder;
+GRANT SELECT ON execution_joins
+    TO sealflow_api, sealflow_builder, sealflow_executor, sealflow_sweeper;
 GRANT INSERT ON execution_joins TO sealflow_builder;
 GRANT SELECT (merges) ON workflow_nodes
     TO sealflow_api, sealflow_builder, sealflow_executor, sealflow_sweeper;

@@ -42,7 +42,8 @@ pub const BEFORE_V27: &str = "
     CREATE INDEX workflow_node_executions_active_keys ON workflow_node_executions (workflow_id, node_id, concurrency_key)
         WHERE state <> 'finished' AND concurrency_key IS NOT NULL;
     DROP TABLE execution_joins;
-    DROP FUNCTION cause_joins, start_run;
+    DROP FUNCTION cause_joins, start_run, take_callback;
+    DROP INDEX workflow_execution_calls_callbacks;
     DROP INDEX workflow_node_executions_joins;
     ALTER TABLE workflow_nodes DROP COLUMN merges;
     ALTER TABLE workflow_runs DROP COLUMN started_by;

@@ -85,6 +85,7 @@ pub(crate) async fn resolve_items(
         workflows,
         now,
         public_url: &deps.public_url,
+        token: &|| deps.ids.random(),
         fallback,
         components: deps.components,
     };

@@ -168,6 +168,7 @@ async fn plan_and_write(
         workflows: &workflows,
         now,
         public_url: &deps.public_url,
+        token: &|| deps.ids.random(),
         fallback,
         components: deps.components,
     };

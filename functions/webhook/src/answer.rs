@@ -27,6 +27,12 @@ pub enum Answer {
     Said(WebhookResponse),
     /// A sender asked whether somebody is there; this is what it wants to hear.
     Handshake(HandshakeAnswer),
+    /// What came to the address of a `wait_for_callback` is taken.
+    CallbackTaken,
+    /// Nothing waits at the address.
+    CallbackGone,
+    /// The address of a `wait_for_callback` takes another method.
+    CallbackMethod,
     /// No webhook has the address.
     NotFound,
     /// The method is not POST, and the webhook answers no handshake by it.
@@ -90,6 +96,16 @@ impl IntoResponse for Answer {
                 ];
                 return (StatusCode::OK, headers, text).into_response();
             }
+            Self::CallbackTaken => {
+                return (StatusCode::ACCEPTED, Json(json!({ "received": true }))).into_response();
+            }
+            Self::CallbackGone => (
+                StatusCode::GONE,
+                "nothing waits at this address: it was used, its time is over, or it was never given".to_owned(),
+            ),
+            Self::CallbackMethod => {
+                (StatusCode::METHOD_NOT_ALLOWED, "this address takes another method".to_owned())
+            }
             Self::NotFound => (StatusCode::NOT_FOUND, "there is no webhook at this address".to_owned()),
             Self::WrongMethod => (StatusCode::METHOD_NOT_ALLOWED, "a webhook takes POST".to_owned()),
             Self::Unauthorized => {
@@ -146,9 +162,14 @@ impl Answer {
     /// The word for a refusal; None for what was taken.
     pub fn refusal(&self) -> Option<&'static str> {
         Some(match self {
-            Self::Accepted(_) | Self::Repeated(_) | Self::NotWanted | Self::Said(_) | Self::Handshake(_) => {
-                return None;
-            }
+            Self::Accepted(_)
+            | Self::Repeated(_)
+            | Self::NotWanted
+            | Self::Said(_)
+            | Self::Handshake(_)
+            | Self::CallbackTaken => return None,
+            Self::CallbackGone => "callback_gone",
+            Self::CallbackMethod => "callback_method",
             Self::NotFound => "not_found",
             Self::WrongMethod => "wrong_method",
             Self::Unauthorized => "unauthorized",

@@ -26,14 +26,17 @@ use store::intake::{BeginOutcome, NewRun, StoredWebhook, WebhookDelivery, begin_
 use crate::answer::Answer;
 use crate::authenticate::{Credential, KnownCredentials, authenticate};
 use crate::cache::KnownWebhook;
-use crate::{Delivery, Deps};
+use crate::{Delivery, Deps, callback};
 
 /// Characters of a webhook's address.
 const ADDRESS_CHARS: usize = 32;
 
 /// Accepts or refuses a delivery.
 pub async fn take(delivery: &Delivery, deps: &Deps) -> Answer {
-    if !is_address(&delivery.address) {
+    if let Some(execution_id) = callback::execution_of(&delivery.address) {
+        return callback::take(execution_id, delivery, deps).await;
+    }
+    if !is_hex(&delivery.address, ADDRESS_CHARS) {
         return Answer::NotFound;
     }
     if let Some(answer) = unauthenticated_handshake(delivery, deps).await {
@@ -128,10 +131,10 @@ fn authenticated_handshake(delivery: &Delivery, webhook: &KnownWebhook) -> Optio
     handshake(delivery, configuration, Some(body))
 }
 
-/// Whether a text is 128 bits in hex. Another text is no webhook's address, and is not looked up:
-/// the database would log an error for some of them.
-fn is_address(text: &str) -> bool {
-    text.len() == ADDRESS_CHARS && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+/// Whether a text is so many digits in hex. Another text is no address, and is not looked up: the
+/// database would log an error for some of them.
+pub(crate) fn is_hex(text: &str, digits: usize) -> bool {
+    text.len() == digits && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 async fn authenticated(
@@ -190,7 +193,7 @@ fn know(mut stored: StoredWebhook) -> KnownWebhook {
     KnownWebhook { stored, compiled, configuration, definition_weight }
 }
 
-fn unavailable(error: &StoreError) -> Answer {
+pub(crate) fn unavailable(error: &StoreError) -> Answer {
     if error.is_retryable() {
         // A failed connection was already logged where it was tried.
         tracing::warn!(%error, "the database is unavailable");
@@ -220,7 +223,7 @@ async fn store_event(
     let stored = &webhook.stored;
     let opened = deps.cache.keys.get(stored, now);
     let credentials = KnownCredentials::of(delivery, stored, configuration, opened);
-    let data = match read_data(delivery, configuration, &credentials) {
+    let data = match read_data(delivery, configuration, &|text| credentials.stand_in(text)) {
         Ok(data) => data,
         Err(answer) => return Stored::Answer(answer),
     };
@@ -292,10 +295,10 @@ async fn store_event(
     })
 }
 
-fn read_data(
+pub(crate) fn read_data(
     delivery: &Delivery,
     configuration: &WebhookConfiguration,
-    credentials: &KnownCredentials<'_>,
+    holds_credential: &dyn Fn(&str) -> bool,
 ) -> Result<Value, Answer> {
     let headers: Vec<(String, String)> = delivery
         .headers
@@ -314,7 +317,7 @@ fn read_data(
         headers: &headers,
         query: &delivery.query,
         body: inflated.as_deref().unwrap_or(&delivery.body),
-        holds_credential: &|text| credentials.stand_in(text),
+        holds_credential,
     };
     let data = event_data(configuration, &request).map_err(Answer::BadBody)?;
     // The limit of the body does not count headers and query.

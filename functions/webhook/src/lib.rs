@@ -6,6 +6,7 @@
 mod answer;
 mod authenticate;
 mod cache;
+mod callback;
 mod deliveries;
 mod intake;
 mod keys;

@@ -17,7 +17,7 @@ pub trait Held: Component {
     ///
     /// # Errors
     /// [`Failure`] where the resolved configuration is not valid.
-    fn open(&self, configuration: &Value, opening: Opening) -> Result<Step, Failure>;
+    fn open(&self, configuration: &Value, opening: Opening<'_>) -> Result<Step, Failure>;
 
     /// The calls that people may make of an open execution.
     fn calls(&self) -> &'static [Call] {
@@ -30,11 +30,15 @@ pub trait Held: Component {
 
 /// The input of an opening.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Opening {
+pub struct Opening<'a> {
     /// The execution that is opened.
     pub execution_id: ExecutionId,
     /// Now.
     pub now: Timestamp,
+    /// An address of this execution at the public intake, which nobody can guess.
+    pub address: &'a str,
+    /// The base URL of links.
+    pub public_url: &'a str,
 }
 
 /// The input of a wake: the time has come, or there are calls, or both.

@@ -42,6 +42,8 @@ pub struct Joined<'a> {
     pub now: Timestamp,
     /// Whether the requested time has come.
     pub is_time: bool,
+    /// The author's configuration as it was applied last.
+    pub configuration: &'a Value,
     /// The names of the nodes with an edge to the join, in the order of the edges.
     pub sources: &'a [&'a str],
     /// The last event of each source that has arrived, in the order of the edges.

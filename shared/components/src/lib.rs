@@ -39,6 +39,7 @@ mod time_gate;
 mod transform;
 mod trigger;
 mod wait;
+mod wait_for_callback;
 pub mod webhook;
 
 pub use component::{Component, FieldRule, FieldSpec, Problem, field_rule};
@@ -55,3 +56,4 @@ pub use registry::{
     trigger_names,
 };
 pub use trigger::{Resource, Trigger, trigger_template_kind};
+pub use wait_for_callback::address_digest;

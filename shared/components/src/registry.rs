@@ -18,6 +18,7 @@ use crate::{
     time_gate::TimeGate,
     transform::Transform,
     wait::{PendingWait, Wait},
+    wait_for_callback::WaitForCallback,
     webhook::Webhook,
 };
 
@@ -33,6 +34,7 @@ const COMPONENTS: &[AnyComponent] = &[
     AnyComponent::Held(&TimeGate),
     AnyComponent::Pure(&Transform),
     AnyComponent::Held(&Wait),
+    AnyComponent::Held(&WaitForCallback),
 ];
 /// Effects for pending executions of the previous release. No definition uses them. They are
 /// deleted from the code once no such execution is left.
@@ -187,7 +189,8 @@ mod tests {
                 "switch",
                 "time_gate",
                 "transform",
-                "wait"
+                "wait",
+                "wait_for_callback"
             ]
         );
         assert_eq!(trigger_names(), ["on_error", "schedule", "start", "webhook"]);

@@ -40,7 +40,7 @@ impl Component for TimeGate {
 }
 
 impl Held for TimeGate {
-    fn open(&self, configuration: &Value, Opening { now, .. }: Opening) -> Result<Step, Failure> {
+    fn open(&self, configuration: &Value, Opening { now, .. }: Opening<'_>) -> Result<Step, Failure> {
         step(configuration, now, now)
     }
 
@@ -200,8 +200,8 @@ mod tests {
         text.parse().expect("a time")
     }
 
-    fn opening(now: &str) -> Opening {
-        Opening { execution_id: ExecutionId::from_u128(1), now: at(now) }
+    fn opening(now: &str) -> Opening<'static> {
+        Opening { execution_id: ExecutionId::from_u128(1), now: at(now), address: "", public_url: "" }
     }
 
     /// The time at which the gate lets an execution go on that comes at this time.

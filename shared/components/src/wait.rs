@@ -42,7 +42,7 @@ impl Component for Wait {
 }
 
 impl Held for Wait {
-    fn open(&self, configuration: &Value, Opening { now, .. }: Opening) -> Result<Step, Failure> {
+    fn open(&self, configuration: &Value, Opening { now, .. }: Opening<'_>) -> Result<Step, Failure> {
         let (until, wake) = match read_time(configuration)? {
             WakeTime::After(wait) => (now.checked_add(wait).unwrap_or(Timestamp::MAX), WakeTime::After(wait)),
             WakeTime::At(until) => (until, WakeTime::At(until)),
@@ -207,8 +207,8 @@ mod tests {
 
     use super::*;
 
-    fn opening(now: Timestamp) -> Opening {
-        Opening { execution_id: ExecutionId::from_u128(1), now }
+    fn opening(now: Timestamp) -> Opening<'static> {
+        Opening { execution_id: ExecutionId::from_u128(1), now, address: "", public_url: "" }
     }
     use crate::held::HeldCall;
 

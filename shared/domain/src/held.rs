@@ -29,6 +29,8 @@ words! {
         Approve = "approve",
         /// A vote against it.
         Reject = "reject",
+        /// What somebody has sent to the address of the execution.
+        Callback = "callback",
     }
 }
 

@@ -77,8 +77,9 @@ pub(crate) async fn cause_removed(
     rows.iter().map(held_wake).collect()
 }
 
-/// Inserts a cause for open joins that an apply changes: at most [`REMOVED_EXECUTIONS_MAX`], and only
-/// where no unhandled one is there. The others look by themselves a little later.
+/// Inserts a cause for open joins that an apply changes, at most [`REMOVED_EXECUTIONS_MAX`]; the others
+/// look by themselves a little later. An unhandled cause that is there may be read by a wake that does
+/// not see the apply, so it is no reason to insert none.
 ///
 /// # Errors
 /// See [`StoreError`].
@@ -97,10 +98,6 @@ pub(crate) async fn cause_joins_changed(
              WITH held AS MATERIALIZED (
                  SELECT x.workflow_id, x.id FROM workflow_node_executions x
                  WHERE x.workflow_id = $1::uuid AND x.node_id = ANY($2::text[]) AND x.state = 'held'
-                   AND (SELECT true FROM workflow_execution_wakes c
-                        WHERE c.workflow_id = x.workflow_id AND c.execution_id = x.id
-                          AND c.cause = $3 AND coalesce(c.handled_at, 'infinity') = 'infinity'
-                        LIMIT 1) IS NULL
                  ORDER BY uuid_send(x.id) LIMIT $4::int8),
              caused AS (
                  INSERT INTO workflow_execution_wakes (workflow_id, execution_id, cause)

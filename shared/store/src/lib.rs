@@ -10,6 +10,7 @@
 //! alone, and knows no other function's.
 
 pub mod builder;
+pub mod callbacks;
 mod connect;
 pub mod deliveries;
 mod error;

@@ -271,3 +271,59 @@ async fn a_build_comes_to_three_regions_before_the_traffic_is_switched_i1() {
     assert_eq!(told.json(), json!({ "text": "2 did not come to America, Asia" }));
     story.end(&[&deploy]).await;
 }
+
+#[tokio::test]
+async fn a_long_job_tells_when_it_is_done_i1_i3() {
+    let product = &product().await;
+    let story = product.story("long-job").await;
+    let cli = Cli::of(&story);
+    let encoder = make_secret("encoder");
+    set_secret(&story, &cli, "encoder", &encoder).await;
+    apply(&story, &cli, "long-job", &[("expires: 24h", "expires: 5s")]).await;
+    // The address of the run of a video, as the job has got it.
+    let begin = async |video: &str| {
+        let data = json!({ "video": video }).to_string();
+        cli.run_with(&["run", "start", "long-job", "--data", &data], "").await.passed();
+        let mut address = String::new();
+        until("the job begins", || async {
+            product.target.requests("/jobs").iter().any(|request| request.json()["video"] == json!(video))
+        })
+        .await;
+        for request in product.target.requests("/jobs") {
+            if request.json()["video"] == json!(video) {
+                address = request.json()["tell"].as_str().unwrap_or_default().to_owned();
+            }
+        }
+        address
+    };
+    let said = |state: &str| json!({ "state": state, "seconds": 5400 }).to_string();
+    let sent_as = [("content-type", "application/json"), ("x-api-key", "left-out")];
+    let address = begin("talk.mp4").await;
+    let (path, token) = address.split_at(address.len() - 32);
+    // A guess finds nothing and ends nothing.
+    let guess = format!("{path}{}", token.chars().rev().collect::<String>());
+    assert_eq!(story.post(&guess, &sent_as, said("stolen")).await.0, 410);
+    // Five at once: one of them counts.
+    let posts = (0..5).map(|_| story.post(&address, &sent_as, said("done")));
+    let mut answers: Vec<u16> =
+        futures_util::future::join_all(posts).await.into_iter().map(|answer| answer.0).collect();
+    answers.sort_unstable();
+    assert_eq!(answers, [202, 410, 410, 410, 410]);
+    let runs = ended_runs(&cli, "long-job", 1).await;
+    assert_eq!(runs[0]["result"], "passed");
+    let [told] = product.target.requests("/room").try_into().expect("one message");
+    assert_eq!(told.json(), json!({ "text": "talk.mp4: done after 5400 s" }));
+    let run = runs[0]["id"].as_str().unwrap_or_default();
+    let (_, events) = story.call("GET", &format!("/v1/events?run={run}"), None).await;
+    assert!(events.to_string().contains("5400"), "{events}");
+    assert!(!events.to_string().contains("left-out"), "a header with a credential is not kept: {events}");
+    // Nobody says anything: the address ends with the wait.
+    let address = begin("silence.mp4").await;
+    let runs = ended_runs(&cli, "long-job", 2).await;
+    assert_eq!(runs[0]["result"], "failed");
+    assert_eq!(story.post(&address, &sent_as, said("late")).await.0, 410);
+    assert_eq!(product.target.requests("/room").len(), 1);
+    let begun = product.target.requests("/jobs");
+    assert_eq!(begun[0].header("authorization"), Some(format!("Bearer {encoder}").as_str()));
+    story.end(&[&encoder]).await;
+}

@@ -162,6 +162,32 @@ edges:
     story.run("joined", json!({})).await;
 }
 
+/// A request to an address that waits for it.
+async fn call_back(story: &Story<'_>) {
+    story
+        .apply(
+            r#"
+name: called
+nodes:
+  - { id: start, name: Start, trigger: start }
+  - { id: wait, name: Wait, component: wait_for_callback }
+edges:
+  - { from: start, to: wait }
+"#,
+        )
+        .await;
+    let run = story.start("called", json!({})).await;
+    let url = tests::wait_for("the address is told", || async {
+        let (_, answer) = story.call("GET", &format!("/v1/events?run={run}"), None).await;
+        let events = answer["events"].as_array().cloned().unwrap_or_default();
+        events.iter().find_map(|event| event["data"]["callback_url"].as_str().map(str::to_owned))
+    })
+    .await;
+    let (status, answer) = story.post(&url, &[("content-type", "application/json")], "{}").await;
+    assert_eq!(status, 202, "{answer}");
+    story.ended(&run).await;
+}
+
 /// Reads every list, and looks up what has an id.
 pub(super) async fn read_everything(story: &Story<'_>, run: &str, execution: &str) {
     for path in [
@@ -209,6 +235,7 @@ pub(super) async fn use_everything(product: &Product, story: &Story<'_>) {
     park(story).await;
     ask(story).await;
     join(story).await;
+    call_back(story).await;
     let running = story.start("plans", json!({ "n": 2 })).await;
     story.call("POST", &format!("/v1/runs/{running}/cancel"), None).await;
     story.ended(&running).await;

@@ -36,7 +36,7 @@ pub(crate) fn approval(
         own_vote: match row.own_vote {
             Some(Call::Approve) => Some(VoteDecision::Approve),
             Some(Call::Reject) => Some(VoteDecision::Reject),
-            Some(Call::Release) | None => None,
+            Some(Call::Release | Call::Callback) | None => None,
         },
         may_decide,
         expires_at: request.map(|request| request.expires_at),

@@ -64,6 +64,8 @@ pub struct PlanInput<'a> {
     pub now: Timestamp,
     /// The base URL of links.
     pub public_url: &'a str,
+    /// Makes tokens that nobody can guess.
+    pub token: &'a (dyn Fn() -> Uuid + Sync),
     /// The treatment of records whose earlier tries failed.
     pub fallback: Fallback,
     /// Components and evaluator.

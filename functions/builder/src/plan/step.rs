@@ -127,7 +127,9 @@ impl Record<'_> {
         if step.slot != StepSlot::Claimed && !out.scratch.slots.take_bytes(execution.configuration.bytes()) {
             return self.leave_to_a_message(&step, workflow, out);
         }
-        for (key, value) in resolved.keys {
+        // An arrival opens an execution only where none is open, so it has no keys.
+        let keys = if node.kind == NodeKind::Join { Vec::new() } else { resolved.keys };
+        for (key, value) in keys {
             let (id, node) = ((out.ids)().into(), execution.node.clone());
             out.scratch.rows.keys.push(NewKey { id, execution_id: execution.id, node, key, value });
         }
@@ -212,8 +214,12 @@ impl Record<'_> {
             let failure = not_a_component();
             return finish_failed(out.scratch, work.execution, failure.message, failure.reason);
         };
-        let opened = component
-            .open(&work.configuration, Opening { execution_id: work.execution.id, now: self.input.now });
+        let (execution_id, token) = (work.execution.id, (self.input.token)());
+        // The id finds the execution, and the token proves that the address was told.
+        let address = format!("{}{}", execution_id.0.simple(), token.simple());
+        let public_url = self.input.public_url;
+        let opening = Opening { execution_id, now: self.input.now, address: &address, public_url };
+        let opened = component.open(&work.configuration, opening);
         let opened = opened.and_then(|step| check_step(component, step, self.input.now));
         let HeldStep { emissions, facts, then } = match opened {
             Ok(opened) => opened,
@@ -262,9 +268,8 @@ impl Record<'_> {
             Ok(arrival) => arrival,
             Err(failure) => return finish_failed(out.scratch, execution, failure.message, failure.reason),
         };
-        if self.run.is_held_full {
-            return finish_failed(out.scratch, execution, HELD_FULL.to_owned(), ResultReason::Limit);
-        }
+        // A workflow with as many held executions as are allowed takes arrivals all the same: most go
+        // into a join that is open, and let it end.
         execution.state = ExecutionState::Held;
         execution.result = None;
         execution.held = Some(NewHeld { held: JsonText::of(&held), wake: Some(wake) });

@@ -110,6 +110,7 @@ impl World {
             workflows: &workflows,
             now: Timestamp::from_second(2_000).unwrap(),
             public_url: "https://sealflow.test",
+            token: &|| Uuid::from_u128(7),
             fallback: self.fallback,
             components: self.components,
         };

@@ -94,6 +94,10 @@ fn step_of(input: &WakeInput<'_>, execution: &WokenExecution) -> Option<Due> {
     if !execution.is_time && execution.calls.is_empty() && !is_asked {
         return None;
     }
+    // A join whose definition this version can't read waits for newer code.
+    if execution.join.is_some() && !input.workflows.contains_key(&execution.node.0) {
+        return None;
+    }
     // A panic ends this execution alone; the others are still woken.
     let step = catch_unwind(AssertUnwindSafe(|| component_step(input, execution))).unwrap_or_else(|_| {
         let message = "waking this execution failed inside sealflow; please report it";
@@ -174,6 +178,11 @@ fn join_step(input: &WakeInput<'_>, execution: &WokenExecution, join: &WokenJoin
     let unreadable = || Failure::new(ResultReason::TemplateError, "unreadable", UNREADABLE);
     let component = (input.components.join)(&execution.component).ok_or_else(unreadable)?;
     let workflow = input.workflows.get(&execution.node.0).ok_or_else(unreadable)?;
+    let node = workflow.compiled.stored_node(&execution.node.1);
+    let node = node.filter(|node| node.uses.name() == execution.component).ok_or_else(|| {
+        let message = standing_message(ResultReason::NodeRemoved).unwrap_or_default();
+        Failure::new(ResultReason::NodeRemoved, "node_removed", message)
+    })?;
     let sources = workflow.compiled.sources(&execution.node.1);
     let name = |id: &str| {
         let node = workflow.compiled.stored_node(id);
@@ -194,6 +203,7 @@ fn join_step(input: &WakeInput<'_>, execution: &WokenExecution, join: &WokenJoin
     let joined = Joined {
         now: input.now,
         is_time: execution.is_time,
+        configuration: &node.configuration,
         sources: &sources,
         events: &events,
         is_stopped: join.arrived.iter().any(|arrived| arrived.stops),
@@ -541,8 +551,7 @@ mod tests {
         }
 
         fn wake(&self, held: &serde_json::Value, woken: &Woken<'_>) -> Step {
-            let wake =
-                woken.calls.is_empty().then_some(domain::held::WakeTime::After(Duration::from_secs(60)));
+            let wake = woken.calls.is_empty().then_some(WakeTime::After(Duration::from_secs(60)));
             let looks = held["looks"].as_i64().unwrap_or(0) + 1;
             let then = Then::Held { held: json!({ "looks": looks }), wake };
             Step {

@@ -60,7 +60,7 @@ impl Component for Approval {
 }
 
 impl Held for Approval {
-    fn open(&self, configuration: &Value, opening: Opening) -> Result<Step, Failure> {
+    fn open(&self, configuration: &Value, opening: Opening<'_>) -> Result<Step, Failure> {
         let asked = read::read(configuration, Stage::Resolved).map_err(|problems| {
             let texts: Vec<_> = problems
                 .iter()

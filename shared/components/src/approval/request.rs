@@ -244,7 +244,7 @@ impl Vote {
         let decision = match call.call {
             Call::Approve => Decision::Approve,
             Call::Reject => Decision::Reject,
-            Call::Release => return None,
+            Call::Release | Call::Callback => return None,
         };
         Some(Self {
             decision,

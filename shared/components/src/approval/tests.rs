@@ -16,7 +16,8 @@ fn at(text: &str) -> Timestamp {
 
 fn open(configuration: &Value) -> Step {
     assert_eq!(Approval.check(configuration), [], "{configuration}");
-    let opening = Opening { execution_id: ExecutionId::from_u128(7), now: at(SINCE) };
+    let opening =
+        Opening { execution_id: ExecutionId::from_u128(7), now: at(SINCE), address: "", public_url: "" };
     Approval.open(configuration, opening).unwrap_or_else(|failure| panic!("{configuration}: {failure:?}"))
 }
 
@@ -335,7 +336,8 @@ fn each_part_of_an_approval_has_its_limit_i10() {
     let opened = |bytes: usize| {
         let of = |message: &str| json!({ "approvers": [{ "anyone": true }], "message": message });
         let empty = compact_bytes(&held(&open(&of(""))));
-        let opening = Opening { execution_id: ExecutionId::from_u128(7), now: at(SINCE) };
+        let opening =
+            Opening { execution_id: ExecutionId::from_u128(7), now: at(SINCE), address: "", public_url: "" };
         Approval.open(&of(&"x".repeat(bytes - empty)), opening).map(|step| held(&step))
     };
     assert!(opened(APPROVAL_BYTES_MAX).is_ok());

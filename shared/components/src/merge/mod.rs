@@ -5,8 +5,7 @@ mod read;
 use std::time::Duration;
 
 use domain::{
-    execution::ResultReason, held::WakeTime, json::compact_bytes, limits::EVENT_DATA_BYTES_MAX,
-    outcome::Failure, redactions::Redactions,
+    execution::ResultReason, held::WakeTime, json::check_output, outcome::Failure, redactions::Redactions,
 };
 use jiff::Timestamp;
 use secret_text::FieldKind;
@@ -51,20 +50,19 @@ impl Component for Merge {
     }
 
     fn check(&self, configuration: &Value) -> Vec<Problem> {
-        read::read(configuration, Stage::Template).err().unwrap_or_default()
+        read::read_timeout_of(configuration, Stage::Template).err().unwrap_or_default()
     }
 }
 
 impl Join for Merge {
     fn arrive(&self, configuration: &Value, now: Timestamp) -> Result<Arrival, Failure> {
-        let settings = read::read(configuration, Stage::Resolved).map_err(|problems| {
+        let timeout = read::read_timeout_of(configuration, Stage::Resolved).map_err(|problems| {
             let texts: Vec<_> = problems
                 .iter()
                 .map(|problem| format!("{}: {}", problem.pointer.trim_start_matches('/'), problem.message))
                 .collect();
             invalid(format!("the configuration came to no merge: {}", texts.join("; ")))
         })?;
-        let settings = settings.ok_or_else(|| invalid("the configuration came to no merge".to_owned()))?;
         let stops = match configuration.get("stop_if") {
             None => false,
             Some(Value::Bool(stops)) => *stops,
@@ -75,12 +73,12 @@ impl Join for Merge {
                 )));
             }
         };
-        let until = settings
-            .timeout
+        let until = timeout
+            .flatten()
             .map(|timeout| now.checked_add(timeout))
             .transpose()
             .map_err(|_| invalid("the merge would time out after the end of time".to_owned()))?;
-        let mut state = State { settings, since: now, until, looks: 0, is_last: false };
+        let mut state = State { since: now, until, looks: 0, is_last: false };
         let wake = state.next_wake(now);
         Ok(Arrival { held: state.to_held(), wake, stops })
     }
@@ -91,14 +89,19 @@ impl Join for Merge {
                 invalid("what the merge holds was written by a newer version of sealflow".to_owned());
             return Step { emissions: Vec::new(), facts: json!({}), then: Then::Ended(Err(failure)) };
         };
-        match state.settings.decide(joined, state.is_over(joined)) {
-            Some(decision) => state.end(joined, decision),
+        // What was applied last holds, and what was checked then can be read.
+        let Some(settings) = read::settings(joined.configuration) else {
+            let failure = invalid("the configuration of the merge can't be read".to_owned());
+            return Step { emissions: Vec::new(), facts: json!({}), then: Then::Ended(Err(failure)) };
+        };
+        match settings.decide(joined, state.is_over(joined)) {
+            Some(decision) => state.end(&settings, joined, decision),
             None => {
                 state.looks += usize::from(joined.is_time);
                 let wake = state.next_wake(joined.now);
                 Step {
                     emissions: Vec::new(),
-                    facts: state.facts(joined, None),
+                    facts: state.facts(&settings, joined, None),
                     then: Then::Held { held: state.to_held(), wake: Some(wake) },
                 }
             }
@@ -108,7 +111,6 @@ impl Join for Merge {
 
 /// What an open merge holds.
 struct State {
-    settings: Settings,
     since: Timestamp,
     /// Its time-out.
     until: Option<Timestamp>,
@@ -197,8 +199,8 @@ impl State {
         self.is_last && joined.is_time || self.until.is_some_and(|until| until <= joined.now)
     }
 
-    fn end(&self, joined: &Joined<'_>, decision: Decision) -> Step {
-        let waited = self.settings.waited(joined);
+    fn end(&self, settings: &Settings, joined: &Joined<'_>, decision: Decision) -> Step {
+        let waited = settings.waited(joined);
         let missing: Vec<&str> = waited.into_iter().filter(|name| !joined.has(name)).collect();
         let then = match decision {
             Decision::Success => Ok(()),
@@ -221,14 +223,14 @@ impl State {
                 channel: decision.channel(),
                 data: data_of(joined, decision, &missing),
             }],
-            facts: self.facts(joined, Some(decision)),
+            facts: self.facts(settings, joined, Some(decision)),
             then: Then::Ended(then),
         }
     }
 
     /// The facts for people.
-    fn facts(&self, joined: &Joined<'_>, decision: Option<Decision>) -> Value {
-        let waited = self.settings.waited(joined);
+    fn facts(&self, settings: &Settings, joined: &Joined<'_>, decision: Option<Decision>) -> Value {
+        let waited = settings.waited(joined);
         let missing: Vec<&str> = waited.into_iter().filter(|name| !joined.has(name)).collect();
         let arrived: Vec<&str> = joined.events.iter().map(|event| event.source.as_str()).collect();
         let mut facts = json!({ "since": self.since.to_string(), "arrived": arrived, "missing": missing });
@@ -243,18 +245,17 @@ impl State {
     }
 
     fn to_held(&self) -> Value {
-        let mut held = self.settings.to_held();
-        held["since"] = json!(self.since.to_string());
-        held["until"] = json!(self.until.map(|until| until.to_string()));
-        held["looks"] = json!(self.looks);
-        held["is_last"] = json!(self.is_last);
-        held
+        json!({
+            "since": self.since.to_string(),
+            "until": self.until.map(|until| until.to_string()),
+            "looks": self.looks,
+            "is_last": self.is_last,
+        })
     }
 
     fn from_held(held: &Value) -> Option<Self> {
         let time = |name: &str| held[name].as_str()?.parse().ok();
         Some(Self {
-            settings: Settings::from_held(held)?,
             since: time("since")?,
             until: match &held["until"] {
                 Value::Null => None,
@@ -272,7 +273,8 @@ fn data_of(joined: &Joined<'_>, decision: Decision, missing: &[&str]) -> Emissio
     let with = |sources: Map<String, Value>| json!({ "reason": decision.reason(), "sources": sources, "missing": missing });
     let sources: Option<Map<String, Value>> =
         joined.events.iter().map(|event| Some((event.source.clone(), event.data.clone()?))).collect();
-    let whole = sources.map(&with).filter(|data| compact_bytes(data) <= EVENT_DATA_BYTES_MAX);
+    // The event may have no more than any output: neither bytes nor depth nor values.
+    let whole = sources.map(&with).and_then(|data| check_output(data).ok());
     let Some(data) = whole else {
         let mut data = with(joined.events.iter().map(|event| (event.source.clone(), Value::Null)).collect());
         data["left_out"] = json!(true);

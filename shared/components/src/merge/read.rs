@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use domain::limits::{MERGE_SOURCES_MAX, WAIT_SECONDS_MAX};
 use jiff::SignedDuration;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::{
     civil::duration,
     component::Problem,
-    shape::{Reader, Stage, child, item, type_name},
+    shape::{Reader, Stage, item, type_name},
 };
 
 /// The settings of a merge.
@@ -19,7 +19,6 @@ pub(super) struct Settings {
     /// The names of the nodes that it waits for; None: all with an edge to it.
     pub(super) sources: Option<Vec<String>>,
     pub(super) dead_sources: DeadSources,
-    pub(super) timeout: Option<SignedDuration>,
 }
 
 /// The number of sources that a merge waits for.
@@ -57,15 +56,26 @@ impl Mode {
 
 const FIELDS: [&str; 6] = ["mode", "quorum", "sources", "dead_sources", "stop_if", "timeout"];
 
-/// Reads a configuration; None while a template leaves a part of it open.
-pub(super) fn read(configuration: &Value, stage: Stage) -> Result<Option<Settings>, Vec<Problem>> {
+/// Checks a configuration, and reads its time-out; None while a template leaves that open.
+pub(super) fn read_timeout_of(
+    configuration: &Value,
+    stage: Stage,
+) -> Result<Option<Option<SignedDuration>>, Vec<Problem>> {
     let mut reader = Reader::new(stage);
-    let settings = reader.object("", configuration, &FIELDS).and_then(|map| read_map(&mut reader, map));
+    let timeout = reader.object("", configuration, &FIELDS).and_then(|map| {
+        read_settings(&mut reader, map);
+        read_timeout(&mut reader, map)
+    });
     let problems = reader.into_problems();
-    if problems.is_empty() { Ok(settings) } else { Err(problems) }
+    if problems.is_empty() { Ok(timeout) } else { Err(problems) }
 }
 
-fn read_map(reader: &mut Reader, map: &Map<String, Value>) -> Option<Settings> {
+/// The settings of the author's configuration, which has no templates in them.
+pub(super) fn settings(configuration: &Value) -> Option<Settings> {
+    read_settings(&mut Reader::new(Stage::Template), configuration.as_object()?)
+}
+
+fn read_settings(reader: &mut Reader, map: &Map<String, Value>) -> Option<Settings> {
     let sources = match map.get("sources") {
         None => Some(None),
         Some(value) => read_sources(reader, value).map(Some),
@@ -73,11 +83,7 @@ fn read_map(reader: &mut Reader, map: &Map<String, Value>) -> Option<Settings> {
     let mode = read_mode(reader, map);
     let dead_sources = match map.get("dead_sources") {
         None => Some("skip"),
-        Some(value) => reader.word("/dead_sources", value, &["skip", "fail"]),
-    };
-    let timeout = match map.get("timeout") {
-        None => Some(None),
-        Some(value) => read_timeout(reader, value).map(Some),
+        Some(value) => literal_word(reader, "/dead_sources", value, &["skip", "fail"]),
     };
     if reader.is_template_stage()
         && let Some(stop_if) = map.get("stop_if")
@@ -99,17 +105,27 @@ fn read_map(reader: &mut Reader, map: &Map<String, Value>) -> Option<Settings> {
             "`fail` goes with the mode `all`: the others fail when too few sources are left",
         );
     }
-    Some(Settings { mode, sources, dead_sources, timeout: timeout? })
+    Some(Settings { mode, sources, dead_sources })
+}
+
+/// One of a few words, and no template: the merge decides by the definition of that moment.
+fn literal_word(
+    reader: &mut Reader,
+    at: &str,
+    value: &Value,
+    words: &[&'static str],
+) -> Option<&'static str> {
+    if reader.is_open(value) {
+        reader.problem(at, "can't hold a template: it must be known when the workflow is applied");
+        return None;
+    }
+    reader.word(at, value, words)
 }
 
 fn read_mode(reader: &mut Reader, map: &Map<String, Value>) -> Option<Mode> {
     let mode = match map.get("mode") {
         None => "all",
-        Some(value) if reader.is_open(value) => {
-            reader.problem("/mode", "can't hold a template: it must be known when the workflow is applied");
-            return None;
-        }
-        Some(value) => reader.word("/mode", value, &["all", "any", "quorum"])?,
+        Some(value) => literal_word(reader, "/mode", value, &["all", "any", "quorum"])?,
     };
     match (mode, map.get("quorum")) {
         ("quorum", None) => {
@@ -158,7 +174,8 @@ fn read_sources(reader: &mut Reader, value: &Value) -> Option<Vec<String>> {
     (names.len() == list.len()).then_some(names)
 }
 
-fn read_timeout(reader: &mut Reader, value: &Value) -> Option<SignedDuration> {
+fn read_timeout(reader: &mut Reader, map: &Map<String, Value>) -> Option<Option<SignedDuration>> {
+    let Some(value) = map.get("timeout") else { return Some(None) };
     if reader.is_open(value) {
         return None;
     }
@@ -166,41 +183,9 @@ fn read_timeout(reader: &mut Reader, value: &Value) -> Option<SignedDuration> {
     let found = duration(value).filter(|found| *found >= SignedDuration::from_secs(1) && *found <= most);
     if found.is_none() {
         reader.problem(
-            &child("", "timeout"),
+            "/timeout",
             "must be seconds, or a text such as `4h` or `30 days`, from a second to 366 days",
         );
     }
-    found
-}
-
-impl Settings {
-    pub(super) fn to_held(&self) -> Value {
-        let mode = match self.mode {
-            Mode::All => json!("all"),
-            Mode::Any => json!("any"),
-            Mode::Quorum(number) => json!(number),
-        };
-        let mut held = json!({ "mode": mode, "fails_if_dead": self.dead_sources == DeadSources::Fail });
-        if let Some(sources) = &self.sources {
-            held["sources"] = json!(sources);
-        }
-        held
-    }
-
-    /// The settings of what a merge holds, without its time-out, which it holds as a time.
-    pub(super) fn from_held(held: &Value) -> Option<Self> {
-        let mode = match &held["mode"] {
-            Value::String(word) if word == "all" => Mode::All,
-            Value::String(word) if word == "any" => Mode::Any,
-            Value::Number(number) => Mode::Quorum(usize::try_from(number.as_u64()?).ok()?),
-            _ => return None,
-        };
-        let sources = match held.get("sources") {
-            None => None,
-            Some(list) => Some(serde_json::from_value(list.clone()).ok()?),
-        };
-        let fails = held["fails_if_dead"].as_bool()?;
-        let dead_sources = if fails { DeadSources::Fail } else { DeadSources::Skip };
-        Some(Self { mode, sources, dead_sources, timeout: None })
-    }
+    found.map(Some)
 }

@@ -1,5 +1,8 @@
 use serde_json::json;
 
+use domain::json::compact_bytes;
+use domain::limits::EVENT_DATA_BYTES_MAX;
+
 use super::*;
 use crate::join::JoinedEvent;
 
@@ -20,8 +23,8 @@ fn events(names: &[&str]) -> Vec<JoinedEvent> {
         .collect()
 }
 
-fn held(configuration: Value) -> Value {
-    Merge.arrive(&configuration, now()).unwrap().held
+fn held(configuration: &Value) -> Value {
+    Merge.arrive(configuration, now()).unwrap().held
 }
 
 /// The channel and reason of a merge of A, B and C with these arrivals; None: it waits.
@@ -30,12 +33,13 @@ fn decided(configuration: Value, arrived: &[&str], is_open: bool) -> Option<(&'s
     let joined = Joined {
         now: now(),
         is_time: false,
+        configuration: &configuration,
         sources: &["A", "B", "C"],
         events: &events,
         is_stopped: false,
         is_open,
     };
-    outcome(&Merge.wake(&held(configuration), &joined))
+    outcome(&Merge.wake(&held(&configuration), &joined))
 }
 
 fn outcome(step: &Step) -> Option<(&'static str, String)> {
@@ -74,12 +78,13 @@ fn the_data_has_each_source_by_its_name_and_those_that_are_missing() {
     let joined = Joined {
         now: now(),
         is_time: false,
+        configuration: &json!({}),
         sources: &["A", "B", "C"],
         events: &events,
         is_stopped: false,
         is_open: false,
     };
-    let step = Merge.wake(&held(json!({})), &joined);
+    let step = Merge.wake(&held(&json!({})), &joined);
     let expected = json!({
         "reason": "arrived",
         "sources": { "A": { "from": "A" }, "B": { "from": "B" } },
@@ -88,7 +93,8 @@ fn the_data_has_each_source_by_its_name_and_those_that_are_missing() {
     assert_eq!(step.emissions, [Emission { channel: SUCCESS, data: EmissionData::Made(expected) }]);
     assert_eq!(step.then, Then::Ended(Ok(())));
     assert_eq!(step.facts["merge"]["arrived"], json!(["A", "B"]));
-    let failed = Merge.wake(&held(json!({ "dead_sources": "fail" })), &joined);
+    let strict = json!({ "dead_sources": "fail" });
+    let failed = Merge.wake(&held(&strict), &Joined { configuration: &strict, ..joined });
     let Then::Ended(Err(failure)) = failed.then else { panic!("it passed") };
     assert_eq!(failure.reason, ResultReason::ComponentError);
     assert_eq!(failure.message, "branches ended before they came to the merge; missing: C");
@@ -101,12 +107,13 @@ fn what_was_blanked_in_a_source_is_blanked_in_the_data() {
     let joined = Joined {
         now: now(),
         is_time: false,
+        configuration: &json!({}),
         sources: &["A/b"],
         events: &events,
         is_stopped: false,
         is_open: false,
     };
-    let step = Merge.wake(&held(json!({})), &joined);
+    let step = Merge.wake(&held(&json!({})), &joined);
     let EmissionData::Marked(_, redactions) = &step.emissions[0].data else { panic!("unmarked") };
     assert_eq!(redactions.redacted, ["/sources/A~1b/from"]);
     assert_eq!(redactions.scrubbed, ["/sources/A~1b"]);
@@ -119,12 +126,13 @@ fn more_data_than_an_event_may_have_is_left_out_and_said_so_i10() {
         let joined = Joined {
             now: now(),
             is_time: false,
+            configuration: &json!({}),
             sources: &["A"],
             events: &events,
             is_stopped: false,
             is_open: false,
         };
-        let step = Merge.wake(&held(json!({})), &joined);
+        let step = Merge.wake(&held(&json!({})), &joined);
         let EmissionData::Made(data) = step.emissions[0].data.clone() else { panic!("marked") };
         data
     };
@@ -147,20 +155,23 @@ fn an_event_that_meets_stop_if_ends_the_merge_at_once() {
     let joined = Joined {
         now: now(),
         is_time: false,
+        configuration: &json!({}),
         sources: &["A", "B", "C"],
         events: &events,
         is_stopped: true,
         is_open: true,
     };
-    assert_eq!(outcome(&Merge.wake(&held(json!({})), &joined)), Some((FAIL, "stop_if".to_owned())));
+    assert_eq!(outcome(&Merge.wake(&held(&json!({})), &joined)), Some((FAIL, "stop_if".to_owned())));
 }
 
 #[test]
 fn a_merge_that_waits_looks_again_and_times_out_when_it_should() {
     let events = events(&["A"]);
+    let configuration = json!({});
     let at = |now: Timestamp| Joined {
         now,
         is_time: true,
+        configuration: &configuration,
         sources: &["A", "B"],
         events: &events,
         is_stopped: false,

@@ -75,7 +75,19 @@ fn check_join(
         let message = format!("`{id}` is on a cycle: it would wait for what comes after it");
         out.error(node.position, &node.field, message);
     }
+    check_quorum(node, &entering, out);
     check_sources(draft, node, id, &entering, out);
+}
+
+fn check_quorum(node: &DraftNode<'_>, entering: &BTreeSet<&str>, out: &mut Collector<'_>) {
+    let Some(tree) = node.configuration else { return };
+    let value = tree.to_value();
+    let most = u64::try_from(entering.len()).unwrap_or(u64::MAX);
+    if value["sources"].is_null() && value["quorum"].as_u64().is_some_and(|quorum| quorum > most) {
+        let field = field_path(&format!("{}.configuration", node.field), &value, "/quorum");
+        let message = format!("is more than the {most} nodes with an edge to this one");
+        out.error(tree.locate("/quorum"), &field, message);
+    }
 }
 
 /// The nodes that `sources` names: each has an edge to the join.

@@ -106,6 +106,10 @@ fn check_component(
         refuse(node.max_visits.as_ref(), &format!("{join}: its visits aren't counted"), out);
         refuse(node.retry.as_ref(), &format!("{join}: there is nothing to try again"), out);
         refuse(node.redact.as_ref(), &format!("{join}: its output comes from no target"), out);
+        if let Some(position) = node.keys_position {
+            let field = format!("{}.keys", node.field);
+            out.error(position, &field, format!("{join}: no event of them gives it a key"));
+        }
     }
     let refs = configuration::check(node, component, names, out);
     // The results of these templates are stored in the clear: no secret may stand in them.

@@ -79,6 +79,7 @@ async fn redrive_in(tx: Tx, redrive: &Redrive) -> Result<RedriveOutcome, StoreEr
         ("is_redriven", "the execution was redriven already"),
         ("is_no_failure", "the execution didn't fail"),
         ("is_routed", "the failure was routed: what followed it has dealt with it"),
+        ("is_followed", "another join of this node has followed it in its run"),
         ("is_workflow_deleted", "the workflow was deleted"),
         ("is_node_removed", "the node was removed from the workflow"),
         ("is_run_expired", "the run is older than the organization keeps runs, and is being deleted"),
@@ -132,6 +133,10 @@ const FIND: &str = "/* redrive_execution: find */
             SELECT FROM workflow_events o
             WHERE o.execution_id = x.id AND o.channel = 'failure'
               AND cardinality(o.targets) > 0) AS is_routed,
+        x.component = 'merge' AND EXISTS (
+            SELECT FROM execution_joins j
+            WHERE j.run_id = x.run_id AND j.node_id = x.node_id
+              AND j.execution_id > x.id) AS is_followed,
         w.deleted_at IS NOT NULL AS is_workflow_deleted,
         n.deleted_at IS NOT NULL AS is_node_removed,
         run.expired_at IS NOT NULL AS is_run_expired,
@@ -149,7 +154,8 @@ const FIND: &str = "/* redrive_execution: find */
     JOIN workflow_runs run ON run.id = x.run_id
     WHERE w.organization_id = $1 AND x.id = $2";
 
-/// The copy has the execution that emitted the event, and so the same ancestors. A run that had
+/// The copy has the execution that emitted the event, and so the same ancestors. Its time is one after
+/// the wait for the lock: a join that ended meanwhile ended before it. A run that had
 /// ended runs again, for as long as it may.
 const WRITE: &str = "/* redrive_execution: write */
     WITH failed AS (
@@ -172,7 +178,7 @@ const WRITE: &str = "/* redrive_execution: write */
             (id, workflow_id, node_id, root_event_id, run_id, channel, type, data, targets, depth,
              execution_id, redactions, created_at)
         SELECT $2, workflow_id, from_node_id, root_event_id, run_id, channel, 'redrive', data,
-            ARRAY[node_id], depth, execution_id, redactions, $4
+            ARRAY[node_id], depth, execution_id, redactions, greatest($4, clock_timestamp())
         FROM failed),
     item AS (
         INSERT INTO workflow_node_queue_items

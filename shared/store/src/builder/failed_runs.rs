@@ -170,6 +170,10 @@ const FAILURES: &str = "/* read_failures */
         FROM workflow_node_executions x
         WHERE x.run_id = $1::uuid AND x.result = 'failed'
           AND coalesce(x.redriven_event_id, x.id) = x.id AND NOT x.failure_routed
+          AND NOT (x.component = 'merge' AND EXISTS (
+              SELECT FROM execution_joins j
+              WHERE j.run_id = x.run_id AND j.node_id = x.node_id
+                AND j.execution_id > x.id))
           AND (SELECT true FROM workflow_events o
                WHERE o.execution_id = x.id AND o.channel = 'failure'
                  AND cardinality(o.targets) > 0

@@ -47,6 +47,8 @@ enum LastJoin {
         id: ExecutionId,
         /// Whether the arrival comes from a redrive that was made after the join had ended.
         is_redriven: bool,
+        /// Whether that redrive is of the join itself: then its event is one that had arrived.
+        is_of_join: bool,
     },
 }
 
@@ -55,12 +57,20 @@ enum LastJoin {
 pub(super) struct Arrivals<'a> {
     /// The executions to open.
     pub(super) opened: Vec<&'a NewExecution>,
-    /// The arrivals of an ended join that a new one takes over: the ended one, the new one, and the
-    /// source whose event is new.
-    taken_over: Vec<(ExecutionId, ExecutionId, &'a str)>,
+    /// The arrivals of an ended join that a new one takes over.
+    taken_over: Vec<TakenOver<'a>>,
     rows: Vec<ArrivedRow<'a>>,
     /// The joins that may decide.
     pub(super) asked: Vec<AskedJoin>,
+}
+
+/// The last events of an ended join, which a new one has too.
+#[derive(Debug)]
+struct TakenOver<'a> {
+    from: ExecutionId,
+    to: ExecutionId,
+    /// The source whose event is new; empty where the join itself was redriven.
+    but: &'a str,
 }
 
 #[derive(Debug)]
@@ -79,10 +89,11 @@ fn decide<'a>(arrivals: &'a [NewArrival], last: &[LastJoin]) -> Arrivals<'a> {
         let own = arrival.execution.id;
         let (execution_id, is_late) = match (opened.get(&place).copied(), *last) {
             (Some(id), _) | (None, LastJoin::Open(id)) => (id, false),
-            (None, LastJoin::Ended { id, is_redriven: false }) => (id, true),
+            (None, LastJoin::Ended { id, is_redriven: false, .. }) => (id, true),
             (None, LastJoin::None) => (own, false),
-            (None, LastJoin::Ended { id, is_redriven: true }) => {
-                decided.taken_over.push((id, own, &arrival.source_node_id));
+            (None, LastJoin::Ended { id, is_of_join, .. }) => {
+                let but = if is_of_join { "" } else { arrival.source_node_id.as_str() };
+                decided.taken_over.push(TakenOver { from: id, to: own, but });
                 (own, false)
             }
         };
@@ -135,10 +146,14 @@ fn last_join(row: &Row) -> Result<LastJoin, StoreError> {
     if column(row, "is_open")? {
         return Ok(LastJoin::Open(id));
     }
-    Ok(LastJoin::Ended { id, is_redriven: column(row, "is_redriven")? })
+    Ok(LastJoin::Ended {
+        id,
+        is_redriven: column(row, "is_redriven")?,
+        is_of_join: column(row, "is_of_join")?,
+    })
 }
 
-/// Joins of one place follow each other, so the last one has the greatest id. Whether an event comes
+/// Joins of one place follow each other: the last one is open, or has the greatest id. Whether an event comes
 /// from a redrive is asked for late ones alone, up the chain of its events.
 const FIND_JOINS: &str = "/* find_joins */
     SELECT last.execution_id, coalesce(last.is_open, false) AS is_open,
@@ -153,23 +168,29 @@ const FIND_JOINS: &str = "/* find_joins */
                 JOIN workflow_events ev ON ev.id = x.event_id
                 WHERE chain.distance < $5::int AND chain.created_at > last.finished_at)
             SELECT FROM chain WHERE type = 'redrive' AND created_at > last.finished_at)
-        ELSE false END AS is_redriven
+        ELSE false END AS is_redriven,
+        (SELECT ev.type = 'redrive' FROM workflow_events ev WHERE ev.id = t.event_id) AS is_of_join
     FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[]) WITH ORDINALITY
         AS t (run_id, workflow_id, node_id, event_id, nth)
     LEFT JOIN LATERAL (
         SELECT x.id AS execution_id, coalesce(x.state, '') = 'held' AS is_open, x.finished_at
         FROM (
-            SELECT j.execution_id FROM execution_joins j
-            WHERE j.run_id = t.run_id AND j.node_id = t.node_id
-            ORDER BY j.run_id, j.node_id, j.execution_id DESC LIMIT 1) j
+            (SELECT x.id AS execution_id FROM workflow_node_executions x
+             WHERE x.run_id = t.run_id AND x.node_id = t.node_id
+               AND x.state = 'held' AND x.component = 'merge')
+            UNION ALL
+            (SELECT j.execution_id FROM execution_joins j
+             WHERE j.run_id = t.run_id AND j.node_id = t.node_id
+             ORDER BY j.run_id, j.node_id, j.execution_id DESC LIMIT 1)) j
         JOIN workflow_node_executions x ON x.id = j.execution_id
         JOIN workflow_nodes n ON n.workflow_id = t.workflow_id AND n.node_id = t.node_id
             AND n.generation = x.node_generation
-        OFFSET 0) last ON true
+        ORDER BY coalesce(x.state, '') <> 'held' LIMIT 1) last ON true
     ORDER BY t.nth";
 
 /// Records the arrivals, after the executions that they open. A join that is opened for a redrive takes
-/// over the last events of the other sources.
+/// over the last events of the other sources; of all of them, where the join itself was redriven. Then
+/// none of them ends it again.
 ///
 /// # Errors
 /// See [`StoreError`].
@@ -178,8 +199,14 @@ pub(super) async fn record_arrivals(
     arrivals: &Arrivals<'_>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let ((), recorded) =
-        futures_util::try_join!(take_over(tx, &arrivals.taken_over), record(tx, &arrivals.rows, now))?;
+    // The new event comes last, but that of a redriven join, which is one of those taken over.
+    let (of_joins, of_nodes): (Vec<_>, Vec<_>) =
+        arrivals.taken_over.iter().partition(|taken| taken.but.is_empty());
+    let ((), recorded, ()) = futures_util::try_join!(
+        take_over(tx, &of_nodes),
+        record(tx, &arrivals.rows, now),
+        take_over(tx, &of_joins),
+    )?;
     if recorded == arrivals.rows.len() {
         Ok(())
     } else {
@@ -187,12 +214,12 @@ pub(super) async fn record_arrivals(
     }
 }
 
-async fn take_over(tx: &Tx, taken: &[(ExecutionId, ExecutionId, &str)]) -> Result<(), StoreError> {
-    let from = collect(taken, |(from, ..)| *from);
-    let to = collect(taken, |(_, to, _)| *to);
-    let sources = collect(taken, |(.., source)| *source);
+async fn take_over(tx: &Tx, taken: &[&TakenOver<'_>]) -> Result<(), StoreError> {
+    let from = collect(taken, |taken| taken.from);
+    let to = collect(taken, |taken| taken.to);
+    let but = collect(taken, |taken| taken.but);
     let params: [(&(dyn ToSql + Sync), Type); 3] =
-        [(&from, Type::UUID_ARRAY), (&to, Type::UUID_ARRAY), (&sources, Type::TEXT_ARRAY)];
+        [(&from, Type::UUID_ARRAY), (&to, Type::UUID_ARRAY), (&but, Type::TEXT_ARRAY)];
     tx.query_unless_empty(taken, TAKE_OVER, params).await.map(drop)
 }
 
@@ -226,11 +253,11 @@ const TAKE_OVER: &str = "/* take_over_arrivals */
         (execution_id, event_id, workflow_id, run_id, root_event_id, node_id, source_node_id,
          source_order, stops, is_late, created_at)
     SELECT t.to_id, j.event_id, j.workflow_id, j.run_id, j.root_event_id, j.node_id,
-        j.source_node_id, j.source_order, j.stops, false, j.created_at
-    FROM unnest($1::uuid[], $2::uuid[], $3::text[]) AS t (from_id, to_id, source_node_id)
+        j.source_node_id, j.source_order, j.stops AND t.but <> '', false, j.created_at
+    FROM unnest($1::uuid[], $2::uuid[], $3::text[]) AS t (from_id, to_id, but)
     CROSS JOIN LATERAL (
         SELECT DISTINCT ON (j.source_node_id) j.* FROM execution_joins j
-        WHERE j.execution_id = t.from_id AND j.source_node_id <> t.source_node_id
+        WHERE j.execution_id = t.from_id AND j.source_node_id <> t.but
         ORDER BY j.source_node_id, j.arrived DESC) j
     ORDER BY j.arrived";
 

@@ -252,7 +252,7 @@ const LOAD_ANCESTORS: &str = "/* load_ancestors */
         UNION
         SELECT steps.of_event_id, steps.distance + 1,
             steps.is_on_the_way AND coalesce(joined.is_last, true),
-            coalesce(joined.source_order, 0), ev.id, ev.node_id, ev.execution_id
+            coalesce(joined.source_order, steps.source_order), ev.id, ev.node_id, ev.execution_id
         FROM steps
         JOIN workflow_node_executions ex ON ex.id = steps.execution_id
         LEFT JOIN LATERAL (

@@ -254,7 +254,7 @@ const STOP: &str = "/* stop_runs */
     RETURNING id";
 
 /// One statement counts items and executions, after the lock. A failure counts if no edge took it
-/// and it was not redriven. This condition has a form that the index of dead letters does not have,
+/// and it was not redriven, nor followed by another join of its node. This condition has a form that the index of dead letters does not have,
 /// and each failure is looked up by itself: otherwise index and events would be walked over. Code
 /// before V14 routes a failure without a mark in the execution.
 const SETTLE: &str = "/* settle_runs */
@@ -273,6 +273,10 @@ const SETTLE: &str = "/* settle_runs */
                 WHEN (SELECT true FROM workflow_node_executions x
                       WHERE x.run_id = r.id AND x.result = 'failed'
                         AND coalesce(x.redriven_event_id, x.id) = x.id AND NOT x.failure_routed
+                        AND NOT (x.component = 'merge' AND EXISTS (
+                            SELECT FROM execution_joins j
+                            WHERE j.run_id = x.run_id AND j.node_id = x.node_id
+                              AND j.execution_id > x.id))
                         AND (
                             SELECT true FROM workflow_events o
                             WHERE o.execution_id = x.id AND o.channel = 'failure'

@@ -431,7 +431,7 @@ async fn a_merge_whose_messages_are_all_lost_decides_within_two_minutes_i8() {
     let world = World::create().await;
     let workflow = workflow(&world, &[pass("a"), filter("b", "yes"), pass("c")], json!({})).await;
     let run_id = start(&world, &workflow, json!({ "yes": false })).await;
-    world.queues.take();
+    let _ = world.queues.take();
     assert_eq!(joins(&world).await, "held");
     sweep(&world.sweeper(0), tests::tick()).await.unwrap();
     deliver(&world, "").await;
@@ -523,4 +523,88 @@ async fn arrivals_of_builders_at_the_same_time_make_one_join_i3() {
     assert_eq!((joins(&world).await.as_str(), world.run_state(run_id).await), ("finished passed", "passed"));
     assert_eq!(world.database.count("SELECT count(*) FROM execution_joins").await, 20);
     assert_eq!(outputs(&world, "after").await.len(), 1);
+}
+
+/// A merge that failed for a dead branch is followed by another one once that branch is redriven: then the
+/// first one fails its run no more, and can't be redriven too.
+#[tokio::test]
+async fn a_merge_that_is_followed_by_another_fails_its_run_no_more() {
+    let world = World::create().await;
+    let broken = node("b", "transform", json!({ "output": "{{ root().data.no.such }}" }));
+    let nodes = |b: Value| {
+        json!([
+            { "id": "start", "name": "START", "trigger": "start" }, pass("a"), b,
+            node("m", "merge", json!({ "dead_sources": "fail" })),
+            node("after", "transform", json!({ "output": "{{ previous().data }}" })),
+        ])
+    };
+    let edges = json!([
+        edge("start", "default", "a"),
+        edge("a", "default", "m"),
+        edge("start", "default", "b"),
+        edge("b", "default", "m"),
+        edge("m", "success", "after"),
+    ]);
+    let workflow = world.workflow(nodes(broken), edges.clone()).await;
+    let run_id = start(&world, &workflow, json!({})).await;
+    deliver(&world, "").await;
+    assert_eq!(
+        (joins(&world).await.as_str(), world.run_state(run_id).await),
+        ("finished failed component_error", "failed")
+    );
+    world.apply_again(&workflow, nodes(pass("b")), edges).await;
+    let failed = |node: &str| {
+        format!("SELECT id FROM workflow_node_executions WHERE node_id = '{node}' AND result = 'failed'")
+    };
+    redrive(&world, world.database.sql(&failed("b")).await.parse().unwrap()).await;
+    deliver(&world, "").await;
+    assert_eq!(joins(&world).await, "finished failed component_error, finished passed");
+    assert_eq!((outputs(&world, "after").await.len(), world.run_state(run_id).await), (1, "passed"));
+    let first = world.database.sql(&failed("m")).await.parse().unwrap();
+    let redrive = Redrive {
+        organization_id: world.organization_id,
+        execution_id: first,
+        event_id: world.id(),
+        item_id: world.id(),
+        now: world.now(),
+    };
+    let refused = redrive_execution(world.audited(), &redrive).await.unwrap();
+    assert_eq!(
+        refused,
+        store::api::RedriveOutcome::Refused("another join of this node has followed it in its run")
+    );
+}
+
+#[tokio::test]
+async fn an_open_merge_decides_by_what_was_applied_last() {
+    let world = World::create().await;
+    let wait = node("b", "wait", json!({ "for": "1h" }));
+    let first = workflow_nodes(node("a", "http", json!({ "url": "https://x.test" })), wait.clone());
+    let with = |mode: Value, name: &str| {
+        let mut nodes = first.0.clone();
+        nodes[1] = json!({ "id": "a", "name": name, "component": "noop" });
+        nodes[3]["configuration"] = mode;
+        let mut edges = first.1.clone();
+        edges[1]["channel"] = json!("default");
+        (nodes, edges)
+    };
+    let (nodes, edges) = with(json!({ "sources": ["A", "B"] }), "A");
+    let workflow = world.workflow(nodes, edges).await;
+    start(&world, &workflow, json!({})).await;
+    deliver(&world, "").await;
+    assert_eq!(joins(&world).await, "held");
+    let (nodes, edges) = with(json!({ "sources": ["EU"] }), "EU");
+    world.apply_again(&workflow, nodes, edges).await;
+    let wake = Message::Wake {
+        execution_id: world
+            .database
+            .sql("SELECT id FROM workflow_node_executions WHERE node_id = 'm'")
+            .await
+            .parse()
+            .unwrap(),
+    };
+    world.pass(60).await;
+    build(&world.builder(), &[wake]).await;
+    assert_eq!(joins(&world).await, "finished passed");
+    assert_eq!(outputs(&world, "m").await[0]["sources"], json!({ "EU": {} }));
 }

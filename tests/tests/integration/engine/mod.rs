@@ -2,6 +2,7 @@
 
 mod builder_claims;
 mod builder_flow;
+mod callbacks;
 mod claims;
 mod concurrency_keys;
 mod dead_letters;

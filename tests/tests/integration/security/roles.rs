@@ -18,7 +18,7 @@ const PRIVILEGES: [(&str, [&str; 6]); 27] = [
     ("api_tokens", ["SIU", "", "", "", "", ""]),
     ("audit_log", ["SI", "", "", "", "", ""]),
     ("error_handlers", ["SID", "", "", "", "", ""]),
-    ("execution_joins", ["S", "", "SI", "", "", ""]),
+    ("execution_joins", ["S", "", "SI", "S", "S", ""]),
     ("failed_runs", ["", "", "SUD", "", "SU", ""]),
     ("function_heartbeats", ["", "", "SIU", "SIU", "S", ""]),
     ("organizations", ["SU", "S", "S", "S", "S", ""]),
@@ -292,6 +292,7 @@ async fn a_function_of_its_owners_rights_is_run_by_one_role_i7() {
         ("oldest_transaction_seconds", "sealflow_sweeper"),
         ("route_error", ""),
         ("stop_marked_run", ""),
+        ("take_callback", "sealflow_webhook"),
     ]
     .map(|(name, role)| format!("{name}|{{\"search_path=pg_catalog, pg_temp\"}}|{role}"));
     let deletes =

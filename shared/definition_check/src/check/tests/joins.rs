@@ -46,6 +46,16 @@ fn the_sources_of_a_merge_are_names_of_nodes_with_an_edge_to_it() {
 }
 
 #[test]
+fn a_quorum_is_of_the_nodes_that_there_are() {
+    let found = |quorum: u32| {
+        let configuration = format!(", configuration: {{ mode: quorum, quorum: {quorum} }}");
+        errors(&definition(&configuration, &["a", "b", "m"], &BOTH)).join("\n")
+    };
+    assert_eq!(found(2), "");
+    assert!(found(3).contains("is more than the 2 nodes with an edge to this one"), "{}", found(3));
+}
+
+#[test]
 fn a_merge_on_a_cycle_is_refused() {
     let found = errors(&definition("", &["a", "b", "m"], &[("a", "b"), ("a", "m"), ("b", "m"), ("m", "b")]));
     assert!(
@@ -75,6 +85,7 @@ fn what_a_merge_has_none_of_is_refused() {
         "max_visits: 3",
         "retry: { max_attempts: 2 }",
         "redact: [/a]",
+        "keys: { a: b }",
     ] {
         let found = errors(&definition(&format!(", {field}"), &["a", "b", "m"], &BOTH)).join("\n");
         assert!(found.contains("a run has one open execution of `merge`"), "{field}: {found}");
