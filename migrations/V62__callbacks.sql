@@ -9,55 +9,67 @@ CREATE UNIQUE INDEX workflow_execution_calls_callbacks ON workflow_execution_cal
     WHERE call = 'callback';
 
 -- The intake inserts calls through this function alone, which checks the address: an intake that is
--- taken over votes for nobody, and reads of an execution only what it is told here. The execution is
--- locked first and read in a later statement: its end has come, or waits for this call.
+-- taken over votes for nobody, and reads of an execution only what it is told here. Without data it
+-- looks only. What is not open is not locked, so a guess holds nobody up. The execution is locked and
+-- then read again: its end has come, or waits for this call.
 CREATE FUNCTION take_callback(
     for_execution uuid, address_sha256 text, method text, new_call uuid, call_data jsonb)
 RETURNS TABLE (outcome text, organization_id uuid) LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     waiting record;
+    is_locked boolean := false;
 BEGIN
-    PERFORM FROM public.workflow_node_executions x
-    WHERE x.id = for_execution AND x.component = 'wait_for_callback' FOR SHARE;
-    SELECT x.workflow_id, x.held, o.id AS organization_id, o.suspended_at IS NOT NULL AS is_suspended,
-        coalesce(x.state = 'held' AND x.held ->> 'address_sha256' = take_callback.address_sha256
-            AND coalesce(x.wake_at > statement_timestamp(), true)
-            AND run.stop IS NULL AND o.deleted_at IS NULL AND w.deleted_at IS NULL
-            AND n.deleted_at IS NULL AND coalesce(x.node_generation, n.generation) = n.generation
-            AND NOT EXISTS (
-                SELECT FROM public.workflow_execution_calls c
-                WHERE c.execution_id = x.id AND c.call = 'callback' AND c.id <> new_call)
-            AND NOT EXISTS (
-                SELECT FROM public.workflow_execution_wakes c
-                WHERE c.workflow_id = x.workflow_id AND c.execution_id = x.id
-                  AND c.cause = 'cancelled' AND c.handled_at IS NULL), false) AS is_open
-    INTO waiting
-    FROM public.workflow_node_executions x
-    JOIN public.workflow_runs run ON run.id = x.run_id
-    JOIN public.workflows w ON w.id = x.workflow_id
-    JOIN public.organizations o ON o.id = w.organization_id
-    JOIN public.workflow_nodes n ON n.workflow_id = x.workflow_id AND n.node_id = x.node_id
-    WHERE x.id = for_execution AND x.component = 'wait_for_callback';
-    IF NOT FOUND OR NOT waiting.is_open THEN
-        RETURN QUERY SELECT 'gone', NULL::uuid;
-    ELSIF waiting.is_suspended THEN
-        RETURN QUERY SELECT 'suspended', NULL::uuid;
-    ELSIF NOT waiting.held -> 'methods' ? method THEN
-        RETURN QUERY SELECT 'method', NULL::uuid;
-    ELSE
-        INSERT INTO public.workflow_execution_calls
-            (id, workflow_id, execution_id, call, called_by, data)
-        VALUES (new_call, waiting.workflow_id, for_execution, 'callback', 'function:webhook', call_data)
-        ON CONFLICT (execution_id) WHERE call = 'callback' DO NOTHING;
-        RETURN QUERY
-        SELECT CASE WHEN EXISTS (
-                SELECT FROM public.workflow_execution_calls c WHERE c.id = new_call)
-            THEN 'taken' ELSE 'gone' END, waiting.organization_id;
-    END IF;
+    LOOP
+        SELECT x.workflow_id, x.held, o.id AS organization_id,
+            o.suspended_at IS NOT NULL AS is_suspended,
+            coalesce(x.state = 'held'
+                AND x.held ->> 'address_sha256' = take_callback.address_sha256
+                AND coalesce(x.wake_at > statement_timestamp(), true)
+                AND run.stop IS NULL AND o.deleted_at IS NULL AND w.deleted_at IS NULL
+                AND n.deleted_at IS NULL AND coalesce(x.node_generation, n.generation) = n.generation
+                AND NOT EXISTS (
+                    SELECT FROM public.workflow_execution_calls c
+                    WHERE c.execution_id = x.id AND c.call = 'callback' AND c.id <> new_call)
+                AND NOT EXISTS (
+                    SELECT FROM public.workflow_execution_wakes c
+                    WHERE c.workflow_id = x.workflow_id AND c.execution_id = x.id
+                      AND c.cause = 'cancelled' AND c.handled_at IS NULL), false) AS is_open
+        INTO waiting
+        FROM public.workflow_node_executions x
+        JOIN public.workflow_runs run ON run.id = x.run_id
+        JOIN public.workflows w ON w.id = x.workflow_id
+        JOIN public.organizations o ON o.id = w.organization_id
+        JOIN public.workflow_nodes n ON n.workflow_id = x.workflow_id AND n.node_id = x.node_id
+        WHERE x.id = for_execution AND x.component = 'wait_for_callback';
+        IF NOT FOUND OR NOT waiting.is_open THEN
+            RETURN QUERY SELECT 'gone', NULL::uuid;
+            RETURN;
+        ELSIF waiting.is_suspended THEN
+            RETURN QUERY SELECT 'suspended', NULL::uuid;
+            RETURN;
+        ELSIF NOT coalesce(waiting.held -> 'methods' ? method, false) THEN
+            RETURN QUERY SELECT 'method', NULL::uuid;
+            RETURN;
+        ELSIF call_data IS NULL THEN
+            RETURN QUERY SELECT 'open', waiting.organization_id;
+            RETURN;
+        END IF;
+        EXIT WHEN is_locked;
+        PERFORM FROM public.workflow_node_executions x WHERE x.id = for_execution FOR SHARE;
+        is_locked := true;
+    END LOOP;
+    INSERT INTO public.workflow_execution_calls
+        (id, workflow_id, execution_id, call, called_by, data)
+    VALUES (new_call, waiting.workflow_id, for_execution, 'callback', 'function:webhook', call_data)
+    ON CONFLICT (execution_id) WHERE call = 'callback' DO NOTHING;
+    RETURN QUERY
+    SELECT CASE WHEN EXISTS (
+            SELECT FROM public.workflow_execution_calls c WHERE c.id = new_call)
+        THEN 'taken' ELSE 'gone' END, waiting.organization_id;
 END $$;
 COMMENT ON FUNCTION take_callback IS
-    'Stores what came to the address of a wait_for_callback, once: taken, gone, method or suspended.';
+    'Stores what came to the address of a wait_for_callback, once: taken, gone, method or suspended; open, without data.';
 REVOKE ALL ON FUNCTION take_callback FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION take_callback TO sealflow_webhook;
 

@@ -4,8 +4,9 @@ use components::address_digest;
 use components::webhook::WebhookConfiguration;
 use domain::ids::ExecutionId;
 use queue::Outgoing;
-use serde_json::json;
+use serde_json::{Value, json};
 use store::callbacks::{CallbackOutcome, NewCallback, take_callback};
+use store::{HeldWake, StoreError};
 use uuid::Uuid;
 
 use crate::answer::Answer;
@@ -30,25 +31,37 @@ pub(crate) async fn take(execution_id: ExecutionId, delivery: &Delivery, deps: &
     if let Some(None) = deps.cache.get(&delivery.address, now) {
         return Answer::CallbackGone;
     }
-    let Ok(configuration) = WebhookConfiguration::read(&json!({ "authentication": "none" })) else {
-        return Answer::Unavailable;
-    };
-    let data = match read_data(delivery, &configuration, &|_| false) {
-        Ok(data) => data,
-        Err(answer) => return answer,
-    };
-    let callback = NewCallback {
+    let looked = NewCallback {
         id: deps.ids.next(now),
         execution_id,
         address_sha256: address_digest(&delivery.address),
         method: delivery.method.as_str().to_owned(),
-        data,
+        data: None,
     };
-    match take_callback(&deps.store, &callback).await {
+    // The body is read only once the address is known to be right.
+    let callback = match take_callback(&deps.store, &looked).await {
+        Ok(CallbackOutcome::Open) => match data_of(delivery) {
+            Ok(data) => NewCallback { data: Some(data), ..looked },
+            Err(answer) => return answer,
+        },
+        outcome => return answer_of(outcome, delivery, deps).await,
+    };
+    answer_of(take_callback(&deps.store, &callback).await, delivery, deps).await
+}
+
+fn data_of(delivery: &Delivery) -> Result<Value, Answer> {
+    let configuration = WebhookConfiguration::read(&json!({ "authentication": "none" }));
+    let configuration = configuration.map_err(|_| Answer::Unavailable)?;
+    read_data(delivery, &configuration, &|_| false)
+}
+
+async fn answer_of(outcome: Result<CallbackOutcome, StoreError>, delivery: &Delivery, deps: &Deps) -> Answer {
+    let now = deps.clock.now();
+    match outcome {
         Ok(CallbackOutcome::Taken(held)) => {
-            tracing::info!(%execution_id, organization_id = %held.organization_id, "a callback was taken");
-            let wake = Outgoing::now(held.organization_id, held.wake());
-            if !deps.queue.send(vec![wake]).await.unsent.is_empty() {
+            let HeldWake { execution_id, organization_id } = held;
+            tracing::info!(%execution_id, %organization_id, "a callback was taken");
+            if !deps.queue.send(vec![Outgoing::now(organization_id, held.wake())]).await.unsent.is_empty() {
                 tracing::warn!(%execution_id, "the wake was not sent; the sweeper sends it again");
             }
             deps.cache.insert(&delivery.address, None, now);
@@ -60,6 +73,8 @@ pub(crate) async fn take(execution_id: ExecutionId, delivery: &Delivery, deps: &
         }
         Ok(CallbackOutcome::WrongMethod) => Answer::CallbackMethod,
         Ok(CallbackOutcome::Suspended) => Answer::Suspended,
+        // It was asked to store, and not to look.
+        Ok(CallbackOutcome::Open) => Answer::Unavailable,
         Err(error) => unavailable(&error),
     }
 }

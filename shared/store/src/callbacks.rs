@@ -19,8 +19,8 @@ pub struct NewCallback {
     pub address_sha256: String,
     /// Its method.
     pub method: String,
-    /// Its data.
-    pub data: Value,
+    /// Its data; None: it is looked only whether the address is open.
+    pub data: Option<Value>,
 }
 
 /// The outcome of a callback.
@@ -28,6 +28,8 @@ pub struct NewCallback {
 pub enum CallbackOutcome {
     /// It is stored: the caller sends the wake.
     Taken(HeldWake),
+    /// Something waits at the address.
+    Open,
     /// Nothing waits at the address: it was never told, it was used, or its execution is to end.
     Gone,
     /// The address takes another method.
@@ -36,7 +38,7 @@ pub enum CallbackOutcome {
     Suspended,
 }
 
-/// Stores what came to an address, once.
+/// Stores what came to an address, once. Without data it looks only, and locks nothing.
 ///
 /// # Errors
 /// See [`StoreError`].
@@ -63,6 +65,7 @@ pub async fn take_callback(store: &Store, callback: &NewCallback) -> Result<Call
             let organization_id: OrganizationId = column(row, "organization_id")?;
             CallbackOutcome::Taken(HeldWake { execution_id: callback.execution_id, organization_id })
         }
+        "open" => CallbackOutcome::Open,
         "gone" => CallbackOutcome::Gone,
         "method" => CallbackOutcome::WrongMethod,
         "suspended" => CallbackOutcome::Suspended,

@@ -107,9 +107,11 @@ pub async fn list_dead_letters(
                                AND x.result = 'failed'
                                AND x.redriven_event_id IS NULL AND NOT x.failure_routed
                                AND NOT (x.component = 'merge' AND EXISTS (
-                                   SELECT FROM execution_joins j
-                                   WHERE j.run_id = x.run_id AND j.node_id = x.node_id
-                                     AND j.execution_id > x.id))
+                                   SELECT FROM execution_joins own
+                                   JOIN execution_joins j
+                                     ON j.run_id = own.run_id AND j.node_id = own.node_id
+                                       AND j.execution_id > own.execution_id
+                                   WHERE own.execution_id = x.id))
                                AND ($5::text IS NULL OR x.node_id = $5)
                                AND ($6::text IS NULL OR x.result_reason = $6)
                                AND ($7::uuid IS NULL OR x.root_event_id = $7)

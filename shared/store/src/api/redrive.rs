@@ -133,10 +133,12 @@ const FIND: &str = "/* redrive_execution: find */
             SELECT FROM workflow_events o
             WHERE o.execution_id = x.id AND o.channel = 'failure'
               AND cardinality(o.targets) > 0) AS is_routed,
-        x.component = 'merge' AND EXISTS (
-            SELECT FROM execution_joins j
-            WHERE j.run_id = x.run_id AND j.node_id = x.node_id
-              AND j.execution_id > x.id) AS is_followed,
+        (SELECT true FROM execution_joins own
+         CROSS JOIN LATERAL (
+             SELECT true FROM execution_joins j
+             WHERE j.run_id = own.run_id AND j.node_id = own.node_id
+               AND j.execution_id > own.execution_id LIMIT 1) j
+         WHERE own.execution_id = x.id LIMIT 1) IS NOT NULL AS is_followed,
         w.deleted_at IS NOT NULL AS is_workflow_deleted,
         n.deleted_at IS NOT NULL AS is_node_removed,
         run.expired_at IS NOT NULL AS is_run_expired,

@@ -35,6 +35,14 @@ impl NewArrival {
     }
 }
 
+/// The facts of an arrival's place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Place {
+    last: LastJoin,
+    /// Whether the arrival is the redrive of a join itself: then its event is one that had arrived.
+    is_of_join: bool,
+}
+
 /// The last join of an arrival's run and node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum LastJoin {
@@ -47,8 +55,6 @@ enum LastJoin {
         id: ExecutionId,
         /// Whether the arrival comes from a redrive that was made after the join had ended.
         is_redriven: bool,
-        /// Whether that redrive is of the join itself: then its event is one that had arrived.
-        is_of_join: bool,
     },
 }
 
@@ -78,21 +84,22 @@ struct ArrivedRow<'a> {
     execution_id: ExecutionId,
     arrival: &'a NewArrival,
     is_late: bool,
+    stops: bool,
 }
 
 /// Decides for each arrival: it opens a join, goes into the open one, or is late.
-fn decide<'a>(arrivals: &'a [NewArrival], last: &[LastJoin]) -> Arrivals<'a> {
+fn decide<'a>(arrivals: &'a [NewArrival], places: &[Place]) -> Arrivals<'a> {
     let mut decided = Arrivals::default();
     let mut opened: HashMap<(RunId, &str), ExecutionId> = HashMap::new();
-    for (arrival, last) in arrivals.iter().zip(last) {
+    for (arrival, Place { last, is_of_join }) in arrivals.iter().zip(places) {
         let place = arrival.place();
         let own = arrival.execution.id;
         let (execution_id, is_late) = match (opened.get(&place).copied(), *last) {
             (Some(id), _) | (None, LastJoin::Open(id)) => (id, false),
-            (None, LastJoin::Ended { id, is_redriven: false, .. }) => (id, true),
+            (None, LastJoin::Ended { id, is_redriven: false }) => (id, true),
             (None, LastJoin::None) => (own, false),
-            (None, LastJoin::Ended { id, is_of_join, .. }) => {
-                let but = if is_of_join { "" } else { arrival.source_node_id.as_str() };
+            (None, LastJoin::Ended { id, is_redriven: true }) => {
+                let but = if *is_of_join { "" } else { arrival.source_node_id.as_str() };
                 decided.taken_over.push(TakenOver { from: id, to: own, but });
                 (own, false)
             }
@@ -101,7 +108,9 @@ fn decide<'a>(arrivals: &'a [NewArrival], last: &[LastJoin]) -> Arrivals<'a> {
             opened.insert(place, own);
             decided.opened.push(&arrival.execution);
         }
-        decided.rows.push(ArrivedRow { execution_id, arrival, is_late });
+        // `stop_if` is asked of nothing again.
+        let stops = arrival.stops && !is_of_join;
+        decided.rows.push(ArrivedRow { execution_id, arrival, is_late, stops });
         // A late arrival goes no further: the joins behind may have waited for it.
         let asked = arrival.merges.iter().filter(|id| is_late || id.as_str() == place.1);
         decided.asked.extend(asked.map(|id| AskedJoin { run_id: place.0, node_id: id.clone() }));
@@ -133,24 +142,21 @@ pub(super) async fn find_joins<'a>(tx: &Tx, arrivals: &'a [NewArrival]) -> Resul
             ],
         )
         .await?;
-    let last: Vec<LastJoin> = rows.iter().map(last_join).collect::<Result<_, _>>()?;
-    if last.len() != arrivals.len() {
+    let places: Vec<Place> = rows.iter().map(place).collect::<Result<_, _>>()?;
+    if places.len() != arrivals.len() {
         return Err(StoreError::Conflict("not every join was found"));
     }
-    Ok(decide(arrivals, &last))
+    Ok(decide(arrivals, &places))
 }
 
-fn last_join(row: &Row) -> Result<LastJoin, StoreError> {
+fn place(row: &Row) -> Result<Place, StoreError> {
     let id: Option<ExecutionId> = column(row, "execution_id")?;
-    let Some(id) = id else { return Ok(LastJoin::None) };
-    if column(row, "is_open")? {
-        return Ok(LastJoin::Open(id));
-    }
-    Ok(LastJoin::Ended {
-        id,
-        is_redriven: column(row, "is_redriven")?,
-        is_of_join: column(row, "is_of_join")?,
-    })
+    let last = match id {
+        None => LastJoin::None,
+        Some(id) if column(row, "is_open")? => LastJoin::Open(id),
+        Some(id) => LastJoin::Ended { id, is_redriven: column(row, "is_redriven")? },
+    };
+    Ok(Place { last, is_of_join: column(row, "is_of_join")? })
 }
 
 /// Joins of one place follow each other: the last one is open, or has the greatest id. Whether an event comes
@@ -169,7 +175,11 @@ const FIND_JOINS: &str = "/* find_joins */
                 WHERE chain.distance < $5::int AND chain.created_at > last.finished_at)
             SELECT FROM chain WHERE type = 'redrive' AND created_at > last.finished_at)
         ELSE false END AS is_redriven,
-        (SELECT ev.type = 'redrive' FROM workflow_events ev WHERE ev.id = t.event_id) AS is_of_join
+        (SELECT true FROM workflow_node_executions r
+         CROSS JOIN LATERAL (
+             SELECT true FROM execution_joins j WHERE j.execution_id = r.id LIMIT 1) j
+         WHERE r.redriven_event_id = t.event_id AND r.node_id = t.node_id
+         LIMIT 1) IS NOT NULL AS is_of_join
     FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[]) WITH ORDINALITY
         AS t (run_id, workflow_id, node_id, event_id, nth)
     LEFT JOIN LATERAL (
@@ -239,7 +249,7 @@ async fn record(tx: &Tx, rows: &[ArrivedRow<'_>], now: Timestamp) -> Result<usiz
                 (&collect(rows, |row| row.arrival.execution.node.1.as_str()), Type::TEXT_ARRAY),
                 (&collect(rows, |row| row.arrival.source_node_id.as_str()), Type::TEXT_ARRAY),
                 (&collect(rows, |row| row.arrival.source_order), Type::INT4_ARRAY),
-                (&collect(rows, |row| row.arrival.stops), Type::BOOL_ARRAY),
+                (&collect(rows, |row| row.stops), Type::BOOL_ARRAY),
                 (&collect(rows, |row| row.is_late), Type::BOOL_ARRAY),
                 (&now, Type::TIMESTAMPTZ),
             ],

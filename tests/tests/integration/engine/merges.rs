@@ -608,3 +608,52 @@ async fn an_open_merge_decides_by_what_was_applied_last() {
     assert_eq!(joins(&world).await, "finished passed");
     assert_eq!(outputs(&world, "m").await[0]["sources"], json!({ "EU": {} }));
 }
+
+/// An event that fails at the merge, before it arrives, is a failure like any other, whatever the merge
+/// comes to later: it fails the run, and its redrive arrives as the event that it is.
+#[tokio::test]
+async fn an_event_that_fails_at_a_merge_fails_its_run_until_it_is_redriven() {
+    let world = World::create().await;
+    let merge = |stop_if: &str| {
+        let (mut nodes, mut edges) = workflow_nodes(pass("a"), pass("b"));
+        nodes[3]["configuration"] = json!({ "stop_if": stop_if });
+        edges[1]["channel"] = json!("default");
+        (nodes, edges)
+    };
+    let (nodes, edges) = merge(r#"previous().data.from == "a" ? "neither" : false"#);
+    let workflow = world.workflow(nodes, edges).await;
+    let run_id = start(&world, &workflow, json!({})).await;
+    deliver(&world, "").await;
+    assert_eq!(joins(&world).await, "finished failed component_error, finished passed");
+    assert_eq!((arrived(&world).await.as_str(), world.run_state(run_id).await), ("b", "failed"));
+    let (nodes, edges) = merge("false");
+    world.apply_again(&workflow, nodes, edges).await;
+    let failed = "SELECT id FROM workflow_node_executions WHERE node_id = 'm' AND result = 'failed'";
+    redrive(&world, world.database.sql(failed).await.parse().unwrap()).await;
+    deliver(&world, "").await;
+    assert_eq!((arrived(&world).await.as_str(), world.run_state(run_id).await), ("b, b, a", "passed"));
+    let outputs = outputs(&world, "after").await;
+    assert_eq!((outputs.len(), &outputs[1]["missing"]), (2, &json!([])));
+}
+
+#[tokio::test]
+async fn a_merge_that_an_event_has_stopped_goes_on_when_it_is_redriven() {
+    for stopping in ["a", "b"] {
+        let world = World::create().await;
+        let (mut nodes, mut edges) = workflow_nodes(pass("a"), pass("b"));
+        nodes[3]["configuration"] = json!({ "stop_if": format!("previous().data.from == \"{stopping}\"") });
+        edges[1]["channel"] = json!("default");
+        let workflow = world.workflow(nodes, edges).await;
+        let run_id = start(&world, &workflow, json!({})).await;
+        deliver(&world, "").await;
+        assert_eq!(
+            (joins(&world).await.as_str(), world.run_state(run_id).await),
+            ("finished failed component_error", "failed")
+        );
+        let failed = "SELECT id FROM workflow_node_executions WHERE node_id = 'm'";
+        redrive(&world, world.database.sql(failed).await.parse().unwrap()).await;
+        deliver(&world, "").await;
+        assert_eq!(joins(&world).await, "finished failed component_error, finished passed", "{stopping}");
+        assert_eq!(world.run_state(run_id).await, "passed");
+    }
+}

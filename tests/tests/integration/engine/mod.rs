@@ -19,6 +19,7 @@ mod missing_node;
 mod old_transaction;
 mod poison;
 mod queue_items;
+mod random_merges;
 mod redactions;
 mod redelivered;
 mod retention;
