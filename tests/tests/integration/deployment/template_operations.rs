@@ -326,3 +326,16 @@ fn the_example_of_samconfig_builds_what_it_deploys() {
         assert!(parameters.contains_key(name) || required.contains(&name), "{name} is no parameter");
     }
 }
+
+/// Senders ask by GET and HEAD whether somebody is there, and an address for callbacks takes the methods that
+/// its author names.
+#[test]
+fn the_intake_gets_requests_of_every_method() {
+    let deployment = Deployment::of(TOKEN);
+    let routes: BTreeMap<String, String> = deployment
+        .of_type("AWS::ApiGatewayV2::Route")
+        .map(|(_, route)| (word(&route["RouteKey"]), route["Target"].to_string()))
+        .collect();
+    let intake = routes.get("ANY /hooks/{address}").expect("the route of the intake");
+    assert!(intake.contains("WebhookIntegration"), "{intake}");
+}
