@@ -267,7 +267,7 @@ async fn a_build_comes_to_three_regions_before_the_traffic_is_switched_i1() {
     let failed = start("2").await;
     assert_eq!(failed.code, 3, "{failed:?}");
     assert_eq!(product.target.requests("/traffic").len(), 1, "nothing is switched");
-    let [told] = product.target.requests("/room").try_into().expect("one message");
+    let [told] = product.target.requests("/release-room").try_into().expect("one message");
     assert_eq!(told.json(), json!({ "text": "2 did not come to America, Asia" }));
     story.end(&[&deploy]).await;
 }
@@ -311,7 +311,7 @@ async fn a_long_job_tells_when_it_is_done_i1_i3() {
     assert_eq!(answers, [202, 410, 410, 410, 410]);
     let runs = ended_runs(&cli, "long-job", 1).await;
     assert_eq!(runs[0]["result"], "passed");
-    let [told] = product.target.requests("/room").try_into().expect("one message");
+    let [told] = product.target.requests("/video-room").try_into().expect("one message");
     assert_eq!(told.json(), json!({ "text": "talk.mp4: done after 5400 s" }));
     let run = runs[0]["id"].as_str().unwrap_or_default();
     let (_, events) = story.call("GET", &format!("/v1/events?run={run}"), None).await;
@@ -322,7 +322,7 @@ async fn a_long_job_tells_when_it_is_done_i1_i3() {
     let runs = ended_runs(&cli, "long-job", 2).await;
     assert_eq!(runs[0]["result"], "failed");
     assert_eq!(story.post(&address, &sent_as, said("late")).await.0, 410);
-    assert_eq!(product.target.requests("/room").len(), 1);
+    assert_eq!(product.target.requests("/video-room").len(), 1);
     let begun = product.target.requests("/jobs");
     assert_eq!(begun[0].header("authorization"), Some(format!("Bearer {encoder}").as_str()));
     story.end(&[&encoder]).await;
