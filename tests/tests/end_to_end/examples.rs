@@ -286,10 +286,14 @@ async fn a_long_job_tells_when_it_is_done_i1_i3() {
         cli.run_with(&["run", "start", "long-job", "--data", &data], "").await.passed();
         let mut address = String::new();
         until("the job begins", || async {
-            product.target.requests("/jobs").iter().any(|request| request.json()["video"] == json!(video))
+            product
+                .target
+                .requests("/encodings")
+                .iter()
+                .any(|request| request.json()["video"] == json!(video))
         })
         .await;
-        for request in product.target.requests("/jobs") {
+        for request in product.target.requests("/encodings") {
             if request.json()["video"] == json!(video) {
                 address = request.json()["tell"].as_str().unwrap_or_default().to_owned();
             }
@@ -323,7 +327,7 @@ async fn a_long_job_tells_when_it_is_done_i1_i3() {
     assert_eq!(runs[0]["result"], "failed");
     assert_eq!(story.post(&address, &sent_as, said("late")).await.0, 410);
     assert_eq!(product.target.requests("/video-room").len(), 1);
-    let begun = product.target.requests("/jobs");
+    let begun = product.target.requests("/encodings");
     assert_eq!(begun[0].header("authorization"), Some(format!("Bearer {encoder}").as_str()));
     story.end(&[&encoder]).await;
 }
