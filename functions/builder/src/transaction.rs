@@ -43,7 +43,7 @@ pub struct BatchOutcome {
     pub(crate) has_written: bool,
     /// The number of items that became executions.
     pub(crate) items: u64,
-    /// What ended while keys were resolved.
+    /// The work that ended while keys were resolved.
     pub(crate) ended: EndedWork,
     /// Limited nodes that another transaction held.
     pub(crate) skipped: Vec<WokenNode>,

@@ -27,7 +27,7 @@ pub enum Answer {
     Said(WebhookResponse),
     /// A sender asked whether somebody is there; this is what it wants to hear.
     Handshake(HandshakeAnswer),
-    /// What came to the address of a `wait_for_callback` is taken.
+    /// The request to the address of a `wait_for_callback` is taken.
     CallbackTaken,
     /// Nothing waits at the address.
     CallbackGone,

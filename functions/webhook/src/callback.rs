@@ -1,4 +1,4 @@
-//! What comes to the address of a `wait_for_callback`: it is stored once, and only then its wake is sent.
+//! Requests to the address of a `wait_for_callback`: one is stored, and only then its wake is sent.
 
 use components::address_digest;
 use components::webhook::WebhookConfiguration;

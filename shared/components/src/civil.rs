@@ -1,5 +1,6 @@
 //! Days, times of day, dates and zones in configurations.
 
+use domain::limits::WAIT_SECONDS_MAX;
 use jiff::{
     SignedDuration, Span, SpanRelativeTo,
     civil::{Date, Time, Weekday},
@@ -45,6 +46,26 @@ pub(crate) fn read_time_of_day(reader: &mut Reader, at: &str, value: &Value) -> 
         reader.problem(at, format!("must be a time of day such as `09:00`, not {}", given(value)));
     }
     time
+}
+
+/// Reads a length of time from a second to 366 days. The outer None: it is open or wrong; the inner
+/// one: it is missing.
+pub(crate) fn read_length(
+    reader: &mut Reader,
+    map: &Map<String, Value>,
+    name: &str,
+) -> Option<Option<SignedDuration>> {
+    let Some(value) = map.get(name) else { return Some(None) };
+    if reader.is_open(value) {
+        return None;
+    }
+    let most = SignedDuration::from_secs(i64::try_from(WAIT_SECONDS_MAX).ok()?);
+    let found = duration(value).filter(|found| *found >= SignedDuration::from_secs(1) && *found <= most);
+    if found.is_none() {
+        let message = "must be seconds, or a text such as `4h` or `30 days`, from a second to 366 days";
+        reader.problem(&child("", name), message);
+    }
+    found.map(Some)
 }
 
 /// Reads the name of a time zone in the field `zone`, UTC where it is missing; None where it is open

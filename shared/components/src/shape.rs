@@ -124,6 +124,13 @@ impl Reader {
     }
 }
 
+/// The problems of a resolved configuration as one text, each with its place.
+pub(crate) fn texts(problems: &[Problem]) -> String {
+    let text =
+        |problem: &Problem| format!("{}: {}", problem.pointer.trim_start_matches('/'), problem.message);
+    problems.iter().map(text).collect::<Vec<_>>().join("; ")
+}
+
 /// The JSON pointer of a field of the map at `at`.
 pub(crate) fn child(at: &str, key: &str) -> String {
     format!("{at}/{}", key.replace('~', "~0").replace('/', "~1"))

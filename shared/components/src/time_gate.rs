@@ -18,7 +18,7 @@ use crate::{
     civil::{DAYS, read_days, read_except, read_time_of_day, read_zone},
     component::{Component, Problem},
     held::{Emission, EmissionData, Held, Opening, Step, Then, Woken},
-    shape::{Reader, Stage, child},
+    shape::{Reader, Stage, child, texts},
 };
 
 /// The component. It passes its input on at once while the gate is open, and otherwise when the
@@ -65,13 +65,7 @@ impl Held for TimeGate {
 
 /// Passes on, or holds until the gate opens.
 fn step(configuration: &Value, since: Timestamp, now: Timestamp) -> Result<Step, Failure> {
-    let gate = read(configuration, Stage::Resolved).map_err(|problems| {
-        let texts: Vec<_> = problems
-            .iter()
-            .map(|problem| format!("{}: {}", problem.pointer.trim_start_matches('/'), problem.message))
-            .collect();
-        invalid(&texts.join("; "))
-    })?;
+    let gate = read(configuration, Stage::Resolved).map_err(|problems| invalid(&texts(&problems)))?;
     let opens = gate.and_then(|gate| gate.opens(now)).ok_or_else(|| invalid(NEVER_OPEN))?;
     if opens <= now {
         return Ok(over(since, now, None));

@@ -20,7 +20,7 @@ use crate::{
     effect::{Call as EffectCall, Effect},
     held::{Emission, EmissionData, Held, Opening, Step, Then, Woken},
     host::{BoxFuture, Capability, Host},
-    shape::{Reader, Stage, type_name},
+    shape::{Reader, Stage, texts, type_name},
 };
 
 /// The component; its configuration is `for` or `until`. It passes its input on when its time has
@@ -120,13 +120,7 @@ impl Effect for PendingWait {
 
 /// The time that a resolved configuration names.
 fn read_time(configuration: &Value) -> Result<WakeTime, Failure> {
-    let read = read(configuration, Stage::Resolved).map_err(|problems| {
-        let texts: Vec<_> = problems
-            .iter()
-            .map(|problem| format!("{}: {}", problem.pointer.trim_start_matches('/'), problem.message))
-            .collect();
-        invalid(texts.join("; "))
-    })?;
+    let read = read(configuration, Stage::Resolved).map_err(|problems| invalid(texts(&problems)))?;
     Ok(read.unwrap_or(WakeTime::After(Duration::ZERO)))
 }
 

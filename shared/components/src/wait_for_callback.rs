@@ -3,7 +3,6 @@
 use domain::{
     execution::ResultReason,
     held::{Call, WakeTime},
-    limits::WAIT_SECONDS_MAX,
     outcome::Failure,
 };
 use jiff::{SignedDuration, Timestamp};
@@ -11,10 +10,10 @@ use ring::digest::{SHA256, digest};
 use serde_json::{Map, Value, json};
 
 use crate::{
-    civil::duration,
+    civil::read_length,
     component::{Component, Problem},
     held::{Emission, EmissionData, Held, Opening, Step, Then, Woken},
-    shape::{Reader, Stage, child, type_name},
+    shape::{Reader, Stage, child, texts, type_name},
 };
 
 /// The component. The address is used once, and ends with its execution.
@@ -55,11 +54,7 @@ impl Component for WaitForCallback {
 impl Held for WaitForCallback {
     fn open(&self, configuration: &Value, opening: Opening<'_>) -> Result<Step, Failure> {
         let asked = read(configuration, Stage::Resolved).map_err(|problems| {
-            let texts: Vec<_> = problems
-                .iter()
-                .map(|problem| format!("{}: {}", problem.pointer.trim_start_matches('/'), problem.message))
-                .collect();
-            invalid(format!("the configuration came to no callback: {}", texts.join("; ")))
+            invalid(format!("the configuration came to no callback: {}", texts(&problems)))
         })?;
         let asked = asked.ok_or_else(|| invalid("the configuration came to no callback".to_owned()))?;
         let expires_at = opening
@@ -92,7 +87,7 @@ impl Held for WaitForCallback {
                 invalid("what the execution holds was written by a newer version of sealflow".to_owned());
             return Step { emissions: Vec::new(), facts: json!({}), then: Then::Ended(Err(failure)) };
         };
-        // What came before the end counts, whenever it is read.
+        // A request that came before the end counts, whenever it is read.
         let received =
             woken.calls.iter().find(|call| call.call == Call::Callback && call.called_at < expires_at);
         let (channel, data) = match received {
@@ -126,7 +121,7 @@ fn facts(held: &Value, end: Option<(&str, Timestamp)>) -> Value {
     json!({ "callback": facts })
 }
 
-/// What an address takes.
+/// The requests that an address takes.
 struct Asked {
     methods: Vec<&'static str>,
     expires: SignedDuration,
@@ -136,27 +131,12 @@ struct Asked {
 fn read(configuration: &Value, stage: Stage) -> Result<Option<Asked>, Vec<Problem>> {
     let mut reader = Reader::new(stage);
     let asked = reader.object("", configuration, &["expires", "accept"]).and_then(|map| {
-        let (expires, methods) = (read_expires(&mut reader, map), read_methods(&mut reader, map));
-        Some(Asked { expires: expires?, methods: methods? })
+        let expires = read_length(&mut reader, map, "expires");
+        let methods = read_methods(&mut reader, map);
+        Some(Asked { expires: expires?.unwrap_or(EXPIRES), methods: methods? })
     });
     let problems = reader.into_problems();
     if problems.is_empty() { Ok(asked) } else { Err(problems) }
-}
-
-fn read_expires(reader: &mut Reader, map: &Map<String, Value>) -> Option<SignedDuration> {
-    let Some(value) = map.get("expires") else { return Some(EXPIRES) };
-    if reader.is_open(value) {
-        return None;
-    }
-    let most = SignedDuration::from_secs(i64::try_from(WAIT_SECONDS_MAX).ok()?);
-    let found = duration(value).filter(|found| *found >= SignedDuration::from_secs(1) && *found <= most);
-    if found.is_none() {
-        reader.problem(
-            "/expires",
-            "must be seconds, or a text such as `4h` or `30 days`, from a second to 366 days",
-        );
-    }
-    found
 }
 
 fn read_methods(reader: &mut Reader, map: &Map<String, Value>) -> Option<Vec<&'static str>> {

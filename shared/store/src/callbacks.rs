@@ -1,4 +1,4 @@
-//! What comes to the address of a `wait_for_callback`: a call, inserted by the function `take_callback` of
+//! Requests to the address of a `wait_for_callback`: each is a call, inserted by the function `take_callback` of
 //! the database (`migrations/V62__callbacks.sql`). The role of the intake writes none by itself.
 
 use domain::ids::{CallId, ExecutionId, OrganizationId};
@@ -38,7 +38,7 @@ pub enum CallbackOutcome {
     Suspended,
 }
 
-/// Stores what came to an address, once. Without data it looks only, and locks nothing.
+/// Stores the request to an address, once. Without data it looks only, and locks nothing.
 ///
 /// # Errors
 /// See [`StoreError`].

@@ -159,9 +159,15 @@ fn asked_joins(input: &PlanInput<'_>, item: &ClaimedItem, rows: &WriteBatch) -> 
         .map(|execution| execution.node.1.as_str())
         .chain(rows.items.iter().map(|item| item.node.1.as_str()))
         .collect();
-    let goes_on = |join: &String| open.iter().any(|id| workflow.compiled.merges(id).contains(join));
-    let merges = workflow.compiled.merges(&item.node.1).iter().filter(|join| !goes_on(join));
-    merges.map(|join| AskedJoin { run_id: item.run_id, node_id: join.clone() }).collect()
+    joins_without(workflow, &item.node.1, item.run_id, &open)
+}
+
+/// The joins behind a node, but those that are reached from one of the nodes in `open`.
+fn joins_without(workflow: &Workflow, node_id: &str, run_id: RunId, open: &[&str]) -> Vec<AskedJoin> {
+    let compiled = &workflow.compiled;
+    let goes_on = |join: &String| open.iter().any(|id| compiled.merges(id).contains(join));
+    let merges = compiled.merges(node_id).iter().filter(|join| !goes_on(join));
+    merges.map(|join| AskedJoin { run_id, node_id: join.clone() }).collect()
 }
 
 /// Whether the rows contain unfinished work.

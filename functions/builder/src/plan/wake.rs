@@ -16,12 +16,12 @@ use jiff::Timestamp;
 use queue::Outgoing;
 use serde_json::json;
 use store::builder::{NewEvent, NewExecution, NewItem, RecordedWake, WokenExecution, WokenJoin, WriteBatch};
-use store::{AskedJoin, JsonText, NodeKey};
+use store::{JsonText, NodeKey};
 use uuid::Uuid;
 
 use super::held_step::check_step;
 use super::message::{cut_message, standing_message};
-use super::{Fallback, UNREADABLE};
+use super::{Fallback, UNREADABLE, joins_without};
 use crate::ComponentSet;
 use crate::definitions::Workflow;
 
@@ -248,7 +248,9 @@ fn take(
         if routed.is_empty() {
             plan.rows.ended.runs.push(execution.run_id);
         }
-        let asked = workflow.map(|workflow| asked_joins(execution, workflow, routed));
+        let open: Vec<&str> = routed.iter().map(|item| item.node.1.as_str()).collect();
+        let asked =
+            workflow.map(|workflow| joins_without(workflow, &execution.node.1, execution.run_id, &open));
         plan.rows.ended.joins.extend(asked.unwrap_or_default());
     }
     // A join's looks are a net, so the sweeper sends for them; its time-out has a time of its own.
@@ -271,14 +273,6 @@ fn take(
         cause_ids: execution.causes.iter().map(|cause| cause.id).collect(),
         call_ids: execution.calls.iter().map(|call| call.id).collect(),
     });
-}
-
-/// The joins behind an execution that has ended, but those towards which its items go.
-fn asked_joins(execution: &WokenExecution, workflow: &Workflow, routed: &[NewItem]) -> Vec<AskedJoin> {
-    let goes_on =
-        |join: &String| routed.iter().any(|item| workflow.compiled.merges(&item.node.1).contains(join));
-    let merges = workflow.compiled.merges(&execution.node.1).iter().filter(|join| !goes_on(join));
-    merges.map(|join| AskedJoin { run_id: execution.run_id, node_id: join.clone() }).collect()
 }
 
 /// Adds the event of an emission, its items, and the message that wakes the builder for them.

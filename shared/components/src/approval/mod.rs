@@ -21,7 +21,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     component::{Component, FieldSpec, Problem},
     held::{Emission, EmissionData, Held, Opening, Step, Then, Woken},
-    shape::Stage,
+    shape::{Stage, texts},
 };
 use secret_text::FieldKind;
 
@@ -62,11 +62,7 @@ impl Component for Approval {
 impl Held for Approval {
     fn open(&self, configuration: &Value, opening: Opening<'_>) -> Result<Step, Failure> {
         let asked = read::read(configuration, Stage::Resolved).map_err(|problems| {
-            let texts: Vec<_> = problems
-                .iter()
-                .map(|problem| format!("{}: {}", problem.pointer.trim_start_matches('/'), problem.message))
-                .collect();
-            invalid(&format!("the configuration came to no approval: {}", texts.join("; ")))
+            invalid(&format!("the configuration came to no approval: {}", texts(&problems)))
         })?;
         let asked = asked.ok_or_else(|| invalid("the configuration came to no approval"))?;
         let expires_at = opening

@@ -1,14 +1,14 @@
 //! Reads the configuration of an `approval`.
 
 use domain::access::Role;
-use domain::limits::{APPROVERS_MAX, FORM_FIELDS_MAX, FORM_OPTIONS_MAX, WAIT_SECONDS_MAX};
+use domain::limits::{APPROVERS_MAX, FORM_FIELDS_MAX, FORM_OPTIONS_MAX};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value};
 
 use super::form::{FormField, FormType};
 use super::{Approver, Request, Requires};
 use crate::{
-    civil::duration,
+    civil::read_length,
     component::Problem,
     shape::{Reader, Stage, child, item, type_name},
 };
@@ -54,7 +54,7 @@ fn read_map(reader: &mut Reader, map: &Map<String, Value>) -> Option<Asked> {
         Some(value) if reader.is_open(value) => None,
         Some(value) => reader.text("/message", value),
     };
-    let expires = read_expires(reader, map.get("expires"));
+    let expires = read_length(reader, map, "expires").map(|expires| expires.unwrap_or(EXPIRES));
     if requires == Some(Requires::All) && is_rejected_by_one == Some(false) {
         reader.problem(
             "/reject",
@@ -156,22 +156,6 @@ fn read_choice(
         None => Some(words[0]),
         Some(value) => reader.word(&child("", name), value, &words),
     }
-}
-
-fn read_expires(reader: &mut Reader, value: Option<&Value>) -> Option<SignedDuration> {
-    let Some(value) = value else { return Some(EXPIRES) };
-    if reader.is_open(value) {
-        return None;
-    }
-    let most = SignedDuration::from_secs(i64::try_from(WAIT_SECONDS_MAX).ok()?);
-    let found = duration(value).filter(|found| *found >= SignedDuration::from_secs(1) && *found <= most);
-    if found.is_none() {
-        reader.problem(
-            "/expires",
-            "must be seconds, or a text such as `4h` or `30 days`, from a second to 366 days",
-        );
-    }
-    found
 }
 
 fn read_form(reader: &mut Reader, value: &Value) -> Option<Vec<FormField>> {

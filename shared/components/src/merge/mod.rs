@@ -16,7 +16,7 @@ use crate::{
     component::{Component, FieldSpec, Problem},
     held::{Emission, EmissionData, Step, Then},
     join::{Arrival, Join, Joined},
-    shape::{Stage, child, type_name},
+    shape::{Stage, child, texts, type_name},
 };
 
 /// The component.
@@ -57,11 +57,7 @@ impl Component for Merge {
 impl Join for Merge {
     fn arrive(&self, configuration: &Value, now: Timestamp) -> Result<Arrival, Failure> {
         let timeout = read::read_timeout_of(configuration, Stage::Resolved).map_err(|problems| {
-            let texts: Vec<_> = problems
-                .iter()
-                .map(|problem| format!("{}: {}", problem.pointer.trim_start_matches('/'), problem.message))
-                .collect();
-            invalid(format!("the configuration came to no merge: {}", texts.join("; ")))
+            invalid(format!("the configuration came to no merge: {}", texts(&problems)))
         })?;
         let stops = match configuration.get("stop_if") {
             None => false,
@@ -89,7 +85,7 @@ impl Join for Merge {
                 invalid("what the merge holds was written by a newer version of sealflow".to_owned());
             return Step { emissions: Vec::new(), facts: json!({}), then: Then::Ended(Err(failure)) };
         };
-        // What was applied last holds, and what was checked then can be read.
+        // The configuration that was applied last holds. It was checked then, so it can be read.
         let Some(settings) = read::settings(joined.configuration) else {
             let failure = invalid("the configuration of the merge can't be read".to_owned());
             return Step { emissions: Vec::new(), facts: json!({}), then: Then::Ended(Err(failure)) };
@@ -109,7 +105,7 @@ impl Join for Merge {
     }
 }
 
-/// What an open merge holds.
+/// The state of an open merge.
 struct State {
     since: Timestamp,
     /// Its time-out.
@@ -280,7 +276,7 @@ fn data_of(joined: &Joined<'_>, decision: Decision, missing: &[&str]) -> Emissio
         data["left_out"] = json!(true);
         return EmissionData::Made(data);
     };
-    // What was blanked in a source's event counts as blanked here.
+    // A place that was blanked in a source's event counts as blanked here.
     let mut redactions = Redactions::default();
     for event in joined.events {
         let Some(of_event) = &event.redactions else { continue };

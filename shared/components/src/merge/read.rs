@@ -1,13 +1,13 @@
-//! Reads the configuration of a `merge`, and what it holds.
+//! Reads the configuration of a `merge`.
 
 use std::collections::BTreeSet;
 
-use domain::limits::{MERGE_SOURCES_MAX, WAIT_SECONDS_MAX};
+use domain::limits::MERGE_SOURCES_MAX;
 use jiff::SignedDuration;
 use serde_json::{Map, Value};
 
 use crate::{
-    civil::duration,
+    civil::read_length,
     component::Problem,
     shape::{Reader, Stage, item, type_name},
 };
@@ -64,7 +64,7 @@ pub(super) fn read_timeout_of(
     let mut reader = Reader::new(stage);
     let timeout = reader.object("", configuration, &FIELDS).and_then(|map| {
         read_settings(&mut reader, map);
-        read_timeout(&mut reader, map)
+        read_length(&mut reader, map, "timeout")
     });
     let problems = reader.into_problems();
     if problems.is_empty() { Ok(timeout) } else { Err(problems) }
@@ -172,20 +172,4 @@ fn read_sources(reader: &mut Reader, value: &Value) -> Option<Vec<String>> {
         }
     }
     (names.len() == list.len()).then_some(names)
-}
-
-fn read_timeout(reader: &mut Reader, map: &Map<String, Value>) -> Option<Option<SignedDuration>> {
-    let Some(value) = map.get("timeout") else { return Some(None) };
-    if reader.is_open(value) {
-        return None;
-    }
-    let most = SignedDuration::from_secs(i64::try_from(WAIT_SECONDS_MAX).ok()?);
-    let found = duration(value).filter(|found| *found >= SignedDuration::from_secs(1) && *found <= most);
-    if found.is_none() {
-        reader.problem(
-            "/timeout",
-            "must be seconds, or a text such as `4h` or `30 days`, from a second to 366 days",
-        );
-    }
-    found.map(Some)
 }

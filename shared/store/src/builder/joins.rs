@@ -67,7 +67,7 @@ pub(super) struct Arrivals<'a> {
     taken_over: Vec<TakenOver<'a>>,
     rows: Vec<ArrivedRow<'a>>,
     /// The joins that may decide.
-    pub(super) asked: Vec<AskedJoin>,
+    asked: Vec<AskedJoin>,
 }
 
 /// The last events of an ended join, which a new one has too.
