@@ -129,6 +129,8 @@ fn make(folder: &Path, requirements: &[PathBuf]) -> Result<()> {
         "--quiet",
         "--disable-pip-version-check",
         "--no-input",
+        // Python compiles what it imports.
+        "--no-compile",
         "--require-hashes",
         // The lists name every dependency. Pip itself would look for newer versions, which the
         // lists don't name.

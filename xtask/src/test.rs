@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::num::NonZero;
+use std::panic::resume_unwind;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,9 +23,16 @@ use crate::{build_binaries, deploy_check, fuzz, lint, succeed, template};
 pub(crate) fn run(workspace: &Workspace, _: &[String]) -> Result<()> {
     check_room(workspace)?;
     let mut steps = Steps::default();
-    lint(workspace, &mut steps);
     let needed = [Environment::Stack, Environment::Moto, Environment::Template, Environment::Checkov];
-    let has_environments = steps.run("Python environments", || environments::ensure(workspace, &needed));
+    // Packages are fetched while Cargo compiles.
+    let has_environments = thread::scope(|scope| {
+        let making = scope.spawn(|| environments::ensure(workspace, &needed));
+        lint(workspace, &mut steps);
+        steps.run("Python environments", || match making.join() {
+            Ok(made) => made,
+            Err(panic) => resume_unwind(panic),
+        })
+    });
     let has_binaries = steps.run("build", || build_binaries(workspace));
     if has_environments && has_binaries {
         steps.run("tests", || tests(workspace));

@@ -37,6 +37,10 @@ const SECRET: &str = "h0stile/secret+\"&<'%=\\canary-0123456789";
 /// The time of one request, and what it may take longer on a busy machine.
 const TIME: Duration = Duration::from_secs(1);
 const SLACK: Duration = Duration::from_secs(20);
+/// The time of a request that is made again with nothing beside it.
+const TIME_ALONE: Duration = Duration::from_secs(10);
+/// The requests that may be made again: a client that loses what it read would make all again.
+const AGAIN: usize = 50;
 
 /// One answer on the wire.
 struct Answer {
@@ -238,6 +242,13 @@ fn answer(rng: &mut Rng, id: u64, hop: usize) -> Answer {
 /// The statuses that the target sent, by request.
 type Sent = Arc<Mutex<HashMap<u64, Vec<(Option<u16>, End)>>>>;
 
+/// The status that must be known: that of the last whole head. A reset throws away what has arrived
+/// and was not read yet.
+fn expected(sent: &HashMap<u64, Vec<(Option<u16>, End)>>, id: u64) -> Option<u16> {
+    let answers = sent.get(&id)?;
+    answers.iter().rev().find_map(|(status, end)| status.filter(|_| *end != End::Reset))
+}
+
 async fn serve(mut stream: TcpStream, sent: Sent) {
     let mut request = Vec::new();
     while !request.windows(4).any(|window| window == b"\r\n\r\n") {
@@ -297,9 +308,9 @@ fn host(client: &Arc<GuardedClient>) -> GuardedHost {
 }
 
 /// The parts of a record that would be stored, as one text.
-async fn stored(url: &str, client: &Arc<GuardedClient>) -> (String, Option<Value>) {
+async fn stored(url: &str, client: &Arc<GuardedClient>, time: Duration) -> (String, Option<Value>) {
     let guarded = host(client);
-    let configuration = json!({ "url": url, "timeout_seconds": TIME.as_secs(), "headers": [{ "name": "X-Key", "value": SECRET }] });
+    let configuration = json!({ "url": url, "timeout_seconds": time.as_secs(), "headers": [{ "name": "X-Key", "value": SECRET }] });
     let labels = ["hostile.key".to_owned()];
     let places = [SecretPlace { pointer: "/headers/0/value", bytes_max: SECRET.len() }];
     let call = Call {
@@ -344,12 +355,12 @@ async fn ten_thousand_hostile_answers_harm_nothing_i1_i9() {
     });
     let allow = vec![address.parse().unwrap()];
     let client = Arc::new(GuardedClient::new(GuardSettings { allow, ..GuardSettings::default() }));
-    let ended: Vec<_> = iter(0..ANSWERS)
+    let mut ended: Vec<_> = iter(0..ANSWERS)
         .map(|id| {
             let (client, url) = (Arc::clone(&client), format!("http://{address}/{id}/0"));
             async move {
                 let started = Instant::now();
-                let (text, status) = stored(&url, &client).await;
+                let (text, status) = stored(&url, &client, TIME).await;
                 assert!(started.elapsed() < TIME + SLACK, "{id}: {:?}", started.elapsed());
                 (id, text, status)
             }
@@ -358,6 +369,17 @@ async fn ten_thousand_hostile_answers_harm_nothing_i1_i9() {
         .collect()
         .await;
     assert_eq!(ended.len() as u64, ANSWERS);
+    // On a busy machine a head can wait to be read for longer than the request has. Alone it can't.
+    let mut again = 0;
+    for (id, text, status) in &mut ended {
+        let has_timed_out = text.contains("\"code\":\"timeout\"");
+        if status.is_some() || !has_timed_out || expected(&sent.lock().unwrap(), *id).is_none() {
+            continue;
+        }
+        again += 1;
+        assert!(again <= AGAIN, "{again} statuses came and are not known: {text}");
+        (*text, *status) = stored(&format!("http://{address}/{id}/0"), &client, TIME_ALONE).await;
+    }
     let sent = sent.lock().unwrap();
     let (mut known, mut unknown) = (0, 0);
     for (id, text, status) in &ended {
@@ -369,9 +391,7 @@ async fn ten_thousand_hostile_answers_harm_nothing_i1_i9() {
         }
         let answers = sent.get(id).map_or(&[][..], Vec::as_slice);
         let status = status.as_ref().and_then(Value::as_u64).map(|status| status as u16);
-        // A reset throws away what has arrived and was not read yet.
-        let expected = answers.iter().rev().find(|(status, end)| status.is_some() && *end != End::Reset);
-        match (expected, status) {
+        match (expected(&sent, *id), status) {
             (Some(_), None) => panic!(
                 "{id}: a status came and is not known: {answers:?}: {text}",
                 answers = answers.iter().map(|(status, _)| status).collect::<Vec<_>>()
