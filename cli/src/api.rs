@@ -96,9 +96,14 @@ impl Api {
         self.request(Method::POST, path, &[], Some(body))
     }
 
-    /// `DELETE` of a path.
-    pub(crate) fn delete(&self, path: &str) -> Result<(), Failure> {
-        self.request(Method::DELETE, path, &[], None).map(drop)
+    /// `POST` without a body.
+    pub(crate) fn post_query(&self, path: &str, query: &[(&str, String)]) -> Result<Value, Failure> {
+        self.request(Method::POST, path, query, None)
+    }
+
+    /// `DELETE` of a path; null where there is no answer.
+    pub(crate) fn delete(&self, path: &str) -> Result<Value, Failure> {
+        self.request(Method::DELETE, path, &[], None)
     }
 
     /// Up to `limit` rows of a list, newest first, from as many pages as they need; and the cursor

@@ -3,12 +3,13 @@
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    admin, approval_decide, approval_list, audit_list, auth_status, completion, dlq_list, dlq_redrive,
-    event_list, execution_cancel, execution_list, execution_release, execution_show, expr, member_invite,
-    member_list, member_remove, member_set, organization_set, organization_show, queue_list, run_cancel,
-    run_list, run_start, run_watch, schedule_next, secret_delete, secret_list, secret_set, token_create,
-    token_list, token_revoke, webhook_list, webhook_rotate, webhook_send, webhook_set, workflow_apply,
-    workflow_delete, workflow_list, workflow_show,
+    admin, approval_decide, approval_list, audit_list, auth_status, blueprint_apply, blueprint_delete,
+    blueprint_list, blueprint_show, blueprint_upgrade, completion, dlq_list, dlq_redrive, event_list,
+    execution_cancel, execution_list, execution_release, execution_show, expr, member_invite, member_list,
+    member_remove, member_set, organization_set, organization_show, queue_list, run_cancel, run_list,
+    run_start, run_watch, schedule_next, secret_delete, secret_list, secret_set, token_create, token_list,
+    token_revoke, webhook_list, webhook_rotate, webhook_send, webhook_set, workflow_apply, workflow_delete,
+    workflow_list, workflow_show,
 };
 use crate::failure::EXIT_STATUSES;
 use crate::output::Format;
@@ -46,6 +47,9 @@ pub(crate) enum Command {
     /// Apply, list, show and delete workflows.
     #[command(subcommand)]
     Workflow(Workflow),
+    /// Apply, list, show, upgrade and delete blueprints: sub-graphs that workflows share.
+    #[command(subcommand)]
+    Blueprint(Blueprint),
     /// Set, list and delete secrets; values go in and never come out.
     #[command(subcommand)]
     Secret(Secret),
@@ -107,6 +111,20 @@ pub(crate) enum Workflow {
     Show(workflow_show::Show),
     /// Delete a workflow; its history stays.
     Delete(workflow_delete::Delete),
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Blueprint {
+    /// Apply a blueprint: what differs from its newest version becomes the next one.
+    Apply(blueprint_apply::Apply),
+    /// List blueprints, each in its newest version.
+    List(blueprint_list::List),
+    /// Show a blueprint with its definition, its versions and what uses it.
+    Show(blueprint_show::Show),
+    /// Apply the workflows that use another version of a blueprint anew with this one.
+    Upgrade(blueprint_upgrade::Upgrade),
+    /// Delete a version of a blueprint, or all of them; none that is in use.
+    Delete(blueprint_delete::Delete),
 }
 
 #[derive(Subcommand)]

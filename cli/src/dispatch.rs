@@ -4,8 +4,8 @@ use clap::CommandFactory as _;
 
 use crate::api::Api;
 use crate::arguments::{
-    Approval, Arguments, Audit, Auth, Command, Dlq, Event, Execution, Member, Organization, Queue, Run,
-    Schedule, Secret, Token, Webhook, Workflow,
+    Approval, Arguments, Audit, Auth, Blueprint, Command, Dlq, Event, Execution, Member, Organization, Queue,
+    Run, Schedule, Secret, Token, Webhook, Workflow,
 };
 use crate::context::Context;
 use crate::failure::Failure;
@@ -34,6 +34,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         Command::Workflow(Workflow::List(command)) => command.run(&context),
         Command::Workflow(Workflow::Show(command)) => command.run(&context),
         Command::Workflow(Workflow::Delete(command)) => command.run(&context),
+        Command::Blueprint(Blueprint::Apply(command)) => command.run(&context),
+        Command::Blueprint(Blueprint::List(command)) => command.run(&context),
+        Command::Blueprint(Blueprint::Show(command)) => command.run(&context),
+        Command::Blueprint(Blueprint::Upgrade(command)) => command.run(&context),
+        Command::Blueprint(Blueprint::Delete(command)) => command.run(&context),
         Command::Secret(Secret::Set(command)) => command.run(&context),
         Command::Secret(Secret::List(command)) => command.run(&context),
         Command::Secret(Secret::Delete(command)) => command.run(&context),

@@ -41,6 +41,10 @@ pub const BEFORE_V27: &str = "
     CREATE INDEX workflow_node_executions_active ON workflow_node_executions (workflow_id, node_id) WHERE state <> 'finished';
     CREATE INDEX workflow_node_executions_active_keys ON workflow_node_executions (workflow_id, node_id, concurrency_key)
         WHERE state <> 'finished' AND concurrency_key IS NOT NULL;
+    DROP TABLE blueprints;
+    DROP INDEX workflow_nodes_blueprints;
+    ALTER TABLE workflows DROP COLUMN applied_edges;
+    ALTER TABLE workflow_versions DROP COLUMN applied_edges;
     DROP TABLE execution_joins;
     DROP FUNCTION cause_joins, start_run, take_callback;
     DROP INDEX workflow_execution_calls_callbacks;

@@ -172,6 +172,7 @@ impl World {
             organization_id: self.organization_id,
             workflow_id: id,
             version_planned: old.map(|old| old.version),
+            blueprints: Vec::new(),
             definition: definition.clone(),
             nodes: plan.nodes,
             nodes_removed: plan.nodes_removed,

@@ -46,14 +46,17 @@ fn print_workflow(workflow: &Value) {
     if !text(workflow, "description").is_empty() {
         line("description", text(workflow, "description"));
     }
-    let empty = Vec::new();
+    print_graph(workflow);
+}
+
+/// The nodes and edges of a definition.
+pub(super) fn print_graph(definition: &Value) {
+    let list = |name: &str| definition[name].as_array().map(Vec::as_slice).unwrap_or_default();
     say!("\nnodes");
-    let nodes = workflow["nodes"].as_array().unwrap_or(&empty);
-    print_table(&["id", "name", "uses", "concurrency"], nodes.iter().map(node_row).collect());
+    print_table(&["id", "name", "uses", "concurrency"], list("nodes").iter().map(node_row).collect());
     say!("\nedges");
-    let edges = workflow["edges"].as_array().unwrap_or(&empty);
     let edge_row = |edge: &Value| vec![text(edge, "from"), text(edge, "channel"), text(edge, "to")];
-    print_table(&["from", "channel", "to"], edges.iter().map(edge_row).collect());
+    print_table(&["from", "channel", "to"], list("edges").iter().map(edge_row).collect());
 }
 
 fn node_row(node: &Value) -> Vec<String> {

@@ -67,6 +67,16 @@ pub(crate) fn webhook_cursor(place: &WebhookPlace) -> String {
     URL_SAFE_NO_PAD.encode([place.workflow_id.0.as_bytes(), place.node_id.as_bytes()].concat())
 }
 
+/// The name in a list of names, after which `cursor` of a query goes on.
+pub(crate) fn read_name_cursor(cursor: &str) -> Result<String, ApiError> {
+    read_cursor(cursor, |bytes| String::from_utf8(bytes.to_vec()).ok().filter(|name| !name.contains('\0')))
+}
+
+/// The cursor that [`read_name_cursor`] reads.
+pub(crate) fn name_cursor(name: &str) -> String {
+    URL_SAFE_NO_PAD.encode(name)
+}
+
 /// The cursor that a page's answer has; None on the last page.
 pub(crate) fn next_cursor(next: Option<Uuid>) -> Option<String> {
     next.map(|id| URL_SAFE_NO_PAD.encode(id.as_bytes()))

@@ -6,6 +6,7 @@
 
 mod actor;
 mod approval;
+mod blueprint;
 mod body;
 mod execution;
 mod history;
@@ -23,18 +24,22 @@ mod workflow;
 
 pub use actor::{Actor, AuditLine, Me};
 pub use approval::{Approval, ApprovalDecision, VoteDecision};
+pub use blueprint::{
+    AppliedBlueprint, Blueprint, BlueprintDetail, BlueprintInput, BlueprintOutput, BlueprintUpgrade,
+    BlueprintUser, DeletedBlueprint, UpgradedWorkflow,
+};
 pub use body::{ChangeMember, NewMember, NewToken, RotateWebhook, kept_by_default};
 pub use execution::{DeadLetter, Execution, ExecutionAnswer, Redriven};
 pub use history::{Event, QueueItem, WaitingFor};
 pub use list::{
-    ApprovalList, AuditList, DeadLetterList, EventList, ExecutionList, MemberList, QueueItemList, RunList,
-    SecretList, TokenList, WorkflowList,
+    ApprovalList, AuditList, BlueprintList, DeadLetterList, EventList, ExecutionList, MemberList,
+    QueueItemList, RunList, SecretList, TokenList, WorkflowList,
 };
 pub use organization::{ChangeOrganization, Health, Organization};
 pub use problem::{DefinitionProblem, ProblemDetails};
 pub use query::{
-    ApplyQuery, AuditQuery, DeadLetterQuery, DeleteOrganizationQuery, EventQuery, ExecutionQuery, PageQuery,
-    QueueItemQuery, RunQuery, WebhookQuery,
+    ApplyQuery, AuditQuery, CheckQuery, DeadLetterQuery, DeleteOrganizationQuery, EventQuery, ExecutionQuery,
+    PageQuery, QueueItemQuery, RunQuery, UpgradeQuery, WebhookQuery,
 };
 pub use run::{Run, RunAnswer, RunDetail, RunPage, StartedRun};
 pub use secret::{Secret, SecretAnswer, SecretKey};

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Approval, AuditLine, DeadLetter, Event, Execution, QueueItem, Run, Secret, Token, Workflow};
+use crate::{
+    Approval, AuditLine, Blueprint, DeadLetter, Event, Execution, QueueItem, Run, Secret, Token, Workflow,
+};
 
 /// Defines the page of a list.
 macro_rules! lists {
@@ -11,7 +13,7 @@ macro_rules! lists {
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
         #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
         pub struct $name {
-            /// The rows, newest first.
+            /// The rows, newest first unless the list says otherwise.
             pub $rows: Vec<$row>,
             /// The cursor of the next page; null on the last page.
             pub next_cursor: Option<String>,
@@ -28,6 +30,8 @@ macro_rules! lists {
 lists! {
     /// A page of workflows, without their definitions.
     WorkflowList { workflows: Workflow };
+    /// A page of blueprints by name, each in its newest version.
+    BlueprintList { blueprints: Blueprint };
     /// A page of runs.
     RunList { runs: Run };
     /// A page of executions.

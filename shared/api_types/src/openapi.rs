@@ -8,12 +8,13 @@ use crate::body::{
     ChangeMember, NewMember, NewToken, RotateWebhook, SecretValue, SecretValues, SetWebhookKey, StartRun,
 };
 use crate::{
-    Applied, ApplyQuery, Approval, ApprovalDecision, ApprovalList, AuditList, AuditQuery, ChangeOrganization,
-    DeadLetterList, DeadLetterQuery, DeleteOrganizationQuery, EventList, EventQuery, Execution,
+    Applied, AppliedBlueprint, ApplyQuery, Approval, ApprovalDecision, ApprovalList, AuditList, AuditQuery,
+    BlueprintDetail, BlueprintList, BlueprintUpgrade, ChangeOrganization, CheckQuery, DeadLetterList,
+    DeadLetterQuery, DeleteOrganizationQuery, DeletedBlueprint, EventList, EventQuery, Execution,
     ExecutionAnswer, ExecutionList, ExecutionQuery, Health, Me, MemberList, NewTokenAnswer, Organization,
     PageQuery, ProblemDetails, QueueItemList, QueueItemQuery, Redriven, RunAnswer, RunList, RunPage,
-    RunQuery, SecretAnswer, SecretList, StartedRun, Token, TokenList, WebhookAnswer, WebhookList,
-    WebhookQuery, WorkflowDetail, WorkflowList,
+    RunQuery, SecretAnswer, SecretList, StartedRun, Token, TokenList, UpgradeQuery, WebhookAnswer,
+    WebhookList, WebhookQuery, WorkflowDetail, WorkflowList,
 };
 
 /// Makes the schema of a type.
@@ -103,7 +104,7 @@ impl Operation {
 const PROBLEMS: [u16; 6] = [400, 401, 403, 429, 500, 503];
 
 /// All operations, in the order of their paths.
-pub const OPERATIONS: [Operation; 42] = [
+pub const OPERATIONS: [Operation; 47] = [
     Operation::new("GET", "/health", "health", "Whether the function runs").answer(200, of::<Health>),
     Operation::new("GET", "/v1/approvals", "listApprovals", "Approvals that wait")
         .query(of::<PageQuery>)
@@ -120,6 +121,44 @@ pub const OPERATIONS: [Operation; 42] = [
     .json(of::<ApprovalDecision>)
     .answer(200, of::<Approval>)
     .problems(&[404, 409, 410, 413, 415]),
+    Operation::new(
+        "GET",
+        "/v1/blueprints",
+        "listBlueprints",
+        "Blueprints by name, each in its newest version, without their definitions",
+    )
+    .query(of::<PageQuery>)
+    .answer(200, of::<BlueprintList>),
+    Operation::new("PUT", "/v1/blueprints", "applyBlueprint", "Applies a blueprint, as a new version")
+        .query(of::<CheckQuery>)
+        .definition()
+        .answer(200, of::<AppliedBlueprint>)
+        .problems(&[404, 409, 413, 415, 422]),
+    Operation::new(
+        "GET",
+        "/v1/blueprints/{blueprint}",
+        "showBlueprint",
+        "One blueprint with its definition: by name, or by name and version as `deploy@2`",
+    )
+    .answer(200, of::<BlueprintDetail>)
+    .problems(&[404]),
+    Operation::new(
+        "DELETE",
+        "/v1/blueprints/{blueprint}",
+        "deleteBlueprint",
+        "Deletes a version of a blueprint, or all of them; none that is in use",
+    )
+    .answer(200, of::<DeletedBlueprint>)
+    .problems(&[404, 409]),
+    Operation::new(
+        "POST",
+        "/v1/blueprints/{blueprint}/upgrade",
+        "upgradeBlueprint",
+        "Applies the workflows that use another version anew with this one, or with the newest",
+    )
+    .query(of::<UpgradeQuery>)
+    .answer(200, of::<BlueprintUpgrade>)
+    .problems(&[404]),
     Operation::new(
         "GET",
         "/v1/dead-letters",

@@ -131,6 +131,28 @@ pub struct ApplyQuery {
     pub check: bool,
 }
 
+/// The query of an apply of a blueprint.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct CheckQuery {
+    /// Whether nothing is written, and the answer says what would be.
+    #[serde(default)]
+    pub check: bool,
+}
+
+/// The query of an upgrade of a blueprint's users.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct UpgradeQuery {
+    /// Only this workflow, by id or name.
+    pub workflow: Option<String>,
+    /// Whether nothing is written, and the answer says what would be.
+    #[serde(default)]
+    pub check: bool,
+}
+
 /// The query that ends an organization.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]

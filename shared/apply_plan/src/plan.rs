@@ -255,6 +255,7 @@ fn node_write(node: &Node, webhook_id: Option<WebhookId>) -> NodeWrite {
         node_type: node.uses.node_type(),
         reference: reference(&node.uses),
         configuration: node.configuration.clone(),
+        parent_node_id: node.parent.clone(),
         concurrency_max: concurrency_max(node),
         concurrency_key: concurrency_max(node).and(node.concurrency_key()).map(str::to_owned),
         rate: node.rate,

@@ -10,6 +10,7 @@
 //! A new component needs its own file, a line here, and a line in the list of `registry.rs`.
 
 pub mod approval;
+mod blueprint;
 mod civil;
 mod component;
 pub mod credential;
@@ -52,8 +53,8 @@ pub use join::{Arrival, Join, Joined, JoinedEvent};
 pub use merges::merges_of;
 pub use pure::Pure;
 pub use registry::{
-    AnyComponent, component, component_names, concurrency_max, effect, held, join, pure, trigger,
-    trigger_names,
+    AnyComponent, blueprint_entry, component, component_names, concurrency_max, effect, held, join, pure,
+    trigger, trigger_names,
 };
 pub use trigger::{Resource, Trigger, trigger_template_kind};
 pub use wait_for_callback::address_digest;

@@ -5,6 +5,7 @@ use domain::definition::{Concurrency, KeyedConcurrency, Node, Uses};
 use crate::{
     Component, Effect, Held, Join, Pure, Trigger,
     approval::Approval,
+    blueprint::{BLUEPRINT, BlueprintEntry},
     filter::Filter,
     http::Http,
     if_::If,
@@ -112,16 +113,22 @@ pub fn concurrency_max(node: &Node) -> Option<u32> {
     }
 }
 
+/// The component of each node with `blueprint: name@version`.
+#[must_use]
+pub fn blueprint_entry() -> AnyComponent {
+    AnyComponent::Pure(&BlueprintEntry)
+}
+
 /// The component of that name.
 #[must_use]
 pub fn component(name: &str) -> Option<AnyComponent> {
     COMPONENTS.iter().copied().find(|component| component.base().name() == name)
 }
 
-/// The pure component of that name.
+/// The pure component of that name, or the entry of a blueprint.
 #[must_use]
 pub fn pure(name: &str) -> Option<&'static dyn Pure> {
-    match component(name) {
+    match component(name).or_else(|| (name == BLUEPRINT).then(blueprint_entry)) {
         Some(AnyComponent::Pure(component)) => Some(component),
         Some(AnyComponent::Effect(_) | AnyComponent::Held(_) | AnyComponent::Join(_)) | None => None,
     }
@@ -202,6 +209,7 @@ mod tests {
         assert!(component("htpp").is_none());
         assert!(trigger("http").is_none());
         assert!(pure("noop").is_some() && pure("http").is_none());
+        assert!(pure("blueprint").is_some() && component("blueprint").is_none(), "no node names it");
         assert!(effect("http").is_some() && effect("noop").is_none());
         assert!(held("wait").is_some() && held("http").is_none());
         assert!(effect("wait").is_some(), "pending ones of before end");

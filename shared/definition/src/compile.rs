@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use components::{
-    AnyComponent, Component, FieldRule, Trigger, component, field_rule, merges_of, trigger_template_kind,
+    AnyComponent, Component, FieldRule, Trigger, blueprint_entry, component, field_rule, merges_of,
+    trigger_template_kind,
 };
 use domain::{
     definition::{Definition, Edge, Node, Uses},
@@ -11,7 +12,9 @@ use domain::{
 };
 use expression::{FieldKind, Template};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
+use crate::names::Names;
 use crate::pointer::{field_path, key_path, strings};
 
 /// The kind of a node, as the engine sees it.
@@ -51,6 +54,9 @@ pub struct NodeMentions {
     /// `workflow()` or `app()` is called.
     #[serde(default)]
     pub workflow: bool,
+    /// `inputs` is used, inside of a blueprint: the ids have the node of the blueprint too.
+    #[serde(default)]
+    pub inputs: bool,
     /// `now()` is called.
     #[serde(default)]
     pub now: bool,
@@ -107,7 +113,8 @@ impl CompiledNode {
     pub fn component_name(&self) -> Option<&str> {
         match &self.node.uses {
             Uses::Component(name) => Some(name),
-            Uses::Trigger(_) | Uses::Blueprint(_) => None,
+            Uses::Blueprint(_) => Some(blueprint_entry().base().name()),
+            Uses::Trigger(_) => None,
         }
     }
 }
@@ -132,7 +139,7 @@ pub struct Compiled {
     pub definition: Definition,
     nodes: Vec<Result<CompiledNode, NodeError>>,
     by_id: HashMap<String, usize>,
-    by_name: HashMap<String, usize>,
+    names: Names,
     merges: HashMap<String, Vec<String>>,
 }
 
@@ -150,10 +157,10 @@ impl Compiled {
         self.by_id.get(id).map(|index| &self.definition.nodes[*index])
     }
 
-    /// The id of the node of that name.
+    /// The names that the templates of nodes see.
     #[must_use]
-    pub fn id_of_name(&self, name: &str) -> Option<&str> {
-        self.by_name.get(name).map(|index| self.definition.nodes[*index].id.as_str())
+    pub fn names(&self) -> &Names {
+        &self.names
     }
 
     /// All nodes with their ids, in the author's order.
@@ -177,15 +184,18 @@ impl Compiled {
         self.merges.get(id).map(Vec::as_slice).unwrap_or_default()
     }
 
-    /// The names of the nodes with an edge to `id`, each once and in the order of the edges.
+    /// The ids of the nodes with an edge to `id`, each once and in the order of the edges. For an edge
+    /// out of a blueprint it is the blueprint's node.
     #[must_use]
     pub fn sources(&self, id: &str) -> Vec<&str> {
-        let mut names = Vec::new();
+        let mut ids = Vec::new();
         for edge in self.definition.edges.iter().filter(|edge| edge.to == id) {
-            let name = self.stored_node(&edge.from).map(|node| node.name.as_str());
-            names.extend(name.filter(|name| !names.contains(name)));
+            let source = self.names.seen_from(id, &edge.from);
+            if !ids.contains(&source) {
+                ids.push(source);
+            }
         }
-        names
+        ids
     }
 
     /// The ids of the nodes that an event of `node_id` on `channel` is routed to, in the order of
@@ -202,24 +212,18 @@ impl Compiled {
 /// Parses the templates of a definition; an error in one node leaves the others usable.
 #[must_use]
 pub fn compile(definition: &Definition) -> Compiled {
-    let index = |key: fn(&Node) -> &String| -> HashMap<String, usize> {
-        definition.nodes.iter().enumerate().map(|(index, node)| (key(node).clone(), index)).collect()
-    };
-    let (by_id, by_name) = (index(|node| &node.id), index(|node| &node.name));
-    let nodes = definition.nodes.iter().map(|node| compile_node(node, definition, &by_name)).collect();
+    let by_id = definition.nodes.iter().enumerate().map(|(index, node)| (node.id.clone(), index)).collect();
+    let names = Names::of(definition);
+    let nodes = definition.nodes.iter().map(|node| compile_node(node, &names)).collect();
     let owned =
         |(id, merges): (&str, Vec<&str>)| (id.to_owned(), merges.into_iter().map(str::to_owned).collect());
     let merges = merges_of(definition).into_iter().map(owned).collect();
-    Compiled { definition: definition.clone(), nodes, by_id, by_name, merges }
+    Compiled { definition: definition.clone(), nodes, by_id, names, merges }
 }
 
-pub(crate) fn compile_node(
-    node: &Node,
-    definition: &Definition,
-    by_name: &HashMap<String, usize>,
-) -> Result<CompiledNode, NodeError> {
+pub(crate) fn compile_node(node: &Node, names: &Names) -> Result<CompiledNode, NodeError> {
     let mut compiled = CompiledNode {
-        node: node.clone(),
+        node: with_defaults(node),
         kind: NodeKind::Trigger,
         templates: Vec::new(),
         run_name: None,
@@ -239,7 +243,7 @@ pub(crate) fn compile_node(
             return Ok(compiled);
         }
         Uses::Component(name) => component(name).ok_or_else(|| unknown("component", name))?,
-        Uses::Blueprint(name) => return Err(unknown("blueprint", name)),
+        Uses::Blueprint(_) => blueprint_entry(),
     };
     compiled.kind = match component {
         AnyComponent::Pure(_) => NodeKind::Pure,
@@ -248,7 +252,7 @@ pub(crate) fn compile_node(
         AnyComponent::Join(_) => NodeKind::Join,
     };
     compiled.concurrency_max = component.concurrency_max(node);
-    compiled.templates = configuration_templates(node, component.base())?;
+    compiled.templates = configuration_templates(&compiled.node, component.base())?;
     for (key, source) in &node.keys {
         let template = parse(&format!("keys{}", key_path(key)), source, FieldKind::Text)?;
         compiled.keys.push((key.clone(), template));
@@ -256,8 +260,21 @@ pub(crate) fn compile_node(
     if let Some(source) = node.concurrency_key() {
         compiled.concurrency_key = Some(parse("concurrency.key", source, FieldKind::Text)?);
     }
-    collect_mentions(&mut compiled, definition, by_name);
+    collect_mentions(&mut compiled, names);
     Ok(compiled)
+}
+
+/// The node with the inputs that its author did not give.
+fn with_defaults(node: &Node) -> Node {
+    let mut node = node.clone();
+    for (name, default) in std::mem::take(&mut node.defaults) {
+        if let Some(fields) = node.configuration.as_object_mut()
+            && let Some(inputs) = fields.entry("inputs").or_insert_with(|| json!({})).as_object_mut()
+        {
+            inputs.entry(name).or_insert(default);
+        }
+    }
+    node
 }
 
 fn configuration_templates(node: &Node, component: &dyn Component) -> Result<Vec<FieldTemplate>, NodeError> {
@@ -318,14 +335,19 @@ fn unknown(what: &str, name: &str) -> NodeError {
     NodeError { field: what.to_owned(), rendered: message.clone(), message }
 }
 
-fn collect_mentions(compiled: &mut CompiledNode, definition: &Definition, by_name: &HashMap<String, usize>) {
+fn collect_mentions(compiled: &mut CompiledNode, names: &Names) {
+    let parent = compiled.node.parent.as_deref();
     let CompiledNode { templates, keys, concurrency_key, mentions, secret_refs, .. } = compiled;
     let all = templates.iter().map(|field| &field.template).chain(keys.iter().map(|(_, template)| template));
     let all = all.chain(&*concurrency_key);
     for template in all {
         let found = template.mentions();
-        let named = found.nodes.iter().filter_map(|(name, _)| by_name.get(name));
-        mentions.node_ids.extend(named.map(|index| definition.nodes[*index].id.clone()));
+        let named = found.nodes.iter().flat_map(|(name, _)| names.ids(parent, name));
+        mentions.node_ids.extend(named.cloned());
+        if !found.inputs.is_empty() || found.dynamic_inputs {
+            mentions.inputs = true;
+            mentions.node_ids.extend(parent.map(str::to_owned));
+        }
         mentions.all_nodes |= found.dynamic_nodes;
         mentions.root |= found.root;
         // A computed number counts as the largest possible one, the depth of a run.
@@ -429,8 +451,8 @@ mod tests {
     #[test]
     fn nodes_are_found_by_id_and_name_and_their_targets_by_channel() {
         let compiled = example();
-        assert_eq!(compiled.id_of_name("Start"), Some("s"));
-        assert_eq!(compiled.id_of_name("s"), None);
+        assert_eq!(compiled.names().ids(None, "Start"), ["s"]);
+        assert_eq!(compiled.names().ids(None, "s"), [""; 0]);
         assert_eq!(compiled.stored_node("b").map(|node| node.name.as_str()), Some("B"));
         assert!(compiled.node("none").is_none());
         assert_eq!(compiled.targets("a", "success").collect::<Vec<_>>(), ["b", "s2"]);

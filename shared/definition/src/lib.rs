@@ -10,6 +10,7 @@
 //! is ever in it.
 
 mod compile;
+mod names;
 pub mod pointer;
 mod resolve;
 mod root;
@@ -18,5 +19,6 @@ mod root_environment;
 pub use compile::{
     Compiled, CompiledNode, FieldTemplate, NodeError, NodeKind, NodeMentions, SecretUse, compile, is_plain,
 };
+pub use names::Names;
 pub use resolve::{ResolveError, Resolved, resolve, resolve_concurrency_key};
 pub use root::{RootPlan, compile_trigger, plan_root};

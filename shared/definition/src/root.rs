@@ -1,14 +1,13 @@
 //! From the data of any trigger's event to the root event that is stored.
 
-use std::collections::HashMap;
-
-use domain::definition::{DEFAULT_CHANNEL, Definition, Edge, Node};
+use domain::definition::{DEFAULT_CHANNEL, Edge, Node};
 use domain::root::PlannedRoot;
 use domain::routing::targets;
 use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::compile::{CompiledNode, NodeError, compile_node};
+use crate::names::Names;
 use crate::resolve::{resolve_deduplication_key, resolve_response, resolve_run_name, resolve_when};
 use crate::root_environment::RootEnvironment;
 
@@ -74,14 +73,7 @@ pub fn plan_root(
 /// # Errors
 /// [`NodeError`] as in [`crate::compile()`].
 pub fn compile_trigger(node: &Node) -> Result<CompiledNode, NodeError> {
-    let alone = Definition {
-        name: String::new(),
-        description: String::new(),
-        timeout_seconds: None,
-        nodes: Vec::new(),
-        edges: Vec::new(),
-    };
-    compile_node(node, &alone, &HashMap::new())
+    compile_node(node, &Names::default())
 }
 
 #[cfg(test)]

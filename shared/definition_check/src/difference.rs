@@ -68,6 +68,7 @@ pub fn difference(old: Option<&Definition>, new: &Definition) -> Changes {
         timeout_seconds: new.timeout_seconds,
         nodes: Vec::new(),
         edges: Vec::new(),
+        applied_edges: None,
     };
     let old = old.unwrap_or(&empty);
     let mut changes = Changes::default();

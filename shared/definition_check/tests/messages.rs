@@ -40,7 +40,7 @@ const WRONG: [(&str, &str); 12] = [
         "there is no component named `zzz`; there are approval, filter, http, if, merge, noop, stop, switch, time_gate, transform, wait, wait_for_callback",
     ),
     ("    trigger: zzz", "there is no trigger named `zzz`; there are on_error, schedule, start, webhook"),
-    ("    blueprint: mine", "there is no blueprint named `mine`; there are none yet"),
+    ("    blueprint: mine", "must name a version, such as `mine@1`"),
     (
         "    component: http\n    configuration: { url: 'https://a.example/', header: { A: b } }",
         "did you mean `headers`?",

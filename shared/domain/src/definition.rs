@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::retry::RetryPolicy;
 
@@ -27,9 +27,23 @@ pub struct Definition {
     pub timeout_seconds: Option<u32>,
     /// The nodes, in the author's order.
     pub nodes: Vec<Node>,
-    /// The edges, in the author's order.
+    /// The edges, in the author's order. Those of a blueprint's channels lead from its inner nodes.
     #[serde(default)]
     pub edges: Vec<Edge>,
+    /// The edges as the author wrote them, where a blueprint made others of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub applied_edges: Option<Vec<Edge>>,
+}
+
+impl Definition {
+    /// The definition as its author wrote it: without the nodes and edges of blueprints.
+    #[must_use]
+    pub fn authored(&self) -> Self {
+        let outer = self.nodes.iter().filter(|node| node.parent.is_none());
+        let nodes = outer.map(|node| Node { defaults: Map::new(), ..node.clone() }).collect();
+        let edges = self.applied_edges.as_ref().unwrap_or(&self.edges).clone();
+        Self { nodes, edges, applied_edges: None, ..self.clone() }
+    }
 }
 
 /// The type of a node: `workflow_nodes.type`.
@@ -94,6 +108,12 @@ pub struct Node {
     /// The place at which the console draws the node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub position: Option<Position>,
+    /// The id of the blueprint's node that this one was expanded from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<String>,
+    /// The inputs that a blueprint's node has where its author gives none.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub defaults: Map<String, Value>,
 }
 
 impl Node {
@@ -116,7 +136,7 @@ pub enum Uses {
     Trigger(String),
     /// The name of a component.
     Component(String),
-    /// The name of a blueprint.
+    /// The name and version of a blueprint: `deploy@2`.
     Blueprint(String),
 }
 
@@ -213,7 +233,7 @@ fn default_channel() -> String {
 }
 
 fn empty_object() -> Value {
-    Value::Object(serde_json::Map::new())
+    Value::Object(Map::new())
 }
 
 #[cfg(test)]

@@ -16,6 +16,14 @@ pub const EDGES_MAX: usize = 2_000;
 pub const NAME_CHARS_MAX: usize = 128;
 /// Characters of a node's id.
 pub const NODE_ID_CHARS_MAX: usize = 64;
+/// Blueprints within each other.
+pub const BLUEPRINT_NESTING_MAX: usize = 5;
+/// Inputs of a blueprint.
+pub const BLUEPRINT_INPUTS_MAX: usize = 50;
+/// Outputs of a blueprint.
+pub const BLUEPRINT_OUTPUTS_MAX: usize = 50;
+/// Versions of one blueprint, deleted ones among them.
+pub const BLUEPRINT_VERSIONS_MAX: i64 = 1_000;
 /// Characters of a workflow's description.
 pub const DESCRIPTION_CHARS_MAX: usize = 2_000;
 /// Nesting of a YAML or JSON definition.

@@ -19,6 +19,8 @@ pub struct NodeWrite {
     pub reference: Value,
     /// The template as the author wrote it.
     pub configuration: Value,
+    /// The blueprint's node that it was expanded from.
+    pub parent_node_id: Option<String>,
     /// Executions that may be active at once; None: no limit.
     pub concurrency_max: Option<i32>,
     /// Template of the concurrency key: the limit holds for each of its values by itself.

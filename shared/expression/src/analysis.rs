@@ -14,8 +14,10 @@ use crate::{
     value::Value,
 };
 
-/// The only variable that sealflow registers: the nodes by name.
+/// The nodes by name.
 const NODES: &str = "$";
+/// The inputs of a blueprint by name.
+const INPUTS: &str = "inputs";
 
 /// The tree's references to things outside of itself.
 pub(crate) fn mentions(tree: &Tree) -> Mentions {
@@ -23,19 +25,24 @@ pub(crate) fn mentions(tree: &Tree) -> Mentions {
     let mut named = vec![false; tree.nodes.len()];
     for node in &tree.nodes {
         if let Kind::Member(object, key, _) = &node.kind
-            && is_nodes(&tree.nodes[*object as usize])
             && let Kind::Literal(Value::Text(name)) = &tree.nodes[*key as usize].kind
         {
+            let mentions = match &tree.nodes[*object as usize].kind {
+                Kind::Variable(variable) if &**variable == NODES => &mut found.nodes,
+                Kind::Variable(variable) if &**variable == INPUTS => &mut found.inputs,
+                _ => continue,
+            };
             named[*object as usize] = true;
             let mention = (name.to_string(), node.span());
-            if !found.nodes.contains(&mention) {
-                found.nodes.push(mention);
+            if !mentions.contains(&mention) {
+                mentions.push(mention);
             }
         }
     }
     found.places = places(tree);
     for (id, node) in tree.nodes.iter().enumerate() {
         found.dynamic_nodes |= is_nodes(node) && !named[id];
+        found.dynamic_inputs |= matches!(&node.kind, Kind::Variable(name) if &**name == INPUTS) && !named[id];
         if matches!(node.kind, Kind::Builtin(Builtin::Request, _)) {
             found.requests.push(node.span());
         }
@@ -105,11 +112,15 @@ const UNKNOWN_NAMES_MAX: usize = 20;
 /// The first free variables and called functions that sealflow does not register.
 pub(crate) fn unknown_names(tree: &Tree) -> Vec<Error> {
     let fault = |node: &Node| match &node.kind {
-        Kind::Variable(name) if &**name == NODES => None,
+        Kind::Variable(name) if &**name == NODES || &**name == INPUTS => None,
         Kind::Variable(name) if SEALFLOW_NAMES.contains(&&**name) => {
             Some(Fault::new(ErrorKind::Name, format!("`{name}` is a function: write `{name}()`")))
         }
         Kind::Variable(name) => Some(suggest::unknown("name", name)),
+        Kind::Host(name, _) if &**name == INPUTS => {
+            let message = "`inputs` is no function: write `inputs.name`".to_owned();
+            Some(Fault::new(ErrorKind::Name, message))
+        }
         Kind::Host(name, _) if &**name == NODES || !SEALFLOW_NAMES.contains(&&**name) => {
             Some(suggest::unknown("function", name))
         }

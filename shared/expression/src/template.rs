@@ -58,6 +58,10 @@ pub struct Mentions {
     pub previous_max: u32,
     /// `$` is used with a computed name, or as a whole.
     pub dynamic_nodes: bool,
+    /// Inputs of a blueprint, named by `inputs.name`, each place once.
+    pub inputs: Vec<(String, Span)>,
+    /// `inputs` is used with a computed name, or as a whole.
+    pub dynamic_inputs: bool,
     /// `run()` is called.
     pub run: bool,
     /// `workflow()` or `app()` is called.

@@ -16,6 +16,16 @@ async fn product() -> Arc<Product> {
 
 /// Applies an example, with other texts in the place of some of its own.
 async fn apply(story: &Story<'_>, cli: &Cli<'_>, name: &str, instead: &[(&str, &str)]) -> String {
+    apply_as(story, cli, "workflow", name, instead).await
+}
+
+async fn apply_as(
+    story: &Story<'_>,
+    cli: &Cli<'_>,
+    noun: &str,
+    name: &str,
+    instead: &[(&str, &str)],
+) -> String {
     let path = format!("{}/../examples/{name}.yaml", env!("CARGO_MANIFEST_DIR"));
     let mut text = std::fs::read_to_string(&path).unwrap_or_else(|_| panic!("{path}"));
     let target = story.product.target.url();
@@ -23,7 +33,7 @@ async fn apply(story: &Story<'_>, cli: &Cli<'_>, name: &str, instead: &[(&str, &
         assert!(text.contains(old), "{name} has {old}");
         text = text.replace(old, new);
     }
-    cli.run_with(&["workflow", "apply", "-f", "-"], &text).await.passed()
+    cli.run_with(&[noun, "apply", "-f", "-"], &text).await.passed()
 }
 
 async fn set_secret(story: &Story<'_>, cli: &Cli<'_>, name: &str, value: &str) {
@@ -269,6 +279,60 @@ async fn a_build_comes_to_three_regions_before_the_traffic_is_switched_i1() {
     assert_eq!(product.target.requests("/traffic").len(), 1, "nothing is switched");
     let [told] = product.target.requests("/release-room").try_into().expect("one message");
     assert_eq!(told.json(), json!({ "text": "2 did not come to America, Asia" }));
+    story.end(&[&deploy]).await;
+}
+
+#[tokio::test]
+async fn a_build_comes_to_a_matrix_of_places_by_one_blueprint_i1_i3() {
+    let product = &product().await;
+    let story = product.story("matrix").await;
+    let cli = Cli::of(&story);
+    let deploy = make_secret("deploy");
+    set_secret(&story, &cli, "deploy", &deploy).await;
+    let said =
+        apply_as(&story, &cli, "blueprint", "deploy-service", &[("default: 30s", "default: 0.1")]).await;
+    assert!(said.contains("nodes use it with `blueprint: deploy-service@1`"), "{said}");
+    apply(&story, &cli, "deploy-matrix", &[("settle: 5s", "settle: 0.1")]).await;
+    let places = ["eu-staging", "eu-production", "us-staging", "us-production"];
+    let healthy =
+        |build: &str| Reply::Body("application/json", json!({ "build": build }).to_string().into_bytes());
+    for place in places {
+        let second = if place == "eu-production" { "1" } else { "2" };
+        product.target.script(&format!("/{place}/health"), [healthy("1"), healthy(second)]);
+    }
+    let start = async |build: &str| {
+        let data = json!({ "build": build }).to_string();
+        cli.run_with(&["run", "start", "deploy-matrix", "--data", &data, "--watch"], "").await.passed()
+    };
+    let watched = start("1").await;
+    assert!(watched.contains("EU staging / Healthy") || watched.contains("eu-staging/healthy"), "{watched}");
+    let [announced] = product.target.requests("/announcements").try_into().expect("one announcement");
+    assert_eq!(announced.json(), json!({ "text": "1 is everywhere" }));
+    for place in places {
+        let [sent] = product.target.requests(&format!("/{place}/deployments")).try_into().expect("one");
+        assert_eq!(sent.json(), json!({ "build": "1" }));
+        assert_eq!(sent.header("authorization"), Some(format!("Bearer {deploy}").as_str()));
+    }
+    // One place is not healthy with the second build, and is taken back.
+    start("2").await;
+    assert_eq!(product.target.requests("/eu-production/deployments/2").len(), 1);
+    assert_eq!(product.target.requests("/announcements").len(), 1);
+    let [told] = product.target.requests("/matrix-room").try_into().expect("one message");
+    assert_eq!(told.json(), json!({ "text": "2 did not come to EU production" }));
+    // Another version, and what uses the first one with it.
+    let said =
+        apply_as(&story, &cli, "blueprint", "deploy-service", &[("default: 30s", "default: 0.2")]).await;
+    assert!(said.contains("applied deploy-service@2"), "{said}");
+    let checked = cli.run("blueprint upgrade deploy-service --check").await.passed();
+    assert_eq!(checked, "would apply deploy-matrix with deploy-service@2\n");
+    let upgraded = cli.run("blueprint upgrade deploy-service").await.passed();
+    assert_eq!(upgraded, "applied deploy-matrix with deploy-service@2\n");
+    let shown = cli.run("blueprint show deploy-service").await.passed();
+    assert!(shown.contains("versions     2, 1") && shown.contains("workflow  deploy-matrix  2"), "{shown}");
+    let refused = cli.run("blueprint delete deploy-service@2").await;
+    assert!(refused.code != 0 && refused.err.contains("it is used by `deploy-matrix`"), "{refused:?}");
+    assert_eq!(cli.run("blueprint delete deploy-service@1").await.passed(), "deleted deploy-service@1\n");
+    assert!(cli.run("blueprint list").await.passed().contains("deploy-service  2"));
     story.end(&[&deploy]).await;
 }
 

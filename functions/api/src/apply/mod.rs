@@ -1,5 +1,6 @@
 //! Applying a definition: check, compare, plan, make credentials, write in one transaction, wake.
 
+pub(crate) mod blueprints;
 mod credentials;
 mod schedules;
 mod secrets;
@@ -7,7 +8,7 @@ mod secrets;
 use api_types::{Applied, Webhook};
 use apply_plan::{Current, CurrentWebhook, Plan, Wanted, plan};
 use components::webhook::WebhookConfiguration;
-use definition_check::{Checked, NodeSecretRef, difference};
+use definition_check::{Checked, NodeSecretRef, Refused, difference};
 use domain::access::Action;
 use domain::definition::Definition;
 use domain::ids::WorkflowId;
@@ -63,12 +64,10 @@ pub(crate) async fn apply(
     text: &str,
     options: ApplyOptions,
 ) -> Result<Applied, ApiError> {
-    let checked = match definition_check::check_within(text, deps.deployment) {
+    let library = blueprints::library(deps, caller, text).await?;
+    let checked = match definition_check::check_within(text, deps.deployment, &library) {
         Ok(checked) => checked,
-        Err(refused) => {
-            let findings = secrets::find_problems(deps, caller, &refused.secret_refs).await?;
-            return Err(ApiError::Definition(refused.with_found(findings.errors)));
-        }
+        Err(refused) => return Err(refusal(deps, caller, refused).await?),
     };
     let mut plans = 1;
     loop {
@@ -81,6 +80,12 @@ pub(crate) async fn apply(
             Ok(answer) => return Ok(answer),
         }
     }
+}
+
+/// The answer for a definition with errors: they are told together with those of its secrets.
+async fn refusal(deps: &Deps, caller: &Caller, refused: Refused) -> Result<ApiError, ApiError> {
+    let findings = secrets::find_problems(deps, caller, &refused.secret_refs).await?;
+    Ok(ApiError::Definition(refused.with_found(findings.errors)))
 }
 
 /// The workflow as it was applied last.
@@ -140,7 +145,8 @@ async fn apply_once(
     let current = load_current(deps, caller, &checked.definition.name).await?;
     check_version(options.expected_version, current.as_ref())?;
     let now = deps.clock.now();
-    let changes = difference(current.as_ref().map(|current| &current.definition), &checked.definition);
+    let before = current.as_ref().map(|current| current.definition.authored());
+    let changes = difference(before.as_ref(), &checked.definition.authored());
     let mut warnings = checked.warnings.clone();
     let findings = secrets::find_problems(deps, caller, &checked.secret_refs).await?;
     if !findings.errors.is_empty() {
@@ -212,6 +218,7 @@ async fn write(
         workflow_id,
         version_planned: current.as_ref().map(|current| current.workflow.version),
         definition: checked.definition.clone(),
+        blueprints: blueprints::used(&checked.definition.nodes),
         nodes: plan.nodes,
         nodes_removed: plan.nodes_removed,
         schedules: schedules::write(&plan.schedules, workflow_id, now),

@@ -2,6 +2,7 @@
 
 mod approvals;
 mod audit;
+mod blueprints;
 mod dead_letters;
 mod events;
 mod executions;
@@ -69,6 +70,11 @@ impl Routes {
             .at("GET", "/v1/workflows/{workflow}", A::WorkflowsRead, get(workflows::show))
             .at("DELETE", "/v1/workflows/{workflow}", A::WorkflowsWrite, delete(workflows::delete))
             .at("POST", "/v1/workflows/{workflow}/runs", A::RunsStart, post(runs::start))
+            .at("GET", "/v1/blueprints", A::WorkflowsRead, get(blueprints::list))
+            .at("PUT", "/v1/blueprints", A::WorkflowsWrite, put(blueprints::apply))
+            .at("GET", "/v1/blueprints/{blueprint}", A::WorkflowsRead, get(blueprints::show))
+            .at("DELETE", "/v1/blueprints/{blueprint}", A::WorkflowsWrite, delete(blueprints::delete))
+            .at("POST", "/v1/blueprints/{blueprint}/upgrade", A::WorkflowsWrite, post(blueprints::upgrade))
             .at("GET", "/v1/secrets", A::SecretsRead, get(secrets::list))
             .at("PUT", "/v1/secrets/{name}", A::SecretsWrite, put(secrets::put_all))
             .at("DELETE", "/v1/secrets/{name}", A::SecretsWrite, delete(secrets::delete))

@@ -50,6 +50,7 @@ pub(super) async fn show(
     let found = load_workflow(&deps.store, caller.organization_id, &workflow).await;
     let (row, definition) = found.not_found_as("workflow")?;
     caller.note_read(&deps, AuditObject::new("workflow", row.id).named(&row.name)).await?;
+    let definition = definition.authored();
     Ok(Json(WorkflowDetail {
         workflow: views::workflow(row),
         nodes: definition.nodes.iter().map(|node| views::node(node, caller.payload())).collect(),

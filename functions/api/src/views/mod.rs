@@ -13,4 +13,6 @@ pub(crate) use execution::{dead_letter, execution};
 pub(crate) use history::{event, queue_item};
 pub(crate) use run::{run, run_detail};
 pub(crate) use webhook::{listed_webhook, webhook, webhook_url};
-pub(crate) use workflow::{audit_line, changes, definition_problem, node, organization, token, workflow};
+pub(crate) use workflow::{
+    audit_line, blueprint, blueprint_user, changes, definition_problem, node, organization, token, workflow,
+};

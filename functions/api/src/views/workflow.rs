@@ -1,8 +1,11 @@
-use api_types::{AuditLine, Changes, DefinitionProblem, NodeChange, Organization, Token, Workflow};
+use api_types::{
+    AuditLine, Blueprint, BlueprintUser, Changes, DefinitionProblem, NodeChange, Organization, Token,
+    Workflow,
+};
 use definition_check::Problem;
 use domain::definition::Node;
 use serde_json::{Value, json};
-use store::api::{AuditRow, OrganizationRow, TokenRow, WorkflowRow};
+use store::api::{AuditRow, BlueprintRow, OrganizationRow, TokenRow, WorkflowRow};
 
 use crate::auth::Payload;
 
@@ -19,6 +22,22 @@ pub(crate) fn workflow(row: WorkflowRow) -> Workflow {
         updated_at: row.updated_at,
         deleted_at: row.deleted_at,
     }
+}
+
+/// A version of a blueprint as the API shows it.
+pub(crate) fn blueprint(row: BlueprintRow) -> Blueprint {
+    Blueprint {
+        name: row.name,
+        version: row.version,
+        description: row.description,
+        created_by: row.created_by.into(),
+        created_at: row.created_at,
+    }
+}
+
+/// A user of a blueprint as the API shows it.
+pub(crate) fn blueprint_user(user: store::api::BlueprintUser) -> BlueprintUser {
+    BlueprintUser { workflow_id: user.workflow_id, name: user.name, version: user.version }
 }
 
 /// The differences of an apply as the API shows them.

@@ -107,9 +107,11 @@ pub(super) struct Ancestors {
 }
 
 impl Ancestors {
-    fn nearest(&self, node_id: &str) -> Option<&Entry> {
-        let made = self.made.iter().rev().find(|entry| entry.node_id == node_id).map(AsRef::as_ref);
-        made.or_else(|| self.loaded.iter().map(|(_, entry)| entry).find(|entry| entry.node_id == node_id))
+    /// The nearest event of one of these nodes.
+    fn nearest(&self, node_ids: &[String]) -> Option<&Entry> {
+        let is_of_them = |entry: &&Entry| node_ids.contains(&entry.node_id);
+        let made = self.made.iter().rev().map(AsRef::as_ref).find(is_of_them);
+        made.or_else(|| self.loaded.iter().map(|(_, entry)| entry).find(is_of_them))
     }
 
     /// The id of the node that the present event comes from.
@@ -135,6 +137,8 @@ impl Ancestors {
 
 pub(super) struct PlanEnvironment<'a> {
     pub compiled: &'a Compiled,
+    /// The id of the blueprint's node around the node whose templates are resolved.
+    pub parent: Option<&'a str>,
     pub workflow_id: WorkflowId,
     pub public_url: &'a str,
     pub ancestors: &'a Ancestors,
@@ -150,18 +154,15 @@ pub(super) struct PlanEnvironment<'a> {
 
 impl Lookup for PlanEnvironment<'_> {
     fn get(&self, key: &str) -> Option<Value<'_>> {
-        self.compiled
-            .id_of_name(key)
-            .and_then(|id| self.ancestors.nearest(id))
+        self.ancestors
+            .nearest(self.compiled.names().ids(self.parent, key))
             .map(|entry| entry.value(self.scope))
     }
 
     fn keys(&self) -> Vec<String> {
-        let nodes = self.compiled.definition.nodes.iter();
-        nodes
-            .filter(|node| self.ancestors.nearest(&node.id).is_some())
-            .map(|node| node.name.clone())
-            .collect()
+        let names = self.compiled.names().of_level(self.parent);
+        let seen = names.filter(|(_, ids)| self.ancestors.nearest(ids).is_some());
+        seen.map(|(name, _)| name.to_owned()).collect()
     }
 
     fn holds_marks(&self) -> bool {
@@ -171,7 +172,11 @@ impl Lookup for PlanEnvironment<'_> {
 
 impl Environment for PlanEnvironment<'_> {
     fn variable(&self, name: &str) -> Option<Value<'_>> {
-        (name == "$").then(|| Value::lookup(self))
+        match name {
+            "$" => Some(Value::lookup(self)),
+            "inputs" => Some(self.inputs()),
+            _ => None,
+        }
     }
 
     fn call(&self, name: &str, args: &[Value<'_>]) -> Option<Result<Value<'_>, String>> {
@@ -199,6 +204,13 @@ fn no_arguments(args: &[Value<'_>]) -> Result<(), String> {
 }
 
 impl PlanEnvironment<'_> {
+    /// The inputs that the blueprint around the node was entered with; nil outside of blueprints.
+    fn inputs(&self) -> Value<'_> {
+        let entry = self.parent.and_then(|parent| self.ancestors.nearest(&[parent.to_owned()]));
+        let configuration = entry.and_then(|entry| entry.configuration.as_deref());
+        configuration.and_then(|configuration| configuration.get("inputs")).map_or(Value::Nil, Value::json)
+    }
+
     fn root(&self) -> Value<'_> {
         let data = self.root.map_or(Value::Nil, Value::json);
         Value::map([

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use definition::resolve_concurrency_key;
+use definition::{CompiledNode, resolve_concurrency_key};
 use domain::execution::ResultReason;
 use domain::json::weight;
 use domain::limits::{LOOKED_AT_WEIGHT_MAX, RUN_DEPTH_MAX};
@@ -151,7 +151,7 @@ impl<'a> Record<'a> {
         };
         let seen = self.see(event).map_err(|(reason, message)| (reason, Some(message)))?;
         let environment =
-            self.environment(workflow, &seen.ancestors, seen.root.as_deref(), MarkScope::Redacted);
+            self.environment(workflow, node, &seen.ancestors, seen.root.as_deref(), MarkScope::Redacted);
         // A definition without the template has another version than the node's row: then nothing
         // of this plan is written.
         resolve_concurrency_key(node, &environment)
@@ -162,12 +162,14 @@ impl<'a> Record<'a> {
     pub fn environment<'e>(
         &'e self,
         workflow: &'e Workflow,
+        node: &'e CompiledNode,
         ancestors: &'e Ancestors,
         root: Option<&'e Value>,
         scope: MarkScope,
     ) -> PlanEnvironment<'e> {
         PlanEnvironment {
             compiled: &workflow.compiled,
+            parent: node.node.parent.as_deref(),
             workflow_id: workflow.id,
             public_url: self.input.public_url,
             ancestors,

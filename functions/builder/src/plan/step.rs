@@ -108,10 +108,10 @@ impl Record<'_> {
             *out.scratch.visits.entry(step.node_id.to_owned()).or_insert(0) += 1;
         }
         let (ancestors, root) = (&step.ancestors, step.root.as_deref());
-        let for_secret_field = self.environment(workflow, ancestors, root, MarkScope::All);
+        let for_secret_field = self.environment(workflow, node, ancestors, root, MarkScope::All);
         let environment = PlanEnvironment {
             for_secret_field: Some(&for_secret_field),
-            ..self.environment(workflow, ancestors, root, MarkScope::Redacted)
+            ..self.environment(workflow, node, ancestors, root, MarkScope::Redacted)
         };
         let resolved = match (self.input.components.resolve)(node, &environment, &mut out.scratch.budget) {
             Ok(resolved) => resolved,
@@ -274,8 +274,8 @@ impl Record<'_> {
         execution.result = None;
         execution.held = Some(NewHeld { held: JsonText::of(&held), wake: Some(wake) });
         let source = step.ancestors.source().unwrap_or_default();
-        let entering = workflow.compiled.edges().iter().filter(|edge| edge.to == step.node_id);
-        let order = entering.map(|edge| &edge.from).position(|from| from == source);
+        let source = workflow.compiled.names().seen_from(step.node_id, source);
+        let order = workflow.compiled.sources(step.node_id).iter().position(|id| *id == source);
         out.scratch.rows.arrivals.push(NewArrival {
             execution,
             source_node_id: source.to_owned(),

@@ -183,11 +183,9 @@ fn join_step(input: &WakeInput<'_>, execution: &WokenExecution, join: &WokenJoin
         let message = standing_message(ResultReason::NodeRemoved).unwrap_or_default();
         Failure::new(ResultReason::NodeRemoved, "node_removed", message)
     })?;
-    let sources = workflow.compiled.sources(&execution.node.1);
-    let name = |id: &str| {
-        let node = workflow.compiled.stored_node(id);
-        node.map_or_else(|| id.to_owned(), |node| node.name.clone())
-    };
+    let name = |id: &'_ str| workflow.compiled.names().own(id).to_owned();
+    let sources: Vec<String> = workflow.compiled.sources(&execution.node.1).into_iter().map(name).collect();
+    let sources: Vec<&str> = sources.iter().map(String::as_str).collect();
     let mut events = Vec::new();
     for arrived in &join.arrived {
         let read = |text: &JsonText| text.read().map_err(|_| unreadable());

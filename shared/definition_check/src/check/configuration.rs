@@ -24,6 +24,7 @@ use super::{
     node::check_root_template,
     tokens,
 };
+use crate::blueprint::Input;
 use crate::source::{Content, Tree};
 
 /// The node names that a template may use, and the nodes that come before it.
@@ -32,6 +33,8 @@ pub(super) struct Names<'d> {
     ids_by_name: &'d BTreeMap<&'d str, Option<&'d str>>,
     /// The places that nodes redact of their output, by the nodes' names.
     redacted: &'d BTreeMap<&'d str, &'d [String]>,
+    /// The inputs, inside of a blueprint.
+    inputs: Option<&'d BTreeMap<String, Input>>,
     ancestry: &'d Ancestry<'d>,
     before: OnceCell<HashSet<&'d str>>,
     /// The nodes without which a template of this node fails or comes to nil.
@@ -43,9 +46,11 @@ impl<'d> Names<'d> {
         id: Option<&'d str>,
         ids_by_name: &'d BTreeMap<&'d str, Option<&'d str>>,
         redacted: &'d BTreeMap<&'d str, &'d [String]>,
+        inputs: Option<&'d BTreeMap<String, Input>>,
         ancestry: &'d Ancestry<'d>,
     ) -> Self {
-        Self { id, ids_by_name, redacted, ancestry, before: OnceCell::new(), demanded: RefCell::default() }
+        let (before, demanded) = (OnceCell::new(), RefCell::default());
+        Self { id, ids_by_name, redacted, inputs, ancestry, before, demanded }
     }
 
     /// The names of two nodes that the templates demand although no event comes along both: neither
@@ -80,7 +85,7 @@ impl<'d> Names<'d> {
 
     /// Checks every name that the template mentions.
     pub(super) fn check(&self, spot: &Spot<&str>, template: &Template, out: &mut Collector<'_>) {
-        check_functions(spot, template, out);
+        check_functions(spot, template, self.inputs, out);
         let mentions = template.mentions();
         for (name, pointer, span) in mentions.places {
             let redacted = self.redacted.get(name.as_str()).copied().unwrap_or_default();
@@ -121,9 +126,25 @@ impl<'d> Names<'d> {
     }
 }
 
-/// Refuses functions and variables that do not exist, and `previous` with a number below 1.
-pub(super) fn check_functions(spot: &Spot<&str>, template: &Template, out: &mut Collector<'_>) {
+/// Refuses functions and variables that do not exist, and `previous` with a number below 1. `inputs`
+/// are those of the blueprint around; None: there is none.
+pub(super) fn check_functions(
+    spot: &Spot<&str>,
+    template: &Template,
+    inputs: Option<&BTreeMap<String, Input>>,
+    out: &mut Collector<'_>,
+) {
+    for (name, span) in template.mentions().inputs {
+        if let Some(inputs) = inputs.filter(|inputs| !inputs.contains_key(&name)) {
+            let hint = did_you_mean(&name, inputs.keys().map(String::as_str));
+            out.error_in(spot, span, format!("the blueprint has no input `{name}`{hint}"));
+        }
+    }
     for (name, span) in template.names() {
+        if name == "inputs" && inputs.is_none() {
+            let message = "`inputs` are a blueprint's: there are none in a workflow; see root()";
+            out.error_in(spot, span, message.to_owned());
+        }
         if !SEALFLOW_NAMES.contains(&name.as_str()) {
             let hint = match name.as_str() {
                 "null" | "None" | "undefined" => "; nothing is written `nil`".to_owned(),

@@ -15,6 +15,7 @@ use domain::{
 
 use super::{
     collect::{Collector, Spot},
+    interface::{self, Interface},
     read::{list, map, map_of_any, name, node_id, text},
     retry_on,
 };
@@ -35,6 +36,8 @@ pub(super) struct Draft<'t> {
     pub nodes: Vec<DraftNode<'t>>,
     pub edges: Vec<DraftEdge>,
     pub position: Position,
+    /// The further parts of a blueprint; None for a workflow.
+    pub interface: Option<Interface>,
 }
 
 /// A node as far as it could be read.
@@ -85,6 +88,7 @@ impl Draft<'_> {
             timeout_seconds: self.timeout_seconds,
             nodes,
             edges,
+            applied_edges: None,
         })
     }
 }
@@ -106,16 +110,28 @@ impl DraftNode<'_> {
             retry: self.retry.map(|spot| spot.value),
             redact: self.redact.map(|spot| spot.value).unwrap_or_default(),
             position: self.drawn,
+            parent: None,
+            defaults: serde_json::Map::new(),
         })
     }
 }
 
-/// Reads the whole definition.
+/// Reads the whole definition of a workflow.
 pub(super) fn read<'t>(tree: &'t Tree, out: &mut Collector<'_>) -> Draft<'t> {
-    let fields = ["name", "description", "timeout", "nodes", "edges"];
-    let known = map(tree, "", &fields, out).is_some();
+    read_parts(tree, &["name", "description", "timeout", "nodes", "edges"], &["name", "nodes"], out)
+}
+
+/// Reads the whole definition of a blueprint.
+pub(super) fn read_blueprint<'t>(tree: &'t Tree, out: &mut Collector<'_>) -> Draft<'t> {
+    let fields = ["name", "description", "inputs", "nodes", "edges", "outputs"];
+    let draft = read_parts(tree, &fields, &["name", "nodes", "outputs"], out);
+    Draft { interface: Some(interface::read(tree, out)), ..draft }
+}
+
+fn read_parts<'t>(tree: &'t Tree, fields: &[&str], required: &[&str], out: &mut Collector<'_>) -> Draft<'t> {
+    let known = map(tree, "", fields, out).is_some();
     if known {
-        for required in ["name", "nodes"].into_iter().filter(|field| tree.get(field).is_none()) {
+        for required in required.iter().filter(|field| tree.get(field).is_none()) {
             out.error(tree.position, "", format!("`{required}` is missing"));
         }
     }
@@ -124,7 +140,7 @@ pub(super) fn read<'t>(tree: &'t Tree, out: &mut Collector<'_>) -> Draft<'t> {
     if let Some(tree) =
         tree.get("nodes").filter(|tree| matches!(&tree.content, Content::List(items) if items.is_empty()))
     {
-        out.error(tree.position, "nodes", "a workflow has at least one node");
+        out.error(tree.position, "nodes", "must have at least one node");
     }
     let description = tree.get("description").and_then(|tree| text(tree, "description", out));
     if let Some(spot) = description.as_ref().filter(|spot| spot.value.chars().count() > DESCRIPTION_CHARS_MAX)
@@ -139,6 +155,7 @@ pub(super) fn read<'t>(tree: &'t Tree, out: &mut Collector<'_>) -> Draft<'t> {
         nodes: nodes.iter().enumerate().filter_map(|(index, tree)| read_node(index, tree, out)).collect(),
         edges: edges.iter().enumerate().filter_map(|(index, tree)| read_edge(index, tree, out)).collect(),
         position: tree.position,
+        interface: None,
     }
 }
 
@@ -250,7 +267,7 @@ fn read_uses(tree: &Tree, field: &str, out: &mut Collector<'_>) -> Option<Spot<U
             Some(Spot::new(make(spot.value.to_owned()), spot.position, spot.field))
         }
         [] => {
-            out.error(tree.position, field, "must say what it is: `trigger` or `component`");
+            out.error(tree.position, field, "must say what it is: `trigger`, `component` or `blueprint`");
             None
         }
         _ => {

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use components::{component, suggest::did_you_mean, trigger};
 use domain::definition::{ERROR_CHANNEL, NodeType, Uses};
 
-use crate::source::Tree;
+use crate::blueprint::Library;
+use crate::source::{Position, Tree};
 
 use super::{
     collect::{Collector, Spot},
@@ -13,7 +14,7 @@ use super::{
 };
 
 /// Checks the relations between the nodes.
-pub(super) fn check(draft: &Draft<'_>, out: &mut Collector<'_>) {
+pub(super) fn check(draft: &Draft<'_>, library: &Library, out: &mut Collector<'_>) {
     check_unique(draft, "id", |node| node.id.as_ref(), out);
     check_unique(draft, "name", |node| node.name.as_ref(), out);
     let mut nodes: BTreeMap<&str, &DraftNode<'_>> = BTreeMap::new();
@@ -30,10 +31,11 @@ pub(super) fn check(draft: &Draft<'_>, out: &mut Collector<'_>) {
         if let Some((node, uses)) = from.and_then(|node| Some((node, node.uses.as_ref()?)))
             && let Some(id) = &node.id
         {
-            let found =
-                channels_of.entry(&id.value).or_insert_with(|| channels(&uses.value, node.configuration));
+            let found = channels_of
+                .entry(&id.value)
+                .or_insert_with(|| channels(&uses.value, node.configuration, library));
             if let Some(channels) = found {
-                check_channel(edge, &uses.value, channels, out);
+                check_channel((&edge.channel, edge.position), &edge.field, &uses.value, channels, out);
             }
         }
         check_entered(edge, to, out);
@@ -45,7 +47,9 @@ pub(super) fn check(draft: &Draft<'_>, out: &mut Collector<'_>) {
             }
         }
     }
-    check_reachable(draft, out);
+    if draft.interface.is_none() {
+        check_reachable(draft, out);
+    }
     check_cycles(draft, out);
 }
 
@@ -184,7 +188,7 @@ fn find_end<'n, 't>(
 }
 
 /// The channels of a node; None where they are not known.
-fn channels(uses: &Uses, configuration: Option<&Tree>) -> Option<Vec<String>> {
+pub(super) fn channels(uses: &Uses, configuration: Option<&Tree>, library: &Library) -> Option<Vec<String>> {
     match uses {
         Uses::Component(name) => component(name).map(|component| {
             let base = component.base();
@@ -193,20 +197,29 @@ fn channels(uses: &Uses, configuration: Option<&Tree>) -> Option<Vec<String>> {
         }),
         Uses::Trigger(name) => trigger(name)
             .map(|trigger| trigger.channels().iter().map(|channel| (*channel).to_owned()).collect()),
-        Uses::Blueprint(_) => None,
+        Uses::Blueprint(name) => {
+            let channels = library.find(name).ok()?.channels();
+            Some(channels.into_iter().chain([ERROR_CHANNEL.to_owned()]).collect())
+        }
     }
 }
 
-fn check_channel(edge: &DraftEdge, uses: &Uses, channels: &[String], out: &mut Collector<'_>) {
+/// Checks that a node has the channel. `field` is that of what names it: of an edge or an output.
+pub(super) fn check_channel(
+    (channel, position): (&Spot<String>, Position),
+    field: &str,
+    uses: &Uses,
+    channels: &[String],
+    out: &mut Collector<'_>,
+) {
     if channels.is_empty() {
         let message = format!("`{}` ends its branch: no edge leaves it", uses.name());
-        return out.error(edge.position, &edge.field, message);
+        return out.error(position, field, message);
     }
-    let channel = &edge.channel;
     if !channels.contains(&channel.value) {
-        if channel.field == edge.field {
+        if channel.field == field {
             let message = format!("must name a channel: `{}` has {}", uses.name(), channels.join(", "));
-            return out.error(edge.position, &edge.field, message);
+            return out.error(position, field, message);
         }
         let hint = did_you_mean(&channel.value, channels.iter().map(String::as_str));
         let message = format!(

@@ -7,6 +7,7 @@ mod collect;
 mod configuration;
 mod draft;
 mod graph;
+mod interface;
 mod joins;
 mod node;
 mod read;
@@ -14,12 +15,21 @@ mod retry_on;
 mod spelling;
 mod tokens;
 
-use domain::limits::{COMPONENT_SECONDS_MAX, WEBHOOK_RATE_PER_SECOND};
-use domain::{definition::Definition, placement::Placement};
-use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+
+use domain::definition::{Definition, Uses};
+use domain::limits::{
+    BLUEPRINT_NESTING_MAX, COMPONENT_SECONDS_MAX, EDGES_MAX, NODES_MAX, WEBHOOK_RATE_PER_SECOND,
+    WORKFLOW_TEMPLATES_MAX,
+};
+use domain::placement::Placement;
+use serde::{Deserialize, Serialize};
 
 use self::collect::Collector;
-use crate::{problem::Problem, source};
+use self::draft::Draft;
+use crate::blueprint::{Blueprint, Library, exits, expand};
+use crate::problem::Problem;
+use crate::source::{self, Content};
 
 /// Problems that one answer lists; the rest are counted.
 pub const PROBLEMS_MAX: usize = 200;
@@ -27,7 +37,7 @@ pub const PROBLEMS_MAX: usize = 200;
 /// A definition that may be applied.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Checked {
-    /// The definition.
+    /// The definition; its blueprints are expanded.
     pub definition: Definition,
     /// The warnings for its author, in the order of the lines.
     pub warnings: Vec<Problem>,
@@ -36,7 +46,7 @@ pub struct Checked {
 }
 
 /// A reference to a secret in a node's configuration.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeSecretRef {
     /// The node.
     pub node_id: String,
@@ -57,7 +67,7 @@ pub struct NodeSecretRef {
     pub targets: Vec<UrlTarget>,
     /// The secret's place in the request, where no template chooses it. The caller compares it with
     /// the secret's allowed places.
-    #[serde(skip)]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "place_text")]
     pub place: Option<Placement>,
 }
 
@@ -78,7 +88,7 @@ impl NodeSecretRef {
 }
 
 /// The origin of a URL.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UrlTarget {
     /// `http` or `https`.
     pub scheme: String,
@@ -112,12 +122,13 @@ impl Refused {
     }
 }
 
-/// Reads and checks YAML or JSON, with the widest limits that an operator can set.
+/// Reads and checks YAML or JSON, with the widest limits that an operator can set, and takes each
+/// blueprint that is named.
 ///
 /// # Errors
 /// [`Refused`]: the caller answers with all its problems.
 pub fn check(text: &str) -> Result<Checked, Refused> {
-    check_within(text, Deployment::default())
+    check_within(text, Deployment::default(), &Library::unknown())
 }
 
 /// The operator's limits.
@@ -136,11 +147,11 @@ impl Default for Deployment {
     }
 }
 
-/// [`check`] for a deployment with these limits.
+/// [`check`] for a deployment with these limits and blueprints.
 ///
 /// # Errors
 /// As [`check`].
-pub fn check_within(text: &str, deployment: Deployment) -> Result<Checked, Refused> {
+pub fn check_within(text: &str, deployment: Deployment, library: &Library) -> Result<Checked, Refused> {
     let (tree, problems) = source::read(text);
     let mut collector = Collector::new(text, problems);
     let Some(mut tree) = tree else {
@@ -148,14 +159,172 @@ pub fn check_within(text: &str, deployment: Deployment) -> Result<Checked, Refus
     };
     spelling::keep(&mut tree);
     let draft = draft::read(&tree, &mut collector);
-    graph::check(&draft, &mut collector);
-    let secret_refs = node::check_all(&draft, &mut collector);
-    node::check_deployment(&draft, deployment, &mut collector);
-    match draft.into_definition() {
+    let secret_refs = check_draft(&draft, deployment, library, &mut collector);
+    let places = places_of(&draft);
+    let definition = draft.into_definition().map(|definition| expand(definition, library));
+    if let Some(definition) = &definition {
+        check_expanded(definition, &places, &mut collector);
+    }
+    match definition {
         Some(definition) if collector.is_clean() => {
             Ok(Checked { definition, warnings: collector.into_warnings(), secret_refs })
         }
         _ => Err(Refused { problems: collector.into_errors(), secret_refs }),
+    }
+}
+
+/// A blueprint that may be applied.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CheckedBlueprint {
+    /// The blueprint; those inside it are expanded.
+    pub blueprint: Blueprint,
+    /// The warnings for its author, in the order of the lines.
+    pub warnings: Vec<Problem>,
+}
+
+/// Reads and checks a blueprint as YAML or JSON.
+///
+/// # Errors
+/// As [`check`].
+pub fn check_blueprint(
+    text: &str,
+    deployment: Deployment,
+    library: &Library,
+) -> Result<CheckedBlueprint, Refused> {
+    let (tree, problems) = source::read(text);
+    let mut collector = Collector::new(text, problems);
+    let Some(mut tree) = tree else {
+        return Err(Refused { problems: collector.into_errors(), secret_refs: Vec::new() });
+    };
+    spelling::keep(&mut tree);
+    let mut draft = draft::read_blueprint(&tree, &mut collector);
+    let secret_refs = check_draft(&draft, deployment, library, &mut collector);
+    let places = places_of(&draft);
+    let interface = draft.interface.take().unwrap_or_default();
+    interface::check(&draft, &interface, library, &mut collector);
+    let Some(authored) = draft.into_definition() else {
+        return Err(Refused { problems: collector.into_errors(), secret_refs });
+    };
+    let outputs = interface.outputs();
+    let exits = exits(&outputs, &authored.nodes, library);
+    let definition = expand(authored, library);
+    check_expanded(&definition, &places, &mut collector);
+    if !collector.is_clean() {
+        return Err(Refused { problems: collector.into_errors(), secret_refs });
+    }
+    let Definition { name, description, timeout_seconds: _, nodes, edges, applied_edges } = definition;
+    let inputs = interface.inputs;
+    let blueprint =
+        Blueprint { name, description, inputs, nodes, edges, applied_edges, outputs, exits, secret_refs };
+    Ok(CheckedBlueprint { blueprint, warnings: collector.into_warnings() })
+}
+
+/// The blueprints that a definition names, as far as it can be read: those that a check needs.
+#[must_use]
+pub fn blueprints_in(text: &str) -> BTreeSet<String> {
+    let (tree, _) = source::read(text);
+    let nodes = tree.as_ref().and_then(|tree| tree.get("nodes"));
+    let Some(Content::List(nodes)) = nodes.map(|nodes| &nodes.content) else { return BTreeSet::new() };
+    let named = nodes.iter().filter_map(|node| match &node.get("blueprint")?.content {
+        Content::Text(name) => Some(name.clone()),
+        _ => None,
+    });
+    named.take(NODES_MAX).collect()
+}
+
+fn check_draft(
+    draft: &Draft<'_>,
+    deployment: Deployment,
+    library: &Library,
+    collector: &mut Collector<'_>,
+) -> Vec<NodeSecretRef> {
+    graph::check(draft, library, collector);
+    let secret_refs = node::check_all(draft, library, collector);
+    node::check_deployment(draft, deployment, collector);
+    secret_refs
+}
+
+/// The place of each node, for problems of what it was expanded to.
+fn places_of(draft: &Draft<'_>) -> BTreeMap<String, (source::Position, String)> {
+    let nodes = draft.nodes.iter();
+    let place = |node: &draft::DraftNode<'_>| {
+        Some((node.id.as_ref()?.value.clone(), (node.position, node.field.clone())))
+    };
+    nodes.filter_map(place).collect()
+}
+
+/// The limits of a definition after its blueprints were expanded.
+fn check_expanded(
+    definition: &Definition,
+    places: &BTreeMap<String, (source::Position, String)>,
+    out: &mut Collector<'_>,
+) {
+    if definition.applied_edges.is_none() {
+        return;
+    }
+    let whole = source::Position::default();
+    if definition.nodes.len() > NODES_MAX {
+        let message = format!(
+            "with what its blueprints stand for it has {} nodes, and at most {NODES_MAX} are allowed",
+            definition.nodes.len()
+        );
+        out.error(whole, "nodes", message);
+    }
+    if definition.edges.len() > EDGES_MAX {
+        let message = format!(
+            "with what its blueprints stand for it has {} edges, and at most {EDGES_MAX} are allowed",
+            definition.edges.len()
+        );
+        out.error(whole, "edges", message);
+    }
+    let mut names: BTreeMap<&str, &str> = BTreeMap::new();
+    for node in &definition.nodes {
+        let outermost = node.id.split('/').next().unwrap_or_default();
+        let (position, field) = places.get(outermost).cloned().unwrap_or_default();
+        if let Some(other) = names.insert(&node.name, &node.id)
+            && (node.parent.is_some() || other.contains('/'))
+        {
+            let message = format!("the name `{}` is that of `{other}` and of `{}`", node.name, node.id);
+            out.error(position, &field, message);
+        }
+        if let Uses::Blueprint(name) = &node.uses
+            && node.id.matches('/').count() >= BLUEPRINT_NESTING_MAX
+        {
+            let message = format!(
+                "`{name}` would be inside of {BLUEPRINT_NESTING_MAX} other blueprints; at most {BLUEPRINT_NESTING_MAX} may be within each other"
+            );
+            out.error(position, &field, message);
+        }
+    }
+    let compiled = definition::compile(definition);
+    let templates = compiled.nodes().filter_map(|(_, node)| Some(node.ok()?.templates.len())).sum::<usize>();
+    if templates > WORKFLOW_TEMPLATES_MAX {
+        let message =
+            format!("with what its blueprints stand for it has more than {WORKFLOW_TEMPLATES_MAX} templates");
+        out.error(whole, "nodes", message);
+    }
+}
+
+/// A placement as it is written.
+mod place_text {
+    use domain::placement::Placement;
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+    pub(super) fn serialize<S: Serializer>(
+        place: &Option<Placement>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match place {
+            Some(place) => serializer.collect_str(place),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Placement>, D::Error> {
+        let text = Option::<String>::deserialize(deserializer)?;
+        text.map(|text| text.parse().map_err(D::Error::custom)).transpose()
     }
 }
 

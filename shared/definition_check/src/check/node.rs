@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use components::{
-    AnyComponent, Trigger, component, component_names, suggest::did_you_mean, trigger, trigger_names,
+    AnyComponent, Trigger, blueprint_entry, component, component_names, suggest::did_you_mean, trigger,
+    trigger_names,
 };
-use definition::pointer::field_path;
+use definition::pointer::{field_path, key_path};
 use domain::definition::Uses;
 use domain::limits::{COMPONENT_SECONDS_MAX, WEBHOOK_RATE_PER_SECOND};
 use expression::{FieldKind, Template};
@@ -18,9 +19,11 @@ use super::{
     graph::Ancestry,
     joins,
 };
+use crate::blueprint::{Blueprint, Input, Library, Missing};
+use crate::source::Content;
 
 /// Checks all nodes, and returns their references to secrets.
-pub(super) fn check_all(draft: &Draft<'_>, out: &mut Collector<'_>) -> Vec<NodeSecretRef> {
+pub(super) fn check_all(draft: &Draft<'_>, library: &Library, out: &mut Collector<'_>) -> Vec<NodeSecretRef> {
     let ids_by_name: BTreeMap<&str, Option<&str>> = draft
         .nodes
         .iter()
@@ -37,8 +40,9 @@ pub(super) fn check_all(draft: &Draft<'_>, out: &mut Collector<'_>) -> Vec<NodeS
     let joins = joins::check(draft, &ancestry, out);
     let mut refs = Vec::new();
     for node in &draft.nodes {
-        let names =
-            Names::new(node.id.as_ref().map(|id| id.value.as_str()), &ids_by_name, &redacted, &ancestry);
+        let inputs = draft.interface.as_ref().map(|interface| &interface.inputs);
+        let id = node.id.as_ref().map(|id| id.value.as_str());
+        let names = Names::new(id, &ids_by_name, &redacted, inputs, &ancestry);
         match node.uses.as_ref().map(|uses| (&uses.value, uses)) {
             Some((Uses::Component(name), uses)) => match component(name) {
                 Some(component) => {
@@ -53,7 +57,11 @@ pub(super) fn check_all(draft: &Draft<'_>, out: &mut Collector<'_>) -> Vec<NodeS
                 Some(trigger) => check_trigger(node, trigger, out),
                 None => unknown("trigger", name, uses, &trigger_names(), out),
             },
-            Some((Uses::Blueprint(name), uses)) => unknown("blueprint", name, uses, &[], out),
+            Some((Uses::Blueprint(name), uses)) => {
+                check_component(node, blueprint_entry(), &names, out);
+                joins::check_siblings(node, &names, &joins, out);
+                refs.extend(check_blueprint(node, library.find(name), uses, out));
+            }
             None => {}
         }
     }
@@ -63,10 +71,7 @@ pub(super) fn check_all(draft: &Draft<'_>, out: &mut Collector<'_>) -> Vec<NodeS
 fn unknown(what: &str, name: &str, uses: &Spot<Uses>, known: &[&str], out: &mut Collector<'_>) {
     let mut hint = did_you_mean(name, known.iter().copied());
     if hint.is_empty() {
-        hint = match known {
-            [] => "; there are none yet".to_owned(),
-            known => format!("; there are {}", known.join(", ")),
-        };
+        hint = format!("; there are {}", known.join(", "));
     }
     let other = match what {
         "component" if trigger(name).is_some() => "; it is a trigger",
@@ -121,6 +126,55 @@ fn check_component(
         }
     }
     refs
+}
+
+/// Checks the inputs that a node gives to its blueprint. Returns the references to secrets inside.
+fn check_blueprint(
+    node: &DraftNode<'_>,
+    found: Result<&Blueprint, Missing>,
+    uses: &Spot<Uses>,
+    out: &mut Collector<'_>,
+) -> Vec<NodeSecretRef> {
+    let blueprint = match found {
+        Ok(blueprint) => blueprint,
+        Err(Missing::Unknown) => return Vec::new(),
+        Err(Missing::Refused(message)) => {
+            out.error(uses.position, &uses.field, message);
+            return Vec::new();
+        }
+    };
+    let given = node.configuration.and_then(|tree| tree.get("inputs"));
+    let is_given = |name: &str| given.is_some_and(|given| given.get(name).is_some());
+    let missing = |(name, input): &(&String, &Input)| input.default.is_none() && !is_given(name);
+    for (name, _) in blueprint.inputs.iter().filter(missing) {
+        let message = format!("`{}` needs the input `{name}`: {}", uses.value.name(), input_hint(name));
+        out.error(uses.position, &uses.field, message);
+    }
+    if let Some(Content::Map(entries)) = given.map(|given| &given.content) {
+        let known = || blueprint.inputs.keys().map(String::as_str);
+        for entry in entries.iter().filter(|entry| !blueprint.inputs.contains_key(&entry.key)) {
+            let field = format!("{}.configuration.inputs{}", node.field, key_path(&entry.key));
+            let message = format!(
+                "`{}` has no input of that name{}",
+                uses.value.name(),
+                did_you_mean(&entry.key, known())
+            );
+            out.error(entry.position, &field, message);
+        }
+    }
+    let Some(id) = &node.id else { return Vec::new() };
+    let inner = |secret: &NodeSecretRef| NodeSecretRef {
+        node_id: format!("{}/{}", id.value, secret.node_id),
+        field: uses.field.clone(),
+        line: uses.position.line,
+        column: uses.position.column,
+        ..secret.clone()
+    };
+    blueprint.secret_refs.iter().map(inner).collect()
+}
+
+fn input_hint(name: &str) -> String {
+    format!("give it as `configuration: {{ inputs: {{ {name}: … }} }}`")
 }
 
 /// Refuses what this deployment would cut: the author would see a time-out or a refusal that nobody
@@ -194,7 +248,7 @@ fn refuse<T>(spot: Option<&Spot<T>>, message: &str, out: &mut Collector<'_>) {
 /// event alone.
 pub(super) fn check_root_template(spot: &Spot<&str>, kind: FieldKind, what: &str, out: &mut Collector<'_>) {
     let Some(template) = configuration::parse(spot, kind, out) else { return };
-    configuration::check_functions(spot, &template, out);
+    configuration::check_functions(spot, &template, None, out);
     refuse_secrets(spot, &template, what, out);
     let mentions = template.mentions();
     for (_, span) in &mentions.nodes {

@@ -229,13 +229,16 @@ fn what_a_node_may_say_depends_on_what_it_uses() {
     );
     check(
         "  - { id: a, name: A, blueprint: x }\n",
-        &["4:34 nodes[1].blueprint: there is no blueprint named `x`; there are none yet"],
+        &["4:34 nodes[1].blueprint: must name a version, such as `x@1`"],
     );
     check(
         "  - { id: a, name: A, component: webhook }\n",
         &["4:34 nodes[1].component: there is no component named `webhook`; it is a trigger"],
     );
-    check("  - { id: a, name: A }\n", &["4:5 nodes[1]: must say what it is: `trigger` or `component`"]);
+    check(
+        "  - { id: a, name: A }\n",
+        &["4:5 nodes[1]: must say what it is: `trigger`, `component` or `blueprint`"],
+    );
 }
 
 #[test]
@@ -419,7 +422,7 @@ fn limits_of_a_definition_hold_on_both_sides_i10() {
     let with_nodes = |count: usize| errors(&format!("name: w\nnodes:\n{}", nodes(count)));
     assert_eq!(with_nodes(NODES_MAX), [""; 0]);
     assert_eq!(with_nodes(NODES_MAX + 1), ["3:3 nodes: at most 500, there are 501"]);
-    assert_eq!(errors("name: w\nnodes: []\n"), ["2:8 nodes: a workflow has at least one node"]);
+    assert_eq!(errors("name: w\nnodes: []\n"), ["2:8 nodes: must have at least one node"]);
     let with_edges = |count: usize| {
         let edges: String =
             (0..count).map(|n| format!("  - {{ from: n{}, to: n{} }}\n", n % 50, n / 50)).collect();

@@ -6,6 +6,7 @@
 
 mod approvals;
 mod audit;
+mod blueprints;
 mod callers;
 mod dead_letters;
 mod events;
@@ -23,6 +24,7 @@ mod search;
 mod secrets;
 mod tokens;
 mod trigger_writes;
+mod webhook_writes;
 mod webhooks;
 mod workflow_apply;
 mod workflow_delete;
@@ -31,6 +33,11 @@ mod workflows;
 pub use crate::audit::{AuditLine, AuditObject, Audited, note_read};
 pub use approvals::{ApprovalRow, list_approvals, load_approval};
 pub use audit::{AuditFilter, AuditRow, list_audit_lines};
+pub use blueprints::{
+    BlueprintRow, BlueprintUser, DeletedBlueprints, NewBlueprint, StoredBlueprint, apply_blueprint,
+    delete_blueprints, find_blueprint, find_users, list_blueprints, load_blueprints, newest_blueprints,
+    next_version,
+};
 pub use callers::{Caller, Person, TOKEN_CHAIN_MAX, authenticate_token};
 pub use dead_letters::{DeadLetterFilter, DeadLetterRow, list_dead_letters};
 pub use events::{EventFilter, EventRow, list_events};

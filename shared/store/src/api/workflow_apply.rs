@@ -1,7 +1,7 @@
 //! The apply of a workflow: its differences, in one transaction.
 
 use domain::actor::Actor;
-use domain::definition::Definition;
+use domain::definition::{Definition, Edge};
 use domain::ids::{OrganizationId, WebhookId, WorkflowId};
 use domain::node_write::{ErrorHandlerWrite, MergesWrite, NodeWrite, ScheduleWrite, SecretRefWrite};
 use domain::webhook::Authentication;
@@ -10,8 +10,10 @@ use serde_json::Value;
 use tokio_postgres::types::{Json, Type};
 
 use super::Audited;
+use super::blueprints::share_blueprints;
 use super::removed::{RemovedWork, end_pending_of_nodes};
 use super::trigger_writes::{write_error_handlers, write_schedules};
+use super::webhook_writes::{change_webhook, insert_webhooks, remove_webhooks};
 use crate::held_causes::{HeldWake, cause_joins_changed};
 use crate::runs::settle_runs_of;
 use crate::types::column;
@@ -39,6 +41,8 @@ pub struct WorkflowWrite {
     pub version_planned: Option<i64>,
     /// The whole definition.
     pub definition: Definition,
+    /// The blueprints that were expanded in it, as name and version.
+    pub blueprints: Vec<(String, i64)>,
     /// The nodes that are new or differ.
     pub nodes: Vec<NodeWrite>,
     /// Ids of the nodes that are no longer in the definition.
@@ -137,6 +141,7 @@ pub async fn apply_workflow(
 
 async fn apply_in(tx: Tx, write: &WorkflowWrite) -> Result<AppliedWorkflow, StoreError> {
     share_organization(&tx, write.organization_id).await?;
+    share_blueprints(&tx, write.organization_id, &write.blueprints).await?;
     let version = match write.version_planned {
         None => insert_workflow(&tx, write).await?,
         Some(planned) => {
@@ -234,23 +239,24 @@ async fn lock_nodes(tx: &Tx, write: &WorkflowWrite) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// `nodes` and `edges` as they are stored.
-fn stored(definition: &Definition) -> Result<(Value, Value), StoreError> {
+/// `nodes`, `edges` and `applied_edges` as they are stored.
+fn stored(definition: &Definition) -> Result<(Value, Value, Option<Value>), StoreError> {
     let nodes =
         serde_json::to_value(&definition.nodes).map_err(|_| StoreError::Corrupt("workflows.nodes"))?;
     let edges =
-        serde_json::to_value(&definition.edges).map_err(|_| StoreError::Corrupt("workflows.edges"))?;
-    Ok((nodes, edges))
+        |edges: &Vec<Edge>| serde_json::to_value(edges).map_err(|_| StoreError::Corrupt("workflows.edges"));
+    let applied_edges = definition.applied_edges.as_ref().map(edges).transpose()?;
+    Ok((nodes, edges(&definition.edges)?, applied_edges))
 }
 
 async fn insert_workflow(tx: &Tx, write: &WorkflowWrite) -> Result<i64, StoreError> {
-    let (nodes, edges) = stored(&write.definition)?;
+    let (nodes, edges, applied_edges) = stored(&write.definition)?;
     tx.query(
         "/* apply_workflow: insert */
          INSERT INTO workflows
              (id, organization_id, name, description, nodes, edges, version, created_by, created_at,
-              updated_at, timeout_seconds)
-         VALUES ($1, $2, $3, $4, $5, $6, 1, $7, $8, $8, $9)",
+              updated_at, timeout_seconds, applied_edges)
+         VALUES ($1, $2, $3, $4, $5, $6, 1, $7, $8, $8, $9, $10)",
         &[
             (&write.workflow_id, Type::UUID),
             (&write.organization_id, Type::UUID),
@@ -261,6 +267,7 @@ async fn insert_workflow(tx: &Tx, write: &WorkflowWrite) -> Result<i64, StoreErr
             (&write.applied_by.to_string(), Type::TEXT),
             (&write.now, Type::TIMESTAMPTZ),
             (&timeout_seconds(&write.definition), Type::INT4),
+            (&applied_edges, Type::JSONB),
         ],
     )
     .await?;
@@ -268,12 +275,12 @@ async fn insert_workflow(tx: &Tx, write: &WorkflowWrite) -> Result<i64, StoreErr
 }
 
 async fn update_workflow(tx: &Tx, write: &WorkflowWrite, version: i64) -> Result<(), StoreError> {
-    let (nodes, edges) = stored(&write.definition)?;
+    let (nodes, edges, applied_edges) = stored(&write.definition)?;
     tx.query(
         "/* apply_workflow: update */
          UPDATE workflows
          SET description = $2, nodes = $3, edges = $4, version = $5, updated_at = $6,
-             timeout_seconds = $7
+             timeout_seconds = $7, applied_edges = $8
          WHERE id = $1",
         &[
             (&write.workflow_id, Type::UUID),
@@ -283,6 +290,7 @@ async fn update_workflow(tx: &Tx, write: &WorkflowWrite, version: i64) -> Result
             (&version, Type::INT8),
             (&write.now, Type::TIMESTAMPTZ),
             (&timeout_seconds(&write.definition), Type::INT4),
+            (&applied_edges, Type::JSONB),
         ],
     )
     .await?;
@@ -297,8 +305,9 @@ fn timeout_seconds(definition: &Definition) -> Option<i32> {
 async fn insert_version(tx: &Tx, write: &WorkflowWrite, version: i64) -> Result<(), StoreError> {
     tx.query(
         "/* apply_workflow: version */
-         INSERT INTO workflow_versions (workflow_id, version, nodes, edges, created_by, created_at)
-         SELECT w.id, w.version, w.nodes, w.edges, $3, $4
+         INSERT INTO workflow_versions
+             (workflow_id, version, nodes, edges, applied_edges, created_by, created_at)
+         SELECT w.id, w.version, w.nodes, w.edges, w.applied_edges, $3, $4
          FROM workflows w
          WHERE w.id = $1 AND w.version = $2",
         &[
@@ -393,15 +402,16 @@ async fn write_nodes(tx: &Tx, write: &WorkflowWrite, version: i64) -> Result<(),
             "/* apply_workflow: nodes */
              INSERT INTO workflow_nodes AS n
                  (workflow_id, node_id, name, type, ref, configuration, concurrency_max, position,
-                  webhook_id, concurrency_key, rate_per_second, rate_burst, version, created_at, updated_at)
+                  webhook_id, concurrency_key, rate_per_second, rate_burst, parent_node_id, version,
+                  created_at, updated_at)
              SELECT $1, new.node_id, new.name, new.type, new.ref, new.configuration,
                  new.concurrency_max, new.position, new.webhook_id, new.concurrency_key,
-                 new.rate_per_second, new.rate_burst, $10, $11, $11
+                 new.rate_per_second, new.rate_burst, new.parent_node_id, $10, $11, $11
              FROM unnest($2::text[], $3::text[], $4::text[], $5::jsonb[], $6::jsonb[],
                          $7::integer[], $8::jsonb[], $9::uuid[], $12::text[],
-                         $13::float8[], $14::integer[])
+                         $13::float8[], $14::integer[], $15::text[])
                  AS new (node_id, name, type, ref, configuration, concurrency_max, position,
-                         webhook_id, concurrency_key, rate_per_second, rate_burst)
+                         webhook_id, concurrency_key, rate_per_second, rate_burst, parent_node_id)
              ORDER BY new.node_id
              ON CONFLICT (workflow_id, node_id) DO UPDATE SET
                  name = excluded.name, type = excluded.type, ref = excluded.ref,
@@ -409,7 +419,7 @@ async fn write_nodes(tx: &Tx, write: &WorkflowWrite, version: i64) -> Result<(),
                  position = excluded.position, webhook_id = excluded.webhook_id,
                  concurrency_key = excluded.concurrency_key,
                  rate_per_second = excluded.rate_per_second, rate_burst = excluded.rate_burst,
-                 version = excluded.version,
+                 parent_node_id = excluded.parent_node_id, version = excluded.version,
                  updated_at = excluded.updated_at, deleted_at = NULL,
                  generation = n.generation + CASE
                      WHEN n.deleted_at IS NOT NULL OR n.type <> excluded.type THEN 1 ELSE 0 END
@@ -435,6 +445,10 @@ async fn write_nodes(tx: &Tx, write: &WorkflowWrite, version: i64) -> Result<(),
                     Type::FLOAT8_ARRAY,
                 ),
                 (&bursts, Type::INT4_ARRAY),
+                (
+                    &nodes.iter().map(|node| node.parent_node_id.as_deref()).collect::<Vec<_>>(),
+                    Type::TEXT_ARRAY,
+                ),
             ],
         )
         .await?;
@@ -481,103 +495,4 @@ async fn insert_secret_refs(tx: &Tx, write: &WorkflowWrite, version: i64) -> Res
     )
     .await?;
     Ok(())
-}
-
-async fn remove_webhooks(tx: &Tx, write: &WorkflowWrite) -> Result<(), StoreError> {
-    if write.webhooks_removed.is_empty() {
-        return Ok(());
-    }
-    tx.query(
-        "/* apply_workflow: remove webhooks */
-         UPDATE webhooks SET deleted_at = $3, updated_at = $3, version = version + 1
-         WHERE workflow_id = $1 AND id = ANY($2) AND deleted_at IS NULL",
-        &[
-            (&write.workflow_id, Type::UUID),
-            (&write.webhooks_removed, Type::UUID_ARRAY),
-            (&write.now, Type::TIMESTAMPTZ),
-        ],
-    )
-    .await?;
-    Ok(())
-}
-
-async fn insert_webhooks(tx: &Tx, write: &WorkflowWrite) -> Result<(), StoreError> {
-    if write.webhooks.is_empty() {
-        return Ok(());
-    }
-    let hooks = &write.webhooks;
-    let credentials = |bytes: fn(&WebhookCredential) -> Option<&[u8]>| -> Vec<Option<&[u8]>> {
-        hooks.iter().map(|hook| bytes(&hook.credential)).collect()
-    };
-    let names: Vec<_> = hooks.iter().map(|hook| hook.credential.current_key_name.as_deref()).collect();
-    tx.query(
-        "/* apply_workflow: webhooks */
-         INSERT INTO webhooks
-             (id, workflow_id, node_id, address, authentication, header_name, deduplication_header,
-              signing_keys, current_key_name, token_sha256, created_at, updated_at)
-         SELECT new.id, $1, new.node_id, new.address, new.authentication, new.header_name,
-             new.deduplication_header, new.signing_keys, new.current_key_name, new.token_sha256,
-             $11, $11
-         FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
-                     $8::bytea[], $9::text[], $10::bytea[])
-             AS new (id, node_id, address, authentication, header_name, deduplication_header,
-                     signing_keys, current_key_name, token_sha256)",
-        &[
-            (&write.workflow_id, Type::UUID),
-            (&hooks.iter().map(|hook| hook.id).collect::<Vec<_>>(), Type::UUID_ARRAY),
-            (&hooks.iter().map(|hook| hook.node_id.as_str()).collect::<Vec<_>>(), Type::TEXT_ARRAY),
-            (&hooks.iter().map(|hook| hook.address.as_str()).collect::<Vec<_>>(), Type::TEXT_ARRAY),
-            (&hooks.iter().map(|hook| hook.authentication.as_str()).collect::<Vec<_>>(), Type::TEXT_ARRAY),
-            (&hooks.iter().map(|hook| hook.header_name.as_deref()).collect::<Vec<_>>(), Type::TEXT_ARRAY),
-            (
-                &hooks.iter().map(|hook| hook.deduplication_header.as_deref()).collect::<Vec<_>>(),
-                Type::TEXT_ARRAY,
-            ),
-            (&credentials(|credential| credential.signing_keys.as_deref()), Type::BYTEA_ARRAY),
-            (&names, Type::TEXT_ARRAY),
-            (&credentials(|credential| credential.token_sha256.as_deref()), Type::BYTEA_ARRAY),
-            (&write.now, Type::TIMESTAMPTZ),
-        ],
-    )
-    .await?;
-    Ok(())
-}
-
-/// A new credential takes the place of the old one at once. A rotation, with two valid credentials
-/// for a while, is another operation.
-async fn change_webhook(tx: &Tx, write: &WorkflowWrite, change: &WebhookChange) -> Result<(), StoreError> {
-    let credential = change.credential.clone().unwrap_or_default();
-    let rows = tx
-        .query(
-            "/* apply_workflow: change webhook */
-             UPDATE webhooks
-             SET authentication = $3, header_name = $4, deduplication_header = $5,
-                 signing_keys = CASE WHEN $6 THEN $7 ELSE signing_keys END,
-                 current_key_name = CASE WHEN $6 THEN $10 ELSE current_key_name END,
-                 token_sha256 = CASE WHEN $6 THEN $8 ELSE token_sha256 END,
-                 previous_token_sha256 = CASE WHEN $6 THEN NULL ELSE previous_token_sha256 END,
-                 previous_signing_keys = CASE WHEN $6 THEN NULL ELSE previous_signing_keys END,
-                 previous_until = CASE WHEN $6 THEN NULL ELSE previous_until END,
-                 version = version + 1, updated_at = $9
-             WHERE workflow_id = $1 AND id = $2 AND deleted_at IS NULL
-             RETURNING id",
-            &[
-                (&write.workflow_id, Type::UUID),
-                (&change.id, Type::UUID),
-                (&change.authentication.as_str(), Type::TEXT),
-                (&change.header_name, Type::TEXT),
-                (&change.deduplication_header, Type::TEXT),
-                (&change.credential.is_some(), Type::BOOL),
-                (&credential.signing_keys, Type::BYTEA),
-                (&credential.token_sha256, Type::BYTEA),
-                (&write.now, Type::TIMESTAMPTZ),
-                (&credential.current_key_name, Type::TEXT),
-            ],
-        )
-        .await?;
-    if rows.is_empty() {
-        Err(StoreError::Conflict("a webhook of the workflow was removed meanwhile"))
-    } else {
-        Ok(())
-    }
 }

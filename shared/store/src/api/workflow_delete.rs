@@ -81,9 +81,10 @@ async fn delete_in(
          WITH deleted AS (
              UPDATE workflows SET deleted_at = $2, updated_at = $2, version = $3 + 1
              WHERE id = $1
-             RETURNING id, version, nodes, edges)
-         INSERT INTO workflow_versions (workflow_id, version, nodes, edges, created_by, created_at)
-         SELECT id, version, nodes, edges, $4, $2 FROM deleted",
+             RETURNING id, version, nodes, edges, applied_edges)
+         INSERT INTO workflow_versions
+             (workflow_id, version, nodes, edges, applied_edges, created_by, created_at)
+         SELECT id, version, nodes, edges, applied_edges, $4, $2 FROM deleted",
         &[
             (&workflow_id, Type::UUID),
             (&now, Type::TIMESTAMPTZ),

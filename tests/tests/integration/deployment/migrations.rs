@@ -110,6 +110,7 @@ async fn a_migration_behind_an_open_reader_stops_no_function() {
             "V60__approvals",
             "V61__joins",
             "V62__callbacks",
+            "V63__blueprints",
         ]
     );
     assert_eq!(store::migrate(&database.admin_store(), RoleLogin::Url).await.unwrap(), Vec::<String>::new());

@@ -1,5 +1,6 @@
 //! The engine's work on a run: building, executing, limits, holding, ending.
 
+mod blueprints;
 mod builder_claims;
 mod builder_flow;
 mod callbacks;

@@ -1,6 +1,7 @@
 //! The routes that people and machines call.
 
 mod approvals;
+mod blueprints;
 mod pages;
 mod run_list;
 mod searches;

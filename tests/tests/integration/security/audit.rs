@@ -33,6 +33,23 @@ async fn each_write_has_its_line_with_who_what_and_when() {
     expected.push("workflows:write workflow");
     // Nothing changes, and a check writes nothing.
     call("PUT", "/v1/workflows", serde_json::from_str::<Value>(&yaml(DEFINITION)).unwrap(), 200).await;
+    let blueprint = json!({ "name": "b", "nodes": [{ "id": "n", "name": "N", "component": "noop" }], "outputs": [{ "node": "n" }] });
+    for _ in 0..2 {
+        call("PUT", "/v1/blueprints", blueprint.clone(), 200).await;
+    }
+    let uses = |version: i64| {
+        let node = json!({ "id": "b", "name": "B", "blueprint": format!("b@{version}") });
+        json!({ "name": "user", "nodes": [{ "id": "s", "name": "S", "trigger": "start" }, node], "edges": [{ "from": "s", "to": "b" }] })
+    };
+    call("PUT", "/v1/workflows", uses(1), 200).await;
+    let mut second = blueprint.clone();
+    second["description"] = json!("another");
+    call("PUT", "/v1/blueprints", second, 200).await;
+    expected.extend(["workflows:write blueprint", "workflows:write workflow", "workflows:write blueprint"]);
+    call("DELETE", "/v1/blueprints/b", Value::Null, 409).await;
+    call("POST", "/v1/blueprints/b/upgrade", Value::Null, 200).await;
+    call("DELETE", "/v1/blueprints/b@1", Value::Null, 200).await;
+    expected.extend(["workflows:write workflow", "workflows:write blueprint"]);
     let secret = json!({ "value": "a-value-of-a-secret", "hosts": ["a.example"], "in": ["body"] });
     call("PUT", "/v1/secrets/s/k", secret.clone(), 200).await;
     call("PUT", "/v1/secrets/s", json!({ "values": { "k": { "value": "another-value-of-it" } } }), 200).await;
@@ -109,7 +126,7 @@ async fn each_write_has_its_line_with_who_what_and_when() {
     assert!(!all.to_string().contains("value-of"), "no value is in a line");
     // Every route that writes was called.
     let writes = api::actions().into_iter().filter(|(method, ..)| *method != "GET").count();
-    assert_eq!(writes, 23, "a new route that writes belongs into this test");
+    assert_eq!(writes, 26, "a new route that writes belongs into this test");
     call("DELETE", "/v1/organization?name=Test", Value::Null, 204).await;
     assert_eq!(lines(&api.world).await.last().unwrap(), "organization:delete organization");
 }

@@ -14,9 +14,10 @@ const ROLES: [&str; 6] = ["api", "webhook", "builder", "executor", "sweeper", "r
 
 /// The privileges of each role on each table, in the order of [`ROLES`]: Select, Insert, Update of
 /// at least one column, Delete.
-const PRIVILEGES: [(&str, [&str; 6]); 27] = [
+const PRIVILEGES: [(&str, [&str; 6]); 28] = [
     ("api_tokens", ["SIU", "", "", "", "", ""]),
     ("audit_log", ["SI", "", "", "", "", ""]),
+    ("blueprints", ["SIU", "", "", "", "", ""]),
     ("error_handlers", ["SID", "", "", "", "", ""]),
     ("execution_joins", ["S", "", "SI", "S", "S", ""]),
     ("failed_runs", ["", "", "SUD", "", "SU", ""]),

@@ -1,6 +1,7 @@
 //! Rates of nodes, and what a deployment does not allow.
 
 use super::*;
+use crate::Library;
 
 #[test]
 fn what_a_deployment_does_not_allow_is_refused_where_it_is_written() {
@@ -9,7 +10,7 @@ fn what_a_deployment_does_not_allow_is_refused_where_it_is_written() {
     );
     let within =
         |component_seconds_max, webhook_rate_max| Deployment { component_seconds_max, webhook_rate_max };
-    let said = |most: u32| match check_within(&text, within(most, 50)) {
+    let said = |most: u32| match check_within(&text, within(most, 50), &Library::default()) {
         Ok(_) => String::new(),
         Err(refused) => {
             refused.problems.iter().map(|found| format!("{}: {}", found.field, found.message)).collect()
@@ -21,7 +22,7 @@ fn what_a_deployment_does_not_allow_is_refused_where_it_is_written() {
     let webhook = workflow(
         "  - { id: a, name: A, trigger: webhook, configuration: { authentication: none, rate: { per_second: 20 } } }\n",
     );
-    let said = |most: u32| match check_within(&webhook, within(300, most)) {
+    let said = |most: u32| match check_within(&webhook, within(300, most), &Library::default()) {
         Ok(_) => String::new(),
         Err(refused) => {
             refused.problems.iter().map(|found| format!("{}: {}; ", found.field, found.message)).collect()
