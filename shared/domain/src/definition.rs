@@ -40,8 +40,10 @@ impl Definition {
     #[must_use]
     pub fn authored(&self) -> Self {
         let outer = self.nodes.iter().filter(|node| node.parent.is_none());
-        let nodes = outer.map(|node| Node { defaults: Map::new(), ..node.clone() }).collect();
-        let edges = self.applied_edges.as_ref().unwrap_or(&self.edges).clone();
+        let nodes: Vec<Node> = outer.map(|node| Node { defaults: Map::new(), ..node.clone() }).collect();
+        // An API of before leaves the edges of a blueprint that is gone.
+        let applied_edges = self.applied_edges.as_ref().filter(|_| nodes.len() < self.nodes.len());
+        let edges = applied_edges.unwrap_or(&self.edges).clone();
         Self { nodes, edges, applied_edges: None, ..self.clone() }
     }
 }
@@ -239,6 +241,25 @@ fn empty_object() -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn edges_of_a_blueprint_that_is_gone_are_no_authors() {
+        let edge =
+            |from: &str| Edge { from: from.to_owned(), channel: default_channel(), to: "b".to_owned() };
+        let definition = |nodes: &str| -> Definition {
+            let mut definition: Definition =
+                serde_json::from_str(&format!(r#"{{"name":"n","nodes":[{nodes}]}}"#)).unwrap();
+            definition.edges = vec![edge("p/x")];
+            definition.applied_edges = Some(vec![edge("p")]);
+            definition
+        };
+        let outer = r#"{"id":"p","name":"P","blueprint":"x@1","defaults":{"i":1}}"#;
+        let inner = r#"{"id":"p/x","name":"P / X","component":"noop","parent":"p"}"#;
+        let authored = definition(&format!("{outer},{inner}")).authored();
+        assert_eq!((authored.edges, authored.nodes.len()), (vec![edge("p")], 1));
+        assert!(authored.nodes[0].defaults.is_empty());
+        assert_eq!(definition(outer).authored().edges, [edge("p/x")]);
+    }
 
     #[test]
     fn a_definition_reads_back_from_what_is_stored() {

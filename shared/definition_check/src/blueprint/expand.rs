@@ -18,7 +18,7 @@ pub(crate) fn expand(definition: Definition, library: &Library) -> Definition {
     let (mut nodes, mut edges) = (Vec::new(), Vec::new());
     for edge in &definition.edges {
         let from = definition.nodes.iter().find(|node| node.id == edge.from);
-        match from.and_then(|node| found(node)) {
+        match from.and_then(found) {
             Some(blueprint) if edge.channel != ERROR_CHANNEL => edges.extend(outer_edges(edge, blueprint)),
             _ => edges.push(edge.clone()),
         }

@@ -10,6 +10,7 @@
 //! | `root()` | the event that began the run |
 //! | `previous()`, `previous(n)` | the output of the node before, or the n-th before, and its name as `node` |
 //! | `run()` | `id`, `url`, `started_at` |
+//! | `inputs` | inside a blueprint, its inputs by name |
 //! | `workflow()`, `app()` | `id`, `name`, `description`, `url` |
 //! | `now()` | the time at which the execution was built |
 //! | `secrets("name").key` | a secret; name and key are literal |
