@@ -4,6 +4,7 @@ CREATE TABLE blueprints (
     name text NOT NULL CHECK (char_length(name) BETWEEN 1 AND 64),
     version bigint NOT NULL CHECK (version >= 1),
     definition jsonb NOT NULL CHECK (jsonb_typeof(definition) = 'object'),
+    uses text[] NOT NULL,
     created_by text NOT NULL,
     created_at timestamptz NOT NULL,
     deleted_at timestamptz,
@@ -14,6 +15,7 @@ COMMENT ON COLUMN blueprints.organization_id IS 'The tenant; no role may change 
 COMMENT ON COLUMN blueprints.name IS 'What nodes name it by.';
 COMMENT ON COLUMN blueprints.version IS 'From 1; each apply that changes something makes the next.';
 COMMENT ON COLUMN blueprints.definition IS 'Inputs, nodes, edges and outputs; the blueprints inside are expanded.';
+COMMENT ON COLUMN blueprints.uses IS 'The blueprints that its nodes name, as name@version.';
 COMMENT ON COLUMN blueprints.created_by IS 'The token or user that applied it.';
 COMMENT ON COLUMN blueprints.created_at IS 'When it was applied.';
 COMMENT ON COLUMN blueprints.deleted_at IS 'Set when it was deleted.';

@@ -39,7 +39,9 @@ fn print_blueprint(blueprint: &Value) {
     say!("\ninputs");
     let inputs = blueprint["inputs"].as_object().into_iter().flatten();
     let input = |(name, input): (&String, &Value)| {
-        let default = input.get("default").map_or_else(|| "must be given".to_owned(), Value::to_string);
+        let is_required = input["required"].as_bool().unwrap_or_default();
+        let missing = if is_required { "must be given" } else { "not shown" };
+        let default = input.get("default").map_or_else(|| missing.to_owned(), Value::to_string);
         vec![name.clone(), default, text(input, "description")]
     };
     print_table(&["name", "default", "description"], inputs.map(input).collect());

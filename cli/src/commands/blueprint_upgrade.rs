@@ -27,7 +27,13 @@ impl Upgrade {
         query.extend(self.workflow.clone().map(|workflow| ("workflow", workflow)));
         query.extend(self.check.then(|| ("check", "true".to_owned())));
         let path = format!("/v1/blueprints/{}/upgrade", segment(&self.blueprint));
-        let answer = context.api.post_query(&path, &query)?;
+        let mut answer = context.api.post_query(&path, &query)?;
+        while let Some(cursor) = answer["next_cursor"].as_str().map(str::to_owned) {
+            let more = context.api.post_query(&path, &[query.clone(), vec![("cursor", cursor)]].concat())?;
+            let workflows = list(&answer, "workflows").chain(list(&more, "workflows")).cloned().collect();
+            answer["workflows"] = Value::Array(workflows);
+            answer["next_cursor"] = more["next_cursor"].clone();
+        }
         match context.format {
             Format::Json => print_json(&answer),
             Format::Human => emit(&render(&answer, &self.blueprint)),

@@ -52,7 +52,10 @@ pub struct BlueprintDetail {
 pub struct BlueprintInput {
     /// Its purpose, in words.
     pub description: String,
-    /// Its value where a node gives none; left out where it must be given.
+    /// Whether a node must give it.
+    pub required: bool,
+    /// Its value where a node gives none; left out where it must be given, and for callers that may
+    /// not see what runs carry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default: Option<Value>,
 }
@@ -101,7 +104,7 @@ pub struct DeletedBlueprint {
     pub versions: Vec<i64>,
 }
 
-/// The answer of an upgrade: each workflow that used another version.
+/// The answer of an upgrade: workflows that used another version, in the order of their ids.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct BlueprintUpgrade {
@@ -111,6 +114,8 @@ pub struct BlueprintUpgrade {
     pub workflows: Vec<UpgradedWorkflow>,
     /// The blueprints that use another version: apply them anew, and upgrade their users.
     pub blueprints: Vec<String>,
+    /// The cursor with which the upgrade goes on; null: there are no more workflows.
+    pub next_cursor: Option<String>,
 }
 
 /// A workflow of an upgrade.

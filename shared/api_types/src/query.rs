@@ -148,6 +148,8 @@ pub struct CheckQuery {
 pub struct UpgradeQuery {
     /// Only this workflow, by id or name.
     pub workflow: Option<String>,
+    /// `next_cursor` of the answer before.
+    pub cursor: Option<String>,
     /// Whether nothing is written, and the answer says what would be.
     #[serde(default)]
     pub check: bool,

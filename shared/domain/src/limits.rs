@@ -16,6 +16,10 @@ pub const EDGES_MAX: usize = 2_000;
 pub const NAME_CHARS_MAX: usize = 128;
 /// Characters of a node's id.
 pub const NODE_ID_CHARS_MAX: usize = 64;
+/// Bytes of a definition as it is stored, with all that its blueprints stand for.
+pub const EXPANDED_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Bytes of a node's name with those of the blueprints' nodes around it.
+pub const EXPANDED_NAME_BYTES_MAX: usize = 2_000;
 /// Blueprints within each other.
 pub const BLUEPRINT_NESTING_MAX: usize = 5;
 /// Inputs of a blueprint.

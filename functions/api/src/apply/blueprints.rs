@@ -3,11 +3,12 @@
 use api_types::{AppliedBlueprint, BlueprintUpgrade, UpgradedWorkflow};
 use definition_check::{Blueprint, BlueprintRef, Library, blueprints_in, check_blueprint};
 use domain::definition::{Definition, Node, Uses};
-use domain::limits::BLUEPRINT_VERSIONS_MAX;
+use domain::ids::WorkflowId;
+use domain::limits::{BLUEPRINT_VERSIONS_MAX, EXPANDED_BYTES_MAX};
 use serde_json::{Value, json};
 use store::StoreError;
 use store::api::{
-    AuditObject, Audited, BlueprintRow, NewBlueprint, StoredBlueprint, WorkflowRow, apply_blueprint,
+    AuditObject, Audited, BlueprintRow, BlueprintUser, NewBlueprint, StoredBlueprint, apply_blueprint,
     find_blueprint, find_users, load_blueprints, load_workflow, newest_blueprints, next_version,
 };
 
@@ -16,6 +17,10 @@ use crate::Deps;
 use crate::auth::Caller;
 use crate::error::{ApiError, NotFoundAs as _};
 use crate::views;
+
+/// Bytes of the blueprints that one definition names: each stands in it once at least, and as the
+/// database writes it, with spaces and its references to secrets.
+const LIBRARY_BYTES: i64 = 3 * EXPANDED_BYTES_MAX as i64;
 
 /// The blueprints that a definition names.
 ///
@@ -32,8 +37,14 @@ pub(super) async fn library(deps: &Deps, caller: &Caller, text: &str) -> Result<
         .map(|reference| (reference.name, reference.version))
         .collect();
     let organization_id = caller.organization_id;
-    let stored = load_blueprints(&deps.store, organization_id, &versions).await?;
-    let newest = newest_blueprints(&deps.store, organization_id).await?;
+    let stored = load_blueprints(&deps.store, organization_id, &versions, LIBRARY_BYTES).await?;
+    let stored = stored.ok_or_else(|| {
+        ApiError::Invalid(
+            "the blueprints that it names have more bytes together than a definition may".into(),
+        )
+    })?;
+    let names: Vec<&str> = named.iter().map(|text| text.split('@').next().unwrap_or_default()).collect();
+    let newest = newest_blueprints(&deps.store, organization_id, &names).await?;
     let read = |stored: StoredBlueprint| {
         let reference = BlueprintRef { name: stored.row.name.clone(), version: stored.row.version };
         Ok((reference, definition_of(stored.definition)?))
@@ -123,7 +134,7 @@ async fn apply_once(
         name: blueprint.name.clone(),
         version,
         definition: json!(blueprint),
-        blueprints: used(&blueprint.nodes),
+        blueprints: used(&blueprint.authored().nodes),
         created_by: caller.actor.clone(),
         now,
     };
@@ -153,7 +164,25 @@ fn is_same(one: &Blueprint, other: &Blueprint) -> bool {
     without_places(one) == without_places(other)
 }
 
-/// Applies the workflows that use another version of a blueprint anew with `version`.
+/// The options of an upgrade.
+pub(crate) struct Upgrade<'a> {
+    /// The name of the blueprint.
+    pub(crate) name: &'a str,
+    /// The version to use; None: the newest.
+    pub(crate) version: Option<i64>,
+    /// This workflow alone.
+    pub(crate) only: Option<WorkflowId>,
+    /// The workflows after this one.
+    pub(crate) after: Option<WorkflowId>,
+    /// Whether it writes.
+    pub(crate) mode: ApplyMode,
+}
+
+/// Workflows of one request: an apply of each is within the time of the function.
+const UPGRADED_AT_ONCE: usize = 20;
+
+/// Applies workflows that use another version of a blueprint anew: some, in the order of their ids.
+/// Returns the last of them too, where there may be more.
 ///
 /// # Errors
 /// [`ApiError::NotFound`] when there is no such version. A workflow that can't be applied is part of
@@ -161,63 +190,76 @@ fn is_same(one: &Blueprint, other: &Blueprint) -> bool {
 pub(crate) async fn upgrade(
     deps: &Deps,
     caller: &Caller,
-    name: &str,
-    version: Option<i64>,
-    only: Option<&WorkflowRow>,
-    mode: ApplyMode,
-) -> Result<BlueprintUpgrade, ApiError> {
+    Upgrade { name, version, only, after, mode }: Upgrade<'_>,
+) -> Result<(BlueprintUpgrade, Option<WorkflowId>), ApiError> {
     let organization_id = caller.organization_id;
     let found = find_blueprint(&deps.store, organization_id, name, version).await;
     let (found, _) = found.not_found_as("blueprint")?;
     let version = found.row.version;
-    let mut answer = BlueprintUpgrade { version, workflows: Vec::new(), blueprints: Vec::new() };
-    for user in find_users(&deps.store, organization_id, name, None).await? {
-        let Some(workflow_id) = user.workflow_id else {
-            answer.blueprints.extend((user.version != version).then_some(user.name));
-            continue;
-        };
-        let is_wanted = only.is_none_or(|only| only.id == workflow_id);
-        if user.version == version || !is_wanted || answer.workflows.iter().any(|done| done.id == workflow_id)
-        {
-            continue;
-        }
-        let (row, definition) = load_workflow(&deps.store, organization_id, &workflow_id.to_string())
-            .await
-            .not_found_as("workflow")?;
-        // Blueprints inside of others are theirs.
-        let Some(text) = with_version(definition.authored(), name, version) else { continue };
-        let options = ApplyOptions { expected_version: Some(row.version), mode };
-        let mut upgraded = UpgradedWorkflow {
-            id: row.id,
-            name: row.name,
-            applied: false,
-            refused: None,
-            errors: Vec::new(),
-        };
-        match Box::pin(apply(deps, caller, &text, options)).await {
-            Ok(applied) => upgraded.applied = applied.applied,
-            Err(error @ (ApiError::Internal | ApiError::Unavailable)) => return Err(error),
-            Err(error) => {
-                upgraded.refused = Some(error.to_string());
-                if let ApiError::Definition(problems) = error {
-                    upgraded.errors = problems.into_iter().map(views::definition_problem).collect();
-                }
+    let users = find_users(&deps.store, organization_id, name, after).await?;
+    let mut workflow_ids: Vec<WorkflowId> = users
+        .iter()
+        .filter(|user| user.version != version)
+        .filter_map(|user| user.workflow_id)
+        .filter(|id| only.is_none_or(|only| only == *id))
+        .collect();
+    workflow_ids.dedup();
+    let last = workflow_ids.get(UPGRADED_AT_ONCE - 1).copied();
+    let last = last.filter(|_| workflow_ids.len() > UPGRADED_AT_ONCE);
+    let mut workflows = Vec::new();
+    for workflow_id in workflow_ids.into_iter().take(UPGRADED_AT_ONCE) {
+        let reference = BlueprintRef { name: name.to_owned(), version };
+        workflows.extend(upgrade_one(deps, caller, &reference, workflow_id, mode).await?);
+    }
+    // Of a blueprint that was applied anew, the versions of before don't matter.
+    let around = users.iter().filter(|user| user.workflow_id.is_none());
+    let names: Vec<&str> = around.filter_map(|user| user.name.split('@').next()).collect();
+    let newest = newest_blueprints(&deps.store, organization_id, &names).await?;
+    let is_newest =
+        |user: &&BlueprintUser| newest.iter().any(|(name, version)| user.name == format!("{name}@{version}"));
+    let others = users.iter().filter(|user| user.workflow_id.is_none() && user.version != version);
+    let blueprints = others.filter(is_newest).map(|user| user.name.clone()).collect();
+    Ok((BlueprintUpgrade { version, workflows, blueprints, next_cursor: None }, last))
+}
+
+async fn upgrade_one(
+    deps: &Deps,
+    caller: &Caller,
+    to: &BlueprintRef,
+    workflow_id: WorkflowId,
+    mode: ApplyMode,
+) -> Result<Option<UpgradedWorkflow>, ApiError> {
+    let found = load_workflow(&deps.store, caller.organization_id, &workflow_id.to_string()).await;
+    let (row, definition) = match found {
+        Err(StoreError::NotFound) => return Ok(None),
+        found => found?,
+    };
+    // Blueprints inside of others are theirs.
+    let Some(text) = with_version(definition.authored(), to) else { return Ok(None) };
+    let options = ApplyOptions { expected_version: Some(row.version), mode };
+    let mut upgraded =
+        UpgradedWorkflow { id: row.id, name: row.name, applied: false, refused: None, errors: Vec::new() };
+    match apply(deps, caller, &text, options).await {
+        Ok(applied) => upgraded.applied = applied.applied,
+        Err(error) => {
+            upgraded.refused = Some(error.to_string());
+            if let ApiError::Definition(problems) = error {
+                upgraded.errors = problems.into_iter().map(views::definition_problem).collect();
             }
         }
-        answer.workflows.push(upgraded);
     }
-    Ok(answer)
+    Ok(Some(upgraded))
 }
 
 /// The text of a definition in which each node of the blueprint has that version; None where no node
 /// has another one.
-fn with_version(mut definition: Definition, name: &str, version: i64) -> Option<String> {
+fn with_version(mut definition: Definition, to: &BlueprintRef) -> Option<String> {
     let mut is_changed = false;
     for node in &mut definition.nodes {
         let Uses::Blueprint(text) = &mut node.uses else { continue };
         let reference = BlueprintRef::parse(text);
-        if reference.is_some_and(|reference| reference.name == name && reference.version != version) {
-            *text = format!("{name}@{version}");
+        if reference.is_some_and(|used| used.name == to.name && used.version != to.version) {
+            *text = to.to_string();
             is_changed = true;
         }
     }
@@ -231,6 +273,14 @@ fn text_of(definition: &Definition) -> String {
         && let Some(timeout) = fields.remove("timeout_seconds")
     {
         fields.insert("timeout".to_owned(), timeout);
+    }
+    // Statuses are kept as the first and the last one.
+    for node in value["nodes"].as_array_mut().into_iter().flatten() {
+        for entry in node.pointer_mut("/retry/on").and_then(Value::as_array_mut).into_iter().flatten() {
+            if let Some([first, last]) = entry.as_array().map(Vec::as_slice) {
+                *entry = json!(format!("{first}-{last}"));
+            }
+        }
     }
     value.to_string()
 }
@@ -257,7 +307,7 @@ nodes:
     concurrency: { max: 2, key: "{{ root().data.x }}" }
     rate: { per_second: 0.5 }
     max_visits: 7
-    retry: { max_attempts: 3, on: [timeout, 503], max_elapsed: 60 }
+    retry: { max_attempts: 3, on: [timeout, 503, "500-502"], max_elapsed: 60 }
     redact: [/body/token]
     position: { x: 1, y: 2.5 }
   - { id: b, name: B, component: http, concurrency: unlimited, configuration: { url: "https://b.example" } }

@@ -64,13 +64,14 @@ pub(crate) async fn apply(
     text: &str,
     options: ApplyOptions,
 ) -> Result<Applied, ApiError> {
-    let library = blueprints::library(deps, caller, text).await?;
-    let checked = match definition_check::check_within(text, deps.deployment, &library) {
-        Ok(checked) => checked,
-        Err(refused) => return Err(refusal(deps, caller, refused).await?),
-    };
     let mut plans = 1;
     loop {
+        // A blueprint may have been deleted meanwhile.
+        let library = blueprints::library(deps, caller, text).await?;
+        let checked = match definition_check::check_within(text, deps.deployment, &library) {
+            Ok(checked) => checked,
+            Err(refused) => return Err(refusal(deps, caller, refused).await?),
+        };
         match apply_once(deps, caller, &checked, options).await {
             Err(ApplyError::Outdated(why)) if options.expected_version.is_some() || plans == PLANS_MAX => {
                 return Err(ApiError::Conflict(why.to_owned()));

@@ -9,6 +9,7 @@ use api_types::{
 use axum::Json;
 use axum::extract::{Path, State};
 use definition_check::BlueprintRef;
+use domain::ids::WorkflowId;
 use serde_json::json;
 use store::api::{
     AuditObject, Audited, DeletedBlueprints, delete_blueprints, find_blueprint, find_users, find_workflow,
@@ -17,10 +18,10 @@ use store::api::{
 
 use crate::Deps;
 use crate::apply::ApplyMode;
-use crate::apply::blueprints::{apply_new, definition_of};
-use crate::auth::Caller;
+use crate::apply::blueprints::{Upgrade, apply_new, definition_of};
+use crate::auth::{Caller, Payload};
 use crate::body::DefinitionBody;
-use crate::cursor::{name_cursor, page_rows, read_name_cursor};
+use crate::cursor::{name_cursor, next_cursor, page_request, page_rows, read_name_cursor};
 use crate::error::{ApiError, NotFoundAs as _};
 use crate::query::ApiQuery;
 use crate::views;
@@ -61,9 +62,12 @@ pub(super) async fn show(
     caller.note_read(&deps, AuditObject::new("blueprint", id).named(name)).await?;
     let users = find_users(&deps.store, caller.organization_id, name, None).await?;
     let definition = definition_of(stored.definition)?.authored();
+    // A default is as telling as what a node's author wrote.
+    let is_shown = caller.payload() == Payload::Shown;
     let input = |input: definition_check::Input| BlueprintInput {
         description: input.description,
-        default: input.default,
+        required: input.default.is_none(),
+        default: input.default.filter(|_| is_shown),
     };
     let output = |output: definition_check::Output| BlueprintOutput {
         channel: output.channel,
@@ -124,10 +128,11 @@ pub(super) async fn upgrade(
         }
         None => None,
     };
-    let mode = mode(query.check);
-    let answer =
-        crate::apply::blueprints::upgrade(&deps, &caller, name, version, workflow.as_ref(), mode).await?;
-    Ok(Json(answer))
+    let after = page_request(query.cursor.as_deref(), None)?.before.map(WorkflowId);
+    let only = workflow.map(|workflow| workflow.id);
+    let options = Upgrade { name, version, only, after, mode: mode(query.check) };
+    let (answer, last) = crate::apply::blueprints::upgrade(&deps, &caller, options).await?;
+    Ok(Json(BlueprintUpgrade { next_cursor: next_cursor(last.map(|last| last.0)), ..answer }))
 }
 
 fn mode(is_check: bool) -> ApplyMode {

@@ -204,11 +204,19 @@ fn no_arguments(args: &[Value<'_>]) -> Result<(), String> {
 }
 
 impl PlanEnvironment<'_> {
-    /// The inputs that the blueprint around the node was entered with; nil outside of blueprints.
+    /// The inputs that the blueprint around the node was entered with; those that it did not have
+    /// then have their defaults. Nil outside of blueprints.
     fn inputs(&self) -> Value<'_> {
-        let entry = self.parent.and_then(|parent| self.ancestors.nearest(&[parent.to_owned()]));
-        let configuration = entry.and_then(|entry| entry.configuration.as_deref());
-        configuration.and_then(|configuration| configuration.get("inputs")).map_or(Value::Nil, Value::json)
+        let Some(parent) = self.parent else { return Value::Nil };
+        let entry = self.ancestors.nearest(&[parent.to_owned()]);
+        let given = entry.and_then(|entry| entry.configuration.as_deref()?.get("inputs")?.as_object());
+        let defaults = self.compiled.stored_node(parent).map(|node| &node.defaults);
+        let missing = defaults
+            .into_iter()
+            .flatten()
+            .filter(|(name, _)| given.is_none_or(|given| !given.contains_key(*name)));
+        let all = given.into_iter().flatten().chain(missing);
+        Value::map(all.map(|(name, value)| (name.clone(), Value::json(value))))
     }
 
     fn root(&self) -> Value<'_> {

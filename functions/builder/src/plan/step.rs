@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use components::{Arrival, Emission, EmissionData, Opening, Step as HeldStep, Then};
 use definition::{CompiledNode, NodeKind, ResolveError};
+use domain::definition::Uses;
 use domain::execution::{ExecutionResult, ExecutionState, ResultReason};
 use domain::ids::{EventId, ExecutionId};
 use domain::json::check_output;
@@ -109,9 +110,14 @@ impl Record<'_> {
         }
         let (ancestors, root) = (&step.ancestors, step.root.as_deref());
         let for_secret_field = self.environment(workflow, node, ancestors, root, MarkScope::All);
+        // What a blueprint is given may stand beside a secret inside of it.
+        let scope = match &node.node.uses {
+            Uses::Blueprint(_) => MarkScope::All,
+            Uses::Component(_) | Uses::Trigger(_) => MarkScope::Redacted,
+        };
         let environment = PlanEnvironment {
             for_secret_field: Some(&for_secret_field),
-            ..self.environment(workflow, node, ancestors, root, MarkScope::Redacted)
+            ..self.environment(workflow, node, ancestors, root, scope)
         };
         let resolved = match (self.input.components.resolve)(node, &environment, &mut out.scratch.budget) {
             Ok(resolved) => resolved,

@@ -67,25 +67,29 @@ fn inner_node(parent: &Node, inner: &Node) -> Node {
     }
 }
 
-/// The outputs of a blueprint's author, each at the node that emits.
+/// The outputs of a blueprint's author, each at the node that emits and once.
 pub(crate) fn exits(outputs: &[Output], nodes: &[Node], library: &Library) -> Vec<Output> {
-    let mut exits = Vec::new();
+    let (mut exits, mut seen) = (Vec::new(), HashSet::new());
     for output in outputs {
         let node = nodes.iter().find(|node| node.id == output.node);
         let blueprint = match node.map(|node| &node.uses) {
             Some(Uses::Blueprint(text)) if output.from_channel != ERROR_CHANNEL => library.find(text).ok(),
             _ => None,
         };
-        match blueprint {
-            None => exits.push(output.clone()),
-            Some(blueprint) => {
-                exits.extend(blueprint.exits.iter().filter(|exit| exit.channel == output.from_channel).map(
-                    |exit| Output {
-                        channel: output.channel.clone(),
-                        node: inner_id(&output.node, &exit.node),
-                        from_channel: exit.from_channel.clone(),
-                    },
-                ))
+        let Some(blueprint) = blueprint else {
+            if seen.insert(output.clone()) {
+                exits.push(output.clone());
+            }
+            continue;
+        };
+        for exit in blueprint.exits.iter().filter(|exit| exit.channel == output.from_channel) {
+            let exit = Output {
+                channel: output.channel.clone(),
+                node: inner_id(&output.node, &exit.node),
+                from_channel: exit.from_channel.clone(),
+            };
+            if seen.insert(exit.clone()) {
+                exits.push(exit);
             }
         }
     }

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use components::suggest::did_you_mean;
 
-use super::{Blueprint, BlueprintRef};
+use super::{Blueprint, BlueprintRef, Size};
 
 /// The blueprints of an organization, as far as a check needs them.
 #[derive(Clone, Debug, Default)]
 pub struct Library {
-    blueprints: BTreeMap<BlueprintRef, Blueprint>,
+    blueprints: BTreeMap<BlueprintRef, (Blueprint, Size)>,
     /// The newest version of each name.
     newest: BTreeMap<String, i64>,
     /// Whether nothing is known: a check without an API takes each name.
@@ -39,10 +39,22 @@ impl Library {
         newest: impl IntoIterator<Item = (String, i64)>,
     ) -> Self {
         Self {
-            blueprints: blueprints.into_iter().collect(),
+            blueprints: blueprints
+                .into_iter()
+                .map(|(reference, blueprint)| {
+                    let size = blueprint.size();
+                    (reference, (blueprint, size))
+                })
+                .collect(),
             newest: newest.into_iter().collect(),
             is_unknown: false,
         }
+    }
+
+    /// The size of what a node stands for; nothing where there is no such blueprint.
+    pub(crate) fn size(&self, text: &str) -> Size {
+        let found = BlueprintRef::parse(text).and_then(|reference| self.blueprints.get(&reference));
+        found.map(|(_, size)| *size).unwrap_or_default()
     }
 
     /// The blueprint that a node names.
@@ -58,7 +70,7 @@ impl Library {
                 None => refused(format!("must name a version, such as `{}@1`", first_part(text))),
             };
         }
-        if let Some(found) = reference.as_ref().and_then(|reference| self.blueprints.get(reference)) {
+        if let Some((found, _)) = reference.as_ref().and_then(|reference| self.blueprints.get(reference)) {
             return Ok(found);
         }
         let name = first_part(text);

@@ -10,8 +10,9 @@ mod library;
 use std::collections::BTreeMap;
 
 use domain::definition::{DEFAULT_CHANNEL, Definition, Edge, Node};
+use domain::json::compact_bytes;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::check::NodeSecretRef;
 
@@ -83,7 +84,7 @@ pub struct Input {
 }
 
 /// An output: what an inner node emits on one of its channels leaves the blueprint on `channel`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Output {
     /// The channel of the blueprint.
     pub channel: String,
@@ -100,6 +101,20 @@ impl Blueprint {
         let Definition { nodes, edges, .. } = self.as_definition().authored();
         let (exits, secret_refs) = (Vec::new(), Vec::new());
         Self { nodes, edges, applied_edges: None, exits, secret_refs, ..self.clone() }
+    }
+
+    /// The size of what it stands for.
+    fn size(&self) -> Size {
+        let bytes = |value: &Value| compact_bytes(value);
+        let nodes: usize = self.nodes.iter().map(|node| bytes(&json!(node))).sum();
+        let compiled = definition::compile(&self.as_definition());
+        let templates = compiled.nodes().filter_map(|(_, node)| Some(node.ok()?.templates.len())).sum();
+        Size {
+            templates,
+            nodes: self.nodes.len(),
+            edges: self.edges.len() + self.entries().count(),
+            bytes: nodes + self.edges.iter().map(|edge| bytes(&json!(edge))).sum::<usize>(),
+        }
     }
 
     /// Its nodes and edges as a definition.
@@ -133,6 +148,15 @@ impl Blueprint {
         let outer = self.nodes.iter().filter(|node| node.parent.is_none());
         outer.map(|node| node.id.as_str()).filter(|id| !edges.iter().any(|edge| edge.to == *id))
     }
+}
+
+/// A size of definitions.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Size {
+    pub nodes: usize,
+    pub edges: usize,
+    pub bytes: usize,
+    pub templates: usize,
 }
 
 /// The edge by which the node of a blueprint passes its event on.

@@ -1,7 +1,7 @@
 use domain::definition::Definition;
 use domain::limits::{
-    BLUEPRINT_INPUTS_MAX, BLUEPRINT_NESTING_MAX, BLUEPRINT_OUTPUTS_MAX, EDGES_MAX, NODES_MAX,
-    WORKFLOW_TEMPLATES_MAX,
+    BLUEPRINT_INPUTS_MAX, BLUEPRINT_NESTING_MAX, BLUEPRINT_OUTPUTS_MAX, EDGES_MAX, EXPANDED_BYTES_MAX,
+    EXPANDED_NAME_BYTES_MAX, NODES_MAX, WORKFLOW_TEMPLATES_MAX,
 };
 use serde_json::{Value, json};
 
@@ -330,13 +330,134 @@ fn what_blueprints_stand_for_has_limits_on_both_sides_i10() {
     };
     // The trigger, the node itself, and what it stands for.
     check(large("x", NODES_MAX - 2, 0, 0), 1, None);
-    check(large("x", NODES_MAX + 1 - 2, 0, 0), 1, Some("has 501 nodes"));
+    check(large("x", NODES_MAX + 1 - 2, 0, 0), 1, Some("it has 501 nodes"));
+    // It is counted and not copied: this would be some 200,000 nodes.
+    check(large("x", NODES_MAX - 2, 0, 0), NODES_MAX - 1, Some("it has"));
     // One edge enters it; the entry has one for each node that none enters.
     let entries = 70 - 69;
     check(large("x", 70, EDGES_MAX - 1 - entries, 0), 1, None);
     check(large("x", 70, EDGES_MAX + 1 - 1 - entries, 0), 1, Some("has 2001 edges"));
     check(large("x", 100, 0, WORKFLOW_TEMPLATES_MAX / 200), 2, None);
     check(large("x", 100, 0, (WORKFLOW_TEMPLATES_MAX + 1).div_ceil(200)), 2, Some("templates"));
+}
+
+/// A blueprint of a node with a literal text and a name of so many bytes.
+fn heavy(text: usize, name: usize) -> Blueprint {
+    let node = json!({ "id": "a", "name": "n".repeat(name), "component": "transform", "configuration": { "output": "x".repeat(text) } });
+    let text = json!({ "name": "x", "nodes": [node], "outputs": [{ "node": "a" }] }).to_string();
+    read(&text, &Library::default())
+}
+
+fn uses_of(blueprint: Blueprint, uses: usize) -> Option<String> {
+    let library = Library::of([(at("x", 1), blueprint)], [("x".to_owned(), 1)]);
+    let use_of =
+        |index: usize| json!({ "id": format!("p{index}"), "name": format!("P{index}"), "blueprint": "x@1" });
+    let nodes: Vec<Value> = std::iter::once(start()).chain((0..uses).map(use_of)).collect();
+    let edges: Vec<Value> =
+        (0..uses).map(|index| json!({ "from": "s", "to": format!("p{index}") })).collect();
+    let text = json!({ "name": "W", "nodes": nodes, "edges": edges }).to_string();
+    let found = check_within(&text, Deployment::default(), &library);
+    found.err().map(|refused| lines(&refused.problems).join("; "))
+}
+
+#[test]
+fn the_bytes_of_what_blueprints_stand_for_have_a_limit_i10() {
+    // EXPANDED_BYTES_MAX, and EXPANDED_BYTES_MAX + 1
+    let text = 200_000;
+    let one = heavy(text, 1).size().bytes;
+    let uses = EXPANDED_BYTES_MAX / one;
+    assert_eq!(uses_of(heavy(text, 1), uses), None);
+    let refused = uses_of(heavy(text, 1), uses + 1).unwrap();
+    assert!(refused.contains("bytes, and at most 4194304 are allowed"), "{refused}");
+}
+
+#[test]
+fn the_names_of_nodes_in_nodes_have_a_limit_i10() {
+    // EXPANDED_NAME_BYTES_MAX and EXPANDED_NAME_BYTES_MAX + 1: a character of four bytes, at most 128 of them.
+    let name = |bytes: usize| {
+        let mut blueprint = heavy(1, 1);
+        blueprint.nodes[0].name = "n".repeat(bytes - "P0 / ".len());
+        uses_of(blueprint, 1)
+    };
+    assert_eq!(name(EXPANDED_NAME_BYTES_MAX), None);
+    assert!(name(EXPANDED_NAME_BYTES_MAX + 1).unwrap().contains("more than 2000 bytes together"));
+}
+
+#[test]
+fn outputs_do_not_multiply_with_the_nesting_i10() {
+    let outputs = |node: &str, from: &dyn Fn(usize) -> String| -> Vec<Value> {
+        let output = |index: usize| json!({ "channel": format!("c{index}"), "node": node, "from_channel": from(index) });
+        (0..BLUEPRINT_OUTPUTS_MAX).map(output).collect()
+    };
+    let first = json!({ "name": "b1", "nodes": [{ "id": "a", "name": "A", "component": "noop" }],
+        "outputs": outputs("a", &|_| "default".to_owned()) });
+    let mut known = vec![(at("b1", 1), read(&first.to_string(), &Library::default()))];
+    for level in 2..=BLUEPRINT_NESTING_MAX {
+        let text = json!({ "name": format!("b{level}"),
+            "nodes": [{ "id": "a", "name": "A", "blueprint": format!("b{}@1", level - 1) }],
+            "outputs": outputs("a", &|index| format!("c{index}")) });
+        let library = Library::of(known.clone(), [("b1".to_owned(), 1)]);
+        known.push((at(&format!("b{level}"), 1), read(&text.to_string(), &library)));
+    }
+    assert_eq!(known.last().unwrap().1.exits.len(), BLUEPRINT_OUTPUTS_MAX);
+    let twice = json!({ "name": "x", "nodes": [{ "id": "a", "name": "A", "component": "noop" }],
+        "outputs": [{ "node": "a" }, { "node": "a" }] });
+    let refused =
+        check_blueprint(&twice.to_string(), Deployment::default(), &Library::default()).unwrap_err();
+    assert_eq!(lines(&refused.problems), ["outputs[1].node: the same output stands there already"]);
+}
+
+/// ✗ Two merges in two blueprints on a circle would wait for each other.
+#[test]
+fn a_merge_inside_is_on_no_cycle_of_the_workflow() {
+    let joined = json!({ "name": "x", "outputs": [{ "node": "m", "channel": "done", "from_channel": "success" }],
+        "nodes": [{ "id": "a", "name": "A", "component": "noop" }, { "id": "b", "name": "B", "component": "noop" },
+            { "id": "m", "name": "M", "component": "merge" }],
+        "edges": [{ "from": "a", "to": "m" }, { "from": "b", "to": "m" }] });
+    let library = || {
+        let blueprint = read(&joined.to_string(), &Library::default());
+        Library::of([(at("x", 1), blueprint)], [("x".to_owned(), 1)])
+    };
+    let check = |more: Value, expected: &[&str]| {
+        let one = |id: &str| json!({ "id": id, "name": id, "blueprint": "x@1" });
+        let mut edges =
+            vec![json!({ "from": "s", "to": "p" }), json!({ "from": "p", "channel": "done", "to": "q" })];
+        edges.extend(more.as_array().cloned().unwrap_or_default());
+        let text = json!({ "name": "W", "nodes": [start(), one("p"), one("q")], "edges": edges }).to_string();
+        let found = check_within(&text, Deployment::default(), &library());
+        let found = found.map(|_| Vec::new()).unwrap_or_else(|refused| lines(&refused.problems));
+        assert_eq!(found, expected, "{more}");
+    };
+    check(json!([]), &[]);
+    check(
+        json!([{ "from": "q", "channel": "done", "to": "p" }]),
+        &[
+            "nodes[1]: its `p/m` is on a cycle: it would wait for what comes after it",
+            "nodes[2]: its `q/m` is on a cycle: it would wait for what comes after it",
+        ],
+    );
+    check(
+        json!([{ "from": "q", "channel": "done", "to": "q" }]),
+        &["nodes[2]: its `q/m` is on a cycle: it would wait for what comes after it"],
+    );
+}
+
+#[test]
+fn warnings_name_credentials_in_defaults_and_nodes_that_never_run() {
+    let text = r#"{ "name": "x", "inputs": { "t": { "default": "ghp_0123456789abcdefghijABCDEFGHIJ012345" } },
+        "nodes": [{ "id": "a", "name": "A", "component": "noop" }, { "id": "b", "name": "B", "component": "noop", "max_visits": 2 },
+            { "id": "c", "name": "C", "component": "noop" }],
+        "edges": [{ "from": "b", "to": "c" }, { "from": "c", "to": "b" }], "outputs": [{ "node": "a" }] }"#;
+    let checked = check_blueprint(text, Deployment::default(), &Library::default()).unwrap();
+    let found = lines(&checked.warnings);
+    assert!(found[0].starts_with("inputs.t.default: this looks like "), "{found:?}");
+    assert_eq!(
+        found[1..],
+        [
+            "nodes[1]: `b` is reached from no first node: it never runs",
+            "nodes[2]: `c` is reached from no first node: it never runs"
+        ]
+    );
 }
 
 #[test]

@@ -47,9 +47,7 @@ pub(super) fn check(draft: &Draft<'_>, library: &Library, out: &mut Collector<'_
             }
         }
     }
-    if draft.interface.is_none() {
-        check_reachable(draft, out);
-    }
+    check_reachable(draft, out);
     check_cycles(draft, out);
 }
 
@@ -232,15 +230,23 @@ pub(super) fn check_channel(
     }
 }
 
+/// A run begins at a trigger, and in a blueprint at the nodes that no edge enters.
 fn check_reachable(draft: &Draft<'_>, out: &mut Collector<'_>) {
+    let is_blueprint = draft.interface.is_some();
+    let is_entered = |id: &str| ends(draft).any(|(_, to)| to == id);
     let triggers: Vec<&str> = draft
         .nodes
         .iter()
-        .filter(|node| node.uses.as_ref().is_some_and(|uses| uses.value.node_type() == NodeType::Trigger))
-        .filter_map(|node| node.id.as_ref().map(|id| id.value.as_str()))
+        .filter_map(|node| Some((node, node.id.as_ref()?.value.as_str())))
+        .filter(|(node, id)| match &node.uses {
+            _ if is_blueprint => !is_entered(id),
+            Some(uses) => uses.value.node_type() == NodeType::Trigger,
+            None => false,
+        })
+        .map(|(_, id)| id)
         .collect();
     if triggers.is_empty() {
-        if !draft.nodes.is_empty() {
+        if !draft.nodes.is_empty() && !is_blueprint {
             out.warning(draft.position, "nodes", "no node is a trigger: nothing can start this workflow");
         }
         return;
@@ -252,7 +258,8 @@ fn check_reachable(draft: &Draft<'_>, out: &mut Collector<'_>) {
     let reached = reach(triggers, &after);
     for node in &draft.nodes {
         if let Some(id) = node.id.as_ref().filter(|id| !reached.contains(id.value.as_str())) {
-            let message = format!("`{}` is reached from no trigger: it never runs", id.value);
+            let what = if is_blueprint { "first node" } else { "trigger" };
+            let message = format!("`{}` is reached from no {what}: it never runs", id.value);
             out.warning(node.position, &node.field, message);
         }
     }

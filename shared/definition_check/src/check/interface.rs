@@ -1,6 +1,6 @@
 //! The parts of a blueprint that a workflow does not have: its inputs and its outputs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use components::suggest::did_you_mean;
 use domain::definition::{DEFAULT_CHANNEL, ERROR_CHANNEL, Uses};
@@ -11,6 +11,7 @@ use super::{
     draft::{Draft, DraftNode},
     graph,
     read::{list, map, map_of_any, text},
+    tokens,
 };
 use crate::blueprint::{Input, Library, Output};
 use crate::source::{Content, Tree};
@@ -93,6 +94,10 @@ fn read_default(tree: &Tree, field: &str, out: &mut Collector<'_>) -> serde_json
     tree.strings(&mut |_, text, position| {
         if text.contains("{{") {
             out.error(position, &field, "a default can't hold a template");
+        } else if let Some(kind) = tokens::known_shape(text) {
+            let message =
+                format!("this looks like {kind}; it will be stored in plain text, keep it in a secret");
+            out.warning(position, &field, message);
         }
     });
     tree.to_value()
@@ -142,8 +147,12 @@ pub(super) fn check(draft: &Draft<'_>, interface: &Interface, library: &Library,
         }
     }
     check_entries(draft, out);
-    for output in &interface.outputs {
+    let mut seen = HashSet::new();
+    for (output, written) in interface.outputs.iter().zip(interface.outputs()) {
         check_output(draft, output, library, out);
+        if !seen.insert(written) {
+            out.error(output.node.position, &output.node.field, "the same output stands there already");
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 mod collect;
 mod configuration;
 mod draft;
+mod expanded;
 mod graph;
 mod interface;
 mod joins;
@@ -15,13 +16,10 @@ mod retry_on;
 mod spelling;
 mod tokens;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use domain::definition::{Definition, Uses};
-use domain::limits::{
-    BLUEPRINT_NESTING_MAX, COMPONENT_SECONDS_MAX, EDGES_MAX, NODES_MAX, WEBHOOK_RATE_PER_SECOND,
-    WORKFLOW_TEMPLATES_MAX,
-};
+use domain::definition::Definition;
+use domain::limits::{COMPONENT_SECONDS_MAX, NODES_MAX, WEBHOOK_RATE_PER_SECOND};
 use domain::placement::Placement;
 use serde::{Deserialize, Serialize};
 
@@ -159,11 +157,14 @@ pub fn check_within(text: &str, deployment: Deployment, library: &Library) -> Re
     };
     spelling::keep(&mut tree);
     let draft = draft::read(&tree, &mut collector);
+    if !expanded::fits(&draft, library, &mut collector) {
+        return Err(Refused { problems: collector.into_errors(), secret_refs: Vec::new() });
+    }
     let secret_refs = check_draft(&draft, deployment, library, &mut collector);
-    let places = places_of(&draft);
+    let places = expanded::places_of(&draft);
     let definition = draft.into_definition().map(|definition| expand(definition, library));
     if let Some(definition) = &definition {
-        check_expanded(definition, &places, &mut collector);
+        expanded::check(definition, &places, &mut collector);
     }
     match definition {
         Some(definition) if collector.is_clean() => {
@@ -198,8 +199,11 @@ pub fn check_blueprint(
     };
     spelling::keep(&mut tree);
     let mut draft = draft::read_blueprint(&tree, &mut collector);
+    if !expanded::fits(&draft, library, &mut collector) {
+        return Err(Refused { problems: collector.into_errors(), secret_refs: Vec::new() });
+    }
     let secret_refs = check_draft(&draft, deployment, library, &mut collector);
-    let places = places_of(&draft);
+    let places = expanded::places_of(&draft);
     let interface = draft.interface.take().unwrap_or_default();
     interface::check(&draft, &interface, library, &mut collector);
     let Some(authored) = draft.into_definition() else {
@@ -208,7 +212,7 @@ pub fn check_blueprint(
     let outputs = interface.outputs();
     let exits = exits(&outputs, &authored.nodes, library);
     let definition = expand(authored, library);
-    check_expanded(&definition, &places, &mut collector);
+    expanded::check(&definition, &places, &mut collector);
     if !collector.is_clean() {
         return Err(Refused { problems: collector.into_errors(), secret_refs });
     }
@@ -242,67 +246,6 @@ fn check_draft(
     let secret_refs = node::check_all(draft, library, collector);
     node::check_deployment(draft, deployment, collector);
     secret_refs
-}
-
-/// The place of each node, for problems of what it was expanded to.
-fn places_of(draft: &Draft<'_>) -> BTreeMap<String, (source::Position, String)> {
-    let nodes = draft.nodes.iter();
-    let place = |node: &draft::DraftNode<'_>| {
-        Some((node.id.as_ref()?.value.clone(), (node.position, node.field.clone())))
-    };
-    nodes.filter_map(place).collect()
-}
-
-/// The limits of a definition after its blueprints were expanded.
-fn check_expanded(
-    definition: &Definition,
-    places: &BTreeMap<String, (source::Position, String)>,
-    out: &mut Collector<'_>,
-) {
-    if definition.applied_edges.is_none() {
-        return;
-    }
-    let whole = source::Position::default();
-    if definition.nodes.len() > NODES_MAX {
-        let message = format!(
-            "with what its blueprints stand for it has {} nodes, and at most {NODES_MAX} are allowed",
-            definition.nodes.len()
-        );
-        out.error(whole, "nodes", message);
-    }
-    if definition.edges.len() > EDGES_MAX {
-        let message = format!(
-            "with what its blueprints stand for it has {} edges, and at most {EDGES_MAX} are allowed",
-            definition.edges.len()
-        );
-        out.error(whole, "edges", message);
-    }
-    let mut names: BTreeMap<&str, &str> = BTreeMap::new();
-    for node in &definition.nodes {
-        let outermost = node.id.split('/').next().unwrap_or_default();
-        let (position, field) = places.get(outermost).cloned().unwrap_or_default();
-        if let Some(other) = names.insert(&node.name, &node.id)
-            && (node.parent.is_some() || other.contains('/'))
-        {
-            let message = format!("the name `{}` is that of `{other}` and of `{}`", node.name, node.id);
-            out.error(position, &field, message);
-        }
-        if let Uses::Blueprint(name) = &node.uses
-            && node.id.matches('/').count() >= BLUEPRINT_NESTING_MAX
-        {
-            let message = format!(
-                "`{name}` would be inside of {BLUEPRINT_NESTING_MAX} other blueprints; at most {BLUEPRINT_NESTING_MAX} may be within each other"
-            );
-            out.error(position, &field, message);
-        }
-    }
-    let compiled = definition::compile(definition);
-    let templates = compiled.nodes().filter_map(|(_, node)| Some(node.ok()?.templates.len())).sum::<usize>();
-    if templates > WORKFLOW_TEMPLATES_MAX {
-        let message =
-            format!("with what its blueprints stand for it has more than {WORKFLOW_TEMPLATES_MAX} templates");
-        out.error(whole, "nodes", message);
-    }
 }
 
 /// A placement as it is written.

@@ -66,7 +66,7 @@ pub struct NewBlueprint {
     pub version: i64,
     /// The definition.
     pub definition: Value,
-    /// The blueprints that were expanded in it, as name and version.
+    /// The blueprints that its nodes name, as name and version.
     pub blueprints: Vec<(String, i64)>,
     /// The token or user that applies it.
     pub created_by: Actor,
@@ -125,27 +125,34 @@ pub async fn list_blueprints(
     Ok((found, next))
 }
 
-/// The newest live version of each name.
+/// The newest live version of each of `names` that is there, and of some others.
 ///
 /// # Errors
 /// See [`StoreError`].
 pub async fn newest_blueprints(
     store: &Store,
     organization_id: OrganizationId,
+    names: &[&str],
 ) -> Result<Vec<(String, i64)>, StoreError> {
     let rows = store
         .query(
             "/* newest_blueprints */
              SELECT name, max(version) AS version FROM blueprints
              WHERE organization_id = $1::uuid AND deleted_at IS NULL
-             GROUP BY name ORDER BY name LIMIT $2::int8",
-            &[(&organization_id, Type::UUID), (&i64::from(PAGE_ROWS_MAX), Type::INT8)],
+             GROUP BY name ORDER BY name <> ALL($3::text[]), name
+             LIMIT $2::int8 + cardinality($3)",
+            &[
+                (&organization_id, Type::UUID),
+                (&i64::from(PAGE_ROWS_MAX), Type::INT8),
+                (&names, Type::TEXT_ARRAY),
+            ],
         )
         .await?;
     rows.iter().map(|row| Ok((column(row, "name")?, column(row, "version")?))).collect()
 }
 
-/// The live ones of these versions, with their definitions.
+/// The live ones of these versions, with their definitions. None: they have more than `bytes_max`
+/// bytes together, and were not loaded.
 ///
 /// # Errors
 /// See [`StoreError`].
@@ -153,23 +160,42 @@ pub async fn load_blueprints(
     store: &Store,
     organization_id: OrganizationId,
     versions: &[(String, i64)],
-) -> Result<Vec<StoredBlueprint>, StoreError> {
+    bytes_max: i64,
+) -> Result<Option<Vec<StoredBlueprint>>, StoreError> {
     let (names, numbers): (Vec<&str>, Vec<i64>) =
         versions.iter().map(|(name, version)| (name.as_str(), *version)).unzip();
     let rows = store
         .query(
             "/* load_blueprints */
+             WITH found AS MATERIALIZED (
+                 SELECT b.name, b.version, octet_length(b.definition::text) AS bytes
+                 FROM unnest($2::text[], $3::int8[]) AS wanted (name, version)
+                 JOIN blueprints b
+                   ON b.organization_id = $1::uuid AND b.name = wanted.name
+                     AND b.version = wanted.version
+                 WHERE b.deleted_at IS NULL),
+             total AS MATERIALIZED (
+                 SELECT coalesce(sum(bytes), 0) > $4::int8 AS is_too_much FROM found)
              SELECT b.name, b.version, coalesce(b.definition ->> 'description', '') AS description,
-                 b.created_by, b.created_at, b.definition
-             FROM unnest($2::text[], $3::int8[]) AS wanted (name, version)
+                 b.created_by, b.created_at, total.is_too_much,
+                 CASE WHEN NOT total.is_too_much THEN b.definition END AS definition
+             FROM found CROSS JOIN total
              JOIN blueprints b
-               ON b.organization_id = $1::uuid AND b.name = wanted.name
-                 AND b.version = wanted.version
-             WHERE b.deleted_at IS NULL",
-            &[(&organization_id, Type::UUID), (&names, Type::TEXT_ARRAY), (&numbers, Type::INT8_ARRAY)],
+               ON b.organization_id = $1 AND b.name = found.name AND b.version = found.version",
+            &[
+                (&organization_id, Type::UUID),
+                (&names, Type::TEXT_ARRAY),
+                (&numbers, Type::INT8_ARRAY),
+                (&bytes_max, Type::INT8),
+            ],
         )
         .await?;
-    rows.iter().map(StoredBlueprint::from_row).collect()
+    if let Some(row) = rows.first()
+        && column(row, "is_too_much")?
+    {
+        return Ok(None);
+    }
+    rows.iter().map(StoredBlueprint::from_row).collect::<Result<_, _>>().map(Some)
 }
 
 /// A blueprint in a version, or in its newest; with the numbers of its live versions, the newest
@@ -221,10 +247,13 @@ pub async fn apply_blueprint(store: Audited<'_>, new: &NewBlueprint) -> Result<(
 async fn apply_in(tx: Tx, new: &NewBlueprint) -> Result<(), StoreError> {
     share_organization(&tx, new.organization_id).await?;
     share_blueprints(&tx, new.organization_id, &new.blueprints).await?;
+    let uses: Vec<String> =
+        new.blueprints.iter().map(|(name, version)| format!("{name}@{version}")).collect();
     tx.query(
         "/* apply_blueprint */
-         INSERT INTO blueprints (organization_id, name, version, definition, created_by, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6)",
+         INSERT INTO blueprints
+             (organization_id, name, version, definition, created_by, created_at, uses)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
         &[
             (&new.organization_id, Type::UUID),
             (&new.name, Type::TEXT),
@@ -232,6 +261,7 @@ async fn apply_in(tx: Tx, new: &NewBlueprint) -> Result<(), StoreError> {
             (&new.definition, Type::JSONB),
             (&new.created_by.to_string(), Type::TEXT),
             (&new.now, Type::TIMESTAMPTZ),
+            (&uses, Type::TEXT_ARRAY),
         ],
     )
     .await
@@ -287,7 +317,11 @@ pub(super) async fn share_blueprints(
     }
 }
 
-/// The live workflows and blueprints that use versions of a blueprint; `versions`: these alone.
+/// The users of a blueprint that one answer has.
+pub const USERS_SHOWN: i64 = 1_000;
+
+/// The live workflows that use a blueprint, by id and those after `after`, and then the live
+/// blueprints: [`USERS_SHOWN`] at most.
 ///
 /// # Errors
 /// See [`StoreError`].
@@ -295,23 +329,27 @@ pub async fn find_users(
     store: &Store,
     organization_id: OrganizationId,
     name: &str,
-    versions: Option<&[i64]>,
+    after: Option<WorkflowId>,
 ) -> Result<Vec<BlueprintUser>, StoreError> {
-    let params = users_params(&organization_id, &name, &versions);
-    store.query(USERS, &params).await?.iter().map(user).collect()
+    let (all, none): (Option<&[i64]>, &[i64]) = (None, &[]);
+    let rows = store
+        .query(
+            USERS,
+            &[
+                (&organization_id, Type::UUID),
+                (&name, Type::TEXT),
+                (&all, Type::INT8_ARRAY),
+                (&after, Type::UUID),
+                (&none, Type::INT8_ARRAY),
+                (&USERS_SHOWN, Type::INT8),
+            ],
+        )
+        .await?;
+    rows.iter().map(user).collect()
 }
 
-type Param<'p> = (&'p (dyn tokio_postgres::types::ToSql + Sync), Type);
-
-fn users_params<'p>(
-    organization_id: &'p OrganizationId,
-    name: &'p &str,
-    versions: &'p Option<&[i64]>,
-) -> [Param<'p>; 3] {
-    [(organization_id, Type::UUID), (name, Type::TEXT), (versions, Type::INT8_ARRAY)]
-}
-
-/// Nodes of blueprints inside of others count too: their rows are those of the workflow.
+/// Nodes of blueprints inside of others count too: their rows are those of the workflow. What goes
+/// itself uses nothing.
 const USERS: &str = "/* find_blueprint_users */
     SELECT DISTINCT used.workflow_id, used.name, used.version
     FROM (
@@ -322,13 +360,14 @@ const USERS: &str = "/* find_blueprint_users */
           ON n.workflow_id = w.id AND n.type = 'blueprint' AND n.deleted_at IS NULL
         WHERE w.organization_id = $1::uuid AND w.deleted_at IS NULL
         UNION ALL
-        SELECT NULL, b.name || '@' || b.version, split_part(node ->> 'blueprint', '@', 1),
-            split_part(node ->> 'blueprint', '@', 2)::int8
-        FROM blueprints b
-        CROSS JOIN LATERAL jsonb_array_elements(b.definition -> 'nodes') AS node
-        WHERE b.organization_id = $1 AND b.deleted_at IS NULL AND node ? 'blueprint') used
+        SELECT NULL, b.name || '@' || b.version, split_part(use, '@', 1),
+            split_part(use, '@', 2)::int8
+        FROM blueprints b CROSS JOIN LATERAL unnest(b.uses) AS use
+        WHERE b.organization_id = $1 AND b.deleted_at IS NULL
+          AND NOT (b.name = $2 AND b.version = ANY($5::int8[]))) used
     WHERE used.blueprint = $2::text AND ($3::int8[] IS NULL OR used.version = ANY($3))
-    ORDER BY used.workflow_id NULLS LAST, used.name, used.version";
+      AND ($4::uuid IS NULL OR used.workflow_id IS NULL OR used.workflow_id > $4)
+    ORDER BY used.workflow_id NULLS LAST, used.name, used.version LIMIT $6::int8";
 
 fn user(row: &Row) -> Result<BlueprintUser, StoreError> {
     Ok(BlueprintUser {
@@ -377,10 +416,21 @@ async fn delete_in(
     if versions.is_empty() {
         return Err(StoreError::NotFound);
     }
-    let wanted = Some(versions.as_slice());
-    let params = users_params(&organization_id, &name, &wanted);
-    let users: Vec<BlueprintUser> =
-        tx.query(USERS, &params).await?.iter().map(user).collect::<Result<_, _>>()?;
+    let (wanted, nobody) = (Some(versions.as_slice()), None::<WorkflowId>);
+    let users = tx
+        .query(
+            USERS,
+            &[
+                (&organization_id, Type::UUID),
+                (&name, Type::TEXT),
+                (&wanted, Type::INT8_ARRAY),
+                (&nobody, Type::UUID),
+                (&versions, Type::INT8_ARRAY),
+                (&USERS_SHOWN, Type::INT8),
+            ],
+        )
+        .await?;
+    let users: Vec<BlueprintUser> = users.iter().map(user).collect::<Result<_, _>>()?;
     if !users.is_empty() {
         return Ok(DeletedBlueprints::InUse(users));
     }

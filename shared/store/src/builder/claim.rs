@@ -156,7 +156,9 @@ pub async fn claim_one(
 
 const CLAIM_ONE: &str = "/* claim_one */
     WITH item AS (
-        SELECT i.id, coalesce(n.ref ->> 'component', n.ref ->> 'trigger', '') AS component,
+        SELECT i.id,
+            coalesce(n.ref ->> 'component', n.ref ->> 'blueprint', n.ref ->> 'trigger', '')
+                AS component,
             n.deleted_at IS NOT NULL OR w.deleted_at IS NOT NULL
                 OR i.node_generation <> n.generation AS is_node_removed,
             n.concurrency_max IS NULL
@@ -196,7 +198,8 @@ const CLAIM_LIMITED: &str = "/* claim_limited */
             (PARTITION BY wanted.workflow_id, wanted.node_id, wanted.concurrency_key)),
     bounded AS (
         SELECT picked.id, picked.generation,
-            coalesce(n.ref ->> 'component', n.ref ->> 'trigger', '') AS component
+            coalesce(n.ref ->> 'component', n.ref ->> 'blueprint', n.ref ->> 'trigger', '')
+                AS component
         FROM picked
         JOIN workflow_nodes n ON n.workflow_id = picked.workflow_id AND n.node_id = picked.node_id
         WHERE picked.is_free AND NOT picked.has_quarantined
@@ -228,7 +231,9 @@ const CLAIM_UNLIMITED: &str = "/* claim_unlimited */
               AND i.workflow_id = t.workflow_id AND i.node_id = t.node_id
             ORDER BY i.created_at, i.id LIMIT $4::int8) i),
     picked AS (
-        SELECT i.id, coalesce(n.ref ->> 'component', n.ref ->> 'trigger', '') AS component,
+        SELECT i.id,
+            coalesce(n.ref ->> 'component', n.ref ->> 'blueprint', n.ref ->> 'trigger', '')
+                AS component,
             n.deleted_at IS NOT NULL OR w.deleted_at IS NOT NULL
                 OR i.node_generation <> n.generation AS is_node_removed
         FROM wanted

@@ -140,7 +140,7 @@ const RESOLVE_PLAIN: &str = "/* resolve_plain_items */
 /// item with `''` is from the time when the node had no key.
 const FIND_UNRESOLVED: &str = "/* find_unresolved_items */
     WITH found AS MATERIALIZED (
-        SELECT i.id, coalesce(n.ref ->> 'component', '') AS component,
+        SELECT i.id, coalesce(n.ref ->> 'component', n.ref ->> 'blueprint', '') AS component,
             i.node_generation <> n.generation AS is_node_removed, w.organization_id
         FROM unnest($1::uuid[], $2::text[]) AS t (workflow_id, node_id)
         JOIN workflow_nodes n ON n.workflow_id = t.workflow_id AND n.node_id = t.node_id

@@ -377,7 +377,8 @@ const RECORD: &str = "/* record_outcomes */
     target AS (
         SELECT t.id, output.id AS execution_id, output.workflow_id, t.node_id,
             output.root_event_id, output.run_id, t.event_id, n.generation, n.concurrency_key,
-            n.items_full, n.version, coalesce(n.ref ->> 'component', '') AS component
+            n.items_full, n.version,
+            coalesce(n.ref ->> 'component', n.ref ->> 'blueprint', '') AS component
         FROM unnest($19, $20, $21) AS t (event_id, node_id, id)
         JOIN output ON output.output_id = t.event_id AND NOT output.routes_nothing
         CROSS JOIN LATERAL (

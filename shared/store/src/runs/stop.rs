@@ -268,7 +268,8 @@ const END_ITEMS: &str = "/* end_stopped_run: items */
                 WHEN 'run_limit' THEN 'the run is past its limit'
                 WHEN 'timeout' THEN 'the run took longer than its time-out, while this event waited'
                 ELSE 'the run was cancelled while this event waited' END,
-            coalesce(n.ref ->> 'component', ''), '{}', run.stopped_by, w.version, n.version,
+            coalesce(n.ref ->> 'component', n.ref ->> 'blueprint', ''), '{}', run.stopped_by,
+            w.version, n.version,
             $3::timestamptz, $3, $3, $3, $3
         FROM taken
         JOIN workflow_runs run ON run.id = taken.run_id

@@ -57,7 +57,7 @@ pub async fn end_undeliverable_items(
                      taken.root_event_id, taken.run_id, taken.event_id, ev.execution_id, 'finished',
                      'failed', 'undeliverable',
                      'this item was sent to the builder many times and never taken',
-                     coalesce(n.ref ->> 'component', ''), '{{}}', w.version,
+                     coalesce(n.ref ->> 'component', n.ref ->> 'blueprint', ''), '{{}}', w.version,
                      coalesce(n.version, w.version), $2, $2, $2, $2, $2
                  FROM taken
                  LEFT JOIN workflow_nodes n

@@ -207,3 +207,68 @@ async fn an_apply_with_another_version_changes_what_is_inside_and_removes_what_i
     let run_id = run(&api, &token, json!({ "n": 7 }), "").await;
     assert_eq!(outputs(&api, run_id, "end").await, [json!({ "n": 1 })]);
 }
+
+/// ✗ What was scrubbed would be sent beside a secret, by the way of an input.
+#[tokio::test]
+async fn what_was_scrubbed_goes_into_no_input_i1() {
+    let api = ApiWorld::create().await;
+    let token = api.token(Role::Owner).await;
+    put(&api, &token, "/v1/blueprints", &measure()).await;
+    let nodes = json!([
+        { "id": "start", "name": "Start", "trigger": "start" },
+        { "id": "from", "name": "From", "component": "noop" },
+        { "id": "p", "name": "P", "blueprint": "measure@1", "configuration": { "inputs": { "name": "{{ $[\"From\"].data.token }}" } } },
+        { "id": "end", "name": "End", "component": "noop" },
+    ]);
+    let edges = json!([{ "from": "start", "to": "from" }, { "from": "from", "to": "p" }, { "from": "p", "channel": "small", "to": "end" }]);
+    put(&api, &token, "/v1/workflows", &json!({ "name": "w", "nodes": nodes, "edges": edges })).await;
+    let started = api
+        .call(&token, "POST", "/v1/workflows/w/runs", &json!({ "data": { "token": "[secret:a.b]", "n": 1 } }))
+        .await;
+    let run_id: EventId = started.body["run_id"].as_str().unwrap().parse().unwrap();
+    let mark = format!(
+        "UPDATE workflow_events SET redactions = '{{\"redacted\": [], \"scrubbed\": [\"/token\"]}}' WHERE id = '{run_id}'"
+    );
+    api.world.database.sql(&mark).await;
+    build(&api.world.builder(), &[event(run_id)]).await;
+    deliver(&api, "").await;
+    let reason = format!(
+        "SELECT concat_ws(' ', result, result_reason) FROM workflow_node_executions WHERE run_id = '{run_id}' AND node_id = 'p'"
+    );
+    assert_eq!(api.world.database.sql(&reason).await, "failed redacted");
+    assert_eq!(outputs(&api, run_id, "p/say").await.len(), 0);
+}
+
+#[tokio::test]
+async fn a_run_that_began_with_the_version_before_has_the_new_defaults() {
+    let api = ApiWorld::create().await;
+    let token = api.token(Role::Owner).await;
+    let blueprint = |inputs: Value, output: &str| {
+        json!({ "name": "late", "inputs": inputs,
+            "nodes": [{ "id": "wait", "name": "Wait", "component": "wait", "configuration": { "for": "1h" } },
+                { "id": "say", "name": "Say", "component": "transform", "configuration": { "output": output } }],
+            "edges": [{ "from": "wait", "to": "say" }], "outputs": [{ "node": "say" }] })
+    };
+    let workflow = |uses: &str| {
+        json!({ "name": "w",
+            "nodes": [{ "id": "start", "name": "Start", "trigger": "start" },
+                { "id": "p", "name": "P", "blueprint": uses, "configuration": { "inputs": { "who": "Ada" } } }],
+            "edges": [{ "from": "start", "to": "p" }] })
+    };
+    put(&api, &token, "/v1/blueprints", &blueprint(json!({ "who": {} }), "{{ inputs.who }}")).await;
+    put(&api, &token, "/v1/workflows", &workflow("late@1")).await;
+    let run_id = run(&api, &token, json!({}), "").await;
+    let second = json!({ "who": {}, "how": { "default": "hello" } });
+    put(&api, &token, "/v1/blueprints", &blueprint(second, "{{ inputs.how }} {{ inputs.who }}")).await;
+    put(&api, &token, "/v1/workflows", &workflow("late@2")).await;
+    let held =
+        format!("SELECT id FROM workflow_node_executions WHERE run_id = '{run_id}' AND state = 'held'");
+    let held = api.world.database.sql(&held).await;
+    assert_eq!(
+        api.call(&token, "POST", &format!("/v1/executions/{held}/release"), &Value::Null).await.status,
+        202
+    );
+    build(&api.world.builder(), &[Message::Wake { execution_id: held.parse().unwrap() }]).await;
+    deliver(&api, "").await;
+    assert_eq!(outputs(&api, run_id, "p/say").await, [json!("hello Ada")]);
+}

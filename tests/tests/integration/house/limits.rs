@@ -50,6 +50,7 @@ const HELD_OTHERWISE: &[(&str, &str)] = &[
     ("PLANS_MAX", "the_api_tries_again_so_often_and_then_says_conflict_i10"),
     ("PLANS_MAX", "the_api_tries_again_so_often_and_then_says_conflict_i10"),
     ("PLANS_MAX", "the_builder_plans_anew_so_often_and_then_the_batch_comes_again_i10"),
+    ("UPGRADED_AT_ONCE", "an_upgrade_of_many_goes_on_with_its_cursor_i10"),
     ("PLAN_TIME_MAX", "a_batch_that_is_planned_for_too_long_is_built_one_by_one_i9_i10"),
     ("QUEUE_DELAY_SECONDS_MAX", "a_delay_ends_where_sqs_does_i10"),
     ("RANGE_ELEMENTS_MAX", "elements_of_a_range"),

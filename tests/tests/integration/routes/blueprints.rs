@@ -162,10 +162,61 @@ async fn an_upgrade_applies_what_uses_another_version_and_says_what_it_can_not()
 }
 
 #[tokio::test]
+async fn what_was_applied_anew_or_goes_itself_uses_nothing() {
+    let api = ApiWorld::create().await;
+    let token = api.token(Role::Owner).await;
+    passed(&api, &token, "/v1/blueprints", &blueprint("first", json!({}))).await;
+    let within = |name: &str, uses: &str| {
+        json!({ "name": name, "nodes": [{ "id": "g", "name": "G", "blueprint": uses }],
+            "outputs": [{ "node": "g", "channel": "done", "from_channel": "done" }] })
+    };
+    // Its second version has the first one inside.
+    passed(&api, &token, "/v1/blueprints", &within("greet", "greet@1")).await;
+    passed(&api, &token, "/v1/blueprints", &within("around", "greet@1")).await;
+    let upgrade = async || {
+        let answer = api.call(&token, "POST", "/v1/blueprints/greet/upgrade", &Value::Null).await;
+        answer.body["blueprints"].clone()
+    };
+    assert_eq!(upgrade().await, json!(["around@1", "greet@2"]));
+    passed(&api, &token, "/v1/blueprints", &within("around", "greet@2")).await;
+    assert_eq!(upgrade().await, json!(["greet@2"]), "around@1 was applied anew");
+    assert_eq!(api.call(&token, "DELETE", "/v1/blueprints/around", &Value::Null).await.status, 200);
+    let deleted = api.call(&token, "DELETE", "/v1/blueprints/greet", &Value::Null).await;
+    assert_eq!((deleted.status, &deleted.body["versions"]), (200, &json!([1, 2])));
+}
+
+#[tokio::test]
+async fn an_upgrade_of_many_goes_on_with_its_cursor_i10() {
+    let api = ApiWorld::create().await;
+    let token = api.token(Role::Owner).await;
+    passed(&api, &token, "/v1/blueprints", &blueprint("first", json!({}))).await;
+    // UPGRADED_AT_ONCE and one more.
+    for index in 0..21 {
+        passed(&api, &token, "/v1/workflows", &workflow(&format!("w{index}"), "greet@1", json!({}))).await;
+    }
+    passed(&api, &token, "/v1/blueprints", &blueprint("second", json!({}))).await;
+    let upgrade = async |query: String| {
+        let answer =
+            api.call(&token, "POST", &format!("/v1/blueprints/greet/upgrade?{query}"), &Value::Null).await;
+        (
+            answer.body["workflows"].as_array().unwrap().len(),
+            answer.body["next_cursor"].as_str().map(str::to_owned),
+        )
+    };
+    for check in ["true", "false"] {
+        let (first, cursor) = upgrade(format!("check={check}")).await;
+        let (second, end) = upgrade(format!("check={check}&cursor={}", cursor.unwrap())).await;
+        assert_eq!((first, second, end), (20, 1, None), "check={check}");
+    }
+    assert_eq!(upgrade(String::new()).await, (0, None));
+}
+
+#[tokio::test]
 async fn nobody_sees_or_uses_another_tenants_blueprint_i6() {
     let (one, other) = (ApiWorld::create().await, ApiWorld::create().await);
     let (token, theirs) = (one.token(Role::Owner).await, other.token(Role::Owner).await);
-    passed(&one, &token, "/v1/blueprints", &blueprint("canary-blueprint", json!({}))).await;
+    let canary = blueprint("canary-blueprint", json!({ "x": { "default": "canary-default" } }));
+    passed(&one, &token, "/v1/blueprints", &canary).await;
     for (method, path) in
         [("GET", "greet"), ("GET", "greet@1"), ("DELETE", "greet"), ("POST", "greet/upgrade")]
     {
