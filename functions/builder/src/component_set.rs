@@ -1,6 +1,6 @@
 //! Components and evaluator: a panic in one of them fails that record only.
 
-use components::{Held, Join, Pure};
+use components::{Held, Join, Owner, Pure};
 use definition::{CompiledNode, ResolveError, Resolved};
 use expression::{Budget, Environment};
 
@@ -14,6 +14,8 @@ pub struct ComponentSet {
     pub held: fn(&str) -> Option<&'static dyn Held>,
     /// Finds a join by its name.
     pub join: fn(&str) -> Option<&'static dyn Join>,
+    /// Finds an owner of sub-runs by its name.
+    pub owner: fn(&str) -> Option<&'static dyn Owner>,
     /// Resolves a node's templates.
     pub resolve: fn(&CompiledNode, &dyn Environment, &mut Budget) -> Result<Resolved, ResolveError>,
 }
@@ -24,6 +26,7 @@ impl Default for ComponentSet {
             pure: components::pure,
             held: components::held,
             join: components::join,
+            owner: components::owner,
             resolve: definition::resolve,
         }
     }

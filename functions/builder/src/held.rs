@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
+use domain::actor::Actor;
 use domain::execution::ExecutionResult;
+use domain::function::Function;
 use domain::ids::{ExecutionId, OrganizationId};
 use domain::limits::CRASHES_MAX;
 use domain::message::Message;
@@ -12,7 +14,7 @@ use queue::Outgoing;
 use store::builder::{
     BegunWake, FoundWoken, WokenExecution, begin_wake, forgive_wake, load_routes, lock_woken, record_wakes,
 };
-use store::{StoreError, Tx};
+use store::{StoreError, Tx, stop_sub_runs};
 
 use crate::definitions::{Workflows, cache_definitions};
 use crate::plan::{Fallback, WakeInput, plan_wakes};
@@ -143,6 +145,8 @@ struct WokenBatch {
     quarantined: Vec<ExecutionId>,
     /// Executions that ended.
     ended: Vec<(ExecutionId, ExecutionResult)>,
+    /// Owners whose running sub-runs are to be stopped.
+    stopping: Vec<ExecutionId>,
 }
 
 impl WokenBatch {
@@ -150,6 +154,18 @@ impl WokenBatch {
     async fn send(&mut self, deps: &Deps) {
         for (execution_id, result) in self.ended.drain(..) {
             tracing::info!(%execution_id, %result, "a held execution ended");
+        }
+        for owner_id in self.stopping.drain(..) {
+            let by = Actor::function(Function::Builder);
+            // The owner wakes a minute later, and tries again.
+            match stop_sub_runs(&deps.store, owner_id, &by, deps.plan.clock.now()).await {
+                Ok(runs) => self.built.messages.extend(runs.into_iter().map(|(organization_id, run_id)| {
+                    Outgoing::now(organization_id, Message::Run { run_id })
+                })),
+                Err(error) => {
+                    tracing::warn!(execution_id = %owner_id, %error, "sub-runs could not be stopped");
+                }
+            }
         }
         self.built.send(deps).await;
     }
@@ -204,6 +220,7 @@ async fn wake_in(tx: Tx, target: WakeTarget<'_>, deps: &PlanDeps) -> Result<Woke
     };
     let plan = plan_wakes(&input, &mut || deps.ids.next(now));
     woken.built.messages.extend(plan.messages);
+    woken.stopping = plan.stopping;
     if plan.wakes.is_empty() {
         return Ok(woken);
     }

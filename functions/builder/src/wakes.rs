@@ -69,7 +69,7 @@ pub(crate) fn node_message((workflow_id, node_id): &NodeKey) -> Message {
 /// once.
 pub(crate) fn stopped_wakes(run_ids: &[RunId], claims: &Claims, workflows: &Workflows) -> Vec<Outgoing> {
     let wake = |run_id: &RunId| {
-        let item = claims.items.iter().find(|item| item.run_id == *run_id)?;
+        let item = claims.items.iter().find(|item| item.root_event_id.0 == run_id.0)?;
         let workflow = workflows.get(&item.node.0)?;
         Some(Outgoing::now(workflow.organization_id, Message::Run { run_id: *run_id }))
     };

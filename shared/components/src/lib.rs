@@ -17,6 +17,7 @@ pub mod credential;
 mod credential_names;
 mod effect;
 mod filter;
+mod for_each;
 mod headers;
 mod held;
 mod host;
@@ -24,10 +25,12 @@ mod http;
 #[path = "if.rs"]
 mod if_;
 mod join;
+mod levels;
 mod merge;
 mod merges;
 mod noop;
 pub mod on_error;
+mod owner;
 mod pure;
 mod registry;
 pub mod schedule;
@@ -50,11 +53,13 @@ pub use host::{
     BoxFuture, Capability, Host, HttpBody, HttpClient, HttpFailure, HttpHead, HttpRequest, HttpResponse,
 };
 pub use join::{Arrival, Join, Joined, JoinedEvent};
+pub use levels::Levels;
 pub use merges::merges_of;
+pub use owner::{EndedSubRun, Owned, Owner, OwnerStep, SubRunStart};
 pub use pure::Pure;
 pub use registry::{
-    AnyComponent, blueprint_entry, component, component_names, concurrency_max, effect, held, join, pure,
-    trigger, trigger_names,
+    AnyComponent, blueprint_entry, component, component_names, concurrency_max, effect, held, join, owner,
+    pure, trigger, trigger_names,
 };
 pub use trigger::{Resource, Trigger, trigger_template_kind};
 pub use wait_for_callback::address_digest;

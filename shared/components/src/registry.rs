@@ -3,10 +3,11 @@
 use domain::definition::{Concurrency, KeyedConcurrency, Node, Uses};
 
 use crate::{
-    Component, Effect, Held, Join, Pure, Trigger,
+    Component, Effect, Held, Join, Owner, Pure, Trigger,
     approval::Approval,
     blueprint::{BLUEPRINT, BlueprintEntry},
     filter::Filter,
+    for_each::ForEach,
     http::Http,
     if_::If,
     merge::Merge,
@@ -26,6 +27,7 @@ use crate::{
 const COMPONENTS: &[AnyComponent] = &[
     AnyComponent::Held(&Approval),
     AnyComponent::Pure(&Filter),
+    AnyComponent::Owner(&ForEach),
     AnyComponent::Effect(&Http),
     AnyComponent::Pure(&If),
     AnyComponent::Join(&Merge),
@@ -53,6 +55,8 @@ pub enum AnyComponent {
     Held(&'static dyn Held),
     /// A component that stays open until branches of its run have arrived.
     Join(&'static dyn Join),
+    /// A component that stays open over sub-runs.
+    Owner(&'static dyn Owner),
 }
 
 impl AnyComponent {
@@ -64,6 +68,7 @@ impl AnyComponent {
             Self::Effect(component) => component,
             Self::Held(component) => component,
             Self::Join(component) => component,
+            Self::Owner(component) => component,
         }
     }
 
@@ -72,7 +77,7 @@ impl AnyComponent {
     pub fn effect(self) -> Option<&'static dyn Effect> {
         match self {
             Self::Effect(component) => Some(component),
-            Self::Pure(_) | Self::Held(_) | Self::Join(_) => None,
+            Self::Pure(_) | Self::Held(_) | Self::Join(_) | Self::Owner(_) => None,
         }
     }
 
@@ -81,7 +86,16 @@ impl AnyComponent {
     pub fn join(self) -> Option<&'static dyn Join> {
         match self {
             Self::Join(component) => Some(component),
-            Self::Pure(_) | Self::Effect(_) | Self::Held(_) => None,
+            Self::Pure(_) | Self::Effect(_) | Self::Held(_) | Self::Owner(_) => None,
+        }
+    }
+
+    /// The component, if it owns sub-runs.
+    #[must_use]
+    pub fn owner(self) -> Option<&'static dyn Owner> {
+        match self {
+            Self::Owner(component) => Some(component),
+            Self::Pure(_) | Self::Effect(_) | Self::Held(_) | Self::Join(_) => None,
         }
     }
 
@@ -93,7 +107,7 @@ impl AnyComponent {
     pub fn concurrency_max(self, node: &Node) -> Option<u32> {
         match (self, &node.concurrency) {
             (Self::Pure(_) | Self::Join(_), _)
-            | (Self::Held(_), None)
+            | (Self::Held(_) | Self::Owner(_), None)
             | (_, Some(Concurrency::Unlimited(_))) => None,
             (Self::Effect(_), None) => Some(1),
             (_, Some(Concurrency::Limited(max) | Concurrency::Keyed(KeyedConcurrency { max, .. }))) => {
@@ -130,7 +144,10 @@ pub fn component(name: &str) -> Option<AnyComponent> {
 pub fn pure(name: &str) -> Option<&'static dyn Pure> {
     match component(name).or_else(|| (name == BLUEPRINT).then(blueprint_entry)) {
         Some(AnyComponent::Pure(component)) => Some(component),
-        Some(AnyComponent::Effect(_) | AnyComponent::Held(_) | AnyComponent::Join(_)) | None => None,
+        Some(
+            AnyComponent::Effect(_) | AnyComponent::Held(_) | AnyComponent::Join(_) | AnyComponent::Owner(_),
+        )
+        | None => None,
     }
 }
 
@@ -139,7 +156,10 @@ pub fn pure(name: &str) -> Option<&'static dyn Pure> {
 pub fn held(name: &str) -> Option<&'static dyn Held> {
     match component(name) {
         Some(AnyComponent::Held(component)) => Some(component),
-        Some(AnyComponent::Pure(_) | AnyComponent::Effect(_) | AnyComponent::Join(_)) | None => None,
+        Some(
+            AnyComponent::Pure(_) | AnyComponent::Effect(_) | AnyComponent::Join(_) | AnyComponent::Owner(_),
+        )
+        | None => None,
     }
 }
 
@@ -147,6 +167,12 @@ pub fn held(name: &str) -> Option<&'static dyn Held> {
 #[must_use]
 pub fn join(name: &str) -> Option<&'static dyn Join> {
     component(name)?.join()
+}
+
+/// The owner of sub-runs of that name.
+#[must_use]
+pub fn owner(name: &str) -> Option<&'static dyn Owner> {
+    component(name)?.owner()
 }
 
 /// The effect of that name, or the stand-in for pending executions that older code made.
@@ -188,6 +214,7 @@ mod tests {
             [
                 "approval",
                 "filter",
+                "for_each",
                 "http",
                 "if",
                 "merge",

@@ -30,6 +30,8 @@ pub enum NodeKind {
     Held,
     /// Open until branches of the run have arrived.
     Join,
+    /// Open over sub-runs.
+    Owner,
 }
 
 /// The references of a node's templates to other data, which one bounded query loads.
@@ -250,6 +252,7 @@ pub(crate) fn compile_node(node: &Node, names: &Names) -> Result<CompiledNode, N
         AnyComponent::Effect(_) => NodeKind::Effect,
         AnyComponent::Held(_) => NodeKind::Held,
         AnyComponent::Join(_) => NodeKind::Join,
+        AnyComponent::Owner(_) => NodeKind::Owner,
     };
     compiled.concurrency_max = component.concurrency_max(node);
     compiled.templates = configuration_templates(&compiled.node, component.base())?;

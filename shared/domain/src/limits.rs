@@ -124,6 +124,12 @@ pub const ATTEMPTS_MAX: u32 = 30;
 pub const COMPONENT_SECONDS_MAX: u32 = 300;
 /// Held executions of a workflow; beyond this number none is opened.
 pub const HELD_EXECUTIONS_MAX: i64 = 100_000;
+/// Sub-runs of one owner.
+pub const SUB_RUNS_MAX: usize = 1_000;
+/// Sub-runs that one transaction starts for an owner.
+pub const SUB_RUNS_AT_ONCE: usize = 50;
+/// Owners within each other.
+pub const SUB_RUN_NESTING_MAX: usize = 5;
 /// Bytes of a held component's state, and bytes of the facts that it reports in one step.
 pub const HELD_BYTES_MAX: usize = 64 * 1024;
 /// Events that a held execution emits at once.

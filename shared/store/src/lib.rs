@@ -45,7 +45,7 @@ pub use migrate::{
 pub use nodes::NodeKey;
 pub use runs::{
     AskedJoin, EndedWork, RunLook, Settled, SettledRun, StoppedRun, end_stopped_run, find_runs_due_soon,
-    look_at_run, stop_run,
+    look_at_run, stop_run, stop_sub_runs,
 };
 pub use slots::{FreedSlot, wake_of_slot};
 pub use tx::Tx;

@@ -7,6 +7,7 @@
 mod environment;
 mod held_step;
 mod message;
+mod owned;
 mod record;
 mod resolve;
 mod slots;
@@ -103,7 +104,7 @@ pub fn plan(input: &PlanInput<'_>, mut slots: Slots, ids: &mut dyn FnMut() -> Uu
         let progress = runs.entry(run.id).or_insert_with(|| RunProgress::of(run, input.loaded));
         let scratch = plan_item(input, item, run, progress, &slots, ids);
         progress.executions += i64::try_from(scratch.rows.executions.len()).unwrap_or(i64::MAX);
-        progress.goes_on |= has_open_work(&scratch.rows);
+        progress.goes_on |= has_open_work(&scratch.rows, run.id);
         plan.rows.ended.joins.extend(asked_joins(input, item, &scratch.rows));
         slots = scratch.slots;
         progress.visits.extend(scratch.visits);
@@ -118,8 +119,7 @@ pub fn plan(input: &PlanInput<'_>, mut slots: Slots, ids: &mut dyn FnMut() -> Uu
             .visits
             .extend(visits.filter(|(visit, visits)| input.loaded.visits.get(visit) != Some(visits)));
     }
-    plan.rows.ended.runs =
-        runs.into_iter().filter(|(_, progress)| !progress.goes_on).map(|(id, _)| id).collect();
+    plan.rows.ended.runs.extend(runs.into_iter().filter(|(_, progress)| !progress.goes_on).map(|(id, _)| id));
     plan.messages.extend(freed_wakes(input, &slots));
     plan
 }
@@ -170,11 +170,14 @@ fn joins_without(workflow: &Workflow, node_id: &str, run_id: RunId, open: &[&str
     merges.map(|join| AskedJoin { run_id, node_id: join.clone() }).collect()
 }
 
-/// Whether the rows contain unfinished work.
-fn has_open_work(rows: &WriteBatch) -> bool {
-    !rows.items.is_empty()
+/// Whether the rows contain unfinished work of the run.
+fn has_open_work(rows: &WriteBatch, run_id: RunId) -> bool {
+    rows.items.iter().any(|item| item.run_id == run_id)
         || !rows.arrivals.is_empty()
-        || rows.executions.iter().any(|execution| execution.state != ExecutionState::Finished)
+        || rows
+            .executions
+            .iter()
+            .any(|execution| execution.run_id == run_id && execution.state != ExecutionState::Finished)
 }
 
 fn plan_item(
@@ -190,7 +193,8 @@ fn plan_item(
     if progress.ending.is_none() && is_over {
         progress.ending = Some(ResultReason::RunLimit);
         let mut scratch = record.end(slots.clone(), ids().into(), ResultReason::RunLimit, None);
-        scratch.rows.run_limits.push(item.run_id);
+        // The limit is the top run's.
+        scratch.rows.run_limits.push(RunId(item.root_event_id.0));
         return scratch;
     }
     if let Some((reason, message)) = ending_of(input, item, progress) {
@@ -241,6 +245,9 @@ fn merge(into: &mut WriteBatch, from: WriteBatch) {
     into.items.extend(from.items);
     into.arrivals.extend(from.arrivals);
     into.run_limits.extend(from.run_limits);
+    into.sub_runs.extend(from.sub_runs);
+    into.returns.extend(from.returns);
+    into.ended.runs.extend(from.ended.runs);
 }
 
 /// The wakes of concurrency keys that have both a free slot and waiting items: executions that

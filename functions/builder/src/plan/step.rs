@@ -5,24 +5,25 @@ use std::collections::VecDeque;
 use std::collections::btree_map::Entry as Slot;
 use std::sync::Arc;
 
-use components::{Arrival, Emission, EmissionData, Opening, Step as HeldStep, Then};
+use components::{Arrival, Emission, EmissionData, Opening, OwnerStep, Step as HeldStep, Then};
 use definition::{CompiledNode, NodeKind, ResolveError};
 use domain::definition::Uses;
 use domain::execution::{ExecutionResult, ExecutionState, ResultReason};
 use domain::ids::{EventId, ExecutionId};
 use domain::json::check_output;
-use domain::limits::{GO_ON_EXECUTIONS_MAX, RUN_DEPTH_MAX};
+use domain::limits::{GO_ON_EXECUTIONS_MAX, RUN_DEPTH_MAX, SUB_RUN_NESTING_MAX};
 use domain::message::Message;
 use domain::outcome::{Failure, HELD_FULL, NODE_FULL, Outcome, Output};
 use queue::Outgoing;
 use serde_json::{Value, json};
-use store::builder::{NewArrival, NewEvent, NewExecution, NewHeld, NewItem, NewKey};
+use store::builder::{NewArrival, NewEvent, NewExecution, NewHeld, NewItem, NewKey, NewReturn};
 use store::{JsonText, NodeKey};
 use uuid::Uuid;
 
 use super::environment::{Ancestors, Entry, EntryMarks, MarkScope, PlanEnvironment};
 use super::held_step::check_step;
 use super::message::{cut_message, standing_message};
+use super::owned::{StartingOwner, start_sub_runs};
 use super::record::{Record, Scratch};
 use crate::definitions::Workflow;
 
@@ -81,6 +82,9 @@ struct Source<'s> {
 
 impl Record<'_> {
     pub(super) fn take_step<'s>(&self, step: Step<'s>, workflow: &'s Workflow, out: &mut Out<'_, 's>) {
+        if let Some(owner) = self.run.owner.as_ref().filter(|owner| owner.node_id == step.node_id) {
+            return self.give_back(&step, owner.execution_id, workflow, out);
+        }
         if step.slot == StepSlot::Kept {
             // An execution that stays open takes the kept slot again. One that fails or ends at
             // once leaves the slot to waiting items.
@@ -110,10 +114,10 @@ impl Record<'_> {
         }
         let (ancestors, root) = (&step.ancestors, step.root.as_deref());
         let for_secret_field = self.environment(workflow, node, ancestors, root, MarkScope::All);
-        // What a blueprint is given may stand beside a secret inside of it.
-        let scope = match &node.node.uses {
-            Uses::Blueprint(_) => MarkScope::All,
-            Uses::Component(_) | Uses::Trigger(_) => MarkScope::Redacted,
+        // What is handed on inside may stand beside a secret there.
+        let scope = match (&node.node.uses, node.kind) {
+            (Uses::Blueprint(_), _) | (_, NodeKind::Owner) => MarkScope::All,
+            (Uses::Component(_) | Uses::Trigger(_), _) => MarkScope::Redacted,
         };
         let environment = PlanEnvironment {
             for_secret_field: Some(&for_secret_field),
@@ -147,6 +151,7 @@ impl Record<'_> {
             NodeKind::Effect => self.start_pending(work, out),
             NodeKind::Held => self.open(work, out),
             NodeKind::Join => self.arrive(work, out),
+            NodeKind::Owner => self.open_owner(work, out),
             NodeKind::Pure | NodeKind::Trigger => self.finish_pure(work, out),
         }
     }
@@ -236,6 +241,12 @@ impl Record<'_> {
         if matches!(then, Then::Held { .. }) && self.run.is_held_full {
             return finish_failed(out.scratch, work.execution, HELD_FULL.to_owned(), ResultReason::Limit);
         }
+        self.open_step(&mut work, facts, then, out);
+        self.record_emissions(work, emissions, out);
+    }
+
+    /// The state of an execution after its opening.
+    fn open_step(&self, work: &mut Work<'_>, facts: Value, then: Then, out: &mut Out<'_, '_>) {
         work.execution.metadata = JsonText::of(&facts);
         match then {
             Then::Held { held, wake } => {
@@ -252,6 +263,9 @@ impl Record<'_> {
             Then::Ended(Ok(())) => {}
             Then::Ended(Err(failure)) => fail(&mut work.execution, failure.message, failure.reason),
         }
+    }
+
+    fn record_emissions<'s>(&self, work: Work<'s>, emissions: Vec<Emission>, out: &mut Out<'_, 's>) {
         let output = |emission: Emission| Output {
             channel: emission.channel.into(),
             data: match emission.data {
@@ -261,6 +275,65 @@ impl Record<'_> {
         };
         let outputs = emissions.into_iter().map(output).collect();
         self.record(work, outputs, out);
+    }
+
+    /// Consumes an event by which a sub-run returns to its owner.
+    fn give_back(&self, step: &Step<'_>, owner_id: ExecutionId, workflow: &Workflow, out: &mut Out<'_, '_>) {
+        let source = step.ancestors.source().unwrap_or_default();
+        out.scratch.rows.returns.push(NewReturn {
+            run_id: self.item.run_id,
+            root_event_id: self.item.root_event_id,
+            owner_id,
+            node: (workflow.id, step.node_id.to_owned()),
+            event_id: step.event_id,
+            source_node_id: workflow.compiled.names().seen_from(step.node_id, source).to_owned(),
+        });
+    }
+
+    /// Opens an execution that owns sub-runs, and starts the first of them.
+    fn open_owner<'s>(&self, mut work: Work<'s>, out: &mut Out<'_, 's>) {
+        let Some(component) = work.node.component_name().and_then(self.input.components.owner) else {
+            let failure = not_a_component();
+            return finish_failed(out.scratch, work.execution, failure.message, failure.reason);
+        };
+        if self.run.nesting >= SUB_RUN_NESTING_MAX {
+            let message =
+                format!("at most {SUB_RUN_NESTING_MAX} nodes that repeat others may be within each other");
+            return finish_failed(out.scratch, work.execution, message, ResultReason::Limit);
+        }
+        let opened = component.open(&work.configuration, self.input.now);
+        let opened = opened.and_then(|owned| {
+            let OwnerStep { starts, stops, step } = owned;
+            check_step(component, step, self.input.now).map(|step| OwnerStep { starts, stops, step })
+        });
+        let OwnerStep { starts, step: HeldStep { emissions, facts, then }, .. } = match opened {
+            Ok(opened) => opened,
+            Err(failure) => {
+                return finish_failed(out.scratch, work.execution, failure.message, failure.reason);
+            }
+        };
+        if matches!(then, Then::Held { .. }) && self.run.is_held_full {
+            return finish_failed(out.scratch, work.execution, HELD_FULL.to_owned(), ResultReason::Limit);
+        }
+        let owner = StartingOwner {
+            execution_id: work.execution.id,
+            node_id: work.step.node_id,
+            channel: component.inner_channel(),
+            component: component.name(),
+            run_id: self.item.run_id,
+            root_event_id: self.item.root_event_id,
+            full_nodes: &self.input.loaded.full_nodes,
+        };
+        start_sub_runs(
+            &owner,
+            work.workflow,
+            starts,
+            &mut out.scratch.rows,
+            &mut out.scratch.messages,
+            out.ids,
+        );
+        self.open_step(&mut work, facts, then, out);
+        self.record_emissions(work, emissions, out);
     }
 
     /// Hands the event over to the join of its run.

@@ -78,6 +78,8 @@ fn world(nodes: Value, edges: Value, waiting_at: &[&str]) -> World {
         executions: 0,
         is_organization_deleted: false,
         is_held_full: false,
+        owner: None,
+        nesting: 0,
     };
     let loaded = Loaded { events: events.collect(), runs: vec![run], ..Loaded::default() };
     World {

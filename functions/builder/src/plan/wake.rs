@@ -5,7 +5,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use components::{Emission, EmissionData, HeldCall, Joined, JoinedEvent, Step, Then, Woken};
+use components::{
+    Emission, EmissionData, HeldCall, Joined, JoinedEvent, OwnerStep, Step, SubRunStart, Then, Woken,
+};
 use domain::execution::{ExecutionResult, ResultReason};
 use domain::held::{WakeCause, WakeTime};
 use domain::ids::{EventId, ExecutionId, WorkflowId};
@@ -15,12 +17,15 @@ use domain::run::RunStop;
 use jiff::Timestamp;
 use queue::Outgoing;
 use serde_json::json;
-use store::builder::{NewEvent, NewExecution, NewItem, RecordedWake, WokenExecution, WokenJoin, WriteBatch};
+use store::builder::{
+    NewEvent, NewExecution, NewItem, RecordedWake, WokenExecution, WokenJoin, WokenOwner, WriteBatch,
+};
 use store::{JsonText, NodeKey};
 use uuid::Uuid;
 
 use super::held_step::check_step;
 use super::message::{cut_message, standing_message};
+use super::owned::{StartingOwner, owner_step, start_sub_runs};
 use super::{Fallback, UNREADABLE, joins_without};
 use crate::ComponentSet;
 use crate::definitions::Workflow;
@@ -50,6 +55,8 @@ pub struct WakePlan {
     pub rows: WriteBatch,
     /// Messages to send after the commit.
     pub messages: Vec<Outgoing>,
+    /// Owners whose running sub-runs are to be stopped after the commit.
+    pub stopping: Vec<ExecutionId>,
 }
 
 /// Plans wakes. `ids` makes the ids of new rows. An execution with nothing due does not change. If
@@ -83,12 +90,57 @@ struct Due {
     step: Step,
     /// The actor that ended the execution, if one did.
     cancelled_by: Option<String>,
+    /// The sub-runs to start.
+    starts: Vec<SubRunStart>,
+    /// Whether the running sub-runs are to be stopped.
+    stops: bool,
+}
+
+impl Due {
+    fn of(step: Step, cancelled_by: Option<String>) -> Self {
+        Self { step, cancelled_by, starts: Vec::new(), stops: false }
+    }
+
+    /// The end of an execution; of an owner once no sub-run runs. Until then it keeps why it ends.
+    fn end(execution: &WokenExecution, failure: Failure, cancelled_by: Option<String>) -> Self {
+        let is_running = execution.owner.as_ref().is_some_and(|owner| owner.running > 0);
+        if !is_running {
+            return Self::of(ended(failure), cancelled_by);
+        }
+        let mut held = execution.held.clone();
+        if let Some(fields) = held.as_object_mut() {
+            let ending = json!({
+                "reason": failure.reason.as_str(), "message": failure.message, "by": cancelled_by,
+            });
+            fields.insert(ENDING.to_owned(), ending);
+        }
+        let then = Then::Held { held, wake: Some(WakeTime::After(STOP_AGAIN)) };
+        let step = Step { emissions: Vec::new(), facts: json!({}), then };
+        Self { stops: true, ..Self::of(step, None) }
+    }
+}
+
+/// The field of what an owner holds that says why it ends.
+const ENDING: &str = "ending";
+/// The time after which the stop of an owner's sub-runs is tried again.
+const STOP_AGAIN: Duration = Duration::from_secs(60);
+
+/// The end of an owner that an earlier wake has begun.
+fn begun_ending(execution: &WokenExecution) -> Option<(Failure, Option<String>)> {
+    execution.owner.as_ref()?;
+    let ending = execution.held.get(ENDING)?;
+    let text = |name: &str| ending[name].as_str().map(str::to_owned);
+    let reason: ResultReason = text("reason")?.parse().ok()?;
+    Some((Failure::new(reason, reason.as_str(), text("message").unwrap_or_default()), text("by")))
 }
 
 /// The due step of an execution; None: nothing is due.
 fn step_of(input: &WakeInput<'_>, execution: &WokenExecution) -> Option<Due> {
-    if let Some((failure, cancelled_by)) = ending_of(input, execution) {
-        return Some(Due { step: ended(failure), cancelled_by });
+    if let Some((failure, cancelled_by)) = begun_ending(execution).or_else(|| ending_of(input, execution)) {
+        return Some(Due::end(execution, failure, cancelled_by));
+    }
+    if let Some(owner) = &execution.owner {
+        return owner_due(input, execution, owner);
     }
     let is_asked = execution.causes.iter().any(|cause| cause.cause == WakeCause::Upstream);
     if !execution.is_time && execution.calls.is_empty() && !is_asked {
@@ -103,7 +155,24 @@ fn step_of(input: &WakeInput<'_>, execution: &WokenExecution) -> Option<Due> {
         let message = "waking this execution failed inside sealflow; please report it";
         ended(Failure::new(ResultReason::Crashed, "panic", message))
     });
-    Some(Due { step, cancelled_by: None })
+    Some(Due::of(step, None))
+}
+
+/// The due step of an owner.
+fn owner_due(input: &WakeInput<'_>, execution: &WokenExecution, owner: &WokenOwner) -> Option<Due> {
+    let is_new = owner.ended.iter().any(|sub_run| !sub_run.is_taken);
+    // One whose definition this version can't read waits for newer code.
+    if !(execution.is_time || is_new) || !input.workflows.contains_key(&execution.node.0) {
+        return None;
+    }
+    let step = catch_unwind(AssertUnwindSafe(|| owner_step(input, execution, owner))).unwrap_or_else(|_| {
+        let message = "waking this execution failed inside sealflow; please report it";
+        Err(Failure::new(ResultReason::Crashed, "panic", message))
+    });
+    Some(match step {
+        Ok(OwnerStep { starts, stops, step }) => Due { starts, stops, ..Due::of(step, None) },
+        Err(failure) => Due::end(execution, failure, None),
+    })
 }
 
 fn ended(failure: Failure) -> Step {
@@ -218,13 +287,29 @@ fn take(
     ids: &mut dyn FnMut() -> Uuid,
 ) {
     let workflow = input.workflows.get(&execution.node.0);
+    let Due { step: due_step, cancelled_by, starts, stops } = due;
     let (step, workflow) = match workflow {
         // A step without emissions is not routed, so it needs no definition.
-        None if !due.step.emissions.is_empty() => {
+        None if !due_step.emissions.is_empty() => {
             (ended(Failure::new(ResultReason::TemplateError, "unreadable", UNREADABLE)), None)
         }
-        workflow => (due.step, workflow),
+        workflow => (due_step, workflow),
     };
+    if stops {
+        plan.stopping.push(execution.id);
+    }
+    if let Some((workflow, component)) = workflow.zip((input.components.owner)(&execution.component)) {
+        let owner = StartingOwner {
+            execution_id: execution.id,
+            node_id: &execution.node.1,
+            channel: component.inner_channel(),
+            component: component.name(),
+            run_id: execution.run_id,
+            root_event_id: execution.root_event_id,
+            full_nodes: input.full_nodes,
+        };
+        start_sub_runs(&owner, workflow, starts, &mut plan.rows, &mut plan.messages, ids);
+    }
     let items = plan.rows.items.len();
     let is_failed = matches!(step.then, Then::Ended(Err(_)));
     if let Some(workflow) = workflow {
@@ -265,11 +350,18 @@ fn take(
         facts: step.facts,
         held,
         wake,
-        cancelled_by: due.cancelled_by,
+        cancelled_by,
         frees_slot: result.is_some() && execution.is_limited,
         is_failure_routed,
         cause_ids: execution.causes.iter().map(|cause| cause.id).collect(),
         call_ids: execution.calls.iter().map(|call| call.id).collect(),
+        taken: execution
+            .owner
+            .iter()
+            .flat_map(|owner| &owner.ended)
+            .filter(|sub_run| !sub_run.is_taken)
+            .map(|sub_run| sub_run.id)
+            .collect(),
     });
 }
 
@@ -384,6 +476,7 @@ mod tests {
             causes: Vec::new(),
             calls: Vec::new(),
             join: None,
+            owner: None,
         }
     }
 

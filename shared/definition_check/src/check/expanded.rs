@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use components::join;
+use components::{Levels, join};
 use domain::definition::{Definition, ERROR_CHANNEL, Uses};
 use domain::limits::{
     BLUEPRINT_NESTING_MAX, EDGES_MAX, EXPANDED_BYTES_MAX, EXPANDED_NAME_BYTES_MAX, NODES_MAX,
@@ -115,7 +115,8 @@ pub(super) fn check(definition: &Definition, places: &Places, out: &mut Collecto
 
 fn is_on_cycle(definition: &Definition, id: &str) -> bool {
     let mut after: HashMap<&str, Vec<&str>> = HashMap::new();
-    for edge in &definition.edges {
+    let levels = Levels::of(definition);
+    for edge in definition.edges.iter().filter(|edge| !levels.is_return(&edge.from, &edge.to)) {
         after.entry(&edge.from).or_default().push(&edge.to);
     }
     let (mut open, mut seen) = (after.get(id).cloned().unwrap_or_default(), HashSet::new());

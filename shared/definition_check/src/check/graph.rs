@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use components::{component, suggest::did_you_mean, trigger};
+use components::{Levels, component, suggest::did_you_mean, trigger};
 use domain::definition::{ERROR_CHANNEL, NodeType, Uses};
 
 use crate::blueprint::Library;
@@ -49,6 +49,7 @@ pub(super) fn check(draft: &Draft<'_>, library: &Library, out: &mut Collector<'_
     }
     check_reachable(draft, out);
     check_cycles(draft, out);
+    check_levels(draft, out);
 }
 
 /// For each node, the nodes that can come before it, by the edges.
@@ -59,7 +60,7 @@ pub(super) struct Ancestry<'d> {
 impl<'d> Ancestry<'d> {
     pub(super) fn new(draft: &'d Draft<'_>) -> Self {
         let mut before: HashMap<_, Vec<_>> = HashMap::new();
-        for (from, to) in ends(draft) {
+        for (from, to) in ends_within(draft) {
             before.entry(to).or_default().push(from);
         }
         Self { before }
@@ -77,6 +78,75 @@ fn ends<'d>(draft: &'d Draft<'_>) -> impl Iterator<Item = (&'d str, &'d str)> {
         .edges
         .iter()
         .filter_map(|edge| Some((edge.from.as_ref()?.value.as_str(), edge.to.as_ref()?.value.as_str())))
+}
+
+/// The levels of a draft.
+fn levels<'d>(draft: &'d Draft<'_>) -> Levels<'d> {
+    let nodes = draft
+        .nodes
+        .iter()
+        .filter_map(|node| Some((node.id.as_ref()?.value.as_str(), &node.uses.as_ref()?.value)));
+    let edges = draft.edges.iter().filter_map(|edge| {
+        let (from, to) = (edge.from.as_ref()?.value.as_str(), edge.to.as_ref()?.value.as_str());
+        Some((from, edge.channel.value.as_str(), to))
+    });
+    Levels::of_graph(nodes, edges)
+}
+
+/// The edges but those by which a part that is repeated returns to its owner: what is inside comes
+/// before nothing outside.
+fn ends_within<'d>(draft: &'d Draft<'_>) -> Vec<(&'d str, &'d str)> {
+    let levels = levels(draft);
+    ends(draft).filter(|(from, to)| !levels.is_return(from, to)).collect()
+}
+
+/// Each node has one level: the top, or the body of one owner. Edges lead from one into another at an
+/// owner alone.
+fn check_levels(draft: &Draft<'_>, out: &mut Collector<'_>) {
+    let levels = levels(draft);
+    let place = |id: &str| {
+        let node = draft.nodes.iter().find(|node| node.id.as_ref().is_some_and(|own| own.value == id));
+        node.map(|node| (node.position, node.field.clone())).unwrap_or_default()
+    };
+    let entered: HashSet<&str> = ends(draft).map(|(_, to)| to).collect();
+    for (owner, body) in levels.bodies() {
+        if !ends(draft).any(|(from, to)| to == owner && body.contains(from)) {
+            let (position, field) = place(owner);
+            let message = if body.is_empty() {
+                format!("no edge leaves `{owner}` on the channel of its items: nothing is done with them")
+            } else {
+                format!("no edge leads back to `{owner}`: it gets no result of its items")
+            };
+            out.warning(position, &field, message);
+        }
+        // All that is reached without going into the body.
+        let mut after: HashMap<&str, Vec<&str>> = HashMap::new();
+        for edge in &draft.edges {
+            let (Some(from), Some(to)) = (&edge.from, &edge.to) else { continue };
+            if from.value != owner || !levels.is_inner(owner, &edge.channel.value) {
+                after.entry(&from.value).or_default().push(&to.value);
+            }
+        }
+        let starts = draft.nodes.iter().filter_map(|node| node.id.as_ref().map(|id| id.value.as_str()));
+        let outside = reach(starts.filter(|id| !entered.contains(id)).collect(), &after);
+        for id in body.iter().filter(|id| outside.contains(*id)) {
+            let (position, field) = place(id);
+            let message = format!(
+                "`{id}` is reached both within what `{owner}` repeats and without it: lead the edge from inside back to `{owner}`"
+            );
+            out.error(position, &field, message);
+        }
+        for id in body.iter().filter(|id| levels.owner_of(id).is_some_and(|inner| inner != owner)) {
+            if ends(draft).any(|(from, to)| from == *id && to == owner) {
+                let (position, field) = place(id);
+                let inner = levels.owner_of(id).unwrap_or_default();
+                let message = format!(
+                    "an edge leads from `{id}` past `{inner}` back to `{owner}`: lead it back to `{inner}`"
+                );
+                out.error(position, &field, message);
+            }
+        }
+    }
 }
 
 fn reach<'d>(start: Vec<&'d str>, next: &HashMap<&'d str, Vec<&'d str>>) -> HashSet<&'d str> {
@@ -98,7 +168,7 @@ fn check_cycles(draft: &Draft<'_>, out: &mut Collector<'_>) {
         .filter_map(|node| node.id.as_ref().map(|id| id.value.as_str()))
         .collect();
     let mut after: HashMap<_, Vec<_>> = HashMap::new();
-    for (from, to) in ends(draft).filter(|(_, to)| !limited.contains(to)) {
+    for (from, to) in ends_within(draft).into_iter().filter(|(_, to)| !limited.contains(to)) {
         after.entry(from).or_default().push(to);
     }
     let behind = |id: &str| reach(after.get(id).into_iter().flatten().copied().collect(), &after);

@@ -98,7 +98,7 @@ fn check_component(
         refuse(node.retry.as_ref(), &format!("{pure}: there is nothing to try again"), out);
         refuse(node.redact.as_ref(), &format!("{pure}: its output comes from no target"), out);
     }
-    if let AnyComponent::Held(_) = component {
+    if let AnyComponent::Held(_) | AnyComponent::Owner(_) = component {
         let held = format!("`{name}` stays open within the database and calls nobody");
         refuse(node.rate.as_ref(), &format!("{held}: it has no rate"), out);
         refuse(node.retry.as_ref(), &format!("{held}: there is nothing to try again"), out);

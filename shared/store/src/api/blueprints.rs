@@ -321,7 +321,7 @@ pub(super) async fn share_blueprints(
 pub const USERS_SHOWN: i64 = 1_000;
 
 /// The live workflows that use a blueprint, by id and those after `after`, and then the live
-/// blueprints: [`USERS_SHOWN`] at most.
+/// blueprints: `USERS_SHOWN` at most.
 ///
 /// # Errors
 /// See [`StoreError`].

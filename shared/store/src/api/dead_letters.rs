@@ -73,7 +73,8 @@ impl DeadLetterRow {
     }
 }
 
-/// The dead letters of the organization's workflows. They make a run failed.
+/// The dead letters of the organization's workflows. They make a run failed. What failed in a
+/// sub-run that has ended is none: its owner counts it.
 ///
 /// # Errors
 /// [`StoreError::Unavailable`] when the database can't be reached.
@@ -112,6 +113,10 @@ pub async fn list_dead_letters(
                                      ON j.run_id = own.run_id AND j.node_id = own.node_id
                                        AND j.execution_id > own.execution_id
                                    WHERE own.execution_id = x.id))
+                               AND (SELECT true FROM workflow_runs r
+                                    WHERE r.id = x.run_id AND r.parent_run_id IS NOT NULL
+                                      AND coalesce(r.state, '') = 'finished'
+                                    LIMIT 1) IS NULL
                                AND ($5::text IS NULL OR x.node_id = $5)
                                AND ($6::text IS NULL OR x.result_reason = $6)
                                AND ($7::uuid IS NULL OR x.root_event_id = $7)

@@ -12,6 +12,7 @@ use tokio_postgres::types::{Json, Type};
 use super::claim::{StoredDefinition, load_definitions};
 use super::joins::{WokenJoin, read_arrived, read_joins};
 use super::quarantine::QUARANTINE_SECONDS;
+use super::sub_runs::{WokenOwner, read_owned, take_sub_runs};
 use super::write::{WriteBatch, WrittenBatch, error_event, write_batch};
 use crate::locks::{LOCK_FREE_EXECUTIONS, LOCK_FREE_NODES};
 use crate::nodes::{NodeKey, node_key};
@@ -68,6 +69,8 @@ pub struct WokenExecution {
     pub calls: Vec<StoredCall>,
     /// What has arrived, of a join.
     pub join: Option<WokenJoin>,
+    /// The sub-runs, of an owner.
+    pub owner: Option<WokenOwner>,
 }
 
 /// A row of `workflow_execution_wakes`.
@@ -111,7 +114,7 @@ pub struct FoundWoken {
 /// # Errors
 /// See [`StoreError`].
 pub async fn lock_woken(tx: &Tx, ids: &[ExecutionId]) -> Result<FoundWoken, StoreError> {
-    let (_, _, runs, rows, causes, calls, joins, arrived) = futures_util::try_join!(
+    let (_, _, runs, rows, causes, calls, joins, arrived, owned) = futures_util::try_join!(
         tx.query_with(LOCK_FREE_NODES, [(&ids, Type::UUID_ARRAY)]),
         tx.query_with(LOCK_FREE_EXECUTIONS, [(&ids, Type::UUID_ARRAY), (&ids, Type::UUID_ARRAY)]),
         tx.query_with(LOCK_RUNS_OF_WOKEN, [(&ids, Type::UUID_ARRAY)]),
@@ -120,6 +123,7 @@ pub async fn lock_woken(tx: &Tx, ids: &[ExecutionId]) -> Result<FoundWoken, Stor
         tx.query_with(READ_CALLS, [(&ids, Type::UUID_ARRAY)]),
         read_joins(tx, ids),
         read_arrived(tx, ids),
+        read_owned(tx, ids),
     )?;
     // A join that is woken decides by what its run has open, so all runs of its batch are locked as
     // for their end.
@@ -153,6 +157,11 @@ pub async fn lock_woken(tx: &Tx, ids: &[ExecutionId]) -> Result<FoundWoken, Stor
     for (id, is_open) in joins {
         if let Some(execution) = found.executions.iter_mut().find(|execution| execution.id == id) {
             execution.join = Some(WokenJoin { is_open, ..WokenJoin::default() });
+        }
+    }
+    for (id, owner) in owned {
+        if let Some(execution) = found.executions.iter_mut().find(|execution| execution.id == id) {
+            execution.owner = Some(owner);
         }
     }
     for (id, arrived) in arrived {
@@ -268,6 +277,7 @@ fn woken_execution(row: &Row) -> Result<WokenExecution, StoreError> {
         causes: Vec::new(),
         calls: Vec::new(),
         join: None,
+        owner: None,
     })
 }
 
@@ -315,6 +325,8 @@ pub struct RecordedWake {
     pub cause_ids: Vec<CauseId>,
     /// The calls that were read.
     pub call_ids: Vec<CallId>,
+    /// The sub-runs whose results were taken.
+    pub taken: Vec<RunId>,
 }
 
 /// Records wakes and the rows that follow from them, in one round trip. Returns the events of
@@ -330,8 +342,10 @@ pub async fn record_wakes(
 ) -> Result<(WrittenBatch, Vec<FreedSlot>), StoreError> {
     let freeing: Vec<ExecutionId> =
         wakes.iter().filter(|wake| wake.frees_slot).map(|wake| wake.execution_id).collect();
-    let (recorded, mut written, freed) = futures_util::try_join!(
+    let taken: Vec<RunId> = wakes.iter().flat_map(|wake| wake.taken.iter().copied()).collect();
+    let (recorded, (), mut written, freed) = futures_util::try_join!(
         record(tx, wakes, now),
+        take_sub_runs(tx, &taken, now),
         write_batch(tx, rows, now),
         tx.query_unless_empty(&freeing, FIND_FREED, [(&freeing, Type::UUID_ARRAY)]),
     )?;

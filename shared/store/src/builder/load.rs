@@ -9,6 +9,7 @@ use tokio_postgres::types::Type;
 
 use super::lock::LimitKey;
 use super::slots::{Slots, read_slots};
+use super::sub_runs::RunOwner;
 use crate::nodes::{NodeKey, key_arrays, node_key};
 use crate::runs::LOCK_ENDED_RUNS;
 use crate::types::{column, word_if_any};
@@ -114,6 +115,10 @@ pub struct RunFacts {
     pub is_organization_deleted: bool,
     /// Whether its workflow has as many held executions as are allowed.
     pub is_held_full: bool,
+    /// The owner, of a sub-run.
+    pub owner: Option<RunOwner>,
+    /// The number of runs around it.
+    pub nesting: usize,
 }
 
 /// The facts that were loaded.
@@ -218,6 +223,8 @@ const LOAD_RUNS: &str = "/* load_runs */
     SELECT run.id, run.root_event_id, ev.node_id, ev.type, ev.created_at,
         CASE WHEN run.id = ANY($2) THEN ev.data END AS data, run.stop,
         o.deleted_at IS NOT NULL AS is_organization_deleted, w.held_full AS is_held_full,
+        run.parent_execution_id AS owner_id, run.node_id AS owner_node_id,
+        cardinality(run.path) AS path_runs,
         (SELECT count(*) FROM (
             SELECT FROM workflow_node_executions ex
             WHERE ex.root_event_id = run.root_event_id
@@ -382,5 +389,11 @@ fn run_facts(row: &Row) -> Result<RunFacts, StoreError> {
         executions: column(row, "executions")?,
         is_organization_deleted: column(row, "is_organization_deleted")?,
         is_held_full: column(row, "is_held_full")?,
+        owner: column::<Option<ExecutionId>>(row, "owner_id")?
+            .map(|execution_id| {
+                Ok::<_, StoreError>(RunOwner { execution_id, node_id: column(row, "owner_node_id")? })
+            })
+            .transpose()?,
+        nesting: usize::try_from(column::<i32>(row, "path_runs")? - 1).unwrap_or_default(),
     })
 }

@@ -13,6 +13,7 @@ mod lock;
 mod quarantine;
 mod schedules;
 mod slots;
+mod sub_runs;
 mod write;
 
 pub use claim::{ClaimedItem, Claims, StoredDefinition, claim_items, claim_one};
@@ -33,6 +34,7 @@ pub use quarantine::{
 };
 pub use schedules::{FoundSchedule, LockedSchedule, NextTime, lock_schedule, write_schedule};
 pub use slots::Slots;
+pub use sub_runs::{NewReturn, NewSubRun, RunOwner, StoredSubRun, WokenOwner};
 pub use write::{
     ErrorEvent, NewEvent, NewExecution, NewHeld, NewItem, NewKey, WriteBatch, WrittenBatch, write_batch,
 };

@@ -12,6 +12,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::{Json, Type};
 
 use super::joins::{NewArrival, find_joins, record_arrivals};
+use super::sub_runs::{NewReturn, NewSubRun, insert_sub_runs, record_returns};
 use crate::nodes::NodeKey;
 use crate::runs::{EndedWork, LOCK_ENDED_RUNS, Settled, settle_runs, stop_and_settle_runs};
 use crate::types::{collect, column};
@@ -179,6 +180,10 @@ pub struct WriteBatch {
     pub run_limits: Vec<RunId>,
     /// Events that arrive at joins.
     pub arrivals: Vec<NewArrival>,
+    /// Sub-runs that begin.
+    pub sub_runs: Vec<NewSubRun>,
+    /// Events by which sub-runs return to their owners.
+    pub returns: Vec<NewReturn>,
     /// The work that the batch ends.
     pub ended: EndedWork,
     /// The version of each workflow with which the batch was planned.
@@ -221,11 +226,16 @@ async fn write_rows(tx: &Tx, batch: &WriteBatch, now: Timestamp) -> Result<Writt
     // that are inserted before them; only the pointer from an event to its execution is checked at
     // the end of the transaction.
     let of_arrivals = batch.arrivals.iter().map(|arrival| arrival.execution.run_id);
-    let run_ids: Vec<RunId> =
-        of_arrivals.chain(batch.ended.run_ids()).chain(batch.run_limits.iter().copied()).collect();
+    let of_returns = batch.returns.iter().map(|item| item.run_id);
+    let run_ids: Vec<RunId> = of_arrivals
+        .chain(of_returns)
+        .chain(batch.ended.run_ids())
+        .chain(batch.run_limits.iter().copied())
+        .collect();
     let executions: Vec<&NewExecution> = batch.executions.iter().collect();
     let rows = async {
         futures_util::try_join!(
+            insert_sub_runs(tx, &batch.sub_runs, now),
             insert_events(tx, &batch.events, now),
             insert_executions(tx, &executions, now),
             insert_keys(tx, &batch.keys),
@@ -234,7 +244,14 @@ async fn write_rows(tx: &Tx, batch: &WriteBatch, now: Timestamp) -> Result<Writt
         )
     };
     let (written, settled) = if batch.arrivals.is_empty() {
-        futures_util::try_join!(rows, end_runs(tx, batch, &batch.ended, now))?
+        let mut ended = batch.ended.clone();
+        ended.runs.extend(batch.returns.iter().map(|item| item.run_id));
+        let (written, settled, ()) = futures_util::try_join!(
+            rows,
+            end_runs(tx, batch, &ended, now),
+            record_returns(tx, &batch.returns, now),
+        )?;
+        (written, settled)
     } else {
         // All runs are locked in one statement, and the joins are read after it.
         let (written, _, arrivals) = futures_util::try_join!(
@@ -242,11 +259,13 @@ async fn write_rows(tx: &Tx, batch: &WriteBatch, now: Timestamp) -> Result<Writt
             tx.query_with(LOCK_ENDED_RUNS, [(&run_ids, Type::UUID_ARRAY)]),
             find_joins(tx, &batch.arrivals),
         )?;
-        let ended = batch.ended.with_arrivals(&arrivals);
-        let (opened, (), settled) = futures_util::try_join!(
+        let mut ended = batch.ended.with_arrivals(&arrivals);
+        ended.runs.extend(batch.returns.iter().map(|item| item.run_id));
+        let (opened, (), settled, ()) = futures_util::try_join!(
             insert_executions(tx, &arrivals.opened, now),
             record_arrivals(tx, &arrivals, now),
             end_runs(tx, batch, &ended, now),
+            record_returns(tx, &batch.returns, now),
         )?;
         if opened.len() != arrivals.opened.len() {
             return Err(StoreError::Conflict("not every join was opened"));
@@ -254,8 +273,9 @@ async fn write_rows(tx: &Tx, batch: &WriteBatch, now: Timestamp) -> Result<Writt
         (written, settled)
     };
     let expected = (batch.events.len(), batch.executions.len(), batch.keys.len(), batch.items.len());
-    if (written.0, written.1.len(), written.2, written.3) == expected {
-        let errors = written.1.iter().filter_map(|row| error_event(row).transpose());
+    let ((), events, executions, keys, items, ()) = written;
+    if (events, executions.len(), keys, items) == expected {
+        let errors = executions.iter().filter_map(|row| error_event(row).transpose());
         Ok(WrittenBatch { errors: errors.collect::<Result<_, _>>()?, settled })
     } else {
         Err(StoreError::Conflict("not every row of the batch was written"))

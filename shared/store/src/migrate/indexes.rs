@@ -98,6 +98,20 @@ pub(super) async fn build_index_of_joins(client: &Client) -> Result<(), StoreErr
     build_index(client, "workflow_node_executions_joins", create).await
 }
 
+/// The migration after which the index over sub-runs is built.
+pub(super) const SUB_RUNS: i32 = 63;
+
+/// Builds the index by which the sub-runs of a top run are found.
+///
+/// # Errors
+/// As [`build_indexes_of_held`].
+pub(super) async fn build_index_of_sub_runs(client: &Client) -> Result<(), StoreError> {
+    let create = "CREATE INDEX CONCURRENTLY IF NOT EXISTS workflow_runs_of_root
+        ON workflow_runs (root_event_id)
+        WHERE parent_run_id IS NOT NULL";
+    build_index(client, "workflow_runs_of_root", create).await
+}
+
 /// Builds an index while others write. A build that another session's lock breaks off leaves an
 /// invalid index, which is dropped before the next try: `IF NOT EXISTS` would take it for done.
 pub(super) async fn build_index(client: &Client, name: &str, create: &str) -> Result<(), StoreError> {

@@ -103,12 +103,17 @@ pub struct SettledRun {
     pub result: ExecutionResult,
     /// The organization, where triggers of the type `on_error` are to be told that it failed.
     pub told: Option<OrganizationId>,
+    /// The owner, of a sub-run: it takes the result.
+    pub owner: Option<HeldWake>,
 }
 
 impl SettledRun {
-    /// The message by which a builder tells of the failed run.
+    /// The message by which a builder tells of the failed run, or by which its owner goes on.
     #[must_use]
     pub fn wake(&self) -> Option<(OrganizationId, Message)> {
+        if let Some(owner) = self.owner {
+            return Some((owner.organization_id, owner.wake()));
+        }
         self.told.map(|organization_id| (organization_id, Message::Run { run_id: self.id }))
     }
 }
@@ -139,7 +144,15 @@ pub(crate) async fn settle_runs(tx: &Tx, ended: &EndedWork, now: Timestamp) -> R
 }
 
 fn settled_run(row: &Row) -> Result<SettledRun, StoreError> {
-    Ok(SettledRun { id: column(row, "id")?, result: word(row, "result")?, told: column(row, "told")? })
+    let owner: Option<ExecutionId> = column(row, "owner_id")?;
+    let organization_id: Option<OrganizationId> = column(row, "owner_organization_id")?;
+    let owner = owner.zip(organization_id);
+    Ok(SettledRun {
+        id: column(row, "id")?,
+        result: word(row, "result")?,
+        told: column(row, "told")?,
+        owner: owner.map(|(execution_id, organization_id)| HeldWake { execution_id, organization_id }),
+    })
 }
 
 /// As [`settle_runs`], for the runs of executions that ended and handed nothing on, or nothing
@@ -299,7 +312,12 @@ const SETTLE: &str = "/* settle_runs */
         RETURNING r.id, r.result,
             CASE WHEN r.result = 'failed' AND r.parent_run_id IS NULL
                    AND has_error_handler(r.workflow_id, r.root_event_id)
-                 THEN r.organization_id END AS told)
-    SELECT id, result, told, NULL::uuid AS execution_id, NULL::uuid AS organization_id FROM ended
+                 THEN r.organization_id END AS told,
+            r.parent_execution_id AS owner_id,
+            CASE WHEN r.parent_run_id IS NOT NULL
+                 THEN r.organization_id END AS owner_organization_id)
+    SELECT id, result, told, owner_id, owner_organization_id, NULL::uuid AS execution_id,
+        NULL::uuid AS organization_id
+    FROM ended
     UNION ALL
-    SELECT NULL, NULL, NULL, execution_id, organization_id FROM joins";
+    SELECT NULL, NULL, NULL, NULL, NULL, execution_id, organization_id FROM joins";

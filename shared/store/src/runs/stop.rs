@@ -56,7 +56,125 @@ pub(crate) async fn stop_in(
             ],
         ),
     )?;
+    if !stopped.is_empty() {
+        stop_below(&tx, &[run_id], now).await?;
+    }
     Ok(!stopped.is_empty())
+}
+
+/// Stops the running sub-runs within these runs, which are stopped and locked, and returns them.
+/// Whoever starts a sub-run holds the row of the run that it is in: once all rows are locked and no
+/// other is found, no more begin.
+pub(crate) async fn stop_below(
+    tx: &Tx,
+    run_ids: &[RunId],
+    now: Timestamp,
+) -> Result<Vec<(OrganizationId, RunId)>, StoreError> {
+    let mut known = 0;
+    loop {
+        let locked = tx.query_with(LOCK_BELOW, [(&run_ids, Type::UUID_ARRAY)]).await?;
+        if locked.len() == known {
+            break;
+        }
+        known = locked.len();
+    }
+    if known == 0 {
+        return Ok(Vec::new());
+    }
+    let stopped =
+        tx.query_with(STOP_BELOW, [(&run_ids, Type::UUID_ARRAY), (&now, Type::TIMESTAMPTZ)]).await?;
+    stopped.iter().map(|row| Ok((column(row, "organization_id")?, column(row, "id")?))).collect()
+}
+
+/// Stops the sub-runs of an execution that ends before them, and all that is within them.
+///
+/// # Errors
+/// See [`StoreError`].
+pub async fn stop_sub_runs(
+    store: &Store,
+    owner_id: ExecutionId,
+    stopped_by: &Actor,
+    now: Timestamp,
+) -> Result<Vec<(OrganizationId, RunId)>, StoreError> {
+    let stopped_by = &stopped_by.to_string();
+    store
+        .run_tx("stop_sub_runs", |tx| async move {
+            let owned: Vec<RunId> = tx
+                .query_with(LOCK_OWNED, [(&owner_id, Type::UUID)])
+                .await?
+                .iter()
+                .map(|row| column(row, "id"))
+                .collect::<Result<_, _>>()?;
+            let stopped = tx
+                .query_with(
+                    STOP_OWNED,
+                    [(&owned, Type::UUID_ARRAY), (stopped_by, Type::TEXT), (&now, Type::TIMESTAMPTZ)],
+                )
+                .await?;
+            let mut all: Vec<(OrganizationId, RunId)> = stopped
+                .iter()
+                .map(|row| Ok((column(row, "organization_id")?, column(row, "id")?)))
+                .collect::<Result<_, StoreError>>()?;
+            all.extend(stop_below(&tx, &owned, now).await?);
+            Ok(all)
+        })
+        .await
+}
+
+const LOCK_OWNED: &str = "/* stop_sub_runs: lock */
+    SELECT r.id FROM workflow_runs r
+    WHERE r.parent_execution_id = $1::uuid AND coalesce(r.state, '') = 'running'
+    ORDER BY r.id FOR UPDATE OF r";
+
+const STOP_OWNED: &str = "/* stop_sub_runs */
+    UPDATE workflow_runs r
+    SET stop = 'owner', stopped_by = $2::text, updated_at = $3::timestamptz
+    WHERE r.id = ANY($1::uuid[]) AND coalesce(r.state, '') = 'running' AND r.stop IS NULL
+    RETURNING r.id, r.organization_id";
+
+const LOCK_BELOW: &str = "/* stop_below: lock */
+    WITH stopped AS MATERIALIZED (
+        SELECT DISTINCT root_event_id FROM workflow_runs WHERE id = ANY($1::uuid[])),
+    below AS MATERIALIZED (
+        SELECT r.id FROM stopped JOIN workflow_runs r
+          ON r.root_event_id = stopped.root_event_id AND r.parent_run_id IS NOT NULL
+        WHERE r.path && $1 AND r.id <> ALL($1) AND coalesce(r.state, '') = 'running')
+    SELECT r.id FROM below JOIN workflow_runs r ON r.id = below.id
+    ORDER BY r.id FOR UPDATE OF r";
+
+/// A sub-run is stopped by whoever stopped the run around it.
+const STOP_BELOW: &str = "/* stop_below */
+    WITH stopped AS MATERIALIZED (
+        SELECT root_event_id, min(stopped_by) AS stopped_by FROM workflow_runs
+        WHERE id = ANY($1::uuid[]) GROUP BY root_event_id)
+    UPDATE workflow_runs r
+    SET stop = 'owner', stopped_by = coalesce(stopped.stopped_by, 'function:builder'),
+        updated_at = $2::timestamptz
+    FROM stopped
+    WHERE r.root_event_id = stopped.root_event_id AND r.parent_run_id IS NOT NULL
+      AND r.path && $1 AND r.id <> ALL($1) AND coalesce(r.state, '') = 'running'
+      AND r.stop IS NULL
+    RETURNING r.id, r.organization_id";
+
+/// The stopped runs within a run that still run.
+///
+/// # Errors
+/// See [`StoreError`].
+pub(crate) async fn find_stopped_below(
+    store: &Store,
+    run_id: RunId,
+) -> Result<Vec<(OrganizationId, RunId)>, StoreError> {
+    let rows = store
+        .query(
+            "/* find_stopped_below */
+             SELECT organization_id, id FROM workflow_runs
+             WHERE root_event_id = $1::uuid AND parent_run_id IS NOT NULL
+               AND coalesce(state, '') = 'running' AND stop IS NOT NULL
+             ORDER BY id LIMIT $2::int8",
+            &[(&run_id, Type::UUID), (&STOP_ROUND_ROWS_MAX, Type::INT8)],
+        )
+        .await?;
+    rows.iter().map(|row| Ok((column(row, "organization_id")?, column(row, "id")?))).collect()
 }
 
 pub(crate) const LOCK: &str =
@@ -100,6 +218,7 @@ pub async fn end_stopped_run(
         stopped.freed.append(&mut round.freed);
         stopped.held.append(&mut round.held);
         if !round.is_full {
+            stopped.runs = find_stopped_below(store, run_id).await?;
             return Ok(stopped);
         }
     }
@@ -114,6 +233,8 @@ pub struct StoppedRun {
     pub freed: Vec<FreedSlot>,
     /// Held executions that are to end.
     pub held: Vec<HeldWake>,
+    /// Stopped sub-runs that are to end.
+    pub runs: Vec<(OrganizationId, RunId)>,
 }
 
 impl StoppedRun {
@@ -123,7 +244,10 @@ impl StoppedRun {
 
     /// The wakes, each with its organization.
     pub fn wakes(&self) -> impl Iterator<Item = (OrganizationId, Message)> {
-        wakes_of(&self.freed, &self.held)
+        let run = |(organization_id, run_id): &(OrganizationId, RunId)| {
+            (*organization_id, Message::Run { run_id: *run_id })
+        };
+        wakes_of(&self.freed, &self.held).chain(self.runs.iter().map(run))
     }
 }
 

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
-use super::stop::{LOCK, STOP};
+use super::stop::{LOCK, STOP, stop_below};
 use crate::locks::wait_briefly;
 use crate::types::{column, word};
 use crate::{Store, StoreError, Tx};
@@ -78,11 +78,13 @@ async fn look_in(tx: &Tx, run_id: RunId, by: &String, now: Timestamp) -> Result<
         None => RunLook::Over,
         Some((_, Due::Told)) => RunLook::Failed,
         Some((organization_id, Due::In(millis))) => RunLook::NotDue(organization_id, millis),
-        Some((organization_id, Due::Stopped)) => RunLook::Stopped {
-            organization_id,
-            is_full: i64::try_from(open.len()).unwrap_or(i64::MAX) >= limit,
-            wakes: open.iter().map(wake_of).collect::<Result<_, _>>()?,
-        },
+        Some((organization_id, Due::Stopped)) => {
+            let mut wakes: Vec<Message> = open.iter().map(wake_of).collect::<Result<_, _>>()?;
+            let below = stop_below(tx, &[run_id], now).await?;
+            wakes.extend(below.into_iter().map(|(_, run_id)| Message::Run { run_id }));
+            let is_full = i64::try_from(open.len()).unwrap_or(i64::MAX) >= limit;
+            RunLook::Stopped { organization_id, is_full, wakes }
+        }
     })
 }
 

@@ -5,7 +5,7 @@ use super::due::{BACKOFF_IN_A_ROW, CLOCKS_SECONDS, DueExecution, SENT_IN_A_ROW, 
 use crate::types::column;
 use crate::{Store, StoreError};
 
-/// Finds held executions whose time, cause or call is overdue by more than the grace, and held
+/// Finds held executions whose time, cause, call or sub-run is overdue by more than the grace, and held
 /// executions whose time comes within the queue's longest delay. Records the send.
 ///
 /// # Errors
@@ -48,7 +48,19 @@ pub async fn find_due_held(
               WHERE c.handled_at IS NULL AND c.created_at <= now() - make_interval(secs => $1)
                 AND coalesce(x.state, '') = 'held'
                 AND x.last_sent_at <= now() - make_interval(secs => {BACKOFF_IN_A_ROW})
-              ORDER BY c.created_at LIMIT $2)),
+              ORDER BY c.created_at LIMIT $2)
+             UNION
+             (SELECT x.id, NULL, x.last_sent_at
+              FROM (
+                  SELECT workflow_id, parent_execution_id, finished_at AS ended_at
+                  FROM workflow_runs
+                  WHERE parent_run_id IS NOT NULL AND taken_at IS NULL AND state = 'finished'
+                    AND finished_at <= now() - make_interval(secs => $1)) r
+              JOIN workflow_node_executions x
+                ON x.workflow_id = r.workflow_id AND x.id = r.parent_execution_id
+              WHERE coalesce(x.state, '') = 'held'
+                AND x.last_sent_at <= now() - make_interval(secs => {BACKOFF_IN_A_ROW})
+              ORDER BY r.ended_at LIMIT $2)),
          locked AS MATERIALIZED (
              SELECT x.id FROM (SELECT DISTINCT id, seen_at FROM due) due
              JOIN workflow_node_executions x ON x.id = due.id AND x.last_sent_at = due.seen_at

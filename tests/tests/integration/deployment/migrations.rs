@@ -111,6 +111,7 @@ async fn a_migration_behind_an_open_reader_stops_no_function() {
             "V61__joins",
             "V62__callbacks",
             "V63__blueprints",
+            "V64__sub_runs",
         ]
     );
     assert_eq!(store::migrate(&database.admin_store(), RoleLogin::Url).await.unwrap(), Vec::<String>::new());

@@ -13,6 +13,7 @@ mod errors;
 mod execution_cancel;
 mod failed_runs;
 mod finished;
+mod for_each;
 mod full_nodes;
 mod held;
 mod merges;

@@ -1,0 +1,216 @@
+//! `for_each`: works through a list, each item in a part of the run of its own.
+
+mod read;
+
+use std::time::Duration;
+
+use domain::{
+    execution::{ExecutionResult, ResultReason},
+    held::WakeTime,
+    json::check_output,
+    limits::{SUB_RUNS_AT_ONCE, SUB_RUNS_MAX},
+    outcome::Failure,
+};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use self::read::{OnItemFailure, Settings};
+use crate::{
+    component::{Component, Problem},
+    held::{Emission, EmissionData, Step, Then},
+    owner::{EndedSubRun, Owned, Owner, OwnerStep, SubRunStart},
+    shape::{Stage, texts},
+};
+
+/// The component.
+pub(crate) struct ForEach;
+
+const ITEM: &str = "item";
+const DONE: &str = "done";
+const FAILURE: &str = "failure";
+
+/// The wait before more sub-runs are started than one transaction may.
+const NEXT_CHUNK: Duration = Duration::from_millis(1);
+/// The wait after which a stop of sub-runs is tried again.
+const STOP_AGAIN: Duration = Duration::from_secs(60);
+
+impl Component for ForEach {
+    fn name(&self) -> &'static str {
+        "for_each"
+    }
+
+    fn channels(&self) -> &'static [&'static str] {
+        &[ITEM, DONE, FAILURE]
+    }
+
+    fn check(&self, configuration: &Value) -> Vec<Problem> {
+        read::read(configuration, Stage::Template).err().unwrap_or_default()
+    }
+}
+
+impl Owner for ForEach {
+    fn inner_channel(&self) -> &'static str {
+        ITEM
+    }
+
+    fn open(&self, configuration: &Value, now: Timestamp) -> Result<OwnerStep, Failure> {
+        let settings = settings(configuration)?;
+        let count = settings.count();
+        if count > SUB_RUNS_MAX {
+            let message = format!(
+                "the list makes {count} parts, and a `for_each` has at most {SUB_RUNS_MAX}: give it a larger `batch_size`"
+            );
+            return Err(Failure::new(ResultReason::Limit, "too_many_items", message));
+        }
+        let state = State { since: now, ..State::default() };
+        Ok(state.go_on(&settings, 0, &[], now))
+    }
+
+    fn wake(&self, held: &Value, woken: &Owned<'_>) -> OwnerStep {
+        let (Some(mut state), Ok(settings)) = (State::from_held(held), settings(woken.configuration)) else {
+            let failure =
+                invalid("what the execution holds was written by a newer version of sealflow".into());
+            let then = Then::Ended(Err(failure));
+            return OwnerStep::of(Step { emissions: Vec::new(), facts: json!({}), then });
+        };
+        state.ended += woken.ended.len();
+        state.failed += woken.ended.iter().filter(|ended| !ended.is_success()).count();
+        let is_over = state.failed > settings.tolerated()
+            || settings.on_item_failure == OnItemFailure::Stop && state.failed > 0;
+        state.is_stopping |= is_over;
+        state.go_on(&settings, woken.running, woken.all, woken.now)
+    }
+}
+
+impl EndedSubRun {
+    fn is_success(&self) -> bool {
+        self.result == ExecutionResult::Passed
+    }
+
+    fn status(&self) -> &'static str {
+        match (self.result, self.has_returned) {
+            (ExecutionResult::Passed, true) => "passed",
+            (ExecutionResult::Passed, false) => "ended",
+            (ExecutionResult::Failed, _) => "failed",
+            (ExecutionResult::Cancelled, _) => "cancelled",
+        }
+    }
+
+    fn shown(&self) -> Value {
+        json!({ "index": self.iteration, "status": self.status(), "data": self.data, "error": self.error })
+    }
+}
+
+/// The state of an open one.
+#[derive(Clone, Copy, Default)]
+struct State {
+    since: Timestamp,
+    /// Parts that were started.
+    started: usize,
+    /// Parts that have ended.
+    ended: usize,
+    /// Parts that have failed.
+    failed: usize,
+    /// Whether it ends as soon as no part runs.
+    is_stopping: bool,
+}
+
+impl State {
+    fn go_on(
+        mut self,
+        settings: &Settings<'_>,
+        running: usize,
+        all: &[EndedSubRun],
+        now: Timestamp,
+    ) -> OwnerStep {
+        let count = settings.count();
+        if running == 0 && (self.is_stopping || self.started == count) {
+            return OwnerStep::of(self.end(count, all, now));
+        }
+        if self.is_stopping {
+            return OwnerStep { stops: true, ..self.hold(count, Vec::new(), Some(STOP_AGAIN)) };
+        }
+        let left = count - self.started;
+        let room = settings.max_parallel.saturating_sub(running);
+        let chunk = left.min(room).min(SUB_RUNS_AT_ONCE);
+        let starts = (self.started..self.started + chunk).map(|index| settings.start(index, count)).collect();
+        self.started += chunk;
+        let is_more = chunk < left && chunk < room;
+        self.hold(count, starts, is_more.then_some(NEXT_CHUNK))
+    }
+
+    fn hold(self, count: usize, starts: Vec<SubRunStart>, wait: Option<Duration>) -> OwnerStep {
+        let then = Then::Held { held: self.to_held(), wake: wait.map(WakeTime::After) };
+        OwnerStep {
+            starts,
+            stops: false,
+            step: Step { emissions: Vec::new(), facts: self.facts(count, None), then },
+        }
+    }
+
+    fn end(self, count: usize, all: &[EndedSubRun], now: Timestamp) -> Step {
+        let results: Vec<Value> = all.iter().map(EndedSubRun::shown).collect();
+        let data = json!({ "count": count, "failed": self.failed, "results": results });
+        // The event may have no more than any output.
+        let data = check_output(data).unwrap_or_else(|_| {
+            let without =
+                |ended: &EndedSubRun| EndedSubRun { data: None, error: None, ..ended.clone() }.shown();
+            let results: Vec<Value> = all.iter().map(without).collect();
+            json!({ "count": count, "failed": self.failed, "results": results, "left_out": true })
+        });
+        let (channel, then) = if self.is_stopping {
+            let message = format!("{} of {count} items failed", self.failed);
+            (FAILURE, Err(Failure::new(ResultReason::ComponentError, "items_failed", message)))
+        } else {
+            (DONE, Ok(()))
+        };
+        Step {
+            emissions: vec![Emission { channel, data: EmissionData::Made(data) }],
+            facts: self.facts(count, Some(now)),
+            then: Then::Ended(then),
+        }
+    }
+
+    /// The facts for people.
+    fn facts(self, count: usize, ended_at: Option<Timestamp>) -> Value {
+        let mut facts = json!({
+            "since": self.since.to_string(), "count": count, "started": self.started, "ended": self.ended,
+            "failed": self.failed,
+        });
+        if let Some(ended_at) = ended_at {
+            facts["ended_at"] = json!(ended_at.to_string());
+        }
+        json!({ "for_each": facts })
+    }
+
+    fn to_held(self) -> Value {
+        json!({
+            "since": self.since.to_string(), "started": self.started, "ended": self.ended, "failed": self.failed,
+            "is_stopping": self.is_stopping,
+        })
+    }
+
+    fn from_held(held: &Value) -> Option<Self> {
+        let number = |name: &str| usize::try_from(held[name].as_u64()?).ok();
+        Some(Self {
+            since: held["since"].as_str()?.parse().ok()?,
+            started: number("started")?,
+            ended: number("ended")?,
+            failed: number("failed")?,
+            is_stopping: held["is_stopping"].as_bool()?,
+        })
+    }
+}
+
+fn settings(configuration: &Value) -> Result<Settings<'_>, Failure> {
+    let read = read::read(configuration, Stage::Resolved)
+        .map_err(|problems| invalid(format!("the configuration came to no list: {}", texts(&problems))))?;
+    read.ok_or_else(|| invalid("the configuration came to no list".to_owned()))
+}
+
+fn invalid(what: String) -> Failure {
+    Failure::new(ResultReason::ComponentError, "invalid_configuration", what)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,84 @@
+//! Owners: they stay open over parts of the run that are runs of their own.
+
+use domain::execution::ExecutionResult;
+use domain::outcome::Failure;
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::component::Component;
+use crate::held::Step;
+
+/// A component that owns sub-runs. An edge from [`Owner::inner_channel`] leads into them, and an edge
+/// back to the node returns from one. Its functions are plain ones, which the builder calls within
+/// its transactions. No field of the component may hold a secret.
+pub trait Owner: Component {
+    /// The channel on which sub-runs begin.
+    fn inner_channel(&self) -> &'static str;
+
+    /// Opens an execution.
+    ///
+    /// # Errors
+    /// [`Failure`] where the resolved configuration is not valid.
+    fn open(&self, configuration: &Value, now: Timestamp) -> Result<OwnerStep, Failure>;
+
+    /// Goes on: sub-runs have ended, or the time has come.
+    fn wake(&self, held: &Value, woken: &Owned<'_>) -> OwnerStep;
+}
+
+/// The result of `open` or `wake`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OwnerStep {
+    /// The sub-runs to start.
+    pub starts: Vec<SubRunStart>,
+    /// Whether the running sub-runs are to be stopped.
+    pub stops: bool,
+    /// What becomes of the execution itself. It ends only when no sub-run runs.
+    pub step: Step,
+}
+
+impl OwnerStep {
+    /// A step that starts and stops nothing.
+    #[must_use]
+    pub fn of(step: Step) -> Self {
+        Self { starts: Vec::new(), stops: false, step }
+    }
+}
+
+/// A sub-run that begins.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SubRunStart {
+    /// Its number among those of its owner.
+    pub iteration: i32,
+    /// The data of its first event.
+    pub data: Value,
+}
+
+/// The input of a wake.
+#[derive(Clone, Copy, Debug)]
+pub struct Owned<'a> {
+    /// Now.
+    pub now: Timestamp,
+    /// The resolved configuration with which the execution was opened.
+    pub configuration: &'a Value,
+    /// The sub-runs that have ended since the last step, without their data.
+    pub ended: &'a [EndedSubRun],
+    /// The sub-runs that still run.
+    pub running: usize,
+    /// All sub-runs in their order, with their data, where none runs any more.
+    pub all: &'a [EndedSubRun],
+}
+
+/// A sub-run that has ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EndedSubRun {
+    /// Its number among those of its owner.
+    pub iteration: i32,
+    /// Its result.
+    pub result: ExecutionResult,
+    /// Whether an edge led back to the owner.
+    pub has_returned: bool,
+    /// The data of the event that returned; None: nothing returned, or all data is too much.
+    pub data: Option<Value>,
+    /// The failure for which it failed: `{reason, message, node}`.
+    pub error: Option<Value>,
+}

@@ -1,0 +1,266 @@
+//! Sub-runs: runs that an execution owns. Its wake starts them and takes their results.
+
+use domain::execution::ExecutionResult;
+use domain::ids::{EventId, ExecutionId, RunId};
+use domain::limits::EVENT_DATA_BYTES_MAX;
+use jiff::Timestamp;
+use tokio_postgres::types::Type;
+
+use crate::types::{collect, column, word};
+use crate::{JsonText, NodeKey, StoreError, Tx};
+
+/// A sub-run that begins.
+#[derive(Clone, Debug)]
+pub struct NewSubRun {
+    /// `workflow_runs.id`
+    pub id: RunId,
+    /// The run of its owner.
+    pub parent_run_id: RunId,
+    /// Its owner.
+    pub owner_id: ExecutionId,
+    /// The node of its owner.
+    pub node_id: String,
+    /// Its number among those of its owner.
+    pub iteration: i32,
+    /// `workflows.version`
+    pub workflow_version: i64,
+}
+
+/// An event by which a sub-run returns to its owner: its item is consumed.
+#[derive(Clone, Debug)]
+pub struct NewReturn {
+    /// The sub-run.
+    pub run_id: RunId,
+    /// The root event of the top run.
+    pub root_event_id: EventId,
+    /// The owner.
+    pub owner_id: ExecutionId,
+    /// The owner's node.
+    pub node: NodeKey,
+    /// The event.
+    pub event_id: EventId,
+    /// The node that the event comes from.
+    pub source_node_id: String,
+}
+
+/// The owner of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunOwner {
+    /// The execution.
+    pub execution_id: ExecutionId,
+    /// Its node.
+    pub node_id: String,
+}
+
+/// The sub-runs of an owner under the lock of its wake.
+#[derive(Clone, Debug)]
+pub struct WokenOwner {
+    /// The configuration that it was opened with, resolved.
+    pub configuration: JsonText,
+    /// Its sub-runs that still run.
+    pub running: usize,
+    /// Sub-runs that have ended, in their order: those not taken, or all where none runs any more.
+    pub ended: Vec<StoredSubRun>,
+}
+
+/// A sub-run that has ended.
+#[derive(Clone, Debug)]
+pub struct StoredSubRun {
+    /// `workflow_runs.id`
+    pub id: RunId,
+    /// Its number among those of its owner.
+    pub iteration: i32,
+    /// Its result.
+    pub result: ExecutionResult,
+    /// Whether its owner has taken it.
+    pub is_taken: bool,
+    /// Whether an event has returned.
+    pub has_returned: bool,
+    /// The data of that event; None: all of them have more data than one event may.
+    pub data: Option<JsonText>,
+    /// The first failure in it.
+    pub error: Option<JsonText>,
+}
+
+/// Inserts sub-runs.
+///
+/// # Errors
+/// [`StoreError::Conflict`] when a parent was stopped meanwhile.
+pub(super) async fn insert_sub_runs(tx: &Tx, runs: &[NewSubRun], now: Timestamp) -> Result<(), StoreError> {
+    if runs.is_empty() {
+        return Ok(());
+    }
+    let inserted = tx
+        .query(
+            "/* begin_sub_runs */
+             SELECT begin_sub_runs($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::int[],
+                 $6::int8[], $7::timestamptz) AS id",
+            &[
+                (&collect(runs, |run| run.id), Type::UUID_ARRAY),
+                (&collect(runs, |run| run.parent_run_id), Type::UUID_ARRAY),
+                (&collect(runs, |run| run.owner_id), Type::UUID_ARRAY),
+                (&collect(runs, |run| run.node_id.as_str()), Type::TEXT_ARRAY),
+                (&collect(runs, |run| run.iteration), Type::INT4_ARRAY),
+                (&collect(runs, |run| run.workflow_version), Type::INT8_ARRAY),
+                (&now, Type::TIMESTAMPTZ),
+            ],
+        )
+        .await?;
+    if inserted.len() == runs.len() {
+        Ok(())
+    } else {
+        Err(StoreError::Conflict("a run was stopped meanwhile"))
+    }
+}
+
+/// Records returns. Their runs are locked as for their end.
+///
+/// # Errors
+/// See [`StoreError`].
+pub(super) async fn record_returns(tx: &Tx, returns: &[NewReturn], now: Timestamp) -> Result<(), StoreError> {
+    if returns.is_empty() {
+        return Ok(());
+    }
+    let recorded = tx
+        .query(
+            RECORD_RETURNS,
+            &[
+                (&collect(returns, |item| item.owner_id), Type::UUID_ARRAY),
+                (&collect(returns, |item| item.event_id), Type::UUID_ARRAY),
+                (&collect(returns, |item| item.node.0), Type::UUID_ARRAY),
+                (&collect(returns, |item| item.run_id), Type::UUID_ARRAY),
+                (&collect(returns, |item| item.root_event_id), Type::UUID_ARRAY),
+                (&collect(returns, |item| item.node.1.as_str()), Type::TEXT_ARRAY),
+                (&collect(returns, |item| item.source_node_id.as_str()), Type::TEXT_ARRAY),
+                (&now, Type::TIMESTAMPTZ),
+            ],
+        )
+        .await?;
+    if recorded.len() == returns.len() {
+        Ok(())
+    } else {
+        Err(StoreError::Conflict("not every return was recorded"))
+    }
+}
+
+/// Each event that returns is a row, as with joins; the last one is the sub-run's result.
+const RECORD_RETURNS: &str = "/* record_returns */
+    WITH returned AS MATERIALIZED (
+        SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[],
+                $6::text[], $7::text[]) WITH ORDINALITY
+            AS t (owner_id, event_id, workflow_id, run_id, root_event_id, node_id, source_node_id,
+                  nth)),
+    last AS (
+        UPDATE workflow_runs r SET returned_event_id = t.event_id
+        FROM (SELECT DISTINCT ON (run_id) run_id, event_id FROM returned
+              ORDER BY run_id, nth DESC) t
+        WHERE r.id = t.run_id AND coalesce(r.state, '') <> '')
+    INSERT INTO execution_joins
+        (execution_id, event_id, workflow_id, run_id, root_event_id, node_id, source_node_id,
+         source_order, stops, is_late, created_at)
+    SELECT owner_id, event_id, workflow_id, run_id, root_event_id, node_id, source_node_id, 0,
+        false, false, $8::timestamptz
+    FROM returned ORDER BY nth
+    RETURNING event_id";
+
+/// The sub-runs of the owners among `ids`.
+///
+/// # Errors
+/// See [`StoreError`].
+pub(super) async fn read_owned(
+    tx: &Tx,
+    ids: &[ExecutionId],
+) -> Result<Vec<(ExecutionId, WokenOwner)>, StoreError> {
+    let most = i64::try_from(EVENT_DATA_BYTES_MAX).unwrap_or(i64::MAX);
+    let (owners, rows) = futures_util::try_join!(
+        tx.query_with(READ_OWNERS, [(&ids, Type::UUID_ARRAY)]),
+        tx.query_with(READ_SUB_RUNS, [(&ids, Type::UUID_ARRAY), (&most, Type::INT8)]),
+    )?;
+    let mut found = Vec::new();
+    for row in &owners {
+        let running: i64 = column(row, "running")?;
+        let owner = WokenOwner {
+            configuration: column(row, "configuration")?,
+            running: usize::try_from(running).unwrap_or(usize::MAX),
+            ended: Vec::new(),
+        };
+        found.push((column(row, "id")?, owner));
+    }
+    for row in &rows {
+        let id: ExecutionId = column(row, "owner_id")?;
+        let Some((_, owner)) =
+            found.iter_mut().find(|(found, _): &&mut (ExecutionId, WokenOwner)| *found == id)
+        else {
+            continue;
+        };
+        owner.ended.push(StoredSubRun {
+            id: column(row, "id")?,
+            iteration: column(row, "iteration")?,
+            result: word(row, "result")?,
+            is_taken: column(row, "is_taken")?,
+            has_returned: column(row, "has_returned")?,
+            data: column(row, "data")?,
+            error: column(row, "error")?,
+        });
+    }
+    Ok(found)
+}
+
+const READ_OWNERS: &str = "/* read_owners */
+    SELECT x.id, x.configuration, (
+        SELECT count(*) FROM workflow_runs r
+        WHERE r.parent_execution_id = x.id AND coalesce(r.state, '') = 'running') AS running
+    FROM workflow_node_executions x
+    WHERE x.id = ANY($1::uuid[]) AND coalesce(x.state, '') = 'held' AND x.component = 'for_each'";
+
+/// A finished sub-run never changes but by its owner. Data is read where no sub-run runs: then the
+/// owner may end.
+const READ_SUB_RUNS: &str = "/* read_sub_runs */
+    WITH owners AS MATERIALIZED (
+        SELECT x.id, (SELECT true FROM workflow_runs r
+            WHERE r.parent_execution_id = x.id AND coalesce(r.state, '') = 'running'
+            LIMIT 1) IS NULL AS is_idle
+        FROM workflow_node_executions x
+        WHERE x.id = ANY($1::uuid[]) AND coalesce(x.state, '') = 'held'
+          AND x.component = 'for_each'),
+    ended AS MATERIALIZED (
+        SELECT owners.id AS owner_id, owners.is_idle, r.id, r.iteration, r.result,
+            r.taken_at IS NOT NULL AS is_taken, r.returned_event_id, r.workflow_id
+        FROM owners JOIN workflow_runs r
+          ON r.parent_execution_id = owners.id AND coalesce(r.state, '') = 'finished'
+        WHERE owners.is_idle OR r.taken_at IS NULL),
+    sized AS MATERIALIZED (
+        SELECT ended.owner_id, coalesce(sum(octet_length(ev.data::text)), 0) <= $2::int8 AS fits
+        FROM ended LEFT JOIN workflow_events ev ON ev.id = ended.returned_event_id
+        WHERE ended.is_idle
+        GROUP BY ended.owner_id)
+    SELECT ended.owner_id, ended.id, ended.iteration, ended.result, ended.is_taken,
+        ended.returned_event_id IS NOT NULL AS has_returned, ev.data,
+        CASE WHEN ended.is_idle AND ended.result <> 'passed' THEN (
+            SELECT jsonb_build_object('reason', x.result_reason, 'message', x.result_message,
+                'node', n.name)
+            FROM workflow_node_executions x
+            JOIN workflow_nodes n ON n.workflow_id = x.workflow_id AND n.node_id = x.node_id
+            WHERE x.run_id = ended.id AND x.result IN ('failed', 'cancelled')
+              AND NOT x.failure_routed
+            ORDER BY x.result DESC, x.id LIMIT 1) END AS error
+    FROM ended
+    LEFT JOIN sized ON sized.owner_id = ended.owner_id
+    LEFT JOIN LATERAL (
+        SELECT ev.data FROM workflow_events ev
+        WHERE ev.id = ended.returned_event_id AND sized.fits) ev ON true
+    ORDER BY ended.owner_id, ended.iteration";
+
+/// Notes that owners have taken the results of sub-runs.
+///
+/// # Errors
+/// See [`StoreError`].
+pub(super) async fn take_sub_runs(tx: &Tx, ids: &[RunId], now: Timestamp) -> Result<(), StoreError> {
+    let take = "/* take_sub_runs */
+        UPDATE workflow_runs SET taken_at = $2::timestamptz
+        WHERE id = ANY($1::uuid[]) AND coalesce(state, '') = 'finished' AND taken_at IS NULL
+        RETURNING id";
+    let taken =
+        tx.query_unless_empty(ids, take, [(&ids, Type::UUID_ARRAY), (&now, Type::TIMESTAMPTZ)]).await?;
+    if taken.len() == ids.len() { Ok(()) } else { Err(StoreError::Conflict("a sub-run was taken meanwhile")) }
+}
