@@ -2,10 +2,6 @@
 
 LOCK TABLE workflow_nodes, workflow_node_executions, workflow_runs IN ACCESS EXCLUSIVE MODE;
 
--- The migrate function has built these while functions went on (store/src/migrate/indexes.rs).
-CREATE INDEX IF NOT EXISTS workflow_runs_of_root ON workflow_runs (root_event_id)
-    WHERE parent_run_id IS NOT NULL;
-
 -- An owner's row comes after those of its sub-runs.
 ALTER TABLE workflow_runs
     ALTER CONSTRAINT workflow_runs_workflow_id_parent_execution_id_fkey
@@ -15,8 +11,6 @@ ALTER TABLE workflow_runs
     ADD COLUMN returned_event_id uuid;
 COMMENT ON COLUMN workflow_runs.taken_at IS 'Of a sub-run: when its owner took its result.';
 COMMENT ON COLUMN workflow_runs.returned_event_id IS 'Of a sub-run: the last event by which it returned to its owner.';
-CREATE INDEX workflow_runs_untaken ON workflow_runs (finished_at)
-    WHERE parent_run_id IS NOT NULL AND taken_at IS NULL AND state = 'finished';
 GRANT UPDATE (taken_at, returned_event_id) ON workflow_runs TO sealflow_builder;
 
 CREATE OR REPLACE FUNCTION is_run(

@@ -31,8 +31,9 @@ pub fn reach(compiled: &Compiled, node_id: &str) -> Reach {
         if node.node.max_visits.is_some() {
             reach.visited.insert(id.to_owned());
         }
-        // A held one may have nothing to wait for, and then goes on like a pure one.
-        if matches!(node.kind, NodeKind::Pure | NodeKind::Held) {
+        // A held one may have nothing to wait for, and an owner nothing to repeat: then it goes on
+        // like a pure one.
+        if matches!(node.kind, NodeKind::Pure | NodeKind::Held | NodeKind::Owner) {
             open.extend(compiled.edges().iter().filter(|edge| edge.from == id).map(|edge| edge.to.as_str()));
         }
         if id != node_id && node.concurrency_max.is_some() && node.node.concurrency_key().is_none() {

@@ -2,6 +2,7 @@
 
 use domain::execution::ExecutionResult;
 use domain::outcome::Failure;
+use domain::redactions::Redactions;
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -58,13 +59,15 @@ pub struct SubRunStart {
 pub struct Owned<'a> {
     /// Now.
     pub now: Timestamp,
+    /// Whether the requested time has come.
+    pub is_time: bool,
     /// The resolved configuration with which the execution was opened.
     pub configuration: &'a Value,
     /// The sub-runs that have ended since the last step, without their data.
     pub ended: &'a [EndedSubRun],
     /// The sub-runs that still run.
     pub running: usize,
-    /// All sub-runs in their order, with their data, where none runs any more.
+    /// All sub-runs in their order, with their data, where the owner may end; else none.
     pub all: &'a [EndedSubRun],
 }
 
@@ -79,6 +82,8 @@ pub struct EndedSubRun {
     pub has_returned: bool,
     /// The data of the event that returned; None: nothing returned, or all data is too much.
     pub data: Option<Value>,
+    /// The places of its data that were blanked.
+    pub redactions: Option<Redactions>,
     /// The failure for which it failed: `{reason, message, node}`.
     pub error: Option<Value>,
 }

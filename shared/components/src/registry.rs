@@ -102,12 +102,13 @@ impl AnyComponent {
     /// The number of executions of a node of this kind that may be active at once; None: no limit.
     /// A pure component has none, whatever the author writes, for its executions are never active.
     /// A held component has a limit only if the author sets one: a default of 1 would let a single
-    /// open execution block the node. A join has none: a run has one open execution of it.
+    /// open execution block the node. A join has none: a run has one open execution of it. An owner has
+    /// none: what returns to it would wait behind it.
     #[must_use]
     pub fn concurrency_max(self, node: &Node) -> Option<u32> {
         match (self, &node.concurrency) {
-            (Self::Pure(_) | Self::Join(_), _)
-            | (Self::Held(_) | Self::Owner(_), None)
+            (Self::Pure(_) | Self::Join(_) | Self::Owner(_), _)
+            | (Self::Held(_), None)
             | (_, Some(Concurrency::Unlimited(_))) => None,
             (Self::Effect(_), None) => Some(1),
             (_, Some(Concurrency::Limited(max) | Concurrency::Keyed(KeyedConcurrency { max, .. }))) => {

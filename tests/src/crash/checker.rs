@@ -19,7 +19,7 @@ pub struct Violation {
 const SHOWN_MAX: usize = 5;
 
 /// A rule that is a query: each row is a violation.
-const RULES: [(&str, &str); 28] = [
+const RULES: [(&str, &str); 31] = [
     (
         "I3: nothing is left: no item waits",
         "SELECT node_id, id, created_at, sent_count, crashes FROM workflow_node_queue_items",
@@ -40,7 +40,7 @@ const RULES: [(&str, &str); 28] = [
                      SELECT FROM workflow_events o
                      WHERE o.execution_id = x.id AND o.channel IN ('failure', 'error', 'fail', 'timeout') AND o.type <> 'redrive' AND cardinality(o.targets) > 0)) THEN 'failed'
                  WHEN bool_or(x.result = 'cancelled') THEN 'cancelled' ELSE 'passed' END AS result
-             FROM workflow_node_executions x WHERE x.root_event_id = r.id) c
+             FROM workflow_node_executions x WHERE x.run_id = r.id) c
          WHERE r.result IS DISTINCT FROM c.result",
     ),
     (
@@ -48,7 +48,7 @@ const RULES: [(&str, &str); 28] = [
         // A merge works on all events that have arrived at it.
         "SELECT e.node_id, e.id, t.target, x.count + j.count FROM workflow_events e CROSS JOIN LATERAL unnest(e.targets) AS t (target)
          CROSS JOIN LATERAL (SELECT count(*) FROM workflow_node_executions x WHERE x.event_id = e.id AND x.node_id = t.target
-             AND NOT EXISTS (SELECT FROM execution_joins j WHERE j.execution_id = x.id)) x
+             AND NOT EXISTS (SELECT FROM execution_joins j WHERE j.execution_id = x.id AND j.event_id = e.id)) x
          CROSS JOIN LATERAL (SELECT count(*) FROM execution_joins j WHERE j.event_id = e.id AND j.node_id = t.target) j
          WHERE x.count + j.count <> 1",
     ),
@@ -76,8 +76,9 @@ const RULES: [(&str, &str); 28] = [
              WHEN x.node_id = 'unresolvable' AND x.result_reason = 'template_error' THEN count(e.id) FILTER (WHERE e.channel = 'error')
              WHEN x.result = 'passed' AND x.component = 'filter' THEN count(e.id) FILTER (WHERE e.channel = 'default')
              WHEN x.result = 'passed' AND x.component = 'approval' THEN 2
+             WHEN x.component = 'for_each' THEN 1 + (SELECT count(*) FROM workflow_runs r WHERE r.parent_execution_id = x.id)
              WHEN x.result = 'passed' OR x.result_reason IN ('component_error', 'timeout') AND x.component IN ('http', 'merge') THEN 1
-             ELSE 0 END OR count(e.id) > CASE WHEN x.component = 'approval' THEN 2 ELSE 1 END",
+             ELSE 0 END OR count(e.id) > CASE x.component WHEN 'approval' THEN 2 WHEN 'for_each' THEN 7 ELSE 1 END",
     ),
     (
         "I3: every execution ended once",
@@ -162,7 +163,7 @@ const RULES: [(&str, &str); 28] = [
         "I3: each failed run was told of once, or as often as it failed",
         "SELECT r.node_id, r.id, r.name, count(e.id) FROM workflow_runs r JOIN workflow_events root ON root.id = r.root_event_id AND root.type <> 'on_error'
          LEFT JOIN workflow_events e ON e.type = 'on_error' AND e.data -> 'run' ->> 'id' = r.id::text
-         WHERE EXISTS (SELECT FROM error_handlers h WHERE h.organization_id = r.organization_id)
+         WHERE EXISTS (SELECT FROM error_handlers h WHERE h.organization_id = r.organization_id) AND r.parent_run_id IS NULL
          GROUP BY r.id HAVING CASE
              WHEN EXISTS (SELECT FROM workflow_node_executions x WHERE x.run_id = r.id AND x.redriven_event_id IS NOT NULL) THEN r.result = 'failed' AND count(e.id) = 0
              ELSE count(e.id) <> CASE WHEN r.result = 'failed' THEN 1 ELSE 0 END END",
@@ -195,6 +196,24 @@ const RULES: [(&str, &str); 28] = [
          WHERE x.component = 'merge' AND j.sources > 0
            AND (x.result <> CASE WHEN x.node_id IN ('strict', 'two') AND j.sources < 2 THEN 'failed' ELSE 'passed' END
              OR j.sources <> jsonb_array_length(x.metadata #> '{merge,arrived}'))",
+    ),
+    (
+        "I3: every sub-run was taken, after its end and before its owner ended",
+        "SELECT r.node_id, r.id, r.finished_at, r.taken_at, x.state, x.finished_at FROM workflow_runs r JOIN workflow_node_executions x ON x.id = r.parent_execution_id
+         WHERE r.taken_at IS NULL OR x.state <> 'finished' OR r.taken_at < r.finished_at OR x.finished_at < r.taken_at",
+    ),
+    (
+        "I3: each item of a list had one sub-run",
+        "SELECT x.node_id, x.id, x.metadata, s.count, s.numbers FROM workflow_node_executions x
+         CROSS JOIN LATERAL (SELECT count(*), count(DISTINCT r.iteration) AS numbers, max(r.iteration) AS last FROM workflow_runs r WHERE r.parent_execution_id = x.id) s
+         WHERE x.component = 'for_each' AND (s.count <> CASE x.node_id WHEN 'each' THEN 6 ELSE 2 END OR s.numbers <> s.count OR s.last <> s.count - 1)",
+    ),
+    (
+        "I3: a list that is done has the results of all items, and as many failures as there were",
+        "SELECT e.node_id, e.id, e.data FROM workflow_events e JOIN workflow_node_executions x ON x.id = e.execution_id AND x.component = 'for_each'
+         WHERE e.channel = 'done' AND (jsonb_array_length(e.data -> 'results') <> CASE x.node_id WHEN 'each' THEN 6 ELSE 2 END
+             OR (e.data ->> 'failed')::int <> CASE x.node_id WHEN 'each' THEN 2 ELSE 0 END
+             OR (SELECT count(*) FROM workflow_runs r WHERE r.parent_execution_id = x.id AND r.result = 'failed') <> (e.data ->> 'failed')::int)",
     ),
     (
         "I3: an approval asked once, and ended once by its vote, or expired without one",

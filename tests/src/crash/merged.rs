@@ -12,7 +12,7 @@ nodes:
   - { id: start, name: Start, trigger: start }
   - { id: a, name: A, component: http, concurrency: 10, configuration: { url: 'TARGET/NAME/a' } }
   - { id: b, name: B, component: filter, configuration: { expression: root().data.n % 2 == 0 } }
-  - { id: c, name: C, component: http, concurrency: 10, configuration: { url: 'TARGET/NAME/c/{{ root().data.n % 3 == 0 ? "status/404" : "here" }}' } }
+  - { id: c, name: C, component: http, concurrency: 10, configuration: { url: 'TARGET/NAME/c/{{ urlPath(root().data.n % 3 == 0 ? "status/404" : "here") }}' } }
   - { id: d, name: D, component: noop }
   - { id: all, name: All, component: merge }
   - { id: any, name: Any, component: merge, configuration: { mode: any } }

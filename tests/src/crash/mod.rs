@@ -14,6 +14,7 @@ mod faults;
 mod merged;
 mod options;
 mod outages;
+mod repeated;
 mod report;
 mod run_states;
 mod shapes;

@@ -23,6 +23,7 @@ use super::faults::{Faults, STEPS, Thaw, struck};
 use super::merged;
 use super::options::{Beside, Guard, Options};
 use super::outages;
+use super::repeated;
 use super::report::Report;
 use super::run_states::{self, RunStates};
 use super::shapes::{Begin, SHAPES, Shape};
@@ -198,8 +199,8 @@ impl Suite {
 
     fn shapes(&self) -> Vec<Shape> {
         let tended = self.is_tended().then_some(tended::SHAPE);
-        // Another commit's code may know neither schedules nor handlers nor merges.
-        let new = [timed::TIMED, timed::WATCHING, timed::VISITED, merged::MERGED];
+        // Another commit's code may know neither schedules nor handlers nor merges nor lists.
+        let new = [timed::TIMED, timed::WATCHING, timed::VISITED, merged::MERGED, repeated::REPEATED];
         let new = new.into_iter().filter(|_| self.options.beside.is_none());
         SHAPES.into_iter().chain(tended).chain(new).collect()
     }

@@ -337,6 +337,45 @@ async fn a_build_comes_to_a_matrix_of_places_by_one_blueprint_i1_i3() {
 }
 
 #[tokio::test]
+async fn two_hundred_contacts_are_imported_ten_at_once_and_a_few_may_fail_i1_i3() {
+    let product = &product().await;
+    let story = product.story("contacts").await;
+    let cli = Cli::of(&story);
+    let contacts = make_secret("contacts");
+    set_secret(&story, &cli, "contacts", &contacts).await;
+    apply(&story, &cli, "import-contacts", &[]).await;
+    let start = async |count: usize, failing: usize| {
+        let email = |index: usize| format!("{count}-{index}@example.com");
+        for index in 0..failing {
+            product
+                .target
+                .script(&format!("/contacts/{}", email(index).replace('@', "%40")), [Reply::Status(422)]);
+        }
+        let list: Vec<Value> = (0..count).map(|index| json!({ "email": email(index) })).collect();
+        let data = json!({ "contacts": list, "asked_by": "bob@example.com" }).to_string();
+        cli.run_with(&["run", "start", "import-contacts", "--data", &data, "--watch"], "").await
+    };
+    start(200, 10).await.passed();
+    let [report] = product.target.requests("/import-reports").try_into().expect("one report");
+    let failed: Vec<String> = (0..10).map(|index| format!("200-{index}@example.com")).collect();
+    assert_eq!(report.json(), json!({ "to": "bob@example.com", "imported": 190, "failed": failed }));
+    for index in 0..200 {
+        let path = format!("/contacts/200-{index}%40example.com");
+        let [sent] = product.target.requests(&path).try_into().unwrap_or_else(|_| panic!("{path} once"));
+        assert_eq!(sent.header("authorization"), Some(format!("Bearer {contacts}").as_str()));
+    }
+    // One of ten is more than 5 %.
+    start(10, 1).await.passed();
+    let [alarm] = product.target.requests("/operators").try_into().expect("one alarm");
+    let text = alarm.json()["text"].as_str().unwrap_or_default().to_owned();
+    assert!(
+        text.starts_with("the import for bob@example.com stopped: ") && text.ends_with(" of 10 failed"),
+        "{text}"
+    );
+    story.end(&[&contacts]).await;
+}
+
+#[tokio::test]
 async fn a_long_job_tells_when_it_is_done_i1_i3() {
     let product = &product().await;
     let story = product.story("long-job").await;

@@ -122,6 +122,9 @@ pub(super) fn owner_step(
             result: sub_run.result,
             has_returned: sub_run.has_returned,
             data: value(&sub_run.data)?,
+            redactions: value(&sub_run.redactions)?
+                .map(|marks| serde_json::from_value(marks).map_err(|_| unreadable()))
+                .transpose()?,
             error: value(&sub_run.error)?,
         })
     };
@@ -130,10 +133,11 @@ pub(super) fn owner_step(
     let ended: Vec<EndedSubRun> = fresh.map(|(_, ended)| ended.clone()).collect();
     let owned = Owned {
         now: input.now,
+        is_time: execution.is_time,
         configuration: &configuration,
         ended: &ended,
         running: owner.running,
-        all: if owner.running == 0 { &all } else { &[] },
+        all: if owner.may_end { &all } else { &[] },
     };
     let OwnerStep { starts, stops, step } = component.wake(&execution.held, &owned);
     let step = check_step(component, step, input.now)?;

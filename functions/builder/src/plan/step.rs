@@ -444,6 +444,12 @@ impl Record<'_> {
     /// Goes on with a target, or commits an item for it; true when that item needs a wake.
     fn route<'s>(&self, mut next: Step<'s>, workflow: &'s Workflow, out: &mut Out<'_, 's>) -> bool {
         let key: NodeKey = (workflow.id, next.node_id.to_owned());
+        // What returns to the owner is no execution.
+        if self.run.owner.as_ref().is_some_and(|owner| owner.node_id == next.node_id) {
+            next.slot = StepSlot::None;
+            out.steps.push_back(next);
+            return false;
+        }
         if self.input.loaded.full_nodes.contains(&key) {
             let execution = self.new_execution(&next, workflow, (out.ids)().into());
             finish_failed(out.scratch, execution, NODE_FULL.to_owned(), ResultReason::Limit);

@@ -67,7 +67,7 @@ pub fn plan_wakes(input: &WakeInput<'_>, ids: &mut dyn FnMut() -> Uuid) -> WakeP
     for execution in input.executions {
         match step_of(input, execution) {
             Some(due) => take(input, execution, due, &mut plan, ids),
-            None if execution.join.is_some() => {}
+            None if execution.join.is_some() || execution.owner.is_some() => {}
             None => plan.messages.extend(later(execution, execution.millis_left)),
         }
     }
@@ -114,9 +114,13 @@ impl Due {
             });
             fields.insert(ENDING.to_owned(), ending);
         }
-        let then = Then::Held { held, wake: Some(WakeTime::After(STOP_AGAIN)) };
+        // One stop is enough, unless it was lost.
+        let stops = execution.is_time || execution.held.get(ENDING).is_none();
+        let left = execution.millis_left.and_then(|millis| u64::try_from(millis).ok()).filter(|_| !stops);
+        let wait = left.filter(|left| *left > 0).map_or(STOP_AGAIN, Duration::from_millis);
+        let then = Then::Held { held, wake: Some(WakeTime::After(wait)) };
         let step = Step { emissions: Vec::new(), facts: json!({}), then };
-        Self { stops: true, ..Self::of(step, None) }
+        Self { stops, ..Self::of(step, None) }
     }
 }
 
@@ -162,14 +166,25 @@ fn step_of(input: &WakeInput<'_>, execution: &WokenExecution) -> Option<Due> {
 fn owner_due(input: &WakeInput<'_>, execution: &WokenExecution, owner: &WokenOwner) -> Option<Due> {
     let is_new = owner.ended.iter().any(|sub_run| !sub_run.is_taken);
     // One whose definition this version can't read waits for newer code.
-    if !(execution.is_time || is_new) || !input.workflows.contains_key(&execution.node.0) {
+    let workflow = input.workflows.get(&execution.node.0)?;
+    if !execution.is_time && !is_new && owner.running > 0 {
         return None;
+    }
+    let node = workflow.compiled.stored_node(&execution.node.1);
+    if node.is_none_or(|node| node.uses.name() != execution.component) {
+        let message = standing_message(ResultReason::NodeRemoved).unwrap_or_default();
+        let failure = Failure::new(ResultReason::NodeRemoved, "node_removed", message);
+        return Some(Due::end(execution, failure, None));
     }
     let step = catch_unwind(AssertUnwindSafe(|| owner_step(input, execution, owner))).unwrap_or_else(|_| {
         let message = "waking this execution failed inside sealflow; please report it";
         Err(Failure::new(ResultReason::Crashed, "panic", message))
     });
     Some(match step {
+        // An owner ends after its sub-runs, whatever its component says.
+        Ok(OwnerStep { step: Step { then: Then::Ended(Err(failure)), .. }, .. }) if owner.running > 0 => {
+            Due::end(execution, failure, None)
+        }
         Ok(OwnerStep { starts, stops, step }) => Due { starts, stops, ..Due::of(step, None) },
         Err(failure) => Due::end(execution, failure, None),
     })
@@ -337,7 +352,11 @@ fn take(
         plan.rows.ended.joins.extend(asked.unwrap_or_default());
     }
     // A join's looks are a net, so the sweeper sends for them; its time-out has a time of its own.
-    let is_look = execution.join.is_some() && matches!(wake, Some(WakeTime::After(_)));
+    // So does it where an owner's stop may have been lost.
+    let is_soon = |wake: &WakeTime| wake.wait_from(input.now) < Duration::from_secs(1);
+    let is_look = matches!(wake, Some(WakeTime::After(_)))
+        && (execution.join.is_some()
+            || execution.owner.is_some() && wake.as_ref().is_some_and(|wake| !is_soon(wake)));
     if let Some(wake) = wake.filter(|_| !is_look) {
         let millis = i64::try_from(wake.wait_from(input.now).as_millis()).ok();
         plan.messages.extend(later(execution, millis));

@@ -10,6 +10,7 @@ use domain::{
     json::check_output,
     limits::{SUB_RUNS_AT_ONCE, SUB_RUNS_MAX},
     outcome::Failure,
+    redactions::Redactions,
 };
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -29,6 +30,8 @@ const ITEM: &str = "item";
 const DONE: &str = "done";
 const FAILURE: &str = "failure";
 
+/// The field of the number of failures.
+const FAILED: &str = ExecutionResult::Failed.as_str();
 /// The wait before more sub-runs are started than one transaction may.
 const NEXT_CHUNK: Duration = Duration::from_millis(1);
 /// The wait after which a stop of sub-runs is tried again.
@@ -63,7 +66,8 @@ impl Owner for ForEach {
             return Err(Failure::new(ResultReason::Limit, "too_many_items", message));
         }
         let state = State { since: now, ..State::default() };
-        Ok(state.go_on(&settings, 0, &[], now))
+        let woken = Owned { now, is_time: false, configuration, ended: &[], running: 0, all: &[] };
+        Ok(state.go_on(&settings, &woken, false))
     }
 
     fn wake(&self, held: &Value, woken: &Owned<'_>) -> OwnerStep {
@@ -73,26 +77,28 @@ impl Owner for ForEach {
             let then = Then::Ended(Err(failure));
             return OwnerStep::of(Step { emissions: Vec::new(), facts: json!({}), then });
         };
+        let was_stopping = state.is_stopping;
         state.ended += woken.ended.len();
-        state.failed += woken.ended.iter().filter(|ended| !ended.is_success()).count();
+        // What it stopped itself has not failed.
+        let is_failure = |ended: &&EndedSubRun| match ended.result {
+            ExecutionResult::Passed => false,
+            ExecutionResult::Failed => true,
+            ExecutionResult::Cancelled => !was_stopping,
+        };
+        state.failed += woken.ended.iter().filter(is_failure).count();
         let is_over = state.failed > settings.tolerated()
             || settings.on_item_failure == OnItemFailure::Stop && state.failed > 0;
         state.is_stopping |= is_over;
-        state.go_on(&settings, woken.running, woken.all, woken.now)
+        let stops = state.is_stopping && (!was_stopping || woken.is_time);
+        state.go_on(&settings, woken, stops)
     }
 }
 
 impl EndedSubRun {
-    fn is_success(&self) -> bool {
-        self.result == ExecutionResult::Passed
-    }
-
     fn status(&self) -> &'static str {
         match (self.result, self.has_returned) {
-            (ExecutionResult::Passed, true) => "passed",
             (ExecutionResult::Passed, false) => "ended",
-            (ExecutionResult::Failed, _) => "failed",
-            (ExecutionResult::Cancelled, _) => "cancelled",
+            (result, _) => result.as_str(),
         }
     }
 
@@ -116,22 +122,20 @@ struct State {
 }
 
 impl State {
-    fn go_on(
-        mut self,
-        settings: &Settings<'_>,
-        running: usize,
-        all: &[EndedSubRun],
-        now: Timestamp,
-    ) -> OwnerStep {
+    fn go_on(mut self, settings: &Settings<'_>, woken: &Owned<'_>, stops: bool) -> OwnerStep {
         let count = settings.count();
-        if running == 0 && (self.is_stopping || self.started == count) {
-            return OwnerStep::of(self.end(count, all, now));
+        if woken.running == 0 && (self.is_stopping || self.started == count) {
+            if woken.all.len() == self.started {
+                return OwnerStep::of(self.end(count, woken.all, woken.now));
+            }
+            // By what it holds now, the next wake reads all results.
+            return self.hold(count, Vec::new(), Some(NEXT_CHUNK));
         }
         if self.is_stopping {
-            return OwnerStep { stops: true, ..self.hold(count, Vec::new(), Some(STOP_AGAIN)) };
+            return OwnerStep { stops, ..self.hold(count, Vec::new(), Some(STOP_AGAIN)) };
         }
         let left = count - self.started;
-        let room = settings.max_parallel.saturating_sub(running);
+        let room = settings.max_parallel.saturating_sub(woken.running);
         let chunk = left.min(room).min(SUB_RUNS_AT_ONCE);
         let starts = (self.started..self.started + chunk).map(|index| settings.start(index, count)).collect();
         self.started += chunk;
@@ -140,7 +144,7 @@ impl State {
     }
 
     fn hold(self, count: usize, starts: Vec<SubRunStart>, wait: Option<Duration>) -> OwnerStep {
-        let then = Then::Held { held: self.to_held(), wake: wait.map(WakeTime::After) };
+        let then = Then::Held { held: self.to_held(count), wake: wait.map(WakeTime::After) };
         OwnerStep {
             starts,
             stops: false,
@@ -149,15 +153,20 @@ impl State {
     }
 
     fn end(self, count: usize, all: &[EndedSubRun], now: Timestamp) -> Step {
-        let results: Vec<Value> = all.iter().map(EndedSubRun::shown).collect();
-        let data = json!({ "count": count, "failed": self.failed, "results": results });
+        let data = |results: Vec<Value>| json!({ "count": count, (FAILED): self.failed, "results": results });
+        let is_cut = all.iter().any(|ended| ended.has_returned && ended.data.is_none());
+        let whole = (!is_cut).then(|| data(all.iter().map(EndedSubRun::shown).collect()));
         // The event may have no more than any output.
-        let data = check_output(data).unwrap_or_else(|_| {
-            let without =
-                |ended: &EndedSubRun| EndedSubRun { data: None, error: None, ..ended.clone() }.shown();
-            let results: Vec<Value> = all.iter().map(without).collect();
-            json!({ "count": count, "failed": self.failed, "results": results, "left_out": true })
-        });
+        let data = match whole.and_then(|whole| check_output(whole).ok()) {
+            Some(whole) => marked(whole, all),
+            None => {
+                let without =
+                    |ended: &EndedSubRun| EndedSubRun { data: None, error: None, ..ended.clone() }.shown();
+                let mut cut = data(all.iter().map(without).collect());
+                cut["left_out"] = json!(true);
+                EmissionData::Made(cut)
+            }
+        };
         let (channel, then) = if self.is_stopping {
             let message = format!("{} of {count} items failed", self.failed);
             (FAILURE, Err(Failure::new(ResultReason::ComponentError, "items_failed", message)))
@@ -165,7 +174,7 @@ impl State {
             (DONE, Ok(()))
         };
         Step {
-            emissions: vec![Emission { channel, data: EmissionData::Made(data) }],
+            emissions: vec![Emission { channel, data }],
             facts: self.facts(count, Some(now)),
             then: Then::Ended(then),
         }
@@ -174,8 +183,8 @@ impl State {
     /// The facts for people.
     fn facts(self, count: usize, ended_at: Option<Timestamp>) -> Value {
         let mut facts = json!({
-            "since": self.since.to_string(), "count": count, "started": self.started, "ended": self.ended,
-            "failed": self.failed,
+            "since": self.since.to_string(), "count": count, "begun": self.started, "ended": self.ended,
+            (FAILED): self.failed,
         });
         if let Some(ended_at) = ended_at {
             facts["ended_at"] = json!(ended_at.to_string());
@@ -183,9 +192,9 @@ impl State {
         json!({ "for_each": facts })
     }
 
-    fn to_held(self) -> Value {
+    fn to_held(self, count: usize) -> Value {
         json!({
-            "since": self.since.to_string(), "started": self.started, "ended": self.ended, "failed": self.failed,
+            "since": self.since.to_string(), "count": count, "begun": self.started, "ended": self.ended, (FAILED): self.failed,
             "is_stopping": self.is_stopping,
         })
     }
@@ -194,11 +203,28 @@ impl State {
         let number = |name: &str| usize::try_from(held[name].as_u64()?).ok();
         Some(Self {
             since: held["since"].as_str()?.parse().ok()?,
-            started: number("started")?,
+            started: number("begun")?,
             ended: number("ended")?,
-            failed: number("failed")?,
+            failed: number(FAILED)?,
             is_stopping: held["is_stopping"].as_bool()?,
         })
+    }
+}
+
+/// The data with the places that were blanked in the data of the items.
+fn marked(data: Value, all: &[EndedSubRun]) -> EmissionData {
+    let mut redactions = Redactions::default();
+    for (index, ended) in all.iter().enumerate() {
+        let Some(of_item) = &ended.redactions else { continue };
+        let moved = |places: &[String]| -> Vec<String> {
+            places.iter().map(|place| format!("/results/{index}/data{place}")).collect()
+        };
+        redactions.redacted.extend(moved(&of_item.redacted));
+        redactions.scrubbed.extend(moved(&of_item.scrubbed));
+    }
+    match redactions.stored() {
+        Some(redactions) => EmissionData::Marked(data, redactions),
+        None => EmissionData::Made(data),
     }
 }
 

@@ -36,7 +36,7 @@ pub(super) enum OnItemFailure {
 }
 
 /// If the author says nothing.
-const MAX_PARALLEL: usize = 50;
+const PARALLEL: usize = 50;
 const FIELDS: [&str; 5] = ["items", "batch_size", "max_parallel", "tolerate", "on_item_failure"];
 
 impl Settings<'_> {
@@ -95,7 +95,7 @@ pub(super) fn read(configuration: &Value, stage: Stage) -> Result<Option<Setting
         Some(Settings {
             items: items?,
             batch_size: batch_size?,
-            max_parallel: max_parallel?.unwrap_or(MAX_PARALLEL),
+            max_parallel: max_parallel?.unwrap_or(PARALLEL),
             tolerate: tolerate?,
             on_item_failure,
         })

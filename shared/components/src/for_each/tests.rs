@@ -23,6 +23,7 @@ fn ended(iteration: i32, result: ExecutionResult) -> EndedSubRun {
         result,
         has_returned: result == ExecutionResult::Passed,
         data: Some(json!({ "n": iteration })),
+        redactions: None,
         error: None,
     }
 }
@@ -34,7 +35,7 @@ fn wake(
     running: usize,
     all: &[EndedSubRun],
 ) -> OwnerStep {
-    ForEach.wake(held, &Owned { now: now(), configuration, ended, running, all })
+    ForEach.wake(held, &Owned { now: now(), is_time: false, configuration, ended, running, all })
 }
 
 fn indexes(step: &OwnerStep) -> Vec<i32> {
@@ -88,11 +89,17 @@ fn more_failures_than_are_tolerated_stop_the_rest() {
         let step = wake(&configuration, &held(&open(&configuration)), &failed, 4 - failures, &[]);
         assert_eq!((step.stops, step.starts.is_empty()), (is_stopped, is_stopped), "{more} {failures}");
         if is_stopped {
-            // Nothing is told before the last one has ended.
+            // Nothing is told before the last one has ended, and they are stopped once.
             assert!(step.step.emissions.is_empty());
-            let rest = [ended(3, ExecutionResult::Cancelled)];
-            let end = wake(&configuration, &held(&step), &rest, 0, &rest);
+            let rest: Vec<_> =
+                (failures..4).map(|index| ended(index as i32, ExecutionResult::Cancelled)).collect();
+            let one = wake(&configuration, &held(&step), &rest[..1], rest.len() - 1, &[]);
+            let all: Vec<_> = failed.iter().chain(&rest).cloned().collect();
+            assert!(!one.stops);
+            let end = wake(&configuration, &held(&one), &rest[1..], 0, &all);
             assert_eq!(end.step.emissions[0].channel, "failure");
+            let EmissionData::Made(data) = &end.step.emissions[0].data else { panic!("no data") };
+            assert_eq!(data["failed"], failures, "what was stopped has not failed");
             let Then::Ended(Err(failure)) = end.step.then else { panic!("it passed") };
             assert_eq!(failure.reason, ResultReason::ComponentError);
         }
@@ -121,6 +128,25 @@ fn a_transaction_starts_so_many_and_the_list_has_a_limit_i10() {
     assert_eq!(open(&list(SUB_RUNS_MAX)).starts.len(), SUB_RUNS_AT_ONCE);
     let failure = ForEach.open(&list(SUB_RUNS_MAX + 1), now()).unwrap_err();
     assert_eq!(failure.reason, ResultReason::Limit);
+}
+
+#[test]
+fn the_results_are_read_by_a_wake_that_may_end_and_keep_their_marks() {
+    let configuration = json!({ "items": ["a"] });
+    let opened = open(&configuration);
+    let one = [EndedSubRun {
+        redactions: Some(Redactions { redacted: vec!["/n".to_owned()], ..Redactions::default() }),
+        ..ended(0, ExecutionResult::Passed)
+    }];
+    let waits = wake(&configuration, &held(&opened), &one, 0, &[]);
+    assert!(matches!(waits.step.then, Then::Held { wake: Some(WakeTime::After(NEXT_CHUNK)), .. }));
+    let end = wake(&configuration, &held(&waits), &[], 0, &one);
+    let EmissionData::Marked(_, marks) = &end.step.emissions[0].data else { panic!("no marks") };
+    assert_eq!(marks.redacted, ["/results/0/data/n"]);
+    let lost = [EndedSubRun { data: None, ..ended(0, ExecutionResult::Passed) }];
+    let end = wake(&configuration, &held(&waits), &[], 0, &lost);
+    let EmissionData::Made(data) = &end.step.emissions[0].data else { panic!("marks") };
+    assert_eq!(data["left_out"], true);
 }
 
 #[test]

@@ -34,7 +34,7 @@ pub(crate) fn expand(definition: Definition, library: &Library) -> Definition {
         }
         nodes.push(entry);
         nodes.extend(blueprint.nodes.iter().map(|inner| inner_node(node, inner)));
-        edges.extend(blueprint.entries().map(|entry| entry_edge(&node.id, entry)));
+        edges.extend(blueprint.entries().iter().map(|entry| entry_edge(&node.id, entry)));
         let inner = |edge: &Edge| Edge {
             from: inner_id(&node.id, &edge.from),
             channel: edge.channel.clone(),

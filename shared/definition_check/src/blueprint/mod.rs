@@ -7,8 +7,9 @@
 mod expand;
 mod library;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
+use components::Levels;
 use domain::definition::{DEFAULT_CHANNEL, Definition, Edge, Node};
 use domain::json::compact_bytes;
 use serde::{Deserialize, Serialize};
@@ -112,7 +113,7 @@ impl Blueprint {
         Size {
             templates,
             nodes: self.nodes.len(),
-            edges: self.edges.len() + self.entries().count(),
+            edges: self.edges.len() + self.entries().len(),
             bytes: nodes + self.edges.iter().map(|edge| bytes(&json!(edge))).sum::<usize>(),
         }
     }
@@ -142,11 +143,18 @@ impl Blueprint {
         channels
     }
 
-    /// The ids of the nodes at which it begins: those that no edge enters.
-    pub(crate) fn entries(&self) -> impl Iterator<Item = &str> {
-        let edges = self.applied_edges.as_ref().unwrap_or(&self.edges);
-        let outer = self.nodes.iter().filter(|node| node.parent.is_none());
-        outer.map(|node| node.id.as_str()).filter(|id| !edges.iter().any(|edge| edge.to == *id))
+    /// The ids of the nodes at which it begins: those that no edge enters but what returns to them.
+    pub(crate) fn entries(&self) -> Vec<String> {
+        let authored = self.as_definition().authored();
+        let levels = Levels::of(&authored);
+        let entered: HashSet<&str> = authored
+            .edges
+            .iter()
+            .filter(|edge| !levels.is_return(&edge.from, &edge.to))
+            .map(|edge| edge.to.as_str())
+            .collect();
+        let ids = authored.nodes.iter().map(|node| node.id.as_str());
+        ids.filter(|id| !entered.contains(id)).map(str::to_owned).collect()
     }
 }
 

@@ -81,7 +81,7 @@ fn ends<'d>(draft: &'d Draft<'_>) -> impl Iterator<Item = (&'d str, &'d str)> {
 }
 
 /// The levels of a draft.
-fn levels<'d>(draft: &'d Draft<'_>) -> Levels<'d> {
+pub(super) fn levels<'d>(draft: &'d Draft<'_>) -> Levels<'d> {
     let nodes = draft
         .nodes
         .iter()
@@ -95,7 +95,7 @@ fn levels<'d>(draft: &'d Draft<'_>) -> Levels<'d> {
 
 /// The edges but those by which a part that is repeated returns to its owner: what is inside comes
 /// before nothing outside.
-fn ends_within<'d>(draft: &'d Draft<'_>) -> Vec<(&'d str, &'d str)> {
+pub(super) fn ends_within<'d>(draft: &'d Draft<'_>) -> Vec<(&'d str, &'d str)> {
     let levels = levels(draft);
     ends(draft).filter(|(from, to)| !levels.is_return(from, to)).collect()
 }
@@ -108,9 +108,13 @@ fn check_levels(draft: &Draft<'_>, out: &mut Collector<'_>) {
         let node = draft.nodes.iter().find(|node| node.id.as_ref().is_some_and(|own| own.value == id));
         node.map(|node| (node.position, node.field.clone())).unwrap_or_default()
     };
-    let entered: HashSet<&str> = ends(draft).map(|(_, to)| to).collect();
+    let entered: HashSet<&str> = ends_within(draft).into_iter().map(|(_, to)| to).collect();
     for (owner, body) in levels.bodies() {
-        if !ends(draft).any(|(from, to)| to == owner && body.contains(from)) {
+        if ends(draft).any(|(from, to)| from == owner && to == owner) {
+            let (position, field) = place(owner);
+            let message = format!("an edge leads from `{owner}` to itself: put a node between");
+            out.error(position, &field, message);
+        } else if !ends(draft).any(|(from, to)| to == owner && body.contains(from)) {
             let (position, field) = place(owner);
             let message = if body.is_empty() {
                 format!("no edge leaves `{owner}` on the channel of its items: nothing is done with them")
@@ -303,7 +307,8 @@ pub(super) fn check_channel(
 /// A run begins at a trigger, and in a blueprint at the nodes that no edge enters.
 fn check_reachable(draft: &Draft<'_>, out: &mut Collector<'_>) {
     let is_blueprint = draft.interface.is_some();
-    let is_entered = |id: &str| ends(draft).any(|(_, to)| to == id);
+    let edges = ends_within(draft);
+    let is_entered = |id: &str| edges.iter().any(|(_, to)| *to == id);
     let triggers: Vec<&str> = draft
         .nodes
         .iter()

@@ -148,8 +148,15 @@ pub(super) fn check(draft: &Draft<'_>, interface: &Interface, library: &Library,
     }
     check_entries(draft, out);
     let mut seen = HashSet::new();
+    let levels = graph::levels(draft);
     for (output, written) in interface.outputs.iter().zip(interface.outputs()) {
         check_output(draft, output, library, out);
+        let (node, channel) = (output.node.value.as_str(), output.from_channel.value.as_str());
+        if levels.owner_of(node).is_some() || levels.is_inner(node, channel) {
+            let message =
+                format!("`{node}` emits within what is repeated: nothing leaves the blueprint from there");
+            out.error(output.node.position, &output.node.field, message);
+        }
         if !seen.insert(written) {
             out.error(output.node.position, &output.node.field, "the same output stands there already");
         }
@@ -157,7 +164,8 @@ pub(super) fn check(draft: &Draft<'_>, interface: &Interface, library: &Library,
 }
 
 fn check_entries(draft: &Draft<'_>, out: &mut Collector<'_>) {
-    let entered = |id: &str| draft.edges.iter().any(|edge| edge.to.as_ref().is_some_and(|to| to.value == id));
+    let edges = graph::ends_within(draft);
+    let entered = |id: &str| edges.iter().any(|(_, to)| *to == id);
     let is_entry = |node: &DraftNode<'_>| node.id.as_ref().is_none_or(|id| !entered(&id.value));
     if !draft.nodes.is_empty() && !draft.nodes.iter().any(is_entry) {
         let message =

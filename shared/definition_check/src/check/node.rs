@@ -104,6 +104,14 @@ fn check_component(
         refuse(node.retry.as_ref(), &format!("{held}: there is nothing to try again"), out);
         refuse(node.redact.as_ref(), &format!("{held}: its output comes from no target"), out);
     }
+    if let AnyComponent::Owner(_) = component {
+        let owner = format!("what `{name}` repeats returns to it, and would wait for itself");
+        refuse(
+            node.concurrency.as_ref(),
+            &format!("{owner}: it has no concurrency, but `max_parallel`"),
+            out,
+        );
+    }
     if let AnyComponent::Join(_) = component {
         let join = format!("a run has one open execution of `{name}`, which takes in all that arrives");
         refuse(node.concurrency.as_ref(), &format!("{join}: it has no concurrency"), out);

@@ -13,6 +13,7 @@ use super::*;
 mod authorization;
 mod cycles;
 mod joins;
+mod levels;
 mod rates;
 mod secrets;
 

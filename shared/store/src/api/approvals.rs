@@ -91,7 +91,7 @@ pub async fn load_approval(
          FROM workflow_node_executions x
          JOIN workflows w ON w.id = x.workflow_id
          JOIN workflow_nodes n ON n.workflow_id = x.workflow_id AND n.node_id = x.node_id
-         JOIN workflow_runs run ON run.id = x.run_id
+         JOIN workflow_runs run ON run.id = x.root_event_id
          WHERE x.id = $3::uuid AND w.organization_id = $1::uuid AND x.component = 'approval'"
     );
     let rows =
@@ -130,7 +130,7 @@ pub async fn list_approvals(
          JOIN workflow_node_executions x ON x.id = found.id
          JOIN workflows w ON w.id = x.workflow_id
          JOIN workflow_nodes n ON n.workflow_id = x.workflow_id AND n.node_id = x.node_id
-         JOIN workflow_runs run ON run.id = x.run_id
+         JOIN workflow_runs run ON run.id = x.root_event_id
          ORDER BY x.id DESC LIMIT $4"
     );
     let rows = store

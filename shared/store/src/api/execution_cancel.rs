@@ -87,7 +87,7 @@ async fn cancel_in(tx: Tx, cancel: &ExecutionCancel) -> Result<CancelledExecutio
     if cancelled.is_empty() && held.is_none() {
         return Err(StoreError::Conflict("the execution has ended"));
     }
-    let held = held.into_iter().chain(settled.joins).collect();
+    let held = held.into_iter().chain(settled.held()).collect();
     Ok(CancelledExecution { freed: freed.first().map(freed_slot).transpose()?, held })
 }
 

@@ -170,7 +170,7 @@ async fn apply_in(tx: Tx, write: &WorkflowWrite) -> Result<AppliedWorkflow, Stor
     let mut held = removed.held;
     held.extend(cause_joins_changed(&tx, write.workflow_id, &write.joins_changed).await?);
     let settled = settle_runs_of(&tx, &removed.ended, write.now).await?;
-    held.extend(settled.joins);
+    held.extend(settled.held());
     Ok(AppliedWorkflow { version, held })
 }
 

@@ -93,6 +93,7 @@ async fn delete_in(
         ],
     )
     .await?;
-    settle_runs_of(&tx, &removed.ended, now).await?;
-    Ok(DeletedWorkflow { node_ids, held: removed.held })
+    let settled = settle_runs_of(&tx, &removed.ended, now).await?;
+    let held = removed.held.into_iter().chain(settled.held()).collect();
+    Ok(DeletedWorkflow { node_ids, held })
 }

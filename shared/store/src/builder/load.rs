@@ -109,7 +109,7 @@ pub struct RunFacts {
     pub data: Option<JsonText>,
     /// `workflow_runs.stop`
     pub stop: Option<RunStop>,
-    /// Executions so far, counted no further than one past the limit.
+    /// Executions and sub-runs of the top run so far, each counted no further than one past the limit.
     pub executions: i64,
     /// Whether the run's organization was deleted.
     pub is_organization_deleted: bool,
@@ -228,6 +228,10 @@ const LOAD_RUNS: &str = "/* load_runs */
         (SELECT count(*) FROM (
             SELECT FROM workflow_node_executions ex
             WHERE ex.root_event_id = run.root_event_id
+            LIMIT $3 + 1) counted)
+        + (SELECT count(*) FROM (
+            SELECT FROM workflow_runs sub
+            WHERE sub.root_event_id = run.root_event_id AND sub.parent_run_id IS NOT NULL
             LIMIT $3 + 1) counted) AS executions
     FROM workflow_runs run
     JOIN workflow_events ev ON ev.id = run.root_event_id

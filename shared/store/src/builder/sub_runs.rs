@@ -59,7 +59,9 @@ pub struct WokenOwner {
     pub configuration: JsonText,
     /// Its sub-runs that still run.
     pub running: usize,
-    /// Sub-runs that have ended, in their order: those not taken, or all where none runs any more.
+    /// Whether it may end: none runs, and no more is to be started. Then `ended` has all.
+    pub may_end: bool,
+    /// Sub-runs that have ended, in their order: those not taken, or all.
     pub ended: Vec<StoredSubRun>,
 }
 
@@ -78,6 +80,8 @@ pub struct StoredSubRun {
     pub has_returned: bool,
     /// The data of that event; None: all of them have more data than one event may.
     pub data: Option<JsonText>,
+    /// Places of the data that were blanked.
+    pub redactions: Option<JsonText>,
     /// The first failure in it.
     pub error: Option<JsonText>,
 }
@@ -172,84 +176,85 @@ pub(super) async fn read_owned(
     ids: &[ExecutionId],
 ) -> Result<Vec<(ExecutionId, WokenOwner)>, StoreError> {
     let most = i64::try_from(EVENT_DATA_BYTES_MAX).unwrap_or(i64::MAX);
-    let (owners, rows) = futures_util::try_join!(
-        tx.query_with(READ_OWNERS, [(&ids, Type::UUID_ARRAY)]),
-        tx.query_with(READ_SUB_RUNS, [(&ids, Type::UUID_ARRAY), (&most, Type::INT8)]),
-    )?;
-    let mut found = Vec::new();
-    for row in &owners {
-        let running: i64 = column(row, "running")?;
-        let owner = WokenOwner {
-            configuration: column(row, "configuration")?,
-            running: usize::try_from(running).unwrap_or(usize::MAX),
-            ended: Vec::new(),
-        };
-        found.push((column(row, "id")?, owner));
-    }
+    let rows = tx.query_with(READ_OWNED, [(&ids, Type::UUID_ARRAY), (&most, Type::INT8)]).await?;
+    let mut found: Vec<(ExecutionId, WokenOwner)> = Vec::new();
     for row in &rows {
-        let id: ExecutionId = column(row, "owner_id")?;
-        let Some((_, owner)) =
-            found.iter_mut().find(|(found, _): &&mut (ExecutionId, WokenOwner)| *found == id)
-        else {
-            continue;
-        };
-        owner.ended.push(StoredSubRun {
-            id: column(row, "id")?,
-            iteration: column(row, "iteration")?,
-            result: word(row, "result")?,
-            is_taken: column(row, "is_taken")?,
-            has_returned: column(row, "has_returned")?,
-            data: column(row, "data")?,
-            error: column(row, "error")?,
-        });
+        let owner_id: ExecutionId = column(row, "owner_id")?;
+        if found.last().is_none_or(|(id, _)| *id != owner_id) {
+            let running: i64 = column(row, "running")?;
+            let owner = WokenOwner {
+                configuration: column(row, "configuration")?,
+                running: usize::try_from(running).unwrap_or(usize::MAX),
+                may_end: column(row, "may_end")?,
+                ended: Vec::new(),
+            };
+            found.push((owner_id, owner));
+        }
+        let id: Option<RunId> = column(row, "id")?;
+        if let (Some(id), Some((_, owner))) = (id, found.last_mut()) {
+            owner.ended.push(StoredSubRun {
+                id,
+                iteration: column(row, "iteration")?,
+                result: word(row, "result")?,
+                is_taken: column(row, "is_taken")?,
+                has_returned: column(row, "has_returned")?,
+                data: column(row, "data")?,
+                redactions: column(row, "redactions")?,
+                error: column(row, "error")?,
+            });
+        }
     }
     Ok(found)
 }
 
-const READ_OWNERS: &str = "/* read_owners */
-    SELECT x.id, x.configuration, (
-        SELECT count(*) FROM workflow_runs r
-        WHERE r.parent_execution_id = x.id AND coalesce(r.state, '') = 'running') AS running
-    FROM workflow_node_executions x
-    WHERE x.id = ANY($1::uuid[]) AND coalesce(x.state, '') = 'held' AND x.component = 'for_each'";
-
-/// A finished sub-run never changes but by its owner. Data is read where no sub-run runs: then the
-/// owner may end.
-const READ_SUB_RUNS: &str = "/* read_sub_runs */
-    WITH owners AS MATERIALIZED (
-        SELECT x.id, (SELECT true FROM workflow_runs r
-            WHERE r.parent_execution_id = x.id AND coalesce(r.state, '') = 'running'
-            LIMIT 1) IS NULL AS is_idle
+/// What runs and what has ended is read in one statement: with two, a sub-run could end between them,
+/// be taken, and still count as running. A finished sub-run never changes but by its owner. Data is
+/// read where the owner may end, by what it holds: until then no wake looks at all of them.
+const READ_OWNED: &str = "/* read_owned */
+    WITH counted AS MATERIALIZED (
+        SELECT x.id, x.held, (
+            SELECT count(*) FROM workflow_runs r
+            WHERE r.parent_execution_id = x.id AND coalesce(r.state, '') = 'running') AS running
         FROM workflow_node_executions x
         WHERE x.id = ANY($1::uuid[]) AND coalesce(x.state, '') = 'held'
           AND x.component = 'for_each'),
+    owners AS MATERIALIZED (
+        SELECT id, running, running = 0 AND (
+            held -> 'begun' = held -> 'count' OR coalesce((held -> 'is_stopping')::bool, false))
+            AS may_end
+        FROM counted),
     ended AS MATERIALIZED (
-        SELECT owners.id AS owner_id, owners.is_idle, r.id, r.iteration, r.result,
-            r.taken_at IS NOT NULL AS is_taken, r.returned_event_id, r.workflow_id
+        SELECT owners.id AS owner_id, owners.may_end, r.id, r.iteration, r.result,
+            r.taken_at IS NOT NULL AS is_taken, r.returned_event_id
         FROM owners JOIN workflow_runs r
           ON r.parent_execution_id = owners.id AND coalesce(r.state, '') = 'finished'
-        WHERE owners.is_idle OR r.taken_at IS NULL),
+        WHERE owners.may_end OR r.taken_at IS NULL),
     sized AS MATERIALIZED (
-        SELECT ended.owner_id, coalesce(sum(octet_length(ev.data::text)), 0) <= $2::int8 AS fits
+        SELECT ended.owner_id, coalesce(sum(octet_length(ev.data::text)), 0) <= 2 * $2::int8 AS fits
         FROM ended LEFT JOIN workflow_events ev ON ev.id = ended.returned_event_id
-        WHERE ended.is_idle
+        WHERE ended.may_end
         GROUP BY ended.owner_id)
-    SELECT ended.owner_id, ended.id, ended.iteration, ended.result, ended.is_taken,
-        ended.returned_event_id IS NOT NULL AS has_returned, ev.data,
-        CASE WHEN ended.is_idle AND ended.result <> 'passed' THEN (
-            SELECT jsonb_build_object('reason', x.result_reason, 'message', x.result_message,
+    SELECT owners.id AS owner_id, owners.running, owners.may_end, ended.id, ended.iteration,
+        CASE WHEN row_number() OVER (PARTITION BY owners.id ORDER BY ended.iteration) = 1
+             THEN x.configuration ELSE '{}' END AS configuration,
+        ended.result, ended.is_taken, ended.returned_event_id IS NOT NULL AS has_returned, ev.data,
+        ev.redactions,
+        CASE WHEN ended.may_end AND ended.result <> 'passed' THEN (
+            SELECT jsonb_build_object('reason', f.result_reason, 'message', f.result_message,
                 'node', n.name)
-            FROM workflow_node_executions x
-            JOIN workflow_nodes n ON n.workflow_id = x.workflow_id AND n.node_id = x.node_id
-            WHERE x.run_id = ended.id AND x.result IN ('failed', 'cancelled')
-              AND NOT x.failure_routed
-            ORDER BY x.result DESC, x.id LIMIT 1) END AS error
-    FROM ended
-    LEFT JOIN sized ON sized.owner_id = ended.owner_id
+            FROM workflow_node_executions f
+            JOIN workflow_nodes n ON n.workflow_id = f.workflow_id AND n.node_id = f.node_id
+            WHERE f.run_id = ended.id AND f.result IN ('failed', 'cancelled')
+              AND NOT f.failure_routed AND f.redriven_event_id IS NULL
+            ORDER BY f.result DESC, f.id LIMIT 1) END AS error
+    FROM owners
+    JOIN workflow_node_executions x ON x.id = owners.id
+    LEFT JOIN ended ON ended.owner_id = owners.id
+    LEFT JOIN sized ON sized.owner_id = owners.id
     LEFT JOIN LATERAL (
-        SELECT ev.data FROM workflow_events ev
+        SELECT ev.data, ev.redactions FROM workflow_events ev
         WHERE ev.id = ended.returned_event_id AND sized.fits) ev ON true
-    ORDER BY ended.owner_id, ended.iteration";
+    ORDER BY owners.id, ended.iteration";
 
 /// Notes that owners have taken the results of sub-runs.
 ///

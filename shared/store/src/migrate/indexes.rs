@@ -98,18 +98,23 @@ pub(super) async fn build_index_of_joins(client: &Client) -> Result<(), StoreErr
     build_index(client, "workflow_node_executions_joins", create).await
 }
 
-/// The migration after which the index over sub-runs is built.
-pub(super) const SUB_RUNS: i32 = 63;
+/// The migration after which the indexes over sub-runs are built.
+pub(super) const SUB_RUNS: i32 = 64;
 
-/// Builds the index by which the sub-runs of a top run are found.
+/// Builds the indexes by which the sub-runs of a top run are found, and those that have ended and were
+/// not taken.
 ///
 /// # Errors
 /// As [`build_indexes_of_held`].
-pub(super) async fn build_index_of_sub_runs(client: &Client) -> Result<(), StoreError> {
+pub(super) async fn build_indexes_of_sub_runs(client: &Client) -> Result<(), StoreError> {
     let create = "CREATE INDEX CONCURRENTLY IF NOT EXISTS workflow_runs_of_root
         ON workflow_runs (root_event_id)
         WHERE parent_run_id IS NOT NULL";
-    build_index(client, "workflow_runs_of_root", create).await
+    build_index(client, "workflow_runs_of_root", create).await?;
+    let create = "CREATE INDEX CONCURRENTLY IF NOT EXISTS workflow_runs_untaken
+        ON workflow_runs (finished_at)
+        WHERE parent_run_id IS NOT NULL AND taken_at IS NULL AND state = 'finished'";
+    build_index(client, "workflow_runs_untaken", create).await
 }
 
 /// Builds an index while others write. A build that another session's lock breaks off leaves an

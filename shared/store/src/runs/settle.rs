@@ -25,6 +25,12 @@ pub struct Settled {
 }
 
 impl Settled {
+    /// The held executions that may go on: joins, and the owners of sub-runs that ended.
+    #[must_use]
+    pub fn held(&self) -> Vec<HeldWake> {
+        self.runs.iter().filter_map(|run| run.owner).chain(self.joins.iter().copied()).collect()
+    }
+
     /// The messages, each with its organization.
     pub fn wakes(&self) -> impl Iterator<Item = (OrganizationId, Message)> + '_ {
         let joins = self.joins.iter().map(|join| (join.organization_id, join.wake()));

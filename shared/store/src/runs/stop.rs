@@ -3,7 +3,7 @@
 
 use domain::actor::Actor;
 use domain::ids::{ExecutionId, OrganizationId, RunId};
-use domain::limits::{RUN_EXECUTIONS_MAX, STOP_ROUND_ROWS_MAX};
+use domain::limits::{RUN_EXECUTIONS_MAX, STOP_ROUND_ROWS_MAX, SUB_RUNS_AT_ONCE};
 use domain::message::Message;
 use domain::run::RunStop;
 use jiff::Timestamp;
@@ -70,15 +70,16 @@ pub(crate) async fn stop_below(
     run_ids: &[RunId],
     now: Timestamp,
 ) -> Result<Vec<(OrganizationId, RunId)>, StoreError> {
-    let mut known = 0;
+    let mut known: Vec<RunId> = Vec::new();
     loop {
         let locked = tx.query_with(LOCK_BELOW, [(&run_ids, Type::UUID_ARRAY)]).await?;
-        if locked.len() == known {
+        let locked: Vec<RunId> = locked.iter().map(|row| column(row, "id")).collect::<Result<_, _>>()?;
+        if locked.iter().all(|id| known.contains(id)) {
             break;
         }
-        known = locked.len();
+        known = locked;
     }
-    if known == 0 {
+    if known.is_empty() {
         return Ok(Vec::new());
     }
     let stopped =
@@ -201,6 +202,23 @@ pub async fn end_stopped_run(
     next_id: &(dyn Fn() -> ExecutionId + Sync),
     now: Timestamp,
 ) -> Result<StoppedRun, StoreError> {
+    let mut stopped = end_rounds(store, run_id, next_id, now).await?;
+    stopped.runs = find_stopped_below(store, run_id).await?;
+    let inside: Vec<RunId> = stopped.runs.iter().take(SUB_RUNS_AT_ONCE).map(|(_, id)| *id).collect();
+    for below in inside {
+        let mut ended = end_rounds(store, below, next_id, now).await?;
+        stopped.freed.append(&mut ended.freed);
+        stopped.held.append(&mut ended.held);
+    }
+    Ok(stopped)
+}
+
+async fn end_rounds(
+    store: &Store,
+    run_id: RunId,
+    next_id: &(dyn Fn() -> ExecutionId + Sync),
+    now: Timestamp,
+) -> Result<StoppedRun, StoreError> {
     let mut stopped = StoppedRun::default();
     for _ in 0..STOP_ROUNDS {
         let ids: Vec<ExecutionId> = (0..STOP_ROUND_ROWS_MAX).map(|_| next_id()).collect();
@@ -218,7 +236,6 @@ pub async fn end_stopped_run(
         stopped.freed.append(&mut round.freed);
         stopped.held.append(&mut round.held);
         if !round.is_full {
-            stopped.runs = find_stopped_below(store, run_id).await?;
             return Ok(stopped);
         }
     }
@@ -285,7 +302,7 @@ async fn end_round(tx: &Tx, run_id: RunId, ids: &[ExecutionId], now: Timestamp) 
     )?;
     let ended: Vec<ExecutionId> = locked.iter().map(|row| column(row, "id")).collect::<Result<_, _>>()?;
     let stopped = vec![run_id].into();
-    let (freed, _) = futures_util::try_join!(
+    let (freed, settled) = futures_util::try_join!(
         tx.query_unless_empty(&ended, FIND_FREED, [(&ended, Type::UUID_ARRAY)]),
         settle_runs(tx, &stopped, now),
     )?;
@@ -305,6 +322,7 @@ async fn end_round(tx: &Tx, run_id: RunId, ids: &[ExecutionId], now: Timestamp) 
         }
     }
     let is_full = ended.len().max(items.len()).max(held.len()) >= ids.len();
+    let held = held.into_iter().chain(settled.held()).collect();
     Ok(Round { is_full, freed, held })
 }
 

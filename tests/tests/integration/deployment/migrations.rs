@@ -112,6 +112,7 @@ async fn a_migration_behind_an_open_reader_stops_no_function() {
             "V62__callbacks",
             "V63__blueprints",
             "V64__sub_runs",
+            "V65__sub_runs_are_found",
         ]
     );
     assert_eq!(store::migrate(&database.admin_store(), RoleLogin::Url).await.unwrap(), Vec::<String>::new());

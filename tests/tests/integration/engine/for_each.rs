@@ -3,6 +3,7 @@
 
 use domain::access::Role;
 use domain::ids::{EventId, ExecutionId};
+use domain::limits::SUB_RUN_NESTING_MAX;
 use domain::message::Message;
 use local::target::Target;
 use serde_json::{Value, json};
@@ -287,4 +288,187 @@ async fn lost_messages_are_made_good_i8() {
         assert!(rounds < 30, "{}", sub_runs(&world).await);
     }
     assert_eq!((world.run_state(run_id).await, sub_runs(&world).await), ("passed", "0 3 3".into()));
+}
+
+#[tokio::test]
+async fn so_many_are_within_each_other_and_no_more_i10() {
+    let world = World::create().await;
+    // One list of one list … of SUB_RUN_NESTING_MAX, and of SUB_RUN_NESTING_MAX + 1.
+    let nested = async |levels: usize| {
+        let mut nodes = vec![json!({ "id": "start", "name": "START", "trigger": "start" })];
+        let mut edges = vec![edge("start", "default", "f0")];
+        for level in 0..levels {
+            nodes.push(node(&format!("f{level}"), "for_each", json!({ "items": [1] })));
+            let inside = if level + 1 == levels { "b".to_owned() } else { format!("f{}", level + 1) };
+            edges.push(edge(&format!("f{level}"), "item", &inside));
+            let channel = if level + 1 == levels { "default" } else { "done" };
+            edges.push(edge(&inside, channel, &format!("f{level}")));
+        }
+        nodes.push(node("b", "noop", json!({})));
+        let workflow = world.workflow(json!(nodes), json!(edges)).await;
+        let run_id = start(&world, &workflow, json!({})).await;
+        deliver(&world, "").await;
+        world.run_state(run_id).await
+    };
+    assert_eq!(nested(SUB_RUN_NESTING_MAX).await, "passed");
+    assert_eq!(nested(SUB_RUN_NESTING_MAX + 1).await, "failed");
+    let reason = "SELECT string_agg(result_reason, ',') FROM workflow_node_executions WHERE node_id = 'f5'";
+    assert_eq!(world.database.sql(reason).await, "limit");
+}
+
+/// What failed within a part is redriven while the part runs, and not once its owner has its result.
+#[tokio::test]
+async fn a_redrive_within_a_part_that_runs_counts_for_it_i3() {
+    let api = ApiWorld::create().await;
+    let token = api.token(Role::Owner).await;
+    let world = &api.world;
+    let target = Target::start().await.unwrap();
+    let url = format!("{}/status/{{{{ root().data.status }}}}", target.url());
+    let body = [node("b", "http", json!({ "url": url })), node("w", "wait", json!({ "for": "1h" }))];
+    let edges = [
+        edge("f", "item", "b"),
+        edge("f", "item", "w"),
+        edge("b", "success", "f"),
+        edge("w", "default", "f"),
+    ];
+    let workflow = workflow(world, json!({ "tolerate": 1 }), &body, &edges).await;
+    let run_id = start(world, &workflow, json!({ "list": [1], "status": 404 })).await;
+    deliver(world, &target.host_port()).await;
+    let failed = "SELECT id FROM workflow_node_executions WHERE node_id = 'b' AND redriven_event_id IS NULL ORDER BY id DESC LIMIT 1";
+    let redrive = async || {
+        let id = world.database.sql(failed).await;
+        let answer = api.call(&token, "POST", &format!("/v1/executions/{id}/redrive"), &Value::Null).await;
+        (answer.status, answer.body)
+    };
+    let letters = async || {
+        let letters = api.call(&token, "GET", "/v1/dead-letters", &Value::Null).await;
+        letters.body["dead_letters"].as_array().map_or(0, Vec::len)
+    };
+    assert_eq!(letters().await, 1, "the part still runs");
+    let (status, redriven) = redrive().await;
+    assert_eq!(status, 202, "{redriven}");
+    build(&world.builder(), &[event(redriven["event_id"].as_str().unwrap().parse().unwrap())]).await;
+    deliver(world, &target.host_port()).await;
+    let held = world.database.sql("SELECT id FROM workflow_node_executions WHERE node_id = 'w'").await;
+    let answer = api.call(&token, "POST", &format!("/v1/executions/{held}/release"), &Value::Null).await;
+    assert_eq!(answer.status, 202);
+    build(&world.builder(), &[Message::Wake { execution_id: held.parse().unwrap() }]).await;
+    deliver(world, &target.host_port()).await;
+    assert_eq!((world.run_state(run_id).await, sub_runs(world).await), ("passed", "0 1 1".into()));
+    let [after] = outputs(world, "after").await.try_into().expect("one");
+    assert_eq!((&after["failed"], &after["results"][0]["status"]), (&json!(1), &json!("failed")));
+    let (status, refused) = redrive().await;
+    assert_eq!((status, letters().await), (409, 0), "{refused}");
+    assert!(refused["detail"].as_str().unwrap().contains("its part of the run has ended"), "{refused}");
+}
+
+#[tokio::test]
+async fn an_owner_whose_node_is_removed_ends_after_its_parts_i3() {
+    let world = World::create().await;
+    let body = [node("b", "wait", json!({ "for": "1h" }))];
+    let edges = [edge("f", "item", "b"), edge("b", "default", "f")];
+    let workflow = workflow(&world, json!({}), &body, &edges).await;
+    let run_id = start(&world, &workflow, json!({ "list": [1, 2] })).await;
+    deliver(&world, "").await;
+    let nodes = json!([{ "id": "start", "name": "START", "trigger": "start" }, node("b", "wait", json!({ "for": "1h" }))]);
+    world.apply_again(&workflow, nodes, json!([edge("start", "default", "b")])).await;
+    for _ in 0..4 {
+        world.pass(120).await;
+        sweep(&world.sweeper(0), tests::tick()).await.unwrap();
+        deliver(&world, "").await;
+    }
+    assert_eq!(
+        (sub_runs(&world).await, owner(&world).await),
+        ("0 2 2".into(), "finished cancelled node_removed".into())
+    );
+    assert_eq!(world.run_state(run_id).await, "cancelled");
+}
+
+/// The sub-runs of a run are deleted with it, and are no runs of their own in lists.
+#[tokio::test]
+async fn parts_are_no_runs_of_their_own() {
+    let api = ApiWorld::create().await;
+    let token = api.token(Role::Owner).await;
+    let world = &api.world;
+    let (body, edges) = double();
+    let workflow = workflow(world, json!({}), &body, &edges).await;
+    let run_id = start(world, &workflow, json!({ "list": [1, 2, 3] })).await;
+    deliver(world, "").await;
+    let runs = api.call(&token, "GET", "/v1/runs", &Value::Null).await;
+    assert_eq!(runs.body["runs"].as_array().map(Vec::len), Some(1));
+    let executions = api.call(&token, "GET", &format!("/v1/executions?run={run_id}"), &Value::Null).await;
+    assert_eq!(executions.body["executions"].as_array().map(Vec::len), Some(5), "those of its parts too");
+    let expire = format!(
+        "UPDATE workflow_runs SET created_at = now() - interval '1000 days', finished_at = now() - interval '1000 days', expired_at = now() WHERE id = '{run_id}'"
+    );
+    world.database.sql(&expire).await;
+    assert_eq!(world.database.sql(&format!("SELECT delete_expired_run('{run_id}', 1)")).await, "deleted");
+    let left = "SELECT (SELECT count(*) FROM workflow_runs) + (SELECT count(*) FROM workflow_events)
+        + (SELECT count(*) FROM workflow_node_executions) + (SELECT count(*) FROM execution_joins)";
+    assert_eq!(world.database.sql(left).await, "0");
+}
+
+#[tokio::test]
+async fn a_run_that_takes_too_long_ends_with_its_parts_i3_i8() {
+    let world = World::create().await;
+    let body = [node("b", "wait", json!({ "for": "1h" }))];
+    let edges = [edge("f", "item", "b"), edge("b", "default", "f")];
+    let workflow = workflow(&world, json!({}), &body, &edges).await;
+    let run_id = start(&world, &workflow, json!({ "list": [1, 2] })).await;
+    deliver(&world, "").await;
+    world.database.sql(&format!("UPDATE workflow_runs SET due_at = now() WHERE id = '{run_id}'")).await;
+    build(&world.builder(), &[Message::Run { run_id: run_id.into() }]).await;
+    deliver(&world, "").await;
+    assert_eq!(
+        (sub_runs(&world).await, owner(&world).await),
+        ("0 2 2".into(), "finished cancelled cancelled".into())
+    );
+    assert_eq!(world.run_state(run_id).await, "failed");
+}
+
+/// ✗ What follows an empty list saw neither the run nor its own visits.
+#[tokio::test]
+async fn what_follows_an_empty_list_sees_the_run_and_counts_its_visits_i10() {
+    let world = World::create().await;
+    let nodes = json!([
+        { "id": "start", "name": "START", "trigger": "start" },
+        node("f", "for_each", json!({ "items": [] })),
+        { "id": "again", "name": "AGAIN", "component": "transform", "max_visits": 3,
+          "configuration": { "output": "{{ root().data.n }}" } },
+    ]);
+    let edges =
+        json!([edge("start", "default", "f"), edge("f", "done", "again"), edge("again", "default", "f")]);
+    let workflow = world.workflow(nodes, edges).await;
+    let run_id = start(&world, &workflow, json!({ "n": 7 })).await;
+    deliver(&world, "").await;
+    assert_eq!(outputs(&world, "again").await, [json!(7), json!(7), json!(7)]);
+    assert_eq!(world.run_state(run_id).await, "failed", "the fourth visit is refused");
+}
+
+/// ✗ A list whose node became another component went on with nothing to do, and passed.
+#[tokio::test]
+async fn an_owner_whose_node_is_another_component_now_ends_after_its_parts_i3() {
+    let world = World::create().await;
+    let body = [node("b", "wait", json!({ "for": "1h" }))];
+    let edges = [edge("f", "item", "b"), edge("b", "default", "f")];
+    let workflow = workflow(&world, json!({ "max_parallel": 1 }), &body, &edges).await;
+    start(&world, &workflow, json!({ "list": [1, 2] })).await;
+    deliver(&world, "").await;
+    let nodes = json!([{ "id": "start", "name": "START", "trigger": "start" }, node("f", "noop", json!({})),
+        node("b", "wait", json!({ "for": "1h" }))]);
+    world
+        .apply_again(&workflow, nodes, json!([edge("start", "default", "f"), edge("f", "default", "b")]))
+        .await;
+    let held = world.database.sql("SELECT id FROM workflow_node_executions WHERE node_id = 'f'").await;
+    world.pass(7_200).await;
+    for _ in 0..4 {
+        sweep(&world.sweeper(0), tests::tick()).await.unwrap();
+        build(&world.builder(), &[Message::Wake { execution_id: held.parse().unwrap() }]).await;
+        deliver(&world, "").await;
+        world.pass(120).await;
+    }
+    assert_eq!(
+        (sub_runs(&world).await, owner(&world).await),
+        ("0 1 1".into(), "finished cancelled node_removed".into())
+    );
 }

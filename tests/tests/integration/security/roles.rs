@@ -281,6 +281,7 @@ async fn a_function_of_its_owners_rights_is_run_by_one_role_i7() {
     // Functions of triggers run without a right to call them, so no role has one.
     let all = "sealflow_api,sealflow_builder,sealflow_executor,sealflow_sweeper";
     let expected = [
+        ("begin_sub_runs", "sealflow_builder"),
         ("cause_joins", all),
         ("end_audit_lines", "sealflow_sweeper"),
         ("forget_previous_webhook_keys", "sealflow_sweeper"),

@@ -1,0 +1,119 @@
+//! Levels: what is repeated, and the edges into it and back.
+
+use serde_json::{Value, json};
+
+use crate::{check, check_blueprint};
+
+fn node(id: &str, component: &str, configuration: Value) -> Value {
+    json!({ "id": id, "name": id, "component": component, "configuration": configuration })
+}
+
+fn list(id: &str) -> Value {
+    node(id, "for_each", json!({ "items": [1] }))
+}
+
+fn found(nodes: &[Value], edges: &[(&str, &str, &str)]) -> Vec<String> {
+    let start = json!({ "id": "s", "name": "s", "trigger": "start" });
+    let nodes: Vec<Value> = [start].into_iter().chain(nodes.iter().cloned()).collect();
+    let edge =
+        |(from, channel, to): &(&str, &str, &str)| json!({ "from": from, "channel": channel, "to": to });
+    let edges: Vec<Value> = edges.iter().map(edge).collect();
+    let text = json!({ "name": "W", "nodes": nodes, "edges": edges }).to_string();
+    let problems = match check(&text) {
+        Ok(checked) => checked.warnings,
+        Err(refused) => refused.problems,
+    };
+    problems.iter().map(|problem| format!("{}: {}", problem.field, problem.message)).collect()
+}
+
+#[test]
+fn edges_lead_into_a_body_by_its_channel_and_out_of_it_by_the_way_back() {
+    let (a, b, end) =
+        (node("a", "noop", json!({})), node("b", "noop", json!({})), node("end", "noop", json!({})));
+    let nodes = [list("f"), a, b, end];
+    let whole = [
+        ("s", "default", "f"),
+        ("f", "item", "a"),
+        ("a", "default", "b"),
+        ("b", "default", "f"),
+        ("f", "done", "end"),
+    ];
+    assert_eq!(found(&nodes, &whole), [""; 0], "a cycle through an owner needs no limit of visits");
+    let with =
+        |more: (&'static str, &'static str, &'static str)| found(&nodes, &[&whole[..], &[more]].concat());
+    let both =
+        "is reached both within what `f` repeats and without it: lead the edge from inside back to `f`";
+    assert_eq!(with(("a", "default", "end")), [format!("nodes[4]: `end` {both}")]);
+    assert_eq!(with(("s", "default", "b")), [format!("nodes[3]: `b` {both}")]);
+    assert_eq!(with(("f", "item", "f")), ["nodes[1]: an edge leads from `f` to itself: put a node between"]);
+    assert_eq!(
+        found(&nodes[..2], &whole[..2]),
+        ["nodes[1]: no edge leads back to `f`: it gets no result of its items"]
+    );
+    assert_eq!(
+        found(&nodes[..1], &whole[..1]),
+        ["nodes[1]: no edge leaves `f` on the channel of its items: nothing is done with them"]
+    );
+}
+
+#[test]
+fn a_way_back_leads_to_the_nearest_owner() {
+    let nodes = [list("f"), list("g"), node("a", "noop", json!({}))];
+    let inside = [
+        ("s", "default", "f"),
+        ("f", "item", "g"),
+        ("g", "item", "a"),
+        ("a", "default", "g"),
+        ("g", "done", "f"),
+    ];
+    assert_eq!(found(&nodes, &inside), [""; 0]);
+    let past = [&inside[..], &[("a", "default", "f")]].concat();
+    let refused = found(&nodes, &past);
+    assert!(
+        refused.iter().any(|problem| problem.starts_with("nodes[3]: an edge leads from `a` past ")),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn merges_stand_in_bodies_and_names_inside_are_not_seen_outside() {
+    let nodes = [
+        list("f"),
+        node("a", "noop", json!({})),
+        node("b", "noop", json!({})),
+        node("m", "merge", json!({})),
+        node("end", "transform", json!({ "output": "{{ $[\"a\"].data }}" })),
+    ];
+    let edges = [
+        ("s", "default", "f"),
+        ("f", "item", "a"),
+        ("f", "item", "b"),
+        ("a", "default", "m"),
+        ("b", "default", "m"),
+        ("m", "success", "f"),
+        ("f", "done", "end"),
+    ];
+    assert_eq!(
+        found(&nodes, &edges),
+        ["nodes[5].configuration.output: `a` never comes before this node, so this is always nil"]
+    );
+}
+
+#[test]
+fn an_owner_has_no_concurrency_and_no_output_of_a_blueprint_is_within_it() {
+    let mut limited = list("f");
+    limited["concurrency"] = json!(1);
+    let refused = found(
+        &[limited, node("a", "noop", json!({}))],
+        &[("s", "default", "f"), ("f", "item", "a"), ("a", "default", "f")],
+    );
+    assert!(refused[0].contains("it has no concurrency, but `max_parallel`"), "{refused:?}");
+    let blueprint = json!({ "name": "x", "nodes": [list("f"), node("a", "noop", json!({}))],
+        "edges": [{ "from": "f", "channel": "item", "to": "a" }, { "from": "a", "to": "f" }],
+        "outputs": [{ "node": "a" }, { "node": "f", "channel": "i", "from_channel": "item" }, { "node": "f", "channel": "d", "from_channel": "done" }] });
+    let refused =
+        check_blueprint(&blueprint.to_string(), crate::Deployment::default(), &crate::Library::default());
+    let problems = refused.unwrap_err().problems;
+    let fields: Vec<_> = problems.iter().map(|problem| problem.field.as_str()).collect();
+    assert_eq!(fields, ["outputs[0].node", "outputs[1].node"], "{problems:?}");
+}

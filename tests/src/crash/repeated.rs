@@ -1,0 +1,29 @@
+//! Lists that are worked through: items that fail and are tolerated, a list within each item, and a
+//! merge of both.
+
+use super::shapes::{Begin, Shape};
+
+/// Of six items two fail, and half of them may.
+pub(super) const REPEATED: Shape = Shape { name: "repeated", begin: Begin::ByHand, definition: LISTS };
+
+const LISTS: &str = r#"
+name: NAME
+nodes:
+  - { id: start, name: Start, trigger: start }
+  - { id: each, name: Each, component: for_each, configuration: { items: '{{ 1..6 }}', max_parallel: 3, tolerate: 50% } }
+  - { id: call, name: Call, component: http, concurrency: 10, configuration: { url: 'TARGET/NAME/call/{{ urlPath($["Each"].data.item % 3 == 0 ? "status/404" : "here") }}' } }
+  - { id: inner, name: Inner, component: for_each, configuration: { items: ['{{ $["Each"].data.item }}', 7], max_parallel: 1 } }
+  - { id: pass, name: Pass, component: noop }
+  - { id: both, name: Both, component: merge }
+  - { id: end, name: End, component: http, concurrency: 10, configuration: { url: 'TARGET/NAME/end/{{ $["Each"].data.failed }}' } }
+edges:
+  - { from: start, to: each }
+  - { from: each, channel: item, to: call }
+  - { from: each, channel: item, to: inner }
+  - { from: inner, channel: item, to: pass }
+  - { from: pass, to: inner }
+  - { from: call, channel: success, to: both }
+  - { from: inner, channel: done, to: both }
+  - { from: both, channel: success, to: each }
+  - { from: each, channel: done, to: end }
+"#;
