@@ -181,7 +181,7 @@ pub(super) async fn read_owned(
     for row in &rows {
         let owner_id: ExecutionId = column(row, "owner_id")?;
         if found.last().is_none_or(|(id, _)| *id != owner_id) {
-            let running: i64 = column(row, "running")?;
+            let running: i64 = column(row, "open_runs")?;
             let owner = WokenOwner {
                 configuration: column(row, "configuration")?,
                 running: usize::try_from(running).unwrap_or(usize::MAX),
@@ -214,12 +214,12 @@ const READ_OWNED: &str = "/* read_owned */
     WITH counted AS MATERIALIZED (
         SELECT x.id, x.held, (
             SELECT count(*) FROM workflow_runs r
-            WHERE r.parent_execution_id = x.id AND coalesce(r.state, '') = 'running') AS running
+            WHERE r.parent_execution_id = x.id AND coalesce(r.state, '') = 'running') AS open_runs
         FROM workflow_node_executions x
         WHERE x.id = ANY($1::uuid[]) AND coalesce(x.state, '') = 'held'
           AND x.component = 'for_each'),
     owners AS MATERIALIZED (
-        SELECT id, running, running = 0 AND (
+        SELECT id, open_runs, open_runs = 0 AND (
             held -> 'begun' = held -> 'count' OR coalesce((held -> 'is_stopping')::bool, false))
             AS may_end
         FROM counted),
@@ -234,7 +234,7 @@ const READ_OWNED: &str = "/* read_owned */
         FROM ended LEFT JOIN workflow_events ev ON ev.id = ended.returned_event_id
         WHERE ended.may_end
         GROUP BY ended.owner_id)
-    SELECT owners.id AS owner_id, owners.running, owners.may_end, ended.id, ended.iteration,
+    SELECT owners.id AS owner_id, owners.open_runs, owners.may_end, ended.id, ended.iteration,
         CASE WHEN row_number() OVER (PARTITION BY owners.id ORDER BY ended.iteration) = 1
              THEN x.configuration ELSE '{}' END AS configuration,
         ended.result, ended.is_taken, ended.returned_event_id IS NOT NULL AS has_returned, ev.data,

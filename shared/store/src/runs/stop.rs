@@ -82,8 +82,12 @@ pub(crate) async fn stop_below(
     if known.is_empty() {
         return Ok(Vec::new());
     }
-    let stopped =
-        tx.query_with(STOP_BELOW, [(&run_ids, Type::UUID_ARRAY), (&now, Type::TIMESTAMPTZ)]).await?;
+    let stopped = tx
+        .query_with(
+            STOP_BELOW,
+            [(&run_ids, Type::UUID_ARRAY), (&now, Type::TIMESTAMPTZ), (&known, Type::UUID_ARRAY)],
+        )
+        .await?;
     stopped.iter().map(|row| Ok((column(row, "organization_id")?, column(row, "id")?))).collect()
 }
 
@@ -137,8 +141,9 @@ const LOCK_BELOW: &str = "/* stop_below: lock */
     WITH stopped AS MATERIALIZED (
         SELECT DISTINCT root_event_id FROM workflow_runs WHERE id = ANY($1::uuid[])),
     below AS MATERIALIZED (
-        SELECT r.id FROM stopped JOIN workflow_runs r
-          ON r.root_event_id = stopped.root_event_id AND r.parent_run_id IS NOT NULL
+        SELECT r.id FROM stopped CROSS JOIN LATERAL (
+            SELECT r.id, r.path, r.state FROM workflow_runs r
+            WHERE r.root_event_id = stopped.root_event_id AND r.parent_run_id IS NOT NULL OFFSET 0) r
         WHERE r.path && $1 AND r.id <> ALL($1) AND coalesce(r.state, '') = 'running')
     SELECT r.id FROM below JOIN workflow_runs r ON r.id = below.id
     ORDER BY r.id FOR UPDATE OF r";
@@ -146,15 +151,12 @@ const LOCK_BELOW: &str = "/* stop_below: lock */
 /// A sub-run is stopped by whoever stopped the run around it.
 const STOP_BELOW: &str = "/* stop_below */
     WITH stopped AS MATERIALIZED (
-        SELECT root_event_id, min(stopped_by) AS stopped_by FROM workflow_runs
-        WHERE id = ANY($1::uuid[]) GROUP BY root_event_id)
+        SELECT min(stopped_by) AS stopped_by FROM workflow_runs WHERE id = ANY($1::uuid[]))
     UPDATE workflow_runs r
     SET stop = 'owner', stopped_by = coalesce(stopped.stopped_by, 'function:builder'),
         updated_at = $2::timestamptz
     FROM stopped
-    WHERE r.root_event_id = stopped.root_event_id AND r.parent_run_id IS NOT NULL
-      AND r.path && $1 AND r.id <> ALL($1) AND coalesce(r.state, '') = 'running'
-      AND r.stop IS NULL
+    WHERE r.id = ANY($3::uuid[]) AND coalesce(r.state, '') = 'running' AND r.stop IS NULL
     RETURNING r.id, r.organization_id";
 
 /// The stopped runs within a run that still run.
