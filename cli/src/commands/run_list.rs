@@ -29,6 +29,9 @@ pub(crate) struct List {
     /// 7d.
     #[arg(long, value_name = "TIME", value_parser = parse_since)]
     since: Option<Timestamp>,
+    /// The sub-runs that this execution owns, such as the parts of a `for_each`.
+    #[arg(long, value_name = "EXECUTION")]
+    parent: Option<String>,
     #[command(flatten)]
     limit: Limit,
 }
@@ -45,6 +48,7 @@ impl List {
                 ("result", &self.result),
                 ("name", &self.name),
                 ("since", &self.since.map(|since| since.to_string())),
+                ("parent", &self.parent),
             ]),
             limit: self.limit.limit,
             header: &["started", "state", "workflow", "trigger", "id", "name"],
@@ -58,6 +62,17 @@ impl List {
                     text(row, "name"),
                 ]
             },
+        };
+        let listing = match &self.parent {
+            // Sub-runs have no names; their workflow and node are those of their owner.
+            Some(_) => Listing {
+                header: &["started", "state", "iteration", "id"],
+                row: |row| {
+                    vec![time(row, "created_at"), run_outcome(row), text(row, "iteration"), text(row, "id")]
+                },
+                ..listing
+            },
+            None => listing,
         };
         print_listing(context, &listing)
     }

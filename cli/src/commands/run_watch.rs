@@ -99,7 +99,12 @@ fn finish(context: &Context, run: &Value) -> Result<(), Failure> {
         Format::Human => {
             let executions = run["executions"].as_i64().unwrap_or_default();
             let plural = if executions == 1 { "" } else { "s" };
-            say!("run {} after {executions} execution{plural}", printable(&outcome));
+            let sub_runs = match run["sub_runs"].as_i64().unwrap_or_default() {
+                0 => String::new(),
+                1 => " and 1 sub-run".to_owned(),
+                sub_runs => format!(" and {sub_runs} sub-runs"),
+            };
+            say!("run {} after {executions} execution{plural}{sub_runs}", printable(&outcome));
         }
     }
     match run["result"].as_str() {

@@ -233,7 +233,7 @@ pub const OPERATIONS: [Operation; 47] = [
         .problems(&[404]),
     Operation::new("POST", "/v1/runs/{run}/cancel", "cancelRun", "Tells a run to end")
         .answer(202, of::<RunAnswer>)
-        .problems(&[404]),
+        .problems(&[404, 409]),
     Operation::new("GET", "/v1/secrets", "listSecrets", "Names, keys, hosts, places and times; never values")
         .query(of::<PageQuery>)
         .answer(200, of::<SecretList>),

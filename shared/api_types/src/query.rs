@@ -43,6 +43,8 @@ queries! {
         name: Option<String>,
         /// Only those that began at this time or later (RFC 3339).
         since: Option<String>,
+        /// The sub-runs that this execution owns, in place of top runs.
+        parent: Option<String>,
     }
     /// The query of the list of executions.
     ExecutionQuery {

@@ -1,18 +1,18 @@
 //! Runs.
 
 use domain::execution::ExecutionResult;
-use domain::ids::{EventId, RunId, WorkflowId};
+use domain::ids::{EventId, ExecutionId, RunId, WorkflowId};
 use domain::run::{RunState, RunStop};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{Actor, Execution};
 
-/// All that began with one event of a trigger.
+/// All that began with one event of a trigger; or a sub-run, which is a part of that.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Run {
-    /// Its id: that of its root event.
+    /// Its id: that of its root event, unless it is a sub-run.
     pub id: RunId,
     /// The workflow.
     pub workflow_id: WorkflowId,
@@ -20,8 +20,14 @@ pub struct Run {
     pub workflow_name: String,
     /// The workflow's version when it began.
     pub workflow_version: i64,
-    /// The trigger node.
+    /// The trigger node; the node of the owner of a sub-run.
     pub node_id: String,
+    /// Of a sub-run: the run that it is within.
+    pub parent_run_id: Option<RunId>,
+    /// Of a sub-run: its owner, the execution that began it.
+    pub parent_execution_id: Option<ExecutionId>,
+    /// Of a sub-run: its number among those of its owner, from 0.
+    pub iteration: Option<i32>,
     /// The kind of its root event.
     pub r#type: String,
     /// Its name.
@@ -51,7 +57,7 @@ pub struct RunDetail {
     pub run: Run,
     /// Items that wait.
     pub items_waiting: i64,
-    /// Executions so far.
+    /// Executions so far, without those of its sub-runs.
     pub executions: i64,
     /// Executions that are not finished.
     pub executions_active: i64,
@@ -59,6 +65,12 @@ pub struct RunDetail {
     pub failures_unrouted: i64,
     /// Executions that were cancelled.
     pub executions_cancelled: i64,
+    /// Sub-runs within it, at all levels.
+    pub sub_runs: i64,
+    /// Those of them that are running.
+    pub sub_runs_running: i64,
+    /// Those of them that failed.
+    pub sub_runs_failed: i64,
 }
 
 /// A run with a page of its executions.
@@ -67,7 +79,7 @@ pub struct RunDetail {
 pub struct RunPage {
     /// The run.
     pub run: RunDetail,
-    /// Its executions, newest first.
+    /// Its executions and those of its sub-runs, newest first.
     pub executions: Vec<Execution>,
     /// The cursor of the next page; null on the last page.
     pub next_cursor: Option<String>,

@@ -14,7 +14,7 @@ use store::api::{
     cancel_execution, list_executions, load_execution,
 };
 
-use super::{parse_id, query_id, query_time, query_word, query_workflow, read_of_list};
+use super::{parse_id, query_id, query_run, query_time, query_word, query_workflow, read_of_list};
 use crate::Deps;
 use crate::auth::Caller;
 use crate::cursor::{list_answer, page_request};
@@ -29,11 +29,13 @@ pub(super) async fn list(
     ApiQuery(query): ApiQuery<ExecutionQuery>,
 ) -> Result<Json<ExecutionList>, ApiError> {
     let page = page_request(query.cursor.as_deref(), query.limit)?;
+    let (run_id, sub_run_id) = query_run(&deps, &caller, query.run.as_deref()).await?;
     let filter = ExecutionFilter {
         workflow_id: query_workflow(&deps, &caller, query.workflow.as_deref()).await?,
         parent_execution_id: query_id(query.parent.as_deref(), "parent")?,
         previous_execution_id: query_id(query.previous.as_deref(), "previous")?,
-        run_id: query_id(query.run.as_deref(), "run")?,
+        run_id,
+        sub_run_id,
         updated_since: query_time(query.updated_since.as_deref(), "updated_since")?,
         node_id: query.node,
         state: query_word(query.state.as_deref(), "state")?,
@@ -47,7 +49,7 @@ pub(super) async fn list(
         caller.require(Action::DataRead)?;
     }
     let page = list_executions(&deps.store, caller.organization_id, &filter, page).await?;
-    let read = read_of_list("executions", filter.run_id, filter.workflow_id);
+    let read = read_of_list("executions", sub_run_id.or(run_id), filter.workflow_id);
     caller.note_rows_read(&deps, read, &page.rows).await?;
     Ok(list_answer(page, |row| views::execution(row, payload)))
 }

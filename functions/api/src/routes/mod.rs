@@ -181,6 +181,17 @@ fn query_id<T: std::str::FromStr>(text: Option<&str>, name: &str) -> Result<Opti
     text.map(|text| text.parse().map_err(|_| ApiError::Invalid(format!("`{name}` is no id")))).transpose()
 }
 
+/// The run that a query names, as its top run and, where it is one, the sub-run.
+async fn query_run(
+    deps: &Deps,
+    caller: &crate::auth::Caller,
+    text: Option<&str>,
+) -> Result<(Option<RunId>, Option<RunId>), ApiError> {
+    let Some(run_id) = query_id(text, "run")? else { return Ok((None, None)) };
+    let top_run = store::api::find_top_run(&deps.store, caller.organization_id, run_id).await?;
+    Ok((top_run.or(Some(run_id)), top_run.map(|_| run_id)))
+}
+
 /// A time in a query.
 fn query_time(text: Option<&str>, name: &str) -> Result<Option<Timestamp>, ApiError> {
     let read = |text: &str| {

@@ -11,11 +11,11 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use domain::request_headers::{HOPS_HEADER, hop_count};
 use store::api::{
-    AuditObject, Audited, ExecutionFilter, RunCancel, RunFilter, cancel_run, list_executions, list_runs,
-    load_run,
+    AuditObject, Audited, ExecutionFilter, RunCancel, RunFilter, cancel_run, find_top_run, list_executions,
+    list_runs, load_run,
 };
 
-use super::{parse_id, query_time, query_word, query_workflow, read_of_list};
+use super::{parse_id, query_id, query_time, query_word, query_workflow, read_of_list};
 use crate::Deps;
 use crate::auth::Caller;
 use crate::body::JsonBody;
@@ -53,6 +53,7 @@ pub(super) async fn list(
         result: query_word(query.result.as_deref(), "result")?,
         name_prefix: query.name,
         since: query_time(query.since.as_deref(), "since")?,
+        parent_execution_id: query_id(query.parent.as_deref(), "parent")?,
     };
     let payload = caller.payload();
     // A search by a name says how the name begins.
@@ -81,7 +82,8 @@ pub(super) async fn show(
     let payload = caller.payload();
     let filter = ExecutionFilter {
         workflow_id: Some(run.run.workflow_id),
-        run_id: Some(id),
+        run_id: Some(run.top_run_id),
+        sub_run_id: run.run.parent_run_id.map(|_| id),
         ..ExecutionFilter::default()
     };
     let page = list_executions(&deps.store, caller.organization_id, &filter, page).await?;
@@ -106,6 +108,11 @@ pub(super) async fn cancel(
     let cancel =
         RunCancel { organization_id, run_id, cancelled_by: caller.actor.clone(), now: deps.clock.now() };
     let next_id = || deps.ids.next(deps.clock.now());
+    if let Some(top) = find_top_run(&deps.store, organization_id, run_id).await? {
+        return Err(ApiError::Conflict(format!(
+            "the run is a part of the run {top}: cancel that run, or the execution that started this part"
+        )));
+    }
     let stopped =
         cancel_run(Audited::new(&deps.store, &line), &cancel, &next_id).await.not_found_as("run")?;
     tracing::info!(%run_id, "run cancelled");

@@ -11,6 +11,9 @@ pub(crate) fn run(row: RunRow, payload: Payload) -> Run {
         workflow_name: row.workflow_name,
         workflow_version: row.workflow_version,
         node_id: row.node_id,
+        parent_run_id: row.parent_run_id,
+        parent_execution_id: row.parent_execution_id,
+        iteration: row.iteration,
         r#type: row.r#type,
         name: payload.of(row.name).flatten(),
         state: row.state,
@@ -32,5 +35,8 @@ pub(crate) fn run_detail(detail: store::api::RunDetail, payload: Payload) -> Run
         executions_active: detail.executions_active,
         failures_unrouted: detail.failures_unrouted,
         executions_cancelled: detail.executions_cancelled,
+        sub_runs: detail.sub_runs,
+        sub_runs_running: detail.sub_runs_running,
+        sub_runs_failed: detail.sub_runs_failed,
     }
 }

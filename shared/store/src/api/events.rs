@@ -16,8 +16,10 @@ pub struct EventFilter {
     pub workflow_id: Option<WorkflowId>,
     /// The node that they come from.
     pub node_id: Option<String>,
-    /// The run.
+    /// The top run.
     pub run_id: Option<RunId>,
+    /// A sub-run of the top run: only what is within it.
+    pub sub_run_id: Option<RunId>,
     /// The channel that they left on.
     pub channel: Option<String>,
 }
@@ -92,11 +94,15 @@ pub async fn list_events(
                 (&filter.node_id, Type::TEXT),
                 (&filter.run_id, Type::UUID),
                 (&filter.channel, Type::TEXT),
+                (&filter.sub_run_id, Type::UUID),
             ],
         )
         .await?;
     read_search(&rows, EventRow::from_row)
 }
+
+const OF_SUB_RUN: &str = " AND EXISTS (
+    SELECT FROM workflow_runs r WHERE r.id = x.run_id AND $9 = ANY (r.path))";
 
 /// The search for events: along those of the run, or along the newest.
 fn search(filter: &EventFilter, page: PageRequest) -> Search {
@@ -113,6 +119,7 @@ fn search(filter: &EventFilter, page: PageRequest) -> Search {
     let filters = [
         (filter.node_id.is_some(), " AND x.node_id = $6"),
         (filter.channel.is_some(), " AND x.channel = $8"),
+        (filter.sub_run_id.is_some(), OF_SUB_RUN),
     ];
     Search {
         name: "list_events",

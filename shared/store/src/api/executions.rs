@@ -30,8 +30,10 @@ pub struct ExecutionFilter {
     pub parent_execution_id: Option<ExecutionId>,
     /// The execution that emitted their event.
     pub previous_execution_id: Option<ExecutionId>,
-    /// The run.
+    /// The top run.
     pub run_id: Option<RunId>,
+    /// A sub-run of the top run: only what is within it.
+    pub sub_run_id: Option<RunId>,
     /// Only those whose state changed at this time or later.
     pub updated_since: Option<Timestamp>,
 }
@@ -169,6 +171,7 @@ pub async fn list_executions(
                 (&filter.updated_since, Type::TIMESTAMPTZ),
                 (&filter.key, Type::TEXT),
                 (&filter.value, Type::TEXT),
+                (&filter.sub_run_id, Type::UUID),
             ],
         )
         .await?;
@@ -222,6 +225,7 @@ fn search(filter: &ExecutionFilter, page: PageRequest) -> Search {
         (filter.key.is_some() && filter.value.is_none(), HAS_KEY),
         (filter.key.is_none() && filter.value.is_some(), HAS_VALUE),
         (has_both && of_run.is_some(), HAS_BOTH),
+        (filter.sub_run_id.is_some(), OF_SUB_RUN),
     ];
     Search {
         name: "list_executions",
@@ -237,6 +241,8 @@ fn search(filter: &ExecutionFilter, page: PageRequest) -> Search {
     }
 }
 
+const OF_SUB_RUN: &str = " AND EXISTS (
+    SELECT FROM workflow_runs r WHERE r.id = x.run_id AND $15 = ANY (r.path))";
 const HAS_KEY: &str = " AND EXISTS (
     SELECT FROM workflow_node_execution_kvs k WHERE k.execution_id = x.id AND k.key = $13)";
 const HAS_VALUE: &str = " AND EXISTS (

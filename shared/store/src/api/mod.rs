@@ -49,7 +49,7 @@ pub use page::{Page, PageRequest};
 pub use queue_items::{QueueItemFilter, QueueItemPage, QueueItemPlace, QueueItemRow, list_queue_items};
 pub use redrive::{Redrive, RedriveOutcome, redrive_execution};
 pub use run_cancel::{RunCancel, cancel_run};
-pub use runs::{RunDetail, RunFilter, RunRow, list_runs, load_run};
+pub use runs::{RunDetail, RunFilter, RunRow, find_top_run, list_runs, load_run};
 pub use secrets::{
     SecretIdentity, SecretRow, SecretWrite, change_secret, delete_secret, list_secrets, load_secret,
     load_secrets_named,

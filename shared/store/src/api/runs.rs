@@ -1,6 +1,6 @@
 use domain::actor::Actor;
 use domain::execution::ExecutionResult;
-use domain::ids::{OrganizationId, RunId, WorkflowId};
+use domain::ids::{ExecutionId, OrganizationId, RunId, WorkflowId};
 use domain::run::{RunState, RunStop};
 use jiff::Timestamp;
 use tokio_postgres::Row;
@@ -25,6 +25,8 @@ pub struct RunFilter {
     pub name_prefix: Option<String>,
     /// The earliest time of their beginning.
     pub since: Option<Timestamp>,
+    /// The owner: its sub-runs, in place of top runs.
+    pub parent_execution_id: Option<ExecutionId>,
 }
 
 /// A run.
@@ -38,8 +40,14 @@ pub struct RunRow {
     pub workflow_name: String,
     /// `workflows.version` when it began.
     pub workflow_version: i64,
-    /// The trigger node.
+    /// The trigger node; the node of the owner of a sub-run.
     pub node_id: String,
+    /// Of a sub-run: the run that it is within.
+    pub parent_run_id: Option<RunId>,
+    /// Of a sub-run: its owner.
+    pub parent_execution_id: Option<ExecutionId>,
+    /// Of a sub-run: its number among those of its owner, from 0.
+    pub iteration: Option<i32>,
     /// The type of the root event.
     pub r#type: String,
     /// The run's name.
@@ -65,6 +73,8 @@ pub struct RunRow {
 pub struct RunDetail {
     /// The run.
     pub run: RunRow,
+    /// The top run that it is within; its own id for a top run.
+    pub top_run_id: RunId,
     /// Items that wait.
     pub items_waiting: i64,
     /// Executions so far.
@@ -76,6 +86,12 @@ pub struct RunDetail {
     pub failures_unrouted: i64,
     /// Executions that were cancelled.
     pub executions_cancelled: i64,
+    /// Sub-runs within it, at all levels.
+    pub sub_runs: i64,
+    /// Those that are running.
+    pub sub_runs_running: i64,
+    /// Those that failed.
+    pub sub_runs_failed: i64,
 }
 
 impl RunRow {
@@ -86,6 +102,9 @@ impl RunRow {
             workflow_name: column(row, "workflow_name")?,
             workflow_version: column(row, "workflow_version")?,
             node_id: column(row, "node_id")?,
+            parent_run_id: column(row, "parent_run_id")?,
+            parent_execution_id: column(row, "parent_execution_id")?,
+            iteration: column(row, "iteration")?,
             r#type: column(row, "type")?,
             name: column(row, "name")?,
             state: word(row, "state")?,
@@ -102,6 +121,7 @@ impl RunRow {
 /// The index that a list goes along.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Along {
+    Owner,
     Organization,
     Workflow,
     Running,
@@ -113,7 +133,9 @@ impl Along {
     /// The index with the fewest rows beside the wanted ones. `by_name` is [`Self::Name`] where few
     /// runs have the name.
     fn of(filter: &RunFilter, by_name: Option<Self>) -> Self {
-        if filter.state == Some(RunState::Running) {
+        if filter.parent_execution_id.is_some() {
+            Self::Owner
+        } else if filter.state == Some(RunState::Running) {
             Self::Running
         } else if filter.result.is_some_and(|result| result != ExecutionResult::Passed) {
             Self::NotPassed
@@ -126,18 +148,38 @@ impl Along {
         }
     }
 
+    /// The rows that the list looks at. Those of an owner are found first: a walk through the newest
+    /// runs, which Postgres may think shorter, could come to them last.
+    fn rows(self) -> &'static str {
+        match self {
+            Self::Owner => {
+                "(SELECT * FROM workflow_runs
+                  WHERE parent_execution_id = $10::uuid OFFSET 0)"
+            }
+            Self::Organization | Self::Workflow | Self::Running | Self::NotPassed | Self::Name => {
+                "workflow_runs"
+            }
+        }
+    }
+
     /// The condition of the index, in the index's own form.
     fn condition(self) -> &'static str {
         match self {
-            Self::Organization => "r.organization_id = $1",
-            Self::Workflow => "r.workflow_id = $2",
-            Self::Running => "r.organization_id = $1 AND r.state = 'running'",
+            Self::Owner => "r.organization_id = $1",
+            Self::Organization => "r.organization_id = $1 AND r.parent_run_id IS NULL",
+            Self::Workflow => "r.workflow_id = $2 AND r.parent_run_id IS NULL",
+            Self::Running => {
+                "r.organization_id = $1 AND r.state = 'running'
+                 AND r.parent_run_id IS NULL"
+            }
             Self::NotPassed => {
-                "r.organization_id = $1 AND r.result IN ('failed', 'cancelled') AND r.result = $6"
+                "r.organization_id = $1 AND r.result IN ('failed', 'cancelled') AND r.result = $6
+                 AND r.parent_run_id IS NULL"
             }
             Self::Name => {
                 "r.organization_id = $1 AND r.name IS NOT NULL AND r.name ^@ $7
-                 AND r.name ~>=~ $7 AND r.name ~<~ ($7 || chr(1114111))"
+                 AND r.name ~>=~ $7 AND r.name ~<~ ($7 || chr(1114111))
+                 AND r.parent_run_id IS NULL"
             }
         }
     }
@@ -147,7 +189,7 @@ impl Along {
 /// newest runs.
 const NAMES_FEW: i64 = 1_000;
 
-/// Top runs of the organization, newest first.
+/// Top runs of the organization, or the sub-runs of an owner, newest first.
 ///
 /// # Errors
 /// [`StoreError::Unavailable`] when the database can't be reached.
@@ -174,6 +216,7 @@ pub async fn list_runs(
                 (&filter.name_prefix, Type::TEXT),
                 (&filter.state.map(RunState::as_str), Type::TEXT),
                 (&filter.since.map(first_id_of), Type::UUID),
+                (&filter.parent_execution_id, Type::UUID),
             ],
         )
         .await?;
@@ -202,15 +245,16 @@ fn list_statement(along: Along, conditions: &str) -> String {
          FROM (SELECT p.*, count(*) OVER () AS candidates,
                       row_number() OVER (ORDER BY p.id DESC) AS place
                FROM (SELECT r.id, r.workflow_id, r.workflow_version, r.node_id, r.root_event_id,
-                            r.name, r.state, r.result, r.stop, r.stopped_by,
+                            r.parent_run_id, r.parent_execution_id, r.iteration, r.name, r.state, r.result, r.stop, r.stopped_by,
                             r.due_at, r.created_at, r.finished_at
-                     FROM workflow_runs r
-                     WHERE {} AND r.parent_run_id IS NULL{conditions}
+                     FROM {} r
+                     WHERE {}{conditions}
                      ORDER BY r.id DESC LIMIT $4::int8 + 1) p) r
          JOIN workflows w ON w.id = r.workflow_id AND w.organization_id = $1
          JOIN workflow_events e ON e.id = r.root_event_id
          WHERE r.place <= $4
          ORDER BY r.id DESC",
+        along.rows(),
         along.condition()
     )
 }
@@ -252,10 +296,12 @@ pub async fn load_run(
     let rows = store
         .query(
             "/* load_run */
-             SELECT r.id, r.workflow_id, w.name AS workflow_name, r.workflow_version, r.node_id,
-                    e.type, r.name, r.state, r.result, r.stop, r.stopped_by,
+             SELECT r.id, r.root_event_id AS top_run_id, r.workflow_id, w.name AS workflow_name,
+                    r.workflow_version, r.node_id,
+                    r.parent_run_id, r.parent_execution_id, r.iteration, e.type, r.name, r.state, r.result, r.stop, r.stopped_by,
                     r.due_at, r.created_at, r.finished_at,
                     c.executions, c.executions_active, c.failures_unrouted, c.executions_cancelled,
+                    s.sub_runs, s.sub_runs_running, s.sub_runs_failed,
                     (SELECT count(*) FROM workflow_node_queue_items i
                      WHERE i.run_id = r.id) AS items_waiting
              FROM workflow_runs r
@@ -280,6 +326,13 @@ pub async fn load_run(
                                     AND cardinality(o.targets) > 0)) AS failures_unrouted
                  FROM workflow_node_executions x
                  WHERE x.root_event_id = r.root_event_id AND x.run_id = r.id) c
+             CROSS JOIN LATERAL (
+                 SELECT count(*) AS sub_runs,
+                        count(*) FILTER (WHERE s.state = 'running') AS sub_runs_running,
+                        count(*) FILTER (WHERE s.result = 'failed') AS sub_runs_failed
+                 FROM workflow_runs s
+                 WHERE s.root_event_id = r.root_event_id AND s.parent_run_id IS NOT NULL
+                   AND s.id <> r.id AND r.id = ANY (s.path)) s
              WHERE r.organization_id = $1 AND r.id = $2",
             &[(&organization_id, Type::UUID), (&run_id, Type::UUID)],
         )
@@ -287,12 +340,35 @@ pub async fn load_run(
     let row = rows.first().ok_or(StoreError::NotFound)?;
     Ok(RunDetail {
         run: RunRow::from_row(row)?,
+        top_run_id: column(row, "top_run_id")?,
         items_waiting: column(row, "items_waiting")?,
         executions: column(row, "executions")?,
         executions_active: column(row, "executions_active")?,
         failures_unrouted: column(row, "failures_unrouted")?,
         executions_cancelled: column(row, "executions_cancelled")?,
+        sub_runs: column(row, "sub_runs")?,
+        sub_runs_running: column(row, "sub_runs_running")?,
+        sub_runs_failed: column(row, "sub_runs_failed")?,
     })
+}
+
+/// The top run of a sub-run; None for a top run, and for a run that is not of the organization.
+///
+/// # Errors
+/// [`StoreError::Unavailable`] when the database can't be reached.
+pub async fn find_top_run(
+    store: &Store,
+    organization_id: OrganizationId,
+    run_id: RunId,
+) -> Result<Option<RunId>, StoreError> {
+    let rows = store
+        .query(
+            "/* find_top_run */ SELECT root_event_id FROM workflow_runs
+             WHERE organization_id = $1 AND id = $2 AND parent_run_id IS NOT NULL",
+            &[(&organization_id, Type::UUID), (&run_id, Type::UUID)],
+        )
+        .await?;
+    rows.first().map(|row| column(row, "root_event_id")).transpose()
 }
 
 #[cfg(test)]
@@ -316,6 +392,9 @@ mod tests {
         let check = |filter: &RunFilter, few, along| assert_eq!(Along::of(filter, few), along, "{filter:?}");
         let workflow_id = Some(WorkflowId::from_u128(1));
         check(&none(), None, Along::Organization);
+        let parent_execution_id = Some(ExecutionId::from_u128(1));
+        let running = Some(RunState::Running);
+        check(&RunFilter { parent_execution_id, state: running, ..none() }, None, Along::Owner);
         check(&RunFilter { workflow_id, ..none() }, None, Along::Workflow);
         check(
             &RunFilter { workflow_id, state: Some(RunState::Running), ..none() },

@@ -143,7 +143,8 @@ const LOCK_BELOW: &str = "/* stop_below: lock */
     below AS MATERIALIZED (
         SELECT r.id FROM stopped CROSS JOIN LATERAL (
             SELECT r.id, r.path, r.state FROM workflow_runs r
-            WHERE r.root_event_id = stopped.root_event_id AND r.parent_run_id IS NOT NULL OFFSET 0) r
+            WHERE r.root_event_id = stopped.root_event_id AND r.parent_run_id IS NOT NULL
+            OFFSET 0) r
         WHERE r.path && $1 AND r.id <> ALL($1) AND coalesce(r.state, '') = 'running')
     SELECT r.id FROM below JOIN workflow_runs r ON r.id = below.id
     ORDER BY r.id FOR UPDATE OF r";

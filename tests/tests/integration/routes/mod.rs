@@ -5,3 +5,4 @@ mod blueprints;
 mod pages;
 mod run_list;
 mod searches;
+mod sub_runs;

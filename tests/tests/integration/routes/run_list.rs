@@ -1,11 +1,12 @@
 //! Lists of runs: each filter goes along an index, even among many other runs.
 
 use domain::execution::ExecutionResult;
+use domain::ids::ExecutionId;
 use domain::run::RunState;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use store::api::{PageRequest, RunFilter, list_runs};
-use tests::{PostgresWire, World};
+use tests::{PostgresWire, Workflow, World};
 
 /// The number of runs of each of two organizations. Nearly all of them passed.
 const RUNS: usize = 50_000;
@@ -14,7 +15,8 @@ const RUNS: usize = 50_000;
 const BUFFERS_MAX: i64 = 400;
 
 /// SQL that makes the runs of an organization. Of a thousand runs one failed, of five thousand one
-/// still runs, and each has a name. They began within the last hundred hours.
+/// still runs, and each has a name. They began within the last hundred hours. A thousand sub-runs,
+/// older than all, are of an owner that has the workflow's id.
 fn fill(organization: &str, workflow: &str) -> String {
     format!(
         "SET session_replication_role = replica;
@@ -29,6 +31,12 @@ fn fill(organization: &str, workflow: &str) -> String {
              CASE WHEN n % 5000 = 1 THEN NULL WHEN n % 1000 = 2 THEN 'failed' ELSE 'passed' END, now(), now(),
              CASE WHEN n % 5000 <> 1 THEN now() END
          FROM made;
+         INSERT INTO workflow_runs (id, organization_id, workflow_id, workflow_version, node_id, root_event_id, parent_run_id,
+             parent_execution_id, iteration, path, state, result, created_at, updated_at, finished_at)
+         SELECT part.id, '{organization}', '{workflow}', 1, 'each', top.id, top.id, '{workflow}', n, ARRAY[top.id, part.id],
+             'finished', 'passed', now(), now(), now()
+         FROM (SELECT id FROM made ORDER BY id LIMIT 1) top, generate_series(0, 999) n,
+             LATERAL (SELECT ('00000000000070008000' || substr(md5(n::text || '{workflow}'), 1, 12))::uuid AS id) part;
          DROP TABLE made;
          UPDATE workflows SET organization_id = '{organization}' WHERE id = '{workflow}';
          SET session_replication_role = DEFAULT; ANALYZE"
@@ -52,6 +60,8 @@ async fn each_filter_of_runs_goes_along_an_index() {
     world.database.sql(&fill("00000000-0000-0000-0000-000000000001", &other.id.to_string())).await;
     let none = RunFilter::default;
     let name = |prefix: &str| RunFilter { name_prefix: Some(prefix.to_owned()), ..none() };
+    let of_owner =
+        |workflow: &Workflow| RunFilter { parent_execution_id: Some(ExecutionId(workflow.id.0)), ..none() };
     let result = |result| RunFilter { result: Some(result), ..none() };
     let checks = [
         ("all", none(), 10),
@@ -69,6 +79,8 @@ async fn each_filter_of_runs_goes_along_an_index() {
             RunFilter { result: Some(ExecutionResult::Failed), ..name("order 4900") },
             1,
         ),
+        ("of an owner", of_owner(&mine), 10),
+        ("of an owner of others", of_owner(&other), 0),
         ("since", RunFilter { since: Some(world.now() - SignedDuration::from_mins(90)), ..none() }, 10),
         (
             "since a while to come",
@@ -97,17 +109,19 @@ async fn each_filter_of_runs_goes_along_an_index() {
         let statements = wire.statements();
         let list = statements.iter().find(|statement| statement.text.contains("/* list_runs */"));
         let text = &list.expect("it is listed").text;
-        let prepare =
-            format!("PREPARE list{at} (uuid, uuid, uuid, bigint, text, text, text, text, uuid) AS {text}");
+        let prepare = format!(
+            "PREPARE list{at} (uuid, uuid, uuid, bigint, text, text, text, text, uuid, uuid) AS {text}"
+        );
         client.batch_execute(&prepare).await.unwrap();
         let text_of = |value: Option<&str>| value.map_or("NULL".to_owned(), |value| format!("'{value}'"));
         let sql = format!(
-            "EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) EXECUTE list{at} ('{organization}', {}, NULL, 10, NULL, {}, {}, {}, {})",
+            "EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) EXECUTE list{at} ('{organization}', {}, NULL, 10, NULL, {}, {}, {}, {}, {})",
             text_of(filter.workflow_id.map(|id| id.to_string()).as_deref()),
             text_of(filter.result.map(ExecutionResult::as_str)),
             text_of(filter.name_prefix.as_deref()),
             text_of(filter.state.map(RunState::as_str)),
             text_of(since.map(|since| since.to_string()).as_deref()),
+            text_of(filter.parent_execution_id.map(|id| id.to_string()).as_deref()),
         );
         let explained = client.simple_query(&sql).await.unwrap();
         let explained = explained.iter().find_map(|message| match message {
