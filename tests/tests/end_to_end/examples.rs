@@ -364,6 +364,22 @@ async fn two_hundred_contacts_are_imported_ten_at_once_and_a_few_may_fail_i1_i3(
         let [sent] = product.target.requests(&path).try_into().unwrap_or_else(|_| panic!("{path} once"));
         assert_eq!(sent.header("authorization"), Some(format!("Bearer {contacts}").as_str()));
     }
+    let listed = async |line: String| {
+        let answer = cli.run(&format!("{line} --json")).await.json();
+        let rows = answer.as_object().expect("an object").values().find_map(Value::as_array).expect("a list");
+        rows.clone()
+    };
+    // The parts that failed are found by their owner, and what ran for one by its id.
+    let owner = listed("execution list --workflow import-contacts --node contacts".to_owned()).await;
+    let owner = owner[0]["id"].as_str().expect("an id").to_owned();
+    let parts = listed(format!("run list --parent {owner} --result failed")).await;
+    let numbers: Vec<i64> = parts.iter().map(|part| part["iteration"].as_i64().expect("a number")).collect();
+    assert_eq!(numbers, (0..10).rev().collect::<Vec<_>>());
+    let part = parts[0]["id"].as_str().expect("an id");
+    let ran = listed(format!("execution list --run {part}")).await;
+    let [ran] = ran.as_slice() else { panic!("one execution: {ran:?}") };
+    assert_eq!((&ran["node_id"], &ran["result"]), (&json!("import"), &json!("failed")));
+    assert!(cli.run(&format!("run list --parent {owner}")).await.passed().contains("ITERATION"));
     // One of ten is more than 5 %.
     start(10, 1).await.passed();
     let [alarm] = product.target.requests("/operators").try_into().expect("one alarm");

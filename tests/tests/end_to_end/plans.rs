@@ -8,11 +8,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
+use local::stack::SUPERUSER;
 use serde_json::Value;
 use tests::PostgresWire;
 use tests::database::connect;
 use tests::e2e::{Product, stack};
 use tests::wire::PreparedStatement;
+use tokio_postgres::Client;
 
 pub(super) use self::uses::{read_everything, use_everything};
 
@@ -230,13 +232,27 @@ fn name(statement: &PreparedStatement) -> String {
 /// The characters that identify a statement without a name.
 const NAME_MAX: usize = 120;
 
+/// A session with the rights and the settings of a role. It counts as one of the superuser: the few
+/// connections that a role may have are those of the functions.
+async fn as_role(product: &Product, role: &str) -> Client {
+    let client = connect(&product.sealflow.database_url(SUPERUSER)).await;
+    let settings = "SELECT count(set_config(split_part(setting, '=', 1), substr(setting, strpos(setting, '=') + 1), false))
+         FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole
+         JOIN pg_database d ON d.oid = s.setdatabase AND d.datname = current_database(), unnest(s.setconfig) setting
+         WHERE r.rolname = $1";
+    let set: i64 = client.query_one(settings, &[&role]).await.unwrap().get(0);
+    assert!(set >= 10, "{role} has {set} settings");
+    client.batch_execute(&format!("SET ROLE {role}")).await.unwrap();
+    client
+}
+
 /// The plans of all statements, as `role: statement`.
 async fn plans(product: &Product, statements: &[PreparedStatement]) -> Vec<(String, Value)> {
     let mut found = Vec::new();
     let mut roles: Vec<&str> = statements.iter().map(|statement| statement.role.as_str()).collect();
     roles.dedup();
     for role in roles {
-        let client = connect(&product.sealflow.database_url(role)).await;
+        let client = as_role(product, role).await;
         // Statements of one transaction pass these settings on. Planning calls stable functions,
         // which read them.
         let ids = vec![uuid::Uuid::nil().to_string(); 10].join(",");

@@ -364,11 +364,12 @@ pub async fn find_top_run(
     let rows = store
         .query(
             "/* find_top_run */ SELECT root_event_id FROM workflow_runs
-             WHERE organization_id = $1 AND id = $2 AND parent_run_id IS NOT NULL",
+             WHERE organization_id = $1 AND id = $2",
             &[(&organization_id, Type::UUID), (&run_id, Type::UUID)],
         )
         .await?;
-    rows.first().map(|row| column(row, "root_event_id")).transpose()
+    let top: Option<RunId> = rows.first().map(|row| column(row, "root_event_id")).transpose()?;
+    Ok(top.filter(|top| *top != run_id))
 }
 
 #[cfg(test)]
