@@ -182,7 +182,7 @@ fn scans(statement: &str, plan: &Value, columns: &Columns, found: &mut Vec<Strin
 }
 
 /// The generic plan of a statement, on a connection of its role.
-async fn plan(client: &tokio_postgres::Client, statement: &PreparedStatement) -> Value {
+async fn plan(client: &Client, statement: &PreparedStatement) -> Value {
     let mut types = Vec::new();
     for oid in &statement.types {
         let name: String =
