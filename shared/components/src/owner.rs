@@ -33,7 +33,7 @@ pub struct OwnerStep {
     pub starts: Vec<SubRunStart>,
     /// Whether the running sub-runs are to be stopped.
     pub stops: bool,
-    /// What becomes of the execution itself. It ends only when no sub-run runs.
+    /// The step of the execution itself. It ends only when no sub-run runs.
     pub step: Step,
 }
 

@@ -4,6 +4,8 @@
 //! fails (template, limit, panic) becomes a failed execution, and the other records are still
 //! planned (I9).
 
+mod due;
+mod emit;
 mod environment;
 mod held_step;
 mod message;

@@ -1,19 +1,18 @@
 //! Sub-runs: the rows with which they begin, and the steps of their owners.
 
 use components::{EndedSubRun, Owned, OwnerStep, SubRunStart};
-use domain::execution::{ExecutionResult, ResultReason};
+use domain::execution::ResultReason;
 use domain::ids::{EventId, ExecutionId, RunId};
 use domain::message::Message;
-use domain::outcome::{Failure, NODE_FULL};
+use domain::outcome::Failure;
 use queue::Outgoing;
 use serde_json::Value;
-use store::builder::{
-    NewEvent, NewExecution, NewItem, NewSubRun, StoredSubRun, WokenExecution, WokenOwner, WriteBatch,
-};
+use store::builder::{NewEvent, NewSubRun, StoredSubRun, WokenExecution, WokenOwner, WriteBatch};
 use store::{JsonText, NodeKey};
 use uuid::Uuid;
 
 use super::UNREADABLE;
+use super::emit::{Emitter, add_items};
 use super::held_step::check_step;
 use super::wake::WakeInput;
 use crate::definitions::Workflow;
@@ -46,31 +45,14 @@ pub(super) fn start_sub_runs(
         workflow.compiled.targets(owner.node_id, owner.channel).map(str::to_owned).collect();
     for start in starts {
         let (run_id, event_id): (RunId, EventId) = (ids().into(), ids().into());
-        let mut waits = false;
-        for target in &targets {
-            let node: NodeKey = (workflow.id, target.clone());
-            if owner.full_nodes.contains(&node) {
-                let component = workflow.compiled.stored_node(target).map(|node| node.uses.name().to_owned());
-                rows.executions.push(NewExecution {
-                    previous_execution_id: Some(owner.execution_id),
-                    result: Some(ExecutionResult::Failed),
-                    result_reason: Some(ResultReason::Limit),
-                    result_message: Some(NODE_FULL.to_owned()),
-                    component: component.unwrap_or_default(),
-                    workflow_version: workflow.version,
-                    ..NewExecution::passed(ids().into(), node, (run_id, owner.root_event_id), event_id)
-                });
-                continue;
-            }
-            waits = true;
-            rows.items.push(NewItem {
-                id: ids().into(),
-                node,
-                run_id,
-                root_event_id: owner.root_event_id,
-                event_id,
-            });
-        }
+        let emitter = Emitter {
+            execution_id: owner.execution_id,
+            run_id,
+            root_event_id: owner.root_event_id,
+            workflow,
+            full_nodes: owner.full_nodes,
+        };
+        let waits = add_items(&emitter, &targets, event_id, rows, ids);
         rows.sub_runs.push(NewSubRun {
             id: run_id,
             parent_run_id: owner.run_id,

@@ -114,7 +114,7 @@ impl Record<'_> {
         }
         let (ancestors, root) = (&step.ancestors, step.root.as_deref());
         let for_secret_field = self.environment(workflow, node, ancestors, root, MarkScope::All);
-        // What is handed on inside may stand beside a secret there.
+        // The inside of a blueprint and the body of an owner may write their input beside a secret.
         let scope = match (&node.node.uses, node.kind) {
             (Uses::Blueprint(_), _) | (_, NodeKind::Owner) => MarkScope::All,
             (Uses::Component(_) | Uses::Trigger(_), _) => MarkScope::Redacted,
@@ -444,7 +444,7 @@ impl Record<'_> {
     /// Goes on with a target, or commits an item for it; true when that item needs a wake.
     fn route<'s>(&self, mut next: Step<'s>, workflow: &'s Workflow, out: &mut Out<'_, 's>) -> bool {
         let key: NodeKey = (workflow.id, next.node_id.to_owned());
-        // What returns to the owner is no execution.
+        // An event that returns to the owner makes no execution.
         if self.run.owner.as_ref().is_some_and(|owner| owner.node_id == next.node_id) {
             next.slot = StepSlot::None;
             out.steps.push_back(next);

@@ -5,24 +5,20 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use components::{
-    Emission, EmissionData, HeldCall, Joined, JoinedEvent, OwnerStep, Step, SubRunStart, Then, Woken,
-};
+use components::{HeldCall, Joined, JoinedEvent, OwnerStep, Step, Then, Woken};
 use domain::execution::{ExecutionResult, ResultReason};
 use domain::held::{WakeCause, WakeTime};
-use domain::ids::{EventId, ExecutionId, WorkflowId};
+use domain::ids::{ExecutionId, WorkflowId};
 use domain::message::Message;
-use domain::outcome::{Failure, NODE_FULL};
-use domain::run::RunStop;
+use domain::outcome::Failure;
 use jiff::Timestamp;
 use queue::Outgoing;
-use serde_json::json;
-use store::builder::{
-    NewEvent, NewExecution, NewItem, RecordedWake, WokenExecution, WokenJoin, WokenOwner, WriteBatch,
-};
+use store::builder::{RecordedWake, WokenExecution, WokenJoin, WokenOwner, WriteBatch};
 use store::{JsonText, NodeKey};
 use uuid::Uuid;
 
+use super::due::{Due, begun_ending, ended, ending_of};
+use super::emit::emit;
 use super::held_step::check_step;
 use super::message::{cut_message, standing_message};
 use super::owned::{StartingOwner, owner_step, start_sub_runs};
@@ -85,62 +81,11 @@ fn later(execution: &WokenExecution, millis: Option<i64>) -> Option<Outgoing> {
     Outgoing::after(execution.organization_id, Message::Wake { execution_id: execution.id }, wait)
 }
 
-/// A step that is due.
-struct Due {
-    step: Step,
-    /// The actor that ended the execution, if one did.
-    cancelled_by: Option<String>,
-    /// The sub-runs to start.
-    starts: Vec<SubRunStart>,
-    /// Whether the running sub-runs are to be stopped.
-    stops: bool,
-}
-
-impl Due {
-    fn of(step: Step, cancelled_by: Option<String>) -> Self {
-        Self { step, cancelled_by, starts: Vec::new(), stops: false }
-    }
-
-    /// The end of an execution; of an owner once no sub-run runs. Until then it keeps why it ends.
-    fn end(execution: &WokenExecution, failure: Failure, cancelled_by: Option<String>) -> Self {
-        let is_running = execution.owner.as_ref().is_some_and(|owner| owner.running > 0);
-        if !is_running {
-            return Self::of(ended(failure), cancelled_by);
-        }
-        let mut held = execution.held.clone();
-        if let Some(fields) = held.as_object_mut() {
-            let ending = json!({
-                "reason": failure.reason.as_str(), "message": failure.message, "by": cancelled_by,
-            });
-            fields.insert(ENDING.to_owned(), ending);
-        }
-        // One stop is enough, unless it was lost.
-        let stops = execution.is_time || execution.held.get(ENDING).is_none();
-        let left = execution.millis_left.and_then(|millis| u64::try_from(millis).ok()).filter(|_| !stops);
-        let wait = left.filter(|left| *left > 0).map_or(STOP_AGAIN, Duration::from_millis);
-        let then = Then::Held { held, wake: Some(WakeTime::After(wait)) };
-        let step = Step { emissions: Vec::new(), facts: json!({}), then };
-        Self { stops, ..Self::of(step, None) }
-    }
-}
-
-/// The field of what an owner holds that says why it ends.
-const ENDING: &str = "ending";
-/// The time after which the stop of an owner's sub-runs is tried again.
-const STOP_AGAIN: Duration = Duration::from_secs(60);
-
-/// The end of an owner that an earlier wake has begun.
-fn begun_ending(execution: &WokenExecution) -> Option<(Failure, Option<String>)> {
-    execution.owner.as_ref()?;
-    let ending = execution.held.get(ENDING)?;
-    let text = |name: &str| ending[name].as_str().map(str::to_owned);
-    let reason: ResultReason = text("reason")?.parse().ok()?;
-    Some((Failure::new(reason, reason.as_str(), text("message").unwrap_or_default()), text("by")))
-}
-
 /// The due step of an execution; None: nothing is due.
 fn step_of(input: &WakeInput<'_>, execution: &WokenExecution) -> Option<Due> {
-    if let Some((failure, cancelled_by)) = begun_ending(execution).or_else(|| ending_of(input, execution)) {
+    if let Some((failure, cancelled_by)) =
+        begun_ending(execution).or_else(|| ending_of(input.fallback, execution))
+    {
         return Some(Due::end(execution, failure, cancelled_by));
     }
     if let Some(owner) = &execution.owner {
@@ -188,51 +133,6 @@ fn owner_due(input: &WakeInput<'_>, execution: &WokenExecution, owner: &WokenOwn
         Ok(OwnerStep { starts, stops, step }) => Due { starts, stops, ..Due::of(step, None) },
         Err(failure) => Due::end(execution, failure, None),
     })
-}
-
-fn ended(failure: Failure) -> Step {
-    Step { emissions: Vec::new(), facts: json!({}), then: Then::Ended(Err(failure)) }
-}
-
-/// The end that takes precedence over the component's step, and the actor that caused it.
-fn ending_of(input: &WakeInput<'_>, execution: &WokenExecution) -> Option<(Failure, Option<String>)> {
-    let end = |reason: ResultReason, message: &str| Failure::new(reason, reason.as_str(), message);
-    if let Some(stop) = execution.stop {
-        let failure = match stop {
-            RunStop::RunLimit => end(ResultReason::RunLimit, "the run is past its limit"),
-            RunStop::Timeout => end(
-                ResultReason::Cancelled,
-                "the run took longer than its time-out, while this execution was held",
-            ),
-            RunStop::Cancelled | RunStop::Owner => {
-                end(ResultReason::Cancelled, "the run was cancelled while this execution was held")
-            }
-        };
-        return Some((failure, execution.stopped_by.clone()));
-    }
-    if execution.is_organization_deleted {
-        return Some((end(ResultReason::Cancelled, "the organization was deleted"), None));
-    }
-    if execution.is_node_removed {
-        let message = standing_message(ResultReason::NodeRemoved).unwrap_or_default();
-        return Some((end(ResultReason::NodeRemoved, &message), None));
-    }
-    let cancelled = execution.causes.iter().find(|cause| cause.cause == WakeCause::Cancelled);
-    if let Some(cause) = cancelled {
-        let failure = end(ResultReason::Cancelled, "the execution was cancelled while it was held");
-        return Some((failure, cause.caused_by.clone()));
-    }
-    match input.fallback {
-        Fallback::None => None,
-        Fallback::Crashed => {
-            let message = "waking this execution ended the process several times, so it was ended";
-            Some((end(ResultReason::Crashed, message), None))
-        }
-        Fallback::Refused => {
-            let message = "the database refused the outcome of this wake";
-            Some((end(ResultReason::Limit, message), None))
-        }
-    }
 }
 
 fn component_step(input: &WakeInput<'_>, execution: &WokenExecution) -> Step {
@@ -384,86 +284,13 @@ fn take(
     });
 }
 
-/// Adds the event of an emission, its items, and the message that wakes the builder for them.
-fn emit(
-    input: &WakeInput<'_>,
-    execution: &WokenExecution,
-    workflow: &Workflow,
-    emission: &Emission,
-    plan: &mut WakePlan,
-    ids: &mut dyn FnMut() -> Uuid,
-) {
-    let event_id = ids().into();
-    let (data, redactions) = match &emission.data {
-        EmissionData::Input => (execution.data.clone(), execution.redactions.clone()),
-        EmissionData::Made(data) => (JsonText::of(data), None),
-        EmissionData::Marked(data, redactions) => {
-            (JsonText::of(data), Some(JsonText::of(&json!(redactions))))
-        }
-    };
-    let targets: Vec<String> =
-        workflow.compiled.targets(&execution.node.1, emission.channel).map(str::to_owned).collect();
-    let mut waits = false;
-    for target in &targets {
-        let node: NodeKey = (workflow.id, target.clone());
-        if input.full_nodes.contains(&node) {
-            plan.rows.executions.push(refused(execution, workflow, node, event_id, ids().into()));
-            continue;
-        }
-        waits = true;
-        plan.rows.items.push(NewItem {
-            id: ids().into(),
-            node,
-            run_id: execution.run_id,
-            root_event_id: execution.root_event_id,
-            event_id,
-        });
-    }
-    plan.rows.events.push(NewEvent {
-        id: event_id,
-        node: execution.node.clone(),
-        run_id: execution.run_id,
-        root_event_id: execution.root_event_id,
-        channel: emission.channel.to_owned(),
-        event_type: format!("{}.{}", execution.component, emission.channel),
-        data,
-        redactions,
-        targets,
-        depth: execution.depth + 1,
-        execution_id: execution.id,
-    });
-    if waits {
-        plan.messages.push(Outgoing::now(execution.organization_id, Message::Event { event_id }));
-    }
-}
-
-/// The failed execution that replaces an item of a full node.
-fn refused(
-    execution: &WokenExecution,
-    workflow: &Workflow,
-    node: NodeKey,
-    event_id: EventId,
-    id: ExecutionId,
-) -> NewExecution {
-    let stored = workflow.compiled.stored_node(&node.1);
-    let component = stored.map(|node| node.uses.name().to_owned()).unwrap_or_default();
-    NewExecution {
-        previous_execution_id: Some(execution.id),
-        result: Some(ExecutionResult::Failed),
-        result_reason: Some(ResultReason::Limit),
-        result_message: Some(NODE_FULL.to_owned()),
-        component,
-        workflow_version: workflow.version,
-        ..NewExecution::passed(id, node, (execution.run_id, execution.root_event_id), event_id)
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use components::held;
+    use components::{Emission, EmissionData, held};
     use domain::held::Call;
-    use domain::ids::{CallId, CauseId, OrganizationId, RunId};
+    use domain::ids::{CallId, CauseId, EventId, OrganizationId, RunId};
     use domain::run::RunStop;
+    use serde_json::json;
     use store::builder::{StoredCall, StoredCause};
 
     use super::*;

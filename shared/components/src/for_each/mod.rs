@@ -79,7 +79,7 @@ impl Owner for ForEach {
         };
         let was_stopping = state.is_stopping;
         state.ended += woken.ended.len();
-        // What it stopped itself has not failed.
+        // Sub-runs that the owner itself stopped have not failed.
         let is_failure = |ended: &&EndedSubRun| match ended.result {
             ExecutionResult::Passed => false,
             ExecutionResult::Failed => true,

@@ -26,7 +26,7 @@ enum Tolerate {
     Percent(f64),
 }
 
-/// What a failure does to the other items.
+/// The effect of a failure on the other items.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum OnItemFailure {
     /// They go on, until more fail than are tolerated.

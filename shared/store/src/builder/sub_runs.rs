@@ -207,8 +207,8 @@ pub(super) async fn read_owned(
     Ok(found)
 }
 
-/// What runs and what has ended is read in one statement: with two, a sub-run could end between them,
-/// be taken, and still count as running. A finished sub-run never changes but by its owner. Data is
+/// One statement reads the sub-runs that run and those that have ended: with two, a sub-run could end
+/// between them, be taken, and still count as running. A finished sub-run never changes but by its owner. Data is
 /// read where the owner may end, by what it holds: until then no wake looks at all of them.
 const READ_OWNED: &str = "/* read_owned */
     WITH counted AS MATERIALIZED (

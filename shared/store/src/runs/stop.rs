@@ -63,8 +63,8 @@ pub(crate) async fn stop_in(
 }
 
 /// Stops the running sub-runs within these runs, which are stopped and locked, and returns them.
-/// Whoever starts a sub-run holds the row of the run that it is in: once all rows are locked and no
-/// other is found, no more begin.
+/// The builder that starts a sub-run holds the row of the run around it: once all rows are locked and
+/// no other is found, no more begin.
 pub(crate) async fn stop_below(
     tx: &Tx,
     run_ids: &[RunId],

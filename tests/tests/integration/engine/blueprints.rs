@@ -6,7 +6,7 @@ use domain::ids::EventId;
 use domain::message::Message;
 use serde_json::{Value, json};
 use tests::api_world::ApiWorld;
-use tests::world::{build, event, execute, messages};
+use tests::world::{build, event};
 
 async fn put(api: &ApiWorld, token: &str, path: &str, body: &Value) -> Value {
     let answer = api.call(token, "PUT", path, body).await;
@@ -20,24 +20,8 @@ async fn run(api: &ApiWorld, token: &str, data: Value, allow: &str) -> EventId {
     assert_eq!(started.status, 202, "{started:?}");
     let run_id: EventId = started.body["run_id"].as_str().unwrap().parse().unwrap();
     build(&api.world.builder(), &[event(run_id)]).await;
-    deliver(api, allow).await;
+    api.world.run_to_rest(allow).await;
     run_id
-}
-
-async fn deliver(api: &ApiWorld, allow: &str) {
-    let (builder, executor) = (api.world.builder(), api.world.executor(allow));
-    for _ in 0..50 {
-        let sent: Vec<_> =
-            api.world.queues.take().into_iter().filter(|sent| sent.delay_seconds <= 1).collect();
-        if sent.is_empty() {
-            return;
-        }
-        let is_execution = |message: &Message| matches!(message, Message::Execution { .. });
-        let (work, wakes): (Vec<_>, Vec<_>) = messages(&sent).into_iter().partition(is_execution);
-        build(&builder, &wakes).await;
-        execute(&executor, &work).await;
-    }
-    panic!("the run does not come to rest");
 }
 
 /// The data of the events that a node has emitted in a run, in their order.
@@ -173,7 +157,7 @@ async fn inputs_that_fail_leave_on_error_and_what_fails_inside_is_redriven_with_
     assert_eq!(redriven.status, 202, "{redriven:?}");
     let event_id: EventId = redriven.body["event_id"].as_str().unwrap().parse().unwrap();
     build(&api.world.builder(), &[event(event_id)]).await;
-    deliver(&api, &allow).await;
+    api.world.run_to_rest(&allow).await;
     let paths: Vec<String> = target.requests().into_iter().map(|request| request.path).collect();
     assert_eq!(paths, ["/one/status/400", "/one/status/400"]);
     assert_eq!(api.world.run_state(run_id).await, "failed");
@@ -231,7 +215,7 @@ async fn what_was_scrubbed_goes_into_no_input_i1() {
     );
     api.world.database.sql(&mark).await;
     build(&api.world.builder(), &[event(run_id)]).await;
-    deliver(&api, "").await;
+    api.world.run_to_rest("").await;
     let reason = format!(
         "SELECT concat_ws(' ', result, result_reason) FROM workflow_node_executions WHERE run_id = '{run_id}' AND node_id = 'p'"
     );
@@ -269,6 +253,6 @@ async fn a_run_that_began_with_the_version_before_has_the_new_defaults() {
         202
     );
     build(&api.world.builder(), &[Message::Wake { execution_id: held.parse().unwrap() }]).await;
-    deliver(&api, "").await;
+    api.world.run_to_rest("").await;
     assert_eq!(outputs(&api, run_id, "p/say").await, [json!("hello Ada")]);
 }

@@ -9,7 +9,7 @@ use local::target::Target;
 use serde_json::{Value, json};
 use sweeper::sweep;
 use tests::api_world::ApiWorld;
-use tests::world::{build, event, execute, messages};
+use tests::world::{build, event, messages};
 use tests::{Workflow, World};
 
 fn node(id: &str, component: &str, configuration: Value) -> Value {
@@ -47,34 +47,15 @@ fn double() -> ([Value; 1], [Value; 2]) {
     )
 }
 
+/// Waits at each item.
+fn waiting() -> ([Value; 1], [Value; 2]) {
+    ([node("b", "wait", json!({ "for": "1h" }))], [edge("f", "item", "b"), edge("b", "default", "f")])
+}
+
 async fn start(world: &World, workflow: &Workflow, data: Value) -> EventId {
     let run_id = world.start(workflow, "start", data).await;
     build(&world.builder(), &[event(run_id)]).await;
     run_id
-}
-
-/// Delivers the sent messages, until no message is sent any more but those for later.
-async fn deliver(world: &World, allow: &str) {
-    let (builder, executor) = (world.builder(), world.executor(allow));
-    for _ in 0..200 {
-        let sent: Vec<_> = world.queues.take().into_iter().filter(|sent| sent.delay_seconds <= 1).collect();
-        if sent.is_empty() {
-            return;
-        }
-        let is_execution = |message: &Message| matches!(message, Message::Execution { .. });
-        let (work, wakes): (Vec<_>, Vec<_>) = messages(&sent).into_iter().partition(is_execution);
-        build(&builder, &wakes).await;
-        execute(&executor, &work).await;
-    }
-    panic!("the run does not come to rest");
-}
-
-/// The data of the events that a node has emitted, in their order.
-async fn outputs(world: &World, node_id: &str) -> Vec<Value> {
-    let sql = format!(
-        "SELECT coalesce(jsonb_agg(data ORDER BY created_at, id), '[]')::text FROM workflow_events WHERE node_id = '{node_id}'"
-    );
-    serde_json::from_str(&world.database.sql(&sql).await).unwrap()
 }
 
 /// The number of sub-runs in each state, and of those whose result was taken.
@@ -97,16 +78,16 @@ async fn each_item_is_worked_on_in_a_run_of_its_own_and_the_results_come_in_orde
     let workflow = workflow(&world, json!({ "max_parallel": 2 }), &body, &edges).await;
     let run_id = start(&world, &workflow, json!({ "list": [1, 2, 3, 4, 5] })).await;
     assert_eq!((sub_runs(&world).await, owner(&world).await), ("2 0 0".into(), "held".into()));
-    deliver(&world, "").await;
+    world.run_to_rest("").await;
     assert_eq!((sub_runs(&world).await, owner(&world).await), ("0 5 5".into(), "finished passed".into()));
-    let [after] = outputs(&world, "after").await.try_into().expect("one way on");
+    let [after] = world.outputs("after").await.try_into().expect("one way on");
     assert_eq!((&after["count"], &after["failed"]), (&json!(5), &json!(0)));
     let results: Vec<Value> =
         after["results"].as_array().unwrap().iter().map(|one| one["data"].clone()).collect();
     let expected: Vec<Value> = (0..5).map(|index| json!({ "twice": 2 * (index + 1), "of": index })).collect();
     assert_eq!(results, expected);
     assert_eq!((world.run_state(run_id).await, world.items().await), ("passed", 0));
-    // What is done looks back past the body.
+    // The nodes after `done` look back past the body.
     let returned = "SELECT count(*) FROM execution_joins WHERE node_id = 'f'";
     assert_eq!(world.database.sql(returned).await, "5");
 }
@@ -117,13 +98,13 @@ async fn an_empty_list_and_a_body_that_leads_nowhere_end() {
     let (body, edges) = double();
     let doubled = workflow(&world, json!({}), &body, &edges).await;
     let run_id = start(&world, &doubled, json!({ "list": [] })).await;
-    deliver(&world, "").await;
+    world.run_to_rest("").await;
     assert_eq!((world.run_state(run_id).await, sub_runs(&world).await), ("passed", "0 0 0".into()));
     let nothing = workflow(&world, json!({}), &[], &[]).await;
     let run_id = start(&world, &nothing, json!({ "list": [1, 2] })).await;
-    deliver(&world, "").await;
+    world.run_to_rest("").await;
     assert_eq!((world.run_state(run_id).await, sub_runs(&world).await), ("passed", "0 2 2".into()));
-    let results = outputs(&world, "after").await;
+    let results = world.outputs("after").await;
     assert_eq!(results[1]["results"][0]["status"], "ended");
 }
 
@@ -140,9 +121,9 @@ async fn failures_are_tolerated_up_to_a_number_and_stop_the_rest_past_it() {
     let body = [http];
     let tolerant = workflow(world, json!({ "tolerate": "50%" }), &body, &edges).await;
     let run_id = start(world, &tolerant, json!({ "list": [200, 400, 200, 400] })).await;
-    deliver(world, &target.host_port()).await;
+    world.run_to_rest(&target.host_port()).await;
     assert_eq!((world.run_state(run_id).await, owner(world).await), ("passed", "finished passed".into()));
-    let [after] = outputs(world, "after").await.try_into().expect("one");
+    let [after] = world.outputs("after").await.try_into().expect("one");
     assert_eq!(after["failed"], 2);
     let statuses: Vec<&str> =
         after["results"].as_array().unwrap().iter().map(|one| one["status"].as_str().unwrap()).collect();
@@ -154,9 +135,9 @@ async fn failures_are_tolerated_up_to_a_number_and_stop_the_rest_past_it() {
     let strict = workflow(world, json!({ "max_parallel": 1 }), &body, &edges).await;
     target.clear();
     let run_id = start(world, &strict, json!({ "list": [200, 400, 200] })).await;
-    deliver(world, &target.host_port()).await;
+    world.run_to_rest(&target.host_port()).await;
     assert_eq!(world.run_state(run_id).await, "passed", "an edge took the failure");
-    let [told] = outputs(world, "told").await.try_into().expect("one");
+    let [told] = world.outputs("told").await.try_into().expect("one");
     assert_eq!((told["failed"].clone(), told["results"].as_array().unwrap().len()), (json!(1), 2));
     assert_eq!(target.requests().len(), 2, "the third was not begun");
 }
@@ -178,9 +159,9 @@ async fn a_merge_in_the_body_joins_the_branches_of_one_item_i3() {
     ];
     let workflow = workflow(&world, json!({}), &body, &edges).await;
     let run_id = start(&world, &workflow, json!({ "list": [1, 2, 3] })).await;
-    deliver(&world, "").await;
+    world.run_to_rest("").await;
     assert_eq!(world.run_state(run_id).await, "passed");
-    let [after] = outputs(&world, "after").await.try_into().expect("one");
+    let [after] = world.outputs("after").await.try_into().expect("one");
     for (index, result) in after["results"].as_array().unwrap().iter().enumerate() {
         let sources = &result["data"]["sources"];
         assert_eq!((&sources["B"]["b"], &sources["C"]["c"]), (&json!(index + 1), &json!(index + 1)));
@@ -204,9 +185,9 @@ async fn one_within_another_works_through_lists_of_lists_i3() {
     ];
     let workflow = workflow(&world, json!({}), &body, &edges).await;
     let run_id = start(&world, &workflow, json!({ "list": [[1, 2], [], [3]] })).await;
-    deliver(&world, "").await;
+    world.run_to_rest("").await;
     assert_eq!(world.run_state(run_id).await, "passed");
-    let [after] = outputs(&world, "after").await.try_into().expect("one");
+    let [after] = world.outputs("after").await.try_into().expect("one");
     let results: Vec<Value> =
         after["results"].as_array().unwrap().iter().map(|one| one["data"].clone()).collect();
     assert_eq!(results, [json!([1, 2]), json!([]), json!([23])]);
@@ -218,11 +199,10 @@ async fn a_cancel_ends_all_that_is_within_and_the_owner_last_i3() {
     let api = ApiWorld::create().await;
     let token = api.token(Role::Owner).await;
     let world = &api.world;
-    let body = [node("b", "wait", json!({ "for": "1h" }))];
-    let edges = [edge("f", "item", "b"), edge("b", "default", "f")];
+    let (body, edges) = waiting();
     let workflow = workflow(world, json!({}), &body, &edges).await;
     let run_id = start(world, &workflow, json!({ "list": [1, 2, 3] })).await;
-    deliver(world, "").await;
+    world.run_to_rest("").await;
     assert_eq!((sub_runs(world).await, owner(world).await), ("3 0 0".into(), "held".into()));
     let answer = api.call(&token, "POST", &format!("/v1/runs/{run_id}/cancel"), &Value::Null).await;
     assert_eq!(answer.status, 202);
@@ -237,7 +217,7 @@ async fn a_cancel_ends_all_that_is_within_and_the_owner_last_i3() {
     for _ in 0..3 {
         world.pass(60).await;
         sweep(&world.sweeper(0), tests::tick()).await.unwrap();
-        deliver(world, "").await;
+        world.run_to_rest("").await;
     }
     assert_eq!(
         (sub_runs(world).await, owner(world).await),
@@ -251,18 +231,17 @@ async fn an_owner_that_is_cancelled_by_itself_stops_its_parts_and_its_run_goes_o
     let api = ApiWorld::create().await;
     let token = api.token(Role::Owner).await;
     let world = &api.world;
-    let body = [node("b", "wait", json!({ "for": "1h" }))];
-    let edges = [edge("f", "item", "b"), edge("b", "default", "f")];
+    let (body, edges) = waiting();
     let workflow = workflow(world, json!({}), &body, &edges).await;
     let run_id = start(world, &workflow, json!({ "list": [1, 2] })).await;
-    deliver(world, "").await;
+    world.run_to_rest("").await;
     let held = "SELECT id FROM workflow_node_executions WHERE node_id = 'f'";
     let id = world.database.sql(held).await;
     let answer = api.call(&token, "POST", &format!("/v1/executions/{id}/cancel"), &Value::Null).await;
     assert_eq!(answer.status, 202, "{answer:?}");
     build(&world.builder(), &[Message::Wake { execution_id: id.parse().unwrap() }]).await;
     assert_eq!(owner(world).await, "held", "it ends after them");
-    deliver(world, "").await;
+    world.run_to_rest("").await;
     assert_eq!(
         (sub_runs(world).await, owner(world).await),
         ("0 2 2".into(), "finished cancelled cancelled".into())
@@ -307,7 +286,7 @@ async fn so_many_are_within_each_other_and_no_more_i10() {
         nodes.push(node("b", "noop", json!({})));
         let workflow = world.workflow(json!(nodes), json!(edges)).await;
         let run_id = start(&world, &workflow, json!({})).await;
-        deliver(&world, "").await;
+        world.run_to_rest("").await;
         world.run_state(run_id).await
     };
     assert_eq!(nested(SUB_RUN_NESTING_MAX).await, "passed");
@@ -333,7 +312,7 @@ async fn a_redrive_within_a_part_that_runs_counts_for_it_i3() {
     ];
     let workflow = workflow(world, json!({ "tolerate": 1 }), &body, &edges).await;
     let run_id = start(world, &workflow, json!({ "list": [1], "status": 404 })).await;
-    deliver(world, &target.host_port()).await;
+    world.run_to_rest(&target.host_port()).await;
     let failed = "SELECT id FROM workflow_node_executions WHERE node_id = 'b' AND redriven_event_id IS NULL ORDER BY id DESC LIMIT 1";
     let redrive = async || {
         let id = world.database.sql(failed).await;
@@ -348,14 +327,14 @@ async fn a_redrive_within_a_part_that_runs_counts_for_it_i3() {
     let (status, redriven) = redrive().await;
     assert_eq!(status, 202, "{redriven}");
     build(&world.builder(), &[event(redriven["event_id"].as_str().unwrap().parse().unwrap())]).await;
-    deliver(world, &target.host_port()).await;
+    world.run_to_rest(&target.host_port()).await;
     let held = world.database.sql("SELECT id FROM workflow_node_executions WHERE node_id = 'w'").await;
     let answer = api.call(&token, "POST", &format!("/v1/executions/{held}/release"), &Value::Null).await;
     assert_eq!(answer.status, 202);
     build(&world.builder(), &[Message::Wake { execution_id: held.parse().unwrap() }]).await;
-    deliver(world, &target.host_port()).await;
+    world.run_to_rest(&target.host_port()).await;
     assert_eq!((world.run_state(run_id).await, sub_runs(world).await), ("passed", "0 1 1".into()));
-    let [after] = outputs(world, "after").await.try_into().expect("one");
+    let [after] = world.outputs("after").await.try_into().expect("one");
     assert_eq!((&after["failed"], &after["results"][0]["status"]), (&json!(1), &json!("failed")));
     let (status, refused) = redrive().await;
     assert_eq!((status, letters().await), (409, 0), "{refused}");
@@ -365,17 +344,16 @@ async fn a_redrive_within_a_part_that_runs_counts_for_it_i3() {
 #[tokio::test]
 async fn an_owner_whose_node_is_removed_ends_after_its_parts_i3() {
     let world = World::create().await;
-    let body = [node("b", "wait", json!({ "for": "1h" }))];
-    let edges = [edge("f", "item", "b"), edge("b", "default", "f")];
+    let (body, edges) = waiting();
     let workflow = workflow(&world, json!({}), &body, &edges).await;
     let run_id = start(&world, &workflow, json!({ "list": [1, 2] })).await;
-    deliver(&world, "").await;
+    world.run_to_rest("").await;
     let nodes = json!([{ "id": "start", "name": "START", "trigger": "start" }, node("b", "wait", json!({ "for": "1h" }))]);
     world.apply_again(&workflow, nodes, json!([edge("start", "default", "b")])).await;
     for _ in 0..4 {
         world.pass(120).await;
         sweep(&world.sweeper(0), tests::tick()).await.unwrap();
-        deliver(&world, "").await;
+        world.run_to_rest("").await;
     }
     assert_eq!(
         (sub_runs(&world).await, owner(&world).await),
@@ -393,7 +371,7 @@ async fn parts_are_no_runs_of_their_own() {
     let (body, edges) = double();
     let workflow = workflow(world, json!({}), &body, &edges).await;
     let run_id = start(world, &workflow, json!({ "list": [1, 2, 3] })).await;
-    deliver(world, "").await;
+    world.run_to_rest("").await;
     let runs = api.call(&token, "GET", "/v1/runs", &Value::Null).await;
     assert_eq!(runs.body["runs"].as_array().map(Vec::len), Some(1));
     let executions = api.call(&token, "GET", &format!("/v1/executions?run={run_id}"), &Value::Null).await;
@@ -411,14 +389,13 @@ async fn parts_are_no_runs_of_their_own() {
 #[tokio::test]
 async fn a_run_that_takes_too_long_ends_with_its_parts_i3_i8() {
     let world = World::create().await;
-    let body = [node("b", "wait", json!({ "for": "1h" }))];
-    let edges = [edge("f", "item", "b"), edge("b", "default", "f")];
+    let (body, edges) = waiting();
     let workflow = workflow(&world, json!({}), &body, &edges).await;
     let run_id = start(&world, &workflow, json!({ "list": [1, 2] })).await;
-    deliver(&world, "").await;
+    world.run_to_rest("").await;
     world.database.sql(&format!("UPDATE workflow_runs SET due_at = now() WHERE id = '{run_id}'")).await;
     build(&world.builder(), &[Message::Run { run_id: run_id.into() }]).await;
-    deliver(&world, "").await;
+    world.run_to_rest("").await;
     assert_eq!(
         (sub_runs(&world).await, owner(&world).await),
         ("0 2 2".into(), "finished cancelled cancelled".into())
@@ -440,8 +417,8 @@ async fn what_follows_an_empty_list_sees_the_run_and_counts_its_visits_i10() {
         json!([edge("start", "default", "f"), edge("f", "done", "again"), edge("again", "default", "f")]);
     let workflow = world.workflow(nodes, edges).await;
     let run_id = start(&world, &workflow, json!({ "n": 7 })).await;
-    deliver(&world, "").await;
-    assert_eq!(outputs(&world, "again").await, [json!(7), json!(7), json!(7)]);
+    world.run_to_rest("").await;
+    assert_eq!(world.outputs("again").await, [json!(7), json!(7), json!(7)]);
     assert_eq!(world.run_state(run_id).await, "failed", "the fourth visit is refused");
 }
 
@@ -449,11 +426,10 @@ async fn what_follows_an_empty_list_sees_the_run_and_counts_its_visits_i10() {
 #[tokio::test]
 async fn an_owner_whose_node_is_another_component_now_ends_after_its_parts_i3() {
     let world = World::create().await;
-    let body = [node("b", "wait", json!({ "for": "1h" }))];
-    let edges = [edge("f", "item", "b"), edge("b", "default", "f")];
+    let (body, edges) = waiting();
     let workflow = workflow(&world, json!({ "max_parallel": 1 }), &body, &edges).await;
     start(&world, &workflow, json!({ "list": [1, 2] })).await;
-    deliver(&world, "").await;
+    world.run_to_rest("").await;
     let nodes = json!([{ "id": "start", "name": "START", "trigger": "start" }, node("f", "noop", json!({})),
         node("b", "wait", json!({ "for": "1h" }))]);
     world
@@ -464,11 +440,31 @@ async fn an_owner_whose_node_is_another_component_now_ends_after_its_parts_i3() 
     for _ in 0..4 {
         sweep(&world.sweeper(0), tests::tick()).await.unwrap();
         build(&world.builder(), &[Message::Wake { execution_id: held.parse().unwrap() }]).await;
-        deliver(&world, "").await;
+        world.run_to_rest("").await;
         world.pass(120).await;
     }
     assert_eq!(
         (sub_runs(&world).await, owner(&world).await),
         ("0 1 1".into(), "finished cancelled node_removed".into())
+    );
+}
+
+/// ✗ What was scrubbed would be sent beside a secret, by the way of an item.
+#[tokio::test]
+async fn what_was_scrubbed_goes_into_no_item_i1() {
+    let world = World::create().await;
+    let (body, edges) = double();
+    let workflow =
+        workflow(&world, json!({ "items": "{{ [$[\"START\"].data.token] }}" }), &body, &edges).await;
+    let run_id = world.start(&workflow, "start", json!({ "token": "[secret:a.b]" })).await;
+    let mark = format!(
+        "UPDATE workflow_events SET redactions = '{{\"redacted\": [], \"scrubbed\": [\"/token\"]}}' WHERE id = '{run_id}'"
+    );
+    world.database.sql(&mark).await;
+    build(&world.builder(), &[event(run_id)]).await;
+    world.run_to_rest("").await;
+    assert_eq!(
+        (sub_runs(&world).await, owner(&world).await),
+        ("0 0 0".into(), "finished failed redacted".into())
     );
 }

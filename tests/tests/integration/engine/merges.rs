@@ -50,31 +50,6 @@ async fn start(world: &World, workflow: &Workflow, data: Value) -> EventId {
     run_id
 }
 
-/// Delivers the sent messages, until no message is sent any more but those for later.
-async fn deliver(world: &World, allow: &str) {
-    let (builder, executor) = (world.builder(), world.executor(allow));
-    for _ in 0..50 {
-        let sent: Vec<_> = world.queues.take().into_iter().filter(|sent| sent.delay_seconds <= 1).collect();
-        if sent.is_empty() {
-            return;
-        }
-        let messages = messages(&sent);
-        let is_execution = |message: &&Message| matches!(message, Message::Execution { .. });
-        let (work, wakes): (Vec<_>, Vec<_>) = messages.iter().partition(is_execution);
-        build(&builder, &wakes.into_iter().cloned().collect::<Vec<_>>()).await;
-        execute(&executor, &work.into_iter().cloned().collect::<Vec<_>>()).await;
-    }
-    panic!("the run does not come to rest");
-}
-
-/// The data of the events that a node has emitted, in their order.
-async fn outputs(world: &World, node_id: &str) -> Vec<Value> {
-    let sql = format!(
-        "SELECT coalesce(jsonb_agg(data ORDER BY created_at, id), '[]')::text FROM workflow_events WHERE node_id = '{node_id}'"
-    );
-    serde_json::from_str(&world.database.sql(&sql).await).unwrap()
-}
-
 /// State, result and reason of each join of the merge, in their order.
 async fn joins(world: &World) -> String {
     let sql =
@@ -104,9 +79,9 @@ async fn branches_come_together_once_with_all_their_data_i3() {
     let workflow = workflow(&world, &[http("a"), pass("b"), http("c")], json!({})).await;
     let run_id = start(&world, &workflow, json!({})).await;
     assert_eq!((joins(&world).await, arrived(&world).await), ("held".into(), "b".into()));
-    deliver(&world, &target.host_port()).await;
+    world.run_to_rest(&target.host_port()).await;
     assert_eq!(joins(&world).await, "finished passed");
-    let outputs = outputs(&world, "after").await;
+    let outputs = world.outputs("after").await;
     assert_eq!(outputs.len(), 1, "one way on");
     let sources = outputs[0]["sources"].as_object().unwrap();
     assert_eq!(sources.keys().collect::<Vec<_>>(), ["A", "B", "C"]);
@@ -128,18 +103,18 @@ async fn a_branch_that_dies_is_asked_about_whenever_it_dies() {
     let skipping = workflow(&world, &[slow(), filter("b", "yes")], json!({})).await;
     let run_id = start(&world, &skipping, json!({ "yes": false })).await;
     assert_eq!(joins(&world).await, "none");
-    deliver(&world, &target.host_port()).await;
+    world.run_to_rest(&target.host_port()).await;
     assert_eq!((joins(&world).await, world.run_state(run_id).await), ("finished passed".into(), "passed"));
-    assert_eq!(outputs(&world, "after").await[0]["missing"], json!(["B"]));
+    assert_eq!(world.outputs("after").await[0]["missing"], json!(["B"]));
     // The http fails after the filter has come: its end is what the merge waits for.
     let world = World::create().await;
     let failing = node("a", "http", json!({ "url": format!("{}/status/500", target.url()) }));
     let workflow = workflow(&world, &[failing, filter("b", "yes")], json!({ "dead_sources": "fail" })).await;
     let run_id = start(&world, &workflow, json!({ "yes": true })).await;
     assert_eq!(joins(&world).await, "held");
-    deliver(&world, &target.host_port()).await;
+    world.run_to_rest(&target.host_port()).await;
     assert_eq!(joins(&world).await, "finished failed component_error");
-    let told = outputs(&world, "told").await;
+    let told = world.outputs("told").await;
     assert_eq!((&told[0]["reason"], &told[0]["missing"]), (&json!("dead_sources"), &json!(["A"])));
     assert_eq!(world.run_state(run_id).await, "failed", "the http's failure went nowhere");
 }
@@ -165,7 +140,7 @@ async fn a_failure_of_the_merge_that_an_edge_takes_does_not_fail_the_run() {
         }
         let workflow = world.workflow(nodes, json!(edges)).await;
         let run_id = start(&world, &workflow, json!({ "a": true, "b": false })).await;
-        deliver(&world, "").await;
+        world.run_to_rest("").await;
         assert_eq!(joins(&world).await, "finished failed component_error");
         world.run_state(run_id).await
     };
@@ -187,12 +162,12 @@ async fn any_and_a_quorum_go_on_early_and_what_comes_after_is_late_i3() {
         build(&world.builder(), &wakes).await;
         assert_eq!(joins(&world).await, before, "{configuration}");
         execute(&world.executor(&target.host_port()), &rest).await;
-        deliver(&world, &target.host_port()).await;
+        world.run_to_rest(&target.host_port()).await;
         assert_eq!(
             (arrived(&world).await, joins(&world).await.as_str()),
             (after.to_owned(), "finished passed")
         );
-        assert_eq!(outputs(&world, "after").await.len(), 1, "{configuration}");
+        assert_eq!(world.outputs("after").await.len(), 1, "{configuration}");
         assert_eq!((world.run_state(run_id).await, world.items().await), ("passed", 0), "{configuration}");
     };
     check(json!({ "mode": "any" }), "finished passed", "a, b, c late").await;
@@ -208,13 +183,13 @@ async fn an_event_that_meets_stop_if_ends_the_merge() {
     let stop_if = r#"previous().data.from == "b""#;
     let workflow = workflow(&world, &[pass("a"), pass("b"), wait], json!({ "stop_if": stop_if })).await;
     let run_id = start(&world, &workflow, json!({})).await;
-    deliver(&world, "").await;
+    world.run_to_rest("").await;
     assert_eq!(joins(&world).await, "finished failed component_error");
-    assert_eq!(outputs(&world, "told").await[0]["reason"], "stop_if");
+    assert_eq!(world.outputs("told").await[0]["reason"], "stop_if");
     assert_eq!(world.run_state(run_id).await, "running", "the other branch goes on");
     world.pass(3_600).await;
     sweep(&world.sweeper(0), tests::tick()).await.unwrap();
-    deliver(&world, "").await;
+    world.run_to_rest("").await;
     assert_eq!((arrived(&world).await, world.run_state(run_id).await), ("a, b, c late".into(), "passed"));
 }
 
@@ -224,13 +199,13 @@ async fn a_merge_times_out_while_a_branch_is_open_i8() {
     let wait = node("b", "wait", json!({ "for": "2 days" }));
     let workflow = workflow(&world, &[pass("a"), wait], json!({ "timeout": "30s" })).await;
     start(&world, &workflow, json!({})).await;
-    deliver(&world, "").await;
+    world.run_to_rest("").await;
     assert_eq!(joins(&world).await, "held");
     world.pass(30).await;
     sweep(&world.sweeper(0), tests::tick()).await.unwrap();
-    deliver(&world, "").await;
+    world.run_to_rest("").await;
     assert_eq!(joins(&world).await, "finished failed timeout");
-    let told = outputs(&world, "told").await;
+    let told = world.outputs("told").await;
     assert_eq!((&told[0]["reason"], &told[0]["missing"]), (&json!("timeout"), &json!(["B"])));
 }
 
@@ -269,9 +244,9 @@ async fn a_node_behind_merges_sees_all_that_came_before_them() {
     ]);
     let workflow = world.workflow(nodes, edges).await;
     let run_id = start(&world, &workflow, json!({})).await;
-    deliver(&world, "").await;
+    world.run_to_rest("").await;
     assert_eq!(world.run_state(run_id).await, "passed");
-    let read = outputs(&world, "read").await.remove(0);
+    let read = world.outputs("read").await.remove(0);
     assert_eq!(
         read,
         json!({
@@ -319,13 +294,13 @@ async fn an_apply_that_takes_a_branch_away_lets_a_merge_decide_i8() {
     );
     let workflow = world.workflow(nodes.clone(), edges.clone()).await;
     let run_id = start(&world, &workflow, json!({})).await;
-    deliver(&world, "").await;
+    world.run_to_rest("").await;
     assert_eq!(joins(&world).await, "held");
     let edges =
         json!(edges.as_array().unwrap().iter().filter(|edge| edge["from"] != "b").collect::<Vec<_>>());
     let world_workflow = world.apply_again(&workflow, nodes, edges).await;
     sweep(&world.sweeper(0), tests::tick()).await.unwrap();
-    deliver(&world, "").await;
+    world.run_to_rest("").await;
     assert_eq!((joins(&world).await.as_str(), world.run_state(run_id).await), ("finished passed", "running"));
     let _ = world_workflow;
 }
@@ -336,15 +311,15 @@ async fn a_cancelled_run_ends_its_merge_and_what_arrives_later_goes_nowhere() {
     let wait = node("b", "wait", json!({ "for": "1h" }));
     let workflow = workflow(&world, &[pass("a"), wait], json!({})).await;
     let run_id = start(&world, &workflow, json!({})).await;
-    deliver(&world, "").await;
+    world.run_to_rest("").await;
     world.cancel(run_id).await;
     sweep(&world.sweeper(0), tests::tick()).await.unwrap();
-    deliver(&world, "").await;
+    world.run_to_rest("").await;
     assert_eq!(
         (joins(&world).await.as_str(), world.run_state(run_id).await),
         ("finished cancelled cancelled", "cancelled")
     );
-    assert_eq!(outputs(&world, "m").await, Vec::<Value>::new());
+    assert_eq!(world.outputs("m").await, Vec::<Value>::new());
 }
 
 /// A run has no open join whose cause nobody knows: all messages are lost, and the sweeper's are enough.
@@ -356,7 +331,7 @@ async fn a_merge_whose_messages_are_all_lost_decides_within_two_minutes_i8() {
     let _ = world.queues.take();
     assert_eq!(joins(&world).await, "held");
     sweep(&world.sweeper(0), tests::tick()).await.unwrap();
-    deliver(&world, "").await;
+    world.run_to_rest("").await;
     assert_eq!((joins(&world).await.as_str(), world.run_state(run_id).await), ("finished passed", "passed"));
 }
 
@@ -398,7 +373,7 @@ async fn a_dead_branch_and_the_first_arrival_do_not_look_past_each_other() {
             execute(&executor, &work).await;
             build(&builder, &arrival).await;
         }
-        deliver(&world, &target.host_port()).await;
+        world.run_to_rest(&target.host_port()).await;
         assert_eq!(joins(&world).await, "finished failed component_error", "{first} first");
         assert_eq!(world.run_state(run_id).await, "failed");
     }
@@ -421,7 +396,7 @@ async fn a_merge_does_not_decide_while_an_event_waits_at_it() {
     assert_eq!((joins(&world).await.as_str(), world.items().await), ("held", 1));
     build(&world.builder(), &wake).await;
     assert_eq!(joins(&world).await, "held", "the other event waits at it");
-    deliver(&world, "").await;
+    world.run_to_rest("").await;
     assert_eq!((arrived(&world).await.as_str(), world.run_state(run_id).await), ("a, b", "passed"));
 }
 
@@ -441,10 +416,10 @@ async fn arrivals_of_builders_at_the_same_time_make_one_join_i3() {
     )
     .await;
     sweep(&world.sweeper(0), tests::tick()).await.unwrap();
-    deliver(&world, "").await;
+    world.run_to_rest("").await;
     assert_eq!((joins(&world).await.as_str(), world.run_state(run_id).await), ("finished passed", "passed"));
     assert_eq!(world.database.count("SELECT count(*) FROM execution_joins").await, 20);
-    assert_eq!(outputs(&world, "after").await.len(), 1);
+    assert_eq!(world.outputs("after").await.len(), 1);
 }
 
 #[tokio::test]
@@ -463,7 +438,7 @@ async fn an_open_merge_decides_by_what_was_applied_last() {
     let (nodes, edges) = with(json!({ "sources": ["A", "B"] }), "A");
     let workflow = world.workflow(nodes, edges).await;
     start(&world, &workflow, json!({})).await;
-    deliver(&world, "").await;
+    world.run_to_rest("").await;
     assert_eq!(joins(&world).await, "held");
     let (nodes, edges) = with(json!({ "sources": ["EU"] }), "EU");
     world.apply_again(&workflow, nodes, edges).await;
@@ -478,5 +453,5 @@ async fn an_open_merge_decides_by_what_was_applied_last() {
     world.pass(60).await;
     build(&world.builder(), &[wake]).await;
     assert_eq!(joins(&world).await, "finished passed");
-    assert_eq!(outputs(&world, "m").await[0]["sources"], json!({ "EU": {} }));
+    assert_eq!(world.outputs("m").await[0]["sources"], json!({ "EU": {} }));
 }

@@ -2,25 +2,10 @@
 
 use domain::access::Role;
 use domain::ids::{ExecutionId, OrganizationId, RunId};
-use domain::message::Message;
 use serde_json::{Value, json};
 use store::api::{PageRequest, RunFilter, find_top_run, list_runs};
-use tests::World;
 use tests::api_world::{Answer, ApiWorld};
-use tests::world::{build, event, messages};
-
-/// Delivers messages of the builder until none is sent any more but those for later.
-async fn deliver(world: &World) {
-    for _ in 0..100 {
-        let sent: Vec<_> = world.queues.take().into_iter().filter(|sent| sent.delay_seconds <= 1).collect();
-        if sent.is_empty() {
-            return;
-        }
-        assert!(messages(&sent).iter().all(|message| !matches!(message, Message::Execution { .. })));
-        build(&world.builder(), &messages(&sent)).await;
-    }
-    panic!("the run does not come to rest");
-}
+use tests::world::{build, event};
 
 /// One row a line, of the fields.
 fn rows(answer: &Answer, list: &str, fields: [&str; 2]) -> Vec<String> {
@@ -63,7 +48,7 @@ async fn the_parts_of_a_run_are_listed_by_their_owner_and_shown_with_what_is_wit
     // The first part has two parts of its own, the second has one, which fails.
     let top = world.start(&workflow, "start", json!({ "list": [[1, 2], [0]] })).await;
     build(&world.builder(), &[event(top)]).await;
-    deliver(world).await;
+    world.run_to_rest("").await;
 
     // A list of runs has top runs; that of an owner has its sub-runs, newest first.
     let all = get("/v1/runs".to_owned()).await;

@@ -27,18 +27,18 @@ async fn a_redrive_joins_anew_with_what_came_before() {
         node("b", "transform", json!({ "output": "{{ root().data.fails ? root().data.no.such : 1 }}" }));
     let workflow_of = workflow(&world, &[flaky, broken], json!({ "mode": "all" })).await;
     let run_id = start(&world, &workflow_of, json!({ "path": "echo", "fails": true })).await;
-    deliver(&world, &target.host_port()).await;
+    world.run_to_rest(&target.host_port()).await;
     assert_eq!((joins(&world).await.as_str(), world.run_state(run_id).await), ("finished passed", "failed"));
-    assert_eq!(outputs(&world, "after").await[0]["missing"], json!(["B"]));
+    assert_eq!(world.outputs("after").await[0]["missing"], json!(["B"]));
     // The node is mended, and its dead letter redriven.
     let flaky = node("a", "http", json!({ "url": target.url() }));
     let mended = workflow_nodes(flaky, pass("b"));
     let workflow_of = world.apply_again(&workflow_of, mended.0, mended.1).await;
     let failed = "SELECT id FROM workflow_node_executions WHERE node_id = 'b' AND result = 'failed'";
     redrive(&world, world.database.sql(failed).await.parse().unwrap()).await;
-    deliver(&world, &target.host_port()).await;
+    world.run_to_rest(&target.host_port()).await;
     assert_eq!(joins(&world).await, "finished passed, finished passed");
-    let outputs = outputs(&world, "after").await;
+    let outputs = world.outputs("after").await;
     assert_eq!((outputs.len(), &outputs[1]["missing"]), (2, &json!([])));
     assert_eq!(outputs[1]["sources"]["B"], json!({ "from": "b" }));
     assert_eq!(arrived(&world).await, "a, a, b", "the second is a copy");
@@ -68,7 +68,7 @@ async fn a_redriven_merge_takes_late_arrivals_in() {
     for seconds in [50, 7_200] {
         world.pass(seconds).await;
         sweep(&world.sweeper(0), tests::tick()).await.unwrap();
-        deliver(&world, "").await;
+        world.run_to_rest("").await;
     }
     assert_eq!(
         (joins(&world).await.as_str(), world.run_state(run_id).await),
@@ -77,9 +77,9 @@ async fn a_redriven_merge_takes_late_arrivals_in() {
     assert_eq!(arrived(&world).await, "a, b late");
     let failed = "SELECT id FROM workflow_node_executions WHERE node_id = 'm'";
     redrive(&world, world.database.sql(failed).await.parse().unwrap()).await;
-    deliver(&world, "").await;
+    world.run_to_rest("").await;
     assert_eq!(joins(&world).await, "finished failed timeout, finished passed");
-    let outputs = outputs(&world, "after").await;
+    let outputs = world.outputs("after").await;
     assert_eq!((outputs.len(), &outputs[0]["missing"]), (1, &json!([])));
     assert_eq!(world.run_state(run_id).await, "passed");
 }
@@ -106,7 +106,7 @@ async fn a_merge_that_is_followed_by_another_fails_its_run_no_more() {
     ]);
     let workflow = world.workflow(nodes(broken), edges.clone()).await;
     let run_id = start(&world, &workflow, json!({})).await;
-    deliver(&world, "").await;
+    world.run_to_rest("").await;
     assert_eq!(
         (joins(&world).await.as_str(), world.run_state(run_id).await),
         ("finished failed component_error", "failed")
@@ -116,9 +116,9 @@ async fn a_merge_that_is_followed_by_another_fails_its_run_no_more() {
         format!("SELECT id FROM workflow_node_executions WHERE node_id = '{node}' AND result = 'failed'")
     };
     redrive(&world, world.database.sql(&failed("b")).await.parse().unwrap()).await;
-    deliver(&world, "").await;
+    world.run_to_rest("").await;
     assert_eq!(joins(&world).await, "finished failed component_error, finished passed");
-    assert_eq!((outputs(&world, "after").await.len(), world.run_state(run_id).await), (1, "passed"));
+    assert_eq!((world.outputs("after").await.len(), world.run_state(run_id).await), (1, "passed"));
     let first = world.database.sql(&failed("m")).await.parse().unwrap();
     let redrive = Redrive {
         organization_id: world.organization_id,
@@ -145,16 +145,16 @@ async fn an_event_that_fails_at_a_merge_fails_its_run_until_it_is_redriven() {
     let (nodes, edges) = merge(r#"previous().data.from == "a" ? "neither" : false"#);
     let workflow = world.workflow(nodes, edges).await;
     let run_id = start(&world, &workflow, json!({})).await;
-    deliver(&world, "").await;
+    world.run_to_rest("").await;
     assert_eq!(joins(&world).await, "finished failed component_error, finished passed");
     assert_eq!((arrived(&world).await.as_str(), world.run_state(run_id).await), ("b", "failed"));
     let (nodes, edges) = merge("false");
     world.apply_again(&workflow, nodes, edges).await;
     let failed = "SELECT id FROM workflow_node_executions WHERE node_id = 'm' AND result = 'failed'";
     redrive(&world, world.database.sql(failed).await.parse().unwrap()).await;
-    deliver(&world, "").await;
+    world.run_to_rest("").await;
     assert_eq!((arrived(&world).await.as_str(), world.run_state(run_id).await), ("b, b, a", "passed"));
-    let outputs = outputs(&world, "after").await;
+    let outputs = world.outputs("after").await;
     assert_eq!((outputs.len(), &outputs[1]["missing"]), (2, &json!([])));
 }
 
@@ -167,14 +167,14 @@ async fn a_merge_that_an_event_has_stopped_goes_on_when_it_is_redriven() {
         edges[1]["channel"] = json!("default");
         let workflow = world.workflow(nodes, edges).await;
         let run_id = start(&world, &workflow, json!({})).await;
-        deliver(&world, "").await;
+        world.run_to_rest("").await;
         assert_eq!(
             (joins(&world).await.as_str(), world.run_state(run_id).await),
             ("finished failed component_error", "failed")
         );
         let failed = "SELECT id FROM workflow_node_executions WHERE node_id = 'm'";
         redrive(&world, world.database.sql(failed).await.parse().unwrap()).await;
-        deliver(&world, "").await;
+        world.run_to_rest("").await;
         assert_eq!(joins(&world).await, "finished failed component_error, finished passed", "{stopping}");
         assert_eq!(world.run_state(run_id).await, "passed");
     }
