@@ -11,6 +11,7 @@ pub mod crash;
 pub mod database;
 pub mod e2e;
 pub mod gate;
+pub mod graph;
 pub mod kms;
 pub mod login;
 pub mod older_schema;

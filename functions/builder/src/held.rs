@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use components::Results;
 use domain::actor::Actor;
 use domain::execution::ExecutionResult;
 use domain::function::Function;
@@ -12,7 +13,8 @@ use domain::message::Message;
 use process::Deadline;
 use queue::Outgoing;
 use store::builder::{
-    BegunWake, FoundWoken, WokenExecution, begin_wake, forgive_wake, load_routes, lock_woken, record_wakes,
+    BegunWake, FoundWoken, OwnerNames, WokenExecution, begin_wake, forgive_wake, load_routes, lock_woken,
+    record_wakes,
 };
 use store::{StoreError, Tx, stop_sub_runs};
 
@@ -191,7 +193,11 @@ async fn wake_in(tx: Tx, target: WakeTarget<'_>, deps: &PlanDeps) -> Result<Woke
             (one.as_slice(), fallback)
         }
     };
-    let FoundWoken { mut executions, locked } = lock_woken(&tx, ids).await?;
+    let owners = OwnerNames {
+        all: components::owner_names(Results::All),
+        last: components::owner_names(Results::Last),
+    };
+    let FoundWoken { mut executions, locked } = lock_woken(&tx, ids, &owners).await?;
     let mut woken = WokenBatch::default();
     // Contention is no failure: a locked execution gets a wake a second later.
     woken.built.messages.extend(

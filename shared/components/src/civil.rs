@@ -55,7 +55,14 @@ pub(crate) fn read_length(
     map: &Map<String, Value>,
     name: &str,
 ) -> Option<Option<SignedDuration>> {
-    let Some(value) = map.get(name) else { return Some(None) };
+    match map.get(name) {
+        None => Some(None),
+        Some(value) => read_length_of(reader, &child("", name), value).map(Some),
+    }
+}
+
+/// Reads a length of time from a second to 366 days; None where it is open or wrong.
+pub(crate) fn read_length_of(reader: &mut Reader, at: &str, value: &Value) -> Option<SignedDuration> {
     if reader.is_open(value) {
         return None;
     }
@@ -63,9 +70,9 @@ pub(crate) fn read_length(
     let found = duration(value).filter(|found| *found >= SignedDuration::from_secs(1) && *found <= most);
     if found.is_none() {
         let message = "must be seconds, or a text such as `4h` or `30 days`, from a second to 366 days";
-        reader.problem(&child("", name), message);
+        reader.problem(at, message);
     }
-    found.map(Some)
+    found
 }
 
 /// Reads the name of a time zone in the field `zone`, UTC where it is missing; None where it is open

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use domain::definition::{Definition, Uses};
 
+use crate::owner::Results;
 use crate::registry::owner;
 
 /// The bodies of the owners in a graph: the nodes that are reached on an owner's inner channel, up to
@@ -12,6 +13,8 @@ use crate::registry::owner;
 pub struct Levels<'d> {
     /// The inner channel of each owner.
     inner_channels: BTreeMap<&'d str, &'static str>,
+    /// Owners whose last result is looked back along.
+    seen_through: BTreeSet<&'d str>,
     bodies: BTreeMap<&'d str, BTreeSet<&'d str>>,
 }
 
@@ -31,12 +34,18 @@ impl<'d> Levels<'d> {
         nodes: impl IntoIterator<Item = (&'d str, &'d Uses)>,
         edges: impl IntoIterator<Item = (&'d str, &'d str, &'d str)>,
     ) -> Self {
-        let inner_channel = |uses: &Uses| match uses {
-            Uses::Component(name) => owner(name).map(crate::Owner::inner_channel),
+        let owner_of = |uses: &Uses| match uses {
+            Uses::Component(name) => owner(name),
             Uses::Trigger(_) | Uses::Blueprint(_) => None,
         };
-        let inner_channels: BTreeMap<&str, &'static str> =
-            nodes.into_iter().filter_map(|(id, uses)| Some((id, inner_channel(uses)?))).collect();
+        let (mut inner_channels, mut seen_through) = (BTreeMap::new(), BTreeSet::new());
+        for (id, uses) in nodes {
+            let Some(owner) = owner_of(uses) else { continue };
+            inner_channels.insert(id, owner.inner_channel());
+            if owner.results() == Results::Last {
+                seen_through.insert(id);
+            }
+        }
         if inner_channels.is_empty() {
             return Self::default();
         }
@@ -56,7 +65,7 @@ impl<'d> Levels<'d> {
             (*id, body)
         };
         let bodies = inner_channels.iter().map(body).collect();
-        Self { inner_channels, bodies }
+        Self { inner_channels, seen_through, bodies }
     }
 
     /// Whether an edge leads from an owner into its body.
@@ -69,6 +78,18 @@ impl<'d> Levels<'d> {
     #[must_use]
     pub fn is_return(&self, from: &str, to: &str) -> bool {
         self.bodies.get(to).is_some_and(|body| body.contains(from))
+    }
+
+    /// Whether what comes after an owner looks back along what returned to it.
+    #[must_use]
+    pub fn is_seen_through(&self, id: &str) -> bool {
+        self.seen_through.contains(id)
+    }
+
+    /// The inner channel of an owner.
+    #[must_use]
+    pub fn inner_channel(&self, id: &str) -> Option<&'static str> {
+        self.inner_channels.get(id).copied()
     }
 
     /// The owners with their bodies.

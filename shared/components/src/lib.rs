@@ -26,6 +26,8 @@ mod http;
 mod if_;
 mod join;
 mod levels;
+#[path = "loop/mod.rs"]
+mod loop_;
 mod merge;
 mod merges;
 mod noop;
@@ -55,11 +57,11 @@ pub use host::{
 pub use join::{Arrival, Join, Joined, JoinedEvent};
 pub use levels::Levels;
 pub use merges::merges_of;
-pub use owner::{EndedSubRun, Owned, Owner, OwnerStep, SubRunStart};
+pub use owner::{EndedSubRun, Owned, Owner, OwnerOpening, OwnerStep, Results, SubRunStart};
 pub use pure::Pure;
 pub use registry::{
     AnyComponent, blueprint_entry, component, component_names, concurrency_max, effect, held, join, owner,
-    pure, trigger, trigger_names,
+    owner_names, pure, trigger, trigger_names,
 };
 pub use trigger::{Resource, Trigger, trigger_template_kind};
 pub use wait_for_callback::address_digest;

@@ -16,14 +16,42 @@ pub trait Owner: Component {
     /// The channel on which sub-runs begin.
     fn inner_channel(&self) -> &'static str;
 
+    /// The results that its wakes look at.
+    fn results(&self) -> Results;
+
+    /// The JSON pointer of a condition that is asked of each event that returns, and not of the event
+    /// that opens an execution.
+    fn condition(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Opens an execution.
     ///
     /// # Errors
-    /// [`Failure`] where the resolved configuration is not valid.
-    fn open(&self, configuration: &Value, now: Timestamp) -> Result<OwnerStep, Failure>;
+    /// [`Failure`] where the resolved configuration is not valid, or the condition can't be answered.
+    fn open(&self, configuration: &Value, opening: OwnerOpening<'_>) -> Result<OwnerStep, Failure>;
 
     /// Goes on: sub-runs have ended, or the time has come.
     fn wake(&self, held: &Value, woken: &Owned<'_>) -> OwnerStep;
+}
+
+/// The results that an owner looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Results {
+    /// All of them, when none runs and no more is to be started. Of several events that return, the
+    /// last one counts.
+    All,
+    /// The last one, as soon as it is there: what comes after the owner looks back along it. Of several
+    /// events that return, the first one counts.
+    Last,
+}
+
+/// The input of an opening.
+pub struct OwnerOpening<'a> {
+    /// Now.
+    pub now: Timestamp,
+    /// Answers [`Owner::condition`] for the event that opens the execution.
+    pub condition: &'a mut dyn FnMut() -> Result<bool, Failure>,
 }
 
 /// The result of `open` or `wake`.
@@ -52,6 +80,8 @@ pub struct SubRunStart {
     pub iteration: i32,
     /// The data of its first event.
     pub data: Value,
+    /// The places of the data that were blanked.
+    pub redactions: Option<Redactions>,
 }
 
 /// The input of a wake.
@@ -63,12 +93,13 @@ pub struct Owned<'a> {
     pub is_time: bool,
     /// The resolved configuration with which the execution was opened.
     pub configuration: &'a Value,
-    /// The sub-runs that have ended since the last step, without their data.
+    /// The sub-runs that have ended since the last step.
     pub ended: &'a [EndedSubRun],
     /// The sub-runs that still run.
     pub running: usize,
-    /// All sub-runs in their order, with their data, where the owner may end; else none.
-    pub all: &'a [EndedSubRun],
+    /// The ended sub-runs that the owner looks at, in their order and with their data
+    /// ([`Owner::results`]): all of them where it may end, and none before; or the last two.
+    pub results: &'a [EndedSubRun],
 }
 
 /// A sub-run that has ended.
@@ -80,6 +111,8 @@ pub struct EndedSubRun {
     pub result: ExecutionResult,
     /// Whether an edge led back to the owner.
     pub has_returned: bool,
+    /// Whether the condition held for the event that returned.
+    pub is_condition_met: bool,
     /// The data of the event that returned; None: nothing returned, or all data is too much.
     pub data: Option<Value>,
     /// The places of its data that were blanked.

@@ -3,13 +3,14 @@
 use domain::definition::{Concurrency, KeyedConcurrency, Node, Uses};
 
 use crate::{
-    Component, Effect, Held, Join, Owner, Pure, Trigger,
+    Component, Effect, Held, Join, Owner, Pure, Results, Trigger,
     approval::Approval,
     blueprint::{BLUEPRINT, BlueprintEntry},
     filter::Filter,
     for_each::ForEach,
     http::Http,
     if_::If,
+    loop_::Loop,
     merge::Merge,
     noop::Noop,
     on_error::OnError,
@@ -30,6 +31,7 @@ const COMPONENTS: &[AnyComponent] = &[
     AnyComponent::Owner(&ForEach),
     AnyComponent::Effect(&Http),
     AnyComponent::Pure(&If),
+    AnyComponent::Owner(&Loop),
     AnyComponent::Join(&Merge),
     AnyComponent::Pure(&Noop),
     AnyComponent::Pure(&Stop),
@@ -176,6 +178,13 @@ pub fn owner(name: &str) -> Option<&'static dyn Owner> {
     component(name)?.owner()
 }
 
+/// The names of the owners of sub-runs that look at their results in this way.
+#[must_use]
+pub fn owner_names(results: Results) -> Vec<&'static str> {
+    let owners = COMPONENTS.iter().filter_map(|component| component.owner());
+    owners.filter(|owner| owner.results() == results).map(Component::name).collect()
+}
+
 /// The effect of that name, or the stand-in for pending executions that older code made.
 #[must_use]
 pub fn effect(name: &str) -> Option<&'static dyn Effect> {
@@ -218,6 +227,7 @@ mod tests {
                 "for_each",
                 "http",
                 "if",
+                "loop",
                 "merge",
                 "noop",
                 "stop",
@@ -240,6 +250,7 @@ mod tests {
         assert!(pure("blueprint").is_some() && component("blueprint").is_none(), "no node names it");
         assert!(effect("http").is_some() && effect("noop").is_none());
         assert!(held("wait").is_some() && held("http").is_none());
+        assert_eq!((owner_names(Results::All), owner_names(Results::Last)), (vec!["for_each"], vec!["loop"]));
         assert!(effect("wait").is_some(), "pending ones of before end");
     }
 

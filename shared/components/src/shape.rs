@@ -109,6 +109,26 @@ impl Reader {
         }
     }
 
+    /// A whole number from 1 to `most` in a field of the outermost map. The outer None: it is open or
+    /// wrong; the inner one: it is missing.
+    pub(crate) fn count(
+        &mut self,
+        map: &Map<String, Value>,
+        name: &str,
+        most: usize,
+    ) -> Option<Option<usize>> {
+        let Some(value) = map.get(name) else { return Some(None) };
+        if self.is_open(value) {
+            return None;
+        }
+        let number = value.as_u64().and_then(|number| usize::try_from(number).ok());
+        let number = number.filter(|number| (1..=most).contains(number));
+        if number.is_none() {
+            self.problem(&child("", name), format!("must be a whole number from 1 to {most}"));
+        }
+        number.map(Some)
+    }
+
     /// One of a few words.
     pub(crate) fn word(&mut self, at: &str, value: &Value, words: &[&'static str]) -> Option<&'static str> {
         if self.is_open(value) {

@@ -95,6 +95,8 @@ pub struct CompiledNode {
     pub kind: NodeKind,
     /// The strings of its configuration that are not literal.
     pub templates: Vec<FieldTemplate>,
+    /// The condition that an owner asks of each event that returns: the configuration keeps its text.
+    pub condition: Option<FieldTemplate>,
     /// The template of the run's name; triggers only.
     pub run_name: Option<Template>,
     /// Keys of its executions and their templates.
@@ -228,6 +230,7 @@ pub(crate) fn compile_node(node: &Node, names: &Names) -> Result<CompiledNode, N
         node: with_defaults(node),
         kind: NodeKind::Trigger,
         templates: Vec::new(),
+        condition: None,
         run_name: None,
         keys: Vec::new(),
         concurrency_max: None,
@@ -256,6 +259,9 @@ pub(crate) fn compile_node(node: &Node, names: &Names) -> Result<CompiledNode, N
     };
     compiled.concurrency_max = component.concurrency_max(node);
     compiled.templates = configuration_templates(&compiled.node, component.base())?;
+    if let Some(pointer) = component.owner().and_then(components::Owner::condition) {
+        compiled.condition = compiled.templates.extract_if(.., |field| field.pointer == pointer).next();
+    }
     for (key, source) in &node.keys {
         let template = parse(&format!("keys{}", key_path(key)), source, FieldKind::Text)?;
         compiled.keys.push((key.clone(), template));
@@ -340,8 +346,9 @@ fn unknown(what: &str, name: &str) -> NodeError {
 
 fn collect_mentions(compiled: &mut CompiledNode, names: &Names) {
     let parent = compiled.node.parent.as_deref();
-    let CompiledNode { templates, keys, concurrency_key, mentions, secret_refs, .. } = compiled;
-    let all = templates.iter().map(|field| &field.template).chain(keys.iter().map(|(_, template)| template));
+    let CompiledNode { templates, condition, keys, concurrency_key, mentions, secret_refs, .. } = compiled;
+    let all = templates.iter().chain(&*condition).map(|field| &field.template);
+    let all = all.chain(keys.iter().map(|(_, template)| template));
     let all = all.chain(&*concurrency_key);
     for template in all {
         let found = template.mentions();

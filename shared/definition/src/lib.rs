@@ -20,5 +20,5 @@ pub use compile::{
     Compiled, CompiledNode, FieldTemplate, NodeError, NodeKind, NodeMentions, SecretUse, compile, is_plain,
 };
 pub use names::Names;
-pub use resolve::{ResolveError, Resolved, resolve, resolve_concurrency_key};
+pub use resolve::{ResolveError, Resolved, resolve, resolve_concurrency_key, resolve_returned};
 pub use root::{RootPlan, compile_trigger, plan_root};

@@ -164,11 +164,34 @@ pub fn resolve_deduplication_key(
 /// the same.
 pub fn resolve_when(node: &CompiledNode, env: &dyn Environment) -> Result<bool, ResolveError> {
     let Some(field) = node.templates.iter().find(|field| field.pointer == WHEN) else { return Ok(true) };
-    let path = || "configuration.when".to_owned();
-    match resolve_known(&field.template, env, &mut Budget::default(), path)? {
-        Value::Bool(is_wanted) => Ok(is_wanted),
+    resolve_condition(&field.template, env, &mut Budget::default(), "when")
+}
+
+/// Answers the condition that an owner asks of an event that returns; None where it asks nothing.
+///
+/// # Errors
+/// [`ResolveError`], also where the value is neither true nor false: an execution at the node is
+/// recorded as failed, in the part of the run that would have returned.
+pub fn resolve_returned(
+    node: &CompiledNode,
+    env: &dyn Environment,
+    budget: &mut Budget,
+) -> Option<Result<bool, ResolveError>> {
+    let field = node.condition.as_ref()?;
+    Some(resolve_condition(&field.template, env, budget, field.pointer.trim_start_matches('/')))
+}
+
+fn resolve_condition(
+    template: &Template,
+    env: &dyn Environment,
+    budget: &mut Budget,
+    name: &str,
+) -> Result<bool, ResolveError> {
+    let path = || format!("configuration.{name}");
+    match resolve_known(template, env, budget, path)? {
+        Value::Bool(holds) => Ok(holds),
         _ => {
-            let message = "`when` must be true or false".to_owned();
+            let message = format!("`{name}` must be true or false");
             let (reason, rendered) = (ResultReason::TemplateError, message.clone());
             Err(ResolveError { reason, field: path(), message, rendered })
         }

@@ -24,6 +24,15 @@ pub struct Redactions {
 }
 
 impl Redactions {
+    /// Adds the places of data that stands at `at`, a JSON pointer, in this data.
+    pub fn add_moved(&mut self, at: &str, of: &Self) {
+        let moved = |places: &[String]| -> Vec<String> {
+            places.iter().map(|place| format!("{at}{place}")).collect()
+        };
+        self.redacted.extend(moved(&of.redacted));
+        self.scrubbed.extend(moved(&of.scrubbed));
+    }
+
     /// The redactions within the limits; None where there are none.
     #[must_use]
     pub fn stored(self) -> Option<Self> {
@@ -40,6 +49,14 @@ impl Redactions {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn places_move_with_the_data() {
+        let of = Redactions { redacted: vec!["/a".into()], scrubbed: vec![String::new()] };
+        let mut all = Redactions::default();
+        all.add_moved("/last", &of);
+        assert_eq!(all, Redactions { redacted: vec!["/last/a".into()], scrubbed: vec!["/last".into()] });
+    }
 
     #[test]
     fn places_are_named_up_to_a_number_i10() {

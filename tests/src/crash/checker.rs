@@ -19,7 +19,7 @@ pub struct Violation {
 const SHOWN_MAX: usize = 5;
 
 /// A rule that is a query: each row is a violation.
-const RULES: [(&str, &str); 31] = [
+const RULES: [(&str, &str); 33] = [
     (
         "I3: nothing is left: no item waits",
         "SELECT node_id, id, created_at, sent_count, crashes FROM workflow_node_queue_items",
@@ -38,7 +38,7 @@ const RULES: [(&str, &str); 31] = [
              SELECT CASE WHEN r.stop IN ('run_limit', 'timeout') THEN 'failed' WHEN r.stop IS NOT NULL THEN 'cancelled'
                  WHEN bool_or(x.result = 'failed' AND x.redriven_event_id IS NULL AND NOT EXISTS (
                      SELECT FROM workflow_events o
-                     WHERE o.execution_id = x.id AND o.channel IN ('failure', 'error', 'fail', 'timeout') AND o.type <> 'redrive' AND cardinality(o.targets) > 0)) THEN 'failed'
+                     WHERE o.execution_id = x.id AND o.channel IN ('failure', 'error', 'fail', 'timeout', 'exhausted') AND o.type <> 'redrive' AND cardinality(o.targets) > 0)) THEN 'failed'
                  WHEN bool_or(x.result = 'cancelled') THEN 'cancelled' ELSE 'passed' END AS result
              FROM workflow_node_executions x WHERE x.run_id = r.id) c
          WHERE r.result IS DISTINCT FROM c.result",
@@ -76,9 +76,9 @@ const RULES: [(&str, &str); 31] = [
              WHEN x.node_id = 'unresolvable' AND x.result_reason = 'template_error' THEN count(e.id) FILTER (WHERE e.channel = 'error')
              WHEN x.result = 'passed' AND x.component = 'filter' THEN count(e.id) FILTER (WHERE e.channel = 'default')
              WHEN x.result = 'passed' AND x.component = 'approval' THEN 2
-             WHEN x.component = 'for_each' THEN 1 + (SELECT count(*) FROM workflow_runs r WHERE r.parent_execution_id = x.id)
+             WHEN x.component IN ('for_each', 'loop') THEN 1 + (SELECT count(*) FROM workflow_runs r WHERE r.parent_execution_id = x.id)
              WHEN x.result = 'passed' OR x.result_reason IN ('component_error', 'timeout') AND x.component IN ('http', 'merge') THEN 1
-             ELSE 0 END OR count(e.id) > CASE x.component WHEN 'approval' THEN 2 WHEN 'for_each' THEN 7 ELSE 1 END",
+             ELSE 0 END OR count(e.id) > CASE x.component WHEN 'approval' THEN 2 WHEN 'for_each' THEN 11 WHEN 'loop' THEN 4 ELSE 1 END",
     ),
     (
         "I3: every execution ended once",
@@ -206,12 +206,27 @@ const RULES: [(&str, &str); 31] = [
         "I3: each item of a list had one sub-run",
         "SELECT x.node_id, x.id, x.metadata, s.count, s.numbers FROM workflow_node_executions x
          CROSS JOIN LATERAL (SELECT count(*), count(DISTINCT r.iteration) AS numbers, max(r.iteration) AS last FROM workflow_runs r WHERE r.parent_execution_id = x.id) s
-         WHERE x.component = 'for_each' AND (s.count <> CASE x.node_id WHEN 'each' THEN 6 ELSE 2 END OR s.numbers <> s.count OR s.last <> s.count - 1)",
+         WHERE x.component = 'for_each' AND (s.count <> CASE x.node_id WHEN 'each' THEN 6 WHEN 'many' THEN 10 ELSE 2 END OR s.numbers <> s.count OR s.last <> s.count - 1)",
+    ),
+    (
+        "I3: each turn of a loop had one sub-run, and it ended as its turns did",
+        "SELECT x.node_id, x.id, x.result, x.metadata, s.count, s.numbers, e.channel FROM workflow_node_executions x
+         CROSS JOIN LATERAL (SELECT count(*), count(DISTINCT r.iteration) AS numbers, max(r.iteration) AS last FROM workflow_runs r WHERE r.parent_execution_id = x.id) s
+         LEFT JOIN workflow_events e ON e.execution_id = x.id AND e.channel <> 'next'
+         WHERE x.component = 'loop' AND (s.count <> CASE x.node_id WHEN 'turns' THEN 3 ELSE 1 END OR s.numbers <> s.count OR s.last <> s.count
+             OR e.channel IS DISTINCT FROM CASE x.node_id WHEN 'turns' THEN 'done' ELSE 'exhausted' END)",
+    ),
+    (
+        "I3: no turn of a loop began before the one before it had ended",
+        "SELECT later.node_id, later.id FROM workflow_runs later
+         JOIN workflow_runs r ON r.parent_execution_id = later.parent_execution_id AND r.iteration = later.iteration - 1
+         JOIN workflow_node_executions x ON x.id = r.parent_execution_id AND x.component = 'loop'
+         WHERE r.finished_at IS NULL OR r.taken_at IS NULL OR later.created_at < r.finished_at",
     ),
     (
         "I3: a list that is done has the results of all items, and as many failures as there were",
         "SELECT e.node_id, e.id, e.data FROM workflow_events e JOIN workflow_node_executions x ON x.id = e.execution_id AND x.component = 'for_each'
-         WHERE e.channel = 'done' AND (jsonb_array_length(e.data -> 'results') <> CASE x.node_id WHEN 'each' THEN 6 ELSE 2 END
+         WHERE e.channel = 'done' AND (jsonb_array_length(e.data -> 'results') <> CASE x.node_id WHEN 'each' THEN 6 WHEN 'many' THEN 10 ELSE 2 END
              OR (e.data ->> 'failed')::int <> CASE x.node_id WHEN 'each' THEN 2 ELSE 0 END
              OR (SELECT count(*) FROM workflow_runs r WHERE r.parent_execution_id = x.id AND r.result = 'failed') <> (e.data ->> 'failed')::int)",
     ),

@@ -1,10 +1,37 @@
-//! Lists that are worked through: items that fail and are tolerated, a list within each item, and a
-//! merge of both.
+//! What is repeated: lists with items that fail and are tolerated, a list within each item and a merge
+//! of both; loops around lists, and one that gives up.
 
 use super::shapes::{Begin, Shape};
 
 /// Of six items two fail, and half of them may.
 pub(super) const REPEATED: Shape = Shape { name: "repeated", begin: Begin::ByHand, definition: LISTS };
+
+/// Three turns, each over a list; one of another loop ends nowhere.
+pub(super) const TURNED: Shape = Shape { name: "turned", begin: Begin::ByHand, definition: TURNS };
+
+const TURNS: &str = r#"
+name: NAME
+nodes:
+  - { id: start, name: Start, trigger: start }
+  - { id: turns, name: Turns, component: loop, configuration: { until: '$["Turns"].data.iteration >= 3 && $["Many"].data.count == 10', delay: 1 } }
+  - { id: many, name: Many, component: for_each, configuration: { items: '{{ 1..10 }}', max_parallel: 5, tolerate: 1 } }
+  - { id: call, name: Call, component: http, concurrency: 10, configuration: { url: 'TARGET/NAME/call/{{ $["Turns"].data.iteration }}' } }
+  - { id: once, name: Once, component: loop, configuration: { until: 'false', max_iterations: 1 } }
+  - { id: pass, name: Pass, component: noop }
+  - { id: told, name: Told, component: noop }
+  - { id: end, name: End, component: http, concurrency: 10, configuration: { url: 'TARGET/NAME/end/{{ $["Many"].data.failed }}' } }
+edges:
+  - { from: start, to: turns }
+  - { from: turns, channel: next, to: many }
+  - { from: many, channel: item, to: call }
+  - { from: call, channel: success, to: many }
+  - { from: many, channel: done, to: turns }
+  - { from: start, to: once }
+  - { from: once, channel: next, to: pass }
+  - { from: pass, to: once }
+  - { from: once, channel: exhausted, to: told }
+  - { from: turns, channel: done, to: end }
+"#;
 
 const LISTS: &str = r#"
 name: NAME

@@ -199,9 +199,11 @@ impl Suite {
 
     fn shapes(&self) -> Vec<Shape> {
         let tended = self.is_tended().then_some(tended::SHAPE);
-        // Another commit's code may know neither schedules nor handlers nor merges nor lists.
-        let new = [timed::TIMED, timed::WATCHING, timed::VISITED, merged::MERGED, repeated::REPEATED];
-        let new = new.into_iter().filter(|_| self.options.beside.is_none());
+        // Another commit's code may know neither schedules nor handlers nor merges nor lists nor loops.
+        let repeated = [repeated::REPEATED, repeated::TURNED];
+        let new = [timed::TIMED, timed::WATCHING, timed::VISITED, merged::MERGED];
+        let new = new.into_iter().chain(repeated);
+        let new = new.filter(|_| self.options.beside.is_none());
         SHAPES.into_iter().chain(tended).chain(new).collect()
     }
 

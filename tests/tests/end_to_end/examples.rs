@@ -95,8 +95,13 @@ async fn a_job_is_polled_until_it_is_done_or_too_late() {
     let product = &product().await;
     let story = product.story("poll").await;
     let cli = Cli::of(&story);
-    apply(&story, &cli, "poll-until-done", &[("for: 30s", "for: 0.1"), ("max_visits: 20", "max_visits: 3")])
-        .await;
+    apply(
+        &story,
+        &cli,
+        "poll-until-done",
+        &[("delay: 30s", "delay: 1s"), ("max_iterations: 20", "max_iterations: 3")],
+    )
+    .await;
     let state = |state: &str| {
         Reply::Body("application/json", json!({ "state": state, "result": 42 }).to_string().into_bytes())
     };
@@ -109,9 +114,43 @@ async fn a_job_is_polled_until_it_is_done_or_too_late() {
     let late =
         cli.run_with(&["run", "start", "poll-until-done", "--data", r#"{"job": 8}"#, "--watch"], "").await;
     assert_eq!(late.code, 3, "{late:?}");
-    assert!(late.out.contains("the job is not done after twenty looks"), "{late:?}");
-    assert_eq!(product.target.requests("/jobs/8").len(), 3, "I10: the fourth visit is refused");
+    assert!(late.out.contains("the job is not done after 3 looks (max_iterations)"), "{late:?}");
+    assert_eq!(product.target.requests("/jobs/8").len(), 3, "I10: there is no fourth turn");
     story.end(&[]).await;
+}
+
+#[tokio::test]
+async fn all_pages_are_collected_before_the_report() {
+    let product = &product().await;
+    let story = product.story("pages").await;
+    let cli = Cli::of(&story);
+    let shop = make_secret("shop");
+    set_secret(&story, &cli, "shop", &shop).await;
+    apply(&story, &cli, "collect-pages", &[]).await;
+    let page = |orders: Value, next: Value| {
+        let body = json!({ "orders": orders, "next": next });
+        Reply::Body("application/json", body.to_string().into_bytes())
+    };
+    let orders = |amounts: [u32; 2]| json!(amounts.map(|amount| json!({ "amount": amount })));
+    let pages = [
+        page(orders([1, 2]), json!("b")),
+        page(orders([3, 4]), json!("c")),
+        page(orders([5, 6]), Value::Null),
+    ];
+    product.target.script("/orders", pages);
+    let started = cli
+        .run_with(&["run", "start", "collect-pages", "--data", r#"{"customer": "ada"}"#, "--watch"], "")
+        .await;
+    let said = started.passed();
+    assert!(said.contains("3 sub-runs"), "{said}");
+    let asked = product.target.requests("/orders");
+    let cursor =
+        |path: &str| path.split(['?', '&']).find_map(|pair| pair.strip_prefix("cursor=")).map(str::to_owned);
+    let cursors: Vec<_> = asked.iter().filter_map(|request| cursor(&request.path)).collect();
+    assert_eq!(cursors, ["", "b", "c"]);
+    let [report] = product.target.requests("/reports").try_into().expect("one report");
+    assert_eq!(report.json(), json!({ "customer": "ada", "pages": 3, "total": 21 }));
+    story.end(&[&shop]).await;
 }
 
 #[tokio::test]

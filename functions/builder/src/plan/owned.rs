@@ -1,19 +1,25 @@
-//! Sub-runs: the rows with which they begin, and the steps of their owners.
+//! Sub-runs: the rows with which they begin, the events that return from them, and the steps of their
+//! owners.
 
-use components::{EndedSubRun, Owned, OwnerStep, SubRunStart};
+use components::{EndedSubRun, Owned, OwnerOpening, OwnerStep, Results, Step as HeldStep, SubRunStart, Then};
+use definition::{CompiledNode, ResolveError, resolve_returned};
 use domain::execution::ResultReason;
 use domain::ids::{EventId, ExecutionId, RunId};
+use domain::limits::SUB_RUN_NESTING_MAX;
 use domain::message::Message;
-use domain::outcome::Failure;
+use domain::outcome::{Failure, HELD_FULL};
 use queue::Outgoing;
-use serde_json::Value;
-use store::builder::{NewEvent, NewSubRun, StoredSubRun, WokenExecution, WokenOwner, WriteBatch};
+use serde_json::{Value, json};
+use store::builder::{NewEvent, NewReturn, NewSubRun, StoredSubRun, WokenExecution, WokenOwner, WriteBatch};
 use store::{JsonText, NodeKey};
 use uuid::Uuid;
 
 use super::UNREADABLE;
 use super::emit::{Emitter, add_items};
+use super::environment::MarkScope;
 use super::held_step::check_step;
+use super::record::Record;
+use super::step::{Out, Step, StepSlot, Work, finish_failed, not_a_component};
 use super::wake::WakeInput;
 use crate::definitions::Workflow;
 
@@ -69,7 +75,7 @@ pub(super) fn start_sub_runs(
             channel: owner.channel.to_owned(),
             event_type: format!("{}.{}", owner.component, owner.channel),
             data: JsonText::of(&start.data),
-            redactions: None,
+            redactions: start.redactions.as_ref().map(|marks| JsonText::of(&json!(marks))),
             targets: targets.clone(),
             // A sub-run has a depth of its own.
             depth: 1,
@@ -80,6 +86,110 @@ pub(super) fn start_sub_runs(
         } else {
             rows.ended.runs.push(run_id);
         }
+    }
+}
+
+impl Record<'_> {
+    /// Consumes an event by which a sub-run returns to its owner.
+    pub(super) fn give_back<'s>(
+        &self,
+        step: &Step<'s>,
+        owner_id: ExecutionId,
+        workflow: &'s Workflow,
+        out: &mut Out<'_, 's>,
+    ) {
+        let node = workflow.compiled.node(step.node_id).and_then(Result::ok);
+        let (mut is_condition_met, mut is_first) = (false, false);
+        if let Some(node) = node {
+            let owner = node.component_name().and_then(self.input.components.owner);
+            is_first = owner.is_some_and(|owner| owner.results() == Results::Last);
+            match self.ask(step, node, workflow, out) {
+                Ok(answer) => is_condition_met = answer,
+                Err(_) if out.scratch.budget.is_used_up() && step.slot != StepSlot::Claimed => {
+                    return self.leave_to_a_message(step, workflow, out);
+                }
+                Err(ResolveError { field, rendered, reason, .. }) => {
+                    let execution = self.new_execution(step, workflow, (out.ids)().into());
+                    return finish_failed(out.scratch, execution, format!("{field}: {rendered}"), reason);
+                }
+            }
+        }
+        let source = step.ancestors.source().unwrap_or_default();
+        out.scratch.rows.returns.push(NewReturn {
+            run_id: self.item.run_id,
+            root_event_id: self.item.root_event_id,
+            owner_id,
+            node: (workflow.id, step.node_id.to_owned()),
+            event_id: step.event_id,
+            source_node_id: workflow.compiled.names().seen_from(step.node_id, source).to_owned(),
+            is_first,
+            is_condition_met,
+        });
+    }
+
+    /// Answers the condition of an owner for an event; false where it asks nothing.
+    fn ask(
+        &self,
+        step: &Step<'_>,
+        node: &CompiledNode,
+        workflow: &Workflow,
+        out: &mut Out<'_, '_>,
+    ) -> Result<bool, ResolveError> {
+        let (ancestors, root) = (&step.ancestors, step.root.as_deref());
+        let environment = self.environment(workflow, node, ancestors, root, MarkScope::Redacted);
+        resolve_returned(node, &environment, &mut out.scratch.budget).unwrap_or(Ok(false))
+    }
+
+    /// Opens an execution that owns sub-runs, and starts the first of them.
+    pub(super) fn open_owner<'s>(&self, mut work: Work<'s>, out: &mut Out<'_, 's>) {
+        let Some(component) = work.node.component_name().and_then(self.input.components.owner) else {
+            let failure = not_a_component();
+            return finish_failed(out.scratch, work.execution, failure.message, failure.reason);
+        };
+        if self.run.nesting >= SUB_RUN_NESTING_MAX {
+            let message =
+                format!("at most {SUB_RUN_NESTING_MAX} nodes that repeat others may be within each other");
+            return finish_failed(out.scratch, work.execution, message, ResultReason::Limit);
+        }
+        let mut condition = || {
+            self.ask(&work.step, work.node, work.workflow, out).map_err(|error| {
+                Failure::new(error.reason, "condition", format!("{}: {}", error.field, error.rendered))
+            })
+        };
+        let opening = OwnerOpening { now: self.input.now, condition: &mut condition };
+        let opened = component.open(&work.configuration, opening);
+        let opened = opened.and_then(|owned| {
+            let OwnerStep { starts, stops, step } = owned;
+            check_step(component, step, self.input.now).map(|step| OwnerStep { starts, stops, step })
+        });
+        let OwnerStep { starts, step: HeldStep { emissions, facts, then }, .. } = match opened {
+            Ok(opened) => opened,
+            Err(failure) => {
+                return finish_failed(out.scratch, work.execution, failure.message, failure.reason);
+            }
+        };
+        if matches!(then, Then::Held { .. }) && self.run.is_held_full {
+            return finish_failed(out.scratch, work.execution, HELD_FULL.to_owned(), ResultReason::Limit);
+        }
+        let owner = StartingOwner {
+            execution_id: work.execution.id,
+            node_id: work.step.node_id,
+            channel: component.inner_channel(),
+            component: component.name(),
+            run_id: self.item.run_id,
+            root_event_id: self.item.root_event_id,
+            full_nodes: &self.input.loaded.full_nodes,
+        };
+        start_sub_runs(
+            &owner,
+            work.workflow,
+            starts,
+            &mut out.scratch.rows,
+            &mut out.scratch.messages,
+            out.ids,
+        );
+        self.open_step(&mut work, facts, then, out);
+        self.record_emissions(work, emissions, out);
     }
 }
 
@@ -103,6 +213,7 @@ pub(super) fn owner_step(
             iteration: sub_run.iteration,
             result: sub_run.result,
             has_returned: sub_run.has_returned,
+            is_condition_met: sub_run.is_condition_met,
             data: value(&sub_run.data)?,
             redactions: value(&sub_run.redactions)?
                 .map(|marks| serde_json::from_value(marks).map_err(|_| unreadable()))
@@ -119,7 +230,7 @@ pub(super) fn owner_step(
         configuration: &configuration,
         ended: &ended,
         running: owner.running,
-        all: if owner.may_end { &all } else { &[] },
+        results: if owner.has_results { &all } else { &[] },
     };
     let OwnerStep { starts, stops, step } = component.wake(&execution.held, &owned);
     let step = check_step(component, step, input.now)?;

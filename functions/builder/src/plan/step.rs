@@ -5,25 +5,24 @@ use std::collections::VecDeque;
 use std::collections::btree_map::Entry as Slot;
 use std::sync::Arc;
 
-use components::{Arrival, Emission, EmissionData, Opening, OwnerStep, Step as HeldStep, Then};
+use components::{Arrival, Emission, EmissionData, Opening, Step as HeldStep, Then};
 use definition::{CompiledNode, NodeKind, ResolveError};
 use domain::definition::Uses;
 use domain::execution::{ExecutionResult, ExecutionState, ResultReason};
 use domain::ids::{EventId, ExecutionId};
 use domain::json::check_output;
-use domain::limits::{GO_ON_EXECUTIONS_MAX, RUN_DEPTH_MAX, SUB_RUN_NESTING_MAX};
+use domain::limits::{GO_ON_EXECUTIONS_MAX, RUN_DEPTH_MAX};
 use domain::message::Message;
 use domain::outcome::{Failure, HELD_FULL, NODE_FULL, Outcome, Output};
 use queue::Outgoing;
 use serde_json::{Value, json};
-use store::builder::{NewArrival, NewEvent, NewExecution, NewHeld, NewItem, NewKey, NewReturn};
+use store::builder::{NewArrival, NewEvent, NewExecution, NewHeld, NewItem, NewKey};
 use store::{JsonText, NodeKey};
 use uuid::Uuid;
 
 use super::environment::{Ancestors, Entry, EntryMarks, MarkScope, PlanEnvironment};
 use super::held_step::check_step;
 use super::message::{cut_message, standing_message};
-use super::owned::{StartingOwner, start_sub_runs};
 use super::record::{Record, Scratch};
 use crate::definitions::Workflow;
 
@@ -63,12 +62,12 @@ pub(super) struct Out<'o, 's> {
 }
 
 /// A step whose configuration is resolved.
-struct Work<'s> {
-    step: Step<'s>,
-    node: &'s CompiledNode,
-    workflow: &'s Workflow,
-    execution: NewExecution,
-    configuration: Value,
+pub(super) struct Work<'s> {
+    pub step: Step<'s>,
+    pub node: &'s CompiledNode,
+    pub workflow: &'s Workflow,
+    pub execution: NewExecution,
+    pub configuration: Value,
 }
 
 /// An execution that emits.
@@ -157,7 +156,7 @@ impl Record<'_> {
     }
 
     /// Replaces a step of going on by a queue item and its wake.
-    fn leave_to_a_message(&self, step: &Step<'_>, workflow: &Workflow, out: &mut Out<'_, '_>) {
+    pub(super) fn leave_to_a_message(&self, step: &Step<'_>, workflow: &Workflow, out: &mut Out<'_, '_>) {
         let key = (workflow.id, step.node_id.to_owned());
         // The visit is the later step's.
         if let Slot::Occupied(mut visits) = out.scratch.visits.entry(step.node_id.to_owned()) {
@@ -182,7 +181,12 @@ impl Record<'_> {
         }
     }
 
-    fn new_execution(&self, step: &Step<'_>, workflow: &Workflow, id: ExecutionId) -> NewExecution {
+    pub(super) fn new_execution(
+        &self,
+        step: &Step<'_>,
+        workflow: &Workflow,
+        id: ExecutionId,
+    ) -> NewExecution {
         let component = workflow.compiled.stored_node(step.node_id).map(|node| node.uses.name().to_owned());
         let execution = NewExecution::passed(
             id,
@@ -246,7 +250,7 @@ impl Record<'_> {
     }
 
     /// The state of an execution after its opening.
-    fn open_step(&self, work: &mut Work<'_>, facts: Value, then: Then, out: &mut Out<'_, '_>) {
+    pub(super) fn open_step(&self, work: &mut Work<'_>, facts: Value, then: Then, out: &mut Out<'_, '_>) {
         work.execution.metadata = JsonText::of(&facts);
         match then {
             Then::Held { held, wake } => {
@@ -265,7 +269,12 @@ impl Record<'_> {
         }
     }
 
-    fn record_emissions<'s>(&self, work: Work<'s>, emissions: Vec<Emission>, out: &mut Out<'_, 's>) {
+    pub(super) fn record_emissions<'s>(
+        &self,
+        work: Work<'s>,
+        emissions: Vec<Emission>,
+        out: &mut Out<'_, 's>,
+    ) {
         let output = |emission: Emission| Output {
             channel: emission.channel.into(),
             data: match emission.data {
@@ -275,65 +284,6 @@ impl Record<'_> {
         };
         let outputs = emissions.into_iter().map(output).collect();
         self.record(work, outputs, out);
-    }
-
-    /// Consumes an event by which a sub-run returns to its owner.
-    fn give_back(&self, step: &Step<'_>, owner_id: ExecutionId, workflow: &Workflow, out: &mut Out<'_, '_>) {
-        let source = step.ancestors.source().unwrap_or_default();
-        out.scratch.rows.returns.push(NewReturn {
-            run_id: self.item.run_id,
-            root_event_id: self.item.root_event_id,
-            owner_id,
-            node: (workflow.id, step.node_id.to_owned()),
-            event_id: step.event_id,
-            source_node_id: workflow.compiled.names().seen_from(step.node_id, source).to_owned(),
-        });
-    }
-
-    /// Opens an execution that owns sub-runs, and starts the first of them.
-    fn open_owner<'s>(&self, mut work: Work<'s>, out: &mut Out<'_, 's>) {
-        let Some(component) = work.node.component_name().and_then(self.input.components.owner) else {
-            let failure = not_a_component();
-            return finish_failed(out.scratch, work.execution, failure.message, failure.reason);
-        };
-        if self.run.nesting >= SUB_RUN_NESTING_MAX {
-            let message =
-                format!("at most {SUB_RUN_NESTING_MAX} nodes that repeat others may be within each other");
-            return finish_failed(out.scratch, work.execution, message, ResultReason::Limit);
-        }
-        let opened = component.open(&work.configuration, self.input.now);
-        let opened = opened.and_then(|owned| {
-            let OwnerStep { starts, stops, step } = owned;
-            check_step(component, step, self.input.now).map(|step| OwnerStep { starts, stops, step })
-        });
-        let OwnerStep { starts, step: HeldStep { emissions, facts, then }, .. } = match opened {
-            Ok(opened) => opened,
-            Err(failure) => {
-                return finish_failed(out.scratch, work.execution, failure.message, failure.reason);
-            }
-        };
-        if matches!(then, Then::Held { .. }) && self.run.is_held_full {
-            return finish_failed(out.scratch, work.execution, HELD_FULL.to_owned(), ResultReason::Limit);
-        }
-        let owner = StartingOwner {
-            execution_id: work.execution.id,
-            node_id: work.step.node_id,
-            channel: component.inner_channel(),
-            component: component.name(),
-            run_id: self.item.run_id,
-            root_event_id: self.item.root_event_id,
-            full_nodes: &self.input.loaded.full_nodes,
-        };
-        start_sub_runs(
-            &owner,
-            work.workflow,
-            starts,
-            &mut out.scratch.rows,
-            &mut out.scratch.messages,
-            out.ids,
-        );
-        self.open_step(&mut work, facts, then, out);
-        self.record_emissions(work, emissions, out);
     }
 
     /// Hands the event over to the join of its run.
@@ -507,7 +457,7 @@ fn too_many_visits(max: u32) -> String {
     format!("the run has visited this node {times}, as often as its `max_visits` allows")
 }
 
-fn not_a_component() -> Failure {
+pub(super) fn not_a_component() -> Failure {
     Failure::new(ResultReason::ComponentError, "not_a_component", "a trigger can't be run as a step")
 }
 
@@ -518,7 +468,12 @@ fn fail(execution: &mut NewExecution, message: String, reason: ResultReason) {
     execution.result_message = Some(cut_message(message));
 }
 
-fn finish_failed(scratch: &mut Scratch, mut execution: NewExecution, message: String, reason: ResultReason) {
+pub(super) fn finish_failed(
+    scratch: &mut Scratch,
+    mut execution: NewExecution,
+    message: String,
+    reason: ResultReason,
+) {
     fail(&mut execution, message, reason);
     scratch.rows.executions.push(execution);
 }

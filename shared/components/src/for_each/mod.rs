@@ -19,7 +19,7 @@ use self::read::{OnItemFailure, Settings};
 use crate::{
     component::{Component, Problem},
     held::{Emission, EmissionData, Step, Then},
-    owner::{EndedSubRun, Owned, Owner, OwnerStep, SubRunStart},
+    owner::{EndedSubRun, Owned, Owner, OwnerOpening, OwnerStep, Results, SubRunStart},
     shape::{Stage, texts},
 };
 
@@ -56,7 +56,12 @@ impl Owner for ForEach {
         ITEM
     }
 
-    fn open(&self, configuration: &Value, now: Timestamp) -> Result<OwnerStep, Failure> {
+    fn results(&self) -> Results {
+        Results::All
+    }
+
+    fn open(&self, configuration: &Value, opening: OwnerOpening<'_>) -> Result<OwnerStep, Failure> {
+        let now = opening.now;
         let settings = settings(configuration)?;
         let count = settings.count();
         if count > SUB_RUNS_MAX {
@@ -66,7 +71,7 @@ impl Owner for ForEach {
             return Err(Failure::new(ResultReason::Limit, "too_many_items", message));
         }
         let state = State { since: now, ..State::default() };
-        let woken = Owned { now, is_time: false, configuration, ended: &[], running: 0, all: &[] };
+        let woken = Owned { now, is_time: false, configuration, ended: &[], running: 0, results: &[] };
         Ok(state.go_on(&settings, &woken, false))
     }
 
@@ -125,8 +130,8 @@ impl State {
     fn go_on(mut self, settings: &Settings<'_>, woken: &Owned<'_>, stops: bool) -> OwnerStep {
         let count = settings.count();
         if woken.running == 0 && (self.is_stopping || self.started == count) {
-            if woken.all.len() == self.started {
-                return OwnerStep::of(self.end(count, woken.all, woken.now));
+            if woken.results.len() == self.started {
+                return OwnerStep::of(self.end(count, woken.results, woken.now));
             }
             // By what it holds now, the next wake reads all results.
             return self.hold(count, Vec::new(), Some(NEXT_CHUNK));
@@ -215,12 +220,9 @@ impl State {
 fn marked(data: Value, all: &[EndedSubRun]) -> EmissionData {
     let mut redactions = Redactions::default();
     for (index, ended) in all.iter().enumerate() {
-        let Some(of_item) = &ended.redactions else { continue };
-        let moved = |places: &[String]| -> Vec<String> {
-            places.iter().map(|place| format!("/results/{index}/data{place}")).collect()
-        };
-        redactions.redacted.extend(moved(&of_item.redacted));
-        redactions.scrubbed.extend(moved(&of_item.scrubbed));
+        if let Some(of_item) = &ended.redactions {
+            redactions.add_moved(&format!("/results/{index}/data"), of_item);
+        }
     }
     match redactions.stored() {
         Some(redactions) => EmissionData::Marked(data, redactions),

@@ -71,6 +71,7 @@ impl Settings<'_> {
         SubRunStart {
             iteration: i32::try_from(index).unwrap_or(i32::MAX),
             data: json!({ "item": item, "index": index, "count": count }),
+            redactions: None,
         }
     }
 }
@@ -81,8 +82,8 @@ pub(super) fn read(configuration: &Value, stage: Stage) -> Result<Option<Setting
     let settings = reader.object("", configuration, &FIELDS).and_then(|map| {
         let items = reader.required("", map, "items");
         let items = items.and_then(|items| reader.list("/items", items));
-        let batch_size = number(&mut reader, map, "batch_size");
-        let max_parallel = number(&mut reader, map, "max_parallel");
+        let batch_size = reader.count(map, "batch_size", SUB_RUNS_MAX);
+        let max_parallel = reader.count(map, "max_parallel", SUB_RUNS_MAX);
         let tolerate = read_tolerate(&mut reader, map);
         let on_item_failure = match map.get("on_item_failure") {
             None => Some("continue"),
@@ -102,20 +103,6 @@ pub(super) fn read(configuration: &Value, stage: Stage) -> Result<Option<Setting
     });
     let problems = reader.into_problems();
     if problems.is_empty() { Ok(settings) } else { Err(problems) }
-}
-
-/// A number from 1; None while a template leaves it open, or where it is wrong.
-fn number(reader: &mut Reader, map: &Map<String, Value>, name: &str) -> Option<Option<usize>> {
-    let Some(value) = map.get(name) else { return Some(None) };
-    if reader.is_open(value) {
-        return None;
-    }
-    let number = value.as_u64().and_then(|number| usize::try_from(number).ok());
-    let number = number.filter(|number| (1..=SUB_RUNS_MAX).contains(number));
-    if number.is_none() {
-        reader.problem(&format!("/{name}"), format!("must be a whole number from 1 to {SUB_RUNS_MAX}"));
-    }
-    number.map(Some)
 }
 
 fn read_tolerate(reader: &mut Reader, map: &Map<String, Value>) -> Option<Tolerate> {

@@ -6,8 +6,13 @@ fn now() -> Timestamp {
     "2026-12-01T12:00:00Z".parse().unwrap()
 }
 
+fn try_open(configuration: &Value) -> Result<OwnerStep, Failure> {
+    let mut condition = || unreachable!("there is none");
+    ForEach.open(configuration, OwnerOpening { now: now(), condition: &mut condition })
+}
+
 fn open(configuration: &Value) -> OwnerStep {
-    ForEach.open(configuration, now()).unwrap()
+    try_open(configuration).unwrap()
 }
 
 fn held(step: &OwnerStep) -> Value {
@@ -22,6 +27,7 @@ fn ended(iteration: i32, result: ExecutionResult) -> EndedSubRun {
         iteration,
         result,
         has_returned: result == ExecutionResult::Passed,
+        is_condition_met: false,
         data: Some(json!({ "n": iteration })),
         redactions: None,
         error: None,
@@ -35,7 +41,7 @@ fn wake(
     running: usize,
     all: &[EndedSubRun],
 ) -> OwnerStep {
-    ForEach.wake(held, &Owned { now: now(), is_time: false, configuration, ended, running, all })
+    ForEach.wake(held, &Owned { now: now(), is_time: false, configuration, ended, running, results: all })
 }
 
 fn indexes(step: &OwnerStep) -> Vec<i32> {
@@ -126,7 +132,7 @@ fn a_transaction_starts_so_many_and_the_list_has_a_limit_i10() {
     let rest = wake(&list(SUB_RUNS_AT_ONCE + 1), &held(&some), &[], SUB_RUNS_AT_ONCE, &[]);
     assert_eq!((indexes(&rest), wake_of(&rest)), (vec![SUB_RUNS_AT_ONCE as i32], None));
     assert_eq!(open(&list(SUB_RUNS_MAX)).starts.len(), SUB_RUNS_AT_ONCE);
-    let failure = ForEach.open(&list(SUB_RUNS_MAX + 1), now()).unwrap_err();
+    let failure = try_open(&list(SUB_RUNS_MAX + 1)).unwrap_err();
     assert_eq!(failure.reason, ResultReason::Limit);
 }
 

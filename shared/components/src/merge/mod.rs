@@ -279,11 +279,9 @@ fn data_of(joined: &Joined<'_>, decision: Decision, missing: &[&str]) -> Emissio
     // A place that was blanked in a source's event counts as blanked here.
     let mut redactions = Redactions::default();
     for event in joined.events {
-        let Some(of_event) = &event.redactions else { continue };
-        let at = child("/sources", &event.source);
-        let moved = |places: &[String]| places.iter().map(|place| format!("{at}{place}")).collect::<Vec<_>>();
-        redactions.redacted.extend(moved(&of_event.redacted));
-        redactions.scrubbed.extend(moved(&of_event.scrubbed));
+        if let Some(of_event) = &event.redactions {
+            redactions.add_moved(&child("/sources", &event.source), of_event);
+        }
     }
     match redactions.stored() {
         Some(redactions) => EmissionData::Marked(data, redactions),

@@ -63,6 +63,15 @@ impl<'d> Ancestry<'d> {
         for (from, to) in ends_within(draft) {
             before.entry(to).or_default().push(from);
         }
+        // What comes after a loop looks back along its last turn.
+        let levels = levels(draft);
+        for (from, owner) in ends(draft).filter(|(from, to)| levels.is_return(from, to)) {
+            if levels.is_seen_through(owner) {
+                for to in after(draft, &levels, owner) {
+                    before.entry(to).or_default().push(from);
+                }
+            }
+        }
         Self { before }
     }
 
@@ -93,6 +102,16 @@ pub(super) fn levels<'d>(draft: &'d Draft<'_>) -> Levels<'d> {
     Levels::of_graph(nodes, edges)
 }
 
+/// The nodes with an edge from an owner, but those within what it repeats.
+fn after<'d>(draft: &'d Draft<'_>, levels: &Levels<'_>, owner: &str) -> Vec<&'d str> {
+    let is_outer = |edge: &&DraftEdge| {
+        edge.from.as_ref().is_some_and(|from| from.value == owner)
+            && !levels.is_inner(owner, &edge.channel.value)
+    };
+    let edges = draft.edges.iter().filter(is_outer);
+    edges.filter_map(|edge| edge.to.as_ref().map(|to| to.value.as_str())).collect()
+}
+
 /// The edges but those by which a part that is repeated returns to its owner: what is inside comes
 /// before nothing outside.
 pub(super) fn ends_within<'d>(draft: &'d Draft<'_>) -> Vec<(&'d str, &'d str)> {
@@ -117,9 +136,10 @@ fn check_levels(draft: &Draft<'_>, out: &mut Collector<'_>) {
         } else if !ends(draft).any(|(from, to)| to == owner && body.contains(from)) {
             let (position, field) = place(owner);
             let message = if body.is_empty() {
-                format!("no edge leaves `{owner}` on the channel of its items: nothing is done with them")
+                let channel = levels.inner_channel(owner).unwrap_or_default();
+                format!("no edge leaves `{owner}` on `{channel}`: it repeats nothing")
             } else {
-                format!("no edge leads back to `{owner}`: it gets no result of its items")
+                format!("no edge leads back to `{owner}`: it gets no result of what it repeats")
             };
             out.warning(position, &field, message);
         }

@@ -12,7 +12,7 @@ use tokio_postgres::types::{Json, Type};
 use super::claim::{StoredDefinition, load_definitions};
 use super::joins::{WokenJoin, read_arrived, read_joins};
 use super::quarantine::QUARANTINE_SECONDS;
-use super::sub_runs::{WokenOwner, read_owned, take_sub_runs};
+use super::sub_runs::{OwnerNames, WokenOwner, read_owned, take_sub_runs};
 use super::write::{WriteBatch, WrittenBatch, error_event, write_batch};
 use crate::locks::{LOCK_FREE_EXECUTIONS, LOCK_FREE_NODES};
 use crate::nodes::{NodeKey, node_key};
@@ -110,10 +110,11 @@ pub struct FoundWoken {
 
 /// Locks the nodes, rows and runs of held executions, in this order, and then reads what is due of
 /// them. It waits for no lock: executions that another transaction holds are returned in `locked`.
+/// Sub-runs are read of executions of the components in `owners`.
 ///
 /// # Errors
 /// See [`StoreError`].
-pub async fn lock_woken(tx: &Tx, ids: &[ExecutionId]) -> Result<FoundWoken, StoreError> {
+pub async fn lock_woken(tx: &Tx, ids: &[ExecutionId], owners: &OwnerNames) -> Result<FoundWoken, StoreError> {
     let (_, _, runs, rows, causes, calls, joins, arrived, owned) = futures_util::try_join!(
         tx.query_with(LOCK_FREE_NODES, [(&ids, Type::UUID_ARRAY)]),
         tx.query_with(LOCK_FREE_EXECUTIONS, [(&ids, Type::UUID_ARRAY), (&ids, Type::UUID_ARRAY)]),
@@ -123,7 +124,7 @@ pub async fn lock_woken(tx: &Tx, ids: &[ExecutionId]) -> Result<FoundWoken, Stor
         tx.query_with(READ_CALLS, [(&ids, Type::UUID_ARRAY)]),
         read_joins(tx, ids),
         read_arrived(tx, ids),
-        read_owned(tx, ids),
+        read_owned(tx, ids, owners),
     )?;
     // A join that is woken decides by what its run has open, so all runs of its batch are locked as
     // for their end.

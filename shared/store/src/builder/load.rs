@@ -250,7 +250,8 @@ const LOCK_DOWNSTREAM: &str = "/* lock_downstream */
     FOR NO KEY UPDATE OF n SKIP LOCKED";
 
 /// Walks from each event over the execution that emitted it to that execution's event, up to the
-/// root event. From a join it goes on with the last event of each source. A way that is found twice
+/// root event. From a join it goes on with the last event of each source, and from what comes after a
+/// loop with the event that its last turn returned. A way that is found twice
 /// is gone once, and all ways together have an end: past it, the ancestors are too many.
 const LOAD_ANCESTORS: &str = "/* load_ancestors */
     WITH RECURSIVE wanted AS (
@@ -258,12 +259,13 @@ const LOAD_ANCESTORS: &str = "/* load_ancestors */
             AS t (event_id, node_ids, distance_max)),
     steps AS (
         SELECT wanted.event_id AS of_event_id, 1 AS distance, true AS is_on_the_way,
-            0 AS source_order, ev.id, ev.node_id, ev.execution_id
+            0 AS source_order, ev.id, ev.node_id, ev.execution_id, ev.channel
         FROM wanted JOIN workflow_events ev ON ev.id = wanted.event_id
         UNION
         SELECT steps.of_event_id, steps.distance + 1,
-            steps.is_on_the_way AND coalesce(joined.is_last, true),
-            coalesce(joined.source_order, steps.source_order), ev.id, ev.node_id, ev.execution_id
+            steps.is_on_the_way AND coalesce(through.is_last, true),
+            coalesce(through.source_order, steps.source_order), ev.id, ev.node_id, ev.execution_id,
+            ev.channel
         FROM steps
         JOIN workflow_node_executions ex ON ex.id = steps.execution_id
         LEFT JOIN LATERAL (
@@ -273,8 +275,15 @@ const LOAD_ANCESTORS: &str = "/* load_ancestors */
                 SELECT DISTINCT ON (j.source_node_id) j.* FROM execution_joins j
                 WHERE j.execution_id = ex.id AND NOT j.is_late
                 ORDER BY j.source_node_id, j.arrived DESC) j
-            WHERE ex.component = 'merge') joined ON true
-        JOIN workflow_events ev ON ev.id = coalesce(joined.event_id, ex.event_id)
+            WHERE ex.component = 'merge'
+            UNION ALL
+            SELECT turn.returned_event_id, steps.source_order, true
+            FROM (
+                SELECT r.returned_event_id FROM workflow_runs r
+                WHERE r.parent_execution_id = ex.id AND r.returned_event_id IS NOT NULL
+                ORDER BY r.iteration DESC LIMIT 1) turn
+            WHERE ex.component = 'loop' AND steps.channel <> 'next') through ON true
+        JOIN workflow_events ev ON ev.id = coalesce(through.event_id, ex.event_id)
         WHERE steps.distance < $4),
     chain AS MATERIALIZED (SELECT * FROM steps LIMIT $7::int8),
     nearest AS (

@@ -34,7 +34,7 @@ pub use quarantine::{
 };
 pub use schedules::{FoundSchedule, LockedSchedule, NextTime, lock_schedule, write_schedule};
 pub use slots::Slots;
-pub use sub_runs::{NewReturn, NewSubRun, RunOwner, StoredSubRun, WokenOwner};
+pub use sub_runs::{NewReturn, NewSubRun, OwnerNames, RunOwner, StoredSubRun, WokenOwner};
 pub use write::{
     ErrorEvent, NewEvent, NewExecution, NewHeld, NewItem, NewKey, WriteBatch, WrittenBatch, write_batch,
 };

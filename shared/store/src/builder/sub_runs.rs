@@ -41,6 +41,19 @@ pub struct NewReturn {
     pub event_id: EventId,
     /// The node that the event comes from.
     pub source_node_id: String,
+    /// Whether the first event that returns is the sub-run's result; else the last one is.
+    pub is_first: bool,
+    /// Whether the owner's condition holds for the event.
+    pub is_condition_met: bool,
+}
+
+/// The components that own sub-runs.
+#[derive(Clone, Debug, Default)]
+pub struct OwnerNames {
+    /// Those that look at all results when no sub-run runs.
+    pub all: Vec<&'static str>,
+    /// Those that look at the last result as soon as it is there.
+    pub last: Vec<&'static str>,
 }
 
 /// The owner of a run.
@@ -59,9 +72,11 @@ pub struct WokenOwner {
     pub configuration: JsonText,
     /// Its sub-runs that still run.
     pub running: usize,
-    /// Whether it may end: none runs, and no more is to be started. Then `ended` has all.
-    pub may_end: bool,
-    /// Sub-runs that have ended, in their order: those not taken, or all.
+    /// Whether `ended` has the results that the owner looks at, with their data.
+    pub has_results: bool,
+    /// Sub-runs that have ended, in their order: all of an owner that looks at all and may end (none
+    /// runs, and no more is to be started); the last two of one that looks at the last; else those not
+    /// taken.
     pub ended: Vec<StoredSubRun>,
 }
 
@@ -78,6 +93,8 @@ pub struct StoredSubRun {
     pub is_taken: bool,
     /// Whether an event has returned.
     pub has_returned: bool,
+    /// Whether the owner's condition holds for that event.
+    pub is_condition_met: bool,
     /// The data of that event; None: all of them have more data than one event may.
     pub data: Option<JsonText>,
     /// Places of the data that were blanked.
@@ -137,6 +154,8 @@ pub(super) async fn record_returns(tx: &Tx, returns: &[NewReturn], now: Timestam
                 (&collect(returns, |item| item.node.1.as_str()), Type::TEXT_ARRAY),
                 (&collect(returns, |item| item.source_node_id.as_str()), Type::TEXT_ARRAY),
                 (&now, Type::TIMESTAMPTZ),
+                (&collect(returns, |item| item.is_first), Type::BOOL_ARRAY),
+                (&collect(returns, |item| item.is_condition_met), Type::BOOL_ARRAY),
             ],
         )
         .await?;
@@ -147,23 +166,25 @@ pub(super) async fn record_returns(tx: &Tx, returns: &[NewReturn], now: Timestam
     }
 }
 
-/// Each event that returns is a row, as with joins; the last one is the sub-run's result.
+/// Each event that returns is a row, as with joins; the first or the last one is the sub-run's result.
 const RECORD_RETURNS: &str = "/* record_returns */
     WITH returned AS MATERIALIZED (
         SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[],
-                $6::text[], $7::text[]) WITH ORDINALITY
+                $6::text[], $7::text[], $9::bool[], $10::bool[]) WITH ORDINALITY
             AS t (owner_id, event_id, workflow_id, run_id, root_event_id, node_id, source_node_id,
-                  nth)),
-    last AS (
-        UPDATE workflow_runs r SET returned_event_id = t.event_id
-        FROM (SELECT DISTINCT ON (run_id) run_id, event_id FROM returned
-              ORDER BY run_id, nth DESC) t
+                  is_first, stops, nth)),
+    counting AS (
+        UPDATE workflow_runs r
+        SET returned_event_id =
+            CASE WHEN t.is_first THEN coalesce(r.returned_event_id, t.event_id) ELSE t.event_id END
+        FROM (SELECT DISTINCT ON (run_id) run_id, event_id, is_first FROM returned
+              ORDER BY run_id, CASE WHEN is_first THEN nth ELSE -nth END) t
         WHERE r.id = t.run_id AND coalesce(r.state, '') <> '')
     INSERT INTO execution_joins
         (execution_id, event_id, workflow_id, run_id, root_event_id, node_id, source_node_id,
          source_order, stops, is_late, created_at)
     SELECT owner_id, event_id, workflow_id, run_id, root_event_id, node_id, source_node_id, 0,
-        false, false, $8::timestamptz
+        stops, false, $8::timestamptz
     FROM returned ORDER BY nth
     RETURNING event_id";
 
@@ -174,9 +195,20 @@ const RECORD_RETURNS: &str = "/* record_returns */
 pub(super) async fn read_owned(
     tx: &Tx,
     ids: &[ExecutionId],
+    owners: &OwnerNames,
 ) -> Result<Vec<(ExecutionId, WokenOwner)>, StoreError> {
     let most = i64::try_from(EVENT_DATA_BYTES_MAX).unwrap_or(i64::MAX);
-    let rows = tx.query_with(READ_OWNED, [(&ids, Type::UUID_ARRAY), (&most, Type::INT8)]).await?;
+    let rows = tx
+        .query_with(
+            READ_OWNED,
+            [
+                (&ids, Type::UUID_ARRAY),
+                (&most, Type::INT8),
+                (&owners.all, Type::TEXT_ARRAY),
+                (&owners.last, Type::TEXT_ARRAY),
+            ],
+        )
+        .await?;
     let mut found: Vec<(ExecutionId, WokenOwner)> = Vec::new();
     for row in &rows {
         let owner_id: ExecutionId = column(row, "owner_id")?;
@@ -185,7 +217,7 @@ pub(super) async fn read_owned(
             let owner = WokenOwner {
                 configuration: column(row, "configuration")?,
                 running: usize::try_from(running).unwrap_or(usize::MAX),
-                may_end: column(row, "may_end")?,
+                has_results: column(row, "has_results")?,
                 ended: Vec::new(),
             };
             found.push((owner_id, owner));
@@ -198,6 +230,7 @@ pub(super) async fn read_owned(
                 result: word(row, "result")?,
                 is_taken: column(row, "is_taken")?,
                 has_returned: column(row, "has_returned")?,
+                is_condition_met: column(row, "is_condition_met")?,
                 data: column(row, "data")?,
                 redactions: column(row, "redactions")?,
                 error: column(row, "error")?,
@@ -208,38 +241,46 @@ pub(super) async fn read_owned(
 }
 
 /// One statement reads the sub-runs that run and those that have ended: with two, a sub-run could end
-/// between them, be taken, and still count as running. A finished sub-run never changes but by its owner. Data is
-/// read where the owner may end, by what it holds: until then no wake looks at all of them.
+/// between them, be taken, and still count as running. A finished sub-run never changes but by its
+/// owner. All data is read where the owner may end, by what it holds: until then no wake looks at all
+/// of them. Of one that looks at the last result, the two last sub-runs are read: the one before has
+/// returned where the last one did not.
 const READ_OWNED: &str = "/* read_owned */
     WITH counted AS MATERIALIZED (
-        SELECT x.id, x.held, (
+        SELECT x.id, x.held, x.component = ANY($4::text[]) AS is_last, (
             SELECT count(*) FROM workflow_runs r
             WHERE r.parent_execution_id = x.id AND coalesce(r.state, '') = 'running') AS open_runs
         FROM workflow_node_executions x
         WHERE x.id = ANY($1::uuid[]) AND coalesce(x.state, '') = 'held'
-          AND x.component = 'for_each'),
+          AND x.component = ANY($3::text[] || $4::text[])),
     owners AS MATERIALIZED (
-        SELECT id, open_runs, open_runs = 0 AND (
-            held -> 'begun' = held -> 'count' OR coalesce((held -> 'is_stopping')::bool, false))
-            AS may_end
+        SELECT id, open_runs, is_last, (held ->> 'begun')::int - 1 AS last_but_one,
+            is_last OR open_runs = 0 AND (
+                held -> 'begun' = held -> 'count'
+                OR coalesce((held -> 'is_stopping')::bool, false)) AS has_results
         FROM counted),
     ended AS MATERIALIZED (
-        SELECT owners.id AS owner_id, owners.may_end, r.id, r.iteration, r.result,
-            r.taken_at IS NOT NULL AS is_taken, r.returned_event_id
+        SELECT owners.id AS owner_id, owners.has_results, owners.is_last, r.id, r.iteration,
+            r.result, r.taken_at IS NOT NULL AS is_taken, r.returned_event_id
         FROM owners JOIN workflow_runs r
           ON r.parent_execution_id = owners.id AND coalesce(r.state, '') = 'finished'
-        WHERE owners.may_end OR r.taken_at IS NULL),
+        WHERE CASE WHEN owners.is_last THEN r.iteration >= owners.last_but_one
+                   ELSE owners.has_results OR r.taken_at IS NULL END),
     sized AS MATERIALIZED (
-        SELECT ended.owner_id, coalesce(sum(octet_length(ev.data::text)), 0) <= 2 * $2::int8 AS fits
+        SELECT ended.owner_id, ended.is_last
+            OR coalesce(sum(octet_length(ev.data::text)), 0) <= 2 * $2::int8 AS fits
         FROM ended LEFT JOIN workflow_events ev ON ev.id = ended.returned_event_id
-        WHERE ended.may_end
-        GROUP BY ended.owner_id)
-    SELECT owners.id AS owner_id, owners.open_runs, owners.may_end, ended.id, ended.iteration,
+        WHERE ended.has_results
+        GROUP BY ended.owner_id, ended.is_last)
+    SELECT owners.id AS owner_id, owners.open_runs, owners.has_results, ended.id, ended.iteration,
         CASE WHEN row_number() OVER (PARTITION BY owners.id ORDER BY ended.iteration) = 1
              THEN x.configuration ELSE '{}' END AS configuration,
         ended.result, ended.is_taken, ended.returned_event_id IS NOT NULL AS has_returned, ev.data,
-        ev.redactions,
-        CASE WHEN ended.may_end AND ended.result <> 'passed' THEN (
+        ev.redactions, coalesce((
+            SELECT j.stops FROM execution_joins j
+            WHERE j.execution_id = owners.id AND j.event_id = ended.returned_event_id), false)
+            AS is_condition_met,
+        CASE WHEN ended.has_results AND ended.result <> 'passed' THEN (
             SELECT jsonb_build_object('reason', f.result_reason, 'message', f.result_message,
                 'node', n.name)
             FROM workflow_node_executions f

@@ -8,12 +8,9 @@ use domain::limits::{CRASHES_MAX, SENDS_MAX};
 use local::target::Target;
 use serde_json::{Value, json};
 use store::api::{DeadLetterFilter, PageRequest, list_dead_letters};
+use tests::graph::node;
 use tests::world::{build, event, execute};
 use tests::{Workflow, World};
-
-fn node(id: &str, component: &str, configuration: Value) -> Value {
-    json!({ "id": id, "name": id.to_uppercase(), "component": component, "configuration": configuration })
-}
 
 /// `start` → `work`, whose failures `told` takes from the channels: it passes where its input is
 /// what an error is.

@@ -9,16 +9,9 @@ use local::target::Target;
 use serde_json::{Value, json};
 use sweeper::sweep;
 use tests::api_world::ApiWorld;
+use tests::graph::{edge, node};
 use tests::world::{build, event, messages};
 use tests::{Workflow, World};
-
-fn node(id: &str, component: &str, configuration: Value) -> Value {
-    json!({ "id": id, "name": id.to_uppercase(), "component": component, "configuration": configuration })
-}
-
-fn edge(from: &str, channel: &str, to: &str) -> Value {
-    json!({ "from": from, "channel": channel, "to": to })
-}
 
 /// `start` → `f` over `root().data.list`; the body is `nodes` and `edges`; `after` takes what is done,
 /// and `told` what failed.

@@ -7,16 +7,9 @@ use domain::message::Message;
 use local::target::Target;
 use serde_json::{Value, json};
 use sweeper::sweep;
+use tests::graph::{edge, node};
 use tests::world::{build, event, execute, messages};
 use tests::{PostgresWire, Workflow, World};
-
-fn node(id: &str, component: &str, configuration: Value) -> Value {
-    json!({ "id": id, "name": id.to_uppercase(), "component": component, "configuration": configuration })
-}
-
-fn edge(from: &str, channel: &str, to: &str) -> Value {
-    json!({ "from": from, "channel": channel, "to": to })
-}
 
 /// `start` goes to these nodes at once, each of which comes to the merge on the channel `default`, or
 /// `success` if it is an `http`. `after` takes what the merge passes, and `told` what fails.

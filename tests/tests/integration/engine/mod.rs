@@ -16,6 +16,7 @@ mod finished;
 mod for_each;
 mod full_nodes;
 mod held;
+mod loops;
 mod merges;
 mod missing_node;
 mod old_transaction;

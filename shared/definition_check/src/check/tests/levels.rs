@@ -48,11 +48,11 @@ fn edges_lead_into_a_body_by_its_channel_and_out_of_it_by_the_way_back() {
     assert_eq!(with(("f", "item", "f")), ["nodes[1]: an edge leads from `f` to itself: put a node between"]);
     assert_eq!(
         found(&nodes[..2], &whole[..2]),
-        ["nodes[1]: no edge leads back to `f`: it gets no result of its items"]
+        ["nodes[1]: no edge leads back to `f`: it gets no result of what it repeats"]
     );
     assert_eq!(
         found(&nodes[..1], &whole[..1]),
-        ["nodes[1]: no edge leaves `f` on the channel of its items: nothing is done with them"]
+        ["nodes[1]: no edge leaves `f` on `item`: it repeats nothing"]
     );
 }
 
