@@ -41,6 +41,9 @@ pub const BEFORE_V27: &str = "
     CREATE INDEX workflow_node_executions_active ON workflow_node_executions (workflow_id, node_id) WHERE state <> 'finished';
     CREATE INDEX workflow_node_executions_active_keys ON workflow_node_executions (workflow_id, node_id, concurrency_key)
         WHERE state <> 'finished' AND concurrency_key IS NOT NULL;
+    DROP FUNCTION begin_called_run;
+    DROP INDEX workflow_runs_caller, workflow_runs_untold;
+    ALTER TABLE workflow_runs DROP COLUMN caller_execution_id, DROP COLUMN call_depth;
     DROP FUNCTION begin_sub_runs;
     DROP INDEX workflow_runs_untaken, workflow_runs_of_root;
     ALTER TABLE workflow_runs DROP COLUMN taken_at, DROP COLUMN returned_event_id;

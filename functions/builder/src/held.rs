@@ -18,6 +18,7 @@ use store::builder::{
 };
 use store::{StoreError, Tx, stop_sub_runs};
 
+use crate::calls::call;
 use crate::definitions::{Workflows, cache_definitions};
 use crate::plan::{Fallback, WakeInput, plan_wakes};
 use crate::quarantine::TIME_OF_ONE;
@@ -124,10 +125,15 @@ async fn wake_alone(id: ExecutionId, deps: &Deps) -> Result<Alone, StoreError> {
     };
     match woken {
         Ok(mut woken) => {
-            if !woken.built.has_written {
+            let (has_written, calls) = (woken.built.has_written, !woken.calling.is_empty());
+            // A call may crash the worker too: then the count stays.
+            if !has_written && !calls {
                 deps.store.run_tx("forgive_wake", |tx| async move { forgive_wake(&tx, id).await }).await?;
             }
             woken.send(deps).await;
+            if calls {
+                deps.store.run_tx("forgive_wake", |tx| async move { forgive_wake(&tx, id).await }).await?;
+            }
             Ok(Alone::Done)
         }
         // A statement's time-out counts like a crash: the committed count stays.
@@ -149,6 +155,8 @@ struct WokenBatch {
     ended: Vec<(ExecutionId, ExecutionResult)>,
     /// Owners whose running sub-runs are to be stopped.
     stopping: Vec<ExecutionId>,
+    /// Executions that are to call a run.
+    calling: Vec<ExecutionId>,
 }
 
 impl WokenBatch {
@@ -166,6 +174,15 @@ impl WokenBatch {
                 })),
                 Err(error) => {
                     tracing::warn!(execution_id = %owner_id, %error, "sub-runs could not be stopped");
+                }
+            }
+        }
+        for execution_id in self.calling.drain(..) {
+            // Its time has come all along: the sweeper wakes it again.
+            match call(execution_id, deps).await {
+                Ok(messages) => self.built.messages.extend(messages),
+                Err(error) => {
+                    tracing::warn!(%execution_id, %error, "a workflow could not be called; it is called later")
                 }
             }
         }
@@ -196,6 +213,7 @@ async fn wake_in(tx: Tx, target: WakeTarget<'_>, deps: &PlanDeps) -> Result<Woke
     let owners = OwnerNames {
         all: components::owner_names(Results::All),
         last: components::owner_names(Results::Last),
+        called: components::owner_names(Results::Called),
     };
     let FoundWoken { mut executions, locked } = lock_woken(&tx, ids, &owners).await?;
     let mut woken = WokenBatch::default();
@@ -227,6 +245,7 @@ async fn wake_in(tx: Tx, target: WakeTarget<'_>, deps: &PlanDeps) -> Result<Woke
     let plan = plan_wakes(&input, &mut || deps.ids.next(now));
     woken.built.messages.extend(plan.messages);
     woken.stopping = plan.stopping;
+    woken.calling = plan.calling;
     if plan.wakes.is_empty() {
         return Ok(woken);
     }

@@ -5,6 +5,7 @@
 //! KMS and has no secret's value.
 
 mod batch;
+mod calls;
 mod component_set;
 mod concurrency_keys;
 pub mod definitions;

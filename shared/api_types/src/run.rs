@@ -26,8 +26,10 @@ pub struct Run {
     pub parent_run_id: Option<RunId>,
     /// Of a sub-run: its owner, the execution that began it.
     pub parent_execution_id: Option<ExecutionId>,
-    /// Of a sub-run: its number among those of its owner, from 0.
+    /// Of a sub-run: its number among those of its owner: the index of an item, the number of a turn.
     pub iteration: Option<i32>,
+    /// Of a run that another called: the execution that called it.
+    pub caller_execution_id: Option<ExecutionId>,
     /// The kind of its root event.
     pub r#type: String,
     /// Its name.

@@ -41,7 +41,8 @@ impl<'d> Levels<'d> {
         let (mut inner_channels, mut seen_through) = (BTreeMap::new(), BTreeSet::new());
         for (id, uses) in nodes {
             let Some(owner) = owner_of(uses) else { continue };
-            inner_channels.insert(id, owner.inner_channel());
+            let Some(inner_channel) = owner.inner_channel() else { continue };
+            inner_channels.insert(id, inner_channel);
             if owner.results() == Results::Last {
                 seen_through.insert(id);
             }

@@ -35,6 +35,7 @@ pub mod on_error;
 mod owner;
 mod pure;
 mod registry;
+pub mod run_workflow;
 pub mod schedule;
 mod shape;
 mod start;

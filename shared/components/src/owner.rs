@@ -13,8 +13,8 @@ use crate::held::Step;
 /// back to the node returns from one. Its functions are plain ones, which the builder calls within
 /// its transactions. No field of the component may hold a secret.
 pub trait Owner: Component {
-    /// The channel on which sub-runs begin.
-    fn inner_channel(&self) -> &'static str;
+    /// The channel on which sub-runs begin; None: it calls a run of another workflow.
+    fn inner_channel(&self) -> Option<&'static str>;
 
     /// The results that its wakes look at.
     fn results(&self) -> Results;
@@ -23,6 +23,11 @@ pub trait Owner: Component {
     /// that opens an execution.
     fn condition(&self) -> Option<&'static str> {
         None
+    }
+
+    /// Whether an open execution is to call a run: then it is not woken before that.
+    fn is_to_call(&self, _held: &Value) -> bool {
+        false
     }
 
     /// Opens an execution.
@@ -44,6 +49,8 @@ pub enum Results {
     /// The last one, as soon as it is there: what comes after the owner looks back along it. Of several
     /// events that return, the first one counts.
     Last,
+    /// The end of the one run that it called, which is no part of its own run.
+    Called,
 }
 
 /// The input of an opening.
@@ -98,7 +105,8 @@ pub struct Owned<'a> {
     /// The sub-runs that still run.
     pub running: usize,
     /// The ended sub-runs that the owner looks at, in their order and with their data
-    /// ([`Owner::results`]): all of them where it may end, and none before; or the last two.
+    /// ([`Owner::results`]): all of them where it may end, and none before; or the last two; or the run
+    /// that it called.
     pub results: &'a [EndedSubRun],
 }
 

@@ -14,6 +14,7 @@ use crate::{
     merge::Merge,
     noop::Noop,
     on_error::OnError,
+    run_workflow::RunWorkflow,
     schedule::ScheduleTrigger,
     start::Start,
     stop::Stop,
@@ -34,6 +35,7 @@ const COMPONENTS: &[AnyComponent] = &[
     AnyComponent::Owner(&Loop),
     AnyComponent::Join(&Merge),
     AnyComponent::Pure(&Noop),
+    AnyComponent::Owner(&RunWorkflow),
     AnyComponent::Pure(&Stop),
     AnyComponent::Pure(&Switch),
     AnyComponent::Held(&TimeGate),
@@ -230,6 +232,7 @@ mod tests {
                 "loop",
                 "merge",
                 "noop",
+                "run_workflow",
                 "stop",
                 "switch",
                 "time_gate",
@@ -251,6 +254,7 @@ mod tests {
         assert!(effect("http").is_some() && effect("noop").is_none());
         assert!(held("wait").is_some() && held("http").is_none());
         assert_eq!((owner_names(Results::All), owner_names(Results::Last)), (vec!["for_each"], vec!["loop"]));
+        assert_eq!(owner_names(Results::Called), ["run_workflow"]);
         assert!(effect("wait").is_some(), "pending ones of before end");
     }
 

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use domain::ids::{EventId, ItemId, OrganizationId, RunId, TokenId, WebhookId, WorkflowId};
+use domain::ids::{EventId, ExecutionId, ItemId, OrganizationId, RunId, TokenId, WebhookId, WorkflowId};
 use domain::root::PlannedRoot;
 use domain::webhook::Authentication;
 use jiff::Timestamp;
@@ -273,6 +273,41 @@ pub async fn begin_error_run(tx: &Tx, of_run: RunId, run: &NewRun<'_>) -> Result
              FROM begin_error_run($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
             &[
                 (&of_run, Type::UUID),
+                (&run.workflow_id, Type::UUID),
+                (&run.node_id, Type::TEXT),
+                (&run.version_planned, Type::INT8),
+                (&run.event_id, Type::UUID),
+                (&run.planned.event_type, Type::TEXT),
+                (&run.data, Type::JSONB),
+                (&run.planned.run_name, Type::TEXT),
+                (&run.planned.targets, Type::TEXT_ARRAY),
+                (&run.item_ids, Type::UUID_ARRAY),
+                (&run.now, Type::TIMESTAMPTZ),
+            ],
+        )
+        .await?;
+    outcome(&rows, run.planned)
+}
+
+/// As [`begin_run`], for a run that an open execution calls; the caller has locked that execution. If it
+/// does not wait, it counts as told.
+///
+/// # Errors
+/// As [`begin_run`].
+pub async fn begin_called_run(
+    tx: &Tx,
+    caller: ExecutionId,
+    waits: bool,
+    run: &NewRun<'_>,
+) -> Result<BeginOutcome, StoreError> {
+    let rows = tx
+        .query(
+            "/* begin_called_run */
+             SELECT outcome, first_event_id, due_seconds
+             FROM begin_called_run($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+            &[
+                (&caller, Type::UUID),
+                (&waits, Type::BOOL),
                 (&run.workflow_id, Type::UUID),
                 (&run.node_id, Type::TEXT),
                 (&run.version_planned, Type::INT8),

@@ -14,6 +14,7 @@ pub(crate) fn run(row: RunRow, payload: Payload) -> Run {
         parent_run_id: row.parent_run_id,
         parent_execution_id: row.parent_execution_id,
         iteration: row.iteration,
+        caller_execution_id: row.caller_execution_id,
         r#type: row.r#type,
         name: payload.of(row.name).flatten(),
         state: row.state,

@@ -146,7 +146,8 @@ impl Record<'_> {
             let failure = not_a_component();
             return finish_failed(out.scratch, work.execution, failure.message, failure.reason);
         };
-        if self.run.nesting >= SUB_RUN_NESTING_MAX {
+        let channel = component.inner_channel();
+        if channel.is_some() && self.run.nesting >= SUB_RUN_NESTING_MAX {
             let message =
                 format!("at most {SUB_RUN_NESTING_MAX} nodes that repeat others may be within each other");
             return finish_failed(out.scratch, work.execution, message, ResultReason::Limit);
@@ -174,7 +175,7 @@ impl Record<'_> {
         let owner = StartingOwner {
             execution_id: work.execution.id,
             node_id: work.step.node_id,
-            channel: component.inner_channel(),
+            channel: channel.unwrap_or_default(),
             component: component.name(),
             run_id: self.item.run_id,
             root_event_id: self.item.root_event_id,

@@ -53,6 +53,8 @@ pub struct WakePlan {
     pub messages: Vec<Outgoing>,
     /// Owners whose running sub-runs are to be stopped after the commit.
     pub stopping: Vec<ExecutionId>,
+    /// Executions that are to call a run after the commit, and are not woken before that.
+    pub calling: Vec<ExecutionId>,
 }
 
 /// Plans wakes. `ids` makes the ids of new rows. An execution with nothing due does not change. If
@@ -61,6 +63,10 @@ pub struct WakePlan {
 pub fn plan_wakes(input: &WakeInput<'_>, ids: &mut dyn FnMut() -> Uuid) -> WakePlan {
     let mut plan = WakePlan::default();
     for execution in input.executions {
+        if is_to_call(input, execution) {
+            plan.calling.push(execution.id);
+            continue;
+        }
         match step_of(input, execution) {
             Some(due) => take(input, execution, due, &mut plan, ids),
             None if execution.join.is_some() || execution.owner.is_some() => {}
@@ -79,6 +85,13 @@ pub fn plan_wakes(input: &WakeInput<'_>, ids: &mut dyn FnMut() -> Uuid) -> WakeP
 fn later(execution: &WokenExecution, millis: Option<i64>) -> Option<Outgoing> {
     let wait = Duration::from_millis(u64::try_from(millis?).unwrap_or(0));
     Outgoing::after(execution.organization_id, Message::Wake { execution_id: execution.id }, wait)
+}
+
+/// Whether an execution is to call a run: unless it is to end before.
+fn is_to_call(input: &WakeInput<'_>, execution: &WokenExecution) -> bool {
+    let calls = (input.components.owner)(&execution.component)
+        .is_some_and(|owner| execution.owner.is_some() && owner.is_to_call(&execution.held));
+    calls && begun_ending(execution).is_none() && ending_of(input.fallback, execution).is_none()
 }
 
 /// The due step of an execution; None: nothing is due.
@@ -217,7 +230,7 @@ fn take(
         let owner = StartingOwner {
             execution_id: execution.id,
             node_id: &execution.node.1,
-            channel: component.inner_channel(),
+            channel: component.inner_channel().unwrap_or_default(),
             component: component.name(),
             run_id: execution.run_id,
             root_event_id: execution.root_event_id,

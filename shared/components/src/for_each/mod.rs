@@ -52,8 +52,8 @@ impl Component for ForEach {
 }
 
 impl Owner for ForEach {
-    fn inner_channel(&self) -> &'static str {
-        ITEM
+    fn inner_channel(&self) -> Option<&'static str> {
+        Some(ITEM)
     }
 
     fn results(&self) -> Results {

@@ -55,8 +55,8 @@ impl Component for Loop {
 }
 
 impl Owner for Loop {
-    fn inner_channel(&self) -> &'static str {
-        NEXT
+    fn inner_channel(&self) -> Option<&'static str> {
+        Some(NEXT)
     }
 
     fn results(&self) -> Results {

@@ -46,8 +46,10 @@ pub struct RunRow {
     pub parent_run_id: Option<RunId>,
     /// Of a sub-run: its owner.
     pub parent_execution_id: Option<ExecutionId>,
-    /// Of a sub-run: its number among those of its owner, from 0.
+    /// Of a sub-run: its number among those of its owner.
     pub iteration: Option<i32>,
+    /// `workflow_runs.caller_execution_id`
+    pub caller_execution_id: Option<ExecutionId>,
     /// The type of the root event.
     pub r#type: String,
     /// The run's name.
@@ -105,6 +107,7 @@ impl RunRow {
             parent_run_id: column(row, "parent_run_id")?,
             parent_execution_id: column(row, "parent_execution_id")?,
             iteration: column(row, "iteration")?,
+            caller_execution_id: column(row, "caller_execution_id")?,
             r#type: column(row, "type")?,
             name: column(row, "name")?,
             state: word(row, "state")?,
@@ -153,8 +156,9 @@ impl Along {
     fn rows(self) -> &'static str {
         match self {
             Self::Owner => {
-                "(SELECT * FROM workflow_runs
-                  WHERE parent_execution_id = $10::uuid OFFSET 0)"
+                "(SELECT * FROM workflow_runs WHERE parent_execution_id = $10::uuid
+                  UNION ALL
+                  SELECT * FROM workflow_runs WHERE caller_execution_id = $10 OFFSET 0)"
             }
             Self::Organization | Self::Workflow | Self::Running | Self::NotPassed | Self::Name => {
                 "workflow_runs"
@@ -189,7 +193,7 @@ impl Along {
 /// newest runs.
 const NAMES_FEW: i64 = 1_000;
 
-/// Top runs of the organization, or the sub-runs of an owner, newest first.
+/// Top runs of the organization, or the sub-runs of an owner or the run that it called, newest first.
 ///
 /// # Errors
 /// [`StoreError::Unavailable`] when the database can't be reached.
@@ -245,7 +249,8 @@ fn list_statement(along: Along, conditions: &str) -> String {
          FROM (SELECT p.*, count(*) OVER () AS candidates,
                       row_number() OVER (ORDER BY p.id DESC) AS place
                FROM (SELECT r.id, r.workflow_id, r.workflow_version, r.node_id, r.root_event_id,
-                            r.parent_run_id, r.parent_execution_id, r.iteration, r.name, r.state, r.result, r.stop, r.stopped_by,
+                            r.parent_run_id, r.parent_execution_id, r.iteration,
+                            r.caller_execution_id, r.name, r.state, r.result, r.stop, r.stopped_by,
                             r.due_at, r.created_at, r.finished_at
                      FROM {} r
                      WHERE {}{conditions}
@@ -298,7 +303,7 @@ pub async fn load_run(
             "/* load_run */
              SELECT r.id, r.root_event_id AS top_run_id, r.workflow_id, w.name AS workflow_name,
                     r.workflow_version, r.node_id,
-                    r.parent_run_id, r.parent_execution_id, r.iteration, e.type, r.name, r.state, r.result, r.stop, r.stopped_by,
+                    r.parent_run_id, r.parent_execution_id, r.iteration, r.caller_execution_id, e.type, r.name, r.state, r.result, r.stop, r.stopped_by,
                     r.due_at, r.created_at, r.finished_at,
                     c.executions, c.executions_active, c.failures_unrouted, c.executions_cancelled,
                     s.sub_runs, s.sub_runs_running, s.sub_runs_failed,

@@ -9,6 +9,7 @@ use serde_json::Value;
 use tokio_postgres::Row;
 use tokio_postgres::types::{Json, Type};
 
+use super::calls::read_called;
 use super::claim::{StoredDefinition, load_definitions};
 use super::joins::{WokenJoin, read_arrived, read_joins};
 use super::quarantine::QUARANTINE_SECONDS;
@@ -115,7 +116,7 @@ pub struct FoundWoken {
 /// # Errors
 /// See [`StoreError`].
 pub async fn lock_woken(tx: &Tx, ids: &[ExecutionId], owners: &OwnerNames) -> Result<FoundWoken, StoreError> {
-    let (_, _, runs, rows, causes, calls, joins, arrived, owned) = futures_util::try_join!(
+    let (_, _, runs, rows, causes, calls, joins, arrived, owned, called) = futures_util::try_join!(
         tx.query_with(LOCK_FREE_NODES, [(&ids, Type::UUID_ARRAY)]),
         tx.query_with(LOCK_FREE_EXECUTIONS, [(&ids, Type::UUID_ARRAY), (&ids, Type::UUID_ARRAY)]),
         tx.query_with(LOCK_RUNS_OF_WOKEN, [(&ids, Type::UUID_ARRAY)]),
@@ -125,6 +126,7 @@ pub async fn lock_woken(tx: &Tx, ids: &[ExecutionId], owners: &OwnerNames) -> Re
         read_joins(tx, ids),
         read_arrived(tx, ids),
         read_owned(tx, ids, owners),
+        read_called(tx, ids, &owners.called),
     )?;
     // A join that is woken decides by what its run has open, so all runs of its batch are locked as
     // for their end.
@@ -160,7 +162,7 @@ pub async fn lock_woken(tx: &Tx, ids: &[ExecutionId], owners: &OwnerNames) -> Re
             execution.join = Some(WokenJoin { is_open, ..WokenJoin::default() });
         }
     }
-    for (id, owner) in owned {
+    for (id, owner) in owned.into_iter().chain(called) {
         if let Some(execution) = found.executions.iter_mut().find(|execution| execution.id == id) {
             execution.owner = Some(owner);
         }

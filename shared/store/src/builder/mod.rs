@@ -3,6 +3,7 @@
 //! Each function is one round trip however large the batch is; `quarantine` stands beside them for
 //! items that crashed a worker.
 
+mod calls;
 mod claim;
 mod concurrency_keys;
 mod failed_runs;
@@ -16,6 +17,7 @@ mod slots;
 mod sub_runs;
 mod write;
 
+pub use calls::{CallTarget, FoundCall, LockedCall, lock_call};
 pub use claim::{ClaimedItem, Claims, StoredDefinition, claim_items, claim_one};
 pub use concurrency_keys::{UnresolvedItems, find_unresolved_items, write_resolved};
 pub use failed_runs::{

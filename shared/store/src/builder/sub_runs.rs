@@ -54,6 +54,8 @@ pub struct OwnerNames {
     pub all: Vec<&'static str>,
     /// Those that look at the last result as soon as it is there.
     pub last: Vec<&'static str>,
+    /// Those that call a run of another workflow.
+    pub called: Vec<&'static str>,
 }
 
 /// The owner of a run.

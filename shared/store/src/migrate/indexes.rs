@@ -117,6 +117,25 @@ pub(super) async fn build_indexes_of_sub_runs(client: &Client) -> Result<(), Sto
     build_index(client, "workflow_runs_untaken", create).await
 }
 
+/// The migration after which the indexes over called runs are built.
+pub(super) const CALLED_RUNS: i32 = 66;
+
+/// Builds the indexes by which the run that an execution called is found, and those that have ended and
+/// whose caller was not told.
+///
+/// # Errors
+/// As [`build_indexes_of_held`].
+pub(super) async fn build_indexes_of_called_runs(client: &Client) -> Result<(), StoreError> {
+    let create = "CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS workflow_runs_caller
+        ON workflow_runs (caller_execution_id)
+        WHERE caller_execution_id IS NOT NULL";
+    build_index(client, "workflow_runs_caller", create).await?;
+    let create = "CREATE INDEX CONCURRENTLY IF NOT EXISTS workflow_runs_untold
+        ON workflow_runs (finished_at)
+        WHERE caller_execution_id IS NOT NULL AND taken_at IS NULL AND state = 'finished'";
+    build_index(client, "workflow_runs_untold", create).await
+}
+
 /// Builds an index while others write. A build that another session's lock breaks off leaves an
 /// invalid index, which is dropped before the next try: `IF NOT EXISTS` would take it for done.
 pub(super) async fn build_index(client: &Client, name: &str, create: &str) -> Result<(), StoreError> {

@@ -23,7 +23,7 @@ mod embedded {
 }
 
 /// The newest migration that this code was built with.
-pub const NEWEST_MIGRATION: i32 = 65;
+pub const NEWEST_MIGRATION: i32 = 67;
 
 /// The key of the advisory lock that one migrate at a time holds ("sealflow" in ASCII).
 const MIGRATION_LOCK: i64 = 0x7365_616C_666C_6F77;
@@ -112,6 +112,10 @@ pub async fn migrate(store: &Store, login: RoleLogin) -> Result<Vec<String>, Sto
     if newest_that_ran(&client).await? <= indexes::SUB_RUNS {
         run_to(Target::Version(indexes::SUB_RUNS), &mut client, &mut applied).await?;
         indexes::build_indexes_of_sub_runs(&client).await?;
+    }
+    if newest_that_ran(&client).await? <= indexes::CALLED_RUNS {
+        run_to(Target::Version(indexes::CALLED_RUNS), &mut client, &mut applied).await?;
+        indexes::build_indexes_of_called_runs(&client).await?;
     }
     run_to(Target::Latest, &mut client, &mut applied).await?;
     client

@@ -25,7 +25,8 @@ pub struct Settled {
 }
 
 impl Settled {
-    /// The held executions that may go on: joins, and the owners of sub-runs that ended.
+    /// The held executions that may go on: joins, the owners of sub-runs and the callers of runs that
+    /// ended.
     #[must_use]
     pub fn held(&self) -> Vec<HeldWake> {
         self.runs.iter().filter_map(|run| run.owner).chain(self.joins.iter().copied()).collect()
@@ -34,7 +35,7 @@ impl Settled {
     /// The messages, each with its organization.
     pub fn wakes(&self) -> impl Iterator<Item = (OrganizationId, Message)> + '_ {
         let joins = self.joins.iter().map(|join| (join.organization_id, join.wake()));
-        self.runs.iter().filter_map(SettledRun::wake).chain(joins)
+        self.runs.iter().flat_map(SettledRun::wakes).chain(joins)
     }
 
     fn of_rows(rows: &[Row]) -> Result<Self, StoreError> {
@@ -109,18 +110,18 @@ pub struct SettledRun {
     pub result: ExecutionResult,
     /// The organization, where triggers of the type `on_error` are to be told that it failed.
     pub told: Option<OrganizationId>,
-    /// The owner, of a sub-run: it takes the result.
+    /// The owner of a sub-run, or the caller of a called run: it takes the result.
     pub owner: Option<HeldWake>,
 }
 
 impl SettledRun {
-    /// The message by which a builder tells of the failed run, or by which its owner goes on.
-    #[must_use]
-    pub fn wake(&self) -> Option<(OrganizationId, Message)> {
-        if let Some(owner) = self.owner {
-            return Some((owner.organization_id, owner.wake()));
-        }
-        self.told.map(|organization_id| (organization_id, Message::Run { run_id: self.id }))
+    /// The messages by which a builder tells of the failed run, and by which its owner or caller goes
+    /// on.
+    pub fn wakes(&self) -> impl Iterator<Item = (OrganizationId, Message)> + use<> {
+        let owner = self.owner.map(|owner| (owner.organization_id, owner.wake()));
+        let run_id = self.id;
+        let told = self.told.map(|organization_id| (organization_id, Message::Run { run_id }));
+        owner.into_iter().chain(told)
     }
 }
 
@@ -319,8 +320,9 @@ const SETTLE: &str = "/* settle_runs */
             CASE WHEN r.result = 'failed' AND r.parent_run_id IS NULL
                    AND has_error_handler(r.workflow_id, r.root_event_id)
                  THEN r.organization_id END AS told,
-            r.parent_execution_id AS owner_id,
-            CASE WHEN r.parent_run_id IS NOT NULL
+            CASE WHEN r.taken_at IS NULL
+                 THEN coalesce(r.parent_execution_id, r.caller_execution_id) END AS owner_id,
+            CASE WHEN r.parent_run_id IS NOT NULL OR r.caller_execution_id IS NOT NULL
                  THEN r.organization_id END AS owner_organization_id)
     SELECT id, result, told, owner_id, owner_organization_id, NULL::uuid AS execution_id,
         NULL::uuid AS organization_id

@@ -91,7 +91,8 @@ pub(crate) async fn stop_below(
     stopped.iter().map(|row| Ok((column(row, "organization_id")?, column(row, "id")?))).collect()
 }
 
-/// Stops the sub-runs of an execution that ends before them, and all that is within them.
+/// Stops the sub-runs of an execution that ends before them, or the run that it called, and all that is
+/// within them.
 ///
 /// # Errors
 /// See [`StoreError`].
@@ -128,7 +129,8 @@ pub async fn stop_sub_runs(
 
 const LOCK_OWNED: &str = "/* stop_sub_runs: lock */
     SELECT r.id FROM workflow_runs r
-    WHERE r.parent_execution_id = $1::uuid AND coalesce(r.state, '') = 'running'
+    WHERE (r.parent_execution_id = $1::uuid OR r.caller_execution_id = $1::uuid)
+      AND coalesce(r.state, '') = 'running'
     ORDER BY r.id FOR UPDATE OF r";
 
 const STOP_OWNED: &str = "/* stop_sub_runs */

@@ -60,6 +60,17 @@ pub async fn find_due_held(
                 ON x.workflow_id = r.workflow_id AND x.id = r.parent_execution_id
               WHERE coalesce(x.state, '') = 'held'
                 AND x.last_sent_at <= now() - make_interval(secs => {BACKOFF_IN_A_ROW})
+              ORDER BY r.ended_at LIMIT $2)
+             UNION
+             (SELECT x.id, NULL, x.last_sent_at
+              FROM (
+                  SELECT caller_execution_id, finished_at AS ended_at
+                  FROM workflow_runs
+                  WHERE caller_execution_id IS NOT NULL AND taken_at IS NULL AND state = 'finished'
+                    AND finished_at <= now() - make_interval(secs => $1)) r
+              JOIN workflow_node_executions x ON x.id = r.caller_execution_id
+              WHERE coalesce(x.state, '') = 'held'
+                AND x.last_sent_at <= now() - make_interval(secs => {BACKOFF_IN_A_ROW})
               ORDER BY r.ended_at LIMIT $2)),
          locked AS MATERIALIZED (
              SELECT x.id FROM (SELECT DISTINCT id, seen_at FROM due) due

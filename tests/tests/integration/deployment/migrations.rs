@@ -113,6 +113,8 @@ async fn a_migration_behind_an_open_reader_stops_no_function() {
             "V63__blueprints",
             "V64__sub_runs",
             "V65__sub_runs_are_found",
+            "V66__called_runs",
+            "V67__called_runs_are_found",
         ]
     );
     assert_eq!(store::migrate(&database.admin_store(), RoleLogin::Url).await.unwrap(), Vec::<String>::new());

@@ -4,6 +4,7 @@ mod blueprints;
 mod builder_claims;
 mod builder_flow;
 mod callbacks;
+mod called_runs;
 mod claims;
 mod concurrency_keys;
 mod dead_letters;

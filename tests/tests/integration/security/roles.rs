@@ -299,7 +299,7 @@ async fn a_function_of_its_owners_rights_is_run_by_one_role_i7() {
     .map(|(name, role)| format!("{name}|{{\"search_path=pg_catalog, pg_temp\"}}|{role}"));
     let deletes =
         "delete_expired_run|{\"search_path=pg_catalog, pg_temp\",lock_timeout=100ms}|sealflow_sweeper";
-    let begins = ["begin_error_run", "begin_scheduled_run"]
+    let begins = ["begin_called_run", "begin_error_run", "begin_scheduled_run"]
         .map(|name| format!("{name}|{{\"search_path=pg_catalog, public, pg_temp\"}}|sealflow_builder"));
     let mut lines: Vec<String> = expected.into_iter().chain(begins).chain([deletes.to_owned()]).collect();
     lines.sort_unstable();

@@ -1,0 +1,54 @@
+-- A run may start a run of another workflow and wait for its end.
+
+LOCK TABLE workflow_node_executions, workflow_runs IN ACCESS EXCLUSIVE MODE;
+ALTER TABLE workflow_runs
+    ADD COLUMN caller_execution_id uuid,
+    ADD COLUMN call_depth integer NOT NULL DEFAULT 0;
+COMMENT ON COLUMN workflow_runs.caller_execution_id IS 'The execution of another run that started it, by the component run_workflow. taken_at: when it took the result.';
+COMMENT ON COLUMN workflow_runs.call_depth IS 'The number of runs that called each other down to this one.';
+
+-- As begin_scheduled_run. Who started the calling run has started the called one too.
+CREATE FUNCTION begin_called_run(
+    caller uuid, waits boolean, for_workflow uuid, trigger_node text, version_planned bigint,
+    new_event uuid, event_type text, event_data jsonb, run_name text, target_ids text[],
+    item_ids uuid[], at timestamptz)
+RETURNS TABLE (outcome text, first_event_id uuid, due_seconds float8)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+DECLARE
+    of_organization uuid;
+    of_hops int;
+    of_depth int;
+    of_starter uuid;
+BEGIN
+    SELECT run.organization_id, root.hops, top.call_depth + 1, top.started_by
+    INTO of_organization, of_hops, of_depth, of_starter
+    FROM public.workflow_node_executions x
+    JOIN public.workflow_runs run ON run.id = x.run_id
+    JOIN public.workflow_runs top ON top.id = run.root_event_id
+    JOIN public.workflow_events root ON root.id = run.root_event_id
+    WHERE x.id = caller AND x.state = 'held' AND x.component = 'run_workflow'
+      AND run.state = 'running' AND run.stop IS NULL;
+    IF NOT FOUND
+        OR EXISTS (SELECT FROM public.workflow_runs WHERE caller_execution_id = caller)
+        OR NOT EXISTS (
+            SELECT FROM public.workflows w CROSS JOIN jsonb_array_elements(w.nodes) AS n (node)
+            WHERE w.id = for_workflow AND node ->> 'id' = trigger_node
+              AND node ->> 'trigger' = 'start')
+    THEN
+        RETURN QUERY SELECT 'outdated', NULL::uuid, NULL::float8;
+        RETURN;
+    END IF;
+    RETURN QUERY SELECT * FROM public.begin_run(
+        of_organization, for_workflow, version_planned, trigger_node, new_event, 'default',
+        event_type, event_data, run_name, of_hops, target_ids, item_ids, at, NULL, NULL, NULL, NULL);
+    UPDATE public.workflow_runs
+    SET caller_execution_id = caller, call_depth = of_depth, started_by = of_starter,
+        taken_at = CASE WHEN NOT waits THEN at END
+    WHERE id = new_event;
+END $$;
+COMMENT ON FUNCTION begin_called_run IS
+    'As begin_run, once for an open execution of the component run_workflow, at a trigger of the type start. The organization is that of the caller, and its calls from sealflow to sealflow are counted on.';
+REVOKE ALL ON FUNCTION begin_called_run FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION begin_called_run TO sealflow_builder;
+
+UPDATE schema_facts SET version = 66;
