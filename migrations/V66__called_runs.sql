@@ -1,11 +1,15 @@
 -- A run may start a run of another workflow and wait for its end.
 
-LOCK TABLE workflow_node_executions, workflow_runs IN ACCESS EXCLUSIVE MODE;
+LOCK TABLE workflows, workflow_runs IN ACCESS EXCLUSIVE MODE;
 ALTER TABLE workflow_runs
     ADD COLUMN caller_execution_id uuid,
     ADD COLUMN call_depth integer NOT NULL DEFAULT 0;
 COMMENT ON COLUMN workflow_runs.caller_execution_id IS 'The execution of another run that started it, by the component run_workflow. taken_at: when it took the result.';
 COMMENT ON COLUMN workflow_runs.call_depth IS 'The number of runs that called each other down to this one.';
+
+ALTER TABLE workflows ADD COLUMN outputs jsonb CHECK (jsonb_typeof(outputs) = 'object');
+COMMENT ON COLUMN workflows.outputs IS 'What a run gives to the execution that called it: templates by name; null: nothing.';
+GRANT UPDATE (outputs) ON workflows TO sealflow_api;
 
 -- As begin_scheduled_run. Who started the calling run has started the called one too.
 CREATE FUNCTION begin_called_run(

@@ -44,6 +44,7 @@ pub const BEFORE_V27: &str = "
     DROP FUNCTION begin_called_run;
     DROP INDEX workflow_runs_caller, workflow_runs_untold;
     ALTER TABLE workflow_runs DROP COLUMN caller_execution_id, DROP COLUMN call_depth;
+    ALTER TABLE workflows DROP COLUMN outputs;
     DROP FUNCTION begin_sub_runs;
     DROP INDEX workflow_runs_untaken, workflow_runs_of_root;
     ALTER TABLE workflow_runs DROP COLUMN taken_at, DROP COLUMN returned_event_id;

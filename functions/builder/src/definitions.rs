@@ -56,6 +56,7 @@ impl Definitions {
             "description": stored.description,
             "nodes": stored.nodes,
             "edges": stored.edges,
+            "outputs": stored.outputs.unwrap_or_else(|| json!({})),
         }))
         .inspect_err(
             |_| tracing::error!(workflow_id = %stored.workflow_id, "the stored definition can't be read"),
@@ -120,6 +121,7 @@ mod tests {
                 description: String::new(),
                 nodes: json!([{ "id": "a", "name": "x".repeat(most - frame), "component": "noop" }]),
                 edges: json!([]),
+                outputs: None,
             };
             definitions.insert(stored).unwrap();
             definitions.get(WorkflowId::from_u128(0), 1).is_some()

@@ -20,6 +20,7 @@ use store::{StoreError, Tx, stop_sub_runs};
 
 use crate::calls::call;
 use crate::definitions::{Workflows, cache_definitions};
+use crate::outputs::add_outputs;
 use crate::plan::{Fallback, WakeInput, plan_wakes};
 use crate::quarantine::TIME_OF_ONE;
 use crate::transaction::{BatchOutcome, PLANS_MAX};
@@ -232,6 +233,7 @@ async fn wake_in(tx: Tx, target: WakeTarget<'_>, deps: &PlanDeps) -> Result<Woke
     if executions.is_empty() {
         return Ok(woken);
     }
+    add_outputs(&tx, &mut executions, deps).await?;
     let (workflows, full_nodes) = routes(&tx, &executions, deps).await?;
     let now = deps.clock.now();
     let input = WakeInput {

@@ -12,6 +12,7 @@ pub mod definitions;
 mod failed_runs;
 mod held;
 mod load_request;
+mod outputs;
 pub mod plan;
 mod quarantine;
 mod reach;

@@ -38,6 +38,8 @@ pub struct WorkflowDetail {
     /// The workflow.
     #[serde(flatten)]
     pub workflow: Workflow,
+    /// Its outputs, as applied; null without any, and for who may not read data.
+    pub outputs: Option<Value>,
     /// Its nodes, as applied.
     pub nodes: Vec<Value>,
     /// Its edges, as applied.

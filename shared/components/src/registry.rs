@@ -106,13 +106,14 @@ impl AnyComponent {
     /// The number of executions of a node of this kind that may be active at once; None: no limit.
     /// A pure component has none, whatever the author writes, for its executions are never active.
     /// A held component has a limit only if the author sets one: a default of 1 would let a single
-    /// open execution block the node. A join has none: a run has one open execution of it. An owner has
-    /// none: what returns to it would wait behind it.
+    /// open execution block the node. A join has none: a run has one open execution of it. An owner to
+    /// which something returns has none: that would wait behind it.
     #[must_use]
     pub fn concurrency_max(self, node: &Node) -> Option<u32> {
         match (self, &node.concurrency) {
-            (Self::Pure(_) | Self::Join(_) | Self::Owner(_), _)
-            | (Self::Held(_), None)
+            (Self::Owner(owner), _) if owner.inner_channel().is_some() => None,
+            (Self::Pure(_) | Self::Join(_), _)
+            | (Self::Held(_) | Self::Owner(_), None)
             | (_, Some(Concurrency::Unlimited(_))) => None,
             (Self::Effect(_), None) => Some(1),
             (_, Some(Concurrency::Limited(max) | Concurrency::Keyed(KeyedConcurrency { max, .. }))) => {
@@ -282,6 +283,9 @@ mod tests {
         check("wait", json!(3), Some(3));
         check("noop", Value::Null, None);
         check("noop", json!(3), None);
+        check("for_each", json!(3), None);
+        check("run_workflow", Value::Null, None);
+        check("run_workflow", json!(3), Some(3));
         check("htpp", json!(3), None);
     }
 }

@@ -186,7 +186,13 @@ impl State {
             _ if self.is_stopping => (FAILED, Some(format!("the run of `{name}` timed out"))),
             None => (FAILED, Some(format!("the run of `{name}` is gone"))),
             Some(run) => match run.result {
-                ExecutionResult::Passed => (PASSED, None),
+                ExecutionResult::Passed => match run.error.as_ref().map(|error| &error["message"]) {
+                    None => (PASSED, None),
+                    Some(why) => {
+                        let why = why.as_str().unwrap_or_default();
+                        (FAILED, Some(format!("the run of `{name}` passed, but its outputs fail: {why}")))
+                    }
+                },
                 ExecutionResult::Cancelled => (CANCELLED, Some(format!("the run of `{name}` was cancelled"))),
                 ExecutionResult::Failed => {
                     let message = match run.error.as_ref().map(|error| &error["message"]) {
@@ -217,9 +223,12 @@ impl State {
         run: Option<&EndedSubRun>,
         now: Timestamp,
     ) -> Step {
-        let mut data = json!({ "run_id": self.run_id.map(|id| id.to_string()) });
+        let output = run.and_then(|run| run.data.clone());
+        let mut data = json!({ "run_id": self.run_id.map(|id| id.to_string()), "output": output });
         if channel != PASSED {
-            let error = run.and_then(|run| run.error.clone()).filter(|_| !self.is_stopping);
+            // Outputs that fail, and the time-out, are no failure of an execution in the run.
+            let failed = run.filter(|run| run.result != ExecutionResult::Passed && !self.is_stopping);
+            let error = failed.and_then(|run| run.error.clone());
             data["error"] = error.unwrap_or_else(|| json!({ "message": message }));
         }
         let then = match message {
@@ -420,15 +429,15 @@ mod tests {
         let held = held(step);
         let id = run_id().to_string();
         let passed = end(wake(&configuration, &held, false, Some((ExecutionResult::Passed, None))));
-        assert_eq!(passed, (PASSED, json!({ "run_id": id }), None));
+        assert_eq!(passed, (PASSED, json!({ "run_id": id, "output": null }), None));
         let error = json!({ "reason": "component_error", "message": "no", "node": "N" });
         let failed =
             end(wake(&configuration, &held, false, Some((ExecutionResult::Failed, Some(error.clone())))));
         let message = "the run of `other` failed: no".to_owned();
-        assert_eq!(failed, (FAILED, json!({ "run_id": id, "error": error }), Some(message)));
+        assert_eq!(failed, (FAILED, json!({ "run_id": id, "output": null, "error": error }), Some(message)));
         let cancelled = end(wake(&configuration, &held, false, Some((ExecutionResult::Cancelled, None))));
         let message = "the run of `other` was cancelled";
-        let data = json!({ "run_id": id, "error": { "message": message } });
+        let data = json!({ "run_id": id, "output": null, "error": { "message": message } });
         assert_eq!(cancelled, (CANCELLED, data, Some(message.into())));
     }
 
@@ -453,7 +462,7 @@ mod tests {
         let step = begun(&configuration);
         assert_eq!(wake_of(&step), Some(WakeTime::After(AT_ONCE)));
         let (channel, data, _) = end(wake(&configuration, &held(step), true, None));
-        assert_eq!((channel, data), (PASSED, json!({ "run_id": run_id().to_string() })));
+        assert_eq!((channel, data), (PASSED, json!({ "run_id": run_id().to_string(), "output": null })));
     }
 
     #[test]
@@ -463,7 +472,7 @@ mod tests {
         let step = called(&open(&configuration), &call, Err("there is none".into()), at(1)).unwrap();
         let (channel, data, message) = end(wake(&configuration, &held(step), true, None));
         assert_eq!((channel, message.as_deref()), (FAILED, Some("there is none")));
-        assert_eq!(data, json!({ "run_id": null, "error": { "message": "there is none" } }));
+        assert_eq!(data, json!({ "run_id": null, "output": null, "error": { "message": "there is none" } }));
         let later = put_off(&open(&configuration), &call).unwrap();
         assert_eq!(wake_of(&later), Some(WakeTime::After(AGAIN)));
         assert!(RunWorkflow.is_to_call(&held(later)));

@@ -12,7 +12,7 @@ use domain::{
 };
 use expression::{FieldKind, Template};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::names::Names;
 use crate::pointer::{field_path, key_path, strings};
@@ -145,6 +145,16 @@ pub struct Compiled {
     by_id: HashMap<String, usize>,
     names: Names,
     merges: HashMap<String, Vec<String>>,
+    outputs: Result<CompiledOutputs, NodeError>,
+}
+
+/// The outputs of a workflow with their templates parsed.
+#[derive(Clone, Debug, Default)]
+pub struct CompiledOutputs {
+    /// The strings that are not literal; their pointers lead into the map of all outputs.
+    pub templates: Vec<FieldTemplate>,
+    /// The nodes whose last events they name.
+    pub node_ids: Vec<String>,
 }
 
 impl Compiled {
@@ -174,6 +184,14 @@ impl Compiled {
             .iter()
             .zip(&self.nodes)
             .map(|(node, compiled)| (node.id.as_str(), compiled.as_ref()))
+    }
+
+    /// The outputs, or the error for which they can't be used.
+    ///
+    /// # Errors
+    /// [`NodeError`] as for a node.
+    pub fn outputs(&self) -> Result<&CompiledOutputs, &NodeError> {
+        self.outputs.as_ref()
     }
 
     /// The edges, in the author's order.
@@ -222,7 +240,34 @@ pub fn compile(definition: &Definition) -> Compiled {
     let owned =
         |(id, merges): (&str, Vec<&str>)| (id.to_owned(), merges.into_iter().map(str::to_owned).collect());
     let merges = merges_of(definition).into_iter().map(owned).collect();
-    Compiled { definition: definition.clone(), nodes, by_id, names, merges }
+    let outputs = compile_outputs(definition, &names);
+    Compiled { definition: definition.clone(), nodes, by_id, names, merges, outputs }
+}
+
+fn compile_outputs(definition: &Definition, names: &Names) -> Result<CompiledOutputs, NodeError> {
+    let (mut compiled, mut failed) = (CompiledOutputs::default(), None);
+    let outputs = Value::Object(definition.outputs.clone());
+    strings(&outputs, &mut |pointer, source| {
+        if failed.is_some() || is_plain(source, FieldKind::Typed) {
+            return;
+        }
+        match parse(&field_path("outputs", &outputs, pointer), source, FieldKind::Typed) {
+            Ok(template) => {
+                let mentions = template.mentions();
+                let named = mentions.nodes.iter().flat_map(|(name, _)| names.ids(None, name));
+                compiled.node_ids.extend(named.cloned());
+                if mentions.dynamic_nodes {
+                    compiled.node_ids.extend(definition.nodes.iter().map(|node| node.id.clone()));
+                }
+                let pointer = pointer.to_owned();
+                compiled.templates.push(FieldTemplate { pointer, template, takes_secret: false });
+            }
+            Err(error) => failed = Some(error),
+        }
+    });
+    compiled.node_ids.sort();
+    compiled.node_ids.dedup();
+    failed.map_or(Ok(compiled), Err)
 }
 
 pub(crate) fn compile_node(node: &Node, names: &Names) -> Result<CompiledNode, NodeError> {
@@ -384,8 +429,6 @@ fn collect_mentions(compiled: &mut CompiledNode, names: &Names) {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
-
     use super::*;
 
     fn definition(nodes: &Value) -> Definition {

@@ -17,8 +17,11 @@ mod root;
 mod root_environment;
 
 pub use compile::{
-    Compiled, CompiledNode, FieldTemplate, NodeError, NodeKind, NodeMentions, SecretUse, compile, is_plain,
+    Compiled, CompiledNode, CompiledOutputs, FieldTemplate, NodeError, NodeKind, NodeMentions, SecretUse,
+    compile, is_plain,
 };
 pub use names::Names;
-pub use resolve::{ResolveError, Resolved, resolve, resolve_concurrency_key, resolve_returned};
+pub use resolve::{
+    ResolveError, Resolved, resolve, resolve_concurrency_key, resolve_outputs, resolve_returned,
+};
 pub use root::{RootPlan, compile_trigger, plan_root};

@@ -14,7 +14,7 @@ use secret_text::{Part, SecretField, references};
 use serde_json::Value;
 
 use crate::{
-    compile::CompiledNode,
+    compile::{Compiled, CompiledNode},
     pointer::{field_path, key_path},
 };
 
@@ -179,6 +179,34 @@ pub fn resolve_returned(
 ) -> Option<Result<bool, ResolveError>> {
     let field = node.condition.as_ref()?;
     Some(resolve_condition(&field.template, env, budget, field.pointer.trim_start_matches('/')))
+}
+
+/// Resolves the outputs of a workflow's run; None where it has none.
+///
+/// # Errors
+/// [`ResolveError`]: who called the run fails with it.
+pub fn resolve_outputs(compiled: &Compiled, env: &dyn Environment) -> Result<Option<Value>, ResolveError> {
+    if compiled.definition.outputs.is_empty() {
+        return Ok(None);
+    }
+    let outputs = compiled.outputs().map_err(|error| ResolveError {
+        reason: ResultReason::TemplateError,
+        field: error.field.clone(),
+        message: error.message.clone(),
+        rendered: error.rendered.clone(),
+    })?;
+    let mut values = Value::Object(compiled.definition.outputs.clone());
+    let mut budget = Budget::default();
+    for field in &outputs.templates {
+        let path = || field_path("outputs", &values, &field.pointer);
+        let value = resolve_known(&field.template, env, &mut budget, path)?;
+        if let Some(place) = values.pointer_mut(&field.pointer) {
+            *place = value;
+        }
+    }
+    check_output(values)
+        .map(Some)
+        .map_err(|error| ResolveError::limit("outputs", format!("the outputs can't be stored: {error}")))
 }
 
 fn resolve_condition(

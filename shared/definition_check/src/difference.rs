@@ -66,6 +66,7 @@ pub fn difference(old: Option<&Definition>, new: &Definition) -> Changes {
         name: new.name.clone(),
         description: new.description.clone(),
         timeout_seconds: new.timeout_seconds,
+        outputs: new.outputs.clone(),
         nodes: Vec::new(),
         edges: Vec::new(),
         applied_edges: None,
@@ -76,6 +77,7 @@ pub fn difference(old: Option<&Definition>, new: &Definition) -> Changes {
         ("name", old.name != new.name),
         ("description", old.description != new.description),
         ("timeout", old.timeout_seconds != new.timeout_seconds),
+        ("outputs", old.outputs != new.outputs),
     ] {
         if differs {
             changes.workflow.push(field.to_owned());

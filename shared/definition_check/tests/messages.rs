@@ -37,7 +37,7 @@ const WRONG: [(&str, &str); 12] = [
     ),
     (
         "    component: zzz",
-        "there is no component named `zzz`; there are approval, filter, for_each, http, if, merge, noop, stop, switch, time_gate, transform, wait, wait_for_callback",
+        "there is no component named `zzz`; there are approval, filter, for_each, http, if, loop, merge, noop, run_workflow, stop, switch, time_gate, transform, wait, wait_for_callback",
     ),
     ("    trigger: zzz", "there is no trigger named `zzz`; there are on_error, schedule, start, webhook"),
     ("    blueprint: mine", "must name a version, such as `mine@1`"),

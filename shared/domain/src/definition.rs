@@ -25,6 +25,9 @@ pub struct Definition {
     /// The longest time of a run, seconds. None: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_seconds: Option<u32>,
+    /// The outputs of a run that another calls: any structure of templates by its name.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub outputs: Map<String, Value>,
     /// The nodes, in the author's order.
     pub nodes: Vec<Node>,
     /// The edges, in the author's order. Those of a blueprint's channels lead from its inner nodes.

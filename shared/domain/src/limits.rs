@@ -130,6 +130,8 @@ pub const SUB_RUNS_MAX: usize = 1_000;
 pub const SUB_RUNS_AT_ONCE: usize = 50;
 /// Owners within each other.
 pub const SUB_RUN_NESTING_MAX: usize = 5;
+/// Outputs of a workflow.
+pub const OUTPUTS_MAX: usize = 50;
 /// Runs that call each other, one below the other.
 pub const CALL_DEPTH_MAX: i32 = 5;
 /// Bytes of a held component's state, and bytes of the facts that it reports in one step.

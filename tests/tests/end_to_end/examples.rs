@@ -154,6 +154,44 @@ async fn all_pages_are_collected_before_the_report() {
 }
 
 #[tokio::test]
+async fn a_workflow_calls_another_and_goes_on_with_its_outputs() {
+    let product = &product().await;
+    let story = product.story("order").await;
+    let cli = Cli::of(&story);
+    let warehouse = make_secret("warehouse");
+    set_secret(&story, &cli, "warehouse", &warehouse).await;
+    apply(&story, &cli, "check-stock", &[]).await;
+    apply(&story, &cli, "order-goods", &[]).await;
+    let stock = json!({ "available": 5 }).to_string().into_bytes();
+    product.target.script(
+        "/stock/lamp",
+        [Reply::Body("application/json", stock.clone()), Reply::Body("application/json", stock)],
+    );
+    product.target.script("/stock/chair", [Reply::Status(404)]);
+    let order = async |item: &str, count: u32| {
+        let data = json!({ "item": item, "count": count }).to_string();
+        cli.run_with(&["run", "start", "order-goods", "--data", &data, "--watch"], "").await
+    };
+    order("lamp", 5).await.passed();
+    let [ordered] = product.target.requests("/orders").try_into().expect("one order");
+    assert_eq!(ordered.json(), json!({ "item": "lamp", "count": 5 }));
+    let short = order("lamp", 6).await;
+    assert_eq!(short.code, 3, "{short:?}");
+    assert!(short.out.contains("only 5 of lamp are left"), "{short:?}");
+    let unknown = order("chair", 1).await;
+    assert!(
+        unknown.out.contains("nobody knows how many there are: the server answered with status 404"),
+        "{unknown:?}"
+    );
+    let called = ended_runs(&cli, "check-stock", 3).await;
+    assert!(called.iter().all(|run| run["caller_execution_id"].is_string()), "{called:?}");
+    let caller = called[0]["caller_execution_id"].as_str().unwrap();
+    let of_caller = cli.run(&format!("run list --parent {caller}")).await.passed();
+    assert!(of_caller.contains(called[0]["id"].as_str().unwrap()), "{of_caller}");
+    story.end(&[&warehouse]).await;
+}
+
+#[tokio::test]
 async fn a_call_waits_for_office_hours_or_is_let_through() {
     let product = &product().await;
     let story = product.story("office").await;

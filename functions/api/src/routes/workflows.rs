@@ -6,7 +6,7 @@ use api_types::{Applied, ApplyQuery, PageQuery, WorkflowDetail, WorkflowList};
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use serde_json::json;
+use serde_json::{Value, json};
 use store::api::{AuditObject, Audited, delete_workflow, find_workflow, list_workflows, load_workflow};
 
 use crate::Deps;
@@ -53,6 +53,9 @@ pub(super) async fn show(
     let definition = definition.authored();
     Ok(Json(WorkflowDetail {
         workflow: views::workflow(row),
+        outputs: Some(Value::Object(definition.outputs))
+            .filter(|outputs| *outputs != json!({}))
+            .and_then(|outputs| caller.payload().of(outputs)),
         nodes: definition.nodes.iter().map(|node| views::node(node, caller.payload())).collect(),
         edges: definition.edges.iter().map(|edge| json!(edge)).collect(),
     }))

@@ -9,6 +9,7 @@ mod emit;
 mod environment;
 mod held_step;
 mod message;
+mod outputs;
 mod owned;
 mod record;
 mod resolve;
@@ -32,6 +33,7 @@ use store::AskedJoin;
 use store::builder::{ClaimedItem, Loaded, RunFacts, WriteBatch};
 use uuid::Uuid;
 
+pub(crate) use self::outputs::outputs_of;
 use self::record::{Record, Scratch};
 pub use self::resolve::{KeyPlan, plan_keys};
 pub use self::slots::Slots;

@@ -37,6 +37,7 @@ fn world(nodes: Value, edges: Value, waiting_at: &[&str]) -> World {
         description: String::new(),
         nodes,
         edges,
+        outputs: None,
     };
     let workflow = Definitions::default().insert(stored).unwrap();
     let time = Timestamp::from_second(1_000).unwrap();

@@ -359,6 +359,7 @@ mod tests {
                 { "id": "end", "name": "End", "component": "noop" },
             ]),
             edges: json!([{ "from": "wait", "to": "end" }]),
+            outputs: None,
         };
         Definitions::default().insert(stored).unwrap()
     }

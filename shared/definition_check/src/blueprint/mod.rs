@@ -125,6 +125,7 @@ impl Blueprint {
             name: self.name.clone(),
             description: self.description.clone(),
             timeout_seconds: None,
+            outputs: serde_json::Map::new(),
             nodes: self.nodes.clone(),
             edges: self.edges.clone(),
             applied_edges: self.applied_edges.clone(),

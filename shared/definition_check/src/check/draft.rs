@@ -33,6 +33,8 @@ pub(super) struct Draft<'t> {
     pub name: Option<Spot<String>>,
     pub description: String,
     pub timeout_seconds: Option<u32>,
+    /// The outputs of a workflow.
+    pub outputs: Option<&'t Tree>,
     pub nodes: Vec<DraftNode<'t>>,
     pub edges: Vec<DraftEdge>,
     pub position: Position,
@@ -86,6 +88,10 @@ impl Draft<'_> {
             name: self.name?.value,
             description: self.description,
             timeout_seconds: self.timeout_seconds,
+            outputs: match self.outputs.map(Tree::to_value) {
+                Some(serde_json::Value::Object(outputs)) => outputs,
+                _ => serde_json::Map::new(),
+            },
             nodes,
             edges,
             applied_edges: None,
@@ -118,7 +124,9 @@ impl DraftNode<'_> {
 
 /// Reads the whole definition of a workflow.
 pub(super) fn read<'t>(tree: &'t Tree, out: &mut Collector<'_>) -> Draft<'t> {
-    read_parts(tree, &["name", "description", "timeout", "nodes", "edges"], &["name", "nodes"], out)
+    let fields = ["name", "description", "timeout", "outputs", "nodes", "edges"];
+    let draft = read_parts(tree, &fields, &["name", "nodes"], out);
+    Draft { outputs: tree.get("outputs"), ..draft }
 }
 
 /// Reads the whole definition of a blueprint.
@@ -155,6 +163,7 @@ fn read_parts<'t>(tree: &'t Tree, fields: &[&str], required: &[&str], out: &mut 
         nodes: nodes.iter().enumerate().filter_map(|(index, tree)| read_node(index, tree, out)).collect(),
         edges: edges.iter().enumerate().filter_map(|(index, tree)| read_edge(index, tree, out)).collect(),
         position: tree.position,
+        outputs: None,
         interface: None,
     }
 }

@@ -103,7 +103,7 @@ fn read_default(tree: &Tree, field: &str, out: &mut Collector<'_>) -> serde_json
     tree.to_value()
 }
 
-fn is_word(text: &str) -> bool {
+pub(super) fn is_word(text: &str) -> bool {
     (1..=NODE_ID_CHARS_MAX).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
         && !text.starts_with(|first: char| first.is_ascii_digit())

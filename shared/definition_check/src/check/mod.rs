@@ -11,6 +11,7 @@ mod graph;
 mod interface;
 mod joins;
 mod node;
+mod outputs;
 mod read;
 mod retry_on;
 mod spelling;
@@ -216,7 +217,8 @@ pub fn check_blueprint(
     if !collector.is_clean() {
         return Err(Refused { problems: collector.into_errors(), secret_refs });
     }
-    let Definition { name, description, timeout_seconds: _, nodes, edges, applied_edges } = definition;
+    let Definition { name, description, timeout_seconds: _, outputs: _, nodes, edges, applied_edges } =
+        definition;
     let inputs = interface.inputs;
     let blueprint =
         Blueprint { name, description, inputs, nodes, edges, applied_edges, outputs, exits, secret_refs };

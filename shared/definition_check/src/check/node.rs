@@ -17,7 +17,7 @@ use super::{
     configuration::{self, Names},
     draft::{Draft, DraftNode},
     graph::Ancestry,
-    joins,
+    joins, outputs,
 };
 use crate::blueprint::{Blueprint, Input, Library, Missing};
 use crate::source::Content;
@@ -65,6 +65,8 @@ pub(super) fn check_all(draft: &Draft<'_>, library: &Library, out: &mut Collecto
             None => {}
         }
     }
+    let names = Names::new(None, &ids_by_name, &redacted, None, &ancestry);
+    outputs::check(draft, &names, out);
     refs
 }
 
@@ -104,13 +106,10 @@ fn check_component(
         refuse(node.retry.as_ref(), &format!("{held}: there is nothing to try again"), out);
         refuse(node.redact.as_ref(), &format!("{held}: its output comes from no target"), out);
     }
-    if let AnyComponent::Owner(_) = component {
-        let owner = format!("what `{name}` repeats returns to it, and would wait for itself");
-        refuse(
-            node.concurrency.as_ref(),
-            &format!("{owner}: it has no concurrency, but `max_parallel`"),
-            out,
-        );
+    if component.owner().is_some_and(|owner| owner.inner_channel().is_some()) {
+        let message =
+            format!("what `{name}` repeats returns to it, and would wait for itself: it has no concurrency");
+        refuse(node.concurrency.as_ref(), &message, out);
     }
     if let AnyComponent::Join(_) = component {
         let join = format!("a run has one open execution of `{name}`, which takes in all that arrives");
@@ -274,7 +273,7 @@ pub(super) fn check_root_template(spot: &Spot<&str>, kind: FieldKind, what: &str
     }
 }
 
-fn refuse_secrets(spot: &Spot<&str>, template: &Template, place: &str, out: &mut Collector<'_>) {
+pub(super) fn refuse_secrets(spot: &Spot<&str>, template: &Template, place: &str, out: &mut Collector<'_>) {
     for secret in template.secret_refs() {
         out.error_in(spot, secret.span, format!("a secret can't stand in {place}: it would be stored"));
     }

@@ -14,6 +14,7 @@ mod authorization;
 mod cycles;
 mod joins;
 mod levels;
+mod outputs;
 mod rates;
 mod secrets;
 

@@ -239,6 +239,11 @@ async fn lock_nodes(tx: &Tx, write: &WorkflowWrite) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// `outputs` as they are stored.
+fn outputs(definition: &Definition) -> Option<Value> {
+    (!definition.outputs.is_empty()).then(|| Value::Object(definition.outputs.clone()))
+}
+
 /// `nodes`, `edges` and `applied_edges` as they are stored.
 fn stored(definition: &Definition) -> Result<(Value, Value, Option<Value>), StoreError> {
     let nodes =
@@ -255,8 +260,8 @@ async fn insert_workflow(tx: &Tx, write: &WorkflowWrite) -> Result<i64, StoreErr
         "/* apply_workflow: insert */
          INSERT INTO workflows
              (id, organization_id, name, description, nodes, edges, version, created_by, created_at,
-              updated_at, timeout_seconds, applied_edges)
-         VALUES ($1, $2, $3, $4, $5, $6, 1, $7, $8, $8, $9, $10)",
+              updated_at, timeout_seconds, applied_edges, outputs)
+         VALUES ($1, $2, $3, $4, $5, $6, 1, $7, $8, $8, $9, $10, $11)",
         &[
             (&write.workflow_id, Type::UUID),
             (&write.organization_id, Type::UUID),
@@ -268,6 +273,7 @@ async fn insert_workflow(tx: &Tx, write: &WorkflowWrite) -> Result<i64, StoreErr
             (&write.now, Type::TIMESTAMPTZ),
             (&timeout_seconds(&write.definition), Type::INT4),
             (&applied_edges, Type::JSONB),
+            (&outputs(&write.definition), Type::JSONB),
         ],
     )
     .await?;
@@ -280,7 +286,7 @@ async fn update_workflow(tx: &Tx, write: &WorkflowWrite, version: i64) -> Result
         "/* apply_workflow: update */
          UPDATE workflows
          SET description = $2, nodes = $3, edges = $4, version = $5, updated_at = $6,
-             timeout_seconds = $7, applied_edges = $8
+             timeout_seconds = $7, applied_edges = $8, outputs = $9
          WHERE id = $1",
         &[
             (&write.workflow_id, Type::UUID),
@@ -291,6 +297,7 @@ async fn update_workflow(tx: &Tx, write: &WorkflowWrite, version: i64) -> Result
             (&write.now, Type::TIMESTAMPTZ),
             (&timeout_seconds(&write.definition), Type::INT4),
             (&applied_edges, Type::JSONB),
+            (&outputs(&write.definition), Type::JSONB),
         ],
     )
     .await?;

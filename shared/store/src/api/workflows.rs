@@ -118,7 +118,7 @@ pub async fn load_workflow(
         .query(
             "/* load_workflow */
              SELECT id, name, description, timeout_seconds, version, created_by, created_at,
-                    updated_at, deleted_at, nodes, edges, applied_edges
+                    updated_at, deleted_at, nodes, edges, applied_edges, outputs
              FROM workflows
              WHERE organization_id = $1 AND (id = $2 OR (name = $3 AND deleted_at IS NULL))
              ORDER BY (id = $2) DESC NULLS LAST LIMIT 1",
@@ -141,7 +141,7 @@ pub async fn load_workflow_named(
         .query(
             "/* load_workflow_named */
              SELECT id, name, description, timeout_seconds, version, created_by, created_at,
-                    updated_at, deleted_at, nodes, edges, applied_edges
+                    updated_at, deleted_at, nodes, edges, applied_edges, outputs
              FROM workflows
              WHERE organization_id = $1 AND name = $2 AND deleted_at IS NULL",
             &[(&organization_id, Type::UUID), (&name, Type::TEXT)],
@@ -154,9 +154,10 @@ fn with_definition(row: &Row) -> Result<(WorkflowRow, Definition), StoreError> {
     let workflow = WorkflowRow::from_row(row)?;
     let (nodes, edges): (Value, Value) = (column(row, "nodes")?, column(row, "edges")?);
     let applied_edges: Option<Value> = column(row, "applied_edges")?;
+    let outputs: Option<Value> = column(row, "outputs")?;
     let definition = json!({
         "name": workflow.name, "description": workflow.description, "timeout_seconds": workflow.timeout_seconds, "nodes": nodes,
-        "edges": edges, "applied_edges": applied_edges,
+        "edges": edges, "applied_edges": applied_edges, "outputs": outputs.unwrap_or_else(|| json!({})),
     });
     let definition =
         serde_json::from_value(definition).map_err(|_| StoreError::Corrupt("workflows.nodes"))?;

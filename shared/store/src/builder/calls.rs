@@ -2,10 +2,12 @@
 
 use domain::execution::ExecutionResult;
 use domain::ids::{ExecutionId, OrganizationId, RunId, WorkflowId};
+use domain::limits::ANCESTORS_BYTES_MAX;
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio_postgres::types::Type;
 
+use super::load::{RunFacts, run_facts};
 use super::sub_runs::{StoredSubRun, WokenOwner};
 use crate::types::{column, word_if_any};
 use crate::{JsonText, StoreError, Tx};
@@ -162,3 +164,114 @@ const READ_CALLED: &str = "/* read_called */
         SELECT r.* FROM workflow_runs r WHERE r.caller_execution_id = x.id OFFSET 0) r ON true
     WHERE x.id = ANY($1::uuid[]) AND coalesce(x.state, '') = 'held'
       AND x.component = ANY($2::text[])";
+
+/// A called run that has passed, of a workflow with outputs.
+#[derive(Clone, Debug)]
+pub struct CalledRun {
+    /// The run, with its root event's data.
+    pub facts: RunFacts,
+    /// Its workflow.
+    pub workflow_id: WorkflowId,
+    /// `workflows.version`, now.
+    pub workflow_version: i64,
+}
+
+/// Those of the runs whose workflows have outputs.
+///
+/// # Errors
+/// See [`StoreError`].
+pub async fn load_called_runs(tx: &Tx, ids: &[RunId]) -> Result<Vec<CalledRun>, StoreError> {
+    let rows = tx.query_with(LOAD_CALLED, [(&ids, Type::UUID_ARRAY)]).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(CalledRun {
+                facts: run_facts(row)?,
+                workflow_id: column(row, "workflow_id")?,
+                workflow_version: column(row, "version")?,
+            })
+        })
+        .collect()
+}
+
+/// A finished run has no limit that counts any more.
+const LOAD_CALLED: &str = "/* load_called_runs */
+    SELECT run.id, run.root_event_id, ev.node_id, ev.type, ev.created_at, ev.data, run.stop,
+        false AS is_organization_deleted, false AS is_held_full, NULL::uuid AS owner_id,
+        run.node_id AS owner_node_id, cardinality(run.path) AS path_runs, 0::int8 AS executions,
+        w.id AS workflow_id, w.version
+    FROM workflow_runs run
+    JOIN workflow_events ev ON ev.id = run.root_event_id
+    JOIN workflows w ON w.id = run.workflow_id AND w.outputs IS NOT NULL
+    WHERE run.id = ANY($1::uuid[])";
+
+/// The last event of a node in a run.
+#[derive(Clone, Debug)]
+pub struct LastEvent {
+    /// The node.
+    pub node_id: String,
+    /// Its type.
+    pub event_type: String,
+    /// Its data.
+    pub data: JsonText,
+    /// The display configuration of the execution that emitted it.
+    pub configuration: Option<JsonText>,
+    /// Places of its data that were blanked.
+    pub redactions: Option<JsonText>,
+    /// When it happened.
+    pub created_at: Timestamp,
+}
+
+/// The last event of each of these nodes in a run, without its sub-runs. None: they have more than
+/// [`ANCESTORS_BYTES_MAX`] together.
+///
+/// # Errors
+/// See [`StoreError`].
+pub async fn load_last_events(
+    tx: &Tx,
+    run_id: RunId,
+    node_ids: &[String],
+) -> Result<Option<Vec<LastEvent>>, StoreError> {
+    let rows = tx
+        .query_unless_empty(
+            node_ids,
+            LOAD_LAST,
+            [(&run_id, Type::UUID), (&node_ids, Type::TEXT_ARRAY), (&ANCESTORS_BYTES_MAX, Type::INT8)],
+        )
+        .await?;
+    let mut events = Vec::with_capacity(rows.len());
+    for row in &rows {
+        if column(row, "is_too_much")? {
+            return Ok(None);
+        }
+        events.push(LastEvent {
+            node_id: column(row, "node_id")?,
+            event_type: column(row, "type")?,
+            data: column(row, "data")?,
+            configuration: column(row, "configuration")?,
+            redactions: column(row, "redactions")?,
+            created_at: column(row, "created_at")?,
+        });
+    }
+    Ok(Some(events))
+}
+
+const LOAD_LAST: &str = "/* load_last_events */
+    WITH own AS MATERIALIZED (
+        SELECT DISTINCT ON (ev.node_id) ev.id, ev.node_id, ev.execution_id
+        FROM workflow_events ev
+        WHERE ev.root_event_id = $1::uuid AND ev.run_id = $1 AND ev.node_id = ANY($2::text[])
+        ORDER BY ev.node_id, ev.created_at DESC, uuid_send(ev.id) DESC),
+    counted AS MATERIALIZED (
+        SELECT own.id, own.execution_id,
+            sum(octet_length(ev.data::text) + coalesce(octet_length(ex.configuration::text), 0))
+                OVER (ORDER BY own.node_id) > $3::int8 AS is_too_much
+        FROM own
+        JOIN workflow_events ev ON ev.id = own.id
+        LEFT JOIN workflow_node_executions ex ON ex.id = own.execution_id)
+    SELECT ev.node_id, ev.type, ev.redactions, ev.created_at, counted.is_too_much,
+        CASE WHEN NOT counted.is_too_much THEN ev.data END AS data,
+        CASE WHEN NOT counted.is_too_much THEN ex.configuration END AS configuration
+    FROM counted
+    JOIN workflow_events ev ON ev.id = counted.id
+    LEFT JOIN workflow_node_executions ex ON ex.id = counted.execution_id
+    ORDER BY counted.is_too_much DESC, ev.node_id";

@@ -62,6 +62,8 @@ pub struct StoredDefinition {
     pub nodes: Value,
     /// `workflows.edges`
     pub edges: Value,
+    /// `workflows.outputs`
+    pub outputs: Option<Value>,
 }
 
 /// The result of a transaction's claim.
@@ -263,8 +265,8 @@ pub(super) async fn load_definitions(
     let rows = tx
         .query(
             "/* load_definitions */
-             SELECT id, organization_id, version, name, description, nodes, edges FROM workflows
-             WHERE id = ANY($1)",
+             SELECT id, organization_id, version, name, description, nodes, edges, outputs
+             FROM workflows WHERE id = ANY($1)",
             &[(&workflow_ids, Type::UUID_ARRAY)],
         )
         .await?;
@@ -280,6 +282,7 @@ pub(crate) fn stored_definition(row: &Row) -> Result<StoredDefinition, StoreErro
         description: column(row, "description")?,
         nodes: column(row, "nodes")?,
         edges: column(row, "edges")?,
+        outputs: column(row, "outputs")?,
     })
 }
 

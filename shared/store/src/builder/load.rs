@@ -390,7 +390,7 @@ fn ancestor_event(row: &Row) -> Result<AncestorEvent, StoreError> {
     })
 }
 
-fn run_facts(row: &Row) -> Result<RunFacts, StoreError> {
+pub(super) fn run_facts(row: &Row) -> Result<RunFacts, StoreError> {
     Ok(RunFacts {
         id: column(row, "id")?,
         root_event_id: column(row, "root_event_id")?,

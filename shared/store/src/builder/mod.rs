@@ -17,7 +17,9 @@ mod slots;
 mod sub_runs;
 mod write;
 
-pub use calls::{CallTarget, FoundCall, LockedCall, lock_call};
+pub use calls::{
+    CallTarget, CalledRun, FoundCall, LastEvent, LockedCall, load_called_runs, load_last_events, lock_call,
+};
 pub use claim::{ClaimedItem, Claims, StoredDefinition, claim_items, claim_one};
 pub use concurrency_keys::{UnresolvedItems, find_unresolved_items, write_resolved};
 pub use failed_runs::{

@@ -77,7 +77,63 @@ async fn an_execution_goes_on_when_the_run_that_it_called_has_passed_i3() {
     assert_eq!(called_runs(&world).await, "finished passed taken");
     let id = "SELECT id FROM workflow_runs WHERE caller_execution_id IS NOT NULL AND call_depth = 1 AND parent_run_id IS NULL";
     let id = world.database.sql(id).await;
-    assert_eq!(world.outputs("passed").await, [json!({ "run_id": id })]);
+    assert_eq!(world.outputs("passed").await, [json!({ "run_id": id, "output": null })]);
+}
+
+/// Gives outputs to a workflow that nobody has run yet.
+async fn set_outputs(world: &World, workflow: &Workflow, outputs: Value) {
+    let sql = format!("UPDATE workflows SET outputs = $json${outputs}$json$ WHERE id = '{}'", workflow.id);
+    world.database.sql(&sql).await;
+}
+
+#[tokio::test]
+async fn the_outputs_of_the_called_run_are_its_callers_data_i3() {
+    let world = World::create().await;
+    let other =
+        called(&world, "transform", json!({ "output": { "twice": "{{ root().data.n * 2 }}" } })).await;
+    let outputs = json!({ "twice": "{{ $[\"B\"].data.twice }}", "of": ["{{ root().data.n }}", "lamps"], "none": "{{ $[\"START\"].data.x }}" });
+    set_outputs(&world, &other, outputs).await;
+    let name = &other.definition.name;
+    let workflow = caller(&world, json!({ "workflow": name, "data": { "n": 4 } })).await;
+    start(&world, &workflow, json!({})).await;
+    world.run_to_rest("").await;
+    let [passed] = world.outputs("passed").await.try_into().expect("one");
+    assert_eq!(passed["output"], json!({ "twice": 8, "of": [4, "lamps"], "none": null }));
+}
+
+#[tokio::test]
+async fn outputs_that_fail_fail_the_caller_and_show_nothing_blanked_i1() {
+    let world = World::create().await;
+    let other = called(&world, "wait", json!({ "for": "1h" })).await;
+    let name = &other.definition.name;
+    set_outputs(&world, &other, json!({ "a": ["{{ $[\"B\"].data.token }}"] })).await;
+    let workflow = caller(&world, json!({ "workflow": name })).await;
+    for (blank, said) in [(true, "redacted"), (false, "outputs.a[0]: ")] {
+        start(&world, &workflow, json!({})).await;
+        world.run_to_rest("").await;
+        let output = if blank {
+            "redactions = '{\"redacted\": [], \"scrubbed\": [\"/token\"]}', data = '{\"token\": \"[secret:a.b]\"}'"
+        } else {
+            "data = '7'"
+        };
+        // What the wait passes on is the data that it has come to.
+        let set = format!(
+            "UPDATE workflow_events SET {output} WHERE id IN (SELECT id FROM workflow_runs WHERE caller_execution_id IS NOT NULL AND state = 'running')"
+        );
+        world.database.sql(&set).await;
+        world.pass(3_601).await;
+        for _ in 0..4 {
+            sweep_on(&world, 120).await;
+            world.run_to_rest("").await;
+        }
+        let failed = world.outputs("failed").await;
+        let message = failed.last().unwrap()["error"]["message"].as_str().unwrap().to_owned();
+        assert!(
+            message.starts_with(&format!("the run of `{name}` passed, but its outputs fail: ")),
+            "{message}"
+        );
+        assert!(message.contains(said) && !message.contains("[secret:a.b]"), "{message}");
+    }
 }
 
 #[tokio::test]

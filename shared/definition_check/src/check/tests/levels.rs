@@ -107,7 +107,10 @@ fn an_owner_has_no_concurrency_and_no_output_of_a_blueprint_is_within_it() {
         &[limited, node("a", "noop", json!({}))],
         &[("s", "default", "f"), ("f", "item", "a"), ("a", "default", "f")],
     );
-    assert!(refused[0].contains("it has no concurrency, but `max_parallel`"), "{refused:?}");
+    assert!(refused[0].contains("it has no concurrency"), "{refused:?}");
+    let mut calling = node("f", "run_workflow", json!({ "workflow": "w" }));
+    calling["concurrency"] = json!(1);
+    assert_eq!(found(&[calling], &[("s", "default", "f")]), [""; 0], "nothing returns to it");
     let blueprint = json!({ "name": "x", "nodes": [list("f"), node("a", "noop", json!({}))],
         "edges": [{ "from": "f", "channel": "item", "to": "a" }, { "from": "a", "to": "f" }],
         "outputs": [{ "node": "a" }, { "node": "f", "channel": "i", "from_channel": "item" }, { "node": "f", "channel": "d", "from_channel": "done" }] });
