@@ -19,7 +19,7 @@ pub struct Violation {
 const SHOWN_MAX: usize = 5;
 
 /// A rule that is a query: each row is a violation.
-const RULES: [(&str, &str); 33] = [
+const RULES: [(&str, &str); 35] = [
     (
         "I3: nothing is left: no item waits",
         "SELECT node_id, id, created_at, sent_count, crashes FROM workflow_node_queue_items",
@@ -38,7 +38,7 @@ const RULES: [(&str, &str); 33] = [
              SELECT CASE WHEN r.stop IN ('run_limit', 'timeout') THEN 'failed' WHEN r.stop IS NOT NULL THEN 'cancelled'
                  WHEN bool_or(x.result = 'failed' AND x.redriven_event_id IS NULL AND NOT EXISTS (
                      SELECT FROM workflow_events o
-                     WHERE o.execution_id = x.id AND o.channel IN ('failure', 'error', 'fail', 'timeout', 'exhausted') AND o.type <> 'redrive' AND cardinality(o.targets) > 0)) THEN 'failed'
+                     WHERE o.execution_id = x.id AND o.channel IN ('failure', 'error', 'fail', 'timeout', 'exhausted', 'failed') AND o.type <> 'redrive' AND cardinality(o.targets) > 0)) THEN 'failed'
                  WHEN bool_or(x.result = 'cancelled') THEN 'cancelled' ELSE 'passed' END AS result
              FROM workflow_node_executions x WHERE x.run_id = r.id) c
          WHERE r.result IS DISTINCT FROM c.result",
@@ -77,7 +77,7 @@ const RULES: [(&str, &str); 33] = [
              WHEN x.result = 'passed' AND x.component = 'filter' THEN count(e.id) FILTER (WHERE e.channel = 'default')
              WHEN x.result = 'passed' AND x.component = 'approval' THEN 2
              WHEN x.component IN ('for_each', 'loop') THEN 1 + (SELECT count(*) FROM workflow_runs r WHERE r.parent_execution_id = x.id)
-             WHEN x.result = 'passed' OR x.result_reason IN ('component_error', 'timeout') AND x.component IN ('http', 'merge') THEN 1
+             WHEN x.result = 'passed' OR x.result_reason IN ('component_error', 'timeout') AND x.component IN ('http', 'merge', 'run_workflow') THEN 1
              ELSE 0 END OR count(e.id) > CASE x.component WHEN 'approval' THEN 2 WHEN 'for_each' THEN 11 WHEN 'loop' THEN 4 ELSE 1 END",
     ),
     (
@@ -222,6 +222,21 @@ const RULES: [(&str, &str); 33] = [
          JOIN workflow_runs r ON r.parent_execution_id = later.parent_execution_id AND r.iteration = later.iteration - 1
          JOIN workflow_node_executions x ON x.id = r.parent_execution_id AND x.component = 'loop'
          WHERE r.finished_at IS NULL OR r.taken_at IS NULL OR later.created_at < r.finished_at",
+    ),
+    (
+        "I3: each call began one run, and ended after it and as it did",
+        "SELECT x.node_id, x.id, x.result, r.id, r.result, e.channel, x.metadata FROM workflow_node_executions x
+         LEFT JOIN workflow_runs r ON r.caller_execution_id = x.id
+         LEFT JOIN workflow_events e ON e.execution_id = x.id AND e.channel <> 'error'
+         WHERE x.component = 'run_workflow' AND (r.id IS NULL OR r.taken_at IS NULL OR r.finished_at IS NULL OR x.finished_at < r.taken_at
+             OR e.channel IS DISTINCT FROM r.result OR e.data ->> 'run_id' IS DISTINCT FROM r.id::text)",
+    ),
+    (
+        "I3: what a called run gives back is its own",
+        "SELECT e.node_id, e.id, e.data, w.data FROM workflow_events e
+         JOIN workflow_node_executions x ON x.id = e.execution_id AND x.component = 'run_workflow' AND x.result = 'passed'
+         LEFT JOIN workflow_events w ON w.run_id = (e.data ->> 'run_id')::uuid AND w.node_id = 'work'
+         WHERE e.data #>> '{output,status}' IS DISTINCT FROM w.data ->> 'status'",
     ),
     (
         "I3: a list that is done has the results of all items, and as many failures as there were",

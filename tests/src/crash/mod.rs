@@ -9,6 +9,7 @@
 mod audit;
 mod aws_proxy;
 mod backlog;
+mod called;
 mod checker;
 mod faults;
 mod merged;

@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 
 use super::audit;
 use super::aws_proxy::{AwsProxy, QueueFaults};
+use super::called;
 use super::checker::{Asked, Violation, check};
 use super::faults::{Faults, STEPS, Thaw, struck};
 use super::merged;
@@ -199,10 +200,11 @@ impl Suite {
 
     fn shapes(&self) -> Vec<Shape> {
         let tended = self.is_tended().then_some(tended::SHAPE);
-        // Another commit's code may know neither schedules nor handlers nor merges nor lists nor loops.
+        // Another commit's code may know neither schedules nor handlers nor merges nor lists nor loops nor
+        // calls.
         let repeated = [repeated::REPEATED, repeated::TURNED];
         let new = [timed::TIMED, timed::WATCHING, timed::VISITED, merged::MERGED];
-        let new = new.into_iter().chain(repeated);
+        let new = new.into_iter().chain(repeated).chain([called::CALLED]);
         let new = new.filter(|_| self.options.beside.is_none());
         SHAPES.into_iter().chain(tended).chain(new).collect()
     }

@@ -173,7 +173,7 @@ async fn a_workflow_calls_another_and_goes_on_with_its_outputs() {
         cli.run_with(&["run", "start", "order-goods", "--data", &data, "--watch"], "").await
     };
     order("lamp", 5).await.passed();
-    let [ordered] = product.target.requests("/orders").try_into().expect("one order");
+    let [ordered] = product.target.requests("/purchases").try_into().expect("one order");
     assert_eq!(ordered.json(), json!({ "item": "lamp", "count": 5 }));
     let short = order("lamp", 6).await;
     assert_eq!(short.code, 3, "{short:?}");
