@@ -12,6 +12,7 @@ mod input;
 mod listing;
 mod output;
 mod trial;
+mod waits;
 
 use std::process::ExitCode;
 

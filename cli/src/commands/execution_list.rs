@@ -4,6 +4,7 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::listing::{Limit, Listing, filters, print_listing};
 use crate::output::{duration, outcome, shortened, text, time};
+use crate::waits::waits_for;
 
 /// List executions.
 #[derive(Args)]
@@ -64,7 +65,10 @@ impl List {
                     duration(row, "duration_ms"),
                     text(row, "id"),
                     shortened(&text(row, "keys"), 60),
-                    shortened(&text(row, "result_message"), 80),
+                    match waits_for(row) {
+                        waits if waits.is_empty() => shortened(&text(row, "result_message"), 80),
+                        waits => shortened(&format!("waits {waits}"), 80),
+                    },
                 ]
             },
         };

@@ -6,6 +6,7 @@ use crate::api::segment;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::{Format, actor, duration, emit, print_json, printable, printable_lines, text, time};
+use crate::waits::waits_for;
 
 /// Show one execution.
 #[derive(Args)]
@@ -51,7 +52,7 @@ fn render(execution: &Value) -> String {
         line("crashes", text(execution, "crashes"));
     }
     line("not before", time(execution, "run_at"));
-    line("held until", time(execution, "wake_at"));
+    line("waits", waits_for(execution));
     line("cancelled by", actor(execution, "cancelled_by"));
     line("redriven by", text(execution, "redriven_event_id"));
     line("slot of key", text(execution, "concurrency_key"));

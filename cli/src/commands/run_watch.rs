@@ -11,6 +11,7 @@ use crate::api::segment;
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::output::{Format, duration, outcome, printable, run_outcome, say, shortened, text, time_of_day};
+use crate::waits::waits_for;
 
 /// The time for which a run is watched unless the caller names another, seconds.
 pub(crate) const TIMEOUT_SECONDS: u64 = 3_600;
@@ -153,7 +154,11 @@ fn line(execution: &Value) -> String {
         Some(attempt) if attempt > 1 => format!(" attempt {attempt}"),
         _ => String::new(),
     };
-    let message = shortened(&text(execution, "result_message"), MESSAGE_CHARS_MAX);
+    let message = match waits_for(execution) {
+        waits if waits.is_empty() => text(execution, "result_message"),
+        waits => format!("waits {waits}"),
+    };
+    let message = shortened(&message, MESSAGE_CHARS_MAX);
     let line = format!(
         "{}  {:<20} {:<10} {:<10} {:>9}{}  {}",
         time_of_day(execution, "updated_at"),

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value as Json};
 
 /// The content of a file of the shape `{"$": {"Node name": {"type", "timestamp", "data",
-/// "config"}}, "root", "previous": […], "run", "app", "now"}`. Nodes that have not run are null or
+/// "config"}}, "root", "previous": […], "run", "app", "item", "iteration", "now"}`. Nodes that have not run are null or
 /// absent. Everything else that is absent is nil.
 pub(crate) struct Recorded {
     nodes: Map<String, Json>,
@@ -14,6 +14,8 @@ pub(crate) struct Recorded {
     run: Json,
     started_at: Option<Timestamp>,
     app: Json,
+    item: Json,
+    iteration: Json,
     now: Timestamp,
 }
 
@@ -49,7 +51,17 @@ impl Recorded {
         };
         let run = take("run");
         let started_at = run["started_at"].as_str().and_then(|text| text.parse().ok());
-        Ok(Self { nodes, root: take("root"), previous, run, started_at, app: take("app"), now })
+        Ok(Self {
+            nodes,
+            root: take("root"),
+            previous,
+            run,
+            started_at,
+            app: take("app"),
+            item: take("item"),
+            iteration: take("iteration"),
+            now,
+        })
     }
 
     /// The instant that the recorded environment stands for.
@@ -103,6 +115,8 @@ impl Environment for Recorded {
             "run" => self.run(),
             "workflow" | "app" => Value::json(&self.app),
             "now" => Value::timestamp(self.now),
+            "item" => Value::json(&self.item),
+            "iteration" => Value::json(&self.iteration),
             _ => return None,
         };
         Some(if arguments.is_empty() { Ok(known) } else { Err("takes no arguments".to_owned()) })
@@ -130,7 +144,7 @@ mod tests {
     #[test]
     fn what_is_absent_is_nil_and_the_time_is_given() {
         let recorded = read(json!({})).ok().unwrap();
-        for name in ["root", "previous", "run", "app", "workflow"] {
+        for name in ["root", "previous", "run", "app", "workflow", "item", "iteration"] {
             assert_eq!(called(&recorded, name, &[]), json!(null), "{name}");
         }
         assert_eq!(called(&recorded, "now", &[]), json!("1970-01-01T00:00:00Z"));

@@ -101,8 +101,22 @@ impl<'d> Levels<'d> {
     /// The owner whose body a node is in; of several, the innermost. None: it is at the top.
     #[must_use]
     pub fn owner_of(&self, id: &str) -> Option<&'d str> {
+        self.owners_of(id).first().copied()
+    }
+
+    /// The innermost owner around a node whose sub-runs have an item.
+    #[must_use]
+    pub fn item_owner_of(&self, id: &str) -> Option<&'d str> {
+        let has_item = |owner: &&str| !self.is_seen_through(owner);
+        self.owners_of(id).into_iter().find(has_item)
+    }
+
+    /// The owners around a node, the innermost first.
+    fn owners_of(&self, id: &str) -> Vec<&'d str> {
         let around = self.bodies.iter().filter(|(_, body)| body.contains(id));
-        around.min_by_key(|(_, body)| body.len()).map(|(owner, _)| *owner)
+        let mut around: Vec<_> = around.map(|(owner, body)| (body.len(), *owner)).collect();
+        around.sort_unstable();
+        around.into_iter().map(|(_, owner)| owner).collect()
     }
 }
 
@@ -138,6 +152,7 @@ mod tests {
         assert_eq!(bodies, [("o", vec!["a", "b", "c", "p"]), ("p", vec!["b"])]);
         let owners: Vec<_> = ["t", "a", "b", "c", "p", "d"].map(|id| levels.owner_of(id)).into();
         assert_eq!(owners, [None, Some("o"), Some("p"), Some("o"), Some("o"), None]);
+        assert_eq!((levels.item_owner_of("b"), levels.item_owner_of("d")), (Some("p"), None));
         assert!(levels.is_return("c", "o") && levels.is_return("b", "p") && !levels.is_return("t", "o"));
         assert!(
             levels.is_inner("o", "item") && !levels.is_inner("o", "done") && !levels.is_inner("a", "item")

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use components::{
-    AnyComponent, Component, FieldRule, Trigger, blueprint_entry, component, field_rule, merges_of,
+    AnyComponent, Component, FieldRule, Levels, Trigger, blueprint_entry, component, field_rule, merges_of,
     trigger_template_kind,
 };
 use domain::{
@@ -86,6 +86,15 @@ pub struct SecretUse {
     pub pointer: String,
 }
 
+/// The owners around a node, by whose sub-runs it is repeated.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Repeated {
+    /// The innermost one: `iteration()` counts its sub-runs.
+    pub owner: Option<String>,
+    /// The innermost one with an item: `item()` is that of its sub-run.
+    pub item_owner: Option<String>,
+}
+
 /// A node with its templates parsed.
 #[derive(Clone)]
 pub struct CompiledNode {
@@ -97,6 +106,8 @@ pub struct CompiledNode {
     pub templates: Vec<FieldTemplate>,
     /// The condition that an owner asks of each event that returns: the configuration keeps its text.
     pub condition: Option<FieldTemplate>,
+    /// The owners around the node.
+    pub repeated: Repeated,
     /// The template of the run's name; triggers only.
     pub run_name: Option<Template>,
     /// Keys of its executions and their templates.
@@ -236,7 +247,12 @@ impl Compiled {
 pub fn compile(definition: &Definition) -> Compiled {
     let by_id = definition.nodes.iter().enumerate().map(|(index, node)| (node.id.clone(), index)).collect();
     let names = Names::of(definition);
-    let nodes = definition.nodes.iter().map(|node| compile_node(node, &names)).collect();
+    let levels = Levels::of(definition);
+    let repeated = |id: &str| Repeated {
+        owner: levels.owner_of(id).map(str::to_owned),
+        item_owner: levels.item_owner_of(id).map(str::to_owned),
+    };
+    let nodes = definition.nodes.iter().map(|node| compile_node(node, &names, repeated(&node.id))).collect();
     let owned =
         |(id, merges): (&str, Vec<&str>)| (id.to_owned(), merges.into_iter().map(str::to_owned).collect());
     let merges = merges_of(definition).into_iter().map(owned).collect();
@@ -270,12 +286,17 @@ fn compile_outputs(definition: &Definition, names: &Names) -> Result<CompiledOut
     failed.map_or(Ok(compiled), Err)
 }
 
-pub(crate) fn compile_node(node: &Node, names: &Names) -> Result<CompiledNode, NodeError> {
+pub(crate) fn compile_node(
+    node: &Node,
+    names: &Names,
+    repeated: Repeated,
+) -> Result<CompiledNode, NodeError> {
     let mut compiled = CompiledNode {
         node: with_defaults(node),
         kind: NodeKind::Trigger,
         templates: Vec::new(),
         condition: None,
+        repeated,
         run_name: None,
         keys: Vec::new(),
         concurrency_max: None,
@@ -390,13 +411,27 @@ fn unknown(what: &str, name: &str) -> NodeError {
 }
 
 fn collect_mentions(compiled: &mut CompiledNode, names: &Names) {
-    let parent = compiled.node.parent.as_deref();
-    let CompiledNode { templates, condition, keys, concurrency_key, mentions, secret_refs, .. } = compiled;
-    let all = templates.iter().chain(&*condition).map(|field| &field.template);
+    let parent = compiled.node.parent.clone();
+    let parent = parent.as_deref();
+    let CompiledNode {
+        node,
+        templates,
+        condition,
+        repeated,
+        keys,
+        concurrency_key,
+        mentions,
+        secret_refs,
+        ..
+    } = compiled;
+    let all = templates.iter().map(|field| &field.template);
     let all = all.chain(keys.iter().map(|(_, template)| template));
-    let all = all.chain(&*concurrency_key);
-    for template in all {
+    let all = all.chain(&*concurrency_key).map(|template| (template, &*repeated));
+    let returned = Repeated { owner: Some(node.id.clone()), ..repeated.clone() };
+    for (template, repeated) in all.chain(condition.iter().map(|field| (&field.template, &returned))) {
         let found = template.mentions();
+        mentions.node_ids.extend(repeated.owner.clone().filter(|_| found.iteration));
+        mentions.node_ids.extend(repeated.item_owner.clone().filter(|_| found.item));
         let named = found.nodes.iter().flat_map(|(name, _)| names.ids(parent, name));
         mentions.node_ids.extend(named.cloned());
         if !found.inputs.is_empty() || found.dynamic_inputs {

@@ -17,8 +17,8 @@ mod root;
 mod root_environment;
 
 pub use compile::{
-    Compiled, CompiledNode, CompiledOutputs, FieldTemplate, NodeError, NodeKind, NodeMentions, SecretUse,
-    compile, is_plain,
+    Compiled, CompiledNode, CompiledOutputs, FieldTemplate, NodeError, NodeKind, NodeMentions, Repeated,
+    SecretUse, compile, is_plain,
 };
 pub use names::Names;
 pub use resolve::{

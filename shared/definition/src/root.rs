@@ -6,7 +6,7 @@ use domain::routing::targets;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::compile::{CompiledNode, NodeError, compile_node};
+use crate::compile::{CompiledNode, NodeError, Repeated, compile_node};
 use crate::names::Names;
 use crate::resolve::{resolve_deduplication_key, resolve_response, resolve_run_name, resolve_when};
 use crate::root_environment::RootEnvironment;
@@ -73,7 +73,7 @@ pub fn plan_root(
 /// # Errors
 /// [`NodeError`] as in [`crate::compile()`].
 pub fn compile_trigger(node: &Node) -> Result<CompiledNode, NodeError> {
-    compile_node(node, &Names::default())
+    compile_node(node, &Names::default(), Repeated::default())
 }
 
 #[cfg(test)]

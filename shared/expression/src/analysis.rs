@@ -52,6 +52,8 @@ pub(crate) fn mentions(tree: &Tree) -> Mentions {
                 "run" => found.run = true,
                 "workflow" | "app" => found.workflow = true,
                 "now" => found.now = true,
+                "item" => found.item = true,
+                "iteration" => found.iteration = true,
                 "previous" => found.previous_max = found.previous_max.max(depth_of(tree, arguments)),
                 _ => {}
             }

@@ -110,7 +110,7 @@ pub use value::{Calendar, FloatKey, Key, List, Lookup, Map, Nested, Text, Value}
 
 /// Names (functions, variables) that sealflow registers. For suggestions.
 pub const SEALFLOW_NAMES: &[&str] =
-    &["$", "root", "previous", "run", "workflow", "app", "now", "secrets", "inputs"];
+    &["$", "root", "previous", "run", "workflow", "app", "now", "secrets", "inputs", "item", "iteration"];
 
 /// The name that was perhaps meant by `name`: a registered name or a builtin, if one is near.
 pub fn suggest_name(name: &str) -> Option<&'static str> {

@@ -68,6 +68,10 @@ pub struct Mentions {
     pub workflow: bool,
     /// `now()` is called.
     pub now: bool,
+    /// `item()` is called.
+    pub item: bool,
+    /// `iteration()` is called.
+    pub iteration: bool,
     /// `request(…)` is called, each place once.
     pub requests: Vec<Span>,
 }

@@ -434,7 +434,7 @@ edges:
     let waits = async || cli.run(held).await.json()["executions"][0]["id"].as_str().map(str::to_owned);
     let waits = wait_for("the next run waits", waits).await;
     let shown = cli.run(&format!("execution show {waits}")).await.passed();
-    assert!(shown.contains("held until"), "{shown}");
+    assert!(shown.contains("\nwaits          until 20"), "{shown}");
     let released = cli.run(&format!("execution release {waits}")).await.passed();
     assert_eq!(released, format!("execution {waits} goes on\n"));
     let passed = async || result().await.filter(|result| result == "passed");

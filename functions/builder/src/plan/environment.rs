@@ -3,7 +3,7 @@
 use domain::ids::WorkflowId;
 use std::sync::Arc;
 
-use definition::Compiled;
+use definition::{Compiled, Repeated};
 use domain::redactions::Redactions;
 use expression::{Environment, Lookup, Marks, Value};
 use jiff::Timestamp;
@@ -75,14 +75,17 @@ impl Entry {
         Value::map(fields)
     }
 
-    fn fields(&self, scope: MarkScope) -> Vec<(String, Value<'_>)> {
-        let data = match (&self.marks, scope) {
+    fn data(&self, scope: MarkScope) -> Value<'_> {
+        match (&self.marks, scope) {
             (None, _) => Value::json(&self.data),
             (Some(marks), MarkScope::Redacted) => Value::marked(&self.data, &marks.redacted),
             (Some(marks), MarkScope::All) => Value::marked(&self.data, &marks.all),
-        };
+        }
+    }
+
+    fn fields(&self, scope: MarkScope) -> Vec<(String, Value<'_>)> {
         let mut fields = vec![
-            ("data".to_owned(), data),
+            ("data".to_owned(), self.data(scope)),
             ("type".to_owned(), Value::str(&self.event_type)),
             ("timestamp".to_owned(), Value::string(self.created_at.to_string())),
         ];
@@ -139,6 +142,8 @@ pub(super) struct PlanEnvironment<'a> {
     pub compiled: &'a Compiled,
     /// The id of the blueprint's node around the node whose templates are resolved.
     pub parent: Option<&'a str>,
+    /// The owners around that node.
+    pub repeated: &'a Repeated,
     pub workflow_id: WorkflowId,
     pub public_url: &'a str,
     pub ancestors: &'a Ancestors,
@@ -186,6 +191,13 @@ impl Environment for PlanEnvironment<'_> {
             "run" => Some(no_arguments(args).map(|()| self.run())),
             "workflow" | "app" => Some(no_arguments(args).map(|()| self.workflow())),
             "now" => Some(no_arguments(args).map(|()| Value::timestamp(self.now))),
+            "item" => {
+                Some(no_arguments(args).map(|()| self.first(self.repeated.item_owner.as_ref(), &["item"])))
+            }
+            "iteration" => {
+                let owner = self.repeated.owner.as_ref();
+                Some(no_arguments(args).map(|()| self.first(owner, &["index", "iteration"])))
+            }
             _ => None,
         }
     }
@@ -217,6 +229,14 @@ impl PlanEnvironment<'_> {
             .filter(|(name, _)| given.is_none_or(|given| !given.contains_key(*name)));
         let all = given.into_iter().flatten().chain(missing);
         Value::map(all.map(|(name, value)| (name.clone(), Value::json(value))))
+    }
+
+    /// A field of the event with which the sub-run of an owner began: the first of these names that it
+    /// has. Nil outside of owners.
+    fn first(&self, owner: Option<&String>, names: &[&str]) -> Value<'_> {
+        let entry = owner.and_then(|owner| self.ancestors.nearest(std::slice::from_ref(owner)));
+        let Some(Value::Map(fields)) = entry.map(|entry| entry.data(self.scope)) else { return Value::Nil };
+        names.iter().find_map(|name| fields.get(name)).unwrap_or(Value::Nil)
     }
 
     fn root(&self) -> Value<'_> {

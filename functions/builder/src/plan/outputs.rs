@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use definition::resolve_outputs;
+use definition::{Repeated, resolve_outputs};
 use jiff::Timestamp;
 use serde_json::Value;
 use store::builder::{CalledRun, LastEvent};
@@ -48,6 +48,7 @@ pub(crate) fn outputs_of(
     let environment = PlanEnvironment {
         compiled: &workflow.compiled,
         parent: None,
+        repeated: &Repeated::default(),
         workflow_id: workflow.id,
         public_url,
         ancestors: &ancestors,

@@ -2,7 +2,7 @@
 //! owners.
 
 use components::{EndedSubRun, Owned, OwnerOpening, OwnerStep, Results, Step as HeldStep, SubRunStart, Then};
-use definition::{CompiledNode, ResolveError, resolve_returned};
+use definition::{CompiledNode, Repeated, ResolveError, resolve_returned};
 use domain::execution::ResultReason;
 use domain::ids::{EventId, ExecutionId, RunId};
 use domain::limits::SUB_RUN_NESTING_MAX;
@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::UNREADABLE;
 use super::emit::{Emitter, add_items};
-use super::environment::MarkScope;
+use super::environment::{MarkScope, PlanEnvironment};
 use super::held_step::check_step;
 use super::record::Record;
 use super::step::{Out, Step, StepSlot, Work, finish_failed, not_a_component};
@@ -136,7 +136,10 @@ impl Record<'_> {
         out: &mut Out<'_, '_>,
     ) -> Result<bool, ResolveError> {
         let (ancestors, root) = (&step.ancestors, step.root.as_deref());
+        // It is asked within a sub-run of the owner itself.
+        let repeated = Repeated { owner: Some(node.node.id.clone()), ..node.repeated.clone() };
         let environment = self.environment(workflow, node, ancestors, root, MarkScope::Redacted);
+        let environment = PlanEnvironment { repeated: &repeated, ..environment };
         resolve_returned(node, &environment, &mut out.scratch.budget).unwrap_or(Ok(false))
     }
 

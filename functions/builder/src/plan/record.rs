@@ -170,6 +170,7 @@ impl<'a> Record<'a> {
         PlanEnvironment {
             compiled: &workflow.compiled,
             parent: node.node.parent.as_deref(),
+            repeated: &node.repeated,
             workflow_id: workflow.id,
             public_url: self.input.public_url,
             ancestors,

@@ -6,7 +6,7 @@ use std::{
 };
 
 use components::{
-    AnyComponent, Component, Effect, FieldRule, Trigger, field_rule, suggest::did_you_mean,
+    AnyComponent, Component, Effect, FieldRule, Levels, Trigger, field_rule, suggest::did_you_mean,
     trigger_template_kind,
 };
 use definition::{is_plain, pointer::field_path};
@@ -35,6 +35,8 @@ pub(super) struct Names<'d> {
     redacted: &'d BTreeMap<&'d str, &'d [String]>,
     /// The inputs, inside of a blueprint.
     inputs: Option<&'d BTreeMap<String, Input>>,
+    is_repeated: bool,
+    has_item: bool,
     ancestry: &'d Ancestry<'d>,
     before: OnceCell<HashSet<&'d str>>,
     /// The nodes without which a template of this node fails or comes to nil.
@@ -48,9 +50,13 @@ impl<'d> Names<'d> {
         redacted: &'d BTreeMap<&'d str, &'d [String]>,
         inputs: Option<&'d BTreeMap<String, Input>>,
         ancestry: &'d Ancestry<'d>,
+        levels: &Levels<'_>,
     ) -> Self {
         let (before, demanded) = (OnceCell::new(), RefCell::default());
-        Self { id, ids_by_name, redacted, inputs, ancestry, before, demanded }
+        // A condition of an owner is asked within what it repeats.
+        let is_repeated = id.is_some_and(|id| levels.owner_of(id).is_some() || levels.is_seen_through(id));
+        let has_item = id.is_some_and(|id| levels.item_owner_of(id).is_some());
+        Self { id, ids_by_name, redacted, inputs, is_repeated, has_item, ancestry, before, demanded }
     }
 
     /// The names of two nodes that the templates demand although no event comes along both: neither
@@ -85,7 +91,8 @@ impl<'d> Names<'d> {
 
     /// Checks every name that the template mentions.
     pub(super) fn check(&self, spot: &Spot<&str>, template: &Template, out: &mut Collector<'_>) {
-        check_functions(spot, template, self.inputs, out);
+        let scope = Scope { inputs: self.inputs, is_repeated: self.is_repeated, has_item: self.has_item };
+        check_functions(spot, template, scope, out);
         let mentions = template.mentions();
         for (name, pointer, span) in mentions.places {
             let redacted = self.redacted.get(name.as_str()).copied().unwrap_or_default();
@@ -126,14 +133,25 @@ impl<'d> Names<'d> {
     }
 }
 
-/// Refuses functions and variables that do not exist, and `previous` with a number below 1. `inputs`
-/// are those of the blueprint around; None: there is none.
+/// The names that hang on a node's place.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Scope<'d> {
+    /// The inputs of the blueprint around; None: there is none.
+    inputs: Option<&'d BTreeMap<String, Input>>,
+    /// Whether an owner is around the node.
+    is_repeated: bool,
+    /// Whether an owner with items is around it.
+    has_item: bool,
+}
+
+/// Refuses functions and variables that do not exist, and `previous` with a number below 1.
 pub(super) fn check_functions(
     spot: &Spot<&str>,
     template: &Template,
-    inputs: Option<&BTreeMap<String, Input>>,
+    scope: Scope<'_>,
     out: &mut Collector<'_>,
 ) {
+    let Scope { inputs, is_repeated, has_item } = scope;
     for (name, span) in template.mentions().inputs {
         if let Some(inputs) = inputs.filter(|inputs| !inputs.contains_key(&name)) {
             let hint = did_you_mean(&name, inputs.keys().map(String::as_str));
@@ -141,6 +159,16 @@ pub(super) fn check_functions(
         }
     }
     for (name, span) in template.names() {
+        let missing = match name.as_str() {
+            "item" if !has_item => Some("`item()` is that of a `for_each`, and no one repeats this"),
+            "iteration" if !is_repeated => {
+                Some("`iteration()` is that of a `for_each` or a `loop`, and neither repeats this")
+            }
+            _ => None,
+        };
+        if let Some(message) = missing {
+            out.error_in(spot, span, message.to_owned());
+        }
         if name == "inputs" && inputs.is_none() {
             let message = "`inputs` are a blueprint's: there are none in a workflow; see root()";
             out.error_in(spot, span, message.to_owned());

@@ -16,7 +16,7 @@ use super::{
     collect::{Collector, Spot},
     configuration::{self, Names},
     draft::{Draft, DraftNode},
-    graph::Ancestry,
+    graph::{self, Ancestry},
     joins, outputs,
 };
 use crate::blueprint::{Blueprint, Input, Library, Missing};
@@ -36,13 +36,13 @@ pub(super) fn check_all(draft: &Draft<'_>, library: &Library, out: &mut Collecto
         .iter()
         .filter_map(|node| Some((node.name.as_ref()?.value.as_str(), node.redact.as_ref()?.value.as_slice())))
         .collect();
-    let ancestry = Ancestry::new(draft);
+    let (ancestry, levels) = (Ancestry::new(draft), graph::levels(draft));
     let joins = joins::check(draft, &ancestry, out);
     let mut refs = Vec::new();
     for node in &draft.nodes {
         let inputs = draft.interface.as_ref().map(|interface| &interface.inputs);
         let id = node.id.as_ref().map(|id| id.value.as_str());
-        let names = Names::new(id, &ids_by_name, &redacted, inputs, &ancestry);
+        let names = Names::new(id, &ids_by_name, &redacted, inputs, &ancestry, &levels);
         match node.uses.as_ref().map(|uses| (&uses.value, uses)) {
             Some((Uses::Component(name), uses)) => match component(name) {
                 Some(component) => {
@@ -65,7 +65,7 @@ pub(super) fn check_all(draft: &Draft<'_>, library: &Library, out: &mut Collecto
             None => {}
         }
     }
-    let names = Names::new(None, &ids_by_name, &redacted, None, &ancestry);
+    let names = Names::new(None, &ids_by_name, &redacted, None, &ancestry, &levels);
     outputs::check(draft, &names, out);
     refs
 }
@@ -255,7 +255,7 @@ fn refuse<T>(spot: Option<&Spot<T>>, message: &str, out: &mut Collector<'_>) {
 /// event alone.
 pub(super) fn check_root_template(spot: &Spot<&str>, kind: FieldKind, what: &str, out: &mut Collector<'_>) {
     let Some(template) = configuration::parse(spot, kind, out) else { return };
-    configuration::check_functions(spot, &template, None, out);
+    configuration::check_functions(spot, &template, configuration::Scope::default(), out);
     refuse_secrets(spot, &template, what, out);
     let mentions = template.mentions();
     for (_, span) in &mentions.nodes {

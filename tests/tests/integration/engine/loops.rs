@@ -244,6 +244,38 @@ async fn lists_and_loops_stand_within_each_other_i3() {
     assert_eq!(world.outputs("after").await, [json!([110, 221])]);
 }
 
+#[tokio::test]
+async fn item_and_iteration_are_those_of_the_nearest_owner() {
+    let world = World::create().await;
+    let seen = json!({ "output": { "item": "{{ item() }}", "iteration": "{{ iteration() }}" } });
+    let nodes = json!([
+        { "id": "start", "name": "START", "trigger": "start" },
+        node("f", "for_each", json!({ "items": ["x", "y"] })),
+        node("l", "loop", json!({ "until": "iteration() >= 2 && item() in [\"x\", \"y\"]" })),
+        node("b", "transform", seen.clone()),
+        node("c", "transform", seen),
+    ]);
+    let edges = json!([
+        edge("start", "default", "f"),
+        edge("f", "item", "l"),
+        edge("l", "next", "b"),
+        edge("b", "default", "l"),
+        edge("l", "done", "c"),
+        edge("c", "default", "f"),
+    ]);
+    let workflow = world.workflow(nodes, edges).await;
+    assert_eq!(run(&world, &workflow, json!({})).await, "passed");
+    let pairs = async |node_id: &str| {
+        let outputs = world.outputs(node_id).await;
+        let mut pairs: Vec<String> =
+            outputs.iter().map(|output| format!("{} {}", output["item"], output["iteration"])).collect();
+        pairs.sort_unstable();
+        pairs
+    };
+    assert_eq!(pairs("b").await, ["\"x\" 1", "\"x\" 2", "\"y\" 1", "\"y\" 2"]);
+    assert_eq!(pairs("c").await, ["\"x\" 0", "\"y\" 1"], "outside of the loop it is the list's");
+}
+
 /// ✗ What was redacted in one turn would be read by the next.
 #[tokio::test]
 async fn what_was_redacted_in_a_turn_stays_so_in_the_next_i1() {

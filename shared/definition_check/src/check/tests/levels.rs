@@ -100,6 +100,26 @@ fn merges_stand_in_bodies_and_names_inside_are_not_seen_outside() {
 }
 
 #[test]
+fn an_item_and_an_iteration_are_named_within_what_is_repeated_alone() {
+    let output = |text: &str| node("a", "transform", json!({ "output": text }));
+    let list = |text: &str| {
+        found(&[list("f"), output(text)], &[("s", "default", "f"), ("f", "item", "a"), ("a", "default", "f")])
+    };
+    assert_eq!(list("{{ [item(), iteration()] }}"), [""; 0]);
+    let turns = |until: &str, text: &str| {
+        let turns = node("l", "loop", json!({ "until": until }));
+        found(&[turns, output(text)], &[("s", "default", "l"), ("l", "next", "a"), ("a", "default", "l")])
+    };
+    assert_eq!(turns("iteration() > 2", "{{ iteration() }}"), [""; 0]);
+    let item = "`item()` is that of a `for_each`, and no one repeats this";
+    assert_eq!(turns("true", "{{ item() }}"), [format!("nodes[2].configuration.output: {item}")]);
+    let alone = found(&[output("{{ [item(), iteration()] }}")], &[("s", "default", "a")]);
+    assert!(alone.iter().any(|problem| problem.ends_with(item)), "{alone:?}");
+    let iteration = "`iteration()` is that of a `for_each` or a `loop`, and neither repeats this";
+    assert!(alone.iter().any(|problem| problem.ends_with(iteration)), "{alone:?}");
+}
+
+#[test]
 fn an_owner_has_no_concurrency_and_no_output_of_a_blueprint_is_within_it() {
     let mut limited = list("f");
     limited["concurrency"] = json!(1);
