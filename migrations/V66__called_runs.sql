@@ -55,4 +55,43 @@ COMMENT ON FUNCTION begin_called_run IS
 REVOKE ALL ON FUNCTION begin_called_run FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION begin_called_run TO sealflow_builder;
 
+-- An event that can't return to its owner fails within the sub-run: the edges that leave the owner are outside.
+CREATE OR REPLACE FUNCTION route_error() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    error_id uuid := public.derived_id(NEW.id, 'error');
+    node_name text;
+    taken_by text[];
+BEGIN
+    SELECT n.name, array_agg(target.node_id ORDER BY edge.nth) INTO node_name, taken_by
+    FROM public.workflow_runs run
+    JOIN public.workflows w ON w.id = run.workflow_id AND w.deleted_at IS NULL
+    JOIN public.organizations o ON o.id = run.organization_id AND o.deleted_at IS NULL
+    JOIN public.workflow_nodes n ON n.workflow_id = w.id AND n.node_id = NEW.node_id AND n.deleted_at IS NULL
+        AND n.generation = coalesce(NEW.node_generation, n.generation)
+    CROSS JOIN LATERAL jsonb_array_elements(w.edges) WITH ORDINALITY AS edge (value, nth)
+    JOIN public.workflow_nodes target ON target.workflow_id = w.id AND target.node_id = edge.value ->> 'to' AND NOT target.items_full
+    JOIN public.workflow_events parent ON parent.id = NEW.event_id AND parent.depth <= 1000
+    WHERE run.id = NEW.run_id AND run.stop IS NULL AND (run.parent_run_id IS NULL OR run.node_id <> NEW.node_id)
+        AND edge.value ->> 'from' = NEW.node_id AND edge.value ->> 'channel' = 'error'
+    GROUP BY n.name;
+    IF NOT FOUND THEN
+        RETURN NEW;
+    END IF;
+    INSERT INTO public.workflow_events (id, workflow_id, node_id, root_event_id, run_id, channel, type, data, targets, depth, execution_id,
+        redactions, created_at)
+    SELECT error_id, NEW.workflow_id, NEW.node_id, NEW.root_event_id, NEW.run_id, 'error', NEW.component || '.error',
+        jsonb_build_object('reason', NEW.result_reason, 'message', coalesce(NEW.result_message, ''), 'node', node_name), taken_by,
+        parent.depth + 1, NEW.id,
+        -- The mark that a text was scrubbed goes along: no field that may hold a secret takes it.
+        CASE WHEN NEW.metadata @> '{"message_scrubbed": true}' THEN '{"scrubbed": ["/message"]}'::jsonb END, NEW.finished_at
+    FROM public.workflow_events parent WHERE parent.id = NEW.event_id;
+    INSERT INTO public.workflow_node_queue_items (id, workflow_id, node_id, root_event_id, run_id, event_id, node_generation, concurrency_key,
+        created_at, last_sent_at)
+    SELECT public.derived_id(NEW.id, 'error to ' || n.node_id), NEW.workflow_id, n.node_id, NEW.root_event_id, NEW.run_id, error_id,
+        n.generation, CASE WHEN n.concurrency_key IS NULL THEN '' END, NEW.finished_at, NEW.finished_at
+    FROM public.workflow_nodes n WHERE n.workflow_id = NEW.workflow_id AND n.node_id = ANY(taken_by);
+    NEW.failure_routed := true;
+    RETURN NEW;
+END $$;
+
 UPDATE schema_facts SET version = 66;

@@ -3,7 +3,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use components::run_workflow::{Call, CalledRun, called, put_off};
+use components::run_workflow::{Call, CalledRun, called, is_over, put_off};
 use components::{Step, Then};
 use domain::definition::{Node, Uses};
 use domain::ids::{EventId, ExecutionId};
@@ -49,8 +49,13 @@ async fn call_in(tx: Tx, id: ExecutionId, deps: &PlanDeps) -> Result<Vec<Outgoin
     let configuration = found.configuration.read()?;
     // It was read when the execution was opened.
     let call = Call::read(&configuration).map_err(|_| UNREADABLE)?;
+    if is_over(&found.held, found.now) {
+        let refusal = format!("the run of `{}` timed out before it could begin", call.workflow);
+        let step = called(&found.held, &call, Err(refusal), found.now);
+        return record(&tx, id, &found, step).await;
+    }
     if found.is_suspended {
-        return record(&tx, id, &found, put_off(&found.held, &call)).await;
+        return record(&tx, id, &found, put_off(&found.held, &call, found.now)).await;
     }
     let node = trigger_of(&call, &found);
     let (node, target) = match node {
@@ -85,7 +90,7 @@ async fn call_in(tx: Tx, id: ExecutionId, deps: &PlanDeps) -> Result<Vec<Outgoin
     };
     let due = match begin_called_run(&tx, id, call.waits, &run).await? {
         BeginOutcome::Begun(due) => due,
-        BeginOutcome::Full => return record(&tx, id, &found, put_off(&found.held, &call)).await,
+        BeginOutcome::Full => return record(&tx, id, &found, put_off(&found.held, &call, found.now)).await,
         BeginOutcome::Outdated | BeginOutcome::Duplicate(_) => return Err(StoreError::Conflict(OUTDATED)),
     };
     tracing::info!(run_id = %event_id, execution_id = %id, "run started by an execution of another");

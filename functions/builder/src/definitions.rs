@@ -50,7 +50,8 @@ impl Definitions {
     ///
     /// None for a definition that can't be read: a newer version of sealflow wrote it.
     pub fn insert(&self, stored: StoredDefinition) -> Option<Arc<Workflow>> {
-        let weight = WORKFLOW_WEIGHT + weight(&stored.nodes) + weight(&stored.edges);
+        let outputs = stored.outputs.as_ref().map_or(0, weight);
+        let weight = WORKFLOW_WEIGHT + weight(&stored.nodes) + weight(&stored.edges) + outputs;
         let definition: Definition = serde_json::from_value(json!({
             "name": stored.name,
             "description": stored.description,

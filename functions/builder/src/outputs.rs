@@ -53,7 +53,8 @@ pub(crate) async fn add_outputs(
     let now = deps.clock.now();
     for run in &called {
         let Some(taken) = ended.iter_mut().find(|taken| taken.id == run.facts.id) else { continue };
-        let Some(workflow) = workflows.get(&run.workflow_id) else { continue };
+        // One that this version can't read waits for newer code.
+        let workflow = workflows.get(&run.workflow_id).ok_or(StoreError::Corrupt("workflows.nodes"))?;
         let node_ids =
             workflow.compiled.outputs().map(|outputs| outputs.node_ids.clone()).unwrap_or_default();
         let events = load_last_events(tx, run.facts.id, &node_ids).await?;

@@ -97,9 +97,17 @@ pub fn called(
 ///
 /// # Errors
 /// As [`called`].
-pub fn put_off(held: &Value, call: &Call) -> Result<Step, Failure> {
+pub fn put_off(held: &Value, call: &Call, now: Timestamp) -> Result<Step, Failure> {
     let state = State::from_held(held).ok_or_else(newer)?;
-    Ok(state.hold(&call.workflow, Some(WakeTime::After(AGAIN))))
+    let again = now.checked_add(AGAIN).ok().filter(|again| state.until.is_none_or(|until| *again <= until));
+    let wake = again.map_or_else(|| state.timeout_wake(now), |_| Some(WakeTime::After(AGAIN)));
+    Ok(state.hold(&call.workflow, wake))
+}
+
+/// Whether the time-out of an open execution is over: then it calls nobody any more.
+#[must_use]
+pub fn is_over(held: &Value, now: Timestamp) -> bool {
+    State::from_held(held).is_some_and(|state| state.until.is_some_and(|until| until <= now))
 }
 
 impl Component for RunWorkflow {
@@ -179,6 +187,9 @@ impl State {
             let wake =
                 if self.is_stopping { Some(WakeTime::After(AGAIN)) } else { self.timeout_wake(woken.now) };
             return OwnerStep { stops, ..OwnerStep::of(self.hold(&call.workflow, wake)) };
+        }
+        if self.run_id.is_none() {
+            return OwnerStep::of(self.hold(&call.workflow, Some(WakeTime::After(AT_ONCE))));
         }
         let run = woken.results.first();
         let name = &call.workflow;
@@ -308,6 +319,9 @@ fn read(configuration: &Value, stage: Stage) -> Result<Option<Call>, Vec<Problem
         };
         let timeout = read_length(&mut reader, map, "timeout");
         let waits = read_wait(&mut reader, map);
+        if waits == Some(false) && map.contains_key("timeout") {
+            reader.problem("/timeout", "an execution that does not wait has no time-out");
+        }
         let data = map.get("data").cloned().unwrap_or_else(|| json!({}));
         Some(Call { workflow: workflow?, node: node?, data, waits: waits?, timeout: timeout? })
     });
@@ -473,9 +487,14 @@ mod tests {
         let (channel, data, message) = end(wake(&configuration, &held(step), true, None));
         assert_eq!((channel, message.as_deref()), (FAILED, Some("there is none")));
         assert_eq!(data, json!({ "run_id": null, "output": null, "error": { "message": "there is none" } }));
-        let later = put_off(&open(&configuration), &call).unwrap();
+        let later = put_off(&open(&configuration), &call, at(1)).unwrap();
         assert_eq!(wake_of(&later), Some(WakeTime::After(AGAIN)));
         assert!(RunWorkflow.is_to_call(&held(later)));
+        let short = json!({ "workflow": "other", "timeout": "30s" });
+        let later = put_off(&open(&short), &call, at(1)).unwrap();
+        assert_eq!(wake_of(&later), Some(WakeTime::At(at(30))), "its time-out comes first");
+        let kept = held(later);
+        assert_eq!((is_over(&kept, at(29)), is_over(&kept, at(30))), (false, true));
     }
 
     #[test]
@@ -488,6 +507,8 @@ mod tests {
         };
         check(json!({}), &[("", "`workflow` is missing")]);
         check(json!({ "workflow": "" }), &[("/workflow", "must not be empty")]);
+        let timeout = "an execution that does not wait has no time-out";
+        check(json!({ "workflow": "w", "wait": false, "timeout": "1m" }), &[("/timeout", timeout)]);
         check(json!({ "workflow": "w", "wait": "no" }), &[("/wait", "must be true or false, not text")]);
         check(
             json!({ "workflow": "{{ root().data.w }}", "node": "N", "data": { "a": "{{ 1 }}" }, "timeout": "4h" }),

@@ -1,8 +1,11 @@
 //! The outputs of a run: pure, from its last events.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use definition::{Repeated, resolve_outputs};
+use domain::json::weight;
+use domain::limits::LOOKED_AT_WEIGHT_MAX;
 use jiff::Timestamp;
 use serde_json::Value;
 use store::builder::{CalledRun, LastEvent};
@@ -11,6 +14,10 @@ use store::{JsonText, StoreError};
 use super::UNREADABLE;
 use super::environment::{Ancestors, Entry, EntryMarks, MarkScope, PlanEnvironment};
 use crate::definitions::Workflow;
+
+fn too_much() -> String {
+    "they look at more data of events than templates may".to_owned()
+}
 
 /// The outputs of a run; None where its workflow has none.
 ///
@@ -24,10 +31,13 @@ pub(crate) fn outputs_of(
     now: Timestamp,
 ) -> Result<Option<Value>, String> {
     let unreadable = |_: StoreError| UNREADABLE.to_owned();
-    let Some(events) = events else {
-        return Err("they look at more events than a template may".to_owned());
+    let events = events.as_ref().ok_or_else(too_much)?;
+    let left = Cell::new(LOOKED_AT_WEIGHT_MAX);
+    let read = |text: &JsonText| -> Result<Arc<Value>, String> {
+        let value = text.read().map_err(unreadable)?;
+        left.set(left.get().checked_sub(weight(&value)).ok_or_else(too_much)?);
+        Ok(Arc::new(value))
     };
-    let read = |text: &JsonText| text.read().map(Arc::new).map_err(unreadable);
     let entry = |event: &LastEvent| -> Result<(Option<usize>, Entry), String> {
         let node = workflow.compiled.stored_node(&event.node_id);
         let node_name = node.map_or(event.node_id.as_str(), |node| node.name.as_str());

@@ -168,6 +168,11 @@ impl Record<'_> {
         });
         let OwnerStep { starts, step: HeldStep { emissions, facts, then }, .. } = match opened {
             Ok(opened) => opened,
+            // As for templates: a message gives this step a new budget.
+            Err(_) if out.scratch.budget.is_used_up() && work.step.slot != StepSlot::Claimed => {
+                out.scratch.rows.keys.retain(|key| key.execution_id != work.execution.id);
+                return self.leave_to_a_message(&work.step, work.workflow, out);
+            }
             Err(failure) => {
                 return finish_failed(out.scratch, work.execution, failure.message, failure.reason);
             }

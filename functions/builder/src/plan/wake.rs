@@ -64,7 +64,12 @@ pub fn plan_wakes(input: &WakeInput<'_>, ids: &mut dyn FnMut() -> Uuid) -> WakeP
     let mut plan = WakePlan::default();
     for execution in input.executions {
         if is_to_call(input, execution) {
-            plan.calling.push(execution.id);
+            // One that was put off calls at its time.
+            if execution.is_time {
+                plan.calling.push(execution.id);
+            } else {
+                plan.messages.extend(later(execution, execution.millis_left));
+            }
             continue;
         }
         match step_of(input, execution) {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use components::{
-    AnyComponent, Component, Effect, FieldRule, Levels, Trigger, field_rule, suggest::did_you_mean,
+    AnyComponent, Component, Effect, FieldRule, Levels, Owner, Trigger, field_rule, suggest::did_you_mean,
     trigger_template_kind,
 };
 use definition::{is_plain, pointer::field_path};
@@ -91,6 +91,23 @@ impl<'d> Names<'d> {
 
     /// Checks every name that the template mentions.
     pub(super) fn check(&self, spot: &Spot<&str>, template: &Template, out: &mut Collector<'_>) {
+        self.check_after(spot, template, |id, own| self.comes_before(id, own), out);
+    }
+
+    /// [`Names::check`] for a condition of an owner, which is asked of the events that return to it.
+    fn check_condition(&self, spot: &Spot<&str>, template: &Template, out: &mut Collector<'_>) {
+        let returned = self.id.map(|own| self.ancestry.of_returned(own)).unwrap_or_default();
+        let comes_before = |id: &str, own: &'d str| returned.contains(id) || self.comes_before(id, own);
+        self.check_after(spot, template, comes_before, out);
+    }
+
+    fn check_after(
+        &self,
+        spot: &Spot<&str>,
+        template: &Template,
+        comes_before: impl Fn(&str, &'d str) -> bool,
+        out: &mut Collector<'_>,
+    ) {
         let scope = Scope { inputs: self.inputs, is_repeated: self.is_repeated, has_item: self.has_item };
         check_functions(spot, template, scope, out);
         let mentions = template.mentions();
@@ -123,7 +140,7 @@ impl<'d> Names<'d> {
                     };
                     out.error_in(spot, span, format!("there is no node named `{name}`{hint}"));
                 }
-                (Some(Some(id)), Some(own)) if !self.comes_before(id, own) => {
+                (Some(Some(id)), Some(own)) if !comes_before(id, own) => {
                     let message = format!("`{name}` never comes before this node, so this is always nil");
                     out.warning_in(spot, span, message);
                 }
@@ -217,6 +234,7 @@ pub(super) fn check(
     names: &Names<'_>,
     out: &mut Collector<'_>,
 ) -> Vec<NodeSecretRef> {
+    let condition = component.owner().and_then(Owner::condition);
     let (effect, component) = (component.effect(), component.base());
     let misshapen = check_shape(node, |value| component.check(value), out);
     let Some(tree) = node.configuration else { return Vec::new() };
@@ -257,7 +275,11 @@ pub(super) fn check(
     }
     out.count_templates(templates);
     for field in &fields {
-        names.check(&field.spot, &field.template, out);
+        if condition == Some(field.pointer.as_str()) {
+            names.check_condition(&field.spot, &field.template, out);
+        } else {
+            names.check(&field.spot, &field.template, out);
+        }
     }
     check_secrets(node, component, effect, &value, &fields, out)
 }

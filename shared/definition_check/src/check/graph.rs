@@ -55,6 +55,8 @@ pub(super) fn check(draft: &Draft<'_>, library: &Library, out: &mut Collector<'_
 /// For each node, the nodes that can come before it, by the edges.
 pub(super) struct Ancestry<'d> {
     before: HashMap<&'d str, Vec<&'d str>>,
+    /// The nodes that return to each owner.
+    returning: HashMap<&'d str, Vec<&'d str>>,
 }
 
 impl<'d> Ancestry<'d> {
@@ -64,15 +66,21 @@ impl<'d> Ancestry<'d> {
             before.entry(to).or_default().push(from);
         }
         // What comes after a loop looks back along its last turn.
-        let levels = levels(draft);
+        let (levels, mut returning) = (levels(draft), HashMap::<_, Vec<_>>::new());
         for (from, owner) in ends(draft).filter(|(from, to)| levels.is_return(from, to)) {
+            returning.entry(owner).or_default().push(from);
             if levels.is_seen_through(owner) {
                 for to in after(draft, &levels, owner) {
                     before.entry(to).or_default().push(from);
                 }
             }
         }
-        Self { before }
+        Self { before, returning }
+    }
+
+    /// The nodes along which an event returns to an owner, and those before them.
+    pub(super) fn of_returned(&self, owner: &str) -> HashSet<&'d str> {
+        reach(self.returning.get(owner).into_iter().flatten().copied().collect(), &self.before)
     }
 
     /// The nodes from which a chain of edges leads to `id`. The node itself is among them only in a

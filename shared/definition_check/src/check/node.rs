@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use components::{
-    AnyComponent, Trigger, blueprint_entry, component, component_names, suggest::did_you_mean, trigger,
-    trigger_names,
+    AnyComponent, Results, Trigger, blueprint_entry, component, component_names, suggest::did_you_mean,
+    trigger, trigger_names,
 };
 use definition::pointer::{field_path, key_path};
 use domain::definition::Uses;
@@ -39,6 +39,7 @@ pub(super) fn check_all(draft: &Draft<'_>, library: &Library, out: &mut Collecto
     let (ancestry, levels) = (Ancestry::new(draft), graph::levels(draft));
     let joins = joins::check(draft, &ancestry, out);
     let mut refs = Vec::new();
+    let own_name = draft.name.as_ref().map(|name| name.value.as_str());
     for node in &draft.nodes {
         let inputs = draft.interface.as_ref().map(|interface| &interface.inputs);
         let id = node.id.as_ref().map(|id| id.value.as_str());
@@ -46,7 +47,7 @@ pub(super) fn check_all(draft: &Draft<'_>, library: &Library, out: &mut Collecto
         match node.uses.as_ref().map(|uses| (&uses.value, uses)) {
             Some((Uses::Component(name), uses)) => match component(name) {
                 Some(component) => {
-                    refs.extend(check_component(node, component, &names, out));
+                    refs.extend(check_component(node, component, own_name, &names, out));
                     if component.join().is_none() {
                         joins::check_siblings(node, &names, &joins, out);
                     }
@@ -58,7 +59,7 @@ pub(super) fn check_all(draft: &Draft<'_>, library: &Library, out: &mut Collecto
                 None => unknown("trigger", name, uses, &trigger_names(), out),
             },
             Some((Uses::Blueprint(name), uses)) => {
-                check_component(node, blueprint_entry(), &names, out);
+                check_component(node, blueprint_entry(), own_name, &names, out);
                 joins::check_siblings(node, &names, &joins, out);
                 refs.extend(check_blueprint(node, library.find(name), uses, out));
             }
@@ -86,6 +87,7 @@ fn unknown(what: &str, name: &str, uses: &Spot<Uses>, known: &[&str], out: &mut 
 fn check_component(
     node: &DraftNode<'_>,
     component: AnyComponent,
+    own_name: Option<&str>,
     names: &Names<'_>,
     out: &mut Collector<'_>,
 ) -> Vec<NodeSecretRef> {
@@ -110,6 +112,15 @@ fn check_component(
         let message =
             format!("what `{name}` repeats returns to it, and would wait for itself: it has no concurrency");
         refuse(node.concurrency.as_ref(), &message, out);
+    }
+    let workflow = node.configuration.and_then(|tree| tree.get("workflow"));
+    if component.owner().is_some_and(|owner| owner.results() == Results::Called)
+        && let Some((Content::Text(called), own)) = workflow.map(|tree| &tree.content).zip(own_name)
+        && called == own
+    {
+        let message =
+            "a workflow that calls itself can't limit its calls: the inner one would wait for the outer one";
+        refuse(node.concurrency.as_ref(), message, out);
     }
     if let AnyComponent::Join(_) = component {
         let join = format!("a run has one open execution of `{name}`, which takes in all that arrives");

@@ -115,7 +115,8 @@ pub async fn list_dead_letters(
                                    WHERE own.execution_id = x.id))
                                AND (SELECT true FROM workflow_runs r
                                     WHERE r.id = x.run_id
-                                      AND coalesce(r.parent_run_id, r.id) <> r.id
+                                      AND (coalesce(r.parent_run_id, r.id) <> r.id
+                                          OR r.taken_at >= r.finished_at)
                                       AND coalesce(r.state, '') = 'finished'
                                     LIMIT 1) IS NULL
                                AND ($5::text IS NULL OR x.node_id = $5)

@@ -83,6 +83,10 @@ async fn redrive_in(tx: Tx, redrive: &Redrive) -> Result<RedriveOutcome, StoreEr
         ("is_workflow_deleted", "the workflow was deleted"),
         ("is_node_removed", "the node was removed from the workflow"),
         ("is_part_over", "its part of the run has ended: redrive the execution that owns it"),
+        (
+            "is_taken",
+            "the run that called its run has taken the failure: redrive the execution that called it",
+        ),
         ("is_run_expired", "the run is older than the organization keeps runs, and is being deleted"),
         ("is_run_cancelled", "the run was cancelled"),
         ("is_run_timed_out", "the run took longer than its time-out"),
@@ -143,6 +147,8 @@ const FIND: &str = "/* redrive_execution: find */
         w.deleted_at IS NOT NULL AS is_workflow_deleted,
         n.deleted_at IS NOT NULL AS is_node_removed,
         run.parent_run_id IS NOT NULL AND run.state = 'finished' AS is_part_over,
+        coalesce(run.caller_execution_id IS NOT NULL AND run.state = 'finished'
+            AND run.taken_at >= run.finished_at, false) AS is_taken,
         run.expired_at IS NOT NULL AS is_run_expired,
         coalesce(run.stop IN ('cancelled', 'owner'), false) AS is_run_cancelled,
         coalesce(run.stop = 'timeout', false) AS is_run_timed_out,

@@ -140,7 +140,8 @@ pub(super) async fn read_called(
         }
         let owner = WokenOwner {
             configuration: column(row, "configuration")?,
-            running: usize::from(id.is_some() && ended.is_empty()),
+            // One that it does not wait for was taken as it began.
+            running: usize::from(id.is_some() && ended.is_empty() && !column::<bool>(row, "is_taken")?),
             has_results: true,
             ended,
         };
@@ -152,8 +153,8 @@ pub(super) async fn read_called(
 const READ_CALLED: &str = "/* read_called */
     SELECT x.id AS owner_id, x.configuration, r.id, r.result, r.taken_at IS NOT NULL AS is_taken,
         CASE WHEN r.result <> 'passed' THEN (
-            SELECT jsonb_build_object('reason', f.result_reason, 'message', f.result_message,
-                'node', n.name)
+            SELECT jsonb_build_object('reason', f.result_reason, 'node', n.name, 'message',
+                CASE WHEN NOT f.metadata @> '{\"message_scrubbed\": true}' THEN f.result_message END)
             FROM workflow_node_executions f
             JOIN workflow_nodes n ON n.workflow_id = f.workflow_id AND n.node_id = f.node_id
             WHERE f.run_id = r.id AND f.result IN ('failed', 'cancelled')

@@ -283,8 +283,8 @@ const READ_OWNED: &str = "/* read_owned */
             WHERE j.execution_id = owners.id AND j.event_id = ended.returned_event_id), false)
             AS is_condition_met,
         CASE WHEN ended.has_results AND ended.result <> 'passed' THEN (
-            SELECT jsonb_build_object('reason', f.result_reason, 'message', f.result_message,
-                'node', n.name)
+            SELECT jsonb_build_object('reason', f.result_reason, 'node', n.name, 'message',
+                CASE WHEN NOT f.metadata @> '{\"message_scrubbed\": true}' THEN f.result_message END)
             FROM workflow_node_executions f
             JOIN workflow_nodes n ON n.workflow_id = f.workflow_id AND n.node_id = f.node_id
             WHERE f.run_id = ended.id AND f.result IN ('failed', 'cancelled')

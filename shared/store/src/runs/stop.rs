@@ -130,7 +130,7 @@ pub async fn stop_sub_runs(
 const LOCK_OWNED: &str = "/* stop_sub_runs: lock */
     SELECT r.id FROM workflow_runs r
     WHERE (r.parent_execution_id = $1::uuid OR r.caller_execution_id = $1::uuid)
-      AND coalesce(r.state, '') = 'running'
+      AND coalesce(r.state, '') = 'running' AND r.taken_at IS NULL
     ORDER BY r.id FOR UPDATE OF r";
 
 const STOP_OWNED: &str = "/* stop_sub_runs */

@@ -219,6 +219,83 @@ async fn one_that_does_not_wait_goes_on_at_once() {
     );
 }
 
+/// ✗ A run that nobody waits for was stopped with its caller, between its begin and the caller's end.
+#[tokio::test]
+async fn one_that_nobody_waits_for_is_not_stopped_with_its_caller() {
+    let api = ApiWorld::create().await;
+    let token = api.token(Role::Owner).await;
+    let world = &api.world;
+    let other = called(world, "wait", json!({ "for": "1h" })).await;
+    let workflow = caller(world, json!({ "workflow": other.definition.name, "wait": false })).await;
+    let run_id = start(world, &workflow, json!({})).await;
+    let wake = Message::Wake { execution_id: caller_id(world).await };
+    build(&world.builder(), &[wake]).await;
+    assert_eq!((execution(world).await, called_runs(world).await), ("held".into(), "running taken".into()));
+    let answer = api.call(&token, "POST", &format!("/v1/runs/{run_id}/cancel"), &Value::Null).await;
+    assert_eq!(answer.status, 202);
+    for _ in 0..4 {
+        sweep_on(world, 120).await;
+        world.run_to_rest("").await;
+    }
+    assert_eq!(
+        (world.run_state(run_id).await, called_runs(world).await),
+        ("cancelled", "running taken".into())
+    );
+}
+
+/// ✗ One failure made two dead letters, and both could be redriven.
+#[tokio::test]
+async fn a_failure_that_the_caller_took_is_the_callers_i3() {
+    let api = ApiWorld::create().await;
+    let token = api.token(Role::Owner).await;
+    let world = &api.world;
+    let other = called(world, "stop", json!({ "result": "failed", "message": "no" })).await;
+    let nodes =
+        json!([start_node(), node("c", "run_workflow", json!({ "workflow": other.definition.name }))]);
+    let workflow = world.workflow(nodes, json!([edge("start", "default", "c")])).await;
+    start(world, &workflow, json!({})).await;
+    world.run_to_rest("").await;
+    let letters = api.call(&token, "GET", "/v1/dead-letters", &Value::Null).await;
+    let nodes: Vec<&Value> =
+        letters.body["dead_letters"].as_array().unwrap().iter().map(|letter| &letter["node_id"]).collect();
+    assert_eq!(nodes, ["c"]);
+    let redrive = async |node_id: &str| {
+        let sql = format!("SELECT id FROM workflow_node_executions WHERE node_id = '{node_id}' LIMIT 1");
+        let id = world.database.sql(&sql).await;
+        api.call(&token, "POST", &format!("/v1/executions/{id}/redrive"), &Value::Null).await
+    };
+    let refused = redrive("b").await;
+    assert_eq!(refused.status, 409);
+    assert!(
+        refused.body["detail"].as_str().unwrap().contains("redrive the execution that called it"),
+        "{refused:?}"
+    );
+    let redriven = redrive("c").await;
+    assert_eq!(redriven.status, 202);
+    build(&world.builder(), &[event(redriven.body["event_id"].as_str().unwrap().parse().unwrap())]).await;
+    world.run_to_rest("").await;
+    assert_eq!(called_runs(world).await, "finished failed taken,finished failed taken");
+}
+
+/// ✗ A message in which a secret was scrubbed went on as a text like any other.
+#[tokio::test]
+async fn a_message_that_names_a_secret_stays_with_its_execution_i1() {
+    let world = World::create().await;
+    let other =
+        called(&world, "stop", json!({ "result": "failed", "message": "[secret:a.b] is wrong" })).await;
+    let workflow = caller(&world, json!({ "workflow": other.definition.name })).await;
+    start(&world, &workflow, json!({})).await;
+    while called_runs(&world).await != "finished failed" {
+        build(&world.builder(), &messages(&world.queues.take())).await;
+    }
+    let mark = "UPDATE workflow_node_executions SET metadata = metadata || '{\"message_scrubbed\": true}' WHERE node_id = 'b'";
+    world.database.sql(mark).await;
+    world.run_to_rest("").await;
+    let [failed] = world.outputs("failed").await.try_into().expect("one");
+    assert!(!failed.to_string().contains("[secret") && failed["error"]["node"] == "B", "{failed}");
+    assert!(!execution(&world).await.contains("[secret"), "{}", execution(&world).await);
+}
+
 /// ✗✗ A cancelled owner let the parent finish while its body still called out.
 #[tokio::test]
 async fn a_cancel_reaches_the_called_run_and_the_caller_ends_after_it_i3() {
@@ -318,6 +395,26 @@ async fn so_many_runs_call_each_other_and_no_more_i10() {
     assert_eq!(world.database.sql(depths).await, format!("{} 0 {CALL_DEPTH_MAX}", CALL_DEPTH_MAX + 1));
     let message = format!("at most {CALL_DEPTH_MAX} runs may call each other, one below the other");
     assert_eq!(world.outputs("failed").await, [json!(message)]);
+}
+
+/// ✗ A call that was put off began a run after its time-out, to stop it at once.
+#[tokio::test]
+async fn a_call_that_is_put_off_past_its_time_out_begins_nothing_i8() {
+    let world = World::create().await;
+    let other = called(&world, "noop", json!({})).await;
+    let name = &other.definition.name;
+    let workflow = caller(&world, json!({ "workflow": name, "timeout": "2s" })).await;
+    let full = format!("UPDATE workflow_nodes SET items_full = true WHERE workflow_id = '{}'", other.id);
+    world.database.sql(&full).await;
+    let run_id = start(&world, &workflow, json!({})).await;
+    world.run_to_rest("").await;
+    tokio::time::sleep(std::time::Duration::from_millis(2_100)).await;
+    for _ in 0..4 {
+        sweep_on(&world, 120).await;
+    }
+    assert_eq!((world.run_state(run_id).await, called_runs(&world).await), ("passed", String::new()));
+    let [failed] = world.outputs("failed").await.try_into().expect("one");
+    assert_eq!(failed["error"]["message"], format!("the run of `{name}` timed out before it could begin"));
 }
 
 /// A called run whose target is full is not lost: it begins when there is room.

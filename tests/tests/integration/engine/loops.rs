@@ -137,6 +137,25 @@ async fn a_condition_that_has_no_answer_fails_its_turn_i3_i9() {
     }
 }
 
+/// ✗ The edge on `error` leaves the loop, and was taken within the turn.
+#[tokio::test]
+async fn a_condition_that_has_no_answer_takes_no_edge_out_of_its_turn_i3() {
+    let world = World::create().await;
+    let (body, edges) = counting();
+    let mut edges = edges.to_vec();
+    edges.push(edge("l", "error", "handler"));
+    let handler = node("handler", "transform", json!({ "output": "{{ previous().data.message }}" }));
+    let body = [body[0].clone(), handler];
+    let workflow = workflow(&world, json!({ "until": "previous().data.none.of" }), &body, &edges).await;
+    assert_eq!(run(&world, &workflow, json!({})).await, "passed");
+    let [told] = world.outputs("told").await.try_into().expect("one");
+    assert_eq!(told["reason"], "body_ended");
+    assert_eq!(world.outputs("handler").await.len(), 0, "`exhausted` took it");
+    let turn = "SELECT result FROM workflow_runs WHERE parent_run_id IS NOT NULL";
+    assert_eq!(world.database.sql(turn).await, "failed");
+    assert!(reason(&world, "l").await.contains("turn 1 failed: configuration.until: "));
+}
+
 #[tokio::test]
 async fn a_turn_that_does_not_come_back_ends_the_loop_i3() {
     let world = World::create().await;

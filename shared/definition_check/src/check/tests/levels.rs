@@ -111,6 +111,8 @@ fn an_item_and_an_iteration_are_named_within_what_is_repeated_alone() {
         found(&[turns, output(text)], &[("s", "default", "l"), ("l", "next", "a"), ("a", "default", "l")])
     };
     assert_eq!(turns("iteration() > 2", "{{ iteration() }}"), [""; 0]);
+    let seen = "$[\"a\"].data.x == 1 && $[\"l\"].data.iteration > 1";
+    assert_eq!(turns(seen, "{{ $[\"l\"].data.last }}"), [""; 0], "a condition sees the turn");
     let item = "`item()` is that of a `for_each`, and no one repeats this";
     assert_eq!(turns("true", "{{ item() }}"), [format!("nodes[2].configuration.output: {item}")]);
     let alone = found(&[output("{{ [item(), iteration()] }}")], &[("s", "default", "a")]);
@@ -130,7 +132,10 @@ fn an_owner_has_no_concurrency_and_no_output_of_a_blueprint_is_within_it() {
     assert!(refused[0].contains("it has no concurrency"), "{refused:?}");
     let mut calling = node("f", "run_workflow", json!({ "workflow": "w" }));
     calling["concurrency"] = json!(1);
-    assert_eq!(found(&[calling], &[("s", "default", "f")]), [""; 0], "nothing returns to it");
+    assert_eq!(found(&[calling.clone()], &[("s", "default", "f")]), [""; 0], "nothing returns to it");
+    calling["configuration"]["workflow"] = json!("W");
+    let refused = found(&[calling], &[("s", "default", "f")]);
+    assert!(refused[0].contains("the inner one would wait for the outer one"), "{refused:?}");
     let blueprint = json!({ "name": "x", "nodes": [list("f"), node("a", "noop", json!({}))],
         "edges": [{ "from": "f", "channel": "item", "to": "a" }, { "from": "a", "to": "f" }],
         "outputs": [{ "node": "a" }, { "node": "f", "channel": "i", "from_channel": "item" }, { "node": "f", "channel": "d", "from_channel": "done" }] });
