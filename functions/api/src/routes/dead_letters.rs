@@ -10,7 +10,7 @@ use store::api::{
     AuditObject, Audited, DeadLetterFilter, Redrive, RedriveOutcome, list_dead_letters, redrive_execution,
 };
 
-use super::{parse_id, query_id, query_word, query_workflow, read_of_list};
+use super::{parse_id, query_run, query_word, query_workflow, read_of_list};
 use crate::Deps;
 use crate::auth::Caller;
 use crate::cursor::{list_answer, page_request};
@@ -25,9 +25,11 @@ pub(super) async fn list(
     ApiQuery(query): ApiQuery<DeadLetterQuery>,
 ) -> Result<Json<DeadLetterList>, ApiError> {
     let page = page_request(query.cursor.as_deref(), query.limit)?;
+    let (run_id, sub_run_id) = query_run(&deps, &caller, query.run.as_deref()).await?;
     let filter = DeadLetterFilter {
         workflow_id: query_workflow(&deps, &caller, query.workflow.as_deref()).await?,
-        run_id: query_id(query.run.as_deref(), "run")?,
+        run_id,
+        sub_run_id,
         node_id: query.node,
         reason: query_word(query.reason.as_deref(), "reason")?,
     };

@@ -17,8 +17,10 @@ pub struct DeadLetterFilter {
     pub node_id: Option<String>,
     /// `result_reason`
     pub reason: Option<ResultReason>,
-    /// The run.
+    /// The top run.
     pub run_id: Option<RunId>,
+    /// A sub-run of that run.
+    pub sub_run_id: Option<RunId>,
 }
 
 /// A dead letter: an execution that failed, whose failure was routed nowhere, and that was not
@@ -122,6 +124,7 @@ pub async fn list_dead_letters(
                                AND ($5::text IS NULL OR x.node_id = $5)
                                AND ($6::text IS NULL OR x.result_reason = $6)
                                AND ($7::uuid IS NULL OR x.root_event_id = $7)
+                               AND ($8::uuid IS NULL OR x.run_id = $8)
                                AND NOT EXISTS (
                                    SELECT FROM workflow_events o
                                    WHERE o.execution_id = x.id AND o.channel = 'failure'
@@ -140,6 +143,7 @@ pub async fn list_dead_letters(
                 (&filter.node_id, Type::TEXT),
                 (&filter.reason.map(ResultReason::as_str), Type::TEXT),
                 (&filter.run_id, Type::UUID),
+                (&filter.sub_run_id, Type::UUID),
             ],
         )
         .await?;

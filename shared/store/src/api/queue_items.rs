@@ -15,7 +15,7 @@ pub struct QueueItemFilter {
     pub workflow_id: Option<WorkflowId>,
     /// The node that they wait at.
     pub node_id: Option<String>,
-    /// The run.
+    /// The run; a top run with its sub-runs.
     pub run_id: Option<RunId>,
 }
 
@@ -99,11 +99,15 @@ pub struct QueueItemPage {
     pub next: Option<QueueItemPlace>,
 }
 
-/// The items of a run: by the run's index.
+/// The items of a run and of its sub-runs: by the run's index.
 const OF_RUN: &str = "
     SELECT i.* FROM workflow_node_queue_items i
     JOIN workflows w ON w.id = i.workflow_id
-    WHERE i.run_id = $7 AND w.organization_id = $1 AND ($2::uuid IS NULL OR w.id = $2)
+    WHERE i.run_id = ANY(ARRAY(
+            SELECT $7::uuid UNION ALL
+            SELECT r.id FROM workflow_runs r
+            WHERE r.root_event_id = $7 AND r.parent_run_id IS NOT NULL AND r.state = 'running'))
+        AND w.organization_id = $1 AND ($2::uuid IS NULL OR w.id = $2)
       AND ($6::text IS NULL OR i.node_id = $6)
       AND ($3::timestamptz IS NULL OR (i.created_at, i.id) < ($3, $4))
     ORDER BY i.created_at DESC, i.id DESC LIMIT $5 + 1";

@@ -6,6 +6,7 @@ use domain::actor::{Actor, ActorKind};
 use domain::ids::{EventId, ExecutionId};
 use domain::message::Message;
 use serde_json::{Value, json};
+use sweeper::sweep;
 use tests::api_world::ApiWorld;
 use tests::world::{Workflow, build, event, messages};
 
@@ -312,4 +313,42 @@ async fn who_started_a_run_that_failed_does_not_decide_about_what_its_handler_as
     let id: ExecutionId = id.parse().unwrap();
     assert_eq!(vote(&api, &ann, id, json!({ "decision": "approve" })).await.0, 403);
     assert_eq!(vote(&api, &root, id, json!({ "decision": "approve" })).await.0, 200);
+}
+
+/// Waiting costs nothing: no message, and a sweep looks at those whose time has come.
+#[tokio::test]
+async fn twenty_thousand_approvals_that_wait_cost_no_message_i8() {
+    let api = ApiWorld::create().await;
+    let token = api.token(Role::Owner).await;
+    let world = &api.world;
+    let asked = workflow(&api, json!({ "approvers": [{ "anyone": true }], "self": "allow" })).await;
+    let (id, _) = open(&api, &asked, &token).await;
+    // Each works on an event of its own.
+    let copies = "WITH event AS (
+            INSERT INTO workflow_events
+            SELECT (jsonb_populate_record(v, jsonb_build_object('id', gen_random_uuid()))).*
+            FROM workflow_events v CROSS JOIN generate_series(2, 20000) WHERE v.channel = 'requested'
+            RETURNING id)
+        INSERT INTO workflow_node_executions
+        SELECT (jsonb_populate_record(x, jsonb_build_object('id', gen_random_uuid(), 'event_id', event.id))).*
+        FROM workflow_node_executions x CROSS JOIN event WHERE x.node_id = 'ask'";
+    world.database.sql(copies).await;
+    let held =
+        "SELECT count(*) FROM workflow_node_executions WHERE state = 'held' AND component = 'approval'";
+    assert_eq!(world.database.sql(held).await, "20000");
+    let _of_the_run = world.queues.take();
+    for _ in 0..3 {
+        world
+            .database
+            .sql("UPDATE workflow_node_executions SET last_sent_at = last_sent_at - interval '1 hour'")
+            .await;
+        sweep(&world.sweeper(0), tests::tick()).await.unwrap();
+        assert_eq!(world.queues.take().len(), 0);
+    }
+    // One of them expires: it alone is woken.
+    let due = format!("UPDATE workflow_node_executions SET wake_at = now() WHERE id = '{id}'");
+    world.database.sql(&due).await;
+    sweep(&world.sweeper(0), tests::tick()).await.unwrap();
+    let woken: Vec<Message> = world.queues.take().into_iter().map(|sent| sent.message).collect();
+    assert_eq!(woken, [Message::Wake { execution_id: id }]);
 }

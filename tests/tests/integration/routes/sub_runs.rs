@@ -5,6 +5,7 @@ use domain::ids::{ExecutionId, OrganizationId, RunId};
 use serde_json::{Value, json};
 use store::api::{PageRequest, RunFilter, find_top_run, list_runs};
 use tests::api_world::{Answer, ApiWorld};
+use tests::graph::{edge, node};
 use tests::world::{build, event};
 
 /// One row a line, of the fields.
@@ -25,7 +26,6 @@ async fn the_parts_of_a_run_are_listed_by_their_owner_and_shown_with_what_is_wit
     let token = api.token(Role::Owner).await;
     let get = async |path: String| api.call(&token, "GET", &path, &Value::Null).await;
     let world = &api.world;
-    let node = |id: &str, component: &str, configuration: Value| json!({ "id": id, "name": id.to_uppercase(), "component": component, "configuration": configuration });
     let workflow = world
         .workflow(
             json!([
@@ -107,4 +107,38 @@ async fn the_parts_of_a_run_are_listed_by_their_owner_and_shown_with_what_is_wit
     let part_id: RunId = part_id.parse().unwrap();
     assert_eq!(find_top_run(world.api(), other, part_id).await.unwrap(), None);
     assert_eq!(find_top_run(world.api(), world.organization_id, part_id).await.unwrap(), Some(RunId(top.0)));
+}
+
+#[tokio::test]
+async fn what_waits_and_what_failed_is_found_by_a_run_and_by_a_part_of_it() {
+    let api = ApiWorld::create().await;
+    let token = api.token(Role::Owner).await;
+    let world = &api.world;
+    let nodes = json!([
+        { "id": "start", "name": "START", "trigger": "start" },
+        node("f", "for_each", json!({ "items": [1, 2] })),
+        node("b", "transform", json!({ "output": "{{ 1 / item().none }}" })),
+        node("w", "wait", json!({ "for": "1h" })),
+    ]);
+    let edges = json!([
+        edge("start", "default", "f"),
+        edge("f", "item", "b"),
+        edge("f", "item", "w"),
+        edge("w", "default", "f"),
+    ]);
+    let workflow = world.workflow(nodes, edges).await;
+    let top = world.start(&workflow, "start", json!({})).await;
+    build(&world.builder(), &[event(top)]).await;
+    let part = "SELECT id FROM workflow_runs WHERE parent_run_id IS NOT NULL ORDER BY id LIMIT 1";
+    let part = world.database.sql(part).await;
+    let found = async |list: &str, path: &str, run: &str| {
+        let answer = api.call(&token, "GET", &format!("/v1/{path}?run={run}"), &Value::Null).await;
+        rows(&answer, list, ["node_id", "run_id"]).len()
+    };
+    let top = top.to_string();
+    assert_eq!(found("queue_items", "queue-items", &top).await, 4);
+    assert_eq!(found("queue_items", "queue-items", &part).await, 2);
+    world.run_to_rest("").await;
+    assert_eq!(found("dead_letters", "dead-letters", &top).await, 2, "the parts still run");
+    assert_eq!(found("dead_letters", "dead-letters", &part).await, 1);
 }
