@@ -85,6 +85,11 @@ impl<'d> Names<'d> {
         None
     }
 
+    /// The id of the node of that name.
+    pub(super) fn id_of(&self, name: &str) -> Option<&'d str> {
+        self.ids_by_name.get(name).copied().flatten()
+    }
+
     fn comes_before(&self, id: &str, own: &'d str) -> bool {
         self.before.get_or_init(|| self.ancestry.of(own)).contains(id)
     }

@@ -67,7 +67,7 @@ pub(super) fn check_all(draft: &Draft<'_>, library: &Library, out: &mut Collecto
         }
     }
     let names = Names::new(None, &ids_by_name, &redacted, None, &ancestry, &levels);
-    outputs::check(draft, &names, out);
+    outputs::check(draft, &names, &levels, out);
     refs
 }
 

@@ -1,5 +1,6 @@
 //! The outputs of a workflow: what a run gives to the execution that called it.
 
+use components::Levels;
 use definition::{is_plain, pointer::field_path};
 use domain::limits::{NODE_ID_CHARS_MAX, OUTPUTS_MAX};
 use expression::FieldKind;
@@ -16,7 +17,7 @@ use super::{
 
 /// Checks the outputs. Their templates are resolved at the end of a run, and see the last event of each
 /// node.
-pub(super) fn check(draft: &Draft<'_>, names: &Names<'_>, out: &mut Collector<'_>) {
+pub(super) fn check(draft: &Draft<'_>, names: &Names<'_>, levels: &Levels<'_>, out: &mut Collector<'_>) {
     let Some(tree) = draft.outputs else { return };
     let Some(entries) = map_of_any(tree, "outputs", out) else { return };
     if entries.len() > OUTPUTS_MAX {
@@ -43,6 +44,13 @@ pub(super) fn check(draft: &Draft<'_>, names: &Names<'_>, out: &mut Collector<'_
         let Some(template) = parse(&spot, FieldKind::Typed, out) else { return };
         templates += 1;
         names.check(&spot, &template, out);
+        for (name, span) in template.mentions().nodes {
+            if let Some(owner) = names.id_of(&name).and_then(|id| levels.owner_of(id)) {
+                let message =
+                    format!("`{name}` is repeated by `{owner}`: an output sees the data of that alone");
+                out.error_in(&spot, span, message);
+            }
+        }
         refuse_secrets(&spot, &template, "an output", out);
         for (_, span) in template.names().into_iter().filter(|(name, _)| name == "previous") {
             out.error_in(&spot, span, "an output comes after no single event: name a node, `$[\"Name\"]`");

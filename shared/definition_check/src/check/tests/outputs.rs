@@ -42,6 +42,23 @@ fn they_are_templates_by_name_which_see_nodes_and_no_secrets() {
 }
 
 #[test]
+fn what_is_repeated_is_no_output() {
+    let nodes = json!([
+        { "id": "s", "name": "S", "trigger": "start" },
+        { "id": "l", "name": "L", "component": "loop", "configuration": { "until": "true" } },
+        { "id": "a", "name": "A", "component": "noop" },
+    ]);
+    let edges = json!([{ "from": "s", "to": "l" }, { "from": "l", "channel": "next", "to": "a" }, { "from": "a", "to": "l" }]);
+    let check = |output: &str| {
+        let text = json!({ "name": "w", "nodes": nodes, "edges": edges, "outputs": { "o": output } });
+        check(&text.to_string()).map_err(|refused| refused.problems[0].message.clone()).err()
+    };
+    assert_eq!(check("{{ $[\"L\"].data.last }}"), None);
+    let message = "`A` is repeated by `l`: an output sees the data of that alone";
+    assert_eq!(check("{{ $[\"A\"].data }}").as_deref(), Some(message));
+}
+
+#[test]
 fn there_are_so_many_and_no_more_i10() {
     let outputs = |count: usize| -> Value {
         let named: Map<String, Value> = (0..count).map(|at| (format!("o{at}"), json!(at))).collect();
