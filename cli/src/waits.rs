@@ -1,4 +1,5 @@
-//! What a held execution waits for, in words: from its component and the facts of its metadata.
+//! The time, people or work that a held execution waits for, in words: from its component and the
+//! facts of its metadata.
 
 use serde_json::Value;
 
@@ -56,7 +57,7 @@ pub(crate) fn waits_for(execution: &Value) -> String {
     }
 }
 
-/// Those who may decide, such as `role admin or user ada@example.com`.
+/// The people who may decide, such as `role admin or user ada@example.com`.
 fn approvers(approvers: &Value) -> String {
     let one = |approver: &Value| {
         let named =

@@ -57,8 +57,7 @@ async fn call_in(tx: Tx, id: ExecutionId, deps: &PlanDeps) -> Result<Vec<Outgoin
     if found.is_suspended {
         return record(&tx, id, &found, put_off(&found.held, &call, found.now)).await;
     }
-    let node = trigger_of(&call, &found);
-    let (node, target) = match node {
+    let (node, target) = match trigger_of(&call, &found) {
         Ok(found) => found,
         Err(refusal) => {
             let step = called(&found.held, &call, Err(refusal), found.now);

@@ -1,4 +1,4 @@
-//! What is repeated: lists with items that fail and are tolerated, a list within each item and a merge
+//! Repetition: lists with items that fail and are tolerated, a list within each item and a merge
 //! of both; loops around lists, and one that gives up.
 
 use super::shapes::{Begin, Shape};

@@ -65,7 +65,7 @@ impl<'d> Ancestry<'d> {
         for (from, to) in ends_within(draft) {
             before.entry(to).or_default().push(from);
         }
-        // What comes after a loop looks back along its last turn.
+        // The nodes after a loop look back along its last turn.
         let (levels, mut returning) = (levels(draft), HashMap::<_, Vec<_>>::new());
         for (from, owner) in ends(draft).filter(|(from, to)| levels.is_return(from, to)) {
             returning.entry(owner).or_default().push(from);

@@ -116,7 +116,7 @@ async fn outputs_that_fail_fail_the_caller_and_show_nothing_blanked_i1() {
         } else {
             "data = '7'"
         };
-        // What the wait passes on is the data that it has come to.
+        // The wait passes on the data of its event, which stands there by now.
         let set = format!(
             "UPDATE workflow_events SET {output} WHERE id IN (SELECT id FROM workflow_runs WHERE caller_execution_id IS NOT NULL AND state = 'running')"
         );
@@ -408,6 +408,7 @@ async fn a_call_that_is_put_off_past_its_time_out_begins_nothing_i8() {
     world.database.sql(&full).await;
     let run_id = start(&world, &workflow, json!({})).await;
     world.run_to_rest("").await;
+    // The time-out is a time that the execution keeps, by the clock of the builder and the database.
     tokio::time::sleep(std::time::Duration::from_millis(2_100)).await;
     for _ in 0..4 {
         sweep_on(&world, 120).await;
