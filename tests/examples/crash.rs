@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tests::crash::{Backlog, Beside, Faults, Guard, Options, backlog, run};
 
-const USAGE: &str = "crash [--seed N] [--executions N] [--calm | --frozen | --outages | --backlog] [--beside FOLDER [--functions builder,executor]] [--without lease-token|node-lock|sweeper|send-after-commit]";
+const USAGE: &str = "crash [--seed N] [--executions N] [--calm | --contended | --frozen | --outages | --backlog] [--beside FOLDER [--functions builder,executor]]";
 
 /// Node executions of a full run, and the faults that it must have met.
 const EXECUTIONS_FULL: usize = 10_000;
@@ -15,30 +15,31 @@ const OUTAGE: Duration = Duration::from_secs(20);
 /// The most time that the last tenth of a backlog may take, as a multiple of the first one's.
 const TENTHS_MAX: f64 = 1.5;
 
+fn usage() -> String {
+    let guards: Vec<&str> = Guard::ALL.iter().map(|(name, _)| *name).collect();
+    format!("{USAGE} [--without {}]", guards.join("|"))
+}
+
 #[tokio::main]
 async fn main() {
     let (mut seed, mut executions, mut scenario, mut without) = (None, None, None, None);
     let (mut folder, mut functions) = (None, "api,webhook,builder,executor,sweeper".to_owned());
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
-        let mut value = || arguments.next().unwrap_or_else(|| panic!("{argument} wants a value: {USAGE}"));
+        let mut value = || arguments.next().unwrap_or_else(|| panic!("{argument} wants a value: {}", usage()));
         match argument.as_str() {
             "--seed" => seed = Some(value().parse().expect("--seed takes a number")),
             "--executions" => executions = Some(value().parse().expect("--executions takes a number")),
             "--beside" => folder = Some(PathBuf::from(value())),
             "--functions" => functions = value(),
-            "--help" => return println!("{USAGE}"),
-            "--calm" | "--frozen" | "--outages" | "--backlog" => scenario = Some(argument.clone()),
+            "--help" => return println!("{}", usage()),
+            "--calm" | "--contended" | "--frozen" | "--outages" | "--backlog" => scenario = Some(argument.clone()),
             "--without" => {
-                without = Some(match value().as_str() {
-                    "lease-token" => Guard::LeaseToken,
-                    "node-lock" => Guard::NodeLock,
-                    "sweeper" => Guard::Sweeper,
-                    "send-after-commit" => Guard::SendAfterCommit,
-                    other => panic!("there is no guard {other}: {USAGE}"),
-                });
+                let name = value();
+                let known = Guard::ALL.iter().find(|(known, _)| *known == name);
+                without = Some(known.unwrap_or_else(|| panic!("there is no guard {name}: {}", usage())).1);
             }
-            other => panic!("{other} is not known: {USAGE}"),
+            other => panic!("{other} is not known: {}", usage()),
         }
     }
     let functions: Vec<&'static str> =
@@ -54,11 +55,13 @@ async fn main() {
     let options = match scenario.as_deref() {
         Some("--backlog") => return tell_backlog(&backlog(seed, executions).await),
         Some("--calm") => Options::calm(seed, executions),
+        Some("--contended") => Options::contended(seed, executions),
         Some("--frozen") => Options { faults: Faults::FrozenExecutors, ..Options::calm(seed, executions) },
         Some("--outages") => Options::outages(seed, executions, OUTAGE),
         _ => Options::faulty(seed, executions),
     };
-    let report = run(Options { without, beside, ..options }).await;
+    let options = without.map_or(options, |guard| options.without(guard));
+    let report = run(Options { beside, ..options }).await;
     println!("{report}");
     let is_full = options.faults == Faults::Everywhere && executions >= EXECUTIONS_FULL;
     if is_full && report.faults() < FAULTS_MIN {

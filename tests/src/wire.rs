@@ -92,7 +92,7 @@ struct Record {
     held: Mutex<Option<(String, Arc<Gate>)>>,
     cut_commit: Mutex<bool>,
     fate: Mutex<Option<Arc<ChooseFate>>>,
-    removed: Mutex<Vec<&'static str>>,
+    replaced: Mutex<Vec<(&'static str, &'static str)>>,
     removals: AtomicUsize,
     commit_late: Mutex<Option<Duration>>,
     commit_pause: Mutex<Duration>,
@@ -253,7 +253,12 @@ impl PostgresWire {
     /// Removes a text from all statements from now on. The text is a guard, and a suite must notice
     /// that it is missing.
     pub fn remove_from_statements(&self, text: &'static str) {
-        lock(&self.record.removed).push(text);
+        self.replace_in_statements(text, "");
+    }
+
+    /// Puts another text, which is no longer, in the place of `text` in all statements.
+    pub fn replace_in_statements(&self, text: &'static str, other: &'static str) {
+        lock(&self.record.replaced).push((text, other));
     }
 
     /// The number of statements from which a text was removed.
@@ -486,13 +491,14 @@ fn first_name(mut bytes: &[u8], session: &Mutex<Session>) -> String {
     "unnamed".to_owned()
 }
 
-/// Puts spaces in a guard's place, so that the message keeps its length.
+/// Puts another text and spaces in a guard's place, so that the message keeps its length.
 fn take_guards_out(message: &mut [u8], record: &Record) {
-    for text in lock(&record.removed).iter() {
+    for (text, other) in lock(&record.replaced).iter() {
         while contains(message, text) {
             let place = message.windows(text.len()).position(|window| window == text.as_bytes());
-            let place = place.expect("it is contained");
-            message[place..place + text.len()].fill(b' ');
+            let place = &mut message[place.expect("it is contained")..][..text.len()];
+            place.fill(b' ');
+            place[..other.len()].copy_from_slice(other.as_bytes());
             record.removals.fetch_add(1, Ordering::Relaxed);
         }
     }

@@ -11,8 +11,6 @@ use tokio::sync::Mutex;
 
 /// Chosen once; `cargo xtask crash` rolls a new one each time.
 const SEED: u64 = 20_261_125;
-/// The time for which a COMMIT is held back, so that another function can act before it.
-const PAUSE: Duration = Duration::from_millis(100);
 /// The most runs without a guard if its absence shows only by chance.
 const RUNS_MAX: u64 = 6;
 /// `cargo xtask crash --outages` has 20 s.
@@ -68,9 +66,8 @@ async fn what_waits_costs_no_message_and_a_stopped_builder_gets_few_i4_i8() {
     assert!(backlog.queue_length <= 4 * backlog.items_while_stopped, "{backlog}");
 }
 
-/// Nothing goes wrong, and many work at the same nodes at the same time.
 fn contended(seed: u64) -> Options {
-    Options { commit_pause: PAUSE, burst: 8, ..Options::calm(seed, 250) }
+    Options::contended(seed, 250)
 }
 
 /// The suite notices, by one of these rules.

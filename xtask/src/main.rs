@@ -28,11 +28,16 @@ use workspace::{Workspace, without_own_package};
 /// A command: its name, its description and its function.
 type Task = (&'static str, &'static str, fn(&Workspace, &[String]) -> Result<()>);
 
-const TASKS: [Task; 15] = [
+const TASKS: [Task; 16] = [
     ("demo", "build everything, then show the main job from end to end", demo),
     ("dev", "stay up with the functions under cargo lambda watch; Ctrl-C stops everything", dev),
     ("check", "format, clippy and unit tests: quick", check),
     ("test", "what CI runs: check, all tests on real parts, the template", test::run),
+    (
+        "test-beside",
+        "the part of test that runs beside the other tests: crash suite, template, deployment, fuzz",
+        test::run_beside,
+    ),
     (
         "loaded",
         "the integration tests beside programs that keep every core busy: none depends on the machine's speed; takes their filters",

@@ -1,8 +1,10 @@
 //! `cargo xtask test`: everything, on one stack that all test binaries share.
 
-use std::io::{BufRead, BufReader};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
 use std::num::NonZero;
 use std::panic::resume_unwind;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -33,24 +35,79 @@ pub(crate) fn run(workspace: &Workspace, _: &[String]) -> Result<()> {
             Err(panic) => resume_unwind(panic),
         })
     });
-    let has_binaries = steps.run("build", || build_binaries(workspace));
+    let has_binaries = steps.run("build", || {
+        build_binaries(workspace)?;
+        succeed(workspace.cargo(&["test", "--workspace", "--no-run"]))?;
+        succeed(workspace.cargo(&[&CRASH_SUITE[..], &["--no-run"]].concat()))
+    });
     if has_environments && has_binaries {
+        let beside = Beside::start(workspace);
         steps.run("tests", || tests(workspace));
+        steps.run(BESIDE, || beside?.end());
     } else {
         steps.skip("tests", "an earlier step failed");
+        steps.skip(BESIDE, "an earlier step failed");
     }
-    if has_environments {
-        steps.run("template", || template::check(workspace));
-    } else {
-        steps.skip("template", "an earlier step failed");
-    }
-    if has_environments && has_binaries {
-        steps.run("deployment", || deploy_check::check(workspace, &[]));
-    } else {
-        steps.skip("deployment", "an earlier step failed");
-    }
+    steps.end()
+}
+
+/// The tests that have a stack of their own, so that they run beside the others.
+const BESIDE: &str = "tests beside them";
+const CRASH_SUITE: [&str; 4] = ["test", "--workspace", "--test", "crash"];
+
+/// `cargo xtask test-beside`: what `cargo xtask test` runs beside the other tests.
+///
+/// # Errors
+///
+/// When a step failed.
+pub(crate) fn run_beside(workspace: &Workspace, _: &[String]) -> Result<()> {
+    let needed = [Environment::Stack, Environment::Template, Environment::Checkov, Environment::Fuzz];
+    environments::ensure(workspace, &needed)?;
+    build_binaries(workspace)?;
+    let mut steps = Steps::default();
+    steps.run("crash suite", || {
+        let mut test = workspace.cargo(&CRASH_SUITE);
+        test.env("SEALFLOW_VENV_DIR", workspace.target())
+            .env("SEALFLOW_BIN_DIR", workspace.target().join("debug"));
+        succeed(test)
+    });
+    steps.run("template", || template::check(workspace));
+    steps.run("deployment", || deploy_check::check(workspace, &[]));
     steps.run("fuzz", || fuzz::briefly(workspace));
     steps.end()
+}
+
+/// [`run_beside`] as a process, whose output waits in a file until it has ended.
+struct Beside {
+    child: Child,
+    output: PathBuf,
+}
+
+impl Beside {
+    fn start(workspace: &Workspace) -> Result<Self> {
+        say("meanwhile: crash suite, template, deployment, fuzz; what they print comes at their end");
+        let output = workspace.target().join("tests_beside.log");
+        let file = File::create(&output).with_context(|| format!("cannot write {}", output.display()))?;
+        let child = Command::new(std::env::current_exe()?)
+            .arg("test-beside")
+            .stdin(Stdio::null())
+            .stdout(file.try_clone()?)
+            .stderr(file)
+            .current_dir(workspace.root())
+            .spawn()
+            .context("cannot run cargo xtask test-beside")?;
+        Ok(Self { child, output })
+    }
+
+    /// Waits for it, and prints what it printed.
+    fn end(mut self) -> Result<()> {
+        let status = self.child.wait()?;
+        io::copy(&mut File::open(&self.output)?, &mut io::stdout().lock())?;
+        if !status.success() {
+            bail!("cargo xtask test-beside failed ({status})");
+        }
+        Ok(())
+    }
 }
 
 /// GiB that a first run needs: 7.3 GB in `target`, measured, and what the tests write beside it.

@@ -2,7 +2,6 @@
 //! is stopped for ten minutes. The minutes are passed by shifting the rows' times, one sweep a
 //! minute as on AWS.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -79,7 +78,7 @@ const TENTHS: &str =
 pub async fn backlog(seed: u64, items: usize) -> Backlog {
     // No sweep but those of the minutes that pass here.
     let suite = Suite::start(Options { copies: 0, ..Options::calm(seed, 0) }.swept_by_hand()).await;
-    let mut asked = Asked { delivery_keys: BTreeSet::new(), run_ids: BTreeSet::new() };
+    let mut asked = Asked::default();
     for workflow in WORKFLOWS {
         apply(&suite, workflow).await;
     }

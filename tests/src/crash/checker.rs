@@ -6,6 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use local::sealflow::Sealflow;
 use local::target::Received;
 
+use super::answered::Taken;
+
 /// A broken rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
@@ -18,8 +20,18 @@ pub struct Violation {
 /// The most violations of one rule that are shown.
 const SHOWN_MAX: usize = 5;
 
+/// The length of the list of `x`, as its workflow says: MANY in a rule.
+const MANY: &str = r"(SELECT substring(n #>> '{configuration,items}' FROM '\.\.(\d+)')::int FROM workflows w
+    CROSS JOIN LATERAL jsonb_array_elements(w.nodes) n WHERE w.id = x.workflow_id AND n ->> 'id' = x.node_id)";
+
+/// No execution of the run of `x` failed by a fault of the suite (it crashed, or its call had no answer),
+/// for then everything after it is otherwise: UNSTRUCK in a rule.
+const UNSTRUCK: &str = "NOT EXISTS (SELECT FROM workflow_node_executions c WHERE c.root_event_id = x.root_event_id
+    AND (c.result_reason IN ('crashed', 'timeout')
+         OR c.component = 'http' AND c.result_reason = 'component_error' AND c.result_message NOT LIKE 'the server answered with status %'))";
+
 /// A rule that is a query: each row is a violation.
-const RULES: [(&str, &str); 35] = [
+const RULES: [(&str, &str); 37] = [
     (
         "I3: nothing is left: no item waits",
         "SELECT node_id, id, created_at, sent_count, crashes FROM workflow_node_queue_items",
@@ -75,10 +87,11 @@ const RULES: [(&str, &str); 35] = [
              WHEN x.result = 'cancelled' AND x.workflow_id IN (SELECT id FROM workflows WHERE name LIKE 'tended-%') THEN count(e.id)
              WHEN x.node_id = 'unresolvable' AND x.result_reason = 'template_error' THEN count(e.id) FILTER (WHERE e.channel = 'error')
              WHEN x.result = 'passed' AND x.component = 'filter' THEN count(e.id) FILTER (WHERE e.channel = 'default')
-             WHEN x.result = 'passed' AND x.component = 'approval' THEN 2
-             WHEN x.component IN ('for_each', 'loop') THEN 1 + (SELECT count(*) FROM workflow_runs r WHERE r.parent_execution_id = x.id)
+             WHEN x.result = 'passed' AND x.component IN ('approval', 'wait_for_callback') THEN 2
+             WHEN x.component IN ('approval', 'wait_for_callback') AND x.result_reason = 'crashed' THEN least(count(e.id), 1)
+             WHEN x.component IN ('for_each', 'loop') THEN CASE x.result_reason WHEN 'crashed' THEN 0 ELSE 1 END + (SELECT count(*) FROM workflow_runs r WHERE r.parent_execution_id = x.id)
              WHEN x.result = 'passed' OR x.result_reason IN ('component_error', 'timeout') AND x.component IN ('http', 'merge', 'run_workflow') THEN 1
-             ELSE 0 END OR count(e.id) > CASE x.component WHEN 'approval' THEN 2 WHEN 'for_each' THEN 11 WHEN 'loop' THEN 4 ELSE 1 END",
+             ELSE 0 END OR count(e.id) > CASE x.component WHEN 'approval' THEN 2 WHEN 'wait_for_callback' THEN 2 WHEN 'for_each' THEN 51 WHEN 'loop' THEN 4 ELSE 1 END",
     ),
     (
         "I3: every execution ended once",
@@ -130,11 +143,12 @@ const RULES: [(&str, &str); 35] = [
     ),
     (
         "I3: nothing ends as undeliverable, at a limit or cancelled: nobody asked for it",
-        "SELECT node_id, id, result_reason, result_message FROM workflow_node_executions
+        "SELECT node_id, id, result_reason, result_message FROM workflow_node_executions x
          WHERE result_reason NOT IN ('component_error', 'timeout', 'crashed')
            AND NOT (node_id = 'broken' AND result_reason = 'template_error')
            AND NOT (node_id = 'denied' AND result_reason = 'secret_missing')
            AND NOT (node_id = 'unresolvable' AND result_reason = 'template_error')
+           AND NOT (result_reason IN ('template_error', 'cancelled') AND NOT UNSTRUCK)
            AND NOT (result_reason = 'cancelled' AND workflow_id IN (SELECT id FROM workflows WHERE name LIKE 'tended-%'))",
     ),
     (
@@ -193,7 +207,7 @@ const RULES: [(&str, &str); 35] = [
         "I3: a merge goes on with what has arrived, and fails where it must",
         "SELECT x.node_id, x.id, x.result, x.metadata FROM workflow_node_executions x
          CROSS JOIN LATERAL (SELECT count(DISTINCT source_node_id) AS sources FROM execution_joins j WHERE j.execution_id = x.id AND NOT j.is_late) j
-         WHERE x.component = 'merge' AND j.sources > 0
+         WHERE x.component = 'merge' AND j.sources > 0 AND UNSTRUCK
            AND (x.result <> CASE WHEN x.node_id IN ('strict', 'two') AND j.sources < 2 THEN 'failed' ELSE 'passed' END
              OR j.sources <> jsonb_array_length(x.metadata #> '{merge,arrived}'))",
     ),
@@ -206,14 +220,14 @@ const RULES: [(&str, &str); 35] = [
         "I3: each item of a list had one sub-run",
         "SELECT x.node_id, x.id, x.metadata, s.count, s.numbers FROM workflow_node_executions x
          CROSS JOIN LATERAL (SELECT count(*), count(DISTINCT r.iteration) AS numbers, max(r.iteration) AS last FROM workflow_runs r WHERE r.parent_execution_id = x.id) s
-         WHERE x.component = 'for_each' AND (s.count <> CASE x.node_id WHEN 'each' THEN 6 WHEN 'many' THEN 10 ELSE 2 END OR s.numbers <> s.count OR s.last <> s.count - 1)",
+         WHERE x.component = 'for_each' AND UNSTRUCK AND (s.count <> (CASE x.node_id WHEN 'each' THEN 6 WHEN 'many' THEN MANY ELSE 2 END) OR s.numbers <> s.count OR s.last <> s.count - 1)",
     ),
     (
         "I3: each turn of a loop had one sub-run, and it ended as its turns did",
         "SELECT x.node_id, x.id, x.result, x.metadata, s.count, s.numbers, e.channel FROM workflow_node_executions x
          CROSS JOIN LATERAL (SELECT count(*), count(DISTINCT r.iteration) AS numbers, max(r.iteration) AS last FROM workflow_runs r WHERE r.parent_execution_id = x.id) s
          LEFT JOIN workflow_events e ON e.execution_id = x.id AND e.channel <> 'next'
-         WHERE x.component = 'loop' AND (s.count <> CASE x.node_id WHEN 'turns' THEN 3 ELSE 1 END OR s.numbers <> s.count OR s.last <> s.count
+         WHERE x.component = 'loop' AND UNSTRUCK AND (s.count <> CASE x.node_id WHEN 'turns' THEN 3 ELSE 1 END OR s.numbers <> s.count OR s.last <> s.count
              OR e.channel IS DISTINCT FROM CASE x.node_id WHEN 'turns' THEN 'done' ELSE 'exhausted' END)",
     ),
     (
@@ -228,7 +242,7 @@ const RULES: [(&str, &str); 35] = [
         "SELECT x.node_id, x.id, x.result, r.id, r.result, e.channel, x.metadata FROM workflow_node_executions x
          LEFT JOIN workflow_runs r ON r.caller_execution_id = x.id
          LEFT JOIN workflow_events e ON e.execution_id = x.id AND e.channel <> 'error'
-         WHERE x.component = 'run_workflow' AND (r.id IS NULL OR r.taken_at IS NULL OR r.finished_at IS NULL OR x.finished_at < r.taken_at
+         WHERE x.component = 'run_workflow' AND UNSTRUCK AND (r.id IS NULL OR r.taken_at IS NULL OR r.finished_at IS NULL OR x.finished_at < r.taken_at
              OR e.channel IS DISTINCT FROM r.result OR e.data ->> 'run_id' IS DISTINCT FROM r.id::text)",
     ),
     (
@@ -241,8 +255,8 @@ const RULES: [(&str, &str); 35] = [
     (
         "I3: a list that is done has the results of all items, and as many failures as there were",
         "SELECT e.node_id, e.id, e.data FROM workflow_events e JOIN workflow_node_executions x ON x.id = e.execution_id AND x.component = 'for_each'
-         WHERE e.channel = 'done' AND (jsonb_array_length(e.data -> 'results') <> CASE x.node_id WHEN 'each' THEN 6 WHEN 'many' THEN 10 ELSE 2 END
-             OR (e.data ->> 'failed')::int <> CASE x.node_id WHEN 'each' THEN 2 ELSE 0 END
+         WHERE e.channel = 'done' AND UNSTRUCK AND (jsonb_array_length(e.data -> 'results') <> CASE x.node_id WHEN 'each' THEN 6 WHEN 'many' THEN MANY ELSE 2 END
+             OR (e.data ->> 'failed')::int <> CASE x.node_id WHEN 'each' THEN 2 WHEN 'many' THEN MANY / 5 ELSE 0 END
              OR (SELECT count(*) FROM workflow_runs r WHERE r.parent_execution_id = x.id AND r.result = 'failed') <> (e.data ->> 'failed')::int)",
     ),
     (
@@ -252,6 +266,23 @@ const RULES: [(&str, &str); 35] = [
          LEFT JOIN LATERAL (SELECT c.call FROM workflow_execution_calls c WHERE c.execution_id = x.id) votes ON true
          WHERE x.component = 'approval' AND x.result = 'passed' AND ends.channels IS DISTINCT FROM 'requested,' || CASE votes.call
              WHEN 'approve' THEN 'approved' WHEN 'reject' THEN 'rejected' ELSE 'expired' END",
+    ),
+    (
+        "I3: an address was told once, and received once what it was called with, or expired without a call",
+        "SELECT x.id, x.metadata, ends.channels, calls.count FROM workflow_node_executions x
+         CROSS JOIN LATERAL (SELECT string_agg(e.channel, ',' ORDER BY e.channel <> 'waiting') AS channels FROM workflow_events e WHERE e.execution_id = x.id) ends
+         CROSS JOIN LATERAL (SELECT count(*) FROM workflow_execution_calls c WHERE c.execution_id = x.id) calls
+         WHERE x.component = 'wait_for_callback' AND x.result = 'passed' AND (calls.count > 1 OR ends.channels IS DISTINCT FROM 'waiting,' || CASE calls.count WHEN 0 THEN 'expired' ELSE 'received' END)",
+    ),
+    (
+        "I3: what is within a blueprint runs once, and leaves it once, where it should",
+        "SELECT r.id, inner_x.count, outer_x.nodes, root.data FROM workflow_runs r JOIN workflows w ON w.id = r.workflow_id AND w.name LIKE 'assembled-%'
+         JOIN workflow_events root ON root.id = r.root_event_id
+         JOIN workflow_node_executions x ON x.run_id = r.id AND x.node_id = 'part'
+         CROSS JOIN LATERAL (SELECT count(*) FROM workflow_node_executions i WHERE i.run_id = r.id AND i.node_id LIKE 'part/%') inner_x
+         CROSS JOIN LATERAL (SELECT string_agg(o.node_id, ',') AS nodes FROM workflow_node_executions o WHERE o.run_id = r.id AND o.node_id LIKE 'on\\_%') outer_x
+         WHERE (inner_x.count <> 2 OR outer_x.nodes IS DISTINCT FROM CASE (root.data ->> 'n')::int % 2 WHEN 0 THEN 'on_even' ELSE 'on_odd' END)
+             AND UNSTRUCK",
     ),
     (
         "I3: every call of a held execution was read",
@@ -266,22 +297,27 @@ const RULES: [(&str, &str); 35] = [
 ];
 
 /// The successful requests of the suite; each must be found in the database.
+#[derive(Default)]
 pub(super) struct Asked {
     /// Keys of webhook deliveries that were answered 202.
     pub delivery_keys: BTreeSet<String>,
     /// The ids of the runs that the API answered to have started.
     pub run_ids: BTreeSet<String>,
+    /// The calls of addresses that were answered 202.
+    pub callbacks: Taken,
 }
 
 /// Checks all rules; gives the violations.
 pub(super) async fn check(sealflow: &Sealflow, requests: &[Received], asked: &Asked) -> Vec<Violation> {
     let mut found = Vec::new();
     for (rule, sql) in RULES {
-        let rows = sealflow.sql(sql).await.unwrap_or_else(|error| panic!("{rule}: {error:#}"));
+        let sql = sql.replace("MANY", MANY).replace("UNSTRUCK", UNSTRUCK);
+        let rows = sealflow.sql(&sql).await.unwrap_or_else(|error| panic!("{rule}: {error:#}"));
         add(&mut found, rule, rows.lines().map(str::to_owned));
     }
     check_effects(sealflow, requests, &mut found).await;
     check_intake(sealflow, asked, &mut found).await;
+    check_callbacks(sealflow, &asked.callbacks, &mut found).await;
     found
 }
 
@@ -358,4 +394,17 @@ async fn check_intake(sealflow: &Sealflow, asked: &Asked, found: &mut Vec<Violat
     let roots: BTreeSet<&str> = roots.lines().collect();
     let lost = asked.run_ids.iter().filter(|id| !roots.contains(id.as_str())).cloned();
     add(found, "I3: a run whose start was answered 202 is there", lost.collect::<Vec<_>>().into_iter());
+}
+
+/// Checks I3: each call of an address that was answered 202 was received, once.
+async fn check_callbacks(sealflow: &Sealflow, taken: &Taken, found: &mut Vec<Violation>) {
+    let sql = "SELECT root.data ->> 'n' FROM workflow_events e JOIN workflow_events root ON root.id = e.root_event_id
+               JOIN workflow_node_executions x ON x.id = e.execution_id AND x.component = 'wait_for_callback'
+               WHERE e.channel = 'received' AND e.data -> 'body' ->> 'n' = root.data ->> 'n'";
+    let received = sealflow.sql(sql).await.expect("the callbacks are read");
+    let received: BTreeSet<&str> = received.lines().collect();
+    let lost = taken.keys().map(u64::to_string).filter(|n| !received.contains(n.as_str()));
+    add(found, "I3: a call of an address that was answered 202 was received", lost);
+    let twice = taken.iter().filter(|(_, times)| **times > 1).map(|(n, times)| format!("{n}, {times} times"));
+    add(found, "I3: an address is used once", twice);
 }

@@ -6,6 +6,8 @@
 //! processes' own timing does not follow from it. So a seed that is run again has the same faults,
 //! but not exactly the same course.
 
+mod answered;
+mod assembled;
 mod audit;
 mod aws_proxy;
 mod backlog;

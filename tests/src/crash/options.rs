@@ -6,6 +6,15 @@ use std::time::Duration;
 use super::aws_proxy::QueueFaults;
 use super::faults::Faults;
 
+/// The time for which a COMMIT is held back, so that another function can act before it.
+const COMMIT_PAUSE: Duration = Duration::from_millis(100);
+/// The length of a list of each copy.
+pub(super) const ITEMS: usize = 10;
+/// That of the first copy in a long run: its executions would be most of a short one.
+const ITEMS_LONG: usize = 50;
+/// A run of so many executions is long.
+const EXECUTIONS_LONG: usize = 5_000;
+
 /// A guard that is taken out, to see that the suite notices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Guard {
@@ -20,6 +29,74 @@ pub enum Guard {
     Sweeper,
     /// Sending after the commit, and not before.
     SendAfterCommit,
+    /// The items among the open work of a run, which is counted in one statement with the executions.
+    OneCount,
+    /// The merge's own queue, among what may still arrive at it.
+    OwnQueue,
+    /// The sub-runs of an owner that run, before its end.
+    OwnersLast,
+    /// The state in the statements of wakes, and the trigger behind it.
+    HeldState,
+}
+
+impl Guard {
+    /// All guards with their names.
+    pub const ALL: [(&str, Self); 9] = [
+        ("lease-token", Self::LeaseToken),
+        ("node-lock", Self::NodeLock),
+        ("run-lock", Self::RunLock),
+        ("sweeper", Self::Sweeper),
+        ("send-after-commit", Self::SendAfterCommit),
+        ("one-count", Self::OneCount),
+        ("own-queue", Self::OwnQueue),
+        ("owners-last", Self::OwnersLast),
+        ("held-state", Self::HeldState),
+    ];
+
+    /// Texts of statements, each with the one that stands in its place without the guard.
+    pub(super) fn texts(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::LeaseToken => &[(
+                " AND coalesce(ex.state, '') IN ('started', 'cancelling') AND ex.lease_token = current.token",
+                "",
+            )],
+            Self::NodeLock => {
+                &[("FOR NO KEY UPDATE OF n SKIP LOCKED", ""), ("FOR NO KEY UPDATE OF n", "")]
+            }
+            Self::RunLock => {
+                &[("FOR NO KEY UPDATE OF r SKIP LOCKED", ""), ("FOR NO KEY UPDATE OF r", "")]
+            }
+            Self::OneCount => &[(
+                "AND (SELECT true FROM workflow_node_queue_items i WHERE i.run_id = r.id LIMIT 1) IS NULL",
+                "",
+            )],
+            Self::OwnQueue => &[(
+                "SELECT x.id, EXISTS (
+            SELECT FROM workflow_node_queue_items i
+            CROSS JOIN LATERAL (
+                SELECT n.merges FROM workflow_nodes n
+                WHERE n.workflow_id = i.workflow_id AND n.node_id = i.node_id OFFSET 0) n
+            WHERE ",
+                "SELECT x.id, EXISTS (
+            SELECT FROM workflow_node_queue_items i JOIN workflow_nodes n
+              ON n.workflow_id = i.workflow_id AND n.node_id = i.node_id
+            WHERE i.node_id <> x.node_id AND ",
+            )],
+            Self::OwnersLast => {
+                &[("coalesce(r.state, '') = 'running') AS open_runs", "false) AS open_runs")]
+            }
+            Self::HeldState => &[
+                (" AND coalesce(x.state, '') = 'held'", ""),
+                (" AND coalesce(state, '') = 'held'", ""),
+            ],
+            Self::Sweeper | Self::SendAfterCommit => &[],
+        }
+    }
+
+    /// The trigger that would hold without the guard.
+    pub(super) fn trigger(self) -> Option<&'static str> {
+        matches!(self, Self::LeaseToken | Self::HeldState).then_some("workflow_node_executions_finished")
+    }
 }
 
 /// Functions of another commit: every second instance is one of them.
@@ -105,6 +182,12 @@ impl Options {
         }
     }
 
+    /// Nothing goes wrong, and many work at the same nodes and runs at the same time.
+    #[must_use]
+    pub fn contended(seed: u64, executions_min: usize) -> Self {
+        Self { commit_pause: COMMIT_PAUSE, burst: 8, ..Self::calm(seed, executions_min) }
+    }
+
     /// Nothing goes wrong but that Postgres, SQS and KMS are down for so long each.
     #[must_use]
     pub fn outages(seed: u64, executions_min: usize, length: Duration) -> Self {
@@ -124,6 +207,11 @@ impl Options {
         let (stall_max, heal_max) = (Duration::from_secs(15), Duration::from_secs(25));
         let is_swept = guard != Guard::Sweeper;
         Self { without: Some(guard), stall_max, heal_max, is_swept, ..self }
+    }
+
+    /// The length of a list of the first copy.
+    pub(super) fn items(&self) -> usize {
+        if self.executions_min < EXECUTIONS_LONG { ITEMS } else { ITEMS_LONG }
     }
 
     /// Whether nothing goes wrong at all.

@@ -6,16 +6,16 @@ use super::shapes::{Begin, Shape};
 /// Of six items two fail, and half of them may.
 pub(super) const REPEATED: Shape = Shape { name: "repeated", begin: Begin::ByHand, definition: LISTS };
 
-/// Three turns, each over a list; one of another loop ends nowhere.
+/// Three turns, each over a list of which a fifth fails and may; one of another loop ends nowhere.
 pub(super) const TURNED: Shape = Shape { name: "turned", begin: Begin::ByHand, definition: TURNS };
 
 const TURNS: &str = r#"
 name: NAME
 nodes:
   - { id: start, name: Start, trigger: start }
-  - { id: turns, name: Turns, component: loop, configuration: { until: '$["Turns"].data.iteration >= 3 && $["Many"].data.count == 10', delay: 1 } }
-  - { id: many, name: Many, component: for_each, configuration: { items: '{{ 1..10 }}', max_parallel: 5, tolerate: 1 } }
-  - { id: call, name: Call, component: http, concurrency: 10, configuration: { url: 'TARGET/NAME/call/{{ $["Turns"].data.iteration }}' } }
+  - { id: turns, name: Turns, component: loop, configuration: { until: '$["Turns"].data.iteration >= 3 && $["Many"].data.count == MANY', delay: 1 } }
+  - { id: many, name: Many, component: for_each, configuration: { items: '{{ 1..MANY }}', max_parallel: 5, tolerate: 20% } }
+  - { id: call, name: Call, component: http, concurrency: 10, configuration: { url: 'TARGET/NAME/call/{{ urlPath($["Many"].data.item % 5 == 0 ? "status/404" : "here") }}' } }
   - { id: once, name: Once, component: loop, configuration: { until: 'false', max_iterations: 1 } }
   - { id: pass, name: Pass, component: noop }
   - { id: told, name: Told, component: noop }

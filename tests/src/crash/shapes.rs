@@ -12,7 +12,7 @@ pub(super) struct Shape {
     pub name: &'static str,
     /// The beginning of its runs.
     pub begin: Begin,
-    /// The definition, with NAME, TARGET and TIMES in it.
+    /// The definition, with NAME, TARGET, TIMES and MANY in it.
     pub definition: &'static str,
 }
 
@@ -28,11 +28,12 @@ pub(super) enum Begin {
 }
 
 impl Shape {
-    /// The definition of the `copy`-th workflow of this shape, with the target in its place and times
-    /// after `now`.
-    pub fn definition(&self, copy: usize, target: &str, now: Timestamp) -> String {
+    /// The definition of the `copy`-th workflow of this shape, with the target in its place, times
+    /// after `now`, and so many items in its longest list.
+    pub fn definition(&self, copy: usize, target: &str, now: Timestamp, items: usize) -> String {
         let named = self.definition.replace("NAME", &format!("{}-{copy}", self.name));
-        named.replace("TARGET", target).replace("TIMES", &timed::times(now))
+        let named = named.replace("TARGET", target).replace("TIMES", &timed::times(now));
+        named.replace("MANY", &items.to_string())
     }
 }
 

@@ -1,6 +1,6 @@
 //! The run of the suite: start, load, healing and check.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -16,13 +16,15 @@ use local::target::Target;
 use process::Clock;
 use serde_json::{Value, json};
 
+use super::answered::{ANSWERED, Job};
+use super::assembled::{ASSEMBLED, PART};
 use super::audit;
 use super::aws_proxy::{AwsProxy, QueueFaults};
 use super::called;
 use super::checker::{Asked, Violation, check};
 use super::faults::{Faults, STEPS, Thaw, struck};
 use super::merged;
-use super::options::{Beside, Guard, Options};
+use super::options::{Beside, Guard, ITEMS, Options};
 use super::outages;
 use super::repeated;
 use super::report::Report;
@@ -44,7 +46,7 @@ pub struct Suite {
     /// The proxy between the functions and KMS.
     pub kms: Arc<AwsProxy>,
     /// The target of the workflows' calls.
-    pub target: Target,
+    pub target: Arc<Target>,
     options: Options,
     commits_lost: Arc<AtomicUsize>,
     secret: String,
@@ -59,6 +61,7 @@ pub struct Suite {
     is_armed: Arc<AtomicBool>,
     run_states: RunStates,
     tending: Option<Tending>,
+    job: Job,
     _thaw: Thaw,
 }
 
@@ -131,7 +134,7 @@ impl Suite {
         let wire = Arc::new(PostgresWire::to(stack.postgres().host_port()).await);
         let queue = Arc::new(AwsProxy::to(stack.ministack().url(), options.seed).await);
         let kms = Arc::new(AwsProxy::to(stack.ministack().url(), options.seed).await);
-        let target = Target::start().await.expect("the target starts");
+        let target = Arc::new(Target::start().await.expect("the target starts"));
         let grace = match options.without {
             _ if !options.is_calm() => GRACE_SECONDS,
             Some(_) => GRACE_SECONDS_WITHOUT,
@@ -163,6 +166,7 @@ impl Suite {
         let thaw = Thaw::start(Arc::clone(sealflow.lambda()), options.faults, options.seed);
         sealflow.sql(audit::INSTALL).await.expect("the audit is installed");
         let run_states = RunStates::watch(Arc::clone(&sealflow));
+        let job = Job::start(Arc::clone(&target));
         let mut suite = Self {
             sealflow,
             wire,
@@ -174,13 +178,14 @@ impl Suite {
             secret: format!("canary-{:016x}-{:016x}", options.seed, !options.seed),
             hooks: BTreeMap::new(),
             tokens: Vec::new(),
-            asked: Asked { delivery_keys: BTreeSet::new(), run_ids: BTreeSet::new() },
+            asked: Asked::default(),
             number: 0,
             sleeps: 0,
             stalls: Vec::new(),
             is_armed: Arc::new(AtomicBool::new(true)),
             run_states,
             tending: None,
+            job,
             _thaw: thaw,
         };
         suite.set_up().await;
@@ -200,11 +205,10 @@ impl Suite {
 
     fn shapes(&self) -> Vec<Shape> {
         let tended = self.is_tended().then_some(tended::SHAPE);
-        // Another commit's code may know neither schedules nor handlers nor merges nor lists nor loops nor
-        // calls.
+        // Another commit's code may not know what these are made of.
         let repeated = [repeated::REPEATED, repeated::TURNED];
         let new = [timed::TIMED, timed::WATCHING, timed::VISITED, merged::MERGED];
-        let new = new.into_iter().chain(repeated).chain([called::CALLED]);
+        let new = new.into_iter().chain(repeated).chain([called::CALLED, ANSWERED, ASSEMBLED]);
         let new = new.filter(|_| self.options.beside.is_none());
         SHAPES.into_iter().chain(tended).chain(new).collect()
     }
@@ -222,8 +226,13 @@ impl Suite {
             let secret = secret.to_string();
             self.call(&token, "PUT", "/v1/secrets/crash/token", secret).await.expect("the secret is set");
             self.tokens.push(token.clone());
+            if self.options.beside.is_none() {
+                let part = PART.replace("TARGET", &self.target.url());
+                self.call(&token, "PUT", "/v1/blueprints", part).await.expect("the blueprint is applied");
+            }
+            let items = if copy == 0 { self.options.items() } else { ITEMS };
             for shape in self.shapes() {
-                let definition = shape.definition(copy, &self.target.url(), Clock::system().now());
+                let definition = shape.definition(copy, &self.target.url(), Clock::system().now(), items);
                 let applied = self.call(&token, "PUT", "/v1/workflows", definition).await;
                 let applied = applied.expect("the workflow is applied");
                 if shape.begin == Begin::Webhook {
@@ -274,25 +283,16 @@ impl Suite {
             });
         }
         self.wire.hold_commits(self.options.commit_pause);
-        match without {
-            Some(Guard::LeaseToken) => {
-                self.wire.remove_from_statements(
-                    " AND coalesce(ex.state, '') IN ('started', 'cancelling') AND ex.lease_token = current.token",
-                );
-                let sql =
-                    "ALTER TABLE workflow_node_executions DISABLE TRIGGER workflow_node_executions_finished";
-                self.sealflow.sql(sql).await.expect("the trigger is there");
-            }
-            Some(Guard::NodeLock) => {
-                self.wire.remove_from_statements("FOR NO KEY UPDATE OF n SKIP LOCKED");
-                self.wire.remove_from_statements("FOR NO KEY UPDATE OF n");
-            }
-            Some(Guard::RunLock) => {
-                self.wire.remove_from_statements("FOR NO KEY UPDATE OF r SKIP LOCKED");
-                self.wire.remove_from_statements("FOR NO KEY UPDATE OF r");
-            }
-            Some(Guard::SendAfterCommit) => self.wire.commit_late(Duration::from_millis(200)),
-            Some(Guard::Sweeper) | None => {}
+        let Some(guard) = without else { return };
+        for (text, other) in guard.texts() {
+            self.wire.replace_in_statements(text, other);
+        }
+        if let Some(trigger) = guard.trigger() {
+            let sql = format!("ALTER TABLE workflow_node_executions DISABLE TRIGGER {trigger}");
+            self.sealflow.sql(&sql).await.expect("the trigger is there");
+        }
+        if guard == Guard::SendAfterCommit {
+            self.wire.commit_late(Duration::from_millis(200));
         }
     }
 
@@ -471,7 +471,8 @@ impl Suite {
     pub async fn report(self, began: Instant) -> Report {
         let requests = self.target.requests();
         let mut violations = self.stalls.clone();
-        violations.extend(check(&self.sealflow, &requests, &self.asked).await);
+        let asked = Asked { callbacks: self.job.taken(), ..self.asked };
+        violations.extend(check(&self.sealflow, &requests, &asked).await);
         let (runs_watched, changed) = self.run_states.found();
         if self.options.beside.is_none() {
             violations.extend(changed);

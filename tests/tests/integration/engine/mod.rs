@@ -23,7 +23,7 @@ mod missing_node;
 mod old_transaction;
 mod poison;
 mod queue_items;
-mod random_merges;
+mod random;
 mod redactions;
 mod redelivered;
 mod retention;
