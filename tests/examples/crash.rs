@@ -26,14 +26,17 @@ async fn main() {
     let (mut folder, mut functions) = (None, "api,webhook,builder,executor,sweeper".to_owned());
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
-        let mut value = || arguments.next().unwrap_or_else(|| panic!("{argument} wants a value: {}", usage()));
+        let mut value =
+            || arguments.next().unwrap_or_else(|| panic!("{argument} wants a value: {}", usage()));
         match argument.as_str() {
             "--seed" => seed = Some(value().parse().expect("--seed takes a number")),
             "--executions" => executions = Some(value().parse().expect("--executions takes a number")),
             "--beside" => folder = Some(PathBuf::from(value())),
             "--functions" => functions = value(),
             "--help" => return println!("{}", usage()),
-            "--calm" | "--contended" | "--frozen" | "--outages" | "--backlog" => scenario = Some(argument.clone()),
+            "--calm" | "--contended" | "--frozen" | "--outages" | "--backlog" => {
+                scenario = Some(argument.clone())
+            }
             "--without" => {
                 let name = value();
                 let known = Guard::ALL.iter().find(|(known, _)| *known == name);

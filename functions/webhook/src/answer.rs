@@ -33,6 +33,8 @@ pub enum Answer {
     CallbackGone,
     /// The address of a `wait_for_callback` takes another method.
     CallbackMethod,
+    /// The body is not as the author of a `wait_for_callback` demands; the address stays open.
+    CallbackInvalid(Vec<String>),
     /// No webhook has the address.
     NotFound,
     /// The method is not POST, and the webhook answers no handshake by it.
@@ -106,6 +108,10 @@ impl IntoResponse for Answer {
             Self::CallbackMethod => {
                 (StatusCode::METHOD_NOT_ALLOWED, "this address takes another method".to_owned())
             }
+            Self::CallbackInvalid(problems) => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                format!("{}; the address still waits", problems.join("; ")),
+            ),
             Self::NotFound => (StatusCode::NOT_FOUND, "there is no webhook at this address".to_owned()),
             Self::WrongMethod => (StatusCode::METHOD_NOT_ALLOWED, "a webhook takes POST".to_owned()),
             Self::Unauthorized => {
@@ -170,6 +176,7 @@ impl Answer {
             | Self::CallbackTaken => return None,
             Self::CallbackGone => "callback_gone",
             Self::CallbackMethod => "callback_method",
+            Self::CallbackInvalid(_) => "callback_invalid",
             Self::NotFound => "not_found",
             Self::WrongMethod => "wrong_method",
             Self::Unauthorized => "unauthorized",

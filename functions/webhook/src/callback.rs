@@ -1,5 +1,6 @@
 //! Requests to the address of a `wait_for_callback`: one is stored, and only then its wake is sent.
 
+use body_schema::Schema;
 use components::address_digest;
 use components::webhook::WebhookConfiguration;
 use domain::ids::ExecutionId;
@@ -40,8 +41,14 @@ pub(crate) async fn take(execution_id: ExecutionId, delivery: &Delivery, deps: &
     };
     // The body is read only once the address is known to be right.
     let callback = match take_callback(&deps.store, &looked).await {
-        Ok(CallbackOutcome::Open) => match data_of(delivery) {
-            Ok(data) => NewCallback { data: Some(data), ..looked },
+        Ok(CallbackOutcome::Open { schema }) => match data_of(delivery) {
+            Ok(data) => {
+                let problems = problems_of(schema.as_ref(), &data, execution_id);
+                if !problems.is_empty() {
+                    return Answer::CallbackInvalid(problems);
+                }
+                NewCallback { data: Some(data), ..looked }
+            }
             Err(answer) => return answer,
         },
         outcome => return answer_of(outcome, delivery, deps).await,
@@ -53,6 +60,19 @@ fn data_of(delivery: &Delivery) -> Result<Value, Answer> {
     let configuration = WebhookConfiguration::read(&json!({ "authentication": "none" }));
     let configuration = configuration.map_err(|_| Answer::Unavailable)?;
     read_data(delivery, &configuration, &|_| false)
+}
+
+/// The problems of the body, by the schema that its author demands. A schema was compiled when its workflow was
+/// applied; one that a later version refuses demands nothing.
+fn problems_of(schema: Option<&Value>, data: &Value, execution_id: ExecutionId) -> Vec<String> {
+    match schema.map(Schema::new) {
+        Some(Ok(schema)) => schema.problems(&data["body"]),
+        Some(Err(error)) => {
+            tracing::warn!(%execution_id, at = error.pointer, "the schema of a callback can't be used: {}", error.message);
+            Vec::new()
+        }
+        None => Vec::new(),
+    }
 }
 
 async fn answer_of(outcome: Result<CallbackOutcome, StoreError>, delivery: &Delivery, deps: &Deps) -> Answer {
@@ -74,7 +94,7 @@ async fn answer_of(outcome: Result<CallbackOutcome, StoreError>, delivery: &Deli
         Ok(CallbackOutcome::WrongMethod) => Answer::CallbackMethod,
         Ok(CallbackOutcome::Suspended) => Answer::Suspended,
         // It was asked to store, and not to look.
-        Ok(CallbackOutcome::Open) => Answer::Unavailable,
+        Ok(CallbackOutcome::Open { .. }) => Answer::Unavailable,
         Err(error) => unavailable(&error),
     }
 }

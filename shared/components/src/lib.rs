@@ -65,4 +65,4 @@ pub use registry::{
     owner_names, pure, trigger, trigger_names,
 };
 pub use trigger::{Resource, Trigger, trigger_template_kind};
-pub use wait_for_callback::address_digest;
+pub use wait_for_callback::{CALLBACK_SCHEMA, address_digest};

@@ -37,6 +37,9 @@ pub fn address_digest(address: &str) -> String {
         .fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
 }
 
+/// The place of the schema of the body in a configuration.
+pub const CALLBACK_SCHEMA: &str = "/accept/schema";
+
 impl Component for WaitForCallback {
     fn name(&self) -> &'static str {
         "wait_for_callback"
@@ -64,6 +67,7 @@ impl Held for WaitForCallback {
         let held = json!({
             "address_sha256": address_digest(opening.address),
             "methods": asked.methods,
+            "schema": asked.schema,
             "since": opening.now.to_string(),
             "expires_at": expires_at.to_string(),
         });
@@ -124,6 +128,8 @@ fn facts(held: &Value, end: Option<(&str, Timestamp)>) -> Value {
 /// The requests that an address takes.
 struct Asked {
     methods: Vec<&'static str>,
+    /// The JSON Schema of the body; its check is not this crate's.
+    schema: Option<Value>,
     expires: SignedDuration,
 }
 
@@ -132,16 +138,38 @@ fn read(configuration: &Value, stage: Stage) -> Result<Option<Asked>, Vec<Proble
     let mut reader = Reader::new(stage);
     let asked = reader.object("", configuration, &["expires", "accept"]).and_then(|map| {
         let expires = read_length(&mut reader, map, "expires");
-        let methods = read_methods(&mut reader, map);
-        Some(Asked { expires: expires?.unwrap_or(EXPIRES), methods: methods? })
+        let (methods, schema) = read_accept(&mut reader, map)?;
+        Some(Asked { expires: expires?.unwrap_or(EXPIRES), methods, schema })
     });
     let problems = reader.into_problems();
     if problems.is_empty() { Ok(asked) } else { Err(problems) }
 }
 
-fn read_methods(reader: &mut Reader, map: &Map<String, Value>) -> Option<Vec<&'static str>> {
-    let Some(accept) = map.get("accept") else { return Some(vec![METHODS[0]]) };
-    let accept = reader.object("/accept", accept, &["method"])?;
+type Accept = (Vec<&'static str>, Option<Value>);
+
+fn read_accept(reader: &mut Reader, map: &Map<String, Value>) -> Option<Accept> {
+    let Some(accept) = map.get("accept") else { return Some((vec![METHODS[0]], None)) };
+    let accept = reader.object("/accept", accept, &["method", "schema"])?;
+    let schema = accept.get("schema");
+    if schema.is_some_and(has_template) {
+        reader.problem(
+            CALLBACK_SCHEMA,
+            "holds no templates: it is checked when the workflow is applied".to_owned(),
+        );
+    }
+    Some((read_methods(reader, accept)?, schema.cloned()))
+}
+
+fn has_template(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains("{{"),
+        Value::Array(list) => list.iter().any(has_template),
+        Value::Object(map) => map.iter().any(|(key, value)| key.contains("{{") || has_template(value)),
+        _ => false,
+    }
+}
+
+fn read_methods(reader: &mut Reader, accept: &Map<String, Value>) -> Option<Vec<&'static str>> {
     let at = child("/accept", "method");
     match accept.get("method") {
         None => Some(vec![METHODS[0]]),
@@ -240,6 +268,11 @@ mod tests {
         check(
             json!({ "accept": { "method": "post" } }),
             &[("/accept/method", "must be one of POST, PUT, PATCH, GET, DELETE; did you mean `POST`?")],
+        );
+        check(json!({ "accept": { "schema": { "type": "object" } } }), &[]);
+        check(
+            json!({ "accept": { "schema": { "const": "{{ run().id }}" } } }),
+            &[("/accept/schema", "holds no templates: it is checked when the workflow is applied")],
         );
         check(
             json!({ "accept": { "method": [] } }),

@@ -124,6 +124,10 @@ pub const ATTEMPTS_MAX: u32 = 30;
 pub const COMPONENT_SECONDS_MAX: u32 = 300;
 /// Held executions of a workflow; beyond this number none is opened.
 pub const HELD_EXECUTIONS_MAX: i64 = 100_000;
+/// Bytes of the schema of a callback's body, as JSON.
+pub const SCHEMA_BYTES_MAX: usize = 16 * 1024;
+/// Levels of such a schema: maps and lists within each other.
+pub const SCHEMA_DEPTH_MAX: usize = 20;
 /// Sub-runs of one owner.
 pub const SUB_RUNS_MAX: usize = 1_000;
 /// Sub-runs that one transaction starts for an owner.

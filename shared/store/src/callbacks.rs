@@ -24,12 +24,12 @@ pub struct NewCallback {
 }
 
 /// The outcome of a callback.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum CallbackOutcome {
     /// It is stored: the caller sends the wake.
     Taken(HeldWake),
-    /// Something waits at the address.
-    Open,
+    /// Something waits at the address; the schema is that of the body, as its author wrote it.
+    Open { schema: Option<Value> },
     /// Nothing waits at the address: it was never told, it was used, or its execution is to end.
     Gone,
     /// The address takes another method.
@@ -47,7 +47,7 @@ pub async fn take_callback(store: &Store, callback: &NewCallback) -> Result<Call
         .run_tx("take_callback", |tx| async move {
             tx.query(
                 "/* take_callback */
-                 SELECT outcome, organization_id FROM take_callback($1, $2, $3, $4, $5)",
+                 SELECT outcome, organization_id, body_schema FROM take_callback($1, $2, $3, $4, $5)",
                 &[
                     (&callback.execution_id, Type::UUID),
                     (&callback.address_sha256, Type::TEXT),
@@ -65,7 +65,7 @@ pub async fn take_callback(store: &Store, callback: &NewCallback) -> Result<Call
             let organization_id: OrganizationId = column(row, "organization_id")?;
             CallbackOutcome::Taken(HeldWake { execution_id: callback.execution_id, organization_id })
         }
-        "open" => CallbackOutcome::Open,
+        "open" => CallbackOutcome::Open { schema: column(row, "body_schema")? },
         "gone" => CallbackOutcome::Gone,
         "method" => CallbackOutcome::WrongMethod,
         "suspended" => CallbackOutcome::Suspended,

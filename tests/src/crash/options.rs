@@ -60,12 +60,8 @@ impl Guard {
                 " AND coalesce(ex.state, '') IN ('started', 'cancelling') AND ex.lease_token = current.token",
                 "",
             )],
-            Self::NodeLock => {
-                &[("FOR NO KEY UPDATE OF n SKIP LOCKED", ""), ("FOR NO KEY UPDATE OF n", "")]
-            }
-            Self::RunLock => {
-                &[("FOR NO KEY UPDATE OF r SKIP LOCKED", ""), ("FOR NO KEY UPDATE OF r", "")]
-            }
+            Self::NodeLock => &[("FOR NO KEY UPDATE OF n SKIP LOCKED", ""), ("FOR NO KEY UPDATE OF n", "")],
+            Self::RunLock => &[("FOR NO KEY UPDATE OF r SKIP LOCKED", ""), ("FOR NO KEY UPDATE OF r", "")],
             Self::OneCount => &[(
                 "AND (SELECT true FROM workflow_node_queue_items i WHERE i.run_id = r.id LIMIT 1) IS NULL",
                 "",
@@ -82,13 +78,10 @@ impl Guard {
               ON n.workflow_id = i.workflow_id AND n.node_id = i.node_id
             WHERE i.node_id <> x.node_id AND ",
             )],
-            Self::OwnersLast => {
-                &[("coalesce(r.state, '') = 'running') AS open_runs", "false) AS open_runs")]
+            Self::OwnersLast => &[("coalesce(r.state, '') = 'running') AS open_runs", "false) AS open_runs")],
+            Self::HeldState => {
+                &[(" AND coalesce(x.state, '') = 'held'", ""), (" AND coalesce(state, '') = 'held'", "")]
             }
-            Self::HeldState => &[
-                (" AND coalesce(x.state, '') = 'held'", ""),
-                (" AND coalesce(state, '') = 'held'", ""),
-            ],
             Self::Sweeper | Self::SendAfterCommit => &[],
         }
     }

@@ -475,7 +475,7 @@ async fn a_long_job_tells_when_it_is_done_i1_i3() {
     let cli = Cli::of(&story);
     let encoder = make_secret("encoder");
     set_secret(&story, &cli, "encoder", &encoder).await;
-    apply(&story, &cli, "long-job", &[("expires: 24h", "expires: 5s")]).await;
+    apply(&story, &cli, "long-job", &[]).await;
     // The address of the run of a video, as the job has got it.
     let begin = async |video: &str| {
         let data = json!({ "video": video }).to_string();
@@ -502,7 +502,12 @@ async fn a_long_job_tells_when_it_is_done_i1_i3() {
     let (path, token) = address.split_at(address.len() - 32);
     // A guess finds nothing and ends nothing.
     let guess = format!("{path}{}", token.chars().rev().collect::<String>());
-    assert_eq!(story.post(&guess, &sent_as, said("stolen")).await.0, 410);
+    assert_eq!(story.post(&guess, &sent_as, said("done")).await.0, 410);
+    // A wrong body is told what is wrong, and uses nothing up.
+    let (status, answer) = story.post(&address, &sent_as, said("canary-state")).await;
+    let answer = answer.to_string();
+    assert!(status == 422 && answer.contains("body/state: ") && answer.contains("still waits"), "{answer}");
+    assert!(!answer.contains("canary-state"), "{answer}");
     // Five at once: one of them counts.
     let posts = (0..5).map(|_| story.post(&address, &sent_as, said("done")));
     let mut answers: Vec<u16> =
@@ -518,6 +523,7 @@ async fn a_long_job_tells_when_it_is_done_i1_i3() {
     assert!(events.to_string().contains("5400"), "{events}");
     assert!(!events.to_string().contains("left-out"), "a header with a credential is not kept: {events}");
     // Nobody says anything: the address ends with the wait.
+    apply(&story, &cli, "long-job", &[("expires: 24h", "expires: 2s")]).await;
     let address = begin("silence.mp4").await;
     let runs = ended_runs(&cli, "long-job", 2).await;
     assert_eq!(runs[0]["result"], "failed");

@@ -5,9 +5,10 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
 };
 
+use body_schema::Schema;
 use components::{
-    AnyComponent, Component, Effect, FieldRule, Levels, Owner, Trigger, field_rule, suggest::did_you_mean,
-    trigger_template_kind,
+    AnyComponent, CALLBACK_SCHEMA, Component, Effect, FieldRule, Levels, Owner, Trigger, field_rule,
+    suggest::did_you_mean, trigger_template_kind,
 };
 use definition::{is_plain, pointer::field_path};
 use domain::{limits::NODE_TEMPLATES_MAX, placement::Placement};
@@ -272,6 +273,7 @@ pub(super) fn check(
         }
     });
     check_keys_of_maps(tree, &prefix, out);
+    check_callback_schema(node, component, &prefix, &value, out);
     let templates = fields.iter().filter(|field| !field.template.is_literal()).count();
     if templates > NODE_TEMPLATES_MAX {
         let message = format!("a node can have at most {NODE_TEMPLATES_MAX} templates, not {templates}");
@@ -287,6 +289,20 @@ pub(super) fn check(
         }
     }
     check_secrets(node, component, effect, &value, &fields, out)
+}
+
+/// Checks the schema that the body of a callback is checked by.
+fn check_callback_schema(
+    node: &DraftNode<'_>,
+    component: &dyn Component,
+    prefix: &str,
+    configuration: &Value,
+    out: &mut Collector<'_>,
+) {
+    let schema = configuration.pointer(CALLBACK_SCHEMA).filter(|_| component.name() == "wait_for_callback");
+    let Some(Err(error)) = schema.map(Schema::new) else { return };
+    let pointer = format!("{CALLBACK_SCHEMA}{}", error.pointer);
+    out.error(node.position, &field_path(prefix, configuration, &pointer), error.message);
 }
 
 /// Checks a trigger's configuration. Its only templates are in the fields that the trigger names,

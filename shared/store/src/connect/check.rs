@@ -8,7 +8,7 @@ use super::diagnosis::ConnectFailure;
 use crate::migrate::NEWEST_MIGRATION;
 
 /// The migration that this code needs at least.
-pub(crate) const SCHEMA_NEEDED: i32 = 67;
+pub(crate) const SCHEMA_NEEDED: i32 = 68;
 
 /// A function's role must have its time-outs: without them a frozen sandbox would hold its locks
 /// for ever. It must have its settings of the planner: without them a plan that was made over a
@@ -96,12 +96,12 @@ mod tests {
     fn a_schema_that_does_not_fit_is_refused_with_what_to_do() {
         check(SCHEMA_NEEDED, 1, None, "");
         check(SCHEMA_NEEDED + 90, NEWEST_MIGRATION, None, "");
-        check(SCHEMA_NEEDED - 1, 1, None, "schema is at V66, this code needs V67: run migrate");
+        check(SCHEMA_NEEDED - 1, 1, None, "schema is at V67, this code needs V68: run migrate");
         check(
             NEWEST_MIGRATION + 1,
             NEWEST_MIGRATION + 1,
             None,
-            "schema too new: it takes code from V68 on, this code is of V67; deploy the newer functions",
+            "schema too new: it takes code from V69 on, this code is of V68; deploy the newer functions",
         );
         check(
             SCHEMA_NEEDED,

@@ -23,7 +23,7 @@ mod embedded {
 }
 
 /// The newest migration that this code was built with.
-pub const NEWEST_MIGRATION: i32 = 67;
+pub const NEWEST_MIGRATION: i32 = 68;
 
 /// The key of the advisory lock that one migrate at a time holds ("sealflow" in ASCII).
 const MIGRATION_LOCK: i64 = 0x7365_616C_666C_6F77;

@@ -217,7 +217,7 @@ async fn whatever_else_keeps_a_function_from_its_database_has_a_cause_of_its_own
         )
         .await;
     assert!(
-        check(Server::Right, true, empty.name(), "schema is older than V8, this code needs V67: run migrate")
+        check(Server::Right, true, empty.name(), "schema is older than V8, this code needs V68: run migrate")
             .await
             > 0
     );

@@ -115,6 +115,7 @@ async fn a_migration_behind_an_open_reader_stops_no_function() {
             "V65__sub_runs_are_found",
             "V66__called_runs",
             "V67__called_runs_are_found",
+            "V68__schemas_of_callbacks",
         ]
     );
     assert_eq!(store::migrate(&database.admin_store(), RoleLogin::Url).await.unwrap(), Vec::<String>::new());

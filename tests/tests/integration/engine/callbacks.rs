@@ -1,7 +1,7 @@
 //! `wait_for_callback`: an address is used once, and ends with its execution (I3).
 
 use domain::ids::ExecutionId;
-use serde_json::json;
+use serde_json::{Value, json};
 use store::Store;
 use store::callbacks::{CallbackOutcome, NewCallback, take_callback};
 use sweeper::sweep;
@@ -10,9 +10,13 @@ use tests::world::{build, event};
 
 /// An execution that waits, and its address.
 async fn waiting(world: &World) -> (ExecutionId, String) {
+    waiting_for(world, json!({ "expires": "60s" })).await
+}
+
+async fn waiting_for(world: &World, configuration: Value) -> (ExecutionId, String) {
     let nodes = json!([
         { "id": "start", "name": "Start", "trigger": "start" },
-        { "id": "wait", "name": "Wait", "component": "wait_for_callback", "configuration": { "expires": "60s" } },
+        { "id": "wait", "name": "Wait", "component": "wait_for_callback", "configuration": configuration },
         { "id": "end", "name": "End", "component": "noop" },
     ]);
     let edges = json!([
@@ -41,7 +45,8 @@ fn callback(world: &World, execution_id: ExecutionId, address: &str, n: i32) -> 
 async fn take(store: &Store, callback: &NewCallback) -> &'static str {
     match take_callback(store, callback).await.unwrap() {
         CallbackOutcome::Taken(_) => "taken",
-        CallbackOutcome::Open => "open",
+        CallbackOutcome::Open { schema: None } => "open",
+        CallbackOutcome::Open { schema: Some(_) } => "open, by a schema",
         CallbackOutcome::Gone => "gone",
         CallbackOutcome::WrongMethod => "method",
         CallbackOutcome::Suspended => "suspended",
@@ -135,4 +140,17 @@ async fn a_callback_that_waited_for_the_row_reads_it_again() {
         let calls = world.database.count("SELECT count(*) FROM workflow_execution_calls").await;
         assert_eq!(calls, i64::from(!ends));
     }
+}
+
+#[tokio::test]
+async fn the_look_at_an_address_tells_the_schema_of_the_body() {
+    let world = World::create().await;
+    let schema = json!({ "required": ["state"] });
+    let (id, address) = waiting_for(&world, json!({ "accept": { "schema": schema } })).await;
+    let store = world.database.store("webhook");
+    let look = NewCallback { data: None, ..callback(&world, id, &address, 0) };
+    let looked = take_callback(&store, &look).await.unwrap();
+    assert_eq!(looked, CallbackOutcome::Open { schema: Some(schema) });
+    let guess = NewCallback { address_sha256: components::address_digest("other"), ..look };
+    assert_eq!(take(&store, &guess).await, "gone");
 }

@@ -132,6 +132,7 @@ fn what_is_pure_does_no_io_reads_no_clock_and_makes_no_ids() {
         "domain",
         "api_types",
         "apply_plan",
+        "body_schema",
         "bounded_cache",
         "expression",
         "components",

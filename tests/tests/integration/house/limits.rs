@@ -67,6 +67,8 @@ const HELD_OTHERWISE: &[(&str, &str)] = &[
     ("ROUTES_MAX", "an_outcome_is_routed_anew_so_often_and_then_the_lease_lapses_i10"),
     ("COUNTED_ITEMS_MAX", "waiting_items_are_counted_no_further_than_asked_i10"),
     ("RUNS_MAX", "a_transaction_that_loses_against_others_runs_so_often_and_then_gives_up_i10"),
+    ("SCHEMA_BYTES_MAX", "a_schema_is_small_and_flat_i10"),
+    ("SCHEMA_DEPTH_MAX", "a_schema_is_small_and_flat_i10"),
     ("SEALS_MAX", "the_api_tries_again_so_often_and_then_says_conflict_i10"),
     ("SECRET_KEYS_MAX", "a_secret_has_so_many_keys_and_no_more_i10"),
     ("SECRET_VALUE_BYTES_MIN", "a_short_value_has_a_limit_on_both_sides"),

@@ -171,9 +171,8 @@ impl Level {
             let from = &self.nodes[way.0].id;
             // However an approval ends, it goes on.
             let channels = if way.1 == "ended" { &["approved", "rejected", "expired"][..] } else { &[way.1] };
-            edges.extend(
-                channels.iter().map(|channel| json!({ "from": from, "channel": channel, "to": to })),
-            );
+            edges
+                .extend(channels.iter().map(|channel| json!({ "from": from, "channel": channel, "to": to })));
         };
         for node in &self.nodes[1..] {
             node.before.iter().for_each(|way| edge(way, &node.id));
@@ -249,9 +248,10 @@ impl Node {
             Kind::Merge { mode: Mode::Quorum(least), .. } => {
                 ("merge", json!({ "mode": "quorum", "quorum": least }))
             }
-            Kind::Approval(message) => {
-                ("approval", json!({ "approvers": [{ "anyone": true }], "self": "allow", "message": message }))
-            }
+            Kind::Approval(message) => (
+                "approval",
+                json!({ "approvers": [{ "anyone": true }], "self": "allow", "message": message }),
+            ),
             Kind::ForEach { items, max_parallel, .. } => {
                 let items: Vec<usize> = (0..*items).collect();
                 ("for_each", json!({ "items": items, "max_parallel": max_parallel, "tolerate": "100%" }))
@@ -318,7 +318,8 @@ impl Drawn {
             Begin::Start => json!({ "id": "n0", "name": "N0", "trigger": "start" }),
             Begin::Schedule => {
                 let time = |nth: i64| self.begins_at.saturating_add(SignedDuration::from_millis(300 * nth));
-                let times: Vec<String> = (0..3).map(|nth| time(nth).expect("it is no span").to_string()).collect();
+                let times: Vec<String> =
+                    (0..3).map(|nth| time(nth).expect("it is no span").to_string()).collect();
                 let configuration = json!({ "at": times, "catch_up": "all", "window": "1h" });
                 json!({ "id": "n0", "name": "N0", "trigger": "schedule", "configuration": configuration })
             }

@@ -85,14 +85,17 @@ impl Drive {
         let due: Vec<String> = due.map(|(id, _)| format!("'{id}'")).collect();
         if !due.is_empty() {
             let due = due.join(",");
-            let due = format!("UPDATE workflow_node_executions SET wake_at = now() - interval '1 second' WHERE id IN ({due})");
+            let due = format!(
+                "UPDATE workflow_node_executions SET wake_at = now() - interval '1 second' WHERE id IN ({due})"
+            );
             self.world.database.connect_admin().await.batch_execute(&due).await.unwrap();
         }
         for (id, decision) in now.into_iter().filter(|(_, decision)| *decision != "expire") {
             let execution_id: ExecutionId = id.parse().unwrap();
             let call = if decision == "reject" { Call::Reject } else { Call::Approve };
             let voter = self.world.id::<TokenId>();
-            let words = json!({ "voter": voter.to_string(), "name": "somebody", "role": "viewer", "form": {} });
+            let words =
+                json!({ "voter": voter.to_string(), "name": "somebody", "role": "viewer", "form": {} });
             let vote = ExecutionCall {
                 id: self.world.id(),
                 organization_id: self.world.organization_id,
@@ -109,7 +112,8 @@ impl Drive {
 
     /// Waits end and the sweeper's pauses pass, but no merge looks by itself: causes must do.
     async fn pass(&self) {
-        let passed = "UPDATE workflow_node_queue_items SET last_sent_at = last_sent_at - interval '120 seconds';
+        let passed =
+            "UPDATE workflow_node_queue_items SET last_sent_at = last_sent_at - interval '120 seconds';
              UPDATE schedules SET sent_at = sent_at - interval '120 seconds';
              UPDATE workflow_node_executions SET last_sent_at = last_sent_at - interval '120 seconds',
                  wake_at = CASE component WHEN 'wait' THEN wake_at - interval '120 seconds' ELSE wake_at END
@@ -166,7 +170,8 @@ impl Drive {
             workflow.id
         );
         let rows = self.world.database.sql(&sql).await;
-        let row = |line: &str| line.split_once('|').map(|(name, count)| (name.to_owned(), count.parse().unwrap()));
+        let row =
+            |line: &str| line.split_once('|').map(|(name, count)| (name.to_owned(), count.parse().unwrap()));
         rows.lines().map(|line| row(line).expect("two columns")).collect()
     }
 }
@@ -174,8 +179,18 @@ impl Drive {
 /// The channel, as the model calls it: the ends of an approval are one.
 fn known(channel: &str) -> &'static str {
     const CHANNELS: [&str; 12] = [
-        "default", "success", "fail", "requested", "ended", "item", "next", "done", "exhausted", "passed",
-        "failed", "error",
+        "default",
+        "success",
+        "fail",
+        "requested",
+        "ended",
+        "item",
+        "next",
+        "done",
+        "exhausted",
+        "passed",
+        "failed",
+        "error",
     ];
     match channel {
         "approved" | "rejected" | "expired" => "ended",
@@ -290,7 +305,8 @@ async fn check(seed: u64, workflows_count: usize) {
         WHERE x.component = 'approval' AND e.channel <> 'requested' AND x.configuration ->> 'message' <> 'race'
           AND e.channel <> CASE x.configuration ->> 'message' WHEN 'approve' THEN 'approved' WHEN 'reject' THEN 'rejected' ELSE 'expired' END";
     assert_eq!(world.database.count(wrong).await, 0, "an approval ends as it was voted");
-    let untaken = "SELECT count(*) FROM workflow_runs WHERE parent_execution_id IS NOT NULL AND taken_at IS NULL";
+    let untaken =
+        "SELECT count(*) FROM workflow_runs WHERE parent_execution_id IS NOT NULL AND taken_at IS NULL";
     assert_eq!(world.database.count(untaken).await, 0);
     let joins = "SELECT count(*) FROM workflow_execution_wakes c JOIN workflow_node_executions x ON x.id = c.execution_id
         WHERE c.handled_at IS NULL AND x.state <> 'finished'";
