@@ -147,6 +147,12 @@ impl Database {
         text.parse().unwrap_or_else(|_| panic!("{text:?} is no number: {sql}"))
     }
 
+    /// The deadlocks that the server has found in this database. A session tells its own at the latest
+    /// when it ends, or ten seconds after its last statement.
+    pub async fn deadlocks(&self) -> i64 {
+        self.count("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()").await
+    }
+
     /// Waits until `count` sessions of this database wait for a lock.
     pub async fn wait_for_blocked(&self, count: i64) {
         let sql = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";

@@ -150,6 +150,15 @@ mod tests {
         assert!(Schema::new(&json!({ "properties": { "$ref": { "type": "string" } } })).is_ok());
         // A pattern that looks back can't be matched in linear time.
         assert!(refused(&json!({ "pattern": "(a)\\1" })).1.starts_with("is no schema: "));
+    }
+
+    #[test]
+    fn compiled_patterns_are_small_i10() {
+        // A letter of Unicode takes some kilobytes, a digit some bytes.
+        let of_letters = |count: usize| Schema::new(&json!({ "pattern": format!("^\\p{{L}}{{{count}}}$") }));
+        let most = (1..200).take_while(|count| of_letters(*count).is_ok()).count();
+        assert!((1..100).contains(&most), "{most} letters have {PATTERN_BYTES_MAX} bytes");
+        assert!(Schema::new(&json!({ "pattern": "^[0-9]{40}$" })).is_ok());
         assert!(refused(&json!({ "pattern": "(a{1,1000}){1,1000}" })).1.starts_with("is no schema: "));
     }
 

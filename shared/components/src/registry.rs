@@ -279,6 +279,8 @@ mod tests {
         check("http", json!(3), Some(3));
         check("http", json!({ "max": 2, "key": "{{ root().data.x }}" }), Some(2));
         check("wait", Value::Null, None);
+        // ✗ With a limit of 1, one open approval would keep all others of its node waiting.
+        check("approval", Value::Null, None);
         check("wait", json!("unlimited"), None);
         check("wait", json!(3), Some(3));
         check("noop", Value::Null, None);

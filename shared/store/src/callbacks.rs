@@ -28,8 +28,11 @@ pub struct NewCallback {
 pub enum CallbackOutcome {
     /// It is stored: the caller sends the wake.
     Taken(HeldWake),
-    /// Something waits at the address; the schema is that of the body, as its author wrote it.
-    Open { schema: Option<Value> },
+    /// Something waits at the address. The body has the schema that the author of the workflow wrote.
+    Open {
+        /// A JSON Schema.
+        schema: Option<Value>,
+    },
     /// Nothing waits at the address: it was never told, it was used, or its execution is to end.
     Gone,
     /// The address takes another method.
@@ -47,7 +50,8 @@ pub async fn take_callback(store: &Store, callback: &NewCallback) -> Result<Call
         .run_tx("take_callback", |tx| async move {
             tx.query(
                 "/* take_callback */
-                 SELECT outcome, organization_id, body_schema FROM take_callback($1, $2, $3, $4, $5)",
+                 SELECT outcome, organization_id, body_schema
+                 FROM take_callback($1, $2, $3, $4, $5)",
                 &[
                     (&callback.execution_id, Type::UUID),
                     (&callback.address_sha256, Type::TEXT),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::aws_proxy::QueueFaults;
 use super::faults::Faults;
+use crate::wire::PostgresWire;
 
 /// The time for which a COMMIT is held back, so that another function can act before it.
 const COMMIT_PAUSE: Duration = Duration::from_millis(100);
@@ -35,13 +36,11 @@ pub enum Guard {
     OwnQueue,
     /// The sub-runs of an owner that run, before its end.
     OwnersLast,
-    /// The state in the statements of wakes, and the trigger behind it.
-    HeldState,
 }
 
 impl Guard {
     /// All guards with their names.
-    pub const ALL: [(&str, Self); 9] = [
+    pub const ALL: [(&str, Self); 8] = [
         ("lease-token", Self::LeaseToken),
         ("node-lock", Self::NodeLock),
         ("run-lock", Self::RunLock),
@@ -50,11 +49,10 @@ impl Guard {
         ("one-count", Self::OneCount),
         ("own-queue", Self::OwnQueue),
         ("owners-last", Self::OwnersLast),
-        ("held-state", Self::HeldState),
     ];
 
     /// Texts of statements, each with the one that stands in its place without the guard.
-    pub(super) fn texts(self) -> &'static [(&'static str, &'static str)] {
+    fn texts(self) -> &'static [(&'static str, &'static str)] {
         match self {
             Self::LeaseToken => &[(
                 " AND coalesce(ex.state, '') IN ('started', 'cancelling') AND ex.lease_token = current.token",
@@ -79,16 +77,20 @@ impl Guard {
             WHERE i.node_id <> x.node_id AND ",
             )],
             Self::OwnersLast => &[("coalesce(r.state, '') = 'running') AS open_runs", "false) AS open_runs")],
-            Self::HeldState => {
-                &[(" AND coalesce(x.state, '') = 'held'", ""), (" AND coalesce(state, '') = 'held'", "")]
-            }
             Self::Sweeper | Self::SendAfterCommit => &[],
+        }
+    }
+
+    /// Takes the guard out of all statements that come over the wire from now on.
+    pub fn take_out_of(self, wire: &PostgresWire) {
+        for (text, other) in self.texts() {
+            wire.replace_in_statements(text, other);
         }
     }
 
     /// The trigger that would hold without the guard.
     pub(super) fn trigger(self) -> Option<&'static str> {
-        matches!(self, Self::LeaseToken | Self::HeldState).then_some("workflow_node_executions_finished")
+        matches!(self, Self::LeaseToken).then_some("workflow_node_executions_finished")
     }
 }
 

@@ -284,9 +284,7 @@ impl Suite {
         }
         self.wire.hold_commits(self.options.commit_pause);
         let Some(guard) = without else { return };
-        for (text, other) in guard.texts() {
-            self.wire.replace_in_statements(text, other);
-        }
+        guard.take_out_of(&self.wire);
         if let Some(trigger) = guard.trigger() {
             let sql = format!("ALTER TABLE workflow_node_executions DISABLE TRIGGER {trigger}");
             self.sealflow.sql(&sql).await.expect("the trigger is there");

@@ -256,3 +256,31 @@ async fn a_run_that_began_with_the_version_before_has_the_new_defaults() {
     api.world.run_to_rest("").await;
     assert_eq!(outputs(&api, run_id, "p/say").await, [json!("hello Ada")]);
 }
+
+/// ✗ As a container with a life of its own, a part that passes without an output would hold up what is behind it.
+#[tokio::test]
+async fn a_blueprint_that_leads_nowhere_holds_nothing_up_i8() {
+    let api = ApiWorld::create().await;
+    let token = api.token(Role::Owner).await;
+    let blueprint = json!({
+        "name": "sieve", "inputs": {},
+        "nodes": [{ "id": "no", "name": "No", "component": "filter", "configuration": { "expression": "false" } }],
+        "edges": [], "outputs": [{ "channel": "default", "node": "no" }],
+    });
+    put(&api, &token, "/v1/blueprints", &blueprint).await;
+    let nodes = json!([
+        { "id": "start", "name": "Start", "trigger": "start" },
+        { "id": "sieve", "name": "Sieve", "blueprint": "sieve@1", "configuration": { "inputs": {} } },
+        { "id": "pass", "name": "Pass", "component": "noop" },
+        { "id": "both", "name": "Both", "component": "merge" },
+        { "id": "after", "name": "After", "component": "transform", "configuration": { "output": "{{ $[\"Both\"].data.missing }}" } },
+    ]);
+    let edges = json!([
+        { "from": "start", "to": "sieve" }, { "from": "start", "to": "pass" }, { "from": "sieve", "to": "both" },
+        { "from": "pass", "to": "both" }, { "from": "both", "channel": "success", "to": "after" },
+    ]);
+    put(&api, &token, "/v1/workflows", &json!({ "name": "w", "nodes": nodes, "edges": edges })).await;
+    let run_id = run(&api, &token, json!({}), "").await;
+    assert_eq!(outputs(&api, run_id, "after").await, [json!(["Sieve"])]);
+    assert_eq!((api.world.run_state(run_id).await, api.world.items().await), ("passed", 0));
+}

@@ -1,17 +1,21 @@
 //! `for_each`: each item has a run of its own within the run, so many at once, and the results come
 //! together once (I3, I4, I8).
 
+use std::time::Duration;
+
 use domain::access::Role;
 use domain::ids::{EventId, ExecutionId};
-use domain::limits::SUB_RUN_NESTING_MAX;
+use domain::limits::{CRASHES_MAX, SUB_RUN_NESTING_MAX};
 use domain::message::Message;
 use local::target::Target;
+use process::Deadline;
 use serde_json::{Value, json};
 use sweeper::sweep;
 use tests::api_world::ApiWorld;
+use tests::crash::Guard;
 use tests::graph::{edge, node};
-use tests::world::{build, event, messages};
-use tests::{Workflow, World};
+use tests::world::{batch, build, event, messages};
+use tests::{PostgresWire, Workflow, World};
 
 /// `start` → `f` over `root().data.list`; the body is `nodes` and `edges`; `after` takes what is done,
 /// and `told` what failed.
@@ -49,6 +53,11 @@ async fn start(world: &World, workflow: &Workflow, data: Value) -> EventId {
     let run_id = world.start(workflow, "start", data).await;
     build(&world.builder(), &[event(run_id)]).await;
     run_id
+}
+
+async fn owner_id(world: &World) -> ExecutionId {
+    let held = "SELECT id FROM workflow_node_executions WHERE node_id = 'f' ORDER BY id LIMIT 1";
+    world.database.sql(held).await.parse().unwrap()
 }
 
 /// The number of sub-runs in each state, and of those whose result was taken.
@@ -161,6 +170,26 @@ async fn a_merge_in_the_body_joins_the_branches_of_one_item_i3() {
     }
 }
 
+/// ✗✗ If edges out of the owner and back into it were followed, each of them would wait for the other.
+#[tokio::test]
+async fn two_merges_in_a_body_do_not_wait_for_each_other_i8() {
+    let world = World::create().await;
+    let body = [
+        node("b", "noop", json!({})),
+        node("c", "noop", json!({})),
+        node("one", "merge", json!({})),
+        node("two", "merge", json!({})),
+    ];
+    let mut edges = vec![edge("f", "item", "b"), edge("f", "item", "c")];
+    for merge in ["one", "two"] {
+        edges.extend([edge("b", "default", merge), edge("c", "default", merge), edge(merge, "success", "f")]);
+    }
+    let workflow = workflow(&world, json!({}), &body, &edges).await;
+    let run_id = start(&world, &workflow, json!({ "list": [1, 2] })).await;
+    world.run_to_rest("").await;
+    assert_eq!((world.run_state(run_id).await, sub_runs(&world).await), ("passed", "0 2 2".into()));
+}
+
 #[tokio::test]
 async fn one_within_another_works_through_lists_of_lists_i3() {
     let world = World::create().await;
@@ -202,8 +231,7 @@ async fn a_cancel_ends_all_that_is_within_and_the_owner_last_i3() {
     let stops = "SELECT string_agg(DISTINCT stop, ',') FROM workflow_runs";
     assert_eq!(world.database.sql(stops).await, "cancelled,owner", "all are stopped by one commit");
     // The owner's wake comes first, and finds them running.
-    let held = "SELECT id FROM workflow_node_executions WHERE node_id = 'f'";
-    let owner_id: ExecutionId = world.database.sql(held).await.parse().unwrap();
+    let owner_id = owner_id(world).await;
     build(&world.builder(), &[Message::Wake { execution_id: owner_id }]).await;
     assert_eq!(owner(world).await, "held", "it ends after them");
     // The API's messages are lost.
@@ -217,6 +245,52 @@ async fn a_cancel_ends_all_that_is_within_and_the_owner_last_i3() {
         ("0 3 3".into(), "finished cancelled cancelled".into())
     );
     assert_eq!((world.run_state(run_id).await, world.items().await), ("cancelled", 0));
+}
+
+/// ✗✗ An owner that asks for no sub-run that runs is over while its body still works.
+#[tokio::test]
+async fn without_a_look_at_its_parts_a_cancelled_owner_ends_before_them() {
+    let world = World::create().await;
+    let (body, edges) = waiting();
+    let workflow = workflow(&world, json!({}), &body, &edges).await;
+    let run_id = start(&world, &workflow, json!({ "list": [1, 2, 3] })).await;
+    world.run_to_rest("").await;
+    world.cancel(run_id).await;
+    let wire = PostgresWire::to(world.database.host_port()).await;
+    Guard::OwnersLast.take_out_of(&wire);
+    let builder = world.builder_at(wire.url(&world.database.url("builder")));
+    build(&builder, &[Message::Wake { execution_id: owner_id(&world).await }]).await;
+    assert!(wire.removals() > 0, "the guard has another text now");
+    assert_eq!(
+        (sub_runs(&world).await, owner(&world).await),
+        ("3 0 0".into(), "finished cancelled cancelled".into())
+    );
+}
+
+#[tokio::test]
+async fn an_owner_whose_wake_takes_processes_along_ends_after_its_parts_i9() {
+    let world = World::create().await;
+    let (body, edges) = waiting();
+    let workflow = workflow(&world, json!({}), &body, &edges).await;
+    let run_id = start(&world, &workflow, json!({ "list": [1, 2, 3] })).await;
+    world.run_to_rest("").await;
+    let id = owner_id(&world).await;
+    let crashed = format!("UPDATE workflow_node_executions SET crashes = {CRASHES_MAX} WHERE id = '{id}';
+        INSERT INTO workflow_execution_wakes (workflow_id, execution_id, cause) SELECT workflow_id, id, 'upstream' FROM workflow_node_executions WHERE id = '{id}'");
+    world.database.connect_admin().await.batch_execute(&crashed).await.unwrap();
+    let deadline = Deadline::after(Duration::from_secs(60));
+    builder::handle(batch(&[Message::Wake { execution_id: id }], 2), deadline, &world.builder()).await;
+    assert_eq!(owner(&world).await, "held", "it ends after them");
+    for _ in 0..3 {
+        world.pass(60).await;
+        sweep(&world.sweeper(0), tests::tick()).await.unwrap();
+        world.run_to_rest("").await;
+    }
+    assert_eq!(
+        (sub_runs(&world).await, owner(&world).await),
+        ("0 3 3".into(), "finished failed crashed".into())
+    );
+    assert_eq!((world.run_state(run_id).await, world.items().await), ("failed", 0));
 }
 
 #[tokio::test]

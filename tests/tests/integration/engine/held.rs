@@ -274,6 +274,20 @@ async fn exactly_the_causes_that_were_read_are_marked_i3() {
     });
     assert_eq!(state(&world, id).await, "finished|passed|");
     assert_eq!((world.database.count(is_marked).await, open(&world).await.0), (1, 1), "I3");
+    // And a call that comes between.
+    let (_, _, id) = held(&world).await;
+    make_due(&world, id).await;
+    let gate = wire.hold("/* record_wakes */");
+    let call = format!(
+        "INSERT INTO workflow_execution_calls (id, workflow_id, execution_id, call, called_by)
+         SELECT gen_random_uuid(), workflow_id, id, 'release', 'member:anna' FROM workflow_node_executions WHERE id = '{id}'"
+    );
+    tokio::join!(build_one(&builder, id), async {
+        gate.wait_for_arrival().await;
+        world.database.sql(&call).await;
+        gate.let_through();
+    });
+    assert_eq!((state(&world, id).await.as_str(), open(&world).await.1), ("finished|passed|", 1));
 }
 
 #[tokio::test]
@@ -356,6 +370,17 @@ async fn a_cancel_and_a_wake_of_one_run_never_wait_for_each_other_in_a_circle() 
     );
     world.run_to_end(&world.builder(), &world.executor("")).await;
     assert_eq!(world.executions().await, [passed("wait"), cancelled("end", ResultReason::Cancelled)]);
+    assert_eq!(world.run_state(run_id).await, "cancelled");
+    // And while the wake has the execution alone, and the run not yet.
+    let (_, run_id, id) = held(&world).await;
+    make_due(&world, id).await;
+    let gate = wire.hold("/* lock_runs_of_woken */");
+    tokio::join!(build_one(&builder, id), async {
+        gate.wait_for_arrival().await;
+        world.cancel(run_id).await;
+        gate.let_through();
+    });
+    world.run_to_end(&world.builder(), &world.executor("")).await;
     assert_eq!(world.run_state(run_id).await, "cancelled");
 }
 

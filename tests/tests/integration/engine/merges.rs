@@ -7,6 +7,7 @@ use domain::message::Message;
 use local::target::Target;
 use serde_json::{Value, json};
 use sweeper::sweep;
+use tests::crash::Guard;
 use tests::graph::{edge, node};
 use tests::world::{build, event, execute, messages};
 use tests::{PostgresWire, Workflow, World};
@@ -375,6 +376,12 @@ async fn a_dead_branch_and_the_first_arrival_do_not_look_past_each_other() {
 /// ✗✗ A merge that asks about the nodes before it alone decides while an event waits in its own queue.
 #[tokio::test]
 async fn a_merge_does_not_decide_while_an_event_waits_at_it() {
+    assert_eq!(decided_beside_an_event(true).await, ("finished passed".to_owned(), "a, b late".to_owned()));
+    assert_eq!(decided_beside_an_event(false).await, ("held".to_owned(), "a, b".to_owned()));
+}
+
+/// The state of a merge that is woken while an event waits at it, and what has arrived in the end.
+async fn decided_beside_an_event(is_naive: bool) -> (String, String) {
     let world = World::create().await;
     let target = Target::start().await.unwrap();
     let http = |id: &str| node(id, "http", json!({ "url": format!("{}/echo", target.url()) }));
@@ -387,10 +394,16 @@ async fn a_merge_does_not_decide_while_an_event_waits_at_it() {
     let wake = messages(&world.queues.take());
     execute(&world.executor(&target.host_port()), &work[1..]).await;
     assert_eq!((joins(&world).await.as_str(), world.items().await), ("held", 1));
-    build(&world.builder(), &wake).await;
-    assert_eq!(joins(&world).await, "held", "the other event waits at it");
+    let wire = PostgresWire::to(world.database.host_port()).await;
+    if is_naive {
+        Guard::OwnQueue.take_out_of(&wire);
+    }
+    build(&world.builder_at(wire.url(&world.database.url("builder"))), &wake).await;
+    assert_eq!(wire.removals() > 0, is_naive, "the guard has another text now");
+    let decided = joins(&world).await;
     world.run_to_rest("").await;
-    assert_eq!((arrived(&world).await.as_str(), world.run_state(run_id).await), ("a, b", "passed"));
+    assert_eq!(world.run_state(run_id).await, "passed");
+    (decided, arrived(&world).await)
 }
 
 /// Twenty branches arrive in the hands of four builders at once: one join, and each event is in it.

@@ -43,6 +43,18 @@ async fn a_cancel_waits_for_no_lock_of_an_item() {
     let holder = world.database.connect_admin().await;
     holder.batch_execute("BEGIN; SELECT FROM workflow_node_queue_items FOR UPDATE").await.unwrap();
     world.cancel(run_id).await;
+    // ✗✗ Without items among the open work, the stopped run is over, and its item is left.
+    let naive = format!(
+        "BEGIN; UPDATE workflow_runs r SET state = 'finished', result = 'cancelled', finished_at = now()
+         WHERE r.id = '{run_id}' AND r.stop IS NOT NULL AND NOT EXISTS (
+             SELECT FROM workflow_node_executions x WHERE x.run_id = r.id AND x.state <> 'finished')"
+    );
+    let admin = world.database.connect_admin().await;
+    admin.batch_execute(&naive).await.unwrap();
+    let left = "SELECT count(*) FROM workflow_node_queue_items i JOIN workflow_runs r ON r.id = i.run_id WHERE r.state = 'finished'";
+    let left: i64 = admin.query_one(left, &[]).await.unwrap().get(0);
+    assert_eq!(left, 1, "the naive form leaves work in a run that has ended");
+    admin.batch_execute("ROLLBACK").await.unwrap();
     holder.batch_execute("COMMIT").await.unwrap();
     assert_eq!(world.run_state(run_id).await, "running", "an item is open work, also of a stopped run");
     build(&world.builder(), &[event(run_id)]).await;

@@ -92,6 +92,26 @@ async fn two_that_end_the_last_two_things_of_a_run_end_it_i8() {
         (0, "running"),
         "the run never ends"
     );
+    // A look before the lock is naive too: each sees the other's work, and leaves the run to it.
+    let (naive, _) = two_pending(&world, &workflow).await;
+    let others = |mine: &str| {
+        format!(
+            "SELECT count(*) FROM workflow_node_executions WHERE run_id = '{naive}' AND state <> 'finished' AND node_id <> '{mine}'"
+        )
+    };
+    for (session, mine) in [(&one, "left"), (&other, "right")] {
+        session.batch_execute("BEGIN").await.unwrap();
+        let seen: i64 = session.query_one(&others(mine), &[]).await.unwrap().get(0);
+        assert_eq!(seen, 1, "it is not the last");
+    }
+    for (session, mine) in [(&one, "left"), (&other, "right")] {
+        let end = format!(
+            "UPDATE workflow_node_executions SET state = 'finished', result = 'passed', finished_at = now()
+             WHERE node_id = '{mine}' AND run_id = '{naive}'"
+        );
+        session.batch_execute(&format!("{end}; COMMIT")).await.unwrap();
+    }
+    assert_eq!((world.database.count(&others("")).await, world.run_state(naive).await), (0, "running"));
     // Ours: the second transaction waits for the run's row, and then sees the end that the first
     // has committed.
     let (run_id, wakes) = two_pending(&world, &workflow).await;

@@ -58,6 +58,7 @@ const HELD_OTHERWISE: &[(&str, &str)] = &[
         "RECORD_TRIES_MAX",
         "an_outcome_that_can_not_be_recorded_is_tried_so_often_and_then_the_lease_lapses_i10",
     ),
+    ("PATTERN_BYTES_MAX", "compiled_patterns_are_small_i10"),
     ("REDACT_PATHS_MAX", "limits_of_a_definition_hold_on_both_sides_i10"),
     ("REDACT_PATH_BYTES_MAX", "limits_of_a_definition_hold_on_both_sides_i10"),
     ("REGEX_PROGRAM_BYTES_MAX", "size_of_compiled_patterns"),

@@ -311,4 +311,5 @@ async fn check(seed: u64, workflows_count: usize) {
     let joins = "SELECT count(*) FROM workflow_execution_wakes c JOIN workflow_node_executions x ON x.id = c.execution_id
         WHERE c.handled_at IS NULL AND x.state <> 'finished'";
     assert_eq!(world.database.count(joins).await, 0);
+    assert_eq!(world.database.deadlocks().await, 0, "seed {seed}");
 }
