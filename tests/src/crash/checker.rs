@@ -220,7 +220,7 @@ const RULES: [(&str, &str); 37] = [
         "I3: each item of a list had one sub-run",
         "SELECT x.node_id, x.id, x.metadata, s.count, s.numbers FROM workflow_node_executions x
          CROSS JOIN LATERAL (SELECT count(*), count(DISTINCT r.iteration) AS numbers, max(r.iteration) AS last FROM workflow_runs r WHERE r.parent_execution_id = x.id) s
-         WHERE x.component = 'for_each' AND UNSTRUCK AND (s.count <> (CASE x.node_id WHEN 'each' THEN 6 WHEN 'many' THEN MANY ELSE 2 END) OR s.numbers <> s.count OR s.last <> s.count - 1)",
+         WHERE x.component = 'for_each' AND x.result <> 'cancelled' AND UNSTRUCK AND (s.count <> (CASE x.node_id WHEN 'each' THEN 6 WHEN 'many' THEN MANY WHEN 'list' THEN 3 ELSE 2 END) OR s.numbers <> s.count OR s.last <> s.count - 1)",
     ),
     (
         "I3: each turn of a loop had one sub-run, and it ended as its turns did",
@@ -255,7 +255,7 @@ const RULES: [(&str, &str); 37] = [
     (
         "I3: a list that is done has the results of all items, and as many failures as there were",
         "SELECT e.node_id, e.id, e.data FROM workflow_events e JOIN workflow_node_executions x ON x.id = e.execution_id AND x.component = 'for_each'
-         WHERE e.channel = 'done' AND UNSTRUCK AND (jsonb_array_length(e.data -> 'results') <> CASE x.node_id WHEN 'each' THEN 6 WHEN 'many' THEN MANY ELSE 2 END
+         WHERE e.channel = 'done' AND UNSTRUCK AND (jsonb_array_length(e.data -> 'results') <> CASE x.node_id WHEN 'each' THEN 6 WHEN 'many' THEN MANY WHEN 'list' THEN 3 ELSE 2 END
              OR (e.data ->> 'failed')::int <> CASE x.node_id WHEN 'each' THEN 2 WHEN 'many' THEN MANY / 5 ELSE 0 END
              OR (SELECT count(*) FROM workflow_runs r WHERE r.parent_execution_id = x.id AND r.result = 'failed') <> (e.data ->> 'failed')::int)",
     ),

@@ -199,9 +199,8 @@ impl Options {
     /// The same with a guard taken out; it is not waited long for what will not come.
     #[must_use]
     pub fn without(self, guard: Guard) -> Self {
-        let (stall_max, heal_max) = (Duration::from_secs(15), Duration::from_secs(25));
-        let is_swept = guard != Guard::Sweeper;
-        Self { without: Some(guard), stall_max, heal_max, is_swept, ..self }
+        let (stall_max, is_swept) = (Duration::from_secs(15), guard != Guard::Sweeper);
+        Self { without: Some(guard), stall_max, is_swept, ..self }
     }
 
     /// The length of a list of the first copy.

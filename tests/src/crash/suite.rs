@@ -433,7 +433,17 @@ impl Suite {
             UPDATE workflow_node_executions SET last_sent_at = last_sent_at - interval '2 minutes' WHERE state <> 'finished';
             UPDATE schedules SET sent_at = sent_at - interval '2 minutes';
             UPDATE failed_runs SET sent_at = sent_at - interval '2 minutes', created_at = created_at - interval '2 minutes'";
-        self.shift_until(limit, shift, async || self.work().await.0 == 0).await;
+        let progress = Mutex::new((self.work().await, Instant::now()));
+        let is_over = async || {
+            let work = self.work().await;
+            let mut last = progress.lock().expect("nobody panics while looking");
+            if last.0 != work {
+                *last = (work, Instant::now());
+            }
+            // Without a guard some work is stuck; the rest is not cut off.
+            work.0 == 0 || self.options.without.is_some() && last.1.elapsed() > self.options.stall_max
+        };
+        self.shift_until(limit, shift, is_over).await;
     }
 
     /// Waits until today's sweeper has ended all runs. Another commit's code may know nothing of

@@ -18,6 +18,7 @@ use super::shapes::{Begin, Shape};
 pub(super) const NAME: &str = "tended";
 
 /// A shape with an approval, which people answer or not, and three waits: a short one, one behind a limit, and one that ends only by a release.
+/// A cancel may find a list at work.
 /// It has two failures: one that is redriven, and one that an edge takes.
 pub(super) const SHAPE: Shape = Shape { name: NAME, begin: Begin::ByHand, definition: TENDED };
 
@@ -36,7 +37,14 @@ nodes:
   - { id: ask, name: Ask, component: approval, configuration: { approvers: [{ anyone: true }], self: allow, expires: 3, message: 'n {{ root().data.n }}?' } }
   - { id: asked, name: Asked, component: noop }
   - { id: answered, name: Answered, component: noop }
+  - { id: list, name: List, component: for_each, configuration: { items: [1, 2, 3] } }
+  - { id: stay, name: Stay, component: wait, configuration: { for: 4 } }
+  - { id: listed, name: Listed, component: noop }
 edges:
+  - { from: start, to: list }
+  - { from: list, channel: item, to: stay }
+  - { from: stay, to: list }
+  - { from: list, channel: done, to: listed }
   - { from: start, to: nap }
   - { from: nap, to: call }
   - { from: call, channel: success, to: rest }
@@ -134,10 +142,12 @@ impl Tender {
                 self.post(token, &format!("/v1/executions/{}/redrive", word(&letter, "id"))).await;
             }
         }
-        let running = format!("/v1/executions?workflow={workflow}&node=rest&state=held&limit=5");
-        for execution in self.rows(token, &running, "executions").await {
-            if dice.u32(..10) == 0 {
-                self.post(token, &format!("/v1/executions/{}/cancel", word(&execution, "id"))).await;
+        for (node, of_ten) in [("rest", 1), ("list", 3)] {
+            let held = format!("/v1/executions?workflow={workflow}&node={node}&state=held&limit=5");
+            for execution in self.rows(token, &held, "executions").await {
+                if dice.u32(..10) < of_ten {
+                    self.post(token, &format!("/v1/executions/{}/cancel", word(&execution, "id"))).await;
+                }
             }
         }
     }
