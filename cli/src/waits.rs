@@ -57,8 +57,12 @@ pub(crate) fn waits_for(execution: &Value) -> String {
     }
 }
 
-/// The people who may decide, such as `role admin or user ada@example.com`.
+/// The people who may decide, such as `role admin or user ada@example.com`. The configuration is not shown to
+/// everybody.
 fn approvers(approvers: &Value) -> String {
+    if approvers.is_null() {
+        return "its approvers".to_owned();
+    }
     let one = |approver: &Value| {
         let named =
             ["user", "role"].iter().find_map(|kind| Some(format!("{kind} {}", approver[kind].as_str()?)));

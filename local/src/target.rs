@@ -86,7 +86,13 @@ impl Target {
 
     /// All requests so far, in the order in which they arrived.
     pub fn requests(&self) -> Vec<Received> {
-        self.record.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.requests_after(0)
+    }
+
+    /// The requests that arrived after the first `known` ones.
+    pub fn requests_after(&self, known: usize) -> Vec<Received> {
+        let requests = self.record.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        requests.get(known..).unwrap_or_default().to_vec()
     }
 
     /// Forgets all requests.

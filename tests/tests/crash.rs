@@ -90,32 +90,51 @@ async fn without_the_lease_token_the_suite_fails() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn without_the_lock_of_nodes_the_suite_fails() {
-    // Two builders must look at one node within the pause: likely in a run, all but sure in some.
-    let rules = ["I4: no more", "I4: the item taken", "I8: where nothing goes wrong"];
+/// Runs without the guard until one is noticed: two functions must meet within the pause, which is likely in a
+/// run, and all but sure in some.
+async fn assert_missed(guard: Guard, options: impl Fn(u64) -> Options, rules: &[&str]) {
     for seed in SEED..SEED + RUNS_MAX {
-        let report = alone(contended(seed).without(Guard::NodeLock)).await;
+        let report = alone(options(seed).without(guard)).await;
         assert!(report.guard_removals > 0, "the guard has another text now: {report}");
-        if is_noticed(&report, &rules) {
+        if is_noticed(&report, rules) {
             return;
         }
     }
     panic!("nothing of {rules:?} was noticed in {RUNS_MAX} runs");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "it takes minutes"]
+async fn without_the_lock_of_nodes_the_suite_fails() {
+    let rules = ["I4: no more", "I4: the item taken", "I8: where nothing goes wrong"];
+    assert_missed(Guard::NodeLock, contended, &rules).await;
+}
+
 /// The ends of two branches look past each other: a run that never ends, or a merge that is never asked.
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "it takes minutes"]
 async fn without_the_lock_of_runs_the_suite_fails() {
     let rules = ["I3: nothing is left", "I8: every run has ended", "I8: where nothing goes wrong"];
-    for seed in SEED..SEED + RUNS_MAX {
-        let report = alone(contended(seed).without(Guard::RunLock)).await;
-        assert!(report.guard_removals > 0, "the guard has another text now: {report}");
-        if is_noticed(&report, &rules) {
-            return;
-        }
-    }
-    panic!("nothing of {rules:?} was noticed in {RUNS_MAX} runs");
+    assert_missed(Guard::RunLock, contended, &rules).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "it takes minutes"]
+async fn where_items_are_not_counted_with_the_executions_the_suite_fails() {
+    assert_missed(Guard::OneCount, contended, &["I8: every run has the result"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "it takes minutes"]
+async fn where_a_merge_does_not_ask_about_its_own_queue_the_suite_fails() {
+    assert_missed(Guard::OwnQueue, contended, &["I3: no merge of all decides"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "it takes minutes"]
+async fn where_owners_do_not_end_last_the_suite_fails() {
+    let rules = ["I3: every sub-run was taken, after its end and before its owner ended"];
+    assert_missed(Guard::OwnersLast, |seed| Options::faulty(seed, 500), &rules).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -35,7 +35,7 @@ const TASKS: [Task; 16] = [
     ("test", "what CI runs: check, all tests on real parts, the template", test::run),
     (
         "test-beside",
-        "the part of test that runs beside the other tests: crash suite, template, deployment, fuzz",
+        "the part of test that runs beside the crash suite: template, deployment, documentation, fuzz",
         test::run_beside,
     ),
     (
@@ -145,6 +145,7 @@ fn leaks(workspace: &Workspace, rest: &[String]) -> Result<()> {
 fn check(workspace: &Workspace, _: &[String]) -> Result<()> {
     let mut steps = Steps::default();
     lint(workspace, &mut steps);
+    document(workspace, &mut steps);
     steps.run("unit tests", || succeed(workspace.cargo(&["test", "--workspace", "--lib", "--bins"])));
     steps.end()
 }
@@ -157,12 +158,16 @@ fn clean(workspace: &Workspace, _: &[String]) -> Result<()> {
     environments::remove(workspace)
 }
 
-/// Format, clippy and the documentation of all crates, with warnings denied.
+/// Format and clippy, with warnings denied.
 fn lint(workspace: &Workspace, steps: &mut Steps) {
     steps.run("format", || succeed(workspace.cargo(&["fmt", "--all", "--check"])));
     steps.run("clippy", || {
         succeed(workspace.cargo(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"]))
     });
+}
+
+/// The documentation of all crates, with warnings denied.
+fn document(workspace: &Workspace, steps: &mut Steps) {
     steps.run("documentation", || {
         let mut doc = workspace.cargo(&["doc", "--workspace", "--no-deps", "--document-private-items"]);
         doc.env("RUSTDOCFLAGS", "--deny warnings");

@@ -15,7 +15,7 @@ use anyhow::{Context, Result, bail};
 use crate::environments::{self, Environment};
 use crate::steps::{Steps, say};
 use crate::workspace::Workspace;
-use crate::{build_binaries, deploy_check, fuzz, lint, succeed, template};
+use crate::{build_binaries, deploy_check, document, fuzz, lint, succeed, template};
 
 /// Runs all steps even when one fails.
 ///
@@ -42,20 +42,29 @@ pub(crate) fn run(workspace: &Workspace, _: &[String]) -> Result<()> {
     });
     if has_environments && has_binaries {
         let beside = Beside::start(workspace);
-        steps.run("tests", || tests(workspace));
+        steps.run("crash suite", || crash_suite(workspace));
         steps.run(BESIDE, || beside?.end());
+        steps.run("tests", || tests(workspace));
     } else {
-        steps.skip("tests", "an earlier step failed");
-        steps.skip(BESIDE, "an earlier step failed");
+        for step in ["crash suite", BESIDE, "tests"] {
+            steps.skip(step, "an earlier step failed");
+        }
     }
     steps.end()
 }
 
-/// The tests that have a stack of their own, so that they run beside the others.
-const BESIDE: &str = "tests beside them";
+/// What runs beside the crash suite, which waits for more than half of its time.
+const BESIDE: &str = "beside the crash suite";
 const CRASH_SUITE: [&str; 4] = ["test", "--workspace", "--test", "crash"];
 
-/// `cargo xtask test-beside`: what `cargo xtask test` runs beside the other tests.
+fn crash_suite(workspace: &Workspace) -> Result<()> {
+    let mut test = workspace.cargo(&CRASH_SUITE);
+    test.env("SEALFLOW_VENV_DIR", workspace.target())
+        .env("SEALFLOW_BIN_DIR", workspace.target().join("debug"));
+    succeed(test)
+}
+
+/// `cargo xtask test-beside`: what `cargo xtask test` runs beside the crash suite.
 ///
 /// # Errors
 ///
@@ -65,14 +74,9 @@ pub(crate) fn run_beside(workspace: &Workspace, _: &[String]) -> Result<()> {
     environments::ensure(workspace, &needed)?;
     build_binaries(workspace)?;
     let mut steps = Steps::default();
-    steps.run("crash suite", || {
-        let mut test = workspace.cargo(&CRASH_SUITE);
-        test.env("SEALFLOW_VENV_DIR", workspace.target())
-            .env("SEALFLOW_BIN_DIR", workspace.target().join("debug"));
-        succeed(test)
-    });
     steps.run("template", || template::check(workspace));
     steps.run("deployment", || deploy_check::check(workspace, &[]));
+    document(workspace, &mut steps);
     steps.run("fuzz", || fuzz::briefly(workspace));
     steps.end()
 }
@@ -85,7 +89,7 @@ struct Beside {
 
 impl Beside {
     fn start(workspace: &Workspace) -> Result<Self> {
-        say("meanwhile: crash suite, template, deployment, fuzz; what they print comes at their end");
+        say("meanwhile: template, deployment, documentation, fuzz; what they print comes at their end");
         let output = workspace.target().join("tests_beside.log");
         let file = File::create(&output).with_context(|| format!("cannot write {}", output.display()))?;
         let child = Command::new(std::env::current_exe()?)

@@ -54,9 +54,9 @@ impl Job {
             let mut read = 0;
             let mut open: Vec<Told> = Vec::new();
             loop {
-                let requests = target.requests();
-                open.extend(requests[read..].iter().filter_map(|request| told(&request.path, &request.body)));
-                read = requests.len();
+                let requests = target.requests_after(read);
+                open.extend(requests.iter().filter_map(|request| told(&request.path, &request.body)));
+                read += requests.len();
                 let mut left = Vec::new();
                 for told in open {
                     left.extend(call(told, &shared).await);

@@ -5,7 +5,10 @@ use domain::limits::{
     EXCEPT_DATES_MAX, SCHEDULE_DAY_TIMES_MAX, SCHEDULE_EVERY_SECONDS_MIN, SCHEDULE_JITTER_SECONDS_MAX,
     SCHEDULE_TIMES_MAX, SCHEDULE_WINDOW_SECONDS_MAX,
 };
-use jiff::{Timestamp, ToSpan, civil::DateTime};
+use jiff::{
+    Timestamp, ToSpan,
+    civil::{DateTime, Weekday},
+};
 use serde_json::{Value, json};
 
 use super::*;
@@ -257,6 +260,68 @@ fn in_each_zone_from_2020_to_2040_the_times_are_those_that_its_clocks_show() {
         }
     }
     assert!(zones > 400 && jumps.len() > 1_000, "{zones} zones, {} jumps", jumps.len());
+}
+
+/// Whether a schedule means a civil time.
+type Meant = fn(DateTime) -> bool;
+
+/// From any moment, in each zone, the next time is one that the clocks show and the schedule means, and
+/// the first of them.
+#[test]
+fn from_any_moment_in_each_zone_the_next_time_is_the_first_that_is_meant() {
+    fn is_at(civil: DateTime, hour: i8, minute: i8) -> bool {
+        (civil.hour(), civil.minute()) == (hour, minute)
+    }
+    let kinds: [(Value, Meant); 6] = [
+        (json!({ "cron": "*/20 * * * *" }), |civil| civil.minute() % 20 == 0),
+        (json!({ "cron": "30 2 * * sun" }), |civil| {
+            is_at(civil, 2, 30) && civil.weekday() == Weekday::Sunday
+        }),
+        (json!({ "cron": "0 0 L * *" }), |civil| {
+            is_at(civil, 0, 0) && civil.date() == civil.date().last_of_month()
+        }),
+        (json!({ "cron": "15 8 * * tue#2" }), |civil| {
+            is_at(civil, 8, 15) && civil.weekday() == Weekday::Tuesday && (8..=14).contains(&civil.day())
+        }),
+        (json!({ "every": "1w", "on": ["mon", "fri"], "at": "23:45" }), |civil| {
+            is_at(civil, 23, 45) && matches!(civil.weekday(), Weekday::Monday | Weekday::Friday)
+        }),
+        (json!({ "every": "1d", "at": ["00:10", "12:00"] }), |civil| {
+            is_at(civil, 0, 10) || is_at(civil, 12, 0)
+        }),
+    ];
+    let begin = at("2020-01-01T00:00:00Z");
+    let seconds = at("2041-01-01T00:00:00Z").duration_since(begin).as_secs();
+    let mut looked = 0;
+    for (nth, name) in jiff::tz::db().available().enumerate() {
+        let zone = TimeZone::get(name.as_str()).unwrap();
+        for turn in 0..3 {
+            let (mut configuration, is_meant) = kinds[(nth + turn) % kinds.len()].clone();
+            configuration["zone"] = json!(name.as_str());
+            configuration["dst"] = json!("each");
+            let schedule = schedule(&configuration);
+            // Moments that are spread over all years: multiples of a large prime.
+            let number = i64::try_from(nth * 3 + turn).unwrap();
+            let last = begin.checked_add((number * 982_451_653 % seconds).seconds()).unwrap();
+            let next = schedule.next(last).expect("there is always another");
+            let case = format!("{configuration} after {last}: {next}");
+            let civil = zone.to_datetime(next);
+            assert!(next > last && civil.second() == 0 && is_meant(civil), "{case}");
+            for between in [
+                next.checked_sub(1.nanosecond()).unwrap(),
+                last.checked_add(next.duration_since(last) / 2).unwrap(),
+            ] {
+                assert_eq!(schedule.next(between), Some(next), "{case}, from {between}");
+            }
+            // The last hours before it, minute by minute.
+            let from = last.max(next.checked_sub(26.hours()).unwrap());
+            let from = Timestamp::from_second(from.as_second() / 60 * 60 + 60).unwrap();
+            let to = next.checked_sub(1.nanosecond()).unwrap();
+            assert_eq!(walked(&zone, from, to, &is_meant), [], "{case}");
+            looked += 1;
+        }
+    }
+    assert!(looked > 1_200, "{looked}");
 }
 
 /// The node whose jitter counts.

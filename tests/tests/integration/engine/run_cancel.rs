@@ -62,6 +62,35 @@ async fn a_cancel_waits_for_no_lock_of_an_item() {
     assert_eq!(world.run_state(run_id).await, "cancelled");
 }
 
+/// ✗✗ A cancel that waits for items by their ids waits in a circle with a builder, which claims them by age. Ours
+/// waits for none, as the test before shows.
+#[tokio::test]
+async fn items_that_are_waited_for_in_two_orders_are_a_deadlock() {
+    let world = World::create().await;
+    let workflow = one_node(&world).await;
+    for _ in 0..2 {
+        world.start(&workflow, "start", json!({})).await;
+    }
+    let ids = world
+        .database
+        .sql("SELECT string_agg(id::text, ' ' ORDER BY id) FROM workflow_node_queue_items")
+        .await;
+    let (smaller, larger) = ids.split_once(' ').expect("two items");
+    let lock = |id: &str| format!("SELECT FROM workflow_node_queue_items WHERE id = '{id}' FOR UPDATE");
+    let (cancel, builder) = (world.database.connect_admin().await, world.database.connect_admin().await);
+    cancel.batch_execute(&format!("BEGIN; {}", lock(smaller))).await.unwrap();
+    // The item with the larger id may be the older one: ids are made before their transactions.
+    builder.batch_execute(&format!("BEGIN; {}", lock(larger))).await.unwrap();
+    let (larger, smaller) = (lock(larger), lock(smaller));
+    let (first, second) = tokio::join!(cancel.batch_execute(&larger), async {
+        world.database.wait_for_blocked(1).await;
+        builder.batch_execute(&smaller).await
+    });
+    let codes = [first, second]
+        .map(|result| result.err().and_then(|error| error.code().map(|code| code.code().to_owned())));
+    assert!(codes.iter().flatten().any(|code| code == "40P01"), "{codes:?}");
+}
+
 #[tokio::test]
 async fn a_cancel_ends_all_that_waits_in_rounds_i10() {
     for items in [STOP_ROUND_ROWS_MAX - 1, STOP_ROUND_ROWS_MAX, STOP_ROUND_ROWS_MAX + 1] {

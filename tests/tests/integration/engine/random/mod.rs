@@ -34,7 +34,7 @@ struct Drive {
 
 impl Drive {
     /// Goes on until all runs have ended.
-    async fn to_end(&mut self) {
+    async fn finish(&mut self) {
         let world = &self.world;
         let builders = [world.builder(), world.builder(), world.builder()];
         let running = "SELECT (SELECT count(*) FROM workflow_runs WHERE state = 'running')
@@ -256,7 +256,7 @@ async fn check(seed: u64, workflows_count: usize) {
         workflows.push(workflow);
         drawn.push(new);
     }
-    drive.to_end().await;
+    drive.finish().await;
     let mut tally = Tally::default();
     for (place, one) in drawn.iter().enumerate() {
         tally.add(&drawn, place, &one.first(&drawn), one.begin.runs());
@@ -273,7 +273,7 @@ async fn check(seed: u64, workflows_count: usize) {
         tally.add(&drawn, place, &rest, 1);
         tally.end(place, rest.fails, 1);
     }
-    drive.to_end().await;
+    drive.finish().await;
     let mut wrong = Vec::new();
     for (place, workflow) in workflows.iter().enumerate() {
         let of_model = tally.emitted.iter().filter(|((of, ..), count)| *of == place && **count > 0);
