@@ -30,7 +30,7 @@ pub use outside::{Outside, Received, Reply};
 pub use transcript::Transcript;
 
 /// The longest time until a run ends: some runs have retries and leases of seconds.
-pub const RUN_SECONDS_MAX: u64 = 45;
+pub const RUN_SECONDS_MAX: u64 = 120;
 /// The longest time of one request.
 const REQUEST_MAX: Duration = Duration::from_secs(30);
 /// The pause between two looks at a run.

@@ -34,7 +34,7 @@ use std::future::Future;
 use std::time::Duration;
 
 /// The longest wait for a state.
-pub const WAIT_MAX: Duration = Duration::from_secs(20);
+pub const WAIT_MAX: Duration = Duration::from_secs(60);
 /// The pause between two looks at a state.
 const LOOK_PAUSE: Duration = Duration::from_millis(5);
 

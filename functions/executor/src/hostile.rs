@@ -40,7 +40,7 @@ const SLACK: Duration = Duration::from_secs(20);
 /// The time of a request that is made again with nothing beside it.
 const TIME_ALONE: Duration = Duration::from_secs(10);
 /// The requests that may be made again: a client that loses what it read would make all again.
-const AGAIN: usize = 50;
+const AGAIN: usize = 1_000;
 
 /// One answer on the wire.
 struct Answer {

@@ -296,8 +296,8 @@ fn ten_thousand_of_anything_neither_overflow_the_stack_nor_take_long() {
                 for (source, kind) in
                     [(format!("{{{{ {source} }}}}"), FieldKind::Typed), (source, FieldKind::Expression)]
                 {
-                    // Another process may hold it up once, and hardly three times.
-                    let took = (0..3).map(|_| handle(&source, kind)).find(|took| *took < HANDLED_WITHIN);
+                    // Other processes may hold it up some times, and hardly ten times.
+                    let took = (0..10).map(|_| handle(&source, kind)).find(|took| *took < HANDLED_WITHIN);
                     assert!(
                         took.is_some(),
                         "{count} of {open:?} {close:?} take longer than {HANDLED_WITHIN:?}"
