@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tests::crash::{Backlog, Beside, Faults, Guard, Options, backlog, run};
 
-const USAGE: &str = "crash [--seed N] [--executions N] [--calm | --contended | --frozen | --lossy | --outages | --backlog] [--beside FOLDER [--functions builder,executor]]";
+const USAGE: &str = "crash [--seed N] [--executions N] [--calm | --contended | --frozen | --outages | --backlog] [--beside FOLDER [--functions builder,executor]]";
 
 /// Node executions of a full run, and the faults that it must have met.
 const EXECUTIONS_FULL: usize = 10_000;
@@ -34,7 +34,7 @@ async fn main() {
             "--beside" => folder = Some(PathBuf::from(value())),
             "--functions" => functions = value(),
             "--help" => return println!("{}", usage()),
-            "--calm" | "--contended" | "--frozen" | "--lossy" | "--outages" | "--backlog" => {
+            "--calm" | "--contended" | "--frozen" | "--outages" | "--backlog" => {
                 scenario = Some(argument.clone())
             }
             "--without" => {
@@ -58,7 +58,6 @@ async fn main() {
     let options = match scenario.as_deref() {
         Some("--backlog") => return tell_backlog(&backlog(seed, executions).await),
         Some("--calm") => Options::calm(seed, executions),
-        Some("--lossy") => Options::lossy(seed, executions),
         Some("--contended") => Options::contended(seed, executions),
         Some("--frozen") => Options { faults: Faults::FrozenExecutors, ..Options::calm(seed, executions) },
         Some("--outages") => Options::outages(seed, executions, OUTAGE),

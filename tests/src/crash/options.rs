@@ -183,14 +183,6 @@ impl Options {
         Self { commit_pause: COMMIT_PAUSE, burst: 5, ..Self::calm(seed, executions_min) }
     }
 
-    /// Nine messages of ten are lost: the sweeper finds what they would have told, within two minutes of the
-    /// last loss.
-    #[must_use]
-    pub fn lossy(seed: u64, executions_min: usize) -> Self {
-        let queue = QueueFaults { lost_percent: 90, ..QueueFaults::default() };
-        Self { queue, heal_max: Duration::from_secs(120), ..Self::calm(seed, executions_min) }
-    }
-
     /// Nothing goes wrong but that Postgres, SQS and KMS are down for so long each.
     #[must_use]
     pub fn outages(seed: u64, executions_min: usize, length: Duration) -> Self {
