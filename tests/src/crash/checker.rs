@@ -89,7 +89,7 @@ const RULES: [(&str, &str); 37] = [
              WHEN x.result = 'passed' AND x.component = 'filter' THEN count(e.id) FILTER (WHERE e.channel = 'default')
              WHEN x.result = 'passed' AND x.component IN ('approval', 'wait_for_callback') THEN 2
              WHEN x.component IN ('approval', 'wait_for_callback') AND x.result_reason = 'crashed' THEN least(count(e.id), 1)
-             WHEN x.component IN ('for_each', 'loop') THEN CASE x.result_reason WHEN 'crashed' THEN 0 ELSE 1 END + (SELECT count(*) FROM workflow_runs r WHERE r.parent_execution_id = x.id)
+             WHEN x.component IN ('for_each', 'loop') THEN CASE WHEN x.result_reason IN ('crashed', 'cancelled') THEN 0 ELSE 1 END + (SELECT count(*) FROM workflow_runs r WHERE r.parent_execution_id = x.id)
              WHEN x.result = 'passed' OR x.result_reason IN ('component_error', 'timeout') AND x.component IN ('http', 'merge', 'run_workflow') THEN 1
              ELSE 0 END OR count(e.id) > CASE x.component WHEN 'approval' THEN 2 WHEN 'wait_for_callback' THEN 2 WHEN 'for_each' THEN 51 WHEN 'loop' THEN 4 ELSE 1 END",
     ),
