@@ -105,6 +105,10 @@ mod tests {
             json!({ "approvers": [{ "role": "admin" }, { "user": "ada" }, { "anyone": true }] });
         let expected = format!("for role admin or user ada or anyone: 1 of 2 approvals given, until {shown}");
         assert_eq!(waits_for(&approval), expected);
+        // Its configuration is data.
+        approval["configuration"] = Value::Null;
+        let expected = format!("for its approvers: 1 of 2 approvals given, until {shown}");
+        assert_eq!(waits_for(&approval), expected);
         let wait = json!({ "state": "held", "component": "wait", "metadata": {}, "wake_at": at });
         assert_eq!(waits_for(&wait), format!("until {shown}"));
     }

@@ -7,7 +7,7 @@ use apply_plan::{Current, CurrentWebhook, ScheduleWanted, Wanted};
 use domain::access::Action;
 use domain::actor::Actor;
 use domain::definition::Definition;
-use domain::ids::{EventId, ItemId, LeaseToken, OrganizationId, WorkflowId};
+use domain::ids::{EventId, ExecutionId, ItemId, LeaseToken, OrganizationId, WorkflowId};
 use domain::message::Message;
 use domain::node_write::{ScheduleWrite, SecretRefWrite};
 use domain::times::Times;
@@ -17,8 +17,8 @@ use jiff::Timestamp;
 use process::{BatchResponse, Clock, Deadline, Ids, SqsBatch};
 use serde_json::{Value, json};
 use store::api::{
-    AuditLine, AuditObject, Audited, RunCancel, WebhookCredential, WebhookWrite, WorkflowWrite,
-    apply_workflow, cancel_run, load_run,
+    AuditLine, AuditObject, Audited, Redrive, RedriveOutcome, RunCancel, WebhookCredential, WebhookWrite,
+    WorkflowWrite, apply_workflow, cancel_run, load_run, redrive_execution,
 };
 use store::executor::{ClaimScope, ClaimTerms};
 use store::intake::{BeginOutcome, NewRun, begin_run};
@@ -257,6 +257,19 @@ impl World {
             now: self.now(),
         };
         cancel_run(self.audited(), &cancel, &|| self.id()).await.expect("the run is cancelled").freed
+    }
+
+    /// Redrives an execution, as the API does; gives the id of the new event too.
+    pub async fn redrive(&self, execution_id: ExecutionId) -> (EventId, RedriveOutcome) {
+        let redrive = Redrive {
+            organization_id: self.organization_id,
+            execution_id,
+            event_id: self.id(),
+            item_id: self.id(),
+            now: self.now(),
+        };
+        let outcome = redrive_execution(self.audited(), &redrive).await.expect("the database answers");
+        (redrive.event_id, outcome)
     }
 
     /// The result of a run, or else its state.

@@ -130,10 +130,9 @@ fn crash(workspace: &Workspace, rest: &[String]) -> Result<()> {
 
 /// The crash suite on binaries that are built.
 fn run_crash(workspace: &Workspace, rest: &[String]) -> Result<()> {
-    let mut run = workspace.cargo(&["run", "--quiet", "--package", "tests", "--example", "crash", "--"]);
-    run.args(rest)
-        .env("SEALFLOW_VENV_DIR", workspace.target())
-        .env("SEALFLOW_BIN_DIR", workspace.target().join("debug"));
+    let mut run =
+        workspace.cargo_on_parts(&["run", "--quiet", "--package", "tests", "--example", "crash", "--"]);
+    run.args(rest);
     succeed(run)
 }
 

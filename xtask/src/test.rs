@@ -53,15 +53,12 @@ pub(crate) fn run(workspace: &Workspace, _: &[String]) -> Result<()> {
     steps.end()
 }
 
-/// What runs beside the crash suite, which waits for more than half of its time.
+/// The step that runs beside the crash suite, which waits for more than half of its time.
 const BESIDE: &str = "beside the crash suite";
 const CRASH_SUITE: [&str; 4] = ["test", "--workspace", "--test", "crash"];
 
 fn crash_suite(workspace: &Workspace) -> Result<()> {
-    let mut test = workspace.cargo(&CRASH_SUITE);
-    test.env("SEALFLOW_VENV_DIR", workspace.target())
-        .env("SEALFLOW_BIN_DIR", workspace.target().join("debug"));
-    succeed(test)
+    succeed(workspace.cargo_on_parts(&CRASH_SUITE))
 }
 
 /// `cargo xtask test-beside`: what `cargo xtask test` runs beside the crash suite.
@@ -186,10 +183,8 @@ fn tests(workspace: &Workspace) -> Result<()> {
 /// Cargo with Postgres and the stand-ins, which all test binaries share.
 fn on_a_stack(workspace: &Workspace, arguments: &[&str]) -> Result<()> {
     let stack = Stack::start(workspace)?;
-    let mut test = workspace.cargo(arguments);
+    let mut test = workspace.cargo_on_parts(arguments);
     test.envs(stack.environment.iter().map(|(name, value)| (name, value)));
-    test.env("SEALFLOW_VENV_DIR", workspace.target())
-        .env("SEALFLOW_BIN_DIR", workspace.target().join("debug"));
     let result = succeed(test);
     stack.stop()?;
     result

@@ -47,6 +47,13 @@ impl Workspace {
         without_own_package(&mut command);
         command
     }
+
+    /// The same for tests that start the binaries and Python environments of the target folder.
+    pub(crate) fn cargo_on_parts(&self, arguments: &[&str]) -> Command {
+        let mut command = self.cargo(arguments);
+        command.env("SEALFLOW_VENV_DIR", self.target()).env("SEALFLOW_BIN_DIR", self.target().join("debug"));
+        command
+    }
 }
 
 /// Removes the variables in which `cargo run` describes xtask's own package. A build script that

@@ -13,7 +13,7 @@ use crate::{
     civil::read_length,
     component::{Component, Problem},
     held::{Emission, EmissionData, Held, Opening, Step, Then, Woken},
-    shape::{Reader, Stage, child, texts, type_name},
+    shape::{Reader, Stage, child, holds_template, texts, type_name},
 };
 
 /// The component. The address is used once, and ends with its execution.
@@ -162,9 +162,9 @@ fn read_accept(reader: &mut Reader, map: &Map<String, Value>) -> Option<Accept> 
 
 fn has_template(value: &Value) -> bool {
     match value {
-        Value::String(text) => text.contains("{{"),
+        Value::String(text) => holds_template(text),
         Value::Array(list) => list.iter().any(has_template),
-        Value::Object(map) => map.iter().any(|(key, value)| key.contains("{{") || has_template(value)),
+        Value::Object(map) => map.iter().any(|(key, value)| holds_template(key) || has_template(value)),
         _ => false,
     }
 }

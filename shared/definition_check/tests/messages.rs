@@ -16,7 +16,7 @@ fn problems(node: &str) -> String {
 }
 
 /// A mistake, and a part of what is said about it.
-const WRONG: [(&str, &str); 12] = [
+const WRONG: [(&str, &str); 14] = [
     (
         "    component: if\n    configuration: { expression: '{{ root().data.x == 1 }}' }",
         "leave out `{{` and `}}`",
@@ -48,6 +48,14 @@ const WRONG: [(&str, &str); 12] = [
     (
         "    component: switch\n    configuration: { cases: [ { when: '{{ root().data.x }}', channel: a } ] }",
         "leave out `{{` and `}}`",
+    ),
+    (
+        "    component: wait_for_callback\n    configuration: { accept: { schema: { $ref: 'https://a.example/' } } }",
+        "`$ref` can't be used here: write the schema out",
+    ),
+    (
+        "    component: wait_for_callback\n    configuration: { accept: { schema: { properties: { a: { type: text } } } } }",
+        "is no schema: ",
     ),
     (
         "    component: http\n    configuration: { url: 'https://a.example/', redirects: no }",

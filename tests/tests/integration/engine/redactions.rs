@@ -120,14 +120,7 @@ async fn a_failure_and_a_redrive_keep_their_marks() {
         stage.run(&failing, "{{ $[\"Login\"].data.body.sent }}{{ $[\"Login\"].data.error.code }}").await;
     let next = executions.last().unwrap();
     assert_eq!(next["reason"], "redacted", "{executions:#?}");
-    let redrive = store::api::Redrive {
-        organization_id: stage.world.organization_id,
-        execution_id: next["id"].as_str().unwrap().parse().unwrap(),
-        event_id: stage.world.id(),
-        item_id: stage.world.id(),
-        now: stage.world.now(),
-    };
-    store::api::redrive_execution(stage.world.audited(), &redrive).await.unwrap();
+    stage.world.redrive(next["id"].as_str().unwrap().parse().unwrap()).await;
     let noted = stage.redactions(run).await;
     assert_eq!(noted.len(), 4, "{noted:?}");
     assert_eq!(noted[3], noted[2], "the copy has the marks of the event");

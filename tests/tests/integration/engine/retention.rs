@@ -6,7 +6,7 @@ use domain::ids::{EventId, ExecutionId, OrganizationId, RunId};
 use jiff::SignedDuration;
 use local::target::Target;
 use serde_json::{Value, json};
-use store::api::{ExecutionCall, Redrive, RedriveOutcome, call_execution, redrive_execution, set_retention};
+use store::api::{ExecutionCall, RedriveOutcome, call_execution, set_retention};
 use store::sweeper::{Deletion, delete_expired_run};
 use sweeper::{Swept, sweep};
 use tests::world::{build, event};
@@ -113,14 +113,7 @@ async fn one(world: &World, run_id: EventId, node_id: &str) -> ExecutionId {
 }
 
 async fn redrive(world: &World, execution_id: ExecutionId) -> RedriveOutcome {
-    let redrive = Redrive {
-        organization_id: world.organization_id,
-        execution_id,
-        event_id: world.id(),
-        item_id: world.id(),
-        now: world.now(),
-    };
-    redrive_execution(world.audited(), &redrive).await.unwrap()
+    world.redrive(execution_id).await.1
 }
 
 #[tokio::test]

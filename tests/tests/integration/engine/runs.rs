@@ -10,10 +10,7 @@ use domain::message::Message;
 use local::target::Target;
 use serde_json::{Value, json};
 use store::StoreError;
-use store::api::{
-    ExecutionCancel, Redrive, RedriveOutcome, cancel_execution, delete_organization, delete_workflow,
-    redrive_execution,
-};
+use store::api::{ExecutionCancel, RedriveOutcome, cancel_execution, delete_organization, delete_workflow};
 use sweeper::sweep;
 use tests::world::{build, event, execute, messages};
 use tests::{Workflow, World};
@@ -181,14 +178,7 @@ async fn cancel(world: &World, execution_id: ExecutionId) -> Result<(), StoreErr
 }
 
 async fn redrive(world: &World, execution_id: ExecutionId) -> RedriveOutcome {
-    let redrive = Redrive {
-        organization_id: world.organization_id,
-        execution_id,
-        event_id: world.id(),
-        item_id: world.id(),
-        now: world.now(),
-    };
-    redrive_execution(world.audited(), &redrive).await.unwrap()
+    world.redrive(execution_id).await.1
 }
 
 #[tokio::test]

@@ -1,21 +1,14 @@
 //! Redrives before a merge, at one and of one: another join follows.
 
 use domain::ids::ExecutionId;
-use store::api::{Redrive, RedriveOutcome, redrive_execution};
+use store::api::RedriveOutcome;
 
 use super::*;
 
 async fn redrive(world: &World, execution_id: ExecutionId) {
-    let redrive = Redrive {
-        organization_id: world.organization_id,
-        execution_id,
-        event_id: world.id(),
-        item_id: world.id(),
-        now: world.now(),
-    };
-    let outcome = redrive_execution(world.audited(), &redrive).await.unwrap();
+    let (event_id, outcome) = world.redrive(execution_id).await;
     assert!(matches!(outcome, RedriveOutcome::Redriven { .. }), "{outcome:?}");
-    build(&world.builder(), &[event(redrive.event_id)]).await;
+    build(&world.builder(), &[event(event_id)]).await;
 }
 
 #[tokio::test]
@@ -120,14 +113,7 @@ async fn a_merge_that_is_followed_by_another_fails_its_run_no_more() {
     assert_eq!(joins(&world).await, "finished failed component_error, finished passed");
     assert_eq!((world.outputs("after").await.len(), world.run_state(run_id).await), (1, "passed"));
     let first = world.database.sql(&failed("m")).await.parse().unwrap();
-    let redrive = Redrive {
-        organization_id: world.organization_id,
-        execution_id: first,
-        event_id: world.id(),
-        item_id: world.id(),
-        now: world.now(),
-    };
-    let refused = redrive_execution(world.audited(), &redrive).await.unwrap();
+    let (_, refused) = world.redrive(first).await;
     assert_eq!(refused, RedriveOutcome::Refused("another join of this node has followed it in its run"));
 }
 

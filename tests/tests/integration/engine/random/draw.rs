@@ -17,7 +17,7 @@ type Emitted = BTreeMap<&'static str, usize>;
 /// The number of events on each channel of each node of a workflow in one run.
 pub type Expected = BTreeMap<(String, &'static str), usize>;
 
-/// What begins the runs of a workflow.
+/// The beginning of a workflow's runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Begin {
     /// A start.
@@ -41,17 +41,17 @@ pub struct Drawn {
     /// The first time of a schedule.
     begins_at: Timestamp,
     level: Level,
-    /// How deep its calls go.
+    /// The depth of its calls.
     depth: usize,
     /// The node that fails until it is mended.
     pub broken: Option<String>,
 }
 
-/// What a run of a workflow comes to.
+/// The outcome of a run.
 #[derive(Default)]
 pub struct Outcome {
     pub emitted: Expected,
-    /// The workflows that it calls, and how often.
+    /// The workflows that it calls, each with the number of calls.
     pub calls: Vec<(usize, usize)>,
     pub fails: bool,
 }
@@ -146,7 +146,7 @@ impl Level {
     /// Adds what the nodes emit in `times` runs of this level.
     fn add(&self, workflows: &[Drawn], emitted: &[Emitted], times: usize, to: &mut Outcome) {
         for (place, (node, of_node)) in self.nodes.iter().zip(emitted).enumerate() {
-            // What comes into a body is the owner's.
+            // The owner's own events come into a body.
             if place > 0 || self.entry == "default" {
                 for (channel, count) in of_node {
                     *to.emitted.entry((node.id.clone(), channel)).or_default() += count * times;

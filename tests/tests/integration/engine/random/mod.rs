@@ -13,7 +13,7 @@ use domain::held::Call;
 use domain::ids::{ExecutionId, TokenId};
 use domain::message::Message;
 use serde_json::json;
-use store::api::{ExecutionCall, Redrive, RedriveOutcome, call_execution, redrive_execution};
+use store::api::{ExecutionCall, RedriveOutcome, call_execution};
 use sweeper::sweep;
 use tests::World;
 use tests::world::{Workflow, build, event, messages};
@@ -126,7 +126,7 @@ impl Drive {
         self.world.database.sql(sql).await
     }
 
-    /// Redrives what failed at a node.
+    /// Redrives the failures at a node.
     async fn redrive(&mut self, workflow: &Workflow, node_id: &str) {
         let world = &self.world;
         let failed = format!(
@@ -134,21 +134,13 @@ impl Drive {
             workflow.id
         );
         for id in world.database.sql(&failed).await.lines() {
-            let execution_id: ExecutionId = id.parse().unwrap();
-            let redrive = Redrive {
-                organization_id: world.organization_id,
-                execution_id,
-                event_id: world.id(),
-                item_id: world.id(),
-                now: world.now(),
-            };
-            let outcome = redrive_execution(world.audited(), &redrive).await.unwrap();
+            let (event_id, outcome) = world.redrive(id.parse().unwrap()).await;
             assert!(matches!(outcome, RedriveOutcome::Redriven { .. }), "{outcome:?}");
-            self.open.push(event(redrive.event_id));
+            self.open.push(event(event_id));
         }
     }
 
-    /// What each node of a workflow has emitted in all runs.
+    /// The events of each node of a workflow in all runs.
     async fn emitted(&self, workflow: &Workflow) -> Expected {
         let sql = format!(
             "SELECT node_id, channel, count(*) FROM workflow_events WHERE workflow_id = '{}' AND type <> 'redrive' GROUP BY 1, 2",
